@@ -1,0 +1,23 @@
+//! The HTTP door: receives Bot Framework activities, puts address envelopes on the queue, acknowledges the user.
+//!
+//! One module per route; what is not about a route lives in the crates below.
+
+mod messages;
+mod rejection;
+mod router;
+mod settings;
+
+pub use router::handle;
+
+#[cfg(target_os = "wasi")]
+mod door {
+    // The macro's bindings need it.
+    #![allow(unsafe_code)]
+
+    use spin_sdk::http::{IncomingRequest, ResponseOutparam};
+
+    #[spin_sdk::http_component]
+    async fn handle(request: IncomingRequest, response_out: ResponseOutparam) {
+        platform::spin::serve(request, response_out, async |host, request| crate::handle(host, request).await).await;
+    }
+}

@@ -1,0 +1,133 @@
+//! `POST /api/messages`: an activity comes in, an envelope goes on the queue, the person is told.
+
+use std::time::Duration;
+
+use bot_framework::{
+    Activity, ActivityKind, AuthMode, Class, Connector, ConversationReference, OutgoingMessage, ServiceUrl,
+};
+use bytes::Bytes;
+use envelope::{Envelope, EnvelopeId, words};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Request, Response, StatusCode};
+use platform::{Deadline, Host, Level, RequestBody, answer};
+use serde_json::json;
+use storage_queue::{PutOptions, QueueClient, TimeToLive};
+
+use crate::rejection::Rejection;
+use crate::settings::BotSettings;
+
+/// The Bot Framework's own limit of an activity is about this.
+const MAX_BODY_BYTES: usize = 256 * 1024;
+
+/// A channel waits 15 s for an answer (and Teams then sends the activity again): storing gets half of it, so that the
+/// person can still be told.
+const STORE_WITHIN: Duration = Duration::from_secs(7);
+const ANSWER_WITHIN: Duration = Duration::from_secs(12);
+
+pub(crate) async fn post<H: Host>(
+    host: &H,
+    request: Request<impl RequestBody>,
+) -> Result<Response<Bytes>, Rejection> {
+    let settings = BotSettings::read(host)?;
+    // Before the body is looked at: a stranger gets no parser to play with.
+    match settings.auth_mode {
+        AuthMode::Required => return Err(Rejection::Unauthorized),
+        AuthMode::Anonymous => host.event(Level::Warn, "auth.anonymous", json!({"note": "no caller is verified"})),
+    }
+    let (head, body) = request.into_parts();
+    if !is_json(&head.headers) {
+        return Err(Rejection::NotJson);
+    }
+    let activity = Activity::parse(&body.read(MAX_BODY_BYTES).await?)?;
+    let claim = activity.service_url.as_deref().unwrap_or_default();
+    let service_url = settings.trust.check(claim)?;
+    let turn = Turn { host, settings: &settings, service_url, deadline: Deadline::after(host, ANSWER_WITHIN) };
+    match activity.kind {
+        ActivityKind::Message => turn.queue_message(&activity).await,
+        ActivityKind::ConversationUpdate if activity.adds_the_bot() => {
+            turn.say(&ConversationReference::of(&activity)?, words::GREETING, Answers::Nothing).await;
+            Ok(answer::json(StatusCode::OK, &json!({})))
+        }
+        ActivityKind::Invoke => Err(Rejection::InvokeNotImplemented),
+        ActivityKind::ConversationUpdate | ActivityKind::Other(_) => Ok(answer::json(StatusCode::OK, &json!({}))),
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
+}
+
+/// One activity being worked on.
+struct Turn<'a, H> {
+    host: &'a H,
+    settings: &'a BotSettings,
+    service_url: ServiceUrl,
+    deadline: Deadline,
+}
+
+/// Whether something the bot says answers the person's activity.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answers {
+    TheActivity,
+    Nothing,
+}
+
+impl<H: Host> Turn<'_, H> {
+    async fn queue_message(&self, activity: &Activity) -> Result<Response<Bytes>, Rejection> {
+        let address = ConversationReference::of(activity)?;
+        let text = activity.text_to_the_bot();
+        let accepted = answer::json(StatusCode::ACCEPTED, &json!({}));
+        if text.is_empty() {
+            self.say(&address, words::NOTHING_TO_QUEUE, Answers::TheActivity).await;
+            return Ok(accepted);
+        }
+        let envelope = Envelope::new(self.id_for(&address), address, text, self.host.now());
+        let Ok(message) = envelope.encode(None) else {
+            // The person can mend this, the channel cannot: so the channel's call succeeds.
+            self.say(&envelope.address, words::TOO_LONG, Answers::TheActivity).await;
+            return Ok(accepted);
+        };
+        let queue = &self.settings.queue;
+        let client = QueueClient::new(self.host, &queue.account, &queue.name, Deadline::after(self.host, STORE_WITHIN));
+        // Alerts may lie longer than a queue's default of seven days.
+        let options = PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() };
+        if let Err(error) = client.put_creating_queue_if_missing(&message, options).await {
+            let fields = json!({"envelope": envelope.id.as_str(), "reason": error.to_string()});
+            self.host.event(Level::Error, "queue.put.failed", fields);
+            self.say(&envelope.address, words::QUEUE_UNAVAILABLE, Answers::TheActivity).await;
+            return Err(Rejection::QueueUnavailable);
+        }
+        self.host.event(Level::Info, "message.queued", json!({"envelope": envelope.id.as_str()}));
+        self.say(&envelope.address, &words::queued(&envelope.text), Answers::TheActivity).await;
+        Ok(accepted)
+    }
+
+    fn id_for(&self, address: &ConversationReference) -> EnvelopeId {
+        match &address.activity_id {
+            Some(activity) => EnvelopeId::of_activity(&address.channel_id, &address.conversation.id, activity),
+            None => {
+                let mut bytes = [0; 16];
+                self.host.fill(&mut bytes);
+                EnvelopeId::random(bytes)
+            }
+        }
+    }
+
+    /// Tells the person. That it failed is logged and changes nothing: what matters is what stands on the queue.
+    async fn say(&self, address: &ConversationReference, text: &str, answers: Answers) {
+        let connector = Connector::anonymous(self.host).within(self.deadline.remaining(self.host));
+        let message = OutgoingMessage::new(address, text);
+        let conversation = &address.conversation.id;
+        let said = match &address.activity_id {
+            Some(activity) if answers == Answers::TheActivity => {
+                let reply = message.in_reply_to(address);
+                connector.reply(&self.service_url, conversation, activity, &reply).await
+            }
+            _ => connector.send(&self.service_url, conversation, &message).await,
+        };
+        if said.class != Class::Accepted {
+            self.host.event(Level::Warn, "connector.answer.failed", json!({"reason": said.reason}));
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Every way to turn a request down: one closed list of statuses, codes and texts, so that no inner error reaches the
+//! wire by accident.
+
+use bot_framework::NotTrusted;
+use bot_framework::json::FieldError;
+use bytes::Bytes;
+use http::header::{ALLOW, WWW_AUTHENTICATE};
+use http::{HeaderValue, Response, StatusCode};
+use platform::{BodyError, Host, Level, SettingsError, answer};
+use serde_json::json;
+use thiserror::Error;
+
+/// Why a request was turned down. The text goes to the caller, except that of [`Rejection::Misconfigured`].
+#[derive(Debug, Error)]
+pub(crate) enum Rejection {
+    #[error("there is nothing here")]
+    NoSuchRoute,
+    #[error("this method is not allowed here")]
+    MethodNotAllowed { allow: &'static str },
+    #[error("a valid Bot Framework token is required")]
+    Unauthorized,
+    #[error("the body has to be application/json")]
+    NotJson,
+    #[error("{0}")]
+    Body(#[from] BodyError),
+    #[error("not an activity: {0}")]
+    NotAnActivity(#[from] FieldError),
+    #[error("{0}")]
+    NotTrusted(#[from] NotTrusted),
+    #[error("invoke activities are not implemented by this bot")]
+    InvokeNotImplemented,
+    #[error("the queue did not take the message; nothing was stored")]
+    QueueUnavailable,
+    #[error("{0}")]
+    Misconfigured(#[from] SettingsError),
+}
+
+impl Rejection {
+    fn status_and_code(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::NoSuchRoute => (StatusCode::NOT_FOUND, "NotFound"),
+            Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "Unauthorized"),
+            Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType"),
+            Self::Body(BodyError::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, "MessageSizeTooBig"),
+            Self::Body(BodyError::Broken) => (StatusCode::BAD_REQUEST, "BadSyntax"),
+            Self::NotAnActivity(_) => (StatusCode::BAD_REQUEST, "BadSyntax"),
+            Self::NotTrusted(_) => (StatusCode::FORBIDDEN, "ServiceUrlNotAllowed"),
+            Self::InvokeNotImplemented => (StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
+            Self::QueueUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "QueueUnavailable"),
+            Self::Misconfigured(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Misconfigured"),
+        }
+    }
+
+    /// The answer to the caller, and the line in the log.
+    pub(crate) fn log_and_answer(self, host: &impl Host) -> Response<Bytes> {
+        let (status, code) = self.status_and_code();
+        let level = if status.is_server_error() { Level::Error } else { Level::Warn };
+        host.event(
+            level,
+            "request.rejected",
+            json!({"status": status.as_u16(), "code": code, "reason": self.to_string()}),
+        );
+        let message = match &self {
+            // Which variable is wrong concerns the operator, not whoever calls.
+            Self::Misconfigured(_) => "the bot is not configured correctly; its log says what is wrong".to_owned(),
+            other => other.to_string(),
+        };
+        let mut response = answer::error(status, code, &message);
+        match self {
+            Self::MethodNotAllowed { allow } => {
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+            }
+            Self::Unauthorized => {
+                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            _ => {}
+        }
+        response
+    }
+}

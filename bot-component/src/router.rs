@@ -1,0 +1,26 @@
+//! Which request goes where.
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use platform::{Host, RequestBody, answer};
+
+use crate::messages;
+use crate::rejection::Rejection;
+
+/// Answers one request. Never fails: whatever goes wrong is an answer, and a line in the log.
+pub async fn handle<H: Host>(host: &H, request: Request<impl RequestBody>) -> Response<Bytes> {
+    let answered = match request.uri().path() {
+        "/api/messages" => match *request.method() {
+            Method::POST => messages::post(host, request).await,
+            // Probes: the Playground asks HEAD before anything else.
+            Method::GET | Method::HEAD | Method::OPTIONS => Ok(answer::empty(StatusCode::OK)),
+            _ => Err(Rejection::MethodNotAllowed { allow: "GET, HEAD, OPTIONS, POST" }),
+        },
+        "/healthz" => match *request.method() {
+            Method::GET | Method::HEAD => Ok(answer::empty(StatusCode::OK)),
+            _ => Err(Rejection::MethodNotAllowed { allow: "GET, HEAD" }),
+        },
+        _ => Err(Rejection::NoSuchRoute),
+    };
+    answered.unwrap_or_else(|rejection| rejection.log_and_answer(host))
+}

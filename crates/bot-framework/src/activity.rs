@@ -1,0 +1,188 @@
+//! What arrives on `POST /api/messages`.
+
+use serde_json::{Map, Value};
+
+use crate::account::{ChannelAccount, ConversationAccount};
+use crate::json::{FieldError, Fields};
+
+/// An activity: the common fields, its kind, and everything else unread.
+///
+/// Unknown fields and unknown types are no errors (protocol-activity A2005, A2006); a missing `type` or
+/// `conversation.id` is, because then nobody can be answered.
+#[derive(Debug, Clone)]
+pub struct Activity {
+    /// The kind, from `type`.
+    pub kind: ActivityKind,
+    /// The activity's id. Absent on some updates.
+    pub id: Option<String>,
+    /// The channel: `msteams`, `webchat`, `directline`, `emulator`, …
+    pub channel_id: Option<String>,
+    /// Where to answer, as the caller claims it. Nothing is sent there before a [`crate::TrustPolicy`] has agreed.
+    pub service_url: Option<String>,
+    /// Who sent it.
+    pub from: Option<ChannelAccount>,
+    /// To whom: the bot.
+    pub recipient: Option<ChannelAccount>,
+    /// Where it was said.
+    pub conversation: ConversationAccount,
+    /// What was said.
+    pub text: Option<String>,
+    /// The language, e.g. `en-US`.
+    pub locale: Option<String>,
+    /// Who joined (`conversationUpdate`).
+    pub members_added: Vec<ChannelAccount>,
+    /// Every other field.
+    pub rest: Map<String, Value>,
+}
+
+/// What an activity is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ActivityKind {
+    /// Somebody said something.
+    Message,
+    /// Members or properties of the conversation changed.
+    ConversationUpdate,
+    /// A question that the HTTP answer itself answers.
+    Invoke,
+    /// Any other `type`: acknowledged and ignored.
+    Other(String),
+}
+
+impl From<String> for ActivityKind {
+    fn from(name: String) -> Self {
+        match name.as_str() {
+            "message" => Self::Message,
+            "conversationUpdate" => Self::ConversationUpdate,
+            "invoke" => Self::Invoke,
+            _ => Self::Other(name),
+        }
+    }
+}
+
+impl Activity {
+    /// Reads an activity from a request's body.
+    pub fn parse(body: &[u8]) -> Result<Self, FieldError> {
+        let mut fields = Fields::parse(body)?;
+        // Tells nothing that a caller could not have made up: never trusted from the wire (A2251).
+        fields.take("callerId");
+        let account = |fields: &mut Fields, name: &str| match fields.object(name)? {
+            Some(object) => ChannelAccount::from_fields(object).map(Some),
+            None => Ok(None),
+        };
+        Ok(Self {
+            kind: fields.required_string("type")?.into(),
+            conversation: ConversationAccount::from_fields(fields.required_object("conversation")?)?,
+            id: fields.string("id")?.filter(|id| !id.is_empty()),
+            channel_id: fields.string("channelId")?,
+            service_url: fields.string("serviceUrl")?,
+            from: account(&mut fields, "from")?,
+            recipient: account(&mut fields, "recipient")?,
+            text: fields.string("text")?,
+            locale: fields.string("locale")?,
+            members_added: fields
+                .objects("membersAdded")?
+                .into_iter()
+                .map(ChannelAccount::from_fields)
+                .collect::<Result<_, _>>()?,
+            rest: fields.rest(),
+        })
+    }
+
+    /// Whether the bot is among those who joined.
+    pub fn adds_the_bot(&self) -> bool {
+        let bot = self.recipient.as_ref().map(|bot| &bot.id);
+        self.kind == ActivityKind::ConversationUpdate && self.members_added.iter().any(|member| Some(&member.id) == bot)
+    }
+
+    /// The text without the mention of the bot that group chats and channels demand, and without white space around it.
+    ///
+    /// Teams: the entity of type `mention` whose `mentioned.id` is the bot's carries the very words to take out.
+    pub fn text_to_the_bot(&self) -> String {
+        let mut text = self.text.clone().unwrap_or_default();
+        let bot = self.recipient.as_ref().map(|bot| bot.id.as_str());
+        let entities = self.rest.get("entities").and_then(Value::as_array);
+        for entity in entities.into_iter().flatten() {
+            let mentioned = entity["mentioned"]["id"].as_str();
+            if let (Some("mention"), true, Some(words)) =
+                (entity["type"].as_str(), mentioned.is_some() && mentioned == bot, entity["text"].as_str())
+                && !words.is_empty()
+            {
+                text = text.replacen(words, "", 1);
+            }
+        }
+        text.trim().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(json: &str) -> Result<Activity, FieldError> {
+        Activity::parse(json.as_bytes())
+    }
+
+    #[test]
+    fn malformed_activities_are_named() {
+        for (json, expected) in [
+            ("{}", "type: a string that is not empty expected"),
+            (r#"{"type":7,"conversation":{"id":"c"}}"#, "type: a string expected"),
+            (r#"{"type":"message"}"#, "conversation: an object expected"),
+            (r#"{"type":"message","conversation":"c"}"#, "conversation: an object expected"),
+            (r#"{"type":"message","conversation":{}}"#, "conversation.id: a string that is not empty expected"),
+            (r#"{"type":"message","conversation":{"id":"c"},"from":{}}"#, "from.id: a string that is not empty expected"),
+            (r#"{"type":"message","conversation":{"id":"c"},"text":{}}"#, "text: a string expected"),
+            (
+                r#"{"type":"conversationUpdate","conversation":{"id":"c"},"membersAdded":[{"id":"a"},{"id":2}]}"#,
+                "membersAdded[1].id: a string expected",
+            ),
+        ] {
+            assert_eq!(parse(json).expect_err(json).to_string(), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn unknown_fields_and_types_survive() {
+        let json = r#"{"type":"newThing","conversation":{"id":"c","x":1},"y":{"z":[true]},"callerId":"urn:evil"}"#;
+        let activity = parse(json).unwrap();
+        assert_eq!(activity.kind, ActivityKind::Other("newThing".into()));
+        assert_eq!(activity.conversation.to_json(), serde_json::json!({"id": "c", "x": 1}));
+        assert_eq!(Value::Object(activity.rest), serde_json::json!({"y": {"z": [true]}}));
+    }
+
+    #[test]
+    fn only_the_mention_of_the_bot_is_taken_out() {
+        let mention = |id: &str, words: &str| {
+            format!(r#"{{"type":"mention","mentioned":{{"id":"{id}"}},"text":"{words}"}}"#)
+        };
+        for (text, entities, expected) in [
+            ("hello", vec![], "hello"),
+            ("  hello \\n", vec![], "hello"),
+            ("<at>Bot</at> go", vec![mention("b", "<at>Bot</at>")], "go"),
+            ("go <at>Bot</at>", vec![mention("b", "<at>Bot</at>")], "go"),
+            ("<at>Ann</at> go", vec![mention("a", "<at>Ann</at>")], "<at>Ann</at> go"),
+            ("<at>Bot</at> tell <at>Ann</at>", vec![mention("a", "<at>Ann</at>"), mention("b", "<at>Bot</at>")], "tell <at>Ann</at>"),
+            ("<at>Bot</at> <at>Bot</at> x", vec![mention("b", "<at>Bot</at>"), mention("b", "<at>Bot</at>")], "x"),
+            ("go", vec![mention("b", "")], "go"),
+        ] {
+            let json = format!(
+                r#"{{"type":"message","conversation":{{"id":"c"}},"recipient":{{"id":"b"}},"text":"{text}","entities":[{}]}}"#,
+                entities.join(",")
+            );
+            assert_eq!(parse(&json).unwrap().text_to_the_bot(), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn the_bot_joins_only_if_it_is_among_the_added() {
+        for (json, expected) in [
+            (r#"{"type":"conversationUpdate","conversation":{"id":"c"},"recipient":{"id":"b"},"membersAdded":[{"id":"u"},{"id":"b"}]}"#, true),
+            (r#"{"type":"conversationUpdate","conversation":{"id":"c"},"recipient":{"id":"b"},"membersAdded":[{"id":"u"}]}"#, false),
+            (r#"{"type":"conversationUpdate","conversation":{"id":"c"},"recipient":{"id":"b"}}"#, false),
+            (r#"{"type":"conversationUpdate","conversation":{"id":"c"},"membersAdded":[{"id":"u"}]}"#, false),
+            (r#"{"type":"message","conversation":{"id":"c"},"recipient":{"id":"b"},"membersAdded":[{"id":"b"}]}"#, false),
+        ] {
+            assert_eq!(parse(json).unwrap().adds_the_bot(), expected, "{json}");
+        }
+    }
+}

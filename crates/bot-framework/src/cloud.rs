@@ -1,0 +1,103 @@
+//! The clouds that the Bot Framework runs in, and what is named differently in each.
+
+use platform::{Settings, SettingsError};
+
+/// A cloud, chosen by the variable `channelservice`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cloud {
+    /// The public cloud (GCC included).
+    Public,
+    /// US Government: GCC High and DoD.
+    UsGov,
+    /// China, operated by 21Vianet.
+    China,
+}
+
+impl Cloud {
+    /// Reads the variable `channelservice`.
+    pub fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
+        match settings.setting("channelservice")?.trim().trim_end_matches('/') {
+            "" => Ok(Self::Public),
+            "https://botframework.azure.us" => Ok(Self::UsGov),
+            "https://botframework.azure.cn" => Ok(Self::China),
+            _ => Err(SettingsError::new(
+                "channelservice",
+                "must be empty (public cloud), `https://botframework.azure.us` or `https://botframework.azure.cn`",
+            )),
+        }
+    }
+
+    /// `iss` of the channel's tokens.
+    pub fn channel_issuer(self) -> &'static str {
+        match self {
+            Self::Public => "https://api.botframework.com",
+            Self::UsGov => "https://api.botframework.us",
+            Self::China => "https://api.botframework.azure.cn",
+        }
+    }
+
+    /// OpenID metadata of the channel's tokens.
+    pub fn channel_metadata(self) -> &'static str {
+        match self {
+            Self::Public => "https://login.botframework.com/v1/.well-known/openidconfiguration",
+            Self::UsGov => "https://login.botframework.azure.us/v1/.well-known/openidconfiguration",
+            Self::China => "https://login.botframework.azure.cn/v1/.well-known/openidconfiguration",
+        }
+    }
+
+    /// OpenID metadata of Entra's tokens, as a path below the login endpoint.
+    pub fn entra_metadata_path(self) -> &'static str {
+        match self {
+            Self::Public => "/common/v2.0/.well-known/openid-configuration",
+            Self::UsGov => "/cab8a31a-1906-4287-a0d8-4eef66b95f6e/v2.0/.well-known/openid-configuration",
+            Self::China => "/a55a4d5b-9241-49b1-b4ff-befa8db00269/.well-known/openid-configuration",
+        }
+    }
+
+    /// Where Entra gives out tokens.
+    pub fn login_endpoint(self) -> &'static str {
+        match self {
+            Self::Public => "https://login.microsoftonline.com",
+            Self::UsGov => "https://login.microsoftonline.us",
+            Self::China => "https://login.partner.microsoftonline.cn",
+        }
+    }
+
+    /// The tenant that multi-tenant bots get their tokens from.
+    pub fn multi_tenant(self) -> &'static str {
+        match self {
+            Self::Public => "botframework.com",
+            Self::UsGov => "MicrosoftServices.onmicrosoft.us",
+            Self::China => "microsoftservices.partner.onmschina.cn",
+        }
+    }
+
+    /// `scope` of the tokens that the Connector takes; without `/.default` it is their audience.
+    pub fn connector_scope(self) -> &'static str {
+        match self {
+            Self::Public => "https://api.botframework.com/.default",
+            Self::UsGov => "https://api.botframework.us/.default",
+            Self::China => "https://api.botframework.azure.cn/.default",
+        }
+    }
+
+    /// Whether a host (lower case) is one of this cloud's Connectors.
+    ///
+    /// `smba.trafficmanager.net` is exact: any Azure customer can register a name under `trafficmanager.net`.
+    pub fn has_connector(self, host: &str) -> bool {
+        // At least one label before the suffix, and no empty one.
+        let below = |suffix: &str| host.strip_suffix(suffix).is_some_and(|label| !label.is_empty() && !label.ends_with('.'));
+        match self {
+            Self::Public => {
+                host == "smba.trafficmanager.net"
+                    || below(".botframework.com")
+                    || (host.starts_with("smba.") && below(".teams.microsoft.com"))
+            }
+            Self::UsGov => {
+                matches!(host, "smba.infra.gov.teams.microsoft.us" | "smba.infra.dod.teams.microsoft.us")
+                    || below(".botframework.azure.us")
+            }
+            Self::China => below(".botframework.azure.cn"),
+        }
+    }
+}

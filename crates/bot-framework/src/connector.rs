@@ -1,0 +1,142 @@
+//! The Bot Connector's REST calls that this project makes: send to a conversation, and reply to an activity.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use platform::{Host, Timeouts, TransportError};
+
+use crate::message::OutgoingMessage;
+use crate::trust::ServiceUrl;
+use crate::verdict::{Verdict, classify};
+
+/// RFC 3986's unreserved characters stay; a Teams conversation id has `:`, `@`, `;`, `=` and may have `/`.
+const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+const TIMEOUTS: Timeouts = Timeouts {
+    connect: Duration::from_secs(3),
+    first_byte: Duration::from_secs(8),
+    between_bytes: Duration::from_secs(3),
+    max_answer_bytes: 64 * 1024,
+};
+
+const USER_AGENT: &str = concat!("proactive-bot/", env!("CARGO_PKG_VERSION"));
+
+/// A client of the Bot Connector. It takes a [`ServiceUrl`], that is, an address that the trust check made.
+#[derive(Debug)]
+pub struct Connector<'a, H> {
+    host: &'a H,
+    timeouts: Timeouts,
+}
+
+impl<'a, H: Host> Connector<'a, H> {
+    /// A client without credentials: anonymous mode.
+    pub fn anonymous(host: &'a H) -> Self {
+        Self { host, timeouts: TIMEOUTS }
+    }
+
+    /// The same client, no phase of whose calls takes longer than `remaining`.
+    #[must_use]
+    pub fn within(&self, remaining: Duration) -> Self {
+        Self { host: self.host, timeouts: self.timeouts.within(remaining) }
+    }
+
+    /// Sends into a conversation: `POST /v3/conversations/{id}/activities`.
+    pub async fn send(&self, service_url: &ServiceUrl, conversation_id: &str, message: &OutgoingMessage) -> Verdict {
+        let conversation = utf8_percent_encode(conversation_id, PATH_SEGMENT);
+        self.post(format!("{}/v3/conversations/{conversation}/activities", service_url.base()), message).await
+    }
+
+    /// Replies to an activity: `POST /v3/conversations/{id}/activities/{activity}`.
+    pub async fn reply(
+        &self,
+        service_url: &ServiceUrl,
+        conversation_id: &str,
+        activity_id: &str,
+        message: &OutgoingMessage,
+    ) -> Verdict {
+        let conversation = utf8_percent_encode(conversation_id, PATH_SEGMENT);
+        let activity = utf8_percent_encode(activity_id, PATH_SEGMENT);
+        self.post(format!("{}/v3/conversations/{conversation}/activities/{activity}", service_url.base()), message).await
+    }
+
+    async fn post(&self, uri: String, message: &OutgoingMessage) -> Verdict {
+        let request = http::Request::post(uri)
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .header(http::header::USER_AGENT, USER_AGENT)
+            .body(Bytes::from(message.to_bytes()));
+        let answer = match request {
+            Ok(request) => self.host.send(request, self.timeouts).await,
+            Err(_) => Err(TransportError::NotSent("the address is not valid".into())),
+        };
+        classify(&answer, self.host.now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use platform::testing::{FakeHost, run};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::json::Fields;
+    use crate::reference::ConversationReference;
+    use crate::trust::TrustPolicy;
+    use crate::verdict::Class;
+
+    fn reference() -> ConversationReference {
+        let json = json!({
+            "id": "7|1", "channelId": "msteams", "serviceUrl": "http://127.0.0.1:9200/amer/", "locale": "de-DE",
+            "user": {"id": "29:u"}, "bot": {"id": "28:b"}, "conversation": {"id": "19:x@thread.tacv2;messageid=1/2"},
+        });
+        ConversationReference::from_fields(Fields::parse(json.to_string().as_bytes()).unwrap()).unwrap()
+    }
+
+    fn service_url() -> ServiceUrl {
+        TrustPolicy::Anonymous.check(&reference().service_url).unwrap()
+    }
+
+    #[test]
+    fn paths_are_appended_and_encoded() {
+        let host = FakeHost::default();
+        host.then_status(201, r#"{"id":"a1"}"#).then_status(202, "");
+        let (reference, url) = (reference(), service_url());
+        let connector = Connector::anonymous(&host);
+        let message = OutgoingMessage::new(&reference, "hi").in_reply_to(&reference);
+        let replied = run(connector.reply(&url, &reference.conversation.id, "7|1", &message));
+        assert_eq!((replied.class, replied.activity_id.as_deref()), (Class::Accepted, Some("a1")));
+        let sent = run(connector.send(&url, &reference.conversation.id, &message));
+        assert_eq!((sent.class, sent.activity_id), (Class::Accepted, None));
+        let uris: Vec<_> = host.sent.borrow().iter().map(|request| request.uri().to_string()).collect();
+        let activities = "http://127.0.0.1:9200/amer/v3/conversations/19%3Ax%40thread.tacv2%3Bmessageid%3D1%2F2/activities";
+        assert_eq!(uris, [format!("{activities}/7%7C1"), activities.to_owned()]);
+        for request in host.sent.borrow().iter() {
+            assert!(request.headers().get("authorization").is_none(), "anonymous mode sends no token");
+        }
+    }
+
+    #[test]
+    fn the_message_has_the_parties_swapped() {
+        let reference = reference();
+        let bytes = OutgoingMessage::new(&reference, "hi").in_reply_to(&reference).to_bytes();
+        let expected = json!({
+            "type": "message", "text": "hi", "textFormat": "plain", "from": {"id": "28:b"}, "recipient": {"id": "29:u"},
+            "conversation": {"id": "19:x@thread.tacv2;messageid=1/2"}, "channelId": "msteams",
+            "serviceUrl": "http://127.0.0.1:9200/amer/", "locale": "de-DE", "replyToId": "7|1",
+        });
+        assert_eq!(serde_json::from_slice::<Value>(&bytes).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_redirect_is_not_followed() {
+        let host = FakeHost::default();
+        host.then(Ok(http::Response::builder()
+            .status(307)
+            .header("location", "http://127.0.0.1:1/")
+            .body(Bytes::new())
+            .unwrap()));
+        let verdict = run(Connector::anonymous(&host).send(&service_url(), "c", &OutgoingMessage::new(&reference(), "x")));
+        assert_eq!(verdict.class, Class::Permanent);
+        assert_eq!(host.sent.borrow().len(), 1);
+    }
+}

@@ -1,0 +1,82 @@
+//! Who the bot is: its registration in Entra.
+
+use platform::{Settings, SettingsError};
+use url::Url;
+
+use crate::cloud::Cloud;
+
+/// The bot's registration.
+#[derive(Debug, Clone)]
+pub struct BotIdentity {
+    /// `microsoftappid`: the app id, audience of every token that the bot accepts.
+    pub app_id: String,
+    /// The cloud that it lives in.
+    pub cloud: Cloud,
+    /// `microsoftapptenantid`: its own tenant; there for a single-tenant bot, maybe there for another.
+    pub tenant_id: Option<String>,
+    /// The tenant that its tokens come from: its own, or the Bot Framework's for a multi-tenant bot.
+    pub token_tenant: String,
+    /// Where Entra gives out tokens, without a slash at its end: the cloud's, or `loginendpoint`.
+    pub login_endpoint: String,
+}
+
+impl BotIdentity {
+    /// Reads the variables of `authmode=required`.
+    pub fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
+        let app_id = settings.setting("microsoftappid")?.trim().to_owned();
+        if app_id.is_empty() {
+            let problem = "must be set to the bot's app id (or set authmode=anonymous to test locally)";
+            return Err(SettingsError::new("microsoftappid", problem));
+        }
+        let cloud = Cloud::read(settings)?;
+        let tenant_id = Some(settings.setting("microsoftapptenantid")?.trim().to_owned()).filter(|id| !id.is_empty());
+        if tenant_id.as_deref().is_some_and(|id| !is_tenant(id)) {
+            let problem = "must be a tenant's id or domain name: letters, digits, `-` and `.`";
+            return Err(SettingsError::new("microsoftapptenantid", problem));
+        }
+        let token_tenant = match (settings.setting("microsoftapptype")?.trim(), &tenant_id) {
+            ("" | "SingleTenant", Some(own)) => own.clone(),
+            ("" | "SingleTenant", None) => {
+                let problem = "must be set to the bot's tenant id, because microsoftapptype is SingleTenant";
+                return Err(SettingsError::new("microsoftapptenantid", problem));
+            }
+            ("MultiTenant", _) => cloud.multi_tenant().to_owned(),
+            _ => return Err(SettingsError::new("microsoftapptype", "must be `SingleTenant` or `MultiTenant`")),
+        };
+        let login_endpoint = endpoint_override(settings, "loginendpoint")?;
+        Ok(Self {
+            app_id,
+            cloud,
+            tenant_id,
+            token_tenant,
+            login_endpoint: login_endpoint.unwrap_or_else(|| cloud.login_endpoint().to_owned()),
+        })
+    }
+}
+
+fn is_tenant(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
+}
+
+/// A variable that overrides a well-known URL: https, or http for loopback only (tests). Without a slash at its end.
+pub(crate) fn endpoint_override(settings: &impl Settings, name: &str) -> Result<Option<String>, SettingsError> {
+    let text = settings.setting(name)?;
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let error = || SettingsError::new(name, "must be an https URL (http for loopback only) without user and query");
+    let url = Url::parse(text).map_err(|_| error())?;
+    let secure = url.scheme() == "https" || (url.scheme() == "http" && url.host().is_some_and(|host| is_loopback(&host)));
+    let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+    if secure && plain { Ok(Some(text.trim_end_matches('/').to_owned())) } else { Err(error()) }
+}
+
+/// Whether a host is this machine.
+pub(crate) fn is_loopback<S: AsRef<str>>(host: &url::Host<S>) -> bool {
+    match host {
+        url::Host::Domain(name) => name.as_ref() == "localhost",
+        url::Host::Ipv4(address) => address.is_loopback(),
+        url::Host::Ipv6(address) => address.is_loopback(),
+    }
+}

@@ -1,0 +1,168 @@
+//! Taking typed fields out of a JSON object, with errors that name the path.
+//!
+//! Bodies come from many senders, so unknown fields survive: what nobody took is the *rest*. Plain functions on
+//! [`serde_json::Map`] instead of serde's `flatten`, whose errors say neither where nor what.
+
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+/// A field that is missing, or of another type than expected. Says where, never what stood there.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{path}: {expected} expected")]
+pub struct FieldError {
+    /// The JSON path, e.g. `conversation.id`.
+    pub path: String,
+    /// What was expected there, e.g. `a string`.
+    pub expected: &'static str,
+}
+
+/// A JSON object whose fields are being taken out.
+#[derive(Debug)]
+pub struct Fields {
+    object: Map<String, Value>,
+    path: String,
+}
+
+impl Fields {
+    /// The fields of `object`, which stands at `path` of the whole (empty for the whole itself).
+    pub fn new(object: Map<String, Value>, path: impl Into<String>) -> Self {
+        Self { object, path: path.into() }
+    }
+
+    /// The fields of the object in `bytes`: UTF-8 JSON, a byte order mark tolerated.
+    pub fn parse(bytes: &[u8]) -> Result<Self, FieldError> {
+        let whole = |expected| FieldError { path: "body".into(), expected };
+        let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+        match serde_json::from_slice(bytes) {
+            Ok(Value::Object(object)) => Ok(Self::new(object, "")),
+            Ok(_) => Err(whole("a JSON object")),
+            Err(_) => Err(whole("valid JSON")),
+        }
+    }
+
+    /// An error for the field `name`.
+    pub fn error(&self, name: &str, expected: &'static str) -> FieldError {
+        FieldError { path: self.path_of(name), expected }
+    }
+
+    fn path_of(&self, name: &str) -> String {
+        if self.path.is_empty() { name.into() } else { format!("{}.{name}", self.path) }
+    }
+
+    /// Takes any value; `null` counts as absent.
+    pub fn take(&mut self, name: &str) -> Option<Value> {
+        self.object.remove(name).filter(|value| !value.is_null())
+    }
+
+    /// Takes a string.
+    pub fn string(&mut self, name: &str) -> Result<Option<String>, FieldError> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(self.error(name, "a string")),
+        }
+    }
+
+    /// Takes a string that has to be there and not empty.
+    pub fn required_string(&mut self, name: &str) -> Result<String, FieldError> {
+        self.string(name)?.filter(|text| !text.is_empty()).ok_or_else(|| self.error(name, "a string that is not empty"))
+    }
+
+    /// Takes an object.
+    pub fn object(&mut self, name: &str) -> Result<Option<Fields>, FieldError> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Object(object)) => Ok(Some(Fields::new(object, self.path_of(name)))),
+            Some(_) => Err(self.error(name, "an object")),
+        }
+    }
+
+    /// Takes an object that has to be there.
+    pub fn required_object(&mut self, name: &str) -> Result<Fields, FieldError> {
+        self.object(name)?.ok_or_else(|| self.error(name, "an object"))
+    }
+
+    /// Takes an array of objects.
+    pub fn objects(&mut self, name: &str) -> Result<Vec<Fields>, FieldError> {
+        let values = match self.take(name) {
+            None => return Ok(Vec::new()),
+            Some(Value::Array(values)) => values,
+            Some(_) => return Err(self.error(name, "an array")),
+        };
+        let element = |(index, value)| {
+            let path = format!("{}[{index}]", self.path_of(name));
+            match value {
+                Value::Object(object) => Ok(Fields::new(object, path)),
+                _ => Err(FieldError { path, expected: "an object" }),
+            }
+        };
+        values.into_iter().enumerate().map(element).collect()
+    }
+
+    /// What nobody has taken so far.
+    pub fn as_object(&self) -> &Map<String, Value> {
+        &self.object
+    }
+
+    /// What nobody took.
+    pub fn rest(self) -> Map<String, Value> {
+        self.object
+    }
+}
+
+/// Puts a field into `object` if there is a value.
+pub fn put(object: &mut Map<String, Value>, name: &str, value: Option<impl Into<Value>>) {
+    if let Some(value) = value {
+        object.insert(name.into(), value.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(json: &str) -> Fields {
+        Fields::parse(json.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn errors_name_the_path() {
+        type Take = fn(&mut Fields) -> Result<(), FieldError>;
+        let cases: [(&str, Take, &str); 7] = [
+            (r#"{"a":1}"#, |f| f.string("a").map(drop), "a: a string expected"),
+            (r#"{}"#, |f| f.required_string("a").map(drop), "a: a string that is not empty expected"),
+            (r#"{"a":""}"#, |f| f.required_string("a").map(drop), "a: a string that is not empty expected"),
+            (r#"{"a":null}"#, |f| f.required_object("a").map(drop), "a: an object expected"),
+            (r#"{"a":{"b":1}}"#, |f| f.required_object("a")?.string("b").map(drop), "a.b: a string expected"),
+            (r#"{"a":{}}"#, |f| f.objects("a").map(drop), "a: an array expected"),
+            (r#"{"a":[{},3]}"#, |f| f.objects("a").map(drop), "a[1]: an object expected"),
+        ];
+        for (json, take, expected) in cases {
+            let error = take(&mut fields(json)).expect_err(json);
+            assert_eq!(error.to_string(), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        for (body, expected) in [
+            (&b""[..], "body: valid JSON expected"),
+            (b"{", "body: valid JSON expected"),
+            (b"\xff\xfe", "body: valid JSON expected"),
+            (b"[]", "body: a JSON object expected"),
+            (b"null", "body: a JSON object expected"),
+            (b"{} {}", "body: valid JSON expected"),
+        ] {
+            assert_eq!(Fields::parse(body).expect_err("refused").to_string(), expected, "{body:?}");
+        }
+        assert!(Fields::parse("[".repeat(100_000).as_bytes()).is_err(), "nesting must not overflow the stack");
+        assert!(Fields::parse(b"\xEF\xBB\xBF{}").is_ok(), "a byte order mark is tolerated");
+    }
+
+    #[test]
+    fn the_rest_survives() {
+        let mut fields = fields(r#"{"known":"x","unknown":{"deep":[1,2.50]}}"#);
+        fields.string("known").unwrap();
+        assert_eq!(Value::Object(fields.rest()).to_string(), r#"{"unknown":{"deep":[1,2.5]}}"#);
+    }
+}

@@ -1,0 +1,34 @@
+//! Bot Framework protocol: what arrives ([`Activity`]), where an answer goes ([`ConversationReference`]), whom we may
+//! talk to ([`TrustPolicy`], [`ServiceUrl`]) and how ([`Connector`]).
+//!
+//! Names and shapes follow the Bot Framework's own (`Activity`, `ConversationReference`, `serviceUrl`):
+//! <https://github.com/microsoft/Agents/blob/main/specs/activity/protocol-activity.md>, and for the calls
+//! `botframework-channel.json` in <https://github.com/microsoft/botframework-sdk>.
+#![warn(missing_docs)]
+
+mod account;
+mod activity;
+mod auth_mode;
+mod cloud;
+mod connector;
+mod identity;
+pub mod json;
+mod message;
+mod reference;
+mod trust;
+mod verdict;
+
+pub use account::{ChannelAccount, ConversationAccount};
+pub use activity::{Activity, ActivityKind};
+pub use auth_mode::AuthMode;
+pub use cloud::Cloud;
+pub use connector::Connector;
+pub use identity::BotIdentity;
+pub use message::OutgoingMessage;
+pub use reference::ConversationReference;
+pub use verdict::{Class, Verdict, classify};
+pub use trust::{NotTrusted, ServiceHosts, ServiceUrl, TrustPolicy};
+
+// Named here only to pin it for `url`: its version 1.0 carries no Unicode tables, so a host name that is not ASCII does
+// not parse. That saves the guest their size, and the trust rules refuse such names anyway.
+use idna_adapter as _;

@@ -1,0 +1,115 @@
+//! The address of a conversation: what it takes to say something there later.
+
+use serde_json::{Map, Value};
+
+use crate::account::{ChannelAccount, ConversationAccount};
+use crate::activity::Activity;
+use crate::json::{FieldError, Fields, put};
+
+/// A conversation reference, in the JSON form of the 2017 Node.js template's `address`: `{id, channelId, serviceUrl,
+/// locale?, user?, bot?, conversation}`, where `id` is the activity's id. Unknown fields survive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConversationReference {
+    /// The activity that it was taken from.
+    pub activity_id: Option<String>,
+    /// The channel.
+    pub channel_id: String,
+    /// The Connector's address as it was captured: a claim, until a [`crate::TrustPolicy`] has agreed.
+    pub service_url: String,
+    /// The language of the person.
+    pub locale: Option<String>,
+    /// The person.
+    pub user: Option<ChannelAccount>,
+    /// The bot. Read from `agent` too, as the Agents SDK calls it; written as `bot`.
+    pub bot: Option<ChannelAccount>,
+    /// The conversation.
+    pub conversation: ConversationAccount,
+    rest: Map<String, Value>,
+}
+
+impl ConversationReference {
+    /// The reference of the conversation in which `activity` was said.
+    pub fn of(activity: &Activity) -> Result<Self, FieldError> {
+        let missing = |path: &str| FieldError { path: path.into(), expected: "a string that is not empty" };
+        let required = |value: &Option<String>, path| value.clone().filter(|v| !v.is_empty()).ok_or_else(|| missing(path));
+        Ok(Self {
+            activity_id: activity.id.clone(),
+            channel_id: required(&activity.channel_id, "channelId")?,
+            service_url: required(&activity.service_url, "serviceUrl")?,
+            locale: activity.locale.clone(),
+            user: activity.from.clone(),
+            bot: activity.recipient.clone(),
+            conversation: activity.conversation.clone(),
+            rest: Map::new(),
+        })
+    }
+
+    /// Reads the JSON form.
+    pub fn from_fields(mut fields: Fields) -> Result<Self, FieldError> {
+        let account = |fields: &mut Fields, name: &str| match fields.object(name)? {
+            Some(object) => ChannelAccount::from_fields(object).map(Some),
+            None => Ok(None),
+        };
+        let bot = account(&mut fields, "bot")?;
+        let agent = account(&mut fields, "agent")?;
+        Ok(Self {
+            activity_id: fields.string("id")?,
+            channel_id: fields.required_string("channelId")?,
+            service_url: fields.required_string("serviceUrl")?,
+            locale: fields.string("locale")?,
+            user: account(&mut fields, "user")?,
+            bot: bot.or(agent),
+            conversation: ConversationAccount::from_fields(fields.required_object("conversation")?)?,
+            rest: fields.rest(),
+        })
+    }
+
+    /// Writes the JSON form.
+    pub fn to_json(&self) -> Value {
+        let mut object = self.rest.clone();
+        put(&mut object, "id", self.activity_id.clone());
+        put(&mut object, "channelId", Some(self.channel_id.clone()));
+        put(&mut object, "serviceUrl", Some(self.service_url.clone()));
+        put(&mut object, "locale", self.locale.clone());
+        put(&mut object, "user", self.user.as_ref().map(ChannelAccount::to_json));
+        put(&mut object, "bot", self.bot.as_ref().map(ChannelAccount::to_json));
+        put(&mut object, "conversation", Some(self.conversation.to_json()));
+        object.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<ConversationReference, FieldError> {
+        ConversationReference::from_fields(Fields::parse(json.as_bytes())?)
+    }
+
+    #[test]
+    fn it_survives_a_round_trip_with_unknown_fields() {
+        let json = r#"{"bot":{"id":"b"},"channelId":"msteams","conversation":{"id":"c","tenantId":"t"},"future":[1],"id":"7","locale":"de","serviceUrl":"https://x/","user":{"id":"u","name":"Ann"}}"#;
+        let reference = read(json).unwrap();
+        assert_eq!(reference.to_json().to_string(), json);
+        assert_eq!(reference.conversation.tenant_id(), Some("t"));
+    }
+
+    #[test]
+    fn agent_is_another_word_for_bot() {
+        let json = r#"{"agent":{"id":"b"},"channelId":"x","conversation":{"id":"c"},"serviceUrl":"https://x/"}"#;
+        let reference = read(json).unwrap();
+        assert_eq!(reference.bot.as_ref().map(|bot| bot.id.as_str()), Some("b"));
+        assert!(reference.to_json().get("agent").is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_addressed_is_refused() {
+        for (json, path) in [
+            (r#"{"channelId":"x","serviceUrl":"https://x/"}"#, "conversation"),
+            (r#"{"channelId":"x","conversation":{"id":"c"}}"#, "serviceUrl"),
+            (r#"{"serviceUrl":"https://x/","conversation":{"id":"c"}}"#, "channelId"),
+        ] {
+            assert_eq!(read(json).expect_err(json).path, path);
+        }
+    }
+}

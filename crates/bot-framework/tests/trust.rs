@@ -1,0 +1,199 @@
+//! Whom a token may be sent to: the table.
+
+use bot_framework::{AuthMode, NotTrusted, ServiceHosts, TrustPolicy};
+use platform::testing::FakeHost;
+
+const REFUSED: Result<(), NotTrusted> = Err(NotTrusted::NotAUrl);
+const UNKNOWN: Result<(), NotTrusted> = Err(NotTrusted::UnknownHost);
+const INSECURE: Result<(), NotTrusted> = Err(NotTrusted::NotSecure);
+const IP: Result<(), NotTrusted> = Err(NotTrusted::IpLiteral);
+const FAR: Result<(), NotTrusted> = Err(NotTrusted::NotLoopback);
+
+fn policy(mode: AuthMode, cloud: &str, hosts: &str) -> TrustPolicy {
+    let settings = FakeHost::with_settings([("channelservice", cloud), ("servicehosts", hosts)]);
+    TrustPolicy::read(mode, &settings).unwrap()
+}
+
+fn check(policy: &TrustPolicy, table: &[(&str, Result<(), NotTrusted>)]) {
+    for (service_url, expected) in table {
+        assert_eq!(policy.check(service_url).map(drop), *expected, "{service_url:?}");
+    }
+}
+
+#[test]
+fn the_public_cloud() {
+    check(
+        &policy(AuthMode::Required, "", ""),
+        &[
+            ("https://smba.trafficmanager.net/amer/", Ok(())),
+            ("https://smba.trafficmanager.net", Ok(())),
+            ("https://smba.trafficmanager.net:443/teams/", Ok(())),
+            ("https://SMBA.TrafficManager.NET/amer/", Ok(())),
+            ("HTTPS://smba.trafficmanager.net/amer/", Ok(())),
+            ("https://smba.trafficmanager.net/amer/11111111-2222-3333-4444-555555555555/", Ok(())),
+            ("https://webchat.botframework.com/", Ok(())),
+            ("https://a.b.botframework.com/", Ok(())),
+            ("https://smba.infra.gcc.teams.microsoft.com/teams", Ok(())),
+            ("https://smba.emea.teams.microsoft.com/", Ok(())),
+            // Look-alikes.
+            ("https://evil.trafficmanager.net/", UNKNOWN),
+            ("https://xsmba.trafficmanager.net/", UNKNOWN),
+            ("https://x.smba.trafficmanager.net/", UNKNOWN),
+            ("https://trafficmanager.net/", UNKNOWN),
+            ("https://smba.trafficmanager.net.evil.com/", UNKNOWN),
+            ("https://smba.trafficmanager.net.", UNKNOWN),
+            ("https://smba.trafficmanager.net./amer/", UNKNOWN),
+            ("https://botframework.com/", UNKNOWN),
+            ("https://.botframework.com/", UNKNOWN),
+            ("https://..botframework.com/", UNKNOWN),
+            ("https://evilbotframework.com/", UNKNOWN),
+            ("https://webchat.botframework.com.evil.com/", UNKNOWN),
+            ("https://webchat.botframework.com.", UNKNOWN),
+            ("https://teams.microsoft.com/", UNKNOWN),
+            ("https://evil.teams.microsoft.com/", UNKNOWN),
+            ("https://smba.teams.microsoft.com.evil.com/", UNKNOWN),
+            ("https://evil.example/smba.trafficmanager.net/", UNKNOWN),
+            ("https://webchat.botframework.azure.us/", UNKNOWN),
+            // Users, ports, schemes.
+            ("https://smba.trafficmanager.net@evil.com/", REFUSED),
+            ("https://user:pass@smba.trafficmanager.net/", REFUSED),
+            ("https://@smba.trafficmanager.net/", REFUSED),
+            ("https://smba.trafficmanager.net:8443/", INSECURE),
+            ("https://smba.trafficmanager.net:80/", INSECURE),
+            ("https://smba.trafficmanager.net:0443/", REFUSED),
+            ("https://smba.trafficmanager.net:/", REFUSED),
+            ("http://smba.trafficmanager.net/amer/", INSECURE),
+            ("http://smba.trafficmanager.net:443/amer/", INSECURE),
+            ("ftp://smba.trafficmanager.net/", REFUSED),
+            ("wss://smba.trafficmanager.net/", REFUSED),
+            ("javascript:alert(1)", REFUSED),
+            ("//smba.trafficmanager.net/", REFUSED),
+            ("https:smba.trafficmanager.net/", REFUSED),
+            ("https:/smba.trafficmanager.net/", REFUSED),
+            ("https:///smba.trafficmanager.net/", REFUSED),
+            ("smba.trafficmanager.net", REFUSED),
+            ("", REFUSED),
+            // IP forms.
+            ("https://127.0.0.1/", IP),
+            ("https://169.254.169.254/", IP),
+            ("https://[::1]/", IP),
+            ("https://[::ffff:169.254.169.254]/", REFUSED),
+            ("https://2130706433/", REFUSED),
+            ("https://0x7f.1/", REFUSED),
+            ("https://0177.0.0.1/", REFUSED),
+            ("https://localhost/", UNKNOWN),
+            ("http://localhost:9200/", INSECURE),
+            // Characters that parsers disagree about.
+            ("https://smba.trafficmanager.net\\@evil.com/", REFUSED),
+            ("https://evil.com\\.botframework.com/", REFUSED),
+            ("https:\\\\smba.trafficmanager.net/", REFUSED),
+            ("https://smba.trafficmanager.net#.evil.com/", REFUSED),
+            ("https://evil.com#.botframework.com/", REFUSED),
+            ("https://smba.trafficmanager.net/?x=1", REFUSED),
+            ("https://evil.com?.botframework.com/", REFUSED),
+            ("https://smba%2Etrafficmanager.net/", REFUSED),
+            ("https://evil.com%2F.botframework.com/", REFUSED),
+            ("https://evil.com%00.botframework.com/", REFUSED),
+            (" https://smba.trafficmanager.net/", REFUSED),
+            ("https://smba.trafficmanager.net/ ", REFUSED),
+            ("https://smba.\ttrafficmanager.net/", REFUSED),
+            ("https://smba.trafficmanager.net/\r\nHost: evil.com", REFUSED),
+            // Look-alike letters: a Cyrillic `а`, a full-width dot, and their punycode.
+            ("https://smbа.trafficmanager.net/", REFUSED),
+            ("https://smba。trafficmanager.net/", REFUSED),
+            ("https://xn--smb-7cd.trafficmanager.net/", UNKNOWN),
+        ],
+    );
+}
+
+#[test]
+fn other_clouds_trust_their_own_only() {
+    check(
+        &policy(AuthMode::Required, "https://botframework.azure.us", ""),
+        &[
+            ("https://smba.infra.gov.teams.microsoft.us/teams", Ok(())),
+            ("https://smba.infra.dod.teams.microsoft.us/teams", Ok(())),
+            ("https://directline.botframework.azure.us/", Ok(())),
+            ("https://smba.evil.teams.microsoft.us/", UNKNOWN),
+            ("https://smba.trafficmanager.net/amer/", UNKNOWN),
+            ("https://webchat.botframework.com/", UNKNOWN),
+        ],
+    );
+    check(
+        &policy(AuthMode::Required, "https://botframework.azure.cn/", ""),
+        &[
+            ("https://webchat.botframework.azure.cn/", Ok(())),
+            ("https://webchat.botframework.azure.us/", UNKNOWN),
+            ("https://smba.trafficmanager.net/amer/", UNKNOWN),
+        ],
+    );
+}
+
+#[test]
+fn servicehosts_adds_exact_hosts_and_loopback_origins() {
+    check(
+        &policy(AuthMode::Required, "", "canary.botapi.skype.com, http://127.0.0.1:9200"),
+        &[
+            ("https://canary.botapi.skype.com/amer/", Ok(())),
+            ("https://x.canary.botapi.skype.com/", UNKNOWN),
+            ("http://canary.botapi.skype.com/", INSECURE),
+            ("http://127.0.0.1:9200/amer/", Ok(())),
+            ("http://127.0.0.1:9201/", INSECURE),
+            ("http://127.0.0.1:9200@evil.com/", REFUSED),
+            ("http://localhost:9200/", INSECURE),
+            ("https://127.0.0.1:9200/", INSECURE),
+            ("http://127.0.0.1:92000/", REFUSED),
+        ],
+    );
+}
+
+#[test]
+fn a_wrong_servicehosts_is_reported_by_name() {
+    for value in
+        ["*.example.com", "https://example.com", "example.com:8443", "localhost", "10.0.0.1", "a..b", "http://10.0.0.1:9", "http://127.0.0.1:9/x", "exa mple.com"]
+    {
+        let error = ServiceHosts::read(&FakeHost::with_settings([("servicehosts", value)])).expect_err(value);
+        assert_eq!(error.name, "servicehosts");
+        assert!(!error.to_string().contains(value), "the value is not repeated: {error}");
+    }
+    assert!(ServiceHosts::read(&FakeHost::with_settings([("servicehosts", "http://localhost:9")])).unwrap().trusts_loopback());
+    assert!(!ServiceHosts::read(&FakeHost::with_settings([("servicehosts", " , a.example ,")])).unwrap().trusts_loopback());
+}
+
+#[test]
+fn anonymous_mode_knows_loopback_only() {
+    check(
+        &policy(AuthMode::Anonymous, "", "canary.botapi.skype.com"),
+        &[
+            ("http://localhost:56150/_connector", Ok(())),
+            ("http://127.0.0.1:9200/", Ok(())),
+            ("http://127.0.0.1:9200/amer/tenant/", Ok(())),
+            ("http://LOCALHOST:1/", Ok(())),
+            ("http://[::1]:9200", Ok(())),
+            ("https://smba.trafficmanager.net/amer/", FAR),
+            ("https://canary.botapi.skype.com/", FAR),
+            ("http://localhost.evil.example/", FAR),
+            ("http://127.0.0.1.evil.example/", FAR),
+            ("http://169.254.169.254/", FAR),
+            ("http://10.0.0.1/", FAR),
+            ("http://0.0.0.0:9200/", FAR),
+            ("http://localhost@evil.example/", REFUSED),
+            ("http://localhost:9200/?x=1", REFUSED),
+            ("file:///etc/passwd", REFUSED),
+            ("localhost:9200", REFUSED),
+            ("", REFUSED),
+        ],
+    );
+}
+
+#[test]
+fn the_base_is_what_paths_are_appended_to() {
+    let policy = policy(AuthMode::Anonymous, "", "");
+    for (service_url, base) in [
+        ("http://127.0.0.1:9200/", "http://127.0.0.1:9200"),
+        ("http://127.0.0.1:9200/amer/tenant/", "http://127.0.0.1:9200/amer/tenant"),
+        ("http://LOCALHOST:1/_connector", "http://localhost:1/_connector"),
+    ] {
+        assert_eq!(policy.check(service_url).unwrap().to_string(), base);
+    }
+}

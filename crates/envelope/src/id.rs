@@ -1,0 +1,91 @@
+//! Envelope ids.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+/// The id of an envelope.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EnvelopeId(String);
+
+impl EnvelopeId {
+    /// The id of the envelope for a person's message: the same for the same activity, however often a channel re-sends
+    /// it (Teams does when an answer took too long).
+    pub fn of_activity(channel_id: &str, conversation_id: &str, activity_id: &str) -> Self {
+        let mut hash = Sha256::new();
+        for part in [channel_id, conversation_id, activity_id] {
+            // The length keeps ("ab", "c") and ("a", "bc") apart.
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        Self(hex(&hash.finalize()[..16]))
+    }
+
+    /// An id from 16 random bytes.
+    pub fn random(bytes: [u8; 16]) -> Self {
+        Self(hex(&bytes))
+    }
+
+    /// An id as it was read.
+    pub fn from_text(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// A name for key-value: the id itself, or its hash where another producer's id is long or holds what no key may.
+    pub fn key(&self) -> String {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if self.0.len() <= 100 && self.0.bytes().all(is_plain) {
+            self.0.clone()
+        } else {
+            // The tilde keeps it apart from every plain id.
+            format!("~{}", hex(&Sha256::digest(&self.0)))
+        }
+    }
+
+    /// The id's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for EnvelopeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_depends_on_every_part_and_on_where_parts_end() {
+        let id = EnvelopeId::of_activity("msteams", "a:1", "7");
+        assert_eq!(id.as_str(), "cfdf20fbafbe61afda4ec86c8928030f", "ids are stored: they must never change");
+        assert_eq!(id, EnvelopeId::of_activity("msteams", "a:1", "7"));
+        for (channel, conversation, activity) in
+            [("msteam", "sa:1", "7"), ("msteams", "a:17", ""), ("msteams", "a:1", "8"), ("webchat", "a:1", "7")]
+        {
+            assert_ne!(id, EnvelopeId::of_activity(channel, conversation, activity));
+        }
+    }
+
+    #[test]
+    fn every_id_has_a_key_of_its_own() {
+        let ids = ["a".to_owned(), "a/b".into(), "a?b".into(), "x".repeat(100), "x".repeat(101), "x".repeat(102), "ü".into()];
+        let keys: std::collections::BTreeSet<_> = ids.iter().map(|id| EnvelopeId::from_text(id).key()).collect();
+        assert_eq!(keys.len(), ids.len());
+        assert!(keys.iter().all(|key| key.len() <= 100 && !key.contains(['/', '\\', '?', '#'])), "{keys:?}");
+        assert_eq!(EnvelopeId::from_text("pizza-42").key(), "pizza-42");
+    }
+
+    #[test]
+    fn random_bytes_are_written_in_hexadecimal() {
+        assert_eq!(EnvelopeId::random([0xA5; 16]).as_str(), "a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5");
+    }
+}

@@ -1,0 +1,72 @@
+//! The queue message: what somebody wants said, with the address of the conversation in which to say it.
+//!
+//! On the queue it is base64 (the Azure Functions default) of UTF-8 JSON, at most [`MAX_JSON_BYTES`] before base64; a
+//! superset of the 2017 Node.js template's `{address, text}`, so that an old function can still read it. The JSON's
+//! fields are those of [`Envelope`], plus `version` and `seal`.
+#![warn(missing_docs)]
+
+mod codec;
+mod delivery;
+mod failure;
+mod id;
+mod seal;
+mod time;
+pub mod words;
+
+use bot_framework::ConversationReference;
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+
+pub use codec::{DecodeError, MAX_JSON_BYTES, TooLarge};
+pub use delivery::{Delivery, OnUncertain};
+pub use failure::Failure;
+pub use id::EnvelopeId;
+pub use seal::{SealKey, SealState};
+
+/// The version that this code writes, and the only one that it reads.
+pub const VERSION: u64 = 1;
+
+/// One alert, addressed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Envelope {
+    /// `id`: names this alert for ever; duplicates are told by it.
+    pub id: EnvelopeId,
+    /// `address`: where to say it.
+    pub address: ConversationReference,
+    /// `text`: what to say.
+    pub text: String,
+    /// `enqueuedAt`: when it was put on the queue.
+    pub enqueued_at: DateTime<Utc>,
+    /// `notBefore`: not to be said earlier.
+    pub not_before: Option<DateTime<Utc>>,
+    /// `expires`: not to be said later.
+    pub expires: Option<DateTime<Utc>>,
+    /// `onUncertain`: what to do when nobody knows whether it was delivered.
+    pub on_uncertain: OnUncertain,
+    /// `delivery`: what the poller has tried so far.
+    pub delivery: Delivery,
+    /// Fields of later versions and other producers: they survive.
+    pub rest: Map<String, Value>,
+}
+
+impl Envelope {
+    /// An envelope with nothing but what every envelope has.
+    pub fn new(
+        id: EnvelopeId,
+        address: ConversationReference,
+        text: impl Into<String>,
+        enqueued_at: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            id,
+            address,
+            text: text.into(),
+            enqueued_at,
+            not_before: None,
+            expires: None,
+            on_uncertain: OnUncertain::default(),
+            delivery: Delivery::default(),
+            rest: Map::new(),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The seal: an HMAC-SHA256 over the canonical bytes of everything else in the envelope.
+//!
+//! The queue is a hop that others can write to. Without a seal, whoever can put a message there chooses where the bot
+//! says what.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Map, Value};
+use sha2::Sha256;
+
+/// The key that envelopes are sealed with.
+#[derive(Clone)]
+pub struct SealKey([u8; 32]);
+
+impl SealKey {
+    /// The key made of these bytes, which are derived from a secret.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn seal(&self, object: &Map<String, Value>) -> String {
+        URL_SAFE_NO_PAD.encode(self.mac(object).finalize().into_bytes())
+    }
+
+    pub(crate) fn check(&self, object: &Map<String, Value>, seal: &str) -> SealState {
+        let claimed = URL_SAFE_NO_PAD.decode(seal).unwrap_or_default();
+        match self.mac(object).verify_slice(&claimed) {
+            Ok(()) => SealState::Valid,
+            Err(_) => SealState::Broken,
+        }
+    }
+
+    fn mac(&self, object: &Map<String, Value>) -> Hmac<Sha256> {
+        let mut canonical = String::new();
+        write_object(object, &mut canonical);
+        #[allow(clippy::expect_used, reason = "HMAC takes keys of every length")]
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("any length will do");
+        mac.update(canonical.as_bytes());
+        mac
+    }
+}
+
+impl fmt::Debug for SealKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealKey(***)")
+    }
+}
+
+/// What an envelope's seal says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealState {
+    /// One of ours wrote it, and nobody has changed it since.
+    Valid,
+    /// There is none: another producer.
+    Missing,
+    /// Somebody changed it, or sealed it with another key.
+    Broken,
+    /// There may be one, but no key to check it with.
+    Unchecked,
+}
+
+/// JSON without white space, keys sorted by their bytes at every level. Sorted here, because the order in which a map
+/// gives its keys depends on how serde_json was built.
+fn write_value(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(object) => write_object(object, out),
+        Value::Array(values) => {
+            out.push('[');
+            for (index, value) in values.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_value(value, out);
+            }
+            out.push(']');
+        }
+        scalar => out.push_str(&scalar.to_string()),
+    }
+}
+
+fn write_object(object: &Map<String, Value>, out: &mut String) {
+    let mut entries: Vec<_> = object.iter().collect();
+    entries.sort_unstable_by_key(|(key, _)| key.as_bytes());
+    out.push('{');
+    for (index, (key, value)) in entries.into_iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        out.push_str(&Value::from(key.as_str()).to_string());
+        out.push(':');
+        write_value(value, out);
+    }
+    out.push('}');
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn canonical_bytes_are_sorted_and_compact() {
+        let value = json!({"b": [1, {"z": null, "a": "ü\n"}], "a": 1.5, "A": true});
+        let mut canonical = String::new();
+        write_value(&value, &mut canonical);
+        assert_eq!(canonical, r#"{"A":true,"a":1.5,"b":[1,{"a":"ü\n","z":null}]}"#);
+    }
+
+    #[test]
+    fn the_seal_never_changes() {
+        // Computed with Python: hmac.new(bytes(range(32)), b'{"a":1}', sha256), base64url without padding.
+        let key = SealKey::new(std::array::from_fn(|index| index as u8));
+        let Value::Object(object) = json!({"a": 1}) else { unreachable!() };
+        assert_eq!(key.seal(&object), "tM694wmCRD7DbBj6ma0Qpw5wW7p3n1fDfoTey2SuUPs");
+        assert_eq!(key.check(&object, &key.seal(&object)), SealState::Valid);
+    }
+
+    #[test]
+    fn whatever_is_changed_breaks_it() {
+        let key = SealKey::new([7; 32]);
+        let Value::Object(object) = json!({"a": 1, "b": {"c": "x"}}) else { unreachable!() };
+        let seal = key.seal(&object);
+        for changed in [json!({"a": 2, "b": {"c": "x"}}), json!({"a": 1, "b": {"c": "y"}}), json!({"a": 1}), json!({"a": 1, "b": {"c": "x"}, "d": 0})] {
+            let Value::Object(changed) = changed else { unreachable!() };
+            assert_eq!(key.check(&changed, &seal), SealState::Broken);
+        }
+        for other in ["", "AAAA", "not base64!", &seal[..seal.len() - 1], &format!("{seal}="), &seal.to_uppercase()] {
+            assert_eq!(key.check(&object, other), SealState::Broken, "{other}");
+        }
+        assert_eq!(SealKey::new([8; 32]).check(&object, &seal), SealState::Broken);
+        assert_eq!(format!("{key:?}"), "SealKey(***)");
+    }
+}

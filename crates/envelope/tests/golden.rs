@@ -1,0 +1,145 @@
+//! Version 1 in both directions: the files under `golden/` were written once and are never regenerated. Envelopes like
+//! these stand on people's queues.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use envelope::{DecodeError, Delivery, Envelope, Failure, MAX_JSON_BYTES, OnUncertain, SealKey, SealState};
+use serde_json::{Value, json};
+
+const GOLDEN: [(&str, &str); 2] =
+    [("v1-minimal", include_str!("golden/v1-minimal.json")), ("v1-full", include_str!("golden/v1-full.json"))];
+
+fn read(text: &str) -> Result<Envelope, DecodeError> {
+    Envelope::decode(text, None).map(|(envelope, _)| envelope)
+}
+
+fn parse(json: &str) -> Value {
+    serde_json::from_str(json).unwrap()
+}
+
+#[test]
+fn golden_files_read_and_write_the_same() {
+    for (name, json) in GOLDEN {
+        for text in [json.to_owned(), format!("\u{FEFF}{json}"), format!("  {json}\r\n"), STANDARD.encode(json), STANDARD.encode(format!("\u{FEFF}{json}"))] {
+            let envelope = read(&text).unwrap_or_else(|error| panic!("{name}: {error}\n{text}"));
+            let written = STANDARD.decode(envelope.encode(None).unwrap()).unwrap();
+            assert_eq!(serde_json::from_slice::<Value>(&written).unwrap(), parse(json), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_2017_template_finds_what_it_knows() {
+    let envelope = read(GOLDEN[1].1).unwrap();
+    let json: Value = serde_json::from_slice(&STANDARD.decode(envelope.encode(None).unwrap()).unwrap()).unwrap();
+    assert_eq!(json["text"], "Grüße & <b>pizza</b> 🍕");
+    assert_eq!(json["address"]["conversation"]["id"], "a:1pL6i0oY3C0K8oVxA4gJ9mN2bQwErTyUiOpAsDfGhJkLz");
+    assert_eq!(json["address"]["id"], "1795167064521");
+}
+
+#[test]
+fn what_is_not_an_envelope_says_why() {
+    let with = |change: fn(&mut Value)| {
+        let mut json = parse(GOLDEN[0].1);
+        change(&mut json);
+        json.to_string()
+    };
+    let cases: Vec<(String, &str)> = vec![
+        (String::new(), "neither a JSON object nor base64 of one"),
+        ("not base64!".into(), "neither a JSON object nor base64 of one"),
+        (STANDARD.encode("hello"), "neither a JSON object nor base64 of one"),
+        (STANDARD.encode(b"\xff\xfe{}"), "neither a JSON object nor base64 of one"),
+        ("{".into(), "neither a JSON object nor base64 of one"),
+        ("{}".into(), "version: a whole number expected"),
+        (with(|json| json["version"] = json!(2)), "version 2 is not supported, this reads version 1"),
+        (with(|json| json["version"] = json!("1")), "version: a whole number expected"),
+        (with(|json| json["id"] = json!("")), "id: a string that is not empty expected"),
+        (with(|json| json["text"] = json!(7)), "text: a string expected"),
+        (with(|json| json["enqueuedAt"] = json!("yesterday")), "enqueuedAt: a time as of RFC 3339 expected"),
+        (with(|json| json["address"] = json!("x")), "address: an object expected"),
+        (with(|json| json["address"]["conversation"] = json!({})), "address.conversation.id: a string that is not empty expected"),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(read(&text).expect_err(&text).to_string(), expected, "{text}");
+    }
+    assert_eq!(read(&with(|json| json["version"] = json!(9))), Err(DecodeError::UnsupportedVersion(9)));
+}
+
+#[test]
+fn the_size_limit_is_exact() {
+    let mut envelope = read(GOLDEN[0].1).unwrap();
+    envelope.text = String::new();
+    let empty = STANDARD.decode(envelope.encode(None).unwrap()).unwrap().len();
+    envelope.text = "x".repeat(MAX_JSON_BYTES - empty);
+    assert_eq!(envelope.encode(None).unwrap().len(), 64 * 1024, "a full message is exactly what Azure takes");
+    envelope.text.push('x');
+    assert_eq!(envelope.encode(None).expect_err("too large").json_bytes, MAX_JSON_BYTES + 1);
+}
+
+#[test]
+fn a_seal_says_who_wrote_it() {
+    let (ours, theirs) = (SealKey::new([1; 32]), SealKey::new([2; 32]));
+    let envelope = read(GOLDEN[1].1).unwrap();
+    let (sealed, plain) = (envelope.encode(Some(&ours)).unwrap(), envelope.encode(None).unwrap());
+    for (text, key, expected) in [
+        (&sealed, Some(&ours), SealState::Valid),
+        (&sealed, Some(&theirs), SealState::Broken),
+        (&sealed, None, SealState::Unchecked),
+        (&plain, Some(&ours), SealState::Missing),
+        (&plain, None, SealState::Missing),
+    ] {
+        let (read, state) = Envelope::decode(text, key).unwrap();
+        assert_eq!((&read, state), (&envelope, expected));
+    }
+    // Every single field is covered: change one, and the seal is broken.
+    let json: Value = serde_json::from_slice(&STANDARD.decode(&sealed).unwrap()).unwrap();
+    for field in json.as_object().unwrap().keys().filter(|field| *field != "seal" && *field != "version") {
+        let mut changed = json.clone();
+        match changed[field].clone() {
+            Value::String(text) if field == "enqueuedAt" => changed[field] = text.replace("2026", "2027").into(),
+            Value::String(text) => changed[field] = format!("{text}!").into(),
+            Value::Object(mut object) => {
+                object.insert("planted".into(), true.into());
+                changed[field] = object.into();
+            }
+            other => panic!("{field} is {other}: add it here"),
+        }
+        assert_eq!(Envelope::decode(&changed.to_string(), Some(&ours)).unwrap().1, SealState::Broken, "{field}");
+    }
+}
+
+#[test]
+fn what_the_poller_writes_back_survives() {
+    let mut envelope = read(GOLDEN[0].1).unwrap();
+    envelope.delivery = Delivery { tries: 2, throttled: 3, uncertain: 1, accounted: 7 };
+    envelope.on_uncertain = OnUncertain::Drop;
+    envelope.not_before = envelope.enqueued_at.checked_add_days(chrono::Days::new(30));
+    envelope.expires = envelope.enqueued_at.checked_add_days(chrono::Days::new(31));
+    assert_eq!(read(&envelope.encode(None).unwrap()).unwrap(), envelope);
+    let failure = Failure {
+        outcome: "destinationGone",
+        reason: "404 ConversationNotFound".into(),
+        status: Some(404),
+        at: envelope.enqueued_at,
+        attempts: 3,
+    };
+    let text = envelope.encode_failed(None, &failure).unwrap();
+    let json: Value = serde_json::from_slice(&STANDARD.decode(text).unwrap()).unwrap();
+    let expected = json!({
+        "outcome": "destinationGone", "reason": "404 ConversationNotFound", "status": 404,
+        "at": "2026-11-23T22:00:00.000Z", "attempts": 3,
+    });
+    assert_eq!(json["failure"], expected);
+}
+
+#[test]
+fn floats_survive_the_seal() {
+    let key = SealKey::new([1; 32]);
+    let mut envelope = read(GOLDEN[0].1).unwrap();
+    // 2.2250738585072011e-308 and its kin are what an inexact reader gets wrong by one bit.
+    for number in ["0.1", "1e-7", "2.2250738585072011e-308", "9007199254740993.0", "1.7976931348623157e308", "123456789.12345679"] {
+        envelope.rest = parse(&format!(r#"{{"number":{number}}}"#)).as_object().unwrap().clone();
+        let text = envelope.encode(Some(&key)).unwrap();
+        assert_eq!(Envelope::decode(&text, Some(&key)).unwrap().1, SealState::Valid, "{number}");
+    }
+}

@@ -1,0 +1,344 @@
+//! `allowed_outbound_hosts`: which URLs a component may call. Pure: text in, verdict out.
+//!
+//! The grammar and its corners are Spin's (`crates/outbound-networking-config/src/allowed_hosts.rs`): an entry is
+//! `scheme://host[:port]`; everything is denied unless an entry allows it. Not supported: `self` and
+//! `*.spin.internal` (requests to the application itself); such entries allow nothing here.
+
+use std::net::IpAddr;
+use std::ops::Range;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+/// Where a request wants to go: as much of a URL as the policy looks at.
+#[derive(Debug)]
+pub(crate) struct Target {
+    scheme: String,
+    host: String,
+    port: Option<u16>,
+}
+
+impl Target {
+    /// Takes the host as the URL standard reads it (lower case, `127.1` is 127.0.0.1), as Spin does.
+    pub(crate) fn new(scheme: &str, host: &str, port: Option<u16>) -> Result<Self> {
+        let host = url::Host::parse(host).with_context(|| format!("{host:?} is not a host"))?.to_string();
+        let scheme = scheme.to_ascii_lowercase();
+        let port = port.or_else(|| default_port(&scheme));
+        Ok(Self { scheme, host, port })
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.host)?;
+        match self.port {
+            Some(port) if self.port != default_port(&self.scheme) => write!(f, ":{port}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The entries of one component.
+#[derive(Debug)]
+pub(crate) struct AllowedHosts(Vec<Entry>);
+
+impl AllowedHosts {
+    /// All entries or none: one bad entry must not silently leave a policy other than the one that was written.
+    pub(crate) fn parse<S: AsRef<str>>(entries: impl IntoIterator<Item = S>) -> Result<Self> {
+        entries.into_iter().map(|entry| Entry::parse(entry.as_ref())).collect::<Result<_>>().map(Self)
+    }
+
+    pub(crate) fn allows(&self, target: &Target) -> bool {
+        self.0.iter().any(|entry| entry.allows(target))
+    }
+
+    /// Whether an entry means the application itself, and so allows nothing here.
+    pub(crate) fn names_application(&self) -> bool {
+        self.0.iter().any(|entry| matches!(entry.host, Host::Application))
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// `None` is any.
+    scheme: Option<String>,
+    host: Host,
+    /// `None` is any.
+    ports: Option<Range<u32>>,
+}
+
+#[derive(Debug)]
+enum Host {
+    Any,
+    Exact(String),
+    /// Any depth below this; the leading dot included.
+    Below(String),
+    Network(IpAddr, u8),
+    /// A request to the application itself, which this host cannot make.
+    Application,
+}
+
+impl Entry {
+    fn parse(entry: &str) -> Result<Self> {
+        Self::parts(entry.trim())
+            .with_context(|| format!("{entry:?} is not of the form scheme://host[:port]"))
+    }
+
+    fn parts(entry: &str) -> Result<Self> {
+        let (scheme, rest) =
+            entry.split_once("://").context("it has no scheme, such as `https://` or `*://`")?;
+        // The last colon: an IPv6 host is full of them, so it cannot go without a port.
+        let (host, port) = rest.rsplit_once(':').unwrap_or((rest, ""));
+        let port = match port.split_once('/') {
+            Some((_, path)) if !path.is_empty() => bail!("a path is not allowed"),
+            Some((port, _)) => port,
+            None => port,
+        };
+        let any_scheme = scheme == "*";
+        ensure!(any_scheme || scheme.chars().all(char::is_alphabetic), "the scheme is not alphabetic");
+        Ok(Self {
+            scheme: (!any_scheme).then(|| scheme.to_owned()),
+            host: Host::parse(host.trim())?,
+            ports: parse_ports(port, scheme)?,
+        })
+    }
+
+    fn allows(&self, target: &Target) -> bool {
+        self.scheme.as_ref().is_none_or(|scheme| *scheme == target.scheme)
+            && self.host.allows(&target.host)
+            && self
+                .ports
+                .as_ref()
+                .is_none_or(|ports| target.port.is_some_and(|port| ports.contains(&port.into())))
+    }
+}
+
+impl Host {
+    fn parse(host: &str) -> Result<Self> {
+        if host == "*" {
+            return Ok(Self::Any);
+        }
+        if host == "self" || host == "self.alt" || host.ends_with(".spin.internal") {
+            return Ok(Self::Application);
+        }
+        ensure!(!host.starts_with('{'), "lists in braces are not supported");
+        if let Some((address, bits)) = host.split_once('/')
+            && let (Ok(address), Ok(bits)) = (address.parse::<IpAddr>(), bits.parse())
+        {
+            ensure!(bits <= if address.is_ipv4() { 32 } else { 128 }, "/{bits} is too long");
+            return Ok(Self::Network(address, bits));
+        }
+        let host = host.trim_end_matches('/');
+        ensure!(!host.contains('/'), "a path is not allowed");
+        let (below, name) = match host.strip_prefix("*.") {
+            Some(domain) => (true, domain),
+            None => (false, host),
+        };
+        ensure!(!name.contains('*'), "`*` may only be the first label");
+        Ok(if below { Self::Below(format!(".{name}")) } else { Self::Exact(name.to_owned()) })
+    }
+
+    fn allows(&self, host: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exact(name) => name == host,
+            Self::Below(suffix) => host.ends_with(suffix),
+            // An IPv6 host comes in brackets, so no network holds it: Spin's behaviour, on the safe side.
+            Self::Network(network, bits) => host.parse().is_ok_and(|ip| contains(*network, *bits, ip)),
+            Self::Application => false,
+        }
+    }
+}
+
+fn contains(network: IpAddr, bits: u8, ip: IpAddr) -> bool {
+    match (network, ip) {
+        (IpAddr::V4(network), IpAddr::V4(ip)) => {
+            (network.to_bits() ^ ip.to_bits()).checked_shr(32 - u32::from(bits)).unwrap_or(0) == 0
+        }
+        (IpAddr::V6(network), IpAddr::V6(ip)) => {
+            (network.to_bits() ^ ip.to_bits()).checked_shr(128 - u32::from(bits)).unwrap_or(0) == 0
+        }
+        _ => false,
+    }
+}
+
+fn parse_ports(port: &str, scheme: &str) -> Result<Option<Range<u32>>> {
+    let number = |text: &str| text.parse::<u16>().map(u32::from).with_context(|| format!("port {text:?}"));
+    Ok(match port {
+        "*" => None,
+        "" => {
+            let port =
+                default_port(scheme).with_context(|| format!("{scheme:?} has no default port: add one"))?;
+            Some(port.into()..u32::from(port) + 1)
+        }
+        _ => Some(match port.split_once("..") {
+            // The end is exclusive, and an empty range is no error.
+            Some((start, end)) => number(start)?..number(end)?,
+            None => number(port)?..number(port)? + 1,
+        }),
+    })
+}
+
+fn default_port(scheme: &str) -> Option<u16> {
+    Some(match scheme {
+        "http" => 80,
+        "https" => 443,
+        "redis" => 6379,
+        "postgres" => 5432,
+        "mysql" => 3306,
+        "mqtt" => 1883,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(url: &str) -> Target {
+        let (scheme, authority) = url.split_once("://").unwrap();
+        let port_at = authority.rfind(':').filter(|at| !authority[*at..].contains(']'));
+        let (host, port) = match port_at {
+            Some(at) => (&authority[..at], Some(authority[at + 1..].parse().unwrap())),
+            None => (authority, None),
+        };
+        Target::new(scheme, host, port).unwrap()
+    }
+
+    #[test]
+    fn verdicts() {
+        for (entries, url, allowed) in [
+            // Nothing is allowed unless it is listed.
+            (&[][..], "https://example.com", false),
+            // Scheme and default ports.
+            (&["https://example.com"], "https://example.com", true),
+            (&["https://example.com"], "https://example.com:443", true),
+            (&["https://example.com:443"], "https://example.com", true),
+            (&["https://example.com"], "http://example.com", false),
+            (&["https://example.com"], "http://example.com:443", false),
+            (&["https://example.com"], "https://example.com:8443", false),
+            (&["http://example.com"], "http://example.com", true),
+            (&["http://example.com"], "http://example.com:80", true),
+            (&["http://example.com"], "https://example.com", false),
+            (&["https://my.api.com/"], "https://my.api.com", true),
+            (&["http://example.com:4444/"], "http://example.com:4444", true),
+            (&["  https://example.com  "], "https://example.com", true),
+            (&["redis://example.com"], "redis://example.com:6379", true),
+            (&["redis://example.com"], "http://example.com:6379", false),
+            // Any scheme needs a port.
+            (&["*://example.com:7777"], "http://example.com:7777", true),
+            (&["*://example.com:7777"], "https://example.com:7777", true),
+            (&["*://example.com:443"], "https://example.com", true),
+            (&["*://example.com:443"], "http://example.com", false),
+            // Host names: whole, and in the URL's lower case only.
+            (&["https://example.com"], "https://EXAMPLE.com", true),
+            (&["https://Example.com"], "https://example.com", false),
+            (&["https://example.com"], "https://www.example.com", false),
+            (&["https://example.com"], "https://example.com.evil.net", false),
+            (&["https://example.com"], "https://example.com.", false),
+            (&["https://example.com"], "https://notexample.com", false),
+            // Labels below a domain, at any depth, the domain itself not included.
+            (&["http://*.example.com"], "http://a.example.com", true),
+            (&["http://*.example.com"], "http://a.b.example.com", true),
+            (&["http://*.example.com"], "http://example.com", false),
+            (&["http://*.example.com"], "http://myexample.com", false),
+            (&["http://*.example.com"], "http://a.example.com.evil.net", false),
+            (&["http://*.example.com"], "https://a.example.com", false),
+            (&["http://*.example2.com:8383"], "http://a.b.example2.com:8383", true),
+            (&["http://*.example2.com:8383"], "http://a.b.example2.com", false),
+            // Any host.
+            (&["https://*"], "https://anything.net", true),
+            (&["https://*"], "https://anything.net:444", false),
+            (&["*://*:*"], "ftp://anything.net:21", true),
+            (&["*://*:*"], "http://[::1]:9", true),
+            // Ports.
+            (&["http://127.0.0.1:*"], "http://127.0.0.1:9200", true),
+            (&["http://127.0.0.1:*"], "http://127.0.0.1", true),
+            (&["http://127.0.0.1:*"], "https://127.0.0.1:9200", false),
+            (&["http://127.0.0.1:*"], "http://localhost:9200", false),
+            (&["http://localhost:*"], "http://localhost:9200", true),
+            (&["http://localhost:3001"], "http://localhost:3001", true),
+            (&["http://localhost:3001"], "http://localhost", false),
+            (&["http://localhost:80..90"], "http://localhost", true),
+            (&["http://localhost:81..90"], "http://localhost:89", true),
+            (&["http://localhost:81..90"], "http://localhost:90", false),
+            (&["http://localhost:90..81"], "http://localhost:85", false),
+            (&["http://localhost:0..65535"], "http://localhost:65534", true),
+            // Addresses, in every spelling of the URL standard.
+            (&["http://192.168.1.1"], "http://192.168.1.1", true),
+            (&["http://192.168.1.1:3002"], "http://192.168.1.1:3002", true),
+            (&["http://127.0.0.1"], "http://127.1", true),
+            (&["http://127.0.0.1"], "http://0x7f000001", true),
+            (&["http://127.0.0.1"], "http://127.0.0.1.nip.io", false),
+            (&["http://[::1]:8001"], "http://[::1]:8001", true),
+            (&["http://[::1]:8001"], "http://[0:0::1]:8001", true),
+            // Networks.
+            (&["*://127.0.0.0/24:80"], "http://127.0.0.7", true),
+            (&["*://127.0.0.0/24:80"], "http://127.0.1.7", false),
+            (&["*://127.0.0.1/24:63551"], "tcp://127.0.0.1:63551", true),
+            (&["http://10.0.0.0/8"], "http://10.255.0.1", true),
+            (&["http://10.0.0.0/8"], "http://10.example.com", false),
+            (&["http://0.0.0.0/0"], "http://203.0.113.9", true),
+            (&["http://10.1.2.3/32"], "http://10.1.2.4", false),
+            (&["*://ff00::/8:80"], "http://[ff02::1]", false),
+            // The application itself: parsed, never allowed.
+            (&["http://self"], "http://self", false),
+            (&["http://self.alt"], "http://self.alt", false),
+            (&["http://other.spin.internal"], "http://other.spin.internal", false),
+            // Any entry will do.
+            (&["*://spin.dev:443", "http://example.com:8383"], "http://example.com:8383", true),
+            (&["*://spin.dev:443", "http://example.com:8383"], "https://spin.dev", true),
+            (&["*://spin.dev:443", "http://example.com:8383"], "http://google.com", false),
+        ] {
+            let hosts = AllowedHosts::parse(entries).unwrap();
+            assert_eq!(hosts.allows(&target(url)), allowed, "{entries:?} {url}");
+        }
+    }
+
+    #[test]
+    fn malformed_entries() {
+        for entry in [
+            "",
+            "*",
+            ":",
+            "?",
+            "example.com",
+            "example.com:80",
+            "localhost",
+            "localhost:3001",
+            "insecure:allow-all",
+            "http://example.com/a",
+            "http://example.com:6666/a/b",
+            "http://*.example.com/a",
+            "*://example.com",
+            "ftp://example.com",
+            "HTTP://example.com",
+            "*://127.0.0.0/24",
+            "http://10.0.0.0/33",
+            "http://[::1]",
+            "http://example.com:http",
+            "http://example.com:65536",
+            "http://example.com:80..",
+            "http://example.com:a..b",
+            "http://a.*.com",
+            "http://*.*.com",
+            "http://*example.com",
+            "http://{a,b}.com",
+            "{http,https}://example.com:80",
+            "http://example.com:{80,81}",
+            "h2c://example.com:80",
+            "https://",
+        ] {
+            // `https://` names the empty host: harmless, and what Spin before 4.1 does with it.
+            assert_eq!(AllowedHosts::parse([entry]).is_err(), entry != "https://", "{entry:?}");
+        }
+        assert!(AllowedHosts::parse(["https://good.example", "bad"]).is_err());
+    }
+
+    #[test]
+    fn targets_are_shown_without_default_port() {
+        assert_eq!(target("http://127.0.0.1:80").to_string(), "http://127.0.0.1");
+        assert_eq!(target("https://a.b:8443").to_string(), "https://a.b:8443");
+        assert!(Target::new("http", "", None).is_err());
+        assert!(Target::new("http", "a b", None).is_err());
+    }
+}

@@ -1,0 +1,155 @@
+//! From the manifest to things that run.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+
+use crate::allowed_hosts::AllowedHosts;
+use crate::bindings::cron::CronPre;
+use crate::engine::{Loader, explain};
+use crate::http::{Handler, Site};
+use crate::kv::KeyValue;
+use crate::manifest::{self, Manifest};
+use crate::outbound::Outbound;
+use crate::output;
+use crate::routes::Route;
+use crate::state::Component;
+use crate::ticks::{self, Job};
+use crate::variables::Variables;
+
+pub(crate) struct App {
+    pub(crate) site: Site,
+    pub(crate) jobs: Vec<Job>,
+}
+
+impl App {
+    /// Checks everything and compiles what a trigger names. Cheap checks come first.
+    pub(crate) fn load(
+        manifest: &Manifest,
+        variables: &Variables,
+        state_dir: &Path,
+        quiet: bool,
+    ) -> Result<Self> {
+        let in_manifest = || format!("in the manifest {}", manifest.path.display());
+        let schedules = manifest
+            .trigger
+            .cron
+            .iter()
+            .map(|trigger| ticks::parse(&trigger.cron_expression))
+            .collect::<Result<Vec<_>>>()
+            .with_context(in_manifest)?;
+        let key_value = Arc::new(KeyValue::open(state_dir)?);
+        let components = manifest
+            .component
+            .iter()
+            .map(|(id, entry)| {
+                let component = component(manifest, id, entry, variables, &key_value, quiet)?;
+                Ok((id.as_str(), (entry, Arc::new(component))))
+            })
+            .collect::<Result<BTreeMap<_, _>>>()
+            .with_context(in_manifest)?;
+        let mut loader = Loader::new()?;
+        let mut site = Site::new();
+        for trigger in &manifest.trigger.http {
+            let (entry, component) = &components[trigger.component.as_str()];
+            let pre = loader.load(&component.id, &manifest.source(entry))?;
+            let pre = ProxyPre::new(pre).map_err(explain).with_context(|| {
+                format!("component {:?} exports no `wasi:http/incoming-handler@0.2`", component.id)
+            })?;
+            let (component, description) = (component.clone(), entry.description.clone());
+            site.push((Route::new(&trigger.route), Handler { component, pre, description }));
+        }
+        let mut jobs = Vec::new();
+        for (trigger, schedule) in manifest.trigger.cron.iter().zip(schedules) {
+            let (entry, component) = &components[trigger.component.as_str()];
+            let pre = loader.load(&component.id, &manifest.source(entry))?;
+            let pre = CronPre::new(pre).map_err(explain).with_context(|| {
+                format!(
+                    "component {:?} exports no sync `handle-cron-event` as in wit/world.wit",
+                    component.id
+                )
+            })?;
+            jobs.push(Job { component: component.clone(), pre, schedule });
+        }
+        Ok(Self { site, jobs })
+    }
+}
+
+fn component(
+    manifest: &Manifest,
+    id: &str,
+    entry: &manifest::Component,
+    variables: &Variables,
+    key_value: &Arc<KeyValue>,
+    quiet: bool,
+) -> Result<Component> {
+    let own = variables.map(&entry.variables).with_context(|| format!("`[component.{id}.variables]`"))?;
+    let id: Arc<str> = id.into();
+    let allowed = allowed_hosts(&id, &entry.allowed_outbound_hosts, variables)?;
+    Ok(Component {
+        outbound: Outbound::new(id.clone(), manifest.path.clone(), allowed),
+        id,
+        variables: own,
+        stores: entry.key_value_stores.clone(),
+        key_value: key_value.clone(),
+        quiet,
+    })
+}
+
+/// A malformed entry ends the start, as in `spin up` (its `crates/loader` validates literals). One that goes wrong only
+/// through its `{{ variable }}` denies everything at run time, there as here; unlike there, it is said.
+fn allowed_hosts(
+    id: &str,
+    entries: &[String],
+    variables: &Variables,
+) -> Result<Result<AllowedHosts, String>> {
+    let literals = entries.iter().filter(|entry| !entry.contains("{{"));
+    let place = || format!("`[component.{id}]` allowed_outbound_hosts");
+    AllowedHosts::parse(literals).with_context(place)?;
+    let fill = |entry: &String| {
+        let filled = variables.fill(entry).map_err(|e| e.to_string())?;
+        // The value is not shown: it may be a secret.
+        AllowedHosts::parse([&filled])
+            .map_err(|_| format!("{entry:?}, filled in, is not of the form scheme://host[:port]"))?;
+        Ok(filled)
+    };
+    let allowed = entries
+        .iter()
+        .map(fill)
+        .collect::<Result<Vec<_>, String>>()
+        .and_then(|filled| AllowedHosts::parse(filled).map_err(|e| e.to_string()));
+    if let Err(why) = &allowed {
+        output::error(&format!("{}: {why}; until this is corrected the component can call nobody", place()));
+    }
+    if allowed.as_ref().is_ok_and(AllowedHosts::names_application) {
+        output::error(&format!(
+            "{}: `self` and `*.spin.internal` are not supported and allow nothing",
+            place()
+        ));
+    }
+    Ok(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::variables::Sources;
+
+    #[test]
+    fn literal_entries_stop_the_start_and_templates_deny_everything() {
+        let declared = toml::from_str("host = { default = 'a/b' }").unwrap();
+        let variables = Variables::resolve(&declared, &Sources::default()).unwrap();
+        let hosts = |entry: &str| {
+            allowed_hosts("bot", &["https://good.example".to_owned(), entry.to_owned()], &variables)
+        };
+        assert!(hosts("http://localhost:*").unwrap().is_ok());
+        let error = format!("{:#}", hosts("example.com").unwrap_err());
+        assert!(error.contains("[component.bot]") && error.contains("example.com"), "{error}");
+        assert!(hosts("https://{{ no_such }}.example").unwrap().unwrap_err().contains("no_such"));
+        let bad = hosts("https://{{ host }}").unwrap().unwrap_err();
+        assert!(bad.contains("{{ host }}") && !bad.contains("a/b"), "{bad}");
+    }
+}

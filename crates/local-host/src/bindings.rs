@@ -1,0 +1,19 @@
+//! Bindings generated from `wit/`.
+
+/// Imports: `fermyon:spin/variables` and `fermyon:spin/key-value`.
+pub(crate) mod guest {
+    wasmtime::component::bindgen!({
+        path: "wit",
+        world: "local:host/guest",
+        with: { "fermyon:spin/key-value.store": crate::state::OpenStore },
+    });
+}
+
+/// The cron door: `handle-cron-event`.
+pub(crate) mod cron {
+    wasmtime::component::bindgen!({
+        path: "wit",
+        world: "local:host/cron",
+        exports: { default: async },
+    });
+}

@@ -1,0 +1,93 @@
+//! Compiling components and linking them to what this host offers.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, ensure};
+use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
+use wasmtime::{Cache, CacheConfig, Config, Engine, Store};
+
+use crate::bindings::guest::Guest;
+use crate::output;
+use crate::state::{self, State};
+
+/// How long a guest computes before others get their turn on its thread.
+const TIME_SLICE: Duration = Duration::from_millis(10);
+
+/// `wasmtime::Error` is not a `std` error; this keeps its whole chain.
+pub(crate) fn explain(error: wasmtime::Error) -> anyhow::Error {
+    anyhow!("{error:?}")
+}
+
+/// A store for one fresh instance of `component`. What every instance must obey is said here and in [`Loader::new`].
+pub(crate) fn store(engine: &Engine, component: &Arc<state::Component>) -> Store<State> {
+    let mut store = Store::new(engine, State::new(component));
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_async_yield_and_update(1);
+    store
+}
+
+pub(crate) struct Loader {
+    engine: Engine,
+    linker: Linker<State>,
+    compiled: HashMap<PathBuf, Component>,
+}
+
+impl Loader {
+    pub(crate) fn new() -> Result<Self> {
+        let mut config = Config::new();
+        match Cache::new(CacheConfig::new()) {
+            Ok(cache) => drop(config.cache(Some(cache))),
+            Err(e) => {
+                output::error(&format!("components are compiled at every start: no cache folder ({e})"))
+            }
+        }
+        // Without it a few guests in endless loops would hold all threads, and not even Ctrl-C would be heard.
+        config.epoch_interruption(true);
+        let engine = Engine::new(&config).map_err(explain)?;
+        let ticking = engine.weak();
+        std::thread::spawn(move || {
+            while let Some(engine) = ticking.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                std::thread::sleep(TIME_SLICE);
+            }
+        });
+        let linker = linker(&engine).map_err(explain)?;
+        Ok(Self { engine, linker, compiled: HashMap::new() })
+    }
+
+    /// Compiles the wasm at `source`, once whatever the number of components made of it, and links it.
+    pub(crate) fn load(&mut self, id: &str, source: &Path) -> Result<InstancePre<State>> {
+        let component = match self.compiled.get(source) {
+            Some(component) => component.clone(),
+            None => {
+                ensure!(
+                    source.is_file(),
+                    "the wasm of component {id:?} is missing: {}; build it with `cargo dev build`",
+                    source.display()
+                );
+                let component = Component::from_file(&self.engine, source)
+                    .map_err(|e| explain(e).context(format!("{} is no component", source.display())))?;
+                self.compiled.insert(source.to_owned(), component.clone());
+                component
+            }
+        };
+        self.linker.instantiate_pre(&component).map_err(|e| {
+            explain(e).context(format!(
+                "component {id:?} ({}) imports something that this host does not offer",
+                source.display()
+            ))
+        })
+    }
+}
+
+fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    Guest::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    Ok(linker)
+}

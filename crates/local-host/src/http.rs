@@ -1,0 +1,184 @@
+//! The HTTP trigger: a fresh instance for each request.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, anyhow};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::header::{HOST, HeaderName, HeaderValue};
+use hyper::{Request, Response, StatusCode};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use wasmtime_wasi_http::io::TokioIo;
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
+use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView as _};
+
+use crate::engine::{explain, store};
+use crate::output;
+use crate::routes::{self, Route};
+use crate::state::{Component, State};
+
+/// Paths that Spin answers itself.
+const WELL_KNOWN: &str = "/.well-known/spin/";
+
+/// A component that answers requests.
+pub(crate) struct Handler {
+    pub(crate) component: Arc<Component>,
+    pub(crate) pre: ProxyPre<State>,
+    pub(crate) description: String,
+}
+
+/// The routes of the application and who answers them.
+pub(crate) type Site = Vec<(Route, Handler)>;
+
+pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; choose another address with --listen"))
+}
+
+/// Serves until the process ends.
+pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>) -> Infallible {
+    loop {
+        let (stream, client) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(e) => {
+                output::error(&format!("cannot accept a connection: {e}"));
+                // Out of file descriptors, most likely: do not spin on it.
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        // Latency only; a socket that refuses still works.
+        _ = stream.set_nodelay(true);
+        let site = site.clone();
+        tokio::spawn(async move {
+            let service = hyper::service::service_fn(|request| {
+                let site = site.clone();
+                async move { Ok::<_, Infallible>(respond(&site, request, client).await) }
+            });
+            // A client that goes away ends its own connection and nothing else.
+            _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+async fn respond(
+    site: &Site,
+    mut request: Request<Incoming>,
+    client: SocketAddr,
+) -> Response<HyperOutgoingBody> {
+    let path = request.uri().path();
+    if let Some(name) = path.strip_prefix(WELL_KNOWN) {
+        return if name == "health" { plain(StatusCode::OK, "OK") } else { plain(StatusCode::NOT_FOUND, "") };
+    }
+    let Some((route, handler)) = routes::find(site, path) else {
+        return plain(StatusCode::NOT_FOUND, "");
+    };
+    if add_headers(&mut request, route, client).is_none() {
+        return plain(StatusCode::BAD_REQUEST, "");
+    }
+    handler.call(request).await.unwrap_or_else(|e| {
+        // Spin's answer is as empty: what went wrong is no business of the caller's.
+        output::error(&format!("[{}] request failed: {e:#}", handler.component.id));
+        plain(StatusCode::INTERNAL_SERVER_ERROR, "")
+    })
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<HyperOutgoingBody> {
+    let body = Full::from(text).map_err(|never| match never {}).boxed_unsync();
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response
+}
+
+/// The headers Spin adds (`crates/trigger-http/src/headers.rs`). `None` if the request names no host.
+fn add_headers<B>(request: &mut Request<B>, route: &Route, client: SocketAddr) -> Option<()> {
+    let uri = request.uri();
+    let host = match uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => request.headers().get(HOST)?.to_str().ok()?,
+    };
+    let target = uri.path_and_query().map_or("/", |target| target.as_str());
+    let added = [
+        ("spin-path-info", route.path_info(uri.path()).to_owned()),
+        ("spin-full-url", format!("http://{host}{target}")),
+        ("spin-matched-route", route.pattern.clone()),
+        ("spin-base-path", "/".to_owned()),
+        ("spin-raw-component-route", route.pattern.clone()),
+        ("spin-component-route", route.prefix().to_owned()),
+        ("spin-client-addr", client.to_string()),
+    ];
+    for (name, value) in added {
+        request.headers_mut().insert(HeaderName::from_static(name), HeaderValue::try_from(value).ok()?);
+    }
+    Some(())
+}
+
+impl Handler {
+    async fn call(&self, request: Request<Incoming>) -> Result<Response<HyperOutgoingBody>> {
+        let mut store = store(self.pre.engine(), &self.component);
+        let (sender, receiver) = oneshot::channel();
+        let mut view: WasiHttpCtxView<'_> = store.data_mut().http();
+        let request = view.new_incoming_request(Scheme::Http, request).map_err(explain)?;
+        let outparam = view.new_response_outparam(sender).map_err(explain)?;
+        let pre = self.pre.clone();
+        // A task of its own: the guest may go on after it has set its response, and after the client has gone.
+        let task = tokio::spawn(async move {
+            let proxy = pre.instantiate_async(&mut store).await?;
+            proxy.wasi_http_incoming_handler().call_handle(&mut store, request, outparam).await
+        });
+        match receiver.await {
+            Ok(Ok(response)) => {
+                let id = self.component.id.clone();
+                tokio::spawn(async move {
+                    if let Err(e) = finish(task.await) {
+                        output::error(&format!("[{id}] failed after its response had begun: {e:#}"));
+                    }
+                });
+                Ok(response)
+            }
+            Ok(Err(code)) => Err(anyhow!("the guest answered with an error: {code:?}")),
+            Err(_) => {
+                finish(task.await)?;
+                Err(anyhow!("the guest returned without a response"))
+            }
+        }
+    }
+}
+
+fn finish(outcome: Result<wasmtime::Result<()>, tokio::task::JoinError>) -> Result<()> {
+    outcome.context("the host panicked; please report this")?.map_err(explain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_of_spin() {
+        let mut request =
+            Request::get("/a/b?c=d").header("host", "bot.local").header("spin-full-url", "forged");
+        let request = request.headers_mut().map(|_| ()).and(Some(request)).unwrap();
+        let mut request = request.body(()).unwrap();
+        let client = "127.0.0.1:8777".parse().unwrap();
+        add_headers(&mut request, &Route::new("/a/..."), client).unwrap();
+        for (name, expected) in [
+            ("spin-path-info", "/b"),
+            ("spin-full-url", "http://bot.local/a/b?c=d"),
+            ("spin-matched-route", "/a/..."),
+            ("spin-component-route", "/a"),
+            ("spin-client-addr", "127.0.0.1:8777"),
+        ] {
+            let values: Vec<_> = request.headers().get_all(name).iter().collect();
+            assert_eq!(values, [expected], "{name}");
+        }
+        assert!(add_headers(&mut Request::new(()), &Route::new("/"), client).is_none());
+    }
+}

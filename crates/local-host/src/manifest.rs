@@ -1,0 +1,301 @@
+//! Reading `spin.toml`: the Spin 3.x subset of manifest version 2 that this host understands.
+//!
+//! As in Spin, a key that is not known is an error (`crates/manifest/src/schema/v2.rs`).
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde::Deserialize;
+
+use crate::variables;
+
+/// The only store that `spin up` offers without a runtime configuration file.
+const DEFAULT_STORE: &str = "default";
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Manifest {
+    spin_manifest_version: u32,
+    #[serde(rename = "application")]
+    _application: Application,
+    #[serde(default)]
+    pub(crate) variables: BTreeMap<String, Variable>,
+    #[serde(default)]
+    pub(crate) trigger: Triggers,
+    #[serde(default)]
+    pub(crate) component: BTreeMap<String, Component>,
+    /// Where the manifest was read from.
+    #[serde(skip)]
+    pub(crate) path: PathBuf,
+}
+
+/// Read for its keys only: this host has no use for the values.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Application {
+    #[serde(rename = "name")]
+    _name: String,
+    #[serde(default, rename = "version")]
+    _version: String,
+    #[serde(default, rename = "description")]
+    _description: String,
+    #[serde(default, rename = "authors")]
+    _authors: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Variable {
+    pub(crate) default: Option<String>,
+    #[serde(default)]
+    pub(crate) required: bool,
+    #[serde(default, rename = "secret")]
+    _secret: bool,
+    #[serde(default, rename = "description")]
+    _description: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Triggers {
+    #[serde(default)]
+    pub(crate) http: Vec<HttpTrigger>,
+    #[serde(default)]
+    pub(crate) cron: Vec<CronTrigger>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HttpTrigger {
+    pub(crate) route: String,
+    pub(crate) component: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CronTrigger {
+    pub(crate) component: String,
+    pub(crate) cron_expression: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Component {
+    #[serde(default)]
+    pub(crate) description: String,
+    source: PathBuf,
+    #[serde(default)]
+    pub(crate) key_value_stores: Vec<String>,
+    #[serde(default)]
+    pub(crate) allowed_outbound_hosts: Vec<String>,
+    #[serde(default)]
+    pub(crate) variables: BTreeMap<String, String>,
+    #[serde(rename = "build")]
+    _build: Option<Build>,
+}
+
+/// `spin build`'s business, not ours.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Build {
+    #[serde(rename = "command")]
+    _command: toml::Value,
+    #[serde(rename = "workdir")]
+    _workdir: Option<PathBuf>,
+    #[serde(default, rename = "watch")]
+    _watch: Vec<String>,
+}
+
+impl Manifest {
+    /// Reads the manifest `from` a file, or from `spin.toml` in a folder.
+    pub(crate) fn load(from: &Path) -> Result<Self> {
+        let path = if from.is_dir() { from.join("spin.toml") } else { from.to_owned() };
+        let text = std::fs::read_to_string(&path).with_context(|| {
+            format!("cannot read the manifest {}; name it with --from <file or folder>", path.display())
+        })?;
+        // Absolute, so that neither `source` nor the state folder hangs on the current directory.
+        let path = std::path::absolute(&path)?;
+        Self::parse(&text, path.clone()).with_context(|| format!("in the manifest {}", path.display()))
+    }
+
+    /// Parses and checks the text of a manifest that stands at `path`.
+    pub(crate) fn parse(text: &str, path: PathBuf) -> Result<Self> {
+        let mut manifest: Self = toml::from_str(text).map_err(|e| anyhow::anyhow!("{e}"))?;
+        manifest.path = path;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// The folder that relative paths start from.
+    pub(crate) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
+    }
+
+    /// Where the wasm of `component` lies.
+    pub(crate) fn source(&self, component: &Component) -> PathBuf {
+        self.folder().join(&component.source)
+    }
+
+    fn check(&self) -> Result<()> {
+        ensure!(
+            self.spin_manifest_version == 2,
+            "`spin_manifest_version` is {}; only version 2 is supported",
+            self.spin_manifest_version
+        );
+        for (name, variable) in &self.variables {
+            variables::check_name(name).map_err(|why| anyhow::anyhow!("`[variables]` {name:?}: {why}"))?;
+            ensure!(
+                variable.required != variable.default.is_some(),
+                "`[variables]` {name}: give either `default` or `required = true`"
+            );
+        }
+        for (id, component) in &self.component {
+            for name in component.variables.keys() {
+                variables::check_name(name)
+                    .map_err(|why| anyhow::anyhow!("`[component.{id}.variables]` {name:?}: {why}"))?;
+            }
+            if let Some(label) = component.key_value_stores.iter().find(|label| *label != DEFAULT_STORE) {
+                bail!(
+                    "`[component.{id}]` key_value_stores: there is no store {label:?}; without a runtime \
+                     configuration only {DEFAULT_STORE:?} exists"
+                );
+            }
+        }
+        let mut routes = BTreeMap::new();
+        for trigger in &self.trigger.http {
+            self.check_target("http", &trigger.component)?;
+            let route = &trigger.route;
+            ensure!(route.starts_with('/'), "`[[trigger.http]]` route {route:?} must start with '/'");
+            ensure!(
+                !route.trim_end_matches("/...").contains("...")
+                    && !route.contains("/:")
+                    && !route.contains('*'),
+                "`[[trigger.http]]` route {route:?}: this host knows exact routes and a trailing `/...` only"
+            );
+            if let Some(other) = routes.insert(route.trim_end_matches('/'), &trigger.component) {
+                bail!(
+                    "`[[trigger.http]]` route {route:?} is given to both {other:?} and {:?}",
+                    trigger.component
+                );
+            }
+        }
+        self.trigger.cron.iter().try_for_each(|trigger| self.check_target("cron", &trigger.component))
+    }
+
+    fn check_target(&self, kind: &str, id: &str) -> Result<()> {
+        ensure!(
+            self.component.contains_key(id),
+            "`[[trigger.{kind}]]` names the component {id:?}, but there is no `[component.{id}]`"
+        );
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = r#"
+spin_manifest_version = 2
+[application]
+name = "small"
+[variables]
+plain = { default = "x" }
+must = { required = true, secret = true }
+[[trigger.http]]
+route = "/a/..."
+component = "one"
+[[trigger.cron]]
+component = "one"
+cron_expression = "*/2 * * * * *"
+[component.one]
+source = "one.wasm"
+key_value_stores = ["default"]
+allowed_outbound_hosts = ["https://example.com"]
+[component.one.variables]
+plain = "{{ plain }}"
+[component.one.build]
+command = "cargo build"
+watch = ["src/**/*.rs"]
+"#;
+
+    fn parse(text: &str) -> Result<Manifest> {
+        Manifest::parse(text, PathBuf::from("/app/spin.toml"))
+    }
+
+    /// The error of `SMALL` with `old` replaced by `new`.
+    fn error(old: &str, new: &str) -> String {
+        assert!(SMALL.contains(old), "{old}");
+        format!("{:#}", parse(&SMALL.replacen(old, new, 1)).expect_err(new))
+    }
+
+    #[test]
+    fn reads_a_small_manifest() {
+        let manifest = parse(SMALL).unwrap();
+        assert_eq!(manifest.trigger.http[0].route, "/a/...");
+        assert_eq!(manifest.trigger.cron[0].cron_expression, "*/2 * * * * *");
+        assert_eq!(manifest.source(&manifest.component["one"]), Path::new("/app/one.wasm"));
+        assert!(manifest.variables["must"].required);
+    }
+
+    #[test]
+    fn the_manifest_of_this_repository_is_understood() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let manifest = Manifest::load(&root).unwrap();
+        assert!(!manifest.trigger.http.is_empty());
+    }
+
+    #[test]
+    fn unknown_keys_are_named() {
+        for (old, new, key) in [
+            ("[application]", "[application]\ntargets = []", "targets"),
+            ("[application]", "[telemetry]\n[application]", "telemetry"),
+            ("source =", "sauce = 1\nsource =", "sauce"),
+            ("command =", "comand = 1\ncommand =", "comand"),
+            ("route =", "path = \"/\"\nroute =", "path"),
+            ("cron_expression =", "every = 1\ncron_expression =", "every"),
+            ("[[trigger.cron]]", "[[trigger.redis]]", "redis"),
+            ("default = \"x\"", "default = \"x\", hidden = true", "hidden"),
+        ] {
+            let error = error(old, new);
+            assert!(error.contains(key) && error.contains("unknown field"), "{error}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_explained() {
+        for (old, new, expected) in [
+            ("spin_manifest_version = 2", "spin_manifest_version = 1", "only version 2"),
+            ("component = \"one\"", "component = \"two\"", "no `[component.two]`"),
+            ("name = \"small\"", "", "missing field `name`"),
+            ("source = \"one.wasm\"", "", "missing field `source`"),
+            ("\"/a/...\"", "\"a\"", "must start with '/'"),
+            ("\"/a/...\"", "\"/a/:id\"", "exact routes"),
+            ("\"/a/...\"", "\"/.../a\"", "exact routes"),
+            ("[\"default\"]", "[\"cache\"]", "no store \"cache\""),
+            ("plain = { default", "Plain = { default", "lower-case"),
+            ("plain = \"{{ plain }}\"", "pl__ain = \"\"", "underscores"),
+            ("required = true", "required = false", "either `default` or `required"),
+            ("default = \"x\"", "default = \"x\", required = true", "either `default` or `required"),
+            (
+                "[[trigger.cron]]",
+                "[[trigger.http]]\nroute = \"/a/...\"\ncomponent = \"one\"\n[[trigger.cron]]",
+                "given to both",
+            ),
+        ] {
+            let error = error(old, new);
+            assert!(error.contains(expected), "{expected:?} not in {error}");
+        }
+    }
+
+    #[test]
+    fn errors_name_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = format!("{:#}", Manifest::load(folder.path()).unwrap_err());
+        assert!(missing.contains("spin.toml") && missing.contains("--from"), "{missing}");
+        std::fs::write(folder.path().join("spin.toml"), SMALL.replace("source", "sorce")).unwrap();
+        let unknown = format!("{:#}", Manifest::load(folder.path()).unwrap_err());
+        assert!(unknown.contains("spin.toml") && unknown.contains("sorce"), "{unknown}");
+    }
+}

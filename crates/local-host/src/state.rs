@@ -1,0 +1,138 @@
+//! What one instance can reach: WASI, outbound HTTP behind the policy, and Spin's variables and key-value stores.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use wasmtime::component::{Resource, ResourceTable};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use crate::bindings::guest::fermyon::spin::{key_value, variables};
+use crate::kv::KeyValue;
+use crate::outbound::Outbound;
+use crate::output::{GuestOutput, Sink};
+use crate::variables::check_name;
+
+/// As in Spin: `DEFAULT_STORE_TABLE_CAPACITY` of its key-value factor.
+const MAX_OPEN_STORES: usize = 256;
+
+/// What all instances of one component share.
+#[derive(Debug)]
+pub(crate) struct Component {
+    pub(crate) id: Arc<str>,
+    pub(crate) variables: BTreeMap<String, String>,
+    pub(crate) stores: Vec<String>,
+    pub(crate) key_value: Arc<KeyValue>,
+    pub(crate) outbound: Outbound,
+    pub(crate) quiet: bool,
+}
+
+/// The state of one instance.
+pub(crate) struct State {
+    component: Arc<Component>,
+    open_stores: usize,
+    outbound: Outbound,
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    table: ResourceTable,
+}
+
+impl State {
+    pub(crate) fn new(component: &Arc<Component>) -> Self {
+        let output =
+            |sink| GuestOutput::new(component.id.clone(), if component.quiet { Sink::Nowhere } else { sink });
+        // No files, no arguments, no environment, no sockets: a Spin component has none unless it asks.
+        let wasi = WasiCtx::builder().stdout(output(Sink::Stdout)).stderr(output(Sink::Stderr)).build();
+        Self {
+            component: component.clone(),
+            open_stores: 0,
+            outbound: component.outbound.clone(),
+            wasi,
+            http: WasiHttpCtx::new(),
+            table: ResourceTable::new(),
+        }
+    }
+
+    fn label(&self, store: &Resource<OpenStore>) -> Result<&str, key_value::Error> {
+        self.table.get(store).map(|store| store.label.as_str()).map_err(other)
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.outbound }
+    }
+}
+
+impl variables::Host for State {
+    fn get(&mut self, name: String) -> Result<String, variables::Error> {
+        check_name(&name).map_err(|why| variables::Error::InvalidName(format!("{name:?}: {why}")))?;
+        self.component.variables.get(&name).cloned().ok_or_else(|| {
+            variables::Error::Undefined(format!("no variable for {:?}.{name:?}", &*self.component.id))
+        })
+    }
+}
+
+/// A store that a guest holds open.
+#[derive(Debug)]
+#[allow(unreachable_pub)] // The generated bindings re-export it.
+pub struct OpenStore {
+    label: String,
+}
+
+fn other(error: impl std::fmt::Display) -> key_value::Error {
+    key_value::Error::Other(error.to_string())
+}
+
+impl key_value::Host for State {}
+
+impl key_value::HostStore for State {
+    fn open(&mut self, label: String) -> Result<Resource<OpenStore>, key_value::Error> {
+        if !self.component.stores.contains(&label) {
+            return Err(key_value::Error::AccessDenied);
+        }
+        if self.open_stores == MAX_OPEN_STORES {
+            return Err(key_value::Error::StoreTableFull);
+        }
+        let store = self.table.push(OpenStore { label }).map_err(other)?;
+        self.open_stores += 1;
+        Ok(store)
+    }
+
+    fn get(&mut self, store: Resource<OpenStore>, key: String) -> Result<Option<Vec<u8>>, key_value::Error> {
+        self.component.key_value.get(self.label(&store)?, &key).map_err(other)
+    }
+
+    fn set(
+        &mut self,
+        store: Resource<OpenStore>,
+        key: String,
+        value: Vec<u8>,
+    ) -> Result<(), key_value::Error> {
+        self.component.key_value.set(self.label(&store)?, &key, &value).map_err(other)
+    }
+
+    fn delete(&mut self, store: Resource<OpenStore>, key: String) -> Result<(), key_value::Error> {
+        self.component.key_value.delete(self.label(&store)?, &key).map_err(other)
+    }
+
+    fn exists(&mut self, store: Resource<OpenStore>, key: String) -> Result<bool, key_value::Error> {
+        self.get(store, key).map(|value| value.is_some())
+    }
+
+    fn get_keys(&mut self, store: Resource<OpenStore>) -> Result<Vec<String>, key_value::Error> {
+        self.component.key_value.keys(self.label(&store)?).map_err(other)
+    }
+
+    fn drop(&mut self, store: Resource<OpenStore>) -> wasmtime::Result<()> {
+        self.table.delete(store)?;
+        self.open_stores -= 1;
+        Ok(())
+    }
+}

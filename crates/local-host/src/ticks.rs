@@ -1,0 +1,112 @@
+//! The cron trigger: a fresh instance for each tick.
+//!
+//! As in Spin's cron plugin, a tick starts whether or not the one before it has ended, and ticks that were missed are
+//! not made up for. Unlike it, this host reports every failure.
+
+use std::convert::Infallible;
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use chrono::{DateTime, Utc};
+use cron::Schedule;
+
+use crate::bindings::cron::{CronPre, Error, Metadata};
+use crate::engine::{explain, store};
+use crate::output;
+use crate::state::{Component, State};
+
+/// The clock may be set and the machine may sleep: look at it at least this often.
+const LONGEST_SLEEP: Duration = Duration::from_millis(500);
+
+/// A component that is called by the clock.
+pub(crate) struct Job {
+    pub(crate) component: Arc<Component>,
+    pub(crate) pre: CronPre<State>,
+    pub(crate) schedule: Schedule,
+}
+
+pub(crate) fn parse(expression: &str) -> Result<Schedule> {
+    Schedule::from_str(expression).map_err(|e| {
+        let why = e.to_string();
+        // A syntax error is a drawing of the place over several lines; the expression itself says as much.
+        let why = if why.contains('\n') { "it cannot be parsed" } else { &why };
+        anyhow!(
+            "`[[trigger.cron]]` cron_expression {expression:?}: {why}; write six or seven fields, seconds first, such \
+             as \"*/2 * * * * *\""
+        )
+    })
+}
+
+/// Fires until the process ends.
+pub(crate) async fn run(job: Arc<Job>) -> Infallible {
+    let mut last = Utc::now();
+    loop {
+        let Some(next) = next(&job.schedule, last, Utc::now()) else {
+            output::error(&format!("[{}] the cron expression has no further tick", job.component.id));
+            return std::future::pending().await;
+        };
+        while let Ok(left) = (next - Utc::now()).to_std() {
+            tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
+        }
+        last = next;
+        let job = job.clone();
+        tokio::spawn(async move {
+            if let Err(e) = job.tick().await {
+                output::error(&format!("[{}] cron tick failed: {e:#}", job.component.id));
+            }
+        });
+    }
+}
+
+/// The first tick after both now and the last one: late ones are skipped, none is fired twice.
+fn next(schedule: &Schedule, last: DateTime<Utc>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    schedule.after(&last.max(now)).next()
+}
+
+impl Job {
+    async fn tick(&self) -> Result<()> {
+        let mut store = store(self.pre.engine(), &self.component);
+        let guest = self.pre.instantiate_async(&mut store).await.map_err(explain)?;
+        let metadata = Metadata { timestamp: Utc::now().timestamp().unsigned_abs() };
+        match guest.call_handle_cron_event(&mut store, metadata).await.map_err(explain)? {
+            Ok(()) => Ok(()),
+            Err(Error::Other(text)) => Err(anyhow!("the guest answered with an error: {text}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        format!("2026-11-24T{text}Z").parse().unwrap()
+    }
+
+    #[test]
+    fn ticks_are_neither_repeated_nor_made_up_for() {
+        let schedule = parse("*/2 * * * * *").unwrap();
+        for (last, now, expected) in [
+            ("10:00:00", "10:00:00.001", "10:00:02"),
+            // Woken a little early.
+            ("10:00:02", "10:00:01.999", "10:00:04"),
+            // Stalled for an hour.
+            ("10:00:00", "11:00:00.5", "11:00:02"),
+        ] {
+            assert_eq!(next(&schedule, at(last), at(now)), Some(at(expected)), "{last} {now}");
+        }
+    }
+
+    #[test]
+    fn expressions() {
+        for good in ["* * * * * *", "*/1 * * * * *", "0 30 9 * * Mon-Fri", "0 0 0 1 1 * 2030"] {
+            assert!(parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "* * * * *", "61 * * * * *", "{{ every }}", "* * * * * * * *"] {
+            let error = parse(bad).unwrap_err().to_string();
+            assert!(error.contains("seconds first") && error.contains(bad), "{error}");
+        }
+    }
+}

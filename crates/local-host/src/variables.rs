@@ -1,0 +1,209 @@
+//! Application variables: where their values come from, and the `{{ name }}` templates that use them.
+//!
+//! Everything is resolved once, at start-up: flags, environment and `.env` cannot change under a running process.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+
+use crate::manifest::Variable;
+use crate::output;
+
+const PREFIX: &str = "SPIN_VARIABLE_";
+
+/// Says what is wrong with a variable's name, by the rules of Spin's `crates/expressions`.
+pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
+    if !name.starts_with(|c: char| c.is_ascii_lowercase()) {
+        Err("must start with a lower-case letter")
+    } else if !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
+        Err("may hold lower-case letters, digits and underscores only")
+    } else if name.ends_with('_') || name.contains("__") {
+        Err("may hold single underscores only, and not at the end")
+    } else {
+        Ok(())
+    }
+}
+
+/// The places that can give a variable its value, the strongest first.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    flags: BTreeMap<String, String>,
+    environment: BTreeMap<String, String>,
+    dotenv: BTreeMap<String, String>,
+}
+
+impl Sources {
+    /// Reads the flags, the environment and `.env` in `folder`.
+    pub(crate) fn read(flags: Vec<(String, String)>, folder: &Path) -> Result<Self> {
+        let environment = std::env::vars_os()
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value)))
+            .filter(|(key, _)| key.starts_with(PREFIX))
+            .map(|(key, value)| {
+                let value =
+                    value.into_string().map_err(|_| anyhow!("the environment's {key} is not UTF-8"))?;
+                Ok((key, value))
+            })
+            .collect::<Result<_>>()?;
+        let file = folder.join(".env");
+        let dotenv = match dotenvy::from_path_iter(&file) {
+            // The parser's own message would show the line, and with it a secret.
+            Ok(lines) => lines
+                .collect::<Result<_, _>>()
+                .map_err(|_| anyhow!("{}: every line must be KEY=value", file.display()))?,
+            Err(e) if e.not_found() => BTreeMap::new(),
+            Err(e) => return Err(e).with_context(|| format!("cannot read {}", file.display())),
+        };
+        Ok(Self { flags: flags.into_iter().collect(), environment, dotenv })
+    }
+
+    fn get(&self, name: &str) -> Option<&String> {
+        let key = format!("{PREFIX}{}", name.to_ascii_uppercase());
+        self.flags.get(name).or_else(|| self.environment.get(&key)).or_else(|| self.dotenv.get(&key))
+    }
+}
+
+/// The resolved variables of the application.
+#[derive(Debug, Default)]
+pub(crate) struct Variables(BTreeMap<String, String>);
+
+impl Variables {
+    pub(crate) fn resolve(declared: &BTreeMap<String, Variable>, sources: &Sources) -> Result<Self> {
+        for name in sources.flags.keys().filter(|name| !declared.contains_key(*name)) {
+            output::error(&format!("--variable {name}: the manifest declares no such variable; ignored"));
+        }
+        let mut resolved = BTreeMap::new();
+        let mut missing = Vec::new();
+        for (name, variable) in declared {
+            match sources.get(name).or(variable.default.as_ref()) {
+                Some(value) => drop(resolved.insert(name.clone(), value.clone())),
+                None => missing.push(name.as_str()),
+            }
+        }
+        if let Some(first) = missing.first() {
+            bail!(
+                "required variables without a value: {}; use `--variable {first}=...`, or set {PREFIX}{} in the \
+                 environment or in .env",
+                missing.join(", "),
+                first.to_ascii_uppercase()
+            );
+        }
+        Ok(Self(resolved))
+    }
+
+    /// Fills in a template: text with any number of `{{ name }}` in it.
+    pub(crate) fn fill(&self, template: &str) -> Result<String> {
+        let mut filled = String::new();
+        let mut rest = template;
+        while let Some((text, expression)) = rest.split_once("{{") {
+            let (name, after) = expression
+                .split_once("}}")
+                .with_context(|| format!("{template:?}: `{{{{` without `}}}}`"))?;
+            let name = name.trim();
+            let value =
+                self.0.get(name).with_context(|| format!("{template:?}: there is no variable {name:?}"))?;
+            filled.push_str(text);
+            filled.push_str(value);
+            rest = after;
+        }
+        filled.push_str(rest);
+        Ok(filled)
+    }
+
+    /// The variables of one component: only what its manifest entry maps.
+    pub(crate) fn map(&self, templates: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
+        templates
+            .iter()
+            .map(|(name, template)| Ok((name.clone(), self.fill(template).with_context(|| name.clone())?)))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strings(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    fn declared() -> BTreeMap<String, Variable> {
+        toml::from_str("a_1 = { default = 'default' }\nmust = { required = true }").unwrap()
+    }
+
+    #[test]
+    fn names() {
+        for good in ["a", "abc", "a1b2", "a_1", "a_1_b"] {
+            assert_eq!(check_name(good), Ok(()), "{good}");
+        }
+        for bad in ["", "aX", "1bc", "_x", "x.y", "x_", "a__b", "x-y", "é"] {
+            assert!(check_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn precedence_is_flag_environment_dotenv_default() {
+        let mut sources = Sources { flags: strings(&[("must", "m")]), ..Default::default() };
+        let expect = |sources: &Sources, value: &str| {
+            assert_eq!(Variables::resolve(&declared(), sources).unwrap().0["a_1"], value);
+        };
+        expect(&sources, "default");
+        sources.dotenv = strings(&[("SPIN_VARIABLE_A_1", "dotenv")]);
+        expect(&sources, "dotenv");
+        sources.environment = strings(&[("SPIN_VARIABLE_A_1", "environment")]);
+        expect(&sources, "environment");
+        sources.flags.insert("a_1".into(), "flag".into());
+        expect(&sources, "flag");
+    }
+
+    #[test]
+    fn an_empty_value_is_a_value() {
+        let sources = Sources {
+            flags: strings(&[("must", "")]),
+            environment: BTreeMap::new(),
+            dotenv: BTreeMap::new(),
+        };
+        assert_eq!(Variables::resolve(&declared(), &sources).unwrap().0["must"], "");
+    }
+
+    #[test]
+    fn a_missing_required_variable_says_how_to_set_it() {
+        let error = Variables::resolve(&declared(), &Sources::default()).unwrap_err().to_string();
+        assert!(error.contains("must") && error.contains("SPIN_VARIABLE_MUST"), "{error}");
+    }
+
+    #[test]
+    fn dotenv_is_read_from_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(".env"), "# comment\nSPIN_VARIABLE_MUST=\"from file\"\n").unwrap();
+        let sources = Sources::read(Vec::new(), folder.path()).unwrap();
+        assert_eq!(Variables::resolve(&declared(), &sources).unwrap().0["must"], "from file");
+    }
+
+    #[test]
+    fn templates() {
+        let variables = Variables(strings(&[("a", "1"), ("b", "{{ a }}")]));
+        for (template, expected) in [
+            ("", Some("")),
+            ("plain } {", Some("plain } {")),
+            ("{{a}}", Some("1")),
+            ("x-{{ a }}-{{a}}", Some("x-1-1")),
+            ("{{ a }}{{ a }}", Some("11")),
+            // Values are not templates.
+            ("{{ b }}", Some("{{ a }}")),
+            ("{{ c }}", None),
+            ("{{ a", None),
+            ("{{ }}", None),
+        ] {
+            assert_eq!(variables.fill(template).ok().as_deref(), expected, "{template}");
+        }
+    }
+
+    #[test]
+    fn a_component_sees_only_what_is_mapped() {
+        let variables = Variables(strings(&[("a", "1"), ("secret", "2")]));
+        let mapped = variables.map(&strings(&[("mine", "<{{ a }}>")])).unwrap();
+        assert_eq!(mapped, strings(&[("mine", "<1>")]));
+        assert!(variables.map(&strings(&[("mine", "{{ no }}")])).is_err());
+    }
+}

@@ -1,0 +1,27 @@
+//! Answers of the HTTP doors, in one shape. Errors have the Connector's own: `{"error":{"code":"...","message":"..."}}`.
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Response, StatusCode};
+use serde_json::{Value, json};
+
+/// An answer without a body.
+pub fn empty(status: StatusCode) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    response
+}
+
+/// An answer with a JSON body.
+pub fn json(status: StatusCode, body: &Value) -> Response<Bytes> {
+    let mut response = empty(status);
+    *response.body_mut() = body.to_string().into();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// An error. `code` is for programs and never changes, `message` is for people: what was wrong, and what to do.
+pub fn error(status: StatusCode, code: &str, message: &str) -> Response<Bytes> {
+    json(status, &json!({"error": {"code": code, "message": message}}))
+}

@@ -1,0 +1,124 @@
+//! The Spin adapter: every port on spin-sdk 5.2 and WASI 0.2. Guest builds only, and kept thin, so that an adapter for a
+//! later SDK can stand beside it.
+
+mod inbound;
+mod outbound;
+mod wait;
+
+use std::cell::OnceCell;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use chrono::{DateTime, Utc};
+use spin_sdk::key_value::Store;
+use wasi::clocks::monotonic_clock;
+
+use crate::{Clock, KeyValue, KeyValueError, Log, Randomness, Settings, SettingsError};
+
+pub use inbound::{SpinBody, serve};
+
+/// The platform of a component that runs on Spin. One per request: a fresh instance serves each.
+#[derive(Default)]
+pub struct SpinHost {
+    store: OnceCell<Store>,
+    start: OnceCell<Instant>,
+}
+
+impl std::fmt::Debug for SpinHost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SpinHost").finish_non_exhaustive()
+    }
+}
+
+impl SpinHost {
+    /// The platform of this instance.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn store(&self) -> Result<&Store, KeyValueError> {
+        if let Some(store) = self.store.get() {
+            return Ok(store);
+        }
+        let store = Store::open_default().map_err(key_value_error)?;
+        Ok(self.store.get_or_init(|| store))
+    }
+}
+
+/// Runs a future to its end: for a door that is not HTTP, whose macro does it itself. Calls do not nest
+/// (spin-executor keeps one global list of wakers).
+pub fn run<T>(future: impl Future<Output = T>) -> T {
+    spin_executor::run(future)
+}
+
+impl Clock for SpinHost {
+    fn now(&self) -> DateTime<Utc> {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        DateTime::from_timestamp(since_epoch.as_secs() as i64, since_epoch.subsec_nanos()).unwrap_or_default()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.start.get_or_init(Instant::now).elapsed()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let until = monotonic_clock::now().saturating_add(nanoseconds);
+        wait::until(
+            || (monotonic_clock::now() >= until).then_some(()),
+            || monotonic_clock::subscribe_instant(until),
+        )
+        .await;
+    }
+}
+
+impl Randomness for SpinHost {
+    fn fill(&self, buffer: &mut [u8]) {
+        let bytes = wasi::random::random::get_random_bytes(buffer.len() as u64);
+        for (target, byte) in buffer.iter_mut().zip(bytes) {
+            *target = byte;
+        }
+    }
+}
+
+impl Settings for SpinHost {
+    fn setting(&self, name: &str) -> Result<String, SettingsError> {
+        // The provider's own text may quote what it got: only its kind is passed on.
+        spin_sdk::variables::get(name).map_err(|error| {
+            use spin_sdk::variables::Error;
+            let problem = match error {
+                Error::InvalidName(_) => "is not a valid name",
+                Error::Undefined(_) => "is not mapped to this component in the manifest",
+                Error::Provider(_) | Error::Other(_) => "could not be read from the variable provider",
+            };
+            SettingsError::new(name, problem)
+        })
+    }
+}
+
+impl Log for SpinHost {
+    fn line(&self, line: &str) {
+        println!("{line}");
+    }
+}
+
+impl KeyValue for SpinHost {
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, KeyValueError> {
+        self.store()?.get(key).map_err(key_value_error)
+    }
+
+    async fn set(&self, key: &str, value: &[u8]) -> Result<(), KeyValueError> {
+        self.store()?.set(key, value).map_err(key_value_error)
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), KeyValueError> {
+        self.store()?.delete(key).map_err(key_value_error)
+    }
+
+    async fn keys(&self) -> Result<Vec<String>, KeyValueError> {
+        self.store()?.get_keys().map_err(key_value_error)
+    }
+}
+
+fn key_value_error(error: spin_sdk::key_value::Error) -> KeyValueError {
+    KeyValueError(error.to_string())
+}

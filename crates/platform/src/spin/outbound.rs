@@ -1,0 +1,193 @@
+//! Outbound HTTP on `wasi:http/outgoing-handler`, because SDK 5.2's `http::send` has no time-outs: the host's default is
+//! ten minutes per phase.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::{Either, select};
+use wasi::http::outgoing_handler;
+use wasi::http::types::{
+    ErrorCode, Fields, FutureIncomingResponse, IncomingResponse, Method, OutgoingBody, OutgoingRequest, RequestOptions,
+    Scheme,
+};
+use wasi::io::streams::{OutputStream, StreamError};
+
+use super::{SpinHost, wait};
+use crate::{HttpClient, Timeouts, TransportError};
+
+const READ_BYTES: u64 = 64 * 1024;
+
+impl HttpClient for SpinHost {
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        timeouts: Timeouts,
+    ) -> Result<http::Response<Bytes>, TransportError> {
+        let (parts, body) = request.into_parts();
+        let outgoing = outgoing_request(&parts, body.len())?;
+        // The body's handle is taken only if there is a body: taken and left empty, it is sent chunked.
+        let outgoing_body = if body.is_empty() { None } else { outgoing.body().ok() };
+        let options = request_options(timeouts)?;
+        let answer = outgoing_handler::handle(outgoing, Some(options)).map_err(transport_error)?;
+        let response = match outgoing_body {
+            None => answered(&answer).await,
+            Some(outgoing_body) => {
+                // A server may answer before it has read everything (413): then its answer counts.
+                let written = std::pin::pin!(write_body(outgoing_body, &body));
+                let answered = std::pin::pin!(answered(&answer));
+                match select(written, answered).await {
+                    Either::Left(((), answered)) => answered.await,
+                    Either::Right((response, _written)) => response,
+                }
+            }
+        };
+        read_response(response.map_err(transport_error)?, timeouts.max_answer_bytes).await
+    }
+}
+
+fn outgoing_request(parts: &http::request::Parts, body_bytes: usize) -> Result<OutgoingRequest, TransportError> {
+    let invalid = |what: &str| TransportError::NotSent(format!("the request's {what} is not valid"));
+    let mut headers: Vec<(String, Vec<u8>)> =
+        parts.headers.iter().map(|(name, value)| (name.as_str().into(), value.as_bytes().into())).collect();
+    // Without a length the host sends chunks, and sends nothing at all for an empty PUT; Azure answers that with 411.
+    if body_bytes > 0 || matches!(parts.method, http::Method::PUT | http::Method::POST) {
+        headers.push(("content-length".into(), body_bytes.to_string().into_bytes()));
+    }
+    let headers = Fields::from_list(&headers).map_err(|_| invalid("header list"))?;
+    let outgoing = OutgoingRequest::new(headers);
+    let scheme = match parts.uri.scheme_str() {
+        Some("https") => Scheme::Https,
+        Some("http") => Scheme::Http,
+        _ => return Err(invalid("scheme")),
+    };
+    let authority = parts.uri.authority().ok_or_else(|| invalid("host"))?;
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    outgoing.set_method(&method(&parts.method)).map_err(|()| invalid("method"))?;
+    outgoing.set_scheme(Some(&scheme)).map_err(|()| invalid("scheme"))?;
+    outgoing.set_authority(Some(authority.as_str())).map_err(|()| invalid("host"))?;
+    outgoing.set_path_with_query(Some(path)).map_err(|()| invalid("path"))?;
+    Ok(outgoing)
+}
+
+fn method(method: &http::Method) -> Method {
+    match method.as_str() {
+        "GET" => Method::Get,
+        "POST" => Method::Post,
+        "PUT" => Method::Put,
+        "DELETE" => Method::Delete,
+        "HEAD" => Method::Head,
+        other => Method::Other(other.into()),
+    }
+}
+
+fn request_options(timeouts: Timeouts) -> Result<RequestOptions, TransportError> {
+    let nanoseconds = |duration: Duration| Some(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
+    let options = RequestOptions::new();
+    options
+        .set_connect_timeout(nanoseconds(timeouts.connect))
+        .and_then(|()| options.set_first_byte_timeout(nanoseconds(timeouts.first_byte)))
+        .and_then(|()| options.set_between_bytes_timeout(nanoseconds(timeouts.between_bytes)))
+        .map_err(|()| TransportError::NotSent("this host cannot set time-outs".into()))?;
+    Ok(options)
+}
+
+/// Writes the body as the host takes it. A failure is not reported: the answer, or its absence, tells.
+async fn write_body(body: OutgoingBody, bytes: &[u8]) {
+    if let Ok(stream) = body.write() {
+        _ = write_all(&stream, bytes).await;
+        drop(stream);
+    }
+    _ = OutgoingBody::finish(body, None);
+}
+
+async fn write_all(stream: &OutputStream, mut bytes: &[u8]) -> Result<(), StreamError> {
+    while !bytes.is_empty() {
+        let allowed = wait::until(
+            || match stream.check_write() {
+                Ok(0) => None,
+                Ok(count) => Some(Ok(usize::try_from(count).unwrap_or(usize::MAX))),
+                Err(error) => Some(Err(error)),
+            },
+            || stream.subscribe(),
+        )
+        .await?;
+        let (now, later) = bytes.split_at(allowed.min(bytes.len()));
+        stream.write(now)?;
+        bytes = later;
+    }
+    stream.flush()
+}
+
+async fn answered(answer: &FutureIncomingResponse) -> Result<IncomingResponse, ErrorCode> {
+    wait::until(|| answer.get(), || answer.subscribe())
+        .await
+        .unwrap_or(Err(ErrorCode::InternalError(Some("the answer was taken twice".into()))))
+}
+
+async fn read_response(
+    response: IncomingResponse,
+    max_answer_bytes: usize,
+) -> Result<http::Response<Bytes>, TransportError> {
+    let mut answer = http::Response::new(Bytes::new());
+    *answer.status_mut() = http::StatusCode::from_u16(response.status())
+        .map_err(|_| TransportError::AnswerLost("its status is no HTTP status".into()))?;
+    for (name, value) in response.headers().entries() {
+        let name = http::HeaderName::from_bytes(name.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, http::HeaderValue::from_bytes(&value)) {
+            answer.headers_mut().append(name, value);
+        }
+    }
+    let lost = |what: &str| TransportError::AnswerLost(what.to_owned());
+    let body = response.consume().map_err(|()| lost("its body is gone"))?;
+    let stream = body.stream().map_err(|()| lost("its body is gone"))?;
+    let mut bytes = Vec::new();
+    loop {
+        let chunk = wait::until(
+            || match stream.read(READ_BYTES) {
+                Ok(chunk) if chunk.is_empty() => None,
+                other => Some(other),
+            },
+            || stream.subscribe(),
+        )
+        .await;
+        match chunk {
+            Ok(chunk) if bytes.len() + chunk.len() > max_answer_bytes => {
+                return Err(TransportError::AnswerTooLarge { limit_bytes: max_answer_bytes });
+            }
+            Ok(chunk) => bytes.extend_from_slice(&chunk),
+            Err(StreamError::Closed) => break,
+            Err(StreamError::LastOperationFailed(_)) => return Err(lost("the connection broke in its body")),
+        }
+    }
+    *answer.body_mut() = bytes.into();
+    Ok(answer)
+}
+
+/// The host's error codes, by what is known of the request's arrival. Whatever is not surely "before" counts as lost.
+///
+/// Spin maps a connect time-out to `ConnectionTimeout` and a missing first byte to `ConnectionReadTimeout`
+/// (spin: crates/factor-outbound-http/src/wasi.rs).
+fn transport_error(code: ErrorCode) -> TransportError {
+    let not_sent = |what: &str| TransportError::NotSent(what.to_owned());
+    let lost = |what: &str| TransportError::AnswerLost(what.to_owned());
+    match code {
+        ErrorCode::HttpRequestDenied => TransportError::Denied,
+        ErrorCode::DnsTimeout | ErrorCode::DnsError(_) => not_sent("the host name was not resolved"),
+        ErrorCode::DestinationNotFound
+        | ErrorCode::DestinationUnavailable
+        | ErrorCode::DestinationIpProhibited
+        | ErrorCode::DestinationIpUnroutable => not_sent("the host cannot be reached"),
+        ErrorCode::ConnectionRefused => not_sent("the connection was refused"),
+        ErrorCode::ConnectionTimeout => not_sent("the connection was not made in time"),
+        ErrorCode::ConnectionLimitReached => not_sent("the host's limit of connections is reached"),
+        ErrorCode::TlsProtocolError | ErrorCode::TlsCertificateError | ErrorCode::TlsAlertReceived(_) => {
+            not_sent("TLS failed")
+        }
+        ErrorCode::HttpRequestUriInvalid
+        | ErrorCode::HttpRequestMethodInvalid
+        | ErrorCode::HttpRequestUriTooLong => not_sent("the host does not take this request"),
+        ErrorCode::ConnectionReadTimeout | ErrorCode::HttpResponseTimeout => lost("no answer in time"),
+        ErrorCode::ConnectionTerminated => lost("the connection was closed"),
+        _ => lost("the exchange broke"),
+    }
+}

@@ -1,0 +1,178 @@
+//! Fakes of every port, for the unit tests of the crates above. They fail loudly on what a test did not foresee.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeZone, Utc};
+
+use crate::{
+    Clock, HttpClient, KeyValue, KeyValueError, Log, Randomness, Settings, SettingsError, Timeouts, TransportError,
+};
+
+type Answer = Box<dyn FnMut(&http::Request<Bytes>) -> Option<Result<http::Response<Bytes>, TransportError>>>;
+
+/// A host whose outside world is a script: variables, a clock that only [`Clock::sleep`] moves, a store in memory, and
+/// an HTTP side that answers what the test says and panics on anything else.
+#[derive(Default)]
+pub struct FakeHost {
+    /// What [`Settings::setting`] finds.
+    pub settings: RefCell<BTreeMap<String, String>>,
+    /// The store.
+    pub store: RefCell<BTreeMap<String, Vec<u8>>>,
+    /// Every line that was logged.
+    pub lines: RefCell<Vec<String>>,
+    /// Every request that was sent, in order.
+    pub sent: RefCell<Vec<http::Request<Bytes>>>,
+    /// Time since [`FakeHost::START_SECONDS`].
+    pub elapsed: Cell<Duration>,
+    scripted: RefCell<VecDeque<Result<http::Response<Bytes>, TransportError>>>,
+    answer: RefCell<Option<Answer>>,
+    counter: Cell<u8>,
+}
+
+impl std::fmt::Debug for FakeHost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FakeHost").field("sent", &self.sent).field("lines", &self.lines).finish_non_exhaustive()
+    }
+}
+
+impl FakeHost {
+    /// The calendar's start: Mon, 23 Nov 2026 22:00:00 GMT, the date of the signing vectors.
+    pub const START_SECONDS: i64 = 1_795_471_200;
+
+    /// A host with these variables.
+    pub fn with_settings<const N: usize>(settings: [(&str, &str); N]) -> Self {
+        let host = Self::default();
+        for (name, value) in settings {
+            host.settings.borrow_mut().insert(name.into(), value.into());
+        }
+        host
+    }
+
+    /// The next request gets this answer. Scripted answers are used before the function of [`FakeHost::answers`].
+    pub fn then(&self, answer: Result<http::Response<Bytes>, TransportError>) -> &Self {
+        self.scripted.borrow_mut().push_back(answer);
+        self
+    }
+
+    /// The next request gets this status and body.
+    pub fn then_status(&self, status: u16, body: &str) -> &Self {
+        self.then(Ok(response(status, body)))
+    }
+
+    /// Requests are answered by this function; `None` means "not foreseen" and fails the test.
+    pub fn answers(
+        &self,
+        answer: impl FnMut(&http::Request<Bytes>) -> Option<Result<http::Response<Bytes>, TransportError>> + 'static,
+    ) -> &Self {
+        *self.answer.borrow_mut() = Some(Box::new(answer));
+        self
+    }
+
+    /// Logged events with this name, parsed.
+    pub fn events(&self, event: &str) -> Vec<serde_json::Value> {
+        let lines = self.lines.borrow();
+        lines
+            .iter()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a log line is JSON"))
+            .filter(|value| value["event"] == event)
+            .collect()
+    }
+}
+
+/// An answer without headers.
+pub fn response(status: u16, body: &str) -> http::Response<Bytes> {
+    http::Response::builder().status(status).body(Bytes::copy_from_slice(body.as_bytes())).unwrap()
+}
+
+/// Runs a future whose ports are all fakes, so that it never really waits.
+pub fn run<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    // A fake sleep yields once, so that concurrent futures interleave; a thousand sleeps are no loop, a million are.
+    for _ in 0..1_000_000 {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return value;
+        }
+    }
+    panic!("the future waits for something that no fake port does");
+}
+
+impl HttpClient for FakeHost {
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        _timeouts: Timeouts,
+    ) -> Result<http::Response<Bytes>, TransportError> {
+        let scripted = self.scripted.borrow_mut().pop_front();
+        let answer = scripted.or_else(|| self.answer.borrow_mut().as_mut().and_then(|answer| answer(&request)));
+        let description = format!("{} {} {:?}", request.method(), request.uri(), request.headers());
+        self.sent.borrow_mut().push(request);
+        answer.unwrap_or_else(|| panic!("nobody foresaw this request: {description}"))
+    }
+}
+
+impl KeyValue for FakeHost {
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, KeyValueError> {
+        Ok(self.store.borrow().get(key).cloned())
+    }
+
+    async fn set(&self, key: &str, value: &[u8]) -> Result<(), KeyValueError> {
+        assert!(key.len() <= 255 && !key.contains(['/', '\\', '?', '#']), "not portable as a key: {key}");
+        self.store.borrow_mut().insert(key.into(), value.into());
+        Ok(())
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), KeyValueError> {
+        self.store.borrow_mut().remove(key);
+        Ok(())
+    }
+
+    async fn keys(&self) -> Result<Vec<String>, KeyValueError> {
+        Ok(self.store.borrow().keys().cloned().collect())
+    }
+}
+
+impl Clock for FakeHost {
+    fn now(&self) -> DateTime<Utc> {
+        Utc.timestamp_opt(Self::START_SECONDS, 0).unwrap() + self.elapsed.get()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.elapsed.get()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        let until = self.elapsed.get() + duration;
+        let mut yielded = false;
+        std::future::poll_fn(|_| if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending })
+            .await;
+        self.elapsed.set(self.elapsed.get().max(until));
+    }
+}
+
+impl Randomness for FakeHost {
+    /// Not random at all: a counter, so that two ids differ and a test can be repeated.
+    fn fill(&self, buffer: &mut [u8]) {
+        for byte in buffer {
+            self.counter.set(self.counter.get().wrapping_add(1));
+            *byte = self.counter.get();
+        }
+    }
+}
+
+impl Settings for FakeHost {
+    fn setting(&self, name: &str) -> Result<String, SettingsError> {
+        Ok(self.settings.borrow().get(name).cloned().unwrap_or_default())
+    }
+}
+
+impl Log for FakeHost {
+    fn line(&self, line: &str) {
+        self.lines.borrow_mut().push(line.into());
+    }
+}

@@ -1,0 +1,250 @@
+//! The calls: <https://learn.microsoft.com/rest/api/storageservices/operations-on-messages>.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, Method, Response};
+use platform::{Clock, Deadline, HttpClient, Randomness, Timeouts};
+
+use crate::connection::Account;
+use crate::error::QueueError;
+use crate::names::{MessageId, PopReceipt, QueueName};
+use crate::request::Call;
+use crate::xml::{self, QueueMessage};
+
+const TIMEOUTS: Timeouts = Timeouts {
+    connect: Duration::from_secs(3),
+    first_byte: Duration::from_secs(5),
+    between_bytes: Duration::from_secs(5),
+    // 32 messages of 64 KiB, and the XML around them.
+    max_answer_bytes: 4 * 1024 * 1024,
+};
+
+/// Attempts of one call; the waits between them grow from nothing to 200 ms, then to 400 ms.
+const ATTEMPTS: u32 = 3;
+const FIRST_WAIT_MILLISECONDS: u64 = 200;
+
+/// A client of one queue, for the time until a deadline. Calls are repeated where that makes sense: signed anew, after a
+/// random wait, and never past the deadline.
+#[derive(Debug)]
+pub struct QueueClient<'a, H> {
+    host: &'a H,
+    account: &'a Account,
+    queue: &'a QueueName,
+    deadline: Deadline,
+    retries: Cell<u32>,
+}
+
+/// How a message is put on the queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PutOptions {
+    /// Hidden for that long: 0 to 604 800, and less than the time to live.
+    pub visibility_timeout_seconds: u32,
+    /// When the queue forgets it.
+    pub time_to_live: TimeToLive,
+}
+
+/// When the queue forgets a message.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TimeToLive {
+    /// After the service's default, 7 days.
+    #[default]
+    Default,
+    /// After that many seconds, at least 1.
+    Seconds(u32),
+    /// Never.
+    Never,
+}
+
+/// What a Put answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PutReceipt {
+    /// The new message's id.
+    pub message_id: MessageId,
+    /// The right to delete or update it before anyone has got it.
+    pub pop_receipt: PopReceipt,
+}
+
+/// What an Update answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Updated {
+    /// The new right to delete or update; the old one has ended.
+    pub pop_receipt: PopReceipt,
+    /// When the message is handed out again.
+    pub time_next_visible: Option<DateTime<Utc>>,
+}
+
+/// What creating a queue did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// It is new.
+    New,
+    /// It was there.
+    Existed,
+}
+
+impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
+    /// A client that makes no call past `deadline`.
+    pub fn new(host: &'a H, account: &'a Account, queue: &'a QueueName, deadline: Deadline) -> Self {
+        Self { host, account, queue, deadline, retries: Cell::new(0) }
+    }
+
+    /// How many calls were repeated so far.
+    pub fn retries(&self) -> u32 {
+        self.retries.get()
+    }
+
+    /// Create Queue.
+    pub async fn create(&self) -> Result<Created, QueueError> {
+        match self.call(&Call::new(Method::PUT, [self.queue.as_str()])).await {
+            Ok(answer) if answer.status() == 201 => Ok(Created::New),
+            Ok(_) => Ok(Created::Existed),
+            // With other metadata than ours: it exists, which is all that was wanted.
+            Err(QueueError::Refused { status: 409, code }) if code == "QueueAlreadyExists" => Ok(Created::Existed),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Put Message. A Put whose answer is lost is repeated: the message may then stand there twice, and the id in it
+    /// tells.
+    pub async fn put(&self, text: &str, options: PutOptions) -> Result<PutReceipt, QueueError> {
+        let mut call = Call::new(Method::POST, [self.queue.as_str(), "messages"])
+            .query("visibilitytimeout", options.visibility_timeout_seconds)
+            .body(xml::write_message(text));
+        call = match options.time_to_live {
+            TimeToLive::Default => call,
+            TimeToLive::Seconds(seconds) => call.query("messagettl", seconds),
+            TimeToLive::Never => call.query("messagettl", -1),
+        };
+        let answer = self.call(&call).await?;
+        let missing = || QueueError::Unreadable("there is no QueueMessage in it".into());
+        let mut message = xml::read_messages(answer.body())?.into_iter().next().ok_or_else(missing)?;
+        Ok(PutReceipt {
+            message_id: MessageId(message.take("MessageId")?),
+            pop_receipt: PopReceipt(message.take("PopReceipt")?),
+        })
+    }
+
+    /// Put Message, and if there is no queue, Create Queue and Put again.
+    pub async fn put_creating_queue_if_missing(
+        &self,
+        text: &str,
+        options: PutOptions,
+    ) -> Result<PutReceipt, QueueError> {
+        match self.put(text, options).await {
+            Err(QueueError::QueueMissing) => {
+                self.create().await?;
+                self.put(text, options).await
+            }
+            other => other,
+        }
+    }
+
+    /// Get Messages: up to `count` (1 to 32), each ours for `visibility_timeout_seconds` (1 to 604 800).
+    pub async fn get(&self, count: u8, visibility_timeout_seconds: u32) -> Result<Vec<QueueMessage>, QueueError> {
+        let call = Call::new(Method::GET, [self.queue.as_str(), "messages"])
+            .query("numofmessages", count)
+            .query("visibilitytimeout", visibility_timeout_seconds);
+        let answer = self.call(&call).await?;
+        xml::read_messages(answer.body())?.into_iter().map(xml::Fields::into_message).collect()
+    }
+
+    /// Peek Messages: the texts of up to `count` (1 to 32) visible ones, which stay where they are.
+    pub async fn peek(&self, count: u8) -> Result<Vec<String>, QueueError> {
+        let call = Call::new(Method::GET, [self.queue.as_str(), "messages"])
+            .query("numofmessages", count)
+            .query("peekonly", true);
+        let answer = self.call(&call).await?;
+        xml::read_messages(answer.body())?.into_iter().map(|mut fields| fields.take("MessageText")).collect()
+    }
+
+    /// Delete Message.
+    pub async fn delete(&self, id: &MessageId, receipt: &PopReceipt) -> Result<(), QueueError> {
+        let call = Call::new(Method::DELETE, [self.queue.as_str(), "messages", id.as_str()])
+            .query("popreceipt", receipt.as_str());
+        let retries = self.retries.get();
+        match self.call(&call).await {
+            // The first attempt did it, and only its answer was lost.
+            Err(QueueError::LeaseLost) if self.retries.get() > retries => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// Update Message: hides it for `visibility_timeout_seconds` (0 to 604 800, not past its end) from now, and replaces
+    /// its text if there is a new one.
+    pub async fn update(
+        &self,
+        id: &MessageId,
+        receipt: &PopReceipt,
+        visibility_timeout_seconds: u32,
+        text: Option<&str>,
+    ) -> Result<Updated, QueueError> {
+        let mut call = Call::new(Method::PUT, [self.queue.as_str(), "messages", id.as_str()])
+            .query("popreceipt", receipt.as_str())
+            .query("visibilitytimeout", visibility_timeout_seconds);
+        if let Some(text) = text {
+            call = call.body(xml::write_message(text));
+        }
+        let answer = self.call(&call).await?;
+        let receipt = header(answer.headers(), "x-ms-popreceipt");
+        Ok(Updated {
+            pop_receipt: PopReceipt(
+                receipt.ok_or_else(|| QueueError::Unreadable("x-ms-popreceipt is missing".into()))?.to_owned(),
+            ),
+            time_next_visible: header(answer.headers(), "x-ms-time-next-visible").and_then(xml::parse_time),
+        })
+    }
+
+    /// How many messages there are, hidden ones included: never too few, maybe too many.
+    pub async fn approximate_count(&self) -> Result<u64, QueueError> {
+        let answer = self.call(&Call::new(Method::GET, [self.queue.as_str()]).query("comp", "metadata")).await?;
+        header(answer.headers(), "x-ms-approximate-messages-count")
+            .and_then(|count| count.parse().ok())
+            .ok_or_else(|| QueueError::Unreadable("x-ms-approximate-messages-count is missing".into()))
+    }
+
+    async fn call(&self, call: &Call) -> Result<Response<Bytes>, QueueError> {
+        let mut attempt = 1;
+        loop {
+            let error = match self.attempt(call).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let longest = FIRST_WAIT_MILLISECONDS << (attempt - 1);
+            let jittered = Duration::from_millis(self.host.up_to(longest));
+            let wait = match error {
+                QueueError::Busy { retry_after_seconds: Some(seconds), .. } => jittered + Duration::from_secs(seconds),
+                _ => jittered,
+            };
+            if attempt == ATTEMPTS || !error.is_retryable() || wait >= self.deadline.remaining(self.host) {
+                return Err(error);
+            }
+            self.host.sleep(wait).await;
+            attempt += 1;
+            self.retries.set(self.retries.get() + 1);
+        }
+    }
+
+    async fn attempt(&self, call: &Call) -> Result<Response<Bytes>, QueueError> {
+        let request = call.sign(self.account, self.host.now())?;
+        let answer = self.host.send(request, TIMEOUTS.within(self.deadline.remaining(self.host))).await?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let code = match header(answer.headers(), "x-ms-error-code") {
+            Some(code) => code.to_owned(),
+            None => xml::read_error_code(answer.body()).unwrap_or_default(),
+        };
+        // It ends up in logs: a word, or nothing.
+        let code = if code.bytes().all(|byte| byte.is_ascii_alphanumeric()) { code.as_str() } else { "" };
+        let retry_after = header(answer.headers(), RETRY_AFTER.as_str()).and_then(|seconds| seconds.parse().ok());
+        Err(QueueError::classify(answer.status().as_u16(), code, retry_after))
+    }
+}
+
+fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}

@@ -1,0 +1,250 @@
+//! Connection strings, in every documented form
+//! (<https://learn.microsoft.com/azure/storage/common/storage-configure-connection-string>).
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use thiserror::Error;
+
+/// The storage emulator's well-known account; its key is public.
+const EMULATOR_ACCOUNT: &str = "devstoreaccount1";
+const EMULATOR_KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+
+/// A storage account: where its queues are, and how to prove that we may use them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Scheme, host and maybe a path (the emulator's), without a slash at its end.
+    pub(crate) endpoint: String,
+    pub(crate) credential: Credential,
+}
+
+/// How requests are authorized.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Credential {
+    /// Every request is signed with the account's key.
+    SharedKey { account: String, key: Vec<u8> },
+    /// A signature that somebody else made: query parameters, already encoded.
+    Sas(String),
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let credential = match &self.credential {
+            Credential::SharedKey { .. } => "SharedKey(***)",
+            Credential::Sas(_) => "Sas(***)",
+        };
+        f.debug_struct("Account").field("endpoint", &self.endpoint).field("credential", &credential).finish()
+    }
+}
+
+/// What is wrong with a connection string. Names the setting, and never repeats a value: it may be the key.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct ConnectionStringError(String);
+
+fn wrong<T>(problem: impl Into<String>) -> Result<T, ConnectionStringError> {
+    Err(ConnectionStringError(problem.into()))
+}
+
+/// Every setting that a connection string may hold; those of other services are read over.
+const KNOWN: [&str; 15] = [
+    "usedevelopmentstorage",
+    "developmentstorageproxyuri",
+    "defaultendpointsprotocol",
+    "accountname",
+    "accountkey",
+    "sharedaccesssignature",
+    "endpointsuffix",
+    "queueendpoint",
+    "queuesecondaryendpoint",
+    "blobendpoint",
+    "blobsecondaryendpoint",
+    "tableendpoint",
+    "tablesecondaryendpoint",
+    "fileendpoint",
+    "filesecondaryendpoint",
+];
+
+impl Account {
+    /// Reads a connection string.
+    pub fn parse(connection_string: &str) -> Result<Self, ConnectionStringError> {
+        let settings = split(connection_string)?;
+        let get = |name: &str| settings.get(name).copied().filter(|value| !value.is_empty());
+        if let Some(value) = get("usedevelopmentstorage") {
+            return Self::emulator(value, &settings);
+        }
+        if get("developmentstorageproxyuri").is_some() {
+            return wrong("DevelopmentStorageProxyUri needs UseDevelopmentStorage=true");
+        }
+        let endpoint = match (get("queueendpoint"), get("accountname")) {
+            (Some(endpoint), _) => checked_endpoint("QueueEndpoint", endpoint)?,
+            (None, Some(account)) => {
+                if !account.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
+                    return wrong("AccountName must be lower-case letters and digits");
+                }
+                let protocol = get("defaultendpointsprotocol").unwrap_or("https").to_ascii_lowercase();
+                if protocol != "https" && protocol != "http" {
+                    return wrong("DefaultEndpointsProtocol must be https or http");
+                }
+                let suffix = get("endpointsuffix").unwrap_or("core.windows.net");
+                checked_endpoint("EndpointSuffix", &format!("{protocol}://{account}.queue.{suffix}"))?
+            }
+            (None, None) => return wrong("AccountName or QueueEndpoint is missing"),
+        };
+        let credential = match (get("accountkey"), get("sharedaccesssignature")) {
+            (Some(_), Some(_)) => return wrong("AccountKey and SharedAccessSignature exclude each other"),
+            (None, None) => return wrong("AccountKey or SharedAccessSignature is missing"),
+            (Some(key), None) => match (get("accountname"), STANDARD.decode(key)) {
+                (None, _) => return wrong("AccountName is missing: AccountKey needs it"),
+                (_, Err(_)) => return wrong("AccountKey is not base64"),
+                (Some(account), Ok(key)) => Credential::SharedKey { account: account.to_owned(), key },
+            },
+            (None, Some(sas)) => {
+                let sas = sas.strip_prefix('?').unwrap_or(sas);
+                let plain = sas.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+                if !plain || !sas.split('&').any(|pair| pair.starts_with("sig=")) {
+                    return wrong("SharedAccessSignature must be the query of a SAS URL, with `sig=`");
+                }
+                Credential::Sas(sas.to_owned())
+            }
+        };
+        Ok(Self { endpoint, credential })
+    }
+
+    fn emulator(value: &str, settings: &BTreeMap<String, &str>) -> Result<Self, ConnectionStringError> {
+        if !value.eq_ignore_ascii_case("true") {
+            return wrong("UseDevelopmentStorage must be true, or left out");
+        }
+        if settings.keys().any(|name| name != "usedevelopmentstorage" && name != "developmentstorageproxyuri") {
+            return wrong("UseDevelopmentStorage=true stands alone, or with DevelopmentStorageProxyUri");
+        }
+        let origin = match settings.get("developmentstorageproxyuri").copied().filter(|uri| !uri.is_empty()) {
+            None => "http://127.0.0.1".to_owned(),
+            Some(uri) => {
+                let uri = checked_endpoint("DevelopmentStorageProxyUri", uri)?;
+                let parsed: http::Uri = uri.parse().or_else(|_| wrong("DevelopmentStorageProxyUri is not a URL"))?;
+                // Ports stay the emulator's own, whatever the URI says.
+                format!("{}://{}", parsed.scheme_str().unwrap_or("http"), parsed.host().unwrap_or_default())
+            }
+        };
+        let key = STANDARD.decode(EMULATOR_KEY).unwrap_or_default();
+        Ok(Self {
+            endpoint: format!("{origin}:10001/{EMULATOR_ACCOUNT}"),
+            credential: Credential::SharedKey { account: EMULATOR_ACCOUNT.to_owned(), key },
+        })
+    }
+}
+
+/// `Name=Value` pairs, split at the first `=` because keys end in one; names in lower case.
+fn split(connection_string: &str) -> Result<BTreeMap<String, &str>, ConnectionStringError> {
+    let mut settings = BTreeMap::new();
+    for (index, segment) in connection_string.split(';').map(str::trim).enumerate().filter(|(_, s)| !s.is_empty()) {
+        let known = segment.split_once('=').and_then(|(name, value)| {
+            let name = name.trim().to_ascii_lowercase();
+            KNOWN.contains(&name.as_str()).then(|| (name, value.trim()))
+        });
+        let Some((name, value)) = known else {
+            // Without its text: a pasted key is an unknown setting too.
+            return wrong(format!("part {} is not a known Name=Value setting", index + 1));
+        };
+        if settings.contains_key(&name) {
+            return wrong(format!("{name} stands there twice"));
+        }
+        settings.insert(name, value);
+    }
+    if settings.is_empty() { wrong("it is empty; for the emulator write UseDevelopmentStorage=true") } else { Ok(settings) }
+}
+
+fn checked_endpoint(setting: &str, endpoint: &str) -> Result<String, ConnectionStringError> {
+    let problem = || ConnectionStringError(format!("{setting} must make an http or https URL without user and query"));
+    let endpoint = endpoint.trim_end_matches('/');
+    let uri: http::Uri = endpoint.parse().map_err(|_| problem())?;
+    let authority = uri.authority().ok_or_else(problem)?;
+    let valid = matches!(uri.scheme_str(), Some("http" | "https"))
+        && !authority.host().is_empty()
+        && !authority.as_str().contains('@')
+        && uri.query().is_none()
+        && !endpoint.contains('#');
+    if valid { Ok(endpoint.to_owned()) } else { Err(problem()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "c2VjcmV0LWtleQ==";
+
+    fn endpoint(connection_string: &str) -> Result<String, String> {
+        Account::parse(connection_string).map(|account| account.endpoint).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_documented_form() {
+        for (text, expected) in [
+            ("UseDevelopmentStorage=true", "http://127.0.0.1:10001/devstoreaccount1"),
+            ("usedevelopmentstorage=TRUE;", "http://127.0.0.1:10001/devstoreaccount1"),
+            (
+                "UseDevelopmentStorage=true;DevelopmentStorageProxyUri=http://azurite",
+                "http://azurite:10001/devstoreaccount1",
+            ),
+            (
+                "DevelopmentStorageProxyUri=https://azurite:99/;UseDevelopmentStorage=true",
+                "https://azurite:10001/devstoreaccount1",
+            ),
+            ("DefaultEndpointsProtocol=https;AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==;EndpointSuffix=core.windows.net", "https://contoso.queue.core.windows.net"),
+            ("AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==", "https://contoso.queue.core.windows.net"),
+            (" accountname = contoso ; ; ACCOUNTKEY=c2VjcmV0LWtleQ== ;", "https://contoso.queue.core.windows.net"),
+            ("DefaultEndpointsProtocol=http;AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==", "http://contoso.queue.core.windows.net"),
+            ("AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==;EndpointSuffix=core.chinacloudapi.cn", "https://contoso.queue.core.chinacloudapi.cn"),
+            ("AccountName=contoso;SharedAccessSignature=sv=2021-12-02&sig=a%2Bb%3D", "https://contoso.queue.core.windows.net"),
+            ("QueueEndpoint=https://contoso.queue.core.windows.net/;SharedAccessSignature=?sv=1&sig=x", "https://contoso.queue.core.windows.net"),
+            ("AccountName=devstoreaccount1;AccountKey=c2VjcmV0LWtleQ==;QueueEndpoint=http://127.0.0.1:11001/devstoreaccount1/;BlobEndpoint=http://x;TableSecondaryEndpoint=http://y", "http://127.0.0.1:11001/devstoreaccount1"),
+        ] {
+            assert_eq!(endpoint(text).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn errors_name_the_setting_and_never_the_value() {
+        for (text, expected) in [
+            ("", "it is empty"),
+            (" ; ", "it is empty"),
+            ("c2VjcmV0LWtleQ==", "part 1 is not a known"),
+            ("hunter2", "part 1 is not a known"),
+            ("AccountName=contoso;AcountKey=c2VjcmV0LWtleQ==", "part 2 is not a known"),
+            ("AccountName=contoso", "AccountKey or SharedAccessSignature is missing"),
+            ("AccountKey=c2VjcmV0LWtleQ==", "AccountName or QueueEndpoint is missing"),
+            ("QueueEndpoint=http://x;AccountKey=c2VjcmV0LWtleQ==", "AccountName is missing"),
+            ("AccountName=contoso;AccountKey=hunter2!", "AccountKey is not base64"),
+            ("AccountName=contoso;AccountName=other;AccountKey=c2VjcmV0LWtleQ==", "accountname stands there twice"),
+            ("AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==;SharedAccessSignature=sig=hunter2", "exclude each other"),
+            ("AccountName=contoso;SharedAccessSignature=hunter2", "SharedAccessSignature must be"),
+            ("AccountName=contoso;SharedAccessSignature=sig=hun ter2", "SharedAccessSignature must be"),
+            ("AccountName=con/hunter2;AccountKey=c2VjcmV0LWtleQ==", "AccountName must be"),
+            ("DefaultEndpointsProtocol=ftp;AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==", "DefaultEndpointsProtocol must be"),
+            ("AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==;EndpointSuffix=a b", "EndpointSuffix must make"),
+            ("QueueEndpoint=http://u:hunter2@x;AccountName=a;AccountKey=c2VjcmV0LWtleQ==", "QueueEndpoint must make"),
+            ("QueueEndpoint=http://x?sig=hunter2;AccountName=a;AccountKey=c2VjcmV0LWtleQ==", "QueueEndpoint must make"),
+            ("QueueEndpoint=x;AccountName=a;AccountKey=c2VjcmV0LWtleQ==", "QueueEndpoint must make"),
+            ("UseDevelopmentStorage=false", "UseDevelopmentStorage must be true"),
+            ("UseDevelopmentStorage=true;AccountName=a", "stands alone"),
+            ("DevelopmentStorageProxyUri=http://x", "needs UseDevelopmentStorage"),
+        ] {
+            let error = endpoint(text).expect_err(text);
+            assert!(error.contains(expected), "{text}: {error}");
+            assert!(!error.contains("hunter2") && !error.contains(KEY), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn debug_output_masks_every_credential() {
+        for text in
+            ["AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==", "AccountName=contoso;SharedAccessSignature=sv=1&sig=c2VjcmV0LWtleQ=="]
+        {
+            let shown = format!("{:?}", Account::parse(text).unwrap());
+            assert!(shown.contains("***") && !shown.contains("c2Vj") && !shown.contains("secret"), "{shown}");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The two variables that say which queue.
+
+use platform::{Settings, SettingsError};
+
+use crate::connection::Account;
+use crate::names::QueueName;
+
+/// Which queue: `storageconnection` and `queuename`.
+#[derive(Debug)]
+pub struct QueueSettings {
+    /// The storage account.
+    pub account: Account,
+    /// The queue in it.
+    pub name: QueueName,
+}
+
+impl QueueSettings {
+    /// Reads both variables.
+    pub fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
+        let account = Account::parse(&settings.setting("storageconnection")?)
+            .map_err(|error| SettingsError::new("storageconnection", error.to_string()))?;
+        let name = QueueName::parse(&settings.setting("queuename")?)
+            .map_err(|error| SettingsError::new("queuename", error.to_string()))?;
+        Ok(Self { account, name })
+    }
+}

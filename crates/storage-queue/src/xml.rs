@@ -1,0 +1,224 @@
+//! The service's XML: seven element names, read with an event reader.
+
+use chrono::{DateTime, Utc};
+use quick_xml::Reader;
+use quick_xml::escape::resolve_xml_entity;
+use quick_xml::events::Event;
+
+use crate::error::QueueError;
+use crate::names::{MessageId, PopReceipt};
+
+/// A message that Get Messages handed out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueMessage {
+    /// Its id.
+    pub id: MessageId,
+    /// The right to delete or update it, until it is handed out again.
+    pub pop_receipt: PopReceipt,
+    /// When it was put on the queue.
+    pub insertion_time: DateTime<Utc>,
+    /// When the queue forgets it.
+    pub expiration_time: DateTime<Utc>,
+    /// When it is handed out again, if nobody deletes it.
+    pub time_next_visible: DateTime<Utc>,
+    /// How often it was handed out, this time included.
+    pub dequeue_count: u32,
+    /// Its text.
+    pub text: String,
+}
+
+/// What of a message an answer holds: a Put's has no text and no count, a Peek's no receipt.
+#[derive(Debug, Default)]
+pub(crate) struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    pub(crate) fn take(&mut self, name: &str) -> Result<String, QueueError> {
+        let found = self.0.iter_mut().find(|(field, _)| field == name);
+        found.map(|(_, text)| std::mem::take(text)).ok_or_else(|| unreadable(&format!("{name} is missing")))
+    }
+
+    pub(crate) fn take_time(&mut self, name: &str) -> Result<DateTime<Utc>, QueueError> {
+        parse_time(&self.take(name)?).ok_or_else(|| unreadable(&format!("{name} is not a time")))
+    }
+
+    pub(crate) fn into_message(mut self) -> Result<QueueMessage, QueueError> {
+        Ok(QueueMessage {
+            id: MessageId(self.take("MessageId")?),
+            pop_receipt: PopReceipt(self.take("PopReceipt")?),
+            insertion_time: self.take_time("InsertionTime")?,
+            expiration_time: self.take_time("ExpirationTime")?,
+            time_next_visible: self.take_time("TimeNextVisible")?,
+            dequeue_count: self
+                .take("DequeueCount")?
+                .parse()
+                .map_err(|_| unreadable("DequeueCount is not a number"))?,
+            text: self.take("MessageText")?,
+        })
+    }
+}
+
+fn unreadable(problem: &str) -> QueueError {
+    QueueError::Unreadable(problem.to_owned())
+}
+
+/// RFC 1123, always GMT.
+pub(crate) fn parse_time(text: &str) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc2822(text).ok().map(|time| time.with_timezone(&Utc))
+}
+
+/// Reads `<QueueMessagesList>`: one [`Fields`] for each `<QueueMessage>`.
+pub(crate) fn read_messages(body: &[u8]) -> Result<Vec<Fields>, QueueError> {
+    let mut messages = Vec::new();
+    let mut root_seen = false;
+    walk(body, |path, text| match (path, text) {
+        (["QueueMessagesList"], None) => root_seen = true,
+        (["QueueMessagesList", "QueueMessage"], None) => messages.push(Fields::default()),
+        (["QueueMessagesList", "QueueMessage", field], Some(text)) => {
+            if let Some(Fields(fields)) = messages.last_mut() {
+                fields.push(((*field).to_owned(), text));
+            }
+        }
+        _ => {}
+    })?;
+    if root_seen { Ok(messages) } else { Err(unreadable("it is no QueueMessagesList")) }
+}
+
+/// Reads `<Error><Code>`; nothing if the body is something else.
+pub(crate) fn read_error_code(body: &[u8]) -> Option<String> {
+    let mut code = None;
+    walk(body, |path, text| {
+        if let (["Error", "Code"], Some(text)) = (path, text) {
+            code = Some(text);
+        }
+    })
+    .ok()?;
+    code
+}
+
+/// Goes through a document: `visit(path, None)` where an element begins, `visit(path, Some(text))` where it ends.
+/// Text is not trimmed; references are resolved and joined to what stands around them.
+fn walk(body: &[u8], mut visit: impl FnMut(&[&str], Option<String>)) -> Result<(), QueueError> {
+    // The service begins its XML with a byte order mark.
+    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+    let body = std::str::from_utf8(body).map_err(|_| unreadable("it is not UTF-8"))?;
+    let malformed = || unreadable("it is not well-formed XML");
+    let mut reader = Reader::from_str(body);
+    let mut path: Vec<(String, String)> = Vec::new();
+    let names = |path: &[(String, String)]| path.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    loop {
+        match reader.read_event().map_err(|_| malformed())? {
+            Event::Start(start) => {
+                // Deeper than any answer of the service: somebody else's document.
+                if path.len() >= 16 {
+                    return Err(malformed());
+                }
+                path.push((local(start.local_name().as_ref()), String::new()));
+                visit(&names(&path).iter().map(String::as_str).collect::<Vec<_>>(), None);
+            }
+            Event::Empty(empty) => {
+                path.push((local(empty.local_name().as_ref()), String::new()));
+                let names = names(&path);
+                let names: Vec<_> = names.iter().map(String::as_str).collect();
+                visit(&names, None);
+                visit(&names, Some(String::new()));
+                path.pop();
+            }
+            Event::End(_) => {
+                let names = names(&path);
+                let (_, text) = path.pop().ok_or_else(malformed)?;
+                visit(&names.iter().map(String::as_str).collect::<Vec<_>>(), Some(text));
+            }
+            Event::Text(text) => append(&mut path, &text.xml10_content()),
+            Event::CData(data) => append(&mut path, &data.xml10_content()),
+            Event::GeneralRef(reference) => {
+                let resolved = match reference.resolve_char_ref().map_err(|_| malformed())? {
+                    Some(character) => character.to_string(),
+                    None => resolve_xml_entity(&reference.xml10_content()).ok_or_else(malformed)?.to_owned(),
+                };
+                append(&mut path, &resolved);
+            }
+            Event::Eof if path.is_empty() => return Ok(()),
+            Event::Eof => return Err(malformed()),
+            Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
+            // Nothing of the service's has one, and entities are where XML turns dangerous.
+            Event::DocType(_) => return Err(malformed()),
+        }
+    }
+}
+
+fn local(name: &str) -> String {
+    name.to_owned()
+}
+
+fn append(path: &mut [(String, String)], text: &str) {
+    if let Some((_, content)) = path.last_mut() {
+        content.push_str(text);
+    }
+}
+
+/// The body of Put and Update.
+pub(crate) fn write_message(text: &str) -> String {
+    format!("<QueueMessage><MessageText>{}</MessageText></QueueMessage>", quick_xml::escape::partial_escape(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "\u{FEFF}<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?><QueueMessagesList><QueueMessage>\
+        <MessageId>799a2c63</MessageId><InsertionTime>Mon, 23 Nov 2026 22:48:18 GMT</InsertionTime>\
+        <ExpirationTime>Fri, 31 Dec 9999 23:59:59 GMT</ExpirationTime><PopReceipt>AgAA+b/cZ1nS2gE=</PopReceipt>\
+        <TimeNextVisible>Mon, 23 Nov 2026 22:49:18 GMT</TimeNextVisible><DequeueCount>2</DequeueCount>\
+        <Later>x</Later><MessageText>  a &amp; b &#65;&#xD;&lt;c&gt; <![CDATA[<d>]]> </MessageText></QueueMessage></QueueMessagesList>";
+
+    #[test]
+    fn a_message_is_read_to_the_letter() {
+        let message = read_messages(ONE.as_bytes()).unwrap().remove(0).into_message().unwrap();
+        assert_eq!(message.id.as_str(), "799a2c63");
+        assert_eq!(message.pop_receipt.as_str(), "AgAA+b/cZ1nS2gE=");
+        assert_eq!(message.dequeue_count, 2);
+        assert_eq!(message.insertion_time.to_rfc3339(), "2026-11-23T22:48:18+00:00");
+        assert_eq!(message.expiration_time.to_rfc3339(), "9999-12-31T23:59:59+00:00");
+        assert_eq!(message.text, "  a & b A\r<c> <d> ");
+    }
+
+    #[test]
+    fn empty_lists() {
+        for body in ["<QueueMessagesList/>", "<QueueMessagesList />", "<?xml version=\"1.0\"?><QueueMessagesList></QueueMessagesList>"] {
+            assert_eq!(read_messages(body.as_bytes()).unwrap().len(), 0, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_list_is_an_error_and_never_a_panic() {
+        for body in [
+            "", "hello", "<html></html>", "<QueueMessagesList>", "<QueueMessagesList></Other>", "</QueueMessagesList>",
+            "<QueueMessagesList>&nope;</QueueMessagesList>", "<QueueMessagesList>&#xFFFFFFFF;</QueueMessagesList>",
+            "<!DOCTYPE x [<!ENTITY a \"b\">]><QueueMessagesList/>", "<a><b><c><d><e><f><g><h><i><j><k><l><m><n><o><p><q>",
+            "<", "<QueueMessagesList", "&amp;",
+        ] {
+            assert!(matches!(read_messages(body.as_bytes()), Err(QueueError::Unreadable(_))), "{body}");
+        }
+        assert!(read_messages(b"\xff\xfe").is_err());
+        for field in ["MessageId", "PopReceipt", "InsertionTime", "DequeueCount", "MessageText", "TimeNextVisible"] {
+            let body = ONE.replace(&format!("<{field}>"), "<X>").replace(&format!("</{field}>"), "</X>");
+            let error = read_messages(body.as_bytes()).unwrap().remove(0).into_message().expect_err(field);
+            assert!(error.to_string().contains(field), "{error}");
+        }
+        let body = ONE.replace("<DequeueCount>2<", "<DequeueCount>-2<");
+        assert!(read_messages(body.as_bytes()).unwrap().remove(0).into_message().is_err());
+    }
+
+    #[test]
+    fn error_bodies() {
+        let body = "\u{FEFF}<?xml version=\"1.0\"?><Error><Code>QueueNotFound</Code><Message>The queue\nRequestId:1</Message></Error>";
+        assert_eq!(read_error_code(body.as_bytes()).as_deref(), Some("QueueNotFound"));
+        assert_eq!(read_error_code(b""), None);
+        assert_eq!(read_error_code(b"<html><Code>x</Code></html>"), None);
+    }
+
+    #[test]
+    fn text_is_escaped_on_its_way_out() {
+        assert_eq!(write_message("a<&>\"'"), "<QueueMessage><MessageText>a&lt;&amp;&gt;\"'</MessageText></QueueMessage>");
+    }
+}

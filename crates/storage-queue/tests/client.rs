@@ -1,0 +1,233 @@
+//! The client against scripted answers: what it sends (the signing vectors), what it makes of answers, when it repeats.
+
+use std::time::Duration;
+
+use http::Response;
+use platform::testing::{FakeHost, response, run};
+use platform::{Clock, Deadline, TransportError};
+use storage_queue::{Account, Created, PutOptions, QueueClient, QueueError, QueueName, TimeToLive};
+
+const EMULATOR: &str = "UseDevelopmentStorage=true";
+/// V9 and V10: the same account, its name in the host instead of the path.
+const HOST_STYLE: &str = "AccountName=devstoreaccount1;QueueEndpoint=http://devstoreaccount1.queue.localhost:10001;\
+    AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+const SAS: &str = "AccountName=contoso;SharedAccessSignature=?sv=2021-12-02&sp=raup&sig=y%2BiKjadf%3D";
+
+const PUT_ANSWER: &str = "<QueueMessagesList><QueueMessage><MessageId>1</MessageId><PopReceipt>r+1</PopReceipt>\
+    </QueueMessage></QueueMessagesList>";
+
+fn error(status: u16, code: &str) -> Result<Response<bytes::Bytes>, TransportError> {
+    let answer = Response::builder().status(status).header("x-ms-error-code", code);
+    Ok(answer.body(bytes::Bytes::new()).unwrap())
+}
+
+fn with<T>(host: &FakeHost, connection: &str, call: impl AsyncFnOnce(QueueClient<'_, FakeHost>) -> T) -> T {
+    let account = Account::parse(connection).unwrap();
+    let queue = QueueName::parse("test-vectors").unwrap();
+    run(call(QueueClient::new(host, &account, &queue, Deadline::after(host, Duration::from_secs(20)))))
+}
+
+fn put_options() -> PutOptions {
+    PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() }
+}
+
+/// A message as Get hands it out, so that its receipt can be used.
+fn message(id: &str, receipt: &str) -> String {
+    format!(
+        "<QueueMessagesList><QueueMessage><MessageId>{id}</MessageId><InsertionTime>Mon, 23 Nov 2026 22:00:00 GMT</InsertionTime>\
+         <ExpirationTime>Mon, 30 Nov 2026 22:00:00 GMT</ExpirationTime><PopReceipt>{receipt}</PopReceipt>\
+         <TimeNextVisible>Mon, 23 Nov 2026 22:01:00 GMT</TimeNextVisible><DequeueCount>1</DequeueCount>\
+         <MessageText>aGVsbG8=</MessageText></QueueMessage></QueueMessagesList>"
+    )
+}
+
+/// Checks the request that was sent last.
+fn sent(host: &FakeHost, method: &str, uri: &str, signature: &str) {
+    let sent = host.sent.borrow();
+    let request = sent.last().unwrap();
+    assert_eq!((request.method().as_str(), request.uri().to_string().as_str()), (method, uri));
+    assert_eq!(request.headers()["authorization"], format!("SharedKey devstoreaccount1:{signature}"), "{uri}");
+    assert_eq!(request.headers()["x-ms-date"], "Mon, 23 Nov 2026 22:00:00 GMT");
+    assert_eq!(request.headers()["x-ms-version"], "2021-12-02");
+    let has_body = !request.body().is_empty();
+    assert_eq!(request.headers().get("content-type").is_some(), has_body);
+    if has_body {
+        assert_eq!(request.body(), "<QueueMessage><MessageText>aGVsbG8=</MessageText></QueueMessage>");
+    }
+}
+
+const BASE: &str = "http://127.0.0.1:10001/devstoreaccount1/test-vectors";
+
+#[test]
+fn vectors_of_the_queue_itself() {
+    let host = FakeHost::default();
+    host.then_status(201, "").then_status(201, PUT_ANSWER).then_status(200, "<QueueMessagesList/>");
+    with(&host, EMULATOR, async |queue| {
+        assert_eq!(queue.create().await, Ok(Created::New));
+        sent(&host, "PUT", BASE, "/GR4irGinc6tUjf4gPHKLwVVqPunTtH++A3VLVF5Tjo=");
+        queue.put("aGVsbG8=", put_options()).await.unwrap();
+        let uri = format!("{BASE}/messages?visibilitytimeout=0&messagettl=-1");
+        sent(&host, "POST", &uri, "WBNHUSxjdt91E/b6VDrqPDn7Ob+lixSDnjD3f0y4wIA=");
+        assert_eq!(queue.get(16, 600).await, Ok(vec![]));
+        let uri = format!("{BASE}/messages?numofmessages=16&visibilitytimeout=600");
+        sent(&host, "GET", &uri, "FcBOPTxIg4q0k7q2XqXumNHyPILa3mmMA1srSIA/V7I=");
+    });
+}
+
+#[test]
+fn vectors_with_a_receipt_that_has_to_be_encoded() {
+    let host = FakeHost::default();
+    let id = "00000000-0000-0000-0000-000000000000";
+    host.then_status(200, &message(id, "AgAAAAMAAAAAAAAA+b/cZ1nS2gE="));
+    host.then(error(404, "MessageNotFound")).then(error(404, "MessageNotFound"));
+    with(&host, EMULATOR, async |queue| {
+        let message = queue.get(1, 60).await.unwrap().remove(0);
+        assert_eq!(queue.delete(&message.id, &message.pop_receipt).await, Err(QueueError::LeaseLost));
+        let uri = format!("{BASE}/messages/{id}?popreceipt=AgAAAAMAAAAAAAAA%2Bb%2FcZ1nS2gE%3D");
+        sent(&host, "DELETE", &uri, "XecewO2kVjZ7kIlHR+Td4uQk9jwC1YUNuL8pLLQGu7M=");
+        let updated = queue.update(&message.id, &message.pop_receipt, 30, None).await;
+        assert_eq!(updated, Err(QueueError::LeaseLost));
+        sent(&host, "PUT", &format!("{uri}&visibilitytimeout=30"), "T1SMwWKKbMXx/RrTZaQfdlWy8P5RcpyZUu5mCCpCpD4=");
+    });
+}
+
+#[test]
+fn vectors_with_the_account_in_the_host() {
+    let host = FakeHost::default();
+    host.then_status(201, PUT_ANSWER).then_status(201, "");
+    with(&host, HOST_STYLE, async |queue| {
+        queue.put("aGVsbG8=", put_options()).await.unwrap();
+        let base = "http://devstoreaccount1.queue.localhost:10001/test-vectors";
+        let uri = format!("{base}/messages?visibilitytimeout=0&messagettl=-1");
+        sent(&host, "POST", &uri, "Mbk9Lxh4FKrMAGd+NE/0jopbfXC7Gr5KQeXcduCK/7E=");
+        queue.create().await.unwrap();
+        sent(&host, "PUT", base, "Royd15028+vAmk3TskMiMfHSvyT1AMewrTKLjm4sIL0=");
+    });
+}
+
+#[test]
+fn a_sas_is_merged_and_encoded_once() {
+    let host = FakeHost::default();
+    host.then_status(200, "<QueueMessagesList/>").then_status(201, "");
+    with(&host, SAS, async |queue| {
+        queue.get(1, 60).await.unwrap();
+        queue.create().await.unwrap();
+    });
+    let sent = host.sent.borrow();
+    let base = "https://contoso.queue.core.windows.net/test-vectors";
+    let sas = "sv=2021-12-02&sp=raup&sig=y%2BiKjadf%3D";
+    assert_eq!(sent[0].uri().to_string(), format!("{base}/messages?numofmessages=1&visibilitytimeout=60&{sas}"));
+    assert_eq!(sent[1].uri().to_string(), format!("{base}?{sas}"));
+    assert!(sent.iter().all(|request| request.headers().get("authorization").is_none()));
+}
+
+#[test]
+fn answers_are_read() {
+    let host = FakeHost::default();
+    let updated = Response::builder()
+        .status(204)
+        .header("x-ms-popreceipt", "new")
+        .header("x-ms-time-next-visible", "Mon, 23 Nov 2026 22:00:30 GMT");
+    let counted = Response::builder().status(200).header("x-ms-approximate-messages-count", "7");
+    host.then_status(200, &message("m", "r"))
+        .then(Ok(updated.body(bytes::Bytes::new()).unwrap()))
+        .then_status(204, "")
+        .then(Ok(counted.body(bytes::Bytes::new()).unwrap()))
+        .then_status(200, "<QueueMessagesList><QueueMessage><MessageText>x</MessageText></QueueMessage></QueueMessagesList>")
+        .then_status(204, "")
+        .then(error(409, "QueueAlreadyExists"));
+    with(&host, EMULATOR, async |queue| {
+        let message = queue.get(1, 60).await.unwrap().remove(0);
+        assert_eq!((message.text.as_str(), message.dequeue_count), ("aGVsbG8=", 1));
+        let updated = queue.update(&message.id, &message.pop_receipt, 30, Some("aGVsbG8=")).await.unwrap();
+        assert_eq!(updated.pop_receipt.as_str(), "new");
+        assert_eq!(updated.time_next_visible, Some(host.now() + Duration::from_secs(30)));
+        queue.delete(&message.id, &updated.pop_receipt).await.unwrap();
+        assert_eq!(queue.approximate_count().await, Ok(7));
+        assert_eq!(queue.peek(1).await, Ok(vec!["x".to_owned()]));
+        assert_eq!(queue.create().await, Ok(Created::Existed));
+        assert_eq!(queue.create().await, Ok(Created::Existed));
+    });
+}
+
+#[test]
+fn a_missing_queue_is_created_once() {
+    let host = FakeHost::default();
+    host.then(error(404, "QueueNotFound")).then_status(201, "").then_status(201, PUT_ANSWER);
+    with(&host, EMULATOR, async |queue| queue.put_creating_queue_if_missing("x", put_options()).await.unwrap());
+    let methods: Vec<_> = host.sent.borrow().iter().map(|request| request.method().to_string()).collect();
+    assert_eq!(methods, ["POST", "PUT", "POST"]);
+    host.then(error(404, "QueueNotFound")).then_status(201, "").then(error(404, "QueueNotFound"));
+    let again = with(&host, EMULATOR, async |queue| queue.put_creating_queue_if_missing("x", put_options()).await);
+    assert_eq!(again, Err(QueueError::QueueMissing), "no endless loop");
+}
+
+#[test]
+fn what_is_repeated() {
+    let lost = || Err(TransportError::AnswerLost("cut".into()));
+    let not_sent = || Err(TransportError::NotSent("refused".into()));
+    let ok = || Ok(response(200, "<QueueMessagesList/>"));
+    for (answers, attempts, success) in [
+        (vec![error(503, "ServerBusy"), ok()], 2, true),
+        (vec![error(500, "InternalError"), lost(), ok()], 3, true),
+        (vec![not_sent(), not_sent(), not_sent()], 3, false),
+        (vec![error(503, ""), error(503, ""), error(503, "")], 3, false),
+        (vec![error(403, "AuthenticationFailed")], 1, false),
+        (vec![error(400, "")], 1, false),
+        (vec![Err(TransportError::Denied)], 1, false),
+    ] {
+        let host = FakeHost::default();
+        for answer in answers {
+            host.then(answer);
+        }
+        let (result, retries) = with(&host, EMULATOR, async |queue| (queue.get(1, 60).await, queue.retries()));
+        assert_eq!(result.is_ok(), success, "{result:?}");
+        assert_eq!((host.sent.borrow().len(), retries), (attempts, attempts as u32 - 1));
+    }
+}
+
+#[test]
+fn every_attempt_is_signed_anew_and_none_passes_the_deadline() {
+    let host = FakeHost::default();
+    let busy = || {
+        let answer = Response::builder().status(503).header("retry-after", "9").header("x-ms-error-code", "ServerBusy");
+        Ok(answer.body(bytes::Bytes::new()).unwrap())
+    };
+    host.then(busy()).then(busy()).then(busy());
+    let result = with(&host, EMULATOR, async |queue| queue.get(1, 60).await);
+    assert!(matches!(result, Err(QueueError::Busy { retry_after_seconds: Some(9), .. })));
+    let sent = host.sent.borrow();
+    // 9 s and 18 s lie before the deadline of 20 s; a third wait would not.
+    assert_eq!(sent.len(), 3);
+    let dates: Vec<_> = sent.iter().map(|request| request.headers()["x-ms-date"].to_str().unwrap()).collect();
+    assert!(dates[0] < dates[1] && dates[1] < dates[2], "{dates:?}");
+    assert!(sent[0].headers()["authorization"] != sent[1].headers()["authorization"]);
+}
+
+#[test]
+fn a_delete_that_was_done_counts_as_done() {
+    let host = FakeHost::default();
+    host.then_status(200, &message("m", "r"));
+    host.then(Err(TransportError::AnswerLost("cut".into()))).then(error(404, "MessageNotFound"));
+    host.then(error(404, "MessageNotFound"));
+    with(&host, EMULATOR, async |queue| {
+        let message = queue.get(1, 60).await.unwrap().remove(0);
+        assert_eq!(queue.delete(&message.id, &message.pop_receipt).await, Ok(()));
+        assert_eq!(queue.delete(&message.id, &message.pop_receipt).await, Err(QueueError::LeaseLost));
+    });
+}
+
+#[test]
+fn errors_hold_no_secret() {
+    let host = FakeHost::default();
+    host.then(error(403, "AuthenticationFailed")).then(Err(TransportError::AnswerLost("cut".into())));
+    let account = Account::parse(SAS).unwrap();
+    let queue = QueueName::parse("test-vectors").unwrap();
+    let client = QueueClient::new(&host, &account, &queue, Deadline::after(&host, Duration::from_millis(1)));
+    for _ in 0..2 {
+        let error = run(client.get(1, 60)).expect_err("refused");
+        for shown in [error.to_string(), format!("{error:?}"), format!("{client:?}").replace(&format!("{host:?}"), "")] {
+            assert!(!shown.contains("sig") && !shown.contains("y%2BiKjadf"), "{shown}");
+        }
+    }
+}

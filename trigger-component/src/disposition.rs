@@ -1,0 +1,256 @@
+//! What happens to a message, given what the Connector said: one pure function (design section 8).
+
+use std::time::Duration;
+
+use bot_framework::{Class, Verdict};
+use envelope::{Delivery, OnUncertain};
+
+use crate::limits::{Limits, MAX_HIDE};
+
+/// What happens to the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Delivered: off the queue.
+    Delete,
+    /// Nobody knows, and its sender wants no second try: off the queue.
+    Drop,
+    /// Hidden for a while, with what was tried written into it.
+    Hide { after: Duration, delivery: Delivery, why: Hidden },
+    /// Given up: to the poison queue.
+    Poison(Poison),
+    /// The bot's credentials are not taken: the run stops, and the message stays as it is.
+    StopRun,
+}
+
+/// Why a message is hidden.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hidden {
+    Throttled,
+    Unavailable,
+    PossiblyDelivered,
+}
+
+/// Why a message is given up: the `outcome` of a poisoned envelope's `failure`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Poison {
+    DestinationGone,
+    Permanent,
+    PossiblyDelivered,
+    RetriesExhausted,
+    /// Handed out again and again without any outcome: runs were killed while they had it.
+    Abandoned,
+    Unreadable,
+    SealBroken,
+    Unsealed,
+    UntrustedHost,
+}
+
+impl Poison {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::DestinationGone => "destinationGone",
+            Self::Permanent => "permanent",
+            Self::PossiblyDelivered => "possiblyDelivered",
+            Self::RetriesExhausted => "retriesExhausted",
+            Self::Abandoned => "abandoned",
+            Self::Unreadable => "unreadable",
+            Self::SealBroken => "sealBroken",
+            Self::Unsealed => "unsealed",
+            Self::UntrustedHost => "untrustedHost",
+        }
+    }
+}
+
+/// What is known of the message.
+#[derive(Debug, Clone)]
+pub(crate) struct Situation<'a> {
+    pub(crate) delivery: &'a Delivery,
+    pub(crate) on_uncertain: OnUncertain,
+    /// The queue's DequeueCount, this hand-out included.
+    pub(crate) dequeue_count: u32,
+    /// Until the queue forgets the message.
+    pub(crate) until_expiry: Duration,
+}
+
+/// Decides. `jitter(max)` gives a number in `0..=max`.
+pub(crate) fn decide(
+    verdict: &Verdict,
+    situation: &Situation<'_>,
+    limits: &Limits,
+    jitter: impl FnOnce(u64) -> u64,
+) -> Action {
+    let mut delivery = situation.delivery.clone();
+    delivery.accounted = situation.dequeue_count;
+    let (why, pause) = match verdict.class {
+        Class::Accepted => return Action::Delete,
+        Class::Unauthorized => return Action::StopRun,
+        Class::DestinationGone => return Action::Poison(Poison::DestinationGone),
+        Class::Permanent | Class::WrongCloud => return Action::Poison(Poison::Permanent),
+        Class::Throttled => {
+            delivery.throttled = delivery.throttled.saturating_add(1);
+            (Hidden::Throttled, verdict.retry_after.unwrap_or_else(|| backoff(delivery.throttled, limits, jitter)))
+        }
+        Class::Unavailable => {
+            delivery.tries = delivery.tries.saturating_add(1);
+            if delivery.tries >= limits.max_tries {
+                return Action::Poison(Poison::RetriesExhausted);
+            }
+            (Hidden::Unavailable, verdict.retry_after.unwrap_or_else(|| backoff(delivery.tries, limits, jitter)))
+        }
+        Class::PossiblyDelivered => match situation.on_uncertain {
+            OnUncertain::Drop => return Action::Drop,
+            OnUncertain::Retry if delivery.uncertain > 0 => return Action::Poison(Poison::PossiblyDelivered),
+            OnUncertain::Retry => {
+                delivery.uncertain = 1;
+                (Hidden::PossiblyDelivered, limits.uncertain_pause)
+            }
+        },
+    };
+    Action::Hide { after: hide_for(pause, situation.until_expiry), delivery, why }
+}
+
+/// Full jitter: anywhere between nothing and `backoff * 2^(n-1)`, so that what failed together does not come together.
+fn backoff(attempt: u32, limits: &Limits, jitter: impl FnOnce(u64) -> u64) -> Duration {
+    let factor = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
+    let longest = limits.backoff.saturating_mul(factor).min(MAX_HIDE);
+    Duration::from_millis(jitter(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX)))
+}
+
+/// A pause that the queue takes: whole seconds, at least one, at most seven days, and not past the message's own end.
+pub(crate) fn hide_for(pause: Duration, until_expiry: Duration) -> Duration {
+    let seconds = pause.as_secs() + u64::from(pause.subsec_nanos() > 0);
+    // One second before its end, because the queue refuses a time-out that reaches it.
+    let last = until_expiry.as_secs().saturating_sub(1);
+    Duration::from_secs(seconds.min(last).min(MAX_HIDE.as_secs()).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+    fn verdict(class: Class, retry_after_seconds: Option<u64>) -> Verdict {
+        Verdict {
+            class,
+            status: None,
+            reason: String::new(),
+            retry_after: retry_after_seconds.map(Duration::from_secs),
+            activity_id: None,
+        }
+    }
+
+    fn decide_simply(class: Class, retry_after: Option<u64>, delivery: Delivery, on_uncertain: OnUncertain) -> Action {
+        let situation = Situation { delivery: &delivery, on_uncertain, dequeue_count: 7, until_expiry: YEAR };
+        decide(&verdict(class, retry_after), &situation, &Limits::default(), |max| max)
+    }
+
+    #[test]
+    fn the_table_of_outcomes() {
+        let delivery = |tries, throttled, uncertain| Delivery { tries, throttled, uncertain, accounted: 3 };
+        let hide = |seconds, tries, throttled, uncertain, why| Action::Hide {
+            after: Duration::from_secs(seconds),
+            delivery: Delivery { tries, throttled, uncertain, accounted: 7 },
+            why,
+        };
+        use OnUncertain::{Drop, Retry};
+        for (class, after, before, on_uncertain, expected) in [
+            (Class::Accepted, None, delivery(0, 0, 0), Retry, Action::Delete),
+            (Class::Throttled, Some(9), delivery(4, 0, 0), Retry, hide(9, 4, 1, 0, Hidden::Throttled)),
+            (Class::Throttled, None, delivery(0, 0, 0), Retry, hide(2, 0, 1, 0, Hidden::Throttled)),
+            (Class::Throttled, None, delivery(0, 3, 0), Retry, hide(16, 0, 4, 0, Hidden::Throttled)),
+            (Class::Throttled, Some(1), delivery(4, 400, 1), Retry, hide(1, 4, 401, 1, Hidden::Throttled)),
+            (Class::Unavailable, None, delivery(0, 0, 0), Retry, hide(2, 1, 0, 0, Hidden::Unavailable)),
+            (Class::Unavailable, None, delivery(3, 9, 0), Retry, hide(16, 4, 9, 0, Hidden::Unavailable)),
+            (Class::Unavailable, Some(30), delivery(1, 0, 0), Drop, hide(30, 2, 0, 0, Hidden::Unavailable)),
+            (Class::Unavailable, None, delivery(4, 0, 0), Retry, Action::Poison(Poison::RetriesExhausted)),
+            (Class::Unavailable, Some(1), delivery(9, 0, 0), Retry, Action::Poison(Poison::RetriesExhausted)),
+            (Class::PossiblyDelivered, None, delivery(0, 0, 0), Retry, hide(15, 0, 0, 1, Hidden::PossiblyDelivered)),
+            (Class::PossiblyDelivered, None, delivery(0, 0, 1), Retry, Action::Poison(Poison::PossiblyDelivered)),
+            (Class::PossiblyDelivered, None, delivery(0, 0, 0), Drop, Action::Drop),
+            (Class::Unauthorized, None, delivery(0, 0, 0), Retry, Action::StopRun),
+            (Class::DestinationGone, None, delivery(0, 0, 0), Retry, Action::Poison(Poison::DestinationGone)),
+            (Class::Permanent, None, delivery(0, 0, 0), Retry, Action::Poison(Poison::Permanent)),
+            (Class::WrongCloud, None, delivery(0, 0, 0), Retry, Action::Poison(Poison::Permanent)),
+        ] {
+            let actual = decide_simply(class, after, before.clone(), on_uncertain);
+            assert_eq!(actual, expected, "{class:?} {after:?} {before:?} {on_uncertain:?}");
+        }
+    }
+
+    #[test]
+    fn a_pause_is_what_the_queue_takes() {
+        for (pause_ms, until_expiry_seconds, expected_seconds) in [
+            (0, 1000, 1),
+            (1, 1000, 1),
+            (1000, 1000, 1),
+            (1001, 1000, 2),
+            (5000, 5, 4),
+            (5000, 1, 1),
+            (5000, 0, 1),
+            (10_000_000_000, u64::MAX, 604_800),
+        ] {
+            let hidden = hide_for(Duration::from_millis(pause_ms), Duration::from_secs(until_expiry_seconds));
+            assert_eq!(hidden.as_secs(), expected_seconds, "{pause_ms} ms, {until_expiry_seconds} s left");
+        }
+    }
+
+    fn any_class() -> impl Strategy<Value = Class> {
+        prop::sample::select(vec![
+            Class::Accepted,
+            Class::Throttled,
+            Class::Unavailable,
+            Class::PossiblyDelivered,
+            Class::Unauthorized,
+            Class::WrongCloud,
+            Class::DestinationGone,
+            Class::Permanent,
+        ])
+    }
+
+    proptest! {
+        #[test]
+        fn outcome_to_action(
+            class in any_class(),
+            retry_after in prop::option::of(any::<u64>()),
+            (tries, throttled, uncertain) in (0_u32.., 0_u32.., 0_u32..3),
+            drop in any::<bool>(),
+            until_expiry in any::<u64>(),
+            jitter in any::<u64>(),
+        ) {
+            let delivery = Delivery { tries, throttled, uncertain, accounted: 1 };
+            let situation = Situation {
+                delivery: &delivery,
+                on_uncertain: if drop { OnUncertain::Drop } else { OnUncertain::Retry },
+                dequeue_count: 9,
+                until_expiry: Duration::from_secs(until_expiry),
+            };
+            let limits = Limits::default();
+            let action = decide(&verdict(class, retry_after), &situation, &limits, |max| jitter % max.saturating_add(1).max(1));
+            // A message leaves the queue without standing in poison only if it was delivered, or its sender said so.
+            prop_assert_eq!(matches!(action, Action::Delete), class == Class::Accepted);
+            prop_assert_eq!(matches!(action, Action::Drop), class == Class::PossiblyDelivered && drop);
+            prop_assert_eq!(matches!(action, Action::StopRun), class == Class::Unauthorized);
+            if let Action::Hide { after, delivery: after_delivery, .. } = action {
+                prop_assert!(after >= Duration::from_secs(1) && after <= MAX_HIDE);
+                prop_assert!(after.as_secs() <= until_expiry.max(1));
+                prop_assert_eq!(after_delivery.accounted, 9);
+                // Throttling burns no tries, and nothing ever goes down.
+                prop_assert!(after_delivery.tries >= tries && after_delivery.throttled >= throttled);
+                prop_assert!(class != Class::Throttled || after_delivery.tries == tries);
+                prop_assert!(after_delivery.tries < limits.max_tries || class != Class::Unavailable);
+            }
+        }
+
+        #[test]
+        fn backoff_stays_in_its_bounds(attempt in 0_u32.., random in any::<u64>()) {
+            let limits = Limits::default();
+            let pause = backoff(attempt, &limits, |max| random % (max + 1));
+            let longest = 2_f64.powi(i32::try_from(attempt.clamp(1, 64)).unwrap()).min(604_800.0);
+            prop_assert!(pause.as_secs_f64() <= longest);
+            prop_assert!(backoff(attempt, &limits, |max| max) >= backoff(attempt.saturating_sub(1), &limits, |max| max));
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The numbers that a run keeps to, in one place.
+
+use std::time::Duration;
+
+/// The numbers of a run. [`Limits::default`] is what runs; tests take smaller ones.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Messages per Get: the most that the queue hands out.
+    pub batch: u8,
+    /// How long a message is ours: longer than a run, and short enough that what a killed run held comes back soon.
+    pub lease: Duration,
+    /// When a run starts no more work.
+    pub budget: Duration,
+    /// When a run's last call is over: hosted platforms end a request after 30 s.
+    pub hard_end: Duration,
+    /// Conversations that are worked on at once.
+    pub conversations_at_once: usize,
+    /// Waiting messages below which more are fetched.
+    pub fetch_below: usize,
+    /// Failed attempts after which an alert is given up.
+    pub max_tries: u32,
+    /// Hand-outs without any outcome after which an alert is given up.
+    pub max_unaccounted: u32,
+    /// The first retry's longest wait; it doubles with each.
+    pub backoff: Duration,
+    /// The pause before an alert is tried again of which nobody knows whether it was delivered.
+    pub uncertain_pause: Duration,
+    /// Between two messages into one conversation: Teams takes 7 a second.
+    pub conversation_gap: Duration,
+    /// Between two messages into one channel and tenant; zero is no limit.
+    pub tenant_gap: Duration,
+}
+
+/// The longest visibility time-out that the queue takes.
+pub(crate) const MAX_HIDE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            batch: 32,
+            lease: Duration::from_secs(60),
+            budget: Duration::from_secs(20),
+            hard_end: Duration::from_secs(26),
+            conversations_at_once: 16,
+            fetch_below: 32,
+            max_tries: 5,
+            max_unaccounted: 5,
+            backoff: Duration::from_secs(2),
+            uncertain_pause: Duration::from_secs(15),
+            conversation_gap: Duration::from_millis(143),
+            tenant_gap: Duration::from_secs(1) / 30,
+        }
+    }
+}
+
+impl Limits {
+    /// With `per_second` messages into one channel and tenant; 0 is no limit.
+    pub(crate) fn with_pace(mut self, per_second: u32) -> Self {
+        self.tenant_gap = Duration::from_secs(1).checked_div(per_second).unwrap_or_default();
+        self
+    }
+}

@@ -1,3 +1,41 @@
-//! See the crate description.
+//! `cargo dev`: runs, tests and builds everything on a machine with Rust and Node.js.
 
-fn main() {}
+mod test;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use dev::{build, tools};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo dev", about = "Runs, tests and builds the proactive bot")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs everything: queue emulator, bot, poller, and a chat page to try it in
+    Up(up::Up),
+    /// Tests everything: format, lints, unit tests, and the built components end to end
+    Test(test::Test),
+    /// Builds both components in release, and prints their sizes
+    Build,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Up(up) => up.run(),
+        Command::Test(test) => test.run(),
+        Command::Build => tools::install_wasm_target().and_then(|()| build::components()).and_then(|()| build::print_sizes()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,30 @@
+// Preloaded into the Playground, which listens on every interface and whose telemetry library asks a link-local address
+// even when it is switched off. With this, it listens on loopback and calls nobody but loopback.
+"use strict";
+const net = require("node:net");
+
+const isLoopback = (host) =>
+  !host || host === "localhost" || host === "::1" || /^127\./.test(host) || host === "::ffff:127.0.0.1";
+
+const listen = net.Server.prototype.listen;
+net.Server.prototype.listen = function (...args) {
+  // listen(options), listen(port, host?, backlog?, callback?), listen(path): only ports are ours to mend.
+  if (args[0] !== null && typeof args[0] === "object" && "port" in args[0]) {
+    args[0] = { ...args[0], host: "127.0.0.1" };
+  } else if (typeof args[0] === "number" || /^\d+$/.test(String(args[0]))) {
+    const callback = args.find((argument) => typeof argument === "function");
+    args = [{ port: Number(args[0]), host: "127.0.0.1" }, ...(callback ? [callback] : [])];
+  }
+  return listen.apply(this, args);
+};
+
+const connect = net.Socket.prototype.connect;
+net.Socket.prototype.connect = function (...args) {
+  const first = Array.isArray(args[0]) ? args[0][0] : args[0];
+  const host = first !== null && typeof first === "object" ? first.host : args[1];
+  if (typeof host === "string" && !isLoopback(host)) {
+    process.nextTick(() => this.destroy(new Error(`only loopback may be called from here, not ${host}`)));
+    return this;
+  }
+  return connect.apply(this, args);
+};

@@ -1,0 +1,237 @@
+//! Child processes that never outlive us, and whose last words are at hand.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+/// How many of a child's lines an error repeats.
+const TAIL: usize = 20;
+/// How long a child may take to end when asked.
+const ENDS_WITHIN: Duration = Duration::from_secs(3);
+const POLL: Duration = Duration::from_millis(20);
+
+/// Where a child's output goes, beside into memory.
+#[derive(Debug, Clone, Default)]
+pub struct Output {
+    /// Each line is printed on our stdout, behind this.
+    pub print_behind: Option<String>,
+    /// Each line is appended to this file.
+    pub log: Option<PathBuf>,
+}
+
+/// A running child, in a process group of its own. Dropping it ends the group.
+#[derive(Debug)]
+pub struct Running {
+    name: String,
+    child: Child,
+    lines: Arc<Mutex<Lines>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Lines {
+    stdout: Vec<String>,
+    both: Vec<String>,
+}
+
+fn lock(lines: &Mutex<Lines>) -> MutexGuard<'_, Lines> {
+    lines.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Running {
+    /// Starts a child.
+    pub fn start(name: &str, mut command: Command, output: &Output) -> anyhow::Result<Self> {
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let program = command.get_program().to_string_lossy().into_owned();
+        let mut child = command.spawn().with_context(|| format!("{name} does not start: cannot run {program}"))?;
+        let lines = Arc::default();
+        let log = match &output.log {
+            Some(path) => Some(Arc::new(Mutex::new(
+                std::fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?,
+            ))),
+            None => None,
+        };
+        let mut readers = Vec::new();
+        let sink = |is_stdout| Sink {
+            lines: Arc::clone(&lines),
+            is_stdout,
+            print_behind: output.print_behind.clone(),
+            log: log.clone(),
+        };
+        if let Some(stdout) = child.stdout.take() {
+            let sink = sink(true);
+            readers.push(std::thread::spawn(move || sink.read(stdout)));
+        }
+        if let Some(stderr) = child.stderr.take() {
+            let sink = sink(false);
+            readers.push(std::thread::spawn(move || sink.read(stderr)));
+        }
+        Ok(Self { name: name.to_owned(), child, lines, readers })
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Every line of its stdout so far.
+    pub fn lines(&self) -> Vec<String> {
+        lock(&self.lines).stdout.clone()
+    }
+
+    /// Every line so far, of both outputs.
+    pub fn output(&self) -> Vec<String> {
+        lock(&self.lines).both.clone()
+    }
+
+    /// Its last lines, of both outputs.
+    pub fn tail(&self) -> String {
+        let lines = lock(&self.lines);
+        lines.both[lines.both.len().saturating_sub(TAIL)..].join("\n")
+    }
+
+    /// Whether it has ended by itself, and how.
+    pub fn has_ended(&mut self) -> Option<String> {
+        let status = self.child.try_wait().ok().flatten()?;
+        Some(format!("{} has ended ({status}). Its last lines:\n{}", self.name, self.tail()))
+    }
+
+    /// Waits until `ready` yields something.
+    pub fn wait_until<T>(&mut self, within: Duration, mut ready: impl FnMut(&Self) -> Option<T>) -> anyhow::Result<T> {
+        let deadline = Instant::now() + within;
+        loop {
+            if let Some(value) = ready(self) {
+                return Ok(value);
+            }
+            if let Some(end) = self.has_ended() {
+                bail!("{end}");
+            }
+            if Instant::now() >= deadline {
+                bail!("{} is not ready after {} s. Its last lines:\n{}", self.name, within.as_secs(), self.tail());
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// Asks it to end, and ends it if it does not.
+    pub fn stop(&mut self) {
+        self.signal(Signal::Terminate);
+        let deadline = Instant::now() + ENDS_WITHIN;
+        while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::sleep(POLL);
+        }
+        self.kill_now();
+    }
+
+    /// Ends it without asking: as a power cut would.
+    pub fn kill_now(&mut self) {
+        self.signal(Signal::Kill);
+        _ = self.child.kill();
+        _ = self.child.wait();
+        for reader in self.readers.drain(..) {
+            _ = reader.join();
+        }
+    }
+
+    #[cfg(unix)]
+    fn signal(&self, signal: Signal) {
+        let signal = match signal {
+            Signal::Terminate => rustix::process::Signal::TERM,
+            Signal::Kill => rustix::process::Signal::KILL,
+        };
+        let group = i32::try_from(self.pid()).ok().and_then(rustix::process::Pid::from_raw);
+        if let Some(group) = group {
+            // An empty group has ended already.
+            _ = rustix::process::kill_process_group(group, signal);
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn signal(&self, _signal: Signal) {}
+}
+
+enum Signal {
+    Terminate,
+    Kill,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+struct Sink {
+    lines: Arc<Mutex<Lines>>,
+    is_stdout: bool,
+    print_behind: Option<String>,
+    log: Option<Arc<Mutex<std::fs::File>>>,
+}
+
+impl Sink {
+    fn read(&self, stream: impl Read) {
+        let mut reader = BufReader::new(stream);
+        let mut bytes = Vec::new();
+        while reader.read_until(b'\n', &mut bytes).is_ok_and(|count| count > 0) {
+            let line = String::from_utf8_lossy(&bytes).trim_end().to_owned();
+            bytes.clear();
+            if let Some(log) = &self.log {
+                _ = writeln!(log.lock().unwrap_or_else(PoisonError::into_inner), "{line}");
+            }
+            if let Some(prefix) = &self.print_behind {
+                println!("{prefix}{line}");
+            }
+            let mut lines = lock(&self.lines);
+            if self.is_stdout {
+                lines.stdout.push(line.clone());
+            }
+            lines.both.push(line);
+        }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Running {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        Running::start("the child", command, &Output::default()).unwrap()
+    }
+
+    #[test]
+    fn its_last_words_are_in_the_error() {
+        let error = shell("echo to say; echo it plainly >&2; exit 3").wait_until(Duration::from_secs(20), |_| None::<()>);
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("the child has ended") && error.contains("3"), "{error}");
+    }
+
+    #[test]
+    fn waiting_ends_when_it_is_ready() {
+        let mut child = shell("echo up; sleep 60");
+        let line = child.wait_until(Duration::from_secs(20), |child| child.lines().first().cloned()).unwrap();
+        assert_eq!(line, "up");
+    }
+
+    #[test]
+    fn stopping_ends_grandchildren_too() {
+        // The shell ignores the request to end, and its child would outlive it.
+        let mut child = shell("trap '' TERM; sleep 60 & echo $!; wait");
+        let grandchild = child.wait_until(Duration::from_secs(20), |child| child.lines().first().cloned()).unwrap();
+        child.kill_now();
+        let alive = || std::fs::read_to_string(format!("/proc/{grandchild}/stat")).is_ok_and(|stat| !stat.contains(") Z"));
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while alive() {
+            assert!(Instant::now() < deadline, "the grandchild lives on");
+            std::thread::sleep(POLL);
+        }
+    }
+}

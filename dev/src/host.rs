@@ -1,0 +1,113 @@
+//! The host that runs the components: the embedded one or real Spin, by the same flags.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::build::embedded_host_file;
+use crate::children::{Output, Running};
+use crate::ports;
+
+/// Which host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum HostKind {
+    /// The project's own, on wasmtime.
+    Embedded,
+    /// `spin up`: Spin 4 and its cron plugin have to be installed.
+    Spin,
+}
+
+/// How a host is started.
+#[derive(Debug, Clone)]
+pub struct HostOptions {
+    /// Which one.
+    pub kind: HostKind,
+    /// The manifest.
+    pub manifest: PathBuf,
+    /// `address:port`; port 0 is a free one.
+    pub listen: String,
+    /// Values of the application's variables.
+    pub variables: Vec<(String, String)>,
+    /// Where key-value lives.
+    pub state_dir: PathBuf,
+    /// Whether guests' output is left out.
+    pub quiet: bool,
+    /// A file for everything that the host writes.
+    pub log: Option<PathBuf>,
+    /// Whether everything that the host writes is printed too.
+    pub print_prefix: bool,
+}
+
+/// A running host; dropping it ends it.
+#[derive(Debug)]
+pub struct Host {
+    child: Running,
+    url: String,
+}
+
+impl Host {
+    /// Starts it and waits until it serves.
+    pub fn start(options: &HostOptions) -> anyhow::Result<Self> {
+        let (mut command, listen) = match options.kind {
+            HostKind::Embedded => (Command::new(embedded_host_file()), options.listen.clone()),
+            HostKind::Spin => {
+                // Spin has no port 0.
+                let listen = match options.listen.strip_suffix(":0") {
+                    Some(address) => format!("{address}:{}", ports::free()?),
+                    None => options.listen.clone(),
+                };
+                (Command::new(std::env::var_os("SPIN_BIN").unwrap_or_else(|| "spin".into())), listen)
+            }
+        };
+        command.arg("up").arg("-f").arg(&options.manifest).args(["--listen", &listen]);
+        command.arg("--state-dir").arg(&options.state_dir);
+        for (name, value) in &options.variables {
+            command.arg("--variable").arg(format!("{name}={value}"));
+        }
+        if options.quiet {
+            command.arg("--quiet");
+        }
+        let output =
+            Output { print_behind: options.print_prefix.then(String::new), log: options.log.clone() };
+        let mut child = Running::start("the host", command, &output).with_context(|| match options.kind {
+            HostKind::Embedded => "build the embedded host first: cargo dev build",
+            HostKind::Spin => "install Spin 4 and its cron plugin (https://spinframework.dev/install), or use --host embedded",
+        })?;
+        let url = child.wait_until(Duration::from_secs(90), |child| {
+            child.lines().iter().find_map(|line| line.strip_prefix("Serving ").map(str::to_owned))
+        })?;
+        Ok(Self { child, url })
+    }
+
+    /// Where it serves, e.g. `http://127.0.0.1:3978`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Every line of its stdout so far; the embedded host puts `[component] ` before a guest's.
+    pub fn lines(&self) -> Vec<String> {
+        self.child.lines()
+    }
+
+    /// Every line so far, of stdout and stderr.
+    pub fn output(&self) -> Vec<String> {
+        self.child.output()
+    }
+
+    /// Whether it has ended by itself, and how.
+    pub fn has_ended(&mut self) -> Option<String> {
+        self.child.has_ended()
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill_now(&mut self) {
+        self.child.kill_now();
+    }
+
+    /// Asks it to end.
+    pub fn stop(&mut self) {
+        self.child.stop();
+    }
+}

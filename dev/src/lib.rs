@@ -1,0 +1,15 @@
+//! What `cargo dev` and the end-to-end tests stand on: installing, building, and running children on loopback.
+//!
+//! It depends on no part of the project, so that it compiles in seconds and can say what it is doing while the rest
+//! compiles.
+#![warn(missing_docs)]
+
+pub mod azurite;
+pub mod build;
+pub mod children;
+pub mod host;
+pub mod playground;
+pub mod ports;
+pub mod steps;
+pub mod tools;
+pub mod workspace;

@@ -1,0 +1,69 @@
+//! The M365 Agents Playground: a chat page, and a Connector, on loopback.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::children::{Output, Running};
+use crate::ports;
+use crate::tools::{node, node_modules};
+use crate::workspace::root;
+
+/// How the Playground is started.
+#[derive(Debug, Clone)]
+pub struct PlaygroundOptions {
+    /// Where its page and its Connector are.
+    pub port: u16,
+    /// Where the bot is.
+    pub bot_endpoint: String,
+    /// `msteams`, `webchat`, `directline` or `emulator`.
+    pub channel_id: String,
+    /// A file in which it records what goes both ways.
+    pub recording: Option<PathBuf>,
+}
+
+/// A running Playground; dropping it ends it.
+#[derive(Debug)]
+pub struct Playground {
+    child: Running,
+    port: u16,
+}
+
+impl Playground {
+    /// The port that it takes by default.
+    pub const PORT: u16 = 56150;
+
+    /// Starts it and waits until its page answers.
+    pub fn start(options: &PlaygroundOptions) -> anyhow::Result<Self> {
+        let mut command = node();
+        command
+            .arg("--require")
+            .arg(root().join("dev/loopback-only.cjs"))
+            .arg(node_modules().join("@microsoft/m365agentsplayground/cli.js"))
+            .args(["start", "--dt", "-e", &options.bot_endpoint, "-c", &options.channel_id, "-p"])
+            .arg(options.port.to_string())
+            .env("TEAMSAPPTESTER_BROWSER", "none")
+            .env("APPLICATION_INSIGHTS_NO_STATSBEAT", "1")
+            .env("M365_AGENTS_PLAYGROUND_SERVICE_URL", format!("http://localhost:{}/_connector", options.port));
+        if let Some(recording) = &options.recording {
+            command.arg("--er").env("M365_AGENTS_PLAYGROUND_RECORDING_FILE", recording);
+        }
+        let mut child = Running::start("the Playground", command, &Output::default())?;
+        let port = options.port;
+        child
+            .wait_until(Duration::from_secs(60), |_| ports::answers_http(port).then_some(()))
+            .context("the Playground's page does not answer")?;
+        Ok(Self { child, port })
+    }
+
+    /// The page to open.
+    pub fn url(&self) -> String {
+        format!("http://localhost:{}", self.port)
+    }
+
+    /// Whether it has ended by itself, and how.
+    pub fn has_ended(&mut self) -> Option<String> {
+        self.child.has_ended()
+    }
+}

@@ -1,0 +1,51 @@
+//! Ports on loopback.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+/// A port that was free a moment ago.
+pub fn free() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on 127.0.0.1")?;
+    Ok(listener.local_addr()?.port())
+}
+
+/// Fails with one sentence if somebody listens there already.
+pub fn expect_free(port: u16, whose: &str, flag: &str) -> anyhow::Result<()> {
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        Ok(_) => Ok(()),
+        Err(_) => bail!("port {port}, which {whose} wants, is taken: end what listens there, or choose another with {flag}"),
+    }
+}
+
+/// Whether an HTTP server answers there, whatever it answers.
+pub fn answers_http(port: u16) -> bool {
+    let exchange = || -> std::io::Result<bool> {
+        let address = (Ipv4Addr::LOCALHOST, port).into();
+        let mut stream = TcpStream::connect_timeout(&address, Duration::from_millis(500))?;
+        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+        let mut start = [0; 5];
+        stream.read_exact(&mut start)?;
+        Ok(&start == b"HTTP/")
+    };
+    exchange().unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_port_is_one_sentence_with_the_remedy() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let error = expect_free(port, "Azurite", "--azurite-port").unwrap_err().to_string();
+        assert!(error.contains(&port.to_string()) && error.contains("Azurite") && error.contains("--azurite-port"));
+        drop(taken);
+        expect_free(port, "Azurite", "--azurite-port").unwrap();
+        assert!(!answers_http(port));
+    }
+}

@@ -1,0 +1,101 @@
+//! What has to be there, and installing what is missing.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+use crate::steps::{loud, silent};
+use crate::workspace::root;
+
+/// The oldest Node.js that Azurite and the Playground run on.
+const NODE_MAJOR: u32 = 20;
+
+/// A `node` command.
+pub fn node() -> Command {
+    Command::new("node")
+}
+
+/// Fails with one sentence if Node.js is missing or too old.
+pub fn expect_node() -> anyhow::Result<()> {
+    let remedy = format!("install Node.js {NODE_MAJOR} or newer (https://nodejs.org, or your package manager), then run this again");
+    let Ok(output) = node().arg("--version").output() else { bail!("Node.js is missing: {remedy}") };
+    let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    match major(&version) {
+        Some(major) if major >= NODE_MAJOR => Ok(()),
+        _ => bail!("Node.js is {version}, which is too old: {remedy}"),
+    }
+}
+
+fn major(version: &str) -> Option<u32> {
+    version.strip_prefix('v')?.split('.').next()?.parse().ok()
+}
+
+/// Where the npm packages are.
+pub fn node_modules() -> PathBuf {
+    root().join("dev/node_modules")
+}
+
+/// Installs the npm packages by the lock file, unless exactly these are there.
+pub fn install_npm_packages() -> anyhow::Result<()> {
+    expect_node()?;
+    let lock_file = root().join("dev/package-lock.json");
+    let wanted = std::fs::read(&lock_file).with_context(|| format!("cannot read {}", lock_file.display()))?;
+    let stamp = node_modules().join(".installed-lock.json");
+    if std::fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    let mut npm = Command::new(if cfg!(windows) { "npm.cmd" } else { "npm" });
+    // No package of ours needs its scripts, so none gets to run one.
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(root().join("dev"));
+    silent(npm)?;
+    std::fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
+}
+
+/// Installs the guests' compile target, unless it is there.
+pub fn install_wasm_target() -> anyhow::Result<()> {
+    let output = Command::new("rustc").args(["--print", "target-libdir", "--target", "wasm32-wasip2"]).output();
+    let libraries = output.context("Rust is missing: install it from https://rustup.rs, then run this again")?;
+    if PathBuf::from(String::from_utf8_lossy(&libraries.stdout).trim()).is_dir() {
+        return Ok(());
+    }
+    let mut rustup = Command::new("rustup");
+    rustup.args(["target", "add", "wasm32-wasip2"]);
+    loud("Rust target wasm32-wasip2", rustup)
+        .context("without rustup, install the standard library for wasm32-wasip2 from where your Rust comes from")
+}
+
+/// Installs rustfmt and clippy, unless they are there.
+pub fn install_lints() -> anyhow::Result<()> {
+    for (component, subcommand) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
+        let there = Command::new("cargo").args([subcommand, "--version"]).output();
+        if !there.is_ok_and(|output| output.status.success()) {
+            let mut rustup = Command::new("rustup");
+            rustup.args(["component", "add", component]);
+            loud(component, rustup)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_node() {
+        for (text, expected) in [("v20.20.2", Some(20)), ("v8.0.0", Some(8)), ("20", None), ("", None), ("vX", None)] {
+            assert_eq!(major(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_lock_file_pins_what_the_readme_names() {
+        let lock = std::fs::read_to_string(root().join("dev/package-lock.json")).unwrap();
+        for (package, version) in [("azurite", "3.35.0"), ("@microsoft/m365agentsplayground", "0.2.28")] {
+            let entry = format!("\"node_modules/{package}\": {{\n      \"version\": \"{version}\"");
+            assert!(lock.contains(&entry), "{package} {version}");
+        }
+        assert!(!lock.contains("\"resolved\""), "the lock file names no registry");
+    }
+}

@@ -1,0 +1,163 @@
+//! `cargo dev up`: everything on loopback, and one address to open.
+
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use dev::azurite::Azurite;
+use dev::host::{Host, HostKind, HostOptions};
+use dev::playground::{Playground, PlaygroundOptions};
+use dev::steps::quiet;
+use dev::{build, ports, tools, workspace};
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// What runs the components: the embedded host, or `spin up`
+    #[arg(long, value_enum, default_value = "embedded")]
+    host: HostKind,
+    /// Opens the chat page in a browser
+    #[arg(long)]
+    open: bool,
+    /// Where the bot listens
+    #[arg(long, default_value_t = 3978)]
+    bot_port: u16,
+    /// Where the chat page is
+    #[arg(long, default_value_t = Playground::PORT)]
+    playground_port: u16,
+    /// Where the queue emulator is
+    #[arg(long, default_value_t = Azurite::PORT)]
+    azurite_port: u16,
+    /// Which channel the chat page plays: msteams, webchat, directline or emulator
+    #[arg(long, default_value = "msteams")]
+    channel: String,
+    /// A variable of the application, e.g. pace=5
+    #[arg(long = "variable", value_name = "NAME=VALUE")]
+    variables: Vec<String>,
+}
+
+impl Up {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let start = Instant::now();
+        tools::expect_node()?;
+        ports::expect_free(self.azurite_port, "the queue emulator", "--azurite-port")?;
+        ports::expect_free(self.bot_port, "the bot", "--bot-port")?;
+        ports::expect_free(self.playground_port, "the chat page", "--playground-port")?;
+        let variables = self.variables()?;
+        // From here on Ctrl-C ends the children, not just us.
+        let (stop, stopped) = channel();
+        ctrlc::set_handler(move || _ = stop.send(())).context("cannot listen for Ctrl-C")?;
+        self.prepare()?;
+
+        let mut azurite = quiet("queue emulator (Azurite)", || Azurite::start(Some(self.azurite_port)))?;
+        let mut host = quiet("bot and poller", || {
+            Host::start(&HostOptions {
+                kind: self.host,
+                manifest: workspace::root().join("spin.toml"),
+                listen: format!("127.0.0.1:{}", self.bot_port),
+                variables: variables.clone(),
+                state_dir: workspace::root().join(".spin"),
+                quiet: false,
+                log: None,
+                print_prefix: false,
+            })
+        })?;
+        let mut playground = quiet("chat page (M365 Agents Playground)", || {
+            Playground::start(&PlaygroundOptions {
+                port: self.playground_port,
+                bot_endpoint: format!("http://127.0.0.1:{}/api/messages", self.bot_port),
+                channel_id: self.channel.clone(),
+                recording: None,
+            })
+        })?;
+        println!("\nReady after {:.0} s. Open this, and type a message:\n", start.elapsed().as_secs_f64());
+        println!("    {}\n", playground.url());
+        println!("The acknowledgement comes at once, the alert about a second later. Ctrl-C ends everything.\n");
+        if self.open {
+            open_browser(&playground.url());
+        }
+        // What it said while it started is no news.
+        let mut shown = host.output().len();
+        loop {
+            let lines = host.output();
+            for line in lines.iter().skip(shown).filter(|line| is_worth_showing(line)) {
+                println!("{line}");
+            }
+            shown = lines.len();
+            let ended = host.has_ended().or_else(|| azurite.has_ended()).or_else(|| playground.has_ended());
+            if let Some(end) = ended {
+                bail!("{end}");
+            }
+            match stopped.recv_timeout(Duration::from_millis(100)) {
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => {
+                    println!("\nEnding everything.");
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn variables(&self) -> anyhow::Result<Vec<(String, String)>> {
+        let mut variables = vec![("authmode".to_owned(), "anonymous".to_owned())];
+        if self.azurite_port != Azurite::PORT {
+            let connection = dev::azurite::connection_string(self.azurite_port);
+            variables.push(("storageconnection".into(), connection));
+        }
+        for variable in &self.variables {
+            let Some((name, value)) = variable.split_once('=') else {
+                bail!("--variable {variable} has no `=`: write --variable NAME=VALUE");
+            };
+            variables.push((name.to_owned(), value.to_owned()));
+        }
+        Ok(variables)
+    }
+
+    /// Builds and installs: npm works beside cargo, because one waits for the network and the other for the processor.
+    fn prepare(&self) -> anyhow::Result<()> {
+        tools::install_wasm_target()?;
+        std::thread::scope(|scope| {
+            let npm = scope.spawn(tools::install_npm_packages);
+            build::components()?;
+            if self.host == HostKind::Embedded {
+                build::embedded_host()?;
+            }
+            quiet("npm packages", || npm.join().unwrap_or_else(|_| bail!("npm's thread broke")))
+        })
+    }
+}
+
+/// A tick that found nothing says so every second; a person wants to see what happened.
+fn is_worth_showing(line: &str) -> bool {
+    !(line.contains(r#""event":"drain""#) && line.contains(r#""received":0"#) && line.contains(r#""level":"info""#))
+}
+
+fn open_browser(url: &str) {
+    let program = if cfg!(target_os = "macos") {
+        "open"
+    } else if cfg!(windows) {
+        "explorer"
+    } else {
+        "xdg-open"
+    };
+    if std::process::Command::new(program).arg(url).spawn().is_err() {
+        eprintln!("cannot open a browser ({program} is missing): open {url} yourself");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idle_ticks_are_not_shown() {
+        for (line, expected) in [
+            (r#"[poller-cron] {"time":"t","level":"info","event":"drain","delivered":0,"received":0}"#, false),
+            (r#"[poller-cron] {"time":"t","level":"info","event":"drain","delivered":1,"received":1}"#, true),
+            (r#"[poller-cron] {"time":"t","level":"error","event":"drain","error":"x","received":0}"#, true),
+            (r#"[bot] {"time":"t","level":"info","event":"message.queued"}"#, true),
+        ] {
+            assert_eq!(is_worth_showing(line), expected, "{line}");
+        }
+    }
+}

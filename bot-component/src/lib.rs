@@ -18,6 +18,9 @@ mod door {
 
     #[spin_sdk::http_component]
     async fn handle(request: IncomingRequest, response_out: ResponseOutparam) {
-        platform::spin::serve(request, response_out, async |host, request| crate::handle(host, request).await).await;
+        platform::spin::serve(request, response_out, async |host, request| {
+            crate::handle(host, request).await
+        })
+        .await;
     }
 }

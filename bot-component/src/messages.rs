@@ -32,7 +32,9 @@ pub(crate) async fn post<H: Host>(
     // Before the body is looked at: a stranger gets no parser to play with.
     match settings.auth_mode {
         AuthMode::Required => return Err(Rejection::Unauthorized),
-        AuthMode::Anonymous => host.event(Level::Warn, "auth.anonymous", json!({"note": "no caller is verified"})),
+        AuthMode::Anonymous => {
+            host.event(Level::Warn, "auth.anonymous", json!({"note": "no caller is verified"}))
+        }
     }
     let (head, body) = request.into_parts();
     if !is_json(&head.headers) {
@@ -41,7 +43,8 @@ pub(crate) async fn post<H: Host>(
     let activity = Activity::parse(&body.read(MAX_BODY_BYTES).await?)?;
     let claim = activity.service_url.as_deref().unwrap_or_default();
     let service_url = settings.trust.check(claim)?;
-    let turn = Turn { host, settings: &settings, service_url, deadline: Deadline::after(host, ANSWER_WITHIN) };
+    let turn =
+        Turn { host, settings: &settings, service_url, deadline: Deadline::after(host, ANSWER_WITHIN) };
     match activity.kind {
         ActivityKind::Message => turn.queue_message(&activity).await,
         ActivityKind::ConversationUpdate if activity.adds_the_bot() => {
@@ -49,7 +52,9 @@ pub(crate) async fn post<H: Host>(
             Ok(answer::json(StatusCode::OK, &json!({})))
         }
         ActivityKind::Invoke => Err(Rejection::InvokeNotImplemented),
-        ActivityKind::ConversationUpdate | ActivityKind::Other(_) => Ok(answer::json(StatusCode::OK, &json!({}))),
+        ActivityKind::ConversationUpdate | ActivityKind::Other(_) => {
+            Ok(answer::json(StatusCode::OK, &json!({})))
+        }
     }
 }
 
@@ -89,7 +94,12 @@ impl<H: Host> Turn<'_, H> {
             return Ok(accepted);
         };
         let queue = &self.settings.queue;
-        let client = QueueClient::new(self.host, &queue.account, &queue.name, Deadline::after(self.host, STORE_WITHIN));
+        let client = QueueClient::new(
+            self.host,
+            &queue.account,
+            &queue.name,
+            Deadline::after(self.host, STORE_WITHIN),
+        );
         // Alerts may lie longer than a queue's default of seven days.
         let options = PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() };
         if let Err(error) = client.put_creating_queue_if_missing(&message, options).await {
@@ -105,7 +115,9 @@ impl<H: Host> Turn<'_, H> {
 
     fn id_for(&self, address: &ConversationReference) -> EnvelopeId {
         match &address.activity_id {
-            Some(activity) => EnvelopeId::of_activity(&address.channel_id, &address.conversation.id, activity),
+            Some(activity) => {
+                EnvelopeId::of_activity(&address.channel_id, &address.conversation.id, activity)
+            }
             None => {
                 let mut bytes = [0; 16];
                 self.host.fill(&mut bytes);

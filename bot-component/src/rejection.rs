@@ -63,7 +63,9 @@ impl Rejection {
         );
         let message = match &self {
             // Which variable is wrong concerns the operator, not whoever calls.
-            Self::Misconfigured(_) => "the bot is not configured correctly; its log says what is wrong".to_owned(),
+            Self::Misconfigured(_) => {
+                "the bot is not configured correctly; its log says what is wrong".to_owned()
+            }
             other => other.to_string(),
         };
         let mut response = answer::error(status, code, &message);

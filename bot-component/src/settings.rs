@@ -15,6 +15,10 @@ pub(crate) struct BotSettings {
 impl BotSettings {
     pub(crate) fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
         let auth_mode = AuthMode::read(settings)?;
-        Ok(Self { auth_mode, trust: TrustPolicy::read(auth_mode, settings)?, queue: QueueSettings::read(settings)? })
+        Ok(Self {
+            auth_mode,
+            trust: TrustPolicy::read(auth_mode, settings)?,
+            queue: QueueSettings::read(settings)?,
+        })
     }
 }

@@ -32,7 +32,14 @@ impl Azurite {
         let mut command = node();
         command
             .arg(node_modules().join("azurite/dist/src/queue/main.js"))
-            .args(["--inMemoryPersistence", "--disableTelemetry", "-s", "--queueHost", "127.0.0.1", "--queuePort"])
+            .args([
+                "--inMemoryPersistence",
+                "--disableTelemetry",
+                "-s",
+                "--queueHost",
+                "127.0.0.1",
+                "--queuePort",
+            ])
             .arg(port.to_string());
         let mut child = Running::start("Azurite", command, &Output::default())?;
         child

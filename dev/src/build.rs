@@ -15,14 +15,16 @@ pub fn component_files() -> [(&'static str, PathBuf); 2] {
 
 /// Builds both components in release.
 pub fn components() -> anyhow::Result<()> {
-    let arguments = ["build", "--release", "--target", "wasm32-wasip2", "-p", "bot-component", "-p", "trigger-component"];
+    let arguments =
+        ["build", "--release", "--target", "wasm32-wasip2", "-p", "bot-component", "-p", "trigger-component"];
     loud("components", cargo(&arguments))
 }
 
 /// Prints how large the components are.
 pub fn print_sizes() -> anyhow::Result<()> {
     for (name, path) in component_files() {
-        let bytes = std::fs::metadata(&path).with_context(|| format!("cannot read {}", path.display()))?.len();
+        let bytes =
+            std::fs::metadata(&path).with_context(|| format!("cannot read {}", path.display()))?.len();
         println!("{name}.wasm: {bytes} bytes");
     }
     Ok(())

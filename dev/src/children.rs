@@ -50,7 +50,8 @@ impl Running {
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let program = command.get_program().to_string_lossy().into_owned();
-        let mut child = command.spawn().with_context(|| format!("{name} does not start: cannot run {program}"))?;
+        let mut child =
+            command.spawn().with_context(|| format!("{name} does not start: cannot run {program}"))?;
         let lines = Arc::default();
         let log = match &output.log {
             Some(path) => Some(Arc::new(Mutex::new(
@@ -104,7 +105,11 @@ impl Running {
     }
 
     /// Waits until `ready` yields something.
-    pub fn wait_until<T>(&mut self, within: Duration, mut ready: impl FnMut(&Self) -> Option<T>) -> anyhow::Result<T> {
+    pub fn wait_until<T>(
+        &mut self,
+        within: Duration,
+        mut ready: impl FnMut(&Self) -> Option<T>,
+    ) -> anyhow::Result<T> {
         let deadline = Instant::now() + within;
         loop {
             if let Some(value) = ready(self) {
@@ -114,7 +119,12 @@ impl Running {
                 bail!("{end}");
             }
             if Instant::now() >= deadline {
-                bail!("{} is not ready after {} s. Its last lines:\n{}", self.name, within.as_secs(), self.tail());
+                bail!(
+                    "{} is not ready after {} s. Its last lines:\n{}",
+                    self.name,
+                    within.as_secs(),
+                    self.tail()
+                );
             }
             std::thread::sleep(POLL);
         }
@@ -209,7 +219,8 @@ mod tests {
 
     #[test]
     fn its_last_words_are_in_the_error() {
-        let error = shell("echo to say; echo it plainly >&2; exit 3").wait_until(Duration::from_secs(20), |_| None::<()>);
+        let error = shell("echo to say; echo it plainly >&2; exit 3")
+            .wait_until(Duration::from_secs(20), |_| None::<()>);
         let error = error.unwrap_err().to_string();
         assert!(error.contains("the child has ended") && error.contains("3"), "{error}");
     }
@@ -225,9 +236,13 @@ mod tests {
     fn stopping_ends_grandchildren_too() {
         // The shell ignores the request to end, and its child would outlive it.
         let mut child = shell("trap '' TERM; sleep 60 & echo $!; wait");
-        let grandchild = child.wait_until(Duration::from_secs(20), |child| child.lines().first().cloned()).unwrap();
+        let grandchild =
+            child.wait_until(Duration::from_secs(20), |child| child.lines().first().cloned()).unwrap();
         child.kill_now();
-        let alive = || std::fs::read_to_string(format!("/proc/{grandchild}/stat")).is_ok_and(|stat| !stat.contains(") Z"));
+        let alive = || {
+            std::fs::read_to_string(format!("/proc/{grandchild}/stat"))
+                .is_ok_and(|stat| !stat.contains(") Z"))
+        };
         let deadline = Instant::now() + Duration::from_secs(20);
         while alive() {
             assert!(Instant::now() < deadline, "the grandchild lives on");

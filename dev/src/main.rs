@@ -29,7 +29,9 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Up(up) => up.run(),
         Command::Test(test) => test.run(),
-        Command::Build => tools::install_wasm_target().and_then(|()| build::components()).and_then(|()| build::print_sizes()),
+        Command::Build => tools::install_wasm_target()
+            .and_then(|()| build::components())
+            .and_then(|()| build::print_sizes()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

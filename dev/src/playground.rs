@@ -45,7 +45,10 @@ impl Playground {
             .arg(options.port.to_string())
             .env("TEAMSAPPTESTER_BROWSER", "none")
             .env("APPLICATION_INSIGHTS_NO_STATSBEAT", "1")
-            .env("M365_AGENTS_PLAYGROUND_SERVICE_URL", format!("http://localhost:{}/_connector", options.port));
+            .env(
+                "M365_AGENTS_PLAYGROUND_SERVICE_URL",
+                format!("http://localhost:{}/_connector", options.port),
+            );
         if let Some(recording) = &options.recording {
             command.arg("--er").env("M365_AGENTS_PLAYGROUND_RECORDING_FILE", recording);
         }

@@ -16,7 +16,9 @@ pub fn free() -> anyhow::Result<u16> {
 pub fn expect_free(port: u16, whose: &str, flag: &str) -> anyhow::Result<()> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
         Ok(_) => Ok(()),
-        Err(_) => bail!("port {port}, which {whose} wants, is taken: end what listens there, or choose another with {flag}"),
+        Err(_) => bail!(
+            "port {port}, which {whose} wants, is taken: end what listens there, or choose another with {flag}"
+        ),
     }
 }
 
@@ -43,7 +45,11 @@ mod tests {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
         let error = expect_free(port, "Azurite", "--azurite-port").unwrap_err().to_string();
-        assert!(error.contains(&port.to_string()) && error.contains("Azurite") && error.contains("--azurite-port"));
+        assert!(
+            error.contains(&port.to_string())
+                && error.contains("Azurite")
+                && error.contains("--azurite-port")
+        );
         drop(taken);
         expect_free(port, "Azurite", "--azurite-port").unwrap();
         assert!(!answers_http(port));

@@ -61,7 +61,8 @@ pub fn silent(mut command: Command) -> anyhow::Result<()> {
     let shown = shown(&command);
     let output = command.output().with_context(|| format!("cannot run {shown}"))?;
     if !output.status.success() {
-        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let (stdout, stderr) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         bail!("{shown} failed ({})\n{stdout}{stderr}", output.status);
     }
     Ok(())

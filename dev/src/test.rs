@@ -30,7 +30,7 @@ impl Test {
             if self.filter.is_none() {
                 checks(&mut steps)?;
             }
-            steps.run("components", || build::components())?;
+            steps.run("components", build::components)?;
             steps.run("embedded host", || build::embedded_host().map(drop))?;
             steps.run("npm packages", || {
                 quiet("npm packages", || npm.join().unwrap_or_else(|_| bail!("npm's thread broke")))
@@ -44,10 +44,13 @@ impl Test {
     fn end_to_end(&self) -> anyhow::Result<()> {
         let mut command = cargo(&["test", "-p", "end-to-end", "--"]);
         command.args(&self.filter);
-        command.env("E2E_HOST", match self.host {
-            HostKind::Embedded => "embedded",
-            HostKind::Spin => "spin",
-        });
+        command.env(
+            "E2E_HOST",
+            match self.host {
+                HostKind::Embedded => "embedded",
+                HostKind::Spin => "spin",
+            },
+        );
         loud("end-to-end tests", command)
     }
 }
@@ -55,15 +58,21 @@ impl Test {
 fn checks(steps: &mut Steps) -> anyhow::Result<()> {
     steps.run("format", || loud("format", cargo(&["fmt", "--all", "--check"])))?;
     let deny = ["--", "-D", "warnings"];
-    let lint = |name: &str, arguments: &[&str]| loud(name, cargo(&[&["clippy", "--all-targets"], arguments, &deny].concat()));
+    let lint = |name: &str, arguments: &[&str]| {
+        loud(name, cargo(&[&["clippy", "--all-targets"], arguments, &deny].concat()))
+    };
     steps.run("lints", || lint("lints", &["--workspace", "--exclude", "local-host"]))?;
     steps.run("lints of the guests", || {
         let arguments = [&["clippy", "--release", "--target", "wasm32-wasip2"], &GUESTS[..], &deny].concat();
         loud("lints of the guests", cargo(&arguments))
     })?;
-    steps.run("lints of the host", || lint("lints of the host", &["--profile", "host", "-p", "local-host"]))?;
+    steps
+        .run("lints of the host", || lint("lints of the host", &["--profile", "host", "-p", "local-host"]))?;
     steps.run("unit tests", || {
-        loud("unit tests", cargo(&["test", "--workspace", "--exclude", "local-host", "--exclude", "end-to-end"]))
+        loud(
+            "unit tests",
+            cargo(&["test", "--workspace", "--exclude", "local-host", "--exclude", "end-to-end"]),
+        )
     })?;
     steps.run("unit tests of the host", || {
         loud("unit tests of the host", cargo(&["test", "--profile", "host", "-p", "local-host"]))

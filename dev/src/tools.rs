@@ -18,7 +18,9 @@ pub fn node() -> Command {
 
 /// Fails with one sentence if Node.js is missing or too old.
 pub fn expect_node() -> anyhow::Result<()> {
-    let remedy = format!("install Node.js {NODE_MAJOR} or newer (https://nodejs.org, or your package manager), then run this again");
+    let remedy = format!(
+        "install Node.js {NODE_MAJOR} or newer (https://nodejs.org, or your package manager), then run this again"
+    );
     let Ok(output) = node().arg("--version").output() else { bail!("Node.js is missing: {remedy}") };
     let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     match major(&version) {
@@ -54,15 +56,18 @@ pub fn install_npm_packages() -> anyhow::Result<()> {
 
 /// Installs the guests' compile target, unless it is there.
 pub fn install_wasm_target() -> anyhow::Result<()> {
-    let output = Command::new("rustc").args(["--print", "target-libdir", "--target", "wasm32-wasip2"]).output();
-    let libraries = output.context("Rust is missing: install it from https://rustup.rs, then run this again")?;
+    let output =
+        Command::new("rustc").args(["--print", "target-libdir", "--target", "wasm32-wasip2"]).output();
+    let libraries =
+        output.context("Rust is missing: install it from https://rustup.rs, then run this again")?;
     if PathBuf::from(String::from_utf8_lossy(&libraries.stdout).trim()).is_dir() {
         return Ok(());
     }
     let mut rustup = Command::new("rustup");
     rustup.args(["target", "add", "wasm32-wasip2"]);
-    loud("Rust target wasm32-wasip2", rustup)
-        .context("without rustup, install the standard library for wasm32-wasip2 from where your Rust comes from")
+    loud("Rust target wasm32-wasip2", rustup).context(
+        "without rustup, install the standard library for wasm32-wasip2 from where your Rust comes from",
+    )
 }
 
 /// Installs rustfmt and clippy, unless they are there.
@@ -84,7 +89,9 @@ mod tests {
 
     #[test]
     fn versions_of_node() {
-        for (text, expected) in [("v20.20.2", Some(20)), ("v8.0.0", Some(8)), ("20", None), ("", None), ("vX", None)] {
+        for (text, expected) in
+            [("v20.20.2", Some(20)), ("v8.0.0", Some(8)), ("20", None), ("", None), ("vX", None)]
+        {
             assert_eq!(major(text), expected, "{text}");
         }
     }

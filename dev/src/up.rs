@@ -72,7 +72,9 @@ impl Up {
         })?;
         println!("\nReady after {:.0} s. Open this, and type a message:\n", start.elapsed().as_secs_f64());
         println!("    {}\n", playground.url());
-        println!("The acknowledgement comes at once, the alert about a second later. Ctrl-C ends everything.\n");
+        println!(
+            "The acknowledgement comes at once, the alert about a second later. Ctrl-C ends everything.\n"
+        );
         if self.open {
             open_browser(&playground.url());
         }
@@ -129,7 +131,9 @@ impl Up {
 
 /// A tick that found nothing says so every second; a person wants to see what happened.
 fn is_worth_showing(line: &str) -> bool {
-    !(line.contains(r#""event":"drain""#) && line.contains(r#""received":0"#) && line.contains(r#""level":"info""#))
+    !(line.contains(r#""event":"drain""#)
+        && line.contains(r#""received":0"#)
+        && line.contains(r#""level":"info""#))
 }
 
 fn open_browser(url: &str) {
@@ -152,7 +156,10 @@ mod tests {
     #[test]
     fn idle_ticks_are_not_shown() {
         for (line, expected) in [
-            (r#"[poller-cron] {"time":"t","level":"info","event":"drain","delivered":0,"received":0}"#, false),
+            (
+                r#"[poller-cron] {"time":"t","level":"info","event":"drain","delivered":0,"received":0}"#,
+                false,
+            ),
             (r#"[poller-cron] {"time":"t","level":"info","event":"drain","delivered":1,"received":1}"#, true),
             (r#"[poller-cron] {"time":"t","level":"error","event":"drain","error":"x","received":0}"#, true),
             (r#"[bot] {"time":"t","level":"info","event":"message.queued"}"#, true),

@@ -131,7 +131,9 @@ impl<H: Host> Desk<'_, H> {
         if envelope.expires.is_some_and(|expires| expires <= now) {
             return Some(self.delete(held, Count::Expired).await);
         }
-        if let Some(wait) = envelope.not_before.and_then(|due| (due - now).to_std().ok()).filter(|wait| !wait.is_zero()) {
+        if let Some(wait) =
+            envelope.not_before.and_then(|due| (due - now).to_std().ok()).filter(|wait| !wait.is_zero())
+        {
             self.hide(held, hide_for(wait, self.until_expiry(message)), None).await;
             return Some(Settled::go_on(Count::NotDue));
         }
@@ -185,7 +187,8 @@ impl<H: Host> Desk<'_, H> {
         let handed_back = || {
             let unaccounted = message.dequeue_count.saturating_sub(envelope.delivery.accounted);
             // The first two are within what the limit forgives; writing costs more than it tells.
-            (unaccounted > 2).then(|| Delivery { accounted: message.dequeue_count, ..envelope.delivery.clone() })
+            (unaccounted > 2)
+                .then(|| Delivery { accounted: message.dequeue_count, ..envelope.delivery.clone() })
         };
         let text = delivery.or_else(handed_back).and_then(|delivery| {
             let key = match seal {
@@ -233,19 +236,28 @@ impl<H: Host> Desk<'_, H> {
     }
 
     /// Put to poison comes before Delete: what happens in between leaves two copies, never none.
-    async fn bury(&self, message: &QueueMessage, text: &str, why: Poison, reason: &str, id: Option<&str>) -> Settled {
+    async fn bury(
+        &self,
+        message: &QueueMessage,
+        text: &str,
+        why: Poison,
+        reason: &str,
+        id: Option<&str>,
+    ) -> Settled {
         let fields = json!({
             "run": self.run, "envelope": id, "message": message.id.as_str(), "outcome": why.as_str(), "reason": reason,
         });
         self.host.event(Level::Warn, "alert.poisoned", fields);
         let options = PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() };
         if let Err(error) = self.poison.put_creating_queue_if_missing(text, options).await {
-            let fields = json!({"run": self.run, "message": message.id.as_str(), "reason": error.to_string()});
+            let fields =
+                json!({"run": self.run, "message": message.id.as_str(), "reason": error.to_string()});
             self.host.event(Level::Error, "poison.put.failed", fields);
             return Settled::go_on(Count::StorageTrouble);
         }
         if let Err(error) = self.queue.delete(&message.id, &message.pop_receipt).await {
-            let fields = json!({"run": self.run, "message": message.id.as_str(), "reason": error.to_string()});
+            let fields =
+                json!({"run": self.run, "message": message.id.as_str(), "reason": error.to_string()});
             self.host.event(Level::Warn, "poison.copied-but-not-deleted", fields);
         }
         Settled::go_on(Count::Poisoned(why))

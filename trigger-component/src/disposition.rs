@@ -88,14 +88,20 @@ pub(crate) fn decide(
         Class::Permanent | Class::WrongCloud => return Action::Poison(Poison::Permanent),
         Class::Throttled => {
             delivery.throttled = delivery.throttled.saturating_add(1);
-            (Hidden::Throttled, verdict.retry_after.unwrap_or_else(|| backoff(delivery.throttled, limits, jitter)))
+            (
+                Hidden::Throttled,
+                verdict.retry_after.unwrap_or_else(|| backoff(delivery.throttled, limits, jitter)),
+            )
         }
         Class::Unavailable => {
             delivery.tries = delivery.tries.saturating_add(1);
             if delivery.tries >= limits.max_tries {
                 return Action::Poison(Poison::RetriesExhausted);
             }
-            (Hidden::Unavailable, verdict.retry_after.unwrap_or_else(|| backoff(delivery.tries, limits, jitter)))
+            (
+                Hidden::Unavailable,
+                verdict.retry_after.unwrap_or_else(|| backoff(delivery.tries, limits, jitter)),
+            )
         }
         Class::PossiblyDelivered => match situation.on_uncertain {
             OnUncertain::Drop => return Action::Drop,
@@ -142,7 +148,12 @@ mod tests {
         }
     }
 
-    fn decide_simply(class: Class, retry_after: Option<u64>, delivery: Delivery, on_uncertain: OnUncertain) -> Action {
+    fn decide_simply(
+        class: Class,
+        retry_after: Option<u64>,
+        delivery: Delivery,
+        on_uncertain: OnUncertain,
+    ) -> Action {
         let situation = Situation { delivery: &delivery, on_uncertain, dequeue_count: 7, until_expiry: YEAR };
         decide(&verdict(class, retry_after), &situation, &Limits::default(), |max| max)
     }
@@ -167,8 +178,20 @@ mod tests {
             (Class::Unavailable, Some(30), delivery(1, 0, 0), Drop, hide(30, 2, 0, 0, Hidden::Unavailable)),
             (Class::Unavailable, None, delivery(4, 0, 0), Retry, Action::Poison(Poison::RetriesExhausted)),
             (Class::Unavailable, Some(1), delivery(9, 0, 0), Retry, Action::Poison(Poison::RetriesExhausted)),
-            (Class::PossiblyDelivered, None, delivery(0, 0, 0), Retry, hide(15, 0, 0, 1, Hidden::PossiblyDelivered)),
-            (Class::PossiblyDelivered, None, delivery(0, 0, 1), Retry, Action::Poison(Poison::PossiblyDelivered)),
+            (
+                Class::PossiblyDelivered,
+                None,
+                delivery(0, 0, 0),
+                Retry,
+                hide(15, 0, 0, 1, Hidden::PossiblyDelivered),
+            ),
+            (
+                Class::PossiblyDelivered,
+                None,
+                delivery(0, 0, 1),
+                Retry,
+                Action::Poison(Poison::PossiblyDelivered),
+            ),
             (Class::PossiblyDelivered, None, delivery(0, 0, 0), Drop, Action::Drop),
             (Class::Unauthorized, None, delivery(0, 0, 0), Retry, Action::StopRun),
             (Class::DestinationGone, None, delivery(0, 0, 0), Retry, Action::Poison(Poison::DestinationGone)),

@@ -93,7 +93,7 @@ async fn drain<H: Host>(
         unsealed: settings.unsealed,
         hard_end,
     };
-    let result = Run::new(&desk, &mut lease, report).to_the_end().await;
+    let result = Run::new(&desk, &mut lease, report).drive().await;
     report.storage_retries = desk.queue.retries() + desk.poison.retries();
     lease.release(host).await;
     if report.received == 0 {
@@ -152,7 +152,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         }
     }
 
-    async fn to_the_end(mut self) -> Result<(), RunError> {
+    async fn drive(mut self) -> Result<(), RunError> {
         let mut failure = None;
         self.fetch();
         while let Some(event) = self.jobs.next().await {
@@ -252,7 +252,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         let now = desk.host.monotonic();
         let held = Held { message, envelope, seal, leased_at: now };
         if let Pushed::Blocked(held, wait) = self.lanes.push(held, now) {
-            self.hide([held], behind(wait), Count::HeldBack);
+            self.hide([*held], behind(wait), Count::HeldBack);
         }
     }
 
@@ -265,7 +265,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                     self.busy += 1;
                     let already = self.delivered.contains(&held.envelope.id);
                     self.jobs.push(Box::pin(async move {
-                        let settled = if already { desk.delete_double(&held).await } else { desk.work(&held).await };
+                        let settled =
+                            if already { desk.delete_double(&held).await } else { desk.work(&held).await };
                         Event::Worked(key, held.envelope.id, settled)
                     }));
                 }

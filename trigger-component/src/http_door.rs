@@ -24,23 +24,29 @@ pub async fn handle<H: Host, B>(host: &H, request: Request<B>) -> Response<Bytes
         }
     };
     if request.method() != Method::POST {
-        let mut response =
-            answer::error(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "this method is not allowed here");
+        let mut response = answer::error(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "MethodNotAllowed",
+            "this method is not allowed here",
+        );
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
         return response;
     }
     if !is_authorized(&key, &request) {
         host.event(Level::Warn, "poll.unauthorized", json!({}));
-        let mut response = answer::error(StatusCode::UNAUTHORIZED, "Unauthorized", "the poll key is missing or wrong");
+        let mut response =
+            answer::error(StatusCode::UNAUTHORIZED, "Unauthorized", "the poll key is missing or wrong");
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         return response;
     }
     match drain::run(host, Door::Http).await {
         Ok(report) => answer::json(StatusCode::OK, &report.to_json()),
         Err(drain::RunError::Misconfigured(_)) => misconfigured(),
-        Err(drain::RunError::Queue(_)) => {
-            answer::error(StatusCode::SERVICE_UNAVAILABLE, "QueueUnavailable", "the queue cannot be read; nothing is lost")
-        }
+        Err(drain::RunError::Queue(_)) => answer::error(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "QueueUnavailable",
+            "the queue cannot be read; nothing is lost",
+        ),
     }
 }
 

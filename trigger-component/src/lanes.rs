@@ -59,7 +59,7 @@ pub(crate) enum Pushed {
     /// It waits for its turn.
     Waiting,
     /// Its conversation has to wait that long: hide it.
-    Blocked(Held, Duration),
+    Blocked(Box<Held>, Duration),
 }
 
 impl Lanes {
@@ -67,7 +67,7 @@ impl Lanes {
     pub(crate) fn push(&mut self, held: Held, now: Duration) -> Pushed {
         let lane = self.lanes.entry(LaneKey::of(&held.envelope.address)).or_default();
         if lane.blocked_until > now {
-            return Pushed::Blocked(held, lane.blocked_until - now);
+            return Pushed::Blocked(Box::new(held), lane.blocked_until - now);
         }
         lane.waiting.push_back(held);
         Pushed::Waiting
@@ -79,7 +79,11 @@ impl Lanes {
     }
 
     /// Takes the next message whose turn it is, the longest due first; or says when the next one is due.
-    pub(crate) fn start(&mut self, now: Duration, limits: &Limits) -> Result<(LaneKey, Held), Option<Duration>> {
+    pub(crate) fn start(
+        &mut self,
+        now: Duration,
+        limits: &Limits,
+    ) -> Result<(LaneKey, Held), Option<Duration>> {
         let due = |lane: &Lane| {
             let next = lane.waiting.front().filter(|_| !lane.busy)?;
             let tenant = self.tenants.get(&tenant_of(&next.envelope)).copied().unwrap_or_default();

@@ -53,7 +53,8 @@ impl RunLease {
         let until = record["untilMilliseconds"].as_i64()?;
         let now = host.now().timestamp_millis();
         // A record from a clock that was ahead must not stop us for longer than any record of ours could.
-        let live = until > now && until - now <= i64::try_from(CREDENTIALS_PAUSE.as_millis()).unwrap_or(i64::MAX);
+        let live =
+            until > now && until - now <= i64::try_from(CREDENTIALS_PAUSE.as_millis()).unwrap_or(i64::MAX);
         match record["run"].as_str()? {
             run if !live || run == self.run => None,
             "" => Some(Busy::CredentialsRefused),
@@ -132,7 +133,8 @@ mod tests {
     #[test]
     fn a_record_that_makes_no_sense_stops_nobody() {
         let host = FakeHost::default();
-        for record in ["", "{}", "[1]", r#"{"run":"x"}"#, r#"{"run":"x","untilMilliseconds":9999999999999}"#] {
+        for record in ["", "{}", "[1]", r#"{"run":"x"}"#, r#"{"run":"x","untilMilliseconds":9999999999999}"#]
+        {
             host.store.borrow_mut().insert("drain:q".into(), record.into());
             assert_eq!(run(lease("b").holder(&host)), None, "{record}");
         }

@@ -26,7 +26,10 @@ mod doors {
 
     #[spin_sdk::http_component]
     async fn handle(request: IncomingRequest, response_out: ResponseOutparam) {
-        platform::spin::serve(request, response_out, async |host, request| crate::handle(host, request).await).await;
+        platform::spin::serve(request, response_out, async |host, request| {
+            crate::handle(host, request).await
+        })
+        .await;
     }
 
     mod cron {

@@ -41,9 +41,9 @@ impl DrainSettings {
             unsealed,
             pace: match pace.trim() {
                 "" => 30,
-                number => number
-                    .parse()
-                    .map_err(|_| SettingsError::new("pace", "must be a whole number of messages a second; 0 is no limit"))?,
+                number => number.parse().map_err(|_| {
+                    SettingsError::new("pace", "must be a whole number of messages a second; 0 is no limit")
+                })?,
             },
         })
     }

@@ -91,7 +91,8 @@ impl Activity {
     /// Whether the bot is among those who joined.
     pub fn adds_the_bot(&self) -> bool {
         let bot = self.recipient.as_ref().map(|bot| &bot.id);
-        self.kind == ActivityKind::ConversationUpdate && self.members_added.iter().any(|member| Some(&member.id) == bot)
+        self.kind == ActivityKind::ConversationUpdate
+            && self.members_added.iter().any(|member| Some(&member.id) == bot)
     }
 
     /// The text without the mention of the bot that group chats and channels demand, and without white space around it.
@@ -129,8 +130,14 @@ mod tests {
             (r#"{"type":7,"conversation":{"id":"c"}}"#, "type: a string expected"),
             (r#"{"type":"message"}"#, "conversation: an object expected"),
             (r#"{"type":"message","conversation":"c"}"#, "conversation: an object expected"),
-            (r#"{"type":"message","conversation":{}}"#, "conversation.id: a string that is not empty expected"),
-            (r#"{"type":"message","conversation":{"id":"c"},"from":{}}"#, "from.id: a string that is not empty expected"),
+            (
+                r#"{"type":"message","conversation":{}}"#,
+                "conversation.id: a string that is not empty expected",
+            ),
+            (
+                r#"{"type":"message","conversation":{"id":"c"},"from":{}}"#,
+                "from.id: a string that is not empty expected",
+            ),
             (r#"{"type":"message","conversation":{"id":"c"},"text":{}}"#, "text: a string expected"),
             (
                 r#"{"type":"conversationUpdate","conversation":{"id":"c"},"membersAdded":[{"id":"a"},{"id":2}]}"#,
@@ -143,7 +150,8 @@ mod tests {
 
     #[test]
     fn unknown_fields_and_types_survive() {
-        let json = r#"{"type":"newThing","conversation":{"id":"c","x":1},"y":{"z":[true]},"callerId":"urn:evil"}"#;
+        let json =
+            r#"{"type":"newThing","conversation":{"id":"c","x":1},"y":{"z":[true]},"callerId":"urn:evil"}"#;
         let activity = parse(json).unwrap();
         assert_eq!(activity.kind, ActivityKind::Other("newThing".into()));
         assert_eq!(activity.conversation.to_json(), serde_json::json!({"id": "c", "x": 1}));
@@ -161,8 +169,16 @@ mod tests {
             ("<at>Bot</at> go", vec![mention("b", "<at>Bot</at>")], "go"),
             ("go <at>Bot</at>", vec![mention("b", "<at>Bot</at>")], "go"),
             ("<at>Ann</at> go", vec![mention("a", "<at>Ann</at>")], "<at>Ann</at> go"),
-            ("<at>Bot</at> tell <at>Ann</at>", vec![mention("a", "<at>Ann</at>"), mention("b", "<at>Bot</at>")], "tell <at>Ann</at>"),
-            ("<at>Bot</at> <at>Bot</at> x", vec![mention("b", "<at>Bot</at>"), mention("b", "<at>Bot</at>")], "x"),
+            (
+                "<at>Bot</at> tell <at>Ann</at>",
+                vec![mention("a", "<at>Ann</at>"), mention("b", "<at>Bot</at>")],
+                "tell <at>Ann</at>",
+            ),
+            (
+                "<at>Bot</at> <at>Bot</at> x",
+                vec![mention("b", "<at>Bot</at>"), mention("b", "<at>Bot</at>")],
+                "x",
+            ),
             ("go", vec![mention("b", "")], "go"),
         ] {
             let json = format!(
@@ -176,11 +192,20 @@ mod tests {
     #[test]
     fn the_bot_joins_only_if_it_is_among_the_added() {
         for (json, expected) in [
-            (r#"{"type":"conversationUpdate","conversation":{"id":"c"},"recipient":{"id":"b"},"membersAdded":[{"id":"u"},{"id":"b"}]}"#, true),
-            (r#"{"type":"conversationUpdate","conversation":{"id":"c"},"recipient":{"id":"b"},"membersAdded":[{"id":"u"}]}"#, false),
+            (
+                r#"{"type":"conversationUpdate","conversation":{"id":"c"},"recipient":{"id":"b"},"membersAdded":[{"id":"u"},{"id":"b"}]}"#,
+                true,
+            ),
+            (
+                r#"{"type":"conversationUpdate","conversation":{"id":"c"},"recipient":{"id":"b"},"membersAdded":[{"id":"u"}]}"#,
+                false,
+            ),
             (r#"{"type":"conversationUpdate","conversation":{"id":"c"},"recipient":{"id":"b"}}"#, false),
             (r#"{"type":"conversationUpdate","conversation":{"id":"c"},"membersAdded":[{"id":"u"}]}"#, false),
-            (r#"{"type":"message","conversation":{"id":"c"},"recipient":{"id":"b"},"membersAdded":[{"id":"b"}]}"#, false),
+            (
+                r#"{"type":"message","conversation":{"id":"c"},"recipient":{"id":"b"},"membersAdded":[{"id":"b"}]}"#,
+                false,
+            ),
         ] {
             assert_eq!(parse(json).unwrap().adds_the_bot(), expected, "{json}");
         }

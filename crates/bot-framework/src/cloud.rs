@@ -86,7 +86,9 @@ impl Cloud {
     /// `smba.trafficmanager.net` is exact: any Azure customer can register a name under `trafficmanager.net`.
     pub fn has_connector(self, host: &str) -> bool {
         // At least one label before the suffix, and no empty one.
-        let below = |suffix: &str| host.strip_suffix(suffix).is_some_and(|label| !label.is_empty() && !label.ends_with('.'));
+        let below = |suffix: &str| {
+            host.strip_suffix(suffix).is_some_and(|label| !label.is_empty() && !label.ends_with('.'))
+        };
         match self {
             Self::Public => {
                 host == "smba.trafficmanager.net"

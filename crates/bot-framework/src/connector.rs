@@ -42,7 +42,12 @@ impl<'a, H: Host> Connector<'a, H> {
     }
 
     /// Sends into a conversation: `POST /v3/conversations/{id}/activities`.
-    pub async fn send(&self, service_url: &ServiceUrl, conversation_id: &str, message: &OutgoingMessage) -> Verdict {
+    pub async fn send(
+        &self,
+        service_url: &ServiceUrl,
+        conversation_id: &str,
+        message: &OutgoingMessage,
+    ) -> Verdict {
         let conversation = utf8_percent_encode(conversation_id, PATH_SEGMENT);
         self.post(format!("{}/v3/conversations/{conversation}/activities", service_url.base()), message).await
     }
@@ -57,7 +62,11 @@ impl<'a, H: Host> Connector<'a, H> {
     ) -> Verdict {
         let conversation = utf8_percent_encode(conversation_id, PATH_SEGMENT);
         let activity = utf8_percent_encode(activity_id, PATH_SEGMENT);
-        self.post(format!("{}/v3/conversations/{conversation}/activities/{activity}", service_url.base()), message).await
+        self.post(
+            format!("{}/v3/conversations/{conversation}/activities/{activity}", service_url.base()),
+            message,
+        )
+        .await
     }
 
     async fn post(&self, uri: String, message: &OutgoingMessage) -> Verdict {
@@ -135,7 +144,11 @@ mod tests {
             .header("location", "http://127.0.0.1:1/")
             .body(Bytes::new())
             .unwrap()));
-        let verdict = run(Connector::anonymous(&host).send(&service_url(), "c", &OutgoingMessage::new(&reference(), "x")));
+        let verdict = run(Connector::anonymous(&host).send(
+            &service_url(),
+            "c",
+            &OutgoingMessage::new(&reference(), "x"),
+        ));
         assert_eq!(verdict.class, Class::Permanent);
         assert_eq!(host.sent.borrow().len(), 1);
     }

@@ -29,7 +29,8 @@ impl BotIdentity {
             return Err(SettingsError::new("microsoftappid", problem));
         }
         let cloud = Cloud::read(settings)?;
-        let tenant_id = Some(settings.setting("microsoftapptenantid")?.trim().to_owned()).filter(|id| !id.is_empty());
+        let tenant_id =
+            Some(settings.setting("microsoftapptenantid")?.trim().to_owned()).filter(|id| !id.is_empty());
         if tenant_id.as_deref().is_some_and(|id| !is_tenant(id)) {
             let problem = "must be a tenant's id or domain name: letters, digits, `-` and `.`";
             return Err(SettingsError::new("microsoftapptenantid", problem));
@@ -41,7 +42,12 @@ impl BotIdentity {
                 return Err(SettingsError::new("microsoftapptenantid", problem));
             }
             ("MultiTenant", _) => cloud.multi_tenant().to_owned(),
-            _ => return Err(SettingsError::new("microsoftapptype", "must be `SingleTenant` or `MultiTenant`")),
+            _ => {
+                return Err(SettingsError::new(
+                    "microsoftapptype",
+                    "must be `SingleTenant` or `MultiTenant`",
+                ));
+            }
         };
         let login_endpoint = endpoint_override(settings, "loginendpoint")?;
         Ok(Self {
@@ -59,16 +65,24 @@ fn is_tenant(text: &str) -> bool {
 }
 
 /// A variable that overrides a well-known URL: https, or http for loopback only (tests). Without a slash at its end.
-pub(crate) fn endpoint_override(settings: &impl Settings, name: &str) -> Result<Option<String>, SettingsError> {
+pub(crate) fn endpoint_override(
+    settings: &impl Settings,
+    name: &str,
+) -> Result<Option<String>, SettingsError> {
     let text = settings.setting(name)?;
     let text = text.trim();
     if text.is_empty() {
         return Ok(None);
     }
-    let error = || SettingsError::new(name, "must be an https URL (http for loopback only) without user and query");
+    let error =
+        || SettingsError::new(name, "must be an https URL (http for loopback only) without user and query");
     let url = Url::parse(text).map_err(|_| error())?;
-    let secure = url.scheme() == "https" || (url.scheme() == "http" && url.host().is_some_and(|host| is_loopback(&host)));
-    let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+    let secure = url.scheme() == "https"
+        || (url.scheme() == "http" && url.host().is_some_and(|host| is_loopback(&host)));
+    let plain = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
     if secure && plain { Ok(Some(text.trim_end_matches('/').to_owned())) } else { Err(error()) }
 }
 

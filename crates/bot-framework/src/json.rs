@@ -65,7 +65,9 @@ impl Fields {
 
     /// Takes a string that has to be there and not empty.
     pub fn required_string(&mut self, name: &str) -> Result<String, FieldError> {
-        self.string(name)?.filter(|text| !text.is_empty()).ok_or_else(|| self.error(name, "a string that is not empty"))
+        self.string(name)?
+            .filter(|text| !text.is_empty())
+            .ok_or_else(|| self.error(name, "a string that is not empty"))
     }
 
     /// Takes an object.
@@ -155,7 +157,10 @@ mod tests {
         ] {
             assert_eq!(Fields::parse(body).expect_err("refused").to_string(), expected, "{body:?}");
         }
-        assert!(Fields::parse("[".repeat(100_000).as_bytes()).is_err(), "nesting must not overflow the stack");
+        assert!(
+            Fields::parse("[".repeat(100_000).as_bytes()).is_err(),
+            "nesting must not overflow the stack"
+        );
         assert!(Fields::parse(b"\xEF\xBB\xBF{}").is_ok(), "a byte order mark is tolerated");
     }
 

@@ -26,8 +26,8 @@ pub use connector::Connector;
 pub use identity::BotIdentity;
 pub use message::OutgoingMessage;
 pub use reference::ConversationReference;
-pub use verdict::{Class, Verdict, classify};
 pub use trust::{NotTrusted, ServiceHosts, ServiceUrl, TrustPolicy};
+pub use verdict::{Class, Verdict, classify};
 
 // Named here only to pin it for `url`: its version 1.0 carries no Unicode tables, so a host name that is not ASCII does
 // not parse. That saves the guest their size, and the trust rules refuse such names anyway.

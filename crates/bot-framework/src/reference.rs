@@ -31,7 +31,9 @@ impl ConversationReference {
     /// The reference of the conversation in which `activity` was said.
     pub fn of(activity: &Activity) -> Result<Self, FieldError> {
         let missing = |path: &str| FieldError { path: path.into(), expected: "a string that is not empty" };
-        let required = |value: &Option<String>, path| value.clone().filter(|v| !v.is_empty()).ok_or_else(|| missing(path));
+        let required = |value: &Option<String>, path| {
+            value.clone().filter(|v| !v.is_empty()).ok_or_else(|| missing(path))
+        };
         Ok(Self {
             activity_id: activity.id.clone(),
             channel_id: required(&activity.channel_id, "channelId")?,
@@ -96,7 +98,8 @@ mod tests {
 
     #[test]
     fn agent_is_another_word_for_bot() {
-        let json = r#"{"agent":{"id":"b"},"channelId":"x","conversation":{"id":"c"},"serviceUrl":"https://x/"}"#;
+        let json =
+            r#"{"agent":{"id":"b"},"channelId":"x","conversation":{"id":"c"},"serviceUrl":"https://x/"}"#;
         let reference = read(json).unwrap();
         assert_eq!(reference.bot.as_ref().map(|bot| bot.id.as_str()), Some("b"));
         assert!(reference.to_json().get("agent").is_none());

@@ -79,8 +79,11 @@ impl ServiceHosts {
     /// Reads the variable. Each entry is an exact host name, or a whole loopback origin.
     pub fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
         let mut read = Self::default();
-        for entry in settings.setting("servicehosts")?.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
-            let origin = Url::parse(entry).ok().filter(|url| url.host().is_some_and(|host| is_loopback(&host)));
+        for entry in
+            settings.setting("servicehosts")?.split(',').map(str::trim).filter(|entry| !entry.is_empty())
+        {
+            let origin =
+                Url::parse(entry).ok().filter(|url| url.host().is_some_and(|host| is_loopback(&host)));
             if let Some(origin) = origin.filter(|url| url.path() == "/" && url.scheme() == "http") {
                 read.loopback_origins.push(origin.origin().ascii_serialization());
             } else if is_host_name(entry) {
@@ -103,7 +106,8 @@ impl ServiceHosts {
 /// A name with at least two labels of letters, digits and `-`, the last of which is not a number (that would be an IP).
 fn is_host_name(text: &str) -> bool {
     let labels: Vec<_> = text.split('.').collect();
-    let is_label = |label: &&str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let is_label =
+        |label: &&str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     labels.len() > 1
         && labels.iter().all(is_label)
         && labels.last().is_some_and(|label| !label.bytes().all(|b| b.is_ascii_digit()))
@@ -123,12 +127,16 @@ impl TrustPolicy {
     /// Decides on one `serviceUrl`.
     pub fn check(&self, service_url: &str) -> Result<ServiceUrl, NotTrusted> {
         // Characters that one parser drops, another takes for a slash, and a third for part of the name.
-        if service_url.bytes().any(|byte| !(0x21..=0x7e).contains(&byte) || matches!(byte, b'\\' | b'@' | b'?' | b'#')) {
+        if service_url
+            .bytes()
+            .any(|byte| !(0x21..=0x7e).contains(&byte) || matches!(byte, b'\\' | b'@' | b'?' | b'#'))
+        {
             return Err(NotTrusted::NotAUrl);
         }
         let url = Url::parse(service_url).map_err(|_| NotTrusted::NotAUrl)?;
         // What the parser took for the host has to stand there literally: no percent signs, no `0x7f.1` for 127.0.0.1.
-        let literal_host = service_url.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or_default());
+        let literal_host =
+            service_url.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or_default());
         let host = url.host().ok_or(NotTrusted::NotAUrl)?;
         let as_parsed = match url.port() {
             Some(port) => format!("{host}:{port}"),
@@ -150,7 +158,9 @@ impl TrustPolicy {
     /// The Connector of GCC tenants, for a conversation whose own Connector answers that it lives in another cloud.
     pub fn gcc_connector(&self) -> Option<ServiceUrl> {
         match self {
-            Self::Listed { cloud: Cloud::Public, .. } => self.check("https://smba.infra.gcc.teams.microsoft.com/teams").ok(),
+            Self::Listed { cloud: Cloud::Public, .. } => {
+                self.check("https://smba.infra.gcc.teams.microsoft.com/teams").ok()
+            }
             Self::Listed { .. } | Self::Anonymous => None,
         }
     }
@@ -159,8 +169,14 @@ impl TrustPolicy {
         match self {
             Self::Anonymous if is_loopback(host) => Ok(()),
             Self::Anonymous => Err(NotTrusted::NotLoopback),
-            Self::Listed { extra, .. } if extra.loopback_origins.contains(&url.origin().ascii_serialization()) => Ok(()),
-            Self::Listed { .. } if url.scheme() != "https" || url.port().is_some() => Err(NotTrusted::NotSecure),
+            Self::Listed { extra, .. }
+                if extra.loopback_origins.contains(&url.origin().ascii_serialization()) =>
+            {
+                Ok(())
+            }
+            Self::Listed { .. } if url.scheme() != "https" || url.port().is_some() => {
+                Err(NotTrusted::NotSecure)
+            }
             Self::Listed { cloud, extra } => match host {
                 Host::Domain(name) if cloud.has_connector(name) => Ok(()),
                 Host::Domain(name) if extra.hosts.iter().any(|host| host == name) => Ok(()),

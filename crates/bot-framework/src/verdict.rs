@@ -54,7 +54,13 @@ pub fn classify(answer: &Result<http::Response<Bytes>, TransportError>, now: Dat
         Ok(response) => response,
         Err(error) => {
             let class = if error.may_have_arrived() { Class::PossiblyDelivered } else { Class::Unavailable };
-            return Verdict { class, status: None, reason: error.to_string(), retry_after: None, activity_id: None };
+            return Verdict {
+                class,
+                status: None,
+                reason: error.to_string(),
+                retry_after: None,
+                activity_id: None,
+            };
         }
     };
     let status = response.status().as_u16();
@@ -89,7 +95,8 @@ fn error_code(body: &Value) -> Option<String> {
     };
     let code = body["error"]["code"].as_str().map(Into::into).or_else(odd)?;
     // It is written to logs and to the poison queue: a word, or nothing.
-    let is_word = !code.is_empty() && code.len() <= 64 && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_word =
+        !code.is_empty() && code.len() <= 64 && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
     is_word.then_some(code)
 }
 
@@ -131,13 +138,16 @@ mod tests {
     }
 
     fn coded(code: &str) -> String {
-        format!(r#"{{"error":{{"code":"{code}","message":"words","innerHttpError":{{"statusCode":1,"body":null}}}}}}"#)
+        format!(
+            r#"{{"error":{{"code":"{code}","message":"words","innerHttpError":{{"statusCode":1,"body":null}}}}}}"#
+        )
     }
 
     #[test]
     fn every_row_of_the_table() {
         let odd = r#"{"errorCode":209,"message":"{\r\n  \"subCode\": \"MessageWritesBlocked\",\r\n  \"details\": null\r\n}"}"#;
-        let odd_nested = r#"{"errorCode":209,"message":"{\"error\":{\"subCode\":\"MessageWritesBlocked\"}}"}"#;
+        let odd_nested =
+            r#"{"errorCode":209,"message":"{\"error\":{\"subCode\":\"MessageWritesBlocked\"}}"}"#;
         for (status, body, class, reason) in [
             (200, r#"{"id":"1"}"#.to_owned(), Class::Accepted, "200"),
             (201, String::new(), Class::Accepted, "201"),
@@ -149,12 +159,27 @@ mod tests {
             (400, coded("BadSyntax"), Class::Permanent, "400 BadSyntax"),
             (401, coded("BotNotRegistered"), Class::Unauthorized, "401 BotNotRegistered"),
             (401, String::new(), Class::Unauthorized, "401"),
-            (403, coded("BotNotInConversationRoster"), Class::DestinationGone, "403 BotNotInConversationRoster"),
-            (403, coded("ConversationBlockedByUser"), Class::DestinationGone, "403 ConversationBlockedByUser"),
+            (
+                403,
+                coded("BotNotInConversationRoster"),
+                Class::DestinationGone,
+                "403 BotNotInConversationRoster",
+            ),
+            (
+                403,
+                coded("ConversationBlockedByUser"),
+                Class::DestinationGone,
+                "403 ConversationBlockedByUser",
+            ),
             (403, coded("MessageWritesBlocked"), Class::DestinationGone, "403 MessageWritesBlocked"),
             (403, odd.to_owned(), Class::DestinationGone, "403 MessageWritesBlocked"),
             (403, odd_nested.to_owned(), Class::DestinationGone, "403 MessageWritesBlocked"),
-            (403, coded("ForbiddenOperationException"), Class::DestinationGone, "403 ForbiddenOperationException"),
+            (
+                403,
+                coded("ForbiddenOperationException"),
+                Class::DestinationGone,
+                "403 ForbiddenOperationException",
+            ),
             (403, coded("BotDisabledByAdmin"), Class::DestinationGone, "403 BotDisabledByAdmin"),
             (403, coded("NotEnoughPermissions"), Class::DestinationGone, "403 NotEnoughPermissions"),
             (403, coded("InvalidBotApiHost"), Class::WrongCloud, "403 InvalidBotApiHost"),
@@ -162,7 +187,12 @@ mod tests {
             (403, "<html>Forbidden</html>".to_owned(), Class::Unauthorized, "403"),
             (403, r#"{"errorCode":209,"message":"not JSON"}"#.to_owned(), Class::Unauthorized, "403"),
             (404, coded("ConversationNotFound"), Class::DestinationGone, "404 ConversationNotFound"),
-            (404, coded("ActivityNotFoundInConversation"), Class::DestinationGone, "404 ActivityNotFoundInConversation"),
+            (
+                404,
+                coded("ActivityNotFoundInConversation"),
+                Class::DestinationGone,
+                "404 ActivityNotFoundInConversation",
+            ),
             (404, String::new(), Class::DestinationGone, "404"),
             (405, String::new(), Class::Permanent, "405"),
             (408, String::new(), Class::Permanent, "408"),
@@ -213,7 +243,11 @@ mod tests {
             let seconds = answer(429, "", Some(value)).retry_after.map(|after| after.as_secs());
             assert_eq!(seconds, expected, "{value}");
         }
-        assert_eq!(answer(503, "", Some("9")).retry_after, Some(Duration::from_secs(9)), "any status may ask");
+        assert_eq!(
+            answer(503, "", Some("9")).retry_after,
+            Some(Duration::from_secs(9)),
+            "any status may ask"
+        );
         assert_eq!(answer(429, "", None).retry_after, None);
     }
 

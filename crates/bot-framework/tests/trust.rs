@@ -149,15 +149,31 @@ fn servicehosts_adds_exact_hosts_and_loopback_origins() {
 
 #[test]
 fn a_wrong_servicehosts_is_reported_by_name() {
-    for value in
-        ["*.example.com", "https://example.com", "example.com:8443", "localhost", "10.0.0.1", "a..b", "http://10.0.0.1:9", "http://127.0.0.1:9/x", "exa mple.com"]
-    {
+    for value in [
+        "*.example.com",
+        "https://example.com",
+        "example.com:8443",
+        "localhost",
+        "10.0.0.1",
+        "a..b",
+        "http://10.0.0.1:9",
+        "http://127.0.0.1:9/x",
+        "exa mple.com",
+    ] {
         let error = ServiceHosts::read(&FakeHost::with_settings([("servicehosts", value)])).expect_err(value);
         assert_eq!(error.name, "servicehosts");
         assert!(!error.to_string().contains(value), "the value is not repeated: {error}");
     }
-    assert!(ServiceHosts::read(&FakeHost::with_settings([("servicehosts", "http://localhost:9")])).unwrap().trusts_loopback());
-    assert!(!ServiceHosts::read(&FakeHost::with_settings([("servicehosts", " , a.example ,")])).unwrap().trusts_loopback());
+    assert!(
+        ServiceHosts::read(&FakeHost::with_settings([("servicehosts", "http://localhost:9")]))
+            .unwrap()
+            .trusts_loopback()
+    );
+    assert!(
+        !ServiceHosts::read(&FakeHost::with_settings([("servicehosts", " , a.example ,")]))
+            .unwrap()
+            .trusts_loopback()
+    );
 }
 
 #[test]

@@ -54,7 +54,11 @@ impl Envelope {
             put(&mut object, "seal", Some(seal));
         }
         let json = Value::Object(object).to_string();
-        if json.len() > MAX_JSON_BYTES { Err(TooLarge { json_bytes: json.len() }) } else { Ok(STANDARD.encode(json)) }
+        if json.len() > MAX_JSON_BYTES {
+            Err(TooLarge { json_bytes: json.len() })
+        } else {
+            Ok(STANDARD.encode(json))
+        }
     }
 
     /// Reads the text of a queue message: base64 of JSON, or JSON itself, with or without a byte order mark.

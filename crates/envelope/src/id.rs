@@ -56,7 +56,11 @@ impl fmt::Display for EnvelopeId {
 
 fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from(DIGITS[usize::from(digit)]))
+        .collect()
 }
 
 #[cfg(test)]
@@ -68,17 +72,29 @@ mod tests {
         let id = EnvelopeId::of_activity("msteams", "a:1", "7");
         assert_eq!(id.as_str(), "cfdf20fbafbe61afda4ec86c8928030f", "ids are stored: they must never change");
         assert_eq!(id, EnvelopeId::of_activity("msteams", "a:1", "7"));
-        for (channel, conversation, activity) in
-            [("msteam", "sa:1", "7"), ("msteams", "a:17", ""), ("msteams", "a:1", "8"), ("webchat", "a:1", "7")]
-        {
+        for (channel, conversation, activity) in [
+            ("msteam", "sa:1", "7"),
+            ("msteams", "a:17", ""),
+            ("msteams", "a:1", "8"),
+            ("webchat", "a:1", "7"),
+        ] {
             assert_ne!(id, EnvelopeId::of_activity(channel, conversation, activity));
         }
     }
 
     #[test]
     fn every_id_has_a_key_of_its_own() {
-        let ids = ["a".to_owned(), "a/b".into(), "a?b".into(), "x".repeat(100), "x".repeat(101), "x".repeat(102), "ü".into()];
-        let keys: std::collections::BTreeSet<_> = ids.iter().map(|id| EnvelopeId::from_text(id).key()).collect();
+        let ids = [
+            "a".to_owned(),
+            "a/b".into(),
+            "a?b".into(),
+            "x".repeat(100),
+            "x".repeat(101),
+            "x".repeat(102),
+            "ü".into(),
+        ];
+        let keys: std::collections::BTreeSet<_> =
+            ids.iter().map(|id| EnvelopeId::from_text(id).key()).collect();
         assert_eq!(keys.len(), ids.len());
         assert!(keys.iter().all(|key| key.len() <= 100 && !key.contains(['/', '\\', '?', '#'])), "{keys:?}");
         assert_eq!(EnvelopeId::from_text("pizza-42").key(), "pizza-42");

@@ -124,11 +124,18 @@ mod tests {
         let key = SealKey::new([7; 32]);
         let Value::Object(object) = json!({"a": 1, "b": {"c": "x"}}) else { unreachable!() };
         let seal = key.seal(&object);
-        for changed in [json!({"a": 2, "b": {"c": "x"}}), json!({"a": 1, "b": {"c": "y"}}), json!({"a": 1}), json!({"a": 1, "b": {"c": "x"}, "d": 0})] {
+        for changed in [
+            json!({"a": 2, "b": {"c": "x"}}),
+            json!({"a": 1, "b": {"c": "y"}}),
+            json!({"a": 1}),
+            json!({"a": 1, "b": {"c": "x"}, "d": 0}),
+        ] {
             let Value::Object(changed) = changed else { unreachable!() };
             assert_eq!(key.check(&changed, &seal), SealState::Broken);
         }
-        for other in ["", "AAAA", "not base64!", &seal[..seal.len() - 1], &format!("{seal}="), &seal.to_uppercase()] {
+        for other in
+            ["", "AAAA", "not base64!", &seal[..seal.len() - 1], &format!("{seal}="), &seal.to_uppercase()]
+        {
             assert_eq!(key.check(&object, other), SealState::Broken, "{other}");
         }
         assert_eq!(SealKey::new([8; 32]).check(&object, &seal), SealState::Broken);

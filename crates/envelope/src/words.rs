@@ -11,7 +11,8 @@ pub fn alert(text: &str) -> String {
 }
 
 /// The queue did not take the message.
-pub const QUEUE_UNAVAILABLE: &str = "Not queued: the queue cannot be reached. Please send it again in a minute.";
+pub const QUEUE_UNAVAILABLE: &str =
+    "Not queued: the queue cannot be reached. Please send it again in a minute.";
 
 /// The message does not fit.
 pub const TOO_LONG: &str = "Not queued: the message is too long. Please send a shorter one.";

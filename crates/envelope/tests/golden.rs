@@ -6,8 +6,10 @@ use base64::engine::general_purpose::STANDARD;
 use envelope::{DecodeError, Delivery, Envelope, Failure, MAX_JSON_BYTES, OnUncertain, SealKey, SealState};
 use serde_json::{Value, json};
 
-const GOLDEN: [(&str, &str); 2] =
-    [("v1-minimal", include_str!("golden/v1-minimal.json")), ("v1-full", include_str!("golden/v1-full.json"))];
+const GOLDEN: [(&str, &str); 2] = [
+    ("v1-minimal", include_str!("golden/v1-minimal.json")),
+    ("v1-full", include_str!("golden/v1-full.json")),
+];
 
 fn read(text: &str) -> Result<Envelope, DecodeError> {
     Envelope::decode(text, None).map(|(envelope, _)| envelope)
@@ -20,7 +22,13 @@ fn parse(json: &str) -> Value {
 #[test]
 fn golden_files_read_and_write_the_same() {
     for (name, json) in GOLDEN {
-        for text in [json.to_owned(), format!("\u{FEFF}{json}"), format!("  {json}\r\n"), STANDARD.encode(json), STANDARD.encode(format!("\u{FEFF}{json}"))] {
+        for text in [
+            json.to_owned(),
+            format!("\u{FEFF}{json}"),
+            format!("  {json}\r\n"),
+            STANDARD.encode(json),
+            STANDARD.encode(format!("\u{FEFF}{json}")),
+        ] {
             let envelope = read(&text).unwrap_or_else(|error| panic!("{name}: {error}\n{text}"));
             let written = STANDARD.decode(envelope.encode(None).unwrap()).unwrap();
             assert_eq!(serde_json::from_slice::<Value>(&written).unwrap(), parse(json), "{name}");
@@ -31,7 +39,8 @@ fn golden_files_read_and_write_the_same() {
 #[test]
 fn the_2017_template_finds_what_it_knows() {
     let envelope = read(GOLDEN[1].1).unwrap();
-    let json: Value = serde_json::from_slice(&STANDARD.decode(envelope.encode(None).unwrap()).unwrap()).unwrap();
+    let json: Value =
+        serde_json::from_slice(&STANDARD.decode(envelope.encode(None).unwrap()).unwrap()).unwrap();
     assert_eq!(json["text"], "Grüße & <b>pizza</b> 🍕");
     assert_eq!(json["address"]["conversation"]["id"], "a:1pL6i0oY3C0K8oVxA4gJ9mN2bQwErTyUiOpAsDfGhJkLz");
     assert_eq!(json["address"]["id"], "1795167064521");
@@ -57,7 +66,10 @@ fn what_is_not_an_envelope_says_why() {
         (with(|json| json["text"] = json!(7)), "text: a string expected"),
         (with(|json| json["enqueuedAt"] = json!("yesterday")), "enqueuedAt: a time as of RFC 3339 expected"),
         (with(|json| json["address"] = json!("x")), "address: an object expected"),
-        (with(|json| json["address"]["conversation"] = json!({})), "address.conversation.id: a string that is not empty expected"),
+        (
+            with(|json| json["address"]["conversation"] = json!({})),
+            "address.conversation.id: a string that is not empty expected",
+        ),
     ];
     for (text, expected) in cases {
         assert_eq!(read(&text).expect_err(&text).to_string(), expected, "{text}");
@@ -96,7 +108,9 @@ fn a_seal_says_who_wrote_it() {
     for field in json.as_object().unwrap().keys().filter(|field| *field != "seal" && *field != "version") {
         let mut changed = json.clone();
         match changed[field].clone() {
-            Value::String(text) if field == "enqueuedAt" => changed[field] = text.replace("2026", "2027").into(),
+            Value::String(text) if field == "enqueuedAt" => {
+                changed[field] = text.replace("2026", "2027").into()
+            }
             Value::String(text) => changed[field] = format!("{text}!").into(),
             Value::Object(mut object) => {
                 object.insert("planted".into(), true.into());
@@ -104,7 +118,11 @@ fn a_seal_says_who_wrote_it() {
             }
             other => panic!("{field} is {other}: add it here"),
         }
-        assert_eq!(Envelope::decode(&changed.to_string(), Some(&ours)).unwrap().1, SealState::Broken, "{field}");
+        assert_eq!(
+            Envelope::decode(&changed.to_string(), Some(&ours)).unwrap().1,
+            SealState::Broken,
+            "{field}"
+        );
     }
 }
 
@@ -137,7 +155,14 @@ fn floats_survive_the_seal() {
     let key = SealKey::new([1; 32]);
     let mut envelope = read(GOLDEN[0].1).unwrap();
     // 2.2250738585072011e-308 and its kin are what an inexact reader gets wrong by one bit.
-    for number in ["0.1", "1e-7", "2.2250738585072011e-308", "9007199254740993.0", "1.7976931348623157e308", "123456789.12345679"] {
+    for number in [
+        "0.1",
+        "1e-7",
+        "2.2250738585072011e-308",
+        "9007199254740993.0",
+        "1.7976931348623157e308",
+        "123456789.12345679",
+    ] {
         envelope.rest = parse(&format!(r#"{{"number":{number}}}"#)).as_object().unwrap().clone();
         let text = envelope.encode(Some(&key)).unwrap();
         assert_eq!(Envelope::decode(&text, Some(&key)).unwrap().1, SealState::Valid, "{number}");

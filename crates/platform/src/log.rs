@@ -18,7 +18,8 @@ pub trait Log {
     {
         // By hand, because what people look for first should stand first.
         let time = self.now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
-        let head = format!(r#"{{"time":"{time}","level":"{}","event":{}"#, level.as_str(), Value::from(event));
+        let head =
+            format!(r#"{{"time":"{time}","level":"{}","event":{}"#, level.as_str(), Value::from(event));
         let fields = fields.to_string();
         let rest = fields.strip_prefix('{').filter(|rest| *rest != "}");
         self.line(&format!("{head}{}{}", if rest.is_some() { "," } else { "" }, rest.unwrap_or("}")));
@@ -60,7 +61,10 @@ mod tests {
         host.event(Level::Info, "started", json!({}));
         let lines = host.lines.borrow();
         let head = r#"{"time":"2026-11-23T22:00:00.000Z","level":"#;
-        assert_eq!(lines[0], format!(r#"{head}"warn","event":"queue.put","reason":"a \"b\"\n","status":503}}"#));
+        assert_eq!(
+            lines[0],
+            format!(r#"{head}"warn","event":"queue.put","reason":"a \"b\"\n","status":503}}"#)
+        );
         assert_eq!(lines[1], format!(r#"{head}"info","event":"started"}}"#));
     }
 }

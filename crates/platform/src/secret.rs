@@ -39,9 +39,14 @@ mod tests {
     #[test]
     fn it_matches_itself_only_and_is_never_shown() {
         let secret = Secret::new("hunter2").unwrap();
-        for (candidate, expected) in
-            [("hunter2", true), ("hunter3", false), ("hunter", false), ("hunter22", false), ("", false), ("HUNTER2", false)]
-        {
+        for (candidate, expected) in [
+            ("hunter2", true),
+            ("hunter3", false),
+            ("hunter", false),
+            ("hunter22", false),
+            ("", false),
+            ("HUNTER2", false),
+        ] {
             assert_eq!(secret.matches(candidate), expected, "{candidate}");
         }
         assert_eq!(format!("{secret:?}"), "Secret(***)");

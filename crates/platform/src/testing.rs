@@ -11,7 +11,8 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeZone, Utc};
 
 use crate::{
-    Clock, HttpClient, KeyValue, KeyValueError, Log, Randomness, Settings, SettingsError, Timeouts, TransportError,
+    Clock, HttpClient, KeyValue, KeyValueError, Log, Randomness, Settings, SettingsError, Timeouts,
+    TransportError,
 };
 
 type Answer = Box<dyn FnMut(&http::Request<Bytes>) -> Option<Result<http::Response<Bytes>, TransportError>>>;
@@ -37,7 +38,10 @@ pub struct FakeHost {
 
 impl std::fmt::Debug for FakeHost {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FakeHost").field("sent", &self.sent).field("lines", &self.lines).finish_non_exhaustive()
+        f.debug_struct("FakeHost")
+            .field("sent", &self.sent)
+            .field("lines", &self.lines)
+            .finish_non_exhaustive()
     }
 }
 
@@ -68,7 +72,8 @@ impl FakeHost {
     /// Requests are answered by this function; `None` means "not foreseen" and fails the test.
     pub fn answers(
         &self,
-        answer: impl FnMut(&http::Request<Bytes>) -> Option<Result<http::Response<Bytes>, TransportError>> + 'static,
+        answer: impl FnMut(&http::Request<Bytes>) -> Option<Result<http::Response<Bytes>, TransportError>>
+        + 'static,
     ) -> &Self {
         *self.answer.borrow_mut() = Some(Box::new(answer));
         self
@@ -109,7 +114,8 @@ impl HttpClient for FakeHost {
         _timeouts: Timeouts,
     ) -> Result<http::Response<Bytes>, TransportError> {
         let scripted = self.scripted.borrow_mut().pop_front();
-        let answer = scripted.or_else(|| self.answer.borrow_mut().as_mut().and_then(|answer| answer(&request)));
+        let answer =
+            scripted.or_else(|| self.answer.borrow_mut().as_mut().and_then(|answer| answer(&request)));
         let description = format!("{} {} {:?}", request.method(), request.uri(), request.headers());
         self.sent.borrow_mut().push(request);
         answer.unwrap_or_else(|| panic!("nobody foresaw this request: {description}"))
@@ -149,8 +155,10 @@ impl Clock for FakeHost {
     async fn sleep(&self, duration: Duration) {
         let until = self.elapsed.get() + duration;
         let mut yielded = false;
-        std::future::poll_fn(|_| if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending })
-            .await;
+        std::future::poll_fn(|_| {
+            if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
         self.elapsed.set(self.elapsed.get().max(until));
     }
 }

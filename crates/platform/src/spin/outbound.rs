@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures_util::future::{Either, select};
 use wasi::http::outgoing_handler;
 use wasi::http::types::{
-    ErrorCode, Fields, FutureIncomingResponse, IncomingResponse, Method, OutgoingBody, OutgoingRequest, RequestOptions,
-    Scheme,
+    ErrorCode, Fields, FutureIncomingResponse, IncomingResponse, Method, OutgoingBody, OutgoingRequest,
+    RequestOptions, Scheme,
 };
 use wasi::io::streams::{OutputStream, StreamError};
 
@@ -45,7 +45,10 @@ impl HttpClient for SpinHost {
     }
 }
 
-fn outgoing_request(parts: &http::request::Parts, body_bytes: usize) -> Result<OutgoingRequest, TransportError> {
+fn outgoing_request(
+    parts: &http::request::Parts,
+    body_bytes: usize,
+) -> Result<OutgoingRequest, TransportError> {
     let invalid = |what: &str| TransportError::NotSent(format!("the request's {what} is not valid"));
     let mut headers: Vec<(String, Vec<u8>)> =
         parts.headers.iter().map(|(name, value)| (name.as_str().into(), value.as_bytes().into())).collect();

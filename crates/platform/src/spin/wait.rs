@@ -10,10 +10,7 @@ use wasi::io::poll::Pollable;
 ///
 /// The registration is cancelled when the future is dropped: a pollable has to go before the resource that it belongs
 /// to, else the host traps.
-pub(super) async fn until<T>(
-    mut attempt: impl FnMut() -> Option<T>,
-    subscribe: impl Fn() -> Pollable,
-) -> T {
+pub(super) async fn until<T>(mut attempt: impl FnMut() -> Option<T>, subscribe: impl Fn() -> Pollable) -> T {
     let mut registration: Option<CancelOnDropToken> = None;
     poll_fn(|context| {
         drop(registration.take());

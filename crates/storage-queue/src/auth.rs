@@ -60,24 +60,53 @@ mod tests {
         "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
     const XD: &str = "x-ms-date:Mon, 23 Nov 2026 22:00:00 GMT\nx-ms-version:2021-12-02\n";
 
-    /// The vectors of Shared Key Lite and of a plain Delete Queue, which the client never sends: signed here from the
-    /// documented string, so that the signer itself is checked against all ten.
+    /// Shared Key Lite, which the client never sends: signed here from the documented string, so that the signer itself
+    /// is checked against all ten vectors.
     #[test]
-    fn vectors_v4_v5_and_v8() {
+    fn vectors_v4_and_v5() {
         let key = STANDARD.decode(EMULATOR_KEY).unwrap();
         let queue = "/devstoreaccount1/devstoreaccount1/test-vectors";
         for (name, text, signature) in [
-            ("V4", format!("GET\n\n\n\n{XD}{queue}?comp=metadata"), "p5Z1gvh/DcEE9VsaZA+c29w+qvM7vnofv8EhxTkpPMY="),
-            ("V5", format!("POST\n\napplication/xml\n\n{XD}{queue}/messages"), "l8EUnFwGQxQYUoiFL8QiEritgKN5CinrOUNI4MbRLI0="),
-            ("V8", format!("DELETE\n\n\n\n\n\n\n\n\n\n\n\n{XD}{queue}"), "5T6She7HpYy5WM34cZVbsOuZ0zKxCEMD937qjWZd0fI="),
+            (
+                "V4",
+                format!("GET\n\n\n\n{XD}{queue}?comp=metadata"),
+                "p5Z1gvh/DcEE9VsaZA+c29w+qvM7vnofv8EhxTkpPMY=",
+            ),
+            (
+                "V5",
+                format!("POST\n\napplication/xml\n\n{XD}{queue}/messages"),
+                "l8EUnFwGQxQYUoiFL8QiEritgKN5CinrOUNI4MbRLI0=",
+            ),
         ] {
             assert_eq!(sign(&key, &text), signature, "{name}");
         }
     }
 
+    /// Delete Queue, which the client has no call for.
+    #[test]
+    fn vector_v8() {
+        let to_sign = ToSign {
+            method: "DELETE",
+            account: "devstoreaccount1",
+            path: "/devstoreaccount1/test-vectors",
+            query: &[],
+            body_bytes: 0,
+            content_type: "",
+            ms_headers: &[
+                ("x-ms-date", "Mon, 23 Nov 2026 22:00:00 GMT".to_owned()),
+                ("x-ms-version", "2021-12-02".to_owned()),
+            ],
+        };
+        let key = STANDARD.decode(EMULATOR_KEY).unwrap();
+        assert_eq!(sign(&key, &to_sign.text()), "5T6She7HpYy5WM34cZVbsOuZ0zKxCEMD937qjWZd0fI=");
+    }
+
     #[test]
     fn the_string_to_sign_is_the_documented_one() {
-        let headers = [("x-ms-date", "Mon, 23 Nov 2026 22:00:00 GMT".to_owned()), ("x-ms-version", "2021-12-02".to_owned())];
+        let headers = [
+            ("x-ms-date", "Mon, 23 Nov 2026 22:00:00 GMT".to_owned()),
+            ("x-ms-version", "2021-12-02".to_owned()),
+        ];
         let to_sign = ToSign {
             method: "POST",
             account: "contoso",

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use http::header::RETRY_AFTER;
-use http::{HeaderMap, Method, Response};
+use http::{Method, Response};
 use platform::{Clock, Deadline, HttpClient, Randomness, Timeouts};
 
 use crate::connection::Account;
-use crate::error::QueueError;
+use crate::error::{QueueError, header};
 use crate::names::{MessageId, PopReceipt, QueueName};
 use crate::request::Call;
 use crate::xml::{self, QueueMessage};
@@ -28,7 +27,7 @@ const ATTEMPTS: u32 = 3;
 const FIRST_WAIT_MILLISECONDS: u64 = 200;
 
 /// A client of one queue, for the time until a deadline. Calls are repeated where that makes sense: signed anew, after a
-/// random wait, and never past the deadline.
+/// random wait, and never past the deadline. Calls may go on side by side.
 #[derive(Debug)]
 pub struct QueueClient<'a, H> {
     host: &'a H,
@@ -87,7 +86,8 @@ pub enum Created {
 }
 
 impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
-    /// A client that makes no call past `deadline`.
+    /// A client that repeats no call past `deadline`, and shortens the time-outs of every attempt to what is left of it.
+    /// A call that begins too late is still made, with next to no time.
     pub fn new(host: &'a H, account: &'a Account, queue: &'a QueueName, deadline: Deadline) -> Self {
         Self { host, account, queue, deadline, retries: Cell::new(0) }
     }
@@ -103,7 +103,9 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
             Ok(answer) if answer.status() == 201 => Ok(Created::New),
             Ok(_) => Ok(Created::Existed),
             // With other metadata than ours: it exists, which is all that was wanted.
-            Err(QueueError::Refused { status: 409, code }) if code == "QueueAlreadyExists" => Ok(Created::Existed),
+            Err(QueueError::Refused { status: 409, code }) if code == "QueueAlreadyExists" => {
+                Ok(Created::Existed)
+            }
             Err(error) => Err(error),
         }
     }
@@ -144,7 +146,11 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
     }
 
     /// Get Messages: up to `count` (1 to 32), each ours for `visibility_timeout_seconds` (1 to 604 800).
-    pub async fn get(&self, count: u8, visibility_timeout_seconds: u32) -> Result<Vec<QueueMessage>, QueueError> {
+    pub async fn get(
+        &self,
+        count: u8,
+        visibility_timeout_seconds: u32,
+    ) -> Result<Vec<QueueMessage>, QueueError> {
         let call = Call::new(Method::GET, [self.queue.as_str(), "messages"])
             .query("numofmessages", count)
             .query("visibilitytimeout", visibility_timeout_seconds);
@@ -161,20 +167,20 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         xml::read_messages(answer.body())?.into_iter().map(|mut fields| fields.take("MessageText")).collect()
     }
 
-    /// Delete Message.
+    /// Delete Message. If the answer to an earlier attempt was lost, a message that is no longer there counts as deleted.
     pub async fn delete(&self, id: &MessageId, receipt: &PopReceipt) -> Result<(), QueueError> {
         let call = Call::new(Method::DELETE, [self.queue.as_str(), "messages", id.as_str()])
             .query("popreceipt", receipt.as_str());
-        let retries = self.retries.get();
-        match self.call(&call).await {
-            // The first attempt did it, and only its answer was lost.
-            Err(QueueError::LeaseLost) if self.retries.get() > retries => Ok(()),
-            other => other.map(drop),
+        match self.repeat(&call).await {
+            // An earlier attempt did it. A 400 tells otherwise: the message is there, and somebody else has it.
+            Err(Failed { error: QueueError::LeaseLost, status: Some(404), may_be_done: true }) => Ok(()),
+            other => other.map(drop).map_err(|failed| failed.error),
         }
     }
 
     /// Update Message: hides it for `visibility_timeout_seconds` (0 to 604 800, not past its end) from now, and replaces
-    /// its text if there is a new one.
+    /// its text if there is a new one. If it was done and its answer was lost, repeating it says [`QueueError::LeaseLost`]:
+    /// the new receipt is lost too, so the message is out of our hands either way.
     pub async fn update(
         &self,
         id: &MessageId,
@@ -192,7 +198,9 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         let receipt = header(answer.headers(), "x-ms-popreceipt");
         Ok(Updated {
             pop_receipt: PopReceipt(
-                receipt.ok_or_else(|| QueueError::Unreadable("x-ms-popreceipt is missing".into()))?.to_owned(),
+                receipt
+                    .ok_or_else(|| QueueError::Unreadable("x-ms-popreceipt is missing".into()))?
+                    .to_owned(),
             ),
             time_next_visible: header(answer.headers(), "x-ms-time-next-visible").and_then(xml::parse_time),
         })
@@ -200,28 +208,37 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
 
     /// How many messages there are, hidden ones included: never too few, maybe too many.
     pub async fn approximate_count(&self) -> Result<u64, QueueError> {
-        let answer = self.call(&Call::new(Method::GET, [self.queue.as_str()]).query("comp", "metadata")).await?;
+        let answer =
+            self.call(&Call::new(Method::GET, [self.queue.as_str()]).query("comp", "metadata")).await?;
         header(answer.headers(), "x-ms-approximate-messages-count")
             .and_then(|count| count.parse().ok())
             .ok_or_else(|| QueueError::Unreadable("x-ms-approximate-messages-count is missing".into()))
     }
 
     async fn call(&self, call: &Call) -> Result<Response<Bytes>, QueueError> {
+        self.repeat(call).await.map_err(|failed| failed.error)
+    }
+
+    async fn repeat(&self, call: &Call) -> Result<Response<Bytes>, Failed> {
         let mut attempt = 1;
+        let mut may_be_done = false;
         loop {
-            let error = match self.attempt(call).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
+            let (status, error) = match self.attempt(call).await {
+                Ok(answer) if answer.status().is_success() => return Ok(answer),
+                Ok(answer) => (Some(answer.status().as_u16()), QueueError::from_answer(&answer)),
+                Err(error) => (None, error),
             };
             let longest = FIRST_WAIT_MILLISECONDS << (attempt - 1);
             let jittered = Duration::from_millis(self.host.up_to(longest));
-            let wait = match error {
-                QueueError::Busy { retry_after_seconds: Some(seconds), .. } => jittered + Duration::from_secs(seconds),
-                _ => jittered,
-            };
+            let wait =
+                jittered.saturating_add(Duration::from_secs(error.retry_after_seconds().unwrap_or_default()));
             if attempt == ATTEMPTS || !error.is_retryable() || wait >= self.deadline.remaining(self.host) {
-                return Err(error);
+                return Err(Failed { error, status, may_be_done });
             }
+            may_be_done |= match &error {
+                QueueError::Transport(error) => error.may_have_arrived(),
+                _ => true,
+            };
             self.host.sleep(wait).await;
             attempt += 1;
             self.retries.set(self.retries.get() + 1);
@@ -230,21 +247,15 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
 
     async fn attempt(&self, call: &Call) -> Result<Response<Bytes>, QueueError> {
         let request = call.sign(self.account, self.host.now())?;
-        let answer = self.host.send(request, TIMEOUTS.within(self.deadline.remaining(self.host))).await?;
-        if answer.status().is_success() {
-            return Ok(answer);
-        }
-        let code = match header(answer.headers(), "x-ms-error-code") {
-            Some(code) => code.to_owned(),
-            None => xml::read_error_code(answer.body()).unwrap_or_default(),
-        };
-        // It ends up in logs: a word, or nothing.
-        let code = if code.bytes().all(|byte| byte.is_ascii_alphanumeric()) { code.as_str() } else { "" };
-        let retry_after = header(answer.headers(), RETRY_AFTER.as_str()).and_then(|seconds| seconds.parse().ok());
-        Err(QueueError::classify(answer.status().as_u16(), code, retry_after))
+        Ok(self.host.send(request, TIMEOUTS.within(self.deadline.remaining(self.host))).await?)
     }
 }
 
-fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    headers.get(name)?.to_str().ok()
+/// A call that failed for good.
+struct Failed {
+    error: QueueError,
+    /// Of the last attempt; nothing if it had no answer.
+    status: Option<u16>,
+    /// Whether an attempt before the last one may have had its effect. Of this call: others go on beside it.
+    may_be_done: bool,
 }

@@ -10,7 +10,8 @@ use thiserror::Error;
 
 /// The storage emulator's well-known account; its key is public.
 const EMULATOR_ACCOUNT: &str = "devstoreaccount1";
-const EMULATOR_KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+const EMULATOR_KEY: &str =
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 /// A storage account: where its queues are, and how to prove that we may use them.
 #[derive(Clone, PartialEq, Eq)]
@@ -117,14 +118,16 @@ impl Account {
         if !value.eq_ignore_ascii_case("true") {
             return wrong("UseDevelopmentStorage must be true, or left out");
         }
-        if settings.keys().any(|name| name != "usedevelopmentstorage" && name != "developmentstorageproxyuri") {
+        if settings.keys().any(|name| name != "usedevelopmentstorage" && name != "developmentstorageproxyuri")
+        {
             return wrong("UseDevelopmentStorage=true stands alone, or with DevelopmentStorageProxyUri");
         }
         let origin = match settings.get("developmentstorageproxyuri").copied().filter(|uri| !uri.is_empty()) {
             None => "http://127.0.0.1".to_owned(),
             Some(uri) => {
                 let uri = checked_endpoint("DevelopmentStorageProxyUri", uri)?;
-                let parsed: http::Uri = uri.parse().or_else(|_| wrong("DevelopmentStorageProxyUri is not a URL"))?;
+                let parsed: http::Uri =
+                    uri.parse().or_else(|_| wrong("DevelopmentStorageProxyUri is not a URL"))?;
                 // Ports stay the emulator's own, whatever the URI says.
                 format!("{}://{}", parsed.scheme_str().unwrap_or("http"), parsed.host().unwrap_or_default())
             }
@@ -140,7 +143,9 @@ impl Account {
 /// `Name=Value` pairs, split at the first `=` because keys end in one; names in lower case.
 fn split(connection_string: &str) -> Result<BTreeMap<String, &str>, ConnectionStringError> {
     let mut settings = BTreeMap::new();
-    for (index, segment) in connection_string.split(';').map(str::trim).enumerate().filter(|(_, s)| !s.is_empty()) {
+    for (index, segment) in
+        connection_string.split(';').map(str::trim).enumerate().filter(|(_, s)| !s.is_empty())
+    {
         let known = segment.split_once('=').and_then(|(name, value)| {
             let name = name.trim().to_ascii_lowercase();
             KNOWN.contains(&name.as_str()).then(|| (name, value.trim()))
@@ -154,11 +159,16 @@ fn split(connection_string: &str) -> Result<BTreeMap<String, &str>, ConnectionSt
         }
         settings.insert(name, value);
     }
-    if settings.is_empty() { wrong("it is empty; for the emulator write UseDevelopmentStorage=true") } else { Ok(settings) }
+    if settings.is_empty() {
+        wrong("it is empty; for the emulator write UseDevelopmentStorage=true")
+    } else {
+        Ok(settings)
+    }
 }
 
 fn checked_endpoint(setting: &str, endpoint: &str) -> Result<String, ConnectionStringError> {
-    let problem = || ConnectionStringError(format!("{setting} must make an http or https URL without user and query"));
+    let problem =
+        || ConnectionStringError(format!("{setting} must make an http or https URL without user and query"));
     let endpoint = endpoint.trim_end_matches('/');
     let uri: http::Uri = endpoint.parse().map_err(|_| problem())?;
     let authority = uri.authority().ok_or_else(problem)?;
@@ -193,14 +203,35 @@ mod tests {
                 "DevelopmentStorageProxyUri=https://azurite:99/;UseDevelopmentStorage=true",
                 "https://azurite:10001/devstoreaccount1",
             ),
-            ("DefaultEndpointsProtocol=https;AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==;EndpointSuffix=core.windows.net", "https://contoso.queue.core.windows.net"),
+            (
+                "DefaultEndpointsProtocol=https;AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==;EndpointSuffix=core.windows.net",
+                "https://contoso.queue.core.windows.net",
+            ),
             ("AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==", "https://contoso.queue.core.windows.net"),
-            (" accountname = contoso ; ; ACCOUNTKEY=c2VjcmV0LWtleQ== ;", "https://contoso.queue.core.windows.net"),
-            ("DefaultEndpointsProtocol=http;AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==", "http://contoso.queue.core.windows.net"),
-            ("AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==;EndpointSuffix=core.chinacloudapi.cn", "https://contoso.queue.core.chinacloudapi.cn"),
-            ("AccountName=contoso;SharedAccessSignature=sv=2021-12-02&sig=a%2Bb%3D", "https://contoso.queue.core.windows.net"),
-            ("QueueEndpoint=https://contoso.queue.core.windows.net/;SharedAccessSignature=?sv=1&sig=x", "https://contoso.queue.core.windows.net"),
-            ("AccountName=devstoreaccount1;AccountKey=c2VjcmV0LWtleQ==;QueueEndpoint=http://127.0.0.1:11001/devstoreaccount1/;BlobEndpoint=http://x;TableSecondaryEndpoint=http://y", "http://127.0.0.1:11001/devstoreaccount1"),
+            (
+                " accountname = contoso ; ; ACCOUNTKEY=c2VjcmV0LWtleQ== ;",
+                "https://contoso.queue.core.windows.net",
+            ),
+            (
+                "DefaultEndpointsProtocol=http;AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==",
+                "http://contoso.queue.core.windows.net",
+            ),
+            (
+                "AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==;EndpointSuffix=core.chinacloudapi.cn",
+                "https://contoso.queue.core.chinacloudapi.cn",
+            ),
+            (
+                "AccountName=contoso;SharedAccessSignature=sv=2021-12-02&sig=a%2Bb%3D",
+                "https://contoso.queue.core.windows.net",
+            ),
+            (
+                "QueueEndpoint=https://contoso.queue.core.windows.net/;SharedAccessSignature=?sv=1&sig=x",
+                "https://contoso.queue.core.windows.net",
+            ),
+            (
+                "AccountName=devstoreaccount1;AccountKey=c2VjcmV0LWtleQ==;QueueEndpoint=http://127.0.0.1:11001/devstoreaccount1/;BlobEndpoint=http://x;TableSecondaryEndpoint=http://y",
+                "http://127.0.0.1:11001/devstoreaccount1",
+            ),
         ] {
             assert_eq!(endpoint(text).as_deref(), Ok(expected), "{text}");
         }
@@ -218,15 +249,33 @@ mod tests {
             ("AccountKey=c2VjcmV0LWtleQ==", "AccountName or QueueEndpoint is missing"),
             ("QueueEndpoint=http://x;AccountKey=c2VjcmV0LWtleQ==", "AccountName is missing"),
             ("AccountName=contoso;AccountKey=hunter2!", "AccountKey is not base64"),
-            ("AccountName=contoso;AccountName=other;AccountKey=c2VjcmV0LWtleQ==", "accountname stands there twice"),
-            ("AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==;SharedAccessSignature=sig=hunter2", "exclude each other"),
+            (
+                "AccountName=contoso;AccountName=other;AccountKey=c2VjcmV0LWtleQ==",
+                "accountname stands there twice",
+            ),
+            (
+                "AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==;SharedAccessSignature=sig=hunter2",
+                "exclude each other",
+            ),
             ("AccountName=contoso;SharedAccessSignature=hunter2", "SharedAccessSignature must be"),
             ("AccountName=contoso;SharedAccessSignature=sig=hun ter2", "SharedAccessSignature must be"),
             ("AccountName=con/hunter2;AccountKey=c2VjcmV0LWtleQ==", "AccountName must be"),
-            ("DefaultEndpointsProtocol=ftp;AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==", "DefaultEndpointsProtocol must be"),
-            ("AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==;EndpointSuffix=a b", "EndpointSuffix must make"),
-            ("QueueEndpoint=http://u:hunter2@x;AccountName=a;AccountKey=c2VjcmV0LWtleQ==", "QueueEndpoint must make"),
-            ("QueueEndpoint=http://x?sig=hunter2;AccountName=a;AccountKey=c2VjcmV0LWtleQ==", "QueueEndpoint must make"),
+            (
+                "DefaultEndpointsProtocol=ftp;AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==",
+                "DefaultEndpointsProtocol must be",
+            ),
+            (
+                "AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==;EndpointSuffix=a b",
+                "EndpointSuffix must make",
+            ),
+            (
+                "QueueEndpoint=http://u:hunter2@x;AccountName=a;AccountKey=c2VjcmV0LWtleQ==",
+                "QueueEndpoint must make",
+            ),
+            (
+                "QueueEndpoint=http://x?sig=hunter2;AccountName=a;AccountKey=c2VjcmV0LWtleQ==",
+                "QueueEndpoint must make",
+            ),
             ("QueueEndpoint=x;AccountName=a;AccountKey=c2VjcmV0LWtleQ==", "QueueEndpoint must make"),
             ("UseDevelopmentStorage=false", "UseDevelopmentStorage must be true"),
             ("UseDevelopmentStorage=true;AccountName=a", "stands alone"),
@@ -240,9 +289,10 @@ mod tests {
 
     #[test]
     fn debug_output_masks_every_credential() {
-        for text in
-            ["AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==", "AccountName=contoso;SharedAccessSignature=sv=1&sig=c2VjcmV0LWtleQ=="]
-        {
+        for text in [
+            "AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==",
+            "AccountName=contoso;SharedAccessSignature=sv=1&sig=c2VjcmV0LWtleQ==",
+        ] {
             let shown = format!("{:?}", Account::parse(text).unwrap());
             assert!(shown.contains("***") && !shown.contains("c2Vj") && !shown.contains("secret"), "{shown}");
         }

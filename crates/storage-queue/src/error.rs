@@ -1,7 +1,12 @@
 //! What can go wrong, by what a caller can do about it.
 
+use bytes::Bytes;
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, Response};
 use platform::TransportError;
 use thiserror::Error;
+
+use crate::xml::{self, ErrorBody};
 
 /// A storage call that failed. From the tables of
 /// <https://learn.microsoft.com/rest/api/storageservices/queue-service-error-codes>.
@@ -30,15 +35,19 @@ pub enum QueueError {
         retry_after_seconds: Option<u64>,
     },
     /// The credentials are not taken: the key, the SAS or the clock is wrong.
-    #[error("the storage account does not accept the credentials ({status} {code}); check storageconnection and the clock")]
+    #[error("the storage account does not accept the credentials ({status} {code}): {detail}")]
     NotAuthorized {
         /// The HTTP status.
         status: u16,
         /// The service's code, or nothing.
         code: String,
+        /// What it found wrong and what to do, in words of ours: its own may quote the signature.
+        detail: &'static str,
     },
     /// The service does not understand what it is asked: wrong account, wrong name, or a mistake of ours.
-    #[error("the storage service refused the request ({status} {code}); check storageconnection and queuename")]
+    #[error(
+        "the storage service refused the request ({status} {code}); check storageconnection and queuename"
+    )]
     Refused {
         /// The HTTP status.
         status: u16,
@@ -58,13 +67,31 @@ impl QueueError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Busy { .. } => true,
-            Self::Transport(error) => *error != TransportError::Denied,
+            // An answer that is too large is so the second time, too: a Get would only lease more messages.
+            Self::Transport(error) => {
+                matches!(error, TransportError::NotSent(_) | TransportError::AnswerLost(_))
+            }
             _ => false,
         }
     }
 
+    /// How long the service asks us to stay away, in seconds, if it does.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        match self {
+            Self::Busy { retry_after_seconds, .. } => *retry_after_seconds,
+            _ => None,
+        }
+    }
+
     /// What an answer that is not a success means. Status first: some answers have neither code nor body.
-    pub(crate) fn classify(status: u16, code: &str, retry_after_seconds: Option<u64>) -> Self {
+    pub(crate) fn from_answer(answer: &Response<Bytes>) -> Self {
+        let body = xml::read_error(answer.body());
+        let code = header(answer.headers(), "x-ms-error-code").unwrap_or(&body.code);
+        // It ends up in logs: a word, or nothing.
+        let code = if code.bytes().all(|byte| byte.is_ascii_alphanumeric()) { code } else { "" };
+        let retry_after_seconds =
+            header(answer.headers(), RETRY_AFTER.as_str()).and_then(|seconds| seconds.parse().ok());
+        let status = answer.status().as_u16();
         let code_text = || code.to_owned();
         match (status, code) {
             (404, "QueueNotFound") => Self::QueueMissing,
@@ -72,16 +99,54 @@ impl QueueError {
             (404, "MessageNotFound") | (400, "PopReceiptMismatch") => Self::LeaseLost,
             (413, _) | (400, "MessageTooLarge" | "RequestBodyTooLarge") => Self::MessageTooLarge,
             (409, "QueueBeingDeleted") => Self::QueueBeingDeleted,
-            (401 | 403, _) | (400, "InvalidAuthenticationInfo") => Self::NotAuthorized { status, code: code_text() },
-            (408 | 429 | 500 | 502 | 503 | 504, _) => Self::Busy { status, code: code_text(), retry_after_seconds },
+            (401 | 403, _) | (400, "InvalidAuthenticationInfo") => {
+                Self::NotAuthorized { status, code: code_text(), detail: detail(code, &body) }
+            }
+            (408 | 429 | 500 | 502 | 503 | 504, _) => {
+                Self::Busy { status, code: code_text(), retry_after_seconds }
+            }
             _ => Self::Refused { status, code: code_text() },
         }
+    }
+}
+
+pub(crate) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// By the code, or by how the body's `AuthenticationErrorDetail` begins.
+fn detail(code: &str, body: &ErrorBody) -> &'static str {
+    match code {
+        "AuthorizationPermissionMismatch"
+        | "AuthorizationServiceMismatch"
+        | "AuthorizationResourceTypeMismatch" => {
+            return "the SAS in storageconnection does not allow this call";
+        }
+        _ => {}
+    }
+    let begins = |text| body.authentication_detail.starts_with(text);
+    if begins("Request date header too old") {
+        "the clock of this machine is wrong; set it"
+    } else if begins("The MAC signature found") {
+        "the AccountKey in storageconnection is not this account's"
+    } else if begins("Signature not valid in the specified time frame") {
+        "the SAS in storageconnection has expired, or is not valid yet"
+    } else if begins("Signature did not match") || begins("Signature fields not well formed") {
+        "the SAS in storageconnection was not made with this account's key, or was changed"
+    } else {
+        "check storageconnection and the clock"
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn answer(status: u16, code: &str, body: &str) -> Response<Bytes> {
+        let answer = Response::builder().status(status);
+        let answer = if code.is_empty() { answer } else { answer.header("x-ms-error-code", code) };
+        answer.body(Bytes::copy_from_slice(body.as_bytes())).unwrap()
+    }
 
     #[test]
     fn the_table_of_codes() {
@@ -136,7 +201,15 @@ mod tests {
             (408, "", Kind::Busy),
             (301, "", Kind::Refused),
         ] {
-            let error = QueueError::classify(status, code, None);
+            let error = QueueError::from_answer(&answer(status, code, ""));
+            let body = format!(
+                "\u{FEFF}<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>x</Message></Error>"
+            );
+            assert_eq!(
+                QueueError::from_answer(&answer(status, "", &body)),
+                error,
+                "the code stands in the body only"
+            );
             let kind = match &error {
                 QueueError::QueueMissing => Kind::Missing,
                 QueueError::LeaseLost => Kind::Lost,
@@ -151,6 +224,66 @@ mod tests {
             assert_eq!(error.is_retryable(), expected == Kind::Busy, "{status} {code}");
         }
         assert!(QueueError::from(TransportError::AnswerLost(String::new())).is_retryable());
+        assert!(QueueError::from(TransportError::NotSent(String::new())).is_retryable());
         assert!(!QueueError::from(TransportError::Denied).is_retryable());
+        assert!(!QueueError::from(TransportError::AnswerTooLarge { limit_bytes: 1 }).is_retryable());
+    }
+
+    #[test]
+    fn a_code_that_is_no_word_is_left_out() {
+        let error = QueueError::from_answer(&answer(400, "https://x/?sig=hunter2", ""));
+        assert_eq!(error, QueueError::Refused { status: 400, code: String::new() });
+    }
+
+    #[test]
+    fn how_long_to_stay_away() {
+        for (status, value, expected) in [
+            (503, "7", Some(7)),
+            (429, "0", Some(0)),
+            (503, "Mon, 23 Nov 2026 22:00:00 GMT", None),
+            (503, "-1", None),
+            (403, "7", None),
+        ] {
+            let mut answer = answer(status, "", "");
+            answer.headers_mut().insert(RETRY_AFTER, value.parse().unwrap());
+            assert_eq!(QueueError::from_answer(&answer).retry_after_seconds(), expected, "{status} {value}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_credentials_is_told_without_the_services_words() {
+        for (code, service_says, expected) in [
+            (
+                "AuthenticationFailed",
+                "Request date header too old: 'Fri, 04 Oct 2019 18:02:12 GMT'",
+                "the clock of this machine",
+            ),
+            (
+                "AuthenticationFailed",
+                "The MAC signature found in the HTTP request 'hunter2' is not the same",
+                "the AccountKey",
+            ),
+            (
+                "AuthenticationFailed",
+                "Signature not valid in the specified time frame: Start [hunter2]",
+                "has expired",
+            ),
+            (
+                "AuthenticationFailed",
+                "Signature did not match. String to sign used was hunter2",
+                "was not made with",
+            ),
+            ("AuthenticationFailed", "Signature fields not well formed.", "was not made with"),
+            ("AuthorizationPermissionMismatch", "", "does not allow this call"),
+            ("AuthenticationFailed", "hunter2", "check storageconnection and the clock"),
+            ("", "", "check storageconnection and the clock"),
+        ] {
+            let body = format!(
+                "<Error><AuthenticationErrorDetail>{service_says}</AuthenticationErrorDetail></Error>"
+            );
+            let error = QueueError::from_answer(&answer(403, code, &body));
+            let shown = format!("{error} {error:?}");
+            assert!(shown.contains(expected) && !shown.contains("hunter2"), "{shown}");
+        }
     }
 }

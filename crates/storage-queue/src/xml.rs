@@ -83,16 +83,23 @@ pub(crate) fn read_messages(body: &[u8]) -> Result<Vec<Fields>, QueueError> {
     if root_seen { Ok(messages) } else { Err(unreadable("it is no QueueMessagesList")) }
 }
 
-/// Reads `<Error><Code>`; nothing if the body is something else.
-pub(crate) fn read_error_code(body: &[u8]) -> Option<String> {
-    let mut code = None;
-    walk(body, |path, text| {
-        if let (["Error", "Code"], Some(text)) = (path, text) {
-            code = Some(text);
-        }
-    })
-    .ok()?;
-    code
+/// What an error's body says; empty where it says nothing.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct ErrorBody {
+    pub(crate) code: String,
+    /// May quote a signature: not for logs.
+    pub(crate) authentication_detail: String,
+}
+
+/// Reads `<Error>`, or nothing if the body is something else.
+pub(crate) fn read_error(body: &[u8]) -> ErrorBody {
+    let mut error = ErrorBody::default();
+    let read = walk(body, |path, text| match (path, text) {
+        (["Error", "Code"], Some(text)) => error.code = text,
+        (["Error", "AuthenticationErrorDetail"], Some(text)) => error.authentication_detail = text,
+        _ => {}
+    });
+    if read.is_ok() { error } else { ErrorBody::default() }
 }
 
 /// Goes through a document: `visit(path, None)` where an element begins, `visit(path, Some(text))` where it ends.
@@ -158,7 +165,10 @@ fn append(path: &mut [(String, String)], text: &str) {
 
 /// The body of Put and Update.
 pub(crate) fn write_message(text: &str) -> String {
-    format!("<QueueMessage><MessageText>{}</MessageText></QueueMessage>", quick_xml::escape::partial_escape(text))
+    format!(
+        "<QueueMessage><MessageText>{}</MessageText></QueueMessage>",
+        quick_xml::escape::partial_escape(text)
+    )
 }
 
 #[cfg(test)]
@@ -184,7 +194,11 @@ mod tests {
 
     #[test]
     fn empty_lists() {
-        for body in ["<QueueMessagesList/>", "<QueueMessagesList />", "<?xml version=\"1.0\"?><QueueMessagesList></QueueMessagesList>"] {
+        for body in [
+            "<QueueMessagesList/>",
+            "<QueueMessagesList />",
+            "<?xml version=\"1.0\"?><QueueMessagesList></QueueMessagesList>",
+        ] {
             assert_eq!(read_messages(body.as_bytes()).unwrap().len(), 0, "{body}");
         }
     }
@@ -192,15 +206,26 @@ mod tests {
     #[test]
     fn what_is_no_list_is_an_error_and_never_a_panic() {
         for body in [
-            "", "hello", "<html></html>", "<QueueMessagesList>", "<QueueMessagesList></Other>", "</QueueMessagesList>",
-            "<QueueMessagesList>&nope;</QueueMessagesList>", "<QueueMessagesList>&#xFFFFFFFF;</QueueMessagesList>",
-            "<!DOCTYPE x [<!ENTITY a \"b\">]><QueueMessagesList/>", "<a><b><c><d><e><f><g><h><i><j><k><l><m><n><o><p><q>",
-            "<", "<QueueMessagesList", "&amp;",
+            "",
+            "hello",
+            "<html></html>",
+            "<QueueMessagesList>",
+            "<QueueMessagesList></Other>",
+            "</QueueMessagesList>",
+            "<QueueMessagesList>&nope;</QueueMessagesList>",
+            "<QueueMessagesList>&#xFFFFFFFF;</QueueMessagesList>",
+            "<!DOCTYPE x [<!ENTITY a \"b\">]><QueueMessagesList/>",
+            "<a><b><c><d><e><f><g><h><i><j><k><l><m><n><o><p><q>",
+            "<",
+            "<QueueMessagesList",
+            "&amp;",
         ] {
             assert!(matches!(read_messages(body.as_bytes()), Err(QueueError::Unreadable(_))), "{body}");
         }
         assert!(read_messages(b"\xff\xfe").is_err());
-        for field in ["MessageId", "PopReceipt", "InsertionTime", "DequeueCount", "MessageText", "TimeNextVisible"] {
+        for field in
+            ["MessageId", "PopReceipt", "InsertionTime", "DequeueCount", "MessageText", "TimeNextVisible"]
+        {
             let body = ONE.replace(&format!("<{field}>"), "<X>").replace(&format!("</{field}>"), "</X>");
             let error = read_messages(body.as_bytes()).unwrap().remove(0).into_message().expect_err(field);
             assert!(error.to_string().contains(field), "{error}");
@@ -211,14 +236,20 @@ mod tests {
 
     #[test]
     fn error_bodies() {
-        let body = "\u{FEFF}<?xml version=\"1.0\"?><Error><Code>QueueNotFound</Code><Message>The queue\nRequestId:1</Message></Error>";
-        assert_eq!(read_error_code(body.as_bytes()).as_deref(), Some("QueueNotFound"));
-        assert_eq!(read_error_code(b""), None);
-        assert_eq!(read_error_code(b"<html><Code>x</Code></html>"), None);
+        let body = "\u{FEFF}<?xml version=\"1.0\"?><Error><Code>QueueNotFound</Code><Message>The queue\nRequestId:1</Message>\
+            <AuthenticationErrorDetail>a &amp; b</AuthenticationErrorDetail></Error>";
+        let expected = ErrorBody { code: "QueueNotFound".into(), authentication_detail: "a & b".into() };
+        assert_eq!(read_error(body.as_bytes()), expected);
+        for body in ["", "<html><Code>x</Code></html>", "<Error><Code>x</Code>"] {
+            assert_eq!(read_error(body.as_bytes()), ErrorBody::default(), "{body}");
+        }
     }
 
     #[test]
     fn text_is_escaped_on_its_way_out() {
-        assert_eq!(write_message("a<&>\"'"), "<QueueMessage><MessageText>a&lt;&amp;&gt;\"'</MessageText></QueueMessage>");
+        assert_eq!(
+            write_message("a<&>\"'"),
+            "<QueueMessage><MessageText>a&lt;&amp;&gt;\"'</MessageText></QueueMessage>"
+        );
     }
 }

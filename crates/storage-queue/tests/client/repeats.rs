@@ -1,0 +1,225 @@
+//! When a call is repeated, how long it waits, and what a repeated Delete means.
+
+use std::cell::RefCell;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use http::{Request, Response};
+use platform::testing::{FakeHost, response, run};
+use platform::{Clock, Deadline, HttpClient, Randomness, Timeouts, TransportError};
+use storage_queue::{Account, QueueClient, QueueError, QueueName};
+
+use crate::{EMULATOR, error, message, with};
+
+/// A host that takes notes of the time-outs, whose random waits are the longest ones, and whose answer to a DELETE comes
+/// after everything else's.
+#[derive(Default)]
+struct Watched {
+    host: FakeHost,
+    timeouts: RefCell<Vec<Timeouts>>,
+}
+
+impl HttpClient for Watched {
+    async fn send(
+        &self,
+        request: Request<Bytes>,
+        timeouts: Timeouts,
+    ) -> Result<Response<Bytes>, TransportError> {
+        self.timeouts.borrow_mut().push(timeouts);
+        if request.method() == "DELETE" {
+            self.host.sleep(Duration::ZERO).await;
+            self.host.sleep(Duration::ZERO).await;
+        }
+        self.host.send(request, timeouts).await
+    }
+}
+
+impl Clock for Watched {
+    fn now(&self) -> DateTime<Utc> {
+        self.host.now()
+    }
+    fn monotonic(&self) -> Duration {
+        self.host.monotonic()
+    }
+    async fn sleep(&self, duration: Duration) {
+        self.host.sleep(duration).await;
+    }
+}
+
+impl Randomness for Watched {
+    fn fill(&self, buffer: &mut [u8]) {
+        buffer.fill(0xFF);
+    }
+}
+
+/// Runs two calls side by side.
+fn run_both<A, B>(first: impl Future<Output = A>, second: impl Future<Output = B>) -> (A, B) {
+    let (mut first, mut second) = (pin!(first), pin!(second));
+    let (mut a, mut b) = (None, None);
+    run(std::future::poll_fn(|context| {
+        if a.is_none()
+            && let Poll::Ready(value) = first.as_mut().poll(context)
+        {
+            a = Some(value);
+        }
+        if b.is_none()
+            && let Poll::Ready(value) = second.as_mut().poll(context)
+        {
+            b = Some(value);
+        }
+        if a.is_some() && b.is_some() { Poll::Ready(()) } else { Poll::Pending }
+    }));
+    (a.unwrap(), b.unwrap())
+}
+
+#[test]
+fn what_is_repeated() {
+    let lost = || Err(TransportError::AnswerLost("cut".into()));
+    let not_sent = || Err(TransportError::NotSent("refused".into()));
+    let ok = || Ok(response(200, "<QueueMessagesList/>"));
+    for (answers, attempts, success) in [
+        (vec![error(503, "ServerBusy"), ok()], 2, true),
+        (vec![error(500, "InternalError"), lost(), ok()], 3, true),
+        (vec![not_sent(), not_sent(), not_sent()], 3, false),
+        (vec![error(503, ""), error(503, ""), error(503, "")], 3, false),
+        (vec![error(403, "AuthenticationFailed")], 1, false),
+        (vec![error(400, "")], 1, false),
+        (vec![Err(TransportError::Denied)], 1, false),
+        (vec![Err(TransportError::AnswerTooLarge { limit_bytes: 1 })], 1, false),
+    ] {
+        let host = FakeHost::default();
+        for answer in answers {
+            host.then(answer);
+        }
+        let (result, retries) =
+            with(&host, EMULATOR, async |queue| (queue.get(1, 60).await, queue.retries()));
+        assert_eq!(result.is_ok(), success, "{result:?}");
+        assert_eq!((host.sent.borrow().len(), retries), (attempts, attempts as u32 - 1));
+    }
+}
+
+#[test]
+fn no_attempt_begins_or_goes_on_past_the_deadline() {
+    let (account, queue) = (Account::parse(EMULATOR).unwrap(), QueueName::parse("test-vectors").unwrap());
+    for (deadline_seconds, retry_after, attempts) in
+        [(20, "9", 3), (18, "9", 2), (9, "9", 1), (20, "18446744073709551615", 1)]
+    {
+        let watched = Watched::default();
+        for _ in 0..attempts {
+            let busy = Response::builder().status(503).header("retry-after", retry_after);
+            watched.host.then(Ok(busy.body(Bytes::new()).unwrap()));
+        }
+        let deadline = Deadline::after(&watched, Duration::from_secs(deadline_seconds));
+        assert!(run(QueueClient::new(&watched, &account, &queue, deadline).get(1, 60)).is_err());
+        assert_eq!(watched.timeouts.borrow().len(), attempts, "{deadline_seconds} s, {retry_after}");
+    }
+    let watched = Watched::default();
+    let busy = || Ok(Response::builder().status(503).header("retry-after", "3").body(Bytes::new()).unwrap());
+    watched.host.then(busy()).then(busy()).then_status(200, "<QueueMessagesList/>");
+    let deadline = Deadline::after(&watched, Duration::from_secs(10));
+    run(QueueClient::new(&watched, &account, &queue, deadline).get(1, 60)).unwrap();
+    let timeouts = watched.timeouts.borrow();
+    let seconds = Duration::from_secs;
+    assert_eq!(
+        (timeouts[0].connect, timeouts[0].first_byte, timeouts[0].between_bytes),
+        (seconds(3), seconds(5), seconds(5))
+    );
+    assert_eq!(timeouts[0].max_answer_bytes, 4 << 20);
+    // Two waits of 3 s, and the jitter, leave less than 4 s.
+    assert_eq!(timeouts[2].connect, seconds(3));
+    assert!(timeouts[2].first_byte < seconds(4) && timeouts[2].between_bytes < seconds(4), "{timeouts:?}");
+}
+
+#[test]
+fn waits_grow() {
+    let (account, queue) = (Account::parse(EMULATOR).unwrap(), QueueName::parse("test-vectors").unwrap());
+    let watched = Watched::default();
+    watched.host.then(error(503, "")).then(error(503, "")).then(error(503, ""));
+    let deadline = Deadline::after(&watched, Duration::from_secs(20));
+    assert!(run(QueueClient::new(&watched, &account, &queue, deadline).get(1, 60)).is_err());
+    assert_eq!(watched.monotonic(), Duration::from_millis(200 + 400));
+}
+
+#[test]
+fn every_attempt_is_signed_anew() {
+    let host = FakeHost::default();
+    let busy = || {
+        let answer = Response::builder()
+            .status(503)
+            .header("retry-after", "9")
+            .header("x-ms-error-code", "ServerBusy");
+        Ok(answer.body(bytes::Bytes::new()).unwrap())
+    };
+    host.then(busy()).then(busy()).then(busy());
+    let result = with(&host, EMULATOR, async |queue| queue.get(1, 60).await);
+    assert!(matches!(result, Err(QueueError::Busy { retry_after_seconds: Some(9), .. })));
+    let sent = host.sent.borrow();
+    assert_eq!(sent.len(), 3);
+    let dates: Vec<_> = sent.iter().map(|request| request.headers()["x-ms-date"].to_str().unwrap()).collect();
+    assert!(dates[0] < dates[1] && dates[1] < dates[2], "{dates:?}");
+    assert!(sent[0].headers()["authorization"] != sent[1].headers()["authorization"]);
+}
+
+#[test]
+fn a_delete_that_was_done_counts_as_done() {
+    let host = FakeHost::default();
+    host.then_status(200, &message("m", "r"));
+    host.then(Err(TransportError::AnswerLost("cut".into()))).then(error(404, "MessageNotFound"));
+    host.then(error(404, "MessageNotFound"));
+    with(&host, EMULATOR, async |queue| {
+        let message = queue.get(1, 60).await.unwrap().remove(0);
+        assert_eq!(queue.delete(&message.id, &message.pop_receipt).await, Ok(()));
+        assert_eq!(queue.delete(&message.id, &message.pop_receipt).await, Err(QueueError::LeaseLost));
+    });
+}
+
+#[test]
+fn a_delete_that_cannot_have_been_done_is_a_lost_lease() {
+    let lost = || Err(TransportError::AnswerLost("cut".into()));
+    let not_sent = || Err(TransportError::NotSent("refused".into()));
+    let gone = || error(404, "MessageNotFound");
+    for (answers, expected) in [
+        (vec![lost(), gone()], Ok(())),
+        (vec![error(500, "OperationTimedOut"), gone()], Ok(())),
+        (vec![lost(), not_sent(), gone()], Ok(())),
+        (vec![not_sent(), gone()], Err(QueueError::LeaseLost)),
+        (vec![not_sent(), not_sent(), gone()], Err(QueueError::LeaseLost)),
+        (vec![lost(), error(400, "PopReceiptMismatch")], Err(QueueError::LeaseLost)),
+        (vec![lost(), error(404, "QueueNotFound")], Err(QueueError::QueueMissing)),
+    ] {
+        let host = FakeHost::default();
+        host.then_status(200, &message("m", "r"));
+        let shown = format!("{answers:?}");
+        for answer in answers {
+            host.then(answer);
+        }
+        let deleted = with(&host, EMULATOR, async |queue| {
+            let message = queue.get(1, 60).await.unwrap().remove(0);
+            queue.delete(&message.id, &message.pop_receipt).await
+        });
+        assert_eq!(deleted, expected, "{shown}");
+    }
+}
+
+/// A client is shared by everything that a run does at once: one call's repetitions are not another's.
+#[test]
+fn a_lost_lease_is_not_hidden_by_a_call_that_is_repeated_beside_it() {
+    let (account, queue) = (Account::parse(EMULATOR).unwrap(), QueueName::parse("test-vectors").unwrap());
+    let watched = Watched::default();
+    let client =
+        QueueClient::new(&watched, &account, &queue, Deadline::after(&watched, Duration::from_secs(20)));
+    watched.host.then_status(200, &message("m", "r"));
+    let held = run(client.get(1, 60)).unwrap().remove(0);
+    let mut busy = true;
+    watched.host.answers(move |request| match request.method().as_str() {
+        "DELETE" => Some(error(404, "MessageNotFound")),
+        _ if std::mem::take(&mut busy) => Some(error(503, "ServerBusy")),
+        _ => Some(Ok(response(200, "<QueueMessagesList/>"))),
+    });
+    let (deleted, got) = run_both(client.delete(&held.id, &held.pop_receipt), client.get(1, 60));
+    assert_eq!((got, client.retries()), (Ok(vec![]), 1));
+    assert_eq!(deleted, Err(QueueError::LeaseLost));
+}

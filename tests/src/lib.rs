@@ -1,1 +1,17 @@
-//! See the crate description.
+//! End-to-end tests: the built `.wasm` files in the embedded host (`E2E_HOST=spin`: in real Spin), against a real
+//! Azurite and a fake Connector. This crate is the harness; the cases are in `cases/`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+pub mod activity;
+pub mod closed_port;
+pub mod component;
+pub mod connector;
+mod failure;
+pub mod manifest;
+pub mod ports;
+pub mod queue;
+mod runtime;
+pub mod stage;
+pub mod suite;
+pub mod waiting;
+pub mod web;

@@ -1,0 +1,86 @@
+//! The built files themselves: what they ask of a host, and how large they are.
+
+use end_to_end::component::{face_of, path_of};
+use end_to_end::suite::World;
+
+end_to_end::cases!(imports_are_what_spin_3_0_has, exports_are_the_doors, each_is_at_most_one_mebibyte);
+
+/// What Spin 3.0 provides, of what a component of ours may ask for. Interfaces of WASI 0.2 in any patch version: hosts
+/// match them by semver, and every function below is there since 0.2.0.
+const INTERFACES: [(&str, &[&str]); 17] = [
+    (
+        "fermyon:spin/key-value@2.0.0",
+        &[
+            "[static]store.open",
+            "[method]store.get",
+            "[method]store.set",
+            "[method]store.delete",
+            "[method]store.exists",
+            "[method]store.get-keys",
+        ],
+    ),
+    ("fermyon:spin/variables@2.0.0", &["get"]),
+    // Types only: a host need not supply it.
+    ("fermyon:spin-cron/cron-types@2.0.0", &[]),
+    ("wasi:cli/environment@0.2", &["get-environment", "get-arguments", "initial-cwd"]),
+    ("wasi:cli/exit@0.2", &["exit"]),
+    ("wasi:cli/stdin@0.2", &["get-stdin"]),
+    ("wasi:cli/stdout@0.2", &["get-stdout"]),
+    ("wasi:cli/stderr@0.2", &["get-stderr"]),
+    ("wasi:clocks/monotonic-clock@0.2", &["now", "resolution", "subscribe-instant", "subscribe-duration"]),
+    ("wasi:clocks/wall-clock@0.2", &["now", "resolution"]),
+    ("wasi:http/outgoing-handler@0.2", &["handle"]),
+    ("wasi:io/error@0.2", &["[method]error.to-debug-string"]),
+    ("wasi:io/poll@0.2", &["poll", "[method]pollable.block", "[method]pollable.ready"]),
+    ("wasi:io/streams@0.2", &["*"]),
+    ("wasi:http/types@0.2", &["*"]),
+    ("wasi:random/random@0.2", &["get-random-bytes", "get-random-u64"]),
+    ("wasi:random/insecure-seed@0.2", &["insecure-seed"]),
+];
+
+/// What the standard library asks about the terminal.
+fn is_terminal_question(interface: &str) -> bool {
+    interface.starts_with("wasi:cli/terminal-") && interface.contains("@0.2.")
+}
+
+fn imports_are_what_spin_3_0_has(_: &World) {
+    for component in ["bot_component", "trigger_component"] {
+        let face = face_of(component);
+        assert!(face.imports.len() > 5, "{component}: the import list was read: {face:?}");
+        for (interface, functions) in &face.imports {
+            if is_terminal_question(interface) {
+                continue;
+            }
+            let known = INTERFACES.iter().find(|(name, _)| interface.starts_with(name));
+            let (_, known) =
+                known.unwrap_or_else(|| panic!("{component} imports {interface}, which Spin 3.0 lacks"));
+            for function in functions {
+                let is_known = known.contains(&"*") || known.contains(&function.as_str());
+                assert!(is_known, "{component} imports {interface}#{function}: is it in Spin 3.0?");
+            }
+        }
+    }
+}
+
+fn exports_are_the_doors(_: &World) {
+    for (component, doors) in [
+        ("bot_component", vec!["wasi:http/incoming-handler@0.2"]),
+        ("trigger_component", vec!["handle-cron-event", "wasi:http/incoming-handler@0.2"]),
+    ] {
+        let exports = face_of(component).exports;
+        assert_eq!(exports.len(), doors.len(), "{component}: {exports:?}");
+        for door in doors {
+            assert!(
+                exports.iter().any(|export| export.starts_with(door)),
+                "{component} lacks {door}: {exports:?}"
+            );
+        }
+    }
+}
+
+fn each_is_at_most_one_mebibyte(_: &World) {
+    for component in ["bot_component", "trigger_component"] {
+        let bytes = std::fs::metadata(path_of(component)).unwrap().len();
+        assert!(bytes <= 1024 * 1024, "{component}.wasm has {bytes} bytes");
+    }
+}

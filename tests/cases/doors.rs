@@ -1,0 +1,138 @@
+//! Probes, methods, routes and activities that need no work.
+
+use end_to_end::activity::message;
+use end_to_end::stage::{Script, Stage};
+use end_to_end::suite::World;
+use end_to_end::web::{self, Answer};
+use serde_json::json;
+
+end_to_end::cases!(
+    probes_are_answered,
+    other_methods_are_refused,
+    unknown_routes_are_refused,
+    activities_without_a_task_are_accepted,
+    an_invoke_is_not_implemented,
+    required_authentication_refuses_everybody,
+    a_wrong_setting_is_named_in_the_log_only,
+);
+
+fn call(stage: &Stage, method: &str, path: &str) -> Answer {
+    web::send(http::Request::builder().method(method).uri(stage.url(path)).body(web::whole("")).unwrap())
+}
+
+fn probes_are_answered(world: &World) {
+    // Probes are no callers: they need no token either.
+    for mode in ["anonymous", "required"] {
+        let stage = Script::new(world).variable("authmode", mode).start();
+        for (method, path) in [
+            ("HEAD", "/api/messages"),
+            ("GET", "/api/messages"),
+            ("OPTIONS", "/api/messages"),
+            ("GET", "/healthz"),
+            ("HEAD", "/healthz"),
+        ] {
+            let answer = call(&stage, method, path);
+            assert_eq!(answer.status, 200, "{method} {path} with authmode={mode}: {}", answer.describe());
+            assert!(path == "/healthz" || answer.body.is_empty(), "{method} {path}: {}", answer.describe());
+        }
+    }
+}
+
+fn other_methods_are_refused(world: &World) {
+    let stage = Stage::start(world);
+    for method in ["PUT", "DELETE", "PATCH"] {
+        for (path, allowed) in [("/api/messages", "GET, HEAD, OPTIONS, POST"), ("/healthz", "GET, HEAD")] {
+            let answer = call(&stage, method, path).expect_error(405, "MethodNotAllowed");
+            assert_eq!(answer.header("allow"), allowed, "{method} {path}");
+        }
+    }
+}
+
+fn unknown_routes_are_refused(world: &World) {
+    let stage = Stage::start(world);
+    for path in ["/", "/api", "/api/message", "/api/messages/1", "/internal", "/favicon.ico"] {
+        call(&stage, "GET", path).expect_status(404);
+        call(&stage, "POST", path).expect_status(404);
+    }
+}
+
+fn activities_without_a_task_are_accepted(world: &World) {
+    let stage = Stage::start(world);
+    for kind in [
+        "typing",
+        "installationUpdate",
+        "messageReaction",
+        "messageUpdate",
+        "messageDelete",
+        "event",
+        "trigger",
+        "trace",
+        "endOfConversation",
+        "command",
+        "somethingNew",
+        // Types are compared exactly.
+        "Message",
+    ] {
+        let mut activity = stage.connector.host(&message("a:doors", "1", "hello"));
+        activity["type"] = kind.into();
+        let answer = stage.post(&activity);
+        assert_eq!((answer.status, answer.json()), (200, json!({})), "{kind}: {}", answer.describe());
+    }
+    stage.connector.expect_silence();
+    assert_eq!(stage.queue.count(), 0);
+}
+
+fn an_invoke_is_not_implemented(world: &World) {
+    let stage = Stage::start(world);
+    let mut activity = stage.connector.host(&message("a:doors", "1", ""));
+    activity["type"] = "invoke".into();
+    activity["name"] = "adaptiveCard/action".into();
+    stage.post(&activity).expect_error(501, "NotImplemented");
+    stage.connector.expect_silence();
+}
+
+fn required_authentication_refuses_everybody(world: &World) {
+    let stage = Script::new(world).variable("authmode", "required").start();
+    let proper = stage.connector.host(&message("a:doors", "1", "hello")).to_string();
+    let long = "x".repeat(300 * 1024);
+    for (token, content_type, body) in [
+        (None, "application/json", proper.as_str()),
+        (Some("Bearer e30.e30.e30"), "application/json", proper.as_str()),
+        (Some("Basic dTpw"), "application/json", proper.as_str()),
+        // Nobody learns more by sending something odd.
+        (None, "text/plain", "hello"),
+        (None, "application/json", "{"),
+        (None, "application/json", long.as_str()),
+    ] {
+        let mut request =
+            http::Request::post(stage.url("/api/messages")).header("content-type", content_type);
+        if let Some(token) = token {
+            request = request.header("authorization", token);
+        }
+        let answer =
+            web::send(request.body(web::whole(body.to_owned())).unwrap()).expect_error(401, "Unauthorized");
+        assert_eq!(answer.header("www-authenticate"), "Bearer");
+    }
+    stage.connector.expect_silence();
+    assert_eq!(stage.queue.count(), 0);
+}
+
+fn a_wrong_setting_is_named_in_the_log_only(world: &World) {
+    const SECRET: &str = "bm90LWEtcmVhbC1rZXk=";
+    let connection = format!("AccountName=a;AccountKey={SECRET};QueueEndpoint=not an address");
+    for (name, value) in
+        [("authmode", "sometimes"), ("storageconnection", &connection), ("queuename", "Not_A_Queue")]
+    {
+        let stage = Script::new(world).variable(name, value).start();
+        let activity = stage.connector.host(&message("a:doors", "1", "hello"));
+        let answer = stage.post(&activity).expect_error(500, "Misconfigured");
+        assert!(!answer.describe().contains(name), "{name} reached the caller: {}", answer.describe());
+        let line = stage.wait_for_events("request.rejected", 1).remove(0);
+        assert!(line.to_string().contains(name), "the log names {name}: {line}");
+        assert!(
+            !stage.host_log().contains(SECRET) && !line.to_string().contains(SECRET),
+            "the key is in the log"
+        );
+        stage.connector.expect_silence();
+    }
+}

@@ -1,0 +1,256 @@
+//! What the drain does with what it finds on the queue.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use end_to_end::activity::{at_service, message};
+use end_to_end::connector::Reply;
+use end_to_end::queue::decode;
+use end_to_end::stage::{Script, Stage};
+use end_to_end::suite::World;
+use serde_json::{Value, json};
+
+end_to_end::cases!(
+    conversations_go_side_by_side_and_each_in_order,
+    a_missing_queue_is_an_empty_one,
+    a_refused_alert_stays_on_the_queue,
+    a_failed_alert_holds_its_conversation_back_and_no_other,
+    garbage_goes_to_poison_and_the_rest_is_delivered,
+    a_stranger_s_host_gets_nothing,
+    a_destination_that_is_gone_goes_to_poison_with_its_reason,
+    an_expired_alert_is_not_delivered,
+    an_alert_before_its_time_waits,
+    a_newer_version_goes_to_poison,
+    messages_of_another_producer_are_delivered,
+    other_throttled_messages_do_not_overtake,
+);
+
+/// An envelope that leads to this stage's Connector.
+fn envelope(stage: &Stage, id: &str, conversation: &str, text: &str) -> Value {
+    let address = json!({
+        "id": "1", "channelId": "msteams", "serviceUrl": "http://127.0.0.1:1/amer/", "user": {"id": "29:u"},
+        "bot": {"id": "28:b"}, "conversation": {"id": conversation, "tenantId": "t"},
+    });
+    json!({
+        "version": 1, "id": id, "text": text, "enqueuedAt": "2026-11-23T22:00:00Z",
+        "address": at_service(&address, stage.connector.authority()),
+    })
+}
+
+fn conversations_go_side_by_side_and_each_in_order(world: &World) {
+    const CONVERSATIONS: usize = 12;
+    const EACH: usize = 8;
+    let stage = Script::new(world).variable("pace", "0").start();
+    stage
+        .connector
+        .on(|received| received.is_alert().then(|| Reply::created("x").after(Duration::from_millis(50))));
+    for index in 0..EACH {
+        for conversation in 0..CONVERSATIONS {
+            stage.say(&message(&format!("a:{conversation}"), &index.to_string(), &format!("{index}")));
+        }
+    }
+    let counts = stage.poll();
+    assert_eq!(counts["delivered"], CONVERSATIONS * EACH, "{counts}");
+    let mut seen: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for alert in stage.connector.received().into_iter().filter(|received| received.is_alert()) {
+        seen.entry(alert.conversation().unwrap()).or_default().push(alert.text().to_owned());
+    }
+    let in_order: Vec<String> = (0..EACH).map(|index| format!("Alert: {index}")).collect();
+    assert_eq!(seen.len(), CONVERSATIONS);
+    for (conversation, texts) in seen {
+        assert_eq!(texts, in_order, "{conversation}");
+    }
+    assert!(
+        stage.connector.most_at_once() > 4,
+        "conversations wait for each other: {}",
+        stage.connector.most_at_once()
+    );
+    assert_eq!(stage.queue.count(), 0);
+}
+
+fn a_missing_queue_is_an_empty_one(world: &World) {
+    let stage = Stage::start(world);
+    let counts = stage.poll();
+    assert_eq!((&counts["polls"], &counts["received"]), (&1.into(), &0.into()), "{counts}");
+    assert!(!stage.queue.exists(), "looking creates nothing");
+}
+
+fn a_refused_alert_stays_on_the_queue(world: &World) {
+    let stage = Stage::start(world);
+    for (status, field) in [(503, "retried"), (500, "possiblyDelivered"), (429, "throttled")] {
+        stage.queue.take_all();
+        stage.queue.put_json(&envelope(&stage, &format!("refused-{status}"), "a:1", "hello"));
+        stage.connector.on(move |_| Some(Reply::error(status, "Scripted").header("retry-after", "60")));
+        let counts = stage.poll();
+        assert_eq!((&counts[field], &counts["delivered"]), (&1.into(), &0.into()), "{status}: {counts}");
+        assert_eq!(stage.queue.count(), 1, "{status}: nothing is lost");
+        assert!(stage.queue.texts().is_empty(), "{status}: it is hidden");
+        assert_eq!(stage.queue.poison().count(), 0);
+        // A poll that comes at once does not send it again.
+        let sent = stage.connector.received().len();
+        stage.poll();
+        assert_eq!(stage.connector.received().len(), sent);
+    }
+}
+
+fn a_failed_alert_holds_its_conversation_back_and_no_other(world: &World) {
+    let stage = Stage::start(world);
+    for (id, conversation) in
+        [("1", "a:broken"), ("2", "a:sound"), ("3", "a:broken"), ("4", "a:sound"), ("5", "a:broken")]
+    {
+        stage.queue.put_json(&envelope(&stage, id, conversation, id));
+    }
+    stage.connector.on(|received| {
+        let broken = received.conversation().as_deref() == Some("a:broken");
+        broken.then(|| Reply::error(429, "Throttled").header("retry-after", "120"))
+    });
+    let counts = stage.poll();
+    assert_eq!(
+        (&counts["throttled"], &counts["delivered"], &counts["heldBack"]),
+        (&1.into(), &2.into(), &2.into()),
+        "{counts}"
+    );
+    let texts: Vec<_> =
+        stage.connector.received().iter().map(|received| received.text().to_owned()).collect();
+    assert_eq!(texts.iter().filter(|text| *text == "Alert: 1").count(), 1, "{texts:?}");
+    assert!(!texts.contains(&"Alert: 3".into()) && !texts.contains(&"Alert: 5".into()), "{texts:?}");
+    assert_eq!(stage.queue.count(), 3);
+}
+
+fn other_throttled_messages_do_not_overtake(world: &World) {
+    let stage = Stage::start(world);
+    for index in 0..4 {
+        stage.queue.put_json(&envelope(&stage, &format!("order-{index}"), "a:order", &index.to_string()));
+    }
+    let first = std::sync::atomic::AtomicBool::new(true);
+    stage.connector.on(move |_| {
+        let throttle = first.swap(false, std::sync::atomic::Ordering::SeqCst);
+        throttle.then(|| Reply::error(429, "Throttled").header("retry-after", "1"))
+    });
+    end_to_end::waiting::eventually("four alerts", || {
+        stage.poll();
+        (stage.connector.received().len() >= 5).then_some(())
+    });
+    let texts: Vec<_> =
+        stage.connector.received().iter().map(|received| received.text().to_owned()).collect();
+    assert_eq!(texts, ["Alert: 0", "Alert: 0", "Alert: 1", "Alert: 2", "Alert: 3"]);
+}
+
+fn garbage_goes_to_poison_and_the_rest_is_delivered(world: &World) {
+    let stage = Stage::start(world);
+    let garbage = ["hello", "eyJub3QiOiJhbiBlbnZlbG9wZSJ9", "////", "{\"version\":1}", "<xml/>"];
+    stage.queue.put_json(&envelope(&stage, "good-1", "a:1", "first"));
+    for text in garbage {
+        stage.queue.put(text);
+    }
+    stage.queue.put_json(&envelope(&stage, "good-2", "a:2", "second"));
+    let counts = stage.poll();
+    assert_eq!(
+        (&counts["delivered"], &counts["poisonedBy"]["unreadable"]),
+        (&2.into(), &5.into()),
+        "{counts}"
+    );
+    let mut poisoned = stage.queue.poison().texts();
+    poisoned.sort();
+    let mut expected = garbage.map(str::to_owned);
+    expected.sort();
+    assert_eq!(poisoned, expected, "byte for byte");
+    assert_eq!(stage.queue.count(), 0);
+}
+
+fn a_stranger_s_host_gets_nothing(world: &World) {
+    let stage = Stage::start(world);
+    for (index, host) in [
+        "https://smba.trafficmanager.net/amer/",
+        "http://10.0.0.1/",
+        "https://evil.example/",
+        "http://localhost@evil.example/",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let mut planted = envelope(&stage, &format!("planted-{index}"), "a:1", "hello");
+        planted["address"]["serviceUrl"] = (*host).into();
+        stage.queue.put_json(&planted);
+    }
+    let counts = stage.poll();
+    assert_eq!(counts["poisonedBy"]["untrustedHost"], 4, "{counts}");
+    for poisoned in stage.queue.poison().envelopes() {
+        assert_eq!(poisoned["failure"]["outcome"], "untrustedHost", "{poisoned}");
+    }
+    stage.connector.expect_silence();
+}
+
+fn a_destination_that_is_gone_goes_to_poison_with_its_reason(world: &World) {
+    let stage = Stage::start(world);
+    stage.connector.on(|received| {
+        let gone = received.conversation().as_deref() == Some("a:gone");
+        gone.then(|| Reply::error(404, "ConversationNotFound"))
+    });
+    stage.queue.put_json(&envelope(&stage, "gone-1", "a:gone", "hello"));
+    stage.queue.put_json(&envelope(&stage, "gone-2", "a:there", "hello"));
+    let counts = stage.poll();
+    assert_eq!(
+        (&counts["delivered"], &counts["poisonedBy"]["destinationGone"]),
+        (&1.into(), &1.into()),
+        "{counts}"
+    );
+    let poisoned = stage.queue.poison().envelopes().remove(0);
+    let failure = &poisoned["failure"];
+    assert_eq!(poisoned["id"], "gone-1");
+    assert_eq!(
+        (&failure["outcome"], &failure["status"]),
+        (&"destinationGone".into(), &404.into()),
+        "{failure}"
+    );
+    assert_eq!(failure["reason"], "404 ConversationNotFound");
+    assert_eq!(failure["attempts"], 1);
+    assert!(failure["at"].is_string());
+    assert_eq!(stage.queue.count(), 0);
+}
+
+fn an_expired_alert_is_not_delivered(world: &World) {
+    let stage = Stage::start(world);
+    let mut expired = envelope(&stage, "expired", "a:1", "too late");
+    expired["expires"] = "2020-01-01T00:00:00Z".into();
+    stage.queue.put_json(&expired);
+    let counts = stage.poll();
+    assert_eq!(counts["expired"], 1, "{counts}");
+    stage.connector.expect_silence();
+    assert_eq!((stage.queue.count(), stage.queue.poison().count()), (0, 0));
+}
+
+fn an_alert_before_its_time_waits(world: &World) {
+    let stage = Stage::start(world);
+    let mut early = envelope(&stage, "early", "a:1", "not yet");
+    early["notBefore"] = "2099-01-01T00:00:00Z".into();
+    stage.queue.put_json(&early);
+    let counts = stage.poll();
+    assert_eq!(counts["notDue"], 1, "{counts}");
+    stage.connector.expect_silence();
+    assert_eq!((stage.queue.count(), stage.queue.texts().len()), (1, 0), "hidden, and still there");
+}
+
+fn a_newer_version_goes_to_poison(world: &World) {
+    let stage = Stage::start(world);
+    let mut newer = envelope(&stage, "newer", "a:1", "hello");
+    newer["version"] = 2.into();
+    stage.queue.put_json(&newer);
+    stage.poll();
+    assert_eq!(
+        decode(&stage.queue.poison().texts()[0]),
+        newer,
+        "byte for byte, so that a newer poller can read it"
+    );
+    assert!(stage.events("alert.poisoned")[0]["reason"].as_str().unwrap().contains("version 2"));
+}
+
+fn messages_of_another_producer_are_delivered(world: &World) {
+    let stage = Stage::start(world);
+    // Raw JSON, with fields that nobody here knows.
+    let mut foreign = envelope(&stage, "foreign", "a:1", "from elsewhere");
+    foreign["address"]["somethingNew"] = json!({"x": 1});
+    stage.queue.put(&foreign.to_string());
+    assert_eq!(stage.poll()["delivered"], 1);
+    assert_eq!(stage.connector.wait_for(1)[0].text(), "Alert: from elsewhere");
+}

@@ -1,0 +1,53 @@
+//! The fakes themselves: one that lets everything pass would prove nothing.
+
+use end_to_end::connector::{Connector, Reply};
+use end_to_end::suite::World;
+use end_to_end::web;
+use serde_json::json;
+
+end_to_end::cases!(the_connector_complains_of_what_it_does_not_expect, the_connector_can_cut_the_line);
+
+fn the_connector_complains_of_what_it_does_not_expect(_: &World) {
+    let connector = Connector::start();
+    let call = |method: &str, path: &str, header: (&str, &str), body: &str| {
+        let request =
+            http::Request::builder().method(method).uri(format!("http://{}{path}", connector.authority()));
+        web::send(request.header(header.0, header.1).body(web::whole(body.to_owned())).unwrap())
+    };
+    let json_type = ("content-type", "application/json");
+    let good = r#"{"type":"message"}"#;
+    call("POST", "/amer/v3/conversations/c/activities", json_type, good).expect_status(201);
+    assert!(connector.take_unexpected().is_empty());
+    for (method, path, header, body, complaint) in [
+        ("GET", "/v3/conversations/c/activities", json_type, good, "only posts"),
+        ("POST", "/v3/conversations", json_type, good, "no such route"),
+        ("POST", "/v3/conversations//activities", json_type, good, "no such route"),
+        ("POST", "/v3/conversations/c/activities", ("content-type", "text/plain"), good, "application/json"),
+        ("POST", "/v3/conversations/c/activities", json_type, "{}", "has a type"),
+    ] {
+        let answer = call(method, path, header, body).expect_status(500);
+        let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+        assert!(
+            message.contains(complaint) && message.contains(method) && message.contains(path),
+            "{message}"
+        );
+        assert_eq!(connector.take_unexpected().len(), 1);
+    }
+}
+
+fn the_connector_can_cut_the_line(_: &World) {
+    let connector = Connector::start();
+    connector.on(|received| match received.text() {
+        "unseen" => Some(Reply::cut_unseen()),
+        "unanswered" => Some(Reply::cut_unanswered()),
+        _ => None,
+    });
+    for (text, recorded) in [("unseen", 0), ("unanswered", 1)] {
+        let request =
+            http::Request::post(format!("http://{}/v3/conversations/c/activities", connector.authority()));
+        let body = web::whole(json!({"type": "message", "text": text}).to_string());
+        let request = request.header("content-type", "application/json").body(body).unwrap();
+        assert!(web::try_send(request).is_err());
+        assert_eq!(connector.received().len(), recorded, "{text}");
+    }
+}

@@ -1,0 +1,50 @@
+//! The bot joins a conversation.
+
+use end_to_end::activity::message;
+use end_to_end::stage::Stage;
+use end_to_end::suite::World;
+use serde_json::{Value, json};
+
+end_to_end::cases!(the_bot_greets_once_when_it_is_added, others_join_and_leave_unremarked);
+
+fn update(stage: &Stage, change: Value) -> Value {
+    let mut activity = stage.connector.host(&message("a:joining", "1", ""));
+    activity["type"] = "conversationUpdate".into();
+    activity.as_object_mut().unwrap().remove("text");
+    activity.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+    activity
+}
+
+fn the_bot_greets_once_when_it_is_added(world: &World) {
+    let stage = Stage::start(world);
+    let bot = message("a:joining", "1", "")["recipient"].take();
+    // Web Chat leaves the id out, Teams lists the person in the same breath.
+    let mut activity = update(&stage, json!({"membersAdded": [{"id": "29:somebody"}, bot]}));
+    activity.as_object_mut().unwrap().remove("id");
+    assert_eq!(stage.post(&activity).expect_status(200).json(), json!({}));
+
+    let greeting = stage.connector.wait_for(1).remove(0);
+    assert_eq!(greeting.conversation().as_deref(), Some("a:joining"));
+    assert_eq!(greeting.reply_to(), None);
+    assert_eq!(greeting.body["type"], "message");
+    assert_eq!(greeting.body["from"], activity["recipient"]);
+    assert_eq!(greeting.body["recipient"], activity["from"]);
+    assert!(!greeting.text().is_empty());
+    assert_eq!(stage.queue.count(), 0);
+}
+
+fn others_join_and_leave_unremarked(world: &World) {
+    let stage = Stage::start(world);
+    for change in [
+        json!({}),
+        json!({"membersAdded": []}),
+        json!({"membersAdded": null}),
+        json!({"membersAdded": [{"id": "29:somebody"}]}),
+        json!({"membersRemoved": [{"id": "28:00000000-0000-0000-0000-000000000001"}]}),
+        json!({"topicName": "a new topic"}),
+    ] {
+        let answer = stage.post(&update(&stage, change.clone()));
+        assert_eq!((answer.status, answer.json()), (200, json!({})), "{change}: {}", answer.describe());
+    }
+    stage.connector.expect_silence();
+}

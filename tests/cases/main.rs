@@ -1,0 +1,36 @@
+//! The end-to-end cases, one module per theme. `cargo test -p end-to-end -- <part of a name>` runs some of them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod components;
+mod cron;
+mod doors;
+mod draining;
+mod fakes;
+mod joining;
+mod malformed;
+mod manifests;
+mod poll_door;
+mod queue_contract;
+mod queueing;
+mod round_trip;
+mod sandbox;
+mod trust;
+
+fn main() {
+    end_to_end::suite::run(&[
+        ("components", components::CASES),
+        ("cron", cron::CASES),
+        ("doors", doors::CASES),
+        ("draining", draining::CASES),
+        ("fakes", fakes::CASES),
+        ("joining", joining::CASES),
+        ("malformed", malformed::CASES),
+        ("manifests", manifests::CASES),
+        ("poll_door", poll_door::CASES),
+        ("queue_contract", queue_contract::CASES),
+        ("queueing", queueing::CASES),
+        ("round_trip", round_trip::CASES),
+        ("sandbox", sandbox::CASES),
+        ("trust", trust::CASES),
+    ]);
+}

@@ -1,0 +1,117 @@
+//! Bodies that are no activities: each gets its answer, and nothing else happens.
+
+use end_to_end::activity::message;
+use end_to_end::stage::Stage;
+use end_to_end::suite::World;
+use end_to_end::web;
+
+end_to_end::cases!(each_gets_its_answer_and_nothing_is_queued, odd_but_valid_bodies_are_accepted);
+
+fn post(stage: &Stage, content_type: Option<&str>, body: web::Body) -> web::Answer {
+    let mut request = http::Request::post(stage.url("/api/messages"));
+    if let Some(content_type) = content_type {
+        request = request.header("content-type", content_type);
+    }
+    web::send(request.body(body).unwrap())
+}
+
+/// Name, content type, body; status and code of the answer.
+type Row<'a> = (&'a str, Option<&'a str>, Vec<u8>, u16, &'a str);
+
+fn each_gets_its_answer_and_nothing_is_queued(world: &World) {
+    const JSON: Option<&str> = Some("application/json");
+    let stage = Stage::start(world);
+    let good = stage.connector.host(&message("a:1", "1", "hello")).to_string();
+    let with = |from: &str, to: &str| {
+        let changed = good.replace(from, to);
+        assert_ne!(changed, good, "{from} is there to be changed");
+        changed
+    };
+    let text = |text: &str| text.as_bytes().to_vec();
+    let too_long = with("\"hello\"", &format!("\"{}\"", "x".repeat(257 * 1024)));
+    let table: Vec<Row<'_>> = vec![
+        ("empty", JSON, vec![], 400, "BadSyntax"),
+        ("not JSON", JSON, text("hello"), 400, "BadSyntax"),
+        ("cut short", JSON, good.as_bytes()[..good.len() / 2].to_vec(), 400, "BadSyntax"),
+        ("array", JSON, text("[]"), 400, "BadSyntax"),
+        ("null", JSON, text("null"), 400, "BadSyntax"),
+        ("number", JSON, text("42"), 400, "BadSyntax"),
+        ("string", JSON, text("\"message\""), 400, "BadSyntax"),
+        ("two values", JSON, text("{} {}"), 400, "BadSyntax"),
+        ("no fields", JSON, text("{}"), 400, "BadSyntax"),
+        ("no type", JSON, text(r#"{"conversation":{"id":"c"}}"#), 400, "BadSyntax"),
+        ("type is a number", JSON, text(r#"{"type":1,"conversation":{"id":"c"}}"#), 400, "BadSyntax"),
+        ("type is empty", JSON, text(r#"{"type":"","conversation":{"id":"c"}}"#), 400, "BadSyntax"),
+        ("no conversation", JSON, text(r#"{"type":"message"}"#), 400, "BadSyntax"),
+        ("conversation is text", JSON, text(r#"{"type":"message","conversation":"c"}"#), 400, "BadSyntax"),
+        (
+            "conversation.id is empty",
+            JSON,
+            text(r#"{"type":"message","conversation":{"id":""}}"#),
+            400,
+            "BadSyntax",
+        ),
+        (
+            "conversation.id is null",
+            JSON,
+            text(r#"{"type":"message","conversation":{"id":null}}"#),
+            400,
+            "BadSyntax",
+        ),
+        ("text is an object", JSON, text(&with("\"hello\"", "{}")), 400, "BadSyntax"),
+        ("100 000 brackets", JSON, "[".repeat(100_000).into_bytes(), 400, "BadSyntax"),
+        ("100 000 objects", JSON, "{\"a\":".repeat(50_000).into_bytes(), 400, "BadSyntax"),
+        ("not UTF-8", JSON, b"{\"type\":\"\xff\xfe\"}".to_vec(), 400, "BadSyntax"),
+        ("UTF-16", JSON, good.encode_utf16().flat_map(u16::to_le_bytes).collect(), 400, "BadSyntax"),
+        ("lone surrogate", JSON, text(&with("\"hello\"", r#""\ud800""#)), 400, "BadSyntax"),
+        ("huge exponent", JSON, text(&with("\"hello\"", "1e99999")), 400, "BadSyntax"),
+        ("no channelId", JSON, text(&with("\"channelId\"", "\"channel\"")), 400, "BadSyntax"),
+        ("257 KiB", JSON, text(&too_long), 413, "MessageSizeTooBig"),
+        ("form", Some("application/x-www-form-urlencoded"), text("a=b"), 415, "UnsupportedMediaType"),
+        ("text", Some("text/plain"), text(&good), 415, "UnsupportedMediaType"),
+        (
+            "JSON of another kind",
+            Some("application/json-patch+json"),
+            text(&good),
+            415,
+            "UnsupportedMediaType",
+        ),
+        ("no content type", None, text(&good), 415, "UnsupportedMediaType"),
+        ("no serviceUrl", JSON, text(&with("\"serviceUrl\"", "\"service\"")), 403, "ServiceUrlNotAllowed"),
+    ];
+    for (name, content_type, body, status, code) in table {
+        let answer = post(&stage, content_type, web::whole(body));
+        assert_eq!(
+            (answer.status, answer.error_code().as_str()),
+            (status, code),
+            "{name}: {}",
+            answer.describe()
+        );
+    }
+    // The same length without saying so beforehand.
+    post(&stage, JSON, web::chunked(too_long)).expect_error(413, "MessageSizeTooBig");
+    stage.connector.expect_silence();
+    assert!(!stage.queue.exists(), "nothing was queued");
+    // And it still works.
+    post(&stage, JSON, web::whole(good)).expect_status(202);
+}
+
+fn odd_but_valid_bodies_are_accepted(world: &World) {
+    let stage = Stage::start(world);
+    let good = |id: &str| stage.connector.host(&message("a:1", id, "hello")).to_string();
+    let doubled = good("3").replacen('{', r#"{"text":"first","#, 1);
+    let many_digits = good("4").replacen('{', r#"{"number":123456789012345678901234567890.5,"#, 1);
+    for (name, content_type, body) in [
+        ("byte order mark", "application/json", web::whole(format!("\u{FEFF}{}", good("1")))),
+        ("parameters and case", "Application/JSON; charset=utf-8", web::whole(good("2"))),
+        // The last one counts, as in every parser of the platforms that send these.
+        ("a field twice", "application/json", web::whole(doubled)),
+        ("a huge number nobody reads", "application/json", web::whole(many_digits)),
+        ("chunked", "application/json", web::chunked(good("5"))),
+    ] {
+        let answer = post(&stage, Some(content_type), body);
+        assert_eq!(answer.status, 202, "{name}: {}", answer.describe());
+    }
+    assert_eq!(stage.queue.count(), 5);
+    assert!(stage.queue.envelopes().iter().all(|envelope| envelope["text"] == "hello"));
+}

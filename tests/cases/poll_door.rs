@@ -1,0 +1,72 @@
+//! `POST /internal/poll`, for hosts without a cron trigger.
+
+use end_to_end::activity::message;
+use end_to_end::closed_port::ClosedPort;
+use end_to_end::stage::{POLL_KEY, Script, Stage};
+use end_to_end::suite::World;
+use end_to_end::web;
+
+end_to_end::cases!(
+    who_may_poll,
+    without_a_key_there_is_no_door,
+    a_queue_out_of_reach,
+    the_answer_is_the_log_line
+);
+
+fn call(stage: &Stage, method: &str, path: &str, authorization: Option<String>) -> web::Answer {
+    let mut request = http::Request::builder().method(method).uri(stage.url(path));
+    if let Some(authorization) = authorization {
+        request = request.header("authorization", authorization);
+    }
+    web::send(request.body(web::whole("")).unwrap())
+}
+
+fn who_may_poll(world: &World) {
+    let stage = Stage::start(world);
+    let bearer = |key: &str| Some(format!("Bearer {key}"));
+    let query = format!("/internal/poll?key={POLL_KEY}");
+    for (method, path, authorization, status) in [
+        ("POST", "/internal/poll", bearer(POLL_KEY), 200),
+        ("POST", query.as_str(), None, 200),
+        ("POST", "/internal/poll", None, 401),
+        ("POST", "/internal/poll", bearer("wrong"), 401),
+        ("POST", "/internal/poll", bearer(""), 401),
+        ("POST", "/internal/poll?key=wrong", None, 401),
+        ("POST", "/internal/poll?key=", None, 401),
+        ("GET", query.as_str(), None, 405),
+    ] {
+        let answer = call(&stage, method, path, authorization.clone());
+        assert_eq!(answer.status, status, "{method} {path} {authorization:?}: {}", answer.describe());
+        assert_eq!(answer.header("www-authenticate"), if status == 401 { "Bearer" } else { "" });
+    }
+    assert!(!stage.host_log().contains(POLL_KEY), "the key is in the log");
+}
+
+fn without_a_key_there_is_no_door(world: &World) {
+    let stage = Script::new(world).variable("pollkey", "").start();
+    for authorization in [None, Some("Bearer ".to_owned()), Some("Bearer x".to_owned())] {
+        call(&stage, "POST", "/internal/poll", authorization).expect_status(404);
+    }
+    call(&stage, "POST", "/internal/poll?key=", None).expect_status(404);
+}
+
+fn a_queue_out_of_reach(world: &World) {
+    let closed = ClosedPort::reserve();
+    let stage = Script::new(world).unreachable_queue(&closed).start();
+    stage.try_poll().expect_error(503, "QueueUnavailable");
+    let run = stage.wait_for_events("drain", 1).remove(0);
+    assert_eq!(run["level"], "error");
+    assert!(run["error"].as_str().unwrap().contains("not reached"), "{run}");
+}
+
+fn the_answer_is_the_log_line(world: &World) {
+    let stage = Stage::start(world);
+    stage.say(&message("a:1", "1", "hello"));
+    let counts = stage.poll();
+    let line = stage.wait_for_events("drain", 1).remove(0);
+    assert_eq!(line["door"], "http");
+    for (field, value) in counts.as_object().unwrap() {
+        assert_eq!(&line[field], value, "{field}");
+    }
+    assert_eq!(counts["delivered"], 1);
+}

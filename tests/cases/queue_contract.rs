@@ -1,0 +1,69 @@
+//! The queue client against the real Azurite: what the unit tests script, this one does.
+
+use end_to_end::queue::Queue;
+use end_to_end::suite::World;
+use storage_queue::{Created, PutOptions, QueueError, TimeToLive};
+
+end_to_end::cases!(the_life_of_a_message, a_wrong_key_is_refused, awkward_texts_survive);
+
+fn queue(world: &World, name: &str) -> Queue {
+    Queue::new(&world.azurite().connection_string(), name)
+}
+
+fn the_life_of_a_message(world: &World) {
+    let options = PutOptions { visibility_timeout_seconds: 0, time_to_live: TimeToLive::Seconds(600) };
+    queue(world, "contract-life").with(async |client| {
+        assert_eq!(client.get(1, 30).await, Err(QueueError::QueueMissing));
+        assert_eq!(client.put("x", options).await, Err(QueueError::QueueMissing));
+        assert_eq!(client.create().await, Ok(Created::New));
+        assert_eq!(client.create().await, Ok(Created::Existed));
+        let put = client.put("first", options).await.unwrap();
+        client.put("second", options).await.unwrap();
+        assert_eq!(client.approximate_count().await, Ok(2));
+        assert_eq!(client.peek(32).await.unwrap(), ["first", "second"]);
+
+        let mut messages = client.get(32, 30).await.unwrap();
+        assert_eq!(messages.len(), 2);
+        let second = messages.pop().unwrap();
+        let first = messages.pop().unwrap();
+        assert_eq!((first.text.as_str(), first.dequeue_count), ("first", 1));
+        assert_eq!(first.id, put.message_id);
+        assert!(
+            first.expiration_time > first.insertion_time && first.time_next_visible > first.insertion_time
+        );
+        assert_eq!(client.get(32, 30).await.unwrap(), [], "they are leased");
+
+        // The receipt of the Put has ended with the hand-out, that of the hand-out with the update.
+        assert_eq!(client.delete(&first.id, &put.pop_receipt).await, Err(QueueError::LeaseLost));
+        let updated = client.update(&first.id, &first.pop_receipt, 0, Some("changed")).await.unwrap();
+        assert_eq!(client.delete(&first.id, &first.pop_receipt).await, Err(QueueError::LeaseLost));
+        let again = client.get(1, 30).await.unwrap().remove(0);
+        assert_eq!((again.text.as_str(), again.dequeue_count), ("changed", 2));
+        assert_ne!(again.pop_receipt, updated.pop_receipt);
+        client.delete(&again.id, &again.pop_receipt).await.unwrap();
+        assert_eq!(client.delete(&again.id, &again.pop_receipt).await, Err(QueueError::LeaseLost));
+        client.delete(&second.id, &second.pop_receipt).await.unwrap();
+        assert_eq!(client.approximate_count().await, Ok(0));
+        let too_long = "x".repeat(64 * 1024 + 1);
+        assert_eq!(client.put(&too_long, options).await, Err(QueueError::MessageTooLarge));
+    });
+}
+
+fn a_wrong_key_is_refused(world: &World) {
+    let connection = world.azurite().connection_string();
+    let (before, after) = connection.split_once("AccountKey=").unwrap();
+    let rest = after.split_once(';').unwrap().1;
+    let wrong = format!("{before}AccountKey=d3Jvbmc=;{rest}");
+    Queue::new(&wrong, "contract-key").with(async |client| {
+        let error = client.create().await.expect_err("a wrong key");
+        assert!(matches!(error, QueueError::NotAuthorized { status: 403, .. }), "{error}");
+    });
+}
+
+fn awkward_texts_survive(world: &World) {
+    let queue = queue(world, "contract-texts");
+    for text in ["a & b <c> \"d\" 'e'", "  spaces  ", "&amp;&#65;", "]]>", "ü€🍕"] {
+        queue.put(text);
+        assert_eq!(queue.take_all(), [text]);
+    }
+}

@@ -1,0 +1,44 @@
+//! The platform's own wall: a component calls no host that its manifest does not name.
+
+use end_to_end::activity::message;
+use end_to_end::manifest::Manifest;
+use end_to_end::stage::Script;
+use end_to_end::suite::World;
+
+end_to_end::cases!(an_undeclared_host_is_refused, one_bad_entry_is_noticed);
+
+fn an_undeclared_host_is_refused(world: &World) {
+    let stage = Script::new(world).manifest(Manifest::without_loopback).start();
+    // The queue is on loopback, which this manifest does not name: neither door gets through.
+    stage.post(&stage.connector.host(&message("a:1", "1", "hello"))).expect_error(503, "QueueUnavailable");
+    stage.try_poll().expect_error(503, "QueueUnavailable");
+    stage.connector.expect_silence();
+    let reason = stage.wait_for_events("queue.put.failed", 1)[0]["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("allowed_outbound_hosts"), "{reason}");
+    if world.host() == dev::host::HostKind::Embedded {
+        let log = stage.host_log();
+        let port = world.azurite().port();
+        assert!(
+            log.contains(&format!("127.0.0.1:{port}")) && log.contains("allowed_outbound_hosts"),
+            "{log}"
+        );
+    }
+}
+
+fn one_bad_entry_is_noticed(world: &World) {
+    // Spin's rule: the list is one thing, and a list with an entry that means nothing is refused.
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = Manifest::local().without_cron().with_outbound(|hosts| hosts.push("not a host".into()));
+    let options = dev::host::HostOptions {
+        kind: world.host(),
+        manifest: manifest.write(folder.path()),
+        listen: format!("127.0.0.1:{}", end_to_end::closed_port::free_port()),
+        variables: Vec::new(),
+        state_dir: folder.path().join("state"),
+        quiet: false,
+        log: None,
+        print_prefix: false,
+    };
+    let error = dev::host::Host::start(&options).expect_err("a manifest with a bad host");
+    assert!(format!("{error:#}").contains("not a host"), "{error:#}");
+}

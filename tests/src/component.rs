@@ -1,0 +1,64 @@
+//! What a built component imports and exports.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use wasmparser::component_types::ComponentEntityType;
+use wasmparser::{Parser, Payload, Validator};
+
+/// The outer face of a component.
+#[derive(Debug, Default)]
+pub struct Face {
+    /// Names of interfaces with their versions, and the functions that the component asks of each (resource methods as
+    /// `[method]fields.get`). A bare function stands under its own name.
+    pub imports: BTreeMap<String, BTreeSet<String>>,
+    /// Names of interfaces with their versions, and of bare functions.
+    pub exports: BTreeSet<String>,
+}
+
+/// Where the release build of a component is.
+pub fn path_of(name: &str) -> PathBuf {
+    dev::workspace::root().join(format!("target/wasm32-wasip2/release/{name}.wasm"))
+}
+
+/// Reads the face of a component; the file is validated on the way.
+#[track_caller]
+pub fn face_of(name: &str) -> Face {
+    let path = path_of(name);
+    let wasm = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let types =
+        Validator::new().validate_all(&wasm).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut face = Face::default();
+    let mut depth = 0;
+    for payload in Parser::new(0).parse_all(&wasm) {
+        match payload.expect("validated") {
+            // Only the outermost level talks to the host.
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                for import in section {
+                    let name = import.expect("validated").name.name;
+                    let item = types.component_item_for_import(name).expect("an import has a type");
+                    let functions = match item.ty {
+                        ComponentEntityType::Instance(id) => {
+                            let exports = types[id].exports.iter();
+                            exports
+                                .filter(|(_, item)| matches!(item.ty, ComponentEntityType::Func(_)))
+                                .map(|(name, _)| name.clone())
+                                .collect()
+                        }
+                        _ => BTreeSet::new(),
+                    };
+                    face.imports.insert(name.into(), functions);
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                face.exports.extend(
+                    section.into_iter().map(|export| export.expect("validated").name.name.to_owned()),
+                );
+            }
+            _ => {}
+        }
+    }
+    face
+}

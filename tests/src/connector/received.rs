@@ -1,0 +1,94 @@
+//! A request as it arrived.
+
+use std::fmt;
+use std::time::Instant;
+
+use bytes::Bytes;
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+
+/// One recorded request.
+#[derive(Clone)]
+pub struct Received {
+    pub at: Instant,
+    pub method: http::Method,
+    /// Path and query as sent: still percent-encoded.
+    pub path: String,
+    pub headers: http::HeaderMap,
+    pub raw: Bytes,
+    /// The body as JSON; `null` if it is none.
+    pub body: Value,
+}
+
+impl Received {
+    /// The decoded conversation id of the path.
+    pub fn conversation(&self) -> Option<String> {
+        self.target().map(|(conversation, _)| conversation)
+    }
+
+    /// The decoded activity id of the path, which a reply has.
+    pub fn reply_to(&self) -> Option<String> {
+        self.target().and_then(|(_, activity)| activity)
+    }
+
+    /// The body's text.
+    pub fn text(&self) -> &str {
+        self.body["text"].as_str().unwrap_or_default()
+    }
+
+    /// Whether this is an acknowledgement, by the word that people see.
+    pub fn is_acknowledgement(&self) -> bool {
+        self.text().starts_with("Queued:")
+    }
+
+    /// Whether this is an alert, by the word that people see.
+    pub fn is_alert(&self) -> bool {
+        self.text().starts_with("Alert:")
+    }
+
+    /// `.../v3/conversations/{conversation}/activities[/{activity}]`, whatever path the serviceUrl brought along.
+    fn target(&self) -> Option<(String, Option<String>)> {
+        let (_, rest) = self.path.split_once("/v3/conversations/")?;
+        let segments: Vec<&str> = rest.split('/').collect();
+        match segments.as_slice() {
+            [conversation, "activities"] => Some((decode(conversation)?, None)),
+            [conversation, "activities", activity] => Some((decode(conversation)?, Some(decode(activity)?))),
+            _ => None,
+        }
+    }
+
+    /// What a Connector would object to; `None` for a proper post of an activity.
+    pub(super) fn objection(&self) -> Option<&'static str> {
+        if self.method != http::Method::POST {
+            Some("the bot only posts")
+        } else if self.target().is_none() {
+            Some("no such route")
+        } else if self.headers.contains_key("authorization") {
+            Some("no credential may be sent in anonymous mode")
+        } else if !self
+            .headers
+            .get("content-type")
+            .is_some_and(|value| value.as_bytes().starts_with(b"application/json"))
+        {
+            Some("an activity is application/json")
+        } else if !self.headers.contains_key("content-length") {
+            Some("the body must have a declared length")
+        } else if !self.body["type"].is_string() {
+            Some("an activity has a type")
+        } else {
+            None
+        }
+    }
+}
+
+fn decode(segment: &str) -> Option<String> {
+    let decoded = percent_decode_str(segment).decode_utf8().ok()?;
+    Some(decoded.into_owned()).filter(|text| !text.is_empty())
+}
+
+impl fmt::Debug for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let body = String::from_utf8_lossy(&self.raw);
+        write!(f, "{} {} {:?} {body}", self.method, self.path, self.headers)
+    }
+}

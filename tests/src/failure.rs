@@ -1,0 +1,38 @@
+//! What a failed case should tell beside its message: the host's log, what the fakes saw.
+
+use std::cell::RefCell;
+
+thread_local! {
+    static NOTES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Adds a paragraph to the report of the case that fails on this thread.
+pub(crate) fn note(text: String) {
+    NOTES.with_borrow_mut(|notes| notes.push(text));
+}
+
+/// Panics become part of the report instead of being printed in the middle of other cases' lines.
+pub(crate) fn install_hook() {
+    let original = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        // Another thread than a case's has nobody to report for it.
+        if std::thread::current().name() != Some(CASE_THREAD) {
+            return original(info);
+        }
+        let message = info.payload_as_str().unwrap_or("(a panic without text)");
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        PLACE.with_borrow_mut(|first| {
+            first.get_or_insert_with(|| format!("{place}\n{message}"));
+        });
+    }));
+}
+
+/// The name of the threads that [`crate::suite`] runs cases on.
+pub(crate) const CASE_THREAD: &str = "case";
+
+/// The report of this thread's case: where it failed, why, and the notes.
+pub(crate) fn report() -> String {
+    let place = PLACE.take().unwrap_or_else(|| "it failed without saying where".into());
+    NOTES.take().into_iter().fold(place, |report, note| format!("{report}\n\n{note}"))
+}

@@ -1,0 +1,86 @@
+//! Variants of the workspace's `spin.toml`, so that each case states what it depends on.
+
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+/// A copy of a manifest that a case has changed. Every host must take it, real Spin included.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    table: Table,
+}
+
+impl Manifest {
+    /// The workspace's `spin.toml`.
+    pub fn local() -> Self {
+        Self::read("spin.toml")
+    }
+
+    /// A manifest of the workspace.
+    #[track_caller]
+    pub fn read(name: &str) -> Self {
+        let path = dev::workspace::root().join(name);
+        let text =
+            std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Self { table: text.parse().unwrap_or_else(|error| panic!("{}: {error}", path.display())) }
+    }
+
+    /// The parsed manifest.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// The ids of its components.
+    pub fn components(&self) -> Vec<String> {
+        self.table["component"].as_table().expect("[component]").keys().cloned().collect()
+    }
+
+    /// Leaves out the cron trigger and the component behind it.
+    #[must_use]
+    pub fn without_cron(mut self) -> Self {
+        let triggers = self.table["trigger"].as_table_mut().expect("[trigger]");
+        let cron = triggers.remove("cron").expect("a cron trigger to leave out");
+        let components = self.table["component"].as_table_mut().expect("[component]");
+        for trigger in cron.as_array().expect("[[trigger.cron]]") {
+            let id = trigger["component"].as_str().expect("a component id");
+            components.remove(id).unwrap_or_else(|| panic!("a component for the cron trigger: {id}"));
+        }
+        self
+    }
+
+    /// Changes the hosts that may be called, in every component.
+    #[must_use]
+    pub fn with_outbound(mut self, change: impl Fn(&mut Vec<Value>)) -> Self {
+        for (id, component) in self.table["component"].as_table_mut().expect("[component]") {
+            let hosts = component.get_mut("allowed_outbound_hosts").and_then(Value::as_array_mut);
+            change(hosts.unwrap_or_else(|| panic!("{id} has no allowed_outbound_hosts")));
+        }
+        self
+    }
+
+    /// Leaves out the hosts of this machine.
+    #[must_use]
+    pub fn without_loopback(self) -> Self {
+        self.with_outbound(|hosts| hosts.retain(|host| !is_loopback(host)))
+    }
+
+    /// Writes it into `folder`, with absolute paths to the wasm files.
+    #[track_caller]
+    pub fn write(mut self, folder: &Path) -> PathBuf {
+        for (id, component) in self.table["component"].as_table_mut().expect("[component]") {
+            let source =
+                component["source"].as_str().unwrap_or_else(|| panic!("{id} has a source path")).to_owned();
+            let absolute = dev::workspace::root().join(source);
+            component["source"] = absolute.to_str().expect("a path in UTF-8").into();
+        }
+        let path = folder.join("spin.toml");
+        std::fs::write(&path, self.table.to_string()).unwrap();
+        path
+    }
+}
+
+/// Whether an entry of `allowed_outbound_hosts` names this machine.
+pub fn is_loopback(host: &Value) -> bool {
+    let host = host.as_str().expect("a host is text");
+    ["127.0.0.1", "localhost", "[::1]"].iter().any(|name| host.contains(name))
+}

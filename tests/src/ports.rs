@@ -1,0 +1,64 @@
+//! Native adapters of the ports that the queue client stands on.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use platform::{Clock, HttpClient, Randomness, Timeouts, TransportError};
+
+use crate::web;
+
+/// This machine: real HTTP, the real clock, real randomness.
+#[derive(Debug)]
+pub struct Machine {
+    started: Instant,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self { started: Instant::now() }
+    }
+}
+
+impl HttpClient for Machine {
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        timeouts: Timeouts,
+    ) -> Result<http::Response<Bytes>, TransportError> {
+        let answer = web::exchange(request.map(web::whole)).await?;
+        if answer.body.len() > timeouts.max_answer_bytes {
+            return Err(TransportError::AnswerTooLarge { limit_bytes: timeouts.max_answer_bytes });
+        }
+        let mut response = http::Response::new(answer.body);
+        *response.status_mut() =
+            http::StatusCode::from_u16(answer.status).expect("a status that came over HTTP");
+        *response.headers_mut() = answer.headers;
+        Ok(response)
+    }
+}
+
+impl Clock for Machine {
+    fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
+
+impl Randomness for Machine {
+    fn fill(&self, buffer: &mut [u8]) {
+        use std::hash::{BuildHasher, Hasher, RandomState};
+        // Ids and jitter of tests: the standard library's randomly keyed hasher is random enough.
+        for chunk in buffer.chunks_mut(8) {
+            let random = RandomState::new().build_hasher().finish().to_le_bytes();
+            chunk.copy_from_slice(&random[..chunk.len()]);
+        }
+    }
+}

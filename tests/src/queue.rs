@@ -1,0 +1,114 @@
+//! A case's own queue, seen from outside the bot: through the project's own client, against the real Azurite.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use platform::Deadline;
+use serde_json::Value;
+use storage_queue::{Account, PutOptions, QueueClient, QueueError, QueueName, TimeToLive};
+
+use crate::ports::Machine;
+use crate::runtime::runtime;
+
+/// How long one call may take.
+const WITHIN: Duration = Duration::from_secs(20);
+
+/// A queue in Azurite.
+#[derive(Debug)]
+pub struct Queue {
+    account: Account,
+    name: QueueName,
+    machine: Machine,
+}
+
+impl Queue {
+    /// The queue of this name; nothing is created.
+    pub fn new(connection_string: &str, name: &str) -> Self {
+        Self {
+            account: Account::parse(connection_string).unwrap(),
+            name: QueueName::parse(name).unwrap(),
+            machine: Machine::default(),
+        }
+    }
+
+    /// Its poison queue.
+    pub fn poison(&self) -> Self {
+        Self { account: self.account.clone(), name: self.name.poison(), machine: Machine::default() }
+    }
+
+    /// Makes calls with the client.
+    pub fn with<T>(&self, calls: impl AsyncFnOnce(QueueClient<'_, Machine>) -> T) -> T {
+        let deadline = Deadline::after(&self.machine, WITHIN);
+        let client = QueueClient::new(&self.machine, &self.account, &self.name, deadline);
+        runtime().block_on(calls(client))
+    }
+
+    /// Whether it exists.
+    pub fn exists(&self) -> bool {
+        match self.with(async |client| client.approximate_count().await) {
+            Ok(_) => true,
+            Err(QueueError::QueueMissing) => false,
+            Err(error) => panic!("the queue does not answer: {error}"),
+        }
+    }
+
+    /// How many messages it holds, hidden ones included; a missing queue holds none.
+    pub fn count(&self) -> u64 {
+        match self.with(async |client| client.approximate_count().await) {
+            Err(QueueError::QueueMissing) => 0,
+            count => count.unwrap(),
+        }
+    }
+
+    /// Puts a text as it is, creating the queue if it is missing.
+    pub fn put(&self, text: &str) {
+        let options = PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() };
+        self.with(async |client| client.put_creating_queue_if_missing(text, options).await.map(drop))
+            .unwrap();
+    }
+
+    /// Puts base64 of JSON.
+    pub fn put_json(&self, json: &Value) {
+        self.put(&STANDARD.encode(json.to_string()));
+    }
+
+    /// The texts of up to 32 visible messages, which stay where they are.
+    pub fn texts(&self) -> Vec<String> {
+        match self.with(async |client| client.peek(32).await) {
+            Err(QueueError::QueueMissing) => Vec::new(),
+            texts => texts.unwrap(),
+        }
+    }
+
+    /// Takes every message off, however many there are.
+    pub fn take_all(&self) -> Vec<String> {
+        self.with(async |client| {
+            let mut texts = Vec::new();
+            loop {
+                let messages = match client.get(32, 60).await {
+                    Err(QueueError::QueueMissing) => return texts,
+                    messages => messages.unwrap(),
+                };
+                if messages.is_empty() {
+                    return texts;
+                }
+                for message in messages {
+                    client.delete(&message.id, &message.pop_receipt).await.unwrap();
+                    texts.push(message.text);
+                }
+            }
+        })
+    }
+
+    /// The JSON of the visible messages.
+    pub fn envelopes(&self) -> Vec<Value> {
+        self.texts().iter().map(|text| decode(text)).collect()
+    }
+}
+
+/// The JSON in a message's base64.
+pub fn decode(text: &str) -> Value {
+    let json = STANDARD.decode(text).unwrap_or_else(|error| panic!("not base64 ({error}): {text}"));
+    serde_json::from_slice(&json).unwrap_or_else(|error| panic!("not JSON ({error}): {text}"))
+}

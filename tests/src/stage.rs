@@ -1,0 +1,193 @@
+//! One case's world: a host with the components, a queue of its own, a Connector of its own.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use dev::host::{Host, HostOptions};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::closed_port::{ClosedPort, free_port};
+use crate::connector::Connector;
+use crate::failure;
+use crate::manifest::Manifest;
+use crate::queue::Queue;
+use crate::suite::World;
+use crate::waiting::eventually;
+use crate::web::{self, Answer};
+
+/// The key of `POST /internal/poll`.
+pub const POLL_KEY: &str = "a-poll-key-for-tests";
+
+/// How many lines of the host's output a failure shows.
+const LOG_TAIL: usize = 40;
+
+/// What a case wants to be different. By default: anonymous mode, no cron, a poll key.
+#[derive(Debug)]
+pub struct Script<'w> {
+    world: &'w World,
+    manifest: Manifest,
+    variables: Vec<(String, String)>,
+    queue_name: String,
+}
+
+/// A running host and its surroundings. Dropping it ends the host, then checks the Connector's complaints.
+#[derive(Debug)]
+pub struct Stage {
+    // Dropped in this order: the host must not talk to a Connector that is gone.
+    host: Host,
+    log: PathBuf,
+    pub connector: Connector,
+    pub queue: Queue,
+    _folder: TempDir,
+}
+
+impl<'w> Script<'w> {
+    /// The default stage.
+    pub fn new(world: &'w World) -> Self {
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
+        let queue_name = format!("e2e-{:03}", COUNTER.fetch_add(1, Ordering::Relaxed));
+        let script =
+            Self { world, manifest: Manifest::local().without_cron(), variables: Vec::new(), queue_name };
+        let queue_name = script.queue_name.clone();
+        script
+            .variable("authmode", "anonymous")
+            .variable("storageconnection", &world.azurite().connection_string())
+            .variable("queuename", &queue_name)
+            .variable("pollkey", POLL_KEY)
+    }
+
+    /// With the cron trigger of `spin.toml`.
+    #[must_use]
+    pub fn with_cron(mut self) -> Self {
+        self.manifest = Manifest::local();
+        self
+    }
+
+    /// With a changed manifest.
+    #[must_use]
+    pub fn manifest(mut self, change: impl FnOnce(Manifest) -> Manifest) -> Self {
+        self.manifest = change(self.manifest);
+        self
+    }
+
+    /// With another value of a variable.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.retain(|(known, _)| known != name);
+        self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    /// With a queue service that refuses connections.
+    #[must_use]
+    pub fn unreachable_queue(self, at: &ClosedPort) -> Self {
+        self.queue_at(&at.authority())
+    }
+
+    /// With a queue service at another `address:port`.
+    #[must_use]
+    pub fn queue_at(self, authority: &str) -> Self {
+        let real = self.world.azurite();
+        let here = format!("127.0.0.1:{}", real.port());
+        let connection = real.connection_string().replace(&here, authority);
+        assert_ne!(connection, real.connection_string(), "the connection string names the port");
+        self.variable("storageconnection", &connection)
+    }
+
+    /// Starts the host.
+    #[track_caller]
+    pub fn start(self) -> Stage {
+        let folder = tempfile::Builder::new().prefix("e2e-").tempdir().unwrap();
+        let log = folder.path().join("host.log");
+        let options = HostOptions {
+            kind: self.world.host(),
+            manifest: self.manifest.write(folder.path()),
+            listen: format!("127.0.0.1:{}", free_port()),
+            variables: self.variables,
+            state_dir: folder.path().join("state"),
+            quiet: false,
+            log: Some(log.clone()),
+            print_prefix: false,
+        };
+        let host = Host::start(&options).unwrap_or_else(|error| panic!("the host does not start: {error:#}"));
+        let queue = Queue::new(&self.world.azurite().connection_string(), &self.queue_name);
+        Stage { host, log, connector: Connector::start(), queue, _folder: folder }
+    }
+}
+
+impl Stage {
+    /// The default stage, started.
+    #[track_caller]
+    pub fn start(world: &World) -> Self {
+        Script::new(world).start()
+    }
+
+    /// The host's address with this path.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.host.url().trim_end_matches('/'))
+    }
+
+    /// Posts an activity as a channel does, as it is.
+    #[track_caller]
+    pub fn post(&self, activity: &Value) -> Answer {
+        let request =
+            http::Request::post(self.url("/api/messages")).header("content-type", "application/json");
+        web::send(request.body(web::whole(activity.to_string())).unwrap())
+    }
+
+    /// Posts an activity whose serviceUrl leads to this stage's Connector; it must be accepted.
+    #[track_caller]
+    pub fn say(&self, activity: &Value) {
+        let answer = self.post(&self.connector.host(activity)).expect_status(202);
+        assert_eq!(answer.json(), serde_json::json!({}));
+    }
+
+    /// Runs the drain through its HTTP door; it must succeed. The run's counts.
+    #[track_caller]
+    pub fn poll(&self) -> Value {
+        self.try_poll().expect_status(200).json()
+    }
+
+    /// Asks for a drain through the HTTP door.
+    #[track_caller]
+    pub fn try_poll(&self) -> Answer {
+        let request = http::Request::post(self.url("/internal/poll"));
+        web::send(request.header("authorization", format!("Bearer {POLL_KEY}")).body(web::whole("")).unwrap())
+    }
+
+    /// The log lines of this event that the components wrote so far.
+    pub fn events(&self, event: &str) -> Vec<Value> {
+        let lines = self.host.lines();
+        // The embedded host puts the component's id before the line; Spin may put nothing.
+        let objects = lines.iter().filter_map(|line| line.find('{').map(|at| &line[at..]));
+        objects
+            .filter_map(|json| serde_json::from_str(json).ok())
+            .filter(|line: &Value| line["event"] == event)
+            .collect()
+    }
+
+    /// Waits until at least `count` log lines of this event are there.
+    #[track_caller]
+    pub fn wait_for_events(&self, event: &str, count: usize) -> Vec<Value> {
+        eventually(&format!("{count} log lines with event {event:?}"), || {
+            Some(self.events(event)).filter(|events| events.len() >= count)
+        })
+    }
+
+    /// Everything that the host itself wrote.
+    pub fn host_log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.host_log();
+            let lines: Vec<&str> = log.lines().collect();
+            let tail = &lines[lines.len().saturating_sub(LOG_TAIL)..];
+            failure::note(format!("The host's last lines:\n{}", tail.join("\n")));
+        }
+    }
+}

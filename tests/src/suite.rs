@@ -1,0 +1,77 @@
+//! The cases as libtest-mimic sees them, and what they share: one Azurite, one kind of host.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, OnceLock};
+
+use dev::azurite::Azurite;
+use dev::host::HostKind;
+use libtest_mimic::{Arguments, Trial};
+
+use crate::failure;
+
+/// What all cases share.
+#[derive(Debug)]
+pub struct World {
+    azurite: OnceLock<Azurite>,
+    host: HostKind,
+}
+
+impl World {
+    /// The Azurite of this run, started by the first case that wants it. Each case has queues of its own in it.
+    pub fn azurite(&self) -> &Azurite {
+        self.azurite.get_or_init(|| Azurite::start(None).expect("Azurite starts"))
+    }
+
+    /// Which host runs the components: `E2E_HOST=embedded` (default) or `spin`.
+    pub fn host(&self) -> HostKind {
+        self.host
+    }
+}
+
+/// A test: a name and a function that panics if it fails.
+pub type Case = (&'static str, fn(&World));
+
+/// Lists the cases of a module, so that one which is not listed is dead code and breaks the build.
+#[macro_export]
+macro_rules! cases {
+    ($($name:ident),+ $(,)?) => {
+        pub(crate) const CASES: &[$crate::suite::Case] = &[$((stringify!($name), $name)),+];
+    };
+}
+
+/// Runs the groups of cases and ends the process with libtest's exit code.
+pub fn run(groups: &[(&str, &[Case])]) -> ! {
+    let arguments = Arguments::from_args();
+    failure::install_hook();
+    let host = match std::env::var("E2E_HOST").as_deref() {
+        Err(_) | Ok("" | "embedded") => HostKind::Embedded,
+        Ok("spin") => HostKind::Spin,
+        Ok(other) => {
+            eprintln!("E2E_HOST is {other:?}; it takes \"embedded\" or \"spin\"");
+            std::process::exit(2);
+        }
+    };
+    let world = Arc::new(World { azurite: OnceLock::new(), host });
+    let trials =
+        groups.iter().flat_map(|(group, cases)| cases.iter().map(|case| trial(&world, group, *case)));
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    // Statics are never dropped and `exit` drops nothing: Azurite must end here.
+    drop(Arc::into_inner(world).expect("every case is over"));
+    conclusion.exit()
+}
+
+fn trial(world: &Arc<World>, group: &str, (name, case): Case) -> Trial {
+    let world = Arc::clone(world);
+    Trial::test(format!("{group}::{name}"), move || {
+        // A thread of its own keeps the report of one case apart from the next.
+        let thread = std::thread::Builder::new().name(failure::CASE_THREAD.into());
+        let run = move || match catch_unwind(AssertUnwindSafe(|| case(&world))) {
+            Ok(()) => Ok(()),
+            Err(_) => Err(failure::report()),
+        };
+        match thread.spawn(run).expect("a thread").join() {
+            Ok(result) => result.map_err(Into::into),
+            Err(_) => Err("the case ended in the middle of its own report".into()),
+        }
+    })
+}

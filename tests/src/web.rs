@@ -1,0 +1,126 @@
+//! A blocking HTTP client that shows a test everything that came back.
+
+use std::convert::Infallible;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::Frame;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use platform::TransportError;
+
+use crate::runtime::runtime;
+
+/// The body of a request.
+pub type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// Longer than any door or queue may take: whoever needs more hangs.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// An answer, read to its end.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: http::HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("expected a JSON body ({error}), got {}", self.describe()))
+    }
+
+    /// The `code` of an error body in the Connector's shape; empty if the body has another one.
+    pub fn error_code(&self) -> String {
+        let body: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        body["error"]["code"].as_str().unwrap_or_default().into()
+    }
+
+    /// A header's text; empty if it is not there.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// Everything, for a failure message.
+    pub fn describe(&self) -> String {
+        format!("{} {:?} {}", self.status, self.headers, String::from_utf8_lossy(&self.body))
+    }
+
+    /// Fails the test unless the status is this one.
+    #[track_caller]
+    pub fn expect_status(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "expected status {status}, got {}", self.describe());
+        self
+    }
+
+    /// Fails the test unless this is an error of the Connector's shape with this status and code.
+    #[track_caller]
+    pub fn expect_error(self, status: u16, code: &str) -> Self {
+        let answer = self.expect_status(status);
+        assert_eq!(answer.error_code(), code, "expected code {code}, got {}", answer.describe());
+        let message = answer.json()["error"]["message"].as_str().unwrap_or_default().to_owned();
+        assert!(!message.is_empty(), "expected a message for a person, got {}", answer.describe());
+        assert_eq!(answer.header("content-type"), "application/json", "{}", answer.describe());
+        answer
+    }
+}
+
+/// A body of known length.
+pub fn whole(body: impl Into<Bytes>) -> Body {
+    Full::new(body.into()).boxed_unsync()
+}
+
+/// The same bytes without a declared length, in chunks of 16 KiB.
+pub fn chunked(body: impl Into<Bytes>) -> Body {
+    let body = body.into();
+    let chunks =
+        (0..body.len()).step_by(16 * 1024).map(move |at| body.slice(at..body.len().min(at + 16 * 1024)));
+    let frames: Vec<Result<Frame<Bytes>, Infallible>> = chunks.map(|chunk| Ok(Frame::data(chunk))).collect();
+    BodyExt::boxed_unsync(StreamBody::new(futures_util::stream::iter(frames)))
+}
+
+/// Sends a request and waits for the answer; no answer fails the test.
+#[track_caller]
+pub fn send(request: http::Request<Body>) -> Answer {
+    let what = format!("{} {}", request.method(), request.uri());
+    match try_send(request) {
+        Ok(answer) => answer,
+        Err(error) => panic!("no answer to {what}: {error}"),
+    }
+}
+
+/// Sends a request; the error says whether it may have arrived.
+pub fn try_send(request: http::Request<Body>) -> Result<Answer, TransportError> {
+    runtime().block_on(exchange(request))
+}
+
+pub(crate) async fn exchange(request: http::Request<Body>) -> Result<Answer, TransportError> {
+    let work = async {
+        let answer = client().request(request).await.map_err(|error| {
+            let text = format!("{error:?}");
+            if error.is_connect() { TransportError::NotSent(text) } else { TransportError::AnswerLost(text) }
+        })?;
+        let (head, body) = answer.into_parts();
+        let body =
+            body.collect().await.map_err(|error| TransportError::AnswerLost(error.to_string()))?.to_bytes();
+        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+    };
+    match tokio::time::timeout(PATIENCE, work).await {
+        Ok(done) => done,
+        Err(_) => Err(TransportError::AnswerLost(format!("nothing came for {} s", PATIENCE.as_secs()))),
+    }
+}
+
+fn client() -> &'static Client<HttpConnector, Body> {
+    static CLIENT: OnceLock<Client<HttpConnector, Body>> = OnceLock::new();
+    CLIENT.get_or_init(|| {
+        // Fresh connections: hosts come and go, and a kept one to a dead host would fail another test.
+        Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http()
+    })
+}

@@ -1,4 +1,5 @@
 //! Whom a token may be sent to: the table.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use bot_framework::{AuthMode, NotTrusted, ServiceHosts, TrustPolicy};
 use platform::testing::FakeHost;

@@ -7,6 +7,7 @@ pub mod closed_port;
 pub mod component;
 pub mod connector;
 mod failure;
+pub mod loopback_server;
 pub mod manifest;
 pub mod ports;
 pub mod queue;

@@ -12,13 +12,12 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
-use tokio::task::JoinHandle;
 
 pub use received::Received;
 pub use reply::Reply;
 
 use crate::failure;
-use crate::runtime::runtime;
+use crate::loopback_server::LoopbackServer;
 use crate::waiting::eventually;
 use server::Shared;
 
@@ -28,24 +27,22 @@ pub(crate) type Rule = Box<dyn Fn(&Received) -> Option<Reply> + Send + Sync>;
 /// The fake Connector; it stops when it is dropped.
 #[derive(Debug)]
 pub struct Connector {
-    authority: String,
+    server: LoopbackServer,
     shared: Arc<Shared>,
-    accepting: JoinHandle<()>,
 }
 
 impl Connector {
     /// Starts one on a free loopback port.
     pub fn start() -> Self {
-        let listener = runtime().block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
-        let authority = listener.local_addr().unwrap().to_string();
         let shared = Arc::new(Shared::default());
-        let accepting = runtime().spawn(server::accept(listener, Arc::clone(&shared)));
-        Self { authority, shared, accepting }
+        let answering = Arc::clone(&shared);
+        let server = LoopbackServer::start(move |request| server::exchange(request, Arc::clone(&answering)));
+        Self { server, shared }
     }
 
     /// `127.0.0.1:<port>`
     pub fn authority(&self) -> &str {
-        &self.authority
+        self.server.authority()
     }
 
     /// Adds a rule; the newest is asked first.
@@ -81,7 +78,7 @@ impl Connector {
 
     /// The same activity with a serviceUrl that leads here; its path stays.
     pub fn host(&self, activity: &Value) -> Value {
-        crate::activity::at_service(activity, &self.authority)
+        crate::activity::at_service(activity, self.authority())
     }
 
     /// Takes the complaints out: for the test of this very feature.
@@ -92,7 +89,6 @@ impl Connector {
 
 impl Drop for Connector {
     fn drop(&mut self) {
-        self.accepting.abort();
         let unexpected = self.take_unexpected();
         if std::thread::panicking() {
             failure::note(format!("The Connector received: {:#?}", *lock_anyway(&self.shared.received)));

@@ -1,4 +1,4 @@
-//! The server behind the fake Connector.
+//! The answers of the fake Connector.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,14 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 
 use super::reply::Cut;
 use super::{Received, Reply, Rule};
@@ -33,32 +26,11 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-/// Ends an exchange without an answer: hyper then closes the connection.
-#[derive(Debug, thiserror::Error)]
-#[error("the connection is cut on purpose, or the request broke off")]
-struct Broken;
-
-pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    // Connections belong to this task, so that aborting it ends them too.
-    let mut connections = JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
-        connections.spawn(serve(stream, Arc::clone(&shared)));
-        while connections.try_join_next().is_some() {}
-    }
-}
-
-async fn serve(stream: TcpStream, shared: Arc<Shared>) {
-    let service = service_fn(move |request| exchange(request, Arc::clone(&shared)));
-    // An error here is a cut connection or a client that left: the record tells what matters.
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-}
-
-async fn exchange(
-    request: http::Request<Incoming>,
+pub(super) async fn exchange(
+    request: http::Request<Bytes>,
     shared: Arc<Shared>,
-) -> Result<http::Response<Full<Bytes>>, Broken> {
-    let (head, body) = request.into_parts();
-    let raw = body.collect().await.map_err(|_| Broken)?.to_bytes();
+) -> Option<http::Response<Bytes>> {
+    let (head, raw) = request.into_parts();
     let received = Received {
         at: Instant::now(),
         method: head.method,
@@ -71,7 +43,7 @@ async fn exchange(
     let _guard = Waiting::enter(&shared);
     tokio::time::sleep(reply.delay).await;
     if reply.cut.is_some() {
-        return Err(Broken);
+        return None;
     }
     let mut answer = http::Response::builder().status(reply.status);
     if !reply.body.is_empty() {
@@ -80,7 +52,7 @@ async fn exchange(
     for (name, value) in reply.headers {
         answer = answer.header(name, value);
     }
-    Ok(answer.body(Full::from(reply.body)).expect("a scripted answer is well-formed"))
+    Some(answer.body(reply.body.into()).expect("a scripted answer is well-formed"))
 }
 
 impl Shared {

@@ -1,0 +1,80 @@
+//! What every fake server stands on: a port on loopback, and a function that answers.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::runtime::runtime;
+
+/// A server on a free loopback port; it stops, with its connections, when it is dropped.
+#[derive(Debug)]
+pub struct LoopbackServer {
+    authority: String,
+    accepting: JoinHandle<()>,
+}
+
+impl LoopbackServer {
+    /// Starts one. `answer` gets whole requests; `None` cuts the connection instead of answering.
+    pub fn start<F>(answer: impl Fn(http::Request<Bytes>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Option<http::Response<Bytes>>> + Send + 'static,
+    {
+        let listener = runtime().block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let authority = listener.local_addr().unwrap().to_string();
+        Self { authority, accepting: runtime().spawn(accept(listener, Arc::new(answer))) }
+    }
+
+    /// `127.0.0.1:<port>`
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+}
+
+impl Drop for LoopbackServer {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// Ends an exchange without an answer: hyper then closes the connection.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is cut on purpose, or the request broke off")]
+struct Broken;
+
+async fn accept<F>(
+    listener: TcpListener,
+    answer: Arc<impl Fn(http::Request<Bytes>) -> F + Send + Sync + 'static>,
+) where
+    F: Future<Output = Option<http::Response<Bytes>>> + Send + 'static,
+{
+    // Connections belong to this task, so that aborting it ends them too.
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        connections.spawn(serve(stream, Arc::clone(&answer)));
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn serve<F>(stream: TcpStream, answer: Arc<impl Fn(http::Request<Bytes>) -> F + Send + Sync + 'static>)
+where
+    F: Future<Output = Option<http::Response<Bytes>>> + Send + 'static,
+{
+    let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+        let answer = Arc::clone(&answer);
+        async move {
+            let (head, body) = request.into_parts();
+            let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
+            let response = answer(http::Request::from_parts(head, body)).await.ok_or(Broken)?;
+            Ok::<_, Broken>(response.map(Full::new))
+        }
+    });
+    // An error here is a cut connection or a client that left: the fake's record tells what matters.
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}

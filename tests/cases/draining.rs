@@ -76,9 +76,8 @@ fn a_missing_queue_is_an_empty_one(world: &World) {
 }
 
 fn a_refused_alert_stays_on_the_queue(world: &World) {
-    let stage = Stage::start(world);
     for (status, field) in [(503, "retried"), (500, "possiblyDelivered"), (429, "throttled")] {
-        stage.queue.take_all();
+        let stage = Stage::start(world);
         stage.queue.put_json(&envelope(&stage, &format!("refused-{status}"), "a:1", "hello"));
         stage.connector.on(move |_| Some(Reply::error(status, "Scripted").header("retry-after", "60")));
         let counts = stage.poll();

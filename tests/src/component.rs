@@ -40,6 +40,8 @@ pub fn face_of(name: &str) -> Face {
                     let name = import.expect("validated").name.name;
                     let item = types.component_item_for_import(name).expect("an import has a type");
                     let functions = match item.ty {
+                        // A type that the world names: structural, so no host has to supply it.
+                        ComponentEntityType::Type { .. } => continue,
                         ComponentEntityType::Instance(id) => {
                             let exports = types[id].exports.iter();
                             exports

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::reply::Cut;
 use super::{Received, Reply, Rule};
@@ -78,7 +78,7 @@ impl Shared {
     fn complain(&self, why: &str, received: &Received) -> Reply {
         let complaint = format!("{why}: {received:?}");
         self.unexpected.lock().unwrap().push(complaint.clone());
-        Reply::error(500, &complaint)
+        Reply::status(500, json!({ "error": { "code": "Unexpected", "message": complaint } }))
     }
 }
 

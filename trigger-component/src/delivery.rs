@@ -181,7 +181,8 @@ impl<H: Host> Desk<'_, H> {
     }
 
     /// Hides a message, with `delivery` written into it. One that was only handed back keeps its text, unless its
-    /// hand-outs have to be accounted for.
+    /// hand-outs have to be accounted for. An older bot's message becomes version 1 by being written: nowhere else is a
+    /// place for the counts, and its id, which came from the queue, has to stay. It stays unsealed.
     pub(crate) async fn hide(&self, held: &Held, after: Duration, delivery: Option<Delivery>) {
         let Held { message, envelope, seal, .. } = held;
         let handed_back = || {
@@ -221,6 +222,8 @@ impl<H: Host> Desk<'_, H> {
         };
         // Only what was ours stays sealed: a seal of ours on another's message would vouch for it.
         let text = match seal {
+            // An older bot's message goes as it came, so that the older bot's tools can read it there.
+            _ if envelope.shape.is_legacy() => Ok(message.text.clone()),
             SealState::Valid => envelope.encode_failed(self.seal_key, &failure),
             SealState::Missing | SealState::Unchecked => envelope.encode_failed(None, &failure),
             SealState::Broken => Ok(message.text.clone()),

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bot_framework::Connector;
-use envelope::{Envelope, EnvelopeId};
+use envelope::{Arrival, Envelope, EnvelopeId};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use platform::{Deadline, Host, Marks, SettingsError};
@@ -240,7 +240,9 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         let desk = self.desk;
         self.report.received += 1;
         self.report.saw((desk.host.now() - message.insertion_time).to_std().unwrap_or_default());
-        let (envelope, seal) = match Envelope::decode(&message.text, desk.seal_key) {
+        let arrival =
+            Arrival { id: EnvelopeId::of_queue_message(message.id.as_str()), at: message.insertion_time };
+        let (envelope, seal) = match Envelope::decode(&message.text, desk.seal_key, arrival) {
             Ok(opened) => opened,
             Err(reason) => {
                 self.jobs.push(Box::pin(async move {

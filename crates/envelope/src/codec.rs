@@ -1,5 +1,7 @@
 //! Between an [`Envelope`] and the text of a queue message.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bot_framework::ConversationReference;
@@ -7,7 +9,10 @@ use bot_framework::json::{FieldError, Fields, put};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::{Delivery, Envelope, EnvelopeId, Failure, OnUncertain, SealKey, SealState, VERSION, time};
+use crate::legacy::{self, Shape};
+use crate::{
+    Arrival, Delivery, Envelope, EnvelopeId, Failure, OnUncertain, SealKey, SealState, VERSION, time,
+};
 
 /// The longest JSON: base64 makes 64 KiB of it, which is the longest message that Azure takes
 /// (<https://learn.microsoft.com/rest/api/storageservices/put-message>).
@@ -30,6 +35,15 @@ pub enum DecodeError {
     /// Written by a newer producer.
     #[error("version {0} is not supported, this reads version {VERSION}")]
     UnsupportedVersion(u64),
+    /// JSON of no shape that is known here.
+    #[error(
+        "neither version {VERSION} nor an older shape (`address`, `RelatesTo`, `ResumptionCookie`, an event named \
+         ContinueConversation)"
+    )]
+    UnknownShape,
+    /// It does not say where to.
+    #[error("it cannot be addressed: {0}")]
+    NotAddressable(&'static str),
     /// A field is missing or of the wrong type.
     #[error("{0}")]
     Field(#[from] FieldError),
@@ -61,14 +75,14 @@ impl Envelope {
         }
     }
 
-    /// Reads the text of a queue message: base64 of JSON, or JSON itself, with or without a byte order mark.
-    pub fn decode(text: &str, key: Option<&SealKey>) -> Result<(Self, SealState), DecodeError> {
-        let text = text.trim_matches(|c: char| c.is_ascii_whitespace() || c == '\u{FEFF}');
-        // No valid base64 begins with a brace, so one look tells the two apart.
-        if text.starts_with('{') {
-            return Self::from_json(text.as_bytes(), key);
-        }
-        Self::from_json(&STANDARD.decode(text).map_err(|_| DecodeError::NotJson)?, key)
+    /// Reads the text of a queue message: base64 of JSON, or JSON itself, with or without a byte order mark. JSON without a
+    /// `version` is read as one of the older shapes, and `arrival` says of it what it does not say itself.
+    pub fn decode(
+        text: &str,
+        key: Option<&SealKey>,
+        arrival: Arrival,
+    ) -> Result<(Self, SealState), DecodeError> {
+        from_fields(Fields::parse(&json_of(text)?).map_err(|_| DecodeError::NotJson)?, key, arrival)
     }
 
     fn to_json(&self) -> Map<String, Value> {
@@ -84,32 +98,56 @@ impl Envelope {
         self.delivery.put(&mut object);
         object
     }
+}
 
-    fn from_json(json: &[u8], key: Option<&SealKey>) -> Result<(Self, SealState), DecodeError> {
-        let mut fields = Fields::parse(json).map_err(|_| DecodeError::NotJson)?;
-        let seal = fields.string("seal")?;
-        let state = match (key, &seal) {
-            (_, None) => SealState::Missing,
-            (None, Some(_)) => SealState::Unchecked,
-            (Some(key), Some(seal)) => key.check(fields.as_object(), seal),
-        };
-        match fields.take("version").as_ref().and_then(Value::as_u64) {
-            Some(VERSION) => {}
-            Some(other) => return Err(DecodeError::UnsupportedVersion(other)),
-            None => return Err(fields.error("version", "a whole number").into()),
-        }
-        let envelope = Self {
-            id: EnvelopeId::from_text(fields.required_string("id")?),
-            address: ConversationReference::from_fields(fields.required_object("address")?)?,
-            text: fields.string("text")?.unwrap_or_default(),
-            enqueued_at: time::take(&mut fields, "enqueuedAt")?
-                .ok_or_else(|| fields.error("enqueuedAt", "a time as of RFC 3339"))?,
-            not_before: time::take(&mut fields, "notBefore")?,
-            expires: time::take(&mut fields, "expires")?,
-            on_uncertain: OnUncertain::take(&mut fields)?,
-            delivery: Delivery::take(&mut fields)?,
-            rest: fields.rest(),
-        };
-        Ok((envelope, state))
+/// The JSON in the text of a queue message.
+pub(crate) fn json_of(text: &str) -> Result<Cow<'_, [u8]>, DecodeError> {
+    let text = text.trim_matches(|c: char| c.is_ascii_whitespace() || c == '\u{FEFF}');
+    // No valid base64 begins with a brace, so one look tells the two apart.
+    if text.starts_with('{') {
+        return Ok(text.as_bytes().into());
     }
+    let bytes = STANDARD.decode(text).map_err(|_| DecodeError::NotJson)?;
+    // RFC 1952: gzip.
+    if bytes.starts_with(&[0x1f, 0x8b]) { Err(legacy::COMPRESSED) } else { Ok(bytes.into()) }
+}
+
+pub(crate) fn from_fields(
+    fields: Fields,
+    key: Option<&SealKey>,
+    arrival: Arrival,
+) -> Result<(Envelope, SealState), DecodeError> {
+    // Only version 1 has a seal: one that has lost its version is broken, not old.
+    if fields.as_object().contains_key("version") || fields.as_object().contains_key("seal") {
+        return version_1(fields, key);
+    }
+    Ok((legacy::read(fields.rest(), arrival)?, SealState::Missing))
+}
+
+fn version_1(mut fields: Fields, key: Option<&SealKey>) -> Result<(Envelope, SealState), DecodeError> {
+    let seal = fields.string("seal")?;
+    let state = match (key, &seal) {
+        (_, None) => SealState::Missing,
+        (None, Some(_)) => SealState::Unchecked,
+        (Some(key), Some(seal)) => key.check(fields.as_object(), seal),
+    };
+    match fields.take("version").as_ref().and_then(Value::as_u64) {
+        Some(VERSION) => {}
+        Some(other) => return Err(DecodeError::UnsupportedVersion(other)),
+        None => return Err(fields.error("version", "a whole number").into()),
+    }
+    let envelope = Envelope {
+        id: EnvelopeId::from_text(fields.required_string("id")?),
+        address: ConversationReference::from_fields(fields.required_object("address")?)?,
+        text: fields.string("text")?.unwrap_or_default(),
+        enqueued_at: time::take(&mut fields, "enqueuedAt")?
+            .ok_or_else(|| fields.error("enqueuedAt", "a time as of RFC 3339"))?,
+        not_before: time::take(&mut fields, "notBefore")?,
+        expires: time::take(&mut fields, "expires")?,
+        on_uncertain: OnUncertain::take(&mut fields)?,
+        delivery: Delivery::take(&mut fields)?,
+        rest: fields.rest(),
+        shape: Shape::Version1,
+    };
+    Ok((envelope, state))
 }

@@ -12,8 +12,18 @@ impl EnvelopeId {
     /// The id of the envelope for a person's message: the same for the same activity, however often a channel re-sends
     /// it (Teams does when an answer took too long).
     pub fn of_activity(channel_id: &str, conversation_id: &str, activity_id: &str) -> Self {
+        Self::of_parts(&[channel_id, conversation_id, activity_id])
+    }
+
+    /// The id of a message that has none of its own: the same whenever the queue hands it out, because a message keeps its
+    /// MessageId for life. Not made of what it says: two people's "ping" are two alerts.
+    pub fn of_queue_message(message_id: &str) -> Self {
+        Self::of_parts(&["queue message", message_id])
+    }
+
+    fn of_parts(parts: &[&str]) -> Self {
         let mut hash = Sha256::new();
-        for part in [channel_id, conversation_id, activity_id] {
+        for part in parts {
             // The length keeps ("ab", "c") and ("a", "bc") apart.
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
@@ -98,6 +108,13 @@ mod tests {
         assert_eq!(keys.len(), ids.len());
         assert!(keys.iter().all(|key| key.len() <= 100 && !key.contains(['/', '\\', '?', '#'])), "{keys:?}");
         assert_eq!(EnvelopeId::from_text("pizza-42").key(), "pizza-42");
+    }
+
+    #[test]
+    fn a_queue_message_without_an_id_gets_one_for_life() {
+        let id = EnvelopeId::of_queue_message("799a2c63-e5ea-4d21-a5b9-5c1d0d8f6e11");
+        assert_eq!(id.as_str(), "488d55e229c1b39aea3a0d12f8a18515", "ids are stored: they must never change");
+        assert_ne!(id, EnvelopeId::of_queue_message("799a2c63-e5ea-4d21-a5b9-5c1d0d8f6e12"));
     }
 
     #[test]

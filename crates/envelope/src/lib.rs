@@ -2,28 +2,33 @@
 //!
 //! On the queue it is base64 (the Azure Functions default) of UTF-8 JSON, at most [`MAX_JSON_BYTES`] before base64; a
 //! superset of the 2017 Node.js template's `{address, text}`, so that an old function can still read it. The JSON's
-//! fields are those of [`Envelope`], plus `version` and `seal`.
+//! fields are those of [`Envelope`], plus `version` and `seal`. What older bots wrote is read too: see [`Shape`].
 #![warn(missing_docs)]
 
+mod arrival;
 mod codec;
 mod delivery;
 mod failure;
 mod id;
+mod legacy;
 mod seal;
 mod time;
+mod trigger;
 pub mod words;
 
 use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
+pub use arrival::Arrival;
 pub use codec::{DecodeError, MAX_JSON_BYTES, TooLarge};
 pub use delivery::{Delivery, OnUncertain};
 pub use failure::Failure;
 pub use id::EnvelopeId;
+pub use legacy::Shape;
 pub use seal::{SealKey, SealState};
 
-/// The version that this code writes, and the only one that it reads.
+/// The version that this code writes, and the latest that it reads.
 pub const VERSION: u64 = 1;
 
 /// One alert, addressed.
@@ -47,6 +52,8 @@ pub struct Envelope {
     pub delivery: Delivery,
     /// Fields of later versions and other producers: they survive.
     pub rest: Map<String, Value>,
+    /// How it stood on the queue. Whatever that was, it is written as version 1.
+    pub shape: Shape,
 }
 
 impl Envelope {
@@ -67,6 +74,7 @@ impl Envelope {
             on_uncertain: OnUncertain::default(),
             delivery: Delivery::default(),
             rest: Map::new(),
+            shape: Shape::Version1,
         }
     }
 }

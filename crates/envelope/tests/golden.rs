@@ -4,7 +4,10 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use envelope::{DecodeError, Delivery, Envelope, Failure, MAX_JSON_BYTES, OnUncertain, SealKey, SealState};
+use envelope::{
+    Arrival, DecodeError, Delivery, Envelope, EnvelopeId, Failure, MAX_JSON_BYTES, OnUncertain, SealKey,
+    SealState,
+};
 use serde_json::{Value, json};
 
 const GOLDEN: [(&str, &str); 2] = [
@@ -13,7 +16,12 @@ const GOLDEN: [(&str, &str); 2] = [
 ];
 
 fn read(text: &str) -> Result<Envelope, DecodeError> {
-    Envelope::decode(text, None).map(|(envelope, _)| envelope)
+    Envelope::decode(text, None, arrival()).map(|(envelope, _)| envelope)
+}
+
+/// What the carrier knows. Version 1 says it itself: nothing of this may show.
+fn arrival() -> Arrival {
+    Arrival { id: EnvelopeId::from_text("of-the-carrier"), at: "2001-01-01T00:00:00Z".parse().unwrap() }
 }
 
 fn parse(json: &str) -> Value {
@@ -60,7 +68,7 @@ fn what_is_not_an_envelope_says_why() {
         (STANDARD.encode("hello"), "neither a JSON object nor base64 of one"),
         (STANDARD.encode(b"\xff\xfe{}"), "neither a JSON object nor base64 of one"),
         ("{".into(), "neither a JSON object nor base64 of one"),
-        ("{}".into(), "version: a whole number expected"),
+        (r#"{"seal":"x"}"#.into(), "version: a whole number expected"),
         (with(|json| json["version"] = json!(2)), "version 2 is not supported, this reads version 1"),
         (with(|json| json["version"] = json!("1")), "version: a whole number expected"),
         (with(|json| json["id"] = json!("")), "id: a string that is not empty expected"),
@@ -101,7 +109,7 @@ fn a_seal_says_who_wrote_it() {
         (&plain, Some(&ours), SealState::Missing),
         (&plain, None, SealState::Missing),
     ] {
-        let (read, state) = Envelope::decode(text, key).unwrap();
+        let (read, state) = Envelope::decode(text, key, arrival()).unwrap();
         assert_eq!((&read, state), (&envelope, expected));
     }
     // Every single field is covered: change one, and the seal is broken.
@@ -120,7 +128,7 @@ fn a_seal_says_who_wrote_it() {
             other => panic!("{field} is {other}: add it here"),
         }
         assert_eq!(
-            Envelope::decode(&changed.to_string(), Some(&ours)).unwrap().1,
+            Envelope::decode(&changed.to_string(), Some(&ours), arrival()).unwrap().1,
             SealState::Broken,
             "{field}"
         );
@@ -166,6 +174,6 @@ fn floats_survive_the_seal() {
     ] {
         envelope.rest = parse(&format!(r#"{{"number":{number}}}"#)).as_object().unwrap().clone();
         let text = envelope.encode(Some(&key)).unwrap();
-        assert_eq!(Envelope::decode(&text, Some(&key)).unwrap().1, SealState::Valid, "{number}");
+        assert_eq!(Envelope::decode(&text, Some(&key), arrival()).unwrap().1, SealState::Valid, "{number}");
     }
 }

@@ -1,0 +1,53 @@
+//! Composer's `ContinueConversationLater` and the SDK's `AzureQueueStorage`: an event activity `{type: "event", name:
+//! "ContinueConversation", conversation, serviceUrl, from, recipient, channelId, value?, relatesTo?}`.
+//!
+//! Their bot went on with a dialog, for which `value` was an argument of any type. All that can be done with it here is to
+//! say it: `value` if it is a text, else its `text`, else the `text` of the activity.
+
+use bot_framework::ConversationReference;
+use bot_framework::json::{Fields, put};
+use serde_json::{Map, Value};
+
+use super::{Said, relates_to};
+use crate::DecodeError;
+
+pub(super) fn read(fields: &mut Fields) -> Result<Said, DecodeError> {
+    let (kind, name) = (fields.string("type")?, fields.string("name")?);
+    if kind.as_deref() != Some("event") || name.as_deref() != Some("ContinueConversation") {
+        return Err(DecodeError::UnknownShape);
+    }
+    let text = text(fields)?;
+    let address = match fields.object("relatesTo")? {
+        Some(reference) => relates_to::reference(reference)?,
+        // The activity is one that the bot is to receive: it comes from the person.
+        None => {
+            let mut object = Map::new();
+            for (name, role) in [
+                ("channelId", "channelId"),
+                ("serviceUrl", "serviceUrl"),
+                ("locale", "locale"),
+                ("conversation", "conversation"),
+                ("from", "user"),
+                ("recipient", "bot"),
+            ] {
+                put(&mut object, role, fields.take(name));
+            }
+            ConversationReference::from_fields(Fields::new(object, ""))?
+        }
+    };
+    Ok(Said { address, text })
+}
+
+fn text(fields: &mut Fields) -> Result<String, DecodeError> {
+    let of_value = match fields.take("value") {
+        Some(Value::String(text)) => Some(text),
+        Some(Value::Object(value)) => Fields::new(value, "value").string("text")?,
+        _ => None,
+    };
+    let text = match of_value {
+        Some(text) => Some(text),
+        None => fields.string("text")?,
+    };
+    let nothing = || fields.error("value", "a string, or an object with a string `text`,");
+    Ok(text.filter(|text| !text.is_empty()).ok_or_else(nothing)?)
+}

@@ -1,0 +1,42 @@
+//! The first C# template: `{"ResumptionCookie": {"Address": {BotId, ChannelId, UserId, ConversationId, ServiceUrl},
+//! UserName, IsGroup, Locale, IsTrustedServiceUrl}, "Text"}`.
+
+use bot_framework::ConversationReference;
+use bot_framework::json::{Fields, put};
+use serde_json::{Map, Value, json};
+
+use super::Said;
+use crate::DecodeError;
+
+const NO_SERVICE_URL: DecodeError = DecodeError::NotAddressable(
+    "its ResumptionCookie is of the oldest kind, which has no serviceUrl; ask the person to write to the bot again",
+);
+pub(crate) const COMPRESSED: DecodeError = DecodeError::NotAddressable(
+    "its ResumptionCookie is compressed .NET data (GZipSerialize), which only the bot that wrote it can read",
+);
+
+pub(super) fn read(fields: &mut Fields) -> Result<Said, DecodeError> {
+    if fields.as_object().get("resumptionCookie").is_some_and(Value::is_string) {
+        return Err(COMPRESSED);
+    }
+    let mut cookie = fields.required_object("resumptionCookie")?;
+    let Some(mut address) = cookie.object("address")? else { return Err(NO_SERVICE_URL) };
+    let Some(service_url) = address.string("serviceUrl")?.filter(|url| !url.is_empty()) else {
+        return Err(NO_SERVICE_URL);
+    };
+    let mut user = Map::new();
+    put(&mut user, "id", Some(address.required_string("userId")?));
+    put(&mut user, "name", cookie.string("userName")?);
+    let mut conversation = Map::new();
+    put(&mut conversation, "id", Some(address.required_string("conversationId")?));
+    put(&mut conversation, "isGroup", cookie.take("isGroup"));
+    let mut object = Map::new();
+    put(&mut object, "channelId", Some(address.required_string("channelId")?));
+    put(&mut object, "serviceUrl", Some(service_url));
+    put(&mut object, "locale", cookie.string("locale")?);
+    put(&mut object, "user", Some(user));
+    put(&mut object, "bot", Some(json!({"id": address.required_string("botId")?})));
+    put(&mut object, "conversation", Some(conversation));
+    let address = ConversationReference::from_fields(Fields::new(object, "resumptionCookie"))?;
+    Ok(Said { address, text: fields.required_string("text")? })
+}

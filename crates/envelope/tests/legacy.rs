@@ -1,0 +1,263 @@
+//! What bots before version 1 wrote: the files under `golden/legacy/`, each with the envelope that it is read as.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use envelope::{Arrival, DecodeError, Envelope, EnvelopeId, SealKey, SealState, Shape};
+use serde_json::{Map, Value, json};
+
+macro_rules! golden {
+    ($name:literal, $shape:ident) => {
+        (
+            $name,
+            Shape::$shape,
+            include_str!(concat!("golden/legacy/", $name, ".json")),
+            include_str!(concat!("golden/legacy/", $name, ".v1.json")),
+        )
+    };
+}
+
+const GOLDEN: [(&str, Shape, &str, &str); 7] = [
+    golden!("node", Node),
+    golden!("node-3.2", Node),
+    golden!("node-agent", Node),
+    golden!("csharp-relates-to", RelatesTo),
+    golden!("csharp-resumption-cookie", ResumptionCookie),
+    golden!("continue-conversation", ContinueConversation),
+    golden!("continue-conversation-relates-to", ContinueConversation),
+];
+
+fn arrival() -> Arrival {
+    Arrival { id: EnvelopeId::from_text("the-carrier-names-it"), at: "2017-02-02T16:38:41Z".parse().unwrap() }
+}
+
+fn read(text: &str) -> Result<Envelope, DecodeError> {
+    Envelope::decode(text, None, arrival()).map(|(envelope, _)| envelope)
+}
+
+fn parse(json: &str) -> Value {
+    serde_json::from_str(json).unwrap()
+}
+
+fn written(envelope: &Envelope) -> Value {
+    serde_json::from_slice(&STANDARD.decode(envelope.encode(None).unwrap()).unwrap()).unwrap()
+}
+
+/// With every key in another case.
+fn with_keys(value: &Value, change: fn(&str) -> String) -> Value {
+    match value {
+        Value::Object(object) => object
+            .iter()
+            .map(|(key, value)| (change(key), with_keys(value, change)))
+            .collect::<Map<_, _>>()
+            .into(),
+        other => other.clone(),
+    }
+}
+
+#[test]
+fn golden_files_become_version_1() {
+    for (name, shape, json, version_1) in GOLDEN {
+        for text in [
+            json.to_owned(),
+            format!("\u{FEFF}{json}\r\n"),
+            STANDARD.encode(json),
+            STANDARD.encode(format!("\u{FEFF}{json}")),
+        ] {
+            let envelope = read(&text).unwrap_or_else(|error| panic!("{name}: {error}\n{text}"));
+            assert_eq!(envelope.shape, shape, "{name}");
+            assert_eq!(written(&envelope), parse(version_1), "{name}");
+        }
+    }
+}
+
+#[test]
+fn keys_may_have_any_case() {
+    let pascal = |key: &str| key[..1].to_ascii_uppercase() + &key[1..];
+    for (name, _, json, _) in GOLDEN {
+        // Of accounts, only the keys that mean something are known; "dialog" is the test's own.
+        let (known, upper) = (parse(json), with_keys(&parse(json), str::to_ascii_uppercase));
+        let expected = read(&known.to_string()).unwrap();
+        for changed in [upper, with_keys(&known, pascal), with_keys(&known, str::to_ascii_lowercase)] {
+            assert_eq!(read(&changed.to_string()).as_ref(), Ok(&expected), "{name}: {changed}");
+        }
+    }
+    let both = r#"{"ADDRESS":1,"address":{"channelId":"x","serviceUrl":"https://x/","conversation":{"id":"c"}},"Text":"no","text":"yes"}"#;
+    assert_eq!(read(both).unwrap().text, "yes", "the right spelling goes before another");
+}
+
+#[test]
+fn the_path_of_teams_is_mended_and_no_other() {
+    for (channel, service_url, expected) in [
+        ("msteams", "https://smba.trafficmanager.net", "https://smba.trafficmanager.net/teams/"),
+        ("msteams", "https://smba.trafficmanager.net/", "https://smba.trafficmanager.net/teams/"),
+        ("msteams", "https://SMBA.trafficmanager.net", "https://smba.trafficmanager.net/teams/"),
+        ("msteams", "https://smba.trafficmanager.net/amer/", "https://smba.trafficmanager.net/amer/"),
+        (
+            "msteams",
+            "https://smba.trafficmanager.net.evil.example",
+            "https://smba.trafficmanager.net.evil.example",
+        ),
+        ("msteams", "http://smba.trafficmanager.net", "http://smba.trafficmanager.net"),
+        ("skype", "https://smba.trafficmanager.net", "https://smba.trafficmanager.net"),
+        ("slack", "https://slack.botframework.com", "https://slack.botframework.com"),
+    ] {
+        let mut json = parse(GOLDEN[1].2);
+        json["address"]["channelId"] = channel.into();
+        json["address"]["serviceUrl"] = service_url.into();
+        assert_eq!(read(&json.to_string()).unwrap().address.service_url, expected, "{channel} {service_url}");
+    }
+}
+
+#[test]
+fn what_a_composer_bot_wanted_said() {
+    for (value, text, expected) in [
+        (json!("a"), json!("b"), Some("a")),
+        (json!({"text": "a"}), json!("b"), Some("a")),
+        (json!(null), json!("b"), Some("b")),
+        (json!({"dialog": 1}), json!("b"), Some("b")),
+        (json!(7), json!("b"), Some("b")),
+        (json!(7), json!(null), None),
+        (json!(""), json!(null), None),
+        (json!({"dialog": 1}), json!(null), None),
+    ] {
+        let mut json = parse(GOLDEN[5].2);
+        json["value"] = value;
+        json["text"] = text;
+        let said = read(&json.to_string());
+        match expected {
+            Some(expected) => assert_eq!(said.unwrap().text, expected, "{json}"),
+            None => assert!(said.expect_err("nothing to say").to_string().starts_with("value: "), "{json}"),
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_delivered_says_why() {
+    const UNKNOWN: &str = "neither version 1 nor an older shape";
+    let gzip = STANDARD.encode([0x1f, 0x8b, 8, 0, 0]);
+    let cookie = |cookie: Value| json!({"ResumptionCookie": cookie, "Text": "x"}).to_string();
+    let cases = [
+        ("{}".to_owned(), UNKNOWN),
+        (json!({"text": "x"}).to_string(), UNKNOWN),
+        (json!({"type": "message", "text": "x"}).to_string(), UNKNOWN),
+        (json!({"type": "event", "name": "other", "value": "x"}).to_string(), UNKNOWN),
+        (json!({"seal": "x", "address": {}, "text": "x"}).to_string(), "version: a whole number expected"),
+        (gzip.clone(), "it cannot be addressed: its ResumptionCookie is compressed"),
+        (cookie(gzip.into()), "it cannot be addressed: its ResumptionCookie is compressed"),
+        (
+            cookie(json!({
+                "userId": "u", "userName": "n", "userAddress": "a", "userChannelId": "c", "botId": "b",
+                "botUserId": "bu", "conversationId": "c", "language": "en",
+            })),
+            "it cannot be addressed: its ResumptionCookie is of the oldest kind, which has no serviceUrl",
+        ),
+        (
+            cookie(json!({"Address": {"BotId": "b", "ChannelId": "c", "UserId": "u", "ConversationId": "x"}})),
+            "it cannot be addressed: its ResumptionCookie is of the oldest kind, which has no serviceUrl",
+        ),
+        (
+            json!({"address": {"channelId": "x", "conversation": {"id": "c"}}, "text": "x"}).to_string(),
+            "address.serviceUrl: a string that is not empty expected",
+        ),
+        (
+            json!({"RelatesTo": {"channelId": "x", "serviceUrl": "https://x/", "conversation": {}}, "Text": "x"})
+                .to_string(),
+            "relatesTo.conversation.id: a string that is not empty expected",
+        ),
+        (
+            json!({"address": {"channelId": "x", "serviceUrl": "https://x/", "conversation": {"id": "c"}}}).to_string(),
+            "text: a string that is not empty expected",
+        ),
+        (json!({"address": "x", "text": "x"}).to_string(), "address: an object expected"),
+    ];
+    for (text, expected) in cases {
+        let error = read(&text).expect_err(&text).to_string();
+        assert!(error.starts_with(expected), "{text}: {error}");
+    }
+}
+
+#[test]
+fn nothing_of_an_older_message_becomes_a_rule_of_version_1() {
+    let mut json = parse(GOLDEN[0].2);
+    for (name, value) in [
+        ("expires", json!("x")),
+        ("notBefore", json!("2099-01-01T00:00:00Z")),
+        ("id", json!("mine")),
+        ("onUncertain", json!(1)),
+    ] {
+        json[name] = value;
+    }
+    assert_eq!(written(&read(&json.to_string()).unwrap()), parse(GOLDEN[0].3));
+}
+
+#[test]
+fn written_back_it_is_version_1_and_still_unsealed() {
+    let key = SealKey::new([7; 32]);
+    for (name, _, json, _) in GOLDEN {
+        let (mut envelope, state) = Envelope::decode(json, Some(&key), arrival()).unwrap();
+        assert_eq!(state, SealState::Missing, "{name}");
+        envelope.delivery.tries = 1;
+        let other = Arrival { id: EnvelopeId::from_text("another-hand-out"), ..arrival() };
+        let (again, state) = Envelope::decode(&envelope.encode(None).unwrap(), Some(&key), other).unwrap();
+        assert_eq!((again.shape, state), (Shape::Version1, SealState::Missing), "{name}");
+        assert_eq!(again, Envelope { shape: Shape::Version1, ..envelope }, "{name}");
+    }
+}
+
+#[test]
+fn a_trigger_carries_every_shape() {
+    let key = SealKey::new([7; 32]);
+    for (name, _, json, _) in GOLDEN {
+        let expected = read(json).unwrap();
+        let object = parse(json);
+        for value in [
+            object.clone(),
+            json!(json),
+            json!(STANDARD.encode(json)),
+            json!({"Source": "Azure Functions (C#)!", "Message": json}),
+            json!({"source": "x", "message": object}),
+            expected.trigger_value(&STANDARD.encode(json)).unwrap(),
+        ] {
+            let (read, state) = Envelope::decode_trigger(&value, Some(&key), arrival()).unwrap();
+            assert_eq!((&read, state), (&expected, SealState::Missing), "{name}: {value}");
+        }
+    }
+}
+
+#[test]
+fn a_trigger_brings_the_seal_unhurt_and_the_id() {
+    let key = SealKey::new([7; 32]);
+    let envelope = read(GOLDEN[0].2).unwrap();
+    let sealed = envelope.encode(Some(&key)).unwrap();
+    let elsewhere = || Arrival { id: EnvelopeId::from_text("the-trigger-s-own"), ..arrival() };
+    let carried = envelope.trigger_value(&sealed).unwrap();
+    let (read, state) = Envelope::decode_trigger(&carried, Some(&key), elsewhere()).unwrap();
+    assert_eq!((read.id, state), (envelope.id.clone(), SealState::Valid));
+    // The legacy message does not name itself, so the poller does.
+    let carried = envelope.trigger_value(GOLDEN[0].2).unwrap();
+    assert_eq!((&carried["address"], &carried["text"]), (&envelope.address.to_json(), &json!(envelope.text)));
+    let (read, _) = Envelope::decode_trigger(&carried, Some(&key), elsewhere()).unwrap();
+    assert_eq!(read.id, envelope.id);
+    let unnamed = json!({"Source": "x", "Message": GOLDEN[0].2});
+    assert_eq!(
+        Envelope::decode_trigger(&unnamed, None, elsewhere()).unwrap().0.id.as_str(),
+        "the-trigger-s-own"
+    );
+}
+
+#[test]
+fn a_value_that_is_no_envelope_says_why() {
+    for (value, expected) in [
+        (json!(null), DecodeError::NotJson),
+        (json!(7), DecodeError::NotJson),
+        (json!([]), DecodeError::NotJson),
+        (json!("hello"), DecodeError::NotJson),
+        (json!({}), DecodeError::UnknownShape),
+        (json!({"Source": "x", "Message": 7}), DecodeError::NotJson),
+        (json!({"Source": "x", "Message": null}), DecodeError::UnknownShape),
+        (json!({"Message": {"Message": GOLDEN[0].2}}), DecodeError::UnknownShape),
+    ] {
+        assert_eq!(Envelope::decode_trigger(&value, None, arrival()), Err(expected), "{value}");
+    }
+}

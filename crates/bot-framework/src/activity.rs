@@ -44,6 +44,10 @@ pub enum ActivityKind {
     ConversationUpdate,
     /// A question that the HTTP answer itself answers.
     Invoke,
+    /// Something with a `name` happened; nobody said anything.
+    Event,
+    /// What events were before early 2017, without a name.
+    Trigger,
     /// Any other `type`: acknowledged and ignored.
     Other(String),
 }
@@ -54,6 +58,8 @@ impl From<String> for ActivityKind {
             "message" => Self::Message,
             "conversationUpdate" => Self::ConversationUpdate,
             "invoke" => Self::Invoke,
+            "event" => Self::Event,
+            "trigger" => Self::Trigger,
             _ => Self::Other(name),
         }
     }

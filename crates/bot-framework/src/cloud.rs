@@ -81,6 +81,15 @@ impl Cloud {
         }
     }
 
+    /// Direct Line's host; its regions are below it (`europe.directline.botframework.com`).
+    pub fn direct_line_host(self) -> &'static str {
+        match self {
+            Self::Public => "directline.botframework.com",
+            Self::UsGov => "directline.botframework.azure.us",
+            Self::China => "directline.botframework.azure.cn",
+        }
+    }
+
     /// Whether a host (lower case) is one of this cloud's Connectors.
     ///
     /// `smba.trafficmanager.net` is exact: any Azure customer can register a name under `trafficmanager.net`.

@@ -11,7 +11,8 @@ use crate::trust::ServiceUrl;
 use crate::verdict::{Verdict, classify};
 
 /// RFC 3986's unreserved characters stay; a Teams conversation id has `:`, `@`, `;`, `=` and may have `/`.
-const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(crate) const PATH_SEGMENT: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(3),
@@ -20,7 +21,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     max_answer_bytes: 64 * 1024,
 };
 
-const USER_AGENT: &str = concat!("proactive-bot/", env!("CARGO_PKG_VERSION"));
+pub(crate) const USER_AGENT: &str = concat!("proactive-bot/", env!("CARGO_PKG_VERSION"));
 
 /// A client of the Bot Connector. It takes a [`ServiceUrl`], that is, an address that the trust check made.
 #[derive(Debug)]

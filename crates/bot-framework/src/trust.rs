@@ -155,6 +155,24 @@ impl TrustPolicy {
         Ok(ServiceUrl { base: url.as_str().trim_end_matches('/').to_owned() })
     }
 
+    /// Decides on the address of Direct Line, to which its secret is sent: the cloud's, and not just any Connector.
+    pub fn check_direct_line(&self, endpoint: &str) -> Result<ServiceUrl, NotTrusted> {
+        let url = self.check(endpoint)?;
+        // Over http it is loopback, which has been agreed to by name.
+        let (Self::Listed { cloud, extra }, Some(rest)) = (self, url.base.strip_prefix("https://")) else {
+            return Ok(url);
+        };
+        let host = rest.split('/').next().unwrap_or_default();
+        let is_direct_line = host
+            .strip_suffix(cloud.direct_line_host())
+            .is_some_and(|region| region.is_empty() || region.ends_with('.'));
+        if is_direct_line || extra.hosts.iter().any(|extra| extra == host) {
+            Ok(url)
+        } else {
+            Err(NotTrusted::UnknownHost)
+        }
+    }
+
     /// The Connector of GCC tenants, for a conversation whose own Connector answers that it lives in another cloud.
     pub fn gcc_connector(&self) -> Option<ServiceUrl> {
         match self {

@@ -1,0 +1,366 @@
+//! Direct Line 3.0, as far as the 2017 template used it: start a conversation with the bot, and post a trigger into it.
+//! `directline-3.0.json` in <https://github.com/microsoft/botframework-sdk>, and
+//! <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-direct-line-3-0-send-activity>.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::lock::Mutex;
+use http::HeaderValue;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use percent_encoding::utf8_percent_encode;
+use platform::{Deadline, Host, Secret, Settings, SettingsError, Timeouts, TransportError};
+use serde_json::{Value, json};
+
+use crate::auth_mode::AuthMode;
+use crate::cloud::Cloud;
+use crate::connector::{PATH_SEGMENT, USER_AGENT as OURS};
+use crate::trust::{ServiceUrl, TrustPolicy};
+use crate::verdict::{Class, Verdict, classify};
+
+const TIMEOUTS: Timeouts = Timeouts {
+    connect: Duration::from_secs(3),
+    // Direct Line answers when the bot has, and gives it 15 s.
+    first_byte: Duration::from_secs(18),
+    between_bytes: Duration::from_secs(3),
+    max_answer_bytes: 64 * 1024,
+};
+
+/// Who the bot is spoken to by.
+const FROM: &str = "proactive-bot-poller";
+
+/// Where Direct Line is, and the secret that opens it.
+#[derive(Debug, Clone)]
+pub struct DirectLineSettings {
+    endpoint: ServiceUrl,
+    /// None in anonymous mode, in which no credential is ever sent.
+    secret: Option<Secret>,
+}
+
+impl DirectLineSettings {
+    /// Reads `directlineendpoint` (empty: the cloud's own) and `directlinesecret`.
+    pub fn read(
+        settings: &impl Settings,
+        mode: AuthMode,
+        trust: &TrustPolicy,
+    ) -> Result<Self, SettingsError> {
+        let secret = match mode {
+            AuthMode::Anonymous => None,
+            AuthMode::Required => {
+                let secret = Secret::new(settings.setting("directlinesecret")?.trim());
+                let sendable = secret.filter(|secret| authorization(secret).is_some());
+                let problem =
+                    "must be set to a secret of the bot's Direct Line channel, because delivery=directline";
+                Some(sendable.ok_or_else(|| SettingsError::new("directlinesecret", problem))?)
+            }
+        };
+        let configured = settings.setting("directlineendpoint")?;
+        let endpoint = match configured.trim() {
+            "" => format!("https://{}", Cloud::read(settings)?.direct_line_host()),
+            configured => configured.to_owned(),
+        };
+        let problem = "must be empty, Direct Line's https address in the bot's cloud, a host of servicehosts, \
+                       or with authmode=anonymous a loopback address";
+        let untrusted = |_| SettingsError::new("directlineendpoint", problem);
+        Ok(Self { endpoint: trust.check_direct_line(&endpoint).map_err(untrusted)?, secret })
+    }
+}
+
+fn authorization(secret: &Secret) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", secret.expose())).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// A client for one run: all its triggers go into one conversation, which the first of them starts.
+#[derive(Debug)]
+pub struct DirectLine<'a, H> {
+    host: &'a H,
+    settings: &'a DirectLineSettings,
+    deadline: Deadline,
+    /// Locked while it is being started: whoever comes meanwhile waits for that one.
+    conversation: Mutex<Option<Result<String, Verdict>>>,
+}
+
+impl<'a, H: Host> DirectLine<'a, H> {
+    /// A client, no phase of whose calls lasts longer than until `deadline`.
+    pub fn new(host: &'a H, settings: &'a DirectLineSettings, deadline: Deadline) -> Self {
+        Self { host, settings, deadline, conversation: Mutex::new(None) }
+    }
+
+    /// Posts an event to the bot, and waits until the bot has answered: [`Class::Accepted`] means that it did so with
+    /// success. What Direct Line says of *its* conversation is never said of the person's: an event that it did not
+    /// take is [`Class::Unavailable`], however the conversation went.
+    pub async fn post_event(&self, name: &str, value: &Value) -> Verdict {
+        let conversation = match self.conversation().await {
+            Ok(conversation) => conversation,
+            Err(verdict) => return verdict,
+        };
+        let path = format!("conversations/{}/activities", utf8_percent_encode(&conversation, PATH_SEGMENT));
+        let event = json!({"type": "event", "name": name, "from": {"id": FROM}, "value": value});
+        let answer = self.call(&path, Some(&event)).await;
+        let verdict = classify(&answer, self.host.now());
+        if matches!(verdict.status, Some(404 | 410)) {
+            // It has ended. The next event starts another one.
+            let mut current = self.conversation.lock().await;
+            if matches!(&*current, Some(Ok(id)) if *id == conversation) {
+                *current = None;
+            }
+        }
+        of_event(verdict)
+    }
+
+    /// The run's conversation: started once, and if that failed, not tried again for every event.
+    async fn conversation(&self) -> Result<String, Verdict> {
+        let mut current = self.conversation.lock().await;
+        if let Some(known) = current.as_ref() {
+            return known.clone();
+        }
+        current.insert(self.start().await).clone()
+    }
+
+    /// `POST /v3/directline/conversations`
+    async fn start(&self) -> Result<String, Verdict> {
+        let answer = self.call("conversations", None).await;
+        let verdict = classify(&answer, self.host.now());
+        if verdict.class != Class::Accepted {
+            return Err(of_start(verdict));
+        }
+        let body: Value =
+            answer.ok().and_then(|answer| serde_json::from_slice(answer.body()).ok()).unwrap_or_default();
+        match body["conversationId"].as_str() {
+            Some(id) if !id.is_empty() => Ok(id.to_owned()),
+            _ => Err(of_start(Verdict {
+                class: Class::Unavailable,
+                reason: "no conversationId in the answer".into(),
+                ..verdict
+            })),
+        }
+    }
+
+    async fn call(&self, path: &str, body: Option<&Value>) -> Result<http::Response<Bytes>, TransportError> {
+        let mut request =
+            http::Request::post(format!("{}/v3/directline/{path}", self.settings.endpoint.base()))
+                .header(USER_AGENT, OURS);
+        if let Some(value) = self.settings.secret.as_ref().and_then(authorization) {
+            request = request.header(AUTHORIZATION, value);
+        }
+        if body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let request = request
+            .body(body.into())
+            .map_err(|_| TransportError::NotSent("the address is not valid".into()))?;
+        self.host.send(request, TIMEOUTS.within(self.deadline.remaining(self.host))).await
+    }
+}
+
+/// What an answer to an event means. 502: the bot was asked and said no. 504: it was asked, and did not answer in time.
+fn of_event(verdict: Verdict) -> Verdict {
+    let class = match (verdict.status, verdict.class) {
+        (Some(504), _) => Class::PossiblyDelivered,
+        (Some(401 | 403), _) => Class::Unauthorized,
+        (Some(404 | 410), _) => Class::Unavailable,
+        (_, class) => class,
+    };
+    Verdict { class, ..verdict }
+}
+
+/// What a conversation that could not be started means. No event was sent: nothing was delivered.
+fn of_start(verdict: Verdict) -> Verdict {
+    let class = match of_event(verdict.clone()).class {
+        class @ (Class::Unauthorized | Class::Throttled) => class,
+        _ => Class::Unavailable,
+    };
+    Verdict { class, reason: format!("no Direct Line conversation: {}", verdict.reason), ..verdict }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join;
+    use platform::testing::{FakeHost, response, run};
+
+    use super::*;
+
+    const SECRET: &str = "dl-secret.cwA.abc";
+
+    fn host() -> FakeHost {
+        FakeHost::with_settings([("directlinesecret", SECRET)])
+    }
+
+    fn settings(host: &FakeHost) -> DirectLineSettings {
+        let trust = TrustPolicy::read(AuthMode::Required, host).unwrap();
+        DirectLineSettings::read(host, AuthMode::Required, &trust).unwrap()
+    }
+
+    fn post(host: &FakeHost) -> Verdict {
+        let settings = settings(host);
+        let line = DirectLine::new(host, &settings, Deadline::after(host, Duration::from_secs(20)));
+        run(line.post_event("trigger", &json!({"text": "x"})))
+    }
+
+    const STARTED: &str = r#"{"conversationId":"a/1","token":"t","expires_in":1800,"streamUrl":"wss://x"}"#;
+
+    #[test]
+    fn one_conversation_serves_a_run() {
+        let host = host();
+        host.then_status(201, STARTED).then_status(200, r#"{"id":"1"}"#).then_status(200, r#"{"id":"2"}"#);
+        let settings = settings(&host);
+        let line = DirectLine::new(&host, &settings, Deadline::after(&host, Duration::from_secs(20)));
+        let (x, y) = (json!({"text": "x"}), json!({"text": "y"}));
+        let (first, second) = run(join(line.post_event("trigger", &x), line.post_event("trigger", &y)));
+        assert_eq!((first.class, second.class), (Class::Accepted, Class::Accepted));
+        let sent = host.sent.borrow();
+        let uris: Vec<_> = sent.iter().map(|request| request.uri().to_string()).collect();
+        let base = "https://directline.botframework.com/v3/directline/conversations";
+        let activities = format!("{base}/a%2F1/activities");
+        assert_eq!(uris, [base, activities.as_str(), activities.as_str()]);
+        let expected = json!({"type": "event", "name": "trigger", "from": {"id": "proactive-bot-poller"}, "value": {"text": "x"}});
+        assert_eq!(serde_json::from_slice::<Value>(sent[1].body()).unwrap(), expected);
+        for request in sent.iter() {
+            let authorization = &request.headers()[AUTHORIZATION];
+            assert_eq!(authorization.to_str().unwrap(), format!("Bearer {SECRET}"));
+            assert!(!format!("{request:?}").contains(SECRET), "a sensitive header masks itself");
+        }
+    }
+
+    #[test]
+    fn what_an_answer_to_an_event_means() {
+        for (status, class) in [
+            (200, Class::Accepted),
+            (201, Class::Accepted),
+            (400, Class::Permanent),
+            (401, Class::Unauthorized),
+            (403, Class::Unauthorized),
+            (404, Class::Unavailable),
+            (410, Class::Unavailable),
+            (413, Class::Permanent),
+            (429, Class::Throttled),
+            (500, Class::PossiblyDelivered),
+            (502, Class::Unavailable),
+            (503, Class::Unavailable),
+            (504, Class::PossiblyDelivered),
+        ] {
+            let host = host();
+            let body = r#"{"error":{"code":"BotError","message":"Failed to send activity"}}"#;
+            host.then_status(200, STARTED).then_status(status, body);
+            assert_eq!(post(&host).class, class, "{status}");
+        }
+        let host = host();
+        host.then_status(200, STARTED).then(Err(TransportError::AnswerLost("no answer in time".into())));
+        assert_eq!(post(&host).class, Class::PossiblyDelivered);
+    }
+
+    #[test]
+    fn a_conversation_that_cannot_be_started_delivered_nothing() {
+        for (status, class) in [
+            (400, Class::Unavailable),
+            (401, Class::Unauthorized),
+            (403, Class::Unauthorized),
+            (404, Class::Unavailable),
+            (429, Class::Throttled),
+            (500, Class::Unavailable),
+            (502, Class::Unavailable),
+            (504, Class::Unavailable),
+        ] {
+            let host = host();
+            host.then_status(status, "");
+            let verdict = post(&host);
+            assert_eq!((verdict.class, verdict.status), (class, Some(status)), "{status}");
+            assert!(verdict.reason.starts_with("no Direct Line conversation: "), "{}", verdict.reason);
+        }
+        for body in ["", "{}", r#"{"conversationId":""}"#, r#"{"conversationId":7}"#] {
+            let host = host();
+            host.then_status(201, body);
+            assert_eq!(post(&host).class, Class::Unavailable, "{body}");
+        }
+        let host = host();
+        host.then(Err(TransportError::AnswerLost("no answer in time".into())));
+        assert_eq!(post(&host).class, Class::Unavailable, "no event was sent");
+    }
+
+    #[test]
+    fn a_failed_start_is_not_repeated_and_an_ended_conversation_is() {
+        let host = host();
+        let settings = settings(&host);
+        let line = DirectLine::new(&host, &settings, Deadline::after(&host, Duration::from_secs(20)));
+        host.then_status(503, "");
+        let value = json!({});
+        let (first, second) = run(join(line.post_event("t", &value), line.post_event("t", &value)));
+        assert_eq!(first, second);
+        assert_eq!(host.sent.borrow().len(), 1);
+
+        let line = DirectLine::new(&host, &settings, Deadline::after(&host, Duration::from_secs(20)));
+        host.then_status(200, STARTED).then_status(404, "");
+        assert_eq!(run(line.post_event("t", &value)).class, Class::Unavailable);
+        host.then_status(200, r#"{"conversationId":"b"}"#).then_status(200, "{}");
+        assert_eq!(run(line.post_event("t", &value)).class, Class::Accepted);
+        assert!(host.sent.borrow().last().unwrap().uri().path().ends_with("/conversations/b/activities"));
+    }
+
+    #[test]
+    fn the_secret_goes_to_direct_line_and_nowhere_else() {
+        let read = |mode, cloud: &str, hosts: &str, endpoint: &str, secret: &str| {
+            let host = FakeHost::with_settings([
+                ("channelservice", cloud),
+                ("servicehosts", hosts),
+                ("directlineendpoint", endpoint),
+                ("directlinesecret", secret),
+            ]);
+            let trust = TrustPolicy::read(mode, &host).unwrap();
+            let read = DirectLineSettings::read(&host, mode, &trust);
+            read.map(|settings| settings.endpoint.to_string()).map_err(|error| error.name)
+        };
+        use AuthMode::{Anonymous, Required};
+        let (us, china) = ("https://botframework.azure.us", "https://botframework.azure.cn");
+        let refused = Err("directlineendpoint");
+        for (cloud, hosts, endpoint, expected) in [
+            ("", "", "", Ok("https://directline.botframework.com")),
+            (us, "", "", Ok("https://directline.botframework.azure.us")),
+            (china, "", "", Ok("https://directline.botframework.azure.cn")),
+            ("", "", "https://directline.botframework.com/", Ok("https://directline.botframework.com")),
+            (
+                "",
+                "",
+                "https://europe.directline.botframework.com",
+                Ok("https://europe.directline.botframework.com"),
+            ),
+            ("", "dl.example.org", "https://dl.example.org/dl", Ok("https://dl.example.org/dl")),
+            ("", "http://127.0.0.1:9300", "http://127.0.0.1:9300", Ok("http://127.0.0.1:9300")),
+            (us, "", "https://directline.botframework.com", refused),
+            ("", "", "https://webchat.botframework.com", refused),
+            ("", "", "https://evildirectline.botframework.com", refused),
+            ("", "", "https://smba.trafficmanager.net", refused),
+            ("", "", "https://directline.botframework.com.evil.example", refused),
+            ("", "", "https://directline.botframework.com@evil.example", refused),
+            ("", "", "http://directline.botframework.com", refused),
+            ("", "", "https://directline.botframework.com:8443", refused),
+            ("", "", "http://127.0.0.1:9300", refused),
+            ("", "", "directline.botframework.com", refused),
+        ] {
+            let actual = read(Required, cloud, hosts, endpoint, SECRET);
+            let actual = actual.as_ref().map(String::as_str).map_err(String::as_str);
+            assert_eq!(actual, expected, "{cloud} {hosts} {endpoint}");
+        }
+        for secret in ["", "  ", "two\nlines\n\u{7f}"] {
+            assert_eq!(read(Required, "", "", "", secret), Err("directlinesecret".into()), "{secret}");
+        }
+        assert_eq!(read(Anonymous, "", "", "", ""), Err("directlineendpoint".into()), "loopback only");
+        assert_eq!(read(Anonymous, "", "", "http://127.0.0.1:1", ""), Ok("http://127.0.0.1:1".into()));
+    }
+
+    #[test]
+    fn anonymous_mode_sends_no_secret() {
+        let host = FakeHost::with_settings([
+            ("directlinesecret", SECRET),
+            ("directlineendpoint", "http://127.0.0.1:9300"),
+        ]);
+        let settings = DirectLineSettings::read(&host, AuthMode::Anonymous, &TrustPolicy::Anonymous).unwrap();
+        assert!(!format!("{settings:?}").contains(SECRET));
+        host.answers(|_| Some(Ok(response(200, STARTED))));
+        let line = DirectLine::new(&host, &settings, Deadline::after(&host, Duration::from_secs(20)));
+        assert_eq!(run(line.post_event("t", &json!({}))).class, Class::Accepted);
+        assert!(host.sent.borrow().iter().all(|request| !request.headers().contains_key(AUTHORIZATION)));
+    }
+}

@@ -6,6 +6,7 @@ mod messages;
 mod rejection;
 mod router;
 mod settings;
+mod trigger_activity;
 
 pub use router::handle;
 

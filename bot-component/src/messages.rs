@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bot_framework::{
     Activity, ActivityKind, AuthMode, Class, Connector, ConversationReference, OutgoingMessage, ServiceUrl,
+    TriggerName,
 };
 use bytes::Bytes;
 use envelope::{Envelope, EnvelopeId, words};
@@ -15,6 +16,7 @@ use storage_queue::{PutOptions, QueueClient, TimeToLive};
 
 use crate::rejection::Rejection;
 use crate::settings::BotSettings;
+use crate::trigger_activity;
 
 /// The Bot Framework's own limit of an activity is about this.
 const MAX_BODY_BYTES: usize = 256 * 1024;
@@ -52,9 +54,14 @@ pub(crate) async fn post<H: Host>(
             Ok(answer::json(StatusCode::OK, &json!({})))
         }
         ActivityKind::Invoke => Err(Rejection::InvokeNotImplemented),
-        ActivityKind::ConversationUpdate | ActivityKind::Other(_) => {
-            Ok(answer::json(StatusCode::OK, &json!({})))
+        ActivityKind::Event | ActivityKind::Trigger if TriggerName::read(host)?.names(&activity) => {
+            let id = turn.id_for(&ConversationReference::of(&activity)?);
+            trigger_activity::answer(host, &settings, &turn.connector(), &activity, id).await
         }
+        ActivityKind::ConversationUpdate
+        | ActivityKind::Event
+        | ActivityKind::Trigger
+        | ActivityKind::Other(_) => Ok(answer::json(StatusCode::OK, &json!({}))),
     }
 }
 
@@ -126,9 +133,13 @@ impl<H: Host> Turn<'_, H> {
         }
     }
 
+    fn connector(&self) -> Connector<'_, H> {
+        Connector::anonymous(self.host, self.deadline)
+    }
+
     /// Tells the person. That it failed is logged and changes nothing: what matters is what stands on the queue.
     async fn say(&self, address: &ConversationReference, text: &str, answers: Answers) {
-        let connector = Connector::anonymous(self.host).within(self.deadline.remaining(self.host));
+        let connector = self.connector();
         let message = OutgoingMessage::new(address, text);
         let conversation = &address.conversation.id;
         let said = match &address.activity_id {

@@ -4,11 +4,23 @@
 use bot_framework::NotTrusted;
 use bot_framework::json::FieldError;
 use bytes::Bytes;
+use envelope::DecodeError;
 use http::header::{ALLOW, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use platform::{BodyError, Host, Level, SettingsError, answer};
 use serde_json::json;
 use thiserror::Error;
+
+/// How an alert failed that a trigger asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Undelivered {
+    /// It may work later.
+    ForNow,
+    /// It will not.
+    ForGood,
+    /// Nobody knows whether it was delivered; it will not be sent again.
+    Unsure,
+}
 
 /// Why a request was turned down. The text goes to the caller, except that of [`Rejection::Misconfigured`].
 #[derive(Debug, Error)]
@@ -29,6 +41,12 @@ pub(crate) enum Rejection {
     NotTrusted(#[from] NotTrusted),
     #[error("invoke activities are not implemented by this bot")]
     InvokeNotImplemented,
+    #[error("the trigger's value is not an envelope: {0}")]
+    NotATrigger(#[from] DecodeError),
+    #[error("this trigger is not accepted: {0}")]
+    TriggerRefused(&'static str),
+    #[error("the alert was not delivered")]
+    AlertNotDelivered(Undelivered),
     #[error("the queue did not take the message; nothing was stored")]
     QueueUnavailable,
     #[error("{0}")]
@@ -47,6 +65,15 @@ impl Rejection {
             Self::NotAnActivity(_) => (StatusCode::BAD_REQUEST, "BadSyntax"),
             Self::NotTrusted(_) => (StatusCode::FORBIDDEN, "ServiceUrlNotAllowed"),
             Self::InvokeNotImplemented => (StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
+            Self::NotATrigger(_) => (StatusCode::BAD_REQUEST, "BadSyntax"),
+            Self::TriggerRefused(_) => (StatusCode::FORBIDDEN, "TriggerNotAllowed"),
+            Self::AlertNotDelivered(Undelivered::ForNow) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "ConnectorUnavailable")
+            }
+            Self::AlertNotDelivered(Undelivered::ForGood) => (StatusCode::BAD_GATEWAY, "AlertNotDelivered"),
+            Self::AlertNotDelivered(Undelivered::Unsure) => {
+                (StatusCode::BAD_GATEWAY, "AlertPossiblyDelivered")
+            }
             Self::QueueUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "QueueUnavailable"),
             Self::Misconfigured(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Misconfigured"),
         }

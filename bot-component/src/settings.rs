@@ -1,6 +1,7 @@
 //! What this component reads from its variables.
 
 use bot_framework::{AuthMode, TrustPolicy};
+use envelope::SealKey;
 use platform::{Settings, SettingsError};
 use storage_queue::QueueSettings;
 
@@ -9,6 +10,7 @@ use storage_queue::QueueSettings;
 pub(crate) struct BotSettings {
     pub(crate) auth_mode: AuthMode,
     pub(crate) trust: TrustPolicy,
+    pub(crate) seal_key: Option<SealKey>,
     pub(crate) queue: QueueSettings,
 }
 
@@ -18,6 +20,7 @@ impl BotSettings {
         Ok(Self {
             auth_mode,
             trust: TrustPolicy::read(auth_mode, settings)?,
+            seal_key: None,
             queue: QueueSettings::read(settings)?,
         })
     }

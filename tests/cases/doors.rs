@@ -65,7 +65,6 @@ fn activities_without_a_task_are_accepted(world: &World) {
         "messageUpdate",
         "messageDelete",
         "event",
-        "trigger",
         "trace",
         "endOfConversation",
         "command",

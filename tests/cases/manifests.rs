@@ -49,7 +49,7 @@ fn hosted_and_local_say_what_they_should(_: &World) {
         }
         // Every variable that is a secret is declared as one.
         for (variable, declaration) in manifest.table()["variables"].as_table().unwrap() {
-            let is_secret = ["key", "password", "connection", "token", "certificate"]
+            let is_secret = ["key", "password", "secret", "connection", "token", "certificate"]
                 .iter()
                 .any(|word| variable.ends_with(word));
             assert_eq!(declaration.get("secret").is_some(), is_secret, "{name}: {variable}");

@@ -2,21 +2,17 @@
 
 use std::time::Duration;
 
-use bot_framework::{Class, Connector, OutgoingMessage, TrustPolicy, Verdict};
-use envelope::{Delivery, Failure, SealKey, SealState, words};
-use platform::{Deadline, Host, Level, Marks};
+use bot_framework::{TrustPolicy, Verdict};
+use envelope::{Delivery, Failure, SENT, SealKey, SealState, Unsealed};
+use platform::{Host, Level};
 use serde_json::json;
 use storage_queue::{PutOptions, QueueClient, QueueError, QueueMessage, TimeToLive};
 
+use crate::courier::Courier;
 use crate::disposition::{Action, Hidden, Poison, Situation, decide, hide_for};
 use crate::lanes::Held;
 use crate::limits::{Limits, MAX_HIDE};
 use crate::report::Count;
-use crate::settings::Unsealed;
-
-/// Alerts that the Connector took, between its answer and the Delete: a run that is killed in between leaves the mark,
-/// and the next one knows. A message is out of everyone's reach for a lease at most, and comes back within hours.
-pub(crate) const SENT: Marks = Marks { prefix: "sent:", term: Duration::from_secs(24 * 60 * 60) };
 
 /// What working on a message needs. Shared by everything that a run does at once.
 #[derive(Debug)]
@@ -26,11 +22,10 @@ pub(crate) struct Desk<'a, H> {
     pub(crate) limits: &'a Limits,
     pub(crate) queue: QueueClient<'a, H>,
     pub(crate) poison: QueueClient<'a, H>,
-    pub(crate) connector: Connector<'a, H>,
+    pub(crate) courier: Courier<'a, H>,
     pub(crate) trust: &'a TrustPolicy,
     pub(crate) seal_key: Option<&'a SealKey>,
     pub(crate) unsealed: Unsealed,
-    pub(crate) hard_end: Deadline,
 }
 
 /// What became of a message, and what that means for the conversation's next one.
@@ -76,14 +71,7 @@ impl<H: Host> Desk<'_, H> {
         if *seal == SealState::Missing && self.seal_key.is_some() && self.unsealed == Unsealed::Refuse {
             return self.poison(held, Poison::Unsealed, "it has no seal, and unsealed=refuse", None).await;
         }
-        let alert = OutgoingMessage::new(&envelope.address, &words::alert(&envelope.text));
-        let connector = self.connector.within(self.hard_end.remaining(self.host));
-        let mut verdict = connector.send(&service_url, &envelope.address.conversation.id, &alert).await;
-        if verdict.class == Class::WrongCloud
-            && let Some(gcc) = self.trust.gcc_connector()
-        {
-            verdict = connector.send(&gcc, &envelope.address.conversation.id, &alert).await;
-        }
+        let verdict = self.courier.deliver(held, &service_url, self.trust).await;
         let situation = Situation {
             delivery: &envelope.delivery,
             on_uncertain: envelope.on_uncertain,

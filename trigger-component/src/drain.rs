@@ -8,15 +8,16 @@ use std::collections::{BTreeSet, VecDeque};
 use std::pin::Pin;
 use std::time::Duration;
 
-use bot_framework::Connector;
-use envelope::{Arrival, Envelope, EnvelopeId};
+use bot_framework::{Connector, DirectLine};
+use envelope::{Arrival, Envelope, EnvelopeId, SENT, UNSURE};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use platform::{Deadline, Host, Marks, SettingsError};
 use storage_queue::{QueueClient, QueueError, QueueMessage};
 use thiserror::Error;
 
-use crate::delivery::{Desk, Next, SENT, Settled};
+use crate::courier::Courier;
+use crate::delivery::{Desk, Next, Settled};
 use crate::lanes::{Held, LaneKey, Lanes, Pushed};
 use crate::lease::RunLease;
 use crate::limits::Limits;
@@ -81,23 +82,26 @@ async fn drain<H: Host>(
     }
     let hard_end = Deadline::after(host, limits.hard_end);
     let poison_name = settings.queue.name.poison();
+    let courier = match &settings.direct_line {
+        None => Courier::Connector(Connector::anonymous(host, hard_end)),
+        Some(direct_line) => Courier::DirectLine(DirectLine::new(host, direct_line, hard_end)),
+    };
     let desk = Desk {
         host,
         run: &run,
         limits: &limits,
         queue: QueueClient::new(host, &settings.queue.account, &settings.queue.name, hard_end),
         poison: QueueClient::new(host, &settings.queue.account, &poison_name, hard_end),
-        connector: Connector::anonymous(host),
+        courier,
         trust: &settings.trust,
         seal_key: settings.seal_key.as_ref(),
         unsealed: settings.unsealed,
-        hard_end,
     };
     let result = Run::new(&desk, &mut lease, report).drive().await;
     report.storage_retries = desk.queue.retries() + desk.poison.retries();
     lease.release(host).await;
     if report.received == 0 {
-        Marks::sweep(&[SENT], host).await;
+        Marks::sweep(&[SENT, UNSURE], host).await;
     }
     result
 }

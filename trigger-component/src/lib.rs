@@ -2,6 +2,7 @@
 //!
 //! One wasm with two doors on one [`drain`]: the cron trigger's export, and HTTP for hosts that have no cron.
 
+mod courier;
 mod delivery;
 mod disposition;
 pub mod drain;

@@ -1,7 +1,7 @@
 //! What this component reads from its variables.
 
-use bot_framework::{AuthMode, TrustPolicy};
-use envelope::SealKey;
+use bot_framework::{AuthMode, DirectLineSettings, TrustPolicy};
+use envelope::{SealKey, Unsealed};
 use platform::{Secret, Settings, SettingsError};
 use storage_queue::QueueSettings;
 
@@ -9,6 +9,8 @@ use storage_queue::QueueSettings;
 #[derive(Debug)]
 pub(crate) struct DrainSettings {
     pub(crate) trust: TrustPolicy,
+    /// There with `delivery=directline`.
+    pub(crate) direct_line: Option<DirectLineSettings>,
     pub(crate) queue: QueueSettings,
     pub(crate) seal_key: Option<SealKey>,
     pub(crate) unsealed: Unsealed,
@@ -16,26 +18,17 @@ pub(crate) struct DrainSettings {
     pub(crate) pace: u32,
 }
 
-/// `unsealed`: what happens to messages of other producers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unsealed {
-    /// They are delivered, to trusted hosts only.
-    Allow,
-    /// They go to the poison queue.
-    Refuse,
-}
-
 impl DrainSettings {
     pub(crate) fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
         let mode = AuthMode::read(settings)?;
-        let unsealed = match settings.setting("unsealed")?.trim() {
-            "" | "allow" => Unsealed::Allow,
-            "refuse" => Unsealed::Refuse,
-            _ => return Err(SettingsError::new("unsealed", "must be `allow` or `refuse`")),
-        };
+        let trust = TrustPolicy::read(mode, settings)?;
+        let direct_line = settings.choice("delivery", &[("connector", false), ("directline", true)])?;
+        let unsealed =
+            settings.choice("unsealed", &[("allow", Unsealed::Allow), ("refuse", Unsealed::Refuse)])?;
         let pace = settings.setting("pace")?;
         Ok(Self {
-            trust: TrustPolicy::read(mode, settings)?,
+            direct_line: direct_line.then(|| DirectLineSettings::read(settings, mode, &trust)).transpose()?,
+            trust,
             queue: QueueSettings::read(settings)?,
             seal_key: None,
             unsealed,

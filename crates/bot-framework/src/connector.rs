@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use platform::{Host, Timeouts, TransportError};
+use platform::{Deadline, Host, Timeouts, TransportError};
 
 use crate::message::OutgoingMessage;
-use crate::trust::ServiceUrl;
-use crate::verdict::{Verdict, classify};
+use crate::trust::{ServiceUrl, TrustPolicy};
+use crate::verdict::{Class, Verdict, classify};
 
 /// RFC 3986's unreserved characters stay; a Teams conversation id has `:`, `@`, `;`, `=` and may have `/`.
 pub(crate) const PATH_SEGMENT: &AsciiSet =
@@ -27,19 +27,13 @@ pub(crate) const USER_AGENT: &str = concat!("proactive-bot/", env!("CARGO_PKG_VE
 #[derive(Debug)]
 pub struct Connector<'a, H> {
     host: &'a H,
-    timeouts: Timeouts,
+    deadline: Deadline,
 }
 
 impl<'a, H: Host> Connector<'a, H> {
-    /// A client without credentials: anonymous mode.
-    pub fn anonymous(host: &'a H) -> Self {
-        Self { host, timeouts: TIMEOUTS }
-    }
-
-    /// The same client, no phase of whose calls takes longer than `remaining`.
-    #[must_use]
-    pub fn within(&self, remaining: Duration) -> Self {
-        Self { host: self.host, timeouts: self.timeouts.within(remaining) }
+    /// A client without credentials: anonymous mode. No phase of a call lasts longer than until `deadline`.
+    pub fn anonymous(host: &'a H, deadline: Deadline) -> Self {
+        Self { host, deadline }
     }
 
     /// Sends into a conversation: `POST /v3/conversations/{id}/activities`.
@@ -51,6 +45,24 @@ impl<'a, H: Host> Connector<'a, H> {
     ) -> Verdict {
         let conversation = utf8_percent_encode(conversation_id, PATH_SEGMENT);
         self.post(format!("{}/v3/conversations/{conversation}/activities", service_url.base()), message).await
+    }
+
+    /// [`Connector::send`]; and once more to the GCC's Connector, if the first one says that the conversation is in
+    /// another cloud.
+    pub async fn send_in_any_cloud(
+        &self,
+        trust: &TrustPolicy,
+        service_url: &ServiceUrl,
+        conversation_id: &str,
+        message: &OutgoingMessage,
+    ) -> Verdict {
+        let verdict = self.send(service_url, conversation_id, message).await;
+        match trust.gcc_connector() {
+            Some(gcc) if verdict.class == Class::WrongCloud => {
+                self.send(&gcc, conversation_id, message).await
+            }
+            _ => verdict,
+        }
     }
 
     /// Replies to an activity: `POST /v3/conversations/{id}/activities/{activity}`.
@@ -76,7 +88,7 @@ impl<'a, H: Host> Connector<'a, H> {
             .header(http::header::USER_AGENT, USER_AGENT)
             .body(Bytes::from(message.to_bytes()));
         let answer = match request {
-            Ok(request) => self.host.send(request, self.timeouts).await,
+            Ok(request) => self.host.send(request, TIMEOUTS.within(self.deadline.remaining(self.host))).await,
             Err(_) => Err(TransportError::NotSent("the address is not valid".into())),
         };
         classify(&answer, self.host.now())
@@ -85,14 +97,17 @@ impl<'a, H: Host> Connector<'a, H> {
 
 #[cfg(test)]
 mod tests {
-    use platform::testing::{FakeHost, run};
+    use platform::testing::{FakeHost, response, run};
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::auth_mode::AuthMode;
     use crate::json::Fields;
     use crate::reference::ConversationReference;
-    use crate::trust::TrustPolicy;
-    use crate::verdict::Class;
+
+    fn anonymous(host: &FakeHost) -> Connector<'_, FakeHost> {
+        Connector::anonymous(host, Deadline::after(host, Duration::from_secs(20)))
+    }
 
     fn reference() -> ConversationReference {
         let json = json!({
@@ -111,7 +126,7 @@ mod tests {
         let host = FakeHost::default();
         host.then_status(201, r#"{"id":"a1"}"#).then_status(202, "");
         let (reference, url) = (reference(), service_url());
-        let connector = Connector::anonymous(&host);
+        let connector = anonymous(&host);
         let message = OutgoingMessage::new(&reference, "hi").in_reply_to(&reference);
         let replied = run(connector.reply(&url, &reference.conversation.id, "7|1", &message));
         assert_eq!((replied.class, replied.activity_id.as_deref()), (Class::Accepted, Some("a1")));
@@ -138,6 +153,26 @@ mod tests {
     }
 
     #[test]
+    fn a_conversation_in_another_cloud_is_tried_there_once() {
+        let wrong_cloud = r#"{"error":{"code":"InvalidBotApiHost","message":"words"}}"#;
+        let public = TrustPolicy::read(AuthMode::Required, &FakeHost::default()).unwrap();
+        for (policy, hosts) in [(&public, 2), (&TrustPolicy::Anonymous, 1)] {
+            let host = FakeHost::default();
+            host.answers(|_| Some(Ok(response(403, wrong_cloud))));
+            let message = OutgoingMessage::new(&reference(), "x");
+            let connector = anonymous(&host);
+            let verdict = run(connector.send_in_any_cloud(policy, &service_url(), "c", &message));
+            assert_eq!(verdict.class, Class::WrongCloud);
+            let sent = host.sent.borrow();
+            assert_eq!(sent.len(), hosts);
+            assert_eq!(
+                sent[hosts - 1].uri().host(),
+                Some(["127.0.0.1", "smba.infra.gcc.teams.microsoft.com"][hosts - 1])
+            );
+        }
+    }
+
+    #[test]
     fn a_redirect_is_not_followed() {
         let host = FakeHost::default();
         host.then(Ok(http::Response::builder()
@@ -145,11 +180,8 @@ mod tests {
             .header("location", "http://127.0.0.1:1/")
             .body(Bytes::new())
             .unwrap()));
-        let verdict = run(Connector::anonymous(&host).send(
-            &service_url(),
-            "c",
-            &OutgoingMessage::new(&reference(), "x"),
-        ));
+        let verdict =
+            run(anonymous(&host).send(&service_url(), "c", &OutgoingMessage::new(&reference(), "x")));
         assert_eq!(verdict.class, Class::Permanent);
         assert_eq!(host.sent.borrow().len(), 1);
     }

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::auth_mode::AuthMode;
 use crate::cloud::Cloud;
 use crate::connector::{PATH_SEGMENT, USER_AGENT as OURS};
+use crate::trigger_name::TriggerName;
 use crate::trust::{ServiceUrl, TrustPolicy};
 use crate::verdict::{Class, Verdict, classify};
 
@@ -35,10 +36,11 @@ pub struct DirectLineSettings {
     endpoint: ServiceUrl,
     /// None in anonymous mode, in which no credential is ever sent.
     secret: Option<Secret>,
+    trigger: TriggerName,
 }
 
 impl DirectLineSettings {
-    /// Reads `directlineendpoint` (empty: the cloud's own) and `directlinesecret`.
+    /// Reads `directlineendpoint` (empty: the cloud's own), `directlinesecret` and `triggername`.
     pub fn read(
         settings: &impl Settings,
         mode: AuthMode,
@@ -62,7 +64,11 @@ impl DirectLineSettings {
         let problem = "must be empty, Direct Line's https address in the bot's cloud, a host of servicehosts, \
                        or with authmode=anonymous a loopback address";
         let untrusted = |_| SettingsError::new("directlineendpoint", problem);
-        Ok(Self { endpoint: trust.check_direct_line(&endpoint).map_err(untrusted)?, secret })
+        Ok(Self {
+            endpoint: trust.check_direct_line(&endpoint).map_err(untrusted)?,
+            secret,
+            trigger: TriggerName::read(settings)?,
+        })
     }
 }
 
@@ -88,29 +94,30 @@ impl<'a, H: Host> DirectLine<'a, H> {
         Self { host, settings, deadline, conversation: Mutex::new(None) }
     }
 
-    /// Posts an event to the bot, and waits until the bot has answered: [`Class::Accepted`] means that it did so with
-    /// success. What Direct Line says of *its* conversation is never said of the person's: an event that it did not
+    /// Posts a trigger to the bot, and waits until the bot has answered: [`Class::Accepted`] means that it did so with
+    /// success. What Direct Line says of *its* conversation is never said of the person's: a trigger that it did not
     /// take is [`Class::Unavailable`], however the conversation went.
-    pub async fn post_event(&self, name: &str, value: &Value) -> Verdict {
+    pub async fn post_trigger(&self, value: &Value) -> Verdict {
         let conversation = match self.conversation().await {
             Ok(conversation) => conversation,
             Err(verdict) => return verdict,
         };
         let path = format!("conversations/{}/activities", utf8_percent_encode(&conversation, PATH_SEGMENT));
-        let event = json!({"type": "event", "name": name, "from": {"id": FROM}, "value": value});
-        let answer = self.call(&path, Some(&event)).await;
+        let name = self.settings.trigger.as_str();
+        let trigger = json!({"type": "event", "name": name, "from": {"id": FROM}, "value": value});
+        let answer = self.call(&path, Some(&trigger)).await;
         let verdict = classify(&answer, self.host.now());
         if matches!(verdict.status, Some(404 | 410)) {
-            // It has ended. The next event starts another one.
+            // It has ended. The next trigger starts another one.
             let mut current = self.conversation.lock().await;
             if matches!(&*current, Some(Ok(id)) if *id == conversation) {
                 *current = None;
             }
         }
-        of_event(verdict)
+        of_trigger(verdict)
     }
 
-    /// The run's conversation: started once, and if that failed, not tried again for every event.
+    /// The run's conversation: started once, and if that failed, not tried again for every trigger.
     async fn conversation(&self) -> Result<String, Verdict> {
         let mut current = self.conversation.lock().await;
         if let Some(known) = current.as_ref() {
@@ -156,8 +163,8 @@ impl<'a, H: Host> DirectLine<'a, H> {
     }
 }
 
-/// What an answer to an event means. 502: the bot was asked and said no. 504: it was asked, and did not answer in time.
-fn of_event(verdict: Verdict) -> Verdict {
+/// What an answer to a trigger means. 502: the bot was asked and said no. 504: it was asked, and did not answer in time.
+fn of_trigger(verdict: Verdict) -> Verdict {
     let class = match (verdict.status, verdict.class) {
         (Some(504), _) => Class::PossiblyDelivered,
         (Some(401 | 403), _) => Class::Unauthorized,
@@ -167,9 +174,9 @@ fn of_event(verdict: Verdict) -> Verdict {
     Verdict { class, ..verdict }
 }
 
-/// What a conversation that could not be started means. No event was sent: nothing was delivered.
+/// What a conversation that could not be started means. No trigger was sent: nothing was delivered.
 fn of_start(verdict: Verdict) -> Verdict {
-    let class = match of_event(verdict.clone()).class {
+    let class = match of_trigger(verdict.clone()).class {
         class @ (Class::Unauthorized | Class::Throttled) => class,
         _ => Class::Unavailable,
     };
@@ -197,7 +204,7 @@ mod tests {
     fn post(host: &FakeHost) -> Verdict {
         let settings = settings(host);
         let line = DirectLine::new(host, &settings, Deadline::after(host, Duration::from_secs(20)));
-        run(line.post_event("trigger", &json!({"text": "x"})))
+        run(line.post_trigger(&json!({"text": "x"})))
     }
 
     const STARTED: &str = r#"{"conversationId":"a/1","token":"t","expires_in":1800,"streamUrl":"wss://x"}"#;
@@ -209,7 +216,7 @@ mod tests {
         let settings = settings(&host);
         let line = DirectLine::new(&host, &settings, Deadline::after(&host, Duration::from_secs(20)));
         let (x, y) = (json!({"text": "x"}), json!({"text": "y"}));
-        let (first, second) = run(join(line.post_event("trigger", &x), line.post_event("trigger", &y)));
+        let (first, second) = run(join(line.post_trigger(&x), line.post_trigger(&y)));
         assert_eq!((first.class, second.class), (Class::Accepted, Class::Accepted));
         let sent = host.sent.borrow();
         let uris: Vec<_> = sent.iter().map(|request| request.uri().to_string()).collect();
@@ -277,7 +284,7 @@ mod tests {
         }
         let host = host();
         host.then(Err(TransportError::AnswerLost("no answer in time".into())));
-        assert_eq!(post(&host).class, Class::Unavailable, "no event was sent");
+        assert_eq!(post(&host).class, Class::Unavailable, "no trigger was sent");
     }
 
     #[test]
@@ -287,15 +294,15 @@ mod tests {
         let line = DirectLine::new(&host, &settings, Deadline::after(&host, Duration::from_secs(20)));
         host.then_status(503, "");
         let value = json!({});
-        let (first, second) = run(join(line.post_event("t", &value), line.post_event("t", &value)));
+        let (first, second) = run(join(line.post_trigger(&value), line.post_trigger(&value)));
         assert_eq!(first, second);
         assert_eq!(host.sent.borrow().len(), 1);
 
         let line = DirectLine::new(&host, &settings, Deadline::after(&host, Duration::from_secs(20)));
         host.then_status(200, STARTED).then_status(404, "");
-        assert_eq!(run(line.post_event("t", &value)).class, Class::Unavailable);
+        assert_eq!(run(line.post_trigger(&value)).class, Class::Unavailable);
         host.then_status(200, r#"{"conversationId":"b"}"#).then_status(200, "{}");
-        assert_eq!(run(line.post_event("t", &value)).class, Class::Accepted);
+        assert_eq!(run(line.post_trigger(&value)).class, Class::Accepted);
         assert!(host.sent.borrow().last().unwrap().uri().path().ends_with("/conversations/b/activities"));
     }
 
@@ -360,7 +367,7 @@ mod tests {
         assert!(!format!("{settings:?}").contains(SECRET));
         host.answers(|_| Some(Ok(response(200, STARTED))));
         let line = DirectLine::new(&host, &settings, Deadline::after(&host, Duration::from_secs(20)));
-        assert_eq!(run(line.post_event("t", &json!({}))).class, Class::Accepted);
+        assert_eq!(run(line.post_trigger(&json!({}))).class, Class::Accepted);
         assert!(host.sent.borrow().iter().all(|request| !request.headers().contains_key(AUTHORIZATION)));
     }
 }

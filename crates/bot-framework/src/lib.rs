@@ -16,6 +16,7 @@ mod identity;
 pub mod json;
 mod message;
 mod reference;
+mod trigger_name;
 mod trust;
 mod verdict;
 
@@ -28,6 +29,7 @@ pub use direct_line::{DirectLine, DirectLineSettings};
 pub use identity::BotIdentity;
 pub use message::OutgoingMessage;
 pub use reference::ConversationReference;
+pub use trigger_name::TriggerName;
 pub use trust::{NotTrusted, ServiceHosts, ServiceUrl, TrustPolicy};
 pub use verdict::{Class, Verdict, classify};
 

@@ -11,6 +11,7 @@ mod delivery;
 mod failure;
 mod id;
 mod legacy;
+mod marks;
 mod seal;
 mod time;
 mod trigger;
@@ -26,7 +27,8 @@ pub use delivery::{Delivery, OnUncertain};
 pub use failure::Failure;
 pub use id::EnvelopeId;
 pub use legacy::Shape;
-pub use seal::{SealKey, SealState};
+pub use marks::{SENT, UNSURE};
+pub use seal::{SealKey, SealState, Unsealed};
 
 /// The version that this code writes, and the latest that it reads.
 pub const VERSION: u64 = 1;

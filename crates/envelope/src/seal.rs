@@ -62,6 +62,15 @@ pub enum SealState {
     Unchecked,
 }
 
+/// What happens to what has no seal, because another producer wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsealed {
+    /// It is delivered, to trusted hosts only.
+    Allow,
+    /// It is not.
+    Refuse,
+}
+
 /// JSON without white space, keys sorted by their bytes at every level. Sorted here, because the order in which a map
 /// gives its keys depends on how serde_json was built.
 fn write_value(value: &Value, out: &mut String) {

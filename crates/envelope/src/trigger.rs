@@ -11,16 +11,16 @@ impl Envelope {
     /// Both templates find what they know: Node `address` and `text`, C# `Message`. That one holds the queue's own JSON as a
     /// string, because a seal would not survive a hop that writes objects anew (.NET reads strings that look like times
     /// as times, and drops the zeros at their ends). `id` is for a message that does not name itself.
-    pub fn trigger_value(&self, text: &str) -> Result<Value, DecodeError> {
-        let json = codec::json_of(text)?;
-        let message = std::str::from_utf8(&json).map_err(|_| DecodeError::NotJson)?;
-        Ok(json!({
+    pub fn trigger_value(&self, text: &str) -> Value {
+        // It was read before, or there would be no envelope.
+        let message = codec::json_of(text).unwrap_or_default();
+        json!({
             "Source": "proactive-bot",
-            "Message": message,
+            "Message": String::from_utf8_lossy(&message),
             "id": self.id.as_str(),
             "address": self.address.to_json(),
             "text": self.text,
-        }))
+        })
     }
 
     /// Reads a `value`: an envelope of any shape, as an object or as text; or the C# template's `{Source, Message}`, where

@@ -1,0 +1,234 @@
+//! A trigger: an activity that nobody said, and whose `value` is an envelope. The bot says its text in the conversation
+//! that it is addressed to, as the 2017 template's bot did.
+//!
+//! A verified caller is not enough: whoever may talk to the bot over Direct Line or Web Chat can send an event of any name
+//! with any value. So the envelope needs a seal, unless `unsealedtriggers=allow`; and its host is checked in any case.
+
+use bot_framework::{Activity, Class, Connector, OutgoingMessage, Verdict};
+use bytes::Bytes;
+use envelope::{Arrival, Envelope, EnvelopeId, SENT, SealState, UNSURE, Unsealed, words};
+use http::{Response, StatusCode};
+use platform::{Host, Level, Settings, answer};
+use serde_json::{Value, json};
+
+use crate::rejection::{Rejection, Undelivered};
+use crate::settings::BotSettings;
+
+/// Answers a trigger: 200 if the alert was delivered, now or earlier, or if its time has passed.
+pub(crate) async fn answer<H: Host>(
+    host: &H,
+    settings: &BotSettings,
+    connector: &Connector<'_, H>,
+    activity: &Activity,
+    id: EnvelopeId,
+) -> Result<Response<Bytes>, Rejection> {
+    let value = activity.rest.get("value").unwrap_or(&Value::Null);
+    let arrival = Arrival { id, at: host.now() };
+    let (envelope, seal) = Envelope::decode_trigger(value, settings.seal_key.as_ref(), arrival)?;
+    expect_seal(host, seal)?;
+    let service_url = settings.trust.check(&envelope.address.service_url)?;
+    let log = |level, event, reason: &str| {
+        host.event(level, event, json!({"envelope": envelope.id.as_str(), "reason": reason}));
+    };
+    let done = answer::json(StatusCode::OK, &json!({}));
+    if envelope.expires.is_some_and(|expires| expires <= host.now()) {
+        log(Level::Info, "trigger.expired", "");
+        return Ok(done);
+    }
+    // Whoever sent it too early will send it again.
+    if envelope.not_before.is_some_and(|due| due > host.now()) {
+        log(Level::Info, "trigger.early", "");
+        return Err(Rejection::AlertNotDelivered(Undelivered::ForNow));
+    }
+    let key = envelope.id.key();
+    if SENT.has(host, &key).await {
+        log(Level::Info, "trigger.repeated", "");
+        return Ok(done);
+    }
+    if UNSURE.has(host, &key).await {
+        return Err(Rejection::AlertNotDelivered(Undelivered::Unsure));
+    }
+    let alert = OutgoingMessage::new(&envelope.address, &words::alert(&envelope.text));
+    let conversation = &envelope.address.conversation.id;
+    let verdict = connector.send_in_any_cloud(&settings.trust, &service_url, conversation, &alert).await;
+    match outcome(&verdict) {
+        Ok(()) => {
+            // A store that fails makes a double possible if the caller repeats; it stops nothing.
+            _ = SENT.set(host, &key).await;
+            log(Level::Info, "trigger.delivered", &verdict.reason);
+            Ok(done)
+        }
+        Err(why) => {
+            if why == Undelivered::Unsure {
+                _ = UNSURE.set(host, &key).await;
+            }
+            log(Level::Warn, "trigger.failed", &verdict.reason);
+            Err(Rejection::AlertNotDelivered(why))
+        }
+    }
+}
+
+fn expect_seal(settings: &impl Settings, seal: SealState) -> Result<(), Rejection> {
+    let unsealed =
+        || settings.choice("unsealedtriggers", &[("refuse", Unsealed::Refuse), ("allow", Unsealed::Allow)]);
+    match seal {
+        SealState::Valid => Ok(()),
+        SealState::Broken => Err(Rejection::TriggerRefused("its seal is broken")),
+        SealState::Missing | SealState::Unchecked => match unsealed()? {
+            Unsealed::Allow => Ok(()),
+            Unsealed::Refuse => {
+                Err(Rejection::TriggerRefused("it has no seal of ours, and unsealedtriggers=refuse"))
+            }
+        },
+    }
+}
+
+fn outcome(verdict: &Verdict) -> Result<(), Undelivered> {
+    match verdict.class {
+        Class::Accepted => Ok(()),
+        Class::Throttled | Class::Unavailable => Err(Undelivered::ForNow),
+        Class::PossiblyDelivered => Err(Undelivered::Unsure),
+        Class::Unauthorized | Class::WrongCloud | Class::DestinationGone | Class::Permanent => {
+            Err(Undelivered::ForGood)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use envelope::SealKey;
+    use platform::Deadline;
+    use platform::testing::{FakeHost, response, run};
+
+    use super::*;
+
+    const SERVICE_URL: &str = "http://127.0.0.1:9200/amer/";
+
+    fn envelope() -> Value {
+        json!({
+            "version": 1, "id": "pizza-42", "text": "pizza", "enqueuedAt": "2026-11-23T22:00:00Z",
+            "address": {
+                "channelId": "msteams", "serviceUrl": SERVICE_URL, "conversation": {"id": "a:1"},
+                "user": {"id": "29:u"}, "bot": {"id": "28:b"},
+            },
+        })
+    }
+
+    fn sealed(json: &Value, key: &SealKey) -> Value {
+        let arrival = Arrival { id: EnvelopeId::from_text("x"), at: "2001-01-01T00:00:00Z".parse().unwrap() };
+        let envelope = Envelope::decode(&json.to_string(), None, arrival).unwrap().0;
+        json!({"Source": "x", "Message": envelope.encode(Some(key)).unwrap()})
+    }
+
+    fn host(unsealed: &str, status: u16) -> FakeHost {
+        let host = FakeHost::with_settings([
+            ("authmode", "anonymous"),
+            ("storageconnection", "UseDevelopmentStorage=true"),
+            ("queuename", "bot-queue"),
+            ("unsealedtriggers", unsealed),
+        ]);
+        host.answers(move |_| Some(Ok(response(status, "{}"))));
+        host
+    }
+
+    /// The status of the answer; what was sent is on the host.
+    fn post(host: &FakeHost, key: Option<&SealKey>, value: &Value) -> u16 {
+        let activity = json!({
+            "type": "event", "name": "trigger", "id": "1", "channelId": "directline", "conversation": {"id": "dl"},
+            "serviceUrl": "http://127.0.0.1:9300/", "value": value,
+        });
+        let activity = Activity::parse(activity.to_string().as_bytes()).unwrap();
+        let mut settings = BotSettings::read(host).unwrap();
+        settings.seal_key = key.cloned();
+        let connector = Connector::anonymous(host, Deadline::after(host, Duration::from_secs(12)));
+        let id = EnvelopeId::of_activity("directline", "dl", "1");
+        match run(answer(host, &settings, &connector, &activity, id)) {
+            Ok(answer) => answer.status().as_u16(),
+            Err(rejection) => rejection.log_and_answer(host).status().as_u16(),
+        }
+    }
+
+    #[test]
+    fn who_may_trigger() {
+        let (ours, theirs) = (SealKey::new([1; 32]), SealKey::new([2; 32]));
+        let mut planted = envelope();
+        planted["address"]["serviceUrl"] = "https://evil.example/".into();
+        let legacy = json!({"address": envelope()["address"], "text": "pizza"});
+        for (name, unsealed, key, value, expected) in [
+            ("sealed by us", "", Some(&ours), sealed(&envelope(), &ours), 200),
+            ("sealed by us", "allow", Some(&ours), sealed(&envelope(), &ours), 200),
+            ("sealed by somebody", "", Some(&ours), sealed(&envelope(), &theirs), 403),
+            ("sealed by somebody", "allow", Some(&ours), sealed(&envelope(), &theirs), 403),
+            ("sealed, and we have no key", "", None, sealed(&envelope(), &ours), 403),
+            ("sealed, and we have no key", "allow", None, sealed(&envelope(), &ours), 200),
+            ("unsealed", "", Some(&ours), envelope(), 403),
+            ("unsealed", "refuse", None, envelope(), 403),
+            ("unsealed", "allow", Some(&ours), envelope(), 200),
+            ("unsealed", "perhaps", Some(&ours), envelope(), 500),
+            ("legacy", "", Some(&ours), legacy.clone(), 403),
+            ("legacy", "allow", Some(&ours), legacy.clone(), 200),
+            (
+                "legacy, as C# sends it",
+                "allow",
+                None,
+                json!({"Source": "x", "Message": legacy.to_string()}),
+                200,
+            ),
+            ("sealed, to a stranger", "", Some(&ours), sealed(&planted, &ours), 403),
+            ("unsealed, to a stranger", "allow", Some(&ours), planted.clone(), 403),
+            ("nothing", "allow", None, Value::Null, 400),
+            ("something else", "allow", None, json!({"a": 1}), 400),
+        ] {
+            let host = host(unsealed, 201);
+            assert_eq!(post(&host, key, &value), expected, "{name}, unsealedtriggers={unsealed:?}");
+            assert_eq!(host.sent.borrow().len(), usize::from(expected == 200), "{name}: what was sent");
+        }
+    }
+
+    #[test]
+    fn the_alert_goes_where_the_envelope_says() {
+        let host = host("allow", 201);
+        assert_eq!(post(&host, None, &envelope()), 200);
+        let sent = host.sent.borrow();
+        assert_eq!(sent[0].uri(), "http://127.0.0.1:9200/amer/v3/conversations/a%3A1/activities");
+        let message: Value = serde_json::from_slice(sent[0].body()).unwrap();
+        assert_eq!((&message["text"], &message["recipient"]["id"]), (&"Alert: pizza".into(), &"29:u".into()));
+    }
+
+    #[test]
+    fn what_the_caller_hears_and_what_happens_if_it_repeats() {
+        for (connector, answer, again, sent) in [
+            (201, 200, 200, 1),
+            (429, 503, 503, 2),
+            (503, 503, 503, 2),
+            // Nobody knows: it is not sent again.
+            (500, 502, 502, 1),
+            (400, 502, 502, 2),
+            (401, 502, 502, 2),
+            (404, 502, 502, 2),
+        ] {
+            let host = host("allow", connector);
+            assert_eq!(post(&host, None, &envelope()), answer, "{connector}");
+            assert_eq!(post(&host, None, &envelope()), again, "{connector}, again");
+            assert_eq!(host.sent.borrow().len(), sent, "{connector}");
+        }
+    }
+
+    #[test]
+    fn its_time_is_kept() {
+        for (field, time, answer, sent) in [
+            ("expires", "2026-11-23T22:00:00Z", 200, 0),
+            ("expires", "2026-11-23T22:00:01Z", 200, 1),
+            ("notBefore", "2026-11-23T22:00:01Z", 503, 0),
+            ("notBefore", "2026-11-23T22:00:00Z", 200, 1),
+        ] {
+            let host = host("allow", 201);
+            let mut envelope = envelope();
+            envelope[field] = time.into();
+            assert_eq!(post(&host, None, &envelope), answer, "{field} {time}");
+            assert_eq!(host.sent.borrow().len(), sent, "{field} {time}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Which activities are triggers: activities that nobody said, and that make the bot say something somewhere else.
+
+use platform::{Settings, SettingsError};
+use serde_json::Value;
+
+use crate::activity::{Activity, ActivityKind};
+
+/// The variable `triggername`: the name of the events that are triggers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TriggerName(String);
+
+impl TriggerName {
+    /// Reads the variable; empty is `trigger`.
+    pub fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
+        let name = settings.setting("triggername")?.trim().to_owned();
+        Ok(Self(if name.is_empty() { "trigger".to_owned() } else { name }))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether an activity is a trigger: of that type, as in the first template (it had no names), or an event with
+    /// this name.
+    pub fn names(&self, activity: &Activity) -> bool {
+        match activity.kind {
+            ActivityKind::Trigger => true,
+            ActivityKind::Event => activity.rest.get("name").and_then(Value::as_str) == Some(self.as_str()),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use platform::testing::FakeHost;
+
+    use super::*;
+
+    #[test]
+    fn triggers_and_events_of_that_name() {
+        for (setting, kind, name, expected) in [
+            ("", "trigger", "null", true),
+            ("", "trigger", r#""other""#, true),
+            ("", "event", r#""trigger""#, true),
+            ("", "event", r#""Trigger""#, false),
+            ("", "event", "null", false),
+            ("", "message", r#""trigger""#, false),
+            (" wake ", "event", r#""wake""#, true),
+            ("wake", "event", r#""trigger""#, false),
+        ] {
+            let host = FakeHost::with_settings([("triggername", setting)]);
+            let json = format!(r#"{{"type":"{kind}","name":{name},"conversation":{{"id":"c"}}}}"#);
+            let activity = Activity::parse(json.as_bytes()).unwrap();
+            assert_eq!(TriggerName::read(&host).unwrap().names(&activity), expected, "{setting:?} {json}");
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! What is remembered of an alert beside the queue. Both components look at these.
+
+use std::time::Duration;
+
+use platform::Marks;
+
+/// Alerts that the Connector took, between its answer and the Delete: a run that is killed in between leaves the mark,
+/// and the next one knows. A message is out of everyone's reach for a lease at most, and comes back within hours.
+pub const SENT: Marks = Marks { prefix: "sent:", term: Duration::from_secs(24 * 60 * 60) };
+
+/// Alerts that the bot sent for a trigger, and of which nobody knows whether they arrived. Direct Line tells its caller of
+/// every failure in the same way, and the caller tries again: without the mark, the person might see the alert each time.
+pub const UNSURE: Marks = Marks { prefix: "unsure:", term: Duration::from_secs(24 * 60 * 60) };

@@ -7,6 +7,7 @@
 pub mod azurite;
 pub mod build;
 pub mod children;
+pub mod direct_line;
 pub mod host;
 pub mod playground;
 pub mod ports;

@@ -99,7 +99,11 @@ mod tests {
     #[test]
     fn the_lock_file_pins_what_the_readme_names() {
         let lock = std::fs::read_to_string(root().join("dev/package-lock.json")).unwrap();
-        for (package, version) in [("azurite", "3.35.0"), ("@microsoft/m365agentsplayground", "0.2.28")] {
+        for (package, version) in [
+            ("azurite", "3.35.0"),
+            ("@microsoft/m365agentsplayground", "0.2.28"),
+            ("offline-directline", "1.3.1"),
+        ] {
             let entry = format!("\"node_modules/{package}\": {{\n      \"version\": \"{version}\"");
             assert!(lock.contains(&entry), "{package} {version}");
         }

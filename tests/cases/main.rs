@@ -3,10 +3,12 @@
 
 mod components;
 mod cron;
+mod direct_line;
 mod doors;
 mod draining;
 mod fakes;
 mod joining;
+mod legacy;
 mod malformed;
 mod manifests;
 mod poll_door;
@@ -20,10 +22,12 @@ fn main() {
     end_to_end::suite::run(&[
         ("components", components::CASES),
         ("cron", cron::CASES),
+        ("direct_line", direct_line::CASES),
         ("doors", doors::CASES),
         ("draining", draining::CASES),
         ("fakes", fakes::CASES),
         ("joining", joining::CASES),
+        ("legacy", legacy::CASES),
         ("malformed", malformed::CASES),
         ("manifests", manifests::CASES),
         ("poll_door", poll_door::CASES),

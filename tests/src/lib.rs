@@ -6,6 +6,7 @@ pub mod activity;
 pub mod closed_port;
 pub mod component;
 pub mod connector;
+pub mod direct_line;
 mod failure;
 pub mod loopback_server;
 pub mod manifest;

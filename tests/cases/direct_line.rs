@@ -1,0 +1,267 @@
+//! Triggers: the 2017 template's way from the queue to the person, by way of the bot.
+
+use dev::direct_line::OfflineDirectLine;
+use end_to_end::activity::{at_service, message};
+use end_to_end::closed_port::free_port;
+use end_to_end::connector::Reply;
+use end_to_end::direct_line::DirectLine;
+use end_to_end::queue::decode;
+use end_to_end::stage::{Script, Stage};
+use end_to_end::suite::World;
+use serde_json::{Value, json};
+
+end_to_end::cases!(
+    the_whole_way_through_offline_directline,
+    a_trigger_in_every_wrapping,
+    an_unsealed_trigger_is_refused_by_default,
+    a_trigger_reaches_no_stranger,
+    other_events_do_nothing,
+    a_repeated_trigger_is_one_alert,
+    one_conversation_a_run_and_the_secret_in_its_header,
+    what_direct_line_refuses_stays_on_the_queue,
+    a_wrong_secret_stops_the_run,
+    a_direct_line_that_is_misconfigured_is_named,
+);
+
+const SECRET: &str = "a-direct-line-secret";
+
+/// What stands on the queue of a Node bot.
+fn legacy(stage: &Stage, text: &str) -> Value {
+    let address = json!({
+        "id": "1", "channelId": "msteams", "serviceUrl": "http://127.0.0.1:1/amer/", "user": {"id": "29:u"},
+        "bot": {"id": "28:b"}, "conversation": {"id": "a:1"},
+    });
+    json!({"address": at_service(&address, stage.connector.authority()), "text": text})
+}
+
+/// A trigger as Direct Line hands it to the bot.
+fn trigger(stage: &Stage, id: &str, kind: &str, name: &str, value: &Value) -> Value {
+    json!({
+        "type": kind, "name": name, "id": id, "timestamp": "2026-11-23T22:00:00.000Z", "channelId": "directline",
+        "serviceUrl": format!("http://{}/", stage.connector.authority()), "from": {"id": "functions"},
+        "recipient": {"id": "bot@handle"}, "conversation": {"id": "Kx7bLq2nT4-eu"}, "value": value,
+    })
+}
+
+fn allowing(world: &World) -> Stage {
+    Script::new(world).variable("unsealedtriggers", "allow").start()
+}
+
+fn the_whole_way_through_offline_directline(world: &World) {
+    let port = free_port();
+    let stage = Script::new(world)
+        .variable("unsealedtriggers", "allow")
+        .variable("delivery", "directline")
+        .variable("directlineendpoint", &format!("http://127.0.0.1:{port}"))
+        .start();
+    let _direct_line = OfflineDirectLine::start(port, &stage.url("/api/messages")).unwrap();
+    stage.say(&message("a:1", "1", "Grüße & <b>pizza</b> 🍕"));
+    stage.say(&message("a:2", "2", "tea"));
+    stage.queue.put_json(&legacy(&stage, "from 2017"));
+    let counts = stage.poll();
+    assert_eq!(counts["delivered"], 3, "{counts}");
+    assert_eq!(stage.queue.count(), 0);
+    assert_eq!(stage.wait_for_events("trigger.delivered", 3).len(), 3);
+    let received = stage.connector.wait_for(5);
+    let mut alerts: Vec<_> = received.iter().filter(|received| received.is_alert()).collect();
+    alerts.sort_by_key(|alert| alert.text().to_owned());
+    let found: Vec<_> = alerts.iter().map(|alert| (alert.text(), alert.conversation().unwrap())).collect();
+    let expected = [
+        ("Alert: Grüße & <b>pizza</b> 🍕", "a:1".to_owned()),
+        ("Alert: from 2017", "a:1".to_owned()),
+        ("Alert: tea", "a:2".to_owned()),
+    ];
+    assert_eq!(found, expected, "into the person's conversation, not Direct Line's");
+}
+
+fn a_trigger_in_every_wrapping(world: &World) {
+    let stage = allowing(world);
+    let node = legacy(&stage, "pizza");
+    let csharp = json!({"Source": "Azure Functions (C#)!", "Message": json!({
+        "RelatesTo": {
+            "activityId": null, "channelId": "msteams", "serviceUrl": node["address"]["serviceUrl"],
+            "user": node["address"]["user"], "bot": node["address"]["bot"],
+            "conversation": node["address"]["conversation"],
+        },
+        "Text": "pizza",
+    }).to_string()});
+    let mut version_1 = node.clone();
+    for (name, value) in
+        [("version", json!(1)), ("id", json!("v1")), ("enqueuedAt", json!("2026-11-23T22:00:00Z"))]
+    {
+        version_1[name] = value;
+    }
+    let wrappings = [
+        ("trigger", "", &node),
+        ("trigger", "whatever", &csharp),
+        ("event", "trigger", &node),
+        ("event", "trigger", &csharp),
+        ("event", "trigger", &version_1),
+    ];
+    for (index, (kind, name, value)) in wrappings.into_iter().enumerate() {
+        let answer = stage.post(&trigger(&stage, &index.to_string(), kind, name, value));
+        assert_eq!(answer.expect_status(200).json(), json!({}), "{kind} {name} {value}");
+        let alert = stage.connector.wait_for(index + 1).remove(index);
+        assert_eq!(alert.text(), "Alert: pizza");
+        assert_eq!(alert.path, "/amer/v3/conversations/a%3A1/activities");
+        assert_eq!(alert.body["recipient"]["id"], "29:u");
+    }
+    assert!(!stage.queue.exists(), "a trigger comes from the queue: it goes back to none");
+    let broken = trigger(&stage, "x", "trigger", "", &json!({"address": node["address"]}));
+    stage.post(&broken).expect_error(400, "BadSyntax");
+}
+
+fn an_unsealed_trigger_is_refused_by_default(world: &World) {
+    let stage = Stage::start(world);
+    for (index, kind) in ["trigger", "event"].into_iter().enumerate() {
+        let planted = trigger(&stage, &index.to_string(), kind, "trigger", &legacy(&stage, "planted"));
+        stage.post(&planted).expect_error(403, "TriggerNotAllowed");
+    }
+    stage.connector.expect_silence();
+}
+
+fn a_trigger_reaches_no_stranger(world: &World) {
+    let stage = allowing(world);
+    let mut value = legacy(&stage, "planted");
+    value["address"]["serviceUrl"] = "https://evil.example/".into();
+    stage.post(&trigger(&stage, "1", "trigger", "", &value)).expect_error(403, "ServiceUrlNotAllowed");
+    // The loopback rule of anonymous mode holds for the trigger itself, too.
+    let mut stranger = trigger(&stage, "2", "trigger", "", &legacy(&stage, "planted"));
+    stranger["serviceUrl"] = "https://directline.botframework.com/".into();
+    stage.post(&stranger).expect_error(403, "ServiceUrlNotAllowed");
+    stage.connector.expect_silence();
+}
+
+fn other_events_do_nothing(world: &World) {
+    let stage =
+        Script::new(world).variable("unsealedtriggers", "allow").variable("triggername", "wake").start();
+    let value = legacy(&stage, "pizza");
+    for name in ["trigger", "Wake", "webchat/join"] {
+        stage.post(&trigger(&stage, "1", "event", name, &value)).expect_status(200);
+    }
+    stage.connector.expect_silence();
+    stage.post(&trigger(&stage, "1", "event", "wake", &value)).expect_status(200);
+    stage.connector.wait_for(1);
+}
+
+fn a_repeated_trigger_is_one_alert(world: &World) {
+    let stage = allowing(world);
+    let status = std::sync::Arc::new(std::sync::atomic::AtomicU16::new(201));
+    let answering = std::sync::Arc::clone(&status);
+    stage.connector.on(move |_| match answering.load(std::sync::atomic::Ordering::SeqCst) {
+        201 => None,
+        failed => Some(Reply::error(failed, "Scripted")),
+    });
+    let value = legacy(&stage, "pizza");
+    // (what the Connector says, what the caller hears, and when it repeats, what was sent)
+    for (index, (says, hears, repeated, sent)) in
+        [(201, 200, 200, 1), (500, 502, 502, 1), (503, 503, 503, 2)].into_iter().enumerate()
+    {
+        status.store(says, std::sync::atomic::Ordering::SeqCst);
+        let before = stage.connector.received().len();
+        let trigger = trigger(&stage, &format!("repeat-{index}"), "trigger", "", &value);
+        stage.post(&trigger).expect_status(hears);
+        stage.post(&trigger).expect_status(repeated);
+        assert_eq!(stage.connector.received().len() - before, sent, "{says}");
+    }
+}
+
+/// A poller in production mode, with a Direct Line on loopback that `servicehosts` names.
+fn poller<'w>(world: &'w World, direct_line: &DirectLine, secret: &str) -> Script<'w> {
+    let origin = format!("http://{}", direct_line.authority());
+    Script::new(world)
+        .variable("authmode", "required")
+        .variable("microsoftappid", "11111111-1111-1111-1111-111111111111")
+        .variable("microsoftapppassword", "a-password")
+        .variable("microsoftapptenantid", "22222222-2222-2222-2222-222222222222")
+        .variable("delivery", "directline")
+        .variable("directlineendpoint", &origin)
+        .variable("directlinesecret", secret)
+        .variable("servicehosts", &origin)
+}
+
+fn waiting(text: &str, conversation: &str) -> Value {
+    json!({
+        "address": {
+            "channelId": "msteams", "serviceUrl": "https://smba.trafficmanager.net/amer/", "user": {"id": "29:u"},
+            "bot": {"id": "28:b"}, "conversation": {"id": conversation},
+        },
+        "text": text,
+    })
+}
+
+fn one_conversation_a_run_and_the_secret_in_its_header(world: &World) {
+    let direct_line = DirectLine::start(SECRET);
+    let stage = poller(world, &direct_line, SECRET).variable("triggername", "wake").start();
+    for index in 0..12 {
+        stage.queue.put_json(&waiting(&index.to_string(), &format!("a:{index}")));
+    }
+    let counts = stage.poll();
+    assert_eq!(counts["delivered"], 12, "{counts}");
+    assert_eq!(direct_line.conversations(), 1);
+    let mut texts = Vec::new();
+    for trigger in direct_line.triggers() {
+        assert_eq!(trigger["name"], "wake");
+        let value = &trigger["value"];
+        let carried: Value = serde_json::from_str(value["Message"].as_str().unwrap()).unwrap();
+        // What either template's bot would take out of it.
+        assert_eq!((&carried["text"], &carried["address"]), (&value["text"], &value["address"]));
+        texts.push(value["text"].as_str().unwrap().parse::<u32>().unwrap());
+    }
+    texts.sort_unstable();
+    assert_eq!(texts, (0..12).collect::<Vec<_>>());
+    stage.queue.put_json(&waiting("later", "a:1"));
+    assert_eq!(stage.poll()["delivered"], 1);
+    assert_eq!(direct_line.conversations(), 2);
+    assert!(!stage.host_log().contains(SECRET), "the secret is not logged");
+}
+
+fn what_direct_line_refuses_stays_on_the_queue(world: &World) {
+    let direct_line = DirectLine::start(SECRET);
+    for (status, field) in
+        [(429, "throttled"), (502, "retried"), (503, "retried"), (404, "retried"), (504, "possiblyDelivered")]
+    {
+        let stage = poller(world, &direct_line, SECRET).start();
+        stage.queue.put_json(&waiting("pizza", "a:1"));
+        direct_line.fail_next(status);
+        let counts = stage.poll();
+        assert_eq!((&counts[field], &counts["delivered"]), (&1.into(), &0.into()), "{status}: {counts}");
+        assert_eq!(stage.queue.count(), 1, "{status}: nothing is lost");
+        assert_eq!(
+            stage.queue.poison().count(),
+            0,
+            "{status}: Direct Line's conversation is not the person's"
+        );
+        stage.connector.expect_silence();
+    }
+}
+
+fn a_wrong_secret_stops_the_run(world: &World) {
+    let direct_line = DirectLine::start(SECRET);
+    let stage = poller(world, &direct_line, "another-secret").start();
+    let message = waiting("pizza", "a:1");
+    stage.queue.put_json(&message);
+    let counts = stage.poll();
+    assert_eq!((&counts["credentials"], &counts["delivered"]), (&1.into(), &0.into()), "{counts}");
+    let texts = end_to_end::waiting::eventually("the message to come back", || {
+        Some(stage.queue.texts()).filter(|texts| !texts.is_empty())
+    });
+    assert_eq!(decode(&texts[0]), message, "as it was");
+    assert_eq!(direct_line.conversations(), 0);
+    assert!(!stage.host_log().contains("another-secret"), "the secret is not logged");
+}
+
+fn a_direct_line_that_is_misconfigured_is_named(world: &World) {
+    let direct_line = DirectLine::start(SECRET);
+    for (variable, value) in [
+        ("directlinesecret", ""),
+        ("directlineendpoint", "https://evil.example"),
+        ("directlineendpoint", "http://directline.botframework.com"),
+        ("delivery", "pigeon"),
+    ] {
+        let stage = poller(world, &direct_line, SECRET).variable(variable, value).start();
+        stage.try_poll().expect_error(500, "Misconfigured");
+        let error = stage.wait_for_events("drain", 1)[0]["error"].as_str().unwrap().to_owned();
+        assert!(error.contains(variable) && !error.contains("evil"), "{error}");
+    }
+}

@@ -1,0 +1,189 @@
+//! Queues of 2017: the poller reads what older bots wrote, and older functions read what this bot writes.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use end_to_end::activity::{at_service, fixture, message};
+use end_to_end::connector::Reply;
+use end_to_end::queue::decode;
+use end_to_end::stage::Stage;
+use end_to_end::suite::World;
+use end_to_end::waiting::eventually;
+use serde_json::{Value, json};
+
+end_to_end::cases!(
+    every_shape_is_delivered,
+    two_equal_messages_are_two_alerts,
+    what_cannot_be_addressed_goes_to_poison_as_it_came,
+    a_hidden_one_becomes_version_1,
+    a_destination_that_is_gone_goes_to_poison_as_it_came,
+    a_message_that_vouches_for_itself_is_not_believed,
+    the_old_function_reads_our_message,
+);
+
+/// A golden file of `crates/envelope`, with a serviceUrl that leads to this stage's Connector.
+fn golden(stage: &Stage, name: &str) -> Value {
+    let path = dev::workspace::root().join(format!("crates/envelope/tests/golden/legacy/{name}.json"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut json: Value = serde_json::from_str(&text).unwrap();
+    let here = stage.connector.authority();
+    for place in ["/address", "/RelatesTo", "/relatesTo", ""] {
+        if json.pointer(place).is_some_and(|holder| holder["serviceUrl"].is_string()) {
+            let holder = json.pointer_mut(place).unwrap();
+            *holder = at_service(holder, here);
+        }
+    }
+    if let Some(url) = json.pointer_mut("/ResumptionCookie/Address/ServiceUrl") {
+        *url = format!("http://{here}").into();
+    }
+    json
+}
+
+fn every_shape_is_delivered(world: &World) {
+    let stage = Stage::start(world);
+    let all = [
+        ("node", "/amer/v3/conversations/a%3A1pL6i0oY3C0K8oVxA4gJ9mN2bQwErTyUiOpAsDfGhJkLz/activities"),
+        ("node-3.2", "/v3/conversations/a%3A1pL6/activities"),
+        ("node-agent", "/v3/conversations/7tCoXhIbX2r8mUQ4kqZ9n1-us/activities"),
+        ("csharp-relates-to", "/v3/conversations/8a684db8/activities"),
+        ("csharp-resumption-cookie", "/v3/conversations/B2A5%3AT2A5%3AD2A5/activities"),
+        ("continue-conversation", "/emea/v3/conversations/a%3A1pL6/activities"),
+        (
+            "continue-conversation-relates-to",
+            "/emea/v3/conversations/19%3A3b5c%40thread.tacv2%3Bmessageid%3D1795167100123/activities",
+        ),
+    ];
+    for (name, _) in all {
+        let json = golden(&stage, name);
+        stage.queue.put_json(&json);
+        stage.queue.put(&json.to_string());
+    }
+    let counts = stage.poll();
+    assert_eq!((&counts["delivered"], &counts["poisoned"]), (&14.into(), &Value::Null), "{counts}");
+    let received = stage.connector.wait_for(14);
+    for (name, path) in all {
+        let alerts: Vec<_> = received.iter().filter(|alert| alert.path == path).collect();
+        assert_eq!(alerts.len(), 2, "{name}: as base64 and as JSON: {received:#?}");
+        let parties = (&alerts[0].body["from"]["id"], &alerts[0].body["recipient"]["id"]);
+        assert!(
+            alerts[0].is_alert() && parties.0.is_string() && parties.1.is_string(),
+            "{name}: {alerts:#?}"
+        );
+    }
+    let text = "Alert: Grüße & <b>pizza</b> 🍕";
+    assert_eq!(received.iter().filter(|alert| alert.text() == text).count(), 2, "{received:#?}");
+    assert_eq!(stage.queue.count(), 0);
+}
+
+fn two_equal_messages_are_two_alerts(world: &World) {
+    let stage = Stage::start(world);
+    let ping = golden(&stage, "csharp-relates-to");
+    stage.queue.put_json(&ping);
+    stage.queue.put_json(&ping);
+    assert_eq!(stage.poll()["delivered"], 2);
+    stage.queue.put_json(&ping);
+    assert_eq!(stage.poll()["delivered"], 1);
+    stage.connector.wait_for(3);
+}
+
+fn what_cannot_be_addressed_goes_to_poison_as_it_came(world: &World) {
+    let stage = Stage::start(world);
+    let oldest = json!({
+        "ResumptionCookie": {
+            "userId": "u", "userAddress": "a", "userChannelId": "c", "botId": "b", "conversationId": "c", "language": "en",
+        },
+        "Text": "ping",
+    });
+    let texts = [
+        (STANDARD.encode(oldest.to_string()), "oldest kind, which has no serviceUrl"),
+        (STANDARD.encode([0x1f, 0x8b, 8, 0, 0, 0]), "compressed"),
+        (json!({"ResumptionCookie": "H4sIAAAAAAAE", "Text": "ping"}).to_string(), "compressed"),
+    ];
+    for (text, _) in &texts {
+        stage.queue.put(text);
+    }
+    assert_eq!(stage.poll()["poisonedBy"]["unreadable"], 3);
+    let poison = stage.queue.poison();
+    let (mut expected, mut found) = (texts.clone().map(|(text, _)| text), poison.texts());
+    expected.sort();
+    found.sort();
+    assert_eq!(found, expected, "byte for byte");
+    let reasons: Vec<_> = stage.wait_for_events("alert.poisoned", 3);
+    for (_, reason) in texts {
+        let says = |event: &Value| event["reason"].as_str().is_some_and(|text| text.contains(reason));
+        assert!(reasons.iter().any(says), "{reason}: {reasons:#?}");
+    }
+    stage.connector.expect_silence();
+}
+
+fn a_hidden_one_becomes_version_1(world: &World) {
+    let stage = Stage::start(world);
+    let first = std::sync::atomic::AtomicBool::new(true);
+    stage.connector.on(move |_| {
+        let throttle = first.swap(false, std::sync::atomic::Ordering::SeqCst);
+        throttle.then(|| Reply::error(429, "Throttled").header("retry-after", "1"))
+    });
+    let relates_to = golden(&stage, "csharp-relates-to");
+    stage.queue.put_json(&relates_to);
+    assert_eq!(stage.poll()["throttled"], 1);
+    let envelope = eventually("the message to be visible again", || stage.queue.envelopes().pop());
+    assert_eq!((&envelope["version"], &envelope["text"]), (&1.into(), &"ping".into()), "{envelope}");
+    assert_eq!(envelope["address"]["conversation"]["id"], relates_to["RelatesTo"]["conversation"]["id"]);
+    assert_eq!(envelope["delivery"]["throttled"], 1, "{envelope}");
+    assert!(envelope.get("seal").is_none(), "a seal of ours would vouch for it: {envelope}");
+    assert_eq!(stage.poll()["delivered"], 1);
+    stage.connector.wait_for(2);
+}
+
+fn a_destination_that_is_gone_goes_to_poison_as_it_came(world: &World) {
+    let stage = Stage::start(world);
+    stage.connector.on(|_| Some(Reply::error(404, "ConversationNotFound")));
+    let text = STANDARD.encode(golden(&stage, "node").to_string());
+    stage.queue.put(&text);
+    assert_eq!(stage.poll()["poisonedBy"]["destinationGone"], 1);
+    assert_eq!(stage.queue.poison().texts(), [text]);
+}
+
+fn a_message_that_vouches_for_itself_is_not_believed(world: &World) {
+    let stage = Stage::start(world);
+    let mut planted = golden(&stage, "csharp-relates-to");
+    planted["RelatesTo"]["serviceUrl"] = "https://evil.example/".into();
+    assert_eq!(planted["IsTrustedServiceUrl"], true);
+    let mut cookie = golden(&stage, "csharp-resumption-cookie");
+    cookie["ResumptionCookie"]["Address"]["ServiceUrl"] = "https://evil.example/".into();
+    stage.queue.put_json(&planted);
+    stage.queue.put_json(&cookie);
+    assert_eq!(stage.poll()["poisonedBy"]["untrustedHost"], 2);
+    let poisoned: Vec<_> = stage.queue.poison().texts().iter().map(|text| decode(text)).collect();
+    assert!(poisoned.contains(&planted) && poisoned.contains(&cookie), "as they came: {poisoned:#?}");
+    stage.connector.expect_silence();
+}
+
+/// The 2017 function took base64 of JSON, and handed `address` and `text` to the bot, which gave the address to
+/// botbuilder 3: that one reads the fields below.
+fn the_old_function_reads_our_message(world: &World) {
+    let stage = Stage::start(world);
+    for (name, activity) in [
+        ("teams", message("a:1", "1795167064521", "Grüße & <b>pizza</b> 🍕")),
+        ("webchat", fixture("webchat.json")),
+    ] {
+        let activity = stage.connector.host(&activity);
+        stage.post(&activity).expect_status(202);
+        let text = stage.queue.take_all().remove(0);
+        let json = String::from_utf8(STANDARD.decode(text).unwrap()).unwrap();
+        assert!(!json.starts_with('\u{FEFF}'), "JSON.parse of Node takes no byte order mark");
+        let my_queue_item: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(my_queue_item["text"], activity["text"], "{name}");
+        let address = &my_queue_item["address"];
+        for (ours, theirs) in [
+            ("/id", "/id"),
+            ("/channelId", "/channelId"),
+            ("/serviceUrl", "/serviceUrl"),
+            ("/conversation/id", "/conversation/id"),
+            ("/user/id", "/from/id"),
+            ("/bot/id", "/recipient/id"),
+        ] {
+            let (ours, theirs) = (address.pointer(ours), activity.pointer(theirs));
+            assert!(ours.is_some_and(Value::is_string) && ours == theirs, "{name}: {ours:?}, {theirs:?}");
+        }
+    }
+}

@@ -69,6 +69,13 @@ fn every_shape_is_delivered(world: &World) {
             "{name}: {alerts:#?}"
         );
     }
+    let delivered = stage.wait_for_events("alert.delivered", 14);
+    for (shape, count) in
+        [("node", 6), ("relatesTo", 2), ("resumptionCookie", 2), ("continueConversation", 4)]
+    {
+        let of_shape = delivered.iter().filter(|event| event["shape"] == shape);
+        assert_eq!(of_shape.count(), count, "whoever moves over sees what still comes: {shape}");
+    }
     let text = "Alert: Grüße & <b>pizza</b> 🍕";
     assert_eq!(received.iter().filter(|alert| alert.text() == text).count(), 2, "{received:#?}");
     assert_eq!(stage.queue.count(), 0);

@@ -257,7 +257,7 @@ impl<H: Host> Desk<'_, H> {
     fn log(&self, level: Level, event: &str, held: &Held, verdict: &Verdict) {
         let fields = json!({
             "run": self.run, "envelope": held.envelope.id.as_str(), "dequeueCount": held.message.dequeue_count,
-            "status": verdict.status, "reason": verdict.reason,
+            "shape": held.envelope.shape.as_str(), "status": verdict.status, "reason": verdict.reason,
         });
         self.host.event(level, event, fields);
     }

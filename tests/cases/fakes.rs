@@ -1,11 +1,16 @@
 //! The fakes themselves: one that lets everything pass would prove nothing.
 
 use end_to_end::connector::{Connector, Reply};
+use end_to_end::direct_line::DirectLine;
 use end_to_end::suite::World;
 use end_to_end::web;
 use serde_json::json;
 
-end_to_end::cases!(the_connector_complains_of_what_it_does_not_expect, the_connector_can_cut_the_line);
+end_to_end::cases!(
+    the_connector_complains_of_what_it_does_not_expect,
+    the_connector_can_cut_the_line,
+    direct_line_complains_of_what_it_does_not_expect,
+);
 
 fn the_connector_complains_of_what_it_does_not_expect(_: &World) {
     let connector = Connector::start();
@@ -50,4 +55,36 @@ fn the_connector_can_cut_the_line(_: &World) {
         assert!(web::try_send(request).is_err());
         assert_eq!(connector.received().len(), recorded, "{text}");
     }
+}
+
+fn direct_line_complains_of_what_it_does_not_expect(_: &World) {
+    let direct_line = DirectLine::start("secret");
+    let call = |method: &str, path: &str, secret: &str, kind: &str, body: &str| {
+        let uri = format!("http://{}/v3/directline/conversations{path}", direct_line.authority());
+        let request = http::Request::builder().method(method).uri(uri).header("content-type", kind);
+        let request = request.header("authorization", format!("Bearer {secret}"));
+        web::send(request.body(web::whole(body.to_owned())).unwrap())
+    };
+    let json_type = "application/json";
+    call("POST", "", "wrong", json_type, "").expect_status(403);
+    let started = call("POST", "", "secret", json_type, "").expect_status(201).json();
+    let activities = format!("/{}/activities", started["conversationId"].as_str().unwrap());
+    let good = r#"{"type":"event","name":"trigger","from":{"id":"x"},"value":{}}"#;
+    call("POST", &activities, "secret", json_type, good).expect_status(200);
+    call("POST", &activities, "wrong", json_type, good).expect_status(403);
+    assert!(direct_line.take_unexpected().is_empty());
+    for (method, path, kind, body, complaint) in [
+        ("GET", activities.as_str(), json_type, good, "only posts"),
+        ("POST", "/nope/activities", json_type, good, "no such conversation"),
+        ("POST", "/nope", json_type, good, "no such route"),
+        ("POST", &activities, "text/plain", good, "application/json"),
+        ("POST", &activities, json_type, "hello", "is JSON"),
+        ("POST", &activities, json_type, r#"{"type":"message","text":"x"}"#, "has a type, a name"),
+        ("POST", &activities, json_type, r#"{"type":"event","name":"t","from":{"id":"x"}}"#, "has a value"),
+    ] {
+        call(method, path, "secret", kind, body).expect_status(400);
+        let unexpected = direct_line.take_unexpected();
+        assert!(unexpected.len() == 1 && unexpected[0].contains(complaint), "{complaint}: {unexpected:#?}");
+    }
+    assert_eq!(direct_line.triggers().len(), 1);
 }

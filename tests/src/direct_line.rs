@@ -73,6 +73,11 @@ impl DirectLine {
         self.locked().conversations.iter().flat_map(|conversation| conversation.triggers.clone()).collect()
     }
 
+    /// Takes the complaints out: for the test of this very feature.
+    pub fn take_unexpected(&self) -> Vec<String> {
+        std::mem::take(&mut self.locked().unexpected)
+    }
+
     fn locked(&self) -> std::sync::MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }

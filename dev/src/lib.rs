@@ -4,6 +4,7 @@
 //! compiles.
 #![warn(missing_docs)]
 
+pub mod application;
 pub mod azurite;
 pub mod build;
 pub mod children;

@@ -19,6 +19,8 @@ pub struct PlaygroundOptions {
     pub bot_endpoint: String,
     /// `msteams`, `webchat`, `directline` or `emulator`.
     pub channel_id: String,
+    /// A file for its log.
+    pub log: PathBuf,
     /// A file in which it records what goes both ways.
     pub recording: Option<PathBuf>,
 }
@@ -45,6 +47,8 @@ impl Playground {
             .arg(options.port.to_string())
             .env("TEAMSAPPTESTER_BROWSER", "none")
             .env("APPLICATION_INSIGHTS_NO_STATSBEAT", "1")
+            // Otherwise it leaves a folder where it is started.
+            .env("M365_AGENTS_PLAYGROUND_LOGFILE", &options.log)
             .env(
                 "M365_AGENTS_PLAYGROUND_SERVICE_URL",
                 format!("http://localhost:{}/_connector", options.port),

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
+use dev::application::{Application, ApplicationOptions};
 use dev::azurite::Azurite;
-use dev::host::{Host, HostKind, HostOptions};
-use dev::playground::{Playground, PlaygroundOptions};
+use dev::host::HostKind;
+use dev::playground::Playground;
 use dev::steps::quiet;
 use dev::{build, ports, tools, workspace};
 
@@ -49,45 +50,36 @@ impl Up {
         ctrlc::set_handler(move || _ = stop.send(())).context("cannot listen for Ctrl-C")?;
         self.prepare()?;
 
-        let mut azurite = quiet("queue emulator (Azurite)", || Azurite::start(Some(self.azurite_port)))?;
-        let mut host = quiet("bot and poller", || {
-            Host::start(&HostOptions {
-                kind: self.host,
-                manifest: workspace::root().join("spin.toml"),
-                listen: format!("127.0.0.1:{}", self.bot_port),
+        let mut application = quiet("queue emulator, bot and poller, chat page", || {
+            Application::start(&ApplicationOptions {
+                host: self.host,
+                bot_port: self.bot_port,
+                azurite_port: self.azurite_port,
+                playground_port: self.playground_port,
+                channel_id: self.channel.clone(),
                 variables: variables.clone(),
                 state_dir: workspace::root().join(".spin"),
-                quiet: false,
-                log: None,
-                print_prefix: false,
-            })
-        })?;
-        let mut playground = quiet("chat page (M365 Agents Playground)", || {
-            Playground::start(&PlaygroundOptions {
-                port: self.playground_port,
-                bot_endpoint: format!("http://127.0.0.1:{}/api/messages", self.bot_port),
-                channel_id: self.channel.clone(),
                 recording: None,
             })
         })?;
+        let page = application.playground().url();
         println!("\nReady after {:.0} s. Open this, and type a message:\n", start.elapsed().as_secs_f64());
-        println!("    {}\n", playground.url());
+        println!("    {page}\n");
         println!(
             "The acknowledgement comes at once, the alert about a second later. Ctrl-C ends everything.\n"
         );
         if self.open {
-            open_browser(&playground.url());
+            open_browser(&page);
         }
         // What it said while it started is no news.
-        let mut shown = host.output().len();
+        let mut shown = application.host().output().len();
         loop {
-            let lines = host.output();
+            let lines = application.host().output();
             for line in lines.iter().skip(shown).filter(|line| is_worth_showing(line)) {
                 println!("{line}");
             }
             shown = lines.len();
-            let ended = host.has_ended().or_else(|| azurite.has_ended()).or_else(|| playground.has_ended());
-            if let Some(end) = ended {
+            if let Some(end) = application.has_ended() {
                 bail!("{end}");
             }
             match stopped.recv_timeout(Duration::from_millis(100)) {
@@ -101,11 +93,7 @@ impl Up {
     }
 
     fn variables(&self) -> anyhow::Result<Vec<(String, String)>> {
-        let mut variables = vec![("authmode".to_owned(), "anonymous".to_owned())];
-        if self.azurite_port != Azurite::PORT {
-            let connection = dev::azurite::connection_string(self.azurite_port);
-            variables.push(("storageconnection".into(), connection));
-        }
+        let mut variables = Vec::new();
         for variable in &self.variables {
             let Some((name, value)) = variable.split_once('=') else {
                 bail!("--variable {variable} has no `=`: write --variable NAME=VALUE");

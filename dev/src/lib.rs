@@ -7,6 +7,7 @@
 pub mod application;
 pub mod azurite;
 pub mod build;
+pub mod chat;
 pub mod children;
 pub mod direct_line;
 pub mod host;

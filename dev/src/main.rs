@@ -1,5 +1,6 @@
 //! `cargo dev`: runs, tests and builds everything on a machine with Rust and Node.js.
 
+mod send;
 mod test;
 mod up;
 
@@ -19,6 +20,8 @@ struct Cli {
 enum Command {
     /// Runs everything: queue emulator, bot, poller, and a chat page to try it in
     Up(up::Up),
+    /// Says something to the bot in the chat page that `cargo dev up` runs
+    Send(send::Send),
     /// Tests everything: format, lints, unit tests, and the built components end to end
     Test(test::Test),
     /// Builds both components in release, and prints their sizes
@@ -28,6 +31,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Up(up) => up.run(),
+        Command::Send(send) => send.run(),
         Command::Test(test) => test.run(),
         Command::Build => tools::install_wasm_target()
             .and_then(|()| build::components())

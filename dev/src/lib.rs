@@ -6,6 +6,7 @@
 
 pub mod application;
 pub mod azurite;
+pub mod browser;
 pub mod build;
 pub mod chat;
 pub mod children;

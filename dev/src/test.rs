@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use clap::Args;
+use dev::browser::Browser;
 use dev::host::HostKind;
 use dev::steps::{cargo, loud, quiet};
 use dev::{build, tools};
@@ -38,6 +39,9 @@ impl Test {
             steps.run("end-to-end tests", || self.end_to_end())
         })?;
         steps.print();
+        if self.filter.is_none() && Browser::find().is_none() {
+            println!("   skipped  the chat page in a browser: {}", dev::browser::MISSING);
+        }
         Ok(())
     }
 

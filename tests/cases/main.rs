@@ -1,6 +1,7 @@
 //! The end-to-end cases, one module per theme. `cargo test -p end-to-end -- <part of a name>` runs some of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod browser;
 mod components;
 mod cron;
 mod direct_line;
@@ -11,6 +12,7 @@ mod joining;
 mod legacy;
 mod malformed;
 mod manifests;
+mod playground;
 mod poll_door;
 mod queue_contract;
 mod queueing;
@@ -18,8 +20,14 @@ mod round_trip;
 mod sandbox;
 mod trust;
 
+use dev::browser::Browser;
+use end_to_end::suite::{Case, Skipped};
+
 fn main() {
-    end_to_end::suite::run(&[
+    let no_browser = Skipped { group: "browser", reason: dev::browser::MISSING };
+    let skipped = Browser::find().is_none().then_some(&no_browser);
+    let groups: &[(&str, &[Case])] = &[
+        ("browser", browser::CASES),
         ("components", components::CASES),
         ("cron", cron::CASES),
         ("direct_line", direct_line::CASES),
@@ -30,11 +38,13 @@ fn main() {
         ("legacy", legacy::CASES),
         ("malformed", malformed::CASES),
         ("manifests", manifests::CASES),
+        ("playground", playground::CASES),
         ("poll_door", poll_door::CASES),
         ("queue_contract", queue_contract::CASES),
         ("queueing", queueing::CASES),
         ("round_trip", round_trip::CASES),
         ("sandbox", sandbox::CASES),
         ("trust", trust::CASES),
-    ]);
+    ];
+    end_to_end::suite::run(groups, skipped);
 }

@@ -12,6 +12,15 @@ pub(crate) fn note(text: String) {
     NOTES.with_borrow_mut(|notes| notes.push(text));
 }
 
+/// How many lines of a log a failure shows.
+const LOG_TAIL: usize = 40;
+
+/// The last lines of a log.
+pub(crate) fn tail(lines: &[impl AsRef<str>]) -> String {
+    let last = &lines[lines.len().saturating_sub(LOG_TAIL)..];
+    last.iter().map(AsRef::as_ref).collect::<Vec<_>>().join("\n")
+}
+
 /// Panics become part of the report instead of being printed in the middle of other cases' lines.
 pub(crate) fn install_hook() {
     let original = std::panic::take_hook();

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod activity;
+pub mod chat_page;
 pub mod closed_port;
 pub mod component;
 pub mod connector;

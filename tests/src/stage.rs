@@ -19,9 +19,6 @@ use crate::web::{self, Answer};
 /// The key of `POST /internal/poll`.
 pub const POLL_KEY: &str = "a-poll-key-for-tests";
 
-/// How many lines of the host's output a failure shows.
-const LOG_TAIL: usize = 40;
-
 /// What a case wants to be different. By default: anonymous mode, no cron, a poll key.
 #[derive(Debug)]
 pub struct Script<'w> {
@@ -186,8 +183,7 @@ impl Drop for Stage {
         if std::thread::panicking() {
             let log = self.host_log();
             let lines: Vec<&str> = log.lines().collect();
-            let tail = &lines[lines.len().saturating_sub(LOG_TAIL)..];
-            failure::note(format!("The host's last lines:\n{}", tail.join("\n")));
+            failure::note(format!("The host's last lines:\n{}", failure::tail(&lines)));
         }
     }
 }

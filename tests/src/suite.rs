@@ -39,8 +39,17 @@ macro_rules! cases {
     };
 }
 
+/// A group that cannot run on this machine: its cases are listed as ignored, with the reason.
+#[derive(Debug)]
+pub struct Skipped {
+    /// Its name.
+    pub group: &'static str,
+    /// What is missing.
+    pub reason: &'static str,
+}
+
 /// Runs the groups of cases and ends the process with libtest's exit code.
-pub fn run(groups: &[(&str, &[Case])]) -> ! {
+pub fn run(groups: &[(&str, &[Case])], skipped: Option<&Skipped>) -> ! {
     let arguments = Arguments::from_args();
     failure::install_hook();
     let host = match std::env::var("E2E_HOST").as_deref() {
@@ -52,8 +61,13 @@ pub fn run(groups: &[(&str, &[Case])]) -> ! {
         }
     };
     let world = Arc::new(World { azurite: OnceLock::new(), host });
-    let trials =
-        groups.iter().flat_map(|(group, cases)| cases.iter().map(|case| trial(&world, group, *case)));
+    let trials = groups.iter().flat_map(|(group, cases)| {
+        let skipped = skipped.filter(|skipped| skipped.group == *group);
+        cases.iter().map(|case| trial(&world, group, *case)).map(move |trial| match skipped {
+            Some(skipped) => trial.with_kind(skipped.reason).with_ignored_flag(true),
+            None => trial,
+        })
+    });
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
     // Statics are never dropped and `exit` drops nothing: Azurite must end here.
     drop(Arc::into_inner(world).expect("every case is over"));

@@ -1,0 +1,37 @@
+//! The application of `cargo dev up`, spoken to through the Playground's own routes instead of its page.
+
+use end_to_end::chat_page::ChatPage;
+use end_to_end::suite::World;
+
+end_to_end::cases!(teams, web_chat, direct_line, emulator);
+
+fn teams(world: &World) {
+    answer_and_alert(world, "msteams");
+}
+
+fn web_chat(world: &World) {
+    answer_and_alert(world, "webchat");
+}
+
+fn direct_line(world: &World) {
+    answer_and_alert(world, "directline");
+}
+
+fn emulator(world: &World) {
+    answer_and_alert(world, "emulator");
+}
+
+#[track_caller]
+fn answer_and_alert(world: &World, channel_id: &str) {
+    let page = ChatPage::start(world, channel_id);
+    let chat = page.chat();
+    chat.say("hello from the shell").unwrap();
+    page.wait_for("Queued: hello from the shell");
+    page.wait_for("Alert: hello from the shell");
+    for said in page.said_by_the_bot() {
+        assert_eq!(said.status, 201, "the Connector takes {}", said.activity);
+        assert_eq!(said.activity["conversation"]["id"], chat.conversation(), "{}", said.activity);
+    }
+    let texts: Vec<_> = page.said_by_the_bot().iter().map(|said| said.text().to_owned()).collect();
+    assert_eq!(texts, ["Queued: hello from the shell", "Alert: hello from the shell"]);
+}

@@ -1,0 +1,115 @@
+//! The application as `cargo dev up` runs it, but on free ports and with a recording of what passed between the chat
+//! page and the bot.
+
+use std::path::PathBuf;
+
+use dev::application::{Application, ApplicationOptions};
+use dev::chat::PersonalChat;
+use dev::ports;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::failure;
+use crate::suite::World;
+use crate::waiting::eventually;
+
+/// A running application with its chat page.
+#[derive(Debug)]
+pub struct ChatPage {
+    application: Application,
+    port: u16,
+    recording: PathBuf,
+    _folder: TempDir,
+}
+
+/// What the bot sent to the chat page's Connector.
+#[derive(Debug, Clone)]
+pub struct Said {
+    /// The activity.
+    pub activity: Value,
+    /// What the Connector answered.
+    pub status: u64,
+}
+
+impl Said {
+    /// The activity's text.
+    pub fn text(&self) -> &str {
+        self.activity["text"].as_str().unwrap_or_default()
+    }
+}
+
+impl ChatPage {
+    /// Starts everything; the page plays this channel.
+    #[track_caller]
+    pub fn start(world: &World, channel_id: &str) -> Self {
+        let folder = tempfile::Builder::new().prefix("e2e-chat-").tempdir().unwrap();
+        let recording = folder.path().join("recording.txt");
+        let port = ports::free().unwrap();
+        let application = Application::start(&ApplicationOptions {
+            host: world.host(),
+            bot_port: ports::free().unwrap(),
+            azurite_port: ports::free().unwrap(),
+            playground_port: port,
+            channel_id: channel_id.into(),
+            variables: Vec::new(),
+            state_dir: folder.path().join("state"),
+            recording: Some(recording.clone()),
+        });
+        let application =
+            application.unwrap_or_else(|error| panic!("the application does not start: {error:#}"));
+        Self { application, port, recording, _folder: folder }
+    }
+
+    /// The page's address.
+    pub fn url(&self) -> String {
+        self.application.playground().url()
+    }
+
+    /// The person's conversation with the bot, from outside the page.
+    #[track_caller]
+    pub fn chat(&self) -> PersonalChat {
+        PersonalChat::find(self.port).unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    /// Waits until the bot has said this, as the whole text of an activity.
+    #[track_caller]
+    pub fn wait_for(&self, text: &str) -> Said {
+        eventually(&format!("the bot to say {text:?}"), || {
+            self.said_by_the_bot().into_iter().find(|said| said.text() == text)
+        })
+    }
+
+    /// Everything that the bot has said so far, in order.
+    pub fn said_by_the_bot(&self) -> Vec<Said> {
+        let from_the_bot = |exchange: &Value| {
+            let direction = exchange["direction"].as_str().unwrap_or_default();
+            direction.starts_with("User Application")
+        };
+        let said = |mut exchange: Value| Said {
+            activity: exchange["request"]["body"].take(),
+            status: exchange["response"]["statusCode"].as_u64().unwrap_or_default(),
+        };
+        self.exchanges().into_iter().filter(from_the_bot).map(said).collect()
+    }
+
+    /// The recording: JSON objects, each followed by a line `---`.
+    fn exchanges(&self) -> Vec<Value> {
+        let recording = std::fs::read_to_string(&self.recording).unwrap_or_default();
+        let mut objects: Vec<&str> = recording.split("\n---\n").collect();
+        // What comes after the last line `---` is still being written.
+        objects.pop();
+        let parse = |object| serde_json::from_str(object).unwrap_or_else(|error| panic!("{error}: {object}"));
+        objects.into_iter().map(parse).collect()
+    }
+}
+
+impl Drop for ChatPage {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.application.host().output();
+            failure::note(format!("The host's last lines:\n{}", failure::tail(&log)));
+            let recording = std::fs::read_to_string(&self.recording).unwrap_or_default();
+            failure::note(format!("What passed between the chat page and the bot:\n{recording}"));
+        }
+    }
+}

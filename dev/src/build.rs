@@ -1,11 +1,15 @@
 //! Building what the host runs, and the host.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::Context;
 
-use crate::steps::{cargo, loud};
+use crate::steps::cargo;
 use crate::workspace::target;
+
+/// Names an embedded host that is built already.
+const BUILT_HOST: &str = "LOCAL_HOST_BIN";
 
 /// The built components: name and path.
 pub fn component_files() -> [(&'static str, PathBuf); 2] {
@@ -13,11 +17,18 @@ pub fn component_files() -> [(&'static str, PathBuf); 2] {
         .map(|name| (name, target().join(format!("wasm32-wasip2/release/{name}.wasm"))))
 }
 
-/// Builds both components in release.
-pub fn components() -> anyhow::Result<()> {
-    let arguments =
-        ["build", "--release", "--target", "wasm32-wasip2", "-p", "bot-component", "-p", "trigger-component"];
-    loud("components", cargo(&arguments))
+/// The command that builds both components in release.
+pub fn components() -> Command {
+    cargo(&[
+        "build",
+        "--release",
+        "--target",
+        "wasm32-wasip2",
+        "-p",
+        "bot-component",
+        "-p",
+        "trigger-component",
+    ])
 }
 
 /// Prints how large the components are.
@@ -30,19 +41,18 @@ pub fn print_sizes() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Builds the embedded host, in its own profile: the guests' release profile would spend minutes on wasmtime.
-/// Whoever names one with `LOCAL_HOST_BIN` has it already.
-pub fn embedded_host() -> anyhow::Result<PathBuf> {
-    if std::env::var_os("LOCAL_HOST_BIN").is_some() {
-        return Ok(embedded_host_file());
+/// The command that builds the embedded host, in its own profile: the guests' release profile would spend minutes on
+/// wasmtime. `None` if the environment names a host that is built already, with `LOCAL_HOST_BIN`.
+pub fn embedded_host() -> Option<Command> {
+    if std::env::var_os(BUILT_HOST).is_some() {
+        return None;
     }
-    loud("embedded host", cargo(&["build", "--profile", "host", "-p", "local-host"]))?;
-    Ok(embedded_host_file())
+    Some(cargo(&["build", "--profile", "host", "-p", "local-host"]))
 }
 
 /// Where the embedded host is, once built.
 pub fn embedded_host_file() -> PathBuf {
-    match std::env::var_os("LOCAL_HOST_BIN") {
+    match std::env::var_os(BUILT_HOST) {
         Some(path) => path.into(),
         None => target().join("host").join(if cfg!(windows) { "local-host.exe" } else { "local-host" }),
     }

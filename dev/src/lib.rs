@@ -14,6 +14,7 @@ pub mod direct_line;
 pub mod host;
 pub mod playground;
 pub mod ports;
+pub mod progress;
 pub mod steps;
 pub mod tools;
 pub mod workspace;

@@ -7,6 +7,7 @@ mod up;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use dev::steps::loud;
 use dev::{build, tools};
 
 #[derive(Debug, Parser)]
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
         Command::Send(send) => send.run(),
         Command::Test(test) => test.run(),
         Command::Build => tools::install_wasm_target()
-            .and_then(|()| build::components())
+            .and_then(|()| loud("components", build::components()))
             .and_then(|()| build::print_sizes()),
     };
     match result {

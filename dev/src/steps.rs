@@ -1,49 +1,8 @@
-//! Steps that a person watches: none is silent for more than a few seconds.
+//! Commands that are run one after the other.
 
-use std::io::IsTerminal;
 use std::process::Command;
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use indicatif::{ProgressBar, ProgressStyle};
-
-/// Without a terminal a line is printed this often.
-const SAY_EVERY: Duration = Duration::from_secs(5);
-
-/// Does something quiet, with a spinner and the seconds beside it; without a terminal, with a line every five seconds.
-pub fn quiet<T: Send>(name: &str, work: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
-    let start = Instant::now();
-    let result = std::thread::scope(|scope| {
-        let (done, waiting) = channel::<()>();
-        let watcher = scope.spawn(move || watch(name, &waiting));
-        let result = work();
-        drop(done);
-        _ = watcher.join();
-        result
-    });
-    if result.is_ok() && start.elapsed() > Duration::from_secs(1) {
-        eprintln!("  {name}: done in {:.1} s", start.elapsed().as_secs_f64());
-    }
-    result.with_context(|| format!("{name} failed"))
-}
-
-fn watch(name: &str, done: &std::sync::mpsc::Receiver<()>) {
-    if std::io::stderr().is_terminal() {
-        let spinner = ProgressBar::new_spinner().with_message(name.to_owned());
-        if let Ok(style) = ProgressStyle::with_template("  {spinner} {msg} {elapsed}") {
-            spinner.set_style(style);
-        }
-        spinner.enable_steady_tick(Duration::from_millis(100));
-        _ = done.recv();
-        spinner.finish_and_clear();
-        return;
-    }
-    let start = Instant::now();
-    while let Err(RecvTimeoutError::Timeout) = done.recv_timeout(SAY_EVERY) {
-        eprintln!("  {name}: {} s …", start.elapsed().as_secs());
-    }
-}
 
 /// Runs a command that shows its own progress.
 pub fn loud(name: &str, mut command: Command) -> anyhow::Result<()> {
@@ -68,7 +27,8 @@ pub fn silent(mut command: Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn shown(command: &Command) -> String {
+/// A command as a person would type it.
+pub(crate) fn shown(command: &Command) -> String {
     std::iter::once(command.get_program())
         .chain(command.get_args())
         .map(|word| word.to_string_lossy().into_owned())

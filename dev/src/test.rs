@@ -6,7 +6,8 @@ use anyhow::bail;
 use clap::Args;
 use dev::browser::Browser;
 use dev::host::HostKind;
-use dev::steps::{cargo, loud, quiet};
+use dev::progress::quiet;
+use dev::steps::{cargo, loud};
 use dev::{build, tools};
 
 #[derive(Debug, Args)]
@@ -31,8 +32,10 @@ impl Test {
             if self.filter.is_none() {
                 checks(&mut steps)?;
             }
-            steps.run("components", build::components)?;
-            steps.run("embedded host", || build::embedded_host().map(drop))?;
+            steps.run("components", || loud("components", build::components()))?;
+            if let Some(command) = build::embedded_host() {
+                steps.run("embedded host", || loud("embedded host", command))?;
+            }
             steps.run("npm packages", || {
                 quiet("npm packages", || npm.join().unwrap_or_else(|_| bail!("npm's thread broke")))
             })?;

@@ -9,7 +9,7 @@ use dev::application::{Application, ApplicationOptions};
 use dev::azurite::Azurite;
 use dev::host::HostKind;
 use dev::playground::Playground;
-use dev::steps::quiet;
+use dev::progress::{Task, quiet, together};
 use dev::{build, ports, tools, workspace};
 
 #[derive(Debug, Args)]
@@ -103,17 +103,23 @@ impl Up {
         Ok(variables)
     }
 
-    /// Builds and installs: npm works beside cargo, because one waits for the network and the other for the processor.
+    /// Builds and installs side by side: npm waits for the network, and each build has stretches that keep but one
+    /// processor busy.
     fn prepare(&self) -> anyhow::Result<()> {
         tools::install_wasm_target()?;
-        std::thread::scope(|scope| {
-            let npm = scope.spawn(tools::install_npm_packages);
-            build::components()?;
-            if self.host == HostKind::Embedded {
-                build::embedded_host()?;
+        let mut tasks = vec![
+            Task::new("npm packages", |_| tools::install_npm_packages()),
+            Task::new("bot and poller", |doing| doing.cargo(build::components())),
+        ];
+        if self.host == HostKind::Embedded
+            && let Some(command) = build::embedded_host()
+        {
+            if !build::embedded_host_file().exists() {
+                println!("The first run builds the embedded host: a few minutes, once.\n");
             }
-            quiet("npm packages", || npm.join().unwrap_or_else(|_| bail!("npm's thread broke")))
-        })
+            tasks.push(Task::new("embedded host", |doing| doing.cargo(command)));
+        }
+        together(tasks)
     }
 }
 

@@ -1,0 +1,271 @@
+//! What a person sees while they wait: a line for each thing that is being done, never more than a few seconds old.
+
+use std::io::{BufRead, BufReader, IsTerminal};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::steps::shown;
+
+/// Without a terminal a line is printed this often.
+const SAY_EVERY: Duration = Duration::from_secs(5);
+const POLL: Duration = Duration::from_millis(20);
+
+type Work<'a> = Box<dyn FnOnce(&Doing<'_>) -> anyhow::Result<()> + Send + 'a>;
+
+/// Something to do, with the name that a person knows it by.
+pub struct Task<'a> {
+    name: &'a str,
+    work: Work<'a>,
+}
+
+impl<'a> Task<'a> {
+    /// Names a piece of work.
+    pub fn new(name: &'a str, work: impl FnOnce(&Doing<'_>) -> anyhow::Result<()> + Send + 'a) -> Self {
+        Self { name, work: Box::new(work) }
+    }
+}
+
+impl std::fmt::Debug for Task<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Task").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A task that is being done.
+#[derive(Debug)]
+pub struct Doing<'a> {
+    name: &'a str,
+    bar: ProgressBar,
+    start: Instant,
+    done: AtomicBool,
+    /// One of the tasks has failed: nobody waits for the others any more.
+    failed: &'a AtomicBool,
+    detail: Mutex<String>,
+}
+
+/// Does several things side by side. The first failure ends the commands of the others, and is the result.
+pub fn together(tasks: Vec<Task<'_>>) -> anyhow::Result<()> {
+    let bars = MultiProgress::new();
+    let failed = AtomicBool::new(false);
+    let (doing, works): (Vec<_>, Vec<_>) =
+        tasks.into_iter().map(|task| (Doing::new(task.name, &bars, &failed), task.work)).unzip();
+    std::thread::scope(|scope| {
+        let (all_done, waiting) = channel::<()>();
+        if !std::io::stderr().is_terminal() {
+            let doing = &doing;
+            scope.spawn(move || say_now_and_then(doing, &waiting));
+        }
+        let threads: Vec<_> = doing
+            .iter()
+            .zip(works)
+            .map(|(doing, work)| scope.spawn(move || doing.finish(work(doing))))
+            .collect();
+        let results: Vec<_> = threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
+        drop(all_done);
+        // Commands that were ended because another task had failed are no news.
+        let errors = results.into_iter().filter_map(|result| match result {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error),
+            Err(_) => Some(anyhow::anyhow!("a thread broke")),
+        });
+        match errors.min_by_key(|error| error.is::<Ended>()) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    })
+}
+
+/// Does one quiet thing.
+pub fn quiet<T: Send>(name: &str, work: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
+    let mut result = None;
+    together(vec![Task::new(name, |_| {
+        result = Some(work()?);
+        Ok(())
+    })])?;
+    result.with_context(|| format!("{name} yielded nothing"))
+}
+
+/// A command was ended because it is not wanted any more.
+#[derive(Debug, thiserror::Error)]
+#[error("it was ended, because something else had failed")]
+struct Ended;
+
+fn say_now_and_then(doing: &[Doing<'_>], all_done: &Receiver<()>) {
+    while let Err(RecvTimeoutError::Timeout) = all_done.recv_timeout(SAY_EVERY) {
+        let running = doing.iter().filter(|doing| !doing.done.load(Ordering::Relaxed));
+        let lines: Vec<_> = running.map(|doing| format!("{} {}", doing.name, doing.state())).collect();
+        eprintln!("  {}", lines.join("; "));
+    }
+}
+
+impl<'a> Doing<'a> {
+    fn new(name: &'a str, bars: &MultiProgress, failed: &'a AtomicBool) -> Self {
+        let bar = bars.add(ProgressBar::new_spinner().with_prefix(name.to_owned()));
+        if let Ok(style) = ProgressStyle::with_template("  {spinner} {prefix} {elapsed}  {wide_msg}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self {
+            name,
+            bar,
+            start: Instant::now(),
+            done: AtomicBool::new(false),
+            failed,
+            detail: Mutex::default(),
+        }
+    }
+
+    fn detail(&self) -> MutexGuard<'_, String> {
+        self.detail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state(&self) -> String {
+        let seconds = self.start.elapsed().as_secs();
+        match self.detail().as_str() {
+            "" => format!("{seconds} s …"),
+            detail => format!("{seconds} s ({detail})"),
+        }
+    }
+
+    fn finish(&self, result: anyhow::Result<()>) -> anyhow::Result<()> {
+        self.done.store(true, Ordering::Relaxed);
+        self.bar.finish_and_clear();
+        let took = self.start.elapsed();
+        match &result {
+            Err(_) => self.failed.store(true, Ordering::Relaxed),
+            Ok(()) if took > Duration::from_secs(1) => {
+                self.print(&format!("  {}: done in {:.1} s", self.name, took.as_secs_f64()));
+            }
+            Ok(()) => {}
+        }
+        result.with_context(|| format!("{} failed", self.name))
+    }
+
+    /// Prints without tearing the lines that are being drawn.
+    fn print(&self, text: &str) {
+        self.bar.suspend(|| eprintln!("{text}"));
+    }
+
+    /// Runs a cargo command, and shows the last line of its progress. Warnings are printed when it is done; if it fails,
+    /// its messages are the error.
+    pub fn cargo(&self, mut command: Command) -> anyhow::Result<()> {
+        let shown = shown(&command);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("cannot run {shown}"))?;
+        let stderr = child.stderr.take();
+        let (status, messages) = std::thread::scope(|scope| {
+            let reader = scope.spawn(|| stderr.map(|stderr| self.read_cargo(stderr)).unwrap_or_default());
+            let status = self.wait(&mut child);
+            (status, reader.join().unwrap_or_default())
+        });
+        if !status?.success() {
+            bail!("{messages}\nTo run it alone: {shown}");
+        }
+        if !messages.is_empty() {
+            self.print(&messages);
+        }
+        Ok(())
+    }
+
+    fn wait(&self, child: &mut std::process::Child) -> anyhow::Result<ExitStatus> {
+        loop {
+            if let Some(status) = child.try_wait()? {
+                return Ok(status);
+            }
+            if self.failed.load(Ordering::Relaxed) {
+                _ = child.kill();
+                _ = child.wait();
+                bail!(Ended);
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// What cargo writes: progress is shown, the rest is kept.
+    fn read_cargo(&self, stderr: impl std::io::Read) -> String {
+        let mut messages = Vec::new();
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            if is_progress(&line) {
+                let line = line.trim().to_owned();
+                self.bar.set_message(line.clone());
+                *self.detail() = line;
+            } else {
+                messages.push(line);
+            }
+        }
+        messages.join("\n")
+    }
+}
+
+/// Whether a line of cargo says what it does, and not what is wrong.
+fn is_progress(line: &str) -> bool {
+    const VERBS: [&str; 9] = [
+        "Adding",
+        "Blocking",
+        "Checking",
+        "Compiling",
+        "Downloaded",
+        "Downloading",
+        "Finished",
+        "Locking",
+        "Updating",
+    ];
+    let first = line.split_whitespace().next().unwrap_or_default();
+    line.starts_with(' ') && VERBS.contains(&first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn progress_is_told_from_messages() {
+        for (line, expected) in [
+            ("   Compiling serde v1.0.229", true),
+            ("    Finished `release` profile [optimized] target(s) in 0.15s", true),
+            ("    Blocking waiting for file lock on build directory", true),
+            ("warning: unused variable: `x`", false),
+            ("   --> src/lib.rs:1:1", false),
+            ("Compiling is hard", false),
+            ("", false),
+        ] {
+            assert_eq!(is_progress(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_quiet_thing_yields_its_value() {
+        assert_eq!(quiet("sums", || Ok(1 + 1)).unwrap(), 2);
+        let error = quiet("sums", || -> anyhow::Result<()> { bail!("no numbers") }).unwrap_err();
+        assert_eq!(format!("{error:#}"), "sums failed: no numbers");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_first_failure_ends_the_rest_and_is_the_error() {
+        let start = Instant::now();
+        let error = together(vec![
+            Task::new("patience", |doing| doing.cargo(shell("exec sleep 600"))),
+            Task::new("haste", |doing| {
+                doing.cargo(shell("echo '   Compiling x' >&2; echo error: y >&2; exit 1"))
+            }),
+        ]);
+        let error = format!("{:#}", error.unwrap_err());
+        assert_eq!(error.lines().next(), Some("haste failed: error: y"), "{error}");
+        assert_eq!(error.lines().count(), 2, "{error}");
+        assert!(start.elapsed() < Duration::from_secs(300), "it waited for what nobody wants any more");
+    }
+}

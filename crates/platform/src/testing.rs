@@ -33,7 +33,7 @@ pub struct FakeHost {
     pub elapsed: Cell<Duration>,
     scripted: RefCell<VecDeque<Result<http::Response<Bytes>, TransportError>>>,
     answer: RefCell<Option<Answer>>,
-    counter: Cell<u8>,
+    counter: Cell<u32>,
 }
 
 impl std::fmt::Debug for FakeHost {
@@ -168,7 +168,9 @@ impl Randomness for FakeHost {
     fn fill(&self, buffer: &mut [u8]) {
         for byte in buffer {
             self.counter.set(self.counter.get().wrapping_add(1));
-            *byte = self.counter.get();
+            // Higher digits are mixed in: whoever draws long numbers until one fits must not get the same one for ever.
+            let [low, high, ..] = self.counter.get().to_le_bytes();
+            *byte = low ^ high.wrapping_mul(167);
         }
     }
 }

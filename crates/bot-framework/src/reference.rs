@@ -7,7 +7,7 @@ use crate::activity::Activity;
 use crate::json::{FieldError, Fields, put};
 
 /// A conversation reference, in the JSON form of the 2017 Node.js template's `address`: `{id, channelId, serviceUrl,
-/// locale?, user?, bot?, conversation}`, where `id` is the activity's id. Unknown fields survive.
+/// locale?, user?, bot?, conversation, serviceUrlVerified?}`, where `id` is the activity's id. Unknown fields survive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConversationReference {
     /// The activity that it was taken from.
@@ -24,6 +24,9 @@ pub struct ConversationReference {
     pub bot: Option<ChannelAccount>,
     /// The conversation.
     pub conversation: ConversationAccount,
+    /// Whether the caller's token vouched for `serviceUrl` when it was captured (protocol-activity A7560). Worth
+    /// something under a seal only.
+    pub service_url_verified: bool,
     rest: Map<String, Value>,
 }
 
@@ -42,8 +45,16 @@ impl ConversationReference {
             user: activity.from.clone(),
             bot: activity.recipient.clone(),
             conversation: activity.conversation.clone(),
+            service_url_verified: false,
             rest: Map::new(),
         })
+    }
+
+    /// Notes whether the caller's token vouched for `serviceUrl`.
+    #[must_use]
+    pub fn with_service_url_verified(mut self, verified: bool) -> Self {
+        self.service_url_verified = verified;
+        self
     }
 
     /// Reads the JSON form.
@@ -62,6 +73,7 @@ impl ConversationReference {
             user: account(&mut fields, "user")?,
             bot: bot.or(agent),
             conversation: ConversationAccount::from_fields(fields.required_object("conversation")?)?,
+            service_url_verified: fields.take("serviceUrlVerified") == Some(Value::Bool(true)),
             rest: fields.rest(),
         })
     }
@@ -76,6 +88,7 @@ impl ConversationReference {
         put(&mut object, "user", self.user.as_ref().map(ChannelAccount::to_json));
         put(&mut object, "bot", self.bot.as_ref().map(ChannelAccount::to_json));
         put(&mut object, "conversation", Some(self.conversation.to_json()));
+        put(&mut object, "serviceUrlVerified", self.service_url_verified.then_some(true));
         object.into()
     }
 }
@@ -94,6 +107,31 @@ mod tests {
         let reference = read(json).unwrap();
         assert_eq!(reference.to_json().to_string(), json);
         assert_eq!(reference.conversation.tenant_id(), Some("t"));
+    }
+
+    #[test]
+    fn that_its_service_url_was_verified_is_written_only_if_so() {
+        let json = |verified: &str| {
+            format!(r#"{{"channelId":"x","conversation":{{"id":"c"}},"serviceUrl":"https://x/"{verified}}}"#)
+        };
+        for (verified, expected) in [
+            ("", false),
+            (r#","serviceUrlVerified":true"#, true),
+            (r#","serviceUrlVerified":false"#, false),
+            (r#","serviceUrlVerified":"true""#, false),
+            (r#","serviceUrlVerified":1"#, false),
+        ] {
+            let reference = read(&json(verified)).unwrap();
+            assert_eq!(reference.service_url_verified, expected, "{verified}");
+            let written = reference.to_json();
+            assert_eq!(
+                written.get("serviceUrlVerified"),
+                expected.then_some(&Value::Bool(true)),
+                "{verified}"
+            );
+            let turned = reference.with_service_url_verified(!expected).to_json();
+            assert_eq!(turned.get("serviceUrlVerified").is_some(), !expected);
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bot_framework::{
     Activity, ActivityKind, AuthMode, Class, Connector, ConversationReference, OutgoingMessage, ServiceUrl,
-    TriggerName,
+    Tokens, TriggerName,
 };
 use bytes::Bytes;
 use envelope::{Envelope, EnvelopeId, words};
@@ -45,8 +45,16 @@ pub(crate) async fn post<H: Host>(
     let activity = Activity::parse(&body.read(MAX_BODY_BYTES).await?)?;
     let claim = activity.service_url.as_deref().unwrap_or_default();
     let service_url = settings.trust.check(claim)?;
-    let turn =
-        Turn { host, settings: &settings, service_url, deadline: Deadline::after(host, ANSWER_WITHIN) };
+    let tokens = settings.bot.as_ref().map(|bot| Tokens::new(host, bot));
+    let turn = Turn {
+        host,
+        settings: &settings,
+        tokens: tokens.as_ref(),
+        service_url,
+        // In anonymous mode there is nobody who could vouch for it.
+        service_url_verified: false,
+        deadline: Deadline::after(host, ANSWER_WITHIN),
+    };
     match activity.kind {
         ActivityKind::Message => turn.queue_message(&activity).await,
         ActivityKind::ConversationUpdate if activity.adds_the_bot() => {
@@ -74,7 +82,10 @@ fn is_json(headers: &HeaderMap) -> bool {
 struct Turn<'a, H> {
     host: &'a H,
     settings: &'a BotSettings,
+    tokens: Option<&'a Tokens<'a, H>>,
     service_url: ServiceUrl,
+    /// Whether the caller's token vouched for it.
+    service_url_verified: bool,
     deadline: Deadline,
 }
 
@@ -87,7 +98,8 @@ enum Answers {
 
 impl<H: Host> Turn<'_, H> {
     async fn queue_message(&self, activity: &Activity) -> Result<Response<Bytes>, Rejection> {
-        let address = ConversationReference::of(activity)?;
+        let address =
+            ConversationReference::of(activity)?.with_service_url_verified(self.service_url_verified);
         let text = activity.text_to_the_bot();
         let accepted = answer::json(StatusCode::ACCEPTED, &json!({}));
         if text.is_empty() {
@@ -95,7 +107,7 @@ impl<H: Host> Turn<'_, H> {
             return Ok(accepted);
         }
         let envelope = Envelope::new(self.id_for(&address), address, text, self.host.now());
-        let Ok(message) = envelope.encode(None) else {
+        let Ok(message) = envelope.encode(self.settings.seal_key.as_ref()) else {
             // The person can mend this, the channel cannot: so the channel's call succeeds.
             self.say(&envelope.address, words::TOO_LONG, Answers::TheActivity).await;
             return Ok(accepted);
@@ -134,7 +146,7 @@ impl<H: Host> Turn<'_, H> {
     }
 
     fn connector(&self) -> Connector<'_, H> {
-        Connector::anonymous(self.host, self.deadline)
+        Connector::new(self.host, self.tokens, self.deadline)
     }
 
     /// Tells the person. That it failed is logged and changes nothing: what matters is what stands on the queue.

@@ -1,6 +1,7 @@
 //! What this component reads from its variables.
 
-use bot_framework::{AuthMode, TrustPolicy};
+use bot_framework::outbound::seal_key;
+use bot_framework::{AuthMode, BotCredentials, TrustPolicy};
 use envelope::SealKey;
 use platform::{Settings, SettingsError};
 use storage_queue::QueueSettings;
@@ -10,6 +11,8 @@ use storage_queue::QueueSettings;
 pub(crate) struct BotSettings {
     pub(crate) auth_mode: AuthMode,
     pub(crate) trust: TrustPolicy,
+    /// Who the bot is; `None` in anonymous mode.
+    pub(crate) bot: Option<BotCredentials>,
     pub(crate) seal_key: Option<SealKey>,
     pub(crate) queue: QueueSettings,
 }
@@ -17,10 +20,12 @@ pub(crate) struct BotSettings {
 impl BotSettings {
     pub(crate) fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
         let auth_mode = AuthMode::read(settings)?;
+        let bot = BotCredentials::read(auth_mode, settings)?;
         Ok(Self {
             auth_mode,
+            seal_key: seal_key(settings, bot.as_ref())?.map(SealKey::new),
+            bot,
             trust: TrustPolicy::read(auth_mode, settings)?,
-            seal_key: None,
             queue: QueueSettings::read(settings)?,
         })
     }

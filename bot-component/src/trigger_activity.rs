@@ -6,7 +6,7 @@
 
 use bot_framework::{Activity, Class, Connector, OutgoingMessage, Verdict};
 use bytes::Bytes;
-use envelope::{Arrival, Envelope, EnvelopeId, SENT, SealState, UNSURE, Unsealed, words};
+use envelope::{Arrival, Envelope, EnvelopeId, SENT, SealState, UNSURE, Unsealed, mark_name, words};
 use http::{Response, StatusCode};
 use platform::{Host, Level, Settings, answer};
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ pub(crate) async fn answer<H: Host>(
         log(Level::Info, "trigger.early", "");
         return Err(Rejection::AlertNotDelivered(Undelivered::ForNow));
     }
-    let key = envelope.id.key();
+    let key = mark_name(&envelope.id, seal);
     if SENT.has(host, &key).await {
         log(Level::Info, "trigger.repeated", "");
         return Ok(done);
@@ -86,7 +86,7 @@ fn expect_seal(settings: &impl Settings, seal: SealState) -> Result<(), Rejectio
 fn outcome(verdict: &Verdict) -> Result<(), Undelivered> {
     match verdict.class {
         Class::Accepted => Ok(()),
-        Class::Throttled | Class::Unavailable => Err(Undelivered::ForNow),
+        Class::Throttled | Class::Unavailable | Class::NoToken => Err(Undelivered::ForNow),
         Class::PossiblyDelivered => Err(Undelivered::Unsure),
         Class::Unauthorized | Class::WrongCloud | Class::DestinationGone | Class::Permanent => {
             Err(Undelivered::ForGood)
@@ -142,7 +142,7 @@ mod tests {
         let activity = Activity::parse(activity.to_string().as_bytes()).unwrap();
         let mut settings = BotSettings::read(host).unwrap();
         settings.seal_key = key.cloned();
-        let connector = Connector::anonymous(host, Deadline::after(host, Duration::from_secs(12)));
+        let connector = Connector::new(host, None, Deadline::after(host, Duration::from_secs(12)));
         let id = EnvelopeId::of_activity("directline", "dl", "1");
         match run(answer(host, &settings, &connector, &activity, id)) {
             Ok(answer) => answer.status().as_u16(),

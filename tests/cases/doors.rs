@@ -1,6 +1,7 @@
 //! Probes, methods, routes and activities that need no work.
 
 use end_to_end::activity::message;
+use end_to_end::login::{Login, Proof};
 use end_to_end::stage::{Script, Stage};
 use end_to_end::suite::World;
 use end_to_end::web::{self, Answer};
@@ -91,7 +92,8 @@ fn an_invoke_is_not_implemented(world: &World) {
 }
 
 fn required_authentication_refuses_everybody(world: &World) {
-    let stage = Script::new(world).variable("authmode", "required").start();
+    let login = Login::start(Proof::Secret);
+    let stage = Script::new(world).logged_in(&login).start();
     let proper = stage.connector.host(&message("a:doors", "1", "hello")).to_string();
     let long = "x".repeat(300 * 1024);
     for (token, content_type, body) in [
@@ -112,6 +114,7 @@ fn required_authentication_refuses_everybody(world: &World) {
             web::send(request.body(web::whole(body.to_owned())).unwrap()).expect_error(401, "Unauthorized");
         assert_eq!(answer.header("www-authenticate"), "Bearer");
     }
+    assert_eq!(login.requests(), 0, "no stranger makes the bot fetch a token");
     stage.connector.expect_silence();
     assert_eq!(stage.queue.count(), 0);
 }

@@ -12,12 +12,14 @@ mod joining;
 mod legacy;
 mod malformed;
 mod manifests;
+mod outbound;
 mod playground;
 mod poll_door;
 mod queue_contract;
 mod queueing;
 mod round_trip;
 mod sandbox;
+mod seals;
 mod trust;
 
 use dev::browser::Browser;
@@ -38,12 +40,14 @@ fn main() {
         ("legacy", legacy::CASES),
         ("malformed", malformed::CASES),
         ("manifests", manifests::CASES),
+        ("outbound", outbound::CASES),
         ("playground", playground::CASES),
         ("poll_door", poll_door::CASES),
         ("queue_contract", queue_contract::CASES),
         ("queueing", queueing::CASES),
         ("round_trip", round_trip::CASES),
         ("sandbox", sandbox::CASES),
+        ("seals", seals::CASES),
         ("trust", trust::CASES),
     ];
     end_to_end::suite::run(groups, skipped);

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use crate::closed_port::{ClosedPort, free_port};
 use crate::connector::Connector;
 use crate::failure;
+use crate::login::{Login, SECRET};
 use crate::manifest::Manifest;
 use crate::queue::Queue;
 use crate::suite::World;
@@ -19,6 +20,10 @@ use crate::web::{self, Answer};
 /// The key of `POST /internal/poll`.
 pub const POLL_KEY: &str = "a-poll-key-for-tests";
 
+/// The bot's registration, as the fixtures have it.
+pub const APP_ID: &str = "00000000-0000-0000-0000-000000000001";
+pub const TENANT: &str = "11111111-2222-3333-4444-555555555555";
+
 /// What a case wants to be different. By default: anonymous mode, no cron, a poll key.
 #[derive(Debug)]
 pub struct Script<'w> {
@@ -26,6 +31,8 @@ pub struct Script<'w> {
     manifest: Manifest,
     variables: Vec<(String, String)>,
     queue_name: String,
+    trusts_connector: bool,
+    login: Option<&'w Login>,
 }
 
 /// A running host and its surroundings. Dropping it ends the host, then checks the Connector's complaints.
@@ -36,7 +43,7 @@ pub struct Stage {
     log: PathBuf,
     pub connector: Connector,
     pub queue: Queue,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl<'w> Script<'w> {
@@ -44,8 +51,14 @@ impl<'w> Script<'w> {
     pub fn new(world: &'w World) -> Self {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let queue_name = format!("e2e-{:03}", COUNTER.fetch_add(1, Ordering::Relaxed));
-        let script =
-            Self { world, manifest: Manifest::local().without_cron(), variables: Vec::new(), queue_name };
+        let script = Self {
+            world,
+            manifest: Manifest::local().without_cron(),
+            variables: Vec::new(),
+            queue_name,
+            trusts_connector: false,
+            login: None,
+        };
         let queue_name = script.queue_name.clone();
         script
             .variable("authmode", "anonymous")
@@ -76,6 +89,19 @@ impl<'w> Script<'w> {
         self
     }
 
+    /// With `authmode=required`: the bot gets its tokens from this login host, for its client secret. The stage's
+    /// Connector is trusted, and takes no other tokens.
+    #[must_use]
+    pub fn logged_in(mut self, login: &'w Login) -> Self {
+        self.trusts_connector = true;
+        self.login = Some(login);
+        self.variable("authmode", "required")
+            .variable("microsoftappid", APP_ID)
+            .variable("microsoftapptenantid", TENANT)
+            .variable("microsoftapppassword", SECRET)
+            .variable("loginendpoint", &login.endpoint())
+    }
+
     /// With a queue service that refuses connections.
     #[must_use]
     pub fn unreachable_queue(self, at: &ClosedPort) -> Self {
@@ -94,7 +120,14 @@ impl<'w> Script<'w> {
 
     /// Starts the host.
     #[track_caller]
-    pub fn start(self) -> Stage {
+    pub fn start(mut self) -> Stage {
+        let connector = Connector::start();
+        if let Some(login) = self.login {
+            connector.expect_tokens_of(login);
+        }
+        if self.trusts_connector {
+            self = self.variable("servicehosts", &format!("http://{}", connector.authority()));
+        }
         let folder = tempfile::Builder::new().prefix("e2e-").tempdir().unwrap();
         let log = folder.path().join("host.log");
         let options = HostOptions {
@@ -109,7 +142,7 @@ impl<'w> Script<'w> {
         };
         let host = Host::start(&options).unwrap_or_else(|error| panic!("the host does not start: {error:#}"));
         let queue = Queue::new(&self.world.azurite().connection_string(), &self.queue_name);
-        Stage { host, log, connector: Connector::start(), queue, _folder: folder }
+        Stage { host, log, connector, queue, folder }
     }
 }
 
@@ -170,6 +203,23 @@ impl Stage {
         eventually(&format!("{count} log lines with event {event:?}"), || {
             Some(self.events(event)).filter(|events| events.len() >= count)
         })
+    }
+
+    /// Every byte that the host keeps at rest: key-value, above all.
+    pub fn state_at_rest(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut folders = vec![self.folder.path().join("state")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    bytes.extend(std::fs::read(&path).unwrap());
+                }
+            }
+        }
+        bytes
     }
 
     /// Everything that the host itself wrote.

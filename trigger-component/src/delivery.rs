@@ -9,7 +9,7 @@ use serde_json::json;
 use storage_queue::{PutOptions, QueueClient, QueueError, QueueMessage, TimeToLive};
 
 use crate::courier::Courier;
-use crate::disposition::{Action, Hidden, Poison, Situation, decide, hide_for};
+use crate::disposition::{Action, Hidden, Poison, Situation, Stop, decide, hide_for};
 use crate::lanes::Held;
 use crate::limits::{Limits, MAX_HIDE};
 use crate::report::Count;
@@ -36,14 +36,14 @@ pub(crate) struct Settled {
 }
 
 /// What the conversation's next message does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Next {
     /// It has its turn.
     GoOn,
     /// It goes behind this one, which waits that long.
     Wait(Duration),
-    /// Nothing more is sent in this run.
-    StopRun,
+    /// Nothing more is sent in this run, because of that.
+    StopRun(Stop, String),
 }
 
 impl Settled {
@@ -60,7 +60,7 @@ impl<H: Host> Desk<'_, H> {
             return settled;
         }
         // Only a message that was handed out before can have been sent before.
-        if message.dequeue_count > 1 && SENT.has(self.host, &envelope.id.key()).await {
+        if message.dequeue_count > 1 && SENT.has(self.host, &held.mark_name()).await {
             return self.delete(held, Count::AlreadySent).await;
         }
         // Checked at capture, and again here: the queue is a hop that others can write to.
@@ -68,7 +68,7 @@ impl<H: Host> Desk<'_, H> {
             Ok(service_url) => service_url,
             Err(reason) => return self.poison(held, Poison::UntrustedHost, &reason.to_string(), None).await,
         };
-        if *seal == SealState::Missing && self.seal_key.is_some() && self.unsealed == Unsealed::Refuse {
+        if *seal == SealState::Missing && self.unsealed == Unsealed::Refuse {
             return self.poison(held, Poison::Unsealed, "it has no seal, and unsealed=refuse", None).await;
         }
         let verdict = self.courier.deliver(held, &service_url, self.trust).await;
@@ -81,7 +81,7 @@ impl<H: Host> Desk<'_, H> {
         match decide(&verdict, &situation, self.limits, |max| self.host.up_to(max)) {
             Action::Delete => {
                 // A store that fails makes a double possible if this run is killed now; it stops nothing.
-                _ = SENT.set(self.host, &envelope.id.key()).await;
+                _ = SENT.set(self.host, &held.mark_name()).await;
                 self.log(Level::Info, "alert.delivered", held, &verdict);
                 self.delete(held, Count::Delivered).await
             }
@@ -100,10 +100,13 @@ impl<H: Host> Desk<'_, H> {
                 Settled { count, next: Next::Wait(after) }
             }
             Action::Poison(why) => self.poison(held, why, &verdict.reason, verdict.status).await,
-            Action::StopRun => {
-                self.log(Level::Error, "credentials.refused", held, &verdict);
+            Action::StopRun(stop) => {
                 self.hide(held, Duration::ZERO, None).await;
-                Settled { count: Count::Credentials, next: Next::StopRun }
+                let count = match stop {
+                    Stop::CredentialsRefused => Count::Credentials,
+                    Stop::NoToken { .. } => Count::NoToken,
+                };
+                Settled { count, next: Next::StopRun(stop, verdict.reason) }
             }
         }
     }
@@ -155,11 +158,10 @@ impl<H: Host> Desk<'_, H> {
     }
 
     async fn delete(&self, held: &Held, count: Count) -> Settled {
-        let key = held.envelope.id.key();
         match self.queue.delete(&held.message.id, &held.message.pop_receipt).await {
             Ok(()) => {
                 if matches!(count, Count::Delivered | Count::AlreadySent) {
-                    _ = SENT.clear(self.host, &key).await;
+                    _ = SENT.clear(self.host, &held.mark_name()).await;
                 }
             }
             // The mark stays: it tells whoever has the message now.

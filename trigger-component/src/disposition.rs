@@ -18,8 +18,17 @@ pub(crate) enum Action {
     Hide { after: Duration, delivery: Delivery, why: Hidden },
     /// Given up: to the poison queue.
     Poison(Poison),
-    /// The bot's credentials are not taken: the run stops, and the message stays as it is.
-    StopRun,
+    /// Nothing can be sent for anybody: the run stops, and the message stays as it is.
+    StopRun(Stop),
+}
+
+/// Why a run stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// The bot's credentials are not taken.
+    CredentialsRefused,
+    /// The login host gives no token for now, and may have said for how long.
+    NoToken { retry_after: Option<Duration> },
 }
 
 /// Why a message is hidden.
@@ -83,7 +92,11 @@ pub(crate) fn decide(
     delivery.accounted = situation.dequeue_count;
     let (why, pause) = match verdict.class {
         Class::Accepted => return Action::Delete,
-        Class::Unauthorized => return Action::StopRun,
+        Class::Unauthorized => return Action::StopRun(Stop::CredentialsRefused),
+        // Not `Unavailable`: that counts a try of this message, and an outage of the login host would carry the whole
+        // queue to poison within a minute. Nothing was sent and nothing can be, so every message goes back as it is,
+        // and a pause keeps the next runs from handing them out again for nothing.
+        Class::NoToken => return Action::StopRun(Stop::NoToken { retry_after: verdict.retry_after }),
         Class::DestinationGone => return Action::Poison(Poison::DestinationGone),
         Class::Permanent | Class::WrongCloud => return Action::Poison(Poison::Permanent),
         Class::Throttled => {
@@ -193,7 +206,21 @@ mod tests {
                 Action::Poison(Poison::PossiblyDelivered),
             ),
             (Class::PossiblyDelivered, None, delivery(0, 0, 0), Drop, Action::Drop),
-            (Class::Unauthorized, None, delivery(0, 0, 0), Retry, Action::StopRun),
+            (Class::Unauthorized, None, delivery(0, 0, 0), Retry, Action::StopRun(Stop::CredentialsRefused)),
+            (
+                Class::NoToken,
+                None,
+                delivery(4, 0, 1),
+                Drop,
+                Action::StopRun(Stop::NoToken { retry_after: None }),
+            ),
+            (
+                Class::NoToken,
+                Some(9),
+                delivery(0, 0, 0),
+                Retry,
+                Action::StopRun(Stop::NoToken { retry_after: Some(Duration::from_secs(9)) }),
+            ),
             (Class::DestinationGone, None, delivery(0, 0, 0), Retry, Action::Poison(Poison::DestinationGone)),
             (Class::Permanent, None, delivery(0, 0, 0), Retry, Action::Poison(Poison::Permanent)),
             (Class::WrongCloud, None, delivery(0, 0, 0), Retry, Action::Poison(Poison::Permanent)),
@@ -227,6 +254,7 @@ mod tests {
             Class::Unavailable,
             Class::PossiblyDelivered,
             Class::Unauthorized,
+            Class::NoToken,
             Class::WrongCloud,
             Class::DestinationGone,
             Class::Permanent,
@@ -255,7 +283,7 @@ mod tests {
             // A message leaves the queue without standing in poison only if it was delivered, or its sender said so.
             prop_assert_eq!(matches!(action, Action::Delete), class == Class::Accepted);
             prop_assert_eq!(matches!(action, Action::Drop), class == Class::PossiblyDelivered && drop);
-            prop_assert_eq!(matches!(action, Action::StopRun), class == Class::Unauthorized);
+            prop_assert_eq!(matches!(action, Action::StopRun(_)), matches!(class, Class::Unauthorized | Class::NoToken));
             if let Action::Hide { after, delivery: after_delivery, .. } = action {
                 prop_assert!(after >= Duration::from_secs(1) && after <= MAX_HIDE);
                 prop_assert!(after.as_secs() <= until_expiry.max(1));

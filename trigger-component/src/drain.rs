@@ -8,16 +8,18 @@ use std::collections::{BTreeSet, VecDeque};
 use std::pin::Pin;
 use std::time::Duration;
 
-use bot_framework::{Connector, DirectLine};
+use bot_framework::{Connector, DirectLine, Tokens};
 use envelope::{Arrival, Envelope, EnvelopeId, SENT, UNSURE};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use platform::{Deadline, Host, Marks, SettingsError};
+use platform::{Deadline, Host, Level, Marks, SettingsError};
+use serde_json::json;
 use storage_queue::{QueueClient, QueueError, QueueMessage};
 use thiserror::Error;
 
 use crate::courier::Courier;
 use crate::delivery::{Desk, Next, Settled};
+use crate::disposition::Stop;
 use crate::lanes::{Held, LaneKey, Lanes, Pushed};
 use crate::lease::RunLease;
 use crate::limits::Limits;
@@ -82,8 +84,9 @@ async fn drain<H: Host>(
     }
     let hard_end = Deadline::after(host, limits.hard_end);
     let poison_name = settings.queue.name.poison();
+    let tokens = settings.bot.as_ref().map(|bot| Tokens::new(host, bot));
     let courier = match &settings.direct_line {
-        None => Courier::Connector(Connector::anonymous(host, hard_end)),
+        None => Courier::Connector(Connector::new(host, tokens.as_ref(), hard_end)),
         Some(direct_line) => Courier::DirectLine(DirectLine::new(host, direct_line, hard_end)),
     };
     let desk = Desk {
@@ -98,6 +101,11 @@ async fn drain<H: Host>(
         unsealed: settings.unsealed,
     };
     let result = Run::new(&desk, &mut lease, report).drive().await;
+    if report.received > 0 && settings.trust.trusts_loopback() {
+        let fields =
+            json!({"run": report.run, "note": "servicehosts names this machine, which is for tests"});
+        host.event(Level::Warn, "trust.loopback", fields);
+    }
     report.storage_retries = desk.queue.retries() + desk.poison.retries();
     lease.release(host).await;
     if report.received == 0 {
@@ -109,7 +117,8 @@ async fn drain<H: Host>(
 /// Something that a job has done.
 enum Event {
     Fetched(Result<Vec<QueueMessage>, QueueError>),
-    Worked(LaneKey, EnvelopeId, Settled),
+    /// The message of this name, in this lane.
+    Worked(LaneKey, String, Settled),
     /// A message that was no envelope, or whose text nobody could read.
     Buried(Settled),
     Hidden(Count, usize),
@@ -133,9 +142,11 @@ struct Run<'a, 'r, H> {
     empty: bool,
     /// Nothing more is started.
     stopping: bool,
+    /// Nothing more can be sent, and the log says why.
+    stopped: bool,
     /// When the loop is woken for what is due, so that it is asked for once.
     wakes_at: Option<Duration>,
-    delivered: BTreeSet<EnvelopeId>,
+    delivered: BTreeSet<String>,
 }
 
 impl<'a, 'r, H: Host> Run<'a, 'r, H> {
@@ -151,6 +162,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             fetching: false,
             empty: false,
             stopping: false,
+            stopped: false,
             wakes_at: None,
             delivered: BTreeSet::new(),
         }
@@ -178,19 +190,16 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                     (self.fetching, self.stopping) = (false, true);
                     failure = Some(RunError::from(error));
                 }
-                Event::Worked(key, id, settled) => {
+                Event::Worked(key, mark_name, settled) => {
                     self.busy -= 1;
                     self.report.add(settled.count);
                     if settled.count == Count::Delivered {
-                        self.delivered.insert(id);
+                        self.delivered.insert(mark_name);
                     }
                     match settled.next {
                         Next::GoOn => {}
                         Next::Wait(after) => self.hold_back(&key, after),
-                        Next::StopRun => {
-                            self.stopping = true;
-                            self.lease.pause_for_credentials(self.desk.host).await;
-                        }
+                        Next::StopRun(stop, reason) => self.stop(stop, &reason).await,
                     }
                     self.lanes.done(&key);
                 }
@@ -226,6 +235,20 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         if !self.empty && self.lanes.waiting() < self.desk.limits.fetch_below {
             self.fetch();
         }
+    }
+
+    /// Stops the run, and says why: once, although many messages may have met the same.
+    async fn stop(&mut self, stop: Stop, reason: &str) {
+        let host = self.desk.host;
+        if !std::mem::replace(&mut self.stopped, true) {
+            let (level, event) = match stop {
+                Stop::CredentialsRefused => (Level::Error, "credentials.refused"),
+                Stop::NoToken { .. } => (Level::Warn, "token.unavailable"),
+            };
+            host.event(level, event, json!({"run": self.desk.run, "reason": reason}));
+            self.lease.pause(host, stop).await;
+        }
+        self.stopping = true;
     }
 
     fn fetch(&mut self) {
@@ -269,11 +292,11 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             match self.lanes.start(now, desk.limits) {
                 Ok((key, held)) => {
                     self.busy += 1;
-                    let already = self.delivered.contains(&held.envelope.id);
+                    let already = self.delivered.contains(&held.mark_name());
                     self.jobs.push(Box::pin(async move {
                         let settled =
                             if already { desk.delete_double(&held).await } else { desk.work(&held).await };
-                        Event::Worked(key, held.envelope.id, settled)
+                        Event::Worked(key, held.mark_name(), settled)
                     }));
                 }
                 Err(due) => {

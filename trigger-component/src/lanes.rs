@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bot_framework::ConversationReference;
-use envelope::{Envelope, SealState};
+use envelope::{Envelope, SealState, mark_name};
 use storage_queue::QueueMessage;
 
 use crate::limits::Limits;
@@ -33,6 +33,13 @@ pub(crate) struct Held {
     pub(crate) seal: SealState,
     /// When it was leased, on the monotonic clock.
     pub(crate) leased_at: Duration,
+}
+
+impl Held {
+    /// Names the alert in what runs remember of what was sent.
+    pub(crate) fn mark_name(&self) -> String {
+        mark_name(&self.envelope.id, self.seal)
+    }
 }
 
 #[derive(Debug, Default)]

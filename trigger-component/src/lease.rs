@@ -8,11 +8,17 @@ use std::time::Duration;
 use platform::{Clock, Host, KeyValue};
 use serde_json::{Value, json};
 
+use crate::disposition::Stop;
+
 /// A run that was killed stops the others for no longer than this.
 const TERM: Duration = Duration::from_secs(5);
 const RENEW_AFTER: Duration = Duration::from_secs(2);
 /// After credentials were refused: trying every second would only fill the log.
 const CREDENTIALS_PAUSE: Duration = Duration::from_secs(30);
+/// After the login host gave no token, unless it says itself how long to wait.
+const NO_TOKEN_PAUSE: Duration = Duration::from_secs(10);
+/// No pause is longer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Why a run leaves the work to others, or for later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +27,8 @@ pub(crate) enum Busy {
     AnotherRun,
     /// The bot's credentials were refused a moment ago.
     CredentialsRefused,
+    /// The login host gave no token a moment ago.
+    NoToken,
 }
 
 impl Busy {
@@ -28,6 +36,7 @@ impl Busy {
         match self {
             Self::AnotherRun => "anotherRun",
             Self::CredentialsRefused => "credentialsRefused",
+            Self::NoToken => "noToken",
         }
     }
 }
@@ -53,10 +62,10 @@ impl RunLease {
         let until = record["untilMilliseconds"].as_i64()?;
         let now = host.now().timestamp_millis();
         // A record from a clock that was ahead must not stop us for longer than any record of ours could.
-        let live =
-            until > now && until - now <= i64::try_from(CREDENTIALS_PAUSE.as_millis()).unwrap_or(i64::MAX);
+        let live = until > now && until - now <= i64::try_from(LONGEST_PAUSE.as_millis()).unwrap_or(i64::MAX);
         match record["run"].as_str()? {
             run if !live || run == self.run => None,
+            "" if record["why"] == Busy::NoToken.as_str() => Some(Busy::NoToken),
             "" => Some(Busy::CredentialsRefused),
             _ => Some(Busy::AnotherRun),
         }
@@ -67,7 +76,7 @@ impl RunLease {
         let now = host.monotonic();
         if self.renewed_at.is_none_or(|at| now.saturating_sub(at) >= RENEW_AFTER) {
             self.renewed_at = Some(now);
-            self.write(host, &self.run, TERM).await;
+            self.write(host, json!({"run": self.run}), TERM).await;
         }
     }
 
@@ -79,15 +88,21 @@ impl RunLease {
         }
     }
 
-    /// Keeps every run away for a while, because the bot's credentials were refused.
-    pub(crate) async fn pause_for_credentials(&self, host: &impl Host) {
-        self.write(host, "", CREDENTIALS_PAUSE).await;
+    /// Keeps every run away for a while, because nothing can be sent.
+    pub(crate) async fn pause(&self, host: &impl Host, stop: Stop) {
+        let (why, term) = match stop {
+            Stop::CredentialsRefused => (Busy::CredentialsRefused, CREDENTIALS_PAUSE),
+            Stop::NoToken { retry_after } => {
+                (Busy::NoToken, retry_after.unwrap_or(NO_TOKEN_PAUSE).min(LONGEST_PAUSE))
+            }
+        };
+        self.write(host, json!({"run": "", "why": why.as_str()}), term).await;
     }
 
-    async fn write(&self, host: &impl Host, run: &str, term: Duration) {
-        let until = (host.now() + term).timestamp_millis();
+    async fn write(&self, host: &impl Host, mut record: Value, term: Duration) {
+        record["untilMilliseconds"] = (host.now() + term).timestamp_millis().into();
         // Without a lease runs overlap, and stay safe.
-        _ = host.set(&self.key, json!({"run": run, "untilMilliseconds": until}).to_string().as_bytes()).await;
+        _ = host.set(&self.key, record.to_string().as_bytes()).await;
     }
 }
 
@@ -122,12 +137,21 @@ mod tests {
     }
 
     #[test]
-    fn refused_credentials_keep_every_run_away_for_a_while() {
-        let host = FakeHost::default();
-        run(lease("a").pause_for_credentials(&host));
-        assert_eq!(run(lease("b").holder(&host)), Some(Busy::CredentialsRefused));
-        host.elapsed.set(Duration::from_secs(31));
-        assert_eq!(run(lease("b").holder(&host)), None);
+    fn what_stops_a_run_keeps_every_run_away_for_a_while() {
+        let no_token = |seconds: Option<u64>| Stop::NoToken { retry_after: seconds.map(Duration::from_secs) };
+        for (stop, busy, seconds) in [
+            (Stop::CredentialsRefused, Busy::CredentialsRefused, 30),
+            (no_token(None), Busy::NoToken, 10),
+            (no_token(Some(3)), Busy::NoToken, 3),
+            (no_token(Some(86_400)), Busy::NoToken, 30),
+        ] {
+            let host = FakeHost::default();
+            run(lease("a").pause(&host, stop));
+            host.elapsed.set(Duration::from_secs(seconds - 1));
+            assert_eq!(run(lease("b").holder(&host)), Some(busy), "{stop:?}");
+            host.elapsed.set(Duration::from_secs(seconds + 1));
+            assert_eq!(run(lease("b").holder(&host)), None, "{stop:?}");
+        }
     }
 
     #[test]

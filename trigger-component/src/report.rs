@@ -30,6 +30,8 @@ pub(crate) enum Count {
     DroppedUncertain,
     /// The bot's credentials were refused: handed back.
     Credentials,
+    /// The login host gave no token: handed back.
+    NoToken,
     /// Given up.
     Poisoned(Poison),
     /// Pushed back behind an earlier message of its conversation.
@@ -54,6 +56,7 @@ impl Count {
             Self::PossiblyDelivered => "possiblyDelivered",
             Self::DroppedUncertain => "droppedUncertain",
             Self::Credentials => "credentials",
+            Self::NoToken => "noToken",
             Self::Poisoned(_) => "poisoned",
             Self::HeldBack => "heldBack",
             Self::Released => "released",

@@ -7,6 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use platform::{Deadline, Host, Timeouts, TransportError};
 
 use crate::message::OutgoingMessage;
+use crate::outbound::{AccessToken, TokenError, Tokens};
 use crate::trust::{ServiceUrl, TrustPolicy};
 use crate::verdict::{Class, Verdict, classify};
 
@@ -27,13 +28,16 @@ pub(crate) const USER_AGENT: &str = concat!("proactive-bot/", env!("CARGO_PKG_VE
 #[derive(Debug)]
 pub struct Connector<'a, H> {
     host: &'a H,
+    /// `None` in anonymous mode.
+    tokens: Option<&'a Tokens<'a, H>>,
     deadline: Deadline,
 }
 
 impl<'a, H: Host> Connector<'a, H> {
-    /// A client without credentials: anonymous mode. No phase of a call lasts longer than until `deadline`.
-    pub fn anonymous(host: &'a H, deadline: Deadline) -> Self {
-        Self { host, deadline }
+    /// A client with the bot's tokens, or without credentials in anonymous mode. No phase of a call lasts longer than
+    /// until `deadline`.
+    pub fn new(host: &'a H, tokens: Option<&'a Tokens<'a, H>>, deadline: Deadline) -> Self {
+        Self { host, tokens, deadline }
     }
 
     /// Sends into a conversation: `POST /v3/conversations/{id}/activities`.
@@ -44,7 +48,8 @@ impl<'a, H: Host> Connector<'a, H> {
         message: &OutgoingMessage,
     ) -> Verdict {
         let conversation = utf8_percent_encode(conversation_id, PATH_SEGMENT);
-        self.post(format!("{}/v3/conversations/{conversation}/activities", service_url.base()), message).await
+        let uri = format!("{}/v3/conversations/{conversation}/activities", service_url.base());
+        self.post(service_url, &uri, message).await
     }
 
     /// [`Connector::send`]; and once more to the GCC's Connector, if the first one says that the conversation is in
@@ -75,19 +80,42 @@ impl<'a, H: Host> Connector<'a, H> {
     ) -> Verdict {
         let conversation = utf8_percent_encode(conversation_id, PATH_SEGMENT);
         let activity = utf8_percent_encode(activity_id, PATH_SEGMENT);
-        self.post(
-            format!("{}/v3/conversations/{conversation}/activities/{activity}", service_url.base()),
-            message,
-        )
-        .await
+        let uri = format!("{}/v3/conversations/{conversation}/activities/{activity}", service_url.base());
+        self.post(service_url, &uri, message).await
     }
 
-    async fn post(&self, uri: String, message: &OutgoingMessage) -> Verdict {
-        let request = http::Request::post(uri)
+    async fn post(&self, service_url: &ServiceUrl, uri: &str, message: &OutgoingMessage) -> Verdict {
+        let Some(tokens) = self.tokens.filter(|_| service_url.takes_token()) else {
+            return self.post_once(uri, message, None).await;
+        };
+        let held = match tokens.get(self.deadline).await {
+            Ok(held) => held,
+            Err(error) => return error.into(),
+        };
+        let verdict = self.post_once(uri, message, Some(&held.token)).await;
+        if verdict.class != Class::Unauthorized {
+            return verdict;
+        }
+        // The token may have been revoked, or was stored by a clock that was wrong: one fresh one, one more try.
+        match tokens.replace(&held, self.deadline).await {
+            Ok(Some(fresh)) => self.post_once(uri, message, Some(&fresh.token)).await,
+            Ok(None) => verdict,
+            Err(error) => error.into(),
+        }
+    }
+
+    async fn post_once(&self, uri: &str, message: &OutgoingMessage, token: Option<&AccessToken>) -> Verdict {
+        // Waiting for a token may have used the time up: what is not sent at all costs the message no try.
+        if token.is_some() && self.deadline.has_passed(self.host) {
+            return TokenError::too_late().into();
+        }
+        let mut request = http::Request::post(uri)
             .header(http::header::CONTENT_TYPE, "application/json")
-            .header(http::header::USER_AGENT, USER_AGENT)
-            .body(Bytes::from(message.to_bytes()));
-        let answer = match request {
+            .header(http::header::USER_AGENT, USER_AGENT);
+        if let Some(token) = token {
+            request = request.header(http::header::AUTHORIZATION, token.header());
+        }
+        let answer = match request.body(Bytes::from(message.to_bytes())) {
             Ok(request) => self.host.send(request, TIMEOUTS.within(self.deadline.remaining(self.host))).await,
             Err(_) => Err(TransportError::NotSent("the address is not valid".into())),
         };
@@ -106,7 +134,7 @@ mod tests {
     use crate::reference::ConversationReference;
 
     fn anonymous(host: &FakeHost) -> Connector<'_, FakeHost> {
-        Connector::anonymous(host, Deadline::after(host, Duration::from_secs(20)))
+        Connector::new(host, None, Deadline::after(host, Duration::from_secs(20)))
     }
 
     fn reference() -> ConversationReference {

@@ -1,5 +1,5 @@
 //! Bot Framework protocol: what arrives ([`Activity`]), where an answer goes ([`ConversationReference`]), whom we may
-//! talk to ([`TrustPolicy`], [`ServiceUrl`]) and how ([`Connector`]).
+//! talk to ([`TrustPolicy`], [`ServiceUrl`]), how ([`Connector`]), and what the bot proves itself with ([`outbound`]).
 //!
 //! Names and shapes follow the Bot Framework's own (`Activity`, `ConversationReference`, `serviceUrl`):
 //! <https://github.com/microsoft/Agents/blob/main/specs/activity/protocol-activity.md>, and for the calls
@@ -15,6 +15,7 @@ mod direct_line;
 mod identity;
 pub mod json;
 mod message;
+pub mod outbound;
 mod reference;
 mod trigger_name;
 mod trust;
@@ -28,6 +29,7 @@ pub use connector::Connector;
 pub use direct_line::{DirectLine, DirectLineSettings};
 pub use identity::BotIdentity;
 pub use message::OutgoingMessage;
+pub use outbound::{BotCredentials, Credential, Tokens};
 pub use reference::ConversationReference;
 pub use trigger_name::TriggerName;
 pub use trust::{NotTrusted, ServiceHosts, ServiceUrl, TrustPolicy};

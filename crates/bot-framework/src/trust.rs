@@ -16,6 +16,7 @@ use crate::identity::is_loopback;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceUrl {
     base: String,
+    takes_token: bool,
 }
 
 impl ServiceUrl {
@@ -23,6 +24,11 @@ impl ServiceUrl {
     /// Without a slash at its end.
     pub(crate) fn base(&self) -> &str {
         &self.base
+    }
+
+    /// Whether the bot's token may be sent there: never to what anonymous mode has agreed to.
+    pub(crate) fn takes_token(&self) -> bool {
+        self.takes_token
     }
 }
 
@@ -152,7 +158,15 @@ impl TrustPolicy {
             return Err(NotTrusted::NotAUrl);
         }
         self.agree_to(&url, &host)?;
-        Ok(ServiceUrl { base: url.as_str().trim_end_matches('/').to_owned() })
+        Ok(ServiceUrl {
+            base: url.as_str().trim_end_matches('/').to_owned(),
+            takes_token: matches!(self, Self::Listed { .. }),
+        })
+    }
+
+    /// Whether `servicehosts` makes it trust this machine with the bot's token, which deserves a warning.
+    pub fn trusts_loopback(&self) -> bool {
+        matches!(self, Self::Listed { extra, .. } if extra.trusts_loopback())
     }
 
     /// Decides on the address of Direct Line, to which its secret is sent: the cloud's, and not just any Connector.

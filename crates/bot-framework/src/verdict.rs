@@ -12,6 +12,8 @@ use http::header::RETRY_AFTER;
 use platform::TransportError;
 use serde_json::Value;
 
+use crate::outbound::TokenError;
+
 /// What became of a message, as far as the Connector's answer tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
@@ -23,8 +25,10 @@ pub enum Class {
     Unavailable,
     /// Nobody knows (500, the answer was lost): repeating may double it.
     PossiblyDelivered,
-    /// The bot's token was not taken (401, or a 403 that names no reason).
+    /// The bot's token was not taken (401, or a 403 that names no reason), or the login host refuses to give one.
     Unauthorized,
+    /// There is no token for now: nothing was sent, and no message is to blame.
+    NoToken,
     /// The conversation is in another cloud (`InvalidBotApiHost`): GCC has a host of its own.
     WrongCloud,
     /// The person, the conversation or the installation is gone (403 with a code, 404, 410).
@@ -46,6 +50,16 @@ pub struct Verdict {
     pub retry_after: Option<Duration>,
     /// The id that the channel gave the message.
     pub activity_id: Option<String>,
+}
+
+impl From<TokenError> for Verdict {
+    fn from(error: TokenError) -> Self {
+        let (class, retry_after) = match &error {
+            TokenError::Refused(_) => (Class::Unauthorized, None),
+            TokenError::Unavailable { retry_after, .. } => (Class::NoToken, *retry_after),
+        };
+        Self { class, status: None, reason: error.to_string(), retry_after, activity_id: None }
+    }
 }
 
 /// Says what an answer, or its absence, means. `now` is for a `Retry-After` that is a date.
@@ -109,7 +123,7 @@ fn find_sub_code(value: &Value, depth: u8) -> Option<String> {
 }
 
 /// `Retry-After` in seconds or as an HTTP date (RFC 9110 section 10.2.3).
-fn retry_after(response: &http::Response<Bytes>, now: DateTime<Utc>) -> Option<Duration> {
+pub(crate) fn retry_after(response: &http::Response<Bytes>, now: DateTime<Utc>) -> Option<Duration> {
     let value = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse::<u64>() {
         return Some(Duration::from_secs(seconds));

@@ -17,6 +17,7 @@ pub use received::Received;
 pub use reply::Reply;
 
 use crate::failure;
+use crate::login::Login;
 use crate::loopback_server::LoopbackServer;
 use crate::waiting::eventually;
 use server::Shared;
@@ -43,6 +44,11 @@ impl Connector {
     /// `127.0.0.1:<port>`
     pub fn authority(&self) -> &str {
         self.server.authority()
+    }
+
+    /// From now on every request must carry a token that this login host has given, and before that none may.
+    pub fn expect_tokens_of(&self, login: &Login) {
+        *self.shared.tokens.lock().unwrap() = Some(login.tokens());
     }
 
     /// Adds a rule; the newest is asked first.

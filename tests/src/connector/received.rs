@@ -7,6 +7,8 @@ use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
+use crate::login::Tokens;
+
 /// One recorded request.
 #[derive(Clone)]
 pub struct Received {
@@ -36,6 +38,15 @@ impl Received {
         self.body["text"].as_str().unwrap_or_default()
     }
 
+    /// The token of its one `Authorization` header.
+    pub fn token(&self) -> Option<&str> {
+        let mut values = self.headers.get_all("authorization").iter();
+        match (values.next(), values.next()) {
+            (Some(value), None) => value.to_str().ok()?.strip_prefix("Bearer "),
+            _ => None,
+        }
+    }
+
     /// Whether this is an acknowledgement, by the word that people see.
     pub fn is_acknowledgement(&self) -> bool {
         self.text().starts_with("Queued:")
@@ -58,13 +69,15 @@ impl Received {
     }
 
     /// What a Connector would object to; `None` for a proper post of an activity.
-    pub(super) fn objection(&self) -> Option<&'static str> {
+    pub(super) fn objection(&self, tokens: Option<&Tokens>) -> Option<&'static str> {
         if self.method != http::Method::POST {
             Some("the bot only posts")
         } else if self.target().is_none() {
             Some("no such route")
-        } else if self.headers.contains_key("authorization") {
+        } else if tokens.is_none() && self.headers.contains_key("authorization") {
             Some("no credential may be sent in anonymous mode")
+        } else if tokens.is_some_and(|tokens| !self.token().is_some_and(|token| tokens.contains(token))) {
+            Some("exactly one token of the login host is expected")
         } else if !self
             .headers
             .get("content-type")

@@ -10,12 +10,15 @@ use serde_json::{Value, json};
 
 use super::reply::Cut;
 use super::{Received, Reply, Rule};
+use crate::login::Tokens;
 
 #[derive(Default)]
 pub(super) struct Shared {
     pub(super) received: Mutex<Vec<Received>>,
     pub(super) unexpected: Mutex<Vec<String>>,
     pub(super) rules: Mutex<Vec<Rule>>,
+    /// Whose tokens are expected; `None` for no token at all.
+    pub(super) tokens: Mutex<Option<Tokens>>,
     pub(super) most_at_once: AtomicUsize,
     waiting: AtomicUsize,
 }
@@ -62,7 +65,7 @@ impl Shared {
         drop(rules);
         let mut all = self.received.lock().unwrap();
         let sequence = all.len() + 1;
-        let reply = match (ruled, received.objection()) {
+        let reply = match (ruled, received.objection(self.tokens.lock().unwrap().as_ref())) {
             (Err(_), _) => self.complain("a rule of the test panicked", &received),
             (Ok(_), Some(objection)) => self.complain(objection, &received),
             (Ok(Some(reply)), None) => reply,

@@ -1,0 +1,67 @@
+//! A token of the bot.
+
+use http::HeaderValue;
+
+/// Longer ones exist nowhere; a header of that length still passes everywhere.
+const MAX_BYTES: usize = 8 * 1024;
+
+/// An access token, as the header that it travels in. `Debug` masks it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AccessToken {
+    header: HeaderValue,
+}
+
+impl AccessToken {
+    /// The token in `text`; `None` if that cannot be one (RFC 6750 section 2.1: `1*( ALPHA / DIGIT / "-._~+/" ) *"="`).
+    pub(crate) fn new(text: &str) -> Option<Self> {
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+        if text.is_empty() || text.len() > MAX_BYTES || !text.bytes().all(is_token) {
+            return None;
+        }
+        let mut header = HeaderValue::from_str(&format!("Bearer {text}")).ok()?;
+        header.set_sensitive(true);
+        Some(Self { header })
+    }
+
+    /// The value of `Authorization`.
+    pub(crate) fn header(&self) -> HeaderValue {
+        self.header.clone()
+    }
+
+    /// The token itself, for the one place that seals it.
+    pub(crate) fn expose(&self) -> &[u8] {
+        self.header.as_bytes().strip_prefix(b"Bearer ").unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_token_is_refused() {
+        for (text, is_token) in [
+            ("eyJh.eyJi.c-_", true),
+            ("opaque+/~==", true),
+            ("", false),
+            ("a b", false),
+            ("a\r\nhost: evil", false),
+            ("ä", false),
+            (&"x".repeat(MAX_BYTES), true),
+            (&"x".repeat(MAX_BYTES + 1), false),
+        ] {
+            assert_eq!(AccessToken::new(text).is_some(), is_token, "{text}");
+        }
+    }
+
+    #[test]
+    fn it_is_never_shown() {
+        let token = AccessToken::new("hunter2").unwrap();
+        assert_eq!(token.header(), "Bearer hunter2");
+        assert_eq!(token.expose(), b"hunter2");
+        assert!(!format!("{token:?}").contains("hunter2"), "{token:?}");
+        let request =
+            http::Request::get("http://x/").header("authorization", token.header()).body(()).unwrap();
+        assert!(!format!("{request:?}").contains("hunter2"), "{request:?}");
+    }
+}

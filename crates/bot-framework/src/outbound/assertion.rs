@@ -1,0 +1,36 @@
+//! The client assertion: a token that the bot writes about itself, signed with its certificate's key.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use platform::Randomness;
+use serde_json::{Value, json};
+
+use super::certificate::Certificate;
+use super::error::TokenRefusal;
+
+/// Entra wants it to be short-lived; it is used once, at once.
+const LIFE_SECONDS: i64 = 5 * 60;
+
+/// Writes the assertion of
+/// <https://learn.microsoft.com/entra/identity-platform/certificate-credentials>: PS256, `x5t#S256`.
+pub(super) fn client_assertion(
+    certificate: &Certificate,
+    client_id: &str,
+    token_endpoint: &str,
+    now: DateTime<Utc>,
+    random: &impl Randomness,
+) -> Result<String, TokenRefusal> {
+    let mut jti = [0; 16];
+    random.fill(&mut jti);
+    let header = json!({"alg": "PS256", "typ": "JWT", "x5t#S256": certificate.thumbprint()});
+    let now = now.timestamp();
+    let claims = json!({
+        "aud": token_endpoint, "iss": client_id, "sub": client_id, "jti": URL_SAFE_NO_PAD.encode(jti),
+        "iat": now, "nbf": now, "exp": now + LIFE_SECONDS,
+    });
+    let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
+    let signed = format!("{}.{}", encode(&header), encode(&claims));
+    let signature = certificate.sign(signed.as_bytes(), random)?;
+    Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
+}

@@ -1,0 +1,26 @@
+//! The bot's own tokens: from a credential to the `Authorization` header that a trusted Connector sees.
+//!
+//! OAuth 2.0 client credentials against Entra, "Authenticate requests from your bot to the Bot Connector service" on
+//! <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication>. Whoever holds such
+//! a token speaks as the bot in every one of its conversations, for an hour. So it is kept sealed, shown to no log, and
+//! leaves for nothing but a [`crate::ServiceUrl`] of `authmode=required`.
+
+mod access_token;
+mod answer;
+mod assertion;
+mod certificate;
+mod credential;
+mod error;
+mod key;
+mod request;
+mod seal_key;
+mod sealed_cache;
+mod tokens;
+
+pub use certificate::Certificate;
+pub use credential::{BotCredentials, Credential};
+pub(crate) use error::TokenError;
+pub use seal_key::seal_key;
+pub use tokens::Tokens;
+
+pub(crate) use access_token::AccessToken;

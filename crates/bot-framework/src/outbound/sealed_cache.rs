@@ -1,0 +1,206 @@
+//! The token between two requests: in key-value, sealed.
+//!
+//! Key-value belongs to the hoster, and others may be able to read it. An entry opens only with a key made of the bot's
+//! credential, and only for the authority, the app and the scope that it was sealed for; one that does not open is as
+//! good as none.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chacha20poly1305::aead::{Aead, Payload};
+use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
+use platform::Host;
+use sha2::{Digest, Sha256};
+
+use super::access_token::AccessToken;
+use super::credential::BotCredentials;
+
+/// Tokens are renewed that long before they end, as the Bot Framework's own SDKs do.
+const MARGIN: Duration = Duration::from_secs(300);
+/// Entra gives an hour, or a day at most. What claims more is not believed.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+const VERSION: u8 = 1;
+/// XChaCha20's nonce is long enough to be drawn at random.
+const NONCE_BYTES: usize = 24;
+const TIME_BYTES: usize = 8;
+
+/// The cache of one bot's token.
+pub(super) struct SealedCache {
+    key: String,
+    cipher: XChaCha20Poly1305,
+    bound_to: Vec<u8>,
+}
+
+impl SealedCache {
+    pub(super) fn of(bot: &BotCredentials) -> Self {
+        let identity = &bot.identity;
+        let mut bound_to = vec![VERSION];
+        for part in [
+            identity.login_endpoint.as_str(),
+            identity.token_tenant.as_str(),
+            identity.app_id.as_str(),
+            identity.cloud.connector_scope(),
+        ] {
+            // The length keeps ("ab", "c") and ("a", "bc") apart.
+            bound_to.extend((part.len() as u64).to_le_bytes());
+            bound_to.extend(part.as_bytes());
+        }
+        let name = URL_SAFE_NO_PAD.encode(&Sha256::digest(&bound_to)[..16]);
+        Self {
+            key: format!("token:{name}"),
+            cipher: XChaCha20Poly1305::new(&bot.credential.cache_key().into()),
+            bound_to,
+        }
+    }
+
+    /// The stored token, if there is one that opens and is good for a while yet.
+    pub(super) async fn load(&self, host: &impl Host) -> Option<AccessToken> {
+        let entry = host.get(&self.key).await.ok()??;
+        let (version, rest) = entry.split_first()?;
+        let (nonce, sealed) = rest.split_at_checked(NONCE_BYTES)?;
+        if *version != VERSION {
+            return None;
+        }
+        let payload = Payload { msg: sealed, aad: &self.bound_to };
+        let opened = self.cipher.decrypt(&XNonce::try_from(nonce).ok()?, payload).ok()?;
+        let (until, token) = opened.split_at_checked(TIME_BYTES)?;
+        let left = i64::from_le_bytes(until.try_into().ok()?).checked_sub(host.now().timestamp())?;
+        // More than that is left only if a clock was wrong, then or now.
+        let is_good = left > 0 && left <= i64::try_from(LONGEST.as_secs()).ok()?;
+        is_good.then(|| AccessToken::new(std::str::from_utf8(token).ok()?)).flatten()
+    }
+
+    /// Keeps a token that is good for `life`, unless that is hardly longer than the margin. A store that fails costs a
+    /// request for the next token, and nothing else.
+    pub(super) async fn store(&self, host: &impl Host, token: &AccessToken, life: Duration) {
+        let usable = life.min(LONGEST).saturating_sub(MARGIN);
+        if usable.is_zero() {
+            return;
+        }
+        let until = (host.now() + usable).timestamp();
+        let mut nonce = [0; NONCE_BYTES];
+        host.fill(&mut nonce);
+        let opened = [&until.to_le_bytes()[..], token.expose()].concat();
+        let payload = Payload { msg: opened.as_slice(), aad: &self.bound_to };
+        let Ok(sealed) = self.cipher.encrypt(&nonce.into(), payload) else { return };
+        _ = host.set(&self.key, &[&[VERSION][..], &nonce, &sealed].concat()).await;
+    }
+
+    /// Forgets the stored token.
+    pub(super) async fn drop_token(&self, host: &impl Host) {
+        _ = host.delete(&self.key).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use platform::Secret;
+    use platform::testing::{FakeHost, run};
+
+    use super::*;
+    use crate::cloud::Cloud;
+    use crate::identity::BotIdentity;
+    use crate::outbound::Credential;
+
+    fn bot(secret: &str, change: impl FnOnce(&mut BotIdentity)) -> BotCredentials {
+        let mut identity = BotIdentity {
+            app_id: "app".into(),
+            cloud: Cloud::Public,
+            tenant_id: Some("tenant".into()),
+            token_tenant: "tenant".into(),
+            login_endpoint: "https://login.example".into(),
+        };
+        change(&mut identity);
+        BotCredentials { identity, credential: Credential::Password(Secret::new(secret).unwrap()) }
+    }
+
+    fn token() -> AccessToken {
+        AccessToken::new("hunter2.hunter2").unwrap()
+    }
+
+    fn stored(life_seconds: u64) -> (FakeHost, SealedCache) {
+        let (host, cache) = (FakeHost::default(), SealedCache::of(&bot("secret", |_| {})));
+        run(cache.store(&host, &token(), Duration::from_secs(life_seconds)));
+        (host, cache)
+    }
+
+    #[test]
+    fn a_token_is_kept_until_five_minutes_before_its_end() {
+        for (life, kept) in [
+            (0, None),
+            (1, None),
+            (300, None),
+            (301, Some(1)),
+            (3599, Some(3299)),
+            (86_400, Some(86_100)),
+            (u64::MAX, Some(86_100)),
+        ] {
+            let (host, cache) = stored(life);
+            assert_eq!(
+                host.store.borrow().len(),
+                usize::from(kept.is_some()),
+                "{life}: short-lived ones are not stored"
+            );
+            let Some(kept) = kept else { continue };
+            host.elapsed.set(Duration::from_secs(kept - 1));
+            assert_eq!(run(cache.load(&host)), Some(token()), "{life}");
+            host.elapsed.set(Duration::from_secs(kept));
+            assert_eq!(run(cache.load(&host)), None, "{life}");
+        }
+    }
+
+    #[test]
+    fn nothing_in_the_store_tells_of_it() {
+        let (host, _) = stored(3599);
+        for (key, value) in host.store.borrow().iter() {
+            for clear in ["hunter2", "secret", "tenant", "login"] {
+                assert!(
+                    !key.contains(clear) && !value.windows(clear.len()).any(|part| part == clear.as_bytes())
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn it_opens_for_the_same_bot_at_the_same_authority_only() {
+        let (host, cache) = stored(3599);
+        let (key, entry) = host.store.borrow().iter().next().map(|(k, v)| (k.clone(), v.clone())).unwrap();
+        assert_eq!(run(cache.load(&host)), Some(token()));
+        for other in [
+            bot("Secret", |_| {}),
+            bot("secret", |identity| identity.app_id = "ap".into()),
+            bot("secret", |identity| identity.token_tenant = "botframework.com".into()),
+            bot("secret", |identity| identity.login_endpoint = "https://login.example.evil".into()),
+            bot("secret", |identity| identity.cloud = Cloud::China),
+            bot("secret", |identity| {
+                (identity.token_tenant, identity.app_id) = ("tenanta".into(), "pp".into())
+            }),
+        ] {
+            let other = SealedCache::of(&other);
+            // Even if somebody moves it to where the other looks.
+            host.store.borrow_mut().insert(other.key.clone(), entry.clone());
+            assert_eq!(run(other.load(&host)), None, "{}", other.key);
+        }
+        for index in 0..entry.len() {
+            let mut changed = entry.clone();
+            changed[index] ^= 1;
+            host.store.borrow_mut().insert(key.clone(), changed);
+            assert_eq!(run(cache.load(&host)), None, "byte {index} is covered");
+        }
+        for length in [0, 1, 24, 25, 40, 41, entry.len() - 1] {
+            host.store.borrow_mut().insert(key.clone(), entry[..length].to_vec());
+            assert_eq!(run(cache.load(&host)), None, "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn what_a_wrong_clock_stored_is_not_believed() {
+        let (host, cache) = (FakeHost::default(), SealedCache::of(&bot("secret", |_| {})));
+        host.elapsed.set(Duration::from_secs(10 * 24 * 60 * 60));
+        run(cache.store(&host, &token(), Duration::from_secs(3599)));
+        host.elapsed.set(Duration::ZERO);
+        assert_eq!(run(cache.load(&host)), None);
+    }
+}

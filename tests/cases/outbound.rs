@@ -1,0 +1,289 @@
+//! The bot's own tokens: where they come from, where they rest, and whom they reach.
+
+use end_to_end::activity::message;
+use end_to_end::connector::Reply;
+use end_to_end::login::{FEDERATED, Login, Proof, SECRET, certificate, respond};
+use end_to_end::recorder::Recorder;
+use end_to_end::stage::{Script, Stage};
+use end_to_end::suite::World;
+use serde_json::{Value, json};
+
+end_to_end::cases!(
+    every_credential_gets_its_token,
+    one_token_serves_two_runs_and_rests_sealed,
+    many_at_once_ask_once,
+    a_refused_token_is_renewed,
+    a_bot_that_is_refused_stops_and_loses_nothing,
+    refused_credentials_say_what_to_fix,
+    a_login_host_that_is_down_costs_no_message_a_try,
+    two_credentials_are_one_too_many,
+    no_credential_reaches_a_stranger,
+    no_redirect_is_followed_with_a_credential,
+);
+
+/// An envelope for the Connector at `service_url`.
+fn envelope(service_url: &str, id: &str) -> Value {
+    json!({
+        "version": 1, "id": id, "text": format!("text of {id}"), "enqueuedAt": "2026-11-23T22:00:00Z",
+        "address": {
+            "id": "1", "channelId": "msteams", "serviceUrl": service_url, "user": {"id": "29:u"},
+            "bot": {"id": "28:b"}, "conversation": {"id": format!("a:{id}"), "tenantId": "t"},
+        },
+    })
+}
+
+fn put(stage: &Stage, ids: &[&str]) {
+    let service_url = format!("http://{}/amer/", stage.connector.authority());
+    for id in ids {
+        stage.queue.put_json(&envelope(&service_url, id));
+    }
+}
+
+/// Nothing that was written down anywhere shows a credential.
+#[track_caller]
+fn expect_no_secret_in_the_log(stage: &Stage, login: &Login) {
+    let log = stage.host_log();
+    for secret in [SECRET, FEDERATED, "PRIVATE KEY", "hunter2"] {
+        assert!(!log.contains(secret), "{secret:?} is in the log");
+    }
+    for token in login.tokens().all() {
+        assert!(!log.contains(&token), "a token is in the log");
+    }
+}
+
+fn every_credential_gets_its_token(world: &World) {
+    for (proof, variable, value) in [
+        (Proof::Secret, "microsoftapppassword", SECRET.to_owned()),
+        (Proof::Federated, "federatedtoken", FEDERATED.to_owned()),
+        (Proof::Certificate, "certificate", certificate()),
+    ] {
+        let login = Login::start(proof);
+        let script = Script::new(world).logged_in(&login).variable("microsoftapppassword", "");
+        let stage = script.variable(variable, &value).start();
+        put(&stage, &["one"]);
+        assert_eq!(stage.poll()["delivered"], 1, "{variable}");
+        assert_eq!(login.requests(), 1);
+        assert_eq!(stage.connector.wait_for(1)[0].token(), Some("e2e.token.number-1"));
+        expect_no_secret_in_the_log(&stage, &login);
+    }
+}
+
+fn one_token_serves_two_runs_and_rests_sealed(world: &World) {
+    let login = Login::start(Proof::Secret);
+    let stage = Script::new(world).logged_in(&login).start();
+    for id in ["one", "two"] {
+        put(&stage, &[id]);
+        assert_eq!(stage.poll()["delivered"], 1);
+    }
+    assert_eq!(login.requests(), 1, "the second run finds the first one's token");
+    let at_rest = stage.state_at_rest();
+    let holds = |text: &str| at_rest.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(holds("token:"), "the token is in key-value");
+    let token = &login.tokens().all()[0];
+    for clear in [SECRET, token.as_str(), "number-1", "an e2e secret"] {
+        assert!(!holds(clear), "{clear:?} is in key-value, in clear");
+    }
+    expect_no_secret_in_the_log(&stage, &login);
+}
+
+fn many_at_once_ask_once(world: &World) {
+    let login = Login::start(Proof::Secret);
+    let stage = Script::new(world).variable("pace", "0").logged_in(&login).start();
+    let ids: Vec<_> = (0..24).map(|index| index.to_string()).collect();
+    put(&stage, &ids.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(stage.poll()["delivered"], 24);
+    assert_eq!(login.requests(), 1);
+}
+
+fn a_refused_token_is_renewed(world: &World) {
+    let login = Login::start(Proof::Secret);
+    let stage = Script::new(world).variable("pace", "0").logged_in(&login).start();
+    stage.connector.on(|received| {
+        (received.token() == Some("e2e.token.number-1")).then(|| Reply::error(401, "Unauthorized"))
+    });
+    put(&stage, &["1", "2", "3", "4", "5", "6", "7", "8"]);
+    let counts = stage.poll();
+    assert_eq!(counts["delivered"], 8, "{counts}");
+    assert_eq!(login.requests(), 2, "one renewal for all of them");
+    // And the next run finds the good one.
+    put(&stage, &["9"]);
+    assert_eq!(stage.poll()["delivered"], 1);
+    assert_eq!(login.requests(), 2);
+}
+
+fn a_bot_that_is_refused_stops_and_loses_nothing(world: &World) {
+    let login = Login::start(Proof::Secret);
+    let stage = Script::new(world).logged_in(&login).start();
+    stage.connector.on(|_| Some(Reply::error(401, "BotNotRegistered")));
+    put(&stage, &["1", "2", "3", "4"]);
+    let before = stage.queue.texts();
+    let counts = stage.poll();
+    assert_eq!((&counts["delivered"], counts.get("poisoned")), (&0.into(), None), "{counts}");
+    assert_eq!(login.requests(), 2, "one token, and one fresh one");
+    let mut after = stage.queue.texts();
+    after.sort();
+    let mut expected = before;
+    expected.sort();
+    assert_eq!(after, expected, "every message is back, visible and as it was");
+    assert_eq!(stage.queue.poison().count(), 0);
+    let refused = stage.wait_for_events("credentials.refused", 1);
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert_eq!(
+        (&refused[0]["level"], &refused[0]["reason"]),
+        (&"error".into(), &"401 BotNotRegistered".into())
+    );
+    // Nobody hammers at a door that is shut.
+    assert_eq!(stage.poll()["skipped"], "credentialsRefused");
+    assert_eq!(login.requests(), 2);
+}
+
+fn refused_credentials_say_what_to_fix(world: &World) {
+    for (code, names) in [
+        (7_000_215, "microsoftapppassword"),
+        (700_016, "microsoftapptype"),
+        (90_002, "microsoftapptenantid"),
+        (700_024, "clock"),
+    ] {
+        let login = Login::start(Proof::Secret);
+        login.then_refuse(code);
+        let stage = Script::new(world).logged_in(&login).start();
+        put(&stage, &["1", "2"]);
+        let before = stage.queue.texts();
+        let counts = stage.poll();
+        assert!(counts["credentials"].as_u64() >= Some(1), "{counts}");
+        assert_eq!(login.requests(), 1, "a refusal is not asked for twice");
+        stage.connector.expect_silence();
+        let refused = stage.wait_for_events("credentials.refused", 1);
+        assert_eq!(refused.len(), 1, "{refused:?}");
+        let reason = refused[0]["reason"].as_str().unwrap();
+        assert!(reason.contains(names) && reason.contains(&format!("AADSTS{code}")), "{reason}");
+        assert_eq!(stage.queue.texts().len(), before.len());
+        assert_eq!(stage.queue.poison().count(), 0);
+        expect_no_secret_in_the_log(&stage, &login);
+    }
+}
+
+fn a_login_host_that_is_down_costs_no_message_a_try(world: &World) {
+    let login = Login::start(Proof::Secret);
+    for _ in 0..2 {
+        login.then(respond(503, &json!({"error": "temporarily_unavailable"})));
+    }
+    let stage = Script::new(world).logged_in(&login).start();
+    put(&stage, &["1", "2", "3"]);
+    let mut before = stage.queue.texts();
+    before.sort();
+    let counts = stage.poll();
+    assert!(counts["noToken"].as_u64() >= Some(1) && counts.get("retried").is_none(), "{counts}");
+    assert_eq!(login.requests(), 2, "one repeat, for the whole run");
+    stage.connector.expect_silence();
+    let mut after = stage.queue.texts();
+    after.sort();
+    assert_eq!(after, before, "visible, and without a mark of a failed try");
+    assert_eq!(stage.wait_for_events("token.unavailable", 1).len(), 1);
+    assert_eq!(stage.poll()["skipped"], "noToken");
+}
+
+fn two_credentials_are_one_too_many(world: &World) {
+    let login = Login::start(Proof::Secret);
+    for (variable, value, names) in [
+        ("federatedtoken", FEDERATED, "federatedtoken"),
+        ("microsoftapppassword", "", "microsoftapppassword"),
+    ] {
+        let stage = Script::new(world).logged_in(&login).variable(variable, value).start();
+        put(&stage, &["1"]);
+        stage.try_poll().expect_error(500, "Misconfigured");
+        let run = stage.wait_for_events("drain", 1).remove(0);
+        assert!(run["error"].as_str().unwrap().contains(names), "{run}");
+        stage.connector.expect_silence();
+        assert_eq!(stage.queue.count(), 1);
+    }
+    assert_eq!(login.requests(), 0);
+}
+
+/// Every way into the bot's store, with a stranger's address in it. The stranger's port may be called, as far as the
+/// platform goes: what keeps the bot away from it is its own rule.
+fn no_credential_reaches_a_stranger(world: &World) {
+    let (login, stranger) = (Login::start(Proof::Secret), Recorder::start());
+    let stage = Script::new(world).logged_in(&login).start();
+    let origin = stranger.origin();
+    let authority = origin.strip_prefix("http://").unwrap();
+    let trusted = stage.connector.authority().to_owned();
+    // The queue: sealed by nobody, and with a seal that somebody made up.
+    let addresses = [
+        format!("{origin}/amer/"),
+        origin.clone(),
+        format!("http://{trusted}@{authority}/"),
+        format!("http://{trusted}\\@{authority}/"),
+        format!("http://{authority}#{trusted}/"),
+        format!("http://{authority}/{trusted}/"),
+        format!("HTTP://{authority}"),
+        origin.replace("127.0.0.1", "localhost"),
+        origin.replace("127.0.0.1", "2130706433"),
+        origin.replace("127.0.0.1", "[::ffff:127.0.0.1]"),
+    ];
+    for (index, address) in addresses.iter().enumerate() {
+        let mut planted = envelope(address, &format!("planted-{index}"));
+        planted["address"]["serviceUrlVerified"] = true.into();
+        stage.queue.put_json(&planted);
+        planted["seal"] = "c29tZWJvZHkgbWFkZSBpdCB1cA".into();
+        stage.queue.put_json(&planted);
+    }
+    // Legacy messages, with their own idea of trust.
+    let parties = json!({"user": {"id": "u"}, "bot": {"id": "b"}, "conversation": {"id": "c"}});
+    let mut node = json!({"address": parties, "text": "x"});
+    node["address"]["serviceUrl"] = origin.clone().into();
+    node["address"]["channelId"] = "msteams".into();
+    node["address"]["useAuth"] = true.into();
+    let mut relates_to = json!({"RelatesTo": parties, "Text": "x", "IsTrustedServiceUrl": true});
+    relates_to["RelatesTo"]["serviceUrl"] = origin.clone().into();
+    relates_to["RelatesTo"]["channelId"] = "msteams".into();
+    let cookie = json!({"ResumptionCookie": {"Address": {
+        "BotId": "b", "ChannelId": "msteams", "UserId": "u", "ConversationId": "c", "ServiceUrl": origin,
+    }, "IsTrustedServiceUrl": true}, "Text": "x"});
+    let later = json!({
+        "type": "event", "name": "ContinueConversation", "channelId": "msteams", "serviceUrl": origin,
+        "conversation": {"id": "c"}, "from": {"id": "u"}, "recipient": {"id": "b"}, "value": "x",
+    });
+    for legacy in [node, relates_to, cookie, later] {
+        stage.queue.put_json(&legacy);
+    }
+    // The body of a call.
+    for address in &addresses {
+        let mut activity = message("a:1", "1", "hello");
+        activity["serviceUrl"] = address.as_str().into();
+        stage.post(&activity).expect_status(401);
+    }
+    // One proper message: the run had a token to lose.
+    put(&stage, &["proper"]);
+    let counts = stage.poll();
+    stranger.expect_silence();
+    assert_eq!((&counts["delivered"], stage.queue.count()), (&1.into(), 0), "{counts}");
+    assert_eq!(counts["poisoned"], 24, "{counts}");
+    assert_eq!(login.requests(), 1);
+    stage.connector.wait_for(1);
+}
+
+fn no_redirect_is_followed_with_a_credential(world: &World) {
+    for status in [301, 302, 303, 307, 308] {
+        let (login, stranger) = (Login::start(Proof::Secret), Recorder::start());
+        let stage = Script::new(world).logged_in(&login).start();
+        let location = format!("{}/v3/conversations/c/activities", stranger.origin());
+        stage
+            .connector
+            .on(move |_| Some(Reply::status(status, Value::Null).header("location", location.as_str())));
+        put(&stage, &["1"]);
+        assert_eq!(stage.poll()["poisonedBy"]["permanent"], 1, "{status}");
+        stage.connector.wait_for(1);
+        stranger.expect_silence();
+    }
+    // The login host: here the secret itself would travel.
+    let (login, stranger) = (Login::start(Proof::Secret), Recorder::start());
+    let mut redirect = respond(307, &Value::Null);
+    redirect.headers_mut().insert("location", stranger.origin().parse().unwrap());
+    login.then(redirect);
+    let stage = Script::new(world).logged_in(&login).start();
+    put(&stage, &["1"]);
+    assert_eq!(stage.poll()["credentials"], 1);
+    stranger.expect_silence();
+    stage.connector.expect_silence();
+}

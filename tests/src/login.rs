@@ -1,0 +1,218 @@
+//! The login host: it gives the bot its tokens, for exactly the request that Entra takes.
+//!
+//! A request that is not exactly so is answered with 500 and why, is remembered, and fails the test when the login host
+//! goes away.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use chrono::Utc;
+use rsa::pkcs8::DecodePrivateKey;
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use crate::failure;
+use crate::loopback_server::LoopbackServer;
+use crate::stage::{APP_ID, TENANT};
+
+/// The bot's client secret. Its letters need escaping in a form.
+pub const SECRET: &str = "an e2e secret: ~&=+%/ü";
+/// The bot's federated token.
+pub const FEDERATED: &str = "e2e-federated.token.text";
+const PRIVATE_KEY: &str = include_str!("../../crates/bot-framework/tests/keys/pkcs8.pem");
+const CERTIFICATE: &str = include_str!("../../crates/bot-framework/tests/keys/certificate.pem");
+/// `openssl x509 -outform der | sha256sum`, base64url.
+const THUMBPRINT: &str = "Pjt0bBVCnjTOJpszfS1yzjicseZ4VfhyEmgFfeTRUEQ";
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// The variable `certificate`.
+pub fn certificate() -> String {
+    format!("{PRIVATE_KEY}{CERTIFICATE}")
+}
+
+/// What the bot has to prove itself with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    Secret,
+    Federated,
+    Certificate,
+}
+
+/// The fake login host; it stops when it is dropped.
+#[derive(Debug)]
+pub struct Login {
+    server: LoopbackServer,
+    state: Arc<Mutex<State>>,
+    tokens: Tokens,
+}
+
+/// The tokens that a login host has given so far.
+#[derive(Debug, Clone, Default)]
+pub struct Tokens(Arc<Mutex<Vec<String>>>);
+
+impl Tokens {
+    /// Whether it gave this one.
+    pub fn contains(&self, token: &str) -> bool {
+        lock(&self.0).iter().any(|given| given == token)
+    }
+
+    /// All of them, the first one first.
+    pub fn all(&self) -> Vec<String> {
+        lock(&self.0).clone()
+    }
+}
+
+#[derive(Debug)]
+struct State {
+    proof: Proof,
+    authority: String,
+    requests: usize,
+    scripted: VecDeque<http::Response<Bytes>>,
+    unexpected: Vec<String>,
+}
+
+impl Login {
+    /// Starts one that knows the bot by this proof.
+    pub fn start(proof: Proof) -> Self {
+        let state = Arc::new(Mutex::new(State {
+            proof,
+            authority: String::new(),
+            requests: 0,
+            scripted: VecDeque::new(),
+            unexpected: Vec::new(),
+        }));
+        let tokens = Tokens::default();
+        let (answering, giving) = (Arc::clone(&state), tokens.clone());
+        let server = LoopbackServer::start(move |request| {
+            let answer = lock(&answering).answer(&request, &giving);
+            async { Some(answer) }
+        });
+        lock(&state).authority = server.authority().to_owned();
+        Self { server, state, tokens }
+    }
+
+    /// The variable `loginendpoint`.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.server.authority())
+    }
+
+    /// The tokens that it gives.
+    pub fn tokens(&self) -> Tokens {
+        self.tokens.clone()
+    }
+
+    /// How often it was asked.
+    pub fn requests(&self) -> usize {
+        lock(&self.state).requests
+    }
+
+    /// The next proper request gets this answer instead of a token.
+    pub fn then(&self, answer: http::Response<Bytes>) {
+        lock(&self.state).scripted.push_back(answer);
+    }
+
+    /// The next proper request is refused as Entra refuses: with the number, and with a text that quotes what was sent.
+    pub fn then_refuse(&self, code: u32) {
+        let description = format!("AADSTS{code}: hunter2 is what was sent.\r\nTrace ID: x");
+        let body =
+            json!({"error": "invalid_client", "error_description": description, "error_codes": [code]});
+        self.then(respond(401, &body));
+    }
+}
+
+impl State {
+    fn answer(&mut self, request: &http::Request<Bytes>, tokens: &Tokens) -> http::Response<Bytes> {
+        self.requests += 1;
+        if let Err(objection) = self.check(request) {
+            let complaint = format!("{objection}: {request:?}");
+            self.unexpected.push(complaint.clone());
+            return respond(500, &json!({"error": "unexpected", "error_description": complaint}));
+        }
+        if let Some(answer) = self.scripted.pop_front() {
+            return answer;
+        }
+        let mut tokens = lock(&tokens.0);
+        let token = format!("e2e.token.number-{}", tokens.len() + 1);
+        tokens.push(token.clone());
+        respond(
+            200,
+            &json!({"token_type": "Bearer", "expires_in": 3599, "ext_expires_in": 3599, "access_token": token}),
+        )
+    }
+
+    fn check(&self, request: &http::Request<Bytes>) -> Result<(), String> {
+        let expect = |what: &str, is: bool| if is { Ok(()) } else { Err(format!("{what} expected")) };
+        let header = |name: &str| {
+            request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        };
+        expect("POST", request.method() == http::Method::POST)?;
+        expect("the token endpoint", request.uri() == format!("/{TENANT}/oauth2/v2.0/token").as_str())?;
+        expect("a form", header("content-type") == "application/x-www-form-urlencoded")?;
+        expect("no Authorization", !request.headers().contains_key("authorization"))?;
+        let pairs: Vec<(String, String)> = url::form_urlencoded::parse(request.body()).into_owned().collect();
+        let mut form: BTreeMap<_, _> = pairs.iter().cloned().collect();
+        expect("every field once", form.len() == pairs.len())?;
+        let mut take = |name: &str| form.remove(name).unwrap_or_default();
+        expect("client credentials", take("grant_type") == "client_credentials")?;
+        expect("the app's id", take("client_id") == APP_ID)?;
+        expect("the Connector's scope", take("scope") == "https://api.botframework.com/.default")?;
+        match self.proof {
+            Proof::Secret => expect("the secret", take("client_secret") == SECRET)?,
+            Proof::Federated | Proof::Certificate => {
+                expect("an assertion's type", take("client_assertion_type") == ASSERTION_TYPE)?;
+                let assertion = take("client_assertion");
+                let is_good = match self.proof {
+                    Proof::Federated => assertion == FEDERATED,
+                    _ => self.is_signed_assertion(&assertion).is_some(),
+                };
+                expect("the assertion", is_good)?;
+            }
+        }
+        expect("nothing else", form.is_empty())
+    }
+
+    fn is_signed_assertion(&self, assertion: &str) -> Option<()> {
+        let (signed, signature) = assertion.rsplit_once('.')?;
+        let (header, claims) = signed.split_once('.')?;
+        let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).ok();
+        let key = rsa::PrivateKey::from_pkcs8_pem(PRIVATE_KEY).unwrap().to_public_key();
+        key.pss_verify::<Sha256>(signed.as_bytes(), &decode(signature)?).ok()?;
+        let header: Value = serde_json::from_slice(&decode(header)?).ok()?;
+        let claims: Value = serde_json::from_slice(&decode(claims)?).ok()?;
+        let endpoint = format!("http://{}/{TENANT}/oauth2/v2.0/token", self.authority);
+        let (now, from, until) = (Utc::now().timestamp(), claims["nbf"].as_i64()?, claims["exp"].as_i64()?);
+        let is_good = header == json!({"alg": "PS256", "typ": "JWT", "x5t#S256": THUMBPRINT})
+            && claims["aud"] == endpoint.as_str()
+            && claims["iss"] == APP_ID
+            && claims["sub"] == APP_ID
+            && claims["jti"].as_str()?.len() >= 16
+            && from <= now + 5
+            && until > now
+            && until - from <= 600;
+        is_good.then_some(())
+    }
+}
+
+/// A JSON answer.
+pub fn respond(status: u16, body: &Value) -> http::Response<Bytes> {
+    let response = http::Response::builder().status(status).header("content-type", "application/json");
+    response.body(body.to_string().into()).expect("a well-formed answer")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Drop for Login {
+    fn drop(&mut self) {
+        let unexpected = std::mem::take(&mut lock(&self.state).unexpected);
+        if std::thread::panicking() {
+            failure::note(format!("The login host did not expect: {unexpected:#?}"));
+        } else {
+            assert!(unexpected.is_empty(), "the login host did not expect: {unexpected:#?}");
+        }
+    }
+}

@@ -63,6 +63,35 @@ impl Cloud {
         }
     }
 
+    /// `iss` of Entra's tokens of version 1 for a tenant.
+    pub fn entra_issuer_v1(self, tenant: &str) -> String {
+        match self {
+            Self::Public | Self::UsGov => format!("https://sts.windows.net/{tenant}/"),
+            Self::China => format!("https://sts.chinacloudapi.cn/{tenant}/"),
+        }
+    }
+
+    /// `iss` of Entra's tokens of version 2 for a tenant.
+    pub fn entra_issuer_v2(self, tenant: &str) -> String {
+        format!("{}/{tenant}/v2.0", self.login_endpoint())
+    }
+
+    /// Whether a host (lower case) is one that this cloud's OpenID metadata may name for keys.
+    pub(crate) fn has_login_host(self, host: &str) -> bool {
+        [self.channel_metadata(), self.login_endpoint()].iter().any(|url| url.split('/').nth(2) == Some(host))
+    }
+
+    /// Ids of the tenants that issue the tokens of multi-tenant bots: the Bot Framework's own.
+    pub(crate) fn multi_tenant_issuers(self) -> impl Iterator<Item = &'static str> {
+        const SERVICES: &str = "f8cdef31-a31e-4b4a-93e4-5f571e91255a";
+        let tenants: &[_] = match self {
+            Self::Public => &["d6d49420-f39b-4df7-a1dc-d59a935871db", SERVICES],
+            Self::UsGov => &["cab8a31a-1906-4287-a0d8-4eef66b95f6e", SERVICES],
+            Self::China => &["a55a4d5b-9241-49b1-b4ff-befa8db00269"],
+        };
+        tenants.iter().copied()
+    }
+
     /// The tenant that multi-tenant bots get their tokens from.
     pub fn multi_tenant(self) -> &'static str {
         match self {

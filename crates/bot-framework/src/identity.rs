@@ -58,6 +58,11 @@ impl BotIdentity {
             login_endpoint: login_endpoint.unwrap_or_else(|| cloud.login_endpoint().to_owned()),
         })
     }
+
+    /// Whether its tokens come from the Bot Framework's tenant.
+    pub(crate) fn is_multi_tenant(&self) -> bool {
+        self.token_tenant == self.cloud.multi_tenant()
+    }
 }
 
 fn is_tenant(text: &str) -> bool {

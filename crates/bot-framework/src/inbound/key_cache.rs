@@ -1,0 +1,116 @@
+//! The keys of an issuer, kept in key-value, because a fresh instance serves each request.
+//!
+//! Strangers choose the `kid`s that are looked for, so what a miss costs is bounded: see [`Miss`].
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use platform::{Deadline, Host, Level};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::key_set::{KeySet, SigningKey};
+use super::key_source::{KeySource, KeysError};
+
+/// Keys this old are fetched again (botbuilder-js: `openIdMetadata.ts`).
+const FRESH_SECONDS: i64 = 24 * 60 * 60;
+
+/// Why a look at the cache was not enough, and with it how long after the last attempt the next one may come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Miss {
+    /// There are no keys at all: nobody can call meanwhile.
+    NoKeys,
+    /// The key is there, and old: it still serves.
+    Stale,
+    /// The key is not there: probably nobody's.
+    UnknownKey,
+}
+
+impl Miss {
+    fn pause_seconds(self) -> i64 {
+        match self {
+            Self::NoKeys => 5,
+            Self::Stale => 60,
+            Self::UnknownKey => 60 * 60,
+        }
+    }
+}
+
+/// The cache of one issuer.
+pub(super) struct KeyCache<'a, H> {
+    pub(super) host: &'a H,
+    pub(super) source: &'a KeySource,
+    pub(super) deadline: Deadline,
+}
+
+/// What stands in key-value.
+#[derive(Debug, Default)]
+struct Cached {
+    keys: KeySet,
+    fetched_at: i64,
+    /// When fetching was last attempted, whatever came of it.
+    tried_at: i64,
+}
+
+impl<H: Host> KeyCache<'_, H> {
+    /// The key with this id; `None` if the issuer has none. Fetches the keys if that is due.
+    pub(super) async fn find(&self, key_id: &str) -> Result<Option<SigningKey>, KeysError> {
+        let now = self.host.now().timestamp();
+        let mut cached = self.load().await;
+        let found = cached.keys.find(key_id).cloned();
+        let miss = if cached.keys.is_empty() {
+            Miss::NoKeys
+        } else if found.is_none() {
+            Miss::UnknownKey
+        } else if is_within(now - cached.fetched_at, FRESH_SECONDS) {
+            return Ok(found);
+        } else {
+            Miss::Stale
+        };
+        if is_within(now - cached.tried_at, miss.pause_seconds()) {
+            return if miss == Miss::NoKeys { Err(KeysError::TriedLately) } else { Ok(found) };
+        }
+        // Before the attempt, so that those who come meanwhile do not make it too.
+        cached.tried_at = now;
+        self.store(&cached).await;
+        match self.source.fetch(self.host, self.deadline).await {
+            Ok(keys) => {
+                let found = keys.find(key_id).cloned();
+                self.store(&Cached { keys, fetched_at: now, tried_at: now }).await;
+                Ok(found)
+            }
+            Err(error) if miss == Miss::NoKeys => Err(error),
+            Err(error) => {
+                let age_seconds = now - cached.fetched_at;
+                let fields = json!({"reason": error.to_string(), "age_seconds": age_seconds});
+                self.host.event(Level::Warn, "auth.keys.not.refreshed", fields);
+                Ok(found)
+            }
+        }
+    }
+
+    /// Another metadata URL is another cache: what an override brought never serves without it.
+    fn key(&self) -> String {
+        format!("jwks:{}", URL_SAFE_NO_PAD.encode(Sha256::digest(&self.source.metadata_url)))
+    }
+
+    /// A store that does not answer, or holds something unreadable, holds nothing.
+    async fn load(&self) -> Cached {
+        let stored = self.host.get(&self.key()).await.ok().flatten().unwrap_or_default();
+        let stored: Value = serde_json::from_slice(&stored).unwrap_or_default();
+        let seconds = |name: &str| stored[name].as_i64().unwrap_or_default();
+        Cached { keys: KeySet::read(&stored), fetched_at: seconds("fetchedAt"), tried_at: seconds("triedAt") }
+    }
+
+    /// A store that does not take it costs the next request another fetch.
+    async fn store(&self, cached: &Cached) {
+        let value = json!({
+            "keys": cached.keys.to_json(), "fetchedAt": cached.fetched_at, "triedAt": cached.tried_at,
+        });
+        _ = self.host.set(&self.key(), value.to_string().as_bytes()).await;
+    }
+}
+
+/// A moment in the future, of a clock that was ahead, is not within.
+fn is_within(age_seconds: i64, limit_seconds: i64) -> bool {
+    (0..limit_seconds).contains(&age_seconds)
+}

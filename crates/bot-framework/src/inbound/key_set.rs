@@ -1,0 +1,71 @@
+//! A JWK set (RFC 7517), as far as RS256 needs it, with the Bot Framework's own member `endorsements`.
+
+use serde_json::{Value, json};
+
+/// An issuer has a handful; the rest of a longer list is not read.
+const MAX_KEYS: usize = 100;
+
+/// An RSA key that may sign tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SigningKey {
+    pub(super) id: String,
+    /// `n`, base64url.
+    pub(super) modulus: String,
+    /// `e`, base64url.
+    pub(super) exponent: String,
+    /// The channels whose activities it may vouch for (channel keys only).
+    pub(super) endorsements: Vec<String>,
+    /// The issuer that it is for, with `{tenantid}` in it where it is for every tenant (Entra only).
+    pub(super) issuer: Option<String>,
+}
+
+/// The keys of one issuer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct KeySet(Vec<SigningKey>);
+
+impl KeySet {
+    /// Reads the member `keys` of a set; what is no RSA key for signatures is left out.
+    pub(super) fn read(set: &Value) -> Self {
+        let keys = set["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
+        Self(keys.iter().take(MAX_KEYS).filter_map(SigningKey::read).collect())
+    }
+
+    /// Writes what [`KeySet::read`] reads.
+    pub(super) fn to_json(&self) -> Value {
+        self.0.iter().map(SigningKey::to_json).collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The key with this id; if two have it, the first.
+    pub(super) fn find(&self, id: &str) -> Option<&SigningKey> {
+        self.0.iter().find(|key| key.id == id)
+    }
+}
+
+impl SigningKey {
+    fn read(jwk: &Value) -> Option<Self> {
+        let text = |name: &str| jwk[name].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        let is_unless_absent = |name: &str, expected: &str| jwk[name].is_null() || jwk[name] == expected;
+        if jwk["kty"] != "RSA" || !is_unless_absent("use", "sig") || !is_unless_absent("alg", "RS256") {
+            return None;
+        }
+        let endorsements = jwk["endorsements"].as_array().map(Vec::as_slice).unwrap_or_default();
+        Some(Self {
+            id: text("kid")?,
+            modulus: text("n")?,
+            exponent: text("e")?,
+            endorsements: endorsements.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            issuer: text("issuer"),
+        })
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "kty": "RSA", "kid": self.id, "n": self.modulus, "e": self.exponent,
+            "endorsements": self.endorsements, "issuer": self.issuer,
+        })
+    }
+}

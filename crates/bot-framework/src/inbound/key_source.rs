@@ -1,0 +1,165 @@
+//! Where an issuer's keys come from: its OpenID metadata names a `jwks_uri`, which holds them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{ACCEPT, USER_AGENT};
+use platform::{Deadline, Host, Timeouts, TransportError};
+use serde_json::Value;
+use thiserror::Error;
+use url::Url;
+
+use super::key_set::KeySet;
+use crate::cloud::Cloud;
+use crate::connector;
+
+/// Both calls together stay well under the 15 s that a channel waits.
+const TIMEOUTS: Timeouts = Timeouts {
+    connect: Duration::from_secs(2),
+    first_byte: Duration::from_secs(3),
+    between_bytes: Duration::from_secs(2),
+    // The channel's set has some 30 KiB with its certificates.
+    max_answer_bytes: 256 * 1024,
+};
+
+/// Why there are no keys. For the log: nothing of an answer is repeated.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum KeysError {
+    /// A call failed.
+    #[error("{what} could not be read: {error}")]
+    NotReached {
+        /// Which of the two documents.
+        what: &'static str,
+        /// How the call failed.
+        error: TransportError,
+    },
+    /// An answer is not 200; redirects are not followed.
+    #[error("{what} answered {status}")]
+    Status {
+        /// Which of the two documents.
+        what: &'static str,
+        /// The answer's status.
+        status: u16,
+    },
+    /// The metadata has no `jwks_uri`.
+    #[error("the OpenID metadata names no jwks_uri")]
+    NoKeysUrl,
+    /// The metadata sends us to a stranger.
+    #[error(
+        "the OpenID metadata's jwks_uri is neither on its own host nor on one of this cloud's login hosts"
+    )]
+    UntrustedKeysUrl,
+    /// The set is there, and nothing in it can be used.
+    #[error("the key set has no RSA key for signatures")]
+    NoUsableKey,
+    /// The last attempt failed a moment ago.
+    #[error("the last attempt to fetch them failed a moment ago")]
+    TriedLately,
+}
+
+/// One issuer's metadata.
+#[derive(Debug, Clone)]
+pub(super) struct KeySource {
+    /// https, or loopback http by an override.
+    pub(super) metadata_url: String,
+    pub(super) cloud: Cloud,
+}
+
+impl KeySource {
+    /// Fetches the keys: two calls.
+    pub(super) async fn fetch(&self, host: &impl Host, deadline: Deadline) -> Result<KeySet, KeysError> {
+        let metadata = get(host, deadline, "the OpenID metadata", &self.metadata_url).await?;
+        let named = metadata["jwks_uri"].as_str().ok_or(KeysError::NoKeysUrl)?;
+        let set = get(host, deadline, "the key set", &self.keys_url(named)?).await?;
+        Some(KeySet::read(&set)).filter(|keys| !keys.is_empty()).ok_or(KeysError::NoUsableKey)
+    }
+
+    /// A `jwks_uri` on the metadata's own origin, or on one of the cloud's login hosts: whoever could name another one
+    /// would choose the keys.
+    fn keys_url(&self, named: &str) -> Result<String, KeysError> {
+        let untrusted = || KeysError::UntrustedKeysUrl;
+        let url = Url::parse(named).map_err(|_| untrusted())?;
+        let metadata = Url::parse(&self.metadata_url).map_err(|_| untrusted())?;
+        let is_plain = url.username().is_empty()
+            && url.password().is_none()
+            && url.fragment().is_none()
+            && url.has_host();
+        let is_own = url.origin() == metadata.origin();
+        let is_the_clouds = url.scheme() == "https"
+            && url.port().is_none()
+            && url.host_str().is_some_and(|host| self.cloud.has_login_host(host));
+        // What was looked at is what is called: the parsed form, not the text.
+        if is_plain && (is_own || is_the_clouds) { Ok(url.into()) } else { Err(untrusted()) }
+    }
+}
+
+/// A JSON document; one that is no JSON is as good as an empty one.
+async fn get(
+    host: &impl Host,
+    deadline: Deadline,
+    what: &'static str,
+    url: &str,
+) -> Result<Value, KeysError> {
+    let request = http::Request::get(url)
+        .header(ACCEPT, "application/json")
+        .header(USER_AGENT, connector::USER_AGENT)
+        .body(Bytes::new());
+    let answer = match request {
+        Ok(request) => host.send(request, TIMEOUTS.within(deadline.remaining(host))).await,
+        Err(_) => Err(TransportError::NotSent("the address is not valid".into())),
+    };
+    let answer = answer.map_err(|error| KeysError::NotReached { what, error })?;
+    if answer.status() != StatusCode::OK {
+        return Err(KeysError::Status { what, status: answer.status().as_u16() });
+    }
+    Ok(serde_json::from_slice(answer.body()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_fetched_from_known_hosts_only() {
+        let public = "https://login.botframework.com/v1/.well-known/openidconfiguration";
+        let local = "http://127.0.0.1:9000/v1/.well-known/openidconfiguration";
+        for (metadata_url, named, expected) in [
+            (public, "https://login.botframework.com/v1/.well-known/keys", true),
+            (public, "https://login.botframework.com:443/keys", true),
+            (public, "https://login.microsoftonline.com/common/discovery/v2.0/keys?appid=1", true),
+            (public, "https://login.microsoftonline.us/common/discovery/v2.0/keys", false),
+            (public, "http://login.botframework.com/v1/.well-known/keys", false),
+            (public, "https://login.botframework.com:8443/v1/.well-known/keys", false),
+            (public, "https://login.botframework.com.evil.example/keys", false),
+            (public, "https://login.botframework.com./keys", false),
+            (public, "https://x.login.botframework.com/keys", false),
+            (public, "https://evil.example/login.botframework.com", false),
+            (public, "https://login.botframework.com@evil.example/keys", false),
+            (public, "https://user@login.botframework.com/keys", false),
+            (public, "https://login.botframework.com\\.evil.example/keys", true),
+            (public, "https://evil.example\\@login.botframework.com/keys", false),
+            (public, "https://login.botframework.com/keys#fragment", false),
+            (public, "http://127.0.0.1:9000/keys", false),
+            (public, "http://169.254.169.254/latest", false),
+            (public, "/v1/.well-known/keys", false),
+            (public, "file:///etc/passwd", false),
+            (public, "data:application/json,{}", false),
+            (public, "", false),
+            (local, "http://127.0.0.1:9000/v1/.well-known/keys", true),
+            (local, "http://127.0.0.1:9001/v1/.well-known/keys", false),
+            (local, "http://localhost:9000/v1/.well-known/keys", false),
+            (local, "https://127.0.0.1:9000/v1/.well-known/keys", false),
+            (local, "http://evil.example/keys", false),
+        ] {
+            let source = KeySource { metadata_url: metadata_url.into(), cloud: Cloud::Public };
+            assert_eq!(source.keys_url(named).is_ok(), expected, "{named}");
+        }
+        // A backslash is a slash to the parser, and the parsed form is what is called.
+        let source = KeySource { metadata_url: public.into(), cloud: Cloud::Public };
+        assert_eq!(
+            source.keys_url("https://login.botframework.com\\.evil.example/keys").unwrap(),
+            "https://login.botframework.com/.evil.example/keys"
+        );
+    }
+}

@@ -1,0 +1,205 @@
+//! Who calls: the token of an inbound request, and the rules by which it is believed.
+//!
+//! Channels: <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication>.
+//! Where the SDKs differ, the stricter one is followed; `docs/decisions/0005-inbound-tokens.md` says where we go further.
+//!
+//! Two steps, so that a stranger gets no parser of bodies to play with: [`InboundAuth::verify`] decides everything that
+//! the token alone tells, [`VerifiedToken::admit`] the rest once the activity is read.
+
+mod bearer;
+mod error;
+mod issuers;
+mod key_cache;
+mod key_set;
+mod key_source;
+mod remembered;
+mod rs256;
+mod strict_json;
+#[cfg(test)]
+mod tests;
+mod token;
+
+use std::fmt;
+
+use http::HeaderMap;
+use platform::{Deadline, Host, Settings, SettingsError};
+
+use crate::activity::Activity;
+use crate::cloud::Cloud;
+use crate::identity::{BotIdentity, endpoint_override};
+use issuers::{EntraPolicy, Issuer};
+use key_cache::KeyCache;
+use key_source::KeySource;
+use remembered::Remembered;
+use token::{Claims, UnverifiedToken};
+
+pub use error::{AuthError, BrokenRule, NotAllowed};
+pub use key_source::KeysError;
+
+/// How far the clocks of issuer and bot may differ.
+const TOLERANCE_SECONDS: i64 = 5 * 60;
+
+/// The rules of `authmode=required`.
+#[derive(Debug, Clone)]
+pub struct InboundAuth {
+    app_id: String,
+    cloud: Cloud,
+    channel_keys: KeySource,
+    entra_keys: KeySource,
+    entra: Option<EntraPolicy>,
+}
+
+/// Who calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// A channel, through Azure Bot Service. The activity's `serviceUrl` is the one of its token.
+    Channel,
+    /// The bot's own registration: the Emulator, or the Playground with credentials. Nothing vouches for `serviceUrl`.
+    Itself,
+    /// Another bot that is on the list `skillcallers`. Nothing vouches for `serviceUrl`.
+    Bot {
+        /// Its app id, which is the audience of what it is answered.
+        app_id: String,
+    },
+}
+
+impl Caller {
+    /// Whether the token vouches for the activity's `serviceUrl`.
+    pub fn vouches_for_service_url(&self) -> bool {
+        *self == Self::Channel
+    }
+}
+
+impl fmt::Display for Caller {
+    /// A word for the log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Channel => "channel",
+            Self::Itself => "itself",
+            Self::Bot { .. } => "bot",
+        })
+    }
+}
+
+/// A token that everything but the activity agrees with.
+#[derive(Debug, Clone)]
+pub struct VerifiedToken {
+    caller: Caller,
+    /// Of the channel's key.
+    endorsements: Vec<String>,
+    /// The claim `serviceurl`.
+    service_url: Option<String>,
+}
+
+impl InboundAuth {
+    /// Reads the variables `openidmetadata`, `emulatortokens` and `skillcallers`.
+    pub fn read(settings: &impl Settings, identity: &BotIdentity) -> Result<Self, SettingsError> {
+        let cloud = identity.cloud;
+        let channel_metadata = endpoint_override(settings, "openidmetadata")?;
+        Ok(Self {
+            app_id: identity.app_id.clone(),
+            cloud,
+            channel_keys: KeySource {
+                metadata_url: channel_metadata.unwrap_or_else(|| cloud.channel_metadata().to_owned()),
+                cloud,
+            },
+            entra_keys: KeySource {
+                metadata_url: format!("{}{}", identity.login_endpoint, cloud.entra_metadata_path()),
+                cloud,
+            },
+            entra: EntraPolicy::read(settings, identity)?,
+        })
+    }
+
+    /// Decides everything that the headers alone tell. What costs nothing is checked first, so that only a token that
+    /// would be right, were it signed, makes anybody fetch keys.
+    pub async fn verify(
+        &self,
+        host: &impl Host,
+        headers: &HeaderMap,
+        deadline: Deadline,
+    ) -> Result<VerifiedToken, AuthError> {
+        let token = UnverifiedToken::parse(bearer::token_of(headers)?)?;
+        let claims = &token.claims;
+        let issuer = self.issuer_of(claims)?;
+        if !claims.audience.eq_ignore_ascii_case(&self.app_id) {
+            return Err(BrokenRule::Audience.into());
+        }
+        check_time(claims, host.now().timestamp())?;
+        let entra_caller = match issuer {
+            Issuer::Channel => None,
+            Issuer::Entra { tenant, version } => Some(issuers::caller_of(claims, tenant, version)?),
+        };
+
+        let source = match issuer {
+            Issuer::Channel => &self.channel_keys,
+            Issuer::Entra { .. } => &self.entra_keys,
+        };
+        let key = KeyCache { host, source, deadline }.find(&token.key_id).await?;
+        let key = key.ok_or(BrokenRule::UnknownKey)?;
+        if let Issuer::Entra { tenant, .. } = issuer
+            && !issuers::may_sign_for(&key, self.cloud, tenant)
+        {
+            return Err(BrokenRule::UnusableKey.into());
+        }
+        let remembered = Remembered::of(host, &self.app_id, &key, &token);
+        if !remembered.is_known().await {
+            rs256::check(&key, token.signed, &token.signature)?;
+            remembered.remember(claims.expires).await;
+        }
+
+        let caller = match (entra_caller, &self.entra) {
+            (None, _) => Caller::Channel,
+            (Some(app_id), Some(entra)) => entra.admit(&self.app_id, app_id)?,
+            (Some(_), None) => return Err(NotAllowed.into()),
+        };
+        Ok(VerifiedToken { caller, endorsements: key.endorsements, service_url: token.claims.service_url })
+    }
+
+    fn issuer_of(&self, claims: &Claims) -> Result<Issuer<'_>, BrokenRule> {
+        if claims.issuer == self.cloud.channel_issuer() {
+            return Ok(Issuer::Channel);
+        }
+        let entra = self.entra.as_ref().and_then(|entra| entra.find(self.cloud, &claims.issuer));
+        entra.ok_or(BrokenRule::Issuer)
+    }
+}
+
+impl VerifiedToken {
+    /// Decides what the activity has a part in. For a channel: its key is endorsed for `channelId`, and `serviceUrl` is
+    /// the one of the token. Both have to be there; the SDKs let an activity without them pass.
+    pub fn admit(self, activity: &Activity) -> Result<Caller, AuthError> {
+        if self.caller.vouches_for_service_url() {
+            let channel = activity.channel_id.as_deref().unwrap_or_default();
+            if channel.is_empty() || !self.endorsements.iter().any(|endorsed| endorsed == channel) {
+                return Err(BrokenRule::Endorsement.into());
+            }
+            let claimed = self.service_url.as_deref().unwrap_or_default();
+            let sent = activity.service_url.as_deref().unwrap_or_default();
+            if claimed.is_empty() || comparable(claimed) != comparable(sent) {
+                return Err(BrokenRule::ServiceUrl.into());
+            }
+        }
+        Ok(self.caller)
+    }
+}
+
+fn check_time(claims: &Claims, now: i64) -> Result<(), BrokenRule> {
+    if now >= claims.expires.saturating_add(TOLERANCE_SECONDS) {
+        return Err(BrokenRule::Expired);
+    }
+    if claims.not_before.is_some_and(|begin| now < begin.saturating_sub(TOLERANCE_SECONDS)) {
+        return Err(BrokenRule::NotYetValid);
+    }
+    Ok(())
+}
+
+/// A `serviceUrl` for comparing: scheme and host in lower case, without one slash at its end. Nothing else is made
+/// equal: what a parser would resolve (`/../`) stays different.
+fn comparable(service_url: &str) -> String {
+    let text = service_url.strip_suffix('/').unwrap_or(service_url);
+    let host_at = text.find("://").map_or(0, |at| at + 3);
+    let path_at = text[host_at..].find('/').map_or(text.len(), |at| host_at + at);
+    let (origin, path) = text.split_at(path_at);
+    format!("{}{path}", origin.to_ascii_lowercase())
+}

@@ -1,0 +1,91 @@
+//! JSON in which no object names a member twice. RFC 7515 section 4 leaves it to the reader whether the first or the
+//! last one counts; where two readers differ, a signature covers two different tokens.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::error::BrokenRule;
+
+/// The object in `bytes`.
+pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, BrokenRule> {
+    let mut doubled = false;
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = Strict { doubled: &mut doubled }.deserialize(&mut reader);
+    match (value, reader.end()) {
+        _ if doubled => Err(BrokenRule::DuplicateMember),
+        (Ok(Value::Object(object)), Ok(())) => Ok(object),
+        _ => Err(BrokenRule::Malformed),
+    }
+}
+
+/// Reads any value; remembers whether a member was doubled.
+struct Strict<'a> {
+    doubled: &'a mut bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(name) = access.next_key::<String>()? {
+            if object.contains_key(&name) {
+                *self.doubled = true;
+                return Err(A::Error::custom("a member is there twice"));
+            }
+            let value = access.next_value_seed(Strict { doubled: self.doubled })?;
+            object.insert(name, value);
+        }
+        Ok(object.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = access.next_element_seed(Strict { doubled: self.doubled })? {
+            values.push(value);
+        }
+        Ok(values.into())
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+}

@@ -1,0 +1,114 @@
+//! The rules in which the activity has a part: they hold for channels' tokens at every use.
+
+use super::*;
+
+#[test]
+fn the_body_has_to_fit_the_token() {
+    let long_url = format!("https://smba.trafficmanager.net/amer/{}", "x".repeat(5000));
+    let rows = [
+        ("as it should be", activity(), "channel"),
+        ("another endorsed channel", with(activity(), "channelId", "webchat"), "channel"),
+        // Endorsements: the key vouches for some channels only.
+        ("a channel that the key is not endorsed for", with(activity(), "channelId", "slack"), "NotEndorsed"),
+        ("no channelId", with(activity(), "channelId", Value::Null), "NotEndorsed"),
+        ("channelId empty", with(activity(), "channelId", ""), "NotEndorsed"),
+        ("channelId in another case", with(activity(), "channelId", "MSTeams"), "NotEndorsed"),
+        ("channelId with a space", with(activity(), "channelId", "msteams "), "NotEndorsed"),
+        ("the SDKs' back door", with(activity(), "channelId", "AseChannel"), "NotEndorsed"),
+        ("emulator", with(activity(), "channelId", "emulator"), "NotEndorsed"),
+        // serviceUrl: a token is good for one Connector.
+        (
+            "no slash at its end",
+            with(activity(), "serviceUrl", "https://smba.trafficmanager.net/amer"),
+            "channel",
+        ),
+        (
+            "host in upper case",
+            with(activity(), "serviceUrl", "HTTPS://SMBA.trafficmanager.net/amer/"),
+            "channel",
+        ),
+        ("no serviceUrl", with(activity(), "serviceUrl", Value::Null), "ServiceUrlMismatch"),
+        ("serviceUrl empty", with(activity(), "serviceUrl", ""), "ServiceUrlMismatch"),
+        (
+            "another region",
+            with(activity(), "serviceUrl", "https://smba.trafficmanager.net/emea/"),
+            "ServiceUrlMismatch",
+        ),
+        (
+            "path in another case",
+            with(activity(), "serviceUrl", "https://smba.trafficmanager.net/AMER/"),
+            "ServiceUrlMismatch",
+        ),
+        (
+            "host only",
+            with(activity(), "serviceUrl", "https://smba.trafficmanager.net"),
+            "ServiceUrlMismatch",
+        ),
+        (
+            "longer path",
+            with(activity(), "serviceUrl", "https://smba.trafficmanager.net/amer/x"),
+            "ServiceUrlMismatch",
+        ),
+        (
+            "a way round in the path",
+            with(activity(), "serviceUrl", "https://smba.trafficmanager.net/x/../amer/"),
+            "ServiceUrlMismatch",
+        ),
+        (
+            "two slashes at its end",
+            with(activity(), "serviceUrl", "https://smba.trafficmanager.net/amer//"),
+            "ServiceUrlMismatch",
+        ),
+        (
+            "http",
+            with(activity(), "serviceUrl", "http://smba.trafficmanager.net/amer/"),
+            "ServiceUrlMismatch",
+        ),
+        (
+            "default port",
+            with(activity(), "serviceUrl", "https://smba.trafficmanager.net:443/amer/"),
+            "ServiceUrlMismatch",
+        ),
+        (
+            "another conversation's Connector",
+            with(activity(), "serviceUrl", "https://webchat.botframework.com/"),
+            "ServiceUrlMismatch",
+        ),
+        ("an attacker", with(activity(), "serviceUrl", "https://evil.example/amer/"), "ServiceUrlMismatch"),
+        (
+            "an attacker with our host as user",
+            with(activity(), "serviceUrl", "https://smba.trafficmanager.net@evil.example/amer/"),
+            "ServiceUrlMismatch",
+        ),
+        ("no URL", with(activity(), "serviceUrl", "amer"), "ServiceUrlMismatch"),
+        (
+            "not ASCII",
+            with(activity(), "serviceUrl", "https://smba.trafficmanager.net/\u{e4}mer/"),
+            "ServiceUrlMismatch",
+        ),
+        ("5 KiB", with(activity(), "serviceUrl", long_url), "ServiceUrlMismatch"),
+    ];
+    // One bot for all: the token is remembered from the first row on, and the rules hold all the same.
+    let (host, token) = (bot(), token());
+    for (what, activity, expected) in rows {
+        assert_eq!(outcome(call(&host, &token, &activity)), expected, "{what}");
+    }
+    assert_eq!(host.sent.borrow().len(), 2, "metadata and keys, once");
+}
+
+#[test]
+fn a_key_without_endorsements_vouches_for_no_channel() {
+    for jwk in [
+        TestKey::issuer().jwk(),
+        TestKey::issuer().endorsed_jwk(&[]),
+        with(TestKey::issuer().jwk(), "endorsements", "msteams"),
+        with(TestKey::issuer().jwk(), "endorsements", json!([["msteams"], 7])),
+        with(TestKey::issuer().jwk(), "endorsements", json!({"msteams": true})),
+    ] {
+        let host = bot();
+        publish(&host, vec![jwk.clone()]);
+        assert_eq!(outcome(call(&host, &token(), &activity())), "NotEndorsed", "{}", jwk["endorsements"]);
+        let nameless = with(activity(), "channelId", "");
+        assert_eq!(outcome(call(&host, &token(), &nameless)), "NotEndorsed", "{}", jwk["endorsements"]);
+    }
+}

@@ -1,0 +1,201 @@
+//! Entra's tokens: the bot's own (Emulator, Playground with credentials) and other bots'.
+
+use super::*;
+
+const OWN: (&str, &str) = ("emulatortokens", "accept");
+const SKILL: (&str, &str) = ("skillcallers", OTHER_BOT);
+
+/// The bot's own token, as the Emulator gets it.
+fn own() -> Value {
+    entra_claims(APP_ID, APP_ID, TENANT, NOW)
+}
+
+fn own_v1() -> Value {
+    json!({
+        "aud": APP_ID, "iss": format!("https://sts.windows.net/{TENANT}/"), "nbf": NOW - 60, "exp": NOW + 3600,
+        "appid": APP_ID, "tid": TENANT, "ver": "1.0",
+    })
+}
+
+/// Another bot's token for this one.
+fn skill() -> Value {
+    entra_claims(APP_ID, OTHER_BOT, TENANT, NOW)
+}
+
+fn sign(claims: &Value) -> String {
+    TestKey::issuer().sign(claims)
+}
+
+#[test]
+fn both_kinds_are_off_by_default() {
+    check(
+        &[],
+        &[
+            ("the bot's own", sign(&own()), "WrongIssuer"),
+            ("the bot's own, version 1", sign(&own_v1()), "WrongIssuer"),
+            ("another bot's", sign(&skill()), "WrongIssuer"),
+        ],
+    );
+}
+
+#[test]
+fn the_bots_own() {
+    let changed = |name: &str, value: Value| sign(&with(own(), name, value));
+    let changed_v1 = |name: &str, value: Value| sign(&with(own_v1(), name, value));
+    let of_tenant = |tenant: &str| sign(&entra_claims(APP_ID, APP_ID, tenant, NOW));
+    // What the bot sends to every Connector: whoever gets one could play it back.
+    let outbound = entra_claims("https://api.botframework.com", APP_ID, TENANT, NOW);
+    check(
+        &[OWN],
+        &[
+            ("version 2", sign(&own()), "itself"),
+            ("version 1", sign(&own_v1()), "itself"),
+            ("version 1 without saying so", changed_v1("ver", json!("")), "itself"),
+            ("ids in upper case", changed("azp", json!(APP_ID.to_uppercase())), "itself"),
+            ("a channel's is still accepted", token(), "channel"),
+            ("the bot's own outbound token, played back", sign(&outbound), "WrongAudience"),
+            ("another audience", changed("aud", json!(OTHER_BOT)), "WrongAudience"),
+            ("audience as a URI", changed("aud", json!(format!("api://{APP_ID}"))), "WrongAudience"),
+            ("a foreign tenant's", of_tenant(FOREIGN_TENANT), "WrongIssuer"),
+            (
+                "the Bot Framework's tenant, for a single-tenant bot",
+                of_tenant("d6d49420-f39b-4df7-a1dc-d59a935871db"),
+                "WrongIssuer",
+            ),
+            ("common is no tenant", of_tenant("common"), "WrongIssuer"),
+            (
+                "issuer without version",
+                changed("iss", json!(format!("https://login.microsoftonline.com/{TENANT}/"))),
+                "WrongIssuer",
+            ),
+            (
+                "issuer with more behind it",
+                changed("iss", json!(format!("https://login.microsoftonline.com/{TENANT}/v2.0/x"))),
+                "WrongIssuer",
+            ),
+            (
+                "issuer of another cloud",
+                changed("iss", json!(format!("https://login.microsoftonline.us/{TENANT}/v2.0"))),
+                "WrongIssuer",
+            ),
+            ("tid of another tenant", changed("tid", json!(FOREIGN_TENANT)), "WrongTenant"),
+            ("no tid", changed("tid", Value::Null), "WrongTenant"),
+            ("no ver", changed("ver", Value::Null), "WrongVersion"),
+            ("ver 3.0", changed("ver", json!("3.0")), "WrongVersion"),
+            ("ver is a number", changed("ver", json!(2.0)), "ClaimMissing"),
+            ("ver 1.0 of the issuer of version 2", changed("ver", json!("1.0")), "WrongVersion"),
+            ("ver 2.0 of the issuer of version 1", changed_v1("ver", json!("2.0")), "WrongVersion"),
+            ("no azp", changed("azp", Value::Null), "ClaimMissing"),
+            ("azp empty", changed("azp", json!("")), "ClaimMissing"),
+            (
+                "appid instead of azp",
+                sign(&with(with(own(), "azp", Value::Null), "appid", APP_ID)),
+                "ClaimMissing",
+            ),
+            (
+                "a user's, from signing in to the bot",
+                changed("scp", json!("access_as_user")),
+                "NotAnAppToken",
+            ),
+            ("expired", changed("exp", json!(NOW - 300)), "TokenExpired"),
+            ("not yet valid", changed("nbf", json!(NOW + 301)), "TokenNotYetValid"),
+            ("signed by a stranger", TestKey::stranger().sign(&own()), "UnknownKey"),
+            ("another bot's, while none is listed", sign(&skill()), "CallerNotAllowed"),
+        ],
+    );
+}
+
+#[test]
+fn another_bots() {
+    let third = "00000000-0000-0000-0000-000000000003";
+    check(
+        &[SKILL],
+        &[
+            ("on the list", sign(&skill()), "bot"),
+            ("not on the list", sign(&entra_claims(APP_ID, third, TENANT, NOW)), "CallerNotAllowed"),
+            ("the bot's own, which emulatortokens refuses", sign(&own()), "CallerNotAllowed"),
+            (
+                "on the list, for another bot",
+                sign(&entra_claims(third, OTHER_BOT, TENANT, NOW)),
+                "WrongAudience",
+            ),
+            (
+                "on the list, of a foreign tenant",
+                sign(&entra_claims(APP_ID, OTHER_BOT, FOREIGN_TENANT, NOW)),
+                "WrongIssuer",
+            ),
+            ("a user's of a listed application", sign(&with(skill(), "scp", "x")), "NotAnAppToken"),
+            ("on the list, signed by a stranger", TestKey::stranger().sign(&skill()), "UnknownKey"),
+        ],
+    );
+}
+
+#[test]
+fn a_caller_has_to_prove_itself_before_it_learns_that_it_may_not() {
+    // 403 is for verified callers: a forged token gets 401, whatever it claims.
+    let host = bot_with(&[OWN]);
+    let forged = TestKey::stranger().sign_text(r#"{"alg":"RS256","kid":"issuer-key"}"#, &skill().to_string());
+    assert!(matches!(call(&host, &forged, &activity()), Err(AuthError::Unauthorized(_))));
+    assert!(matches!(call(&host, &sign(&skill()), &activity()), Err(AuthError::Forbidden(_))));
+}
+
+#[test]
+fn who_calls_is_told() {
+    let host = bot_with(&[OWN, SKILL]);
+    let caller = call(&host, &sign(&skill()), &activity()).unwrap();
+    assert_eq!(caller, Caller::Bot { app_id: OTHER_BOT.into() });
+    assert!(!caller.vouches_for_service_url());
+    assert!(!call(&host, &sign(&own()), &activity()).unwrap().vouches_for_service_url());
+    assert!(call(&host, &token(), &activity()).unwrap().vouches_for_service_url());
+}
+
+#[test]
+fn a_multi_tenant_bot_takes_the_tenants_that_issue_its_tokens() {
+    let rows = [
+        ("d6d49420-f39b-4df7-a1dc-d59a935871db", "itself"),
+        ("f8cdef31-a31e-4b4a-93e4-5f571e91255a", "itself"),
+        (TENANT, "itself"),
+        (FOREIGN_TENANT, "WrongIssuer"),
+        ("72f988bf-86f1-41af-91ab-2d7cd011db47", "WrongIssuer"),
+    ];
+    for (tenant, expected) in rows {
+        let host = bot_with(&[OWN, ("microsoftapptype", "MultiTenant")]);
+        let token = sign(&entra_claims(APP_ID, APP_ID, tenant, NOW));
+        assert_eq!(outcome(call(&host, &token, &activity())), expected, "{tenant}");
+    }
+}
+
+#[test]
+fn a_key_of_one_tenant_signs_for_no_other() {
+    for (issuer, expected) in [
+        ("https://login.microsoftonline.com/{tenantid}/v2.0".to_owned(), "itself"),
+        (format!("https://login.microsoftonline.com/{TENANT}/v2.0"), "itself"),
+        ("https://sts.windows.net/{tenantid}/".to_owned(), "itself"),
+        (format!("https://login.microsoftonline.com/{FOREIGN_TENANT}/v2.0"), "UnusableKey"),
+        ("https://evil.example/{tenantid}/v2.0".to_owned(), "UnusableKey"),
+    ] {
+        let host = bot_with(&[OWN]);
+        publish(&host, vec![with(TestKey::issuer().jwk(), "issuer", issuer.as_str())]);
+        assert_eq!(outcome(call(&host, &sign(&own()), &activity())), expected, "{issuer}");
+    }
+}
+
+#[test]
+fn the_channels_key_is_not_entras() {
+    // Each issuer has its own keys: one that only the channel publishes vouches for no token of Entra.
+    let host = bot_with(&[OWN]);
+    host.answers(|request| {
+        let body = match request.uri().to_string().as_str() {
+            CHANNEL_METADATA => json!({"jwks_uri": CHANNEL_KEYS}),
+            CHANNEL_KEYS => json!({"keys": [TestKey::issuer().endorsed_jwk(&["msteams"])]}),
+            ENTRA_METADATA => json!({"jwks_uri": ENTRA_KEYS}),
+            ENTRA_KEYS => json!({"keys": [TestKey::stranger().jwk()]}),
+            _ => return None,
+        };
+        Some(Ok(response(200, &body.to_string())))
+    });
+    assert_eq!(outcome(call(&host, &token(), &activity())), "channel");
+    assert_eq!(outcome(call(&host, &sign(&own()), &activity())), "UnknownKey");
+    assert_eq!(outcome(call(&host, &TestKey::stranger().sign(&own()), &activity())), "itself");
+    assert_eq!(outcome(call(&host, &TestKey::stranger().sign(&claims()), &activity())), "UnknownKey");
+}

@@ -1,0 +1,254 @@
+//! The key cache: what it costs, and what it does when the issuer does not answer.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use platform::TransportError;
+
+use super::*;
+
+const HOUR: u64 = 3600;
+
+fn at(host: &FakeHost, seconds: u64) -> &FakeHost {
+    host.elapsed.set(Duration::from_secs(seconds));
+    host
+}
+
+/// A proper token, issued at the host's time.
+fn token_now(host: &FakeHost, key: &TestKey) -> String {
+    let now = NOW + i64::try_from(host.elapsed.get().as_secs()).unwrap();
+    key.sign(&channel_claims(APP_ID, SERVICE_URL, now))
+}
+
+/// The outcome of a proper call, and how many requests have been sent so far.
+fn ask(host: &FakeHost, key: &TestKey) -> (String, usize) {
+    let called = call(host, &token_now(host, key), &activity());
+    (outcome(called), host.sent.borrow().len())
+}
+
+fn say(outcome: &str, sent: usize) -> (String, usize) {
+    (outcome.to_owned(), sent)
+}
+
+/// An issuer that answers with `status` until it is told otherwise.
+fn publish_failing(host: &FakeHost) {
+    host.answers(|_| Some(Err(TransportError::NotSent("the connection was refused".into()))));
+}
+
+#[test]
+fn keys_are_fetched_once_a_day() {
+    let (host, issuer) = (bot(), TestKey::issuer());
+    assert_eq!(ask(&host, issuer), say("channel", 2));
+    assert_eq!(ask(at(&host, 24 * HOUR - 1), issuer), say("channel", 2));
+    assert_eq!(ask(at(&host, 24 * HOUR), issuer), say("channel", 4));
+    assert_eq!(ask(at(&host, 24 * HOUR + 1), issuer), say("channel", 4));
+}
+
+#[test]
+fn an_unknown_key_is_looked_for_once_an_hour() {
+    let (host, stranger) = (bot(), TestKey::stranger());
+    assert_eq!(ask(&host, TestKey::issuer()), say("channel", 2));
+    let good = token();
+    let (_, behind_the_header) = good.split_once('.').unwrap();
+    for index in 0..200 {
+        let header = json!({"alg": "RS256", "kid": format!("k{index}")}).to_string();
+        let token = format!("{}.{behind_the_header}", URL_SAFE_NO_PAD.encode(header));
+        assert_eq!(outcome(call(&host, &token, &activity())), "UnknownKey");
+    }
+    assert_eq!(host.sent.borrow().len(), 2, "a flood of random ids costs nothing");
+    // The issuer has a new key: it is found when an hour has passed since the last look.
+    publish(&host, vec![stranger.endorsed_jwk(&["msteams"])]);
+    assert_eq!(ask(at(&host, HOUR - 1), stranger), say("UnknownKey", 2));
+    assert_eq!(ask(at(&host, HOUR), stranger), say("channel", 4));
+    assert_eq!(ask(&host, TestKey::issuer()), say("UnknownKey", 4));
+}
+
+#[test]
+fn a_flood_before_the_first_key_costs_one_fetch() {
+    let host = bot();
+    for _ in 0..20 {
+        assert_eq!(ask(&host, TestKey::stranger()).0, "UnknownKey");
+    }
+    assert_eq!(host.sent.borrow().len(), 2);
+}
+
+#[test]
+fn old_keys_serve_while_new_ones_cannot_be_had() {
+    let (host, issuer) = (bot(), TestKey::issuer());
+    assert_eq!(ask(&host, issuer), say("channel", 2));
+    publish_failing(&host);
+    assert_eq!(ask(at(&host, 30 * HOUR), issuer), say("channel", 3));
+    let warning = host.events("auth.keys.not.refreshed").remove(0);
+    assert_eq!((&warning["level"], &warning["age_seconds"]), (&json!("warn"), &json!(30 * HOUR)));
+    // Not at every request: each attempt may take seconds.
+    assert_eq!(ask(at(&host, 30 * HOUR + 59), issuer), say("channel", 3));
+    assert_eq!(ask(at(&host, 30 * HOUR + 60), issuer), say("channel", 4));
+    // A stranger learns that there is no such key, not that the issuer is away.
+    assert_eq!(ask(&host, TestKey::stranger()), say("UnknownKey", 4));
+    publish(&host, vec![issuer.endorsed_jwk(&["msteams"])]);
+    assert_eq!(ask(at(&host, 30 * HOUR + 120), issuer), say("channel", 6));
+}
+
+#[test]
+fn without_any_key_nobody_can_tell() {
+    let (host, issuer) = (bot(), TestKey::issuer());
+    publish_failing(&host);
+    assert_eq!(ask(&host, issuer), say("KeysUnavailable", 1));
+    assert_eq!(ask(at(&host, 4), issuer), say("KeysUnavailable", 1));
+    publish(&host, vec![issuer.endorsed_jwk(&["msteams"])]);
+    assert_eq!(ask(at(&host, 5), issuer), say("channel", 3));
+    assert!(host.events("auth.keys.not.refreshed").is_empty(), "the rejection itself is the line in the log");
+}
+
+#[test]
+fn every_kind_of_failure_is_unavailability() {
+    let good = json!({"jwks_uri": CHANNEL_KEYS}).to_string();
+    let keys = |jwk: Value| json!({"keys": [jwk]}).to_string();
+    let issuer = || TestKey::issuer().endorsed_jwk(&["msteams"]);
+    type Answer = Result<http::Response<bytes::Bytes>, TransportError>;
+    let rows: Vec<(&str, Vec<Answer>, &str)> = vec![
+        ("time-out", vec![Err(TransportError::AnswerLost("no answer in time".into()))], "no answer in time"),
+        ("host not allowed", vec![Err(TransportError::Denied)], "allowed_outbound_hosts"),
+        ("metadata too large", vec![Err(TransportError::AnswerTooLarge { limit_bytes: 1 })], "larger than"),
+        ("metadata 404", vec![Ok(response(404, &good))], "metadata answered 404"),
+        ("metadata 302", vec![Ok(response(302, &good))], "metadata answered 302"),
+        ("metadata no JSON", vec![Ok(response(200, "<html>"))], "no jwks_uri"),
+        ("no jwks_uri", vec![Ok(response(200, "{}"))], "no jwks_uri"),
+        (
+            "jwks_uri at a stranger's",
+            vec![Ok(response(200, r#"{"jwks_uri":"https://evil.example/keys"}"#))],
+            "neither on its own host",
+        ),
+        (
+            "jwks_uri by http",
+            vec![Ok(response(200, &good.replace("https", "http")))],
+            "neither on its own host",
+        ),
+        ("keys 500", vec![Ok(response(200, &good)), Ok(response(500, ""))], "key set answered 500"),
+        ("keys no JSON", vec![Ok(response(200, &good)), Ok(response(200, "["))], "no RSA key"),
+        ("no keys", vec![Ok(response(200, &good)), Ok(response(200, r#"{"keys":[]}"#))], "no RSA key"),
+        (
+            "keys is an object",
+            vec![Ok(response(200, &good)), Ok(response(200, r#"{"keys":{}}"#))],
+            "no RSA key",
+        ),
+        (
+            "key of another type",
+            vec![Ok(response(200, &good)), Ok(response(200, &keys(with(issuer(), "kty", "oct"))))],
+            "no RSA key",
+        ),
+        (
+            "key for encryption",
+            vec![Ok(response(200, &good)), Ok(response(200, &keys(with(issuer(), "use", "enc"))))],
+            "no RSA key",
+        ),
+        (
+            "key for RS512",
+            vec![Ok(response(200, &good)), Ok(response(200, &keys(with(issuer(), "alg", "RS512"))))],
+            "no RSA key",
+        ),
+        (
+            "key without id",
+            vec![Ok(response(200, &good)), Ok(response(200, &keys(with(issuer(), "kid", Value::Null))))],
+            "no RSA key",
+        ),
+        (
+            "key without modulus",
+            vec![Ok(response(200, &good)), Ok(response(200, &keys(with(issuer(), "n", Value::Null))))],
+            "no RSA key",
+        ),
+    ];
+    for (what, answers, reason) in rows {
+        let host = FakeHost::with_settings([("microsoftappid", APP_ID), ("microsoftapptenantid", TENANT)]);
+        let count = answers.len();
+        for answer in answers {
+            host.then(answer);
+        }
+        let error = call(&host, &token(), &activity()).expect_err(what);
+        assert!(matches!(error, AuthError::KeysUnavailable(_)), "{what}: {error:?}");
+        assert!(error.to_string().contains(reason), "{what}: {error}");
+        assert_eq!(host.sent.borrow().len(), count, "{what}");
+    }
+}
+
+#[test]
+fn weak_and_odd_keys_are_not_used() {
+    let number = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    let modulus = |bytes: usize| number(&vec![0xff; bytes]);
+    let mut even = vec![0xff; 256];
+    even[255] = 0xfe;
+    let jwk = |name: &str, value: String| with(TestKey::issuer().endorsed_jwk(&["msteams"]), name, value);
+    for (what, jwk, expected) in [
+        ("1024 bits", jwk("n", modulus(128)), "UnusableKey"),
+        ("2040 bits", jwk("n", modulus(255)), "UnusableKey"),
+        ("2048 bits of another key", jwk("n", modulus(256)), "BadSignature"),
+        ("4104 bits", jwk("n", modulus(513)), "UnusableKey"),
+        ("64 KiB", jwk("n", modulus(65_536)), "UnusableKey"),
+        ("an even modulus", jwk("n", number(&even)), "UnusableKey"),
+        ("a modulus that is no base64url", jwk("n", "+/+/".into()), "UnusableKey"),
+        ("exponent 0", jwk("e", number(&[0])), "UnusableKey"),
+        ("exponent 1, which signs everything", jwk("e", number(&[1])), "UnusableKey"),
+        ("exponent 2", jwk("e", number(&[2])), "UnusableKey"),
+        ("exponent 3 of another key", jwk("e", number(&[3])), "BadSignature"),
+        ("exponent 65536", jwk("e", number(&[1, 0, 0])), "UnusableKey"),
+        ("exponent 2^33 + 1", jwk("e", number(&[2, 0, 0, 0, 1])), "UnusableKey"),
+        ("exponent of 2048 bits", jwk("e", modulus(256)), "UnusableKey"),
+    ] {
+        let host = bot();
+        publish(&host, vec![jwk]);
+        assert_eq!(outcome(call(&host, &token(), &activity())), expected, "{what}");
+    }
+}
+
+#[test]
+fn of_two_keys_with_one_id_the_first_counts() {
+    let host = bot();
+    let mut second = TestKey::stranger().endorsed_jwk(&["msteams"]);
+    second["kid"] = "issuer-key".into();
+    publish(&host, vec![TestKey::issuer().endorsed_jwk(&["msteams"]), second]);
+    assert_eq!(ask(&host, TestKey::issuer()), say("channel", 2));
+    let forged =
+        TestKey::stranger().sign_text(r#"{"alg":"RS256","kid":"issuer-key"}"#, &claims().to_string());
+    assert_eq!(outcome(call(&host, &forged, &activity())), "BadSignature");
+}
+
+#[test]
+fn what_an_override_brought_does_not_serve_without_it() {
+    let host = bot_with(&[("openidmetadata", "http://127.0.0.1:9000/metadata")]);
+    let asked = Rc::new(RefCell::new(Vec::new()));
+    let record = Rc::clone(&asked);
+    host.answers(move |request| {
+        record.borrow_mut().push(request.uri().to_string());
+        let body = match request.uri().path() {
+            "/metadata" => json!({"jwks_uri": "http://127.0.0.1:9000/keys"}),
+            _ => json!({"keys": [TestKey::stranger().endorsed_jwk(&["msteams"])]}),
+        };
+        Some(Ok(response(200, &body.to_string())))
+    });
+    assert_eq!(ask(&host, TestKey::stranger()), say("channel", 2));
+    assert_eq!(*asked.borrow(), ["http://127.0.0.1:9000/metadata", "http://127.0.0.1:9000/keys"]);
+    host.settings.borrow_mut().remove("openidmetadata");
+    publish(&host, vec![TestKey::issuer().endorsed_jwk(&["msteams"])]);
+    assert_eq!(ask(&host, TestKey::stranger()), say("UnknownKey", 4));
+}
+
+#[test]
+fn an_unreadable_store_is_an_empty_one() {
+    let host = bot();
+    assert_eq!(ask(&host, TestKey::issuer()), say("channel", 2));
+    for value in host.store.borrow_mut().values_mut() {
+        *value = b"{".to_vec();
+    }
+    assert_eq!(ask(&host, TestKey::issuer()), say("channel", 4));
+}
+
+#[test]
+fn a_clock_that_was_ahead_blocks_nothing() {
+    let (host, issuer) = (bot(), TestKey::issuer());
+    publish_failing(&host);
+    assert_eq!(ask(at(&host, 1000 * HOUR), issuer), say("KeysUnavailable", 1));
+    publish(&host, vec![issuer.endorsed_jwk(&["msteams"])]);
+    assert_eq!(ask(at(&host, 0), issuer), say("channel", 3));
+}

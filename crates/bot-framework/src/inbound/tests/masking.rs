@@ -1,0 +1,77 @@
+//! No token is shown, stored or logged.
+
+use http::header::AUTHORIZATION;
+
+use super::*;
+
+/// Pieces of a token that must not appear anywhere: its claims and its signature.
+fn pieces(token: &str) -> Vec<String> {
+    token.split('.').skip(1).map(|part| part[..part.len().min(40)].to_owned()).collect()
+}
+
+#[test]
+fn a_token_is_in_no_debug_output_no_error_no_log_and_not_in_the_store() {
+    let stranger =
+        TestKey::stranger().sign_text(r#"{"alg":"RS256","kid":"issuer-key"}"#, &claims().to_string());
+    for token in [token(), stranger, TestKey::issuer().sign(&with(claims(), "aud", "secret-audience"))] {
+        let host = bot();
+        let called = call(&host, &token, &activity());
+        let mut shown = format!("{called:?} {:?}", auth(&host).unwrap());
+        if let Err(error) = &called {
+            shown += &error.to_string();
+        }
+        shown += &format!("{:?}", super::super::UnverifiedToken::parse(&token).unwrap());
+        shown += &host.lines.borrow().join("\n");
+        shown += &format!("{:?}", host.sent.borrow());
+        for (key, value) in host.store.borrow().iter() {
+            shown += &format!("{key} {}", String::from_utf8_lossy(value));
+        }
+        for piece in pieces(&token) {
+            assert!(!shown.contains(&piece), "{piece} is in {shown}");
+        }
+        assert!(!shown.contains("secret-audience"), "a claim is repeated: {shown}");
+    }
+}
+
+#[test]
+fn a_verified_token_keeps_nothing_that_could_be_sent_again() {
+    let (host, token) = (bot(), token());
+    let mut headers = HeaderMap::new();
+    headers.append(AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
+    let deadline = Deadline::after(&host, Duration::from_secs(5));
+    let verified = run(auth(&host).unwrap().verify(&host, &headers, deadline)).unwrap();
+    let shown = format!("{verified:?}");
+    assert!(pieces(&token).iter().all(|piece| !shown.contains(piece)), "{shown}");
+}
+
+#[test]
+fn every_rule_has_its_own_code_and_says_something_to_people() {
+    use crate::BrokenRule as Rule;
+    let rules = [
+        Rule::Missing,
+        Rule::NotBearer,
+        Rule::TooLong,
+        Rule::Malformed,
+        Rule::DuplicateMember,
+        Rule::Algorithm,
+        Rule::HeaderMember,
+        Rule::KeyId,
+        Rule::Claim,
+        Rule::Issuer,
+        Rule::Audience,
+        Rule::Expired,
+        Rule::NotYetValid,
+        Rule::Version,
+        Rule::Tenant,
+        Rule::UserToken,
+        Rule::UnknownKey,
+        Rule::UnusableKey,
+        Rule::Signature,
+        Rule::Endorsement,
+        Rule::ServiceUrl,
+    ];
+    let codes: std::collections::BTreeSet<_> = rules.iter().map(|rule| rule.code()).collect();
+    let texts: std::collections::BTreeSet<_> = rules.iter().map(ToString::to_string).collect();
+    assert_eq!((codes.len(), texts.len()), (rules.len(), rules.len()));
+    assert!(codes.iter().all(|code| code.bytes().all(|byte| byte.is_ascii_alphabetic())));
+}

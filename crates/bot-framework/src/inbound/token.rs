@@ -1,0 +1,108 @@
+//! A JWS in compact form (RFC 7515 section 7.1), read and not yet believed.
+
+use std::fmt;
+
+use base64::Engine;
+// Strict: no padding, no white space, and no bits left over, so that one signature has one spelling.
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+
+use super::error::BrokenRule;
+use super::strict_json;
+use crate::json::{FieldError, Fields};
+
+/// Header members that bring a key along, or change how the rest is to be read. RFC 7515 would have us ignore some of
+/// them; no token of a channel has any, so whoever sends one is trying something.
+const FORBIDDEN: [&str; 8] = ["crit", "b64", "jwk", "jku", "x5u", "x5c", "enc", "zip"];
+
+/// What a token claims. Nothing of it is true before [`super::rs256`] has agreed to the signature.
+pub(super) struct UnverifiedToken<'a> {
+    pub(super) key_id: String,
+    pub(super) claims: Claims,
+    /// Header and claims as they were signed.
+    pub(super) signed: &'a str,
+    pub(super) signature: Vec<u8>,
+    /// The token as it came.
+    pub(super) compact: &'a str,
+}
+
+impl fmt::Debug for UnverifiedToken<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UnverifiedToken(***)")
+    }
+}
+
+/// The claims that a rule looks at. `iat` and `nbf` may be missing, `exp` may not.
+pub(super) struct Claims {
+    pub(super) issuer: String,
+    /// One audience: neither channels nor Entra write lists.
+    pub(super) audience: String,
+    pub(super) expires: i64,
+    pub(super) not_before: Option<i64>,
+    /// `serviceurl`, in lower case (channels only).
+    pub(super) service_url: Option<String>,
+    /// `ver` (Entra only, as everything below).
+    pub(super) version: Option<String>,
+    pub(super) tenant_id: Option<String>,
+    /// `appid`, the caller in version 1.
+    pub(super) app_id: Option<String>,
+    /// `azp`, the caller in version 2.
+    pub(super) authorized_party: Option<String>,
+    /// `scp`: what a user has let the application do. A token of the application itself has none.
+    pub(super) has_scopes: bool,
+}
+
+impl<'a> UnverifiedToken<'a> {
+    /// Reads a token.
+    pub(super) fn parse(compact: &'a str) -> Result<Self, BrokenRule> {
+        let (signed, signature) = compact.rsplit_once('.').ok_or(BrokenRule::Malformed)?;
+        let (header, claims) = signed.split_once('.').ok_or(BrokenRule::Malformed)?;
+        let key_id = read_header(Fields::new(decode_object(header)?, ""))?;
+        let claims = Claims::read(Fields::new(decode_object(claims)?, "")).map_err(|_| BrokenRule::Claim)?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| BrokenRule::Malformed)?;
+        Ok(Self { key_id, claims, signed, signature, compact })
+    }
+}
+
+fn decode_object(part: &str) -> Result<serde_json::Map<String, Value>, BrokenRule> {
+    strict_json::object(&URL_SAFE_NO_PAD.decode(part).map_err(|_| BrokenRule::Malformed)?)
+}
+
+/// The key's id of a header that may be used. `typ` and members nobody knows are read over.
+fn read_header(mut header: Fields) -> Result<String, BrokenRule> {
+    if FORBIDDEN.iter().any(|name| header.as_object().contains_key(*name)) {
+        return Err(BrokenRule::HeaderMember);
+    }
+    match header.string("alg") {
+        Ok(Some(algorithm)) if algorithm == "RS256" => {}
+        _ => return Err(BrokenRule::Algorithm),
+    }
+    header.required_string("kid").map_err(|_| BrokenRule::KeyId)
+}
+
+impl Claims {
+    fn read(mut claims: Fields) -> Result<Self, FieldError> {
+        // Checked for its type only: nothing rests on it.
+        seconds(&mut claims, "iat")?;
+        Ok(Self {
+            issuer: claims.required_string("iss")?,
+            audience: claims.required_string("aud")?,
+            expires: seconds(&mut claims, "exp")?.ok_or_else(|| claims.error("exp", "a number"))?,
+            not_before: seconds(&mut claims, "nbf")?,
+            service_url: claims.string("serviceurl")?,
+            version: claims.string("ver")?,
+            tenant_id: claims.string("tid")?,
+            app_id: claims.string("appid")?,
+            authorized_party: claims.string("azp")?,
+            has_scopes: claims.take("scp").is_some(),
+        })
+    }
+}
+
+/// RFC 7519's NumericDate, in whole seconds as every issuer here writes it.
+fn seconds(claims: &mut Fields, name: &str) -> Result<Option<i64>, FieldError> {
+    match claims.take(name) {
+        None => Ok(None),
+        Some(value) => value.as_i64().map(Some).ok_or_else(|| claims.error(name, "a whole number")),
+    }
+}

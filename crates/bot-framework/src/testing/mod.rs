@@ -1,0 +1,102 @@
+//! Test keys and a forge for tokens, for the tests of this crate and of those above. Nothing real trusts these keys:
+//! their private halves are public.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rsa::pkcs1v15::SigningKey;
+use rsa::pkcs8::DecodePrivateKey;
+use rsa::signature::{SignatureEncoding, Signer};
+use rsa::traits::PublicKeyParts;
+use rsa::{PrivateKey, PublicKey};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+/// An RSA key that signs tokens in tests.
+pub struct TestKey {
+    /// Its `kid`.
+    pub id: &'static str,
+    private: PrivateKey,
+}
+
+impl fmt::Debug for TestKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl TestKey {
+    /// The key that issuers publish.
+    pub fn issuer() -> &'static Self {
+        static KEY: OnceLock<TestKey> = OnceLock::new();
+        KEY.get_or_init(|| Self::read("issuer-key", include_str!("test-only-issuer.pem")))
+    }
+
+    /// A key that nobody publishes.
+    pub fn stranger() -> &'static Self {
+        static KEY: OnceLock<TestKey> = OnceLock::new();
+        KEY.get_or_init(|| Self::read("stranger-key", include_str!("test-only-stranger.pem")))
+    }
+
+    fn read(id: &'static str, pem: &str) -> Self {
+        Self { id, private: PrivateKey::from_pkcs8_pem(pem).unwrap() }
+    }
+
+    /// Its public half.
+    pub fn public(&self) -> PublicKey {
+        self.private.to_public_key()
+    }
+
+    /// Its public half as a JWK.
+    pub fn jwk(&self) -> Value {
+        let public = self.public();
+        json!({
+            "kty": "RSA", "use": "sig", "kid": self.id, "alg": "RS256",
+            "n": URL_SAFE_NO_PAD.encode(public.n_bytes()), "e": URL_SAFE_NO_PAD.encode(public.e_bytes()),
+        })
+    }
+
+    /// Its public half as a JWK that is endorsed for these channels.
+    pub fn endorsed_jwk(&self, channels: &[&str]) -> Value {
+        let mut jwk = self.jwk();
+        jwk["endorsements"] = channels.into();
+        jwk
+    }
+
+    /// The signature over `signed`, as RS256 has it.
+    pub fn signature(&self, signed: &str) -> Vec<u8> {
+        SigningKey::<Sha256>::new(self.private.clone()).sign(signed.as_bytes()).to_vec()
+    }
+
+    /// A token with exactly these bytes as header and claims.
+    pub fn sign_text(&self, header: &str, claims: &str) -> String {
+        let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(self.signature(&signed)))
+    }
+
+    /// A token with the header that issuers write.
+    pub fn sign(&self, claims: &Value) -> String {
+        let header = json!({"typ": "JWT", "alg": "RS256", "kid": self.id});
+        self.sign_text(&header.to_string(), &claims.to_string())
+    }
+}
+
+/// The claims of a proper token of a channel, good for an hour around `now` (Unix seconds).
+pub fn channel_claims(app_id: &str, service_url: &str, now: i64) -> Value {
+    json!({
+        "serviceurl": service_url, "nbf": now - 60, "exp": now + 3600,
+        "iss": "https://api.botframework.com", "aud": app_id,
+    })
+}
+
+/// The claims of a proper token of Entra (version 2) that one application got for another.
+pub fn entra_claims(audience: &str, caller: &str, tenant: &str, now: i64) -> Value {
+    json!({
+        "aud": audience, "iss": format!("https://login.microsoftonline.com/{tenant}/v2.0"), "iat": now - 60,
+        "nbf": now - 60, "exp": now + 3600, "azp": caller, "azpacr": "1", "oid": caller, "sub": caller,
+        "tid": tenant, "uti": "x", "ver": "2.0",
+    })
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bot_framework::{
-    Activity, ActivityKind, AuthMode, Class, Connector, ConversationReference, OutgoingMessage, ServiceUrl,
+    Activity, ActivityKind, Caller, Class, Connector, ConversationReference, OutgoingMessage, ServiceUrl,
     Tokens, TriggerName,
 };
 use bytes::Bytes;
@@ -22,7 +22,8 @@ use crate::trigger_activity;
 const MAX_BODY_BYTES: usize = 256 * 1024;
 
 /// A channel waits 15 s for an answer (and Teams then sends the activity again): storing gets half of it, so that the
-/// person can still be told.
+/// person can still be told. Keys are fetched once a day at most, and have to leave room for the rest.
+const KEYS_WITHIN: Duration = Duration::from_secs(4);
 const STORE_WITHIN: Duration = Duration::from_secs(7);
 const ANSWER_WITHIN: Duration = Duration::from_secs(12);
 
@@ -30,19 +31,22 @@ pub(crate) async fn post<H: Host>(
     host: &H,
     request: Request<impl RequestBody>,
 ) -> Result<Response<Bytes>, Rejection> {
+    let deadline = Deadline::after(host, ANSWER_WITHIN);
     let settings = BotSettings::read(host)?;
-    // Before the body is looked at: a stranger gets no parser to play with.
-    match settings.auth_mode {
-        AuthMode::Required => return Err(Rejection::Unauthorized),
-        AuthMode::Anonymous => {
-            host.event(Level::Warn, "auth.anonymous", json!({"note": "no caller is verified"}))
-        }
-    }
     let (head, body) = request.into_parts();
+    // Before the body is looked at: a stranger gets no parser to play with.
+    let token = match &settings.inbound {
+        Some(inbound) => Some(inbound.verify(host, &head.headers, Deadline::after(host, KEYS_WITHIN)).await?),
+        None => {
+            host.event(Level::Warn, "auth.anonymous", json!({"note": "no caller is verified"}));
+            None
+        }
+    };
     if !is_json(&head.headers) {
         return Err(Rejection::NotJson);
     }
     let activity = Activity::parse(&body.read(MAX_BODY_BYTES).await?)?;
+    let caller = token.map(|token| token.admit(&activity)).transpose()?;
     let claim = activity.service_url.as_deref().unwrap_or_default();
     let service_url = settings.trust.check(claim)?;
     let tokens = settings.bot.as_ref().map(|bot| Tokens::new(host, bot));
@@ -52,8 +56,8 @@ pub(crate) async fn post<H: Host>(
         tokens: tokens.as_ref(),
         service_url,
         // In anonymous mode there is nobody who could vouch for it.
-        service_url_verified: false,
-        deadline: Deadline::after(host, ANSWER_WITHIN),
+        service_url_verified: caller.as_ref().is_some_and(Caller::vouches_for_service_url),
+        deadline,
     };
     match activity.kind {
         ActivityKind::Message => turn.queue_message(&activity).await,

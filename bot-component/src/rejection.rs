@@ -1,8 +1,8 @@
 //! Every way to turn a request down: one closed list of statuses, codes and texts, so that no inner error reaches the
 //! wire by accident.
 
-use bot_framework::NotTrusted;
 use bot_framework::json::FieldError;
+use bot_framework::{AuthError, NotTrusted};
 use bytes::Bytes;
 use envelope::DecodeError;
 use http::header::{ALLOW, WWW_AUTHENTICATE};
@@ -22,15 +22,15 @@ pub(crate) enum Undelivered {
     Unsure,
 }
 
-/// Why a request was turned down. The text goes to the caller, except that of [`Rejection::Misconfigured`].
+/// Why a request was turned down. The text goes to the caller, except what concerns the operator.
 #[derive(Debug, Error)]
 pub(crate) enum Rejection {
     #[error("there is nothing here")]
     NoSuchRoute,
     #[error("this method is not allowed here")]
     MethodNotAllowed { allow: &'static str },
-    #[error("a valid Bot Framework token is required")]
-    Unauthorized,
+    #[error("{0}")]
+    Auth(#[from] AuthError),
     #[error("the body has to be application/json")]
     NotJson,
     #[error("{0}")]
@@ -58,7 +58,7 @@ impl Rejection {
         match self {
             Self::NoSuchRoute => (StatusCode::NOT_FOUND, "NotFound"),
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
-            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "Unauthorized"),
+            Self::Auth(error) => (auth_status(error), error.code()),
             Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType"),
             Self::Body(BodyError::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, "MessageSizeTooBig"),
             Self::Body(BodyError::Broken) => (StatusCode::BAD_REQUEST, "BadSyntax"),
@@ -89,6 +89,9 @@ impl Rejection {
             json!({"status": status.as_u16(), "code": code, "reason": self.to_string()}),
         );
         let message = match &self {
+            Self::Auth(AuthError::KeysUnavailable(_)) => {
+                "the keys to check the token with are not available; try again later".to_owned()
+            }
             // Which variable is wrong concerns the operator, not whoever calls.
             Self::Misconfigured(_) => {
                 "the bot is not configured correctly; its log says what is wrong".to_owned()
@@ -100,11 +103,19 @@ impl Rejection {
             Self::MethodNotAllowed { allow } => {
                 response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
             }
-            Self::Unauthorized => {
+            Self::Auth(AuthError::Unauthorized(_)) => {
                 response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             _ => {}
         }
         response
+    }
+}
+
+fn auth_status(error: &AuthError) -> StatusCode {
+    match error {
+        AuthError::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+        AuthError::Forbidden(_) => StatusCode::FORBIDDEN,
+        AuthError::KeysUnavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }

@@ -1,7 +1,7 @@
 //! What this component reads from its variables.
 
 use bot_framework::outbound::seal_key;
-use bot_framework::{AuthMode, BotCredentials, TrustPolicy};
+use bot_framework::{AuthMode, BotCredentials, InboundAuth, TrustPolicy};
 use envelope::SealKey;
 use platform::{Settings, SettingsError};
 use storage_queue::QueueSettings;
@@ -9,10 +9,11 @@ use storage_queue::QueueSettings;
 /// Checked settings of one request.
 #[derive(Debug)]
 pub(crate) struct BotSettings {
-    pub(crate) auth_mode: AuthMode,
     pub(crate) trust: TrustPolicy,
     /// Who the bot is; `None` in anonymous mode.
     pub(crate) bot: Option<BotCredentials>,
+    /// Whom it lets in; `None` in anonymous mode.
+    pub(crate) inbound: Option<InboundAuth>,
     pub(crate) seal_key: Option<SealKey>,
     pub(crate) queue: QueueSettings,
 }
@@ -21,10 +22,11 @@ impl BotSettings {
     pub(crate) fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
         let auth_mode = AuthMode::read(settings)?;
         let bot = BotCredentials::read(auth_mode, settings)?;
+        let inbound = bot.as_ref().map(|bot| InboundAuth::read(settings, &bot.identity)).transpose()?;
         Ok(Self {
-            auth_mode,
             seal_key: seal_key(settings, bot.as_ref())?.map(SealKey::new),
             bot,
+            inbound,
             trust: TrustPolicy::read(auth_mode, settings)?,
             queue: QueueSettings::read(settings)?,
         })

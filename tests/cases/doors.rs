@@ -2,6 +2,7 @@
 
 use end_to_end::activity::message;
 use end_to_end::login::{Login, Proof};
+use end_to_end::openid::OpenId;
 use end_to_end::stage::{Script, Stage};
 use end_to_end::suite::World;
 use end_to_end::web::{self, Answer};
@@ -93,28 +94,29 @@ fn an_invoke_is_not_implemented(world: &World) {
 
 fn required_authentication_refuses_everybody(world: &World) {
     let login = Login::start(Proof::Secret);
-    let stage = Script::new(world).logged_in(&login).start();
+    let issuer = OpenId::start();
+    let stage = Script::new(world).logged_in(&login).authenticated(&issuer).start();
     let proper = stage.connector.host(&message("a:doors", "1", "hello")).to_string();
     let long = "x".repeat(300 * 1024);
-    for (token, content_type, body) in [
-        (None, "application/json", proper.as_str()),
-        (Some("Bearer e30.e30.e30"), "application/json", proper.as_str()),
-        (Some("Basic dTpw"), "application/json", proper.as_str()),
+    for (token, content_type, body, code) in [
+        (None, "application/json", proper.as_str(), "TokenMissing"),
+        (Some("Bearer e30.e30.e30"), "application/json", proper.as_str(), "WrongAlgorithm"),
+        (Some("Basic dTpw"), "application/json", proper.as_str(), "NotBearer"),
         // Nobody learns more by sending something odd.
-        (None, "text/plain", "hello"),
-        (None, "application/json", "{"),
-        (None, "application/json", long.as_str()),
+        (None, "text/plain", "hello", "TokenMissing"),
+        (None, "application/json", "{", "TokenMissing"),
+        (None, "application/json", long.as_str(), "TokenMissing"),
     ] {
         let mut request =
             http::Request::post(stage.url("/api/messages")).header("content-type", content_type);
         if let Some(token) = token {
             request = request.header("authorization", token);
         }
-        let answer =
-            web::send(request.body(web::whole(body.to_owned())).unwrap()).expect_error(401, "Unauthorized");
+        let answer = web::send(request.body(web::whole(body.to_owned())).unwrap()).expect_error(401, code);
         assert_eq!(answer.header("www-authenticate"), "Bearer");
     }
     assert_eq!(login.requests(), 0, "no stranger makes the bot fetch a token");
+    assert_eq!(issuer.fetches(), 0, "no stranger makes the bot fetch keys");
     stage.connector.expect_silence();
     assert_eq!(stage.queue.count(), 0);
 }
@@ -122,10 +124,16 @@ fn required_authentication_refuses_everybody(world: &World) {
 fn a_wrong_setting_is_named_in_the_log_only(world: &World) {
     const SECRET: &str = "bm90LWEtcmVhbC1rZXk=";
     let connection = format!("AccountName=a;AccountKey={SECRET};QueueEndpoint=not an address");
-    for (name, value) in
-        [("authmode", "sometimes"), ("storageconnection", &connection), ("queuename", "Not_A_Queue")]
-    {
-        let stage = Script::new(world).variable(name, value).start();
+    for (name, value) in [
+        ("authmode", "sometimes"),
+        ("storageconnection", &connection),
+        ("queuename", "Not_A_Queue"),
+        // Required mode without an app id: nobody is let in, and the operator is told.
+        ("microsoftappid", ""),
+    ] {
+        let script = Script::new(world).variable(name, value);
+        let script = if name == "microsoftappid" { script.variable("authmode", "required") } else { script };
+        let stage = script.start();
         let activity = stage.connector.host(&message("a:doors", "1", "hello"));
         let answer = stage.post(&activity).expect_error(500, "Misconfigured");
         assert!(!answer.describe().contains(name), "{name} reached the caller: {}", answer.describe());

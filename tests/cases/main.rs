@@ -8,6 +8,7 @@ mod direct_line;
 mod doors;
 mod draining;
 mod fakes;
+mod inbound;
 mod joining;
 mod legacy;
 mod malformed;
@@ -36,6 +37,7 @@ fn main() {
         ("doors", doors::CASES),
         ("draining", draining::CASES),
         ("fakes", fakes::CASES),
+        ("inbound", inbound::CASES),
         ("joining", joining::CASES),
         ("legacy", legacy::CASES),
         ("malformed", malformed::CASES),

@@ -12,6 +12,7 @@ mod failure;
 pub mod login;
 pub mod loopback_server;
 pub mod manifest;
+pub mod openid;
 pub mod ports;
 pub mod queue;
 pub mod recorder;

@@ -16,6 +16,7 @@ use sha2::Sha256;
 
 use crate::failure;
 use crate::loopback_server::LoopbackServer;
+use crate::openid::{Documents, OpenId};
 use crate::stage::{APP_ID, TENANT};
 
 /// The bot's client secret. Its letters need escaping in a form.
@@ -71,6 +72,7 @@ struct State {
     authority: String,
     requests: usize,
     scripted: VecDeque<http::Response<Bytes>>,
+    documents: Option<Documents>,
     unexpected: Vec<String>,
 }
 
@@ -82,6 +84,7 @@ impl Login {
             authority: String::new(),
             requests: 0,
             scripted: VecDeque::new(),
+            documents: None,
             unexpected: Vec::new(),
         }));
         let tokens = Tokens::default();
@@ -99,12 +102,17 @@ impl Login {
         format!("http://{}", self.server.authority())
     }
 
+    /// It gives out what these issuers publish, too.
+    pub fn publish(&self, issuer: &OpenId) {
+        lock(&self.state).documents = Some(issuer.documents());
+    }
+
     /// The tokens that it gives.
     pub fn tokens(&self) -> Tokens {
         self.tokens.clone()
     }
 
-    /// How often it was asked.
+    /// How often it was asked for tokens.
     pub fn requests(&self) -> usize {
         lock(&self.state).requests
     }
@@ -125,6 +133,9 @@ impl Login {
 
 impl State {
     fn answer(&mut self, request: &http::Request<Bytes>, tokens: &Tokens) -> http::Response<Bytes> {
+        if let Some(documents) = self.documents.as_ref().filter(|known| known.has(request.uri().path())) {
+            return documents.answer(request);
+        }
         self.requests += 1;
         if let Err(objection) = self.check(request) {
             let complaint = format!("{objection}: {request:?}");

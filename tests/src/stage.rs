@@ -12,6 +12,7 @@ use crate::connector::Connector;
 use crate::failure;
 use crate::login::{Login, SECRET};
 use crate::manifest::Manifest;
+use crate::openid::OpenId;
 use crate::queue::Queue;
 use crate::suite::World;
 use crate::waiting::eventually;
@@ -102,6 +103,12 @@ impl<'w> Script<'w> {
             .variable("loginendpoint", &login.endpoint())
     }
 
+    /// Callers prove themselves by the keys of this issuer.
+    #[must_use]
+    pub fn authenticated(self, issuer: &OpenId) -> Self {
+        self.variable("openidmetadata", &issuer.metadata_url())
+    }
+
     /// With a queue service that refuses connections.
     #[must_use]
     pub fn unreachable_queue(self, at: &ClosedPort) -> Self {
@@ -161,8 +168,22 @@ impl Stage {
     /// Posts an activity as a channel does, as it is.
     #[track_caller]
     pub fn post(&self, activity: &Value) -> Answer {
+        self.post_with(&[], activity)
+    }
+
+    /// Posts an activity with this token.
+    #[track_caller]
+    pub fn post_as(&self, token: &str, activity: &Value) -> Answer {
+        self.post_with(&[&format!("Bearer {token}")], activity)
+    }
+
+    /// Posts an activity with these `Authorization` headers.
+    #[track_caller]
+    pub fn post_with(&self, authorization: &[&str], activity: &Value) -> Answer {
         let request =
             http::Request::post(self.url("/api/messages")).header("content-type", "application/json");
+        let request =
+            authorization.iter().fold(request, |request, value| request.header("authorization", *value));
         web::send(request.body(web::whole(activity.to_string())).unwrap())
     }
 

@@ -1,0 +1,402 @@
+//! `authmode=required`: who gets in, who does not, and that nothing happens for those who do not.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bot_framework::testing::{TestKey, channel_claims, entra_claims};
+use chrono::Utc;
+use end_to_end::activity::message;
+use end_to_end::login::{Login, Proof};
+use end_to_end::openid::{Behaviour, OpenId};
+use end_to_end::stage::{APP_ID, Script, Stage, TENANT};
+use end_to_end::suite::World;
+use end_to_end::waiting::eventually;
+use serde_json::{Value, json};
+
+end_to_end::cases!(
+    a_channels_token_is_accepted_again_and_again,
+    attacks_are_refused_and_nothing_happens,
+    a_body_that_does_not_fit_its_token_is_refused,
+    a_flood_of_unknown_keys_costs_one_fetch,
+    without_keys_nobody_can_tell,
+    keys_serve_while_the_issuer_is_away,
+    keys_come_from_nowhere_else,
+    a_valid_token_does_not_make_a_host_trusted,
+    entras_tokens_are_off_by_default,
+    the_bots_own_tokens_can_be_turned_on,
+    other_bots_have_to_be_listed,
+    a_token_is_worth_nothing_in_anonymous_mode,
+);
+
+const OTHER_BOT: &str = "00000000-0000-0000-0000-000000000002";
+const FOREIGN_TENANT: &str = "99999999-2222-3333-4444-555555555555";
+
+/// A bot that demands tokens, and an activity of its Connector.
+struct Scene {
+    // Dropped in this order: the bot must not ask an issuer that is gone.
+    stage: Stage,
+    issuer: OpenId,
+    login: Login,
+    activity: Value,
+}
+
+impl Scene {
+    #[track_caller]
+    fn start(world: &World, variables: &[(&str, &str)]) -> Self {
+        let (issuer, login) = (OpenId::start(), Login::start(Proof::Secret));
+        login.publish(&issuer);
+        let script = Script::new(world).logged_in(&login).authenticated(&issuer);
+        let script = variables.iter().fold(script, |script, (name, value)| script.variable(name, value));
+        let stage = script.start();
+        let activity = stage.connector.host(&message("a:inbound", "1", "hello"));
+        Self { stage, issuer, login, activity }
+    }
+
+    /// The claims of a proper token for its activity.
+    fn claims(&self) -> Value {
+        channel_claims(APP_ID, self.activity["serviceUrl"].as_str().unwrap(), Utc::now().timestamp())
+    }
+
+    fn token(&self) -> String {
+        TestKey::issuer().sign(&self.claims())
+    }
+
+    /// Its activity with one field changed; `null` takes it away.
+    fn activity_with(&self, name: &str, value: Value) -> Value {
+        with(self.activity.clone(), name, value)
+    }
+
+    #[track_caller]
+    fn expect_nothing_happened(&self) {
+        self.stage.connector.expect_silence();
+        assert_eq!(self.login.requests(), 0, "nobody makes the bot fetch a token");
+        assert!(!self.stage.queue.exists(), "nothing is stored");
+    }
+
+    /// Everything that the host wrote has nothing of these tokens.
+    #[track_caller]
+    fn expect_no_token_in_the_log(&self, tokens: &[String]) {
+        let log = self.stage.host_log();
+        for token in tokens {
+            for piece in token.split('.').filter(|piece| piece.len() >= 40) {
+                assert!(!log.contains(&piece[..40]), "a piece of a token is in the log: {piece}");
+            }
+        }
+    }
+}
+
+/// Whether an envelope says that a token vouched for its serviceUrl.
+fn vouched_for(envelope: &Value) -> bool {
+    envelope["address"]["serviceUrlVerified"] == true
+}
+
+fn with(mut object: Value, name: &str, value: Value) -> Value {
+    let members = object.as_object_mut().unwrap();
+    if value.is_null() {
+        members.remove(name).expect("a field to take away");
+    } else {
+        members.insert(name.into(), value);
+    }
+    object
+}
+
+fn a_channels_token_is_accepted_again_and_again(world: &World) {
+    let scene = Scene::start(world, &[]);
+    let token = scene.token();
+    for id in ["1", "2", "3"] {
+        scene.stage.post_as(&token, &scene.activity_with("id", id.into())).expect_status(202);
+    }
+    let envelopes = scene.stage.queue.envelopes();
+    assert_eq!(envelopes.len(), 3);
+    assert!(envelopes.iter().all(vouched_for), "the token vouched for serviceUrl: {envelopes:#?}");
+    scene.stage.connector.wait_for(3);
+    assert_eq!(scene.issuer.fetches(), 2, "metadata and keys, once");
+    assert!(scene.stage.events("auth.anonymous").is_empty());
+    scene.expect_no_token_in_the_log(&[token]);
+}
+
+fn attacks_are_refused_and_nothing_happens(world: &World) {
+    let scene = Scene::start(world, &[]);
+    let (claims, good) = (scene.claims(), scene.token());
+    let now = Utc::now().timestamp();
+    let (signed, signature) = good.rsplit_once('.').unwrap();
+    let (_, payload) = signed.split_once('.').unwrap();
+    let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    let changed = |name: &str, value: Value| TestKey::issuer().sign(&with(claims.clone(), name, value));
+    let stranger = |header: Value| TestKey::stranger().sign_text(&header.to_string(), &claims.to_string());
+    let header = r#"{"alg":"RS256","kid":"issuer-key"}"#;
+    let text = claims.to_string();
+    let other_claims =
+        encode(&with(claims.clone(), "serviceurl", json!("https://evil.example/")).to_string());
+    let rows: Vec<(&str, String, &str)> = vec![
+        (
+            "alg none",
+            format!("{}.{payload}.", encode(r#"{"alg":"none","kid":"issuer-key"}"#)),
+            "WrongAlgorithm",
+        ),
+        (
+            "HS256",
+            format!("{}.{payload}.{}", encode(r#"{"alg":"HS256","kid":"issuer-key"}"#), encode("mac")),
+            "WrongAlgorithm",
+        ),
+        (
+            "a stranger's signature under the issuer's kid",
+            stranger(json!({"alg": "RS256", "kid": "issuer-key"})),
+            "BadSignature",
+        ),
+        ("a stranger's kid", stranger(json!({"alg": "RS256", "kid": "stranger-key"})), "UnknownKey"),
+        ("kid with a path", stranger(json!({"alg": "RS256", "kid": "../../etc/passwd"})), "UnknownKey"),
+        (
+            "embedded jwk",
+            stranger(json!({"alg": "RS256", "kid": "issuer-key", "jwk": TestKey::stranger().jwk()})),
+            "HeaderNotAllowed",
+        ),
+        (
+            "x5u",
+            stranger(
+                json!({"alg": "RS256", "kid": "issuer-key", "x5u": format!("{}/x5u", scene.issuer.origin())}),
+            ),
+            "HeaderNotAllowed",
+        ),
+        (
+            "jku",
+            stranger(
+                json!({"alg": "RS256", "kid": "issuer-key", "jku": format!("{}/jku", scene.issuer.origin())}),
+            ),
+            "HeaderNotAllowed",
+        ),
+        (
+            "crit",
+            TestKey::issuer().sign_text(r#"{"alg":"RS256","kid":"issuer-key","crit":["exp"]}"#, &text),
+            "HeaderNotAllowed",
+        ),
+        (
+            "a claim twice",
+            TestKey::issuer().sign_text(header, &text.replacen('{', r#"{"aud":"x","#, 1)),
+            "DuplicateMember",
+        ),
+        (
+            "claims changed after signing",
+            format!("{}.{other_claims}.{signature}", signed.split('.').next().unwrap()),
+            "BadSignature",
+        ),
+        ("expired", changed("exp", json!(now - 301)), "TokenExpired"),
+        ("not yet valid", changed("nbf", json!(now + 600)), "TokenNotYetValid"),
+        ("no exp", changed("exp", Value::Null), "ClaimMissing"),
+        ("another bot's", changed("aud", json!(OTHER_BOT)), "WrongAudience"),
+        ("another issuer's", changed("iss", json!("https://evil.example")), "WrongIssuer"),
+        ("8 KiB and more", format!("{good}{}", "A".repeat(9000)), "TokenTooLong"),
+        ("no token at all", "e30".into(), "TokenMalformed"),
+    ];
+    for (index, (what, token, code)) in rows.iter().enumerate() {
+        let answer = scene.stage.post_as(token, &scene.activity);
+        assert_eq!(
+            (answer.status, answer.error_code().as_str()),
+            (401, *code),
+            "{what}: {}",
+            answer.describe()
+        );
+        assert_eq!(answer.header("www-authenticate"), "Bearer", "{what}");
+        // One line each, which says why.
+        let lines = scene.stage.wait_for_events("request.rejected", index + 1);
+        assert_eq!((lines.len(), &lines[index]["code"]), (index + 1, &json!(code)), "{what}: {lines:#?}");
+        assert!(!lines[index]["reason"].as_str().unwrap().is_empty());
+    }
+    for (headers, code) in [
+        (vec![format!("bearer {good}")], "NotBearer"),
+        (vec![format!("Bearer  {good}")], "NotBearer"),
+        (vec![format!("Bearer {good}, Bearer {good}")], "NotBearer"),
+        (vec![good.clone()], "NotBearer"),
+        (vec![format!("Bearer {good}"), format!("Bearer {good}")], "NotBearer"),
+        (vec![], "TokenMissing"),
+    ] {
+        let headers: Vec<_> = headers.iter().map(String::as_str).collect();
+        scene.stage.post_with(&headers, &scene.activity).expect_error(401, code);
+    }
+    scene.expect_nothing_happened();
+    let tokens: Vec<_> = rows.into_iter().map(|(_, token, _)| token).chain([good]).collect();
+    scene.expect_no_token_in_the_log(&tokens);
+}
+
+fn a_body_that_does_not_fit_its_token_is_refused(world: &World) {
+    let scene = Scene::start(world, &[]);
+    let token = scene.token();
+    let elsewhere = scene.activity["serviceUrl"].as_str().unwrap().replace("/amer/", "/emea/");
+    for (what, activity, code) in [
+        (
+            "a channel that the key is not endorsed for",
+            scene.activity_with("channelId", json!("slack")),
+            "NotEndorsed",
+        ),
+        ("no channelId", scene.activity_with("channelId", Value::Null), "NotEndorsed"),
+        (
+            "another conversation's serviceUrl",
+            scene.activity_with("serviceUrl", json!(elsewhere)),
+            "ServiceUrlMismatch",
+        ),
+        (
+            "an attacker's serviceUrl",
+            scene.activity_with("serviceUrl", json!("https://evil.example/")),
+            "ServiceUrlMismatch",
+        ),
+        ("no serviceUrl", scene.activity_with("serviceUrl", Value::Null), "ServiceUrlMismatch"),
+    ] {
+        let answer = scene.stage.post_as(&token, &activity);
+        assert_eq!(
+            (answer.status, answer.error_code().as_str()),
+            (401, code),
+            "{what}: {}",
+            answer.describe()
+        );
+    }
+    scene.expect_nothing_happened();
+    // The token itself is good.
+    scene.stage.post_as(&token, &scene.activity).expect_status(202);
+}
+
+fn a_flood_of_unknown_keys_costs_one_fetch(world: &World) {
+    let scene = Scene::start(world, &[]);
+    let good = scene.token();
+    let (_, behind_the_header) = good.split_once('.').unwrap();
+    for index in 0..50 {
+        let header = json!({"alg": "RS256", "kid": format!("random-{index}")}).to_string();
+        let token = format!("{}.{behind_the_header}", URL_SAFE_NO_PAD.encode(header));
+        scene.stage.post_as(&token, &scene.activity).expect_error(401, "UnknownKey");
+    }
+    assert_eq!(scene.issuer.fetches(), 2, "metadata and keys, once");
+    scene.expect_nothing_happened();
+    scene.stage.post_as(&good, &scene.activity).expect_status(202);
+    assert_eq!(scene.issuer.fetches(), 2);
+}
+
+fn without_keys_nobody_can_tell(world: &World) {
+    let scene = Scene::start(world, &[]);
+    scene.issuer.behave(Behaviour::Unavailable);
+    let token = scene.token();
+    let answer = scene.stage.post_as(&token, &scene.activity).expect_error(503, "KeysUnavailable");
+    assert!(!answer.describe().contains("127.0.0.1"), "the caller learns no address: {}", answer.describe());
+    let line = scene.stage.wait_for_events("request.rejected", 1).remove(0);
+    assert!(line["reason"].as_str().unwrap().contains("OpenID metadata answered 503"), "{line}");
+    scene.expect_nothing_happened();
+    scene.issuer.behave(Behaviour::Proper);
+    eventually("the keys, a few seconds later", || {
+        Some(scene.stage.post_as(&token, &scene.activity)).filter(|answer| answer.status == 202)
+    });
+}
+
+fn keys_serve_while_the_issuer_is_away(world: &World) {
+    let scene = Scene::start(world, &[]);
+    scene.stage.post_as(&scene.token(), &scene.activity).expect_status(202);
+    scene.issuer.behave(Behaviour::Unavailable);
+    // Another token, so that a remembered one does not hide what happens.
+    let another = TestKey::issuer().sign(&with(scene.claims(), "nbf", json!(Utc::now().timestamp() - 100)));
+    scene.stage.post_as(&another, &scene.activity_with("id", "2".into())).expect_status(202);
+    scene
+        .stage
+        .post_as(&TestKey::stranger().sign(&scene.claims()), &scene.activity)
+        .expect_error(401, "UnknownKey");
+    assert_eq!(scene.stage.queue.count(), 2);
+}
+
+fn keys_come_from_nowhere_else(world: &World) {
+    let elsewhere = OpenId::start();
+    for behaviour in [
+        Behaviour::RedirectsTo(elsewhere.origin()),
+        Behaviour::NamesKeysAt(elsewhere.origin()),
+        Behaviour::NamesKeysAt(format!("http://user@{}", elsewhere.origin().trim_start_matches("http://"))),
+    ] {
+        let scene = Scene::start(world, &[]);
+        scene.issuer.behave(behaviour);
+        scene.stage.post_as(&scene.token(), &scene.activity).expect_error(503, "KeysUnavailable");
+        assert_eq!((scene.issuer.fetches(), elsewhere.fetches()), (1, 0));
+        scene.expect_nothing_happened();
+    }
+}
+
+fn a_valid_token_does_not_make_a_host_trusted(world: &World) {
+    let scene = Scene::start(world, &[]);
+    for service_url in
+        ["https://evil.trafficmanager.net/amer/", "http://169.254.169.254/", "http://127.0.0.1:1/"]
+    {
+        let token = TestKey::issuer().sign(&channel_claims(APP_ID, service_url, Utc::now().timestamp()));
+        let activity = scene.activity_with("serviceUrl", json!(service_url));
+        scene.stage.post_as(&token, &activity).expect_error(403, "ServiceUrlNotAllowed");
+    }
+    scene.expect_nothing_happened();
+}
+
+/// What Entra would give `caller` for `audience`.
+fn entra(audience: &str, caller: &str, tenant: &str) -> String {
+    TestKey::issuer().sign(&entra_claims(audience, caller, tenant, Utc::now().timestamp()))
+}
+
+fn entras_tokens_are_off_by_default(world: &World) {
+    let scene = Scene::start(world, &[]);
+    for (audience, caller) in
+        [(APP_ID, APP_ID), (APP_ID, OTHER_BOT), ("https://api.botframework.com", APP_ID)]
+    {
+        scene
+            .stage
+            .post_as(&entra(audience, caller, TENANT), &scene.activity)
+            .expect_error(401, "WrongIssuer");
+    }
+    assert_eq!(scene.issuer.fetches(), 0);
+    scene.expect_nothing_happened();
+}
+
+fn the_bots_own_tokens_can_be_turned_on(world: &World) {
+    let scene = Scene::start(world, &[("emulatortokens", "accept")]);
+    for (what, token, status, code) in [
+        (
+            "its own outbound token, played back",
+            entra("https://api.botframework.com", APP_ID, TENANT),
+            401,
+            "WrongAudience",
+        ),
+        ("a foreign tenant's", entra(APP_ID, APP_ID, FOREIGN_TENANT), 401, "WrongIssuer"),
+        ("another bot's", entra(APP_ID, OTHER_BOT, TENANT), 403, "CallerNotAllowed"),
+    ] {
+        let answer = scene.stage.post_as(&token, &scene.activity);
+        assert_eq!(
+            (answer.status, answer.error_code().as_str()),
+            (status, code),
+            "{what}: {}",
+            answer.describe()
+        );
+    }
+    scene.expect_nothing_happened();
+    // No claim vouches for serviceUrl, so the host policy alone decides.
+    let own = entra(APP_ID, APP_ID, TENANT);
+    let far = scene.activity_with("serviceUrl", json!("https://evil.example/"));
+    scene.stage.post_as(&own, &far).expect_error(403, "ServiceUrlNotAllowed");
+    scene.stage.post_as(&own, &scene.activity).expect_status(202);
+    assert!(!scene.stage.queue.envelopes().iter().any(vouched_for), "nothing vouched for serviceUrl");
+    scene.stage.post_as(&scene.token(), &scene.activity_with("id", "2".into())).expect_status(202);
+}
+
+fn other_bots_have_to_be_listed(world: &World) {
+    let scene = Scene::start(world, &[("skillcallers", OTHER_BOT)]);
+    let third = "00000000-0000-0000-0000-000000000003";
+    for (what, token) in
+        [("not listed", entra(APP_ID, third, TENANT)), ("the bot itself", entra(APP_ID, APP_ID, TENANT))]
+    {
+        let answer = scene.stage.post_as(&token, &scene.activity);
+        assert_eq!((answer.status, answer.error_code().as_str()), (403, "CallerNotAllowed"), "{what}");
+        assert!(answer.header("www-authenticate").is_empty(), "{what}: a better token would not help");
+    }
+    scene.expect_nothing_happened();
+    scene.stage.post_as(&entra(APP_ID, OTHER_BOT, TENANT), &scene.activity).expect_status(202);
+}
+
+fn a_token_is_worth_nothing_in_anonymous_mode(world: &World) {
+    let issuer = OpenId::start();
+    let stage = Script::new(world).authenticated(&issuer).variable("microsoftappid", APP_ID).start();
+    let far = "https://smba.trafficmanager.net/amer/";
+    let token = TestKey::issuer().sign(&channel_claims(APP_ID, far, Utc::now().timestamp()));
+    let activity = with(message("a:inbound", "1", "hello"), "serviceUrl", json!(far));
+    stage.post_as(&token, &activity).expect_error(403, "ServiceUrlNotAllowed");
+    assert!(!stage.queue.exists(), "nothing is stored");
+    assert_eq!(issuer.fetches(), 0);
+    // And none is sent: the Connector would complain.
+    stage.post_as(&token, &stage.connector.host(&activity)).expect_status(202);
+    stage.connector.wait_for(1);
+}

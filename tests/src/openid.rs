@@ -1,0 +1,161 @@
+//! The issuers of tokens, as far as the bot sees them: their OpenID metadata and their keys.
+//!
+//! It counts what is fetched. A request that the bot has no business sending is answered with 500, is remembered, and
+//! fails the test when the issuer goes away.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bot_framework::testing::TestKey;
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::failure;
+use crate::login::respond;
+use crate::loopback_server::LoopbackServer;
+
+const CHANNEL_METADATA: &str = "/v1/.well-known/openidconfiguration";
+const CHANNEL_KEYS: &str = "/v1/.well-known/keys";
+const ENTRA_METADATA: &str = "/common/v2.0/.well-known/openid-configuration";
+const ENTRA_KEYS: &str = "/common/discovery/v2.0/keys";
+
+/// The fake issuers; they stop when they are dropped. Entra's documents are given out by the login host.
+#[derive(Debug)]
+pub struct OpenId {
+    server: LoopbackServer,
+    documents: Documents,
+}
+
+/// What the issuers publish, for the servers that give it out.
+#[derive(Debug, Clone)]
+pub struct Documents(Arc<Mutex<State>>);
+
+impl Documents {
+    /// Whether a path is one of theirs.
+    pub fn has(&self, path: &str) -> bool {
+        [CHANNEL_METADATA, CHANNEL_KEYS, ENTRA_METADATA, ENTRA_KEYS].contains(&path)
+    }
+
+    /// The answer to a request.
+    pub fn answer(&self, request: &http::Request<Bytes>) -> http::Response<Bytes> {
+        lock(&self.0).answer(request)
+    }
+}
+
+#[derive(Debug)]
+struct State {
+    keys: Vec<Value>,
+    behaviour: Behaviour,
+    fetches: usize,
+    unexpected: Vec<String>,
+}
+
+/// How the issuers answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Behaviour {
+    /// As they should.
+    Proper,
+    /// With 503.
+    Unavailable,
+    /// The metadata redirects to this origin.
+    RedirectsTo(String),
+    /// The metadata names keys at this origin.
+    NamesKeysAt(String),
+}
+
+impl OpenId {
+    /// Issuers that publish [`TestKey::issuer`], endorsed for Teams and Web Chat.
+    pub fn start() -> Self {
+        let documents = Documents(Arc::new(Mutex::new(State {
+            keys: vec![TestKey::issuer().endorsed_jwk(&["msteams", "webchat"])],
+            behaviour: Behaviour::Proper,
+            fetches: 0,
+            unexpected: Vec::new(),
+        })));
+        let answering = documents.clone();
+        let server = LoopbackServer::start(move |request| {
+            let answer = answering.answer(&request);
+            async { Some(answer) }
+        });
+        Self { server, documents }
+    }
+
+    /// `http://127.0.0.1:<port>`
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.server.authority())
+    }
+
+    /// The variable `openidmetadata`.
+    pub fn metadata_url(&self) -> String {
+        format!("{}{CHANNEL_METADATA}", self.origin())
+    }
+
+    /// What it publishes, for a server that gives it out too.
+    pub fn documents(&self) -> Documents {
+        self.documents.clone()
+    }
+
+    /// From now on it answers so.
+    pub fn behave(&self, behaviour: Behaviour) {
+        lock(&self.documents.0).behaviour = behaviour;
+    }
+
+    /// How many documents were asked for: two are one fetch of keys.
+    pub fn fetches(&self) -> usize {
+        lock(&self.documents.0).fetches
+    }
+}
+
+impl State {
+    fn answer(&mut self, request: &http::Request<Bytes>) -> http::Response<Bytes> {
+        self.fetches += 1;
+        let path = request.uri().path();
+        let keys_path = match path {
+            CHANNEL_METADATA => Some(CHANNEL_KEYS),
+            ENTRA_METADATA => Some(ENTRA_KEYS),
+            CHANNEL_KEYS | ENTRA_KEYS => None,
+            _ => return self.complain("no such document", request),
+        };
+        if request.method() != http::Method::GET {
+            return self.complain("the bot only reads", request);
+        }
+        if request.headers().contains_key("authorization") {
+            return self.complain("these documents are public: no credential is sent", request);
+        }
+        let own = request.headers().get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
+        match (&self.behaviour, keys_path) {
+            (Behaviour::Unavailable, _) => respond(503, &Value::Null),
+            (Behaviour::RedirectsTo(origin), Some(_)) => {
+                let mut response = respond(302, &Value::Null);
+                let location = format!("{origin}{path}").parse().expect("a location");
+                response.headers_mut().insert(http::header::LOCATION, location);
+                response
+            }
+            (Behaviour::NamesKeysAt(origin), Some(keys)) => {
+                respond(200, &json!({"jwks_uri": format!("{origin}{keys}")}))
+            }
+            (_, Some(keys)) => respond(200, &json!({"jwks_uri": format!("http://{own}{keys}")})),
+            (_, None) => respond(200, &json!({"keys": self.keys})),
+        }
+    }
+
+    fn complain(&mut self, why: &str, request: &http::Request<Bytes>) -> http::Response<Bytes> {
+        let complaint = format!("{why}: {} {} {:?}", request.method(), request.uri(), request.headers());
+        self.unexpected.push(complaint.clone());
+        respond(500, &json!({"error": {"code": "Unexpected", "message": complaint}}))
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Drop for OpenId {
+    fn drop(&mut self) {
+        let unexpected = std::mem::take(&mut lock(&self.documents.0).unexpected);
+        if std::thread::panicking() {
+            failure::note(format!("The issuers did not expect: {unexpected:#?}"));
+        } else {
+            assert!(unexpected.is_empty(), "the issuers did not expect: {unexpected:#?}");
+        }
+    }
+}

@@ -123,10 +123,12 @@ impl Cloud {
     ///
     /// `smba.trafficmanager.net` is exact: any Azure customer can register a name under `trafficmanager.net`.
     pub fn has_connector(self, host: &str) -> bool {
-        // At least one label before the suffix, and no empty one.
-        let below = |suffix: &str| {
-            host.strip_suffix(suffix).is_some_and(|label| !label.is_empty() && !label.ends_with('.'))
+        // At least one label before the suffix, none empty, and nothing in them that `url` lets pass and DNS does not.
+        let is_label = |label: &str| {
+            !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         };
+        let below =
+            |suffix: &str| host.strip_suffix(suffix).is_some_and(|labels| labels.split('.').all(is_label));
         match self {
             Self::Public => {
                 host == "smba.trafficmanager.net"

@@ -139,10 +139,16 @@ impl TrustPolicy {
         {
             return Err(NotTrusted::NotAUrl);
         }
+        // Before parsing: what is behind a percent sign need not be ASCII, for which `idna_adapter` has an assertion.
+        // And the parser finds a host behind one slash, three, or none, where nothing literal could be compared with it.
+        let (scheme, after_scheme) = service_url.split_once("://").ok_or(NotTrusted::NotAUrl)?;
+        let literal_host = after_scheme.split('/').next().unwrap_or_default();
+        let is_web = ["https", "http"].iter().any(|web| scheme.eq_ignore_ascii_case(web));
+        if !is_web || literal_host.is_empty() || literal_host.contains('%') {
+            return Err(NotTrusted::NotAUrl);
+        }
         let url = Url::parse(service_url).map_err(|_| NotTrusted::NotAUrl)?;
-        // What the parser took for the host has to stand there literally: no percent signs, no `0x7f.1` for 127.0.0.1.
-        let literal_host =
-            service_url.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or_default());
+        // What the parser took for the host has to stand there literally: no `0x7f.1` for 127.0.0.1.
         let host = url.host().ok_or(NotTrusted::NotAUrl)?;
         let as_parsed = match url.port() {
             Some(port) => format!("{host}:{port}"),
@@ -153,7 +159,7 @@ impl TrustPolicy {
             "http" => ":80",
             _ => return Err(NotTrusted::NotAUrl),
         };
-        let literal = literal_host.unwrap_or_default().to_ascii_lowercase();
+        let literal = literal_host.to_ascii_lowercase();
         if literal != as_parsed && literal.strip_suffix(default_port) != Some(as_parsed.as_str()) {
             return Err(NotTrusted::NotAUrl);
         }

@@ -47,6 +47,11 @@ fn the_public_cloud() {
             ("https://botframework.com/", UNKNOWN),
             ("https://.botframework.com/", UNKNOWN),
             ("https://..botframework.com/", UNKNOWN),
+            ("https://a..b.botframework.com/", UNKNOWN),
+            // Found by fuzzing: `url` takes these characters for part of a name.
+            ("https://webchat&&.botframework.com:443/", UNKNOWN),
+            ("https://a_b.botframework.com/", UNKNOWN),
+            ("https://smba.!$'()*+,;=.teams.microsoft.com/", UNKNOWN),
             ("https://evilbotframework.com/", UNKNOWN),
             ("https://webchat.botframework.com.evil.com/", UNKNOWN),
             ("https://webchat.botframework.com.", UNKNOWN),
@@ -116,6 +121,11 @@ fn the_public_cloud() {
             ("https://evil.com?.botframework.com/", REFUSED),
             ("https://smba%2Etrafficmanager.net/", REFUSED),
             ("https://evil.com%2F.botframework.com/", REFUSED),
+            // Found by fuzzing: an assertion of `idna_adapter`, in debug builds.
+            ("https://D%cbafhs", REFUSED),
+            ("http:D%cbafhs", REFUSED),
+            ("https:/D%cbafhs/0://", REFUSED),
+            ("https:///D%cbafhs/", REFUSED),
             ("https://evil.com%00.botframework.com/", REFUSED),
             (" https://smba.trafficmanager.net/", REFUSED),
             ("https://smba.trafficmanager.net/ ", REFUSED),

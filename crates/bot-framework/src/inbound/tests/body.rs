@@ -97,6 +97,18 @@ fn the_body_has_to_fit_the_token() {
 }
 
 #[test]
+fn two_missing_service_urls_are_not_equal() {
+    // What the SDKs skip: no serviceUrl in the body, and then none in the token either.
+    for claim in [Value::Null, json!("")] {
+        let token = TestKey::issuer().sign(&with(claims(), "serviceurl", claim));
+        for sent in [Value::Null, json!("")] {
+            let activity = with(activity(), "serviceUrl", sent);
+            assert_eq!(outcome(call(&bot(), &token, &activity)), "ServiceUrlMismatch");
+        }
+    }
+}
+
+#[test]
 fn a_key_without_endorsements_vouches_for_no_channel() {
     for jwk in [
         TestKey::issuer().jwk(),

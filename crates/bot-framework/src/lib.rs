@@ -31,6 +31,8 @@ pub use cloud::Cloud;
 pub use connector::Connector;
 pub use direct_line::{DirectLine, DirectLineSettings};
 pub use identity::BotIdentity;
+#[cfg(fuzzing)]
+pub use inbound::fuzzing;
 pub use inbound::{AuthError, BrokenRule, Caller, InboundAuth, KeysError, NotAllowed, VerifiedToken};
 pub use message::OutgoingMessage;
 pub use outbound::{BotCredentials, Credential, Tokens};

@@ -10,6 +10,8 @@ mod auth;
 mod client;
 mod connection;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod names;
 mod request;
 mod settings;

@@ -39,6 +39,12 @@ impl KeySet {
         self.0.is_empty()
     }
 
+    /// All of them.
+    #[cfg(fuzzing)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = &SigningKey> {
+        self.0.iter()
+    }
+
     /// The key with this id; if two have it, the first.
     pub(super) fn find(&self, id: &str) -> Option<&SigningKey> {
         self.0.iter().find(|key| key.id == id)

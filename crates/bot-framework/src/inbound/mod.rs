@@ -8,6 +8,8 @@
 
 mod bearer;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod issuers;
 mod key_cache;
 mod key_set;

@@ -1,0 +1,13 @@
+//! A door for the fuzz target in `fuzz/`, which builds with `--cfg fuzzing`. Nothing else has it.
+
+use crate::xml::{read_error, read_messages};
+
+/// Reads the body of an answer, as a list of messages and as an error.
+pub fn read_answer(body: &[u8]) {
+    if let Ok(messages) = read_messages(body) {
+        for message in messages {
+            _ = message.into_message();
+        }
+    }
+    _ = read_error(body);
+}

@@ -1,0 +1,20 @@
+//! The text of a queue message, in every shape.
+#![no_main]
+
+use envelope::{Arrival, Envelope, EnvelopeId, SealKey, SealState};
+use libfuzzer_sys::fuzz_target;
+use platform::Clock;
+use platform::testing::FakeHost;
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let key = SealKey::new([7; 32]);
+    let arrival = Arrival { id: EnvelopeId::random([1; 16]), at: FakeHost::default().now() };
+    let Ok((envelope, seal)) = Envelope::decode(text, Some(&key), arrival.clone()) else { return };
+    assert!(seal != SealState::Valid, "nobody guesses a seal");
+    // What was read can be written, sealed and read again.
+    if let Ok(written) = envelope.encode(Some(&key)) {
+        let (_, seal) = Envelope::decode(&written, Some(&key), arrival).expect("our own writing");
+        assert_eq!(seal, SealState::Valid);
+    }
+});

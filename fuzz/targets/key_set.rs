@@ -1,0 +1,6 @@
+//! A JWK set, and a signature checked with each of its keys.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| bot_framework::fuzzing::use_key_set(data));

@@ -1,0 +1,6 @@
+//! Answers of the queue service: lists of messages, and errors.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| storage_queue::fuzzing::read_answer(data));

@@ -86,7 +86,7 @@ impl<'a, H: Host> Connector<'a, H> {
 
     async fn post(&self, service_url: &ServiceUrl, uri: &str, message: &OutgoingMessage) -> Verdict {
         let Some(tokens) = self.tokens.filter(|_| service_url.takes_token()) else {
-            return self.post_once(uri, message, None).await;
+            return self.post_once(uri, message, None).await.not_the_token();
         };
         let held = match tokens.get(self.deadline).await {
             Ok(held) => held,
@@ -98,8 +98,8 @@ impl<'a, H: Host> Connector<'a, H> {
         }
         // The token may have been revoked, or was stored by a clock that was wrong: one fresh one, one more try.
         match tokens.replace(&held, self.deadline).await {
-            Ok(Some(fresh)) => self.post_once(uri, message, Some(&fresh.token)).await,
-            Ok(None) => verdict,
+            Ok(Some(fresh)) => self.post_once(uri, message, Some(&fresh.token)).await.not_the_token(),
+            Ok(None) => verdict.not_the_token(),
             Err(error) => error.into(),
         }
     }

@@ -52,6 +52,17 @@ pub struct Verdict {
     pub activity_id: Option<String>,
 }
 
+impl Verdict {
+    /// The same once the token is not to blame. A 403 that names no reason is then about this message or this conversation
+    /// (a gateway's filter, say): if it stopped the run, one message could hold up everybody's for ever.
+    pub(crate) fn not_the_token(mut self) -> Self {
+        if self.class == Class::Unauthorized && self.status == Some(403) {
+            self.class = Class::Permanent;
+        }
+        self
+    }
+}
+
 impl From<TokenError> for Verdict {
     fn from(error: TokenError) -> Self {
         let (class, retry_after) = match &error {

@@ -309,6 +309,22 @@ fn which_answers_cost_a_token() {
     }
 }
 
+/// A 401 that stays stops the run. A 403 that names no reason and stays is about the message: it must not stop the others.
+#[test]
+fn what_a_refusal_means_once_the_token_is_fresh() {
+    for (status, expected) in [(401, Class::Unauthorized), (403, Class::Permanent)] {
+        let host = with_secret();
+        host.then(token_answer("t1")).then_status(status, "");
+        host.then(token_answer("t2")).then_status(status, "").then_status(status, "").then_status(201, "");
+        let bot = bot(&host);
+        let tokens = Tokens::new(&host, &bot);
+        let mut send = || run(send(&host, &tokens, "https://smba.trafficmanager.net/amer/")).class;
+        assert_eq!(send(), expected, "{status} after a renewal");
+        assert_eq!(send(), expected, "{status} in a run that has renewed its token");
+        assert_eq!(send(), Class::Accepted, "{status} says nothing about the next message");
+    }
+}
+
 #[test]
 fn without_a_token_nothing_is_sent() {
     let refused = json!({"error": "invalid_client", "error_codes": [7_000_215]}).to_string();

@@ -318,7 +318,7 @@ fn what_a_refusal_means_once_the_token_is_fresh() {
         host.then(token_answer("t2")).then_status(status, "").then_status(status, "").then_status(201, "");
         let bot = bot(&host);
         let tokens = Tokens::new(&host, &bot);
-        let mut send = || run(send(&host, &tokens, "https://smba.trafficmanager.net/amer/")).class;
+        let send = || run(send(&host, &tokens, "https://smba.trafficmanager.net/amer/")).class;
         assert_eq!(send(), expected, "{status} after a renewal");
         assert_eq!(send(), expected, "{status} in a run that has renewed its token");
         assert_eq!(send(), Class::Accepted, "{status} says nothing about the next message");

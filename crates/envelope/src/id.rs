@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use platform::{hex, name_of};
 use sha2::{Digest, Sha256};
 
 /// The id of an envelope.
@@ -12,23 +13,19 @@ impl EnvelopeId {
     /// The id of the envelope for a person's message: the same for the same activity, however often a channel re-sends
     /// it (Teams does when an answer took too long).
     pub fn of_activity(channel_id: &str, conversation_id: &str, activity_id: &str) -> Self {
-        Self::of_parts(&[channel_id, conversation_id, activity_id])
+        Self(name_of(&[channel_id, conversation_id, activity_id]))
     }
 
     /// The id of a message that has none of its own: the same whenever the queue hands it out, because a message keeps its
     /// MessageId for life. Not made of what it says: two people's "ping" are two alerts.
     pub fn of_queue_message(message_id: &str) -> Self {
-        Self::of_parts(&["queue message", message_id])
+        Self(name_of(&["queue message", message_id]))
     }
 
-    fn of_parts(parts: &[&str]) -> Self {
-        let mut hash = Sha256::new();
-        for part in parts {
-            // The length keeps ("ab", "c") and ("a", "bc") apart.
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part);
-        }
-        Self(hex(&hash.finalize()[..16]))
+    /// The id of the alert that a call with an idempotency key makes for a conversation: the same for the same call,
+    /// however often it is repeated.
+    pub fn of_call(idempotency_key: &str, conversation_key: &str) -> Self {
+        Self(name_of(&["alert", idempotency_key, conversation_key]))
     }
 
     /// An id from 16 random bytes.
@@ -62,15 +59,6 @@ impl fmt::Display for EnvelopeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .map(|digit| char::from(DIGITS[usize::from(digit)]))
-        .collect()
 }
 
 #[cfg(test)]

@@ -27,8 +27,32 @@ pub struct Marks {
 impl Marks {
     /// Marks something.
     pub async fn set<H: KeyValue + Clock>(&self, host: &H, name: &str) -> Result<(), KeyValueError> {
-        let until = (host.now() + self.term).timestamp();
-        host.set(&self.key(name), json!({"until": until}).to_string().as_bytes()).await
+        self.set_with(host, name, Value::Null).await
+    }
+
+    /// Marks something, with a note that [`Marks::note`] finds.
+    pub async fn set_with<H: KeyValue + Clock>(
+        &self,
+        host: &H,
+        name: &str,
+        note: Value,
+    ) -> Result<(), KeyValueError> {
+        let mut record = json!({"until": (host.now() + self.term).timestamp()});
+        if !note.is_null() {
+            record["note"] = note;
+        }
+        host.set(&self.key(name), record.to_string().as_bytes()).await
+    }
+
+    /// The note of a mark that holds; `null` if it has none.
+    pub async fn note<H: KeyValue + Clock>(
+        &self,
+        host: &H,
+        name: &str,
+    ) -> Result<Option<Value>, KeyValueError> {
+        let Some(value) = host.get(&self.key(name)).await? else { return Ok(None) };
+        let mut record: Value = serde_json::from_slice(&value).unwrap_or_default();
+        Ok((!is_over(host, &value)).then(|| record["note"].take()))
     }
 
     /// Whether it is marked. A store that does not answer counts as "no".
@@ -95,6 +119,19 @@ mod tests {
         run(SEEN.set(&host, "a")).unwrap();
         run(SEEN.clear(&host, "a")).unwrap();
         assert!(!run(SEEN.has(&host, "a")));
+    }
+
+    #[test]
+    fn a_note_holds_as_long_as_its_mark() {
+        let host = FakeHost::default();
+        run(SEEN.set_with(&host, "a", json!({"x": [1]}))).unwrap();
+        run(SEEN.set(&host, "b")).unwrap();
+        assert_eq!(run(SEEN.note(&host, "a")), Ok(Some(json!({"x": [1]}))));
+        assert_eq!(run(SEEN.note(&host, "b")), Ok(Some(Value::Null)));
+        assert_eq!(run(SEEN.note(&host, "c")), Ok(None));
+        assert!(run(SEEN.has(&host, "a")));
+        host.elapsed.set(Duration::from_secs(61));
+        assert_eq!(run(SEEN.note(&host, "a")), Ok(None));
     }
 
     #[test]

@@ -71,6 +71,9 @@ pub(crate) async fn post<H: Host>(
             trigger_activity::answer(host, &settings, &turn.connector(), &activity, id).await
         }
         ActivityKind::ConversationUpdate
+        | ActivityKind::InstallationUpdate
+        | ActivityKind::EndOfConversation
+        | ActivityKind::DeleteUserData
         | ActivityKind::Event
         | ActivityKind::Trigger
         | ActivityKind::Other(_) => Ok(answer::json(StatusCode::OK, &json!({}))),

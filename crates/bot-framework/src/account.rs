@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::json::{FieldError, Fields};
+use crate::json::{FieldError, Fields, put};
 
 macro_rules! account {
     ($(#[$doc:meta])* $name:ident) => {
@@ -26,6 +26,15 @@ macro_rules! account {
                 Ok(Self { id: fields.required_string("id")?, rest: fields.rest() })
             }
 
+            /// What it is called.
+            pub fn name(&self) -> Option<&str> {
+                self.text("name")
+            }
+
+            fn text(&self, field: &str) -> Option<&str> {
+                self.rest.get(field).and_then(Value::as_str).filter(|text| !text.is_empty())
+            }
+
             /// As it came.
             pub fn to_json(&self) -> Value {
                 let mut object = self.rest.clone();
@@ -45,9 +54,74 @@ account! {
     ConversationAccount
 }
 
+impl ChannelAccount {
+    /// The person's object id in Entra, where the channel says so.
+    pub fn aad_object_id(&self) -> Option<&str> {
+        self.text("aadObjectId")
+    }
+}
+
 impl ConversationAccount {
     /// The Entra tenant that it belongs to, where the channel says so.
     pub fn tenant_id(&self) -> Option<&str> {
-        self.rest.get("tenantId").and_then(Value::as_str)
+        self.text("tenantId")
+    }
+
+    /// The same conversation, in this tenant unless it names one itself.
+    #[must_use]
+    pub fn or_in_tenant(mut self, tenant_id: Option<&str>) -> Self {
+        if self.tenant_id().is_none() {
+            put(&mut self.rest, "tenantId", tenant_id);
+        }
+        self
+    }
+
+    /// What kind it is, where the channel says so; on Teams `personal`, `groupChat` or `channel`.
+    pub fn conversation_type(&self) -> Option<&str> {
+        self.text("conversationType")
+    }
+
+    /// Whether more than one person is in it, as far as the channel says so.
+    pub fn is_group(&self) -> bool {
+        match self.conversation_type() {
+            Some(kind) => kind != "personal",
+            None => self.rest.get("isGroup").and_then(Value::as_bool).unwrap_or_default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn conversation(json: Value) -> ConversationAccount {
+        ConversationAccount::from_fields(Fields::parse(json.to_string().as_bytes()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn who_is_in_it() {
+        for (json, expected) in [
+            (json!({"id": "c"}), false),
+            (json!({"id": "c", "isGroup": true}), true),
+            (json!({"id": "c", "isGroup": "yes"}), false),
+            (json!({"id": "c", "conversationType": "personal"}), false),
+            (json!({"id": "c", "conversationType": "personal", "isGroup": true}), false),
+            (json!({"id": "c", "conversationType": "groupChat"}), true),
+            (json!({"id": "c", "conversationType": "channel"}), true),
+        ] {
+            assert_eq!(conversation(json.clone()).is_group(), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_tenant_is_added_only_where_there_is_none() {
+        for (own, other, expected) in
+            [(json!("t"), Some("x"), Some("t")), (json!(null), Some("x"), Some("x")), (json!(""), None, None)]
+        {
+            let conversation = conversation(json!({"id": "c", "tenantId": own})).or_in_tenant(other);
+            assert_eq!(conversation.tenant_id(), expected, "{own} {other:?}");
+        }
     }
 }

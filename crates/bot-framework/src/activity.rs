@@ -31,6 +31,10 @@ pub struct Activity {
     pub locale: Option<String>,
     /// Who joined (`conversationUpdate`).
     pub members_added: Vec<ChannelAccount>,
+    /// Who left (`conversationUpdate`).
+    pub members_removed: Vec<ChannelAccount>,
+    /// What was done (`installationUpdate`): `add`, `remove`, ….
+    pub action: Option<String>,
     /// Every other field.
     pub rest: Map<String, Value>,
 }
@@ -42,6 +46,12 @@ pub enum ActivityKind {
     Message,
     /// Members or properties of the conversation changed.
     ConversationUpdate,
+    /// The bot was installed somewhere, or uninstalled.
+    InstallationUpdate,
+    /// The conversation is over.
+    EndOfConversation,
+    /// The person wants everything forgotten that is known of them.
+    DeleteUserData,
     /// A question that the HTTP answer itself answers.
     Invoke,
     /// Something with a `name` happened; nobody said anything.
@@ -57,6 +67,9 @@ impl From<String> for ActivityKind {
         match name.as_str() {
             "message" => Self::Message,
             "conversationUpdate" => Self::ConversationUpdate,
+            "installationUpdate" => Self::InstallationUpdate,
+            "endOfConversation" => Self::EndOfConversation,
+            "deleteUserData" => Self::DeleteUserData,
             "invoke" => Self::Invoke,
             "event" => Self::Event,
             "trigger" => Self::Trigger,
@@ -75,6 +88,9 @@ impl Activity {
             Some(object) => ChannelAccount::from_fields(object).map(Some),
             None => Ok(None),
         };
+        let members = |fields: &mut Fields, name: &str| -> Result<Vec<_>, FieldError> {
+            fields.objects(name)?.into_iter().map(ChannelAccount::from_fields).collect()
+        };
         Ok(Self {
             kind: fields.required_string("type")?.into(),
             conversation: ConversationAccount::from_fields(fields.required_object("conversation")?)?,
@@ -85,20 +101,31 @@ impl Activity {
             recipient: account(&mut fields, "recipient")?,
             text: fields.string("text")?,
             locale: fields.string("locale")?,
-            members_added: fields
-                .objects("membersAdded")?
-                .into_iter()
-                .map(ChannelAccount::from_fields)
-                .collect::<Result<_, _>>()?,
+            members_added: members(&mut fields, "membersAdded")?,
+            members_removed: members(&mut fields, "membersRemoved")?,
+            action: fields.string("action")?,
             rest: fields.rest(),
         })
     }
 
     /// Whether the bot is among those who joined.
     pub fn adds_the_bot(&self) -> bool {
+        self.kind == ActivityKind::ConversationUpdate && self.is_bot_among(&self.members_added)
+    }
+
+    /// Whether the bot is among those who left.
+    pub fn removes_the_bot(&self) -> bool {
+        self.kind == ActivityKind::ConversationUpdate && self.is_bot_among(&self.members_removed)
+    }
+
+    fn is_bot_among(&self, members: &[ChannelAccount]) -> bool {
         let bot = self.recipient.as_ref().map(|bot| &bot.id);
-        self.kind == ActivityKind::ConversationUpdate
-            && self.members_added.iter().any(|member| Some(&member.id) == bot)
+        members.iter().any(|member| Some(&member.id) == bot)
+    }
+
+    /// The tenant that Teams names in every scope, where the conversation itself names none.
+    pub fn channel_tenant_id(&self) -> Option<&str> {
+        self.rest.get("channelData")?.get("tenant")?.get("id")?.as_str()
     }
 
     /// The text without the mention of the bot that group chats and channels demand, and without white space around it.
@@ -214,6 +241,8 @@ mod tests {
             ),
         ] {
             assert_eq!(parse(json).unwrap().adds_the_bot(), expected, "{json}");
+            let leaving = json.replace("membersAdded", "membersRemoved");
+            assert_eq!(parse(&leaving).unwrap().removes_the_bot(), expected, "{leaving}");
         }
     }
 }

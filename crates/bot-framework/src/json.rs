@@ -70,6 +70,15 @@ impl Fields {
             .ok_or_else(|| self.error(name, "a string that is not empty"))
     }
 
+    /// Takes `true` or `false`; absent is `false`.
+    pub fn boolean(&mut self, name: &str) -> Result<bool, FieldError> {
+        match self.take(name) {
+            None => Ok(false),
+            Some(Value::Bool(value)) => Ok(value),
+            Some(_) => Err(self.error(name, "true or false")),
+        }
+    }
+
     /// Takes an object.
     pub fn object(&mut self, name: &str) -> Result<Option<Fields>, FieldError> {
         match self.take(name) {
@@ -130,11 +139,12 @@ mod tests {
     #[test]
     fn errors_name_the_path() {
         type Take = fn(&mut Fields) -> Result<(), FieldError>;
-        let cases: [(&str, Take, &str); 7] = [
+        let cases: [(&str, Take, &str); 8] = [
             (r#"{"a":1}"#, |f| f.string("a").map(drop), "a: a string expected"),
             (r#"{}"#, |f| f.required_string("a").map(drop), "a: a string that is not empty expected"),
             (r#"{"a":""}"#, |f| f.required_string("a").map(drop), "a: a string that is not empty expected"),
             (r#"{"a":null}"#, |f| f.required_object("a").map(drop), "a: an object expected"),
+            (r#"{"a":1}"#, |f| f.boolean("a").map(drop), "a: true or false expected"),
             (r#"{"a":{"b":1}}"#, |f| f.required_object("a")?.string("b").map(drop), "a.b: a string expected"),
             (r#"{"a":{}}"#, |f| f.objects("a").map(drop), "a: an array expected"),
             (r#"{"a":[{},3]}"#, |f| f.objects("a").map(drop), "a[1]: an object expected"),

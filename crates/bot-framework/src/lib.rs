@@ -34,7 +34,7 @@ pub use identity::BotIdentity;
 #[cfg(fuzzing)]
 pub use inbound::fuzzing;
 pub use inbound::{AuthError, BrokenRule, Caller, InboundAuth, KeysError, NotAllowed, VerifiedToken};
-pub use message::OutgoingMessage;
+pub use message::{MORE_MEMBERS, OutgoingMessage};
 pub use outbound::{BotCredentials, Credential, Tokens};
 pub use reference::ConversationReference;
 pub use trigger_name::TriggerName;

@@ -6,6 +6,11 @@ use crate::account::ChannelAccount;
 use crate::json::put;
 use crate::reference::ConversationReference;
 
+/// What a message may have beside its text and its address. Whoever writes to the queue chooses them, so nothing that says
+/// who speaks, to whom or where is among them.
+pub const MORE_MEMBERS: [&str; 5] =
+    ["attachments", "attachmentLayout", "suggestedActions", "summary", "importance"];
+
 /// A message from the bot into the conversation of a reference: `{type, text, textFormat, from, recipient, conversation,
 /// channelId, serviceUrl, locale?, replyToId?}`.
 #[derive(Debug, Clone)]
@@ -28,6 +33,22 @@ impl OutgoingMessage {
         Self(message)
     }
 
+    /// Adds [members that an alert may bring along](MORE_MEMBERS); all others are left out. Nothing that is there already
+    /// is replaced.
+    #[must_use]
+    pub fn with(mut self, activity: &Map<String, Value>) -> Self {
+        for name in MORE_MEMBERS {
+            if let Some(value) = activity.get(name) {
+                self.0.entry(name).or_insert_with(|| value.clone());
+            }
+        }
+        // A channel takes a message that is nothing but a card; an empty bubble beside it helps nobody.
+        if self.0.get("text").is_some_and(|text| text == "") && self.0.contains_key("attachments") {
+            self.0.retain(|name, _| !matches!(name.as_str(), "text" | "textFormat"));
+        }
+        self
+    }
+
     /// Marks it as the answer to the activity of `reference`.
     #[must_use]
     pub fn in_reply_to(mut self, reference: &ConversationReference) -> Self {
@@ -38,5 +59,42 @@ impl OutgoingMessage {
     /// The JSON that is sent.
     pub fn to_bytes(&self) -> Vec<u8> {
         json!(self.0).to_string().into_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::Fields;
+
+    fn message(text: &str, activity: Value) -> Value {
+        let address = br#"{"channelId":"x","serviceUrl":"https://x/","conversation":{"id":"c"}}"#;
+        let address = ConversationReference::from_fields(Fields::parse(address).unwrap()).unwrap();
+        let message = OutgoingMessage::new(&address, text).with(activity.as_object().unwrap());
+        serde_json::from_slice(&message.to_bytes()).unwrap()
+    }
+
+    #[test]
+    fn only_what_may_come_along_does() {
+        let sent = message(
+            "hi",
+            json!({
+                "attachments": [{"contentType": "x"}], "summary": "s", "importance": "high", "text": "other", "type": "event",
+                "from": {"id": "evil"}, "serviceUrl": "https://evil.example/", "channelData": {}, "replyToId": "7",
+            }),
+        );
+        let expected = json!({
+            "type": "message", "text": "hi", "textFormat": "plain", "conversation": {"id": "c"}, "channelId": "x",
+            "serviceUrl": "https://x/", "attachments": [{"contentType": "x"}], "summary": "s", "importance": "high",
+        });
+        assert_eq!(sent, expected);
+    }
+
+    #[test]
+    fn a_card_alone_has_no_text() {
+        let card = json!({"attachments": [{"contentType": "x"}]});
+        assert_eq!(message("", card.clone()).get("text"), None);
+        assert_eq!(message("hi", card)["text"], "hi");
+        assert_eq!(message("", json!({"summary": "s"}))["text"], "");
     }
 }

@@ -44,7 +44,7 @@ impl ConversationReference {
             locale: activity.locale.clone(),
             user: activity.from.clone(),
             bot: activity.recipient.clone(),
-            conversation: activity.conversation.clone(),
+            conversation: activity.conversation.clone().or_in_tenant(activity.channel_tenant_id()),
             service_url_verified: false,
             rest: Map::new(),
         })

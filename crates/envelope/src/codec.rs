@@ -91,9 +91,15 @@ impl Envelope {
         put(&mut object, "id", Some(self.id.as_str()));
         put(&mut object, "address", Some(self.address.to_json()));
         put(&mut object, "text", Some(self.text.as_str()));
+        put(&mut object, "activity", Some(self.activity.clone()).filter(|activity| !activity.is_empty()));
         put(&mut object, "enqueuedAt", Some(time::to_text(self.enqueued_at)));
         put(&mut object, "notBefore", self.not_before.map(time::to_text));
         put(&mut object, "expires", self.expires.map(time::to_text));
+        for (name, value) in
+            [("cancellable", self.cancellable), ("stoppable", self.stoppable), ("once", self.once)]
+        {
+            put(&mut object, name, value.then_some(true));
+        }
         self.on_uncertain.put(&mut object);
         self.delivery.put(&mut object);
         object
@@ -140,10 +146,14 @@ fn version_1(mut fields: Fields, key: Option<&SealKey>) -> Result<(Envelope, Sea
         id: EnvelopeId::from_text(fields.required_string("id")?),
         address: ConversationReference::from_fields(fields.required_object("address")?)?,
         text: fields.string("text")?.unwrap_or_default(),
+        activity: fields.object("activity")?.map(Fields::rest).unwrap_or_default(),
         enqueued_at: time::take(&mut fields, "enqueuedAt")?
             .ok_or_else(|| fields.error("enqueuedAt", "a time as of RFC 3339"))?,
         not_before: time::take(&mut fields, "notBefore")?,
         expires: time::take(&mut fields, "expires")?,
+        cancellable: fields.boolean("cancellable")?,
+        stoppable: fields.boolean("stoppable")?,
+        once: fields.boolean("once")?,
         on_uncertain: OnUncertain::take(&mut fields)?,
         delivery: Delivery::take(&mut fields)?,
         rest: fields.rest(),

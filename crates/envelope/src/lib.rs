@@ -27,7 +27,7 @@ pub use delivery::{Delivery, OnUncertain};
 pub use failure::Failure;
 pub use id::EnvelopeId;
 pub use legacy::Shape;
-pub use marks::{SENT, UNSURE, mark_name};
+pub use marks::{CALLED, CANCELLED, SENT, UNSURE, mark_name};
 pub use seal::{SealKey, SealState, Unsealed};
 
 /// The version that this code writes, and the latest that it reads.
@@ -42,12 +42,20 @@ pub struct Envelope {
     pub address: ConversationReference,
     /// `text`: what to say.
     pub text: String,
+    /// `activity`: what to send beside the text, of [`bot_framework::MORE_MEMBERS`].
+    pub activity: Map<String, Value>,
     /// `enqueuedAt`: when it was put on the queue.
     pub enqueued_at: DateTime<Utc>,
     /// `notBefore`: not to be said earlier.
     pub not_before: Option<DateTime<Utc>>,
     /// `expires`: not to be said later.
     pub expires: Option<DateTime<Utc>>,
+    /// `cancellable`: it may have been cancelled: [`CANCELLED`].
+    pub cancellable: bool,
+    /// `stoppable`: somebody else than the person wants it said, so the person's `stop` holds it back.
+    pub stoppable: bool,
+    /// `once`: the queue may hold it several times, under the same id.
+    pub once: bool,
     /// `onUncertain`: what to do when nobody knows whether it was delivered.
     pub on_uncertain: OnUncertain,
     /// `delivery`: what the poller has tried so far.
@@ -70,9 +78,13 @@ impl Envelope {
             id,
             address,
             text: text.into(),
+            activity: Map::new(),
             enqueued_at,
             not_before: None,
             expires: None,
+            cancellable: false,
+            stoppable: false,
+            once: false,
             on_uncertain: OnUncertain::default(),
             delivery: Delivery::default(),
             rest: Map::new(),

@@ -14,6 +14,13 @@ pub const SENT: Marks = Marks { prefix: "sent:", term: Duration::from_secs(24 * 
 /// every failure in the same way, and the caller tries again: without the mark, the person might see the alert each time.
 pub const UNSURE: Marks = Marks { prefix: "unsure:", term: Duration::from_secs(24 * 60 * 60) };
 
+/// Alerts that were cancelled, by [`EnvelopeId::key`], until the poller drops the message. An alert lies on the queue for a
+/// year and a day at most.
+pub const CANCELLED: Marks = Marks { prefix: "cancel:", term: Duration::from_secs(366 * 24 * 60 * 60) };
+
+/// Calls of `POST /api/alerts` with an idempotency key, with what they were answered.
+pub const CALLED: Marks = Marks { prefix: "call:", term: Duration::from_secs(24 * 60 * 60) };
+
 /// Names an alert among the marks. Whoever can write to the queue can use any id: a message without our seal must not
 /// make a sealed one look sent.
 pub fn mark_name(id: &EnvelopeId, seal: SealState) -> String {

@@ -10,9 +10,10 @@ use envelope::{
 };
 use serde_json::{Value, json};
 
-const GOLDEN: [(&str, &str); 2] = [
+const GOLDEN: [(&str, &str); 3] = [
     ("v1-minimal", include_str!("golden/v1-minimal.json")),
     ("v1-full", include_str!("golden/v1-full.json")),
+    ("v1-alert", include_str!("golden/v1-alert.json")),
 ];
 
 fn read(text: &str) -> Result<Envelope, DecodeError> {
@@ -73,6 +74,8 @@ fn what_is_not_an_envelope_says_why() {
         (with(|json| json["version"] = json!("1")), "version: a whole number expected"),
         (with(|json| json["id"] = json!("")), "id: a string that is not empty expected"),
         (with(|json| json["text"] = json!(7)), "text: a string expected"),
+        (with(|json| json["activity"] = json!([])), "activity: an object expected"),
+        (with(|json| json["cancellable"] = json!("yes")), "cancellable: true or false expected"),
         (with(|json| json["enqueuedAt"] = json!("yesterday")), "enqueuedAt: a time as of RFC 3339 expected"),
         (with(|json| json["address"] = json!("x")), "address: an object expected"),
         (
@@ -100,13 +103,18 @@ fn the_size_limit_is_exact() {
 #[test]
 fn a_seal_says_who_wrote_it() {
     let (ours, theirs) = (SealKey::new([1; 32]), SealKey::new([2; 32]));
-    let envelope = read(GOLDEN[1].1).unwrap();
-    let (sealed, plain) = (envelope.encode(Some(&ours)).unwrap(), envelope.encode(None).unwrap());
+    for (_, golden) in GOLDEN {
+        sealed_and_changed(&ours, &theirs, read(golden).unwrap());
+    }
+}
+
+fn sealed_and_changed(ours: &SealKey, theirs: &SealKey, envelope: Envelope) {
+    let (sealed, plain) = (envelope.encode(Some(ours)).unwrap(), envelope.encode(None).unwrap());
     for (text, key, expected) in [
-        (&sealed, Some(&ours), SealState::Valid),
-        (&sealed, Some(&theirs), SealState::Broken),
+        (&sealed, Some(ours), SealState::Valid),
+        (&sealed, Some(theirs), SealState::Broken),
         (&sealed, None, SealState::Unchecked),
-        (&plain, Some(&ours), SealState::Missing),
+        (&plain, Some(ours), SealState::Missing),
         (&plain, None, SealState::Missing),
     ] {
         let (read, state) = Envelope::decode(text, key, arrival()).unwrap();
@@ -117,9 +125,11 @@ fn a_seal_says_who_wrote_it() {
     for field in json.as_object().unwrap().keys().filter(|field| *field != "seal" && *field != "version") {
         let mut changed = json.clone();
         match changed[field].clone() {
-            Value::String(text) if field == "enqueuedAt" => {
+            Value::String(text) if ["enqueuedAt", "notBefore", "expires"].contains(&field.as_str()) => {
                 changed[field] = text.replace("2026", "2027").into()
             }
+            Value::String(_) if field == "onUncertain" => changed[field] = "retry".into(),
+            Value::Bool(value) => changed[field] = (!value).into(),
             Value::String(text) => changed[field] = format!("{text}!").into(),
             Value::Object(mut object) => {
                 object.insert("planted".into(), true.into());
@@ -128,7 +138,7 @@ fn a_seal_says_who_wrote_it() {
             other => panic!("{field} is {other}: add it here"),
         }
         assert_eq!(
-            Envelope::decode(&changed.to_string(), Some(&ours), arrival()).unwrap().1,
+            Envelope::decode(&changed.to_string(), Some(ours), arrival()).unwrap().1,
             SealState::Broken,
             "{field}"
         );

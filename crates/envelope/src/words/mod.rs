@@ -1,14 +1,66 @@
-//! The words that people see, in one table, so that another language or another bot can replace them.
+//! The words that people see and say, in one table, so that another language or another bot can replace them: what the
+//! bot says here, what it understands in [`Command`], how it names times in `time.rs`.
+
+mod command;
+mod time;
+
+use std::time::Duration;
+
+pub use command::Command;
 
 /// Answers a message that stands on the queue now.
 pub fn queued(text: &str) -> String {
     format!("Queued: {text}")
 }
 
-/// The alert itself. It comes later, from the queue, and says so by its first word.
-pub fn alert(text: &str) -> String {
-    format!("Alert: {text}")
+/// Answers a reminder that stands on the queue now.
+pub fn reminder_queued(text: &str, after: Duration) -> String {
+    format!("Queued: {text} (in {})", time::spoken(after))
 }
+
+/// The alert itself. It comes later, from the queue, and says so by its first word. One that is nothing but a card has no
+/// text, and gets none.
+pub fn alert(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("Alert: {text}") }
+}
+
+/// Answers `subscribe`.
+pub fn subscribed(tag: &str) -> String {
+    format!("Subscribed: alerts about {tag} come here. To end that, say: unsubscribe {tag}")
+}
+
+/// Answers `unsubscribe`.
+pub fn unsubscribed(tag: &str) -> String {
+    format!("Unsubscribed: no more alerts about {tag} come here.")
+}
+
+/// Answers `stop`.
+pub const STOPPED: &str =
+    "Stopped: no alerts come here until you say: start. What you send me yourself still comes back.";
+
+/// Answers `start`.
+pub const STARTED: &str = "Started: alerts come here again.";
+
+/// Answers `help`.
+pub const HELP: &str = "What you send me goes on a queue, and comes back to you as an alert. These words do something else:\n\
+    - remind me in 10 minutes tea\n\
+    - subscribe orders-42, unsubscribe orders-42: alerts about it come here, or no longer\n\
+    - stop, start: no alerts from others come here, or again\n\
+    - help";
+
+/// What was to be subscribed to cannot be.
+pub const NO_TAG: &str =
+    "Not done: what you subscribe to is one word of at most 64 letters, digits, and - _ . : # @ +";
+
+/// The conversation has as many subscriptions as one may have.
+pub const TOO_MANY_TAGS: &str =
+    "Not done: there are too many subscriptions here. Please unsubscribe from something first.";
+
+/// The reminder lies too far ahead.
+pub const TOO_FAR: &str = "Not queued: that is more than a year ahead. Please choose an earlier time.";
+
+/// What was said could not be remembered.
+pub const NOT_REMEMBERED: &str = "Not done: it could not be stored. Please say it again in a minute.";
 
 /// The queue did not take the message.
 pub const QUEUE_UNAVAILABLE: &str =
@@ -21,4 +73,4 @@ pub const TOO_LONG: &str = "Not queued: the message is too long. Please send a s
 pub const NOTHING_TO_QUEUE: &str = "Not queued: there is no text in the message.";
 
 /// The bot has joined a conversation.
-pub const GREETING: &str = "Hello. Send me a message: it goes on a queue, and comes back to you as an alert.";
+pub const GREETING: &str = "Hello. Send me a message: it goes on a queue, and comes back to you as an alert. Say help to see what else I understand.";

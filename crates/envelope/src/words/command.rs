@@ -1,0 +1,111 @@
+//! What the bot understands.
+
+use std::time::Duration;
+
+use super::time;
+
+/// Something that the bot does instead of queueing the message as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Alerts with this tag come to this conversation.
+    Subscribe(String),
+    /// No longer.
+    Unsubscribe(String),
+    /// No alerts from others come to this conversation.
+    Stop,
+    /// They come again.
+    Start,
+    /// The person wants to know what the bot understands.
+    Help,
+    /// The text comes back after that long.
+    Remind(Duration, String),
+}
+
+/// What follows a command's first words.
+enum Pattern {
+    Nothing(fn() -> Command),
+    OneWord(fn(String) -> Command),
+    TimeAndText(fn(Duration, String) -> Command),
+}
+
+const COMMANDS: [(&str, Pattern); 6] = [
+    ("subscribe", Pattern::OneWord(Command::Subscribe)),
+    ("unsubscribe", Pattern::OneWord(Command::Unsubscribe)),
+    ("stop", Pattern::Nothing(|| Command::Stop)),
+    ("start", Pattern::Nothing(|| Command::Start)),
+    ("help", Pattern::Nothing(|| Command::Help)),
+    ("remind me in", Pattern::TimeAndText(Command::Remind)),
+];
+
+impl Command {
+    /// The command that a message is. It is one only as a whole: `stop it` is a message like any other. Case does not
+    /// matter.
+    pub fn parse(message: &str) -> Option<Self> {
+        COMMANDS.iter().find_map(|(first_words, pattern)| {
+            let rest = after_words(message, first_words)?;
+            match pattern {
+                Pattern::Nothing(command) => rest.is_empty().then(command),
+                Pattern::OneWord(command) => {
+                    let is_word = !rest.is_empty() && !rest.contains(char::is_whitespace);
+                    is_word.then(|| command(rest.to_owned()))
+                }
+                Pattern::TimeAndText(command) => {
+                    let (after, text) = time::take(rest)?;
+                    (!text.is_empty()).then(|| command(after, text.to_owned()))
+                }
+            }
+        })
+    }
+}
+
+/// What follows these words at the beginning of `message`, without white space around it.
+fn after_words<'a>(message: &'a str, words: &str) -> Option<&'a str> {
+    words.split(' ').try_fold(message.trim(), |rest, expected| {
+        let (word, rest) = next_word(rest);
+        (word.to_lowercase() == expected).then_some(rest)
+    })
+}
+
+/// The first word, and what follows it.
+pub(super) fn next_word(text: &str) -> (&str, &str) {
+    match text.split_once(char::is_whitespace) {
+        Some((word, rest)) => (word, rest.trim_start()),
+        None => (text, ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_the_whole_message() {
+        let remind =
+            |seconds, text: &str| Some(Command::Remind(Duration::from_secs(seconds), text.to_owned()));
+        for (message, expected) in [
+            ("stop", Some(Command::Stop)),
+            ("  STOP\n", Some(Command::Stop)),
+            ("Start", Some(Command::Start)),
+            ("help", Some(Command::Help)),
+            ("help me", None),
+            ("stop it", None),
+            ("please stop", None),
+            ("stopp", None),
+            ("subscribe orders-42", Some(Command::Subscribe("orders-42".into()))),
+            ("Subscribe\u{a0} Orders-42 ", Some(Command::Subscribe("Orders-42".into()))),
+            ("unsubscribe orders-42", Some(Command::Unsubscribe("orders-42".into()))),
+            ("subscribe", None),
+            ("subscribe to our newsletter", None),
+            ("remind me in 10 seconds tea", remind(10, "tea")),
+            ("Remind Me In 1 hour 30 minutes  call\nhome ", remind(5400, "call\nhome")),
+            ("remind me in 10 seconds", None),
+            ("remind me in tea", None),
+            ("remind me in ten tea", None),
+            ("remind me tomorrow", None),
+            ("", None),
+            ("hello", None),
+        ] {
+            assert_eq!(Command::parse(message), expected, "{message:?}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! How people say how long: `10 seconds`, `1 hour 30 minutes`, `2 days and 5 min`, `an hour`.
+
+use std::time::Duration;
+
+use super::command::next_word;
+
+/// What one of it is called, what several are, what else people write, and how many seconds it has.
+const UNITS: [(&str, &str, &[&str], u64); 5] = [
+    ("week", "weeks", &["w"], 7 * 24 * 60 * 60),
+    ("day", "days", &["d"], 24 * 60 * 60),
+    ("hour", "hours", &["hr", "hrs", "h"], 60 * 60),
+    ("minute", "minutes", &["min", "mins", "m"], 60),
+    ("second", "seconds", &["sec", "secs", "s"], 1),
+];
+
+/// Words for the number one.
+const ONE: [&str; 3] = ["a", "an", "one"];
+
+/// May stand between two parts.
+const AND: &str = "and";
+
+/// Takes a time from the beginning of `text`: as many pairs of number and unit as there are, at least one. Returns what
+/// follows, too.
+pub(super) fn take(text: &str) -> Option<(Duration, &str)> {
+    let (mut total, mut rest) = take_part(text)?;
+    loop {
+        let (word, after_word) = next_word(rest);
+        let next = if word.eq_ignore_ascii_case(AND) { after_word } else { rest };
+        match take_part(next) {
+            Some((part, after)) => (total, rest) = (total.saturating_add(part), after),
+            None => return Some((Duration::from_secs(total), rest)),
+        }
+    }
+}
+
+/// `10 seconds`, `10seconds`, `an hour`, in seconds.
+fn take_part(text: &str) -> Option<(u64, &str)> {
+    let (word, rest) = next_word(text);
+    let digits = word.find(|c: char| !c.is_ascii_digit()).unwrap_or(word.len());
+    let (number, glued) = word.split_at(digits);
+    let (count, unit, rest) = if number.is_empty() {
+        let (unit, rest) = next_word(rest);
+        (ONE.contains(&word.to_lowercase().as_str()).then_some(1)?, unit, rest)
+    } else if glued.is_empty() {
+        let (unit, rest) = next_word(rest);
+        (number.parse::<u32>().ok()?, unit, rest)
+    } else {
+        (number.parse().ok()?, glued, rest)
+    };
+    Some((u64::from(count).saturating_mul(seconds_of(unit)?), rest))
+}
+
+fn seconds_of(unit: &str) -> Option<u64> {
+    let unit = unit.strip_suffix(',').unwrap_or(unit).to_lowercase();
+    UNITS.iter().find_map(|(one, several, others, seconds)| {
+        (unit == *one || unit == *several || others.contains(&unit.as_str())).then_some(*seconds)
+    })
+}
+
+/// Says how long: `1 hour 30 minutes`.
+pub(super) fn spoken(duration: Duration) -> String {
+    let mut rest = duration.as_secs();
+    let mut parts = Vec::new();
+    for (one, several, _, seconds) in UNITS {
+        let count = rest / seconds;
+        rest %= seconds;
+        if count > 0 {
+            parts.push(format!("{count} {}", if count == 1 { one } else { several }));
+        }
+    }
+    if parts.is_empty() { "0 seconds".into() } else { parts.join(" ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_as_people_say_them() {
+        for (text, expected) in [
+            ("10 seconds tea", Some((10, "tea"))),
+            ("5 min tea", Some((300, "tea"))),
+            ("2 hours tea", Some((7200, "tea"))),
+            ("1 day tea", Some((86_400, "tea"))),
+            ("1 hour 30 minutes tea", Some((5400, "tea"))),
+            ("1 Hour, 30 MINUTES tea", Some((5400, "tea"))),
+            ("1 hour and 30 minutes tea", Some((5400, "tea"))),
+            ("1h 30m tea", Some((5400, "tea"))),
+            ("5min tea", Some((300, "tea"))),
+            ("an hour tea", Some((3600, "tea"))),
+            ("2 weeks tea", Some((1_209_600, "tea"))),
+            // What is no further part belongs to the text.
+            ("5 minutes and tea", Some((300, "and tea"))),
+            ("5 minutes 2 eggs", Some((300, "2 eggs"))),
+            ("5 minutes a tea", Some((300, "a tea"))),
+            ("0 seconds", Some((0, ""))),
+            ("4294967295 weeks tea", Some((4_294_967_295 * 604_800, "tea"))),
+            ("4294967296 seconds tea", None),
+            ("-5 minutes tea", None),
+            ("1.5 hours tea", None),
+            ("5 lightyears tea", None),
+            ("minutes tea", None),
+            ("5", None),
+            ("", None),
+        ] {
+            let expected = expected.map(|(seconds, rest)| (Duration::from_secs(seconds), rest));
+            assert_eq!(take(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_is_understood() {
+        for (seconds, expected) in [
+            (0, "0 seconds"),
+            (1, "1 second"),
+            (10, "10 seconds"),
+            (5400, "1 hour 30 minutes"),
+            (694_861, "1 week 1 day 1 hour 1 minute 1 second"),
+        ] {
+            let duration = Duration::from_secs(seconds);
+            assert_eq!(spoken(duration), expected);
+            assert_eq!(take(expected), Some((duration, "")));
+        }
+    }
+}

@@ -25,6 +25,8 @@ pub struct FakeHost {
     pub settings: RefCell<BTreeMap<String, String>>,
     /// The store.
     pub store: RefCell<BTreeMap<String, Vec<u8>>>,
+    /// How often something was written to the store.
+    pub writes: Cell<usize>,
     /// Every line that was logged.
     pub lines: RefCell<Vec<String>>,
     /// Every request that was sent, in order.
@@ -129,6 +131,7 @@ impl KeyValue for FakeHost {
 
     async fn set(&self, key: &str, value: &[u8]) -> Result<(), KeyValueError> {
         assert!(key.len() <= 255 && !key.contains(['/', '\\', '?', '#']), "not portable as a key: {key}");
+        self.writes.set(self.writes.get() + 1);
         self.store.borrow_mut().insert(key.into(), value.into());
         Ok(())
     }

@@ -1,0 +1,400 @@
+//! Writing: what is heard from conversations, and what people want.
+
+use std::time::Duration;
+
+use bot_framework::ConversationReference;
+use platform::{Host, KeyValueError};
+use thiserror::Error;
+
+use crate::index::Index;
+use crate::key::ConversationKey;
+use crate::record::{MAX_RECORD_BYTES, Record, Stored};
+
+/// How old `seenAt` may be before a message renews it: a write a day is what a conversation may cost.
+const SEEN_AGAIN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The conversations that the bot knows.
+#[derive(Debug)]
+pub struct AddressBook<'a, H> {
+    pub(crate) host: &'a H,
+}
+
+/// Why something is not in the book now.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum BookError {
+    /// The store did not do it.
+    #[error("{0}")]
+    Store(#[from] KeyValueError),
+    /// A record would be longer than one may be.
+    #[error("the record would have {bytes} bytes, at most {MAX_RECORD_BYTES} are stored")]
+    TooLarge {
+        /// How long it would be.
+        bytes: usize,
+    },
+}
+
+/// What was heard from a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    /// A person wrote.
+    Message,
+    /// The bot was installed or added.
+    Installed,
+    /// Anything else; who it is from means little.
+    Update,
+}
+
+impl<'a, H: Host> AddressBook<'a, H> {
+    /// The book in the host's key-value store.
+    pub fn new(host: &'a H) -> Self {
+        Self { host }
+    }
+
+    /// A conversation's record. One that a newer version wrote is not seen.
+    pub async fn get(&self, key: &ConversationKey) -> Result<Option<Record>, BookError> {
+        Ok(match self.load(key).await? {
+            Stored::Record(record) => Some(*record),
+            Stored::Nothing | Stored::Newer => None,
+        })
+    }
+
+    /// Notes that something was heard from a conversation.
+    pub async fn hear(&self, reference: &ConversationReference, sign: Sign) -> Result<(), BookError> {
+        let key = ConversationKey::of(reference);
+        let now = self.host.now();
+        let heard = Record::new(stored_form(reference), now);
+        let before = match self.load(&key).await? {
+            Stored::Newer => return Ok(()),
+            Stored::Nothing => None,
+            Stored::Record(record) => Some(*record),
+        };
+        let mut after = match &before {
+            None => heard,
+            Some(before) => merged(before, heard, sign),
+        };
+        if let Some(before) = &before {
+            let age = (now - before.seen_at).to_std().unwrap_or_default();
+            if after == *before && (sign == Sign::Update || age < SEEN_AGAIN_AFTER) {
+                return self.heal_one_list(&key, before).await;
+            }
+            // A clock that was ahead is forgotten, too.
+            after.seen_at = now;
+        }
+        self.store(&key, before.as_ref(), &after).await
+    }
+
+    /// Forgets a conversation.
+    pub async fn forget(&self, key: &ConversationKey) -> Result<(), BookError> {
+        if let Stored::Record(record) = self.load(key).await? {
+            self.host.delete(&key.of_record()).await?;
+            for index in record.indexes() {
+                index.remove(self.host, key).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets this conversation, and every other that is this person's own.
+    pub async fn forget_person(&self, reference: &ConversationReference) -> Result<(), BookError> {
+        self.forget(&ConversationKey::of(reference)).await?;
+        let Some(user) = &reference.user else { return Ok(()) };
+        let lists = [
+            Some(Index::of_user(&reference.channel_id, &user.id)),
+            user.aad_object_id().map(Index::of_aad_object),
+        ];
+        for index in lists.into_iter().flatten() {
+            for key in index.read(self.host).await? {
+                self.forget(&key).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks a conversation in which nobody was found at this Connector; a record that names another one stays as it is.
+    pub async fn pause(&self, reference: &ConversationReference) -> Result<(), BookError> {
+        let here = |record: &mut Record| record.paused |= record.address.service_url == reference.service_url;
+        self.change(&ConversationKey::of(reference), here).await.map(drop)
+    }
+
+    /// Changes a record. Returns it as it is now; `None` if there is none.
+    pub async fn change(
+        &self,
+        key: &ConversationKey,
+        change: impl FnOnce(&mut Record),
+    ) -> Result<Option<Record>, BookError> {
+        let Stored::Record(before) = self.load(key).await? else { return Ok(None) };
+        let mut after = (*before).clone();
+        change(&mut after);
+        if after != *before {
+            self.store(key, Some(&before), &after).await?;
+        }
+        Ok(Some(after))
+    }
+
+    async fn load(&self, key: &ConversationKey) -> Result<Stored, BookError> {
+        let bytes = self.host.get(&key.of_record()).await?;
+        Ok(Record::read(bytes.as_deref()))
+    }
+
+    /// The record first: a list that leads nowhere misleads nobody, and one that lacks an entry is healed.
+    async fn store(
+        &self,
+        key: &ConversationKey,
+        before: Option<&Record>,
+        after: &Record,
+    ) -> Result<(), BookError> {
+        let bytes = after.to_bytes();
+        if bytes.len() > MAX_RECORD_BYTES {
+            return Err(BookError::TooLarge { bytes: bytes.len() });
+        }
+        self.host.set(&key.of_record(), &bytes).await?;
+        let (old, new) = (before.map(Record::indexes).unwrap_or_default(), after.indexes());
+        for index in old.difference(&new) {
+            index.remove(self.host, key).await?;
+        }
+        for index in new.difference(&old) {
+            index.add(self.host, key).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks into one of the conversation's lists, another one each time: another call may have lost the entry there.
+    async fn heal_one_list(&self, key: &ConversationKey, record: &Record) -> Result<(), BookError> {
+        let indexes = record.indexes();
+        let last = u64::try_from(indexes.len().saturating_sub(1)).unwrap_or_default();
+        match usize::try_from(self.host.up_to(last)).ok().and_then(|nth| indexes.iter().nth(nth)) {
+            Some(index) => index.add(self.host, key).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// What is kept of a reference: not which activity it was taken from, and of a group not who happened to speak.
+fn stored_form(reference: &ConversationReference) -> ConversationReference {
+    let is_bot = |id: &str| reference.bot.as_ref().is_some_and(|bot| bot.id == id);
+    let mut stored = reference.clone();
+    stored.activity_id = None;
+    stored.user = stored.user.filter(|user| !stored.conversation.is_group() && !is_bot(&user.id));
+    if stored.conversation.is_group() {
+        stored.locale = None;
+    }
+    stored
+}
+
+/// What is known, with what was heard. `seen_at` stays.
+fn merged(known: &Record, heard: Record, sign: Sign) -> Record {
+    let mut after = known.clone();
+    let address = &mut after.address;
+    address.service_url = heard.address.service_url;
+    address.service_url_verified = heard.address.service_url_verified;
+    let person_speaks = sign == Sign::Message;
+    if person_speaks {
+        address.conversation = heard.address.conversation;
+        address.bot = heard.address.bot.or(address.bot.take());
+        address.locale = heard.address.locale.or(address.locale.take());
+    }
+    if person_speaks || address.user.is_none() {
+        address.user = heard.address.user.or(address.user.take());
+    }
+    after.paused &= sign == Sign::Update;
+    after
+}
+
+#[cfg(test)]
+mod tests {
+    use bot_framework::json::Fields;
+    use platform::testing::{FakeHost, run};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::key::Tag;
+
+    fn reference(json: &Value) -> ConversationReference {
+        ConversationReference::from_fields(Fields::parse(json.to_string().as_bytes()).unwrap()).unwrap()
+    }
+
+    fn personal() -> Value {
+        json!({
+            "id": "7", "channelId": "msteams", "serviceUrl": "https://smba.trafficmanager.net/amer/", "locale": "de",
+            "user": {"id": "29:u", "aadObjectId": "e5"}, "bot": {"id": "28:b"},
+            "conversation": {"id": "a:1", "conversationType": "personal", "tenantId": "t"}, "serviceUrlVerified": true,
+        })
+    }
+
+    fn with(change: impl FnOnce(&mut Value)) -> ConversationReference {
+        let mut json = personal();
+        change(&mut json);
+        reference(&json)
+    }
+
+    fn key() -> ConversationKey {
+        ConversationKey::of(&reference(&personal()))
+    }
+
+    fn hear(host: &FakeHost, reference: &ConversationReference, sign: Sign) {
+        run(AddressBook::new(host).hear(reference, sign)).unwrap();
+    }
+
+    fn record(host: &FakeHost) -> Record {
+        run(AddressBook::new(host).get(&key())).unwrap().expect("a record")
+    }
+
+    /// Everything in the store, to see whether something was written.
+    fn writes(host: &FakeHost) -> usize {
+        host.writes.get()
+    }
+
+    #[test]
+    fn it_is_stored_once_without_the_activity() {
+        let host = FakeHost::default();
+        hear(&host, &with(|_| {}), Sign::Message);
+        let first = record(&host);
+        assert_eq!(first.address.activity_id, None);
+        assert!(first.address.service_url_verified && !first.paused && !first.stopped);
+        assert_eq!(host.store.borrow().len(), 4, "a record, and lists of user, Entra id and tenant");
+        let before = writes(&host);
+        for (activity, sign) in
+            [("8", Sign::Message), ("9", Sign::Update), ("10", Sign::Installed), ("11", Sign::Message)]
+        {
+            hear(&host, &with(|json| json["id"] = activity.into()), sign);
+        }
+        assert_eq!(writes(&host), before, "nothing is written when nothing changed");
+        host.elapsed.set(SEEN_AGAIN_AFTER);
+        hear(&host, &with(|_| {}), Sign::Update);
+        assert_eq!(writes(&host), before, "an update is no sign of life");
+        hear(&host, &with(|_| {}), Sign::Message);
+        assert_eq!(writes(&host), before + 1, "once a day");
+        assert_eq!(record(&host).seen_at, first.seen_at + SEEN_AGAIN_AFTER);
+    }
+
+    #[test]
+    fn what_changes_is_kept_up() {
+        let host = FakeHost::default();
+        hear(&host, &with(|json| json["user"] = json!({"id": "28:b"})), Sign::Update);
+        assert_eq!(record(&host).address.user, None, "the bot is not the person");
+        hear(&host, &with(|json| json["user"] = json!({"id": "29:installer"})), Sign::Installed);
+        hear(&host, &with(|json| json["user"] = json!({"id": "29:other"})), Sign::Update);
+        assert_eq!(record(&host).address.user.unwrap().id, "29:installer");
+        hear(&host, &with(|_| {}), Sign::Message);
+        assert_eq!(record(&host).address.user.unwrap().id, "29:u", "whoever writes is the person");
+        let installer = Index::of_user("msteams", "29:installer");
+        assert!(run(installer.read(&host)).unwrap().is_empty(), "the list follows");
+        let moved = "https://smba.trafficmanager.net/emea/";
+        let update = with(|json| {
+            json["serviceUrl"] = moved.into();
+            json["locale"] = "fr".into();
+            json["conversation"].as_object_mut().unwrap().remove("tenantId");
+        });
+        hear(&host, &update, Sign::Update);
+        let record = record(&host);
+        assert_eq!(
+            (record.address.service_url.as_str(), record.address.locale.as_deref()),
+            (moved, Some("de"))
+        );
+        assert_eq!(record.address.conversation.tenant_id(), Some("t"));
+    }
+
+    #[test]
+    fn a_group_is_written_once_whoever_speaks() {
+        let host = FakeHost::default();
+        let group = |user: &str| {
+            with(|json| {
+                json["conversation"]["conversationType"] = "groupChat".into();
+                json["user"] = json!({"id": user});
+                json["locale"] = user.into();
+            })
+        };
+        hear(&host, &group("29:a"), Sign::Message);
+        let before = writes(&host);
+        hear(&host, &group("29:b"), Sign::Message);
+        assert_eq!(writes(&host), before);
+        assert_eq!(record(&host).address.user, None);
+        assert_eq!(host.store.borrow().len(), 2, "a record, and the tenant's list");
+    }
+
+    #[test]
+    fn a_pause_ends_when_the_person_writes_or_installs() {
+        for (sign, expected) in [(Sign::Message, false), (Sign::Installed, false), (Sign::Update, true)] {
+            let host = FakeHost::default();
+            let book = AddressBook::new(&host);
+            hear(&host, &with(|_| {}), Sign::Message);
+            run(book
+                .pause(&with(|json| json["serviceUrl"] = "https://smba.trafficmanager.net/other/".into())))
+            .unwrap();
+            assert!(!record(&host).paused, "another Connector says nothing about this one");
+            run(book.pause(&with(|_| {}))).unwrap();
+            assert!(record(&host).paused);
+            let before = writes(&host);
+            run(book.pause(&with(|_| {}))).unwrap();
+            assert_eq!(writes(&host), before);
+            hear(&host, &with(|_| {}), sign);
+            assert_eq!(record(&host).paused, expected, "{sign:?}");
+        }
+        let host = FakeHost::default();
+        run(AddressBook::new(&host).pause(&with(|_| {}))).unwrap();
+        assert!(host.store.borrow().is_empty(), "nobody's record is made by a pause");
+    }
+
+    #[test]
+    fn a_lost_entry_is_put_back() {
+        let host = FakeHost::default();
+        hear(&host, &with(|_| {}), Sign::Message);
+        let complete = host.store.borrow().clone();
+        for lost in complete.keys().filter(|key| key.starts_with("index:")) {
+            host.store.borrow_mut().remove(lost);
+            for _ in 0..64 {
+                hear(&host, &with(|_| {}), Sign::Message);
+            }
+            assert_eq!(*host.store.borrow(), complete, "{lost}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_of_what_is_forgotten() {
+        let host = FakeHost::default();
+        let book = AddressBook::new(&host);
+        hear(&host, &with(|_| {}), Sign::Message);
+        let tag = Tag::parse("x").unwrap();
+        run(book.change(&key(), |record| _ = record.tags.insert(tag))).unwrap();
+        assert_eq!(host.store.borrow().len(), 5);
+        run(book.forget(&key())).unwrap();
+        assert!(host.store.borrow().is_empty());
+        run(book.forget(&key())).unwrap();
+
+        hear(&host, &with(|_| {}), Sign::Message);
+        hear(&host, &with(|json| json["conversation"]["id"] = "a:2".into()), Sign::Message);
+        hear(
+            &host,
+            &with(|json| {
+                json["conversation"]["id"] = "a:3".into();
+                json["user"] = json!({"id": "29:somebody-else"});
+            }),
+            Sign::Message,
+        );
+        run(book.forget_person(&with(|_| {}))).unwrap();
+        let left: Vec<_> =
+            host.store.borrow().keys().filter(|key| key.starts_with("conv:")).cloned().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+    }
+
+    #[test]
+    fn what_is_newer_or_too_large_is_not_written() {
+        let host = FakeHost::default();
+        let book = AddressBook::new(&host);
+        let newer = br#"{"version":2}"#.to_vec();
+        host.store.borrow_mut().insert(key().of_record(), newer.clone());
+        hear(&host, &with(|_| {}), Sign::Message);
+        run(book.pause(&with(|_| {}))).unwrap();
+        run(book.forget(&key())).unwrap();
+        assert_eq!(host.store.borrow()[&key().of_record()], newer);
+        assert_eq!(run(book.get(&key())), Ok(None));
+
+        let large = with(|json| {
+            json["conversation"]["id"] = "a:large".into();
+            json["conversation"]["name"] = "x".repeat(MAX_RECORD_BYTES).into();
+        });
+        let error = run(book.hear(&large, Sign::Message)).expect_err("too large");
+        assert!(matches!(error, BookError::TooLarge { .. }), "{error}");
+        assert_eq!(host.store.borrow().len(), 1);
+    }
+}

@@ -1,0 +1,173 @@
+//! What is stored of a conversation.
+
+use std::collections::BTreeSet;
+
+use bot_framework::ConversationReference;
+use bot_framework::json::{FieldError, Fields, put};
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Map, Value};
+
+use crate::index::Index;
+use crate::key::{ConversationKey, Tag};
+
+const VERSION: u64 = 1;
+
+/// The most tags that one conversation may have.
+pub const MAX_TAGS: usize = 32;
+
+/// The longest record that is written. An address of a channel has some hundred bytes; an alert has to carry it, and its
+/// own text, within 48 KiB.
+pub(crate) const MAX_RECORD_BYTES: usize = 16 * 1024;
+
+/// A conversation that the bot knows: `{version, address, tags, stopped, paused, seenAt}`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// Where to say something; without the activity that it was taken from. A group's has no person in it: what is said
+    /// there is said to all.
+    pub address: ConversationReference,
+    /// What the conversation subscribes to.
+    pub tags: BTreeSet<Tag>,
+    /// The person wants no alerts from others.
+    pub stopped: bool,
+    /// The channel says that nobody is there. The next message from there ends it.
+    pub paused: bool,
+    /// When something was last heard from there, to within a day.
+    pub seen_at: DateTime<Utc>,
+    /// Fields of later versions: they survive.
+    rest: Map<String, Value>,
+}
+
+/// What stands under a record's key.
+#[derive(Debug)]
+pub(crate) enum Stored {
+    Record(Box<Record>),
+    /// Nothing, or nothing that anybody could read.
+    Nothing,
+    /// What a newer version of this code wrote: not ours to change.
+    Newer,
+}
+
+impl Record {
+    pub(crate) fn new(address: ConversationReference, seen_at: DateTime<Utc>) -> Self {
+        Self { address, tags: BTreeSet::new(), stopped: false, paused: false, seen_at, rest: Map::new() }
+    }
+
+    pub(crate) fn read(bytes: Option<&[u8]>) -> Stored {
+        let Some(mut fields) = bytes.and_then(|bytes| Fields::parse(bytes).ok()) else {
+            return Stored::Nothing;
+        };
+        match fields.take("version").as_ref().and_then(Value::as_u64) {
+            Some(VERSION) => {}
+            Some(newer) if newer > VERSION => return Stored::Newer,
+            _ => return Stored::Nothing,
+        }
+        match Self::from_fields(fields) {
+            Ok(record) => Stored::Record(Box::new(record)),
+            Err(_) => Stored::Nothing,
+        }
+    }
+
+    fn from_fields(mut fields: Fields) -> Result<Self, FieldError> {
+        let tags = fields.take("tags").unwrap_or_default();
+        let tags = tags.as_array().into_iter().flatten().filter_map(Value::as_str).filter_map(Tag::parse);
+        let seen_at = fields.string("seenAt")?.unwrap_or_default();
+        Ok(Self {
+            address: ConversationReference::from_fields(fields.required_object("address")?)?,
+            tags: tags.collect(),
+            stopped: fields.boolean("stopped")?,
+            paused: fields.boolean("paused")?,
+            seen_at: DateTime::parse_from_rfc3339(&seen_at)
+                .map_err(|_| fields.error("seenAt", "a time as of RFC 3339"))?
+                .with_timezone(&Utc),
+            rest: fields.rest(),
+        })
+    }
+
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut object = self.rest.clone();
+        put(&mut object, "version", Some(VERSION));
+        put(&mut object, "address", Some(self.address.to_json()));
+        put(&mut object, "tags", Some(self.tags.iter().map(Tag::as_str).collect::<Vec<_>>()));
+        put(&mut object, "stopped", Some(self.stopped));
+        put(&mut object, "paused", Some(self.paused));
+        put(&mut object, "seenAt", Some(self.seen_at.to_rfc3339_opts(SecondsFormat::Secs, true)));
+        Value::Object(object).to_string().into_bytes()
+    }
+
+    /// The lists in which this conversation stands. By a person only a conversation is found that is theirs alone: what is
+    /// meant for one must not be read by all.
+    pub(crate) fn indexes(&self) -> BTreeSet<Index> {
+        let mut indexes: BTreeSet<_> = self.tags.iter().map(Index::of_tag).collect();
+        if let Some(tenant) = self.address.conversation.tenant_id() {
+            indexes.insert(Index::of_tenant(tenant, ConversationKey::of(&self.address).shard()));
+        }
+        if let Some(user) = self.address.user.as_ref().filter(|_| !self.address.conversation.is_group()) {
+            indexes.insert(Index::of_user(&self.address.channel_id, &user.id));
+            indexes.extend(user.aad_object_id().map(Index::of_aad_object));
+        }
+        indexes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn stored(json: &Value) -> Stored {
+        Record::read(Some(json.to_string().as_bytes()))
+    }
+
+    fn golden() -> Value {
+        json!({
+            "version": 1,
+            "address": {
+                "channelId": "msteams", "serviceUrl": "https://smba.trafficmanager.net/amer/", "locale": "de-DE",
+                "user": {"id": "29:u", "name": "Ann", "aadObjectId": "E5E0"}, "bot": {"id": "28:b"},
+                "conversation": {"id": "a:1", "conversationType": "personal", "tenantId": "t"}, "serviceUrlVerified": true,
+            },
+            "tags": ["orders-42", "news"], "stopped": true, "paused": false,
+            "seenAt": "2026-11-23T22:00:00Z", "aFieldOfTheFuture": [1],
+        })
+    }
+
+    #[test]
+    fn version_1_is_read_and_written_for_ever() {
+        let Stored::Record(record) = stored(&golden()) else { panic!("readable") };
+        let mut expected = golden();
+        expected["tags"] = json!(["news", "orders-42"]);
+        assert_eq!(serde_json::from_slice::<Value>(&record.to_bytes()).unwrap(), expected);
+        assert_eq!(record.indexes().len(), 5, "{:?}", record.indexes());
+    }
+
+    #[test]
+    fn a_group_is_nobody_s_own() {
+        let mut json = golden();
+        json["address"]["conversation"]["conversationType"] = "groupChat".into();
+        let Stored::Record(record) = stored(&json) else { panic!("readable") };
+        assert_eq!(record.indexes().len(), 3, "tags and tenant: {:?}", record.indexes());
+    }
+
+    #[test]
+    fn what_is_newer_is_told_from_what_is_broken() {
+        let with = |name: &str, value: Value| {
+            let mut json = golden();
+            json[name] = value;
+            json
+        };
+        assert!(matches!(stored(&with("version", json!(2))), Stored::Newer));
+        for broken in [
+            with("version", json!(0)),
+            with("version", json!("1")),
+            with("address", json!({})),
+            with("seenAt", json!("yesterday")),
+            with("paused", json!(1)),
+            json!([]),
+        ] {
+            assert!(matches!(stored(&broken), Stored::Nothing), "{broken}");
+        }
+        assert!(matches!(Record::read(None), Stored::Nothing));
+        assert!(matches!(Record::read(Some(b"{")), Stored::Nothing));
+    }
+}

@@ -2,7 +2,11 @@
 //!
 //! One module per route; what is not about a route lives in the crates below.
 
+mod alerts;
+mod commands;
+mod conversation;
 mod messages;
+mod outbox;
 mod rejection;
 mod router;
 mod settings;

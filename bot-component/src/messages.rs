@@ -12,14 +12,17 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request, Response, StatusCode};
 use platform::{Deadline, Host, Level, RequestBody, answer};
 use serde_json::json;
-use storage_queue::{PutOptions, QueueClient, TimeToLive};
+use storage_queue::QueueClient;
 
+use crate::commands::{self, Wish};
+use crate::conversation;
+use crate::outbox::put_options;
 use crate::rejection::Rejection;
 use crate::settings::BotSettings;
 use crate::trigger_activity;
 
 /// The Bot Framework's own limit of an activity is about this.
-const MAX_BODY_BYTES: usize = 256 * 1024;
+pub(crate) const MAX_BODY_BYTES: usize = 256 * 1024;
 
 /// A channel waits 15 s for an answer (and Teams then sends the activity again): storing gets half of it, so that the
 /// person can still be told. Keys are fetched once a day at most, and have to leave room for the rest.
@@ -59,6 +62,7 @@ pub(crate) async fn post<H: Host>(
         service_url_verified: caller.as_ref().is_some_and(Caller::vouches_for_service_url),
         deadline,
     };
+    conversation::note(host, &activity, turn.service_url_verified).await;
     match activity.kind {
         ActivityKind::Message => turn.queue_message(&activity).await,
         ActivityKind::ConversationUpdate if activity.adds_the_bot() => {
@@ -80,7 +84,7 @@ pub(crate) async fn post<H: Host>(
     }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
 }
@@ -113,7 +117,17 @@ impl<H: Host> Turn<'_, H> {
             self.say(&address, words::NOTHING_TO_QUEUE, Answers::TheActivity).await;
             return Ok(accepted);
         }
-        let envelope = Envelope::new(self.id_for(&address), address, text, self.host.now());
+        let (text, after) = match commands::heed(self.host, text, &address).await {
+            Wish::Queue { text, after } => (text, after),
+            Wish::Say(words) => {
+                self.say(&address, &words, Answers::TheActivity).await;
+                return Ok(accepted);
+            }
+        };
+        let now = self.host.now();
+        let mut envelope = Envelope::new(self.id_for(&address), address, text, now);
+        envelope.not_before = after.map(|after| now + after);
+        envelope.cancellable = after.is_some();
         let Ok(message) = envelope.encode(self.settings.seal_key.as_ref()) else {
             // The person can mend this, the channel cannot: so the channel's call succeeds.
             self.say(&envelope.address, words::TOO_LONG, Answers::TheActivity).await;
@@ -126,8 +140,7 @@ impl<H: Host> Turn<'_, H> {
             &queue.name,
             Deadline::after(self.host, STORE_WITHIN),
         );
-        // Alerts may lie longer than a queue's default of seven days.
-        let options = PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() };
+        let options = put_options(&envelope, now);
         if let Err(error) = client.put_creating_queue_if_missing(&message, options).await {
             let fields = json!({"envelope": envelope.id.as_str(), "reason": error.to_string()});
             self.host.event(Level::Error, "queue.put.failed", fields);
@@ -135,7 +148,11 @@ impl<H: Host> Turn<'_, H> {
             return Err(Rejection::QueueUnavailable);
         }
         self.host.event(Level::Info, "message.queued", json!({"envelope": envelope.id.as_str()}));
-        self.say(&envelope.address, &words::queued(&envelope.text), Answers::TheActivity).await;
+        let words = match after {
+            None => words::queued(&envelope.text),
+            Some(after) => words::reminder_queued(&envelope.text, after),
+        };
+        self.say(&envelope.address, &words, Answers::TheActivity).await;
         Ok(accepted)
     }
 

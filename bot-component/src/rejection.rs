@@ -11,6 +11,8 @@ use platform::{BodyError, Host, Level, SettingsError, answer};
 use serde_json::json;
 use thiserror::Error;
 
+use crate::alerts::AlertRejection;
+
 /// How an alert failed that a trigger asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Undelivered {
@@ -50,6 +52,8 @@ pub(crate) enum Rejection {
     #[error("the queue did not take the message; nothing was stored")]
     QueueUnavailable,
     #[error("{0}")]
+    Alert(#[from] AlertRejection),
+    #[error("{0}")]
     Misconfigured(#[from] SettingsError),
 }
 
@@ -75,6 +79,7 @@ impl Rejection {
                 (StatusCode::BAD_GATEWAY, "AlertPossiblyDelivered")
             }
             Self::QueueUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "QueueUnavailable"),
+            Self::Alert(rejection) => rejection.status_and_code(),
             Self::Misconfigured(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Misconfigured"),
         }
     }
@@ -103,7 +108,7 @@ impl Rejection {
             Self::MethodNotAllowed { allow } => {
                 response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
             }
-            Self::Auth(AuthError::Unauthorized(_)) => {
+            Self::Auth(AuthError::Unauthorized(_)) | Self::Alert(AlertRejection::Unauthorized) => {
                 response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             _ => {}

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use platform::{Host, RequestBody, answer};
 
+use crate::alerts;
 use crate::messages;
 use crate::rejection::Rejection;
 
@@ -20,7 +21,7 @@ pub async fn handle<H: Host>(host: &H, request: Request<impl RequestBody>) -> Re
             Method::GET | Method::HEAD => Ok(answer::empty(StatusCode::OK)),
             _ => Err(Rejection::MethodNotAllowed { allow: "GET, HEAD" }),
         },
-        _ => Err(Rejection::NoSuchRoute),
+        _ => alerts::handle(host, request).await,
     };
     answered.unwrap_or_else(|rejection| rejection.log_and_answer(host))
 }

@@ -11,6 +11,7 @@ use http::{Response, StatusCode};
 use platform::{Host, Level, Settings, answer};
 use serde_json::{Value, json};
 
+use crate::conversation;
 use crate::rejection::{Rejection, Undelivered};
 use crate::settings::BotSettings;
 
@@ -48,7 +49,8 @@ pub(crate) async fn answer<H: Host>(
     if UNSURE.has(host, &key).await {
         return Err(Rejection::AlertNotDelivered(Undelivered::Unsure));
     }
-    let alert = OutgoingMessage::new(&envelope.address, &words::alert(&envelope.text));
+    let alert =
+        OutgoingMessage::new(&envelope.address, &words::alert(&envelope.text)).with(&envelope.activity);
     let conversation = &envelope.address.conversation.id;
     let verdict = connector.send_in_any_cloud(&settings.trust, &service_url, conversation, &alert).await;
     match outcome(&verdict) {
@@ -61,6 +63,9 @@ pub(crate) async fn answer<H: Host>(
         Err(why) => {
             if why == Undelivered::Unsure {
                 _ = UNSURE.set(host, &key).await;
+            }
+            if verdict.class == Class::DestinationGone {
+                conversation::pause(host, &envelope.address).await;
             }
             log(Level::Warn, "trigger.failed", &verdict.reason);
             Err(Rejection::AlertNotDelivered(why))

@@ -27,7 +27,8 @@ impl<H: Host> Courier<'_, H> {
         let envelope = &held.envelope;
         match self {
             Self::Connector(connector) => {
-                let alert = OutgoingMessage::new(&envelope.address, &words::alert(&envelope.text));
+                let alert = OutgoingMessage::new(&envelope.address, &words::alert(&envelope.text))
+                    .with(&envelope.activity);
                 connector
                     .send_in_any_cloud(trust, service_url, &envelope.address.conversation.id, &alert)
                     .await

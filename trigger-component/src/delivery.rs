@@ -59,8 +59,8 @@ impl<H: Host> Desk<'_, H> {
         if let Some(settled) = self.refuse_or_put_off(held).await {
             return settled;
         }
-        // Only a message that was handed out before can have been sent before.
-        if message.dequeue_count > 1 && SENT.has(self.host, &held.mark_name()).await {
+        // Only a message that was handed out before can have been sent before, unless the queue may hold it twice.
+        if (message.dequeue_count > 1 || envelope.once) && SENT.has(self.host, &held.mark_name()).await {
             return self.delete(held, Count::AlreadySent).await;
         }
         // Checked at capture, and again here: the queue is a hop that others can write to.
@@ -99,7 +99,12 @@ impl<H: Host> Desk<'_, H> {
                 self.hide(held, after, Some(delivery)).await;
                 Settled { count, next: Next::Wait(after) }
             }
-            Action::Poison(why) => self.poison(held, why, &verdict.reason, verdict.status).await,
+            Action::Poison(why) => {
+                if why == Poison::DestinationGone {
+                    self.pause_conversation(held).await;
+                }
+                self.poison(held, why, &verdict.reason, verdict.status).await
+            }
             Action::StopRun(stop) => {
                 self.hide(held, Duration::ZERO, None).await;
                 let count = match stop {
@@ -122,11 +127,17 @@ impl<H: Host> Desk<'_, H> {
         if envelope.expires.is_some_and(|expires| expires <= now) {
             return Some(self.delete(held, Count::Expired).await);
         }
+        if self.is_cancelled(held).await {
+            return Some(self.delete(held, Count::Cancelled).await);
+        }
         if let Some(wait) =
             envelope.not_before.and_then(|due| (due - now).to_std().ok()).filter(|wait| !wait.is_zero())
         {
             self.hide(held, hide_for(wait, self.until_expiry(message)), None).await;
             return Some(Settled::go_on(Count::NotDue));
+        }
+        if self.is_stopped(held).await {
+            return Some(self.delete(held, Count::Stopped).await);
         }
         let unaccounted = message.dequeue_count.saturating_sub(envelope.delivery.accounted);
         if unaccounted > self.limits.max_unaccounted {
@@ -160,7 +171,11 @@ impl<H: Host> Desk<'_, H> {
     async fn delete(&self, held: &Held, count: Count) -> Settled {
         match self.queue.delete(&held.message.id, &held.message.pop_receipt).await {
             Ok(()) => {
-                if matches!(count, Count::Delivered | Count::AlreadySent) {
+                if count == Count::Cancelled {
+                    self.settle_cancelled(held).await;
+                }
+                // The queue may hold it once more: then the mark has to tell.
+                if matches!(count, Count::Delivered | Count::AlreadySent) && !held.envelope.once {
                     _ = SENT.clear(self.host, &held.mark_name()).await;
                 }
             }

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bot_framework::{Connector, DirectLine, Tokens};
-use envelope::{Arrival, Envelope, EnvelopeId, SENT, UNSURE};
+use envelope::{Arrival, CALLED, CANCELLED, Envelope, EnvelopeId, SENT, UNSURE};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use platform::{Deadline, Host, Level, Marks, SettingsError};
@@ -109,7 +109,7 @@ async fn drain<H: Host>(
     report.storage_retries = desk.queue.retries() + desk.poison.retries();
     lease.release(host).await;
     if report.received == 0 {
-        Marks::sweep(&[SENT, UNSURE], host).await;
+        Marks::sweep(&[SENT, UNSURE, CANCELLED, CALLED], host).await;
     }
     result
 }

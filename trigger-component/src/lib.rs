@@ -12,6 +12,7 @@ mod lease;
 mod limits;
 mod report;
 mod settings;
+mod withdrawn;
 
 pub use http_door::handle;
 pub use limits::Limits;

@@ -18,6 +18,10 @@ pub(crate) enum Count {
     AlreadySent,
     /// Its time had passed.
     Expired,
+    /// Its sender had cancelled it.
+    Cancelled,
+    /// The person wants no alerts from others.
+    Stopped,
     /// Its time has not come: hidden until then.
     NotDue,
     /// Hidden, because the Connector is busy.
@@ -50,6 +54,8 @@ impl Count {
             Self::Delivered => "delivered",
             Self::AlreadySent => "alreadySent",
             Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+            Self::Stopped => "stopped",
             Self::NotDue => "notDue",
             Self::Throttled => "throttled",
             Self::Retried => "retried",

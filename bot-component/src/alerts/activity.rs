@@ -1,0 +1,71 @@
+//! `activity`: what an alert may bring along beside its text.
+
+use bot_framework::MORE_MEMBERS;
+use bot_framework::json::{FieldError, Fields};
+use serde_json::{Map, Value};
+
+/// Checks the members of `activity`. Everything else about a message is the bot's to say.
+pub(super) fn read(mut fields: Fields) -> Result<Map<String, Value>, FieldError> {
+    let mut activity = Map::new();
+    for name in MORE_MEMBERS {
+        let Some(value) = fields.take(name) else { continue };
+        let (fits, expected) = match name {
+            "attachments" => (is_list_of_objects(&value), "an array of at least one object"),
+            "attachmentLayout" => (is_one_of(&value, &["list", "carousel"]), "`list` or `carousel`"),
+            "importance" => (is_one_of(&value, &["low", "normal", "high"]), "`low`, `normal` or `high`"),
+            "suggestedActions" => (value.is_object(), "an object"),
+            _ => (value.is_string(), "a string"),
+        };
+        if !fits {
+            return Err(fields.error(name, expected));
+        }
+        activity.insert(name.into(), value);
+    }
+    match fields.as_object().keys().next() {
+        Some(other) => Err(fields.error(
+            other,
+            "only attachments, attachmentLayout, suggestedActions, summary and importance are",
+        )),
+        None => Ok(activity),
+    }
+}
+
+fn is_list_of_objects(value: &Value) -> bool {
+    value.as_array().is_some_and(|values| !values.is_empty() && values.iter().all(Value::is_object))
+}
+
+fn is_one_of(value: &Value, words: &[&str]) -> bool {
+    value.as_str().is_some_and(|word| words.contains(&word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(json: &str) -> Result<Map<String, Value>, String> {
+        let mut fields = Fields::parse(format!(r#"{{"activity":{json}}}"#).as_bytes()).unwrap();
+        read(fields.required_object("activity").unwrap()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn members_are_checked_one_by_one() {
+        let proper = r#"{"attachments":[{"contentType":"x"}],"attachmentLayout":"list","suggestedActions":{"actions":[]},"summary":"s","importance":"high"}"#;
+        assert_eq!(Value::Object(check(proper).unwrap()), serde_json::from_str::<Value>(proper).unwrap());
+        assert!(check(r#"{"summary":null}"#).unwrap().is_empty());
+        for (json, path) in [
+            (r#"{"attachments":[]}"#, "activity.attachments"),
+            (r#"{"attachments":{}}"#, "activity.attachments"),
+            (r#"{"attachments":[1]}"#, "activity.attachments"),
+            (r#"{"attachmentLayout":"grid"}"#, "activity.attachmentLayout"),
+            (r#"{"suggestedActions":[]}"#, "activity.suggestedActions"),
+            (r#"{"summary":7}"#, "activity.summary"),
+            (r#"{"importance":"urgent"}"#, "activity.importance"),
+            (r#"{"from":{"id":"evil"}}"#, "activity.from"),
+            (r#"{"text":"other"}"#, "activity.text"),
+            (r#"{"channelData":{}}"#, "activity.channelData"),
+        ] {
+            let error = check(json).expect_err(json);
+            assert!(error.starts_with(&format!("{path}: ")), "{json}: {error}");
+        }
+    }
+}

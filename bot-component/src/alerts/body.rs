@@ -1,0 +1,182 @@
+//! The body of `POST /api/alerts`.
+
+use std::time::Duration;
+
+use bot_framework::json::{FieldError, Fields};
+use chrono::{DateTime, TimeDelta, Utc};
+use envelope::OnUncertain;
+use platform::name_of;
+use serde_json::{Map, Value};
+
+use super::rejection::AlertRejection;
+use super::target::{self, To};
+use super::{activity, duration};
+
+/// The furthest that an alert may lie ahead.
+pub(crate) const MAX_AHEAD: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+const MAX_IDEMPOTENCY_KEY_BYTES: usize = 200;
+
+/// What a caller wants.
+#[derive(Debug)]
+pub(super) struct AlertCall {
+    pub(super) to: Vec<To>,
+    pub(super) text: String,
+    pub(super) activity: Map<String, Value>,
+    /// Not to be said earlier; `None` is at once.
+    pub(super) due: Option<DateTime<Utc>>,
+    pub(super) expires: Option<DateTime<Utc>>,
+    pub(super) idempotency_key: Option<String>,
+    pub(super) on_uncertain: OnUncertain,
+    /// The same for the same body, however its members are ordered and spaced.
+    pub(super) fingerprint: String,
+}
+
+impl AlertCall {
+    pub(super) fn read(body: &[u8], now: DateTime<Utc>) -> Result<Self, AlertRejection> {
+        let mut fields = Fields::parse(body)?;
+        let fingerprint = name_of(&[&Value::Object(fields.as_object().clone()).to_string()]);
+        let to = target::read(&mut fields)?;
+        let text = fields.string("text")?.unwrap_or_default();
+        let activity = match fields.object("activity")? {
+            Some(members) => activity::read(members)?,
+            None => Map::new(),
+        };
+        if text.trim().is_empty() && !activity.contains_key("attachments") {
+            return Err(fields.error("text", "some text, or activity.attachments without it,").into());
+        }
+        let due = read_due(&mut fields, now)?;
+        let expires = take_time(&mut fields, "expires")?;
+        if expires.is_some_and(|expires| expires <= due.unwrap_or(now)) {
+            return Err(fields.error("expires", "a time that lies ahead, and after `at` or `delay`,").into());
+        }
+        let idempotency_key = fields.string("idempotencyKey")?;
+        if idempotency_key.as_ref().is_some_and(|key| !(1..=MAX_IDEMPOTENCY_KEY_BYTES).contains(&key.len())) {
+            return Err(fields.error("idempotencyKey", "1 to 200 bytes").into());
+        }
+        let on_uncertain = match fields.string("onUncertain")? {
+            None => OnUncertain::default(),
+            Some(word) => OnUncertain::from_word(&word)
+                .ok_or_else(|| fields.error("onUncertain", "`retry` or `drop`"))?,
+        };
+        // A member that nobody knows is a misspelt one: to ignore `expire` would send what should not be sent.
+        if let Some(other) = fields.as_object().keys().next() {
+            return Err(fields.error(other, "nothing of this name").into());
+        }
+        Ok(Self { to, text, activity, due, expires, idempotency_key, on_uncertain, fingerprint })
+    }
+}
+
+/// `at` or `delay`. One that has passed already is no time to wait for.
+fn read_due(fields: &mut Fields, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, FieldError> {
+    const NOT_SO_FAR: &str = "at most 366 days ahead";
+    let at = take_time(fields, "at")?;
+    let delay = match fields.string("delay")? {
+        None => None,
+        Some(text) => Some(duration::parse(&text).ok_or_else(|| {
+            fields.error("delay", "a duration as of ISO 8601 in W, D, H, M and S, such as PT10M,")
+        })?),
+    };
+    let (name, due) = match (at, delay) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => return Err(fields.error("delay", "either this or `at`, not both,")),
+        (Some(at), None) => ("at", Some(at)),
+        (None, Some(delay)) => {
+            ("delay", TimeDelta::from_std(delay).ok().and_then(|delay| now.checked_add_signed(delay)))
+        }
+    };
+    let due = due.filter(|due| (*due - now).to_std().unwrap_or_default() <= MAX_AHEAD);
+    let due = due.ok_or_else(|| fields.error(name, NOT_SO_FAR))?;
+    Ok(Some(due).filter(|due| *due > now))
+}
+
+fn take_time(fields: &mut Fields, name: &str) -> Result<Option<DateTime<Utc>>, FieldError> {
+    match fields.string(name)? {
+        None => Ok(None),
+        Some(text) => DateTime::parse_from_rfc3339(&text)
+            .map(|time| Some(time.with_timezone(&Utc)))
+            .map_err(|_| fields.error(name, "a time as of RFC 3339")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn now() -> DateTime<Utc> {
+        "2026-11-23T22:00:00Z".parse().unwrap()
+    }
+
+    fn read(change: &Value) -> Result<AlertCall, AlertRejection> {
+        let mut body = json!({"to": {"tag": "x"}, "text": "hello"});
+        body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        AlertCall::read(body.to_string().as_bytes(), now())
+    }
+
+    #[test]
+    fn when_it_is_due() {
+        let time = |text: &str| Some(text.parse::<DateTime<Utc>>().unwrap());
+        for (change, expected) in [
+            (json!({}), None),
+            (json!({"at": "2026-11-24T00:00:00+01:00"}), time("2026-11-23T23:00:00Z")),
+            (json!({"at": "2027-11-24T22:00:00Z"}), time("2027-11-24T22:00:00Z")),
+            (json!({"at": "2020-01-01T00:00:00Z"}), None),
+            (json!({"delay": "PT10M"}), time("2026-11-23T22:10:00Z")),
+            (json!({"delay": "P366D"}), time("2027-11-24T22:00:00Z")),
+            (json!({"delay": "PT0S"}), None),
+        ] {
+            assert_eq!(read(&change).unwrap().due, expected, "{change}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_where() {
+        for (change, path) in [
+            (json!({"text": ""}), "text"),
+            (json!({"text": " \n"}), "text"),
+            (json!({"text": null}), "text"),
+            (json!({"text": 7}), "text"),
+            (json!({"text": null, "activity": {"summary": "s"}}), "text"),
+            (json!({"activity": []}), "activity"),
+            (json!({"activity": {"from": {}}}), "activity.from"),
+            (json!({"at": "tomorrow"}), "at"),
+            (json!({"at": 7}), "at"),
+            (json!({"at": "2027-11-24T22:00:01Z"}), "at"),
+            (json!({"at": "9999-12-31T23:59:59Z"}), "at"),
+            (json!({"delay": "10 minutes"}), "delay"),
+            (json!({"delay": "P367D"}), "delay"),
+            (json!({"delay": "PT18446744073709551615S"}), "delay"),
+            (json!({"delay": "PT1M", "at": "2026-11-24T00:00:00Z"}), "delay"),
+            (json!({"expires": "2026-11-23T22:00:00Z"}), "expires"),
+            (json!({"expires": "2026-11-23T22:05:00Z", "delay": "PT10M"}), "expires"),
+            (json!({"expires": "soon"}), "expires"),
+            (json!({"idempotencyKey": ""}), "idempotencyKey"),
+            (json!({"idempotencyKey": "x".repeat(201)}), "idempotencyKey"),
+            (json!({"onUncertain": "ask"}), "onUncertain"),
+            (json!({"expire": "2020-01-01T00:00:00Z"}), "expire"),
+        ] {
+            let error = read(&change).expect_err("refused").to_string();
+            assert!(error.starts_with(&format!("{path}: ")), "{change}: {error}");
+        }
+        for body in ["", "{", "[]", "7"] {
+            let error = AlertCall::read(body.as_bytes(), now()).expect_err(body).to_string();
+            assert!(error.starts_with("body: "), "{body}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_card_needs_no_text() {
+        let call = read(&json!({"text": null, "activity": {"attachments": [{"contentType": "x"}]}})).unwrap();
+        assert_eq!(call.text, "");
+    }
+
+    #[test]
+    fn the_same_body_has_the_same_fingerprint() {
+        let of = |body: &str| AlertCall::read(body.as_bytes(), now()).unwrap().fingerprint;
+        let body = of(r#"{"to":{"tag":"x"},"text":"a"}"#);
+        assert_eq!(body, of(r#" { "text" : "a", "to": {"tag": "x"} }"#));
+        assert_ne!(body, of(r#"{"to":{"tag":"x"},"text":"b"}"#));
+    }
+}

@@ -1,0 +1,224 @@
+//! `POST /api/alerts`: from a call to envelopes on the queue.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use address_book::ConversationKey;
+use bytes::Bytes;
+use envelope::{CALLED, Envelope, EnvelopeId, TooLarge};
+use futures_util::{StreamExt, stream};
+use http::{Request, Response, StatusCode};
+use platform::{Deadline, Host, Level, RequestBody, answer, name_of};
+use serde_json::{Value, json};
+use storage_queue::{PutOptions, QueueClient};
+
+use super::body::AlertCall;
+use super::rejection::AlertRejection;
+use super::target::{self, Held, Target};
+use crate::messages::{MAX_BODY_BYTES, is_json};
+use crate::outbox::put_options;
+use crate::rejection::Rejection;
+use crate::settings::BotSettings;
+
+/// Hosted platforms end a request after 30 s.
+const STORE_WITHIN: Duration = Duration::from_secs(20);
+
+/// Puts that are made side by side.
+const AT_ONCE: usize = 8;
+
+pub(super) async fn post<H: Host>(
+    host: &H,
+    request: Request<impl RequestBody>,
+) -> Result<Response<Bytes>, Rejection> {
+    let settings = BotSettings::read(host)?;
+    let (head, body) = request.into_parts();
+    if !is_json(&head.headers) {
+        return Err(Rejection::NotJson);
+    }
+    let mut call = AlertCall::read(&body.read(MAX_BODY_BYTES).await?, host.now())?;
+    let earlier = Earlier::find(host, &call).await?;
+    if let Some(earlier) = earlier.as_ref().filter(|earlier| earlier.is_complete()) {
+        host.event(Level::Info, "alerts.repeated", json!({"alerts": earlier.queued.len()}));
+        return Ok(accepted(&earlier.alerts));
+    }
+    let targets = target::resolve(host, &settings.trust, std::mem::take(&mut call.to)).await?;
+    let alerts = Alert::make_all(host, &settings, &call, targets)?;
+    let alerts = put_all(host, &settings, alerts, earlier.as_ref()).await;
+    let shown: Vec<_> = alerts.iter().map(Alert::shown).collect();
+    remember(host, &call, &shown).await;
+    let count = |state| alerts.iter().filter(|alert| alert.state == state).count();
+    let (queued, failed) = (count(State::Queued), count(State::Failed));
+    host.event(
+        if failed > 0 { Level::Error } else { Level::Info },
+        "alerts.queued",
+        json!({"queued": queued, "failed": failed, "held": alerts.len() - queued - failed}),
+    );
+    if failed == 0 {
+        return Ok(accepted(&shown));
+    }
+    let message = match queued {
+        0 => "the queue cannot be reached; nothing was queued".to_owned(),
+        _ => format!(
+            "the queue did not take {failed} of {} alerts; send the same call again, with an idempotencyKey, for the rest",
+            queued + failed
+        ),
+    };
+    let error = json!({"code": "QueueUnavailable", "message": message});
+    Ok(answer::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"error": error, "alerts": shown})))
+}
+
+fn accepted(alerts: &[Value]) -> Response<Bytes> {
+    answer::json(StatusCode::ACCEPTED, &json!({ "alerts": alerts }))
+}
+
+/// What becomes of one conversation's alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Queued,
+    Failed,
+    Held(Held),
+}
+
+/// One conversation's alert on its way.
+#[derive(Debug)]
+struct Alert {
+    key: ConversationKey,
+    id: EnvelopeId,
+    /// The queue message.
+    text: String,
+    options: PutOptions,
+    state: State,
+}
+
+impl Alert {
+    /// Every alert of a call. That one of them does not fit is found before any is queued.
+    fn make_all<H: Host>(
+        host: &H,
+        settings: &BotSettings,
+        call: &AlertCall,
+        targets: Vec<Target>,
+    ) -> Result<Vec<Self>, AlertRejection> {
+        let now = host.now();
+        let make = |target: Target| {
+            let id = match &call.idempotency_key {
+                Some(key) => EnvelopeId::of_call(key, target.key.as_str()),
+                None => {
+                    let mut bytes = [0; 16];
+                    host.fill(&mut bytes);
+                    EnvelopeId::random(bytes)
+                }
+            };
+            let mut envelope = Envelope::new(id, target.address, call.text.as_str(), now);
+            envelope.activity = call.activity.clone();
+            (envelope.not_before, envelope.expires) = (call.due, call.expires);
+            envelope.on_uncertain = call.on_uncertain;
+            (envelope.cancellable, envelope.stoppable) = (true, true);
+            // A repeated call can put it there again: the caller was cut off, or called twice at once.
+            envelope.once = call.idempotency_key.is_some();
+            let text = envelope
+                .encode(settings.seal_key.as_ref())
+                .map_err(|TooLarge { json_bytes }| AlertRejection::TooLarge { json_bytes })?;
+            let state = target.held.map_or(State::Waiting, State::Held);
+            Ok(Self { key: target.key, options: put_options(&envelope, now), id: envelope.id, text, state })
+        };
+        targets.into_iter().map(make).collect()
+    }
+
+    /// What the caller learns of it.
+    fn shown(&self) -> Value {
+        let conversation = self.key.as_str();
+        match self.state {
+            State::Held(why) => json!({"conversation": conversation, "status": why.as_str()}),
+            State::Queued => {
+                json!({"id": self.id.as_str(), "conversation": conversation, "status": "queued"})
+            }
+            State::Waiting | State::Failed => {
+                json!({"id": self.id.as_str(), "conversation": conversation, "status": "failed"})
+            }
+        }
+    }
+}
+
+/// Puts the alerts on the queue, but those that an earlier call has put there. The first goes alone: it creates a missing
+/// queue, and a queue that is out of reach is found out once.
+async fn put_all<H: Host>(
+    host: &H,
+    settings: &BotSettings,
+    mut alerts: Vec<Alert>,
+    earlier: Option<&Earlier>,
+) -> Vec<Alert> {
+    let queue = &settings.queue;
+    let client = QueueClient::new(host, &queue.account, &queue.name, Deadline::after(host, STORE_WITHIN));
+    let broken = Cell::new(false);
+    let put = async |mut alert: Alert| {
+        if alert.state != State::Waiting {
+            return alert;
+        }
+        if earlier.is_some_and(|earlier| earlier.queued.get(alert.key.as_str()) == Some(&alert.id)) {
+            alert.state = State::Queued;
+            return alert;
+        }
+        alert.state = State::Failed;
+        if !broken.get() {
+            match client.put_creating_queue_if_missing(&alert.text, alert.options).await {
+                Ok(_) => alert.state = State::Queued,
+                Err(error) => {
+                    broken.set(true);
+                    let fields = json!({"envelope": alert.id.as_str(), "reason": error.to_string()});
+                    host.event(Level::Error, "queue.put.failed", fields);
+                }
+            }
+        }
+        alert
+    };
+    let rest = alerts.split_off(alerts.len().min(1));
+    let mut done = Vec::with_capacity(rest.len() + 1);
+    for alert in alerts {
+        done.push(put(alert).await);
+    }
+    let rest: Vec<_> = stream::iter(rest).map(put).buffered(AT_ONCE).collect().await;
+    done.extend(rest);
+    done
+}
+
+/// An earlier call with the same idempotency key and the same body.
+#[derive(Debug)]
+struct Earlier {
+    alerts: Vec<Value>,
+    /// The alerts that it has put on the queue, by conversation.
+    queued: BTreeMap<String, EnvelopeId>,
+    failed: usize,
+}
+
+impl Earlier {
+    async fn find(host: &impl Host, call: &AlertCall) -> Result<Option<Self>, AlertRejection> {
+        let Some(key) = &call.idempotency_key else { return Ok(None) };
+        let Some(mut note) = CALLED.note(host, &name_of(&[key])).await? else { return Ok(None) };
+        if note["body"] != call.fingerprint.as_str() {
+            return Err(AlertRejection::IdempotencyKeyReused);
+        }
+        let Value::Array(alerts) = note["alerts"].take() else { return Ok(None) };
+        let with_status = |status: &'static str| alerts.iter().filter(move |alert| alert["status"] == status);
+        let queued = with_status("queued").filter_map(|alert| {
+            Some((alert["conversation"].as_str()?.to_owned(), EnvelopeId::from_text(alert["id"].as_str()?)))
+        });
+        let (queued, failed) = (queued.collect(), with_status("failed").count());
+        Ok(Some(Self { alerts, queued, failed }))
+    }
+
+    fn is_complete(&self) -> bool {
+        self.failed == 0
+    }
+}
+
+/// Keeps what was answered. Where that fails, a repeated call puts the same ids on the queue again, and the poller sends
+/// each once.
+async fn remember(host: &impl Host, call: &AlertCall, alerts: &[Value]) {
+    let Some(key) = &call.idempotency_key else { return };
+    let note = json!({"body": call.fingerprint, "alerts": alerts});
+    if let Err(error) = CALLED.set_with(host, &name_of(&[key]), note).await {
+        host.event(Level::Warn, "alerts.not-remembered", json!({"reason": error.to_string()}));
+    }
+}

@@ -1,0 +1,116 @@
+//! `GET /api/targets`: the conversations that alerts can be sent to.
+
+use address_book::{AddressBook, ConversationKey, Filter, Record, Tag};
+use bot_framework::json::{FieldError, put};
+use bytes::Bytes;
+use chrono::SecondsFormat;
+use http::{Response, StatusCode};
+use platform::{Host, answer};
+use serde_json::{Map, Value, json};
+use url::form_urlencoded;
+
+use super::rejection::AlertRejection;
+use crate::rejection::Rejection;
+
+const MAX_LIMIT: usize = 100;
+
+pub(super) async fn get<H: Host>(host: &H, query: &str) -> Result<Response<Bytes>, Rejection> {
+    let question = Question::read(query).map_err(AlertRejection::from)?;
+    let book = AddressBook::new(host);
+    let page = book
+        .page(question.after.as_ref(), question.limit, &question.filter)
+        .await
+        .map_err(AlertRejection::from)?;
+    let targets: Vec<_> = page.records.iter().map(|(key, record)| shown(key, record)).collect();
+    let mut body = json!({"targets": targets});
+    if let Some(next) = page.next {
+        body["next"] = next.as_str().into();
+    }
+    Ok(answer::json(StatusCode::OK, &body))
+}
+
+#[derive(Debug)]
+struct Question {
+    after: Option<ConversationKey>,
+    limit: usize,
+    filter: Filter,
+}
+
+impl Question {
+    fn read(query: &str) -> Result<Self, FieldError> {
+        let mut question = Self { after: None, limit: MAX_LIMIT, filter: Filter::default() };
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let error = |expected| FieldError { path: name.to_string(), expected };
+            match name.as_ref() {
+                "after" => {
+                    let key = ConversationKey::parse(&value);
+                    question.after = Some(key.ok_or_else(|| error("the `next` of the page before"))?);
+                }
+                "limit" => {
+                    let limit = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+                    question.limit = limit.ok_or_else(|| error("a number from 1 to 100"))?;
+                }
+                "tag" => {
+                    question.filter.tag = Some(Tag::parse(&value).ok_or_else(|| error("a tag"))?);
+                }
+                "tenant" if value.is_empty() => return Err(error("a tenant id")),
+                "tenant" => question.filter.tenant_id = Some(value.into_owned()),
+                _ => return Err(error("nothing of this name")),
+            }
+        }
+        Ok(question)
+    }
+}
+
+/// What a caller learns of a conversation: enough to choose it. Where its Connector is concerns nobody.
+fn shown(key: &ConversationKey, record: &Record) -> Value {
+    let Record { address, tags, stopped, paused, seen_at, .. } = record;
+    let mut target = Map::new();
+    put(&mut target, "conversation", Some(key.as_str()));
+    put(&mut target, "channelId", Some(address.channel_id.as_str()));
+    put(&mut target, "conversationType", address.conversation.conversation_type());
+    put(&mut target, "name", address.conversation.name());
+    put(&mut target, "tenantId", address.conversation.tenant_id());
+    let user = address.user.as_ref().map(|user| {
+        let mut shown = Map::new();
+        put(&mut shown, "id", Some(user.id.as_str()));
+        put(&mut shown, "name", user.name());
+        put(&mut shown, "aadObjectId", user.aad_object_id());
+        shown
+    });
+    put(&mut target, "user", user);
+    put(&mut target, "tags", Some(tags.iter().map(Tag::as_str).collect::<Vec<_>>()));
+    put(&mut target, "stopped", Some(*stopped));
+    put(&mut target, "paused", Some(*paused));
+    put(&mut target, "serviceUrlVerified", Some(address.service_url_verified));
+    put(&mut target, "seenAt", Some(seen_at.to_rfc3339_opts(SecondsFormat::Secs, true)));
+    target.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions() {
+        let key = "0123456789abcdef0123456789abcdef";
+        let question = Question::read(&format!("after={key}&limit=7&tag=Orders%2d42&tenant=t+1")).unwrap();
+        assert_eq!((question.after.unwrap().as_str(), question.limit), (key, 7));
+        assert_eq!(question.filter.tag.unwrap().as_str(), "orders-42");
+        assert_eq!(question.filter.tenant_id.as_deref(), Some("t 1"));
+        assert_eq!(Question::read("").unwrap().limit, 100);
+        for (query, path) in [
+            ("after=x", "after"),
+            ("limit=0", "limit"),
+            ("limit=101", "limit"),
+            ("limit=-1", "limit"),
+            ("limit=many", "limit"),
+            ("tag=", "tag"),
+            ("tag=a%20b", "tag"),
+            ("tenant=", "tenant"),
+            ("tennant=x", "tennant"),
+        ] {
+            assert_eq!(Question::read(query).expect_err(query).path, path);
+        }
+    }
+}

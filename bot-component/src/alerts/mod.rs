@@ -1,0 +1,70 @@
+//! The doors for other programs: `POST /api/alerts`, `DELETE /api/alerts/{id}`, `GET /api/targets`. `docs/openapi.yaml`
+//! describes them.
+
+mod activity;
+mod body;
+mod call;
+mod cancel;
+mod duration;
+mod keys;
+mod listing;
+mod rejection;
+mod target;
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use platform::{Host, RequestBody};
+
+pub(crate) use body::MAX_AHEAD;
+pub(crate) use rejection::AlertRejection;
+
+use crate::rejection::Rejection;
+use keys::AlertKeys;
+
+/// What a path leads to.
+enum Route<'a> {
+    Alerts,
+    Alert(&'a str),
+    Targets,
+}
+
+impl<'a> Route<'a> {
+    /// The route of a path, if it is one of these.
+    fn of(path: &'a str) -> Option<Self> {
+        match path {
+            "/api/alerts" => Some(Self::Alerts),
+            "/api/targets" => Some(Self::Targets),
+            _ => path.strip_prefix("/api/alerts/").map(Self::Alert),
+        }
+    }
+
+    fn method(&self) -> (Method, &'static str) {
+        match self {
+            Self::Alerts => (Method::POST, "POST"),
+            Self::Alert(_) => (Method::DELETE, "DELETE"),
+            Self::Targets => (Method::GET, "GET"),
+        }
+    }
+}
+
+/// Answers one request, if its path is one of these.
+pub(crate) async fn handle<H: Host>(
+    host: &H,
+    request: Request<impl RequestBody>,
+) -> Result<Response<Bytes>, Rejection> {
+    let uri = request.uri().clone();
+    let Some(route) = Route::of(uri.path()) else { return Err(Rejection::NoSuchRoute) };
+    let Some(keys) = AlertKeys::read(host)? else { return Err(Rejection::NoSuchRoute) };
+    let (method, allow) = route.method();
+    if request.method() != method {
+        return Err(Rejection::MethodNotAllowed { allow });
+    }
+    if !keys.admit(request.headers()) {
+        return Err(AlertRejection::Unauthorized.into());
+    }
+    match route {
+        Route::Alerts => call::post(host, request).await,
+        Route::Alert(id) => cancel::delete(host, id).await,
+        Route::Targets => listing::get(host, uri.query().unwrap_or_default()).await,
+    }
+}

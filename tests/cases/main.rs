@@ -1,6 +1,7 @@
 //! The end-to-end cases, one module per theme. `cargo test -p end-to-end -- <part of a name>` runs some of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod alerts;
 mod browser;
 mod components;
 mod cron;
@@ -21,7 +22,9 @@ mod queueing;
 mod round_trip;
 mod sandbox;
 mod seals;
+mod targets;
 mod trust;
+mod words;
 
 use dev::browser::Browser;
 use end_to_end::suite::{Case, Skipped};
@@ -30,6 +33,7 @@ fn main() {
     let no_browser = Skipped { group: "browser", reason: dev::browser::MISSING };
     let skipped = Browser::find().is_none().then_some(&no_browser);
     let groups: &[(&str, &[Case])] = &[
+        ("alerts", alerts::CASES),
         ("browser", browser::CASES),
         ("components", components::CASES),
         ("cron", cron::CASES),
@@ -50,7 +54,9 @@ fn main() {
         ("round_trip", round_trip::CASES),
         ("sandbox", sandbox::CASES),
         ("seals", seals::CASES),
+        ("targets", targets::CASES),
         ("trust", trust::CASES),
+        ("words", words::CASES),
     ];
     end_to_end::suite::run(groups, skipped);
 }

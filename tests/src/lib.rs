@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod activity;
+pub mod alerts;
 pub mod chat_page;
 pub mod closed_port;
 pub mod component;
@@ -14,6 +15,7 @@ pub mod loopback_server;
 pub mod manifest;
 pub mod openid;
 pub mod ports;
+pub mod put_only_queue;
 pub mod queue;
 pub mod recorder;
 mod runtime;

@@ -61,6 +61,11 @@ impl Connector {
         self.shared.received.lock().unwrap().clone()
     }
 
+    /// Forgets what was received so far.
+    pub fn forget(&self) {
+        self.shared.received.lock().unwrap().clear();
+    }
+
     /// Waits until `count` requests have come, and fails if it is not exactly so many.
     #[track_caller]
     pub fn wait_for(&self, count: usize) -> Vec<Received> {

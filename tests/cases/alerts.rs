@@ -1,0 +1,453 @@
+//! Alerts from other programs.
+
+use chrono::{DateTime, Utc};
+use end_to_end::activity::{fixture, message};
+use end_to_end::alerts::{self, ALERT_KEY, alert, call, call_with, key_of, known, queued, to_conversation};
+use end_to_end::closed_port::ClosedPort;
+use end_to_end::connector::Received;
+use end_to_end::put_only_queue::PutOnlyQueue;
+use end_to_end::stage::{Script, Stage};
+use end_to_end::suite::World;
+use end_to_end::waiting::eventually;
+use end_to_end::web;
+use serde_json::{Value, json};
+
+end_to_end::cases!(
+    an_alert_reaches_its_conversation_with_all_that_it_brings,
+    every_form_of_target_is_alerted_once,
+    a_card_goes_without_text,
+    a_person_is_alerted_where_they_were_seen_last,
+    unknown_targets_are_refused_and_nothing_is_queued,
+    wrong_calls_are_told_where,
+    who_may_call,
+    what_does_not_fit_is_refused,
+    too_many_targets_are_refused,
+    an_address_of_a_stranger_is_refused,
+    a_repeated_call_is_answered_and_queues_nothing,
+    a_second_copy_is_not_delivered,
+    a_queue_out_of_reach_is_told,
+    what_was_queued_before_a_failure_is_told_and_the_rest_can_be_repeated,
+    a_scheduled_alert_waits,
+    far_ahead_is_hidden_for_as_long_as_the_queue_can,
+    an_expired_alert_is_not_delivered,
+    a_cancelled_alert_is_not_delivered,
+    a_cancelled_alert_has_no_second_copy,
+    a_cancel_that_comes_too_late_changes_nothing,
+);
+
+fn an_alert_reaches_its_conversation_with_all_that_it_brings(world: &World) {
+    let stage = alerts::stage(world);
+    let key = known(&stage, "a:1", "hello");
+    let more = json!({
+        "attachments": [{"contentType": "application/vnd.microsoft.card.adaptive", "content": {"type": "AdaptiveCard"}}],
+        "attachmentLayout": "list", "suggestedActions": {"actions": [{"type": "imBack", "title": "Thanks", "value": "ta"}]},
+        "summary": "Pizza", "importance": "high",
+    });
+    let mut body = to_conversation(&key, "The pizza is ready 🍕");
+    body["activity"] = more.clone();
+    body["expires"] = "2099-01-01T00:00:00+02:00".into();
+    body["onUncertain"] = "drop".into();
+    let id = queued(&stage, &body);
+
+    let mut envelope = stage.queue.envelopes().remove(0);
+    assert!(envelope.as_object_mut().unwrap().remove("enqueuedAt").is_some());
+    let activity = stage.connector.host(&message("a:1", "1", ""));
+    let expected = json!({
+        "version": 1, "id": id, "text": "The pizza is ready 🍕", "activity": more,
+        "expires": "2098-12-31T22:00:00.000Z", "onUncertain": "drop", "cancellable": true, "stoppable": true,
+        "address": {
+            "channelId": "msteams", "serviceUrl": activity["serviceUrl"], "locale": "en-US", "user": activity["from"],
+            "bot": activity["recipient"], "conversation": activity["conversation"],
+        },
+    });
+    assert!(envelope == expected, "expected: {expected:#}\n     got: {envelope:#}");
+
+    assert_eq!(stage.poll()["delivered"], 1);
+    let alert = stage.connector.wait_for(1).remove(0);
+    assert_eq!((alert.text(), alert.reply_to()), ("Alert: The pizza is ready 🍕", None));
+    assert_eq!(alert.conversation().as_deref(), Some("a:1"));
+    for (name, value) in more.as_object().unwrap() {
+        assert_eq!(alert.body[name], *value, "{name}");
+    }
+    assert_eq!(alert.body["recipient"], activity["from"]);
+}
+
+fn every_form_of_target_is_alerted_once(world: &World) {
+    let stage = alerts::stage(world);
+    let activity = stage.connector.host(&message("a:1", "1", ""));
+    let key = known(&stage, "a:1", "subscribe orders-42");
+    let address = json!({
+        "channelId": "msteams", "serviceUrl": activity["serviceUrl"], "conversation": activity["conversation"],
+        "bot": activity["recipient"],
+    });
+    let user = activity["from"]["id"].as_str().unwrap();
+    let forms = [
+        json!({"conversation": key}),
+        json!({"user": format!("msteams/{user}")}),
+        json!({"user": activity["from"]["aadObjectId"]}),
+        json!({"tag": "ORDERS-42"}),
+        json!({"address": address}),
+    ];
+    for to in forms.iter().cloned().chain([json!(forms)]) {
+        queued(&stage, &json!({"to": to, "text": "hello"}));
+        assert_eq!(stage.poll()["delivered"], 1, "{to}");
+        assert_eq!(stage.connector.wait_for(1)[0].conversation().as_deref(), Some("a:1"), "{to}");
+        stage.connector.forget();
+    }
+    // An address need not be known.
+    let mut elsewhere = address;
+    elsewhere["conversation"]["id"] = "a:unknown".into();
+    let both = json!({"to": [{"address": elsewhere}, {"tag": "orders-42"}], "text": "hello"});
+    let answer = alert(&stage, &both).expect_status(202).json();
+    let conversations =
+        answer["alerts"].as_array().unwrap().iter().map(|alert| alert["conversation"].clone());
+    let expected = [key_of("msteams", "a:unknown"), key];
+    assert_eq!(conversations.collect::<Vec<_>>(), expected.map(Value::from), "in the order of the call");
+    assert_eq!(stage.poll()["delivered"], 2);
+}
+
+fn a_card_goes_without_text(world: &World) {
+    let stage = alerts::stage(world);
+    let key = known(&stage, "a:1", "hello");
+    let card =
+        json!({"attachments": [{"contentType": "application/vnd.microsoft.card.adaptive", "content": {}}]});
+    queued(&stage, &json!({"to": {"conversation": key}, "activity": card}));
+    stage.poll();
+    let alert = stage.connector.wait_for(1).remove(0);
+    assert_eq!((alert.body.get("text"), &alert.body["attachments"]), (None, &card["attachments"]));
+}
+
+fn a_person_is_alerted_where_they_were_seen_last(world: &World) {
+    let stage = alerts::stage(world);
+    known(&stage, "a:first", "hello");
+    // `seenAt` has seconds: the next one, so that there is a last.
+    let second = Utc::now().timestamp();
+    eventually("the next second", || (Utc::now().timestamp() > second).then_some(()));
+    let key = known(&stage, "a:second", "hello");
+    let aad = &fixture("teams-personal.json")["from"]["aadObjectId"];
+    let answer = alert(&stage, &json!({"to": {"user": aad}, "text": "x"})).expect_status(202).json();
+    assert_eq!(answer["alerts"].as_array().unwrap().len(), 1, "a person sees an alert once: {answer}");
+    assert_eq!(answer["alerts"][0]["conversation"], key.as_str());
+}
+
+fn unknown_targets_are_refused_and_nothing_is_queued(world: &World) {
+    let stage = alerts::stage(world);
+    let known = known(&stage, "a:1", "hello");
+    let unknown = [
+        json!({"conversation": key_of("msteams", "a:2")}),
+        json!({"conversation": "not a key"}),
+        json!({"user": "msteams/29:nobody"}),
+        json!({"user": "00000000-0000-0000-0000-000000000009"}),
+        json!({"tag": "nothing"}),
+    ];
+    for to in unknown {
+        for (to, path) in [(to.clone(), "to: "), (json!([{"conversation": known}, to]), "to[1]: ")] {
+            let answer = alert(&stage, &json!({"to": to, "text": "x"})).expect_error(404, "TargetNotFound");
+            let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+            assert!(message.starts_with(path), "{to}: {message}");
+        }
+    }
+    assert_eq!(stage.queue.count(), 0, "nothing is half done");
+}
+
+fn wrong_calls_are_told_where(world: &World) {
+    let stage = alerts::stage(world);
+    let key = known(&stage, "a:1", "hello");
+    for (change, path) in [
+        (json!({"to": null}), "to"),
+        (json!({"to": {"conversation": key, "tag": "x"}}), "to"),
+        (json!({"to": [{"conversation": key}, {"user": 7}]}), "to[1].user"),
+        (json!({"to": {"address": {"channelId": "x"}}}), "to.address.serviceUrl"),
+        (json!({"text": 7}), "text"),
+        (json!({"text": " "}), "text"),
+        (json!({"activity": {"from": {"id": "somebody else"}}}), "activity.from"),
+        (json!({"activity": {"attachments": "x"}}), "activity.attachments"),
+        (json!({"at": "tomorrow"}), "at"),
+        (json!({"at": "9999-01-01T00:00:00Z"}), "at"),
+        (json!({"delay": "10 minutes"}), "delay"),
+        (json!({"delay": "P1D", "at": "2099-01-01T00:00:00Z"}), "at"),
+        (json!({"expires": "2020-01-01T00:00:00Z"}), "expires"),
+        (json!({"idempotencyKey": ""}), "idempotencyKey"),
+        (json!({"onUncertain": "shrug"}), "onUncertain"),
+        (json!({"expire": "2099-01-01T00:00:00Z"}), "expire"),
+    ] {
+        let mut body = to_conversation(&key, "hello");
+        body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let answer = alert(&stage, &body).expect_error(400, "BadArgument");
+        let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+        let told = message.split(':').next().unwrap();
+        assert!(told == path || (path == "at" && told == "delay"), "{change}: {message}");
+    }
+    for (content_type, body, status, code) in [
+        ("text/plain", "{}", 415, "UnsupportedMediaType"),
+        ("application/json", "{", 400, "BadArgument"),
+        ("application/json", "[]", 400, "BadArgument"),
+        ("application/json", "", 400, "BadArgument"),
+    ] {
+        let request = http::Request::post(stage.url("/api/alerts"))
+            .header("authorization", format!("Bearer {ALERT_KEY}"))
+            .header("content-type", content_type);
+        web::send(request.body(web::whole(body)).unwrap()).expect_error(status, code);
+    }
+    assert_eq!(stage.queue.count(), 0);
+}
+
+const ROUTES: [(&str, &str); 3] = [
+    ("POST", "/api/alerts"),
+    ("DELETE", "/api/alerts/0123456789abcdef0123456789abcdef"),
+    ("GET", "/api/targets"),
+];
+
+fn who_may_call(world: &World) {
+    let stage = alerts::script(world).variable("alertkey", "the old key, the-new-key").start();
+    for (method, path) in ROUTES {
+        for stranger in
+            ["", "Bearer ", "Bearer wrong", "Basic the-new-key", "Bearer the old key, the-new-key"]
+        {
+            let answer = call_with(&stage, method, path, stranger, &Value::Null);
+            let answer = answer.expect_error(401, "Unauthorized");
+            assert_eq!(answer.header("www-authenticate"), "Bearer", "{method} {path}");
+        }
+        for key in ["Bearer the old key", "Bearer the-new-key"] {
+            let answer = call_with(&stage, method, path, key, &Value::Null);
+            assert_ne!(answer.status, 401, "{method} {path} {key}: both are valid while keys are changed");
+        }
+        let answer = call_with(&stage, "PUT", path, "Bearer the-new-key", &Value::Null);
+        assert_eq!(answer.expect_error(405, "MethodNotAllowed").header("allow"), method);
+    }
+    assert!(!stage.host_log().contains("the-new-key"), "keys are not logged");
+
+    let closed = Stage::start(world);
+    for (method, path) in ROUTES {
+        call(&closed, method, path, &Value::Null).expect_error(404, "NotFound");
+    }
+    let wrong = Script::new(world).variable("alertkey", "a,b,c").start();
+    call_with(&wrong, "GET", "/api/targets", "Bearer a", &Value::Null).expect_error(500, "Misconfigured");
+}
+
+fn what_does_not_fit_is_refused(world: &World) {
+    let stage = alerts::stage(world);
+    let key = known(&stage, "a:1", "hello");
+    // More than the queue takes, and more than is read at all.
+    for bytes in [49_000, 300_000] {
+        let answer = alert(&stage, &to_conversation(&key, &"x".repeat(bytes)));
+        answer.expect_error(413, "MessageSizeTooBig");
+    }
+    assert_eq!(stage.queue.count(), 0);
+    queued(&stage, &to_conversation(&key, &"x".repeat(48_000)));
+}
+
+fn too_many_targets_are_refused(world: &World) {
+    let stage = alerts::stage(world);
+    let many = vec![json!({"conversation": key_of("msteams", "a:1")}); 101];
+    let answer = alert(&stage, &json!({"to": many, "text": "x"})).expect_error(400, "TooManyTargets");
+    assert!(answer.json()["error"]["message"].as_str().unwrap().contains("101"), "{}", answer.describe());
+
+    for number in 0..101 {
+        stage.say(&message(&format!("a:{number}"), "1", "subscribe crowd"));
+        if number == 99 {
+            let answer =
+                alert(&stage, &json!({"to": {"tag": "crowd"}, "text": "x"})).expect_status(202).json();
+            assert_eq!(answer["alerts"].as_array().unwrap().len(), 100);
+            assert_eq!(stage.queue.take_all().len(), 100);
+        }
+    }
+    let answer =
+        alert(&stage, &json!({"to": {"tag": "crowd"}, "text": "x"})).expect_error(400, "TooManyTargets");
+    assert!(answer.json()["error"]["message"].as_str().unwrap().contains("101"), "{}", answer.describe());
+    assert_eq!(stage.queue.count(), 0);
+}
+
+fn an_address_of_a_stranger_is_refused(world: &World) {
+    let stage = alerts::stage(world);
+    for service_url in
+        ["https://evil.example/", "https://smba.trafficmanager.net/amer/", "http://10.0.0.1/", "x"]
+    {
+        let address =
+            json!({"channelId": "msteams", "serviceUrl": service_url, "conversation": {"id": "a:1"}});
+        let body = json!({"to": {"address": address}, "text": "x"});
+        alert(&stage, &body).expect_error(403, "ServiceUrlNotAllowed");
+    }
+    assert_eq!(stage.queue.count(), 0);
+}
+
+fn a_repeated_call_is_answered_and_queues_nothing(world: &World) {
+    let stage = alerts::stage(world);
+    let key = known(&stage, "a:1", "hello");
+    let mut body = to_conversation(&key, "once");
+    body["idempotencyKey"] = "order 42/ready?".into();
+    let first = alert(&stage, &body).expect_status(202).json();
+    assert_eq!(stage.queue.count(), 1);
+    stage.poll();
+    for _ in 0..3 {
+        assert_eq!(alert(&stage, &body).expect_status(202).json(), first);
+    }
+    assert_eq!(stage.queue.count(), 0);
+    body["text"] = "twice".into();
+    alert(&stage, &body).expect_error(422, "IdempotencyKeyReused");
+    body["idempotencyKey"] = "order 43".into();
+    assert_ne!(alert(&stage, &body).expect_status(202).json(), first);
+    assert_eq!(stage.queue.count(), 1);
+}
+
+/// Two calls at once, or one whose record was lost: the queue then holds two messages of the same id.
+fn a_second_copy_is_not_delivered(world: &World) {
+    let stage = alerts::stage(world);
+    let key = known(&stage, "a:1", "hello");
+    let mut body = to_conversation(&key, "once");
+    body["idempotencyKey"] = "x".into();
+    queued(&stage, &body);
+    let copy = stage.queue.texts().remove(0);
+    stage.queue.put(&copy);
+    let counts = stage.poll();
+    assert_eq!((&counts["delivered"], &counts["alreadySent"]), (&1.into(), &1.into()), "{counts}");
+    stage.queue.put(&copy);
+    let counts = stage.poll();
+    assert_eq!((&counts["delivered"], &counts["alreadySent"]), (&0.into(), &1.into()), "{counts}");
+    stage.connector.wait_for(1);
+    assert_eq!(stage.queue.count(), 0);
+}
+
+fn a_queue_out_of_reach_is_told(world: &World) {
+    let closed = ClosedPort::reserve();
+    let stage = alerts::script(world).unreachable_queue(&closed).start();
+    for conversation in ["a:1", "a:2"] {
+        let activity = stage.connector.host(&message(conversation, "1", "subscribe x"));
+        stage.post(&activity).expect_status(202);
+    }
+    let answer =
+        alert(&stage, &json!({"to": {"tag": "x"}, "text": "x"})).expect_error(503, "QueueUnavailable");
+    let alerts = answer.json()["alerts"].as_array().unwrap().clone();
+    assert!(alerts.len() == 2 && alerts.iter().all(|alert| alert["status"] == "failed"), "{alerts:?}");
+}
+
+fn what_was_queued_before_a_failure_is_told_and_the_rest_can_be_repeated(world: &World) {
+    let queue = PutOnlyQueue::start();
+    let stage = alerts::script(world).queue_at(queue.authority()).start();
+    for conversation in ["a:1", "a:2", "a:3"] {
+        stage.say(&message(conversation, "1", "subscribe x"));
+    }
+    queue.refuse(&["a:2"]);
+    let body = json!({"to": {"tag": "x"}, "text": "x", "idempotencyKey": "k"});
+    let answer = alert(&stage, &body).expect_error(503, "QueueUnavailable").json();
+    let status = |answer: &Value, conversation: &str| {
+        let key = key_of("msteams", conversation);
+        let alerts = answer["alerts"].as_array().unwrap();
+        let alert = alerts.iter().find(|alert| alert["conversation"] == key.as_str());
+        alert.map(|alert| (alert["status"].clone(), alert["id"].clone())).unwrap()
+    };
+    assert_eq!(status(&answer, "a:2").0, "failed");
+    let taken = queue.take();
+    let queued_before =
+        answer["alerts"].as_array().unwrap().iter().filter(|alert| alert["status"] == "queued");
+    let mut told: Vec<_> = queued_before.map(|alert| alert["id"].clone()).collect();
+    let mut stand_there: Vec<_> = taken.iter().map(|put| put.envelope["id"].clone()).collect();
+    told.sort_by_key(Value::to_string);
+    stand_there.sort_by_key(Value::to_string);
+    assert_eq!(told, stand_there, "what is told is what stands there");
+
+    queue.refuse(&[]);
+    let again = alert(&stage, &body).expect_status(202).json();
+    assert_eq!(status(&again, "a:2"), ("queued".into(), status(&answer, "a:2").1));
+    let rest = queue.take();
+    assert_eq!(rest.len() + taken.len(), 3, "the rest, and nothing twice: {rest:?}");
+    assert_eq!(alert(&stage, &body).expect_status(202).json(), again);
+    assert!(queue.take().is_empty());
+}
+
+fn a_scheduled_alert_waits(world: &World) {
+    let stage = alerts::stage(world);
+    let key = known(&stage, "a:1", "hello");
+    let due = Utc::now() + chrono::TimeDelta::milliseconds(2500);
+    let mut body = to_conversation(&key, "later");
+    body["at"] = due.to_rfc3339().into();
+    queued(&stage, &body);
+    let mut body = to_conversation(&key, "sooner");
+    body["delay"] = "PT1S".into();
+    queued(&stage, &body);
+    let texts = eventually("both alerts", || {
+        stage.poll();
+        let received = stage.connector.received();
+        let sent: Vec<_> = received.iter().map(Received::text).map(ToOwned::to_owned).collect();
+        (sent.len() == 2).then_some(sent)
+    });
+    assert!(Utc::now() >= due, "not before it is due");
+    assert_eq!(texts, ["Alert: sooner", "Alert: later"]);
+    // A time that has passed is now.
+    let mut body = to_conversation(&key, "overdue");
+    body["at"] = "2020-01-01T00:00:00Z".into();
+    queued(&stage, &body);
+    assert_eq!(stage.poll()["delivered"], 1);
+}
+
+fn far_ahead_is_hidden_for_as_long_as_the_queue_can(world: &World) {
+    let queue = PutOnlyQueue::start();
+    let stage = alerts::script(world).queue_at(queue.authority()).start();
+    let activity = stage.connector.host(&message("a:1", "1", "help"));
+    stage.post(&activity).expect_status(202);
+    let key = key_of("msteams", "a:1");
+    for (delay, hidden_seconds) in [("PT10M", 600), ("P7D", 604_800), ("P366D", 604_800)] {
+        let mut body = to_conversation(&key, "later");
+        body["delay"] = delay.into();
+        queued(&stage, &body);
+        let put = queue.take().remove(0);
+        assert_eq!((put.hidden_seconds, put.time_to_live.as_str()), (hidden_seconds, "-1"), "{delay}");
+        let due: DateTime<Utc> = put.envelope["notBefore"].as_str().unwrap().parse().unwrap();
+        assert!((due - Utc::now()).num_seconds() >= hidden_seconds as i64 - 60, "{delay}: {}", put.envelope);
+    }
+}
+
+fn an_expired_alert_is_not_delivered(world: &World) {
+    let stage = alerts::stage(world);
+    let key = known(&stage, "a:1", "hello");
+    let mut body = to_conversation(&key, "too late");
+    body["expires"] = (Utc::now() + chrono::TimeDelta::milliseconds(1500)).to_rfc3339().into();
+    queued(&stage, &body);
+    let expires: DateTime<Utc> = body["expires"].as_str().unwrap().parse().unwrap();
+    eventually("its end", || (Utc::now() > expires).then_some(()));
+    assert_eq!(stage.poll()["expired"], 1);
+    stage.connector.expect_silence();
+}
+
+fn a_cancelled_alert_is_not_delivered(world: &World) {
+    let stage = alerts::stage(world);
+    let key = known(&stage, "a:1", "hello");
+    let (kept, cancelled) =
+        (queued(&stage, &to_conversation(&key, "kept")), queued(&stage, &to_conversation(&key, "cancelled")));
+    let answer = call(&stage, "DELETE", &format!("/api/alerts/{cancelled}"), &Value::Null);
+    let expected = json!({"id": cancelled, "status": "cancelling"});
+    assert_eq!(answer.expect_status(202).json(), expected);
+    let counts = stage.poll();
+    assert_eq!((&counts["delivered"], &counts["cancelled"]), (&1.into(), &1.into()), "{kept}: {counts}");
+    assert_eq!(stage.connector.wait_for(1)[0].text(), "Alert: kept");
+    assert_eq!(stage.queue.count(), 0);
+    for id in ["", "x", "0123456789ABCDEF0123456789ABCDEF", &format!("{cancelled}/x")] {
+        let answer = call(&stage, "DELETE", &format!("/api/alerts/{id}"), &Value::Null);
+        assert!([404, 405].contains(&answer.status), "{id}: {}", answer.describe());
+    }
+}
+
+fn a_cancelled_alert_has_no_second_copy(world: &World) {
+    let stage = alerts::stage(world);
+    let key = known(&stage, "a:1", "hello");
+    let mut body = to_conversation(&key, "cancelled");
+    body["idempotencyKey"] = "x".into();
+    let id = queued(&stage, &body);
+    let copy = stage.queue.texts().remove(0);
+    call(&stage, "DELETE", &format!("/api/alerts/{id}"), &Value::Null).expect_status(202);
+    assert_eq!(stage.poll()["cancelled"], 1);
+    stage.queue.put(&copy);
+    assert_eq!(stage.poll()["alreadySent"], 1);
+    stage.connector.expect_silence();
+}
+
+fn a_cancel_that_comes_too_late_changes_nothing(world: &World) {
+    let stage = alerts::stage(world);
+    let key = known(&stage, "a:1", "hello");
+    let id = queued(&stage, &to_conversation(&key, "sent"));
+    stage.poll();
+    call(&stage, "DELETE", &format!("/api/alerts/{id}"), &Value::Null).expect_status(202);
+    queued(&stage, &to_conversation(&key, "another"));
+    assert_eq!(stage.poll()["delivered"], 1);
+    stage.connector.wait_for(2);
+}

@@ -1,0 +1,224 @@
+//! Which conversations the bot knows, and when it forgets them.
+
+use end_to_end::activity::{fixture, message};
+use end_to_end::alerts::{self, alert, call, key_of, known, queued, targets, to_conversation};
+use end_to_end::connector::Reply;
+use end_to_end::stage::Stage;
+use end_to_end::suite::World;
+use serde_json::{Value, json};
+
+end_to_end::cases!(
+    a_message_is_remembered_with_all_that_finds_it,
+    installations_and_updates_are_remembered,
+    what_is_over_is_forgotten,
+    a_person_s_data_are_forgotten,
+    a_group_is_nobody_s_own,
+    a_destination_that_is_gone_pauses_until_the_person_writes,
+    pages_show_each_once,
+    wrong_questions_are_told_where,
+    strangers_are_not_remembered,
+);
+
+/// An activity of another type in a conversation of its own.
+fn activity(stage: &Stage, conversation: &str, change: Value) -> Value {
+    let mut activity = stage.connector.host(&message(conversation, "1", ""));
+    activity.as_object_mut().unwrap().remove("text");
+    activity.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+    activity
+}
+
+#[track_caller]
+fn post(stage: &Stage, conversation: &str, change: Value) {
+    stage.post(&activity(stage, conversation, change)).expect_status(200);
+}
+
+fn a_message_is_remembered_with_all_that_finds_it(world: &World) {
+    let stage = alerts::stage(world);
+    let key = known(&stage, "a:1", "hello");
+    let activity = fixture("teams-personal.json");
+    let mut target = targets(&stage).remove(0);
+    let seen_at = target.as_object_mut().unwrap().remove("seenAt").unwrap_or_default();
+    assert!(seen_at.as_str().unwrap_or_default().ends_with('Z'), "{seen_at}");
+    let expected = json!({
+        "conversation": key, "channelId": "msteams", "conversationType": "personal",
+        "tenantId": activity["conversation"]["tenantId"],
+        "user": activity["from"], "tags": [], "stopped": false, "paused": false, "serviceUrlVerified": false,
+    });
+    assert_eq!(target, expected);
+    let user = activity["from"]["id"].as_str().unwrap();
+    let aad = activity["from"]["aadObjectId"].as_str().unwrap();
+    for to in [
+        json!({"conversation": key}),
+        json!({"user": format!("msteams/{user}")}),
+        json!({"user": aad}),
+        json!({"user": aad.to_uppercase()}),
+    ] {
+        let answer = alert(&stage, &json!({"to": to, "text": "x"})).expect_status(202).json();
+        assert_eq!(answer["alerts"][0]["conversation"], key.as_str(), "{to}");
+    }
+}
+
+fn installations_and_updates_are_remembered(world: &World) {
+    let stage = alerts::stage(world);
+    let bot = message("", "", "")["recipient"].take();
+    for (conversation, change) in [
+        ("a:installed", json!({"type": "installationUpdate", "action": "add"})),
+        ("a:added", json!({"type": "conversationUpdate", "membersAdded": [bot]})),
+        ("a:updated", json!({"type": "conversationUpdate", "topicName": "x"})),
+    ] {
+        post(&stage, conversation, change);
+        stage.connector.forget();
+        queued(&stage, &to_conversation(&key_of("msteams", conversation), "hello"));
+        assert_eq!(stage.poll()["delivered"], 1, "{conversation}");
+        let alert = stage.connector.wait_for(1).remove(0);
+        assert_eq!(alert.conversation().as_deref(), Some(conversation));
+        stage.connector.forget();
+    }
+    for kind in ["typing", "messageReaction", "event", "trace"] {
+        post(&stage, "a:other", json!({"type": kind}));
+    }
+    assert_eq!(targets(&stage).len(), 3);
+}
+
+fn what_is_over_is_forgotten(world: &World) {
+    let stage = alerts::stage(world);
+    let bot = message("", "", "")["recipient"].take();
+    for change in [
+        json!({"type": "installationUpdate", "action": "remove"}),
+        json!({"type": "conversationUpdate", "membersRemoved": [{"id": "29:somebody"}, bot]}),
+        json!({"type": "endOfConversation"}),
+    ] {
+        known(&stage, "a:1", "subscribe x");
+        let key = known(&stage, "a:2", "hello");
+        post(&stage, "a:2", json!({"type": "conversationUpdate", "membersRemoved": [{"id": "29:somebody"}]}));
+        assert_eq!(targets(&stage).len(), 2, "others may leave");
+        post(&stage, "a:1", change.clone());
+        let left = targets(&stage);
+        assert!(left.len() == 1 && left[0]["conversation"] == key.as_str(), "{change}: {left:?}");
+        for to in [json!({"tag": "x"}), json!({"conversation": key_of("msteams", "a:1")})] {
+            alert(&stage, &json!({"to": to, "text": "x"})).expect_error(404, "TargetNotFound");
+        }
+    }
+}
+
+fn a_person_s_data_are_forgotten(world: &World) {
+    let stage = alerts::stage(world);
+    known(&stage, "a:1", "hello");
+    known(&stage, "a:2", "hello");
+    let mut other = message("a:3", "1", "hello");
+    other["from"] = json!({"id": "29:other"});
+    stage.say(&other);
+    post(&stage, "a:1", json!({"type": "deleteUserData"}));
+    let left = targets(&stage);
+    assert!(left.len() == 1 && left[0]["user"]["id"] == "29:other", "{left:?}");
+}
+
+fn a_group_is_nobody_s_own(world: &World) {
+    let stage = alerts::stage(world);
+    let activity = fixture("teams-channel.json");
+    stage.say(&activity);
+    let target = targets(&stage).remove(0);
+    assert_eq!((target.get("user"), &target["conversationType"]), (None, &"channel".into()), "{target}");
+    for user in [
+        format!("msteams/{}", activity["from"]["id"].as_str().unwrap()),
+        activity["from"]["aadObjectId"].as_str().unwrap().to_owned(),
+    ] {
+        let to_person = json!({"to": {"user": user}, "text": "for your eyes only"});
+        alert(&stage, &to_person).expect_error(404, "TargetNotFound");
+    }
+}
+
+fn a_destination_that_is_gone_pauses_until_the_person_writes(world: &World) {
+    let stage = alerts::stage(world);
+    let key = known(&stage, "a:1", "hello");
+    stage
+        .connector
+        .on(|received| received.is_alert().then(|| Reply::error(403, "ConversationBlockedByUser")));
+    queued(&stage, &to_conversation(&key, "x"));
+    assert_eq!(stage.poll()["poisonedBy"]["destinationGone"], 1);
+    assert_eq!(targets(&stage)[0]["paused"], true);
+    let answer = alert(&stage, &to_conversation(&key, "x")).expect_status(202).json();
+    assert_eq!(answer, json!({"alerts": [{"conversation": key, "status": "paused"}]}));
+    assert_eq!(stage.queue.count(), 0);
+
+    post(&stage, "a:1", json!({"type": "conversationUpdate", "topicName": "x"}));
+    assert_eq!(targets(&stage)[0]["paused"], true, "an update is no sign of the person");
+    for comes_back in
+        [json!({"type": "installationUpdate", "action": "add"}), json!({"type": "message", "text": "hello"})]
+    {
+        stage.connector.on(|received| received.is_alert().then(|| Reply::error(404, "ConversationNotFound")));
+        assert_eq!(stage.post(&activity(&stage, "a:1", comes_back)).status / 100, 2);
+        assert_eq!(targets(&stage)[0]["paused"], false);
+        stage.queue.take_all();
+        queued(&stage, &to_conversation(&key, "x"));
+        stage.poll();
+        assert_eq!(targets(&stage)[0]["paused"], true);
+    }
+}
+
+fn pages_show_each_once(world: &World) {
+    let stage = alerts::stage(world);
+    for number in 0..7 {
+        known(&stage, &format!("a:{number}"), if number < 3 { "subscribe few" } else { "hello" });
+    }
+    let mut other_tenant = message("a:elsewhere", "1", "hello");
+    other_tenant["conversation"]["tenantId"] = "another-tenant".into();
+    stage.say(&other_tenant);
+    let tenant = message("", "", "")["conversation"]["tenantId"].as_str().unwrap().to_owned();
+    for (filter, expected) in [
+        (String::new(), 8),
+        ("&tag=few".into(), 3),
+        (format!("&tenant={tenant}"), 7),
+        ("&tenant=another-tenant".into(), 1),
+        ("&tag=few&tenant=another-tenant".into(), 0),
+        ("&tag=none".into(), 0),
+    ] {
+        let mut seen: Vec<String> = Vec::new();
+        let mut after = String::new();
+        loop {
+            let path = format!("/api/targets?limit=2{filter}{after}");
+            let page = call(&stage, "GET", &path, &Value::Null).expect_status(200).json();
+            let targets = page["targets"].as_array().unwrap();
+            assert!(targets.len() <= 2, "{page}");
+            seen.extend(targets.iter().map(|target| target["conversation"].as_str().unwrap().to_owned()));
+            match page["next"].as_str() {
+                Some(next) => after = format!("&after={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(seen.len(), expected, "{filter}: {seen:?}");
+        assert!(seen.is_sorted() && seen.windows(2).all(|pair| pair[0] != pair[1]), "{filter}: {seen:?}");
+    }
+}
+
+fn wrong_questions_are_told_where(world: &World) {
+    let stage = alerts::stage(world);
+    for (query, name) in
+        [("limit=0", "limit"), ("limit=101", "limit"), ("after=x", "after"), ("tag=a%20b", "tag")]
+    {
+        let path = format!("/api/targets?{query}");
+        let answer = call(&stage, "GET", &path, &Value::Null).expect_error(400, "BadArgument");
+        assert!(
+            answer.json()["error"]["message"].as_str().unwrap().starts_with(name),
+            "{}",
+            answer.describe()
+        );
+    }
+}
+
+fn strangers_are_not_remembered(world: &World) {
+    let stage = alerts::stage(world);
+    let mut stranger = message("a:1", "1", "hello");
+    stranger["serviceUrl"] = "https://smba.trafficmanager.net/amer/".into();
+    stage.post(&stranger).expect_error(403, "ServiceUrlNotAllowed");
+    assert!(targets(&stage).is_empty());
+
+    let stage = alerts::script(world)
+        .variable("authmode", "required")
+        .variable("microsoftappid", "00000000-0000-0000-0000-000000000001")
+        .variable("microsoftapptenantid", "11111111-2222-3333-4444-555555555555")
+        .variable("microsoftapppassword", "not-a-real-password")
+        .start();
+    stage.post(&stage.connector.host(&message("a:1", "1", "hello"))).expect_status(401);
+    assert!(targets(&stage).is_empty(), "nobody has proved anything");
+}

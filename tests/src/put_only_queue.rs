@@ -1,0 +1,93 @@
+//! A queue service that takes Puts and shows how they were asked for: Azurite shows no message that is hidden, and cannot
+//! fail when a test wants it to.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::loopback_server::LoopbackServer;
+use crate::queue::decode;
+
+/// One Put that was taken.
+#[derive(Debug, Clone)]
+pub struct Put {
+    /// `visibilitytimeout`
+    pub hidden_seconds: u64,
+    /// `messagettl`
+    pub time_to_live: String,
+    /// The JSON in its base64.
+    pub envelope: Value,
+}
+
+/// The service; it stops when it is dropped.
+#[derive(Debug)]
+pub struct PutOnlyQueue {
+    server: LoopbackServer,
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    puts: Vec<Put>,
+    refuse: Vec<&'static str>,
+}
+
+impl PutOnlyQueue {
+    /// Starts one.
+    pub fn start() -> Self {
+        let shared = Arc::new(Mutex::new(Shared { puts: Vec::new(), refuse: Vec::new() }));
+        let answering = Arc::clone(&shared);
+        let server = LoopbackServer::start(move |request| {
+            let answer = answering.lock().unwrap().answer(&request);
+            async move { Some(answer) }
+        });
+        Self { server, shared }
+    }
+
+    /// `127.0.0.1:<port>`
+    pub fn authority(&self) -> &str {
+        self.server.authority()
+    }
+
+    /// From now on, only envelopes whose conversation id is one of these are refused.
+    pub fn refuse(&self, conversations: &[&'static str]) {
+        self.shared.lock().unwrap().refuse = conversations.to_vec();
+    }
+
+    /// What was taken so far, which is forgotten.
+    pub fn take(&self) -> Vec<Put> {
+        std::mem::take(&mut self.shared.lock().unwrap().puts)
+    }
+}
+
+impl Shared {
+    fn answer(&mut self, request: &http::Request<Bytes>) -> http::Response<Bytes> {
+        let reply =
+            |status: u16, body: String| http::Response::builder().status(status).body(body.into()).unwrap();
+        let query = request.uri().query().unwrap_or_default();
+        let of = |name: &str| {
+            query
+                .split('&')
+                .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+                .map(ToOwned::to_owned)
+        };
+        let body = String::from_utf8_lossy(request.body());
+        let text = body.split_once("<MessageText>").and_then(|(_, rest)| rest.split_once("</MessageText>"));
+        let (true, Some((text, _))) = (request.method() == http::Method::POST, text) else {
+            return reply(400, format!("nobody foresaw this: {} {}", request.method(), request.uri()));
+        };
+        let envelope = decode(text);
+        let conversation = envelope["address"]["conversation"]["id"].as_str().unwrap_or_default();
+        if self.refuse.contains(&conversation) {
+            return reply(503, "<Error><Code>ServerBusy</Code></Error>".into());
+        }
+        self.puts.push(Put {
+            hidden_seconds: of("visibilitytimeout").and_then(|value| value.parse().ok()).unwrap_or_default(),
+            time_to_live: of("messagettl").unwrap_or_default(),
+            envelope,
+        });
+        let receipt = "<QueueMessagesList><QueueMessage><MessageId>1</MessageId><PopReceipt>1</PopReceipt></QueueMessage></QueueMessagesList>";
+        reply(201, receipt.into())
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use address_book::{AddressBook, ConversationKey, MAX_TAGS, Record, Tag};
+use address_book::{AddressBook, ConversationKey, Record, Tag};
 use bot_framework::ConversationReference;
 use envelope::words::{self, Command};
 use platform::{Host, Level};
@@ -26,8 +26,8 @@ pub(crate) async fn heed<H: Host>(host: &H, text: String, address: &Conversation
         Command::Remind(after, _) if after > MAX_AHEAD => Wish::Say(words::TOO_FAR.into()),
         Command::Remind(after, text) => Wish::Queue { text, after: Some(after) },
         Command::Help => Wish::Say(words::HELP.into()),
-        Command::Stop => set(host, address, words::STOPPED, |record| record.stopped = true).await,
-        Command::Start => set(host, address, words::STARTED, |record| record.stopped = false).await,
+        Command::Stop => set(host, address, words::STOPPED, &mut |record| record.stopped = true).await,
+        Command::Start => set(host, address, words::STARTED, &mut |record| record.stopped = false).await,
         Command::Subscribe(text) => match Tag::parse(&text) {
             Some(tag) => subscribe(host, address, tag).await,
             None => Wish::Say(words::NO_TAG.into()),
@@ -35,7 +35,7 @@ pub(crate) async fn heed<H: Host>(host: &H, text: String, address: &Conversation
         Command::Unsubscribe(text) => match Tag::parse(&text) {
             Some(tag) => {
                 let done = words::unsubscribed(tag.as_str());
-                set(host, address, &done, |record| _ = record.tags.remove(&tag)).await
+                set(host, address, &done, &mut |record| record.unsubscribe(&tag)).await
             }
             None => Wish::Say(words::NO_TAG.into()),
         },
@@ -44,15 +44,10 @@ pub(crate) async fn heed<H: Host>(host: &H, text: String, address: &Conversation
 
 async fn subscribe<H: Host>(host: &H, address: &ConversationReference, tag: Tag) -> Wish {
     let done = words::subscribed(tag.as_str());
-    let mut is_full = false;
-    let wish = set(host, address, &done, |record| {
-        is_full = record.tags.len() >= MAX_TAGS && !record.tags.contains(&tag);
-        if !is_full {
-            record.tags.insert(tag);
-        }
-    })
-    .await;
-    if is_full { Wish::Say(words::TOO_MANY_TAGS.into()) } else { wish }
+    let mut subscribed = true;
+    let mut subscribe = |record: &mut Record| subscribed = record.subscribe(&tag);
+    let wish = set(host, address, &done, &mut subscribe).await;
+    if subscribed { wish } else { Wish::Say(words::TOO_MANY_TAGS.into()) }
 }
 
 /// Changes the conversation's record, and says so.
@@ -60,7 +55,7 @@ async fn set<H: Host>(
     host: &H,
     address: &ConversationReference,
     done: &str,
-    change: impl FnOnce(&mut Record),
+    change: &mut dyn FnMut(&mut Record),
 ) -> Wish {
     let reason = match AddressBook::new(host).change(&ConversationKey::of(address), change).await {
         Ok(Some(_)) => return Wish::Say(done.into()),
@@ -73,7 +68,7 @@ async fn set<H: Host>(
 
 #[cfg(test)]
 mod tests {
-    use address_book::Sign;
+    use address_book::{MAX_TAGS, Sign};
     use bot_framework::json::Fields;
     use platform::testing::{FakeHost, run};
 

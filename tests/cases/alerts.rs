@@ -165,7 +165,7 @@ fn wrong_calls_are_told_where(world: &World) {
         (json!({"at": "tomorrow"}), "at"),
         (json!({"at": "9999-01-01T00:00:00Z"}), "at"),
         (json!({"delay": "10 minutes"}), "delay"),
-        (json!({"delay": "P1D", "at": "2099-01-01T00:00:00Z"}), "at"),
+        (json!({"delay": "P1D", "at": "2099-01-01T00:00:00Z"}), "delay"),
         (json!({"expires": "2020-01-01T00:00:00Z"}), "expires"),
         (json!({"idempotencyKey": ""}), "idempotencyKey"),
         (json!({"onUncertain": "shrug"}), "onUncertain"),
@@ -175,8 +175,7 @@ fn wrong_calls_are_told_where(world: &World) {
         body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
         let answer = alert(&stage, &body).expect_error(400, "BadArgument");
         let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
-        let told = message.split(':').next().unwrap();
-        assert!(told == path || (path == "at" && told == "delay"), "{change}: {message}");
+        assert!(message.starts_with(&format!("{path}: ")), "{change}: {message}");
     }
     for (content_type, body, status, code) in [
         ("text/plain", "{}", 415, "UnsupportedMediaType"),

@@ -1,13 +1,10 @@
 //! `POST /api/alerts`: from a call to envelopes on the queue.
 
-use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use address_book::ConversationKey;
 use bytes::Bytes;
 use envelope::{CALLED, Envelope, EnvelopeId, TooLarge};
-use futures_util::{StreamExt, stream};
 use http::{Request, Response, StatusCode};
 use platform::{Deadline, Host, Level, RequestBody, answer, name_of};
 use serde_json::{Value, json};
@@ -24,9 +21,6 @@ use crate::settings::BotSettings;
 /// Hosted platforms end a request after 30 s.
 const STORE_WITHIN: Duration = Duration::from_secs(20);
 
-/// Puts that are made side by side.
-const AT_ONCE: usize = 8;
-
 pub(super) async fn post<H: Host>(
     host: &H,
     request: Request<impl RequestBody>,
@@ -39,12 +33,12 @@ pub(super) async fn post<H: Host>(
     let mut call = AlertCall::read(&body.read(MAX_BODY_BYTES).await?, host.now())?;
     let earlier = Earlier::find(host, &call).await?;
     if let Some(earlier) = earlier.as_ref().filter(|earlier| earlier.is_complete()) {
-        host.event(Level::Info, "alerts.repeated", json!({"alerts": earlier.queued.len()}));
+        host.event(Level::Info, "alerts.repeated", json!({"alerts": earlier.alerts.len()}));
         return Ok(accepted(&earlier.alerts));
     }
     let targets = target::resolve(host, &settings.trust, std::mem::take(&mut call.to)).await?;
-    let alerts = Alert::make_all(host, &settings, &call, targets)?;
-    let alerts = put_all(host, &settings, alerts, earlier.as_ref()).await;
+    let mut alerts = Alert::make_all(host, &settings, &call, targets)?;
+    put_all(host, &settings, &mut alerts, earlier.as_ref()).await;
     let shown: Vec<_> = alerts.iter().map(Alert::shown).collect();
     remember(host, &call, &shown).await;
     let count = |state| alerts.iter().filter(|alert| alert.state == state).count();
@@ -141,55 +135,37 @@ impl Alert {
     }
 }
 
-/// Puts the alerts on the queue, but those that an earlier call has put there. The first goes alone: it creates a missing
-/// queue, and a queue that is out of reach is found out once.
-async fn put_all<H: Host>(
-    host: &H,
-    settings: &BotSettings,
-    mut alerts: Vec<Alert>,
-    earlier: Option<&Earlier>,
-) -> Vec<Alert> {
+/// Puts the alerts on the queue, but those that an earlier call has put there. After a failure no more are tried: each
+/// would take as long to fail.
+async fn put_all<H: Host>(host: &H, settings: &BotSettings, alerts: &mut [Alert], earlier: Option<&Earlier>) {
     let queue = &settings.queue;
     let client = QueueClient::new(host, &queue.account, &queue.name, Deadline::after(host, STORE_WITHIN));
-    let broken = Cell::new(false);
-    let put = async |mut alert: Alert| {
-        if alert.state != State::Waiting {
-            return alert;
-        }
-        if earlier.is_some_and(|earlier| earlier.queued.get(alert.key.as_str()) == Some(&alert.id)) {
+    let mut broken = false;
+    for alert in alerts.iter_mut().filter(|alert| alert.state == State::Waiting) {
+        if earlier.is_some_and(|earlier| earlier.has_queued(alert)) {
             alert.state = State::Queued;
-            return alert;
+            continue;
         }
         alert.state = State::Failed;
-        if !broken.get() {
-            match client.put_creating_queue_if_missing(&alert.text, alert.options).await {
-                Ok(_) => alert.state = State::Queued,
-                Err(error) => {
-                    broken.set(true);
-                    let fields = json!({"envelope": alert.id.as_str(), "reason": error.to_string()});
-                    host.event(Level::Error, "queue.put.failed", fields);
-                }
+        if broken {
+            continue;
+        }
+        match client.put_creating_queue_if_missing(&alert.text, alert.options).await {
+            Ok(_) => alert.state = State::Queued,
+            Err(error) => {
+                broken = true;
+                let fields = json!({"envelope": alert.id.as_str(), "reason": error.to_string()});
+                host.event(Level::Error, "queue.put.failed", fields);
             }
         }
-        alert
-    };
-    let rest = alerts.split_off(alerts.len().min(1));
-    let mut done = Vec::with_capacity(rest.len() + 1);
-    for alert in alerts {
-        done.push(put(alert).await);
     }
-    let rest: Vec<_> = stream::iter(rest).map(put).buffered(AT_ONCE).collect().await;
-    done.extend(rest);
-    done
 }
 
 /// An earlier call with the same idempotency key and the same body.
 #[derive(Debug)]
 struct Earlier {
+    /// What it was answered, alert by alert.
     alerts: Vec<Value>,
-    /// The alerts that it has put on the queue, by conversation.
-    queued: BTreeMap<String, EnvelopeId>,
-    failed: usize,
 }
 
 impl Earlier {
@@ -200,16 +176,15 @@ impl Earlier {
             return Err(AlertRejection::IdempotencyKeyReused);
         }
         let Value::Array(alerts) = note["alerts"].take() else { return Ok(None) };
-        let with_status = |status: &'static str| alerts.iter().filter(move |alert| alert["status"] == status);
-        let queued = with_status("queued").filter_map(|alert| {
-            Some((alert["conversation"].as_str()?.to_owned(), EnvelopeId::from_text(alert["id"].as_str()?)))
-        });
-        let (queued, failed) = (queued.collect(), with_status("failed").count());
-        Ok(Some(Self { alerts, queued, failed }))
+        Ok(Some(Self { alerts }))
     }
 
     fn is_complete(&self) -> bool {
-        self.failed == 0
+        self.alerts.iter().all(|alert| alert["status"] != "failed")
+    }
+
+    fn has_queued(&self, alert: &Alert) -> bool {
+        self.alerts.iter().any(|queued| queued["status"] == "queued" && queued["id"] == alert.id.as_str())
     }
 }
 

@@ -1,7 +1,5 @@
 //! `to`: from what a caller writes to the conversations that it means.
 
-use std::collections::BTreeSet;
-
 use address_book::{AddressBook, ConversationKey, Record, Tag, TagError};
 use bot_framework::json::{FieldError, Fields};
 use bot_framework::{ConversationReference, TrustPolicy};
@@ -119,7 +117,6 @@ pub(super) async fn resolve<H: Host>(
 ) -> Result<Vec<Target>, Rejection> {
     let book = AddressBook::new(host);
     let mut targets: Vec<Target> = Vec::new();
-    let mut seen = BTreeSet::new();
     for To { path, form } in to {
         let found = match form {
             Form::Conversation(text) => match ConversationKey::parse(&text) {
@@ -142,7 +139,7 @@ pub(super) async fn resolve<H: Host>(
                 // Who has said `stop` is left alone, however the conversation is named.
                 let record = book.get(&key).await.map_err(AlertRejection::from)?;
                 let held = record.as_ref().and_then(held_by_record);
-                if seen.insert(key.clone()) {
+                if !names(&targets, &key) {
                     targets.push(Target { key, address: *address, held });
                 }
                 continue;
@@ -153,7 +150,7 @@ pub(super) async fn resolve<H: Host>(
             return Err(AlertRejection::UnknownTarget { path }.into());
         }
         for (key, record) in found {
-            if seen.insert(key.clone()) {
+            if !names(&targets, &key) {
                 let untrusted = trust.check(&record.address.service_url).is_err();
                 let held = held_by_record(&record).or(untrusted.then_some(Held::Untrusted));
                 targets.push(Target { key, address: record.address, held });
@@ -166,6 +163,10 @@ pub(super) async fn resolve<H: Host>(
         }
         _ => Ok(targets),
     }
+}
+
+fn names(targets: &[Target], key: &ConversationKey) -> bool {
+    targets.iter().any(|target| target.key == *key)
 }
 
 fn held_by_record(record: &Record) -> Option<Held> {

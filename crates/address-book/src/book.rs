@@ -112,15 +112,16 @@ impl<'a, H: Host> AddressBook<'a, H> {
 
     /// Marks a conversation in which nobody was found at this Connector; a record that names another one stays as it is.
     pub async fn pause(&self, reference: &ConversationReference) -> Result<(), BookError> {
-        let here = |record: &mut Record| record.paused |= record.address.service_url == reference.service_url;
-        self.change(&ConversationKey::of(reference), here).await.map(drop)
+        let mut here =
+            |record: &mut Record| record.paused |= record.address.service_url == reference.service_url;
+        self.change(&ConversationKey::of(reference), &mut here).await.map(drop)
     }
 
     /// Changes a record. Returns it as it is now; `None` if there is none.
     pub async fn change(
         &self,
         key: &ConversationKey,
-        change: impl FnOnce(&mut Record),
+        change: &mut dyn FnMut(&mut Record),
     ) -> Result<Option<Record>, BookError> {
         let Stored::Record(before) = self.load(key).await? else { return Ok(None) };
         let mut after = (*before).clone();
@@ -149,10 +150,10 @@ impl<'a, H: Host> AddressBook<'a, H> {
         }
         self.host.set(&key.of_record(), &bytes).await?;
         let (old, new) = (before.map(Record::indexes).unwrap_or_default(), after.indexes());
-        for index in old.difference(&new) {
+        for index in old.iter().filter(|index| !new.contains(index)) {
             index.remove(self.host, key).await?;
         }
-        for index in new.difference(&old) {
+        for index in new.iter().filter(|index| !old.contains(index)) {
             index.add(self.host, key).await?;
         }
         Ok(())
@@ -162,7 +163,7 @@ impl<'a, H: Host> AddressBook<'a, H> {
     async fn heal_one_list(&self, key: &ConversationKey, record: &Record) -> Result<(), BookError> {
         let indexes = record.indexes();
         let last = u64::try_from(indexes.len().saturating_sub(1)).unwrap_or_default();
-        match usize::try_from(self.host.up_to(last)).ok().and_then(|nth| indexes.iter().nth(nth)) {
+        match usize::try_from(self.host.up_to(last)).ok().and_then(|nth| indexes.get(nth)) {
             Some(index) => index.add(self.host, key).await,
             None => Ok(()),
         }
@@ -355,7 +356,7 @@ mod tests {
         let book = AddressBook::new(&host);
         hear(&host, &with(|_| {}), Sign::Message);
         let tag = Tag::parse("x").unwrap();
-        run(book.change(&key(), |record| _ = record.tags.insert(tag))).unwrap();
+        run(book.change(&key(), &mut |record| _ = record.subscribe(&tag))).unwrap();
         assert_eq!(host.store.borrow().len(), 5);
         run(book.forget(&key())).unwrap();
         assert!(host.store.borrow().is_empty());

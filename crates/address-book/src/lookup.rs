@@ -63,7 +63,7 @@ impl<H: Host> AddressBook<'_, H> {
     async fn of_person(&self, index: &Index) -> Result<Option<(ConversationKey, Record)>, BookError> {
         let mut keys = index.read(self.host).await?;
         let newest = keys.split_off(keys.len().saturating_sub(MOST_OF_A_PERSON));
-        let records = self.of_keys(newest, |record| record.indexes().contains(index)).await?;
+        let records = self.of_keys(newest, &|record| record.indexes().contains(index)).await?;
         Ok(records.into_iter().max_by_key(|(_, record)| (!record.paused, record.seen_at)))
     }
 
@@ -77,7 +77,7 @@ impl<H: Host> AddressBook<'_, H> {
         if keys.len() > at_most {
             return Err(TagError::TooMany { subscribers: keys.len() });
         }
-        Ok(self.of_keys(keys, |record| record.tags.contains(tag)).await?)
+        Ok(self.of_keys(keys, &|record| record.tags.contains(tag)).await?)
     }
 
     /// The conversations behind `after`, at most `limit` of them.
@@ -97,7 +97,7 @@ impl<H: Host> AddressBook<'_, H> {
                     record.address.conversation.tenant_id().is_some_and(|own| own.eq_ignore_ascii_case(id))
                 })
         };
-        Ok(Page { records: self.of_keys(keys, fits).await?, next })
+        Ok(Page { records: self.of_keys(keys, &fits).await?, next })
     }
 
     /// More than `limit` keys if there are, in order.
@@ -135,11 +135,11 @@ impl<H: Host> AddressBook<'_, H> {
     async fn of_keys(
         &self,
         keys: Vec<ConversationKey>,
-        belongs: impl Fn(&Record) -> bool,
+        belongs: &dyn Fn(&Record) -> bool,
     ) -> Result<Vec<(ConversationKey, Record)>, BookError> {
         let mut records = Vec::with_capacity(keys.len());
         for key in keys {
-            if let Some(record) = self.get(&key).await?.filter(&belongs) {
+            if let Some(record) = self.get(&key).await?.filter(belongs) {
                 records.push((key, record));
             }
         }
@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(run(book.of_user("webchat", "u")), Ok(None));
         assert_eq!(run(book.of_aad_object("nobody")), Ok(None));
         // A list that still names a conversation of somebody else finds it no more.
-        run(book.change(&first, |record| record.address.user = None)).unwrap();
+        run(book.change(&first, &mut |record| record.address.user = None)).unwrap();
         run(Index::of_user("msteams", "u").add(&host, &first)).unwrap();
         assert_ne!(of_user(), Some(first));
     }
@@ -203,7 +203,7 @@ mod tests {
         let keys: Vec<_> = (0..3)
             .map(|number| {
                 let key = hear(&host, &reference(&number.to_string(), "u", "t"));
-                run(book.change(&key, |record| _ = record.tags.insert(tag.clone()))).unwrap();
+                run(book.change(&key, &mut |record| _ = record.subscribe(&tag))).unwrap();
                 key
             })
             .collect();
@@ -211,7 +211,7 @@ mod tests {
             |most| run(book.of_tag(&tag, most)).map(|found| found.into_iter().map(|(key, _)| key).collect());
         assert_eq!(found(3), Ok(keys.clone()));
         assert_eq!(found(2), Err(TagError::TooMany { subscribers: 3 }));
-        run(book.change(&keys[1], |record| _ = record.tags.remove(&tag))).unwrap();
+        run(book.change(&keys[1], &mut |record| record.unsubscribe(&tag))).unwrap();
         assert_eq!(found(2), Ok(vec![keys[0].clone(), keys[2].clone()]));
         // One that was lost on the way is not found by what is left of it.
         host.store.borrow_mut().remove(&keys[0].of_record());
@@ -228,7 +228,7 @@ mod tests {
             let tenant = if number % 4 == 0 { "t4" } else { "t" };
             let key = hear(&host, &reference(&number.to_string(), "u", tenant));
             if number % 2 == 0 {
-                run(book.change(&key, |record| _ = record.tags.insert(tag.clone()))).unwrap();
+                run(book.change(&key, &mut |record| _ = record.subscribe(&tag))).unwrap();
                 expected[1].push(key.clone());
             }
             if number % 4 == 0 {

@@ -15,6 +15,7 @@ pub mod host;
 pub mod playground;
 pub mod ports;
 pub mod progress;
+pub mod schemathesis;
 pub mod steps;
 pub mod tools;
 pub mod workspace;

@@ -1,5 +1,6 @@
 //! `cargo dev test`: everything that has to hold, in the order in which it fails fastest.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
@@ -7,6 +8,7 @@ use clap::Args;
 use dev::browser::Browser;
 use dev::host::HostKind;
 use dev::progress::quiet;
+use dev::schemathesis::{self, Schemathesis};
 use dev::steps::{cargo, loud};
 use dev::{build, tools};
 
@@ -39,7 +41,8 @@ impl Test {
             steps.run("npm packages", || {
                 quiet("npm packages", || npm.join().unwrap_or_else(|_| bail!("npm's thread broke")))
             })?;
-            steps.run("end-to-end tests", || self.end_to_end())
+            let schemathesis = self.schemathesis(&mut steps)?;
+            steps.run("end-to-end tests", || self.end_to_end(schemathesis))
         })?;
         steps.print();
         if self.filter.is_none() && Browser::find().is_none() {
@@ -48,9 +51,31 @@ impl Test {
         Ok(())
     }
 
-    fn end_to_end(&self) -> anyhow::Result<()> {
+    /// Where it is, if the test that needs it runs and can.
+    fn schemathesis(&self, steps: &mut Steps) -> anyhow::Result<Option<PathBuf>> {
+        const TEST: &str = "openapi::the_description_is_true";
+        if self.filter.as_ref().is_some_and(|filter| !TEST.contains(filter.as_str())) {
+            return Ok(None);
+        }
+        let mut found = None;
+        steps.run("schemathesis", || {
+            found = Some(quiet("schemathesis", schemathesis::install)?);
+            Ok(())
+        })?;
+        Ok(match found {
+            Some(Schemathesis::There(program)) => Some(program),
+            Some(Schemathesis::Missing(why)) => {
+                steps.skip(TEST, why);
+                None
+            }
+            None => None,
+        })
+    }
+
+    fn end_to_end(&self, schemathesis: Option<PathBuf>) -> anyhow::Result<()> {
         let mut command = cargo(&["test", "-p", "end-to-end", "--"]);
         command.args(&self.filter);
+        command.env("SCHEMATHESIS", schemathesis.unwrap_or_default());
         command.env(
             "E2E_HOST",
             match self.host {
@@ -89,6 +114,7 @@ fn checks(steps: &mut Steps) -> anyhow::Result<()> {
 #[derive(Debug, Default)]
 struct Steps {
     done: Vec<(&'static str, Duration)>,
+    skipped: Vec<(&'static str, String)>,
 }
 
 impl Steps {
@@ -99,10 +125,17 @@ impl Steps {
         Ok(())
     }
 
+    fn skip(&mut self, name: &'static str, why: String) {
+        self.skipped.push((name, why));
+    }
+
     fn print(&self) {
         println!("\nEverything passed:");
         for (name, took) in &self.done {
             println!("{:>8.1} s  {name}", took.as_secs_f64());
+        }
+        for (name, why) in &self.skipped {
+            println!("   skipped  {name}: {why}");
         }
     }
 }

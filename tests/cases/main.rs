@@ -14,6 +14,7 @@ mod joining;
 mod legacy;
 mod malformed;
 mod manifests;
+mod openapi;
 mod outbound;
 mod playground;
 mod poll_door;
@@ -30,8 +31,10 @@ use dev::browser::Browser;
 use end_to_end::suite::{Case, Skipped};
 
 fn main() {
-    let no_browser = Skipped { group: "browser", reason: dev::browser::MISSING };
-    let skipped = Browser::find().is_none().then_some(&no_browser);
+    let skipped = [
+        Skipped { group: "browser", reason: dev::browser::MISSING, skip: Browser::find().is_none() },
+        Skipped { group: "openapi", reason: openapi::MISSING, skip: openapi::schemathesis().is_none() },
+    ];
     let groups: &[(&str, &[Case])] = &[
         ("alerts", alerts::CASES),
         ("browser", browser::CASES),
@@ -46,6 +49,7 @@ fn main() {
         ("legacy", legacy::CASES),
         ("malformed", malformed::CASES),
         ("manifests", manifests::CASES),
+        ("openapi", openapi::CASES),
         ("outbound", outbound::CASES),
         ("playground", playground::CASES),
         ("poll_door", poll_door::CASES),
@@ -58,5 +62,5 @@ fn main() {
         ("trust", trust::CASES),
         ("words", words::CASES),
     ];
-    end_to_end::suite::run(groups, skipped);
+    end_to_end::suite::run(groups, &skipped);
 }

@@ -39,17 +39,19 @@ macro_rules! cases {
     };
 }
 
-/// A group that cannot run on this machine: its cases are listed as ignored, with the reason.
+/// A group that may not be able to run on this machine: its cases are then listed as ignored, with the reason.
 #[derive(Debug)]
 pub struct Skipped {
     /// Its name.
     pub group: &'static str,
     /// What is missing.
     pub reason: &'static str,
+    /// Whether it is.
+    pub skip: bool,
 }
 
 /// Runs the groups of cases and ends the process with libtest's exit code.
-pub fn run(groups: &[(&str, &[Case])], skipped: Option<&Skipped>) -> ! {
+pub fn run(groups: &[(&str, &[Case])], skipped: &[Skipped]) -> ! {
     let arguments = Arguments::from_args();
     failure::install_hook();
     let host = match std::env::var("E2E_HOST").as_deref() {
@@ -62,7 +64,7 @@ pub fn run(groups: &[(&str, &[Case])], skipped: Option<&Skipped>) -> ! {
     };
     let world = Arc::new(World { azurite: OnceLock::new(), host });
     let trials = groups.iter().flat_map(|(group, cases)| {
-        let skipped = skipped.filter(|skipped| skipped.group == *group);
+        let skipped = skipped.iter().find(|skipped| skipped.skip && skipped.group == *group);
         cases.iter().map(|case| trial(&world, group, *case)).map(move |trial| match skipped {
             Some(skipped) => trial.with_kind(skipped.reason).with_ignored_flag(true),
             None => trial,

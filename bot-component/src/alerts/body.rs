@@ -15,7 +15,7 @@ use super::{activity, duration};
 /// The furthest that an alert may lie ahead.
 pub(crate) const MAX_AHEAD: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
-const MAX_IDEMPOTENCY_KEY_BYTES: usize = 200;
+const MAX_IDEMPOTENCY_KEY_CHARACTERS: usize = 200;
 
 /// What a caller wants.
 #[derive(Debug)]
@@ -51,8 +51,9 @@ impl AlertCall {
             return Err(fields.error("expires", "a time that lies ahead, and after `at` or `delay`,").into());
         }
         let idempotency_key = fields.string("idempotencyKey")?;
-        if idempotency_key.as_ref().is_some_and(|key| !(1..=MAX_IDEMPOTENCY_KEY_BYTES).contains(&key.len())) {
-            return Err(fields.error("idempotencyKey", "1 to 200 bytes").into());
+        let fits = |key: &String| (1..=MAX_IDEMPOTENCY_KEY_CHARACTERS).contains(&key.chars().count());
+        if !idempotency_key.as_ref().is_none_or(fits) {
+            return Err(fields.error("idempotencyKey", "1 to 200 characters").into());
         }
         let on_uncertain = match fields.string("onUncertain")? {
             None => OnUncertain::default(),

@@ -82,7 +82,7 @@ pub(super) fn read(fields: &mut Fields) -> Result<Vec<To>, AlertRejection> {
 fn read_form(mut fields: Fields, path: &str) -> Result<Form, FieldError> {
     const FORMS: &str = "exactly one of conversation, user, tag and address";
     let whole = |expected| FieldError { path: path.into(), expected };
-    let mut names = fields.as_object().iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| name);
+    let mut names = fields.as_object().keys();
     let (Some(name), None) = (names.next().cloned(), names.next()) else { return Err(whole(FORMS)) };
     match name.as_str() {
         "conversation" => Ok(Form::Conversation(fields.required_string("conversation")?)),
@@ -192,7 +192,6 @@ mod tests {
             (json!({"user": "msteams/29:1a/b"}), user("msteams", "29:1a/b")),
             (json!({"user": "e5e0"}), Form::AadObject("e5e0".into())),
             (json!({"tag": "Orders-42"}), Form::Tag(Tag::parse("orders-42").unwrap())),
-            (json!({"tag": "x", "user": null}), Form::Tag(Tag::parse("x").unwrap())),
         ] {
             assert_eq!(check(to.clone()), Ok(vec![To { path: "to".into(), form: expected }]), "{to}");
         }
@@ -208,6 +207,8 @@ mod tests {
             (json!({}), "to"),
             (json!({"everybody": true}), "to"),
             (json!({"tag": "x", "user": "y"}), "to"),
+            (json!({"tag": "x", "user": null}), "to"),
+            (json!({"tag": null}), "to.tag"),
             (json!({"conversation": ""}), "to.conversation"),
             (json!({"conversation": 7}), "to.conversation"),
             (json!({"user": "/x"}), "to.user"),

@@ -45,7 +45,7 @@ impl fmt::Display for ConversationKey {
     }
 }
 
-/// What a conversation subscribes to: one word of at most 64 bytes, in lower case.
+/// What a conversation subscribes to: one word of at most 64 characters, in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tag(String);
 
@@ -54,7 +54,7 @@ impl Tag {
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.to_lowercase();
         let fits = |c: char| c.is_alphanumeric() || "-_.:#@+".contains(c);
-        (!text.is_empty() && text.len() <= 64 && text.chars().all(fits)).then_some(Self(text))
+        (!text.is_empty() && text.chars().count() <= 64 && text.chars().all(fits)).then_some(Self(text))
     }
 
     /// Its text.

@@ -112,9 +112,14 @@ impl<'a, H: Host> AddressBook<'a, H> {
 
     /// Marks a conversation in which nobody was found at this Connector; a record that names another one stays as it is.
     pub async fn pause(&self, reference: &ConversationReference) -> Result<(), BookError> {
-        let mut here =
-            |record: &mut Record| record.paused |= record.address.service_url == reference.service_url;
-        self.change(&ConversationKey::of(reference), &mut here).await.map(drop)
+        let key = ConversationKey::of(reference);
+        let Stored::Record(mut record) = self.load(&key).await? else { return Ok(()) };
+        if record.paused || record.address.service_url != reference.service_url {
+            return Ok(());
+        }
+        record.paused = true;
+        // It stands in the same lists.
+        Ok(self.host.set(&key.of_record(), &record.to_bytes()).await?)
     }
 
     /// Changes a record. Returns it as it is now; `None` if there is none.

@@ -3,7 +3,7 @@
 use end_to_end::chat_page::ChatPage;
 use end_to_end::suite::World;
 
-end_to_end::cases!(teams, web_chat, direct_line, emulator);
+end_to_end::cases!(teams, web_chat, direct_line, emulator, a_reminder);
 
 fn teams(world: &World) {
     answer_and_alert(world, "msteams");
@@ -19,6 +19,13 @@ fn direct_line(world: &World) {
 
 fn emulator(world: &World) {
     answer_and_alert(world, "emulator");
+}
+
+fn a_reminder(world: &World) {
+    let page = ChatPage::start(world, "msteams");
+    page.chat().say("remind me in 3 seconds tea").unwrap();
+    page.wait_for("Queued: tea (in 3 seconds)");
+    page.wait_for("Alert: tea");
 }
 
 #[track_caller]

@@ -67,7 +67,7 @@ impl Record {
 
     fn from_fields(mut fields: Fields) -> Result<Self, FieldError> {
         let tags = fields.take("tags").unwrap_or_default();
-        let tags = tags.as_array().into_iter().flatten().filter_map(Value::as_str).filter_map(Tag::parse);
+        let tags = tags.as_array().into_iter().flatten().filter_map(Value::as_str).map(Tag::from_record);
         let seen_at = fields.string("seenAt")?.unwrap_or_default();
         Ok(Self {
             address: ConversationReference::from_fields(fields.required_object("address")?)?,

@@ -179,7 +179,7 @@ fn pages_show_each_once(world: &World) {
             let path = format!("/api/targets?limit=2{filter}{after}");
             let page = call(&stage, "GET", &path, &Value::Null).expect_status(200).json();
             let targets = page["targets"].as_array().unwrap();
-            assert!(targets.len() <= 2, "{page}");
+            assert!(targets.len() <= 2 && seen.len() <= 8, "{filter}: {page}");
             seen.extend(targets.iter().map(|target| target["conversation"].as_str().unwrap().to_owned()));
             match page["next"].as_str() {
                 Some(next) => after = format!("&after={next}"),

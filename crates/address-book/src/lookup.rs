@@ -252,7 +252,7 @@ mod tests {
                 let (mut seen, mut after) = (Vec::new(), None);
                 loop {
                     let page = run(book.page(after.as_ref(), limit, &filter)).unwrap();
-                    assert!(page.records.len() <= limit);
+                    assert!(page.records.len() <= limit && seen.len() <= 40, "{filter:?} by {limit}");
                     seen.extend(page.records.into_iter().map(|(key, _)| key));
                     match page.next {
                         Some(next) => after = Some(next),

@@ -23,6 +23,7 @@ end_to_end::cases!(
     what_does_not_fit_is_refused,
     too_many_targets_are_refused,
     an_address_of_a_stranger_is_refused,
+    a_sealed_alert_vouches_for_no_address,
     a_repeated_call_is_answered_and_queues_nothing,
     a_second_copy_is_not_delivered,
     a_queue_out_of_reach_is_told,
@@ -268,6 +269,33 @@ fn an_address_of_a_stranger_is_refused(world: &World) {
         alert(&stage, &body).expect_error(403, "ServiceUrlNotAllowed");
     }
     assert_eq!(stage.queue.count(), 0);
+}
+
+fn a_sealed_alert_vouches_for_no_address(world: &World) {
+    let stage = alerts::script(world).variable("sealkey", "a-seal-key-for-tests-of-some-length").start();
+    let activity = stage.connector.host(&message("a:1", "1", ""));
+    let address = json!({
+        "channelId": "msteams", "serviceUrl": activity["serviceUrl"], "conversation": {"id": "a:1"},
+        "serviceUrlVerified": true,
+    });
+    let to_address = json!({"to": {"address": address}, "text": "sealed"});
+    let (sent, cancelled) = (queued(&stage, &to_address), queued(&stage, &to_address));
+    for envelope in stage.queue.envelopes() {
+        assert!(envelope["seal"].is_string(), "{envelope}");
+        assert_eq!(
+            envelope["address"].get("serviceUrlVerified"),
+            None,
+            "a caller's word is no token: {envelope}"
+        );
+    }
+    call(&stage, "DELETE", &format!("/api/alerts/{cancelled}"), &Value::Null).expect_status(202);
+    // Whoever can write to the queue can take an alert's id, but not its mark: this one is not ours.
+    let mut planted = stage.queue.envelopes().remove(0);
+    planted["id"] = cancelled.as_str().into();
+    planted.as_object_mut().unwrap().remove("seal");
+    stage.queue.put_json(&planted);
+    let counts = stage.poll();
+    assert_eq!((&counts["delivered"], &counts["cancelled"]), (&2.into(), &1.into()), "{sent}: {counts}");
 }
 
 fn a_repeated_call_is_answered_and_queues_nothing(world: &World) {

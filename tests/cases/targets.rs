@@ -1,9 +1,12 @@
 //! Which conversations the bot knows, and when it forgets them.
 
+use bot_framework::testing::{TestKey, channel_claims};
 use end_to_end::activity::{fixture, message};
 use end_to_end::alerts::{self, alert, call, key_of, known, queued, targets, to_conversation};
 use end_to_end::connector::Reply;
-use end_to_end::stage::Stage;
+use end_to_end::login::{Login, Proof};
+use end_to_end::openid::OpenId;
+use end_to_end::stage::{APP_ID, Stage};
 use end_to_end::suite::World;
 use serde_json::{Value, json};
 
@@ -17,6 +20,7 @@ end_to_end::cases!(
     pages_show_each_once,
     wrong_questions_are_told_where,
     strangers_are_not_remembered,
+    what_a_verified_caller_says_is_remembered_as_verified,
 );
 
 /// An activity of another type in a conversation of its own.
@@ -212,13 +216,23 @@ fn strangers_are_not_remembered(world: &World) {
     stranger["serviceUrl"] = "https://smba.trafficmanager.net/amer/".into();
     stage.post(&stranger).expect_error(403, "ServiceUrlNotAllowed");
     assert!(targets(&stage).is_empty());
+}
 
-    let stage = alerts::script(world)
-        .variable("authmode", "required")
-        .variable("microsoftappid", "00000000-0000-0000-0000-000000000001")
-        .variable("microsoftapptenantid", "11111111-2222-3333-4444-555555555555")
-        .variable("microsoftapppassword", "not-a-real-password")
-        .start();
-    stage.post(&stage.connector.host(&message("a:1", "1", "hello"))).expect_status(401);
+fn what_a_verified_caller_says_is_remembered_as_verified(world: &World) {
+    let (issuer, login) = (OpenId::start(), Login::start(Proof::Secret));
+    login.publish(&issuer);
+    let stage = alerts::script(world).logged_in(&login).authenticated(&issuer).start();
+    let activity = stage.connector.host(&message("a:1", "1", "hello"));
+    stage.post(&activity).expect_status(401);
     assert!(targets(&stage).is_empty(), "nobody has proved anything");
+
+    let service_url = activity["serviceUrl"].as_str().unwrap();
+    let claims = channel_claims(APP_ID, service_url, chrono::Utc::now().timestamp());
+    stage.post_as(&TestKey::issuer().sign(&claims), &activity).expect_status(202);
+    assert_eq!(targets(&stage)[0]["serviceUrlVerified"], true);
+    stage.queue.take_all();
+    queued(&stage, &to_conversation(&key_of("msteams", "a:1"), "hello"));
+    let envelope = stage.queue.envelopes().remove(0);
+    assert!(envelope["seal"].is_string() && envelope["address"]["serviceUrlVerified"] == true, "{envelope}");
+    assert_eq!(stage.poll()["delivered"], 1);
 }

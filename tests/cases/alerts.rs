@@ -303,6 +303,8 @@ fn a_repeated_call_is_answered_and_queues_nothing(world: &World) {
     let key = known(&stage, "a:1", "hello");
     let mut body = to_conversation(&key, "once");
     body["idempotencyKey"] = "order 42/ready?".into();
+    let expires = Utc::now() + chrono::TimeDelta::milliseconds(2500);
+    body["expires"] = expires.to_rfc3339().into();
     let first = alert(&stage, &body).expect_status(202).json();
     assert_eq!(stage.queue.count(), 1);
     stage.poll();
@@ -310,9 +312,13 @@ fn a_repeated_call_is_answered_and_queues_nothing(world: &World) {
         assert_eq!(alert(&stage, &body).expect_status(202).json(), first);
     }
     assert_eq!(stage.queue.count(), 0);
+    eventually("the alert's end", || (Utc::now() > expires).then_some(()));
+    assert_eq!(alert(&stage, &body).expect_status(202).json(), first, "it was proper when it was made");
     body["text"] = "twice".into();
     alert(&stage, &body).expect_error(422, "IdempotencyKeyReused");
     body["idempotencyKey"] = "order 43".into();
+    alert(&stage, &body).expect_error(400, "BadArgument");
+    body.as_object_mut().unwrap().remove("expires");
     assert_ne!(alert(&stage, &body).expect_status(202).json(), first);
     assert_eq!(stage.queue.count(), 1);
 }

@@ -26,16 +26,34 @@ pub(super) struct AlertCall {
     /// Not to be said earlier; `None` is at once.
     pub(super) due: Option<DateTime<Utc>>,
     pub(super) expires: Option<DateTime<Utc>>,
-    pub(super) idempotency_key: Option<String>,
     pub(super) on_uncertain: OnUncertain,
+}
+
+/// What tells a repeated call.
+#[derive(Debug)]
+pub(super) struct Identity {
+    pub(super) idempotency_key: String,
     /// The same for the same body, however its members are ordered and spaced.
     pub(super) fingerprint: String,
 }
 
+impl Identity {
+    /// The identity of a call that has a proper key. Nothing else of it is looked at: what was proper an hour ago, when it
+    /// was made first, may have expired meanwhile.
+    pub(super) fn of(fields: &Fields) -> Option<Self> {
+        let body = fields.as_object();
+        let key = body.get("idempotencyKey")?.as_str().filter(|key| is_idempotency_key(key))?;
+        let fingerprint = name_of(&[&Value::Object(body.clone()).to_string()]);
+        Some(Self { idempotency_key: key.into(), fingerprint })
+    }
+}
+
+fn is_idempotency_key(key: &str) -> bool {
+    (1..=MAX_IDEMPOTENCY_KEY_CHARACTERS).contains(&key.chars().count())
+}
+
 impl AlertCall {
-    pub(super) fn read(body: &[u8], now: DateTime<Utc>) -> Result<Self, AlertRejection> {
-        let mut fields = Fields::parse(body)?;
-        let fingerprint = name_of(&[&Value::Object(fields.as_object().clone()).to_string()]);
+    pub(super) fn read(mut fields: Fields, now: DateTime<Utc>) -> Result<Self, AlertRejection> {
         let to = target::read(&mut fields)?;
         let text = fields.string("text")?.unwrap_or_default();
         let activity = match fields.object("activity")? {
@@ -50,9 +68,7 @@ impl AlertCall {
         if expires.is_some_and(|expires| expires <= due.unwrap_or(now)) {
             return Err(fields.error("expires", "a time that lies ahead, and after `at` or `delay`,").into());
         }
-        let idempotency_key = fields.string("idempotencyKey")?;
-        let fits = |key: &String| (1..=MAX_IDEMPOTENCY_KEY_CHARACTERS).contains(&key.chars().count());
-        if !idempotency_key.as_ref().is_none_or(fits) {
+        if !fields.string("idempotencyKey")?.is_none_or(|key| is_idempotency_key(&key)) {
             return Err(fields.error("idempotencyKey", "1 to 200 characters").into());
         }
         let on_uncertain = match fields.string("onUncertain")? {
@@ -64,7 +80,7 @@ impl AlertCall {
         if let Some(other) = fields.as_object().keys().next() {
             return Err(fields.error(other, "nothing of this name").into());
         }
-        Ok(Self { to, text, activity, due, expires, idempotency_key, on_uncertain, fingerprint })
+        Ok(Self { to, text, activity, due, expires, on_uncertain })
     }
 }
 
@@ -113,7 +129,7 @@ mod tests {
     fn read(change: &Value) -> Result<AlertCall, AlertRejection> {
         let mut body = json!({"to": {"tag": "x"}, "text": "hello"});
         body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        AlertCall::read(body.to_string().as_bytes(), now())
+        AlertCall::read(Fields::parse(body.to_string().as_bytes())?, now())
     }
 
     #[test]
@@ -161,10 +177,6 @@ mod tests {
             let error = read(&change).expect_err("refused").to_string();
             assert!(error.starts_with(&format!("{path}: ")), "{change}: {error}");
         }
-        for body in ["", "{", "[]", "7"] {
-            let error = AlertCall::read(body.as_bytes(), now()).expect_err(body).to_string();
-            assert!(error.starts_with("body: "), "{body}: {error}");
-        }
     }
 
     #[test]
@@ -174,10 +186,14 @@ mod tests {
     }
 
     #[test]
-    fn the_same_body_has_the_same_fingerprint() {
-        let of = |body: &str| AlertCall::read(body.as_bytes(), now()).unwrap().fingerprint;
-        let body = of(r#"{"to":{"tag":"x"},"text":"a"}"#);
-        assert_eq!(body, of(r#" { "text" : "a", "to": {"tag": "x"} }"#));
-        assert_ne!(body, of(r#"{"to":{"tag":"x"},"text":"b"}"#));
+    fn the_same_body_has_the_same_identity() {
+        let of =
+            |body: &str| Identity::of(&Fields::parse(body.as_bytes()).unwrap()).map(|call| call.fingerprint);
+        let body = of(r#"{"to":{"tag":"x"},"idempotencyKey":"k"}"#);
+        assert_eq!(body, of(r#" { "idempotencyKey" : "k", "to": {"tag": "x"} }"#));
+        assert_ne!(body, of(r#"{"to":{"tag":"y"},"idempotencyKey":"k"}"#));
+        for body in [r#"{}"#, r#"{"idempotencyKey":""}"#, r#"{"idempotencyKey":7}"#] {
+            assert_eq!(of(body), None, "{body}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use address_book::ConversationKey;
+use bot_framework::json::Fields;
 use bytes::Bytes;
 use envelope::{CALLED, Envelope, EnvelopeId, TooLarge};
 use http::{Request, Response, StatusCode};
@@ -10,7 +11,7 @@ use platform::{Deadline, Host, Level, RequestBody, answer, name_of};
 use serde_json::{Value, json};
 use storage_queue::{PutOptions, QueueClient};
 
-use super::body::AlertCall;
+use super::body::{AlertCall, Identity};
 use super::rejection::AlertRejection;
 use super::target::{self, Held, Target};
 use crate::messages::{MAX_BODY_BYTES, is_json};
@@ -30,17 +31,24 @@ pub(super) async fn post<H: Host>(
     if !is_json(&head.headers) {
         return Err(Rejection::NotJson);
     }
-    let mut call = AlertCall::read(&body.read(MAX_BODY_BYTES).await?, host.now())?;
-    let earlier = Earlier::find(host, &call).await?;
+    let fields = Fields::parse(&body.read(MAX_BODY_BYTES).await?).map_err(AlertRejection::from)?;
+    let identity = Identity::of(&fields);
+    let earlier = match &identity {
+        Some(identity) => Earlier::find(host, identity).await?,
+        None => None,
+    };
     if let Some(earlier) = earlier.as_ref().filter(|earlier| earlier.is_complete()) {
         host.event(Level::Info, "alerts.repeated", json!({"alerts": earlier.alerts.len()}));
         return Ok(accepted(&earlier.alerts));
     }
+    let mut call = AlertCall::read(fields, host.now())?;
     let targets = target::resolve(host, &settings.trust, std::mem::take(&mut call.to)).await?;
-    let mut alerts = Alert::make_all(host, &settings, &call, targets)?;
+    let mut alerts = Alert::make_all(host, &settings, &call, identity.as_ref(), targets)?;
     put_all(host, &settings, &mut alerts, earlier.as_ref()).await;
     let shown: Vec<_> = alerts.iter().map(Alert::shown).collect();
-    remember(host, &call, &shown).await;
+    if let Some(identity) = &identity {
+        remember(host, identity, &shown).await;
+    }
     let count = |state| alerts.iter().filter(|alert| alert.state == state).count();
     let (queued, failed) = (count(State::Queued), count(State::Failed));
     host.event(
@@ -92,12 +100,13 @@ impl Alert {
         host: &H,
         settings: &BotSettings,
         call: &AlertCall,
+        identity: Option<&Identity>,
         targets: Vec<Target>,
     ) -> Result<Vec<Self>, AlertRejection> {
         let now = host.now();
         let make = |target: Target| {
-            let id = match &call.idempotency_key {
-                Some(key) => EnvelopeId::of_call(key, target.key.as_str()),
+            let id = match identity {
+                Some(call) => EnvelopeId::of_call(&call.idempotency_key, target.key.as_str()),
                 None => {
                     let mut bytes = [0; 16];
                     host.fill(&mut bytes);
@@ -110,7 +119,7 @@ impl Alert {
             envelope.on_uncertain = call.on_uncertain;
             (envelope.cancellable, envelope.stoppable) = (true, true);
             // A repeated call can put it there again: the caller was cut off, or called twice at once.
-            envelope.once = call.idempotency_key.is_some();
+            envelope.once = identity.is_some();
             let text = envelope
                 .encode(settings.seal_key.as_ref())
                 .map_err(|TooLarge { json_bytes }| AlertRejection::TooLarge { json_bytes })?;
@@ -169,9 +178,9 @@ struct Earlier {
 }
 
 impl Earlier {
-    async fn find(host: &impl Host, call: &AlertCall) -> Result<Option<Self>, AlertRejection> {
-        let Some(key) = &call.idempotency_key else { return Ok(None) };
-        let Some(mut note) = CALLED.note(host, &name_of(&[key])).await? else { return Ok(None) };
+    async fn find(host: &impl Host, call: &Identity) -> Result<Option<Self>, AlertRejection> {
+        let name = name_of(&[&call.idempotency_key]);
+        let Some(mut note) = CALLED.note(host, &name).await? else { return Ok(None) };
         if note["body"] != call.fingerprint.as_str() {
             return Err(AlertRejection::IdempotencyKeyReused);
         }
@@ -190,10 +199,9 @@ impl Earlier {
 
 /// Keeps what was answered. Where that fails, a repeated call puts the same ids on the queue again, and the poller sends
 /// each once.
-async fn remember(host: &impl Host, call: &AlertCall, alerts: &[Value]) {
-    let Some(key) = &call.idempotency_key else { return };
+async fn remember(host: &impl Host, call: &Identity, alerts: &[Value]) {
     let note = json!({"body": call.fingerprint, "alerts": alerts});
-    if let Err(error) = CALLED.set_with(host, &name_of(&[key]), note).await {
+    if let Err(error) = CALLED.set_with(host, &name_of(&[&call.idempotency_key]), note).await {
         host.event(Level::Warn, "alerts.not-remembered", json!({"reason": error.to_string()}));
     }
 }

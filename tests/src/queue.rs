@@ -64,8 +64,7 @@ impl Queue {
     /// Puts a text as it is, creating the queue if it is missing.
     pub fn put(&self, text: &str) {
         let options = PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() };
-        self.with(async |client| client.put_creating_queue_if_missing(text, options).await.map(drop))
-            .unwrap();
+        self.with(async |client| client.put_creating_queue_if_missing(text, options).await).unwrap();
     }
 
     /// Puts base64 of JSON.

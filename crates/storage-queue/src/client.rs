@@ -58,15 +58,6 @@ pub enum TimeToLive {
     Never,
 }
 
-/// What a Put answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PutReceipt {
-    /// The new message's id.
-    pub message_id: MessageId,
-    /// The right to delete or update it before anyone has got it.
-    pub pop_receipt: PopReceipt,
-}
-
 /// What an Update answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Updated {
@@ -111,8 +102,8 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
     }
 
     /// Put Message. A Put whose answer is lost is repeated: the message may then stand there twice, and the id in it
-    /// tells.
-    pub async fn put(&self, text: &str, options: PutOptions) -> Result<PutReceipt, QueueError> {
+    /// tells. What the answer says of the new message is not read: nobody wants it, and a 201 alone says that it is stored.
+    pub async fn put(&self, text: &str, options: PutOptions) -> Result<(), QueueError> {
         let mut call = Call::new(Method::POST, [self.queue.as_str(), "messages"])
             .query("visibilitytimeout", options.visibility_timeout_seconds)
             .body(xml::write_message(text));
@@ -121,13 +112,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
             TimeToLive::Seconds(seconds) => call.query("messagettl", seconds),
             TimeToLive::Never => call.query("messagettl", -1),
         };
-        let answer = self.call(&call).await?;
-        let missing = || QueueError::Unreadable("there is no QueueMessage in it".into());
-        let mut message = xml::read_messages(answer.body())?.into_iter().next().ok_or_else(missing)?;
-        Ok(PutReceipt {
-            message_id: MessageId(message.take("MessageId")?),
-            pop_receipt: PopReceipt(message.take("PopReceipt")?),
-        })
+        self.call(&call).await.map(drop)
     }
 
     /// Put Message, and if there is no queue, Create Queue and Put again.
@@ -135,7 +120,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         &self,
         text: &str,
         options: PutOptions,
-    ) -> Result<PutReceipt, QueueError> {
+    ) -> Result<(), QueueError> {
         match self.put(text, options).await {
             Err(QueueError::QueueMissing) => {
                 self.create().await?;

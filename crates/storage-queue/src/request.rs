@@ -1,7 +1,7 @@
 //! One signed request.
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Timelike, Utc};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -72,7 +72,7 @@ impl Call {
             }
             Credential::SharedKey { account, key } => {
                 *request.uri_mut() = uri.parse().map_err(|_| invalid())?;
-                let date = now.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+                let date = rfc_1123(now);
                 let ms_headers = [("x-ms-date", date), ("x-ms-version", API_VERSION.to_owned())];
                 let to_sign = ToSign {
                     method: self.method.as_str(),
@@ -97,5 +97,34 @@ impl Call {
             request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
         Ok(request)
+    }
+}
+
+/// The date as the service wants it: RFC 1123, always GMT (`Mon, 23 Nov 2026 22:00:00 GMT`). By hand, because chrono reads a
+/// format at run time, which costs the guest 10 KB.
+fn rfc_1123(time: DateTime<Utc>) -> String {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let month = MONTHS.get(time.month0() as usize).copied().unwrap_or_default();
+    let (weekday, day, year) = (time.weekday(), time.day(), time.year());
+    let (hour, minute, second) = (time.hour(), time.minute(), time.second());
+    format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_of_rfc_1123() {
+        for (time, expected) in [
+            ("2026-11-23T22:00:00Z", "Mon, 23 Nov 2026 22:00:00 GMT"),
+            ("2027-01-02T03:04:05.999Z", "Sat, 02 Jan 2027 03:04:05 GMT"),
+            ("2028-02-29T23:59:59+02:00", "Tue, 29 Feb 2028 21:59:59 GMT"),
+            ("2026-12-31T00:00:00Z", "Thu, 31 Dec 2026 00:00:00 GMT"),
+        ] {
+            let time: DateTime<chrono::FixedOffset> = time.parse().unwrap();
+            assert_eq!(rfc_1123(time.to_utc()), expected);
+        }
     }
 }

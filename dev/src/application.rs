@@ -89,6 +89,7 @@ impl ApplicationOptions {
             quiet: false,
             log: None,
             print_prefix: false,
+            meter: false,
         }
     }
 

@@ -31,6 +31,11 @@ pub fn components() -> Command {
     ])
 }
 
+/// The command that builds the component which does nothing: the baseline of benchmarks.
+pub fn noop_component() -> Command {
+    cargo(&["build", "--release", "--target", "wasm32-wasip2", "-p", "noop-guest"])
+}
+
 /// Prints how large the components are.
 pub fn print_sizes() -> anyhow::Result<()> {
     for (name, path) in component_files() {

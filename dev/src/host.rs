@@ -38,6 +38,8 @@ pub struct HostOptions {
     pub log: Option<PathBuf>,
     /// Whether everything that the host writes is printed too.
     pub print_prefix: bool,
+    /// Whether the embedded host reports what each instance used.
+    pub meter: bool,
 }
 
 /// A running host; dropping it ends it.
@@ -68,6 +70,9 @@ impl Host {
         }
         if options.quiet {
             command.arg("--quiet");
+        }
+        if options.meter {
+            command.arg("--meter");
         }
         let output =
             Output { print_behind: options.print_prefix.then(String::new), log: options.log.clone() };

@@ -1,5 +1,6 @@
 //! `cargo dev`: runs, tests and builds everything on a machine with Rust and Node.js.
 
+mod bench;
 mod send;
 mod test;
 mod up;
@@ -25,6 +26,8 @@ enum Command {
     Send(send::Send),
     /// Tests everything: format, lints, unit tests, and the built components end to end
     Test(test::Test),
+    /// Measures everything, beside baselines: minutes, and the machine to itself
+    Bench(bench::Bench),
     /// Builds both components in release, and prints their sizes
     Build,
 }
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         Command::Up(up) => up.run(),
         Command::Send(send) => send.run(),
         Command::Test(test) => test.run(),
+        Command::Bench(bench) => bench.run(),
         Command::Build => tools::install_wasm_target()
             .and_then(|()| loud("components", build::components()))
             .and_then(|()| build::print_sizes()),

@@ -39,6 +39,7 @@ fn one_bad_entry_is_noticed(world: &World) {
         quiet: false,
         log: None,
         print_prefix: false,
+        meter: false,
     };
     let error = dev::host::Host::start(&options).expect_err("a manifest with a bad host");
     assert!(format!("{error:#}").contains("not a host"), "{error:#}");

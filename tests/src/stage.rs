@@ -146,6 +146,7 @@ impl<'w> Script<'w> {
             quiet: false,
             log: Some(log.clone()),
             print_prefix: false,
+            meter: false,
         };
         let host = Host::start(&options).unwrap_or_else(|error| panic!("the host does not start: {error:#}"));
         let queue = Queue::new(&self.world.azurite().connection_string(), &self.queue_name);

@@ -32,6 +32,7 @@ impl App {
         variables: &Variables,
         state_dir: &Path,
         quiet: bool,
+        meter: bool,
     ) -> Result<Self> {
         let in_manifest = || format!("in the manifest {}", manifest.path.display());
         let schedules = manifest
@@ -46,12 +47,12 @@ impl App {
             .component
             .iter()
             .map(|(id, entry)| {
-                let component = component(manifest, id, entry, variables, &key_value, quiet)?;
+                let component = component(manifest, id, entry, variables, &key_value, quiet, meter)?;
                 Ok((id.as_str(), (entry, Arc::new(component))))
             })
             .collect::<Result<BTreeMap<_, _>>>()
             .with_context(in_manifest)?;
-        let mut loader = Loader::new()?;
+        let mut loader = Loader::new(meter)?;
         let mut site = Site::new();
         for trigger in &manifest.trigger.http {
             let (entry, component) = &components[trigger.component.as_str()];
@@ -85,6 +86,7 @@ fn component(
     variables: &Variables,
     key_value: &Arc<KeyValue>,
     quiet: bool,
+    meter: bool,
 ) -> Result<Component> {
     let own = variables.map(&entry.variables).with_context(|| format!("`[component.{id}.variables]`"))?;
     let id: Arc<str> = id.into();
@@ -96,6 +98,7 @@ fn component(
         stores: entry.key_value_stores.clone(),
         key_value: key_value.clone(),
         quiet,
+        meter,
     })
 }
 

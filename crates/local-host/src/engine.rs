@@ -10,8 +10,8 @@ use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use wasmtime::{Cache, CacheConfig, Config, Engine, Store};
 
 use crate::bindings::guest::Guest;
-use crate::output;
 use crate::state::{self, State};
+use crate::{meter, output};
 
 /// How long a guest computes before others get their turn on its thread.
 const TIME_SLICE: Duration = Duration::from_millis(10);
@@ -26,6 +26,7 @@ pub(crate) fn store(engine: &Engine, component: &Arc<state::Component>) -> Store
     let mut store = Store::new(engine, State::new(component));
     store.set_epoch_deadline(1);
     store.epoch_deadline_async_yield_and_update(1);
+    meter::start(&mut store);
     store
 }
 
@@ -36,7 +37,7 @@ pub(crate) struct Loader {
 }
 
 impl Loader {
-    pub(crate) fn new() -> Result<Self> {
+    pub(crate) fn new(meter: bool) -> Result<Self> {
         let mut config = Config::new();
         match Cache::new(CacheConfig::new()) {
             Ok(cache) => drop(config.cache(Some(cache))),
@@ -46,6 +47,7 @@ impl Loader {
         }
         // Without it a few guests in endless loops would hold all threads, and not even Ctrl-C would be heard.
         config.epoch_interruption(true);
+        config.consume_fuel(meter);
         let engine = Engine::new(&config).map_err(explain)?;
         let ticking = engine.weak();
         std::thread::spawn(move || {

@@ -18,9 +18,9 @@ use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView as _};
 
 use crate::engine::{explain, store};
-use crate::output;
 use crate::routes::{self, Route};
 use crate::state::{Component, State};
+use crate::{meter, output};
 
 /// Paths that Spin answers itself.
 const WELL_KNOWN: &str = "/.well-known/spin/";
@@ -132,7 +132,9 @@ impl Handler {
         // A task of its own: the guest may go on after it has set its response, and after the client has gone.
         let task = tokio::spawn(async move {
             let proxy = pre.instantiate_async(&mut store).await?;
-            proxy.wasi_http_incoming_handler().call_handle(&mut store, request, outparam).await
+            let outcome = proxy.wasi_http_incoming_handler().call_handle(&mut store, request, outparam).await;
+            meter::report(&store);
+            outcome
         });
         match receiver.await {
             Ok(Ok(response)) => {

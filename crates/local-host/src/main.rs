@@ -36,6 +36,7 @@ mod engine;
 mod http;
 mod kv;
 mod manifest;
+mod meter;
 mod outbound;
 mod output;
 mod routes;
@@ -79,6 +80,9 @@ struct Up {
     /// Print nothing but the address and errors.
     #[arg(short = 'q', long)]
     quiet: bool,
+    /// Print what each instance used: a line of JSON behind `Meter `. Slows the guests down.
+    #[arg(long, hide = true)]
+    meter: bool,
 }
 
 fn key_value(text: &str) -> Result<(String, String), &'static str> {
@@ -111,8 +115,9 @@ async fn up(options: Up) -> Result<()> {
     let here = std::env::current_dir().context("cannot tell the current folder")?;
     let variables = Variables::resolve(&manifest.variables, &Sources::read(options.variable, &here)?)?;
     let state_dir = options.state_dir.unwrap_or_else(|| manifest.folder().join(".spin"));
-    let loading =
-        tokio::task::spawn_blocking(move || App::load(&manifest, &variables, &state_dir, options.quiet));
+    let loading = tokio::task::spawn_blocking(move || {
+        App::load(&manifest, &variables, &state_dir, options.quiet, options.meter)
+    });
     tokio::pin!(interrupted);
     let app = tokio::select! {
         app = loading => app.context("the host panicked while it loaded the application")??,

@@ -9,6 +9,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::bindings::guest::fermyon::spin::{key_value, variables};
 use crate::kv::KeyValue;
+use crate::meter::Memory;
 use crate::outbound::Outbound;
 use crate::output::{GuestOutput, Sink};
 use crate::variables::check_name;
@@ -25,6 +26,7 @@ pub(crate) struct Component {
     pub(crate) key_value: Arc<KeyValue>,
     pub(crate) outbound: Outbound,
     pub(crate) quiet: bool,
+    pub(crate) meter: bool,
 }
 
 /// The state of one instance.
@@ -35,6 +37,7 @@ pub(crate) struct State {
     wasi: WasiCtx,
     http: WasiHttpCtx,
     table: ResourceTable,
+    pub(crate) memory: Memory,
 }
 
 impl State {
@@ -50,7 +53,12 @@ impl State {
             wasi,
             http: WasiHttpCtx::new(),
             table: ResourceTable::new(),
+            memory: Memory::default(),
         }
+    }
+
+    pub(crate) fn component(&self) -> &Component {
+        &self.component
     }
 
     fn label(&self, store: &Resource<OpenStore>) -> Result<&str, key_value::Error> {

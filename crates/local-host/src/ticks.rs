@@ -14,8 +14,8 @@ use cron::Schedule;
 
 use crate::bindings::cron::{CronPre, Error, Metadata};
 use crate::engine::{explain, store};
-use crate::output;
 use crate::state::{Component, State};
+use crate::{meter, output};
 
 /// The clock may be set and the machine may sleep: look at it at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
@@ -70,7 +70,9 @@ impl Job {
         let mut store = store(self.pre.engine(), &self.component);
         let guest = self.pre.instantiate_async(&mut store).await.map_err(explain)?;
         let metadata = Metadata { timestamp: Utc::now().timestamp().unsigned_abs() };
-        match guest.call_handle_cron_event(&mut store, metadata).await.map_err(explain)? {
+        let outcome = guest.call_handle_cron_event(&mut store, metadata).await;
+        meter::report(&store);
+        match outcome.map_err(explain)? {
             Ok(()) => Ok(()),
             Err(Error::Other(text)) => Err(anyhow!("the guest answered with an error: {text}")),
         }

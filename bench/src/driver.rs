@@ -1,0 +1,120 @@
+//! Load: requests over connections that are kept open, and how long each took.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use bytes::Bytes;
+use http::header::HOST;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Runtime};
+
+/// Longer than any request may take: a drain has 30 s.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a load came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// From the first request to the last answer.
+    pub elapsed: Duration,
+    /// Of each request, in ascending order.
+    pub latencies: Vec<Duration>,
+}
+
+impl Outcome {
+    /// Answers per second.
+    pub fn per_second(&self) -> f64 {
+        self.latencies.len() as f64 / self.elapsed.as_secs_f64()
+    }
+}
+
+/// Sends all of them to `url` (`http://address:port`) over `connections` connections at once, each of which sends its next
+/// request when it has its answer. An answer with another status than `expected` ends it.
+pub fn load(
+    url: &str,
+    connections: usize,
+    requests: Vec<Request<Bytes>>,
+    expected: u16,
+) -> anyhow::Result<Outcome> {
+    let requests = Arc::new(requests);
+    let next = Arc::new(AtomicUsize::new(0));
+    runtime().block_on(async {
+        let mut clients = Vec::new();
+        for _ in 0..connections {
+            clients.push(Client::connect(url).await?);
+        }
+        let start = Instant::now();
+        let tasks: Vec<_> = clients
+            .into_iter()
+            .map(|mut client| {
+                let (requests, next) = (Arc::clone(&requests), Arc::clone(&next));
+                tokio::spawn(async move {
+                    let mut latencies = Vec::new();
+                    while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let sent = Instant::now();
+                        client.send(request.clone(), expected).await?;
+                        latencies.push(sent.elapsed());
+                    }
+                    anyhow::Ok(latencies)
+                })
+            })
+            .collect();
+        let mut latencies = Vec::new();
+        for task in tasks {
+            latencies.extend(task.await??);
+        }
+        let elapsed = start.elapsed();
+        latencies.sort_unstable();
+        Ok(Outcome { elapsed, latencies })
+    })
+}
+
+/// Sends one request, and returns the body of the answer.
+pub fn send(url: &str, request: Request<Bytes>, expected: u16) -> anyhow::Result<Bytes> {
+    runtime().block_on(async { Client::connect(url).await?.send(request, expected).await })
+}
+
+struct Client {
+    authority: String,
+    sender: SendRequest<Full<Bytes>>,
+}
+
+impl Client {
+    async fn connect(url: &str) -> anyhow::Result<Self> {
+        let authority = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let stream =
+            TcpStream::connect(&authority).await.with_context(|| format!("cannot connect to {url}"))?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        Ok(Self { authority, sender })
+    }
+
+    async fn send(&mut self, request: Request<Bytes>, expected: u16) -> anyhow::Result<Bytes> {
+        let mut request = request.map(Full::new);
+        request.headers_mut().insert(HOST, self.authority.parse()?);
+        let exchange = async {
+            self.sender.ready().await?;
+            let (head, body) = self.sender.send_request(request).await?.into_parts();
+            Ok::<_, hyper::Error>((head.status, body.collect().await?.to_bytes()))
+        };
+        let (status, body) =
+            tokio::time::timeout(PATIENCE, exchange).await.context("no answer in time")??;
+        ensure!(
+            status == StatusCode::from_u16(expected)?,
+            "{expected} expected, got {status}: {}",
+            String::from_utf8_lossy(&body)
+        );
+        Ok(body)
+    }
+}
+
+fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap())
+}

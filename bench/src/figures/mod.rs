@@ -1,0 +1,38 @@
+//! The figures that depend on the machine: each beside its baseline, in turns, so that what else the machine does hits
+//! both alike.
+
+mod drain;
+mod inbound;
+mod latency;
+mod start;
+mod stub_headroom;
+
+pub use drain::drain;
+pub use inbound::inbound;
+pub use latency::latency;
+pub use start::start;
+pub use stub_headroom::stub_headroom;
+
+use crate::report::Report;
+use crate::stubs::Stubs;
+use crate::workload::Workload;
+
+/// What every figure is measured with.
+#[derive(Debug)]
+pub struct Bench {
+    /// The outside world.
+    pub stubs: Stubs,
+    /// What is thrown at the application.
+    pub workload: Workload,
+    /// What came out so far.
+    pub report: Report,
+    /// A short run: few repetitions, small loads.
+    pub quick: bool,
+}
+
+impl Bench {
+    /// How often a figure is measured: at least five times, if it counts.
+    fn repetitions(&self) -> usize {
+        if self.quick { 2 } else { 5 }
+    }
+}

@@ -1,0 +1,26 @@
+//! What an instance costs: the no-op component's answer, beside an answer that the host gives itself.
+
+use crate::contender::Contender;
+use crate::driver;
+use crate::figures::Bench;
+use crate::statistics::percentile_milliseconds;
+use crate::workload::Workload;
+
+/// Measures both over one connection.
+pub fn start(bench: &mut Bench) -> anyhow::Result<()> {
+    let count = 500;
+    let noop = Contender::noop(false)?;
+    let paths = [("no-op component", "/"), ("the host alone", "/.well-known/spin/health")];
+    for _ in 0..=bench.repetitions() {
+        let mut medians = Vec::new();
+        for (name, path) in paths {
+            let requests = (0..count).map(|_| Workload::probe(path)).collect();
+            let outcome = driver::load(noop.url(), 1, requests, 200)?;
+            let median = percentile_milliseconds(&outcome.latencies, 50);
+            bench.report.add("instance and first response, p50", name, "ms", median);
+            medians.push(median);
+        }
+        bench.report.add("instance and first response, p50", "difference", "ms", medians[0] - medians[1]);
+    }
+    Ok(())
+}

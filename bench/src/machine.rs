@@ -1,0 +1,70 @@
+//! What was measured on what: times say nothing without it.
+
+use std::process::Command;
+use std::time::Duration;
+
+use chrono::Utc;
+use serde_json::{Value, json};
+
+/// The machine and the versions.
+#[derive(Debug)]
+pub struct Machine {
+    processor: String,
+    cores: usize,
+    date: String,
+    rustc: String,
+    wasmtime: String,
+    commit: String,
+}
+
+impl Machine {
+    /// This one, now.
+    pub fn here() -> Self {
+        let root = dev::workspace::root();
+        let lock = std::fs::read_to_string(root.join("Cargo.lock")).unwrap_or_default();
+        let wasmtime = lock.split_once("name = \"wasmtime\"\nversion = \"").map_or("", |(_, rest)| rest);
+        Self {
+            processor: processor(),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            date: Utc::now().format("%Y-%m-%d").to_string(),
+            rustc: first_line(Command::new("rustc").arg("--version")),
+            wasmtime: wasmtime.split('"').next().unwrap_or_default().to_owned(),
+            commit: first_line(Command::new("git").args(["rev-parse", "--short", "HEAD"]).current_dir(root)),
+        }
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "processor": self.processor, "cores": self.cores, "date": self.date, "rustc": self.rustc,
+            "wasmtime": self.wasmtime, "commit": self.commit,
+        })
+    }
+}
+
+impl std::fmt::Display for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { processor, cores, date, rustc, wasmtime, commit } = self;
+        write!(f, "{processor}, {cores} cores; {date}; {rustc}; wasmtime {wasmtime}; commit {commit}")
+    }
+}
+
+fn processor() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = info.lines().find(|line| line.starts_with("model name")).and_then(|line| line.split_once(':'));
+    name.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned())
+}
+
+fn first_line(command: &mut Command) -> String {
+    let output = command.output().map(|output| output.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&output).lines().next().unwrap_or_default().to_owned()
+}
+
+/// Processor time that this process has used so far; `None` where there is no `/proc`.
+pub fn processor_time() -> Option<Duration> {
+    // proc(5): fields 14 and 15, in ticks of 10 ms; the second field may hold spaces.
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let mut fields = rest.split(' ').skip(11);
+    let ticks: u64 = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
+    Some(Duration::from_millis(ticks * 10))
+}

@@ -1,0 +1,109 @@
+//! `cargo dev bench` starts this. `native` is the baseline's own process.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use bench::figures::{self, Bench};
+use bench::machine::Machine;
+use bench::native::Native;
+use bench::report::Report;
+use bench::stubs::Stubs;
+use bench::workload::Workload;
+use bench::{exact, record};
+use clap::{Args, Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo dev bench", about = "Measures the application as a whole")]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: Run,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves the natively compiled handlers
+    #[command(hide = true)]
+    Native(Native),
+}
+
+#[derive(Debug, Args)]
+struct Run {
+    /// A short run: few repetitions, small loads
+    #[arg(long)]
+    quick: bool,
+    /// Only the figures that are the same on every machine: instructions, memory, calls, sizes
+    #[arg(long)]
+    exact: bool,
+    /// Only figures whose names contain this: start, stubs, inbound, drain, latency
+    #[arg(long)]
+    only: Option<String>,
+    /// Records the exact figures in docs/performance.json
+    #[arg(long)]
+    record: bool,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Some(Command::Native(native)) => native.run(),
+        None => cli.run.run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Figure = (&'static str, fn(&mut Bench) -> anyhow::Result<()>);
+
+const FIGURES: [Figure; 5] = [
+    ("start", figures::start),
+    ("stubs", figures::stub_headroom),
+    ("inbound", figures::inbound),
+    ("drain", figures::drain),
+    ("latency", figures::latency),
+];
+
+impl Run {
+    fn run(self) -> anyhow::Result<()> {
+        let machine = Machine::here();
+        println!("{machine}\n");
+        let start = Instant::now();
+        let exact = match &self.only {
+            Some(_) => None,
+            None => {
+                eprintln!("  exact figures");
+                Some(exact::measure(if self.quick { &exact::SHORT_BACKLOGS } else { &exact::BACKLOGS })?)
+            }
+        };
+        let stubs = Stubs::start();
+        let workload = Workload::new(&stubs);
+        println!("authmode={}", workload.auth_mode());
+        let mut bench = Bench { stubs, workload, report: Report::default(), quick: self.quick };
+        for (name, figure) in FIGURES {
+            let is_chosen = self.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
+            if is_chosen && !self.exact {
+                eprintln!("  {name} ({} s so far)", start.elapsed().as_secs());
+                figure(&mut bench)?;
+            }
+        }
+        if let Some(exact) = &exact {
+            println!("\n{}", record::table(exact));
+        }
+        if !self.exact {
+            println!("\n{}", bench.report.table());
+        }
+        let path = dev::workspace::target().join("bench.json");
+        bench.report.write(&path, &machine, serde_json::to_value(&exact)?)?;
+        println!("{} s; all of it as JSON: {}", start.elapsed().as_secs(), path.display());
+        match &exact {
+            Some(exact) if self.record => record::write(exact),
+            _ => Ok(()),
+        }
+    }
+}

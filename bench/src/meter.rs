@@ -1,0 +1,59 @@
+//! What the embedded host reports of each instance with `--meter`.
+
+use anyhow::bail;
+use end_to_end::waiting::SOON;
+use serde::Deserialize;
+
+use crate::contender::Contender;
+
+/// What one instance used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Used {
+    /// Executed wasm instructions, as wasmtime counts fuel.
+    pub fuel: u64,
+    /// The linear memory at its end, which is its peak.
+    pub memory_bytes: u64,
+}
+
+/// The instances of a contender whose reports nobody has read yet.
+#[derive(Debug)]
+pub struct Meter<'c> {
+    contender: &'c Contender,
+    seen: usize,
+}
+
+impl<'c> Meter<'c> {
+    /// Reads on from here.
+    pub fn of(contender: &'c Contender) -> Self {
+        Self { contender, seen: reports(contender).len() }
+    }
+
+    /// The next `count` reports; waits for them, because an instance ends after its answer.
+    pub fn take(&mut self, count: usize) -> anyhow::Result<Vec<Used>> {
+        let deadline = std::time::Instant::now() + SOON;
+        loop {
+            let reports = reports(self.contender);
+            if reports.len() >= self.seen + count {
+                let taken = reports[self.seen..self.seen + count].to_vec();
+                self.seen += count;
+                return Ok(taken);
+            }
+            if std::time::Instant::now() > deadline {
+                bail!("{count} reports expected of the embedded host, got {}", reports.len() - self.seen);
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
+    /// The next report.
+    pub fn next(&mut self) -> anyhow::Result<Used> {
+        Ok(self.take(1)?[0])
+    }
+}
+
+fn reports(contender: &Contender) -> Vec<Used> {
+    let lines = contender.lines();
+    let reports = lines.iter().filter_map(|line| line.strip_prefix("Meter "));
+    reports.map(|json| serde_json::from_str(json).expect("a report is JSON")).collect()
+}

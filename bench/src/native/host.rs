@@ -1,0 +1,146 @@
+//! Every port on this machine: a pooled HTTP client, key-value in memory, the real clock. The log is thrown away, as
+//! with the embedded host's `--quiet`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use end_to_end::ports::Machine;
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use platform::{
+    Clock, HttpClient, KeyValue, KeyValueError, Log, Randomness, Settings, SettingsError, Timeouts,
+    TransportError,
+};
+
+/// What outlives a request.
+#[derive(Debug)]
+pub struct Shared {
+    variables: BTreeMap<String, String>,
+    store: Mutex<HashMap<String, Vec<u8>>>,
+}
+
+/// The platform of one request.
+#[derive(Debug)]
+pub struct NativeHost {
+    shared: Arc<Shared>,
+    client: HttpPool,
+    machine: Machine,
+}
+
+/// An HTTP client for any number of requests.
+pub(super) type HttpPool = Client<HttpConnector, Full<Bytes>>;
+
+/// Makes a client that keeps its connections, or does not.
+pub(super) fn pool(fresh_connections: bool) -> HttpPool {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    let mut builder = Client::builder(TokioExecutor::new());
+    if fresh_connections {
+        builder.pool_max_idle_per_host(0);
+    }
+    builder.build(connector)
+}
+
+impl Shared {
+    /// With these variables; the rest are empty.
+    pub fn new(variables: BTreeMap<String, String>) -> Arc<Self> {
+        Arc::new(Self { variables, store: Mutex::default() })
+    }
+
+    fn with_store<T>(&self, access: impl FnOnce(&mut HashMap<String, Vec<u8>>) -> T) -> T {
+        access(&mut self.store.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl NativeHost {
+    pub(super) fn new(shared: Arc<Shared>, client: HttpPool) -> Self {
+        Self { shared, client, machine: Machine::default() }
+    }
+}
+
+impl HttpClient for NativeHost {
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        timeouts: Timeouts,
+    ) -> Result<http::Response<Bytes>, TransportError> {
+        let exchange = async {
+            let answer = self.client.request(request.map(Full::new)).await.map_err(|error| {
+                let text = error.to_string();
+                if error.is_connect() {
+                    TransportError::NotSent(text)
+                } else {
+                    TransportError::AnswerLost(text)
+                }
+            })?;
+            let (head, body) = answer.into_parts();
+            let body = body.collect().await.map_err(|error| TransportError::AnswerLost(error.to_string()))?;
+            Ok(http::Response::from_parts(head, body.to_bytes()))
+        };
+        let within = timeouts.connect + timeouts.first_byte;
+        let answer: http::Response<Bytes> = tokio::time::timeout(within, exchange)
+            .await
+            .map_err(|_| TransportError::AnswerLost("no answer in time".into()))??;
+        if answer.body().len() > timeouts.max_answer_bytes {
+            return Err(TransportError::AnswerTooLarge { limit_bytes: timeouts.max_answer_bytes });
+        }
+        Ok(answer)
+    }
+}
+
+impl KeyValue for NativeHost {
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, KeyValueError> {
+        Ok(self.shared.with_store(|store| store.get(key).cloned()))
+    }
+
+    async fn set(&self, key: &str, value: &[u8]) -> Result<(), KeyValueError> {
+        self.shared.with_store(|store| store.insert(key.to_owned(), value.to_vec()));
+        Ok(())
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), KeyValueError> {
+        self.shared.with_store(|store| store.remove(key));
+        Ok(())
+    }
+
+    async fn keys(&self) -> Result<Vec<String>, KeyValueError> {
+        Ok(self.shared.with_store(|store| store.keys().cloned().collect()))
+    }
+}
+
+impl Clock for NativeHost {
+    fn now(&self) -> DateTime<Utc> {
+        self.machine.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.machine.monotonic()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.machine.sleep(duration).await;
+    }
+}
+
+impl Randomness for NativeHost {
+    fn fill(&self, buffer: &mut [u8]) {
+        self.machine.fill(buffer);
+    }
+}
+
+impl Settings for NativeHost {
+    fn setting(&self, name: &str) -> Result<String, SettingsError> {
+        Ok(self.shared.variables.get(name).cloned().unwrap_or_default())
+    }
+}
+
+impl Log for NativeHost {
+    fn line(&self, line: &str) {
+        std::hint::black_box(line);
+    }
+}

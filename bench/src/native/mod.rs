@@ -1,0 +1,33 @@
+//! The baseline: the same handlers, compiled natively, behind the same routes.
+
+mod host;
+mod server;
+
+use std::net::SocketAddr;
+
+use clap::Args;
+
+pub use host::{NativeHost, Shared};
+
+/// How it is started: in a process of its own, like the host that it is compared with.
+#[derive(Debug, Clone, Args)]
+pub struct Native {
+    /// Where to serve; port 0 picks a free one
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Opens a connection for each outbound call, as the embedded host does
+    #[arg(long)]
+    fresh_connections: bool,
+    /// The value of a variable; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    variable: Vec<String>,
+}
+
+impl Native {
+    /// Serves until the process is ended.
+    pub fn run(self) -> anyhow::Result<()> {
+        let variables = self.variable.iter().filter_map(|pair| pair.split_once('='));
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        server::serve(self.listen, Shared::new(variables), self.fresh_connections)
+    }
+}

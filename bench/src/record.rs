@@ -1,0 +1,106 @@
+//! The recorded figures: `docs/performance.json`, and the table of them in `docs/performance.md`.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use crate::exact::Exact;
+
+/// How far instructions and sizes may be from what is recorded.
+const TOLERANCE: f64 = 0.05;
+
+/// The most that an alert may cost.
+pub const MOST_CALLS_PER_ALERT: f64 = 4.04;
+
+/// The most that a component may have.
+pub const MOST_COMPONENT_BYTES: u64 = 1024 * 1024;
+
+/// Where it is.
+pub fn path() -> PathBuf {
+    dev::workspace::root().join("docs/performance.json")
+}
+
+/// What is recorded.
+pub fn read() -> anyhow::Result<Exact> {
+    let path = path();
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is no record", path.display()))
+}
+
+/// Records these.
+pub fn write(exact: &Exact) -> anyhow::Result<()> {
+    let path = path();
+    let text = serde_json::to_string_pretty(exact)? + "\n";
+    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The table of them, as the document has it.
+pub fn table(exact: &Exact) -> String {
+    let mut table = String::from("| figure | value |\n|---|---|\n");
+    let instructions = &exact.instructions;
+    // Writing into a string does not fail.
+    for (name, value) in [
+        ("no-op component", instructions.noop),
+        ("activity", instructions.activity),
+        ("run on an empty queue", instructions.empty_run),
+        ("delivery", instructions.delivery),
+    ] {
+        _ = writeln!(table, "| instructions: {name} | {} |", grouped(value));
+    }
+    _ = writeln!(table, "| outbound calls per alert | {} |", exact.calls_per_alert);
+    for (backlog, bytes) in &exact.poller_memory_bytes {
+        _ = writeln!(table, "| peak memory, {} waiting | {} KiB |", grouped(*backlog as u64), bytes / 1024);
+    }
+    for (name, bytes) in &exact.component_bytes {
+        _ = writeln!(table, "| `{name}.wasm` | {} bytes |", grouped(*bytes));
+    }
+    table
+}
+
+/// Which measured value is further from its recorded one than it may be, in words; `None` if it is not.
+pub fn difference(what: &str, measured: u64, recorded: u64) -> Option<String> {
+    let change = measured as f64 / recorded as f64 - 1.0;
+    (change.abs() > TOLERANCE).then(|| {
+        format!(
+            "{what}: {} is {:+.1} % of the recorded {}. If that is meant, record it: cargo dev bench --exact --record",
+            grouped(measured),
+            change * 100.0,
+            grouped(recorded)
+        )
+    })
+}
+
+/// 1234567 as `1 234 567`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            grouped.push(' ');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_percent_either_way() {
+        for (measured, recorded, is_fine) in [
+            (100, 100, true),
+            (105, 100, true),
+            (95, 100, true),
+            (106, 100, false),
+            (94, 100, false),
+            (1, 0, false),
+        ] {
+            assert_eq!(difference("x", measured, recorded).is_none(), is_fine, "{measured} {recorded}");
+        }
+        let text = difference("activity", 1_100_000, 1_000_000).unwrap();
+        assert!(text.contains("1 100 000") && text.contains("+10.0 %"), "{text}");
+    }
+}

@@ -1,0 +1,81 @@
+//! The measured figures: a table on stdout, and `target/bench.json`.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::machine::Machine;
+use crate::statistics::Samples;
+
+/// One quantity of one contender.
+#[derive(Debug)]
+struct Row {
+    figure: String,
+    contender: String,
+    unit: &'static str,
+    samples: Samples,
+}
+
+/// All rows of a run, in the order in which they were first measured.
+#[derive(Debug, Default)]
+pub struct Report {
+    rows: Vec<Row>,
+}
+
+impl Report {
+    /// One more sample of a quantity.
+    pub fn add(&mut self, figure: &str, contender: &str, unit: &'static str, value: f64) {
+        let same = |row: &&mut Row| row.figure == figure && row.contender == contender && row.unit == unit;
+        match self.rows.iter_mut().find(same) {
+            Some(row) => row.samples.push(value),
+            None => {
+                let mut samples = Samples::default();
+                samples.push(value);
+                self.rows.push(Row { figure: figure.into(), contender: contender.into(), unit, samples });
+            }
+        }
+    }
+
+    /// As a table in Markdown: median, least and greatest, and of how many.
+    pub fn table(&self) -> String {
+        let mut table =
+            String::from("| figure | contender | median | min - max | n |\n|---|---|---|---|---|\n");
+        for Row { figure, contender, unit, samples } in &self.rows {
+            let (least, greatest) = samples.spread();
+            table.push_str(&format!(
+                "| {figure} | {contender} | {} {unit} | {} - {} | {} |\n",
+                shown(samples.median()),
+                shown(least),
+                shown(greatest),
+                samples.count()
+            ));
+        }
+        table
+    }
+
+    /// Writes everything as JSON.
+    pub fn write(&self, path: &Path, machine: &Machine, exact: Value) -> std::io::Result<()> {
+        let rows: Vec<_> = self
+            .rows
+            .iter()
+            .map(|Row { figure, contender, unit, samples }| {
+                let (least, greatest) = samples.spread();
+                json!({
+                    "figure": figure, "contender": contender, "unit": unit, "median": samples.median(),
+                    "min": least, "max": greatest, "samples": samples.count(),
+                })
+            })
+            .collect();
+        let report = json!({"machine": machine.to_json(), "exact": exact, "figures": rows});
+        std::fs::write(path, format!("{report:#}\n"))
+    }
+}
+
+/// Three digits that count.
+fn shown(value: f64) -> String {
+    match value.abs() {
+        100.0.. => format!("{value:.0}"),
+        10.0.. => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}

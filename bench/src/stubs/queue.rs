@@ -1,0 +1,222 @@
+//! The queue service: one queue, in memory, as far as the components use it. It checks no signature.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use end_to_end::loopback_server::LoopbackServer;
+use http::{HeaderValue, Method};
+
+use super::{answer, describe, lock};
+
+/// The emulator's well-known account; its key is public.
+const ACCOUNT: &str = "devstoreaccount1";
+const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+
+/// A queue service with one queue, which exists.
+#[derive(Debug)]
+pub struct Queue {
+    server: LoopbackServer,
+    state: Arc<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    calls: AtomicU64,
+    messages: Mutex<Messages>,
+    complaint: Mutex<Option<String>>,
+}
+
+#[derive(Debug, Default)]
+struct Messages {
+    next_id: u64,
+    visible: VecDeque<Message>,
+    /// By id. No lease lapses here: a run is over long before it would.
+    leased: HashMap<String, Message>,
+}
+
+#[derive(Debug)]
+struct Message {
+    id: String,
+    text: String,
+    inserted: String,
+    dequeue_count: u32,
+}
+
+impl Queue {
+    /// Its name.
+    pub const NAME: &'static str = "bot-queue";
+
+    pub(super) fn start() -> Self {
+        let state = Arc::new(State::default());
+        let answering = Arc::clone(&state);
+        let server = LoopbackServer::start(move |request| {
+            let answer = answering.answer(&request);
+            async { Some(answer) }
+        });
+        Self { server, state }
+    }
+
+    /// The variable `storageconnection`.
+    pub fn connection_string(&self) -> String {
+        let at = self.server.authority();
+        format!("AccountName={ACCOUNT};AccountKey={KEY};QueueEndpoint=http://{at}/{ACCOUNT}")
+    }
+
+    /// Its address with the path of its messages.
+    pub fn messages_url(&self) -> String {
+        format!("http://{}/{ACCOUNT}/{}/messages", self.server.authority(), Self::NAME)
+    }
+
+    /// Puts a message without a call.
+    pub fn put(&self, text: String) {
+        lock(&self.state.messages).put(text);
+    }
+
+    /// How many messages there are, leased ones included.
+    pub fn len(&self) -> usize {
+        let messages = lock(&self.state.messages);
+        messages.visible.len() + messages.leased.len()
+    }
+
+    /// Whether nothing is left, leased messages included.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes everything away without a call.
+    pub fn clear(&self) {
+        let mut messages = lock(&self.state.messages);
+        messages.visible.clear();
+        messages.leased.clear();
+    }
+
+    /// How many calls came.
+    pub fn calls(&self) -> u64 {
+        self.state.calls.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn complaint(&self) -> Option<String> {
+        lock(&self.state.complaint).clone()
+    }
+}
+
+impl State {
+    fn answer(&self, request: &http::Request<Bytes>) -> http::Response<Bytes> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let uri = request.uri();
+        let below = uri.path().strip_prefix('/').and_then(|path| path.strip_prefix(ACCOUNT));
+        let below = below.and_then(|path| path.strip_prefix('/')?.strip_prefix(Queue::NAME));
+        let query = |name: &str| {
+            let pairs = uri.query().unwrap_or_default().split('&');
+            pairs
+                .filter_map(|pair| pair.split_once('='))
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| value)
+        };
+        let mut messages = lock(&self.messages);
+        let answered = match (request.method(), below) {
+            (&Method::POST, Some("/messages")) => {
+                text_of(request.body()).map(|text| answer(201, messages.put(text)))
+            }
+            (&Method::GET, Some("/messages")) => {
+                let count = query("numofmessages").and_then(|count| count.parse().ok()).unwrap_or(1);
+                Some(answer(200, messages.get(count)))
+            }
+            (&Method::DELETE, Some(path)) => {
+                let id = path.strip_prefix("/messages/").unwrap_or_default();
+                messages.leased.remove(id).map(|_| answer(204, ""))
+            }
+            (&Method::PUT, Some(path)) => {
+                let id = path.strip_prefix("/messages/").unwrap_or_default();
+                let hand_back = query("visibilitytimeout") == Some("0");
+                messages.update(id, text_of(request.body()), hand_back)
+            }
+            _ => None,
+        };
+        drop(messages);
+        answered.unwrap_or_else(|| {
+            lock(&self.complaint).get_or_insert_with(|| describe(request));
+            answer(500, "unexpected")
+        })
+    }
+}
+
+impl Messages {
+    /// The answer of Put Message.
+    fn put(&mut self, text: String) -> String {
+        self.next_id += 1;
+        let message = Message {
+            id: format!("00000000-0000-0000-0000-{:012}", self.next_id),
+            text,
+            inserted: rfc1123(Utc::now()),
+            dequeue_count: 0,
+        };
+        let mut xml = String::from("<QueueMessagesList>");
+        message.write(&mut xml, false);
+        xml.push_str("</QueueMessagesList>");
+        self.visible.push_back(message);
+        xml
+    }
+
+    /// The answer of Get Messages.
+    fn get(&mut self, count: usize) -> String {
+        let count = count.min(self.visible.len());
+        let mut xml = String::with_capacity(256 + count * 2048);
+        xml.push_str("<?xml version=\"1.0\" encoding=\"utf-8\"?><QueueMessagesList>");
+        for mut message in self.visible.drain(..count) {
+            message.dequeue_count += 1;
+            message.write(&mut xml, true);
+            self.leased.insert(message.id.clone(), message);
+        }
+        xml.push_str("</QueueMessagesList>");
+        xml
+    }
+
+    /// Renews a lease, or hands the message back.
+    fn update(&mut self, id: &str, text: Option<String>, hand_back: bool) -> Option<http::Response<Bytes>> {
+        let mut message = self.leased.remove(id)?;
+        if let Some(text) = text {
+            message.text = text;
+        }
+        if hand_back {
+            self.visible.push_back(message);
+        } else {
+            self.leased.insert(message.id.clone(), message);
+        }
+        let mut response = answer(204, "");
+        response.headers_mut().insert("x-ms-popreceipt", HeaderValue::from_static("AgAAAAMAAAAAAAAA"));
+        Some(response)
+    }
+}
+
+impl Message {
+    fn write(&self, xml: &mut String, with_text: bool) {
+        let Self { id, text, inserted, dequeue_count } = self;
+        // Writing into a string does not fail.
+        _ = write!(
+            xml,
+            "<QueueMessage><MessageId>{id}</MessageId><InsertionTime>{inserted}</InsertionTime>\
+             <ExpirationTime>Fri, 31 Dec 9999 23:59:59 GMT</ExpirationTime><PopReceipt>AgAAAAMAAAAAAAAA</PopReceipt>\
+             <TimeNextVisible>{inserted}</TimeNextVisible>"
+        );
+        if with_text {
+            _ = write!(xml, "<DequeueCount>{dequeue_count}</DequeueCount><MessageText>{text}</MessageText>");
+        }
+        xml.push_str("</QueueMessage>");
+    }
+}
+
+fn rfc1123(time: DateTime<Utc>) -> String {
+    time.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+/// What is between the tags; the components put base64, which has no entities.
+fn text_of(body: &[u8]) -> Option<String> {
+    let body = std::str::from_utf8(body).ok()?;
+    let (_, rest) = body.split_once("<MessageText>")?;
+    Some(rest.split_once("</MessageText>")?.0.to_owned())
+}

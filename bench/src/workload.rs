@@ -1,0 +1,118 @@
+//! What is thrown at the application: activities as Teams posts them, and envelopes as the bot writes them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bot_framework::{Activity, ConversationReference};
+use bytes::Bytes;
+use chrono::Utc;
+use end_to_end::activity;
+use envelope::{Envelope, EnvelopeId};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
+
+use crate::stubs::{Queue, Stubs};
+
+/// The key of `POST /internal/poll`.
+const POLL_KEY: &str = "a-poll-key-for-benchmarks";
+
+/// Makes requests and messages, no two with one id.
+#[derive(Debug)]
+pub struct Workload {
+    connector: String,
+    authorization: Option<String>,
+    variables: Vec<(String, String)>,
+    sequence: AtomicU64,
+}
+
+impl Workload {
+    /// Work for an application that stands between these stubs.
+    pub fn new(stubs: &Stubs) -> Self {
+        let variables = [
+            ("authmode", "anonymous"),
+            ("storageconnection", &stubs.queue.connection_string()),
+            ("queuename", Queue::NAME),
+            ("pollkey", POLL_KEY),
+            ("pace", "0"),
+        ];
+        Self {
+            connector: stubs.connector.authority().to_owned(),
+            authorization: None,
+            variables: variables.map(|(name, value)| (name.into(), value.into())).into(),
+            sequence: AtomicU64::new(0),
+        }
+    }
+
+    /// The application's variables.
+    pub fn variables(&self) -> &[(String, String)] {
+        &self.variables
+    }
+
+    /// `authmode` of the application.
+    pub fn auth_mode(&self) -> &'static str {
+        if self.authorization.is_some() { "required" } else { "anonymous" }
+    }
+
+    /// `count` activities, each of a person in a conversation of their own.
+    pub fn activities(&self, count: usize) -> Vec<http::Request<Bytes>> {
+        (0..count).map(|_| self.activity_request(&self.next_conversation())).collect()
+    }
+
+    /// `POST /internal/poll`.
+    pub fn poll(&self) -> http::Request<Bytes> {
+        let request =
+            http::Request::post("/internal/poll").header(AUTHORIZATION, format!("Bearer {POLL_KEY}"));
+        request.body(Bytes::new()).expect("a well-formed request")
+    }
+
+    /// `GET /`
+    pub fn probe(path: &str) -> http::Request<Bytes> {
+        http::Request::get(path).body(Bytes::new()).expect("a well-formed request")
+    }
+
+    /// The texts of `count` queue messages, over so many conversations in turn.
+    pub fn messages(&self, count: usize, conversations: usize) -> Vec<String> {
+        let conversations: Vec<_> =
+            (0..count.min(conversations)).map(|_| self.address(&self.next_conversation())).collect();
+        let in_turn = (0..count).map(|index| &conversations[index % conversations.len()]);
+        in_turn.map(|address| self.message(address.clone())).collect()
+    }
+
+    /// A message into a conversation of its own, and that conversation's percent-encoded id.
+    pub fn lone_message(&self) -> (String, String) {
+        let conversation = self.next_conversation();
+        (conversation.replace(':', "%3A"), self.message(self.address(&conversation)))
+    }
+
+    fn message(&self, address: ConversationReference) -> String {
+        let id = EnvelopeId::random(u128::from(self.next()).to_be_bytes());
+        let envelope = Envelope::new(id, address, "Remind me to file the expense report", Utc::now());
+        envelope.encode(None).expect("a short envelope fits")
+    }
+
+    fn address(&self, conversation: &str) -> ConversationReference {
+        let activity = Activity::parse(self.activity(conversation).as_bytes()).expect("a proper activity");
+        ConversationReference::of(&activity).expect("an addressed activity")
+    }
+
+    fn activity(&self, conversation: &str) -> String {
+        let id = format!("17951670{:08}", self.next());
+        let message = activity::message(conversation, &id, "Remind me to file the expense report");
+        activity::at_service(&message, &self.connector).to_string()
+    }
+
+    fn activity_request(&self, conversation: &str) -> http::Request<Bytes> {
+        let mut request = http::Request::post("/api/messages").header(CONTENT_TYPE, "application/json");
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        request.body(self.activity(conversation).into()).expect("a well-formed request")
+    }
+
+    /// As long as a personal conversation's id in Teams.
+    fn next_conversation(&self) -> String {
+        format!("a:1pL6i0oY3C0K8oVxA4gJ9mN2bQwErTyUiOpAsDfGhJkLzXcVbNm1234567890-{:012}", self.next())
+    }
+
+    fn next(&self) -> u64 {
+        self.sequence.fetch_add(1, Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,27 @@
+//! `cargo dev bench`: builds what is measured, and starts the crate `bench`, which measures it.
+
+use clap::Args;
+use dev::steps::{cargo, loud};
+use dev::{build, tools};
+
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// Passed on; `cargo dev bench -- --help` shows what there is
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+impl Bench {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        tools::install_wasm_target()?;
+        loud("components", build::components())?;
+        loud("no-op component", build::noop_component())?;
+        if let Some(command) = build::embedded_host() {
+            loud("embedded host", command)?;
+        }
+        // The host's profile: what is measured natively is optimized for speed, as the wasm is by the host.
+        let mut command = cargo(&["run", "--profile", "host", "-p", "bench", "--"]);
+        command.args(self.arguments);
+        loud("benchmarks", command)
+    }
+}

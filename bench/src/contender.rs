@@ -40,7 +40,8 @@ impl Contender {
         let manifest = Manifest::local();
         let manifest = if variant.cron { manifest } else { manifest.without_cron() };
         let manifest = manifest.write(folder.path());
-        Self::host(folder, manifest, workload.variables().to_vec(), variant.meter)
+        let variables = workload.variables().clone().into_iter().collect();
+        Self::host(folder, manifest, variables, variant.meter)
     }
 
     /// A component that does nothing, in the embedded host.

@@ -1,14 +1,17 @@
 //! What is thrown at the application: activities as Teams posts them, and envelopes as the bot writes them.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bot_framework::outbound::seal_key;
 use bot_framework::{Activity, ConversationReference};
 use bytes::Bytes;
 use chrono::Utc;
 use end_to_end::activity;
-use envelope::{Envelope, EnvelopeId};
+use envelope::{Envelope, EnvelopeId, SealKey};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
 
+use crate::native::Variables;
 use crate::stubs::{Queue, Stubs};
 
 /// The key of `POST /internal/poll`.
@@ -19,7 +22,8 @@ const POLL_KEY: &str = "a-poll-key-for-benchmarks";
 pub struct Workload {
     connector: String,
     authorization: Option<String>,
-    variables: Vec<(String, String)>,
+    seal_key: Option<SealKey>,
+    variables: BTreeMap<String, String>,
     sequence: AtomicU64,
 }
 
@@ -32,17 +36,21 @@ impl Workload {
             ("queuename", Queue::NAME),
             ("pollkey", POLL_KEY),
             ("pace", "0"),
+            ("sealkey", "a seal key for benchmarks"),
         ];
+        let variables: BTreeMap<_, _> = variables.map(|(name, value)| (name.into(), value.into())).into();
+        let seal_key = seal_key(&Variables(variables.clone()), None).expect("a proper seal key");
         Self {
             connector: stubs.connector.authority().to_owned(),
             authorization: None,
-            variables: variables.map(|(name, value)| (name.into(), value.into())).into(),
+            seal_key: seal_key.map(SealKey::new),
+            variables,
             sequence: AtomicU64::new(0),
         }
     }
 
     /// The application's variables.
-    pub fn variables(&self) -> &[(String, String)] {
+    pub fn variables(&self) -> &BTreeMap<String, String> {
         &self.variables
     }
 
@@ -85,7 +93,7 @@ impl Workload {
     fn message(&self, address: ConversationReference) -> String {
         let id = EnvelopeId::random(u128::from(self.next()).to_be_bytes());
         let envelope = Envelope::new(id, address, "Remind me to file the expense report", Utc::now());
-        envelope.encode(None).expect("a short envelope fits")
+        envelope.encode(self.seal_key.as_ref()).expect("a short envelope fits")
     }
 
     fn address(&self, conversation: &str) -> ConversationReference {

@@ -17,10 +17,20 @@ use platform::{
     TransportError,
 };
 
+/// The application's variables; those that are not there are empty.
+#[derive(Debug, Clone, Default)]
+pub struct Variables(pub BTreeMap<String, String>);
+
+impl Settings for Variables {
+    fn setting(&self, name: &str) -> Result<String, SettingsError> {
+        Ok(self.0.get(name).cloned().unwrap_or_default())
+    }
+}
+
 /// What outlives a request.
 #[derive(Debug)]
-pub struct Shared {
-    variables: BTreeMap<String, String>,
+pub(super) struct Shared {
+    variables: Variables,
     store: Mutex<HashMap<String, Vec<u8>>>,
 }
 
@@ -47,8 +57,7 @@ pub(super) fn pool(fresh_connections: bool) -> HttpPool {
 }
 
 impl Shared {
-    /// With these variables; the rest are empty.
-    pub fn new(variables: BTreeMap<String, String>) -> Arc<Self> {
+    pub(super) fn new(variables: Variables) -> Arc<Self> {
         Arc::new(Self { variables, store: Mutex::default() })
     }
 
@@ -135,7 +144,7 @@ impl Randomness for NativeHost {
 
 impl Settings for NativeHost {
     fn setting(&self, name: &str) -> Result<String, SettingsError> {
-        Ok(self.shared.variables.get(name).cloned().unwrap_or_default())
+        self.shared.variables.setting(name)
     }
 }
 

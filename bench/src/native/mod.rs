@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 
 use clap::Args;
 
-pub use host::{NativeHost, Shared};
+use host::Shared;
+pub use host::{NativeHost, Variables};
 
 /// How it is started: in a process of its own, like the host that it is compared with.
 #[derive(Debug, Clone, Args)]
@@ -28,6 +29,6 @@ impl Native {
     pub fn run(self) -> anyhow::Result<()> {
         let variables = self.variable.iter().filter_map(|pair| pair.split_once('='));
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        server::serve(self.listen, Shared::new(variables), self.fresh_connections)
+        server::serve(self.listen, Shared::new(Variables(variables)), self.fresh_connections)
     }
 }

@@ -9,7 +9,7 @@ use crate::contender::{Contender, Variant};
 use crate::driver;
 use crate::meter::{Meter, Used};
 use crate::stubs::Stubs;
-use crate::workload::Workload;
+use crate::workload::{Tokens, Workload};
 
 /// All of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,10 +29,12 @@ pub struct Exact {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Instructions {
-    /// Of a component that does nothing.
+    /// Of a component that does nothing; 0 if it was left out.
     pub noop: u64,
-    /// Of a message activity: checked, queued, acknowledged.
+    /// Of a message activity, with a token that came before: checked, queued, acknowledged.
     pub activity: u64,
+    /// The same with a new token, whose signature has to be checked.
+    pub activity_with_new_token: u64,
     /// Of a run that finds the queue empty.
     pub empty_run: u64,
     /// Of an alert in a run that delivers 320 into as many conversations, without the empty run's part.
@@ -58,30 +60,38 @@ pub fn measure(backlogs: &[usize]) -> anyhow::Result<Exact> {
     let stubs = Stubs::start();
     let workload = Workload::new(&stubs);
     Ok(Exact {
-        instructions: instructions(&stubs, &workload)?,
+        instructions: instructions(&stubs, &workload, Some(&Contender::noop(true)?))?,
         calls_per_alert: calls_per_alert(&stubs, &workload)?,
         poller_memory_bytes: poller_memory(&stubs, &workload, backlogs)?,
         component_bytes: component_bytes()?,
     })
 }
 
-/// Counts instructions.
-pub fn instructions(stubs: &Stubs, workload: &Workload) -> anyhow::Result<Instructions> {
-    let noop = Contender::noop(true)?;
-    let mut meter = Meter::of(&noop);
-    driver::load(noop.url(), 1, workload.activities(RUNS), 200)?;
-    let noop = median(&meter.take(RUNS)?);
+/// Counts instructions; `noop` is the metered component that does nothing.
+pub fn instructions(
+    stubs: &Stubs,
+    workload: &Workload,
+    noop: Option<&Contender>,
+) -> anyhow::Result<Instructions> {
+    let noop = match noop {
+        None => 0,
+        Some(noop) => {
+            let mut meter = Meter::of(noop);
+            driver::load(noop.url(), 1, workload.activities(RUNS, Tokens::One), 200)?;
+            median(&meter.take(RUNS)?)
+        }
+    };
 
     let metered = Variant { meter: true, ..Variant::default() };
     let components = Contender::components(workload, metered)?;
     let mut meter = Meter::of(&components);
-    // The first ones fill the caches.
-    driver::load(components.url(), 1, workload.activities(3), 202)?;
-    meter.take(3)?;
-    driver::load(components.url(), 1, workload.activities(ACTIVITIES), 202)?;
-    let activity = median(&meter.take(ACTIVITIES)?);
+    let mut activity = |tokens: Tokens| -> anyhow::Result<u64> {
+        // The first of these fills the caches; the median does not see it.
+        driver::load(components.url(), 1, workload.activities(ACTIVITIES, tokens), 202)?;
+        Ok(median(&meter.take(ACTIVITIES)?))
+    };
+    let (activity, activity_with_new_token) = (activity(Tokens::One)?, activity(Tokens::Each)?);
     drain(stubs, workload, &components)?;
-    stubs.queue.clear();
 
     let mut meter = Meter::of(&components);
     let mut run = |messages: usize| -> anyhow::Result<Used> {
@@ -95,14 +105,16 @@ pub fn instructions(stubs: &Stubs, workload: &Workload) -> anyhow::Result<Instru
     stubs.expect_no_complaint()?;
     let empty_run = median(&empty);
     let delivery = median(&full).saturating_sub(empty_run) / DELIVERIES as u64;
-    Ok(Instructions { noop, activity, empty_run, delivery })
+    Ok(Instructions { noop, activity, activity_with_new_token, empty_run, delivery })
 }
 
 /// Counts the calls of [`ALERTS`] alerts, from nothing: keys and tokens have to be fetched too.
 pub fn calls_per_alert(stubs: &Stubs, workload: &Workload) -> anyhow::Result<f64> {
     let components = Contender::components(workload, Variant::default())?;
     let before = stubs.calls();
-    driver::load(components.url(), 8, workload.activities(ALERTS), 202)?;
+    // The first one alone: while the keys are being fetched for the first time, others are turned away.
+    driver::load(components.url(), 1, workload.activities(1, Tokens::One), 202)?;
+    driver::load(components.url(), 8, workload.activities(ALERTS - 1, Tokens::One), 202)?;
     ensure!(stubs.queue.len() == ALERTS, "every activity is queued");
     drain(stubs, workload, &components)?;
     stubs.expect_no_complaint()?;

@@ -83,7 +83,6 @@ impl Run {
         };
         let stubs = Stubs::start();
         let workload = Workload::new(&stubs);
-        println!("authmode={}", workload.auth_mode());
         let mut bench = Bench { stubs, workload, report: Report::default(), quick: self.quick };
         for (name, figure) in FIGURES {
             let is_chosen = self.only.as_ref().is_none_or(|only| name.contains(only.as_str()));

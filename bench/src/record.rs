@@ -43,6 +43,7 @@ pub fn table(exact: &Exact) -> String {
     for (name, value) in [
         ("no-op component", instructions.noop),
         ("activity", instructions.activity),
+        ("activity with a new token", instructions.activity_with_new_token),
         ("run on an empty queue", instructions.empty_run),
         ("delivery", instructions.delivery),
     ] {
@@ -63,7 +64,7 @@ pub fn difference(what: &str, measured: u64, recorded: u64) -> Option<String> {
     let change = measured as f64 / recorded as f64 - 1.0;
     (change.abs() > TOLERANCE).then(|| {
         format!(
-            "{what}: {} is {:+.1} % of the recorded {}. If that is meant, record it: cargo dev bench --exact --record",
+            "{what}: {} is {:+.1} % of the recorded {}. If that is meant, record it: cargo dev bench -- --exact --record",
             grouped(measured),
             change * 100.0,
             grouped(recorded)

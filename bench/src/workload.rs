@@ -1,15 +1,20 @@
 //! What is thrown at the application: activities as Teams posts them, and envelopes as the bot writes them.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bot_framework::outbound::seal_key;
+use bot_framework::testing::{TestKey, channel_claims};
 use bot_framework::{Activity, ConversationReference};
 use bytes::Bytes;
 use chrono::Utc;
 use end_to_end::activity;
+use end_to_end::login::SECRET;
+use end_to_end::stage::{APP_ID, TENANT};
 use envelope::{Envelope, EnvelopeId, SealKey};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
+use serde_json::Value;
 
 use crate::native::Variables;
 use crate::stubs::{Queue, Stubs};
@@ -17,21 +22,39 @@ use crate::stubs::{Queue, Stubs};
 /// The key of `POST /internal/poll`.
 const POLL_KEY: &str = "a-poll-key-for-benchmarks";
 
+/// More of them than the bot remembers, by far: one that comes again is checked again.
+const NEW_TOKENS: usize = 1_000;
+
 /// Makes requests and messages, no two with one id.
 #[derive(Debug)]
 pub struct Workload {
     connector: String,
-    authorization: Option<String>,
+    tokens: OnceLock<Vec<String>>,
     seal_key: Option<SealKey>,
     variables: BTreeMap<String, String>,
     sequence: AtomicU64,
+}
+
+/// What the activities of a channel prove themselves with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tokens {
+    /// One token for all, as a channel does within the hour.
+    One,
+    /// Another one for each, whose signature nobody has seen before.
+    Each,
 }
 
 impl Workload {
     /// Work for an application that stands between these stubs.
     pub fn new(stubs: &Stubs) -> Self {
         let variables = [
-            ("authmode", "anonymous"),
+            ("authmode", "required"),
+            ("microsoftappid", APP_ID),
+            ("microsoftapptenantid", TENANT),
+            ("microsoftapppassword", SECRET),
+            ("loginendpoint", &stubs.login.endpoint()),
+            ("openidmetadata", &stubs.open_id.metadata_url()),
+            ("servicehosts", &format!("http://{}", stubs.connector.authority())),
             ("storageconnection", &stubs.queue.connection_string()),
             ("queuename", Queue::NAME),
             ("pollkey", POLL_KEY),
@@ -42,7 +65,7 @@ impl Workload {
         let seal_key = seal_key(&Variables(variables.clone()), None).expect("a proper seal key");
         Self {
             connector: stubs.connector.authority().to_owned(),
-            authorization: None,
+            tokens: OnceLock::new(),
             seal_key: seal_key.map(SealKey::new),
             variables,
             sequence: AtomicU64::new(0),
@@ -54,14 +77,21 @@ impl Workload {
         &self.variables
     }
 
-    /// `authmode` of the application.
-    pub fn auth_mode(&self) -> &'static str {
-        if self.authorization.is_some() { "required" } else { "anonymous" }
+    /// `count` activities, each of a person in a conversation of their own.
+    pub fn activities(&self, count: usize, tokens: Tokens) -> Vec<http::Request<Bytes>> {
+        let all = self.tokens.get_or_init(|| (0..NEW_TOKENS).map(|index| self.token(index)).collect());
+        let token = |index: usize| match tokens {
+            Tokens::One => &all[0],
+            Tokens::Each => &all[index % NEW_TOKENS],
+        };
+        (0..count).map(|index| self.activity_request(&self.next_conversation(), token(index))).collect()
     }
 
-    /// `count` activities, each of a person in a conversation of their own.
-    pub fn activities(&self, count: usize) -> Vec<http::Request<Bytes>> {
-        (0..count).map(|_| self.activity_request(&self.next_conversation())).collect()
+    fn token(&self, index: usize) -> String {
+        let service_url = self.json("x")["serviceUrl"].as_str().unwrap_or_default().to_owned();
+        let mut claims = channel_claims(APP_ID, &service_url, Utc::now().timestamp());
+        claims["jti"] = index.into();
+        TestKey::issuer().sign(&claims)
     }
 
     /// `POST /internal/poll`.
@@ -71,7 +101,7 @@ impl Workload {
         request.body(Bytes::new()).expect("a well-formed request")
     }
 
-    /// `GET /`
+    /// `GET {path}`
     pub fn probe(path: &str) -> http::Request<Bytes> {
         http::Request::get(path).body(Bytes::new()).expect("a well-formed request")
     }
@@ -97,22 +127,22 @@ impl Workload {
     }
 
     fn address(&self, conversation: &str) -> ConversationReference {
-        let activity = Activity::parse(self.activity(conversation).as_bytes()).expect("a proper activity");
+        let activity =
+            Activity::parse(self.json(conversation).to_string().as_bytes()).expect("a proper activity");
         ConversationReference::of(&activity).expect("an addressed activity")
     }
 
-    fn activity(&self, conversation: &str) -> String {
+    fn json(&self, conversation: &str) -> Value {
         let id = format!("17951670{:08}", self.next());
         let message = activity::message(conversation, &id, "Remind me to file the expense report");
-        activity::at_service(&message, &self.connector).to_string()
+        activity::at_service(&message, &self.connector)
     }
 
-    fn activity_request(&self, conversation: &str) -> http::Request<Bytes> {
-        let mut request = http::Request::post("/api/messages").header(CONTENT_TYPE, "application/json");
-        if let Some(authorization) = &self.authorization {
-            request = request.header(AUTHORIZATION, authorization);
-        }
-        request.body(self.activity(conversation).into()).expect("a well-formed request")
+    fn activity_request(&self, conversation: &str, token: &str) -> http::Request<Bytes> {
+        let request = http::Request::post("/api/messages")
+            .header(CONTENT_TYPE, "application/json")
+            .header(AUTHORIZATION, format!("Bearer {token}"));
+        request.body(self.json(conversation).to_string().into()).expect("a well-formed request")
     }
 
     /// As long as a personal conversation's id in Teams.

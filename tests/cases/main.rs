@@ -9,6 +9,7 @@ mod direct_line;
 mod doors;
 mod draining;
 mod fakes;
+mod figures;
 mod inbound;
 mod joining;
 mod legacy;
@@ -44,6 +45,7 @@ fn main() {
         ("doors", doors::CASES),
         ("draining", draining::CASES),
         ("fakes", fakes::CASES),
+        ("figures", figures::CASES),
         ("inbound", inbound::CASES),
         ("joining", joining::CASES),
         ("legacy", legacy::CASES),

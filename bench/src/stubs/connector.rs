@@ -10,7 +10,7 @@ use end_to_end::loopback_server::LoopbackServer;
 
 use super::{answer, describe, lock};
 
-/// A Connector that answers 201 to every post of an activity.
+/// A Connector that answers 201 to every post of an activity with a token, whatever token.
 #[derive(Debug)]
 pub struct Connector {
     server: LoopbackServer,
@@ -69,7 +69,8 @@ impl State {
             .path()
             .split_once("/v3/conversations/")
             .and_then(|(_, rest)| rest.split_once("/activities"))
-            .filter(|_| request.method() == http::Method::POST);
+            .filter(|_| request.method() == http::Method::POST)
+            .filter(|_| request.headers().contains_key(http::header::AUTHORIZATION));
         let Some((conversation, _)) = conversation else {
             lock(&self.complaint).get_or_insert_with(|| describe(request));
             return answer(500, "unexpected");

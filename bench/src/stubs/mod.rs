@@ -8,6 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::bail;
 use bytes::Bytes;
+use end_to_end::login::{Login, Proof};
+use end_to_end::openid::OpenId;
 
 pub use connector::Connector;
 pub use queue::Queue;
@@ -19,17 +21,27 @@ pub struct Stubs {
     pub queue: Queue,
     /// The Bot Connector.
     pub connector: Connector,
+    /// The issuer of the channel's tokens. Strict, and asked once a day.
+    pub open_id: OpenId,
+    /// The issuer of the bot's tokens. Strict, and asked once an hour.
+    pub login: Login,
 }
 
 impl Stubs {
     /// Starts them on free ports.
     pub fn start() -> Self {
-        Self { queue: Queue::start(), connector: Connector::start() }
+        Self {
+            queue: Queue::start(),
+            connector: Connector::start(),
+            open_id: OpenId::start(),
+            login: Login::start(Proof::Secret),
+        }
     }
 
     /// Every call that came so far.
     pub fn calls(&self) -> u64 {
-        self.queue.calls() + self.connector.calls()
+        let issuers = self.open_id.fetches() + self.login.requests();
+        self.queue.calls() + self.connector.calls() + issuers as u64
     }
 
     /// Fails if a request came that a stub did not expect.

@@ -98,7 +98,7 @@ pub fn instructions(
         workload.messages(messages, messages).into_iter().for_each(|text| stubs.queue.put(text));
         driver::send(components.url(), workload.poll(), 200)?;
         ensure!(stubs.queue.is_empty(), "one run is enough for {messages} messages");
-        meter.next()
+        Ok(meter.take(1)?[0])
     };
     let empty = (0..RUNS).map(|_| run(0)).collect::<anyhow::Result<Vec<_>>>()?;
     let full = (0..RUNS).map(|_| run(DELIVERIES)).collect::<anyhow::Result<Vec<_>>>()?;

@@ -45,11 +45,6 @@ impl<'c> Meter<'c> {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
     }
-
-    /// The next report.
-    pub fn next(&mut self) -> anyhow::Result<Used> {
-        Ok(self.take(1)?[0])
-    }
 }
 
 fn reports(contender: &Contender) -> Vec<Used> {

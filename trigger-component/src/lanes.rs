@@ -104,6 +104,10 @@ impl Lanes {
         let key = key.clone();
         let Some(lane) = self.lanes.get_mut(&key) else { return Err(None) };
         let Some(held) = lane.waiting.pop_front() else { return Err(None) };
+        if lane.waiting.is_empty() {
+            // A lane outlives its messages, for its pace; the room that they took would add up over the lanes.
+            lane.waiting = VecDeque::new();
+        }
         lane.busy = true;
         lane.next_start = now + limits.conversation_gap;
         if !limits.tenant_gap.is_zero() {

@@ -28,5 +28,5 @@ pub fn stub_headroom(bench: &mut Bench) -> anyhow::Result<()> {
 
 fn post(url: &str, body: Bytes) -> http::Result<Request<Bytes>> {
     let uri: http::Uri = url.parse()?;
-    Request::post(uri.path()).body(body)
+    Request::post(uri.path()).header(http::header::AUTHORIZATION, "Bearer x").body(body)
 }

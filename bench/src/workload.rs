@@ -133,8 +133,13 @@ impl Workload {
     }
 
     fn json(&self, conversation: &str) -> Value {
-        let id = format!("17951670{:08}", self.next());
-        let message = activity::message(conversation, &id, "Remind me to file the expense report");
+        let number = self.next();
+        let id = format!("17951670{number:08}");
+        let mut message = activity::message(conversation, &id, "Remind me to file the expense report");
+        // Nobody has thousands of conversations with the bot: the address book lists them by person.
+        message["from"]["id"] =
+            format!("29:1bSnHZ7Js2STWrgk6ScEErLk1Lp2zQuD5H2qQ9l8wqMZ1kbg3V-{number:012}").into();
+        message["from"]["aadObjectId"] = format!("e5e0a3b6-5f2c-4f1c-8a9e-{number:012}").into();
         activity::at_service(&message, &self.connector)
     }
 

@@ -7,10 +7,10 @@ use bot_framework::{
     Tokens, TriggerName,
 };
 use bytes::Bytes;
-use envelope::{Envelope, EnvelopeId, words};
+use envelope::{ALL_MARKS, Envelope, EnvelopeId, SEEN, words};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request, Response, StatusCode};
-use platform::{Deadline, Host, Level, RequestBody, answer};
+use platform::{Deadline, Host, Level, Marks, RequestBody, answer};
 use serde_json::json;
 use storage_queue::QueueClient;
 
@@ -29,6 +29,9 @@ pub(crate) const MAX_BODY_BYTES: usize = 256 * 1024;
 const KEYS_WITHIN: Duration = Duration::from_secs(4);
 const STORE_WITHIN: Duration = Duration::from_secs(7);
 const ANSWER_WITHIN: Duration = Duration::from_secs(12);
+
+/// After how many messages, on average, marks that are over are looked for.
+const SWEEP_ONE_IN: u64 = 32;
 
 pub(crate) async fn post<H: Host>(
     host: &H,
@@ -117,6 +120,13 @@ impl<H: Host> Turn<'_, H> {
             self.say(&address, words::NOTHING_TO_QUEUE, Answers::TheActivity).await;
             return Ok(accepted);
         }
+        // A channel that got no answer in time sends an activity again. The person is not told again either: two
+        // acknowledgements look like two alerts.
+        let (id, is_named) = (self.id_for(&address), address.activity_id.is_some());
+        if is_named && SEEN.has(self.host, &id.key()).await {
+            self.host.event(Level::Info, "message.seen", json!({"envelope": id.as_str()}));
+            return Ok(accepted);
+        }
         let (text, after) = match commands::heed(self.host, text, &address).await {
             Wish::Queue { text, after } => (text, after),
             Wish::Say(words) => {
@@ -125,7 +135,7 @@ impl<H: Host> Turn<'_, H> {
             }
         };
         let now = self.host.now();
-        let mut envelope = Envelope::new(self.id_for(&address), address, text, now);
+        let mut envelope = Envelope::new(id, address, text, now);
         envelope.not_before = after.map(|after| now + after);
         envelope.cancellable = after.is_some();
         let Ok(message) = envelope.encode(self.settings.seal_key.as_ref()) else {
@@ -148,11 +158,19 @@ impl<H: Host> Turn<'_, H> {
             return Err(Rejection::QueueUnavailable);
         }
         self.host.event(Level::Info, "message.queued", json!({"envelope": envelope.id.as_str()}));
+        if is_named {
+            // A store that fails makes a double possible; the message is safe.
+            _ = SEEN.set(self.host, &envelope.id.key()).await;
+        }
         let words = match after {
             None => words::queued(&envelope.text),
             Some(after) => words::reminder_queued(&envelope.text, after),
         };
         self.say(&envelope.address, &words, Answers::TheActivity).await;
+        // The poller sweeps when it has nothing else to do; where it has a store of its own, this keeps ours bounded.
+        if self.host.up_to(SWEEP_ONE_IN - 1) == 0 {
+            Marks::sweep(&ALL_MARKS, self.host).await;
+        }
         Ok(accepted)
     }
 

@@ -1,10 +1,13 @@
 //! What can happen between a person's message and the queue.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use end_to_end::activity::message;
 use end_to_end::closed_port::ClosedPort;
 use end_to_end::connector::Reply;
+use end_to_end::faulty_queue::{Fault, FaultyQueue, Plan};
 use end_to_end::stage::{Script, Stage};
 use end_to_end::suite::World;
 use serde_json::Value;
@@ -17,6 +20,8 @@ end_to_end::cases!(
     a_message_that_just_fits_is_delivered_whole,
     a_message_without_text_is_told_to_the_person,
     a_message_without_an_id_is_queued,
+    a_message_that_is_sent_again_is_not_queued_again,
+    what_was_not_stored_is_queued_when_it_is_sent_again,
     a_refused_acknowledgement_changes_nothing,
     a_lost_acknowledgement_changes_nothing,
     a_connector_out_of_reach_changes_nothing,
@@ -99,6 +104,40 @@ fn a_message_without_an_id_is_queued(world: &World) {
         assert_eq!(received.conversation().as_deref(), Some("a:queueing"));
         assert!(received.body.get("replyToId").is_none(), "{received:?}");
     }
+}
+
+/// A channel that got no answer within its 15 s sends an activity again.
+fn a_message_that_is_sent_again_is_not_queued_again(world: &World) {
+    let stage = Stage::start(world);
+    for _ in 0..3 {
+        stage.say(&hello());
+    }
+    // The same id in another conversation, and another one in this.
+    stage.say(&message("a:other", "1", "hello"));
+    stage.say(&message("a:queueing", "2", "hello"));
+    assert_eq!(stage.queue.count(), 3);
+    let acknowledged = stage.connector.wait_for(3);
+    assert!(acknowledged.iter().all(|received| received.is_acknowledgement()), "{acknowledged:#?}");
+    assert_eq!(stage.events("message.seen").len(), 2);
+    // Also when its alert is long delivered.
+    stage.poll();
+    stage.say(&hello());
+    assert_eq!(stage.queue.count(), 0);
+}
+
+fn what_was_not_stored_is_queued_when_it_is_sent_again(world: &World) {
+    let fails = Arc::new(AtomicBool::new(true));
+    let failing = Arc::clone(&fails);
+    let behind = format!("127.0.0.1:{}", world.azurite().port());
+    let queue = FaultyQueue::start(&behind, move |_, _| Plan {
+        fault: failing.load(Ordering::SeqCst).then_some(Fault::Status(503)),
+        ..Plan::default()
+    });
+    let stage = Script::new(world).queue_at(queue.authority()).start();
+    stage.post(&stage.connector.host(&hello())).expect_error(503, "QueueUnavailable");
+    fails.store(false, Ordering::SeqCst);
+    stage.say(&hello());
+    assert_eq!(stage.queue.count(), 1);
 }
 
 fn a_refused_acknowledgement_changes_nothing(world: &World) {

@@ -34,7 +34,7 @@ fn sealed(stage: &Stage) -> Value {
 
 fn what_the_bot_wrote_the_poller_delivers(world: &World) {
     let stage = sealing(world).variable("unsealed", "refuse").start();
-    stage.say(&message("a:1", "1", "hello"));
+    stage.say(&message("a:1", "0", "hello"));
     assert_eq!(stage.poll()["delivered"], 1);
     // Byte for byte another text, but the same envelope: the seal is over what it says.
     let spaced = serde_json::to_string_pretty(&sealed(&stage)).unwrap();

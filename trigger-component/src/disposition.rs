@@ -5,7 +5,7 @@ use std::time::Duration;
 use bot_framework::{Class, Verdict};
 use envelope::{Delivery, OnUncertain};
 
-use crate::limits::{Limits, MAX_HIDE};
+use crate::limits::{BEFORE_FORGOTTEN, Limits, MAX_HIDE};
 
 /// What happens to the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub(crate) enum Poison {
     RetriesExhausted,
     /// Handed out again and again without any outcome: runs were killed while they had it.
     Abandoned,
+    /// The queue would forget it before it can be tried again.
+    OutOfTime,
     Unreadable,
     SealBroken,
     Unsealed,
@@ -62,6 +64,7 @@ impl Poison {
             Self::PossiblyDelivered => "possiblyDelivered",
             Self::RetriesExhausted => "retriesExhausted",
             Self::Abandoned => "abandoned",
+            Self::OutOfTime => "outOfTime",
             Self::Unreadable => "unreadable",
             Self::SealBroken => "sealBroken",
             Self::Unsealed => "unsealed",
@@ -78,7 +81,9 @@ pub(crate) struct Situation<'a> {
     /// The queue's DequeueCount, this hand-out included.
     pub(crate) dequeue_count: u32,
     /// Until the queue forgets the message.
-    pub(crate) until_expiry: Duration,
+    pub(crate) until_forgotten: Duration,
+    /// Until the alert is of no use any more, if that comes.
+    pub(crate) until_expired: Option<Duration>,
 }
 
 /// Decides. `jitter(max)` gives a number in `0..=max`.
@@ -125,7 +130,12 @@ pub(crate) fn decide(
             }
         },
     };
-    Action::Hide { after: hide_for(pause, situation.until_expiry), delivery, why }
+    // An alert that expires meanwhile comes back to be counted, not to be sent.
+    let pause = situation.until_expired.map_or(pause, |until_expired| pause.min(until_expired));
+    match hide_for(pause, situation.until_forgotten) {
+        Some(after) => Action::Hide { after, delivery, why },
+        None => Action::Poison(Poison::OutOfTime),
+    }
 }
 
 /// Full jitter: anywhere between nothing and `backoff * 2^(n-1)`, so that what failed together does not come together.
@@ -135,12 +145,12 @@ fn backoff(attempt: u32, limits: &Limits, jitter: impl FnOnce(u64) -> u64) -> Du
     Duration::from_millis(jitter(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX)))
 }
 
-/// A pause that the queue takes: whole seconds, at least one, at most seven days, and not past the message's own end.
-pub(crate) fn hide_for(pause: Duration, until_expiry: Duration) -> Duration {
-    let seconds = pause.as_secs() + u64::from(pause.subsec_nanos() > 0);
-    // One second before its end, because the queue refuses a time-out that reaches it.
-    let last = until_expiry.as_secs().saturating_sub(1);
-    Duration::from_secs(seconds.min(last).min(MAX_HIDE.as_secs()).max(1))
+/// A pause that the queue takes: whole seconds, at least one, at most seven days, and over before the queue forgets the
+/// message. `None` if that is too close: a message that lapses there is lost without a trace.
+pub(crate) fn hide_for(pause: Duration, until_forgotten: Duration) -> Option<Duration> {
+    let seconds = pause.as_secs().saturating_add(u64::from(pause.subsec_nanos() > 0));
+    let last = until_forgotten.checked_sub(BEFORE_FORGOTTEN)?.as_secs();
+    (last > 0).then(|| Duration::from_secs(seconds.clamp(1, last.min(MAX_HIDE.as_secs()))))
 }
 
 #[cfg(test)]
@@ -167,7 +177,13 @@ mod tests {
         delivery: Delivery,
         on_uncertain: OnUncertain,
     ) -> Action {
-        let situation = Situation { delivery: &delivery, on_uncertain, dequeue_count: 7, until_expiry: YEAR };
+        let situation = Situation {
+            delivery: &delivery,
+            on_uncertain,
+            dequeue_count: 7,
+            until_forgotten: YEAR,
+            until_expired: None,
+        };
         decide(&verdict(class, retry_after), &situation, &Limits::default(), |max| max)
     }
 
@@ -232,18 +248,49 @@ mod tests {
 
     #[test]
     fn a_pause_is_what_the_queue_takes() {
-        for (pause_ms, until_expiry_seconds, expected_seconds) in [
-            (0, 1000, 1),
-            (1, 1000, 1),
-            (1000, 1000, 1),
-            (1001, 1000, 2),
-            (5000, 5, 4),
-            (5000, 1, 1),
-            (5000, 0, 1),
-            (10_000_000_000, u64::MAX, 604_800),
+        for (pause_ms, until_forgotten_seconds, expected_seconds) in [
+            (0, 1000, Some(1)),
+            (1, 1000, Some(1)),
+            (1000, 1000, Some(1)),
+            (1001, 1000, Some(2)),
+            (900_000, 1000, Some(880)),
+            (5000, 121, Some(1)),
+            (5000, 120, None),
+            (5000, 0, None),
+            (10_000_000_000, u64::MAX, Some(604_800)),
         ] {
-            let hidden = hide_for(Duration::from_millis(pause_ms), Duration::from_secs(until_expiry_seconds));
-            assert_eq!(hidden.as_secs(), expected_seconds, "{pause_ms} ms, {until_expiry_seconds} s left");
+            let hidden =
+                hide_for(Duration::from_millis(pause_ms), Duration::from_secs(until_forgotten_seconds));
+            let seconds = hidden.map(|hidden| hidden.as_secs());
+            assert_eq!(seconds, expected_seconds, "{pause_ms} ms, {until_forgotten_seconds} s left");
+        }
+    }
+
+    #[test]
+    fn an_end_comes_before_a_retry() {
+        let delivery = Delivery::default();
+        for (until_forgotten, until_expired, expected) in [
+            (YEAR, Some(30), Some(30)),
+            (YEAR, Some(300), Some(100)),
+            (Duration::from_secs(180), None, Some(60)),
+            (Duration::from_secs(180), Some(30), Some(30)),
+            (Duration::from_secs(60), None, None),
+            (Duration::from_secs(60), Some(30), None),
+        ] {
+            let situation = Situation {
+                delivery: &delivery,
+                on_uncertain: OnUncertain::Retry,
+                dequeue_count: 1,
+                until_forgotten,
+                until_expired: until_expired.map(Duration::from_secs),
+            };
+            let verdict = verdict(Class::Throttled, Some(100));
+            let action = decide(&verdict, &situation, &Limits::default(), |max| max);
+            match (expected, action) {
+                (Some(seconds), Action::Hide { after, .. }) => assert_eq!(after.as_secs(), seconds),
+                (None, action) => assert_eq!(action, Action::Poison(Poison::OutOfTime)),
+                (Some(_), action) => panic!("{until_forgotten:?} {until_expired:?}: {action:?}"),
+            }
         }
     }
 
@@ -268,7 +315,8 @@ mod tests {
             retry_after in prop::option::of(any::<u64>()),
             (tries, throttled, uncertain) in (0_u32.., 0_u32.., 0_u32..3),
             drop in any::<bool>(),
-            until_expiry in any::<u64>(),
+            until_forgotten in any::<u64>(),
+            until_expired in prop::option::of(any::<u64>()),
             jitter in any::<u64>(),
         ) {
             let delivery = Delivery { tries, throttled, uncertain, accounted: 1 };
@@ -276,7 +324,8 @@ mod tests {
                 delivery: &delivery,
                 on_uncertain: if drop { OnUncertain::Drop } else { OnUncertain::Retry },
                 dequeue_count: 9,
-                until_expiry: Duration::from_secs(until_expiry),
+                until_forgotten: Duration::from_secs(until_forgotten),
+                until_expired: until_expired.map(Duration::from_secs),
             };
             let limits = Limits::default();
             let action = decide(&verdict(class, retry_after), &situation, &limits, |max| jitter % max.saturating_add(1).max(1));
@@ -286,7 +335,7 @@ mod tests {
             prop_assert_eq!(matches!(action, Action::StopRun(_)), matches!(class, Class::Unauthorized | Class::NoToken));
             if let Action::Hide { after, delivery: after_delivery, .. } = action {
                 prop_assert!(after >= Duration::from_secs(1) && after <= MAX_HIDE);
-                prop_assert!(after.as_secs() <= until_expiry.max(1));
+                prop_assert!(after.as_secs() < until_forgotten, "the queue forgets it first");
                 prop_assert_eq!(after_delivery.accounted, 9);
                 // Throttling burns no tries, and nothing ever goes down.
                 prop_assert!(after_delivery.tries >= tries && after_delivery.throttled >= throttled);

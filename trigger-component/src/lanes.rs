@@ -1,16 +1,18 @@
 //! Lanes: the messages of one conversation, in order, one at a time, and not too fast.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use bot_framework::ConversationReference;
 use envelope::{Envelope, SealState, mark_name};
 use storage_queue::QueueMessage;
 
+use crate::hold::{Age, Change, Hold, Place};
 use crate::limits::Limits;
 
 /// What keeps messages in order together: the conversation, at its Connector.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct LaneKey {
     service_url: String,
     conversation_id: String,
@@ -19,6 +21,13 @@ pub(crate) struct LaneKey {
 impl LaneKey {
     pub(crate) fn of(address: &ConversationReference) -> Self {
         Self { service_url: address.service_url.clone(), conversation_id: address.conversation.id.clone() }
+    }
+
+    /// A short name. Two conversations that share one wait for each other sometimes, no more.
+    pub(crate) fn name(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        format!("{:016x}", hasher.finish())
     }
 }
 
@@ -31,8 +40,30 @@ pub(crate) struct Held {
     pub(crate) message: QueueMessage,
     pub(crate) envelope: Envelope,
     pub(crate) seal: SealState,
-    /// When it was leased, on the monotonic clock.
+    /// When it was leased, at the latest, on the monotonic clock.
     pub(crate) leased_at: Duration,
+    /// Whether others wait for it.
+    pub(crate) in_line: bool,
+}
+
+impl Held {
+    pub(crate) fn age(&self) -> Age {
+        Age(self.message.insertion_time.timestamp(), self.envelope.enqueued_at.timestamp_millis())
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        Place::new(self.message.id.as_str(), self.age())
+    }
+
+    pub(crate) fn lane(&self) -> LaneKey {
+        LaneKey::of(&self.envelope.address)
+    }
+}
+
+/// Puts a message where it belongs by its age.
+fn insert(queue: &mut VecDeque<Held>, held: Held) {
+    let age = held.age();
+    queue.insert(queue.partition_point(|other| other.age() <= age), held);
 }
 
 impl Held {
@@ -45,12 +76,27 @@ impl Held {
 #[derive(Debug, Default)]
 struct Lane {
     waiting: VecDeque<Held>,
-    /// One message of it is being worked on.
+    /// To be pushed behind a message that has to wait, in this order.
+    behind: VecDeque<Held>,
+    /// One message of it is being worked on, or those that wait are being renewed.
     busy: bool,
+    /// Some are being pushed behind.
+    pushing: bool,
     /// Not before this moment: pacing.
     next_start: Duration,
-    /// Until this moment its messages are pushed back behind one that has to wait.
-    blocked_until: Duration,
+    hold: Hold,
+    /// What waits and what is being worked on.
+    here: BTreeSet<String>,
+}
+
+impl Lane {
+    fn holds_back(&self, place: &Place, now: Duration) -> bool {
+        // While some are being pushed behind, the line is not complete.
+        if self.pushing || !self.behind.is_empty() {
+            return !(self.hold.is_live(now) && self.hold.is_first(place));
+        }
+        self.hold.holds_back(place, &self.here, now)
+    }
 }
 
 /// All lanes of a run. Moments are on the monotonic clock.
@@ -60,29 +106,36 @@ pub(crate) struct Lanes {
     tenants: BTreeMap<TenantKey, Duration>,
 }
 
-/// Where a message went that was pushed into its lane.
+/// Messages that go behind one that has to wait.
 #[derive(Debug)]
-pub(crate) enum Pushed {
-    /// It waits for its turn.
-    Waiting,
-    /// Its conversation has to wait that long: hide it.
-    Blocked(Box<Held>, Duration),
+pub(crate) struct Push {
+    pub(crate) key: LaneKey,
+    pub(crate) messages: VecDeque<Held>,
+    pub(crate) hold: Hold,
 }
 
 impl Lanes {
-    /// Puts a message behind the others of its conversation.
-    pub(crate) fn push(&mut self, held: Held, now: Duration) -> Pushed {
-        let lane = self.lanes.entry(LaneKey::of(&held.envelope.address)).or_default();
-        if lane.blocked_until > now {
-            return Pushed::Blocked(Box::new(held), lane.blocked_until - now);
+    /// Puts a message into its lane, by its age. `told` is what runs have told about lanes, by their names.
+    pub(crate) fn push(&mut self, held: Held, now: Duration, told: &BTreeMap<String, Hold>) {
+        let key = held.lane();
+        let told = if told.is_empty() { None } else { told.get(&key.name()) };
+        let lane = self.lanes.entry(key).or_default();
+        // While this run is pushing, it knows better.
+        if let Some(told) = told.filter(|_| !lane.pushing) {
+            lane.hold = told.clone();
         }
-        lane.waiting.push_back(held);
-        Pushed::Waiting
+        let place = held.place();
+        if lane.holds_back(&place, now) {
+            insert(&mut lane.behind, held);
+        } else {
+            lane.here.insert(place.id);
+            insert(&mut lane.waiting, held);
+        }
     }
 
-    /// How many wait.
+    /// How many this run holds and does not work on.
     pub(crate) fn waiting(&self) -> usize {
-        self.lanes.values().map(|lane| lane.waiting.len()).sum()
+        self.lanes.values().map(|lane| lane.waiting.len() + lane.behind.len()).sum()
     }
 
     /// Takes the next message whose turn it is, the longest due first; or says when the next one is due.
@@ -103,11 +156,12 @@ impl Lanes {
         }
         let key = key.clone();
         let Some(lane) = self.lanes.get_mut(&key) else { return Err(None) };
-        let Some(held) = lane.waiting.pop_front() else { return Err(None) };
+        let Some(mut held) = lane.waiting.pop_front() else { return Err(None) };
         if lane.waiting.is_empty() {
             // A lane outlives its messages, for its pace; the room that they took would add up over the lanes.
             lane.waiting = VecDeque::new();
         }
+        held.in_line = lane.hold.holds(held.message.id.as_str());
         lane.busy = true;
         lane.next_start = now + limits.conversation_gap;
         if !limits.tenant_gap.is_zero() {
@@ -118,17 +172,50 @@ impl Lanes {
     }
 
     /// The lane's message is done with: the next may start.
-    pub(crate) fn done(&mut self, key: &LaneKey) {
+    pub(crate) fn done(&mut self, key: &LaneKey, message: &str) {
         if let Some(lane) = self.lanes.get_mut(key) {
             lane.busy = false;
+            lane.here.remove(message);
+            lane.hold.apply(&Change::Settled(vec![message.to_owned()]));
         }
     }
 
-    /// Blocks a lane until a moment, and takes out what waits in it: that goes behind the one that has to wait.
-    pub(crate) fn block(&mut self, key: &LaneKey, until: Duration) -> VecDeque<Held> {
-        let Some(lane) = self.lanes.get_mut(key) else { return VecDeque::new() };
-        lane.blocked_until = lane.blocked_until.max(until);
-        std::mem::take(&mut lane.waiting)
+    /// Holds a lane until this message of it, which is hidden until then, has been seen again; what waits goes behind
+    /// it.
+    pub(crate) fn hold(&mut self, key: &LaneKey, front: Place, until: Duration) -> Option<Change> {
+        let lane = self.lanes.get_mut(key)?;
+        lane.busy = false;
+        lane.here.clear();
+        for held in std::mem::take(&mut lane.waiting) {
+            insert(&mut lane.behind, held);
+        }
+        let change = Change::Behind { front, next: lane.behind.iter().map(Held::place).collect(), until };
+        lane.hold.apply(&change);
+        Some(change)
+    }
+
+    /// Takes out what goes behind a message that has to wait, one lane at a time.
+    pub(crate) fn next_push(&mut self) -> Option<Push> {
+        let (key, lane) = self.lanes.iter_mut().find(|(_, lane)| !lane.pushing && !lane.behind.is_empty())?;
+        lane.pushing = true;
+        Some(Push { key: key.clone(), messages: std::mem::take(&mut lane.behind), hold: lane.hold.clone() })
+    }
+
+    /// What [`Lanes::next_push`] gave out is hidden, or given up.
+    pub(crate) fn pushed(&mut self, key: &LaneKey, changes: &[Change]) {
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.pushing = false;
+            for change in changes {
+                lane.hold.apply(change);
+            }
+        }
+    }
+
+    /// When the next lease has to be renewed that is not being renewed already.
+    pub(crate) fn next_renewal(&self, limits: &Limits) -> Option<Duration> {
+        let idle = self.lanes.values().filter(|lane| !lane.busy);
+        let leased = idle.flat_map(|lane| lane.waiting.iter().map(|held| held.leased_at));
+        leased.min().map(|leased_at| leased_at + limits.lease / 2)
     }
 
     /// Takes out what was leased before a moment, of the lanes that nobody works on: to be renewed.
@@ -149,9 +236,26 @@ impl Lanes {
         }
     }
 
-    /// Takes out everything that waits.
-    pub(crate) fn take_all(&mut self) -> Vec<Held> {
-        self.lanes.values_mut().flat_map(|lane| std::mem::take(&mut lane.waiting)).collect()
+    /// Takes out what waits in a lane that nobody works on: what becomes of the message in front decides about it.
+    pub(crate) fn take_idle(&mut self) -> Option<VecDeque<Held>> {
+        let lane = self.lanes.values_mut().find(|lane| !lane.busy && !lane.waiting.is_empty())?;
+        lane.here.clear();
+        Some(std::mem::take(&mut lane.waiting))
+    }
+
+    /// How long what waits takes at least, by the pace that is kept.
+    pub(crate) fn time_needed(&self, limits: &Limits) -> Duration {
+        let mut tenants: BTreeMap<TenantKey, u32> = BTreeMap::new();
+        let mut longest = 0;
+        for lane in self.lanes.values() {
+            longest = longest.max(lane.waiting.len());
+            for held in &lane.waiting {
+                *tenants.entry(tenant_of(&held.envelope)).or_default() += 1;
+            }
+        }
+        let by_lane = limits.conversation_gap * u32::try_from(longest).unwrap_or(u32::MAX);
+        let by_tenant = limits.tenant_gap * tenants.into_values().max().unwrap_or_default();
+        by_lane.max(by_tenant)
     }
 }
 

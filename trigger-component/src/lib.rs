@@ -4,13 +4,16 @@
 
 mod courier;
 mod delivery;
+mod desk;
 mod disposition;
 pub mod drain;
+mod hold;
 mod http_door;
 mod lanes;
 mod lease;
 mod limits;
 mod report;
+mod run;
 mod settings;
 mod withdrawn;
 

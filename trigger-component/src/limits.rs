@@ -31,6 +31,13 @@ pub struct Limits {
     pub tenant_gap: Duration,
 }
 
+/// A message that the queue will forget is handed out again this long before, for its last try: pollers look once a
+/// minute, on some platforms.
+pub(crate) const BEFORE_FORGOTTEN: Duration = Duration::from_secs(2 * 60);
+
+/// The longest pause behind a message that should be back already.
+pub(crate) const LONGEST_PUSH: Duration = Duration::from_secs(10);
+
 /// The longest visibility time-out that the queue takes.
 pub(crate) const MAX_HIDE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
@@ -54,6 +61,11 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// [`Limits::lease`], as the queue takes it.
+    pub(crate) fn lease_seconds(&self) -> u32 {
+        u32::try_from(self.lease.as_secs()).unwrap_or(u32::MAX)
+    }
+
     /// With `per_second` messages into one channel and tenant; 0 is no limit.
     pub(crate) fn with_pace(mut self, per_second: u32) -> Self {
         self.tenant_gap = Duration::from_secs(1).checked_div(per_second).unwrap_or_default();

@@ -16,6 +16,8 @@ pub(crate) enum Count {
     Delivered,
     /// An earlier run had sent it, and was ended before it could say so: only deleted.
     AlreadySent,
+    /// An earlier run had put it into the poison queue, and was ended before it could say so: only deleted.
+    AlreadyPoisoned,
     /// Its time had passed.
     Expired,
     /// Its sender had cancelled it.
@@ -38,7 +40,7 @@ pub(crate) enum Count {
     NoToken,
     /// Given up.
     Poisoned(Poison),
-    /// Pushed back behind an earlier message of its conversation.
+    /// Hidden behind an earlier message of its conversation.
     HeldBack,
     /// Handed back, because the run was over.
     Released,
@@ -53,6 +55,7 @@ impl Count {
         match self {
             Self::Delivered => "delivered",
             Self::AlreadySent => "alreadySent",
+            Self::AlreadyPoisoned => "alreadyPoisoned",
             Self::Expired => "expired",
             Self::Cancelled => "cancelled",
             Self::Stopped => "stopped",

@@ -21,6 +21,18 @@ pub const CANCELLED: Marks = Marks { prefix: "cancel:", term: Duration::from_sec
 /// Calls of `POST /api/alerts` with an idempotency key, with what they were answered.
 pub const CALLED: Marks = Marks { prefix: "call:", term: Duration::from_secs(24 * 60 * 60) };
 
+/// Activities that stand on the queue, by [`EnvelopeId::key`]: a channel that got no answer in time sends one again.
+pub const SEEN: Marks = Marks { prefix: "seen:", term: Duration::from_secs(10 * 60) };
+
+/// Messages that stand in the poison queue, by the queue's id of the original, from the Put to the Delete: as [`SENT`].
+pub const BURIED: Marks = Marks { prefix: "buried:", term: Duration::from_secs(24 * 60 * 60) };
+
+/// Conversations whose messages wait for one in front. The poller writes them in a form of its own, with the end of a mark.
+pub const HELD: Marks = Marks { prefix: "held:", term: Duration::from_secs(2 * 60) };
+
+/// Every family, so that whoever sweeps knows them all.
+pub const ALL_MARKS: [Marks; 7] = [SENT, UNSURE, CANCELLED, CALLED, SEEN, BURIED, HELD];
+
 /// Names an alert among the marks. Whoever can write to the queue can use any id: a message without our seal must not
 /// make a sealed one look sent.
 pub fn mark_name(id: &EnvelopeId, seal: SealState) -> String {

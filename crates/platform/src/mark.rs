@@ -11,10 +11,10 @@ use crate::{Clock, Host, KeyValue, KeyValueError};
 /// When the store was last swept.
 const SWEPT: &str = "marks:swept";
 const SWEEP_EVERY: Duration = Duration::from_secs(10 * 60);
-/// A run has other things to do: what is left is swept next time.
-const MOST_SWEPT_AT_ONCE: usize = 200;
+/// Whoever sweeps has other things to do: what is left is swept next time.
+const MOST_LOOKED_AT: usize = 200;
 
-/// A family of marks: its key prefix, and how long one of them holds. Names are at most 200 letters, digits, `-`, `_`, `.`,
+/// A family of marks: its key prefix, and how long one of them holds. Names are at most 200 letters, digits, `-`, `_`, `.`, `~`,
 /// which every store takes as part of a key.
 #[derive(Debug, Clone, Copy)]
 pub struct Marks {
@@ -65,7 +65,8 @@ impl Marks {
         host.delete(&self.key(name)).await
     }
 
-    /// Removes marks that are over, at most every ten minutes. Returns how many.
+    /// Removes marks that are over: some at a time, again and again while there are any, then not for ten minutes.
+    /// Returns how many.
     pub async fn sweep(families: &[Self], host: &impl Host) -> usize {
         let now = host.now().timestamp();
         let swept = host.get(SWEPT).await.ok().flatten();
@@ -74,18 +75,21 @@ impl Marks {
         if (0..i64::try_from(SWEEP_EVERY.as_secs()).unwrap_or(i64::MAX)).contains(&(now - last)) {
             return 0;
         }
-        if host.set(SWEPT, now.to_string().as_bytes()).await.is_err() {
-            return 0;
+        let mut keys = host.keys().await.unwrap_or_default();
+        keys.retain(|key| key != SWEPT && families.iter().any(|family| key.starts_with(family.prefix)));
+        if !keys.is_empty() {
+            // From anywhere: else marks that still hold, at the front, would keep those behind them from being looked at.
+            let start = host.up_to(keys.len() as u64 - 1);
+            keys.rotate_left(usize::try_from(start).unwrap_or_default());
         }
         let mut removed = 0;
-        for key in host.keys().await.unwrap_or_default() {
-            if removed == MOST_SWEPT_AT_ONCE {
-                break;
+        for key in keys.iter().take(MOST_LOOKED_AT) {
+            if host.get(key).await.ok().flatten().is_some_and(|value| is_over(host, &value)) {
+                removed += usize::from(host.delete(key).await.is_ok());
             }
-            let is_mark = key != SWEPT && families.iter().any(|family| key.starts_with(family.prefix));
-            if is_mark && host.get(&key).await.ok().flatten().is_some_and(|value| is_over(host, &value)) {
-                removed += usize::from(host.delete(&key).await.is_ok());
-            }
+        }
+        if removed == 0 || keys.len() <= MOST_LOOKED_AT {
+            _ = host.set(SWEPT, now.to_string().as_bytes()).await;
         }
         removed
     }
@@ -139,17 +143,41 @@ mod tests {
         let host = FakeHost::default();
         host.store.borrow_mut().insert("token:x".into(), b"kept".to_vec());
         host.store.borrow_mut().insert("seen:broken".into(), b"{".to_vec());
-        for index in 0..300 {
+        for index in 0..100 {
             run(SEEN.set(&host, &index.to_string())).unwrap();
         }
         assert_eq!(run(Marks::sweep(&[SEEN], &host)), 1, "only the broken one is over");
+        for index in 100..500 {
+            run(SEEN.set(&host, &index.to_string())).unwrap();
+        }
         host.elapsed.set(Duration::from_secs(61));
         assert_eq!(run(Marks::sweep(&[SEEN], &host)), 0, "not yet again");
         host.elapsed.set(Duration::from_secs(601));
-        assert_eq!(run(Marks::sweep(&[SEEN], &host)), 200);
-        host.elapsed.set(Duration::from_secs(1202));
-        assert_eq!(run(Marks::sweep(&[SEEN], &host)), 100);
+        // Some at a time, and at once again while there are any.
+        let removed: Vec<usize> = (0..4).map(|_| run(Marks::sweep(&[SEEN], &host))).collect();
+        assert_eq!(removed, [200, 200, 100, 0]);
         let keys: Vec<_> = host.store.borrow().keys().cloned().collect();
         assert_eq!(keys, ["marks:swept", "token:x"]);
+    }
+
+    #[test]
+    fn marks_that_hold_do_not_hide_those_that_are_over() {
+        let host = FakeHost::default();
+        for index in 0..50 {
+            run(SEEN.set(&host, &format!("z-over-{index}"))).unwrap();
+        }
+        host.elapsed.set(Duration::from_secs(61));
+        for index in 0..400 {
+            run(SEEN.set(&host, &format!("a-holds-{index}"))).unwrap();
+        }
+        let mut removed = 0;
+        for _ in 0..100 {
+            removed += run(Marks::sweep(&[SEEN], &host));
+            host.elapsed.set(host.elapsed.get() + SWEEP_EVERY);
+            for index in 0..400 {
+                run(SEEN.set(&host, &format!("a-holds-{index}"))).unwrap();
+            }
+        }
+        assert_eq!(removed, 50);
     }
 }

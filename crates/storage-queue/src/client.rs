@@ -173,13 +173,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         visibility_timeout_seconds: u32,
         text: Option<&str>,
     ) -> Result<Updated, QueueError> {
-        let mut call = Call::new(Method::PUT, [self.queue.as_str(), "messages", id.as_str()])
-            .query("popreceipt", receipt.as_str())
-            .query("visibilitytimeout", visibility_timeout_seconds);
-        if let Some(text) = text {
-            call = call.body(xml::write_message(text));
-        }
-        let answer = self.call(&call).await?;
+        let answer = self.call(&self.update_call(id, receipt, visibility_timeout_seconds, text)).await?;
         let receipt = header(answer.headers(), "x-ms-popreceipt");
         Ok(Updated {
             pop_receipt: PopReceipt(
@@ -189,6 +183,37 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
             ),
             time_next_visible: header(answer.headers(), "x-ms-time-next-visible").and_then(xml::parse_time),
         })
+    }
+
+    /// [`QueueClient::update`] by somebody who lets go of the message. If the answer to an earlier attempt was lost, a
+    /// receipt that is no longer the message's counts as done: that attempt changed it.
+    pub async fn hide(
+        &self,
+        id: &MessageId,
+        receipt: &PopReceipt,
+        visibility_timeout_seconds: u32,
+        text: Option<&str>,
+    ) -> Result<(), QueueError> {
+        match self.repeat(&self.update_call(id, receipt, visibility_timeout_seconds, text)).await {
+            Err(Failed { error: QueueError::LeaseLost, may_be_done: true, .. }) => Ok(()),
+            other => other.map(drop).map_err(|failed| failed.error),
+        }
+    }
+
+    fn update_call(
+        &self,
+        id: &MessageId,
+        receipt: &PopReceipt,
+        visibility_timeout_seconds: u32,
+        text: Option<&str>,
+    ) -> Call {
+        let call = Call::new(Method::PUT, [self.queue.as_str(), "messages", id.as_str()])
+            .query("popreceipt", receipt.as_str())
+            .query("visibilitytimeout", visibility_timeout_seconds);
+        match text {
+            Some(text) => call.body(xml::write_message(text)),
+            None => call,
+        }
     }
 
     /// How many messages there are, hidden ones included: never too few, maybe too many.

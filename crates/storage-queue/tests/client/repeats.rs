@@ -204,6 +204,32 @@ fn a_delete_that_cannot_have_been_done_is_a_lost_lease() {
     }
 }
 
+/// Whoever lets go of a message does not need the receipt that was lost.
+#[test]
+fn hiding_that_was_done_counts_as_done() {
+    let lost = || Err(TransportError::AnswerLost("cut".into()));
+    let not_sent = || Err(TransportError::NotSent("refused".into()));
+    for (answers, expected) in [
+        (vec![lost(), error(404, "MessageNotFound")], Ok(())),
+        (vec![lost(), error(400, "PopReceiptMismatch")], Ok(())),
+        (vec![error(500, "OperationTimedOut"), error(404, "MessageNotFound")], Ok(())),
+        (vec![not_sent(), error(404, "MessageNotFound")], Err(QueueError::LeaseLost)),
+        (vec![error(404, "MessageNotFound")], Err(QueueError::LeaseLost)),
+    ] {
+        let host = FakeHost::default();
+        host.then_status(200, &message("m", "r"));
+        let shown = format!("{answers:?}");
+        for answer in answers {
+            host.then(answer);
+        }
+        let hidden = with(&host, EMULATOR, async |queue| {
+            let message = queue.get(1, 60).await.unwrap().remove(0);
+            queue.hide(&message.id, &message.pop_receipt, 5, None).await
+        });
+        assert_eq!(hidden, expected, "{shown}");
+    }
+}
+
 /// A client is shared by everything that a run does at once: one call's repetitions are not another's.
 #[test]
 fn a_lost_lease_is_not_hidden_by_a_call_that_is_repeated_beside_it() {

@@ -1,0 +1,226 @@
+//! What a run does to a message on the queue: off it, hidden, handed back, renewed, or over to the poison queue.
+
+use std::time::Duration;
+
+use envelope::{BURIED, Delivery, Failure, SENT, SealState};
+use platform::{Host, Level, Marks};
+use serde_json::json;
+use storage_queue::{PutOptions, QueueError, QueueMessage, TimeToLive};
+
+use crate::delivery::{Desk, Settled};
+use crate::disposition::{Poison, hide_for};
+use crate::hold::{Change, Hold};
+use crate::lanes::Held;
+use crate::limits::{LONGEST_PUSH, MAX_HIDE};
+use crate::report::Count;
+
+impl<H: Host> Desk<'_, H> {
+    /// Takes a second copy of an alert off the queue that this very run has delivered: a Put whose answer was lost is
+    /// repeated, and may have stored the message twice.
+    pub(crate) async fn delete_double(&self, held: &Held) -> Settled {
+        self.leave_line(held).await;
+        if let Err(error) = self.queue.delete(&held.message.id, &held.message.pop_receipt).await {
+            self.log_queue_error("delete", held, &error);
+        }
+        // The mark stays: the first copy may still stand there.
+        Settled::go_on(Count::AlreadySent)
+    }
+
+    /// Leases a message for another term.
+    pub(crate) async fn renew(&self, held: &mut Held) -> Result<(), QueueError> {
+        let seconds = self.limits.lease_seconds();
+        let leased_at = self.host.monotonic();
+        let receipt = self.queue.update(&held.message.id, &held.message.pop_receipt, seconds, None).await?;
+        held.message.pop_receipt = receipt.pop_receipt;
+        held.leased_at = leased_at;
+        Ok(())
+    }
+
+    /// Until the queue forgets the message.
+    pub(crate) fn until_forgotten(&self, message: &QueueMessage) -> Duration {
+        (message.expiration_time - self.host.now()).to_std().unwrap_or_default().min(MAX_HIDE * 2)
+    }
+
+    /// Takes a message off the queue, and its mark out of the store.
+    pub(crate) async fn delete(&self, held: &Held, count: Count) -> Settled {
+        self.leave_line(held).await;
+        match self.queue.delete(&held.message.id, &held.message.pop_receipt).await {
+            Ok(()) => {
+                if count == Count::Cancelled {
+                    self.settle_cancelled(held).await;
+                }
+                // The queue may hold it once more: then the mark has to tell.
+                if matches!(count, Count::Delivered | Count::AlreadySent) && !held.envelope.once {
+                    _ = SENT.clear(self.host, &held.mark_name()).await;
+                }
+            }
+            // The mark stays: it tells whoever has the message now.
+            Err(error) => self.log_queue_error("delete", held, &error),
+        }
+        Settled::go_on(count)
+    }
+
+    /// Hides a message, with `delivery` written into it. One that was only handed back keeps its text, unless its
+    /// hand-outs have to be accounted for. An older bot's message becomes version 1 by being written: nowhere else is a
+    /// place for the counts, and its id, which came from the queue, has to stay. It stays unsealed. Returns how long it is
+    /// away, at the most.
+    pub(crate) async fn hide(&self, held: &Held, after: Duration, delivery: Option<Delivery>) -> Duration {
+        let Held { message, envelope, seal, .. } = held;
+        let handed_back = || {
+            let unaccounted = message.dequeue_count.saturating_sub(envelope.delivery.accounted);
+            // The first two are within what the limit forgives; writing costs more than it tells.
+            (unaccounted > 2)
+                .then(|| Delivery { accounted: message.dequeue_count, ..envelope.delivery.clone() })
+        };
+        let text = delivery.or_else(handed_back).and_then(|delivery| {
+            let key = match seal {
+                SealState::Valid => self.seal_key,
+                SealState::Missing => None,
+                // What cannot be checked cannot be sealed again.
+                SealState::Broken | SealState::Unchecked => return None,
+            };
+            let mut envelope = envelope.clone();
+            envelope.delivery = delivery;
+            // One that no longer fits keeps its old text: the DequeueCount then counts for it.
+            envelope.encode(key).ok()
+        });
+        let seconds = u32::try_from(after.as_secs()).unwrap_or(u32::MAX);
+        match self.queue.hide(&message.id, &message.pop_receipt, seconds, text.as_deref()).await {
+            Ok(()) => after,
+            Err(error) => {
+                self.log_queue_error("hide", held, &error);
+                // Hidden all the same, if only the answer was lost. Else it comes back by itself when the lease ends, or
+                // somebody else has it, for a lease of theirs.
+                let lease = match error {
+                    QueueError::LeaseLost => self.limits.lease,
+                    _ => (held.leased_at + self.limits.lease).saturating_sub(self.host.monotonic()),
+                };
+                after.max(lease)
+            }
+        }
+    }
+
+    /// Hides a message behind the first in line, and behind the last one that was hidden so, which comes back at `tail`.
+    /// Returns when this one comes back at the latest, on the monotonic clock; if it does.
+    pub(crate) async fn push_behind(
+        &self,
+        held: &Held,
+        hold: &Hold,
+        tail: Duration,
+    ) -> (Count, Option<Duration>) {
+        let now = self.host.monotonic();
+        // A second more than the one in front, so that it is alone when it comes back: it may fail again.
+        let earliest = (hold.until + Duration::from_secs(1)).max(tail);
+        // The longer that one is awaited, the longer it will be: a run that was killed may have had it.
+        let overdue = (hold.overdue(now) / 2).min(LONGEST_PUSH);
+        let pause = earliest.saturating_sub(now).max(overdue);
+        let Some(pause) = hide_for(pause, self.until_forgotten(&held.message)) else {
+            let reason = "the queue forgets it before its turn comes";
+            let settled = self.poison(held, Poison::OutOfTime, reason, None).await;
+            return (settled.count, None);
+        };
+        let away = self.hide(held, pause, None).await;
+        (Count::HeldBack, Some(self.host.monotonic() + away))
+    }
+
+    /// Gives a message up: to the poison queue, with its reason.
+    pub(crate) async fn poison(
+        &self,
+        held: &Held,
+        why: Poison,
+        reason: &str,
+        status: Option<u16>,
+    ) -> Settled {
+        let Held { message, envelope, seal, .. } = held;
+        let failure = Failure {
+            outcome: why.as_str(),
+            reason: reason.to_owned(),
+            status,
+            at: self.host.now(),
+            attempts: message.dequeue_count,
+        };
+        // Only what was ours stays sealed: a seal of ours on another's message would vouch for it.
+        let text = match seal {
+            // An older bot's message goes as it came, so that the older bot's tools can read it there.
+            _ if envelope.shape.is_legacy() => Ok(message.text.clone()),
+            SealState::Valid => envelope.encode_failed(self.seal_key, &failure),
+            SealState::Missing | SealState::Unchecked => envelope.encode_failed(None, &failure),
+            SealState::Broken => Ok(message.text.clone()),
+        };
+        self.leave_line(held).await;
+        // With its reason it may no longer fit: then it goes as it is.
+        let text = text.unwrap_or_else(|_| message.text.clone());
+        Settled::go_on(self.bury(message, &text, why, reason, Some(envelope.id.as_str())).await)
+    }
+
+    /// Puts a message that is no envelope into the poison queue, byte for byte.
+    pub(crate) async fn poison_unreadable(&self, message: &QueueMessage, reason: &str) -> Count {
+        if message.dequeue_count > 1 && BURIED.has(self.host, message.id.as_str()).await {
+            return self.delete_buried(message, Count::AlreadyPoisoned).await;
+        }
+        self.bury(message, &message.text, Poison::Unreadable, reason, None).await
+    }
+
+    /// Put to poison comes before Delete: what happens in between leaves two copies, never none. The mark keeps them at
+    /// two.
+    async fn bury(
+        &self,
+        message: &QueueMessage,
+        text: &str,
+        why: Poison,
+        reason: &str,
+        id: Option<&str>,
+    ) -> Count {
+        let fields = json!({
+            "run": self.run, "envelope": id, "message": message.id.as_str(), "outcome": why.as_str(), "reason": reason,
+        });
+        self.host.event(Level::Warn, "alert.poisoned", fields);
+        let options = PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() };
+        if let Err(error) = self.poison.put_creating_queue_if_missing(text, options).await {
+            let fields =
+                json!({"run": self.run, "message": message.id.as_str(), "reason": error.to_string()});
+            self.host.event(Level::Error, "poison.put.failed", fields);
+            return Count::StorageTrouble;
+        }
+        self.mark(BURIED, message.id.as_str()).await;
+        self.delete_buried(message, Count::Poisoned(why)).await
+    }
+
+    /// Takes a message off the queue that stands in the poison queue.
+    pub(crate) async fn delete_buried(&self, message: &QueueMessage, count: Count) -> Count {
+        match self.queue.delete(&message.id, &message.pop_receipt).await {
+            Ok(()) => _ = BURIED.clear(self.host, message.id.as_str()).await,
+            Err(error) => {
+                let fields =
+                    json!({"run": self.run, "message": message.id.as_str(), "reason": error.to_string()});
+                self.host.event(Level::Warn, "poison.copied-but-not-deleted", fields);
+            }
+        }
+        count
+    }
+
+    /// Tells that nobody has to wait for this message any more. Before the Delete: a run that is killed in between leaves
+    /// nobody waiting for a message that never comes.
+    pub(crate) async fn leave_line(&self, held: &Held) {
+        if held.in_line {
+            let settled = Change::Settled(vec![held.message.id.as_str().to_owned()]);
+            self.holds.tell(self.host, &held.lane().name(), &settled).await;
+        }
+    }
+
+    /// Marks a message before it is deleted. A store that fails makes a double possible if the Delete fails too, or if
+    /// this run is killed now; it stops nothing.
+    pub(crate) async fn mark(&self, family: Marks, name: &str) {
+        if let Err(error) = family.set(self.host, name).await {
+            let fields = json!({"run": self.run, "mark": family.prefix, "reason": error.to_string()});
+            self.host.event(Level::Warn, "mark.failed", fields);
+        }
+    }
+
+    fn log_queue_error(&self, what: &str, held: &Held, error: &QueueError) {
+        let fields = json!({
+            "run": self.run, "envelope": held.envelope.id.as_str(), "call": what, "reason": error.to_string(),
+        });
+        self.host.event(Level::Warn, "queue.trouble", fields);
+    }
+}

@@ -1,0 +1,384 @@
+//! One run of the drain: takes messages off the queue until it is empty or the budget is used, works on many
+//! conversations at once, each in order, and hands back what it had no time for.
+//!
+//! One loop over events: every call to the outside is a job that ends in an [`Event`], and only the loop changes the
+//! run's state. Correctness rests on the queue's leases; everything else only makes it fast.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::pin::Pin;
+use std::time::Duration;
+
+use envelope::{Arrival, Delivery, Envelope, EnvelopeId};
+use futures_util::StreamExt;
+use futures_util::future::{Either, select};
+use futures_util::stream::FuturesUnordered;
+use platform::{Deadline, Host, Level};
+use serde_json::json;
+use storage_queue::{QueueError, QueueMessage};
+
+use crate::delivery::{Desk, Next, Settled};
+use crate::disposition::Stop;
+use crate::drain::RunError;
+use crate::hold::{Change, Place};
+use crate::lanes::{Held, LaneKey, Lanes, Push};
+use crate::lease::RunLease;
+use crate::report::{Count, Report};
+
+/// Something that a job has done.
+enum Event {
+    /// What was handed out, and when it was asked for: the leases count from some moment after that.
+    Fetched(Result<Vec<QueueMessage>, QueueError>, Duration),
+    Worked(LaneKey, Box<Held>, Settled),
+    /// A message that is no envelope.
+    Buried(Count),
+    /// Messages that were hidden behind another, or given up; and what that changes for their line.
+    Pushed(LaneKey, Vec<Count>, [Change; 2]),
+    Released(usize),
+    Renewed(LaneKey, Renewed),
+    Woke,
+}
+
+/// What became of the leases of a lane.
+struct Renewed {
+    kept: Vec<Held>,
+    lost: usize,
+    /// The first that was lost, and when it comes back at the latest.
+    first_lost: Option<(Place, Duration)>,
+}
+
+type Job<'a> = Pin<Box<dyn Future<Output = Event> + 'a>>;
+
+pub(crate) struct Run<'a, 'r, H> {
+    desk: &'a Desk<'a, H>,
+    lease: &'r mut RunLease,
+    report: &'r mut Report,
+    budget: Deadline,
+    lanes: Lanes,
+    jobs: FuturesUnordered<Job<'a>>,
+    /// The moment for which the loop's alarm is set, and the alarm.
+    alarm: Option<(Duration, Job<'a>)>,
+    /// Conversations being worked on.
+    busy: usize,
+    fetching: bool,
+    /// The queue has answered "nothing".
+    empty: bool,
+    /// Nothing more is started.
+    stopping: bool,
+    /// Nothing more can be sent, and the log says why.
+    stopped: bool,
+    /// By the names of their marks.
+    delivered: BTreeSet<String>,
+}
+
+impl<'a, 'r, H: Host> Run<'a, 'r, H> {
+    pub(crate) fn new(desk: &'a Desk<'a, H>, lease: &'r mut RunLease, report: &'r mut Report) -> Self {
+        Self {
+            desk,
+            lease,
+            report,
+            budget: Deadline::after(desk.host, desk.limits.budget),
+            lanes: Lanes::default(),
+            jobs: FuturesUnordered::new(),
+            alarm: None,
+            busy: 0,
+            fetching: false,
+            empty: false,
+            stopping: false,
+            stopped: false,
+            delivered: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) async fn drive(mut self) -> Result<(), RunError> {
+        let mut failure = None;
+        self.fetch(self.desk.limits.batch);
+        while let Some(event) = self.next_event().await {
+            match event {
+                Event::Fetched(Ok(messages), asked_at) => {
+                    self.fetching = false;
+                    self.take_in(messages, asked_at).await;
+                }
+                // A queue that nobody has written to yet is an empty one.
+                Event::Fetched(Err(QueueError::QueueMissing), _) => {
+                    (self.fetching, self.empty) = (false, true);
+                }
+                Event::Fetched(Err(error), _) => {
+                    (self.fetching, self.stopping) = (false, true);
+                    failure = Some(RunError::from(error));
+                }
+                Event::Worked(key, held, settled) => {
+                    self.busy -= 1;
+                    self.worked(&key, &held, settled).await;
+                }
+                Event::Buried(count) => self.report.add(count),
+                Event::Pushed(key, counts, changes) => {
+                    counts.into_iter().for_each(|count| self.report.add(count));
+                    self.lanes.pushed(&key, &changes);
+                    for change in changes {
+                        self.tell(&key, Some(change)).await;
+                    }
+                }
+                Event::Released(messages) => (0..messages).for_each(|_| self.report.add(Count::Released)),
+                Event::Renewed(key, renewed) => {
+                    (0..renewed.lost).for_each(|_| self.report.add(Count::LeaseLost));
+                    self.lanes.put_back(&key, renewed.kept);
+                    if let Some((front, until)) = renewed.first_lost {
+                        let change = self.lanes.hold(&key, front, until);
+                        self.tell(&key, change).await;
+                    }
+                }
+                Event::Woke => {}
+            }
+            self.go_on().await;
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// What happens next; `None` when nothing goes on and nothing waits.
+    async fn next_event(&mut self) -> Option<Event> {
+        let Some((_, alarm)) = &mut self.alarm else { return self.jobs.next().await };
+        let woke = if self.jobs.is_empty() {
+            Some(alarm.await)
+        } else {
+            match select(self.jobs.next(), alarm).await {
+                Either::Left((event, _)) => return event,
+                Either::Right((woke, _)) => Some(woke),
+            }
+        };
+        self.alarm = None;
+        woke
+    }
+
+    /// Starts whatever can be started now.
+    async fn go_on(&mut self) {
+        let desk = self.desk;
+        if self.budget.has_passed(desk.host) && !self.stopping {
+            self.stopping = true;
+            self.report.out_of_budget = !self.empty || self.lanes.waiting() > 0;
+        }
+        while let Some(push) = self.lanes.next_push() {
+            self.push_behind(push);
+        }
+        if self.stopping {
+            self.alarm = None;
+            while let Some(held) = self.lanes.take_idle() {
+                self.release(held);
+            }
+            return;
+        }
+        if self.busy > 0 {
+            self.lease.hold(desk.host).await;
+        }
+        self.renew();
+        let due = self.start_what_is_due().await;
+        self.fetch_more();
+        self.set_alarm(due);
+    }
+
+    fn fetch_more(&mut self) {
+        let limits = self.desk.limits;
+        if self.empty || self.lanes.waiting() >= limits.fetch_below {
+            return;
+        }
+        // As many as there is time for: what is handed back goes behind everything that came meanwhile.
+        let left = self.budget.remaining(self.desk.host).saturating_sub(self.lanes.time_needed(limits));
+        let gap = limits.conversation_gap.as_millis().max(1);
+        let room = u8::try_from(left.as_millis() / gap).unwrap_or(u8::MAX).min(limits.batch);
+        if room >= limits.batch.div_ceil(4) {
+            self.fetch(room);
+        }
+    }
+
+    fn fetch(&mut self, count: u8) {
+        if !self.fetching {
+            self.fetching = true;
+            self.report.polls += 1;
+            let desk = self.desk;
+            let asked_at = desk.host.monotonic();
+            self.jobs.push(Box::pin(async move {
+                Event::Fetched(desk.queue.get(count, desk.limits.lease_seconds()).await, asked_at)
+            }));
+        }
+    }
+
+    async fn take_in(&mut self, messages: Vec<QueueMessage>, leased_at: Duration) {
+        let desk = self.desk;
+        if messages.is_empty() {
+            self.empty = true;
+            return;
+        }
+        self.lease.hold(desk.host).await;
+        let wall = desk.host.now();
+        let mut opened = Vec::new();
+        for message in messages {
+            self.report.received += 1;
+            self.report.saw((wall - message.insertion_time).to_std().unwrap_or_default());
+            let arrival =
+                Arrival { id: EnvelopeId::of_queue_message(message.id.as_str()), at: message.insertion_time };
+            match Envelope::decode(&message.text, desk.seal_key, arrival) {
+                Ok((mut envelope, seal)) => {
+                    // Somebody has put it back from the poison queue: it starts anew.
+                    if envelope.rest.remove("failure").is_some() {
+                        envelope.delivery = Delivery::default();
+                    }
+                    opened.push(Held { message, envelope, seal, leased_at, in_line: false });
+                }
+                Err(reason) => self.jobs.push(Box::pin(async move {
+                    Event::Buried(desk.poison_unreadable(&message, &reason.to_string()).await)
+                })),
+            }
+        }
+        let told = desk.holds.read(desk.host, opened.iter().map(|held| held.lane().name())).await;
+        // What failed once more comes back after those that were pushed behind it before.
+        opened.sort_by_key(Held::age);
+        let now = desk.host.monotonic();
+        for held in opened {
+            self.lanes.push(held, now, &told);
+        }
+    }
+
+    async fn worked(&mut self, key: &LaneKey, held: &Held, settled: Settled) {
+        let message = held.message.id.as_str();
+        self.report.add(settled.count);
+        if settled.count == Count::Delivered {
+            self.delivered.insert(held.mark_name());
+        }
+        match settled.next {
+            Next::GoOn => self.lanes.done(key, message),
+            Next::Wait(away) => {
+                let until = self.desk.host.monotonic() + away;
+                let change = self.lanes.hold(key, held.place(), until);
+                self.tell(key, change).await;
+            }
+            Next::StopRun(stop, reason) => {
+                self.stop(stop, &reason).await;
+                self.lanes.done(key, message);
+            }
+        }
+    }
+
+    /// Stops the run, and says why: once, although many messages may have met the same.
+    async fn stop(&mut self, stop: Stop, reason: &str) {
+        let host = self.desk.host;
+        if !std::mem::replace(&mut self.stopped, true) {
+            let (level, event) = match stop {
+                Stop::CredentialsRefused => (Level::Error, "credentials.refused"),
+                Stop::NoToken { .. } => (Level::Warn, "token.unavailable"),
+            };
+            host.event(level, event, json!({"run": self.desk.run, "reason": reason}));
+            self.lease.pause(host, stop).await;
+        }
+        self.stopping = true;
+    }
+
+    async fn tell(&self, key: &LaneKey, change: Option<Change>) {
+        if let Some(change) = change {
+            self.desk.holds.tell(self.desk.host, &key.name(), &change).await;
+        }
+    }
+
+    /// Starts the messages whose turn it is; returns when the next one is due.
+    async fn start_what_is_due(&mut self) -> Option<Duration> {
+        let desk = self.desk;
+        while self.busy < desk.limits.conversations_at_once {
+            let now = desk.host.monotonic();
+            let (key, held) = match self.lanes.start(now, desk.limits) {
+                Ok(started) => started,
+                Err(due) => return due,
+            };
+            if now >= held.leased_at + desk.limits.lease {
+                // We were stopped for a minute, it seems: somebody else may have it.
+                self.report.add(Count::LeaseLost);
+                let change = self.lanes.hold(&key, held.place(), now + desk.limits.lease);
+                self.tell(&key, change).await;
+                continue;
+            }
+            self.busy += 1;
+            let already = self.delivered.contains(&held.mark_name());
+            self.jobs.push(Box::pin(async move {
+                let settled = if already { desk.delete_double(&held).await } else { desk.work(&held).await };
+                Event::Worked(key, Box::new(held), settled)
+            }));
+        }
+        None
+    }
+
+    /// Wakes the loop for what comes by itself: the next message's time, the next lease's half, the end of the budget.
+    fn set_alarm(&mut self, due: Option<Duration>) {
+        let host = self.desk.host;
+        if self.lanes.waiting() == 0 {
+            self.alarm = None;
+            return;
+        }
+        let now = host.monotonic();
+        let budget_ends = now + self.budget.remaining(host);
+        let renewal = self.lanes.next_renewal(self.desk.limits);
+        let moment = due.into_iter().chain(renewal).fold(budget_ends, Duration::min);
+        // Whatever is due already was started above; were it not, this must not become a busy loop.
+        let moment = moment.max(now + Duration::from_millis(1));
+        // One that rings too early does no harm.
+        if self.alarm.as_ref().is_none_or(|(earlier, _)| moment < *earlier) {
+            let alarm = async move {
+                host.sleep(moment.saturating_sub(now)).await;
+                Event::Woke
+            };
+            self.alarm = Some((moment, Box::pin(alarm)));
+        }
+    }
+
+    /// Hides messages behind one that has to wait; other conversations go on.
+    fn push_behind(&mut self, push: Push) {
+        let desk = self.desk;
+        let Push { key, messages, hold } = push;
+        self.jobs.push(Box::pin(async move {
+            let (mut counts, mut tail) = (Vec::new(), hold.tail);
+            let (mut hidden, mut given_up) = (Vec::new(), Vec::new());
+            // One after the other: their order is the order in which they come back.
+            for held in &messages {
+                let (count, back_at) = desk.push_behind(held, &hold, tail).await;
+                counts.push(count);
+                match back_at {
+                    Some(back_at) => {
+                        tail = tail.max(back_at);
+                        hidden.push((held.place(), tail));
+                    }
+                    None => given_up.push(held.place().id),
+                }
+            }
+            Event::Pushed(key, counts, [Change::Pushed(hidden), Change::Settled(given_up)])
+        }));
+    }
+
+    fn release(&mut self, held: VecDeque<Held>) {
+        let desk = self.desk;
+        self.jobs.push(Box::pin(async move {
+            for held in &held {
+                desk.hide(held, Duration::ZERO, None).await;
+            }
+            Event::Released(held.len())
+        }));
+    }
+
+    /// Renews the leases that are half over, of messages that nobody works on.
+    fn renew(&mut self) {
+        let desk = self.desk;
+        let Some(moment) = desk.host.monotonic().checked_sub(desk.limits.lease / 2) else { return };
+        while let Some((key, held)) = self.lanes.take_leased_before(moment) {
+            self.jobs.push(Box::pin(async move {
+                let mut renewed = Renewed { kept: Vec::new(), lost: 0, first_lost: None };
+                for mut held in held {
+                    match desk.renew(&mut held).await {
+                        Ok(()) => renewed.kept.push(held),
+                        // Somebody else has it now, or soon will: what is younger goes behind it.
+                        Err(_) => {
+                            let until = desk.host.monotonic() + desk.limits.lease;
+                            renewed.lost += 1;
+                            renewed.first_lost.get_or_insert((held.place(), until));
+                        }
+                    }
+                }
+                Event::Renewed(key, renewed)
+            }));
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Nobody sees an alert twice, unless an answer was lost.
+
+use std::cell::Cell;
+
+use http::Method;
+use serde_json::json;
+use trigger_component::Limits;
+
+use crate::sim::{Fault, POISON, Planned, QUEUE, Reply, Sim};
+use crate::{counts, envelope, milliseconds, seconds};
+
+#[test]
+fn a_run_that_is_killed_before_the_delete_does_not_double() {
+    let sim = Sim::new(1);
+    sim.put(&envelope("a", "1"));
+    let now = sim.now();
+    // Get 4 ms, the Connector 14 ms: killed while the Delete is under way.
+    let kill = Some(now + milliseconds(19));
+    sim.run_all(vec![Planned { start: now, kill, limits: Limits::default() }]);
+    assert_eq!(
+        (sim.shown("a").len(), sim.storage.borrow().messages(QUEUE).len()),
+        (1, 1),
+        "the moment is right"
+    );
+    sim.pass(seconds(61));
+    assert_eq!(counts(&sim.run(), ["alreadySent", "delivered"]), [1, 0]);
+    assert_eq!(sim.shown("a").len(), 1);
+    assert!(sim.storage.borrow().messages(QUEUE).is_empty());
+    assert!(!sim.store.borrow().keys().any(|key| key.starts_with("sent:")), "the mark goes with the message");
+}
+
+/// What the mark is for, and what happens without it.
+#[test]
+fn without_key_value_such_an_alert_comes_twice() {
+    let sim = Sim::new(2);
+    sim.store_fails.set(true);
+    sim.put(&envelope("a", "1"));
+    sim.faults(|request| (request.method() == Method::DELETE).then_some(Fault::CutBefore));
+    sim.run();
+    assert!(sim.lines.borrow().iter().any(|line| line.contains("mark.failed")));
+    sim.faults(|_| None);
+    sim.pass(seconds(61));
+    assert_eq!(counts(&sim.run(), ["delivered"]), [1]);
+    assert_eq!(sim.shown("a").len(), 2);
+}
+
+/// However often it is handed out: it was delivered, so it is not given up either.
+#[test]
+fn a_delivered_alert_that_cannot_be_deleted_is_neither_sent_again_nor_poisoned() {
+    let sim = Sim::new(3);
+    sim.put(&envelope("a", "1"));
+    sim.faults(|request| (request.method() == Method::DELETE).then_some(Fault::Status(503)));
+    for _ in 0..12 {
+        sim.run();
+        sim.pass(seconds(61));
+    }
+    sim.faults(|_| None);
+    assert_eq!(counts(&sim.run(), ["alreadySent"]), [1]);
+    assert_eq!((sim.shown("a").len(), sim.storage.borrow().messages(POISON).len()), (1, 0));
+}
+
+/// A Put whose answer was lost is repeated, and may have stored the message twice.
+#[test]
+fn two_copies_in_one_run_are_shown_once() {
+    let sim = Sim::new(4);
+    for _ in 0..2 {
+        sim.put(&envelope("a", "1"));
+    }
+    assert_eq!(counts(&sim.run(), ["delivered", "alreadySent"]), [1, 1]);
+    assert_eq!(sim.shown("a").len(), 1);
+}
+
+#[test]
+fn nobody_knows_twice_is_enough() {
+    let sim = Sim::new(5);
+    sim.connector(|_, _| Reply::cut());
+    sim.put(&envelope("a", "1"));
+    let mut dropped = envelope("b", "1");
+    dropped["onUncertain"] = "drop".into();
+    sim.put(&dropped);
+    assert_eq!(counts(&sim.run(), ["possiblyDelivered", "droppedUncertain"]), [1, 1]);
+    sim.pass(seconds(13));
+    assert_eq!(counts(&sim.run(), ["received"]), [0], "the pause is longer");
+    sim.pass(seconds(3));
+    assert_eq!(sim.run().to_json()["poisonedBy"], json!({"possiblyDelivered": 1}));
+    assert_eq!((sim.shown("a").len(), sim.shown("b").len()), (2, 1));
+}
+
+#[test]
+fn a_copy_in_poison_that_was_not_deleted_stays_the_only_one() {
+    for readable in [true, false] {
+        let sim = Sim::new(6);
+        sim.connector(|_, _| Reply::status(404));
+        if readable {
+            sim.put(&envelope("a", "1"));
+        } else {
+            sim.storage.borrow_mut().put(QUEUE, "hello", sim.now(), None);
+        }
+        sim.faults(|request| (request.method() == Method::DELETE).then_some(Fault::Status(500)));
+        for _ in 0..8 {
+            sim.run();
+            sim.pass(seconds(61));
+        }
+        sim.faults(|_| None);
+        assert_eq!(counts(&sim.run(), ["alreadyPoisoned"]), [1]);
+        assert_eq!(sim.storage.borrow().messages(POISON).len(), 1);
+        assert!(sim.attempts.borrow().len() <= 1, "what stands in poison is not sent");
+        assert!(!sim.store.borrow().keys().any(|key| key.starts_with("buried:")));
+    }
+}
+
+#[test]
+fn what_the_poison_queue_does_not_take_stays() {
+    let sim = Sim::new(7);
+    sim.connector(|_, _| Reply::status(404));
+    sim.put(&envelope("a", "1"));
+    sim.faults(|request| (request.method() == Method::POST).then_some(Fault::Status(503)));
+    assert_eq!(counts(&sim.run(), ["storageTrouble", "poisoned"]), [1, 0]);
+    sim.faults(|_| None);
+    sim.pass(seconds(61));
+    assert_eq!(counts(&sim.run(), ["poisoned"]), [1]);
+    assert!(sim.storage.borrow().messages(QUEUE).is_empty());
+}
+
+/// Whoever mends a destination puts the message back as it is.
+#[test]
+fn what_comes_back_from_poison_starts_anew() {
+    let sim = Sim::new(8);
+    let works = std::rc::Rc::new(Cell::new(false));
+    let answers = works.clone();
+    sim.connector(move |_, _| Reply::status(if answers.get() { 201 } else { 503 }));
+    sim.put(&envelope("a", "1"));
+    for _ in 0..100 {
+        sim.run();
+        sim.pass(seconds(1));
+    }
+    let text = sim.storage.borrow().messages(POISON)[0].text.clone();
+    sim.storage.borrow_mut().put(QUEUE, &text, sim.now(), None);
+    sim.run();
+    assert_eq!(sim.storage.borrow().messages(POISON).len(), 1, "it has five tries again");
+    works.set(true);
+    sim.pass(seconds(5));
+    assert_eq!(counts(&sim.run(), ["delivered"]), [1]);
+}

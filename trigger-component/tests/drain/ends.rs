@@ -1,0 +1,246 @@
+//! Leases, and how a run ends.
+
+use http::Method;
+use serde_json::json;
+use trigger_component::Limits;
+
+use crate::queue::Call;
+use crate::sim::{Fault, POISON, Planned, QUEUE, Reply, Sim};
+use crate::{counts, envelope, milliseconds, seconds};
+
+fn updates(sim: &Sim) -> Vec<Call> {
+    let is_update = |call: &&Call| call.method == Method::PUT && call.message.is_some();
+    sim.storage.borrow().calls.iter().filter(is_update).cloned().collect()
+}
+
+/// The queue fails the test if two calls for one message are under way at once.
+#[test]
+fn leases_are_renewed_at_half_time_until_their_messages_turn_comes() {
+    let sim = Sim::new(1);
+    sim.connector(|_, _| Reply::status(201).after(milliseconds(900)));
+    for text in 0..12 {
+        sim.put(&envelope("a", &text.to_string()));
+    }
+    let limits = Limits { lease: seconds(4), ..Limits::default() };
+    let begin = sim.now();
+    let report = sim.run_with(limits).unwrap();
+    assert_eq!(counts(&report, ["delivered", "leaseLost"]), [12, 0]);
+    assert_eq!(sim.shown("a").len(), 12);
+    let updates = updates(&sim);
+    assert!(updates.len() >= 12, "{}", updates.len());
+    assert!(updates.iter().all(|call| call.visibility_seconds == Some(4)));
+    // Not before the half, and then soon: a renewal waits for the message that is under way.
+    let first = updates[0].at - begin;
+    assert!(first >= seconds(2) && first < milliseconds(3100), "{first:?}");
+}
+
+#[test]
+fn idle_leases_are_renewed_in_time_even_if_nothing_else_happens() {
+    let sim = Sim::new(2);
+    sim.settings.borrow_mut().insert("pace".into(), "1".into());
+    for text in 0..6 {
+        sim.put(&envelope(&format!("c{text}"), "x"));
+    }
+    let limits = Limits { lease: milliseconds(1800), ..Limits::default() };
+    // The queue counts whole seconds: this lease is one second.
+    let limits = Limits { lease: seconds(limits.lease.as_secs()), ..limits };
+    let report = sim.run_with(limits).unwrap();
+    assert_eq!(counts(&report, ["delivered", "received", "leaseLost"]), [6, 6, 0]);
+    assert!(updates(&sim).len() > 10);
+}
+
+#[test]
+fn what_was_not_begun_when_the_budget_ends_is_handed_back() {
+    let sim = Sim::new(3);
+    sim.connector(|_, _| Reply::status(201).after(seconds(6)));
+    for text in 0..4 {
+        for conversation in 0..4 {
+            sim.put(&envelope(&format!("c{conversation}"), &text.to_string()));
+        }
+    }
+    let begin = sim.now();
+    let report = sim.run();
+    let took = sim.now() - begin;
+    assert!(took > seconds(20) && took < seconds(26), "{took:?}");
+    // Four rounds of 6 s begin within 20 s.
+    assert_eq!(counts(&report, ["delivered", "released"]), [16, 0]);
+    let sim = Sim::new(3);
+    sim.connector(|_, _| Reply::status(201).after(seconds(7)));
+    for text in 0..5 {
+        sim.put(&envelope("a", &text.to_string()));
+    }
+    let report = sim.run();
+    assert!(report.out_of_budget);
+    assert_eq!(counts(&report, ["delivered", "released"]), [3, 2]);
+    let messages = sim.storage.borrow().messages(QUEUE);
+    assert!(
+        messages.iter().all(|message| message.visible_at <= sim.now() && message.dequeue_count == 1),
+        "{messages:?}"
+    );
+    assert!(messages[0].text.contains("\"a-3\"") && messages[1].text.contains("\"a-4\""));
+}
+
+/// What is handed back goes behind what came meanwhile; so nothing is fetched that there is no time for.
+#[test]
+fn a_run_does_not_fetch_what_it_has_no_time_for() {
+    let sim = Sim::new(4);
+    for text in 0..400 {
+        sim.put(&envelope("a", &text.to_string()));
+    }
+    let mut shown = 0;
+    for _ in 0..6 {
+        let report = sim.run();
+        assert_eq!(counts(&report, ["released"]), [0]);
+        assert!(counts(&report, ["delivered"])[0] > 100 || report.polls < 10);
+        shown = sim.shown("a").len();
+    }
+    assert_eq!(shown, 400);
+    let expected: Vec<String> = (0..400).map(|text| text.to_string()).collect();
+    assert_eq!(sim.shown("a"), expected);
+}
+
+#[test]
+fn a_lost_lease_is_nothing_special() {
+    let sim = Sim::new(5);
+    sim.faults(|request| (request.method() == Method::DELETE).then_some(Fault::Status(404)));
+    sim.put(&envelope("a", "1"));
+    let report = sim.run();
+    assert_eq!(counts(&report, ["delivered"]), [1]);
+    assert!(sim.lines.borrow().iter().any(|line| line.contains("queue.trouble")));
+}
+
+/// A machine that slept: the leases are over, and somebody else may have the messages.
+#[test]
+fn a_message_whose_lease_is_over_is_not_sent() {
+    let sim = Sim::new(6);
+    sim.settings.borrow_mut().insert("pace".into(), "1".into());
+    for text in 0..3 {
+        sim.put(&envelope(&format!("c{text}"), "x"));
+    }
+    // Renewing fails, and the lease is shorter than the pace.
+    sim.faults(|request| (request.method() == Method::PUT).then_some(Fault::Status(500)));
+    let report = sim.run_with(Limits { lease: seconds(1), ..Limits::default() }).unwrap();
+    assert_eq!(counts(&report, ["delivered"]), [1]);
+    assert_eq!(counts(&report, ["leaseLost"])[0], 2);
+    assert_eq!(sim.attempts.borrow().len(), 1);
+}
+
+#[test]
+fn refused_credentials_end_the_run_and_everything_stays() {
+    let sim = Sim::new(7);
+    sim.connector(|_, _| Reply::status(401).after(milliseconds(50)));
+    for text in 0..40 {
+        sim.put(&envelope(&format!("c{text}"), "x"));
+    }
+    let before: Vec<String> =
+        sim.storage.borrow().messages(QUEUE).into_iter().map(|message| message.text).collect();
+    let report = sim.run();
+    assert_eq!(counts(&report, ["credentials", "poisoned"]), [16, 0]);
+    assert_eq!(sim.attempts.borrow().len(), 16, "those under way, and no more");
+    let messages = sim.storage.borrow().messages(QUEUE);
+    assert!(messages.iter().all(|message| message.visible_at <= sim.now()));
+    let mut after: Vec<String> = messages.into_iter().map(|message| message.text).collect();
+    after.sort();
+    let mut before = before;
+    before.sort();
+    assert_eq!(after, before, "untouched");
+    // Trying every second would only fill the log.
+    assert_eq!(sim.run().to_json()["skipped"], "credentialsRefused");
+    sim.pass(seconds(31));
+    sim.connector(|_, _| Reply::status(201));
+    assert_eq!(counts(&sim.run(), ["delivered"]), [40]);
+}
+
+/// Hand-outs that nobody's alert is to blame for burn nothing, however many they are.
+#[test]
+fn throttling_and_refused_credentials_burn_no_tries() {
+    let sim = Sim::new(8);
+    sim.put(&envelope("a", "1"));
+    for round in 0..40 {
+        sim.connector(move |_, _| if round % 2 == 0 { Reply::retry_after(1) } else { Reply::status(401) });
+        sim.run();
+        sim.pass(seconds(35));
+    }
+    assert!(sim.storage.borrow().messages(QUEUE)[0].dequeue_count >= 20);
+    sim.connector(|_, _| Reply::status(201));
+    assert_eq!(counts(&sim.run(), ["delivered", "poisoned"]), [1, 0]);
+}
+
+#[test]
+fn five_failures_are_enough() {
+    let sim = Sim::new(9);
+    sim.connector(|_, _| Reply::status(503));
+    sim.put(&envelope("a", "1"));
+    for _ in 0..200 {
+        sim.run();
+        sim.pass(seconds(1));
+    }
+    assert_eq!(sim.attempts.borrow().len(), 5);
+    let gaps: Vec<_> = sim.attempts.borrow().windows(2).map(|pair| pair[1].at - pair[0].at).collect();
+    for (index, gap) in gaps.iter().enumerate() {
+        assert!(*gap <= seconds(2 << index) + seconds(3), "the pauses double: {gaps:?}");
+    }
+    let poisoned = sim.storage.borrow().messages(POISON);
+    assert_eq!(poisoned.len(), 1);
+}
+
+#[test]
+fn a_queue_that_fails_ends_the_run_without_harm() {
+    let sim = Sim::new(10);
+    sim.put(&envelope("a", "1"));
+    sim.faults(|_| Some(Fault::Status(503)));
+    let error = sim.run_with(Limits::default()).unwrap_err();
+    assert!(error.to_string().contains("the queue cannot be read"), "{error}");
+    sim.faults(|_| None);
+    assert_eq!(counts(&sim.run(), ["delivered"]), [1]);
+}
+
+/// Another producer's message with a life of its own: it is not left to evaporate.
+#[test]
+fn what_the_queue_would_forget_goes_to_poison_first() {
+    let sim = Sim::new(11);
+    sim.connector(|_, _| Reply::retry_after(3600));
+    let expires = Some(sim.now() + seconds(600));
+    for text in ["1", "2"] {
+        let text = envelope("a", text).to_string();
+        sim.storage.borrow_mut().put(QUEUE, &text, sim.now(), expires);
+    }
+    for _ in 0..700 {
+        sim.run();
+        sim.pass(seconds(1));
+    }
+    assert_eq!(sim.storage.borrow().messages(POISON).len(), 2);
+    // The last try comes in time for a poller that looks once a minute.
+    let last = sim.attempts.borrow().last().unwrap().at;
+    assert!(last >= seconds(470) && last < seconds(490), "{last:?}");
+}
+
+#[test]
+fn an_alert_that_expires_before_its_retry_is_counted_in_time() {
+    let sim = Sim::new(12);
+    sim.connector(|_, _| Reply::retry_after(3600));
+    let mut expiring = envelope("a", "1");
+    expiring["expires"] = json!("2026-11-23T22:00:11Z");
+    sim.put(&expiring);
+    sim.run();
+    sim.pass(seconds(11));
+    assert_eq!(counts(&sim.run(), ["expired"]), [1]);
+    assert_eq!(sim.attempts.borrow().len(), 1);
+}
+
+#[test]
+fn one_run_at_a_time_unless_they_begin_together() {
+    let sim = Sim::new(13);
+    sim.connector(|_, _| Reply::status(201).after(seconds(1)));
+    for text in 0..5 {
+        sim.put(&envelope("a", &text.to_string()));
+    }
+    let now = sim.now();
+    let run = |after| Planned { start: now + after, kill: None, limits: Limits::default() };
+    let results = sim.run_all(vec![run(seconds(0)), run(seconds(1)), run(seconds(3))]);
+    let reports: Vec<_> = results.into_iter().map(|result| result.unwrap().unwrap().to_json()).collect();
+    assert_eq!(reports[0]["delivered"], 5);
+    for report in &reports[1..] {
+        assert_eq!((&report["skipped"], &report["polls"]), (&"anotherRun".into(), &0.into()));
+    }
+}

@@ -1,0 +1,46 @@
+//! The drain in a simulated world.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod doubles;
+mod ends;
+mod faults;
+mod order;
+mod pace;
+mod queue;
+mod sim;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use trigger_component::Report;
+
+/// An envelope of conversation `conversation`, in the only tenant.
+fn envelope(conversation: &str, text: &str) -> Value {
+    envelope_of("t", conversation, text)
+}
+
+fn envelope_of(tenant: &str, conversation: &str, text: &str) -> Value {
+    // In tests of the order the text is a small number.
+    let milliseconds = text.parse().unwrap_or(0) % 1000;
+    json!({
+        "version": 1, "id": format!("{conversation}-{text}"), "text": text,
+        "enqueuedAt": format!("2026-11-23T22:00:00.{milliseconds:03}Z"),
+        "address": {
+            "id": "1", "channelId": "msteams", "serviceUrl": "http://127.0.0.1:9200/amer/", "user": {"id": "29:u"},
+            "bot": {"id": "28:b"}, "conversation": {"id": conversation, "tenantId": tenant},
+        },
+    })
+}
+
+fn counts<const N: usize>(report: &Report, fields: [&str; N]) -> [u64; N] {
+    let report = report.to_json();
+    fields.map(|field| report[field].as_u64().unwrap_or_default())
+}
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+const fn milliseconds(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}

@@ -1,0 +1,185 @@
+//! One conversation, in order.
+
+use std::cell::Cell;
+
+use http::Method;
+use trigger_component::Limits;
+
+use crate::sim::{Fault, POISON, Planned, QUEUE, Reply, Sim};
+use crate::{counts, envelope, milliseconds, seconds};
+
+/// The first attempt gets this answer, every other one succeeds.
+fn at_first(sim: &Sim, reply: Reply) {
+    let first = Cell::new(true);
+    sim.connector(move |conversation, _| {
+        if conversation == "a" && first.replace(false) { reply.clone() } else { Reply::status(201) }
+    });
+}
+
+/// Runs every second, as cron does, until the queue is empty.
+fn poll_until_empty(sim: &Sim) {
+    for _ in 0..600 {
+        sim.run();
+        if sim.storage.borrow().queues[QUEUE].is_empty() {
+            return;
+        }
+        sim.pass(seconds(1));
+    }
+    panic!("the queue is never empty: {:#?}", sim.storage.borrow().messages(QUEUE));
+}
+
+#[test]
+fn conversations_go_side_by_side_and_each_in_order() {
+    let sim = Sim::new(1);
+    sim.connector(|_, _| Reply::status(201).after(milliseconds(200)));
+    for index in 0..6 {
+        for conversation in 0..24 {
+            sim.put(&envelope(&format!("c{conversation}"), &index.to_string()));
+        }
+    }
+    let report = sim.run();
+    assert_eq!(counts(&report, ["delivered", "received"]), [144, 144]);
+    for conversation in 0..24 {
+        assert_eq!(sim.shown(&format!("c{conversation}")), ["0", "1", "2", "3", "4", "5"]);
+    }
+    assert_eq!(sim.most_at_once.get(), 16);
+    // One Get for each 32 messages, and the one that finds nothing.
+    assert_eq!(report.polls, 6);
+}
+
+#[test]
+fn what_comes_later_goes_behind_across_runs() {
+    for reply in [Reply::retry_after(30), Reply::status(503), Reply::cut()] {
+        let cut = reply.cut;
+        let sim = Sim::new(2);
+        at_first(&sim, reply);
+        for text in ["1", "2", "3"] {
+            sim.put(&envelope("a", text));
+        }
+        sim.put(&envelope("b", "other"));
+        let report = sim.run();
+        assert_eq!(counts(&report, ["heldBack", "delivered"]), [2, 1], "others go on");
+        // These were never seen by the run that was throttled.
+        for text in ["4", "5"] {
+            sim.put(&envelope("a", text));
+            assert_eq!(counts(&sim.run(), ["heldBack", "delivered"]), [1, 0]);
+        }
+        poll_until_empty(&sim);
+        let expected: &[&str] =
+            if cut { &["1", "1", "2", "3", "4", "5"] } else { &["1", "2", "3", "4", "5"] };
+        assert_eq!(sim.shown("a"), expected);
+        let left: Vec<_> = sim.store.borrow().keys().cloned().collect();
+        assert_eq!(left, ["held:bot-queue", "marks:swept"], "nothing is held any more");
+    }
+}
+
+/// A hidden message comes back behind everything that stands on the queue by then.
+#[test]
+fn a_long_queue_does_not_overtake_what_was_hidden() {
+    let sim = Sim::new(3);
+    at_first(&sim, Reply::retry_after(1));
+    sim.settings.borrow_mut().insert("pace".into(), "30".into());
+    for text in 0..8 {
+        sim.put(&envelope("a", &text.to_string()));
+        for other in 0..60 {
+            sim.put(&envelope(&format!("b{}", other % 10), &format!("{text}-{other}")));
+        }
+    }
+    poll_until_empty(&sim);
+    assert_eq!(sim.shown("a"), ["0", "1", "2", "3", "4", "5", "6", "7"]);
+}
+
+#[test]
+fn a_message_that_could_not_be_hidden_is_waited_for_too() {
+    let sim = Sim::new(4);
+    at_first(&sim, Reply::retry_after(2));
+    // The Update of the first message fails for good: it comes back when its lease ends.
+    sim.faults(|request| {
+        let is_first = request.uri().path().ends_with("000000000001");
+        (request.method() == Method::PUT && is_first).then_some(Fault::Status(503))
+    });
+    for text in ["1", "2", "3"] {
+        sim.put(&envelope("a", text));
+    }
+    sim.run();
+    sim.put(&envelope("a", "4"));
+    sim.faults(|_| None);
+    poll_until_empty(&sim);
+    assert_eq!(sim.shown("a"), ["1", "2", "3", "4"]);
+    assert!(sim.now() >= seconds(60));
+}
+
+#[test]
+fn what_fails_when_the_budget_has_ended_still_comes_first() {
+    let sim = Sim::new(5);
+    at_first(&sim, Reply::status(503).after(seconds(7)));
+    for text in ["1", "2", "3"] {
+        sim.put(&envelope("a", text));
+    }
+    let report = sim.run_with(Limits { budget: seconds(3), ..Limits::default() }).unwrap();
+    assert_eq!(counts(&report, ["released", "heldBack", "retried"]), [0, 2, 1]);
+    poll_until_empty(&sim);
+    assert_eq!(sim.shown("a"), ["1", "2", "3"]);
+}
+
+#[test]
+fn without_key_value_the_order_holds_within_a_run() {
+    let sim = Sim::new(6);
+    sim.store_fails.set(true);
+    at_first(&sim, Reply::retry_after(3));
+    for text in ["1", "2", "3"] {
+        sim.put(&envelope("a", text));
+    }
+    poll_until_empty(&sim);
+    assert_eq!(sim.shown("a"), ["1", "2", "3"]);
+}
+
+/// What an overlapping run has not taken yet when another one is throttled, it does not send.
+#[test]
+fn an_overlapping_run_does_not_overtake_with_what_it_fetches_later() {
+    let sim = Sim::new(7);
+    at_first(&sim, Reply::retry_after(5));
+    for text in ["1", "2"] {
+        sim.put(&envelope("a", text));
+    }
+    // The second run gets these, and asks for more after the first one was throttled.
+    for text in 0..30 {
+        sim.put(&envelope("b", &text.to_string()));
+    }
+    for text in 0..40 {
+        sim.put(&envelope("c", &text.to_string()));
+    }
+    sim.put(&envelope("a", "3"));
+    let run = |start| Planned { start, kill: None, limits: Limits::default() };
+    let now = sim.now();
+    sim.run_all(vec![run(now), run(now + milliseconds(3))]);
+    let took_part = |run: usize| sim.attempts.borrow().iter().any(|attempt| attempt.run == run);
+    assert!(took_part(0) && took_part(1), "they overlap");
+    poll_until_empty(&sim);
+    assert_eq!(sim.shown("a"), ["1", "2", "3"]);
+}
+
+#[test]
+fn what_is_given_up_holds_nobody() {
+    let sim = Sim::new(8);
+    at_first(&sim, Reply::status(404));
+    for text in ["1", "2"] {
+        sim.put(&envelope("a", text));
+    }
+    assert_eq!(counts(&sim.run(), ["poisoned", "delivered"]), [1, 1]);
+    assert_eq!(sim.storage.borrow().messages(POISON).len(), 1);
+}
+
+/// The front message was taken by a run that did not live to tell: the conversation goes on all the same.
+#[test]
+fn a_hold_whose_message_is_never_seen_again_ends() {
+    let sim = Sim::new(9);
+    at_first(&sim, Reply::retry_after(10));
+    sim.put(&envelope("a", "1"));
+    sim.put(&envelope("a", "2"));
+    sim.run();
+    sim.storage.borrow_mut().queues.get_mut(QUEUE).unwrap().remove(0);
+    poll_until_empty(&sim);
+    assert_eq!(sim.shown("a"), ["2"]);
+    assert!((seconds(90)..seconds(120)).contains(&sim.now()), "{:?}", sim.now());
+}

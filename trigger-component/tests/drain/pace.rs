@@ -1,0 +1,73 @@
+//! How fast.
+
+use std::time::Duration;
+
+use crate::sim::{Reply, Sim};
+use crate::{counts, envelope_of, milliseconds, seconds};
+
+/// The moments between neighbours.
+fn gaps(mut moments: Vec<Duration>) -> Vec<Duration> {
+    moments.sort();
+    moments.windows(2).map(|pair| pair[1] - pair[0]).collect()
+}
+
+fn moments(sim: &Sim, conversation: &str) -> Vec<Duration> {
+    let attempts = sim.attempts.borrow();
+    attempts
+        .iter()
+        .filter(|attempt| attempt.conversation.starts_with(conversation))
+        .map(|attempt| attempt.at)
+        .collect()
+}
+
+#[test]
+fn one_conversation_gets_seven_a_second() {
+    let sim = Sim::new(1);
+    for text in 0..30 {
+        sim.put(&envelope_of("t", "a", &text.to_string()));
+        sim.put(&envelope_of("t", "b", &text.to_string()));
+    }
+    assert_eq!(counts(&sim.run(), ["delivered"]), [60]);
+    for conversation in ["a", "b"] {
+        let gaps = gaps(moments(&sim, conversation));
+        assert!(gaps.iter().all(|gap| *gap >= milliseconds(143) && *gap < milliseconds(150)), "{gaps:?}");
+    }
+    assert!(sim.now() < seconds(6), "the two wait for each other");
+}
+
+#[test]
+fn a_tenant_gets_its_pace_and_others_do_not_wait() {
+    for (pace, gap) in [("30", milliseconds(33)), ("5", milliseconds(200)), ("0", milliseconds(0))] {
+        let sim = Sim::new(2);
+        sim.settings.borrow_mut().insert("pace".into(), pace.into());
+        for index in 0..20 {
+            for tenant in ["x", "y"] {
+                sim.put(&envelope_of(tenant, &format!("{tenant}{index}"), "hello"));
+            }
+        }
+        let begin = sim.now();
+        assert_eq!(counts(&sim.run(), ["delivered"]), [40]);
+        for tenant in ["x", "y"] {
+            let gaps = gaps(moments(&sim, tenant));
+            // The clock of the simulation is exact; a call takes 2 ms to arrive, always.
+            assert!(gaps.iter().all(|found| *found >= gap), "pace={pace}: {gaps:?}");
+        }
+        let took = sim.now() - begin;
+        assert!(
+            took < gap * 20 + milliseconds(100),
+            "pace={pace}: the tenants wait for each other, {took:?}"
+        );
+    }
+}
+
+#[test]
+fn one_message_of_a_conversation_is_under_way_at_a_time() {
+    let sim = Sim::new(3);
+    sim.connector(|_, _| Reply::status(201).after(milliseconds(400)));
+    for text in 0..5 {
+        sim.put(&envelope_of("t", "a", &text.to_string()));
+    }
+    sim.run();
+    assert_eq!(sim.most_at_once.get(), 1);
+    assert!(gaps(moments(&sim, "a")).iter().all(|gap| *gap > milliseconds(400)));
+}

@@ -1,0 +1,224 @@
+//! A queue service that keeps to the documented rules: receipts, visibility, hand-outs in the order in which messages
+//! become visible.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeZone, Utc};
+use http::{Method, Request, Response};
+use percent_encoding::percent_decode_str;
+
+use crate::sim::START_SECONDS;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    pub(crate) id: String,
+    pub(crate) text: String,
+    inserted: Duration,
+    expires: Option<Duration>,
+    pub(crate) visible_at: Duration,
+    pub(crate) dequeue_count: u32,
+    receipt: String,
+}
+
+/// What was asked of the service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Call {
+    pub(crate) at: Duration,
+    pub(crate) method: Method,
+    /// The message's id, for a Delete or an Update.
+    pub(crate) message: Option<String>,
+    pub(crate) visibility_seconds: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Storage {
+    pub(crate) queues: BTreeMap<String, Vec<Message>>,
+    pub(crate) calls: Vec<Call>,
+    counter: u64,
+    /// Messages with a Delete or Update on its way.
+    in_flight: Rc<RefCell<Vec<String>>>,
+}
+
+/// A Delete or Update on its way; two of one message at once are a mistake.
+#[derive(Debug)]
+pub(crate) struct Operation(Rc<RefCell<Vec<String>>>, String);
+
+impl Drop for Operation {
+    fn drop(&mut self) {
+        self.0.borrow_mut().retain(|id| *id != self.1);
+    }
+}
+
+impl Storage {
+    pub(crate) fn put(&mut self, queue: &str, text: &str, now: Duration, expires: Option<Duration>) {
+        self.counter += 1;
+        let id = format!("00000000-0000-0000-0000-{:012}", self.counter);
+        let message = Message {
+            id,
+            text: text.into(),
+            inserted: now,
+            expires,
+            visible_at: now,
+            dequeue_count: 0,
+            receipt: String::new(),
+        };
+        self.queues.entry(queue.into()).or_default().push(message);
+    }
+
+    /// The messages of a queue, in the order in which they are handed out.
+    pub(crate) fn messages(&self, queue: &str) -> Vec<Message> {
+        let mut messages = self.queues.get(queue).cloned().unwrap_or_default();
+        messages.sort_by_key(|message| message.visible_at);
+        messages
+    }
+
+    pub(crate) fn begin(&self, request: &Request<Bytes>) -> Option<Operation> {
+        let (_, id) = target(request);
+        let id = id.filter(|id| !id.is_empty())?;
+        let mut in_flight = self.in_flight.borrow_mut();
+        assert!(!in_flight.contains(&id), "two calls for one message at once: {request:?}");
+        in_flight.push(id.clone());
+        Some(Operation(Rc::clone(&self.in_flight), id))
+    }
+
+    pub(crate) fn answer(&mut self, request: &Request<Bytes>, now: Duration, ticket: u64) -> Response<Bytes> {
+        let query: BTreeMap<String, String> = request
+            .uri()
+            .query()
+            .unwrap_or_default()
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .map(|(name, value)| (name.into(), percent_decode_str(value).decode_utf8().unwrap().into()))
+            .collect();
+        let number = |name: &str| query.get(name).and_then(|value| value.parse::<u64>().ok());
+        let (queue, id) = target(request);
+        self.calls.push(Call {
+            at: now,
+            method: request.method().clone(),
+            message: id.clone().filter(|id| !id.is_empty()),
+            visibility_seconds: number("visibilitytimeout"),
+        });
+        match (request.method().as_str(), id.as_deref()) {
+            ("PUT", None) => {
+                self.queues.entry(queue).or_default();
+                return status(201, "");
+            }
+            (_, None) => panic!("nobody foresaw {request:?}"),
+            _ => {}
+        }
+        if !self.queues.contains_key(&queue) {
+            return status(404, "QueueNotFound");
+        }
+        let text = || {
+            let body = std::str::from_utf8(request.body()).unwrap();
+            let (_, rest) = body.split_once("<MessageText>")?;
+            Some(rest.split_once("</MessageText>").unwrap().0.to_owned())
+        };
+        match (request.method().as_str(), id.as_deref().unwrap_or_default()) {
+            ("POST", "") => {
+                assert_eq!(query.get("messagettl").map(String::as_str), Some("-1"), "it must not evaporate");
+                self.put(&queue, &text().unwrap(), now, None);
+                let id = &self.queues[&queue].last().unwrap().id;
+                let list = format!(
+                    "<QueueMessagesList><QueueMessage><MessageId>{id}</MessageId><PopReceipt>r</PopReceipt>\
+                     </QueueMessage></QueueMessagesList>"
+                );
+                Response::builder().status(201).body(list.into()).unwrap()
+            }
+            ("GET", "") => self.get(
+                &queue,
+                number("numofmessages").unwrap(),
+                number("visibilitytimeout").unwrap(),
+                now,
+                ticket,
+            ),
+            ("DELETE" | "PUT", id) => {
+                let messages = self.queues.get_mut(&queue).unwrap();
+                let held =
+                    |message: &Message| message.id == id && query.get("popreceipt") == Some(&message.receipt);
+                let Some(index) = messages.iter().position(held) else {
+                    return status(404, "MessageNotFound");
+                };
+                if request.method() == "DELETE" {
+                    messages.remove(index);
+                    return status(204, "");
+                }
+                let message = &mut messages[index];
+                let seconds = number("visibilitytimeout").unwrap();
+                let until = now + Duration::from_secs(seconds);
+                if seconds > 604_800 || message.expires.is_some_and(|expires| until >= expires) {
+                    return status(400, "OutOfRangeQueryParameterValue");
+                }
+                message.visible_at = until;
+                message.receipt = format!("{ticket}");
+                if let Some(text) = text() {
+                    message.text = text;
+                }
+                let receipt = message.receipt.clone();
+                Response::builder().status(204).header("x-ms-popreceipt", receipt).body(Bytes::new()).unwrap()
+            }
+            _ => panic!("nobody foresaw {request:?}"),
+        }
+    }
+
+    fn get(
+        &mut self,
+        queue: &str,
+        count: u64,
+        visibility_seconds: u64,
+        now: Duration,
+        ticket: u64,
+    ) -> Response<Bytes> {
+        let messages = self.queues.get_mut(queue).unwrap();
+        messages.retain(|message| message.expires.is_none_or(|expires| expires > now));
+        let mut order: Vec<usize> =
+            (0..messages.len()).filter(|index| messages[*index].visible_at <= now).collect();
+        order.sort_by_key(|index| messages[*index].visible_at);
+        order.truncate(usize::try_from(count).unwrap());
+        let mut list = String::from("<QueueMessagesList>");
+        for index in order {
+            let message = &mut messages[index];
+            message.visible_at = now + Duration::from_secs(visibility_seconds);
+            message.dequeue_count += 1;
+            message.receipt = format!("{ticket}-{index}");
+            let expires = message.expires.unwrap_or(Duration::from_secs(100 * 365 * 24 * 60 * 60));
+            list += &format!(
+                "<QueueMessage><MessageId>{}</MessageId><InsertionTime>{}</InsertionTime><ExpirationTime>{}</ExpirationTime>\
+                 <PopReceipt>{}</PopReceipt><TimeNextVisible>{}</TimeNextVisible><DequeueCount>{}</DequeueCount>\
+                 <MessageText>{}</MessageText></QueueMessage>",
+                message.id,
+                date(message.inserted),
+                date(expires),
+                message.receipt,
+                date(message.visible_at),
+                message.dequeue_count,
+                message.text.replace('&', "&amp;").replace('<', "&lt;"),
+            );
+        }
+        Response::builder().status(200).body((list + "</QueueMessagesList>").into()).unwrap()
+    }
+}
+
+/// The queue, and below `messages` a message's id, or nothing.
+fn target(request: &Request<Bytes>) -> (String, Option<String>) {
+    let segments: Vec<&str> = request.uri().path().split('/').skip(2).collect();
+    match segments.as_slice() {
+        [queue] => ((*queue).into(), None),
+        [queue, "messages"] => ((*queue).into(), Some(String::new())),
+        [queue, "messages", id] => ((*queue).into(), Some((*id).into())),
+        _ => panic!("nobody foresaw {request:?}"),
+    }
+}
+
+fn date(moment: Duration) -> String {
+    let date: DateTime<Utc> = Utc.timestamp_opt(START_SECONDS, 0).unwrap() + moment;
+    date.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+fn status(status: u16, code: &str) -> Response<Bytes> {
+    Response::builder().status(status).header("x-ms-error-code", code).body(Bytes::new()).unwrap()
+}

@@ -1,0 +1,430 @@
+//! A simulated world: one clock that jumps from event to event, an Azure queue, a Connector, a key-value store. Runs go on
+//! side by side in it, and can be killed; what happens depends on the seed alone.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeZone, Utc};
+use http::{Request, Response};
+use platform::{
+    Clock, HttpClient, KeyValue, KeyValueError, Log, Randomness, Settings, SettingsError, Timeouts,
+    TransportError,
+};
+use serde_json::Value;
+use trigger_component::drain::{Door, RunError, run_within};
+use trigger_component::{Limits, Report};
+
+use crate::queue::Storage;
+
+pub(crate) const QUEUE: &str = "bot-queue";
+pub(crate) const POISON: &str = "bot-queue-poison";
+/// Where the calendar starts.
+pub(crate) const START_SECONDS: i64 = 1_795_471_200;
+
+/// What happens to a call on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It is answered with this status, and nothing is done.
+    Status(u16),
+    /// The connection breaks before anything is done.
+    CutBefore,
+    /// It is done, and the answer is lost.
+    CutAfter,
+}
+
+/// What the Connector answers.
+#[derive(Debug, Clone)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<u64>,
+    pub(crate) delay: Duration,
+    /// The message counts as shown to the person, and the answer is lost.
+    pub(crate) cut: bool,
+}
+
+impl Reply {
+    pub(crate) fn status(status: u16) -> Self {
+        Self { status, retry_after: None, delay: Duration::from_millis(10), cut: false }
+    }
+    pub(crate) fn retry_after(seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..Self::status(429) }
+    }
+    pub(crate) fn cut() -> Self {
+        Self { cut: true, ..Self::status(201) }
+    }
+    pub(crate) fn after(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+}
+
+/// One request at the Connector.
+#[derive(Debug, Clone)]
+pub(crate) struct Attempt {
+    pub(crate) at: Duration,
+    pub(crate) run: usize,
+    pub(crate) conversation: String,
+    /// The alert's text, without the word in front.
+    pub(crate) text: String,
+    /// The person saw it.
+    pub(crate) shown: bool,
+    /// The poller got the answer, and was not killed before.
+    pub(crate) answered: bool,
+}
+
+type Outcome = Result<Report, RunError>;
+type ConnectorRule = Box<dyn FnMut(&str, &str) -> Reply>;
+type StorageRule = Box<dyn FnMut(&Request<Bytes>) -> Option<Fault>>;
+
+pub(crate) struct Sim {
+    clock: Cell<Duration>,
+    timers: RefCell<BTreeMap<(Duration, u64), Waker>>,
+    random: Cell<u64>,
+    pub(crate) settings: RefCell<BTreeMap<String, String>>,
+    pub(crate) store: RefCell<BTreeMap<String, Vec<u8>>>,
+    pub(crate) store_fails: Cell<bool>,
+    pub(crate) lines: RefCell<Vec<String>>,
+    pub(crate) storage: RefCell<Storage>,
+    pub(crate) attempts: RefCell<Vec<Attempt>>,
+    in_flight: RefCell<BTreeMap<String, usize>>,
+    pub(crate) most_at_once: Cell<usize>,
+    connector: RefCell<ConnectorRule>,
+    faults: RefCell<StorageRule>,
+    runs: Cell<usize>,
+    /// One way of every call.
+    latency: Duration,
+}
+
+impl Sim {
+    pub(crate) fn new(seed: u64) -> Self {
+        let settings = [
+            ("authmode", "anonymous"),
+            ("storageconnection", "UseDevelopmentStorage=true"),
+            ("queuename", QUEUE),
+            ("pace", "0"),
+        ];
+        Self {
+            clock: Cell::new(Duration::from_secs(1)),
+            timers: RefCell::default(),
+            random: Cell::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1),
+            settings: RefCell::new(settings.map(|(name, value)| (name.into(), value.into())).into()),
+            store: RefCell::default(),
+            store_fails: Cell::new(false),
+            lines: RefCell::default(),
+            storage: RefCell::default(),
+            attempts: RefCell::default(),
+            in_flight: RefCell::default(),
+            most_at_once: Cell::new(0),
+            connector: RefCell::new(Box::new(|_, _| Reply::status(201))),
+            faults: RefCell::new(Box::new(|_| None)),
+            runs: Cell::new(0),
+            latency: Duration::from_millis(2),
+        }
+    }
+
+    /// What the Connector answers, by conversation and text.
+    pub(crate) fn connector(&self, rule: impl FnMut(&str, &str) -> Reply + 'static) {
+        *self.connector.borrow_mut() = Box::new(rule);
+    }
+
+    /// What goes wrong on the way to the queue service.
+    pub(crate) fn faults(&self, rule: impl FnMut(&Request<Bytes>) -> Option<Fault> + 'static) {
+        *self.faults.borrow_mut() = Box::new(rule);
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.clock.get()
+    }
+
+    /// Lets time pass in which nothing runs.
+    pub(crate) fn pass(&self, duration: Duration) {
+        self.clock.set(self.clock.get() + duration);
+    }
+
+    /// Puts an envelope on the queue.
+    pub(crate) fn put(&self, envelope: &Value) {
+        self.storage.borrow_mut().put(QUEUE, &envelope.to_string(), self.now(), None);
+    }
+
+    /// A number in `0..below`.
+    pub(crate) fn random(&self, below: u64) -> u64 {
+        let mut x = self.random.get();
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        self.random.set(x);
+        (x >> 11) % below
+    }
+
+    /// One run, to its end.
+    pub(crate) fn run(&self) -> Report {
+        self.run_with(Limits::default()).unwrap()
+    }
+
+    pub(crate) fn run_with(&self, limits: Limits) -> Outcome {
+        self.run_all(vec![Planned { start: self.now(), kill: None, limits }]).remove(0).expect("not killed")
+    }
+
+    /// Runs side by side; `None` for one that was killed.
+    pub(crate) fn run_all(&self, planned: Vec<Planned>) -> Vec<Option<Outcome>> {
+        struct Running<'a> {
+            planned: Planned,
+            run: Option<Pin<Box<dyn Future<Output = Outcome> + 'a>>>,
+            begun: bool,
+            result: Option<Outcome>,
+        }
+        // Every run has a host of its own, that knows its number.
+        let first = self.runs.get();
+        self.runs.set(first + planned.len());
+        let hosts: Vec<SimHost<'_>> = (0..planned.len())
+            .map(|index| SimHost { sim: self, run: first + index, start: Cell::new(None) })
+            .collect();
+        let mut all: Vec<Running<'_>> = planned
+            .into_iter()
+            .map(|planned| Running { planned, run: None, begun: false, result: None })
+            .collect();
+        loop {
+            let now = self.now();
+            for (running, host) in all.iter_mut().zip(&hosts) {
+                if !running.begun && running.planned.start <= now {
+                    running.begun = true;
+                    let limits = running.planned.limits.clone();
+                    running.run = Some(Box::pin(run_within(host, Door::Http, limits)));
+                }
+                if running.planned.kill.is_some_and(|kill| kill <= now) {
+                    (running.run, running.begun) = (None, true);
+                }
+                if let Some(run) = &mut running.run
+                    && let Poll::Ready(result) = run.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+                {
+                    (running.result, running.run) = (Some(result), None);
+                }
+            }
+            if all.iter().all(|running| running.begun && running.run.is_none()) {
+                self.timers.borrow_mut().clear();
+                return all.into_iter().map(|running| running.result).collect();
+            }
+            let timer = self.timers.borrow().keys().next().map(|(moment, _)| *moment);
+            let begins = all.iter().filter(|running| !running.begun).map(|running| running.planned.start);
+            let kills =
+                all.iter().filter(|running| running.run.is_some()).filter_map(|running| running.planned.kill);
+            let next = timer
+                .into_iter()
+                .chain(begins)
+                .chain(kills)
+                .filter(|moment| *moment > now || timer == Some(*moment))
+                .min();
+            let next = next.expect("the runs wait for something that never happens");
+            self.clock.set(next.max(now));
+            loop {
+                let mut timers = self.timers.borrow_mut();
+                let Some((moment, _)) = timers.keys().next().copied().filter(|(moment, _)| *moment <= next)
+                else {
+                    break;
+                };
+                let due = timers.pop_first().map(|(_, waker)| waker);
+                drop(timers);
+                debug_assert!(moment <= next);
+                due.expect("it was there").wake();
+            }
+        }
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        let until = self.now() + duration;
+        let ticket = self.random.get();
+        self.random(2);
+        let mut asked = false;
+        std::future::poll_fn(|context| {
+            // Even "no time at all" lets others go on.
+            if self.now() >= until && std::mem::replace(&mut asked, true) {
+                return Poll::Ready(());
+            }
+            asked = true;
+            self.timers.borrow_mut().insert((until, ticket), context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    async fn ask_storage(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        let fault = (self.faults.borrow_mut())(&request);
+        let operation = self.storage.borrow_mut().begin(&request);
+        self.sleep(self.latency).await;
+        let answer = match fault {
+            Some(Fault::Status(status)) => Ok(Response::builder().status(status).body(Bytes::new()).unwrap()),
+            Some(Fault::CutBefore) => Err(TransportError::NotSent("cut".into())),
+            other => {
+                let ticket = self.random(u64::MAX);
+                let answer = self.storage.borrow_mut().answer(&request, self.now(), ticket);
+                if other.is_none() { Ok(answer) } else { Err(TransportError::AnswerLost("cut".into())) }
+            }
+        };
+        self.sleep(self.latency).await;
+        drop(operation);
+        answer
+    }
+
+    async fn ask_connector(
+        &self,
+        run: usize,
+        request: Request<Bytes>,
+        timeouts: Timeouts,
+    ) -> Result<Response<Bytes>, TransportError> {
+        self.sleep(self.latency).await;
+        let body: Value = serde_json::from_slice(request.body()).unwrap();
+        let conversation = body["conversation"]["id"].as_str().unwrap().to_owned();
+        let text = body["text"].as_str().unwrap().trim_start_matches("Alert: ").to_owned();
+        let reply = (self.connector.borrow_mut())(&conversation, &text);
+        let shown = (200..300).contains(&reply.status);
+        let index = self.attempts.borrow().len();
+        self.attempts.borrow_mut().push(Attempt {
+            at: self.now(),
+            run,
+            conversation: conversation.clone(),
+            text,
+            shown,
+            answered: false,
+        });
+        let _flight = InFlight::enter(self, conversation);
+        let in_time = reply.delay <= timeouts.first_byte;
+        self.sleep(reply.delay.min(timeouts.first_byte) + self.latency).await;
+        if reply.cut || !in_time {
+            return Err(TransportError::AnswerLost("cut, or too late".into()));
+        }
+        self.attempts.borrow_mut()[index].answered = true;
+        let mut answer = Response::builder().status(reply.status);
+        if let Some(seconds) = reply.retry_after {
+            answer = answer.header("retry-after", seconds);
+        }
+        let code = r#"{"id":"1","error":{"code":"Scripted"}}"#;
+        Ok(answer.body(Bytes::from_static(code.as_bytes())).unwrap())
+    }
+
+    /// What people saw of a conversation, in order.
+    pub(crate) fn shown(&self, conversation: &str) -> Vec<String> {
+        let attempts = self.attempts.borrow();
+        let shown = attempts.iter().filter(|attempt| attempt.shown && attempt.conversation == conversation);
+        shown.map(|attempt| attempt.text.clone()).collect()
+    }
+}
+
+/// When a run begins, and when it is killed.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    pub(crate) start: Duration,
+    pub(crate) kill: Option<Duration>,
+    pub(crate) limits: Limits,
+}
+
+/// A request that the Connector is working on. A killed run drops it.
+struct InFlight<'a> {
+    sim: &'a Sim,
+    conversation: String,
+}
+
+impl<'a> InFlight<'a> {
+    fn enter(sim: &'a Sim, conversation: String) -> Self {
+        let mut all = sim.in_flight.borrow_mut();
+        *all.entry(conversation.clone()).or_default() += 1;
+        sim.most_at_once.set(sim.most_at_once.get().max(all.values().sum()));
+        drop(all);
+        Self { sim, conversation }
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        *self.sim.in_flight.borrow_mut().get_mut(&self.conversation).unwrap() -= 1;
+    }
+}
+
+/// The simulated world, as one run sees it.
+struct SimHost<'a> {
+    sim: &'a Sim,
+    run: usize,
+    start: Cell<Option<Duration>>,
+}
+
+impl HttpClient for SimHost<'_> {
+    async fn send(
+        &self,
+        request: Request<Bytes>,
+        timeouts: Timeouts,
+    ) -> Result<Response<Bytes>, TransportError> {
+        if request.uri().port_u16() == Some(10001) {
+            self.sim.ask_storage(request).await
+        } else {
+            self.sim.ask_connector(self.run, request, timeouts).await
+        }
+    }
+}
+
+impl KeyValue for SimHost<'_> {
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, KeyValueError> {
+        self.answers()?;
+        Ok(self.sim.store.borrow().get(key).cloned())
+    }
+    async fn set(&self, key: &str, value: &[u8]) -> Result<(), KeyValueError> {
+        assert!(key.len() <= 255 && !key.contains(['/', '\\', '?', '#']), "not portable as a key: {key}");
+        self.answers()?;
+        self.sim.store.borrow_mut().insert(key.into(), value.into());
+        Ok(())
+    }
+    async fn delete(&self, key: &str) -> Result<(), KeyValueError> {
+        self.answers()?;
+        self.sim.store.borrow_mut().remove(key);
+        Ok(())
+    }
+    async fn keys(&self) -> Result<Vec<String>, KeyValueError> {
+        self.answers()?;
+        Ok(self.sim.store.borrow().keys().cloned().collect())
+    }
+}
+
+impl SimHost<'_> {
+    fn answers(&self) -> Result<(), KeyValueError> {
+        // Nothing takes no time at all.
+        self.sim.pass(Duration::from_micros(50));
+        if self.sim.store_fails.get() { Err(KeyValueError("it is down".into())) } else { Ok(()) }
+    }
+}
+
+impl Clock for SimHost<'_> {
+    fn now(&self) -> DateTime<Utc> {
+        Utc.timestamp_opt(START_SECONDS, 0).unwrap() + self.sim.now()
+    }
+    fn monotonic(&self) -> Duration {
+        // Every instance's clock starts at nothing.
+        let start = self.start.get().unwrap_or(self.sim.now());
+        self.start.set(Some(start));
+        self.sim.now() - start
+    }
+    async fn sleep(&self, duration: Duration) {
+        self.sim.sleep(duration).await;
+    }
+}
+
+impl Randomness for SimHost<'_> {
+    fn fill(&self, buffer: &mut [u8]) {
+        for byte in buffer {
+            *byte = self.sim.random(256) as u8;
+        }
+    }
+}
+
+impl Settings for SimHost<'_> {
+    fn setting(&self, name: &str) -> Result<String, SettingsError> {
+        Ok(self.sim.settings.borrow().get(name).cloned().unwrap_or_default())
+    }
+}
+
+impl Log for SimHost<'_> {
+    fn line(&self, line: &str) {
+        self.sim.lines.borrow_mut().push(line.into());
+    }
+}

@@ -2,6 +2,7 @@
 
 mod bench;
 mod send;
+mod soak;
 mod test;
 mod up;
 
@@ -28,6 +29,8 @@ enum Command {
     Test(test::Test),
     /// Measures everything, beside baselines: minutes, and the machine to itself
     Bench(bench::Bench),
+    /// Lets everything fail at once for some minutes, and counts what became of 2 000 alerts
+    Soak(soak::Soak),
     /// Builds both components in release, and prints their sizes
     Build,
 }
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Command::Send(send) => send.run(),
         Command::Test(test) => test.run(),
         Command::Bench(bench) => bench.run(),
+        Command::Soak(soak) => soak.run(),
         Command::Build => tools::install_wasm_target()
             .and_then(|()| loud("components", build::components()))
             .and_then(|()| build::print_sizes()),

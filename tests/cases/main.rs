@@ -24,8 +24,10 @@ mod queueing;
 mod round_trip;
 mod sandbox;
 mod seals;
+mod storm;
 mod targets;
 mod trust;
+mod versions;
 mod words;
 
 use dev::browser::Browser;
@@ -60,8 +62,10 @@ fn main() {
         ("round_trip", round_trip::CASES),
         ("sandbox", sandbox::CASES),
         ("seals", seals::CASES),
+        ("storm", storm::CASES),
         ("targets", targets::CASES),
         ("trust", trust::CASES),
+        ("versions", versions::CASES),
         ("words", words::CASES),
     ];
     end_to_end::suite::run(groups, &skipped);

@@ -14,6 +14,12 @@ use crate::runtime::runtime;
 /// How long one call may take.
 const WITHIN: Duration = Duration::from_secs(20);
 
+impl Clone for Queue {
+    fn clone(&self) -> Self {
+        self.with_name(self.name.clone())
+    }
+}
+
 /// A queue in Azurite.
 #[derive(Debug)]
 pub struct Queue {
@@ -32,9 +38,14 @@ impl Queue {
         }
     }
 
+    /// Another client of the same queue.
+    fn with_name(&self, name: QueueName) -> Self {
+        Self { account: self.account.clone(), name, machine: Machine::default() }
+    }
+
     /// Its poison queue.
     pub fn poison(&self) -> Self {
-        Self { account: self.account.clone(), name: self.name.poison(), machine: Machine::default() }
+        self.with_name(self.name.poison())
     }
 
     /// Makes calls with the client.
@@ -104,6 +115,12 @@ impl Queue {
     pub fn envelopes(&self) -> Vec<Value> {
         self.texts().iter().map(|text| decode(text)).collect()
     }
+}
+
+/// The envelope in a message's text, base64 or not; `None` if it is none.
+pub fn envelope_of(text: &str) -> Option<Value> {
+    let json = STANDARD.decode(text).unwrap_or_else(|_| text.as_bytes().to_vec());
+    serde_json::from_slice(&json).ok()
 }
 
 /// The JSON in a message's base64.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
 use dev::host::{Host, HostOptions};
 use serde_json::Value;
@@ -41,6 +42,9 @@ pub struct Script<'w> {
 pub struct Stage {
     // Dropped in this order: the host must not talk to a Connector that is gone.
     host: Host,
+    options: HostOptions,
+    /// What earlier lives of the host wrote.
+    past_lines: Vec<String>,
     log: PathBuf,
     pub connector: Connector,
     pub queue: Queue,
@@ -150,7 +154,7 @@ impl<'w> Script<'w> {
         };
         let host = Host::start(&options).unwrap_or_else(|error| panic!("the host does not start: {error:#}"));
         let queue = Queue::new(&self.world.azurite().connection_string(), &self.queue_name);
-        Stage { host, log, connector, queue, folder }
+        Stage { host, options, past_lines: Vec::new(), log, connector, queue, folder }
     }
 }
 
@@ -208,9 +212,26 @@ impl Stage {
         web::send(request.header("authorization", format!("Bearer {POLL_KEY}")).body(web::whole("")).unwrap())
     }
 
+    /// Kills the host in the middle of whatever it does, and starts it anew, at the same address and on the same state.
+    /// Returns when it was dead.
+    #[track_caller]
+    pub fn kill_and_restart(&mut self) -> Instant {
+        self.host.kill_now();
+        let dead = Instant::now();
+        self.past_lines.extend(self.host.lines());
+        self.host = Host::start(&self.options)
+            .unwrap_or_else(|error| panic!("the host does not come back: {error:#}"));
+        dead
+    }
+
+    /// Every line of the host's stdout so far, in its earlier lives too.
+    pub fn lines(&self) -> Vec<String> {
+        [self.past_lines.as_slice(), &self.host.lines()].concat()
+    }
+
     /// The log lines of this event that the components wrote so far.
     pub fn events(&self, event: &str) -> Vec<Value> {
-        let lines = self.host.lines();
+        let lines = self.lines();
         // The embedded host puts the component's id before the line; Spin may put nothing.
         let objects = lines.iter().filter_map(|line| line.find('{').map(|at| &line[at..]));
         objects

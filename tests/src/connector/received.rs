@@ -1,6 +1,7 @@
 //! A request as it arrived.
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -20,9 +21,15 @@ pub struct Received {
     pub raw: Bytes,
     /// The body as JSON; `null` if it is none.
     pub body: Value,
+    pub(super) answered: Arc<OnceLock<Instant>>,
 }
 
 impl Received {
+    /// When its whole answer was handed to a connection that still stood. Later, too: clones share it.
+    pub fn answered_at(&self) -> Option<Instant> {
+        self.answered.get().copied()
+    }
+
     /// The decoded conversation id of the path.
     pub fn conversation(&self) -> Option<String> {
         self.target().map(|(conversation, _)| conversation)

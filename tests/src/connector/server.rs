@@ -41,7 +41,9 @@ pub(super) async fn exchange(
         headers: head.headers,
         body: serde_json::from_slice(&raw).unwrap_or(Value::Null),
         raw,
+        answered: Arc::default(),
     };
+    let answered = Arc::clone(&received.answered);
     let reply = shared.decide(received);
     let _guard = Waiting::enter(&shared);
     tokio::time::sleep(reply.delay).await;
@@ -55,6 +57,8 @@ pub(super) async fn exchange(
     for (name, value) in reply.headers {
         answer = answer.header(name, value);
     }
+    // The server drops this future when the connection breaks: whoever is killed meanwhile has no answer.
+    _ = answered.set(Instant::now());
     Some(answer.body(reply.body.into()).expect("a scripted answer is well-formed"))
 }
 

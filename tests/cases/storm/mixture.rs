@@ -1,0 +1,134 @@
+//! What fails, and how often.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use end_to_end::connector::{Received, Reply};
+use end_to_end::dice::Dice;
+use end_to_end::faulty_queue::{Fault, Plan};
+use http::Method;
+
+use super::Form;
+
+/// What was scripted for an attempt at an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scripted {
+    /// It is shown to the person.
+    Shown,
+    /// It is shown, and the answer cut.
+    ShownAndCut,
+    /// The connection is cut before it counts.
+    Cut,
+    /// A status: throttled, unavailable, gone.
+    Refused(u16),
+}
+
+/// One attempt at an alert, as the Connector saw it.
+#[derive(Clone)]
+pub(super) struct Attempt {
+    pub(super) at: Instant,
+    pub(super) alert: String,
+    pub(super) scripted: Scripted,
+    /// Whether it counts if whoever sent it is killed before the answer.
+    pub(super) kept: bool,
+    pub(super) received: Received,
+}
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let answered = self.received.answered_at().map(|answered| answered - self.at);
+        write!(f, "{:?} {:?}, answered after {answered:?}", self.at, self.scripted)
+    }
+}
+
+impl Attempt {
+    /// Whether the person saw it. `died` is when whoever sent it was killed, if that was soon.
+    pub(super) fn is_shown(&self, died: Option<Instant>) -> bool {
+        match self.scripted {
+            Scripted::Shown => self.kept || self.is_answered(died),
+            Scripted::ShownAndCut => true,
+            Scripted::Cut | Scripted::Refused(_) => false,
+        }
+    }
+
+    /// Whether the whole answer went out to a host that lived.
+    pub(super) fn is_answered(&self, died: Option<Instant>) -> bool {
+        self.received.answered_at().is_some_and(|answered| died.is_none_or(|died| answered < died))
+    }
+}
+
+/// Every attempt so far. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Connections(Arc<Mutex<Log>>);
+
+#[derive(Debug, Default)]
+struct Log {
+    attempts: Vec<Attempt>,
+    by_alert: BTreeMap<String, u64>,
+}
+
+impl Connections {
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().unwrap().attempts.len()
+    }
+
+    pub(super) fn all(&self) -> Vec<Attempt> {
+        self.0.lock().unwrap().attempts.clone()
+    }
+}
+
+/// The Connector: 10 % throttled, 5 % unavailable, 3 % cut before, 3 % cut after the message was shown, 2 % gone.
+pub(super) fn connector(
+    dice: Dice,
+    form: Form,
+    connections: Connections,
+) -> impl Fn(&Received) -> Option<Reply> + Send + Sync {
+    move |received| {
+        let alert = received.text().strip_prefix("Alert: ").unwrap_or_default().to_owned();
+        let mut log = connections.0.lock().unwrap();
+        let number = log.by_alert.entry(alert.clone()).or_default();
+        *number += 1;
+        let attempt = *number;
+        let purpose = alert.clone();
+        let roll = |what: &str, below| dice.roll((what, &purpose, attempt), below);
+        let rolled = if attempt > form.failing_attempts { 99 } else { roll("mixture", 100) };
+        let (scripted, reply) = match rolled {
+            0..10 => {
+                let seconds = 1 + roll("retry-after", form.longest_retry_after);
+                let reply = Reply::error(429, "Throttled").header("retry-after", seconds.to_string());
+                (Scripted::Refused(429), reply)
+            }
+            10..15 => {
+                let status = if roll("status", 2) == 0 { 502 } else { 503 };
+                (Scripted::Refused(status), Reply::error(status, "ServiceUnavailable"))
+            }
+            15..18 => (Scripted::Cut, Reply::cut_unseen()),
+            18..21 => (Scripted::ShownAndCut, Reply::cut_unanswered()),
+            21 => (Scripted::Refused(403), Reply::error(403, "BotNotInConversationRoster")),
+            22 => (Scripted::Refused(404), Reply::error(404, "ConversationNotFound")),
+            _ => (Scripted::Shown, Reply::created(&alert)),
+        };
+        let kept = roll("kept", 2) == 0;
+        log.attempts.push(Attempt { at: received.at, alert, scripted, kept, received: received.clone() });
+        Some(reply.after(Duration::from_millis(roll("delay", 40))))
+    }
+}
+
+/// The queue: 5 % of the calls fail. Deletes are slow, so that a kill finds many under way.
+pub(super) fn queue(dice: Dice, form: Form) -> impl Fn(usize, &Method) -> Plan + Send + Sync {
+    move |call, method| {
+        let fault = match dice.roll(("queue", call), 1000) {
+            0..10 => Some(Fault::Status(503)),
+            10..17 => Some(Fault::Status(500)),
+            17..34 => Some(Fault::CutBefore),
+            // What was handed out in an answer that nobody got is away for a lease.
+            34..50 if method == Method::GET && call > form.last_lost_get => None,
+            34..50 => Some(Fault::CutAfter),
+            _ => None,
+        };
+        let slowest = if method == Method::DELETE { 60 } else { 8 };
+        Plan { fault, delay: Duration::from_millis(dice.roll(("delay", call), slowest)) }
+    }
+}

@@ -1,0 +1,316 @@
+//! What became of every alert, from the records of the Connector, of the queue's proxy, and of the host's log.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use end_to_end::faulty_queue::{Note, What};
+use end_to_end::queue::envelope_of;
+use end_to_end::stage::Stage;
+
+use super::mixture::{Attempt, Scripted};
+use super::{Form, name};
+
+/// How long after the Connector's answer the mark is surely written, and after an Update what it means for the
+/// conversation is surely told: for a machine that is busy.
+const SURELY: Duration = Duration::from_secs(2);
+
+/// How long after its death something may arrive that the host had sent. It is not back so soon.
+const IN_FLIGHT: Duration = Duration::from_millis(150);
+
+/// Why an alert was shown once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Doubled {
+    /// The answer to the earlier attempt was cut.
+    AnswerCut,
+    /// The host was killed before it had the answer.
+    KilledBeforeAnswer,
+    /// The host was killed when it had the answer, before it could mark that.
+    KilledBeforeMark,
+}
+
+/// Why an alert was overtaken by a younger one of its conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Overtaken {
+    /// It had been handed out in an answer that was lost.
+    LostAnswer,
+    /// A run that was killed had it.
+    Killed,
+    /// Another run had one of the two when the other one was taken.
+    OtherRun,
+    /// A run had handed it back.
+    HandedBack,
+}
+
+/// What became of everything.
+#[derive(Debug, Default)]
+pub(super) struct Verdict {
+    alerts: usize,
+    attempts: usize,
+    shown: usize,
+    poisoned: BTreeMap<String, usize>,
+    poison_copies: usize,
+    shown_and_poisoned: usize,
+    uncertain: usize,
+    doubled: BTreeMap<Doubled, usize>,
+    overtaken: BTreeMap<Overtaken, usize>,
+    /// What must not happen, for people.
+    violations: Vec<String>,
+}
+
+impl Verdict {
+    pub(super) fn of(
+        form: Form,
+        stage: &Stage,
+        attempts: &[Attempt],
+        notes: &[Note],
+        kills: &[Instant],
+    ) -> Self {
+        let poisoned = Poisoned::read(stage);
+        let evidence = Evidence::new(stage, notes, kills);
+        let mut verdict = Self {
+            alerts: form.conversations * form.each,
+            attempts: attempts.len(),
+            poisoned: poisoned.outcomes,
+            poison_copies: poisoned.copies,
+            violations: poisoned.violations,
+            ..Self::default()
+        };
+        for conversation in 0..form.conversations {
+            let alerts: Vec<String> = (0..form.each).map(|index| name(conversation, index)).collect();
+            for alert in &alerts {
+                let all: Vec<&Attempt> = attempts.iter().filter(|attempt| attempt.alert == *alert).collect();
+                verdict.look_at(alert, &all, poisoned.alerts.contains(alert), &evidence);
+            }
+            verdict.look_at_order(&alerts, attempts, &evidence);
+        }
+        verdict
+    }
+
+    fn look_at(&mut self, alert: &str, attempts: &[&Attempt], is_poisoned: bool, evidence: &Evidence<'_>) {
+        let shown: Vec<&&Attempt> = attempts.iter().filter(|attempt| evidence.is_shown(attempt)).collect();
+        self.shown += usize::from(!shown.is_empty());
+        self.shown_and_poisoned += usize::from(!shown.is_empty() && is_poisoned);
+        let cut = [Scripted::Cut, Scripted::ShownAndCut];
+        self.uncertain += attempts.iter().filter(|attempt| cut.contains(&attempt.scripted)).count();
+        if shown.is_empty() && !is_poisoned {
+            self.violations.push(format!("{alert} is lost: {attempts:#?}"));
+        }
+        for earlier in shown.iter().rev().skip(1) {
+            match evidence.why_doubled(earlier) {
+                Some(why) => *self.doubled.entry(why).or_default() += 1,
+                None => self.violations.push(format!("{alert} is doubled: {attempts:#?}")),
+            }
+        }
+    }
+
+    fn look_at_order(&mut self, alerts: &[String], attempts: &[Attempt], evidence: &Evidence<'_>) {
+        let first_shown = |alert: &String| {
+            attempts
+                .iter()
+                .find(|attempt| attempt.alert == *alert && evidence.is_shown(attempt))
+                .map(|attempt| attempt.at)
+        };
+        let shown: Vec<(&String, Instant)> =
+            alerts.iter().filter_map(|alert| Some((alert, first_shown(alert)?))).collect();
+        for (index, (older, at)) in shown.iter().enumerate() {
+            // The first that overtook it is enough.
+            let overtaking =
+                shown[index + 1..].iter().filter(|(_, other)| other < at).min_by_key(|(_, at)| *at);
+            let Some((younger, when)) = overtaking else { continue };
+            match evidence.why_overtaken((older, *at), younger, *when) {
+                Some(why) => *self.overtaken.entry(why).or_default() += 1,
+                None => self.violations.push(format!(
+                    "{younger} overtook {older}: {:#?}",
+                    evidence.history(&[older, younger], *when)
+                )),
+            }
+        }
+    }
+
+    /// Fails the case if anything happened that must not.
+    pub(super) fn check(&self) {
+        let shown = self.violations.iter().take(5).cloned().collect::<Vec<_>>().join("\n");
+        assert!(self.violations.is_empty(), "{} violations, among them:\n{shown}", self.violations.len());
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "  alerts                {} ({} attempts)", self.alerts, self.attempts)?;
+        writeln!(f, "  delivered             {}", self.shown)?;
+        writeln!(
+            f,
+            "  poisoned              {:?}; copies beyond the first {}; shown nevertheless {}",
+            self.poisoned, self.poison_copies, self.shown_and_poisoned
+        )?;
+        writeln!(f, "  attempts cut          {}", self.uncertain)?;
+        writeln!(f, "  doubled               {:?}", self.doubled)?;
+        writeln!(f, "  overtaken             {:?}", self.overtaken)?;
+        write!(f, "  violations            {}", self.violations.len())
+    }
+}
+
+/// The poison queue.
+#[derive(Debug, Default)]
+struct Poisoned {
+    alerts: BTreeSet<String>,
+    outcomes: BTreeMap<String, usize>,
+    copies: usize,
+    violations: Vec<String>,
+}
+
+impl Poisoned {
+    fn read(stage: &Stage) -> Self {
+        let mut poisoned = Self::default();
+        for text in stage.queue.poison().take_all() {
+            let envelope = envelope_of(&text).unwrap_or_default();
+            let failure = &envelope["failure"];
+            match (envelope["id"].as_str(), failure["outcome"].as_str(), failure["reason"].as_str()) {
+                (Some(id), Some(outcome), Some(_)) => {
+                    if poisoned.alerts.insert(id.into()) {
+                        *poisoned.outcomes.entry(outcome.into()).or_default() += 1;
+                    } else {
+                        poisoned.copies += 1;
+                    }
+                }
+                _ => poisoned.violations.push(format!("this is in poison without a reason: {text}")),
+            }
+        }
+        poisoned
+    }
+}
+
+/// What tells why something happened.
+struct Evidence<'a> {
+    notes: &'a [Note],
+    kills: &'a [Instant],
+    /// When the log said that an alert was delivered, and by which run.
+    delivered: BTreeMap<String, Vec<(Instant, String)>>,
+}
+
+impl<'a> Evidence<'a> {
+    fn new(stage: &Stage, notes: &'a [Note], kills: &'a [Instant]) -> Self {
+        let (instant, wall) = (Instant::now(), Utc::now());
+        let mut delivered: BTreeMap<String, Vec<(Instant, String)>> = BTreeMap::new();
+        for line in stage.events("alert.delivered") {
+            let text = |field: &str| line[field].as_str().unwrap_or_default().to_owned();
+            let time = DateTime::parse_from_rfc3339(&text("time")).expect("a log line has a time");
+            let ago = (wall - time.to_utc()).to_std().unwrap_or_default();
+            delivered.entry(text("envelope")).or_default().push((instant - ago, text("run")));
+        }
+        Self { notes, kills, delivered }
+    }
+
+    /// The first line of the log that says so after an attempt.
+    fn delivered_after(&self, alert: &str, at: Instant) -> Option<&(Instant, String)> {
+        // The log's clock counts milliseconds.
+        let from = at - Duration::from_millis(2);
+        self.delivered.get(alert)?.iter().filter(|(time, _)| *time >= from).min_by_key(|(time, _)| *time)
+    }
+
+    /// Why the poller could not know of an attempt that was shown. `None`: it could.
+    fn why_doubled(&self, earlier: &Attempt) -> Option<Doubled> {
+        if earlier.scripted == Scripted::ShownAndCut {
+            return Some(Doubled::AnswerCut);
+        }
+        let died = self.death_after(earlier.at)?;
+        if !earlier.is_answered(Some(died)) {
+            return Some(Doubled::KilledBeforeAnswer);
+        }
+        // The log's line is written after the mark.
+        let knew =
+            self.delivered_after(&earlier.alert, earlier.at).is_some_and(|(time, _)| *time < died + SURELY);
+        let in_time = earlier.received.answered_at().is_some_and(|answered| died < answered + SURELY);
+        (!knew && in_time).then_some(Doubled::KilledBeforeMark)
+    }
+
+    /// When the host died that lived at that moment; or just before it, if something arrives that it had sent.
+    fn death_after(&self, moment: Instant) -> Option<Instant> {
+        self.kills.iter().find(|kill| **kill + IN_FLIGHT >= moment).copied()
+    }
+
+    fn is_shown(&self, attempt: &Attempt) -> bool {
+        attempt.is_shown(self.death_after(attempt.at))
+    }
+
+    /// Why `younger` was shown while `older` was not, at that moment. `None`: no reason holds.
+    fn why_overtaken(
+        &self,
+        (older, older_shown): (&str, Instant),
+        younger: &str,
+        when: Instant,
+    ) -> Option<Overtaken> {
+        let before = |alert: &str, before: Instant| {
+            let notes: Vec<&Note> =
+                self.notes.iter().filter(|note| note.envelope == alert && note.at <= before).collect();
+            notes
+        };
+        let taken = *before(younger, when).iter().rev().find(|note| note.what.call().is_some())?;
+        let of_older = before(older, when);
+        // In one Get means in one run.
+        let same_get = of_older.iter().position(|note| note.what.call() == taken.what.call());
+        if same_get.is_some_and(|index| index + 1 < of_older.len()) {
+            // It had to wait, and the younger one was sent.
+            return None;
+        }
+        let index = match same_get {
+            Some(index) => index.checked_sub(1)?,
+            None => of_older.iter().rposition(|note| note.at <= taken.at)?,
+        };
+        let then = of_older[index];
+        let killed =
+            |from: Instant, to: Instant| self.kills.iter().any(|kill| (from - IN_FLIGHT..=to).contains(kill));
+        match then.what {
+            What::HandedOut { lost: true, .. } => Some(Overtaken::LostAnswer),
+            What::HandedOut { .. } if killed(then.asked, when) => Some(Overtaken::Killed),
+            What::HandedOut { .. } => {
+                let run = |alert: &str, at| {
+                    let next = self
+                        .notes
+                        .iter()
+                        .find(|note| note.envelope == alert && note.at > at && note.what.call().is_some());
+                    let (time, run) = self.delivered_after(alert, at)?;
+                    next.is_none_or(|next| *time < next.at).then_some(run)
+                };
+                let same_run = run(older, older_shown).is_some_and(|older| run(younger, when) == Some(older));
+                let in_this_hand = !self
+                    .notes
+                    .iter()
+                    .any(|note| note.envelope == older && note.at > then.at && note.at < older_shown);
+                (!(in_this_hand && same_run)).then_some(Overtaken::OtherRun)
+            }
+            What::Hidden { seconds: 0 } => Some(Overtaken::HandedBack),
+            What::Hidden { .. } if killed(then.asked, then.at + SURELY) => Some(Overtaken::Killed),
+            // Whoever takes something after that has been told, give or take the time for telling.
+            What::Hidden { .. } if taken.at < then.at + Duration::from_millis(200) => {
+                Some(Overtaken::OtherRun)
+            }
+            What::Hidden { .. } => {
+                // Two runs pushed them behind another at the same time: each put the one that it had at the end of the line.
+                let from = of_older[..index].last()?;
+                let hands = before(younger, taken.at);
+                let elsewhere = hands.windows(2).any(|hand| {
+                    hand[0].what.call().is_some_and(|call| from.what.call() != Some(call))
+                        && hand[0].at <= then.at
+                        && hand[1].at >= from.at
+                });
+                elsewhere.then_some(Overtaken::OtherRun)
+            }
+            What::Deleted => None,
+        }
+    }
+
+    fn history(&self, alerts: &[&str], when: Instant) -> Vec<String> {
+        let of_them = self.notes.iter().filter(|note| alerts.contains(&note.envelope.as_str()));
+        let moment = |at: Instant| {
+            if at >= when {
+                format!("+{:.3}", (at - when).as_secs_f64())
+            } else {
+                format!("-{:.3}", (when - at).as_secs_f64())
+            }
+        };
+        of_them.map(|note| format!("{} s {} {:?}", moment(note.at), note.envelope, note.what)).collect()
+    }
+}

@@ -1,0 +1,21 @@
+//! Chance that can be repeated: what is rolled depends on the seed and on what it is rolled for, never on who asks first.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// A seed, from which everything scripted follows.
+#[derive(Debug, Clone, Copy)]
+pub struct Dice(u64);
+
+impl Dice {
+    /// The dice of a seed.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number in `0..below`, for this purpose.
+    pub fn roll(&self, purpose: impl Hash, below: u64) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.0, purpose).hash(&mut hasher);
+        hasher.finish() % below
+    }
+}

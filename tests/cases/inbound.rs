@@ -17,6 +17,7 @@ end_to_end::cases!(
     attacks_are_refused_and_nothing_happens,
     a_body_that_does_not_fit_its_token_is_refused,
     a_flood_of_unknown_keys_costs_one_fetch,
+    a_first_burst_is_let_in_together,
     without_keys_nobody_can_tell,
     keys_serve_while_the_issuer_is_away,
     keys_come_from_nowhere_else,
@@ -266,6 +267,23 @@ fn a_flood_of_unknown_keys_costs_one_fetch(world: &World) {
     scene.expect_nothing_happened();
     scene.stage.post_as(&good, &scene.activity).expect_status(202);
     assert_eq!(scene.issuer.fetches(), 2);
+}
+
+/// A new deployment has no keys, and the first messages do not come one by one.
+fn a_first_burst_is_let_in_together(world: &World) {
+    let scene = Scene::start(world, &[]);
+    let token = scene.token();
+    std::thread::scope(|scope| {
+        let post = |index: usize| {
+            let activity = scene.stage.connector.host(&message("a:burst", &index.to_string(), "hello"));
+            scene.stage.post_as(&token, &activity)
+        };
+        let callers: Vec<_> = (0..12).map(|index| scope.spawn(move || post(index))).collect();
+        for caller in callers {
+            caller.join().expect("an answer").expect_status(202);
+        }
+    });
+    assert_eq!(scene.stage.queue.count(), 12);
 }
 
 fn without_keys_nobody_can_tell(world: &World) {

@@ -69,16 +69,27 @@ impl<H: Host> KeyCache<'_, H> {
         if is_within(now - cached.tried_at, miss.pause_seconds()) {
             return if miss == Miss::NoKeys { Err(KeysError::TriedLately) } else { Ok(found) };
         }
-        // Before the attempt, so that those who come meanwhile do not make it too.
-        cached.tried_at = now;
-        self.store(&cached).await;
+        // Before the attempt, so that those who come meanwhile do not make it too. Without keys they must: nothing else can
+        // let them in, and a channel's first messages come together.
+        if miss != Miss::NoKeys {
+            cached.tried_at = now;
+            self.store(&cached).await;
+        }
         match self.source.fetch(self.host, self.deadline).await {
             Ok(keys) => {
                 let found = keys.find(key_id).cloned();
                 self.store(&Cached { keys, fetched_at: now, tried_at: now }).await;
                 Ok(found)
             }
-            Err(error) if miss == Miss::NoKeys => Err(error),
+            Err(error) if miss == Miss::NoKeys => {
+                // Somebody else may have fetched them meanwhile.
+                let latest = self.load().await;
+                if latest.keys.is_empty() {
+                    self.store(&Cached { tried_at: now, ..latest }).await;
+                    return Err(error);
+                }
+                Ok(latest.keys.find(key_id).cloned())
+            }
             Err(error) => {
                 let age_seconds = now - cached.fetched_at;
                 let fields = json!({"reason": error.to_string(), "age_seconds": age_seconds});

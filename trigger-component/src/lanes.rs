@@ -58,19 +58,17 @@ impl Held {
     pub(crate) fn lane(&self) -> LaneKey {
         LaneKey::of(&self.envelope.address)
     }
+
+    /// Names the alert in what runs remember of what was sent.
+    pub(crate) fn mark_name(&self) -> String {
+        mark_name(&self.envelope.id, self.seal)
+    }
 }
 
 /// Puts a message where it belongs by its age.
 fn insert(queue: &mut VecDeque<Held>, held: Held) {
     let age = held.age();
     queue.insert(queue.partition_point(|other| other.age() <= age), held);
-}
-
-impl Held {
-    /// Names the alert in what runs remember of what was sent.
-    pub(crate) fn mark_name(&self) -> String {
-        mark_name(&self.envelope.id, self.seal)
-    }
 }
 
 #[derive(Debug, Default)]
@@ -104,6 +102,8 @@ impl Lane {
 pub(crate) struct Lanes {
     lanes: BTreeMap<LaneKey, Lane>,
     tenants: BTreeMap<TenantKey, Duration>,
+    /// Messages in every lane's `behind`: mostly none, and there may be thousands of lanes.
+    behind: usize,
 }
 
 /// Messages that go behind one that has to wait.
@@ -127,6 +127,7 @@ impl Lanes {
         let place = held.place();
         if lane.holds_back(&place, now) {
             insert(&mut lane.behind, held);
+            self.behind += 1;
         } else {
             lane.here.insert(place.id);
             insert(&mut lane.waiting, held);
@@ -135,7 +136,7 @@ impl Lanes {
 
     /// How many this run holds and does not work on.
     pub(crate) fn waiting(&self) -> usize {
-        self.lanes.values().map(|lane| lane.waiting.len() + lane.behind.len()).sum()
+        self.behind + self.lanes.values().map(|lane| lane.waiting.len()).sum::<usize>()
     }
 
     /// Takes the next message whose turn it is, the longest due first; or says when the next one is due.
@@ -176,7 +177,9 @@ impl Lanes {
         if let Some(lane) = self.lanes.get_mut(key) {
             lane.busy = false;
             lane.here.remove(message);
-            lane.hold.apply(&Change::Settled(vec![message.to_owned()]));
+            if lane.hold.holds(message) {
+                lane.hold.apply(&Change::Settled(vec![message.to_owned()]));
+            }
         }
     }
 
@@ -186,6 +189,7 @@ impl Lanes {
         let lane = self.lanes.get_mut(key)?;
         lane.busy = false;
         lane.here.clear();
+        self.behind += lane.waiting.len();
         for held in std::mem::take(&mut lane.waiting) {
             insert(&mut lane.behind, held);
         }
@@ -196,7 +200,11 @@ impl Lanes {
 
     /// Takes out what goes behind a message that has to wait, one lane at a time.
     pub(crate) fn next_push(&mut self) -> Option<Push> {
+        if self.behind == 0 {
+            return None;
+        }
         let (key, lane) = self.lanes.iter_mut().find(|(_, lane)| !lane.pushing && !lane.behind.is_empty())?;
+        self.behind -= lane.behind.len();
         lane.pushing = true;
         Some(Push { key: key.clone(), messages: std::mem::take(&mut lane.behind), hold: lane.hold.clone() })
     }
@@ -245,12 +253,13 @@ impl Lanes {
 
     /// How long what waits takes at least, by the pace that is kept.
     pub(crate) fn time_needed(&self, limits: &Limits) -> Duration {
-        let mut tenants: BTreeMap<TenantKey, u32> = BTreeMap::new();
+        let mut tenants: BTreeMap<(&str, &str), u32> = BTreeMap::new();
         let mut longest = 0;
         for lane in self.lanes.values() {
             longest = longest.max(lane.waiting.len());
-            for held in &lane.waiting {
-                *tenants.entry(tenant_of(&held.envelope)).or_default() += 1;
+            for Held { envelope, .. } in &lane.waiting {
+                let tenant = envelope.address.conversation.tenant_id().unwrap_or_default();
+                *tenants.entry((&envelope.address.channel_id, tenant)).or_default() += 1;
             }
         }
         let by_lane = limits.conversation_gap * u32::try_from(longest).unwrap_or(u32::MAX);

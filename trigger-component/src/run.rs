@@ -55,8 +55,9 @@ pub(crate) struct Run<'a, 'r, H> {
     budget: Deadline,
     lanes: Lanes,
     jobs: FuturesUnordered<Job<'a>>,
-    /// The moment for which the loop's alarm is set, and the alarm.
-    alarm: Option<(Duration, Job<'a>)>,
+    /// The moment for which the loop's alarm is set, and the alarm: among others, alone, so that it is looked at only when
+    /// it rings.
+    alarm: Option<(Duration, FuturesUnordered<Job<'a>>)>,
     /// Conversations being worked on.
     busy: usize,
     fetching: bool,
@@ -138,11 +139,14 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
     async fn next_event(&mut self) -> Option<Event> {
         let Some((_, alarm)) = &mut self.alarm else { return self.jobs.next().await };
         let woke = if self.jobs.is_empty() {
-            Some(alarm.await)
+            if self.lanes.waiting() == 0 {
+                return None;
+            }
+            alarm.next().await
         } else {
-            match select(self.jobs.next(), alarm).await {
+            match select(self.jobs.next(), alarm.next()).await {
                 Either::Left((event, _)) => return event,
-                Either::Right((woke, _)) => Some(woke),
+                Either::Right((woke, _)) => woke,
             }
         };
         self.alarm = None;
@@ -177,7 +181,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
 
     fn fetch_more(&mut self) {
         let limits = self.desk.limits;
-        if self.empty || self.lanes.waiting() >= limits.fetch_below {
+        if self.fetching || self.empty || self.lanes.waiting() >= limits.fetch_below {
             return;
         }
         // As many as there is time for: what is handed back goes behind everything that came meanwhile.
@@ -190,15 +194,13 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
     }
 
     fn fetch(&mut self, count: u8) {
-        if !self.fetching {
-            self.fetching = true;
-            self.report.polls += 1;
-            let desk = self.desk;
-            let asked_at = desk.host.monotonic();
-            self.jobs.push(Box::pin(async move {
-                Event::Fetched(desk.queue.get(count, desk.limits.lease_seconds()).await, asked_at)
-            }));
-        }
+        self.fetching = true;
+        self.report.polls += 1;
+        let desk = self.desk;
+        let asked_at = desk.host.monotonic();
+        self.jobs.push(Box::pin(async move {
+            Event::Fetched(desk.queue.get(count, desk.limits.lease_seconds()).await, asked_at)
+        }));
     }
 
     async fn take_in(&mut self, messages: Vec<QueueMessage>, leased_at: Duration) {
@@ -306,24 +308,22 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
     /// Wakes the loop for what comes by itself: the next message's time, the next lease's half, the end of the budget.
     fn set_alarm(&mut self, due: Option<Duration>) {
         let host = self.desk.host;
-        if self.lanes.waiting() == 0 {
-            self.alarm = None;
+        // One that rings too early does no harm. What was leased since is not half over when it rings, but for seconds.
+        if self.alarm.as_ref().is_some_and(|(moment, _)| due.is_none_or(|due| *moment <= due)) {
             return;
         }
         let now = host.monotonic();
         let budget_ends = now + self.budget.remaining(host);
+        let half_lease = now + self.desk.limits.lease / 2;
         let renewal = self.lanes.next_renewal(self.desk.limits);
-        let moment = due.into_iter().chain(renewal).fold(budget_ends, Duration::min);
+        let moment = due.into_iter().chain(renewal).fold(budget_ends.min(half_lease), Duration::min);
         // Whatever is due already was started above; were it not, this must not become a busy loop.
         let moment = moment.max(now + Duration::from_millis(1));
-        // One that rings too early does no harm.
-        if self.alarm.as_ref().is_none_or(|(earlier, _)| moment < *earlier) {
-            let alarm = async move {
-                host.sleep(moment.saturating_sub(now)).await;
-                Event::Woke
-            };
-            self.alarm = Some((moment, Box::pin(alarm)));
-        }
+        let alarm: Job<'a> = Box::pin(async move {
+            host.sleep(moment.saturating_sub(now)).await;
+            Event::Woke
+        });
+        self.alarm = Some((moment, FuturesUnordered::from_iter([alarm])));
     }
 
     /// Hides messages behind one that has to wait; other conversations go on.

@@ -8,7 +8,7 @@ use anyhow::Context;
 use crate::exact::Exact;
 
 /// How far instructions and sizes may be from what is recorded.
-const TOLERANCE: f64 = 0.05;
+const TOLERANCE_PERCENT: u64 = 5;
 
 /// The most that an alert may cost.
 pub const MOST_CALLS_PER_ALERT: f64 = 4.04;
@@ -62,7 +62,8 @@ pub fn table(exact: &Exact) -> String {
 /// Which measured value is further from its recorded one than it may be, in words; `None` if it is not.
 pub fn difference(what: &str, measured: u64, recorded: u64) -> Option<String> {
     let change = measured as f64 / recorded as f64 - 1.0;
-    (change.abs() > TOLERANCE).then(|| {
+    // In whole numbers: exactly five percent is still fine.
+    (measured.abs_diff(recorded) * 100 > recorded * TOLERANCE_PERCENT).then(|| {
         format!(
             "{what}: {} is {:+.1} % of the recorded {}. If that is meant, record it: cargo dev bench -- --exact --record",
             grouped(measured),

@@ -25,7 +25,8 @@ pub enum Class {
     Unavailable,
     /// Nobody knows (500, the answer was lost): repeating may double it.
     PossiblyDelivered,
-    /// The bot's token was not taken (401, or a 403 that names no reason), or the login host refuses to give one.
+    /// The bot's token was not taken (401; a 403 that names no reason, until a fresh token has been tried), or the login
+    /// host refuses to give one.
     Unauthorized,
     /// There is no token for now: nothing was sent, and no message is to blame.
     NoToken,

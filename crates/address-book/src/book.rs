@@ -169,7 +169,7 @@ impl<'a, H: Host> AddressBook<'a, H> {
         let indexes = record.indexes();
         let last = u64::try_from(indexes.len().saturating_sub(1)).unwrap_or_default();
         match usize::try_from(self.host.up_to(last)).ok().and_then(|nth| indexes.get(nth)) {
-            Some(index) => index.add(self.host, key).await,
+            Some(index) => index.add(self.host, key).await.map(|_| ()),
             None => Ok(()),
         }
     }

@@ -1,12 +1,11 @@
-//! Lists of conversations: `{version, conversations: [key, …]}`, the newest last.
+//! Lists of conversations, by what they are found.
 
 use platform::{Host, Level, name_of};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::book::BookError;
 use crate::key::{ConversationKey, Tag};
-
-const VERSION: u64 = 1;
+use crate::list::List;
 
 /// A value may have 1 MB; an entry has 35 bytes.
 const MAX_ENTRIES: usize = 20_000;
@@ -38,45 +37,42 @@ impl Index {
 
     /// The conversations in it.
     pub(crate) async fn read(&self, host: &impl Host) -> Result<Vec<ConversationKey>, BookError> {
-        Ok(self.load(host).await?.unwrap_or_default())
+        Ok(self.load(host).await?.map(|list| list.keys().collect()).unwrap_or_default())
     }
 
-    /// Puts a conversation in, unless it is there.
-    pub(crate) async fn add(&self, host: &impl Host, key: &ConversationKey) -> Result<(), BookError> {
-        let Some(mut list) = self.load(host).await?.filter(|list| !list.contains(key)) else { return Ok(()) };
+    /// Puts a conversation in, unless it is there; whether it did.
+    pub(crate) async fn add(&self, host: &impl Host, key: &ConversationKey) -> Result<bool, BookError> {
+        let Some(mut list) = self.load(host).await?.filter(|list| !list.contains(key)) else {
+            return Ok(false);
+        };
         if list.len() >= MAX_ENTRIES {
             host.event(Level::Error, "index.full", json!({"index": self.0, "entries": list.len()}));
-            return Ok(());
+            return Ok(false);
         }
-        list.push(key.clone());
-        self.store(host, &list).await
+        list.push(key);
+        self.store(host, &list).await?;
+        Ok(true)
     }
 
     /// Takes a conversation out, if it is there.
     pub(crate) async fn remove(&self, host: &impl Host, key: &ConversationKey) -> Result<(), BookError> {
-        let Some(mut list) = self.load(host).await?.filter(|list| list.contains(key)) else { return Ok(()) };
-        list.retain(|other| other != key);
-        if list.is_empty() {
+        let Some(mut list) = self.load(host).await? else { return Ok(()) };
+        if !list.remove(key) {
+            return Ok(());
+        }
+        if list.len() == 0 {
             return Ok(host.delete(&self.0).await?);
         }
         self.store(host, &list).await
     }
 
     /// `None` for one that a newer version wrote: not ours to change.
-    async fn load(&self, host: &impl Host) -> Result<Option<Vec<ConversationKey>>, BookError> {
-        let bytes = host.get(&self.0).await?;
-        let list: Value = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        if list["version"].as_u64().is_some_and(|version| version > VERSION) {
-            return Ok(None);
-        }
-        let entries = list["conversations"].as_array().into_iter().flatten();
-        Ok(Some(entries.filter_map(Value::as_str).filter_map(ConversationKey::parse).collect()))
+    async fn load(&self, host: &impl Host) -> Result<Option<List>, BookError> {
+        Ok(List::read(host.get(&self.0).await?))
     }
 
-    async fn store(&self, host: &impl Host, list: &[ConversationKey]) -> Result<(), BookError> {
-        let list: Vec<_> = list.iter().map(ConversationKey::as_str).collect();
-        let bytes = json!({"version": VERSION, "conversations": list}).to_string();
-        Ok(host.set(&self.0, bytes.as_bytes()).await?)
+    async fn store(&self, host: &impl Host, list: &List) -> Result<(), BookError> {
+        Ok(host.set(&self.0, list.as_bytes()).await?)
     }
 }
 
@@ -109,7 +105,8 @@ mod tests {
     fn a_full_list_stays_within_what_a_store_takes() {
         let host = FakeHost::default();
         let index = Index::of_aad_object("x");
-        let full: Vec<_> = (0..MAX_ENTRIES).map(key).collect();
+        let mut full = List::read(None).unwrap();
+        (0..MAX_ENTRIES).for_each(|number| full.push(&key(number)));
         run(index.store(&host, &full)).unwrap();
         assert!(host.store.borrow().values().all(|value| value.len() < 1_000_000));
         run(index.add(&host, &key(MAX_ENTRIES))).unwrap();

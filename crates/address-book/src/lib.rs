@@ -18,6 +18,7 @@
 mod book;
 mod index;
 mod key;
+mod list;
 mod lookup;
 mod record;
 

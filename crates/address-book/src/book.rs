@@ -1,17 +1,13 @@
 //! Writing: what is heard from conversations, and what people want.
 
-use std::time::Duration;
-
 use bot_framework::ConversationReference;
 use platform::{Host, KeyValueError};
 use thiserror::Error;
 
+use crate::healing::{check_is_due, next_check};
 use crate::index::Index;
 use crate::key::ConversationKey;
 use crate::record::{MAX_RECORD_BYTES, Record, Stored};
-
-/// How old `seenAt` may be before a message renews it: a write a day is what a conversation may cost.
-const SEEN_AGAIN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The conversations that the bot knows.
 #[derive(Debug)]
@@ -73,14 +69,16 @@ impl<'a, H: Host> AddressBook<'a, H> {
             Some(before) => merged(before, heard, sign),
         };
         if let Some(before) = &before {
-            let age = (now - before.seen_at).to_std().unwrap_or_default();
-            if after == *before && (sign == Sign::Update || age < SEEN_AGAIN_AFTER) {
-                return self.heal_one_list(&key, before).await;
+            if sign != Sign::Update && check_is_due(before, now) {
+                let lists_changed = self.enter(&key, &before.indexes(), &[]).await?;
+                after.check_after = Some(next_check(now, lists_changed));
+            } else if after == *before {
+                return Ok(());
             }
             // A clock that was ahead is forgotten, too.
             after.seen_at = now;
         }
-        self.store(&key, before.as_ref(), &after).await
+        self.store(&key, before.as_ref(), &mut after).await
     }
 
     /// Forgets a conversation.
@@ -132,7 +130,7 @@ impl<'a, H: Host> AddressBook<'a, H> {
         let mut after = (*before).clone();
         change(&mut after);
         if after != *before {
-            self.store(key, Some(&before), &after).await?;
+            self.store(key, Some(&before), &mut after).await?;
         }
         Ok(Some(after))
     }
@@ -147,31 +145,23 @@ impl<'a, H: Host> AddressBook<'a, H> {
         &self,
         key: &ConversationKey,
         before: Option<&Record>,
-        after: &Record,
+        after: &mut Record,
     ) -> Result<(), BookError> {
+        let old = before.map(Record::indexes).unwrap_or_default();
+        let new = after.indexes();
+        if old != new {
+            after.check_after = Some(next_check(self.host.now(), true));
+        }
         let bytes = after.to_bytes();
         if bytes.len() > MAX_RECORD_BYTES {
             return Err(BookError::TooLarge { bytes: bytes.len() });
         }
         self.host.set(&key.of_record(), &bytes).await?;
-        let (old, new) = (before.map(Record::indexes).unwrap_or_default(), after.indexes());
         for index in old.iter().filter(|index| !new.contains(index)) {
             index.remove(self.host, key).await?;
         }
-        for index in new.iter().filter(|index| !old.contains(index)) {
-            index.add(self.host, key).await?;
-        }
+        self.enter(key, &new, &old).await?;
         Ok(())
-    }
-
-    /// Looks into one of the conversation's lists, another one each time: another call may have lost the entry there.
-    async fn heal_one_list(&self, key: &ConversationKey, record: &Record) -> Result<(), BookError> {
-        let indexes = record.indexes();
-        let last = u64::try_from(indexes.len().saturating_sub(1)).unwrap_or_default();
-        match usize::try_from(self.host.up_to(last)).ok().and_then(|nth| indexes.get(nth)) {
-            Some(index) => index.add(self.host, key).await.map(|_| ()),
-            None => Ok(()),
-        }
     }
 }
 
@@ -208,42 +198,14 @@ fn merged(known: &Record, heard: Record, sign: Sign) -> Record {
 
 #[cfg(test)]
 mod tests {
-    use bot_framework::json::Fields;
+    use std::time::Duration;
+
     use platform::testing::{FakeHost, run};
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
+    use crate::example::{hear, key, record, with};
     use crate::key::Tag;
-
-    fn reference(json: &Value) -> ConversationReference {
-        ConversationReference::from_fields(Fields::parse(json.to_string().as_bytes()).unwrap()).unwrap()
-    }
-
-    fn personal() -> Value {
-        json!({
-            "id": "7", "channelId": "msteams", "serviceUrl": "https://smba.trafficmanager.net/amer/", "locale": "de",
-            "user": {"id": "29:u", "aadObjectId": "e5"}, "bot": {"id": "28:b"},
-            "conversation": {"id": "a:1", "conversationType": "personal", "tenantId": "t"}, "serviceUrlVerified": true,
-        })
-    }
-
-    fn with(change: impl FnOnce(&mut Value)) -> ConversationReference {
-        let mut json = personal();
-        change(&mut json);
-        reference(&json)
-    }
-
-    fn key() -> ConversationKey {
-        ConversationKey::of(&reference(&personal()))
-    }
-
-    fn hear(host: &FakeHost, reference: &ConversationReference, sign: Sign) {
-        run(AddressBook::new(host).hear(reference, sign)).unwrap();
-    }
-
-    fn record(host: &FakeHost) -> Record {
-        run(AddressBook::new(host).get(&key())).unwrap().expect("a record")
-    }
 
     /// Everything in the store, to see whether something was written.
     fn writes(host: &FakeHost) -> usize {
@@ -265,12 +227,16 @@ mod tests {
             hear(&host, &with(|json| json["id"] = activity.into()), sign);
         }
         assert_eq!(writes(&host), before, "nothing is written when nothing changed");
-        host.elapsed.set(SEEN_AGAIN_AFTER);
-        hear(&host, &with(|_| {}), Sign::Update);
-        assert_eq!(writes(&host), before, "an update is no sign of life");
-        hear(&host, &with(|_| {}), Sign::Message);
-        assert_eq!(writes(&host), before + 1, "once a day");
-        assert_eq!(record(&host).seen_at, first.seen_at + SEEN_AGAIN_AFTER);
+        for (nth, age) in [10, 10 + 86_400].map(Duration::from_secs).into_iter().enumerate() {
+            host.elapsed.set(age);
+            hear(&host, &with(|_| {}), Sign::Update);
+            assert_eq!(writes(&host), before + nth, "an update is no sign of life");
+            for _ in 0..2 {
+                hear(&host, &with(|_| {}), Sign::Message);
+                assert_eq!(writes(&host), before + nth + 1, "once it has settled, and once a day");
+            }
+            assert_eq!(record(&host).seen_at, first.seen_at + age);
+        }
     }
 
     #[test]
@@ -339,20 +305,6 @@ mod tests {
         let host = FakeHost::default();
         run(AddressBook::new(&host).pause(&with(|_| {}))).unwrap();
         assert!(host.store.borrow().is_empty(), "nobody's record is made by a pause");
-    }
-
-    #[test]
-    fn a_lost_entry_is_put_back() {
-        let host = FakeHost::default();
-        hear(&host, &with(|_| {}), Sign::Message);
-        let complete = host.store.borrow().clone();
-        for lost in complete.keys().filter(|key| key.starts_with("index:")) {
-            host.store.borrow_mut().remove(lost);
-            for _ in 0..64 {
-                hear(&host, &with(|_| {}), Sign::Message);
-            }
-            assert_eq!(*host.store.borrow(), complete, "{lost}");
-        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub const MAX_TAGS: usize = 32;
 /// own text, within 48 KiB.
 pub(crate) const MAX_RECORD_BYTES: usize = 16 * 1024;
 
-/// A conversation that the bot knows: `{version, address, tags, stopped, paused, seenAt}`.
+/// A conversation that the bot knows: `{version, address, tags, stopped, paused, seenAt, checkAfter}`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
     /// Where to say something; without the activity that it was taken from. A group's has no person in it: what is said
@@ -31,6 +31,9 @@ pub struct Record {
     pub paused: bool,
     /// When something was last heard from there, to within a day.
     pub seen_at: DateTime<Utc>,
+    /// When a message has to look whether the conversation stands in its lists, in seconds since 1970: every message reads
+    /// it, and a number is read fast.
+    pub(crate) check_after: Option<i64>,
     /// Fields of later versions: they survive.
     rest: Map<String, Value>,
 }
@@ -47,7 +50,15 @@ pub(crate) enum Stored {
 
 impl Record {
     pub(crate) fn new(address: ConversationReference, seen_at: DateTime<Utc>) -> Self {
-        Self { address, tags: Vec::new(), stopped: false, paused: false, seen_at, rest: Map::new() }
+        Self {
+            address,
+            tags: Vec::new(),
+            stopped: false,
+            paused: false,
+            seen_at,
+            check_after: None,
+            rest: Map::new(),
+        }
     }
 
     pub(crate) fn read(bytes: Option<&[u8]>) -> Stored {
@@ -77,6 +88,7 @@ impl Record {
             seen_at: DateTime::parse_from_rfc3339(&seen_at)
                 .map_err(|_| fields.error("seenAt", "a time as of RFC 3339"))?
                 .with_timezone(&Utc),
+            check_after: fields.take("checkAfter").as_ref().and_then(Value::as_i64),
             rest: fields.rest(),
         })
     }
@@ -89,6 +101,7 @@ impl Record {
         put(&mut object, "stopped", Some(self.stopped));
         put(&mut object, "paused", Some(self.paused));
         put(&mut object, "seenAt", Some(self.seen_at.to_rfc3339_opts(SecondsFormat::Secs, true)));
+        put(&mut object, "checkAfter", self.check_after);
         Value::Object(object).to_string().into_bytes()
     }
 
@@ -142,14 +155,19 @@ mod tests {
                 "conversation": {"id": "a:1", "conversationType": "personal", "tenantId": "t"}, "serviceUrlVerified": true,
             },
             "tags": ["orders-42", "news"], "stopped": true, "paused": false,
-            "seenAt": "2026-11-23T22:00:00Z", "aFieldOfTheFuture": [1],
+            "seenAt": "2026-11-23T22:00:00Z", "checkAfter": 1_795_557_600, "aFieldOfTheFuture": [1],
         })
     }
 
     #[test]
     fn version_1_is_read_and_written_for_ever() {
+        let mut first_form = golden();
+        first_form.as_object_mut().unwrap().remove("checkAfter");
+        for golden in [golden(), first_form] {
+            let Stored::Record(record) = stored(&golden) else { panic!("readable") };
+            assert_eq!(serde_json::from_slice::<Value>(&record.to_bytes()).unwrap(), golden);
+        }
         let Stored::Record(record) = stored(&golden()) else { panic!("readable") };
-        assert_eq!(serde_json::from_slice::<Value>(&record.to_bytes()).unwrap(), golden());
         assert_eq!(record.indexes().len(), 5, "{:?}", record.indexes());
     }
 

@@ -25,6 +25,8 @@ pub struct FakeHost {
     pub settings: RefCell<BTreeMap<String, String>>,
     /// The store.
     pub store: RefCell<BTreeMap<String, Vec<u8>>>,
+    /// Every key that was read from the store, in order.
+    pub reads: RefCell<Vec<String>>,
     /// How often something was written to the store.
     pub writes: Cell<usize>,
     /// Every line that was logged.
@@ -126,6 +128,7 @@ impl HttpClient for FakeHost {
 
 impl KeyValue for FakeHost {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, KeyValueError> {
+        self.reads.borrow_mut().push(key.into());
         Ok(self.store.borrow().get(key).cloned())
     }
 

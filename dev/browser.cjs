@@ -1,8 +1,9 @@
-// A person before the chat page: opens it, types a message, waits for answers, and keeps a screenshot.
+// A person before the chat page: opens it, types a message, waits for answers and a card, and keeps a screenshot.
 //
-//   node browser.cjs --chromium PROGRAM --page URL --screenshot FILE [--say TEXT] [--expect ANSWER]...
+//   node browser.cjs --chromium PROGRAM --page URL --screenshot FILE --say TEXT [--expect ANSWER]... --card TITLE
 //
-// Prints the texts that the bot has on the page at the end, as one JSON array. Every step has its time limit.
+// Prints what the bot has on the page at the end, as JSON: {"bubbles": [text, …], "cards": [{"texts": [text, …],
+// "buttons": [label, …]}, …]}. A card stands in a bubble. Every step has its time limit.
 "use strict";
 const { parseArgs } = require("node:util");
 const { chromium } = require("playwright-core");
@@ -20,8 +21,17 @@ const ARGUMENTS = [
 
 const text = { type: "string" };
 const { values: options } = parseArgs({
-  options: { chromium: text, page: text, screenshot: text, say: text, expect: { ...text, multiple: true, default: [] } },
+  options: {
+    chromium: text,
+    page: text,
+    screenshot: text,
+    say: text,
+    expect: { ...text, multiple: true, default: [] },
+    card: text,
+  },
 });
+
+const trimmed = (texts) => texts.map((text) => text.trim());
 
 async function main() {
   // Playwright gives it an empty profile of its own, and removes that at the end.
@@ -34,24 +44,35 @@ async function main() {
     await page.goto(options.page);
     const box = page.getByRole("textbox");
     await box.waitFor();
-    if (options.say !== undefined) {
-      await box.pressSequentially(options.say);
-      await box.press("Enter");
-    }
+    await box.pressSequentially(options.say);
+    await box.press("Enter");
     // The bubbles of the bot; the list of chats and the log repeat their texts elsewhere. The page has no role or
     // label for them, but its version is pinned.
     const said = page.locator(".fai-OutputCard");
     for (const answer of options.expect) {
       await said.filter({ hasText: answer }).first().waitFor();
     }
-    return (await said.allInnerTexts()).map((bubble) => bubble.trim());
+    // What the page renders a card as; what it cannot render stands in a bubble without one.
+    const cards = page.locator(".ac-adaptiveCard");
+    const awaited = cards.filter({ has: page.getByText(options.card, { exact: true }) }).first();
+    await awaited.waitFor();
+    await awaited.scrollIntoViewIfNeeded();
+    const read = async (card) => ({
+      texts: trimmed(await card.locator(".ac-textBlock").allInnerTexts()),
+      // A button that opens an address has the role of a link.
+      buttons: trimmed(await card.getByRole("button").or(card.getByRole("link")).allInnerTexts()),
+    });
+    return {
+      bubbles: trimmed(await said.allInnerTexts()),
+      cards: await Promise.all((await cards.all()).map(read)),
+    };
   } finally {
     await page.screenshot({ path: options.screenshot }).finally(() => browser.close());
   }
 }
 
 main().then(
-  (texts) => console.log(JSON.stringify(texts)),
+  (seen) => console.log(JSON.stringify(seen)),
   (error) => {
     console.error(`dev/browser.cjs: ${error.message}`);
     process.exitCode = 1;

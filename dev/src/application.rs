@@ -5,9 +5,11 @@ use std::thread::ScopedJoinHandle;
 
 use anyhow::bail;
 
+use crate::alert_key::{self, AlertKey};
 use crate::azurite::{self, Azurite};
 use crate::host::{Host, HostKind, HostOptions};
 use crate::playground::{Playground, PlaygroundOptions};
+use crate::run_note::{NoteFile, RunNote};
 use crate::workspace::root;
 
 /// How the application is started.
@@ -25,6 +27,8 @@ pub struct ApplicationOptions {
     pub channel_id: String,
     /// Values of the application's variables, beside those that follow from the rest.
     pub variables: Vec<(String, String)>,
+    /// The key of the alert routes, which `cargo dev send` then finds; none closes them, or leaves it to `variables`.
+    pub alert_key: Option<AlertKey>,
     /// Where key-value lives, and the chat page's log.
     pub state_dir: PathBuf,
     /// A file in which the chat page records what goes both ways.
@@ -38,6 +42,7 @@ pub struct Application {
     playground: Playground,
     host: Host,
     azurite: Azurite,
+    _note: Option<NoteFile>,
 }
 
 impl Application {
@@ -46,9 +51,14 @@ impl Application {
         std::thread::scope(|scope| {
             let azurite = scope.spawn(|| Azurite::start(Some(options.azurite_port)));
             let playground = scope.spawn(|| Playground::start(&options.playground()));
-            let host = Host::start(&options.host());
+            let key = options.alert_key.as_ref();
+            let environment = key.map(|key| (alert_key::VARIABLE, key.as_variable()));
+            let host = Host::start_with(&options.host(), environment.as_slice());
             let (azurite, playground) = (join(azurite), join(playground));
-            Ok(Self { host: host?, azurite: azurite?, playground: playground? })
+            let (host, azurite, playground) = (host?, azurite?, playground?);
+            let note = key.map(|key| RunNote { bot: host.url().to_owned(), key: key.clone() });
+            let note = note.map(|note| note.write(options.playground_port)).transpose()?;
+            Ok(Self { host, azurite, playground, _note: note })
         })
     }
 

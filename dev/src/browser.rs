@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use serde_json::Value;
 
 use crate::tools::node;
 use crate::workspace::root;
@@ -35,26 +36,62 @@ impl Browser {
         paths.find(|path| path.is_file()).map(|program| Self { program })
     }
 
-    /// Opens the chat page, types the text if there is one, waits until each of the answers is on the page, in this
-    /// order, and keeps a screenshot. Every text that the bot has on the page then, from the top.
-    pub fn chat(
-        &self,
-        page: &str,
-        text: Option<&str>,
-        answers: &[&str],
-        screenshot: &Path,
-    ) -> anyhow::Result<Vec<String>> {
+    /// Opens the chat page, does what the visit says, and keeps a screenshot. What the bot has on the page then.
+    pub fn chat(&self, page: &str, visit: &Visit<'_>, screenshot: &Path) -> anyhow::Result<Seen> {
         let mut command = node();
         command.arg(root().join("dev/browser.cjs"));
         command.arg("--chromium").arg(&self.program).args(["--page", page]);
         command.arg("--screenshot").arg(screenshot);
-        command.args(text.map(|text| ["--say", text]).into_iter().flatten());
-        command.args(answers.iter().flat_map(|answer| ["--expect", answer]));
+        command.args(["--say", visit.say]);
+        command.args(visit.answers.iter().flat_map(|answer| ["--expect", answer]));
+        command.args(["--card", visit.card]);
         let output = command.output().context("Node.js does not start")?;
         if !output.status.success() {
             let error = String::from_utf8_lossy(&output.stderr);
             bail!("{}\nIf the page was open, it looked like this: {}", error.trim(), screenshot.display());
         }
-        serde_json::from_slice(&output.stdout).context("dev/browser.cjs prints one JSON array of texts")
+        let seen = serde_json::from_slice(&output.stdout).ok();
+        seen.as_ref().and_then(Seen::read).context("dev/browser.cjs prints what it saw as JSON")
+    }
+}
+
+/// What a person does before the page.
+#[derive(Debug, Clone, Copy)]
+pub struct Visit<'a> {
+    /// What they type.
+    pub say: &'a str,
+    /// What they wait for then, in this order.
+    pub answers: &'a [&'a str],
+    /// A text on the card that they wait for at the end.
+    pub card: &'a str,
+}
+
+/// What the bot has on the page, from the top.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The whole text of each of its bubbles.
+    pub bubbles: Vec<String>,
+    /// The cards in them, as far as the page has rendered them.
+    pub cards: Vec<Card>,
+}
+
+/// A card that is rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Card {
+    /// Its blocks of text.
+    pub texts: Vec<String>,
+    /// What its buttons are called.
+    pub buttons: Vec<String>,
+}
+
+impl Seen {
+    fn read(seen: &Value) -> Option<Self> {
+        let texts = |list: &Value| -> Option<Vec<String>> {
+            list.as_array()?.iter().map(|text| text.as_str().map(str::to_owned)).collect()
+        };
+        let card =
+            |card: &Value| Some(Card { texts: texts(&card["texts"])?, buttons: texts(&card["buttons"])? });
+        let cards = seen["cards"].as_array()?.iter().map(card).collect::<Option<_>>()?;
+        Some(Self { bubbles: texts(&seen["bubbles"])?, cards })
     }
 }

@@ -2,14 +2,12 @@
 //!
 //! They are internal to the Playground and hold for the version that `package.json` pins.
 
-use std::time::Duration;
-
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 use ureq::Agent;
 
-/// How long the Playground may take to answer: it waits for the bot before it does.
-const WITHIN: Duration = Duration::from_secs(30);
+use crate::loopback_http::agent;
+use crate::playground::service_url;
 
 /// The conversation between one person and the bot in a running Playground.
 #[derive(Debug)]
@@ -18,13 +16,13 @@ pub struct PersonalChat {
     base: String,
     conversation: String,
     person: String,
+    reference: Value,
 }
 
 impl PersonalChat {
     /// Finds it in the Playground that runs on this port.
     pub fn find(port: u16) -> anyhow::Result<Self> {
-        let agent =
-            Agent::new_with_config(Agent::config_builder().timeout_global(Some(WITHIN)).proxy(None).build());
+        let agent = agent();
         let base = format!("http://127.0.0.1:{port}");
         let Ok(mut answer) = agent.get(format!("{base}/_internal/v1/config")).call() else {
             bail!(
@@ -33,9 +31,18 @@ impl PersonalChat {
         };
         let answer = answer.body_mut().read_to_string().unwrap_or_default();
         let answer: Value = serde_json::from_str(&answer).unwrap_or_default();
-        let id = |of: &str| answer["config"][of]["id"].as_str().map(str::to_owned);
+        let config = &answer["config"];
+        let id = |of: &str| config[of]["id"].as_str().map(str::to_owned);
+        // As the page tells them to the bot with each activity.
+        let reference = json!({
+            "channelId": answer["internalConfig"]["channelId"],
+            "serviceUrl": service_url(port),
+            "conversation": {"id": config["personalChat"]["id"]},
+            "bot": config["bot"],
+            "user": {"id": config["currentUser"]["id"], "name": config["currentUser"]["name"]},
+        });
         match (id("personalChat"), id("currentUser")) {
-            (Some(conversation), Some(person)) => Ok(Self { agent, base, conversation, person }),
+            (Some(conversation), Some(person)) => Ok(Self { agent, base, conversation, person, reference }),
             _ => bail!(
                 "what runs on port {port} is not the chat page of `cargo dev up`: name its port with --playground-port"
             ),
@@ -45,6 +52,11 @@ impl PersonalChat {
     /// Its id, as the bot sees it.
     pub fn conversation(&self) -> &str {
         &self.conversation
+    }
+
+    /// What a back end that keeps references of its own has of it.
+    pub fn reference(&self) -> &Value {
+        &self.reference
     }
 
     /// Adds the bot, as the page does when it is opened.
@@ -60,9 +72,8 @@ impl PersonalChat {
 
     fn post(&self, path: &str, body: Value) -> anyhow::Result<()> {
         let request = self.agent.post(format!("{}/{path}", self.base)).content_type("application/json");
-        request
-            .send(body.to_string())
-            .map(drop)
-            .with_context(|| format!("the chat page refuses POST /{path}"))
+        let answer = request.send(body.to_string()).with_context(|| format!("POST /{path}"))?;
+        ensure!(answer.status().is_success(), "the chat page refuses POST /{path} ({})", answer.status());
+        Ok(())
     }
 }

@@ -52,6 +52,11 @@ pub struct Host {
 impl Host {
     /// Starts it and waits until it serves.
     pub fn start(options: &HostOptions) -> anyhow::Result<Self> {
+        Self::start_with(options, &[])
+    }
+
+    /// [`Self::start`], with an environment that holds what a list of processes must not show.
+    pub fn start_with(options: &HostOptions, environment: &[(&str, &str)]) -> anyhow::Result<Self> {
         let (mut command, listen) = match options.kind {
             HostKind::Embedded => (Command::new(embedded_host_file()), options.listen.clone()),
             HostKind::Spin => {
@@ -68,6 +73,7 @@ impl Host {
         for (name, value) in &options.variables {
             command.arg("--variable").arg(format!("{name}={value}"));
         }
+        command.envs(environment.iter().copied());
         if options.quiet {
             command.arg("--quiet");
         }

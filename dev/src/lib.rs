@@ -4,17 +4,21 @@
 //! compiles.
 #![warn(missing_docs)]
 
+pub mod alert_key;
 pub mod application;
 pub mod azurite;
+pub mod back_end;
 pub mod browser;
 pub mod build;
 pub mod chat;
 pub mod children;
 pub mod direct_line;
 pub mod host;
+mod loopback_http;
 pub mod playground;
 pub mod ports;
 pub mod progress;
+mod run_note;
 pub mod schemathesis;
 pub mod steps;
 pub mod tools;

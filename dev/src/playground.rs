@@ -32,6 +32,11 @@ pub struct Playground {
     port: u16,
 }
 
+/// Where the Connector of the Playground on this port is, as it tells the bot.
+pub(crate) fn service_url(port: u16) -> String {
+    format!("http://localhost:{port}/_connector")
+}
+
 impl Playground {
     /// The port that it takes by default.
     pub const PORT: u16 = 56150;
@@ -49,10 +54,7 @@ impl Playground {
             .env("APPLICATION_INSIGHTS_NO_STATSBEAT", "1")
             // Otherwise it leaves a folder where it is started.
             .env("M365_AGENTS_PLAYGROUND_LOGFILE", &options.log)
-            .env(
-                "M365_AGENTS_PLAYGROUND_SERVICE_URL",
-                format!("http://localhost:{}/_connector", options.port),
-            );
+            .env("M365_AGENTS_PLAYGROUND_SERVICE_URL", service_url(options.port));
         if let Some(recording) = &options.recording {
             command.arg("--er").env("M365_AGENTS_PLAYGROUND_RECORDING_FILE", recording);
         }

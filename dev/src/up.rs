@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
+use dev::alert_key::AlertKey;
 use dev::application::{Application, ApplicationOptions};
 use dev::azurite::Azurite;
 use dev::host::HostKind;
@@ -45,6 +46,7 @@ impl Up {
         ports::expect_free(self.bot_port, "the bot", "--bot-port")?;
         ports::expect_free(self.playground_port, "the chat page", "--playground-port")?;
         let variables = self.variables()?;
+        let alert_key = AlertKey::of_run(&variables)?;
         // From here on Ctrl-C ends the children, not just us.
         let (stop, stopped) = channel();
         ctrlc::set_handler(move || _ = stop.send(())).context("cannot listen for Ctrl-C")?;
@@ -57,7 +59,8 @@ impl Up {
                 azurite_port: self.azurite_port,
                 playground_port: self.playground_port,
                 channel_id: self.channel.clone(),
-                variables: variables.clone(),
+                variables,
+                alert_key,
                 state_dir: workspace::root().join(".spin"),
                 recording: None,
             })

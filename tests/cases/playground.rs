@@ -1,9 +1,9 @@
 //! The application of `cargo dev up`, spoken to through the Playground's own routes instead of its page.
 
-use end_to_end::chat_page::ChatPage;
+use end_to_end::chat_page::{self, ChatPage};
 use end_to_end::suite::World;
 
-end_to_end::cases!(teams, web_chat, direct_line, emulator, a_reminder);
+end_to_end::cases!(teams, web_chat, direct_line, emulator, a_reminder, a_card);
 
 fn teams(world: &World) {
     answer_and_alert(world, "msteams");
@@ -26,6 +26,18 @@ fn a_reminder(world: &World) {
     page.chat().say("remind me in 3 seconds tea").unwrap();
     page.wait_for("Queued: tea (in 3 seconds)");
     page.wait_for("Alert: tea");
+}
+
+fn a_card(world: &World) {
+    let page = ChatPage::start(world, "msteams");
+    page.chat().say("hello").unwrap();
+    page.wait_for("Alert: hello");
+    let attachments =
+        page.alert_with_card(&chat_page::card("The pizza is ready", "Collect it.", "Open the order"));
+    let said = page.wait_for_attachments(&attachments);
+    assert_eq!(said.status, 201, "the Connector takes {}", said.activity);
+    assert_eq!(said.activity["conversation"]["id"], page.chat().conversation(), "{}", said.activity);
+    assert_eq!((said.activity.get("text"), &said.activity["summary"]), (None, &"A card".into()));
 }
 
 #[track_caller]

@@ -3,15 +3,31 @@
 
 use std::path::PathBuf;
 
+use dev::alert_key::AlertKey;
 use dev::application::{Application, ApplicationOptions};
+use dev::back_end::{BackEnd, attachment_of};
 use dev::chat::PersonalChat;
 use dev::ports;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::failure;
 use crate::suite::World;
 use crate::waiting::eventually;
+
+/// An Adaptive Card with a title, a text and a button that opens an address.
+pub fn card(title: &str, text: &str, button: &str) -> Value {
+    json!({
+        "type": "AdaptiveCard",
+        "$schema": "https://adaptivecards.io/schemas/adaptive-card.json",
+        "version": "1.5",
+        "body": [
+            {"type": "TextBlock", "text": title, "weight": "Bolder", "size": "Large"},
+            {"type": "TextBlock", "text": text, "wrap": true},
+        ],
+        "actions": [{"type": "Action.OpenUrl", "title": button, "url": "https://orders.example/42"}],
+    })
+}
 
 /// A running application with its chat page.
 #[derive(Debug)]
@@ -52,6 +68,7 @@ impl ChatPage {
             playground_port: port,
             channel_id: channel_id.into(),
             variables: Vec::new(),
+            alert_key: Some(AlertKey::random().unwrap()),
             state_dir: folder.path().join("state"),
             recording: Some(recording.clone()),
         });
@@ -71,11 +88,41 @@ impl ChatPage {
         PersonalChat::find(self.port).unwrap_or_else(|error| panic!("{error:#}"))
     }
 
+    /// A back end, which found its key where `cargo dev send` finds it.
+    #[track_caller]
+    pub fn back_end(&self) -> BackEnd {
+        BackEnd::find(self.port).unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    /// A back end sends a card that says it all, into the one conversation that the bot knows. Its attachments.
+    #[track_caller]
+    pub fn alert_with_card(&self, card: &Value) -> Value {
+        let back_end = self.back_end();
+        let targets = back_end.targets().unwrap_or_else(|error| panic!("{error:#}"));
+        let [target] = &targets[..] else { panic!("one conversation: {targets:?}") };
+        let attachments = json!([attachment_of(card).unwrap()]);
+        let alert = json!({
+            "to": {"conversation": target["conversation"]},
+            "activity": {"attachments": attachments, "summary": "A card"},
+        });
+        let alerted = back_end.alert(&alert).unwrap_or_else(|error| panic!("{error:#}"));
+        assert!(alerted.len() == 1 && alerted[0].status == "queued", "one alert, queued: {alerted:?}");
+        attachments
+    }
+
     /// Waits until the bot has said this, as the whole text of an activity.
     #[track_caller]
     pub fn wait_for(&self, text: &str) -> Said {
         eventually(&format!("the bot to say {text:?}"), || {
             self.said_by_the_bot().into_iter().find(|said| said.text() == text)
+        })
+    }
+
+    /// Waits until the bot has sent these attachments.
+    #[track_caller]
+    pub fn wait_for_attachments(&self, attachments: &Value) -> Said {
+        eventually(&format!("the bot to send {attachments}"), || {
+            self.said_by_the_bot().into_iter().find(|said| said.activity["attachments"] == *attachments)
         })
     }
 

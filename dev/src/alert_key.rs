@@ -1,0 +1,104 @@
+//! The key of the alert routes while `cargo dev up` runs.
+
+use std::fmt;
+
+use anyhow::Context;
+
+/// How an environment names it to both hosts.
+pub(crate) const VARIABLE: &str = "SPIN_VARIABLE_ALERTKEY";
+
+/// A value of the variable `alertkey`: one key, or two separated by a comma.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AlertKey(String);
+
+impl AlertKey {
+    /// A key that nobody can guess, for one run.
+    pub fn random() -> anyhow::Result<Self> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).context("this machine has no random numbers")?;
+        Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+    }
+
+    /// The key of an application that gets these variables: what the person has chosen there, in the environment or in
+    /// `.env`; otherwise one for this run only. `None` leaves the routes closed: by choice (an empty key), or because
+    /// nobody chose a key and callers have to prove themselves, so that the bot may be reached from elsewhere.
+    pub fn of_run(variables: &[(String, String)]) -> anyhow::Result<Option<Self>> {
+        Self::choose(variables, || std::env::var(VARIABLE).ok().or_else(in_dotenv))
+    }
+
+    fn choose(
+        variables: &[(String, String)],
+        elsewhere: impl FnOnce() -> Option<String>,
+    ) -> anyhow::Result<Option<Self>> {
+        let value = |wanted: &str| variables.iter().rfind(|(name, _)| name == wanted).map(|(_, value)| value);
+        match value("alertkey").cloned().or_else(elsewhere) {
+            Some(value) => Ok(Some(Self(value)).filter(|key| key.bearer().is_some())),
+            None if value("authmode").is_some_and(|mode| mode != "anonymous") => Ok(None),
+            None => Self::random().map(Some),
+        }
+    }
+
+    pub(crate) fn new(value: &str) -> Self {
+        Self(value.to_owned())
+    }
+
+    /// The whole value.
+    pub(crate) fn as_variable(&self) -> &str {
+        &self.0
+    }
+
+    /// A key to call with.
+    pub(crate) fn bearer(&self) -> Option<&str> {
+        self.0.split(',').map(str::trim).find(|key| !key.is_empty())
+    }
+}
+
+impl fmt::Debug for AlertKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AlertKey(***)")
+    }
+}
+
+/// Both hosts read the file too, and complain where it is wrong.
+fn in_dotenv() -> Option<String> {
+    let mut lines = dotenvy::from_path_iter(".env").ok()?.filter_map(Result::ok);
+    lines.find(|(name, _)| name == VARIABLE).map(|(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choose(variables: &[(&str, &str)], elsewhere: Option<&str>) -> Option<AlertKey> {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let variables: Vec<_> = variables.iter().map(owned).collect();
+        AlertKey::choose(&variables, || elsewhere.map(str::to_owned)).unwrap()
+    }
+
+    #[test]
+    fn a_choice_is_kept() {
+        for (variables, elsewhere, expected) in [
+            (&[("alertkey", "mine")][..], Some("other"), Some("mine")),
+            (&[("alertkey", "first"), ("alertkey", "last")], None, Some("last")),
+            (&[("alertkey", "mine"), ("authmode", "required")], None, Some("mine")),
+            (&[("alertkey", " , new")], None, Some("new")),
+            (&[("alertkey", "")], Some("other"), None),
+            (&[("alertkey", " ,")], None, None),
+            (&[("pace", "0")], Some("old, new"), Some("old")),
+            (&[("authmode", "required")], None, None),
+            (&[("authmode", "required")], Some("mine"), Some("mine")),
+        ] {
+            let key = choose(variables, elsewhere);
+            let bearer = key.as_ref().and_then(AlertKey::bearer);
+            assert_eq!(bearer, expected, "{variables:?}, elsewhere {elsewhere:?}");
+        }
+    }
+
+    #[test]
+    fn each_run_has_its_own_and_it_is_not_shown() {
+        let (one, other) = (choose(&[], None).unwrap(), choose(&[("authmode", "anonymous")], None).unwrap());
+        assert_ne!(one, other);
+        assert_eq!(one.bearer().map(str::len), Some(64));
+        assert_eq!(format!("{one:?}"), "AlertKey(***)");
+    }
+}

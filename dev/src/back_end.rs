@@ -1,0 +1,123 @@
+//! What a back end does with a running application: it sends alerts, and lists whom it can send them to.
+
+use anyhow::{Context, bail, ensure};
+use serde_json::{Value, json};
+use ureq::Agent;
+
+use crate::alert_key::AlertKey;
+use crate::loopback_http::agent;
+use crate::run_note::RunNote;
+
+/// The content type of an Adaptive Card.
+const ADAPTIVE_CARD: &str = "application/vnd.microsoft.card.adaptive";
+
+/// A back end of one application.
+#[derive(Debug)]
+pub struct BackEnd {
+    agent: Agent,
+    bot: String,
+    key: AlertKey,
+}
+
+/// What became of an alert for one conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alerted {
+    /// The alert's id; a conversation that gets none has no alert.
+    pub id: Option<String>,
+    /// `queued`, or why not: `docs/alerts.md` lists the reasons.
+    pub status: String,
+}
+
+impl BackEnd {
+    /// One that knows the address of the bot, `http://127.0.0.1:<port>`, and a key.
+    pub fn new(bot: &str, key: AlertKey) -> Self {
+        Self { agent: agent(), bot: bot.to_owned(), key }
+    }
+
+    /// That of the `cargo dev up` whose chat page is on this port.
+    pub fn find(playground_port: u16) -> anyhow::Result<Self> {
+        let RunNote { bot, key } = RunNote::read(playground_port)?;
+        Ok(Self::new(&bot, key))
+    }
+
+    /// Sends an alert, `{"to": …, "text": …, "activity": …}`.
+    pub fn alert(&self, alert: &Value) -> anyhow::Result<Vec<Alerted>> {
+        let request = self.agent.post(self.url("/api/alerts")).header("authorization", self.authorization());
+        let sent = request.content_type("application/json").send(alert.to_string());
+        let answer = self.read(sent, 202)?;
+        let alerts = answer["alerts"].as_array().context("the bot's answer has no list of alerts")?;
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let alerted =
+            |alert: &Value| Some(Alerted { id: text(&alert["id"]), status: text(&alert["status"])? });
+        alerts
+            .iter()
+            .map(alerted)
+            .collect::<Option<_>>()
+            .context("the bot's answer has alerts without status")
+    }
+
+    /// The conversations that the bot knows: the first 100, in the shape of `GET /api/targets`.
+    pub fn targets(&self) -> anyhow::Result<Vec<Value>> {
+        let request = self.agent.get(self.url("/api/targets")).header("authorization", self.authorization());
+        match self.read(request.call(), 200)?["targets"].take() {
+            Value::Array(targets) => Ok(targets),
+            _ => bail!("the bot's answer has no list of targets"),
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.bot)
+    }
+
+    fn authorization(&self) -> String {
+        format!("Bearer {}", self.key.bearer().unwrap_or_default())
+    }
+
+    fn read(
+        &self,
+        answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+        expected: u16,
+    ) -> anyhow::Result<Value> {
+        let mut answer = answer.with_context(|| {
+            format!("the bot does not answer on {}: end `cargo dev up` and start it again", self.bot)
+        })?;
+        let status = answer.status().as_u16();
+        let body = answer.body_mut().read_to_string().unwrap_or_default();
+        let body: Value = serde_json::from_str(&body).unwrap_or_default();
+        let message = body["error"]["message"].as_str().unwrap_or("it does not say why");
+        ensure!(status == expected, "the bot refuses the call ({status}): {message}");
+        Ok(body)
+    }
+}
+
+/// The attachment of an activity that shows this Adaptive Card.
+pub fn attachment_of(card: &Value) -> anyhow::Result<Value> {
+    ensure!(
+        card["type"] == "AdaptiveCard",
+        "this is no Adaptive Card, because its `type` is not AdaptiveCard: https://adaptivecards.io/designer makes some"
+    );
+    Ok(json!({"contentType": ADAPTIVE_CARD, "content": card}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_card_goes_into_an_attachment() {
+        let card = json!({"type": "AdaptiveCard", "version": "1.5", "body": []});
+        let attachment = attachment_of(&card).unwrap();
+        assert_eq!(attachment["content"], card);
+        for other in [json!({}), json!([]), json!("AdaptiveCard"), json!({"type": "message"}), attachment] {
+            assert!(attachment_of(&other).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_bot_that_is_gone_is_told_with_the_remedy() {
+        let port = crate::ports::free().unwrap();
+        let back_end = BackEnd::new(&format!("http://127.0.0.1:{port}"), AlertKey::random().unwrap());
+        let error = format!("{:#}", back_end.targets().unwrap_err());
+        assert!(error.contains(&port.to_string()) && error.contains("cargo dev up"), "{error}");
+    }
+}

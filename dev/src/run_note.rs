@@ -1,0 +1,98 @@
+//! What a running application leaves under `target/` for whoever wants to send alerts through it: where the bot is, and
+//! the key. One file for each chat page, for its user's eyes only, gone when the run ends.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+
+use crate::alert_key::AlertKey;
+use crate::workspace::target;
+
+/// What is in the file.
+#[derive(Debug)]
+pub(crate) struct RunNote {
+    /// `http://127.0.0.1:<port>`
+    pub(crate) bot: String,
+    /// The key of its alert routes.
+    pub(crate) key: AlertKey,
+}
+
+/// The file; dropping this removes it.
+#[derive(Debug)]
+pub(crate) struct NoteFile(PathBuf);
+
+fn path(playground_port: u16) -> PathBuf {
+    target().join("up").join(format!("{playground_port}.json"))
+}
+
+impl RunNote {
+    pub(crate) fn write(&self, playground_port: u16) -> anyhow::Result<NoteFile> {
+        let path = path(playground_port);
+        let write = || {
+            if let Some(folder) = path.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
+            // A run that was killed has left its own, which others could have been let read.
+            _ = std::fs::remove_file(&path);
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let note = json!({"bot": self.bot, "alertKey": self.key.as_variable()});
+            options.open(&path)?.write_all(note.to_string().as_bytes())
+        };
+        write().with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(NoteFile(path))
+    }
+
+    pub(crate) fn read(playground_port: u16) -> anyhow::Result<Self> {
+        let path = path(playground_port);
+        let Ok(text) = std::fs::read_to_string(&path) else {
+            bail!(
+                "the chat page on port {playground_port} runs from another folder, or without a key for alerts: call \
+                 this where `cargo dev up` was started, or start that with --variable alertkey=<a key>"
+            );
+        };
+        let note: Value = serde_json::from_str(&text).unwrap_or_default();
+        match (note["bot"].as_str(), note["alertKey"].as_str()) {
+            (Some(bot), Some(key)) => Ok(Self { bot: bot.to_owned(), key: AlertKey::new(key) }),
+            _ => bail!("{} is broken: end `cargo dev up` and start it again", path.display()),
+        }
+    }
+}
+
+impl Drop for NoteFile {
+    fn drop(&mut self) {
+        _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_there_for_its_user_while_the_application_runs() {
+        let port = crate::ports::free().unwrap();
+        let error = RunNote::read(port).unwrap_err().to_string();
+        assert!(error.contains("cargo dev up") && error.contains(&port.to_string()), "{error}");
+
+        let note = RunNote { bot: "http://127.0.0.1:1".to_owned(), key: AlertKey::random().unwrap() };
+        let file = note.write(port).unwrap();
+        let read = RunNote::read(port).unwrap();
+        assert_eq!((read.bot, read.key), (note.bot, note.key));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(std::fs::metadata(&file.0).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+
+        std::fs::write(&file.0, "{").unwrap();
+        assert!(RunNote::read(port).unwrap_err().to_string().contains("is broken"));
+        drop(file);
+        assert!(RunNote::read(port).is_err());
+    }
+}

@@ -23,7 +23,7 @@ struct Cli {
 enum Command {
     /// Runs everything: queue emulator, bot, poller, and a chat page to try it in
     Up(up::Up),
-    /// Says something to the bot in the chat page that `cargo dev up` runs
+    /// Says something to the bot, or alerts the person, in the chat page that `cargo dev up` runs
     Send(send::Send),
     /// Tests everything: format, lints, unit tests, and the built components end to end
     Test(test::Test),

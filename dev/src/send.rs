@@ -1,13 +1,25 @@
-//! `cargo dev send`: a message to the bot from the shell.
+//! `cargo dev send`: from the shell, a message to the bot, or an alert to the person.
 
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
 use clap::Args;
+use dev::back_end::{Alerted, BackEnd, attachment_of};
 use dev::chat::PersonalChat;
 use dev::playground::Playground;
+use serde_json::{Value, json};
 
 #[derive(Debug, Args)]
 pub(crate) struct Send {
-    /// What to say, e.g. "hello"
-    text: String,
+    /// What the person says to the bot, e.g. "hello"
+    #[arg(required_unless_present_any = ["alert", "card"], conflicts_with_all = ["alert", "card"])]
+    text: Option<String>,
+    /// Alerts the person through POST /api/alerts, as a back end does, e.g. "The pizza is ready"
+    #[arg(long, value_name = "TEXT")]
+    alert: Option<String>,
+    /// An Adaptive Card as a JSON file, to send with the alert or instead of its text
+    #[arg(long, value_name = "FILE")]
+    card: Option<PathBuf>,
     /// Where the chat page of `cargo dev up` is
     #[arg(long, default_value_t = Playground::PORT)]
     playground_port: u16,
@@ -15,8 +27,86 @@ pub(crate) struct Send {
 
 impl Send {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        PersonalChat::find(self.playground_port)?.say(&self.text)?;
-        println!("Sent. The bot answers in the chat page: http://localhost:{}", self.playground_port);
+        let chat = PersonalChat::find(self.playground_port)?;
+        let page = format!("http://localhost:{}", self.playground_port);
+        if let Some(text) = &self.text {
+            chat.say(text)?;
+            println!("Sent. The bot answers in the chat page, where that is open: {page}");
+            return Ok(());
+        }
+        let mut alert = json!({"to": {"address": chat.reference()}, "text": self.alert});
+        if let Some(card) = &self.card {
+            alert["activity"] = json!({"attachments": [read_card(card)?]});
+        }
+        let alerted = BackEnd::find(self.playground_port)?.alert(&alert)?;
+        let id = queued(&alerted)?;
+        println!(
+            "Accepted as alert {id}. It comes about a second later in the chat page, where that is open: {page}"
+        );
         Ok(())
+    }
+}
+
+fn read_card(path: &Path) -> anyhow::Result<Value> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let card = serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))?;
+    attachment_of(&card).with_context(|| path.display().to_string())
+}
+
+/// The id of the one alert.
+fn queued(alerted: &[Alerted]) -> anyhow::Result<&str> {
+    match alerted {
+        [Alerted { id: Some(id), status }] if status == "queued" => Ok(id),
+        [Alerted { status, .. }] if status == "stopped" => {
+            bail!("the person in the chat page said stop, and gets no alerts: cargo dev send start")
+        }
+        [Alerted { status, .. }] => bail!(
+            "the chat page's conversation is {status} and gets no alerts: say something in it first (cargo dev send hello)"
+        ),
+        _ => bail!("the bot answered with {} alerts instead of one", alerted.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        send: Send,
+    }
+
+    #[test]
+    fn a_message_or_an_alert() {
+        use clap::Parser;
+        for (arguments, expected) in [
+            (&["hello"][..], true),
+            (&["--alert", "pizza"], true),
+            (&["--card", "card.json"], true),
+            (&["--alert", "pizza", "--card", "card.json"], true),
+            (&[], false),
+            (&["hello", "--alert", "pizza"], false),
+            (&["hello", "--card", "card.json"], false),
+            (&["--playground-port", "1"], false),
+        ] {
+            let parsed = Cli::try_parse_from([&["send"], arguments].concat());
+            assert_eq!(parsed.is_ok(), expected, "{arguments:?}: {parsed:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_queued_is_accepted() {
+        let alerted =
+            |id: Option<&str>, status: &str| Alerted { id: id.map(Into::into), status: status.into() };
+        assert_eq!(queued(&[alerted(Some("a"), "queued")]).unwrap(), "a");
+        for (alerts, hint) in [
+            (vec![alerted(None, "stopped")], "send start"),
+            (vec![alerted(None, "paused")], "send hello"),
+            (vec![alerted(Some("a"), "queued"), alerted(Some("b"), "queued")], "2 alerts"),
+        ] {
+            let error = queued(&alerts).unwrap_err().to_string();
+            assert!(error.contains(hint), "{error}");
+        }
     }
 }

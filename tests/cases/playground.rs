@@ -2,8 +2,9 @@
 
 use end_to_end::chat_page::{self, ChatPage};
 use end_to_end::suite::World;
+use serde_json::json;
 
-end_to_end::cases!(teams, web_chat, direct_line, emulator, a_reminder, a_card);
+end_to_end::cases!(teams, web_chat, direct_line, emulator, a_reminder, a_card, an_alert_from_the_shell);
 
 fn teams(world: &World) {
     answer_and_alert(world, "msteams");
@@ -38,6 +39,16 @@ fn a_card(world: &World) {
     assert_eq!(said.status, 201, "the Connector takes {}", said.activity);
     assert_eq!(said.activity["conversation"]["id"], page.chat().conversation(), "{}", said.activity);
     assert_eq!((said.activity.get("text"), &said.activity["summary"]), (None, &"A card".into()));
+}
+
+/// What `cargo dev send --alert` does, where nobody has written yet.
+fn an_alert_from_the_shell(world: &World) {
+    let page = ChatPage::start(world, "msteams");
+    let alert = json!({"to": {"address": page.chat().reference()}, "text": "the pizza is ready"});
+    let alerted = page.back_end().alert(&alert).unwrap_or_else(|error| panic!("{error:#}"));
+    assert_eq!(alerted[0].status, "queued", "{alerted:?}");
+    let said = page.wait_for("Alert: the pizza is ready");
+    assert_eq!(said.status, 201, "the Connector takes {}", said.activity);
 }
 
 #[track_caller]

@@ -71,6 +71,7 @@ const FIGURES: [Figure; 5] = [
 
 impl Run {
     fn run(self) -> anyhow::Result<()> {
+        dev::process_group::end_with_us()?;
         let machine = Machine::here();
         println!("{machine}\n");
         let start = Instant::now();

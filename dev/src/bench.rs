@@ -1,7 +1,7 @@
 //! `cargo dev bench`: builds what is measured, and starts the crate `bench`, which measures it.
 
 use clap::Args;
-use dev::steps::{cargo, loud};
+use dev::steps::{cargo, last, loud};
 use dev::{build, tools};
 
 #[derive(Debug, Args)]
@@ -22,6 +22,6 @@ impl Bench {
         // The host's profile: what is measured natively is optimized for speed, as the wasm is by the host.
         let mut command = cargo(&["run", "--profile", "host", "-p", "bench", "--"]);
         command.args(self.arguments);
-        loud("benchmarks", command)
+        last("benchmarks", command)
     }
 }

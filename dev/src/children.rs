@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+use crate::process_group::{ProcessGroup, Signal};
+
 /// How many of a child's lines an error repeats.
 const TAIL: usize = 20;
 /// How long a child may take to end when asked.
@@ -29,6 +31,7 @@ pub struct Output {
 pub struct Running {
     name: String,
     child: Child,
+    group: ProcessGroup,
     lines: Arc<Mutex<Lines>>,
     readers: Vec<JoinHandle<()>>,
 }
@@ -46,12 +49,10 @@ fn lock(lines: &Mutex<Lines>) -> MutexGuard<'_, Lines> {
 impl Running {
     /// Starts a child.
     pub fn start(name: &str, mut command: Command, output: &Output) -> anyhow::Result<Self> {
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let program = command.get_program().to_string_lossy().into_owned();
-        let mut child =
-            command.spawn().with_context(|| format!("{name} does not start: cannot run {program}"))?;
+        let (mut child, group) = ProcessGroup::spawn(&mut command)
+            .with_context(|| format!("{name} does not start: cannot run {program}"))?;
         let lines = Arc::default();
         let log = match &output.log {
             Some(path) => Some(Arc::new(Mutex::new(
@@ -74,7 +75,7 @@ impl Running {
             let sink = sink(false);
             readers.push(std::thread::spawn(move || sink.read(stderr)));
         }
-        Ok(Self { name: name.to_owned(), child, lines, readers })
+        Ok(Self { name: name.to_owned(), child, group, lines, readers })
     }
 
     /// Its process id.
@@ -132,7 +133,7 @@ impl Running {
 
     /// Asks it to end, and ends it if it does not.
     pub fn stop(&mut self) {
-        self.signal(Signal::Terminate);
+        self.group.signal(Signal::Terminate);
         let deadline = Instant::now() + ENDS_WITHIN;
         while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
             std::thread::sleep(POLL);
@@ -142,34 +143,13 @@ impl Running {
 
     /// Ends it without asking: as a power cut would.
     pub fn kill_now(&mut self) {
-        self.signal(Signal::Kill);
+        self.group.signal(Signal::Kill);
         _ = self.child.kill();
         _ = self.child.wait();
         for reader in self.readers.drain(..) {
             _ = reader.join();
         }
     }
-
-    #[cfg(unix)]
-    fn signal(&self, signal: Signal) {
-        let signal = match signal {
-            Signal::Terminate => rustix::process::Signal::TERM,
-            Signal::Kill => rustix::process::Signal::KILL,
-        };
-        let group = i32::try_from(self.pid()).ok().and_then(rustix::process::Pid::from_raw);
-        if let Some(group) = group {
-            // An empty group has ended already.
-            _ = rustix::process::kill_process_group(group, signal);
-        }
-    }
-
-    #[cfg(not(unix))]
-    fn signal(&self, _signal: Signal) {}
-}
-
-enum Signal {
-    Terminate,
-    Kill,
 }
 
 impl Drop for Running {
@@ -237,16 +217,48 @@ mod tests {
     fn stopping_ends_grandchildren_too() {
         // The shell ignores the request to end, and its child would outlive it.
         let mut child = shell("trap '' TERM; sleep 60 & echo $!; wait");
-        let grandchild =
-            child.wait_until(Duration::from_secs(20), |child| child.lines().first().cloned()).unwrap();
+        let grandchild = first_line(&mut child);
         child.kill_now();
-        let alive = || {
-            std::fs::read_to_string(format!("/proc/{grandchild}/stat"))
-                .is_ok_and(|stat| !stat.contains(") Z"))
-        };
+        expect_end(&grandchild);
+    }
+
+    /// What [`a_signal_ends_the_children_too`] starts: a program with a child.
+    #[test]
+    #[ignore = "a part of another test"]
+    fn a_program_with_a_child() {
+        crate::process_group::end_with_us().unwrap();
+        let mut child = shell("echo $$; exec sleep 60");
+        println!("child {}", first_line(&mut child));
+        _ = child.wait_until(Duration::from_secs(60), |_| None::<()>);
+    }
+
+    #[test]
+    fn a_signal_ends_the_children_too() {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--ignored", "--exact", "--nocapture", "children::tests::a_program_with_a_child"]);
+        let mut program = Running::start("the program", command, &Output::default()).unwrap();
+        let child = program.wait_until(Duration::from_secs(20), |program| {
+            program.lines().iter().find_map(|line| line.split_once("child ").map(|(_, id)| id.to_owned()))
+        });
+        let child = child.unwrap();
+        let pid = rustix::process::Pid::from_raw(program.pid().try_into().unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let end = program.wait_until(Duration::from_secs(20), |_| None::<()>).unwrap_err().to_string();
+        assert!(end.contains("130"), "{end}");
+        expect_end(&child);
+    }
+
+    fn first_line(child: &mut Running) -> String {
+        child.wait_until(Duration::from_secs(20), |child| child.lines().first().cloned()).unwrap()
+    }
+
+    #[track_caller]
+    fn expect_end(pid: &str) {
+        let alive =
+            || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z"));
         let deadline = Instant::now() + Duration::from_secs(20);
         while alive() {
-            assert!(Instant::now() < deadline, "the grandchild lives on");
+            assert!(Instant::now() < deadline, "process {pid} lives on");
             std::thread::sleep(POLL);
         }
     }

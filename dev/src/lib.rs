@@ -17,6 +17,7 @@ pub mod host;
 mod loopback_http;
 pub mod playground;
 pub mod ports;
+pub mod process_group;
 pub mod progress;
 mod run_note;
 pub mod schemathesis;

@@ -15,6 +15,21 @@ pub fn loud(name: &str, mut command: Command) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Runs a command that shows its own progress, as the last one: on Unix in our place, so that whoever ends us ends it.
+pub fn last(name: &str, command: Command) -> anyhow::Result<()> {
+    #[cfg(unix)]
+    {
+        let mut command = command;
+        let shown = shown(&command);
+        eprintln!("  {name}: {shown}");
+        // It returns only if that fails.
+        let error = std::os::unix::process::CommandExt::exec(&mut command);
+        Err(error).with_context(|| format!("{name}: cannot run {shown}"))
+    }
+    #[cfg(not(unix))]
+    loud(name, command)
+}
+
 /// Runs a command without output, which is shown only if it fails.
 pub fn silent(mut command: Command) -> anyhow::Result<()> {
     let shown = shown(&command);

@@ -4,11 +4,13 @@
 mod connector;
 mod queue;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::bail;
 use bytes::Bytes;
 use end_to_end::login::{Login, Proof};
+use end_to_end::loopback_server::LoopbackServer;
 use end_to_end::openid::OpenId;
 
 pub use connector::Connector;
@@ -50,6 +52,55 @@ impl Stubs {
             None => Ok(()),
             Some(complaint) => bail!("a stub did not expect: {complaint}"),
         }
+    }
+}
+
+/// A server that plays one service, with the state that it answers from. It counts the calls, and keeps the first one
+/// that it did not expect.
+#[derive(Debug)]
+struct Stub<S> {
+    server: LoopbackServer,
+    shared: Arc<Shared<S>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared<S> {
+    calls: AtomicU64,
+    complaint: Mutex<Option<String>>,
+    state: Mutex<S>,
+}
+
+impl<S: Default + Send + 'static> Stub<S> {
+    /// Starts one; what `answer` gives no answer to was not expected.
+    fn start(answer: fn(&mut S, &http::Request<Bytes>) -> Option<http::Response<Bytes>>) -> Self {
+        let shared = Arc::<Shared<S>>::default();
+        let answering = Arc::clone(&shared);
+        let server = LoopbackServer::start(move |request| {
+            answering.calls.fetch_add(1, Ordering::Relaxed);
+            let answered = answer(&mut lock(&answering.state), &request);
+            let answered = answered.unwrap_or_else(|| {
+                lock(&answering.complaint).get_or_insert_with(|| describe(&request));
+                self::answer(500, "unexpected")
+            });
+            async { Some(answered) }
+        });
+        Self { server, shared }
+    }
+
+    fn authority(&self) -> &str {
+        self.server.authority()
+    }
+
+    fn calls(&self) -> u64 {
+        self.shared.calls.load(Ordering::Relaxed)
+    }
+
+    fn complaint(&self) -> Option<String> {
+        lock(&self.shared.complaint).clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, S> {
+        lock(&self.shared.state)
     }
 }
 

@@ -2,15 +2,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use end_to_end::loopback_server::LoopbackServer;
 use http::{HeaderValue, Method};
 
-use super::{answer, describe, lock};
+use super::{Stub, answer};
 
 /// The emulator's well-known account; its key is public.
 const ACCOUNT: &str = "devstoreaccount1";
@@ -18,17 +15,7 @@ const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6t
 
 /// A queue service with one queue, which exists.
 #[derive(Debug)]
-pub struct Queue {
-    server: LoopbackServer,
-    state: Arc<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    calls: AtomicU64,
-    messages: Mutex<Messages>,
-    complaint: Mutex<Option<String>>,
-}
+pub struct Queue(Stub<Messages>);
 
 #[derive(Debug, Default)]
 struct Messages {
@@ -51,34 +38,28 @@ impl Queue {
     pub const NAME: &'static str = "bot-queue";
 
     pub(super) fn start() -> Self {
-        let state = Arc::new(State::default());
-        let answering = Arc::clone(&state);
-        let server = LoopbackServer::start(move |request| {
-            let answer = answering.answer(&request);
-            async { Some(answer) }
-        });
-        Self { server, state }
+        Self(Stub::start(Messages::answer))
     }
 
     /// The variable `storageconnection`.
     pub fn connection_string(&self) -> String {
-        let at = self.server.authority();
+        let at = self.0.authority();
         format!("AccountName={ACCOUNT};AccountKey={KEY};QueueEndpoint=http://{at}/{ACCOUNT}")
     }
 
     /// Its address with the path of its messages.
     pub fn messages_url(&self) -> String {
-        format!("http://{}/{ACCOUNT}/{}/messages", self.server.authority(), Self::NAME)
+        format!("http://{}/{ACCOUNT}/{}/messages", self.0.authority(), Self::NAME)
     }
 
     /// Puts a message without a call.
     pub fn put(&self, text: String) {
-        lock(&self.state.messages).put(text);
+        self.0.state().put(text);
     }
 
     /// How many messages there are, leased ones included.
     pub fn len(&self) -> usize {
-        let messages = lock(&self.state.messages);
+        let messages = self.0.state();
         messages.visible.len() + messages.leased.len()
     }
 
@@ -89,24 +70,23 @@ impl Queue {
 
     /// Takes everything away without a call.
     pub fn clear(&self) {
-        let mut messages = lock(&self.state.messages);
+        let mut messages = self.0.state();
         messages.visible.clear();
         messages.leased.clear();
     }
 
     /// How many calls came.
     pub fn calls(&self) -> u64 {
-        self.state.calls.load(Ordering::Relaxed)
+        self.0.calls()
     }
 
     pub(super) fn complaint(&self) -> Option<String> {
-        lock(&self.state.complaint).clone()
+        self.0.complaint()
     }
 }
 
-impl State {
-    fn answer(&self, request: &http::Request<Bytes>) -> http::Response<Bytes> {
-        self.calls.fetch_add(1, Ordering::Relaxed);
+impl Messages {
+    fn answer(&mut self, request: &http::Request<Bytes>) -> Option<http::Response<Bytes>> {
         let uri = request.uri();
         let below = uri.path().strip_prefix('/').and_then(|path| path.strip_prefix(ACCOUNT));
         let below = below.and_then(|path| path.strip_prefix('/')?.strip_prefix(Queue::NAME));
@@ -117,35 +97,23 @@ impl State {
                 .find(|(key, _)| *key == name)
                 .map(|(_, value)| value)
         };
-        let mut messages = lock(&self.messages);
-        let answered = match (request.method(), below) {
-            (&Method::POST, Some("/messages")) => {
-                text_of(request.body()).map(|text| answer(201, messages.put(text)))
-            }
-            (&Method::GET, Some("/messages")) => {
+        match (request.method(), below?) {
+            (&Method::POST, "/messages") => text_of(request.body()).map(|text| answer(201, self.put(text))),
+            (&Method::GET, "/messages") => {
                 let count = query("numofmessages").and_then(|count| count.parse().ok()).unwrap_or(1);
-                Some(answer(200, messages.get(count)))
+                Some(answer(200, self.get(count)))
             }
-            (&Method::DELETE, Some(path)) => {
-                let id = path.strip_prefix("/messages/").unwrap_or_default();
-                messages.leased.remove(id).map(|_| answer(204, ""))
+            (&Method::DELETE, path) => {
+                self.leased.remove(path.strip_prefix("/messages/")?).map(|_| answer(204, ""))
             }
-            (&Method::PUT, Some(path)) => {
-                let id = path.strip_prefix("/messages/").unwrap_or_default();
+            (&Method::PUT, path) => {
                 let hand_back = query("visibilitytimeout") == Some("0");
-                messages.update(id, text_of(request.body()), hand_back)
+                self.update(path.strip_prefix("/messages/")?, text_of(request.body()), hand_back)
             }
             _ => None,
-        };
-        drop(messages);
-        answered.unwrap_or_else(|| {
-            lock(&self.complaint).get_or_insert_with(|| describe(request));
-            answer(500, "unexpected")
-        })
+        }
     }
-}
 
-impl Messages {
     /// The answer of Put Message.
     fn put(&mut self, text: String) -> String {
         self.next_id += 1;

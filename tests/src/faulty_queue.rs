@@ -44,6 +44,13 @@ pub struct Note {
     pub what: What,
 }
 
+impl Note {
+    /// For people: seconds since the beginning.
+    pub fn line(&self, begin: Instant) -> String {
+        format!("{:.3} s {} {:?}", (self.at - begin).as_secs_f64(), self.envelope, self.what)
+    }
+}
+
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {

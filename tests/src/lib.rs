@@ -22,6 +22,7 @@ pub mod queue;
 pub mod recorder;
 mod runtime;
 pub mod stage;
+pub mod store_at_death;
 pub mod suite;
 pub mod waiting;
 pub mod web;

@@ -1,5 +1,6 @@
 //! One case's world: a host with the components, a queue of its own, a Connector of its own.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
@@ -15,6 +16,7 @@ use crate::login::{Login, SECRET};
 use crate::manifest::Manifest;
 use crate::openid::OpenId;
 use crate::queue::Queue;
+use crate::store_at_death;
 use crate::suite::World;
 use crate::waiting::eventually;
 use crate::web::{self, Answer};
@@ -35,6 +37,15 @@ pub struct Script<'w> {
     queue_name: String,
     trusts_connector: bool,
     login: Option<&'w Login>,
+}
+
+/// What is known of a host that was killed.
+#[derive(Debug)]
+pub struct Death {
+    /// When it was dead.
+    pub at: Instant,
+    /// The keys in its store; the embedded host's only.
+    pub keys: Option<BTreeSet<String>>,
 }
 
 /// A running host and its surroundings. Dropping it ends the host, then checks the Connector's complaints.
@@ -213,15 +224,15 @@ impl Stage {
     }
 
     /// Kills the host in the middle of whatever it does, and starts it anew, at the same address and on the same state.
-    /// Returns when it was dead.
     #[track_caller]
-    pub fn kill_and_restart(&mut self) -> Instant {
+    pub fn kill_and_restart(&mut self) -> Death {
         self.host.kill_now();
-        let dead = Instant::now();
+        let at = Instant::now();
+        let keys = store_at_death::keys(&self.folder.path().join("state"));
         self.past_lines.extend(self.host.lines());
         self.host = Host::start(&self.options)
             .unwrap_or_else(|error| panic!("the host does not come back: {error:#}"));
-        dead
+        Death { at, keys }
     }
 
     /// Every line of the host's stdout so far, in its earlier lives too.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bot_framework::{TrustPolicy, Verdict};
-use envelope::{BURIED, SENT, SealKey, SealState, Unsealed};
+use envelope::{BURIED, Delivery, SENT, SealKey, SealState, Unsealed};
 use platform::{Host, Level};
 use serde_json::json;
 use storage_queue::QueueClient;
@@ -42,8 +42,8 @@ pub(crate) struct Settled {
 pub(crate) enum Next {
     /// It has its turn.
     GoOn,
-    /// It goes behind this one, which waits that long.
-    Wait(Duration),
+    /// It goes behind this one, which is to be hidden for that long, with this written into it.
+    Wait(Duration, Delivery),
     /// Nothing more is sent in this run, because of that.
     StopRun(Stop, String),
 }
@@ -55,7 +55,7 @@ impl Settled {
 }
 
 impl<H: Host> Desk<'_, H> {
-    /// Works on one message until it is off the queue, hidden, or in the poison queue.
+    /// Works on one message until it is off the queue or in the poison queue, or it is known for how long it has to wait.
     pub(crate) async fn work(&self, held: &Held) -> Settled {
         let Held { message, envelope, seal, .. } = held;
         if let Some(settled) = self.finish_what_was_begun(held).await {
@@ -99,8 +99,7 @@ impl<H: Host> Desk<'_, H> {
                     Hidden::Unavailable => Count::Retried,
                     Hidden::PossiblyDelivered => Count::PossiblyDelivered,
                 };
-                let away = self.hide(held, after, Some(delivery)).await;
-                Settled { count, next: Next::Wait(away) }
+                Settled { count, next: Next::Wait(after, delivery) }
             }
             Action::Poison(why) => {
                 if why == Poison::DestinationGone {

@@ -8,10 +8,10 @@ use serde_json::json;
 use storage_queue::{PutOptions, QueueError, QueueMessage, TimeToLive};
 
 use crate::delivery::{Desk, Settled};
-use crate::disposition::{Poison, hide_for};
-use crate::hold::{Change, Hold};
+use crate::disposition::Poison;
+use crate::hold::Change;
 use crate::lanes::Held;
-use crate::limits::{LONGEST_PUSH, MAX_HIDE};
+use crate::limits::MAX_HIDE;
 use crate::report::Count;
 
 impl<H: Host> Desk<'_, H> {
@@ -86,7 +86,7 @@ impl<H: Host> Desk<'_, H> {
         });
         let seconds = u32::try_from(after.as_secs()).unwrap_or(u32::MAX);
         match self.queue.hide(&message.id, &message.pop_receipt, seconds, text.as_deref()).await {
-            Ok(()) => after,
+            Ok(_) => after,
             Err(error) => {
                 self.log_queue_error("hide", held, &error);
                 // Hidden all the same, if only the answer was lost. Else it comes back by itself when the lease ends, or
@@ -98,29 +98,6 @@ impl<H: Host> Desk<'_, H> {
                 after.max(lease)
             }
         }
-    }
-
-    /// Hides a message behind the first in line, and behind the last one that was hidden so, which comes back at `tail`.
-    /// Returns when this one comes back at the latest, on the monotonic clock; if it does.
-    pub(crate) async fn push_behind(
-        &self,
-        held: &Held,
-        hold: &Hold,
-        tail: Duration,
-    ) -> (Count, Option<Duration>) {
-        let now = self.host.monotonic();
-        // A second more than the one in front, so that it is alone when it comes back: it may fail again.
-        let earliest = (hold.until + Duration::from_secs(1)).max(tail);
-        // The longer that one is awaited, the longer it will be: a run that was killed may have had it.
-        let overdue = (hold.overdue(now) / 2).min(LONGEST_PUSH);
-        let pause = earliest.saturating_sub(now).max(overdue);
-        let Some(pause) = hide_for(pause, self.until_forgotten(&held.message)) else {
-            let reason = "the queue forgets it before its turn comes";
-            let settled = self.poison(held, Poison::OutOfTime, reason, None).await;
-            return (settled.count, None);
-        };
-        let away = self.hide(held, pause, None).await;
-        (Count::HeldBack, Some(self.host.monotonic() + away))
     }
 
     /// Gives a message up: to the poison queue, with its reason.

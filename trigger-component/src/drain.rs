@@ -67,7 +67,7 @@ async fn drain<H: Host>(
     report: &mut Report,
 ) -> Result<(), RunError> {
     let run = report.run.clone();
-    let mut lease = RunLease::new(settings.queue.name.as_str(), run.clone());
+    let mut lease = RunLease::new(settings.queue.name.as_str(), run.clone(), host);
     if let Some(busy) = lease.holder(host).await {
         report.skip(busy);
         return Ok(());

@@ -58,6 +58,8 @@ pub(crate) struct Hold {
     pub(crate) tail: Duration,
     /// For how long `until` had passed before this run began to count.
     overdue: Duration,
+    /// Whether another run has one of them: true only as long as that run says so.
+    pub(crate) elsewhere: bool,
 }
 
 impl Hold {
@@ -98,12 +100,28 @@ impl Hold {
 
     /// Lets a message in that is hidden until then.
     fn enter(&mut self, place: &Place, until: Duration) {
+        self.expect(place, until + GRACE);
+    }
+
+    /// Lets a message in that is waited for until then.
+    fn expect(&mut self, place: &Place, ends: Duration) {
         let position = self.position(place);
         if !self.holds(&place.id) {
             self.line.insert(position, place.clone());
         }
-        self.line[position].ends = until + GRACE;
+        self.line[position].ends = ends;
         self.line.truncate(LONGEST_LINE);
+    }
+
+    /// Lets a message in that another run has, until then, and has had for so long.
+    pub(crate) fn is_elsewhere(&mut self, place: &Place, until: Duration, since: Duration) {
+        if self.line.is_empty() {
+            self.overdue = since;
+        }
+        if !self.holds(&place.id) {
+            self.enter(place, until);
+        }
+        self.elsewhere = true;
     }
 
     /// Applies a change. Says whether it was one.
@@ -122,6 +140,9 @@ impl Hold {
                     self.tail = self.tail.max(*tail);
                 }
             }
+            Change::Expected(expected) => {
+                expected.iter().for_each(|(place, ends)| self.expect(place, *ends));
+            }
             Change::Settled(messages) => self.line.retain(|place| !messages.contains(&place.id)),
         }
         *self != before
@@ -135,8 +156,20 @@ pub(crate) enum Change {
     Behind { front: Place, next: Vec<Place>, until: Duration },
     /// These are hidden behind the others, until those moments.
     Pushed(Vec<(Place, Duration)>),
+    /// These may come, until those moments.
+    Expected(Vec<(Place, Duration)>),
     /// These are dealt with.
     Settled(Vec<String>),
+}
+
+impl Change {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Behind { .. } => false,
+            Self::Pushed(places) | Self::Expected(places) => places.is_empty(),
+            Self::Settled(messages) => messages.is_empty(),
+        }
+    }
 }
 
 /// The holds of a queue, as runs tell them to each other. As marks they are swept when they are over.
@@ -172,6 +205,9 @@ impl Holds {
 
     /// Tells what happened to a conversation's line: to what other runs have told meanwhile, not to what this one knew.
     pub(crate) async fn tell(&self, host: &impl Host, lane: &str, change: &Change) {
+        if change.is_empty() {
+            return;
+        }
         let mut hold = self.read_lane(host, lane).await.unwrap_or_default();
         if !hold.apply(change) {
             return;
@@ -251,6 +287,7 @@ fn from_json(value: &Value, clock: &impl Clock) -> Option<Hold> {
         until: moment(&value["untilMilliseconds"])?,
         tail: moment(&value["tailMilliseconds"])?,
         overdue: past(ahead(&value["untilMilliseconds"])?).saturating_sub(monotonic),
+        elsewhere: false,
     };
     (!hold.line.is_empty()).then_some(hold)
 }

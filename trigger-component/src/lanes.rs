@@ -8,6 +8,7 @@ use bot_framework::ConversationReference;
 use envelope::{Envelope, SealState, mark_name};
 use storage_queue::QueueMessage;
 
+use crate::custody::Taken;
 use crate::hold::{Age, Change, Hold, Place};
 use crate::limits::Limits;
 
@@ -30,6 +31,9 @@ impl LaneKey {
         format!("{:016x}", hasher.finish())
     }
 }
+
+/// So few lanes are not worth looking over.
+const LOOKED_OVER_ABOVE: usize = 64;
 
 /// What shares a rate limit: the channel, and the tenant in it.
 type TenantKey = (String, String);
@@ -57,6 +61,12 @@ impl Held {
 
     pub(crate) fn lane(&self) -> LaneKey {
         LaneKey::of(&self.envelope.address)
+    }
+
+    /// What other runs are told of it.
+    pub(crate) fn taken(&self) -> Taken {
+        let QueueMessage { id, pop_receipt, .. } = &self.message;
+        Taken { id: id.clone(), receipt: pop_receipt.clone(), lane: self.lane().name(), age: self.age() }
     }
 
     /// Names the alert in what runs remember of what was sent.
@@ -88,6 +98,12 @@ struct Lane {
 }
 
 impl Lane {
+    /// Whether nothing is lost by forgetting it.
+    fn is_idle(&self, now: Duration) -> bool {
+        let is_empty = self.waiting.is_empty() && self.behind.is_empty();
+        is_empty && !self.busy && !self.pushing && self.next_start <= now && !self.hold.is_live(now)
+    }
+
     fn holds_back(&self, place: &Place, now: Duration) -> bool {
         // While some are being pushed behind, the line is not complete.
         if self.pushing || !self.behind.is_empty() {
@@ -102,8 +118,10 @@ impl Lane {
 pub(crate) struct Lanes {
     lanes: BTreeMap<LaneKey, Lane>,
     tenants: BTreeMap<TenantKey, Duration>,
-    /// Messages in every lane's `behind`: mostly none, and there may be thousands of lanes.
+    /// Messages in every lane's `behind`: mostly none.
     behind: usize,
+    /// How many lanes, or tenants, there are when those are looked for that can be forgotten.
+    forget_above: usize,
 }
 
 /// Messages that go behind one that has to wait.
@@ -121,8 +139,12 @@ impl Lanes {
         let told = if told.is_empty() { None } else { told.get(&key.name()) };
         let lane = self.lanes.entry(key).or_default();
         // While this run is pushing, it knows better.
-        if let Some(told) = told.filter(|_| !lane.pushing) {
-            lane.hold = told.clone();
+        if !lane.pushing {
+            match told {
+                Some(told) => lane.hold.clone_from(told),
+                None if lane.hold.elsewhere => lane.hold = Hold::default(),
+                None => {}
+            }
         }
         let place = held.place();
         if lane.holds_back(&place, now) {
@@ -132,6 +154,26 @@ impl Lanes {
             lane.here.insert(place.id);
             insert(&mut lane.waiting, held);
         }
+    }
+
+    /// Forgets lanes, and tenants, in which nothing happens: however long the queue is, a run remembers no more than what it
+    /// holds, and whom it must not call yet.
+    pub(crate) fn forget_idle(&mut self, now: Duration) {
+        if self.lanes.len().max(self.tenants.len()) <= self.forget_above {
+            return;
+        }
+        // Not by `retain`, which would be the only one to remove from such maps: 12 KB of code.
+        for (key, lane) in std::mem::take(&mut self.lanes) {
+            if !lane.is_idle(now) {
+                self.lanes.insert(key, lane);
+            }
+        }
+        for (tenant, next_start) in std::mem::take(&mut self.tenants) {
+            if next_start > now {
+                self.tenants.insert(tenant, next_start);
+            }
+        }
+        self.forget_above = LOOKED_OVER_ABOVE + 2 * self.lanes.len().max(self.tenants.len());
     }
 
     /// How many this run holds and does not work on.
@@ -158,10 +200,6 @@ impl Lanes {
         let key = key.clone();
         let Some(lane) = self.lanes.get_mut(&key) else { return Err(None) };
         let Some(mut held) = lane.waiting.pop_front() else { return Err(None) };
-        if lane.waiting.is_empty() {
-            // A lane outlives its messages, for its pace; the room that they took would add up over the lanes.
-            lane.waiting = VecDeque::new();
-        }
         held.in_line = lane.hold.holds(held.message.id.as_str());
         lane.busy = true;
         lane.next_start = now + limits.conversation_gap;
@@ -210,7 +248,7 @@ impl Lanes {
     }
 
     /// What [`Lanes::next_push`] gave out is hidden, or given up.
-    pub(crate) fn pushed(&mut self, key: &LaneKey, changes: &[Change]) {
+    pub(crate) fn pushed<'c>(&mut self, key: &LaneKey, changes: impl Iterator<Item = &'c Change>) {
         if let Some(lane) = self.lanes.get_mut(key) {
             lane.pushing = false;
             for change in changes {

@@ -1,13 +1,16 @@
-//! A soft lease, so that overlapping runs do not pile up: cron starts a run every second, also while one is at work.
+//! A soft lease, so that overlapping runs do not pile up: cron starts a run every second, also while one is at work. Its
+//! record tells as well what each run holds.
 //!
 //! Key-value has no compare-and-swap, so two runs can hold it at once. That costs speed, never correctness: what keeps
 //! them apart is the queue's visibility time-out.
 
 use std::time::Duration;
 
-use platform::{Clock, Host, KeyValue};
+use platform::{Clock, Host};
 use serde_json::{Value, json};
+use storage_queue::MessageId;
 
+use crate::custody::{Custody, Taken};
 use crate::disposition::Stop;
 
 /// A run that was killed stops the others for no longer than this.
@@ -41,68 +44,204 @@ impl Busy {
     }
 }
 
-/// The lease of one run.
+/// The lease of one run, and what it and others hold.
 #[derive(Debug)]
 pub(crate) struct RunLease {
     key: String,
     run: String,
+    since_milliseconds: i64,
     renewed_at: Option<Duration>,
+    /// What this run holds.
+    held: Vec<Taken>,
+    /// What others hold, as they had told when the record was read last.
+    others: Vec<Custody>,
+    /// Runs whose messages are handed back, or are being handed back.
+    handing_back: Vec<String>,
+    handed_back: Vec<String>,
+}
+
+/// What runs know of each other, in key-value.
+#[derive(Debug, Default)]
+struct Record {
+    /// Who is at work; nobody, if it is empty.
+    run: String,
+    /// Until when, on the calendar.
+    until_milliseconds: i64,
+    /// Why nobody works.
+    why: Option<Busy>,
+    custodies: Vec<Custody>,
 }
 
 impl RunLease {
-    /// The lease on a queue's drain. Nothing is written before [`RunLease::hold`]: a tick that finds an empty queue
+    /// The lease on a queue's drain. Nothing is written before [`RunLease::take`]: a tick that finds an empty queue
     /// costs one read.
-    pub(crate) fn new(queue: &str, run: String) -> Self {
-        Self { key: format!("drain:{queue}"), run, renewed_at: None }
+    pub(crate) fn new(queue: &str, run: String, clock: &impl Clock) -> Self {
+        Self {
+            key: format!("drain:{queue}"),
+            run,
+            since_milliseconds: clock.now().timestamp_millis(),
+            renewed_at: None,
+            held: Vec::new(),
+            others: Vec::new(),
+            handing_back: Vec::new(),
+            handed_back: Vec::new(),
+        }
     }
 
     /// Who holds it, if it is somebody else.
-    pub(crate) async fn holder<H: KeyValue + Clock>(&self, host: &H) -> Option<Busy> {
-        let record: Value = serde_json::from_slice(&host.get(&self.key).await.ok()??).ok()?;
-        let until = record["untilMilliseconds"].as_i64()?;
-        let now = host.now().timestamp_millis();
-        // A record from a clock that was ahead must not stop us for longer than any record of ours could.
-        let live = until > now && until - now <= i64::try_from(LONGEST_PAUSE.as_millis()).unwrap_or(i64::MAX);
-        match record["run"].as_str()? {
-            run if !live || run == self.run => None,
-            "" if record["why"] == Busy::NoToken.as_str() => Some(Busy::NoToken),
-            "" => Some(Busy::CredentialsRefused),
-            _ => Some(Busy::AnotherRun),
+    pub(crate) async fn holder(&mut self, host: &impl Host) -> Option<Busy> {
+        let record = self.read(host).await;
+        if record.until_milliseconds <= host.now().timestamp_millis() || record.run == self.run {
+            return None;
+        }
+        if record.run.is_empty() { record.why } else { Some(Busy::AnotherRun) }
+    }
+
+    /// Takes the lease, and tells that this run holds these messages.
+    pub(crate) async fn take(&mut self, host: &impl Host, messages: Vec<Taken>) {
+        self.held.extend(messages);
+        self.tell(host).await;
+    }
+
+    /// This run has dealt with the message, or hidden it. Told when the lease is renewed.
+    pub(crate) fn let_go(&mut self, message: &MessageId) {
+        self.held.retain(|taken| taken.id != *message);
+    }
+
+    /// Takes the new receipt of a message that this run holds on to. Told when the lease is renewed.
+    pub(crate) fn keep(&mut self, taken: Taken) {
+        self.let_go(&taken.id);
+        self.held.push(taken);
+    }
+
+    /// Renews the lease, if that is due.
+    pub(crate) async fn renew(&mut self, host: &impl Host) {
+        if self.next_renewal().is_some_and(|due| due <= host.monotonic()) {
+            self.tell(host).await;
         }
     }
 
-    /// Takes it, or renews it when that is due.
-    pub(crate) async fn hold(&mut self, host: &impl Host) {
-        let now = host.monotonic();
-        if self.renewed_at.is_none_or(|at| now.saturating_sub(at) >= RENEW_AFTER) {
-            self.renewed_at = Some(now);
-            self.write(host, json!({"run": self.run}), TERM).await;
-        }
+    /// When it has to be renewed, on the monotonic clock: as long as something is held.
+    pub(crate) fn next_renewal(&self) -> Option<Duration> {
+        let renewed_at = self.renewed_at.filter(|_| !self.held.is_empty())?;
+        Some(renewed_at + RENEW_AFTER)
     }
 
     /// Gives it up, if it was taken.
-    pub(crate) async fn release(&self, host: &impl Host) {
-        // Another run that has taken it over meanwhile keeps it.
-        if self.renewed_at.is_some() && self.holder(host).await.is_none() {
-            _ = host.delete(&self.key).await;
+    pub(crate) async fn release(&mut self, host: &impl Host) {
+        if self.renewed_at.is_some() {
+            self.held.clear();
+            let mut record = self.read(host).await;
+            // Another run that has taken it over meanwhile keeps it.
+            if record.run == self.run {
+                record = Record { custodies: record.custodies, ..Record::default() };
+            }
+            self.write(host, record).await;
         }
     }
 
     /// Keeps every run away for a while, because nothing can be sent.
-    pub(crate) async fn pause(&self, host: &impl Host, stop: Stop) {
+    pub(crate) async fn pause(&mut self, host: &impl Host, stop: Stop) {
         let (why, term) = match stop {
             Stop::CredentialsRefused => (Busy::CredentialsRefused, CREDENTIALS_PAUSE),
             Stop::NoToken { retry_after } => {
                 (Busy::NoToken, retry_after.unwrap_or(NO_TOKEN_PAUSE).min(LONGEST_PAUSE))
             }
         };
-        self.write(host, json!({"run": "", "why": why.as_str()}), term).await;
+        let until_milliseconds = (host.now() + term).timestamp_millis();
+        let custodies = self.read(host).await.custodies;
+        self.write(host, Record { run: String::new(), until_milliseconds, why: Some(why), custodies }).await;
     }
 
-    async fn write(&self, host: &impl Host, mut record: Value, term: Duration) {
-        record["untilMilliseconds"] = (host.now() + term).timestamp_millis().into();
-        // Without a lease runs overlap, and stay safe.
-        _ = host.set(&self.key, record.to_string().as_bytes()).await;
+    /// What other runs hold.
+    pub(crate) fn others(&self) -> &[Custody] {
+        &self.others
+    }
+
+    /// What runs held that must be over. Each is given out once, to be handed back.
+    pub(crate) fn take_ended(&mut self, clock: &impl Clock) -> Vec<Custody> {
+        let over = self.others.iter().filter(|custody| custody.is_over(clock));
+        let over: Vec<Custody> =
+            over.filter(|custody| !self.handing_back.contains(&custody.run)).cloned().collect();
+        self.handing_back.extend(over.iter().map(|custody| custody.run.clone()));
+        over
+    }
+
+    /// Everything that a run held is on the queue again, or was dealt with: nobody needs to know any more.
+    pub(crate) async fn is_handed_back(&mut self, host: &impl Host, run: String) {
+        self.handed_back.push(run);
+        let record = self.read(host).await;
+        self.write(host, record).await;
+    }
+
+    async fn tell(&mut self, host: &impl Host) {
+        self.renewed_at = Some(host.monotonic());
+        let custodies = self.read(host).await.custodies;
+        let until_milliseconds = (host.now() + TERM).timestamp_millis();
+        self.write(host, Record { run: self.run.clone(), until_milliseconds, why: None, custodies }).await;
+    }
+
+    /// What is told now. Two that change it in the same moment undo one another: without a lease runs overlap, and stay safe.
+    async fn read(&mut self, host: &impl Host) -> Record {
+        let told = host.get(&self.key).await.ok().flatten();
+        let value = told.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let mut record = Record::from_json(&value, host);
+        record
+            .custodies
+            .retain(|custody| custody.run != self.run && !self.handed_back.contains(&custody.run));
+        self.others.clone_from(&record.custodies);
+        record
+    }
+
+    /// Tells it, with what this run holds.
+    async fn write(&self, host: &impl Host, mut record: Record) {
+        if !self.held.is_empty() {
+            record.custodies.push(Custody {
+                run: self.run.clone(),
+                since_milliseconds: self.since_milliseconds,
+                messages: self.held.clone(),
+            });
+        }
+        let is_over = record.until_milliseconds <= host.now().timestamp_millis();
+        _ = if is_over && record.custodies.is_empty() {
+            host.delete(&self.key).await
+        } else {
+            host.set(&self.key, record.to_json().to_string().as_bytes()).await
+        };
+    }
+}
+
+impl Record {
+    fn to_json(&self) -> Value {
+        let mut record = json!({"run": self.run, "untilMilliseconds": self.until_milliseconds});
+        if let Some(why) = self.why {
+            record["why"] = why.as_str().into();
+        }
+        if !self.custodies.is_empty() {
+            record["held"] = self.custodies.iter().map(Custody::to_json).collect();
+        }
+        record
+    }
+
+    /// What makes no sense stops nobody.
+    fn from_json(value: &Value, clock: &impl Clock) -> Self {
+        let longest = i64::try_from(LONGEST_PAUSE.as_millis()).unwrap_or(i64::MAX);
+        let until = value["untilMilliseconds"].as_i64().unwrap_or_default();
+        // A record from a clock that was ahead must not stop us for longer than any record of ours could.
+        let makes_sense = until.saturating_sub(clock.now().timestamp_millis()) <= longest;
+        let why =
+            [Busy::NoToken, Busy::CredentialsRefused].into_iter().find(|why| value["why"] == why.as_str());
+        Self {
+            run: value["run"].as_str().unwrap_or_default().to_owned(),
+            until_milliseconds: if makes_sense { until } else { 0 },
+            why,
+            custodies: value["held"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|custody| Custody::from_json(custody, clock))
+                .collect(),
+        }
     }
 }
 
@@ -111,29 +250,63 @@ mod tests {
     use platform::testing::{FakeHost, run};
 
     use super::*;
+    use crate::hold::Age;
 
-    fn lease(run: &str) -> RunLease {
-        RunLease::new("q", run.into())
+    fn lease(host: &FakeHost, run: &str) -> RunLease {
+        RunLease::new("q", run.into(), host)
+    }
+
+    fn taken(id: &str) -> Taken {
+        Taken { id: id.to_owned().into(), receipt: "r".to_owned().into(), lane: "x".into(), age: Age(0, 0) }
+    }
+
+    fn take(host: &FakeHost, lease: &mut RunLease, ids: &[&str]) {
+        run(lease.take(host, ids.iter().map(|id| taken(id)).collect()));
+    }
+
+    /// Which messages other runs hold, as a new run reads it.
+    fn told(host: &FakeHost) -> Vec<(String, Vec<String>)> {
+        let mut new = lease(host, "new");
+        run(new.holder(host));
+        let ids = |custody: &Custody| custody.messages.iter().map(|taken| taken.id.to_string()).collect();
+        new.others().iter().map(|custody| (custody.run.clone(), ids(custody))).collect()
     }
 
     #[test]
     fn it_keeps_others_out_until_it_lapses_or_is_released() {
         let host = FakeHost::default();
-        let (mut ours, theirs) = (lease("a"), lease("b"));
+        let (mut ours, mut theirs) = (lease(&host, "a"), lease(&host, "b"));
         assert_eq!(run(theirs.holder(&host)), None);
-        assert!(host.store.borrow().is_empty(), "looking writes nothing");
-        run(ours.hold(&host));
+        run(ours.renew(&host));
+        run(ours.release(&host));
+        assert!(host.store.borrow().is_empty(), "who holds nothing writes nothing");
+        take(&host, &mut ours, &["m1"]);
         assert_eq!(run(ours.holder(&host)), None);
         assert_eq!(run(theirs.holder(&host)), Some(Busy::AnotherRun));
         host.elapsed.set(Duration::from_secs(4));
-        run(ours.hold(&host));
+        run(ours.renew(&host));
         host.elapsed.set(Duration::from_secs(8));
         assert_eq!(run(theirs.holder(&host)), Some(Busy::AnotherRun), "it was renewed");
         host.elapsed.set(Duration::from_secs(10));
         assert_eq!(run(theirs.holder(&host)), None, "a killed run stops nobody for long");
-        run(ours.hold(&host));
+        run(ours.renew(&host));
         run(ours.release(&host));
         assert!(host.store.borrow().is_empty());
+    }
+
+    #[test]
+    fn it_is_renewed_when_that_is_due() {
+        let host = FakeHost::default();
+        let mut ours = lease(&host, "a");
+        assert_eq!(ours.next_renewal(), None);
+        take(&host, &mut ours, &["m1"]);
+        let writes = host.writes.get();
+        host.elapsed.set(Duration::from_millis(1999));
+        run(ours.renew(&host));
+        assert_eq!((host.writes.get(), ours.next_renewal()), (writes, Some(Duration::from_secs(2))));
+        host.elapsed.set(Duration::from_secs(2));
+        run(ours.renew(&host));
+        assert_eq!(host.writes.get(), writes + 1);
     }
 
     #[test]
@@ -146,12 +319,50 @@ mod tests {
             (no_token(Some(86_400)), Busy::NoToken, 30),
         ] {
             let host = FakeHost::default();
-            run(lease("a").pause(&host, stop));
+            let mut stopped = lease(&host, "a");
+            take(&host, &mut stopped, &["m1"]);
+            run(stopped.pause(&host, stop));
+            run(stopped.release(&host));
             host.elapsed.set(Duration::from_secs(seconds - 1));
-            assert_eq!(run(lease("b").holder(&host)), Some(busy), "{stop:?}");
+            assert_eq!(run(lease(&host, "b").holder(&host)), Some(busy), "{stop:?}");
             host.elapsed.set(Duration::from_secs(seconds + 1));
-            assert_eq!(run(lease("b").holder(&host)), None, "{stop:?}");
+            assert_eq!(run(lease(&host, "b").holder(&host)), None, "{stop:?}");
+            assert_eq!(told(&host), [], "{stop:?}: it holds nothing any more");
         }
+    }
+
+    #[test]
+    fn runs_tell_what_they_hold() {
+        let host = FakeHost::default();
+        let (mut a, mut b) = (lease(&host, "a"), lease(&host, "b"));
+        take(&host, &mut a, &["m1", "m2"]);
+        take(&host, &mut b, &["m3"]);
+        let held =
+            |run: &str, ids: &[&str]| (run.to_owned(), ids.iter().map(|id| (*id).to_owned()).collect());
+        assert_eq!(told(&host), [held("a", &["m1", "m2"]), held("b", &["m3"])]);
+        a.let_go(&"m1".to_owned().into());
+        take(&host, &mut a, &["m4"]);
+        assert_eq!(told(&host), [held("b", &["m3"]), held("a", &["m2", "m4"])]);
+        run(b.release(&host));
+        assert_eq!(told(&host), [held("a", &["m2", "m4"])], "and a's lease stands");
+        assert_eq!(run(b.holder(&host)), Some(Busy::AnotherRun));
+    }
+
+    #[test]
+    fn what_a_killed_run_held_is_handed_back_once() {
+        let host = FakeHost::default();
+        take(&host, &mut lease(&host, "killed"), &["m1"]);
+        host.elapsed.set(Duration::from_secs(29));
+        let mut next = lease(&host, "next");
+        assert_eq!(run(next.holder(&host)), None);
+        assert!(next.take_ended(&host).is_empty(), "it may live");
+        host.elapsed.set(Duration::from_secs(30));
+        let runs = |custodies: Vec<Custody>| custodies.into_iter().map(|one| one.run).collect::<Vec<_>>();
+        assert_eq!(runs(next.take_ended(&host)), ["killed"]);
+        assert!(next.take_ended(&host).is_empty(), "that goes on already");
+        assert_eq!(next.others().len(), 1, "and its conversations wait until it is done");
+        run(next.is_handed_back(&host, "killed".into()));
+        assert!(next.others().is_empty() && host.store.borrow().is_empty());
     }
 
     #[test]
@@ -160,7 +371,7 @@ mod tests {
         for record in ["", "{}", "[1]", r#"{"run":"x"}"#, r#"{"run":"x","untilMilliseconds":9999999999999}"#]
         {
             host.store.borrow_mut().insert("drain:q".into(), record.into());
-            assert_eq!(run(lease("b").holder(&host)), None, "{record}");
+            assert_eq!(run(lease(&host, "b").holder(&host)), None, "{record}");
         }
     }
 }

@@ -3,6 +3,7 @@
 //! One wasm with two doors on one [`drain`]: the cron trigger's export, and HTTP for hosts that have no cron.
 
 mod courier;
+mod custody;
 mod delivery;
 mod desk;
 mod disposition;
@@ -12,6 +13,8 @@ mod http_door;
 mod lanes;
 mod lease;
 mod limits;
+mod pushing;
+mod recent;
 mod report;
 mod run;
 mod settings;

@@ -44,6 +44,8 @@ pub(crate) enum Count {
     HeldBack,
     /// Handed back, because the run was over.
     Released,
+    /// Handed back, because the run that had it was ended before it could do that.
+    HandedBack,
     /// Somebody else has it now.
     LeaseLost,
     /// The poison queue did not take it: it comes again.
@@ -69,6 +71,7 @@ impl Count {
             Self::Poisoned(_) => "poisoned",
             Self::HeldBack => "heldBack",
             Self::Released => "released",
+            Self::HandedBack => "handedBack",
             Self::LeaseLost => "leaseLost",
             Self::StorageTrouble => "storageTrouble",
         }
@@ -100,6 +103,10 @@ pub struct Report {
 impl Report {
     pub(crate) fn of_run(run: String) -> Self {
         Self { run, ..Self::default() }
+    }
+
+    pub(crate) fn add_many(&mut self, count: Count, messages: usize) {
+        (0..messages).for_each(|_| self.add(count));
     }
 
     pub(crate) fn add(&mut self, count: Count) {

@@ -4,7 +4,7 @@
 //! One loop over events: every call to the outside is a job that ends in an [`Event`], and only the loop changes the
 //! run's state. Correctness rests on the queue's leases; everything else only makes it fast.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ use crate::drain::RunError;
 use crate::hold::{Change, Place};
 use crate::lanes::{Held, LaneKey, Lanes, Push};
 use crate::lease::RunLease;
+use crate::pushing::Pushed;
+use crate::recent::Recent;
 use crate::report::{Count, Report};
 
 /// Something that a job has done.
@@ -29,11 +31,14 @@ enum Event {
     /// What was handed out, and when it was asked for: the leases count from some moment after that.
     Fetched(Result<Vec<QueueMessage>, QueueError>, Duration),
     Worked(LaneKey, Box<Held>, Settled),
+    /// A message that has to wait is hidden; until then, if that is longer than was told.
+    Hidden(LaneKey, Box<Held>, Option<Duration>),
     /// A message that is no envelope.
     Buried(Count),
-    /// Messages that were hidden behind another, or given up; and what that changes for their line.
-    Pushed(LaneKey, Vec<Count>, [Change; 2]),
+    Pushed(LaneKey, Box<Pushed>),
     Released(usize),
+    /// What another run held, which is over; how many it were, and whether that was all.
+    HandedBack(String, usize, bool),
     Renewed(LaneKey, Renewed),
     Woke,
 }
@@ -67,8 +72,7 @@ pub(crate) struct Run<'a, 'r, H> {
     stopping: bool,
     /// Nothing more can be sent, and the log says why.
     stopped: bool,
-    /// By the names of their marks.
-    delivered: BTreeSet<String>,
+    delivered: Recent,
 }
 
 impl<'a, 'r, H: Host> Run<'a, 'r, H> {
@@ -86,12 +90,13 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             empty: false,
             stopping: false,
             stopped: false,
-            delivered: BTreeSet::new(),
+            delivered: Recent::default(),
         }
     }
 
     pub(crate) async fn drive(mut self) -> Result<(), RunError> {
         let mut failure = None;
+        self.hand_back();
         self.fetch(self.desk.limits.batch);
         while let Some(event) = self.next_event().await {
             match event {
@@ -109,19 +114,27 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                 }
                 Event::Worked(key, held, settled) => {
                     self.busy -= 1;
-                    self.worked(&key, &held, settled).await;
+                    self.worked(key, held, settled).await;
                 }
-                Event::Buried(count) => self.report.add(count),
-                Event::Pushed(key, counts, changes) => {
-                    counts.into_iter().for_each(|count| self.report.add(count));
-                    self.lanes.pushed(&key, &changes);
-                    for change in changes {
-                        self.tell(&key, Some(change)).await;
+                Event::Hidden(key, held, longer) => {
+                    self.lease.let_go(&held.message.id);
+                    if let Some(until) = longer {
+                        let change = self.lanes.hold(&key, held.place(), until);
+                        self.tell(&key, change).await;
                     }
                 }
-                Event::Released(messages) => (0..messages).for_each(|_| self.report.add(Count::Released)),
+                Event::Buried(count) => self.report.add(count),
+                Event::Pushed(key, pushed) => self.pushed(&key, *pushed).await,
+                Event::Released(messages) => self.report.add_many(Count::Released, messages),
+                Event::HandedBack(run, messages, all) => {
+                    self.report.add_many(Count::HandedBack, messages);
+                    if all {
+                        self.lease.is_handed_back(self.desk.host, run).await;
+                    }
+                }
                 Event::Renewed(key, renewed) => {
-                    (0..renewed.lost).for_each(|_| self.report.add(Count::LeaseLost));
+                    self.report.add_many(Count::LeaseLost, renewed.lost);
+                    renewed.kept.iter().for_each(|held| self.lease.keep(held.taken()));
                     self.lanes.put_back(&key, renewed.kept);
                     if let Some((front, until)) = renewed.first_lost {
                         let change = self.lanes.hold(&key, front, until);
@@ -170,9 +183,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             }
             return;
         }
-        if self.busy > 0 {
-            self.lease.hold(desk.host).await;
-        }
+        self.lease.renew(desk.host).await;
         self.renew();
         let due = self.start_what_is_due().await;
         self.fetch_more();
@@ -209,7 +220,6 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             self.empty = true;
             return;
         }
-        self.lease.hold(desk.host).await;
         let wall = desk.host.now();
         let mut opened = Vec::new();
         for message in messages {
@@ -230,32 +240,73 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                 })),
             }
         }
-        let told = desk.holds.read(desk.host, opened.iter().map(|held| held.lane().name())).await;
+        // Before anything is done about them.
+        self.lease.take(desk.host, opened.iter().map(Held::taken).collect()).await;
+        self.hand_back();
+        let mut told = desk.holds.read(desk.host, opened.iter().map(|held| held.lane().name())).await;
+        for custody in self.lease.others() {
+            custody.hold_back(&mut told, desk.host);
+        }
         // What failed once more comes back after those that were pushed behind it before.
         opened.sort_by_key(Held::age);
         let now = desk.host.monotonic();
+        self.lanes.forget_idle(now);
         for held in opened {
             self.lanes.push(held, now, &told);
         }
     }
 
-    async fn worked(&mut self, key: &LaneKey, held: &Held, settled: Settled) {
-        let message = held.message.id.as_str();
+    /// Hands back what other runs held that are over.
+    fn hand_back(&mut self) {
+        let desk = self.desk;
+        for custody in self.lease.take_ended(desk.host) {
+            self.jobs.push(Box::pin(async move {
+                let (messages, all) = desk.hand_back(&custody).await;
+                Event::HandedBack(custody.run, messages, all)
+            }));
+        }
+    }
+
+    async fn worked(&mut self, key: LaneKey, held: Box<Held>, settled: Settled) {
+        let message = &held.message.id;
         self.report.add(settled.count);
         if settled.count == Count::Delivered {
-            self.delivered.insert(held.mark_name());
+            self.delivered.remember(held.mark_name());
         }
         match settled.next {
-            Next::GoOn => self.lanes.done(key, message),
-            Next::Wait(away) => {
-                let until = self.desk.host.monotonic() + away;
-                let change = self.lanes.hold(key, held.place(), until);
-                self.tell(key, change).await;
+            Next::GoOn => {
+                self.lease.let_go(message);
+                self.lanes.done(&key, message.as_str());
             }
+            Next::Wait(after, delivery) => self.hide(key, held, after, delivery).await,
             Next::StopRun(stop, reason) => {
                 self.stop(stop, &reason).await;
-                self.lanes.done(key, message);
+                self.lease.let_go(message);
+                self.lanes.done(&key, message.as_str());
             }
+        }
+    }
+
+    /// Hides a message that has to wait. Told first: a run that is killed in between leaves a line that is waited for in
+    /// vain for a while, not one that nobody knows of.
+    async fn hide(&mut self, key: LaneKey, held: Box<Held>, after: Duration, delivery: Delivery) {
+        let desk = self.desk;
+        let change = self.lanes.hold(&key, held.place(), desk.host.monotonic() + after);
+        self.tell(&key, change).await;
+        self.jobs.push(Box::pin(async move {
+            let away = desk.hide(&held, after, Some(delivery)).await;
+            let longer = (away > after).then(|| desk.host.monotonic() + away);
+            Event::Hidden(key, held, longer)
+        }));
+    }
+
+    async fn pushed(&mut self, key: &LaneKey, pushed: Pushed) {
+        let Pushed { messages, counts, told, news } = pushed;
+        messages.iter().for_each(|message| self.lease.let_go(message));
+        counts.into_iter().for_each(|count| self.report.add(count));
+        self.lanes.pushed(key, std::iter::once(&told).chain(&news));
+        for change in news {
+            self.tell(key, Some(change)).await;
         }
     }
 
@@ -291,12 +342,13 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             if now >= held.leased_at + desk.limits.lease {
                 // We were stopped for a minute, it seems: somebody else may have it.
                 self.report.add(Count::LeaseLost);
+                self.lease.let_go(&held.message.id);
                 let change = self.lanes.hold(&key, held.place(), now + desk.limits.lease);
                 self.tell(&key, change).await;
                 continue;
             }
             self.busy += 1;
-            let already = self.delivered.contains(&held.mark_name());
+            let already = self.delivered.holds(&held.mark_name());
             self.jobs.push(Box::pin(async move {
                 let settled = if already { desk.delete_double(&held).await } else { desk.work(&held).await };
                 Event::Worked(key, Box::new(held), settled)
@@ -316,7 +368,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         let budget_ends = now + self.budget.remaining(host);
         let half_lease = now + self.desk.limits.lease / 2;
         let renewal = self.lanes.next_renewal(self.desk.limits);
-        let moment = due.into_iter().chain(renewal).fold(budget_ends.min(half_lease), Duration::min);
+        let moments = due.into_iter().chain(renewal).chain(self.lease.next_renewal());
+        let moment = moments.fold(budget_ends.min(half_lease), Duration::min);
         // Whatever is due already was started above; were it not, this must not become a busy loop.
         let moment = moment.max(now + Duration::from_millis(1));
         let alarm: Job<'a> = Box::pin(async move {
@@ -329,23 +382,9 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
     /// Hides messages behind one that has to wait; other conversations go on.
     fn push_behind(&mut self, push: Push) {
         let desk = self.desk;
-        let Push { key, messages, hold } = push;
         self.jobs.push(Box::pin(async move {
-            let (mut counts, mut tail) = (Vec::new(), hold.tail);
-            let (mut hidden, mut given_up) = (Vec::new(), Vec::new());
-            // One after the other: their order is the order in which they come back.
-            for held in &messages {
-                let (count, back_at) = desk.push_behind(held, &hold, tail).await;
-                counts.push(count);
-                match back_at {
-                    Some(back_at) => {
-                        tail = tail.max(back_at);
-                        hidden.push((held.place(), tail));
-                    }
-                    None => given_up.push(held.place().id),
-                }
-            }
-            Event::Pushed(key, counts, [Change::Pushed(hidden), Change::Settled(given_up)])
+            let pushed = desk.push_behind(&push).await;
+            Event::Pushed(push.key, Box::new(pushed))
         }));
     }
 

@@ -67,6 +67,15 @@ pub struct Updated {
     pub time_next_visible: Option<DateTime<Utc>>,
 }
 
+/// Whether [`QueueClient::hide`] did it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hidden {
+    /// The service says so.
+    Surely,
+    /// An attempt had no answer, and then the receipt had ended: by that attempt, if it had not ended before.
+    Perhaps,
+}
+
 /// What creating a queue did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
@@ -193,10 +202,11 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         receipt: &PopReceipt,
         visibility_timeout_seconds: u32,
         text: Option<&str>,
-    ) -> Result<(), QueueError> {
+    ) -> Result<Hidden, QueueError> {
         match self.repeat(&self.update_call(id, receipt, visibility_timeout_seconds, text)).await {
-            Err(Failed { error: QueueError::LeaseLost, may_be_done: true, .. }) => Ok(()),
-            other => other.map(drop).map_err(|failed| failed.error),
+            Ok(_) => Ok(Hidden::Surely),
+            Err(Failed { error: QueueError::LeaseLost, may_be_done: true, .. }) => Ok(Hidden::Perhaps),
+            Err(failed) => Err(failed.error),
         }
     }
 

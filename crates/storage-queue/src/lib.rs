@@ -17,7 +17,7 @@ mod request;
 mod settings;
 mod xml;
 
-pub use client::{Created, PutOptions, QueueClient, TimeToLive, Updated};
+pub use client::{Created, Hidden, PutOptions, QueueClient, TimeToLive, Updated};
 pub use connection::{Account, ConnectionStringError};
 pub use error::QueueError;
 pub use names::{InvalidQueueName, MessageId, PopReceipt, QueueName};

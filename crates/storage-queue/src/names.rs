@@ -56,6 +56,13 @@ macro_rules! text {
             }
         }
 
+        impl From<String> for $name {
+            /// What [`Self::as_str`] gave, and somebody kept.
+            fn from(text: String) -> Self {
+                Self(text)
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)

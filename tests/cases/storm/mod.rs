@@ -38,8 +38,8 @@ struct Form {
 }
 
 const SHORT: Form = Form {
-    conversations: 30,
-    each: 10,
+    conversations: 100,
+    each: 3,
     kills: 4,
     failing_attempts: 2,
     longest_retry_after: 1,
@@ -121,6 +121,10 @@ fn nothing_is_lost_and_nothing_doubled(world: &World) {
     let log = dev::workspace::target().join(format!("storm-{seed}.log"));
     std::fs::write(&log, stage.lines().join("\n")).unwrap();
     println!("  the host's log        {}", log.display());
+    let notes = dev::workspace::target().join(format!("storm-{seed}.queue"));
+    let lines = queue.notes().iter().map(|note| note.line(begin)).collect::<Vec<_>>();
+    std::fs::write(&notes, lines.join("\n")).unwrap();
+    println!("  the queue's notes     {}", notes.display());
     // The Connector's own report of thousands of requests helps nobody.
     drop(stage);
     verdict.check();

@@ -7,14 +7,19 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use end_to_end::faulty_queue::{Note, What};
 use end_to_end::queue::envelope_of;
-use end_to_end::stage::Stage;
+use end_to_end::stage::{Death, Stage};
 
 use super::mixture::{Attempt, Scripted};
 use super::{Form, name};
 
-/// How long after the Connector's answer the mark is surely written, and after an Update what it means for the
-/// conversation is surely told: for a machine that is busy.
+/// How long after the Connector's answer the mark is surely written: for a machine that is busy.
 const SURELY: Duration = Duration::from_secs(2);
+
+/// How the keys of the marks begin that tell what was sent.
+const SENT: &str = "sent:";
+
+/// Two runs that are handed something within that time may not have read what the other one noted.
+const RACE: Duration = Duration::from_millis(250);
 
 /// How long after its death something may arrive that the host had sent. It is not back so soon.
 const IN_FLIGHT: Duration = Duration::from_millis(150);
@@ -35,9 +40,9 @@ enum Doubled {
 enum Overtaken {
     /// It had been handed out in an answer that was lost.
     LostAnswer,
-    /// A run that was killed had it.
-    Killed,
-    /// Another run had one of the two when the other one was taken.
+    /// A run that had just been handed it was killed before it could note that.
+    KilledBeforeNote,
+    /// Two runs were handed one of them each, in the same moment.
     OtherRun,
     /// A run had handed it back.
     HandedBack,
@@ -55,6 +60,8 @@ pub(super) struct Verdict {
     uncertain: usize,
     doubled: BTreeMap<Doubled, usize>,
     overtaken: BTreeMap<Overtaken, usize>,
+    /// Marks in the stores of killed hosts: alerts that were sent, and known to be.
+    marks_at_death: usize,
     /// What must not happen, for people.
     violations: Vec<String>,
 }
@@ -65,15 +72,16 @@ impl Verdict {
         stage: &Stage,
         attempts: &[Attempt],
         notes: &[Note],
-        kills: &[Instant],
+        deaths: &[Death],
     ) -> Self {
         let poisoned = Poisoned::read(stage);
-        let evidence = Evidence::new(stage, notes, kills);
+        let evidence = Evidence::new(stage, attempts, notes, deaths);
         let mut verdict = Self {
             alerts: form.conversations * form.each,
             attempts: attempts.len(),
             poisoned: poisoned.outcomes,
             poison_copies: poisoned.copies,
+            marks_at_death: deaths.iter().filter_map(|death| Some(marks(death.keys.as_ref()?).count())).sum(),
             violations: poisoned.violations,
             ..Self::default()
         };
@@ -119,7 +127,7 @@ impl Verdict {
             let overtaking =
                 shown[index + 1..].iter().filter(|(_, other)| other < at).min_by_key(|(_, at)| *at);
             let Some((younger, when)) = overtaking else { continue };
-            match evidence.why_overtaken((older, *at), younger, *when) {
+            match evidence.why_overtaken(older, younger, *when) {
                 Some(why) => *self.overtaken.entry(why).or_default() += 1,
                 None => self.violations.push(format!(
                     "{younger} overtook {older}: {:#?}",
@@ -147,9 +155,15 @@ impl fmt::Display for Verdict {
         )?;
         writeln!(f, "  attempts cut          {}", self.uncertain)?;
         writeln!(f, "  doubled               {:?}", self.doubled)?;
+        writeln!(f, "  marks at death        {}", self.marks_at_death)?;
         writeln!(f, "  overtaken             {:?}", self.overtaken)?;
         write!(f, "  violations            {}", self.violations.len())
     }
+}
+
+/// The marks of what was sent, among keys.
+fn marks(keys: &BTreeSet<String>) -> impl Iterator<Item = &String> {
+    keys.iter().filter(|key| key.starts_with(SENT))
 }
 
 /// The poison queue.
@@ -184,14 +198,15 @@ impl Poisoned {
 
 /// What tells why something happened.
 struct Evidence<'a> {
+    attempts: &'a [Attempt],
     notes: &'a [Note],
-    kills: &'a [Instant],
+    deaths: &'a [Death],
     /// When the log said that an alert was delivered, and by which run.
     delivered: BTreeMap<String, Vec<(Instant, String)>>,
 }
 
 impl<'a> Evidence<'a> {
-    fn new(stage: &Stage, notes: &'a [Note], kills: &'a [Instant]) -> Self {
+    fn new(stage: &Stage, attempts: &'a [Attempt], notes: &'a [Note], deaths: &'a [Death]) -> Self {
         let (instant, wall) = (Instant::now(), Utc::now());
         let mut delivered: BTreeMap<String, Vec<(Instant, String)>> = BTreeMap::new();
         for line in stage.events("alert.delivered") {
@@ -200,7 +215,7 @@ impl<'a> Evidence<'a> {
             let ago = (wall - time.to_utc()).to_std().unwrap_or_default();
             delivered.entry(text("envelope")).or_default().push((instant - ago, text("run")));
         }
-        Self { notes, kills, delivered }
+        Self { attempts, notes, deaths, delivered }
     }
 
     /// The first line of the log that says so after an attempt.
@@ -215,33 +230,41 @@ impl<'a> Evidence<'a> {
         if earlier.scripted == Scripted::ShownAndCut {
             return Some(Doubled::AnswerCut);
         }
-        let died = self.death_after(earlier.at)?;
-        if !earlier.is_answered(Some(died)) {
+        let death = self.death_after(earlier.at)?;
+        if !earlier.is_answered(Some(death.at)) {
             return Some(Doubled::KilledBeforeAnswer);
         }
+        let is_marked = |keys: &BTreeSet<String>| marks(keys).any(|mark| mark.ends_with(&*earlier.alert));
         // The log's line is written after the mark.
-        let knew =
-            self.delivered_after(&earlier.alert, earlier.at).is_some_and(|(time, _)| *time < died + SURELY);
-        let in_time = earlier.received.answered_at().is_some_and(|answered| died < answered + SURELY);
+        let said = self.delivered_after(&earlier.alert, earlier.at);
+        let knew = death.keys.as_ref().is_some_and(is_marked)
+            || said.is_some_and(|(time, _)| *time < death.at + SURELY);
+        let in_time = earlier.received.answered_at().is_some_and(|answered| death.at < answered + SURELY);
         (!knew && in_time).then_some(Doubled::KilledBeforeMark)
     }
 
-    /// When the host died that lived at that moment; or just before it, if something arrives that it had sent.
-    fn death_after(&self, moment: Instant) -> Option<Instant> {
-        self.kills.iter().find(|kill| **kill + IN_FLIGHT >= moment).copied()
+    /// The death of the host that lived at that moment; or just before it, if something arrives that it had sent.
+    fn death_after(&self, moment: Instant) -> Option<&Death> {
+        self.deaths.iter().find(|death| death.at + IN_FLIGHT >= moment)
+    }
+
+    /// Whether a run was killed before it could note what this call had handed out: nothing was done about any of it.
+    fn killed_before_note(&self, call: usize, handed_out: Instant) -> bool {
+        let Some(death) = self.death_after(handed_out) else { return false };
+        let batch = self.notes.iter().filter(|note| note.what.call() == Some(call));
+        let batch: BTreeSet<&str> = batch.map(|note| note.envelope.as_str()).collect();
+        let lived = |at: Instant| handed_out < at && at <= death.at + IN_FLIGHT;
+        let sent = self.attempts.iter().any(|attempt| lived(attempt.at) && batch.contains(&*attempt.alert));
+        let changed = self.notes.iter().any(|note| lived(note.at) && batch.contains(&*note.envelope));
+        !sent && !changed
     }
 
     fn is_shown(&self, attempt: &Attempt) -> bool {
-        attempt.is_shown(self.death_after(attempt.at))
+        attempt.is_shown(self.death_after(attempt.at).map(|death| death.at))
     }
 
     /// Why `younger` was shown while `older` was not, at that moment. `None`: no reason holds.
-    fn why_overtaken(
-        &self,
-        (older, older_shown): (&str, Instant),
-        younger: &str,
-        when: Instant,
-    ) -> Option<Overtaken> {
+    fn why_overtaken(&self, older: &str, younger: &str, when: Instant) -> Option<Overtaken> {
         let before = |alert: &str, before: Instant| {
             let notes: Vec<&Note> =
                 self.notes.iter().filter(|note| note.envelope == alert && note.at <= before).collect();
@@ -260,29 +283,16 @@ impl<'a> Evidence<'a> {
             None => of_older.iter().rposition(|note| note.at <= taken.at)?,
         };
         let then = of_older[index];
-        let killed =
-            |from: Instant, to: Instant| self.kills.iter().any(|kill| (from - IN_FLIGHT..=to).contains(kill));
         match then.what {
             What::HandedOut { lost: true, .. } => Some(Overtaken::LostAnswer),
-            What::HandedOut { .. } if killed(then.asked, when) => Some(Overtaken::Killed),
+            What::HandedOut { call, .. } if self.killed_before_note(call, then.at) => {
+                Some(Overtaken::KilledBeforeNote)
+            }
             What::HandedOut { .. } => {
-                let run = |alert: &str, at| {
-                    let next = self
-                        .notes
-                        .iter()
-                        .find(|note| note.envelope == alert && note.at > at && note.what.call().is_some());
-                    let (time, run) = self.delivered_after(alert, at)?;
-                    next.is_none_or(|next| *time < next.at).then_some(run)
-                };
-                let same_run = run(older, older_shown).is_some_and(|older| run(younger, when) == Some(older));
-                let in_this_hand = !self
-                    .notes
-                    .iter()
-                    .any(|note| note.envelope == older && note.at > then.at && note.at < older_shown);
-                (!(in_this_hand && same_run)).then_some(Overtaken::OtherRun)
+                let apart = taken.at.saturating_duration_since(then.at);
+                (apart < RACE && same_get.is_none()).then_some(Overtaken::OtherRun)
             }
             What::Hidden { seconds: 0 } => Some(Overtaken::HandedBack),
-            What::Hidden { .. } if killed(then.asked, then.at + SURELY) => Some(Overtaken::Killed),
             // Whoever takes something after that has been told, give or take the time for telling.
             What::Hidden { .. } if taken.at < then.at + Duration::from_millis(200) => {
                 Some(Overtaken::OtherRun)

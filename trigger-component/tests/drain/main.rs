@@ -4,6 +4,7 @@
 mod doubles;
 mod ends;
 mod faults;
+mod killed;
 mod order;
 mod pace;
 mod queue;

@@ -39,17 +39,17 @@ pub(crate) struct Storage {
     pub(crate) queues: BTreeMap<String, Vec<Message>>,
     pub(crate) calls: Vec<Call>,
     counter: u64,
-    /// Messages with a Delete or Update on its way.
-    in_flight: Rc<RefCell<Vec<String>>>,
+    /// Runs, and messages with a Delete or Update of theirs on its way.
+    in_flight: Rc<RefCell<Vec<(usize, String)>>>,
 }
 
-/// A Delete or Update on its way; two of one message at once are a mistake.
+/// A Delete or Update on its way; two of one run and one message at once are a mistake.
 #[derive(Debug)]
-pub(crate) struct Operation(Rc<RefCell<Vec<String>>>, String);
+pub(crate) struct Operation(Rc<RefCell<Vec<(usize, String)>>>, (usize, String));
 
 impl Drop for Operation {
     fn drop(&mut self) {
-        self.0.borrow_mut().retain(|id| *id != self.1);
+        self.0.borrow_mut().retain(|other| *other != self.1);
     }
 }
 
@@ -76,24 +76,23 @@ impl Storage {
         messages
     }
 
-    pub(crate) fn begin(&self, request: &Request<Bytes>) -> Option<Operation> {
-        let (_, id) = target(request);
+    pub(crate) fn begin(&self, run: usize, request: &Request<Bytes>) -> Option<Operation> {
+        let (queue, id) = target(request);
         let id = id.filter(|id| !id.is_empty())?;
+        // A receipt that has ended does nothing.
+        let message = self.queues.get(&queue)?.iter().find(|message| message.id == id)?;
+        if query(request).get("popreceipt") != Some(&message.receipt) {
+            return None;
+        }
         let mut in_flight = self.in_flight.borrow_mut();
-        assert!(!in_flight.contains(&id), "two calls for one message at once: {request:?}");
-        in_flight.push(id.clone());
-        Some(Operation(Rc::clone(&self.in_flight), id))
+        let operation = (run, id);
+        assert!(!in_flight.contains(&operation), "two calls for one message at once: {request:?}");
+        in_flight.push(operation.clone());
+        Some(Operation(Rc::clone(&self.in_flight), operation))
     }
 
     pub(crate) fn answer(&mut self, request: &Request<Bytes>, now: Duration, ticket: u64) -> Response<Bytes> {
-        let query: BTreeMap<String, String> = request
-            .uri()
-            .query()
-            .unwrap_or_default()
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .map(|(name, value)| (name.into(), percent_decode_str(value).decode_utf8().unwrap().into()))
-            .collect();
+        let query = query(request);
         let number = |name: &str| query.get(name).and_then(|value| value.parse::<u64>().ok());
         let (queue, id) = target(request);
         self.calls.push(Call {
@@ -212,6 +211,13 @@ fn target(request: &Request<Bytes>) -> (String, Option<String>) {
         [queue, "messages", id] => ((*queue).into(), Some((*id).into())),
         _ => panic!("nobody foresaw {request:?}"),
     }
+}
+
+fn query(request: &Request<Bytes>) -> BTreeMap<String, String> {
+    let pairs = request.uri().query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    pairs
+        .map(|(name, value)| (name.into(), percent_decode_str(value).decode_utf8().unwrap().into()))
+        .collect()
 }
 
 fn date(moment: Duration) -> String {

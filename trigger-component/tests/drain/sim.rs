@@ -251,9 +251,13 @@ impl Sim {
         .await;
     }
 
-    async fn ask_storage(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+    async fn ask_storage(
+        &self,
+        run: usize,
+        request: Request<Bytes>,
+    ) -> Result<Response<Bytes>, TransportError> {
         let fault = (self.faults.borrow_mut())(&request);
-        let operation = self.storage.borrow_mut().begin(&request);
+        let operation = self.storage.borrow().begin(run, &request);
         self.sleep(self.latency).await;
         let answer = match fault {
             Some(Fault::Status(status)) => Ok(Response::builder().status(status).body(Bytes::new()).unwrap()),
@@ -357,7 +361,7 @@ impl HttpClient for SimHost<'_> {
         timeouts: Timeouts,
     ) -> Result<Response<Bytes>, TransportError> {
         if request.uri().port_u16() == Some(10001) {
-            self.sim.ask_storage(request).await
+            self.sim.ask_storage(self.run, request).await
         } else {
             self.sim.ask_connector(self.run, request, timeouts).await
         }

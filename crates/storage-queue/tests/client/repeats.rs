@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use http::{Request, Response};
 use platform::testing::{FakeHost, response, run};
 use platform::{Clock, Deadline, HttpClient, Randomness, Timeouts, TransportError};
-use storage_queue::{Account, QueueClient, QueueError, QueueName};
+use storage_queue::{Account, Hidden, QueueClient, QueueError, QueueName};
 
 use crate::{EMULATOR, error, message, with};
 
@@ -210,11 +210,12 @@ fn hiding_that_was_done_counts_as_done() {
     let lost = || Err(TransportError::AnswerLost("cut".into()));
     let not_sent = || Err(TransportError::NotSent("refused".into()));
     for (answers, expected) in [
-        (vec![lost(), error(404, "MessageNotFound")], Ok(())),
-        (vec![lost(), error(400, "PopReceiptMismatch")], Ok(())),
-        (vec![error(500, "OperationTimedOut"), error(404, "MessageNotFound")], Ok(())),
+        (vec![lost(), error(404, "MessageNotFound")], Ok(Hidden::Perhaps)),
+        (vec![lost(), error(400, "PopReceiptMismatch")], Ok(Hidden::Perhaps)),
+        (vec![error(500, "OperationTimedOut"), error(404, "MessageNotFound")], Ok(Hidden::Perhaps)),
         (vec![not_sent(), error(404, "MessageNotFound")], Err(QueueError::LeaseLost)),
         (vec![error(404, "MessageNotFound")], Err(QueueError::LeaseLost)),
+        (vec![lost(), Ok(response(204, ""))], Ok(Hidden::Surely)),
     ] {
         let host = FakeHost::default();
         host.then_status(200, &message("m", "r"));

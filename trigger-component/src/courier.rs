@@ -5,7 +5,7 @@ use bot_framework::{Connector, DirectLine, OutgoingMessage, ServiceUrl, TrustPol
 use envelope::words;
 use platform::Host;
 
-use crate::lanes::Held;
+use crate::held::Held;
 
 /// Variable `delivery`, ready to go.
 #[derive(Debug)]

@@ -10,8 +10,8 @@ use storage_queue::QueueClient;
 
 use crate::courier::Courier;
 use crate::disposition::{Action, Hidden, Poison, Situation, Stop, decide, hide_for};
+use crate::held::Held;
 use crate::hold::Holds;
-use crate::lanes::Held;
 use crate::limits::Limits;
 use crate::report::Count;
 

@@ -9,8 +9,8 @@ use storage_queue::{PutOptions, QueueError, QueueMessage, TimeToLive};
 
 use crate::delivery::{Desk, Settled};
 use crate::disposition::Poison;
+use crate::held::Held;
 use crate::hold::Change;
-use crate::lanes::Held;
 use crate::limits::MAX_HIDE;
 use crate::report::Count;
 
@@ -181,7 +181,7 @@ impl<H: Host> Desk<'_, H> {
     pub(crate) async fn leave_line(&self, held: &Held) {
         if held.in_line {
             let settled = Change::Settled(vec![held.message.id.as_str().to_owned()]);
-            self.holds.tell(self.host, &held.lane().name(), &settled).await;
+            self.holds.tell(self.host, &held.lane.name(), &settled).await;
         }
     }
 

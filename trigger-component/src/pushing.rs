@@ -8,8 +8,9 @@ use storage_queue::{Hidden, MessageId, QueueError};
 use crate::custody::{Custody, Taken};
 use crate::delivery::Desk;
 use crate::disposition::{Poison, hide_for};
+use crate::held::Held;
 use crate::hold::{Change, Hold};
-use crate::lanes::{Held, Push};
+use crate::lanes::Push;
 use crate::limits::LONGEST_PUSH;
 use crate::report::Count;
 

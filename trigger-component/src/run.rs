@@ -19,8 +19,9 @@ use storage_queue::{QueueError, QueueMessage};
 use crate::delivery::{Desk, Next, Settled};
 use crate::disposition::Stop;
 use crate::drain::RunError;
+use crate::held::{Held, LaneKey};
 use crate::hold::{Change, Place};
-use crate::lanes::{Held, LaneKey, Lanes, Push};
+use crate::lanes::{Lanes, Push};
 use crate::lease::RunLease;
 use crate::pushing::Pushed;
 use crate::recent::Recent;
@@ -119,12 +120,12 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                 Event::Hidden(key, held, longer) => {
                     self.lease.let_go(&held.message.id);
                     if let Some(until) = longer {
-                        let change = self.lanes.hold(&key, held.place(), until);
-                        self.tell(&key, change).await;
+                        let change = self.lanes.hold(key, held.place(), until);
+                        self.tell(key, change).await;
                     }
                 }
                 Event::Buried(count) => self.report.add(count),
-                Event::Pushed(key, pushed) => self.pushed(&key, *pushed).await,
+                Event::Pushed(key, pushed) => self.pushed(key, *pushed).await,
                 Event::Released(messages) => self.report.add_many(Count::Released, messages),
                 Event::HandedBack(run, messages, all) => {
                     self.report.add_many(Count::HandedBack, messages);
@@ -135,10 +136,10 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                 Event::Renewed(key, renewed) => {
                     self.report.add_many(Count::LeaseLost, renewed.lost);
                     renewed.kept.iter().for_each(|held| self.lease.keep(held.taken()));
-                    self.lanes.put_back(&key, renewed.kept);
+                    self.lanes.put_back(key, renewed.kept);
                     if let Some((front, until)) = renewed.first_lost {
-                        let change = self.lanes.hold(&key, front, until);
-                        self.tell(&key, change).await;
+                        let change = self.lanes.hold(key, front, until);
+                        self.tell(key, change).await;
                     }
                 }
                 Event::Woke => {}
@@ -233,7 +234,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                     if envelope.rest.remove("failure").is_some() {
                         envelope.delivery = Delivery::default();
                     }
-                    opened.push(Held { message, envelope, seal, leased_at, in_line: false });
+                    opened.push(Held::new(message, envelope, seal, leased_at));
                 }
                 Err(reason) => self.jobs.push(Box::pin(async move {
                     Event::Buried(desk.poison_unreadable(&message, &reason.to_string()).await)
@@ -243,14 +244,13 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         // Before anything is done about them.
         self.lease.take(desk.host, opened.iter().map(Held::taken).collect()).await;
         self.hand_back();
-        let mut told = desk.holds.read(desk.host, opened.iter().map(|held| held.lane().name())).await;
+        let mut told = desk.holds.read(desk.host, opened.iter().map(|held| held.lane.name())).await;
         for custody in self.lease.others() {
             custody.hold_back(&mut told, desk.host);
         }
         // What failed once more comes back after those that were pushed behind it before.
         opened.sort_by_key(Held::age);
         let now = desk.host.monotonic();
-        self.lanes.forget_idle(now);
         for held in opened {
             self.lanes.push(held, now, &told);
         }
@@ -276,13 +276,13 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         match settled.next {
             Next::GoOn => {
                 self.lease.let_go(message);
-                self.lanes.done(&key, message.as_str());
+                self.lanes.done(key, message.as_str(), self.desk.host.monotonic());
             }
             Next::Wait(after, delivery) => self.hide(key, held, after, delivery).await,
             Next::StopRun(stop, reason) => {
                 self.stop(stop, &reason).await;
                 self.lease.let_go(message);
-                self.lanes.done(&key, message.as_str());
+                self.lanes.done(key, message.as_str(), self.desk.host.monotonic());
             }
         }
     }
@@ -291,8 +291,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
     /// vain for a while, not one that nobody knows of.
     async fn hide(&mut self, key: LaneKey, held: Box<Held>, after: Duration, delivery: Delivery) {
         let desk = self.desk;
-        let change = self.lanes.hold(&key, held.place(), desk.host.monotonic() + after);
-        self.tell(&key, change).await;
+        let change = self.lanes.hold(key, held.place(), desk.host.monotonic() + after);
+        self.tell(key, change).await;
         self.jobs.push(Box::pin(async move {
             let away = desk.hide(&held, after, Some(delivery)).await;
             let longer = (away > after).then(|| desk.host.monotonic() + away);
@@ -300,11 +300,12 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         }));
     }
 
-    async fn pushed(&mut self, key: &LaneKey, pushed: Pushed) {
+    async fn pushed(&mut self, key: LaneKey, pushed: Pushed) {
         let Pushed { messages, counts, told, news } = pushed;
         messages.iter().for_each(|message| self.lease.let_go(message));
         counts.into_iter().for_each(|count| self.report.add(count));
-        self.lanes.pushed(key, std::iter::once(&told).chain(&news));
+        let now = self.desk.host.monotonic();
+        self.lanes.pushed(key, std::iter::once(&told).chain(&news), now);
         for change in news {
             self.tell(key, Some(change)).await;
         }
@@ -324,7 +325,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         self.stopping = true;
     }
 
-    async fn tell(&self, key: &LaneKey, change: Option<Change>) {
+    async fn tell(&self, key: LaneKey, change: Option<Change>) {
         if let Some(change) = change {
             self.desk.holds.tell(self.desk.host, &key.name(), &change).await;
         }
@@ -343,8 +344,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                 // We were stopped for a minute, it seems: somebody else may have it.
                 self.report.add(Count::LeaseLost);
                 self.lease.let_go(&held.message.id);
-                let change = self.lanes.hold(&key, held.place(), now + desk.limits.lease);
-                self.tell(&key, change).await;
+                let change = self.lanes.hold(key, held.place(), now + desk.limits.lease);
+                self.tell(key, change).await;
                 continue;
             }
             self.busy += 1;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::courier::Courier;
 use crate::delivery::Desk;
-use crate::lanes::Held;
+use crate::held::Held;
 
 impl<H: Host> Desk<'_, H> {
     /// Whether its sender has cancelled it. One read, of those only that can be cancelled. Where alerts are sealed, one

@@ -16,6 +16,8 @@ use crate::disposition::Stop;
 /// A run that was killed stops the others for no longer than this.
 const TERM: Duration = Duration::from_secs(5);
 const RENEW_AFTER: Duration = Duration::from_secs(2);
+/// Runs that begin in the same moment undo what one another tell: a look after that time finds out.
+const CONFIRM_AFTER: Duration = Duration::from_millis(20);
 /// After credentials were refused: trying every second would only fill the log.
 const CREDENTIALS_PAUSE: Duration = Duration::from_secs(30);
 /// After the login host gave no token, unless it says itself how long to wait.
@@ -51,6 +53,8 @@ pub(crate) struct RunLease {
     run: String,
     since_milliseconds: i64,
     renewed_at: Option<Duration>,
+    /// Whether what was told last has been seen to stand there.
+    confirmed: bool,
     /// What this run holds.
     held: Vec<Taken>,
     /// What others hold, as they had told when the record was read last.
@@ -81,6 +85,7 @@ impl RunLease {
             run,
             since_milliseconds: clock.now().timestamp_millis(),
             renewed_at: None,
+            confirmed: false,
             held: Vec::new(),
             others: Vec::new(),
             handing_back: Vec::new(),
@@ -100,6 +105,7 @@ impl RunLease {
     /// Takes the lease, and tells that this run holds these messages.
     pub(crate) async fn take(&mut self, host: &impl Host, messages: Vec<Taken>) {
         self.held.extend(messages);
+        self.confirmed = false;
         self.tell(host).await;
     }
 
@@ -114,17 +120,25 @@ impl RunLease {
         self.held.push(taken);
     }
 
-    /// Renews the lease, if that is due.
+    /// Renews the lease, if that is due, or tells again what others have undone.
     pub(crate) async fn renew(&mut self, host: &impl Host) {
-        if self.next_renewal().is_some_and(|due| due <= host.monotonic()) {
+        if self.is_due(host) && !self.confirmed {
+            let record = self.read(host).await;
+            self.confirmed = record.custodies.iter().any(|custody| custody.run == self.run);
+        }
+        if self.is_due(host) {
             self.tell(host).await;
         }
     }
 
-    /// When it has to be renewed, on the monotonic clock: as long as something is held.
+    fn is_due(&self, clock: &impl Clock) -> bool {
+        self.next_renewal().is_some_and(|due| due <= clock.monotonic())
+    }
+
+    /// When that is due, on the monotonic clock: as long as something is held.
     pub(crate) fn next_renewal(&self) -> Option<Duration> {
         let renewed_at = self.renewed_at.filter(|_| !self.held.is_empty())?;
-        Some(renewed_at + RENEW_AFTER)
+        Some(renewed_at + if self.confirmed { RENEW_AFTER } else { CONFIRM_AFTER })
     }
 
     /// Gives it up, if it was taken.
@@ -186,15 +200,15 @@ impl RunLease {
         let told = host.get(&self.key).await.ok().flatten();
         let value = told.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         let mut record = Record::from_json(&value, host);
-        record
-            .custodies
-            .retain(|custody| custody.run != self.run && !self.handed_back.contains(&custody.run));
-        self.others.clone_from(&record.custodies);
+        record.custodies.retain(|custody| !self.handed_back.contains(&custody.run));
+        let others = record.custodies.iter().filter(|custody| custody.run != self.run);
+        self.others = others.cloned().collect();
         record
     }
 
     /// Tells it, with what this run holds.
     async fn write(&self, host: &impl Host, mut record: Record) {
+        record.custodies.retain(|custody| custody.run != self.run);
         if !self.held.is_empty() {
             record.custodies.push(Custody {
                 run: self.run.clone(),
@@ -301,6 +315,9 @@ mod tests {
         assert_eq!(ours.next_renewal(), None);
         take(&host, &mut ours, &["m1"]);
         let writes = host.writes.get();
+        host.elapsed.set(Duration::from_millis(20));
+        run(ours.renew(&host));
+        assert_eq!(host.writes.get(), writes, "it stands there");
         host.elapsed.set(Duration::from_millis(1999));
         run(ours.renew(&host));
         assert_eq!((host.writes.get(), ours.next_renewal()), (writes, Some(Duration::from_secs(2))));
@@ -346,6 +363,21 @@ mod tests {
         run(b.release(&host));
         assert_eq!(told(&host), [held("a", &["m2", "m4"])], "and a's lease stands");
         assert_eq!(run(b.holder(&host)), Some(Busy::AnotherRun));
+    }
+
+    #[test]
+    fn what_another_run_undid_is_told_again() {
+        let host = FakeHost::default();
+        let (mut a, mut b) = (lease(&host, "a"), lease(&host, "b"));
+        let before = host.store.borrow().clone();
+        take(&host, &mut a, &["m1"]);
+        // It had read before that, and writes after it.
+        host.store.replace(before);
+        take(&host, &mut b, &["m2"]);
+        host.elapsed.set(Duration::from_millis(20));
+        run(a.renew(&host));
+        run(b.renew(&host));
+        assert_eq!(told(&host).into_iter().map(|(run, _)| run).collect::<Vec<_>>(), ["b", "a"]);
     }
 
     #[test]

@@ -117,7 +117,9 @@ impl<H: Host> Turn<'_, H> {
         let text = activity.text_to_the_bot();
         let accepted = answer::json(StatusCode::ACCEPTED, &json!({}));
         if text.is_empty() {
-            self.say(&address, words::NOTHING_TO_QUEUE, Answers::TheActivity).await;
+            let pressed_button = activity.rest.get("value").is_some_and(|value| !value.is_null());
+            let word = if pressed_button { words::NOTHING_BEHIND_BUTTON } else { words::NOTHING_TO_QUEUE };
+            self.say(&address, word, Answers::TheActivity).await;
             return Ok(accepted);
         }
         // A channel that got no answer in time sends an activity again. The person is not told again either: two

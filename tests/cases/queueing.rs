@@ -10,7 +10,7 @@ use end_to_end::connector::Reply;
 use end_to_end::faulty_queue::{Fault, FaultyQueue, Plan};
 use end_to_end::stage::{Script, Stage};
 use end_to_end::suite::World;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 end_to_end::cases!(
     a_missing_queue_is_created,
@@ -19,6 +19,7 @@ end_to_end::cases!(
     a_message_that_is_too_long_is_told_to_the_person,
     a_message_that_just_fits_is_delivered_whole,
     a_message_without_text_is_told_to_the_person,
+    a_button_that_does_nothing_says_so,
     a_message_without_an_id_is_queued,
     a_message_that_is_sent_again_is_not_queued_again,
     what_was_not_stored_is_queued_when_it_is_sent_again,
@@ -90,6 +91,17 @@ fn a_message_without_text_is_told_to_the_person(world: &World) {
     let stage = Stage::start(world);
     stage.say(&message("a:queueing", "1", "  \n"));
     told_that_nothing_was_queued(&stage);
+}
+
+/// `Action.Submit` of an Adaptive Card: a message with `value`, and no text.
+fn a_button_that_does_nothing_says_so(world: &World) {
+    let stage = Stage::start(world);
+    let mut pressed = message("a:queueing", "1", "");
+    pressed["value"] = json!({"order": 42});
+    stage.say(&pressed);
+    let said = stage.connector.wait_for(1).remove(0);
+    assert_eq!(said.text(), "Nothing happened: I do nothing with this button.");
+    assert_eq!(stage.queue.count(), 0);
 }
 
 fn a_message_without_an_id_is_queued(world: &World) {

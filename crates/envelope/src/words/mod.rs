@@ -72,5 +72,8 @@ pub const TOO_LONG: &str = "Not queued: the message is too long. Please send a s
 /// There is nothing to send back.
 pub const NOTHING_TO_QUEUE: &str = "Not queued: there is no text in the message.";
 
+/// A button of a card was pressed, and what it sends has no text.
+pub const NOTHING_BEHIND_BUTTON: &str = "Nothing happened: I do nothing with this button.";
+
 /// The bot has joined a conversation.
 pub const GREETING: &str = "Hello. Send me a message: it goes on a queue, and comes back to you as an alert. Say help to see what else I understand.";

@@ -93,6 +93,9 @@ impl Verdict {
             }
             verdict.look_at_order(&alerts, attempts, &evidence);
         }
+        if verdict.marks_at_death == 0 && deaths.iter().any(|death| death.keys.is_some()) {
+            verdict.violations.push("no killed host's store held a mark of anything sent".into());
+        }
         verdict
     }
 
@@ -248,12 +251,13 @@ impl<'a> Evidence<'a> {
         self.deaths.iter().find(|death| death.at + IN_FLIGHT >= moment)
     }
 
-    /// Whether a run was killed before it could note what this call had handed out: nothing was done about any of it.
-    fn killed_before_note(&self, call: usize, handed_out: Instant) -> bool {
-        let Some(death) = self.death_after(handed_out) else { return false };
+    /// Whether a run was killed before it could note what it was handed: nothing was done about any of it. The call may
+    /// have been on its way when the host died.
+    fn killed_before_note(&self, call: usize, Note { asked, at: handed_out, .. }: &Note) -> bool {
+        let Some(death) = self.death_after(*asked) else { return false };
         let batch = self.notes.iter().filter(|note| note.what.call() == Some(call));
         let batch: BTreeSet<&str> = batch.map(|note| note.envelope.as_str()).collect();
-        let lived = |at: Instant| handed_out < at && at <= death.at + IN_FLIGHT;
+        let lived = |at: Instant| *handed_out < at && at <= death.at + IN_FLIGHT;
         let sent = self.attempts.iter().any(|attempt| lived(attempt.at) && batch.contains(&*attempt.alert));
         let changed = self.notes.iter().any(|note| lived(note.at) && batch.contains(&*note.envelope));
         !sent && !changed
@@ -285,7 +289,7 @@ impl<'a> Evidence<'a> {
         let then = of_older[index];
         match then.what {
             What::HandedOut { lost: true, .. } => Some(Overtaken::LostAnswer),
-            What::HandedOut { call, .. } if self.killed_before_note(call, then.at) => {
+            What::HandedOut { call, .. } if self.killed_before_note(call, then) => {
                 Some(Overtaken::KilledBeforeNote)
             }
             What::HandedOut { .. } => {

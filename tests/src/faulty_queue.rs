@@ -41,6 +41,8 @@ pub struct Note {
     pub at: Instant,
     /// Its id.
     pub envelope: String,
+    /// The id of the message that it stands in.
+    pub message: String,
     pub what: What,
 }
 
@@ -177,8 +179,9 @@ impl Shared {
                 for message in body.split("<QueueMessage>").skip(1) {
                     let Some(envelope) = envelope_of(element(message, "MessageText")) else { continue };
                     let envelope = envelope["id"].as_str().unwrap_or_default().to_owned();
-                    names.insert(element(message, "MessageId").into(), envelope.clone());
-                    notes.push(Note { asked, at, envelope, what: get });
+                    let message = element(message, "MessageId").to_owned();
+                    names.insert(message.clone(), envelope.clone());
+                    notes.push(Note { asked, at, envelope, message, what: get });
                 }
             }
             ("PUT" | "DELETE", Some(message)) => {
@@ -187,7 +190,7 @@ impl Shared {
                     Some(seconds) => What::Hidden { seconds },
                     None => What::Deleted,
                 };
-                notes.push(Note { asked, at, envelope, what });
+                notes.push(Note { asked, at, envelope, message: message.into(), what });
             }
             _ => {}
         }

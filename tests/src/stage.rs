@@ -1,6 +1,6 @@
 //! One case's world: a host with the components, a queue of its own, a Connector of its own.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
@@ -44,8 +44,8 @@ pub struct Script<'w> {
 pub struct Death {
     /// When it was dead.
     pub at: Instant,
-    /// The keys in its store; the embedded host's only.
-    pub keys: Option<BTreeSet<String>>,
+    /// What its store held; the embedded host's only.
+    pub store: Option<BTreeMap<String, Vec<u8>>>,
 }
 
 /// A running host and its surroundings. Dropping it ends the host, then checks the Connector's complaints.
@@ -228,11 +228,11 @@ impl Stage {
     pub fn kill_and_restart(&mut self) -> Death {
         self.host.kill_now();
         let at = Instant::now();
-        let keys = store_at_death::keys(&self.folder.path().join("state"));
+        let store = store_at_death::read(&self.folder.path().join("state"));
         self.past_lines.extend(self.host.lines());
         self.host = Host::start(&self.options)
             .unwrap_or_else(|error| panic!("the host does not come back: {error:#}"));
-        Death { at, keys }
+        Death { at, store }
     }
 
     /// Every line of the host's stdout so far, in its earlier lives too.

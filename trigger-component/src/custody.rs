@@ -39,6 +39,8 @@ impl Taken {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Custody {
     pub(crate) run: String,
+    /// How often it had told by then.
+    pub(crate) edition: u64,
     /// When that run began, on the calendar: the one clock that runs share.
     pub(crate) since_milliseconds: i64,
     pub(crate) messages: Vec<Taken>,
@@ -66,14 +68,17 @@ impl Custody {
         }
     }
 
-    /// `{run, sinceMilliseconds, messages: [[id, receipt, lane, age, age], …]}`
+    /// `{run, edition, sinceMilliseconds, messages: [[id, receipt, lane, age, age], …]}`
     pub(crate) fn to_json(&self) -> Value {
         let message = |taken: &Taken| {
             let Taken { id, receipt, lane, age } = taken;
             json!([id.as_str(), receipt.as_str(), lane, age.0, age.1])
         };
         let messages: Vec<Value> = self.messages.iter().map(message).collect();
-        json!({"run": self.run, "sinceMilliseconds": self.since_milliseconds, "messages": messages})
+        json!({
+            "run": self.run, "edition": self.edition, "sinceMilliseconds": self.since_milliseconds,
+            "messages": messages,
+        })
     }
 
     /// `None` for what makes no sense, or is worth nothing any more.
@@ -89,6 +94,7 @@ impl Custody {
         };
         let custody = Self {
             run: text(&value["run"])?,
+            edition: value["edition"].as_u64()?,
             since_milliseconds: value["sinceMilliseconds"].as_i64()?,
             messages: value["messages"].as_array()?.iter().filter_map(message).collect(),
         };
@@ -120,6 +126,7 @@ mod tests {
     fn custody(host: &FakeHost) -> Custody {
         Custody {
             run: "a".into(),
+            edition: 1,
             since_milliseconds: host.now().timestamp_millis(),
             messages: vec![taken("m1", "x"), taken("m2", "y")],
         }

@@ -16,8 +16,11 @@ use crate::disposition::Stop;
 /// A run that was killed stops the others for no longer than this.
 const TERM: Duration = Duration::from_secs(5);
 const RENEW_AFTER: Duration = Duration::from_secs(2);
-/// Runs that begin in the same moment undo what one another tell: a look after that time finds out.
+/// Runs that begin in the same moment undo what one another tell: a look after that time finds out, and one at once.
 const CONFIRM_AFTER: Duration = Duration::from_millis(20);
+/// By so much at most a look is later, so that those runs do not look in the same moment again.
+const CONFIRM_LATER_MILLISECONDS: u64 = 20;
+const TELL_AT_MOST: u32 = 3;
 /// After credentials were refused: trying every second would only fill the log.
 const CREDENTIALS_PAUSE: Duration = Duration::from_secs(30);
 /// After the login host gave no token, unless it says itself how long to wait.
@@ -53,8 +56,12 @@ pub(crate) struct RunLease {
     run: String,
     since_milliseconds: i64,
     renewed_at: Option<Duration>,
-    /// Whether what was told last has been seen to stand there.
-    confirmed: bool,
+    /// When it has to be looked whether what was told last stands there; not any more, once it was seen.
+    confirm_at: Option<Duration>,
+    /// How often this run has told what it holds.
+    edition: u64,
+    /// Whether another run has taken the lease meanwhile.
+    lost: bool,
     /// What this run holds.
     held: Vec<Taken>,
     /// What others hold, as they had told when the record was read last.
@@ -85,7 +92,9 @@ impl RunLease {
             run,
             since_milliseconds: clock.now().timestamp_millis(),
             renewed_at: None,
-            confirmed: false,
+            confirm_at: None,
+            edition: 0,
+            lost: false,
             held: Vec::new(),
             others: Vec::new(),
             handing_back: Vec::new(),
@@ -105,8 +114,19 @@ impl RunLease {
     /// Takes the lease, and tells that this run holds these messages.
     pub(crate) async fn take(&mut self, host: &impl Host, messages: Vec<Taken>) {
         self.held.extend(messages);
-        self.confirmed = false;
-        self.tell(host).await;
+        for _ in 0..TELL_AT_MOST {
+            self.tell(host).await;
+            if self.held.is_empty() || self.stands_there(host).await {
+                break;
+            }
+        }
+        let later = Duration::from_millis(host.up_to(CONFIRM_LATER_MILLISECONDS));
+        self.confirm_at = Some(host.monotonic() + CONFIRM_AFTER + later);
+    }
+
+    /// Whether another run has the lease: this one fetches nothing more, so that there is one at a time.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost
     }
 
     /// This run has dealt with the message, or hidden it. Told when the lease is renewed.
@@ -122,13 +142,23 @@ impl RunLease {
 
     /// Renews the lease, if that is due, or tells again what others have undone.
     pub(crate) async fn renew(&mut self, host: &impl Host) {
-        if self.is_due(host) && !self.confirmed {
-            let record = self.read(host).await;
-            self.confirmed = record.custodies.iter().any(|custody| custody.run == self.run);
+        if self.is_due(host) && self.confirm_at.is_some() {
+            if !self.stands_there(host).await {
+                self.tell(host).await;
+                self.confirm_at = Some(host.monotonic() + CONFIRM_AFTER);
+                return;
+            }
+            self.confirm_at = None;
         }
         if self.is_due(host) {
             self.tell(host).await;
         }
+    }
+
+    /// Whether what this run told last is still told.
+    async fn stands_there(&mut self, host: &impl Host) -> bool {
+        let record = self.read(host).await;
+        record.custodies.iter().any(|custody| custody.run == self.run && custody.edition == self.edition)
     }
 
     fn is_due(&self, clock: &impl Clock) -> bool {
@@ -138,7 +168,7 @@ impl RunLease {
     /// When that is due, on the monotonic clock: as long as something is held.
     pub(crate) fn next_renewal(&self) -> Option<Duration> {
         let renewed_at = self.renewed_at.filter(|_| !self.held.is_empty())?;
-        Some(renewed_at + if self.confirmed { RENEW_AFTER } else { CONFIRM_AFTER })
+        Some(self.confirm_at.unwrap_or(renewed_at + RENEW_AFTER))
     }
 
     /// Gives it up, if it was taken.
@@ -190,9 +220,13 @@ impl RunLease {
 
     async fn tell(&mut self, host: &impl Host) {
         self.renewed_at = Some(host.monotonic());
-        let custodies = self.read(host).await.custodies;
-        let until_milliseconds = (host.now() + TERM).timestamp_millis();
-        self.write(host, Record { run: self.run.clone(), until_milliseconds, why: None, custodies }).await;
+        self.edition += 1;
+        let mut record = self.read(host).await;
+        if !self.lost {
+            let until_milliseconds = (host.now() + TERM).timestamp_millis();
+            record = Record { run: self.run.clone(), until_milliseconds, why: None, ..record };
+        }
+        self.write(host, record).await;
     }
 
     /// What is told now. Two that change it in the same moment undo one another: without a lease runs overlap, and stay safe.
@@ -203,6 +237,8 @@ impl RunLease {
         record.custodies.retain(|custody| !self.handed_back.contains(&custody.run));
         let others = record.custodies.iter().filter(|custody| custody.run != self.run);
         self.others = others.cloned().collect();
+        let is_live = record.until_milliseconds > host.now().timestamp_millis();
+        self.lost |= self.renewed_at.is_some() && is_live && !record.run.is_empty() && record.run != self.run;
         record
     }
 
@@ -212,6 +248,7 @@ impl RunLease {
         if !self.held.is_empty() {
             record.custodies.push(Custody {
                 run: self.run.clone(),
+                edition: self.edition,
                 since_milliseconds: self.since_milliseconds,
                 messages: self.held.clone(),
             });

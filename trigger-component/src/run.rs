@@ -193,7 +193,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
 
     fn fetch_more(&mut self) {
         let limits = self.desk.limits;
-        if self.fetching || self.empty || self.lanes.waiting() >= limits.fetch_below {
+        if self.fetching || self.empty || self.lease.is_lost() || self.lanes.waiting() >= limits.fetch_below {
             return;
         }
         // As many as there is time for: what is handed back goes behind everything that came meanwhile.

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use end_to_end::faulty_queue::{Note, What};
 use end_to_end::queue::envelope_of;
 use end_to_end::stage::{Death, Stage};
+use serde_json::Value;
 
 use super::mixture::{Attempt, Scripted};
 use super::{Form, name};
@@ -15,8 +16,9 @@ use super::{Form, name};
 /// How long after the Connector's answer the mark is surely written: for a machine that is busy.
 const SURELY: Duration = Duration::from_secs(2);
 
-/// How the keys of the marks begin that tell what was sent.
+/// How the keys of the marks begin that tell what was sent, and the key of what runs know of each other.
 const SENT: &str = "sent:";
+const DRAIN: &str = "drain:";
 
 /// Two runs that are handed something within that time may not have read what the other one noted.
 const RACE: Duration = Duration::from_millis(250);
@@ -44,6 +46,8 @@ enum Overtaken {
     KilledBeforeNote,
     /// Two runs were handed one of them each, in the same moment.
     OtherRun,
+    /// A run that was killed had it, and another one that had begun in the same moment had undone its note.
+    NoteUndone,
     /// A run had handed it back.
     HandedBack,
 }
@@ -81,7 +85,10 @@ impl Verdict {
             attempts: attempts.len(),
             poisoned: poisoned.outcomes,
             poison_copies: poisoned.copies,
-            marks_at_death: deaths.iter().filter_map(|death| Some(marks(death.keys.as_ref()?).count())).sum(),
+            marks_at_death: deaths
+                .iter()
+                .filter_map(|death| Some(marks(death.store.as_ref()?).count()))
+                .sum(),
             violations: poisoned.violations,
             ..Self::default()
         };
@@ -93,7 +100,7 @@ impl Verdict {
             }
             verdict.look_at_order(&alerts, attempts, &evidence);
         }
-        if verdict.marks_at_death == 0 && deaths.iter().any(|death| death.keys.is_some()) {
+        if verdict.marks_at_death == 0 && deaths.iter().any(|death| death.store.is_some()) {
             verdict.violations.push("no killed host's store held a mark of anything sent".into());
         }
         verdict
@@ -164,9 +171,23 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// The marks of what was sent, among keys.
-fn marks(keys: &BTreeSet<String>) -> impl Iterator<Item = &String> {
-    keys.iter().filter(|key| key.starts_with(SENT))
+type Store = BTreeMap<String, Vec<u8>>;
+
+/// The marks of what was sent.
+fn marks(store: &Store) -> impl Iterator<Item = &String> {
+    store.keys().filter(|key| key.starts_with(SENT))
+}
+
+/// The messages that runs had noted as held.
+fn noted(store: &Store) -> BTreeSet<String> {
+    let records = store.iter().filter(|(key, _)| key.starts_with(DRAIN));
+    let records = records.filter_map(|(_, value)| serde_json::from_slice::<Value>(value).ok());
+    let text = |message: &Value| message[0].as_str().map(str::to_owned);
+    records
+        .flat_map(|record| record["held"].as_array().cloned().unwrap_or_default())
+        .flat_map(|run| run["messages"].as_array().cloned().unwrap_or_default())
+        .filter_map(|message| text(&message))
+        .collect()
 }
 
 /// The poison queue.
@@ -237,10 +258,10 @@ impl<'a> Evidence<'a> {
         if !earlier.is_answered(Some(death.at)) {
             return Some(Doubled::KilledBeforeAnswer);
         }
-        let is_marked = |keys: &BTreeSet<String>| marks(keys).any(|mark| mark.ends_with(&*earlier.alert));
+        let is_marked = |store: &Store| marks(store).any(|mark| mark.ends_with(&*earlier.alert));
         // The log's line is written after the mark.
         let said = self.delivered_after(&earlier.alert, earlier.at);
-        let knew = death.keys.as_ref().is_some_and(is_marked)
+        let knew = death.store.as_ref().is_some_and(is_marked)
             || said.is_some_and(|(time, _)| *time < death.at + SURELY);
         let in_time = earlier.received.answered_at().is_some_and(|answered| death.at < answered + SURELY);
         (!knew && in_time).then_some(Doubled::KilledBeforeMark)
@@ -261,6 +282,15 @@ impl<'a> Evidence<'a> {
         let sent = self.attempts.iter().any(|attempt| lived(attempt.at) && batch.contains(&*attempt.alert));
         let changed = self.notes.iter().any(|note| lived(note.at) && batch.contains(&*note.envelope));
         !sent && !changed
+    }
+
+    /// Whether the host died before that moment, and its store had notes of runs, but none of this.
+    fn is_note_undone(&self, handed_out: &Note, when: Instant) -> bool {
+        let Some(death) = self.death_after(handed_out.asked).filter(|death| death.at < when) else {
+            return false;
+        };
+        let Some(noted) = death.store.as_ref().map(noted) else { return false };
+        !noted.is_empty() && !noted.contains(&handed_out.message)
     }
 
     fn is_shown(&self, attempt: &Attempt) -> bool {
@@ -292,6 +322,7 @@ impl<'a> Evidence<'a> {
             What::HandedOut { call, .. } if self.killed_before_note(call, then) => {
                 Some(Overtaken::KilledBeforeNote)
             }
+            What::HandedOut { .. } if self.is_note_undone(then, when) => Some(Overtaken::NoteUndone),
             What::HandedOut { .. } => {
                 let apart = taken.at.saturating_duration_since(then.at);
                 (apart < RACE && same_get.is_none()).then_some(Overtaken::OtherRun)

@@ -7,11 +7,11 @@
 use std::time::Duration;
 
 use platform::{Clock, Host};
-use serde_json::{Value, json};
 use storage_queue::MessageId;
 
 use crate::custody::{Custody, Taken};
 use crate::disposition::Stop;
+use crate::run_record::{Busy, LONGEST_PAUSE, Record};
 
 /// A run that was killed stops the others for no longer than this.
 const TERM: Duration = Duration::from_secs(5);
@@ -20,34 +20,12 @@ const RENEW_AFTER: Duration = Duration::from_secs(2);
 const CONFIRM_AFTER: Duration = Duration::from_millis(20);
 /// By so much at most a look is later, so that those runs do not look in the same moment again.
 const CONFIRM_LATER_MILLISECONDS: u64 = 20;
-const TELL_AT_MOST: u32 = 3;
+/// No more often: a store that shows late what was written would be written to without end.
+const TELL_AT_MOST: u32 = 2;
 /// After credentials were refused: trying every second would only fill the log.
 const CREDENTIALS_PAUSE: Duration = Duration::from_secs(30);
 /// After the login host gave no token, unless it says itself how long to wait.
 const NO_TOKEN_PAUSE: Duration = Duration::from_secs(10);
-/// No pause is longer.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-/// Why a run leaves the work to others, or for later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Busy {
-    /// Another run is at work.
-    AnotherRun,
-    /// The bot's credentials were refused a moment ago.
-    CredentialsRefused,
-    /// The login host gave no token a moment ago.
-    NoToken,
-}
-
-impl Busy {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::AnotherRun => "anotherRun",
-            Self::CredentialsRefused => "credentialsRefused",
-            Self::NoToken => "noToken",
-        }
-    }
-}
 
 /// The lease of one run, and what it and others hold.
 #[derive(Debug)]
@@ -69,18 +47,6 @@ pub(crate) struct RunLease {
     /// Runs whose messages are handed back, or are being handed back.
     handing_back: Vec<String>,
     handed_back: Vec<String>,
-}
-
-/// What runs know of each other, in key-value.
-#[derive(Debug, Default)]
-struct Record {
-    /// Who is at work; nobody, if it is empty.
-    run: String,
-    /// Until when, on the calendar.
-    until_milliseconds: i64,
-    /// Why nobody works.
-    why: Option<Busy>,
-    custodies: Vec<Custody>,
 }
 
 impl RunLease {
@@ -142,13 +108,8 @@ impl RunLease {
 
     /// Renews the lease, if that is due, or tells again what others have undone.
     pub(crate) async fn renew(&mut self, host: &impl Host) {
-        if self.is_due(host) && self.confirm_at.is_some() {
-            if !self.stands_there(host).await {
-                self.tell(host).await;
-                self.confirm_at = Some(host.monotonic() + CONFIRM_AFTER);
-                return;
-            }
-            self.confirm_at = None;
+        if self.is_due(host) && self.confirm_at.take().is_some() && !self.stands_there(host).await {
+            self.tell(host).await;
         }
         if self.is_due(host) {
             self.tell(host).await;
@@ -259,40 +220,6 @@ impl RunLease {
         } else {
             host.set(&self.key, record.to_json().to_string().as_bytes()).await
         };
-    }
-}
-
-impl Record {
-    fn to_json(&self) -> Value {
-        let mut record = json!({"run": self.run, "untilMilliseconds": self.until_milliseconds});
-        if let Some(why) = self.why {
-            record["why"] = why.as_str().into();
-        }
-        if !self.custodies.is_empty() {
-            record["held"] = self.custodies.iter().map(Custody::to_json).collect();
-        }
-        record
-    }
-
-    /// What makes no sense stops nobody.
-    fn from_json(value: &Value, clock: &impl Clock) -> Self {
-        let longest = i64::try_from(LONGEST_PAUSE.as_millis()).unwrap_or(i64::MAX);
-        let until = value["untilMilliseconds"].as_i64().unwrap_or_default();
-        // A record from a clock that was ahead must not stop us for longer than any record of ours could.
-        let makes_sense = until.saturating_sub(clock.now().timestamp_millis()) <= longest;
-        let why =
-            [Busy::NoToken, Busy::CredentialsRefused].into_iter().find(|why| value["why"] == why.as_str());
-        Self {
-            run: value["run"].as_str().unwrap_or_default().to_owned(),
-            until_milliseconds: if makes_sense { until } else { 0 },
-            why,
-            custodies: value["held"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(|custody| Custody::from_json(custody, clock))
-                .collect(),
-        }
     }
 }
 

@@ -18,6 +18,7 @@ mod pushing;
 mod recent;
 mod report;
 mod run;
+mod run_record;
 mod settings;
 mod withdrawn;
 

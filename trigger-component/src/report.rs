@@ -7,7 +7,7 @@ use platform::{Clock, Level, Log};
 use serde_json::{Value, json};
 
 use crate::disposition::Poison;
-use crate::lease::Busy;
+use crate::run_record::Busy;
 
 /// What became of one message. A closed list: each is a field of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,6 +16,9 @@ use super::{Form, name};
 /// How long after the Connector's answer the mark is surely written: for a machine that is busy.
 const SURELY: Duration = Duration::from_secs(2);
 
+/// How long the poller waits for an answer of the queue; not quite, because it counts from earlier on.
+const PATIENCE: Duration = Duration::from_millis(4900);
+
 /// How the keys of the marks begin that tell what was sent, and the key of what runs know of each other.
 const SENT: &str = "sent:";
 const DRAIN: &str = "drain:";
@@ -319,6 +322,7 @@ impl<'a> Evidence<'a> {
         let then = of_older[index];
         match then.what {
             What::HandedOut { lost: true, .. } => Some(Overtaken::LostAnswer),
+            What::HandedOut { .. } if then.at - then.asked > PATIENCE => Some(Overtaken::LostAnswer),
             What::HandedOut { call, .. } if self.killed_before_note(call, then) => {
                 Some(Overtaken::KilledBeforeNote)
             }

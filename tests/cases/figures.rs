@@ -16,7 +16,7 @@ end_to_end::cases!(
 );
 
 /// A poller may take so much more for the longer backlog: an allocator's grain, and not a list of what waits.
-const MOST_GROWTH_BYTES: u64 = 1024 * 1024;
+const MOST_GROWTH_BYTES: u64 = 256 * 1024;
 
 fn recorded() -> Exact {
     record::read().unwrap_or_else(|error| panic!("{error:#}"))

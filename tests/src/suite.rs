@@ -54,6 +54,10 @@ pub struct Skipped {
 pub fn run(groups: &[(&str, &[Case])], skipped: &[Skipped]) -> ! {
     let arguments = Arguments::from_args();
     failure::install_hook();
+    if let Err(error) = dev::process_group::end_with_us() {
+        eprintln!("{error:#}");
+        std::process::exit(2);
+    }
     let host = match std::env::var("E2E_HOST").as_deref() {
         Err(_) | Ok("" | "embedded") => HostKind::Embedded,
         Ok("spin") => HostKind::Spin,

@@ -228,28 +228,28 @@ struct Evidence<'a> {
     attempts: &'a [Attempt],
     notes: &'a [Note],
     deaths: &'a [Death],
-    /// When the log said that an alert was delivered, and by which run.
-    delivered: BTreeMap<String, Vec<(Instant, String)>>,
+    /// When the log said that an alert was delivered.
+    delivered: BTreeMap<String, Vec<Instant>>,
 }
 
 impl<'a> Evidence<'a> {
     fn new(stage: &Stage, attempts: &'a [Attempt], notes: &'a [Note], deaths: &'a [Death]) -> Self {
         let (instant, wall) = (Instant::now(), Utc::now());
-        let mut delivered: BTreeMap<String, Vec<(Instant, String)>> = BTreeMap::new();
+        let mut delivered: BTreeMap<String, Vec<Instant>> = BTreeMap::new();
         for line in stage.events("alert.delivered") {
             let text = |field: &str| line[field].as_str().unwrap_or_default().to_owned();
             let time = DateTime::parse_from_rfc3339(&text("time")).expect("a log line has a time");
             let ago = (wall - time.to_utc()).to_std().unwrap_or_default();
-            delivered.entry(text("envelope")).or_default().push((instant - ago, text("run")));
+            delivered.entry(text("envelope")).or_default().push(instant - ago);
         }
         Self { attempts, notes, deaths, delivered }
     }
 
     /// The first line of the log that says so after an attempt.
-    fn delivered_after(&self, alert: &str, at: Instant) -> Option<&(Instant, String)> {
+    fn delivered_after(&self, alert: &str, at: Instant) -> Option<Instant> {
         // The log's clock counts milliseconds.
         let from = at - Duration::from_millis(2);
-        self.delivered.get(alert)?.iter().filter(|(time, _)| *time >= from).min_by_key(|(time, _)| *time)
+        self.delivered.get(alert)?.iter().copied().filter(|time| *time >= from).min()
     }
 
     /// Why the poller could not know of an attempt that was shown. `None`: it could.
@@ -264,8 +264,8 @@ impl<'a> Evidence<'a> {
         let is_marked = |store: &Store| marks(store).any(|mark| mark.ends_with(&*earlier.alert));
         // The log's line is written after the mark.
         let said = self.delivered_after(&earlier.alert, earlier.at);
-        let knew = death.store.as_ref().is_some_and(is_marked)
-            || said.is_some_and(|(time, _)| *time < death.at + SURELY);
+        let knew =
+            death.store.as_ref().is_some_and(is_marked) || said.is_some_and(|time| time < death.at + SURELY);
         let in_time = earlier.received.answered_at().is_some_and(|answered| death.at < answered + SURELY);
         (!knew && in_time).then_some(Doubled::KilledBeforeMark)
     }

@@ -79,7 +79,9 @@ impl Hold {
         let is_live = self.is_live(now);
         is_live
             && (has_to_wait
-                || self.line[..self.position(place)].iter().any(|older| !here.contains(&older.id)))
+                || self.line[..self.position(place)]
+                    .iter()
+                    .any(|older| now < older.ends && !here.contains(&older.id)))
     }
 
     /// Whether this message is the first in line.
@@ -141,7 +143,11 @@ impl Hold {
                 }
             }
             Change::Expected(expected) => {
-                expected.iter().for_each(|(place, ends)| self.expect(place, *ends));
+                for (place, ends) in expected {
+                    // Whoever knows more of it has told to wait for longer.
+                    let known = self.line.iter().find(|other| other.id == place.id).map(|known| known.ends);
+                    self.expect(place, known.unwrap_or_default().max(*ends));
+                }
             }
             Change::Settled(messages) => self.line.retain(|place| !messages.contains(&place.id)),
         }
@@ -399,6 +405,12 @@ mod tests {
         ] {
             assert_eq!(waits(&hold, message, &here, seconds), expected, "{message} {here:?} {seconds} s");
         }
+        // It may have come back: that shortens nothing, and a new one is waited for so long only.
+        let expected = |message: &str| Change::Expected(vec![(place(message), Duration::from_secs(9))]);
+        assert!(!hold.apply(&expected("m4")));
+        let mut other = hold.clone();
+        assert!(other.apply(&expected("m1")));
+        assert!(waits(&other, "m2", &[], 8) && !waits(&other, "m2", &[], 9));
         assert!(hold.apply(&settled("m2")) && !hold.apply(&settled("m2")));
         assert!(!waits(&hold, "m3", &[], 6));
         for index in 10..2 * LONGEST_LINE {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use trigger_component::Limits;
 
-use crate::sim::{Planned, QUEUE, Reply, Sim};
+use crate::sim::{Fault, Planned, QUEUE, Reply, Sim};
 use crate::{counts, envelope, milliseconds, seconds};
 
 /// A run that begins now and is killed after a while.
@@ -12,6 +12,20 @@ fn killed_after(sim: &Sim, after: Duration) {
     let (start, limits) = (sim.now(), Limits::default());
     let killed = sim.run_all(vec![Planned { start, kill: Some(start + after), limits }]);
     assert!(killed[0].is_none(), "it was killed");
+}
+
+/// A run was killed that had two messages, so long ago that it is surely over.
+fn with_a_run_that_is_over(seed: u64) -> Sim {
+    let sim = Sim::new(seed);
+    let start = sim.now();
+    sim.connector(|_, _| Reply::status(201).after(seconds(9)));
+    for text in ["1", "2"] {
+        sim.put(&envelope("a", text));
+    }
+    killed_after(&sim, seconds(1));
+    sim.connector(|_, _| Reply::status(201));
+    sim.pass(start + seconds(30) - sim.now());
+    sim
 }
 
 /// Runs every second until then.
@@ -83,15 +97,7 @@ fn what_it_was_about_to_hide_keeps_its_place() {
 
 #[test]
 fn it_is_handed_back_once_and_comes_a_second_later() {
-    let sim = Sim::new(4);
-    let start = sim.now();
-    sim.connector(|_, _| Reply::status(201).after(seconds(9)));
-    for text in ["1", "2"] {
-        sim.put(&envelope("a", text));
-    }
-    killed_after(&sim, seconds(1));
-    sim.connector(|_, _| Reply::status(201));
-    sim.pass(start + seconds(30) - sim.now());
+    let sim = with_a_run_that_is_over(4);
     assert_eq!(counts(&sim.run(), ["handedBack", "received"]), [2, 0]);
     assert_eq!(counts(&sim.run(), ["handedBack", "received"]), [0, 0]);
     sim.pass(seconds(1));
@@ -100,16 +106,8 @@ fn it_is_handed_back_once_and_comes_a_second_later() {
 
 #[test]
 fn while_the_queue_service_is_away_it_is_tried_again() {
-    let sim = Sim::new(5);
-    let start = sim.now();
-    sim.connector(|_, _| Reply::status(201).after(seconds(9)));
-    for text in ["1", "2"] {
-        sim.put(&envelope("a", text));
-    }
-    killed_after(&sim, seconds(1));
-    sim.connector(|_, _| Reply::status(201));
-    sim.pass(start + seconds(30) - sim.now());
-    sim.faults(|request| (request.method() == http::Method::PUT).then_some(crate::sim::Fault::Status(503)));
+    let sim = with_a_run_that_is_over(5);
+    sim.faults(|request| (request.method() == http::Method::PUT).then_some(Fault::Status(503)));
     assert_eq!(counts(&sim.run(), ["handedBack", "received"]), [0, 0]);
     sim.faults(|_| None);
     assert_eq!(counts(&sim.run(), ["handedBack", "received"]), [2, 0]);

@@ -38,8 +38,9 @@ pub(crate) fn service_url(port: u16) -> String {
 }
 
 impl Playground {
-    /// The port that it takes by default.
-    pub const PORT: u16 = 56150;
+    /// The port that `cargo dev up` gives it. Its own default lies in Linux's range of outgoing ports, where any passing
+    /// connection can have it.
+    pub const PORT: u16 = 3979;
 
     /// Starts it and waits until its page answers.
     pub fn start(options: &PlaygroundOptions) -> anyhow::Result<Self> {

@@ -1,10 +1,9 @@
 //! Alerts from other programs.
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use end_to_end::activity::{fixture, message};
 use end_to_end::alerts::{self, ALERT_KEY, alert, call, call_with, key_of, known, queued, to_conversation};
 use end_to_end::closed_port::ClosedPort;
-use end_to_end::connector::Received;
 use end_to_end::put_only_queue::PutOnlyQueue;
 use end_to_end::stage::{Script, Stage};
 use end_to_end::suite::World;
@@ -28,12 +27,6 @@ end_to_end::cases!(
     a_second_copy_is_not_delivered,
     a_queue_out_of_reach_is_told,
     what_was_queued_before_a_failure_is_told_and_the_rest_can_be_repeated,
-    a_scheduled_alert_waits,
-    far_ahead_is_hidden_for_as_long_as_the_queue_can,
-    an_expired_alert_is_not_delivered,
-    a_cancelled_alert_is_not_delivered,
-    a_cancelled_alert_has_no_second_copy,
-    a_cancel_that_comes_too_late_changes_nothing,
 );
 
 fn an_alert_reaches_its_conversation_with_all_that_it_brings(world: &World) {
@@ -386,101 +379,4 @@ fn what_was_queued_before_a_failure_is_told_and_the_rest_can_be_repeated(world: 
     assert_eq!(rest.len() + taken.len(), 3, "the rest, and nothing twice: {rest:?}");
     assert_eq!(alert(&stage, &body).expect_status(202).json(), again);
     assert!(queue.take().is_empty());
-}
-
-fn a_scheduled_alert_waits(world: &World) {
-    let stage = alerts::stage(world);
-    let key = known(&stage, "a:1", "hello");
-    let due = Utc::now() + chrono::TimeDelta::milliseconds(2500);
-    let mut body = to_conversation(&key, "later");
-    body["at"] = due.to_rfc3339().into();
-    queued(&stage, &body);
-    let mut body = to_conversation(&key, "sooner");
-    body["delay"] = "PT1S".into();
-    queued(&stage, &body);
-    let texts = eventually("both alerts", || {
-        stage.poll();
-        let received = stage.connector.received();
-        let sent: Vec<_> = received.iter().map(Received::text).map(ToOwned::to_owned).collect();
-        (sent.len() == 2).then_some(sent)
-    });
-    assert!(Utc::now() >= due, "not before it is due");
-    assert_eq!(texts, ["Alert: sooner", "Alert: later"]);
-    // A time that has passed is now.
-    let mut body = to_conversation(&key, "overdue");
-    body["at"] = "2020-01-01T00:00:00Z".into();
-    queued(&stage, &body);
-    assert_eq!(stage.poll()["delivered"], 1);
-}
-
-fn far_ahead_is_hidden_for_as_long_as_the_queue_can(world: &World) {
-    let queue = PutOnlyQueue::start();
-    let stage = alerts::script(world).queue_at(queue.authority()).start();
-    let activity = stage.connector.host(&message("a:1", "1", "help"));
-    stage.post(&activity).expect_status(202);
-    let key = key_of("msteams", "a:1");
-    for (delay, hidden_seconds) in [("PT10M", 600), ("P7D", 604_800), ("P366D", 604_800)] {
-        let mut body = to_conversation(&key, "later");
-        body["delay"] = delay.into();
-        queued(&stage, &body);
-        let put = queue.take().remove(0);
-        assert_eq!((put.hidden_seconds, put.time_to_live.as_str()), (hidden_seconds, "-1"), "{delay}");
-        let due: DateTime<Utc> = put.envelope["notBefore"].as_str().unwrap().parse().unwrap();
-        assert!((due - Utc::now()).num_seconds() >= hidden_seconds as i64 - 60, "{delay}: {}", put.envelope);
-    }
-}
-
-fn an_expired_alert_is_not_delivered(world: &World) {
-    let stage = alerts::stage(world);
-    let key = known(&stage, "a:1", "hello");
-    let mut body = to_conversation(&key, "too late");
-    body["expires"] = (Utc::now() + chrono::TimeDelta::milliseconds(1500)).to_rfc3339().into();
-    queued(&stage, &body);
-    let expires: DateTime<Utc> = body["expires"].as_str().unwrap().parse().unwrap();
-    eventually("its end", || (Utc::now() > expires).then_some(()));
-    assert_eq!(stage.poll()["expired"], 1);
-    stage.connector.expect_silence();
-}
-
-fn a_cancelled_alert_is_not_delivered(world: &World) {
-    let stage = alerts::stage(world);
-    let key = known(&stage, "a:1", "hello");
-    let (kept, cancelled) =
-        (queued(&stage, &to_conversation(&key, "kept")), queued(&stage, &to_conversation(&key, "cancelled")));
-    let answer = call(&stage, "DELETE", &format!("/api/alerts/{cancelled}"), &Value::Null);
-    let expected = json!({"id": cancelled, "status": "cancelling"});
-    assert_eq!(answer.expect_status(202).json(), expected);
-    let counts = stage.poll();
-    assert_eq!((&counts["delivered"], &counts["cancelled"]), (&1.into(), &1.into()), "{kept}: {counts}");
-    assert_eq!(stage.connector.wait_for(1)[0].text(), "Alert: kept");
-    assert_eq!(stage.queue.count(), 0);
-    for id in ["", "x", "0123456789ABCDEF0123456789ABCDEF", &format!("{cancelled}/x")] {
-        let answer = call(&stage, "DELETE", &format!("/api/alerts/{id}"), &Value::Null);
-        assert!([404, 405].contains(&answer.status), "{id}: {}", answer.describe());
-    }
-}
-
-fn a_cancelled_alert_has_no_second_copy(world: &World) {
-    let stage = alerts::stage(world);
-    let key = known(&stage, "a:1", "hello");
-    let mut body = to_conversation(&key, "cancelled");
-    body["idempotencyKey"] = "x".into();
-    let id = queued(&stage, &body);
-    let copy = stage.queue.texts().remove(0);
-    call(&stage, "DELETE", &format!("/api/alerts/{id}"), &Value::Null).expect_status(202);
-    assert_eq!(stage.poll()["cancelled"], 1);
-    stage.queue.put(&copy);
-    assert_eq!(stage.poll()["alreadySent"], 1);
-    stage.connector.expect_silence();
-}
-
-fn a_cancel_that_comes_too_late_changes_nothing(world: &World) {
-    let stage = alerts::stage(world);
-    let key = known(&stage, "a:1", "hello");
-    let id = queued(&stage, &to_conversation(&key, "sent"));
-    stage.poll();
-    call(&stage, "DELETE", &format!("/api/alerts/{id}"), &Value::Null).expect_status(202);
-    queued(&stage, &to_conversation(&key, "another"));
-    assert_eq!(stage.poll()["delivered"], 1);
-    stage.connector.wait_for(2);
 }

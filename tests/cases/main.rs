@@ -1,6 +1,7 @@
 //! The end-to-end cases, one module per theme. `cargo test -p end-to-end -- <part of a name>` runs some of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod alert_times;
 mod alerts;
 mod browser;
 mod components;
@@ -40,6 +41,7 @@ fn main() {
     ];
     let groups: &[(&str, &[Case])] = &[
         ("alerts", alerts::CASES),
+        ("alert_times", alert_times::CASES),
         ("browser", browser::CASES),
         ("components", components::CASES),
         ("cron", cron::CASES),

@@ -33,11 +33,17 @@ fn who_may_poll(world: &World) {
         ("POST", "/internal/poll", bearer(""), 401),
         ("POST", "/internal/poll?key=wrong", None, 401),
         ("POST", "/internal/poll?key=", None, 401),
-        ("GET", query.as_str(), None, 405),
+        ("GET", query.as_str(), None, 200),
+        ("GET", "/internal/poll?key=wrong", None, 401),
+        ("GET", "/internal/poll", None, 401),
+        ("HEAD", query.as_str(), None, 405),
+        ("PUT", query.as_str(), None, 405),
     ] {
         let answer = call(&stage, method, path, authorization.clone());
         assert_eq!(answer.status, status, "{method} {path} {authorization:?}: {}", answer.describe());
         assert_eq!(answer.header("www-authenticate"), if status == 401 { "Bearer" } else { "" });
+        assert_eq!(answer.header("allow"), if status == 405 { "GET, POST" } else { "" });
+        assert!(method == "HEAD" || answer.header("cache-control") == "no-store", "{}", answer.describe());
     }
     assert!(!stage.host_log().contains(POLL_KEY), "the key is in the log");
 }

@@ -1,4 +1,4 @@
-//! What happens to a message, given what the Connector said: one pure function (design section 8).
+//! What happens to a message, given what the Connector said: one pure function (the table in `docs/delivery.md`).
 
 use std::time::Duration;
 

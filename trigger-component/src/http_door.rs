@@ -1,4 +1,5 @@
-//! `POST /internal/poll`: everything that the cron trigger can do, for hosts without one.
+//! `POST /internal/poll`: everything that the cron trigger can do, for hosts without one. GET does the same: Akamai's scheduler
+//! sends nothing else (<https://techdocs.akamai.com/akamai-functions/docs/schedule-tasks-with-cron-jobs-in-spin>).
 
 use bytes::Bytes;
 use http::header::{ALLOW, AUTHORIZATION, WWW_AUTHENTICATE};
@@ -23,13 +24,13 @@ pub async fn handle<H: Host, B>(host: &H, request: Request<B>) -> Response<Bytes
             return misconfigured();
         }
     };
-    if request.method() != Method::POST {
+    if ![Method::GET, Method::POST].contains(request.method()) {
         let mut response = answer::error(
             StatusCode::METHOD_NOT_ALLOWED,
             "MethodNotAllowed",
             "this method is not allowed here",
         );
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST"));
         return response;
     }
     if !is_authorized(&key, &request) {
@@ -105,7 +106,12 @@ mod tests {
             ("k&1", "POST", "/internal/poll?key=k%261", Some("Bearer wrong"), 401),
             ("k&1", "POST", "/internal/poll", Some("Basic k&1"), 401),
             ("k&1", "POST", "/internal/poll", Some("k&1"), 401),
-            ("k&1", "GET", "/internal/poll?key=k%261", None, 405),
+            ("k&1", "GET", "/internal/poll?key=k%261", None, 200),
+            ("k&1", "GET", "/internal/poll?key=k", None, 401),
+            ("k&1", "GET", "/internal/poll?key=k%261", Some("Bearer wrong"), 401),
+            ("k&1", "GET", "/internal/poll", None, 401),
+            ("k&1", "HEAD", "/internal/poll?key=k%261", None, 405),
+            ("k&1", "PUT", "/internal/poll?key=k%261", None, 405),
             ("k&1", "POST", "/internal", Some("Bearer k&1"), 404),
             ("", "POST", "/internal/poll", Some("Bearer "), 404),
             ("", "POST", "/internal/poll?key=", None, 404),

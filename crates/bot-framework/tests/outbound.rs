@@ -417,6 +417,9 @@ fn where_the_seal_key_comes_from() {
     assert_ne!(key(&[password]), key(&[("microsoftapppassword", "hunter3")]));
     assert_eq!(key(&[given, password]), key(&[given, federated]), "sealkey goes before everything");
     assert_ne!(key(&[given, password]), key(&[password]));
+    let old = "a password of 16+";
+    let before = key(&[("microsoftapppassword", old)]);
+    assert_eq!(key(&[("sealkey", old), password]), before, "so that a password can be changed");
     assert_eq!(key(&[federated]), None, "it changes every hour");
     assert_eq!(key(&[pkcs8]), key(&[("certificate", pkcs1)]), "the same key in another dress");
     assert!(key(&[pkcs8]).is_some() && key(&[pkcs8]) != key(&[password]));

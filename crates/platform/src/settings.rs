@@ -1,4 +1,4 @@
-//! Settings: the application's variables, by their one-word names (design section 4).
+//! Settings: the application's variables, by their one-word names (the README's table).
 
 use thiserror::Error;
 

@@ -17,6 +17,14 @@ pub(crate) enum Courier<'a, H> {
 }
 
 impl<H: Host> Courier<'_, H> {
+    /// Before the first message's turn comes.
+    pub(crate) async fn get_ready(&self) {
+        match self {
+            Self::Connector(connector) => connector.get_ready().await,
+            Self::DirectLine(_) => {}
+        }
+    }
+
     /// Delivers a message whose serviceUrl has been agreed to.
     pub(crate) async fn deliver(
         &self,

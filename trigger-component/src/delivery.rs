@@ -1,5 +1,6 @@
 //! One message: from its lease to the queue action that ends it.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use bot_framework::{TrustPolicy, Verdict};
@@ -28,6 +29,8 @@ pub(crate) struct Desk<'a, H> {
     pub(crate) trust: &'a TrustPolicy,
     pub(crate) seal_key: Option<&'a SealKey>,
     pub(crate) unsealed: Unsealed,
+    /// Whether a Connector has taken something in this run, and with it the bot's token.
+    pub(crate) has_delivered: Cell<bool>,
 }
 
 /// What became of a message, and what that means for the conversation's next one.
@@ -56,7 +59,9 @@ impl Settled {
 
 impl<H: Host> Desk<'_, H> {
     /// Works on one message until it is off the queue or in the poison queue, or it is known for how long it has to wait.
-    pub(crate) async fn work(&self, held: &Held) -> Settled {
+    pub(crate) async fn work(&self, held: &mut Held) -> Settled {
+        self.recall(held).await;
+        let held = &*held;
         let Held { message, envelope, seal, .. } = held;
         if let Some(settled) = self.finish_what_was_begun(held).await {
             return settled;
@@ -78,17 +83,21 @@ impl<H: Host> Desk<'_, H> {
             on_uncertain: envelope.on_uncertain,
             dequeue_count: message.dequeue_count,
             until_forgotten: self.until_forgotten(message),
+            token_is_good: self.has_delivered.get(),
             until_expired: envelope
                 .expires
                 .map(|expires| (expires - self.host.now()).to_std().unwrap_or_default()),
         };
         match decide(&verdict, &situation, self.limits, |max| self.host.up_to(max)) {
             Action::Delete => {
+                self.has_delivered.set(true);
                 self.mark(SENT, &held.mark_name()).await;
                 self.log(Level::Info, "alert.delivered", held, &verdict);
                 self.delete(held, Count::Delivered).await
             }
             Action::Drop => {
+                // Whoever is handed it again must not send it again.
+                self.mark(SENT, &held.mark_name()).await;
                 self.log(Level::Warn, "alert.dropped", held, &verdict);
                 self.delete(held, Count::DroppedUncertain).await
             }
@@ -159,6 +168,10 @@ impl<H: Host> Desk<'_, H> {
         }
         if self.is_stopped(held).await {
             return Some(self.delete(held, Count::Stopped).await);
+        }
+        if envelope.delivery.uncertain > 1 {
+            let reason = "nobody knows whether it was delivered, twice";
+            return Some(self.poison(held, Poison::PossiblyDelivered, reason, None).await);
         }
         let unaccounted = message.dequeue_count.saturating_sub(envelope.delivery.accounted);
         if unaccounted > self.limits.max_unaccounted {

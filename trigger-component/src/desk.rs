@@ -50,9 +50,12 @@ impl<H: Host> Desk<'_, H> {
                     self.settle_cancelled(held).await;
                 }
                 // The queue may hold it once more: then the mark has to tell.
-                if matches!(count, Count::Delivered | Count::AlreadySent) && !held.envelope.once {
+                let is_marked =
+                    matches!(count, Count::Delivered | Count::AlreadySent | Count::DroppedUncertain);
+                if is_marked && !held.envelope.once {
                     _ = SENT.clear(self.host, &held.mark_name()).await;
                 }
+                self.forget(held).await;
             }
             // The mark stays: it tells whoever has the message now.
             Err(error) => self.log_queue_error("delete", held, &error),
@@ -60,32 +63,24 @@ impl<H: Host> Desk<'_, H> {
         Settled::go_on(count)
     }
 
-    /// Hides a message, with `delivery` written into it. One that was only handed back keeps its text, unless its
-    /// hand-outs have to be accounted for. An older bot's message becomes version 1 by being written: nowhere else is a
-    /// place for the counts, and its id, which came from the queue, has to stay. It stays unsealed. Returns how long it is
-    /// away, at the most.
+    /// Hides a message, with `delivery` written into it, or remembered where it cannot be. One that was only handed back
+    /// keeps its text, unless its hand-outs have to be accounted for. Returns how long it is away, at the most.
     pub(crate) async fn hide(&self, held: &Held, after: Duration, delivery: Option<Delivery>) -> Duration {
-        let Held { message, envelope, seal, .. } = held;
+        let Held { message, envelope, .. } = held;
         let handed_back = || {
             let unaccounted = message.dequeue_count.saturating_sub(envelope.delivery.accounted);
             // The first two are within what the limit forgives; writing costs more than it tells.
             (unaccounted > 2)
                 .then(|| Delivery { accounted: message.dequeue_count, ..envelope.delivery.clone() })
         };
-        let text = delivery.or_else(handed_back).and_then(|delivery| {
-            let key = match seal {
-                SealState::Valid => self.seal_key,
-                SealState::Missing => None,
-                // What cannot be checked cannot be sealed again.
-                SealState::Broken | SealState::Unchecked => return None,
-            };
-            let mut envelope = envelope.clone();
-            envelope.delivery = delivery;
-            // One that no longer fits keeps its old text: the DequeueCount then counts for it.
-            envelope.encode(key).ok()
-        });
+        let delivery = delivery.or_else(handed_back);
+        let text = delivery.as_ref().and_then(|delivery| self.text_with(held, delivery));
         let seconds = u32::try_from(after.as_secs()).unwrap_or(u32::MAX);
-        match self.queue.hide(&message.id, &message.pop_receipt, seconds, text.as_deref()).await {
+        let hidden = self.queue.hide(&message.id, &message.pop_receipt, seconds, text.as_deref()).await;
+        if let Some(delivery) = delivery.filter(|_| text.is_none() || hidden.is_err()) {
+            self.remember(held, delivery).await;
+        }
+        match hidden {
             Ok(_) => after,
             Err(error) => {
                 self.log_queue_error("hide", held, &error);
@@ -98,6 +93,25 @@ impl<H: Host> Desk<'_, H> {
                 after.max(lease)
             }
         }
+    }
+
+    /// The message's text with what was tried written into it; `None` if it has to keep its text.
+    fn text_with(&self, held: &Held, delivery: &Delivery) -> Option<String> {
+        let Held { envelope, seal, .. } = held;
+        // An older bot's message stays as that bot's tools can read it.
+        if envelope.shape.is_legacy() {
+            return None;
+        }
+        let key = match seal {
+            SealState::Valid => self.seal_key,
+            SealState::Missing => None,
+            // What cannot be checked cannot be sealed again.
+            SealState::Broken | SealState::Unchecked => return None,
+        };
+        let mut envelope = envelope.clone();
+        envelope.delivery = delivery.clone();
+        // It may no longer fit.
+        envelope.encode(key).ok()
     }
 
     /// Gives a message up: to the poison queue, with its reason.
@@ -127,7 +141,18 @@ impl<H: Host> Desk<'_, H> {
         self.leave_line(held).await;
         // With its reason it may no longer fit: then it goes as it is.
         let text = text.unwrap_or_else(|_| message.text.clone());
-        Settled::go_on(self.bury(message, &text, why, reason, Some(envelope.id.as_str())).await)
+        let count = self.bury(message, &text, why, reason, Some(envelope.id.as_str())).await;
+        match (why, count) {
+            // It must not be sent once more only because it cannot be buried yet.
+            (Poison::PossiblyDelivered, Count::StorageTrouble) => {
+                let mut delivery = envelope.delivery.clone();
+                delivery.uncertain = delivery.uncertain.saturating_add(1);
+                self.remember(held, delivery).await;
+            }
+            (_, Count::StorageTrouble) => {}
+            _ => self.forget(held).await,
+        }
+        Settled::go_on(count)
     }
 
     /// Puts a message that is no envelope into the poison queue, byte for byte.

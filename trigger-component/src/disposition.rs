@@ -5,7 +5,7 @@ use std::time::Duration;
 use bot_framework::{Class, Verdict};
 use envelope::{Delivery, OnUncertain};
 
-use crate::limits::{BEFORE_FORGOTTEN, Limits, MAX_HIDE};
+use crate::limits::{BEFORE_FORGOTTEN, JUST_BEFORE_FORGOTTEN, Limits, MAX_HIDE};
 
 /// What happens to the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +80,8 @@ pub(crate) struct Situation<'a> {
     pub(crate) on_uncertain: OnUncertain,
     /// The queue's DequeueCount, this hand-out included.
     pub(crate) dequeue_count: u32,
+    /// Whether others were delivered in this run, with the same token.
+    pub(crate) token_is_good: bool,
     /// Until the queue forgets the message.
     pub(crate) until_forgotten: Duration,
     /// Until the alert is of no use any more, if that comes.
@@ -97,7 +99,9 @@ pub(crate) fn decide(
     delivery.accounted = situation.dequeue_count;
     let (why, pause) = match verdict.class {
         Class::Accepted => return Action::Delete,
-        Class::Unauthorized => return Action::StopRun(Stop::CredentialsRefused),
+        Class::Unauthorized if !situation.token_is_good => {
+            return Action::StopRun(Stop::CredentialsRefused);
+        }
         // Not `Unavailable`: that counts a try of this message, and an outage of the login host would carry the whole
         // queue to poison within a minute. Nothing was sent and nothing can be, so every message goes back as it is,
         // and a pause keeps the next runs from handing them out again for nothing.
@@ -108,17 +112,20 @@ pub(crate) fn decide(
             delivery.throttled = delivery.throttled.saturating_add(1);
             (
                 Hidden::Throttled,
-                verdict.retry_after.unwrap_or_else(|| backoff(delivery.throttled, limits, jitter)),
+                verdict
+                    .retry_after
+                    .unwrap_or_else(|| backoff(limits.throttled_backoff, delivery.throttled, jitter)),
             )
         }
-        Class::Unavailable => {
+        // Refused where others were not: it is this message's own failure, and must not stop everybody's.
+        Class::Unauthorized | Class::Unavailable => {
             delivery.tries = delivery.tries.saturating_add(1);
             if delivery.tries >= limits.max_tries {
                 return Action::Poison(Poison::RetriesExhausted);
             }
             (
                 Hidden::Unavailable,
-                verdict.retry_after.unwrap_or_else(|| backoff(delivery.tries, limits, jitter)),
+                verdict.retry_after.unwrap_or_else(|| backoff(limits.backoff, delivery.tries, jitter)),
             )
         }
         Class::PossiblyDelivered => match situation.on_uncertain {
@@ -138,10 +145,10 @@ pub(crate) fn decide(
     }
 }
 
-/// Full jitter: anywhere between nothing and `backoff * 2^(n-1)`, so that what failed together does not come together.
-fn backoff(attempt: u32, limits: &Limits, jitter: impl FnOnce(u64) -> u64) -> Duration {
+/// Full jitter: anywhere between nothing and `first * 2^(n-1)`, so that what failed together does not come together.
+fn backoff(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) -> Duration {
     let factor = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
-    let longest = limits.backoff.saturating_mul(factor).min(MAX_HIDE);
+    let longest = first.saturating_mul(factor).min(MAX_HIDE);
     Duration::from_millis(jitter(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX)))
 }
 
@@ -149,7 +156,8 @@ fn backoff(attempt: u32, limits: &Limits, jitter: impl FnOnce(u64) -> u64) -> Du
 /// message. `None` if that is too close: a message that lapses there is lost without a trace.
 pub(crate) fn hide_for(pause: Duration, until_forgotten: Duration) -> Option<Duration> {
     let seconds = pause.as_secs().saturating_add(u64::from(pause.subsec_nanos() > 0));
-    let last = until_forgotten.checked_sub(BEFORE_FORGOTTEN)?.as_secs();
+    let before = (until_forgotten / 2).clamp(JUST_BEFORE_FORGOTTEN, BEFORE_FORGOTTEN);
+    let last = until_forgotten.checked_sub(before)?.as_secs();
     (last > 0).then(|| Duration::from_secs(seconds.clamp(1, last.min(MAX_HIDE.as_secs()))))
 }
 
@@ -181,6 +189,7 @@ mod tests {
             delivery: &delivery,
             on_uncertain,
             dequeue_count: 7,
+            token_is_good: false,
             until_forgotten: YEAR,
             until_expired: None,
         };
@@ -202,8 +211,8 @@ mod tests {
             (Class::Throttled, None, delivery(0, 0, 0), Retry, hide(2, 0, 1, 0, Hidden::Throttled)),
             (Class::Throttled, None, delivery(0, 3, 0), Retry, hide(16, 0, 4, 0, Hidden::Throttled)),
             (Class::Throttled, Some(1), delivery(4, 400, 1), Retry, hide(1, 4, 401, 1, Hidden::Throttled)),
-            (Class::Unavailable, None, delivery(0, 0, 0), Retry, hide(2, 1, 0, 0, Hidden::Unavailable)),
-            (Class::Unavailable, None, delivery(3, 9, 0), Retry, hide(16, 4, 9, 0, Hidden::Unavailable)),
+            (Class::Unavailable, None, delivery(0, 0, 0), Retry, hide(20, 1, 0, 0, Hidden::Unavailable)),
+            (Class::Unavailable, None, delivery(3, 9, 0), Retry, hide(160, 4, 9, 0, Hidden::Unavailable)),
             (Class::Unavailable, Some(30), delivery(1, 0, 0), Drop, hide(30, 2, 0, 0, Hidden::Unavailable)),
             (Class::Unavailable, None, delivery(4, 0, 0), Retry, Action::Poison(Poison::RetriesExhausted)),
             (Class::Unavailable, Some(1), delivery(9, 0, 0), Retry, Action::Poison(Poison::RetriesExhausted)),
@@ -247,6 +256,32 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_that_only_one_meets_is_its_own() {
+        for (class, tries, expected) in [
+            (Class::Unauthorized, 0, Some(1)),
+            (Class::Unauthorized, 3, Some(4)),
+            (Class::Unauthorized, 4, None),
+            (Class::Unavailable, 4, None),
+        ] {
+            let delivery = Delivery { tries, ..Delivery::default() };
+            let situation = Situation {
+                delivery: &delivery,
+                on_uncertain: OnUncertain::Retry,
+                dequeue_count: 1,
+                token_is_good: true,
+                until_forgotten: YEAR,
+                until_expired: None,
+            };
+            let action = decide(&verdict(class, None), &situation, &Limits::default(), |max| max);
+            match (expected, action) {
+                (Some(tries), Action::Hide { delivery, .. }) => assert_eq!(delivery.tries, tries),
+                (None, action) => assert_eq!(action, Action::Poison(Poison::RetriesExhausted)),
+                (Some(_), action) => panic!("{class:?} {tries}: {action:?}"),
+            }
+        }
+    }
+
+    #[test]
     fn a_pause_is_what_the_queue_takes() {
         for (pause_ms, until_forgotten_seconds, expected_seconds) in [
             (0, 1000, Some(1)),
@@ -254,8 +289,10 @@ mod tests {
             (1000, 1000, Some(1)),
             (1001, 1000, Some(2)),
             (900_000, 1000, Some(880)),
-            (5000, 121, Some(1)),
-            (5000, 120, None),
+            (900_000, 240, Some(120)),
+            (900_000, 120, Some(60)),
+            (5000, 61, Some(1)),
+            (5000, 60, None),
             (5000, 0, None),
             (10_000_000_000, u64::MAX, Some(604_800)),
         ] {
@@ -272,7 +309,7 @@ mod tests {
         for (until_forgotten, until_expired, expected) in [
             (YEAR, Some(30), Some(30)),
             (YEAR, Some(300), Some(100)),
-            (Duration::from_secs(180), None, Some(60)),
+            (Duration::from_secs(180), None, Some(90)),
             (Duration::from_secs(180), Some(30), Some(30)),
             (Duration::from_secs(60), None, None),
             (Duration::from_secs(60), Some(30), None),
@@ -281,6 +318,7 @@ mod tests {
                 delivery: &delivery,
                 on_uncertain: OnUncertain::Retry,
                 dequeue_count: 1,
+                token_is_good: false,
                 until_forgotten,
                 until_expired: until_expired.map(Duration::from_secs),
             };
@@ -314,7 +352,7 @@ mod tests {
             class in any_class(),
             retry_after in prop::option::of(any::<u64>()),
             (tries, throttled, uncertain) in (0_u32.., 0_u32.., 0_u32..3),
-            drop in any::<bool>(),
+            (drop, token_is_good) in any::<(bool, bool)>(),
             until_forgotten in any::<u64>(),
             until_expired in prop::option::of(any::<u64>()),
             jitter in any::<u64>(),
@@ -324,6 +362,7 @@ mod tests {
                 delivery: &delivery,
                 on_uncertain: if drop { OnUncertain::Drop } else { OnUncertain::Retry },
                 dequeue_count: 9,
+                token_is_good,
                 until_forgotten: Duration::from_secs(until_forgotten),
                 until_expired: until_expired.map(Duration::from_secs),
             };
@@ -332,7 +371,8 @@ mod tests {
             // A message leaves the queue without standing in poison only if it was delivered, or its sender said so.
             prop_assert_eq!(matches!(action, Action::Delete), class == Class::Accepted);
             prop_assert_eq!(matches!(action, Action::Drop), class == Class::PossiblyDelivered && drop);
-            prop_assert_eq!(matches!(action, Action::StopRun(_)), matches!(class, Class::Unauthorized | Class::NoToken));
+            let stops = class == Class::NoToken || class == Class::Unauthorized && !token_is_good;
+            prop_assert_eq!(matches!(action, Action::StopRun(_)), stops);
             if let Action::Hide { after, delivery: after_delivery, .. } = action {
                 prop_assert!(after >= Duration::from_secs(1) && after <= MAX_HIDE);
                 prop_assert!(after.as_secs() < until_forgotten, "the queue forgets it first");
@@ -340,17 +380,18 @@ mod tests {
                 // Throttling burns no tries, and nothing ever goes down.
                 prop_assert!(after_delivery.tries >= tries && after_delivery.throttled >= throttled);
                 prop_assert!(class != Class::Throttled || after_delivery.tries == tries);
-                prop_assert!(after_delivery.tries < limits.max_tries || class != Class::Unavailable);
+                let is_try = matches!(class, Class::Unavailable | Class::Unauthorized);
+                prop_assert!(after_delivery.tries < limits.max_tries || !is_try);
             }
         }
 
         #[test]
         fn backoff_stays_in_its_bounds(attempt in 0_u32.., random in any::<u64>()) {
-            let limits = Limits::default();
-            let pause = backoff(attempt, &limits, |max| random % (max + 1));
+            let first = Duration::from_secs(2);
+            let pause = backoff(first, attempt, |max| random % (max + 1));
             let longest = 2_f64.powi(i32::try_from(attempt.clamp(1, 64)).unwrap()).min(604_800.0);
             prop_assert!(pause.as_secs_f64() <= longest);
-            prop_assert!(backoff(attempt, &limits, |max| max) >= backoff(attempt.saturating_sub(1), &limits, |max| max));
+            prop_assert!(backoff(first, attempt, |max| max) >= backoff(first, attempt.saturating_sub(1), |max| max));
         }
     }
 }

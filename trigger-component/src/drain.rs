@@ -1,5 +1,7 @@
 //! The drain: one [run](Run), from its settings to its line in the log.
 
+use std::cell::Cell;
+
 use bot_framework::{Connector, DirectLine, Tokens};
 use envelope::{ALL_MARKS, EnvelopeId};
 use platform::{Deadline, Host, Level, Marks, SettingsError};
@@ -90,6 +92,7 @@ async fn drain<H: Host>(
         trust: &settings.trust,
         seal_key: settings.seal_key.as_ref(),
         unsealed: settings.unsealed,
+        has_delivered: Cell::new(false),
     };
     let result = Run::new(&desk, &mut lease, report).drive().await;
     if report.received > 0 && settings.trust.trusts_loopback() {

@@ -55,6 +55,8 @@ pub(crate) struct Held {
     pub(crate) leased_at: Duration,
     /// Whether others wait for it.
     pub(crate) in_line: bool,
+    /// Whether key-value knows something of it.
+    pub(crate) is_remembered: bool,
 }
 
 impl Held {
@@ -65,7 +67,7 @@ impl Held {
         leased_at: Duration,
     ) -> Self {
         let (lane, tenant) = (LaneKey::of(&envelope.address), TenantKey::of(&envelope.address));
-        Self { message, envelope, seal, lane, tenant, leased_at, in_line: false }
+        Self { message, envelope, seal, lane, tenant, leased_at, in_line: false, is_remembered: false }
     }
 
     pub(crate) fn age(&self) -> Age {

@@ -20,6 +20,7 @@ mod report;
 mod run;
 mod run_record;
 mod settings;
+mod tried;
 mod withdrawn;
 
 pub use http_door::handle;

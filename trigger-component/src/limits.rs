@@ -21,8 +21,11 @@ pub struct Limits {
     pub max_tries: u32,
     /// Hand-outs without any outcome after which an alert is given up.
     pub max_unaccounted: u32,
-    /// The first retry's longest wait; it doubles with each.
+    /// The longest wait after a first failure; it doubles with each. Five tries then outlast an outage of half a minute for all
+    /// but 3 alerts of 1 000, and one of a minute for all but 4 of 100.
     pub backoff: Duration,
+    /// The same after a first throttling that did not say how long.
+    pub throttled_backoff: Duration,
     /// The pause before an alert is tried again of which nobody knows whether it was delivered.
     pub uncertain_pause: Duration,
     /// Between two messages into one conversation: Teams takes 7 a second.
@@ -34,6 +37,10 @@ pub struct Limits {
 /// A message that the queue will forget is handed out again this long before, for its last try: pollers look once a
 /// minute, on some platforms.
 pub(crate) const BEFORE_FORGOTTEN: Duration = Duration::from_secs(2 * 60);
+
+/// The same of one that has less than twice that left, as Composer's delayed ones have from the beginning: at half of it, but
+/// not later.
+pub(crate) const JUST_BEFORE_FORGOTTEN: Duration = Duration::from_secs(60);
 
 /// The longest pause behind a message that should be back already.
 pub(crate) const LONGEST_PUSH: Duration = Duration::from_secs(10);
@@ -52,7 +59,8 @@ impl Default for Limits {
             fetch_below: 32,
             max_tries: 5,
             max_unaccounted: 5,
-            backoff: Duration::from_secs(2),
+            backoff: Duration::from_secs(20),
+            throttled_backoff: Duration::from_secs(2),
             uncertain_pause: Duration::from_secs(15),
             conversation_gap: Duration::from_millis(143),
             tenant_gap: Duration::from_secs(1) / 30,

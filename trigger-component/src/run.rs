@@ -67,6 +67,8 @@ pub(crate) struct Run<'a, 'r, H> {
     /// Conversations being worked on.
     busy: usize,
     fetching: bool,
+    /// Messages that are no envelopes, on their way to the poison queue.
+    burying: usize,
     /// The queue has answered "nothing".
     empty: bool,
     /// Nothing more is started.
@@ -88,6 +90,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             alarm: None,
             busy: 0,
             fetching: false,
+            burying: 0,
             empty: false,
             stopping: false,
             stopped: false,
@@ -124,7 +127,10 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                         self.tell(key, change).await;
                     }
                 }
-                Event::Buried(count) => self.report.add(count),
+                Event::Buried(count) => {
+                    self.burying -= 1;
+                    self.report.add(count);
+                }
                 Event::Pushed(key, pushed) => self.pushed(key, *pushed).await,
                 Event::Released(messages) => self.report.add_many(Count::Released, messages),
                 Event::HandedBack(run, messages, all) => {
@@ -193,7 +199,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
 
     fn fetch_more(&mut self) {
         let limits = self.desk.limits;
-        if self.fetching || self.empty || self.lease.is_lost() || self.lanes.waiting() >= limits.fetch_below {
+        let in_hand = self.lanes.waiting() + self.burying;
+        if self.fetching || self.empty || self.lease.is_lost() || in_hand >= limits.fetch_below {
             return;
         }
         // As many as there is time for: what is handed back goes behind everything that came meanwhile.
@@ -236,10 +243,16 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                     }
                     opened.push(Held::new(message, envelope, seal, leased_at));
                 }
-                Err(reason) => self.jobs.push(Box::pin(async move {
-                    Event::Buried(desk.poison_unreadable(&message, &reason.to_string()).await)
-                })),
+                Err(reason) => {
+                    self.burying += 1;
+                    self.jobs.push(Box::pin(async move {
+                        Event::Buried(desk.poison_unreadable(&message, &reason.to_string()).await)
+                    }));
+                }
             }
+        }
+        if !opened.is_empty() {
+            desk.courier.get_ready().await;
         }
         // Before anything is done about them.
         self.lease.take(desk.host, opened.iter().map(Held::taken).collect()).await;
@@ -248,8 +261,11 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         for custody in self.lease.others() {
             custody.hold_back(&mut told, desk.host);
         }
-        // What failed once more comes back after those that were pushed behind it before.
-        opened.sort_by_key(Held::age);
+        // What failed once more comes back after those that were pushed behind it before. And conversations in which something
+        // comes back begin last: one whose Connector refuses the bot must not be the first that is asked, again and again.
+        let again = |held: &&Held| held.message.dequeue_count > 1;
+        let again: Vec<LaneKey> = opened.iter().filter(again).map(|held| held.lane).collect();
+        opened.sort_by_key(|held| (again.contains(&held.lane), held.age()));
         let now = desk.host.monotonic();
         for held in opened {
             self.lanes.push(held, now, &told);
@@ -351,7 +367,9 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             self.busy += 1;
             let already = self.delivered.holds(&held.mark_name());
             self.jobs.push(Box::pin(async move {
-                let settled = if already { desk.delete_double(&held).await } else { desk.work(&held).await };
+                let mut held = held;
+                let settled =
+                    if already { desk.delete_double(&held).await } else { desk.work(&mut held).await };
                 Event::Worked(key, Box::new(held), settled)
             }));
         }

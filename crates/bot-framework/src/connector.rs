@@ -40,6 +40,14 @@ impl<'a, H: Host> Connector<'a, H> {
         Self { host, tokens, deadline }
     }
 
+    /// Gets the token, if one is needed: a send that waits for it would go out later than it was let to. If there is none to be
+    /// had, each send says so.
+    pub async fn get_ready(&self) {
+        if let Some(tokens) = self.tokens {
+            _ = tokens.get(self.deadline).await;
+        }
+    }
+
     /// Sends into a conversation: `POST /v3/conversations/{id}/activities`.
     pub async fn send(
         &self,

@@ -38,16 +38,34 @@ impl Delivery {
 
     pub(crate) fn put(&self, object: &mut Map<String, Value>) {
         if *self != Self::default() {
-            let mut counts = Map::new();
-            for (name, count) in [
-                ("tries", self.tries),
-                ("throttled", self.throttled),
-                ("uncertain", self.uncertain),
-                ("accounted", self.accounted),
-            ] {
-                put(&mut counts, name, Some(count).filter(|count| *count > 0));
-            }
-            put(object, "delivery", Some(counts));
+            put(object, "delivery", Some(self.to_json()));
+        }
+    }
+
+    /// `{tries?, throttled?, uncertain?, accounted?}`, without what is zero.
+    pub fn to_json(&self) -> Value {
+        let mut counts = Map::new();
+        for (name, count) in [
+            ("tries", self.tries),
+            ("throttled", self.throttled),
+            ("uncertain", self.uncertain),
+            ("accounted", self.accounted),
+        ] {
+            put(&mut counts, name, Some(count).filter(|count| *count > 0));
+        }
+        counts.into()
+    }
+
+    /// Takes over what `json`, as of [`Delivery::to_json`], knows better: no count ever goes down.
+    pub fn raise_to(&mut self, json: &Value) {
+        for (name, count) in [
+            ("tries", &mut self.tries),
+            ("throttled", &mut self.throttled),
+            ("uncertain", &mut self.uncertain),
+            ("accounted", &mut self.accounted),
+        ] {
+            let known = json[name].as_u64().and_then(|count| u32::try_from(count).ok());
+            *count = known.unwrap_or_default().max(*count);
         }
     }
 }

@@ -27,7 +27,7 @@ pub use delivery::{Delivery, OnUncertain};
 pub use failure::Failure;
 pub use id::EnvelopeId;
 pub use legacy::Shape;
-pub use marks::{ALL_MARKS, BURIED, CALLED, CANCELLED, HELD, SEEN, SENT, UNSURE, mark_name};
+pub use marks::{ALL_MARKS, BURIED, CALLED, CANCELLED, HELD, SEEN, SENT, TRIED, UNSURE, mark_name};
 pub use seal::{SealKey, SealState, Unsealed};
 
 /// The version that this code writes, and the latest that it reads.

@@ -30,8 +30,12 @@ pub const BURIED: Marks = Marks { prefix: "buried:", term: Duration::from_secs(2
 /// Conversations whose messages wait for one in front. The poller writes them in a form of its own, with the end of a mark.
 pub const HELD: Marks = Marks { prefix: "held:", term: Duration::from_secs(2 * 60) };
 
+/// What was tried, by the queue's id of the message, where it could not be written into the message itself. A message is hidden
+/// for seven days at most.
+pub const TRIED: Marks = Marks { prefix: "tried:", term: Duration::from_secs(8 * 24 * 60 * 60) };
+
 /// Every family, so that whoever sweeps knows them all.
-pub const ALL_MARKS: [Marks; 7] = [SENT, UNSURE, CANCELLED, CALLED, SEEN, BURIED, HELD];
+pub const ALL_MARKS: [Marks; 8] = [SENT, UNSURE, CANCELLED, CALLED, SEEN, BURIED, HELD, TRIED];
 
 /// Names an alert among the marks. Whoever can write to the queue can use any id: a message without our seal must not
 /// make a sealed one look sent.

@@ -130,7 +130,7 @@ fn what_comes_back_from_poison_starts_anew() {
     let answers = works.clone();
     sim.connector(move |_, _| Reply::status(if answers.get() { 201 } else { 503 }));
     sim.put(&envelope("a", "1"));
-    for _ in 0..100 {
+    for _ in 0..400 {
         sim.run();
         sim.pass(seconds(1));
     }
@@ -139,6 +139,6 @@ fn what_comes_back_from_poison_starts_anew() {
     sim.run();
     assert_eq!(sim.storage.borrow().messages(POISON).len(), 1, "it has five tries again");
     works.set(true);
-    sim.pass(seconds(5));
+    sim.pass(seconds(25));
     assert_eq!(counts(&sim.run(), ["delivered"]), [1]);
 }

@@ -7,8 +7,10 @@ mod faults;
 mod killed;
 mod order;
 mod pace;
+mod pills;
 mod queue;
 mod sim;
+mod tried;
 
 use std::time::Duration;
 

@@ -60,6 +60,29 @@ fn a_tenant_gets_its_pace_and_others_do_not_wait() {
     }
 }
 
+/// Those that wait for the token must not all go when it comes.
+#[test]
+fn a_token_that_is_late_changes_no_pace() {
+    let sim = Sim::new(4);
+    for (name, value) in [
+        ("authmode", "required"),
+        ("microsoftappid", "app"),
+        ("microsoftapppassword", "secret"),
+        ("microsoftapptenantid", "tenant"),
+        ("loginendpoint", "http://127.0.0.1:9000"),
+        ("servicehosts", "http://127.0.0.1:9200"),
+        ("pace", "30"),
+    ] {
+        sim.settings.borrow_mut().insert(name.into(), value.into());
+    }
+    for index in 0..60 {
+        sim.put(&envelope_of("t", &format!("c{index}"), "hello"));
+    }
+    assert_eq!(counts(&sim.run(), ["delivered"]), [60]);
+    let gaps = gaps(moments(&sim, "c"));
+    assert!(gaps.iter().all(|gap| *gap >= milliseconds(33)), "{gaps:?}");
+}
+
 #[test]
 fn one_message_of_a_conversation_is_under_way_at_a_time() {
     let sim = Sim::new(3);

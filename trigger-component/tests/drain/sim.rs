@@ -273,6 +273,13 @@ impl Sim {
         answer
     }
 
+    /// The login host takes its time.
+    async fn ask_login(&self) -> Result<Response<Bytes>, TransportError> {
+        self.sleep(Duration::from_secs(3)).await;
+        let token = br#"{"token_type":"Bearer","expires_in":3600,"access_token":"t.o.k"}"#;
+        Ok(Response::builder().status(200).body(Bytes::from_static(token)).unwrap())
+    }
+
     async fn ask_connector(
         &self,
         run: usize,
@@ -360,10 +367,10 @@ impl HttpClient for SimHost<'_> {
         request: Request<Bytes>,
         timeouts: Timeouts,
     ) -> Result<Response<Bytes>, TransportError> {
-        if request.uri().port_u16() == Some(10001) {
-            self.sim.ask_storage(self.run, request).await
-        } else {
-            self.sim.ask_connector(self.run, request, timeouts).await
+        match request.uri().port_u16() {
+            Some(10001) => self.sim.ask_storage(self.run, request).await,
+            Some(9000) => self.sim.ask_login().await,
+            _ => self.sim.ask_connector(self.run, request, timeouts).await,
         }
     }
 }

@@ -1,0 +1,107 @@
+//! What was tried counts, also where it cannot be written into the message.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::sim::{Fault, POISON, QUEUE, Reply, Sim};
+use crate::{counts, envelope, seconds};
+
+const LEGACY: &str = r#"{"address":{"id":"1","channelId":"msteams","serviceUrl":"http://127.0.0.1:9200/amer/",
+    "user":{"id":"29:u"},"bot":{"id":"28:b"},"conversation":{"id":"a"}},"text":"hi","orderNumber":42}"#;
+
+/// As long as a message can be.
+fn longest() -> String {
+    let mut alert = envelope("a", "1");
+    alert["activity"] = json!({"summary": ""});
+    let room = 48 * 1024 - alert.to_string().len();
+    alert["activity"]["summary"] = "x".repeat(room).into();
+    STANDARD.encode(alert.to_string())
+}
+
+/// Runs until the queue is empty, or for an hour.
+fn run_on(sim: &Sim) {
+    while !sim.storage.borrow().queues[QUEUE].is_empty() && sim.now() < seconds(3600) {
+        sim.run();
+        sim.pass(seconds(7));
+    }
+}
+
+fn outcomes(sim: &Sim) -> Vec<Value> {
+    let lines = sim.lines.borrow();
+    let lines = lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter(|line| line["event"] == "alert.poisoned").map(|line| line["outcome"].clone()).collect()
+}
+
+fn is_forgotten(sim: &Sim) -> bool {
+    !sim.store.borrow().keys().any(|key| key.starts_with("tried:"))
+}
+
+#[test]
+fn every_kind_of_message_has_its_tries() {
+    for text in [envelope("a", "1").to_string(), longest(), LEGACY.to_owned()] {
+        let start = |reply: Reply| {
+            let sim = Sim::new(2);
+            sim.connector(move |_, _| reply.clone());
+            sim.storage.borrow_mut().put(QUEUE, &text, sim.now(), None);
+            sim
+        };
+        let throttled = start(Reply::retry_after(5));
+        for _ in 0..20 {
+            throttled.run();
+            throttled.pass(seconds(7));
+        }
+        assert_eq!(throttled.attempts.borrow().len(), 20, "throttling burns none");
+        throttled.connector(|_, _| Reply::status(201));
+        run_on(&throttled);
+        assert_eq!(throttled.shown("a").len(), 1);
+        assert!(is_forgotten(&throttled));
+
+        let uncertain = start(Reply::cut());
+        run_on(&uncertain);
+        assert_eq!((uncertain.shown("a").len(), outcomes(&uncertain)), (2, vec!["possiblyDelivered".into()]));
+
+        let unavailable = start(Reply::status(503));
+        run_on(&unavailable);
+        assert_eq!(unavailable.attempts.borrow().len(), 5);
+        assert_eq!(outcomes(&unavailable), ["retriesExhausted"]);
+        assert!(is_forgotten(&unavailable));
+    }
+}
+
+#[test]
+fn an_older_bots_message_stands_in_poison_as_it_came() {
+    for status in [404, 503] {
+        let sim = Sim::new(3);
+        sim.connector(move |_, _| Reply::status(status));
+        sim.storage.borrow_mut().put(QUEUE, LEGACY, sim.now(), None);
+        run_on(&sim);
+        assert_eq!(sim.storage.borrow().messages(POISON)[0].text, LEGACY, "{status}");
+    }
+}
+
+/// One more try after an uncertain answer, whatever else fails.
+#[test]
+fn storage_trouble_gives_no_further_tries() {
+    type Rule = fn(&http::Request<bytes::Bytes>) -> bool;
+    let (updates, puts): (Rule, Rule) =
+        (|request| request.method() == Method::PUT, |request| request.method() == Method::POST);
+    for (failing, attempts) in [(updates, 2), (puts, 2)] {
+        let sim = Sim::new(5);
+        sim.connector(|_, _| Reply::cut());
+        sim.put(&envelope("a", "1"));
+        sim.faults(move |request| failing(request).then_some(Fault::Status(503)));
+        for _ in 0..10 {
+            sim.run();
+            sim.pass(seconds(61));
+        }
+        assert_eq!(sim.attempts.borrow().len(), attempts);
+        sim.faults(|_| None);
+        run_on(&sim);
+        assert_eq!(sim.attempts.borrow().len(), attempts);
+        assert_eq!(sim.storage.borrow().messages(POISON).len(), 1);
+        assert_eq!(outcomes(&sim).last(), Some(&"possiblyDelivered".into()));
+        assert_eq!(counts(&sim.run(), ["received"]), [0]);
+    }
+}

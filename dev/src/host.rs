@@ -47,6 +47,7 @@ pub struct HostOptions {
 pub struct Host {
     child: Running,
     url: String,
+    kind: HostKind,
 }
 
 impl Host {
@@ -89,7 +90,7 @@ impl Host {
         let url = child.wait_until(Duration::from_secs(90), |child| {
             child.lines().iter().find_map(|line| line.strip_prefix("Serving ").map(str::to_owned))
         })?;
-        Ok(Self { child, url })
+        Ok(Self { child, url, kind: options.kind })
     }
 
     /// Where it serves, e.g. `http://127.0.0.1:3978`.
@@ -97,9 +98,13 @@ impl Host {
         &self.url
     }
 
-    /// Every line of its stdout so far; the embedded host puts `[component] ` before a guest's.
+    /// Every line of its own and of its guests' stdout so far. The embedded host puts `[component] ` before a guest's; Spin
+    /// writes them to its stderr (spin: crates/trigger/src/cli/stdio.rs).
     pub fn lines(&self) -> Vec<String> {
-        self.child.lines()
+        match self.kind {
+            HostKind::Embedded => self.child.lines(),
+            HostKind::Spin => self.child.output(),
+        }
     }
 
     /// Every line so far, of stdout and stderr.

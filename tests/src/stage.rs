@@ -235,7 +235,7 @@ impl Stage {
         Death { at, store }
     }
 
-    /// Every line of the host's stdout so far, in its earlier lives too.
+    /// Every line of the host's and its guests' stdout so far, in its earlier lives too.
     pub fn lines(&self) -> Vec<String> {
         [self.past_lines.as_slice(), &self.host.lines()].concat()
     }

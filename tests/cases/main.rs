@@ -3,6 +3,7 @@
 
 mod alert_times;
 mod alerts;
+mod broken_answers;
 mod browser;
 mod components;
 mod cron;
@@ -42,6 +43,7 @@ fn main() {
     let groups: &[(&str, &[Case])] = &[
         ("alerts", alerts::CASES),
         ("alert_times", alert_times::CASES),
+        ("broken_answers", broken_answers::CASES),
         ("browser", browser::CASES),
         ("components", components::CASES),
         ("cron", cron::CASES),

@@ -4,7 +4,10 @@ use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use futures_util::{Stream, TryStreamExt};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::Frame;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -22,9 +25,10 @@ pub struct LoopbackServer {
 
 impl LoopbackServer {
     /// Starts one. `answer` gets whole requests; `None` cuts the connection instead of answering.
-    pub fn start<F>(answer: impl Fn(http::Request<Bytes>) -> F + Send + Sync + 'static) -> Self
+    pub fn start<F, B>(answer: impl Fn(http::Request<Bytes>) -> F + Send + Sync + 'static) -> Self
     where
-        F: Future<Output = Option<http::Response<Bytes>>> + Send + 'static,
+        F: Future<Output = Option<http::Response<B>>> + Send + 'static,
+        B: Into<AnswerBody> + 'static,
     {
         let listener = runtime().block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let authority = listener.local_addr().unwrap().to_string();
@@ -43,16 +47,35 @@ impl Drop for LoopbackServer {
     }
 }
 
-/// Ends an exchange without an answer: hyper then closes the connection.
+/// The body of an answer: bytes, or a stream of them.
+#[derive(Debug)]
+pub struct AnswerBody(UnsyncBoxBody<Bytes, Broken>);
+
+impl From<Bytes> for AnswerBody {
+    fn from(bytes: Bytes) -> Self {
+        Self(Full::new(bytes).map_err(|never| match never {}).boxed_unsync())
+    }
+}
+
+impl AnswerBody {
+    /// Bytes as they come, of no declared length. An error cuts the connection; the stream is dropped when the client
+    /// leaves.
+    pub fn stream(stream: impl Stream<Item = Result<Bytes, Broken>> + Send + 'static) -> Self {
+        Self(BodyExt::boxed_unsync(StreamBody::new(stream.map_ok(Frame::data))))
+    }
+}
+
+/// Ends an exchange without an answer, or in the middle of it: hyper then closes the connection.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is cut on purpose, or the request broke off")]
-struct Broken;
+pub struct Broken;
 
-async fn accept<F>(
+async fn accept<F, B>(
     listener: TcpListener,
     answer: Arc<impl Fn(http::Request<Bytes>) -> F + Send + Sync + 'static>,
 ) where
-    F: Future<Output = Option<http::Response<Bytes>>> + Send + 'static,
+    F: Future<Output = Option<http::Response<B>>> + Send + 'static,
+    B: Into<AnswerBody> + 'static,
 {
     // Connections belong to this task, so that aborting it ends them too.
     let mut connections = JoinSet::new();
@@ -62,9 +85,12 @@ async fn accept<F>(
     }
 }
 
-async fn serve<F>(stream: TcpStream, answer: Arc<impl Fn(http::Request<Bytes>) -> F + Send + Sync + 'static>)
-where
-    F: Future<Output = Option<http::Response<Bytes>>> + Send + 'static,
+async fn serve<F, B>(
+    stream: TcpStream,
+    answer: Arc<impl Fn(http::Request<Bytes>) -> F + Send + Sync + 'static>,
+) where
+    F: Future<Output = Option<http::Response<B>>> + Send + 'static,
+    B: Into<AnswerBody> + 'static,
 {
     let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
         let answer = Arc::clone(&answer);
@@ -72,7 +98,7 @@ where
             let (head, body) = request.into_parts();
             let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
             let response = answer(http::Request::from_parts(head, body)).await.ok_or(Broken)?;
-            Ok::<_, Broken>(response.map(Full::new))
+            Ok::<_, Broken>(response.map(|body| body.into().0))
         }
     });
     // An error here is a cut connection or a client that left: the fake's record tells what matters.

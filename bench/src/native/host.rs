@@ -91,8 +91,7 @@ impl HttpClient for NativeHost {
             let body = body.collect().await.map_err(|error| TransportError::AnswerLost(error.to_string()))?;
             Ok(http::Response::from_parts(head, body.to_bytes()))
         };
-        let within = timeouts.connect + timeouts.first_byte;
-        let answer: http::Response<Bytes> = tokio::time::timeout(within, exchange)
+        let answer: http::Response<Bytes> = tokio::time::timeout(timeouts.total, exchange)
             .await
             .map_err(|_| TransportError::AnswerLost("no answer in time".into()))??;
         if answer.body().len() > timeouts.max_answer_bytes {

@@ -19,6 +19,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(3),
     first_byte: Duration::from_secs(8),
     between_bytes: Duration::from_secs(3),
+    total: Duration::from_secs(13),
     max_answer_bytes: 64 * 1024,
 };
 
@@ -34,8 +35,8 @@ pub struct Connector<'a, H> {
 }
 
 impl<'a, H: Host> Connector<'a, H> {
-    /// A client with the bot's tokens, or without credentials in anonymous mode. No phase of a call lasts longer than
-    /// until `deadline`.
+    /// A client with the bot's tokens, or without credentials in anonymous mode. No call lasts longer than until
+    /// `deadline`.
     pub fn new(host: &'a H, tokens: Option<&'a Tokens<'a, H>>, deadline: Deadline) -> Self {
         Self { host, tokens, deadline }
     }

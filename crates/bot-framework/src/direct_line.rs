@@ -24,6 +24,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     // Direct Line answers when the bot has, and gives it 15 s.
     first_byte: Duration::from_secs(18),
     between_bytes: Duration::from_secs(3),
+    total: Duration::from_secs(23),
     max_answer_bytes: 64 * 1024,
 };
 
@@ -89,7 +90,7 @@ pub struct DirectLine<'a, H> {
 }
 
 impl<'a, H: Host> DirectLine<'a, H> {
-    /// A client, no phase of whose calls lasts longer than until `deadline`.
+    /// A client, none of whose calls lasts longer than until `deadline`.
     pub fn new(host: &'a H, settings: &'a DirectLineSettings, deadline: Deadline) -> Self {
         Self { host, settings, deadline, conversation: Mutex::new(None) }
     }

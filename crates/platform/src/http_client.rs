@@ -18,7 +18,11 @@ pub trait HttpClient {
     ) -> impl Future<Output = Result<http::Response<Bytes>, TransportError>>;
 }
 
-/// How long each phase of a request may take, and how large its answer may be.
+/// How long a request may take, by phase and in total, and how large its answer may be.
+///
+/// The phases alone end nothing: a server that sends a byte now and then stays within each of them for days. So `total`
+/// ends the call whatever goes on. It is at least `connect` and `first_byte` together, with a few seconds on top for the
+/// body: less would cut off answers that the phases allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
     /// Until the connection stands, TLS included.
@@ -27,19 +31,28 @@ pub struct Timeouts {
     pub first_byte: Duration,
     /// Between two reads of the answer's body.
     pub between_bytes: Duration,
+    /// From the beginning until the last byte of the answer. A call that it ends before the answer's head has come fails
+    /// with [`TransportError::AnswerLost`]: nobody knows what was sent by then.
+    pub total: Duration,
     /// An answer with a larger body fails with [`TransportError::AnswerTooLarge`].
     pub max_answer_bytes: usize,
 }
 
+/// So much earlier than the whole call, a connection is given up that does not come to stand: "nothing was sent" is worth
+/// knowing, and after the total nobody knows it.
+const CONNECT_ENDS_BEFORE: Duration = Duration::from_millis(100);
+
 impl Timeouts {
-    /// Shortens every phase to at most `remaining`, so that one call cannot outlive its run's deadline by far.
+    /// Shortens the call, and every phase of it, to at most `remaining`: no call outlives its run's deadline.
     #[must_use]
     pub fn within(mut self, remaining: Duration) -> Self {
         // The host takes a time-out of zero for "none at all".
-        let remaining = remaining.max(Duration::from_millis(1));
-        self.connect = self.connect.min(remaining);
+        let least = Duration::from_millis(1);
+        let remaining = remaining.max(least);
+        self.connect = self.connect.min(remaining.saturating_sub(CONNECT_ENDS_BEFORE)).max(least);
         self.first_byte = self.first_byte.min(remaining);
         self.between_bytes = self.between_bytes.min(remaining);
+        self.total = self.total.min(remaining);
         self
     }
 }
@@ -71,6 +84,36 @@ impl TransportError {
         match self {
             Self::Denied | Self::NotSent(_) => false,
             Self::AnswerLost(_) | Self::AnswerTooLarge { .. } => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_bounds_the_call_and_its_phases() {
+        let milliseconds = Duration::from_millis;
+        let timeouts = |[connect, first_byte, between_bytes, total]: [u64; 4]| Timeouts {
+            connect: milliseconds(connect),
+            first_byte: milliseconds(first_byte),
+            between_bytes: milliseconds(between_bytes),
+            total: milliseconds(total),
+            max_answer_bytes: 7,
+        };
+        let whole = [3_000, 8_000, 2_000, 13_000];
+        for (remaining, expected) in [
+            (60_000, whole),
+            (13_000, whole),
+            (12_999, [3_000, 8_000, 2_000, 12_999]),
+            (3_000, [2_900, 3_000, 2_000, 3_000]),
+            (1_000, [900, 1_000, 1_000, 1_000]),
+            (100, [1, 100, 100, 100]),
+            // Zero would be "for ever".
+            (0, [1, 1, 1, 1]),
+        ] {
+            assert_eq!(timeouts(whole).within(milliseconds(remaining)), timeouts(expected), "{remaining} ms");
         }
     }
 }

@@ -18,6 +18,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(3),
     first_byte: Duration::from_secs(5),
     between_bytes: Duration::from_secs(5),
+    total: Duration::from_secs(12),
     // 32 messages of 64 KiB, and the XML around them.
     max_answer_bytes: 4 * 1024 * 1024,
 };

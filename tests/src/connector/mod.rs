@@ -4,6 +4,7 @@
 //! that the bot has no business sending is answered with 500 and what arrived, is remembered, and fails the test when
 //! the connector goes away.
 
+mod drip;
 mod received;
 mod reply;
 mod server;
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
+pub use drip::Drip;
 pub use received::Received;
 pub use reply::Reply;
 

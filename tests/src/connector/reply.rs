@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::Drip;
+
 /// A scripted answer.
 #[derive(Debug, Clone)]
 pub struct Reply {
@@ -12,6 +14,7 @@ pub struct Reply {
     pub(super) body: String,
     pub(super) delay: Duration,
     pub(super) cut: Option<Cut>,
+    pub(super) drip: Option<Drip>,
 }
 
 /// How the connection breaks instead of an answer.
@@ -27,7 +30,7 @@ impl Reply {
     /// A status with a JSON body; `null` for an empty one.
     pub fn status(status: u16, body: Value) -> Self {
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        Self { status, headers: Vec::new(), body, delay: Duration::ZERO, cut: None }
+        Self { status, headers: Vec::new(), body, delay: Duration::ZERO, cut: None, drip: None }
     }
 
     /// Accepted, with the id of the new activity.
@@ -48,6 +51,13 @@ impl Reply {
     /// The connection breaks after the request was recorded.
     pub fn cut_unanswered() -> Self {
         Self { cut: Some(Cut::Unanswered), ..Self::status(500, Value::Null) }
+    }
+
+    /// With bytes behind its body that never end.
+    #[must_use]
+    pub fn dripping(mut self, drip: &Drip) -> Self {
+        self.drip = Some(drip.clone());
+        self
     }
 
     /// With one more header.

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
 use super::reply::Cut;
 use super::{Received, Reply, Rule};
 use crate::login::Tokens;
+use crate::loopback_server::AnswerBody;
 
 #[derive(Default)]
 pub(super) struct Shared {
@@ -32,7 +34,7 @@ impl std::fmt::Debug for Shared {
 pub(super) async fn exchange(
     request: http::Request<Bytes>,
     shared: Arc<Shared>,
-) -> Option<http::Response<Bytes>> {
+) -> Option<http::Response<AnswerBody>> {
     let (head, raw) = request.into_parts();
     let received = Received {
         at: Instant::now(),
@@ -59,7 +61,12 @@ pub(super) async fn exchange(
     }
     // The server drops this future when the connection breaks: whoever is killed meanwhile has no answer.
     _ = answered.set(Instant::now());
-    Some(answer.body(reply.body.into()).expect("a scripted answer is well-formed"))
+    let body = Bytes::from(reply.body);
+    let body = match reply.drip {
+        None => body.into(),
+        Some(drip) => AnswerBody::stream(stream::iter([Ok(body)]).chain(drip.bytes())),
+    };
+    Some(answer.body(body).expect("a scripted answer is well-formed"))
 }
 
 impl Shared {

@@ -302,8 +302,9 @@ impl Sim {
             answered: false,
         });
         let _flight = InFlight::enter(self, conversation);
-        let in_time = reply.delay <= timeouts.first_byte;
-        self.sleep(reply.delay.min(timeouts.first_byte) + self.latency).await;
+        let patience = timeouts.first_byte.min(timeouts.total);
+        let in_time = reply.delay <= patience;
+        self.sleep(reply.delay.min(patience) + self.latency).await;
         if reply.cut || !in_time {
             return Err(TransportError::AnswerLost("cut, or too late".into()));
         }

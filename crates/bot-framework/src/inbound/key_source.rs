@@ -19,6 +19,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(2),
     first_byte: Duration::from_secs(3),
     between_bytes: Duration::from_secs(2),
+    total: Duration::from_secs(6),
     // The channel's set has some 30 KiB with its certificates.
     max_answer_bytes: 256 * 1024,
 };

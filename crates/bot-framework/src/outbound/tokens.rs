@@ -17,6 +17,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(3),
     first_byte: Duration::from_secs(6),
     between_bytes: Duration::from_secs(3),
+    total: Duration::from_secs(11),
     max_answer_bytes: 64 * 1024,
 };
 

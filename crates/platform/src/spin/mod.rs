@@ -10,7 +10,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, Utc};
 use spin_sdk::key_value::Store;
-use wasi::clocks::monotonic_clock;
 
 use crate::{Clock, KeyValue, KeyValueError, Log, Randomness, Settings, SettingsError};
 
@@ -61,13 +60,7 @@ impl Clock for SpinHost {
     }
 
     async fn sleep(&self, duration: Duration) {
-        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let until = monotonic_clock::now().saturating_add(nanoseconds);
-        wait::until(
-            || (monotonic_clock::now() >= until).then_some(()),
-            || monotonic_clock::subscribe_instant(until),
-        )
-        .await;
+        wait::pause(duration).await;
     }
 }
 

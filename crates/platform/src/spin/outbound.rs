@@ -1,6 +1,7 @@
 //! Outbound HTTP on `wasi:http/outgoing-handler`, because SDK 5.2's `http::send` has no time-outs: the host's default is
-//! ten minutes per phase.
+//! ten minutes per phase. The host has none for a whole call; that one is a timer here.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,25 +24,38 @@ impl HttpClient for SpinHost {
         request: http::Request<Bytes>,
         timeouts: Timeouts,
     ) -> Result<http::Response<Bytes>, TransportError> {
+        let mut end = pin!(wait::pause(timeouts.total));
         let (parts, body) = request.into_parts();
         let outgoing = outgoing_request(&parts, body.len())?;
         // The body's handle is taken only if there is a body: taken and left empty, it is sent chunked.
         let outgoing_body = if body.is_empty() { None } else { outgoing.body().ok() };
         let options = request_options(timeouts)?;
         let answer = outgoing_handler::handle(outgoing, Some(options)).map_err(transport_error)?;
-        let response = match outgoing_body {
-            None => answered(&answer).await,
-            Some(outgoing_body) => {
-                // A server may answer before it has read everything (413): then its answer counts.
-                let written = std::pin::pin!(write_body(outgoing_body, &body));
-                let answered = std::pin::pin!(answered(&answer));
-                match select(written, answered).await {
-                    Either::Left(((), answered)) => answered.await,
-                    Either::Right((response, _written)) => response,
-                }
-            }
+        // Whoever loses against the end is dropped, and its request with it: the host closes the connection.
+        let response = match select(pin!(exchange(answer, outgoing_body, &body)), end.as_mut()).await {
+            Either::Left((response, _)) => response.map_err(transport_error)?,
+            Either::Right(_) => return Err(TransportError::AnswerLost("no answer in time".into())),
         };
-        read_response(response.map_err(transport_error)?, timeouts.max_answer_bytes).await
+        match select(pin!(read_response(response, timeouts.max_answer_bytes)), end).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(_) => Err(TransportError::AnswerLost("its body did not end in time".into())),
+        }
+    }
+}
+
+/// Until the answer's head is there.
+async fn exchange(
+    answer: FutureIncomingResponse,
+    outgoing_body: Option<OutgoingBody>,
+    body: &[u8],
+) -> Result<IncomingResponse, ErrorCode> {
+    let Some(outgoing_body) = outgoing_body else { return answered(&answer).await };
+    // A server may answer before it has read everything (413): then its answer counts.
+    let written = pin!(write_body(outgoing_body, body));
+    let answered = pin!(answered(&answer));
+    match select(written, answered).await {
+        Either::Left(((), answered)) => answered.await,
+        Either::Right((response, _written)) => response,
     }
 }
 

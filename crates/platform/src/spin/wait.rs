@@ -2,9 +2,21 @@
 
 use std::future::poll_fn;
 use std::task::Poll;
+use std::time::Duration;
 
 use spin_executor::CancelOnDropToken;
+use wasi::clocks::monotonic_clock;
 use wasi::io::poll::Pollable;
+
+/// Waits for that long, from now.
+pub(super) fn pause(duration: Duration) -> impl Future<Output = ()> {
+    let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    let end = monotonic_clock::now().saturating_add(nanoseconds);
+    until(
+        move || (monotonic_clock::now() >= end).then_some(()),
+        move || monotonic_clock::subscribe_instant(end),
+    )
+}
 
 /// Waits until `attempt` yields something; between attempts the task sleeps on the pollable of `subscribe`.
 ///

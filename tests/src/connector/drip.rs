@@ -1,0 +1,59 @@
+//! A body that comes byte by byte.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use futures_util::stream::unfold;
+
+use crate::loopback_server::Broken;
+
+/// An endless body, one byte at a time, and what became of it. Clones share that.
+#[derive(Debug, Clone)]
+pub struct Drip {
+    every: Duration,
+    state: Arc<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    sent_bytes: AtomicUsize,
+    hung_up: AtomicBool,
+}
+
+impl Drip {
+    /// A byte after each such pause.
+    pub fn every(every: Duration) -> Self {
+        Self { every, state: Arc::default() }
+    }
+
+    /// How many bytes were sent so far.
+    pub fn sent_bytes(&self) -> usize {
+        self.state.sent_bytes.load(Ordering::SeqCst)
+    }
+
+    /// Whether whoever got them has closed the connection. Nothing else ends it.
+    pub fn was_hung_up(&self) -> bool {
+        self.state.hung_up.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn bytes(self) -> impl Stream<Item = Result<Bytes, Broken>> + Send + 'static {
+        let guard = UntilHungUp(self.state);
+        unfold(guard, move |guard| async move {
+            tokio::time::sleep(self.every).await;
+            guard.0.sent_bytes.fetch_add(1, Ordering::SeqCst);
+            Some((Ok(Bytes::from_static(b" ")), guard))
+        })
+    }
+}
+
+/// The server drops an endless body when the client leaves.
+struct UntilHungUp(Arc<State>);
+
+impl Drop for UntilHungUp {
+    fn drop(&mut self) {
+        self.0.hung_up.store(true, Ordering::SeqCst);
+    }
+}

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use platform::{Clock, HttpClient, Randomness, Timeouts, TransportError};
+use platform::{BodyProblem, Clock, HttpClient, Randomness, Timeouts, TransportError};
 
 use crate::web;
 
@@ -27,12 +27,13 @@ impl HttpClient for Machine {
         timeouts: Timeouts,
     ) -> Result<http::Response<Bytes>, TransportError> {
         let answer = web::exchange(request.map(web::whole)).await?;
+        let status = http::StatusCode::from_u16(answer.status).expect("a status that came over HTTP");
         if answer.body.len() > timeouts.max_answer_bytes {
-            return Err(TransportError::AnswerTooLarge { limit_bytes: timeouts.max_answer_bytes });
+            let problem = BodyProblem::TooLong { limit_bytes: timeouts.max_answer_bytes };
+            return Err(TransportError::body_lost(status, answer.headers, problem));
         }
         let mut response = http::Response::new(answer.body);
-        *response.status_mut() =
-            http::StatusCode::from_u16(answer.status).expect("a status that came over HTTP");
+        *response.status_mut() = status;
         *response.headers_mut() = answer.headers;
         Ok(response)
     }

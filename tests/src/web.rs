@@ -11,7 +11,7 @@ use hyper::body::Frame;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use platform::TransportError;
+use platform::{BodyProblem, TransportError};
 
 use crate::runtime::runtime;
 
@@ -107,9 +107,12 @@ pub(crate) async fn exchange(request: http::Request<Body>) -> Result<Answer, Tra
             if error.is_connect() { TransportError::NotSent(text) } else { TransportError::AnswerLost(text) }
         })?;
         let (head, body) = answer.into_parts();
-        let body =
-            body.collect().await.map_err(|error| TransportError::AnswerLost(error.to_string()))?.to_bytes();
-        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+        match body.collect().await {
+            Ok(body) => {
+                Ok(Answer { status: head.status.as_u16(), headers: head.headers, body: body.to_bytes() })
+            }
+            Err(_) => Err(TransportError::body_lost(head.status, head.headers, BodyProblem::Broken)),
+        }
     };
     match tokio::time::timeout(PATIENCE, work).await {
         Ok(done) => done,

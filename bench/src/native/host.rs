@@ -13,8 +13,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use platform::{
-    Clock, HttpClient, KeyValue, KeyValueError, Log, Randomness, Settings, SettingsError, Timeouts,
-    TransportError,
+    BodyProblem, Clock, HttpClient, KeyValue, KeyValueError, Log, Randomness, Settings, SettingsError,
+    Timeouts, TransportError,
 };
 
 /// The application's variables; those that are not there are empty.
@@ -88,14 +88,18 @@ impl HttpClient for NativeHost {
                 }
             })?;
             let (head, body) = answer.into_parts();
-            let body = body.collect().await.map_err(|error| TransportError::AnswerLost(error.to_string()))?;
-            Ok(http::Response::from_parts(head, body.to_bytes()))
+            match body.collect().await {
+                Ok(body) => Ok(http::Response::from_parts(head, body.to_bytes())),
+                Err(_) => Err(TransportError::body_lost(head.status, head.headers, BodyProblem::Broken)),
+            }
         };
         let answer: http::Response<Bytes> = tokio::time::timeout(timeouts.total, exchange)
             .await
             .map_err(|_| TransportError::AnswerLost("no answer in time".into()))??;
         if answer.body().len() > timeouts.max_answer_bytes {
-            return Err(TransportError::AnswerTooLarge { limit_bytes: timeouts.max_answer_bytes });
+            let problem = BodyProblem::TooLong { limit_bytes: timeouts.max_answer_bytes };
+            let (head, _) = answer.into_parts();
+            return Err(TransportError::body_lost(head.status, head.headers, problem));
         }
         Ok(answer)
     }

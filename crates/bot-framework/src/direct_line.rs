@@ -140,7 +140,7 @@ impl<'a, H: Host> DirectLine<'a, H> {
             Some(id) if !id.is_empty() => Ok(id.to_owned()),
             _ => Err(of_start(Verdict {
                 class: Class::Unavailable,
-                reason: "no conversationId in the answer".into(),
+                reason: format!("no conversationId in the answer, which is {}", verdict.reason),
                 ..verdict
             })),
         }
@@ -187,11 +187,17 @@ fn of_start(verdict: Verdict) -> Verdict {
 #[cfg(test)]
 mod tests {
     use futures_util::future::join;
+    use http::{HeaderMap, StatusCode};
+    use platform::BodyProblem;
     use platform::testing::{FakeHost, response, run};
 
     use super::*;
 
     const SECRET: &str = "dl-secret.cwA.abc";
+
+    fn cut(status: StatusCode) -> TransportError {
+        TransportError::body_lost(status, HeaderMap::new(), BodyProblem::Broken)
+    }
 
     fn host() -> FakeHost {
         FakeHost::with_settings([("directlinesecret", SECRET)])
@@ -258,6 +264,10 @@ mod tests {
         let host = host();
         host.then_status(200, STARTED).then(Err(TransportError::AnswerLost("no answer in time".into())));
         assert_eq!(post(&host).class, Class::PossiblyDelivered);
+        // The bot has answered: that is what the 200 says.
+        let host = self::host();
+        host.then_status(200, STARTED).then(Err(cut(StatusCode::OK)));
+        assert_eq!(post(&host).class, Class::Accepted);
     }
 
     #[test]
@@ -286,6 +296,11 @@ mod tests {
         let host = host();
         host.then(Err(TransportError::AnswerLost("no answer in time".into())));
         assert_eq!(post(&host).class, Class::Unavailable, "no trigger was sent");
+        let host = self::host();
+        host.then(Err(cut(StatusCode::CREATED)));
+        let verdict = post(&host);
+        assert_eq!((verdict.class, host.sent.borrow().len()), (Class::Unavailable, 1));
+        assert!(verdict.reason.contains("conversationId") && verdict.reason.contains("broke"), "{verdict:?}");
     }
 
     #[test]

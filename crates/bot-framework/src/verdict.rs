@@ -2,12 +2,14 @@
 //!
 //! The table is the one of "Status code responses" on
 //! <https://learn.microsoft.com/microsoftteams/platform/bots/build-conversational-capability>: what is not listed there as
-//! retryable must not be retried. "Possibly delivered" is kept apart from "failed", because repeating it can double.
+//! retryable must not be retried. "Possibly delivered" is kept apart from "failed", because repeating it can double. The
+//! status is enough: an answer whose body was lost says what it says with an empty one.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use platform::TransportError;
 use serde_json::Value;
@@ -76,8 +78,9 @@ impl From<TokenError> for Verdict {
 
 /// Says what an answer, or its absence, means. `now` is for a `Retry-After` that is a date.
 pub fn classify(answer: &Result<http::Response<Bytes>, TransportError>, now: DateTime<Utc>) -> Verdict {
-    let response = match answer {
-        Ok(response) => response,
+    let (status, headers, body, lost) = match answer {
+        Ok(response) => (response.status(), response.headers(), response.body().as_ref(), None),
+        Err(TransportError::BodyLost(lost)) => (lost.status, &lost.headers, &[][..], Some(lost.problem)),
         Err(error) => {
             let class = if error.may_have_arrived() { Class::PossiblyDelivered } else { Class::Unavailable };
             return Verdict {
@@ -89,9 +92,9 @@ pub fn classify(answer: &Result<http::Response<Bytes>, TransportError>, now: Dat
             };
         }
     };
-    let status = response.status().as_u16();
+    let status = status.as_u16();
     // Gateways answer with HTML or nothing at all: the status counts, the code refines it.
-    let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let code = error_code(&body);
     let class = match (status, code.as_deref()) {
         (200..=299, _) => Class::Accepted,
@@ -103,11 +106,16 @@ pub fn classify(answer: &Result<http::Response<Bytes>, TransportError>, now: Dat
         (500, _) => Class::PossiblyDelivered,
         _ => Class::Permanent,
     };
+    let reason = match (code, lost) {
+        (Some(code), _) => format!("{status} {code}"),
+        (None, Some(problem)) => format!("{status}, and its body was lost: {problem}"),
+        (None, None) => status.to_string(),
+    };
     Verdict {
         class,
         status: Some(status),
-        reason: code.map_or_else(|| status.to_string(), |code| format!("{status} {code}")),
-        retry_after: retry_after(response, now),
+        reason,
+        retry_after: retry_after(headers, now),
         activity_id: body["id"].as_str().map(Into::into),
     }
 }
@@ -135,8 +143,8 @@ fn find_sub_code(value: &Value, depth: u8) -> Option<String> {
 }
 
 /// `Retry-After` in seconds or as an HTTP date (RFC 9110 section 10.2.3).
-pub(crate) fn retry_after(response: &http::Response<Bytes>, now: DateTime<Utc>) -> Option<Duration> {
-    let value = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
+pub(crate) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }
@@ -148,6 +156,8 @@ pub(crate) fn retry_after(response: &http::Response<Bytes>, now: DateTime<Utc>) 
 #[cfg(test)]
 mod tests {
     use chrono::TimeZone;
+    use http::{HeaderValue, StatusCode};
+    use platform::BodyProblem;
 
     use super::*;
 
@@ -247,9 +257,36 @@ mod tests {
             (TransportError::Denied, Class::Unavailable),
             (TransportError::NotSent("the connection was refused".into()), Class::Unavailable),
             (TransportError::AnswerLost("no answer in time".into()), Class::PossiblyDelivered),
-            (TransportError::AnswerTooLarge { limit_bytes: 1 }, Class::PossiblyDelivered),
         ] {
             assert_eq!(classify(&Err(error.clone()), at_ten()).class, class, "{error}");
+        }
+    }
+
+    #[test]
+    fn without_its_body_an_answer_says_what_its_head_says() {
+        let problems = [BodyProblem::Broken, BodyProblem::TooLong { limit_bytes: 1 }, BodyProblem::OutOfTime];
+        for (status, class) in [
+            (200, Class::Accepted),
+            (201, Class::Accepted),
+            (302, Class::Permanent),
+            (400, Class::Permanent),
+            (401, Class::Unauthorized),
+            (403, Class::Unauthorized),
+            (404, Class::DestinationGone),
+            (412, Class::Unavailable),
+            (429, Class::Throttled),
+            (500, Class::PossiblyDelivered),
+            (503, Class::Unavailable),
+        ] {
+            for problem in problems {
+                let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("7"))]);
+                let status_code = StatusCode::from_u16(status).unwrap();
+                let lost = TransportError::body_lost(status_code, headers, problem);
+                let verdict = classify(&Err(lost), at_ten());
+                assert_eq!((verdict.class, verdict.status), (class, Some(status)), "{problem}");
+                assert_eq!(verdict.reason, format!("{status}, and its body was lost: {problem}"));
+                assert_eq!(verdict.retry_after, Some(Duration::from_secs(7)), "{status}");
+            }
         }
     }
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use thiserror::Error;
+
+use crate::TransportError;
 
 /// The port for outbound HTTP.
 pub trait HttpClient {
@@ -34,7 +35,7 @@ pub struct Timeouts {
     /// From the beginning until the last byte of the answer. A call that it ends before the answer's head has come fails
     /// with [`TransportError::AnswerLost`]: nobody knows what was sent by then.
     pub total: Duration,
-    /// An answer with a larger body fails with [`TransportError::AnswerTooLarge`].
+    /// Of an answer with a larger body, only the head comes back: [`BodyProblem::TooLong`](crate::BodyProblem).
     pub max_answer_bytes: usize,
 }
 
@@ -54,37 +55,6 @@ impl Timeouts {
         self.between_bytes = self.between_bytes.min(remaining);
         self.total = self.total.min(remaining);
         self
-    }
-}
-
-/// Why there is no answer. The variants tell whether the request may have arrived, because that decides whether
-/// sending it again can double its effect.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum TransportError {
-    /// The platform does not let this component call that host (`allowed_outbound_hosts`).
-    #[error("the platform refused the call: the host is not in allowed_outbound_hosts")]
-    Denied,
-    /// Nothing arrived on the other side: repeating is safe.
-    #[error("nothing was sent: {0}")]
-    NotSent(String),
-    /// The request may have arrived; its answer is lost: repeating may double the effect.
-    #[error("the answer was lost: {0}")]
-    AnswerLost(String),
-    /// The request arrived and was answered with more bytes than were asked for.
-    #[error("the answer is larger than {limit_bytes} bytes")]
-    AnswerTooLarge {
-        /// The limit that was set.
-        limit_bytes: usize,
-    },
-}
-
-impl TransportError {
-    /// Whether the request may have had its effect.
-    pub fn may_have_arrived(&self) -> bool {
-        match self {
-            Self::Denied | Self::NotSent(_) => false,
-            Self::AnswerLost(_) | Self::AnswerTooLarge { .. } => true,
-        }
     }
 }
 

@@ -20,9 +20,10 @@ mod settings;
 pub mod spin;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod transport_error;
 
 pub use clock::{Clock, Deadline};
-pub use http_client::{HttpClient, Timeouts, TransportError};
+pub use http_client::{HttpClient, Timeouts};
 pub use key_value::{KeyValue, KeyValueError};
 pub use log::{Level, Log};
 pub use mark::Marks;
@@ -31,6 +32,7 @@ pub use random::Randomness;
 pub use request_body::{BodyError, RequestBody};
 pub use secret::Secret;
 pub use settings::{Settings, SettingsError};
+pub use transport_error::{BodyLost, BodyProblem, TransportError};
 
 /// Every port at once: what a component gets from its platform.
 pub trait Host: HttpClient + KeyValue + Clock + Randomness + Settings + Log {}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use http::{Method, Response};
-use platform::{Clock, Deadline, HttpClient, Randomness, Timeouts};
+use platform::{Clock, Deadline, HttpClient, Randomness, Timeouts, TransportError};
 
 use crate::connection::Account;
 use crate::error::{QueueError, header};
@@ -148,7 +148,8 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
     ) -> Result<Vec<QueueMessage>, QueueError> {
         let call = Call::new(Method::GET, [self.queue.as_str(), "messages"])
             .query("numofmessages", count)
-            .query("visibilitytimeout", visibility_timeout_seconds);
+            .query("visibilitytimeout", visibility_timeout_seconds)
+            .reading_the_answer();
         let answer = self.call(&call).await?;
         xml::read_messages(answer.body())?.into_iter().map(xml::Fields::into_message).collect()
     }
@@ -157,7 +158,8 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
     pub async fn peek(&self, count: u8) -> Result<Vec<String>, QueueError> {
         let call = Call::new(Method::GET, [self.queue.as_str(), "messages"])
             .query("numofmessages", count)
-            .query("peekonly", true);
+            .query("peekonly", true)
+            .reading_the_answer();
         let answer = self.call(&call).await?;
         xml::read_messages(answer.body())?.into_iter().map(|mut fields| fields.take("MessageText")).collect()
     }
@@ -268,7 +270,13 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
 
     async fn attempt(&self, call: &Call) -> Result<Response<Bytes>, QueueError> {
         let request = call.sign(self.account, self.host.now())?;
-        Ok(self.host.send(request, TIMEOUTS.within(self.deadline.remaining(self.host))).await?)
+        match self.host.send(request, TIMEOUTS.within(self.deadline.remaining(self.host))).await {
+            // It was done, or refused, whatever became of the rest of the answer.
+            Err(TransportError::BodyLost(lost)) if !(call.reads_answer && lost.status.is_success()) => {
+                Ok(lost.into_answer())
+            }
+            answer => Ok(answer?),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, Response};
-use platform::TransportError;
+use platform::{BodyProblem, TransportError};
 use thiserror::Error;
 
 use crate::xml::{self, ErrorBody};
@@ -67,10 +67,12 @@ impl QueueError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Busy { .. } => true,
-            // An answer that is too large is so the second time, too: a Get would only lease more messages.
-            Self::Transport(error) => {
-                matches!(error, TransportError::NotSent(_) | TransportError::AnswerLost(_))
-            }
+            Self::Transport(error) => match error {
+                TransportError::NotSent(_) | TransportError::AnswerLost(_) => true,
+                // An answer that is too large is so the second time, too: a Get would only lease more messages.
+                TransportError::BodyLost(lost) => !matches!(lost.problem, BodyProblem::TooLong { .. }),
+                TransportError::Denied => false,
+            },
             _ => false,
         }
     }
@@ -140,6 +142,8 @@ fn detail(code: &str, body: &ErrorBody) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
     use super::*;
 
     fn answer(status: u16, code: &str, body: &str) -> Response<Bytes> {
@@ -226,7 +230,14 @@ mod tests {
         assert!(QueueError::from(TransportError::AnswerLost(String::new())).is_retryable());
         assert!(QueueError::from(TransportError::NotSent(String::new())).is_retryable());
         assert!(!QueueError::from(TransportError::Denied).is_retryable());
-        assert!(!QueueError::from(TransportError::AnswerTooLarge { limit_bytes: 1 }).is_retryable());
+        for (problem, retryable) in [
+            (BodyProblem::Broken, true),
+            (BodyProblem::OutOfTime, true),
+            (BodyProblem::TooLong { limit_bytes: 1 }, false),
+        ] {
+            let lost = TransportError::body_lost(StatusCode::OK, HeaderMap::new(), problem);
+            assert_eq!(QueueError::from(lost).is_retryable(), retryable, "{problem}");
+        }
     }
 
     #[test]

@@ -25,11 +25,19 @@ pub(crate) struct Call {
     /// Query parameters, not encoded yet; names in lower case.
     pub(crate) query: Vec<(&'static str, String)>,
     pub(crate) body: Option<String>,
+    /// Whether success is worth nothing without the answer's body.
+    pub(crate) reads_answer: bool,
 }
 
 impl Call {
     pub(crate) fn new<const N: usize>(method: Method, path: [&str; N]) -> Self {
-        Self { method, path: path.map(str::to_owned).into(), query: Vec::new(), body: None }
+        Self {
+            method,
+            path: path.map(str::to_owned).into(),
+            query: Vec::new(),
+            body: None,
+            reads_answer: false,
+        }
     }
 
     pub(crate) fn query(mut self, name: &'static str, value: impl ToString) -> Self {
@@ -39,6 +47,11 @@ impl Call {
 
     pub(crate) fn body(mut self, body: String) -> Self {
         self.body = Some(body);
+        self
+    }
+
+    pub(crate) fn reading_the_answer(mut self) -> Self {
+        self.reads_answer = true;
         self
     }
 

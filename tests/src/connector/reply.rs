@@ -17,13 +17,15 @@ pub struct Reply {
     pub(super) drip: Option<Drip>,
 }
 
-/// How the connection breaks instead of an answer.
+/// How the connection breaks instead of a whole answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cut {
     /// As if the request had never arrived: it is not recorded.
     Unseen,
     /// The request counts, its answer is lost.
     Unanswered,
+    /// The answer comes without the second half of its body.
+    InBody,
 }
 
 impl Reply {
@@ -51,6 +53,13 @@ impl Reply {
     /// The connection breaks after the request was recorded.
     pub fn cut_unanswered() -> Self {
         Self { cut: Some(Cut::Unanswered), ..Self::status(500, Value::Null) }
+    }
+
+    /// The connection breaks in the middle of its body.
+    #[must_use]
+    pub fn cut_in_body(mut self) -> Self {
+        self.cut = Some(Cut::InBody);
+        self
     }
 
     /// With bytes behind its body that never end.

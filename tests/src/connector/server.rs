@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::{Stream, StreamExt, stream};
 use serde_json::{Value, json};
 
 use super::reply::Cut;
 use super::{Received, Reply, Rule};
 use crate::login::Tokens;
-use crate::loopback_server::AnswerBody;
+use crate::loopback_server::{AnswerBody, Broken};
 
 #[derive(Default)]
 pub(super) struct Shared {
@@ -49,9 +49,11 @@ pub(super) async fn exchange(
     let reply = shared.decide(received);
     let _guard = Waiting::enter(&shared);
     tokio::time::sleep(reply.delay).await;
-    if reply.cut.is_some() {
-        return None;
-    }
+    let cut_in_body = match reply.cut {
+        None => false,
+        Some(Cut::InBody) => true,
+        Some(Cut::Unseen | Cut::Unanswered) => return None,
+    };
     let mut answer = http::Response::builder().status(reply.status);
     if !reply.body.is_empty() {
         answer = answer.header("content-type", "application/json; charset=utf-8");
@@ -63,10 +65,20 @@ pub(super) async fn exchange(
     _ = answered.set(Instant::now());
     let body = Bytes::from(reply.body);
     let body = match reply.drip {
-        None => body.into(),
         Some(drip) => AnswerBody::stream(stream::iter([Ok(body)]).chain(drip.bytes())),
+        None if cut_in_body => AnswerBody::stream(half(body)),
+        None => body.into(),
     };
     Some(answer.body(body).expect("a scripted answer is well-formed"))
+}
+
+/// What is there is sent before the connection breaks: hyper flushes when it has to wait.
+fn half(body: Bytes) -> impl Stream<Item = Result<Bytes, Broken>> + Send + 'static {
+    let cut = async {
+        tokio::task::yield_now().await;
+        Err(Broken)
+    };
+    stream::iter([Ok(body.slice(..body.len() / 2))]).chain(stream::once(cut))
 }
 
 impl Shared {

@@ -37,7 +37,7 @@ pub(super) fn read_answer(
         }
     };
     let status = response.status().as_u16();
-    let after = retry_after(&response, now);
+    let after = retry_after(response.headers(), now);
     let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
     let is_passing = matches!(body["error"].as_str(), Some("temporarily_unavailable" | "server_error"));
     match status {
@@ -89,8 +89,9 @@ fn refusal(status: u16, body: &Value) -> TokenRefusal {
 
 #[cfg(test)]
 mod tests {
-    use platform::Clock;
+    use http::{HeaderMap, StatusCode};
     use platform::testing::{FakeHost, response};
+    use platform::{BodyProblem, Clock};
     use serde_json::json;
 
     use super::*;
@@ -228,6 +229,8 @@ mod tests {
             (TransportError::Denied, false),
             (TransportError::NotSent("refused".into()), true),
             (TransportError::AnswerLost("timed out".into()), true),
+            // The token is in the body.
+            (TransportError::body_lost(StatusCode::OK, HeaderMap::new(), BodyProblem::Broken), true),
         ] {
             let told = read_answer(Err(error), FakeHost::default().now()).expect_err("no token");
             assert!(

@@ -14,7 +14,7 @@ use wasi::http::types::{
 use wasi::io::streams::{OutputStream, StreamError};
 
 use super::{SpinHost, wait};
-use crate::{HttpClient, Timeouts, TransportError};
+use crate::{BodyProblem, HttpClient, Timeouts, TransportError};
 
 const READ_BYTES: u64 = 64 * 1024;
 
@@ -36,10 +36,17 @@ impl HttpClient for SpinHost {
             Either::Left((response, _)) => response.map_err(transport_error)?,
             Either::Right(_) => return Err(TransportError::AnswerLost("no answer in time".into())),
         };
-        match select(pin!(read_response(response, timeouts.max_answer_bytes)), end).await {
-            Either::Left((answer, _)) => answer,
-            Either::Right(_) => Err(TransportError::AnswerLost("its body did not end in time".into())),
-        }
+        let mut answer = head_of(&response)?;
+        let problem = match select(pin!(read_body(response, timeouts.max_answer_bytes)), end).await {
+            Either::Left((Ok(body), _)) => {
+                *answer.body_mut() = body;
+                return Ok(answer);
+            }
+            Either::Left((Err(problem), _)) => problem,
+            Either::Right(_) => BodyProblem::OutOfTime,
+        };
+        let (head, _) = answer.into_parts();
+        Err(TransportError::body_lost(head.status, head.headers, problem))
     }
 }
 
@@ -141,10 +148,7 @@ async fn answered(answer: &FutureIncomingResponse) -> Result<IncomingResponse, E
         .unwrap_or(Err(ErrorCode::InternalError(Some("the answer was taken twice".into()))))
 }
 
-async fn read_response(
-    response: IncomingResponse,
-    max_answer_bytes: usize,
-) -> Result<http::Response<Bytes>, TransportError> {
+fn head_of(response: &IncomingResponse) -> Result<http::Response<Bytes>, TransportError> {
     let mut answer = http::Response::new(Bytes::new());
     *answer.status_mut() = http::StatusCode::from_u16(response.status())
         .map_err(|_| TransportError::AnswerLost("its status is no HTTP status".into()))?;
@@ -154,9 +158,12 @@ async fn read_response(
             answer.headers_mut().append(name, value);
         }
     }
-    let lost = |what: &str| TransportError::AnswerLost(what.to_owned());
-    let body = response.consume().map_err(|()| lost("its body is gone"))?;
-    let stream = body.stream().map_err(|()| lost("its body is gone"))?;
+    Ok(answer)
+}
+
+async fn read_body(response: IncomingResponse, max_bytes: usize) -> Result<Bytes, BodyProblem> {
+    let body = response.consume().map_err(|()| BodyProblem::Broken)?;
+    let stream = body.stream().map_err(|()| BodyProblem::Broken)?;
     let mut bytes = Vec::new();
     loop {
         let chunk = wait::until(
@@ -168,16 +175,14 @@ async fn read_response(
         )
         .await;
         match chunk {
-            Ok(chunk) if bytes.len() + chunk.len() > max_answer_bytes => {
-                return Err(TransportError::AnswerTooLarge { limit_bytes: max_answer_bytes });
+            Ok(chunk) if bytes.len() + chunk.len() > max_bytes => {
+                return Err(BodyProblem::TooLong { limit_bytes: max_bytes });
             }
             Ok(chunk) => bytes.extend_from_slice(&chunk),
-            Err(StreamError::Closed) => break,
-            Err(StreamError::LastOperationFailed(_)) => return Err(lost("the connection broke in its body")),
+            Err(StreamError::Closed) => return Ok(bytes.into()),
+            Err(StreamError::LastOperationFailed(_)) => return Err(BodyProblem::Broken),
         }
     }
-    *answer.body_mut() = bytes.into();
-    Ok(answer)
 }
 
 /// The host's error codes, by what is known of the request's arrival. Whatever is not surely "before" counts as lost.

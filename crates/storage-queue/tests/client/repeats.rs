@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use http::{Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use platform::testing::{FakeHost, response, run};
-use platform::{Clock, Deadline, HttpClient, Randomness, Timeouts, TransportError};
-use storage_queue::{Account, Hidden, QueueClient, QueueError, QueueName};
+use platform::{BodyProblem, Clock, Deadline, HttpClient, Randomness, Timeouts, TransportError};
+use storage_queue::{Account, Created, Hidden, QueueClient, QueueError, QueueName};
 
-use crate::{EMULATOR, error, message, with};
+use crate::{EMULATOR, error, message, put_options, with};
 
 /// A host that takes notes of the time-outs, whose random waits are the longest ones, and whose answer to a DELETE comes
 /// after everything else's.
@@ -55,6 +55,14 @@ impl Randomness for Watched {
     }
 }
 
+/// An answer whose body was lost.
+fn bodiless(status: u16, problem: BodyProblem) -> Result<Response<Bytes>, TransportError> {
+    let headers = [("x-ms-popreceipt", "r+2"), ("x-ms-approximate-messages-count", "7")];
+    let headers = headers.map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)));
+    let status = StatusCode::from_u16(status).unwrap();
+    Err(TransportError::body_lost(status, HeaderMap::from_iter(headers), problem))
+}
+
 /// Runs two calls side by side.
 fn run_both<A, B>(first: impl Future<Output = A>, second: impl Future<Output = B>) -> (A, B) {
     let (mut first, mut second) = (pin!(first), pin!(second));
@@ -88,7 +96,12 @@ fn what_is_repeated() {
         (vec![error(403, "AuthenticationFailed")], 1, false),
         (vec![error(400, "")], 1, false),
         (vec![Err(TransportError::Denied)], 1, false),
-        (vec![Err(TransportError::AnswerTooLarge { limit_bytes: 1 })], 1, false),
+        // A Get without its body has handed out nothing; a refusal is one without a body, too.
+        (vec![bodiless(200, BodyProblem::Broken), ok()], 2, true),
+        (vec![bodiless(200, BodyProblem::OutOfTime), ok()], 2, true),
+        (vec![bodiless(200, BodyProblem::TooLong { limit_bytes: 1 })], 1, false),
+        (vec![bodiless(503, BodyProblem::TooLong { limit_bytes: 1 }), ok()], 2, true),
+        (vec![bodiless(403, BodyProblem::Broken)], 1, false),
     ] {
         let host = FakeHost::default();
         for answer in answers {
@@ -162,6 +175,30 @@ fn every_attempt_is_signed_anew() {
     let dates: Vec<_> = sent.iter().map(|request| request.headers()["x-ms-date"].to_str().unwrap()).collect();
     assert!(dates[0] < dates[1] && dates[1] < dates[2], "{dates:?}");
     assert!(sent[0].headers()["authorization"] != sent[1].headers()["authorization"]);
+}
+
+/// The head says it: nothing is sent a second time.
+#[test]
+fn what_needs_no_body_is_done_without_it() {
+    let problems = [BodyProblem::Broken, BodyProblem::TooLong { limit_bytes: 1 }, BodyProblem::OutOfTime];
+    for problem in problems {
+        let host = FakeHost::default();
+        host.then_status(200, &message("m", "r"));
+        for status in [201, 201, 204, 204, 200, 204] {
+            host.then(bodiless(status, problem));
+        }
+        with(&host, EMULATOR, async |queue| {
+            let held = queue.get(1, 60).await.unwrap().remove(0);
+            let (id, receipt) = (&held.id, &held.pop_receipt);
+            assert_eq!(queue.create().await, Ok(Created::New));
+            assert_eq!(queue.put("x", put_options()).await, Ok(()));
+            assert_eq!(queue.update(id, receipt, 5, None).await.unwrap().pop_receipt.as_str(), "r+2");
+            assert_eq!(queue.hide(id, receipt, 5, None).await, Ok(Hidden::Surely));
+            assert_eq!(queue.approximate_count().await, Ok(7));
+            assert_eq!(queue.delete(id, receipt).await, Ok(()));
+        });
+        assert_eq!(host.sent.borrow().len(), 7, "{problem}");
+    }
 }
 
 #[test]

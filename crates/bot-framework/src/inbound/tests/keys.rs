@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use platform::TransportError;
+use http::{HeaderMap, StatusCode};
+use platform::{BodyProblem, TransportError};
 
 use super::*;
 
@@ -108,10 +109,12 @@ fn every_kind_of_failure_is_unavailability() {
     let keys = |jwk: Value| json!({"keys": [jwk]}).to_string();
     let issuer = || TestKey::issuer().endorsed_jwk(&["msteams"]);
     type Answer = Result<http::Response<bytes::Bytes>, TransportError>;
+    let too_long = BodyProblem::TooLong { limit_bytes: 1 };
+    let too_long = TransportError::body_lost(StatusCode::OK, HeaderMap::new(), too_long);
     let rows: Vec<(&str, Vec<Answer>, &str)> = vec![
         ("time-out", vec![Err(TransportError::AnswerLost("no answer in time".into()))], "no answer in time"),
         ("host not allowed", vec![Err(TransportError::Denied)], "allowed_outbound_hosts"),
-        ("metadata too large", vec![Err(TransportError::AnswerTooLarge { limit_bytes: 1 })], "larger than"),
+        ("metadata too large", vec![Err(too_long)], "larger than"),
         ("metadata 404", vec![Ok(response(404, &good))], "metadata answered 404"),
         ("metadata 302", vec![Ok(response(302, &good))], "metadata answered 302"),
         ("metadata no JSON", vec![Ok(response(200, "<html>"))], "no jwks_uri"),

@@ -16,6 +16,7 @@ end_to_end::cases!(
     a_refused_alert_stays_on_the_queue,
     a_failed_alert_holds_its_conversation_back_and_no_other,
     garbage_goes_to_poison_and_the_rest_is_delivered,
+    what_xml_makes_long_goes_to_poison_and_the_rest_is_delivered,
     a_stranger_s_host_gets_nothing,
     a_destination_that_is_gone_goes_to_poison_with_its_reason,
     an_expired_alert_is_not_delivered,
@@ -154,6 +155,31 @@ fn garbage_goes_to_poison_and_the_rest_is_delivered(world: &World) {
     let mut expected = garbage.map(str::to_owned);
     expected.sort();
     assert_eq!(poisoned, expected, "byte for byte");
+    assert_eq!(stage.queue.count(), 0);
+}
+
+/// Each of these takes 320 KiB of an answer: more than 4 MiB together.
+fn what_xml_makes_long_goes_to_poison_and_the_rest_is_delivered(world: &World) {
+    const PILLS: usize = 13;
+    const GOOD: usize = 5;
+    let stage = Stage::start(world);
+    let mut pills: Vec<String> =
+        (0..PILLS).map(|index| format!("{index:02}{}", "&".repeat(65_534))).collect();
+    pills.iter().for_each(|pill| stage.queue.put(pill));
+    for index in 0..GOOD {
+        stage.queue.put_json(&envelope(&stage, &format!("good-{index}"), &format!("a:{index}"), "hello"));
+    }
+    let counts = stage.poll();
+    assert_eq!(
+        (&counts["delivered"], &counts["poisonedBy"]["unreadable"]),
+        (&GOOD.into(), &PILLS.into()),
+        "{counts}"
+    );
+    assert_eq!(counts["polls"], 2, "one batch, and then none: {counts}");
+    let mut poisoned = stage.queue.poison().texts();
+    poisoned.sort();
+    pills.sort();
+    assert!(poisoned == pills, "byte for byte");
     assert_eq!(stage.queue.count(), 0);
 }
 

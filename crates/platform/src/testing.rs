@@ -11,8 +11,8 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeZone, Utc};
 
 use crate::{
-    Clock, HttpClient, KeyValue, KeyValueError, Log, Randomness, Settings, SettingsError, Timeouts,
-    TransportError,
+    BodyProblem, Clock, HttpClient, KeyValue, KeyValueError, Log, Randomness, Settings, SettingsError,
+    Timeouts, TransportError,
 };
 
 type Answer = Box<dyn FnMut(&http::Request<Bytes>) -> Option<Result<http::Response<Bytes>, TransportError>>>;
@@ -115,14 +115,20 @@ impl HttpClient for FakeHost {
     async fn send(
         &self,
         request: http::Request<Bytes>,
-        _timeouts: Timeouts,
+        timeouts: Timeouts,
     ) -> Result<http::Response<Bytes>, TransportError> {
         let scripted = self.scripted.borrow_mut().pop_front();
         let answer =
             scripted.or_else(|| self.answer.borrow_mut().as_mut().and_then(|answer| answer(&request)));
         let description = format!("{} {} {:?}", request.method(), request.uri(), request.headers());
         self.sent.borrow_mut().push(request);
-        answer.unwrap_or_else(|| panic!("nobody foresaw this request: {description}"))
+        match answer.unwrap_or_else(|| panic!("nobody foresaw this request: {description}")) {
+            Ok(answer) if answer.body().len() > timeouts.max_answer_bytes => {
+                let problem = BodyProblem::TooLong { limit_bytes: timeouts.max_answer_bytes };
+                Err(TransportError::body_lost(answer.status(), answer.headers().clone(), problem))
+            }
+            answer => answer,
+        }
     }
 }
 

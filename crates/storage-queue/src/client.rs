@@ -19,9 +19,21 @@ const TIMEOUTS: Timeouts = Timeouts {
     first_byte: Duration::from_secs(5),
     between_bytes: Duration::from_secs(5),
     total: Duration::from_secs(12),
-    // 32 messages of 64 KiB, and the XML around them.
-    max_answer_bytes: 4 * 1024 * 1024,
+    max_answer_bytes: LONGEST_ANSWER_BYTES,
 };
+
+/// The most that Get Messages hands out at once.
+const MOST_MESSAGES: usize = 32;
+/// The longest text of a message.
+const LONGEST_TEXT_BYTES: usize = 64 * 1024;
+/// What XML makes of one byte at the most: `&quot;`, `&#x1F;`.
+const ESCAPED_BYTE_BYTES: usize = 6;
+/// More than stands around a text: an id, a receipt, three dates, and their tags.
+const AROUND_A_TEXT_BYTES: usize = 2 * 1024;
+/// No answer is longer. If one could be, whoever writes to the queue could make a Get that fails with everything that it
+/// was to hand out, again and again.
+const LONGEST_ANSWER_BYTES: usize =
+    MOST_MESSAGES * (LONGEST_TEXT_BYTES * ESCAPED_BYTE_BYTES + AROUND_A_TEXT_BYTES);
 
 /// Attempts of one call; the waits between them grow from nothing to 200 ms, then to 400 ms.
 const ATTEMPTS: u32 = 3;
@@ -140,7 +152,9 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         }
     }
 
-    /// Get Messages: up to `count` (1 to 32), each ours for `visibility_timeout_seconds` (1 to 604 800).
+    /// Get Messages: up to `count` (1 to 32), each ours for `visibility_timeout_seconds` (1 to 604 800). A message that
+    /// makes no sense does not hide the others: it is left out, and comes back when its lease ends, until the queue forgets
+    /// it. If no other was handed out with it, it is a [`QueueError::Unreadable`].
     pub async fn get(
         &self,
         count: u8,
@@ -151,7 +165,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
             .query("visibilitytimeout", visibility_timeout_seconds)
             .reading_the_answer();
         let answer = self.call(&call).await?;
-        xml::read_messages(answer.body())?.into_iter().map(xml::Fields::into_message).collect()
+        xml::into_readable(xml::read_messages(answer.body())?)
     }
 
     /// Peek Messages: the texts of up to `count` (1 to 32) visible ones, which stay where they are.

@@ -83,6 +83,22 @@ pub(crate) fn read_messages(body: &[u8]) -> Result<Vec<Fields>, QueueError> {
     if root_seen { Ok(messages) } else { Err(unreadable("it is no QueueMessagesList")) }
 }
 
+/// The messages that can be read; an error if there are some, and none of them can.
+pub(crate) fn into_readable(all: Vec<Fields>) -> Result<Vec<QueueMessage>, QueueError> {
+    let mut unreadable = None;
+    let mut messages = Vec::with_capacity(all.len());
+    for fields in all {
+        match fields.into_message() {
+            Ok(message) => messages.push(message),
+            Err(error) => unreadable = Some(error),
+        }
+    }
+    match unreadable {
+        Some(error) if messages.is_empty() => Err(error),
+        _ => Ok(messages),
+    }
+}
+
 /// What an error's body says; empty where it says nothing.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct ErrorBody {
@@ -138,11 +154,16 @@ fn walk(body: &[u8], mut visit: impl FnMut(&[&str], Option<String>)) -> Result<(
             Event::Text(text) => append(&mut path, &text.xml10_content()),
             Event::CData(data) => append(&mut path, &data.xml10_content()),
             Event::GeneralRef(reference) => {
-                let resolved = match reference.resolve_char_ref().map_err(|_| malformed())? {
-                    Some(character) => character.to_string(),
-                    None => resolve_xml_entity(&reference.xml10_content()).ok_or_else(malformed)?.to_owned(),
+                let named = reference.xml10_content();
+                let mut buffer = [0; 4];
+                let resolved = match reference.resolve_char_ref() {
+                    Ok(Some(character)) => Some(&*character.encode_utf8(&mut buffer)),
+                    Ok(None) => resolve_xml_entity(&named),
+                    Err(_) => None,
                 };
-                append(&mut path, &resolved);
+                // One in a message's text must not make the other messages unreadable.
+                let resolved = resolved.or((path.len() > 2).then_some("\u{FFFD}"));
+                append(&mut path, resolved.ok_or_else(malformed)?);
             }
             Event::Eof if path.is_empty() => return Ok(()),
             Event::Eof => return Err(malformed()),
@@ -232,6 +253,44 @@ mod tests {
         }
         let body = ONE.replace("<DequeueCount>2<", "<DequeueCount>-2<");
         assert!(read_messages(body.as_bytes()).unwrap().remove(0).into_message().is_err());
+    }
+
+    #[test]
+    fn one_that_makes_no_sense_does_not_hide_the_others() {
+        let (begin, rest) = ONE.split_once("<QueueMessage>").unwrap();
+        let good = rest.strip_suffix("</QueueMessage></QueueMessagesList>").unwrap();
+        let without = |field: &str| good.replace(&format!("{field}>"), "X>");
+        let odd = |from: &str, to: &str| good.replace(from, to);
+        for bad in [
+            String::new(),
+            without("MessageId"),
+            without("PopReceipt"),
+            without("MessageText"),
+            without("DequeueCount"),
+            odd("Fri, 31 Dec 9999", "Someday"),
+            odd("<DequeueCount>2<", "<DequeueCount>two<"),
+        ] {
+            let read = |messages: &[&str]| {
+                let messages: String =
+                    messages.iter().map(|one| format!("<QueueMessage>{one}</QueueMessage>")).collect();
+                let body = format!("{begin}{messages}</QueueMessagesList>");
+                into_readable(read_messages(body.as_bytes()).unwrap()).map(|messages| messages.len())
+            };
+            assert_eq!(read(&[&bad, good]), Ok(1), "{bad}");
+            assert_eq!(read(&[good, &bad, good, &bad]), Ok(2), "{bad}");
+            assert!(matches!(read(&[&bad]), Err(QueueError::Unreadable(_))), "{bad}");
+            assert!(matches!(read(&[&bad, &bad]), Err(QueueError::Unreadable(_))), "{bad}");
+        }
+        assert_eq!(into_readable(Vec::new()), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_reference_to_no_character_spoils_one_character() {
+        for reference in ["&#0;", "&#xD800;", "&#xFFFFFFFF;", "&nope;"] {
+            let body = ONE.replace("&lt;c&gt;", reference);
+            let message = read_messages(body.as_bytes()).unwrap().remove(0).into_message().unwrap();
+            assert_eq!(message.text, "  a & b A\r\u{FFFD} <d> ", "{reference}");
+        }
     }
 
     #[test]

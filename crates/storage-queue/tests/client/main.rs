@@ -7,7 +7,7 @@ mod repeats;
 use std::time::Duration;
 
 use http::Response;
-use platform::testing::{FakeHost, run};
+use platform::testing::{FakeHost, response, run};
 use platform::{Clock, Deadline, TransportError};
 use storage_queue::{Account, Created, PutOptions, QueueClient, QueueError, QueueName, TimeToLive};
 
@@ -199,6 +199,20 @@ fn a_missing_queue_is_created_once() {
     let again =
         with(&host, EMULATOR, async |queue| queue.put_creating_queue_if_missing("x", put_options()).await);
     assert_eq!(again, Err(QueueError::QueueMissing), "no endless loop");
+}
+
+#[test]
+fn the_longest_answer_is_read() {
+    let host = FakeHost::default();
+    let one = message("m", "r");
+    let begin = one.strip_suffix("</QueueMessagesList>").unwrap();
+    let (list, begin) = begin.split_once("<QueueMessage>").unwrap();
+    let long = format!("<QueueMessage>{}", begin.replace("aGVsbG8=", &"&quot;".repeat(64 * 1024)));
+    let answer = format!("{list}{}</QueueMessagesList>", long.repeat(32));
+    host.answers(move |_| Some(Ok(response(200, &answer))));
+    let messages = with(&host, EMULATOR, async |queue| queue.get(32, 60).await.unwrap());
+    assert_eq!(messages.len(), 32);
+    assert!(messages.iter().all(|message| message.text == "\"".repeat(64 * 1024)));
 }
 
 #[test]

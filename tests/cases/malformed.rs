@@ -5,7 +5,11 @@ use end_to_end::stage::Stage;
 use end_to_end::suite::World;
 use end_to_end::web;
 
-end_to_end::cases!(each_gets_its_answer_and_nothing_is_queued, odd_but_valid_bodies_are_accepted);
+end_to_end::cases!(
+    each_gets_its_answer_and_nothing_is_queued,
+    odd_but_valid_bodies_are_accepted,
+    a_header_that_is_not_utf_8_ends_at_the_host,
+);
 
 fn post(stage: &Stage, content_type: Option<&str>, body: web::Body) -> web::Answer {
     let mut request = http::Request::post(stage.url("/api/messages"));
@@ -114,4 +118,13 @@ fn odd_but_valid_bodies_are_accepted(world: &World) {
     }
     assert_eq!(stage.queue.count(), 5);
     assert!(stage.queue.envelopes().iter().all(|envelope| envelope["text"] == "hello"));
+}
+
+/// Spin answers by itself, and the embedded host as Spin does.
+fn a_header_that_is_not_utf_8_ends_at_the_host(world: &World) {
+    let stage = Stage::start(world);
+    let header = http::HeaderValue::from_bytes(b"Bearer \xff").unwrap();
+    let request = http::Request::post(stage.url("/api/messages")).header("authorization", header);
+    let answer = web::send(request.body(web::whole("{}")).unwrap()).expect_status(500);
+    assert!(answer.body.is_empty(), "{}", answer.describe());
 }

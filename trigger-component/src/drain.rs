@@ -13,7 +13,7 @@ use crate::courier::Courier;
 use crate::delivery::Desk;
 use crate::hold::Holds;
 use crate::lease::RunLease;
-use crate::limits::Limits;
+use crate::limits::{AFTER_THE_LAST_ANSWER, Limits};
 use crate::report::Report;
 use crate::run::Run;
 use crate::settings::DrainSettings;
@@ -75,11 +75,12 @@ async fn drain<H: Host>(
         return Ok(());
     }
     let hard_end = Deadline::after(host, limits.hard_end);
+    let last_answer = Deadline::after(host, limits.hard_end.saturating_sub(AFTER_THE_LAST_ANSWER));
     let poison_name = settings.queue.name.poison();
     let tokens = settings.bot.as_ref().map(|bot| Tokens::new(host, bot));
     let courier = match &settings.direct_line {
-        None => Courier::Connector(Connector::new(host, tokens.as_ref(), hard_end)),
-        Some(direct_line) => Courier::DirectLine(DirectLine::new(host, direct_line, hard_end)),
+        None => Courier::Connector(Connector::new(host, tokens.as_ref(), last_answer)),
+        Some(direct_line) => Courier::DirectLine(DirectLine::new(host, direct_line, last_answer)),
     };
     let desk = Desk {
         host,

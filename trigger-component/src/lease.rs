@@ -38,7 +38,7 @@ pub(crate) struct RunLease {
     confirm_at: Option<Duration>,
     /// How often this run has told what it holds.
     edition: u64,
-    /// Whether another run has taken the lease meanwhile.
+    /// Whether another run has taken the lease meanwhile, or this one has given it up for a pause.
     lost: bool,
     /// What this run holds.
     held: Vec<Taken>,
@@ -90,7 +90,7 @@ impl RunLease {
         self.confirm_at = Some(host.monotonic() + CONFIRM_AFTER + later);
     }
 
-    /// Whether another run has the lease: this one fetches nothing more, so that there is one at a time.
+    /// Whether this run has no lease any more: it fetches nothing more, so that there is one at a time.
     pub(crate) fn is_lost(&self) -> bool {
         self.lost
     }
@@ -154,6 +154,8 @@ impl RunLease {
             }
         };
         let until_milliseconds = (host.now() + term).timestamp_millis();
+        // What a Get under way still hands out is held without it.
+        self.lost = true;
         let custodies = self.read(host).await.custodies;
         self.write(host, Record { run: String::new(), until_milliseconds, why: Some(why), custodies }).await;
     }
@@ -303,6 +305,7 @@ mod tests {
             let mut stopped = lease(&host, "a");
             take(&host, &mut stopped, &["m1"]);
             run(stopped.pause(&host, stop));
+            take(&host, &mut stopped, &["m2"]);
             run(stopped.release(&host));
             host.elapsed.set(Duration::from_secs(seconds - 1));
             assert_eq!(run(lease(&host, "b").holder(&host)), Some(busy), "{stop:?}");

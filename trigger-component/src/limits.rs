@@ -34,6 +34,9 @@ pub struct Limits {
     pub tenant_gap: Duration,
 }
 
+/// What is left of a run when the last answer of a Connector is awaited no longer: something has to be done about it.
+pub(crate) const AFTER_THE_LAST_ANSWER: Duration = Duration::from_secs(1);
+
 /// A message that the queue will forget is handed out again this long before, for its last try: pollers look once a
 /// minute, on some platforms.
 pub(crate) const BEFORE_FORGOTTEN: Duration = Duration::from_secs(2 * 60);

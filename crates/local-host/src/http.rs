@@ -81,6 +81,10 @@ async fn respond(
     let Some((route, handler)) = routes::find(site, path) else {
         return plain(StatusCode::NOT_FOUND, "");
     };
+    // As Spin does (`crates/trigger-http/src/headers.rs`), before any component is asked.
+    if request.headers().values().any(|value| std::str::from_utf8(value.as_bytes()).is_err()) {
+        return plain(StatusCode::INTERNAL_SERVER_ERROR, "");
+    }
     if add_headers(&mut request, route, client).is_none() {
         return plain(StatusCode::BAD_REQUEST, "");
     }

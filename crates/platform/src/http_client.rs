@@ -26,7 +26,7 @@ pub trait HttpClient {
 /// body: less would cut off answers that the phases allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Until the connection stands, TLS included.
+    /// Until the connection stands; with TLS, where the host counts it (Spin 4.1 does not).
     pub connect: Duration,
     /// From there until the first byte of the answer.
     pub first_byte: Duration,

@@ -27,7 +27,8 @@ impl TokenError {
     pub(crate) fn too_late() -> Self {
         Self::Unavailable {
             reason: "the time for it is over".into(),
-            retry_after: None,
+            // The login host is not to blame: the next run may begin at once.
+            retry_after: Some(Duration::ZERO),
             again_at_once: false,
         }
     }

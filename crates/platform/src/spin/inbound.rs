@@ -4,10 +4,11 @@ use std::pin::pin;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use serde_json::json;
 use spin_sdk::http::{Headers, IncomingRequest, OutgoingResponse, ResponseOutparam};
 
 use super::SpinHost;
-use crate::{BodyError, RequestBody};
+use crate::{BodyError, Level, Log, RequestBody};
 
 /// A request's body, unread.
 pub struct SpinBody(IncomingRequest);
@@ -45,7 +46,7 @@ pub async fn serve(
     };
     let (outgoing, body) = outgoing_response(response);
     if let Err(error) = response_out.set_with_body(outgoing, body).await {
-        eprintln!("the answer could not be sent: {error}");
+        SpinHost::new().event(Level::Warn, "answer.not-sent", json!({"reason": error.to_string()}));
     }
 }
 

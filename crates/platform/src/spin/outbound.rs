@@ -29,6 +29,7 @@ impl HttpClient for SpinHost {
         let outgoing = outgoing_request(&parts, body.len())?;
         // The body's handle is taken only if there is a body: taken and left empty, it is sent chunked.
         let outgoing_body = if body.is_empty() { None } else { outgoing.body().ok() };
+        let outgoing_body = outgoing_body.and_then(|outgoing_body| write_at_once(outgoing_body, &body));
         let options = request_options(timeouts)?;
         let answer = outgoing_handler::handle(outgoing, Some(options)).map_err(transport_error)?;
         // Whoever loses against the end is dropped, and its request with it: the host closes the connection.
@@ -53,12 +54,12 @@ impl HttpClient for SpinHost {
 /// Until the answer's head is there.
 async fn exchange(
     answer: FutureIncomingResponse,
-    outgoing_body: Option<OutgoingBody>,
+    unwritten: Option<(OutgoingBody, OutputStream)>,
     body: &[u8],
 ) -> Result<IncomingResponse, ErrorCode> {
-    let Some(outgoing_body) = outgoing_body else { return answered(&answer).await };
+    let Some((outgoing_body, stream)) = unwritten else { return answered(&answer).await };
     // A server may answer before it has read everything (413): then its answer counts.
-    let written = pin!(write_body(outgoing_body, body));
+    let written = pin!(write_body(outgoing_body, stream, body));
     let answered = pin!(answered(&answer));
     match select(written, answered).await {
         Either::Left(((), answered)) => answered.await,
@@ -115,12 +116,25 @@ fn request_options(timeouts: Timeouts) -> Result<RequestOptions, TransportError>
     Ok(options)
 }
 
-/// Writes the body as the host takes it. A failure is not reported: the answer, or its absence, tells.
-async fn write_body(body: OutgoingBody, bytes: &[u8]) {
-    if let Ok(stream) = body.write() {
-        _ = write_all(&stream, bytes).await;
-        drop(stream);
+/// Writes the body before the request goes out, if the host takes the whole of it: head and body then leave together. Else the
+/// body waits until the head is acknowledged, 40 ms, where the host does not set TCP_NODELAY (Spin 4.1). Gives back what it
+/// could not write. A failure is not reported: the answer, or its absence, tells.
+fn write_at_once(body: OutgoingBody, bytes: &[u8]) -> Option<(OutgoingBody, OutputStream)> {
+    let stream = body.write().ok()?;
+    let takes = stream.check_write().unwrap_or_default();
+    if usize::try_from(takes).unwrap_or(usize::MAX) < bytes.len() {
+        return Some((body, stream));
     }
+    _ = stream.write(bytes).and_then(|()| stream.flush());
+    drop(stream);
+    _ = OutgoingBody::finish(body, None);
+    None
+}
+
+/// Writes the body as the host takes it. A failure is not reported: the answer, or its absence, tells.
+async fn write_body(body: OutgoingBody, stream: OutputStream, bytes: &[u8]) {
+    _ = write_all(&stream, bytes).await;
+    drop(stream);
     _ = OutgoingBody::finish(body, None);
 }
 

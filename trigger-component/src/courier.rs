@@ -18,10 +18,10 @@ pub(crate) enum Courier<'a, H> {
 
 impl<H: Host> Courier<'_, H> {
     /// Before the first message's turn comes.
-    pub(crate) async fn get_ready(&self) {
+    pub(crate) async fn get_ready(&self) -> Result<(), Verdict> {
         match self {
             Self::Connector(connector) => connector.get_ready().await,
-            Self::DirectLine(_) => {}
+            Self::DirectLine(_) => Ok(()),
         }
     }
 

@@ -136,6 +136,7 @@ impl<H: Host> Desk<'_, H> {
         }
         if came_before && BURIED.has(self.host, held.message.id.as_str()).await {
             self.leave_line(held).await;
+            self.forget(held).await;
             return Some(Settled::go_on(self.delete_buried(&held.message, Count::AlreadyPoisoned).await));
         }
         None

@@ -97,15 +97,11 @@ pub(crate) fn decide(
 ) -> Action {
     let mut delivery = situation.delivery.clone();
     delivery.accounted = situation.dequeue_count;
+    if let Some(stop) = stops_everybody(verdict, situation.token_is_good) {
+        return Action::StopRun(stop);
+    }
     let (why, pause) = match verdict.class {
         Class::Accepted => return Action::Delete,
-        Class::Unauthorized if !situation.token_is_good => {
-            return Action::StopRun(Stop::CredentialsRefused);
-        }
-        // Not `Unavailable`: that counts a try of this message, and an outage of the login host would carry the whole
-        // queue to poison within a minute. Nothing was sent and nothing can be, so every message goes back as it is,
-        // and a pause keeps the next runs from handing them out again for nothing.
-        Class::NoToken => return Action::StopRun(Stop::NoToken { retry_after: verdict.retry_after }),
         Class::DestinationGone => return Action::Poison(Poison::DestinationGone),
         Class::Permanent | Class::WrongCloud => return Action::Poison(Poison::Permanent),
         Class::Throttled => {
@@ -118,7 +114,7 @@ pub(crate) fn decide(
             )
         }
         // Refused where others were not: it is this message's own failure, and must not stop everybody's.
-        Class::Unauthorized | Class::Unavailable => {
+        Class::Unauthorized | Class::NoToken | Class::Unavailable => {
             delivery.tries = delivery.tries.saturating_add(1);
             if delivery.tries >= limits.max_tries {
                 return Action::Poison(Poison::RetriesExhausted);
@@ -142,6 +138,19 @@ pub(crate) fn decide(
     match hide_for(pause, situation.until_forgotten) {
         Some(after) => Action::Hide { after, delivery, why },
         None => Action::Poison(Poison::OutOfTime),
+    }
+}
+
+/// Why nothing can be sent for anybody, if a verdict says so. Every message then goes back as it is: if each of them had a failed
+/// try for it, an outage of the login host would carry the whole queue to poison. A pause keeps the next runs from handing
+/// them out again for nothing.
+pub(crate) fn stops_everybody(verdict: &Verdict, token_is_good: bool) -> Option<Stop> {
+    // Without a status it was the login host that refused, and not the destination.
+    let is_everybodys = !token_is_good || verdict.status.is_none();
+    match verdict.class {
+        Class::Unauthorized if is_everybodys => Some(Stop::CredentialsRefused),
+        Class::NoToken => Some(Stop::NoToken { retry_after: verdict.retry_after }),
+        _ => None,
     }
 }
 
@@ -272,12 +281,20 @@ mod tests {
                 until_forgotten: YEAR,
                 until_expired: None,
             };
-            let action = decide(&verdict(class, None), &situation, &Limits::default(), |max| max);
+            let refused = Verdict { status: Some(401), ..verdict(class, None) };
+            let action = decide(&refused, &situation, &Limits::default(), |max| max);
             match (expected, action) {
                 (Some(tries), Action::Hide { delivery, .. }) => assert_eq!(delivery.tries, tries),
                 (None, action) => assert_eq!(action, Action::Poison(Poison::RetriesExhausted)),
                 (Some(_), action) => panic!("{class:?} {tries}: {action:?}"),
             }
+        }
+        let refused_by = |status| Verdict { status, ..verdict(Class::Unauthorized, None) };
+        for (status, token_is_good, stops) in
+            [(Some(401), true, false), (Some(401), false, true), (None, true, true), (None, false, true)]
+        {
+            let stop = stops_everybody(&refused_by(status), token_is_good);
+            assert_eq!(stop.is_some(), stops, "{status:?} {token_is_good}");
         }
     }
 
@@ -290,9 +307,9 @@ mod tests {
             (1001, 1000, Some(2)),
             (900_000, 1000, Some(880)),
             (900_000, 240, Some(120)),
-            (900_000, 120, Some(60)),
-            (5000, 61, Some(1)),
-            (5000, 60, None),
+            (900_000, 120, Some(30)),
+            (5000, 91, Some(1)),
+            (5000, 90, None),
             (5000, 0, None),
             (10_000_000_000, u64::MAX, Some(604_800)),
         ] {
@@ -371,8 +388,8 @@ mod tests {
             // A message leaves the queue without standing in poison only if it was delivered, or its sender said so.
             prop_assert_eq!(matches!(action, Action::Delete), class == Class::Accepted);
             prop_assert_eq!(matches!(action, Action::Drop), class == Class::PossiblyDelivered && drop);
-            let stops = class == Class::NoToken || class == Class::Unauthorized && !token_is_good;
-            prop_assert_eq!(matches!(action, Action::StopRun(_)), stops);
+            // These verdicts have no status, as the login host's have none.
+            prop_assert_eq!(matches!(action, Action::StopRun(_)), matches!(class, Class::Unauthorized | Class::NoToken));
             if let Action::Hide { after, delivery: after_delivery, .. } = action {
                 prop_assert!(after >= Duration::from_secs(1) && after <= MAX_HIDE);
                 prop_assert!(after.as_secs() < until_forgotten, "the queue forgets it first");

@@ -8,6 +8,7 @@ mod delivery;
 mod desk;
 mod disposition;
 pub mod drain;
+mod events;
 mod held;
 mod hold;
 mod http_door;

@@ -42,8 +42,8 @@ pub(crate) const AFTER_THE_LAST_ANSWER: Duration = Duration::from_secs(1);
 pub(crate) const BEFORE_FORGOTTEN: Duration = Duration::from_secs(2 * 60);
 
 /// The same of one that has less than twice that left, as Composer's delayed ones have from the beginning: at half of it, but
-/// not later.
-pub(crate) const JUST_BEFORE_FORGOTTEN: Duration = Duration::from_secs(60);
+/// not later. More than a minute, because a poller's minutes are not exact.
+pub(crate) const JUST_BEFORE_FORGOTTEN: Duration = Duration::from_secs(90);
 
 /// The longest pause behind a message that should be back already.
 pub(crate) const LONGEST_PUSH: Duration = Duration::from_secs(10);

@@ -5,9 +5,9 @@
 //! run's state. Correctness rests on the queue's leases; everything else only makes it fast.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
 use std::time::Duration;
 
+use bot_framework::Verdict;
 use envelope::{Arrival, Delivery, Envelope, EnvelopeId};
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
@@ -17,42 +17,16 @@ use serde_json::json;
 use storage_queue::{QueueError, QueueMessage};
 
 use crate::delivery::{Desk, Next, Settled};
-use crate::disposition::Stop;
+use crate::disposition::{Stop, stops_everybody};
 use crate::drain::RunError;
+use crate::events::{Event, Job, Readiness, Renewed};
 use crate::held::{Held, LaneKey};
-use crate::hold::{Change, Place};
+use crate::hold::Change;
 use crate::lanes::{Lanes, Push};
 use crate::lease::RunLease;
 use crate::pushing::Pushed;
 use crate::recent::Recent;
 use crate::report::{Count, Report};
-
-/// Something that a job has done.
-enum Event {
-    /// What was handed out, and when it was asked for: the leases count from some moment after that.
-    Fetched(Result<Vec<QueueMessage>, QueueError>, Duration),
-    Worked(LaneKey, Box<Held>, Settled),
-    /// A message that has to wait is hidden; until then, if that is longer than was told.
-    Hidden(LaneKey, Box<Held>, Option<Duration>),
-    /// A message that is no envelope.
-    Buried(Count),
-    Pushed(LaneKey, Box<Pushed>),
-    Released(usize),
-    /// What another run held, which is over; how many it were, and whether that was all.
-    HandedBack(String, usize, bool),
-    Renewed(LaneKey, Renewed),
-    Woke,
-}
-
-/// What became of the leases of a lane.
-struct Renewed {
-    kept: Vec<Held>,
-    lost: usize,
-    /// The first that was lost, and when it comes back at the latest.
-    first_lost: Option<(Place, Duration)>,
-}
-
-type Job<'a> = Pin<Box<dyn Future<Output = Event> + 'a>>;
 
 pub(crate) struct Run<'a, 'r, H> {
     desk: &'a Desk<'a, H>,
@@ -67,6 +41,7 @@ pub(crate) struct Run<'a, 'r, H> {
     /// Conversations being worked on.
     busy: usize,
     fetching: bool,
+    readiness: Readiness,
     /// Messages that are no envelopes, on their way to the poison queue.
     burying: usize,
     /// The queue has answered "nothing".
@@ -90,6 +65,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             alarm: None,
             busy: 0,
             fetching: false,
+            readiness: Readiness::Unknown,
             burying: 0,
             empty: false,
             stopping: false,
@@ -148,6 +124,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                         self.tell(key, change).await;
                     }
                 }
+                Event::Ready(outcome) => self.ready(outcome).await,
                 Event::Woke => {}
             }
             self.go_on().await;
@@ -251,9 +228,6 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                 }
             }
         }
-        if !opened.is_empty() {
-            desk.courier.get_ready().await;
-        }
         // Before anything is done about them.
         self.lease.take(desk.host, opened.iter().map(Held::taken).collect()).await;
         self.hand_back();
@@ -347,9 +321,26 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         }
     }
 
+    async fn ready(&mut self, outcome: Result<(), Verdict>) {
+        self.readiness = Readiness::Ready;
+        // Whatever is sent now says the same, and stops the run; but if the run's time is over, nothing is.
+        if let (true, Err(verdict)) = (self.stopping, outcome)
+            && let Some(stop) = stops_everybody(&verdict, false)
+        {
+            self.stop(stop, &verdict.reason).await;
+        }
+    }
+
     /// Starts the messages whose turn it is; returns when the next one is due.
     async fn start_what_is_due(&mut self) -> Option<Duration> {
         let desk = self.desk;
+        if self.readiness != Readiness::Ready {
+            if self.readiness == Readiness::Unknown && self.lanes.waiting() > 0 {
+                self.readiness = Readiness::GettingReady;
+                self.jobs.push(Box::pin(async move { Event::Ready(desk.courier.get_ready().await) }));
+            }
+            return None;
+        }
         while self.busy < desk.limits.conversations_at_once {
             let now = desk.host.monotonic();
             let (key, held) = match self.lanes.start(now, desk.limits) {

@@ -42,10 +42,11 @@ impl<'a, H: Host> Connector<'a, H> {
     }
 
     /// Gets the token, if one is needed: a send that waits for it would go out later than it was let to. If there is none to be
-    /// had, each send says so.
-    pub async fn get_ready(&self) {
-        if let Some(tokens) = self.tokens {
-            _ = tokens.get(self.deadline).await;
+    /// had, each send says the same.
+    pub async fn get_ready(&self) -> Result<(), Verdict> {
+        match self.tokens {
+            Some(tokens) => Ok(tokens.get(self.deadline).await.map(drop)?),
+            None => Ok(()),
         }
     }
 

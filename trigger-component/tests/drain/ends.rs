@@ -212,7 +212,7 @@ fn what_the_queue_would_forget_goes_to_poison_first() {
     assert_eq!(sim.storage.borrow().messages(POISON).len(), 2);
     // The last try comes when a poller that looks once a minute still finds it.
     let last = sim.attempts.borrow().last().unwrap().at;
-    assert!(last >= seconds(530) && last < seconds(550), "{last:?}");
+    assert!(last >= seconds(500) && last < seconds(520), "{last:?}");
 }
 
 #[test]

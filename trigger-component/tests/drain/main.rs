@@ -9,7 +9,9 @@ mod order;
 mod pace;
 mod pills;
 mod queue;
+mod script;
 mod sim;
+mod token;
 mod tried;
 
 use std::time::Duration;

@@ -63,18 +63,8 @@ fn a_tenant_gets_its_pace_and_others_do_not_wait() {
 /// Those that wait for the token must not all go when it comes.
 #[test]
 fn a_token_that_is_late_changes_no_pace() {
-    let sim = Sim::new(4);
-    for (name, value) in [
-        ("authmode", "required"),
-        ("microsoftappid", "app"),
-        ("microsoftapppassword", "secret"),
-        ("microsoftapptenantid", "tenant"),
-        ("loginendpoint", "http://127.0.0.1:9000"),
-        ("servicehosts", "http://127.0.0.1:9200"),
-        ("pace", "30"),
-    ] {
-        sim.settings.borrow_mut().insert(name.into(), value.into());
-    }
+    let sim = Sim::with_login(4);
+    sim.settings.borrow_mut().insert("pace".into(), "30".into());
     for index in 0..60 {
         sim.put(&envelope_of("t", &format!("c{index}"), "hello"));
     }

@@ -19,62 +19,12 @@ use trigger_component::drain::{Door, RunError, run_within};
 use trigger_component::{Limits, Report};
 
 use crate::queue::Storage;
+pub(crate) use crate::script::{Attempt, Fault, Reply};
 
 pub(crate) const QUEUE: &str = "bot-queue";
 pub(crate) const POISON: &str = "bot-queue-poison";
 /// Where the calendar starts.
 pub(crate) const START_SECONDS: i64 = 1_795_471_200;
-
-/// What happens to a call on its way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// It is answered with this status, and nothing is done.
-    Status(u16),
-    /// The connection breaks before anything is done.
-    CutBefore,
-    /// It is done, and the answer is lost.
-    CutAfter,
-}
-
-/// What the Connector answers.
-#[derive(Debug, Clone)]
-pub(crate) struct Reply {
-    pub(crate) status: u16,
-    pub(crate) retry_after: Option<u64>,
-    pub(crate) delay: Duration,
-    /// The message counts as shown to the person, and the answer is lost.
-    pub(crate) cut: bool,
-}
-
-impl Reply {
-    pub(crate) fn status(status: u16) -> Self {
-        Self { status, retry_after: None, delay: Duration::from_millis(10), cut: false }
-    }
-    pub(crate) fn retry_after(seconds: u64) -> Self {
-        Self { retry_after: Some(seconds), ..Self::status(429) }
-    }
-    pub(crate) fn cut() -> Self {
-        Self { cut: true, ..Self::status(201) }
-    }
-    pub(crate) fn after(mut self, delay: Duration) -> Self {
-        self.delay = delay;
-        self
-    }
-}
-
-/// One request at the Connector.
-#[derive(Debug, Clone)]
-pub(crate) struct Attempt {
-    pub(crate) at: Duration,
-    pub(crate) run: usize,
-    pub(crate) conversation: String,
-    /// The alert's text, without the word in front.
-    pub(crate) text: String,
-    /// The person saw it.
-    pub(crate) shown: bool,
-    /// The poller got the answer, and was not killed before.
-    pub(crate) answered: bool,
-}
 
 type Outcome = Result<Report, RunError>;
 type ConnectorRule = Box<dyn FnMut(&str, &str) -> Reply>;
@@ -92,6 +42,9 @@ pub(crate) struct Sim {
     pub(crate) attempts: RefCell<Vec<Attempt>>,
     in_flight: RefCell<BTreeMap<String, usize>>,
     pub(crate) most_at_once: Cell<usize>,
+    tokens: Cell<usize>,
+    /// After so many tokens the login host refuses the bot.
+    pub(crate) most_tokens: Cell<usize>,
     connector: RefCell<ConnectorRule>,
     faults: RefCell<StorageRule>,
     runs: Cell<usize>,
@@ -100,6 +53,22 @@ pub(crate) struct Sim {
 }
 
 impl Sim {
+    /// A world in which the bot needs a token.
+    pub(crate) fn with_login(seed: u64) -> Self {
+        let sim = Self::new(seed);
+        for (name, value) in [
+            ("authmode", "required"),
+            ("microsoftappid", "app"),
+            ("microsoftapppassword", "secret"),
+            ("microsoftapptenantid", "tenant"),
+            ("loginendpoint", "http://127.0.0.1:9000"),
+            ("servicehosts", "http://127.0.0.1:9200"),
+        ] {
+            sim.settings.borrow_mut().insert(name.into(), value.into());
+        }
+        sim
+    }
+
     pub(crate) fn new(seed: u64) -> Self {
         let settings = [
             ("authmode", "anonymous"),
@@ -119,6 +88,8 @@ impl Sim {
             attempts: RefCell::default(),
             in_flight: RefCell::default(),
             most_at_once: Cell::new(0),
+            tokens: Cell::new(0),
+            most_tokens: Cell::new(usize::MAX),
             connector: RefCell::new(Box::new(|_, _| Reply::status(201))),
             faults: RefCell::new(Box::new(|_| None)),
             runs: Cell::new(0),
@@ -276,6 +247,11 @@ impl Sim {
     /// The login host takes its time.
     async fn ask_login(&self) -> Result<Response<Bytes>, TransportError> {
         self.sleep(Duration::from_secs(3)).await;
+        self.tokens.set(self.tokens.get() + 1);
+        if self.tokens.get() > self.most_tokens.get() {
+            let refusal = br#"{"error":"invalid_client","error_codes":[7000222]}"#;
+            return Ok(Response::builder().status(401).body(Bytes::from_static(refusal)).unwrap());
+        }
         let token = br#"{"token_type":"Bearer","expires_in":3600,"access_token":"t.o.k"}"#;
         Ok(Response::builder().status(200).body(Bytes::from_static(token)).unwrap())
     }

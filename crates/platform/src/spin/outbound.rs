@@ -54,10 +54,10 @@ impl HttpClient for SpinHost {
 /// Until the answer's head is there.
 async fn exchange(
     answer: FutureIncomingResponse,
-    unwritten: Option<(OutgoingBody, OutputStream)>,
+    unwritten: Option<(OutputStream, OutgoingBody)>,
     body: &[u8],
 ) -> Result<IncomingResponse, ErrorCode> {
-    let Some((outgoing_body, stream)) = unwritten else { return answered(&answer).await };
+    let Some((stream, outgoing_body)) = unwritten else { return answered(&answer).await };
     // A server may answer before it has read everything (413): then its answer counts.
     let written = pin!(write_body(outgoing_body, stream, body));
     let answered = pin!(answered(&answer));
@@ -118,12 +118,13 @@ fn request_options(timeouts: Timeouts) -> Result<RequestOptions, TransportError>
 
 /// Writes the body before the request goes out, if the host takes the whole of it: head and body then leave together. Else the
 /// body waits until the head is acknowledged, 40 ms, where the host does not set TCP_NODELAY (Spin 4.1). Gives back what it
-/// could not write. A failure is not reported: the answer, or its absence, tells.
-fn write_at_once(body: OutgoingBody, bytes: &[u8]) -> Option<(OutgoingBody, OutputStream)> {
+/// could not write: the stream first, because it has to be dropped before its body. A failure is not reported: the answer, or
+/// its absence, tells.
+fn write_at_once(body: OutgoingBody, bytes: &[u8]) -> Option<(OutputStream, OutgoingBody)> {
     let stream = body.write().ok()?;
     let takes = stream.check_write().unwrap_or_default();
     if usize::try_from(takes).unwrap_or(usize::MAX) < bytes.len() {
-        return Some((body, stream));
+        return Some((stream, body));
     }
     _ = stream.write(bytes).and_then(|()| stream.flush());
     drop(stream);
@@ -131,7 +132,8 @@ fn write_at_once(body: OutgoingBody, bytes: &[u8]) -> Option<(OutgoingBody, Outp
     None
 }
 
-/// Writes the body as the host takes it. A failure is not reported: the answer, or its absence, tells.
+/// Writes the body as the host takes it. A failure is not reported: the answer, or its absence, tells. Parameters are dropped
+/// from the last to the first: the stream has to go before its body.
 async fn write_body(body: OutgoingBody, stream: OutputStream, bytes: &[u8]) {
     _ = write_all(&stream, bytes).await;
     drop(stream);

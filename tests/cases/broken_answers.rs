@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use end_to_end::activity::at_service;
 use end_to_end::connector::{Drip, Reply};
 use end_to_end::stage::Stage;
 use end_to_end::suite::World;
 use end_to_end::waiting::eventually;
 use serde_json::{Value, json};
+
+use crate::draining;
 
 end_to_end::cases!(
     a_body_that_drips_ends_with_its_call,
@@ -17,14 +18,7 @@ end_to_end::cases!(
 
 /// An envelope for a conversation of its own.
 fn envelope(stage: &Stage, id: &str) -> Value {
-    let address = json!({
-        "id": "1", "channelId": "msteams", "serviceUrl": "http://127.0.0.1:1/amer/", "user": {"id": "29:u"},
-        "bot": {"id": "28:b"}, "conversation": {"id": format!("a:{id}"), "tenantId": "t"},
-    });
-    json!({
-        "version": 1, "id": id, "text": id, "enqueuedAt": "2026-11-23T22:00:00Z",
-        "address": at_service(&address, stage.connector.authority()),
-    })
+    draining::envelope(stage, id, &format!("a:{id}"), id)
 }
 
 /// It would go on for ever, and no pause in it is long enough for the phases' time-outs: a run that stayed with it would

@@ -27,7 +27,7 @@ end_to_end::cases!(
 );
 
 /// An envelope that leads to this stage's Connector.
-fn envelope(stage: &Stage, id: &str, conversation: &str, text: &str) -> Value {
+pub(crate) fn envelope(stage: &Stage, id: &str, conversation: &str, text: &str) -> Value {
     let address = json!({
         "id": "1", "channelId": "msteams", "serviceUrl": "http://127.0.0.1:1/amer/", "user": {"id": "29:u"},
         "bot": {"id": "28:b"}, "conversation": {"id": conversation, "tenantId": "t"},

@@ -38,6 +38,7 @@ pub(crate) enum Readiness {
     Unknown,
     /// The courier gets ready. A job like others: it may take seconds, and whatever else goes on must go on.
     GettingReady,
+    /// It is, or every message will say why it cannot be sent.
     Ready,
 }
 

@@ -7,7 +7,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bot_framework::json::Fields;
-use bot_framework::outbound::seal_key;
 use bot_framework::{
     AuthMode, BotCredentials, Class, Connector, ConversationReference, Credential, OutgoingMessage, Tokens,
     TrustPolicy, Verdict,
@@ -401,33 +400,6 @@ fn what_anonymous_mode_trusts_gets_no_token_even_from_a_client_that_has_one() {
     let connector = Connector::new(&host, Some(&tokens), deadline(&host));
     run(send_by(&TrustPolicy::Anonymous, connector, "http://127.0.0.1:9200/"));
     assert_eq!(trace(&host), ["nothing"]);
-}
-
-#[test]
-fn where_the_seal_key_comes_from() {
-    let key = |variables: &[(&str, &str)]| {
-        let host = host(variables);
-        let bot = BotCredentials::read(AuthMode::Required, &host).unwrap();
-        seal_key(&host, bot.as_ref()).unwrap()
-    };
-    let given = ("sealkey", "a key of its own, 16+");
-    let (password, federated) = (("microsoftapppassword", "hunter2"), ("federatedtoken", "a.b.c"));
-    let pkcs8 = ("certificate", CERTIFICATE);
-    let pkcs1 = concat!(include_str!("keys/certificate.pem"), include_str!("keys/pkcs1.pem"));
-    assert_ne!(key(&[password]), key(&[("microsoftapppassword", "hunter3")]));
-    assert_eq!(key(&[given, password]), key(&[given, federated]), "sealkey goes before everything");
-    assert_ne!(key(&[given, password]), key(&[password]));
-    let old = "a password of 16+";
-    let before = key(&[("microsoftapppassword", old)]);
-    assert_eq!(key(&[("sealkey", old), password]), before, "so that a password can be changed");
-    assert_eq!(key(&[federated]), None, "it changes every hour");
-    assert_eq!(key(&[pkcs8]), key(&[("certificate", pkcs1)]), "the same key in another dress");
-    assert!(key(&[pkcs8]).is_some() && key(&[pkcs8]) != key(&[password]));
-    let anonymous = |variables: &[(&str, &str)]| seal_key(&host(variables), None).unwrap();
-    assert_eq!(anonymous(&[password]), None);
-    assert_eq!(anonymous(&[given]), key(&[given, password]));
-    let error = seal_key(&host(&[("sealkey", "hunter2")]), None).expect_err("too short");
-    assert!(error.name == "sealkey" && !error.to_string().contains("hunter2"), "{error}");
 }
 
 #[test]

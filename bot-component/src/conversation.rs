@@ -1,23 +1,28 @@
 //! What an activity tells about its conversation: that it is there, or that it is over.
 
-use address_book::{AddressBook, BookError, ConversationKey, Sign};
+use address_book::{AddressBook, BookError, ConversationKey, Record, Sign};
 use bot_framework::{Activity, ActivityKind, ConversationReference};
 use platform::{Host, Level};
 use serde_json::json;
 
-/// Keeps the address book up to date, with whether the caller's token vouched for the serviceUrl. That it failed is logged and changes nothing: the person's message matters more.
-pub(crate) async fn note<H: Host>(host: &H, activity: &Activity, service_url_verified: bool) {
+/// Keeps the address book up to date, with whether the caller's token vouched for the serviceUrl. Returns the conversation's
+/// record, if it is known now. That it failed is logged and changes nothing: the person's message matters more.
+pub(crate) async fn note<H: Host>(
+    host: &H,
+    activity: &Activity,
+    service_url_verified: bool,
+) -> Option<Record> {
     // One that cannot be answered cannot be alerted either.
-    let Ok(reference) = ConversationReference::of(activity) else { return };
+    let reference = ConversationReference::of(activity).ok()?;
     let reference = reference.with_service_url_verified(service_url_verified);
     let book = AddressBook::new(host);
     let result = match told_by(activity) {
         Tells::Here(sign) => book.hear(&reference, sign).await,
-        Tells::Over => book.forget(&ConversationKey::of(&reference)).await,
-        Tells::ForgetPerson => book.forget_person(&reference).await,
-        Tells::Nothing => return,
+        Tells::Over => book.forget(&ConversationKey::of(&reference)).await.map(|()| None),
+        Tells::ForgetPerson => book.forget_person(&reference).await.map(|()| None),
+        Tells::Nothing => return None,
     };
-    log(host, result);
+    log(host, result).flatten()
 }
 
 /// Notes that nobody is there any more, as far as the channel says.
@@ -25,16 +30,17 @@ pub(crate) async fn pause<H: Host>(host: &H, reference: &ConversationReference) 
     log(host, AddressBook::new(host).pause(reference).await);
 }
 
-fn log(host: &impl Host, result: Result<(), BookError>) {
-    match result {
-        Ok(()) => {}
-        Err(error @ BookError::Store(_)) => {
-            host.event(Level::Error, "conversation.not-stored", json!({"reason": error.to_string()}));
-        }
-        Err(error @ BookError::TooLarge { .. }) => {
-            host.event(Level::Warn, "conversation.too-large", json!({"reason": error.to_string()}));
-        }
-    }
+fn log<T>(host: &impl Host, result: Result<T, BookError>) -> Option<T> {
+    let error = match result {
+        Ok(value) => return Some(value),
+        Err(error) => error,
+    };
+    let (level, event) = match error {
+        BookError::Store(_) => (Level::Error, "conversation.not-stored"),
+        BookError::TooLarge { .. } => (Level::Warn, "conversation.too-large"),
+    };
+    host.event(level, event, json!({"reason": error.to_string()}));
+    None
 }
 
 #[derive(Debug, PartialEq)]

@@ -3,8 +3,10 @@
 //! One module per route; what is not about a route lives in the crates below.
 
 mod alerts;
+mod answered;
 mod commands;
 mod conversation;
+mod kick;
 mod messages;
 mod outbox;
 mod rejection;
@@ -13,6 +15,7 @@ mod settings;
 mod trigger_activity;
 
 pub use router::handle;
+pub use settings::JOINED;
 
 #[cfg(target_os = "wasi")]
 mod door {
@@ -23,7 +26,7 @@ mod door {
 
     #[spin_sdk::http_component]
     async fn handle(request: IncomingRequest, response_out: ResponseOutparam) {
-        platform::spin::serve(request, response_out, async |host, request| {
+        platform::spin::serve(request, response_out, &crate::JOINED, async |host, request| {
             crate::handle(host, request).await
         })
         .await;

@@ -2,23 +2,23 @@
 
 use std::time::Duration;
 
+use address_book::{AddressBook, ConversationKey, Record};
 use bot_framework::{
     Activity, ActivityKind, Caller, Class, Connector, ConversationReference, OutgoingMessage, ServiceUrl,
-    Tokens, TriggerName,
+    Tokens, TriggerName, VerifiedToken,
 };
-use bytes::Bytes;
-use envelope::{ALL_MARKS, Envelope, EnvelopeId, SEEN, words};
+use envelope::{Envelope, EnvelopeId, words};
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Request, Response, StatusCode};
-use platform::{Deadline, Host, Level, Marks, RequestBody, answer};
+use http::{HeaderMap, Request, StatusCode};
+use platform::{Deadline, Host, Level, RequestBody, answer};
 use serde_json::json;
-use storage_queue::QueueClient;
 
+use crate::answered::Answered;
 use crate::commands::{self, Wish};
 use crate::conversation;
-use crate::outbox::put_options;
+use crate::outbox::{Outbox, put_options};
 use crate::rejection::Rejection;
-use crate::settings::BotSettings;
+use crate::settings::{BotSettings, CallerSettings};
 use crate::trigger_activity;
 
 /// The Bot Framework's own limit of an activity is about this.
@@ -30,24 +30,49 @@ const KEYS_WITHIN: Duration = Duration::from_secs(4);
 const STORE_WITHIN: Duration = Duration::from_secs(7);
 const ANSWER_WITHIN: Duration = Duration::from_secs(12);
 
-/// After how many messages, on average, marks that are over are looked for.
-const SWEEP_ONE_IN: u64 = 32;
+/// An answer that took longer may have been too late for the channel, which then sends the activity again.
+const LATE_AFTER: Duration = Duration::from_secs(5);
 
 pub(crate) async fn post<H: Host>(
     host: &H,
     request: Request<impl RequestBody>,
-) -> Result<Response<Bytes>, Rejection> {
-    let deadline = Deadline::after(host, ANSWER_WITHIN);
-    let settings = BotSettings::read(host)?;
+) -> Result<Answered, Rejection> {
+    let begin = host.monotonic();
+    let caller = CallerSettings::read(host)?;
     let (head, body) = request.into_parts();
-    // Before the body is looked at: a stranger gets no parser to play with.
-    let token = match &settings.inbound {
+    // Before anything else is looked at: a stranger gets no parser to play with, and costs one read of variables.
+    let token = match caller.inbound() {
         Some(inbound) => Some(inbound.verify(host, &head.headers, Deadline::after(host, KEYS_WITHIN)).await?),
         None => {
             host.event(Level::Warn, "auth.anonymous", json!({"note": "no caller is verified"}));
             None
         }
     };
+    let settings = BotSettings::read(host, caller)?;
+    let sealed = token.as_ref().and_then(VerifiedToken::sealed_token);
+    let tokens = settings.bot.as_ref().map(|bot| Tokens::new(host, bot).with_sealed(sealed));
+    let request = Request::from_parts(head, body);
+    let answered = answer_caller(host, &settings, token.as_ref(), tokens.as_ref(), request, begin).await;
+    if let Some(token) = &token {
+        let sealed = match &tokens {
+            Some(tokens) => tokens.sealed().await,
+            None => None,
+        };
+        token.remember(host, sealed).await;
+    }
+    answered
+}
+
+/// Answers a caller that is let in.
+async fn answer_caller<H: Host>(
+    host: &H,
+    settings: &BotSettings,
+    token: Option<&VerifiedToken>,
+    tokens: Option<&Tokens<'_, H>>,
+    request: Request<impl RequestBody>,
+    begin: Duration,
+) -> Result<Answered, Rejection> {
+    let (head, body) = request.into_parts();
     if !is_json(&head.headers) {
         return Err(Rejection::NotJson);
     }
@@ -55,27 +80,21 @@ pub(crate) async fn post<H: Host>(
     let caller = token.map(|token| token.admit(&activity)).transpose()?;
     let claim = activity.service_url.as_deref().unwrap_or_default();
     let service_url = settings.trust.check(claim)?;
-    let tokens = settings.bot.as_ref().map(|bot| Tokens::new(host, bot));
-    let turn = Turn {
-        host,
-        settings: &settings,
-        tokens: tokens.as_ref(),
-        service_url,
-        // In anonymous mode there is nobody who could vouch for it.
-        service_url_verified: caller.as_ref().is_some_and(Caller::vouches_for_service_url),
-        deadline,
-    };
-    conversation::note(host, &activity, turn.service_url_verified).await;
+    // In anonymous mode there is nobody who could vouch for it.
+    let service_url_verified = caller.as_ref().is_some_and(Caller::vouches_for_service_url);
+    let record = conversation::note(host, &activity, service_url_verified).await;
+    let turn = Turn { host, settings, tokens, service_url, service_url_verified, record, begin };
     match activity.kind {
         ActivityKind::Message => turn.queue_message(&activity).await,
         ActivityKind::ConversationUpdate if activity.adds_the_bot() => {
             turn.say(&ConversationReference::of(&activity)?, words::GREETING, Answers::Nothing).await;
-            Ok(answer::json(StatusCode::OK, &json!({})))
+            Ok(answer::json(StatusCode::OK, &json!({})).into())
         }
         ActivityKind::Invoke => Err(Rejection::InvokeNotImplemented),
         ActivityKind::Event | ActivityKind::Trigger if TriggerName::read(host)?.names(&activity) => {
             let id = turn.id_for(&ConversationReference::of(&activity)?);
-            trigger_activity::answer(host, &settings, &turn.connector(), &activity, id).await
+            let answered = trigger_activity::answer(host, settings, &turn.connector(), &activity, id).await?;
+            Ok(answered.into())
         }
         ActivityKind::ConversationUpdate
         | ActivityKind::InstallationUpdate
@@ -83,7 +102,7 @@ pub(crate) async fn post<H: Host>(
         | ActivityKind::DeleteUserData
         | ActivityKind::Event
         | ActivityKind::Trigger
-        | ActivityKind::Other(_) => Ok(answer::json(StatusCode::OK, &json!({}))),
+        | ActivityKind::Other(_) => Ok(answer::json(StatusCode::OK, &json!({})).into()),
     }
 }
 
@@ -100,7 +119,10 @@ struct Turn<'a, H> {
     service_url: ServiceUrl,
     /// Whether the caller's token vouched for it.
     service_url_verified: bool,
-    deadline: Deadline,
+    /// The conversation's, if it is known.
+    record: Option<Record>,
+    /// When the request came, on the monotonic clock.
+    begin: Duration,
 }
 
 /// Whether something the bot says answers the person's activity.
@@ -111,7 +133,7 @@ enum Answers {
 }
 
 impl<H: Host> Turn<'_, H> {
-    async fn queue_message(&self, activity: &Activity) -> Result<Response<Bytes>, Rejection> {
+    async fn queue_message(&self, activity: &Activity) -> Result<Answered, Rejection> {
         let address =
             ConversationReference::of(activity)?.with_service_url_verified(self.service_url_verified);
         let text = activity.text_to_the_bot();
@@ -120,60 +142,75 @@ impl<H: Host> Turn<'_, H> {
             let pressed_button = activity.rest.get("value").is_some_and(|value| !value.is_null());
             let word = if pressed_button { words::NOTHING_BEHIND_BUTTON } else { words::NOTHING_TO_QUEUE };
             self.say(&address, word, Answers::TheActivity).await;
-            return Ok(accepted);
+            return Ok(accepted.into());
         }
         // A channel that got no answer in time sends an activity again. The person is not told again either: two
         // acknowledgements look like two alerts.
         let (id, is_named) = (self.id_for(&address), address.activity_id.is_some());
-        if is_named && SEEN.has(self.host, &id.key()).await {
+        let now = self.host.now();
+        if is_named && self.record.as_ref().is_some_and(|record| record.was_answered_late(&id.key(), now)) {
             self.host.event(Level::Info, "message.seen", json!({"envelope": id.as_str()}));
-            return Ok(accepted);
+            return Ok(accepted.into());
         }
         let (text, after) = match commands::heed(self.host, text, &address).await {
             Wish::Queue { text, after } => (text, after),
             Wish::Say(words) => {
                 self.say(&address, &words, Answers::TheActivity).await;
-                return Ok(accepted);
+                return Ok(accepted.into());
             }
         };
-        let now = self.host.now();
         let mut envelope = Envelope::new(id, address, text, now);
         envelope.not_before = after.map(|after| now + after);
         envelope.cancellable = after.is_some();
         let Ok(message) = envelope.encode(self.settings.seal_key.as_ref()) else {
             // The person can mend this, the channel cannot: so the channel's call succeeds.
             self.say(&envelope.address, words::TOO_LONG, Answers::TheActivity).await;
-            return Ok(accepted);
+            return Ok(accepted.into());
         };
-        let queue = &self.settings.queue;
-        let client = QueueClient::new(
-            self.host,
-            &queue.account,
-            &queue.name,
-            Deadline::after(self.host, STORE_WITHIN),
-        );
-        let options = put_options(&envelope, now);
-        if let Err(error) = client.put_creating_queue_if_missing(&message, options).await {
+        let outbox = Outbox::new(self.host, &self.settings.queue, Deadline::after(self.host, STORE_WITHIN));
+        if let Err(error) = outbox.put(&message, put_options(&envelope, now)).await {
             let fields = json!({"envelope": envelope.id.as_str(), "reason": error.to_string()});
             self.host.event(Level::Error, "queue.put.failed", fields);
             self.say(&envelope.address, words::QUEUE_UNAVAILABLE, Answers::TheActivity).await;
             return Err(Rejection::QueueUnavailable);
         }
         self.host.event(Level::Info, "message.queued", json!({"envelope": envelope.id.as_str()}));
-        if is_named {
-            // A store that fails makes a double possible; the message is safe.
-            _ = SEEN.set(self.host, &envelope.id.key()).await;
+        let noted_before_telling = is_named && self.is_late();
+        if noted_before_telling {
+            self.note_late(&envelope).await;
         }
         let words = match after {
             None => words::queued(&envelope.text),
             Some(after) => words::reminder_queued(&envelope.text, after),
         };
-        self.say(&envelope.address, &words, Answers::TheActivity).await;
-        // The poller sweeps when it has nothing else to do; where it has a store of its own, this keeps ours bounded.
-        if self.host.up_to(SWEEP_ONE_IN - 1) == 0 {
-            Marks::sweep(&ALL_MARKS, self.host).await;
+        let was_told = self.say(&envelope.address, &words, Answers::TheActivity).await;
+        if is_named && !noted_before_telling && (self.is_late() || !was_told) {
+            self.note_late(&envelope).await;
         }
-        Ok(accepted)
+        let kick = self.settings.kick.clone().filter(|_| outbox.has_due());
+        Ok(Answered::with_kick(accepted, kick))
+    }
+
+    /// Whether the channel may have stopped waiting for an answer.
+    fn is_late(&self) -> bool {
+        self.host.monotonic().saturating_sub(self.begin) > LATE_AFTER
+    }
+
+    /// Notes that the message is on the queue, for when the channel sends the activity again.
+    async fn note_late(&self, envelope: &Envelope) {
+        let (id, now) = (envelope.id.key(), self.host.now());
+        let key = ConversationKey::of(&envelope.address);
+        let noted = AddressBook::new(self.host)
+            .change(&key, &mut |record: &mut Record| record.answered_late(&id, now))
+            .await;
+        let reason = match noted {
+            Ok(Some(_)) => return,
+            Ok(None) => "the conversation is not stored".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        // The message is safe; if the channel sends the activity again, it is queued again.
+        let fields = json!({"envelope": envelope.id.as_str(), "reason": reason});
+        self.host.event(Level::Warn, "message.not-noted", fields);
     }
 
     fn id_for(&self, address: &ConversationReference) -> EnvelopeId {
@@ -190,11 +227,13 @@ impl<H: Host> Turn<'_, H> {
     }
 
     fn connector(&self) -> Connector<'_, H> {
-        Connector::new(self.host, self.tokens, self.deadline)
+        let answer_by = ANSWER_WITHIN.saturating_sub(self.host.monotonic().saturating_sub(self.begin));
+        Connector::new(self.host, self.tokens, Deadline::after(self.host, answer_by))
     }
 
-    /// Tells the person. That it failed is logged and changes nothing: what matters is what stands on the queue.
-    async fn say(&self, address: &ConversationReference, text: &str, answers: Answers) {
+    /// Tells the person; says whether the Connector took it. That it did not is logged and changes nothing else: what
+    /// matters is what stands on the queue.
+    async fn say(&self, address: &ConversationReference, text: &str, answers: Answers) -> bool {
         let connector = self.connector();
         let message = OutgoingMessage::new(address, text);
         let conversation = &address.conversation.id;
@@ -205,8 +244,10 @@ impl<H: Host> Turn<'_, H> {
             }
             _ => connector.send(&self.service_url, conversation, &message).await,
         };
-        if said.class != Class::Accepted {
+        let was_told = said.class == Class::Accepted;
+        if !was_told {
             self.host.event(Level::Warn, "connector.answer.failed", json!({"reason": said.reason}));
         }
+        was_told
     }
 }

@@ -1,13 +1,69 @@
-//! How envelopes are put on the queue.
+//! Putting envelopes on the queue.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use envelope::Envelope;
-use storage_queue::{PutOptions, TimeToLive};
+use futures_util::StreamExt;
+use futures_util::stream;
+use platform::{Deadline, Host};
+use storage_queue::{PutOptions, QueueClient, QueueError, QueueSettings, TimeToLive};
 
 /// The longest that the queue hides a message.
 const MAX_HIDE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// How many Puts of one call go on at once.
+const PUTS_AT_ONCE: usize = 8;
+
+/// The queue, as this component uses it.
+#[derive(Debug)]
+pub(crate) struct Outbox<'a, H> {
+    client: QueueClient<'a, H>,
+    has_due: Cell<bool>,
+}
+
+impl<'a, H: Host> Outbox<'a, H> {
+    /// Puts take until then at most.
+    pub(crate) fn new(host: &'a H, queue: &'a QueueSettings, deadline: Deadline) -> Self {
+        Self {
+            client: QueueClient::new(host, &queue.account, &queue.name, deadline),
+            has_due: Cell::new(false),
+        }
+    }
+
+    /// Whether something was put that is due already.
+    pub(crate) fn has_due(&self) -> bool {
+        self.has_due.get()
+    }
+
+    /// Puts one message on the queue.
+    pub(crate) async fn put(&self, message: &str, options: PutOptions) -> Result<(), QueueError> {
+        self.client.put_creating_queue_if_missing(message, options).await?;
+        if options.visibility_timeout_seconds == 0 {
+            self.has_due.set(true);
+        }
+        Ok(())
+    }
+
+    /// Puts many, several at once: `put` of each, in any order. After a failure no more are begun, because each would take
+    /// as long to fail; `put` says whether it succeeded.
+    pub(crate) async fn put_all<T>(
+        &self,
+        items: impl Iterator<Item = T>,
+        put: impl AsyncFn(&Self, T) -> bool,
+    ) {
+        let broken = &Cell::new(false);
+        let put = &put;
+        stream::iter(items)
+            .for_each_concurrent(PUTS_AT_ONCE, |item| async move {
+                if !broken.get() && !put(self, item).await {
+                    broken.set(true);
+                }
+            })
+            .await;
+    }
+}
 
 /// Hidden until it is due, or for as long as the queue can: the poller hides it again. Never forgotten, because alerts may
 /// lie longer than a queue's default of seven days.

@@ -1,27 +1,29 @@
 //! Which request goes where.
 
-use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
-use platform::{Host, RequestBody, answer};
+use http::{Method, Request, StatusCode};
+use platform::{Host, Reply, RequestBody, answer};
 
 use crate::alerts;
 use crate::messages;
 use crate::rejection::Rejection;
 
 /// Answers one request. Never fails: whatever goes wrong is an answer, and a line in the log.
-pub async fn handle<H: Host>(host: &H, request: Request<impl RequestBody>) -> Response<Bytes> {
+pub async fn handle<H: Host>(host: &H, request: Request<impl RequestBody>) -> Reply<'_> {
     let answered = match request.uri().path() {
         "/api/messages" => match *request.method() {
             Method::POST => messages::post(host, request).await,
             // Probes: the Playground asks HEAD before anything else.
-            Method::GET | Method::HEAD | Method::OPTIONS => Ok(answer::empty(StatusCode::OK)),
+            Method::GET | Method::HEAD | Method::OPTIONS => Ok(answer::empty(StatusCode::OK).into()),
             _ => Err(Rejection::MethodNotAllowed { allow: "GET, HEAD, OPTIONS, POST" }),
         },
         "/healthz" => match *request.method() {
-            Method::GET | Method::HEAD => Ok(answer::empty(StatusCode::OK)),
+            Method::GET | Method::HEAD => Ok(answer::empty(StatusCode::OK).into()),
             _ => Err(Rejection::MethodNotAllowed { allow: "GET, HEAD" }),
         },
         _ => alerts::handle(host, request).await,
     };
-    answered.unwrap_or_else(|rejection| rejection.log_and_answer(host))
+    match answered {
+        Ok(answered) => answered.into_reply(host),
+        Err(rejection) => rejection.log_and_answer(host).into(),
+    }
 }

@@ -108,6 +108,7 @@ mod tests {
     use platform::testing::{FakeHost, response, run};
 
     use super::*;
+    use crate::settings::CallerSettings;
 
     const SERVICE_URL: &str = "http://127.0.0.1:9200/amer/";
 
@@ -145,7 +146,7 @@ mod tests {
             "serviceUrl": "http://127.0.0.1:9300/", "value": value,
         });
         let activity = Activity::parse(activity.to_string().as_bytes()).unwrap();
-        let mut settings = BotSettings::read(host).unwrap();
+        let mut settings = BotSettings::read(host, CallerSettings::read(host).unwrap()).unwrap();
         settings.seal_key = key.cloned();
         let connector = Connector::new(host, None, Deadline::after(host, Duration::from_secs(12)));
         let id = EnvelopeId::of_activity("directline", "dl", "1");

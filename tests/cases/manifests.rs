@@ -4,12 +4,51 @@ use end_to_end::manifest::{Manifest, is_loopback};
 use end_to_end::suite::World;
 use toml::{Table, Value};
 
-end_to_end::cases!(the_hosted_manifest_differs_in_nothing_else, hosted_and_local_say_what_they_should);
+end_to_end::cases!(
+    the_hosted_manifest_differs_in_nothing_else,
+    the_manifest_without_kick_differs_in_nothing_else,
+    joined_variables_hold_what_the_components_read,
+    hosted_and_local_say_what_they_should,
+);
+
+/// How the bot reaches the poller.
+const INTERNAL: &str = "http://poller.spin.internal";
 
 fn the_hosted_manifest_differs_in_nothing_else(_: &World) {
     let local = Manifest::local().without_cron().without_loopback();
     let hosted = from_one_folder_up(Manifest::read("deploy/spin.http.toml").table().clone());
     assert!(*local.table() == hosted, "local:\n{}\n\nhosted:\n{hosted}", local.table());
+}
+
+fn the_manifest_without_kick_differs_in_nothing_else(_: &World) {
+    let without_kick = Manifest::read("deploy/spin.http.nokick.toml").table().clone();
+    let mut hosted = Manifest::read("deploy/spin.http.toml")
+        .with_outbound(|hosts| hosts.retain(|host| host.as_str() != Some(INTERNAL)))
+        .table()
+        .clone();
+    hosted["variables"]["kick"]["default"] = "off".into();
+    assert!(without_kick == hosted, "expected:\n{hosted}\n\nfound:\n{without_kick}");
+}
+
+fn joined_variables_hold_what_the_components_read(_: &World) {
+    let of_bot = bot_component::JOINED.as_slice();
+    let of_poller = trigger_component::JOINED.as_slice();
+    let manifest = Manifest::local();
+    let component = |id: &str| manifest.table()["component"][id]["variables"].as_table().unwrap().clone();
+    for (id, joined, alone) in [
+        ("bot", of_bot, &["alertkey"][..]),
+        ("poller", of_poller, &["pollkey"]),
+        ("poller-cron", of_poller, &[]),
+    ] {
+        let mut expected: Vec<(String, Value)> =
+            alone.iter().map(|name| ((*name).to_owned(), format!("{{{{ {name} }}}}").into())).collect();
+        for joined in joined {
+            let parts: Vec<String> =
+                joined.names.iter().map(|name| format!("{name}={{{{ {name} }}}}")).collect();
+            expected.push((joined.variable.to_owned(), parts.join("\u{1f}").into()));
+        }
+        assert_eq!(component(id), expected.into_iter().collect::<Table>(), "{id}");
+    }
 }
 
 /// The hosted manifest stands in a folder of its own, so its paths begin one folder up.
@@ -32,14 +71,20 @@ fn from_one_folder_up(mut manifest: Table) -> Table {
 }
 
 fn hosted_and_local_say_what_they_should(_: &World) {
-    for (name, expects_loopback) in [("spin.toml", true), ("deploy/spin.http.toml", false)] {
+    for (name, expects_loopback) in
+        [("spin.toml", true), ("deploy/spin.http.toml", false), ("deploy/spin.http.nokick.toml", false)]
+    {
         let manifest = Manifest::read(name);
         assert_eq!(manifest.table()["trigger"].get("cron").is_some(), expects_loopback, "{name}");
         for (id, component) in manifest.table()["component"].as_table().unwrap() {
             let hosts = component["allowed_outbound_hosts"].as_array().unwrap();
             assert_eq!(hosts.iter().any(is_loopback), expects_loopback, "{name}: {id}");
             for host in hosts.iter().map(|host| host.as_str().unwrap()) {
-                assert!(host.starts_with("https://") || is_loopback(&host.into()), "{name}: {id}: {host}");
+                let is_internal = id == "bot" && host == INTERNAL;
+                assert!(
+                    host.starts_with("https://") || is_loopback(&host.into()) || is_internal,
+                    "{name}: {id}: {host}"
+                );
                 assert!(
                     !host.contains("://*:") && host != "https://*",
                     "{name}: {id}: {host} allows everything"

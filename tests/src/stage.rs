@@ -28,7 +28,7 @@ pub const POLL_KEY: &str = "a-poll-key-for-tests";
 pub const APP_ID: &str = "00000000-0000-0000-0000-000000000001";
 pub const TENANT: &str = "11111111-2222-3333-4444-555555555555";
 
-/// What a case wants to be different. By default: anonymous mode, no cron, a poll key.
+/// What a case wants to be different. By default: anonymous mode, no cron, a poll key, no kick.
 #[derive(Debug)]
 pub struct Script<'w> {
     world: &'w World,
@@ -44,7 +44,7 @@ pub struct Script<'w> {
 pub struct Death {
     /// When it was dead.
     pub at: Instant,
-    /// What its store held; the embedded host's only.
+    /// What its store held.
     pub store: Option<BTreeMap<String, Vec<u8>>>,
 }
 
@@ -81,6 +81,8 @@ impl<'w> Script<'w> {
             .variable("storageconnection", &world.azurite().connection_string())
             .variable("queuename", &queue_name)
             .variable("pollkey", POLL_KEY)
+            // Cases poll when they want to.
+            .variable("kick", "off")
     }
 
     /// With the cron trigger of `spin.toml`.

@@ -1,30 +1,30 @@
-//! What the embedded host's key-value store held when the host was killed.
+//! What the key-value store of a host held when the host was killed: the embedded host's or Spin's, which are alike.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use rusqlite::Connection;
 
-/// As `crates/local-host` writes it: (store, key) to value.
-const FILE: &str = "local_host_key_value.redb";
-const TABLE: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("key_value");
+/// Spin's name for it (spin: crates/runtime-config/src/lib.rs).
+const FILE: &str = "sqlite_key_value.db";
 
-/// Keys and values in a dead host's state folder. `None` if that is no embedded host's. Reads a copy: the host that comes back
-/// wants the file as it is.
+/// Keys and values in a dead host's state folder. Reads a copy: the host that comes back wants the file as it is.
 pub fn read(state: &Path) -> Option<BTreeMap<String, Vec<u8>>> {
-    let file = state.join(FILE);
-    if !file.exists() {
+    if !state.join(FILE).exists() {
         return None;
     }
     let folder = tempfile::tempdir().unwrap();
-    let copy = folder.path().join(FILE);
-    std::fs::copy(&file, &copy).unwrap();
-    // It was not closed: opening it puts it in order, to the last change that was complete.
-    let database = Database::open(&copy).unwrap_or_else(|error| panic!("the killed host's store: {error}"));
-    let table = database.begin_read().unwrap().open_table(TABLE).unwrap();
-    let rows = table.iter().unwrap().map(|row| {
-        let (key, value) = row.unwrap();
-        (key.value().1.to_owned(), value.value().to_vec())
-    });
-    Some(rows.collect())
+    // Beside it may stand a journal, which rolls back the change that was not complete.
+    for name in [FILE.to_owned(), format!("{FILE}-journal"), format!("{FILE}-wal")] {
+        if state.join(&name).exists() {
+            std::fs::copy(state.join(&name), folder.path().join(&name)).unwrap();
+        }
+    }
+    let read = || -> rusqlite::Result<_> {
+        let connection = Connection::open(folder.path().join(FILE))?;
+        let mut select = connection.prepare("SELECT key, value FROM spin_key_value")?;
+        let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.collect()
+    };
+    Some(read().unwrap_or_else(|error| panic!("the killed host's store: {error}")))
 }

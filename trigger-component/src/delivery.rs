@@ -91,15 +91,14 @@ impl<H: Host> Desk<'_, H> {
         match decide(&verdict, &situation, self.limits, |max| self.host.up_to(max)) {
             Action::Delete => {
                 self.has_delivered.set(true);
-                self.mark(SENT, &held.mark_name()).await;
+                let settled = self.delete_sent(held, Count::Delivered).await;
                 self.log(Level::Info, "alert.delivered", held, &verdict);
-                self.delete(held, Count::Delivered).await
+                settled
             }
             Action::Drop => {
-                // Whoever is handed it again must not send it again.
-                self.mark(SENT, &held.mark_name()).await;
+                let settled = self.delete_sent(held, Count::DroppedUncertain).await;
                 self.log(Level::Warn, "alert.dropped", held, &verdict);
-                self.delete(held, Count::DroppedUncertain).await
+                settled
             }
             Action::Hide { after, delivery, why } => {
                 self.log(Level::Warn, "alert.retried", held, &verdict);

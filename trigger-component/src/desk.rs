@@ -1,5 +1,6 @@
 //! What a run does to a message on the queue: off it, hidden, handed back, renewed, or over to the poison queue.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use envelope::{BURIED, Delivery, Failure, SENT, SealState};
@@ -41,7 +42,7 @@ impl<H: Host> Desk<'_, H> {
         (message.expiration_time - self.host.now()).to_std().unwrap_or_default().min(MAX_HIDE * 2)
     }
 
-    /// Takes a message off the queue, and its mark out of the store.
+    /// Takes a message off the queue that was not sent in this run, and its mark out of the store.
     pub(crate) async fn delete(&self, held: &Held, count: Count) -> Settled {
         self.leave_line(held).await;
         match self.queue.delete(&held.message.id, &held.message.pop_receipt).await {
@@ -50,16 +51,43 @@ impl<H: Host> Desk<'_, H> {
                     self.settle_cancelled(held).await;
                 }
                 // The queue may hold it once more: then the mark has to tell.
-                let is_marked =
-                    matches!(count, Count::Delivered | Count::AlreadySent | Count::DroppedUncertain);
-                if is_marked && !held.envelope.once {
-                    _ = SENT.clear(self.host, &held.mark_name()).await;
+                if count == Count::AlreadySent && !held.envelope.once {
+                    self.unmark(SENT, &held.mark_name()).await;
                 }
                 self.forget(held).await;
             }
-            // The mark stays: it tells whoever has the message now.
+            // The mark stays: it tells the run that has the message now.
             Err(error) => self.log_queue_error("delete", held, &error),
         }
+        Settled::go_on(count)
+    }
+
+    /// Takes a message off the queue that was just sent. Nothing comes before the Delete, because a run that is killed in
+    /// between leaves a message that is sent again. Only if the Delete fails is the alert marked as sent, before the Delete
+    /// is repeated; one that the queue may hold twice is marked in any case.
+    pub(crate) async fn delete_sent(&self, held: &Held, count: Count) -> Settled {
+        let name = held.mark_name();
+        if held.envelope.once {
+            self.mark(SENT, &name).await;
+        }
+        let is_marked = Cell::new(held.envelope.once);
+        let mark = async || {
+            if !is_marked.replace(true) {
+                self.mark(SENT, &name).await;
+            }
+        };
+        let QueueMessage { id, pop_receipt, .. } = &held.message;
+        match self.queue.delete_noting_trouble(id, pop_receipt, mark).await {
+            Ok(()) => {
+                if is_marked.get() && !held.envelope.once {
+                    self.unmark(SENT, &name).await;
+                }
+                self.forget(held).await;
+            }
+            // The mark stays: it tells the run that has the message now.
+            Err(error) => self.log_queue_error("delete", held, &error),
+        }
+        self.leave_line(held).await;
         Settled::go_on(count)
     }
 
@@ -191,7 +219,7 @@ impl<H: Host> Desk<'_, H> {
     /// Takes a message off the queue that stands in the poison queue.
     pub(crate) async fn delete_buried(&self, message: &QueueMessage, count: Count) -> Count {
         match self.queue.delete(&message.id, &message.pop_receipt).await {
-            Ok(()) => _ = BURIED.clear(self.host, message.id.as_str()).await,
+            Ok(()) => self.unmark(BURIED, message.id.as_str()).await,
             Err(error) => {
                 let fields =
                     json!({"run": self.run, "message": message.id.as_str(), "reason": error.to_string()});
@@ -210,12 +238,20 @@ impl<H: Host> Desk<'_, H> {
         }
     }
 
-    /// Marks a message before it is deleted. A store that fails makes a double possible if the Delete fails too, or if
+    /// Marks a message that could not be deleted, or may stand on the queue twice. A store that fails makes a double possible if the Delete fails too, or if
     /// this run is killed now; it stops nothing.
     pub(crate) async fn mark(&self, family: Marks, name: &str) {
         if let Err(error) = family.set(self.host, name).await {
             let fields = json!({"run": self.run, "mark": family.prefix, "reason": error.to_string()});
             self.host.event(Level::Warn, "mark.failed", fields);
+        }
+    }
+
+    /// Takes a mark away. One that stays ends by itself.
+    async fn unmark(&self, family: Marks, name: &str) {
+        if let Err(error) = family.clear(self.host, name).await {
+            let fields = json!({"run": self.run, "mark": family.prefix, "reason": error.to_string()});
+            self.host.event(Level::Warn, "mark.not-cleared", fields);
         }
     }
 

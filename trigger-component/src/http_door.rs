@@ -5,45 +5,86 @@ use bytes::Bytes;
 use http::header::{ALLOW, AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
-use platform::{Host, Level, Secret, answer};
+use platform::{Host, Level, Reply, Secret, SettingsError, answer};
 use serde_json::json;
 
-use crate::drain::{self, Door};
-use crate::settings::poll_key;
+use crate::Limits;
+use crate::drain::{self, Beginning, Door, RunError};
+use crate::settings::{bot_key, poll_key};
 
-/// Answers one request: 200 with the run's counts; 401, 404 (no key is set), 405, 500, 503.
-pub async fn handle<H: Host, B>(host: &H, request: Request<B>) -> Response<Bytes> {
-    if request.uri().path() != "/internal/poll" {
-        return answer::error(StatusCode::NOT_FOUND, "NotFound", "there is nothing here");
+/// Answers one request: 200 with the run's counts, or, asked with `Prefer: respond-async` (RFC 7240), 202 as soon as a run
+/// has begun; 401, 404 (no key is set), 405, 500, 503.
+pub async fn handle<H: Host, B>(host: &H, request: Request<B>) -> Reply<'_> {
+    if let Err(refusal) = admit(host, &request) {
+        return (*refusal).into();
     }
-    let key = match poll_key(host) {
-        Ok(Some(key)) => key,
-        Ok(None) => return answer::error(StatusCode::NOT_FOUND, "NotFound", "there is nothing here"),
-        Err(error) => {
-            host.event(Level::Error, "poll.misconfigured", json!({"reason": error.to_string()}));
-            return misconfigured();
+    if !responds_async(&request) {
+        return match drain::run(host, Door::Http).await {
+            Ok(report) => answer::json(StatusCode::OK, &report.to_json()).into(),
+            Err(error) => failed(&error).into(),
+        };
+    }
+    match drain::begin(host, Door::Kick, Limits::default()).await {
+        Ok(Beginning::Skipped(report)) => answer::json(StatusCode::ACCEPTED, &report.to_json()).into(),
+        Ok(Beginning::Begun(run)) => {
+            let begun = answer::json(StatusCode::ACCEPTED, &json!({"run": run.id()}));
+            // The run logs what becomes of it.
+            Reply::then(begun, async move { drop(run.work(host).await) })
         }
+        Err(error) => failed(&error).into(),
+    }
+}
+
+/// Decides whether a caller may begin a run, or how it is refused.
+fn admit<B>(host: &impl Host, request: &Request<B>) -> Result<(), Box<Response<Bytes>>> {
+    let nothing_here = || answer::error(StatusCode::NOT_FOUND, "NotFound", "there is nothing here");
+    if request.uri().path() != "/internal/poll" {
+        return Err(nothing_here().into());
+    }
+    let misconfigured = |error: SettingsError| {
+        host.event(Level::Error, "poll.misconfigured", json!({"reason": error.to_string()}));
+        Box::new(misconfigured())
     };
-    if ![Method::GET, Method::POST].contains(request.method()) {
+    let key = poll_key(host).map_err(misconfigured)?;
+    let is_method_allowed = [Method::GET, Method::POST].contains(request.method());
+    if is_method_allowed && key.as_ref().is_some_and(|key| is_authorized(key, request)) {
+        return Ok(());
+    }
+    // The bot's own key, which is there whether `pollkey` is set or not.
+    if is_method_allowed
+        && responds_async(request)
+        && is_authorized(&bot_key(host).map_err(misconfigured)?, request)
+    {
+        return Ok(());
+    }
+    if key.is_none() {
+        return Err(nothing_here().into());
+    }
+    if !is_method_allowed {
         let mut response = answer::error(
             StatusCode::METHOD_NOT_ALLOWED,
             "MethodNotAllowed",
             "this method is not allowed here",
         );
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST"));
-        return response;
+        return Err(response.into());
     }
-    if !is_authorized(&key, &request) {
-        host.event(Level::Warn, "poll.unauthorized", json!({}));
-        let mut response =
-            answer::error(StatusCode::UNAUTHORIZED, "Unauthorized", "the poll key is missing or wrong");
-        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        return response;
-    }
-    match drain::run(host, Door::Http).await {
-        Ok(report) => answer::json(StatusCode::OK, &report.to_json()),
-        Err(drain::RunError::Misconfigured(_)) => misconfigured(),
-        Err(drain::RunError::Queue(_)) => answer::error(
+    host.event(Level::Warn, "poll.unauthorized", json!({}));
+    let mut response =
+        answer::error(StatusCode::UNAUTHORIZED, "Unauthorized", "the poll key is missing or wrong");
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    Err(response.into())
+}
+
+fn responds_async<B>(request: &Request<B>) -> bool {
+    let wishes = request.headers().get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    wishes.flat_map(|value| value.split(',')).any(|wish| wish.trim().eq_ignore_ascii_case("respond-async"))
+}
+
+fn failed(error: &RunError) -> Response<Bytes> {
+    match error {
+        RunError::Misconfigured(_) => misconfigured(),
+        RunError::Queue(_) => answer::error(
             StatusCode::SERVICE_UNAVAILABLE,
             "QueueUnavailable",
             "the queue cannot be read; nothing is lost",
@@ -69,6 +110,7 @@ fn is_authorized<B>(key: &Secret, request: &Request<B>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use platform::Clock;
     use platform::testing::{FakeHost, run};
 
     use super::*;
@@ -118,9 +160,56 @@ mod tests {
         ] {
             let host = host(key);
             host.answers(|_| Some(Ok(platform::testing::response(200, EMPTY_QUEUE))));
-            let status = run(handle(&host, request(method, target, authorization))).status().as_u16();
+            let status = run(handle(&host, request(method, target, authorization))).answer.status().as_u16();
             assert_eq!(status, expected, "{method} {target} {authorization:?} with pollkey {key:?}");
             assert_eq!(host.sent.borrow().is_empty(), expected != 200, "nothing is polled for a stranger");
         }
+    }
+
+    #[test]
+    fn bot_key_begins_a_run_that_follows_the_answer() {
+        for (poll_key, authorization, prefer, expected) in [
+            ("", "bot", Some("respond-async"), 202),
+            ("k", "bot", Some("wait=5, Respond-Async"), 202),
+            ("k", "k", Some("respond-async"), 202),
+            // The bot's key opens nothing else.
+            ("", "bot", None, 404),
+            ("k", "bot", None, 401),
+            ("", "wrong", Some("respond-async"), 404),
+            ("k", "wrong", Some("respond-async"), 401),
+        ] {
+            let host = host(poll_key);
+            host.answers(|_| Some(Ok(platform::testing::response(200, EMPTY_QUEUE))));
+            let key = match authorization {
+                "bot" => bot_key(&host).unwrap().expose().to_owned(),
+                other => other.to_owned(),
+            };
+            let mut request = request("POST", "/internal/poll", Some(&format!("Bearer {key}")));
+            if let Some(prefer) = prefer {
+                request.headers_mut().insert("prefer", prefer.parse().unwrap());
+            }
+            let reply = run(handle(&host, request));
+            let row = format!("pollkey {poll_key:?}, {authorization} {prefer:?}");
+            assert_eq!(reply.answer.status().as_u16(), expected, "{row}");
+            assert!(host.sent.borrow().is_empty(), "{row}: the answer comes first");
+            run(reply.finish());
+            // It had announced itself, so it looks once more after it has given that up.
+            assert_eq!(host.sent.borrow().len(), if expected == 202 { 2 } else { 0 }, "{row}");
+            assert!(!host.store.borrow().keys().any(|key| key.starts_with("drain:")), "{row}");
+        }
+    }
+
+    #[test]
+    fn kick_while_a_run_is_at_work_begins_none() {
+        let host = host("k");
+        let record = json!({"run": "a", "untilMilliseconds": host.now().timestamp_millis() + 1000});
+        host.store.borrow_mut().insert("drain:bot-queue".into(), record.to_string().into_bytes());
+        let mut request = request("POST", "/internal/poll", Some("Bearer k"));
+        request.headers_mut().insert("prefer", HeaderValue::from_static("respond-async"));
+        let reply = run(handle(&host, request));
+        assert_eq!(reply.answer.status(), StatusCode::ACCEPTED);
+        let body: serde_json::Value = serde_json::from_slice(reply.answer.body()).unwrap();
+        assert_eq!(body["skipped"], "anotherRun");
+        assert!(reply.then.is_none() && host.sent.borrow().is_empty());
     }
 }

@@ -6,12 +6,13 @@
 
 use std::time::Duration;
 
+use envelope::{LONGEST_HOLD, run_record_key};
 use platform::{Clock, Host};
 use storage_queue::MessageId;
 
 use crate::custody::{Custody, Taken};
 use crate::disposition::Stop;
-use crate::run_record::{Busy, LONGEST_PAUSE, Record};
+use crate::run_record::{Busy, Record};
 
 /// A run that was killed stops the others for no longer than this.
 const TERM: Duration = Duration::from_secs(5);
@@ -50,11 +51,11 @@ pub(crate) struct RunLease {
 }
 
 impl RunLease {
-    /// The lease on a queue's drain. Nothing is written before [`RunLease::take`]: a tick that finds an empty queue
-    /// costs one read.
+    /// The lease on a queue's drain. Nothing is written before [`RunLease::take`] or [`RunLease::announce`]: a tick that
+    /// finds an empty queue costs one read.
     pub(crate) fn new(queue: &str, run: String, clock: &impl Clock) -> Self {
         Self {
-            key: format!("drain:{queue}"),
+            key: run_record_key(queue),
             run,
             since_milliseconds: clock.now().timestamp_millis(),
             renewed_at: None,
@@ -88,6 +89,17 @@ impl RunLease {
         }
         let later = Duration::from_millis(host.up_to(CONFIRM_LATER_MILLISECONDS));
         self.confirm_at = Some(host.monotonic() + CONFIRM_AFTER + later);
+    }
+
+    /// Takes the lease before anything was handed out: a run that was called because there is something to do keeps away
+    /// those that are called for the same.
+    pub(crate) async fn announce(&mut self, host: &impl Host) {
+        self.tell(host).await;
+    }
+
+    /// Whether this run has taken the lease and not given it up again.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.renewed_at.is_some()
     }
 
     /// Whether this run has no lease any more: it fetches nothing more, so that there is one at a time.
@@ -142,6 +154,7 @@ impl RunLease {
                 record = Record { custodies: record.custodies, ..Record::default() };
             }
             self.write(host, record).await;
+            (self.renewed_at, self.confirm_at) = (None, None);
         }
     }
 
@@ -150,7 +163,7 @@ impl RunLease {
         let (why, term) = match stop {
             Stop::CredentialsRefused => (Busy::CredentialsRefused, CREDENTIALS_PAUSE),
             Stop::NoToken { retry_after } => {
-                (Busy::NoToken, retry_after.unwrap_or(NO_TOKEN_PAUSE).min(LONGEST_PAUSE))
+                (Busy::NoToken, retry_after.unwrap_or(NO_TOKEN_PAUSE).min(LONGEST_HOLD))
             }
         };
         let until_milliseconds = (host.now() + term).timestamp_millis();

@@ -27,6 +27,7 @@ mod withdrawn;
 pub use http_door::handle;
 pub use limits::Limits;
 pub use report::Report;
+pub use settings::JOINED;
 
 #[cfg(target_os = "wasi")]
 mod doors {
@@ -38,7 +39,7 @@ mod doors {
 
     #[spin_sdk::http_component]
     async fn handle(request: IncomingRequest, response_out: ResponseOutparam) {
-        platform::spin::serve(request, response_out, async |host, request| {
+        platform::spin::serve(request, response_out, &crate::JOINED, async |host, request| {
             crate::handle(host, request).await
         })
         .await;
@@ -54,7 +55,7 @@ mod doors {
 
     impl cron::Guest for CronDoor {
         fn handle_cron_event(_metadata: cron::Metadata) -> Result<(), cron::Error> {
-            let host = SpinHost::new();
+            let host = SpinHost::new(&crate::JOINED);
             // The run has logged what went wrong. The host's log hears of it too, without details.
             platform::spin::run(crate::drain::run(&host, crate::drain::Door::Cron))
                 .map(drop)

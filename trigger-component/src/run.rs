@@ -28,6 +28,18 @@ use crate::pushing::Pushed;
 use crate::recent::Recent;
 use crate::report::{Count, Report};
 
+/// How long a run that is still at work waits before it asks an empty queue again.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// How a run ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The last Get brought nothing.
+    QueueEmpty,
+    /// Something may be left: time was up, nothing could be sent, or another run has taken over.
+    Early,
+}
+
 pub(crate) struct Run<'a, 'r, H> {
     desk: &'a Desk<'a, H>,
     lease: &'r mut RunLease,
@@ -44,8 +56,10 @@ pub(crate) struct Run<'a, 'r, H> {
     readiness: Readiness,
     /// Messages that are no envelopes, on their way to the poison queue.
     burying: usize,
-    /// The queue has answered "nothing".
+    /// The queue has answered "nothing" last.
     empty: bool,
+    /// After that answer, the moment of the next Get, if the run is still at work then: what comes meanwhile is taken in.
+    look_again_at: Duration,
     /// Nothing more is started.
     stopping: bool,
     /// Nothing more can be sent, and the log says why.
@@ -54,12 +68,18 @@ pub(crate) struct Run<'a, 'r, H> {
 }
 
 impl<'a, 'r, H: Host> Run<'a, 'r, H> {
-    pub(crate) fn new(desk: &'a Desk<'a, H>, lease: &'r mut RunLease, report: &'r mut Report) -> Self {
+    /// A run that starts nothing more after `budget`.
+    pub(crate) fn new(
+        desk: &'a Desk<'a, H>,
+        lease: &'r mut RunLease,
+        report: &'r mut Report,
+        budget: Deadline,
+    ) -> Self {
         Self {
             desk,
             lease,
             report,
-            budget: Deadline::after(desk.host, desk.limits.budget),
+            budget,
             lanes: Lanes::default(),
             jobs: FuturesUnordered::new(),
             alarm: None,
@@ -68,13 +88,14 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             readiness: Readiness::Unknown,
             burying: 0,
             empty: false,
+            look_again_at: Duration::ZERO,
             stopping: false,
             stopped: false,
             delivered: Recent::default(),
         }
     }
 
-    pub(crate) async fn drive(mut self) -> Result<(), RunError> {
+    pub(crate) async fn drive(mut self) -> Result<Ended, RunError> {
         let mut failure = None;
         self.hand_back();
         self.fetch(self.desk.limits.batch);
@@ -86,7 +107,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                 }
                 // A queue that nobody has written to yet is an empty one.
                 Event::Fetched(Err(QueueError::QueueMissing), _) => {
-                    (self.fetching, self.empty) = (false, true);
+                    self.fetching = false;
+                    self.found_nothing();
                 }
                 Event::Fetched(Err(error), _) => {
                     (self.fetching, self.stopping) = (false, true);
@@ -129,7 +151,11 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             }
             self.go_on().await;
         }
-        failure.map_or(Ok(()), Err)
+        match failure {
+            Some(failure) => Err(failure),
+            None if self.empty && !self.stopping && !self.lease.is_lost() => Ok(Ended::QueueEmpty),
+            None => Ok(Ended::Early),
+        }
     }
 
     /// What happens next; `None` when nothing goes on and nothing waits.
@@ -177,7 +203,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
     fn fetch_more(&mut self) {
         let limits = self.desk.limits;
         let in_hand = self.lanes.waiting() + self.burying;
-        if self.fetching || self.empty || self.lease.is_lost() || in_hand >= limits.fetch_below {
+        let is_early = self.empty && self.desk.host.monotonic() < self.look_again_at;
+        if self.fetching || is_early || self.lease.is_lost() || in_hand >= limits.fetch_below {
             return;
         }
         // As many as there is time for: what is handed back goes behind everything that came meanwhile.
@@ -199,12 +226,18 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         }));
     }
 
+    fn found_nothing(&mut self) {
+        self.empty = true;
+        self.look_again_at = self.desk.host.monotonic() + LOOK_AGAIN_AFTER;
+    }
+
     async fn take_in(&mut self, messages: Vec<QueueMessage>, leased_at: Duration) {
         let desk = self.desk;
         if messages.is_empty() {
-            self.empty = true;
+            self.found_nothing();
             return;
         }
+        self.empty = false;
         let wall = desk.host.now();
         let mut opened = Vec::new();
         for message in messages {
@@ -378,7 +411,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         let budget_ends = now + self.budget.remaining(host);
         let half_lease = now + self.desk.limits.lease / 2;
         let renewal = self.lanes.next_renewal(self.desk.limits);
-        let moments = due.into_iter().chain(renewal).chain(self.lease.next_renewal());
+        let again = (self.empty && !self.fetching).then_some(self.look_again_at);
+        let moments = due.into_iter().chain(renewal).chain(self.lease.next_renewal()).chain(again);
         let moment = moments.fold(budget_ends.min(half_lease), Duration::min);
         // Whatever is due already was started above; were it not, this must not become a busy loop.
         let moment = moment.max(now + Duration::from_millis(1));

@@ -1,14 +1,10 @@
 //! What the runs of a queue know of each other: one record in key-value.
 
-use std::time::Duration;
-
+use envelope::run_holds_until;
 use platform::Clock;
 use serde_json::{Value, json};
 
 use crate::custody::Custody;
-
-/// No pause is longer.
-pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Why a run leaves the work to others, or for later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,15 +53,11 @@ impl Record {
 
     /// What makes no sense stops nobody.
     pub(crate) fn from_json(value: &Value, clock: &impl Clock) -> Self {
-        let longest = i64::try_from(LONGEST_PAUSE.as_millis()).unwrap_or(i64::MAX);
-        let until = value["untilMilliseconds"].as_i64().unwrap_or_default();
-        // A record from a clock that was ahead must not stop us for longer than any record of ours could.
-        let makes_sense = until.saturating_sub(clock.now().timestamp_millis()) <= longest;
         let why =
             [Busy::NoToken, Busy::CredentialsRefused].into_iter().find(|why| value["why"] == why.as_str());
         Self {
             run: value["run"].as_str().unwrap_or_default().to_owned(),
-            until_milliseconds: if makes_sense { until } else { 0 },
+            until_milliseconds: run_holds_until(value, clock),
             why,
             custodies: value["held"]
                 .as_array()

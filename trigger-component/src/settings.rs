@@ -1,10 +1,37 @@
 //! What this component reads from its variables.
 
-use bot_framework::outbound::seal_key;
+use bot_framework::outbound::{kick_key, seal_key};
 use bot_framework::{AuthMode, BotCredentials, DirectLineSettings, TrustPolicy};
 use envelope::{SealKey, Unsealed};
-use platform::{Secret, Settings, SettingsError};
+use platform::{Joined, Secret, Settings, SettingsError};
 use storage_queue::QueueSettings;
+
+/// The variables that a run needs, read together: one call of the host. `pollkey` is read by itself: a caller of the HTTP
+/// door without a key costs nothing else.
+pub const JOINED: [Joined; 1] = [Joined {
+    variable: "run",
+    names: &[
+        "authmode",
+        "microsoftappid",
+        "microsoftapppassword",
+        "microsoftapptype",
+        "microsoftapptenantid",
+        "federatedtoken",
+        "certificate",
+        "channelservice",
+        "servicehosts",
+        "loginendpoint",
+        "storageconnection",
+        "queuename",
+        "sealkey",
+        "unsealed",
+        "triggername",
+        "delivery",
+        "directlinesecret",
+        "directlineendpoint",
+        "pace",
+    ],
+}];
 
 /// Checked settings of one run.
 #[derive(Debug)]
@@ -55,4 +82,9 @@ impl DrainSettings {
 /// The key of `POST /internal/poll`; `None` closes the route.
 pub(crate) fn poll_key(settings: &impl Settings) -> Result<Option<Secret>, SettingsError> {
     Ok(Secret::new(settings.setting("pollkey")?))
+}
+
+/// The key that the bot calls with, whether `pollkey` is set or not.
+pub(crate) fn bot_key(settings: &impl Settings) -> Result<Secret, SettingsError> {
+    kick_key(settings, BotCredentials::read(AuthMode::read(settings)?, settings)?.as_ref())
 }

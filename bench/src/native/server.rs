@@ -61,10 +61,11 @@ async fn answer(host: &NativeHost, request: Request<Incoming>) -> Response<Full<
     // One that breaks off is as good as an empty one: nobody sends such here.
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let request = Request::from_parts(head, body);
-    let response = if request.uri().path() == "/internal/poll" {
+    let reply = if request.uri().path() == "/internal/poll" {
         trigger_component::handle(host, request).await
     } else {
         bot_component::handle(host, request).await
     };
-    response.map(Full::new)
+    // With `kick=off` nothing follows.
+    reply.answer.map(Full::new)
 }

@@ -9,15 +9,16 @@ use envelope::{CALLED, Envelope, EnvelopeId, TooLarge};
 use http::{Request, Response, StatusCode};
 use platform::{Deadline, Host, Level, RequestBody, answer, name_of};
 use serde_json::{Value, json};
-use storage_queue::{PutOptions, QueueClient};
+use storage_queue::PutOptions;
 
 use super::body::{AlertCall, Identity};
 use super::rejection::AlertRejection;
 use super::target::{self, Held, Target};
+use crate::answered::Answered;
 use crate::messages::{MAX_BODY_BYTES, is_json};
-use crate::outbox::put_options;
+use crate::outbox::{Outbox, put_options};
 use crate::rejection::Rejection;
-use crate::settings::BotSettings;
+use crate::settings::{BotSettings, CallerSettings};
 
 /// Hosted platforms end a request after 30 s.
 const STORE_WITHIN: Duration = Duration::from_secs(20);
@@ -25,8 +26,8 @@ const STORE_WITHIN: Duration = Duration::from_secs(20);
 pub(super) async fn post<H: Host>(
     host: &H,
     request: Request<impl RequestBody>,
-) -> Result<Response<Bytes>, Rejection> {
-    let settings = BotSettings::read(host)?;
+) -> Result<Answered, Rejection> {
+    let settings = BotSettings::read(host, CallerSettings::read(host)?)?;
     let (head, body) = request.into_parts();
     if !is_json(&head.headers) {
         return Err(Rejection::NotJson);
@@ -39,12 +40,13 @@ pub(super) async fn post<H: Host>(
     };
     if let Some(earlier) = earlier.as_ref().filter(|earlier| earlier.is_complete()) {
         host.event(Level::Info, "alerts.repeated", json!({"alerts": earlier.alerts.len()}));
-        return Ok(accepted(&earlier.alerts));
+        return Ok(accepted(&earlier.alerts).into());
     }
     let mut call = AlertCall::read(fields, host.now())?;
     let targets = target::resolve(host, &settings.trust, std::mem::take(&mut call.to)).await?;
     let mut alerts = Alert::make_all(host, &settings, &call, identity.as_ref(), targets)?;
-    put_all(host, &settings, &mut alerts, earlier.as_ref()).await;
+    let outbox = Outbox::new(host, &settings.queue, Deadline::after(host, STORE_WITHIN));
+    put_all(host, &outbox, &mut alerts, earlier.as_ref()).await;
     let shown: Vec<_> = alerts.iter().map(Alert::shown).collect();
     if let Some(identity) = &identity {
         remember(host, identity, &shown).await;
@@ -56,8 +58,9 @@ pub(super) async fn post<H: Host>(
         "alerts.queued",
         json!({"queued": queued, "failed": failed, "held": alerts.len() - queued - failed}),
     );
+    let kick = settings.kick.clone().filter(|_| outbox.has_due());
     if failed == 0 {
-        return Ok(accepted(&shown));
+        return Ok(Answered::with_kick(accepted(&shown), kick));
     }
     let message = match queued {
         0 => "the queue cannot be reached; nothing was queued".to_owned(),
@@ -67,7 +70,8 @@ pub(super) async fn post<H: Host>(
         ),
     };
     let error = json!({"code": "QueueUnavailable", "message": message});
-    Ok(answer::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"error": error, "alerts": shown})))
+    let answer = answer::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"error": error, "alerts": shown}));
+    Ok(Answered::with_kick(answer, kick))
 }
 
 fn accepted(alerts: &[Value]) -> Response<Bytes> {
@@ -144,30 +148,24 @@ impl Alert {
     }
 }
 
-/// Puts the alerts on the queue, but those that an earlier call has put there. After a failure no more are tried: each
-/// would take as long to fail.
-async fn put_all<H: Host>(host: &H, settings: &BotSettings, alerts: &mut [Alert], earlier: Option<&Earlier>) {
-    let queue = &settings.queue;
-    let client = QueueClient::new(host, &queue.account, &queue.name, Deadline::after(host, STORE_WITHIN));
-    let mut broken = false;
+/// Puts the alerts on the queue, several at once, but those that an earlier call has put there.
+async fn put_all<H: Host>(host: &H, outbox: &Outbox<'_, H>, alerts: &mut [Alert], earlier: Option<&Earlier>) {
     for alert in alerts.iter_mut().filter(|alert| alert.state == State::Waiting) {
-        if earlier.is_some_and(|earlier| earlier.has_queued(alert)) {
-            alert.state = State::Queued;
-            continue;
-        }
-        alert.state = State::Failed;
-        if broken {
-            continue;
-        }
-        match client.put_creating_queue_if_missing(&alert.text, alert.options).await {
-            Ok(_) => alert.state = State::Queued,
+        let has_queued = earlier.is_some_and(|earlier| earlier.has_queued(alert));
+        alert.state = if has_queued { State::Queued } else { State::Failed };
+    }
+    let waiting = alerts.iter_mut().filter(|alert| alert.state == State::Failed);
+    let put = async |outbox: &Outbox<'_, H>, alert: &mut Alert| {
+        match outbox.put(&alert.text, alert.options).await {
+            Ok(()) => alert.state = State::Queued,
             Err(error) => {
-                broken = true;
                 let fields = json!({"envelope": alert.id.as_str(), "reason": error.to_string()});
                 host.event(Level::Error, "queue.put.failed", fields);
             }
         }
-    }
+        alert.state == State::Queued
+    };
+    outbox.put_all(waiting, put).await;
 }
 
 /// An earlier call with the same idempotency key and the same body.

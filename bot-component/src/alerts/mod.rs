@@ -11,13 +11,13 @@ mod listing;
 mod rejection;
 mod target;
 
-use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{Method, Request};
 use platform::{Host, RequestBody};
 
 pub(crate) use body::MAX_AHEAD;
 pub(crate) use rejection::AlertRejection;
 
+use crate::answered::Answered;
 use crate::rejection::Rejection;
 use keys::AlertKeys;
 
@@ -51,7 +51,7 @@ impl<'a> Route<'a> {
 pub(crate) async fn handle<H: Host>(
     host: &H,
     request: Request<impl RequestBody>,
-) -> Result<Response<Bytes>, Rejection> {
+) -> Result<Answered, Rejection> {
     let uri = request.uri().clone();
     let Some(route) = Route::of(uri.path()) else { return Err(Rejection::NoSuchRoute) };
     let Some(keys) = AlertKeys::read(host)? else { return Err(Rejection::NoSuchRoute) };
@@ -64,7 +64,7 @@ pub(crate) async fn handle<H: Host>(
     }
     match route {
         Route::Alerts => call::post(host, request).await,
-        Route::Alert(id) => cancel::delete(host, id).await,
-        Route::Targets => listing::get(host, uri.query().unwrap_or_default()).await,
+        Route::Alert(id) => cancel::delete(host, id).await.map(Answered::from),
+        Route::Targets => listing::get(host, uri.query().unwrap_or_default()).await.map(Answered::from),
     }
 }

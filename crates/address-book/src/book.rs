@@ -54,13 +54,18 @@ impl<'a, H: Host> AddressBook<'a, H> {
         })
     }
 
-    /// Notes that something was heard from a conversation.
-    pub async fn hear(&self, reference: &ConversationReference, sign: Sign) -> Result<(), BookError> {
+    /// Notes that something was heard from a conversation. Returns its record as it is now; `None` if a newer version wrote
+    /// it.
+    pub async fn hear(
+        &self,
+        reference: &ConversationReference,
+        sign: Sign,
+    ) -> Result<Option<Record>, BookError> {
         let key = ConversationKey::of(reference);
         let now = self.host.now();
         let heard = Record::new(stored_form(reference), now);
         let before = match self.load(&key).await? {
-            Stored::Newer => return Ok(()),
+            Stored::Newer => return Ok(None),
             Stored::Nothing => None,
             Stored::Record(record) => Some(*record),
         };
@@ -73,12 +78,13 @@ impl<'a, H: Host> AddressBook<'a, H> {
                 let lists_changed = self.enter(&key, &before.indexes(), &[]).await?;
                 after.check_after = Some(next_check(now, lists_changed));
             } else if after == *before {
-                return Ok(());
+                return Ok(Some(after));
             }
             // A clock that was ahead is forgotten, too.
             after.seen_at = now;
         }
-        self.store(&key, before.as_ref(), &mut after).await
+        self.store(&key, before.as_ref(), &mut after).await?;
+        Ok(Some(after))
     }
 
     /// Forgets a conversation.

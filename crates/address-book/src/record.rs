@@ -3,7 +3,7 @@
 use bot_framework::ConversationReference;
 use bot_framework::json::{FieldError, Fields, put};
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::index::Index;
 use crate::key::{ConversationKey, Tag};
@@ -17,7 +17,13 @@ pub const MAX_TAGS: usize = 32;
 /// own text, within 48 KiB.
 pub(crate) const MAX_RECORD_BYTES: usize = 16 * 1024;
 
-/// A conversation that the bot knows: `{version, address, tags, stopped, paused, seenAt, checkAfter}`.
+/// How long an activity is known that was answered late: a channel sends one again within minutes.
+const LATE_SECONDS: i64 = 10 * 60;
+
+/// The most such activities that a record names: the youngest.
+const MAX_LATE: usize = 8;
+
+/// A conversation that the bot knows: `{version, address, tags, stopped, paused, seenAt, checkAfter, late}`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
     /// Where to say something; without the activity that it was taken from. A group's has no person in it: what is said
@@ -34,6 +40,9 @@ pub struct Record {
     /// When a message has to look whether the conversation stands in its lists, in seconds since 1970: every message reads
     /// it, and a number is read fast.
     pub(crate) check_after: Option<i64>,
+    /// Activities that stand on the queue although the channel may have had no answer in time, and will send them again: the
+    /// ids of their envelopes, each with the second since 1970 until which it is known.
+    late: Vec<(String, i64)>,
     /// Fields of later versions: they survive.
     rest: Map<String, Value>,
 }
@@ -57,6 +66,7 @@ impl Record {
             paused: false,
             seen_at,
             check_after: None,
+            late: Vec::new(),
             rest: Map::new(),
         }
     }
@@ -89,6 +99,7 @@ impl Record {
                 .map_err(|_| fields.error("seenAt", "a time as of RFC 3339"))?
                 .with_timezone(&Utc),
             check_after: fields.take("checkAfter").as_ref().and_then(Value::as_i64),
+            late: read_late(&fields.take("late").unwrap_or_default()),
             rest: fields.rest(),
         })
     }
@@ -102,7 +113,21 @@ impl Record {
         put(&mut object, "paused", Some(self.paused));
         put(&mut object, "seenAt", Some(self.seen_at.to_rfc3339_opts(SecondsFormat::Secs, true)));
         put(&mut object, "checkAfter", self.check_after);
+        put(&mut object, "late", Some(&self.late).filter(|late| !late.is_empty()).map(|late| json!(late)));
         Value::Object(object).to_string().into_bytes()
+    }
+
+    /// Whether the activity of this envelope was answered late, and stands on the queue.
+    pub fn was_answered_late(&self, envelope: &str, now: DateTime<Utc>) -> bool {
+        self.late.iter().any(|(known, until)| known == envelope && now.timestamp() < *until)
+    }
+
+    /// Notes that the activity of this envelope was answered late.
+    pub fn answered_late(&mut self, envelope: &str, now: DateTime<Utc>) {
+        self.late.retain(|(known, until)| known != envelope && now.timestamp() < *until);
+        self.late.push((envelope.to_owned(), now.timestamp().saturating_add(LATE_SECONDS)));
+        let too_many = self.late.len().saturating_sub(MAX_LATE);
+        self.late.drain(..too_many);
     }
 
     /// Subscribes to a tag, unless there are too many; says whether it is subscribed to now.
@@ -136,10 +161,14 @@ impl Record {
     }
 }
 
+/// `[[envelope, until], …]`; what makes no sense is left out.
+fn read_late(value: &Value) -> Vec<(String, i64)> {
+    let one = |pair: &Value| Some((pair[0].as_str()?.to_owned(), pair[1].as_i64()?));
+    value.as_array().into_iter().flatten().filter_map(one).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn stored(json: &Value) -> Stored {
@@ -169,6 +198,29 @@ mod tests {
         }
         let Stored::Record(record) = stored(&golden()) else { panic!("readable") };
         assert_eq!(record.indexes().len(), 5, "{:?}", record.indexes());
+    }
+
+    #[test]
+    fn late_answers_are_known_for_ten_minutes_and_the_youngest_eight_are_kept() {
+        let Stored::Record(mut record) = stored(&golden()) else { panic!("readable") };
+        let at = |seconds: i64| DateTime::from_timestamp(1_795_471_200 + seconds, 0).unwrap();
+        assert!(!record.was_answered_late("e0", at(0)));
+        for index in 0..=MAX_LATE {
+            record.answered_late(&format!("e{index}"), at(0));
+        }
+        record.answered_late("e1", at(1));
+        let Stored::Record(record) = Record::read(Some(&record.to_bytes())) else { panic!("readable") };
+        for (envelope, seconds, expected) in
+            [("e0", 0, false), ("e8", 599, true), ("e8", 600, false), ("e1", 600, true), ("e9", 0, false)]
+        {
+            assert_eq!(
+                record.was_answered_late(envelope, at(seconds)),
+                expected,
+                "{envelope} after {seconds} s"
+            );
+        }
+        let broken = json!([["a"], 7, ["b", "c"], ["d", 1]]);
+        assert_eq!(read_late(&broken), [("d".to_owned(), 1)]);
     }
 
     #[test]

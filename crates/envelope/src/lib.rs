@@ -12,6 +12,7 @@ mod failure;
 mod id;
 mod legacy;
 mod marks;
+mod run;
 mod seal;
 mod time;
 mod trigger;
@@ -27,7 +28,8 @@ pub use delivery::{Delivery, OnUncertain};
 pub use failure::Failure;
 pub use id::EnvelopeId;
 pub use legacy::Shape;
-pub use marks::{ALL_MARKS, BURIED, CALLED, CANCELLED, HELD, SEEN, SENT, TRIED, UNSURE, mark_name};
+pub use marks::{ALL_MARKS, BURIED, CALLED, CANCELLED, HELD, SENT, TRIED, UNSURE, mark_name};
+pub use run::{LONGEST_HOLD, is_run_at_work, run_holds_until, run_record_key};
 pub use seal::{SealKey, SealState, Unsealed};
 
 /// The version that this code writes, and the latest that it reads.

@@ -6,8 +6,8 @@ use platform::Marks;
 
 use crate::{EnvelopeId, SealState};
 
-/// Alerts that the Connector took, between its answer and the Delete: a run that is killed in between leaves the mark,
-/// and the next one knows. A message is out of everyone's reach for a lease at most, and comes back within hours.
+/// Alerts that the Connector took, and whose Delete did not succeed at once: the run that is handed the message again
+/// knows. Alerts of a call with an idempotency key are marked in any case, because the queue may hold them twice.
 pub const SENT: Marks = Marks { prefix: "sent:", term: Duration::from_secs(24 * 60 * 60) };
 
 /// Alerts that the bot sent for a trigger, and of which nobody knows whether they arrived. Direct Line tells its caller of
@@ -21,9 +21,6 @@ pub const CANCELLED: Marks = Marks { prefix: "cancel:", term: Duration::from_sec
 /// Calls of `POST /api/alerts` with an idempotency key, with what they were answered.
 pub const CALLED: Marks = Marks { prefix: "call:", term: Duration::from_secs(24 * 60 * 60) };
 
-/// Activities that stand on the queue, by [`EnvelopeId::key`]: a channel that got no answer in time sends one again.
-pub const SEEN: Marks = Marks { prefix: "seen:", term: Duration::from_secs(10 * 60) };
-
 /// Messages that stand in the poison queue, by the queue's id of the original, from the Put to the Delete: as [`SENT`].
 pub const BURIED: Marks = Marks { prefix: "buried:", term: Duration::from_secs(24 * 60 * 60) };
 
@@ -35,7 +32,7 @@ pub const HELD: Marks = Marks { prefix: "held:", term: Duration::from_secs(2 * 6
 pub const TRIED: Marks = Marks { prefix: "tried:", term: Duration::from_secs(8 * 24 * 60 * 60) };
 
 /// Every family, so that whoever sweeps knows them all.
-pub const ALL_MARKS: [Marks; 8] = [SENT, UNSURE, CANCELLED, CALLED, SEEN, BURIED, HELD, TRIED];
+pub const ALL_MARKS: [Marks; 7] = [SENT, UNSURE, CANCELLED, CALLED, BURIED, HELD, TRIED];
 
 /// Names an alert among the marks. Whoever can write to the queue can use any id: a message without our seal must not
 /// make a sealed one look sent.

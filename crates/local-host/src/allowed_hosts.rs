@@ -1,8 +1,8 @@
 //! `allowed_outbound_hosts`: which URLs a component may call. Pure: text in, verdict out.
 //!
 //! The grammar and its corners are Spin's (`crates/outbound-networking-config/src/allowed_hosts.rs`): an entry is
-//! `scheme://host[:port]`; everything is denied unless an entry allows it. Not supported: `self` and
-//! `*.spin.internal` (requests to the application itself); such entries allow nothing here.
+//! `scheme://host[:port]`; everything is denied unless an entry allows it. Not supported: `self` (requests to the
+//! application itself by a relative URL); such an entry allows nothing here.
 
 use std::net::IpAddr;
 use std::ops::Range;
@@ -37,6 +37,15 @@ impl std::fmt::Display for Target {
     }
 }
 
+/// The domain below which the components of the application are.
+const CHAINING: &str = ".spin.internal";
+
+/// The component that a request to `http://<component>.spin.internal/` means, as Spin reads it
+/// (`parse_service_chaining_target`).
+pub(crate) fn chained_component(uri: &hyper::Uri) -> Option<&str> {
+    uri.host()?.strip_suffix(CHAINING)
+}
+
 /// The entries of one component.
 #[derive(Debug)]
 pub(crate) struct AllowedHosts(Vec<Entry>);
@@ -52,7 +61,7 @@ impl AllowedHosts {
     }
 
     /// Whether an entry means the application itself, and so allows nothing here.
-    pub(crate) fn names_application(&self) -> bool {
+    pub(crate) fn names_self(&self) -> bool {
         self.0.iter().any(|entry| matches!(entry.host, Host::Application))
     }
 }
@@ -117,7 +126,7 @@ impl Host {
         if host == "*" {
             return Ok(Self::Any);
         }
-        if host == "self" || host == "self.alt" || host.ends_with(".spin.internal") {
+        if host == "self" || host == "self.alt" {
             return Ok(Self::Application);
         }
         ensure!(!host.starts_with('{'), "lists in braces are not supported");
@@ -283,7 +292,11 @@ mod tests {
             // The application itself: parsed, never allowed.
             (&["http://self"], "http://self", false),
             (&["http://self.alt"], "http://self.alt", false),
-            (&["http://other.spin.internal"], "http://other.spin.internal", false),
+            // Another component of the application: an ordinary host here, which the sender knows.
+            (&["http://other.spin.internal"], "http://other.spin.internal", true),
+            (&["http://other.spin.internal"], "http://another.spin.internal", false),
+            (&["http://*.spin.internal"], "http://another.spin.internal", true),
+            (&["http://*:*"], "http://another.spin.internal", true),
             // Any entry will do.
             (&["*://spin.dev:443", "http://example.com:8383"], "http://example.com:8383", true),
             (&["*://spin.dev:443", "http://example.com:8383"], "https://spin.dev", true),

@@ -13,7 +13,7 @@ use crate::engine::{Loader, explain};
 use crate::http::{Handler, Site};
 use crate::kv::KeyValue;
 use crate::manifest::{self, Manifest};
-use crate::outbound::Outbound;
+use crate::outbound::{Outbound, Shared};
 use crate::output;
 use crate::routes::Route;
 use crate::state::Component;
@@ -21,7 +21,7 @@ use crate::ticks::{self, Job};
 use crate::variables::Variables;
 
 pub(crate) struct App {
-    pub(crate) site: Site,
+    pub(crate) site: Arc<Site>,
     pub(crate) jobs: Vec<Job>,
 }
 
@@ -43,11 +43,12 @@ impl App {
             .collect::<Result<Vec<_>>>()
             .with_context(in_manifest)?;
         let key_value = Arc::new(KeyValue::open(state_dir)?);
+        let shared = Arc::<Shared>::default();
         let components = manifest
             .component
             .iter()
             .map(|(id, entry)| {
-                let component = component(manifest, id, entry, variables, &key_value, quiet, meter)?;
+                let component = component(manifest, id, entry, variables, &key_value, &shared, quiet, meter)?;
                 Ok((id.as_str(), (entry, Arc::new(component))))
             })
             .collect::<Result<BTreeMap<_, _>>>()
@@ -75,16 +76,23 @@ impl App {
             })?;
             jobs.push(Job { component: component.clone(), pre, schedule });
         }
+        let site = Arc::new(site);
+        shared.set_site(&site);
         Ok(Self { site, jobs })
     }
 }
 
+#[allow(
+    clippy::too_many_arguments,
+    reason = "each is one thing of the application that the component shares"
+)]
 fn component(
     manifest: &Manifest,
     id: &str,
     entry: &manifest::Component,
     variables: &Variables,
     key_value: &Arc<KeyValue>,
+    shared: &Arc<Shared>,
     quiet: bool,
     meter: bool,
 ) -> Result<Component> {
@@ -92,7 +100,7 @@ fn component(
     let id: Arc<str> = id.into();
     let allowed = allowed_hosts(&id, &entry.allowed_outbound_hosts, variables)?;
     Ok(Component {
-        outbound: Outbound::new(id.clone(), manifest.path.clone(), allowed),
+        outbound: Outbound::new(id.clone(), manifest.path.clone(), allowed, shared.clone()),
         id,
         variables: own,
         stores: entry.key_value_stores.clone(),
@@ -127,11 +135,8 @@ fn allowed_hosts(
     if let Err(why) = &allowed {
         output::error(&format!("{}: {why}; until this is corrected the component can call nobody", place()));
     }
-    if allowed.as_ref().is_ok_and(AllowedHosts::names_application) {
-        output::error(&format!(
-            "{}: `self` and `*.spin.internal` are not supported and allow nothing",
-            place()
-        ));
+    if allowed.as_ref().is_ok_and(AllowedHosts::names_self) {
+        output::error(&format!("{}: `self` is not supported and allows nothing", place()));
     }
     Ok(allowed)
 }

@@ -15,7 +15,7 @@ use wasmtime_wasi_http::io::TokioIo;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
-use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView as _};
+use wasmtime_wasi_http::{WasiBody, WasiHttpCtxView, WasiHttpView as _};
 
 use crate::engine::{explain, store};
 use crate::routes::{self, Route};
@@ -53,8 +53,7 @@ pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>) -> Infallible 
                 continue;
             }
         };
-        // Latency only; a socket that refuses still works.
-        _ = stream.set_nodelay(true);
+        // Without TCP_NODELAY, as Spin's listener: an answer in two pieces costs its client up to 40 ms there, too.
         let site = site.clone();
         tokio::spawn(async move {
             let service = hyper::service::service_fn(|request| {
@@ -125,8 +124,25 @@ fn add_headers<B>(request: &mut Request<B>, route: &Route, client: SocketAddr) -
     Some(())
 }
 
+/// Calls a component that another one has named: local service chaining (spin: crates/trigger-http/src/outbound_http.rs).
+pub(crate) async fn call_component(
+    site: &Site,
+    component: &str,
+    mut request: Request<WasiBody>,
+) -> Result<Response<HyperOutgoingBody>> {
+    let handler = site.iter().map(|(_, handler)| handler).find(|handler| *handler.component.id == *component);
+    let handler = handler.with_context(|| format!("unknown routing destination '{component}'"))?;
+    let client = SocketAddr::from(([0, 0, 0, 0], 0));
+    add_headers(&mut request, &Route::new("/..."), client).context("the request names no host")?;
+    handler.call(request).await
+}
+
 impl Handler {
-    async fn call(&self, request: Request<Incoming>) -> Result<Response<HyperOutgoingBody>> {
+    async fn call<B>(&self, request: Request<B>) -> Result<Response<HyperOutgoingBody>>
+    where
+        B: hyper::body::Body<Data = hyper::body::Bytes> + Send + 'static,
+        B::Error: Into<wasmtime_wasi_http::Error>,
+    {
         let mut store = store(self.pre.engine(), &self.component);
         let (sender, receiver) = oneshot::channel();
         let mut view: WasiHttpCtxView<'_> = store.data_mut().http();

@@ -1,137 +1,88 @@
-//! The key-value store: one redb file in the state folder.
+//! The key-value store, as Spin's default one is: one SQLite file in the state folder, the same statements, the same flush
+//! of the disk with every change, one caller at a time (spin: crates/key-value-spin/src/store.rs).
 
-use std::io;
-use std::ops::Bound;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context as _, Result, anyhow};
-use redb::backends::FileBackend;
-use redb::{BackendError, Database, ReadableDatabase as _, StorageBackend, TableDefinition};
+use anyhow::{Context as _, Result};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
-const FILE: &str = "local_host_key_value.redb";
-/// (store, key) to value.
-const TABLE: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("key_value");
+/// Spin's own name for it.
+const FILE: &str = "sqlite_key_value.db";
 
-/// All stores of the application. Calls block, but for microseconds: nothing waits for the disk.
+/// All stores of the application. A call blocks its guest, and a change until the disk has it; other guests go on, on
+/// another thread.
 #[derive(Debug)]
-pub(crate) struct KeyValue(Database);
+pub(crate) struct KeyValue(Mutex<Connection>);
 
 impl KeyValue {
     /// Opens the file in `folder`, creating both if need be.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(FILE);
-        let file = std::fs::create_dir_all(folder)
-            .and_then(|()| {
-                std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)
-            })
-            .with_context(|| {
-                format!("cannot open the key-value file {}; choose a folder with --state-dir", path.display())
-            })?;
-        Self::on(file).map_err(|e| match e {
-            redb::Error::DatabaseAlreadyOpen => anyhow!(
-                "{} is in use: another host runs with this state folder; stop it, or give this one its own with \
-                 --state-dir",
-                path.display()
-            ),
-            e => anyhow!("the key-value file {} is unusable ({e}); remove it to start afresh", path.display()),
+        std::fs::create_dir_all(folder).with_context(|| {
+            format!("cannot create {}; choose a folder with --state-dir", folder.display())
+        })?;
+        let connection = Self::connect(&path).with_context(|| {
+            format!("the key-value file {} is unusable; remove it to start afresh", path.display())
+        })?;
+        Ok(Self(Mutex::new(connection)))
+    }
+
+    fn connect(path: &Path) -> rusqlite::Result<Connection> {
+        let connection = Connection::open(path)?;
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS spin_key_value (
+                store TEXT NOT NULL,
+                key   TEXT NOT NULL,
+                value BLOB NOT NULL,
+                PRIMARY KEY (store, key)
+            )",
+            [],
+        )?;
+        Ok(connection)
+    }
+
+    fn with<T>(&self, call: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+        tokio::task::block_in_place(|| call(&self.0.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    pub(crate) fn get(&self, store: &str, key: &str) -> rusqlite::Result<Option<Vec<u8>>> {
+        self.with(|connection| {
+            connection
+                .prepare_cached("SELECT value FROM spin_key_value WHERE store=$1 AND key=$2")?
+                .query_row([store, key], |row| row.get(0))
+                .optional()
         })
     }
 
-    fn on(file: std::fs::File) -> Result<Self, redb::Error> {
-        let backend = NoSync(FileBackend::new(file)?);
-        let database = Database::builder().set_cache_size(16 << 20).create_with_backend(backend)?;
-        let transaction = database.begin_write()?;
-        transaction.open_table(TABLE)?;
-        transaction.commit()?;
-        Ok(Self(database))
+    pub(crate) fn set(&self, store: &str, key: &str, value: &[u8]) -> rusqlite::Result<()> {
+        self.with(|connection| {
+            connection
+                .prepare_cached(
+                    "INSERT INTO spin_key_value (store, key, value) VALUES ($1, $2, $3)
+                     ON CONFLICT(store, key) DO UPDATE SET value=$3",
+                )?
+                .execute(params![store, key, value])
+                .map(drop)
+        })
     }
 
-    pub(crate) fn get(&self, store: &str, key: &str) -> Result<Option<Vec<u8>>, redb::Error> {
-        let table = self.0.begin_read()?.open_table(TABLE)?;
-        Ok(table.get((store, key))?.map(|value| value.value().to_vec()))
+    pub(crate) fn delete(&self, store: &str, key: &str) -> rusqlite::Result<()> {
+        self.with(|connection| {
+            connection
+                .prepare_cached("DELETE FROM spin_key_value WHERE store=$1 AND key=$2")?
+                .execute([store, key])
+                .map(drop)
+        })
     }
 
-    pub(crate) fn set(&self, store: &str, key: &str, value: &[u8]) -> Result<(), redb::Error> {
-        let transaction = self.0.begin_write()?;
-        transaction.open_table(TABLE)?.insert((store, key), value)?;
-        Ok(transaction.commit()?)
-    }
-
-    pub(crate) fn delete(&self, store: &str, key: &str) -> Result<(), redb::Error> {
-        let transaction = self.0.begin_write()?;
-        transaction.open_table(TABLE)?.remove((store, key))?;
-        Ok(transaction.commit()?)
-    }
-
-    pub(crate) fn keys(&self, store: &str) -> Result<Vec<String>, redb::Error> {
-        let table = self.0.begin_read()?.open_table(TABLE)?;
-        let mut keys = Vec::new();
-        for row in table.range((store, "")..)? {
-            let (key, _) = row?;
-            let (owner, key) = key.value();
-            if owner != store {
-                break;
-            }
-            keys.push(key.to_owned());
-        }
-        Ok(keys)
-    }
-}
-
-/// A file that is never synced. What a commit wrote is then with the operating system: a killed process loses nothing,
-/// a power cut may. (redb's own `Durability::None` would be as fast, but a killed process loses it.)
-#[derive(Debug)]
-struct NoSync(FileBackend);
-
-type LockResult<T> = Result<T, BackendError>;
-
-impl StorageBackend for NoSync {
-    fn sync_data(&self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read(offset, out)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write(offset, data)
-    }
-
-    fn close(&self) -> io::Result<()> {
-        self.0.close()
-    }
-
-    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> LockResult<bool> {
-        self.0.try_lock_range(start, end)
-    }
-
-    fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> LockResult<bool> {
-        self.0.try_lock_shared_range(start, end)
-    }
-
-    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> LockResult<()> {
-        self.0.lock_range(start, end)
-    }
-
-    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> LockResult<()> {
-        self.0.lock_shared_range(start, end)
-    }
-
-    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> LockResult<()> {
-        self.0.unlock_range(start, end)
-    }
-
-    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> LockResult<bool> {
-        self.0.query_lock_range(start, end)
+    pub(crate) fn keys(&self, store: &str) -> rusqlite::Result<Vec<String>> {
+        self.with(|connection| {
+            connection
+                .prepare_cached("SELECT key FROM spin_key_value WHERE store=$1")?
+                .query_map([store], |row| row.get(0))?
+                .collect()
+        })
     }
 }
 
@@ -151,7 +102,9 @@ mod tests {
         kv.set("a", "z", b"4").unwrap();
         assert_eq!(kv.get("default", "k").unwrap().unwrap(), b"2");
         assert_eq!(kv.get("default", "").unwrap().unwrap(), b"");
-        assert_eq!(kv.keys("default").unwrap(), ["", "k"]);
+        let mut keys = kv.keys("default").unwrap();
+        keys.sort();
+        assert_eq!(keys, ["", "k"]);
         assert_eq!(kv.keys("nobody").unwrap(), [""; 0]);
         kv.delete("default", "k").unwrap();
         kv.delete("default", "k").unwrap();
@@ -175,18 +128,22 @@ mod tests {
     }
 
     #[test]
-    fn a_second_host_is_told_what_to_do() {
+    fn two_hosts_share_a_folder_as_spins_triggers_do() {
         let folder = tempfile::tempdir().unwrap();
-        let _first = KeyValue::open(folder.path()).unwrap();
-        let error = KeyValue::open(folder.path()).unwrap_err().to_string();
-        assert!(error.contains("--state-dir"), "{error}");
+        let [first, second] = [(); 2].map(|()| KeyValue::open(folder.path()).unwrap());
+        first.set("default", "k", b"1").unwrap();
+        assert_eq!(second.get("default", "k").unwrap().unwrap(), b"1");
     }
 
     #[test]
     fn a_foreign_file_is_reported() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join(FILE), "not a database").unwrap();
-        let error = KeyValue::open(folder.path()).unwrap_err().to_string();
+        std::fs::write(
+            folder.path().join(FILE),
+            "not a database, and longer than a header has to be: ".repeat(9),
+        )
+        .unwrap();
+        let error = format!("{:#}", KeyValue::open(folder.path()).unwrap_err());
         assert!(error.contains("unusable") && error.contains(FILE), "{error}");
     }
 }

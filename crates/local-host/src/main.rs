@@ -16,15 +16,17 @@
 //! - Variables are resolved once, at start-up, and a required one without a value ends the start.
 //! - `--quiet` silences the guests and the list of routes; the line `Serving http://...` is always printed, because
 //!   tests wait for it, and so are errors.
-//! - Key-value data lies in `<state-dir>/local_host_key_value.redb`, not in Spin's SQLite file. It survives the end of
-//!   the process however violent, not of the machine.
 //! - Days of the week in cron expressions count from Sunday = 1 (the `cron` crate); names (`Mon`) are unambiguous.
 //!
 //! What it leaves out: manifest keys other than those in `manifest.rs` (so no files, environment, SQLite, Redis, LLM,
-//! dependencies, static responses, private or `:named` routes), requests to the application itself (`self`,
-//! `*.spin.internal`), WASI 0.3 guests, runtime configuration files and so any store but `default`, outbound connection
-//! pooling (each request opens a connection), TLS on the listener, `/.well-known/spin/info`, memory and time limits:
-//! a guest in an endless loop runs on, though it holds up nobody else.
+//! dependencies, static responses, private or `:named` routes), requests to the application itself by `self`, WASI 0.3
+//! guests, runtime configuration files and so any store but `default`, kept connections for outbound HTTPS, TLS and HTTP/2
+//! on the listener, `/.well-known/spin/info`, memory and time limits: a guest in an endless loop runs on, though it holds up
+//! nobody else.
+//!
+//! What it does as Spin does because it costs time there: key-value is a SQLite file whose every change is flushed; outbound
+//! connections are kept; neither the listener nor outbound connections have TCP_NODELAY; a component that is called by
+//! another one (`http://<component>.spin.internal/`) runs in a fresh instance.
 //!
 //! Compiled components are kept in wasmtime's own cache (`wasmtime` in the user's cache folder, `XDG_CACHE_HOME` where
 //! that is set), which all checkouts and state folders share.
@@ -129,7 +131,7 @@ async fn up(options: Up) -> Result<()> {
         output::say(&format!("Serving {base}"));
         if !options.quiet {
             output::say("Available Routes:");
-            for (route, handler) in &app.site {
+            for (route, handler) in app.site.iter() {
                 output::say(&format!("  {}: {base}{route}", handler.component.id));
                 if !handler.description.is_empty() {
                     output::say(&format!("    {}", handler.description));
@@ -147,7 +149,7 @@ async fn up(options: Up) -> Result<()> {
         tokio::spawn(ticks::run(Arc::new(job)));
     }
     if let Some(listener) = listener {
-        tokio::spawn(http::serve(listener, Arc::new(app.site)));
+        tokio::spawn(http::serve(listener, app.site));
     }
     interrupted.await;
     Ok(())

@@ -32,6 +32,18 @@ impl ResourceLimiter for Memory {
     }
 }
 
+/// The calls of the host that an instance made.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    pub(crate) variables: u64,
+    /// Of one key.
+    pub(crate) key_value_reads: u64,
+    /// Of one key: sets and deletions.
+    pub(crate) key_value_writes: u64,
+    /// Lists of all keys.
+    pub(crate) key_value_lists: u64,
+}
+
 /// Before the instance is made.
 pub(crate) fn start(store: &mut Store<State>) {
     if store.data().component().meter {
@@ -45,11 +57,13 @@ pub(crate) fn start(store: &mut Store<State>) {
 pub(crate) fn report(store: &Store<State>) {
     let (state, component) = (store.data(), store.data().component());
     if let (true, Ok(left)) = (component.meter, store.get_fuel()) {
+        let Calls { variables, key_value_reads, key_value_writes, key_value_lists } = state.calls;
         output::say(&format!(
-            r#"Meter {{"component":"{}","fuel":{},"memoryBytes":{}}}"#,
+            r#"Meter {{"component":"{}","fuel":{},"memoryBytes":{},"variables":{variables},"keyValueReads":{key_value_reads},"keyValueWrites":{key_value_writes},"keyValueLists":{key_value_lists},"outboundCalls":{}}}"#,
             component.id,
             u64::MAX - left,
-            state.memory.bytes
+            state.memory.bytes,
+            state.outbound_calls(),
         ));
     }
 }

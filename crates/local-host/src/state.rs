@@ -9,7 +9,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::bindings::guest::fermyon::spin::{key_value, variables};
 use crate::kv::KeyValue;
-use crate::meter::Memory;
+use crate::meter::{Calls, Memory};
 use crate::outbound::Outbound;
 use crate::output::{GuestOutput, Sink};
 use crate::variables::check_name;
@@ -38,6 +38,7 @@ pub(crate) struct State {
     http: WasiHttpCtx,
     table: ResourceTable,
     pub(crate) memory: Memory,
+    pub(crate) calls: Calls,
 }
 
 impl State {
@@ -54,11 +55,17 @@ impl State {
             http: WasiHttpCtx::new(),
             table: ResourceTable::new(),
             memory: Memory::default(),
+            calls: Calls::default(),
         }
     }
 
     pub(crate) fn component(&self) -> &Component {
         &self.component
+    }
+
+    /// How many outbound requests the instance has made.
+    pub(crate) fn outbound_calls(&self) -> u64 {
+        self.outbound.calls()
     }
 
     fn label(&self, store: &Resource<OpenStore>) -> Result<&str, key_value::Error> {
@@ -80,6 +87,7 @@ impl WasiHttpView for State {
 
 impl variables::Host for State {
     fn get(&mut self, name: String) -> Result<String, variables::Error> {
+        self.calls.variables += 1;
         check_name(&name).map_err(|why| variables::Error::InvalidName(format!("{name:?}: {why}")))?;
         self.component.variables.get(&name).cloned().ok_or_else(|| {
             variables::Error::Undefined(format!("no variable for {:?}.{name:?}", &*self.component.id))
@@ -114,6 +122,7 @@ impl key_value::HostStore for State {
     }
 
     fn get(&mut self, store: Resource<OpenStore>, key: String) -> Result<Option<Vec<u8>>, key_value::Error> {
+        self.calls.key_value_reads += 1;
         self.component.key_value.get(self.label(&store)?, &key).map_err(other)
     }
 
@@ -123,10 +132,12 @@ impl key_value::HostStore for State {
         key: String,
         value: Vec<u8>,
     ) -> Result<(), key_value::Error> {
+        self.calls.key_value_writes += 1;
         self.component.key_value.set(self.label(&store)?, &key, &value).map_err(other)
     }
 
     fn delete(&mut self, store: Resource<OpenStore>, key: String) -> Result<(), key_value::Error> {
+        self.calls.key_value_writes += 1;
         self.component.key_value.delete(self.label(&store)?, &key).map_err(other)
     }
 
@@ -135,6 +146,7 @@ impl key_value::HostStore for State {
     }
 
     fn get_keys(&mut self, store: Resource<OpenStore>) -> Result<Vec<String>, key_value::Error> {
+        self.calls.key_value_lists += 1;
         self.component.key_value.keys(self.label(&store)?).map_err(other)
     }
 

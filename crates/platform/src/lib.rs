@@ -8,11 +8,13 @@
 pub mod answer;
 mod clock;
 mod http_client;
+mod joined;
 mod key_value;
 mod log;
 mod mark;
 mod name;
 mod random;
+mod reply;
 mod request_body;
 mod secret;
 mod settings;
@@ -24,11 +26,13 @@ mod transport_error;
 
 pub use clock::{Clock, Deadline};
 pub use http_client::{HttpClient, Timeouts};
+pub use joined::{Joined, JoinedSettings};
 pub use key_value::{KeyValue, KeyValueError};
 pub use log::{Level, Log};
 pub use mark::Marks;
 pub use name::{hex, name_of};
 pub use random::Randomness;
+pub use reply::Reply;
 pub use request_body::{BodyError, RequestBody};
 pub use secret::Secret;
 pub use settings::{Settings, SettingsError};

@@ -180,9 +180,20 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
 
     /// Delete Message. If the answer to an earlier attempt was lost, a message that is no longer there counts as deleted.
     pub async fn delete(&self, id: &MessageId, receipt: &PopReceipt) -> Result<(), QueueError> {
+        self.delete_noting_trouble(id, receipt, async || {}).await
+    }
+
+    /// [`QueueClient::delete`], with something to be done as soon as the first attempt has failed: before another one, and
+    /// before the failure is returned.
+    pub async fn delete_noting_trouble(
+        &self,
+        id: &MessageId,
+        receipt: &PopReceipt,
+        on_trouble: impl AsyncFnOnce(),
+    ) -> Result<(), QueueError> {
         let call = Call::new(Method::DELETE, [self.queue.as_str(), "messages", id.as_str()])
             .query("popreceipt", receipt.as_str());
-        match self.repeat(&call).await {
+        match self.repeat_noting_trouble(&call, on_trouble).await {
             // An earlier attempt did it. A 400 tells otherwise: the message is there, and somebody else has it.
             Err(Failed { error: QueueError::LeaseLost, status: Some(404), may_be_done: true }) => Ok(()),
             other => other.map(drop).map_err(|failed| failed.error),
@@ -257,6 +268,15 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
     }
 
     async fn repeat(&self, call: &Call) -> Result<Response<Bytes>, Failed> {
+        self.repeat_noting_trouble(call, async || {}).await
+    }
+
+    async fn repeat_noting_trouble(
+        &self,
+        call: &Call,
+        on_trouble: impl AsyncFnOnce(),
+    ) -> Result<Response<Bytes>, Failed> {
+        let mut on_trouble = Some(on_trouble);
         let mut attempt = 1;
         let mut may_be_done = false;
         loop {
@@ -265,6 +285,9 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
                 Ok(answer) => (Some(answer.status().as_u16()), QueueError::from_answer(&answer)),
                 Err(error) => (None, error),
             };
+            if let Some(note) = on_trouble.take() {
+                note().await;
+            }
             let longest = FIRST_WAIT_MILLISECONDS << (attempt - 1);
             let jittered = Duration::from_millis(self.host.up_to(longest));
             let wait =

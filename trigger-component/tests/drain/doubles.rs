@@ -9,24 +9,56 @@ use trigger_component::Limits;
 use crate::sim::{Fault, POISON, Planned, QUEUE, Reply, Sim};
 use crate::{counts, envelope, milliseconds, seconds};
 
+/// A run that is killed so long after it began.
+fn killed_after(sim: &Sim, after: u64) {
+    let start = sim.now();
+    let kill = Some(start + milliseconds(after));
+    sim.run_all(vec![Planned { start, kill, limits: Limits::default() }]);
+}
+
 #[test]
-fn a_run_that_is_killed_before_the_delete_does_not_double() {
+fn delete_that_is_under_way_when_the_run_is_killed_leaves_no_double() {
     let sim = Sim::new(1);
     sim.put(&envelope("a", "1"));
-    let now = sim.now();
     // Get 4 ms, the Connector 14 ms: killed while the Delete is under way.
-    let kill = Some(now + milliseconds(19));
-    sim.run_all(vec![Planned { start: now, kill, limits: Limits::default() }]);
-    assert_eq!(
-        (sim.shown("a").len(), sim.storage.borrow().messages(QUEUE).len()),
-        (1, 1),
-        "the moment is right"
-    );
+    killed_after(&sim, 19);
+    assert_eq!(sim.shown("a").len(), 1, "the moment is right");
     sim.pass(seconds(61));
-    assert_eq!(counts(&sim.run(), ["alreadySent", "delivered"]), [1, 0]);
+    assert_eq!(counts(&sim.run(), ["received"]), [0]);
     assert_eq!(sim.shown("a").len(), 1);
-    assert!(sim.storage.borrow().messages(QUEUE).is_empty());
-    assert!(!sim.store.borrow().keys().any(|key| key.starts_with("sent:")), "the mark goes with the message");
+    assert!(!sim.lines.borrow().iter().any(|line| line.contains("alert.delivered")), "it was killed before");
+}
+
+#[test]
+fn delete_that_fails_is_marked_before_it_is_repeated() {
+    for fault in [Fault::Status(503), Fault::CutBefore, Fault::CutAfter] {
+        let sim = Sim::new(1);
+        sim.put(&envelope("a", "1"));
+        sim.faults(move |request| (request.method() == Method::DELETE).then_some(fault));
+        // The first Delete fails after 22 ms; the pause before the second is up to 200 ms.
+        killed_after(&sim, 23);
+        let is_marked = sim.store.borrow().keys().any(|key| key.starts_with("sent:"));
+        assert!(is_marked && sim.shown("a").len() == 1, "{fault:?}: the moment is right");
+        sim.faults(|_| None);
+        sim.pass(seconds(61));
+        sim.run();
+        assert_eq!(sim.shown("a").len(), 1, "{fault:?}");
+        assert!(sim.storage.borrow().messages(QUEUE).is_empty(), "{fault:?}");
+    }
+}
+
+#[test]
+fn delivery_that_goes_well_writes_no_mark() {
+    let sim = Sim::new(1);
+    for text in ["1", "2"] {
+        sim.put(&envelope("a", text));
+    }
+    let before = sim.writes.borrow().len();
+    sim.run();
+    let written = sim.writes.borrow()[before..].to_vec();
+    assert_eq!(sim.shown("a"), ["1", "2"]);
+    assert!(written.iter().all(|key| key == "drain:bot-queue"), "{written:?}");
+    assert!(sim.keys_left().is_empty(), "{:?}", sim.keys_left());
 }
 
 /// What the mark is for, and what happens without it.

@@ -37,6 +37,8 @@ pub(crate) struct Sim {
     pub(crate) settings: RefCell<BTreeMap<String, String>>,
     pub(crate) store: RefCell<BTreeMap<String, Vec<u8>>>,
     pub(crate) store_fails: Cell<bool>,
+    /// Every key that was written, in order.
+    pub(crate) writes: RefCell<Vec<String>>,
     pub(crate) lines: RefCell<Vec<String>>,
     pub(crate) storage: RefCell<Storage>,
     pub(crate) attempts: RefCell<Vec<Attempt>>,
@@ -83,6 +85,7 @@ impl Sim {
             settings: RefCell::new(settings.map(|(name, value)| (name.into(), value.into())).into()),
             store: RefCell::default(),
             store_fails: Cell::new(false),
+            writes: RefCell::default(),
             lines: RefCell::default(),
             storage: RefCell::default(),
             attempts: RefCell::default(),
@@ -229,7 +232,11 @@ impl Sim {
     ) -> Result<Response<Bytes>, TransportError> {
         let fault = (self.faults.borrow_mut())(&request);
         let operation = self.storage.borrow().begin(run, &request);
+        let is_delete = request.method() == http::Method::DELETE;
+        let on_its_way =
+            OnItsWay { sim: self, delete: (is_delete && fault.is_none()).then(|| request.clone()) };
         self.sleep(self.latency).await;
+        on_its_way.arrives();
         let answer = match fault {
             Some(Fault::Status(status)) => Ok(Response::builder().status(status).body(Bytes::new()).unwrap()),
             Some(Fault::CutBefore) => Err(TransportError::NotSent("cut".into())),
@@ -293,6 +300,11 @@ impl Sim {
         Ok(answer.body(Bytes::from_static(code.as_bytes())).unwrap())
     }
 
+    /// Every key in the store, but the note of when marks were swept: that is by chance.
+    pub(crate) fn keys_left(&self) -> Vec<String> {
+        self.store.borrow().keys().filter(|key| *key != "marks:swept").cloned().collect()
+    }
+
     /// What people saw of a conversation, in order.
     pub(crate) fn shown(&self, conversation: &str) -> Vec<String> {
         let attempts = self.attempts.borrow();
@@ -307,6 +319,27 @@ pub(crate) struct Planned {
     pub(crate) start: Duration,
     pub(crate) kill: Option<Duration>,
     pub(crate) limits: Limits,
+}
+
+/// A Delete that was sent: its bytes are out, so it arrives even if the run that sent it is killed.
+struct OnItsWay<'a> {
+    sim: &'a Sim,
+    delete: Option<Request<Bytes>>,
+}
+
+impl OnItsWay<'_> {
+    /// The sender lives: it does what follows by itself.
+    fn arrives(mut self) {
+        self.delete = None;
+    }
+}
+
+impl Drop for OnItsWay<'_> {
+    fn drop(&mut self) {
+        if let Some(delete) = &self.delete {
+            self.sim.storage.borrow_mut().answer(delete, self.sim.now(), 0);
+        }
+    }
 }
 
 /// A request that the Connector is working on. A killed run drops it.
@@ -360,6 +393,7 @@ impl KeyValue for SimHost<'_> {
     async fn set(&self, key: &str, value: &[u8]) -> Result<(), KeyValueError> {
         assert!(key.len() <= 255 && !key.contains(['/', '\\', '?', '#']), "not portable as a key: {key}");
         self.answers()?;
+        self.sim.writes.borrow_mut().push(key.into());
         self.sim.store.borrow_mut().insert(key.into(), value.into());
         Ok(())
     }

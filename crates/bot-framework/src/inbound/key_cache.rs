@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::key_set::{KeySet, SigningKey};
 use super::key_source::{KeySource, KeysError};
+use super::remembered;
 
 /// Keys this old are fetched again (botbuilder-js: `openIdMetadata.ts`).
 const FRESH_SECONDS: i64 = 24 * 60 * 60;
@@ -35,6 +36,13 @@ impl Miss {
     }
 }
 
+/// A key, and until when it may be used without another look, in seconds since 1970.
+#[derive(Debug, Clone)]
+pub(super) struct FoundKey {
+    pub(super) key: SigningKey,
+    pub(super) good_until: i64,
+}
+
 /// The cache of one issuer.
 pub(super) struct KeyCache<'a, H> {
     pub(super) host: &'a H,
@@ -53,7 +61,7 @@ struct Cached {
 
 impl<H: Host> KeyCache<'_, H> {
     /// The key with this id; `None` if the issuer has none. Fetches the keys if that is due.
-    pub(super) async fn find(&self, key_id: &str) -> Result<Option<SigningKey>, KeysError> {
+    pub(super) async fn find(&self, key_id: &str) -> Result<Option<FoundKey>, KeysError> {
         let now = self.host.now().timestamp();
         let mut cached = self.load().await;
         let found = cached.keys.find(key_id).cloned();
@@ -62,12 +70,14 @@ impl<H: Host> KeyCache<'_, H> {
         } else if found.is_none() {
             Miss::UnknownKey
         } else if is_within(now - cached.fetched_at, FRESH_SECONDS) {
-            return Ok(found);
+            return Ok(cached.find(key_id));
         } else {
             Miss::Stale
         };
+        // One that is too old serves until the next attempt to fetch another.
+        let stale = found.map(|key| FoundKey { key, good_until: now + Miss::Stale.pause_seconds() });
         if is_within(now - cached.tried_at, miss.pause_seconds()) {
-            return if miss == Miss::NoKeys { Err(KeysError::TriedLately) } else { Ok(found) };
+            return if miss == Miss::NoKeys { Err(KeysError::TriedLately) } else { Ok(stale) };
         }
         // Before the attempt, so that those who come meanwhile do not make it too. Without keys they must: nothing else can
         // let them in, and a channel's first messages come together.
@@ -77,9 +87,12 @@ impl<H: Host> KeyCache<'_, H> {
         }
         match self.source.fetch(self.host, self.deadline).await {
             Ok(keys) => {
-                let found = keys.find(key_id).cloned();
-                self.store(&Cached { keys, fetched_at: now, tried_at: now }).await;
-                Ok(found)
+                let fetched = Cached { keys, fetched_at: now, tried_at: now };
+                self.store(&fetched).await;
+                if !fetched.keys.has_all_of(&cached.keys) {
+                    remembered::forget_all(self.host).await;
+                }
+                Ok(fetched.find(key_id))
             }
             Err(error) if miss == Miss::NoKeys => {
                 // Somebody else may have fetched them meanwhile.
@@ -88,13 +101,13 @@ impl<H: Host> KeyCache<'_, H> {
                     self.store(&Cached { tried_at: now, ..latest }).await;
                     return Err(error);
                 }
-                Ok(latest.keys.find(key_id).cloned())
+                Ok(latest.find(key_id))
             }
             Err(error) => {
                 let age_seconds = now - cached.fetched_at;
                 let fields = json!({"reason": error.to_string(), "age_seconds": age_seconds});
                 self.host.event(Level::Warn, "auth.keys.not.refreshed", fields);
-                Ok(found)
+                Ok(stale)
             }
         }
     }
@@ -118,6 +131,14 @@ impl<H: Host> KeyCache<'_, H> {
             "keys": cached.keys.to_json(), "fetchedAt": cached.fetched_at, "triedAt": cached.tried_at,
         });
         _ = self.host.set(&self.key(), value.to_string().as_bytes()).await;
+    }
+}
+
+impl Cached {
+    /// The key with this id, which serves for a day from when it was fetched.
+    fn find(&self, key_id: &str) -> Option<FoundKey> {
+        let key = self.keys.find(key_id)?.clone();
+        Some(FoundKey { key, good_until: self.fetched_at.saturating_add(FRESH_SECONDS) })
     }
 }
 

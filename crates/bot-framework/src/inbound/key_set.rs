@@ -39,6 +39,11 @@ impl KeySet {
         self.0.is_empty()
     }
 
+    /// Whether every key of `other` is among these, unchanged.
+    pub(super) fn has_all_of(&self, other: &Self) -> bool {
+        other.0.iter().all(|key| self.0.contains(key))
+    }
+
     /// All of them.
     #[cfg(fuzzing)]
     pub(super) fn iter(&self) -> impl Iterator<Item = &SigningKey> {

@@ -32,7 +32,7 @@ use crate::identity::{BotIdentity, endpoint_override};
 use issuers::{EntraPolicy, Issuer};
 use key_cache::KeyCache;
 use key_source::KeySource;
-use remembered::Remembered;
+use remembered::{Checked, Remembered};
 use token::{Claims, UnverifiedToken};
 
 pub use error::{AuthError, BrokenRule, NotAllowed};
@@ -84,13 +84,21 @@ impl fmt::Display for Caller {
 }
 
 /// A token that everything but the activity agrees with.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct VerifiedToken {
     caller: Caller,
-    /// Of the channel's key.
-    endorsements: Vec<String>,
     /// The claim `serviceurl`.
     service_url: Option<String>,
+    remembered: Remembered,
+    checked: Checked,
+    /// Whether `checked` is what is stored.
+    is_stored: bool,
+}
+
+impl fmt::Debug for VerifiedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifiedToken").field("caller", &self.caller).finish_non_exhaustive()
+    }
 }
 
 impl InboundAuth {
@@ -137,25 +145,37 @@ impl InboundAuth {
             Issuer::Channel => &self.channel_keys,
             Issuer::Entra { .. } => &self.entra_keys,
         };
-        let key = KeyCache { host, source, deadline }.find(&token.key_id).await?;
-        let key = key.ok_or(BrokenRule::UnknownKey)?;
-        if let Issuer::Entra { tenant, .. } = issuer
-            && !issuers::may_sign_for(&key, self.cloud, tenant)
-        {
-            return Err(BrokenRule::UnusableKey.into());
-        }
-        let remembered = Remembered::of(host, &self.app_id, &key, &token);
-        if !remembered.is_known().await {
-            rs256::check(&key, token.signed, &token.signature)?;
-            remembered.remember(claims.expires).await;
-        }
-
+        let remembered = Remembered::of(&self.app_id, &source.metadata_url, &token);
+        let known = remembered.load(host).await;
+        let is_stored = known.is_some();
+        let checked = match known {
+            Some(checked) => checked,
+            None => self.check_signature(&token, issuer, KeyCache { host, source, deadline }).await?,
+        };
         let caller = match (entra_caller, &self.entra) {
             (None, _) => Caller::Channel,
             (Some(app_id), Some(entra)) => entra.admit(&self.app_id, app_id)?,
             (Some(_), None) => return Err(NotAllowed.into()),
         };
-        Ok(VerifiedToken { caller, endorsements: key.endorsements, service_url: token.claims.service_url })
+        Ok(VerifiedToken { caller, service_url: token.claims.service_url, remembered, checked, is_stored })
+    }
+
+    /// Finds the key that a token names, and checks the signature with it.
+    async fn check_signature<H: Host>(
+        &self,
+        token: &UnverifiedToken<'_>,
+        issuer: Issuer<'_>,
+        keys: KeyCache<'_, H>,
+    ) -> Result<Checked, AuthError> {
+        let Some(found) = keys.find(&token.key_id).await? else { return Err(BrokenRule::UnknownKey.into()) };
+        if let Issuer::Entra { tenant, .. } = issuer
+            && !issuers::may_sign_for(&found.key, self.cloud, tenant)
+        {
+            return Err(BrokenRule::UnusableKey.into());
+        }
+        rs256::check(&found.key, token.signed, &token.signature)?;
+        let until = token.claims.expires.min(found.good_until);
+        Ok(Checked { endorsements: found.key.endorsements, until, sealed_token: None })
     }
 
     fn issuer_of(&self, claims: &Claims) -> Result<Issuer<'_>, BrokenRule> {
@@ -170,10 +190,10 @@ impl InboundAuth {
 impl VerifiedToken {
     /// Decides what the activity has a part in. For a channel: its key is endorsed for `channelId`, and `serviceUrl` is
     /// the one of the token. Both have to be there; the SDKs let an activity without them pass.
-    pub fn admit(self, activity: &Activity) -> Result<Caller, AuthError> {
+    pub fn admit(&self, activity: &Activity) -> Result<Caller, AuthError> {
         if self.caller.vouches_for_service_url() {
             let channel = activity.channel_id.as_deref().unwrap_or_default();
-            if channel.is_empty() || !self.endorsements.iter().any(|endorsed| endorsed == channel) {
+            if channel.is_empty() || !self.checked.endorsements.iter().any(|endorsed| endorsed == channel) {
                 return Err(BrokenRule::Endorsement.into());
             }
             let claimed = self.service_url.as_deref().unwrap_or_default();
@@ -182,7 +202,24 @@ impl VerifiedToken {
                 return Err(BrokenRule::ServiceUrl.into());
             }
         }
-        Ok(self.caller)
+        Ok(self.caller.clone())
+    }
+
+    /// The bot's own token, sealed, as [`VerifiedToken::remember`] was given it: for
+    /// [`Tokens::with_sealed`](crate::Tokens::with_sealed).
+    pub fn sealed_token(&self) -> Option<&[u8]> {
+        self.checked.sealed_token.as_deref()
+    }
+
+    /// Remembers that the signature was checked, and the bot's own token if there is another one now. Writes nothing if
+    /// both are remembered already.
+    pub async fn remember(&self, host: &impl Host, sealed_token: Option<Vec<u8>>) {
+        let is_another = sealed_token.is_some() && sealed_token != self.checked.sealed_token;
+        if self.is_stored && !is_another {
+            return;
+        }
+        let sealed_token = sealed_token.or_else(|| self.checked.sealed_token.clone());
+        self.remembered.store(host, &Checked { sealed_token, ..self.checked.clone() }).await;
     }
 }
 

@@ -67,6 +67,11 @@ impl Credential {
         derive_key(self.secret_bytes(), KeyPurpose::TokenCache)
     }
 
+    /// The key by which the poller knows the bot.
+    pub(super) fn kick_key(&self) -> [u8; 32] {
+        derive_key(self.secret_bytes(), KeyPurpose::Kick)
+    }
+
     fn secret_bytes(&self) -> &[u8] {
         match self {
             Self::Password(secret) | Self::FederatedToken(secret) => secret.expose().as_bytes(),

@@ -10,6 +10,8 @@ pub(super) enum KeyPurpose {
     EnvelopeSeal,
     /// Seals the token in key-value.
     TokenCache,
+    /// Tells the poller that the bot calls it.
+    Kick,
 }
 
 impl KeyPurpose {
@@ -18,6 +20,7 @@ impl KeyPurpose {
         match self {
             Self::EnvelopeSeal => b"proactive-bot/envelope-seal/v1",
             Self::TokenCache => b"proactive-bot/token-cache/v1",
+            Self::Kick => b"proactive-bot/kick/v1",
         }
     }
 }

@@ -12,6 +12,7 @@ mod certificate;
 mod credential;
 mod error;
 mod key;
+mod kick_key;
 mod request;
 mod seal_key;
 mod sealed_cache;
@@ -20,6 +21,7 @@ mod tokens;
 pub use certificate::Certificate;
 pub use credential::{BotCredentials, Credential};
 pub(crate) use error::TokenError;
+pub use kick_key::kick_key;
 pub use seal_key::seal_key;
 pub use tokens::Tokens;
 

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
-use platform::Host;
+use platform::{Clock, Host};
 use sha2::{Digest, Sha256};
 
 use super::access_token::AccessToken;
@@ -55,9 +55,13 @@ impl SealedCache {
         }
     }
 
-    /// The stored token, if there is one that opens and is good for a while yet.
-    pub(super) async fn load(&self, host: &impl Host) -> Option<AccessToken> {
-        let entry = host.get(&self.key).await.ok()??;
+    /// The stored entry, whatever it is worth.
+    pub(super) async fn load(&self, host: &impl Host) -> Option<Vec<u8>> {
+        host.get(&self.key).await.ok()?
+    }
+
+    /// The token of an entry, if it opens and is good for a while yet.
+    pub(super) fn open(&self, clock: &impl Clock, entry: &[u8]) -> Option<AccessToken> {
         let (version, rest) = entry.split_first()?;
         let (nonce, sealed) = rest.split_at_checked(NONCE_BYTES)?;
         if *version != VERSION {
@@ -66,26 +70,33 @@ impl SealedCache {
         let payload = Payload { msg: sealed, aad: &self.bound_to };
         let opened = self.cipher.decrypt(&XNonce::try_from(nonce).ok()?, payload).ok()?;
         let (until, token) = opened.split_at_checked(TIME_BYTES)?;
-        let left = i64::from_le_bytes(until.try_into().ok()?).checked_sub(host.now().timestamp())?;
+        let left = i64::from_le_bytes(until.try_into().ok()?).checked_sub(clock.now().timestamp())?;
         // More than that is left only if a clock was wrong, then or now.
         let is_good = left > 0 && left <= i64::try_from(LONGEST.as_secs()).ok()?;
         is_good.then(|| AccessToken::new(std::str::from_utf8(token).ok()?)).flatten()
     }
 
-    /// Keeps a token that is good for `life`, unless that is hardly longer than the margin. A store that fails costs a
-    /// request for the next token, and nothing else.
-    pub(super) async fn store(&self, host: &impl Host, token: &AccessToken, life: Duration) {
+    /// Keeps a token that is good for `life`, unless that is hardly longer than the margin; returns the entry. A store that
+    /// fails costs a request for the next token, and nothing else.
+    pub(super) async fn store(
+        &self,
+        host: &impl Host,
+        token: &AccessToken,
+        life: Duration,
+    ) -> Option<Vec<u8>> {
         let usable = life.min(LONGEST).saturating_sub(MARGIN);
         if usable.is_zero() {
-            return;
+            return None;
         }
         let until = (host.now() + usable).timestamp();
         let mut nonce = [0; NONCE_BYTES];
         host.fill(&mut nonce);
         let opened = [&until.to_le_bytes()[..], token.expose()].concat();
         let payload = Payload { msg: opened.as_slice(), aad: &self.bound_to };
-        let Ok(sealed) = self.cipher.encrypt(&nonce.into(), payload) else { return };
-        _ = host.set(&self.key, &[&[VERSION][..], &nonce, &sealed].concat()).await;
+        let sealed = self.cipher.encrypt(&nonce.into(), payload).ok()?;
+        let entry = [&[VERSION][..], &nonce, &sealed].concat();
+        _ = host.set(&self.key, &entry).await;
+        Some(entry)
     }
 
     /// Forgets the stored token.
@@ -120,6 +131,10 @@ mod tests {
         AccessToken::new("hunter2.hunter2").unwrap()
     }
 
+    fn load(cache: &SealedCache, host: &FakeHost) -> Option<AccessToken> {
+        cache.open(host, &run(cache.load(host))?)
+    }
+
     fn stored(life_seconds: u64) -> (FakeHost, SealedCache) {
         let (host, cache) = (FakeHost::default(), SealedCache::of(&bot("secret", |_| {})));
         run(cache.store(&host, &token(), Duration::from_secs(life_seconds)));
@@ -145,9 +160,9 @@ mod tests {
             );
             let Some(kept) = kept else { continue };
             host.elapsed.set(Duration::from_secs(kept - 1));
-            assert_eq!(run(cache.load(&host)), Some(token()), "{life}");
+            assert_eq!(load(&cache, &host), Some(token()), "{life}");
             host.elapsed.set(Duration::from_secs(kept));
-            assert_eq!(run(cache.load(&host)), None, "{life}");
+            assert_eq!(load(&cache, &host), None, "{life}");
         }
     }
 
@@ -167,7 +182,7 @@ mod tests {
     fn it_opens_for_the_same_bot_at_the_same_authority_only() {
         let (host, cache) = stored(3599);
         let (key, entry) = host.store.borrow().iter().next().map(|(k, v)| (k.clone(), v.clone())).unwrap();
-        assert_eq!(run(cache.load(&host)), Some(token()));
+        assert_eq!(load(&cache, &host), Some(token()));
         for other in [
             bot("Secret", |_| {}),
             bot("secret", |identity| identity.app_id = "ap".into()),
@@ -181,17 +196,17 @@ mod tests {
             let other = SealedCache::of(&other);
             // Even if somebody moves it to where the other looks.
             host.store.borrow_mut().insert(other.key.clone(), entry.clone());
-            assert_eq!(run(other.load(&host)), None, "{}", other.key);
+            assert_eq!(load(&other, &host), None, "{}", other.key);
         }
         for index in 0..entry.len() {
             let mut changed = entry.clone();
             changed[index] ^= 1;
             host.store.borrow_mut().insert(key.clone(), changed);
-            assert_eq!(run(cache.load(&host)), None, "byte {index} is covered");
+            assert_eq!(load(&cache, &host), None, "byte {index} is covered");
         }
         for length in [0, 1, 24, 25, 40, 41, entry.len() - 1] {
             host.store.borrow_mut().insert(key.clone(), entry[..length].to_vec());
-            assert_eq!(run(cache.load(&host)), None, "{length} bytes");
+            assert_eq!(load(&cache, &host), None, "{length} bytes");
         }
     }
 
@@ -201,6 +216,6 @@ mod tests {
         host.elapsed.set(Duration::from_secs(10 * 24 * 60 * 60));
         run(cache.store(&host, &token(), Duration::from_secs(3599)));
         host.elapsed.set(Duration::ZERO);
-        assert_eq!(run(cache.load(&host)), None);
+        assert_eq!(load(&cache, &host), None);
     }
 }

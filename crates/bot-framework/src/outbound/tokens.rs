@@ -29,12 +29,16 @@ pub struct Tokens<'a, H> {
     host: &'a H,
     bot: &'a BotCredentials,
     cache: SealedCache,
+    /// What the caller had at hand: an entry of the cache, maybe of long ago.
+    at_hand: Option<Vec<u8>>,
     learned: Mutex<Learned>,
 }
 
 #[derive(Default)]
 struct Learned {
     token: Option<Result<Held, TokenError>>,
+    /// The cache's entry of `token`.
+    entry: Option<Vec<u8>>,
     /// A run renews its token once: a Connector that refuses a fresh one refuses the bot.
     renewed: bool,
 }
@@ -49,20 +53,45 @@ pub(crate) struct Held {
 impl<'a, H: Host> Tokens<'a, H> {
     /// Nothing is asked for before a token is needed.
     pub fn new(host: &'a H, bot: &'a BotCredentials) -> Self {
-        Self { host, bot, cache: SealedCache::of(bot), learned: Mutex::default() }
+        Self { host, bot, cache: SealedCache::of(bot), at_hand: None, learned: Mutex::default() }
     }
 
-    /// The token: this run's, the stored one, or a fresh one.
+    /// With a token that was remembered elsewhere, as [`Tokens::sealed`] gave it: if it is still good, the store is not
+    /// asked.
+    #[must_use]
+    pub fn with_sealed(mut self, entry: Option<&[u8]>) -> Self {
+        self.at_hand = entry.map(<[u8]>::to_vec);
+        self
+    }
+
+    /// The token that was used, sealed; nothing if none was.
+    pub async fn sealed(&self) -> Option<Vec<u8>> {
+        self.learned.lock().await.entry.clone()
+    }
+
+    /// The token: this run's, the one at hand, the stored one, or a fresh one.
     pub(crate) async fn get(&self, deadline: Deadline) -> Result<Held, TokenError> {
         let mut learned = self.learned.lock().await;
         if let Some(known) = &learned.token {
             return known.clone();
         }
-        let token = match self.cache.load(self.host).await {
-            Some(token) => Ok(token),
-            None => self.fetch(deadline).await,
+        let mut found = self.open(self.at_hand.clone());
+        if found.is_none() {
+            found = self.open(self.cache.load(self.host).await);
+        }
+        let token = match found {
+            Some((token, entry)) => {
+                learned.entry = Some(entry);
+                Ok(token)
+            }
+            None => self.fetch(deadline, &mut learned.entry).await,
         };
         learned.token.insert(token.map(|token| Held { token, number: 0 })).clone()
+    }
+
+    fn open(&self, entry: Option<Vec<u8>>) -> Option<(AccessToken, Vec<u8>)> {
+        let entry = entry?;
+        Some((self.cache.open(self.host, &entry)?, entry))
     }
 
     /// Another token than the one that the Connector refused; `None` if this run has renewed it before.
@@ -80,11 +109,18 @@ impl<'a, H: Host> Tokens<'a, H> {
             _ => learned.renewed = true,
         }
         self.cache.drop_token(self.host).await;
-        let fresh = self.fetch(deadline).await.map(|token| Held { token, number: refused.number + 1 });
+        let fresh = self.fetch(deadline, &mut learned.entry).await;
+        let fresh = fresh.map(|token| Held { token, number: refused.number + 1 });
         learned.token.insert(fresh).clone().map(Some)
     }
 
-    async fn fetch(&self, deadline: Deadline) -> Result<AccessToken, TokenError> {
+    /// Asks for a token; `entry` becomes what is stored of it.
+    async fn fetch(
+        &self,
+        deadline: Deadline,
+        entry: &mut Option<Vec<u8>>,
+    ) -> Result<AccessToken, TokenError> {
+        *entry = None;
         let mut answer = self.ask(deadline).await;
         if matches!(answer, Err(TokenError::Unavailable { again_at_once: true, .. }))
             && !deadline.has_passed(self.host)
@@ -92,7 +128,7 @@ impl<'a, H: Host> Tokens<'a, H> {
             answer = self.ask(deadline).await;
         }
         let Grant { token, life } = answer?;
-        self.cache.store(self.host, &token, life).await;
+        *entry = self.cache.store(self.host, &token, life).await;
         Ok(token)
     }
 

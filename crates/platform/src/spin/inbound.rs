@@ -5,10 +5,11 @@ use std::pin::pin;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use serde_json::json;
-use spin_sdk::http::{Headers, IncomingRequest, OutgoingResponse, ResponseOutparam};
+use spin_sdk::http::{Headers, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam};
+use wasi::io::streams::{OutputStream, StreamError};
 
-use super::SpinHost;
-use crate::{BodyError, Level, Log, RequestBody};
+use super::{SpinHost, stream};
+use crate::{BodyError, Joined, Level, Log, Reply, RequestBody};
 
 /// A request's body, unread.
 pub struct SpinBody(IncomingRequest);
@@ -34,20 +35,58 @@ impl RequestBody for SpinBody {
     }
 }
 
-/// Serves one request with `handler`: what the function under `#[http_component]` calls.
+/// Serves one request with `handler`: what the function under `#[http_component]` calls. `joined` are the variables that
+/// the component reads together.
 pub async fn serve(
     request: IncomingRequest,
     response_out: ResponseOutparam,
-    handler: impl AsyncFnOnce(&SpinHost, http::Request<SpinBody>) -> http::Response<Bytes>,
+    joined: &'static [Joined],
+    handler: impl AsyncFnOnce(&SpinHost, http::Request<SpinBody>) -> Reply<'_>,
 ) {
-    let response = match read_head(&request) {
-        Some(head) => handler(&SpinHost::new(), head.map(|()| SpinBody(request))).await,
-        None => status_only(http::StatusCode::BAD_REQUEST),
+    let host = SpinHost::new(joined);
+    let reply = match read_head(&request) {
+        Some(head) => handler(&host, head.map(|()| SpinBody(request))).await,
+        None => status_only(http::StatusCode::BAD_REQUEST).into(),
     };
-    let (outgoing, body) = outgoing_response(response);
-    if let Err(error) = response_out.set_with_body(outgoing, body).await {
-        SpinHost::new().event(Level::Warn, "answer.not-sent", json!({"reason": error.to_string()}));
+    if let Err(error) = send(response_out, reply.answer).await {
+        host.event(Level::Warn, "answer.not-sent", json!({"reason": error.to_string()}));
     }
+    if let Some(work) = reply.then {
+        work.await;
+    }
+}
+
+/// Sends an answer in one piece: its body is written and finished before the response is set. The SDK's `set_with_body`
+/// sets the response first; head and body then leave as two segments, and since Spin's listener has no TCP_NODELAY, the
+/// body waits until the client acknowledges the head, which may take 40 ms. Of a body that is longer than the host's
+/// buffer, the rest is written after the response is set.
+async fn send(response_out: ResponseOutparam, response: http::Response<Bytes>) -> Result<(), StreamError> {
+    let (outgoing, bytes) = outgoing_response(response);
+    if bytes.is_empty() {
+        response_out.set(outgoing);
+        return Ok(());
+    }
+    // Taken once: it is there.
+    let Ok(body) = outgoing.body() else { return Err(StreamError::Closed) };
+    let Ok(stream) = body.write() else { return Err(StreamError::Closed) };
+    let written = stream::write_now(&stream, &bytes)?;
+    let rest = &bytes[written..];
+    if rest.is_empty() {
+        finish(stream, body);
+        response_out.set(outgoing);
+        return Ok(());
+    }
+    response_out.set(outgoing);
+    let result = stream::write_all(&stream, rest).await;
+    finish(stream, body);
+    result
+}
+
+/// The stream has to be dropped before its body.
+fn finish(stream: OutputStream, body: OutgoingBody) {
+    drop(stream);
+    // A failure tells that the client is gone, or that too few bytes were written, which was reported.
+    _ = OutgoingBody::finish(body, None);
 }
 
 fn read_head(request: &IncomingRequest) -> Option<http::Request<()>> {
@@ -67,7 +106,7 @@ fn status_only(status: http::StatusCode) -> http::Response<Bytes> {
     response
 }
 
-fn outgoing_response(response: http::Response<Bytes>) -> (OutgoingResponse, Vec<u8>) {
+fn outgoing_response(response: http::Response<Bytes>) -> (OutgoingResponse, Bytes) {
     let (parts, body) = response.into_parts();
     let mut headers: Vec<(String, Vec<u8>)> =
         parts.headers.iter().map(|(name, value)| (name.as_str().into(), value.as_bytes().into())).collect();
@@ -75,5 +114,5 @@ fn outgoing_response(response: http::Response<Bytes>) -> (OutgoingResponse, Vec<
     // Both can fail only on what the `http` crate has already refused.
     let outgoing = OutgoingResponse::new(Headers::from_list(&headers).unwrap_or_else(|_| Headers::new()));
     _ = outgoing.set_status_code(parts.status.as_u16());
-    (outgoing, body.into())
+    (outgoing, body)
 }

@@ -3,6 +3,7 @@
 
 mod inbound;
 mod outbound;
+mod stream;
 mod wait;
 
 use std::cell::OnceCell;
@@ -11,13 +12,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use chrono::{DateTime, Utc};
 use spin_sdk::key_value::Store;
 
-use crate::{Clock, KeyValue, KeyValueError, Log, Randomness, Settings, SettingsError};
+use crate::{
+    Clock, Joined, JoinedSettings, KeyValue, KeyValueError, Log, Randomness, Settings, SettingsError,
+};
 
 pub use inbound::{SpinBody, serve};
 
 /// The platform of a component that runs on Spin. One per request: a fresh instance serves each.
-#[derive(Default)]
 pub struct SpinHost {
+    joined: JoinedSettings,
     store: OnceCell<Store>,
     start: OnceCell<Instant>,
 }
@@ -29,9 +32,9 @@ impl std::fmt::Debug for SpinHost {
 }
 
 impl SpinHost {
-    /// The platform of this instance.
-    pub fn new() -> Self {
-        Self::default()
+    /// The platform of this instance, which reads these variables together.
+    pub fn new(joined: &[Joined]) -> Self {
+        Self { joined: JoinedSettings::new(joined), store: OnceCell::new(), start: OnceCell::new() }
     }
 
     fn store(&self) -> Result<&Store, KeyValueError> {
@@ -75,17 +78,21 @@ impl Randomness for SpinHost {
 
 impl Settings for SpinHost {
     fn setting(&self, name: &str) -> Result<String, SettingsError> {
-        // The provider's own text may quote what it got: only its kind is passed on.
-        spin_sdk::variables::get(name).map_err(|error| {
-            use spin_sdk::variables::Error;
-            let problem = match error {
-                Error::InvalidName(_) => "is not a valid name",
-                Error::Undefined(_) => "is not mapped to this component in the manifest",
-                Error::Provider(_) | Error::Other(_) => "could not be read from the variable provider",
-            };
-            SettingsError::new(name, problem)
-        })
+        self.joined.setting(name, read_variable)
     }
+}
+
+fn read_variable(name: &str) -> Result<String, SettingsError> {
+    // The provider's own text may quote what it got: only its kind is passed on.
+    spin_sdk::variables::get(name).map_err(|error| {
+        use spin_sdk::variables::Error;
+        let problem = match error {
+            Error::InvalidName(_) => "is not a valid name",
+            Error::Undefined(_) => "is not mapped to this component in the manifest",
+            Error::Provider(_) | Error::Other(_) => "could not be read from the variable provider",
+        };
+        SettingsError::new(name, problem)
+    })
 }
 
 impl Log for SpinHost {

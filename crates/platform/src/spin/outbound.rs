@@ -13,7 +13,7 @@ use wasi::http::types::{
 };
 use wasi::io::streams::{OutputStream, StreamError};
 
-use super::{SpinHost, wait};
+use super::{SpinHost, stream, wait};
 use crate::{BodyProblem, HttpClient, Timeouts, TransportError};
 
 const READ_BYTES: u64 = 64 * 1024;
@@ -135,27 +135,9 @@ fn write_at_once(body: OutgoingBody, bytes: &[u8]) -> Option<(OutputStream, Outg
 /// Writes the body as the host takes it. A failure is not reported: the answer, or its absence, tells. Parameters are dropped
 /// from the last to the first: the stream has to go before its body.
 async fn write_body(body: OutgoingBody, stream: OutputStream, bytes: &[u8]) {
-    _ = write_all(&stream, bytes).await;
+    _ = stream::write_all(&stream, bytes).await;
     drop(stream);
     _ = OutgoingBody::finish(body, None);
-}
-
-async fn write_all(stream: &OutputStream, mut bytes: &[u8]) -> Result<(), StreamError> {
-    while !bytes.is_empty() {
-        let allowed = wait::until(
-            || match stream.check_write() {
-                Ok(0) => None,
-                Ok(count) => Some(Ok(usize::try_from(count).unwrap_or(usize::MAX))),
-                Err(error) => Some(Err(error)),
-            },
-            || stream.subscribe(),
-        )
-        .await?;
-        let (now, later) = bytes.split_at(allowed.min(bytes.len()));
-        stream.write(now)?;
-        bytes = later;
-    }
-    stream.flush()
 }
 
 async fn answered(answer: &FutureIncomingResponse) -> Result<IncomingResponse, ErrorCode> {

@@ -75,6 +75,7 @@ fn call_with(host: &FakeHost, authorization: &[&[u8]], activity: &Value) -> Resu
     }
     let deadline = Deadline::after(host, Duration::from_secs(5));
     let verified = run(auth(host).unwrap().verify(host, &headers, deadline))?;
+    run(verified.remember(host, None));
     verified.admit(&Activity::parse(activity.to_string().as_bytes()).unwrap())
 }
 

@@ -2,9 +2,9 @@
 
 use super::*;
 
-/// Keys under `verified:`.
+/// Keys under `caller:`.
 fn remembered(host: &FakeHost) -> Vec<String> {
-    host.store.borrow().keys().filter(|key| key.starts_with("verified:")).cloned().collect()
+    host.store.borrow().keys().filter(|key| key.starts_with("caller:")).cloned().collect()
 }
 
 /// The same token with a signature that RSA would refuse.
@@ -13,12 +13,15 @@ fn broken(token: &str) -> String {
     format!("{signed}.{}", "A".repeat(342))
 }
 
-/// Plants the mark of a token, as if it had been verified.
+/// Plants the record of a token, as if it had been verified.
 fn plant(host: &FakeHost, token: &str, until: i64) {
+    let checked = super::super::Checked { endorsements: vec!["msteams".into()], until, sealed_token: None };
+    run(place_of(token).store(host, &checked));
+}
+
+fn place_of(token: &str) -> super::super::Remembered {
     let unverified = super::super::UnverifiedToken::parse(token).unwrap();
-    let set = super::super::key_set::KeySet::read(&json!({"keys": [TestKey::issuer().jwk()]}));
-    let key = set.find("issuer-key").unwrap();
-    run(super::super::Remembered::of(host, APP_ID, key, &unverified).remember(until));
+    super::super::Remembered::of(APP_ID, CHANNEL_METADATA, &unverified)
 }
 
 #[test]
@@ -61,15 +64,26 @@ fn no_other_bot_and_no_other_key_finds_it() {
     // The other bot, with the same store, has not verified it.
     host.settings.borrow_mut().insert("microsoftappid".into(), OTHER_BOT.into());
     assert_eq!(outcome(call(&host, &token, &activity())), "BadSignature");
-    // Nor is it good under another key with the same id.
-    let host = bot();
-    let token = self::token();
-    assert_eq!(outcome(call(&host, &token, &activity())), "channel");
-    let mut replaced = TestKey::stranger().endorsed_jwk(&["msteams"]);
-    replaced["kid"] = "issuer-key".into();
-    publish(&host, vec![replaced]);
-    host.store.borrow_mut().retain(|key, _| !key.starts_with("jwks:"));
+}
+
+#[test]
+fn keys_from_elsewhere_do_not_find_it() {
+    let (host, token) = (bot(), broken(&token()));
+    plant(&host, &token, NOW + 3600);
+    host.settings.borrow_mut().insert("openidmetadata".into(), ENTRA_METADATA.into());
     assert_eq!(outcome(call(&host, &token, &activity())), "BadSignature");
+}
+
+#[test]
+fn keys_that_were_fetched_a_day_ago_end_it() {
+    let host = bot();
+    let token = TestKey::issuer().sign(&with(claims(), "exp", NOW + 3 * 86_400));
+    assert_eq!(outcome(call(&host, &token, &activity())), "channel");
+    publish(&host, vec![TestKey::stranger().endorsed_jwk(&["msteams"])]);
+    host.elapsed.set(Duration::from_secs(86_399));
+    assert_eq!(outcome(call(&host, &token, &activity())), "channel");
+    host.elapsed.set(Duration::from_secs(86_400));
+    assert_eq!(outcome(call(&host, &token, &activity())), "UnknownKey");
 }
 
 #[test]
@@ -77,8 +91,38 @@ fn a_key_that_the_issuer_withdrew_ends_it() {
     let (host, token) = (bot(), token());
     assert_eq!(outcome(call(&host, &token, &activity())), "channel");
     publish(&host, vec![TestKey::stranger().endorsed_jwk(&["msteams"])]);
-    host.store.borrow_mut().retain(|key, _| !key.starts_with("jwks:"));
+    // An hour later somebody comes with the new key, and so the keys are fetched.
+    host.elapsed.set(Duration::from_secs(3600));
+    let newer = TestKey::stranger().sign(&with(claims(), "exp", NOW + 7200));
+    assert_eq!(outcome(call(&host, &newer, &activity())), "channel");
+    assert_eq!(remembered(&host).len(), 1, "only the new one");
     assert_eq!(outcome(call(&host, &token, &activity())), "UnknownKey");
+}
+
+#[test]
+fn a_known_token_costs_one_read_and_brings_the_bots_own() {
+    let (host, token) = (bot(), token());
+    let verify = || {
+        let mut headers = HeaderMap::new();
+        headers.append(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
+        let deadline = Deadline::after(&host, Duration::from_secs(5));
+        run(auth(&host).unwrap().verify(&host, &headers, deadline)).unwrap()
+    };
+    let first = verify();
+    assert_eq!(first.sealed_token(), None);
+    run(first.remember(&host, Some(b"sealed".to_vec())));
+    for (sealed, kept, writes) in [
+        (None, &b"sealed"[..], 0),
+        (Some(&b"sealed"[..]), &b"sealed"[..], 0),
+        (Some(&b"another"[..]), &b"another"[..], 1),
+    ] {
+        host.reads.take();
+        let before = host.writes.get();
+        run(verify().remember(&host, sealed.map(<[u8]>::to_vec)));
+        assert_eq!(host.reads.take().len(), 1, "{sealed:?}");
+        assert_eq!(host.writes.get() - before, writes, "{sealed:?}");
+        assert_eq!(verify().sealed_token(), Some(kept), "{sealed:?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,128 @@
+//! The kick: after an alert is on the queue, the bot calls the poller, so that nobody waits for the scheduler's next tick.
+//!
+//! It follows the answer, and delivery never rests on it: what a lost kick leaves on the queue, the scheduler's next run
+//! takes. A run that is at work takes in what comes, so then there is no kick.
+
+use std::time::Duration;
+
+use bot_framework::BotCredentials;
+use bot_framework::outbound::kick_key;
+use bytes::Bytes;
+use envelope::is_run_at_work;
+use http::header::AUTHORIZATION;
+use http::{Request, StatusCode};
+use platform::{Host, Level, Secret, Settings, SettingsError, Timeouts};
+use serde_json::json;
+use storage_queue::QueueName;
+
+/// The poller, as another component of the application: Spin's local service chaining
+/// (<https://spinframework.dev/http-outbound#local-service-chaining>).
+const POLLER: &str = "http://poller.spin.internal/internal/poll";
+
+/// The poller answers as soon as its run has begun.
+const TIMEOUTS: Timeouts = Timeouts {
+    connect: Duration::from_secs(1),
+    first_byte: Duration::from_secs(2),
+    between_bytes: Duration::from_secs(1),
+    total: Duration::from_secs(3),
+    max_answer_bytes: 4 * 1024,
+};
+
+/// How the poller is called.
+#[derive(Debug, Clone)]
+pub(crate) struct Kick {
+    key: Secret,
+    queue: String,
+}
+
+impl Kick {
+    /// Reads the variable `kick`: `on`, or `off` where a platform has no service chaining.
+    pub(crate) fn read(
+        settings: &impl Settings,
+        bot: Option<&BotCredentials>,
+        queue: &QueueName,
+    ) -> Result<Option<Self>, SettingsError> {
+        if !settings.choice("kick", &[("on", true), ("off", false)])? {
+            return Ok(None);
+        }
+        Ok(Some(Self { key: kick_key(settings, bot)?, queue: queue.as_str().to_owned() }))
+    }
+
+    /// Begins a run, unless one is at work. A failure is one line in the log.
+    pub(crate) async fn send<H: Host>(self, host: &H) {
+        if is_run_at_work(host, &self.queue).await {
+            return;
+        }
+        let request = Request::post(POLLER)
+            .header(AUTHORIZATION, format!("Bearer {}", self.key.expose()))
+            // RFC 7240: the answer comes when the run has begun, not when it has ended.
+            .header("prefer", "respond-async")
+            .body(Bytes::new());
+        let reason = match request {
+            Ok(request) => match host.send(request, TIMEOUTS).await {
+                Ok(answer) if answer.status() == StatusCode::ACCEPTED => return,
+                Ok(answer) => format!("the poller answered {}", answer.status().as_u16()),
+                Err(error) => error.to_string(),
+            },
+            Err(error) => error.to_string(),
+        };
+        host.event(Level::Warn, "kick.failed", json!({"reason": reason}));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use platform::testing::{FakeHost, run};
+    use platform::{Clock, TransportError};
+
+    use super::*;
+
+    fn host(kick: &str) -> FakeHost {
+        FakeHost::with_settings([("storageconnection", "UseDevelopmentStorage=true"), ("kick", kick)])
+    }
+
+    fn kick(host: &FakeHost) -> Option<Kick> {
+        Kick::read(host, None, &QueueName::parse("bot-queue").unwrap()).unwrap()
+    }
+
+    #[test]
+    fn kick_calls_the_poller_with_the_derived_key_and_does_not_wait_for_the_run() {
+        let host = host("");
+        host.then_status(202, "{}");
+        run(kick(&host).unwrap().send(&host));
+        let sent = host.sent.borrow();
+        let key = kick_key(&host, None).unwrap();
+        assert_eq!(sent[0].uri(), POLLER);
+        assert_eq!(sent[0].headers()[AUTHORIZATION], format!("Bearer {}", key.expose()).as_str());
+        assert_eq!(sent[0].headers()["prefer"], "respond-async");
+        assert!(host.lines.borrow().is_empty());
+    }
+
+    #[test]
+    fn kick_is_left_out_when_off_or_while_a_run_is_at_work() {
+        assert!(kick(&host("off")).is_none());
+        let host = host("on");
+        let record = json!({"run": "a", "untilMilliseconds": host.now().timestamp_millis() + 1000});
+        host.store.borrow_mut().insert("drain:bot-queue".into(), record.to_string().into_bytes());
+        run(kick(&host).unwrap().send(&host));
+        assert!(host.sent.borrow().is_empty());
+    }
+
+    #[test]
+    fn kick_that_fails_is_one_line_without_the_key() {
+        for answer in [
+            Ok(platform::testing::response(401, "")),
+            Ok(platform::testing::response(500, "")),
+            Err(TransportError::Denied),
+            Err(TransportError::AnswerLost("no answer in time".into())),
+        ] {
+            let host = host("on");
+            host.then(answer);
+            let kick = kick(&host).unwrap();
+            let key = kick.key.expose().to_owned();
+            run(kick.send(&host));
+            assert_eq!(host.events("kick.failed").len(), 1);
+            assert!(!host.lines.borrow().iter().any(|line| line.contains(&key)));
+        }
+    }
+}

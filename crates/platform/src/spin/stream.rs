@@ -1,0 +1,31 @@
+//! Writing a body into the host's stream.
+
+use wasi::io::streams::{OutputStream, StreamError};
+
+use super::wait;
+
+/// Writes as much as the host takes without waiting; returns how many bytes that were.
+pub(super) fn write_now(stream: &OutputStream, bytes: &[u8]) -> Result<usize, StreamError> {
+    let takes = usize::try_from(stream.check_write()?).unwrap_or(usize::MAX).min(bytes.len());
+    stream.write(&bytes[..takes])?;
+    Ok(takes)
+}
+
+/// Writes everything, as the host takes it, and flushes.
+pub(super) async fn write_all(stream: &OutputStream, mut bytes: &[u8]) -> Result<(), StreamError> {
+    while !bytes.is_empty() {
+        let allowed = wait::until(
+            || match stream.check_write() {
+                Ok(0) => None,
+                Ok(count) => Some(Ok(usize::try_from(count).unwrap_or(usize::MAX))),
+                Err(error) => Some(Err(error)),
+            },
+            || stream.subscribe(),
+        )
+        .await?;
+        let (now, later) = bytes.split_at(allowed.min(bytes.len()));
+        stream.write(now)?;
+        bytes = later;
+    }
+    stream.flush()
+}

@@ -1,4 +1,5 @@
-//! Who is measured: the components in the embedded host, a component that does nothing, and the native build.
+//! Who is measured: the components in their host, the guest that only makes the same host calls, a component that does
+//! nothing, and the native build.
 
 use std::process::Command;
 use std::time::Duration;
@@ -8,7 +9,11 @@ use dev::host::{Host, HostKind, HostOptions};
 use end_to_end::manifest::Manifest;
 use tempfile::TempDir;
 
+use crate::machine;
 use crate::workload::Workload;
+
+/// The wasm of the guest that the components are compared with.
+const GUEST: &str = "target/wasm32-wasip2/release/bench_guest.wasm";
 
 /// A process that serves.
 #[derive(Debug)]
@@ -24,48 +29,72 @@ enum Process {
     Native(Running),
 }
 
-/// A variant of the application in the embedded host.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// A variant of the application in its host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Variant {
+    /// Which host.
+    pub host: HostKind,
+    /// Whether the bot calls the poller.
+    pub kick: bool,
+    /// Whether what the guests log can be read: it costs speed.
+    pub logs: bool,
     /// With the cron trigger.
     pub cron: bool,
     /// With a meter on each instance, which costs speed.
     pub meter: bool,
 }
 
+impl Default for Variant {
+    fn default() -> Self {
+        Self { host: HostKind::Embedded, kick: false, logs: false, cron: false, meter: false }
+    }
+}
+
 impl Contender {
-    /// The components in the embedded host.
+    /// The components in their host.
     pub fn components(workload: &Workload, variant: Variant) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir()?;
         let manifest = Manifest::local();
         let manifest = if variant.cron { manifest } else { manifest.without_cron() };
-        let manifest = manifest.write(folder.path());
-        let variables = workload.variables().clone().into_iter().collect();
-        Self::host(folder, manifest, variables, variant.meter)
+        Self::application(workload, manifest, variant)
     }
 
-    /// A component that does nothing, in the embedded host.
-    pub fn noop(meter: bool) -> anyhow::Result<Self> {
-        let manifest = dev::workspace::root().join("bench/noop-guest/spin.toml");
-        Self::host(tempfile::tempdir()?, manifest, Vec::new(), meter)
+    /// The guest that makes the host calls which a request names, with the application's variables and store.
+    pub fn floor(workload: &Workload, host: HostKind) -> anyhow::Result<Self> {
+        let manifest = Manifest::local().without_cron().with_source(GUEST);
+        Self::application(workload, manifest, Variant { host, ..Variant::default() })
+    }
+
+    /// A component that does nothing.
+    pub fn noop(host: HostKind, meter: bool) -> anyhow::Result<Self> {
+        let manifest = dev::workspace::root().join("bench/guest/spin.toml");
+        let variant = Variant { host, meter, ..Variant::default() };
+        Self::host(tempfile::tempdir()?, manifest, Vec::new(), variant)
+    }
+
+    fn application(workload: &Workload, manifest: Manifest, variant: Variant) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let manifest = manifest.write(folder.path());
+        let mut variables = workload.variables().clone();
+        variables.insert("kick".to_owned(), if variant.kick { "on" } else { "off" }.to_owned());
+        Self::host(folder, manifest, variables.into_iter().collect(), variant)
     }
 
     fn host(
         folder: TempDir,
         manifest: std::path::PathBuf,
         variables: Vec<(String, String)>,
-        meter: bool,
+        variant: Variant,
     ) -> anyhow::Result<Self> {
         let host = Host::start(&HostOptions {
-            kind: HostKind::Embedded,
+            kind: variant.host,
             manifest,
             listen: "127.0.0.1:0".to_owned(),
             variables,
             state_dir: folder.path().join("state"),
-            quiet: true,
+            quiet: !variant.logs,
             log: None,
             print_prefix: false,
-            meter,
+            meter: variant.meter,
         })?;
         let url = host.url().to_owned();
         Ok(Self { process: Process::Host(host), url, _folder: folder })
@@ -78,7 +107,8 @@ impl Contender {
         if fresh_connections {
             command.arg("--fresh-connections");
         }
-        for (name, value) in workload.variables() {
+        // What follows an answer is the platform's business, and there is none.
+        for (name, value) in workload.variables().iter().chain([(&"kick".to_owned(), &"off".to_owned())]) {
             command.arg("--variable").arg(format!("{name}={value}"));
         }
         let mut process = Running::start("the native build", command, &Output::default())?;
@@ -91,6 +121,14 @@ impl Contender {
     /// Where it serves.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Processor time that it has used so far, with its child processes; `None` where there is no `/proc`.
+    pub fn processor_time(&self) -> Option<Duration> {
+        machine::processor_time_of(match &self.process {
+            Process::Host(host) => host.pid(),
+            Process::Native(process) => process.pid(),
+        })
     }
 
     /// Every line that it printed so far.

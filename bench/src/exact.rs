@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, ensure};
+use bytes::Bytes;
+use dev::host::HostKind;
 use serde::{Deserialize, Serialize};
 
 use crate::contender::{Contender, Variant};
 use crate::driver;
-use crate::meter::{Meter, Used};
+use crate::meter::{HostCalls, Meter, Used};
 use crate::stubs::Stubs;
-use crate::workload::{Tokens, Workload};
+use crate::workload::{KNOWN, Tokens, Workload};
 
 /// All of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,6 +19,8 @@ use crate::workload::{Tokens, Workload};
 pub struct Exact {
     /// What is executed.
     pub instructions: Instructions,
+    /// Calls of the host, by what makes them.
+    pub host_calls: PerWork,
     /// Calls to the outside per alert, from the activity that asks for it to its deletion from the queue.
     pub calls_per_alert: f64,
     /// The largest instance of the poller, in bytes of linear memory, by the number of messages that waited.
@@ -31,8 +35,10 @@ pub struct Exact {
 pub struct Instructions {
     /// Of a component that does nothing; 0 if it was left out.
     pub noop: u64,
-    /// Of a message activity, with a token that came before: checked, queued, acknowledged.
+    /// Of a message activity in a known conversation, with a token that came before: checked, queued, acknowledged.
     pub activity: u64,
+    /// The same in a conversation that the bot does not know yet.
+    pub first_activity: u64,
     /// The same with a new token, whose signature has to be checked.
     pub activity_with_new_token: u64,
     /// Of a run that finds the queue empty.
@@ -41,10 +47,26 @@ pub struct Instructions {
     pub delivery: u64,
 }
 
+/// Calls of the host: of one activity in a known conversation with a known token, of a run that finds the queue empty, and
+/// of a whole run that delivers [`DELIVERIES`] alerts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PerWork {
+    /// An activity.
+    pub activity: HostCalls,
+    /// An activity without a token.
+    pub stranger: HostCalls,
+    /// A run on an empty queue.
+    pub empty_run: HostCalls,
+    /// A run that delivers.
+    pub full_run: HostCalls,
+}
+
 /// Alerts of the count of calls: an odd Get and a token are a small part of so many.
 pub const ALERTS: usize = 1_000;
 const ACTIVITIES: usize = 41;
-const DELIVERIES: usize = 320;
+/// Alerts of the run that delivers.
+pub const DELIVERIES: usize = 320;
 const RUNS: usize = 5;
 
 /// Conversations that a backlog is spread over: one of them takes no more than 7 messages a second.
@@ -59,38 +81,46 @@ pub const SHORT_BACKLOGS: [usize; 2] = [100, 3_000];
 pub fn measure(backlogs: &[usize]) -> anyhow::Result<Exact> {
     let stubs = Stubs::start();
     let workload = Workload::new(&stubs);
+    let noop = Contender::noop(HostKind::Embedded, true)?;
+    let (instructions, host_calls) = metered(&stubs, &workload, Some(&noop))?;
     Ok(Exact {
-        instructions: instructions(&stubs, &workload, Some(&Contender::noop(true)?))?,
+        instructions,
+        host_calls,
         calls_per_alert: calls_per_alert(&stubs, &workload)?,
         poller_memory_bytes: poller_memory(&stubs, &workload, backlogs)?,
         component_bytes: component_bytes()?,
     })
 }
 
-/// Counts instructions; `noop` is the metered component that does nothing.
-pub fn instructions(
+/// Counts instructions and calls of the host; `noop` is the metered component that does nothing.
+pub fn metered(
     stubs: &Stubs,
     workload: &Workload,
     noop: Option<&Contender>,
-) -> anyhow::Result<Instructions> {
+) -> anyhow::Result<(Instructions, PerWork)> {
     let noop = match noop {
         None => 0,
         Some(noop) => {
             let mut meter = Meter::of(noop);
             driver::load(noop.url(), 1, workload.activities(RUNS, Tokens::One), 200)?;
-            median(&meter.take(RUNS)?)
+            median(&meter.take(RUNS)?).fuel
         }
     };
 
     let metered = Variant { meter: true, ..Variant::default() };
     let components = Contender::components(workload, metered)?;
     let mut meter = Meter::of(&components);
-    let mut activity = |tokens: Tokens| -> anyhow::Result<u64> {
-        // The first of these fills the caches; the median does not see it.
-        driver::load(components.url(), 1, workload.activities(ACTIVITIES, tokens), 202)?;
-        Ok(median(&meter.take(ACTIVITIES)?))
+    let mut answer = |requests: Vec<http::Request<Bytes>>, status: u16| -> anyhow::Result<Used> {
+        let count = requests.len();
+        driver::load(components.url(), 1, requests, status)?;
+        Ok(median(&meter.take(count)?))
     };
-    let (activity, activity_with_new_token) = (activity(Tokens::One)?, activity(Tokens::Each)?);
+    // The first one fills the caches; a median does not see it.
+    let first_activity = answer(workload.first_activities(ACTIVITIES, Tokens::One), 202)?.fuel;
+    answer(workload.activities(KNOWN, Tokens::One), 202)?;
+    let activity = answer(workload.activities(ACTIVITIES, Tokens::One), 202)?;
+    let activity_with_new_token = answer(workload.activities(ACTIVITIES, Tokens::Each), 202)?.fuel;
+    let stranger = answer(workload.strangers(RUNS), 401)?;
     drain(stubs, workload, &components)?;
 
     let mut meter = Meter::of(&components);
@@ -103,9 +133,22 @@ pub fn instructions(
     let empty = (0..RUNS).map(|_| run(0)).collect::<anyhow::Result<Vec<_>>>()?;
     let full = (0..RUNS).map(|_| run(DELIVERIES)).collect::<anyhow::Result<Vec<_>>>()?;
     stubs.expect_no_complaint()?;
-    let empty_run = median(&empty);
-    let delivery = median(&full).saturating_sub(empty_run) / DELIVERIES as u64;
-    Ok(Instructions { noop, activity, activity_with_new_token, empty_run, delivery })
+    let (empty_run, full_run) = (median(&empty), median(&full));
+    let instructions = Instructions {
+        noop,
+        activity: activity.fuel,
+        first_activity,
+        activity_with_new_token,
+        empty_run: empty_run.fuel,
+        delivery: full_run.fuel.saturating_sub(empty_run.fuel) / DELIVERIES as u64,
+    };
+    let host_calls = PerWork {
+        activity: activity.calls,
+        stranger: stranger.calls,
+        empty_run: empty_run.calls,
+        full_run: full_run.calls,
+    };
+    Ok((instructions, host_calls))
 }
 
 /// Counts the calls of [`ALERTS`] alerts, from nothing: keys and tokens have to be fetched too.
@@ -162,8 +205,9 @@ pub fn drain(stubs: &Stubs, workload: &Workload, contender: &Contender) -> anyho
     Ok(runs)
 }
 
-fn median(used: &[Used]) -> u64 {
-    let mut fuel: Vec<u64> = used.iter().map(|used| used.fuel).collect();
-    fuel.sort_unstable();
-    fuel.get(fuel.len() / 2).copied().unwrap_or_default()
+/// The one in the middle, by instructions.
+fn median(used: &[Used]) -> Used {
+    let mut used = used.to_vec();
+    used.sort_by_key(|used| used.fuel);
+    used[used.len() / 2]
 }

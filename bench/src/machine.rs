@@ -61,10 +61,30 @@ fn first_line(command: &mut Command) -> String {
 
 /// Processor time that this process has used so far; `None` where there is no `/proc`.
 pub fn processor_time() -> Option<Duration> {
-    // proc(5): fields 14 and 15, in ticks of 10 ms; the second field may hold spaces.
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    stat_of("self").map(|stat| stat.used)
+}
+
+/// Processor time that a process and its descendants have used so far; `None` where there is no `/proc`.
+pub fn processor_time_of(pid: u32) -> Option<Duration> {
+    let own = stat_of(&pid.to_string())?.used;
+    let all = std::fs::read_dir("/proc").ok()?.flatten();
+    let names = all.filter_map(|entry| entry.file_name().into_string().ok());
+    let children = names.filter_map(|name| Some((name.parse::<u32>().ok()?, stat_of(&name)?)));
+    let children = children.filter(|(_, stat)| stat.parent == pid).map(|(child, _)| child);
+    Some(own + children.filter_map(processor_time_of).sum())
+}
+
+struct Stat {
+    parent: u32,
+    used: Duration,
+}
+
+/// proc(5): fields 4, 14 and 15, the latter in ticks of 10 ms; the second field may hold spaces.
+fn stat_of(process: &str) -> Option<Stat> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let (_, rest) = stat.rsplit_once(") ")?;
-    let mut fields = rest.split(' ').skip(11);
-    let ticks: u64 = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
-    Some(Duration::from_millis(ticks * 10))
+    let fields: Vec<&str> = rest.split(' ').collect();
+    let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+    let used = Duration::from_millis((number(11)? + number(12)?) * 10);
+    Some(Stat { parent: u32::try_from(number(1)?).ok()?, used })
 }

@@ -11,6 +11,7 @@ use bench::stubs::Stubs;
 use bench::workload::Workload;
 use bench::{exact, record};
 use clap::{Args, Parser, Subcommand};
+use dev::host::HostKind;
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo dev bench", about = "Measures the application as a whole")]
@@ -33,6 +34,9 @@ struct Run {
     /// A short run: few repetitions, small loads
     #[arg(long)]
     quick: bool,
+    /// What runs the components; the exact figures are always of the embedded host
+    #[arg(long, value_enum, default_value = "embedded")]
+    host: HostKind,
     /// Only the figures that are the same on every machine: instructions, memory, calls, sizes
     #[arg(long)]
     exact: bool,
@@ -84,7 +88,12 @@ impl Run {
         };
         let stubs = Stubs::start();
         let workload = Workload::new(&stubs);
-        let mut bench = Bench { stubs, workload, report: Report::default(), quick: self.quick };
+        let host_calls = match &exact {
+            Some(exact) => exact.host_calls,
+            None => exact::metered(&stubs, &workload, None)?.1,
+        };
+        let report = Report::default();
+        let mut bench = Bench { stubs, workload, report, host: self.host, host_calls, quick: self.quick };
         for (name, figure) in FIGURES {
             let is_chosen = self.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
             if is_chosen && !self.exact {

@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use end_to_end::waiting::SOON;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::contender::Contender;
 
@@ -14,6 +14,23 @@ pub struct Used {
     pub fuel: u64,
     /// The linear memory at its end, which is its peak.
     pub memory_bytes: u64,
+    /// The calls of the host that it made.
+    #[serde(flatten)]
+    pub calls: HostCalls,
+}
+
+/// Calls of the host, in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HostCalls {
+    /// Reads of variables.
+    pub variables: u64,
+    /// Reads of one key.
+    pub key_value_reads: u64,
+    /// Sets and deletions of one key.
+    pub key_value_writes: u64,
+    /// Outbound requests.
+    pub outbound_calls: u64,
 }
 
 /// The instances of a contender whose reports nobody has read yet.

@@ -43,11 +43,25 @@ pub fn table(exact: &Exact) -> String {
     for (name, value) in [
         ("no-op component", instructions.noop),
         ("activity", instructions.activity),
+        ("activity in a new conversation", instructions.first_activity),
         ("activity with a new token", instructions.activity_with_new_token),
         ("run on an empty queue", instructions.empty_run),
         ("delivery", instructions.delivery),
     ] {
         _ = writeln!(table, "| instructions: {name} | {} |", grouped(value));
+    }
+    let calls = &exact.host_calls;
+    for (name, calls) in [
+        ("activity", calls.activity),
+        ("activity without a token", calls.stranger),
+        ("run on an empty queue", calls.empty_run),
+        ("run that delivers 320", calls.full_run),
+    ] {
+        _ = writeln!(
+            table,
+            "| host calls: {name} | variables {}, key-value reads {}, key-value writes {}, outbound {} |",
+            calls.variables, calls.key_value_reads, calls.key_value_writes, calls.outbound_calls
+        );
     }
     _ = writeln!(table, "| outbound calls per alert | {} |", exact.calls_per_alert);
     for (backlog, bytes) in &exact.poller_memory_bytes {

@@ -13,9 +13,10 @@ use end_to_end::activity;
 use end_to_end::login::SECRET;
 use end_to_end::stage::{APP_ID, TENANT};
 use envelope::{Envelope, EnvelopeId, SealKey};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use serde_json::Value;
 
+use crate::meter::HostCalls;
 use crate::native::Variables;
 use crate::stubs::{Queue, Stubs};
 
@@ -29,10 +30,37 @@ const NEW_TOKENS: usize = 1_000;
 #[derive(Debug)]
 pub struct Workload {
     connector: String,
+    queue: String,
     tokens: OnceLock<Vec<String>>,
     seal_key: Option<SealKey>,
     variables: BTreeMap<String, String>,
     sequence: AtomicU64,
+}
+
+/// Conversations of people who write again and again.
+pub const KNOWN: usize = 200;
+
+/// A person, and their conversation with the bot: ids as long as Teams' own.
+struct Person {
+    id: String,
+    object_id: String,
+    conversation: String,
+}
+
+impl Person {
+    fn known(index: usize) -> Self {
+        Self::number("old", index as u64)
+    }
+
+    fn number(kind: &str, number: u64) -> Self {
+        Self {
+            id: format!("29:1bSnHZ7Js2STWrgk6ScEErLk1Lp2zQuD5H2qQ9l8wqMZ1kbg3V-{kind}-{number:08}"),
+            object_id: format!("e5e0a3b6-5f2c-4f1c-8a9e-{number:012}"),
+            conversation: format!(
+                "a:1pL6i0oY3C0K8oVxA4gJ9mN2bQwErTyUiOpAsDfGhJkLzXcVbNm1234567890-{kind}-{number:08}"
+            ),
+        }
+    }
 }
 
 /// What the activities of a channel prove themselves with.
@@ -65,6 +93,7 @@ impl Workload {
         let seal_key = seal_key(&Variables(variables.clone()), None).expect("a proper seal key");
         Self {
             connector: stubs.connector.authority().to_owned(),
+            queue: stubs.queue.messages_url(),
             tokens: OnceLock::new(),
             seal_key: seal_key.map(SealKey::new),
             variables,
@@ -77,18 +106,64 @@ impl Workload {
         &self.variables
     }
 
-    /// `count` activities, each of a person in a conversation of their own.
+    /// `count` activities, no two alike, of people who write again and again: in [`KNOWN`] conversations in turn.
     pub fn activities(&self, count: usize, tokens: Tokens) -> Vec<http::Request<Bytes>> {
+        (0..count).map(|index| self.activity(&Person::known(index % KNOWN), tokens, index)).collect()
+    }
+
+    /// `count` activities, each of a person who writes for the first time, in a conversation of their own.
+    pub fn first_activities(&self, count: usize, tokens: Tokens) -> Vec<http::Request<Bytes>> {
+        (0..count).map(|index| self.activity(&self.next_person(), tokens, index)).collect()
+    }
+
+    /// An activity in a conversation of its own that is known, and that conversation's percent-encoded id.
+    pub fn lone_activity(&self, index: usize) -> (String, http::Request<Bytes>) {
+        let person = Person::known(index % KNOWN);
+        (person.conversation.replace(':', "%3A"), self.activity(&person, Tokens::One, index))
+    }
+
+    /// Activities that bring no token.
+    pub fn strangers(&self, count: usize) -> Vec<http::Request<Bytes>> {
+        let without = |mut request: http::Request<Bytes>| {
+            request.headers_mut().remove(AUTHORIZATION);
+            request
+        };
+        self.activities(count, Tokens::One).into_iter().map(without).collect()
+    }
+
+    fn activity(&self, person: &Person, tokens: Tokens, index: usize) -> http::Request<Bytes> {
         let all = self.tokens.get_or_init(|| (0..NEW_TOKENS).map(|index| self.token(index)).collect());
-        let token = |index: usize| match tokens {
+        let token = match tokens {
             Tokens::One => &all[0],
             Tokens::Each => &all[index % NEW_TOKENS],
         };
-        (0..count).map(|index| self.activity_request(&self.next_conversation(), token(index))).collect()
+        self.activity_request(person, token)
+    }
+
+    /// The same requests, with the host calls that the floor's guest has to make for each.
+    pub fn floor_of(
+        &self,
+        requests: Vec<http::Request<Bytes>>,
+        variables: &str,
+        calls: &HostCalls,
+    ) -> Vec<http::Request<Bytes>> {
+        let with_calls = |mut request: http::Request<Bytes>| {
+            for (name, value) in [
+                ("x-variables", variables),
+                ("x-reads", &calls.key_value_reads.to_string()),
+                ("x-writes", &calls.key_value_writes.to_string()),
+                ("x-queue", &self.queue),
+                ("x-connector", &format!("http://{}/v3/conversations/a/activities", self.connector)),
+            ] {
+                request.headers_mut().insert(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+            }
+            request
+        };
+        requests.into_iter().map(with_calls).collect()
     }
 
     fn token(&self, index: usize) -> String {
-        let service_url = self.json("x")["serviceUrl"].as_str().unwrap_or_default().to_owned();
+        let service_url = self.json(&Person::known(0))["serviceUrl"].as_str().unwrap_or_default().to_owned();
         let mut claims = channel_claims(APP_ID, &service_url, Utc::now().timestamp());
         claims["jti"] = index.into();
         TestKey::issuer().sign(&claims)
@@ -109,15 +184,15 @@ impl Workload {
     /// The texts of `count` queue messages, over so many conversations in turn.
     pub fn messages(&self, count: usize, conversations: usize) -> Vec<String> {
         let conversations: Vec<_> =
-            (0..count.min(conversations)).map(|_| self.address(&self.next_conversation())).collect();
+            (0..count.min(conversations)).map(|_| self.address(&self.next_person())).collect();
         let in_turn = (0..count).map(|index| &conversations[index % conversations.len()]);
         in_turn.map(|address| self.message(address.clone())).collect()
     }
 
     /// A message into a conversation of its own, and that conversation's percent-encoded id.
     pub fn lone_message(&self) -> (String, String) {
-        let conversation = self.next_conversation();
-        (conversation.replace(':', "%3A"), self.message(self.address(&conversation)))
+        let person = self.next_person();
+        (person.conversation.replace(':', "%3A"), self.message(self.address(&person)))
     }
 
     fn message(&self, address: ConversationReference) -> String {
@@ -126,33 +201,31 @@ impl Workload {
         envelope.encode(self.seal_key.as_ref()).expect("a short envelope fits")
     }
 
-    fn address(&self, conversation: &str) -> ConversationReference {
-        let activity =
-            Activity::parse(self.json(conversation).to_string().as_bytes()).expect("a proper activity");
+    fn address(&self, person: &Person) -> ConversationReference {
+        let activity = Activity::parse(self.json(person).to_string().as_bytes()).expect("a proper activity");
         ConversationReference::of(&activity).expect("an addressed activity")
     }
 
-    fn json(&self, conversation: &str) -> Value {
-        let number = self.next();
-        let id = format!("17951670{number:08}");
-        let mut message = activity::message(conversation, &id, "Remind me to file the expense report");
+    fn json(&self, person: &Person) -> Value {
+        let id = format!("17951670{:08}", self.next());
+        let mut message =
+            activity::message(&person.conversation, &id, "Remind me to file the expense report");
         // Nobody has thousands of conversations with the bot: the address book lists them by person.
-        message["from"]["id"] =
-            format!("29:1bSnHZ7Js2STWrgk6ScEErLk1Lp2zQuD5H2qQ9l8wqMZ1kbg3V-{number:012}").into();
-        message["from"]["aadObjectId"] = format!("e5e0a3b6-5f2c-4f1c-8a9e-{number:012}").into();
+        message["from"]["id"] = person.id.as_str().into();
+        message["from"]["aadObjectId"] = person.object_id.as_str().into();
         activity::at_service(&message, &self.connector)
     }
 
-    fn activity_request(&self, conversation: &str, token: &str) -> http::Request<Bytes> {
+    fn activity_request(&self, person: &Person, token: &str) -> http::Request<Bytes> {
         let request = http::Request::post("/api/messages")
             .header(CONTENT_TYPE, "application/json")
             .header(AUTHORIZATION, format!("Bearer {token}"));
-        request.body(self.json(conversation).to_string().into()).expect("a well-formed request")
+        request.body(self.json(person).to_string().into()).expect("a well-formed request")
     }
 
-    /// As long as a personal conversation's id in Teams.
-    fn next_conversation(&self) -> String {
-        format!("a:1pL6i0oY3C0K8oVxA4gJ9mN2bQwErTyUiOpAsDfGhJkLzXcVbNm1234567890-{:012}", self.next())
+    /// Somebody new.
+    fn next_person(&self) -> Person {
+        Person::number("new", self.next())
     }
 
     fn next(&self) -> u64 {

@@ -15,7 +15,7 @@ impl Bench {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         tools::install_wasm_target()?;
         loud("components", build::components())?;
-        loud("no-op component", build::noop_component())?;
+        loud("floor of the benchmarks", build::bench_guest())?;
         if let Some(command) = build::embedded_host() {
             loud("embedded host", command)?;
         }

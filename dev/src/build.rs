@@ -31,9 +31,9 @@ pub fn components() -> Command {
     ])
 }
 
-/// The command that builds the component which does nothing: the baseline of benchmarks.
-pub fn noop_component() -> Command {
-    cargo(&["build", "--release", "--target", "wasm32-wasip2", "-p", "noop-guest"])
+/// The command that builds what the components are compared with.
+pub fn bench_guest() -> Command {
+    cargo(&["build", "--release", "--target", "wasm32-wasip2", "-p", "bench-guest"])
 }
 
 /// Prints how large the components are.

@@ -98,6 +98,11 @@ impl Host {
         &self.url
     }
 
+    /// The id of its process; Spin's has a child for each trigger.
+    pub fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
     /// Every line of its own and of its guests' stdout so far. The embedded host puts `[component] ` before a guest's; Spin
     /// writes them to its stderr (spin: crates/trigger/src/cli/stdio.rs).
     pub fn lines(&self) -> Vec<String> {

@@ -21,7 +21,7 @@ pub(crate) struct Test {
     filter: Option<String>,
 }
 
-const GUESTS: [&str; 4] = ["-p", "bot-component", "-p", "trigger-component"];
+const GUESTS: [&str; 6] = ["-p", "bot-component", "-p", "trigger-component", "-p", "bench-guest"];
 
 impl Test {
     pub(crate) fn run(self) -> anyhow::Result<()> {
@@ -35,6 +35,7 @@ impl Test {
                 checks(&mut steps)?;
             }
             steps.run("components", || loud("components", build::components()))?;
+            steps.run("a guest for comparison", || loud("a guest for comparison", build::bench_guest()))?;
             if let Some(command) = build::embedded_host() {
                 steps.run("embedded host", || loud("embedded host", command))?;
             }

@@ -3,6 +3,7 @@
 
 mod alert_times;
 mod alerts;
+mod answers;
 mod broken_answers;
 mod browser;
 mod components;
@@ -14,6 +15,7 @@ mod fakes;
 mod figures;
 mod inbound;
 mod joining;
+mod kick;
 mod legacy;
 mod malformed;
 mod manifests;
@@ -43,6 +45,7 @@ fn main() {
     let groups: &[(&str, &[Case])] = &[
         ("alerts", alerts::CASES),
         ("alert_times", alert_times::CASES),
+        ("answers", answers::CASES),
         ("broken_answers", broken_answers::CASES),
         ("browser", browser::CASES),
         ("components", components::CASES),
@@ -54,6 +57,7 @@ fn main() {
         ("figures", figures::CASES),
         ("inbound", inbound::CASES),
         ("joining", joining::CASES),
+        ("kick", kick::CASES),
         ("legacy", legacy::CASES),
         ("malformed", malformed::CASES),
         ("manifests", manifests::CASES),

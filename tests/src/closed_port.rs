@@ -27,5 +27,5 @@ impl ClosedPort {
 
 /// A port that was free a moment ago, for a server that cannot choose one itself.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    dev::ports::free().unwrap_or_else(|error| panic!("{error:#}"))
 }

@@ -48,6 +48,52 @@ impl Manifest {
         self
     }
 
+    /// With another wasm behind every component.
+    #[must_use]
+    pub fn with_source(mut self, source: &str) -> Self {
+        for (_, component) in self.table["component"].as_table_mut().expect("[component]") {
+            component["source"] = source.into();
+        }
+        self
+    }
+
+    /// With another wasm behind one component.
+    #[must_use]
+    pub fn with_source_of(mut self, component: &str, source: &str) -> Self {
+        self.table["component"][component]["source"] = source.into();
+        self
+    }
+
+    /// Without a component and its triggers.
+    #[must_use]
+    pub fn without_component(mut self, id: &str) -> Self {
+        let triggers = self.table["trigger"]["http"].as_array_mut().expect("[[trigger.http]]");
+        triggers.retain(|trigger| trigger["component"].as_str() != Some(id));
+        self.table["component"]
+            .as_table_mut()
+            .expect("[component]")
+            .remove(id)
+            .expect("a component to leave out");
+        self
+    }
+
+    /// With another text of a variable of a component.
+    #[must_use]
+    pub fn with_variable_of(mut self, component: &str, name: &str, change: impl Fn(&str) -> String) -> Self {
+        let value = &mut self.table["component"][component]["variables"][name];
+        *value = change(value.as_str().expect("a variable is text")).into();
+        self
+    }
+
+    /// With no key-value store for any component: every call of one fails.
+    #[must_use]
+    pub fn without_stores(mut self) -> Self {
+        for (_, component) in self.table["component"].as_table_mut().expect("[component]") {
+            component["key_value_stores"] = Value::Array(Vec::new());
+        }
+        self
+    }
+
     /// Changes the hosts that may be called, in every component.
     #[must_use]
     pub fn with_outbound(mut self, change: impl Fn(&mut Vec<Value>)) -> Self {

@@ -16,6 +16,7 @@ use crate::hold::Holds;
 use crate::lease::RunLease;
 use crate::limits::{AFTER_THE_LAST_ANSWER, Limits};
 use crate::report::Report;
+use crate::run_record::Busy;
 use crate::run::{Ended, Run};
 use crate::settings::DrainSettings;
 
@@ -122,8 +123,10 @@ pub async fn begin<H: Host>(host: &H, door: Door, limits: Limits) -> Result<Begi
         log.write(host, None);
         return Ok(Beginning::Skipped(Box::new(log.report)));
     }
-    if door == Door::Kick {
-        lease.announce(host).await;
+    if door == Door::Kick && !lease.announce(host).await {
+        log.report.skip(Busy::AnotherRun);
+        log.write(host, None);
+        return Ok(Beginning::Skipped(Box::new(log.report)));
     }
     let limits = limits.with_pace(settings.pace);
     Ok(Beginning::Begun(Box::new(Begun { settings, limits, lease, log })))
@@ -170,17 +173,22 @@ impl Begun {
             unsealed: settings.unsealed,
             has_delivered: Cell::new(false),
         };
+        let mut had_lease = false;
         let result = loop {
             let ended = Run::new(&desk, lease, report, budget).drive().await;
-            let had_lease = lease.is_taken();
+            let has_lease = lease.is_taken();
+            had_lease |= has_lease;
             lease.release(host).await;
             // The bot calls nobody while a run is at work. What it put on the queue after the last Get and before the lease
             // was given up would wait for the scheduler: so there is another Get, unless somebody else makes it.
-            let look_again = had_lease && matches!(ended, Ok(Ended::QueueEmpty));
+            let look_again = has_lease && matches!(ended, Ok(Ended::QueueEmpty));
             if !look_again || budget.has_passed(host) || lease.holder(host).await.is_some() {
                 break ended.map(drop);
             }
         };
+        if had_lease {
+            lease.make_sure_it_is_released(host).await;
+        }
         if report.received > 0 && settings.trust.trusts_loopback() {
             let fields =
                 json!({"run": report.run, "note": "servicehosts names this machine, which is for tests"});

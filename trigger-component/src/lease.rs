@@ -92,9 +92,12 @@ impl RunLease {
     }
 
     /// Takes the lease before anything was handed out: a run that was called because there is something to do keeps away
-    /// those that are called for the same.
-    pub(crate) async fn announce(&mut self, host: &impl Host) {
+    /// those that are called for the same. Says whether it has the lease now: of runs that begin in the same moment, the last
+    /// one to write has it. Where the store fails, every run goes on.
+    pub(crate) async fn announce(&mut self, host: &impl Host) -> bool {
         self.tell(host).await;
+        let record = self.read(host).await;
+        record.run.is_empty() || record.run == self.run
     }
 
     /// Whether this run has taken the lease and not given it up again.
@@ -155,6 +158,15 @@ impl RunLease {
             }
             self.write(host, record).await;
             (self.renewed_at, self.confirm_at) = (None, None);
+        }
+    }
+
+    /// Gives it up once more, if another run has put it back: that one had read the record before this run gave it up, and
+    /// written it afterwards. Left so, it would keep everybody away for as long as a killed run's.
+    pub(crate) async fn make_sure_it_is_released(&mut self, host: &impl Host) {
+        let record = self.read(host).await;
+        if record.run == self.run {
+            self.write(host, Record { custodies: record.custodies, ..Record::default() }).await;
         }
     }
 
@@ -284,6 +296,36 @@ mod tests {
         assert_eq!(run(theirs.holder(&host)), None, "a killed run stops nobody for long");
         run(ours.renew(&host));
         run(ours.release(&host));
+        assert!(host.store.borrow().is_empty());
+    }
+
+    #[test]
+    fn of_runs_that_are_called_in_the_same_moment_one_has_the_lease() {
+        let host = FakeHost::default();
+        let (mut first, mut second) = (lease(&host, "a"), lease(&host, "b"));
+        let nobody = host.store.borrow().clone();
+        assert!(run(first.announce(&host)));
+        assert!(!run(second.announce(&host)), "the other one has it");
+        // One that had looked before that, and writes after it.
+        let with_first = host.store.replace(nobody);
+        let mut third = lease(&host, "c");
+        assert!(run(third.announce(&host)));
+        assert!(!run(first.announce(&host)), "the last one to write has it");
+        assert_ne!(*host.store.borrow(), with_first);
+    }
+
+    #[test]
+    fn lease_that_another_run_put_back_is_given_up_once_more() {
+        let host = FakeHost::default();
+        let (mut ours, mut theirs) = (lease(&host, "a"), lease(&host, "b"));
+        take(&host, &mut ours, &["m1"]);
+        let with_our_lease = host.store.borrow().clone();
+        run(ours.release(&host));
+        // The other run had read the record before.
+        host.store.replace(with_our_lease);
+        assert_eq!(run(theirs.holder(&host)), Some(Busy::AnotherRun));
+        run(ours.make_sure_it_is_released(&host));
+        assert_eq!(run(theirs.holder(&host)), None);
         assert!(host.store.borrow().is_empty());
     }
 

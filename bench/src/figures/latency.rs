@@ -8,30 +8,37 @@ use crate::contender::{Contender, Variant};
 use crate::driver;
 use crate::figures::Bench;
 use crate::statistics::percentile_milliseconds;
+use crate::workload::{KNOWN, Tokens};
 
 /// Between two messages: no divisor of cron's second, so that they come at every phase of it.
 const STEP: Duration = Duration::from_millis(97);
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Measures 200 lone messages, with cron every second, and with a poll for each, by turns.
+/// Measures 200 lone messages, with cron every second, with a poll for each, and with the bot's kick, by turns.
 pub fn latency(bench: &mut Bench) -> anyhow::Result<()> {
     let (count, repetitions) = if bench.quick { (20, 1) } else { (200, 5) };
-    (0..repetitions).try_for_each(|_| both(bench, count))
+    (0..repetitions).try_for_each(|_| all(bench, count))
 }
 
-fn both(bench: &mut Bench, count: usize) -> anyhow::Result<()> {
+fn all(bench: &mut Bench, count: usize) -> anyhow::Result<()> {
     {
-        let _running = Contender::components(&bench.workload, Variant { cron: true, ..Variant::default() })?;
+        let variant = Variant { host: bench.host, cron: true, ..Variant::default() };
+        let _running = Contender::components(&bench.workload, variant)?;
         let latencies = deliver(bench, count, |_| {
             std::thread::sleep(STEP);
             Ok(())
         })?;
         add(bench, "cron every second", &latencies);
     }
-    let polled = Contender::components(&bench.workload, Variant::default())?;
+    let variant = Variant { host: bench.host, ..Variant::default() };
+    let polled = Contender::components(&bench.workload, variant)?;
     let latencies =
         deliver(bench, count, |bench| driver::send(polled.url(), bench.workload.poll(), 200).map(drop))?;
     add(bench, "a poll per message", &latencies);
+    // With cron as well: a kick that is lost is what it is for.
+    let kicking = Contender::components(&bench.workload, Variant { kick: true, cron: true, ..variant })?;
+    let latencies = ask_and_wait(bench, &kicking, count)?;
+    add(bench, "the bot's kick", &latencies);
     bench.stubs.expect_no_complaint()
 }
 
@@ -40,6 +47,36 @@ fn add(bench: &mut Bench, contender: &str, latencies: &[Duration]) {
         let value = percentile_milliseconds(latencies, percent);
         bench.report.add(&format!("enqueued to delivered, p{percent}"), contender, "ms", value);
     }
+}
+
+/// Sends activities one after the other, each when the alert of the one before has come; how long each took from the Put to
+/// the alert, in ascending order.
+fn ask_and_wait(bench: &Bench, contender: &Contender, count: usize) -> anyhow::Result<Vec<Duration>> {
+    driver::load(contender.url(), 1, bench.workload.activities(KNOWN, Tokens::One), 202)?;
+    wait_until(|| bench.stubs.queue.is_empty())?;
+    let mut latencies = Vec::new();
+    for index in 0..count {
+        bench.stubs.connector.note_arrivals();
+        let (conversation, activity) = bench.workload.lone_activity(index);
+        driver::send(contender.url(), activity, 202)?;
+        let put = bench.stubs.queue.last_put().context("an activity is put on the queue")?;
+        wait_until(|| bench.stubs.connector.arrival(&conversation).is_some())?;
+        let arrived = bench.stubs.connector.arrival(&conversation).context("it has arrived")?;
+        latencies.push(arrived.saturating_duration_since(put));
+        // The run that delivered it looks once more, and ends: what comes next finds nobody at work.
+        std::thread::sleep(STEP);
+    }
+    latencies.sort_unstable();
+    Ok(latencies)
+}
+
+fn wait_until(is_there: impl Fn() -> bool) -> anyhow::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_there() {
+        ensure!(Instant::now() < deadline, "waited in vain");
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    Ok(())
 }
 
 /// Puts messages, with `between` after each, and waits until all are delivered; how long each took, in ascending order.

@@ -9,7 +9,7 @@ use crate::workload::Workload;
 /// Measures both over one connection.
 pub fn start(bench: &mut Bench) -> anyhow::Result<()> {
     let count = 500;
-    let noop = Contender::noop(false)?;
+    let noop = Contender::noop(bench.host, false)?;
     let paths = [("no-op component", "/"), ("the host alone", "/.well-known/spin/health")];
     for _ in 0..=bench.repetitions() {
         let mut medians = Vec::new();

@@ -34,6 +34,11 @@ impl Connector {
         *self.0.state() = Some(HashMap::new());
     }
 
+    /// When a conversation got something, by its percent-encoded id, if it did.
+    pub fn arrival(&self, conversation: &str) -> Option<Instant> {
+        self.0.state().as_ref()?.get(conversation).copied()
+    }
+
     /// When each conversation got something, by its percent-encoded id. It stops noting.
     pub fn take_arrivals(&self) -> HashMap<String, Instant> {
         self.0.state().take().unwrap_or_default()
@@ -46,12 +51,13 @@ impl Connector {
 
 fn take_activity(arrivals: &mut Arrivals, request: &http::Request<Bytes>) -> Option<http::Response<Bytes>> {
     let (_, rest) = request.uri().path().split_once("/v3/conversations/")?;
-    let (conversation, _) = rest.split_once("/activities")?;
+    let (conversation, reply_to) = rest.split_once("/activities")?;
     if request.method() != http::Method::POST || !request.headers().contains_key(http::header::AUTHORIZATION)
     {
         return None;
     }
-    if let Some(arrivals) = arrivals {
+    // A reply is an acknowledgement.
+    if let Some(arrivals) = arrivals.as_mut().filter(|_| reply_to.is_empty()) {
         arrivals.entry(conversation.to_owned()).or_insert_with(Instant::now);
     }
     Some(answer(201, r#"{"id":"sent"}"#))

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write;
+use std::time::Instant;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -20,6 +21,7 @@ pub struct Queue(Stub<Messages>);
 #[derive(Debug, Default)]
 struct Messages {
     next_id: u64,
+    last_put: Option<Instant>,
     visible: VecDeque<Message>,
     /// By id. No lease lapses here: a run is over long before it would.
     leased: HashMap<String, Message>,
@@ -75,6 +77,11 @@ impl Queue {
         messages.leased.clear();
     }
 
+    /// When the last message was put.
+    pub fn last_put(&self) -> Option<Instant> {
+        self.0.state().last_put
+    }
+
     /// How many calls came.
     pub fn calls(&self) -> u64 {
         self.0.calls()
@@ -117,6 +124,7 @@ impl Messages {
     /// The answer of Put Message.
     fn put(&mut self, text: String) -> String {
         self.next_id += 1;
+        self.last_put = Some(Instant::now());
         let message = Message {
             id: format!("00000000-0000-0000-0000-{:012}", self.next_id),
             text,

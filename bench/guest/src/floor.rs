@@ -1,0 +1,122 @@
+//! The host calls of an activity and of a run, and nothing else.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream;
+use http::{Request, Response, StatusCode};
+use platform::spin::{SpinBody, SpinHost};
+use platform::{Clock, HttpClient, KeyValue, RequestBody, Settings, Timeouts};
+
+const TIMEOUTS: Timeouts = Timeouts {
+    connect: Duration::from_secs(3),
+    first_byte: Duration::from_secs(5),
+    between_bytes: Duration::from_secs(5),
+    total: Duration::from_secs(12),
+    max_answer_bytes: 16 * 1024 * 1024,
+};
+
+/// As many as the poller works on at once.
+const AT_ONCE: usize = 16;
+
+/// What one request is to call: a header each.
+struct Calls {
+    /// `x-variables`: their names, comma separated.
+    variables: Vec<String>,
+    /// `x-reads`: reads of key-value, for a run with each Get.
+    reads: u32,
+    /// `x-writes`: the same of writes.
+    writes: u32,
+    /// `x-queue`: the address of the queue's messages.
+    queue: String,
+    /// `x-connector`: the address of the Connector's activities.
+    connector: String,
+}
+
+pub(crate) async fn handle(host: &SpinHost, request: Request<SpinBody>) -> Response<Bytes> {
+    let path = request.uri().path().to_owned();
+    let header =
+        |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if header("prefer") == "respond-async" {
+        // For tests of the kick: a poller that hangs.
+        host.sleep(Duration::from_secs(20)).await;
+    }
+    let queue = header("x-queue").to_owned();
+    if queue.is_empty() {
+        return empty(StatusCode::OK);
+    }
+    let number = |name: &str| header(name).parse().unwrap_or_default();
+    let calls = Calls {
+        variables: header("x-variables").split(',').map(str::to_owned).collect(),
+        reads: number("x-reads"),
+        writes: number("x-writes"),
+        queue,
+        connector: header("x-connector").to_owned(),
+    };
+    for name in &calls.variables {
+        _ = host.setting(name);
+    }
+    if path == "/internal/poll" {
+        run(host, &calls).await;
+        return empty(StatusCode::OK);
+    }
+    let body = request.into_body().read(1024 * 1024).await.unwrap_or_default();
+    key_value(host, &calls).await;
+    let message = [&b"<QueueMessage><MessageText>"[..], &body, b"</MessageText></QueueMessage>"].concat();
+    send(host, "POST", &calls.queue, message.into()).await;
+    send(host, "POST", &calls.connector, body).await;
+    let mut answer = Response::new(Bytes::from_static(b"{}"));
+    *answer.status_mut() = StatusCode::ACCEPTED;
+    answer
+}
+
+async fn run(host: &SpinHost, calls: &Calls) {
+    let get = format!("{}?numofmessages=32&visibilitytimeout=60", calls.queue);
+    loop {
+        let answer = send(host, "GET", &get, Bytes::new()).await;
+        key_value(host, calls).await;
+        let answer = String::from_utf8_lossy(&answer);
+        let ids: Vec<&str> =
+            answer.split("<MessageId>").skip(1).filter_map(|rest| rest.split('<').next()).collect();
+        if ids.is_empty() {
+            return;
+        }
+        let alert = Bytes::from(vec![b'x'; 700]);
+        stream::iter(ids)
+            .for_each_concurrent(AT_ONCE, |id| {
+                let alert = alert.clone();
+                async move {
+                    send(host, "POST", &calls.connector, alert).await;
+                    let delete = format!("{}/{id}?popreceipt=AgAAAAMAAAAAAAAA", calls.queue);
+                    send(host, "DELETE", &delete, Bytes::new()).await;
+                }
+            })
+            .await;
+    }
+}
+
+async fn key_value(host: &SpinHost, calls: &Calls) {
+    for index in 0..calls.reads {
+        _ = host.get(&format!("floor:{index}")).await;
+    }
+    for index in 0..calls.writes {
+        // Another value each time: an equal one costs next to nothing.
+        let value = format!("{:?}", host.now());
+        _ = host.set(&format!("floor:{index}"), value.as_bytes()).await;
+    }
+}
+
+async fn send(host: &SpinHost, method: &str, url: &str, body: Bytes) -> Bytes {
+    let request = Request::builder().method(method).uri(url).header("authorization", "Bearer x").body(body);
+    match request {
+        Ok(request) => host.send(request, TIMEOUTS).await.map(Response::into_body).unwrap_or_default(),
+        Err(_) => Bytes::new(),
+    }
+}
+
+fn empty(status: StatusCode) -> Response<Bytes> {
+    let mut answer = Response::new(Bytes::new());
+    *answer.status_mut() = status;
+    answer
+}

@@ -1,0 +1,113 @@
+//! Answers leave in one piece, long ones arrive whole, and a client that goes away changes nothing.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use end_to_end::activity::message;
+use end_to_end::alerts::{self, ALERT_KEY, call};
+use end_to_end::stage::{POLL_KEY, Stage};
+use end_to_end::suite::World;
+use end_to_end::waiting::eventually;
+use serde_json::{Value, json};
+
+end_to_end::cases!(
+    answer_with_a_body_leaves_in_one_piece,
+    answer_that_fits_no_buffer_arrives_whole,
+    client_that_closes_early_loses_nothing,
+);
+
+/// Sends a request over a connection of its own, which stays open.
+fn send(stage: &Stage, request: &str) -> TcpStream {
+    let authority = stage.url("").trim_start_matches("http://").to_owned();
+    let mut stream = TcpStream::connect(&authority).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let request = request.replace("HOST", &authority);
+    stream.write_all(request.as_bytes()).unwrap();
+    stream
+}
+
+/// Head and body come by one read of the client: the SDK's way of answering sends the head first, and hosts without
+/// TCP_NODELAY keep the body back until the client acknowledges the head.
+fn answer_with_a_body_leaves_in_one_piece(world: &World) {
+    let stage = alerts::stage(world);
+    let activity = message("a:1", "1", "hello");
+    let activity = stage.connector.host(&activity).to_string();
+    let post = |path: &str, kind: &str, body: &str| {
+        format!(
+            "POST {path} HTTP/1.1\r\nhost: HOST\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let with_key = |request: String, key: &str| {
+        request.replacen("host: HOST", &format!("host: HOST\r\nauthorization: Bearer {key}"), 1)
+    };
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: HOST\r\n\r\n");
+    for (request, status) in [
+        (post("/api/messages", "application/json", &activity), 202),
+        (post("/api/messages", "application/json", "{"), 400),
+        (post("/api/messages", "text/plain", "x"), 415),
+        (post("/api/alerts", "application/json", "{}"), 401),
+        (with_key(post("/api/alerts", "application/json", "{}"), ALERT_KEY), 400),
+        (with_key(get("/api/targets"), ALERT_KEY), 200),
+        (get("/internal/poll"), 401),
+        (with_key(get("/internal/poll"), POLL_KEY), 200),
+    ] {
+        let mut stream = send(&stage, &request);
+        let mut bytes = [0; 64 * 1024];
+        let count = stream.read(&mut bytes).unwrap();
+        let piece = String::from_utf8_lossy(&bytes[..count]).into_owned();
+        let (head, body) = piece.split_once("\r\n\r\n").unwrap_or_else(|| panic!("a whole head: {piece}"));
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {head}");
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        assert_eq!(
+            length,
+            Some(body.len().to_string().as_str()),
+            "{request}: the body came with the head: {piece}"
+        );
+        assert!(!body.is_empty(), "{request}: {piece}");
+    }
+}
+
+fn answer_that_fits_no_buffer_arrives_whole(world: &World) {
+    const CONVERSATIONS: usize = 100;
+    let stage = alerts::stage(world);
+    // As long as a record may be, nearly: 1.2 MB in all, more than a host's buffer of 1 MiB.
+    let name = "n".repeat(12_000);
+    for index in 0..CONVERSATIONS {
+        let mut activity = message(&format!("a:{index}"), "1", "hello");
+        activity["conversation"]["name"] = name.as_str().into();
+        activity["from"]["id"] = format!("29:{index}").into();
+        stage.say(&activity);
+    }
+    for limit in [CONVERSATIONS / 4, CONVERSATIONS] {
+        let answer =
+            call(&stage, "GET", &format!("/api/targets?limit={limit}"), &Value::Null).expect_status(200);
+        assert!(answer.body.len() > limit * name.len(), "{} bytes", answer.body.len());
+        assert_eq!(answer.header("content-length"), answer.body.len().to_string());
+        let targets = answer.json();
+        let targets = targets["targets"].as_array().unwrap();
+        assert!(targets.len() == limit && targets.iter().all(|target| target["name"] == name.as_str()));
+    }
+}
+
+fn client_that_closes_early_loses_nothing(world: &World) {
+    let stage = alerts::stage(world);
+    let activity = stage.connector.host(&message("a:gone", "1", "hello")).to_string();
+    let alert = json!({"to": {"conversation": "0".repeat(32)}, "text": "hello"}).to_string();
+    for (path, body, headers) in
+        [("/api/messages", activity, ""), ("/api/alerts", alert, "authorization: Bearer KEY\r\n")]
+    {
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: HOST\r\n{}content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            headers.replace("KEY", ALERT_KEY),
+            body.len()
+        );
+        drop(send(&stage, &request));
+    }
+    eventually("the message of the client that went away", || (stage.queue.count() == 1).then_some(()));
+    stage.connector.wait_for(1);
+    // The host lives.
+    stage.say(&message("a:gone", "2", "hello"));
+    assert_eq!(stage.queue.count(), 2);
+}

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use platform::Clock;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use storage_queue::{MessageId, PopReceipt};
 
 use crate::hold::{Age, Hold, Place};
@@ -34,6 +35,19 @@ impl Taken {
         Place::new(self.id.as_str(), self.age)
     }
 }
+
+/// A [`Custody`] on its way into the store. Written with each Get, so without a tree of values in between.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Written<'a> {
+    run: &'a str,
+    edition: u64,
+    since_milliseconds: i64,
+    messages: Vec<WrittenMessage<'a>>,
+}
+
+/// Id, receipt, lane, and the age's two parts.
+type WrittenMessage<'a> = (&'a str, &'a str, &'a str, i64, i64);
 
 /// What one run holds, or held when it last told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,17 +82,18 @@ impl Custody {
         }
     }
 
-    /// `{run, edition, sinceMilliseconds, messages: [[id, receipt, lane, age, age], …]}`
-    pub(crate) fn to_json(&self) -> Value {
-        let message = |taken: &Taken| {
+    /// As it is written: `{run, edition, sinceMilliseconds, messages: [[id, receipt, lane, age, age], …]}`
+    pub(crate) fn written(&self) -> Written<'_> {
+        fn message(taken: &Taken) -> WrittenMessage<'_> {
             let Taken { id, receipt, lane, age } = taken;
-            json!([id.as_str(), receipt.as_str(), lane, age.0, age.1])
-        };
-        let messages: Vec<Value> = self.messages.iter().map(message).collect();
-        json!({
-            "run": self.run, "edition": self.edition, "sinceMilliseconds": self.since_milliseconds,
-            "messages": messages,
-        })
+            (id.as_str(), receipt.as_str(), lane, age.0, age.1)
+        }
+        Written {
+            run: &self.run,
+            edition: self.edition,
+            since_milliseconds: self.since_milliseconds,
+            messages: self.messages.iter().map(message).collect(),
+        }
     }
 
     /// `None` for what makes no sense, or is worth nothing any more.
@@ -111,6 +126,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use platform::testing::FakeHost;
+    use serde_json::json;
 
     use super::*;
 
@@ -136,7 +152,7 @@ mod tests {
     fn it_is_read_as_it_was_written_until_it_is_worth_nothing() {
         let host = FakeHost::default();
         let custody = custody(&host);
-        let written: Value = serde_json::from_str(&custody.to_json().to_string()).unwrap();
+        let written = serde_json::to_value(custody.written()).unwrap();
         for (seconds, is_over) in [(0, false), (29, false), (30, true), (89, true)] {
             host.elapsed.set(Duration::from_secs(seconds));
             assert_eq!(Custody::from_json(&written, &host).as_ref(), Some(&custody));
@@ -149,7 +165,7 @@ mod tests {
     #[test]
     fn what_makes_no_sense_holds_nobody() {
         let host = FakeHost::default();
-        let good = custody(&host).to_json();
+        let good = serde_json::to_value(custody(&host).written()).unwrap();
         for (field, value) in [
             ("run", json!(1)),
             ("sinceMilliseconds", json!("x")),

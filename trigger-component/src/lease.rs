@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use envelope::{LONGEST_HOLD, run_record_key};
-use platform::{Clock, Host};
+use platform::{Clock, Host, Level};
+use serde_json::json;
 use storage_queue::MessageId;
 
 use crate::custody::{Custody, Taken};
@@ -39,8 +40,13 @@ pub(crate) struct RunLease {
     confirm_at: Option<Duration>,
     /// How often this run has told what it holds.
     edition: u64,
+    /// Whether the log knows that the store does not take it.
+    has_complained: bool,
     /// Whether another run has taken the lease meanwhile, or this one has given it up for a pause.
     lost: bool,
+    /// The record as this run wrote it last, and what that says without what this run holds: while it stands there, nobody
+    /// has to read it.
+    written: Option<(Vec<u8>, Record)>,
     /// What this run holds.
     held: Vec<Taken>,
     /// What others hold, as they had told when the record was read last.
@@ -61,7 +67,9 @@ impl RunLease {
             renewed_at: None,
             confirm_at: None,
             edition: 0,
+            has_complained: false,
             lost: false,
+            written: None,
             held: Vec::new(),
             others: Vec::new(),
             handing_back: Vec::new(),
@@ -133,7 +141,11 @@ impl RunLease {
 
     /// Whether what this run told last is still told.
     async fn stands_there(&mut self, host: &impl Host) -> bool {
-        let record = self.read(host).await;
+        let told = host.get(&self.key).await.ok().flatten();
+        if told.is_some() && told.as_ref() == self.written.as_ref().map(|(bytes, _)| bytes) {
+            return true;
+        }
+        let record = self.understand(host, told);
         record.custodies.iter().any(|custody| custody.run == self.run && custody.edition == self.edition)
     }
 
@@ -220,19 +232,29 @@ impl RunLease {
     /// What is told now. Two that change it in the same moment undo one another: without a lease runs overlap, and stay safe.
     async fn read(&mut self, host: &impl Host) -> Record {
         let told = host.get(&self.key).await.ok().flatten();
-        let value = told.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        let mut record = Record::from_json(&value, host);
+        self.understand(host, told)
+    }
+
+    fn understand(&mut self, clock: &impl Clock, told: Option<Vec<u8>>) -> Record {
+        let mut record = match (&self.written, told) {
+            (Some((bytes, record)), Some(told)) if *bytes == told => record.clone(),
+            (_, told) => {
+                let value = told.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+                Record::from_json(&value, clock)
+            }
+        };
         record.custodies.retain(|custody| !self.handed_back.contains(&custody.run));
         let others = record.custodies.iter().filter(|custody| custody.run != self.run);
         self.others = others.cloned().collect();
-        let is_live = record.until_milliseconds > host.now().timestamp_millis();
+        let is_live = record.until_milliseconds > clock.now().timestamp_millis();
         self.lost |= self.renewed_at.is_some() && is_live && !record.run.is_empty() && record.run != self.run;
         record
     }
 
     /// Tells it, with what this run holds.
-    async fn write(&self, host: &impl Host, mut record: Record) {
+    async fn write(&mut self, host: &impl Host, mut record: Record) {
         record.custodies.retain(|custody| custody.run != self.run);
+        let of_others = record.clone();
         if !self.held.is_empty() {
             record.custodies.push(Custody {
                 run: self.run.clone(),
@@ -242,11 +264,22 @@ impl RunLease {
             });
         }
         let is_over = record.until_milliseconds <= host.now().timestamp_millis();
-        _ = if is_over && record.custodies.is_empty() {
+        self.written = None;
+        let result = if is_over && record.custodies.is_empty() {
             host.delete(&self.key).await
         } else {
-            host.set(&self.key, record.to_json().to_string().as_bytes()).await
+            let bytes = record.to_bytes();
+            let result = host.set(&self.key, &bytes).await;
+            self.written = Some((bytes, of_others));
+            result
         };
+        if let Err(error) = result
+            && !std::mem::replace(&mut self.has_complained, true)
+        {
+            // Order then holds within this run only, and others may work beside it.
+            let fields = json!({"run": self.run, "reason": error.to_string()});
+            host.event(Level::Warn, "run.not-noted", fields);
+        }
     }
 }
 

@@ -2,9 +2,10 @@
 
 use envelope::run_holds_until;
 use platform::Clock;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
-use crate::custody::Custody;
+use crate::custody::{self, Custody};
 
 /// Why a run leaves the work to others, or for later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +29,7 @@ impl Busy {
 }
 
 /// What runs know of each other, in key-value.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Record {
     /// Who is at work; nobody, if it is empty.
     pub(crate) run: String,
@@ -40,15 +41,26 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub(crate) fn to_json(&self) -> Value {
-        let mut record = json!({"run": self.run, "untilMilliseconds": self.until_milliseconds});
-        if let Some(why) = self.why {
-            record["why"] = why.as_str().into();
+    /// `{run, untilMilliseconds, why?, held?}`
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Written<'a> {
+            run: &'a str,
+            until_milliseconds: i64,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            why: Option<&'static str>,
+            #[serde(skip_serializing_if = "Vec::is_empty")]
+            held: Vec<custody::Written<'a>>,
         }
-        if !self.custodies.is_empty() {
-            record["held"] = self.custodies.iter().map(Custody::to_json).collect();
-        }
-        record
+        let written = Written {
+            run: &self.run,
+            until_milliseconds: self.until_milliseconds,
+            why: self.why.map(Busy::as_str),
+            held: self.custodies.iter().map(Custody::written).collect(),
+        };
+        // Writing JSON into memory does not fail.
+        serde_json::to_vec(&written).unwrap_or_default()
     }
 
     /// What makes no sense stops nobody.

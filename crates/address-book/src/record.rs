@@ -114,7 +114,8 @@ impl Record {
         put(&mut object, "seenAt", Some(self.seen_at.to_rfc3339_opts(SecondsFormat::Secs, true)));
         put(&mut object, "checkAfter", self.check_after);
         put(&mut object, "late", Some(&self.late).filter(|late| !late.is_empty()).map(|late| json!(late)));
-        Value::Object(object).to_string().into_bytes()
+        // Writing JSON of text keys into memory does not fail.
+        serde_json::to_vec(&object).unwrap_or_default()
     }
 
     /// Whether the activity of this envelope was answered late, and stands on the queue.

@@ -1,6 +1,6 @@
 //! What the bot says.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::account::ChannelAccount;
 use crate::json::put;
@@ -58,12 +58,15 @@ impl OutgoingMessage {
 
     /// The JSON that is sent.
     pub fn to_bytes(&self) -> Vec<u8> {
-        json!(self.0).to_string().into_bytes()
+        // Writing JSON of text keys into memory does not fail.
+        serde_json::to_vec(&self.0).unwrap_or_default()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::json::Fields;
 

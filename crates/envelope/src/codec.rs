@@ -67,7 +67,8 @@ impl Envelope {
             let seal = key.seal(&object);
             put(&mut object, "seal", Some(seal));
         }
-        let json = Value::Object(object).to_string();
+        // Writing JSON of text keys into memory does not fail.
+        let json = serde_json::to_vec(&object).unwrap_or_default();
         if json.len() > MAX_JSON_BYTES {
             Err(TooLarge { json_bytes: json.len() })
         } else {

@@ -8,17 +8,20 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
+use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::Sha256;
 
 /// The key that envelopes are sealed with.
 #[derive(Clone)]
-pub struct SealKey([u8; 32]);
+pub struct SealKey(Hmac<Sha256>);
 
 impl SealKey {
     /// The key made of these bytes, which are derived from a secret.
     pub fn new(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+        #[allow(clippy::expect_used, reason = "HMAC takes keys of every length")]
+        let keyed = Hmac::new_from_slice(&bytes).expect("any length will do");
+        Self(keyed)
     }
 
     pub(crate) fn seal(&self, object: &Map<String, Value>) -> String {
@@ -34,11 +37,11 @@ impl SealKey {
     }
 
     fn mac(&self, object: &Map<String, Value>) -> Hmac<Sha256> {
-        let mut canonical = String::new();
+        let mut canonical = Vec::with_capacity(1024);
         write_object(object, &mut canonical);
-        #[allow(clippy::expect_used, reason = "HMAC takes keys of every length")]
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("any length will do");
-        mac.update(canonical.as_bytes());
+        // What the key alone decides is computed once.
+        let mut mac = self.0.clone();
+        mac.update(&canonical);
         mac
     }
 }
@@ -73,36 +76,41 @@ pub enum Unsealed {
 
 /// JSON without white space, keys sorted by their bytes at every level. Sorted here, because the order in which a map
 /// gives its keys depends on how serde_json was built.
-fn write_value(value: &Value, out: &mut String) {
+fn write_value(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Object(object) => write_object(object, out),
         Value::Array(values) => {
-            out.push('[');
+            out.push(b'[');
             for (index, value) in values.iter().enumerate() {
                 if index > 0 {
-                    out.push(',');
+                    out.push(b',');
                 }
                 write_value(value, out);
             }
-            out.push(']');
+            out.push(b']');
         }
-        scalar => out.push_str(&scalar.to_string()),
+        scalar => write_scalar(scalar, out),
     }
 }
 
-fn write_object(object: &Map<String, Value>, out: &mut String) {
+/// Writing into memory does not fail.
+fn write_scalar(scalar: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {
+    _ = serde_json::to_writer(out, scalar);
+}
+
+fn write_object(object: &Map<String, Value>, out: &mut Vec<u8>) {
     let mut entries: Vec<_> = object.iter().collect();
     entries.sort_unstable_by_key(|(key, _)| key.as_bytes());
-    out.push('{');
+    out.push(b'{');
     for (index, (key, value)) in entries.into_iter().enumerate() {
         if index > 0 {
-            out.push(',');
+            out.push(b',');
         }
-        out.push_str(&Value::from(key.as_str()).to_string());
-        out.push(':');
+        write_scalar(key.as_str(), out);
+        out.push(b':');
         write_value(value, out);
     }
-    out.push('}');
+    out.push(b'}');
 }
 
 #[cfg(test)]
@@ -114,9 +122,9 @@ mod tests {
     #[test]
     fn canonical_bytes_are_sorted_and_compact() {
         let value = json!({"b": [1, {"z": null, "a": "ü\n"}], "a": 1.5, "A": true});
-        let mut canonical = String::new();
+        let mut canonical = Vec::new();
         write_value(&value, &mut canonical);
-        assert_eq!(canonical, r#"{"A":true,"a":1.5,"b":[1,{"a":"ü\n","z":null}]}"#);
+        assert_eq!(String::from_utf8(canonical).unwrap(), r#"{"A":true,"a":1.5,"b":[1,{"a":"ü\n","z":null}]}"#);
     }
 
     #[test]

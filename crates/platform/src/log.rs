@@ -20,7 +20,8 @@ pub trait Log {
         let time = self.now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
         let head =
             format!(r#"{{"time":"{time}","level":"{}","event":{}"#, level.as_str(), Value::from(event));
-        let fields = fields.to_string();
+        // Writing JSON of text keys into memory does not fail.
+        let fields = serde_json::to_string(&fields).unwrap_or_default();
         let rest = fields.strip_prefix('{').filter(|rest| *rest != "}");
         self.line(&format!("{head}{}{}", if rest.is_some() { "," } else { "" }, rest.unwrap_or("}")));
     }

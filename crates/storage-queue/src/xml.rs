@@ -29,11 +29,11 @@ pub struct QueueMessage {
 
 /// What of a message an answer holds: a Put's has no text and no count, a Peek's no receipt.
 #[derive(Debug, Default)]
-pub(crate) struct Fields(Vec<(String, String)>);
+pub(crate) struct Fields(Vec<(&'static str, String)>);
 
 impl Fields {
     pub(crate) fn take(&mut self, name: &str) -> Result<String, QueueError> {
-        let found = self.0.iter_mut().find(|(field, _)| field == name);
+        let found = self.0.iter_mut().find(|(field, _)| *field == name);
         found.map(|(_, text)| std::mem::take(text)).ok_or_else(|| unreadable(&format!("{name} is missing")))
     }
 
@@ -75,7 +75,7 @@ pub(crate) fn read_messages(body: &[u8]) -> Result<Vec<Fields>, QueueError> {
         (["QueueMessagesList", "QueueMessage"], None) => messages.push(Fields::default()),
         (["QueueMessagesList", "QueueMessage", field], Some(text)) => {
             if let Some(Fields(fields)) = messages.last_mut() {
-                fields.push(((*field).to_owned(), text));
+                fields.push((field, text));
             }
         }
         _ => {}
@@ -118,16 +118,36 @@ pub(crate) fn read_error(body: &[u8]) -> ErrorBody {
     if read.is_ok() { error } else { ErrorBody::default() }
 }
 
+/// Every element that is looked at.
+const ELEMENTS: [&str; 12] = [
+    "QueueMessagesList",
+    "QueueMessage",
+    "MessageId",
+    "InsertionTime",
+    "ExpirationTime",
+    "PopReceipt",
+    "TimeNextVisible",
+    "DequeueCount",
+    "MessageText",
+    "Error",
+    "Code",
+    "AuthenticationErrorDetail",
+];
+
+/// The name of an element; of one that nobody looks at, nothing.
+fn element(name: &str) -> &'static str {
+    ELEMENTS.into_iter().find(|element| *element == name).unwrap_or_default()
+}
+
 /// Goes through a document: `visit(path, None)` where an element begins, `visit(path, Some(text))` where it ends.
 /// Text is not trimmed; references are resolved and joined to what stands around them.
-fn walk(body: &[u8], mut visit: impl FnMut(&[&str], Option<String>)) -> Result<(), QueueError> {
+fn walk(body: &[u8], mut visit: impl FnMut(&[&'static str], Option<String>)) -> Result<(), QueueError> {
     // The service begins its XML with a byte order mark.
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     let body = std::str::from_utf8(body).map_err(|_| unreadable("it is not UTF-8"))?;
     let malformed = || unreadable("it is not well-formed XML");
     let mut reader = Reader::from_str(body);
-    let mut path: Vec<(String, String)> = Vec::new();
-    let names = |path: &[(String, String)]| path.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    let (mut path, mut texts): (Vec<&'static str>, Vec<String>) = (Vec::new(), Vec::new());
     loop {
         match reader.read_event().map_err(|_| malformed())? {
             Event::Start(start) => {
@@ -135,24 +155,23 @@ fn walk(body: &[u8], mut visit: impl FnMut(&[&str], Option<String>)) -> Result<(
                 if path.len() >= 16 {
                     return Err(malformed());
                 }
-                path.push((local(start.local_name().as_ref()), String::new()));
-                visit(&names(&path).iter().map(String::as_str).collect::<Vec<_>>(), None);
+                path.push(element(start.local_name().as_ref()));
+                texts.push(String::new());
+                visit(&path, None);
             }
             Event::Empty(empty) => {
-                path.push((local(empty.local_name().as_ref()), String::new()));
-                let names = names(&path);
-                let names: Vec<_> = names.iter().map(String::as_str).collect();
-                visit(&names, None);
-                visit(&names, Some(String::new()));
+                path.push(element(empty.local_name().as_ref()));
+                visit(&path, None);
+                visit(&path, Some(String::new()));
                 path.pop();
             }
             Event::End(_) => {
-                let names = names(&path);
-                let (_, text) = path.pop().ok_or_else(malformed)?;
-                visit(&names.iter().map(String::as_str).collect::<Vec<_>>(), Some(text));
+                let text = texts.pop().ok_or_else(malformed)?;
+                visit(&path, Some(text));
+                path.pop();
             }
-            Event::Text(text) => append(&mut path, &text.xml10_content()),
-            Event::CData(data) => append(&mut path, &data.xml10_content()),
+            Event::Text(text) => append(&mut texts, &text.xml10_content()),
+            Event::CData(data) => append(&mut texts, &data.xml10_content()),
             Event::GeneralRef(reference) => {
                 let named = reference.xml10_content();
                 let mut buffer = [0; 4];
@@ -163,7 +182,7 @@ fn walk(body: &[u8], mut visit: impl FnMut(&[&str], Option<String>)) -> Result<(
                 };
                 // One in a message's text must not make the other messages unreadable.
                 let resolved = resolved.or((path.len() > 2).then_some("\u{FFFD}"));
-                append(&mut path, resolved.ok_or_else(malformed)?);
+                append(&mut texts, resolved.ok_or_else(malformed)?);
             }
             Event::Eof if path.is_empty() => return Ok(()),
             Event::Eof => return Err(malformed()),
@@ -174,12 +193,8 @@ fn walk(body: &[u8], mut visit: impl FnMut(&[&str], Option<String>)) -> Result<(
     }
 }
 
-fn local(name: &str) -> String {
-    name.to_owned()
-}
-
-fn append(path: &mut [(String, String)], text: &str) {
-    if let Some((_, content)) = path.last_mut() {
+fn append(texts: &mut [String], text: &str) {
+    if let Some(content) = texts.last_mut() {
         content.push_str(text);
     }
 }

@@ -16,8 +16,8 @@ use crate::hold::Holds;
 use crate::lease::RunLease;
 use crate::limits::{AFTER_THE_LAST_ANSWER, Limits};
 use crate::report::Report;
-use crate::run_record::Busy;
 use crate::run::{Ended, Run};
+use crate::run_record::Busy;
 use crate::settings::DrainSettings;
 
 /// Which door a run came in by.

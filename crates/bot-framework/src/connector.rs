@@ -72,11 +72,12 @@ impl<'a, H: Host> Connector<'a, H> {
         message: &OutgoingMessage,
     ) -> Verdict {
         let verdict = self.send(service_url, conversation_id, message).await;
+        if verdict.class != Class::WrongCloud {
+            return verdict;
+        }
         match trust.gcc_connector() {
-            Some(gcc) if verdict.class == Class::WrongCloud => {
-                self.send(&gcc, conversation_id, message).await
-            }
-            _ => verdict,
+            Some(gcc) => self.send(&gcc, conversation_id, message).await,
+            None => verdict,
         }
     }
 

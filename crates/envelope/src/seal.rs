@@ -124,7 +124,10 @@ mod tests {
         let value = json!({"b": [1, {"z": null, "a": "ü\n"}], "a": 1.5, "A": true});
         let mut canonical = Vec::new();
         write_value(&value, &mut canonical);
-        assert_eq!(String::from_utf8(canonical).unwrap(), r#"{"A":true,"a":1.5,"b":[1,{"a":"ü\n","z":null}]}"#);
+        assert_eq!(
+            String::from_utf8(canonical).unwrap(),
+            r#"{"A":true,"a":1.5,"b":[1,{"a":"ü\n","z":null}]}"#
+        );
     }
 
     #[test]

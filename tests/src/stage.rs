@@ -278,6 +278,11 @@ impl Stage {
         bytes
     }
 
+    /// What the key-value store holds now.
+    pub fn stored(&self) -> BTreeMap<String, Vec<u8>> {
+        store_at_death::read(&self.folder.path().join("state")).unwrap_or_default()
+    }
+
     /// Everything that the host itself wrote.
     pub fn host_log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()

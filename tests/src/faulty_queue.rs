@@ -41,8 +41,10 @@ pub struct Note {
     pub at: Instant,
     /// Its id.
     pub envelope: String,
-    /// The id of the message that it stands in.
+    /// The id of the message that it stands in; empty while it is put.
     pub message: String,
+    /// What it says.
+    pub text: String,
     pub what: What,
 }
 
@@ -62,6 +64,8 @@ pub enum What {
     Hidden { seconds: u64 },
     /// It was deleted.
     Deleted,
+    /// It was put on the queue; `lost` if nobody got the answer.
+    Put { lost: bool },
 }
 
 impl What {
@@ -69,7 +73,7 @@ impl What {
     pub fn call(self) -> Option<usize> {
         match self {
             Self::HandedOut { call, .. } => Some(call),
-            Self::Hidden { .. } | Self::Deleted => None,
+            Self::Hidden { .. } | Self::Deleted | Self::Put { .. } => None,
         }
     }
 }
@@ -141,6 +145,7 @@ async fn pass_on(
     }
     let lost = plan.fault.is_some();
     let (mut head, body) = request.into_parts();
+    let put = body.clone();
     let target = head.uri.path_and_query().expect("a request has a target").clone();
     head.uri = format!("http://{behind}{target}").parse().unwrap();
     head.headers.remove("host");
@@ -148,7 +153,8 @@ async fn pass_on(
     let answer = web::exchange(http::Request::from_parts(head, web::whole(body))).await;
     let answer = answer.unwrap_or_else(|error| panic!("Azurite does not answer: {error}"));
     if (200..300).contains(&answer.status) {
-        shared.take_note(asked, &method, target.as_str(), &answer.body, What::HandedOut { call, lost });
+        let put = element(&String::from_utf8_lossy(&put), "MessageText").to_owned();
+        shared.take_note(asked, &method, target.as_str(), &answer.body, What::HandedOut { call, lost }, &put);
     }
     if lost {
         return None;
@@ -166,7 +172,7 @@ async fn pass_on(
 
 impl Shared {
     /// `get` is what to note of each message that was handed out.
-    fn take_note(&self, asked: Instant, method: &Method, target: &str, body: &[u8], get: What) {
+    fn take_note(&self, asked: Instant, method: &Method, target: &str, body: &[u8], get: What, put: &str) {
         let at = Instant::now();
         let mut names = self.names.lock().unwrap();
         let mut notes = self.notes.lock().unwrap();
@@ -178,11 +184,27 @@ impl Shared {
                 let body = String::from_utf8_lossy(body);
                 for message in body.split("<QueueMessage>").skip(1) {
                     let Some(envelope) = envelope_of(element(message, "MessageText")) else { continue };
+                    let text = envelope["text"].as_str().unwrap_or_default().to_owned();
                     let envelope = envelope["id"].as_str().unwrap_or_default().to_owned();
                     let message = element(message, "MessageId").to_owned();
                     names.insert(message.clone(), envelope.clone());
-                    notes.push(Note { asked, at, envelope, message, what: get });
+                    notes.push(Note { asked, at, envelope, message, text, what: get });
                 }
+            }
+            // The poison queue's puts are no puts of the bot's.
+            ("POST", None) if !path.contains("-poison/") => {
+                let Some(envelope) = envelope_of(put) else { return };
+                let of = |name: &str| envelope[name].as_str().unwrap_or_default().to_owned();
+                let lost = matches!(get, What::HandedOut { lost: true, .. });
+                let (envelope, text) = (of("id"), of("text"));
+                notes.push(Note {
+                    asked,
+                    at,
+                    envelope,
+                    message: String::new(),
+                    text,
+                    what: What::Put { lost },
+                });
             }
             ("PUT" | "DELETE", Some(message)) => {
                 let Some(envelope) = names.get(message).cloned() else { return };
@@ -190,7 +212,7 @@ impl Shared {
                     Some(seconds) => What::Hidden { seconds },
                     None => What::Deleted,
                 };
-                notes.push(Note { asked, at, envelope, message: message.into(), what });
+                notes.push(Note { asked, at, envelope, message: message.into(), text: String::new(), what });
             }
             _ => {}
         }

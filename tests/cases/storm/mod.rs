@@ -4,6 +4,7 @@
 //! The short form is a case like any other; the long one is `cargo dev soak`. `SOAK_SEED=<n>` repeats what is scripted:
 //! which call fails how, and after how many attempts the host is killed. What the machine makes of it differs.
 
+mod channel;
 mod mixture;
 mod verdict;
 
@@ -29,6 +30,8 @@ struct Form {
     conversations: usize,
     each: usize,
     kills: usize,
+    /// People's messages that come to the bot meanwhile.
+    messages: usize,
     /// Attempts at one alert that may fail; later ones succeed.
     failing_attempts: u64,
     longest_retry_after: u64,
@@ -41,6 +44,7 @@ const SHORT: Form = Form {
     conversations: 100,
     each: 3,
     kills: 4,
+    messages: 60,
     failing_attempts: 2,
     longest_retry_after: 1,
     last_lost_get: 300,
@@ -51,6 +55,7 @@ const LONG: Form = Form {
     conversations: 200,
     each: 10,
     kills: 20,
+    messages: 300,
     failing_attempts: u64::MAX,
     longest_retry_after: 5,
     last_lost_get: usize::MAX,
@@ -82,8 +87,10 @@ fn nothing_is_lost_and_nothing_doubled(world: &World) {
     // Each life of the host gets alerts of its own, and whatever comes back from earlier ones.
     let mut chunks = alerts.chunks(alerts.len().div_ceil(form.kills + 1));
     let mut kills = Vec::new();
-    let runs = std::thread::scope(|scope| {
+    let (inbox, authority) = (stage.url("/api/messages"), stage.connector.authority().to_owned());
+    let (runs, sent) = std::thread::scope(|scope| {
         let polling = scope.spawn(|| poll_until(&over, &poll));
+        let sending = scope.spawn(|| channel::send(&inbox, &authority, form.messages, &over));
         // Whatever fails: the polling must end, or nobody hears of it.
         let _end = Finally(|| over.store(true, Ordering::SeqCst));
         let deadline = begin + form.patience;
@@ -102,12 +109,13 @@ fn nothing_is_lost_and_nothing_doubled(world: &World) {
             wait_until(deadline, "enough attempts", || connections.len() >= enough);
             kills.push(stage.kill_and_restart());
         }
+        wait_until(deadline, "the channel's messages", || sending.is_finished());
         wait_until(deadline, "an empty queue", || stage.queue.count() == 0);
         over.store(true, Ordering::SeqCst);
-        polling.join().expect("the polling ends")
+        (polling.join().expect("the polling ends"), sending.join().expect("the channel ends"))
     });
 
-    let verdict = Verdict::of(form, &stage, &connections.all(), &queue.notes(), &kills);
+    let verdict = Verdict::of(form, &stage, &connections.all(), &queue.notes(), &kills, &sent);
     let (calls, faults) = queue.calls_and_faults();
     println!("{verdict}");
     println!(

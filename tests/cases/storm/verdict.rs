@@ -10,6 +10,7 @@ use end_to_end::queue::envelope_of;
 use end_to_end::stage::{Death, Stage};
 use serde_json::Value;
 
+use super::channel::{Outcome, Sent};
 use super::mixture::{Attempt, Scripted};
 use super::{Form, name};
 
@@ -72,6 +73,8 @@ pub(super) struct Verdict {
     marks_at_death: usize,
     /// Messages that the notes in those stores name: what runs had in hand.
     noted_at_death: usize,
+    /// People's own messages.
+    channel: Outcome,
     /// What must not happen, for people.
     violations: Vec<String>,
 }
@@ -83,6 +86,7 @@ impl Verdict {
         attempts: &[Attempt],
         notes: &[Note],
         deaths: &[Death],
+        sent: &[Sent],
     ) -> Self {
         let poisoned = Poisoned::read(stage);
         let evidence = Evidence::new(stage, attempts, notes, deaths);
@@ -107,6 +111,10 @@ impl Verdict {
             }
             verdict.look_at_order(&alerts, attempts, &evidence);
         }
+        let is_shown =
+            |text: &str| attempts.iter().any(|attempt| attempt.alert == text && evidence.is_shown(attempt));
+        verdict.channel = Outcome::of(sent, notes, |text| is_shown(text) || poisoned.texts.contains(text));
+        verdict.violations.append(&mut verdict.channel.violations);
         // Marks are rare, since the Delete comes first. But runs note whatever they have in hand.
         if verdict.noted_at_death == 0 {
             verdict.violations.push("no killed host's store held a note of what a run had in hand".into());
@@ -173,6 +181,11 @@ impl fmt::Display for Verdict {
         )?;
         writeln!(f, "  attempts cut          {}", self.uncertain)?;
         writeln!(f, "  doubled               {:?}", self.doubled)?;
+        let Outcome { sent, sent_again, queued_twice, .. } = &self.channel;
+        writeln!(
+            f,
+            "  people's messages     {sent}; sent again by the channel {sent_again}; queued more than once {queued_twice}"
+        )?;
         writeln!(f, "  in stores at death    {} marks, {} notes", self.marks_at_death, self.noted_at_death)?;
         writeln!(f, "  overtaken             {:?}", self.overtaken)?;
         write!(f, "  violations            {}", self.violations.len())
@@ -202,6 +215,7 @@ fn noted(store: &Store) -> BTreeSet<String> {
 #[derive(Debug, Default)]
 struct Poisoned {
     alerts: BTreeSet<String>,
+    texts: BTreeSet<String>,
     outcomes: BTreeMap<String, usize>,
     copies: usize,
     violations: Vec<String>,
@@ -212,6 +226,7 @@ impl Poisoned {
         let mut poisoned = Self::default();
         for text in stage.queue.poison().take_all() {
             let envelope = envelope_of(&text).unwrap_or_default();
+            poisoned.texts.insert(envelope["text"].as_str().unwrap_or_default().to_owned());
             let failure = &envelope["failure"];
             match (envelope["id"].as_str(), failure["outcome"].as_str(), failure["reason"].as_str()) {
                 (Some(id), Some(outcome), Some(_)) => {
@@ -352,7 +367,7 @@ impl<'a> Evidence<'a> {
                 });
                 elsewhere.then_some(Overtaken::OtherRun)
             }
-            What::Deleted => None,
+            What::Deleted | What::Put { .. } => None,
         }
     }
 

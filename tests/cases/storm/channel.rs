@@ -1,0 +1,84 @@
+//! A channel in the storm: it sends people's messages to the bot, and sends each again that was not answered in time.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use end_to_end::activity::{at_service, message};
+use end_to_end::faulty_queue::{Note, What};
+use end_to_end::web;
+
+/// Between two messages, and before one is sent again.
+const PAUSE: Duration = Duration::from_millis(60);
+
+/// Conversations that they come from.
+const CONVERSATIONS: usize = 20;
+
+/// A message, and how often it was sent.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) text: String,
+    /// Sends that were not answered 202: the channel could not know whether the message was queued.
+    pub(super) unanswered: usize,
+}
+
+/// Sends so many messages, each until it is answered 202, or until `over`.
+pub(super) fn send(url: &str, authority: &str, count: usize, over: &AtomicBool) -> Vec<Sent> {
+    let mut all = Vec::new();
+    for index in 0..count {
+        let text = format!("w{index:03}");
+        let activity = message(&format!("w:{:02}", index % CONVERSATIONS), &text, &text);
+        let activity = at_service(&activity, authority).to_string();
+        let mut sent = Sent { text, unanswered: 0 };
+        while !over.load(Ordering::SeqCst) {
+            let request = http::Request::post(url).header("content-type", "application/json");
+            let answer = web::try_send(request.body(web::whole(activity.clone())).unwrap());
+            std::thread::sleep(PAUSE);
+            if answer.is_ok_and(|answer| answer.status == 202) {
+                break;
+            }
+            sent.unanswered += 1;
+        }
+        all.push(sent);
+    }
+    all
+}
+
+/// What became of them.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) sent: usize,
+    pub(super) sent_again: usize,
+    /// Queued more than once, because the channel sent it again without knowing, or the bot repeated a Put.
+    pub(super) queued_twice: usize,
+    pub(super) violations: Vec<String>,
+}
+
+impl Outcome {
+    /// `is_done` says whether the alert of a text was shown, or given up.
+    pub(super) fn of(all: &[Sent], notes: &[Note], is_done: impl Fn(&str) -> bool) -> Self {
+        let mut puts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+        for note in notes {
+            if let What::Put { lost } = note.what {
+                let (whole, cut) = puts.entry(note.text.as_str()).or_default();
+                if lost { *cut += 1 } else { *whole += 1 }
+            }
+        }
+        let mut outcome = Self { sent: all.len(), ..Self::default() };
+        for Sent { text, unanswered } in all {
+            let (whole, cut) = puts.get(text.as_str()).copied().unwrap_or_default();
+            outcome.sent_again += usize::from(*unanswered > 0);
+            outcome.queued_twice += usize::from(whole + cut > 1);
+            // Each send puts it once, and once more for each Put whose answer was lost.
+            if whole + cut > 1 + unanswered + cut {
+                outcome
+                    .violations
+                    .push(format!("{text} was sent {} times, and put {whole} + {cut} times", unanswered + 1));
+            }
+            if !is_done(text) {
+                outcome.violations.push(format!("{text} was accepted, and is lost"));
+            }
+        }
+        outcome
+    }
+}

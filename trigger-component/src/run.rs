@@ -4,7 +4,8 @@
 //! One loop over events: every call to the outside is a job that ends in an [`Event`], and only the loop changes the
 //! run's state. Correctness rests on the queue's leases; everything else only makes it fast.
 
-use std::collections::VecDeque;
+mod jobs;
+
 use std::time::Duration;
 
 use bot_framework::Verdict;
@@ -19,10 +20,10 @@ use storage_queue::{QueueError, QueueMessage};
 use crate::delivery::{Desk, Next, Settled};
 use crate::disposition::{Stop, stops_everybody};
 use crate::drain::RunError;
-use crate::events::{Event, Job, Readiness, Renewed};
+use crate::events::{Event, Job, Readiness};
 use crate::held::{Held, LaneKey};
 use crate::hold::Change;
-use crate::lanes::{Lanes, Push};
+use crate::lanes::Lanes;
 use crate::lease::RunLease;
 use crate::pushing::Pushed;
 use crate::recent::Recent;
@@ -279,17 +280,6 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         }
     }
 
-    /// Hands back what other runs held that are over.
-    fn hand_back(&mut self) {
-        let desk = self.desk;
-        for custody in self.lease.take_ended(desk.host) {
-            self.jobs.push(Box::pin(async move {
-                let (messages, all) = desk.hand_back(&custody).await;
-                Event::HandedBack(custody.run, messages, all)
-            }));
-        }
-    }
-
     async fn worked(&mut self, key: LaneKey, held: Box<Held>, settled: Settled) {
         let message = &held.message.id;
         self.report.add(settled.count);
@@ -421,47 +411,5 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             Event::Woke
         });
         self.alarm = Some((moment, FuturesUnordered::from_iter([alarm])));
-    }
-
-    /// Hides messages behind one that has to wait; other conversations go on.
-    fn push_behind(&mut self, push: Push) {
-        let desk = self.desk;
-        self.jobs.push(Box::pin(async move {
-            let pushed = desk.push_behind(&push).await;
-            Event::Pushed(push.key, Box::new(pushed))
-        }));
-    }
-
-    fn release(&mut self, held: VecDeque<Held>) {
-        let desk = self.desk;
-        self.jobs.push(Box::pin(async move {
-            for held in &held {
-                desk.hide(held, Duration::ZERO, None).await;
-            }
-            Event::Released(held.len())
-        }));
-    }
-
-    /// Renews the leases that are half over, of messages that nobody works on.
-    fn renew(&mut self) {
-        let desk = self.desk;
-        let Some(moment) = desk.host.monotonic().checked_sub(desk.limits.lease / 2) else { return };
-        while let Some((key, held)) = self.lanes.take_leased_before(moment) {
-            self.jobs.push(Box::pin(async move {
-                let mut renewed = Renewed { kept: Vec::new(), lost: 0, first_lost: None };
-                for mut held in held {
-                    match desk.renew(&mut held).await {
-                        Ok(()) => renewed.kept.push(held),
-                        // Somebody else has it now, or soon will: what is younger goes behind it.
-                        Err(_) => {
-                            let until = desk.host.monotonic() + desk.limits.lease;
-                            renewed.lost += 1;
-                            renewed.first_lost.get_or_insert((held.place(), until));
-                        }
-                    }
-                }
-                Event::Renewed(key, renewed)
-            }));
-        }
     }
 }

@@ -84,6 +84,8 @@ mod tests {
     use bot_framework::json::Fields;
     use chrono::TimeDelta;
     use envelope::EnvelopeId;
+    use platform::Clock;
+    use platform::testing::{FakeHost, run};
 
     use super::*;
 
@@ -108,6 +110,31 @@ mod tests {
             let options = put_options(&envelope, now);
             assert_eq!(options.visibility_timeout_seconds, expected_seconds, "{due_milliseconds:?}");
             assert_eq!(options.time_to_live, TimeToLive::Never);
+        }
+    }
+
+    #[test]
+    fn puts_of_one_call_go_side_by_side_and_none_begins_after_a_failure() {
+        let host = FakeHost::with_settings([
+            ("storageconnection", "UseDevelopmentStorage=true"),
+            ("queuename", "bot-queue"),
+        ]);
+        let queue = QueueSettings::read(&host).unwrap();
+        for (failing, begun_at_most) in [(None, 100), (Some(0), PUTS_AT_ONCE), (Some(50), 50 + PUTS_AT_ONCE)]
+        {
+            let outbox = Outbox::new(&host, &queue, Deadline::after(&host, Duration::from_secs(20)));
+            let (at_once, most, begun) = (Cell::new(0), Cell::new(0), Cell::new(0));
+            let put = async |_: &Outbox<'_, FakeHost>, item: usize| {
+                begun.set(begun.get() + 1);
+                at_once.set(at_once.get() + 1);
+                most.set(most.get().max(at_once.get()));
+                host.sleep(Duration::from_millis(10)).await;
+                at_once.set(at_once.get() - 1);
+                failing != Some(item)
+            };
+            run(outbox.put_all(0..100, put));
+            assert_eq!(most.get(), PUTS_AT_ONCE, "{failing:?}");
+            assert!(begun.get() <= begun_at_most && at_once.get() == 0, "{failing:?}: {} begun", begun.get());
         }
     }
 }

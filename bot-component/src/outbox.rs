@@ -133,7 +133,8 @@ mod tests {
                 failing != Some(item)
             };
             run(outbox.put_all(0..100, put));
-            assert_eq!(most.get(), PUTS_AT_ONCE, "{failing:?}");
+            let least = if failing == Some(0) { 1 } else { 2 };
+            assert!((least..=PUTS_AT_ONCE).contains(&most.get()), "{failing:?}: {} at once", most.get());
             assert!(begun.get() <= begun_at_most && at_once.get() == 0, "{failing:?}: {} begun", begun.get());
         }
     }

@@ -167,8 +167,13 @@ impl Clock for FakeHost {
     async fn sleep(&self, duration: Duration) {
         let until = self.elapsed.get() + duration;
         let mut yielded = false;
-        std::future::poll_fn(|_| {
-            if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending }
+        std::future::poll_fn(|context| {
+            if std::mem::replace(&mut yielded, true) {
+                return Poll::Ready(());
+            }
+            // A set of futures polls only those that were woken.
+            context.waker().wake_by_ref();
+            Poll::Pending
         })
         .await;
         self.elapsed.set(self.elapsed.get().max(until));

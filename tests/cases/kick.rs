@@ -72,7 +72,7 @@ fn kick_follows_an_alert_by_api(world: &World) {
     wait_until_delivered(&stage, "Alert: hello");
     let targets = call(&stage, "GET", "/api/targets", &Value::Null).expect_status(200).json();
     let to = json!({"conversation": targets["targets"][0]["conversation"]});
-    // One that is due later gets no kick of its own.
+    // An alert that is due later gets no kick of its own.
     call(&stage, "POST", "/api/alerts", &json!({"to": to, "text": "later", "delay": "PT1H"}))
         .expect_status(202);
     let before = stage.events("drain").len();

@@ -63,8 +63,8 @@ impl<H: Host> Desk<'_, H> {
     }
 
     /// Takes a message off the queue that was just sent. Nothing comes before the Delete, because a run that is killed in
-    /// between leaves a message that is sent again. Only if the Delete fails is the alert marked as sent, before the Delete
-    /// is repeated; one that the queue may hold twice is marked in any case.
+    /// between leaves a message that is sent again. If the Delete fails, the alert is marked as sent before the Delete is
+    /// repeated. An alert that the queue may hold twice is marked in any case.
     pub(crate) async fn delete_sent(&self, held: &Held, count: Count) -> Settled {
         let name = held.mark_name();
         if held.envelope.once {
@@ -247,7 +247,7 @@ impl<H: Host> Desk<'_, H> {
         }
     }
 
-    /// Takes a mark away. One that stays ends by itself.
+    /// Removes a mark. If that fails, the mark ends by itself.
     async fn unmark(&self, family: Marks, name: &str) {
         if let Err(error) = family.clear(self.host, name).await {
             let fields = json!({"run": self.run, "mark": family.prefix, "reason": error.to_string()});

@@ -44,8 +44,8 @@ pub(crate) struct RunLease {
     has_complained: bool,
     /// Whether another run has taken the lease meanwhile, or this one has given it up for a pause.
     lost: bool,
-    /// The record as this run wrote it last, and what that says without what this run holds: while it stands there, nobody
-    /// has to read it.
+    /// The record as this run wrote it last, as bytes and as read, without this run's own messages. If the store still holds
+    /// these bytes, the run does not parse them again.
     written: Option<(Vec<u8>, Record)>,
     /// What this run holds.
     held: Vec<Taken>,

@@ -134,7 +134,7 @@ const ELEMENTS: [&str; 12] = [
     "AuthenticationErrorDetail",
 ];
 
-/// The name of an element; of one that nobody looks at, nothing.
+/// The name of an element, or nothing if this module does not look at it.
 fn element(name: &str) -> &'static str {
     ELEMENTS.into_iter().find(|element| *element == name).unwrap_or_default()
 }

@@ -52,7 +52,7 @@ fn of_runs_that_are_called_in_the_same_moment_one_has_the_lease() {
     let nobody = host.store.borrow().clone();
     assert!(run(first.announce(&host)));
     assert!(!run(second.announce(&host)), "the other one has it");
-    // One that had looked before that, and writes after it.
+    // The third run had read the record before the first wrote it, and writes it afterwards.
     let with_first = host.store.replace(nobody);
     let mut third = lease(&host, "c");
     assert!(run(third.announce(&host)));

@@ -74,7 +74,7 @@ impl<H: Host> KeyCache<'_, H> {
         } else {
             Miss::Stale
         };
-        // One that is too old serves until the next attempt to fetch another.
+        // A key that is too old serves until the next attempt to fetch the keys.
         let stale = found.map(|key| FoundKey { key, good_until: now + Miss::Stale.pause_seconds() });
         if is_within(now - cached.tried_at, miss.pause_seconds()) {
             return if miss == Miss::NoKeys { Err(KeysError::TriedLately) } else { Ok(stale) };

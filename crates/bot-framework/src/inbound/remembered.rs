@@ -48,7 +48,7 @@ impl Remembered {
         Self { slot: name_of_slot(slot), digest: URL_SAFE_NO_PAD.encode(digest) }
     }
 
-    /// What is known of this token, if its signature was found valid before. A store that does not answer knows nothing.
+    /// The record of this token, if its signature was found valid before; `None` if the store does not answer.
     pub(super) async fn load(&self, host: &impl Host) -> Option<Checked> {
         let stored = host.get(&self.slot).await.ok()??;
         let stored: Value = serde_json::from_slice(&stored).ok()?;
@@ -75,7 +75,7 @@ impl Remembered {
 /// Forgets every token: a key that signed some of them is its issuer's no longer.
 pub(super) async fn forget_all(host: &impl Host) {
     for slot in 0..SLOTS {
-        // One that stays ends with its token, or a day after its keys were fetched.
+        // A record that stays ends with its token, or a day after its keys were fetched.
         if let Err(error) = host.delete(&name_of_slot(slot)).await {
             host.event(Level::Warn, "auth.tokens.not.forgotten", json!({"reason": error.to_string()}));
             return;

@@ -1,5 +1,7 @@
 //! The kick: after an alert is queued and the answer is out, the bot calls the poller. Delivery never rests on it.
 
+use std::time::{Duration, Instant};
+
 use bot_framework::testing::{TestKey, channel_claims};
 use chrono::Utc;
 use end_to_end::activity::message;
@@ -86,7 +88,8 @@ fn kick_follows_an_alert_by_api(world: &World) {
 fn burst_of_messages_begins_a_handful_of_runs(world: &World) {
     const MESSAGES: usize = 1000;
     const CONNECTIONS: usize = 16;
-    let stage = script(world).variable("pace", "0").start();
+    // With a scheduler: it delivers what a lost kick leaves.
+    let stage = script(world).with_cron().variable("pace", "0").start();
     std::thread::scope(|scope| {
         for connection in 0..CONNECTIONS {
             let stage = &stage;
@@ -102,10 +105,14 @@ fn burst_of_messages_begins_a_handful_of_runs(world: &World) {
         }
     });
     let delivered = || stage.connector.received().iter().filter(|received| received.is_alert()).count();
-    eventually("every alert", || (delivered() >= MESSAGES).then_some(()));
+    // A loaded machine takes its time.
+    let deadline = Instant::now() + Duration::from_secs(90);
+    while delivered() < MESSAGES && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(20));
+    }
     eventually("an empty queue", || (stage.queue.count() == 0).then_some(()));
     assert_eq!(delivered(), MESSAGES, "each once");
-    let runs = runs_begun(&stage).len();
+    let runs = runs_begun(&stage).iter().filter(|run| run["door"] == "kick").count();
     println!("kick: {MESSAGES} messages over {CONNECTIONS} connections began {runs} runs");
     assert!((1..=20).contains(&runs), "{runs} runs: {:#?}", runs_begun(&stage));
 }
@@ -158,7 +165,7 @@ fn kick_while_a_run_is_at_work_is_taken_in_by_that_run(world: &World) {
     // The first alert keeps the run at work.
     stage.connector.on(|received| {
         let slow = received.text() == "Alert: first";
-        slow.then(|| end_to_end::connector::Reply::created("1").after(std::time::Duration::from_secs(3)))
+        slow.then(|| end_to_end::connector::Reply::created("1").after(Duration::from_secs(3)))
     });
     stage.say(&message("a:1", "1", "first"));
     eventually("the run to be at work", || {

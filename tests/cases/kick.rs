@@ -1,6 +1,6 @@
 //! The kick: after an alert is queued and the answer is out, the bot calls the poller. Delivery never rests on it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bot_framework::testing::{TestKey, channel_claims};
 use chrono::Utc;
@@ -88,8 +88,7 @@ fn kick_follows_an_alert_by_api(world: &World) {
 fn burst_of_messages_begins_a_handful_of_runs(world: &World) {
     const MESSAGES: usize = 1000;
     const CONNECTIONS: usize = 16;
-    // With a scheduler: it delivers what a lost kick leaves.
-    let stage = script(world).with_cron().variable("pace", "0").start();
+    let stage = script(world).variable("pace", "0").start();
     std::thread::scope(|scope| {
         for connection in 0..CONNECTIONS {
             let stage = &stage;
@@ -105,14 +104,18 @@ fn burst_of_messages_begins_a_handful_of_runs(world: &World) {
         }
     });
     let delivered = || stage.connector.received().iter().filter(|received| received.is_alert()).count();
-    // A loaded machine takes its time.
-    let deadline = Instant::now() + Duration::from_secs(90);
-    while delivered() < MESSAGES && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    eventually("an empty queue", || (stage.queue.count() == 0).then_some(()));
+    // Kicks alone: each message was delivered, or hidden behind an older one of its conversation that another run had.
+    let sum = |field: &str| runs_begun(&stage).iter().filter_map(|run| run[field].as_u64()).sum::<u64>();
+    eventually("a kicked run for every message", || {
+        (sum("delivered") + sum("heldBack") >= MESSAGES as u64).then_some(())
+    });
+    let runs = runs_begun(&stage).len();
+    // The scheduler's runs deliver the hidden ones.
+    eventually("an empty queue", || {
+        stage.poll();
+        (stage.queue.count() == 0).then_some(())
+    });
     assert_eq!(delivered(), MESSAGES, "each once");
-    let runs = runs_begun(&stage).iter().filter(|run| run["door"] == "kick").count();
     println!("kick: {MESSAGES} messages over {CONNECTIONS} connections began {runs} runs");
     assert!((1..=20).contains(&runs), "{runs} runs: {:#?}", runs_begun(&stage));
 }

@@ -22,7 +22,7 @@ impl<H: Host> Run<'_, '_, H> {
         }
     }
 
-    /// Hides messages behind one that has to wait; other conversations go on.
+    /// Hides the messages of a conversation whose oldest message has to wait. Other conversations go on.
     pub(super) fn push_behind(&mut self, push: Push) {
         let desk = self.desk;
         self.jobs.push(Box::pin(async move {
@@ -51,7 +51,7 @@ impl<H: Host> Run<'_, '_, H> {
                 for mut held in held {
                     match desk.renew(&mut held).await {
                         Ok(()) => renewed.kept.push(held),
-                        // Somebody else has it now, or soon will: what is younger goes behind it.
+                        // Another run has it now, or soon will: younger messages of its conversation are hidden behind it.
                         Err(_) => {
                             let until = desk.host.monotonic() + desk.limits.lease;
                             renewed.lost += 1;

@@ -43,8 +43,8 @@ fn conversations_go_side_by_side_and_each_in_order() {
         assert_eq!(sim.shown(&format!("c{conversation}")), ["0", "1", "2", "3", "4", "5"]);
     }
     assert_eq!(sim.most_at_once.get(), 16);
-    // One Get for each 32 messages, one that finds nothing, four more while the run is at work, each after 200 ms, and one
-    // after it has given up its lease: what comes meanwhile is taken in.
+    // Five Gets bring the messages, and one finds nothing. While the run is at work it asks again every 200 ms, three times
+    // here. It asks once more after it has given up its lease.
     assert_eq!(report.polls, 5 + 1 + 3 + 1);
 }
 

@@ -8,11 +8,11 @@ use platform::{Host, Level, Marks};
 use serde_json::json;
 use storage_queue::{PutOptions, QueueError, QueueMessage, TimeToLive};
 
-use crate::delivery::{Desk, Settled};
-use crate::disposition::Poison;
+use crate::delivery::{Desk, Next, Settled};
+use crate::disposition::{Poison, hide_for};
 use crate::held::Held;
 use crate::hold::Change;
-use crate::limits::MAX_HIDE;
+use crate::limits::{MAX_HIDE, POISON_AGAIN_AFTER};
 use crate::report::Count;
 
 impl<H: Host> Desk<'_, H> {
@@ -170,17 +170,19 @@ impl<H: Host> Desk<'_, H> {
         // With its reason it may no longer fit: then it goes as it is.
         let text = text.unwrap_or_else(|_| message.text.clone());
         let count = self.bury(message, &text, why, reason, Some(envelope.id.as_str())).await;
-        match (why, count) {
-            // It must not be sent once more only because it cannot be buried yet.
-            (Poison::PossiblyDelivered, Count::StorageTrouble) => {
-                let mut delivery = envelope.delivery.clone();
-                delivery.uncertain = delivery.uncertain.saturating_add(1);
-                self.remember(held, delivery).await;
-            }
-            (_, Count::StorageTrouble) => {}
-            _ => self.forget(held).await,
+        if count != Count::StorageTrouble {
+            self.forget(held).await;
+            return Settled::go_on(count);
         }
-        Settled::go_on(count)
+        // It comes again, and may be delivered then: what is younger waits for it.
+        let mut delivery = Delivery { accounted: message.dequeue_count, ..envelope.delivery.clone() };
+        if why == Poison::PossiblyDelivered {
+            // It must not be sent once more only because it cannot be buried yet.
+            delivery.uncertain = delivery.uncertain.saturating_add(1);
+        }
+        let next = hide_for(POISON_AGAIN_AFTER, self.until_forgotten(message))
+            .map_or(Next::GoOn, |after| Next::Wait(after, delivery));
+        Settled { count, next }
     }
 
     /// Puts a message that is no envelope into the poison queue, byte for byte.

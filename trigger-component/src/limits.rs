@@ -45,6 +45,9 @@ pub(crate) const BEFORE_FORGOTTEN: Duration = Duration::from_secs(2 * 60);
 /// not later. More than a minute, because a poller's minutes are not exact.
 pub(crate) const JUST_BEFORE_FORGOTTEN: Duration = Duration::from_secs(90);
 
+/// How long a message waits that the poison queue did not take.
+pub(crate) const POISON_AGAIN_AFTER: Duration = Duration::from_secs(20);
+
 /// The longest pause behind a message that should be back already.
 pub(crate) const LONGEST_PUSH: Duration = Duration::from_secs(10);
 

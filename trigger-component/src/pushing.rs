@@ -55,8 +55,13 @@ impl<H: Host> Desk<'_, H> {
         for (held, pause) in messages.iter().zip(pauses) {
             let Some(pause) = pause else {
                 let reason = "the queue forgets it before its turn comes";
-                counts.push(self.poison(held, Poison::OutOfTime, reason, None).await.count);
-                given_up.push(held.message.id.to_string());
+                let count = self.poison(held, Poison::OutOfTime, reason, None).await.count;
+                if count == Count::StorageTrouble {
+                    late.push((held.place(), held.leased_at + self.limits.lease));
+                } else {
+                    given_up.push(held.message.id.to_string());
+                }
+                counts.push(count);
                 continue;
             };
             counts.push(Count::HeldBack);

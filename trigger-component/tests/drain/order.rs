@@ -170,6 +170,25 @@ fn what_is_given_up_holds_nobody() {
     assert_eq!(sim.storage.borrow().messages(POISON).len(), 1);
 }
 
+/// The poison queue may have it although it does not say so; but if it has not, the message comes again, and may be
+/// delivered then.
+#[test]
+fn what_poison_did_not_take_is_waited_for() {
+    let sim = Sim::new(11);
+    at_first(&sim, Reply::status(400));
+    for text in ["1", "2"] {
+        sim.put(&envelope("a", text));
+    }
+    sim.faults(|request| {
+        let is_to_poison = request.method() == Method::POST && request.uri().path().contains(POISON);
+        is_to_poison.then_some(Fault::Status(503))
+    });
+    assert_eq!(counts(&sim.run(), ["storageTrouble", "heldBack", "delivered"]), [1, 1, 0]);
+    sim.faults(|_| None);
+    poll_until_empty(&sim);
+    assert_eq!(sim.shown("a"), ["1", "2"]);
+}
+
 /// The front message was taken by a run that did not live to tell: the conversation goes on all the same.
 #[test]
 fn a_hold_whose_message_is_never_seen_again_ends() {

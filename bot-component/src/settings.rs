@@ -34,6 +34,7 @@ pub const JOINED: [Joined; 2] = [
             "servicehosts",
             "storageconnection",
             "queuename",
+            "tableprefix",
             "sealkey",
             "unsealedtriggers",
             "triggername",

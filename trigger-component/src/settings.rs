@@ -23,6 +23,7 @@ pub const JOINED: [Joined; 1] = [Joined {
         "loginendpoint",
         "storageconnection",
         "queuename",
+        "tableprefix",
         "sealkey",
         "unsealed",
         "triggername",

@@ -1,4 +1,4 @@
-//! The whole application on loopback: the queue emulator, the components in their host, and a chat page.
+//! The whole application on loopback: the queue and table emulator, the components in their host, and a chat page.
 
 use std::path::PathBuf;
 use std::thread::ScopedJoinHandle;
@@ -6,7 +6,7 @@ use std::thread::ScopedJoinHandle;
 use anyhow::bail;
 
 use crate::alert_key::{self, AlertKey};
-use crate::azurite::{self, Azurite};
+use crate::azurite::{Azurite, AzuritePorts};
 use crate::host::{Host, HostKind, HostOptions};
 use crate::playground::{Playground, PlaygroundOptions};
 use crate::run_note::{NoteFile, RunNote};
@@ -19,8 +19,8 @@ pub struct ApplicationOptions {
     pub host: HostKind,
     /// Where the bot listens.
     pub bot_port: u16,
-    /// Where the queue emulator is.
-    pub azurite_port: u16,
+    /// Where the queue and table emulator listens.
+    pub azurite_ports: AzuritePorts,
     /// Where the chat page is.
     pub playground_port: u16,
     /// Which channel the chat page plays: `msteams`, `webchat`, `directline` or `emulator`.
@@ -49,7 +49,7 @@ impl Application {
     /// Starts everything side by side, and waits until all of it answers.
     pub fn start(options: &ApplicationOptions) -> anyhow::Result<Self> {
         std::thread::scope(|scope| {
-            let azurite = scope.spawn(|| Azurite::start(Some(options.azurite_port)));
+            let azurite = scope.spawn(|| Azurite::start(options.azurite_ports));
             let playground = scope.spawn(|| Playground::start(&options.playground()));
             let key = options.alert_key.as_ref();
             let environment = key.map(|key| (alert_key::VARIABLE, key.as_variable()));
@@ -86,8 +86,8 @@ fn join<T>(part: ScopedJoinHandle<'_, anyhow::Result<T>>) -> anyhow::Result<T> {
 impl ApplicationOptions {
     fn host(&self) -> HostOptions {
         let mut variables = vec![("authmode".to_owned(), "anonymous".to_owned())];
-        if self.azurite_port != Azurite::PORT {
-            variables.push(("storageconnection".to_owned(), azurite::connection_string(self.azurite_port)));
+        if self.azurite_ports != AzuritePorts::DEFAULT {
+            variables.push(("storageconnection".to_owned(), self.azurite_ports.connection_string()));
         }
         variables.extend(self.variables.iter().cloned());
         HostOptions {

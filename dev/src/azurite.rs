@@ -1,5 +1,6 @@
-//! Azurite's queue service: in memory, on loopback.
+//! Azurite's queue and table services: in memory, on loopback.
 
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -8,63 +9,115 @@ use crate::children::{Output, Running};
 use crate::ports;
 use crate::tools::{node, node_modules};
 
-/// The emulator's well-known account; its key is public.
-const ACCOUNT: &str = "devstoreaccount1";
+/// The emulator's well-known account.
+pub const ACCOUNT: &str = "devstoreaccount1";
+/// Its key, which is public.
 const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/// A running Azurite; dropping it ends it, and forgets its queues.
+/// How long each service may take to answer.
+const STARTS_WITHIN: Duration = Duration::from_secs(60);
+
+/// Where the services listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AzuritePorts {
+    /// The queue service's port.
+    pub queue: u16,
+    /// The table service's port.
+    pub table: u16,
+}
+
+impl AzuritePorts {
+    /// The ports that `UseDevelopmentStorage=true` means.
+    pub const DEFAULT: Self = Self { queue: 10001, table: 10002 };
+
+    /// Two free ports.
+    pub fn free() -> anyhow::Result<Self> {
+        Ok(Self { queue: ports::free()?, table: ports::free()? })
+    }
+
+    /// The connection string of an Azurite on these ports.
+    pub fn connection_string(self) -> String {
+        connection_string(&on_loopback(self.queue), &on_loopback(self.table))
+    }
+}
+
+/// A running Azurite, one process for each service. Dropping it ends both, and what they stored is gone.
 #[derive(Debug)]
 pub struct Azurite {
-    child: Running,
-    port: u16,
+    queue: Running,
+    table: Running,
+    ports: AzuritePorts,
 }
 
 impl Azurite {
-    /// The port that `UseDevelopmentStorage=true` means.
-    pub const PORT: u16 = 10001;
-
-    /// Starts it on a port, or on a free one, and waits until it answers.
-    pub fn start(port: Option<u16>) -> anyhow::Result<Self> {
-        let port = match port {
-            Some(port) => port,
-            None => ports::free()?,
-        };
-        let mut command = node();
-        command
-            .arg(node_modules().join("azurite/dist/src/queue/main.js"))
-            .args([
-                "--inMemoryPersistence",
-                "--disableTelemetry",
-                "-s",
-                "--queueHost",
-                "127.0.0.1",
-                "--queuePort",
-            ])
-            .arg(port.to_string());
-        let mut child = Running::start("Azurite", command, &Output::default())?;
-        child
-            .wait_until(Duration::from_secs(60), |_| ports::answers_http(port).then_some(()))
-            .context("the queue emulator does not answer")?;
-        Ok(Self { child, port })
+    /// Starts both services, and waits until both answer.
+    pub fn start(ports: AzuritePorts) -> anyhow::Result<Self> {
+        // Both are started before the first is waited for, because each needs a second or two.
+        let queue = start("queue", ports.queue)?;
+        let table = start("table", ports.table)?;
+        let mut azurite = Self { queue, table, ports };
+        wait_for(&mut azurite.queue, ports.queue).context("the queue emulator does not answer")?;
+        wait_for(&mut azurite.table, ports.table).context("the table emulator does not answer")?;
+        Ok(azurite)
     }
 
-    /// Its port.
-    pub fn port(&self) -> u16 {
-        self.port
+    /// `127.0.0.1:<port>` of the queue service.
+    pub fn queue_authority(&self) -> String {
+        on_loopback(self.ports.queue)
     }
 
-    /// Whether it has ended by itself, and how.
+    /// `127.0.0.1:<port>` of the table service.
+    pub fn table_authority(&self) -> String {
+        on_loopback(self.ports.table)
+    }
+
+    /// Whether one of the services has ended by itself, and how.
     pub fn has_ended(&mut self) -> Option<String> {
-        self.child.has_ended()
+        self.queue.has_ended().or_else(|| self.table.has_ended())
     }
 
-    /// How to reach it.
+    /// The connection string of both services.
     pub fn connection_string(&self) -> String {
-        connection_string(self.port)
+        self.ports.connection_string()
     }
 }
 
-/// How to reach an Azurite on this port.
-pub fn connection_string(port: u16) -> String {
-    format!("AccountName={ACCOUNT};AccountKey={KEY};QueueEndpoint=http://127.0.0.1:{port}/{ACCOUNT}")
+/// The connection string of the emulator's account, with each service at an `address:port`.
+pub fn connection_string(queue: &str, table: &str) -> String {
+    format!(
+        "AccountName={ACCOUNT};AccountKey={KEY};QueueEndpoint=http://{queue}/{ACCOUNT};\
+         TableEndpoint=http://{table}/{ACCOUNT}"
+    )
+}
+
+fn on_loopback(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
+/// Starts the service of this name: `queue` or `table`.
+fn start(service: &str, port: u16) -> anyhow::Result<Running> {
+    let mut command: Command = node();
+    command
+        .arg(node_modules().join(format!("azurite/dist/src/{service}/main.js")))
+        .args(["--inMemoryPersistence", "--disableTelemetry", "-s"])
+        .args([format!("--{service}Host"), "127.0.0.1".to_owned()])
+        .args([format!("--{service}Port"), port.to_string()]);
+    Running::start(&format!("Azurite's {service} service"), command, &Output::default())
+}
+
+fn wait_for(service: &mut Running, port: u16) -> anyhow::Result<()> {
+    service.wait_until(STARTS_WITHIN, |_| ports::answers_http(port).then_some(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connection_string_names_both_services() {
+        let connection = AzuritePorts { queue: 1, table: 2 }.connection_string();
+        for part in ["QueueEndpoint=http://127.0.0.1:1/", "TableEndpoint=http://127.0.0.1:2/"] {
+            assert!(connection.contains(part), "{connection}");
+        }
+    }
 }

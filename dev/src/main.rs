@@ -21,7 +21,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs everything: queue emulator, bot, poller, and a chat page to try it in
+    /// Runs everything: queue and table emulator, bot, poller, and a chat page to try it in
     Up(up::Up),
     /// Says something to the bot, or alerts the person, in the chat page that `cargo dev up` runs
     Send(send::Send),

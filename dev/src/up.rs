@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use dev::alert_key::AlertKey;
 use dev::application::{Application, ApplicationOptions};
-use dev::azurite::Azurite;
+use dev::azurite::AzuritePorts;
 use dev::host::HostKind;
 use dev::playground::Playground;
 use dev::progress::{Task, quiet, together};
@@ -28,8 +28,11 @@ pub(crate) struct Up {
     #[arg(long, default_value_t = Playground::PORT)]
     playground_port: u16,
     /// Where the queue emulator is
-    #[arg(long, default_value_t = Azurite::PORT)]
+    #[arg(long, default_value_t = AzuritePorts::DEFAULT.queue)]
     azurite_port: u16,
+    /// Where the table emulator is
+    #[arg(long, default_value_t = AzuritePorts::DEFAULT.table)]
+    azurite_table_port: u16,
     /// Which channel the chat page plays: msteams, webchat, directline or emulator
     #[arg(long, default_value = "msteams")]
     channel: String,
@@ -43,6 +46,7 @@ impl Up {
         let start = Instant::now();
         tools::expect_node()?;
         ports::expect_free(self.azurite_port, "the queue emulator", "--azurite-port")?;
+        ports::expect_free(self.azurite_table_port, "the table emulator", "--azurite-table-port")?;
         ports::expect_free(self.bot_port, "the bot", "--bot-port")?;
         ports::expect_free(self.playground_port, "the chat page", "--playground-port")?;
         let variables = self.variables()?;
@@ -52,11 +56,11 @@ impl Up {
         ctrlc::set_handler(move || _ = stop.send(())).context("cannot listen for Ctrl-C")?;
         self.prepare()?;
 
-        let mut application = quiet("queue emulator, bot and poller, chat page", || {
+        let mut application = quiet("queue and table emulator, bot and poller, chat page", || {
             Application::start(&ApplicationOptions {
                 host: self.host,
                 bot_port: self.bot_port,
-                azurite_port: self.azurite_port,
+                azurite_ports: AzuritePorts { queue: self.azurite_port, table: self.azurite_table_port },
                 playground_port: self.playground_port,
                 channel_id: self.channel.clone(),
                 variables,

@@ -154,7 +154,7 @@ fn message_that_was_answered_in_time_leaves_nothing_behind(world: &World) {
 fn what_was_not_stored_is_queued_when_it_is_sent_again(world: &World) {
     let fails = Arc::new(AtomicBool::new(true));
     let failing = Arc::clone(&fails);
-    let behind = format!("127.0.0.1:{}", world.azurite().port());
+    let behind = world.azurite().queue_authority();
     let queue = FaultyQueue::start(&behind, move |_, _| Plan {
         fault: failing.load(Ordering::SeqCst).then_some(Fault::Status(503)),
         ..Plan::default()

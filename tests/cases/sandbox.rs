@@ -18,7 +18,7 @@ fn an_undeclared_host_is_refused(world: &World) {
     let reason = stage.wait_for_events("queue.put.failed", 1)[0]["reason"].as_str().unwrap().to_owned();
     assert!(reason.contains("allowed_outbound_hosts"), "{reason}");
     if world.host() == HostKind::Embedded {
-        let target = format!("127.0.0.1:{}", world.azurite().port());
+        let target = world.azurite().queue_authority();
         end_to_end::waiting::eventually("the host's own line about the call it denied", || {
             let log = stage.host_log();
             log.lines()

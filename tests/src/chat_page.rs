@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use dev::alert_key::AlertKey;
 use dev::application::{Application, ApplicationOptions};
+use dev::azurite::AzuritePorts;
 use dev::back_end::{BackEnd, attachment_of};
 use dev::chat::PersonalChat;
 use dev::ports;
@@ -64,7 +65,7 @@ impl ChatPage {
         let application = Application::start(&ApplicationOptions {
             host: world.host(),
             bot_port: ports::free().unwrap(),
-            azurite_port: ports::free().unwrap(),
+            azurite_ports: AzuritePorts::free().unwrap(),
             playground_port: port,
             channel_id: channel_id.into(),
             variables: Vec::new(),

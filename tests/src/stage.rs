@@ -1,10 +1,11 @@
-//! One case's world: a host with the components, a queue of its own, a Connector of its own.
+//! One case's world: a host with the components, a queue, tables and a Connector of its own.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
+use dev::azurite::connection_string;
 use dev::host::{Host, HostOptions};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -35,6 +36,10 @@ pub struct Script<'w> {
     manifest: Manifest,
     variables: Vec<(String, String)>,
     queue_name: String,
+    table_prefix: String,
+    /// The `address:port` of each storage service.
+    queue_authority: String,
+    table_authority: String,
     trusts_connector: bool,
     login: Option<&'w Login>,
 }
@@ -59,6 +64,8 @@ pub struct Stage {
     log: PathBuf,
     pub connector: Connector,
     pub queue: Queue,
+    /// The names of this case's tables begin with it.
+    pub table_prefix: String,
     folder: TempDir,
 }
 
@@ -66,20 +73,24 @@ impl<'w> Script<'w> {
     /// The default stage.
     pub fn new(world: &'w World) -> Self {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
-        let queue_name = format!("e2e-{:03}", COUNTER.fetch_add(1, Ordering::Relaxed));
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let (queue_name, table_prefix) = (format!("e2e-{number:03}"), format!("e2e{number:03}"));
         let script = Self {
             world,
             manifest: Manifest::local().without_cron(),
             variables: Vec::new(),
-            queue_name,
+            queue_name: queue_name.clone(),
+            table_prefix: table_prefix.clone(),
+            queue_authority: world.azurite().queue_authority(),
+            table_authority: world.azurite().table_authority(),
             trusts_connector: false,
             login: None,
         };
-        let queue_name = script.queue_name.clone();
         script
+            .connected()
             .variable("authmode", "anonymous")
-            .variable("storageconnection", &world.azurite().connection_string())
             .variable("queuename", &queue_name)
+            .variable("tableprefix", &table_prefix)
             .variable("pollkey", POLL_KEY)
             // Cases poll when they want to.
             .variable("kick", "off")
@@ -132,13 +143,29 @@ impl<'w> Script<'w> {
         self.queue_at(&at.authority())
     }
 
-    /// With a queue service at another `address:port`.
+    /// With a queue service at another `address:port`; the tables stay where they are.
     #[must_use]
-    pub fn queue_at(self, authority: &str) -> Self {
-        let real = self.world.azurite();
-        let here = format!("127.0.0.1:{}", real.port());
-        let connection = real.connection_string().replace(&here, authority);
-        assert_ne!(connection, real.connection_string(), "the connection string names the port");
+    pub fn queue_at(mut self, authority: &str) -> Self {
+        authority.clone_into(&mut self.queue_authority);
+        self.connected()
+    }
+
+    /// With a table service that refuses connections.
+    #[must_use]
+    pub fn unreachable_tables(self, at: &ClosedPort) -> Self {
+        self.tables_at(&at.authority())
+    }
+
+    /// With a table service at another `address:port`; the queue stays where it is.
+    #[must_use]
+    pub fn tables_at(mut self, authority: &str) -> Self {
+        authority.clone_into(&mut self.table_authority);
+        self.connected()
+    }
+
+    /// Sets the connection string that names both services.
+    fn connected(self) -> Self {
+        let connection = connection_string(&self.queue_authority, &self.table_authority);
         self.variable("storageconnection", &connection)
     }
 
@@ -167,7 +194,8 @@ impl<'w> Script<'w> {
         };
         let host = Host::start(&options).unwrap_or_else(|error| panic!("the host does not start: {error:#}"));
         let queue = Queue::new(&self.world.azurite().connection_string(), &self.queue_name);
-        Stage { host, options, past_lines: Vec::new(), log, connector, queue, folder }
+        let table_prefix = self.table_prefix;
+        Stage { host, options, past_lines: Vec::new(), log, connector, queue, table_prefix, folder }
     }
 }
 

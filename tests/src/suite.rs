@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
-use dev::azurite::Azurite;
+use dev::azurite::{Azurite, AzuritePorts};
 use dev::host::HostKind;
 use libtest_mimic::{Arguments, Trial};
 
@@ -17,9 +17,10 @@ pub struct World {
 }
 
 impl World {
-    /// The Azurite of this run, started by the first case that wants it. Each case has queues of its own in it.
+    /// The Azurite of this run, started by the first case that wants it. Each case has queues and tables of its own in it.
     pub fn azurite(&self) -> &Azurite {
-        self.azurite.get_or_init(|| Azurite::start(None).expect("Azurite starts"))
+        let start = || AzuritePorts::free().and_then(Azurite::start).expect("Azurite starts");
+        self.azurite.get_or_init(start)
     }
 
     /// Which host runs the components: `E2E_HOST=embedded` (default) or `spin`.

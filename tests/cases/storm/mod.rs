@@ -73,8 +73,7 @@ fn nothing_is_lost_and_nothing_doubled(world: &World) {
     println!("storm: seed {seed} (SOAK_SEED={seed} scripts the same again)");
     let dice = Dice::new(seed);
     let begin = Instant::now();
-    let queue =
-        FaultyQueue::start(&format!("127.0.0.1:{}", world.azurite().port()), mixture::queue(dice, form));
+    let queue = FaultyQueue::start(&world.azurite().queue_authority(), mixture::queue(dice, form));
     let mut stage = Script::new(world).queue_at(queue.authority()).variable("pace", "0").start();
     let connections = Connections::default();
     stage.connector.on(mixture::connector(dice, form, connections.clone()));

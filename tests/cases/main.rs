@@ -12,6 +12,7 @@ mod direct_line;
 mod doors;
 mod draining;
 mod fakes;
+mod faulty_tables;
 mod figures;
 mod inbound;
 mod joining;
@@ -54,6 +55,7 @@ fn main() {
         ("doors", doors::CASES),
         ("draining", draining::CASES),
         ("fakes", fakes::CASES),
+        ("faulty_tables", faulty_tables::CASES),
         ("figures", figures::CASES),
         ("inbound", inbound::CASES),
         ("joining", joining::CASES),

@@ -1,36 +1,14 @@
 //! A queue service that fails: a proxy in front of the real Azurite, which takes notes of who was handed what.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use bytes::Bytes;
 use http::Method;
 
-use crate::loopback_server::LoopbackServer;
+use crate::faulty_service::{Exchange, FaultyService};
+pub use crate::faulty_service::{Fault, Plan};
 use crate::queue::envelope_of;
-use crate::runtime::runtime;
-use crate::web;
-
-/// What goes wrong with one call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// It is answered with this status, and nothing is done.
-    Status(u16),
-    /// The connection is cut before anything is done.
-    CutBefore,
-    /// It is done, and the connection is cut instead of answering.
-    CutAfter,
-}
-
-/// What becomes of one call.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Plan {
-    pub fault: Option<Fault>,
-    /// Before it is passed on.
-    pub delay: Duration,
-}
 
 /// Something that happened to an envelope on the queue.
 #[derive(Debug, Clone)]
@@ -81,14 +59,12 @@ impl What {
 /// The proxy. It stops when it is dropped.
 #[derive(Debug)]
 pub struct FaultyQueue {
-    server: LoopbackServer,
+    service: FaultyService,
     shared: Arc<Shared>,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
-    calls: AtomicUsize,
-    faults: AtomicUsize,
     /// Envelope ids by message id.
     names: Mutex<BTreeMap<String, String>>,
     notes: Mutex<Vec<Note>>,
@@ -98,27 +74,23 @@ impl FaultyQueue {
     /// Passes calls on to the queue service at `address:port`; `plan` decides by a call's number and method.
     pub fn start(behind: &str, plan: impl Fn(usize, &Method) -> Plan + Send + Sync + 'static) -> Self {
         let shared = Arc::new(Shared::default());
-        let (serving, behind) = (Arc::clone(&shared), behind.to_owned());
-        let server = LoopbackServer::start(move |request| {
-            let call = serving.calls.fetch_add(1, Ordering::SeqCst);
-            let plan = plan(call, request.method());
-            serving.faults.fetch_add(usize::from(plan.fault.is_some()), Ordering::SeqCst);
-            let work = pass_on(request, plan, call, behind.clone(), Arc::clone(&serving));
-            // A task of its own: a call that was begun is done, also if whoever made it is killed meanwhile.
-            let work = runtime().spawn(work);
-            async move { work.await.expect("the proxy does not panic") }
-        });
-        Self { server, shared }
+        let noting = Arc::clone(&shared);
+        let service = FaultyService::start(
+            behind,
+            move |call, request| plan(call, request.method()),
+            move |exchange| noting.take_note(exchange),
+        );
+        Self { service, shared }
     }
 
     /// `127.0.0.1:<port>`
     pub fn authority(&self) -> &str {
-        self.server.authority()
+        self.service.authority()
     }
 
     /// How many calls came, and how many of them failed on purpose.
     pub fn calls_and_faults(&self) -> (usize, usize) {
-        (self.shared.calls.load(Ordering::SeqCst), self.shared.faults.load(Ordering::SeqCst))
+        self.service.calls_and_faults()
     }
 
     /// Everything that happened to envelopes so far, in order.
@@ -127,75 +99,38 @@ impl FaultyQueue {
     }
 }
 
-async fn pass_on(
-    request: http::Request<Bytes>,
-    plan: Plan,
-    call: usize,
-    behind: String,
-    shared: Arc<Shared>,
-) -> Option<http::Response<Bytes>> {
-    let asked = Instant::now();
-    tokio::time::sleep(plan.delay).await;
-    match plan.fault {
-        Some(Fault::Status(status)) => {
-            return Some(http::Response::builder().status(status).body(Bytes::new()).unwrap());
-        }
-        Some(Fault::CutBefore) => return None,
-        Some(Fault::CutAfter) | None => {}
-    }
-    let lost = plan.fault.is_some();
-    let (mut head, body) = request.into_parts();
-    let put = body.clone();
-    let target = head.uri.path_and_query().expect("a request has a target").clone();
-    head.uri = format!("http://{behind}{target}").parse().unwrap();
-    head.headers.remove("host");
-    let method = head.method.clone();
-    let answer = web::exchange(http::Request::from_parts(head, web::whole(body))).await;
-    let answer = answer.unwrap_or_else(|error| panic!("Azurite does not answer: {error}"));
-    if (200..300).contains(&answer.status) {
-        let put = element(&String::from_utf8_lossy(&put), "MessageText").to_owned();
-        shared.take_note(asked, &method, target.as_str(), &answer.body, What::HandedOut { call, lost }, &put);
-    }
-    if lost {
-        return None;
-    }
-    let mut response = http::Response::new(answer.body);
-    *response.status_mut() = http::StatusCode::from_u16(answer.status).unwrap();
-    for (name, value) in &answer.headers {
-        // The server sets these itself.
-        if !["transfer-encoding", "connection", "keep-alive", "content-length"].contains(&name.as_str()) {
-            response.headers_mut().append(name, value.clone());
-        }
-    }
-    Some(response)
-}
-
 impl Shared {
-    /// `get` is what to note of each message that was handed out.
-    fn take_note(&self, asked: Instant, method: &Method, target: &str, body: &[u8], get: What, put: &str) {
+    /// Notes what Azurite did; a call that failed did nothing.
+    fn take_note(&self, exchange: &Exchange<'_>) {
+        let Some(answer) = exchange.answer.filter(|answer| (200..300).contains(&answer.status)) else {
+            return;
+        };
+        let (asked, lost) = (exchange.asked, exchange.is_lost());
+        let (method, uri) = (exchange.request.method(), exchange.request.uri());
         let at = Instant::now();
         let mut names = self.names.lock().unwrap();
         let mut notes = self.notes.lock().unwrap();
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let (path, query) = (uri.path(), uri.query().unwrap_or_default());
         let seconds = query.split('&').find_map(|pair| pair.strip_prefix("visibilitytimeout=")?.parse().ok());
         let message = path.split_once("/messages/").map(|(_, id)| id);
         match (method.as_str(), message) {
             ("GET", None) => {
-                let body = String::from_utf8_lossy(body);
+                let what = What::HandedOut { call: exchange.number, lost };
+                let body = String::from_utf8_lossy(&answer.body);
                 for message in body.split("<QueueMessage>").skip(1) {
                     let Some(envelope) = envelope_of(element(message, "MessageText")) else { continue };
                     let text = envelope["text"].as_str().unwrap_or_default().to_owned();
                     let envelope = envelope["id"].as_str().unwrap_or_default().to_owned();
                     let message = element(message, "MessageId").to_owned();
                     names.insert(message.clone(), envelope.clone());
-                    notes.push(Note { asked, at, envelope, message, text, what: get });
+                    notes.push(Note { asked, at, envelope, message, text, what });
                 }
             }
             // The poison queue's puts are no puts of the bot's.
             ("POST", None) if !path.contains("-poison/") => {
-                let Some(envelope) = envelope_of(put) else { return };
+                let put = String::from_utf8_lossy(exchange.request.body());
+                let Some(envelope) = envelope_of(element(&put, "MessageText")) else { return };
                 let of = |name: &str| envelope[name].as_str().unwrap_or_default().to_owned();
-                let lost = matches!(get, What::HandedOut { lost: true, .. });
                 let (envelope, text) = (of("id"), of("text"));
                 notes.push(Note {
                     asked,

@@ -12,6 +12,8 @@ pub mod dice;
 pub mod direct_line;
 mod failure;
 pub mod faulty_queue;
+mod faulty_service;
+pub mod faulty_tables;
 pub mod login;
 pub mod loopback_server;
 pub mod manifest;

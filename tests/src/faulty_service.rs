@@ -1,0 +1,140 @@
+//! A storage service that fails: a proxy in front of one of Azurite's services. The queue and the tables have one each.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Request, Response};
+
+use crate::loopback_server::LoopbackServer;
+use crate::runtime::runtime;
+use crate::web::{self, Answer};
+
+/// What goes wrong with one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It is answered with this status, and nothing is done.
+    Status(u16),
+    /// The connection is cut before anything is done.
+    CutBefore,
+    /// It is done, and the connection is cut instead of answering.
+    CutAfter,
+}
+
+/// What becomes of one call.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Plan {
+    pub fault: Option<Fault>,
+    /// Before it is passed on.
+    pub delay: Duration,
+}
+
+/// A call that is over, before its caller hears of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Exchange<'a> {
+    /// The call's number; the first is 0.
+    pub(crate) number: usize,
+    /// When the call arrived here.
+    pub(crate) asked: Instant,
+    pub(crate) request: &'a Request<Bytes>,
+    /// Azurite's answer; `None` if the call never came to Azurite.
+    pub(crate) answer: Option<&'a Answer>,
+    pub(crate) fault: Option<Fault>,
+}
+
+impl Exchange<'_> {
+    /// Whether Azurite did the work, and the caller does not hear of it.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.fault == Some(Fault::CutAfter)
+    }
+}
+
+/// The proxy. It stops when it is dropped.
+#[derive(Debug)]
+pub(crate) struct FaultyService {
+    server: LoopbackServer,
+    counts: Arc<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    calls: AtomicUsize,
+    faults: AtomicUsize,
+}
+
+impl FaultyService {
+    /// Passes calls on to the service at `address:port`. `plan` decides by a call's number and by the call; `note` gets
+    /// every call that is over.
+    pub(crate) fn start(
+        behind: &str,
+        plan: impl Fn(usize, &Request<Bytes>) -> Plan + Send + Sync + 'static,
+        note: impl Fn(&Exchange<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        let counts = Arc::new(Counts::default());
+        let (counting, behind, note) = (Arc::clone(&counts), behind.to_owned(), Arc::new(note));
+        let server = LoopbackServer::start(move |request| {
+            let number = counting.calls.fetch_add(1, Ordering::SeqCst);
+            let plan = plan(number, &request);
+            counting.faults.fetch_add(usize::from(plan.fault.is_some()), Ordering::SeqCst);
+            let (behind, note) = (behind.clone(), Arc::clone(&note));
+            // A task of its own: a call that was begun is done, also if the caller is killed meanwhile.
+            let work = runtime().spawn(async move {
+                let asked = Instant::now();
+                tokio::time::sleep(plan.delay).await;
+                let answer = match plan.fault {
+                    Some(Fault::Status(_) | Fault::CutBefore) => None,
+                    Some(Fault::CutAfter) | None => Some(pass_on(&request, &behind).await),
+                };
+                let (fault, answer) = (plan.fault, answer.as_ref());
+                note(&Exchange { number, asked, request: &request, answer, fault });
+                match (fault, answer) {
+                    (Some(Fault::Status(status)), _) => {
+                        Some(Response::builder().status(status).body(Bytes::new()).unwrap())
+                    }
+                    (None, Some(answer)) => Some(passed_back(answer)),
+                    _ => None,
+                }
+            });
+            async move { work.await.expect("the proxy does not panic") }
+        });
+        Self { server, counts }
+    }
+
+    /// `127.0.0.1:<port>`
+    pub(crate) fn authority(&self) -> &str {
+        self.server.authority()
+    }
+
+    /// How many calls came, and how many of them failed on purpose.
+    pub(crate) fn calls_and_faults(&self) -> (usize, usize) {
+        (self.counts.calls.load(Ordering::SeqCst), self.counts.faults.load(Ordering::SeqCst))
+    }
+}
+
+/// Headers of one connection: each side of the proxy has its own.
+const OF_A_CONNECTION: [&str; 3] = ["transfer-encoding", "connection", "keep-alive"];
+
+async fn pass_on(request: &Request<Bytes>, behind: &str) -> Answer {
+    let (mut head, body) = request.clone().into_parts();
+    let target = head.uri.path_and_query().expect("a request has a target");
+    head.uri = format!("http://{behind}{target}").parse().unwrap();
+    head.headers.remove("host");
+    for name in OF_A_CONNECTION {
+        head.headers.remove(name);
+    }
+    let answer = web::exchange(Request::from_parts(head, web::whole(body))).await;
+    answer.unwrap_or_else(|error| panic!("Azurite does not answer: {error}"))
+}
+
+fn passed_back(answer: &Answer) -> Response<Bytes> {
+    let mut response = Response::new(answer.body.clone());
+    *response.status_mut() = http::StatusCode::from_u16(answer.status).unwrap();
+    for (name, value) in &answer.headers {
+        // The server sets the length itself.
+        if name != "content-length" && !OF_A_CONNECTION.contains(&name.as_str()) {
+            response.headers_mut().append(name, value.clone());
+        }
+    }
+    response
+}

@@ -1,0 +1,186 @@
+//! A table service that fails: a proxy in front of the real Azurite, which takes a note of every call.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use dev::azurite::ACCOUNT;
+use http::{Method, Request};
+use percent_encoding::percent_decode_str;
+
+use crate::dice::Dice;
+use crate::faulty_service::{Exchange, FaultyService};
+pub use crate::faulty_service::{Fault, Plan};
+
+/// A call as a rule sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call<'a> {
+    pub method: &'a Method,
+    /// The path below the account, percent-decoded: `Tables`, `name(PartitionKey='p',RowKey='r')`, `name()`, `$batch`.
+    pub path: String,
+    /// The query, percent-decoded.
+    pub query: String,
+    /// The body; the operations of a `$batch` are in it, as they were sent.
+    pub body: Cow<'a, str>,
+}
+
+impl<'a> Call<'a> {
+    fn of(request: &'a Request<Bytes>) -> Self {
+        let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let path = request.uri().path().trim_start_matches('/');
+        let path = path.strip_prefix(ACCOUNT).map_or(path, |path| path.trim_start_matches('/'));
+        Self {
+            method: request.method(),
+            path: decoded(path),
+            query: decoded(request.uri().query().unwrap_or_default()),
+            body: String::from_utf8_lossy(request.body()),
+        }
+    }
+
+    /// The name of the table that the path names; empty for `Tables` and `$batch`, which name none.
+    pub fn table(&self) -> &str {
+        match self.path.split('(').next().unwrap_or_default() {
+            "Tables" | "$batch" => "",
+            table => table,
+        }
+    }
+}
+
+/// What became of a call.
+#[derive(Debug, Clone)]
+pub struct Note {
+    /// When the call arrived here.
+    pub asked: Instant,
+    /// When the call was over.
+    pub at: Instant,
+    pub method: Method,
+    /// As in [`Call`].
+    pub path: String,
+    /// As in [`Call`].
+    pub query: String,
+    /// The status: Azurite's, or that of a [`Fault::Status`]; `None` after a [`Fault::CutBefore`].
+    pub status: Option<u16>,
+    /// Whether Azurite did the work, and its answer was lost.
+    pub lost: bool,
+}
+
+impl Note {
+    /// For people: seconds since the beginning, and the call.
+    pub fn line(&self, begin: Instant) -> String {
+        let Self { method, path, status, lost, .. } = self;
+        let seconds = (self.at - begin).as_secs_f64();
+        format!("{seconds:.3} s {method} {path}: {status:?}{}", if *lost { ", lost" } else { "" })
+    }
+}
+
+type Rule = dyn Fn(&Call<'_>) -> Option<Fault> + Send + Sync;
+
+/// The proxy. It stops when it is dropped.
+pub struct FaultyTables {
+    service: FaultyService,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    rule: Mutex<Option<Arc<Rule>>>,
+    /// How often each method and path came.
+    times: Mutex<HashMap<(Method, String), u64>>,
+    notes: Mutex<Vec<Note>>,
+}
+
+impl fmt::Debug for FaultyTables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FaultyTables").field("service", &self.service).finish_non_exhaustive()
+    }
+}
+
+impl FaultyTables {
+    /// Passes calls on to the table service at `address:port`. Nothing fails but what [`Self::fail`] asks for.
+    pub fn start(behind: &str) -> Self {
+        Self::start_with(behind, |_, _| Plan::default())
+    }
+
+    /// [`Self::start`], and by these dice 5 % of the calls are answered 503, and 5 % are done and their answers lost. A call's
+    /// fate depends on its method, its path, and how often the two came before.
+    pub fn start_with_dice(behind: &str, dice: Dice) -> Self {
+        Self::start_with(behind, move |call, time| {
+            let fault = match dice.roll(("table", call.method.as_str(), &call.path, time), 100) {
+                0..5 => Some(Fault::Status(503)),
+                5..10 => Some(Fault::CutAfter),
+                _ => None,
+            };
+            Plan { fault, delay: Duration::ZERO }
+        })
+    }
+
+    /// [`Self::start`], with a plan by the call, and by how often its method and path came before.
+    pub fn start_with(behind: &str, plan: impl Fn(&Call<'_>, u64) -> Plan + Send + Sync + 'static) -> Self {
+        let shared = Arc::new(Shared::default());
+        let (planning, noting) = (Arc::clone(&shared), Arc::clone(&shared));
+        let service = FaultyService::start(
+            behind,
+            move |_, request| {
+                let call = Call::of(request);
+                let time = planning.count(&call);
+                // The rule runs without the lock, so that it may call `fail` itself.
+                let rule = planning.rule.lock().unwrap().clone();
+                let plan = plan(&call, time);
+                match rule.and_then(|rule| rule(&call)) {
+                    None => plan,
+                    fault => Plan { fault, ..plan },
+                }
+            },
+            move |exchange| noting.notes.lock().unwrap().push(note(exchange)),
+        );
+        Self { service, shared }
+    }
+
+    /// From now on, `rule` chooses calls that fail; the plan decides about the others. It replaces the rule before.
+    pub fn fail(&self, rule: impl Fn(&Call<'_>) -> Option<Fault> + Send + Sync + 'static) {
+        *self.shared.rule.lock().unwrap() = Some(Arc::new(rule));
+    }
+
+    /// Takes the rule of [`Self::fail`] away.
+    pub fn fail_nothing(&self) {
+        *self.shared.rule.lock().unwrap() = None;
+    }
+
+    /// `127.0.0.1:<port>`
+    pub fn authority(&self) -> &str {
+        self.service.authority()
+    }
+
+    /// How many calls came, and how many of them failed on purpose.
+    pub fn calls_and_faults(&self) -> (usize, usize) {
+        self.service.calls_and_faults()
+    }
+
+    /// Every call that is over, in the order of their ends.
+    pub fn notes(&self) -> Vec<Note> {
+        self.shared.notes.lock().unwrap().clone()
+    }
+}
+
+impl Shared {
+    /// How often the call's method and path came before.
+    fn count(&self, call: &Call<'_>) -> u64 {
+        let mut times = self.times.lock().unwrap();
+        let time = times.entry((call.method.clone(), call.path.clone())).or_default();
+        *time += 1;
+        *time - 1
+    }
+}
+
+fn note(exchange: &Exchange<'_>) -> Note {
+    let Call { method, path, query, .. } = Call::of(exchange.request);
+    let status = match exchange.fault {
+        Some(Fault::Status(status)) => Some(status),
+        _ => exchange.answer.map(|answer| answer.status),
+    };
+    let (asked, at, lost) = (exchange.asked, Instant::now(), exchange.is_lost());
+    Note { asked, at, method: method.clone(), path, query, status, lost }
+}

@@ -1,7 +1,9 @@
 //! Who is measured: the components in their host, the guest that only makes the same host calls, a component that does
 //! nothing, and the native build.
 
+use std::collections::BTreeMap;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dev::children::{Output, Running};
@@ -74,9 +76,7 @@ impl Contender {
     fn application(workload: &Workload, manifest: Manifest, variant: Variant) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let manifest = manifest.write(folder.path());
-        let mut variables = workload.variables().clone();
-        variables.insert("kick".to_owned(), if variant.kick { "on" } else { "off" }.to_owned());
-        Self::host(folder, manifest, variables.into_iter().collect(), variant)
+        Self::host(folder, manifest, variables(workload, variant.kick).into_iter().collect(), variant)
     }
 
     fn host(
@@ -108,7 +108,7 @@ impl Contender {
             command.arg("--fresh-connections");
         }
         // What follows an answer is the platform's business, and there is none.
-        for (name, value) in workload.variables().iter().chain([(&"kick".to_owned(), &"off".to_owned())]) {
+        for (name, value) in variables(workload, false) {
             command.arg("--variable").arg(format!("{name}={value}"));
         }
         let mut process = Running::start("the native build", command, &Output::default())?;
@@ -138,4 +138,14 @@ impl Contender {
             Process::Native(process) => process.lines(),
         }
     }
+}
+
+/// The application's variables. Each contender has tables of its own, as it has a key-value store of its own.
+fn variables(workload: &Workload, kick: bool) -> BTreeMap<String, String> {
+    static CONTENDERS: AtomicUsize = AtomicUsize::new(0);
+    let number = CONTENDERS.fetch_add(1, Ordering::Relaxed);
+    let mut variables = workload.variables().clone();
+    variables.insert("kick".to_owned(), if kick { "on" } else { "off" }.to_owned());
+    variables.insert("tableprefix".to_owned(), format!("bench{number}"));
+    variables
 }

@@ -83,7 +83,7 @@ impl Workload {
             ("loginendpoint", &stubs.login.endpoint()),
             ("openidmetadata", &stubs.open_id.metadata_url()),
             ("servicehosts", &format!("http://{}", stubs.connector.authority())),
-            ("storageconnection", &stubs.queue.connection_string()),
+            ("storageconnection", &stubs.connection_string()),
             ("queuename", Queue::NAME),
             ("pollkey", POLL_KEY),
             ("pace", "0"),

@@ -3,24 +3,29 @@
 
 mod connector;
 mod queue;
+mod table;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::bail;
 use bytes::Bytes;
+use dev::azurite;
 use end_to_end::login::{Login, Proof};
 use end_to_end::loopback_server::LoopbackServer;
 use end_to_end::openid::OpenId;
 
 pub use connector::Connector;
 pub use queue::Queue;
+pub use table::Table;
 
 /// Every stub at once.
 #[derive(Debug)]
 pub struct Stubs {
     /// The storage queue.
     pub queue: Queue,
+    /// The table service, of the same storage account.
+    pub table: Table,
     /// The Bot Connector.
     pub connector: Connector,
     /// The issuer of the channel's tokens. Strict, and asked once a day.
@@ -34,21 +39,28 @@ impl Stubs {
     pub fn start() -> Self {
         Self {
             queue: Queue::start(),
+            table: Table::start(),
             connector: Connector::start(),
             open_id: OpenId::start(),
             login: Login::start(Proof::Secret),
         }
     }
 
+    /// The variable `storageconnection`: queue and tables.
+    pub fn connection_string(&self) -> String {
+        azurite::connection_string(self.queue.authority(), self.table.authority())
+    }
+
     /// Every call that came so far.
     pub fn calls(&self) -> u64 {
         let issuers = self.open_id.fetches() + self.login.requests();
-        self.queue.calls() + self.connector.calls() + issuers as u64
+        self.queue.calls() + self.table.calls() + self.connector.calls() + issuers as u64
     }
 
     /// Fails if a request came that a stub did not expect.
     pub fn expect_no_complaint(&self) -> anyhow::Result<()> {
-        match self.queue.complaint().or_else(|| self.connector.complaint()) {
+        let storage = self.queue.complaint().or_else(|| self.table.complaint());
+        match storage.or_else(|| self.connector.complaint()) {
             None => Ok(()),
             Some(complaint) => bail!("a stub did not expect: {complaint}"),
         }

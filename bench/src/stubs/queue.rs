@@ -6,13 +6,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use dev::azurite::ACCOUNT;
 use http::{HeaderValue, Method};
 
 use super::{Stub, answer};
-
-/// The emulator's well-known account; its key is public.
-const ACCOUNT: &str = "devstoreaccount1";
-const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 /// A queue service with one queue, which exists.
 #[derive(Debug)]
@@ -43,10 +40,9 @@ impl Queue {
         Self(Stub::start(Messages::answer))
     }
 
-    /// The variable `storageconnection`.
-    pub fn connection_string(&self) -> String {
-        let at = self.0.authority();
-        format!("AccountName={ACCOUNT};AccountKey={KEY};QueueEndpoint=http://{at}/{ACCOUNT}")
+    /// `127.0.0.1:<port>`
+    pub fn authority(&self) -> &str {
+        self.0.authority()
     }
 
     /// Its address with the path of its messages.

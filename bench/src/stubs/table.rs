@@ -1,0 +1,141 @@
+//! The table service: entities in memory, as far as the components use it. It checks no signature, and it is as strict as
+//! Azure where Azurite is not.
+
+mod batch;
+mod entities;
+mod query;
+#[cfg(test)]
+mod tests;
+
+use bytes::Bytes;
+use dev::azurite::ACCOUNT;
+use http::header::{ACCEPT, CONTENT_TYPE, ETAG, IF_MATCH};
+use http::{HeaderValue, Method, Response};
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+
+use self::entities::{Entities, Metadata, Operation, Refusal};
+use self::query::Query;
+use super::{Stub, answer};
+
+/// A table service without tables. Each answer has a `Date`, because the server sets it.
+#[derive(Debug)]
+pub struct Table(Stub<Entities>);
+
+impl Table {
+    pub(super) fn start() -> Self {
+        Self(Stub::start(answer_to))
+    }
+
+    /// `127.0.0.1:<port>`
+    pub fn authority(&self) -> &str {
+        self.0.authority()
+    }
+
+    /// Its address with the path of the account: tables and entities are below it.
+    pub fn account_url(&self) -> String {
+        format!("http://{}/{ACCOUNT}", self.0.authority())
+    }
+
+    /// How many entities there are, in all tables.
+    pub fn len(&self) -> usize {
+        self.0.state().len()
+    }
+
+    /// Whether no table has an entity.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes every table away without a call.
+    pub fn clear(&self) {
+        *self.0.state() = Entities::default();
+    }
+
+    /// How many calls came; a batch is one.
+    pub fn calls(&self) -> u64 {
+        self.0.calls()
+    }
+
+    pub(super) fn complaint(&self) -> Option<String> {
+        self.0.complaint()
+    }
+}
+
+fn answer_to(entities: &mut Entities, request: &http::Request<Bytes>) -> Option<Response<Bytes>> {
+    let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let below = request.uri().path().strip_prefix('/')?.strip_prefix(ACCOUNT)?.strip_prefix('/')?;
+    let path = percent_decode_str(below).decode_utf8().ok()?;
+    // Without it the service answers in Atom, or not at all.
+    let metadata = match header(ACCEPT) {
+        Some("application/json;odata=nometadata") => Metadata::None,
+        Some("application/json;odata=minimalmetadata") => Metadata::Minimal,
+        _ if path == "$batch" => Metadata::None,
+        _ => return None,
+    };
+    let wants_no_content = request.headers().get("prefer").is_some_and(|value| value == "return-no-content");
+    match (request.method(), path.as_ref()) {
+        (&Method::POST, "$batch") => batch::answer_to(entities, header(CONTENT_TYPE)?, request.body()),
+        (&Method::POST, "Tables") => {
+            let body: Value = serde_json::from_slice(request.body()).ok()?;
+            let name = body["TableName"].as_str()?;
+            Some(match entities.create(name) {
+                Ok(()) if wants_no_content => preferred(answer(204, "")),
+                Ok(()) => json_answer(201, &json!({"TableName": name})),
+                Err(refusal) => refused(refusal),
+            })
+        }
+        (&Method::GET, path) => match entities::key_of(path) {
+            Some((table, key)) => Some(match entities.get(&table, &key) {
+                Ok(entity) => {
+                    with_etag(json_answer(200, &entity.show(&key, metadata, &[]).into()), &entity.etag)
+                }
+                Err(refusal) => refused(refusal),
+            }),
+            None => {
+                let query = Query::parse(request.uri().query().unwrap_or_default())?;
+                Some(match query.run(entities, path.strip_suffix("()")?, metadata) {
+                    Ok(page) => page,
+                    Err(refusal) => refused(refusal),
+                })
+            }
+        },
+        (method, path) => {
+            let operation = Operation::parse(method.as_str(), path, header(IF_MATCH), request.body())?;
+            let is_insert = method == Method::POST;
+            Some(match entities.write(&operation) {
+                Err(refusal) => refused(refusal),
+                Ok(None) => answer(204, ""),
+                Ok(Some(etag)) if is_insert && !wants_no_content => {
+                    let entity = entities.get(&operation.table, &operation.key).ok()?;
+                    let shown = entity.show(&operation.key, metadata, &[]);
+                    with_etag(json_answer(201, &shown.into()), &etag)
+                }
+                Ok(Some(etag)) if is_insert => with_etag(preferred(answer(204, "")), &etag),
+                Ok(Some(etag)) => with_etag(answer(204, ""), &etag),
+            })
+        }
+    }
+}
+
+fn json_answer(status: u16, body: &Value) -> Response<Bytes> {
+    let mut response = answer(status, body.to_string());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn with_etag(mut response: Response<Bytes>, etag: &str) -> Response<Bytes> {
+    response.headers_mut().extend(HeaderValue::from_str(etag).ok().map(|etag| (ETAG, etag)));
+    response
+}
+
+fn preferred(mut response: Response<Bytes>) -> Response<Bytes> {
+    response.headers_mut().insert("preference-applied", HeaderValue::from_static("return-no-content"));
+    response
+}
+
+fn refused(refusal: Refusal) -> Response<Bytes> {
+    let mut response = json_answer(refusal.status, &refusal.body(None));
+    response.headers_mut().insert("x-ms-error-code", HeaderValue::from_static(refusal.code));
+    response
+}

@@ -1,0 +1,249 @@
+//! Tables, entities, and the operations that change them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::Utc;
+use serde_json::{Map, Value, json};
+
+/// PartitionKey and RowKey.
+pub(super) type Key = (String, String);
+
+/// Every table, by its name in lower case.
+#[derive(Debug, Default)]
+pub(super) struct Entities {
+    tables: HashMap<String, BTreeMap<Key, Entity>>,
+    writes: u64,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Entity {
+    /// Without keys and Timestamp.
+    properties: Map<String, Value>,
+    timestamp: String,
+    pub(super) etag: String,
+}
+
+/// How much an answer says beside the properties.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Metadata {
+    /// `odata=nometadata`
+    None,
+    /// `odata=minimalmetadata`: types and ETags.
+    Minimal,
+}
+
+/// Why an operation was not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) code: &'static str,
+}
+
+impl Refusal {
+    const TABLE_EXISTS: Self = Self { status: 409, code: "TableAlreadyExists" };
+    const TABLE_MISSING: Self = Self { status: 404, code: "TableNotFound" };
+    const EXISTS: Self = Self { status: 409, code: "EntityAlreadyExists" };
+    const MISSING: Self = Self { status: 404, code: "ResourceNotFound" };
+    const CHANGED: Self = Self { status: 412, code: "UpdateConditionNotSatisfied" };
+    const NO_CONDITION: Self = Self { status: 400, code: "MissingRequiredHeader" };
+
+    /// The body of the answer; in a batch, with the operation's index.
+    pub(super) fn body(self, index: Option<usize>) -> Value {
+        let index = index.map(|index| format!("{index}:")).unwrap_or_default();
+        let message = format!("{index}The stub refused the operation.");
+        json!({"odata.error": {"code": self.code, "message": {"lang": "en-US", "value": message}}})
+    }
+}
+
+/// One change of one entity.
+#[derive(Debug)]
+pub(super) struct Operation<'a> {
+    kind: Kind,
+    pub(super) table: String,
+    pub(super) key: Key,
+    if_match: Option<&'a str>,
+    properties: Map<String, Value>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Insert,
+    Replace,
+    Merge,
+    Delete,
+}
+
+impl<'a> Operation<'a> {
+    /// Reads a request; its path is percent-decoded. `None` if it makes no operation.
+    pub(super) fn parse(method: &str, path: &str, if_match: Option<&'a str>, body: &[u8]) -> Option<Self> {
+        let kind = match method {
+            "POST" => Kind::Insert,
+            "PUT" => Kind::Replace,
+            "PATCH" | "MERGE" => Kind::Merge,
+            "DELETE" => Kind::Delete,
+            _ => return None,
+        };
+        let mut properties = match kind {
+            Kind::Delete => Map::new(),
+            _ => serde_json::from_slice::<Map<String, Value>>(body).ok()?,
+        };
+        properties.retain(|_, value| !value.is_null());
+        let (partition, row) = (properties.remove("PartitionKey"), properties.remove("RowKey"));
+        properties.remove("Timestamp");
+        // Azure refuses what has parts.
+        if properties.values().any(|value| value.is_object() || value.is_array()) {
+            return None;
+        }
+        let (table, key) = if kind == Kind::Insert {
+            let key = (partition?.as_str()?.to_owned(), row?.as_str()?.to_owned());
+            (path.strip_suffix("()").unwrap_or(path).to_owned(), key)
+        } else {
+            key_of(path)?
+        };
+        let is_key = |key: &str| {
+            key.encode_utf16().count() <= 512
+                && !key.contains(['/', '\\', '#', '?'])
+                && !key.chars().any(char::is_control)
+        };
+        (is_key(&key.0) && is_key(&key.1)).then_some(Self { kind, table, key, if_match, properties })
+    }
+}
+
+/// The table and the key in `table(PartitionKey='p',RowKey='r')`, percent-decoded.
+pub(super) fn key_of(path: &str) -> Option<(String, Key)> {
+    let (table, keys) = path.split_once("(PartitionKey=")?;
+    let (partition, rest) = literal(keys)?;
+    let (row, rest) = literal(rest.strip_prefix(",RowKey=")?)?;
+    (rest == ")").then(|| (table.to_owned(), (partition, row)))
+}
+
+/// A string in single quotes, in which `''` is one quote, and the text behind it.
+pub(super) fn literal(text: &str) -> Option<(String, &str)> {
+    let mut rest = text.strip_prefix('\'')?;
+    let mut value = String::new();
+    loop {
+        let (part, behind) = rest.split_once('\'')?;
+        value.push_str(part);
+        match behind.strip_prefix('\'') {
+            Some(more) => {
+                value.push('\'');
+                rest = more;
+            }
+            None => return Some((value, behind)),
+        }
+    }
+}
+
+impl Entities {
+    pub(super) fn len(&self) -> usize {
+        self.tables.values().map(BTreeMap::len).sum()
+    }
+
+    pub(super) fn create(&mut self, table: &str) -> Result<(), Refusal> {
+        let name = table.to_ascii_lowercase();
+        if self.tables.contains_key(&name) {
+            return Err(Refusal::TABLE_EXISTS);
+        }
+        self.tables.insert(name, BTreeMap::new());
+        Ok(())
+    }
+
+    pub(super) fn table(&self, name: &str) -> Result<&BTreeMap<Key, Entity>, Refusal> {
+        self.tables.get(&name.to_ascii_lowercase()).ok_or(Refusal::TABLE_MISSING)
+    }
+
+    pub(super) fn get(&self, table: &str, key: &Key) -> Result<&Entity, Refusal> {
+        self.table(table)?.get(key).ok_or(Refusal::MISSING)
+    }
+
+    /// Does an operation; the entity's new ETag, if it is still there.
+    pub(super) fn write(&mut self, operation: &Operation<'_>) -> Result<Option<String>, Refusal> {
+        let Operation { kind, table, key, if_match, properties } = operation;
+        let table = self.tables.get_mut(&table.to_ascii_lowercase()).ok_or(Refusal::TABLE_MISSING)?;
+        let stored = table.get_mut(key);
+        match (kind, &stored, if_match) {
+            (Kind::Insert, Some(_), _) => return Err(Refusal::EXISTS),
+            (Kind::Insert, None, _) => {}
+            (Kind::Delete, _, None) => return Err(Refusal::NO_CONDITION),
+            (_, None, Some(_)) => return Err(Refusal::MISSING),
+            (_, Some(stored), Some(etag)) if *etag != "*" && *etag != stored.etag => {
+                return Err(Refusal::CHANGED);
+            }
+            _ => {}
+        }
+        if *kind == Kind::Delete {
+            table.remove(key);
+            return Ok(None);
+        }
+        self.writes += 1;
+        let etag = format!("W/\"datetime'{:016X}'\"", self.writes);
+        let timestamp = Utc::now().format("%Y-%m-%dT%H:%M:%S%.6f0Z").to_string();
+        let mut entity = Entity { properties: properties.clone(), timestamp, etag: etag.clone() };
+        match stored {
+            Some(stored) => {
+                if *kind == Kind::Merge {
+                    let mut merged = std::mem::take(&mut stored.properties);
+                    merged.append(&mut entity.properties);
+                    entity.properties = merged;
+                }
+                *stored = entity;
+            }
+            None => _ = table.insert(key.clone(), entity),
+        }
+        Ok(Some(etag))
+    }
+
+    /// Does all operations or none; the index of the operation that was refused.
+    pub(super) fn write_all(
+        &mut self,
+        operations: &[Operation<'_>],
+    ) -> Result<Vec<Option<String>>, (usize, Refusal)> {
+        let mut before = Vec::with_capacity(operations.len());
+        let mut etags = Vec::with_capacity(operations.len());
+        for (index, operation) in operations.iter().enumerate() {
+            let stored = self.get(&operation.table, &operation.key).ok().cloned();
+            match self.write(operation) {
+                Ok(etag) => {
+                    before.push((operation, stored));
+                    etags.push(etag);
+                }
+                Err(refusal) => {
+                    for (operation, stored) in before.into_iter().rev() {
+                        self.put_back(operation, stored);
+                    }
+                    return Err((index, refusal));
+                }
+            }
+        }
+        Ok(etags)
+    }
+
+    fn put_back(&mut self, Operation { table, key, .. }: &Operation<'_>, stored: Option<Entity>) {
+        let Some(table) = self.tables.get_mut(&table.to_ascii_lowercase()) else { return };
+        match stored {
+            Some(stored) => _ = table.insert(key.clone(), stored),
+            None => _ = table.remove(key),
+        }
+    }
+}
+
+impl Entity {
+    /// The entity as an answer shows it: the selected properties, or all of them if none is selected.
+    pub(super) fn show(&self, key: &Key, metadata: Metadata, selected: &[String]) -> Map<String, Value> {
+        let mut shown = self.properties.clone();
+        shown.insert("PartitionKey".to_owned(), key.0.as_str().into());
+        shown.insert("RowKey".to_owned(), key.1.as_str().into());
+        shown.insert("Timestamp".to_owned(), self.timestamp.as_str().into());
+        let type_of = |name: &str| name.strip_suffix("@odata.type").map(str::to_owned);
+        shown.retain(|name, _| {
+            let property = type_of(name);
+            let is_shown = metadata == Metadata::Minimal || property.is_none();
+            let property = property.as_deref().unwrap_or(name);
+            is_shown && (selected.is_empty() || selected.iter().any(|selected| selected == property))
+        });
+        if metadata == Metadata::Minimal {
+            shown.insert("odata.etag".to_owned(), self.etag.as_str().into());
+        }
+        shown
+    }
+}

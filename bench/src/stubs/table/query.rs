@@ -1,0 +1,168 @@
+//! Queries: by the keys only, page by page.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde_json::{Value, json};
+
+use super::entities::{Entities, Entity, Key, Metadata, Refusal, literal};
+use super::json_answer;
+
+/// A page holds no more rows.
+const PAGE: usize = 1_000;
+
+/// A query, as far as the components ask: a filter of key conditions that are joined by `and`.
+#[derive(Debug)]
+pub(super) struct Query {
+    conditions: Vec<Condition>,
+    top: usize,
+    selected: Vec<String>,
+    /// The first row of the page, from the continuation of the page before.
+    from: Option<Key>,
+}
+
+#[derive(Debug)]
+struct Condition {
+    of: KeyPart,
+    operator: Operator,
+    value: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum KeyPart {
+    Partition,
+    Row,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operator {
+    Equal,
+    AtLeast,
+    Above,
+    AtMost,
+    Below,
+}
+
+impl Query {
+    /// Reads the query of a URL; `None` if it asks for more than this stub can do.
+    pub(super) fn parse(query: &str) -> Option<Self> {
+        let mut parsed = Self { conditions: Vec::new(), top: PAGE, selected: Vec::new(), from: None };
+        let (mut partition, mut row) = (None, None);
+        for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+            let value = percent_decode_str(value).decode_utf8().ok()?;
+            match name {
+                "$filter" | "%24filter" => parsed.conditions = conditions(&value)?,
+                "$top" | "%24top" => {
+                    parsed.top = value.parse().ok().filter(|top| (1..=PAGE).contains(top))?
+                }
+                "$select" | "%24select" => parsed.selected = value.split(',').map(str::to_owned).collect(),
+                "NextPartitionKey" => partition = Some(key_of(&value)?),
+                "NextRowKey" => row = Some(key_of(&value)?),
+                "timeout" => {}
+                _ => return None,
+            }
+        }
+        parsed.from = partition.map(|partition| (partition, row.unwrap_or_default()));
+        Some(parsed)
+    }
+
+    /// The page that it asks for.
+    pub(super) fn run(
+        &self,
+        entities: &Entities,
+        table: &str,
+        metadata: Metadata,
+    ) -> Result<Response<Bytes>, Refusal> {
+        let mut rows = self.rows(entities.table(table)?);
+        let page: Vec<Value> = rows
+            .by_ref()
+            .take(self.top)
+            .map(|(key, entity)| entity.show(key, metadata, &self.selected).into())
+            .collect();
+        let mut response = json_answer(200, &json!({"value": page}));
+        if let Some(((partition, row), _)) = rows.next() {
+            let next = [("nextpartitionkey", partition), ("nextrowkey", row)];
+            for (name, key) in next {
+                let name = HeaderName::try_from(format!("x-ms-continuation-{name}")).ok();
+                response.headers_mut().extend(name.zip(token(key)));
+            }
+        }
+        Ok(response)
+    }
+
+    /// The rows that it finds, beginning at its continuation. With one partition it looks at no other.
+    fn rows<'a>(&self, table: &'a BTreeMap<Key, Entity>) -> impl Iterator<Item = (&'a Key, &'a Entity)> {
+        let value = |of: KeyPart, operators: &[Operator]| {
+            let of_key =
+                |condition: &&Condition| condition.of == of && operators.contains(&condition.operator);
+            self.conditions.iter().find(of_key).map(|condition| condition.value.clone())
+        };
+        let partition = value(KeyPart::Partition, &[Operator::Equal]);
+        let lowest = partition.clone().map(|partition| {
+            let row = value(KeyPart::Row, &[Operator::Equal, Operator::AtLeast, Operator::Above]);
+            (partition, row.unwrap_or_default())
+        });
+        let begin = self.from.clone().max(lowest).map_or(Bound::Unbounded, Bound::Included);
+        table
+            .range((begin, Bound::Unbounded))
+            .take_while(move |((of, _), _)| partition.as_ref().is_none_or(|partition| of == partition))
+            .filter(|(key, _)| self.conditions.iter().all(|condition| condition.holds(key)))
+    }
+}
+
+impl Condition {
+    fn holds(&self, (partition, row): &Key) -> bool {
+        let key = match self.of {
+            KeyPart::Partition => partition,
+            KeyPart::Row => row,
+        };
+        match self.operator {
+            Operator::Equal => *key == self.value,
+            Operator::AtLeast => *key >= self.value,
+            Operator::Above => *key > self.value,
+            Operator::AtMost => *key <= self.value,
+            Operator::Below => *key < self.value,
+        }
+    }
+}
+
+/// Reads `PartitionKey eq 'p' and RowKey ge 'a' and RowKey lt 'b'`.
+fn conditions(filter: &str) -> Option<Vec<Condition>> {
+    let mut conditions = Vec::new();
+    let mut rest = filter.trim();
+    loop {
+        let (of, behind) = rest.split_once(' ')?;
+        let (operator, behind) = behind.split_once(' ')?;
+        let (value, behind) = literal(behind)?;
+        let of = match of {
+            "PartitionKey" => KeyPart::Partition,
+            "RowKey" => KeyPart::Row,
+            _ => return None,
+        };
+        let operator = match operator {
+            "eq" => Operator::Equal,
+            "ge" => Operator::AtLeast,
+            "gt" => Operator::Above,
+            "le" => Operator::AtMost,
+            "lt" => Operator::Below,
+            _ => return None,
+        };
+        conditions.push(Condition { of, operator, value });
+        if behind.is_empty() {
+            return Some(conditions);
+        }
+        rest = behind.strip_prefix(" and ")?;
+    }
+}
+
+/// A key as a continuation holds it. Callers must take it for opaque, so it is not the key itself.
+fn token(key: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(&format!("1!{}", utf8_percent_encode(key, NON_ALPHANUMERIC))).ok()
+}
+
+fn key_of(token: &str) -> Option<String> {
+    Some(percent_decode_str(token.strip_prefix("1!")?).decode_utf8().ok()?.into_owned())
+}

@@ -7,8 +7,11 @@ use std::collections::BTreeSet;
 
 use bench::driver;
 use bytes::Bytes;
+use end_to_end::activity::message;
 use end_to_end::dice::Dice;
+use end_to_end::faulty_queue::{FaultyQueue, Plan};
 use end_to_end::faulty_tables::{Fault, FaultyTables};
+use end_to_end::stage::Script;
 use end_to_end::suite::World;
 use end_to_end::web::{self, Answer};
 use http::Request;
@@ -17,6 +20,7 @@ end_to_end::cases!(
     faults_by_dice_happen_and_are_noted,
     chosen_calls_fail_and_others_pass,
     connections_and_batches_pass_unchanged,
+    queue_and_tables_are_moved_one_by_one,
 );
 
 const DATE: &str = "Mon, 23 Nov 2026 22:00:00 GMT";
@@ -160,4 +164,13 @@ fn connections_and_batches_pass_unchanged(world: &World) {
     let answer = send(tables.authority(), again).unwrap().expect_status(202);
     assert!(answer.header("content-type").starts_with("multipart/mixed; boundary="), "{}", answer.describe());
     assert!(String::from_utf8_lossy(&answer.body).contains("EntityAlreadyExists"), "{}", answer.describe());
+}
+
+fn queue_and_tables_are_moved_one_by_one(world: &World) {
+    let tables = FaultyTables::start(&world.azurite().table_authority());
+    let queue = FaultyQueue::start(&world.azurite().queue_authority(), |_, _| Plan::default());
+    let stage = Script::new(world).queue_at(queue.authority()).tables_at(tables.authority()).start();
+    stage.say(&message("a:moved", "1", "hello"));
+    assert_eq!(stage.queue.count(), 1);
+    assert!(queue.calls_and_faults().0 > 0, "the second address leaves the first as it was");
 }

@@ -1,18 +1,18 @@
 //! The calls: <https://learn.microsoft.com/rest/api/storageservices/operations-on-messages>.
 
-use std::cell::Cell;
 use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use http::{Method, Response};
-use platform::{Clock, Deadline, HttpClient, Randomness, Timeouts, TransportError};
+use http::{HeaderValue, Method, Response};
+use platform::{Clock, Deadline, HttpClient, Randomness, Timeouts};
+use storage_account::{Account, Call, Failed, Sender, Service, encoded, header, parse_rfc_1123};
 
-use crate::connection::Account;
-use crate::error::{QueueError, header};
+use crate::error::QueueError;
 use crate::names::{MessageId, PopReceipt, QueueName};
-use crate::request::Call;
 use crate::xml::{self, QueueMessage};
+
+const XML: HeaderValue = HeaderValue::from_static("application/xml");
 
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(3),
@@ -35,19 +35,12 @@ const AROUND_A_TEXT_BYTES: usize = 2 * 1024;
 const LONGEST_ANSWER_BYTES: usize =
     MOST_MESSAGES * (LONGEST_TEXT_BYTES * ESCAPED_BYTE_BYTES + AROUND_A_TEXT_BYTES);
 
-/// Attempts of one call; the waits between them grow from nothing to 200 ms, then to 400 ms.
-const ATTEMPTS: u32 = 3;
-const FIRST_WAIT_MILLISECONDS: u64 = 200;
-
 /// A client of one queue, for the time until a deadline. Calls are repeated where that makes sense: signed anew, after a
 /// random wait, and never past the deadline. Calls may go on side by side.
 #[derive(Debug)]
 pub struct QueueClient<'a, H> {
-    host: &'a H,
-    account: &'a Account,
+    sender: Sender<'a, H>,
     queue: &'a QueueName,
-    deadline: Deadline,
-    retries: Cell<u32>,
 }
 
 /// How a message is put on the queue.
@@ -102,17 +95,17 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
     /// A client that repeats no call past `deadline`, and shortens the time-outs of every attempt to what is left of it.
     /// A call that begins too late is still made, with next to no time.
     pub fn new(host: &'a H, account: &'a Account, queue: &'a QueueName, deadline: Deadline) -> Self {
-        Self { host, account, queue, deadline, retries: Cell::new(0) }
+        Self { sender: Sender::new(host, account, Service::Queue, TIMEOUTS, deadline), queue }
     }
 
     /// How many calls were repeated so far.
     pub fn retries(&self) -> u32 {
-        self.retries.get()
+        self.sender.retries()
     }
 
     /// Create Queue.
     pub async fn create(&self) -> Result<Created, QueueError> {
-        match self.call(&Call::new(Method::PUT, [self.queue.as_str()])).await {
+        match self.call(&Call::new(Method::PUT, self.path(&[]))).await {
             Ok(answer) if answer.status() == 201 => Ok(Created::New),
             Ok(_) => Ok(Created::Existed),
             // With other metadata than ours: it exists, which is all that was wanted.
@@ -126,9 +119,9 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
     /// Put Message. A Put whose answer is lost is repeated: the message may then stand there twice, and the id in it
     /// tells. What the answer says of the new message is not read: nobody wants it, and a 201 alone says that it is stored.
     pub async fn put(&self, text: &str, options: PutOptions) -> Result<(), QueueError> {
-        let mut call = Call::new(Method::POST, [self.queue.as_str(), "messages"])
+        let mut call = Call::new(Method::POST, self.path(&["messages"]))
             .query("visibilitytimeout", options.visibility_timeout_seconds)
-            .body(xml::write_message(text));
+            .body(XML, xml::write_message(text));
         call = match options.time_to_live {
             TimeToLive::Default => call,
             TimeToLive::Seconds(seconds) => call.query("messagettl", seconds),
@@ -160,7 +153,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         count: u8,
         visibility_timeout_seconds: u32,
     ) -> Result<Vec<QueueMessage>, QueueError> {
-        let call = Call::new(Method::GET, [self.queue.as_str(), "messages"])
+        let call = Call::new(Method::GET, self.path(&["messages"]))
             .query("numofmessages", count)
             .query("visibilitytimeout", visibility_timeout_seconds)
             .reading_the_answer();
@@ -170,7 +163,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
 
     /// Peek Messages: the texts of up to `count` (1 to 32) visible ones, which stay where they are.
     pub async fn peek(&self, count: u8) -> Result<Vec<String>, QueueError> {
-        let call = Call::new(Method::GET, [self.queue.as_str(), "messages"])
+        let call = Call::new(Method::GET, self.path(&["messages"]))
             .query("numofmessages", count)
             .query("peekonly", true)
             .reading_the_answer();
@@ -191,12 +184,15 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         receipt: &PopReceipt,
         on_trouble: impl AsyncFnOnce(),
     ) -> Result<(), QueueError> {
-        let call = Call::new(Method::DELETE, [self.queue.as_str(), "messages", id.as_str()])
+        let call = Call::new(Method::DELETE, self.path(&["messages", id.as_str()]))
             .query("popreceipt", receipt.as_str());
-        match self.repeat_noting_trouble(&call, on_trouble).await {
+        let Err(failed) = self.sender.send_noting_trouble(&call, on_trouble).await else { return Ok(()) };
+        let Failed { may_be_done, .. } = failed;
+        let status = failed.status();
+        match QueueError::from(failed.failure) {
             // An earlier attempt did it. A 400 tells otherwise: the message is there, and somebody else has it.
-            Err(Failed { error: QueueError::LeaseLost, status: Some(404), may_be_done: true }) => Ok(()),
-            other => other.map(drop).map_err(|failed| failed.error),
+            QueueError::LeaseLost if may_be_done && status == Some(404) => Ok(()),
+            error => Err(error),
         }
     }
 
@@ -218,7 +214,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
                     .ok_or_else(|| QueueError::Unreadable("x-ms-popreceipt is missing".into()))?
                     .to_owned(),
             ),
-            time_next_visible: header(answer.headers(), "x-ms-time-next-visible").and_then(xml::parse_time),
+            time_next_visible: header(answer.headers(), "x-ms-time-next-visible").and_then(parse_rfc_1123),
         })
     }
 
@@ -231,10 +227,13 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         visibility_timeout_seconds: u32,
         text: Option<&str>,
     ) -> Result<Hidden, QueueError> {
-        match self.repeat(&self.update_call(id, receipt, visibility_timeout_seconds, text)).await {
-            Ok(_) => Ok(Hidden::Surely),
-            Err(Failed { error: QueueError::LeaseLost, may_be_done: true, .. }) => Ok(Hidden::Perhaps),
-            Err(failed) => Err(failed.error),
+        let call = self.update_call(id, receipt, visibility_timeout_seconds, text);
+        let Err(Failed { failure, may_be_done }) = self.sender.send(&call).await else {
+            return Ok(Hidden::Surely);
+        };
+        match QueueError::from(failure) {
+            QueueError::LeaseLost if may_be_done => Ok(Hidden::Perhaps),
+            error => Err(error),
         }
     }
 
@@ -245,83 +244,34 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         visibility_timeout_seconds: u32,
         text: Option<&str>,
     ) -> Call {
-        let call = Call::new(Method::PUT, [self.queue.as_str(), "messages", id.as_str()])
+        let call = Call::new(Method::PUT, self.path(&["messages", id.as_str()]))
             .query("popreceipt", receipt.as_str())
             .query("visibilitytimeout", visibility_timeout_seconds);
         match text {
-            Some(text) => call.body(xml::write_message(text)),
+            Some(text) => call.body(XML, xml::write_message(text)),
             None => call,
         }
     }
 
     /// How many messages there are, hidden ones included: never too few, maybe too many.
     pub async fn approximate_count(&self) -> Result<u64, QueueError> {
-        let answer =
-            self.call(&Call::new(Method::GET, [self.queue.as_str()]).query("comp", "metadata")).await?;
+        let answer = self.call(&Call::new(Method::GET, self.path(&[])).query("comp", "metadata")).await?;
         header(answer.headers(), "x-ms-approximate-messages-count")
             .and_then(|count| count.parse().ok())
             .ok_or_else(|| QueueError::Unreadable("x-ms-approximate-messages-count is missing".into()))
     }
 
     async fn call(&self, call: &Call) -> Result<Response<Bytes>, QueueError> {
-        self.repeat(call).await.map_err(|failed| failed.error)
+        self.sender.send(call).await.map_err(|failed| failed.failure.into())
     }
 
-    async fn repeat(&self, call: &Call) -> Result<Response<Bytes>, Failed> {
-        self.repeat_noting_trouble(call, async || {}).await
-    }
-
-    async fn repeat_noting_trouble(
-        &self,
-        call: &Call,
-        on_trouble: impl AsyncFnOnce(),
-    ) -> Result<Response<Bytes>, Failed> {
-        let mut on_trouble = Some(on_trouble);
-        let mut attempt = 1;
-        let mut may_be_done = false;
-        loop {
-            let (status, error) = match self.attempt(call).await {
-                Ok(answer) if answer.status().is_success() => return Ok(answer),
-                Ok(answer) => (Some(answer.status().as_u16()), QueueError::from_answer(&answer)),
-                Err(error) => (None, error),
-            };
-            if let Some(note) = on_trouble.take() {
-                note().await;
-            }
-            let longest = FIRST_WAIT_MILLISECONDS << (attempt - 1);
-            let jittered = Duration::from_millis(self.host.up_to(longest));
-            let wait =
-                jittered.saturating_add(Duration::from_secs(error.retry_after_seconds().unwrap_or_default()));
-            if attempt == ATTEMPTS || !error.is_retryable() || wait >= self.deadline.remaining(self.host) {
-                return Err(Failed { error, status, may_be_done });
-            }
-            may_be_done |= match &error {
-                QueueError::Transport(error) => error.may_have_arrived(),
-                _ => true,
-            };
-            self.host.sleep(wait).await;
-            attempt += 1;
-            self.retries.set(self.retries.get() + 1);
+    /// The path of the queue, or of something below it.
+    fn path(&self, below: &[&str]) -> String {
+        let mut path = format!("/{}", encoded(self.queue.as_str()));
+        for segment in below {
+            path.push('/');
+            path.extend(encoded(segment));
         }
+        path
     }
-
-    async fn attempt(&self, call: &Call) -> Result<Response<Bytes>, QueueError> {
-        let request = call.sign(self.account, self.host.now())?;
-        match self.host.send(request, TIMEOUTS.within(self.deadline.remaining(self.host))).await {
-            // It was done, or refused, whatever became of the rest of the answer.
-            Err(TransportError::BodyLost(lost)) if !(call.reads_answer && lost.status.is_success()) => {
-                Ok(lost.into_answer())
-            }
-            answer => Ok(answer?),
-        }
-    }
-}
-
-/// A call that failed for good.
-struct Failed {
-    error: QueueError,
-    /// Of the last attempt; nothing if it had no answer.
-    status: Option<u16>,
-    /// Whether an attempt before the last one may have had its effect. Of this call: others go on beside it.
-    may_be_done: bool,
 }

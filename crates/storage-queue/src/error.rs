@@ -1,12 +1,15 @@
 //! What can go wrong, by what a caller can do about it.
 
 use bytes::Bytes;
-use http::header::RETRY_AFTER;
-use http::{HeaderMap, Response};
-use platform::{BodyProblem, TransportError};
+use http::Response;
+use platform::TransportError;
+use storage_account::{
+    Failure, Unusable, denial, header, is_busy, is_retryable, read_error, retry_after_seconds, word,
+};
 use thiserror::Error;
 
-use crate::xml::{self, ErrorBody};
+/// What is wrong when a SAS or a role does not allow the call.
+const MISMATCH: &str = "the SAS in storageconnection does not allow this call";
 
 /// A storage call that failed. From the tables of
 /// <https://learn.microsoft.com/rest/api/storageservices/queue-service-error-codes>.
@@ -67,12 +70,7 @@ impl QueueError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Busy { .. } => true,
-            Self::Transport(error) => match error {
-                TransportError::NotSent(_) | TransportError::AnswerLost(_) => true,
-                // An answer that is too large is so the second time, too: a Get would only lease more messages.
-                TransportError::BodyLost(lost) => !matches!(lost.problem, BodyProblem::TooLong { .. }),
-                TransportError::Denied => false,
-            },
+            Self::Transport(error) => is_retryable(error),
             _ => false,
         }
     }
@@ -87,12 +85,9 @@ impl QueueError {
 
     /// What an answer that is not a success means. Status first: some answers have neither code nor body.
     pub(crate) fn from_answer(answer: &Response<Bytes>) -> Self {
-        let body = xml::read_error(answer.body());
-        let code = header(answer.headers(), "x-ms-error-code").unwrap_or(&body.code);
-        // It ends up in logs: a word, or nothing.
-        let code = if code.bytes().all(|byte| byte.is_ascii_alphanumeric()) { code } else { "" };
-        let retry_after_seconds =
-            header(answer.headers(), RETRY_AFTER.as_str()).and_then(|seconds| seconds.parse().ok());
+        let body = read_error(answer.body());
+        let code = word(header(answer.headers(), "x-ms-error-code").unwrap_or(&body.code));
+        let retry_after_seconds = retry_after_seconds(answer.headers());
         let status = answer.status().as_u16();
         let code_text = || code.to_owned();
         match (status, code) {
@@ -102,47 +97,35 @@ impl QueueError {
             (413, _) | (400, "MessageTooLarge" | "RequestBodyTooLarge") => Self::MessageTooLarge,
             (409, "QueueBeingDeleted") => Self::QueueBeingDeleted,
             (401 | 403, _) | (400, "InvalidAuthenticationInfo") => {
-                Self::NotAuthorized { status, code: code_text(), detail: detail(code, &body) }
+                Self::NotAuthorized { status, code: code_text(), detail: denial(code, &body, MISMATCH) }
             }
-            (408 | 429 | 500 | 502 | 503 | 504, _) => {
-                Self::Busy { status, code: code_text(), retry_after_seconds }
-            }
+            _ if is_busy(status) => Self::Busy { status, code: code_text(), retry_after_seconds },
             _ => Self::Refused { status, code: code_text() },
         }
     }
 }
 
-pub(crate) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    headers.get(name)?.to_str().ok()
-}
-
-/// By the code, or by how the body's `AuthenticationErrorDetail` begins.
-fn detail(code: &str, body: &ErrorBody) -> &'static str {
-    match code {
-        "AuthorizationPermissionMismatch"
-        | "AuthorizationServiceMismatch"
-        | "AuthorizationResourceTypeMismatch" => {
-            return "the SAS in storageconnection does not allow this call";
+impl From<Failure> for QueueError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Answered(answer) => Self::from_answer(&answer),
+            Failure::Transport(error) => Self::Transport(error),
+            // Nothing was sent: the status and the code are those that the service would answer.
+            Failure::Unusable(Unusable::NoToken) => Self::NotAuthorized {
+                status: 401,
+                code: "NoAuthenticationInformation".to_owned(),
+                detail: "storageconnection has neither AccountKey nor SharedAccessSignature, and there is no token of Entra ID",
+            },
+            Failure::Unusable(problem) => Self::Unreadable(problem.to_string()),
         }
-        _ => {}
-    }
-    let begins = |text| body.authentication_detail.starts_with(text);
-    if begins("Request date header too old") {
-        "the clock of this machine is wrong; set it"
-    } else if begins("The MAC signature found") {
-        "the AccountKey in storageconnection is not this account's"
-    } else if begins("Signature not valid in the specified time frame") {
-        "the SAS in storageconnection has expired, or is not valid yet"
-    } else if begins("Signature did not match") || begins("Signature fields not well formed") {
-        "the SAS in storageconnection was not made with this account's key, or was changed"
-    } else {
-        "check storageconnection and the clock"
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use http::StatusCode;
+    use http::header::RETRY_AFTER;
+    use http::{HeaderMap, StatusCode};
+    use platform::BodyProblem;
 
     use super::*;
 

@@ -1,8 +1,8 @@
 //! The two variables that say which queue.
 
 use platform::{Settings, SettingsError};
+use storage_account::{Account, Service};
 
-use crate::connection::Account;
 use crate::names::QueueName;
 
 /// Which queue: `storageconnection` and `queuename`.
@@ -18,6 +18,9 @@ impl QueueSettings {
     /// Reads both variables.
     pub fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
         let account = Account::parse(&settings.setting("storageconnection")?)
+            .map_err(|error| SettingsError::new("storageconnection", error.to_string()))?;
+        account
+            .endpoint(Service::Queue)
             .map_err(|error| SettingsError::new("storageconnection", error.to_string()))?;
         let name = QueueName::parse(&settings.setting("queuename")?)
             .map_err(|error| SettingsError::new("queuename", error.to_string()))?;

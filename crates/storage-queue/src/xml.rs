@@ -1,9 +1,7 @@
 //! The service's XML: seven element names, read with an event reader.
 
 use chrono::{DateTime, Utc};
-use quick_xml::Reader;
-use quick_xml::escape::resolve_xml_entity;
-use quick_xml::events::Event;
+use storage_account::{parse_rfc_1123, walk};
 
 use crate::error::QueueError;
 use crate::names::{MessageId, PopReceipt};
@@ -38,7 +36,7 @@ impl Fields {
     }
 
     pub(crate) fn take_time(&mut self, name: &str) -> Result<DateTime<Utc>, QueueError> {
-        parse_time(&self.take(name)?).ok_or_else(|| unreadable(&format!("{name} is not a time")))
+        parse_rfc_1123(&self.take(name)?).ok_or_else(|| unreadable(&format!("{name} is not a time")))
     }
 
     pub(crate) fn into_message(mut self) -> Result<QueueMessage, QueueError> {
@@ -61,16 +59,11 @@ fn unreadable(problem: &str) -> QueueError {
     QueueError::Unreadable(problem.to_owned())
 }
 
-/// RFC 1123, always GMT.
-pub(crate) fn parse_time(text: &str) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc2822(text).ok().map(|time| time.with_timezone(&Utc))
-}
-
 /// Reads `<QueueMessagesList>`: one [`Fields`] for each `<QueueMessage>`.
 pub(crate) fn read_messages(body: &[u8]) -> Result<Vec<Fields>, QueueError> {
     let mut messages = Vec::new();
     let mut root_seen = false;
-    walk(body, |path, text| match (path, text) {
+    walk(body, &ELEMENTS, |path, text| match (path, text) {
         (["QueueMessagesList"], None) => root_seen = true,
         (["QueueMessagesList", "QueueMessage"], None) => messages.push(Fields::default()),
         (["QueueMessagesList", "QueueMessage", field], Some(text)) => {
@@ -79,7 +72,8 @@ pub(crate) fn read_messages(body: &[u8]) -> Result<Vec<Fields>, QueueError> {
             }
         }
         _ => {}
-    })?;
+    })
+    .map_err(|malformed| unreadable(&malformed.to_string()))?;
     if root_seen { Ok(messages) } else { Err(unreadable("it is no QueueMessagesList")) }
 }
 
@@ -99,27 +93,8 @@ pub(crate) fn into_readable(all: Vec<Fields>) -> Result<Vec<QueueMessage>, Queue
     }
 }
 
-/// What an error's body says; empty where it says nothing.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct ErrorBody {
-    pub(crate) code: String,
-    /// May quote a signature: not for logs.
-    pub(crate) authentication_detail: String,
-}
-
-/// Reads `<Error>`, or nothing if the body is something else.
-pub(crate) fn read_error(body: &[u8]) -> ErrorBody {
-    let mut error = ErrorBody::default();
-    let read = walk(body, |path, text| match (path, text) {
-        (["Error", "Code"], Some(text)) => error.code = text,
-        (["Error", "AuthenticationErrorDetail"], Some(text)) => error.authentication_detail = text,
-        _ => {}
-    });
-    if read.is_ok() { error } else { ErrorBody::default() }
-}
-
 /// Every element that is looked at.
-const ELEMENTS: [&str; 12] = [
+const ELEMENTS: [&str; 9] = [
     "QueueMessagesList",
     "QueueMessage",
     "MessageId",
@@ -129,75 +104,7 @@ const ELEMENTS: [&str; 12] = [
     "TimeNextVisible",
     "DequeueCount",
     "MessageText",
-    "Error",
-    "Code",
-    "AuthenticationErrorDetail",
 ];
-
-/// The name of an element, or nothing if this module does not look at it.
-fn element(name: &str) -> &'static str {
-    ELEMENTS.into_iter().find(|element| *element == name).unwrap_or_default()
-}
-
-/// Goes through a document: `visit(path, None)` where an element begins, `visit(path, Some(text))` where it ends.
-/// Text is not trimmed; references are resolved and joined to what stands around them.
-fn walk(body: &[u8], mut visit: impl FnMut(&[&'static str], Option<String>)) -> Result<(), QueueError> {
-    // The service begins its XML with a byte order mark.
-    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    let body = std::str::from_utf8(body).map_err(|_| unreadable("it is not UTF-8"))?;
-    let malformed = || unreadable("it is not well-formed XML");
-    let mut reader = Reader::from_str(body);
-    let (mut path, mut texts): (Vec<&'static str>, Vec<String>) = (Vec::new(), Vec::new());
-    loop {
-        match reader.read_event().map_err(|_| malformed())? {
-            Event::Start(start) => {
-                // Deeper than any answer of the service: somebody else's document.
-                if path.len() >= 16 {
-                    return Err(malformed());
-                }
-                path.push(element(start.local_name().as_ref()));
-                texts.push(String::new());
-                visit(&path, None);
-            }
-            Event::Empty(empty) => {
-                path.push(element(empty.local_name().as_ref()));
-                visit(&path, None);
-                visit(&path, Some(String::new()));
-                path.pop();
-            }
-            Event::End(_) => {
-                let text = texts.pop().ok_or_else(malformed)?;
-                visit(&path, Some(text));
-                path.pop();
-            }
-            Event::Text(text) => append(&mut texts, &text.xml10_content()),
-            Event::CData(data) => append(&mut texts, &data.xml10_content()),
-            Event::GeneralRef(reference) => {
-                let named = reference.xml10_content();
-                let mut buffer = [0; 4];
-                let resolved = match reference.resolve_char_ref() {
-                    Ok(Some(character)) => Some(&*character.encode_utf8(&mut buffer)),
-                    Ok(None) => resolve_xml_entity(&named),
-                    Err(_) => None,
-                };
-                // One in a message's text must not make the other messages unreadable.
-                let resolved = resolved.or((path.len() > 2).then_some("\u{FFFD}"));
-                append(&mut texts, resolved.ok_or_else(malformed)?);
-            }
-            Event::Eof if path.is_empty() => return Ok(()),
-            Event::Eof => return Err(malformed()),
-            Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
-            // Nothing of the service's has one, and entities are where XML turns dangerous.
-            Event::DocType(_) => return Err(malformed()),
-        }
-    }
-}
-
-fn append(texts: &mut [String], text: &str) {
-    if let Some(content) = texts.last_mut() {
-        content.push_str(text);
-    }
-}
 
 /// The body of Put and Update.
 pub(crate) fn write_message(text: &str) -> String {
@@ -305,17 +212,6 @@ mod tests {
             let body = ONE.replace("&lt;c&gt;", reference);
             let message = read_messages(body.as_bytes()).unwrap().remove(0).into_message().unwrap();
             assert_eq!(message.text, "  a & b A\r\u{FFFD} <d> ", "{reference}");
-        }
-    }
-
-    #[test]
-    fn error_bodies() {
-        let body = "\u{FEFF}<?xml version=\"1.0\"?><Error><Code>QueueNotFound</Code><Message>The queue\nRequestId:1</Message>\
-            <AuthenticationErrorDetail>a &amp; b</AuthenticationErrorDetail></Error>";
-        let expected = ErrorBody { code: "QueueNotFound".into(), authentication_detail: "a & b".into() };
-        assert_eq!(read_error(body.as_bytes()), expected);
-        for body in ["", "<html><Code>x</Code></html>", "<Error><Code>x</Code>"] {
-            assert_eq!(read_error(body.as_bytes()), ErrorBody::default(), "{body}");
         }
     }
 

@@ -2,50 +2,24 @@
 //! (<https://learn.microsoft.com/azure/storage/common/storage-configure-connection-string>).
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use thiserror::Error;
+
+use crate::account::{Account, Credential};
 
 /// The storage emulator's well-known account; its key is public.
 const EMULATOR_ACCOUNT: &str = "devstoreaccount1";
 const EMULATOR_KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/// A storage account: where its queues are, and how to prove that we may use them.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Account {
-    /// Scheme, host and maybe a path (the emulator's), without a slash at its end.
-    pub(crate) endpoint: String,
-    pub(crate) credential: Credential,
-}
-
-/// How requests are authorized.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Credential {
-    /// Every request is signed with the account's key.
-    SharedKey { account: String, key: Vec<u8> },
-    /// A signature that somebody else made: query parameters, already encoded.
-    Sas(String),
-}
-
-impl fmt::Debug for Account {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let credential = match &self.credential {
-            Credential::SharedKey { .. } => "SharedKey(***)",
-            Credential::Sas(_) => "Sas(***)",
-        };
-        f.debug_struct("Account").field("endpoint", &self.endpoint).field("credential", &credential).finish()
-    }
-}
-
 /// What is wrong with a connection string. Names the setting, and never repeats a value: it may be the key.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct ConnectionStringError(String);
 
-fn wrong<T>(problem: impl Into<String>) -> Result<T, ConnectionStringError> {
+pub(crate) fn wrong<T>(problem: impl Into<String>) -> Result<T, ConnectionStringError> {
     Err(ConnectionStringError(problem.into()))
 }
 
@@ -79,24 +53,27 @@ impl Account {
         if get("developmentstorageproxyuri").is_some() {
             return wrong("DevelopmentStorageProxyUri needs UseDevelopmentStorage=true");
         }
-        let endpoint = match (get("queueendpoint"), get("accountname")) {
-            (Some(endpoint), _) => checked_endpoint("QueueEndpoint", endpoint)?,
-            (None, Some(account)) => {
-                if !account.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
-                    return wrong("AccountName must be lower-case letters and digits");
-                }
-                let protocol = get("defaultendpointsprotocol").unwrap_or("https").to_ascii_lowercase();
-                if protocol != "https" && protocol != "http" {
-                    return wrong("DefaultEndpointsProtocol must be https or http");
-                }
-                let suffix = get("endpointsuffix").unwrap_or("core.windows.net");
-                checked_endpoint("EndpointSuffix", &format!("{protocol}://{account}.queue.{suffix}"))?
-            }
-            (None, None) => return wrong("AccountName or QueueEndpoint is missing"),
+        let explicit = |setting: &str| {
+            get(&setting.to_ascii_lowercase()).map(|url| checked_endpoint(setting, url)).transpose()
+        };
+        let (explicit_queue, explicit_table) = (explicit("QueueEndpoint")?, explicit("TableEndpoint")?);
+        if explicit_queue.is_none() && explicit_table.is_none() && get("accountname").is_none() {
+            return wrong("AccountName or QueueEndpoint is missing");
+        }
+        // A queue at a place of its own may be the emulator's: the table of the same name in the cloud may not be ours.
+        let guesses_table = explicit_queue.is_none() || get("endpointsuffix").is_some();
+        let queue_endpoint = match explicit_queue {
+            Some(endpoint) => Some(endpoint),
+            None => named_endpoint(&get, "queue")?,
+        };
+        let table_endpoint = match explicit_table {
+            Some(endpoint) => Some(endpoint),
+            None if guesses_table => named_endpoint(&get, "table")?,
+            None => None,
         };
         let credential = match (get("accountkey"), get("sharedaccesssignature")) {
             (Some(_), Some(_)) => return wrong("AccountKey and SharedAccessSignature exclude each other"),
-            (None, None) => return wrong("AccountKey or SharedAccessSignature is missing"),
+            (None, None) => Credential::Entra(None),
             (Some(key), None) => match (get("accountname"), STANDARD.decode(key)) {
                 (None, _) => return wrong("AccountName is missing: AccountKey needs it"),
                 (_, Err(_)) => return wrong("AccountKey is not base64"),
@@ -111,7 +88,7 @@ impl Account {
                 Credential::Sas(sas.to_owned())
             }
         };
-        Ok(Self { endpoint, credential })
+        Ok(Self { queue_endpoint, table_endpoint, credential })
     }
 
     fn emulator(value: &str, settings: &BTreeMap<String, &str>) -> Result<Self, ConnectionStringError> {
@@ -134,10 +111,28 @@ impl Account {
         };
         let key = STANDARD.decode(EMULATOR_KEY).unwrap_or_default();
         Ok(Self {
-            endpoint: format!("{origin}:10001/{EMULATOR_ACCOUNT}"),
+            queue_endpoint: Some(format!("{origin}:10001/{EMULATOR_ACCOUNT}")),
+            table_endpoint: Some(format!("{origin}:10002/{EMULATOR_ACCOUNT}")),
             credential: Credential::SharedKey { account: EMULATOR_ACCOUNT.to_owned(), key },
         })
     }
+}
+
+/// The URL of a service in the cloud, if the account has a name.
+fn named_endpoint<'s>(
+    get: &impl Fn(&str) -> Option<&'s str>,
+    service: &str,
+) -> Result<Option<String>, ConnectionStringError> {
+    let Some(account) = get("accountname") else { return Ok(None) };
+    if !account.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
+        return wrong("AccountName must be lower-case letters and digits");
+    }
+    let protocol = get("defaultendpointsprotocol").unwrap_or("https").to_ascii_lowercase();
+    if protocol != "https" && protocol != "http" {
+        return wrong("DefaultEndpointsProtocol must be https or http");
+    }
+    let suffix = get("endpointsuffix").unwrap_or("core.windows.net");
+    checked_endpoint("EndpointSuffix", &format!("{protocol}://{account}.{service}.{suffix}")).map(Some)
 }
 
 /// `Name=Value` pairs, split at the first `=` because keys end in one; names in lower case.
@@ -187,7 +182,9 @@ mod tests {
     const KEY: &str = "c2VjcmV0LWtleQ==";
 
     fn endpoint(connection_string: &str) -> Result<String, String> {
-        Account::parse(connection_string).map(|account| account.endpoint).map_err(|error| error.to_string())
+        Account::parse(connection_string)
+            .map(|account| account.queue_endpoint.unwrap_or_default())
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -238,6 +235,48 @@ mod tests {
     }
 
     #[test]
+    fn the_table_is_derived_from_the_account_and_never_from_another_endpoint() {
+        const KEY: &str = "AccountKey=c2VjcmV0LWtleQ==";
+        const SAS: &str = "SharedAccessSignature=?ss=qt&sig=x";
+        const CLOUD: &str = "https://contoso.table.core.windows.net";
+        const EMULATED: &str = "http://127.0.0.1:11002/devstoreaccount1";
+        for (text, expected) in [
+            ("UseDevelopmentStorage=true".to_owned(), Some("http://127.0.0.1:10002/devstoreaccount1")),
+            (
+                "UseDevelopmentStorage=true;DevelopmentStorageProxyUri=http://azurite".to_owned(),
+                Some("http://azurite:10002/devstoreaccount1"),
+            ),
+            (format!("AccountName=contoso;{KEY}"), Some(CLOUD)),
+            ("AccountName=contoso".to_owned(), Some(CLOUD)),
+            (
+                format!("AccountName=contoso;{KEY};EndpointSuffix=core.chinacloudapi.cn"),
+                Some("https://contoso.table.core.chinacloudapi.cn"),
+            ),
+            (format!("AccountName=contoso;{KEY};TableEndpoint={EMULATED}/"), Some(EMULATED)),
+            (
+                format!(
+                    "QueueEndpoint=http://127.0.0.1:11001/devstoreaccount1;TableEndpoint={EMULATED};{SAS}"
+                ),
+                Some(EMULATED),
+            ),
+            (format!("QueueEndpoint=https://contoso.queue.core.windows.net;{SAS}"), None),
+            (format!("AccountName=contoso;QueueEndpoint=http://127.0.0.1:11001/contoso;{KEY}"), None),
+            (
+                format!(
+                    "AccountName=contoso;QueueEndpoint=https://q.example;{KEY};EndpointSuffix=core.windows.net"
+                ),
+                Some(CLOUD),
+            ),
+            (format!("BlobEndpoint=https://b.example;QueueEndpoint=https://q.example;{SAS}"), None),
+        ] {
+            let account = Account::parse(&text).unwrap();
+            assert_eq!(account.table_endpoint.as_deref(), expected, "{text}");
+        }
+        let table_only = Account::parse(&format!("TableEndpoint={EMULATED};{SAS}")).unwrap();
+        assert_eq!(table_only.queue_endpoint, None);
+    }
+
+    #[test]
     fn errors_name_the_setting_and_never_the_value() {
         for (text, expected) in [
             ("", "it is empty"),
@@ -245,7 +284,6 @@ mod tests {
             ("c2VjcmV0LWtleQ==", "part 1 is not a known"),
             ("hunter2", "part 1 is not a known"),
             ("AccountName=contoso;AcountKey=c2VjcmV0LWtleQ==", "part 2 is not a known"),
-            ("AccountName=contoso", "AccountKey or SharedAccessSignature is missing"),
             ("AccountKey=c2VjcmV0LWtleQ==", "AccountName or QueueEndpoint is missing"),
             ("QueueEndpoint=http://x;AccountKey=c2VjcmV0LWtleQ==", "AccountName is missing"),
             ("AccountName=contoso;AccountKey=hunter2!", "AccountKey is not base64"),
@@ -275,6 +313,10 @@ mod tests {
             (
                 "QueueEndpoint=http://x?sig=hunter2;AccountName=a;AccountKey=c2VjcmV0LWtleQ==",
                 "QueueEndpoint must make",
+            ),
+            (
+                "TableEndpoint=http://x?sig=hunter2;AccountName=a;AccountKey=c2VjcmV0LWtleQ==",
+                "TableEndpoint must make",
             ),
             ("QueueEndpoint=x;AccountName=a;AccountKey=c2VjcmV0LWtleQ==", "QueueEndpoint must make"),
             ("UseDevelopmentStorage=false", "UseDevelopmentStorage must be true"),

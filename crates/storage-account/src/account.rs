@@ -1,0 +1,186 @@
+//! A storage account: where its services are, and how requests to them are authorized.
+
+use std::fmt;
+
+use platform::Secret;
+
+use crate::connection_string::{ConnectionStringError, wrong};
+use crate::error::Unusable;
+
+/// The scope of the token that an account without key and SAS needs. One token serves the queue and the table service.
+pub const STORAGE_SCOPE: &str = "https://storage.azure.com/.default";
+
+/// A service of a storage account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// Azure Queue Storage.
+    Queue,
+    /// Azure Table Storage.
+    Table,
+}
+
+impl Service {
+    /// The setting of a connection string that holds the service's URL.
+    pub(crate) fn endpoint_setting(self) -> &'static str {
+        match self {
+            Self::Queue => "QueueEndpoint",
+            Self::Table => "TableEndpoint",
+        }
+    }
+}
+
+/// A storage account: where its services are, and how to prove that we may use them.
+#[derive(Clone)]
+pub struct Account {
+    /// Scheme, host and maybe a path (the emulator's), without a slash at its end.
+    pub(crate) queue_endpoint: Option<String>,
+    /// The same for the table service.
+    pub(crate) table_endpoint: Option<String>,
+    pub(crate) credential: Credential,
+}
+
+/// How requests are authorized.
+#[derive(Clone)]
+pub(crate) enum Credential {
+    /// Every request is signed with the account's key.
+    SharedKey { account: String, key: Vec<u8> },
+    /// A signature that somebody else made: query parameters, already encoded.
+    Sas(String),
+    /// Every request carries this token of Entra ID, once there is one.
+    Entra(Option<Secret>),
+}
+
+impl Account {
+    /// The URL of a service, without a slash at its end. The error names the setting that is missing.
+    pub fn endpoint(&self, service: Service) -> Result<&str, Unusable> {
+        let endpoint = match service {
+            Service::Queue => &self.queue_endpoint,
+            Service::Table => &self.table_endpoint,
+        };
+        endpoint.as_deref().ok_or(Unusable::NoEndpoint { setting: service.endpoint_setting() })
+    }
+
+    /// Whether the account has neither key nor SAS, so that [`Account::with_token`] must give it a token before it is used.
+    pub fn needs_token(&self) -> bool {
+        matches!(self.credential, Credential::Entra(_))
+    }
+
+    /// The account with a token for [`STORAGE_SCOPE`], which every request carries. A later token replaces an earlier one.
+    ///
+    /// Fails if the account has a key or a SAS, or if an endpoint would carry the token over plain HTTP to another machine.
+    pub fn with_token(mut self, token: Secret) -> Result<Self, ConnectionStringError> {
+        if !self.needs_token() {
+            return wrong("AccountKey or SharedAccessSignature is set; a token cannot be combined with it");
+        }
+        for (setting, endpoint) in
+            [("QueueEndpoint", &self.queue_endpoint), ("TableEndpoint", &self.table_endpoint)]
+        {
+            if endpoint.as_deref().is_some_and(|endpoint| !may_carry_a_token(endpoint)) {
+                return wrong(format!(
+                    "{setting} or DefaultEndpointsProtocol: plain http would show the token to others; use https"
+                ));
+            }
+        }
+        self.credential = Credential::Entra(Some(token));
+        Ok(self)
+    }
+}
+
+/// Whether nobody else can read what is sent there: HTTPS, or this machine.
+fn may_carry_a_token(endpoint: &str) -> bool {
+    let Ok(uri) = endpoint.parse::<http::Uri>() else { return false };
+    let host = uri.host().unwrap_or_default();
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    uri.scheme_str() == Some("https")
+        || host.eq_ignore_ascii_case("localhost")
+        || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+impl PartialEq for Account {
+    fn eq(&self, other: &Self) -> bool {
+        self.queue_endpoint == other.queue_endpoint
+            && self.table_endpoint == other.table_endpoint
+            && self.credential == other.credential
+    }
+}
+
+impl Eq for Account {}
+
+impl PartialEq for Credential {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::SharedKey { account, key },
+                Self::SharedKey { account: other_account, key: other_key },
+            ) => account == other_account && key == other_key,
+            (Self::Sas(sas), Self::Sas(other)) => sas == other,
+            (Self::Entra(None), Self::Entra(None)) => true,
+            (Self::Entra(Some(token)), Self::Entra(Some(other))) => token.matches(other.expose()),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Credential {}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let credential = match &self.credential {
+            Credential::SharedKey { .. } => "SharedKey(***)",
+            Credential::Sas(_) => "Sas(***)",
+            Credential::Entra(_) => "Entra(***)",
+        };
+        f.debug_struct("Account")
+            .field("queue_endpoint", &self.queue_endpoint)
+            .field("table_endpoint", &self.table_endpoint)
+            .field("credential", &credential)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_token(connection_string: &str) -> Result<Account, String> {
+        let token = Secret::new("hunter2").unwrap();
+        Account::parse(connection_string).unwrap().with_token(token).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_token_travels_over_https_or_inside_this_machine() {
+        for (text, expected) in [
+            ("AccountName=contoso", true),
+            ("QueueEndpoint=https://contoso.queue.core.windows.net", true),
+            ("TableEndpoint=https://contoso.table.core.windows.net", true),
+            ("QueueEndpoint=http://127.0.0.1:10001/a;TableEndpoint=http://[::1]:10002/a", true),
+            ("QueueEndpoint=http://localhost:10001/a", true),
+            ("AccountName=contoso;DefaultEndpointsProtocol=http", false),
+            (
+                "QueueEndpoint=https://contoso.queue.core.windows.net;TableEndpoint=http://contoso.table.example",
+                false,
+            ),
+            ("QueueEndpoint=http://localhost.example/a", false),
+            ("QueueEndpoint=http://127.0.0.1.example/a", false),
+        ] {
+            assert_eq!(with_token(text).is_ok(), expected, "{text}");
+            assert!(!format!("{:?}", with_token(text)).contains("hunter2"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_for_accounts_that_have_nothing_else() {
+        for (text, needs_token) in [
+            ("AccountName=contoso", true),
+            ("AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==", false),
+            ("AccountName=contoso;SharedAccessSignature=sig=x", false),
+            ("UseDevelopmentStorage=true", false),
+        ] {
+            assert_eq!(Account::parse(text).unwrap().needs_token(), needs_token, "{text}");
+            assert_eq!(with_token(text).is_ok(), needs_token, "{text}");
+        }
+        let renewed = with_token("AccountName=contoso").unwrap();
+        let renewed = renewed.with_token(Secret::new("hunter3").unwrap()).unwrap();
+        assert!(renewed.needs_token() && renewed != with_token("AccountName=contoso").unwrap());
+    }
+}

@@ -1,0 +1,24 @@
+//! What the clients of Azure Storage's queue and table services share: connection strings, signing, sending one call with
+//! retries, and reading errors.
+//!
+//! Source: <https://learn.microsoft.com/rest/api/storageservices/>, API version [`API_VERSION`].
+#![warn(missing_docs)]
+
+mod account;
+mod auth;
+mod call;
+mod connection_string;
+mod date;
+mod error;
+mod sender;
+mod xml;
+
+pub use account::{Account, STORAGE_SCOPE, Service};
+pub use call::{API_VERSION, Call, encoded};
+pub use connection_string::ConnectionStringError;
+pub use date::{parse_rfc_1123, rfc_1123};
+pub use error::{
+    Failed, Failure, Unusable, denial, header, is_busy, is_retryable, retry_after_seconds, word,
+};
+pub use sender::Sender;
+pub use xml::{ErrorBody, Malformed, read_error, walk};

@@ -1,0 +1,119 @@
+//! The services' XML, read with an event reader: answers of the queue service, and errors of both services.
+
+use quick_xml::Reader;
+use quick_xml::escape::resolve_xml_entity;
+use quick_xml::events::Event;
+use thiserror::Error;
+
+/// A document that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Malformed {
+    /// It is not UTF-8.
+    #[error("it is not UTF-8")]
+    NotUtf8,
+    /// It is not XML, or XML that no service writes.
+    #[error("it is not well-formed XML")]
+    NotWellFormed,
+}
+
+/// What an error's body says; empty where it says nothing.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct ErrorBody {
+    /// The code.
+    pub code: String,
+    /// What is wrong with the authorization. May quote a signature: not for logs.
+    pub authentication_detail: String,
+}
+
+/// Reads `<Error>`, or nothing if the body is something else.
+pub fn read_error(body: &[u8]) -> ErrorBody {
+    let mut error = ErrorBody::default();
+    let read = walk(body, &["Error", "Code", "AuthenticationErrorDetail"], |path, text| match (path, text) {
+        (["Error", "Code"], Some(text)) => error.code = text,
+        (["Error", "AuthenticationErrorDetail"], Some(text)) => error.authentication_detail = text,
+        _ => {}
+    });
+    if read.is_ok() { error } else { ErrorBody::default() }
+}
+
+/// Goes through a document: `visit(path, None)` where an element begins, `visit(path, Some(text))` where it ends. Elements
+/// that are not in `elements` have an empty name in the path. Text is not trimmed; references are resolved and joined to
+/// what stands around them.
+pub fn walk(
+    body: &[u8],
+    elements: &[&'static str],
+    mut visit: impl FnMut(&[&'static str], Option<String>),
+) -> Result<(), Malformed> {
+    let element = |name: &str| elements.iter().copied().find(|element| *element == name).unwrap_or_default();
+    // The service begins its XML with a byte order mark.
+    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+    let body = std::str::from_utf8(body).map_err(|_| Malformed::NotUtf8)?;
+    let malformed = || Malformed::NotWellFormed;
+    let mut reader = Reader::from_str(body);
+    let (mut path, mut texts): (Vec<&'static str>, Vec<String>) = (Vec::new(), Vec::new());
+    loop {
+        match reader.read_event().map_err(|_| malformed())? {
+            Event::Start(start) => {
+                // Deeper than any answer of the service: somebody else's document.
+                if path.len() >= 16 {
+                    return Err(malformed());
+                }
+                path.push(element(start.local_name().as_ref()));
+                texts.push(String::new());
+                visit(&path, None);
+            }
+            Event::Empty(empty) => {
+                path.push(element(empty.local_name().as_ref()));
+                visit(&path, None);
+                visit(&path, Some(String::new()));
+                path.pop();
+            }
+            Event::End(_) => {
+                let text = texts.pop().ok_or_else(malformed)?;
+                visit(&path, Some(text));
+                path.pop();
+            }
+            Event::Text(text) => append(&mut texts, &text.xml10_content()),
+            Event::CData(data) => append(&mut texts, &data.xml10_content()),
+            Event::GeneralRef(reference) => {
+                let named = reference.xml10_content();
+                let mut buffer = [0; 4];
+                let resolved = match reference.resolve_char_ref() {
+                    Ok(Some(character)) => Some(&*character.encode_utf8(&mut buffer)),
+                    Ok(None) => resolve_xml_entity(&named),
+                    Err(_) => None,
+                };
+                // One in a message's text must not make the other messages unreadable.
+                let resolved = resolved.or((path.len() > 2).then_some("\u{FFFD}"));
+                append(&mut texts, resolved.ok_or_else(malformed)?);
+            }
+            Event::Eof if path.is_empty() => return Ok(()),
+            Event::Eof => return Err(malformed()),
+            Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
+            // Nothing of the service's has one, and entities are where XML turns dangerous.
+            Event::DocType(_) => return Err(malformed()),
+        }
+    }
+}
+
+fn append(texts: &mut [String], text: &str) {
+    if let Some(content) = texts.last_mut() {
+        content.push_str(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_bodies() {
+        let body = "\u{FEFF}<?xml version=\"1.0\"?><Error><Code>QueueNotFound</Code><Message>The queue\nRequestId:1</Message>\
+            <AuthenticationErrorDetail>a &amp; b</AuthenticationErrorDetail></Error>";
+        let expected = ErrorBody { code: "QueueNotFound".into(), authentication_detail: "a & b".into() };
+        assert_eq!(read_error(body.as_bytes()), expected);
+        for body in ["", "<html><Code>x</Code></html>", "<Error><Code>x</Code>"] {
+            assert_eq!(read_error(body.as_bytes()), ErrorBody::default(), "{body}");
+        }
+    }
+}

@@ -20,5 +20,5 @@ pub use date::{parse_rfc_1123, rfc_1123};
 pub use error::{
     Failed, Failure, Unusable, denial, header, is_busy, is_retryable, retry_after_seconds, word,
 };
-pub use sender::Sender;
+pub use sender::{Sender, Sent};
 pub use xml::{ErrorBody, Malformed, read_error, walk};

@@ -27,6 +27,15 @@ pub struct Sender<'a, H> {
     retries: Cell<u32>,
 }
 
+/// A call that succeeded.
+#[derive(Debug)]
+pub struct Sent {
+    /// The answer, of a status of 2xx.
+    pub answer: Response<Bytes>,
+    /// Whether an attempt before the last one may have had its effect.
+    pub may_be_done: bool,
+}
+
 impl<'a, H: HttpClient + Clock + Randomness> Sender<'a, H> {
     /// A sender that repeats no call past `deadline`, and shortens `timeouts` of every attempt to what is left of it. A
     /// call that begins too late is still made, with next to no time.
@@ -55,8 +64,8 @@ impl<'a, H: HttpClient + Clock + Randomness> Sender<'a, H> {
         self.retries.get()
     }
 
-    /// Sends a call. The answer is a success (2xx).
-    pub async fn send(&self, call: &Call) -> Result<Response<Bytes>, Failed> {
+    /// Sends a call.
+    pub async fn send(&self, call: &Call) -> Result<Sent, Failed> {
         self.send_noting_trouble(call, async || {}).await
     }
 
@@ -66,13 +75,13 @@ impl<'a, H: HttpClient + Clock + Randomness> Sender<'a, H> {
         &self,
         call: &Call,
         on_trouble: impl AsyncFnOnce(),
-    ) -> Result<Response<Bytes>, Failed> {
+    ) -> Result<Sent, Failed> {
         let mut on_trouble = Some(on_trouble);
         let mut attempt = 1;
         let mut may_be_done = false;
         loop {
             let failure = match self.attempt(call).await {
-                Ok(answer) if answer.status().is_success() => return Ok(answer),
+                Ok(answer) if answer.status().is_success() => return Ok(Sent { answer, may_be_done }),
                 Ok(answer) => Failure::Answered(answer),
                 Err(failure) => failure,
             };

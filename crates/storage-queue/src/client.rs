@@ -262,7 +262,8 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
     }
 
     async fn call(&self, call: &Call) -> Result<Response<Bytes>, QueueError> {
-        self.sender.send(call).await.map_err(|failed| failed.failure.into())
+        let sent = self.sender.send(call).await;
+        sent.map(|sent| sent.answer).map_err(|failed| failed.failure.into())
     }
 
     /// The path of the queue, or of something below it.

@@ -1,0 +1,58 @@
+//! Entity group transactions
+//! (<https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions>).
+
+mod read;
+mod write;
+
+pub(crate) use read::Outcome;
+pub(crate) use write::Transaction;
+
+use crate::entity::Entity;
+use crate::key::Key;
+use crate::names::ETag;
+
+/// One write of a transaction.
+#[derive(Debug, Clone, Copy)]
+pub enum Operation<'e> {
+    /// Insert Entity.
+    Insert(&'e Entity),
+    /// Insert Or Replace Entity.
+    Put(&'e Entity),
+    /// Insert Or Merge Entity.
+    PutMerge(&'e Entity),
+    /// Merge Entity, if it has this version, or any if there is none.
+    Merge(&'e Entity, Option<&'e ETag>),
+    /// Update Entity, if it has this version.
+    Replace(&'e Entity, &'e ETag),
+    /// Delete Entity, if it has this version, or any if there is none.
+    Delete(&'e Key, Option<&'e ETag>),
+}
+
+impl<'e> Operation<'e> {
+    pub(crate) fn key(self) -> &'e Key {
+        match self {
+            Self::Insert(entity)
+            | Self::Put(entity)
+            | Self::PutMerge(entity)
+            | Self::Merge(entity, _)
+            | Self::Replace(entity, _) => &entity.key,
+            Self::Delete(key, _) => key,
+        }
+    }
+}
+
+/// What a transaction did. If that is unknown, the call is an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Batch {
+    /// Every operation was done.
+    Done,
+    /// No operation was done, because of this one.
+    Refused {
+        /// The operation, counted from 0.
+        index: usize,
+        /// Its status: 404 (no such entity), 409 (it exists), 412 (it has another version), 400.
+        status: u16,
+        /// The service's code, or nothing.
+        code: String,
+    },
+}

@@ -1,0 +1,153 @@
+//! The answer to a transaction. It is read by searching, because emulator and service differ in what stands around the
+//! parts.
+
+use bytes::Bytes;
+use http::{HeaderMap, Response};
+use serde_json::Value;
+
+use crate::error::TableError;
+
+/// What the answer says of the transaction.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Done,
+    Refused { index: usize, status: u16, code: String },
+}
+
+impl Outcome {
+    /// Reads an answer of 202 to so many operations. An answer that tells neither is [`TableError::Unreadable`].
+    pub(crate) fn read(
+        answer: &Response<Bytes>,
+        operations: usize,
+        with_token: bool,
+    ) -> Result<Self, TableError> {
+        let unknown = |problem: &str| TableError::Unreadable(format!("{problem}; the outcome is unknown"));
+        let body = std::str::from_utf8(answer.body()).map_err(|_| unknown("it is not UTF-8"))?;
+        let parts: Vec<Part<'_>> = parts(body);
+        if let Some(refused) = parts.iter().find(|part| !(200..300).contains(&part.status)) {
+            return refused.refusal(operations, with_token);
+        }
+        if parts.len() == operations {
+            return Ok(Self::Done);
+        }
+        Err(unknown(&format!("expected {operations} parts, found {}", parts.len())))
+    }
+}
+
+/// An answer inside the answer.
+struct Part<'b> {
+    status: u16,
+    /// What follows the status line.
+    rest: &'b str,
+}
+
+fn parts(body: &str) -> Vec<Part<'_>> {
+    let mut parts = Vec::new();
+    let mut rest = body;
+    while let Some((line, after)) = rest.split_once('\n') {
+        let status = line.trim_end().strip_prefix("HTTP/1.1 ").and_then(|line| line.get(..3)?.parse().ok());
+        if let Some(status) = status {
+            parts.push(Part { status, rest: after });
+        }
+        rest = after;
+    }
+    parts
+}
+
+impl Part<'_> {
+    fn refusal(&self, operations: usize, with_token: bool) -> Result<Outcome, TableError> {
+        let json = self.json();
+        let error = json.get("odata.error");
+        let body = json.to_string();
+        match TableError::from_parts(self.status, &HeaderMap::new(), body.as_bytes(), with_token) {
+            TableError::Refused { status, code } => {
+                let message = error.and_then(|error| error.get("message")?.get("value")?.as_str());
+                let index = message.and_then(|message| message.split_once(':')?.0.trim().parse().ok());
+                // A transaction of one needs no index.
+                let index = index.or((operations == 1).then_some(0)).filter(|index| *index < operations);
+                let index = index.ok_or_else(|| {
+                    TableError::Unreadable(format!(
+                        "a transaction was refused ({status} {code}) without an index"
+                    ))
+                })?;
+                Ok(Outcome::Refused { index, status, code })
+            }
+            other => Err(other),
+        }
+    }
+
+    /// The first JSON value after the headers; nothing if there is none.
+    fn json(&self) -> Value {
+        let Some(begin) = self.rest.find('{') else { return Value::Null };
+        let text = self.rest.get(begin..).unwrap_or_default();
+        let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+        values.next().and_then(Result::ok).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DONE: &str = "HTTP/1.1 204 No Content\r\nETag: W/\"x\"\r\n\r\n\r\n";
+
+    fn refused(status: &str, code: &str, message: &str) -> String {
+        let json = serde_json::json!({"odata.error": {"code": code, "message": {"value": message}}});
+        format!("HTTP/1.1 {status}\r\nContent-ID: 2\r\nContent-Type: application/json\r\n\r\n{json}\r\n")
+    }
+
+    fn read(operations: usize, parts: &[&str]) -> Result<Outcome, TableError> {
+        let mut body =
+            "--batchresponse_1\r\nContent-Type: multipart/mixed; boundary=changesetresponse_2\r\n\r\n"
+                .to_owned();
+        for part in parts {
+            body.push_str("--changesetresponse_2\r\nContent-Type: application/http\r\n\r\n");
+            body.push_str(part);
+        }
+        body.push_str("--changesetresponse_2--\r\n--batchresponse_1--\r\n");
+        Outcome::read(&platform::testing::response(202, &body), operations, false)
+    }
+
+    #[test]
+    fn every_outcome() {
+        let exists = refused(
+            "409 Conflict",
+            "EntityAlreadyExists",
+            "1:The specified entity already exists.\nRequestId:x",
+        );
+        let stray =
+            format!("changesetresponse_2\r\n{}", refused("400 Bad Request", "InvalidInput", "100:too many"));
+        let busy = refused("503 Busy", "ServerBusy", "0:busy");
+        let of = |index, status, code: &str| Ok(Outcome::Refused { index, status, code: code.to_owned() });
+        assert_eq!(read(2, &[DONE, DONE]), Ok(Outcome::Done));
+        assert_eq!(read(2, &[&exists]), of(1, 409, "EntityAlreadyExists"));
+        assert_eq!(read(101, &[&stray]), of(100, 400, "InvalidInput"));
+        assert_eq!(read(1, &["HTTP/1.1 412 Precondition Failed\r\n\r\n\r\n"]), of(0, 412, ""));
+        assert!(matches!(read(2, &[&busy]), Err(TableError::Busy { status: 503, .. })));
+        // Neither done nor refused, as far as anybody can tell.
+        for (operations, parts) in [
+            (2, vec![DONE]),
+            (2, vec![]),
+            (1, vec![DONE, DONE]),
+            (1, vec!["HTTP/1.1 "]),
+            (1, vec!["HTTP/1.1 2"]),
+            (2, vec!["HTTP/1.1 409 Conflict\r\n\r\n"]),
+            (2, vec!["HTTP/1.1 409 Conflict\r\n\r\n{\"odata.error\":{\"code\":\"Ent"]),
+        ] {
+            assert!(
+                matches!(read(operations, &parts), Err(TableError::Unreadable(_))),
+                "{operations} {parts:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_truncated_answer_is_never_a_success() {
+        let body = format!("--c\r\n\r\n{DONE}--c\r\n\r\n{DONE}--c--\r\n");
+        let second = body.rfind("HTTP/1.1 204").unwrap();
+        for length in 0..second + "HTTP/1.1 204 No Content\r".len() {
+            let answer = platform::testing::response(202, &body[..length]);
+            assert!(matches!(Outcome::read(&answer, 2, false), Err(TableError::Unreadable(_))), "{length}");
+        }
+    }
+}

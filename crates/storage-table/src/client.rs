@@ -1,0 +1,308 @@
+//! The calls: <https://learn.microsoft.com/rest/api/storageservices/operations-on-entities>.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{DATE, ETAG};
+use http::{HeaderMap, Method, Response};
+use platform::{Clock, Deadline, HttpClient, Randomness, Timeouts};
+use storage_account::{Account, Call, Failed, Sender, Sent, Service, header, parse_rfc_1123};
+
+use crate::batch::{Batch, Operation, Outcome, Transaction};
+use crate::call::{self, JSON, entity_path};
+use crate::entity::{Entity, Found};
+use crate::error::TableError;
+use crate::filter::Query;
+use crate::key::Key;
+use crate::names::{ETag, TableName};
+use crate::op::{OP, new_op};
+use crate::page::{Continuation, Page};
+
+const TIMEOUTS: Timeouts = Timeouts {
+    connect: Duration::from_secs(3),
+    first_byte: Duration::from_secs(5),
+    between_bytes: Duration::from_secs(5),
+    total: Duration::from_secs(12),
+    max_answer_bytes: LONGEST_ANSWER_BYTES,
+};
+
+/// A page of 1000 entities of 16 KiB. A query of larger ones asks for fewer.
+const LONGEST_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+
+/// A client of one table, for the time until a deadline. Calls are repeated where that makes sense: signed anew, after a
+/// random wait, and never past the deadline. Calls may go on side by side.
+///
+/// A write to a table that does not exist creates the table. If the answer to an earlier attempt of a write was lost, the
+/// client reads the entity to find out who wrote it.
+#[derive(Debug)]
+pub struct TableClient<'a, H> {
+    sender: Sender<'a, H>,
+    table: &'a TableName,
+}
+
+/// What an insert did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inserted {
+    /// The entity is new, and this is its version.
+    New(ETag),
+    /// There is an entity with this key. Nothing was written.
+    Exists,
+}
+
+/// What a write to an existing entity did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Conditional {
+    /// It was written, and this is its new version.
+    Done(ETag),
+    /// It has another version. Nothing was written.
+    Changed,
+    /// There is no such entity. Nothing was written.
+    Gone,
+}
+
+/// What a delete did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// The entity was deleted.
+    Done,
+    /// It has another version. Nothing was deleted.
+    Changed,
+    /// There was no such entity.
+    Gone,
+}
+
+impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
+    /// A client that repeats no call past `deadline`, and shortens the time-outs of every attempt to what is left of it.
+    pub fn new(host: &'a H, account: &'a Account, table: &'a TableName, deadline: Deadline) -> Self {
+        Self { sender: Sender::new(host, account, Service::Table, TIMEOUTS, deadline), table }
+    }
+
+    /// How many calls were repeated so far.
+    pub fn retries(&self) -> u32 {
+        self.sender.retries()
+    }
+
+    /// Create Table. A table that exists is a success.
+    pub async fn create(&self) -> Result<(), TableError> {
+        match self.send(&call::create(self.table)).await {
+            Err(Refusal { status: Some(409), error: TableError::Refused { .. }, .. }) => Ok(()),
+            other => other.map(drop).map_err(|refusal| refusal.error),
+        }
+    }
+
+    /// Insert Entity.
+    pub async fn insert(&self, entity: &Entity) -> Result<Inserted, TableError> {
+        let op = self.op();
+        let call = call::insert(self.table, entity.body(&op, true)?);
+        match self.send_creating_table_if_missing(&call).await {
+            Ok(sent) => etag_of(sent.answer.headers()).map(Inserted::New),
+            Err(Refusal { status: Some(409), error: TableError::Refused { .. }, may_be_done }) => {
+                let mine = self.mine(&entity.key, &op, may_be_done).await?;
+                Ok(mine.map_or(Inserted::Exists, Inserted::New))
+            }
+            Err(refusal) => Err(refusal.error),
+        }
+    }
+
+    /// Get Entity. A table that does not exist holds nothing.
+    pub async fn get(&self, key: &Key) -> Result<Option<Found>, TableError> {
+        let Some(answer) = self.read(key).await? else { return Ok(None) };
+        let (entity, written_at) = Entity::read(json(answer.body())?)?;
+        let missing = |name: &str| TableError::Unreadable(format!("{name} is missing"));
+        Ok(Some(Found {
+            entity,
+            etag: etag_of(answer.headers())?,
+            written_at: written_at.ok_or_else(|| missing("Timestamp"))?,
+            answered_at: header(answer.headers(), DATE.as_str())
+                .and_then(parse_rfc_1123)
+                .ok_or_else(|| missing("Date"))?,
+        }))
+    }
+
+    /// Update Entity: replaces all properties, if the entity has this version.
+    pub async fn replace(&self, entity: &Entity, etag: &ETag) -> Result<Conditional, TableError> {
+        self.update(Method::PUT, entity, Some(etag)).await
+    }
+
+    /// Merge Entity: sets these properties and keeps the others, if the entity has this version, or any if there is none.
+    pub async fn merge(&self, entity: &Entity, etag: Option<&ETag>) -> Result<Conditional, TableError> {
+        self.update(Method::PATCH, entity, etag).await
+    }
+
+    async fn update(
+        &self,
+        method: Method,
+        entity: &Entity,
+        etag: Option<&ETag>,
+    ) -> Result<Conditional, TableError> {
+        let op = self.op();
+        let call = call::matching(self.write_call(method, entity, &op)?, etag)?;
+        let refusal = match self.send(&call).await {
+            Ok(sent) => return etag_of(sent.answer.headers()).map(Conditional::Done),
+            Err(refusal) => refusal,
+        };
+        match refusal.status {
+            Some(412) => {
+                let mine = self.mine(&entity.key, &op, refusal.may_be_done).await?;
+                Ok(mine.map_or(Conditional::Changed, Conditional::Done))
+            }
+            // Of the entity, or of the table: there is nothing to change either way.
+            Some(404) => Ok(Conditional::Gone),
+            _ => Err(refusal.error),
+        }
+    }
+
+    /// Insert Or Replace Entity: the last writer wins.
+    pub async fn put(&self, entity: &Entity) -> Result<ETag, TableError> {
+        self.upsert(Method::PUT, entity).await
+    }
+
+    /// Insert Or Merge Entity: the last writer of a property wins.
+    pub async fn put_merge(&self, entity: &Entity) -> Result<ETag, TableError> {
+        self.upsert(Method::PATCH, entity).await
+    }
+
+    async fn upsert(&self, method: Method, entity: &Entity) -> Result<ETag, TableError> {
+        let call = self.write_call(method, entity, &self.op())?;
+        let sent = self.send_creating_table_if_missing(&call).await.map_err(|refusal| refusal.error)?;
+        etag_of(sent.answer.headers())
+    }
+
+    /// Delete Entity, if it has this version, or any if there is none. If the answer to an earlier attempt was lost, an
+    /// entity that is no longer there counts as deleted.
+    pub async fn delete(&self, key: &Key, etag: Option<&ETag>) -> Result<Deleted, TableError> {
+        key.check()?;
+        let call = call::matching(call::new(Method::DELETE, entity_path(self.table, key)), etag)?;
+        let Err(refusal) = self.send(&call).await else { return Ok(Deleted::Done) };
+        match refusal.status {
+            Some(412) => Ok(Deleted::Changed),
+            Some(404) if refusal.may_be_done => Ok(Deleted::Done),
+            Some(404) => Ok(Deleted::Gone),
+            _ => Err(refusal.error),
+        }
+    }
+
+    /// Query Entities: one page, from the beginning or from where an earlier page of the same query ended. A table that
+    /// does not exist holds nothing.
+    pub async fn query(&self, query: &Query, from: Option<&Continuation>) -> Result<Page, TableError> {
+        match self.send(&call::query(self.table, query, from)?).await {
+            Ok(Sent { answer, .. }) => Page::read(answer.headers(), answer.body()),
+            Err(Refusal { status: Some(404), .. }) => Ok(Page { entities: Vec::new(), next: None }),
+            Err(refusal) => Err(refusal.error),
+        }
+    }
+
+    /// Entity group transaction: all operations or none. 1 to 100 operations on different entities of one partition, in a
+    /// request of at most 4 MiB.
+    ///
+    /// If the answer to an earlier attempt was lost and the repeated transaction is refused, the first entity that was
+    /// written tells who wrote it. A transaction of deletes alone has none: it is then refused with 404, and the caller
+    /// has to look.
+    pub async fn batch(&self, operations: &[Operation<'_>]) -> Result<Batch, TableError> {
+        let op = self.op();
+        let account = self.sender.account();
+        let base = account.endpoint(Service::Table)?;
+        let transaction = Transaction::new(base, self.table, operations, &op)?;
+        let call = transaction.call();
+        let mut may_be_done = false;
+        let mut may_create = true;
+        loop {
+            let (outcome, earlier) = match self.send(&call).await {
+                Ok(Sent { answer, may_be_done }) => {
+                    (Outcome::read(&answer, operations.len(), account.needs_token())?, may_be_done)
+                }
+                Err(Refusal { status: Some(404), error: TableError::Refused { code, .. }, may_be_done }) => {
+                    (Outcome::Refused { index: 0, status: 404, code }, may_be_done)
+                }
+                Err(refusal) => return Err(refusal.error),
+            };
+            may_be_done |= earlier;
+            match outcome {
+                Outcome::Done => return Ok(Batch::Done),
+                Outcome::Refused { code, .. } if code == "TableNotFound" && may_create => {
+                    may_create = false;
+                    self.create().await?;
+                }
+                Outcome::Refused { index, status, code } => {
+                    if let Some(key) = transaction.first_written()
+                        && self.mine(key, &op, may_be_done).await?.is_some()
+                    {
+                        return Ok(Batch::Done);
+                    }
+                    return Ok(Batch::Refused { index, status, code });
+                }
+            }
+        }
+    }
+
+    fn op(&self) -> String {
+        new_op(self.sender.host())
+    }
+
+    fn write_call(&self, method: Method, entity: &Entity, op: &str) -> Result<Call, TableError> {
+        let body = entity.body(op, false)?;
+        Ok(call::new(method, entity_path(self.table, &entity.key)).body(JSON, body))
+    }
+
+    /// The answer to a point get; nothing if there is no such entity.
+    async fn read(&self, key: &Key) -> Result<Option<Response<Bytes>>, TableError> {
+        key.check()?;
+        let call = call::new(Method::GET, entity_path(self.table, key)).reading_the_answer();
+        match self.send(&call).await {
+            Ok(Sent { answer, .. }) => Ok(Some(answer)),
+            Err(Refusal { status: Some(404), .. }) => Ok(None),
+            Err(refusal) => Err(refusal.error),
+        }
+    }
+
+    /// The version of the entity, if an earlier attempt of this write stored it.
+    async fn mine(&self, key: &Key, op: &str, may_be_done: bool) -> Result<Option<ETag>, TableError> {
+        if !may_be_done {
+            return Ok(None);
+        }
+        let Some(answer) = self.read(key).await? else { return Ok(None) };
+        let is_mine = json(answer.body())?.get(OP).is_some_and(|stored| stored == op);
+        if is_mine { etag_of(answer.headers()).map(Some) } else { Ok(None) }
+    }
+
+    async fn send_creating_table_if_missing(&self, call: &Call) -> Result<Sent, Refusal> {
+        match self.send(call).await {
+            // An insert and an upsert miss nothing but their table.
+            Err(Refusal { status: Some(404), may_be_done, .. }) => {
+                let refused = |error| Refusal { status: None, error, may_be_done };
+                self.create().await.map_err(refused)?;
+                self.send(call)
+                    .await
+                    .map_err(|refusal| Refusal { may_be_done: refusal.may_be_done || may_be_done, ..refusal })
+            }
+            other => other,
+        }
+    }
+
+    async fn send(&self, call: &Call) -> Result<Sent, Refusal> {
+        self.sender.send(call).await.map_err(|failed| {
+            let status = failed.status();
+            let Failed { failure, may_be_done } = failed;
+            let error = TableError::from_failure(failure, self.sender.account().needs_token());
+            Refusal { status, error, may_be_done }
+        })
+    }
+}
+
+/// A call that was refused, or has no answer.
+struct Refusal {
+    /// Of the last attempt; nothing if it had no answer.
+    status: Option<u16>,
+    error: TableError,
+    /// Whether an attempt before the last one may have had its effect.
+    may_be_done: bool,
+}
+
+fn json(body: &[u8]) -> Result<serde_json::Value, TableError> {
+    serde_json::from_slice(body).map_err(|_| TableError::Unreadable("it is no JSON".to_owned()))
+}
+
+fn etag_of(headers: &HeaderMap) -> Result<ETag, TableError> {
+    let etag = header(headers, ETAG.as_str()).map(|etag| ETag(etag.to_owned()));
+    etag.ok_or_else(|| TableError::Unreadable("ETag is missing".to_owned()))
+}

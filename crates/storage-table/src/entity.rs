@@ -1,0 +1,281 @@
+//! Entities: what may be written, and how an answer is read.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Number, Value};
+
+use crate::error::TableError;
+use crate::key::Key;
+use crate::names::ETag;
+use crate::op::OP;
+
+/// The end of the name of a property's type.
+pub(crate) const TYPE_SUFFIX: &str = "@odata.type";
+pub(crate) const INT64: &str = "Edm.Int64";
+const KEYS: [&str; 2] = ["PartitionKey", "RowKey"];
+const TIMESTAMP: &str = "Timestamp";
+
+/// 252 in all, and `op` is one.
+const MOST_PROPERTIES: usize = 251;
+const LONGEST_NAME_CHARACTERS: usize = 255;
+const LONGEST_STRING_UNITS: usize = 32_768;
+const LARGEST_ENTITY_BYTES: usize = 1024 * 1024;
+
+/// An entity: its key, and its properties without the key, the timestamp and the client's own `op`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entity {
+    /// The key.
+    pub key: Key,
+    /// The properties: strings, booleans, numbers of 32 bits, and those that [`Entity::int64`] wrote.
+    ///
+    /// An entity that was read has an Int64 as a string without its type. Before it is written again, call
+    /// [`Entity::int64`] for every such property, or it becomes a String and no filter on numbers finds it.
+    pub properties: Map<String, Value>,
+}
+
+/// An entity that was read, with the times by the service's clock.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// The entity.
+    pub entity: Entity,
+    /// Its version.
+    pub etag: ETag,
+    /// When it was written (`Timestamp`).
+    pub written_at: DateTime<Utc>,
+    /// When the service answered (`Date`), in whole seconds: it may lie a little before `written_at`.
+    pub answered_at: DateTime<Utc>,
+}
+
+impl Entity {
+    /// An entity without properties.
+    pub fn new(key: Key) -> Self {
+        Self { key, properties: Map::new() }
+    }
+
+    /// Sets a property to a string, a boolean, or a number of 32 bits.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.properties.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Sets a property to a number of 64 bits.
+    #[must_use]
+    pub fn with_int64(mut self, name: &str, value: i64) -> Self {
+        self.int64(name, value);
+        self
+    }
+
+    /// Sets a property to a number of 64 bits: its type, and its value as a string.
+    pub fn int64(&mut self, name: &str, value: i64) {
+        self.properties.insert(format!("{name}{TYPE_SUFFIX}"), INT64.into());
+        self.properties.insert(name.to_owned(), value.to_string().into());
+    }
+
+    /// The property, if it is a string.
+    pub fn str(&self, name: &str) -> Option<&str> {
+        self.properties.get(name)?.as_str()
+    }
+
+    /// The property, if it is a whole number. An Int64 comes as a string.
+    pub fn int(&self, name: &str) -> Option<i64> {
+        match self.properties.get(name)? {
+            Value::Number(number) => number.as_i64(),
+            Value::String(text) => text.parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// The property, if it is a boolean.
+    pub fn bool(&self, name: &str) -> Option<bool> {
+        self.properties.get(name)?.as_bool()
+    }
+
+    /// The body of a write. `with_keys` is for an insert; other writes have the keys in the URL.
+    pub(crate) fn body(&self, op: &str, with_keys: bool) -> Result<String, TableError> {
+        self.check()?;
+        let mut body = self.properties.clone();
+        body.insert(OP.to_owned(), op.into());
+        if with_keys {
+            let [partition, row] = KEYS;
+            body.insert(partition.to_owned(), self.key.partition.as_str().into());
+            body.insert(row.to_owned(), self.key.row.as_str().into());
+        }
+        Ok(Value::Object(body).to_string())
+    }
+
+    fn check(&self) -> Result<(), TableError> {
+        self.key.check()?;
+        // By the documented formula: 4 bytes, the keys, and per property 8 bytes, its name and its value.
+        let mut size_bytes = 4 + utf16_bytes(&self.key.partition) + utf16_bytes(&self.key.row);
+        let mut count = 0;
+        for (name, value) in &self.properties {
+            if let Some(typed) = name.strip_suffix(TYPE_SUFFIX) {
+                if !self.properties.contains_key(typed) || !value.is_string() {
+                    return invalid(typed, "its type has no property; remove the type");
+                }
+                continue;
+            }
+            check_name(name)?;
+            count += 1;
+            let is_typed = || self.properties.contains_key(&format!("{name}{TYPE_SUFFIX}"));
+            size_bytes += 8 + utf16_bytes(name) + check_value(name, value, is_typed)?;
+        }
+        if count > MOST_PROPERTIES {
+            return Err(TableError::Invalid(format!(
+                "an entity has {count} properties; at most {MOST_PROPERTIES} fit"
+            )));
+        }
+        if size_bytes > LARGEST_ENTITY_BYTES {
+            return Err(TableError::TooLarge);
+        }
+        Ok(())
+    }
+
+    /// Reads an entity of an answer, and its timestamp where there is one.
+    pub(crate) fn read(value: Value) -> Result<(Self, Option<DateTime<Utc>>), TableError> {
+        let unreadable = |problem: &str| TableError::Unreadable(problem.to_owned());
+        let Value::Object(mut properties) = value else { return Err(unreadable("an entity is no object")) };
+        let mut text = |name: &str| match properties.remove(name) {
+            Some(Value::String(text)) => Ok(text),
+            _ => Err(unreadable(&format!("{name} is missing"))),
+        };
+        let [partition, row] = KEYS;
+        let key = Key { partition: text(partition)?, row: text(row)? };
+        let timestamp = match properties.remove(TIMESTAMP) {
+            Some(Value::String(text)) => {
+                let time = DateTime::parse_from_rfc3339(&text);
+                Some(time.map_err(|_| unreadable("Timestamp is no time"))?.to_utc())
+            }
+            _ => None,
+        };
+        // A property that was selected and is not there comes as null.
+        properties.retain(|name, value| !value.is_null() && !name.starts_with("odata.") && name != OP);
+        Ok((Self { key, properties }, timestamp))
+    }
+}
+
+fn utf16_bytes(text: &str) -> usize {
+    2 * text.encode_utf16().count()
+}
+
+fn invalid<T>(name: &str, problem: &str) -> Result<T, TableError> {
+    Err(TableError::Invalid(format!("property {name}: {problem}")))
+}
+
+/// Property names are C# identifiers; ours are those of ASCII.
+fn check_name(name: &str) -> Result<(), TableError> {
+    if KEYS.contains(&name) || name == TIMESTAMP || name == OP {
+        return invalid(name, "the name is reserved; take another");
+    }
+    let starts_well = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if starts_well && name.bytes().all(allowed) && name.len() <= LONGEST_NAME_CHARACTERS {
+        return Ok(());
+    }
+    invalid("?", "a name must be at most 255 letters, digits and `_`, not beginning with a digit")
+}
+
+/// The size of a value that may be written.
+fn check_value(name: &str, value: &Value, is_typed: impl Fn() -> bool) -> Result<usize, TableError> {
+    match value {
+        Value::Bool(_) => Ok(1),
+        Value::Number(number) => check_number(name, number, is_typed),
+        Value::String(text) => match utf16_bytes(text) {
+            bytes if bytes <= 2 * LONGEST_STRING_UNITS => Ok(4 + bytes),
+            _ => invalid(name, "the text is longer than 32768 UTF-16 units; split it"),
+        },
+        // The service drops it without a word, and a merge keeps the old value.
+        Value::Null => invalid(name, "null is not stored; leave it out, and replace the entity to remove it"),
+        Value::Array(_) | Value::Object(_) => invalid(name, "tables have no nested values; write JSON text"),
+    }
+}
+
+fn check_number(name: &str, number: &Number, is_typed: impl Fn() -> bool) -> Result<usize, TableError> {
+    let is_int32 = number.as_i64().is_some_and(|number| i32::try_from(number).is_ok());
+    if is_int32 || number.is_f64() || is_typed() {
+        return Ok(8);
+    }
+    invalid(name, "the number does not fit 32 bits; use Entity::int64")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn entity(properties: Value) -> Entity {
+        let Value::Object(properties) = properties else { unreachable!() };
+        Entity { key: Key::new("p", "r"), properties }
+    }
+
+    #[test]
+    fn bodies() {
+        let entity = entity(json!({"a": 1, "b": "x", "c": true})).with_int64("d", 9_007_199_254_740_993);
+        let body: Value = serde_json::from_str(&entity.body("o1", true).unwrap()).unwrap();
+        assert_eq!(
+            body,
+            json!({"PartitionKey": "p", "RowKey": "r", "a": 1, "b": "x", "c": true, "op": "o1",
+                "d": "9007199254740993", "d@odata.type": "Edm.Int64"})
+        );
+        let body: Value = serde_json::from_str(&entity.body("o1", false).unwrap()).unwrap();
+        assert!(body.get("PartitionKey").is_none() && body.get("RowKey").is_none());
+    }
+
+    #[test]
+    fn properties_are_checked_before_they_are_sent() {
+        for (properties, expected) in [
+            (json!({"a": "x".repeat(32_768)}), None),
+            (json!({"a": "ü".repeat(32_768)}), None),
+            (json!({"a": "ü".repeat(32_769)}), Some("32768")),
+            (json!({"a": "🦀".repeat(16_385)}), Some("32768")),
+            (json!({"a": i32::MAX, "b": i32::MIN, "c": 1.5}), None),
+            (json!({"a": i64::from(i32::MAX) + 1}), Some("int64")),
+            (json!({"a": u64::MAX}), Some("int64")),
+            (json!({"a": null}), Some("null")),
+            (json!({"a": []}), Some("nested")),
+            (json!({"a": {}}), Some("nested")),
+            (json!({"a-b": 1}), Some("letters")),
+            (json!({"1a": 1}), Some("letters")),
+            (json!({"": 1}), Some("letters")),
+            (json!({"a".repeat(255): 1}), None),
+            (json!({"a".repeat(256): 1}), Some("letters")),
+            (json!({"op": "x"}), Some("reserved")),
+            (json!({"PartitionKey": "x"}), Some("reserved")),
+            (json!({"Timestamp": "x"}), Some("reserved")),
+            (json!({"a@odata.type": "Edm.Int64"}), Some("type")),
+        ] {
+            let problem = entity(properties).body("o", false).err().map(|error| error.to_string());
+            match expected {
+                None => assert_eq!(problem, None),
+                Some(part) => assert!(problem.as_ref().unwrap().contains(part), "{problem:?}"),
+            }
+        }
+        let many = |count: usize| (0..count).map(|index| (format!("p{index}"), json!(1))).collect();
+        assert!(entity(Value::Object(many(251))).body("o", false).is_ok());
+        assert!(matches!(entity(Value::Object(many(252))).body("o", false), Err(TableError::Invalid(_))));
+        let big = (0..17).map(|index| (format!("p{index}"), json!("x".repeat(32_000)))).collect();
+        assert_eq!(entity(Value::Object(big)).body("o", false), Err(TableError::TooLarge));
+    }
+
+    #[test]
+    fn answers_are_read() {
+        let (entity, written_at) = Entity::read(json!({
+            "odata.etag": "W/x", "PartitionKey": "p", "RowKey": "", "Timestamp": "2026-11-27T11:15:04.5528866Z",
+            "until": "9007199254740993", "n": 7, "done": false, "text": "x", "missing": null, "op": "o1"
+        }))
+        .unwrap();
+        assert_eq!(entity.key, Key::new("p", ""));
+        assert_eq!(entity.int("until"), Some(9_007_199_254_740_993));
+        assert_eq!(
+            (entity.int("n"), entity.bool("done"), entity.str("text")),
+            (Some(7), Some(false), Some("x"))
+        );
+        assert_eq!((entity.int("text"), entity.str("n"), entity.bool("missing")), (None, None, None));
+        assert_eq!(entity.properties.len(), 4);
+        assert_eq!(written_at.unwrap().timestamp_subsec_nanos(), 552_886_600);
+        for broken in [json!(1), json!({"PartitionKey": "p"}), json!({"RowKey": "p", "PartitionKey": 1})] {
+            assert!(matches!(Entity::read(broken), Err(TableError::Unreadable(_))));
+        }
+    }
+}

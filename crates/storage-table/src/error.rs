@@ -1,0 +1,182 @@
+//! What can go wrong, by what a caller can do about it.
+
+use bytes::Bytes;
+use http::{HeaderMap, Response};
+use platform::TransportError;
+use serde_json::Value;
+use storage_account::{
+    Failure, Unusable, denial, header, is_busy, is_retryable, read_error, retry_after_seconds, word,
+};
+use thiserror::Error;
+
+/// A storage call that failed. After a write, [`TableError::Transport`], [`TableError::Busy`] and
+/// [`TableError::Unreadable`] leave open whether it was done, or will be. From
+/// <https://learn.microsoft.com/rest/api/storageservices/table-service-error-codes>.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TableError {
+    /// The table is being deleted: that takes a minute.
+    #[error("the table is being deleted; it can be used again in a minute")]
+    TableBeingDeleted,
+    /// The service cannot just now: it was tried again already.
+    #[error("the table service is busy ({status} {code}); it may work in a moment")]
+    Busy {
+        /// The HTTP status.
+        status: u16,
+        /// The service's code, or nothing.
+        code: String,
+        /// The seconds of `Retry-After`.
+        retry_after_seconds: Option<u64>,
+    },
+    /// The credentials are not taken, or do not allow the call.
+    #[error("the storage account does not accept the credentials for tables ({status} {code}): {detail}")]
+    NotAuthorized {
+        /// The HTTP status.
+        status: u16,
+        /// The service's code, or nothing.
+        code: String,
+        /// What is wrong and what to do, in words of ours: the service's own may quote the signature.
+        detail: &'static str,
+    },
+    /// An entity or a transaction does not fit; it never will.
+    #[error("the entity or the transaction is too large for the table")]
+    TooLarge,
+    /// The service does not understand what it is asked: wrong account, wrong name, or a mistake of ours.
+    #[error("the table service refused the request ({status} {code}); check storageconnection")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The service's code, or nothing.
+        code: String,
+    },
+    /// There is no answer.
+    #[error("the table service was not reached: {0}")]
+    Transport(#[from] TransportError),
+    /// The answer makes no sense.
+    #[error("the table service's answer cannot be read: {0}")]
+    Unreadable(String),
+    /// A mistake of ours, found before anything was sent. The text holds no value of a key or property.
+    #[error("the request to the table service is invalid: {0}")]
+    Invalid(String),
+    /// `storageconnection` cannot be used for tables as it is.
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
+}
+
+/// What is wrong when the credentials do not allow the call.
+const SAS_MISMATCH: &str =
+    "the SAS in storageconnection lacks table rights: it needs ss=qt, srt=co, sp=rdacup";
+const ROLE_MISMATCH: &str = "the identity of this app needs the role Storage Table Data Contributor on the storage \
+     account; a new assignment takes some minutes";
+
+impl TableError {
+    /// Whether trying again in a moment makes sense.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Busy { .. } => true,
+            Self::Transport(error) => is_retryable(error),
+            _ => false,
+        }
+    }
+
+    pub(crate) fn from_failure(failure: Failure, with_token: bool) -> Self {
+        match failure {
+            Failure::Answered(answer) => Self::from_answer(&answer, with_token),
+            Failure::Transport(error) => Self::Transport(error),
+            Failure::Unusable(problem) => Self::Unusable(problem),
+        }
+    }
+
+    /// What an answer that is not a success means. `with_token` says whether the account uses Entra ID.
+    pub(crate) fn from_answer(answer: &Response<Bytes>, with_token: bool) -> Self {
+        Self::from_parts(answer.status().as_u16(), answer.headers(), answer.body(), with_token)
+    }
+
+    /// Status first: some answers have neither code nor body. The code is in the header, or in a body of JSON or XML.
+    pub(crate) fn from_parts(status: u16, headers: &HeaderMap, body: &[u8], with_token: bool) -> Self {
+        let xml = read_error(body);
+        let json = serde_json::from_slice::<Value>(body).unwrap_or_default();
+        let in_body = json["odata.error"]["code"].as_str().unwrap_or(&xml.code);
+        let code = word(header(headers, "x-ms-error-code").unwrap_or(in_body));
+        let code_text = || code.to_owned();
+        match (status, code) {
+            (409, "TableBeingDeleted") => Self::TableBeingDeleted,
+            (413, _) | (400, "PropertyValueTooLarge" | "EntityTooLarge" | "RequestBodyTooLarge") => {
+                Self::TooLarge
+            }
+            (401 | 403, _) | (400, "InvalidAuthenticationInfo") => {
+                let mismatch = if with_token { ROLE_MISMATCH } else { SAS_MISMATCH };
+                Self::NotAuthorized { status, code: code_text(), detail: denial(code, &xml, mismatch) }
+            }
+            _ if is_busy(status) => {
+                Self::Busy { status, code: code_text(), retry_after_seconds: retry_after_seconds(headers) }
+            }
+            _ => Self::Refused { status, code: code_text() },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, code: &str) -> TableError {
+        TableError::Refused { status, code: code.to_owned() }
+    }
+
+    #[test]
+    fn codes_are_read_wherever_they_are() {
+        for (status, code, kind) in [
+            (409, "EntityAlreadyExists", "Refused"),
+            (409, "TableBeingDeleted", "TableBeingDeleted"),
+            (404, "ResourceNotFound", "Refused"),
+            (412, "UpdateConditionNotSatisfied", "Refused"),
+            (400, "InvalidInput", "Refused"),
+            (400, "PropertyValueTooLarge", "TooLarge"),
+            (413, "RequestBodyTooLarge", "TooLarge"),
+            (415, "AtomFormatNotSupported", "Refused"),
+            (403, "AuthenticationFailed", "NotAuthorized"),
+            (403, "AuthorizationServiceMismatch", "NotAuthorized"),
+            (401, "InvalidAuthenticationInfo", "NotAuthorized"),
+            (503, "ServerBusy", "Busy"),
+            (500, "OperationTimedOut", "Busy"),
+            (400, "", "Refused"),
+            (413, "", "TooLarge"),
+            (503, "", "Busy"),
+        ] {
+            let xml = format!("\u{FEFF}<?xml version=\"1.0\"?><Error><Code>{code}</Code></Error>");
+            let json = serde_json::json!({"odata.error": {"code": code, "message": {"value": "hunter2"}}});
+            let answer = |header: &str, body: &str| {
+                let mut answer = Response::new(Bytes::copy_from_slice(body.as_bytes()));
+                *answer.status_mut() = http::StatusCode::from_u16(status).unwrap();
+                if !header.is_empty() {
+                    answer.headers_mut().insert("x-ms-error-code", header.parse().unwrap());
+                }
+                TableError::from_answer(&answer, false)
+            };
+            let error = answer(code, "");
+            assert!(format!("{error:?}").starts_with(kind), "{status} {code}: {error:?}");
+            assert_eq!(answer("", &xml), error, "{xml}");
+            assert_eq!(answer("", &json.to_string()), error, "{json}");
+            assert_eq!(error.is_retryable(), kind == "Busy");
+        }
+        let odd =
+            TableError::from_parts(400, &HeaderMap::new(), b"{\"odata.error\":{\"code\":\"?sig=x\"}}", false);
+        assert_eq!(odd, refused(400, ""));
+    }
+
+    #[test]
+    fn a_mismatch_names_what_is_missing() {
+        for code in [
+            "AuthorizationServiceMismatch",
+            "AuthorizationResourceTypeMismatch",
+            "AuthorizationPermissionMismatch",
+        ] {
+            let body = format!("<Error><Code>{code}</Code></Error>");
+            let shown = |with_token| {
+                TableError::from_parts(403, &HeaderMap::new(), body.as_bytes(), with_token).to_string()
+            };
+            assert!(shown(false).contains("ss=qt, srt=co, sp=rdacup"), "{}", shown(false));
+            assert!(shown(true).contains("Storage Table Data Contributor"), "{}", shown(true));
+        }
+    }
+}

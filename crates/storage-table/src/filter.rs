@@ -1,0 +1,172 @@
+//! Queries. Filters are built by functions, so that no text of a caller is read as an operator.
+
+/// A query of one table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// Which entities.
+    pub filter: Filter,
+    /// The most entities of one page: 1 to 1000.
+    pub top: u16,
+    /// Which properties, besides the keys; all if it is empty.
+    pub select: Vec<&'static str>,
+}
+
+/// A condition on entities. Only conditions on keys are indexed: all others read every entity that the keys leave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    terms: Vec<String>,
+}
+
+impl Filter {
+    /// Every entity of the table.
+    pub fn everything() -> Self {
+        Self { terms: Vec::new() }
+    }
+
+    /// The entities of one partition.
+    pub fn partition(partition: &str) -> Self {
+        Self::term("PartitionKey", "eq", &quoted(partition))
+    }
+
+    /// The entities of the partitions from `from` (included) to `to` (excluded).
+    pub fn partitions(from: &str, to: &str) -> Self {
+        Self::range("PartitionKey", from, to)
+    }
+
+    /// Only the rows from `from` (included) to `to` (excluded).
+    #[must_use]
+    pub fn rows(self, from: &str, to: &str) -> Self {
+        self.and(Self::range("RowKey", from, to))
+    }
+
+    /// Only the rows that begin with `prefix`.
+    #[must_use]
+    pub fn rows_starting_with(self, prefix: &str) -> Self {
+        match after_prefix(prefix) {
+            Some(end) => self.rows(prefix, &end),
+            None => self.and(Self::term("RowKey", "ge", &quoted(prefix))),
+        }
+    }
+
+    /// The Int64 property `name` is less than `value`.
+    pub fn before(name: &'static str, value: i64) -> Self {
+        Self::term(name, "lt", &format!("{value}L"))
+    }
+
+    /// The Int64 property `name` is `value` or more.
+    pub fn at_least(name: &'static str, value: i64) -> Self {
+        Self::term(name, "ge", &format!("{value}L"))
+    }
+
+    /// The Int64 property `name` is `value`.
+    pub fn int64(name: &'static str, value: i64) -> Self {
+        Self::term(name, "eq", &format!("{value}L"))
+    }
+
+    /// The String property `name` is `value`.
+    pub fn text(name: &'static str, value: &str) -> Self {
+        Self::term(name, "eq", &quoted(value))
+    }
+
+    /// The String property `name` sorts before `value`.
+    pub fn text_before(name: &'static str, value: &str) -> Self {
+        Self::term(name, "lt", &quoted(value))
+    }
+
+    /// The String property `name` is `value` or sorts after it.
+    pub fn text_at_least(name: &'static str, value: &str) -> Self {
+        Self::term(name, "ge", &quoted(value))
+    }
+
+    /// The Boolean property `name` is `value`.
+    pub fn flag(name: &'static str, value: bool) -> Self {
+        Self::term(name, "eq", &value.to_string())
+    }
+
+    /// Both conditions hold.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.terms.extend(other.terms);
+        self
+    }
+
+    fn term(name: &str, operator: &str, literal: &str) -> Self {
+        Self { terms: vec![format!("{name} {operator} {literal}")] }
+    }
+
+    fn range(name: &str, from: &str, to: &str) -> Self {
+        Self::term(name, "ge", &quoted(from)).and(Self::term(name, "lt", &quoted(to)))
+    }
+
+    /// The value of `$filter`, not encoded; nothing for everything.
+    pub(crate) fn expression(&self) -> Option<String> {
+        (!self.terms.is_empty()).then(|| self.terms.join(" and "))
+    }
+}
+
+/// A literal: quotes inside are doubled.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// The first text that sorts after every text with this prefix: its last character raised. Nothing if there is none.
+fn after_prefix(prefix: &str) -> Option<String> {
+    let mut characters: Vec<char> = prefix.chars().collect();
+    while let Some(last) = characters.pop() {
+        // Service and emulator order by UTF-16 units or by code points: a raised character is higher in both, except from
+        // U+FFFF on.
+        let raised = (u32::from(last) + 1..=0xFFFF).find_map(char::from_u32);
+        if let Some(raised) = raised {
+            characters.push(raised);
+            return Some(characters.into_iter().collect());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expressions() {
+        for (filter, expected) in [
+            (Filter::everything(), None),
+            (Filter::partition("o'b"), Some("PartitionKey eq 'o''b'")),
+            (Filter::partition("x' or 'a' eq 'a"), Some("PartitionKey eq 'x'' or ''a'' eq ''a'")),
+            (
+                Filter::partition("p").rows("a", "b"),
+                Some("PartitionKey eq 'p' and RowKey ge 'a' and RowKey lt 'b'"),
+            ),
+            (
+                Filter::partition("p").rows_starting_with("run-"),
+                Some("PartitionKey eq 'p' and RowKey ge 'run-' and RowKey lt 'run.'"),
+            ),
+            (Filter::everything().rows_starting_with(""), Some("RowKey ge ''")),
+            (Filter::partitions("a", "b"), Some("PartitionKey ge 'a' and PartitionKey lt 'b'")),
+            (
+                Filter::partition("p").and(Filter::before("until", 5)),
+                Some("PartitionKey eq 'p' and until lt 5L"),
+            ),
+            (
+                Filter::text("state", "sent").and(Filter::flag("done", true)),
+                Some("state eq 'sent' and done eq true"),
+            ),
+        ] {
+            assert_eq!(filter.expression().as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_prefix() {
+        for (prefix, expected) in [
+            ("a", Some("b")),
+            ("", None),
+            ("a\u{FFFF}", Some("b")),
+            ("\u{D7FF}", Some("\u{E000}")),
+            ("a🦀", Some("b")),
+        ] {
+            assert_eq!(after_prefix(prefix).as_deref(), expected);
+        }
+    }
+}

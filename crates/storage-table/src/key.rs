@@ -1,0 +1,163 @@
+//! The two keys of an entity, and text that no key may hold.
+
+use platform::hex;
+use sha2::{Digest, Sha256};
+
+use crate::error::TableError;
+
+/// The most UTF-16 units of a partition key or row key that every implementation takes.
+const LONGEST_UNITS: usize = 512;
+
+/// The key of an entity. Both parts are plain text of at most 512 UTF-16 units without `/`, `\`, `#`, `?` and control
+/// characters; [`escape`] makes such text of any other. The client encodes and quotes them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// The partition key: transactions and cheap queries stay within one partition.
+    pub partition: String,
+    /// The row key, unique within its partition.
+    pub row: String,
+}
+
+impl Key {
+    /// A key of these two texts. They are checked when the key is used.
+    pub fn new(partition: impl Into<String>, row: impl Into<String>) -> Self {
+        Self { partition: partition.into(), row: row.into() }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), TableError> {
+        check_part("PartitionKey", &self.partition)?;
+        check_part("RowKey", &self.row)
+    }
+}
+
+fn check_part(part: &str, text: &str) -> Result<(), TableError> {
+    if text.encode_utf16().count() > LONGEST_UNITS {
+        return Err(TableError::Invalid(format!("{part} is longer than {LONGEST_UNITS} UTF-16 units")));
+    }
+    if text.chars().any(is_forbidden) {
+        return Err(TableError::Invalid(format!(
+            "{part} holds a character that keys must not hold; use escape()"
+        )));
+    }
+    Ok(())
+}
+
+pub(crate) fn is_forbidden(character: char) -> bool {
+    matches!(character, '/' | '\\' | '#' | '?') || character.is_control()
+}
+
+/// Escapes arbitrary text, so that it can be a key or a part of one: `!` and two hexadecimal digits for each UTF-8 byte of
+/// a character that keys must not hold, of `!`, and of `%` (proxies may decode it twice).
+///
+/// A result of more than 512 UTF-16 units is replaced by `!h` and the SHA-256 of `text` in hexadecimal: store the text in a
+/// property if it is needed. No other text escapes to that.
+pub fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_forbidden(character) || matches!(character, '!' | '%') {
+            for byte in character.encode_utf8(&mut [0; 4]).bytes() {
+                escaped.push('!');
+                escaped.push_str(&hex(&[byte]));
+            }
+        } else {
+            escaped.push(character);
+        }
+    }
+    if escaped.encode_utf16().count() <= LONGEST_UNITS {
+        return escaped;
+    }
+    format!("!h{}", hex(&Sha256::digest(text)))
+}
+
+/// The text that [`escape`] escaped; nothing if that is a hash, or if `text` is no escaped text.
+pub fn unescape(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((plain, escaped)) = rest.split_once('!') {
+        bytes.extend_from_slice(plain.as_bytes());
+        let digits = escaped.get(..2).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        rest = escaped.get(2..)?;
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn escaped_texts() {
+        for (text, expected) in [
+            ("", ""),
+            ("19:abc@thread.v2;messageid=1", "19:abc@thread.v2;messageid=1"),
+            ("https://smba.example/amer/?a#b", "https:!2f!2fsmba.example!2famer!2f!3fa!23b"),
+            ("o'brien & söhne 🦀", "o'brien & söhne 🦀"),
+            ("50%!", "50!25!21"),
+            ("\t\u{7F}\u{9F}", "!09!7f!c2!9f"),
+            ("\\", "!5c"),
+        ] {
+            assert_eq!(escape(text), expected);
+            assert_eq!(unescape(expected).as_deref(), Some(text));
+        }
+        for text in ["!", "!4", "!zz", "!+1", "a!ff", "!h12"] {
+            assert_eq!(unescape(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn text_over_512_units_becomes_a_hash() {
+        for (text, escaped_units) in [
+            ("a".repeat(512), 512),
+            ("ü".repeat(512), 512),
+            ("🦀".repeat(256), 512),
+            ("a".repeat(513), 66),
+            ("🦀".repeat(257), 66),
+            ("/".repeat(170), 510),
+            ("/".repeat(171), 66),
+        ] {
+            let escaped = escape(&text);
+            assert_eq!(escaped.encode_utf16().count(), escaped_units);
+            assert_eq!(unescape(&escaped), (escaped_units > 66).then_some(text));
+        }
+        assert_ne!(escape(&"a".repeat(513)), escape(&"b".repeat(513)));
+    }
+
+    #[test]
+    fn keys_are_checked() {
+        for (text, valid) in [
+            ("", true),
+            ("a b:c@d;e=f%g", true),
+            ("a/b", false),
+            ("a\\b", false),
+            ("a#b", false),
+            ("a?b", false),
+            ("a\nb", false),
+            ("a\u{85}b", false),
+            (&"ü".repeat(512), true),
+            (&"ü".repeat(513), false),
+        ] {
+            assert_eq!(Key::new(text, "r").check().is_ok(), valid, "{text:?}");
+            assert_eq!(Key::new("p", text).check().is_ok(), valid, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn escaped_text_is_a_key_and_comes_back(text in any::<String>()) {
+            let escaped = escape(&text);
+            prop_assert!(Key::new(&*escaped, "r").check().is_ok());
+            if !escaped.starts_with("!h") {
+                prop_assert_eq!(unescape(&escaped), Some(text));
+            }
+        }
+
+        #[test]
+        fn unescaping_never_panics(text in "[!0-9a-fü/]{0,20}") {
+            _ = unescape(&text);
+        }
+    }
+}

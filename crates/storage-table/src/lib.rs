@@ -1,0 +1,29 @@
+//! Azure Table Storage over REST: entities, queries, transactions, and what their answers mean. Connection strings and
+//! authorization are in `storage_account`.
+//!
+//! Source: <https://learn.microsoft.com/rest/api/storageservices/table-service-rest-api>, API version
+//! [`API_VERSION`](storage_account::API_VERSION).
+#![warn(missing_docs)]
+
+mod batch;
+mod call;
+mod client;
+mod entity;
+mod error;
+mod filter;
+mod key;
+mod names;
+mod op;
+mod page;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use batch::{Batch, Operation};
+pub use client::{Conditional, Deleted, Inserted, TableClient};
+pub use entity::{Entity, Found};
+pub use error::TableError;
+pub use filter::{Filter, Query};
+pub use key::{Key, escape, unescape};
+pub use names::{ETag, InvalidTableName, TableName};
+pub use page::{Continuation, InvalidContinuation, Page};
+pub use storage_account::{Account, ConnectionStringError};

@@ -1,0 +1,81 @@
+//! Names that must not be mixed up.
+
+use std::fmt;
+
+use thiserror::Error;
+
+/// The name of a table, checked: 3 to 63 letters and digits, beginning with a letter
+/// (<https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model>).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableName(String);
+
+/// Not a table's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("must be 3 to 63 letters and digits, beginning with a letter, and not `tables`")]
+pub struct InvalidTableName;
+
+impl TableName {
+    /// Checks a name.
+    pub fn parse(name: &str) -> Result<Self, InvalidTableName> {
+        let valid = (3..=63).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            && name.starts_with(|first: char| first.is_ascii_alphabetic())
+            && !name.eq_ignore_ascii_case("tables");
+        if valid { Ok(Self(name.to_owned())) } else { Err(InvalidTableName) }
+    }
+
+    /// The name's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The version of an entity, as the service gave it. It is sent back byte for byte, and never looked into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ETag(pub(crate) String);
+
+impl ETag {
+    /// The version's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for ETag {
+    /// Makes a version of text that [`ETag::as_str`] gave earlier.
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Display for ETag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table_names() {
+        for (name, valid) in [
+            ("abc", true),
+            ("Ledger1", true),
+            ("ab", false),
+            ("", false),
+            ("1abc", false),
+            ("a-b-c", false),
+            ("a_bc", false),
+            ("täble", false),
+            ("tables", false),
+            ("Tables", false),
+            ("tables1", true),
+            (&"a".repeat(63), true),
+            (&"a".repeat(64), false),
+        ] {
+            assert_eq!(TableName::parse(name).is_ok(), valid, "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Pages of a query, and where the next one begins.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderMap;
+use serde_json::Value;
+use storage_account::header;
+use thiserror::Error;
+
+use crate::entity::Entity;
+use crate::error::TableError;
+
+/// One page of a query. An empty page may have a next one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// The entities, sorted by partition key and row key.
+    pub entities: Vec<Entity>,
+    /// Where the next page begins. The query ends when there is none.
+    pub next: Option<Continuation>,
+}
+
+/// Where the next page of a query begins. It belongs to that query alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Continuation {
+    pub(crate) partition: String,
+    /// May be missing.
+    pub(crate) row: Option<String>,
+}
+
+/// Text that [`Continuation::to_text`] did not write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("it is no page token; take the one of the last answer")]
+pub struct InvalidContinuation;
+
+/// Longer than any token of a service whose keys have at most 1 KiB.
+const LONGEST_TEXT_BYTES: usize = 16 * 1024;
+
+impl Continuation {
+    /// Text of letters, digits, `-` and `_`, for a page token of an API.
+    pub fn to_text(&self) -> String {
+        let parts = match &self.row {
+            Some(row) => Value::from(vec![self.partition.as_str(), row]),
+            None => Value::from(vec![self.partition.as_str()]),
+        };
+        URL_SAFE_NO_PAD.encode(parts.to_string())
+    }
+
+    /// Reads text of [`Continuation::to_text`].
+    pub fn from_text(text: &str) -> Result<Self, InvalidContinuation> {
+        if text.len() > LONGEST_TEXT_BYTES {
+            return Err(InvalidContinuation);
+        }
+        let json = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidContinuation)?;
+        let parts: Vec<String> = match serde_json::from_slice(&json) {
+            Ok(Value::Array(parts)) => {
+                parts.iter().map(|part| part.as_str().map(str::to_owned).ok_or(InvalidContinuation)).collect()
+            }
+            _ => Err(InvalidContinuation),
+        }?;
+        let mut parts = parts.into_iter();
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(partition), row, None) if !partition.is_empty() => Ok(Self { partition, row }),
+            _ => Err(InvalidContinuation),
+        }
+    }
+
+    fn of_answer(headers: &HeaderMap) -> Option<Self> {
+        let value = |name| header(headers, name).filter(|text| !text.is_empty()).map(str::to_owned);
+        let partition = value("x-ms-continuation-NextPartitionKey")?;
+        Some(Self { partition, row: value("x-ms-continuation-NextRowKey") })
+    }
+}
+
+impl Page {
+    pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, TableError> {
+        let unreadable = || TableError::Unreadable("it is no page of entities".to_owned());
+        let mut body: Value = serde_json::from_slice(body).map_err(|_| unreadable())?;
+        let Some(Value::Array(rows)) = body.get_mut("value").map(Value::take) else {
+            return Err(unreadable());
+        };
+        let entities = rows.into_iter().map(|row| Entity::read(row).map(|(entity, _)| entity));
+        Ok(Self { entities: entities.collect::<Result<_, _>>()?, next: Continuation::of_answer(headers) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_continuation_travels_as_text(partition in ".{1,40}", row in proptest::option::of(".{0,40}")) {
+            let continuation = Continuation { partition, row };
+            let text = continuation.to_text();
+            prop_assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));
+            prop_assert_eq!(Continuation::from_text(&text), Ok(continuation));
+        }
+
+        #[test]
+        fn other_text_is_refused(text in ".{0,60}") {
+            _ = Continuation::from_text(&text);
+        }
+    }
+
+    #[test]
+    fn text_that_is_no_continuation_is_refused() {
+        for json in ["", "[]", "[\"\"]", "[1]", "{}", "[\"a\",\"b\",\"c\"]", "\"a\""] {
+            assert_eq!(
+                Continuation::from_text(&URL_SAFE_NO_PAD.encode(json)),
+                Err(InvalidContinuation),
+                "{json}"
+            );
+        }
+        let long = Continuation { partition: "a".repeat(20_000), row: None };
+        assert!(Continuation::from_text(&long.to_text()).is_err());
+    }
+}

@@ -1,0 +1,87 @@
+//! Transactions: all operations, or none.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use http::Response;
+use serde_json::Value;
+
+use super::FakeTables;
+use super::request::{Asked, Target};
+
+impl FakeTables {
+    pub(super) fn transact(&mut self, asked: &Asked, now: DateTime<Utc>) -> Response<Bytes> {
+        let boundary = asked.content_type.strip_prefix("multipart/mixed; boundary=").expect("a boundary");
+        let body = std::str::from_utf8(&asked.body).expect("a transaction is UTF-8");
+        assert!(body.len() <= 4 * 1024 * 1024, "the transaction is larger than 4 MiB");
+        let changeset =
+            body.strip_prefix(&format!("--{boundary}\r\nContent-Type: multipart/mixed; boundary="));
+        let (changeset, rest) = changeset.and_then(|text| text.split_once("\r\n\r\n")).expect("a change set");
+        let parts = rest.strip_suffix(&format!("--{changeset}--\r\n--{boundary}--\r\n")).expect("both ends");
+        let opening = format!("--{changeset}\r\n");
+        let writes: Vec<Asked> = parts.split(&*opening).skip(1).map(read_part).collect();
+        check(&writes);
+
+        let before = self.tables.clone();
+        let mut answer = String::new();
+        for (index, write) in writes.iter().enumerate() {
+            match self.write(write, now) {
+                Ok(etag) => {
+                    let etag = etag.map(|etag| format!("ETag: {etag}\r\n")).unwrap_or_default();
+                    answer.push_str(&part(&format!("HTTP/1.1 204 No Content\r\n{etag}\r\n")));
+                }
+                Err(refused) => {
+                    self.tables = before;
+                    let json = refused.body(&format!("{index}:"));
+                    let head =
+                        format!("HTTP/1.1 {} Refused\r\nContent-ID: {}\r\n", refused.status, index + 1);
+                    answer = part(&format!("{head}Content-Type: application/json\r\n\r\n{json}"));
+                    break;
+                }
+            }
+        }
+        let answer = format!(
+            "--batchresponse_1\r\nContent-Type: multipart/mixed; boundary=changesetresponse_1\r\n\r\n\
+             {answer}--changesetresponse_1--\r\n--batchresponse_1--\r\n"
+        );
+        let head = Response::builder()
+            .status(202)
+            .header("content-type", "multipart/mixed; boundary=batchresponse_1");
+        head.body(Bytes::from(answer)).unwrap()
+    }
+}
+
+fn read_part(part: &str) -> Asked {
+    const HEADERS: &str = "Content-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n";
+    Asked::read_part(part.strip_prefix(HEADERS).unwrap_or_else(|| panic!("headers of a part: {part}")))
+}
+
+fn part(text: &str) -> String {
+    format!(
+        "--changesetresponse_1\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n{text}\r\n"
+    )
+}
+
+/// What Azure refuses, although the emulator takes some of it.
+fn check(writes: &[Asked]) {
+    assert!((1..=100).contains(&writes.len()), "a transaction of {} operations", writes.len());
+    let keys: Vec<(String, String)> = writes.iter().map(key).collect();
+    assert!(keys.iter().all(|key| key.0 == keys[0].0), "a transaction over several partitions: {keys:?}");
+    assert_eq!(
+        keys.iter().collect::<BTreeSet<_>>().len(),
+        keys.len(),
+        "two operations on one entity: {keys:?}"
+    );
+}
+
+fn key(write: &Asked) -> (String, String) {
+    match &write.target {
+        Target::Entity(_, key) => key.clone(),
+        _ => {
+            let body: Value = serde_json::from_slice(&write.body).expect("an insert has a body");
+            let text = |name: &str| body[name].as_str().expect("an insert has both keys").to_owned();
+            (text("PartitionKey"), text("RowKey"))
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The filters that are known: `eq`, `ge`, `gt`, `le`, `lt`, joined by `and`.
+
+use serde_json::{Map, Value};
+
+use super::request::undoubled;
+use crate::entity::{INT64, TYPE_SUFFIX};
+
+/// A filter. It holds where every term does.
+pub(super) struct Condition {
+    terms: Vec<Term>,
+}
+
+struct Term {
+    name: String,
+    operator: String,
+    literal: Literal,
+}
+
+#[derive(Debug)]
+enum Literal {
+    Text(String),
+    Int64(i64),
+    Int32(i64),
+    Flag(bool),
+}
+
+impl Condition {
+    /// Reads a filter. Panics on one that it does not know.
+    pub(super) fn read(filter: &str) -> Self {
+        let mut terms = Vec::new();
+        let mut rest = filter;
+        while !rest.is_empty() {
+            let unknown = || -> ! { panic!("the fake table service does not know this filter: {filter}") };
+            let [name, operator, after] = rest.splitn(3, ' ').collect::<Vec<_>>()[..] else { unknown() };
+            if !["eq", "ge", "gt", "le", "lt"].contains(&operator) {
+                unknown();
+            }
+            let (literal, after) = split_literal(after);
+            terms.push(Term {
+                name: name.to_owned(),
+                operator: operator.to_owned(),
+                literal: Literal::read(literal).unwrap_or_else(|| unknown()),
+            });
+            rest = match after {
+                "" => "",
+                after => after.strip_prefix(" and ").unwrap_or_else(|| unknown()),
+            };
+        }
+        Self { terms }
+    }
+
+    pub(super) fn holds(&self, key: &(String, String), properties: &Map<String, Value>) -> bool {
+        self.terms.iter().all(|term| term.holds(key, properties))
+    }
+}
+
+/// The literal that a text begins with, and what follows it.
+fn split_literal(text: &str) -> (&str, &str) {
+    let end = if text.starts_with('\'') {
+        let mut inside = false;
+        let end = text.char_indices().find(|(index, character)| {
+            inside ^= *character == '\'';
+            !inside && !text[index + character.len_utf8()..].starts_with('\'') && *character == '\''
+        });
+        end.map_or(text.len(), |(index, _)| index + 1)
+    } else {
+        text.find(' ').unwrap_or(text.len())
+    };
+    text.split_at(end)
+}
+
+impl Literal {
+    fn read(text: &str) -> Option<Self> {
+        if let Some(inside) = text.strip_prefix('\'') {
+            return inside.strip_suffix('\'').map(|inside| Self::Text(undoubled(inside)));
+        }
+        match text {
+            "true" => Some(Self::Flag(true)),
+            "false" => Some(Self::Flag(false)),
+            _ => match text.strip_suffix('L') {
+                Some(digits) => digits.parse().ok().map(Self::Int64),
+                None => text.parse().ok().map(Self::Int32),
+            },
+        }
+    }
+}
+
+impl Term {
+    fn holds(&self, key: &(String, String), properties: &Map<String, Value>) -> bool {
+        let value = match self.name.as_str() {
+            "PartitionKey" => Value::from(key.0.as_str()),
+            "RowKey" => Value::from(key.1.as_str()),
+            name => match properties.get(name) {
+                Some(value) => value.clone(),
+                None => return false,
+            },
+        };
+        let is_int64 =
+            properties.get(&format!("{}{TYPE_SUFFIX}", self.name)).is_some_and(|kind| kind == INT64);
+        let order = match (&value, &self.literal) {
+            (Value::String(text), Literal::Int64(literal)) if is_int64 => {
+                text.parse::<i64>().expect("an Int64 is a number").cmp(literal)
+            }
+            (Value::String(text), Literal::Text(literal)) if !is_int64 => text.as_str().cmp(literal),
+            (Value::Number(number), Literal::Int32(literal)) => {
+                number.as_i64().expect("a whole number").cmp(literal)
+            }
+            (Value::Bool(flag), Literal::Flag(literal)) => flag.cmp(literal),
+            (value, literal) => panic!(
+                "{} is compared with another type: {value} (Int64: {is_int64}) and {literal:?}; the service finds nothing",
+                self.name
+            ),
+        };
+        match self.operator.as_str() {
+            "eq" => order.is_eq(),
+            "ge" => order.is_ge(),
+            "gt" => order.is_gt(),
+            "le" => order.is_le(),
+            _ => order.is_lt(),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The operations.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use http::Response;
+use serde_json::{Map, Value, json};
+
+use super::FakeTables;
+use super::answers::{CHANGED, EXISTS, NOT_FOUND, Refused, TABLE_NOT_FOUND, done, json_answer};
+use super::filter::Condition;
+use super::request::{Asked, Target, check_key};
+use crate::names::TableName;
+
+/// What a continuation begins with, so that the one of an empty key is not empty.
+const TOKEN: &str = "1!";
+
+impl FakeTables {
+    pub(super) fn serve(&mut self, asked: &Asked, now: DateTime<Utc>) -> Response<Bytes> {
+        match (asked.method.as_str(), &asked.target) {
+            ("POST", Target::Tables) => self.create(asked),
+            ("POST", Target::Batch) => self.transact(asked, now),
+            ("GET", Target::Rows(table)) => self.query(table, asked),
+            ("GET", Target::Entity(table, key)) => self.get(table, key, asked),
+            _ => match self.write(asked, now) {
+                Ok(etag) => done(etag.as_deref()),
+                Err(refused) => refused.answer(),
+            },
+        }
+    }
+
+    fn create(&mut self, asked: &Asked) -> Response<Bytes> {
+        let body = object(&asked.body);
+        let name = body["TableName"].as_str().expect("TableName is text");
+        assert!(TableName::parse(name).is_ok(), "not a table's name: {name}");
+        let name = name.to_ascii_lowercase();
+        if self.tables.contains_key(&name) {
+            return Refused { status: 409, code: "TableAlreadyExists" }.answer();
+        }
+        self.tables.insert(name, Default::default());
+        done(None)
+    }
+
+    /// One write, alone or in a transaction; the new version of what is still there.
+    pub(super) fn write(&mut self, asked: &Asked, now: DateTime<Utc>) -> Result<Option<String>, Refused> {
+        let mut body = if asked.method == "DELETE" { Map::new() } else { object(&asked.body) };
+        let in_body = ["PartitionKey", "RowKey"].map(|name| body.remove(name));
+        let (table, key) = match (asked.method.as_str(), &asked.target) {
+            ("POST", Target::Table(table)) => {
+                let [partition, row] = in_body.map(|key| key.expect("an insert has both keys in its body"));
+                let [partition, row] =
+                    [partition, row].map(|key| key.as_str().expect("keys are text").to_owned());
+                check_key(&partition);
+                check_key(&row);
+                (table, (partition, row))
+            }
+            ("PUT" | "PATCH" | "DELETE", Target::Entity(table, key)) => (table, key.clone()),
+            _ => panic!("the fake table service does not know {asked:?}"),
+        };
+        check_properties(&body);
+        let table = self.tables.get_mut(&table.to_ascii_lowercase()).ok_or(TABLE_NOT_FOUND)?;
+        let is_there = table.entities.contains_key(&key);
+        match (asked.method.as_str(), asked.if_match.as_deref()) {
+            ("POST", _) if is_there => return Err(EXISTS),
+            ("POST", _) | (_, None) => {}
+            (_, Some(_)) if !is_there => return Err(NOT_FOUND),
+            (_, Some("*")) => {}
+            (_, Some(etag)) if etag != table.etag(&key) => return Err(CHANGED),
+            _ => {}
+        }
+        if asked.method == "DELETE" {
+            table.delete(&key);
+            return Ok(None);
+        }
+        if asked.method == "PATCH"
+            && let Some(old) = table.entities.get(&key)
+        {
+            let mut merged = old.clone();
+            for name in body.keys() {
+                // A new value brings its own type, or none.
+                merged.remove(&format!("{name}@odata.type"));
+            }
+            merged.extend(body);
+            body = merged;
+        }
+        self.version += 1;
+        table.write(key.clone(), body, self.version, now);
+        Ok(Some(table.etag(&key)))
+    }
+
+    fn get(&self, table: &str, key: &(String, String), asked: &Asked) -> Response<Bytes> {
+        let Some(table) = self.tables.get(&table.to_ascii_lowercase()) else {
+            return TABLE_NOT_FOUND.answer();
+        };
+        if !table.entities.contains_key(key) {
+            return NOT_FOUND.answer();
+        }
+        let mut answer = json_answer(&table.plain(key, asked.parameter("$select")));
+        answer.headers_mut().insert("etag", table.etag(key).parse().unwrap());
+        answer
+    }
+
+    fn query(&mut self, name: &str, asked: &Asked) -> Response<Bytes> {
+        const KNOWN: [&str; 5] = ["$filter", "$top", "$select", "NextPartitionKey", "NextRowKey"];
+        for (name, _) in &asked.query {
+            let of_sas =
+                ["sv", "ss", "srt", "sp", "se", "st", "spr", "sip", "sig", "tn"].contains(&name.as_str());
+            assert!(KNOWN.contains(&name.as_str()) || of_sas, "the fake table service does not know {name}");
+        }
+        let Some(table) = self.tables.get(&name.to_ascii_lowercase()) else {
+            return TABLE_NOT_FOUND.answer();
+        };
+        let condition = Condition::read(asked.parameter("$filter").unwrap_or_default());
+        let top: usize = asked.parameter("$top").unwrap_or("1000").parse().expect("$top is a number");
+        assert!((1..=1000).contains(&top), "$top is {top}");
+        let token = |name| {
+            let text = asked.parameter(name)?;
+            let bytes = text.strip_prefix(TOKEN).and_then(|text| STANDARD.decode(text).ok());
+            Some(
+                String::from_utf8(bytes.unwrap_or_else(|| panic!("{name} is not of an answer: {text}")))
+                    .unwrap(),
+            )
+        };
+        let from = (token("NextPartitionKey").unwrap_or_default(), token("NextRowKey").unwrap_or_default());
+        let mut keys = table
+            .entities
+            .range(from.clone()..)
+            .map(|(key, _)| key)
+            .filter(|key| condition.holds(key, &table.entities[*key]));
+        let empty = self.empty_pages > 0;
+        self.empty_pages = self.empty_pages.saturating_sub(1);
+        let page: Vec<_> = keys.by_ref().take(if empty { 0 } else { top }).collect();
+        let next = if empty { Some(&from) } else { keys.next() };
+        let rows: Vec<_> = page.iter().map(|key| table.plain(key, asked.parameter("$select"))).collect();
+        let mut answer = json_answer(&json!({"value": rows}));
+        if let Some((partition, row)) = next {
+            let mut header = |name: &'static str, text: &str| {
+                let token = format!("{TOKEN}{}", STANDARD.encode(text));
+                answer.headers_mut().insert(name, token.parse().unwrap());
+            };
+            header("x-ms-continuation-nextpartitionkey", partition);
+            if !row.is_empty() {
+                header("x-ms-continuation-nextrowkey", row);
+            }
+        }
+        answer
+    }
+}
+
+fn object(body: &[u8]) -> Map<String, Value> {
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(object)) => object,
+        _ => panic!("not a JSON object: {}", String::from_utf8_lossy(body)),
+    }
+}
+
+/// What the real service refuses, and an emulator may not.
+fn check_properties(properties: &Map<String, Value>) {
+    for (name, value) in properties {
+        let is_text_or_plain = match value {
+            Value::String(text) => text.encode_utf16().count() <= 32_768,
+            Value::Number(number) => {
+                number.is_f64() || number.as_i64().is_some_and(|n| i32::try_from(n).is_ok())
+            }
+            Value::Bool(_) => true,
+            Value::Null | Value::Array(_) | Value::Object(_) => false,
+        };
+        assert!(is_text_or_plain, "the service does not store this value of {name}");
+        assert!(
+            !name.is_empty() && !name.contains('-') && name.len() <= 267,
+            "not a property's name: {name}"
+        );
+    }
+    assert!(properties.keys().filter(|name| !name.contains('@')).count() <= 252, "too many properties");
+}

@@ -1,0 +1,66 @@
+//! The client against the fake service and against scripted answers.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+mod answers;
+mod lost;
+mod pages;
+mod service;
+mod transactions;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use platform::testing::{FakeHost, run};
+use platform::{Clock, Deadline, TransportError};
+use storage_table::testing::FakeTables;
+use storage_table::{Account, Entity, Key, TableClient, TableName};
+
+const EMULATOR: &str = "UseDevelopmentStorage=true";
+const BASE: &str = "http://127.0.0.1:10002/devstoreaccount1";
+
+type Answer = Result<Response<Bytes>, TransportError>;
+
+fn with<T>(host: &FakeHost, connection: &str, call: impl AsyncFnOnce(TableClient<'_, FakeHost>) -> T) -> T {
+    let account = Account::parse(connection).unwrap();
+    let table = TableName::parse("vectors1").unwrap();
+    run(call(TableClient::new(host, &account, &table, Deadline::after(host, Duration::from_secs(20)))))
+}
+
+/// A fake service behind a host. After the service has served a write, `tamper` may replace its answer.
+fn served(
+    tamper: impl FnMut(&http::Request<Bytes>) -> Option<Answer> + 'static,
+) -> (FakeHost, Rc<RefCell<FakeTables>>) {
+    let host = FakeHost::default();
+    let tables = Rc::new(RefCell::new(FakeTables::default()));
+    let (service, now, mut tamper) = (tables.clone(), host.now(), tamper);
+    host.answers(move |request| {
+        let answer = service.borrow_mut().answer(request, now).map(Ok);
+        tamper(request).or(answer)
+    });
+    (host, tables)
+}
+
+fn honest() -> (FakeHost, Rc<RefCell<FakeTables>>) {
+    served(|_| None)
+}
+
+fn lost() -> Answer {
+    Err(TransportError::AnswerLost("cut".into()))
+}
+
+fn error(status: u16, code: &str) -> Answer {
+    let answer = Response::builder().status(status).header("x-ms-error-code", code);
+    Ok(answer.body(Bytes::new()).unwrap())
+}
+
+fn entity(row: &str, state: &str) -> Entity {
+    Entity::new(Key::new("p", row)).with("state", state)
+}
+
+fn methods(host: &FakeHost) -> Vec<String> {
+    host.sent.borrow().iter().map(|request| request.method().to_string()).collect()
+}

@@ -1,6 +1,6 @@
 //! The client against the fake service and against scripted answers.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod answers;
 mod lost;

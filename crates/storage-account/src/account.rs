@@ -61,6 +61,7 @@ impl Account {
     }
 
     /// Whether the account has neither key nor SAS, so that [`Account::with_token`] must give it a token before it is used.
+    /// This stays so with a token, because tokens expire.
     pub fn needs_token(&self) -> bool {
         matches!(self.credential, Credential::Entra(_))
     }

@@ -12,14 +12,14 @@ use crate::xml::ErrorBody;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Unusable {
     /// The connection string does not say where the service is.
-    #[error("storageconnection: {setting} is missing; add it, because the service's URL cannot be guessed")]
+    #[error("{setting} is missing; add it to storageconnection, because the service's URL cannot be guessed")]
     NoEndpoint {
         /// The setting's name.
         setting: &'static str,
     },
     /// The account has neither key nor SAS, and no usable token was given.
     #[error(
-        "storageconnection: neither AccountKey nor SharedAccessSignature is set, and there is no usable token of Entra ID"
+        "storageconnection has neither AccountKey nor SharedAccessSignature, and there is no usable token of Entra ID"
     )]
     NoToken,
     /// Endpoint and names make no URL.

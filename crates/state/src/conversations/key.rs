@@ -1,0 +1,150 @@
+//! Names of conversations, and of the tags that they subscribe to.
+
+use std::fmt;
+
+use bot_framework::ConversationReference;
+use platform::name_of;
+use storage_table::{escape, unescape};
+
+/// The digits of a key.
+const DIGITS: usize = 32;
+
+/// Names a conversation: 32 hexadecimal digits, made of the channel's id and the conversation's own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ConversationKey(String);
+
+impl ConversationKey {
+    /// The key of the conversation that `reference` leads to.
+    pub fn of(reference: &ConversationReference) -> Self {
+        Self(name_of(&[&reference.channel_id, &reference.conversation.id]))
+    }
+
+    /// A key as it was written before; `None` if the text cannot be one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        (text.len() == DIGITS && text.bytes().all(is_digit)).then(|| Self(text.into()))
+    }
+
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Its first digit, by which the address book is spread over partitions.
+    pub(super) fn shard(&self) -> char {
+        self.0.chars().next().unwrap_or('0')
+    }
+}
+
+impl fmt::Display for ConversationKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The key of the key-value store under which the bot keeps the [`Fingerprint`](super::Fingerprint) of a conversation. The
+/// value may be lost at any time; the bot then reads the table.
+pub fn known_key(key: &ConversationKey) -> String {
+    format!("known:{key}")
+}
+
+/// A tag that conversations subscribe to: one word of at most 64 characters, in lower case.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tag(String);
+
+impl Tag {
+    /// A tag as somebody wrote it: letters and digits of any script, and `- _ . : # @ +`. Case does not matter.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.to_lowercase();
+        let fits = |c: char| c.is_alphanumeric() || "-_.:#@+".contains(c);
+        (!text.is_empty() && text.chars().count() <= 64 && text.chars().all(fits)).then_some(Self(text))
+    }
+
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a row in a partition `c<shard>` holds.
+#[derive(Debug, PartialEq)]
+pub(super) enum Row {
+    Record,
+    Stop,
+    /// The poller reads tags and never makes one, so its wasm goes without the tables of what is lower case.
+    Tag(Tag),
+}
+
+impl Row {
+    /// The row key, for a conversation.
+    pub(super) fn of(&self, key: &ConversationKey) -> String {
+        match self {
+            Self::Record => key.to_string(),
+            Self::Stop => format!("{key}.s"),
+            Self::Tag(tag) => format!("{key}.t.{}", escape(tag.as_str())),
+        }
+    }
+
+    /// The conversation to which a row belongs, and what the row holds; `None` for rows that this version does not write.
+    pub(super) fn parse(row: &str) -> Option<(ConversationKey, Self)> {
+        let key = ConversationKey::parse(row.get(..DIGITS)?)?;
+        let row = match row.get(DIGITS..)? {
+            "" => Self::Record,
+            ".s" => Self::Stop,
+            rest => Self::Tag(Tag(unescape(rest.strip_prefix(".t.")?)?)),
+        };
+        Some((key, row))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn keys_are_32_digits() {
+        assert_eq!(ConversationKey::parse(KEY).unwrap().as_str(), KEY);
+        for text in ["", &KEY[1..], &format!("{KEY}0"), &KEY.to_uppercase(), &KEY.replace('a', "g")] {
+            assert_eq!(ConversationKey::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn tags_are_words() {
+        let longest = "x".repeat(64);
+        for (text, expected) in [
+            ("orders-42", Some("orders-42")),
+            ("Orders-42", Some("orders-42")),
+            ("größe", Some("größe")),
+            ("a.b:c#d@e+f_g", Some("a.b:c#d@e+f_g")),
+            (&longest, Some(longest.as_str())),
+            (&format!("{longest}x"), None),
+            ("", None),
+            ("a b", None),
+            ("a/b", None),
+            ("<b>", None),
+        ] {
+            assert_eq!(Tag::parse(text).as_ref().map(Tag::as_str), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn rows_survive_a_round_trip_and_foreign_rows_are_nobody_s() {
+        let key = ConversationKey::parse(KEY).unwrap();
+        let tag = |text: &str| Row::Tag(Tag::parse(text).unwrap());
+        for row in
+            [Row::Record, Row::Stop, tag("s"), tag("a.b:c#d@e+f_g"), tag("größe"), tag(&"#".repeat(64))]
+        {
+            let text = row.of(&key);
+            assert!(text.starts_with(KEY) && !text.contains(['/', '\\', '#', '?']), "{text}");
+            assert_eq!(Row::parse(&text), Some((key.clone(), row)), "{text}");
+        }
+        for foreign in
+            ["", "run", &KEY[1..], &format!("{KEY}.x"), &format!("{KEY}s"), &format!("{KEY}.t"), "ü"]
+        {
+            assert_eq!(Row::parse(foreign), None, "{foreign}");
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! Finding conversations by person and by tag.
+
+use std::cmp::Reverse;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use platform::Host;
+use storage_table::{Entity, Key, Query};
+use thiserror::Error;
+
+use super::index::{Index, MAX_TOP, SEEN_AT};
+use super::key::{ConversationKey, Tag};
+use super::record::{Conversation, FOREIGN_ROW, Rows, Stored, skipped};
+use super::{AT_ONCE, Conversations};
+use crate::StateError;
+
+/// Of a person with more conversations, the newest are looked at: Web Chat begins a new one with every visit.
+const MOST_OF_A_PERSON: usize = 50;
+
+/// Why no conversations are found by a tag.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TagError {
+    /// The table could not be read.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// More conversations subscribe to the tag than were asked for.
+    #[error("more than {most} conversations subscribe to the tag")]
+    TooMany {
+        /// How many were asked for.
+        most: usize,
+    },
+}
+
+impl<H: Host> Conversations<'_, H> {
+    /// A person's own conversation on a channel.
+    pub async fn of_user(
+        &self,
+        channel_id: &str,
+        user_id: &str,
+    ) -> Result<Option<(ConversationKey, Conversation)>, StateError> {
+        self.of_person(&Index::of_user(channel_id, user_id)).await
+    }
+
+    /// The own conversation of the person with this object id in Entra.
+    pub async fn of_aad_object(
+        &self,
+        id: &str,
+    ) -> Result<Option<(ConversationKey, Conversation)>, StateError> {
+        self.of_person(&Index::of_aad_object(id)).await
+    }
+
+    /// The conversation in which the person was last seen: an alert for a person is said once. A paused one only if there is
+    /// no other.
+    async fn of_person(&self, index: &Index) -> Result<Option<(ConversationKey, Conversation)>, StateError> {
+        let mut newest: Vec<Entity> = Vec::new();
+        let mut continuation = None;
+        loop {
+            let page = self.table.query(&index.query(), continuation.as_ref()).await?;
+            newest.extend(page.entities);
+            newest.sort_by_key(|entity| Reverse(entity.int(SEEN_AT)));
+            newest.truncate(MOST_OF_A_PERSON);
+            continuation = page.next;
+            if continuation.is_none() {
+                break;
+            }
+        }
+        let found = self.behind(index, newest).await?;
+        Ok(found.into_iter().max_by_key(|(_, conversation)| (!conversation.paused, conversation.seen_at)))
+    }
+
+    /// The conversations that subscribe to a tag, if they are at most so many.
+    pub async fn of_tag(
+        &self,
+        tag: &Tag,
+        most: usize,
+    ) -> Result<Vec<(ConversationKey, Conversation)>, TagError> {
+        let index = Index::of_tag(tag);
+        let mut found = Vec::new();
+        let mut continuation = None;
+        loop {
+            // One more than may be: a row that leads nowhere counts for nothing.
+            let top = u16::try_from(most + 1 - found.len()).unwrap_or(MAX_TOP).min(MAX_TOP);
+            let query = Query { top, ..index.query() };
+            let page = self.table.query(&query, continuation.as_ref()).await.map_err(StateError::from)?;
+            found.extend(self.behind(&index, page.entities).await?);
+            if found.len() > most {
+                return Err(TagError::TooMany { most });
+            }
+            continuation = page.next;
+            if continuation.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// The conversations to which rows of an index lead, in the order of the rows. A row that leads nowhere is deleted.
+    pub(super) async fn behind(
+        &self,
+        index: &Index,
+        rows: Vec<Entity>,
+    ) -> Result<Vec<(ConversationKey, Conversation)>, StateError> {
+        let follow = async |row: Entity| self.follow(index, &row.key).await;
+        let follow = &follow;
+        let found = stream::iter(rows).map(follow).buffered(AT_ONCE);
+        found.try_filter_map(async |found| Ok(found)).try_collect().await
+    }
+
+    async fn follow(
+        &self,
+        index: &Index,
+        row: &Key,
+    ) -> Result<Option<(ConversationKey, Conversation)>, StateError> {
+        let Some(key) = ConversationKey::parse(&row.row) else {
+            skipped(self.host, row, FOREIGN_ROW);
+            return Ok(None);
+        };
+        let rows = self.rows_of(&key).await?;
+        match leads_to(index, &rows) {
+            Leads::There => {
+                let conversation = rows.conversation(self.host.now());
+                Ok(conversation.map(|conversation| (key, conversation)))
+            }
+            Leads::Unknown => Ok(None),
+            Leads::Nowhere => {
+                self.remove_stale(index, row, &key).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Deletes a row that leads nowhere, unless somebody has written it meanwhile. The row is read before the conversation,
+    /// because `hear` writes them in the opposite order: a row that this read has not seen changes the version.
+    async fn remove_stale(&self, index: &Index, row: &Key, key: &ConversationKey) -> Result<(), StateError> {
+        let Some(found) = self.table.get(row).await? else { return Ok(()) };
+        if leads_to(index, &self.rows_of(key).await?) == Leads::Nowhere {
+            self.table.delete(row, Some(&found.etag)).await?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(PartialEq)]
+enum Leads {
+    There,
+    Nowhere,
+    /// It may lead there once the record can be read.
+    Unknown,
+}
+
+fn leads_to(index: &Index, rows: &Rows) -> Leads {
+    match &rows.stored {
+        Stored::Record(record) if index.leads_to(&record.address, &rows.tags) => Leads::There,
+        Stored::Record(_) | Stored::Nothing => Leads::Nowhere,
+        Stored::Newer | Stored::Broken => Leads::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use platform::Clock;
+    use platform::testing::run;
+    use serde_json::json;
+
+    use super::super::testing::{Stage, key, lose, place, plant, planted, with};
+    use super::super::{PAUSED_FOR, Sign};
+    use super::*;
+
+    fn webchat(id: &str) -> bot_framework::ConversationReference {
+        with(|json| {
+            json["channelId"] = "webchat".into();
+            json["conversation"] = json!({"id": id});
+        })
+    }
+
+    #[test]
+    fn a_person_is_found_in_the_youngest_conversation_where_somebody_is() {
+        let stage = Stage::new();
+        let of_user = || run(stage.book().of_user("webchat", "29:u")).unwrap().map(|(key, _)| key);
+        assert_eq!(of_user(), None);
+        let keys: Vec<_> = (0..3)
+            .map(|number| {
+                stage.at(10 * number);
+                let reference = webchat(&number.to_string());
+                stage.hear(&reference, Sign::Message);
+                ConversationKey::of(&reference)
+            })
+            .collect();
+        assert_eq!(of_user().as_ref(), Some(&keys[2]));
+        run(stage.book().pause(&webchat("2"), stage.host.now() + PAUSED_FOR)).unwrap();
+        assert_eq!(of_user().as_ref(), Some(&keys[1]));
+        for id in ["0", "1"] {
+            run(stage.book().pause(&webchat(id), stage.host.now() + PAUSED_FOR)).unwrap();
+        }
+        assert_eq!(of_user().as_ref(), Some(&keys[2]), "a paused one rather than none");
+        let found = run(stage.book().of_aad_object("E5")).unwrap().map(|(key, _)| key);
+        assert_eq!(found.as_ref(), Some(&keys[2]));
+        assert_eq!(run(stage.book().of_user("msteams", "29:u")), Ok(None));
+        assert_eq!(run(stage.book().of_aad_object("nobody")), Ok(None));
+    }
+
+    #[test]
+    fn of_a_person_with_many_conversations_the_newest_are_looked_at() {
+        let stage = Stage::new();
+        let mut references: Vec<_> = (0..60).map(|number| webchat(&number.to_string())).collect();
+        // The newest is the last one of the index.
+        references.sort_by_key(ConversationKey::of);
+        for (seconds, reference) in (0..).zip(&references) {
+            stage.at(seconds);
+            stage.hear(reference, Sign::Message);
+        }
+        let newest = ConversationKey::of(&references[59]);
+        let calls = stage.calls();
+        let found = run(stage.book().of_user("webchat", "29:u")).unwrap().map(|(key, _)| key);
+        assert_eq!(found, Some(newest));
+        assert_eq!(stage.calls() - calls, 1 + MOST_OF_A_PERSON);
+    }
+
+    #[test]
+    fn an_index_that_leads_nowhere_is_passed_over_and_deleted() {
+        let stage = Stage::new();
+        let (partition, row) = place();
+        stage.hear(&with(|_| {}), Sign::Message);
+        // Of somebody else, of nobody, and one that the bot did not write.
+        plant("u.msteams.29:other", &row, |entity| entity);
+        plant("t.x", &row, |entity| entity);
+        plant("u.msteams.29:u", &"0".repeat(32), |entity| entity);
+        plant("u.msteams.29:u", "something else", |entity| entity);
+        let book = stage.book();
+        assert_eq!(run(book.of_user("msteams", "29:other")), Ok(None));
+        assert_eq!(run(book.of_tag(&Tag::parse("x").unwrap(), 1)), Ok(vec![]));
+        assert_eq!(run(book.of_user("msteams", "29:u")).unwrap().unwrap().0, key());
+        let expected = [
+            format!("{partition}/{row}"),
+            format!("e.e5/{row}"),
+            format!("n.t/{row}"),
+            format!("u.msteams.29:u/{row}"),
+            "u.msteams.29:u/something else".to_owned(),
+        ];
+        assert_eq!(stage.rows(), expected);
+        assert_eq!(stage.host.events("conversation.entity-skipped").len(), 1, "the foreign row");
+        // A record that this version cannot read keeps its indexes.
+        plant(&partition, &row, |entity| entity.with("version", 2));
+        assert_eq!(run(book.of_user("msteams", "29:u")), Ok(None));
+        assert_eq!(stage.rows(), expected);
+    }
+
+    #[test]
+    fn an_index_that_is_written_while_it_is_found_stale_is_not_deleted() {
+        // The calls: the query, the conversation, the row, the conversation again, the delete.
+        for (nth, is_seen) in [(2, true), (3, false), (4, false), (5, false)] {
+            let stage = Stage::new();
+            let (partition, row) = place();
+            stage.hear(&with(|_| {}), Sign::Message);
+            let record = planted(&partition, &row).unwrap();
+            let index = planted("u.msteams.29:u", &row).unwrap();
+            lose(&partition, &row);
+            let index_row = row.clone();
+            stage.before_call(nth, move || {
+                plant(&partition, &row, |_| record);
+                plant("u.msteams.29:u", &row, |_| index);
+            });
+            let found = run(stage.book().of_user("msteams", "29:u")).unwrap();
+            assert_eq!(found.is_some(), is_seen, "before call {nth}");
+            assert!(planted("u.msteams.29:u", &index_row).is_some(), "before call {nth}");
+        }
+    }
+
+    #[test]
+    fn a_tag_finds_its_subscribers_if_they_are_not_too_many() {
+        let stage = Stage::new();
+        let tag = Tag::parse("x").unwrap();
+        let mut keys: Vec<_> = (0..20).map(|number| stage.add(number, "29:u", "t")).collect();
+        keys.iter().for_each(|key| stage.tag(key, "x"));
+        keys.sort();
+        let found = |most| {
+            let found = run(stage.book().of_tag(&tag, most));
+            found.map(|found| found.into_iter().map(|(key, _)| key).collect::<Vec<_>>())
+        };
+        assert_eq!(found(20).as_ref(), Ok(&keys));
+        assert_eq!(found(19), Err(TagError::TooMany { most: 19 }));
+        assert_eq!(found(1), Err(TagError::TooMany { most: 1 }));
+        run(stage.book().untag(&keys[1], &tag)).unwrap();
+        keys.remove(1);
+        assert_eq!(found(19).as_ref(), Ok(&keys));
+        // A row that leads nowhere does not count.
+        plant("t.x", &"0".repeat(32), |entity| entity);
+        plant("t.x", &"f".repeat(32), |entity| entity);
+        assert_eq!(found(19).as_ref(), Ok(&keys));
+        assert_eq!(stage.rows().iter().filter(|row| row.starts_with("t.x/")).count(), 19);
+    }
+}

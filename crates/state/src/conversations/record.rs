@@ -1,0 +1,151 @@
+//! The rows of one conversation, read and written.
+
+use bot_framework::ConversationReference;
+use bot_framework::json::Fields;
+use chrono::{DateTime, Utc};
+use platform::{Host, Level};
+use serde_json::json;
+use storage_table::{Entity, Key};
+
+use super::key::{ConversationKey, Row, Tag};
+use crate::StateError;
+
+const VERSION: i64 = 1;
+
+/// The most bytes of an address that are stored. An address of a channel has some hundred bytes; an alert has to carry it,
+/// and its own text, within 48 KiB.
+pub(super) const MAX_ADDRESS_BYTES: usize = 16 * 1024;
+
+/// A conversation that the bot knows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Conversation {
+    /// Where to send a message; without the activity that it was taken from. A group's address has no person in it.
+    pub address: ConversationReference,
+    /// The tags that it subscribes to, in order.
+    pub tags: Vec<Tag>,
+    /// The person wants no alerts from others.
+    pub stopped: bool,
+    /// The channel says that nobody is there. The person's next message ends the pause, and so does its time.
+    pub paused: bool,
+    /// When the bot last heard from the conversation, to within a day.
+    pub seen_at: DateTime<Utc>,
+}
+
+/// The row `<key>`: the record.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Record {
+    pub(super) address: ConversationReference,
+    pub(super) seen_at: DateTime<Utc>,
+    pub(super) paused_until: Option<DateTime<Utc>>,
+}
+
+impl Record {
+    pub(super) fn is_paused(&self, now: DateTime<Utc>) -> bool {
+        self.paused_until.is_some_and(|until| now < until)
+    }
+
+    /// The entity to write, without `pausedUntil`.
+    pub(super) fn to_entity(&self, key: &ConversationKey) -> Result<Entity, StateError> {
+        let address = self.address.to_json().to_string();
+        if address.len() > MAX_ADDRESS_BYTES {
+            return Err(StateError::TooLarge { bytes: address.len(), most: MAX_ADDRESS_BYTES });
+        }
+        let entity = Entity::new(key_of(key, &Row::Record));
+        let entity = entity.with("version", VERSION).with("address", address);
+        Ok(entity.with_int64("seenAt", self.seen_at.timestamp_millis()))
+    }
+}
+
+/// What stands in the row of a record.
+#[derive(Debug, Default)]
+pub(super) enum Stored {
+    #[default]
+    Nothing,
+    Record(Box<Record>),
+    /// A newer version wrote it: it is left alone.
+    Newer,
+    /// No version could read it. The next sign of the conversation writes over it.
+    Broken,
+}
+
+impl Stored {
+    pub(super) fn read(entity: &Entity, host: &impl Host) -> Self {
+        match entity.int("version") {
+            Some(VERSION) => {}
+            Some(newer) if newer > VERSION => return Self::Newer,
+            _ => {
+                skipped(host, &entity.key, "version: expected 1");
+                return Self::Broken;
+            }
+        }
+        let address = entity.str("address").and_then(|text| Fields::parse(text.as_bytes()).ok());
+        let Some(address) = address.and_then(|fields| ConversationReference::from_fields(fields).ok()) else {
+            skipped(host, &entity.key, "address: expected the JSON of a conversation reference");
+            return Self::Broken;
+        };
+        let time = |name: &str| {
+            let time = entity.int(name).and_then(DateTime::from_timestamp_millis);
+            if time.is_none() && entity.properties.contains_key(name) {
+                skipped(host, &entity.key, &format!("{name}: expected milliseconds since 1970"));
+            }
+            time
+        };
+        // A time that cannot be read costs no more than itself: the next message writes it anew.
+        let seen_at = time("seenAt").unwrap_or_default();
+        Self::Record(Box::new(Record { address, seen_at, paused_until: time("pausedUntil") }))
+    }
+}
+
+/// Everything of one conversation.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    pub(super) stored: Stored,
+    /// Whether there is a row `<key>`, readable or not.
+    pub(super) has_record: bool,
+    pub(super) stopped: bool,
+    pub(super) tags: Vec<Tag>,
+}
+
+impl Rows {
+    /// Adds a row.
+    pub(super) fn add(&mut self, row: Row, entity: &Entity, host: &impl Host) {
+        match row {
+            Row::Record => {
+                self.has_record = true;
+                self.stored = Stored::read(entity, host);
+            }
+            Row::Stop => self.stopped = true,
+            Row::Tag(tag) => self.tags.push(tag),
+        }
+    }
+
+    /// The conversation; `None` if its record is not there, or not readable by this version.
+    pub(super) fn conversation(self, now: DateTime<Utc>) -> Option<Conversation> {
+        let Stored::Record(record) = self.stored else { return None };
+        Some(Conversation {
+            paused: record.is_paused(now),
+            address: record.address,
+            tags: self.tags,
+            stopped: self.stopped,
+            seen_at: record.seen_at,
+        })
+    }
+}
+
+/// The partition of a conversation.
+pub(super) fn partition_of(key: &ConversationKey) -> String {
+    format!("c{}", key.shard())
+}
+
+/// Where a row of a conversation stands.
+pub(super) fn key_of(key: &ConversationKey, row: &Row) -> Key {
+    Key::new(partition_of(key), row.of(key))
+}
+
+/// Logs an entity that the bot passes over, because it did not write it or cannot read it.
+pub(super) fn skipped(host: &impl Host, key: &Key, reason: &str) {
+    let fields = json!({"partition": key.partition, "row": key.row, "reason": reason});
+    host.event(Level::Warn, "conversation.entity-skipped", fields);
+}
+
+pub(super) const FOREIGN_ROW: &str = "RowKey: expected a conversation's key; the bot does not write this row";

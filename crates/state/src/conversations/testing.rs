@@ -1,0 +1,187 @@
+//! The conversation that the tests speak of: a personal one, in a tenant, of a person with an id in Entra.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
+
+use bot_framework::ConversationReference;
+use bot_framework::json::Fields;
+use chrono::DateTime;
+use http::Method;
+use platform::testing::{FakeHost, run};
+use platform::{Clock, Deadline};
+use serde_json::{Value, json};
+use storage_account::Account;
+use storage_table::testing::FakeTables;
+use storage_table::{Entity, Key};
+
+use super::{Conversation, ConversationKey, Conversations, Heard, Sign, Tag};
+use crate::Tables;
+
+type Act = Box<dyn FnOnce()>;
+
+thread_local! {
+    /// The table service of the test's stage, for rivals that write on their own.
+    static SERVICE: RefCell<FakeTables> = RefCell::default();
+    static CALLS: Cell<usize> = Cell::default();
+    static WRITES: Cell<usize> = Cell::default();
+    /// What is to be done before the call of this number.
+    static RIVALS: RefCell<Vec<(usize, Act)>> = RefCell::default();
+}
+
+const TABLE: &str = "proactivebotconversations";
+
+/// A host, and a table service in memory. A test has one at a time.
+pub(super) struct Stage {
+    pub(super) host: FakeHost,
+    pub(super) account: Account,
+    pub(super) tables: Tables,
+}
+
+impl Stage {
+    pub(super) fn new() -> Self {
+        let mut service = FakeTables::default();
+        service.entities_mut(TABLE);
+        SERVICE.replace(service);
+        CALLS.set(0);
+        WRITES.set(0);
+        RIVALS.take();
+        let host = FakeHost::default();
+        let now = host.now();
+        host.answers(move |request| {
+            CALLS.set(CALLS.get() + 1);
+            let (due, later) = RIVALS.take().into_iter().partition(|(nth, _)| *nth == CALLS.get());
+            RIVALS.set(later);
+            for (_, act) in due {
+                act();
+            }
+            if request.method() != Method::GET {
+                WRITES.set(WRITES.get() + 1);
+            }
+            SERVICE.with_borrow_mut(|service| service.answer(request, now).map(Ok))
+        });
+        let account = Account::parse("UseDevelopmentStorage=true").unwrap();
+        let tables = Tables::read(&host).unwrap();
+        Self { host, account, tables }
+    }
+
+    pub(super) fn book(&self) -> Conversations<'_, FakeHost> {
+        let deadline = Deadline::after(&self.host, Duration::from_secs(10));
+        Conversations::new(&self.host, &self.account, &self.tables, deadline)
+    }
+
+    /// Sets the clock to so many seconds from the start.
+    pub(super) fn at(&self, seconds: u64) {
+        self.host.elapsed.set(Duration::from_secs(seconds));
+    }
+
+    /// How many calls of the table were made.
+    pub(super) fn calls(&self) -> usize {
+        CALLS.get()
+    }
+
+    /// How many of them were writes.
+    pub(super) fn writes(&self) -> usize {
+        WRITES.get()
+    }
+
+    /// Does something right before the nth call from now, as a rival would.
+    pub(super) fn before_call(&self, nth: usize, act: impl FnOnce() + 'static) {
+        RIVALS.with_borrow_mut(|rivals| rivals.push((CALLS.get() + nth, Box::new(act))));
+    }
+
+    /// The next so many pages of queries are empty, and have a next one.
+    pub(super) fn answer_empty_pages(&self, pages: usize) {
+        SERVICE.with_borrow_mut(|service| service.answer_empty_pages(pages));
+    }
+
+    /// Every row, as `partition/row`.
+    pub(super) fn rows(&self) -> Vec<String> {
+        SERVICE.with_borrow(|service| {
+            service.entities(TABLE).keys().map(|(partition, row)| format!("{partition}/{row}")).collect()
+        })
+    }
+
+    /// The entity of the conversation's record with this address.
+    pub(super) fn elsewhere(reference: &ConversationReference) -> Entity {
+        let address = super::hear::stored_form(reference);
+        let record = super::record::Record { address, seen_at: DateTime::UNIX_EPOCH, paused_until: None };
+        record.to_entity(&ConversationKey::of(reference)).unwrap()
+    }
+
+    /// Hears a sign, without a fingerprint.
+    pub(super) fn hear(&self, reference: &ConversationReference, sign: Sign) -> Heard {
+        run(self.book().hear(reference, sign, None)).unwrap()
+    }
+
+    /// The conversation of [`with`].
+    pub(super) fn conversation(&self) -> Conversation {
+        run(self.book().get(&key())).unwrap().expect("a conversation")
+    }
+
+    /// Puts the conversation of this number into the table, of this user and tenant.
+    pub(super) fn add(&self, number: usize, user: &str, tenant: &str) -> ConversationKey {
+        let reference = numbered(number, user, tenant);
+        self.hear(&reference, Sign::Message);
+        ConversationKey::of(&reference)
+    }
+
+    pub(super) fn tag(&self, key: &ConversationKey, tag: &str) {
+        run(self.book().tag(key, &Tag::parse(tag).unwrap())).unwrap();
+    }
+}
+
+/// Writes an entity, or changes it, as somebody else.
+pub(super) fn plant(partition: &str, row: &str, change: impl FnOnce(Entity) -> Entity) {
+    let entity = planted(partition, row).unwrap_or_else(|| Entity::new(Key::new(partition, row)));
+    let properties = change(entity).properties;
+    SERVICE.with_borrow_mut(|service| service.store(TABLE, partition, row, properties, DateTime::UNIX_EPOCH));
+}
+
+/// Removes an entity, as somebody else.
+pub(super) fn lose(partition: &str, row: &str) {
+    let key = (partition.to_owned(), row.to_owned());
+    SERVICE.with_borrow_mut(|service| service.entities_mut(TABLE).remove(&key)).expect("a row");
+}
+
+/// An entity, as it is stored.
+pub(super) fn planted(partition: &str, row: &str) -> Option<Entity> {
+    let key = (partition.to_owned(), row.to_owned());
+    let mut properties = SERVICE.with_borrow(|service| service.entities(TABLE).get(&key).cloned())?;
+    properties.remove("op");
+    Some(Entity { key: Key::new(partition, row), properties })
+}
+
+fn reference(json: &Value) -> ConversationReference {
+    ConversationReference::from_fields(Fields::parse(json.to_string().as_bytes()).unwrap()).unwrap()
+}
+
+/// A reference to the conversation, or to another one that differs by this.
+pub(super) fn with(change: impl FnOnce(&mut Value)) -> ConversationReference {
+    let mut json = json!({
+        "id": "7", "channelId": "msteams", "serviceUrl": "https://smba.trafficmanager.net/amer/", "locale": "de",
+        "user": {"id": "29:u", "aadObjectId": "e5"}, "bot": {"id": "28:b"},
+        "conversation": {"id": "a:1", "conversationType": "personal", "tenantId": "t"}, "serviceUrlVerified": true,
+    });
+    change(&mut json);
+    reference(&json)
+}
+
+/// A reference to the conversation of this number.
+pub(super) fn numbered(number: usize, user: &str, tenant: &str) -> ConversationReference {
+    with(|json| {
+        json["conversation"]["id"] = format!("a:number-{number}").into();
+        json["conversation"]["tenantId"] = tenant.into();
+        json["user"] = json!({"id": user});
+    })
+}
+
+/// Its key.
+pub(super) fn key() -> ConversationKey {
+    ConversationKey::of(&with(|_| {}))
+}
+
+/// The partition and the row of its record.
+pub(super) fn place() -> (String, String) {
+    (super::record::partition_of(&key()), key().to_string())
+}

@@ -1,0 +1,35 @@
+//! Taking away what is over.
+
+use platform::{Clock, HttpClient, Randomness};
+use storage_table::{Batch, Filter, Key, Operation, Query, TableError};
+
+use super::{Ledger, MOST_OPERATIONS, Period};
+
+impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
+    /// Takes away records of earlier periods that are over, in at most so many pages. Returns how many it took.
+    pub async fn clean(&self, pages: u32) -> Result<usize, TableError> {
+        let now = self.host.now();
+        let filter = Filter::partitions("", &Period::of(now).prefix())
+            .and(Filter::before("endsAt", now.timestamp_millis()));
+        let query = Query { filter, top: 1000, select: vec!["PartitionKey", "RowKey"] };
+        let (mut taken, mut from) = (0, None);
+        for _ in 0..pages {
+            let page = self.table.query(&query, from.as_ref()).await?;
+            let keys: Vec<Key> = page.entities.into_iter().map(|entity| entity.key).collect();
+            for partition in keys.chunk_by(|a, b| a.partition == b.partition) {
+                for some in partition.chunks(MOST_OPERATIONS) {
+                    let operations: Vec<_> = some.iter().map(|key| Operation::Delete(key, None)).collect();
+                    // One that somebody else has taken away refuses them all: they are there the next time.
+                    if self.table.batch(&operations).await? == Batch::Done {
+                        taken += some.len();
+                    }
+                }
+            }
+            match page.next {
+                Some(next) => from = Some(next),
+                None => break,
+            }
+        }
+        Ok(taken)
+    }
+}

@@ -1,0 +1,171 @@
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use platform::testing::{FakeHost, run};
+use storage_table::testing::FakeTables;
+
+use super::*;
+
+/// A host with tables behind it, which can be looked at.
+struct World {
+    host: Rc<FakeHost>,
+    tables: Rc<RefCell<FakeTables>>,
+    account: Account,
+    names: Tables,
+}
+
+impl World {
+    fn new() -> Self {
+        let host = Rc::new(FakeHost::default());
+        let tables = Rc::new(RefCell::new(FakeTables::default()));
+        let (clock, service) = (Rc::downgrade(&host), Rc::clone(&tables));
+        host.answers(move |request| {
+            let now = clock.upgrade().map(|host| host.now()).unwrap_or_default();
+            service.borrow_mut().answer(request, now).map(Ok)
+        });
+        let names = Tables::read(&*host).unwrap();
+        Self { host, tables, account: Account::parse("UseDevelopmentStorage=true").unwrap(), names }
+    }
+
+    fn runs(&self) -> Runs<'_, FakeHost> {
+        let deadline = Deadline::after(&*self.host, Duration::from_secs(1_000_000));
+        Runs::new(&self.host, &self.account, &self.names, "q", deadline)
+    }
+
+    fn vacancy(&self) -> Vacancy {
+        match run(self.runs().look()).unwrap() {
+            Look::Vacant(vacancy) => vacancy,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn take(&self, name: &str) -> Hold {
+        run(self.runs().take(name, &self.vacancy())).unwrap().unwrap()
+    }
+
+    fn pass(&self, seconds: u64) {
+        self.host.elapsed.set(self.host.elapsed.get() + Duration::from_secs(seconds));
+    }
+}
+
+fn in_hand(message: &str) -> InHand {
+    InHand { message: message.into(), receipt: "r".into(), lane: "l".into(), age: (1, 2) }
+}
+
+#[test]
+fn of_two_that_look_in_the_same_moment_one_takes_the_hold() {
+    let world = World::new();
+    for _ in 0..2 {
+        let (a, b) = (world.vacancy(), world.vacancy());
+        let first = run(world.runs().take("a", &a)).unwrap();
+        assert!(first.is_some());
+        assert_eq!(run(world.runs().take("b", &b)), Ok(None));
+        assert_eq!(run(world.runs().look()), Ok(Look::Taken));
+        let hold = first.unwrap();
+        run(world.runs().write(hold.giving_up(&[]))).unwrap().unwrap();
+    }
+}
+
+#[test]
+fn a_hold_that_is_renewed_lasts_and_one_that_is_not_ends_within_ten_seconds() {
+    let world = World::new();
+    let mut hold = world.take("a");
+    for _ in 0..10 {
+        world.pass(6);
+        assert!(hold.is_sure(&*world.host));
+        assert_eq!(run(world.runs().look()), Ok(Look::Taken));
+        let told = run(world.runs().write(hold.telling(&[in_hand("m1")]))).unwrap().unwrap();
+        hold.told(told);
+    }
+    world.pass(7);
+    assert!(!hold.is_sure(&*world.host), "it stops before another one begins");
+    assert_eq!(run(world.runs().look()), Ok(Look::Taken));
+    world.pass(3);
+    let vacancy = world.vacancy();
+    assert_eq!(vacancy.left, [in_hand("m1")], "the next run reads what it had");
+    let mut other = run(world.runs().take("b", &vacancy)).unwrap().unwrap();
+    assert!(other.fence > hold.fence);
+    assert_eq!(run(world.runs().write(hold.telling(&[]))), Ok(None), "the first one learns of it");
+    // What is left stays there until the next run says otherwise.
+    world.pass(10);
+    assert_eq!(world.vacancy().left, [in_hand("m1")]);
+    let told = run(world.runs().write(other.telling(&[]))).unwrap().unwrap();
+    other.told(told);
+    run(world.runs().write(other.giving_up(&[in_hand("m2")]))).unwrap().unwrap();
+    assert_eq!(world.vacancy().left, [in_hand("m2")], "at once");
+}
+
+#[test]
+fn a_pause_keeps_everybody_away_until_it_ends() {
+    let world = World::new();
+    let hold = world.take("a");
+    let until = world.host.now() + Duration::from_secs(30);
+    run(world.runs().write(hold.pausing(&[], Why::NoToken, until))).unwrap().unwrap();
+    assert_eq!(run(world.runs().look()), Ok(Look::Paused(Why::NoToken)));
+    world.pass(29);
+    assert_eq!(run(world.runs().look()), Ok(Look::Paused(Why::NoToken)));
+    world.pass(1);
+    world.take("b");
+}
+
+#[test]
+fn a_record_that_makes_no_sense_keeps_nobody_away() {
+    let world = World::new();
+    for (name, value) in
+        [("run", serde_json::json!(7)), ("fence", serde_json::json!("x")), ("hand0", serde_json::json!("["))]
+    {
+        let hold = world.take("a");
+        run(world.runs().write(hold.giving_up(&[]))).unwrap();
+        let mut tables = world.tables.borrow_mut();
+        let table = tables.entities_mut("proactivebotruns");
+        table.get_mut(&("q".into(), "run".into())).unwrap().insert(name.into(), value);
+        drop(tables);
+        assert_eq!(world.vacancy().left, []);
+    }
+}
+
+#[test]
+fn lines_are_read_by_page_and_cleaned_when_they_are_over() {
+    let world = World::new();
+    let line = |index: u32, ends_in: u64| StoredLine {
+        lane: format!("{index:032x}"),
+        text: format!("[{index}]"),
+        ends_at: world.host.now() + Duration::from_secs(ends_in),
+    };
+    for index in 0..1100 {
+        run(world.runs().set_line(&line(index, if index < 50 { 10 } else { 100 }))).unwrap();
+    }
+    let hold = world.take("a");
+    let (lines, is_all) = run(world.runs().lines()).unwrap();
+    assert!(is_all && lines.len() == 1100 && lines[7] == line(7, 10));
+    assert_eq!(run(world.runs().line(&lines[7].lane)), Ok(Some(line(7, 10))));
+    run(world.runs().end_line(&lines[8].lane)).unwrap();
+    run(world.runs().end_line(&lines[8].lane)).unwrap();
+    world.pass(11);
+    assert_eq!(run(world.runs().clean()), Ok(49));
+    assert_eq!(run(world.runs().lines()).unwrap().0.len(), 1050);
+    assert!(run(world.runs().write(hold.telling(&[]))).unwrap().is_some(), "the hold is not cleaned");
+}
+
+#[test]
+fn what_was_withdrawn_is_told_in_order_and_for_a_while() {
+    let world = World::new();
+    let deadline = Deadline::after(&*world.host, Duration::from_secs(1_000_000));
+    let withdrawals = Withdrawals::new(&*world.host, &world.account, &world.names, "q", deadline);
+    let begin = world.host.now();
+    let all = [
+        Withdrawal::Stopped("c1".into()),
+        Withdrawal::Cancelled("a1".into()),
+        Withdrawal::Started("c1".into()),
+    ];
+    for one in &all {
+        run(withdrawals.note(one)).unwrap();
+        world.pass(1);
+    }
+    assert_eq!(run(withdrawals.since(begin)), Ok((all.to_vec(), true)));
+    world.pass(60 * 10);
+    assert_eq!(run(withdrawals.since(world.host.now())), Ok((Vec::new(), true)));
+    assert_eq!(run(withdrawals.since(begin)), Ok((all.to_vec(), true)));
+    world.pass(60 * 60);
+    assert_eq!(run(world.runs().clean()), Ok(3));
+}

@@ -1,0 +1,54 @@
+//! The names of the tables.
+
+use platform::{Settings, SettingsError};
+use storage_table::TableName;
+
+/// The tables of one bot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tables {
+    /// The address book.
+    pub conversations: TableName,
+    /// What became of each alert.
+    pub ledger: TableName,
+    /// What runs tell each other.
+    pub runs: TableName,
+}
+
+impl Tables {
+    /// The variable `tableprefix`: letters and digits, a letter first, at most 40.
+    pub fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
+        let prefix = settings.setting("tableprefix")?;
+        let prefix = match prefix.trim() {
+            "" => "proactivebot",
+            prefix => prefix,
+        };
+        let name = |rest: &str| {
+            let problem = "must be 1 to 40 letters and digits, a letter first: names of tables begin with it";
+            let is_short = prefix.len() <= 40;
+            is_short
+                .then(|| TableName::parse(&format!("{prefix}{rest}")).ok())
+                .flatten()
+                .ok_or_else(|| SettingsError::new("tableprefix", problem))
+        };
+        Ok(Self { conversations: name("conversations")?, ledger: name("ledger")?, runs: name("runs")? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use platform::testing::FakeHost;
+
+    use super::*;
+
+    #[test]
+    fn a_prefix_makes_names_of_tables() {
+        let host = FakeHost::with_settings([("tableprefix", " bot7 ")]);
+        assert_eq!(Tables::read(&host).unwrap().ledger, TableName::parse("bot7ledger").unwrap());
+        let host = FakeHost::default();
+        assert_eq!(Tables::read(&host).unwrap().runs, TableName::parse("proactivebotruns").unwrap());
+        for wrong in ["7bot", "my-bot", "my_bot", "ü", &"x".repeat(41)] {
+            let host = FakeHost::with_settings([("tableprefix", wrong)]);
+            assert_eq!(Tables::read(&host).expect_err(wrong).name, "tableprefix");
+        }
+    }
+}

@@ -52,6 +52,8 @@ mod error;
 pub mod ledger;
 pub mod runs;
 mod tables;
+#[cfg(test)]
+mod world;
 
 pub use conversations::{
     Conversation, ConversationKey, Conversations, Filter, Fingerprint, Heard, MAX_TAGS, PAUSED_FOR, Page,

@@ -230,3 +230,6 @@ fn done(batch: Batch) -> Result<(), TableError> {
         Batch::Refused { status, code, .. } => Err(TableError::Refused { status, code }),
     }
 }
+
+#[cfg(test)]
+mod tests;

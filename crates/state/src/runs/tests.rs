@@ -1,33 +1,10 @@
-use std::cell::RefCell;
-use std::rc::Rc;
-
-use platform::testing::{FakeHost, run};
-use storage_table::testing::FakeTables;
+use platform::testing::run;
 
 use super::*;
-
-/// A host with tables behind it, which can be looked at.
-struct World {
-    host: Rc<FakeHost>,
-    tables: Rc<RefCell<FakeTables>>,
-    account: Account,
-    names: Tables,
-}
+use crate::world::World;
 
 impl World {
-    fn new() -> Self {
-        let host = Rc::new(FakeHost::default());
-        let tables = Rc::new(RefCell::new(FakeTables::default()));
-        let (clock, service) = (Rc::downgrade(&host), Rc::clone(&tables));
-        host.answers(move |request| {
-            let now = clock.upgrade().map(|host| host.now()).unwrap_or_default();
-            service.borrow_mut().answer(request, now).map(Ok)
-        });
-        let names = Tables::read(&*host).unwrap();
-        Self { host, tables, account: Account::parse("UseDevelopmentStorage=true").unwrap(), names }
-    }
-
-    fn runs(&self) -> Runs<'_, FakeHost> {
+    fn runs(&self) -> Runs<'_, platform::testing::FakeHost> {
         let deadline = Deadline::after(&*self.host, Duration::from_secs(1_000_000));
         Runs::new(&self.host, &self.account, &self.names, "q", deadline)
     }
@@ -41,10 +18,6 @@ impl World {
 
     fn take(&self, name: &str) -> Hold {
         run(self.runs().take(name, &self.vacancy())).unwrap().unwrap()
-    }
-
-    fn pass(&self, seconds: u64) {
-        self.host.elapsed.set(self.host.elapsed.get() + Duration::from_secs(seconds));
     }
 }
 

@@ -1,0 +1,150 @@
+use std::time::Duration;
+
+use platform::testing::{FakeHost, run};
+
+use super::*;
+use crate::world::World;
+
+impl World {
+    fn ledger(&self) -> Ledger<'_, FakeHost> {
+        let deadline = Deadline::after(&*self.host, Duration::from_secs(1_000_000_000));
+        Ledger::new(&self.host, &self.account, &self.names, deadline)
+    }
+
+    fn call(&self, what: u8) -> CallId {
+        CallId::random(Period::of(self.host.now()), [what; 16])
+    }
+
+    fn records(&self) -> usize {
+        self.tables.borrow().entities("proactivebotledger").len()
+    }
+}
+
+fn alert(id: AlertId) -> NewAlert {
+    NewAlert { id, conversation: "c".into(), status: Status::Queued, until: None, call: None }
+}
+
+fn key(world: &World, id: &AlertId) -> RecordKey {
+    RecordKey::of(id, world.host.now()).unwrap()
+}
+
+fn known(accepted: Accepted) -> Record {
+    match accepted {
+        Accepted::Known(record) => *record,
+        Accepted::New => panic!("it is known"),
+    }
+}
+
+#[test]
+fn an_alert_is_accepted_once_and_then_says_what_became_of_it() {
+    let world = World::new();
+    let one = alert(world.call(1).alert(0));
+    assert_eq!(run(world.ledger().accept(&one)), Ok(Accepted::New));
+    let record = known(run(world.ledger().accept(&one)).unwrap());
+    assert_eq!((record.status, record.conversation.as_str()), (Status::Queued, "c"));
+    assert!(record.may_not_be_queued(), "whoever accepted it may have been cut off");
+    run(world.ledger().note_put(std::iter::once(&one.id))).unwrap();
+    assert!(!known(run(world.ledger().accept(&one)).unwrap()).may_not_be_queued());
+    let mut sent = Transition::to(key(&world, &one.id), Status::Delivered);
+    sent.activity_id = Some("7".into());
+    run(world.ledger().note(&sent)).unwrap();
+    let record = known(run(world.ledger().accept(&one)).unwrap());
+    assert_eq!((record.status, record.conversation.as_str()), (Status::Delivered, "c"), "the rest stays");
+}
+
+#[test]
+fn a_call_is_accepted_as_a_whole_and_found_in_order() {
+    let world = World::new();
+    let call = world.call(1);
+    for alerts in [1, 2, 100] {
+        let call = CallId::of_key(Period::of(world.host.now()), &format!("k{alerts}"), 0);
+        let mut all: Vec<NewAlert> = (0..alerts).map(|index| alert(call.alert(index))).collect();
+        let note = CallNote { fingerprint: "f".into(), alerts: alerts.into() };
+        all[0].call = Some(note.clone());
+        assert_eq!(run(world.ledger().accept_call(&all)), Ok(Accepted::New));
+        let first = known(run(world.ledger().accept_call(&all)).unwrap());
+        assert_eq!(first.call, Some(note));
+        let records = run(world.ledger().of_call(&call, alerts.into())).unwrap();
+        let ids: Vec<_> = records.iter().map(|record| record.id.clone()).collect();
+        assert_eq!(ids, (0..alerts).map(|index| call.alert(index).to_string()).collect::<Vec<_>>());
+    }
+    assert_eq!(run(world.ledger().find(&call.alert(0))), Ok(None));
+    let before = world.records();
+    // One of them is there already: nothing is written.
+    run(world.ledger().accept(&alert(call.alert(1)))).unwrap();
+    let both = [alert(call.alert(0)), alert(call.alert(1))];
+    run(world.ledger().accept_call(&both)).expect_err("nobody makes such a call");
+    assert_eq!(world.records(), before + 1);
+}
+
+#[test]
+fn an_alert_is_taken_back_until_something_became_of_it() {
+    let world = World::new();
+    let one = alert(world.call(1).alert(0));
+    assert_eq!(run(world.ledger().withdraw(&one.id)), Ok(Withdrawn::Unknown));
+    run(world.ledger().accept(&one)).unwrap();
+    for _ in 0..2 {
+        assert_eq!(run(world.ledger().withdraw(&one.id)), Ok(Withdrawn::Yes));
+    }
+    let record = run(world.ledger().find(&one.id)).unwrap().unwrap();
+    assert_eq!((record.status, record.shown_status()), (Status::Queued, Status::Cancelled));
+    // The poller had it in hand already.
+    run(world.ledger().note(&Transition::to(key(&world, &one.id), Status::Delivered))).unwrap();
+    assert_eq!(run(world.ledger().withdraw(&one.id)), Ok(Withdrawn::TooLate(Status::Delivered)));
+    let strange = AlertId::parse(&"f".repeat(32)).unwrap();
+    assert_eq!(run(world.ledger().withdraw(&strange)), Ok(Withdrawn::Unknown), "of no period of ours");
+}
+
+#[test]
+fn many_alerts_are_noted_in_few_calls_and_the_last_word_counts() {
+    let world = World::new();
+    let ids: Vec<AlertId> = (0..150).map(|index| world.call(index).alert(0)).collect();
+    let all = |status| -> Vec<Transition> {
+        ids.iter().map(|id| Transition::to(key(&world, id), status)).collect()
+    };
+    let mut transitions = all(Status::Waiting);
+    transitions.extend(all(Status::Delivered));
+    // The first batch of each shard finds no table, makes one, and is sent again.
+    run(world.ledger().note_all(transitions.clone())).unwrap();
+    let before = world.host.sent.borrow().len();
+    run(world.ledger().note_all(transitions)).unwrap();
+    assert_eq!(world.host.sent.borrow().len() - before, 4, "a call for each shard");
+    for id in &ids {
+        assert_eq!(run(world.ledger().find(id)).unwrap().unwrap().status, Status::Delivered);
+    }
+}
+
+#[test]
+fn what_is_over_is_taken_away_and_nothing_else() {
+    let world = World::new();
+    let days = |days: u64| Duration::from_secs(days * 24 * 60 * 60);
+    let short: Vec<NewAlert> = (0..120).map(|index| alert(world.call(index).alert(0))).collect();
+    let mut far = alert(world.call(200).alert(0));
+    far.until = Some(world.host.now() + days(300));
+    for one in short.iter().chain([&far]) {
+        run(world.ledger().accept(one)).unwrap();
+    }
+    let clean = || run(world.ledger().clean(8)).unwrap();
+    for (passed, taken) in [(0, 0), (6, 0), (2, 120), (0, 0), (200, 0)] {
+        world.host.elapsed.set(world.host.elapsed.get() + days(passed));
+        assert_eq!(clean(), taken, "{:?}", world.host.elapsed.get());
+    }
+    assert!(run(world.ledger().find(&far.id)).unwrap().is_some(), "it is due later");
+    world.host.elapsed.set(days(308));
+    assert_eq!((clean(), world.records()), (1, 0));
+}
+
+#[test]
+fn a_record_that_makes_no_sense_drops_nothing() {
+    let world = World::new();
+    let one = alert(world.call(1).alert(0));
+    run(world.ledger().accept(&one)).unwrap();
+    let mut tables = world.tables.borrow_mut();
+    let record = tables.entities_mut("proactivebotledger").values_mut().next().unwrap();
+    record.insert("status".into(), "of the future".into());
+    record.insert("acceptedAt".into(), true.into());
+    record.insert("version".into(), 2.into());
+    drop(tables);
+    let record = run(world.ledger().find(&one.id)).unwrap().unwrap();
+    assert!(record.is_newer && !record.status.is_final() && record.may_not_be_queued());
+}

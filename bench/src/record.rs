@@ -10,8 +10,9 @@ use crate::exact::Exact;
 /// How far instructions and sizes may be from what is recorded.
 const TOLERANCE_PERCENT: u64 = 5;
 
-/// The most that an alert may cost.
-pub const MOST_CALLS_PER_ALERT: f64 = 4.1;
+/// The most that an alert from a person's message may cost: record, put, acknowledgement, post, delete, and its shares of what
+/// is done for many.
+pub const MOST_CALLS_PER_ALERT: f64 = 5.5;
 
 /// The most that a component may have.
 pub const MOST_COMPONENT_BYTES: u64 = 2 * 1024 * 1024;

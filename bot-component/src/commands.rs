@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
-use address_book::{AddressBook, ConversationKey, Record, Tag};
 use bot_framework::ConversationReference;
 use envelope::words::{self, Command};
-use platform::{Host, Level};
+use platform::{Deadline, Host, Level};
 use serde_json::json;
+use state::runs::{Withdrawal, Withdrawals};
+use state::{ConversationKey, Conversations, StateError, Tag, Tagged, known_key};
 
-use crate::alerts::MAX_AHEAD;
+use crate::limits::MAX_AHEAD;
+use crate::settings::BotSettings;
+
+/// How long the address book may take to do what a command says, so that the person can still be told within 15 s.
+const DONE_WITHIN: Duration = Duration::from_secs(7);
 
 /// What a message asks for.
 #[derive(Debug, PartialEq)]
@@ -20,59 +25,88 @@ pub(crate) enum Wish {
 }
 
 /// Finds out what a message asks for, and does it if it is not to be queued.
-pub(crate) async fn heed<H: Host>(host: &H, text: String, address: &ConversationReference) -> Wish {
+pub(crate) async fn heed<H: Host>(
+    host: &H,
+    settings: &BotSettings,
+    text: String,
+    address: &ConversationReference,
+) -> Wish {
     let Some(command) = Command::parse(&text) else { return Wish::Queue { text, after: None } };
-    match command {
-        Command::Remind(after, _) if after > MAX_AHEAD => Wish::Say(words::TOO_FAR.into()),
-        Command::Remind(after, text) => Wish::Queue { text, after: Some(after) },
-        Command::Help => Wish::Say(words::HELP.into()),
-        Command::Stop => set(host, address, words::STOPPED, &mut |record| record.stopped = true).await,
-        Command::Start => set(host, address, words::STARTED, &mut |record| record.stopped = false).await,
+    let key = ConversationKey::of(address);
+    let conversations = settings.conversations(host, Deadline::after(host, DONE_WITHIN));
+    let done = match command {
+        Command::Remind(after, _) if after > MAX_AHEAD => Ok(words::TOO_FAR.into()),
+        Command::Remind(after, text) => return Wish::Queue { text, after: Some(after) },
+        Command::Help => Ok(words::HELP.into()),
+        Command::Stop => stop(host, settings, &conversations, &key).await,
+        Command::Start => start(host, settings, &conversations, &key).await,
         Command::Subscribe(text) => match Tag::parse(&text) {
-            Some(tag) => subscribe(host, address, tag).await,
-            None => Wish::Say(words::NO_TAG.into()),
+            Some(tag) => conversations.tag(&key, &tag).await.map(|tagged| match tagged {
+                Tagged::Yes => words::subscribed(tag.as_str()),
+                Tagged::TooMany => words::TOO_MANY_TAGS.into(),
+            }),
+            None => Ok(words::NO_TAG.into()),
         },
         Command::Unsubscribe(text) => match Tag::parse(&text) {
-            Some(tag) => {
-                let done = words::unsubscribed(tag.as_str());
-                set(host, address, &done, &mut |record| record.unsubscribe(&tag)).await
-            }
-            None => Wish::Say(words::NO_TAG.into()),
+            Some(tag) => conversations.untag(&key, &tag).await.map(|()| words::unsubscribed(tag.as_str())),
+            None => Ok(words::NO_TAG.into()),
         },
-    }
-}
-
-async fn subscribe<H: Host>(host: &H, address: &ConversationReference, tag: Tag) -> Wish {
-    let done = words::subscribed(tag.as_str());
-    let mut subscribed = true;
-    let mut subscribe = |record: &mut Record| subscribed = record.subscribe(&tag);
-    let wish = set(host, address, &done, &mut subscribe).await;
-    if subscribed { wish } else { Wish::Say(words::TOO_MANY_TAGS.into()) }
-}
-
-/// Changes the conversation's record, and says so.
-async fn set<H: Host>(
-    host: &H,
-    address: &ConversationReference,
-    done: &str,
-    change: &mut dyn FnMut(&mut Record),
-) -> Wish {
-    let reason = match AddressBook::new(host).change(&ConversationKey::of(address), change).await {
-        Ok(Some(_)) => return Wish::Say(done.into()),
-        Ok(None) => "the conversation is not stored".to_owned(),
-        Err(error) => error.to_string(),
     };
-    host.event(Level::Error, "command.failed", json!({"reason": reason}));
+    let error = match done {
+        Ok(words) => return Wish::Say(words),
+        Err(error) => error,
+    };
+    host.event(Level::Error, "command.failed", json!({"reason": error.to_string()}));
+    if error == StateError::NotStored {
+        // Key-value said that the record stands. The person's next message reads the table, and stores the record.
+        _ = host.delete(&known_key(&key)).await;
+    }
     Wish::Say(words::NOT_REMEMBERED.into())
+}
+
+async fn stop<H: Host>(
+    host: &H,
+    settings: &BotSettings,
+    conversations: &Conversations<'_, H>,
+    key: &ConversationKey,
+) -> Result<String, StateError> {
+    conversations.stop(key, host.now()).await?;
+    tell_runs(host, settings, Withdrawal::Stopped(key.as_str().to_owned())).await?;
+    Ok(words::STOPPED.into())
+}
+
+async fn start<H: Host>(
+    host: &H,
+    settings: &BotSettings,
+    conversations: &Conversations<'_, H>,
+    key: &ConversationKey,
+) -> Result<String, StateError> {
+    conversations.start(key).await?;
+    tell_runs(host, settings, Withdrawal::Started(key.as_str().to_owned())).await?;
+    Ok(words::STARTED.into())
+}
+
+/// Tells the poller about alerts that are on their way to this conversation: a run asks for what was withdrawn a short time
+/// ago, and not for each conversation.
+async fn tell_runs<H: Host>(
+    host: &H,
+    settings: &BotSettings,
+    withdrawal: Withdrawal,
+) -> Result<(), StateError> {
+    let deadline = Deadline::after(host, DONE_WITHIN);
+    let queue = &settings.queue;
+    let withdrawals = Withdrawals::new(host, &queue.account, &settings.tables, queue.name.as_str(), deadline);
+    Ok(withdrawals.note(&withdrawal).await?)
 }
 
 #[cfg(test)]
 mod tests {
-    use address_book::{MAX_TAGS, Sign};
     use bot_framework::json::Fields;
-    use platform::testing::{FakeHost, run};
+    use platform::testing::run;
+    use state::{Conversation, MAX_TAGS, Sign};
 
     use super::*;
+    use crate::testing::Stage;
 
     fn address() -> ConversationReference {
         let json =
@@ -80,63 +114,77 @@ mod tests {
         ConversationReference::from_fields(Fields::parse(json).unwrap()).unwrap()
     }
 
-    fn say(host: &FakeHost, text: &str) -> Wish {
-        run(heed(host, text.to_owned(), &address()))
+    fn say(stage: &Stage, text: &str) -> Wish {
+        run(heed(&stage.host, &stage.settings, text.to_owned(), &address()))
     }
 
-    fn known_host() -> FakeHost {
-        let host = FakeHost::default();
-        run(AddressBook::new(&host).hear(&address(), Sign::Message)).unwrap();
-        host
+    fn known() -> Stage {
+        let stage = Stage::new();
+        run(stage.conversations().hear(&address(), Sign::Message, None)).unwrap();
+        stage
     }
 
-    fn record(host: &FakeHost) -> Record {
-        run(AddressBook::new(host).get(&ConversationKey::of(&address()))).unwrap().unwrap()
+    fn conversation(stage: &Stage) -> Conversation {
+        run(stage.conversations().get(&ConversationKey::of(&address()))).unwrap().unwrap()
     }
 
     #[test]
-    fn commands_change_the_record() {
-        let host = known_host();
+    fn commands_change_the_conversation() {
+        let stage = known();
         let done = |words: &str| Wish::Say(words.into());
-        assert_eq!(say(&host, "stop"), done(words::STOPPED));
-        assert!(record(&host).stopped);
-        assert_eq!(say(&host, "start"), done(words::STARTED));
-        assert!(!record(&host).stopped);
-        assert_eq!(say(&host, "subscribe Orders-42"), done(&words::subscribed("orders-42")));
-        assert_eq!(record(&host).tags.iter().map(Tag::as_str).collect::<Vec<_>>(), ["orders-42"]);
-        assert_eq!(say(&host, "unsubscribe ORDERS-42"), done(&words::unsubscribed("orders-42")));
-        assert!(record(&host).tags.is_empty());
-        assert_eq!(say(&host, "subscribe <b>"), done(words::NO_TAG));
-        assert_eq!(say(&host, "unsubscribe <b>"), done(words::NO_TAG));
-        assert_eq!(say(&host, "help"), done(words::HELP));
+        assert_eq!(say(&stage, "stop"), done(words::STOPPED));
+        assert!(conversation(&stage).stopped);
+        assert_eq!(say(&stage, "start"), done(words::STARTED));
+        assert!(!conversation(&stage).stopped);
+        assert_eq!(say(&stage, "subscribe Orders-42"), done(&words::subscribed("orders-42")));
+        assert_eq!(conversation(&stage).tags.iter().map(Tag::as_str).collect::<Vec<_>>(), ["orders-42"]);
+        assert_eq!(say(&stage, "unsubscribe ORDERS-42"), done(&words::unsubscribed("orders-42")));
+        assert!(conversation(&stage).tags.is_empty());
+        assert_eq!(say(&stage, "subscribe <b>"), done(words::NO_TAG));
+        assert_eq!(say(&stage, "unsubscribe <b>"), done(words::NO_TAG));
+        assert_eq!(say(&stage, "help"), done(words::HELP));
     }
 
     #[test]
     fn subscriptions_are_bounded() {
-        let host = known_host();
+        let stage = known();
         for number in 0..MAX_TAGS {
-            say(&host, &format!("subscribe tag-{number}"));
+            say(&stage, &format!("subscribe tag-{number}"));
         }
-        assert_eq!(say(&host, "subscribe one-more"), Wish::Say(words::TOO_MANY_TAGS.into()));
-        assert_eq!(say(&host, "subscribe tag-0"), Wish::Say(words::subscribed("tag-0")));
-        assert_eq!(record(&host).tags.len(), MAX_TAGS);
+        assert_eq!(say(&stage, "subscribe one-more"), Wish::Say(words::TOO_MANY_TAGS.into()));
+        assert_eq!(say(&stage, "subscribe tag-0"), Wish::Say(words::subscribed("tag-0")));
+        assert_eq!(conversation(&stage).tags.len(), MAX_TAGS);
     }
 
     #[test]
-    fn the_rest_is_queued() {
-        let host = FakeHost::default();
+    fn other_words_are_queued_without_a_call() {
+        let stage = Stage::new();
         let queue = |text: &str, after| Wish::Queue { text: text.into(), after };
-        assert_eq!(say(&host, "stop it"), queue("stop it", None));
-        assert_eq!(say(&host, "remind me in 1 min tea"), queue("tea", Some(Duration::from_secs(60))));
-        assert_eq!(say(&host, "remind me in 366 days tea"), queue("tea", Some(MAX_AHEAD)));
-        assert_eq!(say(&host, "remind me in 367 days tea"), Wish::Say(words::TOO_FAR.into()));
-        assert!(host.store.borrow().is_empty());
+        assert_eq!(say(&stage, "stop it"), queue("stop it", None));
+        assert_eq!(say(&stage, "remind me in 1 min tea"), queue("tea", Some(Duration::from_secs(60))));
+        assert_eq!(say(&stage, "remind me in 366 days tea"), queue("tea", Some(MAX_AHEAD)));
+        assert_eq!(say(&stage, "remind me in 367 days tea"), Wish::Say(words::TOO_FAR.into()));
+        assert_eq!(stage.calls(), 0);
+        assert!(stage.host.store.borrow().is_empty());
     }
 
     #[test]
-    fn what_cannot_be_stored_is_told() {
-        let host = FakeHost::default();
-        assert_eq!(say(&host, "stop"), Wish::Say(words::NOT_REMEMBERED.into()));
-        assert_eq!(host.events("command.failed").len(), 1);
+    fn a_command_that_cannot_be_stored_says_so() {
+        let stage = known();
+        stage.refuse_tables();
+        for text in ["stop", "start", "subscribe x", "unsubscribe x"] {
+            assert_eq!(say(&stage, text), Wish::Say(words::NOT_REMEMBERED.into()), "{text}");
+        }
+        assert_eq!(stage.host.events("command.failed").len(), 4);
+        // A tag of a conversation that is not stored would lead nowhere.
+        let stage = Stage::new();
+        let known = known_key(&ConversationKey::of(&address()));
+        stage.host.store.borrow_mut().insert(known, b"a fingerprint of a record that is gone".to_vec());
+        assert_eq!(say(&stage, "subscribe x"), Wish::Say(words::NOT_REMEMBERED.into()));
+        assert!(stage.host.store.borrow().is_empty(), "the next message stores the record");
+        // A stop holds even so.
+        assert_eq!(say(&stage, "stop"), Wish::Say(words::STOPPED.into()));
+        let standing = run(stage.conversations().standing(&ConversationKey::of(&address()))).unwrap();
+        assert!(standing.stopped);
     }
 }

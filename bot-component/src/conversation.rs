@@ -1,46 +1,72 @@
-//! What an activity tells about its conversation: that it is there, or that it is over.
+//! What an activity tells about its conversation: that it is there, or that it has ended.
 
-use address_book::{AddressBook, BookError, ConversationKey, Record, Sign};
+use std::time::Duration;
+
 use bot_framework::{Activity, ActivityKind, ConversationReference};
-use platform::{Host, Level};
+use platform::{Deadline, Host, Level};
 use serde_json::json;
+use state::{ConversationKey, Conversations, Fingerprint, Heard, PAUSED_FOR, Sign, StateError, known_key};
 
-/// Keeps the address book up to date, with whether the caller's token vouched for the serviceUrl. Returns the conversation's
-/// record, if it is known now. That it failed is logged and changes nothing: the person's message matters more.
+use crate::settings::BotSettings;
+
+/// How long the address book may take before the person's message is queued without it. It is asked only when there is
+/// something new to record.
+const RECORD_WITHIN: Duration = Duration::from_secs(3);
+
+/// Keeps the address book up to date, with whether the caller's token vouched for the serviceUrl. A failure is logged and
+/// changes nothing: the person's message matters more.
 pub(crate) async fn note<H: Host>(
     host: &H,
+    settings: &BotSettings,
     activity: &Activity,
     service_url_verified: bool,
-) -> Option<Record> {
-    // One that cannot be answered cannot be alerted either.
-    let reference = ConversationReference::of(activity).ok()?;
+) {
+    // A conversation that cannot be answered cannot be alerted either.
+    let Ok(reference) = ConversationReference::of(activity) else { return };
     let reference = reference.with_service_url_verified(service_url_verified);
-    let book = AddressBook::new(host);
+    let conversations = settings.conversations(host, Deadline::after(host, RECORD_WITHIN));
     let result = match told_by(activity) {
-        Tells::Here(sign) => book.hear(&reference, sign).await,
-        Tells::Over => book.forget(&ConversationKey::of(&reference)).await.map(|()| None),
-        Tells::ForgetPerson => book.forget_person(&reference).await.map(|()| None),
-        Tells::Nothing => return None,
+        Tells::Here(sign) => hear(host, &conversations, &reference, sign).await,
+        Tells::Over => conversations.forget(&ConversationKey::of(&reference)).await,
+        Tells::ForgetPerson => conversations.forget_person(&reference).await,
+        Tells::Nothing => return,
     };
-    log(host, result).flatten()
+    log(host, result);
 }
 
-/// Notes that nobody is there any more, as far as the channel says.
-pub(crate) async fn pause<H: Host>(host: &H, reference: &ConversationReference) {
-    log(host, AddressBook::new(host).pause(reference).await);
+/// Records a sign. Key-value remembers what the table has of the conversation, so that an ordinary activity costs one read
+/// there and no call of the table. A key-value store that fails costs the call, and nothing else.
+async fn hear<H: Host>(
+    host: &H,
+    conversations: &Conversations<'_, H>,
+    reference: &ConversationReference,
+    sign: Sign,
+) -> Result<(), StateError> {
+    let name = known_key(&ConversationKey::of(reference));
+    let known = host.get(&name).await.ok().flatten();
+    let known = known.as_deref().and_then(Fingerprint::read);
+    match conversations.hear(reference, sign, known.as_ref()).await? {
+        Heard::Stored(fingerprint) => _ = host.set(&name, &fingerprint.to_bytes()).await,
+        // The poller has paused the conversation, and could not delete the fingerprint.
+        Heard::Paused if known.is_some() => _ = host.delete(&name).await,
+        Heard::Known | Heard::Paused | Heard::Newer => {}
+    }
+    Ok(())
 }
 
-fn log<T>(host: &impl Host, result: Result<T, BookError>) -> Option<T> {
-    let error = match result {
-        Ok(value) => return Some(value),
-        Err(error) => error,
-    };
+/// Records that nobody is there any more, as far as the channel says.
+pub(crate) async fn pause<H: Host>(host: &H, settings: &BotSettings, reference: &ConversationReference) {
+    let conversations = settings.conversations(host, Deadline::after(host, RECORD_WITHIN));
+    log(host, conversations.pause(reference, host.now() + PAUSED_FOR).await);
+}
+
+fn log(host: &impl Host, result: Result<(), StateError>) {
+    let Err(error) = result else { return };
     let (level, event) = match error {
-        BookError::Store(_) => (Level::Error, "conversation.not-stored"),
-        BookError::TooLarge { .. } => (Level::Warn, "conversation.too-large"),
+        StateError::TooLarge { .. } => (Level::Warn, "conversation.too-large"),
+        _ => (Level::Error, "conversation.not-stored"),
     };
     host.event(level, event, json!({"reason": error.to_string()}));
-    None
 }
 
 #[derive(Debug, PartialEq)]
@@ -75,7 +101,98 @@ fn told_by(activity: &Activity) -> Tells {
 mod tests {
     use serde_json::{Value, json};
 
+    use platform::KeyValue;
+    use platform::testing::run;
+
     use super::*;
+    use crate::testing::Stage;
+
+    fn activity(change: &Value) -> Activity {
+        let mut json = json!({
+            "type": "message", "id": "7", "channelId": "msteams", "serviceUrl": "https://x/", "from": {"id": "29:u"},
+            "conversation": {"id": "a:1", "conversationType": "personal"}, "recipient": {"id": "28:b"},
+        });
+        json.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        Activity::parse(json.to_string().as_bytes()).unwrap()
+    }
+
+    fn key() -> ConversationKey {
+        ConversationKey::of(&ConversationReference::of(&activity(&json!({}))).unwrap())
+    }
+
+    fn hear(stage: &Stage, change: &Value) {
+        run(note(&stage.host, &stage.settings, &activity(change), true));
+    }
+
+    #[test]
+    fn an_activity_of_a_known_conversation_costs_one_read_of_key_value_and_nothing_else() {
+        let stage = Stage::new();
+        hear(&stage, &json!({}));
+        assert_eq!(stage.host.store.borrow().keys().cloned().collect::<Vec<_>>(), [known_key(&key())]);
+        let (calls, writes) = (stage.calls(), stage.host.writes.get());
+        for change in
+            [json!({}), json!({"id": "8"}), json!({"type": "conversationUpdate"}), json!({"type": "message"})]
+        {
+            stage.host.reads.take();
+            hear(&stage, &change);
+            assert_eq!(stage.host.reads.take(), [known_key(&key())], "{change}");
+        }
+        assert_eq!((stage.calls(), stage.host.writes.get()), (calls, writes));
+        // Key-value may be emptied at any time: it is filled again, and the table is not written.
+        stage.host.store.borrow_mut().clear();
+        hear(&stage, &json!({}));
+        let is_read = |request: &http::Request<_>| request.method() == http::Method::GET;
+        assert!(stage.host.sent.borrow()[calls..].iter().all(is_read) && stage.calls() > calls);
+        assert_eq!(stage.host.store.borrow().len(), 1);
+    }
+
+    #[test]
+    fn after_a_pause_the_person_s_next_message_ends_it() {
+        let stage = Stage::new();
+        let is_paused = || run(stage.conversations().get(&key())).unwrap().unwrap().paused;
+        hear(&stage, &json!({}));
+        let reference = ConversationReference::of(&activity(&json!({}))).unwrap();
+        for keeps_fingerprint in [false, true] {
+            let known = run(stage.host.get(&known_key(&key()))).unwrap().unwrap();
+            run(pause(&stage.host, &stage.settings, &reference));
+            assert!(is_paused() && stage.host.store.borrow().is_empty());
+            if keeps_fingerprint {
+                // The poller has a store of its own. An update with news finds the pause, and deletes the fingerprint.
+                run(stage.host.set(&known_key(&key()), &known)).unwrap();
+            }
+            hear(
+                &stage,
+                &json!({"type": "conversationUpdate", "serviceUrl": format!("https://{keeps_fingerprint}/")}),
+            );
+            assert!(is_paused() && stage.host.store.borrow().is_empty());
+            hear(&stage, &json!({}));
+            assert!(!is_paused() && stage.host.store.borrow().len() == 1);
+        }
+    }
+
+    #[test]
+    fn a_conversation_that_ended_is_forgotten_with_its_fingerprint() {
+        for change in [
+            json!({"type": "endOfConversation"}),
+            json!({"type": "deleteUserData"}),
+            json!({"type": "installationUpdate", "action": "remove"}),
+        ] {
+            let stage = Stage::new();
+            hear(&stage, &json!({}));
+            hear(&stage, &change);
+            assert_eq!(run(stage.conversations().get(&key())), Ok(None), "{change}");
+            assert!(stage.host.store.borrow().is_empty(), "{change}");
+        }
+    }
+
+    #[test]
+    fn a_table_service_that_refuses_is_logged_and_no_fingerprint_is_kept() {
+        let stage = Stage::new();
+        stage.refuse_tables();
+        hear(&stage, &json!({}));
+        assert_eq!(stage.host.events("conversation.not-stored").len(), 1);
+        assert!(stage.host.store.borrow().is_empty());
+    }
 
     #[test]
     fn what_an_activity_tells() {

@@ -1,18 +1,40 @@
 //! The HTTP door: receives Bot Framework activities, puts address envelopes on the queue, acknowledges the user.
 //!
 //! One module per route; what is not about a route lives in the crates below.
+//!
+//! | to change | look in |
+//! |---|---|
+//! | a route, or its methods | `router.rs`, `alerts/mod.rs` |
+//! | what becomes of an activity, by its type | `messages.rs` |
+//! | what happens to a person's message, and what the bot says | `turn.rs` |
+//! | what a word of a person does | `commands.rs` (the words: `crates/envelope`) |
+//! | what is recorded of a conversation, and when | `conversation.rs` |
+//! | an alert that comes as a trigger activity | `trigger_activity.rs` |
+//! | what a call of `POST /api/alerts` may hold | `alerts/body.rs`, `alerts/activity.rs` |
+//! | whom `to` means | `alerts/target.rs` |
+//! | what an idempotency key does | `alerts/identity.rs` |
+//! | in which order a call is recorded, queued and answered | `alerts/call.rs` |
+//! | how a message is put on the queue | `outbox.rs` |
+//! | how the poller is called | `kick.rs` |
+//! | a status, a code or a text of a refusal | `rejection/` |
+//! | how much of something there may be | `limits.rs` |
 
 mod alerts;
 mod answered;
 mod commands;
 mod conversation;
 mod kick;
+mod limits;
 mod messages;
 mod outbox;
 mod rejection;
+mod request;
 mod router;
 mod settings;
+#[cfg(test)]
+mod testing;
 mod trigger_activity;
+mod turn;
 
 pub use router::handle;
 pub use settings::JOINED;

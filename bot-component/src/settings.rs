@@ -1,12 +1,21 @@
 //! What this component reads from its variables, in the order in which it needs it.
 
+use std::time::Duration;
+
 use bot_framework::outbound::seal_key;
-use bot_framework::{AuthMode, BotCredentials, BotIdentity, Credential, InboundAuth, TrustPolicy};
+use bot_framework::{AuthMode, BotCredentials, BotIdentity, Credential, InboundAuth, Tokens, TrustPolicy};
 use envelope::SealKey;
-use platform::{Joined, Settings, SettingsError};
+use platform::{Deadline, Host, Joined, Level, Settings, SettingsError};
+use serde_json::json;
+use state::{Conversations, Tables};
+use storage_account::STORAGE_SCOPE;
 use storage_queue::QueueSettings;
 
 use crate::kick::Kick;
+use crate::rejection::Rejection;
+
+/// How long the token for the storage account may take: it is fetched once an hour.
+const TOKEN_WITHIN: Duration = Duration::from_secs(4);
 
 /// The variables that are read together: one call of the host each. A request that brings no valid token costs the first
 /// only. `alertkey` is read by itself: a caller of the alert routes without a key costs nothing else.
@@ -79,6 +88,8 @@ pub(crate) struct BotSettings {
     pub(crate) bot: Option<BotCredentials>,
     pub(crate) seal_key: Option<SealKey>,
     pub(crate) queue: QueueSettings,
+    /// The tables, in the storage account of the queue.
+    pub(crate) tables: Tables,
     /// How the poller is called; `None` with `kick=off`.
     pub(crate) kick: Option<Kick>,
 }
@@ -94,8 +105,102 @@ impl BotSettings {
             seal_key: seal_key(settings, bot.as_ref())?.map(SealKey::new),
             trust: TrustPolicy::read(caller.auth_mode, settings)?,
             kick: Kick::read(settings, bot.as_ref(), &queue.name)?,
+            tables: Tables::read(settings)?,
             queue,
             bot,
         })
+    }
+
+    /// Reads them, and gets what opens the storage account: where its connection string holds neither key nor SAS, that is a
+    /// token of the bot's own.
+    pub(crate) async fn open<H: Host>(host: &H, caller: CallerSettings) -> Result<Self, Rejection> {
+        let mut settings = Self::read(host, caller)?;
+        if !settings.queue.account.needs_token() {
+            return Ok(settings);
+        }
+        let wrong = |problem: &str| SettingsError::new("storageconnection", problem);
+        let bot = settings.bot.as_ref();
+        let bot =
+            bot.ok_or_else(|| wrong("needs AccountKey or SharedAccessSignature with authmode=anonymous"))?;
+        let tokens = Tokens::for_scope(host, bot, STORAGE_SCOPE);
+        let token = tokens.bearer(Deadline::after(host, TOKEN_WITHIN)).await.map_err(|error| {
+            host.event(Level::Error, "storage.no-token", json!({"reason": error.to_string()}));
+            Rejection::StateUnavailable
+        })?;
+        let account = settings.queue.account.clone();
+        settings.queue.account = account.with_token(token).map_err(|error| wrong(&error.to_string()))?;
+        Ok(settings)
+    }
+
+    /// The address book. Its calls take until `deadline` at most.
+    pub(crate) fn conversations<'a, H: Host>(
+        &'a self,
+        host: &'a H,
+        deadline: Deadline,
+    ) -> Conversations<'a, H> {
+        Conversations::new(host, &self.queue.account, &self.tables, deadline)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use platform::testing::{FakeHost, response, run};
+
+    use super::*;
+
+    fn open(host: &FakeHost) -> Result<BotSettings, Rejection> {
+        run(BotSettings::open(host, CallerSettings::read(host)?))
+    }
+
+    #[test]
+    fn an_account_without_key_and_sas_is_opened_by_the_bots_own_token() {
+        let host = FakeHost::with_settings([
+            ("authmode", "required"),
+            ("microsoftappid", "app"),
+            ("microsoftapppassword", "secret"),
+            ("microsoftapptenantid", "tenant"),
+            ("storageconnection", "AccountName=contoso"),
+            ("queuename", "bot-queue"),
+        ]);
+        host.then_status(200, r#"{"token_type":"Bearer","expires_in":3600,"access_token":"t.o.k"}"#);
+        let settings = open(&host).unwrap();
+        let sent = host.sent.borrow();
+        let form = std::str::from_utf8(sent[0].body()).unwrap();
+        assert!(form.contains("scope=https%3A%2F%2Fstorage.azure.com%2F.default"), "{form}");
+        drop(sent);
+        // The second request finds the token in key-value, and the table service gets it.
+        let settings_again = open(&host).unwrap();
+        assert_eq!(
+            (host.sent.borrow().len(), settings_again.queue.account),
+            (1, settings.queue.account.clone())
+        );
+        host.then(Ok(response(403, "")));
+        let key = state::ConversationKey::parse("0123456789abcdef0123456789abcdef").unwrap();
+        let deadline = Deadline::after(&host, TOKEN_WITHIN);
+        run(settings.conversations(&host, deadline).get(&key)).expect_err("it was refused");
+        let sent = host.sent.borrow();
+        assert_eq!(sent[1].uri().host(), Some("contoso.table.core.windows.net"));
+        assert_eq!(sent[1].headers()["authorization"], "Bearer t.o.k");
+    }
+
+    #[test]
+    fn without_a_token_nothing_is_stored_and_the_log_says_why() {
+        let names = [
+            ("authmode", "required"),
+            ("microsoftappid", "app"),
+            ("microsoftapppassword", "secret"),
+            ("microsoftapptenantid", "tenant"),
+            ("storageconnection", "AccountName=contoso"),
+            ("queuename", "bot-queue"),
+        ];
+        let host = FakeHost::with_settings(names);
+        host.then_status(401, r#"{"error":"invalid_client","error_codes":[7000222]}"#);
+        assert!(matches!(open(&host), Err(Rejection::StateUnavailable)));
+        let reason = host.events("storage.no-token")[0]["reason"].to_string();
+        assert!(reason.contains("AADSTS7000222"), "{reason}");
+        let host = FakeHost::with_settings(names);
+        host.settings.borrow_mut().insert("authmode".into(), "anonymous".into());
+        let error = open(&host).expect_err("nobody's token").to_string();
+        assert!(error.contains("storageconnection"), "{error}");
     }
 }

@@ -4,16 +4,21 @@
 //! A verified caller is not enough: whoever may talk to the bot over Direct Line or Web Chat can send an event of any name
 //! with any value. So the envelope needs a seal, unless `unsealedtriggers=allow`; and its host is checked in any case.
 
+use std::time::Duration;
+
 use bot_framework::{Activity, Class, Connector, OutgoingMessage, Verdict};
 use bytes::Bytes;
-use envelope::{Arrival, Envelope, EnvelopeId, SENT, SealState, UNSURE, Unsealed, mark_name, words};
+use envelope::{Arrival, Envelope, EnvelopeId, SealState, Unsealed, words};
 use http::{Response, StatusCode};
-use platform::{Host, Level, Settings, answer};
+use platform::{Deadline, Host, Level, Settings, answer};
 use serde_json::{Value, json};
+use state::ledger::{Ledger, RecordKey, Status, Transition};
 
 use crate::conversation;
 use crate::rejection::{Rejection, Undelivered};
 use crate::settings::BotSettings;
+
+const LEDGER_WITHIN: Duration = Duration::from_secs(12);
 
 /// Answers a trigger: 200 if the alert was delivered, now or earlier, or if its time has passed.
 pub(crate) async fn answer<H: Host>(
@@ -41,13 +46,25 @@ pub(crate) async fn answer<H: Host>(
         log(Level::Info, "trigger.early", "");
         return Err(Rejection::AlertNotDelivered(Undelivered::ForNow));
     }
-    let key = mark_name(&envelope.id, seal);
-    if SENT.has(host, &key).await {
-        log(Level::Info, "trigger.repeated", "");
-        return Ok(done);
-    }
-    if UNSURE.has(host, &key).await {
-        return Err(Rejection::AlertNotDelivered(Undelivered::Unsure));
+    let is_ours = seal == SealState::Valid || settings.seal_key.is_none();
+    let record = RecordKey::of_message(envelope.id.as_str(), is_ours, envelope.enqueued_at);
+    let deadline = Deadline::after(host, LEDGER_WITHIN);
+    let ledger = Ledger::new(host, &settings.queue.account, &settings.tables, deadline);
+    match ledger.read(&record).await {
+        Ok(known) => match known.map(|known| known.status) {
+            Some(Status::Delivered) => {
+                log(Level::Info, "trigger.repeated", "");
+                return Ok(done);
+            }
+            // Direct Line tells its caller of every failure in the same way, and the caller tries again.
+            Some(Status::Dropped) => return Err(Rejection::AlertNotDelivered(Undelivered::Unsure)),
+            _ => {}
+        },
+        // To send it might show it twice.
+        Err(error) => {
+            log(Level::Error, "trigger.not-looked-up", &error.to_string());
+            return Err(Rejection::StateUnavailable);
+        }
     }
     let alert =
         OutgoingMessage::new(&envelope.address, &words::alert(&envelope.text)).with(&envelope.activity);
@@ -55,17 +72,20 @@ pub(crate) async fn answer<H: Host>(
     let verdict = connector.send_in_any_cloud(&settings.trust, &service_url, conversation, &alert).await;
     match outcome(&verdict) {
         Ok(()) => {
-            // A store that fails makes a double possible if the caller repeats; it stops nothing.
-            _ = SENT.set(host, &key).await;
+            let activity_id = verdict.activity_id.clone();
+            let sent = Transition { activity_id, ..Transition::to(record, Status::Delivered) };
+            // A table that fails makes a double possible if the caller repeats; it stops nothing.
+            _ = ledger.note(&sent).await;
             log(Level::Info, "trigger.delivered", &verdict.reason);
             Ok(done)
         }
         Err(why) => {
             if why == Undelivered::Unsure {
-                _ = UNSURE.set(host, &key).await;
+                let unsure = Transition { uncertain: true, ..Transition::to(record, Status::Dropped) };
+                _ = ledger.note(&unsure).await;
             }
             if verdict.class == Class::DestinationGone {
-                conversation::pause(host, &envelope.address).await;
+                conversation::pause(host, settings, &envelope.address).await;
             }
             log(Level::Warn, "trigger.failed", &verdict.reason);
             Err(Rejection::AlertNotDelivered(why))
@@ -107,6 +127,8 @@ mod tests {
     use platform::Deadline;
     use platform::testing::{FakeHost, response, run};
 
+    use storage_table::testing::FakeTables;
+
     use super::*;
     use crate::settings::CallerSettings;
 
@@ -135,8 +157,18 @@ mod tests {
             ("queuename", "bot-queue"),
             ("unsealedtriggers", unsealed),
         ]);
-        host.answers(move |_| Some(Ok(response(status, "{}"))));
+        let mut tables = FakeTables::default();
+        host.answers(move |request| {
+            let answer = tables.answer(request, chrono::DateTime::UNIX_EPOCH);
+            Some(Ok(answer.unwrap_or_else(|| response(status, "{}"))))
+        });
         host
+    }
+
+    /// What the Connector was sent.
+    fn sent(host: &FakeHost) -> Vec<http::Request<bytes::Bytes>> {
+        let sent = host.sent.borrow();
+        sent.iter().filter(|request| request.uri().port_u16() == Some(9200)).cloned().collect()
     }
 
     /// The status of the answer; what was sent is on the host.
@@ -189,7 +221,7 @@ mod tests {
         ] {
             let host = host(unsealed, 201);
             assert_eq!(post(&host, key, &value), expected, "{name}, unsealedtriggers={unsealed:?}");
-            assert_eq!(host.sent.borrow().len(), usize::from(expected == 200), "{name}: what was sent");
+            assert_eq!(sent(&host).len(), usize::from(expected == 200), "{name}: what was sent");
         }
     }
 
@@ -197,7 +229,7 @@ mod tests {
     fn the_alert_goes_where_the_envelope_says() {
         let host = host("allow", 201);
         assert_eq!(post(&host, None, &envelope()), 200);
-        let sent = host.sent.borrow();
+        let sent = sent(&host);
         assert_eq!(sent[0].uri(), "http://127.0.0.1:9200/amer/v3/conversations/a%3A1/activities");
         let message: Value = serde_json::from_slice(sent[0].body()).unwrap();
         assert_eq!((&message["text"], &message["recipient"]["id"]), (&"Alert: pizza".into(), &"29:u".into()));
@@ -218,7 +250,10 @@ mod tests {
             let host = host("allow", connector);
             assert_eq!(post(&host, None, &envelope()), answer, "{connector}");
             assert_eq!(post(&host, None, &envelope()), again, "{connector}, again");
-            assert_eq!(host.sent.borrow().len(), sent, "{connector}");
+            // The address book is asked too, after a 404.
+            let to_connector =
+                |request: &&http::Request<_>| request.uri().to_string().starts_with(SERVICE_URL);
+            assert_eq!(host.sent.borrow().iter().filter(to_connector).count(), sent, "{connector}");
         }
     }
 
@@ -234,7 +269,7 @@ mod tests {
             let mut envelope = envelope();
             envelope[field] = time.into();
             assert_eq!(post(&host, None, &envelope), answer, "{field} {time}");
-            assert_eq!(host.sent.borrow().len(), sent, "{field} {time}");
+            assert_eq!(self::sent(&host).len(), sent, "{field} {time}");
         }
     }
 }

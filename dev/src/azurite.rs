@@ -12,7 +12,8 @@ use crate::tools::{node, node_modules};
 /// The emulator's well-known account.
 pub const ACCOUNT: &str = "devstoreaccount1";
 /// Its key, which is public.
-const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+pub const KEY: &str =
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 /// How long each service may take to answer.
 const STARTS_WITHIN: Duration = Duration::from_secs(60);

@@ -40,9 +40,7 @@ impl Send {
         }
         let alerted = BackEnd::find(self.playground_port)?.alert(&alert)?;
         let id = queued(&alerted)?;
-        println!(
-            "Accepted as alert {id}. It comes about a second later in the chat page, where that is open: {page}"
-        );
+        println!("Accepted as alert {id}. It comes at once in the chat page, where that is open: {page}");
         Ok(())
     }
 }

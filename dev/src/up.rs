@@ -72,9 +72,7 @@ impl Up {
         let page = application.playground().url();
         println!("\nReady after {:.0} s. Open this, and type a message:\n", start.elapsed().as_secs_f64());
         println!("    {page}\n");
-        println!(
-            "The acknowledgement comes at once, the alert about a second later. Ctrl-C ends everything.\n"
-        );
+        println!("The acknowledgement comes at once, the alert right behind it. Ctrl-C ends everything.\n");
         if self.open {
             open_browser(&page);
         }

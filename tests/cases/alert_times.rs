@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use end_to_end::activity::message;
-use end_to_end::alerts::{self, call, key_of, known, queued, to_conversation};
+use end_to_end::alerts::{self, alert, call, key_of, known, queued, to_conversation};
 use end_to_end::connector::Received;
 use end_to_end::put_only_queue::PutOnlyQueue;
 use end_to_end::suite::World;
@@ -100,7 +100,10 @@ fn a_cancelled_alert_has_no_second_copy(world: &World) {
     call(&stage, "DELETE", &format!("/api/alerts/{id}"), &Value::Null).expect_status(202);
     assert_eq!(stage.poll()["cancelled"], 1);
     stage.queue.put(&copy);
-    assert_eq!(stage.poll()["alreadySent"], 1);
+    assert_eq!(stage.poll()["cancelled"], 1);
+    let again = alert(&stage, &body).expect_status(202).json();
+    assert_eq!(again["alerts"][0]["status"], "cancelled", "whoever repeats the call is told");
+    assert_eq!(stage.queue.count(), 0);
     stage.connector.expect_silence();
 }
 
@@ -109,7 +112,8 @@ fn a_cancel_that_comes_too_late_changes_nothing(world: &World) {
     let key = known(&stage, "a:1", "hello");
     let id = queued(&stage, &to_conversation(&key, "sent"));
     stage.poll();
-    call(&stage, "DELETE", &format!("/api/alerts/{id}"), &Value::Null).expect_status(202);
+    let answer = call(&stage, "DELETE", &format!("/api/alerts/{id}"), &Value::Null);
+    answer.expect_error(409, "AlertIsOver");
     queued(&stage, &to_conversation(&key, "another"));
     assert_eq!(stage.poll()["delivered"], 1);
     stage.connector.wait_for(2);

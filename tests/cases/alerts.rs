@@ -327,10 +327,18 @@ fn a_second_copy_is_not_delivered(world: &World) {
     stage.queue.put(&copy);
     let counts = stage.poll();
     assert_eq!((&counts["delivered"], &counts["alreadySent"]), (&1.into(), &1.into()), "{counts}");
-    stage.queue.put(&copy);
+    // Called again before anything was delivered: nobody can know whether the first call had put it on the queue.
+    body["idempotencyKey"] = "y".into();
+    let first = queued(&stage, &body);
+    assert_eq!(queued(&stage, &body), first);
+    assert_eq!(stage.queue.count(), 2);
+    let again = stage.queue.texts().remove(1);
+    let counts = stage.poll();
+    assert_eq!((&counts["delivered"], &counts["alreadySent"]), (&1.into(), &1.into()), "{counts}");
+    stage.queue.put(&again);
     let counts = stage.poll();
     assert_eq!((&counts["delivered"], &counts["alreadySent"]), (&0.into(), &1.into()), "{counts}");
-    stage.connector.wait_for(1);
+    stage.connector.wait_for(2);
     assert_eq!(stage.queue.count(), 0);
 }
 

@@ -135,6 +135,7 @@ fn a_wrong_setting_is_named_in_the_log_only(world: &World) {
         ("authmode", "sometimes"),
         ("storageconnection", &connection),
         ("queuename", "Not_A_Queue"),
+        ("tableprefix", "not-a-prefix"),
         // Required mode without an app id: nobody is let in, and the operator is told.
         ("microsoftappid", ""),
     ] {

@@ -10,7 +10,7 @@ use end_to_end::suite::World;
 
 end_to_end::cases!(
     instructions_are_as_recorded,
-    an_alert_costs_four_calls,
+    an_alert_costs_five_calls_and_some_shares,
     memory_does_not_grow_with_the_backlog,
     sizes_are_as_recorded,
     the_document_shows_the_record,
@@ -38,7 +38,7 @@ fn instructions_are_as_recorded(_: &World) {
     // kick is off here.
     let read_and_written =
         |calls: HostCalls| (calls.variables, calls.key_value_reads, calls.key_value_writes);
-    assert_eq!((read_and_written(activity), activity.outbound_calls), ((2, 2, 0), 2), "an activity");
+    assert_eq!((read_and_written(activity), activity.outbound_calls), ((2, 2, 0), 3), "an activity");
     assert_eq!(
         (read_and_written(stranger), stranger.outbound_calls),
         ((1, 0, 0), 0),
@@ -46,12 +46,11 @@ fn instructions_are_as_recorded(_: &World) {
     );
     assert_eq!(
         (read_and_written(empty_run), empty_run.outbound_calls),
-        ((2, 1, 0), 1),
+        ((2, 0, 0), 2),
         "a run on an empty queue"
     );
-    // What the run has in hand is noted with each Get, and given up at the end: nothing is written for a delivery.
-    let gets = exact::DELIVERIES.div_ceil(32) as u64;
-    assert!(full_run.key_value_writes <= 2 * gets + 8, "a run that delivers: {full_run:?}");
+    // A run that takes long gives the bot a hint, now and then; nothing is written for a delivery.
+    assert!(full_run.key_value_writes <= 2, "a run that delivers: {full_run:?}");
     let recorded = record.instructions;
     let pairs = [
         ("an activity", measured.activity, recorded.activity),
@@ -69,7 +68,7 @@ fn instructions_are_as_recorded(_: &World) {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
-fn an_alert_costs_four_calls(_: &World) {
+fn an_alert_costs_five_calls_and_some_shares(_: &World) {
     let (stubs, workload) = world();
     let calls = exact::calls_per_alert(&stubs, &workload).unwrap();
     assert!(calls <= MOST_CALLS_PER_ALERT, "{calls} calls per alert, {MOST_CALLS_PER_ALERT} at most");

@@ -176,8 +176,11 @@ fn kick_while_a_run_is_at_work_is_taken_in_by_that_run(world: &World) {
     });
     stage.say(&message("a:2", "2", "second"));
     wait_until_delivered(&stage, "Alert: second");
-    assert!(stage.events("drain").is_empty(), "the first run goes on");
-    let runs = stage.wait_for_events("drain", 1);
+    let at_work = || -> Vec<Value> {
+        stage.events("drain").into_iter().filter(|run| run.get("skipped").is_none()).collect()
+    };
+    assert!(at_work().is_empty(), "the first run goes on");
+    let runs = eventually("the end of the run", || Some(at_work()).filter(|runs| !runs.is_empty()));
     assert_eq!((runs.len(), &runs[0]["delivered"]), (1, &2.into()), "{runs:?}");
 }
 
@@ -200,5 +203,4 @@ fn store_that_fails_on_every_call_changes_nothing_for_the_person(world: &World) 
     eventually("an empty queue", || (stage.queue.count() == 0).then_some(()));
     let alerts = stage.connector.received().iter().filter(|received| received.is_alert()).count();
     assert_eq!(alerts, 3, "each once");
-    assert!(!stage.events("conversation.not-stored").is_empty());
 }

@@ -18,6 +18,7 @@ mod inbound;
 mod joining;
 mod kick;
 mod legacy;
+mod lost_store;
 mod malformed;
 mod manifests;
 mod openapi;
@@ -29,7 +30,10 @@ mod queueing;
 mod round_trip;
 mod sandbox;
 mod seals;
+mod shared_state;
 mod storm;
+mod table_contract;
+mod tables;
 mod targets;
 mod trust;
 mod versions;
@@ -61,6 +65,7 @@ fn main() {
         ("joining", joining::CASES),
         ("kick", kick::CASES),
         ("legacy", legacy::CASES),
+        ("lost_store", lost_store::CASES),
         ("malformed", malformed::CASES),
         ("manifests", manifests::CASES),
         ("openapi", openapi::CASES),
@@ -72,7 +77,10 @@ fn main() {
         ("round_trip", round_trip::CASES),
         ("sandbox", sandbox::CASES),
         ("seals", seals::CASES),
+        ("shared_state", shared_state::CASES),
         ("storm", storm::CASES),
+        ("table_contract", table_contract::CASES),
+        ("tables", tables::CASES),
         ("targets", targets::CASES),
         ("trust", trust::CASES),
         ("versions", versions::CASES),

@@ -11,11 +11,11 @@ end_to_end::cases!(an_undeclared_host_is_refused, one_bad_entry_is_noticed);
 
 fn an_undeclared_host_is_refused(world: &World) {
     let stage = Script::new(world).manifest(Manifest::without_loopback).start();
-    // The queue is on loopback, which this manifest does not name: neither door gets through.
-    stage.post(&stage.connector.host(&message("a:1", "1", "hello"))).expect_error(503, "QueueUnavailable");
+    // The storage is on loopback, which this manifest does not name: neither door gets through.
+    stage.post(&stage.connector.host(&message("a:1", "1", "hello"))).expect_error(503, "StateUnavailable");
     stage.try_poll().expect_error(503, "QueueUnavailable");
     stage.connector.expect_silence();
-    let reason = stage.wait_for_events("queue.put.failed", 1)[0]["reason"].as_str().unwrap().to_owned();
+    let reason = stage.wait_for_events("ledger.accept.failed", 1)[0]["reason"].as_str().unwrap().to_owned();
     assert!(reason.contains("allowed_outbound_hosts"), "{reason}");
     if world.host() == HostKind::Embedded {
         let target = world.azurite().queue_authority();

@@ -36,7 +36,7 @@ fn subscribe_and_unsubscribe(world: &World) {
     assert!(tell(&stage, "subscribe Orders-42").starts_with("Subscribed: "));
     assert!(tell(&stage, "subscribe news").contains("news"));
     assert!(tell(&stage, "subscribe news").starts_with("Subscribed: "), "twice is once");
-    assert_eq!(targets(&stage)[0]["tags"], json!(["orders-42", "news"]));
+    assert_eq!(targets(&stage)[0]["tags"], json!(["news", "orders-42"]));
     queued(&stage, &json!({"to": {"tag": "orders-42"}, "text": "packed"}));
     assert!(tell(&stage, "unsubscribe orders-42").starts_with("Unsubscribed: "));
     assert_eq!(targets(&stage)[0]["tags"], json!(["news"]));

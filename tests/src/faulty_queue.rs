@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use http::Method;
 
-use crate::faulty_service::{Exchange, FaultyService};
+use crate::faulty_service::{Exchange, FaultyService, HOSTS};
 pub use crate::faulty_service::{Fault, Plan};
 use crate::queue::envelope_of;
 
@@ -17,6 +17,8 @@ pub struct Note {
     pub asked: Instant,
     /// When it was done.
     pub at: Instant,
+    /// The host that called, by the address that it called.
+    pub caller: usize,
     /// Its id.
     pub envelope: String,
     /// The id of the message that it stands in; empty while it is put.
@@ -29,7 +31,8 @@ pub struct Note {
 impl Note {
     /// For people: seconds since the beginning.
     pub fn line(&self, begin: Instant) -> String {
-        format!("{:.3} s {} {:?}", (self.at - begin).as_secs_f64(), self.envelope, self.what)
+        let Self { envelope, caller, message, what, .. } = self;
+        format!("{:.3} s host {caller} {envelope} {message} {what:?}", (self.at - begin).as_secs_f64())
     }
 }
 
@@ -88,6 +91,11 @@ impl FaultyQueue {
         self.service.authority()
     }
 
+    /// The same for each of two hosts, which the notes tell apart by it.
+    pub fn authorities(&self) -> [&str; HOSTS] {
+        self.service.authorities()
+    }
+
     /// How many calls came, and how many of them failed on purpose.
     pub fn calls_and_faults(&self) -> (usize, usize) {
         self.service.calls_and_faults()
@@ -105,7 +113,7 @@ impl Shared {
         let Some(answer) = exchange.answer.filter(|answer| (200..300).contains(&answer.status)) else {
             return;
         };
-        let (asked, lost) = (exchange.asked, exchange.is_lost());
+        let (asked, caller, lost) = (exchange.asked, exchange.caller, exchange.is_lost());
         let (method, uri) = (exchange.request.method(), exchange.request.uri());
         let at = Instant::now();
         let mut names = self.names.lock().unwrap();
@@ -123,7 +131,7 @@ impl Shared {
                     let envelope = envelope["id"].as_str().unwrap_or_default().to_owned();
                     let message = element(message, "MessageId").to_owned();
                     names.insert(message.clone(), envelope.clone());
-                    notes.push(Note { asked, at, envelope, message, text, what });
+                    notes.push(Note { asked, at, caller, envelope, message, text, what });
                 }
             }
             // The poison queue's puts are no puts of the bot's.
@@ -135,6 +143,7 @@ impl Shared {
                 notes.push(Note {
                     asked,
                     at,
+                    caller,
                     envelope,
                     message: String::new(),
                     text,
@@ -147,7 +156,8 @@ impl Shared {
                     Some(seconds) => What::Hidden { seconds },
                     None => What::Deleted,
                 };
-                notes.push(Note { asked, at, envelope, message: message.into(), text: String::new(), what });
+                let (message, text) = (message.to_owned(), String::new());
+                notes.push(Note { asked, at, caller, envelope, message, text, what });
             }
             _ => {}
         }

@@ -35,6 +35,8 @@ pub struct Plan {
 pub(crate) struct Exchange<'a> {
     /// The call's number; the first is 0.
     pub(crate) number: usize,
+    /// The host that called, by the address that it called.
+    pub(crate) caller: usize,
     /// When the call arrived here.
     pub(crate) asked: Instant,
     pub(crate) request: &'a Request<Bytes>,
@@ -50,12 +52,15 @@ impl Exchange<'_> {
     }
 }
 
-/// The proxy. It stops when it is dropped.
+/// The proxy: an address for each of the hosts that call it. It stops when it is dropped.
 #[derive(Debug)]
 pub(crate) struct FaultyService {
-    server: LoopbackServer,
+    servers: [LoopbackServer; HOSTS],
     counts: Arc<Counts>,
 }
+
+/// The hosts that are told apart.
+pub(crate) const HOSTS: usize = 2;
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -73,7 +78,7 @@ impl FaultyService {
     ) -> Self {
         let counts = Arc::new(Counts::default());
         let (counting, behind, note) = (Arc::clone(&counts), behind.to_owned(), Arc::new(note));
-        let server = LoopbackServer::start(move |request| {
+        let answer = Arc::new(move |caller: usize, request: Request<Bytes>| {
             let number = counting.calls.fetch_add(1, Ordering::SeqCst);
             let plan = plan(number, &request);
             counting.faults.fetch_add(usize::from(plan.fault.is_some()), Ordering::SeqCst);
@@ -87,7 +92,7 @@ impl FaultyService {
                     Some(Fault::CutAfter) | None => Some(pass_on(&request, &behind).await),
                 };
                 let (fault, answer) = (plan.fault, answer.as_ref());
-                note(&Exchange { number, asked, request: &request, answer, fault });
+                note(&Exchange { number, caller, asked, request: &request, answer, fault });
                 match (fault, answer) {
                     (Some(Fault::Status(status)), _) => {
                         Some(Response::builder().status(status).body(Bytes::new()).unwrap())
@@ -98,12 +103,21 @@ impl FaultyService {
             });
             async move { work.await.expect("the proxy does not panic") }
         });
-        Self { server, counts }
+        let servers = std::array::from_fn(|caller| {
+            let answer = Arc::clone(&answer);
+            LoopbackServer::start(move |request| answer(caller, request))
+        });
+        Self { servers, counts }
     }
 
     /// `127.0.0.1:<port>`
     pub(crate) fn authority(&self) -> &str {
-        self.server.authority()
+        self.authorities()[0]
+    }
+
+    /// One for each host.
+    pub(crate) fn authorities(&self) -> [&str; HOSTS] {
+        self.servers.each_ref().map(LoopbackServer::authority)
     }
 
     /// How many calls came, and how many of them failed on purpose.

@@ -12,7 +12,7 @@ use http::{Method, Request};
 use percent_encoding::percent_decode_str;
 
 use crate::dice::Dice;
-use crate::faulty_service::{Exchange, FaultyService};
+use crate::faulty_service::{Exchange, FaultyService, HOSTS};
 pub use crate::faulty_service::{Fault, Plan};
 
 /// A call as a rule sees it.
@@ -56,11 +56,15 @@ pub struct Note {
     pub asked: Instant,
     /// When the call was over.
     pub at: Instant,
+    /// The host that called, by the address that it called.
+    pub caller: usize,
     pub method: Method,
     /// As in [`Call`].
     pub path: String,
     /// As in [`Call`].
     pub query: String,
+    /// As in [`Call`]; a call that only reads has none.
+    pub body: String,
     /// The status: Azurite's, or that of a [`Fault::Status`]; `None` after a [`Fault::CutBefore`].
     pub status: Option<u16>,
     /// Whether Azurite did the work, and its answer was lost.
@@ -70,9 +74,15 @@ pub struct Note {
 impl Note {
     /// For people: seconds since the beginning, and the call.
     pub fn line(&self, begin: Instant) -> String {
-        let Self { method, path, status, lost, .. } = self;
+        let Self { caller, method, path, status, lost, .. } = self;
         let seconds = (self.at - begin).as_secs_f64();
-        format!("{seconds:.3} s {method} {path}: {status:?}{}", if *lost { ", lost" } else { "" })
+        let lost = if *lost { ", lost" } else { "" };
+        format!("{seconds:.3} s host {caller} {method} {path}: {status:?}{lost}")
+    }
+
+    /// Whether the service did what the call asked for, also if nobody learned that.
+    pub fn is_done(&self) -> bool {
+        self.status.is_some_and(|status| (200..300).contains(&status))
     }
 }
 
@@ -154,6 +164,11 @@ impl FaultyTables {
         self.service.authority()
     }
 
+    /// The same for each of two hosts, which the notes tell apart by it.
+    pub fn authorities(&self) -> [&str; HOSTS] {
+        self.service.authorities()
+    }
+
     /// How many calls came, and how many of them failed on purpose.
     pub fn calls_and_faults(&self) -> (usize, usize) {
         self.service.calls_and_faults()
@@ -176,11 +191,12 @@ impl Shared {
 }
 
 fn note(exchange: &Exchange<'_>) -> Note {
-    let Call { method, path, query, .. } = Call::of(exchange.request);
+    let Call { method, path, query, body } = Call::of(exchange.request);
     let status = match exchange.fault {
         Some(Fault::Status(status)) => Some(status),
         _ => exchange.answer.map(|answer| answer.status),
     };
-    let (asked, at, lost) = (exchange.asked, Instant::now(), exchange.is_lost());
-    Note { asked, at, method: method.clone(), path, query, status, lost }
+    let (asked, at, caller, lost) = (exchange.asked, Instant::now(), exchange.caller, exchange.is_lost());
+    let (method, body) = (method.clone(), body.into_owned());
+    Note { asked, at, caller, method, path, query, body, status, lost }
 }

@@ -43,6 +43,11 @@ impl Queue {
         Self { account: self.account.clone(), name, machine: Machine::default() }
     }
 
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
     /// Its poison queue.
     pub fn poison(&self) -> Self {
         self.with_name(self.name.poison())

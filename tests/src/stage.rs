@@ -1,7 +1,7 @@
 //! One case's world: a host with the components, a queue, tables and a Connector of its own.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
@@ -13,11 +13,11 @@ use tempfile::TempDir;
 use crate::closed_port::{ClosedPort, free_port};
 use crate::connector::Connector;
 use crate::failure;
+use crate::key_value;
 use crate::login::{Login, SECRET};
 use crate::manifest::Manifest;
 use crate::openid::OpenId;
 use crate::queue::Queue;
-use crate::store_at_death;
 use crate::suite::World;
 use crate::waiting::eventually;
 use crate::web::{self, Answer};
@@ -40,33 +40,87 @@ pub struct Script<'w> {
     /// The `address:port` of each storage service.
     queue_authority: String,
     table_authority: String,
+    /// The same of a second host, if there is one.
+    second: Option<(String, String)>,
     trusts_connector: bool,
     login: Option<&'w Login>,
 }
 
 /// What is known of a host that was killed.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Death {
+    /// Which host.
+    pub host: usize,
     /// When it was dead.
     pub at: Instant,
-    /// What its store held.
-    pub store: Option<BTreeMap<String, Vec<u8>>>,
 }
 
-/// A running host and its surroundings. Dropping it ends the host, then checks the Connector's complaints.
+/// One host of a stage.
 #[derive(Debug)]
-pub struct Stage {
-    // Dropped in this order: the host must not talk to a Connector that is gone.
+struct Replica {
     host: Host,
     options: HostOptions,
     /// What earlier lives of the host wrote.
     past_lines: Vec<String>,
-    log: PathBuf,
+}
+
+/// A running host, or two of them, and their surroundings. Dropping it ends the hosts, then checks the Connector's
+/// complaints.
+#[derive(Debug)]
+pub struct Stage {
+    // Dropped in this order: the hosts must not talk to a Connector that is gone.
+    replicas: Vec<Replica>,
     pub connector: Connector,
     pub queue: Queue,
     /// The names of this case's tables begin with it.
     pub table_prefix: String,
-    folder: TempDir,
+    // Keeps the state of the hosts.
+    _folder: TempDir,
+}
+
+impl Replica {
+    #[track_caller]
+    fn start(options: HostOptions) -> Self {
+        let host = Host::start(&options).unwrap_or_else(|error| panic!("the host does not start: {error:#}"));
+        Self { host, options, past_lines: Vec::new() }
+    }
+
+    fn state(&self) -> &Path {
+        &self.options.state_dir
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.host.url().trim_end_matches('/'))
+    }
+
+    fn lines(&self) -> Vec<String> {
+        [self.past_lines.as_slice(), &self.host.lines()].concat()
+    }
+
+    fn log(&self) -> String {
+        self.options.log.as_ref().and_then(|log| std::fs::read_to_string(log).ok()).unwrap_or_default()
+    }
+
+    #[track_caller]
+    fn kill_and_restart(&mut self, before_restart: impl FnOnce(&Path)) -> Instant {
+        self.host.kill_now();
+        let at = Instant::now();
+        before_restart(self.state());
+        self.past_lines.extend(self.host.lines());
+        self.host = Host::start(&self.options)
+            .unwrap_or_else(|error| panic!("the host does not come back: {error:#}"));
+        at
+    }
+
+    /// Ends the host in good order, and starts it anew after this change.
+    #[track_caller]
+    fn stop_and_restart(&mut self, change: impl FnOnce(&mut HostOptions)) {
+        self.host.stop();
+        change(&mut self.options);
+        self.past_lines.extend(self.host.lines());
+        self.host = Host::start(&self.options)
+            .unwrap_or_else(|error| panic!("the host does not come back: {error:#}"));
+    }
 }
 
 impl<'w> Script<'w> {
@@ -83,6 +137,7 @@ impl<'w> Script<'w> {
             table_prefix: table_prefix.clone(),
             queue_authority: world.azurite().queue_authority(),
             table_authority: world.azurite().table_authority(),
+            second: None,
             trusts_connector: false,
             login: None,
         };
@@ -94,6 +149,15 @@ impl<'w> Script<'w> {
             .variable("pollkey", POLL_KEY)
             // Cases poll when they want to.
             .variable("kick", "off")
+    }
+
+    /// With the queue and the tables of another stage, as a replica of its host has them. Key-value stays its own.
+    #[must_use]
+    pub fn beside(mut self, other: &Stage) -> Self {
+        self.queue_name = other.queue.name().to_owned();
+        self.table_prefix.clone_from(&other.table_prefix);
+        let (queue_name, table_prefix) = (self.queue_name.clone(), self.table_prefix.clone());
+        self.variable("queuename", &queue_name).variable("tableprefix", &table_prefix)
     }
 
     /// With the cron trigger of `spin.toml`.
@@ -163,6 +227,14 @@ impl<'w> Script<'w> {
         self.connected()
     }
 
+    /// With a second host beside the first, on the same queue and tables, at other addresses of the two services. It has a
+    /// key-value store of its own.
+    #[must_use]
+    pub fn second_host(mut self, queue_authority: &str, table_authority: &str) -> Self {
+        self.second = Some((queue_authority.to_owned(), table_authority.to_owned()));
+        self
+    }
+
     /// Sets the connection string that names both services.
     fn connected(self) -> Self {
         let connection = connection_string(&self.queue_authority, &self.table_authority);
@@ -180,22 +252,27 @@ impl<'w> Script<'w> {
             self = self.variable("servicehosts", &format!("http://{}", connector.authority()));
         }
         let folder = tempfile::Builder::new().prefix("e2e-").tempdir().unwrap();
-        let log = folder.path().join("host.log");
-        let options = HostOptions {
-            kind: self.world.host(),
-            manifest: self.manifest.write(folder.path()),
+        let manifest = self.manifest.clone().write(folder.path());
+        let kind = self.world.host();
+        let options = |name: &str, variables: Vec<(String, String)>| HostOptions {
+            kind,
+            manifest: manifest.clone(),
             listen: format!("127.0.0.1:{}", free_port()),
-            variables: self.variables,
-            state_dir: folder.path().join("state"),
+            variables,
+            state_dir: folder.path().join(format!("state{name}")),
             quiet: false,
-            log: Some(log.clone()),
+            log: Some(folder.path().join(format!("host{name}.log"))),
             print_prefix: false,
             meter: false,
         };
-        let host = Host::start(&options).unwrap_or_else(|error| panic!("the host does not start: {error:#}"));
+        let mut replicas = vec![Replica::start(options("", self.variables.clone()))];
         let queue = Queue::new(&self.world.azurite().connection_string(), &self.queue_name);
-        let table_prefix = self.table_prefix;
-        Stage { host, options, past_lines: Vec::new(), log, connector, queue, table_prefix, folder }
+        let table_prefix = self.table_prefix.clone();
+        if let Some((queue_authority, table_authority)) = self.second.take() {
+            (self.queue_authority, self.table_authority) = (queue_authority, table_authority);
+            replicas.push(Replica::start(options("-second", self.connected().variables)));
+        }
+        Stage { replicas, connector, queue, table_prefix, _folder: folder }
     }
 }
 
@@ -206,9 +283,14 @@ impl Stage {
         Script::new(world).start()
     }
 
-    /// The host's address with this path.
+    /// The host's address with this path; the first one's, if there are two.
     pub fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.host.url().trim_end_matches('/'))
+        self.replicas[0].url(path)
+    }
+
+    /// The address of each host with this path.
+    pub fn urls(&self, path: &str) -> Vec<String> {
+        self.replicas.iter().map(|replica| replica.url(path)).collect()
     }
 
     /// Posts an activity as a channel does, as it is.
@@ -253,32 +335,47 @@ impl Stage {
         web::send(request.header("authorization", format!("Bearer {POLL_KEY}")).body(web::whole("")).unwrap())
     }
 
-    /// Kills the host in the middle of whatever it does, and starts it anew, at the same address and on the same state.
+    /// Kills a host in the middle of whatever it does, and starts it anew, at the same address and on the same state.
     #[track_caller]
-    pub fn kill_and_restart(&mut self) -> Death {
-        self.host.kill_now();
-        let at = Instant::now();
-        let store = store_at_death::read(&self.folder.path().join("state"));
-        self.past_lines.extend(self.host.lines());
-        self.host = Host::start(&self.options)
-            .unwrap_or_else(|error| panic!("the host does not come back: {error:#}"));
-        Death { at, store }
+    pub fn kill_and_restart(&mut self, host: usize) -> Death {
+        Death { host, at: self.replicas[host].kill_and_restart(|_| ()) }
     }
 
-    /// Every line of the host's and its guests' stdout so far, in its earlier lives too.
+    /// [`Self::kill_and_restart`], and the host comes back with an empty key-value store.
+    #[track_caller]
+    pub fn kill_and_restart_empty(&mut self, host: usize) -> Death {
+        Death { host, at: self.replicas[host].kill_and_restart(key_value::remove) }
+    }
+
+    /// Ends the host, throws its disk away with key-value on it, and starts it anew at the same address.
+    #[track_caller]
+    pub fn lose_disk(&mut self) {
+        self.replicas[0].stop_and_restart(|options| std::fs::remove_dir_all(&options.state_dir).unwrap());
+    }
+
+    /// Starts the host anew on its disk, with other tables.
+    #[track_caller]
+    pub fn move_tables(&mut self, table_prefix: &str) {
+        table_prefix.clone_into(&mut self.table_prefix);
+        self.replicas[0].stop_and_restart(|options| {
+            options.variables.retain(|(name, _)| name != "tableprefix");
+            options.variables.push(("tableprefix".into(), table_prefix.into()));
+        });
+    }
+
+    /// Every line of the host's and its guests' stdout so far, in its earlier lives too; of one host after the other.
     pub fn lines(&self) -> Vec<String> {
-        [self.past_lines.as_slice(), &self.host.lines()].concat()
+        self.replicas.iter().flat_map(Replica::lines).collect()
     }
 
     /// The log lines of this event that the components wrote so far.
     pub fn events(&self, event: &str) -> Vec<Value> {
-        let lines = self.lines();
-        // The embedded host puts the component's id before the line; Spin may put nothing.
-        let objects = lines.iter().filter_map(|line| line.find('{').map(|at| &line[at..]));
-        objects
-            .filter_map(|json| serde_json::from_str(json).ok())
-            .filter(|line: &Value| line["event"] == event)
-            .collect()
+        events_in(&self.lines(), event)
+    }
+
+    /// The same of one host.
+    pub fn events_of(&self, host: usize, event: &str) -> Vec<Value> {
+        events_in(&self.replicas[host].lines(), event)
     }
 
     /// Waits until at least `count` log lines of this event are there.
@@ -292,7 +389,7 @@ impl Stage {
     /// Every byte that the host keeps at rest: key-value, above all.
     pub fn state_at_rest(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let mut folders = vec![self.folder.path().join("state")];
+        let mut folders = vec![self.replicas[0].state().to_owned()];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(&folder).unwrap() {
                 let path = entry.unwrap().path();
@@ -308,13 +405,22 @@ impl Stage {
 
     /// What the key-value store holds now.
     pub fn stored(&self) -> BTreeMap<String, Vec<u8>> {
-        store_at_death::read(&self.folder.path().join("state")).unwrap_or_default()
+        key_value::read(self.replicas[0].state()).unwrap_or_default()
     }
 
     /// Everything that the host itself wrote.
     pub fn host_log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
+        self.replicas.iter().map(Replica::log).collect()
     }
+}
+
+fn events_in(lines: &[String], event: &str) -> Vec<Value> {
+    // The embedded host puts the component's id before the line; Spin may put nothing.
+    let objects = lines.iter().filter_map(|line| line.find('{').map(|at| &line[at..]));
+    objects
+        .filter_map(|json| serde_json::from_str(json).ok())
+        .filter(|line: &Value| line["event"] == event)
+        .collect()
 }
 
 impl Drop for Stage {

@@ -1,10 +1,14 @@
 //! What this component reads from its variables.
 
 use bot_framework::outbound::{kick_key, seal_key};
-use bot_framework::{AuthMode, BotCredentials, DirectLineSettings, TrustPolicy};
+use bot_framework::{AuthMode, BotCredentials, DirectLineSettings, Tokens, TrustPolicy};
 use envelope::{SealKey, Unsealed};
-use platform::{Joined, Secret, Settings, SettingsError};
+use platform::{Deadline, Host, Joined, Secret, Settings, SettingsError};
+use state::Tables;
+use storage_account::STORAGE_SCOPE;
 use storage_queue::QueueSettings;
+
+use crate::run::RunError;
 
 /// The variables that a run needs, read together: one call of the host. `pollkey` is read by itself: a caller of the HTTP
 /// door without a key costs nothing else.
@@ -43,6 +47,7 @@ pub(crate) struct DrainSettings {
     /// Who the bot is; `None` in anonymous mode.
     pub(crate) bot: Option<BotCredentials>,
     pub(crate) queue: QueueSettings,
+    pub(crate) tables: Tables,
     pub(crate) seal_key: Option<SealKey>,
     pub(crate) unsealed: Unsealed,
     /// Messages a second per channel and tenant; 0 is no limit.
@@ -50,6 +55,26 @@ pub(crate) struct DrainSettings {
 }
 
 impl DrainSettings {
+    /// Gets what opens the storage account: where its connection string holds neither key nor SAS, that is a token of the bot's
+    /// own.
+    pub(crate) async fn open_storage<H: Host>(
+        &mut self,
+        host: &H,
+        deadline: Deadline,
+    ) -> Result<(), RunError> {
+        if !self.queue.account.needs_token() {
+            return Ok(());
+        }
+        let wrong = |problem: &str| SettingsError::new("storageconnection", problem);
+        let bot = self.bot.as_ref();
+        let bot =
+            bot.ok_or_else(|| wrong("needs AccountKey or SharedAccessSignature with authmode=anonymous"))?;
+        let token = Tokens::for_scope(host, bot, STORAGE_SCOPE).bearer(deadline).await?;
+        let account = self.queue.account.clone().with_token(token);
+        self.queue.account = account.map_err(|error| wrong(&error.to_string()))?;
+        Ok(())
+    }
+
     pub(crate) fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
         let mode = AuthMode::read(settings)?;
         let trust = TrustPolicy::read(mode, settings)?;
@@ -67,6 +92,7 @@ impl DrainSettings {
             direct_line: direct_line.then(|| DirectLineSettings::read(settings, mode, &trust)).transpose()?,
             trust,
             queue: QueueSettings::read(settings)?,
+            tables: Tables::read(settings)?,
             bot,
             seal_key,
             unsealed,

@@ -119,10 +119,6 @@ impl KeyValue for NativeHost {
         self.shared.with_store(|store| store.remove(key));
         Ok(())
     }
-
-    async fn keys(&self) -> Result<Vec<String>, KeyValueError> {
-        Ok(self.shared.with_store(|store| store.keys().cloned().collect()))
-    }
 }
 
 impl Clock for NativeHost {

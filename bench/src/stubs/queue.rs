@@ -104,7 +104,8 @@ impl Messages {
             (&Method::POST, "/messages") => text_of(request.body()).map(|text| answer(201, self.put(text))),
             (&Method::GET, "/messages") => {
                 let count = query("numofmessages").and_then(|count| count.parse().ok()).unwrap_or(1);
-                Some(answer(200, self.get(count)))
+                let is_peek = query("peekonly") == Some("true");
+                Some(answer(200, if is_peek { self.peek() } else { self.get(count) }))
             }
             (&Method::DELETE, path) => {
                 self.leased.remove(path.strip_prefix("/messages/")?).map(|_| answer(204, ""))
@@ -131,6 +132,16 @@ impl Messages {
         message.write(&mut xml, false);
         xml.push_str("</QueueMessagesList>");
         self.visible.push_back(message);
+        xml
+    }
+
+    /// The answer of Peek Messages: one at the most.
+    fn peek(&self) -> String {
+        let mut xml = String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?><QueueMessagesList>");
+        if let Some(message) = self.visible.front() {
+            message.write(&mut xml, true);
+        }
+        xml.push_str("</QueueMessagesList>");
         xml
     }
 

@@ -1,19 +1,15 @@
 //! The body of `POST /api/alerts`.
 
-use std::time::Duration;
-
 use bot_framework::json::{FieldError, Fields};
 use chrono::{DateTime, TimeDelta, Utc};
 use envelope::OnUncertain;
 use platform::name_of;
 use serde_json::{Map, Value};
 
-use super::rejection::AlertRejection;
 use super::target::{self, To};
 use super::{activity, duration};
-
-/// The furthest that an alert may lie ahead.
-pub(crate) const MAX_AHEAD: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+use crate::limits::MAX_AHEAD;
+use crate::rejection::AlertRejection;
 
 const MAX_IDEMPOTENCY_KEY_CHARACTERS: usize = 200;
 

@@ -1,23 +1,26 @@
-//! `POST /api/alerts`: from a call to envelopes on the queue.
+//! `POST /api/alerts`: from a call to records in the ledger and envelopes on the queue.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use address_book::ConversationKey;
+use bot_framework::ConversationReference;
 use bot_framework::json::Fields;
-use bytes::Bytes;
-use envelope::{CALLED, Envelope, EnvelopeId, TooLarge};
-use http::{Request, Response, StatusCode};
-use platform::{Deadline, Host, Level, RequestBody, answer, name_of};
+use chrono::{DateTime, Utc};
+use envelope::{Envelope, EnvelopeId, TooLarge};
+use http::{Request, StatusCode};
+use platform::{Deadline, Host, Level, RequestBody, answer};
 use serde_json::{Value, json};
+use state::ledger::{AlertId, CallId, Ledger, NewAlert, Period, Record, Status, Transition};
 use storage_queue::PutOptions;
 
 use super::body::{AlertCall, Identity};
-use super::rejection::AlertRejection;
-use super::target::{self, Held, Target};
+use super::identity::{self, Met};
+use super::target::{self, Target};
 use crate::answered::Answered;
-use crate::messages::{MAX_BODY_BYTES, is_json};
+use crate::limits::MAX_BODY_BYTES;
 use crate::outbox::{Outbox, put_options};
-use crate::rejection::Rejection;
+use crate::rejection::{AlertRejection, Rejection};
+use crate::request::expect_json;
 use crate::settings::{BotSettings, CallerSettings};
 
 /// Hosted platforms end a request after 30 s.
@@ -27,179 +30,248 @@ pub(super) async fn post<H: Host>(
     host: &H,
     request: Request<impl RequestBody>,
 ) -> Result<Answered, Rejection> {
-    let settings = BotSettings::read(host, CallerSettings::read(host)?)?;
+    let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
     let (head, body) = request.into_parts();
-    if !is_json(&head.headers) {
-        return Err(Rejection::NotJson);
-    }
+    expect_json(&head.headers)?;
     let fields = Fields::parse(&body.read(MAX_BODY_BYTES).await?).map_err(AlertRejection::from)?;
     let identity = Identity::of(&fields);
-    let earlier = match &identity {
-        Some(identity) => Earlier::find(host, identity).await?,
-        None => None,
+    let deadline = Deadline::after(host, STORE_WITHIN);
+    let ledger = Ledger::new(host, &settings.queue.account, &settings.tables, deadline);
+    let accepted = match Draft::read(host, &settings, fields).await {
+        Ok(draft) => accept(host, &settings, &ledger, &draft, identity.as_ref()).await?,
+        // What was proper an hour ago, when the call was made first, may have expired meanwhile.
+        Err(rejection) => match earlier(host, &ledger, identity.as_ref()).await? {
+            Some(alerts) => alerts,
+            None => return Err(rejection),
+        },
     };
-    if let Some(earlier) = earlier.as_ref().filter(|earlier| earlier.is_complete()) {
-        host.event(Level::Info, "alerts.repeated", json!({"alerts": earlier.alerts.len()}));
-        return Ok(accepted(&earlier.alerts).into());
-    }
-    let mut call = AlertCall::read(fields, host.now())?;
-    let targets = target::resolve(host, &settings.trust, std::mem::take(&mut call.to)).await?;
-    let mut alerts = Alert::make_all(host, &settings, &call, identity.as_ref(), targets)?;
-    let outbox = Outbox::new(host, &settings.queue, Deadline::after(host, STORE_WITHIN));
-    put_all(host, &outbox, &mut alerts, earlier.as_ref()).await;
-    let shown: Vec<_> = alerts.iter().map(Alert::shown).collect();
-    if let Some(identity) = &identity {
-        remember(host, identity, &shown).await;
-    }
-    let count = |state| alerts.iter().filter(|alert| alert.state == state).count();
-    let (queued, failed) = (count(State::Queued), count(State::Failed));
-    host.event(
-        if failed > 0 { Level::Error } else { Level::Info },
-        "alerts.queued",
-        json!({"queued": queued, "failed": failed, "held": alerts.len() - queued - failed}),
-    );
-    let kick = settings.kick.clone().filter(|_| outbox.has_due());
-    if failed == 0 {
-        return Ok(Answered::with_kick(accepted(&shown), kick));
-    }
-    let message = match queued {
-        0 => "the queue cannot be reached; nothing was queued".to_owned(),
-        _ => format!(
-            "the queue did not take {failed} of {} alerts; send the same call again, with an idempotencyKey, for the rest",
-            queued + failed
-        ),
-    };
-    let error = json!({"code": "QueueUnavailable", "message": message});
-    let answer = answer::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"error": error, "alerts": shown}));
-    Ok(Answered::with_kick(answer, kick))
+    put(host, &settings, &ledger, deadline, accepted).await
 }
 
-fn accepted(alerts: &[Value]) -> Response<Bytes> {
-    answer::json(StatusCode::ACCEPTED, &json!({ "alerts": alerts }))
+/// A call that makes sense, and the conversations that it means.
+struct Draft {
+    call: AlertCall,
+    targets: Vec<Target>,
+    now: DateTime<Utc>,
 }
 
-/// What becomes of one conversation's alert.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Waiting,
-    Queued,
-    Failed,
-    Held(Held),
+impl Draft {
+    async fn read<H: Host>(host: &H, settings: &BotSettings, fields: Fields) -> Result<Self, Rejection> {
+        let now = host.now();
+        let mut call = AlertCall::read(fields, now)?;
+        let targets = target::resolve(host, settings, std::mem::take(&mut call.to)).await?;
+        Ok(Self { call, targets, now })
+    }
+
+    /// Every alert of the call. That one of them does not fit is found before any is accepted.
+    fn alerts(
+        &self,
+        settings: &BotSettings,
+        id: &CallId,
+        identity: Option<&Identity>,
+    ) -> Result<Vec<Alert>, AlertRejection> {
+        let alerts = (0..).zip(&self.targets).map(|(index, target)| {
+            let id = id.alert(index);
+            let alert = NewAlert {
+                id: id.clone(),
+                conversation: target.key.as_str().to_owned(),
+                status: target.held.map_or(Status::Queued, target::Held::status),
+                until: self.call.due.max(self.call.expires),
+                call: identity.filter(|_| index == 0).map(|identity| identity.note(self.targets.len())),
+            };
+            let message = match target.held {
+                Some(_) => None,
+                None => Some(self.message(settings, &id, &target.address, false)?),
+            };
+            Ok(Alert { alert, message, status: Status::Queued, is_again: false })
+        });
+        alerts.collect()
+    }
+
+    /// The message of one alert. `once`: the queue may hold it already.
+    fn message(
+        &self,
+        settings: &BotSettings,
+        id: &AlertId,
+        address: &ConversationReference,
+        once: bool,
+    ) -> Result<Message, AlertRejection> {
+        let id = EnvelopeId::from_text(id.as_str());
+        let mut envelope = Envelope::new(id, address.clone(), self.call.text.as_str(), self.now);
+        envelope.activity = self.call.activity.clone();
+        (envelope.not_before, envelope.expires) = (self.call.due, self.call.expires);
+        envelope.on_uncertain = self.call.on_uncertain;
+        (envelope.cancellable, envelope.stoppable) = (true, true);
+        envelope.once = once;
+        let text = envelope
+            .encode(settings.seal_key.as_ref())
+            .map_err(|TooLarge { json_bytes }| AlertRejection::TooLarge { json_bytes })?;
+        Ok(Message { text, options: put_options(&envelope, self.now) })
+    }
+}
+
+/// What is put on the queue.
+#[derive(Debug)]
+struct Message {
+    text: String,
+    options: PutOptions,
 }
 
 /// One conversation's alert on its way.
 #[derive(Debug)]
 struct Alert {
-    key: ConversationKey,
-    id: EnvelopeId,
-    /// The queue message.
-    text: String,
-    options: PutOptions,
-    state: State,
+    alert: NewAlert,
+    /// Nothing, if it is not to be put on the queue.
+    message: Option<Message>,
+    /// What the caller learns of it.
+    status: Status,
+    /// An earlier call with the same key accepted it, and may have been cut off.
+    is_again: bool,
 }
 
 impl Alert {
-    /// Every alert of a call. That one of them does not fit is found before any is queued.
-    fn make_all<H: Host>(
-        host: &H,
-        settings: &BotSettings,
-        call: &AlertCall,
-        identity: Option<&Identity>,
-        targets: Vec<Target>,
-    ) -> Result<Vec<Self>, AlertRejection> {
-        let now = host.now();
-        let make = |target: Target| {
-            let id = match identity {
-                Some(call) => EnvelopeId::of_call(&call.idempotency_key, target.key.as_str()),
-                None => {
-                    let mut bytes = [0; 16];
-                    host.fill(&mut bytes);
-                    EnvelopeId::random(bytes)
-                }
-            };
-            let mut envelope = Envelope::new(id, target.address, call.text.as_str(), now);
-            envelope.activity = call.activity.clone();
-            (envelope.not_before, envelope.expires) = (call.due, call.expires);
-            envelope.on_uncertain = call.on_uncertain;
-            (envelope.cancellable, envelope.stoppable) = (true, true);
-            // A repeated call can put it there again: the caller was cut off, or called twice at once.
-            envelope.once = identity.is_some();
-            let text = envelope
-                .encode(settings.seal_key.as_ref())
-                .map_err(|TooLarge { json_bytes }| AlertRejection::TooLarge { json_bytes })?;
-            let state = target.held.map_or(State::Waiting, State::Held);
-            Ok(Self { key: target.key, options: put_options(&envelope, now), id: envelope.id, text, state })
-        };
-        targets.into_iter().map(make).collect()
+    /// What the ledger knows of it, with its message if it may not be on the queue.
+    fn known(record: &Record, id: AlertId, message: Option<Message>) -> Self {
+        let status = record.shown_status();
+        let alert =
+            NewAlert { id, conversation: record.conversation.clone(), status, until: None, call: None };
+        let message = message.filter(|_| record.may_not_be_queued());
+        Self { is_again: message.is_some(), alert, message, status }
     }
 
-    /// What the caller learns of it.
+    /// What the caller learns of it: of one that was delivered meanwhile, what it learned the first time.
     fn shown(&self) -> Value {
-        let conversation = self.key.as_str();
-        match self.state {
-            State::Held(why) => json!({"conversation": conversation, "status": why.as_str()}),
-            State::Queued => {
-                json!({"id": self.id.as_str(), "conversation": conversation, "status": "queued"})
+        let conversation = self.alert.conversation.as_str();
+        let status = match self.status {
+            Status::Stopped | Status::Paused | Status::Untrusted => {
+                return json!({"conversation": conversation, "status": self.status.as_str()});
             }
-            State::Waiting | State::Failed => {
-                json!({"id": self.id.as_str(), "conversation": conversation, "status": "failed"})
-            }
+            Status::Waiting | Status::Delivered => Status::Queued,
+            other => other,
+        };
+        json!({"id": self.alert.id.as_str(), "conversation": conversation, "status": status.as_str()})
+    }
+}
+
+/// Accepts the call's alerts in the ledger, or finds those of an earlier call with its key.
+async fn accept<H: Host>(
+    host: &H,
+    settings: &BotSettings,
+    ledger: &Ledger<'_, H>,
+    draft: &Draft,
+    identity: Option<&Identity>,
+) -> Result<Vec<Alert>, Rejection> {
+    let Some(identity) = identity else {
+        let mut random = [0; 16];
+        host.fill(&mut random);
+        let id = CallId::random(Period::of(draft.now), random);
+        let mut alerts = draft.alerts(settings, &id, None)?;
+        identity::accept_new(ledger, alerts.iter().map(|alert| &alert.alert)).await?;
+        alerts.iter_mut().for_each(|alert| alert.status = alert.alert.status);
+        return Ok(alerts);
+    };
+    let mut alerts = Vec::new();
+    let make = |id: &CallId| -> Result<Vec<NewAlert>, AlertRejection> {
+        alerts = draft.alerts(settings, id, Some(identity))?;
+        Ok(alerts.iter().map(|alert| alert.alert.clone()).collect())
+    };
+    match identity::meet(ledger, identity, draft.now, make).await? {
+        Met::ForTheFirstTime => {
+            alerts.iter_mut().for_each(|alert| alert.status = alert.alert.status);
+            Ok(alerts)
+        }
+        // The caller may have had no answer, because the call was cut off in the middle: what may not be on the queue is put
+        // there, and the poller sends each alert once.
+        Met::Again(id, records) => {
+            host.event(Level::Info, "alerts.repeated", json!({"alerts": records.len()}));
+            let targets: BTreeMap<&str, &Target> =
+                draft.targets.iter().map(|target| (target.key.as_str(), target)).collect();
+            let again = (0..).zip(&records).map(|(index, record)| {
+                let id = id.alert(index);
+                let message = match targets.get(record.conversation.as_str()) {
+                    Some(target) => Some(draft.message(settings, &id, &target.address, true)?),
+                    None => None,
+                };
+                Ok(Alert::known(record, id, message))
+            });
+            Ok(again.collect::<Result<_, AlertRejection>>()?)
         }
     }
 }
 
-/// Puts the alerts on the queue, several at once, but those that an earlier call has put there.
-async fn put_all<H: Host>(host: &H, outbox: &Outbox<'_, H>, alerts: &mut [Alert], earlier: Option<&Earlier>) {
-    for alert in alerts.iter_mut().filter(|alert| alert.state == State::Waiting) {
-        let has_queued = earlier.is_some_and(|earlier| earlier.has_queued(alert));
-        alert.state = if has_queued { State::Queued } else { State::Failed };
-    }
-    let waiting = alerts.iter_mut().filter(|alert| alert.state == State::Failed);
+/// The alerts of an earlier call with the same key, for a call that makes no sense any more.
+async fn earlier<H: Host>(
+    host: &H,
+    ledger: &Ledger<'_, H>,
+    identity: Option<&Identity>,
+) -> Result<Option<Vec<Alert>>, Rejection> {
+    let Some(identity) = identity else { return Ok(None) };
+    let Some((id, records)) = identity::find(ledger, identity, host.now()).await? else { return Ok(None) };
+    host.event(Level::Info, "alerts.repeated", json!({"alerts": records.len()}));
+    let known = (0..).zip(&records).map(|(index, record)| Alert::known(record, id.alert(index), None));
+    Ok(Some(known.collect()))
+}
+
+/// Puts on the queue what has to be there, several at once, and answers.
+async fn put<H: Host>(
+    host: &H,
+    settings: &BotSettings,
+    ledger: &Ledger<'_, H>,
+    deadline: Deadline,
+    mut alerts: Vec<Alert>,
+) -> Result<Answered, Rejection> {
+    let outbox = Outbox::new(host, &settings.queue, deadline);
+    let waiting = alerts.iter_mut().filter(|alert| alert.message.is_some());
     let put = async |outbox: &Outbox<'_, H>, alert: &mut Alert| {
-        match outbox.put(&alert.text, alert.options).await {
-            Ok(()) => alert.state = State::Queued,
+        let Some(message) = &alert.message else { return true };
+        match outbox.put(&message.text, message.options).await {
+            Ok(()) => {
+                (alert.status, alert.message) = (Status::Queued, None);
+                true
+            }
             Err(error) => {
-                let fields = json!({"envelope": alert.id.as_str(), "reason": error.to_string()});
+                let fields = json!({"envelope": alert.alert.id.as_str(), "reason": error.to_string()});
                 host.event(Level::Error, "queue.put.failed", fields);
+                false
             }
         }
-        alert.state == State::Queued
     };
     outbox.put_all(waiting, put).await;
-}
-
-/// An earlier call with the same idempotency key and the same body.
-#[derive(Debug)]
-struct Earlier {
-    /// What it was answered, alert by alert.
-    alerts: Vec<Value>,
-}
-
-impl Earlier {
-    async fn find(host: &impl Host, call: &Identity) -> Result<Option<Self>, AlertRejection> {
-        let name = name_of(&[&call.idempotency_key]);
-        let Some(mut note) = CALLED.note(host, &name).await? else { return Ok(None) };
-        if note["body"] != call.fingerprint.as_str() {
-            return Err(AlertRejection::IdempotencyKeyReused);
-        }
-        let Value::Array(alerts) = note["alerts"].take() else { return Ok(None) };
-        Ok(Some(Self { alerts }))
+    let failed: Vec<Transition> = alerts
+        .iter_mut()
+        .filter(|alert| alert.message.is_some())
+        .filter_map(|alert| {
+            alert.status = Status::Failed;
+            identity::failed(&alert.alert.id, host.now())
+        })
+        .collect();
+    let shown: Vec<_> = alerts.iter().map(Alert::shown).collect();
+    let queued = alerts.iter().filter(|alert| alert.status == Status::Queued).count();
+    host.event(
+        if failed.is_empty() { Level::Info } else { Level::Error },
+        "alerts.queued",
+        json!({"queued": queued, "failed": failed.len(), "held": alerts.len() - queued - failed.len()}),
+    );
+    let kick = settings.kick.clone().filter(|_| outbox.has_due());
+    // Whoever repeats the call must not put these on the queue once more: what goes well the first time is not noted. Where
+    // the note fails, the poller sends each once all the same.
+    let is_noted = |alert: &&Alert| alert.status == Status::Queued && (alert.is_again || !failed.is_empty());
+    _ = ledger.note_put(alerts.iter().filter(is_noted).map(|alert| &alert.alert.id)).await;
+    if failed.is_empty() {
+        let accepted = answer::json(StatusCode::ACCEPTED, &json!({ "alerts": shown }));
+        return Ok(Answered::with_kick(accepted, kick));
     }
-
-    fn is_complete(&self) -> bool {
-        self.alerts.iter().all(|alert| alert["status"] != "failed")
-    }
-
-    fn has_queued(&self, alert: &Alert) -> bool {
-        self.alerts.iter().any(|queued| queued["status"] == "queued" && queued["id"] == alert.id.as_str())
-    }
-}
-
-/// Keeps what was answered. Where that fails, a repeated call puts the same ids on the queue again, and the poller sends
-/// each once.
-async fn remember(host: &impl Host, call: &Identity, alerts: &[Value]) {
-    let note = json!({"body": call.fingerprint, "alerts": alerts});
-    if let Err(error) = CALLED.set_with(host, &name_of(&[&call.idempotency_key]), note).await {
-        host.event(Level::Warn, "alerts.not-remembered", json!({"reason": error.to_string()}));
-    }
+    let message = match queued {
+        0 => "the queue cannot be reached; nothing was queued".to_owned(),
+        _ => format!(
+            "the queue did not take {} of {} alerts; send the same call again, with an idempotencyKey, for the rest",
+            failed.len(),
+            queued + failed.len()
+        ),
+    };
+    // Whoever asks later must not read that these are on the queue.
+    _ = ledger.note_all(failed).await;
+    let error = json!({"code": "QueueUnavailable", "message": message});
+    let answer = answer::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"error": error, "alerts": shown}));
+    Ok(Answered::with_kick(answer, kick))
 }

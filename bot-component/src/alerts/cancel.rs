@@ -1,23 +1,37 @@
 //! `DELETE /api/alerts/{id}`.
 
-use address_book::ConversationKey;
+use std::time::Duration;
+
 use bytes::Bytes;
-use envelope::{CANCELLED, EnvelopeId};
 use http::{Response, StatusCode};
-use platform::{Host, Level, answer};
+use platform::{Deadline, Host, Level, answer};
 use serde_json::json;
+use state::ledger::{AlertId, Ledger, Withdrawn};
+use state::runs::{Withdrawal, Withdrawals};
 
-use super::rejection::AlertRejection;
-use crate::rejection::Rejection;
+use crate::rejection::{AlertRejection, Rejection};
+use crate::settings::{BotSettings, CallerSettings};
 
-/// Marks an alert as cancelled. Whether it still waits is known to the queue alone, so the answer is the same for one that
-/// was sent: it stays sent.
+const WITHIN: Duration = Duration::from_secs(20);
+
+/// Takes an alert back, unless something became of it before.
 pub(super) async fn delete<H: Host>(host: &H, id: &str) -> Result<Response<Bytes>, Rejection> {
-    // Alerts are named as conversations are: by 32 hexadecimal digits.
-    if ConversationKey::parse(id).is_none() {
-        return Err(AlertRejection::NoSuchAlert.into());
+    let id = AlertId::parse(id).ok_or(AlertRejection::NoSuchAlert)?;
+    let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
+    let deadline = Deadline::after(host, WITHIN);
+    let (account, tables) = (&settings.queue.account, &settings.tables);
+    let ledger = Ledger::new(host, account, tables, deadline);
+    match ledger.withdraw(&id).await.map_err(AlertRejection::from)? {
+        Withdrawn::Yes => {}
+        Withdrawn::TooLate(status) => return Err(AlertRejection::AlertIsOver(status).into()),
+        Withdrawn::Unknown => return Err(AlertRejection::NoSuchAlert.into()),
     }
-    CANCELLED.set(host, &EnvelopeId::from_text(id).key()).await.map_err(AlertRejection::from)?;
-    host.event(Level::Info, "alert.cancelling", json!({"envelope": id}));
-    Ok(answer::json(StatusCode::ACCEPTED, &json!({"id": id, "status": "cancelling"})))
+    // A run that has the alert in hand asks for what was withdrawn a short time ago, and not for each alert.
+    let withdrawal = Withdrawal::Cancelled(id.as_str().to_owned());
+    Withdrawals::new(host, account, tables, settings.queue.name.as_str(), deadline)
+        .note(&withdrawal)
+        .await
+        .map_err(AlertRejection::from)?;
+    host.event(Level::Info, "alert.cancelling", json!({"envelope": id.as_str()}));
+    Ok(answer::json(StatusCode::ACCEPTED, &json!({"id": id.as_str(), "status": "cancelling"})))
 }

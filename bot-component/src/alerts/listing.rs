@@ -1,27 +1,34 @@
 //! `GET /api/targets`: the conversations that alerts can be sent to.
 
-use address_book::{AddressBook, ConversationKey, Filter, Record, Tag};
+use std::time::Duration;
+
 use bot_framework::json::{FieldError, put};
 use bytes::Bytes;
 use chrono::SecondsFormat;
 use http::{Response, StatusCode};
-use platform::{Host, answer};
+use platform::{Deadline, Host, answer};
 use serde_json::{Map, Value, json};
+use state::{Conversation, ConversationKey, Filter, Tag};
 use url::form_urlencoded;
 
-use super::rejection::AlertRejection;
-use crate::rejection::Rejection;
+use crate::rejection::{AlertRejection, Rejection};
+use crate::settings::{BotSettings, CallerSettings};
 
 const MAX_LIMIT: usize = 100;
 
+/// Hosted platforms end a request after 30 s.
+const LIST_WITHIN: Duration = Duration::from_secs(20);
+
 pub(super) async fn get<H: Host>(host: &H, query: &str) -> Result<Response<Bytes>, Rejection> {
     let question = Question::read(query).map_err(AlertRejection::from)?;
-    let book = AddressBook::new(host);
-    let page = book
+    let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
+    let page = settings
+        .conversations(host, Deadline::after(host, LIST_WITHIN))
         .page(question.after.as_ref(), question.limit, &question.filter)
         .await
         .map_err(AlertRejection::from)?;
-    let targets: Vec<_> = page.records.iter().map(|(key, record)| shown(key, record)).collect();
+    let targets: Vec<_> =
+        page.conversations.iter().map(|(key, conversation)| shown(key, conversation)).collect();
     let mut body = json!({"targets": targets});
     if let Some(next) = page.next {
         body["next"] = next.as_str().into();
@@ -63,8 +70,8 @@ impl Question {
 }
 
 /// What a caller learns of a conversation: enough to choose it. Where its Connector is concerns nobody.
-fn shown(key: &ConversationKey, record: &Record) -> Value {
-    let Record { address, tags, stopped, paused, seen_at, .. } = record;
+fn shown(key: &ConversationKey, conversation: &Conversation) -> Value {
+    let Conversation { address, tags, stopped, paused, seen_at } = conversation;
     let mut target = Map::new();
     put(&mut target, "conversation", Some(key.as_str()));
     put(&mut target, "channelId", Some(address.channel_id.as_str()));

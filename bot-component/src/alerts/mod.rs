@@ -6,19 +6,18 @@ mod body;
 mod call;
 mod cancel;
 mod duration;
+mod identity;
 mod keys;
 mod listing;
-mod rejection;
 mod target;
+#[cfg(test)]
+mod term;
 
 use http::{Method, Request};
 use platform::{Host, RequestBody};
 
-pub(crate) use body::MAX_AHEAD;
-pub(crate) use rejection::AlertRejection;
-
 use crate::answered::Answered;
-use crate::rejection::Rejection;
+use crate::rejection::{AlertRejection, Rejection};
 use keys::AlertKeys;
 
 /// What a path leads to.

@@ -1,16 +1,24 @@
 //! `to`: from what a caller writes to the conversations that it means.
 
-use address_book::{AddressBook, ConversationKey, Record, Tag, TagError};
+use std::time::Duration;
+
 use bot_framework::json::{FieldError, Fields};
 use bot_framework::{ConversationReference, TrustPolicy};
-use platform::Host;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use platform::{Deadline, Host};
 use serde_json::Value;
+use state::ledger::Status;
+use state::{Conversation, ConversationKey, Conversations, Tag, TagError};
 
-use super::rejection::AlertRejection;
-use crate::rejection::Rejection;
+use crate::limits::MAX_TARGETS;
+use crate::rejection::{AlertRejection, Rejection};
+use crate::settings::BotSettings;
 
-/// The most conversations that one call may alert: a call has 30 s, and each of them takes a Put.
-pub(super) const MAX_TARGETS: usize = 100;
+/// How many elements of `to` are looked up at once. A tag or a person makes several calls at once by itself.
+const FOUND_AT_ONCE: usize = 4;
+
+/// How long finding the conversations may take. A call has 30 s, and the queue gets the most of it.
+const RESOLVE_WITHIN: Duration = Duration::from_secs(8);
 
 /// One element of `to`, and where it stands.
 #[derive(Debug, PartialEq)]
@@ -49,11 +57,12 @@ pub(super) enum Held {
 }
 
 impl Held {
-    pub(super) fn as_str(self) -> &'static str {
+    /// What the ledger says of the alert.
+    pub(super) fn status(self) -> Status {
         match self {
-            Self::Stopped => "stopped",
-            Self::Paused => "paused",
-            Self::Untrusted => "untrusted",
+            Self::Stopped => Status::Stopped,
+            Self::Paused => Status::Paused,
+            Self::Untrusted => Status::Untrusted,
         }
     }
 }
@@ -112,72 +121,84 @@ fn read_form(mut fields: Fields, path: &str) -> Result<Form, FieldError> {
 /// half done.
 pub(super) async fn resolve<H: Host>(
     host: &H,
-    trust: &TrustPolicy,
+    settings: &BotSettings,
     to: Vec<To>,
 ) -> Result<Vec<Target>, Rejection> {
-    let book = AddressBook::new(host);
+    let conversations = settings.conversations(host, Deadline::after(host, RESOLVE_WITHIN));
+    let find = async |to: To| find(&conversations, &settings.trust, to).await;
+    let find = &find;
+    let mut found = stream::iter(to).map(find).buffered(FOUND_AT_ONCE);
     let mut targets: Vec<Target> = Vec::new();
-    for To { path, form } in to {
-        let found = match form {
-            Form::Conversation(text) => match ConversationKey::parse(&text) {
-                Some(key) => book.get(&key).await.map(|record| record.map(|record| (key, record))),
-                None => Ok(None),
-            }
-            .map(Vec::from_iter),
-            Form::User { channel_id, id } => book.of_user(&channel_id, &id).await.map(Vec::from_iter),
-            Form::AadObject(id) => book.of_aad_object(&id).await.map(Vec::from_iter),
-            Form::Tag(tag) => match book.of_tag(&tag, MAX_TARGETS).await {
-                Ok(found) => Ok(found),
-                Err(TagError::Book(error)) => Err(error),
-                Err(TagError::TooMany { subscribers }) => {
-                    return Err(AlertRejection::TooManyTargets { path, targets: subscribers }.into());
-                }
-            },
-            Form::Address(address) => {
-                trust.check(&address.service_url)?;
-                let key = ConversationKey::of(&address);
-                // Who has said `stop` is left alone, however the conversation is named.
-                let record = book.get(&key).await.map_err(AlertRejection::from)?;
-                let held = record.as_ref().and_then(held_by_record);
-                if !names(&targets, &key) {
-                    targets.push(Target { key, address: *address, held });
-                }
-                continue;
-            }
-        };
-        let found = found.map_err(AlertRejection::from)?;
-        if found.is_empty() {
-            return Err(AlertRejection::UnknownTarget { path }.into());
-        }
-        for (key, record) in found {
-            if !names(&targets, &key) {
-                let untrusted = trust.check(&record.address.service_url).is_err();
-                let held = held_by_record(&record).or(untrusted.then_some(Held::Untrusted));
-                targets.push(Target { key, address: record.address, held });
+    while let Some(more) = found.try_next().await? {
+        for target in more {
+            if !targets.iter().any(|other| other.key == target.key) {
+                targets.push(target);
             }
         }
     }
     match targets.len() {
-        count if count > MAX_TARGETS => {
-            Err(AlertRejection::TooManyTargets { path: "to".into(), targets: count }.into())
+        targets if targets > MAX_TARGETS => {
+            Err(AlertRejection::TooManyTargets { path: "to".into(), targets }.into())
         }
         _ => Ok(targets),
     }
 }
 
-fn names(targets: &[Target], key: &ConversationKey) -> bool {
-    targets.iter().any(|target| target.key == *key)
+/// The conversations that one element of `to` leads to: one or more.
+async fn find<H: Host>(
+    conversations: &Conversations<'_, H>,
+    trust: &TrustPolicy,
+    To { path, form }: To,
+) -> Result<Vec<Target>, Rejection> {
+    let found = match form {
+        Form::Conversation(text) => match ConversationKey::parse(&text) {
+            Some(key) => conversations.get(&key).await.map(|found| found.map(|found| (key, found))),
+            None => Ok(None),
+        }
+        .map(Vec::from_iter),
+        Form::User { channel_id, id } => conversations.of_user(&channel_id, &id).await.map(Vec::from_iter),
+        Form::AadObject(id) => conversations.of_aad_object(&id).await.map(Vec::from_iter),
+        Form::Tag(tag) => match conversations.of_tag(&tag, MAX_TARGETS).await {
+            Ok(found) => Ok(found),
+            Err(TagError::State(error)) => Err(error),
+            Err(TagError::TooMany { most }) => {
+                return Err(AlertRejection::TooManyTargets { path, targets: most + 1 }.into());
+            }
+        },
+        Form::Address(address) => {
+            trust.check(&address.service_url)?;
+            let key = ConversationKey::of(&address);
+            // Who has said `stop` is left alone, however the conversation is named.
+            let standing = conversations.standing(&key).await.map_err(AlertRejection::from)?;
+            let held = held_by_person(standing.stopped, standing.paused);
+            return Ok(vec![Target { key, address: *address, held }]);
+        }
+    };
+    let found = found.map_err(AlertRejection::from)?;
+    if found.is_empty() {
+        return Err(AlertRejection::UnknownTarget { path }.into());
+    }
+    let target = |(key, Conversation { address, stopped, paused, .. })| {
+        let untrusted = trust.check(&address.service_url).is_err();
+        let held = held_by_person(stopped, paused).or(untrusted.then_some(Held::Untrusted));
+        Target { key, address, held }
+    };
+    Ok(found.into_iter().map(target).collect())
 }
 
-fn held_by_record(record: &Record) -> Option<Held> {
-    if record.stopped { Some(Held::Stopped) } else { record.paused.then_some(Held::Paused) }
+fn held_by_person(stopped: bool, paused: bool) -> Option<Held> {
+    if stopped { Some(Held::Stopped) } else { paused.then_some(Held::Paused) }
 }
 
 #[cfg(test)]
 mod tests {
+    use platform::Clock;
+    use platform::testing::run;
     use serde_json::json;
+    use state::Sign;
 
     use super::*;
+    use crate::testing::Stage;
 
     fn check(to: Value) -> Result<Vec<To>, String> {
         let body = json!({ "to": to }).to_string();
@@ -225,5 +246,94 @@ mod tests {
         }
         let many = vec![json!({"tag": "x"}); MAX_TARGETS + 1];
         assert!(check(many.into()).expect_err("too many").contains("101"));
+    }
+
+    fn reference(id: &str, service_url: &str) -> ConversationReference {
+        let json = json!({
+            "channelId": "msteams", "serviceUrl": service_url, "conversation": {"id": id}, "user": {"id": format!("29:{id}")},
+        });
+        ConversationReference::from_fields(Fields::parse(json.to_string().as_bytes()).unwrap()).unwrap()
+    }
+
+    fn key(id: &str) -> ConversationKey {
+        ConversationKey::of(&reference(id, HERE))
+    }
+
+    /// A serviceUrl that anonymous mode trusts, and one that it does not.
+    const HERE: &str = "http://127.0.0.1:9200/";
+    const ELSEWHERE: &str = "https://elsewhere.example/";
+
+    fn add(stage: &Stage, id: &str, service_url: &str) {
+        let heard = stage.conversations();
+        run(heard.hear(&reference(id, service_url), Sign::Message, None)).unwrap();
+    }
+
+    fn found(stage: &Stage, to: &Value) -> Result<Vec<(ConversationKey, Option<Held>)>, String> {
+        let to = read(&mut Fields::parse(json!({ "to": to }).to_string().as_bytes()).unwrap()).unwrap();
+        let found = run(resolve(&stage.host, &stage.settings, to)).map_err(|error| error.to_string())?;
+        Ok(found.into_iter().map(|target| (target.key, target.held)).collect())
+    }
+
+    #[test]
+    fn each_conversation_is_found_once_in_the_order_of_the_call() {
+        let stage = Stage::new();
+        for id in ["a", "b", "c"] {
+            add(&stage, id, HERE);
+        }
+        run(stage.conversations().tag(&key("b"), &Tag::parse("x").unwrap())).unwrap();
+        let to = json!([
+            {"user": "msteams/29:c"}, {"conversation": key("a").as_str()}, {"tag": "x"}, {"user": "msteams/29:b"},
+            {"address": reference("c", HERE).to_json()}, {"address": reference("d", HERE).to_json()},
+        ]);
+        assert_eq!(found(&stage, &to), Ok(["c", "a", "b", "d"].map(|id| (key(id), None)).to_vec()));
+        for unknown in [
+            json!({"conversation": key("d").as_str()}),
+            json!({"conversation": "x"}),
+            json!({"user": "msteams/29:d"}),
+            json!({"user": "d"}),
+            json!({"tag": "y"}),
+        ] {
+            let error = found(&stage, &json!([{"tag": "x"}, unknown])).expect_err("nobody");
+            assert_eq!(error, "to[1]: no conversation is known for it", "{unknown}");
+        }
+    }
+
+    #[test]
+    fn a_stop_holds_however_the_conversation_is_named_and_an_untrusted_connector_too() {
+        let stage = Stage::new();
+        add(&stage, "a", HERE);
+        add(&stage, "b", ELSEWHERE);
+        run(stage.conversations().stop(&key("a"), stage.host.now())).unwrap();
+        let by_address = json!({"address": reference("a", HERE).to_json()});
+        for to in
+            [json!({"conversation": key("a").as_str()}), json!({"user": "msteams/29:a"}), by_address.clone()]
+        {
+            assert_eq!(found(&stage, &to), Ok(vec![(key("a"), Some(Held::Stopped))]), "{to}");
+        }
+        let untrusted = json!({"user": "msteams/29:b"});
+        assert_eq!(found(&stage, &untrusted), Ok(vec![(key("b"), Some(Held::Untrusted))]));
+        // A stop of a conversation that is not stored.
+        run(stage.conversations().stop(&key("c"), stage.host.now())).unwrap();
+        let by_address = json!({"address": reference("c", HERE).to_json()});
+        assert_eq!(found(&stage, &by_address), Ok(vec![(key("c"), Some(Held::Stopped))]));
+    }
+
+    #[test]
+    fn a_table_service_that_refuses_turns_the_call_down_and_the_log_has_the_reason() {
+        let stage = Stage::new();
+        stage.refuse_tables();
+        for to in
+            [json!({"user": "d"}), json!({"tag": "x"}), json!({"address": reference("a", HERE).to_json()})]
+        {
+            let to = read(&mut Fields::parse(json!({ "to": to }).to_string().as_bytes()).unwrap()).unwrap();
+            let rejection = run(resolve(&stage.host, &stage.settings, to)).expect_err("refused");
+            let answer = rejection.log_and_answer(&stage.host);
+            assert_eq!(answer.status(), 503);
+            let body: Value = serde_json::from_slice(answer.body()).unwrap();
+            assert_eq!(body["error"]["code"], "StateUnavailable");
+            assert_eq!(body["error"]["message"], "the table storage cannot be reached; nothing was queued");
+        }
+        let logged = stage.host.events("request.rejected");
+        assert!(logged[0]["reason"].as_str().unwrap().contains("refused access"), "{logged:?}");
     }
 }

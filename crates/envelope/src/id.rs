@@ -3,7 +3,6 @@
 use std::fmt;
 
 use platform::{hex, name_of};
-use sha2::{Digest, Sha256};
 
 /// The id of an envelope.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,12 +21,6 @@ impl EnvelopeId {
         Self(name_of(&["queue message", message_id]))
     }
 
-    /// The id of the alert that a call with an idempotency key makes for a conversation: the same for the same call,
-    /// however often it is repeated.
-    pub fn of_call(idempotency_key: &str, conversation_key: &str) -> Self {
-        Self(name_of(&["alert", idempotency_key, conversation_key]))
-    }
-
     /// An id from 16 random bytes.
     pub fn random(bytes: [u8; 16]) -> Self {
         Self(hex(&bytes))
@@ -36,17 +29,6 @@ impl EnvelopeId {
     /// An id as it was read.
     pub fn from_text(text: impl Into<String>) -> Self {
         Self(text.into())
-    }
-
-    /// A name for key-value: the id itself, or its hash where another producer's id is long or holds what no key may.
-    pub fn key(&self) -> String {
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        if self.0.len() <= 100 && self.0.bytes().all(is_plain) {
-            self.0.clone()
-        } else {
-            // The tilde keeps it apart from every plain id.
-            format!("~{}", hex(&Sha256::digest(&self.0)))
-        }
     }
 
     /// The id's text.
@@ -78,24 +60,6 @@ mod tests {
         ] {
             assert_ne!(id, EnvelopeId::of_activity(channel, conversation, activity));
         }
-    }
-
-    #[test]
-    fn every_id_has_a_key_of_its_own() {
-        let ids = [
-            "a".to_owned(),
-            "a/b".into(),
-            "a?b".into(),
-            "x".repeat(100),
-            "x".repeat(101),
-            "x".repeat(102),
-            "ü".into(),
-        ];
-        let keys: std::collections::BTreeSet<_> =
-            ids.iter().map(|id| EnvelopeId::from_text(id).key()).collect();
-        assert_eq!(keys.len(), ids.len());
-        assert!(keys.iter().all(|key| key.len() <= 100 && !key.contains(['/', '\\', '?', '#'])), "{keys:?}");
-        assert_eq!(EnvelopeId::from_text("pizza-42").key(), "pizza-42");
     }
 
     #[test]

@@ -11,7 +11,6 @@ mod delivery;
 mod failure;
 mod id;
 mod legacy;
-mod marks;
 mod run;
 mod seal;
 mod time;
@@ -28,7 +27,6 @@ pub use delivery::{Delivery, OnUncertain};
 pub use failure::Failure;
 pub use id::EnvelopeId;
 pub use legacy::Shape;
-pub use marks::{ALL_MARKS, BURIED, CALLED, CANCELLED, HELD, SENT, TRIED, UNSURE, mark_name};
 pub use run::{LONGEST_HOLD, is_run_at_work, run_holds_until, run_record_key};
 pub use seal::{SealKey, SealState, Unsealed};
 
@@ -52,7 +50,7 @@ pub struct Envelope {
     pub not_before: Option<DateTime<Utc>>,
     /// `expires`: not to be said later.
     pub expires: Option<DateTime<Utc>>,
-    /// `cancellable`: it may have been cancelled: [`CANCELLED`].
+    /// `cancellable`: it may have been cancelled; the ledger says so.
     pub cancellable: bool,
     /// `stoppable`: somebody else than the person wants it said, so the person's `stop` holds it back.
     pub stoppable: bool,

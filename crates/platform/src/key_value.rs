@@ -1,4 +1,4 @@
-//! Key-value storage: a cache and an address book, never a lock. No hosted platform has compare-and-swap.
+//! Key-value storage: a cache, and never more. Losing all of it costs time, and nothing else.
 
 use thiserror::Error;
 
@@ -13,9 +13,6 @@ pub trait KeyValue {
 
     /// Removes a value; a missing one is no error.
     fn delete(&self, key: &str) -> impl Future<Output = Result<(), KeyValueError>>;
-
-    /// Every key of the store, in no order.
-    fn keys(&self) -> impl Future<Output = Result<Vec<String>, KeyValueError>>;
 }
 
 /// The store did not do it. There is one kind, because a caller can do one thing: go on without.

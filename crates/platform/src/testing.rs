@@ -149,10 +149,6 @@ impl KeyValue for FakeHost {
         self.store.borrow_mut().remove(key);
         Ok(())
     }
-
-    async fn keys(&self) -> Result<Vec<String>, KeyValueError> {
-        Ok(self.store.borrow().keys().cloned().collect())
-    }
 }
 
 impl Clock for FakeHost {

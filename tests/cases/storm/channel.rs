@@ -22,8 +22,8 @@ pub(super) struct Sent {
     pub(super) unanswered: usize,
 }
 
-/// Sends so many messages, each until it is answered 202, or until `over`.
-pub(super) fn send(url: &str, authority: &str, count: usize, over: &AtomicBool) -> Vec<Sent> {
+/// Sends so many messages, each until it is answered 202, or until `over`. The hosts take turns.
+pub(super) fn send(urls: &[String], authority: &str, count: usize, over: &AtomicBool) -> Vec<Sent> {
     let mut all = Vec::new();
     for index in 0..count {
         let text = format!("w{index:03}");
@@ -31,6 +31,7 @@ pub(super) fn send(url: &str, authority: &str, count: usize, over: &AtomicBool) 
         let activity = at_service(&activity, authority).to_string();
         let mut sent = Sent { text, unanswered: 0 };
         while !over.load(Ordering::SeqCst) {
+            let url = &urls[(index + sent.unanswered) % urls.len()];
             let request = http::Request::post(url).header("content-type", "application/json");
             let answer = web::try_send(request.body(web::whole(activity.clone())).unwrap());
             std::thread::sleep(PAUSE);

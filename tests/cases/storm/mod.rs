@@ -1,10 +1,15 @@
-//! Everything fails at once, on the built wasm: the queue service, the Connector, and the host itself, which is killed
-//! again and again. Nothing is lost, nothing comes twice that could have been known, and each conversation keeps its order.
+//! Everything fails at once, on the built wasm: the queue service, the table service, the Connector, and two hosts, which
+//! are killed again and again. Nothing is lost, nothing is delivered twice that the poller could have known, and each
+//! conversation keeps its order.
+//!
+//! Both hosts are polled all the time, so their runs compete for the exclusive run of the queue. In the middle of the storm
+//! one host loses its key-value store, which is only a cache.
 //!
 //! The short form is a case like any other; the long one is `cargo dev soak`. `SOAK_SEED=<n>` repeats what is scripted:
 //! which call fails how, and after how many attempts the host is killed. What the machine makes of it differs.
 
 mod channel;
+mod evidence;
 mod mixture;
 mod verdict;
 
@@ -14,11 +19,13 @@ use std::time::{Duration, Instant};
 use end_to_end::activity::at_service;
 use end_to_end::dice::Dice;
 use end_to_end::faulty_queue::FaultyQueue;
+use end_to_end::faulty_tables::FaultyTables;
 use end_to_end::stage::{POLL_KEY, Script};
 use end_to_end::suite::World;
 use end_to_end::web;
 use serde_json::{Value, json};
 
+use evidence::Evidence;
 use mixture::Connections;
 use verdict::Verdict;
 
@@ -62,8 +69,9 @@ const LONG: Form = Form {
     patience: Duration::from_secs(30 * 60),
 };
 
-/// Runs that are asked for at the same moment.
-const AT_ONCE: usize = 4;
+/// Runs that each host is asked for at the same moment.
+const AT_ONCE: usize = 2;
+const HOSTS: usize = 2;
 
 fn nothing_is_lost_and_nothing_doubled(world: &World) {
     let form = if std::env::var_os("SOAK").is_some() { LONG } else { SHORT };
@@ -74,23 +82,31 @@ fn nothing_is_lost_and_nothing_doubled(world: &World) {
     let dice = Dice::new(seed);
     let begin = Instant::now();
     let queue = FaultyQueue::start(&world.azurite().queue_authority(), mixture::queue(dice, form));
-    let mut stage = Script::new(world).queue_at(queue.authority()).variable("pace", "0").start();
+    let tables = FaultyTables::start_with_dice(&world.azurite().table_authority(), dice);
+    let ([queue_of_first, queue_of_second], [tables_of_first, tables_of_second]) =
+        (queue.authorities(), tables.authorities());
+    let mut stage = Script::new(world)
+        .queue_at(queue_of_first)
+        .tables_at(tables_of_first)
+        .second_host(queue_of_second, tables_of_second)
+        .variable("pace", "0")
+        .start();
     let connections = Connections::default();
     stage.connector.on(mixture::connector(dice, form, connections.clone()));
 
     let over = AtomicBool::new(false);
-    let poll = format!("{}/internal/poll", stage.url(""));
+    let polls = stage.urls("/internal/poll");
     let alerts: Vec<(usize, usize)> = (0..form.each)
         .flat_map(|index| (0..form.conversations).map(move |conversation| (conversation, index)))
         .collect();
-    // Each life of the host gets alerts of its own, and whatever comes back from earlier ones.
+    // Each life of a host gets alerts of its own, and whatever comes back from earlier ones.
     let mut chunks = alerts.chunks(alerts.len().div_ceil(form.kills + 1));
     let mut kills = Vec::new();
-    let (inbox, authority) = (stage.url("/api/messages"), stage.connector.authority().to_owned());
+    let (inboxes, authority) = (stage.urls("/api/messages"), stage.connector.authority().to_owned());
     let (runs, sent) = std::thread::scope(|scope| {
-        let polling = scope.spawn(|| poll_until(&over, &poll));
-        let sending = scope.spawn(|| channel::send(&inbox, &authority, form.messages, &over));
-        // Whatever fails: the polling must end, or nobody hears of it.
+        let polling: Vec<_> = polls.iter().map(|url| scope.spawn(|| poll_until(&over, url))).collect();
+        let sending = scope.spawn(|| channel::send(&inboxes, &authority, form.messages, &over));
+        // If a step fails, the polling must end, because the scope waits for it.
         let _end = Finally(|| over.store(true, Ordering::SeqCst));
         let deadline = begin + form.patience;
         for life in 0..=form.kills {
@@ -106,32 +122,43 @@ fn nothing_is_lost_and_nothing_doubled(world: &World) {
             let least = chunk.len() / 4;
             let enough = before + least + dice.roll(("kill", life), 2 * least as u64) as usize;
             wait_until(deadline, "enough attempts", || connections.len() >= enough);
-            kills.push(stage.kill_and_restart());
+            let victim = dice.roll(("victim", life), HOSTS as u64) as usize;
+            kills.push(match life == form.kills / 2 {
+                false => stage.kill_and_restart(victim),
+                true => stage.kill_and_restart_empty(victim),
+            });
         }
         wait_until(deadline, "the channel's messages", || sending.is_finished());
         wait_until(deadline, "an empty queue", || stage.queue.count() == 0);
         over.store(true, Ordering::SeqCst);
-        (polling.join().expect("the polling ends"), sending.join().expect("the channel ends"))
+        let runs: Vec<Runs> = polling.into_iter().map(|one| one.join().expect("the polling ends")).collect();
+        (runs, sending.join().expect("the channel ends"))
     });
 
-    let verdict = Verdict::of(form, &stage, &connections.all(), &queue.notes(), &kills, &sent);
-    let (calls, faults) = queue.calls_and_faults();
+    let evidence = Evidence::new(&stage, connections.all(), queue.notes(), tables.notes(), kills);
+    let save = |name: &str, lines: &[String]| {
+        let file = dev::workspace::target().join(format!("storm-{seed}.{name}"));
+        std::fs::write(&file, lines.join("\n")).unwrap();
+        println!("  {name:<21} {}", file.display());
+    };
+    save("log", &stage.lines());
+    save("queue", &evidence.queue.iter().map(|note| note.line(begin)).collect::<Vec<_>>());
+    save("tables", &evidence.tables.iter().map(|note| note.line(begin)).collect::<Vec<_>>());
+    let verdict = Verdict::of(form, &stage, &evidence, &sent);
     println!("{verdict}");
-    println!(
-        "  runs                  {} answered, {} of them with work; {} kills\n  queue calls           {calls}, {faults} of \
-         them failed on purpose\n  wall time             {:.0} s",
-        runs.answered,
-        runs.with_work,
-        kills.len(),
-        begin.elapsed().as_secs_f64()
-    );
-    let log = dev::workspace::target().join(format!("storm-{seed}.log"));
-    std::fs::write(&log, stage.lines().join("\n")).unwrap();
-    println!("  the host's log        {}", log.display());
-    let notes = dev::workspace::target().join(format!("storm-{seed}.queue"));
-    let lines = queue.notes().iter().map(|note| note.line(begin)).collect::<Vec<_>>();
-    std::fs::write(&notes, lines.join("\n")).unwrap();
-    println!("  the queue's notes     {}", notes.display());
+    for (host, Runs { answered, with_work }) in runs.iter().enumerate() {
+        let kills = evidence.deaths.iter().filter(|death| death.host == host).count();
+        println!(
+            "  runs of host {host}        {answered} answered, {with_work} of them with work; {kills} kills"
+        );
+    }
+    for (service, (calls, faults)) in
+        [("queue", queue.calls_and_faults()), ("table", tables.calls_and_faults())]
+    {
+        println!("  {service} calls           {calls}, {faults} of them failed on purpose");
+    }
+    println!("  refused by ETag       {}", evidence.refused_by_etag());
+    println!("  wall time             {:.0} s", begin.elapsed().as_secs_f64());
     // The Connector's own report of thousands of requests helps nobody.
     drop(stage);
     verdict.check();
@@ -165,7 +192,7 @@ struct Runs {
     with_work: usize,
 }
 
-/// Asks for several runs at the same moment, again and again: all of them pass the soft lease.
+/// Asks one host for several runs at the same moment, again and again.
 fn poll_until(over: &AtomicBool, url: &str) -> Runs {
     let mut runs = Runs::default();
     while !over.load(Ordering::SeqCst) {
@@ -183,7 +210,7 @@ fn poll_until(over: &AtomicBool, url: &str) -> Runs {
     runs
 }
 
-/// `None` if the host was killed, or could not reach its queue.
+/// `None` if the host was killed, or could not use its queue or its tables.
 fn poll(url: &str) -> Option<Value> {
     let request = http::Request::post(url).header("authorization", format!("Bearer {POLL_KEY}"));
     let answer = web::try_send(request.body(web::whole("")).unwrap()).ok()?;

@@ -4,50 +4,8 @@ use http::Method;
 use serde_json::json;
 use trigger_component::Limits;
 
-use crate::queue::Call;
 use crate::sim::{Fault, POISON, Planned, QUEUE, Reply, Sim};
 use crate::{counts, envelope, milliseconds, seconds};
-
-fn updates(sim: &Sim) -> Vec<Call> {
-    let is_update = |call: &&Call| call.method == Method::PUT && call.message.is_some();
-    sim.storage.borrow().calls.iter().filter(is_update).cloned().collect()
-}
-
-/// The queue fails the test if two calls for one message are under way at once.
-#[test]
-fn leases_are_renewed_at_half_time_until_their_messages_turn_comes() {
-    let sim = Sim::new(1);
-    sim.connector(|_, _| Reply::status(201).after(milliseconds(900)));
-    for text in 0..12 {
-        sim.put(&envelope("a", &text.to_string()));
-    }
-    let limits = Limits { lease: seconds(4), ..Limits::default() };
-    let begin = sim.now();
-    let report = sim.run_with(limits).unwrap();
-    assert_eq!(counts(&report, ["delivered", "leaseLost"]), [12, 0]);
-    assert_eq!(sim.shown("a").len(), 12);
-    let updates = updates(&sim);
-    assert!(updates.len() >= 12, "{}", updates.len());
-    assert!(updates.iter().all(|call| call.visibility_seconds == Some(4)));
-    // Not before the half, and then soon: a renewal waits for the message that is under way.
-    let first = updates[0].at - begin;
-    assert!(first >= seconds(2) && first < milliseconds(3100), "{first:?}");
-}
-
-#[test]
-fn idle_leases_are_renewed_in_time_even_if_nothing_else_happens() {
-    let sim = Sim::new(2);
-    sim.settings.borrow_mut().insert("pace".into(), "1".into());
-    for text in 0..6 {
-        sim.put(&envelope(&format!("c{text}"), "x"));
-    }
-    let limits = Limits { lease: milliseconds(1800), ..Limits::default() };
-    // The queue counts whole seconds: this lease is one second.
-    let limits = Limits { lease: seconds(limits.lease.as_secs()), ..limits };
-    let report = sim.run_with(limits).unwrap();
-    assert_eq!(counts(&report, ["delivered", "received", "leaseLost"]), [6, 6, 0]);
-    assert!(updates(&sim).len() > 10);
-}
 
 #[test]
 fn what_was_not_begun_when_the_budget_ends_is_handed_back() {
@@ -117,12 +75,14 @@ fn a_message_whose_lease_is_over_is_not_sent() {
     for text in 0..3 {
         sim.put(&envelope(&format!("c{text}"), "x"));
     }
-    // Renewing fails, and the lease is shorter than the pace.
-    sim.faults(|request| (request.method() == Method::PUT).then_some(Fault::Status(500)));
+    // The lease is as short as the pace.
     let report = sim.run_with(Limits { lease: seconds(1), ..Limits::default() }).unwrap();
-    assert_eq!(counts(&report, ["delivered"]), [1]);
-    assert_eq!(counts(&report, ["leaseLost"])[0], 2);
-    assert_eq!(sim.attempts.borrow().len(), 1);
+    let [delivered, lost] = counts(&report, ["delivered", "leaseLost"]);
+    assert!(lost > 0, "it was late for some");
+    assert_eq!(sim.attempts.borrow().len() as u64, delivered);
+    for text in 0..3 {
+        assert!(sim.shown(&format!("c{text}")).len() <= 1, "they were put back, and came once more");
+    }
 }
 
 #[test]
@@ -229,7 +189,7 @@ fn an_alert_that_expires_before_its_retry_is_counted_in_time() {
 }
 
 #[test]
-fn one_run_at_a_time_unless_they_begin_together() {
+fn one_run_at_a_time() {
     let sim = Sim::new(13);
     sim.connector(|_, _| Reply::status(201).after(seconds(1)));
     for text in 0..5 {
@@ -237,10 +197,37 @@ fn one_run_at_a_time_unless_they_begin_together() {
     }
     let now = sim.now();
     let run = |after| Planned { start: now + after, kill: None, limits: Limits::default() };
-    let results = sim.run_all(vec![run(seconds(0)), run(seconds(1)), run(seconds(3))]);
+    let results = sim.run_all(vec![
+        run(seconds(0)),
+        run(seconds(0)),
+        run(milliseconds(2)),
+        run(milliseconds(5)),
+        run(seconds(3)),
+    ]);
     let reports: Vec<_> = results.into_iter().map(|result| result.unwrap().unwrap().to_json()).collect();
-    assert_eq!(reports[0]["delivered"], 5);
-    for report in &reports[1..] {
-        assert_eq!((&report["skipped"], &report["polls"]), (&"anotherRun".into(), &0.into()));
+    // Of those that begin together, any may be the one.
+    let (working, others): (Vec<_>, Vec<_>) =
+        reports.iter().partition(|report| report.get("skipped").is_none());
+    assert_eq!((working.len(), &working[0]["delivered"]), (1, &5.into()));
+    for report in others {
+        assert_eq!(report["skipped"], "anotherRun");
     }
+}
+
+/// The run writes again, and the record has changed by then. It was the run itself that changed it.
+#[test]
+fn note_whose_answers_were_all_lost_ends_no_run() {
+    let sim = Sim::new(11);
+    for text in ["1", "2"] {
+        sim.put(&envelope("a", text));
+    }
+    let mut times = 0;
+    sim.table_faults(move |request| {
+        let is_note = request.method() == Method::PUT && request.uri().path().contains("'run'");
+        times += usize::from(is_note);
+        (is_note && times <= 3).then_some(if times == 3 { Fault::CutAfter } else { Fault::Status(503) })
+    });
+    assert_eq!(counts(&sim.run(), ["delivered", "released"]), [2, 0]);
+    assert_eq!(sim.shown("a"), ["1", "2"]);
+    assert!(!sim.lines.borrow().iter().any(|line| line.contains("run.taken-over")));
 }

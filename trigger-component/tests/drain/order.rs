@@ -5,7 +5,7 @@ use std::cell::Cell;
 use http::Method;
 use trigger_component::Limits;
 
-use crate::sim::{Fault, POISON, Planned, QUEUE, Reply, Sim};
+use crate::sim::{Fault, POISON, QUEUE, Reply, Sim};
 use crate::{counts, envelope, milliseconds, seconds};
 
 /// The first attempt gets this answer, every other one succeeds.
@@ -69,7 +69,7 @@ fn what_comes_later_goes_behind_across_runs() {
         let expected: &[&str] =
             if cut { &["1", "1", "2", "3", "4", "5"] } else { &["1", "2", "3", "4", "5"] };
         assert_eq!(sim.shown("a"), expected);
-        assert_eq!(sim.keys_left(), ["held:bot-queue"], "nothing is held any more");
+        assert!(sim.lines_left().is_empty(), "nothing is held any more");
     }
 }
 
@@ -123,38 +123,13 @@ fn what_fails_when_the_budget_has_ended_still_comes_first() {
 }
 
 #[test]
-fn without_key_value_the_order_holds_within_a_run() {
+fn without_key_value_everything_goes_on() {
     let sim = Sim::new(6);
     sim.store_fails.set(true);
     at_first(&sim, Reply::retry_after(3));
     for text in ["1", "2", "3"] {
         sim.put(&envelope("a", text));
     }
-    poll_until_empty(&sim);
-    assert_eq!(sim.shown("a"), ["1", "2", "3"]);
-}
-
-/// What an overlapping run has not taken yet when another one is throttled, it does not send.
-#[test]
-fn an_overlapping_run_does_not_overtake_with_what_it_fetches_later() {
-    let sim = Sim::new(7);
-    at_first(&sim, Reply::retry_after(5));
-    for text in ["1", "2"] {
-        sim.put(&envelope("a", text));
-    }
-    // The second run gets these, and asks for more after the first one was throttled.
-    for text in 0..30 {
-        sim.put(&envelope("b", &text.to_string()));
-    }
-    for text in 0..40 {
-        sim.put(&envelope("c", &text.to_string()));
-    }
-    sim.put(&envelope("a", "3"));
-    let run = |start| Planned { start, kill: None, limits: Limits::default() };
-    let now = sim.now();
-    sim.run_all(vec![run(now), run(now + milliseconds(3))]);
-    let took_part = |run: usize| sim.attempts.borrow().iter().any(|attempt| attempt.run == run);
-    assert!(took_part(0) && took_part(1), "they overlap");
     poll_until_empty(&sim);
     assert_eq!(sim.shown("a"), ["1", "2", "3"]);
 }
@@ -201,4 +176,42 @@ fn a_hold_whose_message_is_never_seen_again_ends() {
     poll_until_empty(&sim);
     assert_eq!(sim.shown("a"), ["2"]);
     assert!((seconds(90)..seconds(120)).contains(&sim.now()), "{:?}", sim.now());
+}
+
+/// Three attempts of one call fail, and those of the next.
+#[test]
+fn line_that_cannot_be_written_at_first_keeps_the_order_of_later_runs() {
+    let sim = Sim::new(12);
+    at_first(&sim, Reply::retry_after(30));
+    for text in ["1", "2"] {
+        sim.put(&envelope("a", text));
+    }
+    let mut times = 0;
+    sim.table_faults(move |request| {
+        let is_line = request.method() == Method::PUT && request.uri().path().contains("line.");
+        times += usize::from(is_line);
+        (is_line && times <= 7).then_some(Fault::CutBefore)
+    });
+    assert_eq!(counts(&sim.run(), ["heldBack", "throttled"]), [1, 1]);
+    sim.put(&envelope("a", "3"));
+    assert_eq!(counts(&sim.run(), ["heldBack", "delivered"]), [1, 0], "this run reads the line");
+    poll_until_empty(&sim);
+    assert_eq!(sim.shown("a"), ["1", "2", "3"]);
+}
+
+/// Nothing waits longer than some seconds for tables that do not answer.
+#[test]
+fn line_that_cannot_be_written_at_all_loses_nothing() {
+    let sim = Sim::new(13);
+    at_first(&sim, Reply::retry_after(2));
+    for text in ["1", "2"] {
+        sim.put(&envelope("a", text));
+    }
+    sim.table_faults(|request| request.uri().path().contains("line.").then_some(Fault::Status(503)));
+    let begin = sim.now();
+    assert_eq!(counts(&sim.run(), ["throttled"]), [1]);
+    assert!(sim.now() - begin < seconds(15), "{:?}", sim.now() - begin);
+    assert!(sim.lines.borrow().iter().any(|line| line.contains("line.not-written")));
+    poll_until_empty(&sim);
+    assert_eq!(sim.shown("a"), ["1", "2"]);
 }

@@ -54,7 +54,8 @@ fn a_tenant_gets_its_pace_and_others_do_not_wait() {
         }
         let took = sim.now() - begin;
         assert!(
-            took < gap * 20 + milliseconds(100),
+            // Where many came, the run waits a little for more.
+            took < gap * 20 + milliseconds(150 + 200),
             "pace={pace}: the tenants wait for each other, {took:?}"
         );
     }

@@ -95,6 +95,9 @@ impl Storage {
         let query = query(request);
         let number = |name: &str| query.get(name).and_then(|value| value.parse::<u64>().ok());
         let (queue, id) = target(request);
+        if query.contains_key("peekonly") {
+            return self.peek(&queue, now);
+        }
         self.calls.push(Call {
             at: now,
             method: request.method().clone(),
@@ -162,6 +165,20 @@ impl Storage {
             }
             _ => panic!("nobody foresaw {request:?}"),
         }
+    }
+
+    /// The oldest message that is visible.
+    fn peek(&mut self, queue: &str, now: Duration) -> Response<Bytes> {
+        let mut messages = self.queues.get(queue).into_iter().flatten();
+        let is_there = |message: &&Message| {
+            message.visible_at <= now && message.expires.is_none_or(|expires| expires > now)
+        };
+        let list = messages.find(is_there).map(|message| {
+            let text = message.text.replace('&', "&amp;").replace('<', "&lt;");
+            format!("<QueueMessage><MessageText>{text}</MessageText></QueueMessage>")
+        });
+        let list = format!("<QueueMessagesList>{}</QueueMessagesList>", list.unwrap_or_default());
+        Response::builder().status(200).body(list.into()).unwrap()
     }
 
     fn get(

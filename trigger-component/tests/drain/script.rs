@@ -43,7 +43,6 @@ impl Reply {
 #[derive(Debug, Clone)]
 pub(crate) struct Attempt {
     pub(crate) at: Duration,
-    pub(crate) run: usize,
     pub(crate) conversation: String,
     /// The alert's text, without the word in front.
     pub(crate) text: String,

@@ -1,4 +1,4 @@
-//! A simulated world: one clock that jumps from event to event, an Azure queue, a Connector, a key-value store. Runs go on
+//! A simulated world: one clock that jumps from event to event, an Azure queue, tables, a Connector, a key-value store. Runs go on
 //! side by side in it, and can be killed; what happens depends on the seed alone.
 
 use std::cell::{Cell, RefCell};
@@ -15,7 +15,8 @@ use platform::{
     TransportError,
 };
 use serde_json::Value;
-use trigger_component::drain::{Door, RunError, run_within};
+use storage_table::testing::FakeTables;
+use trigger_component::run::{Door, RunError, run_within};
 use trigger_component::{Limits, Report};
 
 use crate::queue::Storage;
@@ -41,6 +42,7 @@ pub(crate) struct Sim {
     pub(crate) writes: RefCell<Vec<String>>,
     pub(crate) lines: RefCell<Vec<String>>,
     pub(crate) storage: RefCell<Storage>,
+    pub(crate) tables: RefCell<FakeTables>,
     pub(crate) attempts: RefCell<Vec<Attempt>>,
     in_flight: RefCell<BTreeMap<String, usize>>,
     pub(crate) most_at_once: Cell<usize>,
@@ -49,6 +51,7 @@ pub(crate) struct Sim {
     pub(crate) most_tokens: Cell<usize>,
     connector: RefCell<ConnectorRule>,
     faults: RefCell<StorageRule>,
+    table_faults: RefCell<StorageRule>,
     runs: Cell<usize>,
     /// One way of every call.
     latency: Duration,
@@ -88,6 +91,7 @@ impl Sim {
             writes: RefCell::default(),
             lines: RefCell::default(),
             storage: RefCell::default(),
+            tables: RefCell::default(),
             attempts: RefCell::default(),
             in_flight: RefCell::default(),
             most_at_once: Cell::new(0),
@@ -95,6 +99,7 @@ impl Sim {
             most_tokens: Cell::new(usize::MAX),
             connector: RefCell::new(Box::new(|_, _| Reply::status(201))),
             faults: RefCell::new(Box::new(|_| None)),
+            table_faults: RefCell::new(Box::new(|_| None)),
             runs: Cell::new(0),
             latency: Duration::from_millis(2),
         }
@@ -108,6 +113,11 @@ impl Sim {
     /// What goes wrong on the way to the queue service.
     pub(crate) fn faults(&self, rule: impl FnMut(&Request<Bytes>) -> Option<Fault> + 'static) {
         *self.faults.borrow_mut() = Box::new(rule);
+    }
+
+    /// What goes wrong on the way to the table service.
+    pub(crate) fn table_faults(&self, rule: impl FnMut(&Request<Bytes>) -> Option<Fault> + 'static) {
+        *self.table_faults.borrow_mut() = Box::new(rule);
     }
 
     pub(crate) fn now(&self) -> Duration {
@@ -251,6 +261,22 @@ impl Sim {
         answer
     }
 
+    async fn ask_tables(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        let fault = (self.table_faults.borrow_mut())(&request);
+        self.sleep(self.latency).await;
+        let answer = match fault {
+            Some(Fault::Status(status)) => Ok(Response::builder().status(status).body(Bytes::new()).unwrap()),
+            Some(Fault::CutBefore) => Err(TransportError::NotSent("cut".into())),
+            other => {
+                let now = Utc.timestamp_opt(START_SECONDS, 0).unwrap() + self.now();
+                let answer = self.tables.borrow_mut().answer(&request, now).expect("a call of a table");
+                if other.is_none() { Ok(answer) } else { Err(TransportError::AnswerLost("cut".into())) }
+            }
+        };
+        self.sleep(self.latency).await;
+        answer
+    }
+
     /// The login host takes its time.
     async fn ask_login(&self) -> Result<Response<Bytes>, TransportError> {
         self.sleep(Duration::from_secs(3)).await;
@@ -265,7 +291,6 @@ impl Sim {
 
     async fn ask_connector(
         &self,
-        run: usize,
         request: Request<Bytes>,
         timeouts: Timeouts,
     ) -> Result<Response<Bytes>, TransportError> {
@@ -278,7 +303,6 @@ impl Sim {
         let index = self.attempts.borrow().len();
         self.attempts.borrow_mut().push(Attempt {
             at: self.now(),
-            run,
             conversation: conversation.clone(),
             text,
             shown,
@@ -300,9 +324,17 @@ impl Sim {
         Ok(answer.body(Bytes::from_static(code.as_bytes())).unwrap())
     }
 
-    /// Every key in the store, but the note of when marks were swept: that is by chance.
-    pub(crate) fn keys_left(&self) -> Vec<String> {
-        self.store.borrow().keys().filter(|key| *key != "marks:swept").cloned().collect()
+    /// The lines in which something still waits.
+    pub(crate) fn lines_left(&self) -> Vec<String> {
+        let rows = self.tables.borrow().entities("proactivebotruns").clone();
+        rows.into_keys().map(|(_, row)| row).filter(|row| row.starts_with("line.")).collect()
+    }
+
+    /// What the ledger says of an alert.
+    pub(crate) fn status(&self, id: &str) -> Option<String> {
+        let rows = self.tables.borrow().entities("proactivebotledger").clone();
+        let (_, record) = rows.into_iter().find(|((_, row), _)| row.ends_with(&format!(".{id}")))?;
+        record["status"].as_str().map(str::to_owned)
     }
 
     /// What people saw of a conversation, in order.
@@ -379,8 +411,9 @@ impl HttpClient for SimHost<'_> {
     ) -> Result<Response<Bytes>, TransportError> {
         match request.uri().port_u16() {
             Some(10001) => self.sim.ask_storage(self.run, request).await,
+            Some(10002) => self.sim.ask_tables(request).await,
             Some(9000) => self.sim.ask_login().await,
-            _ => self.sim.ask_connector(self.run, request, timeouts).await,
+            _ => self.sim.ask_connector(request, timeouts).await,
         }
     }
 }
@@ -401,10 +434,6 @@ impl KeyValue for SimHost<'_> {
         self.answers()?;
         self.sim.store.borrow_mut().remove(key);
         Ok(())
-    }
-    async fn keys(&self) -> Result<Vec<String>, KeyValueError> {
-        self.answers()?;
-        Ok(self.sim.store.borrow().keys().cloned().collect())
     }
 }
 

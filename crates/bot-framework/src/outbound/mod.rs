@@ -20,7 +20,7 @@ mod tokens;
 
 pub use certificate::Certificate;
 pub use credential::{BotCredentials, Credential};
-pub(crate) use error::TokenError;
+pub use error::TokenError;
 pub use kick_key::kick_key;
 pub use seal_key::seal_key;
 pub use tokens::Tokens;

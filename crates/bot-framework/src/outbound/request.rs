@@ -22,6 +22,7 @@ pub(super) fn token_endpoint(identity: &BotIdentity) -> String {
 /// Asks for a token (RFC 6749 section 4.4.2). Everything secret is in the body.
 pub(super) fn token_request(
     bot: &BotCredentials,
+    scope: &str,
     now: DateTime<Utc>,
     random: &impl Randomness,
 ) -> Result<http::Request<Bytes>, TokenRefusal> {
@@ -30,7 +31,7 @@ pub(super) fn token_request(
     let mut form = form_urlencoded::Serializer::new(String::new());
     form.append_pair("grant_type", "client_credentials")
         .append_pair("client_id", &identity.app_id)
-        .append_pair("scope", identity.cloud.connector_scope());
+        .append_pair("scope", scope);
     match credential {
         Credential::Password(secret) => form.append_pair("client_secret", secret.expose()),
         Credential::FederatedToken(assertion) => form

@@ -34,14 +34,14 @@ pub(super) struct SealedCache {
 }
 
 impl SealedCache {
-    pub(super) fn of(bot: &BotCredentials) -> Self {
+    pub(super) fn of(bot: &BotCredentials, scope: &str) -> Self {
         let identity = &bot.identity;
         let mut bound_to = vec![VERSION];
         for part in [
             identity.login_endpoint.as_str(),
             identity.token_tenant.as_str(),
             identity.app_id.as_str(),
-            identity.cloud.connector_scope(),
+            scope,
         ] {
             // The length keeps ("ab", "c") and ("a", "bc") apart.
             bound_to.extend((part.len() as u64).to_le_bytes());
@@ -111,6 +111,8 @@ mod tests {
     use platform::testing::{FakeHost, run};
 
     use super::*;
+
+    const SCOPE: &str = "https://api.botframework.com/.default";
     use crate::cloud::Cloud;
     use crate::identity::BotIdentity;
     use crate::outbound::Credential;
@@ -136,7 +138,7 @@ mod tests {
     }
 
     fn stored(life_seconds: u64) -> (FakeHost, SealedCache) {
-        let (host, cache) = (FakeHost::default(), SealedCache::of(&bot("secret", |_| {})));
+        let (host, cache) = (FakeHost::default(), SealedCache::of(&bot("secret", |_| {}), SCOPE));
         run(cache.store(&host, &token(), Duration::from_secs(life_seconds)));
         (host, cache)
     }
@@ -193,7 +195,7 @@ mod tests {
                 (identity.token_tenant, identity.app_id) = ("tenanta".into(), "pp".into())
             }),
         ] {
-            let other = SealedCache::of(&other);
+            let other = SealedCache::of(&other, other.identity.cloud.connector_scope());
             // Even if somebody moves it to where the other looks.
             host.store.borrow_mut().insert(other.key.clone(), entry.clone());
             assert_eq!(load(&other, &host), None, "{}", other.key);
@@ -212,7 +214,7 @@ mod tests {
 
     #[test]
     fn what_a_wrong_clock_stored_is_not_believed() {
-        let (host, cache) = (FakeHost::default(), SealedCache::of(&bot("secret", |_| {})));
+        let (host, cache) = (FakeHost::default(), SealedCache::of(&bot("secret", |_| {}), SCOPE));
         host.elapsed.set(Duration::from_secs(10 * 24 * 60 * 60));
         run(cache.store(&host, &token(), Duration::from_secs(3599)));
         host.elapsed.set(Duration::ZERO);

@@ -4,12 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 use futures_util::lock::Mutex;
-use platform::{Deadline, Host, Timeouts};
+use platform::{Deadline, Host, Secret, Timeouts};
 
 use super::access_token::AccessToken;
 use super::answer::{Grant, read_answer};
 use super::credential::BotCredentials;
-use super::error::TokenError;
+use super::error::{TokenError, TokenRefusal};
 use super::request::token_request;
 use super::sealed_cache::SealedCache;
 
@@ -28,6 +28,7 @@ const TIMEOUTS: Timeouts = Timeouts {
 pub struct Tokens<'a, H> {
     host: &'a H,
     bot: &'a BotCredentials,
+    scope: &'static str,
     cache: SealedCache,
     /// What the caller had at hand: an entry of the cache, maybe of long ago.
     at_hand: Option<Vec<u8>>,
@@ -53,7 +54,20 @@ pub(crate) struct Held {
 impl<'a, H: Host> Tokens<'a, H> {
     /// Nothing is asked for before a token is needed.
     pub fn new(host: &'a H, bot: &'a BotCredentials) -> Self {
-        Self { host, bot, cache: SealedCache::of(bot), at_hand: None, learned: Mutex::default() }
+        Self::for_scope(host, bot, bot.identity.cloud.connector_scope())
+    }
+
+    /// The same for another service than the Connector, by its scope.
+    pub fn for_scope(host: &'a H, bot: &'a BotCredentials, scope: &'static str) -> Self {
+        let cache = SealedCache::of(bot, scope);
+        Self { host, bot, scope, cache, at_hand: None, learned: Mutex::default() }
+    }
+
+    /// The token's text, for a service that is no Connector.
+    pub async fn bearer(&self, deadline: Deadline) -> Result<Secret, TokenError> {
+        let held = self.get(deadline).await?;
+        let text = String::from_utf8_lossy(held.token.expose()).into_owned();
+        Secret::new(text).ok_or(TokenError::Refused(TokenRefusal::Unexplained(0)))
     }
 
     /// With a token that was remembered elsewhere, as [`Tokens::sealed`] gave it: if it is still good, the store is not
@@ -133,7 +147,7 @@ impl<'a, H: Host> Tokens<'a, H> {
     }
 
     async fn ask(&self, deadline: Deadline) -> Result<Grant, TokenError> {
-        let request = token_request(self.bot, self.host.now(), self.host)?;
+        let request = token_request(self.bot, self.scope, self.host.now(), self.host)?;
         let answer = self.host.send(request, TIMEOUTS.within(deadline.remaining(self.host))).await;
         read_answer(answer, self.host.now())
     }

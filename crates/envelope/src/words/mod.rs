@@ -64,7 +64,7 @@ pub const NOT_REMEMBERED: &str = "Not done: it could not be stored. Please say i
 
 /// The queue did not take the message.
 pub const QUEUE_UNAVAILABLE: &str =
-    "Not queued: the queue cannot be reached. Please send it again in a minute.";
+    "Not queued: my storage cannot be reached. Please send it again in a minute.";
 
 /// The message does not fit.
 pub const TOO_LONG: &str = "Not queued: the message is too long. Please send a shorter one.";

@@ -113,10 +113,6 @@ impl KeyValue for SpinHost {
     async fn delete(&self, key: &str) -> Result<(), KeyValueError> {
         self.store()?.delete(key).map_err(key_value_error)
     }
-
-    async fn keys(&self) -> Result<Vec<String>, KeyValueError> {
-        self.store()?.get_keys().map_err(key_value_error)
-    }
 }
 
 fn key_value_error(error: spin_sdk::key_value::Error) -> KeyValueError {

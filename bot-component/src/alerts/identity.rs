@@ -1,0 +1,135 @@
+//! Calls that are repeated: what an idempotency key answers for, and for how long.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use platform::{Clock, HttpClient, Randomness};
+use state::ledger::{
+    Accepted, AlertId, CallId, CallNote, Ledger, NewAlert, Period, Record, RecordKey, Status, Transition,
+};
+
+use super::body::Identity;
+use crate::rejection::AlertRejection;
+
+/// A key is used again after its term, or it is not; nobody uses one so often within a period of eight days, because each
+/// time takes a day.
+const MOST_TURNS: u32 = 12;
+/// How long a key answers for its call.
+const KEY_TERM: TimeDelta = TimeDelta::hours(24);
+
+/// Whether a call is met for the first time.
+#[derive(Debug)]
+pub(super) enum Met {
+    /// Its alerts are accepted.
+    ForTheFirstTime,
+    /// An earlier call with the same key and body made these.
+    Again(CallId, Vec<Record>),
+}
+
+impl Identity {
+    /// What the ledger keeps of the call.
+    pub(super) fn note(&self, alerts: usize) -> CallNote {
+        CallNote { fingerprint: self.fingerprint.clone(), alerts: u32::try_from(alerts).unwrap_or(u32::MAX) }
+    }
+}
+
+/// Accepts the alerts of a call without a key.
+pub(super) async fn accept_new<'n, H: HttpClient + Clock + Randomness>(
+    ledger: &Ledger<'_, H>,
+    alerts: impl Iterator<Item = &'n NewAlert>,
+) -> Result<(), AlertRejection> {
+    let alerts: Vec<NewAlert> = alerts.cloned().collect();
+    // Random ids are not there yet: what is known is this call's own first attempt, whose answer was lost.
+    ledger.accept_call(&alerts).await?;
+    Ok(())
+}
+
+/// Accepts the alerts of a call with a key, unless an earlier call had the key: `make` makes them for an id of the call.
+pub(super) async fn meet<H: HttpClient + Clock + Randomness>(
+    ledger: &Ledger<'_, H>,
+    identity: &Identity,
+    now: DateTime<Utc>,
+    mut make: impl FnMut(&CallId) -> Result<Vec<NewAlert>, AlertRejection>,
+) -> Result<Met, AlertRejection> {
+    let this = Period::of(now);
+    if let Some((id, records)) = find_in_period_before(ledger, identity, now).await? {
+        return Ok(Met::Again(id, records));
+    }
+    for turn in 0..MOST_TURNS {
+        let id = CallId::of_key(this, &identity.idempotency_key, turn);
+        match ledger.accept_call(&make(&id)?).await? {
+            Accepted::New => return Ok(Met::ForTheFirstTime),
+            Accepted::Known(record) => {
+                if let Some(records) = answers(ledger, identity, &id, &record, now).await? {
+                    return Ok(Met::Again(id, records));
+                }
+            }
+        }
+    }
+    Err(AlertRejection::IdempotencyKeyReused)
+}
+
+/// The alerts of an earlier call with the same key and body, if the key still answers for it.
+pub(super) async fn find<H: HttpClient + Clock + Randomness>(
+    ledger: &Ledger<'_, H>,
+    identity: &Identity,
+    now: DateTime<Utc>,
+) -> Result<Option<(CallId, Vec<Record>)>, AlertRejection> {
+    if let Some(found) = find_in_period_before(ledger, identity, now).await? {
+        return Ok(Some(found));
+    }
+    find_in(ledger, identity, Period::of(now), now).await
+}
+
+/// Only a key that was used within its term can be found there: on the first day of a period, that is.
+async fn find_in_period_before<H: HttpClient + Clock + Randomness>(
+    ledger: &Ledger<'_, H>,
+    identity: &Identity,
+    now: DateTime<Utc>,
+) -> Result<Option<(CallId, Vec<Record>)>, AlertRejection> {
+    let before = Period::of(now - KEY_TERM);
+    if before == Period::of(now) {
+        return Ok(None);
+    }
+    find_in(ledger, identity, before, now).await
+}
+
+async fn find_in<H: HttpClient + Clock + Randomness>(
+    ledger: &Ledger<'_, H>,
+    identity: &Identity,
+    period: Period,
+    now: DateTime<Utc>,
+) -> Result<Option<(CallId, Vec<Record>)>, AlertRejection> {
+    for turn in 0..MOST_TURNS {
+        let id = CallId::of_key(period, &identity.idempotency_key, turn);
+        let Some(record) = ledger.find(&id.alert(0)).await? else { return Ok(None) };
+        if let Some(records) = answers(ledger, identity, &id, &record, now).await? {
+            return Ok(Some((id, records)));
+        }
+    }
+    Ok(None)
+}
+
+/// The records of a call whose first one is this; `None` if its key does not answer for it any more.
+async fn answers<H: HttpClient + Clock + Randomness>(
+    ledger: &Ledger<'_, H>,
+    identity: &Identity,
+    id: &CallId,
+    first: &Record,
+    now: DateTime<Utc>,
+) -> Result<Option<Vec<Record>>, AlertRejection> {
+    if !first.answers_for_key(now) {
+        return Ok(None);
+    }
+    match &first.call {
+        Some(call) if call.fingerprint == identity.fingerprint => {
+            Ok(Some(ledger.of_call(id, call.alerts).await?))
+        }
+        _ => Err(AlertRejection::IdempotencyKeyReused),
+    }
+}
+
+/// That the queue did not take an alert.
+pub(super) fn failed(id: &AlertId, now: DateTime<Utc>) -> Option<Transition> {
+    let key = RecordKey::of(id, now)?;
+    let reason = Some("the queue did not take it; its sender was told so".to_owned());
+    Some(Transition { reason, ..Transition::to(key, Status::Failed) })
+}

@@ -1,0 +1,224 @@
+//! How long an idempotency key answers for its call, by a clock that moves.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bot_framework::ConversationReference;
+use bot_framework::json::Fields;
+use bytes::Bytes;
+use http::Request;
+use platform::testing::{FakeHost, response, run};
+use platform::{Clock, Deadline};
+use serde_json::{Value, json};
+use state::ledger::{Ledger, Period, RecordKey, Status, Transition};
+use state::{ConversationKey, Sign};
+use storage_table::testing::FakeTables;
+
+use super::handle;
+use crate::settings::{BotSettings, CallerSettings};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+struct Bot {
+    host: FakeHost,
+    settings: BotSettings,
+}
+
+impl Bot {
+    /// A bot that knows one conversation, this long after the start of the host's calendar.
+    fn new(at: Duration) -> Self {
+        let host = FakeHost::with_settings([
+            ("authmode", "anonymous"),
+            ("storageconnection", "UseDevelopmentStorage=true"),
+            ("queuename", "bot-queue"),
+            ("kick", "off"),
+            ("alertkey", "k"),
+        ]);
+        let settings = BotSettings::read(&host, CallerSettings::read(&host).unwrap()).unwrap();
+        let service = RefCell::new(FakeTables::default());
+        let now = host.now();
+        host.answers(move |request| {
+            let answer = service.borrow_mut().answer(request, now);
+            Some(Ok(answer.unwrap_or_else(|| response(201, ""))))
+        });
+        host.elapsed.set(at);
+        let bot = Self { host, settings };
+        let conversations = bot.settings.conversations(&bot.host, bot.deadline());
+        run(conversations.hear(&reference(), Sign::Message, None)).unwrap();
+        bot
+    }
+
+    fn deadline(&self) -> Deadline {
+        Deadline::after(&self.host, Duration::from_secs(10))
+    }
+
+    fn pass(&self, time: Duration) {
+        self.host.elapsed.set(self.host.elapsed.get() + time);
+    }
+
+    fn period(&self) -> Period {
+        Period::of(self.host.now())
+    }
+
+    fn call(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let request = Request::builder().method(method).uri(path).header("authorization", "Bearer k");
+        let request = request.header("content-type", "application/json");
+        let request = request.body(Bytes::from(body.to_string())).unwrap();
+        let answer = match run(handle(&self.host, request)) {
+            Ok(answered) => answered.into_reply(&self.host).answer,
+            Err(rejection) => rejection.log_and_answer(&self.host),
+        };
+        (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap())
+    }
+
+    fn alert(&self, text: &str) -> (u16, Value) {
+        let key = ConversationKey::of(&reference());
+        let body = json!({"to": {"conversation": key.as_str()}, "text": text, "idempotencyKey": "order 42"});
+        self.call("POST", "/api/alerts", &body)
+    }
+
+    /// Makes the call, which must be accepted: the alert's id and status.
+    #[track_caller]
+    fn accepted(&self, text: &str) -> (String, String) {
+        let (status, body) = self.alert(text);
+        assert_eq!(status, 202, "{body}");
+        let alert = &body["alerts"][0];
+        (alert["id"].as_str().unwrap().to_owned(), alert["status"].as_str().unwrap().to_owned())
+    }
+
+    fn cancel(&self, id: &str) -> (u16, Value) {
+        self.call("DELETE", &format!("/api/alerts/{id}"), &Value::Null)
+    }
+
+    /// What the poller notes when an alert is delivered.
+    fn deliver(&self, id: &str) {
+        let (account, tables) = (&self.settings.queue.account, &self.settings.tables);
+        let ledger = Ledger::new(&self.host, account, tables, self.deadline());
+        let key = RecordKey::of_message(id, true, self.host.now());
+        run(ledger.note(&Transition::to(key, Status::Delivered))).unwrap();
+    }
+
+    /// The messages that were put on the queue so far: the alert's id, and whether another message may have it.
+    fn put(&self) -> Vec<(String, bool)> {
+        let sent = self.host.sent.borrow();
+        let to_queue = sent.iter().filter(|request| request.uri().port_u16() == Some(10_001));
+        let message = |request: &Request<Bytes>| {
+            let xml = str::from_utf8(request.body()).unwrap();
+            let text = xml.split_once("<MessageText>").unwrap().1.split_once("</MessageText>").unwrap().0;
+            let json: Value = serde_json::from_slice(&STANDARD.decode(text).unwrap()).unwrap();
+            (json["id"].as_str().unwrap().to_owned(), json["once"] == true)
+        };
+        to_queue.map(message).collect()
+    }
+}
+
+fn reference() -> ConversationReference {
+    let json = br#"{"channelId":"x","serviceUrl":"http://127.0.0.1:9200/","user":{"id":"u"},"conversation":{"id":"c"}}"#;
+    ConversationReference::from_fields(Fields::parse(json).unwrap()).unwrap()
+}
+
+/// Moments for a first call: in the middle of a period, and such that its term ends in the next one. The second element says
+/// whether a boundary of periods lies within the term.
+fn moments() -> [(Duration, bool); 3] {
+    // The calendar begins on the fifth day of a period, at 22:00.
+    [(HOUR, false), (51 * HOUR, true), (73 * HOUR, true)]
+}
+
+#[test]
+fn key_within_its_term_answers_for_its_alert_and_after_it_for_a_new_one() {
+    for (at, crosses) in moments() {
+        let bot = Bot::new(at);
+        let (first, begin) = (bot.accepted("x"), bot.period());
+        assert_eq!(first.1, "queued");
+        bot.deliver(&first.0);
+        bot.pass(24 * HOUR - Duration::from_secs(1));
+        assert_eq!(bot.period() != begin, crosses, "{at:?}");
+        assert_eq!(bot.accepted("x"), first, "{at:?}: within its term");
+        assert_eq!(bot.put(), [(first.0.clone(), false)], "{at:?}: nothing is put on the queue again");
+
+        bot.pass(Duration::from_secs(1));
+        let second = bot.accepted("x");
+        assert_ne!(second.0, first.0, "{at:?}: after its term");
+        assert_eq!(second.1, "queued");
+        assert_eq!(bot.put()[1..], [(second.0.clone(), false)], "{at:?}");
+        // The new alert has a term of its own.
+        bot.deliver(&second.0);
+        bot.pass(23 * HOUR);
+        assert_eq!(bot.accepted("x"), second, "{at:?}");
+        assert_eq!(bot.put().len(), 2, "{at:?}");
+    }
+}
+
+#[test]
+fn key_used_every_day_makes_an_alert_every_day() {
+    let bot = Bot::new(Duration::ZERO);
+    let mut ids = std::collections::BTreeSet::new();
+    for day in 0..20 {
+        let (id, status) = bot.accepted(&format!("day {day}"));
+        assert_eq!((ids.insert(id.clone()), status.as_str()), (true, "queued"), "day {day}");
+        bot.deliver(&id);
+        bot.pass(24 * HOUR);
+    }
+    assert_eq!(bot.put().len(), 20);
+}
+
+#[test]
+fn key_of_a_cancelled_alert_says_so_within_its_term() {
+    for (at, crosses) in moments() {
+        let bot = Bot::new(at);
+        let (first, begin) = (bot.accepted("x").0, bot.period());
+        assert_eq!(bot.cancel(&first).0, 202);
+        bot.pass(23 * HOUR);
+        assert_eq!(bot.period() != begin, crosses, "{at:?}");
+        assert_eq!(bot.accepted("x"), (first.clone(), "cancelled".to_owned()), "{at:?}");
+        assert_eq!(bot.put().len(), 1, "{at:?}");
+        bot.pass(HOUR);
+        let second = bot.accepted("x");
+        assert_ne!(second.0, first, "{at:?}");
+        assert_eq!((second.1.as_str(), bot.put().len()), ("queued", 2), "{at:?}");
+    }
+}
+
+#[test]
+fn correction_is_refused_within_the_term_and_accepted_after_it() {
+    for (at, _) in moments() {
+        for is_cancelled in [false, true] {
+            let bot = Bot::new(at);
+            let first = bot.accepted("x").0;
+            if is_cancelled {
+                assert_eq!(bot.cancel(&first).0, 202);
+            }
+            bot.pass(24 * HOUR - Duration::from_secs(1));
+            let (status, body) = bot.alert("corrected");
+            assert_eq!((status, &body["error"]["code"]), (422, &"IdempotencyKeyReused".into()), "{at:?}");
+            assert_eq!(bot.put().len(), 1, "{at:?}");
+            bot.pass(Duration::from_secs(1));
+            assert_eq!(bot.accepted("corrected").1, "queued", "{at:?}");
+            assert_eq!(bot.put().len(), 2, "{at:?}");
+            // Now the key answers for the correction.
+            assert_eq!(bot.alert("x").0, 422, "{at:?}");
+        }
+    }
+}
+
+#[test]
+fn cancel_of_an_unknown_alert_and_of_one_that_is_over() {
+    let bot = Bot::new(Duration::ZERO);
+    let id = bot.accepted("x").0;
+    let unknown = format!("{}{}", &id[..4], "0".repeat(28));
+    // An id of another century, and text that is none.
+    for id in [&unknown, &"0".repeat(32), &"f".repeat(32), "x", &id.to_uppercase()] {
+        let (status, body) = bot.cancel(id);
+        assert_eq!((status, &body["error"]["code"]), (404, &"AlertNotFound".into()), "{id}");
+    }
+    // In the next period the id still leads to its record.
+    bot.deliver(&id);
+    for time in [Duration::ZERO, 24 * 8 * HOUR] {
+        bot.pass(time);
+        let (status, body) = bot.cancel(&id);
+        assert_eq!((status, &body["error"]["code"]), (409, &"AlertIsOver".into()));
+        assert!(body["error"]["message"].as_str().unwrap().contains("delivered"), "{body}");
+    }
+}

@@ -1,0 +1,58 @@
+//! Why a call of another program was turned down.
+
+use bot_framework::json::FieldError;
+use http::StatusCode;
+use state::StateError;
+use state::ledger::Status;
+use storage_table::TableError;
+use thiserror::Error;
+
+use crate::limits::MAX_TARGETS;
+
+/// Why a call was turned down. Nothing was queued.
+#[derive(Debug, Error)]
+pub(crate) enum AlertRejection {
+    #[error("a valid alert key is required")]
+    Unauthorized,
+    #[error("{0}")]
+    Field(#[from] FieldError),
+    #[error("{path}: it leads to {targets} conversations or more, and a call takes at most {MAX_TARGETS}")]
+    TooManyTargets { path: String, targets: usize },
+    #[error("{path}: no conversation is known for it")]
+    UnknownTarget { path: String },
+    #[error("no alert is known by this id")]
+    NoSuchAlert,
+    #[error("it cannot be cancelled any more: it is {}", .0.as_str())]
+    AlertIsOver(Status),
+    #[error(
+        "the alert and its address have {json_bytes} bytes of JSON, the queue takes {}",
+        envelope::MAX_JSON_BYTES
+    )]
+    TooLarge { json_bytes: usize },
+    #[error("idempotencyKey: it was used within 24 hours for another call")]
+    IdempotencyKeyReused,
+    #[error("the table storage cannot be reached; nothing was queued")]
+    StateUnavailable(#[from] StateError),
+}
+
+impl From<TableError> for AlertRejection {
+    fn from(error: TableError) -> Self {
+        Self::StateUnavailable(error.into())
+    }
+}
+
+impl AlertRejection {
+    pub(crate) fn status_and_code(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "Unauthorized"),
+            Self::Field(_) => (StatusCode::BAD_REQUEST, "BadArgument"),
+            Self::TooManyTargets { .. } => (StatusCode::BAD_REQUEST, "TooManyTargets"),
+            Self::UnknownTarget { .. } => (StatusCode::NOT_FOUND, "TargetNotFound"),
+            Self::AlertIsOver(_) => (StatusCode::CONFLICT, "AlertIsOver"),
+            Self::NoSuchAlert => (StatusCode::NOT_FOUND, "AlertNotFound"),
+            Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "MessageSizeTooBig"),
+            Self::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "IdempotencyKeyReused"),
+            Self::StateUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "StateUnavailable"),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! A host with settings and a table service in memory, for the native tests of this component.
+#![allow(clippy::unwrap_used)]
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use platform::testing::{FakeHost, response};
+use platform::{Clock, Deadline};
+use state::Conversations;
+use storage_table::testing::FakeTables;
+
+use crate::settings::{BotSettings, CallerSettings};
+
+pub(crate) struct Stage {
+    pub(crate) host: FakeHost,
+    pub(crate) settings: BotSettings,
+    is_refusing: Rc<Cell<bool>>,
+}
+
+impl Stage {
+    pub(crate) fn new() -> Self {
+        let host = FakeHost::with_settings([
+            ("authmode", "anonymous"),
+            ("storageconnection", "UseDevelopmentStorage=true"),
+            ("queuename", "bot-queue"),
+        ]);
+        let settings = BotSettings::read(&host, CallerSettings::read(&host).unwrap()).unwrap();
+        let mut service = FakeTables::default();
+        service.entities_mut("proactivebotconversations");
+        let service = RefCell::new(service);
+        let is_refusing = Rc::new(Cell::new(false));
+        let (refusing, now) = (is_refusing.clone(), host.now());
+        host.answers(move |request| {
+            if refusing.get() {
+                return Some(Ok(response(403, "")));
+            }
+            service.borrow_mut().answer(request, now).map(Ok)
+        });
+        Self { host, settings, is_refusing }
+    }
+
+    pub(crate) fn conversations(&self) -> Conversations<'_, FakeHost> {
+        self.settings.conversations(&self.host, Deadline::after(&self.host, Duration::from_secs(10)))
+    }
+
+    /// How many calls of services were made.
+    pub(crate) fn calls(&self) -> usize {
+        self.host.sent.borrow().len()
+    }
+
+    /// From now on, the table service refuses everything.
+    pub(crate) fn refuse_tables(&self) {
+        self.is_refusing.set(true);
+    }
+}

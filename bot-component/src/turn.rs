@@ -1,0 +1,215 @@
+//! One activity being worked on: what the bot does with a person's message, and what it says.
+
+use std::time::Duration;
+
+use bot_framework::{Activity, Class, Connector, ConversationReference, OutgoingMessage, ServiceUrl, Tokens};
+use chrono::{DateTime, TimeDelta, Utc};
+use envelope::{Envelope, EnvelopeId, words};
+use http::StatusCode;
+use platform::{Deadline, Host, Level, answer};
+use serde_json::{Value, json};
+use state::ConversationKey;
+use state::ledger::{Accepted, AlertId, CallId, Ledger, NewAlert, Period, RecordKey, Status, Transition};
+
+use crate::answered::Answered;
+use crate::commands::{self, Wish};
+use crate::outbox::{Outbox, put_options};
+use crate::rejection::Rejection;
+use crate::settings::BotSettings;
+
+/// A channel waits 15 s for an answer (and Teams then sends the activity again): storing gets half of it, so that the
+/// person can still be told.
+const STORE_WITHIN: Duration = Duration::from_secs(7);
+const ANSWER_WITHIN: Duration = Duration::from_secs(12);
+
+/// An answer that took longer may have been too late for the channel, which then sends the activity again.
+const LATE_AFTER: Duration = Duration::from_secs(5);
+
+/// When an activity was sent, as its channel says; what is far from now is not believed.
+fn sent_at(activity: &Activity, now: DateTime<Utc>) -> DateTime<Utc> {
+    let said = activity.rest.get("timestamp").and_then(Value::as_str);
+    let said = said.and_then(|text| DateTime::parse_from_rfc3339(text).ok()).map(|time| time.to_utc());
+    said.filter(|said| (*said - now).abs() < TimeDelta::days(2)).unwrap_or(now)
+}
+
+/// One activity being worked on.
+pub(crate) struct Turn<'a, H> {
+    pub(crate) host: &'a H,
+    pub(crate) settings: &'a BotSettings,
+    pub(crate) tokens: Option<&'a Tokens<'a, H>>,
+    pub(crate) service_url: ServiceUrl,
+    /// Whether the caller's token vouched for it.
+    pub(crate) service_url_verified: bool,
+    /// When the request came, on the monotonic clock.
+    pub(crate) begin: Duration,
+}
+
+/// Whether something the bot says answers the person's activity.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answers {
+    TheActivity,
+    Nothing,
+}
+
+impl<H: Host> Turn<'_, H> {
+    pub(crate) async fn queue_message(&self, activity: &Activity) -> Result<Answered, Rejection> {
+        let address =
+            ConversationReference::of(activity)?.with_service_url_verified(self.service_url_verified);
+        let text = activity.text_to_the_bot();
+        let accepted = answer::json(StatusCode::ACCEPTED, &json!({}));
+        if text.is_empty() {
+            let pressed_button = activity.rest.get("value").is_some_and(|value| !value.is_null());
+            let word = if pressed_button { words::NOTHING_BEHIND_BUTTON } else { words::NOTHING_TO_QUEUE };
+            self.say(&address, word, Answers::TheActivity).await;
+            return Ok(accepted.into());
+        }
+        let (text, after) = match commands::heed(self.host, self.settings, text, &address).await {
+            Wish::Queue { text, after } => (text, after),
+            Wish::Say(words) => {
+                self.say(&address, &words, Answers::TheActivity).await;
+                return Ok(accepted.into());
+            }
+        };
+        let now = self.host.now();
+        let id = self.alert_id(activity, &address);
+        let mut envelope = Envelope::new(EnvelopeId::from_text(id.as_str()), address, text, now);
+        envelope.not_before = after.map(|after| now + after);
+        envelope.cancellable = after.is_some();
+        let Ok(mut message) = envelope.encode(self.settings.seal_key.as_ref()) else {
+            // The person can mend this, the channel cannot: so the channel's call succeeds.
+            self.say(&envelope.address, words::TOO_LONG, Answers::TheActivity).await;
+            return Ok(accepted.into());
+        };
+        let deadline = Deadline::after(self.host, STORE_WITHIN);
+        let (account, tables) = (&self.settings.queue.account, &self.settings.tables);
+        let ledger = Ledger::new(self.host, account, tables, deadline);
+        let alert = NewAlert {
+            id,
+            conversation: ConversationKey::of(&envelope.address).as_str().to_owned(),
+            status: Status::Queued,
+            until: envelope.not_before,
+            call: None,
+        };
+        let known = match ledger.accept(&alert).await {
+            Ok(Accepted::New) => None,
+            Ok(Accepted::Known(record)) => Some(record),
+            Err(error) => {
+                self.log_failure("ledger.accept.failed", &envelope, &error);
+                self.say(&envelope.address, words::QUEUE_UNAVAILABLE, Answers::TheActivity).await;
+                return Err(Rejection::StateUnavailable);
+            }
+        };
+        // A channel that got no answer in time sends an activity again.
+        if known.as_ref().is_some_and(|record| !record.may_not_be_queued()) {
+            self.host.event(Level::Info, "message.seen", json!({"envelope": envelope.id.as_str()}));
+            return Ok(accepted.into());
+        }
+        let outbox = Outbox::new(self.host, &self.settings.queue, deadline);
+        // It may stand on the queue already: the poller looks whether it was sent. Where there is no room for saying so, it may
+        // be sent twice.
+        envelope.once = known.is_some();
+        if envelope.once
+            && let Ok(again) = envelope.encode(self.settings.seal_key.as_ref())
+        {
+            message = again;
+        }
+        if let Err(error) = outbox.put(&message, put_options(&envelope, now)).await {
+            self.log_failure("queue.put.failed", &envelope, &error);
+            if let Some(key) = RecordKey::of(&alert.id, now) {
+                _ = ledger.note(&Transition::to(key, Status::Failed)).await;
+            }
+            self.say(&envelope.address, words::QUEUE_UNAVAILABLE, Answers::TheActivity).await;
+            return Err(Rejection::QueueUnavailable);
+        }
+        self.host.event(Level::Info, "message.queued", json!({"envelope": envelope.id.as_str()}));
+        // The person is not told again: two acknowledgements look like two alerts.
+        let noted_before_telling = known.is_some() || self.is_late();
+        if noted_before_telling {
+            self.note_put(&ledger, &alert.id).await;
+        }
+        if known.is_none_or(|record| record.status == Status::Failed) {
+            let words = match after {
+                None => words::queued(&envelope.text),
+                Some(after) => words::reminder_queued(&envelope.text, after),
+            };
+            let was_told = self.say(&envelope.address, &words, Answers::TheActivity).await;
+            if !noted_before_telling && (self.is_late() || !was_told) {
+                self.note_put(&ledger, &alert.id).await;
+            }
+        }
+        let kick = self.settings.kick.clone().filter(|_| outbox.has_due());
+        Ok(Answered::with_kick(accepted, kick))
+    }
+
+    /// Whether the channel may have stopped waiting for an answer, and will send the activity again.
+    fn is_late(&self) -> bool {
+        self.host.monotonic().saturating_sub(self.begin) > LATE_AFTER
+    }
+
+    /// Notes that the message is on the queue. Where that fails, it is put there again, and the poller sends it once.
+    async fn note_put(&self, ledger: &Ledger<'_, H>, id: &AlertId) {
+        if let Err(error) = ledger.note_put(std::iter::once(id)).await {
+            let fields = json!({"envelope": id.as_str(), "reason": error.to_string()});
+            self.host.event(Level::Warn, "message.not-noted", fields);
+        }
+    }
+
+    fn log_failure(&self, event: &str, envelope: &Envelope, error: &dyn std::error::Error) {
+        let fields = json!({"envelope": envelope.id.as_str(), "reason": error.to_string()});
+        self.host.event(Level::Error, event, fields);
+    }
+
+    /// The same for the same activity, however often the channel sends it.
+    fn alert_id(&self, activity: &Activity, address: &ConversationReference) -> AlertId {
+        let now = self.host.now();
+        match &address.activity_id {
+            Some(id) => {
+                let parts = [&*address.channel_id, &*address.conversation.id, id];
+                AlertId::of_activity(sent_at(activity, now), &parts)
+            }
+            None => {
+                let mut bytes = [0; 16];
+                self.host.fill(&mut bytes);
+                CallId::random(Period::of(now), bytes).alert(0)
+            }
+        }
+    }
+
+    pub(crate) fn id_for(&self, address: &ConversationReference) -> EnvelopeId {
+        match &address.activity_id {
+            Some(activity) => {
+                EnvelopeId::of_activity(&address.channel_id, &address.conversation.id, activity)
+            }
+            None => {
+                let mut bytes = [0; 16];
+                self.host.fill(&mut bytes);
+                EnvelopeId::random(bytes)
+            }
+        }
+    }
+
+    pub(crate) fn connector(&self) -> Connector<'_, H> {
+        let answer_by = ANSWER_WITHIN.saturating_sub(self.host.monotonic().saturating_sub(self.begin));
+        Connector::new(self.host, self.tokens, Deadline::after(self.host, answer_by))
+    }
+
+    /// Tells the person; says whether the Connector took it. That it did not is logged and changes nothing else: what
+    /// matters is what stands on the queue.
+    pub(crate) async fn say(&self, address: &ConversationReference, text: &str, answers: Answers) -> bool {
+        let connector = self.connector();
+        let message = OutgoingMessage::new(address, text);
+        let conversation = &address.conversation.id;
+        let said = match &address.activity_id {
+            Some(activity) if answers == Answers::TheActivity => {
+                let reply = message.in_reply_to(address);
+                connector.reply(&self.service_url, conversation, activity, &reply).await
+            }
+            _ => connector.send(&self.service_url, conversation, &message).await,
+        };
+        let was_told = said.class == Class::Accepted;
+        if !was_told {
+            self.host.event(Level::Warn, "connector.answer.failed", json!({"reason": said.reason}));
+        }
+        was_told
+    }
+}

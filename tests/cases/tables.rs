@@ -1,0 +1,316 @@
+//! Tables that cannot be reached, that refuse the credential, and that hold what nobody here wrote.
+
+use end_to_end::activity::message;
+use end_to_end::alerts::{self, alert, call, key_of, known, queued, targets, to_conversation};
+use end_to_end::closed_port::ClosedPort;
+use end_to_end::faulty_tables::{Fault, FaultyTables};
+use end_to_end::sas::{self, account_sas};
+use end_to_end::stage::Stage;
+use end_to_end::suite::World;
+use end_to_end::table::Table;
+use serde_json::{Value, json};
+use storage_table::{Entity, Key};
+
+end_to_end::cases!(
+    unreachable_tables_are_told_and_nothing_is_lost,
+    everything_goes_on_when_the_tables_are_back,
+    sas_without_table_rights_is_named_in_the_log,
+    foreign_entities_break_nothing,
+    records_of_a_newer_version_are_left_alone,
+    names_too_long_for_a_key_are_alerted,
+);
+
+/// What the person reads when the message was not stored.
+const NOT_QUEUED: &str = "Not queued: ";
+
+#[track_caller]
+fn table(world: &World, stage: &Stage, rest: &str) -> Table {
+    Table::new(&world.azurite().connection_string(), &format!("{}{rest}", stage.table_prefix))
+}
+
+/// Every entry point that needs the tables answers 503, and the person is told.
+#[track_caller]
+fn expect_unavailable(stage: &Stage, id: &str) {
+    let told = stage.connector.received().len();
+    let activity = stage.connector.host(&message("a:1", id, "hello"));
+    stage.post(&activity).expect_error(503, "StateUnavailable");
+    let words = stage.connector.wait_for(told + 1).remove(told);
+    assert!(words.text().starts_with(NOT_QUEUED), "{words:?}");
+    assert_eq!(words.reply_to().as_deref(), Some(id));
+
+    let body = to_conversation(&key_of("msteams", "a:1"), "x");
+    alert(stage, &body).expect_error(503, "StateUnavailable");
+    for (method, path) in
+        [("DELETE", "/api/alerts/0a260123456789abcdef0123456789ab"), ("GET", "/api/targets")]
+    {
+        call(stage, method, path, &Value::Null).expect_error(503, "StateUnavailable");
+    }
+    stage.try_poll().expect_error(503, "StateUnavailable");
+    assert_eq!(stage.connector.received().len(), told + 1, "nothing is delivered");
+}
+
+fn unreachable_tables_are_told_and_nothing_is_lost(world: &World) {
+    let closed = ClosedPort::reserve();
+    let stage = alerts::script(world).unreachable_tables(&closed).start();
+    let envelope = crate::draining::envelope(&stage, "waiting", "a:2", "waiting");
+    stage.queue.put_json(&envelope);
+    expect_unavailable(&stage, "1");
+    assert_eq!(stage.queue.envelopes(), [envelope], "it is as it was, and visible");
+    assert_eq!(stage.queue.poison().count(), 0);
+    let drain = stage.wait_for_events("drain", 1).remove(0);
+    assert_eq!(drain["level"], "error", "{drain}");
+    assert!(drain["error"].as_str().unwrap().contains("tables"), "{drain}");
+}
+
+fn everything_goes_on_when_the_tables_are_back(world: &World) {
+    let tables = FaultyTables::start(&world.azurite().table_authority());
+    let stage = alerts::script(world).variable("pace", "0").tables_at(tables.authority()).start();
+    let key = known(&stage, "a:1", "subscribe news");
+    let before = targets(&stage);
+    queued(&stage, &to_conversation(&key, "before"));
+    tables.fail(|_| Some(Fault::Status(503)));
+    expect_unavailable(&stage, "1");
+    assert_eq!(stage.queue.texts().len(), 1);
+    let mut body = to_conversation(&key, "during");
+    body["idempotencyKey"] = "k".into();
+    alert(&stage, &body).expect_error(503, "StateUnavailable");
+    // A command is not obeyed, and the person is told so.
+    let told = stage.connector.received().len();
+    stage.say(&message("a:1", "2", "stop"));
+    assert!(stage.connector.wait_for(told + 1)[told].text().starts_with("Not done: "));
+
+    tables.fail_nothing();
+    stage.connector.forget();
+    assert_eq!(targets(&stage), before);
+    // The channel and the back end try again.
+    stage.say(&message("a:1", "1", "hello"));
+    stage.say(&message("a:1", "1", "hello"));
+    let first = alert(&stage, &body).expect_status(202).json();
+    assert_eq!(alert(&stage, &body).expect_status(202).json(), first);
+    assert_eq!(stage.poll()["delivered"], 3);
+    let mut texts: Vec<_> = stage.connector.wait_for(4).iter().map(|seen| seen.text().to_owned()).collect();
+    texts.sort();
+    assert_eq!(texts, ["Alert: before", "Alert: during", "Alert: hello", "Queued: hello"]);
+    assert_eq!(stage.queue.count(), 0);
+}
+
+fn sas_without_table_rights_is_named_in_the_log(world: &World) {
+    const NEEDS: &str = "ss=qt, srt=co, sp=rdacup";
+    let azurite = world.azurite();
+    let sas = account_sas("q", "sco", "rwdlacup");
+    let connection = sas::connection_string(&azurite.queue_authority(), &azurite.table_authority(), &sas);
+    let stage = alerts::script(world).variable("storageconnection", &connection).start();
+    let envelope = crate::draining::envelope(&stage, "waiting", "a:2", "waiting");
+    stage.queue.put_json(&envelope);
+    expect_unavailable(&stage, "1");
+    assert_eq!(stage.queue.envelopes(), [envelope]);
+    for (event, field) in [
+        ("conversation.not-stored", "reason"),
+        ("ledger.accept.failed", "reason"),
+        ("request.rejected", "reason"),
+        ("drain", "error"),
+    ] {
+        let lines = stage.wait_for_events(event, 1);
+        let names = lines.iter().any(|line| line[field].as_str().unwrap_or_default().contains(NEEDS));
+        assert!(names, "{event}: {lines:?}");
+    }
+    let signature = sas.split("sig=").nth(1).unwrap();
+    assert!(!stage.host_log().contains(signature), "the signature is in the log");
+}
+
+/// Stores an entity of this JSON in a table.
+#[track_caller]
+fn plant(table: &Table, partition: &str, row: &str, properties: Value) {
+    let properties = properties.as_object().unwrap().clone();
+    table.put(&Entity { key: Key::new(partition, row), properties });
+}
+
+fn foreign_entities_break_nothing(world: &World) {
+    let stage = alerts::script(world).variable("pace", "0").start();
+    let key = known(&stage, "a:1", "subscribe news");
+    let broken = known(&stage, "a:broken", "hello");
+    // The run's record and the ledger's exist.
+    queued(&stage, &to_conversation(&key, "first"));
+    assert_eq!(stage.poll()["delivered"], 1);
+    stage.connector.forget();
+
+    let conversations = table(world, &stage, "conversations");
+    let (user, entra) = {
+        let from = message("", "", "")["from"].take();
+        (from["id"].as_str().unwrap().to_owned(), from["aadObjectId"].as_str().unwrap().to_owned())
+    };
+    let by_user = format!("u.msteams.{}", user.replace('.', "!2e"));
+    for partition in [
+        "",
+        "foreign",
+        "c",
+        "c0",
+        &format!("c{}", &key[..1]),
+        "t.news",
+        &by_user,
+        &format!("e.{entra}"),
+        "n.11111111-2222-3333-4444-555555555555",
+    ] {
+        for row in [
+            "",
+            "0",
+            "foreign",
+            "zzz",
+            &format!("{key}.x"),
+            &format!("{key}.t."),
+            &"f".repeat(32),
+            &"x".repeat(512),
+        ] {
+            plant(
+                &conversations,
+                partition,
+                row,
+                json!({"seenAt": true, "at": "x", "address": 7, "version": "one"}),
+            );
+        }
+    }
+    plant(&conversations, &format!("c{}", &key[..1]), &format!("{key}.t.two words"), json!({"at": false}));
+    plant(
+        &conversations,
+        &format!("c{}", &broken[..1]),
+        &broken,
+        json!({"version": true, "address": 7, "seenAt": "yesterday", "pausedUntil": "soon"}),
+    );
+
+    let ledger = table(world, &stage, "ledger");
+    let cancelled = queued(&stage, &to_conversation(&key, "cancelled"));
+    let strange = queued(&stage, &to_conversation(&key, "strange"));
+    for entity in ledger.entities() {
+        plant(
+            &ledger,
+            &entity.key.partition,
+            "foreign",
+            json!({"status": 7, "endsAt": "x", "acceptedAt": false}),
+        );
+        if entity.key.row == strange {
+            let wrong = json!({
+                "status": 7, "version": "one", "acceptedAt": "x", "endsAt": true, "conversation": 7, "cancelledAt": "x",
+            });
+            plant(&ledger, &entity.key.partition, &entity.key.row, wrong);
+        }
+    }
+
+    let runs = table(world, &stage, "runs");
+    let queue = stage.queue.name();
+    plant(
+        &runs,
+        queue,
+        "run",
+        json!({"run": 7, "fence": "many", "why": true, "pausedUntil": "x", "hand0": "{", "hand1": 7}),
+    );
+    for row in
+        ["line.", "line.x", "line.0123456789abcdef", "since.", "since.x", "since.99999999999999.x", "foreign"]
+    {
+        plant(&runs, queue, row, json!({"line": 7, "endsAt": "x", "kind": 7, "subject": true}));
+        plant(&runs, "foreign", row, json!({}));
+    }
+
+    let shown: Vec<_> = targets(&stage).iter().map(|target| target["conversation"].clone()).collect();
+    assert_eq!(shown, [key.as_str()]);
+    for to in [
+        json!({"tag": "news"}),
+        json!({"user": format!("msteams/{user}")}),
+        json!({"user": entra}),
+        json!({"conversation": key}),
+    ] {
+        let body = json!({"to": to, "text": "hello"});
+        queued(&stage, &body);
+    }
+    call(&stage, "DELETE", &format!("/api/alerts/{cancelled}"), &Value::Null).expect_status(202);
+    let counts = stage.poll();
+    assert_eq!((&counts["delivered"], &counts["cancelled"]), (&5.into(), &1.into()), "{counts}");
+    assert_eq!((stage.queue.count(), stage.queue.poison().count()), (0, 0));
+    assert!(!stage.events("conversation.entity-skipped").is_empty(), "the log tells");
+
+    // The person writes, and is known again: at the second try, because key-value says that the record stands.
+    stage.say(&message("a:broken", "not done", "subscribe news"));
+    assert_eq!(stage.connector.received().last().unwrap().text().split(':').next(), Some("Not done"));
+    stage.say(&message("a:broken", "again", "subscribe news"));
+    let shown: std::collections::BTreeSet<_> =
+        targets(&stage).iter().map(|target| target["conversation"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(shown, [key, broken].into());
+}
+
+fn records_of_a_newer_version_are_left_alone(world: &World) {
+    let stage = alerts::script(world).variable("pace", "0").start();
+    let key = known(&stage, "a:1", "hello");
+    let newer = known(&stage, "a:newer", "hello");
+    let conversations = table(world, &stage, "conversations");
+    let shard = format!("c{}", &newer[..1]);
+    plant(
+        &conversations,
+        &shard,
+        &newer,
+        json!({"version": 99, "address": "in a form of the future", "seenAt": "1"}),
+    );
+    let before = conversations.get(&shard, &newer);
+
+    // With news, so that key-value does not spare the bot the look into the table.
+    let mut again = message("a:newer", "2", "hello again");
+    again["locale"] = "fr-FR".into();
+    stage.say(&again);
+    alert(&stage, &to_conversation(&newer, "x")).expect_error(404, "TargetNotFound");
+    let id = queued(&stage, &to_conversation(&key, "newer record"));
+    let ledger = table(world, &stage, "ledger");
+    let record = ledger.entities().into_iter().find(|entity| entity.key.row == id).unwrap();
+    plant(
+        &ledger,
+        &record.key.partition,
+        &id,
+        json!({"version": 99, "status": "a word of the future", "acceptedAt": "soon", "form": "new"}),
+    );
+    assert_eq!(stage.poll()["delivered"], 2);
+    let texts: Vec<_> = stage.connector.received().iter().map(|seen| seen.text().to_owned()).collect();
+    for text in ["Queued: hello again", "Alert: hello again", "Alert: newer record"] {
+        assert_eq!(texts.iter().filter(|seen| *seen == text).count(), 1, "{text}: {texts:?}");
+    }
+    assert_eq!(conversations.get(&shard, &newer), before);
+    assert_eq!(ledger.get(&record.key.partition, &id).unwrap().str("form"), Some("new"));
+    assert_eq!(stage.queue.count(), 0);
+}
+
+fn names_too_long_for_a_key_are_alerted(world: &World) {
+    // A name that fits alone and not behind what its key begins with, and one that does not fit at all.
+    for repeats in [23, 60] {
+        expect_alerted_with_long_names(world, repeats);
+    }
+}
+
+fn expect_alerted_with_long_names(world: &World, repeats: usize) {
+    let stage = alerts::script(world).variable("pace", "0").start();
+    let long = |what: &str| format!("{what}/\\#?ü'%🍕").repeat(repeats);
+    let (conversation, user, tenant) = (long("a:"), long("29:"), long("tenant"));
+    // With a slash it would be a channel's user.
+    let entra = "entra?ü'%🍕".repeat(repeats);
+    let mut activity = message(&conversation, &long("id"), "subscribe news");
+    activity["from"] = json!({"id": user, "aadObjectId": entra, "name": "Long"});
+    activity["conversation"]["tenantId"] = tenant.as_str().into();
+    stage.say(&activity);
+    stage.connector.forget();
+    let key = key_of("msteams", &conversation);
+    for to in [
+        json!({"conversation": key}),
+        json!({"user": format!("msteams/{user}")}),
+        json!({"user": entra}),
+        json!({"tag": "news"}),
+    ] {
+        queued(
+            &stage,
+            &json!({"to": to, "text": "hello", "idempotencyKey": to.to_string().chars().take(64).collect::<String>()}),
+        );
+    }
+    activity["text"] = "hello".into();
+    activity["id"] = long("another").into();
+    stage.say(&activity);
+    assert_eq!(stage.poll()["delivered"], 5);
+    assert!(
+        stage.connector.received().iter().all(|seen| seen.conversation().as_deref() == Some(&conversation))
+    );
+    assert_eq!((stage.queue.count(), stage.queue.poison().count()), (0, 0));
+    assert_eq!(targets(&stage)[0]["tags"], json!(["news"]));
+}

@@ -1,0 +1,44 @@
+//! The key-value store of a host, as a file: the embedded host's or Spin's, which are alike.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rusqlite::Connection;
+
+/// Spin's name for it (spin: crates/runtime-config/src/lib.rs).
+const FILE: &str = "sqlite_key_value.db";
+
+/// Reads keys and values in a host's state folder. Reads a copy, because the host wants the file as it is.
+pub fn read(state: &Path) -> Option<BTreeMap<String, Vec<u8>>> {
+    if !state.join(FILE).exists() {
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for name in files() {
+        if state.join(&name).exists() {
+            std::fs::copy(state.join(&name), folder.path().join(&name)).unwrap();
+        }
+    }
+    let read = || -> rusqlite::Result<_> {
+        let connection = Connection::open(folder.path().join(FILE))?;
+        let mut select = connection.prepare("SELECT key, value FROM spin_key_value")?;
+        let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.collect()
+    };
+    Some(read().unwrap_or_else(|error| panic!("the key-value store cannot be read: {error}")))
+}
+
+/// Empties the store of a host that does not run.
+pub fn remove(state: &Path) {
+    for name in files() {
+        match std::fs::remove_file(state.join(&name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{name}: {error}"),
+            _ => {}
+        }
+    }
+}
+
+/// The database, and the journals beside it that roll back an incomplete change.
+fn files() -> [String; 4] {
+    ["", "-journal", "-wal", "-shm"].map(|end| format!("{FILE}{end}"))
+}

@@ -1,0 +1,68 @@
+//! A table, seen from outside the bot: through the project's own client, against the real Azurite.
+
+use std::time::Duration;
+
+use platform::Deadline;
+use storage_table::{Account, Entity, Filter, Key, Query, TableClient, TableName};
+
+use crate::ports::Machine;
+use crate::runtime::runtime;
+
+/// How long one case's calls may take.
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// A table in Azurite.
+#[derive(Debug)]
+pub struct Table {
+    account: Account,
+    name: TableName,
+    machine: Machine,
+}
+
+impl Table {
+    /// The table of this name; nothing is created.
+    pub fn new(connection_string: &str, name: &str) -> Self {
+        Self {
+            account: Account::parse(connection_string).unwrap(),
+            name: TableName::parse(name).unwrap(),
+            machine: Machine::default(),
+        }
+    }
+
+    /// Makes calls with the client.
+    pub fn with<T>(&self, calls: impl AsyncFnOnce(TableClient<'_, Machine>) -> T) -> T {
+        let deadline = Deadline::after(&self.machine, WITHIN);
+        let client = TableClient::new(&self.machine, &self.account, &self.name, deadline);
+        runtime().block_on(calls(client))
+    }
+
+    /// Stores an entity, whatever was there.
+    #[track_caller]
+    pub fn put(&self, entity: &Entity) {
+        self.with(async |client| client.put(entity).await).unwrap();
+    }
+
+    /// The entity, if there is one.
+    #[track_caller]
+    pub fn get(&self, partition: &str, row: &str) -> Option<Entity> {
+        let key = Key::new(partition, row);
+        self.with(async |client| client.get(&key).await).unwrap().map(|found| found.entity)
+    }
+
+    /// Every entity; a table that does not exist holds none.
+    #[track_caller]
+    pub fn entities(&self) -> Vec<Entity> {
+        let query = Query { filter: Filter::everything(), top: 1000, select: Vec::new() };
+        self.with(async |client| {
+            let (mut entities, mut from) = (Vec::new(), None);
+            loop {
+                let page = client.query(&query, from.as_ref()).await.unwrap();
+                entities.extend(page.entities);
+                from = page.next;
+                if from.is_none() {
+                    return entities;
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,416 @@
+//! What happens to a message, given what the Connector said: one pure function (the table in `docs/delivery.md`).
+
+use std::time::Duration;
+
+use bot_framework::{Class, Verdict};
+use envelope::{Delivery, OnUncertain};
+
+use crate::limits::{BEFORE_FORGOTTEN, JUST_BEFORE_FORGOTTEN, Limits, MAX_HIDE};
+
+/// What happens to the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Delivered: off the queue.
+    Delete,
+    /// Nobody knows, and its sender wants no second try: off the queue.
+    Drop,
+    /// Hidden for a while, with what was tried written into it.
+    Hide { after: Duration, delivery: Delivery, why: Hidden },
+    /// Given up: to the poison queue.
+    Poison(Poison),
+    /// Nothing can be sent for anybody: the run stops, and the message stays as it is.
+    StopRun(Stop),
+}
+
+/// Why a run stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// The bot's credentials are not taken.
+    CredentialsRefused,
+    /// The login host gives no token for now, and may have said for how long.
+    NoToken { retry_after: Option<Duration> },
+}
+
+/// Why a message is hidden.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hidden {
+    Throttled,
+    Unavailable,
+    PossiblyDelivered,
+    /// Nobody knows whether it may be sent: the tables do not say.
+    StateUnknown,
+}
+
+/// Why a message is given up: the `outcome` of a poisoned envelope's `failure`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Poison {
+    DestinationGone,
+    Permanent,
+    PossiblyDelivered,
+    RetriesExhausted,
+    /// Handed out again and again without any outcome: runs were killed while they had it.
+    Abandoned,
+    /// The queue would forget it before it can be tried again.
+    OutOfTime,
+    Unreadable,
+    SealBroken,
+    Unsealed,
+    UntrustedHost,
+}
+
+impl Poison {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::DestinationGone => "destinationGone",
+            Self::Permanent => "permanent",
+            Self::PossiblyDelivered => "possiblyDelivered",
+            Self::RetriesExhausted => "retriesExhausted",
+            Self::Abandoned => "abandoned",
+            Self::OutOfTime => "outOfTime",
+            Self::Unreadable => "unreadable",
+            Self::SealBroken => "sealBroken",
+            Self::Unsealed => "unsealed",
+            Self::UntrustedHost => "untrustedHost",
+        }
+    }
+}
+
+/// What is known of the message.
+#[derive(Debug, Clone)]
+pub(crate) struct Situation<'a> {
+    pub(crate) delivery: &'a Delivery,
+    pub(crate) on_uncertain: OnUncertain,
+    /// The queue's DequeueCount, this hand-out included.
+    pub(crate) dequeue_count: u32,
+    /// Whether others were delivered in this run, with the same token.
+    pub(crate) token_is_good: bool,
+    /// Until the queue forgets the message.
+    pub(crate) until_forgotten: Duration,
+    /// Until the alert is of no use any more, if that comes.
+    pub(crate) until_expired: Option<Duration>,
+}
+
+/// Decides. `jitter(max)` gives a number in `0..=max`.
+pub(crate) fn decide(
+    verdict: &Verdict,
+    situation: &Situation<'_>,
+    limits: &Limits,
+    jitter: impl FnOnce(u64) -> u64,
+) -> Action {
+    let mut delivery = situation.delivery.clone();
+    delivery.accounted = situation.dequeue_count;
+    if let Some(stop) = stops_everybody(verdict, situation.token_is_good) {
+        return Action::StopRun(stop);
+    }
+    let (why, pause) = match verdict.class {
+        Class::Accepted => return Action::Delete,
+        Class::DestinationGone => return Action::Poison(Poison::DestinationGone),
+        Class::Permanent | Class::WrongCloud => return Action::Poison(Poison::Permanent),
+        Class::Throttled => {
+            delivery.throttled = delivery.throttled.saturating_add(1);
+            (
+                Hidden::Throttled,
+                verdict
+                    .retry_after
+                    .unwrap_or_else(|| backoff(limits.throttled_backoff, delivery.throttled, jitter)),
+            )
+        }
+        // Refused where others were not: it is this message's own failure, and must not stop everybody's.
+        Class::Unauthorized | Class::NoToken | Class::Unavailable => {
+            delivery.tries = delivery.tries.saturating_add(1);
+            if delivery.tries >= limits.max_tries {
+                return Action::Poison(Poison::RetriesExhausted);
+            }
+            (
+                Hidden::Unavailable,
+                verdict.retry_after.unwrap_or_else(|| backoff(limits.backoff, delivery.tries, jitter)),
+            )
+        }
+        Class::PossiblyDelivered => match situation.on_uncertain {
+            OnUncertain::Drop => return Action::Drop,
+            OnUncertain::Retry if delivery.uncertain > 0 => return Action::Poison(Poison::PossiblyDelivered),
+            OnUncertain::Retry => {
+                delivery.uncertain = 1;
+                (Hidden::PossiblyDelivered, limits.uncertain_pause)
+            }
+        },
+    };
+    // An alert that expires meanwhile comes back to be counted, not to be sent.
+    let pause = situation.until_expired.map_or(pause, |until_expired| pause.min(until_expired));
+    match hide_for(pause, situation.until_forgotten) {
+        Some(after) => Action::Hide { after, delivery, why },
+        None => Action::Poison(Poison::OutOfTime),
+    }
+}
+
+/// Why nothing can be sent for anybody, if a verdict says so. Every message then goes back as it is: if each of them had a failed
+/// try for it, an outage of the login host would carry the whole queue to poison. A pause keeps the next runs from handing
+/// them out again for nothing.
+pub(crate) fn stops_everybody(verdict: &Verdict, token_is_good: bool) -> Option<Stop> {
+    // Without a status it was the login host that refused, and not the destination.
+    let is_everybodys = !token_is_good || verdict.status.is_none();
+    match verdict.class {
+        Class::Unauthorized if is_everybodys => Some(Stop::CredentialsRefused),
+        Class::NoToken => Some(Stop::NoToken { retry_after: verdict.retry_after }),
+        _ => None,
+    }
+}
+
+/// Full jitter: anywhere between nothing and `first * 2^(n-1)`, so that what failed together does not come together.
+fn backoff(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) -> Duration {
+    let factor = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
+    let longest = first.saturating_mul(factor).min(MAX_HIDE);
+    Duration::from_millis(jitter(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX)))
+}
+
+/// A pause that the queue takes: whole seconds, at least one, at most seven days, and over before the queue forgets the
+/// message. `None` if that is too close: a message that lapses there is lost without a trace.
+pub(crate) fn hide_for(pause: Duration, until_forgotten: Duration) -> Option<Duration> {
+    let seconds = pause.as_secs().saturating_add(u64::from(pause.subsec_nanos() > 0));
+    let before = (until_forgotten / 2).clamp(JUST_BEFORE_FORGOTTEN, BEFORE_FORGOTTEN);
+    let last = until_forgotten.checked_sub(before)?.as_secs();
+    (last > 0).then(|| Duration::from_secs(seconds.clamp(1, last.min(MAX_HIDE.as_secs()))))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+    fn verdict(class: Class, retry_after_seconds: Option<u64>) -> Verdict {
+        Verdict {
+            class,
+            status: None,
+            reason: String::new(),
+            retry_after: retry_after_seconds.map(Duration::from_secs),
+            activity_id: None,
+        }
+    }
+
+    fn decide_simply(
+        class: Class,
+        retry_after: Option<u64>,
+        delivery: Delivery,
+        on_uncertain: OnUncertain,
+    ) -> Action {
+        let situation = Situation {
+            delivery: &delivery,
+            on_uncertain,
+            dequeue_count: 7,
+            token_is_good: false,
+            until_forgotten: YEAR,
+            until_expired: None,
+        };
+        decide(&verdict(class, retry_after), &situation, &Limits::default(), |max| max)
+    }
+
+    #[test]
+    fn the_table_of_outcomes() {
+        let delivery = |tries, throttled, uncertain| Delivery { tries, throttled, uncertain, accounted: 3 };
+        let hide = |seconds, tries, throttled, uncertain, why| Action::Hide {
+            after: Duration::from_secs(seconds),
+            delivery: Delivery { tries, throttled, uncertain, accounted: 7 },
+            why,
+        };
+        use OnUncertain::{Drop, Retry};
+        for (class, after, before, on_uncertain, expected) in [
+            (Class::Accepted, None, delivery(0, 0, 0), Retry, Action::Delete),
+            (Class::Throttled, Some(9), delivery(4, 0, 0), Retry, hide(9, 4, 1, 0, Hidden::Throttled)),
+            (Class::Throttled, None, delivery(0, 0, 0), Retry, hide(2, 0, 1, 0, Hidden::Throttled)),
+            (Class::Throttled, None, delivery(0, 3, 0), Retry, hide(16, 0, 4, 0, Hidden::Throttled)),
+            (Class::Throttled, Some(1), delivery(4, 400, 1), Retry, hide(1, 4, 401, 1, Hidden::Throttled)),
+            (Class::Unavailable, None, delivery(0, 0, 0), Retry, hide(20, 1, 0, 0, Hidden::Unavailable)),
+            (Class::Unavailable, None, delivery(3, 9, 0), Retry, hide(160, 4, 9, 0, Hidden::Unavailable)),
+            (Class::Unavailable, Some(30), delivery(1, 0, 0), Drop, hide(30, 2, 0, 0, Hidden::Unavailable)),
+            (Class::Unavailable, None, delivery(4, 0, 0), Retry, Action::Poison(Poison::RetriesExhausted)),
+            (Class::Unavailable, Some(1), delivery(9, 0, 0), Retry, Action::Poison(Poison::RetriesExhausted)),
+            (
+                Class::PossiblyDelivered,
+                None,
+                delivery(0, 0, 0),
+                Retry,
+                hide(15, 0, 0, 1, Hidden::PossiblyDelivered),
+            ),
+            (
+                Class::PossiblyDelivered,
+                None,
+                delivery(0, 0, 1),
+                Retry,
+                Action::Poison(Poison::PossiblyDelivered),
+            ),
+            (Class::PossiblyDelivered, None, delivery(0, 0, 0), Drop, Action::Drop),
+            (Class::Unauthorized, None, delivery(0, 0, 0), Retry, Action::StopRun(Stop::CredentialsRefused)),
+            (
+                Class::NoToken,
+                None,
+                delivery(4, 0, 1),
+                Drop,
+                Action::StopRun(Stop::NoToken { retry_after: None }),
+            ),
+            (
+                Class::NoToken,
+                Some(9),
+                delivery(0, 0, 0),
+                Retry,
+                Action::StopRun(Stop::NoToken { retry_after: Some(Duration::from_secs(9)) }),
+            ),
+            (Class::DestinationGone, None, delivery(0, 0, 0), Retry, Action::Poison(Poison::DestinationGone)),
+            (Class::Permanent, None, delivery(0, 0, 0), Retry, Action::Poison(Poison::Permanent)),
+            (Class::WrongCloud, None, delivery(0, 0, 0), Retry, Action::Poison(Poison::Permanent)),
+        ] {
+            let actual = decide_simply(class, after, before.clone(), on_uncertain);
+            assert_eq!(actual, expected, "{class:?} {after:?} {before:?} {on_uncertain:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_that_only_one_meets_is_its_own() {
+        for (class, tries, expected) in [
+            (Class::Unauthorized, 0, Some(1)),
+            (Class::Unauthorized, 3, Some(4)),
+            (Class::Unauthorized, 4, None),
+            (Class::Unavailable, 4, None),
+        ] {
+            let delivery = Delivery { tries, ..Delivery::default() };
+            let situation = Situation {
+                delivery: &delivery,
+                on_uncertain: OnUncertain::Retry,
+                dequeue_count: 1,
+                token_is_good: true,
+                until_forgotten: YEAR,
+                until_expired: None,
+            };
+            let refused = Verdict { status: Some(401), ..verdict(class, None) };
+            let action = decide(&refused, &situation, &Limits::default(), |max| max);
+            match (expected, action) {
+                (Some(tries), Action::Hide { delivery, .. }) => assert_eq!(delivery.tries, tries),
+                (None, action) => assert_eq!(action, Action::Poison(Poison::RetriesExhausted)),
+                (Some(_), action) => panic!("{class:?} {tries}: {action:?}"),
+            }
+        }
+        let refused_by = |status| Verdict { status, ..verdict(Class::Unauthorized, None) };
+        for (status, token_is_good, stops) in
+            [(Some(401), true, false), (Some(401), false, true), (None, true, true), (None, false, true)]
+        {
+            let stop = stops_everybody(&refused_by(status), token_is_good);
+            assert_eq!(stop.is_some(), stops, "{status:?} {token_is_good}");
+        }
+    }
+
+    #[test]
+    fn a_pause_is_what_the_queue_takes() {
+        for (pause_ms, until_forgotten_seconds, expected_seconds) in [
+            (0, 1000, Some(1)),
+            (1, 1000, Some(1)),
+            (1000, 1000, Some(1)),
+            (1001, 1000, Some(2)),
+            (900_000, 1000, Some(880)),
+            (900_000, 240, Some(120)),
+            (900_000, 120, Some(30)),
+            (5000, 91, Some(1)),
+            (5000, 90, None),
+            (5000, 0, None),
+            (10_000_000_000, u64::MAX, Some(604_800)),
+        ] {
+            let hidden =
+                hide_for(Duration::from_millis(pause_ms), Duration::from_secs(until_forgotten_seconds));
+            let seconds = hidden.map(|hidden| hidden.as_secs());
+            assert_eq!(seconds, expected_seconds, "{pause_ms} ms, {until_forgotten_seconds} s left");
+        }
+    }
+
+    #[test]
+    fn an_end_comes_before_a_retry() {
+        let delivery = Delivery::default();
+        for (until_forgotten, until_expired, expected) in [
+            (YEAR, Some(30), Some(30)),
+            (YEAR, Some(300), Some(100)),
+            (Duration::from_secs(180), None, Some(90)),
+            (Duration::from_secs(180), Some(30), Some(30)),
+            (Duration::from_secs(60), None, None),
+            (Duration::from_secs(60), Some(30), None),
+        ] {
+            let situation = Situation {
+                delivery: &delivery,
+                on_uncertain: OnUncertain::Retry,
+                dequeue_count: 1,
+                token_is_good: false,
+                until_forgotten,
+                until_expired: until_expired.map(Duration::from_secs),
+            };
+            let verdict = verdict(Class::Throttled, Some(100));
+            let action = decide(&verdict, &situation, &Limits::default(), |max| max);
+            match (expected, action) {
+                (Some(seconds), Action::Hide { after, .. }) => assert_eq!(after.as_secs(), seconds),
+                (None, action) => assert_eq!(action, Action::Poison(Poison::OutOfTime)),
+                (Some(_), action) => panic!("{until_forgotten:?} {until_expired:?}: {action:?}"),
+            }
+        }
+    }
+
+    fn any_class() -> impl Strategy<Value = Class> {
+        prop::sample::select(vec![
+            Class::Accepted,
+            Class::Throttled,
+            Class::Unavailable,
+            Class::PossiblyDelivered,
+            Class::Unauthorized,
+            Class::NoToken,
+            Class::WrongCloud,
+            Class::DestinationGone,
+            Class::Permanent,
+        ])
+    }
+
+    proptest! {
+        #[test]
+        fn outcome_to_action(
+            class in any_class(),
+            retry_after in prop::option::of(any::<u64>()),
+            (tries, throttled, uncertain) in (0_u32.., 0_u32.., 0_u32..3),
+            (drop, token_is_good) in any::<(bool, bool)>(),
+            until_forgotten in any::<u64>(),
+            until_expired in prop::option::of(any::<u64>()),
+            jitter in any::<u64>(),
+        ) {
+            let delivery = Delivery { tries, throttled, uncertain, accounted: 1 };
+            let situation = Situation {
+                delivery: &delivery,
+                on_uncertain: if drop { OnUncertain::Drop } else { OnUncertain::Retry },
+                dequeue_count: 9,
+                token_is_good,
+                until_forgotten: Duration::from_secs(until_forgotten),
+                until_expired: until_expired.map(Duration::from_secs),
+            };
+            let limits = Limits::default();
+            let action = decide(&verdict(class, retry_after), &situation, &limits, |max| jitter % max.saturating_add(1).max(1));
+            // A message leaves the queue without standing in poison only if it was delivered, or its sender said so.
+            prop_assert_eq!(matches!(action, Action::Delete), class == Class::Accepted);
+            prop_assert_eq!(matches!(action, Action::Drop), class == Class::PossiblyDelivered && drop);
+            // These verdicts have no status, as the login host's have none.
+            prop_assert_eq!(matches!(action, Action::StopRun(_)), matches!(class, Class::Unauthorized | Class::NoToken));
+            if let Action::Hide { after, delivery: after_delivery, .. } = action {
+                prop_assert!(after >= Duration::from_secs(1) && after <= MAX_HIDE);
+                prop_assert!(after.as_secs() < until_forgotten, "the queue forgets it first");
+                prop_assert_eq!(after_delivery.accounted, 9);
+                // Throttling burns no tries, and nothing ever goes down.
+                prop_assert!(after_delivery.tries >= tries && after_delivery.throttled >= throttled);
+                prop_assert!(class != Class::Throttled || after_delivery.tries == tries);
+                let is_try = matches!(class, Class::Unavailable | Class::Unauthorized);
+                prop_assert!(after_delivery.tries < limits.max_tries || !is_try);
+            }
+        }
+
+        #[test]
+        fn backoff_stays_in_its_bounds(attempt in 0_u32.., random in any::<u64>()) {
+            let first = Duration::from_secs(2);
+            let pause = backoff(first, attempt, |max| random % (max + 1));
+            let longest = 2_f64.powi(i32::try_from(attempt.clamp(1, 64)).unwrap()).min(604_800.0);
+            prop_assert!(pause.as_secs_f64() <= longest);
+            prop_assert!(backoff(first, attempt, |max| max) >= backoff(first, attempt.saturating_sub(1), |max| max));
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! One attempt to deliver a message: what has to be looked at first, the call, and what it comes to. Nothing in here changes
+//! the message.
+
+mod checks;
+mod courier;
+mod decide;
+mod outcome;
+mod withdrawn;
+
+use std::cell::Cell;
+
+use bot_framework::TrustPolicy;
+use envelope::{SealKey, SealState, Unsealed};
+use platform::{Host, Level};
+use serde_json::json;
+use state::Conversations;
+use state::ledger::Ledger;
+
+pub(crate) use courier::Courier;
+pub(crate) use decide::{Hidden, Poison, Stop, hide_for, stops_everybody};
+pub(crate) use outcome::Outcome;
+pub(crate) use withdrawn::{Wanted, Withdrawn};
+
+use crate::limits::Limits;
+use crate::schedule::Leased;
+use decide::{Action, Situation, decide};
+
+/// What attempts need. Shared by everything that a run does at once.
+#[derive(Debug)]
+pub(crate) struct Attempts<'a, H> {
+    pub(crate) host: &'a H,
+    pub(crate) run: &'a str,
+    pub(crate) limits: &'a Limits,
+    pub(crate) ledger: &'a Ledger<'a, H>,
+    pub(crate) conversations: Conversations<'a, H>,
+    pub(crate) courier: Courier<'a, H>,
+    pub(crate) trust: &'a TrustPolicy,
+    pub(crate) seal_key: Option<&'a SealKey>,
+    pub(crate) unsealed: Unsealed,
+    /// Whether a Connector has taken something in this run, and with it the bot's token.
+    pub(crate) has_delivered: Cell<bool>,
+}
+
+impl<H: Host> Attempts<'_, H> {
+    /// Finds out what is to become of a message, and sends it if nothing speaks against it.
+    pub(crate) async fn attempt(&self, leased: &mut Leased, withdrawn: &Withdrawn) -> Outcome {
+        if let Some(outcome) = self.what_is_known(leased, withdrawn).await {
+            return outcome;
+        }
+        // Checked at capture, and again here: the queue is a hop that others can write to.
+        let service_url = match self.trust.check(&leased.envelope.address.service_url) {
+            Ok(service_url) => service_url,
+            Err(reason) => return Outcome::given_up(Poison::UntrustedHost, reason.to_string()),
+        };
+        if leased.seal == SealState::Missing && self.unsealed == Unsealed::Refuse {
+            return Outcome::given_up(Poison::Unsealed, "it has no seal, and unsealed=refuse");
+        }
+        let verdict = self.courier.deliver(leased, &service_url, self.trust).await;
+        let envelope = &leased.envelope;
+        let situation = Situation {
+            delivery: &envelope.delivery,
+            on_uncertain: envelope.on_uncertain,
+            dequeue_count: leased.message.dequeue_count,
+            until_forgotten: leased.until_forgotten(self.host),
+            token_is_good: self.has_delivered.get(),
+            until_expired: envelope
+                .expires
+                .map(|expires| (expires - self.host.now()).to_std().unwrap_or_default()),
+        };
+        match decide(&verdict, &situation, self.limits, |max| self.host.up_to(max)) {
+            Action::Delete => {
+                self.has_delivered.set(true);
+                Outcome::Delivered(verdict)
+            }
+            Action::Drop => Outcome::Dropped(verdict),
+            Action::Hide { after, delivery, why } => {
+                let fields = json!({
+                    "run": self.run, "envelope": envelope.id.as_str(), "status": verdict.status,
+                    "dequeueCount": leased.message.dequeue_count, "shape": envelope.shape.as_str(),
+                    "reason": verdict.reason,
+                });
+                self.host.event(Level::Warn, "alert.retried", fields);
+                Outcome::Wait { why, after, delivery, reason: verdict.reason }
+            }
+            Action::Poison(why) => {
+                if why == Poison::DestinationGone {
+                    self.pause_conversation(leased).await;
+                }
+                Outcome::GivenUp { why, reason: verdict.reason, status: verdict.status }
+            }
+            Action::StopRun(stop) => Outcome::StopRun(stop, verdict.reason),
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! `POST /internal/poll`: everything that the cron trigger can do, for hosts without one. GET does the same: Akamai's scheduler
+//! sends nothing else (<https://techdocs.akamai.com/akamai-functions/docs/schedule-tasks-with-cron-jobs-in-spin>).
+
+use bytes::Bytes;
+use http::header::{ALLOW, AUTHORIZATION, WWW_AUTHENTICATE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use percent_encoding::percent_decode_str;
+use platform::{Host, Level, Reply, Secret, SettingsError, answer};
+use serde_json::json;
+
+use crate::Limits;
+use crate::run::{self, Beginning, Door, RunError};
+use crate::settings::{bot_key, poll_key};
+
+/// Answers one request: 200 with the run's counts, or, asked with `Prefer: respond-async` (RFC 7240), 202 as soon as a run
+/// has begun; 401, 404 (no key is set), 405, 500, 503.
+pub async fn handle<H: Host, B>(host: &H, request: Request<B>) -> Reply<'_> {
+    if let Err(refusal) = admit(host, &request) {
+        return (*refusal).into();
+    }
+    if !responds_async(&request) {
+        return match run::run(host, Door::Http).await {
+            Ok(report) => answer::json(StatusCode::OK, &report.to_json()).into(),
+            Err(error) => failed(&error).into(),
+        };
+    }
+    match run::begin(host, Door::Kick, Limits::default()).await {
+        Ok(Beginning::Skipped(report)) => answer::json(StatusCode::ACCEPTED, &report.to_json()).into(),
+        Ok(Beginning::Begun(run)) => {
+            let begun = answer::json(StatusCode::ACCEPTED, &json!({"run": run.id()}));
+            // The run logs what becomes of it.
+            Reply::then(begun, async move { drop(run.work(host).await) })
+        }
+        Err(error) => failed(&error).into(),
+    }
+}
+
+/// Decides whether a caller may begin a run, or how it is refused.
+fn admit<B>(host: &impl Host, request: &Request<B>) -> Result<(), Box<Response<Bytes>>> {
+    let nothing_here = || answer::error(StatusCode::NOT_FOUND, "NotFound", "there is nothing here");
+    if request.uri().path() != "/internal/poll" {
+        return Err(nothing_here().into());
+    }
+    let misconfigured = |error: SettingsError| {
+        host.event(Level::Error, "poll.misconfigured", json!({"reason": error.to_string()}));
+        Box::new(misconfigured())
+    };
+    let key = poll_key(host).map_err(misconfigured)?;
+    let is_method_allowed = [Method::GET, Method::POST].contains(request.method());
+    if is_method_allowed && key.as_ref().is_some_and(|key| is_authorized(key, request)) {
+        return Ok(());
+    }
+    // The bot's own key, which is there whether `pollkey` is set or not.
+    if is_method_allowed
+        && responds_async(request)
+        && is_authorized(&bot_key(host).map_err(misconfigured)?, request)
+    {
+        return Ok(());
+    }
+    if key.is_none() {
+        return Err(nothing_here().into());
+    }
+    if !is_method_allowed {
+        let mut response = answer::error(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "MethodNotAllowed",
+            "this method is not allowed here",
+        );
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST"));
+        return Err(response.into());
+    }
+    host.event(Level::Warn, "poll.unauthorized", json!({}));
+    let mut response =
+        answer::error(StatusCode::UNAUTHORIZED, "Unauthorized", "the poll key is missing or wrong");
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    Err(response.into())
+}
+
+fn responds_async<B>(request: &Request<B>) -> bool {
+    let wishes = request.headers().get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    wishes.flat_map(|value| value.split(',')).any(|wish| wish.trim().eq_ignore_ascii_case("respond-async"))
+}
+
+fn failed(error: &RunError) -> Response<Bytes> {
+    match error {
+        RunError::Misconfigured(_) => misconfigured(),
+        RunError::Queue(_) => answer::error(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "QueueUnavailable",
+            "the queue cannot be read; nothing is lost",
+        ),
+        RunError::State(_) | RunError::NoStorageToken(_) => answer::error(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "StateUnavailable",
+            "the tables of the storage account cannot be used, so nothing was sent; nothing is lost",
+        ),
+    }
+}
+
+fn misconfigured() -> Response<Bytes> {
+    let message = "the poller is not configured correctly; its log says what is wrong";
+    answer::error(StatusCode::INTERNAL_SERVER_ERROR, "Misconfigured", message)
+}
+
+/// `Authorization: Bearer <key>`, or `?key=<key>` for schedulers that can set no header (Akamai's cron).
+fn is_authorized<B>(key: &Secret, request: &Request<B>) -> bool {
+    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if let Some(header) = header {
+        return header.strip_prefix("Bearer ").is_some_and(|candidate| key.matches(candidate));
+    }
+    let query = request.uri().query().unwrap_or_default();
+    let candidate = query.split('&').find_map(|pair| pair.strip_prefix("key=")).unwrap_or_default();
+    percent_decode_str(candidate).decode_utf8().is_ok_and(|candidate| key.matches(&candidate))
+}
+
+#[cfg(test)]
+mod tests {
+    use platform::testing::{FakeHost, run};
+    use storage_table::testing::FakeTables;
+
+    use super::*;
+
+    const EMPTY_QUEUE: &str = "<QueueMessagesList/>";
+
+    /// With an empty queue, and tables.
+    fn host(key: &str) -> FakeHost {
+        let host = FakeHost::with_settings([
+            ("authmode", "anonymous"),
+            ("storageconnection", "UseDevelopmentStorage=true"),
+            ("queuename", "bot-queue"),
+            ("pollkey", key),
+        ]);
+        let mut tables = FakeTables::default();
+        host.answers(move |request| {
+            let answer = tables.answer(request, chrono::DateTime::UNIX_EPOCH);
+            Some(Ok(answer.unwrap_or_else(|| platform::testing::response(200, EMPTY_QUEUE))))
+        });
+        host
+    }
+
+    fn calls_of_the_queue(host: &FakeHost) -> usize {
+        host.sent.borrow().iter().filter(|request| request.uri().port_u16() == Some(10001)).count()
+    }
+
+    fn request(method: &str, target: &str, authorization: Option<&str>) -> Request<()> {
+        let builder = Request::builder().method(method).uri(target);
+        match authorization {
+            Some(value) => builder.header(AUTHORIZATION, value),
+            None => builder,
+        }
+        .body(())
+        .unwrap()
+    }
+
+    #[test]
+    fn who_may_poll() {
+        for (key, method, target, authorization, expected) in [
+            ("k&1", "POST", "/internal/poll", Some("Bearer k&1"), 200),
+            ("k&1", "POST", "/internal/poll?key=k%261", None, 200),
+            ("k&1", "POST", "/internal/poll?x=1&key=k%261", None, 200),
+            ("k&1", "POST", "/internal/poll", None, 401),
+            ("k&1", "POST", "/internal/poll?key=", None, 401),
+            ("k&1", "POST", "/internal/poll?key=k", None, 401),
+            ("k&1", "POST", "/internal/poll?key=k%261", Some("Bearer wrong"), 401),
+            ("k&1", "POST", "/internal/poll", Some("Basic k&1"), 401),
+            ("k&1", "POST", "/internal/poll", Some("k&1"), 401),
+            ("k&1", "GET", "/internal/poll?key=k%261", None, 200),
+            ("k&1", "GET", "/internal/poll?key=k", None, 401),
+            ("k&1", "GET", "/internal/poll?key=k%261", Some("Bearer wrong"), 401),
+            ("k&1", "GET", "/internal/poll", None, 401),
+            ("k&1", "HEAD", "/internal/poll?key=k%261", None, 405),
+            ("k&1", "PUT", "/internal/poll?key=k%261", None, 405),
+            ("k&1", "POST", "/internal", Some("Bearer k&1"), 404),
+            ("", "POST", "/internal/poll", Some("Bearer "), 404),
+            ("", "POST", "/internal/poll?key=", None, 404),
+        ] {
+            let host = host(key);
+            let status = run(handle(&host, request(method, target, authorization))).answer.status().as_u16();
+            assert_eq!(status, expected, "{method} {target} {authorization:?} with pollkey {key:?}");
+            assert_eq!(host.sent.borrow().is_empty(), expected != 200, "nothing is polled for a stranger");
+        }
+    }
+
+    #[test]
+    fn bot_key_begins_a_run_that_follows_the_answer() {
+        for (poll_key, authorization, prefer, expected) in [
+            ("", "bot", Some("respond-async"), 202),
+            ("k", "bot", Some("wait=5, Respond-Async"), 202),
+            ("k", "k", Some("respond-async"), 202),
+            // The bot's key opens nothing else.
+            ("", "bot", None, 404),
+            ("k", "bot", None, 401),
+            ("", "wrong", Some("respond-async"), 404),
+            ("k", "wrong", Some("respond-async"), 401),
+        ] {
+            let host = host(poll_key);
+            let key = match authorization {
+                "bot" => bot_key(&host).unwrap().expose().to_owned(),
+                other => other.to_owned(),
+            };
+            let mut request = request("POST", "/internal/poll", Some(&format!("Bearer {key}")));
+            if let Some(prefer) = prefer {
+                request.headers_mut().insert("prefer", prefer.parse().unwrap());
+            }
+            let reply = run(handle(&host, request));
+            let row = format!("pollkey {poll_key:?}, {authorization} {prefer:?}");
+            assert_eq!(reply.answer.status().as_u16(), expected, "{row}");
+            assert_eq!(calls_of_the_queue(&host), 0, "{row}: the answer comes first");
+            run(reply.finish());
+            // It looks once more after it has given up its hold.
+            assert_eq!(calls_of_the_queue(&host), if expected == 202 { 2 } else { 0 }, "{row}");
+            assert!(host.store.borrow().is_empty(), "{row}");
+        }
+    }
+
+    #[test]
+    fn kick_while_a_run_is_at_work_begins_none() {
+        let host = host("k");
+        let kick = || {
+            let mut request = request("POST", "/internal/poll", Some("Bearer k"));
+            request.headers_mut().insert("prefer", HeaderValue::from_static("respond-async"));
+            request
+        };
+        // It has begun, and does not go on.
+        let first = run(handle(&host, kick()));
+        assert!(first.then.is_some());
+        let reply = run(handle(&host, kick()));
+        assert_eq!(reply.answer.status(), StatusCode::ACCEPTED);
+        let body: serde_json::Value = serde_json::from_slice(reply.answer.body()).unwrap();
+        assert_eq!(body["skipped"], "anotherRun");
+        assert!(reply.then.is_none() && calls_of_the_queue(&host) == 0);
+    }
+}

@@ -1,0 +1,34 @@
+//! The component's two exports.
+// The bindings of both need it.
+#![allow(unsafe_code)]
+
+use platform::spin::SpinHost;
+use spin_sdk::http::{IncomingRequest, ResponseOutparam};
+
+use crate::run::{Door, run};
+
+#[spin_sdk::http_component]
+async fn handle(request: IncomingRequest, response_out: ResponseOutparam) {
+    platform::spin::serve(request, response_out, &crate::JOINED, async |host, request| {
+        super::handle(host, request).await
+    })
+    .await;
+}
+
+mod cron {
+    wit_bindgen::generate!({ path: "../wit", world: "spin-cron" });
+    use super::CronDoor;
+    export!(CronDoor);
+}
+
+struct CronDoor;
+
+impl cron::Guest for CronDoor {
+    fn handle_cron_event(_metadata: cron::Metadata) -> Result<(), cron::Error> {
+        let host = SpinHost::new(&crate::JOINED);
+        // The run has logged what went wrong. The host's log hears of it too, without details.
+        platform::spin::run(run(&host, Door::Cron))
+            .map(drop)
+            .map_err(|_| cron::Error::Other("the run failed; the component's log says why".into()))
+    }
+}

@@ -1,0 +1,37 @@
+//! What happens to a message on the queue: off it, hidden, handed back, or over to the poison queue.
+
+mod complete;
+mod hide;
+mod poison;
+
+use envelope::SealKey;
+use platform::{Host, Level};
+use serde_json::json;
+use state::ledger::Ledger;
+use storage_queue::{QueueClient, QueueError};
+
+pub(crate) use poison::{Buried, Grave};
+
+use crate::limits::Limits;
+use crate::schedule::Leased;
+
+/// The queue and its poison queue, as everything uses them that a run does at once.
+#[derive(Debug)]
+pub(crate) struct Queues<'a, H> {
+    pub(crate) host: &'a H,
+    pub(crate) run: &'a str,
+    pub(crate) limits: &'a Limits,
+    pub(crate) main: QueueClient<'a, H>,
+    pub(crate) poison: QueueClient<'a, H>,
+    pub(crate) ledger: &'a Ledger<'a, H>,
+    pub(crate) seal_key: Option<&'a SealKey>,
+}
+
+impl<H: Host> Queues<'_, H> {
+    fn log_trouble(&self, call: &str, leased: &Leased, error: &QueueError) {
+        let fields = json!({
+            "run": self.run, "envelope": leased.envelope.id.as_str(), "call": call, "reason": error.to_string(),
+        });
+        self.host.event(Level::Warn, "queue.trouble", fields);
+    }
+}

@@ -1,0 +1,100 @@
+//! Over to the poison queue.
+
+use envelope::{Failure, SealState};
+use platform::{Host, Level};
+use serde_json::json;
+use state::ledger::{RecordKey, Status, Transition};
+use storage_queue::{PutOptions, QueueMessage, TimeToLive};
+
+use super::Queues;
+use crate::attempt::Poison;
+use crate::schedule::Leased;
+
+/// A message on its way to the poison queue.
+#[derive(Debug)]
+pub(crate) struct Grave<'m> {
+    pub(crate) message: &'m QueueMessage,
+    pub(crate) record: RecordKey,
+    pub(crate) envelope: Option<&'m str>,
+    pub(crate) why: Poison,
+    pub(crate) reason: &'m str,
+}
+
+/// Whether the poison queue took it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Buried {
+    Yes,
+    /// It comes again.
+    No,
+}
+
+impl<H: Host> Queues<'_, H> {
+    /// Gives a message up: to the poison queue, with its reason.
+    pub(crate) async fn give_up(
+        &self,
+        leased: &Leased,
+        why: Poison,
+        reason: &str,
+        status: Option<u16>,
+    ) -> Buried {
+        let Leased { message, envelope, seal, .. } = leased;
+        let failure = Failure {
+            outcome: why.as_str(),
+            reason: reason.to_owned(),
+            status,
+            at: self.host.now(),
+            attempts: message.dequeue_count,
+        };
+        // Only what was ours stays sealed: a seal of ours on another's message would vouch for it.
+        let text = match seal {
+            // An older bot's message goes as it came, so that the older bot's tools can read it there.
+            _ if envelope.shape.is_legacy() => Ok(message.text.clone()),
+            SealState::Valid => envelope.encode_failed(self.seal_key, &failure),
+            SealState::Missing | SealState::Unchecked => envelope.encode_failed(None, &failure),
+            SealState::Broken => Ok(message.text.clone()),
+        };
+        // With its reason it may no longer fit: then it goes as it is.
+        let text = text.unwrap_or_else(|_| message.text.clone());
+        let envelope = Some(envelope.id.as_str());
+        self.bury(Grave { message, record: leased.record.clone(), envelope, why, reason }, &text).await
+    }
+
+    /// Put to poison comes before Delete: what happens in between leaves two copies, never none. The ledger, which is told in
+    /// between, keeps them at two.
+    pub(crate) async fn bury(&self, grave: Grave<'_>, text: &str) -> Buried {
+        let Grave { message, record, envelope, why, reason } = grave;
+        let fields = json!({
+            "run": self.run, "envelope": envelope, "message": message.id.as_str(), "outcome": why.as_str(),
+            "reason": reason,
+        });
+        self.host.event(Level::Warn, "alert.poisoned", fields);
+        let log = |level, event, reason: String| {
+            let fields = json!({"run": self.run, "message": message.id.as_str(), "reason": reason});
+            self.host.event(level, event, fields);
+        };
+        let options = PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() };
+        if let Err(error) = self.poison.put_creating_queue_if_missing(text, options).await {
+            log(Level::Error, "poison.put.failed", error.to_string());
+            return Buried::No;
+        }
+        let dead = Transition {
+            reason: Some(format!("{}: {reason}", why.as_str())),
+            message: Some(message.id.as_str().to_owned()),
+            ..Transition::to(record, Status::Dead)
+        };
+        if let Err(error) = self.ledger.note(&dead).await {
+            log(Level::Warn, "ledger.not-noted", error.to_string());
+        }
+        self.delete_buried(message).await;
+        Buried::Yes
+    }
+
+    /// Takes a message off the queue that stands in the poison queue.
+    pub(crate) async fn delete_buried(&self, message: &QueueMessage) {
+        if let Err(error) = self.main.delete(&message.id, &message.pop_receipt).await {
+            let fields =
+                json!({"run": self.run, "message": message.id.as_str(), "reason": error.to_string()});
+            self.host.event(Level::Warn, "poison.copied-but-not-deleted", fields);
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The one place in which what an attempt came to is done: on the queue, in the conversation's line, in the ledger.
+
+use std::time::Duration;
+
+use bot_framework::Verdict;
+use envelope::Delivery;
+use platform::{Host, Level};
+use serde_json::json;
+use state::ledger::{Status, Transition};
+
+use super::desk::Desk;
+use super::report::Count;
+use crate::attempt::{Hidden, Outcome, Poison, Stop, hide_for};
+use crate::limits::POISON_AGAIN_AFTER;
+use crate::queue::Buried;
+use crate::runs::write_line;
+use crate::schedule::{Leased, Line};
+
+/// What was done about a message, and what that means for the next one of its conversation.
+#[derive(Debug)]
+pub(crate) enum Applied {
+    /// The next one has its turn.
+    Done { count: Count, note: Option<Transition> },
+    /// Nothing yet: the message is to be hidden for that long, and what is behind it with it.
+    Wait { count: Count, after: Duration, delivery: Delivery, note: Option<Transition> },
+    /// Nothing more is sent in this run, because of that.
+    StopRun { count: Count, stop: Stop, reason: String },
+}
+
+impl<H: Host> Desk<'_, H> {
+    /// Does what an attempt came to. `line_after` is there if others wait for the message.
+    pub(super) async fn apply(&self, leased: &Leased, outcome: Outcome, line_after: Option<Line>) -> Applied {
+        let to = |status| Transition::to(leased.record.clone(), status);
+        match outcome {
+            Outcome::Delivered(verdict) => {
+                let end = Transition { activity_id: verdict.activity_id.clone(), ..to(Status::Delivered) };
+                let applied = self.complete(leased, end, Count::Delivered).await;
+                self.leave_line(leased, line_after).await;
+                self.log(Level::Info, "alert.delivered", leased, &verdict);
+                applied
+            }
+            Outcome::Dropped(verdict) => {
+                let reason = Some(verdict.reason.clone());
+                let end = Transition { uncertain: true, reason, ..to(Status::Dropped) };
+                let applied = self.complete(leased, end, Count::DroppedUncertain).await;
+                self.leave_line(leased, line_after).await;
+                self.log(Level::Warn, "alert.dropped", leased, &verdict);
+                applied
+            }
+            // Before the Delete: a run that is killed in between leaves nobody waiting for a message that never comes.
+            Outcome::AlreadySent => {
+                self.leave_line(leased, line_after).await;
+                self.queues.delete(leased).await;
+                Applied::Done { count: Count::AlreadySent, note: None }
+            }
+            Outcome::AlreadyPoisoned => {
+                self.leave_line(leased, line_after).await;
+                self.queues.delete_buried(&leased.message).await;
+                Applied::Done { count: Count::AlreadyPoisoned, note: None }
+            }
+            Outcome::Expired => self.end(leased, to(Status::Expired), Count::Expired, line_after).await,
+            Outcome::Cancelled => self.end(leased, to(Status::Cancelled), Count::Cancelled, line_after).await,
+            Outcome::Stopped => self.end(leased, to(Status::Stopped), Count::Stopped, line_after).await,
+            Outcome::NotDue(pause) => {
+                self.leave_line(leased, line_after).await;
+                self.queues.hide(leased, pause, None).await;
+                let note = Transition { reason: Some("not due".into()), ..to(Status::Waiting) };
+                Applied::Done { count: Count::NotDue, note: Some(note) }
+            }
+            Outcome::Wait { why, after, delivery, reason } => {
+                let count = match why {
+                    Hidden::Throttled => Count::Throttled,
+                    Hidden::Unavailable => Count::Retried,
+                    Hidden::PossiblyDelivered => Count::PossiblyDelivered,
+                    Hidden::StateUnknown => Count::StorageTrouble,
+                };
+                let note = Transition { reason: Some(reason), ..to(Status::Waiting) };
+                Applied::Wait { count, after, delivery, note: Some(note) }
+            }
+            Outcome::GivenUp { why, reason, status } => {
+                self.leave_line(leased, line_after).await;
+                match self.queues.give_up(leased, why, &reason, status).await {
+                    Buried::Yes => Applied::Done { count: Count::Poisoned(why), note: None },
+                    Buried::No => self.not_buried(leased, why),
+                }
+            }
+            Outcome::StopRun(stop, reason) => {
+                self.queues.hide(leased, Duration::ZERO, None).await;
+                let count = match stop {
+                    Stop::CredentialsRefused => Count::Credentials,
+                    Stop::NoToken { .. } => Count::NoToken,
+                };
+                Applied::StopRun { count, stop, reason }
+            }
+        }
+    }
+
+    /// It comes again, and may be delivered then: what is younger waits for it.
+    fn not_buried(&self, leased: &Leased, why: Poison) -> Applied {
+        let accounted = leased.message.dequeue_count;
+        let mut delivery = Delivery { accounted, ..leased.envelope.delivery.clone() };
+        if why == Poison::PossiblyDelivered {
+            // It must not be sent once more only because it cannot be buried yet.
+            delivery.uncertain = delivery.uncertain.saturating_add(1);
+        }
+        match hide_for(POISON_AGAIN_AFTER, leased.until_forgotten(self.host)) {
+            Some(after) => Applied::Wait { count: Count::StorageTrouble, after, delivery, note: None },
+            None => Applied::Done { count: Count::StorageTrouble, note: None },
+        }
+    }
+
+    async fn end(&self, leased: &Leased, end: Transition, count: Count, line_after: Option<Line>) -> Applied {
+        self.leave_line(leased, line_after).await;
+        self.complete(leased, end, count).await
+    }
+
+    async fn complete(&self, leased: &Leased, end: Transition, count: Count) -> Applied {
+        let completed = self.queues.complete(leased, &end).await;
+        Applied::Done { count, note: completed.is_to_be_noted().then_some(end) }
+    }
+
+    async fn leave_line(&self, leased: &Leased, line_after: Option<Line>) {
+        if let Some(line) = line_after {
+            write_line(self.queues, self.runs, &leased.lane, &line).await;
+        }
+    }
+
+    fn log(&self, level: Level, event: &str, leased: &Leased, verdict: &Verdict) {
+        let fields = json!({
+            "run": self.run, "envelope": leased.envelope.id.as_str(),
+            "dequeueCount": leased.message.dequeue_count, "shape": leased.envelope.shape.as_str(),
+            "status": verdict.status, "reason": verdict.reason,
+        });
+        self.host.event(level, event, fields);
+    }
+}

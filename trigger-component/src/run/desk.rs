@@ -1,0 +1,21 @@
+//! Everything that the jobs of a run share.
+
+use state::ledger::Ledger;
+use state::runs::{Runs, Withdrawals};
+
+use crate::attempt::Attempts;
+use crate::limits::Limits;
+use crate::queue::Queues;
+
+/// What the jobs of a run work with.
+#[derive(Debug)]
+pub(crate) struct Desk<'a, H> {
+    pub(crate) host: &'a H,
+    pub(crate) run: &'a str,
+    pub(crate) limits: &'a Limits,
+    pub(crate) queues: &'a Queues<'a, H>,
+    pub(crate) attempts: Attempts<'a, H>,
+    pub(crate) runs: &'a Runs<'a, H>,
+    pub(crate) ledger: &'a Ledger<'a, H>,
+    pub(crate) withdrawals: Withdrawals<'a, H>,
+}

@@ -1,0 +1,86 @@
+//! What the ledger is to be told: many alerts in one call.
+
+use std::time::Duration;
+
+use platform::{Clock, Host, Level};
+use serde_json::json;
+use state::ledger::Transition;
+
+use super::Run;
+use super::desk::Desk;
+use super::events::Event;
+
+/// So many are told at once.
+const MANY: usize = 64;
+/// The ledger is told no later than that.
+const AFTER: Duration = Duration::from_millis(500);
+/// After a failure it is told again.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Notes that the ledger does not have yet.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    waiting: Vec<Transition>,
+    /// When they are to be told.
+    due: Option<Duration>,
+    is_telling: bool,
+}
+
+impl Notes {
+    pub(super) fn add(&mut self, note: Option<Transition>, now: Duration) {
+        if let Some(note) = note {
+            self.waiting.push(note);
+            self.due.get_or_insert(now + AFTER);
+        }
+    }
+
+    /// When the ledger has to be told, on the monotonic clock.
+    pub(super) fn due(&self) -> Option<Duration> {
+        self.due.filter(|_| !self.is_telling)
+    }
+
+    fn take_due(&mut self, now: Duration) -> Option<Vec<Transition>> {
+        let is_due = self.waiting.len() >= MANY || self.due.is_some_and(|due| due <= now);
+        if self.is_telling || self.waiting.is_empty() || !is_due {
+            return None;
+        }
+        (self.is_telling, self.due) = (true, None);
+        Some(std::mem::take(&mut self.waiting))
+    }
+
+    /// The ledger was told, but for these: they are told again, unless something newer became of them.
+    pub(super) fn noted(&mut self, mut left: Vec<Transition>, clock: &impl Clock) {
+        self.is_telling = false;
+        if !left.is_empty() {
+            left.append(&mut self.waiting);
+            self.waiting = left;
+            self.due = Some(clock.monotonic() + AGAIN_AFTER);
+        }
+    }
+
+    /// Tells the ledger everything, at the end of the run. Returns how many alerts it could not be told of.
+    pub(super) async fn flush<H: Host>(&mut self, desk: &Desk<'_, H>) -> usize {
+        let waiting = std::mem::take(&mut self.waiting);
+        if waiting.is_empty() { 0 } else { desk.note_all(waiting).await.len() }
+    }
+}
+
+impl<H: Host> Run<'_, '_, H> {
+    /// Tells the ledger what is due.
+    pub(super) fn note_what_is_due(&mut self) {
+        let desk = self.desk;
+        if let Some(some) = self.notes.take_due(desk.host.monotonic()) {
+            self.jobs.push(Box::pin(async move { Event::Noted { left: desk.note_all(some).await } }));
+        }
+    }
+}
+
+impl<H: Host> Desk<'_, H> {
+    /// Tells the ledger; returns what it could not be told.
+    async fn note_all(&self, some: Vec<Transition>) -> Vec<Transition> {
+        let Err((left, error)) = self.ledger.note_all(some).await else { return Vec::new() };
+        let fields = json!({"run": self.run, "reason": error.to_string()});
+        self.host.event(Level::Warn, "ledger.trouble", fields);
+        left
+    }
+}

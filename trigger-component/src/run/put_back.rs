@@ -1,0 +1,94 @@
+//! Messages of a conversation go back to the queue for a while, in order.
+
+use std::time::Duration;
+
+use platform::Host;
+
+use super::desk::Desk;
+use super::report::Count;
+use crate::attempt::{Poison, hide_for};
+use crate::limits::LONGEST_PUSH;
+use crate::queue::Buried;
+use crate::runs::write_line;
+use crate::schedule::{LaneKey, Leased, Line, PutBack};
+
+/// What became of them.
+#[derive(Debug)]
+pub(crate) struct PutBackDone {
+    pub(crate) key: LaneKey,
+    /// What the conversation waits for now.
+    pub(crate) line: Line,
+    pub(crate) ids: Vec<String>,
+    pub(crate) counts: Vec<Count>,
+}
+
+impl<H: Host> Desk<'_, H> {
+    /// Hides messages behind the one that has to wait. The line is written first: a run that is killed in between leaves a
+    /// line that is waited for in vain for a while, not one that nobody knows of.
+    pub(super) async fn put_back(&self, put_back: PutBack) -> PutBackDone {
+        let PutBack { key, front, behind, mut line } = put_back;
+        let pauses: Vec<Option<Duration>> = behind
+            .iter()
+            .map(|leased| {
+                let pause = self.pause_behind(leased, &line);
+                if let Some(pause) = pause {
+                    line.hidden(&leased.place(), self.host.monotonic() + pause);
+                }
+                pause
+            })
+            .collect();
+        write_line(self.queues, self.runs, &key, &line).await;
+        let told = line.clone();
+        let (mut ids, mut counts) = (Vec::new(), Vec::new());
+        if let Some(front) = front {
+            let away = self.queues.hide(&front.leased, front.after, Some(front.delivery)).await;
+            if away > front.after {
+                line.wait_behind(&front.leased.place(), &[], self.host.monotonic() + away);
+            }
+            ids.push(front.leased.id().to_owned());
+        }
+        // One after the other: their order is the order in which they come back.
+        for (leased, pause) in behind.iter().zip(pauses) {
+            ids.push(leased.id().to_owned());
+            let Some(pause) = pause else {
+                counts.push(self.out_of_time(leased, &mut line).await);
+                continue;
+            };
+            counts.push(Count::HeldBack);
+            let away = self.queues.hide(leased, pause, None).await;
+            if away > pause {
+                line.hidden(&leased.place(), self.host.monotonic() + away);
+            }
+        }
+        if line != told {
+            write_line(self.queues, self.runs, &key, &line).await;
+        }
+        PutBackDone { key, line, ids, counts }
+    }
+
+    async fn out_of_time(&self, leased: &Leased, line: &mut Line) -> Count {
+        let reason = "the queue forgets it before its turn comes";
+        match self.queues.give_up(leased, Poison::OutOfTime, reason, None).await {
+            Buried::Yes => {
+                line.settle(leased.id());
+                Count::Poisoned(Poison::OutOfTime)
+            }
+            Buried::No => {
+                line.hidden(&leased.place(), leased.leased_at + self.limits.lease);
+                Count::StorageTrouble
+            }
+        }
+    }
+
+    /// For how long to hide a message behind the first in line, and behind the last one that was hidden so. `None` if the
+    /// queue forgets it before.
+    fn pause_behind(&self, leased: &Leased, line: &Line) -> Option<Duration> {
+        let now = self.host.monotonic();
+        // A second more than the one in front, so that it is alone when it comes back: it may fail again.
+        let earliest = (line.until + Duration::from_secs(1)).max(line.tail);
+        // The longer that one is awaited, the longer it will be: a run that was killed may have had it.
+        let overdue = (line.overdue(now) / 2).min(LONGEST_PUSH);
+        let pause = earliest.saturating_sub(now).max(overdue);
+        hide_for(pause, leased.until_forgotten(self.host))
+    }
+}

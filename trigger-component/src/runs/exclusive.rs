@@ -1,0 +1,90 @@
+//! This run, as the table knows it.
+
+use std::time::Duration;
+
+use platform::Clock;
+use state::runs::{Hold, InHand, Telling, Told};
+
+/// After a failure the table is told again.
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// The hold of this run, and what it has in hand.
+#[derive(Debug)]
+pub(crate) struct ExclusiveRun {
+    hold: Hold,
+    in_hand: Vec<InHand>,
+    /// Something came in hand that the table does not know yet.
+    has_news: bool,
+    /// The table is being told.
+    is_telling: bool,
+    /// Not before this moment.
+    not_before: Duration,
+    is_lost: bool,
+}
+
+impl ExclusiveRun {
+    /// A run that has just taken the hold, with what it took over.
+    pub(crate) fn new(hold: Hold, left: Vec<InHand>) -> Self {
+        let (has_news, is_telling, is_lost) = (false, false, false);
+        Self { hold, in_hand: left, has_news, is_telling, not_before: Duration::ZERO, is_lost }
+    }
+
+    /// What this run has in hand.
+    pub(crate) fn in_hand(&self) -> &[InHand] {
+        &self.in_hand
+    }
+
+    /// Messages were handed out. Nothing is done about any of them before the table was told.
+    pub(crate) fn take(&mut self, messages: impl Iterator<Item = InHand>) {
+        self.in_hand.extend(messages);
+        self.has_news = true;
+    }
+
+    /// The message is dealt with, or on the queue again. Told when the hold is renewed.
+    pub(crate) fn let_go(&mut self, message: &str) {
+        self.in_hand.retain(|in_hand| in_hand.message != message);
+    }
+
+    /// Whether another run may be at work: then this one starts nothing more.
+    pub(crate) fn is_lost(&self, clock: &impl Clock) -> bool {
+        self.is_lost || !self.hold.is_sure(clock)
+    }
+
+    /// When the table has to be told something, on the monotonic clock; not while it is being told.
+    pub(crate) fn telling_due(&self) -> Option<Duration> {
+        let due = if self.has_news { Duration::ZERO } else { self.hold.renewal_due() };
+        (!self.is_telling && !self.is_lost).then(|| due.max(self.not_before))
+    }
+
+    /// What has to be told now.
+    pub(crate) fn telling(&mut self) -> Telling {
+        (self.is_telling, self.has_news) = (true, false);
+        self.hold.telling(&self.in_hand)
+    }
+
+    /// The table knows, unless another run has taken over. Says whether it knows.
+    pub(crate) fn told(&mut self, told: Option<Told>) -> bool {
+        self.is_telling = false;
+        match told {
+            Some(told) => {
+                self.hold.told(told);
+                true
+            }
+            None => {
+                self.is_lost = true;
+                false
+            }
+        }
+    }
+
+    /// The table could not be told: it will be, as long as nobody else can have taken over.
+    pub(crate) fn not_told(&mut self, clock: &impl Clock) {
+        (self.is_telling, self.has_news) = (false, true);
+        self.not_before = clock.monotonic() + AGAIN_AFTER;
+    }
+
+    /// The hold, to be given up; `None` if it is another run's.
+    pub(crate) fn into_hold(self) -> Option<(Hold, Vec<InHand>)> {
+        (!self.is_lost).then_some((self.hold, self.in_hand))
+    }
+}

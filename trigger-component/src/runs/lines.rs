@@ -1,0 +1,38 @@
+//! Writing down what a conversation waits for.
+
+use std::time::Duration;
+
+use platform::{Host, Level};
+use serde_json::json;
+use state::runs::Runs;
+
+use crate::queue::Queues;
+use crate::schedule::{LaneKey, Line};
+
+/// A line that could not be written is written again for so long.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(3);
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// Writes down what a conversation waits for, or that it waits for nothing. The conversation stands still meanwhile. Where that
+/// fails for some seconds, the order holds within this run only.
+pub(crate) async fn write_line<H: Host>(
+    queues: &Queues<'_, H>,
+    runs: &Runs<'_, H>,
+    key: &LaneKey,
+    line: &Line,
+) {
+    let last = queues.host.monotonic() + WRITTEN_WITHIN;
+    loop {
+        let written = if line.is_live(queues.host.monotonic()) {
+            runs.set_line(&line.to_stored(key.name(), queues.host)).await
+        } else {
+            runs.end_line(&key.name()).await
+        };
+        let Err(error) = written else { return };
+        if queues.host.monotonic() >= last {
+            let fields = json!({"run": queues.run, "reason": error.to_string()});
+            return queues.host.event(Level::Warn, "line.not-written", fields);
+        }
+        queues.host.sleep(AGAIN_AFTER).await;
+    }
+}

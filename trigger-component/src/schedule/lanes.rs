@@ -1,0 +1,238 @@
+//! Lanes: the messages of one conversation, in order, one at a time, and not too fast.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use envelope::Delivery;
+
+use super::leased::{LaneKey, Leased, TenantKey};
+use super::line::{Line, Place};
+use super::pace::Resting;
+use crate::limits::Limits;
+
+#[derive(Debug)]
+struct Lane {
+    key: LaneKey,
+    /// By age.
+    waiting: VecDeque<Leased>,
+    /// One message of it is being worked on, or some are being put back.
+    busy: bool,
+    /// Not before this moment: pacing.
+    next_start: Duration,
+    line: Line,
+}
+
+impl Lane {
+    /// Takes out what has to wait for a message that is away.
+    fn take_held_back(&mut self, now: Duration) -> VecDeque<Leased> {
+        let mut held_back = VecDeque::new();
+        if self.busy || !self.line.is_live(now) {
+            return held_back;
+        }
+        loop {
+            // Whoever is held back is away for those behind.
+            let here: BTreeSet<String> = self.waiting.iter().map(|leased| leased.id().to_owned()).collect();
+            let (held, free): (VecDeque<_>, _) = std::mem::take(&mut self.waiting)
+                .into_iter()
+                .partition(|leased| self.line.holds_back(&leased.place(), &here, now));
+            self.waiting = free;
+            if held.is_empty() {
+                return held_back;
+            }
+            held_back.extend(held);
+            held_back.make_contiguous().sort_by_key(Leased::age);
+        }
+    }
+}
+
+/// A message whose turn it is.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) leased: Leased,
+    /// If others wait for it: the line as it is once the message is dealt with.
+    pub(crate) line_after: Option<Line>,
+}
+
+/// The message that the others of its conversation wait for.
+#[derive(Debug)]
+pub(crate) struct Front {
+    pub(crate) leased: Box<Leased>,
+    /// It is hidden for that long, with this written into it.
+    pub(crate) after: Duration,
+    pub(crate) delivery: Delivery,
+}
+
+/// Messages of one conversation that go back to the queue for a while, in order.
+#[derive(Debug)]
+pub(crate) struct PutBack {
+    pub(crate) key: LaneKey,
+    pub(crate) front: Option<Front>,
+    pub(crate) behind: VecDeque<Leased>,
+    pub(crate) line: Line,
+}
+
+/// All lanes of a run. Moments are on the monotonic clock.
+#[derive(Debug, Default)]
+pub(crate) struct Lanes {
+    /// In the order in which they came. A list: a run has some dozens at a time, however long the queue is.
+    lanes: Vec<Lane>,
+    /// Lanes that were idle, and must not start before these moments.
+    resting: Resting<LaneKey>,
+    tenants: Resting<TenantKey>,
+    /// The lines of lanes that have nothing to do in this run.
+    lines: BTreeMap<LaneKey, Line>,
+}
+
+impl Lanes {
+    /// Tells what a conversation waits for.
+    pub(crate) fn set_line(&mut self, key: LaneKey, line: Line) {
+        match self.lane(&key) {
+            Some(lane) => lane.line = line,
+            None => _ = self.lines.insert(key, line),
+        }
+    }
+
+    /// What a conversation waits for that has nothing to do in this run.
+    pub(crate) fn line(&mut self, key: &LaneKey) -> &mut Line {
+        if let Some(index) = self.lanes.iter().position(|lane| lane.key == *key) {
+            return &mut self.lanes[index].line;
+        }
+        self.lines.entry(*key).or_default()
+    }
+
+    /// Whether this run knows the conversation's line.
+    pub(crate) fn knows(&self, key: &LaneKey) -> bool {
+        self.lines.contains_key(key) || self.lanes.iter().any(|lane| lane.key == *key)
+    }
+
+    /// Puts a message into its lane, by its age.
+    pub(crate) fn push(&mut self, leased: Leased) {
+        let key = leased.lane;
+        if self.lane(&key).is_none() {
+            let line = self.lines.remove(&key).unwrap_or_default();
+            let next_start = self.resting.until(&key);
+            self.lanes.push(Lane { key, waiting: VecDeque::new(), busy: false, next_start, line });
+        }
+        let Some(lane) = self.lane(&key) else { return };
+        let age = leased.age();
+        lane.waiting.insert(lane.waiting.partition_point(|other| other.age() <= age), leased);
+    }
+
+    fn lane(&mut self, key: &LaneKey) -> Option<&mut Lane> {
+        self.lanes.iter_mut().find(|lane| lane.key == *key)
+    }
+
+    /// Forgets a lane that has nothing to do, but for its pace and its line.
+    fn forget_if_idle(&mut self, key: &LaneKey, now: Duration) {
+        let is_idle = |lane: &Lane| lane.key == *key && !lane.busy && lane.waiting.is_empty();
+        let Some(index) = self.lanes.iter().position(is_idle) else { return };
+        let Lane { key, next_start, line, .. } = self.lanes.remove(index);
+        if line.is_live(now) {
+            self.lines.insert(key, line);
+        }
+        if next_start > now {
+            self.resting.set(key, next_start, now);
+        }
+    }
+
+    /// How many this run holds and does not work on.
+    pub(crate) fn waiting(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.waiting.len()).sum()
+    }
+
+    /// Takes out what has to wait for a message that is away, one lane at a time.
+    pub(crate) fn next_put_back(&mut self, now: Duration) -> Option<PutBack> {
+        self.lanes.iter_mut().find_map(|lane| {
+            let behind = lane.take_held_back(now);
+            (!behind.is_empty()).then(|| {
+                lane.busy = true;
+                PutBack { key: lane.key, front: None, behind, line: lane.line.clone() }
+            })
+        })
+    }
+
+    /// Takes the next message whose turn it is, the longest due first; or says when the next one is due. What has to wait
+    /// was taken out before.
+    pub(crate) fn start(&mut self, now: Duration, limits: &Limits) -> Result<Start, Option<Duration>> {
+        let due = |lane: &Lane| {
+            let next = lane.waiting.front().filter(|_| !lane.busy)?;
+            Some(lane.next_start.max(self.tenants.until(&next.tenant)))
+        };
+        let first = self.lanes.iter().enumerate().filter_map(|(index, lane)| Some((due(lane)?, index))).min();
+        let Some((due, index)) = first else { return Err(None) };
+        if due > now {
+            return Err(Some(due));
+        }
+        let lane = &mut self.lanes[index];
+        let Some(leased) = lane.waiting.pop_front() else { return Err(None) };
+        lane.busy = true;
+        lane.next_start = now + limits.conversation_gap;
+        if !limits.tenant_gap.is_zero() {
+            self.tenants.set(leased.tenant, now + limits.tenant_gap, now);
+        }
+        let line_after = lane.line.holds(leased.id()).then(|| {
+            let mut line = lane.line.clone();
+            line.settle(leased.id());
+            line
+        });
+        Ok(Start { leased, line_after })
+    }
+
+    /// The lane's message is dealt with: the next may start.
+    pub(crate) fn done(&mut self, key: &LaneKey, message: &str, now: Duration) {
+        if let Some(lane) = self.lane(key) {
+            lane.busy = false;
+            lane.line.settle(message);
+        }
+        self.forget_if_idle(key, now);
+    }
+
+    /// The lane's message has to wait, and everything with it.
+    pub(crate) fn wait(&mut self, front: Front, now: Duration) -> PutBack {
+        let (key, place) = (front.leased.lane, front.leased.place());
+        let until = now + front.after;
+        let Some(lane) = self.lane(&key) else {
+            let mut line = Line::default();
+            line.wait_behind(&place, &[], until);
+            return PutBack { key, front: Some(front), behind: VecDeque::new(), line };
+        };
+        let behind = std::mem::take(&mut lane.waiting);
+        let next: Vec<Place> = behind.iter().map(Leased::place).collect();
+        lane.line.wait_behind(&place, &next, until);
+        PutBack { key, front: Some(front), behind, line: lane.line.clone() }
+    }
+
+    /// What [`Lanes::next_put_back`] or [`Lanes::wait`] gave out is on the queue again, or given up; this is its line now.
+    pub(crate) fn put_back_done(&mut self, key: &LaneKey, line: Line, now: Duration) {
+        if let Some(lane) = self.lane(key) {
+            (lane.busy, lane.line) = (false, line);
+        }
+        self.forget_if_idle(key, now);
+    }
+
+    /// Takes out what waits in a lane that nobody works on: what becomes of the message in front decides about it.
+    pub(crate) fn take_idle(&mut self) -> Option<VecDeque<Leased>> {
+        let lane = self.lanes.iter_mut().find(|lane| !lane.busy && !lane.waiting.is_empty())?;
+        Some(std::mem::take(&mut lane.waiting))
+    }
+
+    /// How long what waits takes at least, by the pace that is kept.
+    pub(crate) fn time_needed(&self, limits: &Limits) -> Duration {
+        let mut tenants: Vec<(TenantKey, u32)> = Vec::new();
+        let mut longest = 0;
+        for lane in &self.lanes {
+            longest = longest.max(lane.waiting.len());
+            // They are of one tenant: of one conversation.
+            let Some(first) = lane.waiting.front() else { continue };
+            let waiting = u32::try_from(lane.waiting.len()).unwrap_or(u32::MAX);
+            match tenants.iter_mut().find(|(tenant, _)| *tenant == first.tenant) {
+                Some((_, count)) => *count = count.saturating_add(waiting),
+                None => tenants.push((first.tenant, waiting)),
+            }
+        }
+        let by_lane = limits.conversation_gap * u32::try_from(longest).unwrap_or(u32::MAX);
+        let by_tenant =
+            limits.tenant_gap * tenants.into_iter().map(|(_, count)| count).max().unwrap_or_default();
+        by_lane.max(by_tenant)
+    }
+}

@@ -5,8 +5,10 @@
 //! | to change | look in |
 //! |---|---|
 //! | who may start a run, and what the answer says | `doors/` |
-//! | how a run begins, and that there is one at a time | `run/begin.rs`, `runs/exclusive.rs` |
-//! | how many messages are fetched, and when | `run/intake.rs`, `limits.rs` |
+//! | how a run begins | `run/begin.rs` |
+//! | that there is one run at a time, and how long its hold lasts | `runs/exclusive.rs`, `crates/state/src/runs/` |
+//! | a number: batch, lease, budget, tries, pauses, pace | `limits.rs` |
+//! | when messages are fetched | `run/intake.rs` |
 //! | the order within a conversation, the pace | `schedule/` (`line.rs`: what waits for what; `lanes.rs`: whose turn it is) |
 //! | what is looked at before a message is sent | `attempt/checks.rs` |
 //! | what an answer of the Connector means for the message | `attempt/decide.rs` |

@@ -12,6 +12,7 @@ use platform::{Deadline, Host, Level, RequestBody, answer};
 use serde_json::{Value, json};
 use state::ledger::{AlertId, CallId, Ledger, NewAlert, Period, Record, Status, Transition};
 use storage_queue::PutOptions;
+use storage_table::TableError;
 
 use super::body::{AlertCall, Identity};
 use super::identity::{self, Met};
@@ -256,7 +257,10 @@ async fn put<H: Host>(
     // Whoever repeats the call must not put these on the queue once more: what goes well the first time is not noted. Where
     // the note fails, the poller sends each once all the same.
     let is_noted = |alert: &&Alert| alert.status == Status::Queued && (alert.is_again || !failed.is_empty());
-    _ = ledger.note_put(alerts.iter().filter(is_noted).map(|alert| &alert.alert.id)).await;
+    let noted = ledger.note_put(alerts.iter().filter(is_noted).map(|alert| &alert.alert.id)).await;
+    if let Err(error) = noted {
+        log_not_noted(host, &error);
+    }
     if failed.is_empty() {
         let accepted = answer::json(StatusCode::ACCEPTED, &json!({ "alerts": shown }));
         return Ok(Answered::with_kick(accepted, kick));
@@ -270,8 +274,14 @@ async fn put<H: Host>(
         ),
     };
     // Whoever asks later must not read that these are on the queue.
-    _ = ledger.note_all(failed).await;
+    if let Err((_, error)) = ledger.note_all(failed).await {
+        log_not_noted(host, &error);
+    }
     let error = json!({"code": "QueueUnavailable", "message": message});
     let answer = answer::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"error": error, "alerts": shown}));
     Ok(Answered::with_kick(answer, kick))
+}
+
+fn log_not_noted(host: &impl Host, error: &TableError) {
+    host.event(Level::Warn, "ledger.not-noted", json!({"reason": error.to_string()}));
 }

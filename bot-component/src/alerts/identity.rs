@@ -1,9 +1,10 @@
 //! Calls that are repeated: what an idempotency key answers for, and for how long.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use platform::{Clock, HttpClient, Randomness};
 use state::ledger::{
-    Accepted, AlertId, CallId, CallNote, Ledger, NewAlert, Period, Record, RecordKey, Status, Transition,
+    Accepted, AlertId, CallId, CallNote, KEY_TERM, Ledger, NewAlert, Period, Record, RecordKey, Status,
+    Transition,
 };
 
 use super::body::Identity;
@@ -12,8 +13,6 @@ use crate::rejection::AlertRejection;
 /// A key is used again after its term, or it is not; nobody uses one so often within a period of eight days, because each
 /// time takes a day.
 const MOST_TURNS: u32 = 12;
-/// How long a key answers for its call.
-const KEY_TERM: TimeDelta = TimeDelta::hours(24);
 
 /// Whether a call is met for the first time.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use storage_table::{
 };
 
 pub use key::{AlertId, CallId, Period, RecordKey};
-pub use record::{CallNote, NewAlert, Record, Status, Transition};
+pub use record::{CallNote, KEY_TERM, NewAlert, Record, Status, Transition};
 
 use crate::Tables;
 

@@ -1,6 +1,6 @@
 //! What is known of one alert.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use storage_table::Entity;
 
@@ -11,8 +11,8 @@ const VERSION: i64 = 1;
 /// How long a record is kept after its alert was accepted, or was due, or had its end.
 const KEPT_SECONDS: i64 = 7 * 24 * 60 * 60;
 
-/// How long an idempotency key answers for its call.
-const KEY_TERM_SECONDS: i64 = 24 * 60 * 60;
+/// How long an idempotency key answers for its call. No longer than a period: only one period before is looked at.
+pub const KEY_TERM: TimeDelta = TimeDelta::hours(24);
 
 /// What has become of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -175,7 +175,7 @@ impl Record {
 
     /// Whether the key of its call still answers for it.
     pub fn answers_for_key(&self, now: DateTime<Utc>) -> bool {
-        self.accepted_at.is_some_and(|accepted| (now - accepted).num_seconds() < KEY_TERM_SECONDS)
+        self.accepted_at.is_some_and(|accepted| now - accepted < KEY_TERM)
     }
 }
 

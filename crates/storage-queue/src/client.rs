@@ -78,8 +78,11 @@ pub struct Updated {
 pub enum Hidden {
     /// The service says so.
     Surely,
-    /// An attempt had no answer, and then the receipt had ended: by that attempt, if it had not ended before.
+    /// An attempt had no answer, and then the message was there and the receipt had ended: by that attempt, if it had not
+    /// ended before.
     Perhaps,
+    /// An attempt had no answer, and then the service knew no such message.
+    Gone,
 }
 
 /// What creating a queue did.
@@ -228,10 +231,10 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         text: Option<&str>,
     ) -> Result<Hidden, QueueError> {
         let call = self.update_call(id, receipt, visibility_timeout_seconds, text);
-        let Err(Failed { failure, may_be_done }) = self.sender.send(&call).await else {
-            return Ok(Hidden::Surely);
-        };
-        match QueueError::from(failure) {
+        let Err(failed) = self.sender.send(&call).await else { return Ok(Hidden::Surely) };
+        let (status, may_be_done) = (failed.status(), failed.may_be_done);
+        match QueueError::from(failed.failure) {
+            QueueError::LeaseLost if may_be_done && status == Some(404) => Ok(Hidden::Gone),
             QueueError::LeaseLost if may_be_done => Ok(Hidden::Perhaps),
             error => Err(error),
         }

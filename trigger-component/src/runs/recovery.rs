@@ -18,6 +18,8 @@ use crate::schedule::{Age, LaneKey, Lanes, Line, Place};
 
 /// When a message comes that is handed back: not before its line is known.
 const BACK_IN: Duration = Duration::from_secs(1);
+/// How long one is waited for that the queue does not seem to have any more.
+const IF_AT_ALL: Duration = Duration::from_secs(10);
 /// Conversations that are seen to at once.
 const AT_ONCE: usize = 8;
 
@@ -85,8 +87,11 @@ async fn hand_back<H: Host>(
                 line.hidden(&place(one), now + BACK_IN);
                 recovered.handed_back += 1;
             }
-            // Most likely it is hidden. It may have been off the queue already; then it is waited for in vain for a while.
             Ok(Hidden::Perhaps) => line.hidden(&place(one), now + BACK_IN),
+            Ok(Hidden::Gone) => {
+                line.settle(&one.message);
+                line.expect(&place(one), now + BACK_IN + IF_AT_ALL);
+            }
             // That run had deleted or hidden it. If it was hidden, its line says so.
             Err(QueueError::LeaseLost) => line.restore(&one.message, &known),
             Err(_) => {

@@ -142,3 +142,19 @@ fn messages_that_were_put_back_without_an_answer_keep_their_places() {
     }
     assert_eq!(sim.shown("a"), ["1", "1", "2", "3"]);
 }
+
+/// The killed run had deleted them, and the answers that would have told that were lost.
+#[test]
+fn messages_that_are_gone_are_waited_for_some_seconds_only() {
+    let sim = with_a_run_that_is_over(7);
+    let start = sim.now();
+    sim.storage.borrow_mut().queues.get_mut(QUEUE).unwrap().clear();
+    sim.put(&envelope("a", "3"));
+    let mut times = 0;
+    sim.faults(move |request| {
+        times += usize::from(request.method() == http::Method::PUT);
+        (request.method() == http::Method::PUT && matches!(times, 1 | 3)).then_some(Fault::CutAfter)
+    });
+    poll_until(&sim, start + seconds(25));
+    assert_eq!(sim.shown("a"), ["1", "3"]);
+}

@@ -143,7 +143,10 @@ impl Storage {
                 let held =
                     |message: &Message| message.id == id && query.get("popreceipt") == Some(&message.receipt);
                 let Some(index) = messages.iter().position(held) else {
-                    return status(404, "MessageNotFound");
+                    return match messages.iter().any(|message| message.id == id) {
+                        true => status(400, "PopReceiptMismatch"),
+                        false => status(404, "MessageNotFound"),
+                    };
                 };
                 if request.method() == "DELETE" {
                     messages.remove(index);

@@ -249,9 +249,9 @@ fn hiding_that_was_done_counts_as_done() {
     let lost = || Err(TransportError::AnswerLost("cut".into()));
     let not_sent = || Err(TransportError::NotSent("refused".into()));
     for (answers, expected) in [
-        (vec![lost(), error(404, "MessageNotFound")], Ok(Hidden::Perhaps)),
+        (vec![lost(), error(404, "MessageNotFound")], Ok(Hidden::Gone)),
         (vec![lost(), error(400, "PopReceiptMismatch")], Ok(Hidden::Perhaps)),
-        (vec![error(500, "OperationTimedOut"), error(404, "MessageNotFound")], Ok(Hidden::Perhaps)),
+        (vec![error(500, "OperationTimedOut"), error(404, "MessageNotFound")], Ok(Hidden::Gone)),
         (vec![not_sent(), error(404, "MessageNotFound")], Err(QueueError::LeaseLost)),
         (vec![error(404, "MessageNotFound")], Err(QueueError::LeaseLost)),
         (vec![lost(), Ok(response(204, ""))], Ok(Hidden::Surely)),

@@ -9,7 +9,7 @@ use http::StatusCode;
 use platform::{Deadline, Host, Level, answer};
 use serde_json::{Value, json};
 use state::ConversationKey;
-use state::ledger::{Accepted, AlertId, CallId, Ledger, NewAlert, Period, RecordKey, Status, Transition};
+use state::ledger::{Accepted, AlertId, CallId, Ledger, NewAlert, Period, Status};
 
 use crate::answered::Answered;
 use crate::commands::{self, Wish};
@@ -115,8 +115,8 @@ impl<H: Host> Turn<'_, H> {
         }
         if let Err(error) = outbox.put(&message, put_options(&envelope, now)).await {
             self.log_failure("queue.put.failed", &envelope, &error);
-            if let Some(key) = RecordKey::of(&alert.id, now) {
-                _ = ledger.note(&Transition::to(key, Status::Failed)).await;
+            if let Err(error) = ledger.note_failed(std::iter::once(&alert.id)).await {
+                self.log_failure("ledger.not-noted", &envelope, &error);
             }
             self.say(&envelope.address, words::QUEUE_UNAVAILABLE, Answers::TheActivity).await;
             return Err(Rejection::QueueUnavailable);
@@ -127,7 +127,7 @@ impl<H: Host> Turn<'_, H> {
         if noted_before_telling {
             self.note_put(&ledger, &alert.id).await;
         }
-        if known.is_none_or(|record| record.status == Status::Failed) {
+        if known.is_none_or(|record| record.shown_status() == Status::Failed) {
             let words = match after {
                 None => words::queued(&envelope.text),
                 Some(after) => words::reminder_queued(&envelope.text, after),

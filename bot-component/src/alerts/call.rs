@@ -10,7 +10,7 @@ use envelope::{Envelope, EnvelopeId, TooLarge};
 use http::{Request, StatusCode};
 use platform::{Deadline, Host, Level, RequestBody, answer};
 use serde_json::{Value, json};
-use state::ledger::{AlertId, CallId, Ledger, NewAlert, Period, Record, Status, Transition};
+use state::ledger::{AlertId, CallId, Ledger, NewAlert, Period, Record, Status};
 use storage_queue::PutOptions;
 use storage_table::TableError;
 
@@ -82,7 +82,8 @@ impl Draft {
             };
             let message = match target.held {
                 Some(_) => None,
-                None => Some(self.message(settings, &id, &target.address, false)?),
+                // A call with a key may be repeated while its Put is under way.
+                None => Some(self.message(settings, &id, &target.address, identity.is_some())?),
             };
             Ok(Alert { alert, message, status: Status::Queued, is_again: false })
         });
@@ -238,30 +239,27 @@ async fn put<H: Host>(
         }
     };
     outbox.put_all(waiting, put).await;
-    let failed: Vec<Transition> = alerts
-        .iter_mut()
-        .filter(|alert| alert.message.is_some())
-        .filter_map(|alert| {
-            alert.status = Status::Failed;
-            identity::failed(&alert.alert.id, host.now())
-        })
-        .collect();
+    let mut failed = 0;
+    for alert in alerts.iter_mut().filter(|alert| alert.message.is_some()) {
+        alert.status = Status::Failed;
+        failed += 1;
+    }
     let shown: Vec<_> = alerts.iter().map(Alert::shown).collect();
     let queued = alerts.iter().filter(|alert| alert.status == Status::Queued).count();
     host.event(
-        if failed.is_empty() { Level::Info } else { Level::Error },
+        if failed == 0 { Level::Info } else { Level::Error },
         "alerts.queued",
-        json!({"queued": queued, "failed": failed.len(), "held": alerts.len() - queued - failed.len()}),
+        json!({"queued": queued, "failed": failed, "held": alerts.len() - queued - failed}),
     );
     let kick = settings.kick.clone().filter(|_| outbox.has_due());
     // Whoever repeats the call must not put these on the queue once more: what goes well the first time is not noted. Where
     // the note fails, the poller sends each once all the same.
-    let is_noted = |alert: &&Alert| alert.status == Status::Queued && (alert.is_again || !failed.is_empty());
+    let is_noted = |alert: &&Alert| alert.status == Status::Queued && (alert.is_again || failed > 0);
     let noted = ledger.note_put(alerts.iter().filter(is_noted).map(|alert| &alert.alert.id)).await;
     if let Err(error) = noted {
         log_not_noted(host, &error);
     }
-    if failed.is_empty() {
+    if failed == 0 {
         let accepted = answer::json(StatusCode::ACCEPTED, &json!({ "alerts": shown }));
         return Ok(Answered::with_kick(accepted, kick));
     }
@@ -269,12 +267,14 @@ async fn put<H: Host>(
         0 => "the queue cannot be reached; nothing was queued".to_owned(),
         _ => format!(
             "the queue did not take {} of {} alerts; send the same call again, with an idempotencyKey, for the rest",
-            failed.len(),
-            queued + failed.len()
+            failed,
+            queued + failed
         ),
     };
     // Whoever asks later must not read that these are on the queue.
-    if let Err((_, error)) = ledger.note_all(failed).await {
+    let is_failed = |alert: &&Alert| alert.status == Status::Failed;
+    let noted = ledger.note_failed(alerts.iter().filter(is_failed).map(|alert| &alert.alert.id)).await;
+    if let Err(error) = noted {
         log_not_noted(host, &error);
     }
     let error = json!({"code": "QueueUnavailable", "message": message});

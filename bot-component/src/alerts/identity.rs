@@ -2,10 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use platform::{Clock, HttpClient, Randomness};
-use state::ledger::{
-    Accepted, AlertId, CallId, CallNote, KEY_TERM, Ledger, NewAlert, Period, Record, RecordKey, Status,
-    Transition,
-};
+use state::ledger::{Accepted, CallId, CallNote, KEY_TERM, Ledger, NewAlert, Period, Record};
 
 use super::body::Identity;
 use crate::rejection::AlertRejection;
@@ -124,11 +121,4 @@ async fn answers<H: HttpClient + Clock + Randomness>(
         }
         _ => Err(AlertRejection::IdempotencyKeyReused),
     }
-}
-
-/// That the queue did not take an alert.
-pub(super) fn failed(id: &AlertId, now: DateTime<Utc>) -> Option<Transition> {
-    let key = RecordKey::of(id, now)?;
-    let reason = Some("the queue did not take it; its sender was told so".to_owned());
-    Some(Transition { reason, ..Transition::to(key, Status::Failed) })
 }

@@ -136,13 +136,13 @@ fn key_within_its_term_answers_for_its_alert_and_after_it_for_a_new_one() {
         bot.pass(24 * HOUR - Duration::from_secs(1));
         assert_eq!(bot.period() != begin, crosses, "{at:?}");
         assert_eq!(bot.accepted("x"), first, "{at:?}: within its term");
-        assert_eq!(bot.put(), [(first.0.clone(), false)], "{at:?}: nothing is put on the queue again");
+        assert_eq!(bot.put(), [(first.0.clone(), true)], "{at:?}: nothing is put on the queue again");
 
         bot.pass(Duration::from_secs(1));
         let second = bot.accepted("x");
         assert_ne!(second.0, first.0, "{at:?}: after its term");
         assert_eq!(second.1, "queued");
-        assert_eq!(bot.put()[1..], [(second.0.clone(), false)], "{at:?}");
+        assert_eq!(bot.put()[1..], [(second.0.clone(), true)], "{at:?}");
         // The new alert has a term of its own.
         bot.deliver(&second.0);
         bot.pass(23 * HOUR);

@@ -34,7 +34,7 @@
 //! |---|---|---|---|
 //! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `conversation`, call of the API: `call`, `fingerprint`, `targets` | the bot, once, when it accepts the alert |
 //! | | | `status`, `changedAt`, `reason`, `activityId`, `uncertain`, `tried` | the poller, when something became of it |
-//! | | | `cancelledAt` | the bot, when its sender cancels it |
+//! | | | `cancelledAt`, `putAt`, `failedAt` | the bot, when its sender cancels it; when a call is repeated or a Put fails |
 //!
 //! A period is eight days. What is over is found by its period, and taken away page by page.
 //!

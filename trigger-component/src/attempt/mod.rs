@@ -8,6 +8,7 @@ mod outcome;
 mod withdrawn;
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use bot_framework::TrustPolicy;
 use envelope::{SealKey, SealState, Unsealed};
@@ -39,6 +40,8 @@ pub(crate) struct Attempts<'a, H> {
     pub(crate) unsealed: Unsealed,
     /// Whether a Connector has taken something in this run, and with it the bot's token.
     pub(crate) has_delivered: Cell<bool>,
+    /// After that moment another run may be at work: nothing is sent any more.
+    pub(crate) may_send_until: Cell<Duration>,
 }
 
 impl<H: Host> Attempts<'_, H> {
@@ -54,6 +57,10 @@ impl<H: Host> Attempts<'_, H> {
         };
         if leased.seal == SealState::Missing && self.unsealed == Unsealed::Refuse {
             return Outcome::given_up(Poison::Unsealed, "it has no seal, and unsealed=refuse");
+        }
+        // Looking things up can take seconds.
+        if self.host.monotonic() >= self.may_send_until.get() {
+            return Outcome::TooLate;
         }
         let verdict = self.courier.deliver(leased, &service_url, self.trust).await;
         let envelope = &leased.envelope;

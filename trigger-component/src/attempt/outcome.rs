@@ -30,6 +30,8 @@ pub(crate) enum Outcome {
     Wait { why: Hidden, after: Duration, delivery: Delivery, reason: String },
     /// It is given up.
     GivenUp { why: Poison, reason: String, status: Option<u16> },
+    /// It was not sent, because another run may be at work.
+    TooLate,
     /// Nothing can be sent for anybody.
     StopRun(Stop, String),
 }

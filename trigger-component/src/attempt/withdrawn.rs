@@ -28,10 +28,9 @@ pub(crate) struct Withdrawn {
 impl Withdrawn {
     /// Since when has to be asked for these messages; `None` if none of them can be withdrawn.
     pub(crate) fn question(&self, messages: &[Leased], now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let can_be = messages.iter().map(|leased| &leased.envelope);
-        let can_be = can_be.filter(|envelope| envelope.cancellable || envelope.stoppable);
-        let oldest = can_be.map(|envelope| envelope.enqueued_at).min()?;
-        Some(self.asked_at.unwrap_or_else(|| oldest.max(now - RECENTLY)))
+        let can_be = |leased: &Leased| leased.envelope.cancellable || leased.envelope.stoppable;
+        // The first question reaches back as far as answers are believed: a message that comes later may be older.
+        messages.iter().any(can_be).then(|| self.asked_at.unwrap_or(now - RECENTLY))
     }
 
     /// Takes an answer in: what was withdrawn, the oldest first, and whether that is all.
@@ -65,5 +64,36 @@ impl Withdrawn {
         } else {
             Wanted::Yes
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_word_counts() {
+        let mut withdrawn = Withdrawn::default();
+        assert!(!withdrawn.is_complete());
+        let all = vec![
+            Withdrawal::Cancelled("a".into()),
+            Withdrawal::Stopped("c".into()),
+            Withdrawal::Stopped("d".into()),
+            Withdrawal::Started("d".into()),
+        ];
+        withdrawn.learn((all, true), DateTime::UNIX_EPOCH);
+        assert!(withdrawn.is_complete());
+        for (id, conversation, expected) in [
+            (Some("a"), Some("x"), Wanted::Cancelled),
+            (None, Some("x"), Wanted::Yes),
+            (Some("b"), Some("c"), Wanted::Stopped),
+            (Some("b"), None, Wanted::Yes),
+            (None, Some("d"), Wanted::Yes),
+        ] {
+            assert_eq!(withdrawn.look_up(id, conversation), expected, "{id:?} {conversation:?}");
+        }
+        withdrawn.learn((Vec::new(), false), DateTime::UNIX_EPOCH);
+        assert!(!withdrawn.is_complete(), "each is looked up by itself");
+        assert_eq!(withdrawn.look_up(Some("a"), None), Wanted::Cancelled);
     }
 }

@@ -9,31 +9,11 @@ use state::ledger::Transition;
 use super::Queues;
 use crate::schedule::Leased;
 
-/// How a message left the queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Completed {
-    /// It is off the queue; the ledger is to be told.
-    Deleted,
-    /// The same, and the ledger knows already.
-    DeletedAndNoted,
-    /// It may still be there, and the ledger knows what became of it.
-    Noted,
-    /// It may still be there.
-    Failed,
-}
-
-impl Completed {
-    /// Whether the ledger has to be told.
-    pub(crate) fn is_to_be_noted(self) -> bool {
-        matches!(self, Self::Deleted | Self::Failed)
-    }
-}
-
 impl<H: Host> Queues<'_, H> {
     /// Takes a message off the queue of which something is final. Nothing comes before the Delete, because a run that is
     /// killed in between leaves a message that is handed out again. If the Delete fails, the ledger is told before the Delete
     /// is repeated: whoever is handed the message again knows. It is told first of a message that the queue may hold twice.
-    pub(crate) async fn complete(&self, leased: &Leased, end: &Transition) -> Completed {
+    pub(crate) async fn complete(&self, leased: &Leased, end: &Transition) {
         let is_noted = Cell::new(leased.envelope.once && self.note(leased, end).await);
         let note = async || {
             if !is_noted.get() {
@@ -44,12 +24,6 @@ impl<H: Host> Queues<'_, H> {
         let deleted = self.main.delete_noting_trouble(&message.id, &message.pop_receipt, note).await;
         if let Err(error) = &deleted {
             self.log_trouble("delete", leased, error);
-        }
-        match (deleted.is_ok(), is_noted.get()) {
-            (true, false) => Completed::Deleted,
-            (true, true) => Completed::DeletedAndNoted,
-            (false, true) => Completed::Noted,
-            (false, false) => Completed::Failed,
         }
     }
 

@@ -21,9 +21,10 @@ pub(crate) struct Grave<'m> {
 }
 
 /// Whether the poison queue took it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Buried {
-    Yes,
+    /// The ledger was told this.
+    Yes(Box<Transition>),
     /// It comes again.
     No,
 }
@@ -86,7 +87,7 @@ impl<H: Host> Queues<'_, H> {
             log(Level::Warn, "ledger.not-noted", error.to_string());
         }
         self.delete_buried(message).await;
-        Buried::Yes
+        Buried::Yes(Box::new(dead))
     }
 
     /// Takes a message off the queue that stands in the poison queue.

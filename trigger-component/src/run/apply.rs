@@ -80,9 +80,13 @@ impl<H: Host> Desk<'_, H> {
             Outcome::GivenUp { why, reason, status } => {
                 self.leave_line(leased, line_after).await;
                 match self.queues.give_up(leased, why, &reason, status).await {
-                    Buried::Yes => Applied::Done { count: Count::Poisoned(why), note: None },
+                    Buried::Yes(dead) => Applied::Done { count: Count::Poisoned(why), note: Some(*dead) },
                     Buried::No => self.not_buried(leased, why),
                 }
+            }
+            Outcome::TooLate => {
+                self.queues.hide(leased, Duration::ZERO, None).await;
+                Applied::Done { count: Count::Released, note: None }
             }
             Outcome::StopRun(stop, reason) => {
                 self.queues.hide(leased, Duration::ZERO, None).await;
@@ -115,8 +119,9 @@ impl<H: Host> Desk<'_, H> {
     }
 
     async fn complete(&self, leased: &Leased, end: Transition, count: Count) -> Applied {
-        let completed = self.queues.complete(leased, &end).await;
-        Applied::Done { count, note: completed.is_to_be_noted().then_some(end) }
+        self.queues.complete(leased, &end).await;
+        // Also if the ledger was told already: an older note of the alert may be on its way, and the last one counts.
+        Applied::Done { count, note: Some(end) }
     }
 
     async fn leave_line(&self, leased: &Leased, line_after: Option<Line>) {

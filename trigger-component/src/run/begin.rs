@@ -286,6 +286,7 @@ async fn drain<H: Host>(
         seal_key: settings.seal_key.as_ref(),
         unsealed: settings.unsealed,
         has_delivered: Cell::new(false),
+        may_send_until: Cell::new(Duration::ZERO),
     };
     let withdrawals = Withdrawals::new(host, &queue.account, tables, queue.name.as_str(), hard_end);
     let desk = Desk {

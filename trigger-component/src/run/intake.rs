@@ -110,7 +110,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
             let why = Poison::Unreadable;
             let grave = Grave { message: &message, record, envelope: None, why, reason: &reason };
             Event::Buried(match desk.queues.bury(grave, &message.text).await {
-                Buried::Yes => Count::Poisoned(why),
+                Buried::Yes(_) => Count::Poisoned(why),
                 Buried::No => Count::StorageTrouble,
             })
         }));
@@ -119,7 +119,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
     /// Tells the table what is in hand, if that is due: after messages came in, and to keep the hold.
     pub(super) fn tell_the_table(&mut self) {
         let desk = self.desk;
-        let has_work = !self.jobs.is_empty() || self.lanes.waiting() + self.opened.len() > 0;
+        let has_work = !self.jobs.is_empty() || self.resting || self.lanes.waiting() + self.opened.len() > 0;
         let due = self.exclusive.telling_due().filter(|due| *due <= desk.host.monotonic());
         if due.is_none() || !has_work {
             return;
@@ -165,7 +165,10 @@ impl<'a, H: Host> Run<'a, '_, H> {
         }
         match result {
             Ok(told) => match self.exclusive.told(told) {
-                true => self.push(opened),
+                true => {
+                    self.desk.attempts.may_send_until.set(self.exclusive.sure_until());
+                    self.push(opened);
+                }
                 // Another run is at work: these go back to the queue, for it.
                 false => self.opened.extend(opened),
             },

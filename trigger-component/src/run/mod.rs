@@ -132,10 +132,11 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
 
     /// The whole run, up to giving up its hold.
     async fn drive(mut self) -> Result<Ended, RunError> {
-        if let Err(error) = self.prepare().await {
-            self.fail(error);
-        } else {
-            self.fetch(self.desk.limits.batch);
+        self.desk.attempts.may_send_until.set(self.exclusive.sure_until());
+        match self.prepare().await {
+            Err(error) => self.fail(error),
+            Ok(()) if self.exclusive.is_lost(self.desk.host) => {}
+            Ok(()) => self.fetch(self.desk.limits.batch),
         }
         self.go_on().await;
         while let Some(event) = self.next_event().await {
@@ -171,7 +172,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         self.knows_all_lines = is_all;
         let left: Vec<InHand> = self.exclusive.in_hand().to_vec();
         if !left.is_empty() {
-            let recovered = recover(desk.queues, desk.runs, &mut self.lanes, &left).await;
+            let until = self.exclusive.sure_until();
+            let recovered = recover(desk.queues, desk.runs, &mut self.lanes, &left, until).await;
             self.report.add_many(Count::HandedBack, recovered.handed_back);
             recovered.done.iter().for_each(|id| self.exclusive.let_go(id));
         }

@@ -24,6 +24,8 @@ pub(super) struct Notes {
     /// When they are to be told.
     due: Option<Duration>,
     is_telling: bool,
+    /// The ledger did not take the last batch: the next one waits for its time, however many there are.
+    has_failed: bool,
 }
 
 impl Notes {
@@ -40,7 +42,8 @@ impl Notes {
     }
 
     fn take_due(&mut self, now: Duration) -> Option<Vec<Transition>> {
-        let is_due = self.waiting.len() >= MANY || self.due.is_some_and(|due| due <= now);
+        let are_many = self.waiting.len() >= MANY && !self.has_failed;
+        let is_due = are_many || self.due.is_some_and(|due| due <= now);
         if self.is_telling || self.waiting.is_empty() || !is_due {
             return None;
         }
@@ -51,7 +54,8 @@ impl Notes {
     /// The ledger was told, but for these: they are told again, unless something newer became of them.
     pub(super) fn noted(&mut self, mut left: Vec<Transition>, clock: &impl Clock) {
         self.is_telling = false;
-        if !left.is_empty() {
+        self.has_failed = !left.is_empty();
+        if self.has_failed {
             left.append(&mut self.waiting);
             self.waiting = left;
             self.due = Some(clock.monotonic() + AGAIN_AFTER);
@@ -69,6 +73,10 @@ impl<H: Host> Run<'_, '_, H> {
     /// Tells the ledger what is due.
     pub(super) fn note_what_is_due(&mut self) {
         let desk = self.desk;
+        // At the end everything is told at once.
+        if self.stopping {
+            return;
+        }
         if let Some(some) = self.notes.take_due(desk.host.monotonic()) {
             self.jobs.push(Box::pin(async move { Event::Noted { left: desk.note_all(some).await } }));
         }

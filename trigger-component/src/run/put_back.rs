@@ -69,7 +69,7 @@ impl<H: Host> Desk<'_, H> {
     async fn out_of_time(&self, leased: &Leased, line: &mut Line) -> Count {
         let reason = "the queue forgets it before its turn comes";
         match self.queues.give_up(leased, Poison::OutOfTime, reason, None).await {
-            Buried::Yes => {
+            Buried::Yes(_) => {
                 line.settle(leased.id());
                 Count::Poisoned(Poison::OutOfTime)
             }

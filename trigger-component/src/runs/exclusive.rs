@@ -50,6 +50,11 @@ impl ExclusiveRun {
         self.is_lost || !self.hold.is_sure(clock)
     }
 
+    /// Until when no other run can be at work, on the monotonic clock.
+    pub(crate) fn sure_until(&self) -> Duration {
+        self.hold.sure_until()
+    }
+
     /// When the table has to be told something, on the monotonic clock; not while it is being told.
     pub(crate) fn telling_due(&self) -> Option<Duration> {
         let due = if self.has_news { Duration::ZERO } else { self.hold.renewal_due() };

@@ -32,28 +32,39 @@ pub(crate) struct Recovered {
     pub(crate) done: Vec<String>,
 }
 
-/// Hands back what is left of an earlier run, the oldest of each conversation first.
+/// Hands back what is left of an earlier run, the oldest of each conversation first. After `until` another run may be at work,
+/// so no conversation is begun: what is left stays in hand.
 pub(crate) async fn recover<H: Host>(
     queues: &Queues<'_, H>,
     runs: &Runs<'_, H>,
     lanes: &mut Lanes,
     left: &[InHand],
+    until: Duration,
 ) -> Recovered {
+    let mut all = Recovered::default();
     let mut left: Vec<&InHand> = left.iter().collect();
     left.sort_by_key(|one| (&one.lane, one.age));
     let conversations: Vec<(LaneKey, Line, Vec<&InHand>)> = left
         .chunk_by(|a, b| a.lane == b.lane)
         .filter_map(|some| {
-            let key = LaneKey::named(&some[0].lane)?;
+            let Some(key) = LaneKey::named(&some[0].lane) else {
+                // Nobody can tell which conversation that is.
+                all.done.extend(some.iter().map(|one| one.message.clone()));
+                return None;
+            };
             Some((key, lanes.line(&key).clone(), some.to_vec()))
         })
         .collect();
     let of_each: Vec<(LaneKey, Line, Recovered)> = stream::iter(conversations)
-        .map(|(key, line, messages)| hand_back(queues, runs, key, line, messages))
+        .map(async |(key, line, messages)| {
+            if queues.host.monotonic() >= until {
+                return (key, line, Recovered::default());
+            }
+            hand_back(queues, runs, key, line, messages).await
+        })
         .buffer_unordered(AT_ONCE)
         .collect()
         .await;
-    let mut all = Recovered::default();
     for (key, line, recovered) in of_each {
         lanes.set_line(key, line);
         all.handed_back += recovered.handed_back;
@@ -94,9 +105,12 @@ async fn hand_back<H: Host>(
             }
             // That run had deleted or hidden it. If it was hidden, its line says so.
             Err(QueueError::LeaseLost) => line.restore(&one.message, &known),
-            Err(_) => {
+            Err(error) => {
                 line.expect(&place(one), now + queues.limits.lease);
-                continue;
+                // It may work the next time; what is refused once is refused again.
+                if error.is_retryable() {
+                    continue;
+                }
             }
         }
         recovered.done.push(one.message.clone());

@@ -231,3 +231,22 @@ fn note_whose_answers_were_all_lost_ends_no_run() {
     assert_eq!(sim.shown("a"), ["1", "2"]);
     assert!(!sim.lines.borrow().iter().any(|line| line.contains("run.taken-over")));
 }
+
+/// The ledger is told at the end, once, and not again and again.
+#[test]
+fn a_ledger_that_fails_does_not_keep_a_run_going() {
+    let sim = Sim::new(16);
+    for text in 0..200 {
+        sim.put(&envelope(&format!("c{text}"), "x"));
+    }
+    sim.table_faults(|request| {
+        let is_note = request.method() == Method::POST && request.uri().path().ends_with("$batch");
+        is_note.then_some(Fault::Status(403))
+    });
+    let begin = sim.now();
+    let report = sim.run();
+    assert_eq!(counts(&report, ["delivered"]), [200]);
+    assert!(sim.now() - begin < seconds(5), "{:?}", sim.now() - begin);
+    let troubles = sim.lines.borrow().iter().filter(|line| line.contains("ledger.trouble")).count();
+    assert!((1..=6).contains(&troubles), "{troubles} lines");
+}

@@ -1,15 +1,18 @@
 //! Taking away what is over.
 
+use chrono::TimeDelta;
 use platform::{Clock, HttpClient, Randomness};
 use storage_table::{Batch, Filter, Key, Operation, Query, TableError};
 
-use super::{Ledger, MOST_OPERATIONS, Period};
+use super::{KEY_TERM, Ledger, MOST_OPERATIONS, Period};
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     /// Takes away records of earlier periods that are over, in at most so many pages. Returns how many it took.
     pub async fn clean(&self, pages: u32) -> Result<usize, TableError> {
         let now = self.host.now();
-        let filter = Filter::partitions("", &Period::of(now).prefix())
+        // A key that was used again after its term is found only beside its earlier record: so a period is left whole until no
+        // key of it answers any more.
+        let filter = Filter::partitions("", &Period::of(now - KEY_TERM - TimeDelta::hours(1)).prefix())
             .and(Filter::before("endsAt", now.timestamp_millis()));
         let query = Query { filter, top: 1000, select: vec!["PartitionKey", "RowKey"] };
         let (mut taken, mut from) = (0, None);

@@ -123,7 +123,7 @@ impl RecordKey {
             let shard = name_of(&[id]).bytes().next().unwrap_or_default() % SHARDS;
             Self {
                 partition: format!("{}.{shard}", Period::of(put_at).prefix()),
-                row: format!("{name}.{}", escape(id)),
+                row: escape(&format!("{name}.{id}")),
             }
         })
     }

@@ -161,10 +161,19 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
 
     /// Notes that these alerts of one call are on the queue: at most 100. A repeated call then puts none of them there again.
     pub async fn note_put(&self, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {
+        self.note_time("putAt", ids).await
+    }
+
+    /// Notes that the queue did not take these alerts of one call: at most 100. The poller may know better.
+    pub async fn note_failed(&self, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {
+        self.note_time("failedAt", ids).await
+    }
+
+    async fn note_time(&self, property: &str, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {
         let now = self.host.now();
         let entity = |id| {
             let mut entity = Entity::new(self.key_of(id)?.to_key());
-            entity.int64("putAt", now.timestamp_millis());
+            entity.int64(property, now.timestamp_millis());
             Ok(entity)
         };
         let entities: Vec<Entity> = ids.map(entity).collect::<Result<_, TableError>>()?;

@@ -121,6 +121,8 @@ pub struct Record {
     pub accepted_at: Option<DateTime<Utc>>,
     /// Since when it is known to be on the queue. Mostly nobody notes that: what is accepted is put there at once.
     pub put_at: Option<DateTime<Utc>>,
+    /// When the queue did not take it.
+    pub failed_at: Option<DateTime<Utc>>,
     /// When its sender cancelled it.
     pub cancelled_at: Option<DateTime<Utc>>,
     /// What the poller has tried, in its own words.
@@ -149,6 +151,7 @@ impl Record {
             conversation: text("conversation").unwrap_or_default(),
             accepted_at: time("acceptedAt"),
             put_at: time("putAt"),
+            failed_at: time("failedAt"),
             cancelled_at: time("cancelledAt"),
             tried: text("tried"),
             message: text("message"),
@@ -157,13 +160,12 @@ impl Record {
         }
     }
 
-    /// Its status for whoever asks: one that was cancelled and not dealt with yet is cancelled, and one that the queue took
-    /// when the call was repeated is queued.
+    /// Its status for whoever asks. What the poller says counts before what the bot says: a Put that failed may have been done.
     pub fn shown_status(&self) -> Status {
         match self.status {
             status if status.is_final() => status,
             _ if self.cancelled_at.is_some() => Status::Cancelled,
-            Status::Failed if self.put_at.is_some() => Status::Queued,
+            Status::Queued if self.failed_at.is_some() && self.put_at.is_none() => Status::Failed,
             status => status,
         }
     }

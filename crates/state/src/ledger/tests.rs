@@ -148,3 +148,32 @@ fn a_record_that_makes_no_sense_drops_nothing() {
     let record = run(world.ledger().find(&one.id)).unwrap().unwrap();
     assert!(record.is_newer && !record.status.is_final() && record.may_not_be_queued());
 }
+
+/// A Put whose answers were lost may have been done, and the poller may have delivered it before the bot gave up.
+#[test]
+fn what_the_poller_says_counts_before_what_the_bot_says() {
+    let world = World::new();
+    let one = alert(world.call(1).alert(0));
+    run(world.ledger().accept(&one)).unwrap();
+    let shown = || {
+        let record = run(world.ledger().find(&one.id)).unwrap().unwrap();
+        (record.shown_status(), record.may_not_be_queued())
+    };
+    run(world.ledger().note_failed(std::iter::once(&one.id))).unwrap();
+    assert_eq!(shown(), (Status::Failed, true));
+    run(world.ledger().note(&Transition::to(key(&world, &one.id), Status::Delivered))).unwrap();
+    run(world.ledger().note_failed(std::iter::once(&one.id))).unwrap();
+    assert_eq!(shown(), (Status::Delivered, false));
+}
+
+#[test]
+fn an_id_of_any_length_has_a_record_that_can_be_written() {
+    let world = World::new();
+    for length in [1, 400, 503, 504, 505, 506, 507, 508, 511, 512, 513, 3000] {
+        for sealed in [true, false] {
+            let key = RecordKey::of_message(&"x".repeat(length), sealed, world.host.now());
+            run(world.ledger().note(&Transition::to(key, Status::Delivered))).unwrap();
+        }
+    }
+    assert_eq!(world.records(), 24);
+}

@@ -104,7 +104,12 @@ pub struct Told {
 impl Hold {
     /// Whether no other run can be at work: nothing may be started otherwise.
     pub fn is_sure(&self, clock: &impl Clock) -> bool {
-        clock.monotonic() < self.confirmed_at + TERM
+        clock.monotonic() < self.sure_until()
+    }
+
+    /// Until when no other run can be at work, on the monotonic clock, unless the hold is renewed.
+    pub fn sure_until(&self) -> Duration {
+        self.confirmed_at + TERM
     }
 
     /// When it has to be renewed, on the monotonic clock.

@@ -35,6 +35,8 @@ struct Condition {
 enum KeyPart {
     Partition,
     Row,
+    /// `endsAt lt …`: the poller looks for what is over. In the minutes of a measurement nothing is.
+    End,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +120,7 @@ impl Condition {
         let key = match self.of {
             KeyPart::Partition => partition,
             KeyPart::Row => row,
+            KeyPart::End => return false,
         };
         match self.operator {
             Operator::Equal => *key == self.value,
@@ -136,10 +139,14 @@ fn conditions(filter: &str) -> Option<Vec<Condition>> {
     loop {
         let (of, behind) = rest.split_once(' ')?;
         let (operator, behind) = behind.split_once(' ')?;
-        let (value, behind) = literal(behind)?;
+        let (value, behind) = match of {
+            "endsAt" => behind.split_once('L').map(|(number, behind)| (number.to_owned(), behind))?,
+            _ => literal(behind)?,
+        };
         let of = match of {
             "PartitionKey" => KeyPart::Partition,
             "RowKey" => KeyPart::Row,
+            "endsAt" => KeyPart::End,
             _ => return None,
         };
         let operator = match operator {

@@ -14,7 +14,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         // key of it answers any more.
         let filter = Filter::partitions("", &Period::of(now - KEY_TERM - TimeDelta::hours(1)).prefix())
             .and(Filter::before("endsAt", now.timestamp_millis()));
-        let query = Query { filter, top: 1000, select: vec!["PartitionKey", "RowKey"] };
+        let query = Query { filter, top: 1000, select: vec!["endsAt"] };
         let (mut taken, mut from) = (0, None);
         for _ in 0..pages {
             let page = self.table.query(&query, from.as_ref()).await?;

@@ -84,7 +84,7 @@ impl<H: HttpClient + Clock + Randomness> Runs<'_, H> {
     }
 
     async fn clean_page(&self, filter: Filter) -> Result<usize, TableError> {
-        let query = Query { filter, top: 1000, select: vec!["PartitionKey", "RowKey"] };
+        let query = Query { filter, top: 1000, select: vec!["endsAt"] };
         let page = self.table.query(&query, None).await?;
         let keys: Vec<Key> = page.entities.into_iter().map(|entity| entity.key).collect();
         let mut taken = 0;

@@ -300,10 +300,11 @@ async fn drain<H: Host>(
         withdrawals,
     };
     let mut hint = Hint::new(host, queue.name.as_str());
+    let is_kicked = log.door == Door::Kick;
     let result = loop {
         let (hold, vacancy) = taken;
         let exclusive = ExclusiveRun::new(hold, vacancy.left);
-        let ended = Run::new(&desk, exclusive, &mut hint, &mut log.report, budget).drive().await;
+        let ended = Run::new(&desk, exclusive, &mut hint, &mut log.report, budget, is_kicked).drive().await;
         if !matches!(ended, Ok(Ended::QueueEmpty)) || budget.has_passed(host) {
             break ended.map(drop);
         }

@@ -20,8 +20,8 @@ use crate::schedule::{LaneKey, Leased, Line};
 
 /// How long a run that is still at work waits before it asks an empty queue again.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(200);
-/// A run that was handed so many waits that long for more when it has nothing to do: where many come, many more will, and each
-/// would begin a run.
+/// A run that a kick began and that was handed so many waits that long for more when it has nothing to do: where many come,
+/// many more will, and each would begin a run.
 const MANY: usize = 8;
 
 impl<'a, H: Host> Run<'a, '_, H> {
@@ -60,7 +60,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
             // A queue that nobody has written to yet is an empty one.
             Ok(_) | Err(QueueError::QueueMissing) => {
                 self.empty = true;
-                self.resting = std::mem::take(&mut self.since_rest) >= MANY;
+                self.resting = std::mem::take(&mut self.since_rest) >= MANY && self.is_kicked;
                 self.look_again_at = self.desk.host.monotonic() + LOOK_AGAIN_AFTER;
             }
             Err(error) => self.fail(RunError::Queue(error)),

@@ -78,6 +78,8 @@ struct Run<'a, 'r, H> {
     burying: usize,
     /// The queue has answered "nothing" last.
     empty: bool,
+    /// Whether the bot's kick began the run: then more will come, and each would begin a run.
+    is_kicked: bool,
     /// How many messages were handed out since the run last waited for more.
     since_rest: usize,
     /// The run waits for more, although it has nothing to do.
@@ -101,6 +103,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         hint: &'r mut Hint,
         report: &'r mut Report,
         budget: Deadline,
+        is_kicked: bool,
     ) -> Self {
         Self {
             desk,
@@ -119,6 +122,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             readiness: Readiness::Unknown,
             burying: 0,
             empty: false,
+            is_kicked,
             since_rest: 0,
             resting: false,
             look_again_at: Duration::ZERO,

@@ -54,8 +54,7 @@ fn a_tenant_gets_its_pace_and_others_do_not_wait() {
         }
         let took = sim.now() - begin;
         assert!(
-            // Where many came, the run waits a little for more.
-            took < gap * 20 + milliseconds(150 + 200),
+            took < gap * 20 + milliseconds(150),
             "pace={pace}: the tenants wait for each other, {took:?}"
         );
     }

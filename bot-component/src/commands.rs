@@ -7,7 +7,7 @@ use envelope::words::{self, Command};
 use platform::{Deadline, Host, Level};
 use serde_json::json;
 use state::runs::{Withdrawal, Withdrawals};
-use state::{ConversationKey, Conversations, StateError, Tag, Tagged, known_key};
+use state::{ConversationKey, StateError, Tag, Tagged, known_key};
 
 use crate::limits::MAX_AHEAD;
 use crate::settings::BotSettings;
@@ -38,8 +38,14 @@ pub(crate) async fn heed<H: Host>(
         Command::Remind(after, _) if after > MAX_AHEAD => Ok(words::TOO_FAR.into()),
         Command::Remind(after, text) => return Wish::Queue { text, after: Some(after) },
         Command::Help => Ok(words::HELP.into()),
-        Command::Stop => stop(host, settings, &conversations, &key).await,
-        Command::Start => start(host, settings, &conversations, &key).await,
+        Command::Stop => {
+            let withdrawal = Withdrawal::Stopped(key.as_str().to_owned());
+            obey(host, settings, conversations.stop(&key, host.now()), withdrawal, words::STOPPED).await
+        }
+        Command::Start => {
+            let withdrawal = Withdrawal::Started(key.as_str().to_owned());
+            obey(host, settings, conversations.start(&key), withdrawal, words::STARTED).await
+        }
         Command::Subscribe(text) => match Tag::parse(&text) {
             Some(tag) => conversations.tag(&key, &tag).await.map(|tagged| match tagged {
                 Tagged::Yes => words::subscribed(tag.as_str()),
@@ -58,32 +64,24 @@ pub(crate) async fn heed<H: Host>(
     };
     host.event(Level::Error, "command.failed", json!({"reason": error.to_string()}));
     if error == StateError::NotStored {
-        // Key-value said that the record stands. The person's next message reads the table, and stores the record.
+        // Key-value said that the record stands. The person's next message reads the table, and stores the record. If the entry
+        // cannot be deleted, that happens with the first message of the next day.
         _ = host.delete(&known_key(&key)).await;
     }
     Wish::Say(words::NOT_REMEMBERED.into())
 }
 
-async fn stop<H: Host>(
+/// Does what the person wants, and then tells the poller.
+async fn obey<H: Host>(
     host: &H,
     settings: &BotSettings,
-    conversations: &Conversations<'_, H>,
-    key: &ConversationKey,
+    wish: impl Future<Output = Result<(), StateError>>,
+    withdrawal: Withdrawal,
+    done: &str,
 ) -> Result<String, StateError> {
-    conversations.stop(key, host.now()).await?;
-    tell_runs(host, settings, Withdrawal::Stopped(key.as_str().to_owned())).await?;
-    Ok(words::STOPPED.into())
-}
-
-async fn start<H: Host>(
-    host: &H,
-    settings: &BotSettings,
-    conversations: &Conversations<'_, H>,
-    key: &ConversationKey,
-) -> Result<String, StateError> {
-    conversations.start(key).await?;
-    tell_runs(host, settings, Withdrawal::Started(key.as_str().to_owned())).await?;
-    Ok(words::STARTED.into())
+    wish.await?;
+    tell_runs(host, settings, withdrawal).await?;
+    Ok(done.into())
 }
 
 /// Tells the poller about alerts that are on their way to this conversation: a run asks for what was withdrawn a short time

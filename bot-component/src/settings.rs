@@ -148,20 +148,23 @@ mod tests {
 
     use super::*;
 
+    /// The connection string names the account, and nothing that opens it.
+    const WITHOUT_KEY: [(&str, &str); 6] = [
+        ("authmode", "required"),
+        ("microsoftappid", "app"),
+        ("microsoftapppassword", "secret"),
+        ("microsoftapptenantid", "tenant"),
+        ("storageconnection", "AccountName=contoso"),
+        ("queuename", "bot-queue"),
+    ];
+
     fn open(host: &FakeHost) -> Result<BotSettings, Rejection> {
         run(BotSettings::open(host, CallerSettings::read(host)?))
     }
 
     #[test]
     fn an_account_without_key_and_sas_is_opened_by_the_bots_own_token() {
-        let host = FakeHost::with_settings([
-            ("authmode", "required"),
-            ("microsoftappid", "app"),
-            ("microsoftapppassword", "secret"),
-            ("microsoftapptenantid", "tenant"),
-            ("storageconnection", "AccountName=contoso"),
-            ("queuename", "bot-queue"),
-        ]);
+        let host = FakeHost::with_settings(WITHOUT_KEY);
         host.then_status(200, r#"{"token_type":"Bearer","expires_in":3600,"access_token":"t.o.k"}"#);
         let settings = open(&host).unwrap();
         let sent = host.sent.borrow();
@@ -185,20 +188,12 @@ mod tests {
 
     #[test]
     fn without_a_token_nothing_is_stored_and_the_log_says_why() {
-        let names = [
-            ("authmode", "required"),
-            ("microsoftappid", "app"),
-            ("microsoftapppassword", "secret"),
-            ("microsoftapptenantid", "tenant"),
-            ("storageconnection", "AccountName=contoso"),
-            ("queuename", "bot-queue"),
-        ];
-        let host = FakeHost::with_settings(names);
+        let host = FakeHost::with_settings(WITHOUT_KEY);
         host.then_status(401, r#"{"error":"invalid_client","error_codes":[7000222]}"#);
         assert!(matches!(open(&host), Err(Rejection::StateUnavailable)));
         let reason = host.events("storage.no-token")[0]["reason"].to_string();
         assert!(reason.contains("AADSTS7000222"), "{reason}");
-        let host = FakeHost::with_settings(names);
+        let host = FakeHost::with_settings(WITHOUT_KEY);
         host.settings.borrow_mut().insert("authmode".into(), "anonymous".into());
         let error = open(&host).expect_err("nobody's token").to_string();
         assert!(error.contains("storageconnection"), "{error}");

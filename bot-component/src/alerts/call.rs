@@ -40,7 +40,7 @@ pub(super) async fn post<H: Host>(
     let ledger = Ledger::new(host, &settings.queue.account, &settings.tables, deadline);
     let accepted = match Draft::read(host, &settings, fields).await {
         Ok(draft) => accept(host, &settings, &ledger, &draft, identity.as_ref()).await?,
-        // What was proper an hour ago, when the call was made first, may have expired meanwhile.
+        // The first call may have been proper an hour ago; this one, with the same times in it, is too late.
         Err(rejection) => match earlier(host, &ledger, identity.as_ref()).await? {
             Some(alerts) => alerts,
             None => return Err(rejection),
@@ -141,7 +141,7 @@ impl Alert {
         Self { is_again: message.is_some(), alert, message, status }
     }
 
-    /// What the caller learns of it: of one that was delivered meanwhile, what it learned the first time.
+    /// What the caller learns of it. For an alert that was delivered meanwhile that is `queued`, as in the first answer.
     fn shown(&self) -> Value {
         let conversation = self.alert.conversation.as_str();
         let status = match self.status {
@@ -252,8 +252,8 @@ async fn put<H: Host>(
         json!({"queued": queued, "failed": failed, "held": alerts.len() - queued - failed}),
     );
     let kick = settings.kick.clone().filter(|_| outbox.has_due());
-    // Whoever repeats the call must not put these on the queue once more: what goes well the first time is not noted. Where
-    // the note fails, the poller sends each once all the same.
+    // A repeated call must not put these on the queue once more. If all goes well the first time, that is not noted, because it
+    // would cost a call. Where the note fails, the poller sends each once all the same.
     let is_noted = |alert: &&Alert| alert.status == Status::Queued && (alert.is_again || failed > 0);
     let noted = ledger.note_put(alerts.iter().filter(is_noted).map(|alert| &alert.alert.id)).await;
     if let Err(error) = noted {
@@ -271,7 +271,7 @@ async fn put<H: Host>(
             queued + failed
         ),
     };
-    // Whoever asks later must not read that these are on the queue.
+    // Without this the ledger would say that these are on the queue.
     let is_failed = |alert: &&Alert| alert.status == Status::Failed;
     let noted = ledger.note_failed(alerts.iter().filter(is_failed).map(|alert| &alert.alert.id)).await;
     if let Err(error) = noted {

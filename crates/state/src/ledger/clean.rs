@@ -22,7 +22,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             for partition in keys.chunk_by(|a, b| a.partition == b.partition) {
                 for some in partition.chunks(MOST_OPERATIONS) {
                     let operations: Vec<_> = some.iter().map(|key| Operation::Delete(key, None)).collect();
-                    // One that somebody else has taken away refuses them all: they are there the next time.
+                    // If another run has taken one of them away, the batch is refused. The next cleaning takes the rest.
                     if self.table.batch(&operations).await? == Batch::Done {
                         taken += some.len();
                     }

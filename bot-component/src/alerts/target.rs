@@ -1,5 +1,6 @@
 //! `to`: from what a caller writes to the conversations that it means.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bot_framework::json::{FieldError, Fields};
@@ -8,7 +9,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use platform::{Deadline, Host};
 use serde_json::Value;
 use state::ledger::Status;
-use state::{Conversation, ConversationKey, Conversations, Tag, TagError};
+use state::{Conversation, ConversationKey, Conversations, Known, Tag, TagError};
 
 use crate::limits::MAX_TARGETS;
 use crate::rejection::{AlertRejection, Rejection};
@@ -25,6 +26,17 @@ const RESOLVE_WITHIN: Duration = Duration::from_secs(8);
 pub(super) struct To {
     path: String,
     form: Form,
+}
+
+impl To {
+    /// The conversation that it names itself.
+    fn names(&self) -> Option<ConversationKey> {
+        match &self.form {
+            Form::Conversation(text) => ConversationKey::parse(text),
+            Form::Address(address) => Some(ConversationKey::of(address)),
+            Form::User { .. } | Form::AadObject(_) | Form::Tag(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, PartialEq)]
@@ -125,7 +137,8 @@ pub(super) async fn resolve<H: Host>(
     to: Vec<To>,
 ) -> Result<Vec<Target>, Rejection> {
     let conversations = settings.conversations(host, Deadline::after(host, RESOLVE_WITHIN));
-    let find = async |to: To| find(&conversations, &settings.trust, to).await;
+    let named = conversations.get_all(to.iter().filter_map(To::names)).await.map_err(AlertRejection::from)?;
+    let find = async |to: To| find(&conversations, &named, &settings.trust, to).await;
     let find = &find;
     let mut found = stream::iter(to).map(find).buffered(FOUND_AT_ONCE);
     let mut targets: Vec<Target> = Vec::new();
@@ -147,15 +160,18 @@ pub(super) async fn resolve<H: Host>(
 /// The conversations that one element of `to` leads to: one or more.
 async fn find<H: Host>(
     conversations: &Conversations<'_, H>,
+    named: &BTreeMap<ConversationKey, Known>,
     trust: &TrustPolicy,
     To { path, form }: To,
 ) -> Result<Vec<Target>, Rejection> {
     let found = match form {
-        Form::Conversation(text) => match ConversationKey::parse(&text) {
-            Some(key) => conversations.get(&key).await.map(|found| found.map(|found| (key, found))),
-            None => Ok(None),
+        Form::Conversation(text) => {
+            let found = ConversationKey::parse(&text).and_then(|key| {
+                let conversation = named.get(&key)?.conversation.clone()?;
+                Some((key, conversation))
+            });
+            Ok(Vec::from_iter(found))
         }
-        .map(Vec::from_iter),
         Form::User { channel_id, id } => conversations.of_user(&channel_id, &id).await.map(Vec::from_iter),
         Form::AadObject(id) => conversations.of_aad_object(&id).await.map(Vec::from_iter),
         Form::Tag(tag) => match conversations.of_tag(&tag, MAX_TARGETS).await {
@@ -169,7 +185,7 @@ async fn find<H: Host>(
             trust.check(&address.service_url)?;
             let key = ConversationKey::of(&address);
             // Who has said `stop` is left alone, however the conversation is named.
-            let standing = conversations.standing(&key).await.map_err(AlertRejection::from)?;
+            let standing = named.get(&key).map(|known| known.standing).unwrap_or_default();
             let held = held_by_person(standing.stopped, standing.paused);
             return Ok(vec![Target { key, address: *address, held }]);
         }

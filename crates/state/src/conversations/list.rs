@@ -128,7 +128,7 @@ impl<H: Host> Conversations<'_, H> {
 }
 
 /// So many rows, or as many as the service allows.
-fn top(rows: usize) -> u16 {
+pub(super) fn top(rows: usize) -> u16 {
     u16::try_from(rows).unwrap_or(MAX_TOP).min(MAX_TOP)
 }
 

@@ -98,33 +98,31 @@ impl<H: Host> Conversations<'_, H> {
         index: &Index,
         rows: Vec<Entity>,
     ) -> Result<Vec<(ConversationKey, Conversation)>, StateError> {
-        let follow = async |row: Entity| self.follow(index, &row.key).await;
-        let follow = &follow;
-        let found = stream::iter(rows).map(follow).buffered(AT_ONCE);
-        found.try_filter_map(async |found| Ok(found)).try_collect().await
-    }
-
-    async fn follow(
-        &self,
-        index: &Index,
-        row: &Key,
-    ) -> Result<Option<(ConversationKey, Conversation)>, StateError> {
-        let Some(key) = ConversationKey::parse(&row.row) else {
-            skipped(self.host, row, FOREIGN_ROW);
-            return Ok(None);
-        };
-        let rows = self.rows_of(&key).await?;
-        match leads_to(index, &rows) {
-            Leads::There => {
-                let conversation = rows.conversation(self.host.now());
-                Ok(conversation.map(|conversation| (key, conversation)))
-            }
-            Leads::Unknown => Ok(None),
-            Leads::Nowhere => {
-                self.remove_stale(index, row, &key).await?;
-                Ok(None)
+        let mut keys = Vec::with_capacity(rows.len());
+        for row in rows {
+            match ConversationKey::parse(&row.key.row) {
+                Some(key) => keys.push((key, row.key)),
+                None => skipped(self.host, &row.key, FOREIGN_ROW),
             }
         }
+        let mut found = self.rows_of_all(keys.iter().map(|(key, _)| key.clone())).await?;
+        let mut stale = Vec::new();
+        let mut conversations = Vec::with_capacity(keys.len());
+        for (key, row) in keys {
+            let rows = found.remove(&key).unwrap_or_default();
+            match leads_to(index, &rows) {
+                Leads::There => {
+                    let conversation = rows.conversation(self.host.now());
+                    conversations.extend(conversation.map(|conversation| (key, conversation)));
+                }
+                Leads::Unknown => {}
+                Leads::Nowhere => stale.push((key, row)),
+            }
+        }
+        let remove = async |(key, row): (ConversationKey, Key)| self.remove_stale(index, &row, &key).await;
+        let remove = &remove;
+        stream::iter(stale).map(Ok).try_for_each_concurrent(AT_ONCE, remove).await?;
+        Ok(conversations)
     }
 
     /// Deletes a row that leads nowhere, unless somebody has written it meanwhile. The row is read before the conversation,
@@ -210,8 +208,14 @@ mod tests {
         let newest = ConversationKey::of(&references[59]);
         let calls = stage.calls();
         let found = run(stage.book().of_user("webchat", "29:u")).unwrap().map(|(key, _)| key);
+        assert_eq!(found.as_ref(), Some(&newest));
+        assert!(stage.calls() - calls <= 1 + 16, "a query of the index, and one for each shard");
+        // Nobody is in any of the 50, and the ten before them are not looked at.
+        for reference in &references[60 - MOST_OF_A_PERSON..] {
+            run(stage.book().pause(reference, stage.host.now() + PAUSED_FOR)).unwrap();
+        }
+        let found = run(stage.book().of_user("webchat", "29:u")).unwrap().map(|(key, _)| key);
         assert_eq!(found, Some(newest));
-        assert_eq!(stage.calls() - calls, 1 + MOST_OF_A_PERSON);
     }
 
     #[test]

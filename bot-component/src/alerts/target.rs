@@ -1,6 +1,5 @@
 //! `to`: from what a caller writes to the conversations that it means.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bot_framework::json::{FieldError, Fields};
@@ -9,7 +8,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use platform::{Deadline, Host};
 use serde_json::Value;
 use state::ledger::Status;
-use state::{Conversation, ConversationKey, Conversations, Known, Tag, TagError};
+use state::{ByKey, Conversation, ConversationKey, Conversations, Known, Tag, TagError, of_key};
 
 use crate::limits::MAX_TARGETS;
 use crate::rejection::{AlertRejection, Rejection};
@@ -160,14 +159,14 @@ pub(super) async fn resolve<H: Host>(
 /// The conversations that one element of `to` leads to: one or more.
 async fn find<H: Host>(
     conversations: &Conversations<'_, H>,
-    named: &BTreeMap<ConversationKey, Known>,
+    named: &ByKey<Known>,
     trust: &TrustPolicy,
     To { path, form }: To,
 ) -> Result<Vec<Target>, Rejection> {
     let found = match form {
         Form::Conversation(text) => {
             let found = ConversationKey::parse(&text).and_then(|key| {
-                let conversation = named.get(&key)?.conversation.clone()?;
+                let conversation = of_key(named, &key)?.conversation.clone()?;
                 Some((key, conversation))
             });
             Ok(Vec::from_iter(found))
@@ -185,7 +184,7 @@ async fn find<H: Host>(
             trust.check(&address.service_url)?;
             let key = ConversationKey::of(&address);
             // Who has said `stop` is left alone, however the conversation is named.
-            let standing = named.get(&key).map(|known| known.standing).unwrap_or_default();
+            let standing = of_key(named, &key).map(|known| known.standing).unwrap_or_default();
             let held = held_by_person(standing.stopped, standing.paused);
             return Ok(vec![Target { key, address: *address, held }]);
         }

@@ -56,8 +56,8 @@ mod tables;
 mod world;
 
 pub use conversations::{
-    Conversation, ConversationKey, Conversations, Filter, Fingerprint, Heard, Known, MAX_TAGS, PAUSED_FOR,
-    Page, Sign, Standing, Tag, TagError, Tagged, known_key,
+    ByKey, Conversation, ConversationKey, Conversations, Filter, Fingerprint, Heard, Known, MAX_TAGS,
+    PAUSED_FOR, Page, Sign, Standing, Tag, TagError, Tagged, known_key, of_key,
 };
 pub use error::StateError;
 pub use tables::Tables;

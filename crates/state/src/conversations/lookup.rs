@@ -92,7 +92,7 @@ impl<H: Host> Conversations<'_, H> {
         }
     }
 
-    /// The conversations to which rows of an index lead, in the order of the rows. A row that leads nowhere is deleted.
+    /// The conversations to which rows of an index lead, in the order of their keys. A row that leads nowhere is deleted.
     pub(super) async fn behind(
         &self,
         index: &Index,
@@ -101,25 +101,23 @@ impl<H: Host> Conversations<'_, H> {
         let mut keys = Vec::with_capacity(rows.len());
         for row in rows {
             match ConversationKey::parse(&row.key.row) {
-                Some(key) => keys.push((key, row.key)),
+                Some(key) => keys.push(key),
                 None => skipped(self.host, &row.key, FOREIGN_ROW),
             }
         }
-        let mut found = self.rows_of_all(keys.iter().map(|(key, _)| key.clone())).await?;
         let mut stale = Vec::new();
         let mut conversations = Vec::with_capacity(keys.len());
-        for (key, row) in keys {
-            let rows = found.remove(&key).unwrap_or_default();
+        for (key, rows) in self.rows_of_all(keys).await? {
             match leads_to(index, &rows) {
                 Leads::There => {
                     let conversation = rows.conversation(self.host.now());
                     conversations.extend(conversation.map(|conversation| (key, conversation)));
                 }
                 Leads::Unknown => {}
-                Leads::Nowhere => stale.push((key, row)),
+                Leads::Nowhere => stale.push(key),
             }
         }
-        let remove = async |(key, row): (ConversationKey, Key)| self.remove_stale(index, &row, &key).await;
+        let remove = async |key: ConversationKey| self.remove_stale(index, &index.row(&key), &key).await;
         let remove = &remove;
         stream::iter(stale).map(Ok).try_for_each_concurrent(AT_ONCE, remove).await?;
         Ok(conversations)

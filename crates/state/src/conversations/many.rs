@@ -1,7 +1,5 @@
 //! Many conversations at once. Where they lie close together in the table, one query reads several of them.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use futures_util::{StreamExt, TryStreamExt, stream};
 use platform::Host;
 use storage_table::{Filter as Rule, Query};
@@ -24,13 +22,22 @@ pub struct Known {
     pub conversation: Option<Conversation>,
 }
 
+/// What belongs to each of some conversations, in the order of their keys.
+pub type ByKey<T> = Vec<(ConversationKey, T)>;
+
+/// What belongs to a conversation.
+pub fn of_key<'a, T>(all: &'a ByKey<T>, key: &ConversationKey) -> Option<&'a T> {
+    let at = all.binary_search_by(|(other, _)| other.cmp(key)).ok()?;
+    all.get(at).map(|(_, found)| found)
+}
+
 impl<H: Host> Conversations<'_, H> {
-    /// What the table has of each of these conversations. It takes at most one query for each of them and one for each of
-    /// the 16 shards; fewer, where the table has not many others between them.
+    /// What the table has of each of these conversations, each once. It takes at most one query for each of them and one for
+    /// each of the 16 shards; fewer, where the table has not many others between them.
     pub async fn get_all(
         &self,
         keys: impl IntoIterator<Item = ConversationKey>,
-    ) -> Result<BTreeMap<ConversationKey, Known>, StateError> {
+    ) -> Result<ByKey<Known>, StateError> {
         let now = self.host.now();
         let known = |(key, rows): (ConversationKey, Rows)| {
             let stopped = rows.stopped;
@@ -38,45 +45,37 @@ impl<H: Host> Conversations<'_, H> {
             let paused = conversation.as_ref().is_some_and(|conversation| conversation.paused);
             (key, Known { standing: Standing { stopped, paused }, conversation })
         };
-        Ok(self.rows_of_all(keys).await?.into_iter().map(known).collect())
+        Ok(self.rows_of_all(keys.into_iter().collect()).await?.into_iter().map(known).collect())
     }
 
     /// The rows of each of these conversations; none for one that the table does not have.
     pub(super) async fn rows_of_all(
         &self,
-        keys: impl IntoIterator<Item = ConversationKey>,
-    ) -> Result<BTreeMap<ConversationKey, Rows>, StateError> {
-        let mut shards: BTreeMap<char, BTreeSet<ConversationKey>> = BTreeMap::new();
-        for key in keys {
-            shards.entry(key.shard()).or_default().insert(key);
-        }
-        let read =
-            async |keys: BTreeSet<ConversationKey>| self.rows_in_shard(keys.into_iter().collect()).await;
+        mut keys: Vec<ConversationKey>,
+    ) -> Result<ByKey<Rows>, StateError> {
+        keys.sort_unstable();
+        keys.dedup();
+        let read = async |keys: &[ConversationKey]| self.rows_in_shard(keys).await;
         let read = &read;
-        let found = stream::iter(shards.into_values()).map(read).buffer_unordered(AT_ONCE);
-        found
-            .try_fold(BTreeMap::new(), async |mut all, some| {
-                all.extend(some);
-                Ok(all)
-            })
-            .await
+        // The first digit of a key is its shard: so shards that follow each other make the whole order.
+        let shards = keys.chunk_by(|one, other| one.shard() == other.shard());
+        let found = stream::iter(shards).map(read).buffered(AT_ONCE);
+        found.try_concat().await
     }
 
     /// The rows of conversations of one shard, whose keys are in order.
-    async fn rows_in_shard(
-        &self,
-        keys: Vec<ConversationKey>,
-    ) -> Result<Vec<(ConversationKey, Rows)>, StateError> {
+    async fn rows_in_shard(&self, keys: &[ConversationKey]) -> Result<ByKey<Rows>, StateError> {
         let mut found = Vec::with_capacity(keys.len());
-        let mut left = &keys[..];
+        let mut left = keys;
         let mut is_worth_it = true;
         while let [first, rest @ ..] = left {
             if is_worth_it && let [.., last] = rest {
-                let more = self.rows_between(first, last, left).await?;
+                let before = found.len();
+                self.rows_between(first, last, left, &mut found).await?;
+                let more = found.len() - before;
                 // One more query for one conversation would cost as much as asking for it alone.
-                is_worth_it = more.len() > 1;
-                left = &left[more.len()..];
-                found.extend(more);
+                is_worth_it = more > 1;
+                left = &left[more..];
             } else {
                 found.push((first.clone(), self.rows_of(first).await?));
                 left = rest;
@@ -85,33 +84,34 @@ impl<H: Host> Conversations<'_, H> {
         Ok(found)
     }
 
-    /// One page from `first` to `last`: the rows of those of the conversations that it holds wholly, from the first on.
+    /// Reads one page from `first` to `last`, and adds the rows of those of the conversations that it holds wholly, from the
+    /// first on.
     async fn rows_between(
         &self,
         first: &ConversationKey,
         last: &ConversationKey,
         keys: &[ConversationKey],
-    ) -> Result<Vec<(ConversationKey, Rows)>, StateError> {
+        found: &mut ByKey<Rows>,
+    ) -> Result<(), StateError> {
         let filter = Rule::partition(&partition_of(first)).rows(first.as_str(), &format!("{last}/"));
         let query = Query { filter, top: super::list::top(keys.len() * ROWS_FOR_EACH), select: Vec::new() };
         let page = self.table.query(&query, None).await?;
-        let rows = page.entities.iter().filter_map(|entity| Some((Row::parse(&entity.key.row)?, entity)));
-        let mut between: BTreeMap<ConversationKey, Rows> = BTreeMap::new();
-        let mut furthest = None;
-        for ((key, row), entity) in rows {
-            if keys.binary_search(&key).is_ok() {
-                between.entry(key.clone()).or_default().add(row, entity, self.host);
+        let mut rows =
+            page.entities.iter().filter_map(|entity| Some((Row::parse(&entity.key.row)?, entity))).peekable();
+        for key in keys {
+            let mut own = Rows::default();
+            while let Some(((other, row), entity)) = rows.next_if(|((other, _), _)| other <= key) {
+                if other == *key {
+                    own.add(row, entity, self.host);
+                }
             }
-            furthest = Some(key);
+            // More rows of the last conversation on a page may stand on the next one.
+            if page.next.is_some() && rows.peek().is_none() {
+                break;
+            }
+            found.push((key.clone(), own));
         }
-        // More rows of the last conversation on a page may stand on the next one.
-        let is_whole = |key: &&ConversationKey| match (&page.next, &furthest) {
-            (None, _) => true,
-            (Some(_), Some(furthest)) => *key < furthest,
-            (Some(_), None) => false,
-        };
-        let whole = keys.iter().take_while(is_whole);
-        Ok(whole.map(|key| (key.clone(), between.remove(key).unwrap_or_default())).collect())
+        Ok(())
     }
 }
 
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(found.len(), 100);
         for key in keys {
             let alone = run(stage.book().get(&key)).unwrap();
-            assert_eq!(found[&key].conversation, alone);
+            assert_eq!(of_key(&found, &key).unwrap().conversation, alone);
             assert_eq!(alone.unwrap().tags.len(), 1);
         }
     }
@@ -153,7 +153,7 @@ mod tests {
         let found = run(stage.book().get_all(few.clone())).unwrap();
         assert!(stage.calls() - calls <= few.len() + 16, "{} calls", stage.calls() - calls);
         for key in few {
-            assert_eq!(found[&key].conversation, run(stage.book().get(&key)).unwrap());
+            assert_eq!(of_key(&found, &key).unwrap().conversation, run(stage.book().get(&key)).unwrap());
         }
     }
 
@@ -170,7 +170,7 @@ mod tests {
         plant("c7", "somebody else's", |entity| entity);
         let found = run(stage.book().get_all(keys.clone())).unwrap();
         for (number, key) in keys.iter().enumerate() {
-            let Known { standing, conversation } = &found[key];
+            let Known { standing, conversation } = of_key(&found, key).unwrap();
             assert_eq!(conversation.is_some(), number < 40, "{number}");
             assert_eq!(standing.stopped, [3, 50].contains(&number), "{number}");
             assert_eq!(standing.paused, number == 5, "{number}");
@@ -187,7 +187,11 @@ mod tests {
         }
         let found = run(stage.book().get_all(keys.clone())).unwrap();
         for (number, key) in keys.iter().enumerate() {
-            assert_eq!(found[key].conversation.as_ref().unwrap().tags.len(), number % 30, "{number}");
+            assert_eq!(
+                of_key(&found, key).unwrap().conversation.as_ref().unwrap().tags.len(),
+                number % 30,
+                "{number}"
+            );
         }
         // The service may answer with an empty page that has a next one.
         stage.answer_empty_pages(40);

@@ -30,7 +30,7 @@ pub use hear::{Heard, Sign};
 pub use key::{ConversationKey, Tag, known_key};
 pub use list::{Filter, Page};
 pub use lookup::TagError;
-pub use many::Known;
+pub use many::{ByKey, Known, of_key};
 pub use pause::PAUSED_FOR;
 pub use record::Conversation;
 pub use tags::{MAX_TAGS, Tagged};

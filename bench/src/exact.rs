@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::contender::{Contender, Variant};
 use crate::driver;
+use crate::listing::{self, Listing};
 use crate::meter::{HostCalls, Meter, Used};
 use crate::stubs::Stubs;
 use crate::workload::{KNOWN, Tokens, Workload};
@@ -23,8 +24,12 @@ pub struct Exact {
     pub host_calls: PerWork,
     /// Calls to the outside per alert, from the activity that asks for it to its deletion from the queue.
     pub calls_per_alert: f64,
+    /// The same of an alert that a program asks for.
+    pub calls_per_api_alert: PerApiAlert,
     /// The largest instance of the poller, in bytes of linear memory, by the number of messages that waited.
     pub poller_memory_bytes: BTreeMap<usize, u64>,
+    /// What listing costs, by the number of conversations that the bot knows.
+    pub listing: BTreeMap<usize, Listing>,
     /// The components' files.
     pub component_bytes: BTreeMap<String, u64>,
 }
@@ -62,6 +67,17 @@ pub struct PerWork {
     pub full_run: HostCalls,
 }
 
+/// Calls to the outside for an alert by `POST /api/alerts`, in a call without an idempotency key: by its targets, which are
+/// conversations named by their keys.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PerApiAlert {
+    /// A call for one conversation.
+    pub one_target: f64,
+    /// A call for 100 of the 200 conversations that the bot knows.
+    pub hundred_targets: f64,
+}
+
 /// Alerts of the count of calls: an odd Get and a token are a small part of so many.
 pub const ALERTS: usize = 1_000;
 const ACTIVITIES: usize = 41;
@@ -77,8 +93,8 @@ pub const BACKLOGS: [usize; 3] = [1_000, 10_000, 50_000];
 /// Those of a quick run, and of the test.
 pub const SHORT_BACKLOGS: [usize; 2] = [1_000, 4_000];
 
-/// Measures all of it, with backlogs of these lengths.
-pub fn measure(backlogs: &[usize]) -> anyhow::Result<Exact> {
+/// Measures all of it, with backlogs of these lengths and address books of these sizes.
+pub fn measure(backlogs: &[usize], books: &[usize]) -> anyhow::Result<Exact> {
     let stubs = Stubs::start();
     let workload = Workload::new(&stubs);
     let noop = Contender::noop(HostKind::Embedded, true)?;
@@ -87,7 +103,9 @@ pub fn measure(backlogs: &[usize]) -> anyhow::Result<Exact> {
         instructions,
         host_calls,
         calls_per_alert: calls_per_alert(&stubs, &workload)?,
+        calls_per_api_alert: calls_per_api_alert(&stubs, &workload)?,
         poller_memory_bytes: poller_memory(&stubs, &workload, backlogs)?,
+        listing: listing::measure(&stubs, &workload, books)?,
         component_bytes: component_bytes()?,
     })
 }
@@ -162,6 +180,22 @@ pub fn calls_per_alert(stubs: &Stubs, workload: &Workload) -> anyhow::Result<f64
     drain(stubs, workload, &components)?;
     stubs.expect_no_complaint()?;
     Ok((stubs.calls() - before) as f64 / ALERTS as f64)
+}
+
+/// Counts the calls of [`ALERTS`] alerts by API, to people whom the bot knows.
+pub fn calls_per_api_alert(stubs: &Stubs, workload: &Workload) -> anyhow::Result<PerApiAlert> {
+    let components = Contender::components(workload, Variant::default())?;
+    driver::load(components.url(), 1, workload.activities(KNOWN, Tokens::One), 202)?;
+    drain(stubs, workload, &components)?;
+    let count = |targets: usize| {
+        let before = stubs.calls();
+        driver::load(components.url(), 8, workload.api_calls(ALERTS / targets, targets), 202)?;
+        ensure!(stubs.queue.len() == ALERTS, "every alert is queued");
+        drain(stubs, workload, &components)?;
+        stubs.expect_no_complaint()?;
+        Ok((stubs.calls() - before) as f64 / ALERTS as f64)
+    };
+    Ok(PerApiAlert { one_target: count(1)?, hundred_targets: count(100)? })
 }
 
 /// The largest instance of the poller for each backlog.

@@ -9,6 +9,7 @@ pub mod contender;
 pub mod driver;
 pub mod exact;
 pub mod figures;
+pub mod listing;
 pub mod machine;
 pub mod meter;
 pub mod native;

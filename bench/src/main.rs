@@ -9,7 +9,7 @@ use bench::native::Native;
 use bench::report::Report;
 use bench::stubs::Stubs;
 use bench::workload::Workload;
-use bench::{exact, record};
+use bench::{exact, listing, record};
 use clap::{Args, Parser, Subcommand};
 use dev::host::HostKind;
 
@@ -83,7 +83,11 @@ impl Run {
             Some(_) => None,
             None => {
                 eprintln!("  exact figures");
-                Some(exact::measure(if self.quick { &exact::SHORT_BACKLOGS } else { &exact::BACKLOGS })?)
+                Some(if self.quick {
+                    exact::measure(&exact::SHORT_BACKLOGS, &listing::SHORT_BOOKS)?
+                } else {
+                    exact::measure(&exact::BACKLOGS, &listing::BOOKS)?
+                })
             }
         };
         let stubs = Stubs::start();

@@ -14,6 +14,9 @@ const TOLERANCE_PERCENT: u64 = 5;
 /// is done for many.
 pub const MOST_CALLS_PER_ALERT: f64 = 5.5;
 
+/// The most that an alert by API may cost, in a call for one conversation and in one for 100.
+pub const MOST_CALLS_PER_API_ALERT: [f64; 2] = [5.5, 3.6];
+
 /// The most that a component may have.
 pub const MOST_COMPONENT_BYTES: u64 = 2 * 1024 * 1024;
 
@@ -65,8 +68,28 @@ pub fn table(exact: &Exact) -> String {
         );
     }
     _ = writeln!(table, "| outbound calls per alert | {} |", exact.calls_per_alert);
+    let by_api = &exact.calls_per_api_alert;
+    _ = writeln!(table, "| outbound calls per alert by API, one target | {} |", by_api.one_target);
+    _ = writeln!(
+        table,
+        "| outbound calls per alert by API, 100 targets in a call | {} |",
+        by_api.hundred_targets
+    );
     for (backlog, bytes) in &exact.poller_memory_bytes {
         _ = writeln!(table, "| peak memory, {} waiting | {} KiB |", grouped(*backlog as u64), bytes / 1024);
+    }
+    for (size, listing) in &exact.listing {
+        let size = grouped(*size as u64);
+        let (all, indexed) = (listing.calls_per_page, listing.calls_per_indexed_page);
+        _ = writeln!(
+            table,
+            "| table calls for a page of 100 of {size} conversations: of all, of a tenant's | {all:.2}, {indexed:.2} |"
+        );
+        _ = writeln!(
+            table,
+            "| the bot's peak memory over these pages | {} KiB |",
+            listing.bot_memory_bytes / 1024
+        );
     }
     for (name, bytes) in &exact.component_bytes {
         _ = writeln!(table, "| `{name}.wasm` | {} bytes |", grouped(*bytes));

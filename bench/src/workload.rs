@@ -14,7 +14,8 @@ use end_to_end::login::SECRET;
 use end_to_end::stage::{APP_ID, TENANT};
 use envelope::{Envelope, EnvelopeId, SealKey};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
-use serde_json::Value;
+use serde_json::{Value, json};
+use state::ConversationKey;
 
 use crate::meter::HostCalls;
 use crate::native::Variables;
@@ -22,6 +23,9 @@ use crate::stubs::{Queue, Stubs};
 
 /// The key of `POST /internal/poll`.
 const POLL_KEY: &str = "a-poll-key-for-benchmarks";
+
+/// The key of `POST /api/alerts`.
+const ALERT_KEY: &str = "an-alert-key-for-benchmarks";
 
 /// More of them than the bot remembers, by far: one that comes again is checked again.
 const NEW_TOKENS: usize = 1_000;
@@ -86,6 +90,7 @@ impl Workload {
             ("storageconnection", &stubs.connection_string()),
             ("queuename", Queue::NAME),
             ("pollkey", POLL_KEY),
+            ("alertkey", ALERT_KEY),
             ("pace", "0"),
             ("sealkey", "a seal key for benchmarks"),
         ];
@@ -120,6 +125,39 @@ impl Workload {
     pub fn lone_activity(&self, index: usize) -> (String, http::Request<Bytes>) {
         let person = Person::known(index % KNOWN);
         (person.conversation.replace(':', "%3A"), self.activity(&person, Tokens::One, index))
+    }
+
+    /// `count` calls of `POST /api/alerts` for so many of the [`KNOWN`] conversations each, in turn.
+    pub fn api_calls(&self, count: usize, targets: usize) -> Vec<http::Request<Bytes>> {
+        let key = |index: usize| self.key_of_known(index % KNOWN).to_string();
+        let call = |number: usize| {
+            let to: Vec<_> =
+                (0..targets).map(|index| json!({"conversation": key(number * targets + index)})).collect();
+            let body = json!({"to": to, "text": "Your expense report was approved"});
+            http::Request::post("/api/alerts")
+                .header(CONTENT_TYPE, "application/json")
+                .header(AUTHORIZATION, format!("Bearer {ALERT_KEY}"))
+                .body(body.to_string().into())
+                .expect("a well-formed request")
+        };
+        (0..count).map(call).collect()
+    }
+
+    /// The key of one of the [`KNOWN`] conversations.
+    pub fn key_of_known(&self, index: usize) -> ConversationKey {
+        ConversationKey::of(&self.address(&Person::known(index)))
+    }
+
+    /// `GET {path}` of a route for back ends.
+    pub fn alerts_get(&self, path: &str) -> http::Request<Bytes> {
+        let request = http::Request::get(path).header(AUTHORIZATION, format!("Bearer {ALERT_KEY}"));
+        request.body(Bytes::new()).expect("a well-formed request")
+    }
+
+    /// The tenant of every conversation.
+    pub fn tenant(&self) -> String {
+        let address = self.address(&Person::known(0));
+        address.conversation.tenant_id().unwrap_or_default().to_owned()
     }
 
     /// Activities that bring no token.

@@ -1,9 +1,10 @@
 //! The components held to their figures: instructions, memory, calls and sizes come out the same on every machine, and
 //! `docs/performance.json` records them. Times are for `cargo dev bench`, never for a test.
 
-use bench::exact::{self, Exact, PerWork, SHORT_BACKLOGS};
+use bench::exact::{self, Exact, PerApiAlert, PerWork, SHORT_BACKLOGS};
+use bench::listing::{self, SHORT_BOOKS};
 use bench::meter::HostCalls;
-use bench::record::{self, MOST_CALLS_PER_ALERT, MOST_COMPONENT_BYTES};
+use bench::record::{self, MOST_CALLS_PER_ALERT, MOST_CALLS_PER_API_ALERT, MOST_COMPONENT_BYTES};
 use bench::stubs::Stubs;
 use bench::workload::Workload;
 use end_to_end::suite::World;
@@ -11,13 +12,20 @@ use end_to_end::suite::World;
 end_to_end::cases!(
     instructions_are_as_recorded,
     an_alert_costs_five_calls_and_some_shares,
+    an_alert_of_a_large_call_costs_three_calls_and_some_shares,
     memory_does_not_grow_with_the_backlog,
+    a_page_costs_the_same_however_many_conversations_there_are,
     sizes_are_as_recorded,
     the_document_shows_the_record,
 );
 
 /// A poller may take so much more for the longer backlog: an allocator's grain, and not a list of what waits.
 const MOST_GROWTH_BYTES: u64 = 256 * 1024;
+
+/// A page of all conversations: what is left of one shard, and what follows.
+const MOST_CALLS_PER_PAGE: f64 = 2.5;
+/// A page of a tenant's: its index, and the conversations behind it, which stand side by side here.
+const MOST_CALLS_PER_INDEXED_PAGE: f64 = 4.0;
 
 fn recorded() -> Exact {
     record::read().unwrap_or_else(|error| panic!("{error:#}"))
@@ -80,11 +88,38 @@ fn an_alert_costs_five_calls_and_some_shares(_: &World) {
     );
 }
 
+fn an_alert_of_a_large_call_costs_three_calls_and_some_shares(_: &World) {
+    let (stubs, workload) = world();
+    let PerApiAlert { one_target, hundred_targets } = exact::calls_per_api_alert(&stubs, &workload).unwrap();
+    let recorded = recorded().calls_per_api_alert;
+    let pairs = [(one_target, recorded.one_target), (hundred_targets, recorded.hundred_targets)];
+    for ((calls, recorded), most) in pairs.into_iter().zip(MOST_CALLS_PER_API_ALERT) {
+        assert!(calls <= most, "{calls} calls per alert, {most} at most");
+        assert!(
+            (calls - recorded).abs() < 0.02,
+            "{calls}; {recorded} is recorded: cargo dev bench -- --exact --record"
+        );
+    }
+}
+
 fn memory_does_not_grow_with_the_backlog(_: &World) {
     let (stubs, workload) = world();
     let memory = exact::poller_memory(&stubs, &workload, &SHORT_BACKLOGS).unwrap();
     let (short, long) = (memory[&SHORT_BACKLOGS[0]], memory[&SHORT_BACKLOGS[1]]);
     assert!(long <= short + MOST_GROWTH_BYTES, "peak memory by backlog, in bytes: {memory:?}");
+}
+
+fn a_page_costs_the_same_however_many_conversations_there_are(_: &World) {
+    let (stubs, workload) = world();
+    let listing = listing::measure(&stubs, &workload, &SHORT_BOOKS).unwrap();
+    let (small, large) = (listing[&SHORT_BOOKS[0]], listing[&SHORT_BOOKS[1]]);
+    for calls in [small.calls_per_page, large.calls_per_page] {
+        assert!(calls <= MOST_CALLS_PER_PAGE, "{listing:?}");
+    }
+    for calls in [small.calls_per_indexed_page, large.calls_per_indexed_page] {
+        assert!(calls <= MOST_CALLS_PER_INDEXED_PAGE, "{listing:?}");
+    }
+    assert!(large.bot_memory_bytes <= small.bot_memory_bytes + MOST_GROWTH_BYTES, "{listing:?}");
 }
 
 fn sizes_are_as_recorded(_: &World) {

@@ -218,6 +218,25 @@ impl Entities {
         Ok(etags)
     }
 
+    /// Writes the rows that begin with `of`, 32 digits, once more under each of these keys, in the partition of its first digit
+    /// where theirs is that of `of`'s.
+    pub(super) fn copy_rows(&mut self, of: &str, keys: impl Iterator<Item = String> + Clone) {
+        let shard = |key: &str| format!("c{}", &key[..1]);
+        for table in self.tables.values_mut() {
+            let rows: Vec<_> = table
+                .iter()
+                .filter(|((_, row), _)| row.starts_with(of))
+                .map(|(key, entity)| (key.clone(), entity.clone()))
+                .collect();
+            for ((partition, row), entity) in rows {
+                for key in keys.clone() {
+                    let partition = if partition == shard(of) { shard(&key) } else { partition.clone() };
+                    table.insert((partition, row.replacen(of, &key, 1)), entity.clone());
+                }
+            }
+        }
+    }
+
     fn put_back(&mut self, Operation { table, key, .. }: &Operation<'_>, stored: Option<Entity>) {
         let Some(table) = self.tables.get_mut(&table.to_ascii_lowercase()) else { return };
         match stored {

@@ -1,0 +1,78 @@
+//! What `GET /api/targets` costs with an address book of some size: calls for a page, and the bot's memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, ensure};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::contender::{Contender, Variant};
+use crate::driver;
+use crate::meter::Meter;
+use crate::stubs::Stubs;
+use crate::workload::{Tokens, Workload};
+
+/// How many conversations a page has.
+const PAGE: usize = 100;
+
+/// Sizes of address books that are compared.
+pub const BOOKS: [usize; 2] = [1_000, 100_000];
+/// Those of a quick run, and of the test.
+pub const SHORT_BOOKS: [usize; 2] = [1_000, 4_000];
+
+/// What all pages of an address book cost.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listing {
+    /// Calls of the table service for a page of all conversations, on average.
+    pub calls_per_page: f64,
+    /// The same for a page of an index: the conversations of one tenant, which are all of them.
+    pub calls_per_indexed_page: f64,
+    /// The largest instance of the bot, in bytes of linear memory.
+    pub bot_memory_bytes: u64,
+}
+
+/// Lists address books of these sizes.
+pub fn measure(
+    stubs: &Stubs,
+    workload: &Workload,
+    sizes: &[usize],
+) -> anyhow::Result<BTreeMap<usize, Listing>> {
+    sizes.iter().map(|size| Ok((*size, list(stubs, workload, *size)?))).collect()
+}
+
+fn list(stubs: &Stubs, workload: &Workload, size: usize) -> anyhow::Result<Listing> {
+    let components = Contender::components(workload, Variant { meter: true, ..Variant::default() })?;
+    driver::load(components.url(), 1, workload.activities(1, Tokens::One), 202)?;
+    crate::exact::drain(stubs, workload, &components)?;
+    let key = workload.key_of_known(0);
+    stubs.table.copy_rows(key.as_str(), size);
+    let mut largest = 0;
+    let mut walk = |filter: &str| -> anyhow::Result<f64> {
+        let mut meter = Meter::of(&components);
+        let before = stubs.table.calls();
+        let (mut after, mut pages, mut seen) = (String::new(), 0, BTreeSet::new());
+        loop {
+            let path = format!("/api/targets?limit={PAGE}{filter}{after}");
+            let page: Value =
+                serde_json::from_slice(&driver::send(components.url(), workload.alerts_get(&path), 200)?)?;
+            let used = meter.take(1)?;
+            largest = largest.max(used[0].memory_bytes);
+            pages += 1;
+            let targets = page["targets"].as_array().context("a page has targets")?;
+            seen.extend(targets.iter().map(|target| target["conversation"].to_string()));
+            match page["next"].as_str() {
+                Some(next) => after = format!("&after={next}"),
+                None => break,
+            }
+        }
+        // The copies, and the one that they were made of.
+        ensure!(seen.len() == size + 1, "{} of {} conversations are listed", seen.len(), size + 1);
+        Ok((stubs.table.calls() - before) as f64 / f64::from(pages))
+    };
+    let calls_per_page = walk("")?;
+    let calls_per_indexed_page = walk(&format!("&tenant={}", workload.tenant()))?;
+    stubs.expect_no_complaint()?;
+    stubs.table.clear();
+    Ok(Listing { calls_per_page, calls_per_indexed_page, bot_memory_bytes: largest })
+}

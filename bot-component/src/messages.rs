@@ -68,7 +68,7 @@ async fn answer_caller<H: Host>(
     let claim = activity.service_url.as_deref().unwrap_or_default();
     let service_url = settings.trust.check(claim)?;
     // In anonymous mode there is nobody who could vouch for it.
-    let service_url_verified = caller.as_ref().is_some_and(Caller::vouches_for_service_url);
+    let service_url_verified = caller.is_some_and(Caller::vouches_for_service_url);
     conversation::note(host, settings, &activity, service_url_verified).await;
     let turn = Turn { host, settings, tokens, service_url, service_url_verified, begin };
     match activity.kind {

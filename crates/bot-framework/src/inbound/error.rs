@@ -32,7 +32,7 @@ impl AuthError {
 
 /// The caller is known, and on no list of those who may call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("this caller may not call the bot (see emulatortokens and skillcallers)")]
+#[error("this caller may not call the bot ; only channels may, and the bot itself with emulatortokens=accept")]
 pub struct NotAllowed;
 
 /// The rule that a token breaks.

@@ -7,6 +7,7 @@
 //! the token alone tells, [`VerifiedToken::admit`] the rest once the activity is read.
 
 mod bearer;
+mod bucket;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;

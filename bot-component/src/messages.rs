@@ -14,7 +14,7 @@ use crate::answered::Answered;
 use crate::conversation;
 use crate::limits::MAX_BODY_BYTES;
 use crate::rejection::Rejection;
-use crate::request::expect_json;
+use crate::request::{expect_json, expect_own_host};
 use crate::settings::{BotSettings, CallerSettings};
 use crate::trigger_activity;
 use crate::turn::{Answers, Turn};
@@ -27,6 +27,7 @@ pub(crate) async fn post<H: Host>(
     request: Request<impl RequestBody>,
 ) -> Result<Answered, Rejection> {
     let begin = host.monotonic();
+    expect_own_host(host, request.headers())?;
     let caller = CallerSettings::read(host)?;
     let (head, body) = request.into_parts();
     // Before anything else is looked at: a stranger gets no parser to play with, and costs one read of variables.

@@ -14,7 +14,7 @@ use crate::answered::Answered;
 use crate::conversation;
 use crate::limits::MAX_BODY_BYTES;
 use crate::rejection::Rejection;
-use crate::request::expect_json;
+use crate::request::{expect_json, expect_own_host};
 use crate::settings::{BotSettings, CallerSettings};
 use crate::trigger_activity;
 use crate::turn::{Answers, Turn};
@@ -27,6 +27,7 @@ pub(crate) async fn post<H: Host>(
     request: Request<impl RequestBody>,
 ) -> Result<Answered, Rejection> {
     let begin = host.monotonic();
+    expect_own_host(host, request.headers())?;
     let caller = CallerSettings::read(host)?;
     let (head, body) = request.into_parts();
     // Before anything else is looked at: a stranger gets no parser to play with, and costs one read of variables.
@@ -68,7 +69,7 @@ async fn answer_caller<H: Host>(
     let claim = activity.service_url.as_deref().unwrap_or_default();
     let service_url = settings.trust.check(claim)?;
     // In anonymous mode there is nobody who could vouch for it.
-    let service_url_verified = caller.as_ref().is_some_and(Caller::vouches_for_service_url);
+    let service_url_verified = caller.is_some_and(Caller::vouches_for_service_url);
     conversation::note(host, settings, &activity, service_url_verified).await;
     let turn = Turn { host, settings, tokens, service_url, service_url_verified, begin };
     match activity.kind {

@@ -1,9 +1,16 @@
 //! What every route asks of a request.
 
+use bot_framework::AuthMode;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use platform::Settings;
 
 use crate::rejection::Rejection;
+
+/// In anonymous mode the request has to be made to this machine by name.
+pub(crate) fn expect_own_host(settings: &impl Settings, headers: &HeaderMap) -> Result<(), Rejection> {
+    if AuthMode::read(settings)?.admits_host(headers) { Ok(()) } else { Err(Rejection::ForeignHost) }
+}
 
 /// The body has to be JSON, by its Content-Type.
 pub(crate) fn expect_json(headers: &HeaderMap) -> Result<(), Rejection> {

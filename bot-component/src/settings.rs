@@ -31,7 +31,6 @@ pub const JOINED: [Joined; 2] = [
             "openidmetadata",
             "loginendpoint",
             "emulatortokens",
-            "skillcallers",
         ],
     },
     Joined {

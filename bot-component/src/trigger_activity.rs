@@ -34,7 +34,7 @@ pub(crate) async fn answer<H: Host>(
     expect_seal(host, seal)?;
     let service_url = settings.trust.check(&envelope.address.service_url)?;
     let log = |level, event, reason: &str| {
-        host.event(level, event, json!({"envelope": envelope.id.as_str(), "reason": reason}));
+        host.event(level, event, json!({"envelope": envelope.id.excerpt(), "reason": reason}));
     };
     let done = answer::json(StatusCode::OK, &json!({}));
     if envelope.expires.is_some_and(|expires| expires <= host.now()) {

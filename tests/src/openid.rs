@@ -94,6 +94,11 @@ impl OpenId {
         self.documents.clone()
     }
 
+    /// From now on these are its keys.
+    pub fn publish(&self, keys: Vec<Value>) {
+        lock(&self.documents.0).keys = keys;
+    }
+
     /// From now on it answers so.
     pub fn behave(&self, behaviour: Behaviour) {
         lock(&self.documents.0).behaviour = behaviour;

@@ -106,9 +106,17 @@ impl DrainSettings {
     }
 }
 
-/// The key of `POST /internal/poll`; `None` closes the route.
+/// A shorter key can be guessed by trying.
+const SHORTEST_POLL_KEY_BYTES: usize = 16;
+
+/// The key of `POST /internal/poll`, without white space around it; `None` closes the route.
 pub(crate) fn poll_key(settings: &impl Settings) -> Result<Option<Secret>, SettingsError> {
-    Ok(Secret::new(settings.setting("pollkey")?))
+    let key = Secret::new(settings.setting("pollkey")?.trim());
+    if key.as_ref().is_some_and(|key| key.expose().len() < SHORTEST_POLL_KEY_BYTES) {
+        let problem = format!("must be at least {SHORTEST_POLL_KEY_BYTES} characters long, and random");
+        return Err(SettingsError::new("pollkey", problem));
+    }
+    Ok(key)
 }
 
 /// The key that the bot calls with, whether `pollkey` is set or not.

@@ -34,7 +34,7 @@ pub(super) async fn post<H: Host>(
     let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
     let (head, body) = request.into_parts();
     expect_json(&head.headers)?;
-    let fields = Fields::parse(&body.read(MAX_BODY_BYTES).await?).map_err(AlertRejection::from)?;
+    let fields = Fields::of_request(&body.read(MAX_BODY_BYTES).await?).map_err(AlertRejection::from)?;
     let identity = Identity::of(&fields);
     let deadline = Deadline::after(host, STORE_WITHIN);
     let ledger = Ledger::new(host, &settings.queue.account, &settings.tables, deadline);

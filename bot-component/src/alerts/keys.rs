@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use platform::{Secret, Settings, SettingsError};
+use platform::{Secret, Settings, SettingsError, bearer};
 
 /// The keys that are valid now: one, or two while they are being changed.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl AlertKeys {
     /// Whether the header `Authorization: Bearer <key>` brings one of them.
     pub(super) fn admit(&self, headers: &HeaderMap) -> bool {
         let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let Some(candidate) = header.strip_prefix("Bearer ") else { return false };
+        let Some(candidate) = bearer(header) else { return false };
         // Every key is compared, so that the time does not tell which one nearly matched.
         self.0.iter().fold(false, |admitted, key| key.matches(candidate) | admitted)
     }
@@ -42,7 +42,7 @@ mod tests {
             ("a", "Bearer a", Some(true)),
             ("a", "Bearer b", Some(false)),
             ("a", "Bearer ", Some(false)),
-            ("a", "bearer a", Some(false)),
+            ("a", "bearer a", Some(true)),
             ("a", "Basic a", Some(false)),
             ("a", "a", Some(false)),
             ("a, b", "Bearer a", Some(true)),

@@ -18,6 +18,7 @@ use platform::{Host, RequestBody};
 
 use crate::answered::Answered;
 use crate::rejection::{AlertRejection, Rejection};
+use crate::request::expect_own_host;
 use keys::AlertKeys;
 
 /// What a path leads to.
@@ -61,6 +62,7 @@ pub(crate) async fn handle<H: Host>(
     if !keys.admit(request.headers()) {
         return Err(AlertRejection::Unauthorized.into());
     }
+    expect_own_host(host, request.headers())?;
     match route {
         Route::Alerts => call::post(host, request).await,
         Route::Alert(id) => cancel::delete(host, id).await.map(Answered::from),

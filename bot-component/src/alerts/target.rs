@@ -252,6 +252,10 @@ mod tests {
             (json!({"tag": "two words"}), "to.tag"),
             (json!({"address": "x"}), "to.address"),
             (json!({"address": {"channelId": "x", "serviceUrl": "https://x/"}}), "to.address.conversation"),
+            (
+                json!({"address": {"channelId": "x", "serviceUrl": "https://x/", "conversation": {"id": ".."}}}),
+                "to.address.conversation.id",
+            ),
             (json!([{"tag": "x"}, 7]), "to[1]"),
             (json!([{"tag": "x"}, {"tag": "y z"}]), "to[1].tag"),
             (json!([{"tag": "x"}, {}]), "to[1]"),

@@ -63,7 +63,11 @@ impl Bot {
     }
 
     fn call(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
-        let request = Request::builder().method(method).uri(path).header("authorization", "Bearer k");
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("authorization", "Bearer k")
+            .header("host", "localhost");
         let request = request.header("content-type", "application/json");
         let request = request.body(Bytes::from(body.to_string())).unwrap();
         let answer = match run(handle(&self.host, request)) {

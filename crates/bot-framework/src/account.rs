@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::json::{FieldError, Fields, put};
 
 macro_rules! account {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $take_id:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub struct $name {
@@ -23,7 +23,7 @@ macro_rules! account {
 
             /// Reads it from an object with a string `id`.
             pub fn from_fields(mut fields: Fields) -> Result<Self, FieldError> {
-                Ok(Self { id: fields.required_string("id")?, rest: fields.rest() })
+                Ok(Self { id: fields.$take_id("id")?, rest: fields.rest() })
             }
 
             /// What it is called.
@@ -47,11 +47,11 @@ macro_rules! account {
 
 account! {
     /// A user or a bot: `{id, name?, aadObjectId?, role?, …}`.
-    ChannelAccount
+    ChannelAccount, required_string
 }
 account! {
     /// A conversation: `{id, conversationType?, tenantId?, isGroup?, name?, …}`. On Teams the id has `:`, `@`, `;` and `=`.
-    ConversationAccount
+    ConversationAccount, required_segment
 }
 
 impl ChannelAccount {

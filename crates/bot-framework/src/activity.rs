@@ -3,7 +3,11 @@
 use serde_json::{Map, Value};
 
 use crate::account::{ChannelAccount, ConversationAccount};
-use crate::json::{FieldError, Fields};
+use crate::json::{FieldError, Fields, NOT_ONLY_DOTS};
+use crate::path::is_segment;
+
+/// A message mentions the bot once or twice. Each mention costs a copy of the text, so the rest of a longer list is not read.
+const MAX_MENTIONS: usize = 8;
 
 /// An activity: the common fields, its kind, and everything else unread.
 ///
@@ -81,7 +85,7 @@ impl From<String> for ActivityKind {
 impl Activity {
     /// Reads an activity from a request's body.
     pub fn parse(body: &[u8]) -> Result<Self, FieldError> {
-        let mut fields = Fields::parse(body)?;
+        let mut fields = Fields::of_request(body)?;
         // Tells nothing that a caller could not have made up: never trusted from the wire (A2251).
         fields.take("callerId");
         let account = |fields: &mut Fields, name: &str| match fields.object(name)? {
@@ -94,7 +98,7 @@ impl Activity {
         Ok(Self {
             kind: fields.required_string("type")?.into(),
             conversation: ConversationAccount::from_fields(fields.required_object("conversation")?)?,
-            id: fields.string("id")?.filter(|id| !id.is_empty()),
+            id: take_id(&mut fields)?,
             channel_id: fields.string("channelId")?,
             service_url: fields.string("serviceUrl")?,
             from: account(&mut fields, "from")?,
@@ -128,23 +132,35 @@ impl Activity {
         self.rest.get("channelData")?.get("tenant")?.get("id")?.as_str()
     }
 
+    /// The first eight entities of type `mention`.
+    fn mentions(&self) -> impl Iterator<Item = &Value> {
+        let entities = self.rest.get("entities").and_then(Value::as_array);
+        entities.into_iter().flatten().filter(|entity| entity["type"] == "mention").take(MAX_MENTIONS)
+    }
+
     /// The text without the mention of the bot that group chats and channels demand, and without white space around it.
     ///
     /// Teams: the entity of type `mention` whose `mentioned.id` is the bot's carries the very words to take out.
     pub fn text_to_the_bot(&self) -> String {
         let mut text = self.text.clone().unwrap_or_default();
         let bot = self.recipient.as_ref().map(|bot| bot.id.as_str());
-        let entities = self.rest.get("entities").and_then(Value::as_array);
-        for entity in entities.into_iter().flatten() {
-            let mentioned = entity["mentioned"]["id"].as_str();
-            if let (Some("mention"), true, Some(words)) =
-                (entity["type"].as_str(), mentioned.is_some() && mentioned == bot, entity["text"].as_str())
+        for mention in self.mentions() {
+            let mentioned = mention["mentioned"]["id"].as_str();
+            if let (true, Some(words)) = (mentioned.is_some() && mentioned == bot, mention["text"].as_str())
                 && !words.is_empty()
             {
                 text = text.replacen(words, "", 1);
             }
         }
         text.trim().to_owned()
+    }
+}
+
+/// The activity's id: a reply to it has the id in its path.
+fn take_id(fields: &mut Fields) -> Result<Option<String>, FieldError> {
+    match fields.string("id")?.filter(|id| !id.is_empty()) {
+        Some(id) if !is_segment(&id) => Err(fields.error("id", NOT_ONLY_DOTS)),
+        id => Ok(id),
     }
 }
 
@@ -175,6 +191,14 @@ mod tests {
             (
                 r#"{"type":"conversationUpdate","conversation":{"id":"c"},"membersAdded":[{"id":"a"},{"id":2}]}"#,
                 "membersAdded[1].id: a string expected",
+            ),
+            (
+                r#"{"type":"message","conversation":{"id":".."}}"#,
+                "conversation.id: an id that is not only dots expected",
+            ),
+            (
+                r#"{"type":"message","id":"..","conversation":{"id":"c"}}"#,
+                "id: an id that is not only dots expected",
             ),
         ] {
             assert_eq!(parse(json).expect_err(json).to_string(), expected, "{json}");
@@ -219,6 +243,21 @@ mod tests {
                 entities.join(",")
             );
             assert_eq!(parse(&json).unwrap().text_to_the_bot(), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn mentions_beyond_the_eighth_are_not_read() {
+        let mention = r#"{"type":"mention","mentioned":{"id":"b"},"text":"x"}"#;
+        for (mentions, expected) in [(8, "xx"), (9, "xx"), (10_000, "xx")] {
+            // Entities of other types do not count.
+            let entities =
+                [r#"{"type":"clientInfo"},"#.repeat(20), vec![mention; mentions].join(",")].concat();
+            let json = format!(
+                r#"{{"type":"message","conversation":{{"id":"c"}},"recipient":{{"id":"b"}},"text":"{}","entities":[{entities}]}}"#,
+                "x".repeat(10)
+            );
+            assert_eq!(parse(&json).unwrap().text_to_the_bot(), expected, "{mentions}");
         }
     }
 

@@ -1,5 +1,9 @@
 //! `authmode`: whether callers have to prove who they are.
 
+use std::net::IpAddr;
+
+use http::HeaderMap;
+use http::header::HOST;
 use platform::{Settings, SettingsError};
 
 /// Whether callers have to prove who they are. Always chosen by name, never inferred from an empty app id.
@@ -19,5 +23,74 @@ impl AuthMode {
             "anonymous" => Ok(Self::Anonymous),
             _ => Err(SettingsError::new("authmode", "must be `required` or `anonymous`")),
         }
+    }
+
+    /// Whether a request with these headers may be answered. In anonymous mode `Host` must name this machine: a web page of a
+    /// stranger's host, whose name resolves to loopback meanwhile (DNS rebinding), could call the bot from the browser of the
+    /// person who tests it. A page cannot choose its `Host`.
+    pub fn admits_host(self, headers: &HeaderMap) -> bool {
+        match self {
+            Self::Required => true,
+            Self::Anonymous => headers
+                .get(HOST)
+                .and_then(|host| host.to_str().ok())
+                .is_some_and(|host| is_this_machine(name_of_authority(host))),
+        }
+    }
+}
+
+/// The name in `name`, `name:port` or `[address]:port`.
+fn name_of_authority(authority: &str) -> &str {
+    match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => authority.split(':').next().unwrap_or_default(),
+    }
+}
+
+/// Loopback, or another component's name for this one (Spin's local service chaining): nobody can register a name under
+/// `internal`.
+fn is_this_machine(name: &str) -> bool {
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        || name.strip_suffix(".spin.internal").is_some_and(|component| !component.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_of_anonymous_mode_names_this_machine() {
+        for (host, expected) in [
+            ("127.0.0.1:3000", true),
+            ("127.0.0.1", true),
+            ("127.9.9.9:80", true),
+            ("localhost:3000", true),
+            ("LocalHost", true),
+            ("[::1]:3000", true),
+            ("[::1]", true),
+            ("poller.spin.internal", true),
+            ("evil.example:3000", false),
+            ("evil.example", false),
+            ("localhost.evil.example:3000", false),
+            ("127.0.0.1.evil.example", false),
+            ("localhost.", false),
+            ("evil.example:127.0.0.1", false),
+            ("localhost@evil.example", false),
+            ("[fe80::1]:3000", false),
+            ("0.0.0.0:3000", false),
+            ("192.168.1.10:3000", false),
+            ("10.0.0.1", false),
+            ("spin.internal", false),
+            (".spin.internal", false),
+            ("evil.spin.internal.example", false),
+            ("ü", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(HOST, host.parse().unwrap())]);
+            assert_eq!(AuthMode::Anonymous.admits_host(&headers), expected, "{host}");
+            assert!(AuthMode::Required.admits_host(&headers), "{host}");
+        }
+        assert!(!AuthMode::Anonymous.admits_host(&HeaderMap::new()));
     }
 }

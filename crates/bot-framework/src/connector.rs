@@ -3,17 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use platform::{Deadline, Host, Timeouts, TransportError};
 
 use crate::message::OutgoingMessage;
 use crate::outbound::{AccessToken, TokenError, Tokens};
+use crate::path::segment;
 use crate::trust::{ServiceUrl, TrustPolicy};
 use crate::verdict::{Class, Verdict, classify};
-
-/// RFC 3986's unreserved characters stay; a Teams conversation id has `:`, `@`, `;`, `=` and may have `/`.
-pub(crate) const PATH_SEGMENT: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(3),
@@ -57,9 +53,10 @@ impl<'a, H: Host> Connector<'a, H> {
         conversation_id: &str,
         message: &OutgoingMessage,
     ) -> Verdict {
-        let conversation = utf8_percent_encode(conversation_id, PATH_SEGMENT);
-        let uri = format!("{}/v3/conversations/{conversation}/activities", service_url.base());
-        self.post(service_url, &uri, message).await
+        match activities_of(service_url, conversation_id) {
+            Some(uri) => self.post(service_url, &uri, message).await,
+            None => Verdict::no_address(),
+        }
     }
 
     /// [`Connector::send`]; and once more to the GCC's Connector, if the first one says that the conversation is in
@@ -89,10 +86,12 @@ impl<'a, H: Host> Connector<'a, H> {
         activity_id: &str,
         message: &OutgoingMessage,
     ) -> Verdict {
-        let conversation = utf8_percent_encode(conversation_id, PATH_SEGMENT);
-        let activity = utf8_percent_encode(activity_id, PATH_SEGMENT);
-        let uri = format!("{}/v3/conversations/{conversation}/activities/{activity}", service_url.base());
-        self.post(service_url, &uri, message).await
+        match (activities_of(service_url, conversation_id), segment(activity_id)) {
+            (Some(uri), Some(activity)) => {
+                self.post(service_url, &format!("{uri}/{activity}"), message).await
+            }
+            _ => Verdict::no_address(),
+        }
     }
 
     async fn post(&self, service_url: &ServiceUrl, uri: &str, message: &OutgoingMessage) -> Verdict {
@@ -132,6 +131,12 @@ impl<'a, H: Host> Connector<'a, H> {
         };
         classify(&answer, self.host.now())
     }
+}
+
+/// Where a conversation's activities are; `None` for an id that would lead elsewhere.
+fn activities_of(service_url: &ServiceUrl, conversation_id: &str) -> Option<String> {
+    let conversation = segment(conversation_id)?;
+    Some(format!("{}/v3/conversations/{conversation}/activities", service_url.base()))
 }
 
 #[cfg(test)]
@@ -177,6 +182,23 @@ mod tests {
         for request in host.sent.borrow().iter() {
             assert!(request.headers().get("authorization").is_none(), "anonymous mode sends no token");
         }
+    }
+
+    #[test]
+    fn an_id_of_nothing_but_dots_is_not_called() {
+        let (host, reference, url) = (FakeHost::default(), reference(), service_url());
+        let connector = anonymous(&host);
+        let message = OutgoingMessage::new(&reference, "hi");
+        for dots in ["", ".", "..", "..."] {
+            for verdict in [
+                run(connector.send(&url, dots, &message)),
+                run(connector.reply(&url, dots, "7", &message)),
+                run(connector.reply(&url, "c", dots, &message)),
+            ] {
+                assert_eq!((verdict.class, verdict.status), (Class::Permanent, None), "{dots:?}");
+            }
+        }
+        assert!(host.sent.borrow().is_empty());
     }
 
     #[test]

@@ -8,13 +8,13 @@ use bytes::Bytes;
 use futures_util::lock::Mutex;
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
-use percent_encoding::utf8_percent_encode;
 use platform::{Deadline, Host, Secret, Settings, SettingsError, Timeouts, TransportError};
 use serde_json::{Value, json};
 
 use crate::auth_mode::AuthMode;
 use crate::cloud::Cloud;
-use crate::connector::{PATH_SEGMENT, USER_AGENT as OURS};
+use crate::connector::USER_AGENT as OURS;
+use crate::path::segment;
 use crate::trigger_name::TriggerName;
 use crate::trust::{ServiceUrl, TrustPolicy};
 use crate::verdict::{Class, Verdict, classify};
@@ -103,7 +103,7 @@ impl<'a, H: Host> DirectLine<'a, H> {
             Ok(conversation) => conversation,
             Err(verdict) => return verdict,
         };
-        let path = format!("conversations/{}/activities", utf8_percent_encode(&conversation, PATH_SEGMENT));
+        let path = format!("conversations/{conversation}/activities");
         let name = self.settings.trigger.as_str();
         let trigger = json!({"type": "event", "name": name, "from": {"id": FROM}, "value": value});
         let answer = self.call(&path, Some(&trigger)).await;
@@ -118,7 +118,7 @@ impl<'a, H: Host> DirectLine<'a, H> {
         of_trigger(verdict)
     }
 
-    /// The run's conversation: started once, and if that failed, not tried again for every trigger.
+    /// The run's conversation, as a segment of a path: started once, and if that failed, not tried again for every trigger.
     async fn conversation(&self) -> Result<String, Verdict> {
         let mut current = self.conversation.lock().await;
         if let Some(known) = current.as_ref() {
@@ -136,9 +136,9 @@ impl<'a, H: Host> DirectLine<'a, H> {
         }
         let body: Value =
             answer.ok().and_then(|answer| serde_json::from_slice(answer.body()).ok()).unwrap_or_default();
-        match body["conversationId"].as_str() {
-            Some(id) if !id.is_empty() => Ok(id.to_owned()),
-            _ => Err(of_start(Verdict {
+        match body["conversationId"].as_str().and_then(segment) {
+            Some(id) => Ok(id.to_string()),
+            None => Err(of_start(Verdict {
                 class: Class::Unavailable,
                 reason: format!("no conversationId in the answer, which is {}", verdict.reason),
                 ..verdict

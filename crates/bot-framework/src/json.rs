@@ -3,12 +3,20 @@
 //! Bodies come from many senders, so unknown fields survive: what nobody took is the *rest*. Plain functions on
 //! [`serde_json::Map`] instead of serde's `flatten`, whose errors say neither where nor what.
 
+use platform::excerpt;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-/// A field that is missing, or of another type than expected. Says where, never what stood there.
+use crate::path::is_segment;
+
+/// How many levels of objects and arrays a caller's JSON may have. An envelope has a few more than what is put into it, and
+/// [`Fields::parse`], which reads envelopes, takes 127.
+const MAX_LEVELS: usize = 32;
+
+/// A field that is missing, or of another type than expected. Says where, never what stood there. The caller may have chosen
+/// the path, so an excerpt of it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{path}: {expected} expected")]
+#[error("{}: {expected} expected", excerpt(.path))]
 pub struct FieldError {
     /// The JSON path, e.g. `conversation.id`.
     pub path: String,
@@ -27,6 +35,14 @@ impl Fields {
     /// The fields of `object`, which stands at `path` of the whole (empty for the whole itself).
     pub fn new(object: Map<String, Value>, path: impl Into<String>) -> Self {
         Self { object, path: path.into() }
+    }
+
+    /// [`Fields::parse`] for the body of a request: the JSON may have 32 levels.
+    pub fn of_request(body: &[u8]) -> Result<Self, FieldError> {
+        if has_more_levels(body, MAX_LEVELS) {
+            return Err(FieldError { path: "body".into(), expected: "JSON of at most 32 levels" });
+        }
+        Self::parse(body)
     }
 
     /// The fields of the object in `bytes`: UTF-8 JSON, a byte order mark tolerated.
@@ -68,6 +84,12 @@ impl Fields {
         self.string(name)?
             .filter(|text| !text.is_empty())
             .ok_or_else(|| self.error(name, "a string that is not empty"))
+    }
+
+    /// Takes the id of something that has a path of its own: it has to be there, and must not lead to another path.
+    pub fn required_segment(&mut self, name: &str) -> Result<String, FieldError> {
+        let id = self.required_string(name)?;
+        if is_segment(&id) { Ok(id) } else { Err(self.error(name, NOT_ONLY_DOTS)) }
     }
 
     /// Takes `true` or `false`; absent is `false`.
@@ -121,6 +143,29 @@ impl Fields {
     }
 }
 
+/// What an id is expected to be that becomes a segment of a path.
+pub(crate) const NOT_ONLY_DOTS: &str = "an id that is not only dots";
+
+/// Whether JSON has more levels of objects and arrays than that. Looks at brackets outside of strings, so that a parser is not
+/// even asked; of text that is no JSON the answer means nothing.
+fn has_more_levels(json: &[u8], levels: usize) -> bool {
+    let (mut depth, mut in_string) = (0_usize, false);
+    let mut bytes = json.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => in_string = !in_string,
+            // Whatever is escaped, it ends no string.
+            b'\\' if in_string => _ = bytes.next(),
+            _ if in_string => {}
+            b'{' | b'[' if depth == levels => return true,
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
 /// Puts a field into `object` if there is a value.
 pub fn put(object: &mut Map<String, Value>, name: &str, value: Option<impl Into<Value>>) {
     if let Some(value) = value {
@@ -172,6 +217,52 @@ mod tests {
             "nesting must not overflow the stack"
         );
         assert!(Fields::parse(b"\xEF\xBB\xBF{}").is_ok(), "a byte order mark is tolerated");
+    }
+
+    #[test]
+    fn request_of_more_than_32_levels_is_refused_whatever_its_strings_hold() {
+        let lists = |count: usize| format!(r#"{{"a":{}{}}}"#, "[".repeat(count), "]".repeat(count));
+        let objects = |count: usize| format!("{}1{}", r#"{"a":"#.repeat(count), "}".repeat(count));
+        for (body, is_accepted) in [
+            (lists(31), true),
+            (lists(32), false),
+            (objects(32), true),
+            (objects(33), false),
+            (objects(125), false),
+            (lists(100_000), false),
+            // Brackets in strings are no levels, and an escaped quote does not end a string.
+            (format!(r#"{{"a":"{}"}}"#, "[".repeat(100)), true),
+            (format!(r#"{{"a":"\"{}"}}"#, "[".repeat(100)), true),
+            (format!(r#"{{"a\\":{}{}}}"#, "[".repeat(32), "]".repeat(32)), false),
+            // Levels that end do not add up.
+            (format!(r#"{{"a":[{}0]}}"#, "[[]],".repeat(100)), true),
+        ] {
+            let read = Fields::of_request(body.as_bytes());
+            let error = read.map(drop).map_err(|error| error.to_string());
+            let expected =
+                if is_accepted { Ok(()) } else { Err("body: JSON of at most 32 levels expected".to_owned()) };
+            assert_eq!(error, expected, "{}", excerpt(&body));
+        }
+        for body in ["", "]]]]", "{", r#"{"a"#, r#"{"a\"#, "\\"] {
+            let error = Fields::of_request(body.as_bytes()).expect_err(body);
+            assert_eq!(error.to_string(), "body: valid JSON expected", "{body}");
+        }
+        Fields::parse(objects(100).as_bytes()).expect("an envelope may have more");
+    }
+
+    #[test]
+    fn path_that_a_caller_chose_is_cut() {
+        let error = fields("{}").error(&"ü".repeat(65), "nothing of this name");
+        assert_eq!(error.to_string(), format!("{}…: nothing of this name expected", "ü".repeat(64)));
+    }
+
+    #[test]
+    fn id_of_nothing_but_dots_is_refused() {
+        for (id, is_accepted) in [("a", true), ("..a", true), (".", false), ("..", false), ("....", false)] {
+            let read = fields(&format!(r#"{{"id":"{id}"}}"#)).required_segment("id");
+            let expected = if is_accepted { Ok(id) } else { Err("id: an id that is not only dots expected") };
+            assert_eq!(read.as_deref().map_err(ToString::to_string), expected.map_err(str::to_owned), "{id}");
+        }
     }
 
     #[test]

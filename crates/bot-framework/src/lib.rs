@@ -17,6 +17,7 @@ mod inbound;
 pub mod json;
 mod message;
 pub mod outbound;
+mod path;
 mod reference;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -147,6 +147,7 @@ mod tests {
     fn what_cannot_be_addressed_is_refused() {
         for (json, path) in [
             (r#"{"channelId":"x","serviceUrl":"https://x/"}"#, "conversation"),
+            (r#"{"channelId":"x","serviceUrl":"https://x/","conversation":{"id":".."}}"#, "conversation.id"),
             (r#"{"channelId":"x","conversation":{"id":"c"}}"#, "serviceUrl"),
             (r#"{"serviceUrl":"https://x/","conversation":{"id":"c"}}"#, "channelId"),
         ] {

@@ -56,6 +56,17 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// An id of the address is no segment of a path: nothing was sent.
+    pub(crate) fn no_address() -> Self {
+        Self {
+            class: Class::Permanent,
+            status: None,
+            reason: "an id of the address is empty or nothing but dots".into(),
+            retry_after: None,
+            activity_id: None,
+        }
+    }
+
     /// The same once the token is not to blame. A 403 that names no reason is then about this message or this conversation
     /// (a gateway's filter, say): if it stopped the run, one message could hold up everybody's for ever.
     pub(crate) fn not_the_token(mut self) -> Self {

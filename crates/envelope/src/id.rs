@@ -1,8 +1,9 @@
 //! Envelope ids.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use platform::{hex, name_of};
+use platform::{excerpt, hex, name_of};
 
 /// The id of an envelope.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,6 +35,11 @@ impl EnvelopeId {
     /// The id's text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What a log line shows of the id: other producers choose the ids of what they put on the queue.
+    pub fn excerpt(&self) -> Cow<'_, str> {
+        excerpt(&self.0)
     }
 }
 

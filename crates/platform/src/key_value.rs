@@ -15,7 +15,20 @@ pub trait KeyValue {
     fn delete(&self, key: &str) -> impl Future<Output = Result<(), KeyValueError>>;
 }
 
-/// The store did not do it. There is one kind, because a caller can do one thing: go on without.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("key-value store: {0}")]
-pub struct KeyValueError(pub String);
+/// The store did not do it. A caller can do one thing: go on without. The kinds are for the log, which gets no text of the
+/// store's own, because that may quote a key, a value or a connection string.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum KeyValueError {
+    /// The platform has no store of this name.
+    #[error("key-value store: there is none of this name")]
+    NoSuchStore,
+    /// The component may not use the store.
+    #[error("key-value store: access denied; add the store to key_value_stores in the manifest")]
+    AccessDenied,
+    /// The platform has too many stores open.
+    #[error("key-value store: the platform cannot open one more")]
+    TooManyOpen,
+    /// Any other failure.
+    #[error("key-value store: the call failed")]
+    Failed,
+}

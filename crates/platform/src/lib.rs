@@ -6,7 +6,9 @@
 #![warn(missing_docs)]
 
 pub mod answer;
+mod bearer;
 mod clock;
+mod excerpt;
 mod http_client;
 mod joined;
 mod key_value;
@@ -23,7 +25,9 @@ pub mod spin;
 pub mod testing;
 mod transport_error;
 
+pub use bearer::bearer;
 pub use clock::{Clock, Deadline};
+pub use excerpt::excerpt;
 pub use http_client::{HttpClient, Timeouts};
 pub use joined::{Joined, JoinedSettings};
 pub use key_value::{KeyValue, KeyValueError};

@@ -113,7 +113,7 @@ impl<H: Host> Attempts<'_, H> {
     fn unknown(&self, leased: &Leased, error: &dyn std::error::Error) -> Outcome {
         let reason = error.to_string();
         let fields =
-            json!({"run": self.run, "envelope": leased.envelope.id.as_str(), "reason": reason.as_str()});
+            json!({"run": self.run, "envelope": leased.envelope.id.excerpt(), "reason": reason.as_str()});
         self.host.event(Level::Warn, "state.trouble", fields);
         let mut delivery = leased.envelope.delivery.clone();
         delivery.accounted = leased.message.dequeue_count;
@@ -129,7 +129,7 @@ impl<H: Host> Attempts<'_, H> {
         let paused = self.conversations.pause(address, self.host.now() + PAUSE).await;
         if let Err(error) = paused {
             let fields = json!({
-                "run": self.run, "envelope": leased.envelope.id.as_str(), "reason": error.to_string(),
+                "run": self.run, "envelope": leased.envelope.id.excerpt(), "reason": error.to_string(),
             });
             self.host.event(Level::Warn, "conversation.not-paused", fields);
         }

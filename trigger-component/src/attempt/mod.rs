@@ -82,7 +82,7 @@ impl<H: Host> Attempts<'_, H> {
             Action::Drop => Outcome::Dropped(verdict),
             Action::Hide { after, delivery, why } => {
                 let fields = json!({
-                    "run": self.run, "envelope": envelope.id.as_str(), "status": verdict.status,
+                    "run": self.run, "envelope": envelope.id.excerpt(), "status": verdict.status,
                     "dequeueCount": leased.message.dequeue_count, "shape": envelope.shape.as_str(),
                     "reason": verdict.reason,
                 });

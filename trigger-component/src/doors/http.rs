@@ -1,11 +1,12 @@
 //! `POST /internal/poll`: everything that the cron trigger can do, for hosts without one. GET does the same: Akamai's scheduler
 //! sends nothing else (<https://techdocs.akamai.com/akamai-functions/docs/schedule-tasks-with-cron-jobs-in-spin>).
 
+use bot_framework::AuthMode;
 use bytes::Bytes;
 use http::header::{ALLOW, AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
-use platform::{Host, Level, Reply, Secret, SettingsError, answer};
+use platform::{Host, Level, Reply, Secret, SettingsError, answer, bearer};
 use serde_json::json;
 
 use crate::Limits;
@@ -47,15 +48,20 @@ fn admit<B>(host: &impl Host, request: &Request<B>) -> Result<(), Box<Response<B
     };
     let key = poll_key(host).map_err(misconfigured)?;
     let is_method_allowed = [Method::GET, Method::POST].contains(request.method());
+    let expect_own_host = || match AuthMode::read(host).map_err(misconfigured)?.admits_host(request.headers())
+    {
+        true => Ok(()),
+        false => Err(Box::new(foreign_host())),
+    };
     if is_method_allowed && key.as_ref().is_some_and(|key| is_authorized(key, request)) {
-        return Ok(());
+        return expect_own_host();
     }
     // The bot's own key, which is there whether `pollkey` is set or not.
     if is_method_allowed
         && responds_async(request)
         && is_authorized(&bot_key(host).map_err(misconfigured)?, request)
     {
-        return Ok(());
+        return expect_own_host();
     }
     if key.is_none() {
         return Err(nothing_here().into());
@@ -74,6 +80,11 @@ fn admit<B>(host: &impl Host, request: &Request<B>) -> Result<(), Box<Response<B
         answer::error(StatusCode::UNAUTHORIZED, "Unauthorized", "the poll key is missing or wrong");
     response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     Err(response.into())
+}
+
+fn foreign_host() -> Response<Bytes> {
+    let message = "authmode=anonymous answers requests to localhost only; the Host header names another host";
+    answer::error(StatusCode::FORBIDDEN, "HostNotAllowed", message)
 }
 
 fn responds_async<B>(request: &Request<B>) -> bool {
@@ -106,7 +117,7 @@ fn misconfigured() -> Response<Bytes> {
 fn is_authorized<B>(key: &Secret, request: &Request<B>) -> bool {
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     if let Some(header) = header {
-        return header.strip_prefix("Bearer ").is_some_and(|candidate| key.matches(candidate));
+        return bearer(header).is_some_and(|candidate| key.matches(candidate));
     }
     let query = request.uri().query().unwrap_or_default();
     let candidate = query.split('&').find_map(|pair| pair.strip_prefix("key=")).unwrap_or_default();
@@ -121,6 +132,7 @@ mod tests {
     use super::*;
 
     const EMPTY_QUEUE: &str = "<QueueMessagesList/>";
+    const KEY: &str = "a-key-of-16-or-so";
 
     /// With an empty queue, and tables.
     fn host(key: &str) -> FakeHost {
@@ -143,7 +155,7 @@ mod tests {
     }
 
     fn request(method: &str, target: &str, authorization: Option<&str>) -> Request<()> {
-        let builder = Request::builder().method(method).uri(target);
+        let builder = Request::builder().method(method).uri(target).header("host", "localhost:3000");
         match authorization {
             Some(value) => builder.header(AUTHORIZATION, value),
             None => builder,
@@ -155,22 +167,28 @@ mod tests {
     #[test]
     fn who_may_poll() {
         for (key, method, target, authorization, expected) in [
-            ("k&1", "POST", "/internal/poll", Some("Bearer k&1"), 200),
-            ("k&1", "POST", "/internal/poll?key=k%261", None, 200),
-            ("k&1", "POST", "/internal/poll?x=1&key=k%261", None, 200),
-            ("k&1", "POST", "/internal/poll", None, 401),
-            ("k&1", "POST", "/internal/poll?key=", None, 401),
-            ("k&1", "POST", "/internal/poll?key=k", None, 401),
-            ("k&1", "POST", "/internal/poll?key=k%261", Some("Bearer wrong"), 401),
-            ("k&1", "POST", "/internal/poll", Some("Basic k&1"), 401),
-            ("k&1", "POST", "/internal/poll", Some("k&1"), 401),
-            ("k&1", "GET", "/internal/poll?key=k%261", None, 200),
-            ("k&1", "GET", "/internal/poll?key=k", None, 401),
-            ("k&1", "GET", "/internal/poll?key=k%261", Some("Bearer wrong"), 401),
-            ("k&1", "GET", "/internal/poll", None, 401),
-            ("k&1", "HEAD", "/internal/poll?key=k%261", None, 405),
-            ("k&1", "PUT", "/internal/poll?key=k%261", None, 405),
-            ("k&1", "POST", "/internal", Some("Bearer k&1"), 404),
+            ("a-key&of-16-chars", "POST", "/internal/poll", Some("Bearer a-key&of-16-chars"), 200),
+            ("a-key&of-16-chars", "POST", "/internal/poll?key=a-key%26of-16-chars", None, 200),
+            ("a-key&of-16-chars", "POST", "/internal/poll?x=1&key=a-key%26of-16-chars", None, 200),
+            ("a-key&of-16-chars", "POST", "/internal/poll", None, 401),
+            ("a-key&of-16-chars", "POST", "/internal/poll?key=", None, 401),
+            ("a-key&of-16-chars", "POST", "/internal/poll?key=a-key", None, 401),
+            (
+                "a-key&of-16-chars",
+                "POST",
+                "/internal/poll?key=a-key%26of-16-chars",
+                Some("Bearer wrong"),
+                401,
+            ),
+            ("a-key&of-16-chars", "POST", "/internal/poll", Some("Basic a-key&of-16-chars"), 401),
+            ("a-key&of-16-chars", "POST", "/internal/poll", Some("a-key&of-16-chars"), 401),
+            ("a-key&of-16-chars", "GET", "/internal/poll?key=a-key%26of-16-chars", None, 200),
+            ("a-key&of-16-chars", "GET", "/internal/poll?key=a-key", None, 401),
+            ("a-key&of-16-chars", "GET", "/internal/poll?key=a-key%26of-16-chars", Some("Bearer wrong"), 401),
+            ("a-key&of-16-chars", "GET", "/internal/poll", None, 401),
+            ("a-key&of-16-chars", "HEAD", "/internal/poll?key=a-key%26of-16-chars", None, 405),
+            ("a-key&of-16-chars", "PUT", "/internal/poll?key=a-key%26of-16-chars", None, 405),
+            ("a-key&of-16-chars", "POST", "/internal", Some("Bearer a-key&of-16-chars"), 404),
             ("", "POST", "/internal/poll", Some("Bearer "), 404),
             ("", "POST", "/internal/poll?key=", None, 404),
         ] {
@@ -182,16 +200,52 @@ mod tests {
     }
 
     #[test]
+    fn poll_through_a_foreign_host_is_refused_in_anonymous_mode() {
+        let host = host(KEY);
+        for authorization in [KEY, bot_key(&host).unwrap().expose()] {
+            let mut request = request("POST", "/internal/poll", Some(&format!("Bearer {authorization}")));
+            request.headers_mut().insert("prefer", HeaderValue::from_static("respond-async"));
+            request.headers_mut().insert("host", HeaderValue::from_static("evil.example:3000"));
+            assert_eq!(run(handle(&host, request)).answer.status(), StatusCode::FORBIDDEN);
+        }
+        assert!(host.sent.borrow().is_empty());
+    }
+
+    #[test]
+    fn poll_key_is_trimmed_and_a_short_one_is_reported_by_name() {
+        for (key, expected) in [
+            ("a-key-of-16-char", 200),
+            (" a-key-of-16-char\r\n", 200),
+            ("a-key-of-15-cha", 500),
+            ("a-key-of-15-cha ", 500),
+            ("k", 500),
+            (" ", 404),
+            ("\n", 404),
+        ] {
+            let host = host(key);
+            let bearer = format!("Bearer {}", key.trim());
+            let reply = run(handle(&host, request("POST", "/internal/poll", Some(&bearer))));
+            assert_eq!(reply.answer.status().as_u16(), expected, "{key:?}");
+            let events = host.events("poll.misconfigured");
+            assert_eq!(events.len(), usize::from(expected == 500), "{key:?}");
+            if let Some(event) = events.first() {
+                let reason = event["reason"].as_str().unwrap();
+                assert!(reason.contains("pollkey") && !reason.contains("a-key"), "{reason}");
+            }
+        }
+    }
+
+    #[test]
     fn bot_key_begins_a_run_that_follows_the_answer() {
         for (poll_key, authorization, prefer, expected) in [
             ("", "bot", Some("respond-async"), 202),
-            ("k", "bot", Some("wait=5, Respond-Async"), 202),
-            ("k", "k", Some("respond-async"), 202),
+            (KEY, "bot", Some("wait=5, Respond-Async"), 202),
+            (KEY, KEY, Some("respond-async"), 202),
             // The bot's key opens nothing else.
             ("", "bot", None, 404),
-            ("k", "bot", None, 401),
+            (KEY, "bot", None, 401),
             ("", "wrong", Some("respond-async"), 404),
-            ("k", "wrong", Some("respond-async"), 401),
+            (KEY, "wrong", Some("respond-async"), 401),
         ] {
             let host = host(poll_key);
             let key = match authorization {
@@ -215,9 +269,9 @@ mod tests {
 
     #[test]
     fn kick_while_a_run_is_at_work_begins_none() {
-        let host = host("k");
+        let host = host(KEY);
         let kick = || {
-            let mut request = request("POST", "/internal/poll", Some("Bearer k"));
+            let mut request = request("POST", "/internal/poll", Some(&format!("Bearer {KEY}")));
             request.headers_mut().insert("prefer", HeaderValue::from_static("respond-async"));
             request
         };

@@ -38,7 +38,7 @@ impl<H: Host> Queues<'_, H> {
     pub(super) async fn note(&self, leased: &Leased, transition: &Transition) -> bool {
         let Err(error) = self.ledger.note(transition).await else { return true };
         let fields = json!({
-            "run": self.run, "envelope": leased.envelope.id.as_str(), "status": transition.status.as_str(),
+            "run": self.run, "envelope": leased.envelope.id.excerpt(), "status": transition.status.as_str(),
             "reason": error.to_string(),
         });
         self.host.event(Level::Warn, "ledger.not-noted", fields);

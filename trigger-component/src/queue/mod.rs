@@ -30,7 +30,7 @@ pub(crate) struct Queues<'a, H> {
 impl<H: Host> Queues<'_, H> {
     fn log_trouble(&self, call: &str, leased: &Leased, error: &QueueError) {
         let fields = json!({
-            "run": self.run, "envelope": leased.envelope.id.as_str(), "call": call, "reason": error.to_string(),
+            "run": self.run, "envelope": leased.envelope.id.excerpt(), "call": call, "reason": error.to_string(),
         });
         self.host.event(Level::Warn, "queue.trouble", fields);
     }

@@ -1,6 +1,6 @@
 //! Over to the poison queue.
 
-use envelope::{Failure, SealState};
+use envelope::{EnvelopeId, Failure, SealState};
 use platform::{Host, Level};
 use serde_json::json;
 use state::ledger::{RecordKey, Status, Transition};
@@ -15,7 +15,7 @@ use crate::schedule::Leased;
 pub(crate) struct Grave<'m> {
     pub(crate) message: &'m QueueMessage,
     pub(crate) record: RecordKey,
-    pub(crate) envelope: Option<&'m str>,
+    pub(crate) envelope: Option<&'m EnvelopeId>,
     pub(crate) why: Poison,
     pub(crate) reason: &'m str,
 }
@@ -56,7 +56,7 @@ impl<H: Host> Queues<'_, H> {
         };
         // With its reason it may no longer fit: then it goes as it is.
         let text = text.unwrap_or_else(|_| message.text.clone());
-        let envelope = Some(envelope.id.as_str());
+        let envelope = Some(&envelope.id);
         self.bury(Grave { message, record: leased.record.clone(), envelope, why, reason }, &text).await
     }
 
@@ -65,7 +65,7 @@ impl<H: Host> Queues<'_, H> {
     pub(crate) async fn bury(&self, grave: Grave<'_>, text: &str) -> Buried {
         let Grave { message, record, envelope, why, reason } = grave;
         let fields = json!({
-            "run": self.run, "envelope": envelope, "message": message.id.as_str(), "outcome": why.as_str(),
+            "run": self.run, "envelope": envelope.map(EnvelopeId::excerpt), "message": message.id.as_str(), "outcome": why.as_str(),
             "reason": reason,
         });
         self.host.event(Level::Warn, "alert.poisoned", fields);

@@ -132,7 +132,7 @@ impl<H: Host> Desk<'_, H> {
 
     fn log(&self, level: Level, event: &str, leased: &Leased, verdict: &Verdict) {
         let fields = json!({
-            "run": self.run, "envelope": leased.envelope.id.as_str(),
+            "run": self.run, "envelope": leased.envelope.id.excerpt(),
             "dequeueCount": leased.message.dequeue_count, "shape": leased.envelope.shape.as_str(),
             "status": verdict.status, "reason": verdict.reason,
         });

@@ -441,7 +441,7 @@ impl SimHost<'_> {
     fn answers(&self) -> Result<(), KeyValueError> {
         // Nothing takes no time at all.
         self.sim.pass(Duration::from_micros(50));
-        if self.sim.store_fails.get() { Err(KeyValueError("it is down".into())) } else { Ok(()) }
+        if self.sim.store_fails.get() { Err(KeyValueError::Failed) } else { Ok(()) }
     }
 }
 

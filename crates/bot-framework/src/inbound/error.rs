@@ -32,7 +32,9 @@ impl AuthError {
 
 /// The caller is known, and on no list of those who may call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("this caller may not call the bot (see emulatortokens and skillcallers)")]
+#[error(
+    "this caller may not call the bot ; only channels may, and the bot itself with emulatortokens=accept"
+)]
 pub struct NotAllowed;
 
 /// The rule that a token breaks.
@@ -59,8 +61,8 @@ pub enum BrokenRule {
     /// The header brings its own key, or demands an extension (`crit`).
     #[error("the token's header has a member that is not allowed")]
     HeaderMember,
-    /// No `kid`.
-    #[error("the token does not say which key signed it")]
+    /// No `kid`, or one that no issuer would give a key.
+    #[error("the token does not say which key signed it, in at most 128 printable characters")]
     KeyId,
     /// A claim is missing or of the wrong type.
     #[error("a claim is missing or of the wrong type")]

@@ -2,8 +2,7 @@
 
 use platform::{Settings, SettingsError};
 
-use super::Caller;
-use super::error::{AuthError, BrokenRule, NotAllowed};
+use super::error::BrokenRule;
 use super::key_set::SigningKey;
 use super::token::Claims;
 use crate::cloud::Cloud;
@@ -25,36 +24,20 @@ pub(super) enum EntraVersion {
     V2,
 }
 
-/// Tokens that do not come from a channel: off, unless `emulatortokens` or `skillcallers` turn them on.
+/// The bot's own tokens, which do not come from a channel: the Emulator and the Playground with credentials send them.
 #[derive(Debug, Clone)]
 pub(super) struct EntraPolicy {
     /// Whose tokens count: the bot's own tenant, and for a multi-tenant bot those that issue its tokens.
     tenants: Vec<String>,
-    /// `emulatortokens=accept`: the bot's own tokens (Emulator, Playground with credentials).
-    accepts_own: bool,
-    /// `skillcallers`: app ids of other bots.
-    callers: Vec<String>,
 }
 
 impl EntraPolicy {
-    /// Reads the variables `emulatortokens` and `skillcallers`; `None` if no such token is accepted.
+    /// Reads the variable `emulatortokens`; `None` if no such token is accepted.
     pub(super) fn read(
         settings: &impl Settings,
         identity: &BotIdentity,
     ) -> Result<Option<Self>, SettingsError> {
-        let accepts_own = match settings.setting("emulatortokens")?.trim() {
-            "" | "refuse" => false,
-            "accept" => true,
-            _ => return Err(SettingsError::new("emulatortokens", "must be `refuse` or `accept`")),
-        };
-        let callers = settings.setting("skillcallers")?;
-        let callers: Vec<_> =
-            callers.split(',').map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned).collect();
-        if !callers.iter().all(|id| is_guid(id)) {
-            let problem = "must be app ids separated by commas, such as 00000000-0000-0000-0000-000000000001";
-            return Err(SettingsError::new("skillcallers", problem));
-        }
-        if !accepts_own && callers.is_empty() {
+        if !settings.choice("emulatortokens", &[("refuse", false), ("accept", true)])? {
             return Ok(None);
         }
         let mut tenants: Vec<_> = identity.tenant_id.iter().cloned().collect();
@@ -65,7 +48,7 @@ impl EntraPolicy {
         if identity.is_multi_tenant() {
             tenants.extend(identity.cloud.multi_tenant_issuers().map(str::to_owned));
         }
-        Ok(Some(Self { tenants, accepts_own, callers }))
+        Ok(Some(Self { tenants }))
     }
 
     /// The tenant and version of an issuer that counts.
@@ -79,15 +62,6 @@ impl EntraPolicy {
             };
             Some(Issuer::Entra { tenant, version })
         })
-    }
-
-    /// Whether the application with this id may call.
-    pub(super) fn admit(&self, own_app_id: &str, caller: &str) -> Result<Caller, AuthError> {
-        if caller.eq_ignore_ascii_case(own_app_id) {
-            return if self.accepts_own { Ok(Caller::Itself) } else { Err(NotAllowed.into()) };
-        }
-        let is_listed = self.callers.iter().any(|id| id.eq_ignore_ascii_case(caller));
-        if is_listed { Ok(Caller::Bot { app_id: caller.to_owned() }) } else { Err(NotAllowed.into()) }
     }
 }
 

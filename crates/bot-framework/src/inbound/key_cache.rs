@@ -1,6 +1,6 @@
 //! The keys of an issuer, kept in key-value, because a fresh instance serves each request.
 //!
-//! Strangers choose the `kid`s that are looked for, so what a miss costs is bounded: see [`Miss`].
+//! Strangers choose the `kid`s that are looked for, so what a miss costs is bounded: see [`Miss`] and [`Bucket`].
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,6 +8,7 @@ use platform::{Deadline, Host, Level};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::bucket::Bucket;
 use super::key_set::{KeySet, SigningKey};
 use super::key_source::{KeySource, KeysError};
 use super::remembered;
@@ -22,7 +23,8 @@ enum Miss {
     NoKeys,
     /// The key is there, and old: it still serves.
     Stale,
-    /// The key is not there: probably nobody's.
+    /// The key is not there: probably nobody's. A set that was fetched a moment ago holds every key that there is, and the
+    /// [`Bucket`] bounds the rest.
     UnknownKey,
 }
 
@@ -31,7 +33,7 @@ impl Miss {
         match self {
             Self::NoKeys => 5,
             Self::Stale => 60,
-            Self::UnknownKey => 60 * 60,
+            Self::UnknownKey => 10,
         }
     }
 }
@@ -57,6 +59,8 @@ struct Cached {
     fetched_at: i64,
     /// When fetching was last attempted, whatever came of it.
     tried_at: i64,
+    /// For unknown keys.
+    bucket: Bucket,
 }
 
 impl<H: Host> KeyCache<'_, H> {
@@ -76,7 +80,9 @@ impl<H: Host> KeyCache<'_, H> {
         };
         // A key that is too old serves until the next attempt to fetch the keys.
         let stale = found.map(|key| FoundKey { key, good_until: now + Miss::Stale.pause_seconds() });
-        if is_within(now - cached.tried_at, miss.pause_seconds()) {
+        let is_too_early = is_within(now - cached.tried_at, miss.pause_seconds())
+            || (miss == Miss::UnknownKey && !cached.bucket.take(now));
+        if is_too_early {
             return if miss == Miss::NoKeys { Err(KeysError::TriedLately) } else { Ok(stale) };
         }
         // Before the attempt, so that those who come meanwhile do not make it too. Without keys they must: nothing else can
@@ -87,7 +93,9 @@ impl<H: Host> KeyCache<'_, H> {
         }
         match self.source.fetch(self.host, self.deadline).await {
             Ok(keys) => {
-                let fetched = Cached { keys, fetched_at: now, tried_at: now };
+                // Others may have taken something out of the bucket meanwhile.
+                let bucket = self.load().await.bucket.max(cached.bucket);
+                let fetched = Cached { keys, fetched_at: now, tried_at: now, bucket };
                 self.store(&fetched).await;
                 if !fetched.keys.has_all_of(&cached.keys) {
                     remembered::forget_all(self.host).await;
@@ -122,13 +130,19 @@ impl<H: Host> KeyCache<'_, H> {
         let stored = self.host.get(&self.key()).await.ok().flatten().unwrap_or_default();
         let stored: Value = serde_json::from_slice(&stored).unwrap_or_default();
         let seconds = |name: &str| stored[name].as_i64().unwrap_or_default();
-        Cached { keys: KeySet::read(&stored), fetched_at: seconds("fetchedAt"), tried_at: seconds("triedAt") }
+        Cached {
+            keys: KeySet::read(&stored),
+            fetched_at: seconds("fetchedAt"),
+            tried_at: seconds("triedAt"),
+            bucket: Bucket { full_at: seconds("bucketFullAt") },
+        }
     }
 
     /// A store that does not take it costs the next request another fetch.
     async fn store(&self, cached: &Cached) {
         let value = json!({
             "keys": cached.keys.to_json(), "fetchedAt": cached.fetched_at, "triedAt": cached.tried_at,
+            "bucketFullAt": cached.bucket.full_at,
         });
         _ = self.host.set(&self.key(), value.to_string().as_bytes()).await;
     }

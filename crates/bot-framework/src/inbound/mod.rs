@@ -7,6 +7,7 @@
 //! the token alone tells, [`VerifiedToken::admit`] the rest once the activity is read.
 
 mod bearer;
+mod bucket;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -52,23 +53,18 @@ pub struct InboundAuth {
 }
 
 /// Who calls.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
     /// A channel, through Azure Bot Service. The activity's `serviceUrl` is the one of its token.
     Channel,
     /// The bot's own registration: the Emulator, or the Playground with credentials. Nothing vouches for `serviceUrl`.
     Itself,
-    /// Another bot that is on the list `skillcallers`. Nothing vouches for `serviceUrl`.
-    Bot {
-        /// Its app id, which is the audience of what it is answered.
-        app_id: String,
-    },
 }
 
 impl Caller {
     /// Whether the token vouches for the activity's `serviceUrl`.
-    pub fn vouches_for_service_url(&self) -> bool {
-        *self == Self::Channel
+    pub fn vouches_for_service_url(self) -> bool {
+        self == Self::Channel
     }
 }
 
@@ -78,7 +74,6 @@ impl fmt::Display for Caller {
         f.write_str(match self {
             Self::Channel => "channel",
             Self::Itself => "itself",
-            Self::Bot { .. } => "bot",
         })
     }
 }
@@ -102,7 +97,7 @@ impl fmt::Debug for VerifiedToken {
 }
 
 impl InboundAuth {
-    /// Reads the variables `openidmetadata`, `emulatortokens` and `skillcallers`.
+    /// Reads the variables `openidmetadata` and `emulatortokens`.
     pub fn read(settings: &impl Settings, identity: &BotIdentity) -> Result<Self, SettingsError> {
         let cloud = identity.cloud;
         let channel_metadata = endpoint_override(settings, "openidmetadata")?;
@@ -152,10 +147,10 @@ impl InboundAuth {
             Some(checked) => checked,
             None => self.check_signature(&token, issuer, KeyCache { host, source, deadline }).await?,
         };
-        let caller = match (entra_caller, &self.entra) {
-            (None, _) => Caller::Channel,
-            (Some(app_id), Some(entra)) => entra.admit(&self.app_id, app_id)?,
-            (Some(_), None) => return Err(NotAllowed.into()),
+        let caller = match entra_caller {
+            None => Caller::Channel,
+            Some(app_id) if app_id.eq_ignore_ascii_case(&self.app_id) => Caller::Itself,
+            Some(_) => return Err(NotAllowed.into()),
         };
         Ok(VerifiedToken { caller, service_url: token.claims.service_url, remembered, checked, is_stored })
     }
@@ -202,7 +197,7 @@ impl VerifiedToken {
                 return Err(BrokenRule::ServiceUrl.into());
             }
         }
-        Ok(self.caller.clone())
+        Ok(self.caller)
     }
 
     /// The bot's own token, sealed, as [`VerifiedToken::remember`] was given it: for

@@ -15,6 +15,9 @@ use crate::json::{FieldError, Fields};
 /// them; no token of a channel has any, so whoever sends one is trying something.
 const FORBIDDEN: [&str; 8] = ["crit", "b64", "jwk", "jku", "x5u", "x5c", "enc", "zip"];
 
+/// Issuers' key ids are hashes of some 30 characters.
+const MAX_KEY_ID_BYTES: usize = 128;
+
 /// What a token claims. Nothing of it is true before [`super::rs256`] has agreed to the signature.
 pub(super) struct UnverifiedToken<'a> {
     pub(super) key_id: String,
@@ -77,7 +80,9 @@ fn read_header(mut header: Fields) -> Result<String, BrokenRule> {
         Ok(Some(algorithm)) if algorithm == "RS256" => {}
         _ => return Err(BrokenRule::Algorithm),
     }
-    header.required_string("kid").map_err(|_| BrokenRule::KeyId)
+    let key_id = header.required_string("kid").map_err(|_| BrokenRule::KeyId)?;
+    let is_key_id = key_id.len() <= MAX_KEY_ID_BYTES && key_id.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_key_id { Ok(key_id) } else { Err(BrokenRule::KeyId) }
 }
 
 impl Claims {

@@ -49,7 +49,11 @@ pub async fn serve(
         None => status_only(http::StatusCode::BAD_REQUEST).into(),
     };
     if let Err(error) = send(response_out, reply.answer).await {
-        host.event(Level::Warn, "answer.not-sent", json!({"reason": error.to_string()}));
+        let reason = match error {
+            StreamError::Closed => "the connection was closed",
+            StreamError::LastOperationFailed(_) => "the host did not write it",
+        };
+        host.event(Level::Warn, "answer.not-sent", json!({"reason": reason}));
     }
     if let Some(work) = reply.then {
         work.await;
@@ -96,6 +100,10 @@ fn read_head(request: &IncomingRequest) -> Option<http::Request<()>> {
     for (name, value) in request.headers().entries() {
         let name = http::HeaderName::from_bytes(name.as_bytes()).ok()?;
         head.headers_mut().append(name, http::HeaderValue::from_bytes(&value).ok()?);
+    }
+    // The host takes `Host` out of the headers, and gives its value here.
+    if let Some(authority) = request.authority() {
+        head.headers_mut().insert(http::header::HOST, http::HeaderValue::try_from(authority).ok()?);
     }
     Some(head)
 }

@@ -116,5 +116,11 @@ impl KeyValue for SpinHost {
 }
 
 fn key_value_error(error: spin_sdk::key_value::Error) -> KeyValueError {
-    KeyValueError(error.to_string())
+    use spin_sdk::key_value::Error;
+    match error {
+        Error::NoSuchStore => KeyValueError::NoSuchStore,
+        Error::AccessDenied => KeyValueError::AccessDenied,
+        Error::StoreTableFull => KeyValueError::TooManyOpen,
+        Error::Other(_) => KeyValueError::Failed,
+    }
 }

@@ -53,11 +53,13 @@ pub fn known_key(key: &ConversationKey) -> String {
 pub struct Tag(String);
 
 impl Tag {
-    /// A tag as somebody wrote it: letters and digits of any script, and `- _ . : # @ +`. Case does not matter.
+    /// A tag as somebody wrote it: letters and digits of any script, and `- _ . : # @ +`, but not only dots, because a tag can
+    /// be a segment of a path. Case does not matter.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.to_lowercase();
         let fits = |c: char| c.is_alphanumeric() || "-_.:#@+".contains(c);
-        (!text.is_empty() && text.chars().count() <= 64 && text.chars().all(fits)).then_some(Self(text))
+        let is_only_dots = text.chars().all(|c| c == '.');
+        (!is_only_dots && text.chars().count() <= 64 && text.chars().all(fits)).then_some(Self(text))
     }
 
     /// Its text.
@@ -121,7 +123,10 @@ mod tests {
             ("a.b:c#d@e+f_g", Some("a.b:c#d@e+f_g")),
             (&longest, Some(longest.as_str())),
             (&format!("{longest}x"), None),
+            ("..a", Some("..a")),
             ("", None),
+            (".", None),
+            ("..", None),
             ("a b", None),
             ("a/b", None),
             ("<b>", None),

@@ -3,7 +3,7 @@
 use bot_framework::ConversationReference;
 use bot_framework::json::Fields;
 use chrono::{DateTime, Utc};
-use platform::{Host, Level};
+use platform::{Host, Level, excerpt};
 use serde_json::json;
 use storage_table::{Entity, Key};
 
@@ -144,7 +144,7 @@ pub(super) fn key_of(key: &ConversationKey, row: &Row) -> Key {
 
 /// Logs an entity that the bot passes over, because it did not write it or cannot read it.
 pub(super) fn skipped(host: &impl Host, key: &Key, reason: &str) {
-    let fields = json!({"partition": key.partition, "row": key.row, "reason": reason});
+    let fields = json!({"partition": excerpt(&key.partition), "row": excerpt(&key.row), "reason": reason});
     host.event(Level::Warn, "conversation.entity-skipped", fields);
 }
 

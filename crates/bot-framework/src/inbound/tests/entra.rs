@@ -1,9 +1,8 @@
-//! Entra's tokens: the bot's own (Emulator, Playground with credentials) and other bots'.
+//! Entra's tokens: the bot's own (Emulator, Playground with credentials), and other bots', which are never accepted.
 
 use super::*;
 
 const OWN: (&str, &str) = ("emulatortokens", "accept");
-const SKILL: (&str, &str) = ("skillcallers", OTHER_BOT);
 
 /// The bot's own token, as the Emulator gets it.
 fn own() -> Value {
@@ -18,7 +17,7 @@ fn own_v1() -> Value {
 }
 
 /// Another bot's token for this one.
-fn skill() -> Value {
+fn another_bots() -> Value {
     entra_claims(APP_ID, OTHER_BOT, TENANT, NOW)
 }
 
@@ -27,13 +26,13 @@ fn sign(claims: &Value) -> String {
 }
 
 #[test]
-fn both_kinds_are_off_by_default() {
+fn no_token_of_entra_is_accepted_by_default() {
     check(
         &[],
         &[
             ("the bot's own", sign(&own()), "WrongIssuer"),
             ("the bot's own, version 1", sign(&own_v1()), "WrongIssuer"),
-            ("another bot's", sign(&skill()), "WrongIssuer"),
+            ("another bot's", sign(&another_bots()), "WrongIssuer"),
         ],
     );
 }
@@ -100,51 +99,35 @@ fn the_bots_own() {
             ("expired", changed("exp", json!(NOW - 300)), "TokenExpired"),
             ("not yet valid", changed("nbf", json!(NOW + 301)), "TokenNotYetValid"),
             ("signed by a stranger", TestKey::stranger().sign(&own()), "UnknownKey"),
-            ("another bot's, while none is listed", sign(&skill()), "CallerNotAllowed"),
+            ("another bot's", sign(&another_bots()), "CallerNotAllowed"),
         ],
     );
 }
 
 #[test]
-fn another_bots() {
-    let third = "00000000-0000-0000-0000-000000000003";
-    check(
-        &[SKILL],
-        &[
-            ("on the list", sign(&skill()), "bot"),
-            ("not on the list", sign(&entra_claims(APP_ID, third, TENANT, NOW)), "CallerNotAllowed"),
-            ("the bot's own, which emulatortokens refuses", sign(&own()), "CallerNotAllowed"),
-            (
-                "on the list, for another bot",
-                sign(&entra_claims(third, OTHER_BOT, TENANT, NOW)),
-                "WrongAudience",
-            ),
-            (
-                "on the list, of a foreign tenant",
-                sign(&entra_claims(APP_ID, OTHER_BOT, FOREIGN_TENANT, NOW)),
-                "WrongIssuer",
-            ),
-            ("a user's of a listed application", sign(&with(skill(), "scp", "x")), "NotAnAppToken"),
-            ("on the list, signed by a stranger", TestKey::stranger().sign(&skill()), "UnknownKey"),
-        ],
-    );
+fn no_setting_lets_another_bot_in() {
+    for (settings, expected) in [
+        (&[OWN][..], "CallerNotAllowed"),
+        (&[("skillcallers", OTHER_BOT)], "WrongIssuer"),
+        (&[OWN, ("skillcallers", OTHER_BOT)], "CallerNotAllowed"),
+    ] {
+        check(settings, &[("another bot's", sign(&another_bots()), expected)]);
+    }
 }
 
 #[test]
 fn a_caller_has_to_prove_itself_before_it_learns_that_it_may_not() {
     // 403 is for verified callers: a forged token gets 401, whatever it claims.
     let host = bot_with(&[OWN]);
-    let forged = TestKey::stranger().sign_text(r#"{"alg":"RS256","kid":"issuer-key"}"#, &skill().to_string());
+    let forged =
+        TestKey::stranger().sign_text(r#"{"alg":"RS256","kid":"issuer-key"}"#, &another_bots().to_string());
     assert!(matches!(call(&host, &forged, &activity()), Err(AuthError::Unauthorized(_))));
-    assert!(matches!(call(&host, &sign(&skill()), &activity()), Err(AuthError::Forbidden(_))));
+    assert!(matches!(call(&host, &sign(&another_bots()), &activity()), Err(AuthError::Forbidden(_))));
 }
 
 #[test]
 fn who_calls_is_told() {
-    let host = bot_with(&[OWN, SKILL]);
-    let caller = call(&host, &sign(&skill()), &activity()).unwrap();
-    assert_eq!(caller, Caller::Bot { app_id: OTHER_BOT.into() });
-    assert!(!caller.vouches_for_service_url());
+    let host = bot_with(&[OWN]);
     assert!(!call(&host, &sign(&own()), &activity()).unwrap().vouches_for_service_url());
     assert!(call(&host, &token(), &activity()).unwrap().vouches_for_service_url());
 }

@@ -48,22 +48,64 @@ fn keys_are_fetched_once_a_day() {
 }
 
 #[test]
-fn an_unknown_key_is_looked_for_once_an_hour() {
+fn a_flood_of_unknown_keys_puts_a_roll_over_off_by_100_seconds_at_most() {
+    // Both are good for an hour, and signing is what takes time here.
+    let (known, new) = (token(), TestKey::stranger().sign(&claims()));
+    let (_, behind_the_header) = known.split_once('.').unwrap();
+    for published_after in [0, 9, 10, 31, 100, 250] {
+        let host = bot();
+        assert_eq!(outcome(call(&host, &known, &activity())), "channel");
+        let mut found_after = None;
+        for second in 0..600 {
+            at(&host, second);
+            let header = json!({"alg": "RS256", "kid": format!("k{second}")}).to_string();
+            let bogus = format!("{}.{behind_the_header}", URL_SAFE_NO_PAD.encode(header));
+            assert_eq!(outcome(call(&host, &bogus, &activity())), "UnknownKey");
+            if second == published_after {
+                publish(&host, vec![TestKey::stranger().endorsed_jwk(&["msteams"])]);
+            }
+            if second >= published_after && found_after.is_none() {
+                let is_found = outcome(call(&host, &new, &activity())) == "channel";
+                found_after = is_found.then(|| second - published_after);
+            }
+        }
+        assert!(found_after.is_some_and(|seconds| seconds <= 100), "{published_after}: {found_after:?}");
+        // Each look is two calls: the first one, three at once, and one every 100 seconds.
+        assert_eq!(host.sent.borrow().len(), 2 * (1 + 3 + 5), "{published_after}");
+    }
+}
+
+#[test]
+fn a_new_key_is_found_at_once_while_nobody_floods() {
     let (host, stranger) = (bot(), TestKey::stranger());
     assert_eq!(ask(&host, TestKey::issuer()), say("channel", 2));
-    let good = token();
-    let (_, behind_the_header) = good.split_once('.').unwrap();
-    for index in 0..200 {
-        let header = json!({"alg": "RS256", "kid": format!("k{index}")}).to_string();
-        let token = format!("{}.{behind_the_header}", URL_SAFE_NO_PAD.encode(header));
-        assert_eq!(outcome(call(&host, &token, &activity())), "UnknownKey");
-    }
-    assert_eq!(host.sent.borrow().len(), 2, "a flood of random ids costs nothing");
-    // The issuer has a new key: it is found when an hour has passed since the last look.
     publish(&host, vec![stranger.endorsed_jwk(&["msteams"])]);
-    assert_eq!(ask(at(&host, HOUR - 1), stranger), say("UnknownKey", 2));
-    assert_eq!(ask(at(&host, HOUR), stranger), say("channel", 4));
+    // A set of a moment ago is not fetched again.
+    assert_eq!(ask(at(&host, 9), stranger), say("UnknownKey", 2));
+    assert_eq!(ask(at(&host, 10), stranger), say("channel", 4));
     assert_eq!(ask(&host, TestKey::issuer()), say("UnknownKey", 4));
+}
+
+#[test]
+fn a_look_that_ends_does_not_fill_the_bucket_that_others_emptied_meanwhile() {
+    let host = Rc::new(bot());
+    assert_eq!(ask(&host, TestKey::issuer()), say("channel", 2));
+    let name = host.store.borrow().keys().find(|key| key.starts_with("jwks:")).unwrap().clone();
+    let emptied = NOW + 310;
+    let meanwhile = Rc::downgrade(&host);
+    host.answers(move |request| {
+        let host = meanwhile.upgrade().unwrap();
+        let record = serde_json::from_slice::<Value>(&host.store.borrow()[&name]).unwrap();
+        let others = with(record, "bucketFullAt", emptied);
+        host.store.borrow_mut().insert(name.clone(), others.to_string().into_bytes());
+        let body = match request.uri().to_string().as_str() {
+            CHANNEL_METADATA => json!({"jwks_uri": CHANNEL_KEYS}),
+            _ => json!({"keys": [TestKey::issuer().endorsed_jwk(&["msteams"])]}),
+        };
+        Some(Ok(response(200, &body.to_string())))
+    });
+    assert_eq!(ask(at(&host, 10), TestKey::stranger()), say("UnknownKey", 4));
+    assert_eq!(ask(at(&host, 20), TestKey::stranger()), say("UnknownKey", 4));
 }
 
 #[test]

@@ -7,9 +7,6 @@ fn a_wrong_value_is_reported_by_name() {
     for (settings, name) in [
         (&[("microsoftappid", "")][..], "microsoftappid"),
         (&[("emulatortokens", "yes")], "emulatortokens"),
-        (&[("skillcallers", "*")], "skillcallers"),
-        (&[("skillcallers", "00000000-0000-0000-0000-00000000000g")], "skillcallers"),
-        (&[("skillcallers", "{00000000-0000-0000-0000-000000000002}")], "skillcallers"),
         (
             &[("emulatortokens", "accept"), ("microsoftapptenantid", "contoso.example")],
             "microsoftapptenantid",
@@ -35,12 +32,4 @@ fn a_wrong_value_is_reported_by_name() {
 #[test]
 fn a_domain_name_will_do_while_nothing_is_compared_with_it() {
     auth(&bot_with(&[("microsoftapptenantid", "contoso.example")])).unwrap();
-}
-
-#[test]
-fn lists_may_have_spaces_and_empty_places() {
-    let list = format!(" , {},,", OTHER_BOT.to_uppercase());
-    let host = bot_with(&[("skillcallers", &list)]);
-    let token = TestKey::issuer().sign(&entra_claims(APP_ID, OTHER_BOT, TENANT, NOW));
-    assert_eq!(outcome(call(&host, &token, &activity())), "bot");
 }

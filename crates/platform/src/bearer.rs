@@ -1,0 +1,31 @@
+//! The value of an `Authorization` header with the scheme `Bearer` (RFC 6750).
+
+/// The credential of `Bearer <credential>`: one space, and the scheme in any case, as RFC 9110 section 11.1 wants it.
+pub fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, credential) = authorization.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(credential)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scheme_in_any_case_and_one_space_give_the_credential() {
+        for (value, expected) in [
+            ("Bearer x", Some("x")),
+            ("bearer x", Some("x")),
+            ("BEARER x", Some("x")),
+            ("Bearer ", Some("")),
+            ("Bearer  x", Some(" x")),
+            ("Bearer", None),
+            ("Bearer\tx", None),
+            ("Bearerx y", None),
+            (" Bearer x", None),
+            ("Basic x", None),
+            ("", None),
+        ] {
+            assert_eq!(bearer(value), expected, "{value:?}");
+        }
+    }
+}

@@ -34,7 +34,7 @@ pub use direct_line::{DirectLine, DirectLineSettings};
 pub use identity::BotIdentity;
 #[cfg(fuzzing)]
 pub use inbound::fuzzing;
-pub use inbound::{AuthError, BrokenRule, Caller, InboundAuth, KeysError, NotAllowed, VerifiedToken};
+pub use inbound::{App, AuthError, BrokenRule, Caller, InboundAuth, KeysError, NotAllowed, VerifiedToken};
 pub use message::{MORE_MEMBERS, OutgoingMessage};
 pub use outbound::{BotCredentials, Credential, Tokens};
 pub use reference::ConversationReference;

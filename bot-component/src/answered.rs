@@ -1,7 +1,7 @@
 //! What a route gives back: an answer, and what is to follow it.
 
 use bytes::Bytes;
-use http::Response;
+use http::{HeaderMap, Response};
 use platform::{Host, Reply};
 
 use crate::kick::Kick;
@@ -17,6 +17,10 @@ impl Answered {
     /// With a kick, if something was put on the queue that is due.
     pub(crate) fn with_kick(response: Response<Bytes>, kick: Option<Kick>) -> Self {
         Self { response, kick }
+    }
+
+    pub(crate) fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.response.headers_mut()
     }
 
     pub(crate) fn into_reply<H: Host>(self, host: &H) -> Reply<'_> {

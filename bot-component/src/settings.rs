@@ -17,9 +17,10 @@ use crate::rejection::Rejection;
 /// How long the token for the storage account may take: it is fetched once an hour.
 const TOKEN_WITHIN: Duration = Duration::from_secs(4);
 
-/// The variables that are read together: one call of the host each. A request that brings no valid token costs the first
-/// only. `alertkey` is read by itself: a caller of the alert routes without a key costs nothing else.
-pub const JOINED: [Joined; 2] = [
+/// The variables that are read together: one call of the host each. An activity that brings no valid token costs `inbound`
+/// only. A caller of the alert routes without a key costs `alerts` only, or `inbound` too where it brings a token.
+pub const JOINED: [Joined; 3] = [
+    Joined { variable: "alerts", names: &["alertkey", "alertkeys"] },
     Joined {
         variable: "inbound",
         names: &[

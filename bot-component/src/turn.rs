@@ -89,6 +89,7 @@ impl<H: Host> Turn<'_, H> {
             status: Status::Queued,
             until: envelope.not_before,
             call: None,
+            key: None,
         };
         let known = match ledger.accept(&alert).await {
             Ok(Accepted::New) => None,

@@ -15,6 +15,7 @@ pub mod children;
 pub mod direct_line;
 pub mod host;
 mod loopback_http;
+pub mod named_key;
 pub mod playground;
 pub mod ports;
 pub mod process_group;

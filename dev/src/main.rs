@@ -1,6 +1,7 @@
 //! `cargo dev`: runs, tests and builds everything on a machine with Rust and Node.js.
 
 mod bench;
+mod key;
 mod send;
 mod soak;
 mod test;
@@ -25,6 +26,8 @@ enum Command {
     Up(up::Up),
     /// Says something to the bot, or alerts the person, in the chat page that `cargo dev up` runs
     Send(send::Send),
+    /// Makes a key with a name and scopes for a program that alerts people
+    Key(key::Key),
     /// Tests everything: format, lints, unit tests, and the built components end to end
     Test(test::Test),
     /// Measures everything, beside baselines: minutes, and the machine to itself
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Up(up) => up.run(),
         Command::Send(send) => send.run(),
+        Command::Key(key) => key.run(),
         Command::Test(test) => test.run(),
         Command::Bench(bench) => bench.run(),
         Command::Soak(soak) => soak.run(),

@@ -192,30 +192,38 @@ const ROUTES: [(&str, &str); 3] = [
 ];
 
 fn who_may_call(world: &World) {
-    let stage = alerts::script(world).variable("alertkey", "the old key, the-new-key").start();
+    let stage =
+        alerts::script(world).variable("alertkey", "the old key of tests, the-new-key-of-tests").start();
     for (method, path) in ROUTES {
-        for stranger in
-            ["", "Bearer ", "Bearer wrong", "Basic the-new-key", "Bearer the old key, the-new-key"]
-        {
+        for stranger in [
+            "",
+            "Bearer ",
+            "Bearer wrong",
+            "Basic the-new-key-of-tests",
+            "Bearer the old key of tests, the-new-key-of-tests",
+        ] {
             let answer = call_with(&stage, method, path, stranger, &Value::Null);
             let answer = answer.expect_error(401, "Unauthorized");
             assert_eq!(answer.header("www-authenticate"), "Bearer", "{method} {path}");
         }
-        for key in ["Bearer the old key", "Bearer the-new-key"] {
+        for key in ["Bearer the old key of tests", "bearer the-new-key-of-tests"] {
             let answer = call_with(&stage, method, path, key, &Value::Null);
             assert_ne!(answer.status, 401, "{method} {path} {key}: both are valid while keys are changed");
         }
-        let answer = call_with(&stage, "PUT", path, "Bearer the-new-key", &Value::Null);
+        let answer = call_with(&stage, "PUT", path, "Bearer the-new-key-of-tests", &Value::Null);
         assert_eq!(answer.expect_error(405, "MethodNotAllowed").header("allow"), method);
     }
-    assert!(!stage.host_log().contains("the-new-key"), "keys are not logged");
+    assert!(!stage.host_log().contains("the-new-key-of-tests"), "keys are not logged");
 
     let closed = Stage::start(world);
     for (method, path) in ROUTES {
         call(&closed, method, path, &Value::Null).expect_error(404, "NotFound");
     }
-    let wrong = Script::new(world).variable("alertkey", "a,b,c").start();
-    call_with(&wrong, "GET", "/api/targets", "Bearer a", &Value::Null).expect_error(500, "Misconfigured");
+    for wrong in ["the-first-of-three,the-second-of-three,the-third-of-three", "hunter2-hunter2"] {
+        let stage = Script::new(world).variable("alertkey", wrong).start();
+        call_with(&stage, "GET", "/api/targets", &format!("Bearer {wrong}"), &Value::Null)
+            .expect_error(500, "Misconfigured");
+    }
 }
 
 fn what_does_not_fit_is_refused(world: &World) {

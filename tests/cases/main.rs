@@ -22,6 +22,7 @@ mod lost_store;
 mod malformed;
 mod manifests;
 mod misuse_inbound;
+mod misuse_keys;
 mod openapi;
 mod outbound;
 mod playground;
@@ -70,6 +71,7 @@ fn main() {
         ("malformed", malformed::CASES),
         ("manifests", manifests::CASES),
         ("misuse_inbound", misuse_inbound::CASES),
+        ("misuse_keys", misuse_keys::CASES),
         ("openapi", openapi::CASES),
         ("outbound", outbound::CASES),
         ("playground", playground::CASES),

@@ -35,11 +35,9 @@ fn joined_variables_hold_what_the_components_read(_: &World) {
     let of_poller = trigger_component::JOINED.as_slice();
     let manifest = Manifest::local();
     let component = |id: &str| manifest.table()["component"][id]["variables"].as_table().unwrap().clone();
-    for (id, joined, alone) in [
-        ("bot", of_bot, &["alertkey"][..]),
-        ("poller", of_poller, &["pollkey"]),
-        ("poller-cron", of_poller, &[]),
-    ] {
+    for (id, joined, alone) in
+        [("bot", of_bot, &[][..]), ("poller", of_poller, &["pollkey"]), ("poller-cron", of_poller, &[])]
+    {
         let mut expected: Vec<(String, Value)> =
             alone.iter().map(|name| ((*name).to_owned(), format!("{{{{ {name} }}}}").into())).collect();
         for joined in joined {
@@ -97,7 +95,7 @@ fn hosted_and_local_say_what_they_should(_: &World) {
         }
         // Every variable that is a secret is declared as one.
         for (variable, declaration) in manifest.table()["variables"].as_table().unwrap() {
-            let is_secret = ["key", "password", "secret", "connection", "token", "certificate"]
+            let is_secret = ["key", "keys", "password", "secret", "connection", "token", "certificate"]
                 .iter()
                 .any(|word| variable.ends_with(word));
             assert_eq!(declaration.get("secret").is_some(), is_secret, "{name}: {variable}");

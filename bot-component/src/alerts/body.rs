@@ -28,6 +28,8 @@ pub(super) struct AlertCall {
 /// What tells a repeated call.
 #[derive(Debug)]
 pub(super) struct Identity {
+    /// The name of the key with which the call is made. The same idempotency key of another name is another call.
+    pub(super) key_name: String,
     pub(super) idempotency_key: String,
     /// The same for the same body, however its members are ordered and spaced.
     pub(super) fingerprint: String,
@@ -36,11 +38,11 @@ pub(super) struct Identity {
 impl Identity {
     /// The identity of a call that has a proper key. Nothing else of it is looked at: what was proper an hour ago, when it
     /// was made first, may have expired meanwhile.
-    pub(super) fn of(fields: &Fields) -> Option<Self> {
+    pub(super) fn of(fields: &Fields, key_name: &str) -> Option<Self> {
         let body = fields.as_object();
         let key = body.get("idempotencyKey")?.as_str().filter(|key| is_idempotency_key(key))?;
         let fingerprint = name_of(&[&Value::Object(body.clone()).to_string()]);
-        Some(Self { idempotency_key: key.into(), fingerprint })
+        Some(Self { key_name: key_name.into(), idempotency_key: key.into(), fingerprint })
     }
 }
 
@@ -183,8 +185,9 @@ mod tests {
 
     #[test]
     fn the_same_body_has_the_same_identity() {
-        let of =
-            |body: &str| Identity::of(&Fields::parse(body.as_bytes()).unwrap()).map(|call| call.fingerprint);
+        let of = |body: &str| {
+            Identity::of(&Fields::parse(body.as_bytes()).unwrap(), "ci").map(|call| call.fingerprint)
+        };
         let body = of(r#"{"to":{"tag":"x"},"idempotencyKey":"k"}"#);
         assert_eq!(body, of(r#" { "idempotencyKey" : "k", "to": {"tag": "x"} }"#));
         assert_ne!(body, of(r#"{"to":{"tag":"y"},"idempotencyKey":"k"}"#));

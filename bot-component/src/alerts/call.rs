@@ -15,6 +15,8 @@ use storage_queue::PutOptions;
 use storage_table::TableError;
 
 use super::body::{AlertCall, Identity};
+use super::caller::Caller;
+use super::grant::Scope;
 use super::identity::{self, Met};
 use super::target::{self, Target};
 use crate::answered::Answered;
@@ -30,23 +32,25 @@ const STORE_WITHIN: Duration = Duration::from_secs(20);
 pub(super) async fn post<H: Host>(
     host: &H,
     request: Request<impl RequestBody>,
+    caller: &Caller,
 ) -> Result<Answered, Rejection> {
+    caller.require(Scope::Send)?;
     let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
     let (head, body) = request.into_parts();
     expect_json(&head.headers)?;
     let fields = Fields::of_request(&body.read(MAX_BODY_BYTES).await?).map_err(AlertRejection::from)?;
-    let identity = Identity::of(&fields);
+    let identity = Identity::of(&fields, &caller.key);
     let deadline = Deadline::after(host, STORE_WITHIN);
     let ledger = Ledger::new(host, &settings.queue.account, &settings.tables, deadline);
-    let accepted = match Draft::read(host, &settings, fields).await {
-        Ok(draft) => accept(host, &settings, &ledger, &draft, identity.as_ref()).await?,
+    let accepted = match Draft::read(host, &settings, caller, fields).await {
+        Ok(draft) => accept(host, &settings, &ledger, &draft, caller, identity.as_ref()).await?,
         // The first call may have been proper an hour ago; this one, with the same times in it, is too late.
         Err(rejection) => match earlier(host, &ledger, identity.as_ref()).await? {
             Some(alerts) => alerts,
             None => return Err(rejection),
         },
     };
-    put(host, &settings, &ledger, deadline, accepted).await
+    put(host, &settings, &ledger, deadline, caller, accepted).await
 }
 
 /// A call that makes sense, and the conversations that it means.
@@ -57,10 +61,15 @@ struct Draft {
 }
 
 impl Draft {
-    async fn read<H: Host>(host: &H, settings: &BotSettings, fields: Fields) -> Result<Self, Rejection> {
+    async fn read<H: Host>(
+        host: &H,
+        settings: &BotSettings,
+        caller: &Caller,
+        fields: Fields,
+    ) -> Result<Self, Rejection> {
         let now = host.now();
         let mut call = AlertCall::read(fields, now)?;
-        let targets = target::resolve(host, settings, std::mem::take(&mut call.to)).await?;
+        let targets = target::resolve(host, settings, caller, std::mem::take(&mut call.to)).await?;
         Ok(Self { call, targets, now })
     }
 
@@ -68,6 +77,7 @@ impl Draft {
     fn alerts(
         &self,
         settings: &BotSettings,
+        caller: &Caller,
         id: &CallId,
         identity: Option<&Identity>,
     ) -> Result<Vec<Alert>, AlertRejection> {
@@ -79,13 +89,14 @@ impl Draft {
                 status: target.held.map_or(Status::Queued, target::Held::status),
                 until: self.call.due.max(self.call.expires),
                 call: identity.filter(|_| index == 0).map(|identity| identity.note(self.targets.len())),
+                key: Some(caller.key.clone()),
             };
             let message = match target.held {
                 Some(_) => None,
                 // A call with a key may be repeated while its Put is under way.
                 None => Some(self.message(settings, &id, &target.address, identity.is_some())?),
             };
-            Ok(Alert { alert, message, status: Status::Queued, is_again: false })
+            Ok(Alert { alert, message, status: Status::Queued, is_again: false, is_repeated: false })
         });
         alerts.collect()
     }
@@ -129,16 +140,24 @@ struct Alert {
     status: Status,
     /// An earlier call with the same key accepted it, and may have been cut off.
     is_again: bool,
+    /// An earlier call with the same key accepted it.
+    is_repeated: bool,
 }
 
 impl Alert {
     /// What the ledger knows of it, with its message if it may not be on the queue.
     fn known(record: &Record, id: AlertId, message: Option<Message>) -> Self {
         let status = record.shown_status();
-        let alert =
-            NewAlert { id, conversation: record.conversation.clone(), status, until: None, call: None };
+        let alert = NewAlert {
+            id,
+            conversation: record.conversation.clone(),
+            status,
+            until: None,
+            call: None,
+            key: None,
+        };
         let message = message.filter(|_| record.may_not_be_queued());
-        Self { is_again: message.is_some(), alert, message, status }
+        Self { is_again: message.is_some(), is_repeated: true, alert, message, status }
     }
 
     /// What the caller learns of it. For an alert that was delivered meanwhile that is `queued`, as in the first answer.
@@ -161,20 +180,21 @@ async fn accept<H: Host>(
     settings: &BotSettings,
     ledger: &Ledger<'_, H>,
     draft: &Draft,
+    caller: &Caller,
     identity: Option<&Identity>,
 ) -> Result<Vec<Alert>, Rejection> {
     let Some(identity) = identity else {
         let mut random = [0; 16];
         host.fill(&mut random);
         let id = CallId::random(Period::of(draft.now), random);
-        let mut alerts = draft.alerts(settings, &id, None)?;
+        let mut alerts = draft.alerts(settings, caller, &id, None)?;
         identity::accept_new(ledger, alerts.iter().map(|alert| &alert.alert)).await?;
         alerts.iter_mut().for_each(|alert| alert.status = alert.alert.status);
         return Ok(alerts);
     };
     let mut alerts = Vec::new();
     let make = |id: &CallId| -> Result<Vec<NewAlert>, AlertRejection> {
-        alerts = draft.alerts(settings, id, Some(identity))?;
+        alerts = draft.alerts(settings, caller, id, Some(identity))?;
         Ok(alerts.iter().map(|alert| alert.alert.clone()).collect())
     };
     match identity::meet(ledger, identity, draft.now, make).await? {
@@ -185,7 +205,6 @@ async fn accept<H: Host>(
         // The caller may have had no answer, because the call was cut off in the middle: what may not be on the queue is put
         // there, and the poller sends each alert once.
         Met::Again(id, records) => {
-            host.event(Level::Info, "alerts.repeated", json!({"alerts": records.len()}));
             let targets: BTreeMap<&str, &Target> =
                 draft.targets.iter().map(|target| (target.key.as_str(), target)).collect();
             let again = (0..).zip(&records).map(|(index, record)| {
@@ -209,7 +228,6 @@ async fn earlier<H: Host>(
 ) -> Result<Option<Vec<Alert>>, Rejection> {
     let Some(identity) = identity else { return Ok(None) };
     let Some((id, records)) = identity::find(ledger, identity, host.now()).await? else { return Ok(None) };
-    host.event(Level::Info, "alerts.repeated", json!({"alerts": records.len()}));
     let known = (0..).zip(&records).map(|(index, record)| Alert::known(record, id.alert(index), None));
     Ok(Some(known.collect()))
 }
@@ -220,6 +238,7 @@ async fn put<H: Host>(
     settings: &BotSettings,
     ledger: &Ledger<'_, H>,
     deadline: Deadline,
+    caller: &Caller,
     mut alerts: Vec<Alert>,
 ) -> Result<Answered, Rejection> {
     let outbox = Outbox::new(host, &settings.queue, deadline);
@@ -246,10 +265,18 @@ async fn put<H: Host>(
     }
     let shown: Vec<_> = alerts.iter().map(Alert::shown).collect();
     let queued = alerts.iter().filter(|alert| alert.status == Status::Queued).count();
-    host.event(
+    let ids: Vec<_> = alerts.iter().map(|alert| alert.alert.id.as_str()).collect();
+    caller.event(
+        host,
         if failed == 0 { Level::Info } else { Level::Error },
         "alerts.queued",
-        json!({"queued": queued, "failed": failed, "held": alerts.len() - queued - failed}),
+        json!({
+            "queued": queued,
+            "failed": failed,
+            "held": alerts.len() - queued - failed,
+            "repeated": alerts.iter().filter(|alert| alert.is_repeated).count(),
+            "alerts": ids,
+        }),
     );
     let kick = settings.kick.clone().filter(|_| outbox.has_due());
     // A repeated call must not put these on the queue once more. If all goes well the first time, that is not noted, because it

@@ -9,19 +9,32 @@ use serde_json::json;
 use state::ledger::{AlertId, Ledger, Withdrawn};
 use state::runs::{Withdrawal, Withdrawals};
 
+use super::caller::Caller;
+use super::grant::Scope;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::{BotSettings, CallerSettings};
 
 const WITHIN: Duration = Duration::from_secs(20);
 
 /// Takes an alert back, unless something became of it before.
-pub(super) async fn delete<H: Host>(host: &H, id: &str) -> Result<Response<Bytes>, Rejection> {
+pub(super) async fn delete<H: Host>(
+    host: &H,
+    id: &str,
+    caller: &Caller,
+) -> Result<Response<Bytes>, Rejection> {
+    // An operator may cancel anybody's alert, others their own.
+    let sender = if caller.grant.allows(Scope::Operate) {
+        None
+    } else {
+        caller.require(Scope::Cancel)?;
+        Some(caller.key.as_str())
+    };
     let id = AlertId::parse(id).ok_or(AlertRejection::NoSuchAlert)?;
     let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
     let deadline = Deadline::after(host, WITHIN);
     let (account, tables) = (&settings.queue.account, &settings.tables);
     let ledger = Ledger::new(host, account, tables, deadline);
-    match ledger.withdraw(&id).await.map_err(AlertRejection::from)? {
+    match ledger.withdraw(&id, sender).await.map_err(AlertRejection::from)? {
         Withdrawn::Yes => {}
         Withdrawn::TooLate(status) => return Err(AlertRejection::AlertIsOver(status).into()),
         Withdrawn::Unknown => return Err(AlertRejection::NoSuchAlert.into()),
@@ -32,6 +45,6 @@ pub(super) async fn delete<H: Host>(host: &H, id: &str) -> Result<Response<Bytes
         .note(&withdrawal)
         .await
         .map_err(AlertRejection::from)?;
-    host.event(Level::Info, "alert.cancelling", json!({"envelope": id.as_str()}));
+    caller.event(host, Level::Info, "alert.cancelling", json!({"envelope": id.as_str()}));
     Ok(answer::json(StatusCode::ACCEPTED, &json!({"id": id.as_str(), "status": "cancelling"})))
 }

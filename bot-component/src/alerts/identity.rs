@@ -5,6 +5,7 @@ use platform::{Clock, HttpClient, Randomness};
 use state::ledger::{Accepted, CallId, CallNote, KEY_TERM, Ledger, NewAlert, Period, Record};
 
 use super::body::Identity;
+use super::keys::SIMPLE_NAME;
 use crate::rejection::AlertRejection;
 
 /// A key is used again after its term, or it is not; nobody uses one so often within a period of eight days, because each
@@ -21,6 +22,13 @@ pub(super) enum Met {
 }
 
 impl Identity {
+    /// The id of the call in a period, for the given use of its key.
+    fn call_id(&self, period: Period, turn: u32) -> CallId {
+        // The simple keys came first: their calls keep the ids that they had.
+        let owner = Some(self.key_name.as_str()).filter(|name| *name != SIMPLE_NAME);
+        CallId::of_key(period, owner, &self.idempotency_key, turn)
+    }
+
     /// What the ledger keeps of the call.
     pub(super) fn note(&self, alerts: usize) -> CallNote {
         CallNote { fingerprint: self.fingerprint.clone(), alerts: u32::try_from(alerts).unwrap_or(u32::MAX) }
@@ -50,7 +58,7 @@ pub(super) async fn meet<H: HttpClient + Clock + Randomness>(
         return Ok(Met::Again(id, records));
     }
     for turn in 0..MOST_TURNS {
-        let id = CallId::of_key(this, &identity.idempotency_key, turn);
+        let id = identity.call_id(this, turn);
         match ledger.accept_call(&make(&id)?).await? {
             Accepted::New => return Ok(Met::ForTheFirstTime),
             Accepted::Known(record) => {
@@ -95,7 +103,7 @@ async fn find_in<H: HttpClient + Clock + Randomness>(
     now: DateTime<Utc>,
 ) -> Result<Option<(CallId, Vec<Record>)>, AlertRejection> {
     for turn in 0..MOST_TURNS {
-        let id = CallId::of_key(period, &identity.idempotency_key, turn);
+        let id = identity.call_id(period, turn);
         let Some(record) = ledger.find(&id.alert(0)).await? else { return Ok(None) };
         if let Some(records) = answers(ledger, identity, &id, &record, now).await? {
             return Ok(Some((id, records)));

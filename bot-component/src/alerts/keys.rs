@@ -1,67 +1,244 @@
-//! `alertkey`: who may send alerts.
+//! `alertkey` and `alertkeys`: which keys open the alert routes.
 
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
-use platform::{Secret, Settings, SettingsError, bearer};
+use chrono::{DateTime, Utc};
+use platform::{Secret, SecretHash, Settings, SettingsError};
 
-/// The keys that are valid now: one, or two while they are being changed.
+use super::grant::Grant;
+use super::named_key::{EntryProblem, MAX_KEY_CHARACTERS, NamedKey, is_key};
+
+/// The name of the keys of `alertkey`.
+pub(super) const SIMPLE_NAME: &str = "alertkey";
+
+/// The entry of `alertkeys` that opens the routes for tokens of Entra, whether there are keys or not.
+const APP_TOKENS: &str = "entra:roles";
+
+const MIN_SIMPLE_CHARACTERS: usize = 16;
+
+/// The most entries of `alertkeys`: every call compares with each.
+const MAX_ENTRIES: usize = 64;
+
+/// The keys that are configured now.
 #[derive(Debug)]
-pub(super) struct AlertKeys(Vec<Secret>);
+pub(super) struct AlertKeys {
+    /// Those of `alertkey`: at most two.
+    simple: Vec<Secret>,
+    named: Vec<NamedKey>,
+    /// Whether `alertkeys` has the entry `entra:roles`.
+    pub(super) names_app_tokens: bool,
+}
+
+/// Whose key somebody brings.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Holder<'a> {
+    /// Whoever runs the bot: a key of `alertkey`.
+    Simple,
+    /// The program with this key.
+    Named(&'a NamedKey),
+    /// The same, and its key is good no longer.
+    Ended(&'a NamedKey),
+    /// The same, and its key is too short to be good, or does not begin as keys do.
+    Unfit(&'a NamedKey),
+    Nobody,
+}
 
 impl AlertKeys {
-    /// Reads the variable: keys separated by commas. `None` closes the routes.
+    /// Reads the variables. `None` closes the routes.
     pub(super) fn read(settings: &impl Settings) -> Result<Option<Self>, SettingsError> {
-        let text = settings.setting("alertkey")?;
-        let keys: Vec<_> = text.split(',').filter_map(|key| Secret::new(key.trim())).collect();
-        match keys.len() {
-            0 => Ok(None),
-            1 | 2 => Ok(Some(Self(keys))),
-            _ => Err(SettingsError::new("alertkey", "must be one key, or two separated by a comma")),
+        let simple = read_simple(&settings.setting("alertkey")?)?;
+        let (named, names_app_tokens) = read_named(&settings.setting("alertkeys")?)?;
+        let is_open = !simple.is_empty() || !named.is_empty() || names_app_tokens;
+        Ok(is_open.then_some(Self { simple, named, names_app_tokens }))
+    }
+
+    /// Finds the key that this text is. Every key is compared, so that the time does not tell which one nearly matched.
+    pub(super) fn holder_of(&self, candidate: &str, now: DateTime<Utc>) -> Holder<'_> {
+        let is_simple = self.simple.iter().fold(false, |found, key| key.matches(candidate) | found);
+        let mut named = None;
+        if !self.named.is_empty() && candidate.len() <= MAX_KEY_CHARACTERS {
+            let hash = SecretHash::of(candidate);
+            for key in &self.named {
+                if key.hash.matches(&hash) {
+                    named = Some(key);
+                }
+            }
+        }
+        match named {
+            _ if is_simple => Holder::Simple,
+            None => Holder::Nobody,
+            Some(key) if !is_key(candidate) => Holder::Unfit(key),
+            Some(key) if key.has_ended(now) => Holder::Ended(key),
+            Some(key) => Holder::Named(key),
+        }
+    }
+}
+
+impl<'a> Holder<'a> {
+    /// The key's name and what it may do; `None` if it opens nothing.
+    pub(super) fn admitted(self) -> Option<(String, Grant)> {
+        match self {
+            Self::Simple => Some((SIMPLE_NAME.to_owned(), Grant::all())),
+            Self::Named(key) => Some((key.name.clone(), key.grant.clone())),
+            Self::Ended(_) | Self::Unfit(_) | Self::Nobody => None,
         }
     }
 
-    /// Whether the header `Authorization: Bearer <key>` brings one of them.
-    pub(super) fn admit(&self, headers: &HeaderMap) -> bool {
-        let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let Some(candidate) = bearer(header) else { return false };
-        // Every key is compared, so that the time does not tell which one nearly matched.
-        self.0.iter().fold(false, |admitted, key| key.matches(candidate) | admitted)
+    /// For a key that somebody had configured, its name and why it opens nothing.
+    pub(super) fn refused(self) -> Option<(&'a str, &'static str)> {
+        const UNFIT: &str =
+            "the key has not 32 to 128 characters that begin with `pbk_`; make one with `cargo dev key`";
+        match self {
+            Self::Ended(key) => Some((&key.name, "the key has ended")),
+            Self::Unfit(key) => Some((&key.name, UNFIT)),
+            Self::Simple | Self::Named(_) | Self::Nobody => None,
+        }
     }
+}
+
+fn read_simple(text: &str) -> Result<Vec<Secret>, SettingsError> {
+    let keys: Vec<_> = text.split(',').filter_map(|key| Secret::new(key.trim())).collect();
+    if keys.len() > 2 {
+        return Err(SettingsError::new("alertkey", "must be one key, or two separated by a comma"));
+    }
+    if keys.iter().any(|key| key.expose().chars().count() < MIN_SIMPLE_CHARACTERS) {
+        let problem = "each key needs at least 16 characters; make one with `openssl rand -hex 32`";
+        return Err(SettingsError::new("alertkey", problem));
+    }
+    Ok(keys)
+}
+
+/// The keys, and whether the entry `entra:roles` is among the entries.
+fn read_named(text: &str) -> Result<(Vec<NamedKey>, bool), SettingsError> {
+    let mut keys: Vec<NamedKey> = Vec::new();
+    let mut names_app_tokens = false;
+    for (number, entry) in (1..).zip(text.split(',').map(str::trim)) {
+        if entry.is_empty() {
+            continue;
+        }
+        if entry == APP_TOKENS {
+            names_app_tokens = true;
+            continue;
+        }
+        let wrong = |EntryProblem { name, problem }: EntryProblem| {
+            let name = name.map(|name| format!(" (`{name}`)")).unwrap_or_default();
+            SettingsError::new("alertkeys", format!("entry {number}{name}: {problem}"))
+        };
+        let key = NamedKey::read(entry).map_err(wrong)?;
+        if keys.iter().any(|other| other.hash.matches(&key.hash)) {
+            let problem = "has the key of another entry; give each a key of its own";
+            return Err(wrong(EntryProblem { name: Some(key.name), problem }));
+        }
+        keys.push(key);
+        if keys.len() > MAX_ENTRIES {
+            return Err(SettingsError::new("alertkeys", format!("has more than {MAX_ENTRIES} entries")));
+        }
+    }
+    Ok((keys, names_app_tokens))
 }
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
     use platform::testing::FakeHost;
 
     use super::*;
 
+    const OLD: &str = "the-old-key-of-16";
+    const NEW: &str = "the-new-key-of-16";
+    /// printf %s <key> | sha256sum
+    const CI: (&str, &str) = (
+        "pbk_0123456789abcdef0123456789abcdef",
+        "4344e8cb2e757661e80e17eb183a63ba2e58848f07a1f58f8f8be8764abd9f4c",
+    );
+    const SHORT: (&str, &str) =
+        ("pbk_short", "26960e43c41f27802710caccff29ad3e1e1124a80575f542a8ddd7a1919f6fdc");
+
+    fn keys(alertkey: &str, alertkeys: &str) -> Result<Option<AlertKeys>, String> {
+        let host = FakeHost::with_settings([("alertkey", alertkey), ("alertkeys", alertkeys)]);
+        AlertKeys::read(&host).map_err(|error| error.to_string())
+    }
+
+    fn now() -> DateTime<Utc> {
+        "2026-11-29T12:00:00Z".parse().unwrap()
+    }
+
     #[test]
-    fn one_key_or_two_at_once() {
-        for (keys, header, expected) in [
-            ("a", "Bearer a", Some(true)),
-            ("a", "Bearer b", Some(false)),
-            ("a", "Bearer ", Some(false)),
-            ("a", "bearer a", Some(true)),
-            ("a", "Basic a", Some(false)),
-            ("a", "a", Some(false)),
-            ("a, b", "Bearer a", Some(true)),
-            ("a, b", "Bearer b", Some(true)),
-            ("a, b", "Bearer a, b", Some(false)),
-            ("a,", "Bearer a", Some(true)),
-            ("a,", "Bearer ", Some(false)),
-            ("", "Bearer ", None),
-            (" , ", "Bearer ", None),
+    fn simple_keys_are_one_or_two_of_16_characters() {
+        let opens = |alertkey: &str, candidate: &str| {
+            let keys = keys(alertkey, "").unwrap()?;
+            Some(matches!(keys.holder_of(candidate, now()), Holder::Simple))
+        };
+        let both = format!("{OLD}, {NEW}");
+        for (alertkey, candidate, expected) in [
+            (OLD, OLD, Some(true)),
+            (OLD, NEW, Some(false)),
+            (OLD, "", Some(false)),
+            (both.as_str(), OLD, Some(true)),
+            (&both, NEW, Some(true)),
+            (&both, &both, Some(false)),
+            (&format!("{OLD},"), "", Some(false)),
+            ("", "", None),
+            (" , ", "", None),
         ] {
-            let host = FakeHost::with_settings([("alertkey", keys)]);
-            let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(header))]);
-            let admitted = AlertKeys::read(&host).unwrap().map(|keys| keys.admit(&headers));
-            assert_eq!(admitted, expected, "{keys:?} {header:?}");
-            let stranger = AlertKeys::read(&host).unwrap().is_some_and(|keys| keys.admit(&HeaderMap::new()));
-            assert!(!stranger, "{keys:?} without a header");
+            assert_eq!(opens(alertkey, candidate), expected, "{alertkey:?} {candidate:?}");
         }
-        let error = AlertKeys::read(&FakeHost::with_settings([("alertkey", "hunter1,hunter2,hunter3")]))
-            .expect_err("three keys");
-        assert!(!error.to_string().contains("hunter"), "{error}");
+        for (wrong, problem) in
+            [("hunter1,hunter2,hunter3", "two"), ("hunter2-hunter2", "16"), (&format!("{OLD},hunter2"), "16")]
+        {
+            let error = keys(wrong, "").expect_err(wrong);
+            assert!(error.contains("variable alertkey: ") && error.contains(problem), "{error}");
+            assert!(!error.contains("hunter"), "{error}");
+        }
+    }
+
+    #[test]
+    fn named_key_opens_until_its_end_and_only_if_it_is_fit() {
+        let admitted = |entries: &str, candidate: &str| {
+            let keys = keys(OLD, entries).unwrap().unwrap();
+            let holder = keys.holder_of(candidate, now());
+            let refused = holder.refused().map(|(name, why)| format!("{name}: {why}"));
+            (holder.admitted().map(|(name, _)| name), refused)
+        };
+        let (key, hash) = CI;
+        let entry = format!("ci:send:{hash}");
+        assert_eq!(admitted(&entry, key), (Some("ci".into()), None));
+        assert_eq!(admitted(&format!("{entry}:2026-11-29"), key), (Some("ci".into()), None));
+        assert_eq!(admitted(&entry, OLD), (Some("alertkey".into()), None), "both kinds are valid");
+        assert_eq!(admitted(&entry, hash), (None, None), "the hash is no key");
+        assert_eq!(admitted(&entry, &key.to_uppercase()), (None, None));
+        for until in ["2026-11-28", "2026-11-29T12:00:00Z"] {
+            let (admitted, refused) = admitted(&format!("{entry}:{until}"), key);
+            assert_eq!((admitted, refused.as_deref()), (None, Some("ci: the key has ended")), "{until}");
+        }
+        let (key, hash) = SHORT;
+        let (admitted, refused) = admitted(&format!("ci:send:{hash}"), key);
+        assert!(admitted.is_none() && refused.is_some_and(|why| why.contains("cargo dev key")));
+    }
+
+    #[test]
+    fn wrong_entries_are_told_by_number_and_name() {
+        let (_, hash) = CI;
+        for (entries, expected) in [
+            (format!("ci:send:{hash},,nonsense"), "entry 3 (`nonsense`): has too few parts"),
+            (format!("ci:all:{hash}"), "entry 1 (`ci`): expected scopes"),
+            (
+                format!("ci:send:{hash},other:list:{}", hash.to_uppercase()),
+                "entry 2 (`other`): has the key of another",
+            ),
+            ("entra:everybody".into(), "entry 1: needs a name"),
+        ] {
+            let error = keys("", &entries).expect_err(&entries);
+            assert!(error.starts_with("variable alertkeys: ") && error.contains(expected), "{error}");
+            assert!(!error.contains(hash), "{error}");
+        }
+        let many: Vec<_> = (0..65).map(|number| format!("ci:send:{number:064}")).collect();
+        assert!(keys("", &many.join(",")).expect_err("too many").contains("64"));
+        let two_of_a_name = format!("ci:send:{hash},ci:send:{}", SHORT.1);
+        assert!(keys("", &two_of_a_name).unwrap().is_some(), "as while a key is changed");
+    }
+
+    #[test]
+    fn entry_for_app_tokens_opens_the_routes_without_any_key() {
+        let keys = keys("", " entra:roles ").unwrap().unwrap();
+        assert!(keys.names_app_tokens);
+        assert!(keys.holder_of("", now()).admitted().is_none());
     }
 }

@@ -6,11 +6,13 @@ use bot_framework::json::{FieldError, put};
 use bytes::Bytes;
 use chrono::SecondsFormat;
 use http::{Response, StatusCode};
-use platform::{Deadline, Host, answer};
+use platform::{Deadline, Host, Level, answer};
 use serde_json::{Map, Value, json};
 use state::{Conversation, ConversationKey, Filter, Tag};
 use url::form_urlencoded;
 
+use super::caller::Caller;
+use super::grant::{Grant, Scope};
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::{BotSettings, CallerSettings};
 
@@ -19,16 +21,27 @@ const MAX_LIMIT: usize = 100;
 /// Hosted platforms end a request after 30 s.
 const LIST_WITHIN: Duration = Duration::from_secs(20);
 
-pub(super) async fn get<H: Host>(host: &H, query: &str) -> Result<Response<Bytes>, Rejection> {
-    let question = Question::read(query).map_err(AlertRejection::from)?;
+pub(super) async fn get<H: Host>(
+    host: &H,
+    query: &str,
+    caller: &Caller,
+) -> Result<Response<Bytes>, Rejection> {
+    caller.require(Scope::List)?;
+    let question = Question::read(query).map_err(AlertRejection::from)?.restricted_to(caller)?;
     let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
     let page = settings
         .conversations(host, Deadline::after(host, LIST_WITHIN))
         .page(question.after.as_ref(), question.limit, &question.filter)
         .await
         .map_err(AlertRejection::from)?;
-    let targets: Vec<_> =
-        page.conversations.iter().map(|(key, conversation)| shown(key, conversation)).collect();
+    let targets: Vec<_> = page
+        .conversations
+        .iter()
+        .filter(|(_, conversation)| caller.grant.reaches(&conversation.address))
+        .map(|(key, conversation)| shown(key, conversation, &caller.grant))
+        .collect();
+    let after = question.after.as_ref().map(ConversationKey::as_str);
+    caller.event(host, Level::Info, "targets.listed", json!({"targets": targets.len(), "after": after}));
     let mut body = json!({"targets": targets});
     if let Some(next) = page.next {
         body["next"] = next.as_str().into();
@@ -67,10 +80,22 @@ impl Question {
         }
         Ok(question)
     }
+
+    /// Asks for no more than the caller's key may see.
+    fn restricted_to(mut self, caller: &Caller) -> Result<Self, AlertRejection> {
+        caller.require_tag("tag", self.filter.tag.as_ref())?;
+        if let Some(asked) = &self.filter.tenant_id {
+            caller.require_tenant("tenant", asked)?;
+        }
+        if let Some(own) = caller.grant.tenant() {
+            self.filter.tenant_id = Some(own.to_owned());
+        }
+        Ok(self)
+    }
 }
 
 /// What a caller learns of a conversation: enough to choose it. Where its Connector is concerns nobody.
-fn shown(key: &ConversationKey, conversation: &Conversation) -> Value {
+fn shown(key: &ConversationKey, conversation: &Conversation, grant: &Grant) -> Value {
     let Conversation { address, tags, stopped, paused, seen_at } = conversation;
     let mut target = Map::new();
     put(&mut target, "conversation", Some(key.as_str()));
@@ -86,7 +111,8 @@ fn shown(key: &ConversationKey, conversation: &Conversation) -> Value {
         shown
     });
     put(&mut target, "user", user);
-    put(&mut target, "tags", Some(tags.iter().map(Tag::as_str).collect::<Vec<_>>()));
+    let tags: Vec<_> = tags.iter().filter(|tag| grant.has_tag(tag)).map(Tag::as_str).collect();
+    put(&mut target, "tags", Some(tags));
     put(&mut target, "stopped", Some(*stopped));
     put(&mut target, "paused", Some(*paused));
     put(&mut target, "serviceUrlVerified", Some(address.service_url_verified));

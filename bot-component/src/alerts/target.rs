@@ -10,6 +10,8 @@ use serde_json::Value;
 use state::ledger::Status;
 use state::{ByKey, Conversation, ConversationKey, Conversations, Known, Tag, TagError, of_key};
 
+use super::caller::Caller;
+use super::grant::{Grant, Scope};
 use crate::limits::MAX_TARGETS;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::BotSettings;
@@ -133,11 +135,15 @@ fn read_form(mut fields: Fields, path: &str) -> Result<Form, FieldError> {
 pub(super) async fn resolve<H: Host>(
     host: &H,
     settings: &BotSettings,
+    caller: &Caller,
     to: Vec<To>,
 ) -> Result<Vec<Target>, Rejection> {
+    for To { path, form } in &to {
+        expect_allowed(caller, path, form)?;
+    }
     let conversations = settings.conversations(host, Deadline::after(host, RESOLVE_WITHIN));
     let named = conversations.get_all(to.iter().filter_map(To::names)).await.map_err(AlertRejection::from)?;
-    let find = async |to: To| find(&conversations, &named, &settings.trust, to).await;
+    let find = async |to: To| find(&conversations, &named, &settings.trust, &caller.grant, to).await;
     let find = &find;
     let mut found = stream::iter(to).map(find).buffered(FOUND_AT_ONCE);
     let mut targets: Vec<Target> = Vec::new();
@@ -156,11 +162,21 @@ pub(super) async fn resolve<H: Host>(
     }
 }
 
+/// Refuses what the caller's key may not name, before anything is looked up.
+fn expect_allowed(caller: &Caller, path: &str, form: &Form) -> Result<(), AlertRejection> {
+    match form {
+        Form::Address(_) => caller.require(Scope::Address),
+        Form::Tag(tag) => caller.require_tag(path, Some(tag)),
+        Form::Conversation(_) | Form::User { .. } | Form::AadObject(_) => caller.require_tag(path, None),
+    }
+}
+
 /// The conversations that one element of `to` leads to: one or more.
 async fn find<H: Host>(
     conversations: &Conversations<'_, H>,
     named: &ByKey<Known>,
     trust: &TrustPolicy,
+    grant: &Grant,
     To { path, form }: To,
 ) -> Result<Vec<Target>, Rejection> {
     let found = match form {
@@ -189,7 +205,9 @@ async fn find<H: Host>(
             return Ok(vec![Target { key, address: *address, held }]);
         }
     };
-    let found = found.map_err(AlertRejection::from)?;
+    let mut found = found.map_err(AlertRejection::from)?;
+    // To a key of one tenant, the conversations of others are not known.
+    found.retain(|(_, conversation)| grant.reaches(&conversation.address));
     if found.is_empty() {
         return Err(AlertRejection::UnknownTarget { path }.into());
     }
@@ -289,7 +307,8 @@ mod tests {
 
     fn found(stage: &Stage, to: &Value) -> Result<Vec<(ConversationKey, Option<Held>)>, String> {
         let to = read(&mut Fields::parse(json!({ "to": to }).to_string().as_bytes()).unwrap()).unwrap();
-        let found = run(resolve(&stage.host, &stage.settings, to)).map_err(|error| error.to_string())?;
+        let found = run(resolve(&stage.host, &stage.settings, &Caller::of_tests(Grant::all()), to))
+            .map_err(|error| error.to_string())?;
         Ok(found.into_iter().map(|target| (target.key, target.held)).collect())
     }
 
@@ -345,7 +364,8 @@ mod tests {
             [json!({"user": "d"}), json!({"tag": "x"}), json!({"address": reference("a", HERE).to_json()})]
         {
             let to = read(&mut Fields::parse(json!({ "to": to }).to_string().as_bytes()).unwrap()).unwrap();
-            let rejection = run(resolve(&stage.host, &stage.settings, to)).expect_err("refused");
+            let rejection = run(resolve(&stage.host, &stage.settings, &Caller::of_tests(Grant::all()), to))
+                .expect_err("refused");
             let answer = rejection.log_and_answer(&stage.host);
             assert_eq!(answer.status(), 503);
             let body: Value = serde_json::from_slice(answer.body()).unwrap();

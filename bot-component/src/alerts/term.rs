@@ -19,6 +19,7 @@ use storage_table::testing::FakeTables;
 use super::handle;
 use crate::settings::{BotSettings, CallerSettings};
 
+const KEY: &str = "an-alert-key-for-tests";
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 struct Bot {
@@ -34,7 +35,7 @@ impl Bot {
             ("storageconnection", "UseDevelopmentStorage=true"),
             ("queuename", "bot-queue"),
             ("kick", "off"),
-            ("alertkey", "k"),
+            ("alertkey", KEY),
         ]);
         let settings = BotSettings::read(&host, CallerSettings::read(&host).unwrap()).unwrap();
         let service = RefCell::new(FakeTables::default());
@@ -66,14 +67,11 @@ impl Bot {
         let request = Request::builder()
             .method(method)
             .uri(path)
-            .header("authorization", "Bearer k")
+            .header("authorization", format!("Bearer {KEY}"))
             .header("host", "localhost");
         let request = request.header("content-type", "application/json");
         let request = request.body(Bytes::from(body.to_string())).unwrap();
-        let answer = match run(handle(&self.host, request)) {
-            Ok(answered) => answered.into_reply(&self.host).answer,
-            Err(rejection) => rejection.log_and_answer(&self.host),
-        };
+        let answer = run(handle(&self.host, request)).unwrap().into_reply(&self.host).answer;
         (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap())
     }
 

@@ -12,8 +12,12 @@ use crate::limits::MAX_TARGETS;
 /// Why a call was turned down. Nothing was queued.
 #[derive(Debug, Error)]
 pub(crate) enum AlertRejection {
-    #[error("a valid alert key is required")]
+    #[error("a valid alert key is required, as `Authorization: Bearer <key>`")]
     Unauthorized,
+    #[error("the key `{key}` lacks the scope `{scope}`, which this call needs")]
+    ScopeMissing { key: String, scope: &'static str },
+    #[error("{path}: the key `{key}` is for {only} only")]
+    TargetNotAllowed { path: String, key: String, only: String },
     #[error("{0}")]
     Field(#[from] FieldError),
     #[error("{path}: it leads to {targets} conversations or more, and a call takes at most {MAX_TARGETS}")]
@@ -45,6 +49,8 @@ impl AlertRejection {
     pub(crate) fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "Unauthorized"),
+            Self::ScopeMissing { .. } => (StatusCode::FORBIDDEN, "ScopeMissing"),
+            Self::TargetNotAllowed { .. } => (StatusCode::FORBIDDEN, "TargetNotAllowed"),
             Self::Field(_) => (StatusCode::BAD_REQUEST, "BadArgument"),
             Self::TooManyTargets { .. } => (StatusCode::BAD_REQUEST, "TooManyTargets"),
             Self::UnknownTarget { .. } => (StatusCode::NOT_FOUND, "TargetNotFound"),

@@ -10,7 +10,7 @@ use envelope::DecodeError;
 use http::header::{ALLOW, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use platform::{BodyError, Host, Level, SettingsError, answer};
-use serde_json::json;
+use serde_json::{Map, Value};
 use thiserror::Error;
 
 pub(crate) use alerts::AlertRejection;
@@ -94,6 +94,11 @@ impl Rejection {
 
     /// The answer to the caller, and the line in the log.
     pub(crate) fn log_and_answer(self, host: &impl Host) -> Response<Bytes> {
+        self.log_about(host, Map::new())
+    }
+
+    /// The same, where the line says more about the caller.
+    pub(crate) fn log_about(self, host: &impl Host, mut about: Map<String, Value>) -> Response<Bytes> {
         let (status, code) = self.status_and_code();
         let level = if status.is_server_error() { Level::Error } else { Level::Warn };
         let reason = match &self {
@@ -101,11 +106,10 @@ impl Rejection {
             Self::Alert(AlertRejection::StateUnavailable(error)) => error.to_string(),
             other => other.to_string(),
         };
-        host.event(
-            level,
-            "request.rejected",
-            json!({"status": status.as_u16(), "code": code, "reason": reason}),
-        );
+        about.insert("status".into(), status.as_u16().into());
+        about.insert("code".into(), code.into());
+        about.insert("reason".into(), reason.into());
+        host.event(level, "request.rejected", about.into());
         let message = match &self {
             Self::Auth(AuthError::KeysUnavailable(_)) => {
                 "the keys to check the token with are not available; try again later".to_owned()

@@ -36,7 +36,7 @@ pub use name::{hex, name_of};
 pub use random::Randomness;
 pub use reply::Reply;
 pub use request_body::{BodyError, RequestBody};
-pub use secret::Secret;
+pub use secret::{Secret, SecretHash};
 pub use settings::{Settings, SettingsError};
 pub use transport_error::{BodyLost, BodyProblem, TransportError};
 

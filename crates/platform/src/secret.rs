@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 /// A key or a password. `Debug` masks it, there is no `Display`, and comparing takes the same time wherever two of the
@@ -32,9 +33,73 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// The SHA-256 of a secret that is long and random: it tells the secret without holding it. `Debug` masks it, and comparing
+/// takes the same time wherever two differ.
+#[derive(Clone)]
+pub struct SecretHash([u8; 32]);
+
+impl SecretHash {
+    /// The hash of a secret.
+    pub fn of(secret: &str) -> Self {
+        Self(Sha256::digest(secret).into())
+    }
+
+    /// The hash that 64 hexadecimal digits spell; `None` if the text is anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.as_bytes();
+        let mut hash = [0; 32];
+        if digits.len() != 2 * hash.len() {
+            return None;
+        }
+        for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = pair.iter().try_fold(0, |byte, digit| Some(byte << 4 | value_of(*digit)?))?;
+        }
+        Some(Self(hash))
+    }
+
+    /// Whether both are hashes of one secret.
+    pub fn matches(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl fmt::Debug for SecretHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretHash(***)")
+    }
+}
+
+fn value_of(hexadecimal_digit: u8) -> Option<u8> {
+    match hexadecimal_digit {
+        digit @ b'0'..=b'9' => Some(digit - b'0'),
+        digit @ b'a'..=b'f' => Some(digit - b'a' + 10),
+        digit @ b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hash_is_read_from_64_digits_and_matches_its_secret_only() {
+        // printf hunter2 | sha256sum
+        const HASH: &str = "f52fbd32b2b3b86ff88ef6c490628285f482af15ddcb29541f94bcf526a3f6c7";
+        for text in [HASH, &HASH.to_uppercase()] {
+            let hash = SecretHash::parse(text).unwrap();
+            assert!(hash.matches(&SecretHash::of("hunter2")), "{text}");
+            assert!(!hash.matches(&SecretHash::of("hunter3")), "{text}");
+        }
+        let last_digit = format!("{}8", &HASH[..63]);
+        assert!(!SecretHash::parse(&last_digit).unwrap().matches(&SecretHash::of("hunter2")));
+        for text in
+            ["", &HASH[1..], &format!("{HASH}0"), &HASH.replace('f', "g"), &format!("+{}", &HASH[1..])]
+        {
+            assert!(SecretHash::parse(text).is_none(), "{text}");
+        }
+        assert_eq!(format!("{:?}", SecretHash::of("hunter2")), "SecretHash(***)");
+    }
 
     #[test]
     fn it_matches_itself_only_and_is_never_shown() {

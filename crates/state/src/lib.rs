@@ -32,7 +32,7 @@
 //!
 //! | PartitionKey | RowKey | properties | who writes it |
 //! |---|---|---|---|
-//! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `conversation`, call of the API: `call`, `fingerprint`, `targets` | the bot, once, when it accepts the alert |
+//! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `conversation`, call of the API: `key`, `fingerprint`, `alerts` | the bot, once, when it accepts the alert |
 //! | | | `status`, `changedAt`, `reason`, `activityId`, `uncertain`, `tried` | the poller, when something became of it |
 //! | | | `cancelledAt`, `putAt`, `failedAt` | the bot, when its sender cancels it; when a call is repeated or a Put fails |
 //!

@@ -53,16 +53,19 @@ impl EntraPolicy {
 
     /// The tenant and version of an issuer that counts.
     pub(super) fn find(&self, cloud: Cloud, issuer: &str) -> Option<Issuer<'_>> {
-        self.tenants.iter().find_map(|tenant| {
-            let is = |expected: String| issuer.eq_ignore_ascii_case(&expected);
-            let version = match () {
-                () if is(cloud.entra_issuer_v1(tenant)) => EntraVersion::V1,
-                () if is(cloud.entra_issuer_v2(tenant)) => EntraVersion::V2,
-                () => return None,
-            };
-            Some(Issuer::Entra { tenant, version })
-        })
+        self.tenants.iter().find_map(|tenant| issuer_in(tenant, cloud, issuer))
     }
+}
+
+/// The issuer with this name, if that is Entra for this tenant.
+pub(super) fn issuer_in<'t>(tenant: &'t str, cloud: Cloud, issuer: &str) -> Option<Issuer<'t>> {
+    let is = |expected: String| issuer.eq_ignore_ascii_case(&expected);
+    let version = match () {
+        () if is(cloud.entra_issuer_v1(tenant)) => EntraVersion::V1,
+        () if is(cloud.entra_issuer_v2(tenant)) => EntraVersion::V2,
+        () => return None,
+    };
+    Some(Issuer::Entra { tenant, version })
 }
 
 /// The application that a token of Entra was issued to.
@@ -99,7 +102,7 @@ pub(super) fn may_sign_for(key: &SigningKey, cloud: Cloud, tenant: &str) -> bool
 }
 
 /// 8-4-4-4-12 hexadecimal digits.
-fn is_guid(text: &str) -> bool {
+pub(super) fn is_guid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(index, byte)| match index {
             8 | 13 | 18 | 23 => byte == b'-',

@@ -6,6 +6,7 @@
 //! Two steps, so that a stranger gets no parser of bodies to play with: [`InboundAuth::verify`] decides everything that
 //! the token alone tells, [`VerifiedToken::admit`] the rest once the activity is read.
 
+mod app_token;
 mod bearer;
 mod bucket;
 mod error;
@@ -36,6 +37,7 @@ use key_source::KeySource;
 use remembered::{Checked, Remembered};
 use token::{Claims, UnverifiedToken};
 
+pub use app_token::App;
 pub use error::{AuthError, BrokenRule, NotAllowed};
 pub use key_source::KeysError;
 
@@ -50,6 +52,8 @@ pub struct InboundAuth {
     channel_keys: KeySource,
     entra_keys: KeySource,
     entra: Option<EntraPolicy>,
+    /// The bot's own tenant, by its id: its applications may call the routes for programs.
+    own_tenant: Option<String>,
 }
 
 /// Who calls.
@@ -113,6 +117,7 @@ impl InboundAuth {
                 cloud,
             },
             entra: EntraPolicy::read(settings, identity)?,
+            own_tenant: identity.tenant_id.clone().filter(|tenant| issuers::is_guid(tenant)),
         })
     }
 

@@ -53,6 +53,8 @@ pub(super) struct Claims {
     pub(super) authorized_party: Option<String>,
     /// `scp`: what a user has let the application do. A token of the application itself has none.
     pub(super) has_scopes: bool,
+    /// `roles`: what an administrator has let the application do.
+    pub(super) roles: Vec<String>,
 }
 
 impl<'a> UnverifiedToken<'a> {
@@ -100,8 +102,18 @@ impl Claims {
             app_id: claims.string("appid")?,
             authorized_party: claims.string("azp")?,
             has_scopes: claims.take("scp").is_some(),
+            roles: texts(&mut claims, "roles")?,
         })
     }
+}
+
+/// A list of strings; none, if it is not there.
+fn texts(claims: &mut Fields, name: &str) -> Result<Vec<String>, FieldError> {
+    let Some(value) = claims.take(name) else { return Ok(Vec::new()) };
+    let texts = value.as_array().and_then(|values| {
+        values.iter().map(|value| value.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+    });
+    texts.ok_or_else(|| claims.error(name, "an array of strings"))
 }
 
 /// RFC 7519's NumericDate, in whole seconds as every issuer here writes it.

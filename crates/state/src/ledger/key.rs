@@ -84,9 +84,14 @@ impl CallId {
     }
 
     /// A call with an idempotency key: the same whenever the key is used in this period. `turn` tells apart calls that use
-    /// the key after its term.
-    pub fn of_key(period: Period, idempotency_key: &str, turn: u32) -> Self {
-        Self::new(period, &name_of(&["call", idempotency_key, &turn.to_string()]))
+    /// the key after its term. `owner` names the sender to whom the key belongs, where senders are told apart.
+    pub fn of_key(period: Period, owner: Option<&str>, idempotency_key: &str, turn: u32) -> Self {
+        let turn = turn.to_string();
+        let what = match owner {
+            None => name_of(&["call", idempotency_key, &turn]),
+            Some(owner) => name_of(&["call", idempotency_key, &turn, owner]),
+        };
+        Self::new(period, &what)
     }
 
     fn new(period: Period, what: &str) -> Self {
@@ -167,13 +172,15 @@ mod tests {
     #[test]
     fn alerts_of_a_call_stand_together_and_in_order() {
         let now = at("2026-11-28T22:00:00Z");
-        let call = CallId::of_key(Period::of(now), "k", 0);
+        let call = CallId::of_key(Period::of(now), None, "k", 0);
         let keys: Vec<_> = (0..100).map(|index| RecordKey::of(&call.alert(index), now).unwrap()).collect();
         assert!(keys.is_sorted() && keys.iter().all(|key| key.partition == keys[0].partition));
         for other in [
-            CallId::of_key(Period::of(now), "k", 1),
-            CallId::of_key(Period::of(now).before(), "k", 0),
-            CallId::of_key(Period::of(now), "l", 0),
+            CallId::of_key(Period::of(now), None, "k", 1),
+            CallId::of_key(Period::of(now).before(), None, "k", 0),
+            CallId::of_key(Period::of(now), None, "l", 0),
+            CallId::of_key(Period::of(now), Some("ci"), "k", 0),
+            CallId::of_key(Period::of(now), Some("shop"), "k", 0),
             CallId::random(Period::of(now), [1; 16]),
         ] {
             assert_ne!(other, call);

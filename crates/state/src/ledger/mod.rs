@@ -133,14 +133,17 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         Ok(self.table.get(&key.to_key()).await?.map(|found| Record::read(&found.entity)))
     }
 
-    /// Notes that its sender takes an alert back.
-    pub async fn withdraw(&self, id: &AlertId) -> Result<Withdrawn, TableError> {
+    /// Notes that its sender takes an alert back. Of other senders than `sender` no alert is known; `None` may take back any.
+    pub async fn withdraw(&self, id: &AlertId, sender: Option<&str>) -> Result<Withdrawn, TableError> {
         let now = self.host.now();
         let Some(key) = RecordKey::of(id, now) else { return Ok(Withdrawn::Unknown) };
         // Another write may come between: then it is looked at once more.
         for _ in 0..3 {
             let Some(found) = self.table.get(&key.to_key()).await? else { return Ok(Withdrawn::Unknown) };
             let record = Record::read(&found.entity);
+            if sender.is_some() && record.key.as_deref() != sender {
+                return Ok(Withdrawn::Unknown);
+            }
             match record.shown_status() {
                 Status::Cancelled => return Ok(Withdrawn::Yes),
                 status if status.is_final() => return Ok(Withdrawn::TooLate(status)),

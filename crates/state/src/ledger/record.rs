@@ -97,6 +97,8 @@ pub struct NewAlert {
     pub until: Option<DateTime<Utc>>,
     /// In the first alert of a call with an idempotency key: what the call was, and how many alerts it has.
     pub call: Option<CallNote>,
+    /// The name of the key with which its sender called; `None` for what a person said.
+    pub key: Option<String>,
 }
 
 /// What tells a repeated call from another one that uses its key.
@@ -131,6 +133,8 @@ pub struct Record {
     pub message: Option<String>,
     /// The call that made it, if this is its first alert.
     pub call: Option<CallNote>,
+    /// The name of the key with which its sender called, if the bot accepted it from a program.
+    pub key: Option<String>,
     /// Whether a newer version of this code wrote it.
     pub is_newer: bool,
 }
@@ -156,6 +160,7 @@ impl Record {
             tried: text("tried"),
             message: text("message"),
             call,
+            key: text("key"),
             is_newer: entity.int("version").is_some_and(|version| version > VERSION),
         }
     }
@@ -239,6 +244,9 @@ impl NewAlert {
         if let Some(call) = &self.call {
             properties.insert("fingerprint".into(), call.fingerprint.as_str().into());
             properties.insert("alerts".into(), call.alerts.into());
+        }
+        if let Some(key) = &self.key {
+            properties.insert("key".into(), key.as_str().into());
         }
         entity.properties = properties;
         entity.int64("acceptedAt", now.timestamp_millis());

@@ -21,7 +21,7 @@ impl World {
 }
 
 fn alert(id: AlertId) -> NewAlert {
-    NewAlert { id, conversation: "c".into(), status: Status::Queued, until: None, call: None }
+    NewAlert { id, conversation: "c".into(), status: Status::Queued, until: None, call: None, key: None }
 }
 
 fn key(world: &World, id: &AlertId) -> RecordKey {
@@ -57,7 +57,7 @@ fn a_call_is_accepted_as_a_whole_and_found_in_order() {
     let world = World::new();
     let call = world.call(1);
     for alerts in [1, 2, 100] {
-        let call = CallId::of_key(Period::of(world.host.now()), &format!("k{alerts}"), 0);
+        let call = CallId::of_key(Period::of(world.host.now()), None, &format!("k{alerts}"), 0);
         let mut all: Vec<NewAlert> = (0..alerts).map(|index| alert(call.alert(index))).collect();
         let note = CallNote { fingerprint: "f".into(), alerts: alerts.into() };
         all[0].call = Some(note.clone());
@@ -81,18 +81,36 @@ fn a_call_is_accepted_as_a_whole_and_found_in_order() {
 fn an_alert_is_taken_back_until_something_became_of_it() {
     let world = World::new();
     let one = alert(world.call(1).alert(0));
-    assert_eq!(run(world.ledger().withdraw(&one.id)), Ok(Withdrawn::Unknown));
+    assert_eq!(run(world.ledger().withdraw(&one.id, None)), Ok(Withdrawn::Unknown));
     run(world.ledger().accept(&one)).unwrap();
     for _ in 0..2 {
-        assert_eq!(run(world.ledger().withdraw(&one.id)), Ok(Withdrawn::Yes));
+        assert_eq!(run(world.ledger().withdraw(&one.id, None)), Ok(Withdrawn::Yes));
     }
     let record = run(world.ledger().find(&one.id)).unwrap().unwrap();
     assert_eq!((record.status, record.shown_status()), (Status::Queued, Status::Cancelled));
     // The poller had it in hand already.
     run(world.ledger().note(&Transition::to(key(&world, &one.id), Status::Delivered))).unwrap();
-    assert_eq!(run(world.ledger().withdraw(&one.id)), Ok(Withdrawn::TooLate(Status::Delivered)));
+    assert_eq!(run(world.ledger().withdraw(&one.id, None)), Ok(Withdrawn::TooLate(Status::Delivered)));
     let strange = AlertId::parse(&"f".repeat(32)).unwrap();
-    assert_eq!(run(world.ledger().withdraw(&strange)), Ok(Withdrawn::Unknown), "of no period of ours");
+    assert_eq!(run(world.ledger().withdraw(&strange, None)), Ok(Withdrawn::Unknown), "of no period of ours");
+}
+
+#[test]
+fn sender_takes_back_no_alert_of_another() {
+    let world = World::new();
+    let withdraw = |alert: &NewAlert, sender| run(world.ledger().withdraw(&alert.id, sender)).unwrap();
+    let of_ci = NewAlert { key: Some("ci".into()), ..alert(world.call(1).alert(0)) };
+    let of_a_person = alert(world.call(2).alert(0));
+    for one in [&of_ci, &of_a_person] {
+        run(world.ledger().accept(one)).unwrap();
+        for stranger in ["shop", "c", ""] {
+            assert_eq!(withdraw(one, Some(stranger)), Withdrawn::Unknown, "{stranger}");
+        }
+    }
+    assert_eq!(run(world.ledger().find(&of_ci.id)).unwrap().unwrap().shown_status(), Status::Queued);
+    assert_eq!(withdraw(&of_a_person, Some("ci")), Withdrawn::Unknown);
+    assert_eq!(withdraw(&of_ci, Some("ci")), Withdrawn::Yes);
+    assert_eq!(withdraw(&of_a_person, None), Withdrawn::Yes, "who operates the bot may");
 }
 
 #[test]

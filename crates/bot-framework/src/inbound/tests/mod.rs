@@ -3,6 +3,7 @@
 //! Every row is a proper call with one thing changed, and names what comes of it: who was let in, or the code of the
 //! rule. So a rule that is lost shows as a row that lets somebody in.
 
+mod app_token;
 mod body;
 mod claims;
 mod entra;

@@ -1,0 +1,164 @@
+//! The `Authorization` of a call: a key of `alertkey` or `alertkeys`, or a token of Entra.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use platform::{Deadline, Host, Level, SettingsError};
+
+use super::caller::Caller;
+use super::grant::Grant;
+use super::keys::AlertKeys;
+use super::request_id::RequestId;
+use crate::rejection::{AlertRejection, Rejection};
+use crate::settings::CallerSettings;
+
+/// Keys of Entra are fetched once a day at most.
+const KEYS_WITHIN: Duration = Duration::from_secs(4);
+
+/// Lets a caller in, or says why not.
+pub(super) async fn admit<H: Host>(
+    host: &H,
+    keys: &AlertKeys,
+    headers: &HeaderMap,
+    request_id: &RequestId,
+) -> Result<Caller, Rejection> {
+    let candidate = credential(headers).ok_or(AlertRejection::Unauthorized)?;
+    let holder = keys.holder_of(candidate, host.now());
+    if let Some((key, reason)) = holder.refused() {
+        let mut fields = request_id.about();
+        fields.insert("key".into(), key.into());
+        fields.insert("reason".into(), reason.into());
+        host.event(Level::Warn, "alert.key-refused", fields.into());
+    }
+    let (key, grant) = match holder.admitted() {
+        Some(admitted) => admitted,
+        None if is_token(candidate) => of_token(host, keys, headers).await?,
+        None => return Err(AlertRejection::Unauthorized.into()),
+    };
+    Ok(Caller { key, grant, request_id: request_id.clone() })
+}
+
+/// What exactly one `Authorization: Bearer <text>` brings.
+fn credential(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    platform::bearer(value.to_str().ok()?)
+}
+
+/// Whether it has the form of a signed token.
+fn is_token(text: &str) -> bool {
+    text.bytes().filter(|byte| *byte == b'.').count() == 2
+}
+
+/// The application that a token of Entra was issued to. Nothing but variables is read before the token's claims are right.
+async fn of_token<H: Host>(
+    host: &H,
+    keys: &AlertKeys,
+    headers: &HeaderMap,
+) -> Result<(String, Grant), Rejection> {
+    let settings = CallerSettings::read(host)?;
+    let inbound = settings.inbound().filter(|inbound| inbound.takes_app_tokens());
+    let Some(inbound) = inbound else {
+        if keys.names_app_tokens {
+            let problem = "entra:roles needs authmode=required and the tenant's id in microsoftapptenantid";
+            return Err(SettingsError::new("alertkeys", problem).into());
+        }
+        return Err(AlertRejection::Unauthorized.into());
+    };
+    let app = inbound.verify_app(host, headers, Deadline::after(host, KEYS_WITHIN)).await?;
+    Ok((format!("app:{}", app.app_id), Grant::of_roles(&app.roles)))
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use http::HeaderValue;
+    use platform::testing::{FakeHost, run};
+
+    use super::*;
+
+    const KEY: &str = "pbk_0123456789abcdef0123456789abcdef";
+    const ALERTKEY: &str = "an-alert-key-for-tests";
+
+    fn host(alertkeys: &str, mode: &str) -> FakeHost {
+        FakeHost::with_settings([
+            ("alertkey", ALERTKEY),
+            ("alertkeys", alertkeys),
+            ("authmode", mode),
+            ("microsoftappid", "00000000-0000-0000-0000-000000000001"),
+            ("microsoftapptenantid", "11111111-2222-3333-4444-555555555555"),
+        ])
+    }
+
+    fn entry(until: &str) -> String {
+        format!("ci:send:4344e8cb2e757661e80e17eb183a63ba2e58848f07a1f58f8f8be8764abd9f4c{until}")
+    }
+
+    /// The name of the key, or status and code of the refusal.
+    fn admitted(host: &FakeHost, authorization: &[&str]) -> Result<String, String> {
+        let values = authorization.iter().map(|value| (AUTHORIZATION, HeaderValue::from_str(value).unwrap()));
+        let mut headers = HeaderMap::new();
+        values.for_each(|(name, value)| _ = headers.append(name, value));
+        let keys = AlertKeys::read(host).unwrap().unwrap();
+        let admitted = run(admit(host, &keys, &headers, &RequestId::of(host, &headers)));
+        admitted.map(|caller| caller.key).map_err(|rejection| {
+            let answer = rejection.log_and_answer(host);
+            let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+            format!("{} {}", answer.status().as_u16(), body["error"]["code"].as_str().unwrap())
+        })
+    }
+
+    #[test]
+    fn header_is_bearer_in_any_case_and_once() {
+        let host = host(&entry(""), "required");
+        let bearer = |scheme: &str, key: &str| format!("{scheme} {key}");
+        for (authorization, expected) in [
+            (vec![bearer("Bearer", KEY)], Ok("ci")),
+            (vec![bearer("bearer", KEY)], Ok("ci")),
+            (vec![bearer("BEARER", ALERTKEY)], Ok("alertkey")),
+            (vec![], Err("401 Unauthorized")),
+            (vec![KEY.into()], Err("401 Unauthorized")),
+            (vec![bearer("Basic", KEY)], Err("401 Unauthorized")),
+            (vec![bearer("Bearer", &KEY[..35])], Err("401 Unauthorized")),
+            (vec![bearer("Bearer", &format!("{KEY}0"))], Err("401 Unauthorized")),
+            (vec![bearer("Bearer", KEY), bearer("Bearer", KEY)], Err("401 Unauthorized")),
+        ] {
+            let values: Vec<_> = authorization.iter().map(String::as_str).collect();
+            let expected = expected.map(str::to_owned).map_err(str::to_owned);
+            assert_eq!(admitted(&host, &values), expected, "{authorization:?}");
+        }
+        assert!(
+            host.reads.borrow().is_empty() && host.sent.borrow().is_empty(),
+            "a key costs variables only"
+        );
+    }
+
+    #[test]
+    fn key_that_has_ended_is_401_and_the_log_says_why() {
+        let host = host(&entry(":2026-11-22"), "required");
+        assert_eq!(admitted(&host, &[&format!("Bearer {KEY}")]), Err("401 Unauthorized".into()));
+        let refused = &host.events("alert.key-refused")[0];
+        assert_eq!((&refused["key"], &refused["reason"]), (&"ci".into(), &"the key has ended".into()));
+        assert!(refused["request"].is_string() && !refused.to_string().contains(KEY));
+    }
+
+    #[test]
+    fn token_of_a_stranger_costs_variables_only() {
+        let part = |json: &str| URL_SAFE_NO_PAD.encode(json);
+        let header = part(r#"{"alg":"RS256","kid":"k"}"#);
+        let token =
+            format!("Bearer {header}.{}.c2ln", part(r#"{"iss":"https://evil.example/","aud":"x","exp":1}"#));
+        for (mode, alertkeys, expected) in [
+            ("required", "", "401 WrongIssuer"),
+            ("required", "entra:roles", "401 WrongIssuer"),
+            ("anonymous", "", "401 Unauthorized"),
+            ("anonymous", "entra:roles", "500 Misconfigured"),
+        ] {
+            let host = host(alertkeys, mode);
+            assert_eq!(admitted(&host, &[&token]), Err(expected.into()), "{mode} {alertkeys}");
+            assert!(host.reads.borrow().is_empty() && host.sent.borrow().is_empty(), "{mode} {alertkeys}");
+        }
+    }
+}

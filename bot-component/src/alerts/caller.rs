@@ -1,0 +1,76 @@
+//! Who calls, and what each step of the call asks of that.
+
+use platform::{Host, Level};
+use serde_json::{Map, Value};
+use state::Tag;
+
+use super::grant::{Grant, Scope};
+use super::request_id::RequestId;
+use crate::rejection::AlertRejection;
+
+/// A program that was let in, and the request that it makes.
+#[derive(Debug)]
+pub(super) struct Caller {
+    /// The name of its key; `app:<app id>` with a token of Entra. Idempotency keys and cancellations belong to the name.
+    pub(super) key: String,
+    pub(super) grant: Grant,
+    pub(super) request_id: RequestId,
+}
+
+impl Caller {
+    /// Somebody with the key `ci`.
+    #[cfg(test)]
+    pub(super) fn of_tests(grant: Grant) -> Self {
+        let request_id = RequestId::of(&platform::testing::FakeHost::default(), &http::HeaderMap::new());
+        Self { key: "ci".into(), grant, request_id }
+    }
+
+    /// Refuses what its key has no scope for.
+    pub(super) fn require(&self, scope: Scope) -> Result<(), AlertRejection> {
+        if self.grant.allows(scope) {
+            return Ok(());
+        }
+        Err(AlertRejection::ScopeMissing { key: self.key.clone(), scope: scope.as_str() })
+    }
+
+    /// Refuses a target that its key may not name: for a key with `tag=` that is everything but such a tag.
+    pub(super) fn require_tag(&self, path: &str, tag: Option<&Tag>) -> Result<(), AlertRejection> {
+        match self.grant.tag_prefix() {
+            Some(prefix) if !tag.is_some_and(|tag| self.grant.has_tag(tag)) => {
+                let only = format!("tags that begin with `{prefix}`");
+                Err(self.not_allowed(path, only))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses another tenant than that of its key.
+    pub(super) fn require_tenant(&self, path: &str, tenant: &str) -> Result<(), AlertRejection> {
+        match self.grant.tenant() {
+            Some(own) if !own.eq_ignore_ascii_case(tenant) => {
+                Err(self.not_allowed(path, format!("the tenant `{own}`")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn not_allowed(&self, path: &str, only: String) -> AlertRejection {
+        AlertRejection::TargetNotAllowed { path: path.to_owned(), key: self.key.clone(), only }
+    }
+
+    /// Writes the line in the log that tells what the call did.
+    pub(super) fn event(&self, host: &impl Host, level: Level, event: &str, fields: Value) {
+        let mut all = self.about();
+        if let Value::Object(fields) = fields {
+            all.extend(fields);
+        }
+        host.event(level, event, all.into());
+    }
+
+    /// Who calls, for the log.
+    pub(super) fn about(&self) -> Map<String, Value> {
+        let mut about = self.request_id.about();
+        about.insert("key".into(), self.key.as_str().into());
+        about
+    }
+}

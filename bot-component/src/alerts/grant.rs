@@ -1,0 +1,192 @@
+//! What a caller of the alert routes may do.
+
+use bot_framework::ConversationReference;
+use state::Tag;
+
+/// The longest tenant id that an entry may name.
+const MAX_TENANT_CHARACTERS: usize = 64;
+
+/// One thing that a caller may be allowed to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Alert conversations that the bot knows.
+    Send,
+    /// Alert conversations by their address (`to.address`), whether the bot knows them or not.
+    Address,
+    /// Cancel alerts that the same key name sent.
+    Cancel,
+    /// List the conversations that the bot knows.
+    List,
+    /// Operate the bot; cancel anybody's alert.
+    Operate,
+}
+
+impl Scope {
+    const ALL: [Self; 5] = [Self::Send, Self::Address, Self::Cancel, Self::List, Self::Operate];
+
+    /// The word in `alertkeys`, in a token's `roles`, and in answers.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Send => "send",
+            Self::Address => "address",
+            Self::Cancel => "cancel",
+            Self::List => "list",
+            Self::Operate => "operate",
+        }
+    }
+
+    fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.as_str() == word)
+    }
+}
+
+/// The scopes of a caller, and whom it reaches with them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Grant {
+    scopes: Vec<Scope>,
+    /// Conversations of this tenant only.
+    tenant: Option<String>,
+    /// Tags that begin with this only, and nobody by another name.
+    tag_prefix: Option<String>,
+}
+
+impl Grant {
+    /// Every scope, for everybody.
+    pub(super) fn all() -> Self {
+        Self { scopes: Scope::ALL.to_vec(), ..Self::default() }
+    }
+
+    /// The scopes among a token's roles. Other roles mean something to other programs.
+    pub(super) fn of_roles(roles: &[String]) -> Self {
+        Self { scopes: roles.iter().filter_map(|role| Scope::from_word(role)).collect(), ..Self::default() }
+    }
+
+    /// Reads the scopes of an entry, `send+list+tenant=<id>`. The error says what is wrong, without the text.
+    pub(super) fn read(text: &str) -> Result<Self, &'static str> {
+        let mut grant = Self::default();
+        for word in text.split('+').map(str::trim) {
+            match word.split_once('=') {
+                None => {
+                    let scope = Scope::from_word(word).ok_or(
+                        "expected scopes among send, address, cancel, list and operate, separated by `+`",
+                    )?;
+                    grant.scopes.push(scope);
+                }
+                Some(("tenant", id)) if is_tenant(id) && grant.tenant.is_none() => {
+                    grant.tenant = Some(id.to_owned());
+                }
+                Some(("tag", prefix)) if grant.tag_prefix.is_none() => {
+                    let prefix = Tag::parse(prefix).ok_or("tag= needs the beginning of a tag")?;
+                    grant.tag_prefix = Some(prefix.as_str().to_owned());
+                }
+                Some(("tenant" | "tag", _)) => {
+                    return Err("tenant= needs a tenant's id, and tenant= and tag= may be there once each");
+                }
+                Some(_) => {
+                    return Err("expected tenant=<id> or tag=<beginning of a tag> where there is a `=`");
+                }
+            }
+        }
+        let is_unbounded = grant.allows(Scope::Address) || grant.allows(Scope::Operate);
+        if is_unbounded && (grant.tenant.is_some() || grant.tag_prefix.is_some()) {
+            return Err("address and operate cannot be restricted by tenant= or tag=; use two keys");
+        }
+        if grant.scopes.is_empty() {
+            return Err("needs at least one of the scopes send, address, cancel, list and operate");
+        }
+        Ok(grant)
+    }
+
+    /// Whether the scope is among its scopes.
+    pub(super) fn allows(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope)
+    }
+
+    /// The tenant whose conversations are the only ones that it reaches.
+    pub(super) fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+
+    /// How the tags begin that are the only targets that it may name.
+    pub(super) fn tag_prefix(&self) -> Option<&str> {
+        self.tag_prefix.as_deref()
+    }
+
+    /// Whether it may name this tag.
+    pub(super) fn has_tag(&self, tag: &Tag) -> bool {
+        self.tag_prefix.as_deref().is_none_or(|prefix| tag.as_str().starts_with(prefix))
+    }
+
+    /// Whether a conversation is of its tenant. A tenant counts only where the channel vouches for it.
+    pub(super) fn reaches(&self, address: &ConversationReference) -> bool {
+        self.tenant.as_deref().is_none_or(|tenant| {
+            address.vouched_tenant().is_some_and(|vouched| vouched.eq_ignore_ascii_case(tenant))
+        })
+    }
+}
+
+fn is_tenant(id: &str) -> bool {
+    (1..=MAX_TENANT_CHARACTERS).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use bot_framework::json::Fields;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn scopes_are_words_and_restrictions() {
+        let grant = Grant::read("send + list+tenant=T-1+tag=Orders-").unwrap();
+        let allowed: Vec<_> = Scope::ALL.into_iter().filter(|scope| grant.allows(*scope)).collect();
+        assert_eq!(allowed, [Scope::Send, Scope::List]);
+        assert_eq!((grant.tenant(), grant.tag_prefix()), (Some("T-1"), Some("orders-")));
+        for (text, problem) in [
+            ("", "expected scopes among"),
+            ("send+", "expected scopes among"),
+            ("send,list", "expected scopes among"),
+            ("Send", "expected scopes among"),
+            ("everything", "expected scopes among"),
+            ("tenant=t", "at least one"),
+            ("send+tenant=", "tenant="),
+            ("send+tenant=a b", "tenant="),
+            ("send+tenant=a+tenant=b", "once"),
+            ("send+tag=", "beginning of a tag"),
+            ("send+tag=a b", "beginning of a tag"),
+            ("send+tag=a+tag=b", "once"),
+            ("send+user=x", "where there is a `=`"),
+            ("send+address+tenant=t", "two keys"),
+            ("operate+tag=x", "two keys"),
+        ] {
+            let error = Grant::read(text).expect_err(text);
+            assert!(error.contains(problem), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn roles_that_are_no_scopes_are_passed_over() {
+        let grant = Grant::of_roles(&["cancel".into(), "Alerts.Send".into(), "tenant=t".into()]);
+        assert_eq!(grant, Grant { scopes: vec![Scope::Cancel], ..Grant::default() });
+    }
+
+    #[test]
+    fn tenant_counts_only_where_the_channel_vouches_for_it() {
+        let grant = Grant::read("send+tenant=72F988BF").unwrap();
+        for (channel_id, tenant, expected) in [
+            ("msteams", "72f988bf", true),
+            ("msteams", "other", false),
+            ("msteams", "", false),
+            ("webchat", "72f988bf", false),
+        ] {
+            let json = json!({
+                "channelId": channel_id, "serviceUrl": "https://x/", "conversation": {"id": "c", "tenantId": tenant},
+            });
+            let fields = Fields::parse(json.to_string().as_bytes()).unwrap();
+            let address = ConversationReference::from_fields(fields).unwrap();
+            assert_eq!(grant.reaches(&address), expected, "{json}");
+            assert!(Grant::all().reaches(&address));
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! One entry of the variable `alertkeys`: `name:scopes:sha256(key)[:until]`.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use platform::SecretHash;
+
+use super::grant::Grant;
+
+/// The shortest key: `cargo dev key` makes 47 characters.
+const MIN_KEY_CHARACTERS: usize = 32;
+
+/// The longest key. What is longer is not hashed.
+pub(super) const MAX_KEY_CHARACTERS: usize = 128;
+
+/// How a key begins, so that people and scanners for secrets know it when they see one.
+const KEY_PREFIX: &str = "pbk_";
+
+const MAX_NAME_CHARACTERS: usize = 32;
+
+/// Names that mean something else: the keys of `alertkey`, and the entry `entra:roles`.
+const RESERVED_NAMES: [&str; 2] = [super::keys::SIMPLE_NAME, "entra"];
+
+/// A key with a name, as far as the bot knows it.
+#[derive(Debug, Clone)]
+pub(super) struct NamedKey {
+    pub(super) name: String,
+    pub(super) grant: Grant,
+    pub(super) hash: SecretHash,
+    /// The moment from which on it is refused.
+    pub(super) until: Option<DateTime<Utc>>,
+}
+
+/// Why an entry makes no sense. Only a name that can be one is quoted: what stands in its place may be a key.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct EntryProblem {
+    pub(super) name: Option<String>,
+    pub(super) problem: &'static str,
+}
+
+impl NamedKey {
+    /// Reads one entry. `until` may hold colons, because it comes last.
+    pub(super) fn read(entry: &str) -> Result<Self, EntryProblem> {
+        let mut parts = entry.splitn(4, ':').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        if !is_name(name) {
+            let problem = "needs a name of 1 to 32 characters of a-z, 0-9, `-`, `_` and `.`, other than alertkey and \
+                           entra: name:scopes:sha256[:until]";
+            return Err(EntryProblem { name: None, problem });
+        }
+        let wrong = |problem| EntryProblem { name: Some(name.to_owned()), problem };
+        let (Some(scopes), Some(hash)) = (parts.next(), parts.next()) else {
+            return Err(wrong("has too few parts; expected name:scopes:sha256[:until]"));
+        };
+        let grant = Grant::read(scopes).map_err(wrong)?;
+        let hash = SecretHash::parse(hash)
+            .ok_or_else(|| wrong("needs the SHA-256 of its key as 64 hexadecimal digits"))?;
+        let until = parts.next().map(|text| {
+            read_end(text)
+                .ok_or_else(|| wrong("until: expected a day such as 2027-01-31, or a time as of RFC 3339"))
+        });
+        Ok(Self { name: name.to_owned(), grant, hash, until: until.transpose()? })
+    }
+
+    /// Whether it was good until a moment that has passed.
+    pub(super) fn has_ended(&self, now: DateTime<Utc>) -> bool {
+        self.until.is_some_and(|until| now >= until)
+    }
+}
+
+/// Whether a text may be a key at all: long enough, and recognizable.
+pub(super) fn is_key(text: &str) -> bool {
+    (MIN_KEY_CHARACTERS..=MAX_KEY_CHARACTERS).contains(&text.len()) && text.starts_with(KEY_PREFIX)
+}
+
+fn is_name(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
+    (1..=MAX_NAME_CHARACTERS).contains(&text.len())
+        && text.bytes().all(fits)
+        && !text.starts_with(KEY_PREFIX)
+        && !RESERVED_NAMES.contains(&text)
+}
+
+/// A day is good to its end, in UTC.
+fn read_end(text: &str) -> Option<DateTime<Utc>> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Some(time.to_utc());
+    }
+    let midnight = DateTime::parse_from_rfc3339(&format!("{text}T00:00:00Z")).ok()?;
+    midnight.to_utc().checked_add_signed(TimeDelta::days(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: &str = "f52fbd32b2b3b86ff88ef6c490628285f482af15ddcb29541f94bcf526a3f6c7";
+
+    #[test]
+    fn until_is_the_rest_of_the_entry() {
+        for (until, expected) in [
+            ("", None),
+            (":2027-01-31", Some("2027-02-01T00:00:00Z")),
+            (":2027-01-31T12:30:00Z", Some("2027-01-31T12:30:00Z")),
+            (": 2027-01-31T12:30:00+01:00 ", Some("2027-01-31T11:30:00Z")),
+        ] {
+            let key = NamedKey::read(&format!(" ci : send :{HASH}{until}")).unwrap();
+            assert_eq!(key.name, "ci");
+            assert_eq!(key.until, expected.map(|text| text.parse().unwrap()), "{until}");
+        }
+    }
+
+    #[test]
+    fn wrong_entry_is_told_by_its_name_and_never_with_its_hash() {
+        for (entry, name, problem) in [
+            (String::new(), None, "name"),
+            (format!("CI:send:{HASH}"), None, "name"),
+            (format!("{}:send:{HASH}", "x".repeat(33)), None, "name"),
+            (format!("alertkey:send:{HASH}"), None, "other than"),
+            (format!("entra:send:{HASH}"), None, "other than"),
+            (format!("{HASH}:send:ci"), None, "name"),
+            ("pbk_hunter2".into(), None, "name"),
+            ("ci".into(), Some("ci"), "too few"),
+            (format!("ci:{HASH}"), Some("ci"), "too few"),
+            (format!("ci:{HASH}:send"), Some("ci"), "scopes"),
+            ("ci:send:".into(), Some("ci"), "64"),
+            ("ci:send:pbk_hunter2-hunter2-hunter2-hunter2".into(), Some("ci"), "64"),
+            (format!("ci:send:{HASH}:"), Some("ci"), "until"),
+            (format!("ci:send:{HASH}:soon"), Some("ci"), "until"),
+            (format!("ci:send:{HASH}:2027-02-30"), Some("ci"), "until"),
+            (format!("ci:send:{HASH}:2027-01-31T12:30"), Some("ci"), "until"),
+        ] {
+            let error = NamedKey::read(&entry).expect_err(&entry);
+            assert!(error.name.as_deref() == name && error.problem.contains(problem), "{entry}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn keys_are_long_and_recognizable() {
+        for (key, expected) in [
+            (format!("pbk_{}", "x".repeat(28)), true),
+            (format!("pbk_{}", "x".repeat(27)), false),
+            (format!("pbk_{}", "x".repeat(124)), true),
+            (format!("pbk_{}", "x".repeat(125)), false),
+            (format!("PBK_{}", "x".repeat(43)), false),
+            ("x".repeat(47), false),
+        ] {
+            assert_eq!(is_key(&key), expected, "{key}");
+        }
+    }
+}

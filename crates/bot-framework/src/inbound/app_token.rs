@@ -1,0 +1,66 @@
+//! Tokens of Entra by which an application calls the bot's routes for programs: the bot is their audience, and `roles` says
+//! what an administrator of the bot's tenant lets the application do.
+//!
+//! <https://learn.microsoft.com/entra/identity-platform/scenario-protected-web-api-verification-scope-app-roles>
+
+use std::fmt;
+
+use http::HeaderMap;
+use platform::{Deadline, Host};
+
+use super::error::{AuthError, BrokenRule};
+use super::issuers::{self, Issuer};
+use super::key_cache::KeyCache;
+use super::remembered::Remembered;
+use super::token::UnverifiedToken;
+use super::{InboundAuth, bearer, check_time};
+
+/// An application that has proved itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct App {
+    /// Its app id, in lower case.
+    pub app_id: String,
+    /// Its roles at the bot; maybe none.
+    pub roles: Vec<String>,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("app_id", &self.app_id).finish_non_exhaustive()
+    }
+}
+
+impl InboundAuth {
+    /// Whether such tokens can be accepted: the bot's own tenant is known by its id.
+    pub fn takes_app_tokens(&self) -> bool {
+        self.own_tenant.is_some()
+    }
+
+    /// Verifies the token of an application of the bot's own tenant, in the order of [`InboundAuth::verify`].
+    pub async fn verify_app(
+        &self,
+        host: &impl Host,
+        headers: &HeaderMap,
+        deadline: Deadline,
+    ) -> Result<App, AuthError> {
+        let token = UnverifiedToken::parse(bearer::token_of(headers)?)?;
+        let claims = &token.claims;
+        let issuer =
+            self.own_tenant.as_deref().and_then(|own| issuers::issuer_in(own, self.cloud, &claims.issuer));
+        let Some(issuer @ Issuer::Entra { tenant, version }) = issuer else {
+            return Err(BrokenRule::Issuer.into());
+        };
+        if !claims.audience.eq_ignore_ascii_case(&self.app_id) {
+            return Err(BrokenRule::Audience.into());
+        }
+        check_time(claims, host.now().timestamp())?;
+        let app_id = issuers::caller_of(claims, tenant, version)?.to_ascii_lowercase();
+        let source = &self.entra_keys;
+        let remembered = Remembered::of(&self.app_id, &source.metadata_url, &token);
+        if remembered.load(host).await.is_none() {
+            let checked = self.check_signature(&token, issuer, KeyCache { host, source, deadline }).await?;
+            remembered.store(host, &checked).await;
+        }
+        Ok(App { app_id, roles: token.claims.roles })
+    }
+}

@@ -1,0 +1,68 @@
+//! `cargo dev key`: a key of the alert routes for one program.
+
+use clap::Args;
+use dev::named_key::{NamedKey, Purpose};
+
+#[derive(Debug, Args)]
+pub(crate) struct Key {
+    /// Who gets the key, e.g. ci; log and ledger name it so
+    #[arg(long)]
+    name: String,
+    /// What the key is for: some of send, address, cancel, list, operate, separated by commas
+    #[arg(long, value_delimiter = ',', required = true)]
+    scopes: Vec<String>,
+    /// The last day on which it is good, e.g. 2027-01-31, or a time as of RFC 3339
+    #[arg(long)]
+    until: Option<String>,
+    /// Only for conversations of this tenant
+    #[arg(long, value_name = "ID")]
+    tenant: Option<String>,
+    /// Only for tags that begin with this
+    #[arg(long, value_name = "PREFIX")]
+    tag: Option<String>,
+}
+
+impl Key {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let Self { name, scopes, until, tenant, tag } = self;
+        let made = NamedKey::random(&Purpose { name, scopes, until, tenant, tag })?;
+        println!("The key, for the program that calls. It is shown this once, and stored nowhere:\n");
+        println!("    {}\n", made.key());
+        println!("Its entry for the variable alertkeys, which holds one or more, separated by commas:\n");
+        println!("    {}", made.entry());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        key: Key,
+    }
+
+    #[test]
+    fn name_and_scopes_are_needed() {
+        for (arguments, expected) in [
+            (&["--name", "ci", "--scopes", "send,cancel"][..], Some(&["send", "cancel"][..])),
+            (&["--name", "ci", "--scopes", "send", "--scopes", "list"], Some(&["send", "list"])),
+            (&["--name", "ci"], None),
+            (&["--scopes", "send"], None),
+        ] {
+            let parsed = Cli::try_parse_from([&["key"], arguments].concat());
+            let scopes = parsed.ok().map(|cli| cli.key.scopes);
+            assert_eq!(
+                scopes.as_deref(),
+                expected
+                    .map(|scopes| scopes.iter().map(|scope| (*scope).to_owned()).collect::<Vec<_>>())
+                    .as_deref(),
+                "{arguments:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! Keys with names and scopes: what each opens, and what it does not.
+
+use bot_framework::testing::{TestKey, channel_claims, entra_claims};
+use chrono::Utc;
+use dev::named_key::{NamedKey, Purpose};
+use end_to_end::activity::message;
+use end_to_end::alerts::{self, ALERT_KEY, call_with, key_of, known, to_conversation};
+use end_to_end::login::{Login, Proof};
+use end_to_end::openid::OpenId;
+use end_to_end::stage::{APP_ID, Script, Stage, TENANT};
+use end_to_end::suite::World;
+use end_to_end::web::{self, Answer};
+use serde_json::{Value, json};
+
+end_to_end::cases!(
+    key_opens_what_its_scopes_say_and_nothing_else,
+    key_of_a_tenant_reaches_that_tenant_only,
+    key_of_a_tag_prefix_names_such_tags_only,
+    key_that_has_ended_is_refused_and_the_log_says_so,
+    wrong_entry_is_named_in_the_log_without_its_hash,
+    idempotency_and_cancelling_belong_to_the_name,
+    calls_are_logged_with_key_ids_and_request,
+    tokens_of_entra_open_what_their_roles_say,
+    tokens_of_entra_open_nothing_in_anonymous_mode,
+);
+
+const OTHER_TENANT: &str = "99999999-2222-3333-4444-555555555555";
+const APP: &str = "00000000-0000-0000-0000-00000000000a";
+
+/// A key with this name and these scopes, `send,list`.
+fn key(name: &str, scopes: &str) -> NamedKey {
+    key_with(name, scopes, |_| {})
+}
+
+fn key_with(name: &str, scopes: &str, change: impl FnOnce(&mut Purpose)) -> NamedKey {
+    let scopes = scopes.split(',').map(str::to_owned).collect();
+    let mut purpose = Purpose { name: name.into(), scopes, ..Purpose::default() };
+    change(&mut purpose);
+    NamedKey::random(&purpose).unwrap()
+}
+
+/// The variable `alertkeys`.
+fn entries(keys: &[&NamedKey]) -> String {
+    keys.iter().map(|key| key.entry()).collect::<Vec<_>>().join(",\n ")
+}
+
+/// A call with this key or token.
+#[track_caller]
+fn call(stage: &Stage, bearer: &str, method: &str, path: &str, body: &Value) -> Answer {
+    call_with(stage, method, path, &format!("Bearer {bearer}"), body)
+}
+
+#[track_caller]
+fn alert(stage: &Stage, bearer: &str, body: &Value) -> Answer {
+    call(stage, bearer, "POST", "/api/alerts", body)
+}
+
+/// The ids of the alerts in the answer.
+fn ids(answer: &Value) -> Vec<String> {
+    let alerts = answer["alerts"].as_array().unwrap();
+    alerts.iter().map(|alert| alert["id"].as_str().unwrap().to_owned()).collect()
+}
+
+fn conversations(answer: &Value, list: &str) -> Vec<String> {
+    let list = answer[list].as_array().unwrap();
+    list.iter().map(|target| target["conversation"].as_str().unwrap().to_owned()).collect()
+}
+
+fn message_of(answer: &Answer) -> String {
+    answer.json()["error"]["message"].as_str().unwrap().to_owned()
+}
+
+fn address(stage: &Stage, conversation: &str) -> Value {
+    let activity = stage.connector.host(&message(conversation, "1", ""));
+    json!({"channelId": "msteams", "serviceUrl": activity["serviceUrl"], "conversation": {"id": conversation}})
+}
+
+fn key_opens_what_its_scopes_say_and_nothing_else(world: &World) {
+    let names = ["send", "address", "cancel", "list", "operate"];
+    let keys = names.map(|name| key(name, name));
+    let both = key("both", "send,address");
+    let all: Vec<_> = keys.iter().chain([&both]).collect();
+    let stage = Script::new(world).variable("alertkeys", &entries(&all)).start();
+    let known = known(&stage, "a:1", "hello");
+    let to_known = to_conversation(&known, "x");
+    let to_address = json!({"to": {"address": address(&stage, "a:2")}, "text": "x"});
+    let nobody = "/api/alerts/0a260123456789abcdef0123456789ab";
+    for key in &all {
+        let name = key.entry().split(':').next().unwrap();
+        for (method, path, body, proper, scope) in [
+            ("POST", "/api/alerts", &to_known, &["send", "both"][..], "send"),
+            ("POST", "/api/alerts", &to_address, &["both"], if name == "send" { "address" } else { "send" }),
+            ("GET", "/api/targets", &Value::Null, &["list"], "list"),
+            ("DELETE", nobody, &Value::Null, &["cancel", "operate"], "cancel"),
+        ] {
+            let answer = call(&stage, key.key(), method, path, body);
+            if proper.contains(&name) {
+                assert_ne!(answer.status, 403, "{name}: {method} {path} {body}: {}", answer.describe());
+                continue;
+            }
+            let answer = answer.expect_error(403, "ScopeMissing");
+            let text = message_of(&answer);
+            assert!(text.contains(&format!("`{name}`")) && text.contains(&format!("`{scope}`")), "{text}");
+        }
+    }
+    assert_eq!(stage.queue.count(), 3, "send to the known one, both to both");
+    for stranger in ["pbk_0123456789abcdef0123456789abcdef", &both.key()[..46], "a.b.c"] {
+        call(&stage, stranger, "GET", "/api/targets", &Value::Null).expect_error(401, "Unauthorized");
+    }
+    let log = stage.host_log();
+    assert!(all.iter().all(|key| !log.contains(key.key())), "keys are not logged");
+}
+
+fn key_of_a_tenant_reaches_that_tenant_only(world: &World) {
+    let ours = key_with("ours", "send,list", |purpose| purpose.tenant = Some(TENANT.to_uppercase()));
+    let stage = alerts::script(world).variable("alertkeys", &entries(&[&ours])).start();
+    let own = known(&stage, "a:own", "subscribe news");
+    let of_other = |channel_id: &str, conversation: &str, tenant: &str, user: &str| {
+        let mut activity = message(conversation, "1", "subscribe news");
+        activity["channelId"] = channel_id.into();
+        activity["conversation"]["tenantId"] = tenant.into();
+        activity["channelData"]["tenant"]["id"] = tenant.into();
+        activity["from"] = json!({"id": user});
+        stage.say(&activity);
+        key_of(channel_id, conversation)
+    };
+    let foreign = of_other("msteams", "a:foreign", OTHER_TENANT, "29:foreign");
+    // A visitor of Web Chat writes what tenant they like.
+    let pretended = of_other("webchat", "w:1", TENANT, "dl_visitor");
+    let everybody = call(&stage, ALERT_KEY, "GET", "/api/targets", &Value::Null).expect_status(200).json();
+    assert_eq!(everybody["targets"].as_array().unwrap().len(), 3);
+
+    for query in ["", "?tag=news", &format!("?tenant={TENANT}")] {
+        let path = format!("/api/targets{query}");
+        let page = call(&stage, ours.key(), "GET", &path, &Value::Null).expect_status(200).json();
+        assert_eq!(conversations(&page, "targets"), [own.as_str()], "{query}");
+    }
+    let path = format!("/api/targets?tenant={OTHER_TENANT}");
+    call(&stage, ours.key(), "GET", &path, &Value::Null).expect_error(403, "TargetNotAllowed");
+
+    for to in [json!({"conversation": own}), json!({"tag": "news"})] {
+        let answer = alert(&stage, ours.key(), &json!({"to": to, "text": "x"})).expect_status(202).json();
+        assert_eq!(conversations(&answer, "alerts"), [own.as_str()], "{to}");
+    }
+    stage.queue.take_all();
+    for to in [
+        json!({"conversation": foreign}),
+        json!({"conversation": pretended}),
+        json!({"user": "msteams/29:foreign"}),
+        json!({"user": "webchat/dl_visitor"}),
+    ] {
+        let both = json!({"to": [{"conversation": own}, to], "text": "x"});
+        alert(&stage, ours.key(), &both).expect_error(404, "TargetNotFound");
+    }
+    let to_address = json!({"to": {"address": address(&stage, "a:own")}, "text": "x"});
+    alert(&stage, ours.key(), &to_address).expect_error(403, "ScopeMissing");
+    assert_eq!(stage.queue.count(), 0);
+}
+
+fn key_of_a_tag_prefix_names_such_tags_only(world: &World) {
+    let shop = key_with("shop", "send,list", |purpose| purpose.tag = Some("orders-".into()));
+    let stage = Script::new(world).variable("alertkeys", &entries(&[&shop])).start();
+    let conversation = known(&stage, "a:1", "subscribe orders-42");
+    known(&stage, "a:1", "subscribe private");
+    let user = message("a:1", "1", "")["from"]["aadObjectId"].clone();
+    let to_tag = |tag: &str| json!({"to": {"tag": tag}, "text": "x"});
+    alert(&stage, shop.key(), &to_tag("ORDERS-42")).expect_status(202);
+    alert(&stage, shop.key(), &to_tag("orders-43")).expect_error(404, "TargetNotFound");
+    stage.queue.take_all();
+    for to in [
+        json!({"tag": "private"}),
+        json!({"tag": "orders"}),
+        json!({"conversation": conversation}),
+        json!({"user": user}),
+    ] {
+        let both = json!({"to": [{"tag": "orders-42"}, to], "text": "x"});
+        let answer = alert(&stage, shop.key(), &both).expect_error(403, "TargetNotAllowed");
+        let text = message_of(&answer);
+        assert!(
+            text.starts_with("to[1]: ") && text.contains("`shop`") && text.contains("`orders-`"),
+            "{text}"
+        );
+    }
+    assert_eq!(stage.queue.count(), 0);
+    let page = call(&stage, shop.key(), "GET", "/api/targets?tag=orders-42", &Value::Null);
+    let targets = page.expect_status(200).json()["targets"].take();
+    assert_eq!(targets[0]["tags"], json!(["orders-42"]), "other tags concern others: {targets}");
+    for query in ["", "?tag=private"] {
+        let path = format!("/api/targets{query}");
+        call(&stage, shop.key(), "GET", &path, &Value::Null).expect_error(403, "TargetNotAllowed");
+    }
+}
+
+fn key_that_has_ended_is_refused_and_the_log_says_so(world: &World) {
+    let until =
+        |name: &str, until: &str| key_with(name, "list", |purpose| purpose.until = Some(until.into()));
+    let today = Utc::now().format("%Y-%m-%d").to_string();
+    let (ended, ends_today) = (until("ended", "2026-01-31T12:00:00+01:00"), until("today", &today));
+    let stage = Script::new(world).variable("alertkeys", &entries(&[&ended, &ends_today])).start();
+    let list = |key: &NamedKey| call(&stage, key.key(), "GET", "/api/targets", &Value::Null);
+    list(&ends_today).expect_status(200);
+    let answer = list(&ended).expect_error(401, "Unauthorized");
+    let refused = &stage.wait_for_events("alert.key-refused", 1)[0];
+    assert_eq!((&refused["key"], &refused["reason"]), (&"ended".into(), &"the key has ended".into()));
+    assert_eq!(refused["request"], answer.header("x-request-id"));
+    let unknown = key("unknown", "list");
+    assert_eq!(message_of(&list(&unknown).expect_error(401, "Unauthorized")), message_of(&answer));
+    assert_eq!(stage.events("alert.key-refused").len(), 1);
+}
+
+fn wrong_entry_is_named_in_the_log_without_its_hash(world: &World) {
+    let (good, bad) = (key("good", "list"), key("bad", "list"));
+    let hash = bad.entry().rsplit(':').next().unwrap();
+    let wrong = format!("{},bad:list+everything:{hash}", good.entry());
+    let stage = alerts::script(world).variable("alertkeys", &wrong).start();
+    for key in [good.key(), ALERT_KEY] {
+        let answer =
+            call(&stage, key, "GET", "/api/targets", &Value::Null).expect_error(500, "Misconfigured");
+        assert!(!message_of(&answer).contains("alertkeys"), "{}", answer.describe());
+    }
+    let rejected = stage.wait_for_events("request.rejected", 1);
+    let reason = rejected[0]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("variable alertkeys: entry 2 (`bad`): "), "{reason}");
+    assert!(!stage.host_log().contains(hash), "the hash is not logged");
+}
+
+fn idempotency_and_cancelling_belong_to_the_name(world: &World) {
+    let (ci, shop) = (key("ci", "send,cancel"), key("shop", "send,cancel"));
+    // While it is changed, a name has two keys.
+    let (new_ci, operator) = (key("ci", "send,cancel"), key("ops", "operate"));
+    let stage = Script::new(world).variable("alertkeys", &entries(&[&ci, &shop, &new_ci, &operator])).start();
+    let known = known(&stage, "a:1", "hello");
+    let mut body = to_conversation(&known, "once");
+    body["idempotencyKey"] = "order 42".into();
+    body["delay"] = "PT1H".into();
+    let send = |key: &NamedKey, body: &Value| alert(&stage, key.key(), body).expect_status(202).json();
+    let first = send(&ci, &body);
+    assert_eq!(send(&new_ci, &body), first, "the name is the same");
+    let second = send(&shop, &body);
+    assert_ne!(second, first, "the same idempotency key of another name is another call");
+    assert_eq!(send(&shop, &body), second);
+    let mut other = body.clone();
+    other["text"] = "another".into();
+    alert(&stage, ci.key(), &other).expect_error(422, "IdempotencyKeyReused");
+
+    let cancel = |key: &NamedKey, id: &str| {
+        call(&stage, key.key(), "DELETE", &format!("/api/alerts/{id}"), &Value::Null)
+    };
+    let (of_ci, of_shop) = (ids(&first).remove(0), ids(&second).remove(0));
+    let refused = cancel(&shop, &of_ci).expect_error(404, "AlertNotFound");
+    let unknown = cancel(&shop, "0a260123456789abcdef0123456789ab").expect_error(404, "AlertNotFound");
+    assert_eq!(message_of(&refused), message_of(&unknown), "nothing tells that there is one");
+    assert_eq!(ids(&send(&ci, &body)), [of_ci.as_str()], "it is not cancelled");
+    assert_eq!(send(&ci, &body)["alerts"][0]["status"], "queued");
+    cancel(&new_ci, &of_ci).expect_status(202);
+    assert_eq!(send(&ci, &body)["alerts"][0]["status"], "cancelled");
+    cancel(&operator, &of_shop).expect_status(202);
+}
+
+fn calls_are_logged_with_key_ids_and_request(world: &World) {
+    let ci = key("ci", "send,cancel,list");
+    let stage = Script::new(world).variable("alertkeys", &entries(&[&ci])).start();
+    let known = known(&stage, "a:1", "hello");
+    let send = |key: &str, method: &str, path: &str, request_id: &str, body: &Value| {
+        let request = http::Request::builder().method(method).uri(stage.url(path));
+        let request = request.header("authorization", format!("Bearer {key}"));
+        let request = request.header("content-type", "application/json").header("x-request-id", request_id);
+        web::send(request.body(web::whole(body.to_string())).unwrap())
+    };
+    let last = |event: &str, count: usize| stage.wait_for_events(event, count).remove(count - 1);
+    let answer = send(ci.key(), "POST", "/api/alerts", "req-1:a/b+c=", &to_conversation(&known, "x"));
+    let answer = answer.expect_status(202);
+    assert_eq!(answer.header("x-request-id"), "req-1:a/b+c=");
+    let alerts = ids(&answer.json());
+    let line = last("alerts.queued", 1);
+    assert_eq!(
+        (&line["key"], &line["request"], &line["alerts"]),
+        (&"ci".into(), &"req-1:a/b+c=".into(), &json!(alerts))
+    );
+    assert_eq!((&line["queued"], &line["repeated"]), (&1.into(), &0.into()), "{line}");
+    let path = format!("/api/alerts/{}", alerts[0]);
+    assert_eq!(
+        send(ci.key(), "DELETE", &path, "req-2", &Value::Null).expect_status(202).header("x-request-id"),
+        "req-2"
+    );
+    let line = last("alert.cancelling", 1);
+    assert_eq!(
+        (&line["key"], &line["request"], &line["envelope"]),
+        (&"ci".into(), &"req-2".into(), &json!(alerts[0]))
+    );
+    send(ci.key(), "GET", "/api/targets", "req-3", &Value::Null).expect_status(200);
+    let line = last("targets.listed", 1);
+    assert_eq!(
+        (&line["key"], &line["request"], &line["targets"]),
+        (&"ci".into(), &"req-3".into(), &1.into())
+    );
+
+    // Errors have it too; what is no harmless id is replaced.
+    for (key, method, path, sent, status, name) in [
+        (ci.key(), "POST", "/api/alerts", "req-4", 400, Some("ci")),
+        ("wrong", "GET", "/api/targets", "req-5", 401, None),
+        (ci.key(), "PUT", "/api/alerts", "req-6", 405, None),
+        (ci.key(), "GET", "/api/targets?x=1", "a b", 400, Some("ci")),
+        (ci.key(), "GET", "/api/targets?x=1", "<script>", 400, Some("ci")),
+        (ci.key(), "GET", "/api/targets?x=1", &"x".repeat(65), 400, Some("ci")),
+    ] {
+        let before = stage.events("request.rejected").len();
+        let answer = send(key, method, path, sent, &json!({})).expect_status(status);
+        let id = answer.header("x-request-id");
+        let is_made = id.len() == 32 && id.bytes().all(|digit| digit.is_ascii_hexdigit());
+        assert!(if sent.starts_with("req-") { id == sent } else { is_made }, "{sent}: {id}");
+        let line = last("request.rejected", before + 1);
+        assert_eq!((&line["request"], line["key"].as_str()), (&id.into(), name), "{line}");
+    }
+}
+
+/// A bot that demands tokens, and knows a conversation.
+struct Registered {
+    stage: Stage,
+    _issuer: OpenId,
+    _login: Login,
+}
+
+impl Registered {
+    fn start(world: &World, alertkey: &str, alertkeys: &str) -> Self {
+        let (issuer, login) = (OpenId::start(), Login::start(Proof::Secret));
+        login.publish(&issuer);
+        let script = Script::new(world).logged_in(&login).authenticated(&issuer);
+        let stage = script.variable("alertkey", alertkey).variable("alertkeys", alertkeys).start();
+        let activity = stage.connector.host(&message("a:1", "1", "hello"));
+        let service_url = activity["serviceUrl"].as_str().unwrap();
+        let token = TestKey::issuer().sign(&channel_claims(APP_ID, service_url, Utc::now().timestamp()));
+        stage.post_as(&token, &activity).expect_status(202);
+        stage.queue.take_all();
+        Self { stage, _issuer: issuer, _login: login }
+    }
+}
+
+/// The claims of a token of Entra's for the bot, of another application of its tenant.
+fn claims(roles: &[&str]) -> Value {
+    let mut claims = entra_claims(APP_ID, APP, TENANT, Utc::now().timestamp());
+    claims["roles"] = json!(roles);
+    claims
+}
+
+fn tokens_of_entra_open_what_their_roles_say(world: &World) {
+    let sign = |claims: &Value| TestKey::issuer().sign(claims);
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut claims = claims(&["send"]);
+        change(&mut claims);
+        sign(&claims)
+    };
+    // Where a key is set, and where the entry alone opens the routes.
+    for (alertkey, alertkeys) in [(ALERT_KEY, ""), ("", "entra:roles")] {
+        let bot = Registered::start(world, alertkey, alertkeys);
+        let stage = &bot.stage;
+        let body = to_conversation(&key_of("msteams", "a:1"), "x");
+        let sender = sign(&claims(&["send", "cancel", "Other.Role"]));
+        let answer = alert(stage, &sender, &body).expect_status(202).json();
+        let line = &stage.wait_for_events("alerts.queued", 1)[0];
+        assert_eq!(line["key"], format!("app:{APP}"), "{line}");
+        alert(stage, &sender, &body).expect_status(202);
+        let path = format!("/api/alerts/{}", ids(&answer)[0]);
+        call(stage, &sender, "DELETE", &path, &Value::Null).expect_status(202);
+        let refused =
+            call(stage, &sender, "GET", "/api/targets", &Value::Null).expect_error(403, "ScopeMissing");
+        let text = message_of(&refused);
+        assert!(text.contains(&format!("`app:{APP}`")) && text.contains("`list`"), "{text}");
+
+        stage.queue.take_all();
+        alert(stage, &sign(&claims(&[])), &body).expect_error(403, "ScopeMissing");
+        for (what, token, code) in [
+            ("a user's", with(&|claims| claims["scp"] = "access_as_user".into()), "NotAnAppToken"),
+            ("for another bot", with(&|claims| claims["aud"] = APP.into()), "WrongAudience"),
+            (
+                "of a foreign tenant",
+                with(&|claims| {
+                    claims["iss"] = format!("https://login.microsoftonline.com/{OTHER_TENANT}/v2.0").into();
+                    claims["tid"] = OTHER_TENANT.into();
+                }),
+                "WrongIssuer",
+            ),
+            (
+                "expired",
+                with(&|claims| claims["exp"] = (Utc::now().timestamp() - 600).into()),
+                "TokenExpired",
+            ),
+            ("of a stranger", TestKey::stranger().sign(&claims(&["send"])), "UnknownKey"),
+            (
+                "forged",
+                TestKey::stranger()
+                    .sign_text(r#"{"alg":"RS256","kid":"issuer-key"}"#, &claims(&["send"]).to_string()),
+                "BadSignature",
+            ),
+            (
+                "a channel's",
+                sign(&channel_claims(
+                    APP_ID,
+                    "https://smba.trafficmanager.net/amer/",
+                    Utc::now().timestamp(),
+                )),
+                "WrongIssuer",
+            ),
+            ("no token", "a.b.c".into(), "TokenMalformed"),
+        ] {
+            let answer = alert(stage, &token, &body).expect_error(401, code);
+            assert_eq!(answer.header("www-authenticate"), "Bearer", "{what}");
+        }
+        assert_eq!(stage.queue.count(), 0);
+        // It opens the routes for programs, and not the channel's.
+        stage.post_as(&sender, &message("a:2", "1", "hello")).expect_error(401, "WrongIssuer");
+    }
+    let closed = Registered::start(world, "", "");
+    alert(&closed.stage, &sign(&claims(&["send"])), &json!({})).expect_error(404, "NotFound");
+}
+
+fn tokens_of_entra_open_nothing_in_anonymous_mode(world: &World) {
+    let token = TestKey::issuer().sign(&claims(&["list"]));
+    let stage = alerts::script(world).variable("microsoftappid", APP_ID).start();
+    call(&stage, &token, "GET", "/api/targets", &Value::Null).expect_error(401, "Unauthorized");
+    let wrong = Script::new(world).variable("alertkeys", "entra:roles").start();
+    call(&wrong, &token, "GET", "/api/targets", &Value::Null).expect_error(500, "Misconfigured");
+}

@@ -171,6 +171,7 @@ fn poller<'w>(world: &'w World, direct_line: &DirectLine, secret: &str) -> Scrip
     let origin = format!("http://{}", direct_line.authority());
     Script::new(world)
         .variable("authmode", "required")
+        .variable("unsealed", "allow")
         .variable("microsoftappid", "11111111-1111-1111-1111-111111111111")
         .variable("microsoftapppassword", "a-password")
         .variable("microsoftapptenantid", "22222222-2222-2222-2222-222222222222")

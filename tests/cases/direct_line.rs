@@ -35,7 +35,7 @@ fn legacy(stage: &Stage, text: &str) -> Value {
 }
 
 /// A trigger as Direct Line hands it to the bot.
-fn trigger(stage: &Stage, id: &str, kind: &str, name: &str, value: &Value) -> Value {
+pub(crate) fn trigger(stage: &Stage, id: &str, kind: &str, name: &str, value: &Value) -> Value {
     json!({
         "type": kind, "name": name, "id": id, "timestamp": "2026-11-23T22:00:00.000Z", "channelId": "directline",
         "serviceUrl": format!("http://{}/", stage.connector.authority()), "from": {"id": "functions"},

@@ -12,6 +12,7 @@ pub mod browser;
 pub mod build;
 pub mod chat;
 pub mod children;
+mod chosen;
 pub mod direct_line;
 pub mod host;
 mod loopback_http;

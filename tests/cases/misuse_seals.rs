@@ -2,6 +2,7 @@
 //! more; and a bot without a key.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use bench::native::Variables;
@@ -9,17 +10,21 @@ use bot_framework::Activity;
 use bot_framework::outbound::seal_keys;
 use bot_framework::testing::{TestKey, channel_claims};
 use chrono::{DateTime, TimeDelta, Utc};
+use dev::azurite::connection_string;
+use dev::host::HostKind;
 use end_to_end::activity::message;
 use end_to_end::alerts::{call, known, queued, script, to_conversation};
+use end_to_end::chat_page::ChatPage;
 use end_to_end::connector::Reply;
 use end_to_end::login::{FEDERATED, Login, Proof};
 use end_to_end::openid::OpenId;
-use end_to_end::queue::decode;
+use end_to_end::queue::{Queue, decode};
 use end_to_end::stage::{APP_ID, Script, Stage};
 use end_to_end::suite::World;
 use end_to_end::web::Answer;
 use envelope::{Envelope, EnvelopeId, SealKey};
 use serde_json::{Value, json};
+use storage_queue::QueueError;
 
 use crate::direct_line::trigger;
 
@@ -34,6 +39,7 @@ end_to_end::cases!(
     sealed_trigger_of_a_cancelled_alert_is_refused,
     sealed_trigger_is_refused_after_stop,
     sealed_trigger_has_an_end,
+    storage_of_cargo_dev_up_does_not_take_the_well_known_key,
 );
 
 const KEY: &str = "a-seal-key-for-tests";
@@ -276,6 +282,31 @@ fn sealed_trigger_has_an_end(world: &World) {
         }
     }
     stage.connector.wait_for(3);
+}
+
+fn storage_of_cargo_dev_up_does_not_take_the_well_known_key(world: &World) {
+    let page = ChatPage::start(world, "msteams");
+    let azurite = page.azurite();
+    let count = |connection: &str| {
+        Queue::new(connection, "bot-queue").with(async |client| client.approximate_count().await)
+    };
+    let refused = count(&connection_string(&azurite.queue_authority(), &azurite.table_authority()));
+    assert!(matches!(refused, Err(QueueError::NotAuthorized { .. })), "{refused:?}");
+    let own = count(&azurite.connection_string());
+    assert!(matches!(own, Ok(_) | Err(QueueError::QueueMissing)), "{own:?}");
+    // The bot and the poller have the key.
+    page.chat().say("hello").unwrap();
+    page.wait_for("Alert: hello");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let folder = page.state_dir();
+        assert_eq!(mode(&folder), 0o700);
+        if world.host() == HostKind::Embedded {
+            assert_eq!(mode(&folder.join("sqlite_key_value.db")), 0o600);
+        }
+    }
 }
 
 /// A message as the bot of this stage seals it.

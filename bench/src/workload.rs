@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bot_framework::outbound::seal_key;
+use bot_framework::outbound::seal_keys;
 use bot_framework::testing::{TestKey, channel_claims};
 use bot_framework::{Activity, ConversationReference};
 use bytes::Bytes;
@@ -95,12 +95,13 @@ impl Workload {
             ("sealkey", "a seal key for benchmarks"),
         ];
         let variables: BTreeMap<_, _> = variables.map(|(name, value)| (name.into(), value.into())).into();
-        let seal_key = seal_key(&Variables(variables.clone()), None).expect("a proper seal key");
+        let seal_keys =
+            seal_keys(&Variables(variables.clone()), None, Queue::NAME).expect("a proper seal key");
         Self {
             connector: stubs.connector.authority().to_owned(),
             queue: stubs.queue.messages_url(),
             tokens: OnceLock::new(),
-            seal_key: seal_key.map(SealKey::new),
+            seal_key: SealKey::of(&seal_keys),
             variables,
             sequence: AtomicU64::new(0),
         }

@@ -45,7 +45,8 @@ impl Kick {
         if !settings.choice("kick", &[("on", true), ("off", false)])? {
             return Ok(None);
         }
-        Ok(Some(Self { key: kick_key(settings, bot)?, queue: queue.as_str().to_owned() }))
+        let queue = queue.as_str().to_owned();
+        Ok(Some(Self { key: kick_key(settings, bot, &queue)?, queue }))
     }
 
     /// Begins a run, unless one is at work. A failure is one line in the log.
@@ -91,7 +92,7 @@ mod tests {
         host.then_status(202, "{}");
         run(kick(&host).unwrap().send(&host));
         let sent = host.sent.borrow();
-        let key = kick_key(&host, None).unwrap();
+        let key = kick_key(&host, None, "bot-queue").unwrap();
         assert_eq!(sent[0].uri(), POLLER);
         assert_eq!(sent[0].headers()[AUTHORIZATION], format!("Bearer {}", key.expose()).as_str());
         assert_eq!(sent[0].headers()["prefer"], "respond-async");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bot_framework::outbound::seal_key;
+use bot_framework::outbound::seal_keys;
 use bot_framework::{AuthMode, BotCredentials, BotIdentity, Credential, InboundAuth, Tokens, TrustPolicy};
 use envelope::SealKey;
 use platform::{Deadline, Host, Joined, Level, Settings, SettingsError};
@@ -102,7 +102,7 @@ impl BotSettings {
         };
         let queue = QueueSettings::read(settings)?;
         Ok(Self {
-            seal_key: seal_key(settings, bot.as_ref())?.map(SealKey::new),
+            seal_key: SealKey::of(&seal_keys(settings, bot.as_ref(), queue.name.as_str())?),
             trust: TrustPolicy::read(caller.auth_mode, settings)?,
             kick: Kick::read(settings, bot.as_ref(), &queue.name)?,
             tables: Tables::read(settings)?,

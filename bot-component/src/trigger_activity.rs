@@ -2,23 +2,31 @@
 //! that it is addressed to, as the 2017 template's bot did.
 //!
 //! A verified caller is not enough: whoever may talk to the bot over Direct Line or Web Chat can send an event of any name
-//! with any value. So the envelope needs a seal, unless `unsealedtriggers=allow`; and its host is checked in any case.
+//! with any value. So the envelope needs a seal, unless `unsealedtriggers=allow`; and its host is checked in any case. A
+//! seal says who wrote the envelope, and not who brings it: so an envelope is taken once, for a limited time, and not after
+//! it was cancelled or the person has said `stop`.
 
 use std::time::Duration;
 
 use bot_framework::{Activity, Class, Connector, OutgoingMessage, Verdict};
 use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
 use envelope::{Arrival, Envelope, EnvelopeId, SealState, Unsealed, words};
 use http::{Response, StatusCode};
 use platform::{Deadline, Host, Level, Settings, answer};
 use serde_json::{Value, json};
-use state::ledger::{Ledger, RecordKey, Status, Transition};
+use state::ConversationKey;
+use state::ledger::{KEPT, Ledger, RecordKey, Status, Taken, Transition};
 
 use crate::conversation;
 use crate::rejection::{Rejection, Undelivered};
 use crate::settings::BotSettings;
 
-const LEDGER_WITHIN: Duration = Duration::from_secs(12);
+const STATE_WITHIN: Duration = Duration::from_secs(5);
+const NOTE_WITHIN: Duration = Duration::from_secs(3);
+
+/// Whoever has taken an envelope for longer than that was cut off: a call of the Connector ends within 12 s.
+const SENDING_TAKES: TimeDelta = TimeDelta::seconds(30);
 
 /// Answers a trigger: 200 if the alert was delivered, now or earlier, or if its time has passed.
 pub(crate) async fn answer<H: Host>(
@@ -46,50 +54,86 @@ pub(crate) async fn answer<H: Host>(
         log(Level::Info, "trigger.early", "");
         return Err(Rejection::AlertNotDelivered(Undelivered::ForNow));
     }
+    if seal == SealState::Valid && is_too_old(&envelope, host.now()) {
+        return Err(Rejection::TriggerRefused("its seal is older than seven days"));
+    }
+    // If it may be sent is not known, to send it might show it twice, or to somebody who wants no more.
+    let unknown = |error: &dyn std::error::Error| {
+        log(Level::Error, "trigger.not-looked-up", &error.to_string());
+        Rejection::StateUnavailable
+    };
+    let deadline = Deadline::after(host, STATE_WITHIN);
     let is_ours = seal == SealState::Valid || settings.seal_key.is_none();
-    let record = RecordKey::of_message(envelope.id.as_str(), is_ours, envelope.enqueued_at);
-    let deadline = Deadline::after(host, LEDGER_WITHIN);
-    let ledger = Ledger::new(host, &settings.queue.account, &settings.tables, deadline);
-    match ledger.read(&record).await {
-        Ok(known) => match known.map(|known| known.status) {
-            Some(Status::Delivered) => {
-                log(Level::Info, "trigger.repeated", "");
-                return Ok(done);
-            }
-            // Direct Line tells its caller of every failure in the same way, and the caller tries again.
-            Some(Status::Dropped) => return Err(Rejection::AlertNotDelivered(Undelivered::Unsure)),
-            _ => {}
-        },
-        // To send it might show it twice.
-        Err(error) => {
-            log(Level::Error, "trigger.not-looked-up", &error.to_string());
-            return Err(Rejection::StateUnavailable);
+    // An envelope that somebody else wrote says of itself what they like.
+    if envelope.stoppable || !is_ours {
+        let conversation = ConversationKey::of(&envelope.address);
+        let standing = settings.conversations(host, deadline).standing(&conversation).await;
+        if standing.map_err(|error| unknown(&error))?.stopped {
+            return Err(Rejection::TriggerRefused("the person has said `stop`"));
         }
     }
+    let record = RecordKey::of_message(envelope.id.as_str(), is_ours, envelope.enqueued_at);
+    let ledger = |deadline| Ledger::new(host, &settings.queue.account, &settings.tables, deadline);
+    let taken = ledger(deadline).take(&record).await.map_err(|error| unknown(&error))?;
+    if taken == Taken::Ended(Status::Delivered) {
+        log(Level::Info, "trigger.repeated", "");
+        return Ok(done);
+    }
+    expect_taken(taken, host.now())?;
     let alert =
         OutgoingMessage::new(&envelope.address, &words::alert(&envelope.text)).with(&envelope.activity);
     let conversation = &envelope.address.conversation.id;
     let verdict = connector.send_in_any_cloud(&settings.trust, &service_url, conversation, &alert).await;
-    match outcome(&verdict) {
+    let outcome = outcome(&verdict);
+    let ledger = ledger(Deadline::after(host, NOTE_WITHIN));
+    let noted = match outcome {
         Ok(()) => {
             let activity_id = verdict.activity_id.clone();
-            let sent = Transition { activity_id, ..Transition::to(record, Status::Delivered) };
-            // A table that fails makes a double possible if the caller repeats; it stops nothing.
-            _ = ledger.note(&sent).await;
+            ledger.note(&Transition { activity_id, ..Transition::to(record, Status::Delivered) }).await
+        }
+        Err(Undelivered::Unsure) => {
+            ledger.note(&Transition { uncertain: true, ..Transition::to(record, Status::Dropped) }).await
+        }
+        Err(Undelivered::ForNow | Undelivered::ForGood) => ledger.give_back(&record).await,
+    };
+    // It stays taken then, so it is not sent a second time.
+    if let Err(error) = noted {
+        log(Level::Warn, "ledger.not-noted", &error.to_string());
+    }
+    match outcome {
+        Ok(()) => {
             log(Level::Info, "trigger.delivered", &verdict.reason);
             Ok(done)
         }
         Err(why) => {
-            if why == Undelivered::Unsure {
-                let unsure = Transition { uncertain: true, ..Transition::to(record, Status::Dropped) };
-                _ = ledger.note(&unsure).await;
-            }
             if verdict.class == Class::DestinationGone {
                 conversation::pause(host, settings, &envelope.address).await;
             }
             log(Level::Warn, "trigger.failed", &verdict.reason);
             Err(Rejection::AlertNotDelivered(why))
         }
+    }
+}
+
+/// Whether the ledger may have forgotten what became of the envelope. Nothing that was sealed is good for ever.
+fn is_too_old(envelope: &Envelope, now: DateTime<Utc>) -> bool {
+    let begin = envelope.not_before.unwrap_or_default().max(envelope.enqueued_at);
+    now - begin >= KEPT
+}
+
+/// Whether this call may send the alert.
+fn expect_taken(taken: Taken, now: DateTime<Utc>) -> Result<(), Rejection> {
+    match taken {
+        Taken::Yes => Ok(()),
+        // Direct Line tells its caller of every failure in the same way, and the caller tries again.
+        Taken::Before(at) if now - at < SENDING_TAKES => {
+            Err(Rejection::AlertNotDelivered(Undelivered::ForNow))
+        }
+        Taken::Before(_) | Taken::Ended(Status::Dropped) => {
+            Err(Rejection::AlertNotDelivered(Undelivered::Unsure))
+        }
+        Taken::Ended(Status::Cancelled) => Err(Rejection::TriggerRefused("its sender has cancelled it")),
+        Taken::Ended(_) => Err(Rejection::TriggerRefused("the ledger says that it has ended")),
     }
 }
 

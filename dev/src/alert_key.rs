@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use anyhow::Context;
+use crate::chosen;
 
 /// How an environment names it to both hosts.
 pub(crate) const VARIABLE: &str = "SPIN_VARIABLE_ALERTKEY";
@@ -14,16 +14,14 @@ pub struct AlertKey(String);
 impl AlertKey {
     /// A key that nobody can guess, for one run.
     pub fn random() -> anyhow::Result<Self> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).context("this machine has no random numbers")?;
-        Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+        chosen::random_hex().map(Self)
     }
 
     /// The key of an application that gets these variables: what the person has chosen there, in the environment or in
     /// `.env`; otherwise one for this run only. `None` leaves the routes closed: by choice (an empty key), or because
     /// nobody chose a key and callers have to prove themselves, so that the bot may be reached from elsewhere.
     pub fn of_run(variables: &[(String, String)]) -> anyhow::Result<Option<Self>> {
-        Self::choose(variables, || std::env::var(VARIABLE).ok().or_else(in_dotenv))
+        Self::choose(variables, || chosen::outside(VARIABLE))
     }
 
     fn choose(
@@ -57,12 +55,6 @@ impl fmt::Debug for AlertKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AlertKey(***)")
     }
-}
-
-/// Both hosts read the file too, and complain where it is wrong.
-fn in_dotenv() -> Option<String> {
-    let mut lines = dotenvy::from_path_iter(".env").ok()?.filter_map(Result::ok);
-    lines.find(|(name, _)| name == VARIABLE).map(|(_, value)| value)
 }
 
 #[cfg(test)]

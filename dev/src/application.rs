@@ -1,16 +1,20 @@
 //! The whole application on loopback: the queue and table emulator, the components in their host, and a chat page.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::ScopedJoinHandle;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 
 use crate::alert_key::{self, AlertKey};
-use crate::azurite::{Azurite, AzuritePorts};
+use crate::azurite::{Azurite, AzuritePorts, StorageKey};
+use crate::chosen;
 use crate::host::{Host, HostKind, HostOptions};
 use crate::playground::{Playground, PlaygroundOptions};
 use crate::run_note::{NoteFile, RunNote};
 use crate::workspace::root;
+
+/// How an environment names the connection string to both hosts.
+const STORAGE: &str = "SPIN_VARIABLE_STORAGECONNECTION";
 
 /// How the application is started.
 #[derive(Debug, Clone)]
@@ -48,15 +52,21 @@ pub struct Application {
 impl Application {
     /// Starts everything side by side, and waits until all of it answers.
     pub fn start(options: &ApplicationOptions) -> anyhow::Result<Self> {
+        create_private(&options.state_dir)?;
+        let storage_key = StorageKey::random()?;
+        let storage = options.storage(&storage_key);
         std::thread::scope(|scope| {
-            let azurite = scope.spawn(|| Azurite::start(options.azurite_ports));
+            let azurite = scope.spawn(|| Azurite::start(options.azurite_ports, storage_key));
             let playground = scope.spawn(|| Playground::start(&options.playground()));
             let key = options.alert_key.as_ref();
-            let environment = key.map(|key| (alert_key::VARIABLE, key.as_variable()));
-            let host = Host::start_with(&options.host(), environment.as_slice());
+            let alert_key = key.map(|key| (alert_key::VARIABLE, key.as_variable()));
+            let connection = storage.as_deref().map(|connection| (STORAGE, connection));
+            let environment: Vec<_> = alert_key.into_iter().chain(connection).collect();
+            let host = Host::start_with(&options.host(), &environment);
             let (azurite, playground) = (join(azurite), join(playground));
             let (host, azurite, playground) = (host?, azurite?, playground?);
-            let note = key.map(|key| RunNote { bot: host.url().to_owned(), key: key.clone() });
+            let note = |key: &AlertKey| RunNote { bot: host.url().to_owned(), key: key.clone(), storage };
+            let note = key.map(note);
             let note = note.map(|note| note.write(options.playground_port)).transpose()?;
             Ok(Self { host, azurite, playground, _note: note })
         })
@@ -65,6 +75,11 @@ impl Application {
     /// The host and its components.
     pub fn host(&self) -> &Host {
         &self.host
+    }
+
+    /// The queue and table emulator.
+    pub fn azurite(&self) -> &Azurite {
+        &self.azurite
     }
 
     /// The chat page.
@@ -79,16 +94,29 @@ impl Application {
     }
 }
 
+/// Creates the state folder, unless it is there, for its user's eyes only: the host and the chat page write into it.
+fn create_private(folder: &Path) -> anyhow::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).with_context(|| format!("cannot create {}", folder.display()))
+}
+
 fn join<T>(part: ScopedJoinHandle<'_, anyhow::Result<T>>) -> anyhow::Result<T> {
     part.join().unwrap_or_else(|_| bail!("the thread that started a part of the application broke"))
 }
 
 impl ApplicationOptions {
+    /// The connection string of the emulator, unless the person has chosen another one.
+    fn storage(&self, key: &StorageKey) -> Option<String> {
+        let is_chosen = self.variables.iter().any(|(name, _)| name == "storageconnection")
+            || chosen::outside(STORAGE).is_some();
+        (!is_chosen).then(|| self.azurite_ports.connection_string(key))
+    }
+
     fn host(&self) -> HostOptions {
         let mut variables = vec![("authmode".to_owned(), "anonymous".to_owned())];
-        if self.azurite_ports != AzuritePorts::DEFAULT {
-            variables.push(("storageconnection".to_owned(), self.azurite_ports.connection_string()));
-        }
         variables.extend(self.variables.iter().cloned());
         HostOptions {
             kind: self.host,

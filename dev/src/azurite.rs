@@ -1,11 +1,13 @@
 //! Azurite's queue and table services: in memory, on loopback.
 
+use std::fmt;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context;
 
 use crate::children::{Output, Running};
+use crate::chosen;
 use crate::ports;
 use crate::tools::{node, node_modules};
 
@@ -14,6 +16,32 @@ pub const ACCOUNT: &str = "devstoreaccount1";
 /// Its key, which is public.
 pub const KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+
+/// How an environment tells Azurite its accounts, each `name:key`. A list of processes does not show an environment to others.
+const ACCOUNTS: &str = "AZURITE_ACCOUNTS";
+
+/// The key of the emulator's account. `Debug` masks it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StorageKey(String);
+
+impl StorageKey {
+    /// [`KEY`], for tests: it is in every manual, so everybody on this machine knows it.
+    pub fn well_known() -> Self {
+        Self(KEY.to_owned())
+    }
+
+    /// A key that nobody can guess, for one run.
+    pub fn random() -> anyhow::Result<Self> {
+        // 128 hexadecimal digits are base64, too, as the service wants it.
+        Ok(Self([chosen::random_hex()?, chosen::random_hex()?].concat()))
+    }
+}
+
+impl fmt::Debug for StorageKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StorageKey(***)")
+    }
+}
 
 /// How long each service may take to answer.
 const STARTS_WITHIN: Duration = Duration::from_secs(60);
@@ -36,9 +64,9 @@ impl AzuritePorts {
         Ok(Self { queue: ports::free()?, table: ports::free()? })
     }
 
-    /// The connection string of an Azurite on these ports.
-    pub fn connection_string(self) -> String {
-        connection_string(&on_loopback(self.queue), &on_loopback(self.table))
+    /// The connection string of an Azurite on these ports, whose account has this key.
+    pub fn connection_string(self, key: &StorageKey) -> String {
+        connection_string_of(&on_loopback(self.queue), &on_loopback(self.table), key)
     }
 }
 
@@ -48,15 +76,16 @@ pub struct Azurite {
     queue: Running,
     table: Running,
     ports: AzuritePorts,
+    key: StorageKey,
 }
 
 impl Azurite {
-    /// Starts both services, and waits until both answer.
-    pub fn start(ports: AzuritePorts) -> anyhow::Result<Self> {
+    /// Starts both services with this key of their account, and waits until both answer.
+    pub fn start(ports: AzuritePorts, key: StorageKey) -> anyhow::Result<Self> {
         // Both are started before the first is waited for, because each needs a second or two.
-        let queue = start("queue", ports.queue)?;
-        let table = start("table", ports.table)?;
-        let mut azurite = Self { queue, table, ports };
+        let queue = start("queue", ports.queue, &key)?;
+        let table = start("table", ports.table, &key)?;
+        let mut azurite = Self { queue, table, ports, key };
         wait_for(&mut azurite.queue, ports.queue).context("the queue emulator does not answer")?;
         wait_for(&mut azurite.table, ports.table).context("the table emulator does not answer")?;
         Ok(azurite)
@@ -79,14 +108,18 @@ impl Azurite {
 
     /// The connection string of both services.
     pub fn connection_string(&self) -> String {
-        self.ports.connection_string()
+        self.ports.connection_string(&self.key)
     }
 }
 
-/// The connection string of the emulator's account, with each service at an `address:port`.
+/// The connection string of the emulator's account with its well-known key, each service at an `address:port`.
 pub fn connection_string(queue: &str, table: &str) -> String {
+    connection_string_of(queue, table, &StorageKey::well_known())
+}
+
+fn connection_string_of(queue: &str, table: &str, StorageKey(key): &StorageKey) -> String {
     format!(
-        "AccountName={ACCOUNT};AccountKey={KEY};QueueEndpoint=http://{queue}/{ACCOUNT};\
+        "AccountName={ACCOUNT};AccountKey={key};QueueEndpoint=http://{queue}/{ACCOUNT};\
          TableEndpoint=http://{table}/{ACCOUNT}"
     )
 }
@@ -96,9 +129,10 @@ fn on_loopback(port: u16) -> String {
 }
 
 /// Starts the service of this name: `queue` or `table`.
-fn start(service: &str, port: u16) -> anyhow::Result<Running> {
+fn start(service: &str, port: u16, StorageKey(key): &StorageKey) -> anyhow::Result<Running> {
     let mut command: Command = node();
     command
+        .env(ACCOUNTS, format!("{ACCOUNT}:{key}"))
         .arg(node_modules().join(format!("azurite/dist/src/{service}/main.js")))
         .args(["--inMemoryPersistence", "--disableTelemetry", "-s"])
         .args([format!("--{service}Host"), "127.0.0.1".to_owned()])
@@ -115,10 +149,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connection_string_names_both_services() {
-        let connection = AzuritePorts { queue: 1, table: 2 }.connection_string();
-        for part in ["QueueEndpoint=http://127.0.0.1:1/", "TableEndpoint=http://127.0.0.1:2/"] {
+    fn connection_string_names_both_services_and_the_key() {
+        let key = StorageKey::random().unwrap();
+        let connection = AzuritePorts { queue: 1, table: 2 }.connection_string(&key);
+        for part in ["QueueEndpoint=http://127.0.0.1:1/", "TableEndpoint=http://127.0.0.1:2/", &key.0] {
             assert!(connection.contains(part), "{connection}");
         }
+    }
+
+    #[test]
+    fn random_key_is_new_each_time_and_never_shown() {
+        let keys = [StorageKey::random().unwrap(), StorageKey::random().unwrap()];
+        assert!(keys[0] != keys[1] && keys[0].0.len() == 128, "64 random bytes");
+        assert_eq!(format!("{:?}", keys[0]), "StorageKey(***)");
     }
 }

@@ -36,7 +36,7 @@ impl BackEnd {
 
     /// That of the `cargo dev up` whose chat page is on this port.
     pub fn find(playground_port: u16) -> anyhow::Result<Self> {
-        let RunNote { bot, key } = RunNote::read(playground_port)?;
+        let RunNote { bot, key, .. } = RunNote::read(playground_port)?;
         Ok(Self::new(&bot, key))
     }
 

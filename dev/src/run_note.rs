@@ -1,5 +1,5 @@
-//! What a running application leaves under `target/` for whoever wants to send alerts through it: where the bot is, and
-//! the key. One file for each chat page, for its user's eyes only, gone when the run ends.
+//! What a running application leaves under `target/` for whoever wants to send alerts through it, or to look at its queue:
+//! where the bot is, the key, and the connection string. One file for each chat page, for its user's eyes only, gone when the run ends.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -18,6 +18,8 @@ pub(crate) struct RunNote {
     pub(crate) bot: String,
     /// The key of its alert routes.
     pub(crate) key: AlertKey,
+    /// The connection string of the run's own storage account.
+    pub(crate) storage: Option<String>,
 }
 
 /// The file; dropping this removes it.
@@ -41,7 +43,9 @@ impl RunNote {
             options.write(true).create_new(true);
             #[cfg(unix)]
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            let note = json!({"bot": self.bot, "alertKey": self.key.as_variable()});
+            let note = json!({
+                "bot": self.bot, "alertKey": self.key.as_variable(), "storageConnection": self.storage,
+            });
             options.open(&path)?.write_all(note.to_string().as_bytes())
         };
         write().with_context(|| format!("cannot write {}", path.display()))?;
@@ -58,7 +62,11 @@ impl RunNote {
         };
         let note: Value = serde_json::from_str(&text).unwrap_or_default();
         match (note["bot"].as_str(), note["alertKey"].as_str()) {
-            (Some(bot), Some(key)) => Ok(Self { bot: bot.to_owned(), key: AlertKey::new(key) }),
+            (Some(bot), Some(key)) => Ok(Self {
+                bot: bot.to_owned(),
+                key: AlertKey::new(key),
+                storage: note["storageConnection"].as_str().map(str::to_owned),
+            }),
             _ => bail!("{} is broken: end `cargo dev up` and start it again", path.display()),
         }
     }
@@ -80,10 +88,14 @@ mod tests {
         let error = RunNote::read(port).unwrap_err().to_string();
         assert!(error.contains("cargo dev up") && error.contains(&port.to_string()), "{error}");
 
-        let note = RunNote { bot: "http://127.0.0.1:1".to_owned(), key: AlertKey::random().unwrap() };
+        let note = RunNote {
+            bot: "http://127.0.0.1:1".to_owned(),
+            key: AlertKey::random().unwrap(),
+            storage: Some("AccountName=a".to_owned()),
+        };
         let file = note.write(port).unwrap();
         let read = RunNote::read(port).unwrap();
-        assert_eq!((read.bot, read.key), (note.bot, note.key));
+        assert_eq!((read.bot, read.key, read.storage), (note.bot, note.key, note.storage));
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;

@@ -8,9 +8,9 @@ use clap::Args;
 use dev::browser::Browser;
 use dev::host::HostKind;
 use dev::progress::quiet;
-use dev::schemathesis::{self, Schemathesis};
+use dev::python::{self, Program};
 use dev::steps::{cargo, loud};
-use dev::{build, tools};
+use dev::{build, deny, tools};
 
 #[derive(Debug, Args)]
 pub(crate) struct Test {
@@ -58,19 +58,13 @@ impl Test {
         if self.filter.as_ref().is_some_and(|filter| !TEST.contains(filter.as_str())) {
             return Ok(None);
         }
-        let mut found = None;
-        steps.run("schemathesis", || {
-            found = Some(quiet("schemathesis", schemathesis::install)?);
-            Ok(())
-        })?;
-        Ok(match found {
-            Some(Schemathesis::There(program)) => Some(program),
-            Some(Schemathesis::Missing(why)) => {
+        match steps.install("schemathesis")? {
+            Program::There(program) => Ok(Some(program)),
+            Program::Missing(why) => {
                 steps.skip(TEST, why);
-                None
+                Ok(None)
             }
-            None => None,
-        })
+        }
     }
 
     fn end_to_end(&self, schemathesis: Option<PathBuf>) -> anyhow::Result<()> {
@@ -88,7 +82,27 @@ impl Test {
     }
 }
 
+/// What the workspace stands on.
+fn supply_chain(steps: &mut Steps) -> anyhow::Result<()> {
+    match steps.install("cargo-deny")? {
+        Program::Missing(why) => steps.skip("cargo deny", why),
+        Program::There(program) => {
+            steps.run("licences, bans, sources", || deny::check(&program))?;
+            let mut unchecked = None;
+            steps.run("advisories", || {
+                unchecked = deny::check_advisories(&program)?;
+                Ok(())
+            })?;
+            if let Some(why) = unchecked {
+                steps.skip("advisories", why);
+            }
+        }
+    }
+    Ok(())
+}
+
 fn checks(steps: &mut Steps) -> anyhow::Result<()> {
+    supply_chain(steps)?;
     steps.run("format", || loud("format", cargo(&["fmt", "--all", "--check"])))?;
     let deny = ["--", "-D", "warnings"];
     let lint = |name: &str, arguments: &[&str]| {
@@ -126,7 +140,18 @@ impl Steps {
         Ok(())
     }
 
+    /// Installs a program from PyPI.
+    fn install(&mut self, name: &'static str) -> anyhow::Result<Program> {
+        let start = Instant::now();
+        let program = quiet(name, || python::install(name))?;
+        self.done.push((name, start.elapsed()));
+        Ok(program)
+    }
+
     fn skip(&mut self, name: &'static str, why: String) {
+        eprintln!("  SKIPPED {name}: {why}");
+        // It was not done, so it did not pass.
+        self.done.retain(|(done, _)| *done != name);
         self.skipped.push((name, why));
     }
 

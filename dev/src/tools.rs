@@ -102,7 +102,6 @@ mod tests {
         for (package, version) in [
             ("azurite", "3.35.0"),
             ("@microsoft/m365agentsplayground", "0.2.28"),
-            ("offline-directline", "1.3.1"),
             ("playwright-core", "1.65.1"),
         ] {
             let entry = format!("\"node_modules/{package}\": {{\n      \"version\": \"{version}\"");

@@ -1,8 +1,6 @@
 //! Triggers: the 2017 template's way from the queue to the person, by way of the bot.
 
-use dev::direct_line::OfflineDirectLine;
 use end_to_end::activity::{at_service, message};
-use end_to_end::closed_port::free_port;
 use end_to_end::connector::Reply;
 use end_to_end::direct_line::DirectLine;
 use end_to_end::queue::decode;
@@ -11,7 +9,7 @@ use end_to_end::suite::World;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    the_whole_way_through_offline_directline,
+    the_whole_way_through_direct_line,
     a_trigger_in_every_wrapping,
     an_unsealed_trigger_is_refused_by_default,
     a_trigger_reaches_no_stranger,
@@ -35,7 +33,7 @@ fn legacy(stage: &Stage, text: &str) -> Value {
 }
 
 /// A trigger as Direct Line hands it to the bot.
-fn trigger(stage: &Stage, id: &str, kind: &str, name: &str, value: &Value) -> Value {
+pub(crate) fn trigger(stage: &Stage, id: &str, kind: &str, name: &str, value: &Value) -> Value {
     json!({
         "type": kind, "name": name, "id": id, "timestamp": "2026-11-23T22:00:00.000Z", "channelId": "directline",
         "serviceUrl": format!("http://{}/", stage.connector.authority()), "from": {"id": "functions"},
@@ -47,14 +45,15 @@ fn allowing(world: &World) -> Stage {
     Script::new(world).variable("unsealedtriggers", "allow").start()
 }
 
-fn the_whole_way_through_offline_directline(world: &World) {
-    let port = free_port();
+fn the_whole_way_through_direct_line(world: &World) {
+    // In anonymous mode the poller sends no secret, and this Direct Line refuses every one.
+    let direct_line = DirectLine::start("");
     let stage = Script::new(world)
         .variable("unsealedtriggers", "allow")
         .variable("delivery", "directline")
-        .variable("directlineendpoint", &format!("http://127.0.0.1:{port}"))
+        .variable("directlineendpoint", &format!("http://{}", direct_line.authority()))
         .start();
-    let _direct_line = OfflineDirectLine::start(port, &stage.url("/api/messages")).unwrap();
+    direct_line.bring_to(stage.url("/api/messages"));
     stage.say(&message("a:1", "1", "Grüße & <b>pizza</b> 🍕"));
     stage.say(&message("a:2", "2", "tea"));
     stage.queue.put_json(&legacy(&stage, "from 2017"));
@@ -72,6 +71,11 @@ fn the_whole_way_through_offline_directline(world: &World) {
         ("Alert: tea", "a:2".to_owned()),
     ];
     assert_eq!(found, expected, "into the person's conversation, not Direct Line's");
+    // What the bot refuses stays on the queue, and comes again.
+    stage.connector.on(|_| Some(Reply::error(503, "Unavailable")));
+    stage.queue.put_json(&legacy(&stage, "not now"));
+    let counts = stage.poll();
+    assert_eq!((&counts["retried"], stage.queue.count()), (&1.into(), 1), "{counts}");
 }
 
 fn a_trigger_in_every_wrapping(world: &World) {
@@ -171,6 +175,7 @@ fn poller<'w>(world: &'w World, direct_line: &DirectLine, secret: &str) -> Scrip
     let origin = format!("http://{}", direct_line.authority());
     Script::new(world)
         .variable("authmode", "required")
+        .variable("unsealed", "allow")
         .variable("microsoftappid", "11111111-1111-1111-1111-111111111111")
         .variable("microsoftapppassword", "a-password")
         .variable("microsoftapptenantid", "22222222-2222-2222-2222-222222222222")

@@ -23,6 +23,7 @@ mod malformed;
 mod manifests;
 mod misuse_inbound;
 mod misuse_keys;
+mod misuse_seals;
 mod openapi;
 mod outbound;
 mod playground;
@@ -72,6 +73,7 @@ fn main() {
         ("manifests", manifests::CASES),
         ("misuse_inbound", misuse_inbound::CASES),
         ("misuse_keys", misuse_keys::CASES),
+        ("misuse_seals", misuse_seals::CASES),
         ("openapi", openapi::CASES),
         ("outbound", outbound::CASES),
         ("playground", playground::CASES),

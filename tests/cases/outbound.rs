@@ -32,6 +32,11 @@ fn envelope(service_url: &str, id: &str) -> Value {
     })
 }
 
+/// With a credential, and other producers on the queue.
+fn script<'w>(world: &'w World, login: &'w Login) -> Script<'w> {
+    Script::new(world).logged_in(login).variable("unsealed", "allow")
+}
+
 fn put(stage: &Stage, ids: &[&str]) {
     let service_url = format!("http://{}/amer/", stage.connector.authority());
     for id in ids {
@@ -58,7 +63,8 @@ fn every_credential_gets_its_token(world: &World) {
         (Proof::Certificate, "certificate", certificate()),
     ] {
         let login = Login::start(proof);
-        let script = Script::new(world).logged_in(&login).variable("microsoftapppassword", "");
+        let script = script(world, &login).variable("microsoftapppassword", "");
+        let script = script.variable("sealkey", "a-seal-key-for-tests");
         let stage = script.variable(variable, &value).start();
         put(&stage, &["one"]);
         assert_eq!(stage.poll()["delivered"], 1, "{variable}");
@@ -70,7 +76,7 @@ fn every_credential_gets_its_token(world: &World) {
 
 fn one_token_serves_two_runs_and_rests_sealed(world: &World) {
     let login = Login::start(Proof::Secret);
-    let stage = Script::new(world).logged_in(&login).start();
+    let stage = script(world, &login).start();
     for id in ["one", "two"] {
         put(&stage, &[id]);
         assert_eq!(stage.poll()["delivered"], 1);
@@ -88,7 +94,7 @@ fn one_token_serves_two_runs_and_rests_sealed(world: &World) {
 
 fn many_at_once_ask_once(world: &World) {
     let login = Login::start(Proof::Secret);
-    let stage = Script::new(world).variable("pace", "0").logged_in(&login).start();
+    let stage = script(world, &login).variable("pace", "0").start();
     let ids: Vec<_> = (0..24).map(|index| index.to_string()).collect();
     put(&stage, &ids.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(stage.poll()["delivered"], 24);
@@ -97,7 +103,7 @@ fn many_at_once_ask_once(world: &World) {
 
 fn a_refused_token_is_renewed(world: &World) {
     let login = Login::start(Proof::Secret);
-    let stage = Script::new(world).variable("pace", "0").logged_in(&login).start();
+    let stage = script(world, &login).variable("pace", "0").start();
     stage.connector.on(|received| {
         (received.token() == Some("e2e.token.number-1")).then(|| Reply::error(401, "Unauthorized"))
     });
@@ -113,7 +119,7 @@ fn a_refused_token_is_renewed(world: &World) {
 
 fn a_bot_that_is_refused_stops_and_loses_nothing(world: &World) {
     let login = Login::start(Proof::Secret);
-    let stage = Script::new(world).logged_in(&login).start();
+    let stage = script(world, &login).start();
     stage.connector.on(|_| Some(Reply::error(401, "BotNotRegistered")));
     put(&stage, &["1", "2", "3", "4"]);
     let before = stage.queue.texts();
@@ -146,7 +152,7 @@ fn refused_credentials_say_what_to_fix(world: &World) {
     ] {
         let login = Login::start(Proof::Secret);
         login.then_refuse(code);
-        let stage = Script::new(world).logged_in(&login).start();
+        let stage = script(world, &login).start();
         put(&stage, &["1", "2"]);
         let before = stage.queue.texts();
         let counts = stage.poll();
@@ -168,7 +174,7 @@ fn a_login_host_that_is_down_costs_no_message_a_try(world: &World) {
     for _ in 0..2 {
         login.then(respond(503, &json!({"error": "temporarily_unavailable"})));
     }
-    let stage = Script::new(world).logged_in(&login).start();
+    let stage = script(world, &login).start();
     put(&stage, &["1", "2", "3"]);
     let mut before = stage.queue.texts();
     before.sort();
@@ -189,7 +195,7 @@ fn two_credentials_are_one_too_many(world: &World) {
         ("federatedtoken", FEDERATED, "federatedtoken"),
         ("microsoftapppassword", "", "microsoftapppassword"),
     ] {
-        let stage = Script::new(world).logged_in(&login).variable(variable, value).start();
+        let stage = script(world, &login).variable(variable, value).start();
         put(&stage, &["1"]);
         stage.try_poll().expect_error(500, "Misconfigured");
         let run = stage.wait_for_events("drain", 1).remove(0);
@@ -204,7 +210,7 @@ fn two_credentials_are_one_too_many(world: &World) {
 /// platform goes: what keeps the bot away from it is its own rule.
 fn no_credential_reaches_a_stranger(world: &World) {
     let (login, stranger) = (Login::start(Proof::Secret), Recorder::start());
-    let stage = Script::new(world).logged_in(&login).start();
+    let stage = script(world, &login).start();
     let origin = stranger.origin();
     let authority = origin.strip_prefix("http://").unwrap();
     let trusted = stage.connector.authority().to_owned();
@@ -266,7 +272,7 @@ fn no_credential_reaches_a_stranger(world: &World) {
 fn no_redirect_is_followed_with_a_credential(world: &World) {
     for status in [301, 302, 303, 307, 308] {
         let (login, stranger) = (Login::start(Proof::Secret), Recorder::start());
-        let stage = Script::new(world).logged_in(&login).start();
+        let stage = script(world, &login).start();
         let location = format!("{}/v3/conversations/c/activities", stranger.origin());
         stage
             .connector
@@ -281,7 +287,7 @@ fn no_redirect_is_followed_with_a_credential(world: &World) {
     let mut redirect = respond(307, &Value::Null);
     redirect.headers_mut().insert("location", stranger.origin().parse().unwrap());
     login.then(redirect);
-    let stage = Script::new(world).logged_in(&login).start();
+    let stage = script(world, &login).start();
     put(&stage, &["1"]);
     assert_eq!(stage.poll()["credentials"], 1);
     stranger.expect_silence();

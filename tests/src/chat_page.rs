@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use dev::alert_key::AlertKey;
 use dev::application::{Application, ApplicationOptions};
-use dev::azurite::AzuritePorts;
+use dev::azurite::{Azurite, AzuritePorts};
 use dev::back_end::{BackEnd, attachment_of};
 use dev::chat::PersonalChat;
 use dev::ports;
@@ -36,7 +36,7 @@ pub struct ChatPage {
     application: Application,
     port: u16,
     recording: PathBuf,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// What the bot sent to the chat page's Connector.
@@ -75,7 +75,17 @@ impl ChatPage {
         });
         let application =
             application.unwrap_or_else(|error| panic!("the application does not start: {error:#}"));
-        Self { application, port, recording, _folder: folder }
+        Self { application, port, recording, folder }
+    }
+
+    /// What the bot's queue and tables are in.
+    pub fn azurite(&self) -> &Azurite {
+        self.application.azurite()
+    }
+
+    /// Where the host keeps its state.
+    pub fn state_dir(&self) -> PathBuf {
+        self.folder.path().join("state")
     }
 
     /// The page's address.

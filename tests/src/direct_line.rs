@@ -1,5 +1,5 @@
 //! A strict Direct Line 3.0, after its reference (`directline-3.0.json` in microsoft/botframework-sdk): it wants the secret,
-//! knows its conversations, and takes nothing but triggers. What `dev::direct_line` cannot refuse, this one does.
+//! knows its conversations, takes nothing but triggers, and brings them to a bot if it has one.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::failure;
 use crate::loopback_server::LoopbackServer;
+use crate::web;
 
 /// The fake; a request that the poller has no business sending is answered with 400, and fails the test when it goes away.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct DirectLine {
 #[derive(Debug)]
 struct Shared {
     secret: String,
+    /// Where it brings the triggers.
+    bot: Option<String>,
     conversations: Vec<Conversation>,
     /// What the next triggers are answered with, instead of success.
     scripted: VecDeque<(u16, Value)>,
@@ -33,20 +36,32 @@ struct Conversation {
 }
 
 impl DirectLine {
-    /// Starts one that is opened by this secret.
+    /// Starts one that is opened by this secret; an empty one opens it to those who bring none.
     pub fn start(secret: &str) -> Self {
         let shared = Arc::new(Mutex::new(Shared {
             secret: secret.to_owned(),
+            bot: None,
             conversations: Vec::new(),
             scripted: VecDeque::new(),
             unexpected: Vec::new(),
         }));
         let answering = Arc::clone(&shared);
         let server = LoopbackServer::start(move |request| {
-            let answer = answering.lock().unwrap_or_else(PoisonError::into_inner).answer(&request);
-            async move { Some(answer) }
+            let (answer, delivery) =
+                answering.lock().unwrap_or_else(PoisonError::into_inner).answer(&request);
+            async move {
+                Some(match delivery {
+                    Some(delivery) if !delivery.is_taken().await => refused_by_the_bot(),
+                    _ => answer,
+                })
+            }
         });
         Self { server, shared }
+    }
+
+    /// From now on it brings triggers to the bot at this address, and waits for what the bot says.
+    pub fn bring_to(&self, bot: String) {
+        self.locked().bot = Some(bot);
     }
 
     /// `127.0.0.1:<port>`
@@ -56,11 +71,7 @@ impl DirectLine {
 
     /// The next trigger is answered with this status, in Direct Line's own words.
     pub fn fail_next(&self, status: u16) {
-        let body = json!({
-            "error": {"code": "BotError", "message": "Failed to send activity: bot returned an error"},
-            "httpStatusCode": status,
-        });
-        self.locked().scripted.push_back((status, body));
+        self.locked().scripted.push_back((status, bot_error(status)));
     }
 
     /// How many conversations were started.
@@ -83,9 +94,42 @@ impl DirectLine {
     }
 }
 
+/// A trigger on its way to the bot.
+struct Delivery {
+    bot: String,
+    activity: Value,
+}
+
+impl Delivery {
+    /// Whether the bot takes it.
+    async fn is_taken(&self) -> bool {
+        let request = http::Request::post(&self.bot).header("content-type", "application/json");
+        let request = request.body(web::whole(self.activity.to_string())).unwrap();
+        web::exchange(request).await.is_ok_and(|answer| (200..300).contains(&answer.status))
+    }
+}
+
+fn bot_error(status: u16) -> Value {
+    json!({
+        "error": {"code": "BotError", "message": "Failed to send activity: bot returned an error"},
+        "httpStatusCode": status,
+    })
+}
+
+/// Direct Line tells of every failure of the bot in the same way.
+fn refused_by_the_bot() -> http::Response<Bytes> {
+    as_response(502, &bot_error(502))
+}
+
+fn as_response(status: u16, body: &Value) -> http::Response<Bytes> {
+    let answer = http::Response::builder().status(status).header("content-type", "application/json");
+    answer.body(body.to_string().into()).unwrap()
+}
+
 impl Shared {
-    fn answer(&mut self, request: &http::Request<Bytes>) -> http::Response<Bytes> {
-        let (status, body) = match self.take(request) {
+    fn answer(&mut self, request: &http::Request<Bytes>) -> (http::Response<Bytes>, Option<Delivery>) {
+        let mut delivery = None;
+        let (status, body) = match self.take(request, &mut delivery) {
             Ok(answer) => answer,
             Err(objection) => {
                 let body = String::from_utf8_lossy(request.body());
@@ -93,16 +137,21 @@ impl Shared {
                 (400, json!({"error": {"code": "BadArgument", "message": objection}}))
             }
         };
-        let answer = http::Response::builder().status(status).header("content-type", "application/json");
-        answer.body(body.to_string().into()).unwrap()
+        (as_response(status, &body), delivery)
     }
 
-    fn take(&mut self, request: &http::Request<Bytes>) -> Result<(u16, Value), &'static str> {
+    /// What to answer; a trigger that a bot has to take first is put into `delivery`.
+    fn take(
+        &mut self,
+        request: &http::Request<Bytes>,
+        delivery: &mut Option<Delivery>,
+    ) -> Result<(u16, Value), &'static str> {
         let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
         if request.method() != http::Method::POST {
             return Err("the poller only posts");
         }
-        if header("authorization").and_then(|value| value.strip_prefix("Bearer ")) != Some(&self.secret) {
+        let secret = header("authorization").map(|value| value.strip_prefix("Bearer ").unwrap_or(value));
+        if secret.unwrap_or_default() != self.secret {
             return Ok((
                 403,
                 json!({"error": {"code": "BadArgument", "message": "Invalid token or secret"}}),
@@ -134,8 +183,22 @@ impl Shared {
         if !trigger["value"].is_object() {
             return Err("a trigger has a value");
         }
-        conversation.triggers.push(trigger);
+        conversation.triggers.push(trigger.clone());
         let activity_id = format!("{id}|{:07}", conversation.triggers.len());
+        if let (Some(bot), true) = (&self.bot, self.scripted.is_empty()) {
+            let host = header("host").ok_or("a request names its host")?;
+            let mut activity = trigger;
+            for (name, value) in [
+                ("id", json!(activity_id)),
+                ("channelId", json!("directline")),
+                ("serviceUrl", json!(format!("http://{host}/"))),
+                ("conversation", json!({"id": id})),
+                ("recipient", json!({"id": "bot@handle"})),
+            ] {
+                activity[name] = value;
+            }
+            *delivery = Some(Delivery { bot: bot.clone(), activity });
+        }
         Ok(self.scripted.pop_front().unwrap_or((200, json!({"id": activity_id}))))
     }
 }

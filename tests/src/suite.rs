@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
-use dev::azurite::{Azurite, AzuritePorts};
+use dev::azurite::{Azurite, AzuritePorts, StorageKey};
 use dev::host::HostKind;
 use libtest_mimic::{Arguments, Trial};
 
@@ -19,7 +19,8 @@ pub struct World {
 impl World {
     /// The Azurite of this run, started by the first case that wants it. Each case has queues and tables of its own in it.
     pub fn azurite(&self) -> &Azurite {
-        let start = || AzuritePorts::free().and_then(Azurite::start).expect("Azurite starts");
+        let start = || AzuritePorts::free().and_then(|ports| Azurite::start(ports, StorageKey::well_known()));
+        let start = || start().expect("Azurite starts");
         self.azurite.get_or_init(start)
     }
 

@@ -1,6 +1,6 @@
 //! What this component reads from its variables.
 
-use bot_framework::outbound::{kick_key, seal_key};
+use bot_framework::outbound::{kick_key, seal_keys};
 use bot_framework::{AuthMode, BotCredentials, DirectLineSettings, Tokens, TrustPolicy};
 use envelope::{SealKey, Unsealed};
 use platform::{Deadline, Host, Joined, Secret, Settings, SettingsError};
@@ -79,10 +79,10 @@ impl DrainSettings {
         let mode = AuthMode::read(settings)?;
         let trust = TrustPolicy::read(mode, settings)?;
         let direct_line = settings.choice("delivery", &[("connector", false), ("directline", true)])?;
-        let unsealed =
-            settings.choice("unsealed", &[("allow", Unsealed::Allow), ("refuse", Unsealed::Refuse)])?;
         let bot = BotCredentials::read(mode, settings)?;
-        let seal_key = seal_key(settings, bot.as_ref())?.map(SealKey::new);
+        let queue = QueueSettings::read(settings)?;
+        let seal_key = SealKey::of(&seal_keys(settings, bot.as_ref(), queue.name.as_str())?);
+        let unsealed = unsealed(settings, mode)?;
         if unsealed == Unsealed::Refuse && seal_key.is_none() {
             let problem = "must be set, because unsealed=refuse and there is nothing else to make a key of";
             return Err(SettingsError::new("sealkey", problem));
@@ -91,7 +91,7 @@ impl DrainSettings {
         Ok(Self {
             direct_line: direct_line.then(|| DirectLineSettings::read(settings, mode, &trust)).transpose()?,
             trust,
-            queue: QueueSettings::read(settings)?,
+            queue,
             tables: Tables::read(settings)?,
             bot,
             seal_key,
@@ -121,5 +121,16 @@ pub(crate) fn poll_key(settings: &impl Settings) -> Result<Option<Secret>, Setti
 
 /// The key that the bot calls with, whether `pollkey` is set or not.
 pub(crate) fn bot_key(settings: &impl Settings) -> Result<Secret, SettingsError> {
-    kick_key(settings, BotCredentials::read(AuthMode::read(settings)?, settings)?.as_ref())
+    let bot = BotCredentials::read(AuthMode::read(settings)?, settings)?;
+    kick_key(settings, bot.as_ref(), settings.setting("queuename")?.trim())
+}
+
+/// What becomes of messages of other producers. Where callers have to prove who they are, so has the queue, unless the
+/// variable allows it.
+fn unsealed(settings: &impl Settings, mode: AuthMode) -> Result<Unsealed, SettingsError> {
+    let (allow, refuse) = (("allow", Unsealed::Allow), ("refuse", Unsealed::Refuse));
+    match mode {
+        AuthMode::Required => settings.choice("unsealed", &[refuse, allow]),
+        AuthMode::Anonymous => settings.choice("unsealed", &[allow, refuse]),
+    }
 }

@@ -12,38 +12,58 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::Sha256;
 
-/// The key that envelopes are sealed with.
+/// The key that envelopes are sealed with; while it is changed, also the one before.
 #[derive(Clone)]
-pub struct SealKey(Hmac<Sha256>);
+pub struct SealKey {
+    seals: Hmac<Sha256>,
+    /// Opens, too, and seals nothing.
+    opens: Option<Hmac<Sha256>>,
+}
 
 impl SealKey {
     /// The key made of these bytes, which are derived from a secret.
     pub fn new(bytes: [u8; 32]) -> Self {
-        #[allow(clippy::expect_used, reason = "HMAC takes keys of every length")]
-        let keyed = Hmac::new_from_slice(&bytes).expect("any length will do");
-        Self(keyed)
+        Self { seals: keyed(bytes), opens: None }
+    }
+
+    /// The first of these keys seals, the second one only opens; there are no more than two. `None` if there is none.
+    pub fn of(keys: &[[u8; 32]]) -> Option<Self> {
+        let seals = keyed(*keys.first()?);
+        Some(Self { seals, opens: keys.get(1).copied().map(keyed) })
     }
 
     pub(crate) fn seal(&self, object: &Map<String, Value>) -> String {
-        URL_SAFE_NO_PAD.encode(self.mac(object).finalize().into_bytes())
+        URL_SAFE_NO_PAD.encode(mac(&self.seals, &canonical(object)).finalize().into_bytes())
     }
 
     pub(crate) fn check(&self, object: &Map<String, Value>, seal: &str) -> SealState {
         let claimed = URL_SAFE_NO_PAD.decode(seal).unwrap_or_default();
-        match self.mac(object).verify_slice(&claimed) {
-            Ok(()) => SealState::Valid,
-            Err(_) => SealState::Broken,
+        let canonical = canonical(object);
+        let opens = |key: &Hmac<Sha256>| mac(key, &canonical).verify_slice(&claimed).is_ok();
+        if opens(&self.seals) || self.opens.as_ref().is_some_and(opens) {
+            SealState::Valid
+        } else {
+            SealState::Broken
         }
     }
+}
 
-    fn mac(&self, object: &Map<String, Value>) -> Hmac<Sha256> {
-        let mut canonical = Vec::with_capacity(1024);
-        write_object(object, &mut canonical);
-        // What the key alone decides is computed once.
-        let mut mac = self.0.clone();
-        mac.update(&canonical);
-        mac
-    }
+fn keyed(bytes: [u8; 32]) -> Hmac<Sha256> {
+    #[allow(clippy::expect_used, reason = "HMAC takes keys of every length")]
+    Hmac::new_from_slice(&bytes).expect("any length will do")
+}
+
+fn canonical(object: &Map<String, Value>) -> Vec<u8> {
+    let mut canonical = Vec::with_capacity(1024);
+    write_object(object, &mut canonical);
+    canonical
+}
+
+fn mac(key: &Hmac<Sha256>, canonical: &[u8]) -> Hmac<Sha256> {
+    // What the key alone decides is computed once.
+    let mut mac = key.clone();
+    mac.update(canonical);
+    mac
 }
 
 impl fmt::Debug for SealKey {
@@ -137,6 +157,24 @@ mod tests {
         let Value::Object(object) = json!({"a": 1}) else { unreachable!() };
         assert_eq!(key.seal(&object), "tM694wmCRD7DbBj6ma0Qpw5wW7p3n1fDfoTey2SuUPs");
         assert_eq!(key.check(&object, &key.seal(&object)), SealState::Valid);
+    }
+
+    #[test]
+    fn second_key_opens_and_seals_nothing() {
+        let (old, new) = ([7; 32], [8; 32]);
+        let Value::Object(object) = json!({"a": 1}) else { unreachable!() };
+        let both = SealKey::of(&[new, old]).unwrap();
+        assert_eq!(both.seal(&object), SealKey::new(new).seal(&object));
+        for (key, expected) in
+            [(new, SealState::Valid), (old, SealState::Valid), ([9; 32], SealState::Broken)]
+        {
+            assert_eq!(both.check(&object, &SealKey::new(key).seal(&object)), expected, "{key:?}");
+        }
+        assert_eq!(
+            SealKey::of(&[new]).unwrap().check(&object, &SealKey::new(old).seal(&object)),
+            SealState::Broken
+        );
+        assert!(SealKey::of(&[]).is_none());
     }
 
     #[test]

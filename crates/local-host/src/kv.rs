@@ -1,6 +1,7 @@
 //! The key-value store, as Spin's default one is: one SQLite file in the state folder, the same statements, the same flush
 //! of the disk with every change, one caller at a time (spin: crates/key-value-spin/src/store.rs).
 
+use std::fs::{DirBuilder, OpenOptions};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -19,7 +20,7 @@ impl KeyValue {
     /// Opens the file in `folder`, creating both if need be.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(FILE);
-        std::fs::create_dir_all(folder).with_context(|| {
+        create_for_its_user(folder, &path).with_context(|| {
             format!("cannot create {}; choose a folder with --state-dir", folder.display())
         })?;
         let connection = Self::connect(&path).with_context(|| {
@@ -86,9 +87,47 @@ impl KeyValue {
     }
 }
 
+/// Creates folder and file, if need be, for their user's eyes only: the store holds tokens, and what people told the bot. A
+/// folder that is there already keeps its mode, because it may be anybody's; the file does not.
+fn create_for_its_user(folder: &Path, file: &Path) -> std::io::Result<()> {
+    let (mut folders, mut options) = (DirBuilder::new(), OpenOptions::new());
+    folders.recursive(true);
+    options.append(true).create(true);
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::DirBuilderExt::mode(&mut folders, 0o700);
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    }
+    folders.create(folder)?;
+    let file = options.open(file)?;
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    drop(file);
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// SQLite gives its journal the mode of the file.
+    #[cfg(unix)]
+    #[test]
+    fn store_is_for_its_user_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("new/state");
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        drop(KeyValue::open(&folder).unwrap());
+        assert_eq!((mode(&folder), mode(&folder.join(FILE))), (0o700, 0o600));
+        // A file of an earlier version is closed, a folder that others made is left as it is.
+        for (path, wide) in [(&folder, 0o755), (&folder.join(FILE), 0o644)] {
+            std::fs::set_permissions(path, PermissionsExt::from_mode(wide)).unwrap();
+        }
+        let kv = KeyValue::open(&folder).unwrap();
+        kv.set("default", "k", b"1").unwrap();
+        assert_eq!((mode(&folder), mode(&folder.join(FILE))), (0o755, 0o600));
+    }
 
     #[test]
     fn behaves_as_a_store() {

@@ -35,6 +35,7 @@
 //! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `conversation`, call of the API: `key`, `fingerprint`, `alerts` | the bot, once, when it accepts the alert |
 //! | | | `status`, `changedAt`, `reason`, `activityId`, `uncertain`, `tried` | the poller, when something became of it |
 //! | | | `cancelledAt`, `putAt`, `failedAt` | the bot, when its sender cancels it; when a call is repeated or a Put fails |
+//! | | | `takenAt` | the bot, before it sends an alert that a trigger brought; zero after a failure that is certain |
 //!
 //! A period is eight days. What is over is found by its period, and taken away page by page.
 //!

@@ -68,6 +68,7 @@ impl Sim {
             ("microsoftapptenantid", "tenant"),
             ("loginendpoint", "http://127.0.0.1:9000"),
             ("servicehosts", "http://127.0.0.1:9200"),
+            ("unsealed", "allow"),
         ] {
             sim.settings.borrow_mut().insert(name.into(), value.into());
         }

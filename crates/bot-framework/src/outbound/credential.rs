@@ -3,7 +3,6 @@
 use platform::{Secret, Settings, SettingsError};
 
 use super::certificate::Certificate;
-use super::key::{KeyPurpose, derive_key};
 use crate::auth_mode::AuthMode;
 use crate::identity::BotIdentity;
 
@@ -51,28 +50,17 @@ impl Credential {
         }
     }
 
-    /// The key that envelopes are sealed with. There is none with a federated token: it changes every hour, and with it
-    /// would change the key.
-    pub(super) fn seal_key(&self) -> Option<[u8; 32]> {
+    /// The secret that the key for envelopes is made of. There is none with a federated token: it changes every hour, and
+    /// with it would change the key.
+    pub(super) fn lasting_secret(&self) -> Option<&[u8]> {
         match self {
-            Self::Password(_) | Self::Certificate(_) => {
-                Some(derive_key(self.secret_bytes(), KeyPurpose::EnvelopeSeal))
-            }
+            Self::Password(_) | Self::Certificate(_) => Some(self.secret_bytes()),
             Self::FederatedToken(_) => None,
         }
     }
 
-    /// The key that the token in key-value is sealed with.
-    pub(super) fn cache_key(&self) -> [u8; 32] {
-        derive_key(self.secret_bytes(), KeyPurpose::TokenCache)
-    }
-
-    /// The key by which the poller knows the bot.
-    pub(super) fn kick_key(&self) -> [u8; 32] {
-        derive_key(self.secret_bytes(), KeyPurpose::Kick)
-    }
-
-    fn secret_bytes(&self) -> &[u8] {
+    /// The secret itself.
+    pub(super) fn secret_bytes(&self) -> &[u8] {
         match self {
             Self::Password(secret) | Self::FederatedToken(secret) => secret.expose().as_bytes(),
             Self::Certificate(certificate) => certificate.secret_bytes(),

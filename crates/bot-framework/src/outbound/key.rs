@@ -1,7 +1,10 @@
 //! Keys made of secrets.
 
 use hkdf::Hkdf;
+use platform::{Settings, SettingsError};
 use sha2::Sha256;
+
+use super::credential::BotCredentials;
 
 /// What a key is for. Each purpose has a key of its own, so that nothing made with one of them means anything to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,22 +18,43 @@ pub(super) enum KeyPurpose {
 }
 
 impl KeyPurpose {
-    /// HKDF's `info`. Never changes: what stands on queues was sealed with it.
+    /// How HKDF's `info` begins. A change needs another version, because messages on queues were sealed with it.
     fn info(self) -> &'static [u8] {
         match self {
-            Self::EnvelopeSeal => b"proactive-bot/envelope-seal/v1",
-            Self::TokenCache => b"proactive-bot/token-cache/v1",
-            Self::Kick => b"proactive-bot/kick/v1",
+            Self::EnvelopeSeal => b"proactive-bot/envelope-seal/v2",
+            Self::TokenCache => b"proactive-bot/token-cache/v2",
+            Self::Kick => b"proactive-bot/kick/v2",
         }
     }
 }
 
-/// Derives a key from a secret by HKDF-SHA256 (RFC 5869) without a salt: the secret is random already.
-pub(super) fn derive_key(secret: &[u8], purpose: KeyPurpose) -> [u8; 32] {
+/// Derives a key from a secret by HKDF-SHA256 (RFC 5869) without a salt: the secret is random already. The key is for
+/// one purpose, and for what it is bound to: another bot or another queue with the same secret has other keys.
+///
+/// A derivation costs two HMACs.
+pub(super) fn derive_key(secret: &[u8], purpose: KeyPurpose, bound_to: &[&str]) -> [u8; 32] {
+    let mut info = purpose.info().to_vec();
+    for part in bound_to {
+        // The length keeps ("ab", "c") and ("a", "bc") apart.
+        info.extend((part.len() as u64).to_le_bytes());
+        info.extend(part.as_bytes());
+    }
     let mut key = [0; 32];
     #[allow(clippy::expect_used, reason = "HKDF-SHA256 gives up to 8160 bytes")]
-    Hkdf::<Sha256>::new(None, secret).expand(purpose.info(), &mut key).expect("32 bytes are few");
+    Hkdf::<Sha256>::new(None, secret).expand(&info, &mut key).expect("32 bytes are few");
     key
+}
+
+/// The app id that keys are bound to; empty in anonymous mode where none is set. In lower case, because GUIDs are written in
+/// both.
+pub(super) fn app_id_of(
+    settings: &impl Settings,
+    bot: Option<&BotCredentials>,
+) -> Result<String, SettingsError> {
+    Ok(match bot {
+        Some(bot) => bot.identity.app_id.to_ascii_lowercase(),
+        None => settings.setting("microsoftappid")?.trim().to_ascii_lowercase(),
+    })
 }
 
 #[cfg(test)]
@@ -38,16 +62,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_keys_never_change() {
-        // Computed with Python's hmac: prk = HMAC(32 zero bytes, b"secret"), key = HMAC(prk, info + b"\x01").
+    fn keys_never_change() {
+        // Computed with Python's hmac: prk = HMAC(32 zero bytes, b"secret"), key = HMAC(prk, info + b"\x01"), where info is
+        // the purpose's text and, for each part, its length in 8 bytes (little endian) and itself.
         let hex = |key: [u8; 32]| -> String { key.iter().map(|byte| format!("{byte:02x}")).collect() };
         assert_eq!(
-            hex(derive_key(b"secret", KeyPurpose::EnvelopeSeal)),
-            "0891ace245e27f101d57163bab31d960274bb7169eefd82601c9afb71dc0c02f"
+            hex(derive_key(b"secret", KeyPurpose::EnvelopeSeal, &["app", "bot-queue"])),
+            "a687aa91596a923485162c7f6cdfb7583490880fe3ccdae284aba7ca83c6aa3b"
         );
         assert_eq!(
-            hex(derive_key(b"secret", KeyPurpose::TokenCache)),
-            "00d822a267721dcc266539eaf77680ff49b2dec189a4d35ea358591c1be16cb8"
+            hex(derive_key(b"secret", KeyPurpose::TokenCache, &["app"])),
+            "49544c60e827005f9157ed59de7244793d95502687ea2235f80a44cfa38d023a"
         );
+        assert_eq!(
+            hex(derive_key(b"secret", KeyPurpose::Kick, &["app", "bot-queue"])),
+            "d851928424efa0b74bafa8614624ef70f1f6150617965610e7064f5202f4d6a8"
+        );
+    }
+
+    #[test]
+    fn key_depends_on_secret_purpose_and_on_where_each_part_ends() {
+        let key = |secret: &str, purpose, parts: &[&str]| derive_key(secret.as_bytes(), purpose, parts);
+        let this = key("secret", KeyPurpose::EnvelopeSeal, &["app", "queue"]);
+        for other in [
+            key("Secret", KeyPurpose::EnvelopeSeal, &["app", "queue"]),
+            key("secret", KeyPurpose::Kick, &["app", "queue"]),
+            key("secret", KeyPurpose::EnvelopeSeal, &["appq", "ueue"]),
+            key("secret", KeyPurpose::EnvelopeSeal, &["app", "queue", ""]),
+            key("secret", KeyPurpose::EnvelopeSeal, &["queue", "app"]),
+            key("secret", KeyPurpose::EnvelopeSeal, &[]),
+        ] {
+            assert_ne!(this, other);
+        }
     }
 }

@@ -3,14 +3,21 @@
 use platform::{Secret, Settings, SettingsError, hex};
 
 use super::credential::BotCredentials;
-use super::key::{KeyPurpose, derive_key};
+use super::key::{KeyPurpose, app_id_of, derive_key};
 
-/// Derives the key from the bot's credential; in anonymous mode, which has none, from the variable `storageconnection`.
+/// Derives the key from the bot's credential; in anonymous mode, which has none, from the variable `storageconnection`. It
+/// is for one bot and one queue: a poller of another queue does not take it.
 /// Both components read the same variables, and so have the same key, whether `pollkey` is set or not.
-pub fn kick_key(settings: &impl Settings, bot: Option<&BotCredentials>) -> Result<Secret, SettingsError> {
+pub fn kick_key(
+    settings: &impl Settings,
+    bot: Option<&BotCredentials>,
+    queue: &str,
+) -> Result<Secret, SettingsError> {
+    let app_id = app_id_of(settings, bot)?;
+    let derive = |secret: &[u8]| derive_key(secret, KeyPurpose::Kick, &[&app_id, queue]);
     let key = match bot {
-        Some(bot) => bot.credential.kick_key(),
-        None => derive_key(settings.setting("storageconnection")?.trim().as_bytes(), KeyPurpose::Kick),
+        Some(bot) => derive(bot.credential.secret_bytes()),
+        None => derive(settings.setting("storageconnection")?.trim().as_bytes()),
     };
     Secret::new(hex(&key)).ok_or_else(|| SettingsError::new("storageconnection", "gives no key"))
 }
@@ -22,13 +29,18 @@ mod tests {
     use super::*;
     use crate::auth_mode::AuthMode;
 
-    fn key(variables: &[(&str, &str)], mode: AuthMode) -> String {
+    /// The key of a bot `app` with these variables, for a queue.
+    fn key_for(queue: &str, variables: &[(&str, &str)], mode: AuthMode) -> String {
         let host = FakeHost::with_settings([("microsoftappid", "app"), ("microsoftapptenantid", "tenant")]);
         for (name, value) in variables {
             host.settings.borrow_mut().insert((*name).into(), (*value).into());
         }
         let bot = BotCredentials::read(mode, &host).unwrap();
-        kick_key(&host, bot.as_ref()).unwrap().expose().to_owned()
+        kick_key(&host, bot.as_ref(), queue).unwrap().expose().to_owned()
+    }
+
+    fn key(variables: &[(&str, &str)], mode: AuthMode) -> String {
+        key_for("bot-queue", variables, mode)
     }
 
     #[test]
@@ -40,5 +52,17 @@ mod tests {
         assert_ne!(of_storage("a"), of_storage("b"));
         assert_ne!(of_password("a"), of_storage("b"));
         assert_eq!(of_password("hunter2").len(), 64, "32 bytes in hexadecimal");
+    }
+
+    #[test]
+    fn kick_key_of_another_bot_or_queue_is_another() {
+        for (mode, secret) in
+            [(AuthMode::Required, "microsoftapppassword"), (AuthMode::Anonymous, "storageconnection")]
+        {
+            let this = key_for("bot-queue", &[(secret, "a")], mode);
+            assert_ne!(key_for("other-queue", &[(secret, "a")], mode), this, "{mode:?}");
+            assert_ne!(key_for("bot-queue", &[(secret, "a"), ("microsoftappid", "other")], mode), this);
+            assert_eq!(key_for("bot-queue", &[(secret, "a"), ("microsoftappid", "APP")], mode), this);
+        }
     }
 }

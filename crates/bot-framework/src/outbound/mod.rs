@@ -14,7 +14,7 @@ mod error;
 mod key;
 mod kick_key;
 mod request;
-mod seal_key;
+mod seal_keys;
 mod sealed_cache;
 mod tokens;
 
@@ -22,7 +22,7 @@ pub use certificate::Certificate;
 pub use credential::{BotCredentials, Credential};
 pub use error::TokenError;
 pub use kick_key::kick_key;
-pub use seal_key::seal_key;
+pub use seal_keys::seal_keys;
 pub use tokens::Tokens;
 
 pub(crate) use access_token::AccessToken;

@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::access_token::AccessToken;
 use super::credential::BotCredentials;
+use super::key::{KeyPurpose, derive_key};
 
 /// Tokens are renewed that long before they end, as the Bot Framework's own SDKs do.
 const MARGIN: Duration = Duration::from_secs(300);
@@ -47,12 +48,10 @@ impl SealedCache {
             bound_to.extend((part.len() as u64).to_le_bytes());
             bound_to.extend(part.as_bytes());
         }
+        let secret = bot.credential.secret_bytes();
+        let key = derive_key(secret, KeyPurpose::TokenCache, &[&identity.app_id.to_ascii_lowercase()]);
         let name = URL_SAFE_NO_PAD.encode(&Sha256::digest(&bound_to)[..16]);
-        Self {
-            key: format!("token:{name}"),
-            cipher: XChaCha20Poly1305::new(&bot.credential.cache_key().into()),
-            bound_to,
-        }
+        Self { key: format!("token:{name}"), cipher: XChaCha20Poly1305::new(&key.into()), bound_to }
     }
 
     /// The stored entry, whatever it is worth.

@@ -7,6 +7,7 @@
 mod clean;
 mod key;
 mod record;
+mod take;
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,8 @@ use storage_table::{
 };
 
 pub use key::{AlertId, CallId, Period, RecordKey};
-pub use record::{CallNote, KEY_TERM, NewAlert, Record, Status, Transition};
+pub use record::{CallNote, KEPT, KEY_TERM, NewAlert, Record, Status, Transition};
+pub use take::Taken;
 
 use crate::Tables;
 
@@ -155,11 +157,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
                 return Ok(Withdrawn::Yes);
             }
         }
-        Err(TableError::Busy {
-            status: 412,
-            code: "UpdateConditionNotSatisfied".into(),
-            retry_after_seconds: None,
-        })
+        Err(contended())
     }
 
     /// Notes that these alerts of one call are on the queue: at most 100. A repeated call then puts none of them there again.
@@ -233,6 +231,11 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         RecordKey::of(id, self.host.now())
             .ok_or_else(|| TableError::Invalid("the alert's id names no period of ours".into()))
     }
+}
+
+/// Others wrote the record each time between the read and the write.
+fn contended() -> TableError {
+    TableError::Busy { status: 412, code: "UpdateConditionNotSatisfied".into(), retry_after_seconds: None }
 }
 
 /// Writes without a condition are refused by mistakes only.

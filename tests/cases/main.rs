@@ -21,6 +21,7 @@ mod legacy;
 mod lost_store;
 mod malformed;
 mod manifests;
+mod misuse_tenants;
 mod openapi;
 mod outbound;
 mod playground;
@@ -68,6 +69,7 @@ fn main() {
         ("lost_store", lost_store::CASES),
         ("malformed", malformed::CASES),
         ("manifests", manifests::CASES),
+        ("misuse_tenants", misuse_tenants::CASES),
         ("openapi", openapi::CASES),
         ("outbound", outbound::CASES),
         ("playground", playground::CASES),

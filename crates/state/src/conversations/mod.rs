@@ -14,6 +14,8 @@ mod tags;
 #[cfg(test)]
 mod testing;
 
+use bot_framework::UnboundUsers;
+use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use platform::{Deadline, Host};
 use storage_account::{Account, Service};
@@ -46,6 +48,7 @@ pub struct Conversations<'a, H> {
     table: TableClient<'a, H>,
     account: &'a Account,
     tables: &'a Tables,
+    unbound: UnboundUsers,
 }
 
 /// Whether somebody wants alerts, and is there.
@@ -55,13 +58,22 @@ pub struct Standing {
     pub stopped: bool,
     /// The channel says that nobody is there.
     pub paused: bool,
+    /// The person asked to be forgotten at that time. What was accepted before is not said.
+    pub forgotten_at: Option<DateTime<Utc>>,
 }
 
 impl<'a, H: Host> Conversations<'a, H> {
     /// The address book in a storage account. Calls take until `deadline` at most.
     pub fn new(host: &'a H, account: &'a Account, tables: &'a Tables, deadline: Deadline) -> Self {
         let table = TableClient::new(host, account, &tables.conversations, deadline);
-        Self { host, table, account, tables }
+        Self { host, table, account, tables, unbound: UnboundUsers::default() }
+    }
+
+    /// With another rule for ids that clients choose. Without this, they find nobody.
+    #[must_use]
+    pub fn with_unbound_users(mut self, unbound: UnboundUsers) -> Self {
+        self.unbound = unbound;
+        self
     }
 
     /// Names the table, for fingerprints.
@@ -78,9 +90,9 @@ impl<'a, H: Host> Conversations<'a, H> {
     /// record, or where there is none.
     pub async fn standing(&self, key: &ConversationKey) -> Result<Standing, StateError> {
         let rows = self.rows_of(key).await?;
-        let stopped = rows.stopped;
+        let (stopped, forgotten_at) = (rows.stopped, rows.forgotten_at);
         let paused = rows.conversation(self.host.now()).is_some_and(|conversation| conversation.paused);
-        Ok(Standing { stopped, paused })
+        Ok(Standing { stopped, paused, forgotten_at })
     }
 
     /// Every row of a conversation.

@@ -6,7 +6,7 @@ use bot_framework::ConversationReference;
 use envelope::words::{self, Command};
 use platform::{Deadline, Host, Level};
 use serde_json::json;
-use state::runs::{Withdrawal, Withdrawals};
+use state::runs::Withdrawal;
 use state::{ConversationKey, StateError, Tag, Tagged, known_key};
 
 use crate::limits::MAX_AHEAD;
@@ -91,9 +91,7 @@ async fn tell_runs<H: Host>(
     settings: &BotSettings,
     withdrawal: Withdrawal,
 ) -> Result<(), StateError> {
-    let deadline = Deadline::after(host, DONE_WITHIN);
-    let queue = &settings.queue;
-    let withdrawals = Withdrawals::new(host, &queue.account, &settings.tables, queue.name.as_str(), deadline);
+    let withdrawals = settings.withdrawals(host, Deadline::after(host, DONE_WITHIN));
     Ok(withdrawals.note(&withdrawal).await?)
 }
 

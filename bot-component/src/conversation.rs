@@ -5,6 +5,7 @@ use std::time::Duration;
 use bot_framework::{Activity, ActivityKind, ConversationReference};
 use platform::{Deadline, Host, Level};
 use serde_json::json;
+use state::runs::Withdrawal;
 use state::{ConversationKey, Conversations, Fingerprint, Heard, PAUSED_FOR, Sign, StateError, known_key};
 
 use crate::settings::BotSettings;
@@ -28,7 +29,7 @@ pub(crate) async fn note<H: Host>(
     let result = match told_by(activity) {
         Tells::Here(sign) => hear(host, &conversations, &reference, sign).await,
         Tells::Over => conversations.forget(&ConversationKey::of(&reference)).await,
-        Tells::ForgetPerson => conversations.forget_person(&reference).await,
+        Tells::ForgetPerson => forget_person(host, settings, &conversations, &reference).await,
         Tells::Nothing => return,
     };
     log(host, result);
@@ -50,6 +51,25 @@ async fn hear<H: Host>(
         // The poller has paused the conversation, and could not delete the fingerprint.
         Heard::Paused if known.is_some() => _ = host.delete(&name).await,
         Heard::Known | Heard::Paused | Heard::Newer => {}
+    }
+    Ok(())
+}
+
+/// Forgets what is the person's own. The tombstone comes first, and the poller is told of it: a bot that dies in between must
+/// not leave alerts that are said to somebody who asked to be forgotten.
+async fn forget_person<H: Host>(
+    host: &H,
+    settings: &BotSettings,
+    conversations: &Conversations<'_, H>,
+    reference: &ConversationReference,
+) -> Result<(), StateError> {
+    let at = host.now();
+    let withdrawals = settings.withdrawals(host, Deadline::after(host, RECORD_WITHIN));
+    for key in conversations.own_of_person(reference).await? {
+        conversations.entomb(&key, at).await?;
+        let conversation = key.as_str().to_owned();
+        withdrawals.note(&Withdrawal::Forgotten { conversation, at }).await?;
+        conversations.forget(&key).await?;
     }
     Ok(())
 }

@@ -43,7 +43,9 @@ pub(crate) async fn post<H: Host>(
     let tokens = settings.bot.as_ref().map(|bot| Tokens::new(host, bot).with_sealed(sealed));
     let request = Request::from_parts(head, body);
     let answered = answer_caller(host, &settings, token.as_ref(), tokens.as_ref(), request, begin).await;
-    if let Some(token) = &token {
+    // Of a tenant that the bot does not serve nothing is kept, not even that its token was checked.
+    let is_of_stranger = matches!(answered, Err(Rejection::TenantRefused(_)));
+    if let Some(token) = token.as_ref().filter(|_| !is_of_stranger) {
         let sealed = match &tokens {
             Some(tokens) => tokens.sealed().await,
             None => None,
@@ -66,6 +68,7 @@ async fn answer_caller<H: Host>(
     expect_json(&head.headers)?;
     let activity = Activity::parse(&body.read(MAX_BODY_BYTES).await?)?;
     let caller = token.map(|token| token.admit(&activity)).transpose()?;
+    settings.tenants.admit(&activity)?;
     let claim = activity.service_url.as_deref().unwrap_or_default();
     let service_url = settings.trust.check(claim)?;
     // In anonymous mode there is nobody who could vouch for it.

@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use bot_framework::outbound::seal_keys;
-use bot_framework::{AuthMode, BotCredentials, BotIdentity, Credential, InboundAuth, Tokens, TrustPolicy};
+use bot_framework::{
+    AuthMode, BotCredentials, BotIdentity, Credential, InboundAuth, Tenants, Tokens, TrustPolicy,
+    UnboundUsers,
+};
 use envelope::SealKey;
 use platform::{Deadline, Host, Joined, Level, Settings, SettingsError};
 use serde_json::json;
+use state::runs::Withdrawals;
 use state::{Conversations, Tables};
 use storage_account::STORAGE_SCOPE;
 use storage_queue::QueueSettings;
@@ -28,6 +32,7 @@ pub const JOINED: [Joined; 3] = [
             "microsoftappid",
             "microsoftapptype",
             "microsoftapptenantid",
+            "tenants",
             "channelservice",
             "openidmetadata",
             "loginendpoint",
@@ -44,6 +49,7 @@ pub const JOINED: [Joined; 3] = [
             "storageconnection",
             "queuename",
             "tableprefix",
+            "unboundusers",
             "sealkey",
             "unsealedtriggers",
             "triggername",
@@ -58,6 +64,8 @@ pub(crate) struct CallerSettings {
     auth_mode: AuthMode,
     /// The bot's registration, and whom it lets in; `None` in anonymous mode.
     registered: Option<(BotIdentity, InboundAuth)>,
+    /// Whose people are let in.
+    tenants: Tenants,
 }
 
 impl CallerSettings {
@@ -71,7 +79,8 @@ impl CallerSettings {
                 Some((identity, inbound))
             }
         };
-        Ok(Self { auth_mode, registered })
+        let tenants = Tenants::read(settings, registered.as_ref().map(|(identity, _)| identity))?;
+        Ok(Self { auth_mode, registered, tenants })
     }
 
     /// Whom the bot lets in; `None` in anonymous mode.
@@ -84,6 +93,10 @@ impl CallerSettings {
 #[derive(Debug)]
 pub(crate) struct BotSettings {
     pub(crate) trust: TrustPolicy,
+    /// Whose people may talk to the bot, and be alerted.
+    pub(crate) tenants: Tenants,
+    /// Whether people are found by ids that their clients chose.
+    pub(crate) unbound_users: UnboundUsers,
     /// Who the bot is; `None` in anonymous mode.
     pub(crate) bot: Option<BotCredentials>,
     pub(crate) seal_key: Option<SealKey>,
@@ -106,6 +119,8 @@ impl BotSettings {
             trust: TrustPolicy::read(caller.auth_mode, settings)?,
             kick: Kick::read(settings, bot.as_ref(), &queue.name)?,
             tables: Tables::read(settings)?,
+            unbound_users: UnboundUsers::read(settings, caller.auth_mode)?,
+            tenants: caller.tenants,
             queue,
             bot,
         })
@@ -139,6 +154,12 @@ impl BotSettings {
         deadline: Deadline,
     ) -> Conversations<'a, H> {
         Conversations::new(host, &self.queue.account, &self.tables, deadline)
+            .with_unbound_users(self.unbound_users)
+    }
+
+    /// What the poller is told about alerts that it may have in hand. Calls take until `deadline` at most.
+    pub(crate) fn withdrawals<'a, H: Host>(&'a self, host: &'a H, deadline: Deadline) -> Withdrawals<'a, H> {
+        Withdrawals::new(host, &self.queue.account, &self.tables, self.queue.name.as_str(), deadline)
     }
 }
 
@@ -153,7 +174,7 @@ mod tests {
         ("authmode", "required"),
         ("microsoftappid", "app"),
         ("microsoftapppassword", "secret"),
-        ("microsoftapptenantid", "tenant"),
+        ("microsoftapptenantid", "11111111-2222-3333-4444-555555555555"),
         ("storageconnection", "AccountName=contoso"),
         ("queuename", "bot-queue"),
     ];

@@ -41,6 +41,9 @@ pub(crate) async fn answer<H: Host>(
     let (envelope, seal) = Envelope::decode_trigger(value, settings.seal_key.as_ref(), arrival)?;
     expect_seal(host, seal)?;
     let service_url = settings.trust.check(&envelope.address.service_url)?;
+    if !settings.tenants.allow(&envelope.address) {
+        return Err(Rejection::TriggerRefused("it leads to a tenant that is not in `tenants`"));
+    }
     let log = |level, event, reason: &str| {
         host.event(level, event, json!({"envelope": envelope.id.excerpt(), "reason": reason}));
     };

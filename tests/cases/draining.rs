@@ -6,7 +6,7 @@ use std::time::Duration;
 use end_to_end::activity::{at_service, message};
 use end_to_end::connector::Reply;
 use end_to_end::queue::decode;
-use end_to_end::stage::{Script, Stage};
+use end_to_end::stage::{Script, Stage, TENANT};
 use end_to_end::suite::World;
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ end_to_end::cases!(
 pub(crate) fn envelope(stage: &Stage, id: &str, conversation: &str, text: &str) -> Value {
     let address = json!({
         "id": "1", "channelId": "msteams", "serviceUrl": "http://127.0.0.1:1/amer/", "user": {"id": "29:u"},
-        "bot": {"id": "28:b"}, "conversation": {"id": conversation, "tenantId": "t"},
+        "bot": {"id": "28:b"}, "conversation": {"id": conversation, "tenantId": TENANT},
     });
     json!({
         "version": 1, "id": id, "text": text, "enqueuedAt": "2026-11-23T22:00:00Z",

@@ -24,6 +24,7 @@ mod manifests;
 mod misuse_inbound;
 mod misuse_keys;
 mod misuse_seals;
+mod misuse_tenants;
 mod openapi;
 mod outbound;
 mod playground;
@@ -74,6 +75,7 @@ fn main() {
         ("misuse_inbound", misuse_inbound::CASES),
         ("misuse_keys", misuse_keys::CASES),
         ("misuse_seals", misuse_seals::CASES),
+        ("misuse_tenants", misuse_tenants::CASES),
         ("openapi", openapi::CASES),
         ("outbound", outbound::CASES),
         ("playground", playground::CASES),

@@ -4,7 +4,7 @@ use end_to_end::activity::message;
 use end_to_end::connector::Reply;
 use end_to_end::login::{FEDERATED, Login, Proof, SECRET, certificate, respond};
 use end_to_end::recorder::Recorder;
-use end_to_end::stage::{Script, Stage};
+use end_to_end::stage::{Script, Stage, TENANT};
 use end_to_end::suite::World;
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ fn envelope(service_url: &str, id: &str) -> Value {
         "version": 1, "id": id, "text": format!("text of {id}"), "enqueuedAt": "2026-11-23T22:00:00Z",
         "address": {
             "id": "1", "channelId": "msteams", "serviceUrl": service_url, "user": {"id": "29:u"},
-            "bot": {"id": "28:b"}, "conversation": {"id": format!("a:{id}"), "tenantId": "t"},
+            "bot": {"id": "28:b"}, "conversation": {"id": format!("a:{id}"), "tenantId": TENANT},
         },
     })
 }

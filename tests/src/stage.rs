@@ -357,9 +357,15 @@ impl Stage {
     #[track_caller]
     pub fn move_tables(&mut self, table_prefix: &str) {
         table_prefix.clone_into(&mut self.table_prefix);
+        self.restart_with("tableprefix", table_prefix);
+    }
+
+    /// Starts the host anew on its disk, with another value of a variable.
+    #[track_caller]
+    pub fn restart_with(&mut self, name: &str, value: &str) {
         self.replicas[0].stop_and_restart(|options| {
-            options.variables.retain(|(name, _)| name != "tableprefix");
-            options.variables.push(("tableprefix".into(), table_prefix.into()));
+            options.variables.retain(|(known, _)| known != name);
+            options.variables.push((name.into(), value.into()));
         });
     }
 

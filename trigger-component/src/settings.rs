@@ -1,7 +1,7 @@
 //! What this component reads from its variables.
 
 use bot_framework::outbound::{kick_key, seal_keys};
-use bot_framework::{AuthMode, BotCredentials, DirectLineSettings, Tokens, TrustPolicy};
+use bot_framework::{AuthMode, BotCredentials, DirectLineSettings, Tenants, Tokens, TrustPolicy};
 use envelope::{SealKey, Unsealed};
 use platform::{Deadline, Host, Joined, Secret, Settings, SettingsError};
 use state::Tables;
@@ -20,6 +20,7 @@ pub const JOINED: [Joined; 1] = [Joined {
         "microsoftapppassword",
         "microsoftapptype",
         "microsoftapptenantid",
+        "tenants",
         "federatedtoken",
         "certificate",
         "channelservice",
@@ -42,6 +43,8 @@ pub const JOINED: [Joined; 1] = [Joined {
 #[derive(Debug)]
 pub(crate) struct DrainSettings {
     pub(crate) trust: TrustPolicy,
+    /// Whose people may be alerted.
+    pub(crate) tenants: Tenants,
     /// There with `delivery=directline`.
     pub(crate) direct_line: Option<DirectLineSettings>,
     /// Who the bot is; `None` in anonymous mode.
@@ -91,6 +94,7 @@ impl DrainSettings {
         Ok(Self {
             direct_line: direct_line.then(|| DirectLineSettings::read(settings, mode, &trust)).transpose()?,
             trust,
+            tenants: Tenants::read(settings, bot.as_ref().map(|bot| &bot.identity))?,
             queue,
             tables: Tables::read(settings)?,
             bot,

@@ -7,7 +7,7 @@ use http::{Response, StatusCode};
 use platform::{Deadline, Host, Level, answer};
 use serde_json::json;
 use state::ledger::{AlertId, Ledger, Withdrawn};
-use state::runs::{Withdrawal, Withdrawals};
+use state::runs::Withdrawal;
 
 use super::caller::Caller;
 use super::grant::Scope;
@@ -41,10 +41,7 @@ pub(super) async fn delete<H: Host>(
     }
     // A run that has the alert in hand asks for what was withdrawn a short time ago, and not for each alert.
     let withdrawal = Withdrawal::Cancelled(id.as_str().to_owned());
-    Withdrawals::new(host, account, tables, settings.queue.name.as_str(), deadline)
-        .note(&withdrawal)
-        .await
-        .map_err(AlertRejection::from)?;
+    settings.withdrawals(host, deadline).note(&withdrawal).await.map_err(AlertRejection::from)?;
     caller.event(host, Level::Info, "alert.cancelling", json!({"envelope": id.as_str()}));
     Ok(answer::json(StatusCode::ACCEPTED, &json!({"id": id.as_str(), "status": "cancelling"})))
 }

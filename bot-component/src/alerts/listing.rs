@@ -102,12 +102,12 @@ fn shown(key: &ConversationKey, conversation: &Conversation, grant: &Grant) -> V
     put(&mut target, "channelId", Some(address.channel_id.as_str()));
     put(&mut target, "conversationType", address.conversation.conversation_type());
     put(&mut target, "name", address.conversation.name());
-    put(&mut target, "tenantId", address.conversation.tenant_id());
+    put(&mut target, "tenantId", address.vouched_tenant());
     let user = address.user.as_ref().map(|user| {
         let mut shown = Map::new();
         put(&mut shown, "id", Some(user.id.as_str()));
         put(&mut shown, "name", user.name());
-        put(&mut shown, "aadObjectId", user.aad_object_id());
+        put(&mut shown, "aadObjectId", address.vouched_aad_object_id());
         shown
     });
     put(&mut target, "user", user);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bot_framework::json::{FieldError, Fields};
-use bot_framework::{ConversationReference, TrustPolicy};
+use bot_framework::{ConversationReference, channel_id};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use platform::{Deadline, Host};
 use serde_json::Value;
@@ -65,7 +65,7 @@ pub(super) enum Held {
     Stopped,
     /// The channel says that nobody is there.
     Paused,
-    /// Its Connector is on no list: it was stored in another mode, or with other `servicehosts`.
+    /// Its Connector is on no list, or its tenant is not in `tenants`: it was stored in another mode, or with other values.
     Untrusted,
 }
 
@@ -112,10 +112,10 @@ fn read_form(mut fields: Fields, path: &str) -> Result<Form, FieldError> {
             let user = fields.required_string("user")?;
             match user.split_once('/') {
                 None => Ok(Form::AadObject(user)),
-                Some((channel_id, id)) if !channel_id.is_empty() && !id.is_empty() => {
-                    Ok(Form::User { channel_id: channel_id.into(), id: id.into() })
-                }
-                Some(_) => Err(fields.error("user", "channelId/id or an Entra object id")),
+                Some((channel, id)) => match channel_id(channel).filter(|_| !id.is_empty()) {
+                    Some(channel_id) => Ok(Form::User { channel_id, id: id.into() }),
+                    None => Err(fields.error("user", "channelId/id or an Entra object id")),
+                },
             }
         }
         "tag" => Tag::parse(&fields.required_string("tag")?)
@@ -143,7 +143,7 @@ pub(super) async fn resolve<H: Host>(
     }
     let conversations = settings.conversations(host, Deadline::after(host, RESOLVE_WITHIN));
     let named = conversations.get_all(to.iter().filter_map(To::names)).await.map_err(AlertRejection::from)?;
-    let find = async |to: To| find(&conversations, &named, &settings.trust, &caller.grant, to).await;
+    let find = async |to: To| find(&conversations, &named, settings, &caller.grant, to).await;
     let find = &find;
     let mut found = stream::iter(to).map(find).buffered(FOUND_AT_ONCE);
     let mut targets: Vec<Target> = Vec::new();
@@ -175,7 +175,7 @@ fn expect_allowed(caller: &Caller, path: &str, form: &Form) -> Result<(), AlertR
 async fn find<H: Host>(
     conversations: &Conversations<'_, H>,
     named: &ByKey<Known>,
-    trust: &TrustPolicy,
+    settings: &BotSettings,
     grant: &Grant,
     To { path, form }: To,
 ) -> Result<Vec<Target>, Rejection> {
@@ -187,6 +187,9 @@ async fn find<H: Host>(
             });
             Ok(Vec::from_iter(found))
         }
+        Form::User { channel_id, id } if !settings.unbound_users.admit(&channel_id, &id) => {
+            return Err(AlertRejection::UnboundUser { path }.into());
+        }
         Form::User { channel_id, id } => conversations.of_user(&channel_id, &id).await.map(Vec::from_iter),
         Form::AadObject(id) => conversations.of_aad_object(&id).await.map(Vec::from_iter),
         Form::Tag(tag) => match conversations.of_tag(&tag, MAX_TARGETS).await {
@@ -197,7 +200,10 @@ async fn find<H: Host>(
             }
         },
         Form::Address(address) => {
-            trust.check(&address.service_url)?;
+            settings.trust.check(&address.service_url)?;
+            if !settings.tenants.allow(&address) {
+                return Err(AlertRejection::TenantNotAllowed { path }.into());
+            }
             let key = ConversationKey::of(&address);
             // Who has said `stop` is left alone, however the conversation is named.
             let standing = of_key(named, &key).map(|known| known.standing).unwrap_or_default();
@@ -212,7 +218,8 @@ async fn find<H: Host>(
         return Err(AlertRejection::UnknownTarget { path }.into());
     }
     let target = |(key, Conversation { address, stopped, paused, .. })| {
-        let untrusted = trust.check(&address.service_url).is_err();
+        let untrusted =
+            settings.trust.check(&address.service_url).is_err() || !settings.tenants.allow(&address);
         let held = held_by_person(stopped, paused).or(untrusted.then_some(Held::Untrusted));
         Target { key, address, held }
     };

@@ -24,6 +24,13 @@ pub(crate) enum AlertRejection {
     TooManyTargets { path: String, targets: usize },
     #[error("{path}: no conversation is known for it")]
     UnknownTarget { path: String },
+    #[error(
+        "{path}: anybody can write this id, because the channel binds only those that begin with dl_; alert the \
+         conversation, or set unboundusers=allow"
+    )]
+    UnboundUser { path: String },
+    #[error("{path}: the address is in a tenant that the bot does not serve")]
+    TenantNotAllowed { path: String },
     #[error("no alert is known by this id")]
     NoSuchAlert,
     #[error("it cannot be cancelled any more: it is {}", .0.as_str())]
@@ -53,6 +60,8 @@ impl AlertRejection {
             Self::TargetNotAllowed { .. } => (StatusCode::FORBIDDEN, "TargetNotAllowed"),
             Self::Field(_) => (StatusCode::BAD_REQUEST, "BadArgument"),
             Self::TooManyTargets { .. } => (StatusCode::BAD_REQUEST, "TooManyTargets"),
+            Self::UnboundUser { .. } => (StatusCode::FORBIDDEN, "UserNotBound"),
+            Self::TenantNotAllowed { .. } => (StatusCode::FORBIDDEN, "TenantNotAllowed"),
             Self::UnknownTarget { .. } => (StatusCode::NOT_FOUND, "TargetNotFound"),
             Self::AlertIsOver(_) => (StatusCode::CONFLICT, "AlertIsOver"),
             Self::NoSuchAlert => (StatusCode::NOT_FOUND, "AlertNotFound"),

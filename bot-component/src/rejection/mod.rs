@@ -4,7 +4,7 @@
 mod alerts;
 
 use bot_framework::json::FieldError;
-use bot_framework::{AuthError, NotTrusted};
+use bot_framework::{AuthError, NotTrusted, TenantRefused};
 use bytes::Bytes;
 use envelope::DecodeError;
 use http::header::{ALLOW, WWW_AUTHENTICATE};
@@ -45,6 +45,8 @@ pub(crate) enum Rejection {
     NotAnActivity(#[from] FieldError),
     #[error("{0}")]
     NotTrusted(#[from] NotTrusted),
+    #[error("{0}")]
+    TenantRefused(#[from] TenantRefused),
     #[error("invoke activities are not implemented by this bot")]
     InvokeNotImplemented,
     #[error("the trigger's value is not an envelope: {0}")]
@@ -75,6 +77,7 @@ impl Rejection {
             Self::Body(BodyError::Broken) => (StatusCode::BAD_REQUEST, "BadSyntax"),
             Self::NotAnActivity(_) => (StatusCode::BAD_REQUEST, "BadSyntax"),
             Self::NotTrusted(_) => (StatusCode::FORBIDDEN, "ServiceUrlNotAllowed"),
+            Self::TenantRefused(_) => (StatusCode::FORBIDDEN, "TenantNotAllowed"),
             Self::InvokeNotImplemented => (StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
             Self::NotATrigger(_) => (StatusCode::BAD_REQUEST, "BadSyntax"),
             Self::TriggerRefused(_) => (StatusCode::FORBIDDEN, "TriggerNotAllowed"),
@@ -114,6 +117,8 @@ impl Rejection {
             Self::Auth(AuthError::KeysUnavailable(_)) => {
                 "the keys to check the token with are not available; try again later".to_owned()
             }
+            // Which tenants the bot serves concerns the operator.
+            Self::TenantRefused(_) => "this bot does not serve the activity's tenant".to_owned(),
             // Which variable is wrong concerns the operator, not whoever calls.
             Self::Misconfigured(_) => {
                 "the bot is not configured correctly; its log says what is wrong".to_owned()

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::account::{ChannelAccount, ConversationAccount};
+use crate::channel_id;
 use crate::json::{FieldError, Fields, NOT_ONLY_DOTS};
 use crate::path::is_segment;
 
@@ -19,7 +20,7 @@ pub struct Activity {
     pub kind: ActivityKind,
     /// The activity's id. Absent on some updates.
     pub id: Option<String>,
-    /// The channel: `msteams`, `webchat`, `directline`, `emulator`, …
+    /// The channel: `msteams`, `webchat`, `directline`, `emulator`, …, in lower case; never empty.
     pub channel_id: Option<String>,
     /// Where to answer, as the caller claims it. Nothing is sent there before a [`crate::TrustPolicy`] has agreed.
     pub service_url: Option<String>,
@@ -99,7 +100,7 @@ impl Activity {
             kind: fields.required_string("type")?.into(),
             conversation: ConversationAccount::from_fields(fields.required_object("conversation")?)?,
             id: take_id(&mut fields)?,
-            channel_id: fields.string("channelId")?,
+            channel_id: channel_id::take(&mut fields)?,
             service_url: fields.string("serviceUrl")?,
             from: account(&mut fields, "from")?,
             recipient: account(&mut fields, "recipient")?,
@@ -127,9 +128,10 @@ impl Activity {
         members.iter().any(|member| Some(&member.id) == bot)
     }
 
-    /// The tenant that Teams names in every scope, where the conversation itself names none.
+    /// The tenant that Teams names in every scope, where the conversation itself may name none.
     pub fn channel_tenant_id(&self) -> Option<&str> {
-        self.rest.get("channelData")?.get("tenant")?.get("id")?.as_str()
+        let id = self.rest.get("channelData")?.get("tenant")?.get("id")?.as_str();
+        id.filter(|id| !id.is_empty())
     }
 
     /// The first eight entities of type `mention`.

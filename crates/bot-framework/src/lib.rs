@@ -9,6 +9,7 @@
 mod account;
 mod activity;
 mod auth_mode;
+mod channel_id;
 mod cloud;
 mod connector;
 mod direct_line;
@@ -19,6 +20,7 @@ mod message;
 pub mod outbound;
 mod path;
 mod reference;
+mod tenants;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod trigger_name;
@@ -29,6 +31,7 @@ mod vouching;
 pub use account::{ChannelAccount, ConversationAccount};
 pub use activity::{Activity, ActivityKind};
 pub use auth_mode::AuthMode;
+pub use channel_id::channel_id;
 pub use cloud::Cloud;
 pub use connector::Connector;
 pub use direct_line::{DirectLine, DirectLineSettings};
@@ -39,10 +42,11 @@ pub use inbound::{App, AuthError, BrokenRule, Caller, InboundAuth, KeysError, No
 pub use message::{MORE_MEMBERS, OutgoingMessage};
 pub use outbound::{BotCredentials, Credential, Tokens};
 pub use reference::ConversationReference;
+pub use tenants::{TenantRefused, Tenants};
 pub use trigger_name::TriggerName;
 pub use trust::{NotTrusted, ServiceHosts, ServiceUrl, TrustPolicy};
 pub use verdict::{Class, Verdict, classify};
-pub use vouching::vouches_for_identity;
+pub use vouching::{UnboundUsers, vouches_for_identity};
 
 // Named here only to pin it for `url`: its version 1.0 carries no Unicode tables, so a host name that is not ASCII does
 // not parse. That saves the guest their size, and the trust rules refuse such names anyway.

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::account::{ChannelAccount, ConversationAccount};
 use crate::activity::Activity;
+use crate::channel_id;
 use crate::json::{FieldError, Fields, put};
 use crate::vouching::vouches_for_identity;
 
@@ -13,7 +14,7 @@ use crate::vouching::vouches_for_identity;
 pub struct ConversationReference {
     /// The activity that it was taken from.
     pub activity_id: Option<String>,
-    /// The channel.
+    /// The channel, in its one spelling: lower case.
     pub channel_id: String,
     /// The Connector's address as it was captured: a claim, until a [`crate::TrustPolicy`] has agreed.
     pub service_url: String,
@@ -38,14 +39,16 @@ impl ConversationReference {
         let required = |value: &Option<String>, path| {
             value.clone().filter(|v| !v.is_empty()).ok_or_else(|| missing(path))
         };
+        let channel_id = required(&activity.channel_id, "channelId")?;
+        let tenant_id = activity.channel_tenant_id().filter(|_| vouches_for_identity(&channel_id));
         Ok(Self {
             activity_id: activity.id.clone(),
-            channel_id: required(&activity.channel_id, "channelId")?,
+            channel_id,
             service_url: required(&activity.service_url, "serviceUrl")?,
             locale: activity.locale.clone(),
             user: activity.from.clone(),
             bot: activity.recipient.clone(),
-            conversation: activity.conversation.clone().or_in_tenant(activity.channel_tenant_id()),
+            conversation: activity.conversation.clone().or_in_tenant(tenant_id),
             service_url_verified: false,
             rest: Map::new(),
         })
@@ -75,11 +78,12 @@ impl ConversationReference {
             Some(object) => ChannelAccount::from_fields(object).map(Some),
             None => Ok(None),
         };
+        let channel_id = channel_id::take(&mut fields)?;
         let bot = account(&mut fields, "bot")?;
         let agent = account(&mut fields, "agent")?;
         Ok(Self {
             activity_id: fields.string("id")?,
-            channel_id: fields.required_string("channelId")?,
+            channel_id: channel_id.ok_or_else(|| fields.error("channelId", "a string that is not empty"))?,
             service_url: fields.required_string("serviceUrl")?,
             locale: fields.string("locale")?,
             user: account(&mut fields, "user")?,

@@ -13,10 +13,11 @@
 //! |---|---|---|---|
 //! | `c<shard>` | `<key>` | `version`, `address` (JSON), `seenAt`, `pausedUntil` | the bot, when it hears something new; the poller: `pausedUntil` only |
 //! | `c<shard>` | `<key>.s` | `at` | the words `stop` (insert) and `start` (delete), nothing else |
+//! | `c<shard>` | `<key>.f` | `at` | `deleteUserData`: a tombstone. What was accepted before is not said; nothing deletes it |
 //! | `c<shard>` | `<key>.t.<tag>` | `at` | the words `subscribe` and `unsubscribe` |
-//! | `u.<channel>.<user>` | `<key>` | `seenAt` | the bot, after the record: a person's own conversations |
-//! | `e.<Entra object id>` | `<key>` | `seenAt` | the same |
-//! | `n.<tenant>` | `<key>` | `seenAt` | the bot, after the record: a tenant's conversations |
+//! | `u.<channel>.<user>` | `<key>` | `seenAt` | the bot, after the record: a person's own conversations, by an id that the channel has bound, or with `unboundusers=allow` |
+//! | `e.<Entra object id>` | `<key>` | `seenAt` | the same, on channels that vouch for it (`msteams`) |
+//! | `n.<tenant>` | `<key>` | `seenAt` | the bot, after the record: a tenant's conversations, on the same channels |
 //! | `t.<tag>` | `<key>` | `at` | the words `subscribe` and `unsubscribe`, after the conversation's own row |
 //!
 //! `<key>` is the [`ConversationKey`], whose first digit is the shard. One query of a shard shows a conversation with
@@ -45,7 +46,7 @@
 //! |---|---|---|---|
 //! | `<queue>` | `run` | `run`, `fence`, `why`, `pausedUntil`, `hand0`… | the run that has it, by ETag |
 //! | `<queue>` | `line.<lane>` | `line` (JSON), `endsAt` | the same run |
-//! | `<queue>` | `since.<milliseconds>.<random>` | `kind`, `subject` | the bot: what was withdrawn a short time ago |
+//! | `<queue>` | `since.<milliseconds>.<random>` | `kind`, `subject`, `at` | the bot: what was withdrawn a short time ago |
 #![warn(missing_docs)]
 
 mod conversations;

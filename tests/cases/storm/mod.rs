@@ -20,7 +20,7 @@ use end_to_end::activity::at_service;
 use end_to_end::dice::Dice;
 use end_to_end::faulty_queue::FaultyQueue;
 use end_to_end::faulty_tables::FaultyTables;
-use end_to_end::stage::{POLL_KEY, Script};
+use end_to_end::stage::{POLL_KEY, Script, TENANT};
 use end_to_end::suite::World;
 use end_to_end::web;
 use serde_json::{Value, json};
@@ -177,7 +177,7 @@ fn name(conversation: usize, index: usize) -> String {
 fn envelope(authority: &str, conversation: usize, index: usize) -> Value {
     let address = json!({
         "id": "1", "channelId": "msteams", "serviceUrl": "http://127.0.0.1:1/amer/", "user": {"id": "29:u"},
-        "bot": {"id": "28:b"}, "conversation": {"id": format!("a:{conversation:03}"), "tenantId": "t"},
+        "bot": {"id": "28:b"}, "conversation": {"id": format!("a:{conversation:03}"), "tenantId": TENANT},
     });
     let name = name(conversation, index);
     json!({

@@ -48,8 +48,10 @@ impl<H: Host> Attempts<'_, H> {
             Ok(wanted) => wanted,
             Err(error) => return Some(self.unknown(leased, &error)),
         };
-        if wanted == Wanted::Cancelled {
-            return Some(Outcome::Cancelled);
+        match wanted {
+            Wanted::Cancelled => return Some(Outcome::Cancelled),
+            Wanted::Forgotten => return Some(Outcome::Forgotten),
+            Wanted::Stopped | Wanted::Yes => {}
         }
         let wait = envelope.not_before.and_then(|due| (due - now).to_std().ok()).unwrap_or_default();
         if !wait.is_zero() {
@@ -82,22 +84,27 @@ impl<H: Host> Attempts<'_, H> {
         self.ledger.read(&leased.record).await
     }
 
-    /// Whether its sender has cancelled it, or the person has said `stop`. What was accepted a short time ago is among what
-    /// the run has asked for; of the rest, it costs a read each. Where alerts are sealed, one without a seal cannot be
-    /// cancelled: whoever wrote it may have taken the id of another.
+    /// Whether its sender has cancelled it, or the person has said `stop`, or has asked to be forgotten. What was accepted a
+    /// short time ago is among what the run has asked for; of the rest, it costs a read each. Where alerts are sealed, one
+    /// without a seal cannot be cancelled, because its writer may have taken the id of another; and its own word of when it was
+    /// written counts only if that is not after the queue got it.
     async fn is_wanted(&self, leased: &Leased, withdrawn: &Withdrawn) -> Result<Wanted, StateError> {
         let envelope = &leased.envelope;
         let is_ours = leased.seal == SealState::Valid || self.seal_key.is_none();
         let is_cancellable = envelope.cancellable && is_ours;
-        if !is_cancellable && !envelope.stoppable {
+        let accepted_at = match is_ours {
+            true => envelope.enqueued_at,
+            false => envelope.enqueued_at.min(leased.message.insertion_time),
+        };
+        let age = (self.host.now() - accepted_at).to_std().unwrap_or_default();
+        let is_told = age < RECENTLY && withdrawn.is_complete();
+        if is_told && withdrawn.is_empty() {
             return Ok(Wanted::Yes);
         }
         let conversation = ConversationKey::of(&envelope.address);
-        let age = (self.host.now() - envelope.enqueued_at).to_std().unwrap_or_default();
-        if age < RECENTLY && withdrawn.is_complete() {
+        if is_told {
             let id = Some(envelope.id.as_str()).filter(|_| is_cancellable);
-            let conversation = Some(conversation.as_str()).filter(|_| envelope.stoppable);
-            return Ok(withdrawn.look_up(id, conversation));
+            return Ok(withdrawn.look_up(id, conversation.as_str(), accepted_at, envelope.stoppable));
         }
         if is_cancellable
             && let Some(record) = self.ledger.read(&leased.record).await?
@@ -105,8 +112,14 @@ impl<H: Host> Attempts<'_, H> {
         {
             return Ok(Wanted::Cancelled);
         }
-        let is_stopped = envelope.stoppable && self.conversations.standing(&conversation).await?.stopped;
-        Ok(if is_stopped { Wanted::Stopped } else { Wanted::Yes })
+        let standing = self.conversations.standing(&conversation).await?;
+        Ok(if standing.forgotten_at.is_some_and(|at| accepted_at <= at) {
+            Wanted::Forgotten
+        } else if standing.stopped && envelope.stoppable {
+            Wanted::Stopped
+        } else {
+            Wanted::Yes
+        })
     }
 
     /// To send it might show it twice, or to somebody who wants no more.

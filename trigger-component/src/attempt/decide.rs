@@ -56,6 +56,8 @@ pub(crate) enum Poison {
     SealBroken,
     Unsealed,
     UntrustedHost,
+    /// The conversation is in a tenant that the bot does not serve.
+    TenantNotAllowed,
 }
 
 impl Poison {
@@ -71,6 +73,7 @@ impl Poison {
             Self::SealBroken => "sealBroken",
             Self::Unsealed => "unsealed",
             Self::UntrustedHost => "untrustedHost",
+            Self::TenantNotAllowed => "tenantNotAllowed",
         }
     }
 }

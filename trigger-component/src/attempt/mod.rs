@@ -10,7 +10,7 @@ mod withdrawn;
 use std::cell::Cell;
 use std::time::Duration;
 
-use bot_framework::TrustPolicy;
+use bot_framework::{Tenants, TrustPolicy};
 use envelope::{SealKey, SealState, Unsealed};
 use platform::{Host, Level};
 use serde_json::json;
@@ -36,6 +36,7 @@ pub(crate) struct Attempts<'a, H> {
     pub(crate) conversations: Conversations<'a, H>,
     pub(crate) courier: Courier<'a, H>,
     pub(crate) trust: &'a TrustPolicy,
+    pub(crate) tenants: &'a Tenants,
     pub(crate) seal_key: Option<&'a SealKey>,
     pub(crate) unsealed: Unsealed,
     /// Whether a Connector has taken something in this run, and with it the bot's token.
@@ -55,6 +56,9 @@ impl<H: Host> Attempts<'_, H> {
             Ok(service_url) => service_url,
             Err(reason) => return Outcome::given_up(Poison::UntrustedHost, reason.to_string()),
         };
+        if !self.tenants.allow(&leased.envelope.address) {
+            return Outcome::given_up(Poison::TenantNotAllowed, "its tenant is not in `tenants`");
+        }
         if leased.seal == SealState::Missing && self.unsealed == Unsealed::Refuse {
             return Outcome::given_up(Poison::Unsealed, "it has no seal, and unsealed=refuse");
         }

@@ -24,6 +24,8 @@ pub(crate) enum Outcome {
     Cancelled,
     /// The person wants no alerts from others.
     Stopped,
+    /// The person asked to be forgotten after it was accepted.
+    Forgotten,
     /// Its time has not come.
     NotDue(Duration),
     /// It has to wait, and its conversation with it.

@@ -61,6 +61,11 @@ impl<H: Host> Desk<'_, H> {
             Outcome::Expired => self.end(leased, to(Status::Expired), Count::Expired, line_after).await,
             Outcome::Cancelled => self.end(leased, to(Status::Cancelled), Count::Cancelled, line_after).await,
             Outcome::Stopped => self.end(leased, to(Status::Stopped), Count::Stopped, line_after).await,
+            Outcome::Forgotten => {
+                let reason = Some("the person asked to be forgotten".into());
+                self.end(leased, Transition { reason, ..to(Status::Stopped) }, Count::Stopped, line_after)
+                    .await
+            }
             Outcome::NotDue(pause) => {
                 self.leave_line(leased, line_after).await;
                 self.queues.hide(leased, pause, None).await;

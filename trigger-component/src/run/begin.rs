@@ -257,7 +257,7 @@ async fn drain<H: Host>(
     let hard_end = log.deadline(host, limits.hard_end);
     let last_answer = log.deadline(host, limits.hard_end.saturating_sub(AFTER_THE_LAST_ANSWER));
     let budget = log.deadline(host, limits.budget);
-    let DrainSettings { queue, tables, trust, .. } = settings;
+    let DrainSettings { queue, tables, trust, tenants, .. } = settings;
     let poison_name = queue.name.poison();
     let tokens = settings.bot.as_ref().map(|bot| Tokens::new(host, bot));
     let courier = match &settings.direct_line {
@@ -283,6 +283,7 @@ async fn drain<H: Host>(
         conversations: Conversations::new(host, &queue.account, tables, hard_end),
         courier,
         trust,
+        tenants,
         seal_key: settings.seal_key.as_ref(),
         unsealed: settings.unsealed,
         has_delivered: Cell::new(false),

@@ -48,7 +48,7 @@ pub(crate) struct TenantKey(u64);
 impl TenantKey {
     fn of(address: &ConversationReference) -> Self {
         let mut hasher = DefaultHasher::new();
-        (&address.channel_id, address.conversation.tenant_id().unwrap_or_default()).hash(&mut hasher);
+        (&address.channel_id, address.vouched_tenant().unwrap_or_default()).hash(&mut hasher);
         Self(hasher.finish())
     }
 }

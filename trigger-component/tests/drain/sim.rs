@@ -66,6 +66,7 @@ impl Sim {
             ("microsoftappid", "app"),
             ("microsoftapppassword", "secret"),
             ("microsoftapptenantid", "tenant"),
+            ("tenants", "any"),
             ("loginendpoint", "http://127.0.0.1:9000"),
             ("servicehosts", "http://127.0.0.1:9200"),
             ("unsealed", "allow"),

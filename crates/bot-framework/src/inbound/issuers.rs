@@ -6,7 +6,7 @@ use super::error::BrokenRule;
 use super::key_set::SigningKey;
 use super::token::Claims;
 use crate::cloud::Cloud;
-use crate::identity::BotIdentity;
+use crate::identity::{BotIdentity, is_guid};
 
 /// Who issued a token, by its `iss` alone: nothing in the body has a say in that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,13 +99,4 @@ pub(super) fn may_sign_for(key: &SigningKey, cloud: Cloud, tenant: &str) -> bool
             .iter()
             .any(|expected| issuer.eq_ignore_ascii_case(expected))
     })
-}
-
-/// 8-4-4-4-12 hexadecimal digits.
-pub(super) fn is_guid(text: &str) -> bool {
-    text.len() == 36
-        && text.bytes().enumerate().all(|(index, byte)| match index {
-            8 | 13 | 18 | 23 => byte == b'-',
-            _ => byte.is_ascii_hexdigit(),
-        })
 }

@@ -30,7 +30,7 @@ use platform::{Deadline, Host, Settings, SettingsError};
 
 use crate::activity::Activity;
 use crate::cloud::Cloud;
-use crate::identity::{BotIdentity, endpoint_override};
+use crate::identity::{BotIdentity, endpoint_override, is_guid};
 use issuers::{EntraPolicy, Issuer};
 use key_cache::KeyCache;
 use key_source::KeySource;
@@ -117,7 +117,7 @@ impl InboundAuth {
                 cloud,
             },
             entra: EntraPolicy::read(settings, identity)?,
-            own_tenant: identity.tenant_id.clone().filter(|tenant| issuers::is_guid(tenant)),
+            own_tenant: identity.tenant_id.clone().filter(|tenant| is_guid(tenant)),
         })
     }
 

@@ -65,7 +65,7 @@ impl<H: Host> Conversations<'_, H> {
                 None => Record { address: heard.clone(), seen_at: now, paused_until: None },
                 Some(before) => Record { address: merged(&before.address, &heard, sign), ..before.clone() },
             };
-            let indexes = Index::of_address(&after.address);
+            let indexes = Index::of_address(&after.address, self.unbound);
             if let Some(before) = &before {
                 let is_news = after.address != before.address
                     || is_sign_of_life && (before.is_paused(now) || day(before.seen_at) != day(now));
@@ -92,7 +92,8 @@ impl<H: Host> Conversations<'_, H> {
             }
             // The record stands. Each index is written with it, once a day at least: so an entry that was lost comes back.
             self.put_indexes(&key, &indexes, now, false).await?;
-            let old = before.as_ref().map(|before| Index::of_address(&before.address)).unwrap_or_default();
+            let old =
+                before.as_ref().map(|before| Index::ever_of_address(&before.address)).unwrap_or_default();
             self.delete_all(old.iter().filter(|index| !indexes.contains(index)).map(|index| index.row(&key)))
                 .await?;
             return Ok(heard_of(&self.place(), &after, now));

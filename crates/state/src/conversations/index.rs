@@ -3,7 +3,7 @@
 //! An index only leads to a conversation; what counts is what the conversation's own rows say. A row that leads nowhere is
 //! deleted by the reader that finds it, on the condition that nobody has written the row since.
 
-use bot_framework::ConversationReference;
+use bot_framework::{ConversationReference, UnboundUsers};
 use platform::name_of;
 use storage_table::{Filter as Rule, Key, Query, escape};
 
@@ -41,10 +41,22 @@ impl Index {
     }
 
     /// The indexes of an address. A person leads only to conversations that are the person's own: an alert for one person
-    /// must not be read by a group.
-    pub(super) fn of_address(address: &ConversationReference) -> Vec<Self> {
-        let mut indexes: Vec<_> = address.conversation.tenant_id().map(Self::of_tenant).into_iter().collect();
+    /// must not be read by a group. And only ids that the channel vouches for lead anywhere: nobody must get an alert because
+    /// of what they wrote of themselves.
+    pub(super) fn of_address(address: &ConversationReference, unbound: UnboundUsers) -> Vec<Self> {
+        let mut indexes: Vec<_> = address.vouched_tenant().map(Self::of_tenant).into_iter().collect();
         if let Some(user) = address.user.as_ref().filter(|_| !address.conversation.is_group()) {
+            let is_admitted = unbound.admit(&address.channel_id, &user.id);
+            indexes.extend(is_admitted.then(|| Self::of_user(&address.channel_id, &user.id)));
+            indexes.extend(address.vouched_aad_object_id().map(Self::of_aad_object));
+        }
+        indexes
+    }
+
+    /// The indexes that any version of the bot may have written for an address: what is deleted with it.
+    pub(super) fn ever_of_address(address: &ConversationReference) -> Vec<Self> {
+        let mut indexes: Vec<_> = address.conversation.tenant_id().map(Self::of_tenant).into_iter().collect();
+        if let Some(user) = &address.user {
             indexes.push(Self::of_user(&address.channel_id, &user.id));
             indexes.extend(user.aad_object_id().map(Self::of_aad_object));
         }
@@ -61,8 +73,13 @@ impl Index {
     }
 
     /// Whether it leads to the conversation with this address and these tags.
-    pub(super) fn leads_to(&self, address: &ConversationReference, tags: &[Tag]) -> bool {
-        let mut own = Self::of_address(address).into_iter().chain(tags.iter().map(Self::of_tag));
+    pub(super) fn leads_to(
+        &self,
+        address: &ConversationReference,
+        tags: &[Tag],
+        unbound: UnboundUsers,
+    ) -> bool {
+        let mut own = Self::of_address(address, unbound).into_iter().chain(tags.iter().map(Self::of_tag));
         own.any(|index| index == *self)
     }
 

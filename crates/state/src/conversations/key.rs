@@ -73,6 +73,8 @@ impl Tag {
 pub(super) enum Row {
     Record,
     Stop,
+    /// The tombstone that `deleteUserData` leaves.
+    Forgotten,
     /// The poller reads tags and never makes one, so its wasm goes without the tables of what is lower case.
     Tag(Tag),
 }
@@ -83,6 +85,7 @@ impl Row {
         match self {
             Self::Record => key.to_string(),
             Self::Stop => format!("{key}.s"),
+            Self::Forgotten => format!("{key}.f"),
             Self::Tag(tag) => format!("{key}.t.{}", escape(tag.as_str())),
         }
     }
@@ -93,6 +96,7 @@ impl Row {
         let row = match row.get(DIGITS..)? {
             "" => Self::Record,
             ".s" => Self::Stop,
+            ".f" => Self::Forgotten,
             rest => Self::Tag(Tag(unescape(rest.strip_prefix(".t.")?)?)),
         };
         Some((key, row))
@@ -139,9 +143,15 @@ mod tests {
     fn rows_survive_a_round_trip_and_foreign_rows_are_nobody_s() {
         let key = ConversationKey::parse(KEY).unwrap();
         let tag = |text: &str| Row::Tag(Tag::parse(text).unwrap());
-        for row in
-            [Row::Record, Row::Stop, tag("s"), tag("a.b:c#d@e+f_g"), tag("größe"), tag(&"#".repeat(64))]
-        {
+        for row in [
+            Row::Record,
+            Row::Stop,
+            Row::Forgotten,
+            tag("s"),
+            tag("a.b:c#d@e+f_g"),
+            tag("größe"),
+            tag(&"#".repeat(64)),
+        ] {
             let text = row.of(&key);
             assert!(text.starts_with(KEY) && !text.contains(['/', '\\', '#', '?']), "{text}");
             assert_eq!(Row::parse(&text), Some((key.clone(), row)), "{text}");

@@ -108,7 +108,7 @@ impl<H: Host> Conversations<'_, H> {
         let mut stale = Vec::new();
         let mut conversations = Vec::with_capacity(keys.len());
         for (key, rows) in self.rows_of_all(keys).await? {
-            match leads_to(index, &rows) {
+            match self.leads_to(index, &rows) {
                 Leads::There => {
                     let conversation = rows.conversation(self.host.now());
                     conversations.extend(conversation.map(|conversation| (key, conversation)));
@@ -127,10 +127,20 @@ impl<H: Host> Conversations<'_, H> {
     /// because `hear` writes them in the opposite order: a row that this read has not seen changes the version.
     async fn remove_stale(&self, index: &Index, row: &Key, key: &ConversationKey) -> Result<(), StateError> {
         let Some(found) = self.table.get(row).await? else { return Ok(()) };
-        if leads_to(index, &self.rows_of(key).await?) == Leads::Nowhere {
+        if self.leads_to(index, &self.rows_of(key).await?) == Leads::Nowhere {
             self.table.delete(row, Some(&found.etag)).await?;
         }
         Ok(())
+    }
+
+    fn leads_to(&self, index: &Index, rows: &Rows) -> Leads {
+        match &rows.stored {
+            Stored::Record(record) if index.leads_to(&record.address, &rows.tags, self.unbound) => {
+                Leads::There
+            }
+            Stored::Record(_) | Stored::Nothing => Leads::Nowhere,
+            Stored::Newer | Stored::Broken => Leads::Unknown,
+        }
     }
 }
 
@@ -142,16 +152,9 @@ enum Leads {
     Unknown,
 }
 
-fn leads_to(index: &Index, rows: &Rows) -> Leads {
-    match &rows.stored {
-        Stored::Record(record) if index.leads_to(&record.address, &rows.tags) => Leads::There,
-        Stored::Record(_) | Stored::Nothing => Leads::Nowhere,
-        Stored::Newer | Stored::Broken => Leads::Unknown,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use bot_framework::UnboundUsers;
     use platform::Clock;
     use platform::testing::run;
     use serde_json::json;
@@ -164,13 +167,14 @@ mod tests {
         with(|json| {
             json["channelId"] = "webchat".into();
             json["conversation"] = json!({"id": id});
+            json["user"]["id"] = "dl_u".into();
         })
     }
 
     #[test]
     fn a_person_is_found_in_the_youngest_conversation_where_somebody_is() {
         let stage = Stage::new();
-        let of_user = || run(stage.book().of_user("webchat", "29:u")).unwrap().map(|(key, _)| key);
+        let of_user = || run(stage.book().of_user("webchat", "dl_u")).unwrap().map(|(key, _)| key);
         assert_eq!(of_user(), None);
         let keys: Vec<_> = (0..3)
             .map(|number| {
@@ -187,9 +191,11 @@ mod tests {
             run(stage.book().pause(&webchat(id), stage.host.now() + PAUSED_FOR)).unwrap();
         }
         assert_eq!(of_user().as_ref(), Some(&keys[2]), "a paused one rather than none");
+        assert_eq!(run(stage.book().of_aad_object("E5")), Ok(None), "a visitor wrote it");
+        stage.hear(&with(|_| {}), Sign::Message);
         let found = run(stage.book().of_aad_object("E5")).unwrap().map(|(key, _)| key);
-        assert_eq!(found.as_ref(), Some(&keys[2]));
-        assert_eq!(run(stage.book().of_user("msteams", "29:u")), Ok(None));
+        assert_eq!(found, Some(key()));
+        assert_eq!(run(stage.book().of_user("msteams", "dl_u")), Ok(None));
         assert_eq!(run(stage.book().of_aad_object("nobody")), Ok(None));
     }
 
@@ -205,15 +211,41 @@ mod tests {
         }
         let newest = ConversationKey::of(&references[59]);
         let calls = stage.calls();
-        let found = run(stage.book().of_user("webchat", "29:u")).unwrap().map(|(key, _)| key);
+        let found = run(stage.book().of_user("webchat", "dl_u")).unwrap().map(|(key, _)| key);
         assert_eq!(found.as_ref(), Some(&newest));
         assert!(stage.calls() - calls <= 1 + 16, "a query of the index, and one for each shard");
         // Nobody is in any of the 50, and the ten before them are not looked at.
         for reference in &references[60 - MOST_OF_A_PERSON..] {
             run(stage.book().pause(reference, stage.host.now() + PAUSED_FOR)).unwrap();
         }
-        let found = run(stage.book().of_user("webchat", "29:u")).unwrap().map(|(key, _)| key);
+        let found = run(stage.book().of_user("webchat", "dl_u")).unwrap().map(|(key, _)| key);
         assert_eq!(found, Some(newest));
+    }
+
+    #[test]
+    fn an_id_that_the_client_chose_finds_nobody_unless_that_is_allowed() {
+        let stage = Stage::new();
+        let chosen = with(|json| {
+            json["channelId"] = "webchat".into();
+            json["user"] = json!({"id": "ann"});
+        });
+        let allowing = || stage.book().with_unbound_users(UnboundUsers::Allow);
+        let of_user = |book: Conversations<'_, _>| run(book.of_user("webchat", "ann")).unwrap().is_some();
+        stage.hear(&chosen, Sign::Message);
+        assert!(!stage.rows().iter().any(|row| row.starts_with("u.")), "{:?}", stage.rows());
+        run(allowing().hear(
+            &with(|json| {
+                json["channelId"] = "webchat".into();
+                json["user"] = json!({"id": "ann", "name": "Ann"});
+            }),
+            Sign::Message,
+            None,
+        ))
+        .unwrap();
+        assert!(of_user(allowing()));
+        // The variable was changed: the row that was written meanwhile leads nowhere, and is deleted.
+        assert!(!of_user(stage.book()));
+        assert!(!stage.rows().iter().any(|row| row.starts_with("u.")), "{:?}", stage.rows());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Many conversations at once. Where they lie close together in the table, one query reads several of them.
 
+use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use platform::Host;
 use storage_table::{Filter as Rule, Query};
@@ -22,6 +23,15 @@ pub struct Known {
     pub conversation: Option<Conversation>,
 }
 
+impl Known {
+    pub(super) fn of(rows: Rows, now: DateTime<Utc>) -> Self {
+        let (stopped, forgotten_at) = (rows.stopped, rows.forgotten_at);
+        let conversation = rows.conversation(now);
+        let paused = conversation.as_ref().is_some_and(|conversation| conversation.paused);
+        Self { standing: Standing { stopped, paused, forgotten_at }, conversation }
+    }
+}
+
 /// What belongs to each of some conversations, in the order of their keys.
 pub type ByKey<T> = Vec<(ConversationKey, T)>;
 
@@ -39,12 +49,7 @@ impl<H: Host> Conversations<'_, H> {
         keys: impl IntoIterator<Item = ConversationKey>,
     ) -> Result<ByKey<Known>, StateError> {
         let now = self.host.now();
-        let known = |(key, rows): (ConversationKey, Rows)| {
-            let stopped = rows.stopped;
-            let conversation = rows.conversation(now);
-            let paused = conversation.as_ref().is_some_and(|conversation| conversation.paused);
-            (key, Known { standing: Standing { stopped, paused }, conversation })
-        };
+        let known = |(key, rows): (ConversationKey, Rows)| (key, Known::of(rows, now));
         Ok(self.rows_of_all(keys.into_iter().collect()).await?.into_iter().map(known).collect())
     }
 

@@ -15,6 +15,8 @@ mod tags;
 #[cfg(test)]
 mod testing;
 
+use bot_framework::UnboundUsers;
+use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use platform::{Deadline, Host};
 use storage_account::{Account, Service};
@@ -48,6 +50,7 @@ pub struct Conversations<'a, H> {
     table: TableClient<'a, H>,
     account: &'a Account,
     tables: &'a Tables,
+    unbound: UnboundUsers,
 }
 
 /// Whether somebody wants alerts, and is there.
@@ -57,13 +60,22 @@ pub struct Standing {
     pub stopped: bool,
     /// The channel says that nobody is there.
     pub paused: bool,
+    /// The person asked to be forgotten at that time. What was accepted before is not said.
+    pub forgotten_at: Option<DateTime<Utc>>,
 }
 
 impl<'a, H: Host> Conversations<'a, H> {
     /// The address book in a storage account. Calls take until `deadline` at most.
     pub fn new(host: &'a H, account: &'a Account, tables: &'a Tables, deadline: Deadline) -> Self {
         let table = TableClient::new(host, account, &tables.conversations, deadline);
-        Self { host, table, account, tables }
+        Self { host, table, account, tables, unbound: UnboundUsers::default() }
+    }
+
+    /// With another rule for ids that clients choose. Without this, they find nobody.
+    #[must_use]
+    pub fn with_unbound_users(mut self, unbound: UnboundUsers) -> Self {
+        self.unbound = unbound;
+        self
     }
 
     /// Names the table, for fingerprints.
@@ -79,10 +91,7 @@ impl<'a, H: Host> Conversations<'a, H> {
     /// Whether a conversation may be sent alerts, with one query. A `stop` is seen even where this version cannot read the
     /// record, or where there is none.
     pub async fn standing(&self, key: &ConversationKey) -> Result<Standing, StateError> {
-        let rows = self.rows_of(key).await?;
-        let stopped = rows.stopped;
-        let paused = rows.conversation(self.host.now()).is_some_and(|conversation| conversation.paused);
-        Ok(Standing { stopped, paused })
+        Ok(Known::of(self.rows_of(key).await?, self.host.now()).standing)
     }
 
     /// Every row of a conversation.

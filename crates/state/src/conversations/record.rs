@@ -103,6 +103,7 @@ pub(super) struct Rows {
     /// Whether there is a row `<key>`, readable or not.
     pub(super) has_record: bool,
     pub(super) stopped: bool,
+    pub(super) forgotten_at: Option<DateTime<Utc>>,
     pub(super) tags: Vec<Tag>,
 }
 
@@ -115,6 +116,12 @@ impl Rows {
                 self.stored = Stored::read(entity, host);
             }
             Row::Stop => self.stopped = true,
+            Row::Forgotten => {
+                self.forgotten_at = entity.int("at").and_then(DateTime::from_timestamp_millis);
+                if self.forgotten_at.is_none() {
+                    skipped(host, &entity.key, "at: expected milliseconds since 1970");
+                }
+            }
             Row::Tag(tag) => self.tags.push(tag),
         }
     }

@@ -48,6 +48,11 @@ mod tests {
         stage.at(24 * 60 * 60);
         stage.hear(&with(|_| {}), Sign::Installed);
         assert!(stage.conversation().stopped);
+        // The person asks to be forgotten, or the bot is uninstalled, and comes back.
+        run(book.entomb(&key(), stage.host.now())).unwrap();
+        run(book.forget(&key())).unwrap();
+        stage.hear(&with(|_| {}), Sign::Installed);
+        assert!(stage.conversation().stopped);
         run(book.start(&key())).unwrap();
         run(book.start(&key())).unwrap();
         assert!(!stage.conversation().stopped);
@@ -69,7 +74,7 @@ mod tests {
         let stage = Stage::new();
         assert_eq!(run(stage.book().standing(&key())), Ok(Standing::default()));
         run(stage.book().stop(&key(), stage.host.now())).unwrap();
-        let stopped = Standing { stopped: true, paused: false };
+        let stopped = Standing { stopped: true, ..Standing::default() };
         assert_eq!(run(stage.book().standing(&key())), Ok(stopped));
         assert_eq!(run(stage.book().get(&key())), Ok(None), "a stop makes no conversation");
         let (partition, row) = place();

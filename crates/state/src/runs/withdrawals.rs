@@ -1,4 +1,5 @@
-//! What was withdrawn a short time ago: alerts that were cancelled, conversations in which somebody said `stop`.
+//! What was withdrawn a short time ago: alerts that were cancelled, conversations in which somebody said `stop`, or whose
+//! person asked to be forgotten.
 //!
 //! A run that is handed messages asks for all of that at once, instead of for each message. What was accepted longer ago than
 //! [`RECENTLY`] it looks up by itself.
@@ -32,6 +33,13 @@ pub enum Withdrawal {
     Stopped(String),
     /// Somebody said `start` in it.
     Started(String),
+    /// The person of this conversation asked to be forgotten: what was accepted until then is not said.
+    Forgotten {
+        /// The conversation's key.
+        conversation: String,
+        /// The time of its tombstone.
+        at: DateTime<Utc>,
+    },
 }
 
 impl Withdrawal {
@@ -40,6 +48,7 @@ impl Withdrawal {
             Self::Cancelled(id) => ("cancelled", id),
             Self::Stopped(conversation) => ("stopped", conversation),
             Self::Started(conversation) => ("started", conversation),
+            Self::Forgotten { conversation, .. } => ("forgotten", conversation),
         }
     }
 
@@ -49,6 +58,10 @@ impl Withdrawal {
             "cancelled" => Some(Self::Cancelled(subject)),
             "stopped" => Some(Self::Stopped(subject)),
             "started" => Some(Self::Started(subject)),
+            "forgotten" => {
+                let at = DateTime::from_timestamp_millis(entity.int("at")?)?;
+                Some(Self::Forgotten { conversation: subject, at })
+            }
             _ => None,
         }
     }
@@ -83,6 +96,9 @@ impl<'a, H: HttpClient + Clock + Randomness> Withdrawals<'a, H> {
         let (kind, subject) = withdrawal.parts();
         entity.properties.insert("kind".into(), kind.into());
         entity.properties.insert("subject".into(), subject.into());
+        if let Withdrawal::Forgotten { at, .. } = withdrawal {
+            entity.int64("at", at.timestamp_millis());
+        }
         match self.table.insert(&entity).await? {
             Inserted::New(_) | Inserted::Exists => Ok(()),
         }

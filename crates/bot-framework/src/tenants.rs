@@ -1,0 +1,209 @@
+//! `tenants`: the Entra tenants whose people may talk to the bot, and be alerted.
+//!
+//! Any tenant can install a Teams app that names this bot's id, and the channel's token is valid for it. So the token does
+//! not say to whom the bot belongs; the tenant does.
+
+use platform::{Settings, SettingsError};
+use thiserror::Error;
+
+use crate::activity::Activity;
+use crate::identity::{BotIdentity, is_guid};
+use crate::reference::ConversationReference;
+use crate::vouching::vouches_for_identity;
+
+/// The most characters of a tenant that are logged: the caller wrote it.
+const SHOWN: usize = 64;
+
+/// The tenants that the bot serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tenants {
+    /// Every one.
+    Any,
+    /// These.
+    Only(Vec<String>),
+}
+
+/// An activity comes from a tenant that the bot does not serve.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TenantRefused {
+    /// It names this tenant, shortened.
+    #[error(
+        "the tenant {0} is not in `tenants` (while that is empty: it is not the id in `microsoftapptenantid`)"
+    )]
+    NotListed(String),
+    /// It names none, although its channel always does.
+    #[error("the activity names no tenant, and `tenants` is a list")]
+    Missing,
+}
+
+impl Tenants {
+    /// Reads the variable `tenants`. Empty means the bot's own tenant for a single-tenant bot; every tenant for another one,
+    /// and in anonymous mode, where there is no `identity`.
+    pub fn read(settings: &impl Settings, identity: Option<&BotIdentity>) -> Result<Self, SettingsError> {
+        let text = settings.setting("tenants")?;
+        match (text.trim(), identity) {
+            ("any", _) | ("", None) => Ok(Self::Any),
+            ("", Some(identity)) => match &identity.tenant_id {
+                Some(own) if !identity.is_multi_tenant() => Ok(Self::Only(vec![own.clone()])),
+                _ => Ok(Self::Any),
+            },
+            (list, _) => {
+                let problem = "must be `any`, or tenant ids separated by commas, such as \
+                               00000000-0000-0000-0000-000000000001";
+                let ids: Vec<_> = list.split(',').map(|id| id.trim().to_owned()).collect();
+                if !ids.iter().all(|id| is_guid(id)) {
+                    return Err(SettingsError::new("tenants", problem));
+                }
+                Ok(Self::Only(ids))
+            }
+        }
+    }
+
+    /// Decides whether an activity may come in. Every tenant that it names has to be listed. Only channels that vouch for
+    /// tenants are asked: on others the client would write what we want to read.
+    pub fn admit(&self, activity: &Activity) -> Result<(), TenantRefused> {
+        let Self::Only(_) = self else { return Ok(()) };
+        if !activity.channel_id.as_deref().is_some_and(vouches_for_identity) {
+            return Ok(());
+        }
+        let named = [activity.conversation.tenant_id(), activity.channel_tenant_id()];
+        let mut is_named = false;
+        for tenant in named.into_iter().flatten() {
+            if !self.lists(tenant) {
+                return Err(TenantRefused::NotListed(tenant.chars().take(SHOWN).collect()));
+            }
+            is_named = true;
+        }
+        if is_named { Ok(()) } else { Err(TenantRefused::Missing) }
+    }
+
+    /// Whether a conversation may be alerted. An address without a tenant may: it comes from a program that keeps its own
+    /// addresses, because those of the channel have one.
+    pub fn allow(&self, reference: &ConversationReference) -> bool {
+        reference.vouched_tenant().is_none_or(|tenant| self.lists(tenant))
+    }
+
+    fn lists(&self, tenant: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Only(ids) => ids.iter().any(|id| id.eq_ignore_ascii_case(tenant)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use platform::testing::FakeHost;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::json::Fields;
+
+    const OWN: &str = "11111111-2222-3333-4444-55555555555a";
+    const OTHER: &str = "99999999-2222-3333-4444-555555555555";
+
+    fn read(kind: &str, own: &str, tenants: &str) -> Result<Tenants, String> {
+        let host = FakeHost::with_settings([
+            ("microsoftappid", "app"),
+            ("microsoftapptype", kind),
+            ("microsoftapptenantid", own),
+            ("tenants", tenants),
+        ]);
+        let identity = BotIdentity::read(&host).unwrap();
+        Tenants::read(&host, Some(&identity)).map_err(|error| error.name)
+    }
+
+    #[test]
+    fn the_variable_lists_tenants_and_empty_means_the_bots_own() {
+        let only = |ids: &[&str]| Ok(Tenants::Only(ids.iter().map(|id| (*id).to_owned()).collect()));
+        for (kind, own, tenants, expected) in [
+            ("SingleTenant", OWN, "", only(&[OWN])),
+            ("", OWN, " ", only(&[OWN])),
+            // Nobody's tenant in an activity; the log says so.
+            ("SingleTenant", "contoso.com", "", only(&["contoso.com"])),
+            ("SingleTenant", "contoso.com", OTHER, only(&[OTHER])),
+            ("MultiTenant", "", "", Ok(Tenants::Any)),
+            ("MultiTenant", OWN, "", Ok(Tenants::Any)),
+            ("MultiTenant", "", OWN, only(&[OWN])),
+            ("SingleTenant", OWN, "any", Ok(Tenants::Any)),
+            ("SingleTenant", OWN, &format!("{OWN}, {OTHER}"), only(&[OWN, OTHER])),
+            ("SingleTenant", OWN, "Any", Err("tenants".into())),
+            ("SingleTenant", OWN, "*", Err("tenants".into())),
+            ("SingleTenant", OWN, "contoso.com", Err("tenants".into())),
+            ("SingleTenant", OWN, &format!("{OWN},"), Err("tenants".into())),
+            ("SingleTenant", OWN, &format!("{OWN} {OTHER}"), Err("tenants".into())),
+        ] {
+            assert_eq!(read(kind, own, tenants), expected, "{kind} {own} {tenants:?}");
+        }
+        for (tenants, expected) in [("", Ok(Tenants::Any)), (OWN, only(&[OWN])), ("x", Err("tenants".into()))]
+        {
+            let host = FakeHost::with_settings([("tenants", tenants)]);
+            let read = Tenants::read(&host, None).map_err(|error| error.name);
+            assert_eq!(read, expected, "anonymous, {tenants:?}");
+        }
+    }
+
+    fn activity(channel_id: &str, conversation: &Value, channel_data: &Value) -> Activity {
+        let json = json!({
+            "type": "message", "channelId": channel_id, "conversation": {"id": "c", "tenantId": conversation},
+            "channelData": {"tenant": {"id": channel_data}},
+        });
+        Activity::parse(json.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn every_tenant_that_an_activity_names_has_to_be_listed() {
+        let only = Tenants::Only(vec![OWN.to_owned()]);
+        let (own, other, none) = (json!(OWN), json!(OTHER), Value::Null);
+        for (conversation, channel_data, expected) in [
+            (&own, &own, true),
+            (&own, &none, true),
+            (&none, &own, true),
+            (&json!(OWN.to_uppercase()), &own, true),
+            (&other, &other, false),
+            (&other, &none, false),
+            (&none, &other, false),
+            (&own, &other, false),
+            (&other, &own, false),
+            (&none, &none, false),
+            (&json!(""), &json!(""), false),
+            (&json!(7), &json!({"id": OWN}), false),
+        ] {
+            let admitted = only.admit(&activity("msteams", conversation, channel_data)).is_ok();
+            assert_eq!(admitted, expected, "{conversation} {channel_data}");
+            assert_eq!(Tenants::Any.admit(&activity("msteams", conversation, channel_data)), Ok(()));
+            // What a client writes proves nothing, for or against.
+            assert_eq!(only.admit(&activity("webchat", conversation, channel_data)), Ok(()));
+        }
+        let without_channel_data = r#"{"type":"message","channelId":"MSTeams","conversation":{"id":"c"}}"#;
+        let activity = Activity::parse(without_channel_data.as_bytes()).unwrap();
+        assert_eq!(only.admit(&activity), Err(TenantRefused::Missing));
+    }
+
+    #[test]
+    fn a_refusal_shows_the_first_characters_of_a_tenant() {
+        let long = json!("ü".repeat(1000));
+        let refused =
+            Tenants::Only(Vec::new()).admit(&activity("msteams", &long, &long)).expect_err("refused");
+        assert_eq!(refused, TenantRefused::NotListed("ü".repeat(64)));
+    }
+
+    #[test]
+    fn a_conversation_may_be_alerted_unless_it_is_in_another_tenant() {
+        let only = Tenants::Only(vec![OWN.to_owned()]);
+        for (channel_id, tenant, expected) in [
+            ("msteams", json!(OWN), true),
+            ("msteams", json!(OTHER), false),
+            ("msteams", json!(null), true),
+            ("webchat", json!(OTHER), true),
+        ] {
+            let json = json!({
+                "channelId": channel_id, "serviceUrl": "https://x/", "conversation": {"id": "c", "tenantId": tenant},
+            });
+            let fields = Fields::parse(json.to_string().as_bytes()).unwrap();
+            let reference = ConversationReference::from_fields(fields).unwrap();
+            assert_eq!(only.allow(&reference), expected, "{json}");
+            assert!(Tenants::Any.allow(&reference));
+        }
+    }
+}

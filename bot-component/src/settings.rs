@@ -7,6 +7,7 @@ use bot_framework::{AuthMode, BotCredentials, BotIdentity, Credential, InboundAu
 use envelope::SealKey;
 use platform::{Deadline, Host, Joined, Level, Settings, SettingsError};
 use serde_json::json;
+use state::ledger::Allowance;
 use state::{Conversations, Tables};
 use storage_account::STORAGE_SCOPE;
 use storage_queue::QueueSettings;
@@ -48,6 +49,7 @@ pub const JOINED: [Joined; 2] = [
             "unsealedtriggers",
             "triggername",
             "kick",
+            "answersperminute",
         ],
     },
 ];
@@ -92,6 +94,8 @@ pub(crate) struct BotSettings {
     pub(crate) tables: Tables,
     /// How the poller is called; `None` with `kick=off`.
     pub(crate) kick: Option<Kick>,
+    /// How many messages of a conversation are answered in a minute.
+    pub(crate) allowance: Allowance,
 }
 
 impl BotSettings {
@@ -106,6 +110,7 @@ impl BotSettings {
             trust: TrustPolicy::read(caller.auth_mode, settings)?,
             kick: Kick::read(settings, bot.as_ref(), &queue.name)?,
             tables: Tables::read(settings)?,
+            allowance: Allowance::read(settings)?,
             queue,
             bot,
         })

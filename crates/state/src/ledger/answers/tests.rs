@@ -59,7 +59,7 @@ fn after_its_answers_a_conversation_is_silent_until_the_next_minute_is_over() {
     for number in 11..50 {
         assert_eq!(world.say(&one, &number.to_string(), TEN), silent(false), "one line in the log");
     }
-    assert_eq!(world.command(&one), silent_command());
+    assert_eq!(world.command(&one), Allowed::No { begins: false });
     assert_eq!(world.say(&other, "1", TEN), NEW, "of the same partition");
     world.pass(60);
     for number in 50..100 {
@@ -71,8 +71,19 @@ fn after_its_answers_a_conversation_is_silent_until_the_next_minute_is_over() {
     assert_eq!(world.command(&one), Allowed::Yes(()));
 }
 
-fn silent_command() -> Allowed<()> {
-    Allowed::No { begins: false }
+/// Each message that is answered brings two back: one for `Queued:`, one for `Alert:`.
+#[test]
+fn a_peer_that_takes_a_minute_to_answer_ends_too() {
+    let world = World::new();
+    let [one, _] = conversations();
+    let (mut coming, mut answered, mut minutes) = (1, 0, 0);
+    while coming > 0 {
+        let taken = (0..coming).filter(|n| world.say(&one, &format!("{minutes}-{n}"), TEN) == NEW).count();
+        (coming, answered, minutes) = (2 * taken, answered + taken, minutes + 1);
+        assert!(minutes < 20, "it does not end");
+        world.pass(60);
+    }
+    assert_eq!((answered, minutes), (1 + 2 + 4 + 8 + 10, 6));
 }
 
 #[test]

@@ -76,7 +76,7 @@ impl Contender {
     fn application(workload: &Workload, manifest: Manifest, variant: Variant) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let manifest = manifest.write(folder.path());
-        Self::host(folder, manifest, variables(workload, variant.kick).into_iter().collect(), variant)
+        Self::host(folder, manifest, variables(workload, variant).into_iter().collect(), variant)
     }
 
     fn host(
@@ -108,7 +108,7 @@ impl Contender {
             command.arg("--fresh-connections");
         }
         // What follows an answer is the platform's business, and there is none.
-        for (name, value) in variables(workload, false) {
+        for (name, value) in variables(workload, Variant::default()) {
             command.arg("--variable").arg(format!("{name}={value}"));
         }
         let mut process = Running::start("the native build", command, &Output::default())?;
@@ -141,11 +141,16 @@ impl Contender {
 }
 
 /// The application's variables. Each contender has tables of its own, as it has a key-value store of its own.
-fn variables(workload: &Workload, kick: bool) -> BTreeMap<String, String> {
+fn variables(workload: &Workload, variant: Variant) -> BTreeMap<String, String> {
     static CONTENDERS: AtomicUsize = AtomicUsize::new(0);
     let number = CONTENDERS.fetch_add(1, Ordering::Relaxed);
     let mut variables = workload.variables().clone();
-    variables.insert("kick".to_owned(), if kick { "on" } else { "off" }.to_owned());
+    variables.insert("kick".to_owned(), if variant.kick { "on" } else { "off" }.to_owned());
+    // Under load each conversation says more in a minute than is answered. What is metered says less, and shows what the
+    // counting costs.
+    if !variant.meter {
+        variables.insert("answersperminute".to_owned(), "0".to_owned());
+    }
     variables.insert("tableprefix".to_owned(), format!("bench{number}"));
     variables
 }

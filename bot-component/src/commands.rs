@@ -38,6 +38,8 @@ pub(crate) async fn heed<H: Host>(
         Command::Remind(after, _) if after > MAX_AHEAD => Ok(words::TOO_FAR.into()),
         Command::Remind(after, text) => return Wish::Queue { text, after: Some(after) },
         Command::Help => Ok(words::HELP.into()),
+        // No channel says in an activity whether its sender may speak for the group.
+        Command::Stop if address.conversation.is_group() => Ok(words::NOT_STOPPED.into()),
         Command::Stop => {
             let withdrawal = Withdrawal::Stopped(key.as_str().to_owned());
             obey(host, settings, conversations.stop(&key, host.now()), withdrawal, words::STOPPED).await
@@ -98,6 +100,7 @@ async fn tell_runs<H: Host>(
 #[cfg(test)]
 mod tests {
     use bot_framework::json::Fields;
+    use platform::Clock;
     use platform::testing::run;
     use state::{Conversation, MAX_TAGS, Sign};
 
@@ -139,6 +142,30 @@ mod tests {
         assert_eq!(say(&stage, "subscribe <b>"), done(words::NO_TAG));
         assert_eq!(say(&stage, "unsubscribe <b>"), done(words::NO_TAG));
         assert_eq!(say(&stage, "help"), done(words::HELP));
+    }
+
+    #[test]
+    fn a_group_is_stopped_by_nobody_and_started_by_anybody() {
+        for (conversation, expected) in [
+            (json!({"id": "c", "isGroup": true}), words::NOT_STOPPED),
+            (json!({"id": "c", "conversationType": "groupChat"}), words::NOT_STOPPED),
+            (json!({"id": "c", "conversationType": "channel"}), words::NOT_STOPPED),
+            (json!({"id": "c", "conversationType": "personal"}), words::STOPPED),
+            (json!({"id": "c"}), words::STOPPED),
+        ] {
+            let stage = known();
+            let json = json!({"channelId": "x", "serviceUrl": "https://x/", "conversation": conversation});
+            let fields = Fields::parse(json.to_string().as_bytes()).unwrap();
+            let address = ConversationReference::from_fields(fields).unwrap();
+            let say = |text: &str| run(heed(&stage.host, &stage.settings, text.to_owned(), &address));
+            assert_eq!(say("stop"), Wish::Say(expected.into()), "{conversation}");
+            let is_stopped = || super::tests::conversation(&stage).stopped;
+            assert_eq!(is_stopped(), expected == words::STOPPED, "{conversation}");
+            // An earlier version stopped groups too.
+            run(stage.conversations().stop(&ConversationKey::of(&address), stage.host.now())).unwrap();
+            assert_eq!(say("start"), Wish::Say(words::STARTED.into()), "{conversation}");
+            assert!(!is_stopped(), "{conversation}");
+        }
     }
 
     #[test]

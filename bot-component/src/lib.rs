@@ -7,6 +7,7 @@
 //! | a route, or its methods | `router.rs`, `alerts/mod.rs` |
 //! | what becomes of an activity, by its type | `messages.rs` |
 //! | what happens to a person's message, and what the bot says | `turn.rs` |
+//! | which messages are not answered, so that two programs do not talk without end | `loops.rs`; how many are: `crates/state` |
 //! | what a word of a person does | `commands.rs` (the words: `crates/envelope`) |
 //! | what is recorded of a conversation, and when | `conversation.rs` |
 //! | an alert that comes as a trigger activity | `trigger_activity.rs` |
@@ -25,6 +26,7 @@ mod commands;
 mod conversation;
 mod kick;
 mod limits;
+mod loops;
 mod messages;
 mod outbox;
 mod rejection;

@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::answered::Answered;
 use crate::conversation;
 use crate::limits::MAX_BODY_BYTES;
+use crate::loops;
 use crate::rejection::Rejection;
 use crate::request::{expect_json, expect_own_host};
 use crate::settings::{BotSettings, CallerSettings};
@@ -73,12 +74,16 @@ async fn answer_caller<H: Host>(
     let service_url = settings.trust.check(claim)?;
     // In anonymous mode there is nobody who could vouch for it.
     let service_url_verified = caller.is_some_and(Caller::vouches_for_service_url);
+    if loops::would_begin(host, &activity) {
+        return Ok(answer::json(StatusCode::ACCEPTED, &json!({})).into());
+    }
     conversation::note(host, settings, &activity, service_url_verified).await;
     let turn = Turn { host, settings, tokens, service_url, service_url_verified, begin };
     match activity.kind {
         ActivityKind::Message => turn.queue_message(&activity).await,
         ActivityKind::ConversationUpdate if activity.adds_the_bot() => {
-            turn.say(&ConversationReference::of(&activity)?, words::GREETING, Answers::Nothing).await;
+            let address = ConversationReference::of(&activity)?;
+            turn.say_if_allowed(&address, words::GREETING, Answers::Nothing).await;
             Ok(answer::json(StatusCode::OK, &json!({})).into())
         }
         ActivityKind::Invoke => Err(Rejection::InvokeNotImplemented),

@@ -10,6 +10,7 @@ use bot_framework::{
 use envelope::SealKey;
 use platform::{Deadline, Host, Joined, Level, Settings, SettingsError};
 use serde_json::json;
+use state::ledger::Allowance;
 use state::runs::Withdrawals;
 use state::{Conversations, Tables};
 use storage_account::STORAGE_SCOPE;
@@ -54,6 +55,7 @@ pub const JOINED: [Joined; 3] = [
             "unsealedtriggers",
             "triggername",
             "kick",
+            "answersperminute",
         ],
     },
 ];
@@ -105,6 +107,8 @@ pub(crate) struct BotSettings {
     pub(crate) tables: Tables,
     /// How the poller is called; `None` with `kick=off`.
     pub(crate) kick: Option<Kick>,
+    /// How many messages of a conversation are answered in a minute.
+    pub(crate) allowance: Allowance,
 }
 
 impl BotSettings {
@@ -121,6 +125,7 @@ impl BotSettings {
             tables: Tables::read(settings)?,
             unbound_users: UnboundUsers::read(settings, caller.auth_mode)?,
             tenants: caller.tenants,
+            allowance: Allowance::read(settings)?,
             queue,
             bot,
         })

@@ -6,10 +6,10 @@ use bot_framework::{Activity, Class, Connector, ConversationReference, OutgoingM
 use chrono::{DateTime, TimeDelta, Utc};
 use envelope::{Envelope, EnvelopeId, words};
 use http::StatusCode;
-use platform::{Deadline, Host, Level, answer};
+use platform::{Deadline, Host, Level, answer, hex};
 use serde_json::{Value, json};
 use state::ConversationKey;
-use state::ledger::{Accepted, AlertId, CallId, Ledger, NewAlert, Period, Status};
+use state::ledger::{Accepted, AlertId, Allowed, Ledger, NewAlert, Status};
 
 use crate::answered::Answered;
 use crate::commands::{self, Wish};
@@ -21,6 +21,9 @@ use crate::settings::BotSettings;
 /// person can still be told.
 const STORE_WITHIN: Duration = Duration::from_secs(7);
 const ANSWER_WITHIN: Duration = Duration::from_secs(12);
+
+/// Counting an answer to something that is not stored may take so long.
+const COUNT_WITHIN: Duration = Duration::from_secs(3);
 
 /// An answer that took longer may have been too late for the channel, which then sends the activity again.
 const LATE_AFTER: Duration = Duration::from_secs(5);
@@ -60,24 +63,32 @@ impl<H: Host> Turn<'_, H> {
         if text.is_empty() {
             let pressed_button = activity.rest.get("value").is_some_and(|value| !value.is_null());
             let word = if pressed_button { words::NOTHING_BEHIND_BUTTON } else { words::NOTHING_TO_QUEUE };
-            self.say(&address, word, Answers::TheActivity).await;
+            self.say_if_allowed(&address, word, Answers::TheActivity).await;
             return Ok(accepted.into());
         }
-        let (text, after) = match commands::heed(self.host, self.settings, text, &address).await {
+        // In a group people also talk to each other.
+        let wish = if address.conversation.is_group() && !activity.mentions_the_bot() {
+            Wish::Queue { text, after: None }
+        } else {
+            commands::heed(self.host, self.settings, text, &address).await
+        };
+        let (text, after) = match wish {
             Wish::Queue { text, after } => (text, after),
+            // It is done in any case: a `stop` holds, also where nothing is said any more.
             Wish::Say(words) => {
-                self.say(&address, &words, Answers::TheActivity).await;
+                self.say_if_allowed(&address, &words, Answers::TheActivity).await;
                 return Ok(accepted.into());
             }
         };
         let now = self.host.now();
-        let id = self.alert_id(activity, &address);
+        let conversation = ConversationKey::of(&address);
+        let id = self.alert_id(activity, &conversation);
         let mut envelope = Envelope::new(EnvelopeId::from_text(id.as_str()), address, text, now);
         envelope.not_before = after.map(|after| now + after);
         envelope.cancellable = after.is_some();
         let Ok(mut message) = envelope.encode(self.settings.seal_key.as_ref()) else {
             // The person can mend this, the channel cannot: so the channel's call succeeds.
-            self.say(&envelope.address, words::TOO_LONG, Answers::TheActivity).await;
+            self.say_if_allowed(&envelope.address, words::TOO_LONG, Answers::TheActivity).await;
             return Ok(accepted.into());
         };
         let deadline = Deadline::after(self.host, STORE_WITHIN);
@@ -85,15 +96,19 @@ impl<H: Host> Turn<'_, H> {
         let ledger = Ledger::new(self.host, account, tables, deadline);
         let alert = NewAlert {
             id,
-            conversation: ConversationKey::of(&envelope.address).as_str().to_owned(),
+            conversation: conversation.as_str().to_owned(),
             status: Status::Queued,
             until: envelope.not_before,
             call: None,
             key: None,
         };
-        let known = match ledger.accept(&alert).await {
-            Ok(Accepted::New) => None,
-            Ok(Accepted::Known(record)) => Some(record),
+        let known = match ledger.accept_message(&alert, self.settings.allowance).await {
+            Ok(Allowed::Yes(Accepted::New)) => None,
+            Ok(Allowed::Yes(Accepted::Known(record))) => Some(record),
+            Ok(Allowed::No { begins }) => {
+                self.log_silence(&conversation, begins);
+                return Ok(accepted.into());
+            }
             Err(error) => {
                 self.log_failure("ledger.accept.failed", &envelope, &error);
                 self.say(&envelope.address, words::QUEUE_UNAVAILABLE, Answers::TheActivity).await;
@@ -161,17 +176,14 @@ impl<H: Host> Turn<'_, H> {
     }
 
     /// The same for the same activity, however often the channel sends it.
-    fn alert_id(&self, activity: &Activity, address: &ConversationReference) -> AlertId {
+    fn alert_id(&self, activity: &Activity, conversation: &ConversationKey) -> AlertId {
         let now = self.host.now();
-        match &address.activity_id {
-            Some(id) => {
-                let parts = [&*address.channel_id, &*address.conversation.id, id];
-                AlertId::of_activity(sent_at(activity, now), &parts)
-            }
+        match &activity.id {
+            Some(id) => AlertId::of_activity(sent_at(activity, now), conversation, id),
             None => {
                 let mut bytes = [0; 16];
                 self.host.fill(&mut bytes);
-                CallId::random(Period::of(now), bytes).alert(0)
+                AlertId::of_activity(now, conversation, &hex(&bytes))
             }
         }
     }
@@ -192,6 +204,31 @@ impl<H: Host> Turn<'_, H> {
     pub(crate) fn connector(&self) -> Connector<'_, H> {
         let answer_by = ANSWER_WITHIN.saturating_sub(self.host.monotonic().saturating_sub(self.begin));
         Connector::new(self.host, self.tokens, Deadline::after(self.host, answer_by))
+    }
+
+    /// Says something that is not about a message on the queue, unless the conversation has had its answers of this minute.
+    /// If they cannot be counted, it is said: a person who hears nothing would not know why.
+    pub(crate) async fn say_if_allowed(&self, address: &ConversationReference, text: &str, answers: Answers) {
+        let conversation = ConversationKey::of(address);
+        let deadline = Deadline::after(self.host, COUNT_WITHIN);
+        let ledger = Ledger::new(self.host, &self.settings.queue.account, &self.settings.tables, deadline);
+        match ledger.count_answer(&conversation, self.settings.allowance).await {
+            Ok(Allowed::Yes(())) => {}
+            Ok(Allowed::No { begins }) => return self.log_silence(&conversation, begins),
+            Err(error) => {
+                let fields = json!({"reason": error.to_string()});
+                self.host.event(Level::Warn, "answer.not-counted", fields);
+            }
+        }
+        self.say(address, text, answers).await;
+    }
+
+    /// One line for each silence, however many messages it meets.
+    fn log_silence(&self, conversation: &ConversationKey, begins: bool) {
+        if begins {
+            let fields = json!({"conversation": conversation.as_str(), "reason": "answersperminute"});
+            self.host.event(Level::Warn, "conversation.silenced", fields);
+        }
     }
 
     /// Tells the person; says whether the Connector took it. That it did not is logged and changes nothing else: what

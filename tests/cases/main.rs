@@ -23,6 +23,7 @@ mod malformed;
 mod manifests;
 mod misuse_inbound;
 mod misuse_keys;
+mod misuse_loops;
 mod misuse_seals;
 mod misuse_tenants;
 mod openapi;
@@ -76,6 +77,7 @@ fn main() {
         ("misuse_keys", misuse_keys::CASES),
         ("misuse_seals", misuse_seals::CASES),
         ("misuse_tenants", misuse_tenants::CASES),
+        ("misuse_loops", misuse_loops::CASES),
         ("openapi", openapi::CASES),
         ("outbound", outbound::CASES),
         ("playground", playground::CASES),

@@ -59,6 +59,12 @@ impl ChannelAccount {
     pub fn aad_object_id(&self) -> Option<&str> {
         self.text("aadObjectId")
     }
+
+    /// Whether it is a program, as far as the channel says so: its `role` is `bot` or `skill`, in any case.
+    pub fn is_program(&self) -> bool {
+        let role = self.text("role").unwrap_or_default().trim();
+        ["bot", "skill"].iter().any(|program| role.eq_ignore_ascii_case(program))
+    }
 }
 
 impl ConversationAccount {
@@ -112,6 +118,23 @@ mod tests {
             (json!({"id": "c", "conversationType": "channel"}), true),
         ] {
             assert_eq!(conversation(json.clone()).is_group(), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn programs_say_so_in_their_role() {
+        for (role, expected) in [
+            (json!("bot"), true),
+            (json!("Bot"), true),
+            (json!(" SKILL "), true),
+            (json!("user"), false),
+            (json!("robot"), false),
+            (json!(""), false),
+            (json!(true), false),
+            (json!(null), false),
+        ] {
+            let fields = Fields::parse(json!({"id": "a", "role": role}).to_string().as_bytes()).unwrap();
+            assert_eq!(ChannelAccount::from_fields(fields).unwrap().is_program(), expected, "{role}");
         }
     }
 

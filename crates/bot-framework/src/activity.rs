@@ -141,20 +141,29 @@ impl Activity {
     }
 
     /// The text without the mention of the bot that group chats and channels demand, and without white space around it.
-    ///
-    /// Teams: the entity of type `mention` whose `mentioned.id` is the bot's carries the very words to take out.
     pub fn text_to_the_bot(&self) -> String {
         let mut text = self.text.clone().unwrap_or_default();
-        let bot = self.recipient.as_ref().map(|bot| bot.id.as_str());
-        for mention in self.mentions() {
-            let mentioned = mention["mentioned"]["id"].as_str();
-            if let (true, Some(words)) = (mentioned.is_some() && mentioned == bot, mention["text"].as_str())
-                && !words.is_empty()
-            {
+        for words in self.mentions_of_the_bot().filter_map(|mention| mention["text"].as_str()) {
+            if !words.is_empty() {
                 text = text.replacen(words, "", 1);
             }
         }
         text.trim().to_owned()
+    }
+
+    /// Whether the bot is mentioned.
+    pub fn mentions_the_bot(&self) -> bool {
+        self.mentions_of_the_bot().next().is_some()
+    }
+
+    /// Teams: those whose `mentioned.id` is the bot's. The `text` of each is the very words that
+    /// mention it.
+    fn mentions_of_the_bot(&self) -> impl Iterator<Item = &Value> {
+        let bot = self.recipient.as_ref().map(|bot| bot.id.as_str());
+        self.mentions().filter(move |mention| {
+            let mentioned = mention["mentioned"]["id"].as_str();
+            mentioned.is_some() && mentioned == bot
+        })
     }
 }
 
@@ -218,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_mention_of_the_bot_is_taken_out() {
+    fn only_the_mention_of_the_bot_is_taken_out_and_counts() {
         let mention = |id: &str, words: &str| {
             format!(r#"{{"type":"mention","mentioned":{{"id":"{id}"}},"text":"{words}"}}"#)
         };
@@ -244,7 +253,9 @@ mod tests {
                 r#"{{"type":"message","conversation":{{"id":"c"}},"recipient":{{"id":"b"}},"text":"{text}","entities":[{}]}}"#,
                 entities.join(",")
             );
-            assert_eq!(parse(&json).unwrap().text_to_the_bot(), expected, "{json}");
+            let activity = parse(&json).unwrap();
+            assert_eq!(activity.text_to_the_bot(), expected, "{json}");
+            assert_eq!(activity.mentions_the_bot(), json.contains(r#""mentioned":{"id":"b"}"#), "{json}");
         }
     }
 

@@ -37,8 +37,10 @@
 //! | | | `status`, `changedAt`, `reason`, `activityId`, `uncertain`, `tried` | the poller, when something became of it |
 //! | | | `cancelledAt`, `putAt`, `failedAt` | the bot, when its sender cancels it; when a call is repeated or a Put fails |
 //! | | | `takenAt` | the bot, before it sends an alert that a trigger brought; zero after a failure that is certain |
+//! | `<period>.<shard>` | `answer.<key>.<minute>.<row>` | `endsAt`, `silent` | the bot, for each answer to a conversation, with the alert's record if there is one; `silent`: for each answer that is not given |
 //!
-//! A period is eight days. What is over is found by its period, and taken away page by page.
+//! A period is eight days. What is over is found by its period, and taken away page by page. The shard is the fifth digit of
+//! the alert's id. For what a person said that is the first digit of the conversation's key.
 //!
 //! ## `<prefix>runs`: what runs tell each other
 //!

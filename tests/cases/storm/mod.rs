@@ -90,6 +90,8 @@ fn nothing_is_lost_and_nothing_doubled(world: &World) {
         .tables_at(tables_of_first)
         .second_host(queue_of_second, tables_of_second)
         .variable("pace", "0")
+        // Its people say more in a minute than is answered.
+        .variable("answersperminute", "0")
         .start();
     let connections = Connections::default();
     stage.connector.on(mixture::connector(dice, form, connections.clone()));

@@ -1,12 +1,15 @@
 //! The words that people see and say, in one table, so that another language or another bot can replace them: what the
-//! bot says here, what it understands in [`Command`], how it names times in `time.rs`.
+//! bot says here, what it understands in [`Command`], how it names times in `time.rs`. `own.rs` knows the bot's words when
+//! somebody sends them back.
 
 mod command;
+mod own;
 mod time;
 
 use std::time::Duration;
 
 pub use command::Command;
+pub use own::are_own;
 
 /// Answers a message that stands on the queue now.
 pub fn queued(text: &str) -> String {
@@ -41,11 +44,15 @@ pub const STOPPED: &str =
 /// Answers `start`.
 pub const STARTED: &str = "Started: alerts come here again.";
 
+/// Answers `stop` in a group.
+pub const NOT_STOPPED: &str = "Not done: one person cannot stop the alerts of a group. Remove me from it, unsubscribe from \
+    what comes here, or ask those who send the alerts.";
+
 /// Answers `help`.
 pub const HELP: &str = "What you send me goes on a queue, and comes back to you as an alert. These words do something else:\n\
     - remind me in 10 minutes tea\n\
     - subscribe orders-42, unsubscribe orders-42: alerts about it come here, or no longer\n\
-    - stop, start: no alerts from others come here, or again\n\
+    - stop, start: no alerts from others come here, or again (stop: not in a group)\n\
     - help";
 
 /// What was to be subscribed to cannot be.

@@ -30,8 +30,8 @@ impl ConversationKey {
         &self.0
     }
 
-    /// Its first digit, by which the address book is spread over partitions.
-    pub(super) fn shard(&self) -> char {
+    /// Its first digit, by which the address book and the ledger are spread over partitions.
+    pub(crate) fn digit(&self) -> char {
         self.0.chars().next().unwrap_or('0')
     }
 }

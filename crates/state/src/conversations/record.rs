@@ -141,7 +141,7 @@ impl Rows {
 
 /// The partition of a conversation.
 pub(super) fn partition_of(key: &ConversationKey) -> String {
-    format!("c{}", key.shard())
+    format!("c{}", key.digit())
 }
 
 /// Where a row of a conversation stands.

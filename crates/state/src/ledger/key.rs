@@ -6,6 +6,8 @@ use chrono::{DateTime, Utc};
 use platform::name_of;
 use storage_table::{Key, escape};
 
+use crate::ConversationKey;
+
 /// Records of one period stand together, so that what is over can be taken away without looking at the rest.
 const PERIOD_SECONDS: i64 = 8 * 24 * 60 * 60;
 
@@ -48,9 +50,10 @@ pub struct CallId(String);
 
 impl AlertId {
     /// The id of what a person said: the same when the channel sends the activity again. `sent_at` is the activity's own
-    /// time, if it has one.
-    pub fn of_activity(sent_at: DateTime<Utc>, parts: &[&str]) -> Self {
-        Self(format!("{:04x}{}", Period::of(sent_at).0 & 0xFFFF, &name_of(parts)[..28]))
+    /// time, if it has one. The fifth digit is the conversation's, so that the records of a conversation stand together.
+    pub fn of_activity(sent_at: DateTime<Utc>, conversation: &ConversationKey, activity_id: &str) -> Self {
+        let name = name_of(&[conversation.as_str(), activity_id]);
+        Self(format!("{:04x}{}{}", Period::of(sent_at).0 & 0xFFFF, conversation.digit(), &name[..27]))
     }
 
     /// An id as a caller wrote it; `None` if it is none of ours.
@@ -104,6 +107,13 @@ impl CallId {
     }
 }
 
+/// The partition of a period that holds the records of these conversations' activities: `digit` is the first one of each
+/// conversation's key, and the fifth one of each id.
+pub(super) fn partition(period: Period, digit: char) -> String {
+    let shard = digit.to_digit(16).unwrap_or_default() % u32::from(SHARDS);
+    format!("{}.{shard}", period.prefix())
+}
+
 /// Names a record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordKey {
@@ -114,9 +124,8 @@ pub struct RecordKey {
 impl RecordKey {
     /// The record of an alert that this bot accepted. `None` if the id cannot be one, or is too old.
     pub fn of(id: &AlertId, now: DateTime<Utc>) -> Option<Self> {
-        let period = id.period(now)?;
-        let shard = u8::from_str_radix(id.0.get(4..5)?, 16).ok()? % SHARDS;
-        Some(Self { partition: format!("{}.{shard}", period.prefix()), row: id.0.clone() })
+        let digit = id.0.chars().nth(4)?;
+        Some(Self { partition: partition(id.period(now)?, digit), row: id.0.clone() })
     }
 
     /// The record of a message on the queue. Its id may be another producer's: then the time at which it was put on the queue
@@ -146,6 +155,8 @@ impl RecordKey {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn at(text: &str) -> DateTime<Utc> {
@@ -155,7 +166,8 @@ mod tests {
     #[test]
     fn an_id_leads_to_its_record() {
         let now = at("2026-11-28T22:00:00Z");
-        let id = AlertId::of_activity(now, &["msteams", "a:1", "7"]);
+        let conversation = ConversationKey::parse(&name_of(&["msteams", "a:1"])).unwrap();
+        let id = AlertId::of_activity(now, &conversation, "7");
         assert!(id.as_str().starts_with("0a26") || id.as_str().starts_with("0a27"), "{id}");
         let key = RecordKey::of(&id, now).unwrap();
         assert_eq!(RecordKey::of(&id, at("2027-11-28T22:00:00Z")), Some(key.clone()), "a year later");
@@ -167,6 +179,27 @@ mod tests {
             "an unsealed message has records apart"
         );
         assert_eq!(AlertId::parse(id.as_str()), Some(id));
+    }
+
+    #[test]
+    fn activities_of_a_conversation_stand_together_and_conversations_apart() {
+        let now = at("2026-11-28T22:00:00Z");
+        let of = |conversation: u8, activity: u8| {
+            let conversation = ConversationKey::parse(&name_of(&[&conversation.to_string()])).unwrap();
+            let id = AlertId::of_activity(now, &conversation, &activity.to_string());
+            let key = RecordKey::of(&id, now).unwrap();
+            assert_eq!(key.partition, partition(Period::of(now), conversation.digit()));
+            (key.partition, id)
+        };
+        let all: Vec<_> = (0..32).flat_map(|conversation| (0..8).map(move |id| (conversation, id))).collect();
+        let ids: BTreeSet<_> = all.iter().map(|(conversation, id)| of(*conversation, *id).1).collect();
+        assert_eq!(ids.len(), all.len());
+        for conversation in 0..32 {
+            let partitions: BTreeSet<_> = (0..8).map(|id| of(conversation, id).0).collect();
+            assert_eq!(partitions.len(), 1, "{partitions:?}");
+        }
+        let partitions: BTreeSet<_> = (0..32).map(|conversation| of(conversation, 0).0).collect();
+        assert_eq!(partitions.len(), usize::from(SHARDS));
     }
 
     #[test]
@@ -190,7 +223,7 @@ mod tests {
     #[test]
     fn ids_of_others_have_records_of_their_own() {
         let now = at("2026-11-28T22:00:00Z");
-        let keys: std::collections::BTreeSet<_> = ["a", "a/b", "a?b", "ü", "", &"x".repeat(3000)]
+        let keys: BTreeSet<_> = ["a", "a/b", "a?b", "ü", "", &"x".repeat(3000)]
             .iter()
             .flat_map(|id| [true, false].map(|sealed| RecordKey::of_message(id, sealed, now)))
             .collect();

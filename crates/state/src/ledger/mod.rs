@@ -4,6 +4,7 @@
 //! and an activity that a channel sends again are known. The poller says what became of it, many in one batch. Nobody reads a
 //! record for an alert that goes well.
 
+mod answers;
 mod clean;
 mod key;
 mod record;
@@ -18,6 +19,7 @@ use storage_table::{
     Batch, Conditional, Continuation, Entity, Filter, Inserted, Operation, Query, TableClient, TableError,
 };
 
+pub use answers::{Allowance, Allowed};
 pub use key::{AlertId, CallId, Period, RecordKey};
 pub use record::{CallNote, KEPT, KEY_TERM, NewAlert, Record, Status, Transition};
 pub use take::Taken;
@@ -70,12 +72,14 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         let key = self.key_of(&alert.id)?;
         match self.table.insert(&alert.entity(&key, self.host.now())).await? {
             Inserted::New(_) => Ok(Accepted::New),
-            // One that is gone by now was over long ago.
-            Inserted::Exists => match self.read(&key).await? {
-                Some(record) => Ok(Accepted::Known(Box::new(record))),
-                None => Ok(Accepted::New),
-            },
+            Inserted::Exists => self.accepted_before(&key).await,
         }
+    }
+
+    /// What became of an alert whose record was there already. One that is gone by now was over long ago.
+    async fn accepted_before(&self, key: &RecordKey) -> Result<Accepted, TableError> {
+        let record = self.read(key).await?;
+        Ok(record.map_or(Accepted::New, |record| Accepted::Known(Box::new(record))))
     }
 
     /// Accepts the alerts of one call, all or none: at most 100. If its first one was accepted before, the answer is what

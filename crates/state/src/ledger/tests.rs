@@ -6,7 +6,7 @@ use super::*;
 use crate::world::World;
 
 impl World {
-    fn ledger(&self) -> Ledger<'_, FakeHost> {
+    pub(super) fn ledger(&self) -> Ledger<'_, FakeHost> {
         let deadline = Deadline::after(&*self.host, Duration::from_secs(1_000_000_000));
         Ledger::new(&self.host, &self.account, &self.names, deadline)
     }

@@ -1,0 +1,333 @@
+//! What keeps the bot from talking without end: with programs, with itself, with a mailbox that answers everything, and
+//! with a crowd. And who may command it in a group.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use end_to_end::activity::{fixture, message};
+use end_to_end::alerts::{self, alert, key_of, queued, targets, to_conversation};
+use end_to_end::connector::Received;
+use end_to_end::faulty_tables::{Fault, FaultyTables};
+use end_to_end::stage::Stage;
+use end_to_end::suite::World;
+use serde_json::{Value, json};
+
+end_to_end::cases!(
+    message_of_a_bot_or_a_skill_is_not_answered,
+    text_that_begins_with_the_bots_own_words_is_not_answered,
+    peer_that_echoes_is_answered_once,
+    peer_that_answers_everything_ends_within_a_minute,
+    replicas_share_the_answers_of_a_conversation,
+    commands_and_empty_messages_count_and_stop_is_obeyed_in_silence,
+    limit_of_zero_counts_nothing,
+    lost_answer_of_the_tables_counts_once,
+    command_in_a_group_needs_a_mention,
+    member_of_a_group_cannot_stop_it,
+);
+
+/// The variable's default.
+const ANSWERS: usize = 20;
+
+/// Does it again if the minute changed meanwhile: then the bot rightly counts anew.
+fn within_a_minute<T>(mut attempt: impl FnMut() -> T) -> T {
+    let minute = || Utc::now().timestamp() / 60;
+    for _ in 0..3 {
+        let before = minute();
+        let done = attempt();
+        if minute() == before {
+            return done;
+        }
+    }
+    panic!("the minute changed during each attempt");
+}
+
+fn texts(received: &[Received]) -> Vec<&str> {
+    received.iter().map(Received::text).collect()
+}
+
+fn waiting(stage: &Stage) -> usize {
+    usize::try_from(stage.queue.count()).unwrap()
+}
+
+/// Nothing is queued and nothing said; the log has one line of this event.
+#[track_caller]
+fn expect_ignored(stage: &Stage, activity: &Value) {
+    let before = stage.events("message.ignored").len();
+    stage.say(activity);
+    stage.wait_for_events("message.ignored", before + 1);
+    assert_eq!(stage.events("message.ignored").len(), before + 1, "{activity}");
+    assert_eq!(stage.queue.count(), 0, "{activity}");
+    stage.connector.expect_silence();
+}
+
+fn message_of_a_bot_or_a_skill_is_not_answered(world: &World) {
+    let stage = alerts::stage(world);
+    for (index, role) in ["bot", "Bot", "BOT", "skill", "Skill"].iter().enumerate() {
+        for text in ["hello", "stop", "help", ""] {
+            let mut activity = message("a:bot", &format!("{index}-{text}"), text);
+            activity["from"]["role"] = (*role).into();
+            expect_ignored(&stage, &activity);
+        }
+    }
+    assert_eq!(targets(&stage), [] as [Value; 0], "a bot is nobody to be alerted");
+    let mut person = message("a:bot", "person", "hello");
+    person["from"]["role"] = "user".into();
+    stage.say(&person);
+    assert_eq!(texts(&stage.connector.wait_for(1)), ["Queued: hello"]);
+}
+
+/// The bot is added to a conversation.
+fn joining(conversation: &str) -> Value {
+    let mut activity = message(conversation, "joining", "");
+    activity["type"] = "conversationUpdate".into();
+    activity["membersAdded"] = json!([activity["recipient"]]);
+    activity
+}
+
+fn text_that_begins_with_the_bots_own_words_is_not_answered(world: &World) {
+    let stage = alerts::stage(world);
+    // Whatever it says when it is asked, added or told too much.
+    let mut said = vec!["Queued: tea".to_owned(), "Alert: tea".to_owned()];
+    stage.post(&stage.connector.host(&joining("a:words"))).expect_status(200);
+    for (index, text) in [
+        "help",
+        "stop",
+        "start",
+        "subscribe x",
+        "unsubscribe x",
+        "subscribe <b>",
+        "",
+        "remind me in 367 days tea",
+    ]
+    .iter()
+    .enumerate()
+    {
+        stage.say(&message("a:words", &index.to_string(), text));
+    }
+    said.extend(stage.connector.wait_for(9).iter().map(|answer| answer.text().to_owned()));
+    stage.connector.forget();
+    for (index, words) in said.iter().enumerate() {
+        for before in ["", " \n", "> ", "> > ", "\u{feff}"] {
+            expect_ignored(
+                &stage,
+                &message("a:echo", &format!("{index}{before}"), &format!("{before}{words}")),
+            );
+        }
+        let mut mentioned = fixture("teams-channel.json");
+        mentioned["text"] = format!("<at>Proactive Bot</at>\u{a0}> {}", words.to_uppercase()).into();
+        expect_ignored(&stage, &mentioned);
+    }
+    stage.say(&message("a:echo", "person", "You said Queued: tea"));
+    assert_eq!(texts(&stage.connector.wait_for(1)), ["Queued: You said Queued: tea"]);
+}
+
+/// Somebody says hello in a conversation where a peer answers everything that the bot says, until neither has anything to
+/// say. What the peer got, and how long it took.
+fn talk_to(stage: &Stage, conversation: &str, answer: impl Fn(&str) -> String) -> (Vec<String>, Duration) {
+    const ENDLESS: usize = 10 * ANSWERS;
+    let begin = Instant::now();
+    stage.say(&message(conversation, "first", "hello"));
+    let (mut heard, mut polled) = (0, false);
+    loop {
+        let received = stage.connector.received();
+        assert!(received.len() < ENDLESS, "no end: {:#?}", texts(&received));
+        for said in &received[heard..] {
+            assert_eq!(said.conversation().as_deref(), Some(conversation));
+            stage.say(&message(conversation, &format!("peer-{heard}"), &answer(said.text())));
+            (heard, polled) = (heard + 1, false);
+        }
+        if received.len() == stage.connector.received().len() {
+            if polled {
+                let texts = texts(&received).into_iter().map(str::to_owned).collect();
+                return (texts, begin.elapsed());
+            }
+            stage.poll();
+            polled = stage.queue.count() == 0;
+        }
+    }
+}
+
+fn peer_that_echoes_is_answered_once(world: &World) {
+    let stage = alerts::stage(world);
+    let echoes: [fn(&str) -> String; 3] =
+        [str::to_owned, |said| format!("> {said}"), |said| format!("\n>> {}\n", said.to_lowercase())];
+    for (index, echo) in echoes.into_iter().enumerate() {
+        stage.connector.forget();
+        let (got, _) = talk_to(&stage, &format!("a:echo-{index}"), echo);
+        assert_eq!(got, ["Queued: hello", "Alert: hello"]);
+    }
+}
+
+fn peer_that_answers_everything_ends_within_a_minute(world: &World) {
+    let stage = alerts::script(world).variable("pace", "0").start();
+    let away = |_: &str| "I am away until Monday. Please write to my colleagues.".to_owned();
+    let mut number = 0;
+    let (got, took) = within_a_minute(|| {
+        number += 1;
+        stage.connector.forget();
+        talk_to(&stage, &format!("a:away-{number}"), away)
+    });
+    println!("loops: a peer that answers everything got {} messages in {took:?}", got.len());
+    assert!(took < Duration::from_secs(60), "it took {took:?}");
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for text in &got {
+        *counts.entry(text.split_once(':').unwrap().0).or_default() += 1;
+    }
+    assert_eq!(counts, BTreeMap::from([("Queued", ANSWERS), ("Alert", ANSWERS)]));
+    expect_one_line_of_silence(&[&stage], &format!("a:away-{number}"));
+}
+
+#[track_caller]
+fn expect_one_line_of_silence(stages: &[&Stage], conversation: &str) {
+    let key = key_of("msteams", conversation);
+    let lines: Vec<_> = stages.iter().flat_map(|stage| stage.events("conversation.silenced")).collect();
+    assert_eq!(lines.iter().filter(|line| line["conversation"] == key).count(), 1, "{lines:?}");
+}
+
+fn replicas_share_the_answers_of_a_conversation(world: &World) {
+    let first = alerts::script(world).start();
+    let second = alerts::script(world).beside(&first).start();
+    let both = [&first, &second];
+    let mut number = 0;
+    let (queued, said) = within_a_minute(|| {
+        number += 1;
+        let conversation = format!("a:crowd-{number}");
+        first.queue.take_all();
+        both.iter().for_each(|stage| stage.connector.forget());
+        std::thread::scope(|scope| {
+            for (index, stage) in both.into_iter().cycle().take(4).enumerate() {
+                let conversation = &conversation;
+                scope.spawn(move || {
+                    for message_number in 0..ANSWERS {
+                        let id = format!("{index}-{message_number}");
+                        stage.say(&message(conversation, &id, &id));
+                    }
+                });
+            }
+        });
+        // Others are answered meanwhile.
+        first.say(&message(&format!("a:quiet-{number}"), "1", "hello"));
+        (waiting(&first), both.map(|stage| stage.connector.received().len()).iter().sum::<usize>())
+    });
+    assert_eq!((queued, said), (ANSWERS + 1, ANSWERS + 1));
+    expect_one_line_of_silence(&both, &format!("a:crowd-{number}"));
+}
+
+fn commands_and_empty_messages_count_and_stop_is_obeyed_in_silence(world: &World) {
+    let stage = alerts::stage(world);
+    let mut number = 0;
+    let (before, after) = within_a_minute(|| {
+        number += 1;
+        stage.connector.forget();
+        let conversation = format!("a:commands-{number}");
+        let long = "x".repeat(49_200);
+        for index in 0..ANSWERS / 2 {
+            for text in ["help", "", "hello", long.as_str()] {
+                stage.say(&message(&conversation, &format!("{index}-{}", text.len()), text));
+            }
+        }
+        let before = stage.connector.received().len();
+        stage.say(&message(&conversation, "stop", "stop"));
+        stage.post(&stage.connector.host(&joining(&conversation))).expect_status(200);
+        (before, stage.connector.received().len())
+    });
+    assert_eq!(
+        (before, after),
+        (ANSWERS, ANSWERS),
+        "neither the last command nor the bot's arrival is answered"
+    );
+    let key = key_of("msteams", &format!("a:commands-{number}"));
+    let answer = alert(&stage, &to_conversation(&key, "x")).expect_status(202).json();
+    assert_eq!(answer["alerts"][0]["status"], "stopped", "and it is obeyed: {answer}");
+}
+
+fn limit_of_zero_counts_nothing(world: &World) {
+    let stage = alerts::script(world).variable("answersperminute", "0").start();
+    for index in 0..3 * ANSWERS {
+        stage.say(&message("a:many", &index.to_string(), "hello"));
+    }
+    assert_eq!(waiting(&stage), 3 * ANSWERS);
+    stage.connector.wait_for(3 * ANSWERS);
+    assert!(stage.events("conversation.silenced").is_empty());
+    let wrong = alerts::script(world).variable("answersperminute", "many").start();
+    wrong.post(&wrong.connector.host(&message("a:1", "1", "hello"))).expect_error(500, "Misconfigured");
+}
+
+fn lost_answer_of_the_tables_counts_once(world: &World) {
+    let tables = FaultyTables::start(&world.azurite().table_authority());
+    let stage = alerts::script(world).tables_at(tables.authority()).start();
+    // Every batch is done, and its first answer is lost.
+    let seen = Mutex::new(BTreeSet::new());
+    tables.fail(move |call| {
+        let is_first = call.path == "$batch" && seen.lock().unwrap().insert(call.body.clone().into_owned());
+        is_first.then_some(Fault::CutAfter)
+    });
+    let mut number = 0;
+    let queued = within_a_minute(|| {
+        number += 1;
+        stage.queue.take_all();
+        for index in 0..ANSWERS {
+            stage.say(&message(&format!("a:lost-{number}"), &index.to_string(), "hello"));
+        }
+        waiting(&stage)
+    });
+    assert_eq!(queued, ANSWERS, "each is queued, once");
+    assert!(stage.events("message.seen").is_empty(), "none was taken for one that came before");
+}
+
+/// A message in a channel, with or without a mention of the bot.
+fn in_channel(id: &str, text: &str, mentions: bool) -> Value {
+    let mut activity = fixture("teams-channel.json");
+    activity["id"] = id.into();
+    activity["text"] =
+        if mentions { format!("<at>Proactive Bot</at> {text}") } else { text.to_owned() }.into();
+    if !mentions {
+        activity["entities"] = json!([{
+            "type": "mention", "mentioned": {"id": "29:somebody", "name": "Somebody"}, "text": "<at>Somebody</at>",
+        }]);
+    }
+    activity
+}
+
+fn command_in_a_group_needs_a_mention(world: &World) {
+    let stage = alerts::stage(world);
+    for (index, text) in
+        ["stop", "start", "help", "subscribe builds", "remind me in 1 hour tea"].iter().enumerate()
+    {
+        stage.connector.forget();
+        stage.say(&in_channel(&index.to_string(), text, false));
+        assert_eq!(texts(&stage.connector.wait_for(1)), [format!("Queued: {text}")]);
+    }
+    stage.connector.forget();
+    assert_eq!(targets(&stage)[0]["tags"], json!([]));
+    stage.say(&in_channel("mentioned", "subscribe builds", true));
+    assert!(stage.connector.wait_for(1)[0].text().starts_with("Subscribed: "));
+    assert_eq!(targets(&stage)[0]["tags"], json!(["builds"]));
+    // In a chat with the bot alone there is nobody else to talk to.
+    stage.say(&message("a:alone", "1", "help"));
+    assert!(stage.connector.wait_for(2)[1].text().starts_with("What you send me"));
+}
+
+fn member_of_a_group_cannot_stop_it(world: &World) {
+    let stage = alerts::stage(world);
+    let mut chat = in_channel("1", "stop", true);
+    for kind in ["channel", "groupChat"] {
+        chat["conversation"]["conversationType"] = kind.into();
+        chat["conversation"]["id"] = format!("19:{kind}@thread.v2").into();
+        stage.connector.forget();
+        stage.say(&chat);
+        let answer = stage.connector.wait_for(1).remove(0);
+        assert!(answer.text().starts_with("Not done: one person cannot stop"), "{answer:?}");
+        let key = key_of("msteams", chat["conversation"]["id"].as_str().unwrap());
+        queued(&stage, &to_conversation(&key, "still comes"));
+        assert_eq!(stage.poll()["delivered"], 1);
+        assert_eq!(texts(&stage.connector.wait_for(2))[1], "Alert: still comes");
+    }
+    // A person's own chat is theirs to stop.
+    stage.say(&message("a:own", "1", "stop"));
+    let own = key_of("msteams", "a:own");
+    let answer = alert(&stage, &to_conversation(&own, "x")).expect_status(202).json();
+    assert_eq!(answer["alerts"][0]["status"], "stopped");
+}

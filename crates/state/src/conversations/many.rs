@@ -63,7 +63,7 @@ impl<H: Host> Conversations<'_, H> {
         let read = async |keys: &[ConversationKey]| self.rows_in_shard(keys).await;
         let read = &read;
         // The first digit of a key is its shard: so shards that follow each other make the whole order.
-        let shards = keys.chunk_by(|one, other| one.shard() == other.shard());
+        let shards = keys.chunk_by(|one, other| one.digit() == other.digit());
         let found = stream::iter(shards).map(read).buffered(AT_ONCE);
         found.try_concat().await
     }

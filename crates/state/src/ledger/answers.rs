@@ -81,7 +81,7 @@ impl Minute<'_> {
 }
 
 /// What became of an attempt to take a row.
-enum Taken {
+enum Counted {
     Yes,
     /// The record was there already, and nothing was written.
     RecordExists,
@@ -102,10 +102,10 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         }
         let key = self.key_of(&alert.id)?;
         let record = alert.entity(&key, self.host.now());
-        match self.take(Some(&record), key.partition(), &alert.conversation, allowance).await? {
-            Taken::Yes => Ok(Allowed::Yes(Accepted::New)),
-            Taken::RecordExists => self.accepted_before(&key).await.map(Allowed::Yes),
-            Taken::No { begins } => Ok(Allowed::No { begins }),
+        match self.take_row(Some(&record), key.partition(), &alert.conversation, allowance).await? {
+            Counted::Yes => Ok(Allowed::Yes(Accepted::New)),
+            Counted::RecordExists => self.accepted_before(&key).await.map(Allowed::Yes),
+            Counted::No { begins } => Ok(Allowed::No { begins }),
         }
     }
 
@@ -119,20 +119,20 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             return Ok(Allowed::Yes(()));
         }
         let partition = partition(Period::of(self.host.now()), conversation.digit());
-        match self.take(None, &partition, conversation.as_str(), allowance).await? {
-            Taken::Yes | Taken::RecordExists => Ok(Allowed::Yes(())),
-            Taken::No { begins } => Ok(Allowed::No { begins }),
+        match self.take_row(None, &partition, conversation.as_str(), allowance).await? {
+            Counted::Yes | Counted::RecordExists => Ok(Allowed::Yes(())),
+            Counted::No { begins } => Ok(Allowed::No { begins }),
         }
     }
 
     /// Takes a row of this minute, together with the record.
-    async fn take(
+    async fn take_row(
         &self,
         record: Option<&Entity>,
         partition: &str,
         conversation: &str,
         Allowance(rows): Allowance,
-    ) -> Result<Taken, TableError> {
+    ) -> Result<Counted, TableError> {
         let number = self.host.now().timestamp() / 60;
         let minute = Minute { partition, conversation, number, rows };
         let mut index = self.any(rows);
@@ -142,7 +142,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                 None => self.table.insert(&row).await? == Inserted::Exists,
                 Some(record) => {
                     match self.table.batch(&[Operation::Insert(record), Operation::Insert(&row)]).await? {
-                        Batch::Refused { index: 0, status: 409, .. } => return Ok(Taken::RecordExists),
+                        Batch::Refused { index: 0, status: 409, .. } => return Ok(Counted::RecordExists),
                         Batch::Refused { status: 409, .. } => true,
                         batch => {
                             done(batch)?;
@@ -152,7 +152,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                 }
             };
             if !is_taken {
-                return Ok(Taken::Yes);
+                return Ok(Counted::Yes);
             }
             let known = self.rows_of(&minute).await?;
             let is_free = |index: &u8| !known.contains_key(&minute.row(*index).key.row);
@@ -160,7 +160,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             let count = u8::try_from(free.len()).unwrap_or(rows);
             match free.get(usize::from(self.any(count))) {
                 Some(another) => index = *another,
-                None => return Ok(Taken::No { begins: self.silence(&minute, &known).await }),
+                None => return Ok(Counted::No { begins: self.silence(&minute, &known).await }),
             }
         }
         Err(TableError::Busy { status: 409, code: "EntityAlreadyExists".into(), retry_after_seconds: None })

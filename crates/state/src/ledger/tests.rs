@@ -240,6 +240,6 @@ fn alert_that_has_ended_or_is_cancelled_is_not_taken() {
     }
     let one = alert(world.call(100).alert(0));
     run(world.ledger().accept(&one)).unwrap();
-    assert_eq!(run(world.ledger().withdraw(&one.id)), Ok(Withdrawn::Yes));
+    assert_eq!(run(world.ledger().withdraw(&one.id, None)), Ok(Withdrawn::Yes));
     assert_eq!(run(world.ledger().take(&key(&world, &one.id))), Ok(Taken::Ended(Status::Cancelled)));
 }

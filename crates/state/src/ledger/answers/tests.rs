@@ -21,6 +21,7 @@ impl World {
             status: Status::Queued,
             until: None,
             call: None,
+            key: None,
         }
     }
 
@@ -169,7 +170,7 @@ fn rows_of_answers_are_no_alerts_and_go_with_their_period() {
     for number in 0..20 {
         world.say(&one, &number.to_string(), TEN);
     }
-    let call = CallId::of_key(Period::of(world.host.now()), "k", 0);
+    let call = CallId::of_key(Period::of(world.host.now()), Some("ci"), "k", 0);
     let alerts: Vec<NewAlert> =
         (0..2).map(|index| NewAlert { id: call.alert(index), ..world.message(&one, "of a call") }).collect();
     run(world.ledger().accept_call(&alerts)).unwrap();

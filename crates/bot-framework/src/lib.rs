@@ -23,6 +23,7 @@ pub mod testing;
 mod trigger_name;
 mod trust;
 mod verdict;
+mod vouching;
 
 pub use account::{ChannelAccount, ConversationAccount};
 pub use activity::{Activity, ActivityKind};
@@ -40,6 +41,7 @@ pub use reference::ConversationReference;
 pub use trigger_name::TriggerName;
 pub use trust::{NotTrusted, ServiceHosts, ServiceUrl, TrustPolicy};
 pub use verdict::{Class, Verdict, classify};
+pub use vouching::vouches_for_identity;
 
 // Named here only to pin it for `url`: its version 1.0 carries no Unicode tables, so a host name that is not ASCII does
 // not parse. That saves the guest their size, and the trust rules refuse such names anyway.

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use crate::account::{ChannelAccount, ConversationAccount};
 use crate::activity::Activity;
 use crate::json::{FieldError, Fields, put};
+use crate::vouching::vouches_for_identity;
 
 /// A conversation reference, in the JSON form of the 2017 Node.js template's `address`: `{id, channelId, serviceUrl,
 /// locale?, user?, bot?, conversation, serviceUrlVerified?}`, where `id` is the activity's id. Unknown fields survive.
@@ -48,6 +49,17 @@ impl ConversationReference {
             service_url_verified: false,
             rest: Map::new(),
         })
+    }
+
+    /// The tenant of the conversation, if the channel vouches for it. On other channels the client writes what it likes.
+    pub fn vouched_tenant(&self) -> Option<&str> {
+        self.conversation.tenant_id().filter(|_| vouches_for_identity(&self.channel_id))
+    }
+
+    /// The person's object id in Entra, if the channel vouches for it.
+    pub fn vouched_aad_object_id(&self) -> Option<&str> {
+        let user = self.user.as_ref().filter(|_| vouches_for_identity(&self.channel_id));
+        user.and_then(ChannelAccount::aad_object_id)
     }
 
     /// Notes whether the caller's token vouched for `serviceUrl`.
@@ -141,6 +153,29 @@ mod tests {
         let reference = read(json).unwrap();
         assert_eq!(reference.bot.as_ref().map(|bot| bot.id.as_str()), Some("b"));
         assert!(reference.to_json().get("agent").is_none());
+    }
+
+    #[test]
+    fn tenant_and_object_id_count_only_where_the_channel_vouches_for_them() {
+        for (channel_id, expected) in [
+            ("msteams", (Some("t"), Some("o"))),
+            ("webchat", (None, None)),
+            ("directline", (None, None)),
+            ("emulator", (None, None)),
+        ] {
+            let json = format!(
+                r#"{{"channelId":"{channel_id}","conversation":{{"id":"c","tenantId":"t"}},"serviceUrl":"https://x/","user":{{"id":"u","aadObjectId":"o"}}}}"#
+            );
+            let reference = read(&json).unwrap();
+            assert_eq!(
+                (reference.vouched_tenant(), reference.vouched_aad_object_id()),
+                expected,
+                "{channel_id}"
+            );
+        }
+        let nobody =
+            read(r#"{"channelId":"msteams","conversation":{"id":"c"},"serviceUrl":"https://x/"}"#).unwrap();
+        assert_eq!((nobody.vouched_tenant(), nobody.vouched_aad_object_id()), (None, None));
     }
 
     #[test]

@@ -72,6 +72,16 @@ impl Credential {
         derive_key(self.secret_bytes(), KeyPurpose::Kick)
     }
 
+    /// The key of the codes by which people subscribe to tags. There is none with a federated token, as with the seal.
+    pub(super) fn tag_code_key(&self) -> Option<[u8; 32]> {
+        match self {
+            Self::Password(_) | Self::Certificate(_) => {
+                Some(derive_key(self.secret_bytes(), KeyPurpose::TagCode))
+            }
+            Self::FederatedToken(_) => None,
+        }
+    }
+
     fn secret_bytes(&self) -> &[u8] {
         match self {
             Self::Password(secret) | Self::FederatedToken(secret) => secret.expose().as_bytes(),

@@ -12,6 +12,8 @@ pub(super) enum KeyPurpose {
     TokenCache,
     /// Tells the poller that the bot calls it.
     Kick,
+    /// Makes the codes by which people subscribe to tags.
+    TagCode,
 }
 
 impl KeyPurpose {
@@ -21,6 +23,7 @@ impl KeyPurpose {
             Self::EnvelopeSeal => b"proactive-bot/envelope-seal/v1",
             Self::TokenCache => b"proactive-bot/token-cache/v1",
             Self::Kick => b"proactive-bot/kick/v1",
+            Self::TagCode => b"proactive-bot/tag-code/v1",
         }
     }
 }
@@ -48,6 +51,10 @@ mod tests {
         assert_eq!(
             hex(derive_key(b"secret", KeyPurpose::TokenCache)),
             "00d822a267721dcc266539eaf77680ff49b2dec189a4d35ea358591c1be16cb8"
+        );
+        assert_eq!(
+            hex(derive_key(b"secret", KeyPurpose::TagCode)),
+            "75767980b21759b2d7f0113917d9191b18b5253b3058c3b31665b92afb728d48"
         );
     }
 }

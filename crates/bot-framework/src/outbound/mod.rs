@@ -16,6 +16,7 @@ mod kick_key;
 mod request;
 mod seal_key;
 mod sealed_cache;
+mod tag_code_keys;
 mod tokens;
 
 pub use certificate::Certificate;
@@ -23,6 +24,7 @@ pub use credential::{BotCredentials, Credential};
 pub use error::TokenError;
 pub use kick_key::kick_key;
 pub use seal_key::seal_key;
+pub use tag_code_keys::tag_code_keys;
 pub use tokens::Tokens;
 
 pub(crate) use access_token::AccessToken;

@@ -21,6 +21,7 @@ mod legacy;
 mod lost_store;
 mod malformed;
 mod manifests;
+mod misuse_tags;
 mod openapi;
 mod outbound;
 mod playground;
@@ -68,6 +69,7 @@ fn main() {
         ("lost_store", lost_store::CASES),
         ("malformed", malformed::CASES),
         ("manifests", manifests::CASES),
+        ("misuse_tags", misuse_tags::CASES),
         ("openapi", openapi::CASES),
         ("outbound", outbound::CASES),
         ("playground", playground::CASES),

@@ -2,24 +2,26 @@
 
 use bot_framework::json::FieldError;
 use http::StatusCode;
-use state::StateError;
 use state::ledger::Status;
+use state::{MAX_TAGS, StateError};
 use storage_table::TableError;
 use thiserror::Error;
 
 use crate::limits::MAX_TARGETS;
 
 /// Why a call was turned down. Nothing was queued.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 pub(crate) enum AlertRejection {
     #[error("a valid alert key is required")]
     Unauthorized,
     #[error("{0}")]
     Field(#[from] FieldError),
-    #[error("{path}: it leads to {targets} conversations or more, and a call takes at most {MAX_TARGETS}")]
-    TooManyTargets { path: String, targets: usize },
+    #[error("to: it has {targets} elements, and a call takes at most {MAX_TARGETS}")]
+    TooManyTargets { targets: usize },
     #[error("{path}: no conversation is known for it")]
     UnknownTarget { path: String },
+    #[error("the conversation has {MAX_TAGS} tags, which are as many as one may have")]
+    TooManyTags,
     #[error("no alert is known by this id")]
     NoSuchAlert,
     #[error("it cannot be cancelled any more: it is {}", .0.as_str())]
@@ -48,6 +50,7 @@ impl AlertRejection {
             Self::Field(_) => (StatusCode::BAD_REQUEST, "BadArgument"),
             Self::TooManyTargets { .. } => (StatusCode::BAD_REQUEST, "TooManyTargets"),
             Self::UnknownTarget { .. } => (StatusCode::NOT_FOUND, "TargetNotFound"),
+            Self::TooManyTags => (StatusCode::CONFLICT, "TooManyTags"),
             Self::AlertIsOver(_) => (StatusCode::CONFLICT, "AlertIsOver"),
             Self::NoSuchAlert => (StatusCode::NOT_FOUND, "AlertNotFound"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "MessageSizeTooBig"),

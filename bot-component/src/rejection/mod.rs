@@ -89,19 +89,23 @@ impl Rejection {
         }
     }
 
+    /// Why, for the log.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            // Which credential or account is wrong concerns the operator, not the caller.
+            Self::Alert(AlertRejection::StateUnavailable(error)) => error.to_string(),
+            other => other.to_string(),
+        }
+    }
+
     /// The answer to the caller, and the line in the log.
     pub(crate) fn log_and_answer(self, host: &impl Host) -> Response<Bytes> {
         let (status, code) = self.status_and_code();
         let level = if status.is_server_error() { Level::Error } else { Level::Warn };
-        let reason = match &self {
-            // Which credential or account is wrong concerns the operator, not the caller.
-            Self::Alert(AlertRejection::StateUnavailable(error)) => error.to_string(),
-            other => other.to_string(),
-        };
         host.event(
             level,
             "request.rejected",
-            json!({"status": status.as_u16(), "code": code, "reason": reason}),
+            json!({"status": status.as_u16(), "code": code, "reason": self.reason()}),
         );
         let message = match &self {
             Self::Auth(AuthError::KeysUnavailable(_)) => {

@@ -7,10 +7,11 @@ use envelope::words::{self, Command};
 use platform::{Deadline, Host, Level};
 use serde_json::json;
 use state::runs::Withdrawal;
-use state::{ConversationKey, StateError, Tag, Tagged, known_key};
+use state::{ConversationKey, StateError, Tag, known_key};
 
 use crate::limits::MAX_AHEAD;
 use crate::settings::BotSettings;
+use crate::subscribing::subscribe;
 
 /// How long the address book may take to do what a command says, so that the person can still be told within 15 s.
 const DONE_WITHIN: Duration = Duration::from_secs(7);
@@ -48,15 +49,11 @@ pub(crate) async fn heed<H: Host>(
             let withdrawal = Withdrawal::Started(key.as_str().to_owned());
             obey(host, settings, conversations.start(&key), withdrawal, words::STARTED).await
         }
-        Command::Subscribe(text) => match Tag::parse(&text) {
-            Some(tag) => conversations.tag(&key, &tag).await.map(|tagged| match tagged {
-                Tagged::Yes => words::subscribed(tag.as_str()),
-                Tagged::TooMany => words::TOO_MANY_TAGS.into(),
-            }),
-            None => Ok(words::NO_TAG.into()),
-        },
+        Command::Subscribe { tag, code } => {
+            subscribe(host, settings, &conversations, address, &tag, code.as_deref()).await
+        }
         Command::Unsubscribe(text) => match Tag::parse(&text) {
-            Some(tag) => conversations.untag(&key, &tag).await.map(|()| words::unsubscribed(tag.as_str())),
+            Some(tag) => conversations.untag(&key, &tag).await.map(|_| words::unsubscribed(tag.as_str())),
             None => Ok(words::NO_TAG.into()),
         },
     };

@@ -9,10 +9,12 @@
 //! | what happens to a person's message, and what the bot says | `turn.rs` |
 //! | which messages are not answered, so that two programs do not talk without end | `loops.rs`; how many are: `crates/state` |
 //! | what a word of a person does | `commands.rs` (the words: `crates/envelope`) |
+//! | who may subscribe to a tag | `subscribing.rs`; the codes: `tag_code.rs`; tenants: `tag_scope.rs` |
 //! | what is recorded of a conversation, and when | `conversation.rs` |
 //! | an alert that comes as a trigger activity | `trigger_activity.rs` |
 //! | what a call of `POST /api/alerts` may hold | `alerts/body.rs`, `alerts/activity.rs` |
-//! | whom `to` means | `alerts/target.rs` |
+//! | whom `to` means | `alerts/target.rs`; how many at once: `alerts/paging.rs` |
+//! | tags of conversations, and codes for tags | `alerts/tags.rs`, `alerts/codes.rs` |
 //! | what an idempotency key does | `alerts/identity.rs` |
 //! | in which order a call is recorded, queued and answered | `alerts/call.rs` |
 //! | how a message is put on the queue | `outbox.rs` |
@@ -33,6 +35,9 @@ mod rejection;
 mod request;
 mod router;
 mod settings;
+mod subscribing;
+mod tag_code;
+mod tag_scope;
 #[cfg(test)]
 mod testing;
 mod trigger_activity;

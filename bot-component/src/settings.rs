@@ -54,6 +54,7 @@ pub const JOINED: [Joined; 3] = [
             "sealkey",
             "unsealedtriggers",
             "triggername",
+            "subscriptions",
             "kick",
             "answersperminute",
         ],
@@ -105,10 +106,32 @@ pub(crate) struct BotSettings {
     pub(crate) queue: QueueSettings,
     /// The tables, in the storage account of the queue.
     pub(crate) tables: Tables,
+    /// Whether people may subscribe to a tag by a word.
+    pub(crate) subscriptions: Subscriptions,
     /// How the poller is called; `None` with `kick=off`.
     pub(crate) kick: Option<Kick>,
     /// How many messages of a conversation are answered in a minute.
     pub(crate) allowance: Allowance,
+}
+
+/// `subscriptions`: whether people may subscribe to a tag by a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subscriptions {
+    /// Whoever knows a tag may.
+    Open,
+    /// The senders of alerts decide: by the API, or by a code.
+    Closed,
+}
+
+impl Subscriptions {
+    fn read(settings: &impl Settings, mode: AuthMode) -> Result<Self, SettingsError> {
+        let mut choices = [("closed", Self::Closed), ("open", Self::Open)];
+        // The first one is the default.
+        if mode == AuthMode::Anonymous {
+            choices.reverse();
+        }
+        settings.choice("subscriptions", &choices)
+    }
 }
 
 impl BotSettings {
@@ -121,6 +144,7 @@ impl BotSettings {
         Ok(Self {
             seal_key: SealKey::of(&seal_keys(settings, bot.as_ref(), queue.name.as_str())?),
             trust: TrustPolicy::read(caller.auth_mode, settings)?,
+            subscriptions: Subscriptions::read(settings, caller.auth_mode)?,
             kick: Kick::read(settings, bot.as_ref(), &queue.name)?,
             tables: Tables::read(settings)?,
             unbound_users: UnboundUsers::read(settings, caller.auth_mode)?,
@@ -210,6 +234,23 @@ mod tests {
         let sent = host.sent.borrow();
         assert_eq!(sent[1].uri().host(), Some("contoso.table.core.windows.net"));
         assert_eq!(sent[1].headers()["authorization"], "Bearer t.o.k");
+    }
+
+    #[test]
+    fn subscriptions_are_closed_unless_nobody_is_verified_anyway() {
+        for (mode, value, expected) in [
+            ("required", "", Some(Subscriptions::Closed)),
+            ("required", "open", Some(Subscriptions::Open)),
+            ("anonymous", "", Some(Subscriptions::Open)),
+            ("anonymous", "closed", Some(Subscriptions::Closed)),
+            ("required", "perhaps", None),
+        ] {
+            let host = FakeHost::with_settings(WITHOUT_KEY);
+            host.settings.borrow_mut().insert("authmode".into(), mode.into());
+            host.settings.borrow_mut().insert("subscriptions".into(), value.into());
+            let read = BotSettings::read(&host, CallerSettings::read(&host).unwrap());
+            assert_eq!(read.map(|settings| settings.subscriptions).ok(), expected, "{mode} {value:?}");
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod misuse_inbound;
 mod misuse_keys;
 mod misuse_loops;
 mod misuse_seals;
+mod misuse_tags;
 mod misuse_tenants;
 mod openapi;
 mod outbound;
@@ -78,6 +79,7 @@ fn main() {
         ("misuse_seals", misuse_seals::CASES),
         ("misuse_tenants", misuse_tenants::CASES),
         ("misuse_loops", misuse_loops::CASES),
+        ("misuse_tags", misuse_tags::CASES),
         ("openapi", openapi::CASES),
         ("outbound", outbound::CASES),
         ("playground", playground::CASES),

@@ -11,7 +11,7 @@ use super::{activity, duration};
 use crate::limits::MAX_AHEAD;
 use crate::rejection::AlertRejection;
 
-const MAX_IDEMPOTENCY_KEY_CHARACTERS: usize = 200;
+pub(super) const MAX_IDEMPOTENCY_KEY_CHARACTERS: usize = 200;
 
 /// What a caller wants.
 #[derive(Debug)]
@@ -105,7 +105,7 @@ fn read_due(fields: &mut Fields, now: DateTime<Utc>) -> Result<Option<DateTime<U
     Ok(Some(due).filter(|due| *due > now))
 }
 
-fn take_time(fields: &mut Fields, name: &str) -> Result<Option<DateTime<Utc>>, FieldError> {
+pub(super) fn take_time(fields: &mut Fields, name: &str) -> Result<Option<DateTime<Utc>>, FieldError> {
     match fields.string(name)? {
         None => Ok(None),
         Some(text) => DateTime::parse_from_rfc3339(&text)

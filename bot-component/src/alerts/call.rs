@@ -1,6 +1,5 @@
 //! `POST /api/alerts`: from a call to records in the ledger and envelopes on the queue.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bot_framework::ConversationReference;
@@ -11,16 +10,17 @@ use http::{Request, StatusCode};
 use platform::{Deadline, Host, Level, RequestBody, answer};
 use serde_json::{Value, json};
 use state::ledger::{AlertId, CallId, Ledger, NewAlert, Period, Record, Status};
+use state::{ConversationKey, of_key};
 use storage_queue::PutOptions;
-use storage_table::TableError;
 
 use super::body::{AlertCall, Identity};
 use super::caller::Caller;
 use super::grant::Scope;
 use super::identity::{self, Met};
+use super::paging::{self, Cursor, Page};
 use super::target::{self, Target};
 use crate::answered::Answered;
-use crate::limits::MAX_BODY_BYTES;
+use crate::limits::{MAX_BODY_BYTES, MAX_PAGES};
 use crate::outbox::{Outbox, put_options};
 use crate::rejection::{AlertRejection, Rejection};
 use crate::request::expect_json;
@@ -29,51 +29,99 @@ use crate::settings::{BotSettings, CallerSettings};
 /// Hosted platforms end a request after 30 s.
 const STORE_WITHIN: Duration = Duration::from_secs(20);
 
+/// No page begins later, so that it can be finished.
+const PAGES_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long it may take to find conversations whose alerts an earlier call accepted.
+const AGAIN_WITHIN: Duration = Duration::from_secs(4);
+
 pub(super) async fn post<H: Host>(
     host: &H,
     request: Request<impl RequestBody>,
     caller: &Caller,
 ) -> Result<Answered, Rejection> {
+    let begin = host.monotonic();
     caller.require(Scope::Send)?;
     let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
     let (head, body) = request.into_parts();
     expect_json(&head.headers)?;
-    let fields = Fields::of_request(&body.read(MAX_BODY_BYTES).await?).map_err(AlertRejection::from)?;
-    let identity = Identity::of(&fields, &caller.key);
+    let mut fields = Fields::of_request(&body.read(MAX_BODY_BYTES).await?).map_err(AlertRejection::from)?;
+    let mut at = Cursor::take(&mut fields).map_err(AlertRejection::from)?;
     let deadline = Deadline::after(host, STORE_WITHIN);
-    let ledger = Ledger::new(host, &settings.queue.account, &settings.tables, deadline);
-    let accepted = match Draft::read(host, &settings, caller, fields).await {
-        Ok(draft) => accept(host, &settings, &ledger, &draft, caller, identity.as_ref()).await?,
-        // The first call may have been proper an hour ago; this one, with the same times in it, is too late.
-        Err(rejection) => match earlier(host, &ledger, identity.as_ref()).await? {
-            Some(alerts) => alerts,
-            None => return Err(rejection),
-        },
+    let now = host.now();
+    let sender = Sender {
+        host,
+        settings: &settings,
+        caller,
+        ledger: Ledger::new(host, &settings.queue.account, &settings.tables, deadline),
+        outbox: Outbox::new(host, &settings.queue, deadline),
+        identity: Identity::of(&fields, &caller.key),
+        call: AlertCall::read(fields, now),
+        now,
     };
-    put(host, &settings, &ledger, deadline, caller, accepted).await
+    let mut sent: Vec<Sent> = Vec::new();
+    loop {
+        match sender.page(at.as_ref()).await {
+            Ok(page) => {
+                at = page.next.clone();
+                sent.push(page);
+            }
+            Err(rejection) if sent.is_empty() => return Err(rejection),
+            // The pages before are on the queue: the caller learns that, and where to go on.
+            Err(rejection) => {
+                caller.event(host, Level::Error, "alerts.interrupted", json!({"reason": rejection.reason()}));
+                break;
+            }
+        }
+        let is_late = host.monotonic().saturating_sub(begin) >= PAGES_WITHIN;
+        let is_broken = sent.last().is_some_and(|page| page.failed > 0);
+        if at.is_none() || is_broken || is_late || sent.len() >= MAX_PAGES {
+            break;
+        }
+    }
+    Ok(sender.answer(sent, at.as_ref()).await)
 }
 
-/// A call that makes sense, and the conversations that it means.
-struct Draft {
-    call: AlertCall,
-    targets: Vec<Target>,
+/// Works off one call.
+struct Sender<'a, H> {
+    host: &'a H,
+    settings: &'a BotSettings,
+    caller: &'a Caller,
+    ledger: Ledger<'a, H>,
+    outbox: Outbox<'a, H>,
+    identity: Option<Identity>,
+    /// A call that was proper when it was made first may be too late when it is repeated.
+    call: Result<AlertCall, AlertRejection>,
     now: DateTime<Utc>,
 }
 
-impl Draft {
-    async fn read<H: Host>(
-        host: &H,
-        settings: &BotSettings,
-        caller: &Caller,
-        fields: Fields,
-    ) -> Result<Self, Rejection> {
-        let now = host.now();
-        let mut call = AlertCall::read(fields, now)?;
-        let targets = target::resolve(host, settings, caller, std::mem::take(&mut call.to)).await?;
-        Ok(Self { call, targets, now })
-    }
+/// The alerts of one page of a call.
+#[derive(Debug)]
+struct Accepted {
+    alerts: Vec<Alert>,
+    next: Option<Cursor>,
+}
 
-    /// Every alert of the call. That one of them does not fit is found before any is accepted.
+/// What became of them.
+#[derive(Debug)]
+struct Sent {
+    alerts: Vec<Alert>,
+    /// How many of them the queue did not take.
+    failed: usize,
+    next: Option<Cursor>,
+}
+
+/// A call that makes sense, and some of the conversations that it means.
+struct Draft<'a> {
+    call: &'a AlertCall,
+    targets: Vec<Target>,
+    now: DateTime<Utc>,
+    is_first: bool,
+    next: Option<Cursor>,
+}
+
+impl Draft<'_> {
+    /// Every alert of the page. That one of them does not fit is found before any is accepted.
     fn alerts(
         &self,
         settings: &BotSettings,
@@ -81,24 +129,46 @@ impl Draft {
         id: &CallId,
         identity: Option<&Identity>,
     ) -> Result<Vec<Alert>, AlertRejection> {
-        let alerts = (0..).zip(&self.targets).map(|(index, target)| {
+        let mut alerts = Vec::with_capacity(self.targets.len());
+        let mut too_large = None;
+        for (index, target) in (0..).zip(&self.targets) {
             let id = id.alert(index);
-            let alert = NewAlert {
-                id: id.clone(),
-                conversation: target.key.as_str().to_owned(),
-                status: target.held.map_or(Status::Queued, target::Held::status),
-                until: self.call.due.max(self.call.expires),
-                call: identity.filter(|_| index == 0).map(|identity| identity.note(self.targets.len())),
-                key: Some(caller.key.clone()),
-            };
-            let message = match target.held {
+            let mut held = target.held.map(target::Held::status);
+            let message = match held {
                 Some(_) => None,
                 // A call with a key may be repeated while its Put is under way.
-                None => Some(self.message(settings, &id, &target.address, identity.is_some())?),
+                None => match self.message(settings, &id, &target.address, identity.is_some()) {
+                    Ok(message) => Some(message),
+                    // One subscriber with a long address must not keep an alert from all others.
+                    Err(error) if target.is_subscriber => {
+                        held = Some(Status::TooLarge);
+                        too_large = Some(error);
+                        None
+                    }
+                    Err(error) => return Err(error),
+                },
             };
-            Ok(Alert { alert, message, status: Status::Queued, is_again: false, is_repeated: false })
-        });
-        alerts.collect()
+            let alert = NewAlert {
+                id,
+                conversation: target.key.as_str().to_owned(),
+                status: held.unwrap_or(Status::Queued),
+                until: self.call.due.max(self.call.expires),
+                call: identity
+                    .filter(|_| index == 0)
+                    .map(|identity| identity.note(self.targets.len(), self.next.as_ref())),
+                key: Some(caller.key.clone()),
+            };
+            let status = Status::Queued;
+            alerts.push(Alert { alert, message, status, is_again: false, is_repeated: false });
+        }
+        match too_large {
+            Some(error)
+                if self.is_first && alerts.iter().all(|alert| alert.alert.status == Status::TooLarge) =>
+            {
+                Err(error)
+            }
+            _ => Ok(alerts),
+        }
     }
 
     /// The message of one alert. `once`: the queue may hold it already.
@@ -148,14 +218,8 @@ impl Alert {
     /// What the ledger knows of it, with its message if it may not be on the queue.
     fn known(record: &Record, id: AlertId, message: Option<Message>) -> Self {
         let status = record.shown_status();
-        let alert = NewAlert {
-            id,
-            conversation: record.conversation.clone(),
-            status,
-            until: None,
-            call: None,
-            key: None,
-        };
+        let conversation = record.conversation.clone();
+        let alert = NewAlert { id, conversation, status, until: None, call: None, key: None };
         let message = message.filter(|_| record.may_not_be_queued());
         Self { is_again: message.is_some(), is_repeated: true, alert, message, status }
     }
@@ -164,7 +228,7 @@ impl Alert {
     fn shown(&self) -> Value {
         let conversation = self.alert.conversation.as_str();
         let status = match self.status {
-            Status::Stopped | Status::Paused | Status::Untrusted => {
+            Status::Stopped | Status::Paused | Status::Untrusted | Status::TooLarge => {
                 return json!({"conversation": conversation, "status": self.status.as_str()});
             }
             Status::Waiting | Status::Delivered => Status::Queued,
@@ -174,141 +238,185 @@ impl Alert {
     }
 }
 
-/// Accepts the call's alerts in the ledger, or finds those of an earlier call with its key.
-async fn accept<H: Host>(
-    host: &H,
-    settings: &BotSettings,
-    ledger: &Ledger<'_, H>,
-    draft: &Draft,
-    caller: &Caller,
-    identity: Option<&Identity>,
-) -> Result<Vec<Alert>, Rejection> {
-    let Some(identity) = identity else {
-        let mut random = [0; 16];
-        host.fill(&mut random);
-        let id = CallId::random(Period::of(draft.now), random);
-        let mut alerts = draft.alerts(settings, caller, &id, None)?;
-        identity::accept_new(ledger, alerts.iter().map(|alert| &alert.alert)).await?;
-        alerts.iter_mut().for_each(|alert| alert.status = alert.alert.status);
-        return Ok(alerts);
-    };
-    let mut alerts = Vec::new();
-    let make = |id: &CallId| -> Result<Vec<NewAlert>, AlertRejection> {
-        alerts = draft.alerts(settings, caller, id, Some(identity))?;
-        Ok(alerts.iter().map(|alert| alert.alert.clone()).collect())
-    };
-    match identity::meet(ledger, identity, draft.now, make).await? {
-        Met::ForTheFirstTime => {
+impl<H: Host> Sender<'_, H> {
+    /// Works off one page: from a cursor to alerts that are accepted and on the queue.
+    async fn page(&self, at: Option<&Cursor>) -> Result<Sent, Rejection> {
+        let identity = self.identity.as_ref().map(|identity| identity.of_page(at));
+        let accepted = match self.draft(at).await {
+            Ok(draft) => self.accept(&draft, identity.as_ref()).await?,
+            // The first call may have been proper an hour ago; this one, with the same times in it, is too late.
+            Err(rejection) => match self.earlier(identity.as_ref()).await? {
+                Some(accepted) => accepted,
+                None => return Err(rejection),
+            },
+        };
+        Ok(self.put(accepted).await)
+    }
+
+    async fn draft(&self, at: Option<&Cursor>) -> Result<Draft<'_>, Rejection> {
+        let call = self.call.as_ref().map_err(AlertRejection::clone)?;
+        let Page { targets, next } =
+            paging::read(self.host, self.settings, self.caller, &call.to, at).await?;
+        Ok(Draft { call, targets, now: self.now, is_first: at.is_none(), next })
+    }
+
+    /// Accepts the page's alerts in the ledger, or finds those of an earlier call with its key.
+    async fn accept(&self, draft: &Draft<'_>, identity: Option<&Identity>) -> Result<Accepted, Rejection> {
+        let Self { host, settings, caller, ledger, .. } = self;
+        let new = |mut alerts: Vec<Alert>| {
             alerts.iter_mut().for_each(|alert| alert.status = alert.alert.status);
-            Ok(alerts)
-        }
-        // The caller may have had no answer, because the call was cut off in the middle: what may not be on the queue is put
-        // there, and the poller sends each alert once.
-        Met::Again(id, records) => {
-            let targets: BTreeMap<&str, &Target> =
-                draft.targets.iter().map(|target| (target.key.as_str(), target)).collect();
-            let again = (0..).zip(&records).map(|(index, record)| {
-                let id = id.alert(index);
-                let message = match targets.get(record.conversation.as_str()) {
-                    Some(target) => Some(draft.message(settings, &id, &target.address, true)?),
-                    None => None,
-                };
-                Ok(Alert::known(record, id, message))
-            });
-            Ok(again.collect::<Result<_, AlertRejection>>()?)
+            Accepted { alerts, next: draft.next.clone() }
+        };
+        let Some(identity) = identity else {
+            let mut random = [0; 16];
+            host.fill(&mut random);
+            let id = CallId::random(Period::of(draft.now), random);
+            let alerts = draft.alerts(settings, caller, &id, None)?;
+            identity::accept_new(ledger, alerts.iter().map(|alert| &alert.alert)).await?;
+            return Ok(new(alerts));
+        };
+        let mut alerts = Vec::new();
+        let make = |id: &CallId| -> Result<Vec<NewAlert>, AlertRejection> {
+            alerts = draft.alerts(settings, caller, id, Some(identity))?;
+            Ok(alerts.iter().map(|alert| alert.alert.clone()).collect())
+        };
+        match identity::meet(ledger, identity, draft.now, make).await? {
+            Met::ForTheFirstTime => Ok(new(alerts)),
+            Met::Again(id, records) => self.again(draft, &id, &records).await,
         }
     }
-}
 
-/// The alerts of an earlier call with the same key, for a call that makes no sense any more.
-async fn earlier<H: Host>(
-    host: &H,
-    ledger: &Ledger<'_, H>,
-    identity: Option<&Identity>,
-) -> Result<Option<Vec<Alert>>, Rejection> {
-    let Some(identity) = identity else { return Ok(None) };
-    let Some((id, records)) = identity::find(ledger, identity, host.now()).await? else { return Ok(None) };
-    let known = (0..).zip(&records).map(|(index, record)| Alert::known(record, id.alert(index), None));
-    Ok(Some(known.collect()))
-}
+    /// The alerts that an earlier call accepted. Its caller may have had no answer, because the call was cut off in the middle:
+    /// what may not be on the queue is put there, and the poller sends each alert once.
+    async fn again(&self, draft: &Draft<'_>, id: &CallId, records: &[Record]) -> Result<Accepted, Rejection> {
+        let named = |conversation: &str| {
+            let found = draft.targets.iter().find(|target| target.key.as_str() == conversation);
+            found.map(|target| &target.address)
+        };
+        // New subscribers push others to the next page, and the earlier call has accepted their alerts.
+        let elsewhere = records.iter().map(|record| (record, record.conversation.as_str()));
+        let elsewhere = elsewhere.filter(|(record, to)| record.may_not_be_queued() && named(to).is_none());
+        let elsewhere = elsewhere.filter_map(|(_, to)| ConversationKey::parse(to));
+        let conversations = self.settings.conversations(self.host, Deadline::after(self.host, AGAIN_WITHIN));
+        let elsewhere = conversations.get_all(elsewhere).await.map_err(AlertRejection::from)?;
+        let known = |to: &str| {
+            let known = of_key(&elsewhere, &ConversationKey::parse(to)?)?.conversation.as_ref();
+            known.map(|conversation| &conversation.address)
+        };
+        let alerts = (0..).zip(records).map(|(index, record)| {
+            let id = id.alert(index);
+            let to = record.conversation.as_str();
+            let message = match named(to).or_else(|| known(to)) {
+                Some(address) if record.may_not_be_queued() => {
+                    Some(draft.message(self.settings, &id, address, true)?)
+                }
+                _ => None,
+            };
+            Ok(Alert::known(record, id, message))
+        });
+        let alerts = alerts.collect::<Result<_, AlertRejection>>()?;
+        Ok(Accepted { alerts, next: next_of(records) })
+    }
 
-/// Puts on the queue what has to be there, several at once, and answers.
-async fn put<H: Host>(
-    host: &H,
-    settings: &BotSettings,
-    ledger: &Ledger<'_, H>,
-    deadline: Deadline,
-    caller: &Caller,
-    mut alerts: Vec<Alert>,
-) -> Result<Answered, Rejection> {
-    let outbox = Outbox::new(host, &settings.queue, deadline);
-    let waiting = alerts.iter_mut().filter(|alert| alert.message.is_some());
-    let put = async |outbox: &Outbox<'_, H>, alert: &mut Alert| {
-        let Some(message) = &alert.message else { return true };
-        match outbox.put(&message.text, message.options).await {
-            Ok(()) => {
-                (alert.status, alert.message) = (Status::Queued, None);
-                true
+    /// The alerts of an earlier call with the same key, for a call that makes no sense any more.
+    async fn earlier(&self, identity: Option<&Identity>) -> Result<Option<Accepted>, Rejection> {
+        let Some(identity) = identity else { return Ok(None) };
+        let Some((id, records)) = identity::find(&self.ledger, identity, self.host.now()).await? else {
+            return Ok(None);
+        };
+        let known = (0..).zip(&records).map(|(index, record)| Alert::known(record, id.alert(index), None));
+        Ok(Some(Accepted { alerts: known.collect(), next: next_of(&records) }))
+    }
+
+    /// Puts on the queue what has to be there, several at once.
+    async fn put(&self, Accepted { mut alerts, next }: Accepted) -> Sent {
+        let waiting = alerts.iter_mut().filter(|alert| alert.message.is_some());
+        let put = async |outbox: &Outbox<'_, H>, alert: &mut Alert| {
+            let Some(message) = &alert.message else { return true };
+            match outbox.put(&message.text, message.options).await {
+                Ok(()) => {
+                    (alert.status, alert.message) = (Status::Queued, None);
+                    true
+                }
+                Err(error) => {
+                    let fields = json!({"envelope": alert.alert.id.as_str(), "reason": error.to_string()});
+                    self.host.event(Level::Error, "queue.put.failed", fields);
+                    false
+                }
             }
-            Err(error) => {
-                let fields = json!({"envelope": alert.alert.id.as_str(), "reason": error.to_string()});
-                host.event(Level::Error, "queue.put.failed", fields);
-                false
+        };
+        self.outbox.put_all(waiting, put).await;
+        let mut failed = 0;
+        for alert in alerts.iter_mut().filter(|alert| alert.message.is_some()) {
+            alert.status = Status::Failed;
+            failed += 1;
+        }
+        Sent { alerts, failed, next }
+    }
+
+    /// Answers: what became of the alerts of each page, and where the call goes on, if it does.
+    async fn answer(&self, sent: Vec<Sent>, next: Option<&Cursor>) -> Answered {
+        let alerts = || sent.iter().flat_map(|page| &page.alerts);
+        let shown: Vec<_> = alerts().map(Alert::shown).collect();
+        let queued = alerts().filter(|alert| alert.status == Status::Queued).count();
+        let failed: usize = sent.iter().map(|page| page.failed).sum();
+        let ids: Vec<_> = alerts().map(|alert| alert.alert.id.as_str()).collect();
+        self.caller.event(
+            self.host,
+            if failed == 0 { Level::Info } else { Level::Error },
+            "alerts.queued",
+            json!({
+                "queued": queued,
+                "failed": failed,
+                "held": shown.len() - queued - failed,
+                "repeated": alerts().filter(|alert| alert.is_repeated).count(),
+                "alerts": ids,
+            }),
+        );
+        for page in &sent {
+            self.note(page, failed > 0).await;
+        }
+        let mut body = json!({ "alerts": shown });
+        if let Some(next) = next {
+            body["next"] = next.to_string().into();
+        }
+        let kick = self.settings.kick.clone().filter(|_| self.outbox.has_due());
+        if failed == 0 {
+            return Answered::with_kick(answer::json(StatusCode::ACCEPTED, &body), kick);
+        }
+        let message = match queued {
+            0 => "the queue cannot be reached; nothing was queued".to_owned(),
+            _ => format!(
+                "the queue did not take {} of {} alerts; send the same call again, with an idempotencyKey, for the rest",
+                failed,
+                queued + failed
+            ),
+        };
+        body["error"] = json!({"code": "QueueUnavailable", "message": message});
+        Answered::with_kick(answer::json(StatusCode::SERVICE_UNAVAILABLE, &body), kick)
+    }
+
+    /// Tells the ledger what a repeated call must know. If all goes well the first time, that is nothing, because it would cost
+    /// a call. Where the note fails, the poller sends each alert once all the same.
+    async fn note(&self, page: &Sent, is_broken: bool) {
+        let ids = |is_meant: &dyn Fn(&&Alert) -> bool| -> Vec<&AlertId> {
+            page.alerts.iter().filter(is_meant).map(|alert| &alert.alert.id).collect()
+        };
+        // A repeated call must not put these on the queue once more.
+        let put = ids(&|alert| alert.status == Status::Queued && (alert.is_again || is_broken));
+        // Without this the ledger would say that these are on the queue.
+        let failed = ids(&|alert| alert.status == Status::Failed);
+        for noted in
+            [self.ledger.note_put(put.into_iter()).await, self.ledger.note_failed(failed.into_iter()).await]
+        {
+            if let Err(error) = noted {
+                self.host.event(Level::Warn, "ledger.not-noted", json!({"reason": error.to_string()}));
             }
         }
-    };
-    outbox.put_all(waiting, put).await;
-    let mut failed = 0;
-    for alert in alerts.iter_mut().filter(|alert| alert.message.is_some()) {
-        alert.status = Status::Failed;
-        failed += 1;
     }
-    let shown: Vec<_> = alerts.iter().map(Alert::shown).collect();
-    let queued = alerts.iter().filter(|alert| alert.status == Status::Queued).count();
-    let ids: Vec<_> = alerts.iter().map(|alert| alert.alert.id.as_str()).collect();
-    caller.event(
-        host,
-        if failed == 0 { Level::Info } else { Level::Error },
-        "alerts.queued",
-        json!({
-            "queued": queued,
-            "failed": failed,
-            "held": alerts.len() - queued - failed,
-            "repeated": alerts.iter().filter(|alert| alert.is_repeated).count(),
-            "alerts": ids,
-        }),
-    );
-    let kick = settings.kick.clone().filter(|_| outbox.has_due());
-    // A repeated call must not put these on the queue once more. If all goes well the first time, that is not noted, because it
-    // would cost a call. Where the note fails, the poller sends each once all the same.
-    let is_noted = |alert: &&Alert| alert.status == Status::Queued && (alert.is_again || failed > 0);
-    let noted = ledger.note_put(alerts.iter().filter(is_noted).map(|alert| &alert.alert.id)).await;
-    if let Err(error) = noted {
-        log_not_noted(host, &error);
-    }
-    if failed == 0 {
-        let accepted = answer::json(StatusCode::ACCEPTED, &json!({ "alerts": shown }));
-        return Ok(Answered::with_kick(accepted, kick));
-    }
-    let message = match queued {
-        0 => "the queue cannot be reached; nothing was queued".to_owned(),
-        _ => format!(
-            "the queue did not take {} of {} alerts; send the same call again, with an idempotencyKey, for the rest",
-            failed,
-            queued + failed
-        ),
-    };
-    // Without this the ledger would say that these are on the queue.
-    let is_failed = |alert: &&Alert| alert.status == Status::Failed;
-    let noted = ledger.note_failed(alerts.iter().filter(is_failed).map(|alert| &alert.alert.id)).await;
-    if let Err(error) = noted {
-        log_not_noted(host, &error);
-    }
-    let error = json!({"code": "QueueUnavailable", "message": message});
-    let answer = answer::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"error": error, "alerts": shown}));
-    Ok(Answered::with_kick(answer, kick))
 }
 
-fn log_not_noted(host: &impl Host, error: &TableError) {
-    host.event(Level::Warn, "ledger.not-noted", json!({"reason": error.to_string()}));
+/// Where the call of these records went on.
+fn next_of(records: &[Record]) -> Option<Cursor> {
+    Cursor::parse(records.first()?.call.as_ref()?.next.as_deref()?)
 }

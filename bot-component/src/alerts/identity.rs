@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 use platform::{Clock, HttpClient, Randomness};
 use state::ledger::{Accepted, CallId, CallNote, KEY_TERM, Ledger, NewAlert, Period, Record};
 
-use super::body::Identity;
+use super::body::{Identity, MAX_IDEMPOTENCY_KEY_CHARACTERS};
 use super::keys::SIMPLE_NAME;
+use super::paging::Cursor;
 use crate::rejection::AlertRejection;
 
 /// A key is used again after its term, or it is not; nobody uses one so often within a period of eight days, because each
@@ -30,8 +31,23 @@ impl Identity {
     }
 
     /// What the ledger keeps of the call.
-    pub(super) fn note(&self, alerts: usize) -> CallNote {
-        CallNote { fingerprint: self.fingerprint.clone(), alerts: u32::try_from(alerts).unwrap_or(u32::MAX) }
+    pub(super) fn note(&self, alerts: usize, next: Option<&Cursor>) -> CallNote {
+        CallNote {
+            fingerprint: self.fingerprint.clone(),
+            alerts: u32::try_from(alerts).unwrap_or(u32::MAX),
+            next: next.map(Cursor::to_string),
+        }
+    }
+
+    /// The identity of one page of the call: its key answers for each page by itself. The first page has the caller's key; that
+    /// of another one is longer than any key of a caller, so it is nobody else's.
+    pub(super) fn of_page(&self, at: Option<&Cursor>) -> Self {
+        let Self { key_name, idempotency_key: key, fingerprint } = self;
+        let idempotency_key = match at {
+            None => key.clone(),
+            Some(at) => format!("{:<MAX_IDEMPOTENCY_KEY_CHARACTERS$} {key}", at.to_string()),
+        };
+        Self { key_name: key_name.clone(), idempotency_key, fingerprint: fingerprint.clone() }
     }
 }
 

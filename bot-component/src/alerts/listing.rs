@@ -15,6 +15,7 @@ use super::caller::Caller;
 use super::grant::{Grant, Scope};
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::{BotSettings, CallerSettings};
+use crate::tag_scope::{NONE, TagScope};
 
 const MAX_LIMIT: usize = 100;
 
@@ -29,9 +30,10 @@ pub(super) async fn get<H: Host>(
     caller.require(Scope::List)?;
     let question = Question::read(query).map_err(AlertRejection::from)?.restricted_to(caller)?;
     let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
+    let filter = question.filter(&settings).map_err(AlertRejection::from)?;
     let page = settings
         .conversations(host, Deadline::after(host, LIST_WITHIN))
-        .page(question.after.as_ref(), question.limit, &question.filter)
+        .page(question.after.as_ref(), question.limit, &filter)
         .await
         .map_err(AlertRejection::from)?;
     let targets: Vec<_> = page
@@ -53,12 +55,13 @@ pub(super) async fn get<H: Host>(
 struct Question {
     after: Option<ConversationKey>,
     limit: usize,
-    filter: Filter,
+    tag: Option<Tag>,
+    tenant: Option<String>,
 }
 
 impl Question {
     fn read(query: &str) -> Result<Self, FieldError> {
-        let mut question = Self { after: None, limit: MAX_LIMIT, filter: Filter::default() };
+        let mut question = Self { after: None, limit: MAX_LIMIT, tag: None, tenant: None };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let error = |expected| FieldError { path: name.to_string(), expected };
             match name.as_ref() {
@@ -71,10 +74,10 @@ impl Question {
                     question.limit = limit.ok_or_else(|| error("a number from 1 to 100"))?;
                 }
                 "tag" => {
-                    question.filter.tag = Some(Tag::parse(&value).ok_or_else(|| error("a tag"))?);
+                    question.tag = Some(Tag::parse(&value).ok_or_else(|| error("a tag"))?);
                 }
                 "tenant" if value.is_empty() => return Err(error("a tenant id")),
-                "tenant" => question.filter.tenant_id = Some(value.into_owned()),
+                "tenant" => question.tenant = Some(value.into_owned()),
                 _ => return Err(error("nothing of this name")),
             }
         }
@@ -83,14 +86,28 @@ impl Question {
 
     /// Asks for no more than the caller's key may see.
     fn restricted_to(mut self, caller: &Caller) -> Result<Self, AlertRejection> {
-        caller.require_tag("tag", self.filter.tag.as_ref())?;
-        if let Some(asked) = &self.filter.tenant_id {
+        caller.require_tag("tag", self.tag.as_ref())?;
+        if let Some(asked) = &self.tenant {
             caller.require_tenant("tenant", asked)?;
         }
         if let Some(own) = caller.grant.tenant() {
-            self.filter.tenant_id = Some(own.to_owned());
+            self.tenant = Some(own.to_owned());
         }
         Ok(self)
+    }
+
+    /// Those who subscribe to a tag are listed by the tenants that an alert without, or with this tenant goes to. Where nobody is
+    /// verified, a tenant's conversations are among those in no tenant.
+    fn filter(&self, settings: &BotSettings) -> Result<Filter, FieldError> {
+        let Some(tag) = self.tag.clone() else {
+            return Ok(Filter { tag: None, tenant_id: self.tenant.clone() });
+        };
+        let mut subscribers = TagScope::named(self.tenant.as_deref(), "tenant", settings)?.subscribers(tag);
+        let tenant_id = self.tenant.clone().filter(|tenant| tenant != NONE);
+        if tenant_id.is_some() {
+            subscribers.tenants.push(None);
+        }
+        Ok(Filter { tag: Some(subscribers), tenant_id })
     }
 }
 
@@ -129,8 +146,8 @@ mod tests {
         let key = "0123456789abcdef0123456789abcdef";
         let question = Question::read(&format!("after={key}&limit=7&tag=Orders%2d42&tenant=t+1")).unwrap();
         assert_eq!((question.after.unwrap().as_str(), question.limit), (key, 7));
-        assert_eq!(question.filter.tag.unwrap().as_str(), "orders-42");
-        assert_eq!(question.filter.tenant_id.as_deref(), Some("t 1"));
+        assert_eq!(question.tag.unwrap().as_str(), "orders-42");
+        assert_eq!(question.tenant.as_deref(), Some("t 1"));
         assert_eq!(Question::read("").unwrap().limit, 100);
         for (query, path) in [
             ("after=x", "after"),

@@ -1,5 +1,5 @@
-//! The doors for other programs: `POST /api/alerts`, `DELETE /api/alerts/{id}`, `GET /api/targets`. `docs/openapi.yaml`
-//! describes them.
+//! The doors for other programs: `POST /api/alerts`, `DELETE /api/alerts/{id}`, `GET /api/targets`, `PUT` and `DELETE
+//! /api/targets/{conversation}/tags/{tag}`, `POST /api/tags/{tag}/codes`. `docs/openapi.yaml` describes them.
 
 mod activity;
 mod admission;
@@ -7,18 +7,26 @@ mod body;
 mod call;
 mod caller;
 mod cancel;
+mod codes;
 mod duration;
 mod grant;
 mod identity;
 mod keys;
 mod listing;
 mod named_key;
+#[cfg(test)]
+mod pages;
+mod paging;
 mod request_id;
+mod tags;
 mod target;
 #[cfg(test)]
 mod term;
 
+use std::borrow::Cow;
+
 use http::{Method, Request};
+use percent_encoding::percent_decode_str;
 use platform::{Host, RequestBody};
 
 use crate::answered::Answered;
@@ -28,11 +36,18 @@ use caller::Caller;
 use keys::AlertKeys;
 use request_id::RequestId;
 
-/// What a path leads to.
+/// What a path leads to. Behind each: what a key has to be allowed to do, beside being valid.
 enum Route<'a> {
+    /// Scope `send`.
     Alerts,
+    /// Scope `cancel`.
     Alert(&'a str),
+    /// Scope `list`.
     Targets,
+    /// A tag of a conversation. Scope `operate`.
+    TagOf { conversation: &'a str, tag: Cow<'a, str> },
+    /// Codes for a tag. Scope `operate`.
+    Codes { tag: Cow<'a, str> },
 }
 
 impl<'a> Route<'a> {
@@ -41,17 +56,37 @@ impl<'a> Route<'a> {
         match path {
             "/api/alerts" => Some(Self::Alerts),
             "/api/targets" => Some(Self::Targets),
-            _ => path.strip_prefix("/api/alerts/").map(Self::Alert),
+            _ => Self::below(path.strip_prefix("/api/")?),
         }
     }
 
-    fn method(&self) -> (Method, &'static str) {
-        match self {
-            Self::Alerts => (Method::POST, "POST"),
-            Self::Alert(_) => (Method::DELETE, "DELETE"),
-            Self::Targets => (Method::GET, "GET"),
+    fn below(path: &'a str) -> Option<Self> {
+        let (first, rest) = path.split_once('/')?;
+        let segments: Vec<&str> = rest.split('/').collect();
+        match (first, segments.as_slice()) {
+            ("alerts", _) => Some(Self::Alert(rest)),
+            ("targets", [conversation, "tags", tag]) => {
+                Some(Self::TagOf { conversation, tag: decoded(tag)? })
+            }
+            ("tags", [tag, "codes"]) => Some(Self::Codes { tag: decoded(tag)? }),
+            _ => None,
         }
     }
+
+    /// The methods of the route.
+    fn allow(&self) -> &'static str {
+        match self {
+            Self::Alerts | Self::Codes { .. } => "POST",
+            Self::Alert(_) => "DELETE",
+            Self::Targets => "GET",
+            Self::TagOf { .. } => "DELETE, PUT",
+        }
+    }
+}
+
+/// A segment of a path, without its percent-encoding. What is no UTF-8 leads nowhere.
+fn decoded(segment: &str) -> Option<Cow<'_, str>> {
+    percent_decode_str(segment).decode_utf8().ok()
 }
 
 /// Answers one request, if its path is one of these. The answer of each of these routes has the request's id.
@@ -78,8 +113,8 @@ async fn admit<H: Host, B>(
     request_id: &RequestId,
 ) -> Result<Caller, Rejection> {
     let Some(keys) = AlertKeys::read(host)? else { return Err(Rejection::NoSuchRoute) };
-    let (method, allow) = route.method();
-    if request.method() != method {
+    let allow = route.allow();
+    if !allow.split(", ").any(|method| method == request.method().as_str()) {
         return Err(Rejection::MethodNotAllowed { allow });
     }
     let caller = admission::admit(host, &keys, request.headers(), request_id).await?;
@@ -100,5 +135,10 @@ async fn answer<H: Host>(
             let query = request.uri().query().unwrap_or_default();
             listing::get(host, query, caller).await.map(Answered::from)
         }
+        Route::TagOf { conversation, tag } => match *request.method() {
+            Method::PUT => tags::put(host, conversation, tag, caller).await.map(Answered::from),
+            _ => tags::delete(host, conversation, tag, caller).await.map(Answered::from),
+        },
+        Route::Codes { tag } => codes::post(host, request, tag, caller).await.map(Answered::from),
     }
 }

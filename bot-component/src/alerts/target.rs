@@ -1,14 +1,12 @@
 //! `to`: from what a caller writes to the conversations that it means.
 
-use std::time::Duration;
-
 use bot_framework::json::{FieldError, Fields};
 use bot_framework::{ConversationReference, channel_id};
-use futures_util::{StreamExt, TryStreamExt, stream};
-use platform::{Deadline, Host};
+use futures_util::{StreamExt, stream};
+use platform::Host;
 use serde_json::Value;
 use state::ledger::Status;
-use state::{ByKey, Conversation, ConversationKey, Conversations, Known, Tag, TagError, of_key};
+use state::{ByKey, Conversation, ConversationKey, Conversations, Known, Tag, of_key};
 
 use super::caller::Caller;
 use super::grant::{Grant, Scope};
@@ -16,11 +14,11 @@ use crate::limits::MAX_TARGETS;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::BotSettings;
 
-/// How many elements of `to` are looked up at once. A tag or a person makes several calls at once by itself.
+/// How many elements of `to` are looked up at once. A person makes several calls at once by itself.
 const FOUND_AT_ONCE: usize = 4;
 
-/// How long finding the conversations may take. A call has 30 s, and the queue gets the most of it.
-const RESOLVE_WITHIN: Duration = Duration::from_secs(8);
+/// What a tag has to be.
+pub(super) const A_TAG: &str = "a word of at most 64 letters, digits and -_.:#@+";
 
 /// One element of `to`, and where it stands.
 #[derive(Debug, PartialEq)]
@@ -30,12 +28,33 @@ pub(super) struct To {
 }
 
 impl To {
+    /// Where it stands, the tag, and the tenant, if it is a tag.
+    pub(super) fn as_tag(&self) -> Option<(&str, &Tag, Option<&str>)> {
+        match &self.form {
+            Form::Tag { tag, tenant } => Some((&self.path, tag, tenant.as_deref())),
+            _ => None,
+        }
+    }
+
+    /// Refuses what the caller's key may not name, before anything is looked up.
+    pub(super) fn expect_allowed(&self, caller: &Caller) -> Result<(), AlertRejection> {
+        let Self { path, form } = self;
+        match form {
+            Form::Address(_) => caller.require(Scope::Address),
+            Form::Tag { tag, tenant } => {
+                caller.require_tag(path, Some(tag))?;
+                tenant.as_ref().map_or(Ok(()), |tenant| caller.require_tenant(path, tenant))
+            }
+            Form::Conversation(_) | Form::User { .. } | Form::AadObject(_) => caller.require_tag(path, None),
+        }
+    }
+
     /// The conversation that it names itself.
     fn names(&self) -> Option<ConversationKey> {
         match &self.form {
             Form::Conversation(text) => ConversationKey::parse(text),
             Form::Address(address) => Some(ConversationKey::of(address)),
-            Form::User { .. } | Form::AadObject(_) | Form::Tag(_) => None,
+            Form::User { .. } | Form::AadObject(_) | Form::Tag { .. } => None,
         }
     }
 }
@@ -45,7 +64,7 @@ enum Form {
     Conversation(String),
     User { channel_id: String, id: String },
     AadObject(String),
-    Tag(Tag),
+    Tag { tag: Tag, tenant: Option<String> },
     Address(Box<ConversationReference>),
 }
 
@@ -56,6 +75,28 @@ pub(super) struct Target {
     pub(super) address: ConversationReference,
     /// Why it gets nothing now.
     pub(super) held: Option<Held>,
+    /// Whether a tag led there. Its sender does not know who that is.
+    pub(super) is_subscriber: bool,
+}
+
+impl Target {
+    /// A conversation that the bot knows.
+    fn known(key: ConversationKey, conversation: Conversation, settings: &BotSettings) -> Self {
+        let Conversation { address, stopped, paused, .. } = conversation;
+        let untrusted =
+            settings.trust.check(&address.service_url).is_err() || !settings.tenants.allow(&address);
+        let held = held_by_person(stopped, paused).or(untrusted.then_some(Held::Untrusted));
+        Self { key, address, held, is_subscriber: false }
+    }
+
+    /// A conversation to which a tag led.
+    pub(super) fn subscriber(
+        key: ConversationKey,
+        conversation: Conversation,
+        settings: &BotSettings,
+    ) -> Self {
+        Self { is_subscriber: true, ..Self::known(key, conversation, settings) }
+    }
 }
 
 /// Why a conversation gets no alert.
@@ -93,7 +134,7 @@ pub(super) fn read(fields: &mut Fields) -> Result<Vec<To>, AlertRejection> {
     match elements.len() {
         0 => return Err(fields.error("to", "at least one target").into()),
         targets if targets > MAX_TARGETS => {
-            return Err(AlertRejection::TooManyTargets { path: "to".into(), targets });
+            return Err(AlertRejection::TooManyTargets { targets });
         }
         _ => {}
     }
@@ -102,9 +143,10 @@ pub(super) fn read(fields: &mut Fields) -> Result<Vec<To>, AlertRejection> {
 }
 
 fn read_form(mut fields: Fields, path: &str) -> Result<Form, FieldError> {
-    const FORMS: &str = "exactly one of conversation, user, tag and address";
+    const FORMS: &str = "exactly one of conversation, user, tag (with a tenant or without) and address";
     let whole = |expected| FieldError { path: path.into(), expected };
-    let mut names = fields.as_object().keys();
+    let has_tag = fields.as_object().contains_key("tag");
+    let mut names = fields.as_object().keys().filter(|name| !(has_tag && *name == "tenant"));
     let (Some(name), None) = (names.next().cloned(), names.next()) else { return Err(whole(FORMS)) };
     match name.as_str() {
         "conversation" => Ok(Form::Conversation(fields.required_string("conversation")?)),
@@ -118,9 +160,13 @@ fn read_form(mut fields: Fields, path: &str) -> Result<Form, FieldError> {
                 },
             }
         }
-        "tag" => Tag::parse(&fields.required_string("tag")?)
-            .map(Form::Tag)
-            .ok_or_else(|| fields.error("tag", "a word of at most 64 letters, digits and -_.:#@+")),
+        "tag" => {
+            let tag = Tag::parse(&fields.required_string("tag")?);
+            Ok(Form::Tag {
+                tag: tag.ok_or_else(|| fields.error("tag", A_TAG))?,
+                tenant: read_tenant(&mut fields)?,
+            })
+        }
         "address" => {
             let address = ConversationReference::from_fields(fields.required_object("address")?)?;
             // Our seal will say that we wrote this: nobody else may say that its serviceUrl was verified.
@@ -130,100 +176,76 @@ fn read_form(mut fields: Fields, path: &str) -> Result<Form, FieldError> {
     }
 }
 
-/// Finds the conversations, each once. That one of them is not known is an error of the whole call, so that nothing is
-/// half done.
-pub(super) async fn resolve<H: Host>(
-    host: &H,
-    settings: &BotSettings,
-    caller: &Caller,
-    to: Vec<To>,
-) -> Result<Vec<Target>, Rejection> {
-    for To { path, form } in &to {
-        expect_allowed(caller, path, form)?;
+/// Reads `tenant`, beside a tag.
+pub(super) fn read_tenant(fields: &mut Fields) -> Result<Option<String>, FieldError> {
+    match fields.string("tenant")? {
+        Some(tenant) if tenant.is_empty() => Err(fields.error("tenant", "the id of a tenant, or `none`,")),
+        tenant => Ok(tenant),
     }
-    let conversations = settings.conversations(host, Deadline::after(host, RESOLVE_WITHIN));
-    let named = conversations.get_all(to.iter().filter_map(To::names)).await.map_err(AlertRejection::from)?;
-    let find = async |to: To| find(&conversations, &named, settings, &caller.grant, to).await;
+}
+
+/// The conversations that `to` names one by one, each once: those of its elements that are no tags. That one of them is not
+/// known is an error of the whole call, so that nothing is half done; on a later page it was found before.
+pub(super) async fn named<H: Host>(
+    conversations: &Conversations<'_, H>,
+    settings: &BotSettings,
+    grant: &Grant,
+    to: &[To],
+    is_first_page: bool,
+) -> Result<Vec<Target>, Rejection> {
+    let known = conversations.get_all(to.iter().filter_map(To::names)).await.map_err(AlertRejection::from)?;
+    let find = async |to: &To| find(conversations, &known, settings, grant, to).await;
     let find = &find;
     let mut found = stream::iter(to).map(find).buffered(FOUND_AT_ONCE);
     let mut targets: Vec<Target> = Vec::new();
-    while let Some(more) = found.try_next().await? {
-        for target in more {
-            if !targets.iter().any(|other| other.key == target.key) {
-                targets.push(target);
-            }
-        }
+    while let Some(target) = found.next().await {
+        let target = match target {
+            Err(Rejection::Alert(AlertRejection::UnknownTarget { .. })) if !is_first_page => None,
+            target => target?,
+        };
+        targets.extend(target.filter(|target| !targets.iter().any(|other| other.key == target.key)));
     }
-    match targets.len() {
-        targets if targets > MAX_TARGETS => {
-            Err(AlertRejection::TooManyTargets { path: "to".into(), targets }.into())
-        }
-        _ => Ok(targets),
-    }
+    Ok(targets)
 }
 
-/// Refuses what the caller's key may not name, before anything is looked up.
-fn expect_allowed(caller: &Caller, path: &str, form: &Form) -> Result<(), AlertRejection> {
-    match form {
-        Form::Address(_) => caller.require(Scope::Address),
-        Form::Tag(tag) => caller.require_tag(path, Some(tag)),
-        Form::Conversation(_) | Form::User { .. } | Form::AadObject(_) => caller.require_tag(path, None),
-    }
-}
-
-/// The conversations that one element of `to` leads to: one or more.
+/// The conversation that one element of `to` leads to; none if it is a tag.
 async fn find<H: Host>(
     conversations: &Conversations<'_, H>,
     named: &ByKey<Known>,
     settings: &BotSettings,
     grant: &Grant,
-    To { path, form }: To,
-) -> Result<Vec<Target>, Rejection> {
+    To { path, form }: &To,
+) -> Result<Option<Target>, Rejection> {
     let found = match form {
-        Form::Conversation(text) => {
-            let found = ConversationKey::parse(&text).and_then(|key| {
-                let conversation = of_key(named, &key)?.conversation.clone()?;
-                Some((key, conversation))
-            });
-            Ok(Vec::from_iter(found))
+        Form::Conversation(text) => ConversationKey::parse(text).and_then(|key| {
+            let conversation = of_key(named, &key)?.conversation.clone()?;
+            Some((key, conversation))
+        }),
+        Form::User { channel_id, id } if !settings.unbound_users.admit(channel_id, id) => {
+            return Err(AlertRejection::UnboundUser { path: path.clone() }.into());
         }
-        Form::User { channel_id, id } if !settings.unbound_users.admit(&channel_id, &id) => {
-            return Err(AlertRejection::UnboundUser { path }.into());
+        Form::User { channel_id, id } => {
+            conversations.of_user(channel_id, id).await.map_err(AlertRejection::from)?
         }
-        Form::User { channel_id, id } => conversations.of_user(&channel_id, &id).await.map(Vec::from_iter),
-        Form::AadObject(id) => conversations.of_aad_object(&id).await.map(Vec::from_iter),
-        Form::Tag(tag) => match conversations.of_tag(&tag, MAX_TARGETS).await {
-            Ok(found) => Ok(found),
-            Err(TagError::State(error)) => Err(error),
-            Err(TagError::TooMany { most }) => {
-                return Err(AlertRejection::TooManyTargets { path, targets: most + 1 }.into());
-            }
-        },
+        Form::AadObject(id) => conversations.of_aad_object(id).await.map_err(AlertRejection::from)?,
+        Form::Tag { .. } => return Ok(None),
         Form::Address(address) => {
             settings.trust.check(&address.service_url)?;
-            if !settings.tenants.allow(&address) {
-                return Err(AlertRejection::TenantNotAllowed { path }.into());
+            if !settings.tenants.allow(address) {
+                return Err(AlertRejection::TenantNotAllowed { path: path.clone() }.into());
             }
-            let key = ConversationKey::of(&address);
+            let key = ConversationKey::of(address);
             // Who has said `stop` is left alone, however the conversation is named.
             let standing = of_key(named, &key).map(|known| known.standing).unwrap_or_default();
             let held = held_by_person(standing.stopped, standing.paused);
-            return Ok(vec![Target { key, address: *address, held }]);
+            return Ok(Some(Target { key, address: (**address).clone(), held, is_subscriber: false }));
         }
     };
-    let mut found = found.map_err(AlertRejection::from)?;
     // To a key of one tenant, the conversations of others are not known.
-    found.retain(|(_, conversation)| grant.reaches(&conversation.address));
-    if found.is_empty() {
-        return Err(AlertRejection::UnknownTarget { path }.into());
+    match found.filter(|(_, conversation)| grant.reaches(&conversation.address)) {
+        Some((key, conversation)) => Ok(Some(Target::known(key, conversation, settings))),
+        None => Err(AlertRejection::UnknownTarget { path: path.clone() }.into()),
     }
-    let target = |(key, Conversation { address, stopped, paused, .. })| {
-        let untrusted =
-            settings.trust.check(&address.service_url).is_err() || !settings.tenants.allow(&address);
-        let held = held_by_person(stopped, paused).or(untrusted.then_some(Held::Untrusted));
-        Target { key, address, held }
-    };
-    Ok(found.into_iter().map(target).collect())
 }
 
 fn held_by_person(stopped: bool, paused: bool) -> Option<Held> {
@@ -237,6 +259,7 @@ mod tests {
     use serde_json::json;
     use state::Sign;
 
+    use super::super::paging;
     use super::*;
     use crate::testing::Stage;
 
@@ -248,11 +271,17 @@ mod tests {
     #[test]
     fn every_form_is_read() {
         let user = |channel_id: &str, id: &str| Form::User { channel_id: channel_id.into(), id: id.into() };
+        let tag = |tag: &str, tenant: Option<&str>| Form::Tag {
+            tag: Tag::parse(tag).unwrap(),
+            tenant: tenant.map(str::to_owned),
+        };
         for (to, expected) in [
             (json!({"conversation": "x"}), Form::Conversation("x".into())),
             (json!({"user": "msteams/29:1a/b"}), user("msteams", "29:1a/b")),
             (json!({"user": "e5e0"}), Form::AadObject("e5e0".into())),
-            (json!({"tag": "Orders-42"}), Form::Tag(Tag::parse("orders-42").unwrap())),
+            (json!({"tag": "Orders-42"}), tag("orders-42", None)),
+            (json!({"tag": "x", "tenant": null}), tag("x", None)),
+            (json!({"tag": "x", "tenant": "t"}), tag("x", Some("t"))),
         ] {
             assert_eq!(check(to.clone()), Ok(vec![To { path: "to".into(), form: expected }]), "{to}");
         }
@@ -270,6 +299,11 @@ mod tests {
             (json!({"tag": "x", "user": "y"}), "to"),
             (json!({"tag": "x", "user": null}), "to"),
             (json!({"tag": null}), "to.tag"),
+            (json!({"tag": "x", "tenant": ""}), "to.tenant"),
+            (json!({"tag": "x", "tenant": 7}), "to.tenant"),
+            (json!({"tag": "x", "tenant": "t", "user": "y"}), "to"),
+            (json!({"tenant": "t"}), "to"),
+            (json!({"user": "y", "tenant": "t"}), "to"),
             (json!({"conversation": ""}), "to.conversation"),
             (json!({"conversation": 7}), "to.conversation"),
             (json!({"user": "/x"}), "to.user"),
@@ -314,9 +348,11 @@ mod tests {
 
     fn found(stage: &Stage, to: &Value) -> Result<Vec<(ConversationKey, Option<Held>)>, String> {
         let to = read(&mut Fields::parse(json!({ "to": to }).to_string().as_bytes()).unwrap()).unwrap();
-        let found = run(resolve(&stage.host, &stage.settings, &Caller::of_tests(Grant::all()), to))
-            .map_err(|error| error.to_string())?;
-        Ok(found.into_iter().map(|target| (target.key, target.held)).collect())
+        let found =
+            run(paging::read(&stage.host, &stage.settings, &Caller::of_tests(Grant::all()), &to, None))
+                .map_err(|error| error.to_string())?;
+        assert_eq!(found.next, None);
+        Ok(found.targets.into_iter().map(|target| (target.key, target.held)).collect())
     }
 
     #[test]
@@ -371,8 +407,9 @@ mod tests {
             [json!({"user": "d"}), json!({"tag": "x"}), json!({"address": reference("a", HERE).to_json()})]
         {
             let to = read(&mut Fields::parse(json!({ "to": to }).to_string().as_bytes()).unwrap()).unwrap();
-            let rejection = run(resolve(&stage.host, &stage.settings, &Caller::of_tests(Grant::all()), to))
-                .expect_err("refused");
+            let rejection =
+                run(paging::read(&stage.host, &stage.settings, &Caller::of_tests(Grant::all()), &to, None))
+                    .expect_err("refused");
             let answer = rejection.log_and_answer(&stage.host);
             assert_eq!(answer.status(), 503);
             let body: Value = serde_json::from_slice(answer.body()).unwrap();

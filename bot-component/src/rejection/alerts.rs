@@ -2,15 +2,15 @@
 
 use bot_framework::json::FieldError;
 use http::StatusCode;
-use state::StateError;
 use state::ledger::Status;
+use state::{MAX_TAGS, StateError};
 use storage_table::TableError;
 use thiserror::Error;
 
 use crate::limits::MAX_TARGETS;
 
 /// Why a call was turned down. Nothing was queued.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 pub(crate) enum AlertRejection {
     #[error("a valid alert key is required, as `Authorization: Bearer <key>`")]
     Unauthorized,
@@ -20,8 +20,8 @@ pub(crate) enum AlertRejection {
     TargetNotAllowed { path: String, key: String, only: String },
     #[error("{0}")]
     Field(#[from] FieldError),
-    #[error("{path}: it leads to {targets} conversations or more, and a call takes at most {MAX_TARGETS}")]
-    TooManyTargets { path: String, targets: usize },
+    #[error("to: it has {targets} elements, and a call takes at most {MAX_TARGETS}")]
+    TooManyTargets { targets: usize },
     #[error("{path}: no conversation is known for it")]
     UnknownTarget { path: String },
     #[error(
@@ -31,6 +31,8 @@ pub(crate) enum AlertRejection {
     UnboundUser { path: String },
     #[error("{path}: the address is in a tenant that the bot does not serve")]
     TenantNotAllowed { path: String },
+    #[error("the conversation has {MAX_TAGS} tags, which are as many as one may have")]
+    TooManyTags,
     #[error("no alert is known by this id")]
     NoSuchAlert,
     #[error("it cannot be cancelled any more: it is {}", .0.as_str())]
@@ -63,6 +65,7 @@ impl AlertRejection {
             Self::UnboundUser { .. } => (StatusCode::FORBIDDEN, "UserNotBound"),
             Self::TenantNotAllowed { .. } => (StatusCode::FORBIDDEN, "TenantNotAllowed"),
             Self::UnknownTarget { .. } => (StatusCode::NOT_FOUND, "TargetNotFound"),
+            Self::TooManyTags => (StatusCode::CONFLICT, "TooManyTags"),
             Self::AlertIsOver(_) => (StatusCode::CONFLICT, "AlertIsOver"),
             Self::NoSuchAlert => (StatusCode::NOT_FOUND, "AlertNotFound"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "MessageSizeTooBig"),

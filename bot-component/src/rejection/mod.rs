@@ -95,6 +95,15 @@ impl Rejection {
         }
     }
 
+    /// Why, for the log.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            // Which credential or account is wrong concerns the operator, not the caller.
+            Self::Alert(AlertRejection::StateUnavailable(error)) => error.to_string(),
+            other => other.to_string(),
+        }
+    }
+
     /// The answer to the caller, and the line in the log.
     pub(crate) fn log_and_answer(self, host: &impl Host) -> Response<Bytes> {
         self.log_about(host, Map::new())
@@ -104,14 +113,9 @@ impl Rejection {
     pub(crate) fn log_about(self, host: &impl Host, mut about: Map<String, Value>) -> Response<Bytes> {
         let (status, code) = self.status_and_code();
         let level = if status.is_server_error() { Level::Error } else { Level::Warn };
-        let reason = match &self {
-            // Which credential or account is wrong concerns the operator, not the caller.
-            Self::Alert(AlertRejection::StateUnavailable(error)) => error.to_string(),
-            other => other.to_string(),
-        };
         about.insert("status".into(), status.as_u16().into());
         about.insert("code".into(), code.into());
-        about.insert("reason".into(), reason.into());
+        about.insert("reason".into(), self.reason().into());
         host.event(level, "request.rejected", about.into());
         let message = match &self {
             Self::Auth(AuthError::KeysUnavailable(_)) => {

@@ -14,15 +14,15 @@
 //! | `c<shard>` | `<key>` | `version`, `address` (JSON), `seenAt`, `pausedUntil` | the bot, when it hears something new; the poller: `pausedUntil` only |
 //! | `c<shard>` | `<key>.s` | `at` | the words `stop` (insert) and `start` (delete), nothing else |
 //! | `c<shard>` | `<key>.f` | `at` | `deleteUserData`: a tombstone. What was accepted before is not said; nothing deletes it |
-//! | `c<shard>` | `<key>.t.<tag>` | `at` | the words `subscribe` and `unsubscribe` |
+//! | `c<shard>` | `<key>.t.<tag>` | `at` | the words `subscribe` and `unsubscribe`, and `PUT` and `DELETE` of a tag |
 //! | `u.<channel>.<user>` | `<key>` | `seenAt` | the bot, after the record: a person's own conversations, by an id that the channel has bound, or with `unboundusers=allow` |
 //! | `e.<Entra object id>` | `<key>` | `seenAt` | the same, on channels that vouch for it (`msteams`) |
 //! | `n.<tenant>` | `<key>` | `seenAt` | the bot, after the record: a tenant's conversations, on the same channels |
-//! | `t.<tag>` | `<key>` | `at` | the words `subscribe` and `unsubscribe`, after the conversation's own row |
+//! | `t.<tenant>.<tag>` | `<key>` | `at` | the words and routes of tags, after the conversation's own row; the bot, when the conversation's tenant changes |
 //!
 //! `<key>` is the [`ConversationKey`], whose first digit is the shard. One query of a shard shows a conversation with
-//! everything that belongs to it. A reader that finds an index leading nowhere passes over it, and deletes it. The indexes of
-//! a person have `seenAt`, because a query shows no time of writing, and a person may have many conversations.
+//! everything that belongs to it. The subscribers that are in no tenant stand in `t..<tag>`. A reader that finds an index
+//! leading nowhere passes over it, and deletes it. The indexes of a person have `seenAt`, because a query shows no time of writing, and a person may have many conversations.
 //!
 //! Parts of a partition key that come from outside keep no dot, and are hashed if they are longer than 200 characters. Nobody
 //! but the bot writes this table, yet a foreign entity, or a property of another type, only costs a line in the log.
@@ -33,7 +33,7 @@
 //!
 //! | PartitionKey | RowKey | properties | who writes it |
 //! |---|---|---|---|
-//! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `conversation`, call of the API: `key`, `fingerprint`, `alerts` | the bot, once, when it accepts the alert |
+//! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `conversation`, `key`, first of a call with an idempotency key: `fingerprint`, `alerts`, `next` | the bot, once, when it accepts the alert |
 //! | | | `status`, `changedAt`, `reason`, `activityId`, `uncertain`, `tried` | the poller, when something became of it |
 //! | | | `cancelledAt`, `putAt`, `failedAt` | the bot, when its sender cancels it; when a call is repeated or a Put fails |
 //! | | | `takenAt` | the bot, before it sends an alert that a trigger brought; zero after a failure that is certain |
@@ -61,7 +61,7 @@ mod world;
 
 pub use conversations::{
     ByKey, Conversation, ConversationKey, Conversations, Filter, Fingerprint, Heard, Known, MAX_TAGS,
-    PAUSED_FOR, Page, Sign, Standing, Tag, TagError, Tagged, known_key, of_key,
+    PAUSED_FOR, Page, Sign, Standing, Subscribers, Tag, Tagged, known_key, of_key, tenant_of,
 };
 pub use error::StateError;
 pub use tables::Tables;

@@ -158,6 +158,11 @@ fn ended(leased: &Leased, record: &Record) -> Option<Outcome> {
         Status::Cancelled => Some(Outcome::Cancelled),
         Status::Expired => Some(Outcome::Expired),
         Status::Stopped => Some(Outcome::Stopped),
-        Status::Queued | Status::Waiting | Status::Failed | Status::Paused | Status::Untrusted => None,
+        Status::Queued
+        | Status::Waiting
+        | Status::Failed
+        | Status::Paused
+        | Status::Untrusted
+        | Status::TooLarge => None,
     }
 }

@@ -15,6 +15,8 @@ pub(super) enum KeyPurpose {
     TokenCache,
     /// Tells the poller that the bot calls it.
     Kick,
+    /// Makes the codes by which people subscribe to tags.
+    TagCode,
 }
 
 impl KeyPurpose {
@@ -24,6 +26,7 @@ impl KeyPurpose {
             Self::EnvelopeSeal => b"proactive-bot/envelope-seal/v2",
             Self::TokenCache => b"proactive-bot/token-cache/v2",
             Self::Kick => b"proactive-bot/kick/v2",
+            Self::TagCode => b"proactive-bot/tag-code/v1",
         }
     }
 }
@@ -77,6 +80,10 @@ mod tests {
         assert_eq!(
             hex(derive_key(b"secret", KeyPurpose::Kick, &["app", "bot-queue"])),
             "d851928424efa0b74bafa8614624ef70f1f6150617965610e7064f5202f4d6a8"
+        );
+        assert_eq!(
+            hex(derive_key(b"secret", KeyPurpose::TagCode)),
+            "75767980b21759b2d7f0113917d9191b18b5253b3058c3b31665b92afb728d48"
         );
     }
 

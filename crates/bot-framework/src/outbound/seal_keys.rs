@@ -1,4 +1,4 @@
-//! The keys that envelopes are sealed with.
+//! The keys that envelopes are sealed with, and codes for tags made.
 
 use platform::{Secret, Settings, SettingsError};
 
@@ -19,6 +19,31 @@ pub fn seal_keys(
     bot: Option<&BotCredentials>,
     queue: &str,
 ) -> Result<Vec<[u8; 32]>, SettingsError> {
+    let app_id = app_id_of(settings, bot)?;
+    lasting_keys(settings, bot, |secret| derive_key(secret, KeyPurpose::EnvelopeSeal, &[&app_id, queue]))
+}
+
+/// Derives the keys of the codes by which people subscribe to tags from the same secrets. The first key makes codes, and
+/// those of each are good. In anonymous mode without `sealkey` the secret is `storageconnection`.
+pub fn tag_code_keys(
+    settings: &impl Settings,
+    bot: Option<&BotCredentials>,
+) -> Result<Vec<[u8; 32]>, SettingsError> {
+    let app_id = app_id_of(settings, bot)?;
+    let derive = |secret: &[u8]| derive_key(secret, KeyPurpose::TagCode, &[&app_id]);
+    let keys = lasting_keys(settings, bot, derive)?;
+    if keys.is_empty() {
+        return Ok(vec![derive(settings.setting("storageconnection")?.trim().as_bytes())]);
+    }
+    Ok(keys)
+}
+
+/// Keys made of `sealkey`, else of a credential that lasts.
+fn lasting_keys(
+    settings: &impl Settings,
+    bot: Option<&BotCredentials>,
+    derive: impl Fn(&[u8]) -> [u8; 32],
+) -> Result<Vec<[u8; 32]>, SettingsError> {
     let error = |problem: String| SettingsError::new("sealkey", problem);
     let text = settings.setting("sealkey")?;
     let given: Vec<_> = text.split(',').filter_map(|key| Secret::new(key.trim())).collect();
@@ -28,8 +53,6 @@ pub fn seal_keys(
     if given.iter().any(|secret| secret.expose().len() < SHORTEST_BYTES) {
         return Err(error(format!("must be at least {SHORTEST_BYTES} characters long, and random")));
     }
-    let app_id = app_id_of(settings, bot)?;
-    let derive = |secret: &[u8]| derive_key(secret, KeyPurpose::EnvelopeSeal, &[&app_id, queue]);
     if !given.is_empty() {
         return Ok(given.iter().map(|secret| derive(secret.expose().as_bytes())).collect());
     }
@@ -145,5 +168,19 @@ mod tests {
         }
         let this = anonymous(&[given]).unwrap();
         assert_ne!(anonymous(&[given, ("microsoftappid", "other")]).unwrap(), this);
+    }
+
+    #[test]
+    fn codes_of_tags_have_keys_of_their_own() {
+        let of = |variables: &[(&str, &str)], mode| {
+            let host = host(variables);
+            tag_code_keys(&host, BotCredentials::read(mode, &host).unwrap().as_ref()).unwrap()
+        };
+        let both = ("sealkey", "a new key of 16+, an old key of 16+");
+        assert_eq!(of(&[both, PASSWORD], AuthMode::Required).len(), 2);
+        assert_ne!(of(&[PASSWORD], AuthMode::Required), keys(&[PASSWORD]));
+        let anonymous = |storage| of(&[("storageconnection", storage)], AuthMode::Anonymous);
+        assert_eq!(anonymous("a").len(), 1);
+        assert_ne!(anonymous("a"), anonymous("b"));
     }
 }

@@ -8,7 +8,12 @@ use super::time;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Alerts with this tag come to this conversation.
-    Subscribe(String),
+    Subscribe {
+        /// The tag.
+        tag: String,
+        /// What shows that the person may subscribe to it.
+        code: Option<String>,
+    },
     /// No longer.
     Unsubscribe(String),
     /// No alerts from others come to this conversation.
@@ -25,11 +30,12 @@ pub enum Command {
 enum Pattern {
     Nothing(fn() -> Command),
     OneWord(fn(String) -> Command),
+    TagAndCode,
     TimeAndText(fn(Duration, String) -> Command),
 }
 
 const COMMANDS: [(&str, Pattern); 6] = [
-    ("subscribe", Pattern::OneWord(Command::Subscribe)),
+    ("subscribe", Pattern::TagAndCode),
     ("unsubscribe", Pattern::OneWord(Command::Unsubscribe)),
     ("stop", Pattern::Nothing(|| Command::Stop)),
     ("start", Pattern::Nothing(|| Command::Start)),
@@ -48,6 +54,12 @@ impl Command {
                 Pattern::OneWord(command) => {
                     let is_word = !rest.is_empty() && !rest.contains(char::is_whitespace);
                     is_word.then(|| command(rest.to_owned()))
+                }
+                Pattern::TagAndCode => {
+                    let (tag, code) = next_word(rest);
+                    let is_command = !tag.is_empty() && (code.is_empty() || looks_like_code(code));
+                    let code = Some(code.to_owned()).filter(|code| !code.is_empty());
+                    is_command.then(|| Command::Subscribe { tag: tag.to_owned(), code })
                 }
                 Pattern::TimeAndText(command) => {
                     let (after, text) = time::take(rest)?;
@@ -74,6 +86,12 @@ pub(super) fn next_word(text: &str) -> (&str, &str) {
     }
 }
 
+/// Whether a word may be a code, or one that is mistyped. `subscribe to newsletters` is a message like any other.
+fn looks_like_code(word: &str) -> bool {
+    let is_of_letters = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    is_of_letters && word.len() >= 20 && word.bytes().any(|byte| !byte.is_ascii_alphabetic())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +100,9 @@ mod tests {
     fn a_command_is_the_whole_message() {
         let remind =
             |seconds, text: &str| Some(Command::Remind(Duration::from_secs(seconds), text.to_owned()));
+        let subscribe = |tag: &str, code: Option<&str>| {
+            Some(Command::Subscribe { tag: tag.to_owned(), code: code.map(str::to_owned) })
+        };
         for (message, expected) in [
             ("stop", Some(Command::Stop)),
             ("  STOP\n", Some(Command::Stop)),
@@ -91,8 +112,19 @@ mod tests {
             ("stop it", None),
             ("please stop", None),
             ("stopp", None),
-            ("subscribe orders-42", Some(Command::Subscribe("orders-42".into()))),
-            ("Subscribe\u{a0} Orders-42 ", Some(Command::Subscribe("Orders-42".into()))),
+            ("subscribe orders-42", subscribe("orders-42", None)),
+            ("Subscribe\u{a0} Orders-42 ", subscribe("Orders-42", None)),
+            (
+                "subscribe orders-42 abc123-abc123-abc123-abc123\n",
+                subscribe("orders-42", Some("abc123-abc123-abc123-abc123")),
+            ),
+            (
+                "subscribe orders-42 ABC123ABC123ABC123ABC12",
+                subscribe("orders-42", Some("ABC123ABC123ABC123ABC12")),
+            ),
+            ("subscribe orders-42 abc123 abc123 abc123 abc123", None),
+            ("subscribe to internationalization", None),
+            ("subscribe to us", None),
             ("unsubscribe orders-42", Some(Command::Unsubscribe("orders-42".into()))),
             ("subscribe", None),
             ("subscribe to our newsletter", None),

@@ -32,6 +32,20 @@ pub fn subscribed(tag: &str) -> String {
     format!("Subscribed: alerts about {tag} come here. To end that, say: unsubscribe {tag}")
 }
 
+/// Answers `subscribe` where it needs a code, and there is none.
+pub fn subscriptions_closed(tag: &str) -> String {
+    format!(
+        "Not done: only those who send alerts decide who hears about {tag}. They can add this conversation, or give you a code; then say: subscribe {tag} <code>"
+    )
+}
+
+/// Answers `subscribe` with a code that is not good for the tag.
+pub fn code_refused(tag: &str) -> String {
+    format!(
+        "Not done: this code is not good for {tag} here, or not any more. Please ask those who send the alerts for a new one."
+    )
+}
+
 /// Answers `unsubscribe`.
 pub fn unsubscribed(tag: &str) -> String {
     format!("Unsubscribed: no more alerts about {tag} come here.")

@@ -26,7 +26,11 @@ impl<H: Host> Conversations<'_, H> {
         self.forget_fingerprint(key).await;
         self.delete_all([key_of(key, &Row::Record)]).await?;
         let mut rest: Vec<_> = address.map(Index::ever_of_address).unwrap_or_default();
-        rest.extend(rows.tags.iter().map(Index::of_tag));
+        match address {
+            Some(address) => rest.extend(rows.tags.iter().map(|tag| Index::of_tag_at(address, tag))),
+            // Nobody knows the tenant. A list of another one leads nowhere, and its reader deletes the row.
+            None => rest.extend(rows.tags.iter().map(|tag| Index::of_tag(None, tag))),
+        }
         let indexes = rest.iter().map(|index| index.row(key));
         let own = rows.tags.into_iter().map(Row::Tag);
         self.delete_all(indexes.chain(own.map(|row| key_of(key, &row)))).await?;
@@ -113,7 +117,7 @@ mod tests {
         let (partition, row) = place();
         plant(&partition, &row, |entity| entity.with("version", 1));
         plant(&partition, &format!("{row}.t.x"), |entity| entity);
-        plant("t.x", &row, |entity| entity);
+        plant("t..x", &row, |entity| entity);
         run(stage.book().forget(&key())).unwrap();
         assert!(stage.rows().is_empty(), "{:?}", stage.rows());
     }

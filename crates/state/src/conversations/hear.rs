@@ -75,6 +75,14 @@ impl<H: Host> Conversations<'_, H> {
                     return Ok(heard_of(&self.place(), &after, now));
                 }
             }
+            let moving = match &before {
+                Some(before) => self.moving_tags(&key, &before.address, &after.address).await?,
+                None => Vec::new(),
+            };
+            // Before the record: if the bot dies in between, the next activity moves them again.
+            for tag in &moving {
+                self.put_tag(Index::of_tag_at(&after.address, tag).row(&key)).await?;
+            }
             after.seen_at = now;
             let mut entity = after.to_entity(&key)?;
             if is_sign_of_life || before.is_none() {
@@ -92,8 +100,11 @@ impl<H: Host> Conversations<'_, H> {
             }
             // The record stands. Each index is written with it, once a day at least: so an entry that was lost comes back.
             self.put_indexes(&key, &indexes, now, false).await?;
-            let old =
-                before.as_ref().map(|before| Index::ever_of_address(&before.address)).unwrap_or_default();
+            let mut old = Vec::new();
+            if let Some(before) = &before {
+                old = Index::ever_of_address(&before.address);
+                old.extend(moving.iter().map(|tag| Index::of_tag_at(&before.address, tag)));
+            }
             self.delete_all(old.iter().filter(|index| !indexes.contains(index)).map(|index| index.row(&key)))
                 .await?;
             return Ok(heard_of(&self.place(), &after, now));

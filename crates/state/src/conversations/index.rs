@@ -8,6 +8,7 @@ use platform::name_of;
 use storage_table::{Filter as Rule, Key, Query, escape};
 
 use super::key::{ConversationKey, Tag};
+use super::subscribers::tenant_of;
 
 /// A longer part of a partition key is hashed: the service takes 512 characters in all.
 const MAX_PART: usize = 200;
@@ -36,8 +37,14 @@ impl Index {
         Self(format!("n.{}", part(&tenant_id.to_lowercase())))
     }
 
-    pub(super) fn of_tag(tag: &Tag) -> Self {
-        Self(format!("t.{}", part(tag.as_str())))
+    /// The subscribers of a tag in a tenant; without one, those in no tenant.
+    pub(super) fn of_tag(tenant_id: Option<&str>, tag: &Tag) -> Self {
+        Self(format!("t.{}.{}", part(&tenant_id.unwrap_or_default().to_lowercase()), part(tag.as_str())))
+    }
+
+    /// The list of a tag's subscribers to which a conversation with this address belongs.
+    pub(super) fn of_tag_at(address: &ConversationReference, tag: &Tag) -> Self {
+        Self::of_tag(tenant_of(address), tag)
     }
 
     /// The indexes of an address. A person leads only to conversations that are the person's own: an alert for one person
@@ -79,8 +86,8 @@ impl Index {
         tags: &[Tag],
         unbound: UnboundUsers,
     ) -> bool {
-        let mut own = Self::of_address(address, unbound).into_iter().chain(tags.iter().map(Self::of_tag));
-        own.any(|index| index == *self)
+        let of_tags = tags.iter().map(|tag| Self::of_tag_at(address, tag));
+        Self::of_address(address, unbound).into_iter().chain(of_tags).any(|index| index == *self)
     }
 
     /// The row that leads to a conversation.
@@ -104,6 +111,17 @@ mod tests {
         assert_eq!(Index::of_aad_object("E5E0"), Index::of_aad_object("e5e0"));
         assert_eq!(Index::of_tenant("T"), Index::of_tenant("t"));
         assert_ne!(Index::of_user("msteams", "29:U"), Index::of_user("msteams", "29:u"));
+    }
+
+    #[test]
+    fn a_tag_has_a_list_for_each_tenant() {
+        let tag = Tag::parse("orders-42").unwrap();
+        assert_eq!(Index::of_tag(None, &tag).partition(), "t..orders-42");
+        assert_eq!(Index::of_tag(Some("T"), &tag).partition(), "t.t.orders-42");
+        // A dot in either part does not lead into another list.
+        let dotted = Tag::parse("b.orders-42").unwrap();
+        assert_ne!(Index::of_tag(Some("a.b"), &tag), Index::of_tag(Some("a"), &dotted));
+        assert_ne!(Index::of_tag(None, &dotted), Index::of_tag(Some("b"), &tag));
     }
 
     #[test]

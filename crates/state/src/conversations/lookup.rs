@@ -1,34 +1,19 @@
-//! Finding conversations by person and by tag.
+//! Finding conversations by person, and what stands behind the rows of an index.
 
 use std::cmp::Reverse;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use platform::Host;
-use storage_table::{Entity, Key, Query};
-use thiserror::Error;
+use storage_table::{Entity, Key};
 
-use super::index::{Index, MAX_TOP, SEEN_AT};
-use super::key::{ConversationKey, Tag};
+use super::index::{Index, SEEN_AT};
+use super::key::ConversationKey;
 use super::record::{Conversation, FOREIGN_ROW, Rows, Stored, skipped};
 use super::{AT_ONCE, Conversations};
 use crate::StateError;
 
 /// Of a person with more conversations, the newest are looked at: Web Chat begins a new one with every visit.
 const MOST_OF_A_PERSON: usize = 50;
-
-/// Why no conversations are found by a tag.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum TagError {
-    /// The table could not be read.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// More conversations subscribe to the tag than were asked for.
-    #[error("more than {most} conversations subscribe to the tag")]
-    TooMany {
-        /// How many were asked for.
-        most: usize,
-    },
-}
 
 impl<H: Host> Conversations<'_, H> {
     /// A person's own conversation on a channel.
@@ -65,31 +50,6 @@ impl<H: Host> Conversations<'_, H> {
         }
         let found = self.behind(index, newest).await?;
         Ok(found.into_iter().max_by_key(|(_, conversation)| (!conversation.paused, conversation.seen_at)))
-    }
-
-    /// The conversations that subscribe to a tag, if they are at most so many.
-    pub async fn of_tag(
-        &self,
-        tag: &Tag,
-        most: usize,
-    ) -> Result<Vec<(ConversationKey, Conversation)>, TagError> {
-        let index = Index::of_tag(tag);
-        let mut found = Vec::new();
-        let mut continuation = None;
-        loop {
-            // One more than may be: a row that leads nowhere counts for nothing.
-            let top = u16::try_from(most + 1 - found.len()).unwrap_or(MAX_TOP).min(MAX_TOP);
-            let query = Query { top, ..index.query() };
-            let page = self.table.query(&query, continuation.as_ref()).await.map_err(StateError::from)?;
-            found.extend(self.behind(&index, page.entities).await?);
-            if found.len() > most {
-                return Err(TagError::TooMany { most });
-            }
-            continuation = page.next;
-            if continuation.is_none() {
-                return Ok(found);
-            }
-        }
     }
 
     /// The conversations to which rows of an index lead, in the order of their keys. A row that leads nowhere is deleted.
@@ -159,8 +119,8 @@ mod tests {
     use platform::testing::run;
     use serde_json::json;
 
-    use super::super::testing::{Stage, key, lose, place, plant, planted, with};
-    use super::super::{PAUSED_FOR, Sign};
+    use super::super::testing::{Stage, key, lose, place, plant, planted, subscribers, with};
+    use super::super::{Filter, PAUSED_FOR, Sign};
     use super::*;
 
     fn webchat(id: &str) -> bot_framework::ConversationReference {
@@ -255,12 +215,13 @@ mod tests {
         stage.hear(&with(|_| {}), Sign::Message);
         // Of somebody else, of nobody, and one that the bot did not write.
         plant("u.msteams.29:other", &row, |entity| entity);
-        plant("t.x", &row, |entity| entity);
+        plant("t.t.x", &row, |entity| entity);
         plant("u.msteams.29:u", &"0".repeat(32), |entity| entity);
         plant("u.msteams.29:u", "something else", |entity| entity);
         let book = stage.book();
         assert_eq!(run(book.of_user("msteams", "29:other")), Ok(None));
-        assert_eq!(run(book.of_tag(&Tag::parse("x").unwrap(), 1)), Ok(vec![]));
+        let filter = Filter { tag: Some(subscribers("x", &[Some("t")])), tenant_id: None };
+        assert!(run(book.page(None, 1, &filter)).unwrap().conversations.is_empty());
         assert_eq!(run(book.of_user("msteams", "29:u")).unwrap().unwrap().0, key());
         let expected = [
             format!("{partition}/{row}"),
@@ -296,29 +257,5 @@ mod tests {
             assert_eq!(found.is_some(), is_seen, "before call {nth}");
             assert!(planted("u.msteams.29:u", &index_row).is_some(), "before call {nth}");
         }
-    }
-
-    #[test]
-    fn a_tag_finds_its_subscribers_if_they_are_not_too_many() {
-        let stage = Stage::new();
-        let tag = Tag::parse("x").unwrap();
-        let mut keys: Vec<_> = (0..20).map(|number| stage.add(number, "29:u", "t")).collect();
-        keys.iter().for_each(|key| stage.tag(key, "x"));
-        keys.sort();
-        let found = |most| {
-            let found = run(stage.book().of_tag(&tag, most));
-            found.map(|found| found.into_iter().map(|(key, _)| key).collect::<Vec<_>>())
-        };
-        assert_eq!(found(20).as_ref(), Ok(&keys));
-        assert_eq!(found(19), Err(TagError::TooMany { most: 19 }));
-        assert_eq!(found(1), Err(TagError::TooMany { most: 1 }));
-        run(stage.book().untag(&keys[1], &tag)).unwrap();
-        keys.remove(1);
-        assert_eq!(found(19).as_ref(), Ok(&keys));
-        // A row that leads nowhere does not count.
-        plant("t.x", &"0".repeat(32), |entity| entity);
-        plant("t.x", &"f".repeat(32), |entity| entity);
-        assert_eq!(found(19).as_ref(), Ok(&keys));
-        assert_eq!(stage.rows().iter().filter(|row| row.starts_with("t.x/")).count(), 19);
     }
 }

@@ -11,6 +11,7 @@ mod many;
 mod pause;
 mod record;
 mod stop;
+mod subscribers;
 mod tags;
 #[cfg(test)]
 mod testing;
@@ -31,10 +32,10 @@ pub use fingerprint::Fingerprint;
 pub use hear::{Heard, Sign};
 pub use key::{ConversationKey, Tag, known_key};
 pub use list::{Filter, Page};
-pub use lookup::TagError;
 pub use many::{ByKey, Known, of_key};
 pub use pause::PAUSED_FOR;
 pub use record::Conversation;
+pub use subscribers::{Subscribers, tenant_of};
 pub use tags::{MAX_TAGS, Tagged};
 
 /// How many calls of one operation go on at once.

@@ -1,12 +1,14 @@
 //! Subscribing to tags.
 
+use bot_framework::ConversationReference;
 use platform::Host;
-use storage_table::Entity;
+use storage_table::{Entity, Key};
 
 use super::Conversations;
 use super::index::Index;
 use super::key::{ConversationKey, Row, Tag};
 use super::record::{Stored, key_of};
+use super::subscribers::tenant_of;
 use crate::StateError;
 
 /// The most tags that one conversation may have. Two calls at the same moment may exceed it by one.
@@ -25,25 +27,44 @@ impl<H: Host> Conversations<'_, H> {
     /// Subscribes a conversation to a tag. It has to be known: a tag of nobody would lead nowhere.
     pub async fn tag(&self, key: &ConversationKey, tag: &Tag) -> Result<Tagged, StateError> {
         let rows = self.rows_of(key).await?;
-        match rows.stored {
-            Stored::Record(_) => {}
+        let address = match rows.stored {
+            Stored::Record(record) => record.address,
             Stored::Newer => return Err(StateError::Newer),
             Stored::Nothing | Stored::Broken => return Err(StateError::NotStored),
-        }
+        };
         if rows.tags.len() >= MAX_TAGS && !rows.tags.contains(tag) {
             return Ok(Tagged::TooMany);
         }
-        let at = self.host.now().timestamp_millis();
         // The conversation's own row first: an index that leads to a conversation without the tag is deleted.
-        self.table.put(&Entity::new(key_of(key, &Row::Tag(tag.clone()))).with_int64("at", at)).await?;
-        self.table.put(&Entity::new(Index::of_tag(tag).row(key)).with_int64("at", at)).await?;
+        self.put_tag(key_of(key, &Row::Tag(tag.clone()))).await?;
+        self.put_tag(Index::of_tag_at(&address, tag).row(key)).await?;
         Ok(Tagged::Yes)
     }
 
-    /// Ends the subscription of a conversation to a tag.
-    pub async fn untag(&self, key: &ConversationKey, tag: &Tag) -> Result<(), StateError> {
+    /// Ends the subscription of a conversation to a tag. Returns whether the conversation is known.
+    pub async fn untag(&self, key: &ConversationKey, tag: &Tag) -> Result<bool, StateError> {
+        let rows = self.rows_of(key).await?;
+        // The own row is what counts. Without a readable record, the first reader of the index deletes the other one.
         self.table.delete(&key_of(key, &Row::Tag(tag.clone())), None).await?;
-        self.table.delete(&Index::of_tag(tag).row(key), None).await?;
+        if let Stored::Record(record) = &rows.stored {
+            self.table.delete(&Index::of_tag_at(&record.address, tag).row(key), None).await?;
+        }
+        Ok(rows.has_record)
+    }
+
+    /// The tags that move to the lists of another tenant, because the conversation's address changes.
+    pub(super) async fn moving_tags(
+        &self,
+        key: &ConversationKey,
+        before: &ConversationReference,
+        after: &ConversationReference,
+    ) -> Result<Vec<Tag>, StateError> {
+        if tenant_of(before) == tenant_of(after) { Ok(Vec::new()) } else { Ok(self.rows_of(key).await?.tags) }
+    }
+
+    pub(super) async fn put_tag(&self, row: Key) -> Result<(), StateError> {
+        let at = self.host.now().timestamp_millis();
+        self.table.put(&Entity::new(row).with_int64("at", at)).await?;
         Ok(())
     }
 }
@@ -52,8 +73,8 @@ impl<H: Host> Conversations<'_, H> {
 mod tests {
     use platform::testing::run;
 
-    use super::super::Sign;
-    use super::super::testing::{Stage, key, place, plant, with};
+    use super::super::testing::{Stage, key, lose, place, plant, subscribers, with};
+    use super::super::{Filter, Sign};
     use super::*;
 
     fn tag(text: &str) -> Tag {
@@ -87,6 +108,70 @@ mod tests {
         assert_eq!(run(stage.book().tag(&key(), &tag("one-more"))), Ok(Tagged::TooMany));
         assert_eq!(run(stage.book().tag(&key(), &tag("0"))), Ok(Tagged::Yes), "one that it has");
         assert_eq!(stage.conversation().tags.len(), MAX_TAGS);
+    }
+
+    /// The conversations that subscribe to `x` in these tenants.
+    fn found(stage: &Stage, tenants: &[Option<&str>]) -> Vec<ConversationKey> {
+        let filter = Filter { tag: Some(subscribers("x", tenants)), tenant_id: None };
+        let page = run(stage.book().page(None, 100, &filter)).unwrap();
+        page.conversations.into_iter().map(|(key, _)| key).collect()
+    }
+
+    #[test]
+    fn a_tag_leads_to_conversations_of_the_tenants_that_are_asked_for() {
+        let stage = Stage::new();
+        let [ours, theirs] = [(1, "ours"), (2, "theirs")].map(|(number, tenant)| {
+            let key = stage.add(number, "29:u", tenant);
+            stage.tag(&key, "x");
+            key
+        });
+        let visitor = with(|json| json["channelId"] = "webchat".into());
+        stage.hear(&visitor, Sign::Message);
+        let visitor = ConversationKey::of(&visitor);
+        stage.tag(&visitor, "x");
+        let mut both = vec![ours.clone(), visitor.clone()];
+        both.sort();
+        for (tenants, expected) in [
+            (&[Some("OURS")][..], vec![ours]),
+            (&[Some("theirs")], vec![theirs]),
+            (&[None], vec![visitor]),
+            (&[Some("ours"), None], both),
+            (&[Some("")], found(&stage, &[None])),
+            (&[Some("t"), Some("nobody")], vec![]),
+            (&[], vec![]),
+        ] {
+            assert_eq!(found(&stage, tenants), expected, "{tenants:?}");
+        }
+    }
+
+    #[test]
+    fn tags_move_with_the_conversation_into_another_tenant() {
+        let stage = Stage::new();
+        let unverified = with(|json| json["serviceUrlVerified"] = false.into());
+        stage.hear(&unverified, Sign::Message);
+        stage.tag(&key(), "x");
+        stage.tag(&key(), "y");
+        assert_eq!((found(&stage, &[None]), found(&stage, &[Some("t")])), (vec![key()], vec![]));
+        let before = stage.rows().len();
+        stage.hear(&with(|_| {}), Sign::Message);
+        assert_eq!((found(&stage, &[None]), found(&stage, &[Some("t")])), (vec![], vec![key()]));
+        assert_eq!((stage.conversation().tags.len(), stage.rows().len()), (2, before));
+        run(stage.book().forget(&key())).unwrap();
+        assert!(stage.rows().is_empty(), "{:?}", stage.rows());
+    }
+
+    #[test]
+    fn a_tag_is_taken_from_a_conversation_that_is_not_known_too() {
+        let stage = Stage::new();
+        stage.hear(&with(|_| {}), Sign::Message);
+        stage.tag(&key(), "x");
+        let (partition, row) = place();
+        plant(&partition, &row, |entity| entity.with("version", 2));
+        assert_eq!(run(stage.book().untag(&key(), &tag("x"))), Ok(true));
+        lose(&partition, &row);
+        assert_eq!(run(stage.book().untag(&key(), &tag("x"))), Ok(false));
+        assert!(found(&stage, &[Some("t")]).is_empty());
+        assert!(!stage.rows().iter().any(|row| row.contains(".x")), "{:?}", stage.rows());
     }
 
     #[test]

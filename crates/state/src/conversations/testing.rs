@@ -15,7 +15,7 @@ use storage_account::Account;
 use storage_table::testing::FakeTables;
 use storage_table::{Entity, Key};
 
-use super::{Conversation, ConversationKey, Conversations, Heard, Sign, Tag};
+use super::{Conversation, ConversationKey, Conversations, Heard, Sign, Subscribers, Tag};
 use crate::Tables;
 
 type Act = Box<dyn FnOnce()>;
@@ -150,6 +150,12 @@ pub(super) fn planted(partition: &str, row: &str) -> Option<Entity> {
     let mut properties = SERVICE.with_borrow(|service| service.entities(TABLE).get(&key).cloned())?;
     properties.remove("op");
     Some(Entity { key: Key::new(partition, row), properties })
+}
+
+/// The subscribers of a tag in these tenants.
+pub(super) fn subscribers(tag: &str, tenants: &[Option<&str>]) -> Subscribers {
+    let tenants = tenants.iter().map(|tenant| tenant.map(str::to_owned)).collect();
+    Subscribers { tag: Tag::parse(tag).unwrap(), tenants }
 }
 
 fn reference(json: &Value) -> ConversationReference {

@@ -33,6 +33,8 @@ pub enum Status {
     Paused,
     /// The conversation's Connector was on no list when the alert was to be accepted.
     Untrusted,
+    /// It did not fit on the queue together with the conversation's address.
+    TooLarge,
     /// It is in the poison queue.
     Dead,
     /// Its sender wanted no second try, and nobody knows whether the first one delivered it.
@@ -42,7 +44,7 @@ pub enum Status {
 }
 
 impl Status {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Queued,
         Self::Waiting,
         Self::Delivered,
@@ -51,6 +53,7 @@ impl Status {
         Self::Stopped,
         Self::Paused,
         Self::Untrusted,
+        Self::TooLarge,
         Self::Dead,
         Self::Dropped,
         Self::Failed,
@@ -67,6 +70,7 @@ impl Status {
             Self::Stopped => "stopped",
             Self::Paused => "paused",
             Self::Untrusted => "untrusted",
+            Self::TooLarge => "tooLarge",
             Self::Dead => "dead",
             Self::Dropped => "dropped",
             Self::Failed => "failed",
@@ -108,6 +112,8 @@ pub struct CallNote {
     pub fingerprint: String,
     /// How many alerts the call made.
     pub alerts: u32,
+    /// Where the call goes on, if there was more than it could take.
+    pub next: Option<String>,
 }
 
 /// One alert's record.
@@ -150,6 +156,7 @@ impl Record {
         let call = text("fingerprint").map(|fingerprint| CallNote {
             fingerprint,
             alerts: entity.int("alerts").and_then(|alerts| u32::try_from(alerts).ok()).unwrap_or(1),
+            next: text("next"),
         });
         Self {
             id: entity.key.row.clone(),
@@ -247,6 +254,9 @@ impl NewAlert {
         if let Some(call) = &self.call {
             properties.insert("fingerprint".into(), call.fingerprint.as_str().into());
             properties.insert("alerts".into(), call.alerts.into());
+            if let Some(next) = &call.next {
+                properties.insert("next".into(), next.as_str().into());
+            }
         }
         if let Some(key) = &self.key {
             properties.insert("key".into(), key.as_str().into());

@@ -59,7 +59,7 @@ fn a_call_is_accepted_as_a_whole_and_found_in_order() {
     for alerts in [1, 2, 100] {
         let call = CallId::of_key(Period::of(world.host.now()), None, &format!("k{alerts}"), 0);
         let mut all: Vec<NewAlert> = (0..alerts).map(|index| alert(call.alert(index))).collect();
-        let note = CallNote { fingerprint: "f".into(), alerts: alerts.into() };
+        let note = CallNote { fingerprint: "f".into(), alerts: alerts.into(), next: Some("0-a".into()) };
         all[0].call = Some(note.clone());
         assert_eq!(run(world.ledger().accept_call(&all)), Ok(Accepted::New));
         let first = known(run(world.ledger().accept_call(&all)).unwrap());

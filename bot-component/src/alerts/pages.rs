@@ -1,0 +1,338 @@
+//! Calls to tags of any size.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bot_framework::ConversationReference;
+use bot_framework::json::Fields;
+use bytes::Bytes;
+use http::Request;
+use platform::testing::{FakeHost, response, run};
+use platform::{Clock, Deadline};
+use serde_json::{Map, Value, json};
+use state::{ConversationKey, Sign, Tag};
+use storage_table::testing::FakeTables;
+
+use super::handle;
+use crate::settings::{BotSettings, CallerSettings};
+
+/// A bot with subscribers, and a queue that may refuse.
+struct Bot {
+    host: FakeHost,
+    settings: BotSettings,
+    service: Rc<RefCell<FakeTables>>,
+    /// How many more Puts the queue takes.
+    room: Rc<Cell<usize>>,
+    /// How many more calls the tables take.
+    patience: Rc<Cell<usize>>,
+}
+
+impl Bot {
+    fn new() -> Self {
+        Self::with(&[("authmode", "anonymous")])
+    }
+
+    fn with(variables: &[(&str, &str)]) -> Self {
+        let host = FakeHost::with_settings([
+            ("storageconnection", "UseDevelopmentStorage=true"),
+            ("queuename", "bot-queue"),
+            ("kick", "off"),
+            ("alertkey", "k"),
+            ("microsoftappid", "app"),
+            ("microsoftapppassword", "secret"),
+            ("servicehosts", "http://127.0.0.1:9200"),
+        ]);
+        for (name, value) in variables {
+            host.settings.borrow_mut().insert((*name).into(), (*value).into());
+        }
+        let settings = BotSettings::read(&host, CallerSettings::read(&host).unwrap()).unwrap();
+        let (room, patience) = (Rc::new(Cell::new(usize::MAX)), Rc::new(Cell::new(usize::MAX)));
+        let service = Rc::new(RefCell::new(FakeTables::default()));
+        let now = host.now();
+        let (puts, calls, tables) = (room.clone(), patience.clone(), service.clone());
+        host.answers(move |request| {
+            let spend = |left: &Cell<usize>| left.replace(left.get().saturating_sub(1)) > 0;
+            if request.uri().port_u16() == Some(10_001) {
+                return Some(Ok(response(if spend(&puts) { 201 } else { 403 }, "")));
+            }
+            let answer = tables.borrow_mut().answer(request, now);
+            Some(Ok(answer.filter(|_| spend(&calls)).unwrap_or_else(|| response(403, ""))))
+        });
+        Self { host, settings, service, room, patience }
+    }
+
+    fn conversations(&self) -> state::Conversations<'_, FakeHost> {
+        self.settings.conversations(&self.host, Deadline::after(&self.host, Duration::from_secs(10)))
+    }
+
+    /// A conversation that subscribes to these tags.
+    fn add(&self, reference: &ConversationReference, tags: &[&str]) -> String {
+        let key = ConversationKey::of(reference);
+        run(self.conversations().hear(reference, Sign::Message, None)).unwrap();
+        for tag in tags {
+            run(self.conversations().tag(&key, &Tag::parse(tag).unwrap())).unwrap();
+        }
+        key.as_str().to_owned()
+    }
+
+    fn crowd(&self, numbers: std::ops::Range<usize>, tags: &[&str]) -> BTreeSet<String> {
+        numbers.map(|number| self.add(&reference(&format!("c{number}"), "x"), tags)).collect()
+    }
+
+    /// The same, past the API of the tables, which takes a minute for a thousand.
+    fn big_crowd(&self, numbers: std::ops::Range<usize>, tag: &str) -> BTreeSet<String> {
+        const TABLE: &str = "proactivebotconversations";
+        let first = self.add(&reference("template", "x"), &[]);
+        let mut service = self.service.borrow_mut();
+        let template = service.entities(TABLE)[&(format!("c{}", &first[..1]), first)].clone();
+        let mut store = |partition: &str, row: &str, properties| {
+            service.store(TABLE, partition, row, properties, self.host.now());
+        };
+        let plant = |number: usize| {
+            let key = ConversationKey::of(&reference(&format!("c{number}"), "x")).as_str().to_owned();
+            let mut properties = template.clone();
+            properties.remove("op");
+            let address = properties["address"].as_str().unwrap().replace("template", &format!("c{number}"));
+            properties.insert("address".into(), address.into());
+            let shard = format!("c{}", &key[..1]);
+            store(&shard, &key, properties);
+            store(&shard, &format!("{key}.t.{tag}"), Map::new());
+            store(&format!("t..{tag}"), &key, Map::new());
+            key
+        };
+        numbers.map(plant).collect()
+    }
+
+    fn alert(&self, body: &Value) -> (u16, Value) {
+        let request = Request::post("/api/alerts").header("authorization", "Bearer k");
+        let request = request.header("content-type", "application/json");
+        let answer = match run(handle(&self.host, request.body(Bytes::from(body.to_string())).unwrap())) {
+            Ok(answered) => answered.into_reply(&self.host).answer,
+            Err(rejection) => rejection.log_and_answer(&self.host),
+        };
+        (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap())
+    }
+
+    #[track_caller]
+    fn accepted(&self, body: &Value) -> Value {
+        let (status, answer) = self.alert(body);
+        assert_eq!(status, 202, "{answer}");
+        answer
+    }
+
+    /// Makes the call, and goes on while there is more. The alerts, and how many calls that took.
+    #[track_caller]
+    fn all(&self, body: &Value) -> (Vec<Value>, usize) {
+        let (mut body, mut alerts) = (body.clone(), Vec::new());
+        for calls in 1.. {
+            let answer = self.accepted(&body);
+            alerts.extend(answer["alerts"].as_array().unwrap().clone());
+            match answer.get("next") {
+                Some(next) => body["next"] = next.clone(),
+                None => return (alerts, calls),
+            }
+        }
+        unreachable!()
+    }
+
+    /// How many messages the queue was given so far.
+    fn puts(&self) -> usize {
+        self.host.sent.borrow().iter().filter(|request| request.uri().port_u16() == Some(10_001)).count()
+    }
+}
+
+fn reference(id: &str, channel_id: &str) -> ConversationReference {
+    in_tenant(id, channel_id, "t")
+}
+
+fn in_tenant(id: &str, channel_id: &str, tenant: &str) -> ConversationReference {
+    let json = json!({
+        "channelId": channel_id, "serviceUrl": "http://127.0.0.1:9200/", "user": {"id": id},
+        "conversation": {"id": id, "tenantId": tenant}, "serviceUrlVerified": true,
+    });
+    ConversationReference::from_fields(Fields::parse(json.to_string().as_bytes()).unwrap()).unwrap()
+}
+
+#[track_caller]
+fn conversations(alerts: &[Value]) -> BTreeSet<String> {
+    let keys: BTreeSet<String> =
+        alerts.iter().map(|alert| alert["conversation"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(keys.len(), alerts.len(), "each once");
+    keys
+}
+
+#[test]
+fn a_tag_with_1100_subscribers_is_worked_off_by_two_calls() {
+    let bot = Bot::new();
+    let crowd = bot.big_crowd(0..1100, "crowd");
+    let body = json!({"to": {"tag": "crowd"}, "text": "hello", "idempotencyKey": "k"});
+    let first = bot.accepted(&body);
+    assert_eq!((first["alerts"].as_array().unwrap().len(), bot.puts()), (1000, 1000));
+    let mut rest = body.clone();
+    rest["next"] = first["next"].clone();
+    let second = bot.accepted(&rest);
+    assert_eq!(
+        (second["alerts"].as_array().unwrap().len(), second.get("next"), bot.puts()),
+        (100, None, 1100)
+    );
+    let all = [first["alerts"].as_array().unwrap().clone(), second["alerts"].as_array().unwrap().clone()];
+    assert_eq!(conversations(&all.concat()), crowd);
+    // Whatever is repeated is the same, though a hundred more have subscribed meanwhile.
+    bot.big_crowd(1100..1200, "crowd");
+    assert_eq!(bot.accepted(&body), first);
+    assert_eq!(bot.accepted(&rest), second);
+    rest["text"] = "other words".into();
+    assert_eq!(bot.alert(&rest).0, 422);
+}
+
+#[test]
+fn a_page_that_was_cut_off_is_repeated_although_others_stand_where_it_was() {
+    let bot = Bot::new();
+    let crowd = bot.crowd(0..150, &["crowd"]);
+    let body = json!({"to": {"tag": "crowd"}, "text": "hello", "idempotencyKey": "k"});
+    // The queue takes none of the first page.
+    bot.room.set(0);
+    let (status, answer) = bot.alert(&body);
+    assert_eq!((status, answer["alerts"].as_array().unwrap().len()), (503, 100));
+    let failed = conversations(answer["alerts"].as_array().unwrap());
+    bot.crowd(150..300, &["crowd"]);
+    bot.room.set(usize::MAX);
+    let again = bot.accepted(&body);
+    let again = again["alerts"].as_array().unwrap();
+    assert!(again.iter().all(|alert| alert["status"] == "queued"), "{again:?}");
+    assert_eq!(conversations(&again[..100]), failed, "the first page is the same");
+    let all = conversations(again);
+    assert!(crowd.is_subset(&all), "nobody is lost");
+    assert_eq!(bot.host.events("queue.put.failed").len() + again.len(), bot.puts());
+}
+
+#[test]
+fn what_was_done_before_a_failure_is_told_with_where_to_go_on() {
+    let bot = Bot::new();
+    let crowd = bot.crowd(0..250, &["crowd"]);
+    let body = json!({"to": {"tag": "crowd"}, "text": "hello"});
+    // The queue fails on the second page: the third is not begun.
+    bot.room.set(150);
+    let (status, answer) = bot.alert(&body);
+    let alerts = answer["alerts"].as_array().unwrap();
+    let failed = alerts.iter().filter(|alert| alert["status"] == "failed").count();
+    assert_eq!((status, alerts.len(), failed), (503, 200, 50), "{}", answer["error"]);
+    bot.room.set(usize::MAX);
+    let mut rest = body.clone();
+    rest["next"] = answer["next"].clone();
+    let rest = bot.accepted(&rest);
+    assert_eq!(rest.get("next"), None);
+    let all = [alerts.as_slice(), rest["alerts"].as_array().unwrap()].concat();
+    assert_eq!(conversations(&all), crowd);
+    // The tables fail somewhere: a call is refused as a whole, or says how far it came.
+    let mut interrupted = 0;
+    for calls in (0..60).step_by(3) {
+        bot.patience.set(calls);
+        let (status, answer) = bot.alert(&body);
+        bot.patience.set(usize::MAX);
+        if status == 503 {
+            assert_eq!(answer["error"]["code"], "StateUnavailable", "{answer}");
+            continue;
+        }
+        let mut alerts = answer["alerts"].as_array().unwrap().clone();
+        if let Some(next) = answer.get("next") {
+            interrupted += 1;
+            let mut rest = body.clone();
+            rest["next"] = next.clone();
+            alerts.extend(bot.all(&rest).0);
+        }
+        assert_eq!(conversations(&alerts), crowd, "after {calls} calls");
+    }
+    assert!(interrupted > 0 && !bot.host.events("alerts.interrupted").is_empty());
+}
+
+#[test]
+fn each_conversation_is_alerted_once_however_many_elements_lead_to_it() {
+    let bot = Bot::new();
+    let (both, one) = (bot.crowd(0..130, &["a", "b"]), bot.crowd(130..260, &["b"]));
+    let by_name = bot.add(&reference("named", "x"), &["a", "b"]);
+    let unknown = reference("unknown", "x").to_json();
+    let to =
+        json!([{"tag": "a"}, {"conversation": by_name}, {"tag": "b"}, {"tag": "a"}, {"address": unknown}]);
+    let (alerts, calls) = bot.all(&json!({"to": to, "text": "hello"}));
+    let mut expected: BTreeSet<_> = both.union(&one).cloned().collect();
+    expected.insert(by_name);
+    expected.insert(ConversationKey::of(&reference("unknown", "x")).as_str().to_owned());
+    assert_eq!((conversations(&alerts), calls), (expected, 1));
+}
+
+#[test]
+fn a_tag_that_nobody_subscribes_to_is_an_error_before_anything_is_queued() {
+    let bot = Bot::new();
+    bot.crowd(0..150, &["crowd"]);
+    for (to, path) in [
+        (json!([{"tag": "crowd"}, {"tag": "nobody"}]), "to[1]"),
+        (json!([{"tag": "nobody"}, {"tag": "crowd"}]), "to[0]"),
+        (json!({"tag": "nobody"}), "to"),
+    ] {
+        let (status, answer) = bot.alert(&json!({"to": to, "text": "hello"}));
+        let message = answer["error"]["message"].as_str().unwrap();
+        assert_eq!((status, message), (404, format!("{path}: no conversation is known for it").as_str()));
+    }
+    assert_eq!(bot.puts(), 0);
+    for next in ["", "0", "x", "1.", "-1.", "+0.", "0.x", "00000.", &format!("2.{}", "0".repeat(32))] {
+        let (status, answer) = bot.alert(&json!({"to": {"tag": "crowd"}, "text": "hello", "next": next}));
+        assert_eq!((status, &answer["error"]["code"]), (400, &"BadArgument".into()), "{next}");
+        assert!(answer["error"]["message"].as_str().unwrap().starts_with("next: "), "{answer}");
+    }
+    assert_eq!(bot.puts(), 0);
+}
+
+#[test]
+fn an_alert_that_does_not_fit_beside_one_subscriber_s_address_reaches_the_others() {
+    let bot = Bot::new();
+    let others = bot.crowd(0..3, &["crowd"]);
+    let long = bot.add(&reference(&"x".repeat(5000), "x"), &["crowd"]);
+    let body = |length: usize| json!({"to": {"tag": "crowd"}, "text": "x".repeat(length)});
+    let alerts = bot.accepted(&body(44_000))["alerts"].as_array().unwrap().clone();
+    for alert in &alerts {
+        let expected = if alert["conversation"] == long.as_str() { "tooLarge" } else { "queued" };
+        assert_eq!(alert["status"], expected);
+    }
+    assert_eq!((alerts.len(), bot.puts()), (4, others.len()));
+    assert_eq!(bot.alert(&body(49_000)).0, 413, "it fits nowhere");
+    let named = json!({"to": {"conversation": long}, "text": "x".repeat(44_000)});
+    assert_eq!(bot.alert(&named).0, 413);
+}
+
+#[test]
+fn no_tenant_hears_what_is_meant_for_another() {
+    let single = [("authmode", "required"), ("microsoftapptenantid", "own")];
+    let multi = [("authmode", "required"), ("microsoftapptype", "MultiTenant")];
+    for (variables, is_single) in [(&single, true), (&multi, false)] {
+        let bot = Bot::with(variables);
+        let own = bot.add(&in_tenant("1", "msteams", "OWN"), &["x"]);
+        let foreign = bot.add(&in_tenant("2", "msteams", "foreign"), &["x"]);
+        // A visitor writes a tenant: nobody vouches for it.
+        let visitor = bot.add(&in_tenant("3", "webchat", "foreign"), &["x"]);
+        let alert = |to: Value| {
+            let (status, answer) = bot.alert(&json!({"to": to, "text": "hello"}));
+            match status {
+                202 => Ok(conversations(answer["alerts"].as_array().unwrap())),
+                _ => Err((status, answer["error"]["message"].as_str().unwrap().to_owned())),
+            }
+        };
+        let set = |keys: &[&String]| Ok(keys.iter().map(|key| (*key).clone()).collect());
+        assert_eq!(alert(json!({"tag": "x", "tenant": "own"})), set(&[&own]));
+        assert_eq!(alert(json!({"tag": "x", "tenant": "Foreign"})), set(&[&foreign]));
+        assert_eq!(alert(json!({"tag": "x", "tenant": "none"})), set(&[&visitor]));
+        let both = json!([{"tag": "x", "tenant": "own"}, {"tag": "x", "tenant": "foreign"}]);
+        assert_eq!(alert(both), set(&[&own, &foreign]));
+        let unnamed = alert(json!({"tag": "x"}));
+        if is_single {
+            assert_eq!(unnamed, set(&[&own, &visitor]));
+        } else {
+            let (status, message) = unnamed.expect_err("it has to be named");
+            assert!(status == 400 && message.starts_with("to.tenant: "), "{message}");
+        }
+        let nobody = alert(json!({"tag": "x", "tenant": "nobody"})).expect_err("nobody");
+        assert_eq!(nobody.0, 404);
+    }
+}

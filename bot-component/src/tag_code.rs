@@ -1,0 +1,212 @@
+//! Codes by which people subscribe to a tag where `subscriptions=closed`: the API makes one for a tag and an end, and nothing
+//! records it. Whoever has the code may subscribe, until its end.
+//!
+//! A code is 15 bytes in base 32: its end in seconds since 1970 (4 bytes), and the first 11 bytes of an HMAC-SHA256 over the bot, the
+//! scope, the tag and the end. So it tells nothing but its end, and 2^88 guesses find another.
+
+use bot_framework::outbound::tag_code_keys;
+use chrono::{DateTime, Utc};
+use hmac::{Hmac, KeyInit, Mac};
+use platform::{Host, Settings, SettingsError};
+use sha2::Sha256;
+use state::Tag;
+
+use crate::settings::BotSettings;
+use crate::tag_scope::TagScope;
+
+const END_BYTES: usize = 4;
+const MAC_BYTES: usize = 11;
+const CODE_BYTES: usize = END_BYTES + MAC_BYTES;
+
+/// Crockford's alphabet (<https://www.crockford.com/base32.html>): no letter that looks like a digit.
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// Characters between two dashes.
+const GROUP: usize = 6;
+
+/// Makes codes, and checks them.
+#[derive(Debug)]
+pub(crate) struct TagCodes {
+    app_id: String,
+    /// The first one makes codes.
+    keys: Vec<Key>,
+}
+
+struct Key([u8; 32]);
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key(***)")
+    }
+}
+
+impl TagCodes {
+    pub(crate) fn read(settings: &impl Settings, bot: &BotSettings) -> Result<Self, SettingsError> {
+        let keys = tag_code_keys(settings, bot.bot.as_ref())?.into_iter().map(Key).collect();
+        let app_id = bot.bot.as_ref().map(|bot| bot.identity.app_id.clone()).unwrap_or_default();
+        Ok(Self { app_id, keys })
+    }
+
+    /// The code for a tag, until a moment of this century. `None` for another moment.
+    pub(crate) fn issue(&self, scope: &TagScope, tag: &Tag, until: DateTime<Utc>) -> Option<String> {
+        let end = u32::try_from(until.timestamp()).ok()?.to_be_bytes();
+        let mac = self.mac(self.keys.first()?, scope, tag, end).finalize().into_bytes();
+        let mut code = [0; CODE_BYTES];
+        code[..END_BYTES].copy_from_slice(&end);
+        code[END_BYTES..].copy_from_slice(&mac[..MAC_BYTES]);
+        Some(shown(&code))
+    }
+
+    /// Whether a code is good for a tag in one of the scopes, now. The comparison takes the same time wherever two codes differ.
+    pub(crate) fn admit(&self, code: &str, scopes: &[TagScope], tag: &Tag, host: &impl Host) -> bool {
+        let Some(code) = read(code) else { return false };
+        let (end, mac) = code.split_at(END_BYTES);
+        let end: [u8; END_BYTES] = end.try_into().unwrap_or_default();
+        let keyed = self.keys.iter().flat_map(|key| scopes.iter().map(move |scope| (key, scope)));
+        let is_ours = keyed.fold(false, |is_ours, (key, scope)| {
+            self.mac(key, scope, tag, end).verify_truncated_left(mac).is_ok() | is_ours
+        });
+        is_ours && host.now().timestamp() < i64::from(u32::from_be_bytes(end))
+    }
+
+    fn mac(&self, Key(key): &Key, scope: &TagScope, tag: &Tag, end: [u8; END_BYTES]) -> Hmac<Sha256> {
+        #[allow(clippy::expect_used, reason = "HMAC takes keys of every length")]
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any length will do");
+        let [kind, tenant] = scope.name();
+        for part in
+            [self.app_id.as_bytes(), kind.as_bytes(), tenant.as_bytes(), tag.as_str().as_bytes(), &end]
+        {
+            // The length keeps ("ab", "c") and ("a", "bc") apart.
+            mac.update(&(part.len() as u64).to_le_bytes());
+            mac.update(part);
+        }
+        mac
+    }
+}
+
+/// 24 characters, in groups.
+fn shown(code: &[u8; CODE_BYTES]) -> String {
+    let mut text = String::with_capacity(CODE_BYTES * 2);
+    for (index, five) in code.chunks(5).enumerate() {
+        let bits = five.iter().fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
+        for digit in 0..8 {
+            if (index * 8 + digit) % GROUP == 0 && !text.is_empty() {
+                text.push('-');
+            }
+            let value = bits >> (35 - 5 * digit) & 31;
+            text.push(char::from(ALPHABET[usize::try_from(value).unwrap_or_default()]));
+        }
+    }
+    text
+}
+
+/// Reads a code as a person typed it: dashes and case do not matter, nor does a letter that looks like a digit.
+fn read(text: &str) -> Option<[u8; CODE_BYTES]> {
+    let mut code = [0; CODE_BYTES];
+    let mut count = 0;
+    for byte in text.bytes().filter(|byte| *byte != b'-') {
+        let digit = match byte.to_ascii_lowercase() {
+            b'o' => b'0',
+            b'i' | b'l' => b'1',
+            other => other,
+        };
+        let value = u8::try_from(ALPHABET.iter().position(|known| *known == digit)?).ok()?;
+        for bit in 0..5 {
+            let at = count * 5 + bit;
+            *code.get_mut(at / 8)? |= (value >> (4 - bit) & 1) << (7 - at % 8);
+        }
+        count += 1;
+    }
+    (count * 5 == CODE_BYTES * 8).then_some(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use platform::Clock;
+    use platform::testing::FakeHost;
+
+    use super::*;
+
+    fn codes(app_id: &str, keys: &[u8]) -> TagCodes {
+        TagCodes { app_id: app_id.into(), keys: keys.iter().map(|byte| Key([*byte; 32])).collect() }
+    }
+
+    fn tag(text: &str) -> Tag {
+        Tag::parse(text).unwrap()
+    }
+
+    fn tenant(id: &str) -> TagScope {
+        TagScope::Tenant(id.into())
+    }
+
+    #[test]
+    fn a_code_is_good_for_its_bot_tag_tenant_and_time_and_for_nothing_else() {
+        let host = FakeHost::default();
+        let until = host.now() + TimeDelta::seconds(60);
+        let ours = codes("app", &[1]);
+        let code = ours.issue(&tenant("t"), &tag("orders-42"), until).unwrap();
+        let admit =
+            |codes: &TagCodes, scopes: &[TagScope], text: &str| codes.admit(&code, scopes, &tag(text), &host);
+        assert!(admit(&ours, &[tenant("t")], "orders-42"));
+        assert!(admit(&ours, &[TagScope::NoTenant, tenant("t")], "ORDERS-42"));
+        assert!(admit(&codes("app", &[2, 1]), &[tenant("t")], "orders-42"), "while keys are changed");
+        for (codes, scopes, text) in [
+            (codes("app", &[1]), vec![tenant("t")], "orders-43"),
+            (codes("app", &[1]), vec![tenant("u")], "orders-42"),
+            (codes("app", &[1]), vec![TagScope::NoTenant], "orders-42"),
+            (codes("app", &[1]), vec![TagScope::Home { own: Some("t".into()) }], "orders-42"),
+            (codes("app", &[1]), vec![], "orders-42"),
+            (codes("app", &[2]), vec![tenant("t")], "orders-42"),
+            (codes("other", &[1]), vec![tenant("t")], "orders-42"),
+        ] {
+            assert!(!admit(&codes, &scopes, text), "{codes:?} {scopes:?} {text}");
+        }
+        host.elapsed.set(std::time::Duration::from_secs(59));
+        assert!(admit(&ours, &[tenant("t")], "orders-42"));
+        host.elapsed.set(std::time::Duration::from_secs(60));
+        assert!(!admit(&ours, &[tenant("t")], "orders-42"), "its time is over");
+    }
+
+    #[test]
+    fn whatever_is_changed_breaks_a_code() {
+        let host = FakeHost::default();
+        let ours = codes("app", &[1]);
+        let scope = TagScope::Home { own: None };
+        let code = ours.issue(&scope, &tag("x"), host.now() + TimeDelta::days(7)).unwrap();
+        let admit = |code: &str| ours.admit(code, std::slice::from_ref(&scope), &tag("x"), &host);
+        assert!(admit(&code) && admit(&code.to_uppercase()) && admit(&code.replace('-', "")));
+        for (at, known) in code.char_indices().filter(|(_, known)| *known != '-') {
+            for other in ALPHABET.iter().map(|byte| char::from(*byte)).filter(|other| *other != known) {
+                let mut changed = code.clone();
+                changed.replace_range(at..=at, &other.to_string());
+                assert!(!admit(&changed), "{changed}");
+            }
+        }
+        for text in ["", "-", "u", "ü", &code[1..], &format!("{code}0"), &"0".repeat(24), &"z".repeat(100)] {
+            assert!(!admit(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_code_can_be_typed() {
+        let host = FakeHost::default();
+        let code = codes("app", &[1]).issue(&TagScope::NoTenant, &tag("x"), host.now()).unwrap();
+        let groups: Vec<_> = code.split('-').map(str::len).collect();
+        assert_eq!(groups, [6, 6, 6, 6]);
+        let bytes: [u8; CODE_BYTES] = std::array::from_fn(|index| (index * 17) as u8);
+        let text = shown(&bytes);
+        assert_eq!(text, "008j4c-t4ank7-f24sna-xwsqfe");
+        assert_eq!(read(&text), Some(bytes));
+        assert_eq!(read(&text.replace('0', "O").replace('1', "l")), Some(bytes));
+        assert_eq!(format!("{:?}", Key([1; 32])), "Key(***)");
+    }
+
+    #[test]
+    fn a_time_that_no_code_can_hold_makes_none() {
+        for time in ["1969-12-31T23:59:59Z", "2106-02-07T06:28:16Z"] {
+            let issued = codes("app", &[1]).issue(&TagScope::NoTenant, &tag("x"), time.parse().unwrap());
+            assert_eq!(issued, None, "{time}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! For which tenants a tag is meant.
+
+use bot_framework::ConversationReference;
+use bot_framework::json::FieldError;
+use state::{Subscribers, Tag, tenant_of};
+
+use crate::settings::BotSettings;
+
+/// The word that names the conversations in no tenant. No tenant has it as its id.
+pub(crate) const NONE: &str = "none";
+
+const NO_HOME: &str =
+    "a tenant, because the bot has none of its own, or `none` for conversations in no tenant,";
+
+/// The tenants for which a tag is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TagScope {
+    /// The bot's own tenant, if it has one, and the conversations in no tenant.
+    Home {
+        /// `None` in anonymous mode, where every conversation is in no tenant.
+        own: Option<String>,
+    },
+    /// One tenant, by its id in lower case.
+    Tenant(String),
+    /// The conversations in no tenant: other channels than Teams.
+    NoTenant,
+}
+
+impl TagScope {
+    /// The scope that a caller names by the field at `path`.
+    pub(crate) fn named(
+        tenant: Option<&str>,
+        path: &str,
+        settings: &BotSettings,
+    ) -> Result<Self, FieldError> {
+        match tenant {
+            Some(NONE) => Ok(Self::NoTenant),
+            Some(id) => Ok(Self::Tenant(id.to_lowercase())),
+            None => {
+                Self::home(settings).ok_or_else(|| FieldError { path: path.to_owned(), expected: NO_HOME })
+            }
+        }
+    }
+
+    /// The scope of a call that names none. A bot for many tenants has none: its alerts would reach all of them, or a part.
+    fn home(settings: &BotSettings) -> Option<Self> {
+        match &settings.bot {
+            None => Some(Self::Home { own: None }),
+            Some(bot) => {
+                let own = bot.identity.tenant_id.as_ref()?;
+                Some(Self::Home { own: Some(own.to_lowercase()) })
+            }
+        }
+    }
+
+    /// Every scope to which a conversation belongs.
+    pub(crate) fn all_of(address: &ConversationReference, settings: &BotSettings) -> Vec<Self> {
+        let own = match tenant_of(address) {
+            Some(tenant) => Self::Tenant(tenant.to_lowercase()),
+            None => Self::NoTenant,
+        };
+        let home = Self::home(settings).filter(|home| match (home, &own) {
+            (Self::Home { own }, Self::Tenant(tenant)) => own.as_ref() == Some(tenant),
+            _ => true,
+        });
+        home.into_iter().chain([own]).collect()
+    }
+
+    /// Those who subscribe to a tag.
+    pub(crate) fn subscribers(&self, tag: Tag) -> Subscribers {
+        let tenants = match self {
+            Self::Home { own } => own.iter().cloned().map(Some).chain([None]).collect(),
+            Self::Tenant(id) => vec![Some(id.clone())],
+            Self::NoTenant => vec![None],
+        };
+        Subscribers { tag, tenants }
+    }
+
+    /// The same for the same scope, and another for every other.
+    pub(crate) fn name(&self) -> [&str; 2] {
+        match self {
+            Self::Home { .. } => ["home", ""],
+            Self::Tenant(id) => ["tenant", id],
+            Self::NoTenant => ["none", ""],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bot_framework::json::Fields;
+    use platform::testing::FakeHost;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::settings::CallerSettings;
+
+    /// Settings of a bot with these variables.
+    fn settings(variables: &[(&str, &str)]) -> BotSettings {
+        let host = FakeHost::with_settings([
+            ("microsoftappid", "app"),
+            ("microsoftapppassword", "secret"),
+            ("storageconnection", "UseDevelopmentStorage=true"),
+            ("queuename", "bot-queue"),
+        ]);
+        for (name, value) in variables {
+            host.settings.borrow_mut().insert((*name).into(), (*value).into());
+        }
+        BotSettings::read(&host, CallerSettings::read(&host).unwrap()).unwrap()
+    }
+
+    fn bots() -> [BotSettings; 3] {
+        [
+            settings(&[("authmode", "required"), ("microsoftapptenantid", "Own")]),
+            settings(&[("authmode", "required"), ("microsoftapptype", "MultiTenant")]),
+            settings(&[("authmode", "anonymous")]),
+        ]
+    }
+
+    fn address(channel_id: &str, tenant: &Value) -> ConversationReference {
+        let json = json!({
+            "channelId": channel_id, "serviceUrl": "https://x/", "serviceUrlVerified": true,
+            "conversation": {"id": "c", "tenantId": tenant},
+        });
+        ConversationReference::from_fields(Fields::parse(json.to_string().as_bytes()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_tag_without_a_tenant_is_for_the_bot_s_own_and_for_conversations_in_none() {
+        let tenants = |settings: &BotSettings, tenant| {
+            let scope = TagScope::named(tenant, "to.tenant", settings).ok()?;
+            Some(scope.subscribers(Tag::parse("x").unwrap()).tenants)
+        };
+        let some = |id: &str| Some(id.to_owned());
+        let [single, multi, anonymous] = bots();
+        assert_eq!(tenants(&single, None), Some(vec![some("own"), None]));
+        assert_eq!(tenants(&multi, None), None, "it has to be named");
+        assert_eq!(tenants(&anonymous, None), Some(vec![None]));
+        for settings in [&single, &multi, &anonymous] {
+            assert_eq!(tenants(settings, Some("Other")), Some(vec![some("other")]));
+            assert_eq!(tenants(settings, Some("none")), Some(vec![None]));
+        }
+    }
+
+    #[test]
+    fn a_conversation_belongs_to_the_scopes_whose_subscribers_it_may_be() {
+        let teams = |tenant: &str| address("msteams", &tenant.into());
+        let home = |own: Option<&str>| TagScope::Home { own: own.map(str::to_owned) };
+        let tenant = |id: &str| TagScope::Tenant(id.to_owned());
+        let [single, multi, anonymous] = bots();
+        for (settings, address, expected) in [
+            (&single, teams("OWN"), vec![home(Some("own")), tenant("own")]),
+            (&single, teams("other"), vec![tenant("other")]),
+            (&single, address("msteams", &Value::Null), vec![home(Some("own")), TagScope::NoTenant]),
+            (&single, address("webchat", &"other".into()), vec![home(Some("own")), TagScope::NoTenant]),
+            (&multi, teams("other"), vec![tenant("other")]),
+            (&multi, address("webchat", &"own".into()), vec![TagScope::NoTenant]),
+            (&anonymous, teams("other"), vec![tenant("other")]),
+            (
+                &anonymous,
+                teams("other").with_service_url_verified(false),
+                vec![home(None), TagScope::NoTenant],
+            ),
+        ] {
+            assert_eq!(TagScope::all_of(&address, settings), expected, "{address:?}");
+        }
+    }
+
+    #[test]
+    fn no_two_scopes_have_the_same_name() {
+        let scopes = ["home", "none", "tenant", ""].map(|id| TagScope::Tenant(id.to_owned()));
+        let all: Vec<_> =
+            scopes.into_iter().chain([TagScope::Home { own: None }, TagScope::NoTenant]).collect();
+        for (index, scope) in all.iter().enumerate() {
+            assert!(all[index + 1..].iter().all(|other| other.name() != scope.name()), "{scope:?}");
+        }
+    }
+}

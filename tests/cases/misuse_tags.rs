@@ -1,0 +1,283 @@
+//! Who may hear about a tag: nobody who guessed it, nobody of another tenant; and nobody makes it unusable.
+
+use bot_framework::testing::{TestKey, channel_claims};
+use chrono::Utc;
+use end_to_end::activity::{fixture, message};
+use end_to_end::alerts::{self, ALERT_KEY, alert, call, call_with, key_of, targets};
+use end_to_end::connector::Received;
+use end_to_end::login::{Login, Proof};
+use end_to_end::manifest::Manifest;
+use end_to_end::openid::OpenId;
+use end_to_end::stage::{APP_ID, Stage, TENANT};
+use end_to_end::suite::World;
+use end_to_end::waiting::eventually;
+use serde_json::{Value, json};
+
+end_to_end::cases!(
+    a_guessed_tag_opens_nothing_and_a_code_opens_its_tag_alone,
+    a_code_ends_and_stands_nowhere,
+    back_end_decides_who_hears_about_a_tag,
+    wrong_calls_about_tags_are_told_where,
+    no_tenant_hears_what_is_meant_for_another,
+    a_tag_of_any_size_is_alerted_whole_and_once,
+);
+
+const FOREIGN_TENANT: &str = "99999999-2222-3333-4444-555555555555";
+
+/// A bot with `authmode=required` and nothing else set, as strangers meet it.
+struct Scene {
+    // Dropped in this order: the bot must not ask an issuer that is gone.
+    stage: Stage,
+    _issuer: OpenId,
+    _login: Login,
+}
+
+impl Scene {
+    #[track_caller]
+    fn start(world: &World) -> Self {
+        let (issuer, login) = (OpenId::start(), Login::start(Proof::Secret));
+        login.publish(&issuer);
+        let mut script = alerts::script(world).logged_in(&login).authenticated(&issuer);
+        // Foreign tenants are let in, so that tags alone keep them apart.
+        if Manifest::local().table()["variables"].get("tenants").is_some() {
+            script = script.variable("tenants", "any");
+        }
+        Self { stage: script.start(), _issuer: issuer, _login: login }
+    }
+
+    /// Says something, with a proper token. The bot's answer.
+    #[track_caller]
+    fn tell(&self, activity: &Value) -> String {
+        let seen = self.stage.connector.received().len();
+        let mut activity = self.stage.connector.host(activity);
+        activity["id"] = format!("{seen}").into();
+        let mut claims =
+            channel_claims(APP_ID, activity["serviceUrl"].as_str().unwrap(), Utc::now().timestamp());
+        claims["serviceurl"] = activity["serviceUrl"].clone();
+        self.stage.post_as(&TestKey::issuer().sign(&claims), &activity).expect_status(202);
+        self.stage.connector.wait_for(seen + 1).remove(seen).text().to_owned()
+    }
+
+    /// Says something in a conversation of Teams.
+    #[track_caller]
+    fn say(&self, conversation: &str, text: &str) -> String {
+        self.tell(&message(conversation, "1", text))
+    }
+
+    /// Says something in a conversation of another tenant.
+    #[track_caller]
+    fn say_elsewhere(&self, conversation: &str, text: &str) -> String {
+        let mut activity = message(conversation, "1", text);
+        activity["conversation"]["tenantId"] = FOREIGN_TENANT.into();
+        activity["channelData"]["tenant"]["id"] = FOREIGN_TENANT.into();
+        self.tell(&activity)
+    }
+
+    /// Has a code made.
+    #[track_caller]
+    fn code(&self, tag: &str, body: &Value) -> String {
+        let answer = call(&self.stage, "POST", &format!("/api/tags/{tag}/codes"), body);
+        answer.expect_status(200).json()["code"].as_str().unwrap().to_owned()
+    }
+
+    /// The conversations that an alert goes to, or the status of the refusal.
+    fn heard_by(&self, to: Value) -> Result<Vec<String>, u16> {
+        let answer = alert(&self.stage, &json!({"to": to, "text": "x"}));
+        match answer.status {
+            202 => Ok(conversations(&answer.json())),
+            status => Err(status),
+        }
+    }
+}
+
+/// The conversations of an answer, in order.
+fn conversations(answer: &Value) -> Vec<String> {
+    let alerts = answer["alerts"].as_array().expect("a list of alerts");
+    let mut keys: Vec<_> =
+        alerts.iter().map(|alert| alert["conversation"].as_str().unwrap().to_owned()).collect();
+    keys.sort();
+    keys
+}
+
+fn keys(conversations: &[&str]) -> Vec<String> {
+    let mut keys: Vec<_> = conversations.iter().map(|id| key_of("msteams", id)).collect();
+    keys.sort();
+    keys
+}
+
+fn a_guessed_tag_opens_nothing_and_a_code_opens_its_tag_alone(world: &World) {
+    let scene = Scene::start(world);
+    let answer = scene.say("a:1", "subscribe orders-42");
+    assert!(answer.starts_with("Not done: ") && answer.contains("code"), "{answer}");
+    assert_eq!(scene.heard_by(json!({"tag": "orders-42"})), Err(404));
+
+    let code = scene.code("orders-42", &json!({"for": "P7D"}));
+    let last = if code.ends_with('0') { "1" } else { "0" };
+    for (tag, code) in [
+        ("orders-43", code.clone()),
+        ("orders-42", scene.code("orders-43", &json!({"for": "P7D"}))),
+        ("orders-42", scene.code("orders-42", &json!({"for": "P7D", "tenant": FOREIGN_TENANT}))),
+        ("orders-42", format!("{}{last}", &code[..code.len() - 1])),
+        ("orders-42", "000000-000000-000000-000000".into()),
+    ] {
+        let answer = scene.say("a:1", &format!("subscribe {tag} {code}"));
+        assert!(answer.starts_with("Not done: this code"), "{tag} {code}: {answer}");
+    }
+    assert_eq!(targets(&scene.stage)[0]["tags"], json!([]));
+
+    let answer = scene.say("a:1", &format!("subscribe Orders-42 {}", code.to_uppercase()));
+    assert!(answer.starts_with("Subscribed: "), "{answer}");
+    assert_eq!(scene.heard_by(json!({"tag": "orders-42"})), Ok(keys(&["a:1"])));
+    assert!(scene.say("a:1", "unsubscribe orders-42").starts_with("Unsubscribed: "));
+    assert_eq!(scene.heard_by(json!({"tag": "orders-42"})), Err(404));
+}
+
+fn a_code_ends_and_stands_nowhere(world: &World) {
+    let scene = Scene::start(world);
+    let code = scene.code("x", &json!({"for": "PT2S"}));
+    eventually("the code's end", || {
+        let answer = scene.say("a:1", &format!("subscribe x {code}"));
+        assert!(answer.starts_with("Subscribed: ") || answer.starts_with("Not done: this code"), "{answer}");
+        answer.starts_with("Not done: ").then_some(())
+    });
+    let issued = scene.stage.wait_for_events("tag.code-issued", 1).remove(0);
+    assert_eq!(issued["tag"], "x");
+    assert!(!scene.stage.host_log().contains(&code), "a code is not logged");
+    let at_rest = String::from_utf8_lossy(&scene.stage.state_at_rest()).into_owned();
+    assert!(!at_rest.contains(&code), "a code is not stored");
+}
+
+fn back_end_decides_who_hears_about_a_tag(world: &World) {
+    let scene = Scene::start(world);
+    let stage = &scene.stage;
+    scene.say("a:1", "hello");
+    let key = key_of("msteams", "a:1");
+    for _ in 0..2 {
+        call(stage, "PUT", &format!("/api/targets/{key}/tags/Orders%2D42%23a"), &Value::Null)
+            .expect_status(204);
+    }
+    assert_eq!(targets(stage)[0]["tags"], json!(["orders-42#a"]));
+    assert_eq!(scene.heard_by(json!({"tag": "orders-42#a"})), Ok(keys(&["a:1"])));
+    let page = call(stage, "GET", "/api/targets?tag=orders-42%23a", &Value::Null).expect_status(200).json();
+    assert_eq!(page["targets"][0]["conversation"], key.as_str());
+    for _ in 0..2 {
+        call(stage, "DELETE", &format!("/api/targets/{key}/tags/orders-42%23a"), &Value::Null)
+            .expect_status(204);
+    }
+    assert_eq!(scene.heard_by(json!({"tag": "orders-42#a"})), Err(404));
+    for number in 0..33 {
+        let answer = call(stage, "PUT", &format!("/api/targets/{key}/tags/tag-{number}"), &Value::Null);
+        match number {
+            32 => answer.expect_error(409, "TooManyTags"),
+            _ => answer.expect_status(204),
+        };
+    }
+}
+
+fn wrong_calls_about_tags_are_told_where(world: &World) {
+    let scene = Scene::start(world);
+    let stage = &scene.stage;
+    scene.say("a:1", "hello");
+    let key = key_of("msteams", "a:1");
+    let unknown = key_of("msteams", "a:2");
+    for method in ["PUT", "DELETE"] {
+        for conversation in [unknown.as_str(), "x", "a%3A1"] {
+            let path = format!("/api/targets/{conversation}/tags/x");
+            call(stage, method, &path, &Value::Null).expect_error(404, "TargetNotFound");
+        }
+        for tag in ["", "two%20words", "%3Cb%3E", &"x".repeat(65)] {
+            let path = format!("/api/targets/{key}/tags/{tag}");
+            call(stage, method, &path, &Value::Null).expect_error(400, "BadArgument");
+        }
+        let path = format!("/api/targets/{key}/tags/x");
+        call_with(stage, method, &path, "Bearer wrong", &Value::Null).expect_error(401, "Unauthorized");
+        for path in [format!("/api/targets/{key}/tags"), format!("/api/targets/{key}/tags/x/y")] {
+            call(stage, method, &path, &Value::Null).expect_error(404, "NotFound");
+        }
+    }
+    let answer = call(stage, "GET", &format!("/api/targets/{key}/tags/x"), &Value::Null);
+    assert_eq!(answer.expect_error(405, "MethodNotAllowed").header("allow"), "DELETE, PUT");
+    let codes = "/api/tags/x/codes";
+    call_with(stage, "POST", codes, "", &json!({"for": "P7D"})).expect_error(401, "Unauthorized");
+    call(stage, "POST", codes, &Value::Null).expect_error(415, "UnsupportedMediaType");
+    call(stage, "GET", codes, &Value::Null).expect_error(405, "MethodNotAllowed");
+    call(stage, "POST", "/api/tags/two%20words/codes", &json!({"for": "P7D"}))
+        .expect_error(400, "BadArgument");
+    for body in [json!({}), json!({"for": "P367D"}), json!({"until": "2020-01-01T00:00:00Z"})] {
+        call(stage, "POST", codes, &body).expect_error(400, "BadArgument");
+    }
+    assert!(!stage.host_log().contains(ALERT_KEY));
+}
+
+fn no_tenant_hears_what_is_meant_for_another(world: &World) {
+    let scene = Scene::start(world);
+    let tag = |conversation: &str| {
+        let path = format!("/api/targets/{conversation}/tags/news");
+        call(&scene.stage, "PUT", &path, &Value::Null).expect_status(204);
+    };
+    scene.say("a:ours", "hello");
+    scene.say_elsewhere("a:theirs", "hello");
+    // A visitor of a web page says that they belong to the foreign tenant.
+    let mut visitor = fixture("webchat.json");
+    visitor["text"] = "hello".into();
+    visitor["conversation"]["tenantId"] = FOREIGN_TENANT.into();
+    visitor["channelData"] = json!({"tenant": {"id": FOREIGN_TENANT}});
+    scene.tell(&visitor);
+    let on_web_page = key_of("webchat", visitor["conversation"]["id"].as_str().unwrap());
+    for key in [key_of("msteams", "a:ours"), key_of("msteams", "a:theirs"), on_web_page.clone()] {
+        tag(&key);
+    }
+    let (ours, theirs) = (keys(&["a:ours"]), keys(&["a:theirs"]));
+    let mut home = [ours.as_slice(), std::slice::from_ref(&on_web_page)].concat();
+    home.sort();
+    assert_eq!(scene.heard_by(json!({"tag": "news"})), Ok(home));
+    assert_eq!(scene.heard_by(json!({"tag": "news", "tenant": TENANT})), Ok(ours));
+    assert_eq!(scene.heard_by(json!({"tag": "news", "tenant": FOREIGN_TENANT})), Ok(theirs));
+    assert_eq!(scene.heard_by(json!({"tag": "news", "tenant": "none"})), Ok(vec![on_web_page]));
+    // A code for the bot's own people is worth nothing elsewhere, and the other way round.
+    let (own, foreign) = (
+        scene.code("more", &json!({"for": "P7D"})),
+        scene.code("more", &json!({"for": "P7D", "tenant": FOREIGN_TENANT})),
+    );
+    assert!(scene.say_elsewhere("a:theirs", &format!("subscribe more {own}")).starts_with("Not done: "));
+    assert!(scene.say("a:ours", &format!("subscribe more {foreign}")).starts_with("Not done: "));
+    assert!(
+        scene.say_elsewhere("a:theirs", &format!("subscribe more {foreign}")).starts_with("Subscribed: ")
+    );
+    assert_eq!(scene.heard_by(json!({"tag": "more"})), Err(404));
+    assert_eq!(scene.heard_by(json!({"tag": "more", "tenant": FOREIGN_TENANT})), Ok(keys(&["a:theirs"])));
+}
+
+fn a_tag_of_any_size_is_alerted_whole_and_once(world: &World) {
+    const SIZE: usize = 250;
+    let stage = alerts::script(world).variable("pace", "0").start();
+    for number in 0..SIZE {
+        stage.say(&message(&format!("a:{number}"), "1", "subscribe crowd"));
+    }
+    let ids: Vec<String> = (0..SIZE).map(|number| format!("a:{number}")).collect();
+    let everybody = keys(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+    stage.connector.forget();
+    let body = json!({"to": {"tag": "crowd"}, "text": "hello", "idempotencyKey": "k"});
+    let answer = alert(&stage, &body).expect_status(202).json();
+    assert_eq!((conversations(&answer), answer.get("next")), (everybody, None));
+    let delivered = || {
+        let received = stage.connector.received();
+        received
+            .iter()
+            .filter(|received| received.is_alert())
+            .filter_map(Received::conversation)
+            .collect::<Vec<_>>()
+    };
+    eventually("every alert", || {
+        stage.poll();
+        (delivered().len() == SIZE).then_some(())
+    });
+    // Somebody joins, and the call is repeated: nobody hears it again, and the answer is the same.
+    stage.say(&message("a:late", "1", "subscribe crowd"));
+    assert_eq!(alert(&stage, &body).expect_status(202).json(), answer);
+    assert_eq!((stage.poll()["delivered"].as_u64(), stage.queue.count()), (Some(0), 0));
+    let mut heard = delivered();
+    heard.sort();
+    heard.dedup();
+    assert_eq!(heard.len(), SIZE, "each once");
+}

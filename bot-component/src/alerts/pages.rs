@@ -18,6 +18,8 @@ use storage_table::testing::FakeTables;
 use super::handle;
 use crate::settings::{BotSettings, CallerSettings};
 
+const KEY: &str = "an-alert-key-for-tests";
+
 /// A bot with subscribers, and a queue that may refuse.
 struct Bot {
     host: FakeHost,
@@ -39,7 +41,7 @@ impl Bot {
             ("storageconnection", "UseDevelopmentStorage=true"),
             ("queuename", "bot-queue"),
             ("kick", "off"),
-            ("alertkey", "k"),
+            ("alertkey", KEY),
             ("microsoftappid", "app"),
             ("microsoftapppassword", "secret"),
             ("servicehosts", "http://127.0.0.1:9200"),
@@ -106,8 +108,8 @@ impl Bot {
     }
 
     fn alert(&self, body: &Value) -> (u16, Value) {
-        let request = Request::post("/api/alerts").header("authorization", "Bearer k");
-        let request = request.header("content-type", "application/json");
+        let request = Request::post("/api/alerts").header("authorization", format!("Bearer {KEY}"));
+        let request = request.header("host", "localhost").header("content-type", "application/json");
         let answer = match run(handle(&self.host, request.body(Bytes::from(body.to_string())).unwrap())) {
             Ok(answered) => answered.into_reply(&self.host).answer,
             Err(rejection) => rejection.log_and_answer(&self.host),
@@ -304,10 +306,10 @@ fn an_alert_that_does_not_fit_beside_one_subscriber_s_address_reaches_the_others
 
 #[test]
 fn no_tenant_hears_what_is_meant_for_another() {
-    let single = [("authmode", "required"), ("microsoftapptenantid", "own")];
-    let multi = [("authmode", "required"), ("microsoftapptype", "MultiTenant")];
-    for (variables, is_single) in [(&single, true), (&multi, false)] {
-        let bot = Bot::with(variables);
+    let single = [("microsoftapptenantid", "own"), ("tenants", "any")];
+    let multi = [("microsoftapptype", "MultiTenant"), ("tenants", "")];
+    for (variables, is_single) in [(single, true), (multi, false)] {
+        let bot = Bot::with(&[&[("authmode", "required")][..], &variables].concat());
         let own = bot.add(&in_tenant("1", "msteams", "OWN"), &["x"]);
         let foreign = bot.add(&in_tenant("2", "msteams", "foreign"), &["x"]);
         // A visitor writes a tenant: nobody vouches for it.

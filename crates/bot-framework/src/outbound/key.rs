@@ -82,8 +82,8 @@ mod tests {
             "d851928424efa0b74bafa8614624ef70f1f6150617965610e7064f5202f4d6a8"
         );
         assert_eq!(
-            hex(derive_key(b"secret", KeyPurpose::TagCode)),
-            "75767980b21759b2d7f0113917d9191b18b5253b3058c3b31665b92afb728d48"
+            hex(derive_key(b"secret", KeyPurpose::TagCode, &["app"])),
+            "c1f167bbcde90991b5628a5a180d60c31c9466f8bf5797f9444ece3c06a6955d"
         );
     }
 

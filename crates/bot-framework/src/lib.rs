@@ -27,7 +27,7 @@ mod verdict;
 
 pub use account::{ChannelAccount, ConversationAccount};
 pub use activity::{Activity, ActivityKind};
-pub use auth_mode::AuthMode;
+pub use auth_mode::{AuthMode, ForeignHost};
 pub use cloud::Cloud;
 pub use connector::Connector;
 pub use direct_line::{DirectLine, DirectLineSettings};

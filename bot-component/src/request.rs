@@ -9,7 +9,7 @@ use crate::rejection::Rejection;
 
 /// In anonymous mode the request has to be made to this machine by name.
 pub(crate) fn expect_own_host(settings: &impl Settings, headers: &HeaderMap) -> Result<(), Rejection> {
-    if AuthMode::read(settings)?.admits_host(headers) { Ok(()) } else { Err(Rejection::ForeignHost) }
+    Ok(AuthMode::read(settings)?.check_host(headers)?)
 }
 
 /// The body has to be JSON, by its Content-Type.

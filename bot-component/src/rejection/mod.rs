@@ -4,7 +4,7 @@
 mod alerts;
 
 use bot_framework::json::FieldError;
-use bot_framework::{AuthError, NotTrusted, TenantRefused};
+use bot_framework::{AuthError, ForeignHost, NotTrusted, TenantRefused};
 use bytes::Bytes;
 use envelope::DecodeError;
 use http::header::{ALLOW, WWW_AUTHENTICATE};
@@ -33,8 +33,8 @@ pub(crate) enum Rejection {
     NoSuchRoute,
     #[error("this method is not allowed here")]
     MethodNotAllowed { allow: &'static str },
-    #[error("authmode=anonymous answers requests to localhost only; the Host header names another host")]
-    ForeignHost,
+    #[error("{0}")]
+    ForeignHost(#[from] ForeignHost),
     #[error("{0}")]
     Auth(#[from] AuthError),
     #[error("the body has to be application/json")]
@@ -70,7 +70,7 @@ impl Rejection {
         match self {
             Self::NoSuchRoute => (StatusCode::NOT_FOUND, "NotFound"),
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
-            Self::ForeignHost => (StatusCode::FORBIDDEN, "HostNotAllowed"),
+            Self::ForeignHost(_) => (StatusCode::FORBIDDEN, ForeignHost::CODE),
             Self::Auth(error) => (auth_status(error), error.code()),
             Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType"),
             Self::Body(BodyError::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, "MessageSizeTooBig"),

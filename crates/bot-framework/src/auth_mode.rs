@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use http::HeaderMap;
 use http::header::HOST;
 use platform::{Settings, SettingsError};
+use thiserror::Error;
 
 /// Whether callers have to prove who they are. Always chosen by name, never inferred from an empty app id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +14,16 @@ pub enum AuthMode {
     Required,
     /// Local testing: calls without a token, answered to loopback only, and never with a token of ours.
     Anonymous,
+}
+
+/// A request in anonymous mode that names another machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("Host: authmode=anonymous answers requests to this machine only; call it by localhost or 127.0.0.1")]
+pub struct ForeignHost;
+
+impl ForeignHost {
+    /// A short name that never changes, for programs.
+    pub const CODE: &str = "HostNotAllowed";
 }
 
 impl AuthMode {
@@ -25,16 +36,15 @@ impl AuthMode {
         }
     }
 
-    /// Whether a request with these headers may be answered. In anonymous mode `Host` must name this machine: a web page of a
-    /// stranger's host, whose name resolves to loopback meanwhile (DNS rebinding), could call the bot from the browser of the
-    /// person who tests it. A page cannot choose its `Host`.
-    pub fn admits_host(self, headers: &HeaderMap) -> bool {
-        match self {
-            Self::Required => true,
-            Self::Anonymous => headers
-                .get(HOST)
-                .and_then(|host| host.to_str().ok())
-                .is_some_and(|host| is_this_machine(name_of_authority(host))),
+    /// Decides whether a request with these headers may be answered. In anonymous mode `Host` must name this machine: a web page
+    /// of a stranger's host, whose name resolves to loopback meanwhile (DNS rebinding), could call the bot from the browser of
+    /// the person who tests it. A page cannot choose its `Host`.
+    pub fn check_host(self, headers: &HeaderMap) -> Result<(), ForeignHost> {
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        if self == Self::Required || is_this_machine(name_of_authority(host)) {
+            Ok(())
+        } else {
+            Err(ForeignHost)
         }
     }
 }
@@ -88,9 +98,9 @@ mod tests {
             ("", false),
         ] {
             let headers = HeaderMap::from_iter([(HOST, host.parse().unwrap())]);
-            assert_eq!(AuthMode::Anonymous.admits_host(&headers), expected, "{host}");
-            assert!(AuthMode::Required.admits_host(&headers), "{host}");
+            assert_eq!(AuthMode::Anonymous.check_host(&headers).is_ok(), expected, "{host}");
+            assert!(AuthMode::Required.check_host(&headers).is_ok(), "{host}");
         }
-        assert!(!AuthMode::Anonymous.admits_host(&HeaderMap::new()));
+        assert_eq!(AuthMode::Anonymous.check_host(&HeaderMap::new()), Err(ForeignHost));
     }
 }

@@ -30,7 +30,7 @@ mod vouching;
 
 pub use account::{ChannelAccount, ConversationAccount};
 pub use activity::{Activity, ActivityKind};
-pub use auth_mode::AuthMode;
+pub use auth_mode::{AuthMode, ForeignHost};
 pub use channel_id::channel_id;
 pub use cloud::Cloud;
 pub use connector::Connector;

@@ -1,7 +1,7 @@
 //! `POST /internal/poll`: everything that the cron trigger can do, for hosts without one. GET does the same: Akamai's scheduler
 //! sends nothing else (<https://techdocs.akamai.com/akamai-functions/docs/schedule-tasks-with-cron-jobs-in-spin>).
 
-use bot_framework::AuthMode;
+use bot_framework::{AuthMode, ForeignHost};
 use bytes::Bytes;
 use http::header::{ALLOW, AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
@@ -48,10 +48,9 @@ fn admit<B>(host: &impl Host, request: &Request<B>) -> Result<(), Box<Response<B
     };
     let key = poll_key(host).map_err(misconfigured)?;
     let is_method_allowed = [Method::GET, Method::POST].contains(request.method());
-    let expect_own_host = || match AuthMode::read(host).map_err(misconfigured)?.admits_host(request.headers())
-    {
-        true => Ok(()),
-        false => Err(Box::new(foreign_host())),
+    let expect_own_host = || {
+        let mode = AuthMode::read(host).map_err(misconfigured)?;
+        mode.check_host(request.headers()).map_err(|error| Box::new(foreign_host(error)))
     };
     if is_method_allowed && key.as_ref().is_some_and(|key| is_authorized(key, request)) {
         return expect_own_host();
@@ -82,9 +81,8 @@ fn admit<B>(host: &impl Host, request: &Request<B>) -> Result<(), Box<Response<B
     Err(response.into())
 }
 
-fn foreign_host() -> Response<Bytes> {
-    let message = "authmode=anonymous answers requests to localhost only; the Host header names another host";
-    answer::error(StatusCode::FORBIDDEN, "HostNotAllowed", message)
+fn foreign_host(error: ForeignHost) -> Response<Bytes> {
+    answer::error(StatusCode::FORBIDDEN, ForeignHost::CODE, &error.to_string())
 }
 
 fn responds_async<B>(request: &Request<B>) -> bool {

@@ -13,6 +13,7 @@
 //! | what a call of `POST /api/alerts` may hold | `alerts/body.rs`, `alerts/activity.rs` |
 //! | whom `to` means | `alerts/target.rs` |
 //! | what an idempotency key does | `alerts/identity.rs` |
+//! | how a conversation is forgotten by a call | `alerts/forgetting.rs` |
 //! | in which order a call is recorded, queued and answered | `alerts/call.rs` |
 //! | how a message is put on the queue | `outbox.rs` |
 //! | how the poller is called | `kick.rs` |

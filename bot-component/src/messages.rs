@@ -72,7 +72,7 @@ async fn answer_caller<H: Host>(
     let service_url = settings.trust.check(claim)?;
     // In anonymous mode there is nobody who could vouch for it.
     let service_url_verified = caller.as_ref().is_some_and(Caller::vouches_for_service_url);
-    conversation::note(host, settings, &activity, service_url_verified).await;
+    conversation::note(host, settings, &activity, service_url_verified).await?;
     let turn = Turn { host, settings, tokens, service_url, service_url_verified, begin };
     match activity.kind {
         ActivityKind::Message => turn.queue_message(&activity).await,

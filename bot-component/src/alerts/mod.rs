@@ -1,11 +1,12 @@
-//! The doors for other programs: `POST /api/alerts`, `DELETE /api/alerts/{id}`, `GET /api/targets`. `docs/openapi.yaml`
-//! describes them.
+//! The doors for other programs: `POST /api/alerts`, `DELETE /api/alerts/{id}`, `GET /api/targets`,
+//! `DELETE /api/targets/{conversation}`. `docs/openapi.yaml` describes them.
 
 mod activity;
 mod body;
 mod call;
 mod cancel;
 mod duration;
+mod forgetting;
 mod identity;
 mod keys;
 mod listing;
@@ -25,6 +26,7 @@ enum Route<'a> {
     Alerts,
     Alert(&'a str),
     Targets,
+    Target(&'a str),
 }
 
 impl<'a> Route<'a> {
@@ -33,14 +35,17 @@ impl<'a> Route<'a> {
         match path {
             "/api/alerts" => Some(Self::Alerts),
             "/api/targets" => Some(Self::Targets),
-            _ => path.strip_prefix("/api/alerts/").map(Self::Alert),
+            _ => match path.strip_prefix("/api/alerts/") {
+                Some(id) => Some(Self::Alert(id)),
+                None => path.strip_prefix("/api/targets/").map(Self::Target),
+            },
         }
     }
 
     fn method(&self) -> (Method, &'static str) {
         match self {
             Self::Alerts => (Method::POST, "POST"),
-            Self::Alert(_) => (Method::DELETE, "DELETE"),
+            Self::Alert(_) | Self::Target(_) => (Method::DELETE, "DELETE"),
             Self::Targets => (Method::GET, "GET"),
         }
     }
@@ -64,6 +69,7 @@ pub(crate) async fn handle<H: Host>(
     match route {
         Route::Alerts => call::post(host, request).await,
         Route::Alert(id) => cancel::delete(host, id).await.map(Answered::from),
+        Route::Target(key) => forgetting::delete(host, key).await.map(Answered::from),
         Route::Targets => listing::get(host, uri.query().unwrap_or_default()).await.map(Answered::from),
     }
 }

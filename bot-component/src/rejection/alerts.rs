@@ -27,6 +27,10 @@ pub(crate) enum AlertRejection {
     UnboundUser { path: String },
     #[error("{path}: the address is in a tenant that the bot does not serve")]
     TenantNotAllowed { path: String },
+    #[error(
+        "the conversation is forgotten, but its messages may still be in the poison queue; send the call again"
+    )]
+    PoisonNotSearched,
     #[error("no alert is known by this id")]
     NoSuchAlert,
     #[error("it cannot be cancelled any more: it is {}", .0.as_str())]
@@ -61,6 +65,7 @@ impl AlertRejection {
             Self::NoSuchAlert => (StatusCode::NOT_FOUND, "AlertNotFound"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "MessageSizeTooBig"),
             Self::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "IdempotencyKeyReused"),
+            Self::PoisonNotSearched => (StatusCode::SERVICE_UNAVAILABLE, "QueueUnavailable"),
             Self::StateUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "StateUnavailable"),
         }
     }

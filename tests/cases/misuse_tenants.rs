@@ -28,6 +28,7 @@ end_to_end::cases!(
     what_waits_is_dropped_when_the_person_asks_to_be_forgotten,
     what_was_written_long_ago_is_dropped_too_and_what_comes_later_is_not,
     a_stop_outlives_the_person_s_data,
+    a_call_that_is_repeated_is_no_younger_than_the_first,
     a_forgotten_conversation_leaves_the_poison_queue_and_others_stay,
 );
 
@@ -449,4 +450,22 @@ fn a_forgotten_conversation_leaves_the_poison_queue_and_others_stay(world: &Worl
     alerts::call(&stage, "GET", &path, &Value::Null).expect_status(405);
     alerts::call_with(&stage, "DELETE", &path, "Bearer wrong", &Value::Null).expect_status(401);
     assert_eq!(targets(&stage).len(), 1);
+}
+
+fn a_call_that_is_repeated_is_no_younger_than_the_first(world: &World) {
+    let stage = alerts::stage(world);
+    known(&stage, "a:1", "hello");
+    let mut body = json!({"to": {"address": address(&stage, "msteams", "a:1")}, "text": "x"});
+    body["idempotencyKey"] = "x".into();
+    queued(&stage, &body);
+    // Its message was lost on the way, and the caller learns nothing.
+    stage.queue.take_all();
+    forget_person(&stage, "a:1");
+    queued(&stage, &body);
+    let counts = stage.poll();
+    assert_eq!((&counts["stopped"], &counts["delivered"]), (&1.into(), &0.into()), "{counts}");
+    // Another call is another matter.
+    body["idempotencyKey"] = "y".into();
+    queued(&stage, &body);
+    assert_eq!(stage.poll()["delivered"], 1);
 }

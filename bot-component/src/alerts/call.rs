@@ -83,23 +83,25 @@ impl Draft {
             let message = match target.held {
                 Some(_) => None,
                 // A call with a key may be repeated while its Put is under way.
-                None => Some(self.message(settings, &id, &target.address, identity.is_some())?),
+                None => Some(self.message(settings, &id, &target.address, self.now, identity.is_some())?),
             };
             Ok(Alert { alert, message, status: Status::Queued, is_again: false })
         });
         alerts.collect()
     }
 
-    /// The message of one alert. `once`: the queue may hold it already.
+    /// The message of one alert, with the time at which it was accepted: a `stop` or a `deleteUserData` that came after that holds
+    /// for it. `once`: the queue may hold it already.
     fn message(
         &self,
         settings: &BotSettings,
         id: &AlertId,
         address: &ConversationReference,
+        accepted_at: DateTime<Utc>,
         once: bool,
     ) -> Result<Message, AlertRejection> {
         let id = EnvelopeId::from_text(id.as_str());
-        let mut envelope = Envelope::new(id, address.clone(), self.call.text.as_str(), self.now);
+        let mut envelope = Envelope::new(id, address.clone(), self.call.text.as_str(), accepted_at);
         envelope.activity = self.call.activity.clone();
         (envelope.not_before, envelope.expires) = (self.call.due, self.call.expires);
         envelope.on_uncertain = self.call.on_uncertain;
@@ -191,7 +193,10 @@ async fn accept<H: Host>(
             let again = (0..).zip(&records).map(|(index, record)| {
                 let id = id.alert(index);
                 let message = match targets.get(record.conversation.as_str()) {
-                    Some(target) => Some(draft.message(settings, &id, &target.address, true)?),
+                    Some(target) => {
+                        let accepted_at = record.accepted_at.unwrap_or(draft.now);
+                        Some(draft.message(settings, &id, &target.address, accepted_at, true)?)
+                    }
                     None => None,
                 };
                 Ok(Alert::known(record, id, message))

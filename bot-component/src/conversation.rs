@@ -8,6 +8,7 @@ use serde_json::json;
 use state::runs::Withdrawal;
 use state::{ConversationKey, Conversations, Fingerprint, Heard, PAUSED_FOR, Sign, StateError, known_key};
 
+use crate::rejection::Rejection;
 use crate::settings::BotSettings;
 
 /// How long the address book may take before the person's message is queued without it. It is asked only when there is
@@ -15,24 +16,28 @@ use crate::settings::BotSettings;
 const RECORD_WITHIN: Duration = Duration::from_secs(3);
 
 /// Keeps the address book up to date, with whether the caller's token vouched for the serviceUrl. A failure is logged and
-/// changes nothing: the person's message matters more.
+/// changes nothing, because the person's message matters more. Only a person who could not be forgotten is an error: the
+/// channel has to ask again.
 pub(crate) async fn note<H: Host>(
     host: &H,
     settings: &BotSettings,
     activity: &Activity,
     service_url_verified: bool,
-) {
+) -> Result<(), Rejection> {
     // A conversation that cannot be answered cannot be alerted either.
-    let Ok(reference) = ConversationReference::of(activity) else { return };
+    let Ok(reference) = ConversationReference::of(activity) else { return Ok(()) };
     let reference = reference.with_service_url_verified(service_url_verified);
     let conversations = settings.conversations(host, Deadline::after(host, RECORD_WITHIN));
-    let result = match told_by(activity) {
+    let tells = told_by(activity);
+    let result = match tells {
         Tells::Here(sign) => hear(host, &conversations, &reference, sign).await,
         Tells::Over => conversations.forget(&ConversationKey::of(&reference)).await,
         Tells::ForgetPerson => forget_person(host, settings, &conversations, &reference).await,
-        Tells::Nothing => return,
+        Tells::Nothing => return Ok(()),
     };
+    let is_done = result.is_ok();
     log(host, result);
+    if is_done || tells != Tells::ForgetPerson { Ok(()) } else { Err(Rejection::StateUnavailable) }
 }
 
 /// Records a sign. Key-value remembers what the table has of the conversation, so that an ordinary activity costs one read
@@ -55,23 +60,32 @@ async fn hear<H: Host>(
     Ok(())
 }
 
-/// Forgets what is the person's own. The tombstone comes first, and the poller is told of it: a bot that dies in between must
-/// not leave alerts that are said to somebody who asked to be forgotten.
+/// Forgets what is the person's own.
 async fn forget_person<H: Host>(
     host: &H,
     settings: &BotSettings,
     conversations: &Conversations<'_, H>,
     reference: &ConversationReference,
 ) -> Result<(), StateError> {
-    let at = host.now();
-    let withdrawals = settings.withdrawals(host, Deadline::after(host, RECORD_WITHIN));
     for key in conversations.own_of_person(reference).await? {
-        conversations.entomb(&key, at).await?;
-        let conversation = key.as_str().to_owned();
-        withdrawals.note(&Withdrawal::Forgotten { conversation, at }).await?;
-        conversations.forget(&key).await?;
+        forget_for_good(host, settings, &key, Deadline::after(host, RECORD_WITHIN)).await?;
     }
     Ok(())
+}
+
+/// Forgets a conversation, and drops what waits for it. The tombstone comes first, and the poller is told of it: a bot that
+/// dies in between must not leave alerts that are said to somebody who asked to be forgotten.
+pub(crate) async fn forget_for_good<H: Host>(
+    host: &H,
+    settings: &BotSettings,
+    key: &ConversationKey,
+    deadline: Deadline,
+) -> Result<(), StateError> {
+    let (at, conversation) = (host.now(), key.as_str().to_owned());
+    let conversations = settings.conversations(host, deadline);
+    conversations.entomb(key, at).await?;
+    settings.withdrawals(host, deadline).note(&Withdrawal::Forgotten { conversation, at }).await?;
+    conversations.forget(key).await
 }
 
 /// Records that nobody is there any more, as far as the channel says.
@@ -141,7 +155,7 @@ mod tests {
     }
 
     fn hear(stage: &Stage, change: &Value) {
-        run(note(&stage.host, &stage.settings, &activity(change), true));
+        run(note(&stage.host, &stage.settings, &activity(change), true)).unwrap();
     }
 
     #[test]
@@ -212,6 +226,11 @@ mod tests {
         hear(&stage, &json!({}));
         assert_eq!(stage.host.events("conversation.not-stored").len(), 1);
         assert!(stage.host.store.borrow().is_empty());
+        // Only who cannot be forgotten is told to ask again.
+        for (kind, expected) in [("message", true), ("endOfConversation", true), ("deleteUserData", false)] {
+            let activity = activity(&json!({"type": kind}));
+            assert_eq!(run(note(&stage.host, &stage.settings, &activity, true)).is_ok(), expected, "{kind}");
+        }
     }
 
     #[test]

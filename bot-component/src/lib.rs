@@ -16,6 +16,7 @@
 //! | whom `to` means | `alerts/target.rs`; how many at once: `alerts/paging.rs` |
 //! | tags of conversations, and codes for tags | `alerts/tags.rs`, `alerts/codes.rs` |
 //! | what an idempotency key does | `alerts/identity.rs` |
+//! | how a conversation is forgotten by a call | `alerts/forgetting.rs` |
 //! | in which order a call is recorded, queued and answered | `alerts/call.rs` |
 //! | how a message is put on the queue | `outbox.rs` |
 //! | how the poller is called | `kick.rs` |

@@ -77,7 +77,7 @@ async fn answer_caller<H: Host>(
     if loops::would_begin(host, &activity) {
         return Ok(answer::json(StatusCode::ACCEPTED, &json!({})).into());
     }
-    conversation::note(host, settings, &activity, service_url_verified).await;
+    conversation::note(host, settings, &activity, service_url_verified).await?;
     let turn = Turn { host, settings, tokens, service_url, service_url_verified, begin };
     match activity.kind {
         ActivityKind::Message => turn.queue_message(&activity).await,

@@ -5,6 +5,7 @@ use bot_framework::testing::{TestKey, channel_claims};
 use chrono::{TimeDelta, Utc};
 use end_to_end::activity::{at_service, fixture, message};
 use end_to_end::alerts::{self, alert, key_of, known, queued, targets, to_conversation};
+use end_to_end::connector::Reply;
 use end_to_end::login::{Login, Proof};
 use end_to_end::openid::OpenId;
 use end_to_end::stage::{APP_ID, Stage, TENANT};
@@ -27,6 +28,8 @@ end_to_end::cases!(
     what_waits_is_dropped_when_the_person_asks_to_be_forgotten,
     what_was_written_long_ago_is_dropped_too_and_what_comes_later_is_not,
     a_stop_outlives_the_person_s_data,
+    a_call_that_is_repeated_is_no_younger_than_the_first,
+    a_forgotten_conversation_leaves_the_poison_queue_and_others_stay,
 );
 
 const FOREIGN: &str = "99999999-2222-3333-4444-555555555555";
@@ -419,4 +422,50 @@ fn a_stop_outlives_the_person_s_data(world: &World) {
     }
     known(&stage, "a:1", "start");
     queued(&stage, &to_conversation(&key, "x"));
+}
+
+fn a_forgotten_conversation_leaves_the_poison_queue_and_others_stay(world: &World) {
+    let stage = alerts::stage(world);
+    let keys = ["a:1", "a:2"].map(|conversation| known(&stage, conversation, "hello"));
+    stage.connector.on(|received| received.is_alert().then(|| Reply::error(400, "BadSyntax")));
+    for key in &keys {
+        queued(&stage, &to_conversation(key, "cannot be said"));
+    }
+    assert_eq!(stage.poll()["poisoned"], 2);
+    let poison = stage.queue.poison();
+    poison.put("no envelope");
+    queued(&stage, &to_conversation(&keys[0], "waiting"));
+    let forget = |key: &str| alerts::call(&stage, "DELETE", &format!("/api/targets/{key}"), &Value::Null);
+    let answer = forget(&keys[0]).expect_status(200).json();
+    let expected = json!({"conversation": keys[0], "removed": 1, "unreadable": 1, "complete": true});
+    assert_eq!(answer, expected);
+    assert_eq!(targets(&stage).len(), 1);
+    assert_eq!(poison.count(), 2, "the other's message, and what nobody can read");
+    assert_eq!(stage.poll()["stopped"], 1, "what waited is dropped");
+    for wrong in ["x", "", "625A4B036870769BF12C984B0EB57AF7", &format!("{}/x", keys[0])] {
+        let answer = forget(wrong);
+        assert_eq!(answer.status, 404, "{wrong}: {}", answer.describe());
+    }
+    let path = format!("/api/targets/{}", keys[1]);
+    alerts::call(&stage, "GET", &path, &Value::Null).expect_status(405);
+    alerts::call_with(&stage, "DELETE", &path, "Bearer wrong", &Value::Null).expect_status(401);
+    assert_eq!(targets(&stage).len(), 1);
+}
+
+fn a_call_that_is_repeated_is_no_younger_than_the_first(world: &World) {
+    let stage = alerts::stage(world);
+    known(&stage, "a:1", "hello");
+    let mut body = json!({"to": {"address": address(&stage, "msteams", "a:1")}, "text": "x"});
+    body["idempotencyKey"] = "x".into();
+    queued(&stage, &body);
+    // Its message was lost on the way, and the caller learns nothing.
+    stage.queue.take_all();
+    forget_person(&stage, "a:1");
+    queued(&stage, &body);
+    let counts = stage.poll();
+    assert_eq!((&counts["stopped"], &counts["delivered"]), (&1.into(), &0.into()), "{counts}");
+    // Another call is another matter.
+    body["idempotencyKey"] = "y".into();
+    queued(&stage, &body);
+    assert_eq!(stage.poll()["delivered"], 1);
 }

@@ -1,5 +1,6 @@
-//! The doors for other programs: `POST /api/alerts`, `DELETE /api/alerts/{id}`, `GET /api/targets`, `PUT` and `DELETE
-//! /api/targets/{conversation}/tags/{tag}`, `POST /api/tags/{tag}/codes`. `docs/openapi.yaml` describes them.
+//! The doors for other programs: `POST /api/alerts`, `DELETE /api/alerts/{id}`, `GET /api/targets`, `DELETE
+//! /api/targets/{conversation}`, `PUT` and `DELETE /api/targets/{conversation}/tags/{tag}`, `POST /api/tags/{tag}/codes`.
+//! `docs/openapi.yaml` describes them.
 
 mod activity;
 mod admission;
@@ -9,6 +10,7 @@ mod caller;
 mod cancel;
 mod codes;
 mod duration;
+mod forgetting;
 mod grant;
 mod identity;
 mod keys;
@@ -44,6 +46,8 @@ enum Route<'a> {
     Alert(&'a str),
     /// Scope `list`.
     Targets,
+    /// A conversation. Scope `operate`.
+    Target(&'a str),
     /// A tag of a conversation. Scope `operate`.
     TagOf { conversation: &'a str, tag: Cow<'a, str> },
     /// Codes for a tag. Scope `operate`.
@@ -65,6 +69,7 @@ impl<'a> Route<'a> {
         let segments: Vec<&str> = rest.split('/').collect();
         match (first, segments.as_slice()) {
             ("alerts", _) => Some(Self::Alert(rest)),
+            ("targets", [conversation]) => Some(Self::Target(conversation)),
             ("targets", [conversation, "tags", tag]) => {
                 Some(Self::TagOf { conversation, tag: decoded(tag)? })
             }
@@ -77,7 +82,7 @@ impl<'a> Route<'a> {
     fn allow(&self) -> &'static str {
         match self {
             Self::Alerts | Self::Codes { .. } => "POST",
-            Self::Alert(_) => "DELETE",
+            Self::Alert(_) | Self::Target(_) => "DELETE",
             Self::Targets => "GET",
             Self::TagOf { .. } => "DELETE, PUT",
         }
@@ -134,6 +139,9 @@ async fn answer<H: Host>(
         Route::Targets => {
             let query = request.uri().query().unwrap_or_default();
             listing::get(host, query, caller).await.map(Answered::from)
+        }
+        Route::Target(conversation) => {
+            forgetting::delete(host, conversation, caller).await.map(Answered::from)
         }
         Route::TagOf { conversation, tag } => match *request.method() {
             Method::PUT => tags::put(host, conversation, tag, caller).await.map(Answered::from),

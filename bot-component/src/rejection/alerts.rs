@@ -33,6 +33,10 @@ pub(crate) enum AlertRejection {
     TenantNotAllowed { path: String },
     #[error("the conversation has {MAX_TAGS} tags, which are as many as one may have")]
     TooManyTags,
+    #[error(
+        "the conversation is forgotten, but its messages may still be in the poison queue; send the call again"
+    )]
+    PoisonNotSearched,
     #[error("no alert is known by this id")]
     NoSuchAlert,
     #[error("it cannot be cancelled any more: it is {}", .0.as_str())]
@@ -70,6 +74,7 @@ impl AlertRejection {
             Self::NoSuchAlert => (StatusCode::NOT_FOUND, "AlertNotFound"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "MessageSizeTooBig"),
             Self::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "IdempotencyKeyReused"),
+            Self::PoisonNotSearched => (StatusCode::SERVICE_UNAVAILABLE, "QueueUnavailable"),
             Self::StateUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "StateUnavailable"),
         }
     }

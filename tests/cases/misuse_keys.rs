@@ -2,6 +2,7 @@
 
 use bot_framework::testing::{TestKey, channel_claims, entra_claims};
 use chrono::Utc;
+use dev::host::HostKind;
 use dev::named_key::{NamedKey, Purpose};
 use end_to_end::activity::message;
 use end_to_end::alerts::{self, ALERT_KEY, call_with, key_of, known, to_conversation};
@@ -9,6 +10,7 @@ use end_to_end::login::{Login, Proof};
 use end_to_end::openid::OpenId;
 use end_to_end::stage::{APP_ID, Script, Stage, TENANT};
 use end_to_end::suite::World;
+use end_to_end::waiting::eventually;
 use end_to_end::web::{self, Answer};
 use serde_json::{Value, json};
 
@@ -22,6 +24,7 @@ end_to_end::cases!(
     calls_are_logged_with_key_ids_and_request,
     tokens_of_entra_open_what_their_roles_say,
     tokens_of_entra_open_nothing_in_anonymous_mode,
+    stranger_costs_two_reads_of_variables_at_most,
 );
 
 const OTHER_TENANT: &str = "99999999-2222-3333-4444-555555555555";
@@ -420,4 +423,31 @@ fn tokens_of_entra_open_nothing_in_anonymous_mode(world: &World) {
     call(&stage, &token, "GET", "/api/targets", &Value::Null).expect_error(401, "Unauthorized");
     let wrong = Script::new(world).variable("alertkeys", "entra:roles").start();
     call(&wrong, &token, "GET", "/api/targets", &Value::Null).expect_error(500, "Misconfigured");
+}
+
+fn stranger_costs_two_reads_of_variables_at_most(world: &World) {
+    if world.host() != HostKind::Embedded {
+        return;
+    }
+    let (issuer, login) = (OpenId::start(), Login::start(Proof::Secret));
+    login.publish(&issuer);
+    let ci = key("ci", "list");
+    let script = Script::new(world).logged_in(&login).authenticated(&issuer).metered();
+    let stage = script.variable("alertkey", ALERT_KEY).variable("alertkeys", &entries(&[&ci])).start();
+    let foreign = TestKey::issuer().sign(&entra_claims(APP_ID, APP, OTHER_TENANT, Utc::now().timestamp()));
+    for (bearer, variables) in [("wrong", 1), (&ci.key()[..46], 1), ("", 1), (&foreign, 2)] {
+        let before = reports(&stage).len();
+        call(&stage, bearer, "POST", "/api/alerts", &json!({})).expect_status(401);
+        // An instance ends after its answer.
+        let report = eventually("a report of the host", || reports(&stage).get(before).cloned());
+        let used = ["variables", "keyValueReads", "keyValueWrites", "outboundCalls"]
+            .map(|name| report[name].as_u64());
+        assert_eq!(used, [Some(variables), Some(0), Some(0), Some(0)], "{bearer}: {report}");
+    }
+}
+
+/// What the host reported of each instance.
+fn reports(stage: &Stage) -> Vec<Value> {
+    let lines = stage.lines();
+    lines.iter().filter_map(|line| serde_json::from_str(line.strip_prefix("Meter ")?).ok()).collect()
 }

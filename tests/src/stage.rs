@@ -43,6 +43,7 @@ pub struct Script<'w> {
     /// The same of a second host, if there is one.
     second: Option<(String, String)>,
     trusts_connector: bool,
+    is_metered: bool,
     login: Option<&'w Login>,
 }
 
@@ -139,6 +140,7 @@ impl<'w> Script<'w> {
             table_authority: world.azurite().table_authority(),
             second: None,
             trusts_connector: false,
+            is_metered: false,
             login: None,
         };
         script
@@ -171,6 +173,13 @@ impl<'w> Script<'w> {
     #[must_use]
     pub fn manifest(mut self, change: impl FnOnce(Manifest) -> Manifest) -> Self {
         self.manifest = change(self.manifest);
+        self
+    }
+
+    /// The embedded host reports what each instance used, in lines that begin with `Meter `.
+    #[must_use]
+    pub fn metered(mut self) -> Self {
+        self.is_metered = true;
         self
     }
 
@@ -253,7 +262,7 @@ impl<'w> Script<'w> {
         }
         let folder = tempfile::Builder::new().prefix("e2e-").tempdir().unwrap();
         let manifest = self.manifest.clone().write(folder.path());
-        let kind = self.world.host();
+        let (kind, meter) = (self.world.host(), self.is_metered);
         let options = |name: &str, variables: Vec<(String, String)>| HostOptions {
             kind,
             manifest: manifest.clone(),
@@ -263,7 +272,7 @@ impl<'w> Script<'w> {
             quiet: false,
             log: Some(folder.path().join(format!("host{name}.log"))),
             print_prefix: false,
-            meter: false,
+            meter,
         };
         let mut replicas = vec![Replica::start(options("", self.variables.clone()))];
         let queue = Queue::new(&self.world.azurite().connection_string(), &self.queue_name);

@@ -27,16 +27,16 @@ pub(super) struct AlertKeys {
     pub(super) names_app_tokens: bool,
 }
 
-/// Whose key somebody brings.
+/// The holder of a key.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Holder<'a> {
-    /// Whoever runs the bot: a key of `alertkey`.
+    /// The key is one of `alertkey`.
     Simple,
-    /// The program with this key.
+    /// The key is in this entry of `alertkeys`.
     Named(&'a NamedKey),
-    /// The same, and its key is good no longer.
+    /// The same, and the end of the entry has passed.
     Ended(&'a NamedKey),
-    /// The same, and its key is too short to be good, or does not begin as keys do.
+    /// The same, but the key is too short or too long, or does not begin as keys do.
     Unfit(&'a NamedKey),
     Nobody,
 }

@@ -130,7 +130,7 @@ impl Draft<'_> {
             let message = match held {
                 Some(_) => None,
                 // A call with a key may be repeated while its Put is under way.
-                None => match self.message(settings, &id, &target.address, identity.is_some()) {
+                None => match self.message(settings, &id, &target.address, self.now, identity.is_some()) {
                     Ok(message) => Some(message),
                     // One subscriber with a long address must not keep an alert from all others.
                     Err(error) if target.is_subscriber => {
@@ -162,16 +162,17 @@ impl Draft<'_> {
         }
     }
 
-    /// The message of one alert. `once`: the queue may hold it already.
+    /// The message of one alert, with the time at which it was accepted. `once`: the queue may hold it already.
     fn message(
         &self,
         settings: &BotSettings,
         id: &AlertId,
         address: &ConversationReference,
+        accepted_at: DateTime<Utc>,
         once: bool,
     ) -> Result<Message, AlertRejection> {
         let id = EnvelopeId::from_text(id.as_str());
-        let mut envelope = Envelope::new(id, address.clone(), self.call.text.as_str(), self.now);
+        let mut envelope = Envelope::new(id, address.clone(), self.call.text.as_str(), accepted_at);
         envelope.activity = self.call.activity.clone();
         (envelope.not_before, envelope.expires) = (self.call.due, self.call.expires);
         envelope.on_uncertain = self.call.on_uncertain;
@@ -297,7 +298,8 @@ impl<H: Host> Sender<'_, H> {
             let to = record.conversation.as_str();
             let message = match named(to).or_else(|| known(to)) {
                 Some(address) if record.may_not_be_queued() => {
-                    Some(draft.message(self.settings, &id, address, true)?)
+                    let accepted_at = record.accepted_at.unwrap_or(draft.now);
+                    Some(draft.message(self.settings, &id, address, accepted_at, true)?)
                 }
                 _ => None,
             };

@@ -251,9 +251,17 @@ fn no_tenant_hears_what_is_meant_for_another(world: &World) {
 fn a_tag_of_any_size_is_alerted_whole_and_once(world: &World) {
     const SIZE: usize = 250;
     let stage = alerts::script(world).variable("pace", "0").start();
-    for number in 0..SIZE {
-        stage.say(&message(&format!("a:{number}"), "1", "subscribe crowd"));
-    }
+    let numbers: Vec<usize> = (0..SIZE).collect();
+    std::thread::scope(|scope| {
+        for some in numbers.chunks(SIZE / 5) {
+            let stage = &stage;
+            scope.spawn(move || {
+                some.iter().for_each(|number| {
+                    stage.say(&message(&format!("a:{number}"), "1", "subscribe crowd"));
+                });
+            });
+        }
+    });
     let ids: Vec<String> = (0..SIZE).map(|number| format!("a:{number}")).collect();
     let everybody = keys(&ids.iter().map(String::as_str).collect::<Vec<_>>());
     stage.connector.forget();

@@ -60,7 +60,7 @@ pub(crate) async fn answer<H: Host>(
     if seal == SealState::Valid && is_too_old(&envelope, host.now()) {
         return Err(Rejection::TriggerRefused("its seal is older than seven days"));
     }
-    // If it may be sent is not known, to send it might show it twice, or to somebody who wants no more.
+    // Without an answer of the tables nothing is sent: it might be shown twice, or to somebody who wants no more.
     let unknown = |error: &dyn std::error::Error| {
         log(Level::Error, "trigger.not-looked-up", &error.to_string());
         Rejection::StateUnavailable

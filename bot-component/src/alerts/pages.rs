@@ -20,6 +20,12 @@ use crate::settings::{BotSettings, CallerSettings};
 
 const KEY: &str = "an-alert-key-for-tests";
 
+/// A key for one tenant, and its entry.
+const OF_FOREIGN: (&str, &str) = (
+    "pbk_0123456789abcdef0123456789abcdef",
+    "ci:send+tenant=foreign:4344e8cb2e757661e80e17eb183a63ba2e58848f07a1f58f8f8be8764abd9f4c",
+);
+
 /// A bot with subscribers, and a queue that may refuse.
 struct Bot {
     host: FakeHost,
@@ -42,6 +48,7 @@ impl Bot {
             ("queuename", "bot-queue"),
             ("kick", "off"),
             ("alertkey", KEY),
+            ("alertkeys", OF_FOREIGN.1),
             ("microsoftappid", "app"),
             ("microsoftapppassword", "secret"),
             ("servicehosts", "http://127.0.0.1:9200"),
@@ -108,7 +115,11 @@ impl Bot {
     }
 
     fn alert(&self, body: &Value) -> (u16, Value) {
-        let request = Request::post("/api/alerts").header("authorization", format!("Bearer {KEY}"));
+        self.alert_with(KEY, body)
+    }
+
+    fn alert_with(&self, key: &str, body: &Value) -> (u16, Value) {
+        let request = Request::post("/api/alerts").header("authorization", format!("Bearer {key}"));
         let request = request.header("host", "localhost").header("content-type", "application/json");
         let answer = match run(handle(&self.host, request.body(Bytes::from(body.to_string())).unwrap())) {
             Ok(answered) => answered.into_reply(&self.host).answer,
@@ -336,5 +347,16 @@ fn no_tenant_hears_what_is_meant_for_another() {
         }
         let nobody = alert(json!({"tag": "x", "tenant": "nobody"})).expect_err("nobody");
         assert_eq!(nobody.0, 404);
+        // To the key of a tenant, the tag is that tenant's.
+        let of_foreign = |to: Value| {
+            let (status, answer) = bot.alert_with(OF_FOREIGN.0, &json!({"to": to, "text": "hello"}));
+            (status, answer["alerts"].as_array().map(|alerts| conversations(alerts)))
+        };
+        let expected = (202, Some(BTreeSet::from([foreign.clone()])));
+        assert_eq!(of_foreign(json!({"tag": "x"})), expected);
+        assert_eq!(of_foreign(json!({"tag": "x", "tenant": "FOREIGN"})), expected);
+        for other in ["own", "none"] {
+            assert_eq!(of_foreign(json!({"tag": "x", "tenant": other})).0, 403, "{other}");
+        }
     }
 }

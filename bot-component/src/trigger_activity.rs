@@ -67,13 +67,15 @@ pub(crate) async fn answer<H: Host>(
     };
     let deadline = Deadline::after(host, STATE_WITHIN);
     let is_ours = seal == SealState::Valid || settings.seal_key.is_none();
+    let conversation = ConversationKey::of(&envelope.address);
+    let standing = settings.conversations(host, deadline).standing(&conversation).await;
+    let standing = standing.map_err(|error| unknown(&error))?;
     // An envelope that somebody else wrote says of itself what they like.
-    if envelope.stoppable || !is_ours {
-        let conversation = ConversationKey::of(&envelope.address);
-        let standing = settings.conversations(host, deadline).standing(&conversation).await;
-        if standing.map_err(|error| unknown(&error))?.stopped {
-            return Err(Rejection::TriggerRefused("the person has said `stop`"));
-        }
+    if standing.stopped && (envelope.stoppable || !is_ours) {
+        return Err(Rejection::TriggerRefused("the person has said `stop`"));
+    }
+    if standing.forgotten_at.is_some_and(|at| envelope.enqueued_at <= at) {
+        return Err(Rejection::TriggerRefused("the person has asked to be forgotten"));
     }
     let record = RecordKey::of_message(envelope.id.as_str(), is_ours, envelope.enqueued_at);
     let ledger = |deadline| Ledger::new(host, &settings.queue.account, &settings.tables, deadline);

@@ -38,6 +38,7 @@ end_to_end::cases!(
     sealed_trigger_that_comes_twice_at_once_is_sent_once,
     sealed_trigger_of_a_cancelled_alert_is_refused,
     sealed_trigger_is_refused_after_stop,
+    sealed_trigger_is_refused_after_delete_user_data,
     sealed_trigger_has_an_end,
     storage_of_cargo_dev_up_does_not_take_the_well_known_key,
 );
@@ -259,6 +260,23 @@ fn sealed_trigger_is_refused_after_stop(world: &World) {
     known(&stage, "a:1", "start");
     bring(&stage, "3", &message).expect_status(200);
     stage.connector.wait_for(1);
+}
+
+fn sealed_trigger_is_refused_after_delete_user_data(world: &World) {
+    let stage = sealing(world).start();
+    let conversation = known(&stage, "a:1", "hello");
+    let (_, message_before) = sealed_alert(&stage, &conversation, "unwanted");
+    let mut activity = stage.connector.host(&message("a:1", "2", ""));
+    activity["type"] = "deleteUserData".into();
+    stage.post(&activity).expect_status(200);
+    bring(&stage, "3", &message_before).expect_error(403, "TriggerNotAllowed");
+    stage.connector.expect_silence();
+    // Who comes back hears what is sent from then on.
+    known(&stage, "a:1", "hello again");
+    let (_, message_after) = sealed_alert(&stage, &conversation, "wanted");
+    bring(&stage, "4", &message_before).expect_error(403, "TriggerNotAllowed");
+    bring(&stage, "5", &message_after).expect_status(200);
+    assert_eq!(stage.connector.wait_for(1)[0].text(), "Alert: wanted");
 }
 
 fn sealed_trigger_has_an_end(world: &World) {

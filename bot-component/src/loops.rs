@@ -1,4 +1,5 @@
-//! Messages that are not answered, because an answer would be answered in turn, and that again.
+//! Messages that are not answered, because an answer would be answered in turn, and that again; or because they are not
+//! said to the bot.
 
 use bot_framework::{Activity, ActivityKind, ConversationReference};
 use envelope::words;
@@ -6,9 +7,10 @@ use platform::{Host, Level};
 use serde_json::json;
 use state::ConversationKey;
 
-/// Whether a message comes from a program, or is the bot's own: then nobody is answered, and the log says why. Neither shows
-/// that a person is there, so the address book learns nothing.
-pub(crate) fn would_begin(host: &impl Host, activity: &Activity) -> bool {
+/// Whether a message comes from a program, is the bot's own, or is a group's talk: then nobody is answered, and the log says
+/// why. The address book learns nothing: a channel has a conversation for each thread, and only those in which the bot was
+/// spoken to are to be alerted.
+pub(crate) fn is_ignored(host: &impl Host, activity: &Activity) -> bool {
     let Some(reason) = why(activity) else { return false };
     let conversation = ConversationReference::of(activity).map(|address| ConversationKey::of(&address));
     let conversation = conversation.as_ref().map(ConversationKey::as_str).unwrap_or_default();
@@ -23,6 +25,9 @@ fn why(activity: &Activity) -> Option<&'static str> {
     if activity.from.as_ref().is_some_and(|from| from.is_program()) {
         return Some("its sender is a bot");
     }
+    if !activity.is_for_the_bot() {
+        return Some("it does not mention the bot");
+    }
     words::are_own(&activity.text_to_the_bot()).then_some("it begins with the bot's own words")
 }
 
@@ -34,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bots_and_echoes_are_ignored_and_people_are_not() {
+    fn bots_echoes_and_talk_of_groups_are_ignored_and_people_are_not() {
         let mention = json!({
             "text": "<at>Bot</at> > Queued: tea",
             "entities": [{"type": "mention", "mentioned": {"id": "b"}, "text": "<at>Bot</at>"}],
@@ -50,6 +55,9 @@ mod tests {
             (json!({"text": "  > alert: tea"}), true),
             (json!({"text": null}), false),
             (mention, true),
+            (json!({"conversation": {"id": "c", "isGroup": true}}), true),
+            (json!({"conversation": {"id": "c", "isGroup": true}, "type": "messageReaction"}), false),
+            (json!({"conversation": {"id": "c", "isGroup": true}, "text": "@b tea"}), false),
         ] {
             let mut json = json!({
                 "type": "message", "channelId": "x", "conversation": {"id": "c"}, "recipient": {"id": "b"},
@@ -58,7 +66,7 @@ mod tests {
             json.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
             let activity = Activity::parse(Value::to_string(&json).as_bytes()).unwrap();
             let host = FakeHost::default();
-            assert_eq!(would_begin(&host, &activity), expected, "{change}");
+            assert_eq!(is_ignored(&host, &activity), expected, "{change}");
             assert_eq!(host.events("message.ignored").len(), usize::from(expected), "{change}");
         }
     }

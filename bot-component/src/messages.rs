@@ -5,7 +5,6 @@ use std::time::Duration;
 use bot_framework::{
     Activity, ActivityKind, Caller, ConversationReference, Tokens, TriggerName, VerifiedToken,
 };
-use envelope::words;
 use http::{Request, StatusCode};
 use platform::{Deadline, Host, Level, RequestBody, answer};
 use serde_json::json;
@@ -18,7 +17,7 @@ use crate::rejection::Rejection;
 use crate::request::{expect_json, expect_own_host};
 use crate::settings::{BotSettings, CallerSettings};
 use crate::trigger_activity;
-use crate::turn::{Answers, Turn};
+use crate::turn::Turn;
 
 /// Keys are fetched once a day at most, and have to leave room for the rest of the 15 s that a channel waits.
 const KEYS_WITHIN: Duration = Duration::from_secs(4);
@@ -74,7 +73,7 @@ async fn answer_caller<H: Host>(
     let service_url = settings.trust.check(claim)?;
     // In anonymous mode there is nobody who could vouch for it.
     let service_url_verified = caller.is_some_and(Caller::vouches_for_service_url);
-    if loops::would_begin(host, &activity) {
+    if loops::is_ignored(host, &activity) {
         return Ok(answer::json(StatusCode::ACCEPTED, &json!({})).into());
     }
     conversation::note(host, settings, &activity, service_url_verified).await?;
@@ -82,8 +81,7 @@ async fn answer_caller<H: Host>(
     match activity.kind {
         ActivityKind::Message => turn.queue_message(&activity).await,
         ActivityKind::ConversationUpdate if activity.adds_the_bot() => {
-            let address = ConversationReference::of(&activity)?;
-            turn.say_if_allowed(&address, words::GREETING, Answers::Nothing).await;
+            turn.greet(&activity).await?;
             Ok(answer::json(StatusCode::OK, &json!({})).into())
         }
         ActivityKind::Invoke => Err(Rejection::InvokeNotImplemented),

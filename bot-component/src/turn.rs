@@ -66,13 +66,7 @@ impl<H: Host> Turn<'_, H> {
             self.say_if_allowed(&address, word, Answers::TheActivity).await;
             return Ok(accepted.into());
         }
-        // In a group people also talk to each other.
-        let wish = if address.conversation.is_group() && !activity.mentions_the_bot() {
-            Wish::Queue { text, after: None }
-        } else {
-            commands::heed(self.host, self.settings, text, &address).await
-        };
-        let (text, after) = match wish {
+        let (text, after) = match commands::heed(self.host, self.settings, text, &address).await {
             Wish::Queue { text, after } => (text, after),
             // It is done in any case: a `stop` holds, also where nothing is said any more.
             Wish::Say(words) => {
@@ -210,17 +204,49 @@ impl<H: Host> Turn<'_, H> {
     /// If they cannot be counted, it is said: a person who hears nothing would not know why.
     pub(crate) async fn say_if_allowed(&self, address: &ConversationReference, text: &str, answers: Answers) {
         let conversation = ConversationKey::of(address);
+        let counted = self.ledger().count_answer(&conversation, self.settings.allowance).await;
+        if self.may_say(&conversation, counted, |()| true) {
+            self.say(address, text, answers).await;
+        }
+    }
+
+    /// Greets, once for each time that the bot is added: a channel may say it twice.
+    pub(crate) async fn greet(&self, activity: &Activity) -> Result<(), Rejection> {
+        let address = ConversationReference::of(activity)?;
+        let conversation = ConversationKey::of(&address);
+        let minute = || (self.host.now().timestamp() / 60).to_string();
+        let what = format!("greeting {}", activity.id.clone().unwrap_or_else(minute));
+        let ledger = self.ledger();
+        let counted = ledger.count_answer_once(&conversation, &what, self.settings.allowance).await;
+        if self.may_say(&conversation, counted, |is_new| is_new) {
+            self.say(&address, words::GREETING, Answers::Nothing).await;
+        }
+        Ok(())
+    }
+
+    fn ledger(&self) -> Ledger<'_, H> {
         let deadline = Deadline::after(self.host, COUNT_WITHIN);
-        let ledger = Ledger::new(self.host, &self.settings.queue.account, &self.settings.tables, deadline);
-        match ledger.count_answer(&conversation, self.settings.allowance).await {
-            Ok(Allowed::Yes(())) => {}
-            Ok(Allowed::No { begins }) => return self.log_silence(&conversation, begins),
+        Ledger::new(self.host, &self.settings.queue.account, &self.settings.tables, deadline)
+    }
+
+    fn may_say<T>(
+        &self,
+        conversation: &ConversationKey,
+        counted: Result<Allowed<T>, impl std::error::Error>,
+        is_new: impl Fn(T) -> bool,
+    ) -> bool {
+        match counted {
+            Ok(Allowed::Yes(counted)) => is_new(counted),
+            Ok(Allowed::No { begins }) => {
+                self.log_silence(conversation, begins);
+                false
+            }
             Err(error) => {
                 let fields = json!({"reason": error.to_string()});
                 self.host.event(Level::Warn, "answer.not-counted", fields);
+                true
             }
         }
-        self.say(address, text, answers).await;
     }
 
     /// One line for each silence, however many messages it meets.

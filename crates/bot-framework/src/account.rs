@@ -55,6 +55,12 @@ account! {
 }
 
 impl ChannelAccount {
+    /// One of an activity. Some channels name nobody by an object without an id.
+    pub(crate) fn of_somebody(mut fields: Fields) -> Result<Option<Self>, FieldError> {
+        let id = fields.string("id")?.filter(|id| !id.is_empty());
+        Ok(id.map(|id| Self { id, rest: fields.rest() }))
+    }
+
     /// The person's object id in Entra, where the channel says so.
     pub fn aad_object_id(&self) -> Option<&str> {
         self.text("aadObjectId")

@@ -7,9 +7,6 @@ use crate::channel_id;
 use crate::json::{FieldError, Fields, NOT_ONLY_DOTS};
 use crate::path::is_segment;
 
-/// A message mentions the bot once or twice. Each mention costs a copy of the text, so the rest of a longer list is not read.
-const MAX_MENTIONS: usize = 8;
-
 /// An activity: the common fields, its kind, and everything else unread.
 ///
 /// Unknown fields and unknown types are no errors (protocol-activity A2005, A2006); a missing `type` or
@@ -24,7 +21,7 @@ pub struct Activity {
     pub channel_id: Option<String>,
     /// Where to answer, as the caller claims it. Nothing is sent there before a [`crate::TrustPolicy`] has agreed.
     pub service_url: Option<String>,
-    /// Who sent it.
+    /// Who sent it. An account without an id is nobody.
     pub from: Option<ChannelAccount>,
     /// To whom: the bot.
     pub recipient: Option<ChannelAccount>,
@@ -90,11 +87,12 @@ impl Activity {
         // Tells nothing that a caller could not have made up: never trusted from the wire (A2251).
         fields.take("callerId");
         let account = |fields: &mut Fields, name: &str| match fields.object(name)? {
-            Some(object) => ChannelAccount::from_fields(object).map(Some),
+            Some(object) => ChannelAccount::of_somebody(object),
             None => Ok(None),
         };
         let members = |fields: &mut Fields, name: &str| -> Result<Vec<_>, FieldError> {
-            fields.objects(name)?.into_iter().map(ChannelAccount::from_fields).collect()
+            let members = fields.objects(name)?.into_iter();
+            members.filter_map(|member| ChannelAccount::of_somebody(member).transpose()).collect()
         };
         Ok(Self {
             kind: fields.required_string("type")?.into(),
@@ -128,42 +126,17 @@ impl Activity {
         members.iter().any(|member| Some(&member.id) == bot)
     }
 
+    /// Whether nobody sent it: Direct Line names the conversation itself as the sender of its updates.
+    pub(crate) fn is_from_the_channel(&self) -> bool {
+        self.kind == ActivityKind::ConversationUpdate
+            && matches!(self.channel_id.as_deref(), Some("directline" | "webchat"))
+            && self.from.as_ref().is_some_and(|from| from.id == self.conversation.id)
+    }
+
     /// The tenant that Teams names in every scope, where the conversation itself may name none.
     pub fn channel_tenant_id(&self) -> Option<&str> {
         let id = self.rest.get("channelData")?.get("tenant")?.get("id")?.as_str();
         id.filter(|id| !id.is_empty())
-    }
-
-    /// The first eight entities of type `mention`.
-    fn mentions(&self) -> impl Iterator<Item = &Value> {
-        let entities = self.rest.get("entities").and_then(Value::as_array);
-        entities.into_iter().flatten().filter(|entity| entity["type"] == "mention").take(MAX_MENTIONS)
-    }
-
-    /// The text without the mention of the bot that group chats and channels demand, and without white space around it.
-    pub fn text_to_the_bot(&self) -> String {
-        let mut text = self.text.clone().unwrap_or_default();
-        for words in self.mentions_of_the_bot().filter_map(|mention| mention["text"].as_str()) {
-            if !words.is_empty() {
-                text = text.replacen(words, "", 1);
-            }
-        }
-        text.trim().to_owned()
-    }
-
-    /// Whether the bot is mentioned.
-    pub fn mentions_the_bot(&self) -> bool {
-        self.mentions_of_the_bot().next().is_some()
-    }
-
-    /// Teams: those whose `mentioned.id` is the bot's. The `text` of each is the very words that
-    /// mention it.
-    fn mentions_of_the_bot(&self) -> impl Iterator<Item = &Value> {
-        let bot = self.recipient.as_ref().map(|bot| bot.id.as_str());
-        self.mentions().filter(move |mention| {
-            let mentioned = mention["mentioned"]["id"].as_str();
-            mentioned.is_some() && mentioned == bot
-        })
     }
 }
 
@@ -194,10 +167,7 @@ mod tests {
                 r#"{"type":"message","conversation":{}}"#,
                 "conversation.id: a string that is not empty expected",
             ),
-            (
-                r#"{"type":"message","conversation":{"id":"c"},"from":{}}"#,
-                "from.id: a string that is not empty expected",
-            ),
+            (r#"{"type":"message","conversation":{"id":"c"},"from":{"id":2}}"#, "from.id: a string expected"),
             (r#"{"type":"message","conversation":{"id":"c"},"text":{}}"#, "text: a string expected"),
             (
                 r#"{"type":"conversationUpdate","conversation":{"id":"c"},"membersAdded":[{"id":"a"},{"id":2}]}"#,
@@ -227,50 +197,32 @@ mod tests {
     }
 
     #[test]
-    fn only_the_mention_of_the_bot_is_taken_out_and_counts() {
-        let mention = |id: &str, words: &str| {
-            format!(r#"{{"type":"mention","mentioned":{{"id":"{id}"}},"text":"{words}"}}"#)
-        };
-        for (text, entities, expected) in [
-            ("hello", vec![], "hello"),
-            ("  hello \\n", vec![], "hello"),
-            ("<at>Bot</at> go", vec![mention("b", "<at>Bot</at>")], "go"),
-            ("go <at>Bot</at>", vec![mention("b", "<at>Bot</at>")], "go"),
-            ("<at>Ann</at> go", vec![mention("a", "<at>Ann</at>")], "<at>Ann</at> go"),
-            (
-                "<at>Bot</at> tell <at>Ann</at>",
-                vec![mention("a", "<at>Ann</at>"), mention("b", "<at>Bot</at>")],
-                "tell <at>Ann</at>",
-            ),
-            (
-                "<at>Bot</at> <at>Bot</at> x",
-                vec![mention("b", "<at>Bot</at>"), mention("b", "<at>Bot</at>")],
-                "x",
-            ),
-            ("go", vec![mention("b", "")], "go"),
-        ] {
-            let json = format!(
-                r#"{{"type":"message","conversation":{{"id":"c"}},"recipient":{{"id":"b"}},"text":"{text}","entities":[{}]}}"#,
-                entities.join(",")
-            );
-            let activity = parse(&json).unwrap();
-            assert_eq!(activity.text_to_the_bot(), expected, "{json}");
-            assert_eq!(activity.mentions_the_bot(), json.contains(r#""mentioned":{"id":"b"}"#), "{json}");
-        }
+    fn accounts_without_an_id_are_nobody() {
+        let json = r#"{"type":"conversationUpdate","conversation":{"id":"c"},"from":{},"recipient":{"id":null,"name":"b"},
+            "membersAdded":[{},{"id":"a"},{"id":""}],"membersRemoved":[{"name":"x"}]}"#;
+        let activity = parse(json).unwrap();
+        assert_eq!((activity.from.clone(), activity.recipient.clone()), (None, None));
+        assert_eq!(activity.members_added, [ChannelAccount::with_id("a")]);
+        assert!(
+            activity.members_removed.is_empty() && !activity.adds_the_bot() && !activity.removes_the_bot()
+        );
     }
 
     #[test]
-    fn mentions_beyond_the_eighth_are_not_read() {
-        let mention = r#"{"type":"mention","mentioned":{"id":"b"},"text":"x"}"#;
-        for (mentions, expected) in [(8, "xx"), (9, "xx"), (10_000, "xx")] {
-            // Entities of other types do not count.
-            let entities =
-                [r#"{"type":"clientInfo"},"#.repeat(20), vec![mention; mentions].join(",")].concat();
+    fn an_update_of_direct_line_comes_from_nobody() {
+        for (kind, channel, from, expected) in [
+            ("conversationUpdate", "directline", "c", true),
+            ("conversationUpdate", "webchat", "c", true),
+            ("conversationUpdate", "directline", "dl_u", false),
+            ("message", "directline", "c", false),
+            // In a private chat of Telegram both have the same id.
+            ("conversationUpdate", "telegram", "c", false),
+        ] {
             let json = format!(
-                r#"{{"type":"message","conversation":{{"id":"c"}},"recipient":{{"id":"b"}},"text":"{}","entities":[{entities}]}}"#,
-                "x".repeat(10)
+                r#"{{"type":"{kind}","channelId":"{channel}","serviceUrl":"https://x/","conversation":{{"id":"c"}},"from":{{"id":"{from}"}}}}"#
             );
-            assert_eq!(parse(&json).unwrap().text_to_the_bot(), expected, "{mentions}");
+            let reference = crate::ConversationReference::of(&parse(&json).unwrap()).unwrap();
+            assert_eq!(reference.user.is_none(), expected, "{json}");
         }
     }
 

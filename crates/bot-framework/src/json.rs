@@ -7,6 +7,7 @@ use platform::excerpt;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use crate::lone_surrogates;
 use crate::path::is_segment;
 
 /// How many levels of objects and arrays a caller's JSON may have. An envelope has a few more than what is put into it, and
@@ -45,11 +46,16 @@ impl Fields {
         Self::parse(body)
     }
 
-    /// The fields of the object in `bytes`: UTF-8 JSON, a byte order mark tolerated.
+    /// The fields of the object in `bytes`: UTF-8 JSON, a byte order mark tolerated. Of half a character the replacement
+    /// character is left.
     pub fn parse(bytes: &[u8]) -> Result<Self, FieldError> {
         let whole = |expected| FieldError { path: "body".into(), expected };
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-        match serde_json::from_slice(bytes) {
+        let value = serde_json::from_slice(bytes).or_else(|error| match lone_surrogates::replaced(bytes) {
+            Some(bytes) => serde_json::from_slice(&bytes),
+            None => Err(error),
+        });
+        match value {
             Ok(Value::Object(object)) => Ok(Self::new(object, "")),
             Ok(_) => Err(whole("a JSON object")),
             Err(_) => Err(whole("valid JSON")),
@@ -217,6 +223,11 @@ mod tests {
             "nesting must not overflow the stack"
         );
         assert!(Fields::parse(b"\xEF\xBB\xBF{}").is_ok(), "a byte order mark is tolerated");
+        let halves =
+            fields(r#"{"text":"pizza \ud83c","unread":{"name":"\udf55","other":[1,"\ud83c\udf55"]}}"#);
+        let expected =
+            serde_json::json!({"text": "pizza \u{fffd}", "unread": {"name": "\u{fffd}", "other": [1, "🍕"]}});
+        assert_eq!(Value::Object(halves.rest()), expected);
     }
 
     #[test]

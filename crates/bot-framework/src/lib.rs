@@ -16,10 +16,12 @@ mod direct_line;
 mod identity;
 mod inbound;
 pub mod json;
+mod lone_surrogates;
 mod message;
 pub mod outbound;
 mod path;
 mod reference;
+mod said;
 mod tenants;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -42,6 +44,7 @@ pub use inbound::{App, AuthError, BrokenRule, Caller, InboundAuth, KeysError, No
 pub use message::{MORE_MEMBERS, OutgoingMessage};
 pub use outbound::{BotCredentials, Credential, Tokens};
 pub use reference::ConversationReference;
+pub use said::is_invisible;
 pub use tenants::{TenantRefused, Tenants};
 pub use trigger_name::TriggerName;
 pub use trust::{NotTrusted, ServiceHosts, ServiceUrl, TrustPolicy};

@@ -46,7 +46,7 @@ impl ConversationReference {
             channel_id,
             service_url: required(&activity.service_url, "serviceUrl")?,
             locale: activity.locale.clone(),
-            user: activity.from.clone(),
+            user: activity.from.clone().filter(|_| !activity.is_from_the_channel()),
             bot: activity.recipient.clone(),
             conversation: activity.conversation.clone().or_in_tenant(tenant_id),
             service_url_verified: false,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bot_framework::is_invisible;
+
 use super::time;
 
 /// Something that the bot does instead of queueing the message as it is.
@@ -45,8 +47,10 @@ const COMMANDS: [(&str, Pattern); 6] = [
 
 impl Command {
     /// The command that a message is. It is one only as a whole: `stop it` is a message like any other. Case does not
-    /// matter.
+    /// matter, nor does what nobody sees, nor a `/` in front, with which people of some channels begin a command.
     pub fn parse(message: &str) -> Option<Self> {
+        let message = trim(message);
+        let message = message.strip_prefix('/').unwrap_or(message);
         COMMANDS.iter().find_map(|(first_words, pattern)| {
             let rest = after_words(message, first_words)?;
             match pattern {
@@ -72,10 +76,15 @@ impl Command {
 
 /// What follows these words at the beginning of `message`, without white space around it.
 fn after_words<'a>(message: &'a str, words: &str) -> Option<&'a str> {
-    words.split(' ').try_fold(message.trim(), |rest, expected| {
+    words.split(' ').try_fold(message, |rest, expected| {
         let (word, rest) = next_word(rest);
-        (word.to_lowercase() == expected).then_some(rest)
+        let word: String = word.chars().filter(|c| !is_invisible(*c)).collect();
+        (word.to_lowercase() == expected).then_some(trim(rest))
     })
+}
+
+fn trim(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
 }
 
 /// The first word, and what follows it.
@@ -108,6 +117,16 @@ mod tests {
             ("  STOP\n", Some(Command::Stop)),
             ("Start", Some(Command::Start)),
             ("help", Some(Command::Help)),
+            ("/stop", Some(Command::Stop)),
+            (" /Help ", Some(Command::Help)),
+            ("/subscribe news", subscribe("news", None)),
+            ("stop\u{200b}", Some(Command::Stop)),
+            ("\u{200e}st\u{ad}op\u{200f} \u{feff}", Some(Command::Stop)),
+            ("subscribe \u{200b}news", subscribe("news", None)),
+            ("//stop", None),
+            ("/ stop", None),
+            ("/stop@somebody", None),
+            ("/ etc", None),
             ("help me", None),
             ("stop it", None),
             ("please stop", None),

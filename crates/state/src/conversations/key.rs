@@ -2,12 +2,17 @@
 
 use std::fmt;
 
-use bot_framework::ConversationReference;
+use bot_framework::{ConversationReference, is_invisible};
 use platform::name_of;
 use storage_table::{escape, unescape};
 
+use super::composed::{composed, is_mark};
+
 /// The digits of a key.
 const DIGITS: usize = 32;
+
+/// The characters of a tag.
+const MAX_TAG: usize = 64;
 
 /// Names a conversation: 32 hexadecimal digits, made of the channel's id and the conversation's own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,24 +53,34 @@ pub fn known_key(key: &ConversationKey) -> String {
     format!("known:{key}")
 }
 
-/// A tag that conversations subscribe to: one word of at most 64 characters, in lower case.
+/// A tag that conversations subscribe to: one word of at most 64 characters, in lower case and composed (NFC).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tag(String);
 
 impl Tag {
-    /// A tag as somebody wrote it: letters and digits of any script, and `- _ . : # @ +`, but not only dots, because a tag can
-    /// be a segment of a path. Case does not matter.
+    /// A tag as somebody wrote it: letters and digits of any script with their marks, and `- _ . : # @ +`, but not only dots,
+    /// because a tag can be a segment of a path. Case does not matter, nor how a letter is composed, nor what nobody sees.
     pub fn parse(text: &str) -> Option<Self> {
-        let text = text.to_lowercase();
-        let fits = |c: char| c.is_alphanumeric() || "-_.:#@+".contains(c);
+        let text = composed(&lower_case(text)?);
+        let fits = |c: char| c.is_alphanumeric() || is_mark(c) || "-_.:#@+".contains(c);
         let is_only_dots = text.chars().all(|c| c == '.');
-        (!is_only_dots && text.chars().count() <= 64 && text.chars().all(fits)).then_some(Self(text))
+        let is_word = !is_only_dots && !text.starts_with(is_mark);
+        (is_word && text.chars().count() <= MAX_TAG && text.chars().all(fits)).then_some(Self(text))
     }
 
     /// Its text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// `None` if it is far too long for a tag, however it is composed.
+fn lower_case(text: &str) -> Option<String> {
+    const MOST_TO_A_CHARACTER: usize = 8;
+    let is_short = text.chars().nth(MAX_TAG * MOST_TO_A_CHARACTER).is_none();
+    let seen = || text.chars().filter(|c| !is_invisible(*c)).collect::<String>();
+    // A Turkish capital İ is an `i` with another dot in lower case.
+    is_short.then(|| seen().to_lowercase().replace("i\u{307}", "i"))
 }
 
 /// What a row in a partition `c<shard>` holds.
@@ -137,6 +152,28 @@ mod tests {
         ] {
             assert_eq!(Tag::parse(text).as_ref().map(Tag::as_str), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_tag_is_the_same_however_it_is_written() {
+        for (texts, expected) in [
+            (&["größe", "gro\u{308}ße", "GRÖẞE", "GRO\u{308}ẞE"][..], "größe"),
+            (&["istanbul", "İSTANBUL", "I\u{307}stanbul", "i\u{307}stanbul", "ISTANBUL"], "istanbul"),
+            (&["ısparta"], "ısparta"),
+            (&["हिन्दी", "हि\u{200d}न्दी\u{200b}"], "हिन्दी"),
+            // One with and one without its dot composed: NFC takes them apart.
+            (&["\u{95b}ी", "\u{91c}\u{93c}ी"], "\u{91c}\u{93c}ी"),
+            (&["한국", "\u{1112}\u{1161}\u{11ab}\u{1100}\u{116e}\u{11a8}"], "한국"),
+            (&["ệ", "e\u{302}\u{323}", "e\u{323}\u{302}", "\u{1eb9}\u{302}"], "ệ"),
+        ] {
+            for text in texts {
+                assert_eq!(Tag::parse(text).as_ref().map(Tag::as_str), Some(expected), "{text}");
+            }
+        }
+        for text in ["\u{301}", "\u{94d}a", "\u{200b}", &"e\u{301}".repeat(65), &"\u{200b}".repeat(100_000)] {
+            assert_eq!(Tag::parse(text), None, "{text:.20}");
+        }
+        assert_eq!(Tag::parse(&"e\u{301}".repeat(64)).unwrap().as_str(), "é".repeat(64));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The address book: the conversations that the bot knows, how they are found, and who wants no alerts.
 
+mod composed;
 mod fingerprint;
 mod forget;
 mod hear;

@@ -7,7 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use platform::{Clock, HttpClient, Randomness, Settings, SettingsError};
+use chrono::TimeDelta;
+use platform::{Clock, HttpClient, Randomness, Settings, SettingsError, name_of};
 use storage_table::{Batch, Entity, Filter, Inserted, Key, Operation, Query, TableError};
 
 use super::key::partition;
@@ -21,6 +22,9 @@ const DEFAULT: u8 = 20;
 
 /// How often a row is looked for that nobody else takes at the same time.
 const ATTEMPTS: usize = 10;
+
+/// How long it is known that something was answered that no record speaks of.
+const KNOWN_FOR: TimeDelta = TimeDelta::days(1);
 
 /// In a row that stands for silence.
 const SILENT: &str = "silent";
@@ -123,6 +127,29 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             Counted::Yes | Counted::RecordExists => Ok(Allowed::Yes(())),
             Counted::No { begins } => Ok(Allowed::No { begins }),
         }
+    }
+
+    /// Counts the answer to something that is no alert and is answered once, however often it comes: `what` names it in its
+    /// conversation. Whether it is answered now.
+    pub async fn count_answer_once(
+        &self,
+        conversation: &ConversationKey,
+        what: &str,
+        allowance: Allowance,
+    ) -> Result<Allowed<bool>, TableError> {
+        let now = self.host.now();
+        let partition = partition(Period::of(now), conversation.digit());
+        let mark = Key::new(&partition, format!("once.{}", name_of(&[conversation.as_str(), what])));
+        let mark = Entity::new(mark).with_int64("endsAt", (now + KNOWN_FOR).timestamp_millis());
+        if allowance.0 == 0 {
+            let is_new = matches!(self.table.insert(&mark).await?, Inserted::New(_));
+            return Ok(Allowed::Yes(is_new));
+        }
+        Ok(match self.take_row(Some(&mark), &partition, conversation.as_str(), allowance).await? {
+            Counted::Yes => Allowed::Yes(true),
+            Counted::RecordExists => Allowed::Yes(false),
+            Counted::No { begins } => Allowed::No { begins },
+        })
     }
 
     /// Takes a row of this minute, together with the record.

@@ -199,3 +199,25 @@ fn the_variable_is_a_number_up_to_a_hundred() {
         assert!(read.is_ok() || read.expect_err(text).to_string().contains("answersperminute"), "{text}");
     }
 }
+
+#[test]
+fn what_is_answered_once_is_told_apart_by_conversation_and_counts() {
+    for allowance in [TEN, Allowance(0)] {
+        let world = World::new();
+        let [one, other] = conversations();
+        let once = |conversation, what: &str| {
+            run(world.ledger().count_answer_once(conversation, what, allowance)).unwrap()
+        };
+        for (conversation, what, expected) in [
+            (&one, "7", true),
+            (&one, "7", false),
+            (&other, "7", true),
+            (&one, "8", true),
+            (&other, "7", false),
+        ] {
+            assert_eq!(once(conversation, what), Allowed::Yes(expected), "{conversation} {what}");
+        }
+        let answers = world.rows().iter().filter(|row| row.starts_with("answer.")).count();
+        assert_eq!(answers, if allowance == TEN { 3 } else { 0 });
+    }
+}

@@ -1,0 +1,60 @@
+//! Halves of a character in JSON: `\ud83c` without the escape that follows it. JavaScript and .NET write such text when they
+//! cut it at a length, and read it; strings of Rust cannot hold it.
+
+/// U+FFFD, as long as the escape that it replaces.
+const REPLACEMENT: &[u8; 6] = b"\\ufffd";
+
+/// JSON whose lone surrogates are the replacement character; `None` if it has none.
+pub(crate) fn replaced(json: &[u8]) -> Option<Vec<u8>> {
+    let mut whole: Option<Vec<u8>> = None;
+    let mut at = 0;
+    while let Some(found) = json[at..].iter().position(|byte| *byte == b'\\') {
+        at += found;
+        at += match unit(&json[at..]) {
+            // Another escape: whatever follows the `\`, it begins none.
+            None => 2.min(json.len() - at),
+            Some(0xD800..=0xDBFF) if matches!(unit(&json[at + 6..]), Some(0xDC00..=0xDFFF)) => 12,
+            Some(0xD800..=0xDFFF) => {
+                let copy = whole.get_or_insert_with(|| json.to_vec());
+                copy[at..at + 6].copy_from_slice(REPLACEMENT);
+                6
+            }
+            Some(_) => 6,
+        };
+    }
+    whole
+}
+
+/// The code unit of the escape at the beginning.
+fn unit(json: &[u8]) -> Option<u16> {
+    let digits = json.strip_prefix(b"\\u")?.get(..4)?;
+    let digits = std::str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'))?;
+    u16::from_str_radix(digits, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_halves_of_characters_are_replaced() {
+        for (json, expected) in [
+            (r#""a""#, None),
+            (r#""\ud83c\udf55 \n \\""#, None),
+            (r#""\uD83C\uDF55 \u00fc""#, None),
+            (r#""a \ud83c""#, Some(r#""a \ufffd""#)),
+            (r#""\uDF55 a""#, Some(r#""\ufffd a""#)),
+            (r#""\ud83c\ud83c\udf55""#, Some(r#""\ufffd\ud83c\udf55""#)),
+            (r#""\ud83c\n\udf55""#, Some(r#""\ufffd\n\ufffd""#)),
+            (r#"{"\ud83c":"\\ud83c"}"#, Some(r#"{"\ufffd":"\\ud83c"}"#)),
+            (r#""\\\ud83c""#, Some(r#""\\\ufffd""#)),
+            (r#""\u+123 \u12"#, None),
+            (r#""\ud83c\u"#, Some(r#""\ufffd\u"#)),
+            ("\"\\", None),
+            ("\\u00ü", None),
+        ] {
+            let replaced = replaced(json.as_bytes()).map(|bytes| String::from_utf8(bytes).unwrap());
+            assert_eq!(replaced.as_deref(), expected, "{json}");
+        }
+    }
+}

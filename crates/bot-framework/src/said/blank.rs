@@ -1,0 +1,132 @@
+//! What stands around words and is not seen: white space, characters without width, and both as entities of HTML.
+
+use super::html;
+
+/// Whether nobody sees a character, and no white space either: of no width, a mark of direction, a soft hyphen.
+pub fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+    )
+}
+
+/// Whether a character around a text means nothing. Joiners and marks of direction change how their neighbours look.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{ad}' | '\u{200b}' | '\u{2060}' | '\u{feff}')
+}
+
+/// The first character, also where it is an entity, and its length.
+fn first(text: &str) -> Option<(char, usize)> {
+    html::entity(text).or_else(|| text.chars().next().map(|c| (c, c.len_utf8())))
+}
+
+/// The length of the last character, and the character.
+fn last(text: &str) -> Option<(char, usize)> {
+    if text.ends_with(';')
+        && let Some(at) = text.rfind('&')
+        && let Some((c, length)) = html::entity(&text[at..])
+        && at + length == text.len()
+    {
+        return Some((c, length));
+    }
+    text.chars().next_back().map(|c| (c, c.len_utf8()))
+}
+
+fn trim_start(mut text: &str, goes: impl Fn(char) -> bool) -> &str {
+    while let Some((_, length)) = first(text).filter(|(c, _)| goes(*c)) {
+        text = &text[length..];
+    }
+    text
+}
+
+/// What follows a piece that is taken out behind `before`: of blanks on both sides, those in front stay. So do breaks of
+/// lines.
+pub(super) fn after_gap<'a>(before: &str, after: &'a str) -> &'a str {
+    let is_gap = last(before).is_none_or(|(c, _)| is_blank(c));
+    if is_gap { trim_start(after, |c| is_blank(c) && !matches!(c, '\r' | '\n')) } else { after }
+}
+
+fn trim_end(mut text: &str) -> &str {
+    while let Some((_, length)) = last(text).filter(|(c, _)| is_blank(*c)) {
+        text = &text[..text.len() - length];
+    }
+    text
+}
+
+/// The text without what is blank around it. Empty if nobody sees anything of it.
+pub(super) fn trim(text: &str) -> &str {
+    let text = trim_end(trim_start(text, is_blank));
+    if text.chars().all(|c| c.is_whitespace() || is_invisible(c)) { "" } else { text }
+}
+
+/// White space that stands as an entity becomes a space, and what has no width goes: for channels that escape what people
+/// type, so that nobody has typed the entity itself.
+pub(super) fn without_blank_entities(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('&') {
+        clean.push_str(&rest[..at]);
+        rest = &rest[at..];
+        match html::entity(rest).filter(|(c, _)| is_blank(*c)) {
+            Some((c, length)) => {
+                if c.is_whitespace() {
+                    clean.push(' ');
+                }
+                rest = &rest[length..];
+            }
+            None => {
+                clean.push('&');
+                rest = &rest[1..];
+            }
+        }
+    }
+    clean.push_str(rest);
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_seen_around_a_text_goes_and_what_is_seen_stays() {
+        for (text, expected) in [
+            ("stop", "stop"),
+            (" \n\tstop\r\n", "stop"),
+            ("&nbsp;stop&nbsp;\n", "stop"),
+            ("&#160;stop&#xA0;&#x200b;", "stop"),
+            ("\u{a0}\u{200b}stop\u{feff}\u{2060}", "stop"),
+            ("a&nbsp;b", "a&nbsp;b"),
+            ("a &amp; b &lt;", "a &amp; b &lt;"),
+            ("&copy; x;", "&copy; x;"),
+            ("AT&T;", "AT&T;"),
+            ("&", "&"),
+            (";", ";"),
+            ("&nbsp;", ""),
+            ("\u{200e}\u{200d} ", ""),
+            ("\u{200f}\u{5d0}\u{200f}", "\u{200f}\u{5d0}\u{200f}"),
+            ("\u{915}\u{94d}\u{200d}", "\u{915}\u{94d}\u{200d}"),
+        ] {
+            assert_eq!(trim(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn blank_entities_become_spaces_or_nothing() {
+        for (text, expected) in [
+            ("a&nbsp;b&#160;c", "a b c"),
+            ("st&#8203;op", "stop"),
+            ("a &amp;nbsp; b", "a &amp;nbsp; b"),
+            ("& && &", "& && &"),
+        ] {
+            assert_eq!(without_blank_entities(text), expected, "{text:?}");
+        }
+    }
+}

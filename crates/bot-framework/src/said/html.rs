@@ -1,0 +1,282 @@
+//! As much of HTML as a channel's copy of a message has: its text, with breaks of lines. Everything is one pass over the
+//! text, whatever stands in it.
+
+/// The names of U+00A0 to U+00FF, in order.
+const LATIN_1: &str = "nbsp iexcl cent pound curren yen brvbar sect uml copy ordf laquo not shy reg macr deg plusmn sup2 \
+    sup3 acute micro para middot cedil sup1 ordm raquo frac14 frac12 frac34 iquest Agrave Aacute Acirc Atilde Auml Aring \
+    AElig Ccedil Egrave Eacute Ecirc Euml Igrave Iacute Icirc Iuml ETH Ntilde Ograve Oacute Ocirc Otilde Ouml times Oslash \
+    Ugrave Uacute Ucirc Uuml Yacute THORN szlig agrave aacute acirc atilde auml aring aelig ccedil egrave eacute ecirc euml \
+    igrave iacute icirc iuml eth ntilde ograve oacute ocirc otilde ouml divide oslash ugrave uacute ucirc uuml yacute thorn \
+    yuml";
+
+/// The longest entity that is looked at, with its `&` and `;`.
+const LONGEST_ENTITY: usize = 12;
+
+/// The entity at the beginning of a text: its character, and its length in the text.
+pub(super) fn entity(text: &str) -> Option<(char, usize)> {
+    let inner = text.strip_prefix('&')?;
+    let end = inner.bytes().take(LONGEST_ENTITY).position(|byte| byte == b';')?;
+    let name = &inner[..end];
+    let c = match name.strip_prefix('#') {
+        Some(number) => {
+            let code = match number.strip_prefix(['x', 'X']) {
+                Some(digits) => u32::from_str_radix(digits, 16),
+                None => number.parse(),
+            };
+            char::from_u32(code.ok()?).filter(|c| *c != '\0')?
+        }
+        None => named(name)?,
+    };
+    Some((c, end + 2))
+}
+
+fn named(name: &str) -> Option<char> {
+    Some(match name {
+        "amp" => '&',
+        "lt" => '<',
+        "gt" => '>',
+        "quot" => '"',
+        "apos" => '\'',
+        "ensp" => '\u{2002}',
+        "emsp" => '\u{2003}',
+        "thinsp" => '\u{2009}',
+        "zwnj" => '\u{200c}',
+        "zwj" => '\u{200d}',
+        "lrm" => '\u{200e}',
+        "rlm" => '\u{200f}',
+        "ndash" => '\u{2013}',
+        "mdash" => '\u{2014}',
+        "lsquo" => '\u{2018}',
+        "rsquo" => '\u{2019}',
+        "sbquo" => '\u{201a}',
+        "ldquo" => '\u{201c}',
+        "rdquo" => '\u{201d}',
+        "bdquo" => '\u{201e}',
+        "bull" => '\u{2022}',
+        "hellip" => '\u{2026}',
+        "euro" => '\u{20ac}',
+        "trade" => '\u{2122}',
+        _ => {
+            let index = LATIN_1.split_whitespace().position(|known| known == name)?;
+            char::from_u32(0xA0 + u32::try_from(index).ok()?)?
+        }
+    })
+}
+
+/// What a reader of the HTML sees. A mention becomes `<at>name</at>`, as it is in a message's `text`.
+pub(super) fn to_text(html: &str) -> String {
+    let mut page = Page::default();
+    let mut rest = html;
+    while let Some(c) = rest.chars().next() {
+        let length = match c {
+            '<' => match tag(rest) {
+                Some((tag, length)) => {
+                    let skipped = page.tag(&tag, &rest[length..]);
+                    length + skipped
+                }
+                None => page.see('<'),
+            },
+            '&' => match entity(rest) {
+                Some((c, length)) => {
+                    page.see(c);
+                    length
+                }
+                None => page.see('&'),
+            },
+            ' ' | '\t' | '\r' | '\n' => {
+                page.space = true;
+                1
+            }
+            c => page.see(c),
+        };
+        rest = &rest[length..];
+    }
+    page.text
+}
+
+/// A tag, a comment or a declaration.
+struct Tag<'a> {
+    /// With `/` in front if it closes.
+    name: String,
+    inner: &'a str,
+}
+
+/// The tag at the beginning of a text, and its length. `<` in front of anything but a name is a character like any other; a
+/// tag that does not end reaches to the end.
+fn tag(text: &str) -> Option<(Tag<'_>, usize)> {
+    let inner = text.strip_prefix('<')?;
+    if let Some(comment) = inner.strip_prefix("!--") {
+        let length = comment.find("-->").map_or(text.len(), |end| end + 7);
+        return Some((Tag { name: "!".into(), inner: "" }, length));
+    }
+    if !inner.trim_start_matches('/').starts_with(|c: char| c.is_ascii_alphabetic() || c == '!' || c == '?') {
+        return None;
+    }
+    // A `>` in quotes does not end it.
+    let mut quote = None;
+    let end = inner.bytes().position(|byte| match quote {
+        Some(open) => {
+            if byte == open {
+                quote = None;
+            }
+            false
+        }
+        None => {
+            if matches!(byte, b'"' | b'\'') {
+                quote = Some(byte);
+            }
+            byte == b'>'
+        }
+    });
+    let (inner, length) = match end {
+        Some(end) => (&inner[..end], end + 2),
+        None => (inner, text.len()),
+    };
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '/';
+    let name = inner.split(|c| !is_name(c)).next().unwrap_or_default();
+    // `<br/>`
+    let name = name.trim_end_matches('/').to_ascii_lowercase();
+    Some((Tag { name, inner }, length))
+}
+
+impl Tag<'_> {
+    /// The value of an attribute in quotes.
+    fn attribute(&self, name: &str) -> Option<&str> {
+        self.inner.split_whitespace().next()?;
+        let (_, after) = self.inner.split_once(&format!(" {name}=\""))?;
+        Some(after.split_once('"')?.0)
+    }
+}
+
+#[derive(Default)]
+struct Page {
+    text: String,
+    /// White space is due before the next character.
+    space: bool,
+    /// How many elements `span` are open, each with whether it is a mention.
+    spans: Vec<bool>,
+}
+
+impl Page {
+    /// Shows a character. Returns its length.
+    fn see(&mut self, c: char) -> usize {
+        if std::mem::take(&mut self.space) && !self.text.is_empty() && !self.text.ends_with('\n') {
+            self.text.push(' ');
+        }
+        self.text.push(c);
+        c.len_utf8()
+    }
+
+    /// Shows words of the markup itself.
+    fn see_all(&mut self, words: &str) {
+        for c in words.chars() {
+            self.see(c);
+        }
+    }
+
+    fn new_line(&mut self) {
+        self.space = false;
+        if !self.text.is_empty() && !self.text.ends_with('\n') {
+            self.text.push('\n');
+        }
+    }
+
+    /// Minds a tag. Returns how much of what follows nobody sees.
+    fn tag(&mut self, tag: &Tag<'_>, after: &str) -> usize {
+        match tag.name.as_str() {
+            "br" => {
+                self.space = false;
+                self.text.push('\n');
+            }
+            "script" | "style" | "title" => {
+                let end = format!("</{}", tag.name);
+                return after.find(&end).unwrap_or(after.len());
+            }
+            "img" | "emoji" => {
+                let words = tag.attribute("alt").unwrap_or_default();
+                self.see_all(words);
+            }
+            "span" => {
+                let is_mention =
+                    tag.attribute("itemtype").is_some_and(|kind| kind.ends_with("schema.skype.com/Mention"));
+                self.spans.push(is_mention);
+                if is_mention {
+                    self.see_all("<at>");
+                }
+            }
+            "/span" if self.spans.pop() == Some(true) => {
+                self.text.push_str("</at>");
+            }
+            "at" => self.see_all("<at>"),
+            "/at" => self.text.push_str("</at>"),
+            name => {
+                const BLOCKS: &str = "|p|div|li|ul|ol|tr|table|blockquote|pre|hr|h1|h2|h3|h4|h5|h6|";
+                let name = name.trim_start_matches('/');
+                if !name.is_empty() && BLOCKS.contains(&format!("|{name}|")) {
+                    self.new_line();
+                }
+            }
+        }
+        0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entities() {
+        for (text, expected) in [
+            ("&amp;x", Some(('&', 5))),
+            ("&nbsp;", Some(('\u{a0}', 6))),
+            ("&copy;", Some(('©', 6))),
+            ("&yuml;", Some(('ÿ', 6))),
+            ("&#169; x", Some(('©', 6))),
+            ("&#x1F355;", Some(('🍕', 9))),
+            ("&#xD83C;", None),
+            ("&#0;", None),
+            ("&#99999999999;", None),
+            ("&nbsp", None),
+            ("&unknown;", None),
+            ("& x;", None),
+            ("x", None),
+            ("&ü;", None),
+        ] {
+            assert_eq!(entity(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn html_is_read_as_its_reader_sees_it() {
+        for (html, expected) in [
+            (
+                "<div><div>Order for x &lt; 5 people&nbsp;&copy;</div>\n</div>",
+                "Order for x < 5 people\u{a0}©\n",
+            ),
+            ("<p>one</p>\n<p>two<br>three<br/>four</p>", "one\ntwo\nthree\nfour\n"),
+            ("a \n  <b>b</b>c<!-- > x -->d", "a bcd"),
+            ("1 < 2 and 3 <4> & 5", "1 < 2 and 3 <4> & 5"),
+            (r#"<a href="x>y" title='a>b'>link</a>"#, "link"),
+            (r#"<img src="x" alt="😀"> <style>p { }</style>ok"#, "😀 ok"),
+            (
+                r#"<span itemscope="" itemtype="http://schema.skype.com/Mention" itemid="0">R&amp;D</span>&nbsp;stop"#,
+                "<at>R&D</at>\u{a0}stop",
+            ),
+            ("<span>a</span> <at id=\"0\">Bot</at> x", "a <at>Bot</at> x"),
+            ("<script>alert(1)", ""),
+            ("text <b", "text"),
+            ("", ""),
+        ] {
+            assert_eq!(to_text(html), expected, "{html}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_markup_costs_one_pass() {
+        for html in ["<", "<a", "<!--", "&", "<span>", "</at>", "<p>", "<script>", "<a '"] {
+            let page = html.repeat(256 * 1024 / html.len());
+            assert!(to_text(&page).len() <= 2 * page.len());
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Taking mentions of the bot out of a text.
+
+use super::{blank, html};
+
+/// A text without these very words, once.
+pub(super) fn without_words(text: &str, words: &str) -> String {
+    match text.split_once(words).filter(|_| !words.is_empty()) {
+        Some((before, after)) => [before, blank::after_gap(before, after)].concat(),
+        None => text.to_owned(),
+    }
+}
+
+/// A text without the elements `at` whose name goes, whatever attributes and markup they have.
+pub(super) fn without_elements(text: &str, goes: impl Fn(&str) -> bool) -> String {
+    let (mut clean, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(element) = Element::find(rest) {
+        clean.push_str(&rest[..element.begin]);
+        let after = &rest[element.end..];
+        if goes(&name_of(element.inner)) {
+            rest = blank::after_gap(&clean, after);
+        } else {
+            clean.push_str(&rest[element.begin..element.end]);
+            rest = after;
+        }
+    }
+    clean.push_str(rest);
+    clean
+}
+
+/// `<at …>inner</at>`, and where it stands.
+struct Element<'a> {
+    begin: usize,
+    end: usize,
+    inner: &'a str,
+}
+
+impl<'a> Element<'a> {
+    /// The first one of a text.
+    fn find(text: &'a str) -> Option<Self> {
+        const CLOSE: &str = "</at>";
+        let mut from = 0;
+        let begin = loop {
+            let at = from + text[from..].find("<at")?;
+            if text[at + 3..].starts_with(|c: char| c == '>' || c.is_whitespace()) {
+                break at;
+            }
+            from = at + 3;
+        };
+        let inner = begin + text[begin..].find('>')? + 1;
+        let close = inner + text[inner..].find(CLOSE)?;
+        Some(Self { begin, end: close + CLOSE.len(), inner: &text[inner..close] })
+    }
+}
+
+/// A name as it is compared: without markup and entities, and with one kind of white space.
+pub(super) fn name_of(markup: &str) -> String {
+    let text = html::to_text(markup);
+    let visible: String = text.chars().filter(|c| !blank::is_invisible(*c)).collect();
+    visible.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What an entity's `text` mentions: the name inside of its element, or the words themselves.
+pub(super) fn name_in_words(words: &str) -> String {
+    name_of(Element::find(words).map_or(words, |element| element.inner))
+}
+
+/// Where `@name` stands in a text, as a word of its own. Case does not matter.
+pub(super) fn find_at_name(text: &str, name: &str) -> Option<(usize, usize)> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices('@').find_map(|(at, _)| {
+        let end = at + 1 + name.len();
+        let is_name = text.get(at + 1..end)?.eq_ignore_ascii_case(name);
+        let is_whole = !text[end..].starts_with(is_word) && !text[..at].ends_with(is_word);
+        (is_name && is_whole).then_some((at, end))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_elements_with_the_name_go_and_no_words_run_together() {
+        let goes = |name: &str| name == "R&D Pizza";
+        for (text, expected) in [
+            ("<at>R&amp;D Pizza</at> stop", "stop"),
+            ("<at>R&D Pizza</at>&nbsp;stop", "stop"),
+            (r#"<at id="0">R&amp;D Pizza</at> <at>R&amp;D Pizza</at> stop"#, "stop"),
+            ("<at><b>R&amp;D</b>&nbsp;Pizza\u{200b}</at> stop", "stop"),
+            ("tell <at>R&amp;D Pizza</at> this", "tell this"),
+            ("tell <at>R&amp;D Pizza</at>, this", "tell , this"),
+            ("one <at>R&amp;D Pizza</at>\ntwo", "one \ntwo"),
+            ("<at>Ann</at> stop", "<at>Ann</at> stop"),
+            (
+                "<attachment id=\"1\"></attachment> <at>R&amp;D Pizza</at> x",
+                "<attachment id=\"1\"></attachment> x",
+            ),
+            ("<at>R&amp;D Pizza", "<at>R&amp;D Pizza"),
+            ("<at", "<at"),
+        ] {
+            assert_eq!(without_elements(text, goes), expected, "{text}");
+        }
+        for text in ["<at>", "<at", "<at></at>", "<at >x"] {
+            let text = text.repeat(256 * 1024 / text.len());
+            assert!(without_elements(&text, goes).len() <= text.len());
+        }
+    }
+
+    #[test]
+    fn names_after_an_at_sign_are_words() {
+        for (text, expected) in [
+            ("@pizza stop", Some((0, 6))),
+            ("hey @Pizza, stop", Some((4, 10))),
+            ("/stop@pizza", None),
+            ("@pizzas", None),
+            ("ann@pizza.example", None),
+            ("@pizz", None),
+            ("@ü", None),
+            ("", None),
+        ] {
+            assert_eq!(find_at_name(text, "pizza"), expected, "{text}");
+        }
+    }
+}

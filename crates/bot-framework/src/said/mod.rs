@@ -1,0 +1,163 @@
+//! What a person says to the bot: their words, without what their channel puts around them.
+//!
+//! Teams escapes what people type as HTML does, and puts a mention of the bot in front. Others write `@name`, and Telegram
+//! `/command@name`. What a person wrote stays as it is.
+
+mod blank;
+mod html;
+mod mention;
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use crate::activity::Activity;
+
+pub use blank::is_invisible;
+
+/// A message mentions the bot once or twice. Each mention costs a copy of the text, so the rest of a longer list is not read.
+const MAX_MENTIONS: usize = 8;
+
+/// Where the text is looked for if the message has none.
+const MAX_ATTACHMENTS: usize = 8;
+
+impl Activity {
+    /// The text without mentions of the bot, and without what is blank around it. If there is none, that of the copy in HTML.
+    pub fn text_to_the_bot(&self) -> String {
+        let said = self.words();
+        let mut text = match &said {
+            Cow::Borrowed(text) if self.escapes_text() => blank::without_blank_entities(text),
+            text => text.clone().into_owned(),
+        };
+        let mut names = Vec::new();
+        for entity in self.mentions_of_the_bot().take(MAX_MENTIONS) {
+            let words = entity["text"].as_str().unwrap_or_default();
+            text = mention::without_words(&text, words);
+            let name = entity["mentioned"]["name"].as_str().map(mention::name_of);
+            names.extend([Some(mention::name_in_words(words)), name].into_iter().flatten());
+        }
+        if text.contains("<at") && self.mentions_the_bot() {
+            names.extend(self.bot_name().map(mention::name_of));
+            names.retain(|name| !name.is_empty());
+            let is_bot_alone = self.mentions().all(|mention| self.is_bot(mention));
+            text = mention::without_elements(&text, |name| match names.is_empty() {
+                true => is_bot_alone,
+                false => names.iter().any(|own| own == name) && !self.is_name_of_another(name),
+            });
+        }
+        if !self.escapes_text() {
+            text = self.without_at_names(text);
+        }
+        blank::trim(&text).to_owned()
+    }
+
+    /// Whether the bot is mentioned: by an entity, or, on channels that have none, by its name behind an `@`.
+    pub fn mentions_the_bot(&self) -> bool {
+        self.mentions_of_the_bot().next().is_some() || self.is_named_in_text()
+    }
+
+    /// Whether it is said to the bot: nobody else is there, or the bot is mentioned. What a person does with a card of the bot
+    /// is, and so is what comes to its mailbox. Other messages of a group are people who talk to each other.
+    pub fn is_for_the_bot(&self) -> bool {
+        let has_value = || self.rest.get("value").is_some_and(|value| !value.is_null());
+        let is_mail = || self.channel_id.as_deref() == Some("email");
+        !self.conversation.is_group() || self.mentions_the_bot() || has_value() || is_mail()
+    }
+
+    fn is_named_in_text(&self) -> bool {
+        if self.escapes_text() {
+            return false;
+        }
+        let text = self.words();
+        let command = first_word(&text);
+        self.at_names().any(|name| {
+            mention::find_at_name(&text, name).is_some() || command_without(command, name).is_some()
+        })
+    }
+
+    /// The text as the channel sent it.
+    fn words(&self) -> Cow<'_, str> {
+        let text = self.text.as_deref().unwrap_or_default();
+        if blank::trim(text).is_empty()
+            && let Some(html) = self.html()
+        {
+            return Cow::Owned(html::to_text(html));
+        }
+        Cow::Borrowed(text)
+    }
+
+    /// The copy in HTML that Teams adds to a message; some of its clients send nothing else.
+    fn html(&self) -> Option<&str> {
+        let attachments = self.rest.get("attachments")?.as_array()?;
+        let is_html = |attachment: &&Value| {
+            let kind = attachment["contentType"].as_str().unwrap_or_default();
+            kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/html"))
+        };
+        attachments.iter().take(MAX_ATTACHMENTS).find(is_html)?["content"].as_str()
+    }
+
+    /// Whether the channel escapes what people type as HTML does, and marks each mention by an entity.
+    fn escapes_text(&self) -> bool {
+        self.channel_id.as_deref() == Some("msteams")
+    }
+
+    fn mentions(&self) -> impl Iterator<Item = &Value> {
+        let entities = self.rest.get("entities").and_then(Value::as_array);
+        entities.into_iter().flatten().filter(|entity| entity["type"] == "mention")
+    }
+
+    fn is_bot(&self, mention: &Value) -> bool {
+        let bot = self.recipient.as_ref().map(|bot| bot.id.as_str());
+        let mentioned = mention["mentioned"]["id"].as_str();
+        mentioned.is_some() && mentioned == bot
+    }
+
+    /// The mentions whose `mentioned.id` is the bot's.
+    fn mentions_of_the_bot(&self) -> impl Iterator<Item = &Value> {
+        self.mentions().filter(|mention| self.is_bot(mention))
+    }
+
+    /// Whether somebody else is mentioned by this name.
+    fn is_name_of_another(&self, name: &str) -> bool {
+        let others = self.mentions().filter(|mention| !self.is_bot(mention)).take(MAX_MENTIONS);
+        others
+            .filter_map(|other| other["mentioned"]["name"].as_str())
+            .any(|other| mention::name_of(other) == name)
+    }
+
+    fn bot_name(&self) -> Option<&str> {
+        self.recipient.as_ref()?.name()
+    }
+
+    /// What stands behind an `@` for the bot: on Telegram its id is that.
+    fn at_names(&self) -> impl Iterator<Item = &str> {
+        let id = self.recipient.as_ref().map(|bot| bot.id.as_str());
+        [id, self.bot_name()].into_iter().flatten()
+    }
+
+    /// Without `@name` in front, and without the name behind a command.
+    fn without_at_names(&self, mut text: String) -> String {
+        for name in self.at_names() {
+            let begin = blank::trim(&text);
+            if let Some((0, end)) = mention::find_at_name(begin, name) {
+                text = begin[end..].to_owned();
+            } else if let Some(command) = command_without(first_word(begin), name) {
+                text = [command, &begin[first_word(begin).len()..]].concat();
+            }
+        }
+        text
+    }
+}
+
+fn first_word(text: &str) -> &str {
+    text.split_whitespace().next().unwrap_or_default()
+}
+
+/// `/command` of `/command@name`.
+fn command_without<'a>(word: &'a str, name: &str) -> Option<&'a str> {
+    let (command, to) = word.split_once('@')?;
+    (command.starts_with('/') && to.eq_ignore_ascii_case(name)).then_some(command)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+use serde_json::{Value, json};
+
+use crate::Activity;
+
+fn activity(change: &Value) -> Activity {
+    let mut json = json!({
+        "type": "message", "channelId": "msteams", "conversation": {"id": "c"}, "recipient": {"id": "b", "name": "R&D Pizza"},
+    });
+    json.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+    Activity::parse(json.to_string().as_bytes()).unwrap()
+}
+
+/// What a message says that mentions the bot by these entities.
+fn said(text: &str, entities: &Value) -> String {
+    activity(&json!({"text": text, "entities": entities})).text_to_the_bot()
+}
+
+#[test]
+fn mention_of_the_bot_is_found_whatever_its_entity_lacks() {
+    let name = "R&D Pizza";
+    for entity in [
+        json!({"type": "mention", "mentioned": {"id": "b", "name": name}}),
+        json!({"type": "mention", "mentioned": {"id": "b", "name": name}, "text": null}),
+        json!({"type": "mention", "mentioned": {"id": "b"}, "text": ""}),
+        json!({"type": "mention", "mentioned": {"id": "b"}, "text": "<at>R&amp;D Pizza</at>"}),
+        json!({"type": "mention", "mentioned": {"id": "b", "name": "R&amp;D Pizza"}, "text": 7}),
+    ] {
+        for text in [
+            "<at>R&amp;D Pizza</at> stop\n",
+            "<at>R&D Pizza</at>&nbsp;stop&nbsp;\n",
+            "<at>R&amp;D Pizza</at>&#160;stop",
+            "<at id=\"0\">R&amp;D Pizza</at> <at>R&amp;D Pizza</at> stop",
+            "<at><b>R&amp;D</b> Pizza</at>\u{200b} stop\u{200b}",
+            "\u{feff}stop <at>R&amp;D Pizza</at>",
+        ] {
+            assert_eq!(said(text, &json!([entity])), "stop", "{text} {entity}");
+        }
+        assert_eq!(said("tell <at>R&amp;D Pizza</at> a &amp; b", &json!([entity])), "tell a &amp; b");
+    }
+    // Nobody says what the bot is called, and nobody else is mentioned.
+    let nameless = json!({
+        "recipient": {"id": "b"}, "text": "<at>Bot</at> stop", "entities": [{"type": "mention", "mentioned": {"id": "b"}}],
+    });
+    assert_eq!(activity(&nameless).text_to_the_bot(), "stop");
+}
+
+#[test]
+fn mention_of_somebody_with_the_bots_name_stays() {
+    let bot = json!({"type": "mention", "mentioned": {"id": "b", "name": "Pizza"}, "text": "<at>Pizza</at>"});
+    let other =
+        json!({"type": "mention", "mentioned": {"id": "a", "name": "Pizza"}, "text": "<at>Pizza</at>"});
+    assert_eq!(said("<at>Pizza</at> ask <at>Pizza</at>", &json!([bot, other])), "ask <at>Pizza</at>");
+    assert_eq!(said("<at>Pizza</at> stop", &json!([other])), "<at>Pizza</at> stop");
+}
+
+#[test]
+fn what_a_person_wrote_stays() {
+    for text in
+        ["a  b", "a &amp; b", "<b>bold</b>", "\u{200f}\u{5e9}\u{200f}", "/path/to", "a\u{a0}b", "AT&T;"]
+    {
+        assert_eq!(said(text, &json!([])), text);
+    }
+    assert_eq!(said("2&nbsp;x&#160;3", &json!([])), "2 x 3");
+    let typed = json!({"channelId": "webchat", "text": "what is &nbsp; for? "});
+    assert_eq!(activity(&typed).text_to_the_bot(), "what is &nbsp; for?", "this channel escapes nothing");
+}
+
+#[test]
+fn names_behind_an_at_sign_count_on_channels_without_entities() {
+    let group = |channel: &str, text: &str| {
+        activity(&json!({
+            "channelId": channel, "conversation": {"id": "c", "isGroup": true},
+            "recipient": {"id": "case_pizza_bot", "name": "pizza"}, "text": text,
+        }))
+    };
+    for (channel, text, is_for_the_bot, expected) in [
+        ("telegram", "/stop@case_pizza_bot", true, "/stop"),
+        ("telegram", "/subscribe@Case_Pizza_Bot news", true, "/subscribe news"),
+        ("telegram", "@case_pizza_bot hello", true, "hello"),
+        ("telegram", "/stop@another_bot", false, "/stop@another_bot"),
+        ("telegram", "/stop", false, "/stop"),
+        ("slack", "@pizza stop", true, "stop"),
+        ("slack", "well, @Pizza, stop", true, "well, @Pizza, stop"),
+        ("slack", "pizza", false, "pizza"),
+        ("slack", "mail@pizza.example", false, "mail@pizza.example"),
+        // Teams marks each mention by an entity.
+        ("msteams", "@pizza stop", false, "@pizza stop"),
+    ] {
+        let activity = group(channel, text);
+        assert_eq!(activity.is_for_the_bot(), is_for_the_bot, "{channel} {text}");
+        assert_eq!(activity.text_to_the_bot(), expected, "{channel} {text}");
+    }
+}
+
+#[test]
+fn in_a_group_only_what_is_said_to_the_bot_is_for_it() {
+    let mention = json!([{"type": "mention", "mentioned": {"id": "b"}}]);
+    let other = json!([{"type": "mention", "mentioned": {"id": "a"}}]);
+    let (chat, channel) =
+        (json!({"id": "c", "conversationType": "groupChat"}), json!({"id": "c", "isGroup": true}));
+    for (change, expected) in [
+        (json!({}), true),
+        (json!({"conversation": {"id": "c", "conversationType": "personal"}}), true),
+        (json!({"conversation": chat}), false),
+        (json!({"conversation": chat, "entities": other}), false),
+        (json!({"conversation": chat, "entities": mention}), true),
+        (json!({"conversation": channel, "entities": mention}), true),
+        (json!({"conversation": channel, "value": {"a": 1}}), true),
+        (json!({"conversation": channel, "value": null}), false),
+        (json!({"conversation": channel, "channelId": "email"}), true),
+    ] {
+        assert_eq!(activity(&change).is_for_the_bot(), expected, "{change}");
+    }
+}
+
+#[test]
+fn text_is_read_from_the_copy_in_html_where_there_is_no_other() {
+    let html = |content: Value| json!([{"contentType": "image/png"}, {"contentType": "Text/HTML; charset=utf-8", "content": content}]);
+    for (text, attachments, expected) in [
+        (json!(""), html(json!("<div>x &lt; 5&nbsp;&copy;</div>")), "x < 5\u{a0}©"),
+        (json!(null), html(json!("<p>a</p><p>b<br>c</p>")), "a\nb\nc"),
+        (json!("&nbsp;\n"), html(json!("<p>a</p>")), "a"),
+        (json!("own"), html(json!("<p>a</p>")), "own"),
+        (json!(""), html(json!({"a": 1})), ""),
+        (json!(""), html(json!("<p> </p>")), ""),
+        (json!(""), json!("none"), ""),
+    ] {
+        let activity = activity(&json!({"text": text, "attachments": attachments}));
+        assert_eq!(activity.text_to_the_bot(), expected, "{attachments}");
+    }
+    let mentioned = json!({
+        "attachments": html(json!(
+            "<div><span itemscope=\"\" itemtype=\"http://schema.skype.com/Mention\" itemid=\"0\">R&amp;D Pizza</span>&nbsp;stop</div>"
+        )),
+        "entities": [{"type": "mention", "mentioned": {"id": "b"}, "text": "<at>R&amp;D Pizza</at>"}],
+    });
+    assert_eq!(activity(&mentioned).text_to_the_bot(), "stop");
+}
+
+fn parse(json: &str) -> Result<Activity, crate::json::FieldError> {
+    Activity::parse(json.as_bytes())
+}
+
+#[test]
+fn only_the_mention_of_the_bot_is_taken_out_and_counts() {
+    let mention = |id: &str, words: &str| {
+        format!(r#"{{"type":"mention","mentioned":{{"id":"{id}"}},"text":"{words}"}}"#)
+    };
+    for (text, entities, expected) in [
+        ("hello", vec![], "hello"),
+        ("  hello \\n", vec![], "hello"),
+        ("<at>Bot</at> go", vec![mention("b", "<at>Bot</at>")], "go"),
+        ("go <at>Bot</at>", vec![mention("b", "<at>Bot</at>")], "go"),
+        ("<at>Ann</at> go", vec![mention("a", "<at>Ann</at>")], "<at>Ann</at> go"),
+        (
+            "<at>Bot</at> tell <at>Ann</at>",
+            vec![mention("a", "<at>Ann</at>"), mention("b", "<at>Bot</at>")],
+            "tell <at>Ann</at>",
+        ),
+        (
+            "<at>Bot</at> <at>Bot</at> x",
+            vec![mention("b", "<at>Bot</at>"), mention("b", "<at>Bot</at>")],
+            "x",
+        ),
+        ("go", vec![mention("b", "")], "go"),
+    ] {
+        let json = format!(
+            r#"{{"type":"message","conversation":{{"id":"c"}},"recipient":{{"id":"b"}},"text":"{text}","entities":[{}]}}"#,
+            entities.join(",")
+        );
+        let activity = parse(&json).unwrap();
+        assert_eq!(activity.text_to_the_bot(), expected, "{json}");
+        assert_eq!(activity.mentions_the_bot(), json.contains(r#""mentioned":{"id":"b"}"#), "{json}");
+    }
+}
+
+#[test]
+fn mentions_beyond_the_eighth_are_not_read() {
+    let mention = r#"{"type":"mention","mentioned":{"id":"b"},"text":"x"}"#;
+    for (mentions, expected) in [(8, "xx"), (9, "xx"), (10_000, "xx")] {
+        // Entities of other types do not count.
+        let entities = [r#"{"type":"clientInfo"},"#.repeat(20), vec![mention; mentions].join(",")].concat();
+        let json = format!(
+            r#"{{"type":"message","conversation":{{"id":"c"}},"recipient":{{"id":"b"}},"text":"{}","entities":[{entities}]}}"#,
+            "x".repeat(10)
+        );
+        assert_eq!(parse(&json).unwrap().text_to_the_bot(), expected, "{mentions}");
+    }
+}

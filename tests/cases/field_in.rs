@@ -1,0 +1,296 @@
+//! What real channels send: mentions in every dress, a group's talk, text in HTML only, repeated and empty updates, halves of
+//! characters, tags in every composition.
+
+use end_to_end::activity::{at_service, fixture, message};
+use end_to_end::alerts::{self, ALERT_KEY, call, queued, targets};
+use end_to_end::connector::Received;
+use end_to_end::stage::Stage;
+use end_to_end::suite::World;
+use end_to_end::web;
+use serde_json::{Value, json};
+
+end_to_end::cases!(
+    command_is_understood_however_the_mention_is_written,
+    queued_text_is_clean_and_otherwise_as_it_was_written,
+    commands_of_telegram_are_understood,
+    talk_of_a_group_is_neither_queued_nor_obeyed_nor_remembered,
+    text_is_read_from_html_where_there_is_no_other,
+    updates_of_a_life_are_answered_once_and_queue_nothing,
+    upgrade_of_the_app_forgets_nobody,
+    half_a_character_is_shown_as_the_replacement_character,
+    tag_is_the_same_however_it_is_composed,
+);
+
+fn texts(received: &[Received]) -> Vec<&str> {
+    received.iter().map(Received::text).collect()
+}
+
+fn field(name: &str) -> Value {
+    fixture(&format!("field/{name}.json"))
+}
+
+/// Says it, and returns what the bot says to it.
+#[track_caller]
+fn answer(stage: &Stage, activity: &Value) -> String {
+    let heard = stage.connector.received().len();
+    stage.say(activity);
+    stage.connector.wait_for(heard + 1).remove(heard).text().to_owned()
+}
+
+/// A message that nobody answers.
+#[track_caller]
+fn expect_ignored(stage: &Stage, activity: &Value) {
+    let (waiting, ignored) = (stage.queue.count(), stage.events("message.ignored").len());
+    let heard = stage.connector.received().len();
+    stage.say(activity);
+    stage.wait_for_events("message.ignored", ignored + 1);
+    assert_eq!((stage.queue.count(), stage.connector.received().len()), (waiting, heard), "{activity}");
+}
+
+const NOT_STOPPED: &str = "Not done: one person cannot stop the alerts of a group.";
+
+fn command_is_understood_however_the_mention_is_written(world: &World) {
+    let stage = alerts::stage(world);
+    for name in ["02-mention-without-text", "02b-mention-text-null", "06-nbsp-after-mention"] {
+        let told = answer(&stage, &field(name));
+        assert!(told.starts_with(NOT_STOPPED), "{name}: {told}");
+    }
+    let mention = |text: &str, entities: Value, id: usize| {
+        let mut activity = field("06-nbsp-after-mention");
+        activity["id"] = format!("mention-{id}").into();
+        (activity["text"], activity["entities"]) = (text.into(), entities);
+        activity
+    };
+    let bot = json!({"type": "mention", "mentioned": {"id": "28:00000000-0000-0000-0000-000000000001", "name": "R&D Pizza"}});
+    let with_text =
+        json!({"type": "mention", "mentioned": bot["mentioned"], "text": "<at>R&amp;D Pizza</at>"});
+    for (id, text) in [
+        "<at id=\"0\">R&amp;D Pizza</at> <at>R&amp;D Pizza</at> subscribe news",
+        "<at>R&amp;D Pizza</at>&#160;subscribe&nbsp;news\u{200b}",
+        "<at><b>R&amp;D</b> Pizza</at>\u{a0}subscribe \u{200b}news\r\n",
+        "subscribe <at>R&amp;D Pizza</at> news",
+        "\u{feff}subscribe news <at>R&D Pizza</at>",
+    ]
+    .iter()
+    .enumerate()
+    {
+        for (index, entities) in
+            [json!([bot]), json!([with_text]), json!([with_text, with_text])].iter().enumerate()
+        {
+            let told = answer(&stage, &mention(text, entities.clone(), 3 * id + index));
+            assert!(told.starts_with("Subscribed: alerts about news"), "{text} {entities}: {told}");
+        }
+        stage.connector.forget();
+    }
+    assert_eq!(stage.queue.count(), 0);
+    for text in ["stop\u{200b}", "\u{200e}STOP\u{200f}", "/stop"] {
+        let told = answer(&stage, &message(&format!("a:{text}"), "1", text));
+        assert!(told.starts_with("Stopped: "), "{text:?}: {told}");
+    }
+}
+
+fn queued_text_is_clean_and_otherwise_as_it_was_written(world: &World) {
+    let stage = alerts::stage(world);
+    let mut activity = field("06-nbsp-after-mention");
+    for (index, (text, expected)) in [
+        ("<at>R&amp;D Pizza</at>&nbsp;two &amp; three &lt;\n", "two &amp; three &lt;"),
+        ("tell <at>R&amp;D Pizza</at> and <at>Ann</at>", "tell and <at>Ann</at>"),
+        ("<at>R&amp;D Pizza</at> a&nbsp;b  c", "a b  c"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        (activity["id"], activity["text"]) = (format!("clean-{index}").into(), (*text).into());
+        assert_eq!(answer(&stage, &activity), format!("Queued: {expected}"));
+    }
+    assert_eq!(
+        answer(&stage, &message("a:1", "1", "\u{200f}\u{5e9}\u{5dc} <b>\u{a0}x ")),
+        "Queued: \u{200f}\u{5e9}\u{5dc} <b>\u{a0}x"
+    );
+    let texts: Vec<Value> =
+        stage.queue.envelopes().into_iter().map(|mut envelope| envelope["text"].take()).collect();
+    assert!(texts.contains(&json!("two &amp; three &lt;")) && texts.len() == 4, "{texts:?}");
+}
+
+fn commands_of_telegram_are_understood(world: &World) {
+    let stage = alerts::stage(world);
+    let mut private = field("17b-telegram-command");
+    assert!(answer(&stage, &private).starts_with("Stopped: "));
+    private["id"] = "18".into();
+    private["text"] = "/start@case_pizza_bot".into();
+    assert!(answer(&stage, &private).starts_with("Started: "));
+    let mut group = private;
+    group["conversation"] = json!({"id": "-100", "isGroup": true});
+    for (id, text, expected) in [
+        ("20", "/subscribe@Case_Pizza_Bot news", Some("Subscribed: alerts about news")),
+        ("21", "@case_pizza_bot tea", Some("Queued: tea")),
+        ("22", "/help@another_bot", None),
+        ("23", "/help", None),
+        ("24", "tea", None),
+    ] {
+        (group["id"], group["text"]) = (id.into(), text.into());
+        match expected {
+            Some(expected) => assert!(answer(&stage, &group).starts_with(expected), "{text}"),
+            None => expect_ignored(&stage, &group),
+        }
+    }
+}
+
+fn talk_of_a_group_is_neither_queued_nor_obeyed_nor_remembered(world: &World) {
+    let stage = alerts::stage(world);
+    stage.say(&message("a:first", "1", "hello"));
+    expect_ignored(&stage, &field("04-group-stop-unaddressed"));
+    for (kind, text) in
+        [("channel", "hello"), ("channel", "subscribe news"), ("groupChat", "help"), ("groupChat", "")]
+    {
+        let mut talk = field("06-nbsp-after-mention");
+        talk["id"] = format!("{kind} {text}").into();
+        talk["conversation"]["conversationType"] = kind.into();
+        talk["text"] = text.into();
+        talk["entities"] = json!([
+            {"type": "clientInfo"}, {"type": "mention", "mentioned": {"id": "29:ann", "name": "R&D Pizza"}, "text": "<at>R&amp;D Pizza</at>"},
+        ]);
+        expect_ignored(&stage, &talk);
+    }
+    assert_eq!(targets(&stage).len(), 1, "only the person who spoke to the bot");
+    // A button of the bot's card is pressed for the bot.
+    let mut press = field("06-nbsp-after-mention");
+    (press["text"], press["entities"], press["value"]) = (Value::Null, json!([]), json!({"a": 1}));
+    assert!(answer(&stage, &press).starts_with("Nothing happened: "));
+}
+
+fn text_is_read_from_html_where_there_is_no_other(world: &World) {
+    let stage = alerts::stage(world);
+    let mut activity = field("15-html-only");
+    assert_eq!(answer(&stage, &activity), "Queued: Order for x < 5 people\u{a0}©");
+    activity["id"] = "2".into();
+    activity["text"] = Value::Null;
+    activity["attachments"][0]["content"] = "<p>sub<b>scribe</b>&nbsp;news</p>".into();
+    assert!(answer(&stage, &activity).starts_with("Subscribed: alerts about news"));
+    // As much markup as a body holds.
+    for (index, markup) in ["<", "<at>", "<span>", "&", "<!--", "&nbsp;"].iter().enumerate() {
+        activity["id"] = format!("much-{index}").into();
+        activity["attachments"][0]["content"] = markup.repeat(200_000 / markup.len()).into();
+        answer(&stage, &activity);
+    }
+}
+
+fn updates_of_a_life_are_answered_once_and_queue_nothing(world: &World) {
+    let stage = alerts::stage(world);
+    let post = |activity: &Value| stage.post(&stage.connector.host(activity)).expect_status(200);
+    let update = field("14-conversation-update");
+    for _ in 0..3 {
+        post(&update);
+    }
+    let direct_line = field("18-directline-system-update");
+    for _ in 0..2 {
+        post(&direct_line);
+    }
+    let greetings = stage.connector.wait_for(2);
+    assert!(texts(&greetings).iter().all(|text| text.starts_with("Hello.")), "{greetings:?}");
+    assert_eq!(greetings[1].body.get("recipient"), None, "the conversation is no person: {greetings:?}");
+    // Added another time, the bot greets again.
+    let mut again = update.clone();
+    again["id"] = "f:again".into();
+    post(&again);
+    assert_eq!(stage.connector.wait_for(3).len(), 3);
+
+    for change in [
+        json!({"type": "conversationUpdate", "membersAdded": [{}]}),
+        json!({"type": "conversationUpdate", "membersAdded": [{"id": null}], "from": {}, "recipient": {}}),
+        json!({"type": "conversationUpdate", "membersRemoved": [{"id": "29:other"}], "from": null}),
+        json!({"type": "installationUpdate", "action": "add-upgrade"}),
+        json!({"type": "installationUpdate", "action": "remove-upgrade"}),
+        json!({"type": "installationUpdate", "from": {}}),
+        json!({"type": "messageUpdate", "text": "stop"}),
+        json!({"type": "messageDelete"}),
+        json!({"type": "messageReaction", "reactionsAdded": [{"type": "like"}], "from": {}}),
+        json!({"type": "typing"}),
+        json!({"type": "command", "name": "stop", "value": {}}),
+        json!({"type": "handoff"}),
+        json!({"type": "trace", "text": "stop"}),
+    ] {
+        let mut activity = update.clone();
+        activity.as_object_mut().unwrap().remove("membersAdded");
+        activity["id"] = change.to_string().len().to_string().into();
+        activity.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let answer = stage.post(&stage.connector.host(&activity));
+        assert_eq!(answer.status, 200, "{change}: {}", answer.describe());
+    }
+    assert_eq!(stage.connector.received().len(), 3, "nothing more was said");
+    assert!(!stage.queue.exists(), "nothing was queued");
+}
+
+fn upgrade_of_the_app_forgets_nobody(world: &World) {
+    let stage = alerts::stage(world);
+    assert_eq!(answer(&stage, &field("11a-first-message")), "Queued: hello");
+    stage.post(&stage.connector.host(&field("11-remove-upgrade"))).expect_status(200);
+    assert_eq!(targets(&stage).len(), 1);
+}
+
+/// A file of `fixtures/field/` as it is: a `Value` cannot hold half a character.
+fn raw(stage: &Stage, name: &str) -> String {
+    let path = dev::workspace::root().join("tests/fixtures/field").join(name);
+    let text = std::fs::read_to_string(path).unwrap();
+    let service = text.split('"').find(|part| part.starts_with("http://127.0.0.1:")).unwrap();
+    let moved = at_service(&json!({"serviceUrl": service}), stage.connector.authority());
+    text.replace(service, moved["serviceUrl"].as_str().unwrap())
+}
+
+fn half_a_character_is_shown_as_the_replacement_character(world: &World) {
+    let stage = alerts::stage(world);
+    let post = |path: &str, body: String, status: u16| {
+        let request = http::Request::post(stage.url(path)).header("content-type", "application/json");
+        let request = request.header("authorization", format!("Bearer {ALERT_KEY}"));
+        web::send(request.body(web::whole(body)).unwrap()).expect_status(status)
+    };
+    let said = raw(&stage, "12-lone-surrogate-message.json");
+    assert!(said.contains(r"\ud83c"));
+    post("/api/messages", said.clone(), 202);
+    // In what nobody reads, and beside a whole character.
+    let unread = said.replace("1795167191200", "2").replace("Ann Example", r"Ann \udf55 \ud83c\udf55");
+    post("/api/messages", unread.replace(r"eight \ud83c", r"eight \ud83c\udf55"), 202);
+    post("/api/alerts", raw(&stage, "12c-lone-surrogate-alert.json"), 202);
+    let acknowledged = stage.connector.wait_for(2);
+    assert_eq!(texts(&acknowledged), ["Queued: dinner at eight \u{fffd}", "Queued: dinner at eight 🍕"]);
+    assert_eq!(acknowledged[1].body["recipient"]["name"], "Ann \u{fffd} 🍕");
+    assert_eq!(stage.poll()["delivered"], 3);
+    let mut alerts =
+        texts(&stage.connector.received()[2..]).into_iter().map(str::to_owned).collect::<Vec<_>>();
+    alerts.sort();
+    assert_eq!(
+        alerts,
+        [
+            "Alert: Your order: 2 x margherita \u{fffd}",
+            "Alert: dinner at eight \u{fffd}",
+            "Alert: dinner at eight 🍕",
+        ]
+    );
+}
+
+fn tag_is_the_same_however_it_is_composed(world: &World) {
+    let stage = alerts::stage(world);
+    for (index, (said, called, shown)) in [
+        ("gro\u{308}\u{df}e", "GR\u{d6}\u{1e9e}E", "größe"),
+        ("\u{130}STANBUL", "i\u{307}stanbul", "istanbul"),
+        ("हि\u{928}\u{94d}दी", "हि\u{928}\u{94d}\u{200d}दी", "हिन्दी"),
+        ("\u{1112}\u{1161}\u{11ab}", "한", "한"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let conversation = format!("a:tag-{index}");
+        let told = answer(&stage, &message(&conversation, "1", &format!("subscribe {said}")));
+        assert!(told.starts_with(&format!("Subscribed: alerts about {shown} come")), "{said}: {told}");
+        queued(&stage, &json!({"to": {"tag": called}, "text": "news"}));
+        let key = alerts::key_of("msteams", &conversation);
+        let path = format!("/api/targets/{key}/tags/{}", percent(called));
+        assert!(call(&stage, "DELETE", &path, &Value::Null).status < 300, "{called}");
+        let target = targets(&stage).into_iter().find(|target| target["conversation"] == *key).unwrap();
+        assert_eq!(target["tags"], json!([]), "{called}");
+    }
+}
+
+fn percent(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}

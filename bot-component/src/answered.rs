@@ -1,8 +1,9 @@
 //! What a route gives back: an answer, and what is to follow it.
 
 use bytes::Bytes;
-use http::{HeaderMap, Response};
-use platform::{Host, Reply};
+use http::{HeaderMap, Response, StatusCode};
+use platform::{Host, Reply, answer};
+use serde_json::{Value, json};
 
 use crate::kick::Kick;
 
@@ -17,6 +18,11 @@ impl Answered {
     /// With a kick, if something was put on the queue that is due.
     pub(crate) fn with_kick(response: Response<Bytes>, kick: Option<Kick>) -> Self {
         Self { response, kick }
+    }
+
+    /// The same, with what the bot says in the response.
+    pub(crate) fn with_replies(self, replies: &[Value]) -> Self {
+        Self { response: answer::json(StatusCode::OK, &json!({"activities": replies})), ..self }
     }
 
     pub(crate) fn headers_mut(&mut self) -> &mut HeaderMap {

@@ -11,6 +11,7 @@
 //! | what a word of a person does | `commands.rs` (the words: `crates/envelope`) |
 //! | who may subscribe to a tag | `subscribing.rs`; the codes: `tag_code.rs`; tenants: `tag_scope.rs` |
 //! | what is recorded of a conversation, and when | `conversation.rs` |
+//! | what a card's button or another invoke is answered | `invoke.rs` |
 //! | an alert that comes as a trigger activity | `trigger_activity.rs` |
 //! | what a call of `POST /api/alerts` may hold | `alerts/body.rs`, `alerts/activity.rs` |
 //! | whom `to` means | `alerts/target.rs`; how many at once: `alerts/paging.rs` |
@@ -27,6 +28,7 @@ mod alerts;
 mod answered;
 mod commands;
 mod conversation;
+mod invoke;
 mod kick;
 mod limits;
 mod loops;

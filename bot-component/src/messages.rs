@@ -1,5 +1,6 @@
 //! `POST /api/messages`: an activity comes in, an envelope goes on the queue, the person is told.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use bot_framework::{
@@ -11,6 +12,7 @@ use serde_json::json;
 
 use crate::answered::Answered;
 use crate::conversation;
+use crate::invoke;
 use crate::limits::MAX_BODY_BYTES;
 use crate::loops;
 use crate::rejection::Rejection;
@@ -74,20 +76,35 @@ async fn answer_caller<H: Host>(
     // In anonymous mode there is nobody who could vouch for it.
     let service_url_verified = caller.is_some_and(Caller::vouches_for_service_url);
     if loops::is_ignored(host, &activity) {
-        return Ok(answer::json(StatusCode::ACCEPTED, &json!({})).into());
+        let answered = Answered::from(answer::json(StatusCode::ACCEPTED, &json!({})));
+        return Ok(if activity.expects_replies() { answered.with_replies(&[]) } else { answered });
     }
     conversation::note(host, settings, &activity, service_url_verified).await?;
-    let turn = Turn { host, settings, tokens, service_url, service_url_verified, begin };
+    let replies = activity.expects_replies().then(RefCell::default);
+    let turn = Turn { host, settings, tokens, service_url, service_url_verified, begin, replies };
+    let answered = answer_activity(&turn, &activity).await?;
+    // The answer to an invoke is a reply already.
+    match turn.replies {
+        Some(replies) if activity.kind != ActivityKind::Invoke => {
+            Ok(answered.with_replies(&replies.into_inner()))
+        }
+        _ => Ok(answered),
+    }
+}
+
+/// Does what an activity asks for.
+async fn answer_activity<H: Host>(turn: &Turn<'_, H>, activity: &Activity) -> Result<Answered, Rejection> {
+    let (host, settings) = (turn.host, turn.settings);
     match activity.kind {
-        ActivityKind::Message => turn.queue_message(&activity).await,
+        ActivityKind::Message => turn.queue_message(activity).await,
         ActivityKind::ConversationUpdate if activity.adds_the_bot() => {
-            turn.greet(&activity).await?;
+            turn.greet(activity).await?;
             Ok(answer::json(StatusCode::OK, &json!({})).into())
         }
-        ActivityKind::Invoke => Err(Rejection::InvokeNotImplemented),
-        ActivityKind::Event | ActivityKind::Trigger if TriggerName::read(host)?.names(&activity) => {
-            let id = turn.id_for(&ConversationReference::of(&activity)?);
-            let answered = trigger_activity::answer(host, settings, &turn.connector(), &activity, id).await?;
+        ActivityKind::Invoke => Ok(invoke::answer(host, activity).into()),
+        ActivityKind::Event | ActivityKind::Trigger if TriggerName::read(host)?.names(activity) => {
+            let id = turn.id_for(&ConversationReference::of(activity)?);
+            let answered = trigger_activity::answer(host, settings, &turn.connector(), activity, id).await?;
             Ok(answered.into())
         }
         ActivityKind::ConversationUpdate

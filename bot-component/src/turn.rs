@@ -1,5 +1,6 @@
 //! One activity being worked on: what the bot does with a person's message, and what it says.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use bot_framework::{Activity, Class, Connector, ConversationReference, OutgoingMessage, ServiceUrl, Tokens};
@@ -13,6 +14,7 @@ use state::ledger::{Accepted, AlertId, Allowed, Ledger, NewAlert, Status};
 
 use crate::answered::Answered;
 use crate::commands::{self, Wish};
+use crate::invoke;
 use crate::outbox::{Outbox, put_options};
 use crate::rejection::Rejection;
 use crate::settings::BotSettings;
@@ -45,6 +47,8 @@ pub(crate) struct Turn<'a, H> {
     pub(crate) service_url_verified: bool,
     /// When the request came, on the monotonic clock.
     pub(crate) begin: Duration,
+    /// What was said so far, if the caller wants it in the response and not from the Connector.
+    pub(crate) replies: Option<RefCell<Vec<Value>>>,
 }
 
 /// Whether something the bot says answers the person's activity.
@@ -61,8 +65,11 @@ impl<H: Host> Turn<'_, H> {
         let text = activity.text_to_the_bot();
         let accepted = answer::json(StatusCode::ACCEPTED, &json!({}));
         if text.is_empty() {
-            let pressed_button = activity.rest.get("value").is_some_and(|value| !value.is_null());
-            let word = if pressed_button { words::NOTHING_BEHIND_BUTTON } else { words::NOTHING_TO_QUEUE };
+            let word = if invoke::is_press(activity) {
+                words::NOTHING_BEHIND_BUTTON
+            } else {
+                words::NOTHING_TO_QUEUE
+            };
             self.say_if_allowed(&address, word, Answers::TheActivity).await;
             return Ok(accepted.into());
         }
@@ -260,15 +267,17 @@ impl<H: Host> Turn<'_, H> {
     /// Tells the person; says whether the Connector took it. That it did not is logged and changes nothing else: what
     /// matters is what stands on the queue.
     pub(crate) async fn say(&self, address: &ConversationReference, text: &str, answers: Answers) -> bool {
-        let connector = self.connector();
         let message = OutgoingMessage::new(address, text);
-        let conversation = &address.conversation.id;
-        let said = match &address.activity_id {
-            Some(activity) if answers == Answers::TheActivity => {
-                let reply = message.in_reply_to(address);
-                connector.reply(&self.service_url, conversation, activity, &reply).await
-            }
-            _ => connector.send(&self.service_url, conversation, &message).await,
+        let activity = address.activity_id.as_ref().filter(|_| answers == Answers::TheActivity);
+        let message = if activity.is_some() { message.in_reply_to(address) } else { message };
+        if let Some(replies) = &self.replies {
+            replies.borrow_mut().push(message.into_json());
+            return true;
+        }
+        let (connector, conversation) = (self.connector(), &address.conversation.id);
+        let said = match activity {
+            Some(activity) => connector.reply(&self.service_url, conversation, activity, &message).await,
+            None => connector.send(&self.service_url, conversation, &message).await,
         };
         let was_told = said.class == Class::Accepted;
         if !was_told {

@@ -14,7 +14,7 @@ end_to_end::cases!(
     other_methods_are_refused,
     unknown_routes_are_refused,
     activities_without_a_task_are_accepted,
-    an_invoke_is_not_implemented,
+    an_invoke_is_answered_with_an_error_in_its_body,
     required_authentication_refuses_everybody,
     a_wrong_setting_is_named_in_the_log_only,
 );
@@ -84,13 +84,17 @@ fn activities_without_a_task_are_accepted(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn an_invoke_is_not_implemented(world: &World) {
+fn an_invoke_is_answered_with_an_error_in_its_body(world: &World) {
     let stage = Stage::start(world);
     let mut activity = stage.connector.host(&message("a:doors", "1", ""));
     activity["type"] = "invoke".into();
-    activity["name"] = "adaptiveCard/action".into();
-    stage.post(&activity).expect_error(501, "NotImplemented");
+    for (name, pointer) in [("adaptiveCard/action", "/value/code"), ("task/fetch", "/error/code")] {
+        activity["name"] = name.into();
+        let body = stage.post(&activity).expect_status(200).json();
+        assert_eq!(body.pointer(pointer), Some(&json!("NotSupported")), "{name}: {body}");
+    }
     stage.connector.expect_silence();
+    assert_eq!(stage.queue.count(), 0);
 }
 
 fn required_authentication_refuses_everybody(world: &World) {

@@ -17,6 +17,8 @@ end_to_end::cases!(
     text_is_read_from_html_where_there_is_no_other,
     updates_of_a_life_are_answered_once_and_queue_nothing,
     upgrade_of_the_app_forgets_nobody,
+    pressed_button_is_answered_and_queues_nothing_blank,
+    replies_stand_in_the_response_where_they_are_expected,
     half_a_character_is_shown_as_the_replacement_character,
     tag_is_the_same_however_it_is_composed,
 );
@@ -226,6 +228,69 @@ fn upgrade_of_the_app_forgets_nobody(world: &World) {
     assert_eq!(answer(&stage, &field("11a-first-message")), "Queued: hello");
     stage.post(&stage.connector.host(&field("11-remove-upgrade"))).expect_status(200);
     assert_eq!(targets(&stage).len(), 1);
+}
+
+fn pressed_button_is_answered_and_queues_nothing_blank(world: &World) {
+    let stage = alerts::stage(world);
+    let press = field("16-submit-string-data");
+    for (index, change) in [
+        json!({}),
+        json!({"value": "yes"}),
+        json!({"value": {"choice": 1}, "text": "&nbsp;\u{200b}"}),
+        json!({"value": null, "text": ""}),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let mut press = press.clone();
+        press["id"] = format!("press-{index}").into();
+        press.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        assert!(answer(&stage, &press).starts_with("Nothing happened: "), "{change}");
+    }
+    assert_eq!(stage.queue.count(), 0);
+    // `messageBack` has both, `imBack` a text alone: what they say is what the person says.
+    for (id, change, expected) in [
+        ("back-1", json!({"text": "order two", "value": {"a": 1}}), "Queued: order two"),
+        ("back-2", json!({"text": "subscribe news"}), "Subscribed: alerts about news"),
+    ] {
+        let mut press = press.clone();
+        press["id"] = id.into();
+        press.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        assert!(answer(&stage, &press).starts_with(expected), "{change}");
+    }
+    let mut invoke = stage.connector.host(&press);
+    (invoke["type"], invoke["name"]) = ("invoke".into(), "adaptiveCard/action".into());
+    let body = stage.post(&invoke).expect_status(200).json();
+    assert_eq!(
+        (&body["statusCode"], &body["type"]),
+        (&json!(400), &json!("application/vnd.microsoft.error"))
+    );
+}
+
+fn replies_stand_in_the_response_where_they_are_expected(world: &World) {
+    let stage = alerts::stage(world);
+    let mut activity = stage.connector.host(&field("07-expect-replies"));
+    let body = stage.post(&activity).expect_status(200).json();
+    let reply = &body["activities"][0];
+    assert!(reply["text"].as_str().unwrap().starts_with("What you send me"), "{body}");
+    assert_eq!((&reply["replyToId"], &reply["recipient"]["id"]), (&json!("case-07"), &json!("u07")));
+    (activity["id"], activity["text"]) = ("2".into(), "tea".into());
+    let body = stage.post(&activity).expect_status(200).json();
+    assert_eq!(body["activities"][0]["text"], "Queued: tea");
+    (activity["id"], activity["text"]) = ("3".into(), "Queued: tea".into());
+    assert_eq!(stage.post(&activity).expect_status(200).json(), json!({"activities": []}));
+    (activity["id"], activity["type"]) = ("4".into(), "typing".into());
+    assert_eq!(stage.post(&activity).expect_status(200).json(), json!({"activities": []}));
+    stage.connector.expect_silence();
+    assert_eq!(stage.queue.count(), 1);
+    // The alert itself comes later, from the poller. Other modes want nothing else than none.
+    assert_eq!(stage.poll()["delivered"], 1);
+    for mode in ["normal", "notification", "ephemeral"] {
+        let mut activity = message("a:modes", mode, "tea");
+        activity["deliveryMode"] = mode.into();
+        stage.say(&activity);
+    }
+    assert_eq!(stage.connector.wait_for(4).len(), 4);
 }
 
 /// A file of `fixtures/field/` as it is: a `Value` cannot hold half a character.

@@ -183,13 +183,13 @@ fn ids_of_dots_lead_nowhere(world: &World) {
 
 fn mentions_beyond_the_eighth_stay_in_the_text(world: &World) {
     let stage = Stage::start(world);
-    let mut activity = message("a:mentions", "1", &"<at>Bot</at> ".repeat(10));
+    let mut activity = message("a:mentions", "1", &"@Bot ".repeat(10));
     let bot = activity["recipient"]["id"].clone();
-    let mention = json!({"type": "mention", "mentioned": {"id": bot}, "text": "<at>Bot</at>"});
+    let mention = json!({"type": "mention", "mentioned": {"id": bot}, "text": "@Bot"});
     activity["entities"] = vec![mention; 10].into();
     stage.say(&activity);
     let text = stage.queue.envelopes()[0]["text"].as_str().unwrap().to_owned();
-    assert_eq!(text.split_whitespace().collect::<Vec<_>>(), ["<at>Bot</at>", "<at>Bot</at>"]);
+    assert_eq!(text.split_whitespace().collect::<Vec<_>>(), ["@Bot", "@Bot"]);
 }
 
 /// A request that names another host than the one that it is sent to.

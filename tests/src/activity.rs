@@ -22,6 +22,8 @@ pub fn message(conversation: &str, id: &str, text: &str) -> Value {
     activity["conversation"]["id"] = conversation.into();
     activity["id"] = id.into();
     activity["text"] = text.into();
+    // The copy in HTML says what the fixture said.
+    activity["attachments"] = Value::Array(Vec::new());
     activity
 }
 

@@ -47,8 +47,6 @@ pub(crate) enum Rejection {
     NotTrusted(#[from] NotTrusted),
     #[error("{0}")]
     TenantRefused(#[from] TenantRefused),
-    #[error("invoke activities are not implemented by this bot")]
-    InvokeNotImplemented,
     #[error("the trigger's value is not an envelope: {0}")]
     NotATrigger(#[from] DecodeError),
     #[error("this trigger is not accepted: {0}")]
@@ -78,7 +76,6 @@ impl Rejection {
             Self::NotAnActivity(_) => (StatusCode::BAD_REQUEST, "BadSyntax"),
             Self::NotTrusted(_) => (StatusCode::FORBIDDEN, "ServiceUrlNotAllowed"),
             Self::TenantRefused(_) => (StatusCode::FORBIDDEN, "TenantNotAllowed"),
-            Self::InvokeNotImplemented => (StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
             Self::NotATrigger(_) => (StatusCode::BAD_REQUEST, "BadSyntax"),
             Self::TriggerRefused(_) => (StatusCode::FORBIDDEN, "TriggerNotAllowed"),
             Self::AlertNotDelivered(Undelivered::ForNow) => {

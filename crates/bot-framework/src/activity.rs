@@ -126,6 +126,11 @@ impl Activity {
         members.iter().any(|member| Some(&member.id) == bot)
     }
 
+    /// Whether the answers are to stand in the HTTP response. Of every other `deliveryMode` they go to the Connector.
+    pub fn expects_replies(&self) -> bool {
+        self.rest.get("deliveryMode").and_then(Value::as_str) == Some("expectReplies")
+    }
+
     /// Whether nobody sent it: Direct Line names the conversation itself as the sender of its updates.
     pub(crate) fn is_from_the_channel(&self) -> bool {
         self.kind == ActivityKind::ConversationUpdate

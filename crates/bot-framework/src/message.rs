@@ -56,6 +56,11 @@ impl OutgoingMessage {
         self
     }
 
+    /// As an activity among others.
+    pub fn into_json(self) -> Value {
+        self.0.into()
+    }
+
     /// The JSON that is sent.
     pub fn to_bytes(&self) -> Vec<u8> {
         // Writing JSON of text keys into memory does not fail.

@@ -1,0 +1,79 @@
+//! Buttons of cards, and what else asks for an answer in the HTTP response itself.
+
+use bot_framework::Activity;
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use platform::{Host, Level, answer, excerpt};
+use serde_json::{Value, json};
+
+const CODE: &str = "NotSupported";
+const MESSAGE: &str = "this bot does nothing with it";
+
+/// Answers an `invoke`. The bot does nothing with any, and says so as the protocol wants it: with the status 200, because any
+/// other makes the client say that the bot is broken, and with the error in the body. A card of version 1.4 or later has a form
+/// of its own.
+pub(crate) fn answer(host: &impl Host, activity: &Activity) -> Response<Bytes> {
+    let name = activity.rest.get("name").and_then(Value::as_str).unwrap_or_default();
+    host.event(Level::Info, "invoke.not-supported", json!({"name": excerpt(name)}));
+    let error = json!({"code": CODE, "message": MESSAGE});
+    let body = match name {
+        "adaptiveCard/action" => {
+            json!({"statusCode": 400, "type": "application/vnd.microsoft.error", "value": error})
+        }
+        _ => json!({"error": error}),
+    };
+    answer::json(StatusCode::OK, &body)
+}
+
+/// Whether a message without text is a button that was pressed: it has a value, or answers a message without holding anything.
+/// Teams sends the latter where `data` of an `Action.Submit` is a string.
+pub(crate) fn is_press(activity: &Activity) -> bool {
+    let is_there = |name: &str| match activity.rest.get(name) {
+        None | Some(Value::Null) => false,
+        Some(Value::Array(items)) => !items.is_empty(),
+        Some(_) => true,
+    };
+    is_there("value") || is_there("replyToId") && !is_there("attachments")
+}
+
+#[cfg(test)]
+mod tests {
+    use platform::testing::FakeHost;
+
+    use super::*;
+
+    fn activity(change: &Value) -> Activity {
+        let mut json = json!({"type": "message", "conversation": {"id": "c"}});
+        json.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        Activity::parse(json.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn an_invoke_is_a_200_that_names_the_error_in_the_form_of_its_protocol() {
+        for (name, pointer) in [
+            (json!("adaptiveCard/action"), "/value/code"),
+            (json!("task/fetch"), "/error/code"),
+            (json!(7), "/error/code"),
+        ] {
+            let answer = answer(&FakeHost::default(), &activity(&json!({"type": "invoke", "name": name})));
+            let body: Value = serde_json::from_slice(answer.body()).unwrap();
+            assert_eq!(answer.status(), 200);
+            assert_eq!(body.pointer(pointer), Some(&json!(CODE)), "{name}: {body}");
+        }
+    }
+
+    #[test]
+    fn presses_of_buttons_are_told_from_empty_messages() {
+        for (change, expected) in [
+            (json!({}), false),
+            (json!({"value": "yes"}), true),
+            (json!({"value": {"a": 1}}), true),
+            (json!({"value": null}), false),
+            (json!({"replyToId": "7"}), true),
+            (json!({"replyToId": "7", "attachments": []}), true),
+            (json!({"replyToId": "7", "attachments": [{"contentType": "image/png"}]}), false),
+        ] {
+            assert_eq!(is_press(&activity(&change)), expected, "{change}");
+        }
+    }
+}

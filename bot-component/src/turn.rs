@@ -125,6 +125,10 @@ impl<H: Host> Turn<'_, H> {
         // It may stand on the queue already: the poller looks whether it was sent. Where there is no room for saying so, it may
         // be sent twice.
         envelope.once = known.is_some();
+        // It is as old as the first: a `deleteUserData` that came in between holds for it.
+        if let Some(accepted_at) = known.as_ref().and_then(|record| record.accepted_at) {
+            envelope.enqueued_at = accepted_at;
+        }
         if envelope.once
             && let Ok(again) = envelope.encode(self.settings.seal_key.as_ref())
         {

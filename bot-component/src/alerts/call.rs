@@ -163,7 +163,9 @@ impl Draft<'_> {
         }
         match too_large {
             Some(error)
-                if self.is_first && alerts.iter().all(|alert| alert.alert.status == Status::TooLarge) =>
+                if self.is_first
+                    && self.next.is_none()
+                    && alerts.iter().all(|alert| alert.alert.status == Status::TooLarge) =>
             {
                 Err(error)
             }
@@ -327,6 +329,11 @@ impl<H: Host> Sender<'_, H> {
         let Some((id, records)) = identity::find(&self.ledger, identity, self.host.now()).await? else {
             return Ok(None);
         };
+        // Somebody of `to` is gone: the others' alerts are put on the queue all the same, if they may not be there.
+        if let Ok(call) = &self.call {
+            let draft = Draft { call, targets: Vec::new(), now: self.now, is_first: false, next: None };
+            return self.again(&draft, &id, &records).await.map(Some);
+        }
         let known = (0..).zip(&records).map(|(index, record)| Alert::known(record, id.alert(index), None));
         Ok(Some(Accepted { alerts: known.collect(), next: next_of(&records) }))
     }

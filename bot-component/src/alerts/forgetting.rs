@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use envelope::{Arrival, Envelope, EnvelopeId};
+use futures_util::{StreamExt, stream};
 use http::{Response, StatusCode};
 use platform::{Deadline, Host, Level, answer};
 use serde_json::json;
 use state::ConversationKey;
-use storage_queue::{QueueClient, QueueError};
+use storage_queue::{MessageId, PopReceipt, QueueClient, QueueError};
 
 use super::caller::Caller;
 use super::grant::Scope;
@@ -20,8 +21,10 @@ use crate::settings::{BotSettings, CallerSettings};
 const WITHIN: Duration = Duration::from_secs(20);
 /// A Get begins no later than that.
 const SEARCH_WITHIN: Duration = Duration::from_secs(15);
-/// What was looked at is hidden until the search has ended, and comes back by itself.
+/// What was looked at is hidden until the search has ended. If the bot dies, it comes back by itself.
 const LEASE_SECONDS: u32 = 30;
+/// How many messages are given back to the queue side by side.
+const RELEASED_AT_ONCE: usize = 8;
 /// The most that a Get hands out.
 const BATCH: u8 = 32;
 
@@ -71,6 +74,7 @@ async fn search_poison<H: Host>(
     let name = settings.queue.name.poison();
     let poison = QueueClient::new(host, &settings.queue.account, &name, deadline);
     let mut search = Search::default();
+    let mut others = Vec::new();
     while !search_until.has_passed(host) {
         let messages = match poison.get(BATCH, LEASE_SECONDS).await {
             Ok(messages) if !messages.is_empty() => messages,
@@ -88,10 +92,21 @@ async fn search_poison<H: Host>(
                     poison.delete(&message.id, &message.pop_receipt).await?;
                     search.removed += 1;
                 }
-                Ok(_) => {}
-                Err(_) => search.unreadable += 1,
+                Ok(_) => others.push((message.id, message.pop_receipt)),
+                Err(_) => {
+                    search.unreadable += 1;
+                    others.push((message.id, message.pop_receipt));
+                }
             }
         }
     }
+    // The next search must not take the queue for empty.
+    let release = async |(id, receipt): (MessageId, PopReceipt)| {
+        if let Err(error) = poison.hide(&id, &receipt, 0, None).await {
+            host.event(Level::Warn, "poison.not-released", json!({"reason": error.to_string()}));
+        }
+    };
+    let release = &release;
+    stream::iter(others).for_each_concurrent(RELEASED_AT_ONCE, release).await;
     Ok(search)
 }

@@ -217,7 +217,7 @@ mod tests {
     fn wrong_entries_are_told_by_number_and_name() {
         let (_, hash) = CI;
         for (entries, expected) in [
-            (format!("ci:send:{hash},,nonsense"), "entry 3 (`nonsense`): has too few parts"),
+            (format!("ci:send:{hash},,nonsense"), "entry 3: has too few parts"),
             (format!("ci:all:{hash}"), "entry 1 (`ci`): expected scopes"),
             (
                 format!("ci:send:{hash},other:list:{}", hash.to_uppercase()),

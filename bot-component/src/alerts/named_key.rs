@@ -46,10 +46,12 @@ impl NamedKey {
                            entra: name:scopes:sha256[:until]";
             return Err(EntryProblem { name: None, problem });
         }
-        let wrong = |problem| EntryProblem { name: Some(name.to_owned()), problem };
         let (Some(scopes), Some(hash)) = (parts.next(), parts.next()) else {
-            return Err(wrong("has too few parts; expected name:scopes:sha256[:until]"));
+            // What looks like a name may be a key that somebody has put here.
+            let problem = "has too few parts; expected name:scopes:sha256[:until]";
+            return Err(EntryProblem { name: None, problem });
         };
+        let wrong = |problem| EntryProblem { name: Some(name.to_owned()), problem };
         let grant = Grant::read(scopes).map_err(wrong)?;
         let hash = SecretHash::parse(hash)
             .ok_or_else(|| wrong("needs the SHA-256 of its key as 64 hexadecimal digits"))?;
@@ -118,8 +120,9 @@ mod tests {
             (format!("entra:send:{HASH}"), None, "other than"),
             (format!("{HASH}:send:ci"), None, "name"),
             ("pbk_hunter2".into(), None, "name"),
-            ("ci".into(), Some("ci"), "too few"),
-            (format!("ci:{HASH}"), Some("ci"), "too few"),
+            // A key without a prefix, which somebody has put here.
+            ("0123456789abcdef0123456789abcdef".into(), None, "too few"),
+            (format!("ci:{HASH}"), None, "too few"),
             (format!("ci:{HASH}:send"), Some("ci"), "scopes"),
             ("ci:send:".into(), Some("ci"), "64"),
             ("ci:send:pbk_hunter2-hunter2-hunter2-hunter2".into(), Some("ci"), "64"),

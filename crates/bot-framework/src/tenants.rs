@@ -3,16 +3,13 @@
 //! Any tenant can install a Teams app that names this bot's id, and the channel's token is valid for it. So the token does
 //! not say to whom the bot belongs; the tenant does.
 
-use platform::{Settings, SettingsError};
+use platform::{Settings, SettingsError, excerpt};
 use thiserror::Error;
 
 use crate::activity::Activity;
 use crate::identity::{BotIdentity, is_guid};
 use crate::reference::ConversationReference;
 use crate::vouching::vouches_for_identity;
-
-/// The most characters of a tenant that are logged: the caller wrote it.
-const SHOWN: usize = 64;
 
 /// The tenants that the bot serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +67,7 @@ impl Tenants {
         let mut is_named = false;
         for tenant in named.into_iter().flatten() {
             if !self.lists(tenant) {
-                return Err(TenantRefused::NotListed(tenant.chars().take(SHOWN).collect()));
+                return Err(TenantRefused::NotListed(excerpt(tenant).to_string()));
             }
             is_named = true;
         }
@@ -185,7 +182,7 @@ mod tests {
         let long = json!("ü".repeat(1000));
         let refused =
             Tenants::Only(Vec::new()).admit(&activity("msteams", &long, &long)).expect_err("refused");
-        assert_eq!(refused, TenantRefused::NotListed("ü".repeat(64)));
+        assert_eq!(refused, TenantRefused::NotListed(format!("{}…", "ü".repeat(64))));
     }
 
     #[test]

@@ -97,7 +97,8 @@ impl<H: Host> Attempts<'_, H> {
             false => envelope.enqueued_at.min(leased.message.insertion_time),
         };
         let age = (self.host.now() - accepted_at).to_std().unwrap_or_default();
-        let is_told = age < RECENTLY && withdrawn.is_complete();
+        // Of others nobody knows whether the person had said `stop` when they wrote.
+        let is_told = age < RECENTLY && withdrawn.is_complete() && (is_ours || !envelope.stoppable);
         if is_told && withdrawn.is_empty() {
             return Ok(Wanted::Yes);
         }

@@ -30,7 +30,8 @@ pub(crate) enum Applied {
 impl<H: Host> Desk<'_, H> {
     /// Does what an attempt came to. `line_after` is there if others wait for the message.
     pub(super) async fn apply(&self, leased: &Leased, outcome: Outcome, line_after: Option<Line>) -> Applied {
-        let to = |status| Transition::to(leased.record.clone(), status);
+        let until = leased.envelope.not_before;
+        let to = |status| Transition { until, ..Transition::to(leased.record.clone(), status) };
         match outcome {
             Outcome::Delivered(verdict) => {
                 let end = Transition { activity_id: verdict.activity_id.clone(), ..to(Status::Delivered) };

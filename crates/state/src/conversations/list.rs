@@ -60,8 +60,12 @@ impl<H: Host> Conversations<'_, H> {
         let found = stream::iter(indexes).map(read).buffered(AT_ONCE);
         let mut rows: Vec<Entity> = found.try_concat().await?;
         rows.sort_by(|one, other| one.key.row.cmp(&other.key.row));
-        let is_last = rows.len() <= limit;
-        rows.truncate(limit);
+        // A conversation may stand in two of them, and one row may lead nowhere: a page has both or none.
+        let is_same =
+            |at: usize| at > 0 && rows.get(at).is_some_and(|row| row.key.row == rows[at - 1].key.row);
+        let cut = limit + usize::from(is_same(limit));
+        let is_last = rows.len() <= cut;
+        rows.truncate(cut);
         let last = rows.last().and_then(|entity| ConversationKey::parse(&entity.key.row));
         let mut conversations = Vec::new();
         for index in indexes {

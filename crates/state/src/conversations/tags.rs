@@ -59,7 +59,8 @@ impl<H: Host> Conversations<'_, H> {
         before: &ConversationReference,
         after: &ConversationReference,
     ) -> Result<Vec<Tag>, StateError> {
-        if tenant_of(before) == tenant_of(after) { Ok(Vec::new()) } else { Ok(self.rows_of(key).await?.tags) }
+        let of = |address| tenant_of(address).map(str::to_lowercase);
+        if of(before) == of(after) { Ok(Vec::new()) } else { Ok(self.rows_of(key).await?.tags) }
     }
 
     pub(super) async fn put_tag(&self, row: Key) -> Result<(), StateError> {
@@ -156,6 +157,9 @@ mod tests {
         stage.hear(&with(|_| {}), Sign::Message);
         assert_eq!((found(&stage, &[None]), found(&stage, &[Some("t")])), (vec![], vec![key()]));
         assert_eq!((stage.conversation().tags.len(), stage.rows().len()), (2, before));
+        // The case of a tenant's id means nothing.
+        stage.hear(&with(|json| json["conversation"]["tenantId"] = "T".into()), Sign::Message);
+        assert_eq!(found(&stage, &[Some("t")]), vec![key()]);
         run(stage.book().forget(&key())).unwrap();
         assert!(stage.rows().is_empty(), "{:?}", stage.rows());
     }

@@ -213,12 +213,24 @@ pub struct Transition {
     pub tried: Option<String>,
     /// The message that stands in the poison queue, by the id that it had on the queue.
     pub message: Option<String>,
+    /// When the alert is due. A copy of its message is good until some days after that, so the record has to last as long: it
+    /// may say that the alert was cancelled.
+    pub until: Option<DateTime<Utc>>,
 }
 
 impl Transition {
     /// With nothing else to tell.
     pub fn to(key: RecordKey, status: Status) -> Self {
-        Self { key, status, reason: None, activity_id: None, uncertain: false, tried: None, message: None }
+        Self {
+            key,
+            status,
+            reason: None,
+            activity_id: None,
+            uncertain: false,
+            tried: None,
+            message: None,
+            until: None,
+        }
     }
 
     pub(super) fn entity(&self, now: DateTime<Utc>) -> Entity {
@@ -238,7 +250,7 @@ impl Transition {
         entity.int64("changedAt", now.timestamp_millis());
         // Of a message that the poller met first, nobody else writes the end.
         if self.status.is_final() {
-            entity.int64("endsAt", ends_at(now, None));
+            entity.int64("endsAt", ends_at(now, self.until));
         }
         entity
     }

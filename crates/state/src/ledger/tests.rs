@@ -96,6 +96,21 @@ fn an_alert_is_taken_back_until_something_became_of_it() {
 }
 
 #[test]
+fn record_of_a_cancelled_alert_outlasts_its_due_time() {
+    let world = World::new();
+    let (one, due) = (alert(world.call(1).alert(0)), world.host.now() + chrono::TimeDelta::days(300));
+    run(world.ledger().accept(&NewAlert { until: Some(due), ..one.clone() })).unwrap();
+    let cancelled =
+        Transition { until: Some(due), ..Transition::to(key(&world, &one.id), Status::Cancelled) };
+    run(world.ledger().note(&cancelled)).unwrap();
+    let entity = cancelled.entity(world.host.now());
+    assert!(
+        entity.int("endsAt").unwrap() > due.timestamp_millis(),
+        "a copy of the message is good until then"
+    );
+}
+
+#[test]
 fn sender_takes_back_no_alert_of_another() {
     let world = World::new();
     let withdraw = |alert: &NewAlert, sender| run(world.ledger().withdraw(&alert.id, sender)).unwrap();

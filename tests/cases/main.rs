@@ -14,6 +14,7 @@ mod doors;
 mod draining;
 mod fakes;
 mod faulty_tables;
+mod field_out;
 mod figures;
 mod inbound;
 mod joining;
@@ -72,6 +73,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("draining", draining::CASES),
     ("fakes", fakes::CASES),
     ("faulty_tables", faulty_tables::CASES),
+    ("field_out", field_out::CASES),
     ("figures", figures::CASES),
     ("inbound", inbound::CASES),
     ("joining", joining::CASES),

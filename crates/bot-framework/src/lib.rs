@@ -20,6 +20,7 @@ mod message;
 pub mod outbound;
 mod path;
 mod reference;
+mod retry_after;
 mod tenants;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -28,14 +28,17 @@ end_to_end::cases!(
 
 fn gateway_failure_is_not_repeated_where_a_double_is_not_wanted(world: &World) {
     let stage = alerts::stage(world);
-    let key = known(&stage, "a:1", "hello");
     for status in [408, 502, 504] {
-        stage.connector.on(move |_| Some(Reply::status(status, json!("<html>Gateway</html>"))));
+        let [key, other] = ["a", "b"].map(|name| known(&stage, &format!("{name}:{status}"), "hello"));
+        stage.connector.on(move |received| {
+            received.is_alert().then(|| Reply::status(status, json!("<html>Gateway</html>")))
+        });
         let mut body = to_conversation(&key, "pizza");
         queued(&stage, &body);
         let counts = stage.poll();
         assert_eq!((&counts["retried"], counts.get("poisoned")), (&1.into(), None), "{status}: {counts}");
         stage.queue.take_all();
+        body = to_conversation(&other, "pizza");
         body["onUncertain"] = "drop".into();
         queued(&stage, &body);
         assert_eq!(stage.poll()["droppedUncertain"], 1, "{status}");

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bot_framework::{Activity, Class, Connector, OutgoingMessage, Verdict};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use envelope::{Arrival, Envelope, EnvelopeId, SealState, Unsealed, words};
+use envelope::{Arrival, Envelope, EnvelopeId, OnUncertain, SealState, Unsealed, words};
 use http::{Response, StatusCode};
 use platform::{Deadline, Host, Level, Settings, answer};
 use serde_json::{Value, json};
@@ -89,7 +89,7 @@ pub(crate) async fn answer<H: Host>(
         OutgoingMessage::new(&envelope.address, &words::alert(&envelope.text)).with(&envelope.activity);
     let conversation = &envelope.address.conversation.id;
     let verdict = connector.send_in_any_cloud(&settings.trust, &service_url, conversation, &alert).await;
-    let outcome = outcome(&verdict);
+    let outcome = outcome(&verdict, envelope.on_uncertain);
     let ledger = ledger(Deadline::after(host, NOTE_WITHIN));
     let noted = match outcome {
         Ok(()) => {
@@ -157,11 +157,12 @@ fn expect_seal(settings: &impl Settings, seal: SealState) -> Result<(), Rejectio
     }
 }
 
-fn outcome(verdict: &Verdict) -> Result<(), Undelivered> {
+fn outcome(verdict: &Verdict, on_uncertain: OnUncertain) -> Result<(), Undelivered> {
     match verdict.class {
         Class::Accepted => Ok(()),
         Class::Throttled | Class::Unavailable | Class::NoToken => Err(Undelivered::ForNow),
-        Class::PossiblyDelivered => Err(Undelivered::Unsure),
+        Class::GatewayFailed if on_uncertain == OnUncertain::Retry => Err(Undelivered::ForNow),
+        Class::GatewayFailed | Class::PossiblyDelivered => Err(Undelivered::Unsure),
         Class::Unauthorized | Class::WrongCloud | Class::DestinationGone | Class::Permanent => {
             Err(Undelivered::ForGood)
         }

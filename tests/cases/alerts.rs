@@ -272,7 +272,7 @@ fn a_sealed_alert_vouches_for_no_address(world: &World) {
     let activity = stage.connector.host(&message("a:1", "1", ""));
     let address = json!({
         "channelId": "msteams", "serviceUrl": activity["serviceUrl"], "conversation": {"id": "a:1"},
-        "serviceUrlVerified": true,
+        "bot": activity["recipient"], "serviceUrlVerified": true,
     });
     let to_address = json!({"to": {"address": address}, "text": "sealed"});
     let (sent, cancelled) = (queued(&stage, &to_address), queued(&stage, &to_address));

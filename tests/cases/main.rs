@@ -15,6 +15,7 @@ mod draining;
 mod fakes;
 mod faulty_tables;
 mod field_in;
+mod field_out;
 mod figures;
 mod inbound;
 mod joining;
@@ -74,6 +75,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("fakes", fakes::CASES),
     ("faulty_tables", faulty_tables::CASES),
     ("field_in", field_in::CASES),
+    ("field_out", field_out::CASES),
     ("figures", figures::CASES),
     ("inbound", inbound::CASES),
     ("joining", joining::CASES),

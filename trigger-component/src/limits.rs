@@ -51,6 +51,12 @@ pub(crate) const POISON_AGAIN_AFTER: Duration = Duration::from_secs(20);
 /// The longest pause behind a message that should be back already.
 pub(crate) const LONGEST_PUSH: Duration = Duration::from_secs(10);
 
+/// The longest wait after a failure for which the service named none.
+pub(crate) const LONGEST_BACKOFF: Duration = Duration::from_secs(5 * 60);
+
+/// The longest wait that a service may ask for.
+pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+
 /// The longest visibility time-out that the queue takes.
 pub(crate) const MAX_HIDE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 

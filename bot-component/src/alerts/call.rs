@@ -394,14 +394,7 @@ impl<H: Host> Sender<'_, H> {
         if failed == 0 {
             return Answered::with_kick(answer::json(StatusCode::ACCEPTED, &body), kick);
         }
-        let message = match queued {
-            0 => "the queue cannot be reached; nothing was queued".to_owned(),
-            _ => format!(
-                "the queue did not take {} of {} alerts; send the same call again, with an idempotencyKey, for the rest",
-                failed,
-                queued + failed
-            ),
-        };
+        let message = not_taken(queued, failed, self.identity.is_some());
         body["error"] = json!({"code": "QueueUnavailable", "message": message});
         Answered::with_kick(answer::json(StatusCode::SERVICE_UNAVAILABLE, &body), kick)
     }
@@ -426,7 +419,49 @@ impl<H: Host> Sender<'_, H> {
     }
 }
 
+/// What the caller can do about alerts that the queue did not take, without sending others twice.
+fn not_taken(queued: usize, failed: usize, has_key: bool) -> String {
+    let all = queued + failed;
+    let problem = format!("the queue did not confirm {failed} of {all} alerts");
+    match (has_key, queued) {
+        (true, _) => {
+            format!(
+                "{problem}; send the same call again, because with its idempotencyKey nothing is sent twice"
+            )
+        }
+        // The Put may have been done, and only its answer lost.
+        (false, 0) => format!(
+            "{problem}; before you send the call again, ask for each id whether it was delivered, because the queue may \
+             hold it all the same, and a call without an idempotencyKey is then sent twice"
+        ),
+        (false, _) => format!(
+            "{problem}; do not send the same call again, because it has no idempotencyKey and the others would be sent \
+             twice; name only the conversations whose status is failed, once their ids show that they were not delivered"
+        ),
+    }
+}
+
 /// Where the call of these records went on.
 fn next_of(records: &[Record]) -> Option<Cursor> {
     Cursor::parse(records.first()?.call.as_ref()?.next.as_deref()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::not_taken;
+
+    #[test]
+    fn only_a_caller_with_a_key_is_told_to_repeat_the_call() {
+        for (queued, failed, has_key, expected) in [
+            (0, 1, true, "send the same call again"),
+            (2, 1, true, "send the same call again"),
+            (0, 1, false, "before you send the call again, ask for each id"),
+            (2, 1, false, "do not send the same call again"),
+        ] {
+            let said = not_taken(queued, failed, has_key);
+            let all = queued + failed;
+            let begin = format!("the queue did not confirm {failed} of {all} alerts; {expected}");
+            assert!(said.starts_with(&begin), "{said}");
+        }
+    }
 }

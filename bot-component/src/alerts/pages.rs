@@ -266,7 +266,8 @@ fn each_conversation_is_alerted_once_however_many_elements_lead_to_it() {
     let bot = Bot::new();
     let (both, one) = (bot.crowd(0..130, &["a", "b"]), bot.crowd(130..260, &["b"]));
     let by_name = bot.add(&reference("named", "x"), &["a", "b"]);
-    let unknown = reference("unknown", "x").to_json();
+    let mut unknown = reference("unknown", "x").to_json();
+    unknown["bot"] = json!({"id": "b"});
     let to =
         json!([{"tag": "a"}, {"conversation": by_name}, {"tag": "b"}, {"tag": "a"}, {"address": unknown}]);
     let (alerts, calls) = bot.all(&json!({"to": to, "text": "hello"}));

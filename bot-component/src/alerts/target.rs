@@ -1,7 +1,7 @@
 //! `to`: from what a caller writes to the conversations that it means.
 
 use bot_framework::json::{FieldError, Fields};
-use bot_framework::{ConversationReference, channel_id};
+use bot_framework::{ChannelAccount, ConversationReference, channel_id};
 use futures_util::{StreamExt, stream};
 use platform::Host;
 use serde_json::Value;
@@ -236,15 +236,47 @@ async fn find<H: Host>(
             }
             let key = ConversationKey::of(address);
             // Who has said `stop` is left alone, however the conversation is named.
-            let standing = of_key(named, &key).map(|known| known.standing).unwrap_or_default();
+            let known = of_key(named, &key);
+            let standing = known.map(|known| known.standing).unwrap_or_default();
             let held = held_by_person(standing.stopped, standing.paused);
-            return Ok(Some(Target { key, address: (**address).clone(), held, is_subscriber: false }));
+            let known = known.and_then(|known| known.conversation.as_ref());
+            let app_id = settings.bot.as_ref().map(|bot| bot.identity.app_id.as_str());
+            let address = from_the_bot(address, known, app_id, path)?;
+            return Ok(Some(Target { key, address, held, is_subscriber: false }));
         }
     };
     // To a key of one tenant, the conversations of others are not known.
     match found.filter(|(_, conversation)| grant.reaches(&conversation.address)) {
         Some((key, conversation)) => Ok(Some(Target::known(key, conversation, settings))),
         None => Err(AlertRejection::UnknownTarget { path: path.clone() }.into()),
+    }
+}
+
+/// The address with the bot's own account in it, by which the Connector knows who speaks. A caller may leave it out where the bot
+/// knows it: it was heard in the conversation, or it is on Teams, where a bot's id is made of its application's.
+fn from_the_bot(
+    address: &ConversationReference,
+    known: Option<&Conversation>,
+    app_id: Option<&str>,
+    path: &str,
+) -> Result<ConversationReference, AlertRejection> {
+    let mut address = address.clone();
+    if address.bot.is_some() {
+        return Ok(address);
+    }
+    let heard = known.map(|known| &known.address).filter(|known| known.service_url == address.service_url);
+    let of_teams = || {
+        let app_id = app_id.filter(|_| address.channel_id == "msteams")?;
+        Some(ChannelAccount::with_id(format!("28:{app_id}")))
+    };
+    address.bot = heard.and_then(|heard| heard.bot.clone()).or_else(of_teams);
+    match address.bot {
+        Some(_) => Ok(address),
+        None => Err(FieldError {
+            path: format!("{path}.address.bot"),
+            expected: "the bot's account as the channel knows it, as {\"id\": \"...\"},",
+        }
+        .into()),
     }
 }
 
@@ -329,6 +361,7 @@ mod tests {
     fn reference(id: &str, service_url: &str) -> ConversationReference {
         let json = json!({
             "channelId": "msteams", "serviceUrl": service_url, "conversation": {"id": id}, "user": {"id": format!("29:{id}")},
+            "bot": {"id": "28:b"},
         });
         ConversationReference::from_fields(Fields::parse(json.to_string().as_bytes()).unwrap()).unwrap()
     }
@@ -397,6 +430,30 @@ mod tests {
         run(stage.conversations().stop(&key("c"), stage.host.now())).unwrap();
         let by_address = json!({"address": reference("c", HERE).to_json()});
         assert_eq!(found(&stage, &by_address), Ok(vec![(key("c"), Some(Held::Stopped))]));
+    }
+
+    #[test]
+    fn an_address_without_the_bot_gets_it_or_is_refused() {
+        let without = |id: &str, channel_id: &str| {
+            let mut address = reference(id, HERE).to_json();
+            address.as_object_mut().unwrap().remove("bot");
+            address["channelId"] = channel_id.into();
+            ConversationReference::from_fields(Fields::parse(address.to_string().as_bytes()).unwrap())
+                .unwrap()
+        };
+        let stage = Stage::new();
+        add(&stage, "a", HERE);
+        let found = |id, channel_id| found(&stage, &json!({"address": without(id, channel_id).to_json()}));
+        assert_eq!(found("a", "msteams"), Ok(vec![(key("a"), None)]), "the bot was heard there");
+        let refusal = found("b", "msteams").expect_err("nobody knows the bot's id");
+        assert!(refusal.starts_with("to.address.bot: the bot's account"), "{refusal}");
+        for (channel_id, expected) in [("msteams", Some("28:app")), ("slack", None)] {
+            let address = without("b", channel_id);
+            let filled = from_the_bot(&address, None, Some("app"), "to").ok().and_then(|address| address.bot);
+            assert_eq!(filled.map(|bot| bot.id).as_deref(), expected, "{channel_id}");
+        }
+        let named = from_the_bot(&reference("b", HERE), None, Some("app"), "to").unwrap();
+        assert_eq!(named.bot.unwrap().id, "28:b", "what the caller says stays");
     }
 
     #[test]

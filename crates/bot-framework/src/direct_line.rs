@@ -97,7 +97,8 @@ impl<'a, H: Host> DirectLine<'a, H> {
 
     /// Posts a trigger to the bot, and waits until the bot has answered: [`Class::Accepted`] means that it did so with
     /// success. What Direct Line says of *its* conversation is never said of the person's: a trigger that it did not
-    /// take is [`Class::Unavailable`], however the conversation went.
+    /// take is [`Class::Unavailable`], however the conversation went. A conversation that cannot be started is
+    /// [`Class::NoToken`].
     pub async fn post_trigger(&self, value: &Value) -> Verdict {
         let conversation = match self.conversation().await {
             Ok(conversation) => conversation,
@@ -139,7 +140,7 @@ impl<'a, H: Host> DirectLine<'a, H> {
         match body["conversationId"].as_str().and_then(segment) {
             Some(id) => Ok(id.to_string()),
             None => Err(of_start(Verdict {
-                class: Class::Unavailable,
+                class: Class::NoToken,
                 reason: format!("no conversationId in the answer, which is {}", verdict.reason),
                 ..verdict
             })),
@@ -164,7 +165,8 @@ impl<'a, H: Host> DirectLine<'a, H> {
     }
 }
 
-/// What an answer to a trigger means. 502: the bot was asked and said no. 504: it was asked, and did not answer in time.
+/// What an answer to a trigger means. 502: the bot was asked, and failed or said no, maybe because it does not know whether the
+/// Connector took the alert. 504: it was asked, did not answer in 15 s, and goes on: five tries could be five alerts.
 fn of_trigger(verdict: Verdict) -> Verdict {
     let class = match (verdict.status, verdict.class) {
         (Some(504), _) => Class::PossiblyDelivered,
@@ -172,16 +174,21 @@ fn of_trigger(verdict: Verdict) -> Verdict {
         (Some(404 | 410), _) => Class::Unavailable,
         (_, class) => class,
     };
-    Verdict { class, ..verdict }
+    // One secret opens Direct Line for everybody: that it is refused is never about one message, so it has no status, as the
+    // login host's refusals have none.
+    let status = verdict.status.filter(|_| class != Class::Unauthorized);
+    Verdict { class, status, ..verdict }
 }
 
-/// What a conversation that could not be started means. No trigger was sent: nothing was delivered.
+/// What a conversation that could not be started means. No trigger was sent, and no message is to blame: it is as if the login
+/// host gave no token, or refused one.
 fn of_start(verdict: Verdict) -> Verdict {
     let class = match of_trigger(verdict.clone()).class {
         class @ (Class::Unauthorized | Class::Throttled) => class,
-        _ => Class::Unavailable,
+        _ => Class::NoToken,
     };
-    Verdict { class, reason: format!("no Direct Line conversation: {}", verdict.reason), ..verdict }
+    let status = verdict.status.filter(|_| class == Class::Throttled);
+    Verdict { class, status, reason: format!("no Direct Line conversation: {}", verdict.reason), ..verdict }
 }
 
 #[cfg(test)]
@@ -252,14 +259,17 @@ mod tests {
             (413, Class::Permanent),
             (429, Class::Throttled),
             (500, Class::PossiblyDelivered),
-            (502, Class::Unavailable),
+            (408, Class::GatewayFailed),
+            (502, Class::GatewayFailed),
             (503, Class::Unavailable),
             (504, Class::PossiblyDelivered),
         ] {
             let host = host();
             let body = r#"{"error":{"code":"BotError","message":"Failed to send activity"}}"#;
             host.then_status(200, STARTED).then_status(status, body);
-            assert_eq!(post(&host).class, class, "{status}");
+            let verdict = post(&host);
+            let expected = Some(status).filter(|_| class != Class::Unauthorized);
+            assert_eq!((verdict.class, verdict.status), (class, expected), "{status}");
         }
         let host = host();
         host.then_status(200, STARTED).then(Err(TransportError::AnswerLost("no answer in time".into())));
@@ -273,33 +283,37 @@ mod tests {
     #[test]
     fn a_conversation_that_cannot_be_started_delivered_nothing() {
         for (status, class) in [
-            (400, Class::Unavailable),
+            (400, Class::NoToken),
             (401, Class::Unauthorized),
             (403, Class::Unauthorized),
-            (404, Class::Unavailable),
+            (404, Class::NoToken),
             (429, Class::Throttled),
-            (500, Class::Unavailable),
-            (502, Class::Unavailable),
-            (504, Class::Unavailable),
+            (500, Class::NoToken),
+            (502, Class::NoToken),
+            (504, Class::NoToken),
         ] {
             let host = host();
             host.then_status(status, "");
             let verdict = post(&host);
-            assert_eq!((verdict.class, verdict.status), (class, Some(status)), "{status}");
+            assert_eq!(
+                (verdict.class, verdict.status),
+                (class, Some(status).filter(|_| status == 429)),
+                "{status}"
+            );
             assert!(verdict.reason.starts_with("no Direct Line conversation: "), "{}", verdict.reason);
         }
         for body in ["", "{}", r#"{"conversationId":""}"#, r#"{"conversationId":7}"#] {
             let host = host();
             host.then_status(201, body);
-            assert_eq!(post(&host).class, Class::Unavailable, "{body}");
+            assert_eq!(post(&host).class, Class::NoToken, "{body}");
         }
         let host = host();
         host.then(Err(TransportError::AnswerLost("no answer in time".into())));
-        assert_eq!(post(&host).class, Class::Unavailable, "no trigger was sent");
+        assert_eq!(post(&host).class, Class::NoToken, "no trigger was sent");
         let host = self::host();
         host.then(Err(cut(StatusCode::CREATED)));
         let verdict = post(&host);
-        assert_eq!((verdict.class, host.sent.borrow().len()), (Class::Unavailable, 1));
+        assert_eq!((verdict.class, host.sent.borrow().len()), (Class::NoToken, 1));
         assert!(verdict.reason.contains("conversationId") && verdict.reason.contains("broke"), "{verdict:?}");
     }
 

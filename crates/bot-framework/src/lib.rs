@@ -21,6 +21,7 @@ mod message;
 pub mod outbound;
 mod path;
 mod reference;
+mod retry_after;
 mod said;
 mod tenants;
 #[cfg(any(test, feature = "testing"))]

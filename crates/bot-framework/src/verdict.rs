@@ -9,12 +9,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use http::HeaderMap;
-use http::header::RETRY_AFTER;
 use platform::TransportError;
 use serde_json::Value;
 
 use crate::outbound::TokenError;
+use crate::retry_after;
+
+/// The Connector's codes by which nobody is there: <https://learn.microsoft.com/microsoftteams/platform/bots/build-conversational-capability>
+/// and the service's own `ErrorCode` list. Any other code may be an incident of the service, and pauses nobody.
+const GONE: [&str; 7] = [
+    "BotDisabledByAdmin",
+    "BotNotInConversationRoster",
+    "ConversationBlockedByUser",
+    "ConversationNotFound",
+    "ForbiddenOperationException",
+    "MessageWritesBlocked",
+    "NotEnoughPermissions",
+];
 
 /// What became of a message, as far as the Connector's answer tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,20 +34,23 @@ pub enum Class {
     Accepted,
     /// Too much at once (429): later, and nobody's fault.
     Throttled,
-    /// Surely not delivered, and it may work later (412, 502, 503, 504, nothing was sent).
+    /// Surely not delivered, and it may work later (412, 503, nothing was sent).
     Unavailable,
+    /// A gateway answered for a service that may have taken it (408, 502, 504). It may be repeated, as the Connector's guidance
+    /// says, and may then double.
+    GatewayFailed,
     /// Nobody knows (500, the answer was lost): repeating may double it.
     PossiblyDelivered,
     /// The bot's token was not taken (401; a 403 that names no reason, until a fresh token has been tried), or the login
     /// host refuses to give one.
     Unauthorized,
-    /// There is no token for now: nothing was sent, and no message is to blame.
+    /// There is no token, or no Direct Line conversation, for now: nothing was sent, and no message is to blame.
     NoToken,
     /// The conversation is in another cloud (`InvalidBotApiHost`): GCC has a host of its own.
     WrongCloud,
-    /// The person, the conversation or the installation is gone (403 with a code, 404, 410).
+    /// The person, the conversation or the installation is gone (403, 404 or 410 with a code of a closed list).
     DestinationGone,
-    /// It will never work (400, 413, everything else).
+    /// It will never work (400, 413, everything else). A 404 of a gateway is among these: it says nothing about the person.
     Permanent,
 }
 
@@ -111,9 +125,10 @@ pub fn classify(answer: &Result<http::Response<Bytes>, TransportError>, now: Dat
         (200..=299, _) => Class::Accepted,
         (401, _) | (403, None) => Class::Unauthorized,
         (403, Some("InvalidBotApiHost")) => Class::WrongCloud,
-        (403 | 404 | 410, _) => Class::DestinationGone,
+        (403 | 404 | 410, Some(code)) if GONE.contains(&code) => Class::DestinationGone,
         (429, _) => Class::Throttled,
-        (412 | 502 | 503 | 504, _) => Class::Unavailable,
+        (412 | 503, _) => Class::Unavailable,
+        (408 | 502 | 504, _) => Class::GatewayFailed,
         (500, _) => Class::PossiblyDelivered,
         _ => Class::Permanent,
     };
@@ -126,7 +141,7 @@ pub fn classify(answer: &Result<http::Response<Bytes>, TransportError>, now: Dat
         class,
         status: Some(status),
         reason,
-        retry_after: retry_after(headers, now),
+        retry_after: retry_after::of_answer(headers, &body, now),
         activity_id: body["id"].as_str().map(Into::into),
     }
 }
@@ -153,21 +168,11 @@ fn find_sub_code(value: &Value, depth: u8) -> Option<String> {
     if depth == 0 { None } else { object.values().find_map(|inner| find_sub_code(inner, depth - 1)) }
 }
 
-/// `Retry-After` in seconds or as an HTTP date (RFC 9110 section 10.2.3).
-pub(crate) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = DateTime::parse_from_rfc2822(value).ok()?;
-    // A date that has passed means "now".
-    Some((date.with_timezone(&Utc) - now).to_std().unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use chrono::TimeZone;
-    use http::{HeaderValue, StatusCode};
+    use http::header::RETRY_AFTER;
+    use http::{HeaderMap, HeaderValue, StatusCode};
     use platform::BodyProblem;
 
     use super::*;
@@ -237,14 +242,19 @@ mod tests {
             (
                 404,
                 coded("ActivityNotFoundInConversation"),
-                Class::DestinationGone,
+                Class::Permanent,
                 "404 ActivityNotFoundInConversation",
             ),
-            (404, String::new(), Class::DestinationGone, "404"),
+            (404, coded("ServiceError"), Class::Permanent, "404 ServiceError"),
+            (404, String::new(), Class::Permanent, "404"),
+            (404, "<html>Not found</html>".to_owned(), Class::Permanent, "404"),
+            (403, coded("ServiceError"), Class::Permanent, "403 ServiceError"),
+            (403, coded("conversationnotfound"), Class::Permanent, "403 conversationnotfound"),
             (405, String::new(), Class::Permanent, "405"),
-            (408, String::new(), Class::Permanent, "408"),
+            (408, String::new(), Class::GatewayFailed, "408"),
             (409, String::new(), Class::Permanent, "409"),
-            (410, String::new(), Class::DestinationGone, "410"),
+            (410, coded("ConversationNotFound"), Class::DestinationGone, "410 ConversationNotFound"),
+            (410, String::new(), Class::Permanent, "410"),
             (412, coded("PreconditionFailed"), Class::Unavailable, "412 PreconditionFailed"),
             (413, coded("MessageSizeTooBig"), Class::Permanent, "413 MessageSizeTooBig"),
             (429, coded("Throttled"), Class::Throttled, "429 Throttled"),
@@ -252,9 +262,9 @@ mod tests {
             (500, coded("ServiceError"), Class::PossiblyDelivered, "500 ServiceError"),
             (500, String::new(), Class::PossiblyDelivered, "500"),
             (501, String::new(), Class::Permanent, "501"),
-            (502, "<html>Bad gateway</html>".to_owned(), Class::Unavailable, "502"),
+            (502, "<html>Bad gateway</html>".to_owned(), Class::GatewayFailed, "502"),
             (503, String::new(), Class::Unavailable, "503"),
-            (504, coded("GatewayTimeout"), Class::Unavailable, "504 GatewayTimeout"),
+            (504, coded("GatewayTimeout"), Class::GatewayFailed, "504 GatewayTimeout"),
         ] {
             let verdict = answer(status, &body, None);
             assert_eq!((verdict.class, verdict.reason.as_str()), (class, reason), "{status} {body}");
@@ -283,7 +293,7 @@ mod tests {
             (400, Class::Permanent),
             (401, Class::Unauthorized),
             (403, Class::Unauthorized),
-            (404, Class::DestinationGone),
+            (404, Class::Permanent),
             (412, Class::Unavailable),
             (429, Class::Throttled),
             (500, Class::PossiblyDelivered),
@@ -302,26 +312,9 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        for (value, expected) in [
-            ("0", Some(0)),
-            ("7", Some(7)),
-            (" 7 ", Some(7)),
-            ("Mon, 23 Nov 2026 22:00:30 GMT", Some(30)),
-            ("Mon, 23 Nov 2026 21:00:00 GMT", Some(0)),
-            ("-1", None),
-            ("1.5", None),
-            ("soon", None),
-            ("", None),
-        ] {
-            let seconds = answer(429, "", Some(value)).retry_after.map(|after| after.as_secs());
-            assert_eq!(seconds, expected, "{value}");
-        }
-        assert_eq!(
-            answer(503, "", Some("9")).retry_after,
-            Some(Duration::from_secs(9)),
-            "any status may ask"
-        );
+    fn any_status_may_ask_for_a_pause_in_its_head_or_body() {
+        assert_eq!(answer(503, "", Some("9")).retry_after, Some(Duration::from_secs(9)));
+        assert_eq!(answer(429, r#"{"retryAfter":9}"#, None).retry_after, Some(Duration::from_secs(9)));
         assert_eq!(answer(429, "", None).retry_after, None);
     }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 use bot_framework::{Class, Verdict};
 use envelope::{Delivery, OnUncertain};
 
-use crate::limits::{BEFORE_FORGOTTEN, JUST_BEFORE_FORGOTTEN, Limits, MAX_HIDE};
+use crate::limits::{
+    BEFORE_FORGOTTEN, JUST_BEFORE_FORGOTTEN, LONGEST_BACKOFF, LONGEST_RETRY_AFTER, Limits, MAX_HIDE,
+};
 
 /// What happens to the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,8 +87,8 @@ pub(crate) struct Situation<'a> {
     pub(crate) on_uncertain: OnUncertain,
     /// The queue's DequeueCount, this hand-out included.
     pub(crate) dequeue_count: u32,
-    /// Whether others were delivered in this run, with the same token.
-    pub(crate) token_is_good: bool,
+    /// Whether a refusal of the token says nothing about the others: some were delivered, or nobody else was refused.
+    pub(crate) refused_alone: bool,
     /// Until the queue forgets the message.
     pub(crate) until_forgotten: Duration,
     /// Until the alert is of no use any more, if that comes.
@@ -102,7 +104,7 @@ pub(crate) fn decide(
 ) -> Action {
     let mut delivery = situation.delivery.clone();
     delivery.accounted = situation.dequeue_count;
-    if let Some(stop) = stops_everybody(verdict, situation.token_is_good) {
+    if let Some(stop) = stops_everybody(verdict, situation.refused_alone) {
         return Action::StopRun(stop);
     }
     let (why, pause) = match verdict.class {
@@ -113,21 +115,20 @@ pub(crate) fn decide(
             delivery.throttled = delivery.throttled.saturating_add(1);
             (
                 Hidden::Throttled,
-                verdict
-                    .retry_after
+                asked(verdict)
                     .unwrap_or_else(|| backoff(limits.throttled_backoff, delivery.throttled, jitter)),
             )
         }
         // Refused where others were not: it is this message's own failure, and must not stop everybody's.
-        Class::Unauthorized | Class::NoToken | Class::Unavailable => {
+        Class::GatewayFailed if situation.on_uncertain == OnUncertain::Drop => return Action::Drop,
+        Class::Unauthorized | Class::NoToken | Class::Unavailable | Class::GatewayFailed => {
             delivery.tries = delivery.tries.saturating_add(1);
             if delivery.tries >= limits.max_tries {
                 return Action::Poison(Poison::RetriesExhausted);
             }
-            (
-                Hidden::Unavailable,
-                verdict.retry_after.unwrap_or_else(|| backoff(limits.backoff, delivery.tries, jitter)),
-            )
+            // A service that asks for a second each time must not burn all tries in five.
+            let pause = backoff(limits.backoff, delivery.tries, jitter);
+            (Hidden::Unavailable, asked(verdict).unwrap_or_default().max(pause))
         }
         Class::PossiblyDelivered => match situation.on_uncertain {
             OnUncertain::Drop => return Action::Drop,
@@ -149,9 +150,9 @@ pub(crate) fn decide(
 /// Why nothing can be sent for anybody, if a verdict says so. Every message then goes back as it is: if each of them had a failed
 /// try for it, an outage of the login host would carry the whole queue to poison. A pause keeps the next runs from handing
 /// them out again for nothing.
-pub(crate) fn stops_everybody(verdict: &Verdict, token_is_good: bool) -> Option<Stop> {
+pub(crate) fn stops_everybody(verdict: &Verdict, refused_alone: bool) -> Option<Stop> {
     // Without a status it was the login host that refused, and not the destination.
-    let is_everybodys = !token_is_good || verdict.status.is_none();
+    let is_everybodys = !refused_alone || verdict.status.is_none();
     match verdict.class {
         Class::Unauthorized if is_everybodys => Some(Stop::CredentialsRefused),
         Class::NoToken => Some(Stop::NoToken { retry_after: verdict.retry_after }),
@@ -159,10 +160,15 @@ pub(crate) fn stops_everybody(verdict: &Verdict, token_is_good: bool) -> Option<
     }
 }
 
+/// How long the service asked to be left alone. No time at all, or a moment that has passed, is no answer to that.
+fn asked(verdict: &Verdict) -> Option<Duration> {
+    verdict.retry_after.filter(|after| !after.is_zero()).map(|after| after.min(LONGEST_RETRY_AFTER))
+}
+
 /// Full jitter: anywhere between nothing and `first * 2^(n-1)`, so that what failed together does not come together.
 fn backoff(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) -> Duration {
     let factor = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
-    let longest = first.saturating_mul(factor).min(MAX_HIDE);
+    let longest = first.saturating_mul(factor).min(LONGEST_BACKOFF);
     Duration::from_millis(jitter(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX)))
 }
 
@@ -203,7 +209,7 @@ mod tests {
             delivery: &delivery,
             on_uncertain,
             dequeue_count: 7,
-            token_is_good: false,
+            refused_alone: false,
             until_forgotten: YEAR,
             until_expired: None,
         };
@@ -227,7 +233,28 @@ mod tests {
             (Class::Throttled, Some(1), delivery(4, 400, 1), Retry, hide(1, 4, 401, 1, Hidden::Throttled)),
             (Class::Unavailable, None, delivery(0, 0, 0), Retry, hide(20, 1, 0, 0, Hidden::Unavailable)),
             (Class::Unavailable, None, delivery(3, 9, 0), Retry, hide(160, 4, 9, 0, Hidden::Unavailable)),
-            (Class::Unavailable, Some(30), delivery(1, 0, 0), Drop, hide(30, 2, 0, 0, Hidden::Unavailable)),
+            (Class::Unavailable, Some(30), delivery(1, 0, 0), Drop, hide(40, 2, 0, 0, Hidden::Unavailable)),
+            (Class::Unavailable, Some(50), delivery(1, 0, 0), Drop, hide(50, 2, 0, 0, Hidden::Unavailable)),
+            (Class::Unavailable, Some(0), delivery(1, 0, 0), Drop, hide(40, 2, 0, 0, Hidden::Unavailable)),
+            (
+                Class::Unavailable,
+                Some(9999),
+                delivery(0, 0, 0),
+                Retry,
+                hide(3600, 1, 0, 0, Hidden::Unavailable),
+            ),
+            (Class::GatewayFailed, None, delivery(0, 0, 0), Retry, hide(20, 1, 0, 0, Hidden::Unavailable)),
+            (Class::GatewayFailed, None, delivery(4, 0, 0), Retry, Action::Poison(Poison::RetriesExhausted)),
+            (Class::GatewayFailed, Some(9), delivery(0, 0, 0), Drop, Action::Drop),
+            (Class::Throttled, Some(0), delivery(0, 1, 0), Retry, hide(4, 0, 2, 0, Hidden::Throttled)),
+            (
+                Class::Throttled,
+                Some(u64::MAX),
+                delivery(0, 0, 0),
+                Retry,
+                hide(3600, 0, 1, 0, Hidden::Throttled),
+            ),
+            (Class::Throttled, None, delivery(0, 99, 0), Retry, hide(300, 0, 100, 0, Hidden::Throttled)),
             (Class::Unavailable, None, delivery(4, 0, 0), Retry, Action::Poison(Poison::RetriesExhausted)),
             (Class::Unavailable, Some(1), delivery(9, 0, 0), Retry, Action::Poison(Poison::RetriesExhausted)),
             (
@@ -282,7 +309,7 @@ mod tests {
                 delivery: &delivery,
                 on_uncertain: OnUncertain::Retry,
                 dequeue_count: 1,
-                token_is_good: true,
+                refused_alone: true,
                 until_forgotten: YEAR,
                 until_expired: None,
             };
@@ -295,11 +322,11 @@ mod tests {
             }
         }
         let refused_by = |status| Verdict { status, ..verdict(Class::Unauthorized, None) };
-        for (status, token_is_good, stops) in
+        for (status, refused_alone, stops) in
             [(Some(401), true, false), (Some(401), false, true), (None, true, true), (None, false, true)]
         {
-            let stop = stops_everybody(&refused_by(status), token_is_good);
-            assert_eq!(stop.is_some(), stops, "{status:?} {token_is_good}");
+            let stop = stops_everybody(&refused_by(status), refused_alone);
+            assert_eq!(stop.is_some(), stops, "{status:?} {refused_alone}");
         }
     }
 
@@ -340,7 +367,7 @@ mod tests {
                 delivery: &delivery,
                 on_uncertain: OnUncertain::Retry,
                 dequeue_count: 1,
-                token_is_good: false,
+                refused_alone: false,
                 until_forgotten,
                 until_expired: until_expired.map(Duration::from_secs),
             };
@@ -359,6 +386,7 @@ mod tests {
             Class::Accepted,
             Class::Throttled,
             Class::Unavailable,
+            Class::GatewayFailed,
             Class::PossiblyDelivered,
             Class::Unauthorized,
             Class::NoToken,
@@ -374,7 +402,7 @@ mod tests {
             class in any_class(),
             retry_after in prop::option::of(any::<u64>()),
             (tries, throttled, uncertain) in (0_u32.., 0_u32.., 0_u32..3),
-            (drop, token_is_good) in any::<(bool, bool)>(),
+            (drop, refused_alone) in any::<(bool, bool)>(),
             until_forgotten in any::<u64>(),
             until_expired in prop::option::of(any::<u64>()),
             jitter in any::<u64>(),
@@ -384,7 +412,7 @@ mod tests {
                 delivery: &delivery,
                 on_uncertain: if drop { OnUncertain::Drop } else { OnUncertain::Retry },
                 dequeue_count: 9,
-                token_is_good,
+                refused_alone,
                 until_forgotten: Duration::from_secs(until_forgotten),
                 until_expired: until_expired.map(Duration::from_secs),
             };
@@ -392,7 +420,8 @@ mod tests {
             let action = decide(&verdict(class, retry_after), &situation, &limits, |max| jitter % max.saturating_add(1).max(1));
             // A message leaves the queue without standing in poison only if it was delivered, or its sender said so.
             prop_assert_eq!(matches!(action, Action::Delete), class == Class::Accepted);
-            prop_assert_eq!(matches!(action, Action::Drop), class == Class::PossiblyDelivered && drop);
+            let is_uncertain = matches!(class, Class::PossiblyDelivered | Class::GatewayFailed);
+            prop_assert_eq!(matches!(action, Action::Drop), is_uncertain && drop);
             // These verdicts have no status, as the login host's have none.
             prop_assert_eq!(matches!(action, Action::StopRun(_)), matches!(class, Class::Unauthorized | Class::NoToken));
             if let Action::Hide { after, delivery: after_delivery, .. } = action {
@@ -402,7 +431,7 @@ mod tests {
                 // Throttling burns no tries, and nothing ever goes down.
                 prop_assert!(after_delivery.tries >= tries && after_delivery.throttled >= throttled);
                 prop_assert!(class != Class::Throttled || after_delivery.tries == tries);
-                let is_try = matches!(class, Class::Unavailable | Class::Unauthorized);
+                let is_try = matches!(class, Class::Unavailable | Class::GatewayFailed | Class::Unauthorized);
                 prop_assert!(after_delivery.tries < limits.max_tries || !is_try);
             }
         }
@@ -411,7 +440,7 @@ mod tests {
         fn backoff_stays_in_its_bounds(attempt in 0_u32.., random in any::<u64>()) {
             let first = Duration::from_secs(2);
             let pause = backoff(first, attempt, |max| random % (max + 1));
-            let longest = 2_f64.powi(i32::try_from(attempt.clamp(1, 64)).unwrap()).min(604_800.0);
+            let longest = 2_f64.powi(i32::try_from(attempt.clamp(1, 64)).unwrap()).min(300.0);
             prop_assert!(pause.as_secs_f64() <= longest);
             prop_assert!(backoff(first, attempt, |max| max) >= backoff(first, attempt.saturating_sub(1), |max| max));
         }

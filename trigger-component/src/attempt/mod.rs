@@ -5,6 +5,7 @@ mod checks;
 mod courier;
 mod decide;
 mod outcome;
+mod token_use;
 mod withdrawn;
 
 use std::cell::Cell;
@@ -20,6 +21,7 @@ use state::ledger::Ledger;
 pub(crate) use courier::Courier;
 pub(crate) use decide::{Hidden, Poison, Stop, hide_for, stops_everybody};
 pub(crate) use outcome::Outcome;
+pub(crate) use token_use::TokenUse;
 pub(crate) use withdrawn::{Wanted, Withdrawn};
 
 use crate::limits::Limits;
@@ -39,8 +41,8 @@ pub(crate) struct Attempts<'a, H> {
     pub(crate) tenants: &'a Tenants,
     pub(crate) seal_key: Option<&'a SealKey>,
     pub(crate) unsealed: Unsealed,
-    /// Whether a Connector has taken something in this run, and with it the bot's token.
-    pub(crate) has_delivered: Cell<bool>,
+    /// Which conversations the bot's token was good for, and for which not.
+    pub(crate) token_use: TokenUse,
     /// After that moment another run may be at work: nothing is sent any more.
     pub(crate) may_send_until: Cell<Duration>,
 }
@@ -73,14 +75,14 @@ impl<H: Host> Attempts<'_, H> {
             on_uncertain: envelope.on_uncertain,
             dequeue_count: leased.message.dequeue_count,
             until_forgotten: leased.until_forgotten(self.host),
-            token_is_good: self.has_delivered.get(),
+            refused_alone: self.token_use.refused_alone(self.host, &verdict, leased.lane).await,
             until_expired: envelope
                 .expires
                 .map(|expires| (expires - self.host.now()).to_std().unwrap_or_default()),
         };
         match decide(&verdict, &situation, self.limits, |max| self.host.up_to(max)) {
             Action::Delete => {
-                self.has_delivered.set(true);
+                self.token_use.delivered();
                 Outcome::Delivered(verdict)
             }
             Action::Drop => Outcome::Dropped(verdict),

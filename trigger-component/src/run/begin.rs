@@ -18,7 +18,7 @@ use thiserror::Error;
 
 use super::report::{Busy, Report};
 use super::{Desk, Ended, Run};
-use crate::attempt::{Attempts, Courier};
+use crate::attempt::{Attempts, Courier, TokenUse};
 use crate::limits::{AFTER_THE_LAST_ANSWER, Limits};
 use crate::queue::Queues;
 use crate::runs::{ExclusiveRun, Hint};
@@ -286,7 +286,7 @@ async fn drain<H: Host>(
         tenants,
         seal_key: settings.seal_key.as_ref(),
         unsealed: settings.unsealed,
-        has_delivered: Cell::new(false),
+        token_use: TokenUse::default(),
         may_send_until: Cell::new(Duration::ZERO),
     };
     let withdrawals = Withdrawals::new(host, &queue.account, tables, queue.name.as_str(), hard_end);

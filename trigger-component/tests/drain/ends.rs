@@ -116,6 +116,7 @@ fn refused_credentials_end_the_run_and_everything_stays() {
 fn throttling_and_refused_credentials_burn_no_tries() {
     let sim = Sim::new(8);
     sim.put(&envelope("a", "1"));
+    sim.put(&envelope("b", "1"));
     for round in 0..40 {
         sim.connector(move |_, _| if round % 2 == 0 { Reply::retry_after(1) } else { Reply::status(401) });
         sim.run();
@@ -123,7 +124,7 @@ fn throttling_and_refused_credentials_burn_no_tries() {
     }
     assert!(sim.storage.borrow().messages(QUEUE)[0].dequeue_count >= 20);
     sim.connector(|_, _| Reply::status(201));
-    assert_eq!(counts(&sim.run(), ["delivered", "poisoned"]), [1, 0]);
+    assert_eq!(counts(&sim.run(), ["delivered", "poisoned"]), [2, 0]);
 }
 
 #[test]

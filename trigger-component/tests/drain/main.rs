@@ -4,6 +4,7 @@
 mod doubles;
 mod ends;
 mod faults;
+mod field;
 mod killed;
 mod order;
 mod pace;

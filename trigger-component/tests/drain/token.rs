@@ -101,3 +101,42 @@ fn a_poller_of_every_minute_loses_nothing() {
         assert_eq!(sim.storage.borrow().messages(POISON).len(), 1, "{life} s: lost without a trace");
     }
 }
+
+/// Nobody else's message shows that the token is good. All the same it is one conversation that refuses, and not the Connector.
+#[test]
+fn conversation_that_refuses_the_bot_alone_stops_no_run_and_is_given_up() {
+    let sim = Sim::with_login(5);
+    sim.connector(|conversation, _| Reply::status(if conversation == "bad" { 401 } else { 201 }));
+    sim.put(&envelope("bad", "1"));
+    assert_eq!(counts(&sim.run(), ["retried", "credentials"]), [1, 0]);
+    // Somebody else's alert does not wait.
+    sim.put(&envelope("good", "1"));
+    assert_eq!(counts(&sim.run(), ["delivered"]), [1]);
+    while !sim.storage.borrow().queues[QUEUE].is_empty() && sim.now() < seconds(3600) {
+        sim.run();
+        sim.pass(seconds(1));
+    }
+    assert_eq!(sim.storage.borrow().messages(POISON).len(), 1, "it is given up");
+    assert!(!sim.lines.borrow().iter().any(|line| line.contains("credentials.refused")));
+}
+
+/// Two that refuse are no proof, if a third one takes the token in the same moment.
+#[test]
+fn conversations_that_refuse_the_bot_first_wait_for_those_that_do_not() {
+    let sim = Sim::with_login(6);
+    sim.connector(|conversation, _| match conversation {
+        "good" => Reply::status(201).after(milliseconds(700)),
+        _ => Reply::status(401),
+    });
+    for conversation in ["bad", "worse", "good"] {
+        sim.put(&envelope(conversation, "1"));
+    }
+    assert_eq!(counts(&sim.run(), ["delivered", "retried", "credentials"]), [1, 2, 0]);
+    let sim = Sim::with_login(6);
+    sim.connector(|_, _| Reply::status(401));
+    for conversation in ["bad", "worse"] {
+        sim.put(&envelope(conversation, "1"));
+    }
+    assert_eq!(counts(&sim.run(), ["delivered", "retried", "credentials"]), [0, 0, 2]);
+    assert_eq!(sim.run().to_json()["skipped"], "credentialsRefused");
+}

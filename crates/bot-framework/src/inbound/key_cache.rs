@@ -23,7 +23,7 @@ enum Miss {
     NoKeys,
     /// The key is there, and old: it still serves.
     Stale,
-    /// The key is not there: probably nobody's. A set that was fetched a moment ago holds every key that there is, and the
+    /// The key is not there: nobody's, or a new one. A set that was fetched a moment ago holds every key that there is, and the
     /// [`Bucket`] bounds the rest.
     UnknownKey,
 }
@@ -64,7 +64,8 @@ struct Cached {
 }
 
 impl<H: Host> KeyCache<'_, H> {
-    /// The key with this id; `None` if the issuer has none. Fetches the keys if that is due.
+    /// The key with this id; `None` if the issuer has none, by a set that was fetched a moment ago. Fetches the keys if that is due.
+    /// While it is not, an unknown key may be a new one: that is an error, which a channel answers by sending its activity again.
     pub(super) async fn find(&self, key_id: &str) -> Result<Option<FoundKey>, KeysError> {
         let now = self.host.now().timestamp();
         let mut cached = self.load().await;
@@ -83,7 +84,11 @@ impl<H: Host> KeyCache<'_, H> {
         let is_too_early = is_within(now - cached.tried_at, miss.pause_seconds())
             || (miss == Miss::UnknownKey && !cached.bucket.take(now));
         if is_too_early {
-            return if miss == Miss::NoKeys { Err(KeysError::TriedLately) } else { Ok(stale) };
+            return match miss {
+                Miss::NoKeys => Err(KeysError::TriedLately),
+                Miss::UnknownKey if !cached.is_of_now(now) => Err(KeysError::NotLookedUp),
+                Miss::UnknownKey | Miss::Stale => Ok(stale),
+            };
         }
         // Before the attempt, so that those who come meanwhile do not make it too. Without keys they must: nothing else can
         // let them in, and a channel's first messages come together.
@@ -115,7 +120,7 @@ impl<H: Host> KeyCache<'_, H> {
                 let age_seconds = now - cached.fetched_at;
                 let fields = json!({"reason": error.to_string(), "age_seconds": age_seconds});
                 self.host.event(Level::Warn, "auth.keys.not.refreshed", fields);
-                Ok(stale)
+                if miss == Miss::UnknownKey { Err(error) } else { Ok(stale) }
             }
         }
     }
@@ -149,6 +154,11 @@ impl<H: Host> KeyCache<'_, H> {
 }
 
 impl Cached {
+    /// Whether the keys are those of a moment ago: what is not among them does not exist.
+    fn is_of_now(&self, now: i64) -> bool {
+        is_within(now - self.fetched_at, Miss::UnknownKey.pause_seconds())
+    }
+
     /// The key with this id, which serves for a day from when it was fetched.
     fn find(&self, key_id: &str) -> Option<FoundKey> {
         let key = self.keys.find(key_id)?.clone();

@@ -57,6 +57,9 @@ pub enum KeysError {
     /// The last attempt failed a moment ago.
     #[error("the last attempt to fetch them failed a moment ago")]
     TriedLately,
+    /// The key is in no set that is known, and fetching another one is not due yet.
+    #[error("the key is not among those fetched last, and they are not fetched again yet")]
+    NotLookedUp,
 }
 
 /// One issuer's metadata.

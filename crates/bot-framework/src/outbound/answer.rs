@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::access_token::AccessToken;
 use super::error::{TokenError, TokenRefusal};
-use crate::verdict::retry_after;
+use crate::retry_after;
 
 /// A fresh token.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub(super) fn read_answer(
         }
     };
     let status = response.status().as_u16();
-    let after = retry_after(response.headers(), now);
+    let after = retry_after::of_headers(response.headers(), now);
     let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
     let is_passing = matches!(body["error"].as_str(), Some("temporarily_unavailable" | "server_error"));
     match status {

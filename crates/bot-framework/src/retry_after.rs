@@ -1,0 +1,152 @@
+//! How long a service asks to be left alone, in every form that is seen: the header `Retry-After`
+//! (RFC 9110 section 10.2.3), and members of the body.
+
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use http::HeaderMap;
+use http::header::RETRY_AFTER;
+use serde_json::Value;
+
+/// Names of a member of the body, in whole or broken seconds or as a date.
+const MEMBERS: [&str; 4] = ["retryAfter", "retryAfterSeconds", "retry_after", "Retry-After"];
+
+/// Where services put such a member: at the top, in Teams' `error` (and in what it passes on), in Telegram's `parameters`.
+const PLACES: [&str; 4] = ["", "/error", "/error/innerHttpError/body", "/parameters"];
+
+/// The pause that the headers and the body ask for: the longest, because each counts for a service behind the other. A text that
+/// is no time asks for nothing, and neither does a negative number.
+pub(crate) fn of_answer(headers: &HeaderMap, body: &Value, now: DateTime<Utc>) -> Option<Duration> {
+    let members = PLACES.iter().filter_map(|place| body.pointer(place)).flat_map(|object| {
+        MEMBERS.iter().filter_map(|name| match object.get(*name)? {
+            Value::Number(number) => read(&number.to_string(), now),
+            Value::String(text) => read(text, now),
+            _ => None,
+        })
+    });
+    members.chain(of_headers(headers, now)).max()
+}
+
+/// The pause that the headers alone ask for.
+pub(crate) fn of_headers(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+    let values = headers.get_all(RETRY_AFTER).iter().filter_map(|value| value.to_str().ok());
+    values.filter_map(|value| read(value, now).or_else(|| longest_of_list(value, now))).max()
+}
+
+/// Two headers that a gateway has joined.
+fn longest_of_list(value: &str, now: DateTime<Utc>) -> Option<Duration> {
+    value.split(',').filter_map(|part| read(part, now)).max()
+}
+
+fn read(value: &str, now: DateTime<Utc>) -> Option<Duration> {
+    let value = value.trim();
+    read_seconds(value).or_else(|| {
+        // A date that has passed means "now".
+        Some((read_date(value)? - now).to_std().unwrap_or_default())
+    })
+}
+
+/// Seconds, rounded up. More of them than a number holds are a very long time.
+fn read_seconds(value: &str) -> Option<Duration> {
+    let (whole, part) = value.split_once('.').unwrap_or((value, ""));
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !is_number(whole) || !is_number(part) {
+        return None;
+    }
+    let has_part = part.bytes().any(|digit| digit != b'0');
+    let seconds = whole.parse().unwrap_or(u64::MAX);
+    Some(Duration::from_secs(seconds.saturating_add(u64::from(has_part))))
+}
+
+/// One of HTTP's three forms of a date (RFC 9110 section 5.6.7), or an RFC 3339 one.
+fn read_date(value: &str) -> Option<DateTime<Utc>> {
+    let obsolete = || {
+        let forms = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+        forms.iter().find_map(|form| NaiveDateTime::parse_from_str(value, form).ok())
+    };
+    DateTime::parse_from_rfc2822(value)
+        .or_else(|_| DateTime::parse_from_rfc3339(value))
+        .map(|date| date.with_timezone(&Utc))
+        .ok()
+        .or_else(|| Some(obsolete()?.and_utc()))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use serde_json::json;
+
+    use super::*;
+
+    fn seconds(values: &[&str], body: &Value) -> Option<u64> {
+        let now = "2026-11-23T22:00:00Z".parse().unwrap();
+        let values = values.iter().map(|value| (RETRY_AFTER, HeaderValue::from_str(value).unwrap()));
+        let mut headers = HeaderMap::new();
+        values.for_each(|(name, value)| _ = headers.append(name, value));
+        of_answer(&headers, body, now).map(|after| after.as_secs())
+    }
+
+    #[test]
+    fn header_is_seconds_or_a_date() {
+        for (value, expected) in [
+            ("0", Some(0)),
+            ("7", Some(7)),
+            (" 7 ", Some(7)),
+            ("007", Some(7)),
+            ("1.5", Some(2)),
+            ("7.000", Some(7)),
+            ("99999999999999999999999", Some(u64::MAX)),
+            ("Mon, 23 Nov 2026 22:00:30 GMT", Some(30)),
+            ("Mon, 23 Nov 2026 21:00:00 GMT", Some(0)),
+            ("Monday, 23-Nov-26 22:00:30 GMT", Some(30)),
+            ("Mon Nov 23 22:00:30 2026", Some(30)),
+            ("2026-11-23T22:00:30Z", Some(30)),
+            ("2026-11-23T23:00:30+01:00", Some(30)),
+            ("Mon, 23 Nov 2026", None),
+            ("-1", None),
+            ("+7", None),
+            (".5", None),
+            ("1.5.2", None),
+            ("7s", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            assert_eq!(seconds(&[value], &Value::Null), expected, "{value}");
+        }
+        assert_eq!(seconds(&[], &Value::Null), None);
+    }
+
+    #[test]
+    fn of_two_headers_the_longer_counts() {
+        for (values, expected) in [
+            (["7", "9"].as_slice(), Some(9)),
+            (&["9", "soon"], Some(9)),
+            (&["soon", "9"], Some(9)),
+            (&["7, 9"], Some(9)),
+            (&["7", "Mon, 23 Nov 2026 22:00:30 GMT"], Some(30)),
+            (&["-7, x"], None),
+        ] {
+            assert_eq!(seconds(values, &Value::Null), expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn body_may_say_it() {
+        for (body, expected) in [
+            (json!({"retryAfter": 7}), Some(7)),
+            (json!({"retryAfter": 1.5}), Some(2)),
+            (json!({"retryAfter": "7"}), Some(7)),
+            (json!({"retryAfter": -7}), None),
+            (json!({"retryAfter": null}), None),
+            (json!({"error": {"code": "Throttled", "retryAfterSeconds": 7}}), Some(7)),
+            (json!({"error": {"innerHttpError": {"statusCode": 429, "body": {"retryAfter": 7}}}}), Some(7)),
+            (json!({"ok": false, "parameters": {"retry_after": 7}}), Some(7)),
+            (json!({"message": {"retryAfter": 7}}), None),
+            (json!([7]), None),
+        ] {
+            assert_eq!(seconds(&[], &body), expected, "{body}");
+        }
+        assert_eq!(seconds(&["3"], &json!({"retryAfter": 7})), Some(7));
+        assert_eq!(seconds(&["9"], &json!({"retryAfter": 7})), Some(9));
+    }
+}

@@ -1,0 +1,201 @@
+//! What real Connectors, gateways and outages answer, and what senders leave out.
+
+use bot_framework::testing::{TestKey, channel_claims};
+use chrono::Utc;
+use end_to_end::activity::message;
+use end_to_end::alerts::{self, alert, known, queued, to_conversation};
+use end_to_end::connector::Reply;
+use end_to_end::login::{Login, Proof};
+use end_to_end::openid::{Behaviour, OpenId};
+use end_to_end::put_only_queue::PutOnlyQueue;
+use end_to_end::stage::{APP_ID, Script, Stage, TENANT};
+use end_to_end::suite::World;
+use end_to_end::waiting::eventually;
+use serde_json::{Value, json};
+
+use crate::draining::envelope;
+
+end_to_end::cases!(
+    gateway_failure_is_not_repeated_where_a_double_is_not_wanted,
+    page_of_a_gateway_mutes_nobody,
+    code_of_the_closed_list_pauses_the_conversation,
+    conversation_that_refuses_the_bot_alone_stops_no_run,
+    address_without_the_bot_is_completed_or_refused,
+    new_signing_key_is_answered_503_while_the_issuer_is_away,
+    retry_after_in_any_form_is_kept,
+    caller_without_a_key_is_not_told_to_repeat_the_call,
+);
+
+fn gateway_failure_is_not_repeated_where_a_double_is_not_wanted(world: &World) {
+    let stage = alerts::stage(world);
+    for (index, status) in [408, 502, 504].into_iter().enumerate() {
+        let [key, other] = ["a", "b"].map(|name| known(&stage, &format!("{name}:{status}"), "hello"));
+        stage.connector.on(move |received| {
+            received.is_alert().then(|| Reply::status(status, json!("<html>Gateway</html>")))
+        });
+        let mut body = to_conversation(&key, "pizza");
+        queued(&stage, &body);
+        let counts = stage.poll();
+        assert_eq!((&counts["retried"], counts.get("poisoned")), (&1.into(), None), "{status}: {counts}");
+        body = to_conversation(&other, "pizza");
+        body["onUncertain"] = "drop".into();
+        queued(&stage, &body);
+        assert_eq!(stage.poll()["droppedUncertain"], 1, "{status}");
+        assert_eq!(stage.queue.count(), index as u64 + 1, "{status}: only those that are tried again");
+    }
+}
+
+/// What the next alert for the conversation is answered with.
+fn next_status(stage: &Stage, key: &str) -> Value {
+    let answer = alert(stage, &to_conversation(key, "next")).expect_status(202).json();
+    stage.queue.take_all();
+    answer["alerts"][0]["status"].clone()
+}
+
+fn page_of_a_gateway_mutes_nobody(world: &World) {
+    let stage = alerts::stage(world);
+    let key = known(&stage, "a:1", "hello");
+    let error = |code: &str| json!({"error": {"code": code, "message": "words"}});
+    for (status, body) in [
+        (404, json!("<html>Not found</html>")),
+        (404, error("ServiceError")),
+        (404, error("ActivityNotFoundInConversation")),
+        (403, json!("<html>Forbidden</html>")),
+        (403, error("ServiceError")),
+        (410, json!({})),
+    ] {
+        let answer = body.clone();
+        stage.connector.on(move |_| Some(Reply::status(status, answer.clone())));
+        queued(&stage, &to_conversation(&key, "pizza"));
+        let counts = stage.poll();
+        assert_eq!(counts["poisonedBy"]["permanent"], 1, "{status} {body}: {counts}");
+        assert_eq!(next_status(&stage, &key), "queued", "{status} {body}");
+    }
+}
+
+fn code_of_the_closed_list_pauses_the_conversation(world: &World) {
+    let stage = alerts::stage(world);
+    for (index, (status, code)) in [
+        (403, "BotDisabledByAdmin"),
+        (403, "BotNotInConversationRoster"),
+        (404, "ConversationNotFound"),
+        (410, "ConversationNotFound"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let key = known(&stage, &format!("a:{index}"), "hello");
+        stage.connector.on(move |received| received.is_alert().then(|| Reply::error(status, code)));
+        queued(&stage, &to_conversation(&key, "pizza"));
+        let counts = stage.poll();
+        assert_eq!(counts["poisonedBy"]["destinationGone"], 1, "{status} {code}: {counts}");
+        assert_eq!(next_status(&stage, &key), "paused", "{status} {code}");
+    }
+}
+
+fn conversation_that_refuses_the_bot_alone_stops_no_run(world: &World) {
+    let login = Login::start(Proof::Secret);
+    let stage = Script::new(world).logged_in(&login).variable("unsealed", "allow").start();
+    stage.connector.on(|received| {
+        (received.conversation().as_deref() == Some("a:bad")).then(|| Reply::error(401, "Unauthorized"))
+    });
+    stage.queue.put_json(&envelope(&stage, "bad", "a:bad", "hello"));
+    let counts = stage.poll();
+    assert_eq!((&counts["retried"], counts.get("credentials")), (&1.into(), None), "{counts}");
+    stage.queue.put_json(&envelope(&stage, "good", "a:good", "hello"));
+    let counts = stage.poll();
+    assert_eq!((&counts["delivered"], counts.get("skipped")), (&1.into(), None), "{counts}");
+    assert!(stage.events("credentials.refused").is_empty());
+}
+
+fn address_without_the_bot_is_completed_or_refused(world: &World) {
+    let stage = alerts::stage(world);
+    let address = |stage: &Stage, conversation: &str, channel_id: &str| {
+        let service_url = format!("http://{}/amer/", stage.connector.authority());
+        json!({"to": {"address": {
+            "channelId": channel_id, "serviceUrl": service_url, "user": {"id": "29:u"},
+            "conversation": {"id": conversation, "tenantId": TENANT},
+        }}, "text": "pizza"})
+    };
+    let refused = alert(&stage, &address(&stage, "a:1", "msteams")).expect_error(400, "BadArgument");
+    assert!(refused.describe().contains("to.address.bot: "), "{}", refused.describe());
+    assert_eq!(stage.queue.count(), 0);
+    let login = Login::start(Proof::Secret);
+    let stage = alerts::script(world).logged_in(&login).start();
+    queued(&stage, &address(&stage, "a:1", "msteams"));
+    assert_eq!(stage.poll()["delivered"], 1);
+    assert_eq!(stage.connector.wait_for(1)[0].body["from"], json!({"id": format!("28:{APP_ID}")}));
+    alert(&stage, &address(&stage, "a:1", "slack")).expect_error(400, "BadArgument");
+}
+
+fn new_signing_key_is_answered_503_while_the_issuer_is_away(world: &World) {
+    let (issuer, login) = (OpenId::start(), Login::start(Proof::Secret));
+    let stage = Script::new(world).logged_in(&login).authenticated(&issuer).start();
+    let activity = stage.connector.host(&message("a:rollover", "1", "hello"));
+    let claims = channel_claims(APP_ID, activity["serviceUrl"].as_str().unwrap(), Utc::now().timestamp());
+    let (old, new) = (TestKey::issuer().sign(&claims), TestKey::stranger().sign(&claims));
+    stage.post_as(&old, &activity).expect_status(202);
+    issuer.behave(Behaviour::Unavailable);
+    // For some seconds the set counts as complete.
+    let answer = eventually("an answer that a channel repeats", || {
+        Some(stage.post_as(&new, &activity)).filter(|answer| answer.status != 401)
+    });
+    answer.expect_error(503, "KeysUnavailable");
+    issuer.behave(Behaviour::Proper);
+    issuer.publish(vec![TestKey::stranger().endorsed_jwk(&["msteams"])]);
+    eventually("the new key, and never again a 401", || {
+        let answer = stage.post_as(&new, &activity);
+        assert_ne!(answer.status, 401, "{}", answer.describe());
+        Some(answer).filter(|answer| answer.status == 202)
+    });
+}
+
+/// Of each form, the message is hidden for some hundred seconds.
+fn retry_after_in_any_form_is_kept(world: &World) {
+    let stage = Stage::start(world);
+    let date = (Utc::now() + chrono::TimeDelta::seconds(100)).format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let (nothing, body) = (json!({}), json!({"error": {"code": "Throttled"}, "retryAfter": 100}));
+    for (index, (headers, body)) in [
+        (vec!["100"], &nothing),
+        (vec![date.as_str()], &nothing),
+        (vec!["7", "100"], &nothing),
+        (vec![], &body),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (said, answer) =
+            (headers.iter().map(|header| (*header).to_owned()).collect::<Vec<_>>(), body.clone());
+        stage.connector.on(move |_| {
+            let reply = Reply::status(429, answer.clone());
+            Some(said.iter().fold(reply, |reply, value| reply.header("retry-after", value)))
+        });
+        stage.queue.put_json(&envelope(&stage, &format!("{index}"), &format!("a:{index}"), "hello"));
+        let counts = stage.poll();
+        assert_eq!(counts["throttled"], 1, "{headers:?} {body}: {counts}");
+        assert!(stage.poll().get("received").is_none_or(|count| *count == 0), "{headers:?} {body}: hidden");
+    }
+}
+
+fn caller_without_a_key_is_not_told_to_repeat_the_call(world: &World) {
+    let queue = PutOnlyQueue::start();
+    let stage = alerts::script(world).queue_at(queue.authority()).start();
+    for conversation in ["a:1", "a:2", "a:3"] {
+        stage.say(&message(conversation, "1", "subscribe x"));
+    }
+    queue.refuse(&["a:2"]);
+    let mut body = json!({"to": {"tag": "x"}, "text": "x"});
+    for (key, expected) in
+        [(None, "do not send the same call again"), (Some("k"), "send the same call again")]
+    {
+        if let Some(key) = key {
+            body["idempotencyKey"] = key.into();
+        }
+        let answer = alert(&stage, &body).expect_error(503, "QueueUnavailable").json();
+        let said = answer["error"]["message"].as_str().unwrap();
+        let (_, advice) = said.split_once("; ").unwrap();
+        assert!(advice.starts_with(expected), "{key:?}: {said}");
+        let failed = answer["alerts"].as_array().unwrap().iter();
+        assert!(failed.filter(|alert| alert["status"] == "failed").count() >= 1, "{answer}");
+    }
+}

@@ -1,0 +1,49 @@
+//! Answers that gateways and incidents give.
+
+use serde_json::json;
+
+use crate::sim::{POISON, QUEUE, Reply, Sim};
+use crate::{counts, envelope, seconds};
+
+/// A gateway answered for a Connector that may have taken it.
+#[test]
+fn gateway_failure_is_not_repeated_where_a_double_is_not_wanted() {
+    for status in [408, 502, 504] {
+        let sim = Sim::new(1);
+        sim.connector(move |_, _| Reply::status(status));
+        let mut dropping = envelope("a", "1");
+        dropping["onUncertain"] = json!("drop");
+        sim.put(&dropping);
+        sim.put(&envelope("b", "1"));
+        assert_eq!(counts(&sim.run(), ["droppedUncertain", "retried"]), [1, 1], "{status}");
+        sim.connector(|_, _| Reply::status(201));
+        sim.pass(seconds(30));
+        sim.run();
+        assert_eq!((sim.shown("a").len(), sim.shown("b").len()), (0, 1), "{status}");
+        assert!(sim.storage.borrow().queues[QUEUE].is_empty());
+    }
+}
+
+/// A gateway that asks for no pause at all must not have five tries in five seconds.
+#[test]
+fn retry_after_of_nothing_burns_no_tries_in_a_hurry() {
+    let sim = Sim::new(2);
+    sim.connector(|_, _| Reply { retry_after: Some(0), ..Reply::status(503) });
+    sim.put(&envelope("a", "1"));
+    while !sim.storage.borrow().queues[QUEUE].is_empty() && sim.now() < seconds(3600) {
+        sim.run();
+        sim.pass(seconds(1));
+    }
+    assert_eq!(sim.storage.borrow().messages(POISON).len(), 1);
+    assert!(sim.now() > seconds(60), "{:?}", sim.now());
+}
+
+#[test]
+fn retry_after_of_days_is_an_hour() {
+    let sim = Sim::new(3);
+    sim.connector(|_, _| Reply::retry_after(1_000_000));
+    sim.put(&envelope("a", "1"));
+    sim.run();
+    let hidden = sim.storage.borrow().messages(QUEUE)[0].visible_at;
+    assert!(hidden > seconds(3590) && hidden < seconds(3610), "{hidden:?}");
+}

@@ -18,7 +18,7 @@
 //! | tags of conversations, and codes for tags | `alerts/tags.rs`, `alerts/codes.rs` |
 //! | what an idempotency key does | `alerts/identity.rs` |
 //! | how a conversation is forgotten by a call | `alerts/forgetting.rs` |
-//! | in which order a call is recorded, queued and answered | `alerts/call.rs` |
+//! | in which order a call is recorded, queued and answered | `alerts/call.rs`; what stands in its alerts: `alerts/draft.rs` |
 //! | how a message is put on the queue | `outbox.rs` |
 //! | how the poller is called | `kick.rs` |
 //! | a status, a code or a text of a refusal | `rejection/` |

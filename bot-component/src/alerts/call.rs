@@ -2,26 +2,23 @@
 
 use std::time::Duration;
 
-use bot_framework::ConversationReference;
 use bot_framework::json::Fields;
 use chrono::{DateTime, Utc};
-use envelope::{Envelope, EnvelopeId, TooLarge};
 use http::{Request, StatusCode};
 use platform::{Deadline, Host, Level, RequestBody, answer};
-use serde_json::{Value, json};
+use serde_json::json;
 use state::ledger::{AlertId, CallId, Ledger, NewAlert, Period, Record, Status};
 use state::{ConversationKey, of_key};
-use storage_queue::PutOptions;
 
 use super::body::{AlertCall, Identity};
 use super::caller::Caller;
+use super::draft::{Alert, Draft};
 use super::grant::Scope;
 use super::identity::{self, Met};
 use super::paging::{self, Cursor, Page};
-use super::target::{self, Target};
 use crate::answered::Answered;
 use crate::limits::{MAX_BODY_BYTES, MAX_PAGES};
-use crate::outbox::{Outbox, put_options};
+use crate::outbox::Outbox;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::request::expect_json;
 use crate::settings::{BotSettings, CallerSettings};
@@ -109,137 +106,6 @@ struct Sent {
     /// How many of them the queue did not take.
     failed: usize,
     next: Option<Cursor>,
-}
-
-/// A call that makes sense, and some of the conversations that it means.
-struct Draft<'a> {
-    call: &'a AlertCall,
-    targets: Vec<Target>,
-    now: DateTime<Utc>,
-    is_first: bool,
-    next: Option<Cursor>,
-}
-
-impl Draft<'_> {
-    /// Every alert of the page. That one of them does not fit is found before any is accepted.
-    fn alerts(
-        &self,
-        settings: &BotSettings,
-        caller: &Caller,
-        id: &CallId,
-        identity: Option<&Identity>,
-    ) -> Result<Vec<Alert>, AlertRejection> {
-        let mut alerts = Vec::with_capacity(self.targets.len());
-        let mut too_large = None;
-        for (index, target) in (0..).zip(&self.targets) {
-            let id = id.alert(index);
-            let mut held = target.held.map(target::Held::status);
-            let message = match held {
-                Some(_) => None,
-                // A call with a key may be repeated while its Put is under way.
-                None => match self.message(settings, &id, &target.address, self.now, identity.is_some()) {
-                    Ok(message) => Some(message),
-                    // One subscriber with a long address must not keep an alert from all others.
-                    Err(error) if target.is_subscriber => {
-                        held = Some(Status::TooLarge);
-                        too_large = Some(error);
-                        None
-                    }
-                    Err(error) => return Err(error),
-                },
-            };
-            let alert = NewAlert {
-                id,
-                conversation: target.key.as_str().to_owned(),
-                status: held.unwrap_or(Status::Queued),
-                until: self.call.due.max(self.call.expires),
-                call: identity
-                    .filter(|_| index == 0)
-                    .map(|identity| identity.note(self.targets.len(), self.next.as_ref())),
-                key: Some(caller.key.clone()),
-            };
-            let status = Status::Queued;
-            alerts.push(Alert { alert, message, status, is_again: false, is_repeated: false });
-        }
-        match too_large {
-            Some(error)
-                if self.is_first
-                    && self.next.is_none()
-                    && alerts.iter().all(|alert| alert.alert.status == Status::TooLarge) =>
-            {
-                Err(error)
-            }
-            _ => Ok(alerts),
-        }
-    }
-
-    /// The message of one alert, with the time at which it was accepted: a `stop` or a `deleteUserData` that came after that holds
-    /// for it. `once`: the queue may hold it already.
-    fn message(
-        &self,
-        settings: &BotSettings,
-        id: &AlertId,
-        address: &ConversationReference,
-        accepted_at: DateTime<Utc>,
-        once: bool,
-    ) -> Result<Message, AlertRejection> {
-        let id = EnvelopeId::from_text(id.as_str());
-        let mut envelope = Envelope::new(id, address.clone(), self.call.text.as_str(), accepted_at);
-        envelope.activity = self.call.activity.clone();
-        (envelope.not_before, envelope.expires) = (self.call.due, self.call.expires);
-        envelope.on_uncertain = self.call.on_uncertain;
-        (envelope.cancellable, envelope.stoppable) = (true, true);
-        envelope.once = once;
-        let text = envelope
-            .encode(settings.seal_key.as_ref())
-            .map_err(|TooLarge { json_bytes }| AlertRejection::TooLarge { json_bytes })?;
-        Ok(Message { text, options: put_options(&envelope, self.now) })
-    }
-}
-
-/// What is put on the queue.
-#[derive(Debug)]
-struct Message {
-    text: String,
-    options: PutOptions,
-}
-
-/// One conversation's alert on its way.
-#[derive(Debug)]
-struct Alert {
-    alert: NewAlert,
-    /// Nothing, if it is not to be put on the queue.
-    message: Option<Message>,
-    /// What the caller learns of it.
-    status: Status,
-    /// An earlier call with the same key accepted it, and may have been cut off.
-    is_again: bool,
-    /// An earlier call with the same key accepted it.
-    is_repeated: bool,
-}
-
-impl Alert {
-    /// What the ledger knows of it, with its message if it may not be on the queue.
-    fn known(record: &Record, id: AlertId, message: Option<Message>) -> Self {
-        let status = record.shown_status();
-        let conversation = record.conversation.clone();
-        let alert = NewAlert { id, conversation, status, until: None, call: None, key: None };
-        let message = message.filter(|_| record.may_not_be_queued());
-        Self { is_again: message.is_some(), is_repeated: true, alert, message, status }
-    }
-
-    /// What the caller learns of it. For an alert that was delivered meanwhile that is `queued`, as in the first answer.
-    fn shown(&self) -> Value {
-        let conversation = self.alert.conversation.as_str();
-        let status = match self.status {
-            Status::Stopped | Status::Paused | Status::Untrusted | Status::TooLarge => {
-                return json!({"conversation": conversation, "status": self.status.as_str()});
-            }
-            Status::Waiting | Status::Delivered => Status::Queued,
-            other => other,
-        };
-        json!({"id": self.alert.id.as_str(), "conversation": conversation, "status": status.as_str()})
-    }
 }
 
 impl<H: Host> Sender<'_, H> {

@@ -9,6 +9,7 @@ mod call;
 mod caller;
 mod cancel;
 mod codes;
+mod draft;
 mod duration;
 mod forgetting;
 mod grant;

@@ -1,0 +1,147 @@
+//! The alerts of one page of a call, before they are accepted: what the ledger gets of each, and its message.
+
+use bot_framework::ConversationReference;
+use chrono::{DateTime, Utc};
+use envelope::{Envelope, EnvelopeId, TooLarge};
+use serde_json::{Value, json};
+use state::ledger::{AlertId, CallId, NewAlert, Record, Status};
+use storage_queue::PutOptions;
+
+use super::body::{AlertCall, Identity};
+use super::caller::Caller;
+use super::paging::Cursor;
+use super::target::{self, Target};
+use crate::outbox::put_options;
+use crate::rejection::AlertRejection;
+use crate::settings::BotSettings;
+
+/// A call that makes sense, and some of the conversations that it means.
+pub(super) struct Draft<'a> {
+    pub(super) call: &'a AlertCall,
+    pub(super) targets: Vec<Target>,
+    pub(super) now: DateTime<Utc>,
+    pub(super) is_first: bool,
+    pub(super) next: Option<Cursor>,
+}
+
+impl Draft<'_> {
+    /// Every alert of the page. That one of them does not fit is found before any is accepted.
+    pub(super) fn alerts(
+        &self,
+        settings: &BotSettings,
+        caller: &Caller,
+        id: &CallId,
+        identity: Option<&Identity>,
+    ) -> Result<Vec<Alert>, AlertRejection> {
+        let mut alerts = Vec::with_capacity(self.targets.len());
+        let mut too_large = None;
+        for (index, target) in (0..).zip(&self.targets) {
+            let id = id.alert(index);
+            let mut held = target.held.map(target::Held::status);
+            let message = match held {
+                Some(_) => None,
+                // A call with a key may be repeated while its Put is under way.
+                None => match self.message(settings, &id, &target.address, self.now, identity.is_some()) {
+                    Ok(message) => Some(message),
+                    // One subscriber with a long address must not keep an alert from all others.
+                    Err(error) if target.is_subscriber => {
+                        held = Some(Status::TooLarge);
+                        too_large = Some(error);
+                        None
+                    }
+                    Err(error) => return Err(error),
+                },
+            };
+            let alert = NewAlert {
+                id,
+                conversation: target.key.as_str().to_owned(),
+                status: held.unwrap_or(Status::Queued),
+                until: self.call.due.max(self.call.expires),
+                call: identity
+                    .filter(|_| index == 0)
+                    .map(|identity| identity.note(self.targets.len(), self.next.as_ref())),
+                key: Some(caller.key.clone()),
+            };
+            let status = Status::Queued;
+            alerts.push(Alert { alert, message, status, is_again: false, is_repeated: false });
+        }
+        match too_large {
+            Some(error)
+                if self.is_first
+                    && self.next.is_none()
+                    && alerts.iter().all(|alert| alert.alert.status == Status::TooLarge) =>
+            {
+                Err(error)
+            }
+            _ => Ok(alerts),
+        }
+    }
+
+    /// The message of one alert, with the time at which it was accepted: a `stop` or a `deleteUserData` that came after that holds
+    /// for it. `once`: the queue may hold it already.
+    pub(super) fn message(
+        &self,
+        settings: &BotSettings,
+        id: &AlertId,
+        address: &ConversationReference,
+        accepted_at: DateTime<Utc>,
+        once: bool,
+    ) -> Result<Message, AlertRejection> {
+        let id = EnvelopeId::from_text(id.as_str());
+        let mut envelope = Envelope::new(id, address.clone(), self.call.text.as_str(), accepted_at);
+        envelope.activity = self.call.activity.clone();
+        (envelope.not_before, envelope.expires) = (self.call.due, self.call.expires);
+        envelope.on_uncertain = self.call.on_uncertain;
+        (envelope.cancellable, envelope.stoppable) = (true, true);
+        envelope.once = once;
+        let text = envelope
+            .encode(settings.seal_key.as_ref())
+            .map_err(|TooLarge { json_bytes }| AlertRejection::TooLarge { json_bytes })?;
+        Ok(Message { text, options: put_options(&envelope, self.now) })
+    }
+}
+
+/// What is put on the queue.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) text: String,
+    pub(super) options: PutOptions,
+}
+
+/// One conversation's alert on its way.
+#[derive(Debug)]
+pub(super) struct Alert {
+    pub(super) alert: NewAlert,
+    /// Nothing, if it is not to be put on the queue.
+    pub(super) message: Option<Message>,
+    /// What the caller learns of it.
+    pub(super) status: Status,
+    /// An earlier call with the same key accepted it, and may have been cut off.
+    pub(super) is_again: bool,
+    /// An earlier call with the same key accepted it.
+    pub(super) is_repeated: bool,
+}
+
+impl Alert {
+    /// What the ledger knows of it, with its message if it may not be on the queue.
+    pub(super) fn known(record: &Record, id: AlertId, message: Option<Message>) -> Self {
+        let status = record.shown_status();
+        let conversation = record.conversation.clone();
+        let alert = NewAlert { id, conversation, status, until: None, call: None, key: None };
+        let message = message.filter(|_| record.may_not_be_queued());
+        Self { is_again: message.is_some(), is_repeated: true, alert, message, status }
+    }
+
+    /// What the caller learns of it. For an alert that was delivered meanwhile that is `queued`, as in the first answer.
+    pub(super) fn shown(&self) -> Value {
+        let conversation = self.alert.conversation.as_str();
+        let status = match self.status {
+            Status::Stopped | Status::Paused | Status::Untrusted | Status::TooLarge => {
+                return json!({"conversation": conversation, "status": self.status.as_str()});
+            }
+            Status::Waiting | Status::Delivered => Status::Queued,
+            other => other,
+        };
+        json!({"id": self.alert.id.as_str(), "conversation": conversation, "status": status.as_str()})
+    }
+}

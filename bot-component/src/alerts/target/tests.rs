@@ -1,0 +1,190 @@
+//! Which conversations `to` leads to.
+
+use platform::Clock;
+use platform::testing::run;
+use serde_json::json;
+use state::Sign;
+
+use super::super::paging;
+use super::*;
+use crate::testing::Stage;
+
+fn check(to: Value) -> Result<Vec<To>, String> {
+    let body = json!({ "to": to }).to_string();
+    read(&mut Fields::parse(body.as_bytes()).unwrap()).map_err(|error| error.to_string())
+}
+
+#[test]
+fn every_form_is_read() {
+    let user = |channel_id: &str, id: &str| Form::User { channel_id: channel_id.into(), id: id.into() };
+    let tag = |tag: &str, tenant: Option<&str>| Form::Tag {
+        tag: Tag::parse(tag).unwrap(),
+        tenant: tenant.map(str::to_owned),
+    };
+    for (to, expected) in [
+        (json!({"conversation": "x"}), Form::Conversation("x".into())),
+        (json!({"user": "msteams/29:1a/b"}), user("msteams", "29:1a/b")),
+        (json!({"user": "e5e0"}), Form::AadObject("e5e0".into())),
+        (json!({"tag": "Orders-42"}), tag("orders-42", None)),
+        (json!({"tag": "x", "tenant": null}), tag("x", None)),
+        (json!({"tag": "x", "tenant": "t"}), tag("x", Some("t"))),
+    ] {
+        assert_eq!(check(to.clone()), Ok(vec![To { path: "to".into(), form: expected }]), "{to}");
+    }
+    assert_eq!(check(json!([{"user": "a"}, {"tag": "b"}])).unwrap()[1].path, "to[1]");
+}
+
+#[test]
+fn what_names_nobody_is_told_where() {
+    for (to, path) in [
+        (json!(null), "to"),
+        (json!("x"), "to"),
+        (json!([]), "to"),
+        (json!({}), "to"),
+        (json!({"everybody": true}), "to"),
+        (json!({"tag": "x", "user": "y"}), "to"),
+        (json!({"tag": "x", "user": null}), "to"),
+        (json!({"tag": null}), "to.tag"),
+        (json!({"tag": "x", "tenant": ""}), "to.tenant"),
+        (json!({"tag": "x", "tenant": 7}), "to.tenant"),
+        (json!({"tag": "x", "tenant": "t", "user": "y"}), "to"),
+        (json!({"tenant": "t"}), "to"),
+        (json!({"user": "y", "tenant": "t"}), "to"),
+        (json!({"conversation": ""}), "to.conversation"),
+        (json!({"conversation": 7}), "to.conversation"),
+        (json!({"user": "/x"}), "to.user"),
+        (json!({"user": "msteams/"}), "to.user"),
+        (json!({"tag": "two words"}), "to.tag"),
+        (json!({"address": "x"}), "to.address"),
+        (json!({"address": {"channelId": "x", "serviceUrl": "https://x/"}}), "to.address.conversation"),
+        (
+            json!({"address": {"channelId": "x", "serviceUrl": "https://x/", "conversation": {"id": ".."}}}),
+            "to.address.conversation.id",
+        ),
+        (json!([{"tag": "x"}, 7]), "to[1]"),
+        (json!([{"tag": "x"}, {"tag": "y z"}]), "to[1].tag"),
+        (json!([{"tag": "x"}, {}]), "to[1]"),
+    ] {
+        let error = check(to.clone()).expect_err("refused");
+        assert!(error.starts_with(&format!("{path}: ")), "{to}: {error}");
+    }
+    let many = vec![json!({"tag": "x"}); MAX_TARGETS + 1];
+    assert!(check(many.into()).expect_err("too many").contains("101"));
+}
+
+fn reference(id: &str, service_url: &str) -> ConversationReference {
+    let json = json!({
+        "channelId": "msteams", "serviceUrl": service_url, "conversation": {"id": id}, "user": {"id": format!("29:{id}")},
+        "bot": {"id": "28:b"},
+    });
+    ConversationReference::from_fields(Fields::parse(json.to_string().as_bytes()).unwrap()).unwrap()
+}
+
+fn key(id: &str) -> ConversationKey {
+    ConversationKey::of(&reference(id, HERE))
+}
+
+/// A serviceUrl that anonymous mode trusts, and one that it does not.
+const HERE: &str = "http://127.0.0.1:9200/";
+const ELSEWHERE: &str = "https://elsewhere.example/";
+
+fn add(stage: &Stage, id: &str, service_url: &str) {
+    let heard = stage.conversations();
+    run(heard.hear(&reference(id, service_url), Sign::Message, None)).unwrap();
+}
+
+fn found(stage: &Stage, to: &Value) -> Result<Vec<(ConversationKey, Option<Held>)>, String> {
+    let to = read(&mut Fields::parse(json!({ "to": to }).to_string().as_bytes()).unwrap()).unwrap();
+    let found = run(paging::read(&stage.host, &stage.settings, &Caller::of_tests(Grant::all()), &to, None))
+        .map_err(|error| error.to_string())?;
+    assert_eq!(found.next, None);
+    Ok(found.targets.into_iter().map(|target| (target.key, target.held)).collect())
+}
+
+#[test]
+fn each_conversation_is_found_once_in_the_order_of_the_call() {
+    let stage = Stage::new();
+    for id in ["a", "b", "c"] {
+        add(&stage, id, HERE);
+    }
+    run(stage.conversations().tag(&key("b"), &Tag::parse("x").unwrap())).unwrap();
+    let to = json!([
+        {"user": "msteams/29:c"}, {"conversation": key("a").as_str()}, {"tag": "x"}, {"user": "msteams/29:b"},
+        {"address": reference("c", HERE).to_json()}, {"address": reference("d", HERE).to_json()},
+    ]);
+    assert_eq!(found(&stage, &to), Ok(["c", "a", "b", "d"].map(|id| (key(id), None)).to_vec()));
+    for unknown in [
+        json!({"conversation": key("d").as_str()}),
+        json!({"conversation": "x"}),
+        json!({"user": "msteams/29:d"}),
+        json!({"user": "d"}),
+        json!({"tag": "y"}),
+    ] {
+        let error = found(&stage, &json!([{"tag": "x"}, unknown])).expect_err("nobody");
+        assert_eq!(error, "to[1]: no conversation is known for it", "{unknown}");
+    }
+}
+
+#[test]
+fn a_stop_holds_however_the_conversation_is_named_and_an_untrusted_connector_too() {
+    let stage = Stage::new();
+    add(&stage, "a", HERE);
+    add(&stage, "b", ELSEWHERE);
+    run(stage.conversations().stop(&key("a"), stage.host.now())).unwrap();
+    let by_address = json!({"address": reference("a", HERE).to_json()});
+    for to in
+        [json!({"conversation": key("a").as_str()}), json!({"user": "msteams/29:a"}), by_address.clone()]
+    {
+        assert_eq!(found(&stage, &to), Ok(vec![(key("a"), Some(Held::Stopped))]), "{to}");
+    }
+    let untrusted = json!({"user": "msteams/29:b"});
+    assert_eq!(found(&stage, &untrusted), Ok(vec![(key("b"), Some(Held::Untrusted))]));
+    // A stop of a conversation that is not stored.
+    run(stage.conversations().stop(&key("c"), stage.host.now())).unwrap();
+    let by_address = json!({"address": reference("c", HERE).to_json()});
+    assert_eq!(found(&stage, &by_address), Ok(vec![(key("c"), Some(Held::Stopped))]));
+}
+
+#[test]
+fn an_address_without_the_bot_gets_it_or_is_refused() {
+    let without = |id: &str, channel_id: &str| {
+        let mut address = reference(id, HERE).to_json();
+        address.as_object_mut().unwrap().remove("bot");
+        address["channelId"] = channel_id.into();
+        ConversationReference::from_fields(Fields::parse(address.to_string().as_bytes()).unwrap()).unwrap()
+    };
+    let stage = Stage::new();
+    add(&stage, "a", HERE);
+    let found = |id, channel_id| found(&stage, &json!({"address": without(id, channel_id).to_json()}));
+    assert_eq!(found("a", "msteams"), Ok(vec![(key("a"), None)]), "the bot was heard there");
+    assert_eq!(found("b", "slack"), Ok(vec![(ConversationKey::of(&without("b", "slack")), None)]));
+    let refusal = from_the_bot(&without("b", "slack"), None, Some("app"), "to").expect_err("who speaks?");
+    assert!(refusal.to_string().starts_with("to.address.bot: the bot's account"), "{refusal}");
+    for (channel_id, expected) in [("msteams", Some("28:app")), ("slack", None)] {
+        let address = without("b", channel_id);
+        let filled = from_the_bot(&address, None, Some("app"), "to").ok().and_then(|address| address.bot);
+        assert_eq!(filled.map(|bot| bot.id).as_deref(), expected, "{channel_id}");
+    }
+    let named = from_the_bot(&reference("b", HERE), None, Some("app"), "to").unwrap();
+    assert_eq!(named.bot.unwrap().id, "28:b", "what the caller says stays");
+}
+
+#[test]
+fn a_table_service_that_refuses_turns_the_call_down_and_the_log_has_the_reason() {
+    let stage = Stage::new();
+    stage.refuse_tables();
+    for to in [json!({"user": "d"}), json!({"tag": "x"}), json!({"address": reference("a", HERE).to_json()})]
+    {
+        let to = read(&mut Fields::parse(json!({ "to": to }).to_string().as_bytes()).unwrap()).unwrap();
+        let rejection =
+            run(paging::read(&stage.host, &stage.settings, &Caller::of_tests(Grant::all()), &to, None))
+                .expect_err("refused");
+        let answer = rejection.log_and_answer(&stage.host);
+        assert_eq!(answer.status(), 503);
+        let body: Value = serde_json::from_slice(answer.body()).unwrap();
+        assert_eq!(body["error"]["code"], "StateUnavailable");
+        assert_eq!(body["error"]["message"], "the table storage cannot be reached; nothing was queued");
+    }
+    let logged = stage.host.events("request.rejected");
+    assert!(logged[0]["reason"].as_str().unwrap().contains("refused access"), "{logged:?}");
+}

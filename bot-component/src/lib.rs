@@ -13,6 +13,7 @@
 //! | what is recorded of a conversation, and when | `conversation.rs` |
 //! | what a card's button or another invoke is answered | `invoke.rs` |
 //! | an alert that comes as a trigger activity | `trigger_activity.rs` |
+//! | who may call these routes, and what a key may do | `alerts/admission.rs`, `alerts/keys.rs`, `alerts/named_key.rs`, `alerts/grant.rs` |
 //! | what a call of `POST /api/alerts` may hold | `alerts/body.rs`, `alerts/activity.rs` |
 //! | whom `to` means | `alerts/target.rs`; how many at once: `alerts/paging.rs` |
 //! | tags of conversations, and codes for tags | `alerts/tags.rs`, `alerts/codes.rs` |

@@ -146,8 +146,8 @@ fn variables(workload: &Workload, variant: Variant) -> BTreeMap<String, String> 
     let number = CONTENDERS.fetch_add(1, Ordering::Relaxed);
     let mut variables = workload.variables().clone();
     variables.insert("kick".to_owned(), if variant.kick { "on" } else { "off" }.to_owned());
-    // Under load each conversation says more in a minute than is answered. What is metered says less, and shows what the
-    // counting costs.
+    // A load test sends more messages in a minute than the bot answers. A metered run sends few, so it keeps the limit and
+    // shows what counting costs.
     if !variant.meter {
         variables.insert("answersperminute".to_owned(), "0".to_owned());
     }

@@ -66,7 +66,7 @@ fn list(stubs: &Stubs, workload: &Workload, size: usize) -> anyhow::Result<Listi
                 None => break,
             }
         }
-        // The copies, and the one that they were made of.
+        // One more than the copies: the original.
         ensure!(seen.len() == size + 1, "{} of {} conversations are listed", seen.len(), size + 1);
         Ok((stubs.table.calls() - before) as f64 / f64::from(pages))
     };

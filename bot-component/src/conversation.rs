@@ -226,7 +226,7 @@ mod tests {
         hear(&stage, &json!({}));
         assert_eq!(stage.host.events("conversation.not-stored").len(), 1);
         assert!(stage.host.store.borrow().is_empty());
-        // Only who cannot be forgotten is told to ask again.
+        // A failure counts only for `deleteUserData`: the channel has to send it again.
         for (kind, expected) in [("message", true), ("endOfConversation", true), ("deleteUserData", false)] {
             let activity = activity(&json!({"type": kind}));
             assert_eq!(run(note(&stage.host, &stage.settings, &activity, true)).is_ok(), expected, "{kind}");

@@ -117,9 +117,9 @@ pub(crate) struct BotSettings {
 /// `subscriptions`: whether people may subscribe to a tag by a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Subscriptions {
-    /// Whoever knows a tag may.
+    /// Everybody who knows the tag.
     Open,
-    /// The senders of alerts decide: by the API, or by a code.
+    /// Only people whom the senders of alerts let in: by the API, or by a code.
     Closed,
 }
 

@@ -101,7 +101,7 @@ impl Draft<'_> {
     }
 }
 
-/// What is put on the queue.
+/// A message for the queue.
 #[derive(Debug)]
 pub(super) struct Message {
     pub(super) text: String,

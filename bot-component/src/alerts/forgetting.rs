@@ -21,7 +21,7 @@ use crate::settings::{BotSettings, CallerSettings};
 const WITHIN: Duration = Duration::from_secs(20);
 /// A Get begins no later than that.
 const SEARCH_WITHIN: Duration = Duration::from_secs(15);
-/// What was looked at is hidden until the search has ended. If the bot dies, it comes back by itself.
+/// The search hides each message that it looks at, and shows it again at its end. If the bot dies, this time does.
 const LEASE_SECONDS: u32 = 30;
 /// How many messages are given back to the queue side by side.
 const RELEASED_AT_ONCE: usize = 8;

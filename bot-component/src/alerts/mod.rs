@@ -90,7 +90,7 @@ impl<'a> Route<'a> {
     }
 }
 
-/// A segment of a path, without its percent-encoding. What is no UTF-8 leads nowhere.
+/// A segment of a path, without its percent-encoding; `None` if it is no UTF-8.
 fn decoded(segment: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(segment).decode_utf8().ok()
 }

@@ -8,7 +8,7 @@ use super::grant::Grant;
 /// The shortest key: `cargo dev key` makes 47 characters.
 const MIN_KEY_CHARACTERS: usize = 32;
 
-/// The longest key. What is longer is not hashed.
+/// The longest key. Longer text of a caller is refused without hashing it.
 pub(super) const MAX_KEY_CHARACTERS: usize = 128;
 
 /// How a key begins, so that people and scanners for secrets know it when they see one.

@@ -24,9 +24,7 @@ pub(super) async fn put<H: Host>(
     tag: &str,
     caller: &Caller,
 ) -> Result<Response<Bytes>, Rejection> {
-    caller.require(Scope::Operate)?;
-    let (tag, key) = (read(tag)?, known(conversation)?);
-    let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
+    let (tag, key, settings) = opened(host, conversation, tag, caller).await?;
     let conversations = settings.conversations(host, Deadline::after(host, WITHIN));
     match conversations.tag(&key, &tag).await {
         Ok(Tagged::Yes) => Ok(done(host, caller, "tag.added", &key, &tag)),
@@ -43,14 +41,25 @@ pub(super) async fn delete<H: Host>(
     tag: &str,
     caller: &Caller,
 ) -> Result<Response<Bytes>, Rejection> {
-    caller.require(Scope::Operate)?;
-    let (tag, key) = (read(tag)?, known(conversation)?);
-    let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
+    let (tag, key, settings) = opened(host, conversation, tag, caller).await?;
     let conversations = settings.conversations(host, Deadline::after(host, WITHIN));
     match conversations.untag(&key, &tag).await.map_err(AlertRejection::from)? {
         true => Ok(done(host, caller, "tag.removed", &key, &tag)),
         false => Err(unknown().into()),
     }
+}
+
+/// What both routes ask of a call, and the settings that they need.
+async fn opened<H: Host>(
+    host: &H,
+    conversation: &str,
+    tag: &str,
+    caller: &Caller,
+) -> Result<(Tag, ConversationKey, BotSettings), Rejection> {
+    caller.require(Scope::Operate)?;
+    let (tag, key) = (read(tag)?, known(conversation)?);
+    let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
+    Ok((tag, key, settings))
 }
 
 /// The tag in a path.

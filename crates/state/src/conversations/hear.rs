@@ -100,6 +100,10 @@ impl<H: Host> Conversations<'_, H> {
             }
             // The record stands. Each index is written with it, once a day at least: so an entry that was lost comes back.
             self.put_indexes(&key, &indexes, now, false).await?;
+            // A reader that came before the record may have taken the new rows for stale.
+            for tag in &moving {
+                self.put_tag(Index::of_tag_at(&after.address, tag).row(&key)).await?;
+            }
             let mut old = Vec::new();
             if let Some(before) = &before {
                 old = Index::ever_of_address(&before.address);

@@ -165,6 +165,18 @@ mod tests {
     }
 
     #[test]
+    fn a_row_that_a_reader_deleted_while_a_tag_moved_is_written_again() {
+        let stage = Stage::new();
+        stage.hear(&with(|json| json["serviceUrlVerified"] = false.into()), Sign::Message);
+        stage.tag(&key(), "x");
+        // The calls: the record, its rows, the new row, and then the record's merge.
+        let (_, row) = place();
+        stage.before_call(4, move || lose("t.t.x", &row));
+        stage.hear(&with(|_| {}), Sign::Message);
+        assert_eq!(found(&stage, &[Some("t")]), vec![key()]);
+    }
+
+    #[test]
     fn a_tag_is_taken_from_a_conversation_that_is_not_known_too() {
         let stage = Stage::new();
         stage.hear(&with(|_| {}), Sign::Message);

@@ -31,6 +31,7 @@ mod misuse_seals;
 mod misuse_tags;
 mod misuse_tenants;
 mod openapi;
+mod outages;
 mod outbound;
 mod playground;
 mod poll_door;
@@ -91,6 +92,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("misuse_tags", misuse_tags::CASES),
     ("misuse_tenants", misuse_tenants::CASES),
     ("openapi", openapi::CASES),
+    ("outages", outages::CASES),
     ("outbound", outbound::CASES),
     ("playground", playground::CASES),
     ("poll_door", poll_door::CASES),

@@ -17,12 +17,14 @@ pub struct Limits {
     pub conversations_at_once: usize,
     /// Waiting messages below which more are fetched.
     pub fetch_below: usize,
-    /// Failed attempts after which an alert is given up.
+    /// Failed attempts after which an alert is moved to the poison queue, if the Connector's host worked meanwhile.
     pub max_tries: u32,
+    /// The same where nobody can tell whether the host worked, because no other conversation was tried. They take about 17
+    /// minutes.
+    pub max_outages: u32,
     /// Hand-outs without any outcome after which an alert is given up.
     pub max_unaccounted: u32,
-    /// The longest wait after a first failure; it doubles with each. Five tries then outlast an outage of half a minute for all
-    /// but 3 alerts of 1 000, and one of a minute for all but 4 of 100.
+    /// The longest wait after a first failure; it doubles with each.
     pub backoff: Duration,
     /// The same after a first throttling that did not say how long.
     pub throttled_backoff: Duration,
@@ -70,6 +72,7 @@ impl Default for Limits {
             conversations_at_once: 16,
             fetch_below: 32,
             max_tries: 5,
+            max_outages: 24,
             max_unaccounted: 5,
             backoff: Duration::from_secs(20),
             throttled_backoff: Duration::from_secs(2),

@@ -26,6 +26,14 @@ impl ServiceUrl {
         &self.base
     }
 
+    /// The part of the URL that can be out by itself: scheme, host, and the first segment of the path, which is the region on
+    /// Teams (`https://smba.trafficmanager.net/amer`).
+    pub fn region(&self) -> &str {
+        let path = self.base.find("://").map_or(0, |scheme| scheme + 3);
+        let ends = self.base.match_indices('/').map(|(index, _)| index).filter(|index| *index > path).nth(1);
+        &self.base[..ends.unwrap_or(self.base.len())]
+    }
+
     /// Whether the bot's token may be sent there: never to what anonymous mode has agreed to.
     pub(crate) fn takes_token(&self) -> bool {
         self.takes_token

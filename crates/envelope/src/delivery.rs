@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 pub struct Delivery {
     /// Attempts that failed, and that count towards the limit.
     pub tries: u32,
+    /// Attempts that failed while the Connector's host may have been out. They count towards a limit of their own, or towards
+    /// none; see the poller.
+    pub outages: u32,
     /// Attempts that were throttled; they do not count.
     pub throttled: u32,
     /// Attempts of which nobody knows whether they delivered it.
@@ -30,6 +33,7 @@ impl Delivery {
         };
         Ok(Self {
             tries: count("tries")?,
+            outages: count("outages")?,
             throttled: count("throttled")?,
             uncertain: count("uncertain")?,
             accounted: count("accounted")?,
@@ -42,11 +46,12 @@ impl Delivery {
         }
     }
 
-    /// `{tries?, throttled?, uncertain?, accounted?}`, without what is zero.
+    /// `{tries?, outages?, throttled?, uncertain?, accounted?}`, without what is zero.
     pub fn to_json(&self) -> Value {
         let mut counts = Map::new();
         for (name, count) in [
             ("tries", self.tries),
+            ("outages", self.outages),
             ("throttled", self.throttled),
             ("uncertain", self.uncertain),
             ("accounted", self.accounted),
@@ -60,6 +65,7 @@ impl Delivery {
     pub fn raise_to(&mut self, json: &Value) {
         for (name, count) in [
             ("tries", &mut self.tries),
+            ("outages", &mut self.outages),
             ("throttled", &mut self.throttled),
             ("uncertain", &mut self.uncertain),
             ("accounted", &mut self.accounted),

@@ -23,6 +23,8 @@ type Answer = Box<dyn FnMut(&http::Request<Bytes>) -> Option<Result<http::Respon
 pub struct FakeHost {
     /// What [`Settings::setting`] finds.
     pub settings: RefCell<BTreeMap<String, String>>,
+    /// A variable that takes this long to read.
+    pub slow_setting: RefCell<Option<(String, Duration)>>,
     /// The store.
     pub store: RefCell<BTreeMap<String, Vec<u8>>>,
     /// Every key that was read from the store, in order.
@@ -190,6 +192,9 @@ impl Randomness for FakeHost {
 
 impl Settings for FakeHost {
     fn setting(&self, name: &str) -> Result<String, SettingsError> {
+        if let Some((_, takes)) = self.slow_setting.borrow().as_ref().filter(|(slow, _)| slow == name) {
+            self.elapsed.set(self.elapsed.get() + *takes);
+        }
         Ok(self.settings.borrow().get(name).cloned().unwrap_or_default())
     }
 }

@@ -46,7 +46,7 @@
 //!
 //! | PartitionKey | RowKey | properties | who writes it |
 //! |---|---|---|---|
-//! | `<queue>` | `run` | `run`, `fence`, `why`, `pausedUntil`, `hand0`… | the run that has it, by ETag |
+//! | `<queue>` | `run` | `run`, `fence`, `why`, `pausedUntil`, `hosts` (JSON), `hand0`… | the run that has it, by ETag |
 //! | `<queue>` | `line.<lane>` | `line` (JSON), `endsAt` | the same run |
 //! | `<queue>` | `since.<milliseconds>.<random>` | `kind`, `subject`, `at` | the bot: what was withdrawn a short time ago |
 #![warn(missing_docs)]

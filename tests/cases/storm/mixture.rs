@@ -9,6 +9,7 @@ use end_to_end::connector::{Received, Reply};
 use end_to_end::dice::Dice;
 use end_to_end::faulty_queue::{Fault, Plan};
 use http::Method;
+use serde_json::json;
 
 use super::Form;
 
@@ -23,6 +24,8 @@ pub(super) enum Scripted {
     Cut,
     /// A status: throttled, unavailable, gone.
     Refused(u16),
+    /// A gateway's page instead of an answer of the Connector.
+    Page(u16),
 }
 
 /// One attempt at an alert, as the Connector saw it.
@@ -49,7 +52,7 @@ impl Attempt {
         match self.scripted {
             Scripted::Shown => self.kept || self.is_answered(died),
             Scripted::ShownAndCut => true,
-            Scripted::Cut | Scripted::Refused(_) => false,
+            Scripted::Cut | Scripted::Refused(_) | Scripted::Page(_) => false,
         }
     }
 
@@ -66,6 +69,7 @@ pub(super) struct Connections(Arc<Mutex<Log>>);
 #[derive(Debug, Default)]
 struct Log {
     attempts: Vec<Attempt>,
+    outage_began: Option<Instant>,
     by_alert: BTreeMap<String, u64>,
 }
 
@@ -79,7 +83,12 @@ impl Connections {
     }
 }
 
-/// The Connector: 10 % throttled, 5 % unavailable, 3 % cut before, 3 % cut after the message was shown, 2 % gone.
+/// The region that is out for a while.
+pub(super) const OUT: &str = "emea";
+
+/// The Connector: 10 % throttled, 5 % unavailable (most of them a gateway's page), 3 % cut before, 3 % cut after the message was
+/// shown, 2 % gone, 0.3 % a gateway's 404. After a third of the alerts, one region fails altogether, for as long as the form
+/// says.
 pub(super) fn connector(
     dice: Dice,
     form: Form,
@@ -94,20 +103,33 @@ pub(super) fn connector(
         let purpose = alert.clone();
         let roll = |what: &str, below| dice.roll((what, &purpose, attempt), below);
         let rolled = if attempt > form.failing_attempts { 99 } else { roll("mixture", 100) };
+        if log.attempts.len() >= form.conversations * form.each / 3 {
+            log.outage_began.get_or_insert(received.at);
+        }
+        let began = log.outage_began.filter(|_| received.path.starts_with(&format!("/{OUT}/")));
+        let is_out = began.is_some_and(|began| received.at < began + form.outage);
+        let page = |status: u16| {
+            (Scripted::Page(status), Reply::status(status, json!("<html>A gateway's page</html>")))
+        };
         let (scripted, reply) = match rolled {
+            _ if is_out => page([502, 503, 504][roll("outage", 3) as usize]),
             0..10 => {
                 let seconds = 1 + roll("retry-after", form.longest_retry_after);
                 let reply = Reply::error(429, "Throttled").header("retry-after", seconds.to_string());
                 (Scripted::Refused(429), reply)
             }
             10..15 => {
-                let status = if roll("status", 2) == 0 { 502 } else { 503 };
-                (Scripted::Refused(status), Reply::error(status, "ServiceUnavailable"))
+                let status = [502, 503, 504][roll("status", 3) as usize];
+                match roll("page", 3) {
+                    0 => (Scripted::Refused(status), Reply::error(status, "ServiceUnavailable")),
+                    _ => page(status),
+                }
             }
             15..18 => (Scripted::Cut, Reply::cut_unseen()),
             18..21 => (Scripted::ShownAndCut, Reply::cut_unanswered()),
             21 => (Scripted::Refused(403), Reply::error(403, "BotNotInConversationRoster")),
             22 => (Scripted::Refused(404), Reply::error(404, "ConversationNotFound")),
+            23 if roll("page", 3) == 0 => page(404),
             _ => (Scripted::Shown, Reply::created(&alert)),
         };
         let kept = roll("kept", 2) == 0;

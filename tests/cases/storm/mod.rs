@@ -22,6 +22,7 @@ use end_to_end::faulty_queue::FaultyQueue;
 use end_to_end::faulty_tables::FaultyTables;
 use end_to_end::stage::{POLL_KEY, Script, TENANT};
 use end_to_end::suite::World;
+use end_to_end::table::Table;
 use end_to_end::web;
 use serde_json::{Value, json};
 
@@ -42,6 +43,8 @@ struct Form {
     /// Attempts at one alert that may fail; later ones succeed.
     failing_attempts: u64,
     longest_retry_after: u64,
+    /// How long one region of the Connector is out.
+    outage: Duration,
     /// The last call of the queue that may be a Get whose answer is lost.
     last_lost_get: usize,
     patience: Duration,
@@ -54,6 +57,7 @@ const SHORT: Form = Form {
     messages: 60,
     failing_attempts: 2,
     longest_retry_after: 1,
+    outage: Duration::ZERO,
     last_lost_get: 300,
     patience: Duration::from_secs(5 * 60),
 };
@@ -65,6 +69,7 @@ const LONG: Form = Form {
     messages: 300,
     failing_attempts: u64::MAX,
     longest_retry_after: 5,
+    outage: Duration::from_secs(60),
     last_lost_get: usize::MAX,
     patience: Duration::from_secs(30 * 60),
 };
@@ -146,7 +151,10 @@ fn nothing_is_lost_and_nothing_doubled(world: &World) {
     save("log", &stage.lines());
     save("queue", &evidence.queue.iter().map(|note| note.line(begin)).collect::<Vec<_>>());
     save("tables", &evidence.tables.iter().map(|note| note.line(begin)).collect::<Vec<_>>());
-    let verdict = Verdict::of(form, &stage, &evidence, &sent);
+    let mut verdict = Verdict::of(form, &stage, &evidence, &sent);
+    let conversations = format!("{}conversations", stage.table_prefix);
+    let conversations = Table::new(&world.azurite().connection_string(), &conversations).entities();
+    verdict.look_at_pauses(&conversations, &evidence);
     println!("{verdict}");
     for (host, Runs { answered, with_work }) in runs.iter().enumerate() {
         let kills = evidence.deaths.iter().filter(|death| death.host == host).count();
@@ -177,8 +185,9 @@ fn name(conversation: usize, index: usize) -> String {
 }
 
 fn envelope(authority: &str, conversation: usize, index: usize) -> Value {
+    let region = if conversation.is_multiple_of(3) { mixture::OUT } else { "amer" };
     let address = json!({
-        "id": "1", "channelId": "msteams", "serviceUrl": "http://127.0.0.1:1/amer/", "user": {"id": "29:u"},
+        "id": "1", "channelId": "msteams", "serviceUrl": format!("http://127.0.0.1:1/{region}/"), "user": {"id": "29:u"},
         "bot": {"id": "28:b"}, "conversation": {"id": format!("a:{conversation:03}"), "tenantId": TENANT},
     });
     let name = name(conversation, index);

@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use end_to_end::queue::envelope_of;
 use end_to_end::stage::Stage;
+use serde_json::Value;
+use storage_table::Entity;
 
 use super::channel::{Outcome, Sent};
 use super::evidence::Evidence;
@@ -43,6 +45,8 @@ pub(super) struct Verdict {
     poison_copies: usize,
     shown_and_poisoned: usize,
     uncertain: usize,
+    /// Conversations that get no alerts for now.
+    paused: usize,
     doubled: BTreeMap<Doubled, usize>,
     overtaken: BTreeMap<Overtaken, usize>,
     /// People's own messages.
@@ -100,6 +104,29 @@ impl Verdict {
         }
     }
 
+    /// Nobody is muted by a gateway's page: a conversation is paused only after the Connector said that nobody is there.
+    pub(super) fn look_at_pauses(&mut self, conversations: &[Entity], evidence: &Evidence) {
+        for entity in conversations.iter().filter(|entity| entity.int("pausedUntil").unwrap_or_default() > 0)
+        {
+            let address: Value =
+                serde_json::from_str(entity.str("address").unwrap_or_default()).unwrap_or_default();
+            let is_gone = |attempt: &&Attempt| {
+                attempt.received.conversation().as_deref() == address["conversation"]["id"].as_str()
+                    && matches!(attempt.scripted, Scripted::Refused(403 | 404))
+            };
+            self.paused += 1;
+            if !evidence.attempts.iter().any(|attempt| is_gone(&attempt)) {
+                self.violations.push(format!("{address} is paused, and nobody said that the person is gone"));
+            }
+        }
+    }
+
+    /// Alerts in the poison queue that a person would have called deliverable.
+    fn needlessly_poisoned(&self) -> usize {
+        let of = |outcome| self.poisoned.get(outcome).copied().unwrap_or_default();
+        of("retriesExhausted") + of("permanent") + of("abandoned") + of("outOfTime")
+    }
+
     fn look_at_order(&mut self, alerts: &[String], evidence: &Evidence) {
         let first_shown = |alert: &String| {
             let mut attempts = evidence.attempts.iter();
@@ -127,6 +154,13 @@ impl Verdict {
     /// Fails the case if anything happened that must not.
     pub(super) fn check(&self) {
         let shown = self.violations.iter().take(5).cloned().collect::<Vec<_>>().join("\n");
+        assert!(
+            self.needlessly_poisoned() * 100 <= self.alerts,
+            "{} of {} alerts are in the poison queue although they could be delivered: {:?}",
+            self.needlessly_poisoned(),
+            self.alerts,
+            self.poisoned
+        );
         assert!(self.violations.is_empty(), "{} violations, among them:\n{shown}", self.violations.len());
     }
 }
@@ -141,6 +175,7 @@ impl fmt::Display for Verdict {
             self.poisoned, self.poison_copies, self.shown_and_poisoned
         )?;
         writeln!(f, "  attempts cut          {}", self.uncertain)?;
+        writeln!(f, "  paused                {}", self.paused)?;
         writeln!(f, "  doubled               {:?}", self.doubled)?;
         let Outcome { sent, sent_again, queued_twice, .. } = &self.channel;
         writeln!(

@@ -25,6 +25,14 @@ impl<H: Host> Courier<'_, H> {
         }
     }
 
+    /// The host that a message is sent to, with its region: what can be out.
+    pub(crate) fn region<'s>(&self, service_url: &'s ServiceUrl) -> &'s str {
+        match self {
+            Self::Connector(_) => service_url.region(),
+            Self::DirectLine(_) => "Direct Line",
+        }
+    }
+
     /// Delivers a message whose serviceUrl has been agreed to.
     pub(crate) async fn deliver(
         &self,

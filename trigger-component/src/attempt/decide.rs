@@ -5,6 +5,7 @@ use std::time::Duration;
 use bot_framework::{Class, Verdict};
 use envelope::{Delivery, OnUncertain};
 
+use super::hosts::{HostState, LONGEST_PROBE_PAUSE};
 use crate::limits::{
     BEFORE_FORGOTTEN, JUST_BEFORE_FORGOTTEN, LONGEST_BACKOFF, LONGEST_RETRY_AFTER, Limits, MAX_HIDE,
 };
@@ -38,6 +39,8 @@ pub(crate) enum Stop {
 pub(crate) enum Hidden {
     Throttled,
     Unavailable,
+    /// The Connector's host is out: the message was not sent.
+    HostOut,
     PossiblyDelivered,
     /// Nobody knows whether it may be sent: the tables do not say.
     StateUnknown,
@@ -89,6 +92,8 @@ pub(crate) struct Situation<'a> {
     pub(crate) dequeue_count: u32,
     /// Whether a refusal of the token says nothing about the others: some were delivered, or nobody else was refused.
     pub(crate) refused_alone: bool,
+    /// Whether a failure is the message's own, or that of the Connector's host.
+    pub(crate) host: HostState,
     /// Until the queue forgets the message.
     pub(crate) until_forgotten: Duration,
     /// Until the alert is of no use any more, if that comes.
@@ -122,12 +127,21 @@ pub(crate) fn decide(
         // Refused where others were not: it is this message's own failure, and must not stop everybody's.
         Class::GatewayFailed if situation.on_uncertain == OnUncertain::Drop => return Action::Drop,
         Class::Unauthorized | Class::NoToken | Class::Unavailable | Class::GatewayFailed => {
-            delivery.tries = delivery.tries.saturating_add(1);
-            if delivery.tries >= limits.max_tries {
+            // A service that asks for a second each time must not use up all tries in five seconds.
+            let pause = match situation.host {
+                HostState::Works => {
+                    delivery.tries = delivery.tries.saturating_add(1);
+                    backoff(limits.backoff, delivery.tries, jitter)
+                }
+                HostState::Unclear => {
+                    delivery.outages = delivery.outages.saturating_add(1);
+                    outage_pause(limits.backoff, delivery.outages, jitter)
+                }
+                HostState::Fails => outage_pause(limits.backoff, u32::MAX, jitter),
+            };
+            if delivery.tries >= limits.max_tries || delivery.outages >= limits.max_outages {
                 return Action::Poison(Poison::RetriesExhausted);
             }
-            // A service that asks for a second each time must not burn all tries in five.
-            let pause = backoff(limits.backoff, delivery.tries, jitter);
             (Hidden::Unavailable, asked(verdict).unwrap_or_default().max(pause))
         }
         Class::PossiblyDelivered => match situation.on_uncertain {
@@ -139,6 +153,22 @@ pub(crate) fn decide(
             }
         },
     };
+    hide(pause, delivery, why, situation)
+}
+
+/// Decides about a message that is not sent, because the Connector's host is out.
+pub(crate) fn wait_for_host(
+    wait: Duration,
+    situation: &Situation<'_>,
+    jitter: impl FnOnce(u64) -> u64,
+) -> Action {
+    let delivery = Delivery { accounted: situation.dequeue_count, ..situation.delivery.clone() };
+    // The messages of a host that comes back must not all come in the same second.
+    let spread = jitter(u64::try_from(LONGEST_PROBE_PAUSE.as_millis()).unwrap_or(u64::MAX));
+    hide(wait + Duration::from_millis(spread), delivery, Hidden::HostOut, situation)
+}
+
+fn hide(pause: Duration, delivery: Delivery, why: Hidden, situation: &Situation<'_>) -> Action {
     // An alert that expires meanwhile comes back to be counted, not to be sent.
     let pause = situation.until_expired.map_or(pause, |until_expired| pause.min(until_expired));
     match hide_for(pause, situation.until_forgotten) {
@@ -170,6 +200,16 @@ fn backoff(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) -> Du
     let factor = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
     let longest = first.saturating_mul(factor).min(LONGEST_BACKOFF);
     Duration::from_millis(jitter(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX)))
+}
+
+/// The pause after a failure that may be the host's: as [`backoff`] at first, then 30 to 60 seconds, so that the alert is
+/// delivered soon after the outage.
+fn outage_pause(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) -> Duration {
+    if attempt < 3 {
+        return backoff(first, attempt, jitter);
+    }
+    let half = LONGEST_PROBE_PAUSE / 2;
+    half + Duration::from_millis(jitter(u64::try_from(half.as_millis()).unwrap_or(u64::MAX)))
 }
 
 /// A pause that the queue takes: whole seconds, at least one, at most seven days, and over before the queue forgets the
@@ -210,6 +250,7 @@ mod tests {
             on_uncertain,
             dequeue_count: 7,
             refused_alone: false,
+            host: HostState::Works,
             until_forgotten: YEAR,
             until_expired: None,
         };
@@ -218,10 +259,11 @@ mod tests {
 
     #[test]
     fn the_table_of_outcomes() {
-        let delivery = |tries, throttled, uncertain| Delivery { tries, throttled, uncertain, accounted: 3 };
+        let delivery =
+            |tries, throttled, uncertain| Delivery { tries, throttled, uncertain, accounted: 3, outages: 0 };
         let hide = |seconds, tries, throttled, uncertain, why| Action::Hide {
             after: Duration::from_secs(seconds),
-            delivery: Delivery { tries, throttled, uncertain, accounted: 7 },
+            delivery: Delivery { tries, throttled, uncertain, accounted: 7, outages: 0 },
             why,
         };
         use OnUncertain::{Drop, Retry};
@@ -310,6 +352,7 @@ mod tests {
                 on_uncertain: OnUncertain::Retry,
                 dequeue_count: 1,
                 refused_alone: true,
+                host: HostState::Works,
                 until_forgotten: YEAR,
                 until_expired: None,
             };
@@ -368,6 +411,7 @@ mod tests {
                 on_uncertain: OnUncertain::Retry,
                 dequeue_count: 1,
                 refused_alone: false,
+                host: HostState::Works,
                 until_forgotten,
                 until_expired: until_expired.map(Duration::from_secs),
             };
@@ -378,6 +422,41 @@ mod tests {
                 (None, action) => assert_eq!(action, Action::Poison(Poison::OutOfTime)),
                 (Some(_), action) => panic!("{until_forgotten:?} {until_expired:?}: {action:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn failure_of_the_host_is_not_counted_as_a_try() {
+        for (host, outages, expected) in [
+            (HostState::Works, 0, Some((4, 0, 160))),
+            (HostState::Unclear, 0, Some((3, 1, 20))),
+            (HostState::Unclear, 1, Some((3, 2, 40))),
+            (HostState::Unclear, 22, Some((3, 23, 60))),
+            (HostState::Unclear, 23, None),
+            (HostState::Fails, 0, Some((3, 0, 60))),
+            (HostState::Fails, 23, Some((3, 23, 60))),
+        ] {
+            let delivery = Delivery { tries: 3, outages, ..Delivery::default() };
+            let situation = Situation {
+                delivery: &delivery,
+                on_uncertain: OnUncertain::Retry,
+                dequeue_count: 40,
+                refused_alone: false,
+                host,
+                until_forgotten: YEAR,
+                until_expired: None,
+            };
+            let verdict = verdict(Class::Unavailable, None);
+            let found = match decide(&verdict, &situation, &Limits::default(), |max| max) {
+                Action::Hide { after, delivery, .. } => {
+                    Some((delivery.tries, delivery.outages, after.as_secs()))
+                }
+                _ => None,
+            };
+            assert_eq!(
+                found, expected,
+                "{host:?}, {outages} outages before: tries, outages, pause in seconds"
+            );
         }
     }
 
@@ -401,18 +480,20 @@ mod tests {
         fn outcome_to_action(
             class in any_class(),
             retry_after in prop::option::of(any::<u64>()),
-            (tries, throttled, uncertain) in (0_u32.., 0_u32.., 0_u32..3),
+            (tries, throttled, uncertain, outages) in (0_u32.., 0_u32.., 0_u32..3, 0_u32..50),
+            host in prop::sample::select(vec![HostState::Works, HostState::Unclear, HostState::Fails]),
             (drop, refused_alone) in any::<(bool, bool)>(),
             until_forgotten in any::<u64>(),
             until_expired in prop::option::of(any::<u64>()),
             jitter in any::<u64>(),
         ) {
-            let delivery = Delivery { tries, throttled, uncertain, accounted: 1 };
+            let delivery = Delivery { tries, throttled, uncertain, accounted: 1, outages };
             let situation = Situation {
                 delivery: &delivery,
                 on_uncertain: if drop { OnUncertain::Drop } else { OnUncertain::Retry },
                 dequeue_count: 9,
                 refused_alone,
+                host,
                 until_forgotten: Duration::from_secs(until_forgotten),
                 until_expired: until_expired.map(Duration::from_secs),
             };
@@ -433,6 +514,9 @@ mod tests {
                 prop_assert!(class != Class::Throttled || after_delivery.tries == tries);
                 let is_try = matches!(class, Class::Unavailable | Class::GatewayFailed | Class::Unauthorized);
                 prop_assert!(after_delivery.tries < limits.max_tries || !is_try);
+                prop_assert!(after_delivery.outages < limits.max_outages || !is_try);
+                // While the host fails, nothing is counted.
+                prop_assert!(host != HostState::Fails || (after_delivery.tries, after_delivery.outages) == (tries, outages));
             }
         }
 

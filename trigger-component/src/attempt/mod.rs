@@ -4,6 +4,7 @@
 mod checks;
 mod courier;
 mod decide;
+mod hosts;
 mod outcome;
 mod token_use;
 mod withdrawn;
@@ -11,7 +12,7 @@ mod withdrawn;
 use std::cell::Cell;
 use std::time::Duration;
 
-use bot_framework::{Tenants, TrustPolicy};
+use bot_framework::{Class, Tenants, TrustPolicy, Verdict};
 use envelope::{SealKey, SealState, Unsealed};
 use platform::{Host, Level};
 use serde_json::json;
@@ -20,13 +21,15 @@ use state::ledger::Ledger;
 
 pub(crate) use courier::Courier;
 pub(crate) use decide::{Hidden, Poison, Stop, hide_for, stops_everybody};
+pub(crate) use hosts::Hosts;
 pub(crate) use outcome::Outcome;
 pub(crate) use token_use::TokenUse;
 pub(crate) use withdrawn::{Wanted, Withdrawn};
 
 use crate::limits::Limits;
 use crate::schedule::Leased;
-use decide::{Action, Situation, decide};
+use decide::{Action, Situation, decide, wait_for_host};
+use hosts::{Change, HostState};
 
 /// What attempts need. Shared by everything that a run does at once.
 #[derive(Debug)]
@@ -43,6 +46,8 @@ pub(crate) struct Attempts<'a, H> {
     pub(crate) unsealed: Unsealed,
     /// Which conversations the bot's token was good for, and for which not.
     pub(crate) token_use: TokenUse,
+    /// Which of the Connector's hosts fail.
+    pub(crate) hosts: Hosts,
     /// After that moment another run may be at work: nothing is sent any more.
     pub(crate) may_send_until: Cell<Duration>,
 }
@@ -68,40 +73,75 @@ impl<H: Host> Attempts<'_, H> {
         if self.host.monotonic() >= self.may_send_until.get() {
             return Outcome::TooLate;
         }
-        let verdict = self.courier.deliver(leased, &service_url, self.trust).await;
+        let region = self.courier.region(&service_url);
         let envelope = &leased.envelope;
-        let situation = Situation {
+        let mut situation = Situation {
             delivery: &envelope.delivery,
             on_uncertain: envelope.on_uncertain,
             dequeue_count: leased.message.dequeue_count,
+            refused_alone: false,
+            host: HostState::Fails,
             until_forgotten: leased.until_forgotten(self.host),
-            refused_alone: self.token_use.refused_alone(self.host, &verdict, leased.lane).await,
             until_expired: envelope
                 .expires
                 .map(|expires| (expires - self.host.now()).to_std().unwrap_or_default()),
         };
-        match decide(&verdict, &situation, self.limits, |max| self.host.up_to(max)) {
-            Action::Delete => {
-                self.token_use.delivered();
-                Outcome::Delivered(verdict)
-            }
-            Action::Drop => Outcome::Dropped(verdict),
-            Action::Hide { after, delivery, why } => {
-                let fields = json!({
-                    "run": self.run, "envelope": envelope.id.excerpt(), "status": verdict.status,
-                    "dequeueCount": leased.message.dequeue_count, "shape": envelope.shape.as_str(),
-                    "reason": verdict.reason,
-                });
-                self.host.event(Level::Warn, "alert.retried", fields);
-                Outcome::Wait { why, after, delivery, reason: verdict.reason }
-            }
-            Action::Poison(why) => {
-                if why == Poison::DestinationGone {
-                    self.pause_conversation(leased).await;
-                }
-                Outcome::GivenUp { why, reason: verdict.reason, status: verdict.status }
-            }
-            Action::StopRun(stop) => Outcome::StopRun(stop, verdict.reason),
+        if let Some(wait) = self.hosts.wait(region, envelope.delivery.uncertain > 0, self.host) {
+            let action = wait_for_host(wait, &situation, |max| self.host.up_to(max));
+            return outcome_of(action, host_out(region));
         }
+        let verdict = self.courier.deliver(leased, &service_url, self.trust).await;
+        let (state, change) = self.hosts.record(region, leased.lane, verdict.class, self.host);
+        situation.host = state;
+        situation.refused_alone = self.token_use.refused_alone(self.host, &verdict, leased.lane).await;
+        if let Some(change) = change {
+            self.log_change(change, region, &verdict);
+        }
+        let action = decide(&verdict, &situation, self.limits, |max| self.host.up_to(max));
+        match &action {
+            Action::Delete => self.token_use.delivered(),
+            Action::Hide { .. } => self.log_retry(leased, &verdict),
+            Action::Poison(Poison::DestinationGone) => self.pause_conversation(leased).await,
+            Action::Drop | Action::Poison(_) | Action::StopRun(_) => {}
+        }
+        outcome_of(action, verdict)
+    }
+
+    fn log_retry(&self, leased: &Leased, verdict: &Verdict) {
+        let fields = json!({
+            "run": self.run, "envelope": leased.envelope.id.excerpt(), "status": verdict.status,
+            "dequeueCount": leased.message.dequeue_count, "shape": leased.envelope.shape.as_str(),
+            "reason": verdict.reason,
+        });
+        self.host.event(Level::Warn, "alert.retried", fields);
+    }
+
+    /// Logs that a host went out or came back: one line for all alerts that wait for it.
+    fn log_change(&self, change: Change, region: &str, verdict: &Verdict) {
+        let (level, event) = match change {
+            Change::WentOut => (Level::Error, "host.failed"),
+            Change::CameBack => (Level::Info, "host.recovered"),
+        };
+        let fields =
+            json!({"run": self.run, "host": region, "status": verdict.status, "reason": verdict.reason});
+        self.host.event(level, event, fields);
+    }
+}
+
+/// Stands for the answer to a message that was not sent.
+fn host_out(region: &str) -> Verdict {
+    let reason = format!("{region} is out: several conversations failed, and none was reached");
+    Verdict { class: Class::Unavailable, status: None, reason, retry_after: None, activity_id: None }
+}
+
+fn outcome_of(action: Action, verdict: Verdict) -> Outcome {
+    match action {
+        Action::Delete => Outcome::Delivered(verdict),
+        Action::Drop => Outcome::Dropped(verdict),
+        Action::Hide { after, delivery, why } => {
+            Outcome::Wait { why, after, delivery, reason: verdict.reason }
+        }
+        Action::Poison(why) => Outcome::GivenUp { why, reason: verdict.reason, status: verdict.status },
+        Action::StopRun(stop) => Outcome::StopRun(stop, verdict.reason),
     }
 }

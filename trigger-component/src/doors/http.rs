@@ -16,16 +16,18 @@ use crate::settings::{bot_key, poll_key};
 /// Answers one request: 200 with the run's counts, or, asked with `Prefer: respond-async` (RFC 7240), 202 as soon as a run
 /// has begun; 401, 404 (no key is set), 405, 500, 503.
 pub async fn handle<H: Host, B>(host: &H, request: Request<B>) -> Reply<'_> {
+    // Before the first variable is read: a provider can take seconds for each.
+    let called_at = host.monotonic();
     if let Err(refusal) = admit(host, &request) {
         return (*refusal).into();
     }
     if !responds_async(&request) {
-        return match run::run(host, Door::Http).await {
+        return match run::run(host, Door::Http, called_at).await {
             Ok(report) => answer::json(StatusCode::OK, &report.to_json()).into(),
             Err(error) => failed(&error).into(),
         };
     }
-    match run::begin(host, Door::Kick, Limits::default()).await {
+    match run::begin(host, Door::Kick, called_at, Limits::default()).await {
         Ok(Beginning::Skipped(report)) => answer::json(StatusCode::ACCEPTED, &report.to_json()).into(),
         Ok(Beginning::Begun(run)) => {
             let begun = answer::json(StatusCode::ACCEPTED, &json!({"run": run.id()}));
@@ -124,6 +126,8 @@ fn is_authorized<B>(key: &Secret, request: &Request<B>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use platform::testing::{FakeHost, run};
     use storage_table::testing::FakeTables;
 
@@ -194,6 +198,18 @@ mod tests {
             let status = run(handle(&host, request(method, target, authorization))).answer.status().as_u16();
             assert_eq!(status, expected, "{method} {target} {authorization:?} with pollkey {key:?}");
             assert_eq!(host.sent.borrow().is_empty(), expected != 200, "nothing is polled for a stranger");
+        }
+    }
+
+    #[test]
+    fn time_that_a_slow_variable_provider_takes_is_part_of_the_run() {
+        for takes_seconds in [0, 4, 21] {
+            let host = host(KEY);
+            host.slow_setting.replace(Some(("pollkey".into(), Duration::from_secs(takes_seconds))));
+            let bearer = format!("Bearer {KEY}");
+            let reply = run(handle(&host, request("POST", "/internal/poll", Some(&bearer))));
+            let report: serde_json::Value = serde_json::from_slice(reply.answer.body()).unwrap();
+            assert_eq!(report["elapsedMilliseconds"], takes_seconds * 1000);
         }
     }
 

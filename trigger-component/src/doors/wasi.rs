@@ -2,6 +2,7 @@
 // The bindings of both need it.
 #![allow(unsafe_code)]
 
+use platform::Clock;
 use platform::spin::SpinHost;
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 
@@ -26,8 +27,9 @@ struct CronDoor;
 impl cron::Guest for CronDoor {
     fn handle_cron_event(_metadata: cron::Metadata) -> Result<(), cron::Error> {
         let host = SpinHost::new(&crate::JOINED);
+        let called_at = host.monotonic();
         // The run has logged what went wrong. The host's log hears of it too, without details.
-        platform::spin::run(run(&host, Door::Cron))
+        platform::spin::run(run(&host, Door::Cron, called_at))
             .map(drop)
             .map_err(|_| cron::Error::Other("the run failed; the component's log says why".into()))
     }

@@ -3,6 +3,7 @@
 mod complete;
 mod hide;
 mod poison;
+mod warnings;
 
 use envelope::SealKey;
 use platform::{Host, Level};
@@ -11,6 +12,7 @@ use state::ledger::Ledger;
 use storage_queue::{QueueClient, QueueError};
 
 pub(crate) use poison::{Buried, Grave};
+pub(crate) use warnings::Warnings;
 
 use crate::limits::Limits;
 use crate::schedule::Leased;
@@ -25,9 +27,15 @@ pub(crate) struct Queues<'a, H> {
     pub(crate) poison: QueueClient<'a, H>,
     pub(crate) ledger: &'a Ledger<'a, H>,
     pub(crate) seal_key: Option<&'a SealKey>,
+    pub(crate) warnings: Warnings,
 }
 
 impl<H: Host> Queues<'_, H> {
+    /// Logs a failure of the queue or the tables that the run survives, once for each run.
+    pub(crate) fn warn_once(&self, event: &'static str, error: &dyn std::error::Error) {
+        self.warnings.once(self.host, self.run, event, error);
+    }
+
     fn log_trouble(&self, call: &str, leased: &Leased, error: &QueueError) {
         let fields = json!({
             "run": self.run, "envelope": leased.envelope.id.excerpt(), "call": call, "reason": error.to_string(),

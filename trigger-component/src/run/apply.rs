@@ -77,6 +77,7 @@ impl<H: Host> Desk<'_, H> {
                 let count = match why {
                     Hidden::Throttled => Count::Throttled,
                     Hidden::Unavailable => Count::Retried,
+                    Hidden::HostOut => Count::HostOut,
                     Hidden::PossiblyDelivered => Count::PossiblyDelivered,
                     Hidden::StateUnknown => Count::StorageTrouble,
                 };

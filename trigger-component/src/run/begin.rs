@@ -18,9 +18,9 @@ use thiserror::Error;
 
 use super::report::{Busy, Report};
 use super::{Desk, Ended, Run};
-use crate::attempt::{Attempts, Courier, TokenUse};
+use crate::attempt::{Attempts, Courier, Hosts, TokenUse};
 use crate::limits::{AFTER_THE_LAST_ANSWER, Limits};
-use crate::queue::Queues;
+use crate::queue::{Queues, Warnings};
 use crate::runs::{ExclusiveRun, Hint};
 use crate::settings::DrainSettings;
 
@@ -67,14 +67,20 @@ const CLEAN_ONE_IN: u64 = 60;
 /// Pages of the ledger that one cleaning looks at.
 const PAGES_AT_ONCE: u32 = 8;
 
-/// Runs once, and logs one line whatever happens.
-pub async fn run<H: Host>(host: &H, door: Door) -> Result<Report, RunError> {
-    run_within(host, door, Limits::default()).await
+/// Runs once, and logs one line whatever happens. `called_at` is when the host called the component, on the monotonic clock:
+/// the limits count from there, because reading the variables can take seconds.
+pub async fn run<H: Host>(host: &H, door: Door, called_at: Duration) -> Result<Report, RunError> {
+    run_within(host, door, called_at, Limits::default()).await
 }
 
 /// [`run`] with other limits.
-pub async fn run_within<H: Host>(host: &H, door: Door, limits: Limits) -> Result<Report, RunError> {
-    match begin(host, door, limits).await? {
+pub async fn run_within<H: Host>(
+    host: &H,
+    door: Door,
+    called_at: Duration,
+    limits: Limits,
+) -> Result<Report, RunError> {
+    match begin(host, door, called_at, limits).await? {
         Beginning::Begun(begun) => begun.work(host).await,
         Beginning::Skipped(report) => Ok(*report),
     }
@@ -120,14 +126,17 @@ impl RunLog {
 }
 
 /// Begins a run: reads its settings, and takes the hold on the queue if there is something to do and nobody else has it. If it
-/// cannot begin, that is logged.
-pub async fn begin<H: Host>(host: &H, door: Door, limits: Limits) -> Result<Beginning, RunError> {
-    // The budget counts from here: reading variables can take its time.
-    let start = host.monotonic();
+/// cannot begin, that is logged. `called_at` as for [`run`].
+pub async fn begin<H: Host>(
+    host: &H,
+    door: Door,
+    called_at: Duration,
+    limits: Limits,
+) -> Result<Beginning, RunError> {
     let mut random = [0; 16];
     host.fill(&mut random);
     let report = Report::of_run(EnvelopeId::random(random).to_string());
-    let mut log = RunLog { report, door, start };
+    let mut log = RunLog { report, door, start: called_at };
     let begun = match DrainSettings::read(host) {
         Err(error) => Err(error.into()),
         Ok(mut settings) => match prepare(host, &mut settings, &limits, &mut log).await {
@@ -274,6 +283,7 @@ async fn drain<H: Host>(
         poison: QueueClient::new(host, &queue.account, &poison_name, hard_end),
         ledger: &ledger,
         seal_key: settings.seal_key.as_ref(),
+        warnings: Warnings::default(),
     };
     let attempts = Attempts {
         host,
@@ -287,6 +297,7 @@ async fn drain<H: Host>(
         seal_key: settings.seal_key.as_ref(),
         unsealed: settings.unsealed,
         token_use: TokenUse::default(),
+        hosts: Hosts::read(&taken.1.hosts),
         may_send_until: Cell::new(Duration::ZERO),
     };
     let withdrawals = Withdrawals::new(host, &queue.account, tables, queue.name.as_str(), hard_end);
@@ -330,7 +341,14 @@ async fn once_more<H: Host>(desk: &Desk<'_, H>, run: &str) -> Option<(Hold, Vaca
     if desk.queues.main.peek(1).await.is_ok_and(|texts| texts.is_empty()) {
         return None;
     }
-    let Ok(Look::Vacant(vacancy)) = desk.runs.look().await else { return None };
-    let hold = desk.runs.take(run, &vacancy).await.ok()??;
-    Some((hold, vacancy))
+    let taken = async {
+        let Look::Vacant(vacancy) = desk.runs.look().await? else { return Ok(None) };
+        let hold = desk.runs.take(run, &vacancy).await?;
+        Ok::<_, TableError>(hold.map(|hold| (hold, vacancy)))
+    };
+    taken.await.unwrap_or_else(|error| {
+        // A message that came at the end of the run waits for the scheduler.
+        desk.queues.warn_once("run.not-repeated", &error);
+        None
+    })
 }

@@ -101,7 +101,14 @@ impl<'a, H: Host> Run<'a, '_, H> {
             let record = RecordKey::of_message(message.id.as_str(), false, message.insertion_time);
             let known = match message.dequeue_count {
                 0 | 1 => None,
-                _ => desk.ledger.read(&record).await.ok().flatten(),
+                _ => match desk.ledger.read(&record).await {
+                    Ok(known) => known,
+                    Err(error) => {
+                        // The poison queue may get a second copy.
+                        desk.queues.warn_once("ledger.not-read", &error);
+                        None
+                    }
+                },
             };
             if known.is_some_and(|record| record.message.as_deref() == Some(message.id.as_str())) {
                 desk.queues.delete_buried(&message).await;
@@ -155,7 +162,10 @@ impl<'a, H: Host> Run<'a, '_, H> {
             let known = Rc::make_mut(&mut self.withdrawn);
             match answer {
                 Ok(answer) => known.learn(answer, asked_at),
-                Err(_) => known.forget(),
+                Err(error) => {
+                    self.desk.queues.warn_once("withdrawals.not-read", &error);
+                    known.forget();
+                }
             }
         }
         for stored in &lines {
@@ -195,12 +205,13 @@ impl<'a, H: Host> Run<'a, '_, H> {
 }
 
 impl<H: Host> Desk<'_, H> {
-    /// The lines of these conversations. One that cannot be read holds nobody.
+    /// The lines of these conversations. A conversation whose line cannot be read does not wait: its order may be lost.
     async fn read_lines(&self, lanes: &[LaneKey]) -> Vec<StoredLine> {
         let mut lines = Vec::new();
         for lane in lanes {
-            if let Ok(Some(line)) = self.runs.line(&lane.name()).await {
-                lines.push(line);
+            match self.runs.line(&lane.name()).await {
+                Ok(line) => lines.extend(line),
+                Err(error) => self.queues.warn_once("line.not-read", &error),
             }
         }
         lines

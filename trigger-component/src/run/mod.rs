@@ -374,6 +374,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         }
         let ended = if self.empty && !self.stopping { Ended::QueueEmpty } else { Ended::Early };
         self.hint.take_back(desk.host).await;
+        self.exclusive.set_hosts(desk.attempts.hosts.stored());
         let Some((hold, left)) = self.exclusive.into_hold() else {
             desk.host.event(Level::Warn, "run.taken-over", json!({"run": desk.run}));
             return self.failure.map_or(Ok(Ended::Early), Err);

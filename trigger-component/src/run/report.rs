@@ -50,6 +50,8 @@ pub(crate) enum Count {
     Throttled,
     /// Hidden, because the Connector cannot be reached.
     Retried,
+    /// Hidden without a try, because the Connector's host is out.
+    HostOut,
     /// Hidden for one more try: nobody knows whether it was delivered.
     PossiblyDelivered,
     /// Nobody knows, and its sender wanted no second try.
@@ -84,6 +86,7 @@ impl Count {
             Self::NotDue => "notDue",
             Self::Throttled => "throttled",
             Self::Retried => "retried",
+            Self::HostOut => "hostOut",
             Self::PossiblyDelivered => "possiblyDelivered",
             Self::DroppedUncertain => "droppedUncertain",
             Self::Credentials => "credentials",

@@ -88,6 +88,11 @@ impl ExclusiveRun {
         self.not_before = clock.monotonic() + AGAIN_AFTER;
     }
 
+    /// Sets what the next run has to know about the Connector's hosts. Written when the hold is given up.
+    pub(crate) fn set_hosts(&mut self, hosts: String) {
+        self.hold.set_hosts(hosts);
+    }
+
     /// The hold, to be given up; `None` if it is another run's.
     pub(crate) fn into_hold(self) -> Option<(Hold, Vec<InHand>)> {
         (!self.is_lost).then_some((self.hold, self.in_hand))

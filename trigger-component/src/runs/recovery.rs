@@ -106,6 +106,7 @@ async fn hand_back<H: Host>(
             // That run had deleted or hidden it. If it was hidden, its line says so.
             Err(QueueError::LeaseLost) => line.restore(&one.message, &known),
             Err(error) => {
+                queues.warn_once("recovery.failed", &error);
                 line.expect(&place(one), now + queues.limits.lease);
                 // It may work the next time; what is refused once is refused again.
                 if error.is_retryable() {

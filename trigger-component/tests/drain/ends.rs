@@ -38,6 +38,20 @@ fn what_was_not_begun_when_the_budget_ends_is_handed_back() {
     assert!(messages[0].text.contains("\"a-3\"") && messages[1].text.contains("\"a-4\""));
 }
 
+#[test]
+fn run_whose_variables_took_long_still_ends_in_time() {
+    let sim = Sim::new(3);
+    sim.slow_variables.set(seconds(15));
+    sim.connector(|_, _| Reply::status(201).after(seconds(2)));
+    for text in 0..10 {
+        sim.put(&envelope("a", &text.to_string()));
+    }
+    let begin = sim.now();
+    let report = sim.run();
+    assert!(sim.now() - begin < seconds(26), "{:?}", sim.now() - begin);
+    assert_eq!(counts(&report, ["delivered"]), [3]);
+}
+
 /// What is handed back goes behind what came meanwhile; so nothing is fetched that there is no time for.
 #[test]
 fn a_run_does_not_fetch_what_it_has_no_time_for() {
@@ -128,16 +142,19 @@ fn throttling_and_refused_credentials_burn_no_tries() {
 }
 
 #[test]
-fn five_failures_are_enough() {
+fn conversation_that_fails_six_times_while_others_are_reached_ends_in_the_poison_queue() {
     let sim = Sim::new(9);
-    sim.connector(|_, _| Reply::status(503));
+    sim.connector(|conversation, _| Reply::status(if conversation == "a" { 503 } else { 201 }));
     sim.put(&envelope("a", "1"));
-    for _ in 0..400 {
+    for second in 0..400 {
+        sim.put(&envelope("b", &second.to_string()));
         sim.run();
         sim.pass(seconds(1));
     }
-    assert_eq!(sim.attempts.borrow().len(), 5);
-    let gaps: Vec<_> = sim.attempts.borrow().windows(2).map(|pair| pair[1].at - pair[0].at).collect();
+    let failed: Vec<_> = sim.attempts.borrow().iter().filter(|attempt| !attempt.shown).cloned().collect();
+    // The first failure does not count: nobody was reached before it.
+    assert_eq!(failed.len(), 6);
+    let gaps: Vec<_> = failed[1..].windows(2).map(|pair| pair[1].at - pair[0].at).collect();
     for (index, gap) in gaps.iter().enumerate() {
         assert!(*gap <= seconds(20 << index) + seconds(3), "the pauses double: {gaps:?}");
     }

@@ -192,3 +192,30 @@ fn nothing_is_lost_and_nothing_doubled() {
         one_world(seed);
     }
 }
+
+/// Failures that cost no alert, but may cost its order, a second copy or a wait.
+#[test]
+fn failed_read_of_the_tables_is_logged_once_for_each_run() {
+    let is_read_of = |request: &http::Request<bytes::Bytes>, part: &str| {
+        request.method() == http::Method::GET && request.uri().to_string().contains(part)
+    };
+    // What fails, and the event that says so.
+    for (part, event) in [("since.", "withdrawals.not-read"), ("proactivebotledger", "ledger.not-read")] {
+        let sim = Sim::new(4);
+        for round in 0..2 {
+            for conversation in 0..3 {
+                sim.put(&envelope(&format!("c{conversation}"), &round.to_string()));
+                sim.storage.borrow_mut().put(QUEUE, "no envelope", sim.now(), None);
+            }
+        }
+        // As if a run that was killed had dequeued them.
+        for message in sim.storage.borrow_mut().queues.get_mut(QUEUE).unwrap().iter_mut() {
+            message.dequeue_count = 1;
+        }
+        sim.table_faults(move |request| is_read_of(request, part).then_some(Fault::Status(403)));
+        sim.run();
+        let lines = sim.lines.borrow();
+        let logged = lines.iter().filter(|line| line.contains(event)).count();
+        assert_eq!(logged, 1, "{event} in {lines:#?}");
+    }
+}

@@ -7,6 +7,7 @@ mod faults;
 mod field;
 mod killed;
 mod order;
+mod outage;
 mod pace;
 mod pills;
 mod queue;

@@ -36,6 +36,8 @@ pub(crate) struct Sim {
     timers: RefCell<BTreeMap<(Duration, u64), Waker>>,
     random: Cell<u64>,
     pub(crate) settings: RefCell<BTreeMap<String, String>>,
+    /// How long the first variable takes to read.
+    pub(crate) slow_variables: Cell<Duration>,
     pub(crate) store: RefCell<BTreeMap<String, Vec<u8>>>,
     pub(crate) store_fails: Cell<bool>,
     /// Every key that was written, in order.
@@ -88,6 +90,7 @@ impl Sim {
             timers: RefCell::default(),
             random: Cell::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1),
             settings: RefCell::new(settings.map(|(name, value)| (name.into(), value.into())).into()),
+            slow_variables: Cell::default(),
             store: RefCell::default(),
             store_fails: Cell::new(false),
             writes: RefCell::default(),
@@ -179,7 +182,7 @@ impl Sim {
                 if !running.begun && running.planned.start <= now {
                     running.begun = true;
                     let limits = running.planned.limits.clone();
-                    running.run = Some(Box::pin(run_within(host, Door::Http, limits)));
+                    running.run = Some(Box::pin(run_within(host, Door::Http, host.monotonic(), limits)));
                 }
                 if running.planned.kill.is_some_and(|kill| kill <= now) {
                     (running.run, running.begun) = (None, true);
@@ -472,6 +475,7 @@ impl Randomness for SimHost<'_> {
 
 impl Settings for SimHost<'_> {
     fn setting(&self, name: &str) -> Result<String, SettingsError> {
+        self.sim.pass(self.sim.slow_variables.take());
         Ok(self.sim.settings.borrow().get(name).cloned().unwrap_or_default())
     }
 }

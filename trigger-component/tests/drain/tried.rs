@@ -59,7 +59,7 @@ fn every_kind_of_message_has_its_tries() {
 
         let unavailable = start(Reply::status(503));
         run_on(&unavailable);
-        assert_eq!(unavailable.attempts.borrow().len(), 5);
+        assert_eq!(unavailable.attempts.borrow().len(), 24);
         assert_eq!(outcomes(&unavailable), ["retriesExhausted"]);
     }
 }

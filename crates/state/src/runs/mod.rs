@@ -73,6 +73,8 @@ pub struct Vacancy {
     fence: i64,
     /// What the last run had in hand and did not hand back.
     pub left: Vec<InHand>,
+    /// The text that the last run stored with [`Hold::set_hosts`].
+    pub hosts: String,
 }
 
 /// That this run is the one at work.
@@ -83,6 +85,7 @@ pub struct Hold {
     etag: ETag,
     /// When the write was begun that confirmed it last, on the monotonic clock.
     confirmed_at: Duration,
+    hosts: String,
 }
 
 /// What a run writes about itself. Made by [`Hold::telling`], and sent by [`Runs::write`].
@@ -117,6 +120,11 @@ impl Hold {
         self.confirmed_at + RENEW_AFTER
     }
 
+    /// Sets the text that every later write stores for the next run: which Connector hosts fail. At most 32 KiB.
+    pub fn set_hosts(&mut self, hosts: String) {
+        self.hosts = hosts;
+    }
+
     /// Says what this run has in hand, and renews the hold. One at a time: each needs the ETag of the one before.
     pub fn telling(&self, in_hand: &[InHand]) -> Telling {
         self.state(&self.run, in_hand, None)
@@ -139,7 +147,7 @@ impl Hold {
 
     fn state(&self, run: &str, in_hand: &[InHand], pause: Option<(Why, DateTime<Utc>)>) -> Telling {
         let mut entity = Entity::new(Key::new("", ""));
-        fill(&mut entity, run, self.fence, in_hand);
+        fill(&mut entity, run, self.fence, in_hand, &self.hosts);
         if let Some((why, until)) = pause {
             entity.properties.insert("why".into(), why.as_str().into());
             entity.int64("pausedUntil", until.timestamp_millis());
@@ -148,11 +156,14 @@ impl Hold {
     }
 }
 
-fn fill(entity: &mut Entity, run: &str, fence: i64, in_hand: &[InHand]) {
+fn fill(entity: &mut Entity, run: &str, fence: i64, in_hand: &[InHand], hosts: &str) {
     entity.properties.insert("version".into(), VERSION.into());
     entity.properties.insert("run".into(), run.into());
     entity.int64("fence", fence);
     in_hand::write(entity, in_hand);
+    if !hosts.is_empty() {
+        entity.properties.insert("hosts".into(), hosts.into());
+    }
 }
 
 /// The records of one queue's runs, for the time until a deadline.
@@ -197,7 +208,8 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
         if let Some(why) = pause(&found) {
             return Ok(Look::Paused(why));
         }
-        Ok(Look::Vacant(Vacancy { left: in_hand::read(entity), etag: Some(found.etag), fence }))
+        let hosts = entity.str("hosts").unwrap_or_default().to_owned();
+        Ok(Look::Vacant(Vacancy { left: in_hand::read(entity), hosts, etag: Some(found.etag), fence }))
     }
 
     /// Takes the hold, unless another run was quicker. What is left stays in the record: this run has it in hand now.
@@ -205,7 +217,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
         let begun_at = self.host.monotonic();
         let fence = vacancy.fence.saturating_add(1);
         let mut entity = Entity::new(self.key());
-        fill(&mut entity, run, fence, &vacancy.left);
+        fill(&mut entity, run, fence, &vacancy.left, &vacancy.hosts);
         let etag = match &vacancy.etag {
             None => match self.table.insert(&entity).await? {
                 Inserted::New(etag) => etag,
@@ -216,7 +228,8 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
                 Conditional::Changed | Conditional::Gone => return Ok(None),
             },
         };
-        Ok(Some(Hold { run: run.to_owned(), fence, etag, confirmed_at: begun_at }))
+        let hosts = vacancy.hosts.clone();
+        Ok(Some(Hold { run: run.to_owned(), fence, etag, confirmed_at: begun_at, hosts }))
     }
 
     /// Writes what a run says of itself. `None`: another run has taken over.

@@ -1,0 +1,60 @@
+//! A Connector host that is out, seen on the built wasm.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use end_to_end::connector::Reply;
+use end_to_end::stage::Stage;
+use end_to_end::suite::World;
+use end_to_end::waiting::eventually;
+use serde_json::{Value, json};
+
+use crate::draining::envelope;
+
+end_to_end::cases!(host_that_is_out_uses_up_no_tries_and_is_probed);
+
+/// The envelope in the only region of the fake Connector, or in another one.
+fn in_region(stage: &Stage, id: &str, region: &str) -> Value {
+    let mut envelope = envelope(stage, id, &format!("a:{id}"), id);
+    let service_url = envelope["address"]["serviceUrl"].as_str().unwrap();
+    let (origin, _) = service_url.trim_end_matches('/').rsplit_once('/').unwrap();
+    envelope["address"]["serviceUrl"] = format!("{origin}/{region}/").into();
+    envelope
+}
+
+fn host_that_is_out_uses_up_no_tries_and_is_probed(world: &World) {
+    let stage = Stage::start(world);
+    let is_out = Arc::new(AtomicBool::new(true));
+    let fails = Arc::clone(&is_out);
+    stage.connector.on(move |received| {
+        let is_refused = fails.load(Ordering::SeqCst) && received.path.starts_with("/amer/");
+        is_refused.then(|| Reply::status(503, json!("<html>Unavailable</html>")))
+    });
+    for id in ["1", "2", "3"] {
+        stage.queue.put_json(&in_region(&stage, id, "amer"));
+    }
+    assert_eq!(stage.poll()["retried"], 3);
+    let went_out_at = Instant::now();
+    let failed = stage.wait_for_events("host.failed", 1);
+    assert_eq!(failed[0]["status"], 503, "{failed:?}");
+    // Another run learns of it, and does not ask the host again. Another region is not concerned.
+    for (id, region) in [("4", "amer"), ("5", "emea")] {
+        stage.queue.put_json(&in_region(&stage, id, region));
+    }
+    let counts = stage.poll();
+    assert_eq!((&counts["hostOut"], &counts["delivered"]), (&1.into(), &1.into()), "{counts}");
+    assert!(went_out_at.elapsed() < Duration::from_secs(5), "too slow to tell: the first probe is due");
+    let asked = stage.connector.received().iter().filter(|one| one.path.starts_with("/amer/")).count();
+    assert_eq!(asked, 3, "one attempt for each of the first three alerts");
+    // It works again: the first alert after the pause finds that out.
+    is_out.store(false, Ordering::SeqCst);
+    let mut number = 5;
+    eventually("a probe that gets through", || {
+        number += 1;
+        stage.queue.put_json(&in_region(&stage, &number.to_string(), "amer"));
+        stage.poll();
+        Some(stage.events("host.recovered")).filter(|events| !events.is_empty())
+    });
+    assert_eq!(stage.queue.poison().count(), 0);
+}

@@ -1,0 +1,315 @@
+//! The breaker: which Connector hosts fail, so that an outage does not use up the tries of the alerts that wait for it.
+//!
+//! A run knows of each host (on Teams: of each region of it) which conversations it reached last and which it did not. The
+//! next run reads this from the record of the queue's runs. A run that is killed stores nothing, so the breaker is a hint: it
+//! decides when an alert is tried and whether a try counts, never whether an alert is delivered.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bot_framework::Class;
+use platform::Clock;
+use serde::{Deserialize, Serialize};
+
+use crate::schedule::LaneKey;
+
+/// So many conversations have to fail, with none reached in between, before a host counts as out.
+const CONVERSATIONS: usize = 3;
+/// Conversations that are remembered for each host, the last ones.
+const REMEMBERED: usize = 8;
+/// Results older than this say nothing about the host.
+const RESULTS_END_AFTER: Duration = Duration::from_secs(10 * 60);
+/// The pause before the first probe of a host. It doubles with each probe that fails.
+const FIRST_PROBE_AFTER: Duration = Duration::from_secs(5);
+/// The longest pause between two probes.
+pub(super) const LONGEST_PROBE_PAUSE: Duration = Duration::from_secs(60);
+/// An alert that may have been delivered probes only if no other alert has probed for that long, because it can be sent only
+/// once more.
+const UNCERTAIN_PROBES_AFTER: Duration = Duration::from_secs(2 * 60);
+/// Hosts that are stored for the next run.
+const STORED_HOSTS: usize = 16;
+
+/// What a run knows about a host when an attempt has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HostState {
+    /// The host reached another conversation since this one failed before: the failure is the alert's own.
+    Works,
+    /// There is too little to tell an outage from a failure of the alert.
+    Unclear,
+    /// Several conversations fail, and more fail than are reached.
+    Fails,
+}
+
+/// What an attempt has shown about the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sign {
+    Reached,
+    Failed,
+}
+
+impl Sign {
+    fn of(class: Class) -> Option<Self> {
+        match class {
+            Class::Accepted | Class::DestinationGone => Some(Self::Reached),
+            Class::Unavailable | Class::GatewayFailed | Class::PossiblyDelivered => Some(Self::Failed),
+            // A gateway may have answered these, or the login host.
+            Class::Throttled
+            | Class::Unauthorized
+            | Class::NoToken
+            | Class::WrongCloud
+            | Class::Permanent => None,
+        }
+    }
+}
+
+/// The last result of a conversation. Moments are in milliseconds since 1970, because runs share only the calendar.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct LastResult {
+    lane: String,
+    reached: bool,
+    at: i64,
+}
+
+/// The results of one host.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Results {
+    /// One for each conversation, the newest last.
+    last: Vec<LastResult>,
+    /// The next probe, while the host is out.
+    probe_at: i64,
+    /// The pause after that probe, should it fail.
+    pause: u64,
+}
+
+impl Results {
+    /// Conversations that failed since one was reached.
+    fn failed_in_a_row(&self) -> usize {
+        self.last.iter().rev().take_while(|result| !result.reached).count()
+    }
+
+    fn is_out(&self) -> bool {
+        self.failed_in_a_row() >= CONVERSATIONS
+    }
+
+    fn fails(&self) -> bool {
+        let failed = self.last.iter().filter(|result| !result.reached).count();
+        self.is_out() || failed >= CONVERSATIONS && failed * 2 > self.last.len()
+    }
+
+    fn forget_old(&mut self, now: i64) {
+        let oldest = now - milliseconds(RESULTS_END_AFTER);
+        // A clock that was ahead must not keep a host out.
+        let newest = now + milliseconds(RESULTS_END_AFTER);
+        self.last.retain(|result| (oldest..newest).contains(&result.at));
+    }
+
+    /// Records a result, and returns the state in which a failure finds the host.
+    fn record(&mut self, lane: &str, reached: bool, now: i64) -> HostState {
+        self.forget_old(now);
+        let before = self.last.iter().position(|result| result.lane == lane);
+        let worked_since =
+            before.is_some_and(|before| self.last[before..].iter().any(|result| result.reached));
+        let had_failed = before.is_some_and(|before| !self.last[before].reached);
+        if let Some(before) = before {
+            self.last.remove(before);
+        }
+        self.last.push(LastResult { lane: lane.to_owned(), reached, at: now });
+        if self.last.len() > REMEMBERED {
+            self.last.remove(0);
+        }
+        match (self.fails(), had_failed && worked_since) {
+            (true, _) => HostState::Fails,
+            (false, true) => HostState::Works,
+            (false, false) => HostState::Unclear,
+        }
+    }
+}
+
+/// What is new about a host after an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    WentOut,
+    CameBack,
+}
+
+/// All hosts that a run sends to.
+#[derive(Debug, Default)]
+pub(crate) struct Hosts(RefCell<BTreeMap<String, Results>>);
+
+impl Hosts {
+    /// Reads what an earlier run stored. A text that is no such thing is taken for an empty one.
+    pub(crate) fn read(stored: &str) -> Self {
+        Self(RefCell::new(serde_json::from_str(stored).unwrap_or_default()))
+    }
+
+    /// The text for the next run: empty while no host fails, at most about 12 KiB.
+    pub(crate) fn stored(&self) -> String {
+        let hosts = self.0.borrow();
+        let failing = hosts.iter().filter(|(_, results)| results.last.iter().any(|result| !result.reached));
+        let failing: BTreeMap<_, _> = failing.take(STORED_HOSTS).collect();
+        // Writing JSON into memory does not fail.
+        if failing.is_empty() { String::new() } else { serde_json::to_string(&failing).unwrap_or_default() }
+    }
+
+    /// Returns how long an alert has to wait before it may be sent to the host; `None` if it may be sent now. While a host
+    /// is out, one alert at a time probes it.
+    pub(super) fn wait(&self, host: &str, is_uncertain: bool, clock: &impl Clock) -> Option<Duration> {
+        let mut hosts = self.0.borrow_mut();
+        let results = hosts.get_mut(host)?;
+        let now = clock.now().timestamp_millis();
+        results.forget_old(now);
+        if !results.is_out() {
+            return None;
+        }
+        let mut wait = results.probe_at.saturating_sub(now).min(milliseconds(LONGEST_PROBE_PAUSE));
+        if is_uncertain {
+            wait = wait.saturating_add(milliseconds(UNCERTAIN_PROBES_AFTER));
+        }
+        if let Some(wait) = u64::try_from(wait).ok().filter(|wait| *wait > 0) {
+            return Some(Duration::from_millis(wait));
+        }
+        let pause = Duration::from_millis(results.pause).clamp(FIRST_PROBE_AFTER, LONGEST_PROBE_PAUSE);
+        results.probe_at = now.saturating_add(milliseconds(pause));
+        results.pause = u64::try_from((pause * 2).as_millis()).unwrap_or(u64::MAX);
+        None
+    }
+
+    /// Records how an attempt ended. Returns the host's state, and whether it has just gone out or come back.
+    pub(super) fn record(
+        &self,
+        host: &str,
+        lane: LaneKey,
+        class: Class,
+        clock: &impl Clock,
+    ) -> (HostState, Option<Change>) {
+        // A refused token says that the host answers.
+        let Some(sign) = Sign::of(class) else { return (HostState::Works, None) };
+        let mut hosts = self.0.borrow_mut();
+        let results = match hosts.get_mut(host) {
+            Some(results) => results,
+            None => hosts.entry(host.to_owned()).or_default(),
+        };
+        let now = clock.now().timestamp_millis();
+        let was_out = results.is_out();
+        let state = results.record(&lane.name(), sign == Sign::Reached, now);
+        let change = match (was_out, results.is_out()) {
+            (false, true) => {
+                results.pause = u64::try_from((FIRST_PROBE_AFTER * 2).as_millis()).unwrap_or(u64::MAX);
+                results.probe_at = now.saturating_add(milliseconds(FIRST_PROBE_AFTER));
+                Some(Change::WentOut)
+            }
+            (true, false) => Some(Change::CameBack),
+            _ => None,
+        };
+        (state, change)
+    }
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use platform::testing::FakeHost;
+
+    use super::*;
+
+    const HOST: &str = "https://smba.trafficmanager.net/amer";
+
+    fn lane(name: u64) -> LaneKey {
+        LaneKey::named(&format!("{name:x}")).unwrap()
+    }
+
+    /// Records one result after the other, a second apart: conversation and whether it was reached.
+    fn record_all(hosts: &Hosts, host: &FakeHost, results: &[(u64, bool)]) -> Vec<HostState> {
+        let record = |&(conversation, reached): &(u64, bool)| {
+            host.elapsed.set(host.elapsed.get() + Duration::from_secs(1));
+            let class = if reached { Class::Accepted } else { Class::Unavailable };
+            hosts.record(HOST, lane(conversation), class, host).0
+        };
+        results.iter().map(record).collect()
+    }
+
+    #[test]
+    fn failure_counts_only_if_the_host_reached_another_conversation_since_the_last_one() {
+        use HostState::{Fails, Unclear, Works};
+        for (results, expected) in [
+            (vec![(1, false)], Unclear),
+            (vec![(1, false), (1, false), (1, false), (1, false)], Unclear),
+            (vec![(2, true), (1, false)], Unclear),
+            (vec![(2, true), (1, false), (1, false)], Unclear),
+            (vec![(1, false), (2, true), (1, false)], Works),
+            (vec![(1, false), (2, true), (1, false), (1, false)], Unclear),
+            (vec![(1, false), (2, false), (1, false)], Unclear),
+            (vec![(1, false), (2, false), (3, false)], Fails),
+            (vec![(1, false), (2, false), (3, false), (4, true), (1, false)], Fails),
+            (vec![(1, false), (2, true), (3, true), (4, true), (1, false)], Works),
+        ] {
+            let (hosts, host) = (Hosts::default(), FakeHost::default());
+            assert_eq!(record_all(&hosts, &host, &results).last(), Some(&expected), "{results:?}");
+        }
+    }
+
+    #[test]
+    fn slow_recovery_of_one_in_ten_counts_no_tries() {
+        let (hosts, host) = (Hosts::default(), FakeHost::default());
+        let results: Vec<(u64, bool)> = (0..200).map(|index| (index % 37, index % 10 == 9)).collect();
+        let states = record_all(&hosts, &host, &results);
+        assert_eq!(states[2..].iter().filter(|state| **state != HostState::Fails).count(), 0);
+    }
+
+    #[test]
+    fn host_that_is_out_is_probed_by_one_alert_at_a_time() {
+        let (hosts, host) = (Hosts::default(), FakeHost::default());
+        record_all(&hosts, &host, &[(1, false), (2, false)]);
+        assert_eq!(hosts.wait(HOST, false, &host), None, "two conversations are too few");
+        record_all(&hosts, &host, &[(3, false)]);
+        let mut probes = Vec::new();
+        let went_out_at = host.elapsed.get();
+        for _ in 0..300 {
+            host.elapsed.set(host.elapsed.get() + Duration::from_secs(1));
+            if hosts.wait(HOST, false, &host).is_none() {
+                probes.push((host.elapsed.get() - went_out_at).as_secs());
+                assert!(hosts.wait(HOST, false, &host).is_some(), "the second one waits");
+                hosts.record(HOST, lane(4), Class::GatewayFailed, &host);
+            }
+            assert_eq!(hosts.wait("https://smba.trafficmanager.net/emea", false, &host), None);
+        }
+        assert_eq!(probes, [5, 15, 35, 75, 135, 195, 255]);
+        record_all(&hosts, &host, &[(1, true)]);
+        assert_eq!(hosts.wait(HOST, false, &host), None, "one that gets through opens the host");
+    }
+
+    #[test]
+    fn alert_that_may_be_delivered_probes_last() {
+        let (hosts, host) = (Hosts::default(), FakeHost::default());
+        record_all(&hosts, &host, &[(1, false), (2, false), (3, false)]);
+        let wait = hosts.wait(HOST, true, &host).unwrap();
+        assert_eq!(wait, FIRST_PROBE_AFTER + UNCERTAIN_PROBES_AFTER);
+        host.elapsed.set(host.elapsed.get() + wait);
+        assert_eq!(hosts.wait(HOST, true, &host), None);
+    }
+
+    #[test]
+    fn next_run_reads_the_results_and_forgets_them_after_ten_minutes() {
+        let (hosts, host) = (Hosts::default(), FakeHost::default());
+        record_all(&hosts, &host, &[(7, true)]);
+        assert_eq!(hosts.stored(), "", "a host that works costs no bytes");
+        record_all(&hosts, &host, &[(1, false), (2, false), (3, false)]);
+        let next = Hosts::read(&hosts.stored());
+        assert!(next.wait(HOST, false, &host).is_some());
+        host.elapsed.set(host.elapsed.get() + RESULTS_END_AFTER);
+        assert_eq!(next.wait(HOST, false, &host), None);
+        for text in [
+            "",
+            "[]",
+            "{}",
+            r#"{"a":1}"#,
+            r#"{"a":{"last":[{"lane":"1","reached":false,"at":9999999999999}]}}"#,
+        ] {
+            assert_eq!(Hosts::read(text).wait("a", false, &host), None, "{text}");
+        }
+    }
+}

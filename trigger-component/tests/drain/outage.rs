@@ -1,0 +1,186 @@
+//! A Connector host that is out, for minutes or for ever.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+
+use crate::sim::{POISON, QUEUE, Reply, Sim};
+use crate::{counts, envelope, seconds};
+
+const CONVERSATIONS: u64 = 60;
+
+/// A simulation in which all conversations but those that begin with `works` fail with `failure` until `ends_at` seconds.
+/// After that they are reached.
+fn outage(seed: u64, failure: Reply, ends_at: u64) -> (Sim, Rc<Cell<u64>>) {
+    let sim = Sim::new(seed);
+    let clock = Rc::new(Cell::new(0));
+    let now = Rc::clone(&clock);
+    sim.connector(move |conversation, _| {
+        let is_out = now.get() < ends_at && !conversation.starts_with("works");
+        if is_out { failure.clone() } else { Reply::status(201) }
+    });
+    (sim, clock)
+}
+
+/// Runs once a second until this many seconds have passed.
+fn run_until(sim: &Sim, clock: &Cell<u64>, until: u64) {
+    while sim.now() < seconds(until) {
+        clock.set(sim.now().as_secs());
+        sim.run();
+        sim.pass(seconds(1));
+    }
+}
+
+fn poisoned(sim: &Sim) -> usize {
+    sim.storage.borrow().messages(POISON).len()
+}
+
+fn waiting(sim: &Sim) -> usize {
+    sim.storage.borrow().messages(QUEUE).len()
+}
+
+fn in_region(mut alert: Value, region: &str) -> Value {
+    alert["address"]["serviceUrl"] = format!("http://127.0.0.1:9200/{region}/").into();
+    alert
+}
+
+#[test]
+fn outage_of_ten_minutes_moves_nothing_to_the_poison_queue() {
+    for (seed, failure) in
+        [(1, Reply::status(503)), (2, Reply::status(504)), (3, Reply::status(502)), (4, Reply::status(500))]
+    {
+        let (sim, clock) = outage(seed, failure.clone(), 600);
+        for text in 0..5 {
+            for conversation in 0..CONVERSATIONS {
+                sim.put(&envelope(&format!("c{conversation}"), &text.to_string()));
+            }
+            run_until(&sim, &clock, 20 * (text + 1));
+        }
+        run_until(&sim, &clock, 600);
+        let attempts = sim.attempts.borrow().len();
+        assert!(attempts < 100, "{failure:?}: the host was asked {attempts} times in ten minutes");
+        run_until(&sim, &clock, 600 + 240);
+        assert_eq!((waiting(&sim), poisoned(&sim)), (0, 0), "{failure:?}: waiting, poisoned");
+        for conversation in 0..CONVERSATIONS {
+            assert_eq!(sim.shown(&format!("c{conversation}")), ["0", "1", "2", "3", "4"], "{failure:?}");
+        }
+    }
+}
+
+#[test]
+fn only_alert_of_a_bot_outlasts_an_outage_of_ten_minutes() {
+    for seed in 0..20 {
+        let (sim, clock) = outage(seed, Reply::status(503), 600);
+        sim.put(&envelope("a", "1"));
+        run_until(&sim, &clock, 600 + 65);
+        assert_eq!((sim.shown("a").len(), poisoned(&sim)), (1, 0), "seed {seed}: shown, poisoned");
+    }
+}
+
+#[test]
+fn conversation_that_always_fails_alone_ends_in_the_poison_queue() {
+    let (sim, clock) = outage(5, Reply::status(503), u64::MAX);
+    sim.put(&envelope("a", "1"));
+    run_until(&sim, &clock, 24 * 60);
+    assert_eq!((sim.attempts.borrow().len(), poisoned(&sim)), (24, 1), "attempts, poisoned");
+    assert!(sim.attempts.borrow().last().unwrap().at > seconds(600));
+}
+
+#[test]
+fn region_that_is_out_does_not_delay_another_region() {
+    let (sim, clock) = outage(6, Reply::status(503), 300);
+    for conversation in 0..20 {
+        sim.put(&envelope(&format!("c{conversation}"), "1"));
+    }
+    run_until(&sim, &clock, 60);
+    for conversation in 0..20 {
+        sim.put(&in_region(envelope(&format!("works{conversation}"), "1"), "emea"));
+        sim.put(&envelope(&format!("c{conversation}"), "2"));
+    }
+    let began = sim.now();
+    sim.run();
+    for conversation in 0..20 {
+        assert_eq!(sim.shown(&format!("works{conversation}")), ["1"]);
+    }
+    assert!(sim.now() - began < seconds(3));
+    run_until(&sim, &clock, 300 + 180);
+    assert_eq!((waiting(&sim), poisoned(&sim)), (0, 0), "waiting, poisoned");
+}
+
+#[test]
+fn slow_recovery_moves_nothing_to_the_poison_queue() {
+    let sim = Sim::new(7);
+    let clock = Rc::new(Cell::new(0));
+    let (now, asked) = (Rc::clone(&clock), Cell::new(0_u64));
+    sim.connector(move |_, _| {
+        asked.set(asked.get() + 1);
+        match now.get() {
+            0..120 => Reply::status(503),
+            120..600 if !asked.get().is_multiple_of(10) => Reply::status(503),
+            _ => Reply::status(201),
+        }
+    });
+    for conversation in 0..CONVERSATIONS {
+        sim.put(&envelope(&format!("c{conversation}"), "1"));
+    }
+    run_until(&sim, &clock, 600 + 180);
+    assert_eq!((waiting(&sim), poisoned(&sim)), (0, 0), "waiting, poisoned");
+}
+
+#[test]
+fn host_that_goes_out_twice_is_probed_again() {
+    let sim = Sim::new(8);
+    let clock = Rc::new(Cell::new(0));
+    let now = Rc::clone(&clock);
+    sim.connector(move |_, _| match now.get() {
+        0..100 | 160..260 => Reply::status(503),
+        _ => Reply::status(201),
+    });
+    for round in 0..20 {
+        for conversation in 0..10 {
+            sim.put(&envelope(&format!("c{conversation}"), &round.to_string()));
+        }
+        run_until(&sim, &clock, 20 * (round + 1));
+    }
+    run_until(&sim, &clock, 600);
+    assert_eq!((waiting(&sim), poisoned(&sim)), (0, 0), "waiting, poisoned");
+    let lines = sim.lines.borrow();
+    for event in ["host.failed", "host.recovered"] {
+        let count = lines.iter().filter(|line| line.contains(&format!("\"{event}\""))).count();
+        assert_eq!(count, 2, "{event}: one line for each outage, not one for each alert");
+    }
+}
+
+#[test]
+fn alert_that_expires_during_an_outage_is_recorded_as_expired() {
+    let (sim, clock) = outage(9, Reply::status(503), 600);
+    for conversation in 0..4 {
+        sim.put(&envelope(&format!("c{conversation}"), "1"));
+    }
+    run_until(&sim, &clock, 5);
+    let mut alert = envelope("late", "1");
+    alert["expires"] = json!("2026-11-23T22:01:00Z");
+    sim.put(&alert);
+    let first = sim.run();
+    assert_eq!(counts(&first, ["hostOut"])[0], 1, "it is hidden without a try");
+    run_until(&sim, &clock, 70);
+    assert_eq!(sim.status("late-1").as_deref(), Some("expired"));
+    assert!(sim.attempts.borrow().iter().all(|attempt| attempt.conversation != "late"));
+}
+
+#[test]
+fn stored_state_of_the_hosts_is_forgotten_when_they_work() {
+    let (sim, clock) = outage(10, Reply::status(503), 30);
+    for conversation in 0..10 {
+        sim.put(&envelope(&format!("c{conversation}"), "1"));
+    }
+    let stored = |sim: &Sim| {
+        let rows = sim.tables.borrow().entities("proactivebotruns").clone();
+        rows.into_iter().any(|((_, row), record)| row == "run" && record.get("hosts").is_some())
+    };
+    run_until(&sim, &clock, 10);
+    assert!(stored(&sim));
+    run_until(&sim, &clock, 200);
+    assert_eq!((waiting(&sim), stored(&sim)), (0, false));
+}

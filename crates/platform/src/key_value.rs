@@ -1,22 +1,22 @@
-//! Key-value storage: a cache, and never more. Losing all of it costs time, and nothing else.
+//! Key-value storage, used only as a cache: losing all of its data costs time and nothing else.
 
 use thiserror::Error;
 
-/// The port for key-value storage. Keys are at most 255 bytes without `/ \ ? #` (Azure Cosmos refuses these); values at
-/// most 1 MB.
+/// The port for key-value storage. Keys are at most 255 bytes without `/ \ ? #` (Azure Cosmos refuses these);
+/// values at most 1 MB.
 pub trait KeyValue {
-    /// The value, or `None` if there is none.
+    /// Returns the value, or `None` if the store has none.
     fn get(&self, key: &str) -> impl Future<Output = Result<Option<Vec<u8>>, KeyValueError>>;
 
     /// Stores a value, replacing any earlier one.
     fn set(&self, key: &str, value: &[u8]) -> impl Future<Output = Result<(), KeyValueError>>;
 
-    /// Removes a value; a missing one is no error.
+    /// Removes a value. A missing value is not an error.
     fn delete(&self, key: &str) -> impl Future<Output = Result<(), KeyValueError>>;
 }
 
-/// The store did not do it. A caller can do one thing: go on without. The kinds are for the log, which gets no text of the
-/// store's own, because that may quote a key, a value or a connection string.
+/// A call of the store failed. The caller can only go on without the store, so the kinds are for the log. The
+/// log never gets the store's own text, because that text may quote a key, a value or a connection string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum KeyValueError {
     /// The platform has no store of this name.

@@ -9,12 +9,13 @@ use thiserror::Error;
 
 use crate::account::{Account, Credential};
 
-/// The storage emulator's well-known account; its key is public.
+/// The well-known account of the storage emulator. Its key is public.
 const EMULATOR_ACCOUNT: &str = "devstoreaccount1";
 const EMULATOR_KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/// What is wrong with a connection string. Names the setting, and never repeats a value: it may be the key.
+/// A problem in a connection string. The text names the setting. It never repeats a value, because the value
+/// may be the key.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct ConnectionStringError(String);
@@ -23,7 +24,7 @@ pub(crate) fn wrong<T>(problem: impl Into<String>) -> Result<T, ConnectionString
     Err(ConnectionStringError(problem.into()))
 }
 
-/// Every setting that a connection string may hold; those of other services are read over.
+/// Every setting that a connection string may hold. The bot ignores the settings of other services.
 const KNOWN: [&str; 15] = [
     "usedevelopmentstorage",
     "developmentstorageproxyuri",
@@ -60,15 +61,16 @@ impl Account {
         if explicit_queue.is_none() && explicit_table.is_none() && get("accountname").is_none() {
             return wrong("AccountName or QueueEndpoint is missing");
         }
-        // A queue at a place of its own may be the emulator's: the table of the same name in the cloud may not be ours.
-        let guesses_table = explicit_queue.is_none() || get("endpointsuffix").is_some();
+        // If QueueEndpoint is set, the queue may be in an emulator. An account of the same name in the cloud
+        // may belong to another owner, so the table's URL is then derived only if EndpointSuffix is set, too.
+        let derives_table = explicit_queue.is_none() || get("endpointsuffix").is_some();
         let queue_endpoint = match explicit_queue {
             Some(endpoint) => Some(endpoint),
             None => named_endpoint(&get, "queue")?,
         };
         let table_endpoint = match explicit_table {
             Some(endpoint) => Some(endpoint),
-            None if guesses_table => named_endpoint(&get, "table")?,
+            None if derives_table => named_endpoint(&get, "table")?,
             None => None,
         };
         let credential = match (get("accountkey"), get("sharedaccesssignature")) {
@@ -105,7 +107,7 @@ impl Account {
                 let uri = checked_endpoint("DevelopmentStorageProxyUri", uri)?;
                 let parsed: http::Uri =
                     uri.parse().or_else(|_| wrong("DevelopmentStorageProxyUri is not a URL"))?;
-                // Ports stay the emulator's own, whatever the URI says.
+                // The ports are always the emulator's own. A port in the URI is ignored.
                 format!("{}://{}", parsed.scheme_str().unwrap_or("http"), parsed.host().unwrap_or_default())
             }
         };
@@ -118,7 +120,7 @@ impl Account {
     }
 }
 
-/// The URL of a service in the cloud, if the account has a name.
+/// Returns the URL of a service in the cloud, or nothing if the account has no name.
 fn named_endpoint<'s>(
     get: &impl Fn(&str) -> Option<&'s str>,
     service: &str,
@@ -135,7 +137,8 @@ fn named_endpoint<'s>(
     checked_endpoint("EndpointSuffix", &format!("{protocol}://{account}.{service}.{suffix}")).map(Some)
 }
 
-/// `Name=Value` pairs, split at the first `=` because keys end in one; names in lower case.
+/// Splits the connection string into `Name=Value` pairs, with the names in lower case. Each pair is split at
+/// its first `=`, because account keys end in `=`.
 fn split(connection_string: &str) -> Result<BTreeMap<String, &str>, ConnectionStringError> {
     let mut settings = BTreeMap::new();
     for (index, segment) in
@@ -146,7 +149,7 @@ fn split(connection_string: &str) -> Result<BTreeMap<String, &str>, ConnectionSt
             KNOWN.contains(&name.as_str()).then(|| (name, value.trim()))
         });
         let Some((name, value)) = known else {
-            // Without its text: a pasted key is an unknown setting too.
+            // The error does not repeat the text, because the text may be a pasted key.
             return wrong(format!("part {} is not a known Name=Value setting", index + 1));
         };
         if settings.contains_key(&name) {
@@ -188,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn every_documented_form() {
+    fn connection_string_in_each_documented_form_names_the_queue_endpoint() {
         for (text, expected) in [
             ("UseDevelopmentStorage=true", "http://127.0.0.1:10001/devstoreaccount1"),
             ("usedevelopmentstorage=TRUE;", "http://127.0.0.1:10001/devstoreaccount1"),
@@ -235,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_derived_from_the_account_and_never_from_another_endpoint() {
+    fn table_endpoint_is_derived_from_the_account_and_never_from_another_endpoint() {
         const KEY: &str = "AccountKey=c2VjcmV0LWtleQ==";
         const SAS: &str = "SharedAccessSignature=?ss=qt&sig=x";
         const CLOUD: &str = "https://contoso.table.core.windows.net";
@@ -277,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_setting_and_never_the_value() {
+    fn error_of_a_bad_connection_string_names_the_setting_and_never_the_value() {
         for (text, expected) in [
             ("", "it is empty"),
             (" ; ", "it is empty"),
@@ -330,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_output_masks_every_credential() {
+    fn debug_output_of_an_account_masks_every_credential() {
         for text in [
             "AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==",
             "AccountName=contoso;SharedAccessSignature=sv=1&sig=c2VjcmV0LWtleQ==",

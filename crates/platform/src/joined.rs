@@ -58,7 +58,10 @@ impl JoinedSettings {
         let missing = || {
             SettingsError::new(
                 name,
-                format!("is missing from the component's variable `{}`", joined.variable),
+                format!(
+                    "missing in the component's variable `{}`; add it to the template in the manifest",
+                    joined.variable
+                ),
             )
         };
         value.map(|(_, value)| value.clone()).ok_or_else(missing)
@@ -76,8 +79,8 @@ fn split(joined: &Joined, text: &str) -> Result<Values, SettingsError> {
             }
             // The error does not repeat the text, because the text may be part of a secret.
             _ => {
-                let problem = "holds something else than one name=value for each name: one of the joined values holds \
-                               the character U+001F, or the manifest is not this version's";
+                let problem = "expected each name once as name=value, separated by U+001F; remove U+001F from the \
+                               joined values, and use the manifest of this version";
                 return Err(SettingsError::new(joined.variable, problem));
             }
         }

@@ -20,13 +20,13 @@ pub trait KeyValue {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum KeyValueError {
     /// The platform has no store of this name.
-    #[error("key-value store: there is none of this name")]
+    #[error("key-value store: the platform has no store of this name; add the store to its configuration")]
     NoSuchStore,
     /// The component may not use the store.
     #[error("key-value store: access denied; add the store to key_value_stores in the manifest")]
     AccessDenied,
     /// The platform has too many stores open.
-    #[error("key-value store: the platform cannot open one more")]
+    #[error("key-value store: the platform has too many open stores")]
     TooManyOpen,
     /// Any other failure.
     #[error("key-value store: the call failed")]

@@ -22,7 +22,7 @@ pub trait Settings {
             || choices.iter().map(|(choice, _)| format!("`{choice}`")).collect::<Vec<_>>().join(" or ");
         chosen
             .map(|(_, meaning)| *meaning)
-            .ok_or_else(|| SettingsError::new(name, format!("must be {}", quoted())))
+            .ok_or_else(|| SettingsError::new(name, format!("expected {}", quoted())))
     }
 }
 
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn choice_of_a_word_that_is_not_listed_is_an_error() {
-        let expected = Err(SettingsError::new("unsealed", "must be `allow` or `refuse`"));
+        let expected = Err(SettingsError::new("unsealed", "expected `allow` or `refuse`"));
         for (value, meaning) in [
             ("", Ok(1)),
             ("allow", Ok(1)),

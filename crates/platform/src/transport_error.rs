@@ -11,7 +11,7 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TransportError {
     /// The platform does not let this component call that host (`allowed_outbound_hosts`).
-    #[error("the platform refused the call: the host is not in allowed_outbound_hosts")]
+    #[error("the platform refused the call: the host is not in allowed_outbound_hosts; add the host")]
     Denied,
     /// The request did not arrive at the server, so sending it again is safe.
     #[error("nothing was sent: {0}")]
@@ -44,13 +44,13 @@ pub enum BodyProblem {
     #[error("the connection broke")]
     Broken,
     /// The body is larger than the caller allowed.
-    #[error("it is larger than {limit_bytes} bytes")]
+    #[error("the body is larger than {limit_bytes} bytes")]
     TooLong {
         /// The caller's limit.
         limit_bytes: usize,
     },
     /// The time of the call ended before the body did.
-    #[error("it did not end in time")]
+    #[error("the body did not end in time")]
     OutOfTime,
 }
 

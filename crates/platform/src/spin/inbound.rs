@@ -51,7 +51,7 @@ pub async fn serve(
     if let Err(error) = send(response_out, reply.answer).await {
         let reason = match error {
             StreamError::Closed => "the connection was closed",
-            StreamError::LastOperationFailed(_) => "the host did not write it",
+            StreamError::LastOperationFailed(_) => "the host failed to write the answer",
         };
         host.event(Level::Warn, "answer.not-sent", json!({"reason": reason}));
     }

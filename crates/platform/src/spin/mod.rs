@@ -88,9 +88,9 @@ fn read_variable(name: &str) -> Result<String, SettingsError> {
     spin_sdk::variables::get(name).map_err(|error| {
         use spin_sdk::variables::Error;
         let problem = match error {
-            Error::InvalidName(_) => "is not a valid name",
-            Error::Undefined(_) => "is not mapped to this component in the manifest",
-            Error::Provider(_) | Error::Other(_) => "could not be read from the variable provider",
+            Error::InvalidName(_) => "the name is not valid",
+            Error::Undefined(_) => "the manifest does not map the variable to this component; add it there",
+            Error::Provider(_) | Error::Other(_) => "the variable provider failed; check its configuration",
         };
         SettingsError::new(name, problem)
     })

@@ -153,13 +153,13 @@ async fn write_body(body: OutgoingBody, stream: OutputStream, bytes: &[u8]) {
 async fn wait_for_head(answer: &FutureIncomingResponse) -> Result<IncomingResponse, ErrorCode> {
     wait::until(|| answer.get(), || answer.subscribe())
         .await
-        .unwrap_or(Err(ErrorCode::InternalError(Some("the answer was taken twice".into()))))
+        .unwrap_or(Err(ErrorCode::InternalError(Some("the answer was read twice".into()))))
 }
 
 fn head_of(response: &IncomingResponse) -> Result<http::Response<Bytes>, TransportError> {
     let mut answer = http::Response::new(Bytes::new());
     *answer.status_mut() = http::StatusCode::from_u16(response.status())
-        .map_err(|_| TransportError::AnswerLost("its status is no HTTP status".into()))?;
+        .map_err(|_| TransportError::AnswerLost("the answer's status is not an HTTP status".into()))?;
     for (name, value) in response.headers().entries() {
         let name = http::HeaderName::from_bytes(name.as_bytes());
         if let (Ok(name), Ok(value)) = (name, http::HeaderValue::from_bytes(&value)) {
@@ -216,9 +216,9 @@ fn transport_error(code: ErrorCode) -> TransportError {
         }
         ErrorCode::HttpRequestUriInvalid
         | ErrorCode::HttpRequestMethodInvalid
-        | ErrorCode::HttpRequestUriTooLong => not_sent("the host does not take this request"),
+        | ErrorCode::HttpRequestUriTooLong => not_sent("the host does not accept this request"),
         ErrorCode::ConnectionReadTimeout | ErrorCode::HttpResponseTimeout => lost("no answer in time"),
         ErrorCode::ConnectionTerminated => lost("the connection was closed"),
-        _ => lost("the exchange broke"),
+        _ => lost("the connection failed during the exchange"),
     }
 }

@@ -76,14 +76,16 @@ impl Account {
     /// because others could read the token.
     pub fn with_token(mut self, token: Secret) -> Result<Self, ConnectionStringError> {
         if !self.needs_token() {
-            return wrong("AccountKey or SharedAccessSignature is set; a token cannot be combined with it");
+            return wrong(
+                "a token cannot be combined with AccountKey or SharedAccessSignature; leave both out",
+            );
         }
         for (setting, endpoint) in
             [("QueueEndpoint", &self.queue_endpoint), ("TableEndpoint", &self.table_endpoint)]
         {
             if endpoint.as_deref().is_some_and(|endpoint| !may_carry_a_token(endpoint)) {
                 return wrong(format!(
-                    "{setting} or DefaultEndpointsProtocol: plain http would show the token to others; use https"
+                    "{setting} or DefaultEndpointsProtocol: others could read a token in plain http; use https"
                 ));
             }
         }

@@ -13,18 +13,21 @@ use crate::xml::ErrorBody;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Unusable {
     /// The connection string does not contain the URL of the service.
-    #[error("{setting} is missing; add it to storageconnection, because the service's URL cannot be guessed")]
+    #[error(
+        "{setting} is missing; add it to storageconnection, because the bot cannot derive the service's URL"
+    )]
     NoEndpoint {
         /// The setting's name.
         setting: &'static str,
     },
     /// The account has neither key nor SAS, and no usable token.
     #[error(
-        "storageconnection has neither AccountKey nor SharedAccessSignature, and there is no usable token of Entra ID"
+        "storageconnection has neither AccountKey nor SharedAccessSignature, and the bot has no usable token of \
+         Entra ID; add a key or a SAS, or check the bot's credential"
     )]
     NoToken,
     /// The endpoint and the names do not form a valid URL.
-    #[error("storageconnection or queuename do not make a URL")]
+    #[error("storageconnection and queuename do not form a valid URL; check both")]
     NoUrl,
 }
 
@@ -132,11 +135,11 @@ pub fn denial(code: &str, body: &ErrorBody, mismatch: &'static str) -> &'static 
     if begins("Request date header too old") {
         "the clock of this machine is wrong; set it"
     } else if begins("The MAC signature found") {
-        "the AccountKey in storageconnection is not this account's"
+        "the AccountKey in storageconnection does not belong to this account; copy the account's key"
     } else if begins("Signature not valid in the specified time frame") {
-        "the SAS in storageconnection has expired, or is not valid yet"
+        "the SAS in storageconnection has expired, or is not valid yet; make a new SAS"
     } else if begins("Signature did not match") || begins("Signature fields not well formed") {
-        "the SAS in storageconnection was not made with this account's key, or was changed"
+        "the SAS in storageconnection was not made with this account's key, or was changed; make a new SAS"
     } else {
         "check storageconnection and the clock"
     }

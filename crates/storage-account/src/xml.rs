@@ -9,10 +9,10 @@ use thiserror::Error;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Malformed {
     /// The document is not UTF-8.
-    #[error("it is not UTF-8")]
+    #[error("the body is not UTF-8")]
     NotUtf8,
     /// The document is not XML, or has a form that no service writes.
-    #[error("it is not well-formed XML")]
+    #[error("the body is not well-formed XML")]
     NotWellFormed,
 }
 

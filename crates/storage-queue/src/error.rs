@@ -9,7 +9,7 @@ use storage_account::{
 use thiserror::Error;
 
 /// The detail of [`QueueError::NotAuthorized`] if a SAS or a role does not allow the call.
-const MISMATCH: &str = "the SAS in storageconnection does not allow this call";
+const MISMATCH: &str = "the SAS in storageconnection, or the role of the bot's identity, does not allow this call; grant the permission";
 
 /// A call of the queue service that failed. The codes are those of
 /// <https://learn.microsoft.com/rest/api/storageservices/queue-service-error-codes>.
@@ -23,13 +23,13 @@ pub enum QueueError {
     #[error("the lease on the message is lost")]
     LeaseLost,
     /// The message is too large. Sending it again fails in the same way.
-    #[error("the message is too large for the queue")]
+    #[error("the message is too large for the queue; shorten it")]
     MessageTooLarge,
     /// The service is deleting the queue, which takes tens of seconds.
-    #[error("the queue is being deleted; it can be used again in a minute")]
+    #[error("the queue is being deleted; try again in a minute")]
     QueueBeingDeleted,
     /// The service cannot do the call for the moment. The client has already repeated the call.
-    #[error("the storage service is busy ({status} {code}); it may work in a moment")]
+    #[error("the queue service is busy ({status} {code}); try again in a moment")]
     Busy {
         /// The HTTP status.
         status: u16,
@@ -50,9 +50,7 @@ pub enum QueueError {
         detail: &'static str,
     },
     /// The service refused the request: the account or a name is wrong, or the bot made a mistake.
-    #[error(
-        "the storage service refused the request ({status} {code}); check storageconnection and queuename"
-    )]
+    #[error("the queue service refused the request ({status} {code}); check storageconnection and queuename")]
     Refused {
         /// The HTTP status.
         status: u16,
@@ -60,10 +58,10 @@ pub enum QueueError {
         code: String,
     },
     /// The call has no answer, or no whole answer.
-    #[error("the storage service was not reached: {0}")]
+    #[error("the call of the queue service failed: {0}")]
     Transport(#[from] TransportError),
     /// The answer cannot be read.
-    #[error("the storage service's answer cannot be read: {0}")]
+    #[error("the queue service's answer cannot be read: {0}")]
     Unreadable(String),
 }
 
@@ -117,7 +115,8 @@ impl From<Failure> for QueueError {
             Failure::Unusable(Unusable::NoToken) => Self::NotAuthorized {
                 status: 401,
                 code: "NoAuthenticationInformation".to_owned(),
-                detail: "storageconnection has neither AccountKey nor SharedAccessSignature, and there is no token of Entra ID",
+                detail: "storageconnection has neither AccountKey nor SharedAccessSignature, and the bot has no usable \
+                         token of Entra ID; add a key or a SAS, or check the bot's credential",
             },
             Failure::Unusable(problem) => Self::Unreadable(problem.to_string()),
         }

@@ -14,8 +14,8 @@ const POISON: &str = "-poison";
 /// A text that is not the name of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "must be 3 to 56 lower-case letters, digits and single dashes, beginning and ending with a letter or digit \
-     (56, so that `-poison` still fits)"
+    "expected 3 to 56 lower-case letters, digits and single dashes, with a letter or digit at both ends; the service \
+     allows 63, and the name of the poison queue needs 7 more"
 )]
 pub struct InvalidQueueName;
 

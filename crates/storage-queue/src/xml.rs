@@ -75,7 +75,7 @@ pub(crate) fn read_messages(body: &[u8]) -> Result<Vec<Fields>, QueueError> {
         _ => {}
     })
     .map_err(|malformed| unreadable(&malformed.to_string()))?;
-    if root_seen { Ok(messages) } else { Err(unreadable("it is no QueueMessagesList")) }
+    if root_seen { Ok(messages) } else { Err(unreadable("expected a QueueMessagesList, found other XML")) }
 }
 
 /// Returns the messages that can be read. Returns an error if there are messages and none of them can be

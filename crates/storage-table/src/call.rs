@@ -42,7 +42,7 @@ fn without_content(call: Call) -> Call {
 /// Returns the value of `If-Match`. Without an ETag it is `*`, which matches any version.
 pub(crate) fn if_match(etag: Option<&ETag>) -> Result<HeaderValue, TableError> {
     HeaderValue::from_str(etag.map_or("*", ETag::as_str))
-        .map_err(|_| TableError::Invalid("the ETag is not one of the service's".to_owned()))
+        .map_err(|_| TableError::Invalid("If-Match: the ETag does not come from the service".to_owned()))
 }
 
 /// Adds the condition that the entity has this version, or any version if there is no ETag.
@@ -56,7 +56,7 @@ pub(crate) fn query(
     from: Option<&Continuation>,
 ) -> Result<Call, TableError> {
     if !(1..=MOST_ROWS).contains(&query.top) {
-        return Err(TableError::Invalid(format!("top is {}; expected 1 to {MOST_ROWS}", query.top)));
+        return Err(TableError::Invalid(format!("top: expected 1 to {MOST_ROWS}, found {}", query.top)));
     }
     let mut call = new(Method::GET, format!("/{}()", table.as_str())).reading_the_answer();
     if let Some(expression) = query.filter.expression() {

@@ -308,7 +308,7 @@ struct Refusal {
 }
 
 fn json(body: &[u8]) -> Result<serde_json::Value, TableError> {
-    serde_json::from_slice(body).map_err(|_| TableError::Unreadable("it is no JSON".to_owned()))
+    serde_json::from_slice(body).map_err(|_| TableError::Unreadable("the body is not JSON".to_owned()))
 }
 
 fn etag_of(headers: &HeaderMap) -> Result<ETag, TableError> {

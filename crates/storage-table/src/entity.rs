@@ -115,7 +115,7 @@ impl Entity {
         for (name, value) in &self.properties {
             if let Some(typed) = name.strip_suffix(TYPE_SUFFIX) {
                 if !self.properties.contains_key(typed) || !value.is_string() {
-                    return invalid(typed, "its type has no property; remove the type");
+                    return invalid(typed, "the entity has its type but no value; remove the type");
                 }
                 continue;
             }
@@ -126,7 +126,7 @@ impl Entity {
         }
         if count > MOST_PROPERTIES {
             return Err(TableError::Invalid(format!(
-                "an entity has {count} properties; at most {MOST_PROPERTIES} fit"
+                "entity: expected at most {MOST_PROPERTIES} properties, found {count}"
             )));
         }
         if size_bytes > LARGEST_ENTITY_BYTES {
@@ -138,7 +138,9 @@ impl Entity {
     /// Reads an entity of an answer, and its timestamp if there is one.
     pub(crate) fn read(value: Value) -> Result<(Self, Option<DateTime<Utc>>), TableError> {
         let unreadable = |problem: &str| TableError::Unreadable(problem.to_owned());
-        let Value::Object(mut properties) = value else { return Err(unreadable("an entity is no object")) };
+        let Value::Object(mut properties) = value else {
+            return Err(unreadable("an entity is not a JSON object"));
+        };
         let mut text = |name: &str| match properties.remove(name) {
             Some(Value::String(text)) => Ok(text),
             _ => Err(unreadable(&format!("{name} is missing"))),
@@ -148,7 +150,7 @@ impl Entity {
         let timestamp = match properties.remove(TIMESTAMP) {
             Some(Value::String(text)) => {
                 let time = DateTime::parse_from_rfc3339(&text);
-                Some(time.map_err(|_| unreadable("Timestamp is no time"))?.to_utc())
+                Some(time.map_err(|_| unreadable("Timestamp is not a time"))?.to_utc())
             }
             _ => None,
         };
@@ -187,14 +189,14 @@ fn invalid<T>(name: &str, problem: &str) -> Result<T, TableError> {
 /// identifiers.
 fn check_name(name: &str) -> Result<(), TableError> {
     if KEYS.contains(&name) || name == TIMESTAMP || name == OP {
-        return invalid(name, "the name is reserved; take another");
+        return invalid(name, "the name is reserved; choose another name");
     }
     let starts_well = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     if starts_well && name.bytes().all(allowed) && name.len() <= LONGEST_NAME_CHARACTERS {
         return Ok(());
     }
-    invalid("?", "a name must be at most 255 letters, digits and `_`, not beginning with a digit")
+    invalid("?", "expected a name of at most 255 letters, digits and `_`, without a digit at the beginning")
 }
 
 /// Checks a value, and returns its size in bytes.
@@ -204,11 +206,13 @@ fn check_value(name: &str, value: &Value, is_typed: impl Fn() -> bool) -> Result
         Value::Number(number) => check_number(name, number, is_typed),
         Value::String(text) => match utf16_bytes(text) {
             bytes if bytes <= 2 * LONGEST_STRING_UNITS => Ok(4 + bytes),
-            _ => invalid(name, "the text is longer than 32768 UTF-16 units; split it"),
+            _ => invalid(name, "the text is longer than 32768 UTF-16 units; split the text"),
         },
         // The service ignores null without an error, and a merge keeps the old value.
-        Value::Null => invalid(name, "null is not stored; leave it out, and replace the entity to remove it"),
-        Value::Array(_) | Value::Object(_) => invalid(name, "tables have no nested values; write JSON text"),
+        Value::Null => {
+            invalid(name, "null is not stored; to remove a property, replace the entity without it")
+        }
+        Value::Array(_) | Value::Object(_) => invalid(name, "nested values are not stored; store JSON text"),
     }
 }
 
@@ -217,7 +221,7 @@ fn check_number(name: &str, number: &Number, is_typed: impl Fn() -> bool) -> Res
     if is_int32 || number.is_f64() || is_typed() {
         return Ok(8);
     }
-    invalid(name, "the number does not fit 32 bits; use Entity::int64")
+    invalid(name, "the number does not fit in 32 bits; use Entity::int64")
 }
 
 #[cfg(test)]

@@ -16,10 +16,10 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TableError {
     /// The service is deleting the table, which takes about a minute.
-    #[error("the table is being deleted; it can be used again in a minute")]
+    #[error("the table is being deleted; try again in a minute")]
     TableBeingDeleted,
     /// The service cannot do the call for the moment. The client has already repeated the call.
-    #[error("the table service is busy ({status} {code}); it may work in a moment")]
+    #[error("the table service is busy ({status} {code}); try again in a moment")]
     Busy {
         /// The HTTP status.
         status: u16,
@@ -40,7 +40,7 @@ pub enum TableError {
         detail: &'static str,
     },
     /// An entity or a transaction is too large. Sending it again fails in the same way.
-    #[error("the entity or the transaction is too large for the table")]
+    #[error("the entity or the transaction is too large for the table service; shorten it")]
     TooLarge,
     /// The service refused the request: the account or a name is wrong, or the bot made a mistake.
     #[error("the table service refused the request ({status} {code}); check storageconnection")]
@@ -51,7 +51,7 @@ pub enum TableError {
         code: String,
     },
     /// The call has no answer, or no whole answer.
-    #[error("the table service was not reached: {0}")]
+    #[error("the call of the table service failed: {0}")]
     Transport(#[from] TransportError),
     /// The answer cannot be read.
     #[error("the table service's answer cannot be read: {0}")]
@@ -67,9 +67,9 @@ pub enum TableError {
 
 /// The detail of [`TableError::NotAuthorized`] if the SAS or the role does not allow the call.
 const SAS_MISMATCH: &str =
-    "the SAS in storageconnection lacks table rights: it needs ss=qt, srt=co, sp=rdacup";
-const ROLE_MISMATCH: &str = "the identity of this app needs the role Storage Table Data Contributor on the storage \
-     account; a new assignment takes some minutes";
+    "the SAS in storageconnection lacks rights for tables; make a SAS with ss=qt, srt=co, sp=rdacup";
+const ROLE_MISMATCH: &str = "the identity of this app lacks the role Storage Table Data Contributor on the storage \
+     account; assign the role, which takes effect after some minutes";
 
 impl TableError {
     /// Whether another attempt in a moment may succeed.

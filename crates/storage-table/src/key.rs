@@ -32,11 +32,13 @@ impl Key {
 
 fn check_part(part: &str, text: &str) -> Result<(), TableError> {
     if text.encode_utf16().count() > LONGEST_UNITS {
-        return Err(TableError::Invalid(format!("{part} is longer than {LONGEST_UNITS} UTF-16 units")));
+        return Err(TableError::Invalid(format!(
+            "{part}: expected at most {LONGEST_UNITS} UTF-16 units; use escape()"
+        )));
     }
     if text.chars().any(is_forbidden) {
         return Err(TableError::Invalid(format!(
-            "{part} holds a character that keys must not hold; use escape()"
+            "{part}: a key must not hold control characters, `/`, `\\`, `#` or `?`; use escape()"
         )));
     }
     Ok(())

@@ -11,7 +11,9 @@ pub struct TableName(String);
 
 /// A text that is not the name of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("must be 3 to 63 letters and digits, beginning with a letter, and not `tables`")]
+#[error(
+    "expected 3 to 63 letters and digits, with a letter at the beginning, and another name than `tables`"
+)]
 pub struct InvalidTableName;
 
 impl TableName {

@@ -29,7 +29,7 @@ pub struct Continuation {
 
 /// A text that [`Continuation::to_text`] did not return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("it is no page token; take the one of the last answer")]
+#[error("the text is not a page token; use the token of the last answer")]
 pub struct InvalidContinuation;
 
 /// More than the longest token of a service whose keys have at most 1 KiB.
@@ -73,7 +73,7 @@ impl Continuation {
 
 impl Page {
     pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, TableError> {
-        let unreadable = || TableError::Unreadable("it is no page of entities".to_owned());
+        let unreadable = || TableError::Unreadable("the body is not a page of entities".to_owned());
         let mut body: Value = serde_json::from_slice(body).map_err(|_| unreadable())?;
         let Some(Value::Array(rows)) = body.get_mut("value").map(Value::take) else {
             return Err(unreadable());

@@ -22,8 +22,10 @@ impl Outcome {
         operations: usize,
         with_token: bool,
     ) -> Result<Self, TableError> {
-        let unknown = |problem: &str| TableError::Unreadable(format!("{problem}; the outcome is unknown"));
-        let body = std::str::from_utf8(answer.body()).map_err(|_| unknown("it is not UTF-8"))?;
+        let unknown = |problem: &str| {
+            TableError::Unreadable(format!("{problem}; the result of the transaction is unknown"))
+        };
+        let body = std::str::from_utf8(answer.body()).map_err(|_| unknown("the body is not UTF-8"))?;
         let parts: Vec<Part<'_>> = parts(body);
         if let Some(refused) = parts.iter().find(|part| !(200..300).contains(&part.status)) {
             return refused.refusal(operations, with_token);
@@ -68,7 +70,7 @@ impl Part<'_> {
                 let index = index.or((operations == 1).then_some(0)).filter(|index| *index < operations);
                 let index = index.ok_or_else(|| {
                     TableError::Unreadable(format!(
-                        "a transaction was refused ({status} {code}) without an index"
+                        "the service refused a transaction ({status} {code}) without the index of an operation"
                     ))
                 })?;
                 Ok(Outcome::Refused { index, status, code })

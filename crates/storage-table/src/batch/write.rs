@@ -43,7 +43,7 @@ impl<'e> Transaction<'e> {
             return Err(TableError::TooLarge);
         }
         let content_type = HeaderValue::try_from(format!("multipart/mixed; boundary={batch}"))
-            .map_err(|_| TableError::Invalid("the boundary is no header value".to_owned()))?;
+            .map_err(|_| TableError::Invalid("transaction: the boundary is not a header value".to_owned()))?;
         let call = call::new(Method::POST, "/$batch".to_owned());
         let written = operations.iter().filter(|operation| !matches!(operation, Operation::Delete(..)));
         Ok(Self {
@@ -64,19 +64,21 @@ impl<'e> Transaction<'e> {
 
 fn check(operations: &[Operation<'_>]) -> Result<(), TableError> {
     let invalid = |problem: String| Err(TableError::Invalid(format!("transaction: {problem}")));
-    let Some(first) = operations.first() else { return invalid("it is empty".to_owned()) };
+    let Some(first) = operations.first() else {
+        return invalid("expected 1 to 100 operations, found none".to_owned());
+    };
     if operations.len() > MOST_OPERATIONS {
-        return invalid(format!("it has {} operations; at most {MOST_OPERATIONS} fit", operations.len()));
+        return invalid(format!("expected 1 to {MOST_OPERATIONS} operations, found {}", operations.len()));
     }
     let mut rows = BTreeSet::new();
     for operation in operations {
         let key = operation.key();
         key.check()?;
         if key.partition != first.key().partition {
-            return invalid("its entities are in several partitions".to_owned());
+            return invalid("expected entities of one partition, found several partitions".to_owned());
         }
         if !rows.insert(&key.row) {
-            return invalid("two operations are on one entity".to_owned());
+            return invalid("expected one operation for each entity, found two for one entity".to_owned());
         }
     }
     Ok(())

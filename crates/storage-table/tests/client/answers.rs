@@ -82,7 +82,7 @@ fn unexpected_answer_is_an_error_that_names_the_problem() {
         (Ok(response(403, "<Error><Code>AuthenticationFailed</Code></Error>")), "AuthenticationFailed"),
         (Ok(response(415, "<Error><Code>AtomFormatNotSupported</Code></Error>")), "AtomFormatNotSupported"),
         (Ok(response(200, "{}")), "PartitionKey is missing"),
-        (Ok(response(200, "hello")), "it is no JSON"),
+        (Ok(response(200, "hello")), "the body is not JSON"),
         (
             Ok(response(
                 200,

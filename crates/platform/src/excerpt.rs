@@ -7,8 +7,8 @@ const SHOWN_CHARACTERS: usize = 64;
 
 /// Returns the first 64 characters of `text`, with `…` in place of the rest.
 ///
-/// Every text that a caller chose and that an answer or a log line repeats goes through this function: the
-/// name of a member, an id, the reason that another program gave.
+/// Every text that a caller chose goes through this function before an answer or a log line repeats it.
+/// Examples are the name of a member, an id, and the reason that another program gave.
 pub fn excerpt(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(SHOWN_CHARACTERS) {
         None => text.into(),

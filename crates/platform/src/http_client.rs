@@ -34,8 +34,8 @@ pub struct Timeouts {
     /// Between two reads of the answer's body.
     pub between_bytes: Duration,
     /// From the beginning until the last byte of the answer. If `total` ends a call before the head of the
-    /// answer has arrived, the call fails with [`TransportError::AnswerLost`], because the server may have
-    /// received the request.
+    /// answer has arrived, the call fails with [`TransportError::AnswerLost`]. The server may have received
+    /// the request.
     pub total: Duration,
     /// The largest body that the client reads. Of an answer with a larger body, the caller gets only the
     /// head, with [`BodyProblem::TooLong`](crate::BodyProblem::TooLong).

@@ -1,7 +1,7 @@
 //! The bot's ports to its platform, and their adapter for Spin.
 //!
 //! A *port* is a small trait for one service of the platform: HTTP, key-value, the clock, randomness,
-//! settings, the log. Code that needs such a service takes a [`Host`] or one of its ports, so it compiles
+//! settings, the log. Code that needs such a service takes a [`Host`] or one of its ports. Such code compiles
 //! natively, and its tests use the fakes in `testing`. Only the adapter in `spin` (guest builds only) and the
 //! entry macros of the components name `spin_sdk` or `wasi`.
 //!

@@ -1,5 +1,5 @@
-//! Short names for ids that other services chose. Such ids are long, and they hold characters that no key may
-//! hold.
+//! Short names for ids that other services chose. Such ids are long, and they may contain characters that a
+//! key must not contain.
 
 use sha2::{Digest, Sha256};
 

@@ -22,8 +22,8 @@ impl<'a> Reply<'a> {
         Self { answer, then: Some(Box::pin(work)) }
     }
 
-    /// Does the work that follows the answer, and returns the answer. On a platform, the work follows the
-    /// sending.
+    /// Does the work that follows the answer, and returns the answer. A platform sends the answer first, and
+    /// then does the work.
     pub async fn finish(self) -> Response<Bytes> {
         if let Some(work) = self.then {
             work.await;

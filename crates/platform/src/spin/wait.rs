@@ -20,8 +20,8 @@ pub(super) fn pause(duration: Duration) -> impl Future<Output = ()> {
 
 /// Waits until `attempt` returns a value. Between attempts, the task sleeps on the pollable of `subscribe`.
 ///
-/// Dropping the future cancels the registration. This is needed because a pollable has to be dropped before
-/// the resource that it belongs to; otherwise the host traps.
+/// Dropping the future cancels the registration and drops the pollable. The host traps if a pollable is
+/// dropped after the resource that it belongs to.
 pub(super) async fn until<T>(mut attempt: impl FnMut() -> Option<T>, subscribe: impl Fn() -> Pollable) -> T {
     let mut registration: Option<CancelOnDropToken> = None;
     poll_fn(|context| {

@@ -62,7 +62,7 @@ impl Account {
             return wrong("AccountName and QueueEndpoint are missing; add one of them");
         }
         // If QueueEndpoint is set, the queue may be in an emulator. An account of the same name in the cloud
-        // may belong to another owner, so the table's URL is then derived only if EndpointSuffix is set, too.
+        // may belong to another owner. So the table's URL is then derived only if EndpointSuffix is set, too.
         let derives_table = explicit_queue.is_none() || get("endpointsuffix").is_some();
         let queue_endpoint = match explicit_queue {
             Some(endpoint) => Some(endpoint),

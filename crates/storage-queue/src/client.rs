@@ -29,7 +29,8 @@ const MOST_MESSAGES: usize = 32;
 const LONGEST_TEXT_BYTES: usize = 64 * 1024;
 /// The most bytes into which XML escapes one byte: `&quot;`, `&#x1F;`.
 const ESCAPED_BYTE_BYTES: usize = 6;
-/// More than an answer holds beside a message's text: an id, a receipt, three dates, and their tags.
+/// More than an answer contains for each message in addition to its text: an id, a receipt, three dates, and
+/// their tags.
 const AROUND_A_TEXT_BYTES: usize = 2 * 1024;
 /// The size of the longest possible answer. A smaller limit would let a sender write messages that together
 /// exceed it. Every Get would then lease messages and fail, again and again.
@@ -208,8 +209,8 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         }
     }
 
-    /// Update Message: hides the message for `visibility_timeout_seconds` from now (0 to 604 800, and not
-    /// past its expiration), and replaces its text if `text` is given.
+    /// Update Message: hides the message for `visibility_timeout_seconds` from now, and replaces its text if
+    /// `text` is given. The time is 0 to 604 800 seconds, and must not end after the message expires.
     ///
     /// If the service updated the message but the answer was lost, the repeated call returns
     /// [`QueueError::LeaseLost`]. The new receipt is lost as well, so the caller can no longer delete or
@@ -233,9 +234,10 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         })
     }
 
-    /// [`QueueClient::update`] for a caller that does not need the new receipt. If an earlier attempt may
-    /// have had its effect, a receipt that is no longer valid is a success, because that attempt may have
-    /// changed it. [`Hidden`] shows how sure the success is.
+    /// [`QueueClient::update`] for a caller that does not need the new receipt.
+    ///
+    /// An earlier attempt may have had its effect and changed the receipt. In that case, an invalid receipt
+    /// counts as a success, and [`Hidden`] shows how sure the success is.
     pub async fn hide(
         &self,
         id: &MessageId,

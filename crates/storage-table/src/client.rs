@@ -205,8 +205,10 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
     ///
     /// If an earlier attempt may have had its effect and the repeated transaction is refused, the client
     /// reads the first entity that the transaction writes. If this transaction wrote that entity, the
-    /// transaction is done. A transaction of deletes writes no entity. Its repetition is refused with 404,
-    /// and the caller has to find out whether the entities are deleted.
+    /// transaction is done.
+    ///
+    /// A transaction of deletes alone writes no entity. If an earlier attempt did it, the result is a refusal
+    /// with 404, and the caller has to find out whether the entities are deleted.
     pub async fn batch(&self, operations: &[Operation<'_>]) -> Result<Batch, TableError> {
         let op = self.op();
         let account = self.sender.account();
@@ -253,7 +255,7 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         Ok(call::new(method, entity_path(self.table, &entity.key)).body(JSON, body))
     }
 
-    /// The answer to a point get; nothing if there is no such entity.
+    /// Reads one entity by its key. Returns nothing if the entity or the table does not exist.
     async fn read(&self, key: &Key) -> Result<Option<Response<Bytes>>, TableError> {
         key.check()?;
         let call = call::new(Method::GET, entity_path(self.table, key)).reading_the_answer();

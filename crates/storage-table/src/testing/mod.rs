@@ -53,8 +53,8 @@ impl FakeTables {
         Some(answer)
     }
 
-    /// Returns every entity of a table as it is stored: with the `op` of its last write, and an Int64 as a
-    /// string beside its `@odata.type`. Panics if the table does not exist.
+    /// Returns every entity of a table as it is stored: with the `op` of its last write, and with an
+    /// `@odata.type` for each Int64, which is a string. Panics if the table does not exist.
     pub fn entities(&self, table: &str) -> &Entities {
         match self.tables.get(&table.to_ascii_lowercase()) {
             Some(table) => &table.entities,

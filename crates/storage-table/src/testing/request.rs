@@ -40,7 +40,7 @@ impl ParsedRequest {
         let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
         let described = format!("{} {uri}", request.method());
         let signed = header("authorization").is_some() || query.iter().any(|(name, _)| name == "sig");
-        assert!(signed, "{described}: no authorization");
+        assert!(signed, "{described}: the authorization is missing");
         assert_eq!(header("x-ms-version").as_deref(), Some("2021-12-02"), "{described}: x-ms-version");
         check_accept(header("accept").as_deref(), &described);
         let parsed = Self {
@@ -61,7 +61,7 @@ impl ParsedRequest {
         let mut lines = head.split("\r\n");
         let request_line: Vec<&str> = lines.next().unwrap().split(' ').collect();
         let [method, url, "HTTP/1.1"] = request_line[..] else {
-            panic!("not a request line: {request_line:?}")
+            panic!("expected a request line of HTTP/1.1, found {request_line:?}")
         };
         let uri: http::Uri = url.parse().unwrap();
         assert!(uri.host().is_some(), "a URL inside a transaction must be absolute: {url}");
@@ -106,7 +106,7 @@ impl ParsedRequest {
 }
 
 pub(super) fn check_key(text: &str) {
-    assert!(!text.chars().any(is_forbidden), "a forbidden character in the key {text:?}; escape it");
+    assert!(!text.chars().any(is_forbidden), "the key holds a forbidden character: {text:?}; use escape()");
     assert!(text.encode_utf16().count() <= 512, "the key is too long: {text:?}");
 }
 
@@ -129,14 +129,15 @@ fn target(path: &str) -> Target {
         _ => {}
     }
     let Some((table, rest)) = path.split_once('(') else { return Target::Table(path.to_owned()) };
-    let inside = rest.strip_suffix(')').unwrap_or_else(|| panic!("no closing bracket: {path}"));
+    let inside = rest.strip_suffix(')').unwrap_or_else(|| panic!("the path has no closing bracket: {path}"));
     if inside.is_empty() {
         return Target::Rows(table.to_owned());
     }
     let keys = inside.strip_prefix("PartitionKey='").and_then(|keys| keys.strip_suffix('\''));
-    let keys = keys.unwrap_or_else(|| panic!("not the keys of an entity: {path}"));
+    let keys = keys.unwrap_or_else(|| panic!("expected the keys of an entity, found {path}"));
     // The client encodes the quotes inside keys, so these quotes end the keys.
-    let (partition, row) = keys.split_once("',RowKey='").unwrap_or_else(|| panic!("no RowKey: {path}"));
+    let (partition, row) =
+        keys.split_once("',RowKey='").unwrap_or_else(|| panic!("the path has no RowKey: {path}"));
     Target::Entity(
         table.to_owned(),
         (with_single_quotes(&decoded(partition)), with_single_quotes(&decoded(row))),

@@ -1,4 +1,4 @@
-//! The body of `POST /api/messages`.
+//! Reads the body of `POST /api/messages`.
 #![no_main]
 
 use bot_framework::{Activity, ConversationReference};

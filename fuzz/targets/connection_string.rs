@@ -1,4 +1,4 @@
-//! Connection strings.
+//! Reads connection strings. `Debug` output must mask the credential.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! The text of a queue message, in every shape.
+//! Reads the text of a queue message, in every format.
 #![no_main]
 
 use envelope::{Arrival, Envelope, EnvelopeId, SealKey, SealState};
@@ -11,10 +11,11 @@ fuzz_target!(|data: &[u8]| {
     let key = SealKey::new([7; 32]);
     let arrival = Arrival { id: EnvelopeId::random([1; 16]), at: FakeHost::default().now() };
     let Ok((envelope, seal)) = Envelope::decode(text, Some(&key), arrival.clone()) else { return };
-    assert!(seal != SealState::Valid, "nobody guesses a seal");
-    // What was read can be written, sealed and read again.
+    assert!(seal != SealState::Valid, "random text must not have a valid seal");
+    // An envelope that was read can be written, sealed and read again.
     if let Ok(written) = envelope.encode(Some(&key)) {
-        let (_, seal) = Envelope::decode(&written, Some(&key), arrival).expect("our own writing");
+        let (_, seal) = Envelope::decode(&written, Some(&key), arrival)
+            .expect("an envelope that this code wrote can be read");
         assert_eq!(seal, SealState::Valid);
     }
 });

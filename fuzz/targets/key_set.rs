@@ -1,4 +1,4 @@
-//! A JWK set, and a signature checked with each of its keys.
+//! Reads a JWK set, and checks a signature with each of its keys.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! Whom a token may be sent to: what is agreed to has a trusted host by the plainest reading, too.
+//! Checks a `serviceUrl`, the address to which the bot sends a token. The host of every accepted URL must be
+//! trusted in a simple reading of the URL, too.
 #![no_main]
 
 use bot_framework::{AuthMode, TrustPolicy};
@@ -8,21 +9,22 @@ use platform::testing::FakeHost;
 fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let settings = FakeHost::default();
-    let policy = |mode| TrustPolicy::read(mode, &settings).expect("no settings");
-    if let Ok(agreed) = policy(AuthMode::Required).check(text) {
-        let agreed = agreed.to_string();
-        let host = agreed.strip_prefix("https://").expect("https").split('/').next().unwrap_or_default();
+    let policy = |mode| TrustPolicy::read(mode, &settings).expect("empty settings are valid");
+    if let Ok(accepted) = policy(AuthMode::Required).check(text) {
+        let accepted = accepted.to_string();
+        let rest = accepted.strip_prefix("https://").expect("the scheme is https");
+        let host = rest.split('/').next().unwrap_or_default();
         let is_listed = host == "smba.trafficmanager.net"
             || host.ends_with(".botframework.com")
             || (host.starts_with("smba.") && host.ends_with(".teams.microsoft.com"));
         let is_plain = host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
-        assert!(is_listed && is_plain, "{text:?} became {agreed}");
+        assert!(is_listed && is_plain, "{text:?} was accepted as {accepted}");
     }
-    if let Ok(agreed) = policy(AuthMode::Anonymous).check(text) {
-        let agreed = agreed.to_string();
-        let (_, rest) = agreed.split_once("://").expect("a scheme");
+    if let Ok(accepted) = policy(AuthMode::Anonymous).check(text) {
+        let accepted = accepted.to_string();
+        let (_, rest) = accepted.split_once("://").expect("the URL has a scheme");
         let host = rest.split('/').next().unwrap_or_default();
         let is_local = ["localhost", "127.", "[::1]"].iter().any(|name| host.starts_with(name));
-        assert!(is_local && !host.contains('@'), "{text:?} became {agreed}");
+        assert!(is_local && !host.contains('@'), "{text:?} was accepted as {accepted}");
     }
 });

@@ -1,4 +1,4 @@
-//! Answers of the queue service: lists of messages, and errors.
+//! Reads answers of the queue service: lists of messages, and errors.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -38,7 +38,7 @@ fn a_body_that_drips_ends_with_its_call(world: &World) {
     assert_eq!(counts["delivered"], 2, "{counts}");
     eventually("the end of the connection", || drip.was_hung_up().then_some(()));
     assert!((1..FAR_MORE_THAN_A_CALL_READS).contains(&drip.sent_bytes()), "{drip:?}");
-    expect_logged(&stage, "alert.delivered", "201, and its body was lost: it did not end in time");
+    expect_logged(&stage, "alert.delivered", "201, and its body was lost: the body did not end in time");
 }
 
 #[track_caller]
@@ -51,7 +51,7 @@ fn an_accepted_alert_is_delivered_whatever_becomes_of_the_answer_s_body(world: &
     let long = || json!({"id": "x", "padding": "x".repeat(70 * 1024)});
     type Script = fn(Value) -> Reply;
     let rows: [(&str, Script, Value, &str); 2] = [
-        ("too long", |body| Reply::status(201, body), long(), "it is larger than 65536 bytes"),
+        ("too long", |body| Reply::status(201, body), long(), "the body is larger than 65536 bytes"),
         ("cut", |body| Reply::status(201, body).cut_in_body(), json!({"id": "x"}), "the connection broke"),
     ];
     for (id, script, body, problem) in rows {

@@ -1,4 +1,5 @@
-//! Answers of the HTTP doors, in one shape. Errors have the Connector's own: `{"error":{"code":"...","message":"..."}}`.
+//! Answers of the HTTP entry points, all in one shape. An error has the shape that the Connector uses:
+//! `{"error":{"code":"...","message":"..."}}`.
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -21,7 +22,8 @@ pub fn json(status: StatusCode, body: &Value) -> Response<Bytes> {
     response
 }
 
-/// An error. `code` is for programs and never changes, `message` is for people: what was wrong, and what to do.
+/// An answer with an error. `code` is for programs and never changes. `message` is for people: it names the
+/// problem and the remedy.
 pub fn error(status: StatusCode, code: &str, message: &str) -> Response<Bytes> {
     json(status, &json!({"error": {"code": code, "message": message}}))
 }

@@ -1,12 +1,14 @@
-//! Text that a caller sent, on its way into an answer or a log line.
+//! Shortens a caller's text before an answer or a log line repeats it.
 
 use std::borrow::Cow;
 
-/// How much of such a text is shown, in characters.
+/// The most characters of a caller's text that are shown.
 const SHOWN_CHARACTERS: usize = 64;
 
-/// The first 64 characters of `text`, with `…` in place of the rest. Everything that a caller chose and that an answer or a log
-/// line repeats goes through here: a name of a member, an id, a reason of another program.
+/// Returns the first 64 characters of `text`, with `…` in place of the rest.
+///
+/// Every text that a caller chose goes through this function before an answer or a log line repeats it.
+/// Examples are the name of a member, an id, and the reason that another program gave.
 pub fn excerpt(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(SHOWN_CHARACTERS) {
         None => text.into(),
@@ -19,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_of_more_than_64_characters_ends_between_two_of_them() {
+    fn excerpt_of_more_than_64_characters_is_cut_between_two_characters() {
         for letter in ["x", "ü", "語", "🍕"] {
             assert_eq!(excerpt(&letter.repeat(64)), letter.repeat(64));
             assert_eq!(excerpt(&letter.repeat(65)), format!("{}…", letter.repeat(64)));

@@ -8,10 +8,10 @@ use crate::TransportError;
 
 /// The port for outbound HTTP.
 pub trait HttpClient {
-    /// Sends one request and reads the whole answer, of whatever status. Redirects are never followed: an answer of
-    /// 3xx comes back as it is, so that no credential travels on to a host that nobody checked.
+    /// Sends one request and returns the whole answer, whatever its status. The client never follows a
+    /// redirect: it returns an answer of 3xx as it is, so that no credential reaches an unchecked host.
     ///
-    /// The adapter sets `content-length`; `request` carries an absolute URI.
+    /// `request` has an absolute URI. The adapter sets `content-length`.
     fn send(
         &self,
         request: http::Request<Bytes>,
@@ -21,33 +21,37 @@ pub trait HttpClient {
 
 /// How long a request may take, by phase and in total, and how large its answer may be.
 ///
-/// The phases alone end nothing: a server that sends a byte now and then stays within each of them for days. So `total`
-/// ends the call whatever goes on. It is at least `connect` and `first_byte` together, with a few seconds on top for the
-/// body: less would cut off answers that the phases allow.
+/// The phases alone do not end every call: a server that sends one byte now and then stays within each phase
+/// for days. So `total` ends the call in any case. Set it to at least `connect` plus `first_byte`, with a few
+/// more seconds for the body. A smaller value cuts off answers that the phases allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Until the connection stands; with TLS, where the host counts it (Spin 4.1 does not).
+    /// From the beginning until the connection is made. Whether this includes TLS depends on the host (Spin
+    /// 4.1 does not include TLS).
     pub connect: Duration,
-    /// From there until the first byte of the answer.
+    /// From the end of the connect phase until the first byte of the answer.
     pub first_byte: Duration,
     /// Between two reads of the answer's body.
     pub between_bytes: Duration,
-    /// From the beginning until the last byte of the answer. A call that it ends before the answer's head has come fails
-    /// with [`TransportError::AnswerLost`]: nobody knows what was sent by then.
+    /// From the beginning until the last byte of the answer. If `total` ends a call before the head of the
+    /// answer has arrived, the call fails with [`TransportError::AnswerLost`]. The server may have received
+    /// the request.
     pub total: Duration,
-    /// Of an answer with a larger body, only the head comes back: [`BodyProblem::TooLong`](crate::BodyProblem).
+    /// The largest body that the client reads. Of an answer with a larger body, the caller gets only the
+    /// head, with [`BodyProblem::TooLong`](crate::BodyProblem::TooLong).
     pub max_answer_bytes: usize,
 }
 
-/// So much earlier than the whole call, a connection is given up that does not come to stand: "nothing was sent" is worth
-/// knowing, and after the total nobody knows it.
+/// How much earlier than the whole call the connect phase ends. A call that fails in the connect phase
+/// reports that nothing was sent. A call that fails because its total time has ended cannot report that.
 const CONNECT_ENDS_BEFORE: Duration = Duration::from_millis(100);
 
 impl Timeouts {
-    /// Shortens the call, and every phase of it, to at most `remaining`: no call outlives its run's deadline.
+    /// Shortens the call, and each of its phases, to at most `remaining`, so that no call outlives its run's
+    /// deadline.
     #[must_use]
     pub fn within(mut self, remaining: Duration) -> Self {
-        // The host takes a time-out of zero for "none at all".
+        // The host reads a time-out of zero as no time-out.
         let least = Duration::from_millis(1);
         let remaining = remaining.max(least);
         self.connect = self.connect.min(remaining.saturating_sub(CONNECT_ENDS_BEFORE)).max(least);
@@ -63,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_bounds_the_call_and_its_phases() {
+    fn timeouts_within_the_time_left_shorten_the_call_and_its_phases() {
         let milliseconds = Duration::from_millis;
         let timeouts = |[connect, first_byte, between_bytes, total]: [u64; 4]| Timeouts {
             connect: milliseconds(connect),
@@ -80,7 +84,7 @@ mod tests {
             (3_000, [2_900, 3_000, 2_000, 3_000]),
             (1_000, [900, 1_000, 1_000, 1_000]),
             (100, [1, 100, 100, 100]),
-            // Zero would be "for ever".
+            // A time-out of zero would mean no time-out.
             (0, [1, 1, 1, 1]),
         ] {
             assert_eq!(timeouts(whole).within(milliseconds(remaining)), timeouts(expected), "{remaining} ms");

@@ -1,46 +1,49 @@
-//! Variables that a component reads together.
+//! Variables that a component reads with one call of the host.
 //!
-//! On Spin each read of a variable is a call of the host, and a component needs some twenty. So the manifest joins those that
-//! are always needed together in one variable of the component, by a template:
+//! On Spin, each read of a variable is a call of the host, and a component needs about twenty variables. So
+//! the manifest joins the variables that are always needed together into one variable of the component, by a
+//! template:
 //!
 //! ```toml
 //! inbound = "authmode={{ authmode }}\u001fmicrosoftappid={{ microsoftappid }}"
 //! ```
 //!
-//! U+001F, the unit separator, stands in no sensible value; line ends do (a certificate), and so do `;` and `,`.
+//! The separator is U+001F, the unit separator, because no sensible value contains it. Values do contain line
+//! ends (a certificate), `;` and `,`.
 
 use std::cell::OnceCell;
 
 use crate::SettingsError;
 
-/// What stands between two variables that are joined.
+/// The character between two joined variables.
 const SEPARATOR: char = '\u{1f}';
 
-/// A variable of the component that joins several of the application.
+/// A variable of the component that joins several variables of the application.
 #[derive(Debug, Clone, Copy)]
 pub struct Joined {
-    /// Its name in the manifest.
+    /// The name of the component's variable in the manifest.
     pub variable: &'static str,
-    /// The names of those that it joins.
+    /// The names of the application's variables.
     pub names: &'static [&'static str],
 }
 
-/// The joined variables that were read so far. Each is read when the first of its names is asked for.
+/// The joined variables that have been read so far. Each is read when a caller asks for the first of its
+/// names.
 #[derive(Debug)]
 pub struct JoinedSettings {
     parts: Vec<(Joined, OnceCell<Result<Values, SettingsError>>)>,
 }
 
-/// Names and values.
+/// Pairs of name and value.
 type Values = Vec<(String, String)>;
 
 impl JoinedSettings {
-    /// Nothing is read yet.
+    /// Stores which variables are joined; reads none of them yet.
     pub fn new(joined: &[Joined]) -> Self {
         Self { parts: joined.iter().map(|joined| (*joined, OnceCell::new())).collect() }
     }
 
-    /// The value of a setting, where `read` reads one variable of the component.
+    /// Returns the value of a setting. `read` reads one variable of the component.
     pub fn setting(
         &self,
         name: &str,
@@ -55,7 +58,10 @@ impl JoinedSettings {
         let missing = || {
             SettingsError::new(
                 name,
-                format!("is missing from the component's variable `{}`", joined.variable),
+                format!(
+                    "missing in the component's variable `{}`; add it to the template in the manifest",
+                    joined.variable
+                ),
             )
         };
         value.map(|(_, value)| value.clone()).ok_or_else(missing)
@@ -71,10 +77,10 @@ fn split(joined: &Joined, text: &str) -> Result<Values, SettingsError> {
             {
                 values.push((name.to_owned(), value.to_owned()));
             }
-            // Without its text: it may be part of a secret.
+            // The error does not repeat the text, because the text may be part of a secret.
             _ => {
-                let problem = "holds something else than one name=value for each name: one of the joined values holds \
-                               the character U+001F, or the manifest is not this version's";
+                let problem = "expected each name once as name=value, separated by U+001F; remove U+001F from the \
+                               joined values, and use the manifest of this version";
                 return Err(SettingsError::new(joined.variable, problem));
             }
         }
@@ -92,7 +98,7 @@ mod tests {
         [Joined { variable: "first", names: &["a", "b"] }, Joined { variable: "second", names: &["c"] }];
 
     #[test]
-    fn joined_variables_are_read_once_and_only_when_asked_for() {
+    fn joined_variable_is_read_once_and_only_when_one_of_its_names_is_needed() {
         let reads = RefCell::new(Vec::new());
         let read = |name: &str| {
             reads.borrow_mut().push(name.to_owned());
@@ -106,12 +112,12 @@ mod tests {
         for (name, value) in [("b", ""), ("a", "1=\n;,"), ("d", "d alone"), ("a", "1=\n;,")] {
             assert_eq!(settings.setting(name, read), Ok(value.to_owned()), "{name}");
         }
-        assert_eq!(*reads.borrow(), ["first", "d"], "nobody asked for c");
+        assert_eq!(*reads.borrow(), ["first", "d"], "no name of `second` was needed");
         assert_eq!(settings.setting("c", read), Ok("3".to_owned()));
     }
 
     #[test]
-    fn joined_text_that_is_not_as_expected_is_an_error_without_its_text() {
+    fn joined_variable_with_unexpected_text_is_an_error_that_does_not_repeat_it() {
         for (text, name) in [
             ("", "a"),
             ("a=1", "b"),
@@ -126,7 +132,7 @@ mod tests {
             assert!(error.name == name && !error.to_string().contains("hunter2"), "{text:?}: {error}");
         }
         let broken =
-            JoinedSettings::new(&JOINED).setting("a", |name| Err(SettingsError::new(name, "is not there")));
-        assert_eq!(broken, Err(SettingsError::new("first", "is not there")));
+            JoinedSettings::new(&JOINED).setting("a", |name| Err(SettingsError::new(name, "not mapped")));
+        assert_eq!(broken, Err(SettingsError::new("first", "not mapped")));
     }
 }

@@ -1,32 +1,32 @@
-//! Key-value storage: a cache, and never more. Losing all of it costs time, and nothing else.
+//! Key-value storage, used only as a cache: losing all of its data costs time and nothing else.
 
 use thiserror::Error;
 
-/// The port for key-value storage. Keys are at most 255 bytes without `/ \ ? #` (Azure Cosmos refuses these); values at
-/// most 1 MB.
+/// The port for key-value storage. Keys are at most 255 bytes without `/ \ ? #` (Azure Cosmos refuses these);
+/// values at most 1 MB.
 pub trait KeyValue {
-    /// The value, or `None` if there is none.
+    /// Returns the value, or `None` if the store has none.
     fn get(&self, key: &str) -> impl Future<Output = Result<Option<Vec<u8>>, KeyValueError>>;
 
     /// Stores a value, replacing any earlier one.
     fn set(&self, key: &str, value: &[u8]) -> impl Future<Output = Result<(), KeyValueError>>;
 
-    /// Removes a value; a missing one is no error.
+    /// Removes a value. A missing value is not an error.
     fn delete(&self, key: &str) -> impl Future<Output = Result<(), KeyValueError>>;
 }
 
-/// The store did not do it. A caller can do one thing: go on without. The kinds are for the log, which gets no text of the
-/// store's own, because that may quote a key, a value or a connection string.
+/// A call of the store failed. The caller can only go on without the store, so the kinds are for the log. The
+/// log never gets the store's own text, because that text may quote a key, a value or a connection string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum KeyValueError {
     /// The platform has no store of this name.
-    #[error("key-value store: there is none of this name")]
+    #[error("key-value store: the platform has no store of this name; add the store to its configuration")]
     NoSuchStore,
     /// The component may not use the store.
     #[error("key-value store: access denied; add the store to key_value_stores in the manifest")]
     AccessDenied,
     /// The platform has too many stores open.
-    #[error("key-value store: the platform cannot open one more")]
+    #[error("key-value store: the platform has too many open stores")]
     TooManyOpen,
     /// Any other failure.
     #[error("key-value store: the call failed")]

@@ -1,8 +1,15 @@
-//! The ports that the protocol crates stand on, and their Spin adapter.
+//! The bot's ports to its platform, and their adapter for Spin.
 //!
-//! A *port* is a small trait for one thing of the outside world: HTTP, key-value, the clock, randomness, settings, the
-//! log. Everything above is written against [`Host`], compiles natively, and never names `spin_sdk` or `wasi`; the
-//! adapter in `spin` (guest builds only) is the one place that does.
+//! A *port* is a small trait for one service of the platform: HTTP, key-value, the clock, randomness,
+//! settings, the log. Code that needs such a service takes a [`Host`] or one of its ports. Such code compiles
+//! natively, and its tests use the fakes in `testing`. Only the adapter in `spin` (guest builds only) and the
+//! entry macros of the components name `spin_sdk` or `wasi`.
+//!
+//! This crate knows no protocol of Azure or of the Bot Framework. It repeats no request and follows no
+//! redirect.
+//!
+//! Sources of the adapter: <https://docs.rs/spin-sdk/5.2.0> and, for WASI 0.2,
+//! <https://github.com/WebAssembly/WASI>.
 #![warn(missing_docs)]
 
 pub mod answer;
@@ -40,7 +47,7 @@ pub use secret::{Secret, SecretHash};
 pub use settings::{Settings, SettingsError};
 pub use transport_error::{BodyLost, BodyProblem, TransportError};
 
-/// Every port at once: what a component gets from its platform.
+/// All ports at once. A component gets them from its platform.
 pub trait Host: HttpClient + KeyValue + Clock + Randomness + Settings + Log {}
 
 impl<T: HttpClient + KeyValue + Clock + Randomness + Settings + Log> Host for T {}

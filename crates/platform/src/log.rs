@@ -9,32 +9,33 @@ pub trait Log {
     /// Writes one line.
     fn line(&self, line: &str);
 
-    /// Writes an event as one JSON object: `time`, `level`, `event`, then the fields of `fields` (a JSON object).
+    /// Writes an event as one JSON object: `time`, `level`, `event`, then the fields of `fields` (a JSON
+    /// object).
     ///
-    /// Callers list what is logged field by field; whole bodies, headers and URLs are never passed here.
+    /// Callers list the logged values field by field. They never pass whole bodies, headers or URLs.
     fn event(&self, level: Level, event: &str, fields: Value)
     where
         Self: Clock,
     {
-        // By hand, because what people look for first should stand first.
+        // The line is assembled by hand, so that it begins with the fields that people look for first.
         let time = self.now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
         let head =
             format!(r#"{{"time":"{time}","level":"{}","event":{}"#, level.as_str(), Value::from(event));
-        // Writing JSON of text keys into memory does not fail.
+        // Writing JSON with text keys into memory cannot fail.
         let fields = serde_json::to_string(&fields).unwrap_or_default();
         let rest = fields.strip_prefix('{').filter(|rest| *rest != "}");
         self.line(&format!("{head}{}{}", if rest.is_some() { "," } else { "" }, rest.unwrap_or("}")));
     }
 }
 
-/// How much an event matters.
+/// How important an event is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
-    /// What happened.
+    /// A normal event.
     Info,
-    /// Something is odd, the work went on.
+    /// An unusual event. The work went on.
     Warn,
-    /// Somebody has to do something.
+    /// A failure. An operator has to act.
     Error,
 }
 
@@ -56,7 +57,7 @@ mod tests {
     use crate::testing::FakeHost;
 
     #[test]
-    fn an_event_is_one_json_object() {
+    fn event_is_written_as_one_json_object() {
         let host = FakeHost::default();
         host.event(Level::Warn, "queue.put", json!({"reason": "a \"b\"\n", "status": 503}));
         host.event(Level::Info, "started", json!({}));

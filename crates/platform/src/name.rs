@@ -1,8 +1,10 @@
-//! Names made of other people's ids: those are long, and hold what no key may.
+//! Short names for ids that other services chose. Such ids are long, and they may contain characters that a
+//! key must not contain.
 
 use sha2::{Digest, Sha256};
 
-/// The hash of these parts, as 32 hexadecimal digits: a portable part of a key-value key, and the same for ever.
+/// Returns the hash of `parts` as 32 hexadecimal digits. Every key-value store accepts it as a part of a key.
+/// Stored keys contain it, so it must never change.
 pub fn name_of(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
@@ -13,7 +15,7 @@ pub fn name_of(parts: &[&str]) -> String {
     hex(&hash.finalize()[..16])
 }
 
-/// Bytes in hexadecimal, lower case.
+/// Returns the bytes as hexadecimal digits in lower case.
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes
@@ -28,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_depends_on_every_part_and_on_where_parts_end() {
+    fn name_of_other_parts_or_of_parts_with_other_ends_differs() {
         let name = name_of(&["msteams", "a:1", "7"]);
         assert_eq!(name, "cfdf20fbafbe61afda4ec86c8928030f", "names are stored: they must never change");
         for other in [&["msteam", "sa:1", "7"], &["msteams", "a:17", ""], &["msteams", "a:1", "8"]] {

@@ -1,18 +1,18 @@
-//! What a door gives back: the answer to one request, and the work that follows it.
+//! The result of an HTTP entry point: the answer to one request, and the work that follows the answer.
 
 use std::pin::Pin;
 
 use bytes::Bytes;
 use http::Response;
 
-/// An answer, and the work that the component does once the answer is out.
+/// An answer, and the work that the component does after the answer was sent.
 ///
-/// WASI 0.2 lets a component go on after its response is set: `spin up` and SpinKube run it to its end, other platforms
-/// do not say. So nothing that was promised in the answer may rest on that work.
+/// WASI 0.2 lets a component go on after it has set its response. `spin up` and SpinKube run the component to
+/// its end. Other platforms do not document this, so no promise of the answer may depend on that work.
 pub struct Reply<'a> {
     /// The answer.
     pub answer: Response<Bytes>,
-    /// What follows it.
+    /// The work that follows the answer.
     pub then: Option<Pin<Box<dyn Future<Output = ()> + 'a>>>,
 }
 
@@ -22,7 +22,8 @@ impl<'a> Reply<'a> {
         Self { answer, then: Some(Box::pin(work)) }
     }
 
-    /// Does what follows the answer, as the platform does once the answer is out, and returns the answer.
+    /// Does the work that follows the answer, and returns the answer. A platform sends the answer first, and
+    /// then does the work.
     pub async fn finish(self) -> Response<Bytes> {
         if let Some(work) = self.then {
             work.await;

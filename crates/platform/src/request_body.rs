@@ -1,21 +1,22 @@
-//! The body of an inbound request, read only when the door has decided that it wants it.
+//! The body of an inbound request. The entry point reads the body only after it has decided that it needs the
+//! body.
 
 use bytes::Bytes;
 use thiserror::Error;
 
 /// A body that has not been read yet.
 pub trait RequestBody {
-    /// Reads all of it, and stops as soon as it is longer than `max_bytes`.
+    /// Reads the whole body. Stops with an error as soon as the body is longer than `max_bytes`.
     fn read(self, max_bytes: usize) -> impl Future<Output = Result<Bytes, BodyError>>;
 }
 
-/// Why there is no body.
+/// Why the body was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BodyError {
-    /// It is longer than allowed.
+    /// The body is longer than allowed.
     #[error("the body is too large")]
     TooLarge,
-    /// The connection broke while it was read.
+    /// The connection broke while the body was read.
     #[error("the body could not be read")]
     Broken,
 }

@@ -1,17 +1,17 @@
-//! Secrets that are compared, and never shown.
+//! Secrets, which callers can compare and which are never shown.
 
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// A key or a password. `Debug` masks it, there is no `Display`, and comparing takes the same time wherever two of the
-/// same length differ.
+/// A key or a password. `Debug` masks it, and it has no `Display`. Comparing two secrets of the same length
+/// takes the same time wherever they differ.
 #[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The secret in `text`; `None` if that is empty, because nothing is protected by nothing.
+    /// Returns the secret in `text`, or `None` if `text` is empty, because an empty secret protects nothing.
     pub fn new(text: impl Into<String>) -> Option<Self> {
         Some(text.into()).filter(|text| !text.is_empty()).map(Self)
     }
@@ -21,7 +21,7 @@ impl Secret {
         self.0.as_bytes().ct_eq(candidate.as_bytes()).into()
     }
 
-    /// The secret itself, for the one place that needs it.
+    /// Returns the secret's text, for the one place that needs the text.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -33,8 +33,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The SHA-256 of a secret that is long and random: it tells the secret without holding it. `Debug` masks it, and comparing
-/// takes the same time wherever two differ.
+/// The SHA-256 of a long, random secret. It identifies the secret without holding it. `Debug` masks it, and
+/// comparing takes the same time wherever two hashes differ.
 #[derive(Clone)]
 pub struct SecretHash([u64; 4]);
 
@@ -48,21 +48,21 @@ impl SecretHash {
         Self(words)
     }
 
-    /// The hash that 64 hexadecimal digits spell; `None` if the text is anything else.
+    /// Reads a hash of 64 hexadecimal digits. Returns `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         let mut words = [0; 4];
         if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return None;
         }
         for (word, digits) in words.iter_mut().zip(text.as_bytes().chunks_exact(16)) {
-            // A letter of either case ends in 1 to 6, and counts nine more than that.
+            // The low four bits of a letter are 1 to 6 in either case. The letter's value is nine more.
             *word =
                 digits.iter().fold(0, |word, digit| word << 4 | u64::from((digit & 15) + 9 * (digit >> 6)));
         }
         Some(Self(words))
     }
 
-    /// Whether both are hashes of one secret.
+    /// Whether both are hashes of the same secret.
     pub fn matches(&self, other: &Self) -> bool {
         let difference =
             self.0.iter().zip(&other.0).fold(0, |difference, (own, other)| difference | (own ^ other));
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hash_is_read_from_64_digits_and_matches_its_secret_only() {
+    fn hash_of_64_hexadecimal_digits_matches_its_secret_only() {
         // printf hunter2 | sha256sum
         const HASH: &str = "f52fbd32b2b3b86ff88ef6c490628285f482af15ddcb29541f94bcf526a3f6c7";
         for text in [HASH, &HASH.to_uppercase()] {
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn it_matches_itself_only_and_is_never_shown() {
+    fn secret_matches_its_own_text_only_and_debug_masks_it() {
         let secret = Secret::new("hunter2").unwrap();
         for (candidate, expected) in [
             ("hunter2", true),

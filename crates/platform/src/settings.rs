@@ -1,15 +1,17 @@
-//! Settings: the application's variables, by their one-word names (the README's table).
+//! Settings: the variables of the application, by their one-word names (see the table in the README).
 
 use thiserror::Error;
 
 /// The port for settings.
 pub trait Settings {
-    /// The value of a variable; the empty string where it is set to nothing.
+    /// Returns the value of a variable. The value of an empty variable is the empty string.
     ///
-    /// Read each one once per run: with Azure Key Vault behind it a read is an HTTPS call.
+    /// Read each variable once per run: if Azure Key Vault provides the variables, each read is an HTTPS
+    /// call.
     fn setting(&self, name: &str) -> Result<String, SettingsError>;
 
-    /// What a variable means whose value is one of some words; empty, it means the first.
+    /// Returns the meaning of a variable whose value is one of the words in `choices`. An empty value means
+    /// the first.
     fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<T, SettingsError> {
         let value = self.setting(name)?;
         let chosen = match value.trim() {
@@ -20,18 +22,18 @@ pub trait Settings {
             || choices.iter().map(|(choice, _)| format!("`{choice}`")).collect::<Vec<_>>().join(" or ");
         chosen
             .map(|(_, meaning)| *meaning)
-            .ok_or_else(|| SettingsError::new(name, format!("must be {}", quoted())))
+            .ok_or_else(|| SettingsError::new(name, format!("expected {}", quoted())))
     }
 }
 
-/// A variable cannot be read, or has a value that nothing can be done with. The text names the variable and what was
-/// expected; it never holds the value, which may be a secret.
+/// A variable cannot be read, or its value cannot be used. The text names the variable and the expectation.
+/// The text never holds the value, because the value may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("variable {name}: {problem}")]
 pub struct SettingsError {
     /// The variable's name.
     pub name: String,
-    /// What is wrong with it, and what was expected.
+    /// The problem, and the expected value.
     pub problem: String,
 }
 
@@ -48,8 +50,8 @@ mod tests {
     use crate::testing::FakeHost;
 
     #[test]
-    fn a_choice_is_one_of_its_words() {
-        let expected = Err(SettingsError::new("unsealed", "must be `allow` or `refuse`"));
+    fn choice_of_a_word_that_is_not_listed_is_an_error() {
+        let expected = Err(SettingsError::new("unsealed", "expected `allow` or `refuse`"));
         for (value, meaning) in [
             ("", Ok(1)),
             ("allow", Ok(1)),

@@ -1,4 +1,5 @@
-//! Fakes of every port, for the unit tests of the crates above. They fail loudly on what a test did not foresee.
+//! Fakes of every port, for the unit tests of the crates that use this one. A fake panics on a request that
+//! the test does not expect.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::cell::{Cell, RefCell};
@@ -17,19 +18,19 @@ use crate::{
 
 type Answer = Box<dyn FnMut(&http::Request<Bytes>) -> Option<Result<http::Response<Bytes>, TransportError>>>;
 
-/// A host whose outside world is a script: variables, a clock that only [`Clock::sleep`] moves, a store in memory, and
-/// an HTTP side that answers what the test says and panics on anything else.
+/// A scripted host: variables, a clock that only [`Clock::sleep`] moves, and a store in memory. Its HTTP side
+/// returns the answers that the test sets, and panics on any other request.
 #[derive(Default)]
 pub struct FakeHost {
-    /// What [`Settings::setting`] finds.
+    /// The variables, as [`Settings::setting`] returns them.
     pub settings: RefCell<BTreeMap<String, String>>,
     /// A variable that takes this long to read.
     pub slow_setting: RefCell<Option<(String, Duration)>>,
-    /// The store.
+    /// The content of the key-value store.
     pub store: RefCell<BTreeMap<String, Vec<u8>>>,
     /// Every key that was read from the store, in order.
     pub reads: RefCell<Vec<String>>,
-    /// How often something was written to the store.
+    /// How many values were written to the store.
     pub writes: Cell<usize>,
     /// Every line that was logged.
     pub lines: RefCell<Vec<String>>,
@@ -64,18 +65,20 @@ impl FakeHost {
         host
     }
 
-    /// The next request gets this answer. Scripted answers are used before the function of [`FakeHost::answers`].
+    /// Sets the answer to the next request. Such answers are used before the function of
+    /// [`FakeHost::answers`].
     pub fn then(&self, answer: Result<http::Response<Bytes>, TransportError>) -> &Self {
         self.scripted.borrow_mut().push_back(answer);
         self
     }
 
-    /// The next request gets this status and body.
+    /// Sets the status and the body of the answer to the next request.
     pub fn then_status(&self, status: u16, body: &str) -> &Self {
         self.then(Ok(response(status, body)))
     }
 
-    /// Requests are answered by this function; `None` means "not foreseen" and fails the test.
+    /// Sets the function that answers requests. It returns `None` for a request that the test does not
+    /// expect, and the test then fails.
     pub fn answers(
         &self,
         answer: impl FnMut(&http::Request<Bytes>) -> Option<Result<http::Response<Bytes>, TransportError>>
@@ -85,7 +88,7 @@ impl FakeHost {
         self
     }
 
-    /// Logged events with this name, parsed.
+    /// Returns the logged events with this name, parsed.
     pub fn events(&self, event: &str) -> Vec<serde_json::Value> {
         let lines = self.lines.borrow();
         lines
@@ -101,16 +104,18 @@ pub fn response(status: u16, body: &str) -> http::Response<Bytes> {
     http::Response::builder().status(status).body(Bytes::copy_from_slice(body.as_bytes())).unwrap()
 }
 
-/// Runs a future whose ports are all fakes, so that it never really waits.
+/// Runs a future to its end. All of its ports have to be fakes, because this function does not wait for real
+/// events.
 pub fn run<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
-    // A fake sleep yields once, so that concurrent futures interleave; a thousand sleeps are no loop, a million are.
+    // A fake sleep yields once, so that concurrent futures interleave. A test may sleep a thousand times. A
+    // million sleeps mean that the future never ends.
     for _ in 0..1_000_000 {
         if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             return value;
         }
     }
-    panic!("the future waits for something that no fake port does");
+    panic!("the future never ends: it waits for an event that no fake port makes");
 }
 
 impl HttpClient for FakeHost {
@@ -124,7 +129,7 @@ impl HttpClient for FakeHost {
             scripted.or_else(|| self.answer.borrow_mut().as_mut().and_then(|answer| answer(&request)));
         let description = format!("{} {} {:?}", request.method(), request.uri(), request.headers());
         self.sent.borrow_mut().push(request);
-        match answer.unwrap_or_else(|| panic!("nobody foresaw this request: {description}")) {
+        match answer.unwrap_or_else(|| panic!("the test does not expect this request: {description}")) {
             Ok(answer) if answer.body().len() > timeouts.max_answer_bytes => {
                 let problem = BodyProblem::TooLong { limit_bytes: timeouts.max_answer_bytes };
                 Err(TransportError::body_lost(answer.status(), answer.headers().clone(), problem))
@@ -141,7 +146,10 @@ impl KeyValue for FakeHost {
     }
 
     async fn set(&self, key: &str, value: &[u8]) -> Result<(), KeyValueError> {
-        assert!(key.len() <= 255 && !key.contains(['/', '\\', '?', '#']), "not portable as a key: {key}");
+        assert!(
+            key.len() <= 255 && !key.contains(['/', '\\', '?', '#']),
+            "not every store accepts this key: {key}"
+        );
         self.writes.set(self.writes.get() + 1);
         self.store.borrow_mut().insert(key.into(), value.into());
         Ok(())
@@ -169,7 +177,7 @@ impl Clock for FakeHost {
             if std::mem::replace(&mut yielded, true) {
                 return Poll::Ready(());
             }
-            // A set of futures polls only those that were woken.
+            // A set of futures polls only the futures that were woken.
             context.waker().wake_by_ref();
             Poll::Pending
         })
@@ -179,11 +187,12 @@ impl Clock for FakeHost {
 }
 
 impl Randomness for FakeHost {
-    /// Not random at all: a counter, so that two ids differ and a test can be repeated.
+    /// Not random: counts, so that two ids differ and each run of a test gets the same bytes.
     fn fill(&self, buffer: &mut [u8]) {
         for byte in buffer {
             self.counter.set(self.counter.get().wrapping_add(1));
-            // Higher digits are mixed in: whoever draws long numbers until one fits must not get the same one for ever.
+            // The counter's high byte is mixed in. Otherwise, code that draws long numbers until one fits
+            // could draw the same number for ever.
             let [low, high, ..] = self.counter.get().to_le_bytes();
             *byte = low ^ high.wrapping_mul(167);
         }

@@ -1,4 +1,4 @@
-//! Why there is no answer, or no whole one.
+//! Why a request has no answer, or no whole answer.
 
 use std::fmt;
 
@@ -6,20 +6,21 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use thiserror::Error;
 
-/// Why there is no answer, or no whole one. The variants tell whether the request may have arrived, because that decides
-/// whether sending it again can double its effect.
+/// Why a request has no answer, or no whole answer. The variant shows whether the request may have arrived at
+/// the server, because only then can sending it again repeat its effect.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TransportError {
     /// The platform does not let this component call that host (`allowed_outbound_hosts`).
-    #[error("the platform refused the call: the host is not in allowed_outbound_hosts")]
+    #[error("the platform refused the call: the host is not in allowed_outbound_hosts; add the host")]
     Denied,
-    /// Nothing arrived on the other side: repeating is safe.
+    /// The request did not arrive at the server, so sending it again is safe.
     #[error("nothing was sent: {0}")]
     NotSent(String),
-    /// The request may have arrived; its answer is lost: repeating may double the effect.
+    /// The request may have arrived, and its answer is lost. Sending it again may repeat its effect.
     #[error("the answer was lost: {0}")]
     AnswerLost(String),
-    /// The request was answered, and the answer's body did not come whole. What its status says is so all the same.
+    /// The server answered, but the body of the answer did not arrive whole. The status of the answer is
+    /// valid.
     #[error(transparent)]
     BodyLost(Box<BodyLost>),
 }
@@ -32,34 +33,34 @@ pub struct BodyLost {
     pub status: StatusCode,
     /// The answer's headers.
     pub headers: HeaderMap,
-    /// What happened to the body.
+    /// Why the body is missing.
     pub problem: BodyProblem,
 }
 
-/// What can happen to an answer's body.
+/// Why the body of an answer is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BodyProblem {
     /// The connection broke.
     #[error("the connection broke")]
     Broken,
-    /// It is larger than was asked for.
-    #[error("it is larger than {limit_bytes} bytes")]
+    /// The body is larger than the caller allowed.
+    #[error("the body is larger than {limit_bytes} bytes")]
     TooLong {
-        /// The limit that was set.
+        /// The caller's limit.
         limit_bytes: usize,
     },
-    /// The call's time was over before it had ended.
-    #[error("it did not end in time")]
+    /// The time of the call ended before the body did.
+    #[error("the body did not end in time")]
     OutOfTime,
 }
 
 impl TransportError {
-    /// [`TransportError::BodyLost`]
+    /// Makes a [`TransportError::BodyLost`].
     pub fn body_lost(status: StatusCode, headers: HeaderMap, problem: BodyProblem) -> Self {
         Self::BodyLost(Box::new(BodyLost { status, headers, problem }))
     }
 
-    /// Whether the request may have had its effect.
+    /// Whether the request may have arrived at the server and had its effect.
     pub fn may_have_arrived(&self) -> bool {
         match self {
             Self::Denied | Self::NotSent(_) => false,
@@ -69,7 +70,7 @@ impl TransportError {
 }
 
 impl BodyLost {
-    /// The answer with an empty body, for whoever decides by its head.
+    /// Returns the answer with an empty body, for a caller that needs only the head.
     pub fn into_answer(self) -> http::Response<Bytes> {
         let mut answer = http::Response::new(Bytes::new());
         *answer.status_mut() = self.status;
@@ -78,7 +79,7 @@ impl BodyLost {
     }
 }
 
-/// Without the headers: nobody knows what stands in them.
+/// Leaves out the headers, because they may hold a secret.
 impl fmt::Debug for BodyLost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { status, headers: _, problem } = self;

@@ -1,4 +1,4 @@
-//! A storage account: where its services are, and how requests to them are authorized.
+//! A storage account: the URLs of its services, and how requests to them are authorized.
 
 use std::fmt;
 
@@ -7,7 +7,8 @@ use platform::Secret;
 use crate::connection_string::{ConnectionStringError, wrong};
 use crate::error::Unusable;
 
-/// The scope of the token that an account without key and SAS needs. One token serves the queue and the table service.
+/// The scope of the token that an account without key and SAS needs. One token serves the queue and the table
+/// service.
 pub const STORAGE_SCOPE: &str = "https://storage.azure.com/.default";
 
 /// A service of a storage account.
@@ -29,12 +30,13 @@ impl Service {
     }
 }
 
-/// A storage account: where its services are, and how to prove that we may use them.
+/// A storage account: the URLs of its services, and the credential for them.
 #[derive(Clone)]
 pub struct Account {
-    /// Scheme, host and maybe a path (the emulator's), without a slash at its end.
+    /// The URL of the queue service: scheme, host, and the path if there is one (the emulator has one). It
+    /// has no slash at its end.
     pub(crate) queue_endpoint: Option<String>,
-    /// The same for the table service.
+    /// The URL of the table service, in the same form.
     pub(crate) table_endpoint: Option<String>,
     pub(crate) credential: Credential,
 }
@@ -44,14 +46,14 @@ pub struct Account {
 pub(crate) enum Credential {
     /// Every request is signed with the account's key.
     SharedKey { account: String, key: Vec<u8> },
-    /// A signature that somebody else made: query parameters, already encoded.
+    /// A shared access signature, made by the owner of the account: query parameters, already encoded.
     Sas(String),
-    /// Every request carries this token of Entra ID, once there is one.
+    /// Every request carries this token of Entra ID. Without a token, no request can be sent.
     Entra(Option<Secret>),
 }
 
 impl Account {
-    /// The URL of a service, without a slash at its end. The error names the setting that is missing.
+    /// Returns the URL of a service, without a slash at its end. The error names the missing setting.
     pub fn endpoint(&self, service: Service) -> Result<&str, Unusable> {
         let endpoint = match service {
             Service::Queue => &self.queue_endpoint,
@@ -60,25 +62,30 @@ impl Account {
         endpoint.as_deref().ok_or(Unusable::NoEndpoint { setting: service.endpoint_setting() })
     }
 
-    /// Whether the account has neither key nor SAS, so that [`Account::with_token`] must give it a token before it is used.
-    /// This stays so with a token, because tokens expire.
+    /// Whether the account has neither key nor SAS. The caller then gives it a token with
+    /// [`Account::with_token`] before the first call. The result stays true with a token, because tokens
+    /// expire.
     pub fn needs_token(&self) -> bool {
         matches!(self.credential, Credential::Entra(_))
     }
 
-    /// The account with a token for [`STORAGE_SCOPE`], which every request carries. A later token replaces an earlier one.
+    /// Returns the account with a token for [`STORAGE_SCOPE`], which every request carries. A later token
+    /// replaces an earlier one.
     ///
-    /// Fails if the account has a key or a SAS, or if an endpoint would carry the token over plain HTTP to another machine.
+    /// Fails if the account has a key or a SAS. Fails also if an endpoint is plain HTTP on another machine,
+    /// because others could read the token.
     pub fn with_token(mut self, token: Secret) -> Result<Self, ConnectionStringError> {
         if !self.needs_token() {
-            return wrong("AccountKey or SharedAccessSignature is set; a token cannot be combined with it");
+            return wrong(
+                "a token cannot be combined with AccountKey or SharedAccessSignature; leave both out",
+            );
         }
         for (setting, endpoint) in
             [("QueueEndpoint", &self.queue_endpoint), ("TableEndpoint", &self.table_endpoint)]
         {
             if endpoint.as_deref().is_some_and(|endpoint| !may_carry_a_token(endpoint)) {
                 return wrong(format!(
-                    "{setting} or DefaultEndpointsProtocol: plain http would show the token to others; use https"
+                    "{setting} or DefaultEndpointsProtocol: others could read a token in plain http; use https"
                 ));
             }
         }
@@ -87,7 +94,7 @@ impl Account {
     }
 }
 
-/// Whether nobody else can read what is sent there: HTTPS, or this machine.
+/// Whether a token can be sent to this endpoint unread by others: the endpoint is HTTPS, or on this machine.
 fn may_carry_a_token(endpoint: &str) -> bool {
     let Ok(uri) = endpoint.parse::<http::Uri>() else { return false };
     let host = uri.host().unwrap_or_default();
@@ -149,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_travels_over_https_or_inside_this_machine() {
+    fn token_for_an_endpoint_of_plain_http_on_another_machine_is_refused() {
         for (text, expected) in [
             ("AccountName=contoso", true),
             ("QueueEndpoint=https://contoso.queue.core.windows.net", true),
@@ -170,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_for_accounts_that_have_nothing_else() {
+    fn token_for_an_account_with_key_or_sas_is_refused() {
         for (text, needs_token) in [
             ("AccountName=contoso", true),
             ("AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==", false),

@@ -11,24 +11,26 @@ use crate::auth::{ToSign, shared_key};
 use crate::date::rfc_1123;
 use crate::error::Unusable;
 
-/// The version of the services' API: the first with everything that is used here, and known to every emulator.
+/// The version of the services' API. It is the first version with every operation that the clients use, and
+/// every emulator knows it.
 pub const API_VERSION: &str = "2021-12-02";
 
-/// RFC 3986's unreserved characters. A pop receipt has `+`, `/` and `=`: unencoded, the first is read as a space.
+/// All characters but RFC 3986's unreserved ones. A pop receipt contains `+`, `/` and `=`, and the service
+/// reads an unencoded `+` as a space.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Text for a part of a URL, in which everything but RFC 3986's unreserved characters is encoded.
+/// Encodes text for a part of a URL: every character but RFC 3986's unreserved characters.
 pub fn encoded(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, ENCODED)
 }
 
-/// A request before it is authorized. It is signed anew for each attempt, because its date is signed too.
+/// A request before it is authorized. Each attempt is signed anew, because the signature covers the date.
 #[derive(Debug, Clone)]
 pub struct Call {
     method: Method,
-    /// Below the endpoint, beginning with a slash, encoded.
+    /// The path below the endpoint, encoded. It begins with a slash.
     path: String,
-    /// Query parameters, not encoded yet.
+    /// Query parameters, not encoded.
     query: Vec<(&'static str, String)>,
     headers: HeaderMap,
     body: Bytes,
@@ -36,7 +38,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call of a path, which is encoded already and begins with a slash.
+    /// A call of `path`, which is encoded already and begins with a slash.
     pub fn new(method: Method, path: impl Into<String>) -> Self {
         Self {
             method,
@@ -48,7 +50,8 @@ impl Call {
         }
     }
 
-    /// Adds a query parameter. The name must need no encoding, and for the queue service it must be in lower case.
+    /// Adds a query parameter. The name must need no encoding, and for the queue service it must be in lower
+    /// case.
     #[must_use]
     pub fn query(mut self, name: &'static str, value: impl ToString) -> Self {
         self.query.push((name, value.to_string()));
@@ -69,15 +72,15 @@ impl Call {
         self.header(CONTENT_TYPE, content_type)
     }
 
-    /// Says that success is worth nothing without the answer's body. A call without that counts as done when the answer's
-    /// head says so.
+    /// Makes success depend on the body of the answer. Any other call succeeds as soon as the status of the
+    /// answer is a success, even if the body is lost.
     #[must_use]
     pub fn reading_the_answer(mut self) -> Self {
         self.reads_answer = true;
         self
     }
 
-    /// The request, authorized for this moment.
+    /// Returns the request, authorized for this moment.
     pub(crate) fn authorize(
         &self,
         account: &Account,
@@ -94,7 +97,7 @@ impl Call {
             separator = '&';
         }
         if let Credential::Sas(sas) = &account.credential {
-            // Already encoded, and encoded once: its `sig` would not survive a second time.
+            // The SAS is already encoded. Encoding it again would change its `sig`.
             uri.push(separator);
             uri.push_str(sas);
         }
@@ -125,7 +128,7 @@ impl Call {
         if let Some(authorization) = authorization {
             let date = HeaderValue::try_from(rfc_1123(now)).map_err(|_| Unusable::NoUrl)?;
             headers.insert("x-ms-date", date);
-            // Without the reason: the value is a secret.
+            // The error does not repeat the reason, because the value is a secret.
             let mut value = HeaderValue::try_from(authorization).map_err(|_| Unusable::NoToken)?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
@@ -147,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn every_credential_authorizes_in_its_own_way() {
+    fn request_with_each_credential_is_authorized_in_its_own_way() {
         const FILTER: &str = "$filter=a%20eq%20%27b%20c%27";
         let entra = Account::parse("AccountName=contoso").unwrap();
         assert_eq!(request(&entra, Service::Table).unwrap_err(), Unusable::NoToken);
@@ -176,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_that_is_missing_is_named() {
+    fn error_for_a_missing_endpoint_names_its_setting() {
         let text = "QueueEndpoint=https://contoso.queue.core.windows.net;SharedAccessSignature=sig=x";
         let account = Account::parse(text).unwrap();
         let error = request(&account, Service::Table).unwrap_err().to_string();

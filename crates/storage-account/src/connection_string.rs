@@ -9,12 +9,13 @@ use thiserror::Error;
 
 use crate::account::{Account, Credential};
 
-/// The storage emulator's well-known account; its key is public.
+/// The well-known account of the storage emulator. Its key is public.
 const EMULATOR_ACCOUNT: &str = "devstoreaccount1";
 const EMULATOR_KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/// What is wrong with a connection string. Names the setting, and never repeats a value: it may be the key.
+/// A problem in a connection string. The text names the setting. It never repeats a value, because the value
+/// may be the key.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct ConnectionStringError(String);
@@ -23,7 +24,7 @@ pub(crate) fn wrong<T>(problem: impl Into<String>) -> Result<T, ConnectionString
     Err(ConnectionStringError(problem.into()))
 }
 
-/// Every setting that a connection string may hold; those of other services are read over.
+/// Every setting that a connection string may hold. The bot ignores the settings of other services.
 const KNOWN: [&str; 15] = [
     "usedevelopmentstorage",
     "developmentstorageproxyuri",
@@ -51,39 +52,42 @@ impl Account {
             return Self::emulator(value, &settings);
         }
         if get("developmentstorageproxyuri").is_some() {
-            return wrong("DevelopmentStorageProxyUri needs UseDevelopmentStorage=true");
+            return wrong("DevelopmentStorageProxyUri: UseDevelopmentStorage=true is missing; add it");
         }
         let explicit = |setting: &str| {
             get(&setting.to_ascii_lowercase()).map(|url| checked_endpoint(setting, url)).transpose()
         };
         let (explicit_queue, explicit_table) = (explicit("QueueEndpoint")?, explicit("TableEndpoint")?);
         if explicit_queue.is_none() && explicit_table.is_none() && get("accountname").is_none() {
-            return wrong("AccountName or QueueEndpoint is missing");
+            return wrong("AccountName and QueueEndpoint are missing; add one of them");
         }
-        // A queue at a place of its own may be the emulator's: the table of the same name in the cloud may not be ours.
-        let guesses_table = explicit_queue.is_none() || get("endpointsuffix").is_some();
+        // If QueueEndpoint is set, the queue may be in an emulator. An account of the same name in the cloud
+        // may belong to another owner. So the table's URL is then derived only if EndpointSuffix is set, too.
+        let derives_table = explicit_queue.is_none() || get("endpointsuffix").is_some();
         let queue_endpoint = match explicit_queue {
             Some(endpoint) => Some(endpoint),
             None => named_endpoint(&get, "queue")?,
         };
         let table_endpoint = match explicit_table {
             Some(endpoint) => Some(endpoint),
-            None if guesses_table => named_endpoint(&get, "table")?,
+            None if derives_table => named_endpoint(&get, "table")?,
             None => None,
         };
         let credential = match (get("accountkey"), get("sharedaccesssignature")) {
-            (Some(_), Some(_)) => return wrong("AccountKey and SharedAccessSignature exclude each other"),
+            (Some(_), Some(_)) => {
+                return wrong("AccountKey and SharedAccessSignature are both set; keep one of them");
+            }
             (None, None) => Credential::Entra(None),
             (Some(key), None) => match (get("accountname"), STANDARD.decode(key)) {
-                (None, _) => return wrong("AccountName is missing: AccountKey needs it"),
-                (_, Err(_)) => return wrong("AccountKey is not base64"),
+                (None, _) => return wrong("AccountKey: AccountName is missing; add it"),
+                (_, Err(_)) => return wrong("AccountKey: expected base64; copy the whole key"),
                 (Some(account), Ok(key)) => Credential::SharedKey { account: account.to_owned(), key },
             },
             (None, Some(sas)) => {
                 let sas = sas.strip_prefix('?').unwrap_or(sas);
                 let plain = sas.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
                 if !plain || !sas.split('&').any(|pair| pair.starts_with("sig=")) {
-                    return wrong("SharedAccessSignature must be the query of a SAS URL, with `sig=`");
+                    return wrong("SharedAccessSignature: expected the query of a SAS URL, with `sig=`");
                 }
                 Credential::Sas(sas.to_owned())
             }
@@ -93,19 +97,22 @@ impl Account {
 
     fn emulator(value: &str, settings: &BTreeMap<String, &str>) -> Result<Self, ConnectionStringError> {
         if !value.eq_ignore_ascii_case("true") {
-            return wrong("UseDevelopmentStorage must be true, or left out");
+            return wrong("UseDevelopmentStorage: expected true; leave the setting out for another account");
         }
         if settings.keys().any(|name| name != "usedevelopmentstorage" && name != "developmentstorageproxyuri")
         {
-            return wrong("UseDevelopmentStorage=true stands alone, or with DevelopmentStorageProxyUri");
+            return wrong(
+                "UseDevelopmentStorage=true: cannot be combined with other settings than \
+                 DevelopmentStorageProxyUri; leave the others out",
+            );
         }
         let origin = match settings.get("developmentstorageproxyuri").copied().filter(|uri| !uri.is_empty()) {
             None => "http://127.0.0.1".to_owned(),
             Some(uri) => {
                 let uri = checked_endpoint("DevelopmentStorageProxyUri", uri)?;
                 let parsed: http::Uri =
-                    uri.parse().or_else(|_| wrong("DevelopmentStorageProxyUri is not a URL"))?;
-                // Ports stay the emulator's own, whatever the URI says.
+                    uri.parse().or_else(|_| wrong("DevelopmentStorageProxyUri: expected a URL"))?;
+                // The ports are always the emulator's own. A port in the URI is ignored.
                 format!("{}://{}", parsed.scheme_str().unwrap_or("http"), parsed.host().unwrap_or_default())
             }
         };
@@ -118,24 +125,25 @@ impl Account {
     }
 }
 
-/// The URL of a service in the cloud, if the account has a name.
+/// Returns the URL of a service in the cloud, or nothing if the account has no name.
 fn named_endpoint<'s>(
     get: &impl Fn(&str) -> Option<&'s str>,
     service: &str,
 ) -> Result<Option<String>, ConnectionStringError> {
     let Some(account) = get("accountname") else { return Ok(None) };
     if !account.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
-        return wrong("AccountName must be lower-case letters and digits");
+        return wrong("AccountName: expected lower-case letters and digits");
     }
     let protocol = get("defaultendpointsprotocol").unwrap_or("https").to_ascii_lowercase();
     if protocol != "https" && protocol != "http" {
-        return wrong("DefaultEndpointsProtocol must be https or http");
+        return wrong("DefaultEndpointsProtocol: expected https or http");
     }
     let suffix = get("endpointsuffix").unwrap_or("core.windows.net");
     checked_endpoint("EndpointSuffix", &format!("{protocol}://{account}.{service}.{suffix}")).map(Some)
 }
 
-/// `Name=Value` pairs, split at the first `=` because keys end in one; names in lower case.
+/// Splits the connection string into `Name=Value` pairs, with the names in lower case. Each pair is split at
+/// its first `=`, because account keys end in `=`.
 fn split(connection_string: &str) -> Result<BTreeMap<String, &str>, ConnectionStringError> {
     let mut settings = BTreeMap::new();
     for (index, segment) in
@@ -146,24 +154,27 @@ fn split(connection_string: &str) -> Result<BTreeMap<String, &str>, ConnectionSt
             KNOWN.contains(&name.as_str()).then(|| (name, value.trim()))
         });
         let Some((name, value)) = known else {
-            // Without its text: a pasted key is an unknown setting too.
-            return wrong(format!("part {} is not a known Name=Value setting", index + 1));
+            // The error does not repeat the text, because the text may be a pasted key.
+            return wrong(format!("part {}: expected a known setting as Name=Value", index + 1));
         };
         if settings.contains_key(&name) {
-            return wrong(format!("{name} stands there twice"));
+            return wrong(format!("{name} is set twice; keep one"));
         }
         settings.insert(name, value);
     }
     if settings.is_empty() {
-        wrong("it is empty; for the emulator write UseDevelopmentStorage=true")
+        wrong("the connection string is empty; for the emulator, set UseDevelopmentStorage=true")
     } else {
         Ok(settings)
     }
 }
 
 fn checked_endpoint(setting: &str, endpoint: &str) -> Result<String, ConnectionStringError> {
-    let problem =
-        || ConnectionStringError(format!("{setting} must make an http or https URL without user and query"));
+    let problem = || {
+        ConnectionStringError(format!(
+            "{setting}: expected a value that forms an http or https URL without user and query"
+        ))
+    };
     let endpoint = endpoint.trim_end_matches('/');
     let uri: http::Uri = endpoint.parse().map_err(|_| problem())?;
     let authority = uri.authority().ok_or_else(problem)?;
@@ -188,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn every_documented_form() {
+    fn connection_string_in_each_documented_form_names_the_queue_endpoint() {
         for (text, expected) in [
             ("UseDevelopmentStorage=true", "http://127.0.0.1:10001/devstoreaccount1"),
             ("usedevelopmentstorage=TRUE;", "http://127.0.0.1:10001/devstoreaccount1"),
@@ -235,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_derived_from_the_account_and_never_from_another_endpoint() {
+    fn table_endpoint_is_derived_from_the_account_and_never_from_another_endpoint() {
         const KEY: &str = "AccountKey=c2VjcmV0LWtleQ==";
         const SAS: &str = "SharedAccessSignature=?ss=qt&sig=x";
         const CLOUD: &str = "https://contoso.table.core.windows.net";
@@ -277,51 +288,48 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_setting_and_never_the_value() {
+    fn error_of_a_bad_connection_string_names_the_setting_and_never_the_value() {
         for (text, expected) in [
-            ("", "it is empty"),
-            (" ; ", "it is empty"),
-            ("c2VjcmV0LWtleQ==", "part 1 is not a known"),
-            ("hunter2", "part 1 is not a known"),
-            ("AccountName=contoso;AcountKey=c2VjcmV0LWtleQ==", "part 2 is not a known"),
-            ("AccountKey=c2VjcmV0LWtleQ==", "AccountName or QueueEndpoint is missing"),
+            ("", "the connection string is empty"),
+            (" ; ", "the connection string is empty"),
+            ("c2VjcmV0LWtleQ==", "part 1: expected a known"),
+            ("hunter2", "part 1: expected a known"),
+            ("AccountName=contoso;AcountKey=c2VjcmV0LWtleQ==", "part 2: expected a known"),
+            ("AccountKey=c2VjcmV0LWtleQ==", "AccountName and QueueEndpoint are missing"),
             ("QueueEndpoint=http://x;AccountKey=c2VjcmV0LWtleQ==", "AccountName is missing"),
-            ("AccountName=contoso;AccountKey=hunter2!", "AccountKey is not base64"),
-            (
-                "AccountName=contoso;AccountName=other;AccountKey=c2VjcmV0LWtleQ==",
-                "accountname stands there twice",
-            ),
+            ("AccountName=contoso;AccountKey=hunter2!", "AccountKey: expected base64"),
+            ("AccountName=contoso;AccountName=other;AccountKey=c2VjcmV0LWtleQ==", "accountname is set twice"),
             (
                 "AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==;SharedAccessSignature=sig=hunter2",
-                "exclude each other",
+                "are both set",
             ),
-            ("AccountName=contoso;SharedAccessSignature=hunter2", "SharedAccessSignature must be"),
-            ("AccountName=contoso;SharedAccessSignature=sig=hun ter2", "SharedAccessSignature must be"),
-            ("AccountName=con/hunter2;AccountKey=c2VjcmV0LWtleQ==", "AccountName must be"),
+            ("AccountName=contoso;SharedAccessSignature=hunter2", "SharedAccessSignature: expected"),
+            ("AccountName=contoso;SharedAccessSignature=sig=hun ter2", "SharedAccessSignature: expected"),
+            ("AccountName=con/hunter2;AccountKey=c2VjcmV0LWtleQ==", "AccountName: expected"),
             (
                 "DefaultEndpointsProtocol=ftp;AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==",
-                "DefaultEndpointsProtocol must be",
+                "DefaultEndpointsProtocol: expected",
             ),
             (
                 "AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==;EndpointSuffix=a b",
-                "EndpointSuffix must make",
+                "EndpointSuffix: expected",
             ),
             (
                 "QueueEndpoint=http://u:hunter2@x;AccountName=a;AccountKey=c2VjcmV0LWtleQ==",
-                "QueueEndpoint must make",
+                "QueueEndpoint: expected",
             ),
             (
                 "QueueEndpoint=http://x?sig=hunter2;AccountName=a;AccountKey=c2VjcmV0LWtleQ==",
-                "QueueEndpoint must make",
+                "QueueEndpoint: expected",
             ),
             (
                 "TableEndpoint=http://x?sig=hunter2;AccountName=a;AccountKey=c2VjcmV0LWtleQ==",
-                "TableEndpoint must make",
+                "TableEndpoint: expected",
             ),
-            ("QueueEndpoint=x;AccountName=a;AccountKey=c2VjcmV0LWtleQ==", "QueueEndpoint must make"),
-            ("UseDevelopmentStorage=false", "UseDevelopmentStorage must be true"),
-            ("UseDevelopmentStorage=true;AccountName=a", "stands alone"),
-            ("DevelopmentStorageProxyUri=http://x", "needs UseDevelopmentStorage"),
+            ("QueueEndpoint=x;AccountName=a;AccountKey=c2VjcmV0LWtleQ==", "QueueEndpoint: expected"),
+            ("UseDevelopmentStorage=false", "UseDevelopmentStorage: expected true"),
+            ("UseDevelopmentStorage=true;AccountName=a", "cannot be combined with other settings"),
+            ("DevelopmentStorageProxyUri=http://x", "UseDevelopmentStorage=true is missing"),
         ] {
             let error = endpoint(text).expect_err(text);
             assert!(error.contains(expected), "{text}: {error}");
@@ -330,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_output_masks_every_credential() {
+    fn debug_output_of_an_account_masks_every_credential() {
         for text in [
             "AccountName=contoso;AccountKey=c2VjcmV0LWtleQ==",
             "AccountName=contoso;SharedAccessSignature=sv=1&sig=c2VjcmV0LWtleQ==",

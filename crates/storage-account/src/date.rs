@@ -1,9 +1,10 @@
-//! The dates of HTTP headers.
+//! Dates in HTTP headers.
 
 use chrono::{DateTime, Datelike, Timelike, Utc};
 
-/// Writes a date as the services want it: RFC 1123, always GMT (`Mon, 23 Nov 2026 22:00:00 GMT`). By hand, because chrono
-/// reads a format at run time, which costs the guest 10 KB.
+/// Writes a date in the form that the services require: RFC 1123, always GMT
+/// (`Mon, 23 Nov 2026 22:00:00 GMT`). It does not use chrono's formats, because chrono parses them at run
+/// time, which costs the guest 10 KB.
 pub fn rfc_1123(time: DateTime<Utc>) -> String {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -13,7 +14,7 @@ pub fn rfc_1123(time: DateTime<Utc>) -> String {
     format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
 }
 
-/// Reads a date of [`rfc_1123`]'s form.
+/// Reads a date in the form of [`rfc_1123`].
 pub fn parse_rfc_1123(text: &str) -> Option<DateTime<Utc>> {
     DateTime::parse_from_rfc2822(text).ok().map(|time| time.with_timezone(&Utc))
 }
@@ -23,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_are_of_rfc_1123() {
+    fn date_is_written_in_rfc_1123_and_read_back() {
         for (time, expected) in [
             ("2026-11-23T22:00:00Z", "Mon, 23 Nov 2026 22:00:00 GMT"),
             ("2027-01-02T03:04:05.999Z", "Sat, 02 Jan 2027 03:04:05 GMT"),

@@ -1,4 +1,5 @@
-//! Why a call failed, before a service's own codes are looked at.
+//! Why a call failed, as far as this is the same for every service. The clients add the meaning of the
+//! services' codes.
 
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
@@ -8,47 +9,51 @@ use thiserror::Error;
 
 use crate::xml::ErrorBody;
 
-/// Why the account cannot be used as it is. Nothing was sent. The messages hold no secret.
+/// Why the account cannot be used. Nothing was sent. The messages hold no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Unusable {
-    /// The connection string does not say where the service is.
-    #[error("{setting} is missing; add it to storageconnection, because the service's URL cannot be guessed")]
+    /// The connection string does not contain the URL of the service.
+    #[error(
+        "{setting} is missing; add it to storageconnection, because the bot cannot derive the service's URL"
+    )]
     NoEndpoint {
         /// The setting's name.
         setting: &'static str,
     },
-    /// The account has neither key nor SAS, and no usable token was given.
+    /// The account has neither key nor SAS, and no usable token.
     #[error(
-        "storageconnection has neither AccountKey nor SharedAccessSignature, and there is no usable token of Entra ID"
+        "storageconnection has neither AccountKey nor SharedAccessSignature, and the bot has no usable token of \
+         Entra ID; add a key or a SAS, or check the bot's credential"
     )]
     NoToken,
-    /// Endpoint and names make no URL.
-    #[error("storageconnection or queuename do not make a URL")]
+    /// The endpoint and the names do not form a valid URL.
+    #[error("storageconnection and queuename do not form a valid URL; check both")]
     NoUrl,
 }
 
-/// Why a call has no success to show.
+/// Why an attempt did not succeed.
 #[derive(Debug)]
 pub enum Failure {
-    /// The service answered, and it is not a success.
+    /// The service answered, and the status is not a success.
     Answered(Response<Bytes>),
-    /// There is no answer, or no whole one.
+    /// The attempt has no answer, or no whole answer.
     Transport(TransportError),
     /// Nothing was sent.
     Unusable(Unusable),
 }
 
-/// A call that failed for good.
+/// A call that failed and is not repeated.
 #[derive(Debug)]
 pub struct Failed {
     /// How the last attempt ended.
     pub failure: Failure,
-    /// Whether an attempt before the last one may have had its effect. Of this call: others go on beside it.
+    /// Whether an attempt of this call before the last one may have had its effect. Concurrent calls do not
+    /// count.
     pub may_be_done: bool,
 }
 
 impl Failed {
-    /// The status of the last answer; nothing if there was none.
+    /// Returns the status of the last attempt's answer, or nothing if that attempt has no answer.
     pub fn status(&self) -> Option<u16> {
         match &self.failure {
             Failure::Answered(answer) => Some(answer.status().as_u16()),
@@ -58,7 +63,7 @@ impl Failed {
 }
 
 impl Failure {
-    /// Whether trying again in a moment makes sense.
+    /// Whether another attempt may succeed.
     pub(crate) fn is_retryable(&self) -> bool {
         match self {
             Self::Answered(answer) => is_busy(answer.status().as_u16()),
@@ -84,38 +89,39 @@ impl Failure {
     }
 }
 
-/// Whether a status means that the service cannot just now.
+/// Whether a status means that the service cannot do the call for the moment.
 pub fn is_busy(status: u16) -> bool {
     matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// Whether trying again makes sense after this.
+/// Whether another attempt may succeed after this error.
 pub fn is_retryable(error: &TransportError) -> bool {
     match error {
         TransportError::NotSent(_) | TransportError::AnswerLost(_) => true,
-        // An answer that is too large is so the second time, too: a Get would only lease more messages.
+        // The next answer would be too large as well, and another Get would only lease more messages.
         TransportError::BodyLost(lost) => !matches!(lost.problem, BodyProblem::TooLong { .. }),
         TransportError::Denied => false,
     }
 }
 
-/// The value of a header, if it is text.
+/// Returns the value of a header, if the value is text.
 pub fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// The seconds of `Retry-After`, if it has some.
+/// Returns the number of seconds in `Retry-After`, if there is one.
 pub fn retry_after_seconds(headers: &HeaderMap) -> Option<u64> {
     header(headers, RETRY_AFTER.as_str()).and_then(|seconds| seconds.parse().ok())
 }
 
-/// An error code, or nothing if it is no word: it ends up in logs.
+/// Returns the error code, or the empty string if the code contains anything but letters and digits. Codes
+/// appear in logs.
 pub fn word(code: &str) -> &str {
     if code.bytes().all(|byte| byte.is_ascii_alphanumeric()) { code } else { "" }
 }
 
-/// What is wrong with the credentials and what to do, in words of ours, because the service's own may quote the signature.
-/// `mismatch` is for a SAS or a role that does not allow the call.
+/// Explains why the service refused the credentials, and what to do. The text is this crate's own, because
+/// the service's text may quote the signature. It is `mismatch` if a SAS or a role does not allow the call.
 pub fn denial(code: &str, body: &ErrorBody, mismatch: &'static str) -> &'static str {
     if matches!(
         code,
@@ -129,11 +135,11 @@ pub fn denial(code: &str, body: &ErrorBody, mismatch: &'static str) -> &'static 
     if begins("Request date header too old") {
         "the clock of this machine is wrong; set it"
     } else if begins("The MAC signature found") {
-        "the AccountKey in storageconnection is not this account's"
+        "the AccountKey in storageconnection does not belong to this account; copy the account's key"
     } else if begins("Signature not valid in the specified time frame") {
-        "the SAS in storageconnection has expired, or is not valid yet"
+        "the SAS in storageconnection has expired, or is not valid yet; make a new SAS"
     } else if begins("Signature did not match") || begins("Signature fields not well formed") {
-        "the SAS in storageconnection was not made with this account's key, or was changed"
+        "the SAS in storageconnection was not made with this account's key, or was changed; make a new SAS"
     } else {
         "check storageconnection and the clock"
     }

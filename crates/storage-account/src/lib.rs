@@ -1,5 +1,11 @@
-//! What the clients of Azure Storage's queue and table services share: connection strings, signing, sending one call with
-//! retries, and reading errors.
+//! Shared parts of the clients of Azure Queue Storage and Azure Table Storage: connection strings, signing,
+//! sending one call with retries, and reading errors.
+//!
+//! Use the clients in `storage_queue` and `storage_table`. Use this crate to read a connection string, to
+//! give the account a token, or to write a client of another storage service.
+//!
+//! This crate knows no operation of a service, and no error codes but those of authorization. Its error texts
+//! and the `Debug` output of [`Account`] never hold a key, a SAS or a token.
 //!
 //! Source: <https://learn.microsoft.com/rest/api/storageservices/>, API version [`API_VERSION`].
 #![warn(missing_docs)]

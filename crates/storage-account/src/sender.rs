@@ -1,4 +1,4 @@
-//! Sending one call until it succeeds, fails for good, or runs out of time.
+//! Sends one call until it succeeds, cannot succeed, or runs out of attempts or time.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -11,12 +11,15 @@ use crate::account::{Account, Service};
 use crate::call::Call;
 use crate::error::{Failed, Failure};
 
-/// Attempts of one call; the waits between them grow from nothing to 200 ms, then to 400 ms.
+/// The most attempts of one call. The wait before the second is random, up to 200 ms; the wait before the
+/// third, up to 400 ms.
 const ATTEMPTS: u32 = 3;
 const FIRST_WAIT_MILLISECONDS: u64 = 200;
 
-/// Sends calls to one service of an account, for the time until a deadline. Calls are repeated where that makes sense:
-/// authorized anew, after a random wait, and never past the deadline. Calls may go on side by side.
+/// Sends calls to one service of an account until a deadline.
+///
+/// A call that failed is sent again if another attempt may succeed: after a random wait, authorized anew, and
+/// never past the deadline. Calls may run concurrently.
 #[derive(Debug)]
 pub struct Sender<'a, H> {
     host: &'a H,
@@ -30,15 +33,16 @@ pub struct Sender<'a, H> {
 /// A call that succeeded.
 #[derive(Debug)]
 pub struct Sent {
-    /// The answer, of a status of 2xx.
+    /// The answer. Its status is 2xx.
     pub answer: Response<Bytes>,
     /// Whether an attempt before the last one may have had its effect.
     pub may_be_done: bool,
 }
 
 impl<'a, H: HttpClient + Clock + Randomness> Sender<'a, H> {
-    /// A sender that repeats no call past `deadline`, and shortens `timeouts` of every attempt to what is left of it. A
-    /// call that begins too late is still made, with next to no time.
+    /// A sender that repeats no call past `deadline`. It shortens `timeouts` of every attempt to the time
+    /// that is left until `deadline`. If a call begins after `deadline`, its first attempt is still sent,
+    /// with time-outs of about 1 ms.
     pub fn new(
         host: &'a H,
         account: &'a Account,
@@ -54,7 +58,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Sender<'a, H> {
         self.host
     }
 
-    /// The account that is called.
+    /// The account that the calls go to.
     pub fn account(&self) -> &'a Account {
         self.account
     }
@@ -69,8 +73,8 @@ impl<'a, H: HttpClient + Clock + Randomness> Sender<'a, H> {
         self.send_noting_trouble(call, async || {}).await
     }
 
-    /// [`Sender::send`], with something to be done as soon as the first attempt has failed: before another one, and before
-    /// the failure is returned.
+    /// [`Sender::send`] that runs `on_trouble` as soon as the first attempt has failed: before the next
+    /// attempt, and before it returns the failure.
     pub async fn send_noting_trouble(
         &self,
         call: &Call,
@@ -85,13 +89,13 @@ impl<'a, H: HttpClient + Clock + Randomness> Sender<'a, H> {
                 Ok(answer) => Failure::Answered(answer),
                 Err(failure) => failure,
             };
-            if let Some(note) = on_trouble.take() {
-                note().await;
+            if let Some(on_trouble) = on_trouble.take() {
+                on_trouble().await;
             }
             let longest = FIRST_WAIT_MILLISECONDS << (attempt - 1);
             let jittered = Duration::from_millis(self.host.up_to(longest));
-            let asked = Duration::from_secs(failure.retry_after_seconds().unwrap_or_default());
-            let wait = jittered.saturating_add(asked);
+            let retry_after = Duration::from_secs(failure.retry_after_seconds().unwrap_or_default());
+            let wait = jittered.saturating_add(retry_after);
             if attempt == ATTEMPTS || !failure.is_retryable() || wait >= self.deadline.remaining(self.host) {
                 return Err(Failed { failure, may_be_done });
             }
@@ -106,7 +110,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Sender<'a, H> {
         let request =
             call.authorize(self.account, self.service, self.host.now()).map_err(Failure::Unusable)?;
         match self.host.send(request, self.timeouts.within(self.deadline.remaining(self.host))).await {
-            // It was done, or refused, whatever became of the rest of the answer.
+            // The status alone shows whether the call was done or refused, so the lost body does not matter.
             Err(TransportError::BodyLost(lost)) if !(call.reads_answer && lost.status.is_success()) => {
                 Ok(lost.into_answer())
             }

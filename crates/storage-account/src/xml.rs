@@ -1,31 +1,31 @@
-//! The services' XML, read with an event reader: answers of the queue service, and errors of both services.
+//! Reads the services' XML with an event reader: answers of the queue service, and errors of both services.
 
 use quick_xml::Reader;
 use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::Event;
 use thiserror::Error;
 
-/// A document that cannot be read.
+/// Why a document cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Malformed {
-    /// It is not UTF-8.
-    #[error("it is not UTF-8")]
+    /// The document is not UTF-8.
+    #[error("the body is not UTF-8")]
     NotUtf8,
-    /// It is not XML, or XML that no service writes.
-    #[error("it is not well-formed XML")]
+    /// The document is not XML, or has a form that no service writes.
+    #[error("the body is not well-formed XML")]
     NotWellFormed,
 }
 
-/// What an error's body says; empty where it says nothing.
+/// The body of an error answer. A field is empty if the body does not contain it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ErrorBody {
-    /// The code.
+    /// The service's error code.
     pub code: String,
-    /// What is wrong with the authorization. May quote a signature: not for logs.
+    /// The problem with the authorization. Never log it, because it may quote a signature.
     pub authentication_detail: String,
 }
 
-/// Reads `<Error>`, or nothing if the body is something else.
+/// Reads `<Error>`. Returns empty fields if the body is another document.
 pub fn read_error(body: &[u8]) -> ErrorBody {
     let mut error = ErrorBody::default();
     let read = walk(body, &["Error", "Code", "AuthenticationErrorDetail"], |path, text| match (path, text) {
@@ -36,9 +36,11 @@ pub fn read_error(body: &[u8]) -> ErrorBody {
     if read.is_ok() { error } else { ErrorBody::default() }
 }
 
-/// Goes through a document: `visit(path, None)` where an element begins, `visit(path, Some(text))` where it ends. Elements
-/// that are not in `elements` have an empty name in the path. Text is not trimmed; references are resolved and joined to
-/// what stands around them.
+/// Walks through a document. Calls `visit(path, None)` where an element begins, and `visit(path, Some(text))`
+/// where it ends.
+///
+/// An element that is not in `elements` has an empty name in the path. Text is not trimmed. References are
+/// resolved and joined with the text around them.
 pub fn walk(
     body: &[u8],
     elements: &[&'static str],
@@ -54,7 +56,7 @@ pub fn walk(
     loop {
         match reader.read_event().map_err(|_| malformed())? {
             Event::Start(start) => {
-                // Deeper than any answer of the service: somebody else's document.
+                // No answer of the services is that deep.
                 if path.len() >= 16 {
                     return Err(malformed());
                 }
@@ -83,14 +85,14 @@ pub fn walk(
                     Ok(None) => resolve_xml_entity(&named),
                     Err(_) => None,
                 };
-                // One in a message's text must not make the other messages unreadable.
+                // An unknown reference in one message's text must not make the other messages unreadable.
                 let resolved = resolved.or((path.len() > 2).then_some("\u{FFFD}"));
                 append(&mut texts, resolved.ok_or_else(malformed)?);
             }
             Event::Eof if path.is_empty() => return Ok(()),
             Event::Eof => return Err(malformed()),
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
-            // Nothing of the service's has one, and entities are where XML turns dangerous.
+            // No answer of the services has one, and a document type can define dangerous entities.
             Event::DocType(_) => return Err(malformed()),
         }
     }
@@ -107,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn error_bodies() {
+    fn error_body_is_read_and_other_bodies_give_empty_fields() {
         let body = "\u{FEFF}<?xml version=\"1.0\"?><Error><Code>QueueNotFound</Code><Message>The queue\nRequestId:1</Message>\
             <AuthenticationErrorDetail>a &amp; b</AuthenticationErrorDetail></Error>";
         let expected = ErrorBody { code: "QueueNotFound".into(), authentication_detail: "a & b".into() };

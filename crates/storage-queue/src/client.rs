@@ -1,4 +1,5 @@
-//! The calls: <https://learn.microsoft.com/rest/api/storageservices/operations-on-messages>.
+//! The calls of the queue service:
+//! <https://learn.microsoft.com/rest/api/storageservices/operations-on-messages>.
 
 use std::time::Duration;
 
@@ -22,21 +23,24 @@ const TIMEOUTS: Timeouts = Timeouts {
     max_answer_bytes: LONGEST_ANSWER_BYTES,
 };
 
-/// The most that Get Messages hands out at once.
+/// The most messages that one Get Messages hands out.
 const MOST_MESSAGES: usize = 32;
-/// The longest text of a message.
+/// The size of the longest text of a message.
 const LONGEST_TEXT_BYTES: usize = 64 * 1024;
-/// What XML makes of one byte at the most: `&quot;`, `&#x1F;`.
+/// The most bytes into which XML escapes one byte: `&quot;`, `&#x1F;`.
 const ESCAPED_BYTE_BYTES: usize = 6;
-/// More than stands around a text: an id, a receipt, three dates, and their tags.
+/// More than an answer contains for each message in addition to its text: an id, a receipt, three dates, and
+/// their tags.
 const AROUND_A_TEXT_BYTES: usize = 2 * 1024;
-/// No answer is longer. If one could be, whoever writes to the queue could make a Get that fails with everything that it
-/// was to hand out, again and again.
+/// The size of the longest possible answer. A smaller limit would let a sender write messages that together
+/// exceed it. Every Get would then lease messages and fail, again and again.
 const LONGEST_ANSWER_BYTES: usize =
     MOST_MESSAGES * (LONGEST_TEXT_BYTES * ESCAPED_BYTE_BYTES + AROUND_A_TEXT_BYTES);
 
-/// A client of one queue, for the time until a deadline. Calls are repeated where that makes sense: signed anew, after a
-/// random wait, and never past the deadline. Calls may go on side by side.
+/// A client of one queue, until a deadline.
+///
+/// A call that failed is sent again if another attempt may succeed: after a random wait, signed anew, and
+/// never past the deadline. Calls may run concurrently.
 #[derive(Debug)]
 pub struct QueueClient<'a, H> {
     sender: Sender<'a, H>,
@@ -46,57 +50,58 @@ pub struct QueueClient<'a, H> {
 /// How a message is put on the queue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PutOptions {
-    /// Hidden for that long: 0 to 604 800, and less than the time to live.
+    /// How long the message is hidden, in seconds: 0 to 604 800, and less than the time to live.
     pub visibility_timeout_seconds: u32,
-    /// When the queue forgets it.
+    /// When the message expires.
     pub time_to_live: TimeToLive,
 }
 
-/// When the queue forgets a message.
+/// When a message expires.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TimeToLive {
     /// After the service's default, 7 days.
     #[default]
     Default,
-    /// After that many seconds, at least 1.
+    /// After this number of seconds, at least 1.
     Seconds(u32),
     /// Never.
     Never,
 }
 
-/// What an Update answers.
+/// The answer to Update Message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Updated {
-    /// The new right to delete or update; the old one has ended.
+    /// The new receipt. The old one is no longer valid.
     pub pop_receipt: PopReceipt,
-    /// When the message is handed out again.
+    /// When the message becomes visible again.
     pub time_next_visible: Option<DateTime<Utc>>,
 }
 
-/// Whether [`QueueClient::hide`] did it.
+/// The result of [`QueueClient::hide`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hidden {
-    /// The service says so.
+    /// The service confirmed that the message is hidden.
     Surely,
-    /// An attempt had no answer, and then the message was there and the receipt had ended: by that attempt, if it had not
-    /// ended before.
+    /// A later attempt found the message with another receipt. An earlier attempt may have hidden the message
+    /// and changed the receipt, or the lease had ended before.
     Perhaps,
-    /// An attempt had no answer, and then the service knew no such message.
+    /// A later attempt found no such message, and an earlier attempt may have had its effect.
     Gone,
 }
 
-/// What creating a queue did.
+/// The result of [`QueueClient::create`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
-    /// It is new.
+    /// The call created the queue.
     New,
-    /// It was there.
+    /// The queue existed already.
     Existed,
 }
 
 impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
-    /// A client that repeats no call past `deadline`, and shortens the time-outs of every attempt to what is left of it.
-    /// A call that begins too late is still made, with next to no time.
+    /// A client that repeats no call past `deadline`. It shortens the time-outs of every attempt to the time
+    /// that is left until `deadline`. If a call begins after `deadline`, its first attempt is still sent,
+    /// with time-outs of about 1 ms.
     pub fn new(host: &'a H, account: &'a Account, queue: &'a QueueName, deadline: Deadline) -> Self {
         Self { sender: Sender::new(host, account, Service::Queue, TIMEOUTS, deadline), queue }
     }
@@ -111,7 +116,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         match self.call(&Call::new(Method::PUT, self.path(&[]))).await {
             Ok(answer) if answer.status() == 201 => Ok(Created::New),
             Ok(_) => Ok(Created::Existed),
-            // With other metadata than ours: it exists, which is all that was wanted.
+            // The queue exists with other metadata. The caller needs only its existence.
             Err(QueueError::Refused { status: 409, code }) if code == "QueueAlreadyExists" => {
                 Ok(Created::Existed)
             }
@@ -119,8 +124,10 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         }
     }
 
-    /// Put Message. A Put whose answer is lost is repeated: the message may then stand there twice, and the id in it
-    /// tells. What the answer says of the new message is not read: nobody wants it, and a 201 alone says that it is stored.
+    /// Put Message. If the answer is lost, the client sends the message again, so the queue may then store
+    /// the message twice. The id in the message's text shows which messages are the same.
+    ///
+    /// The body of the answer is not read, because the status 201 alone means that the message is stored.
     pub async fn put(&self, text: &str, options: PutOptions) -> Result<(), QueueError> {
         let mut call = Call::new(Method::POST, self.path(&["messages"]))
             .query("visibilitytimeout", options.visibility_timeout_seconds)
@@ -133,7 +140,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         self.call(&call).await.map(drop)
     }
 
-    /// Put Message, and if there is no queue, Create Queue and Put again.
+    /// Put Message. If the queue does not exist, Create Queue and then Put Message again.
     pub async fn put_creating_queue_if_missing(
         &self,
         text: &str,
@@ -148,9 +155,11 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         }
     }
 
-    /// Get Messages: up to `count` (1 to 32), each ours for `visibility_timeout_seconds` (1 to 604 800). A message that
-    /// makes no sense does not hide the others: it is left out, and comes back when its lease ends, until the queue forgets
-    /// it. If no other was handed out with it, it is a [`QueueError::Unreadable`].
+    /// Get Messages: leases up to `count` messages (1 to 32) for `visibility_timeout_seconds` (1 to 604 800).
+    ///
+    /// A message that cannot be read is left out of the result. It becomes visible again when its lease ends,
+    /// until it expires. If the answer holds messages and none of them can be read, the result is a
+    /// [`QueueError::Unreadable`].
     pub async fn get(
         &self,
         count: u8,
@@ -164,7 +173,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         xml::into_readable(xml::read_messages(answer.body())?)
     }
 
-    /// Peek Messages: the texts of up to `count` (1 to 32) visible ones, which stay where they are.
+    /// Peek Messages: returns the texts of up to `count` visible messages (1 to 32) without leasing them.
     pub async fn peek(&self, count: u8) -> Result<Vec<String>, QueueError> {
         let call = Call::new(Method::GET, self.path(&["messages"]))
             .query("numofmessages", count)
@@ -174,13 +183,13 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         xml::read_messages(answer.body())?.into_iter().map(|mut fields| fields.take("MessageText")).collect()
     }
 
-    /// Delete Message. If the answer to an earlier attempt was lost, a message that is no longer there counts as deleted.
+    /// Delete Message. If an earlier attempt may have had its effect, a missing message counts as deleted.
     pub async fn delete(&self, id: &MessageId, receipt: &PopReceipt) -> Result<(), QueueError> {
         self.delete_noting_trouble(id, receipt, async || {}).await
     }
 
-    /// [`QueueClient::delete`], with something to be done as soon as the first attempt has failed: before another one, and
-    /// before the failure is returned.
+    /// [`QueueClient::delete`] that runs `on_trouble` as soon as the first attempt has failed: before the
+    /// next attempt, and before it returns the failure.
     pub async fn delete_noting_trouble(
         &self,
         id: &MessageId,
@@ -193,15 +202,19 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         let Failed { may_be_done, .. } = failed;
         let status = failed.status();
         match QueueError::from(failed.failure) {
-            // An earlier attempt did it. A 400 tells otherwise: the message is there, and somebody else has it.
+            // An earlier attempt deleted the message. After a 400 that is not so: the message exists with
+            // another receipt.
             QueueError::LeaseLost if may_be_done && status == Some(404) => Ok(()),
             error => Err(error),
         }
     }
 
-    /// Update Message: hides it for `visibility_timeout_seconds` (0 to 604 800, not past its end) from now, and replaces
-    /// its text if there is a new one. If it was done and its answer was lost, repeating it says [`QueueError::LeaseLost`]:
-    /// the new receipt is lost too, so the message is out of our hands either way.
+    /// Update Message: hides the message for `visibility_timeout_seconds` from now, and replaces its text if
+    /// `text` is given. The time is 0 to 604 800 seconds, and must not end after the message expires.
+    ///
+    /// If the service updated the message but the answer was lost, the repeated call returns
+    /// [`QueueError::LeaseLost`]. The new receipt is lost as well, so the caller can no longer delete or
+    /// update the message.
     pub async fn update(
         &self,
         id: &MessageId,
@@ -221,8 +234,10 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         })
     }
 
-    /// [`QueueClient::update`] by somebody who lets go of the message. If the answer to an earlier attempt was lost, a
-    /// receipt that is no longer the message's counts as done: that attempt changed it.
+    /// [`QueueClient::update`] for a caller that does not need the new receipt.
+    ///
+    /// An earlier attempt may have had its effect and changed the receipt. In that case, an invalid receipt
+    /// counts as a success, and [`Hidden`] shows how sure the success is.
     pub async fn hide(
         &self,
         id: &MessageId,
@@ -256,7 +271,8 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         }
     }
 
-    /// How many messages there are, hidden ones included: never too few, maybe too many.
+    /// Returns the number of messages, hidden messages included. The number may be too high, and is never too
+    /// low.
     pub async fn approximate_count(&self) -> Result<u64, QueueError> {
         let answer = self.call(&Call::new(Method::GET, self.path(&[])).query("comp", "metadata")).await?;
         header(answer.headers(), "x-ms-approximate-messages-count")
@@ -269,7 +285,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         sent.map(|sent| sent.answer).map_err(|failed| failed.failure.into())
     }
 
-    /// The path of the queue, or of something below it.
+    /// Returns the path of the queue, or of a resource below the queue.
     fn path(&self, below: &[&str]) -> String {
         let mut path = format!("/{}", encoded(self.queue.as_str()));
         for segment in below {

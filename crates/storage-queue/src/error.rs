@@ -1,4 +1,4 @@
-//! What can go wrong, by what a caller can do about it.
+//! Errors of the queue service, sorted by what a caller can do about them.
 
 use bytes::Bytes;
 use http::Response;
@@ -8,65 +8,65 @@ use storage_account::{
 };
 use thiserror::Error;
 
-/// What is wrong when a SAS or a role does not allow the call.
-const MISMATCH: &str = "the SAS in storageconnection does not allow this call";
+/// The detail of [`QueueError::NotAuthorized`] if a SAS or a role does not allow the call.
+const MISMATCH: &str = "the SAS in storageconnection, or the role of the bot's identity, does not allow this call; grant the permission";
 
-/// A storage call that failed. From the tables of
+/// A call of the queue service that failed. The codes are those of
 /// <https://learn.microsoft.com/rest/api/storageservices/queue-service-error-codes>.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum QueueError {
-    /// There is no such queue: create it, or take it for an empty one.
+    /// The queue does not exist. The caller creates it, or treats it as empty.
     #[error("the queue does not exist")]
     QueueMissing,
-    /// The message is not ours any more: deleted, or handed out again. An ordinary outcome.
+    /// The receipt of the message is no longer valid: the message was deleted, or handed out again. This is
+    /// an ordinary outcome.
     #[error("the lease on the message is lost")]
     LeaseLost,
-    /// The message does not fit; it never will.
-    #[error("the message is too large for the queue")]
+    /// The message is too large. Sending it again fails in the same way.
+    #[error("the message is too large for the queue; shorten it")]
     MessageTooLarge,
-    /// The queue is being deleted: that takes tens of seconds.
-    #[error("the queue is being deleted; it can be used again in a minute")]
+    /// The service is deleting the queue, which takes tens of seconds.
+    #[error("the queue is being deleted; try again in a minute")]
     QueueBeingDeleted,
-    /// The service cannot just now: it was tried again already.
-    #[error("the storage service is busy ({status} {code}); it may work in a moment")]
+    /// The service cannot do the call for the moment. The client has already repeated the call.
+    #[error("the queue service is busy ({status} {code}); try again in a moment")]
     Busy {
         /// The HTTP status.
         status: u16,
-        /// The service's code, or nothing.
+        /// The service's error code, or the empty string.
         code: String,
-        /// What it asked for by `Retry-After`.
+        /// The seconds of `Retry-After`.
         retry_after_seconds: Option<u64>,
     },
-    /// The credentials are not taken: the key, the SAS or the clock is wrong.
+    /// The service refused the credentials: the key, the SAS or the clock is wrong.
     #[error("the storage account does not accept the credentials ({status} {code}): {detail}")]
     NotAuthorized {
         /// The HTTP status.
         status: u16,
-        /// The service's code, or nothing.
+        /// The service's error code, or the empty string.
         code: String,
-        /// What it found wrong and what to do, in words of ours: its own may quote the signature.
+        /// The problem and the remedy. The text is the bot's own, because the service's text may quote the
+        /// signature.
         detail: &'static str,
     },
-    /// The service does not understand what it is asked: wrong account, wrong name, or a mistake of ours.
-    #[error(
-        "the storage service refused the request ({status} {code}); check storageconnection and queuename"
-    )]
+    /// The service refused the request: the account or a name is wrong, or the bot made a mistake.
+    #[error("the queue service refused the request ({status} {code}); check storageconnection and queuename")]
     Refused {
         /// The HTTP status.
         status: u16,
-        /// The service's code, or nothing.
+        /// The service's error code, or the empty string.
         code: String,
     },
-    /// There is no answer.
-    #[error("the storage service was not reached: {0}")]
+    /// The call has no answer, or no whole answer.
+    #[error("the call of the queue service failed: {0}")]
     Transport(#[from] TransportError),
-    /// The answer makes no sense.
-    #[error("the storage service's answer cannot be read: {0}")]
+    /// The answer cannot be read.
+    #[error("the queue service's answer cannot be read: {0}")]
     Unreadable(String),
 }
 
 impl QueueError {
-    /// Whether trying again in a moment makes sense.
+    /// Whether another attempt in a moment may succeed.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Busy { .. } => true,
@@ -75,7 +75,7 @@ impl QueueError {
         }
     }
 
-    /// How long the service asks us to stay away, in seconds, if it does.
+    /// Returns how long the service asks the caller to wait, in seconds, if it does.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
             Self::Busy { retry_after_seconds, .. } => *retry_after_seconds,
@@ -83,7 +83,8 @@ impl QueueError {
         }
     }
 
-    /// What an answer that is not a success means. Status first: some answers have neither code nor body.
+    /// Returns the meaning of an answer that is not a success. The status decides first, because some answers
+    /// have neither code nor body.
     pub(crate) fn from_answer(answer: &Response<Bytes>) -> Self {
         let body = read_error(answer.body());
         let code = word(header(answer.headers(), "x-ms-error-code").unwrap_or(&body.code));
@@ -92,7 +93,7 @@ impl QueueError {
         let code_text = || code.to_owned();
         match (status, code) {
             (404, "QueueNotFound") => Self::QueueMissing,
-            // The service says 404, Azurite 400.
+            // The service answers with 404, Azurite with 400.
             (404, "MessageNotFound") | (400, "PopReceiptMismatch") => Self::LeaseLost,
             (413, _) | (400, "MessageTooLarge" | "RequestBodyTooLarge") => Self::MessageTooLarge,
             (409, "QueueBeingDeleted") => Self::QueueBeingDeleted,
@@ -110,11 +111,12 @@ impl From<Failure> for QueueError {
         match failure {
             Failure::Answered(answer) => Self::from_answer(&answer),
             Failure::Transport(error) => Self::Transport(error),
-            // Nothing was sent: the status and the code are those that the service would answer.
+            // Nothing was sent. The status and the code are those that the service would return.
             Failure::Unusable(Unusable::NoToken) => Self::NotAuthorized {
                 status: 401,
                 code: "NoAuthenticationInformation".to_owned(),
-                detail: "storageconnection has neither AccountKey nor SharedAccessSignature, and there is no token of Entra ID",
+                detail: "storageconnection has neither AccountKey nor SharedAccessSignature, and the bot has no usable \
+                         token of Entra ID; add a key or a SAS, or check the bot's credential",
             },
             Failure::Unusable(problem) => Self::Unreadable(problem.to_string()),
         }
@@ -136,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_codes() {
+    fn answer_with_each_status_and_code_is_the_expected_error() {
         #[derive(Debug, PartialEq)]
         enum Kind {
             Missing,
@@ -195,7 +197,7 @@ mod tests {
             assert_eq!(
                 QueueError::from_answer(&answer(status, "", &body)),
                 error,
-                "the code stands in the body only"
+                "the code is in the body only"
             );
             let kind = match &error {
                 QueueError::QueueMissing => Kind::Missing,
@@ -224,13 +226,13 @@ mod tests {
     }
 
     #[test]
-    fn a_code_that_is_no_word_is_left_out() {
+    fn error_code_with_other_characters_than_letters_and_digits_is_left_out() {
         let error = QueueError::from_answer(&answer(400, "https://x/?sig=hunter2", ""));
         assert_eq!(error, QueueError::Refused { status: 400, code: String::new() });
     }
 
     #[test]
-    fn how_long_to_stay_away() {
+    fn retry_after_in_seconds_is_read_from_busy_answers_only() {
         for (status, value, expected) in [
             (503, "7", Some(7)),
             (429, "0", Some(0)),
@@ -245,8 +247,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_the_credentials_is_told_without_the_services_words() {
-        for (code, service_says, expected) in [
+    fn refused_credentials_are_explained_without_the_text_of_the_service() {
+        for (code, service_text, expected) in [
             (
                 "AuthenticationFailed",
                 "Request date header too old: 'Fri, 04 Oct 2019 18:02:12 GMT'",
@@ -273,7 +275,7 @@ mod tests {
             ("", "", "check storageconnection and the clock"),
         ] {
             let body = format!(
-                "<Error><AuthenticationErrorDetail>{service_says}</AuthenticationErrorDetail></Error>"
+                "<Error><AuthenticationErrorDetail>{service_text}</AuthenticationErrorDetail></Error>"
             );
             let error = QueueError::from_answer(&answer(403, code, &body));
             let shown = format!("{error} {error:?}");

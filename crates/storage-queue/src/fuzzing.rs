@@ -1,4 +1,4 @@
-//! A door for the fuzz target in `fuzz/`, which builds with `--cfg fuzzing`. Nothing else has it.
+//! An entry point for the fuzz target in `fuzz/`. Only builds with `--cfg fuzzing` have it.
 
 use storage_account::read_error;
 

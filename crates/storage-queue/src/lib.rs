@@ -1,9 +1,14 @@
-//! Azure Storage Queue over REST: the seven calls that a bot needs, and what their answers mean. Connection strings and
-//! authorization are in `storage_account`.
+//! A client of Azure Queue Storage over REST, with the seven calls that the bot needs.
 //!
-//! Written by hand because the official crate knows neither Shared Key nor connection strings and is several times as
-//! large in a guest. Source: <https://learn.microsoft.com/rest/api/storageservices/queue-service-rest-api>, API version
-//! [`API_VERSION`]. The text of a message is opaque here.
+//! Use it to put, lease, hide and delete messages. Connection strings and authorization are in
+//! `storage_account`. The client exists because the official crate supports neither Shared Key nor connection
+//! strings, and is several times as large in a guest.
+//!
+//! This crate never reads or changes the meaning of a message's text. It repeats no call past the deadline of
+//! its client.
+//!
+//! Source: <https://learn.microsoft.com/rest/api/storageservices/queue-service-rest-api>, API version
+//! [`API_VERSION`].
 #![warn(missing_docs)]
 
 mod client;

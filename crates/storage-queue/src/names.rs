@@ -1,26 +1,26 @@
-//! Names that must not be mixed up.
+//! Names, ids and receipts, each with a type of its own, so that they cannot be mixed up.
 
 use std::fmt;
 
 use thiserror::Error;
 
-/// The name of a queue, checked: 3 to 63 letters, digits and single dashes, lower case
+/// The name of a queue, checked: 3 to 63 lower-case letters, digits and single dashes
 /// (<https://learn.microsoft.com/rest/api/storageservices/naming-queues-and-metadata>).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueName(String);
 
 const POISON: &str = "-poison";
 
-/// Not a queue's name.
+/// A text that is not the name of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "must be 3 to 56 lower-case letters, digits and single dashes, beginning and ending with a letter or digit \
-     (56, so that `-poison` still fits)"
+    "expected 3 to 56 lower-case letters, digits and single dashes, with a letter or digit at both ends; the service \
+     allows 63, and the name of the poison queue needs 7 more"
 )]
 pub struct InvalidQueueName;
 
 impl QueueName {
-    /// Checks a name. At most 56 characters, because its poison queue has a longer one.
+    /// Checks a name. A name may have at most 56 characters, because the name of its poison queue is longer.
     pub fn parse(name: &str) -> Result<Self, InvalidQueueName> {
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let valid = (3..=63 - POISON.len()).contains(&name.len())
@@ -31,7 +31,8 @@ impl QueueName {
         if valid { Ok(Self(name.to_owned())) } else { Err(InvalidQueueName) }
     }
 
-    /// The queue for what was given up: `<name>-poison`, as Azure Functions calls it.
+    /// Returns the name of the poison queue, which holds the messages that could not be delivered:
+    /// `<name>-poison`, as in Azure Functions.
     #[must_use]
     pub fn poison(&self) -> Self {
         Self(format!("{}{POISON}", self.0))
@@ -50,14 +51,14 @@ macro_rules! text {
         pub struct $name(pub(crate) String);
 
         impl $name {
-            /// As the queue gave it.
+            /// The text, as the queue service returned it.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
         }
 
         impl From<String> for $name {
-            /// What [`Self::as_str`] gave, and somebody kept.
+            /// Restores a value from the text that [`Self::as_str`] returned.
             fn from(text: String) -> Self {
                 Self(text)
             }
@@ -72,12 +73,12 @@ macro_rules! text {
 }
 
 text! {
-    /// The id of a message, for its whole life.
+    /// The id of a message. It never changes.
     MessageId
 }
 text! {
-    /// The right to delete or update a message. Every hand-out and every update gives a new one, and ends the last.
-    /// Base64: it may hold `+`, `/` and `=`.
+    /// The right to delete or update a message. Each time the message is handed out or updated, it gets a new
+    /// receipt, and the last one is no longer valid. The text is base64, so it may contain `+`, `/` and `=`.
     PopReceipt
 }
 
@@ -86,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn queue_names() {
+    fn queue_name_is_valid_only_by_the_documented_rules() {
         for (name, valid) in [
             ("bot-queue", true),
             ("abc", true),

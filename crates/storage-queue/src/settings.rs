@@ -1,11 +1,11 @@
-//! The two variables that say which queue.
+//! The two variables that name the queue and its account.
 
 use platform::{Settings, SettingsError};
 use storage_account::{Account, Service};
 
 use crate::names::QueueName;
 
-/// Which queue: `storageconnection` and `queuename`.
+/// The variables `storageconnection` and `queuename`.
 #[derive(Debug)]
 pub struct QueueSettings {
     /// The storage account.
@@ -15,7 +15,7 @@ pub struct QueueSettings {
 }
 
 impl QueueSettings {
-    /// Reads both variables.
+    /// Reads both variables. Fails if the connection string has no URL of the queue service.
     pub fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
         let account = Account::parse(&settings.setting("storageconnection")?)
             .map_err(|error| SettingsError::new("storageconnection", error.to_string()))?;

@@ -1,4 +1,4 @@
-//! The service's XML: seven element names, read with an event reader.
+//! The XML of the queue service.
 
 use chrono::{DateTime, Utc};
 use storage_account::{parse_rfc_1123, walk};
@@ -9,23 +9,24 @@ use crate::names::{MessageId, PopReceipt};
 /// A message that Get Messages handed out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueMessage {
-    /// Its id.
+    /// The id of the message.
     pub id: MessageId,
-    /// The right to delete or update it, until it is handed out again.
+    /// The right to delete or update the message, until it is handed out again.
     pub pop_receipt: PopReceipt,
-    /// When it was put on the queue.
+    /// When the message was put on the queue.
     pub insertion_time: DateTime<Utc>,
-    /// When the queue forgets it.
+    /// When the message expires.
     pub expiration_time: DateTime<Utc>,
-    /// When it is handed out again, if nobody deletes it.
+    /// When the message becomes visible again, unless it is deleted before.
     pub time_next_visible: DateTime<Utc>,
-    /// How often it was handed out, this time included.
+    /// How often the message was handed out, this time included.
     pub dequeue_count: u32,
-    /// Its text.
+    /// The text of the message.
     pub text: String,
 }
 
-/// What of a message an answer holds: a Put's has no text and no count, a Peek's no receipt.
+/// The fields of a message that an answer holds. The answer to Put Message has no text and no count, and the
+/// answer to Peek Messages has no receipt.
 #[derive(Debug, Default)]
 pub(crate) struct Fields(Vec<(&'static str, String)>);
 
@@ -74,10 +75,11 @@ pub(crate) fn read_messages(body: &[u8]) -> Result<Vec<Fields>, QueueError> {
         _ => {}
     })
     .map_err(|malformed| unreadable(&malformed.to_string()))?;
-    if root_seen { Ok(messages) } else { Err(unreadable("it is no QueueMessagesList")) }
+    if root_seen { Ok(messages) } else { Err(unreadable("expected a QueueMessagesList, found other XML")) }
 }
 
-/// The messages that can be read; an error if there are some, and none of them can.
+/// Returns the messages that can be read. Returns an error if there are messages and none of them can be
+/// read.
 pub(crate) fn into_readable(all: Vec<Fields>) -> Result<Vec<QueueMessage>, QueueError> {
     let mut unreadable = None;
     let mut messages = Vec::with_capacity(all.len());
@@ -93,7 +95,7 @@ pub(crate) fn into_readable(all: Vec<Fields>) -> Result<Vec<QueueMessage>, Queue
     }
 }
 
-/// Every element that is looked at.
+/// Every element that is read.
 const ELEMENTS: [&str; 9] = [
     "QueueMessagesList",
     "QueueMessage",
@@ -106,7 +108,7 @@ const ELEMENTS: [&str; 9] = [
     "MessageText",
 ];
 
-/// The body of Put and Update.
+/// Returns the body of Put Message and Update Message.
 pub(crate) fn write_message(text: &str) -> String {
     format!(
         "<QueueMessage><MessageText>{}</MessageText></QueueMessage>",
@@ -125,7 +127,7 @@ mod tests {
         <Later>x</Later><MessageText>  a &amp; b &#65;&#xD;&lt;c&gt; <![CDATA[<d>]]> </MessageText></QueueMessage></QueueMessagesList>";
 
     #[test]
-    fn a_message_is_read_to_the_letter() {
+    fn message_is_read_character_by_character() {
         let message = read_messages(ONE.as_bytes()).unwrap().remove(0).into_message().unwrap();
         assert_eq!(message.id.as_str(), "799a2c63");
         assert_eq!(message.pop_receipt.as_str(), "AgAA+b/cZ1nS2gE=");
@@ -136,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_lists() {
+    fn empty_list_in_each_form_has_no_messages() {
         for body in [
             "<QueueMessagesList/>",
             "<QueueMessagesList />",
@@ -147,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_is_an_error_and_never_a_panic() {
+    fn body_that_is_not_a_list_of_messages_is_an_error() {
         for body in [
             "",
             "hello",
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_makes_no_sense_does_not_hide_the_others() {
+    fn unreadable_message_does_not_make_the_others_unreadable() {
         let (begin, rest) = ONE.split_once("<QueueMessage>").unwrap();
         let good = rest.strip_suffix("</QueueMessage></QueueMessagesList>").unwrap();
         let without = |field: &str| good.replace(&format!("{field}>"), "X>");
@@ -207,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_to_no_character_spoils_one_character() {
+    fn reference_to_no_character_becomes_one_replacement_character() {
         for reference in ["&#0;", "&#xD800;", "&#xFFFFFFFF;", "&nope;"] {
             let body = ONE.replace("&lt;c&gt;", reference);
             let message = read_messages(body.as_bytes()).unwrap().remove(0).into_message().unwrap();
@@ -216,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_escaped_on_its_way_out() {
+    fn text_with_markup_is_escaped_in_the_body() {
         assert_eq!(
             write_message("a<&>\"'"),
             "<QueueMessage><MessageText>a&lt;&amp;&gt;\"'</MessageText></QueueMessage>"

@@ -1,4 +1,4 @@
-//! The requests.
+//! Builds the requests of the client.
 
 use http::header::{ACCEPT, HeaderName, IF_MATCH};
 use http::{HeaderValue, Method};
@@ -11,13 +11,13 @@ use crate::names::{ETag, TableName};
 use crate::page::Continuation;
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// Without it the service answers with Atom, or refuses.
+/// The value of `Accept`. Without it, the service answers with Atom, or refuses the request.
 pub(crate) const NO_METADATA: &str = "application/json;odata=nometadata";
 const DATA_VERSION: HeaderValue = HeaderValue::from_static("3.0;NetFx");
 
 const MOST_ROWS: u16 = 1000;
 
-/// A call with the headers that every call needs.
+/// Makes a call with the headers that every call needs.
 pub(crate) fn new(method: Method, path: String) -> Call {
     Call::new(method, path)
         .header(ACCEPT, HeaderValue::from_static(NO_METADATA))
@@ -34,18 +34,18 @@ pub(crate) fn insert(table: &TableName, body: String) -> Call {
     without_content(new(Method::POST, format!("/{}", table.as_str()))).body(JSON, body)
 }
 
-/// Asks for an answer without the entity.
+/// Requests an answer without the entity.
 fn without_content(call: Call) -> Call {
     call.header(HeaderName::from_static("prefer"), HeaderValue::from_static("return-no-content"))
 }
 
-/// The value of `If-Match`: a version, or any.
+/// Returns the value of `If-Match`. Without an ETag it is `*`, which matches any version.
 pub(crate) fn if_match(etag: Option<&ETag>) -> Result<HeaderValue, TableError> {
     HeaderValue::from_str(etag.map_or("*", ETag::as_str))
-        .map_err(|_| TableError::Invalid("the ETag is not one of the service's".to_owned()))
+        .map_err(|_| TableError::Invalid("If-Match: the ETag does not come from the service".to_owned()))
 }
 
-/// A call that does nothing unless the entity has this version.
+/// Adds the condition that the entity has this version, or any version if there is no ETag.
 pub(crate) fn matching(call: Call, etag: Option<&ETag>) -> Result<Call, TableError> {
     Ok(call.header(IF_MATCH, if_match(etag)?))
 }
@@ -56,7 +56,7 @@ pub(crate) fn query(
     from: Option<&Continuation>,
 ) -> Result<Call, TableError> {
     if !(1..=MOST_ROWS).contains(&query.top) {
-        return Err(TableError::Invalid(format!("top is {}; expected 1 to {MOST_ROWS}", query.top)));
+        return Err(TableError::Invalid(format!("top: expected 1 to {MOST_ROWS}, found {}", query.top)));
     }
     let mut call = new(Method::GET, format!("/{}()", table.as_str())).reading_the_answer();
     if let Some(expression) = query.filter.expression() {
@@ -75,7 +75,7 @@ pub(crate) fn query(
     Ok(call)
 }
 
-/// The path of one entity: quotes are doubled, then everything unusual is encoded.
+/// Returns the path of one entity. Quotes in its keys are doubled, and then special characters are encoded.
 pub(crate) fn entity_path(table: &TableName, key: &Key) -> String {
     let quoted = |text: &str| encoded(&text.replace('\'', "''")).to_string();
     format!("/{}(PartitionKey='{}',RowKey='{}')", table.as_str(), quoted(&key.partition), quoted(&key.row))
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quotes_are_doubled_and_encoded() {
+    fn path_of_an_entity_with_quotes_has_them_doubled_and_encoded() {
         let table = TableName::parse("vectors1").unwrap();
         assert_eq!(
             entity_path(&table, &Key::new("19:abc@thread.v2", "o'brien")),

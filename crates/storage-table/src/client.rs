@@ -1,4 +1,5 @@
-//! The calls: <https://learn.microsoft.com/rest/api/storageservices/operations-on-entities>.
+//! The calls of the table service:
+//! <https://learn.microsoft.com/rest/api/storageservices/operations-on-entities>.
 
 use std::time::Duration;
 
@@ -26,53 +27,59 @@ const TIMEOUTS: Timeouts = Timeouts {
     max_answer_bytes: LONGEST_ANSWER_BYTES,
 };
 
-/// A page of 1000 entities of 16 KiB. A query of larger ones asks for fewer.
+/// The size of a page of 1000 entities of 16 KiB each. A query for larger entities has to request fewer of
+/// them.
 const LONGEST_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
-/// A client of one table, for the time until a deadline. Calls are repeated where that makes sense: signed anew, after a
-/// random wait, and never past the deadline. Calls may go on side by side.
+/// A client of one table, until a deadline.
 ///
-/// A write to a table that does not exist creates the table. If the answer to an earlier attempt of a write was lost, the
-/// client reads the entity to find out who wrote it.
+/// A call that failed is sent again if another attempt may succeed: after a random wait, signed anew, and
+/// never past the deadline. Calls may run concurrently.
+///
+/// An insert, an upsert or a transaction on a missing table creates the table.
+///
+/// The service may refuse a repeated insert or conditional write because an earlier attempt has done it. The
+/// client then reads the entity to find out whether that attempt wrote it.
 #[derive(Debug)]
 pub struct TableClient<'a, H> {
     sender: Sender<'a, H>,
     table: &'a TableName,
 }
 
-/// What an insert did.
+/// The result of an insert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inserted {
-    /// The entity is new, and this is its version.
+    /// The call inserted the entity. This is its version.
     New(ETag),
-    /// There is an entity with this key. Nothing was written.
+    /// Another entity with this key exists. Nothing was written.
     Exists,
 }
 
-/// What a write to an existing entity did.
+/// The result of a write to an existing entity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Conditional {
-    /// It was written, and this is its new version.
+    /// The entity was written. This is its new version.
     Done(ETag),
-    /// It has another version. Nothing was written.
+    /// The entity has another version. Nothing was written.
     Changed,
-    /// There is no such entity. Nothing was written.
+    /// The entity does not exist. Nothing was written.
     Gone,
 }
 
-/// What a delete did.
+/// The result of a delete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deleted {
     /// The entity was deleted.
     Done,
-    /// It has another version. Nothing was deleted.
+    /// The entity has another version. Nothing was deleted.
     Changed,
-    /// There was no such entity.
+    /// The entity did not exist.
     Gone,
 }
 
 impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
-    /// A client that repeats no call past `deadline`, and shortens the time-outs of every attempt to what is left of it.
+    /// A client that repeats no call past `deadline`. It shortens the time-outs of every attempt to the time
+    /// that is left until `deadline`.
     pub fn new(host: &'a H, account: &'a Account, table: &'a TableName, deadline: Deadline) -> Self {
         Self { sender: Sender::new(host, account, Service::Table, TIMEOUTS, deadline), table }
     }
@@ -82,7 +89,7 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         self.sender.retries()
     }
 
-    /// Create Table. A table that exists is a success.
+    /// Create Table. If the table exists already, the call succeeds.
     pub async fn create(&self) -> Result<(), TableError> {
         match self.send(&call::create(self.table)).await {
             Err(Refusal { status: Some(409), error: TableError::Refused { .. }, .. }) => Ok(()),
@@ -97,14 +104,14 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         match self.send_creating_table_if_missing(&call).await {
             Ok(sent) => etag_of(sent.answer.headers()).map(Inserted::New),
             Err(Refusal { status: Some(409), error: TableError::Refused { .. }, may_be_done }) => {
-                let mine = self.mine(&entity.key, &op, may_be_done).await?;
-                Ok(mine.map_or(Inserted::Exists, Inserted::New))
+                let written = self.written_by(&op, &entity.key, may_be_done).await?;
+                Ok(written.map_or(Inserted::Exists, Inserted::New))
             }
             Err(refusal) => Err(refusal.error),
         }
     }
 
-    /// Get Entity. A table that does not exist holds nothing.
+    /// Get Entity. Returns `None` if the entity or the table does not exist.
     pub async fn get(&self, key: &Key) -> Result<Option<Found>, TableError> {
         let Some(answer) = self.read(key).await? else { return Ok(None) };
         let (entity, written_at) = Entity::read(json(answer.body())?)?;
@@ -119,12 +126,13 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         }))
     }
 
-    /// Update Entity: replaces all properties, if the entity has this version.
+    /// Update Entity: replaces all properties if the entity has this version.
     pub async fn replace(&self, entity: &Entity, etag: &ETag) -> Result<Conditional, TableError> {
         self.update(Method::PUT, entity, Some(etag)).await
     }
 
-    /// Merge Entity: sets these properties and keeps the others, if the entity has this version, or any if there is none.
+    /// Merge Entity: sets these properties and keeps the others, if the entity has this version. Without
+    /// `etag`, any version will do.
     pub async fn merge(&self, entity: &Entity, etag: Option<&ETag>) -> Result<Conditional, TableError> {
         self.update(Method::PATCH, entity, etag).await
     }
@@ -143,10 +151,10 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         };
         match refusal.status {
             Some(412) => {
-                let mine = self.mine(&entity.key, &op, refusal.may_be_done).await?;
-                Ok(mine.map_or(Conditional::Changed, Conditional::Done))
+                let written = self.written_by(&op, &entity.key, refusal.may_be_done).await?;
+                Ok(written.map_or(Conditional::Changed, Conditional::Done))
             }
-            // Of the entity, or of the table: there is nothing to change either way.
+            // The entity or the table is missing. In both cases there is nothing to change.
             Some(404) => Ok(Conditional::Gone),
             _ => Err(refusal.error),
         }
@@ -168,8 +176,8 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         etag_of(sent.answer.headers())
     }
 
-    /// Delete Entity, if it has this version, or any if there is none. If the answer to an earlier attempt was lost, an
-    /// entity that is no longer there counts as deleted.
+    /// Delete Entity, if the entity has this version. Without `etag`, any version will do. If an earlier
+    /// attempt may have had its effect, a missing entity counts as deleted.
     pub async fn delete(&self, key: &Key, etag: Option<&ETag>) -> Result<Deleted, TableError> {
         key.check()?;
         let call = call::matching(call::new(Method::DELETE, entity_path(self.table, key)), etag)?;
@@ -182,8 +190,8 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         }
     }
 
-    /// Query Entities: one page, from the beginning or from where an earlier page of the same query ended. A table that
-    /// does not exist holds nothing.
+    /// Query Entities: returns one page, from the beginning or from the end of an earlier page of the same
+    /// query. A missing table gives an empty page.
     pub async fn query(&self, query: &Query, from: Option<&Continuation>) -> Result<Page, TableError> {
         match self.send(&call::query(self.table, query, from)?).await {
             Ok(Sent { answer, .. }) => Page::read(answer.headers(), answer.body()),
@@ -192,12 +200,15 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         }
     }
 
-    /// Entity group transaction: all operations or none. 1 to 100 operations on different entities of one partition, in a
-    /// request of at most 4 MiB.
+    /// Entity group transaction: does all operations or none. It holds 1 to 100 operations on different
+    /// entities of one partition, in a request of at most 4 MiB.
     ///
-    /// If the answer to an earlier attempt was lost and the repeated transaction is refused, the first entity that was
-    /// written tells who wrote it. A transaction of deletes alone has none: it is then refused with 404, and the caller
-    /// has to look.
+    /// If an earlier attempt may have had its effect and the repeated transaction is refused, the client
+    /// reads the first entity that the transaction writes. If this transaction wrote that entity, the
+    /// transaction is done.
+    ///
+    /// A transaction of deletes alone writes no entity. If an earlier attempt did it, the result is a refusal
+    /// with 404, and the caller has to find out whether the entities are deleted.
     pub async fn batch(&self, operations: &[Operation<'_>]) -> Result<Batch, TableError> {
         let op = self.op();
         let account = self.sender.account();
@@ -225,7 +236,7 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
                 }
                 Outcome::Refused { index, status, code } => {
                     if let Some(key) = transaction.first_written()
-                        && self.mine(key, &op, may_be_done).await?.is_some()
+                        && self.written_by(&op, key, may_be_done).await?.is_some()
                     {
                         return Ok(Batch::Done);
                     }
@@ -244,7 +255,7 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         Ok(call::new(method, entity_path(self.table, &entity.key)).body(JSON, body))
     }
 
-    /// The answer to a point get; nothing if there is no such entity.
+    /// Reads one entity by its key. Returns nothing if the entity or the table does not exist.
     async fn read(&self, key: &Key) -> Result<Option<Response<Bytes>>, TableError> {
         key.check()?;
         let call = call::new(Method::GET, entity_path(self.table, key)).reading_the_answer();
@@ -255,19 +266,19 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         }
     }
 
-    /// The version of the entity, if an earlier attempt of this write stored it.
-    async fn mine(&self, key: &Key, op: &str, may_be_done: bool) -> Result<Option<ETag>, TableError> {
+    /// Returns the version of the entity, if an earlier attempt of this write stored it.
+    async fn written_by(&self, op: &str, key: &Key, may_be_done: bool) -> Result<Option<ETag>, TableError> {
         if !may_be_done {
             return Ok(None);
         }
         let Some(answer) = self.read(key).await? else { return Ok(None) };
-        let is_mine = json(answer.body())?.get(OP).is_some_and(|stored| stored == op);
-        if is_mine { etag_of(answer.headers()).map(Some) } else { Ok(None) }
+        let has_op = json(answer.body())?.get(OP).is_some_and(|stored| stored == op);
+        if has_op { etag_of(answer.headers()).map(Some) } else { Ok(None) }
     }
 
     async fn send_creating_table_if_missing(&self, call: &Call) -> Result<Sent, Refusal> {
         match self.send(call).await {
-            // An insert and an upsert miss nothing but their table.
+            // An insert or an upsert gets 404 only if the table is missing.
             Err(Refusal { status: Some(404), may_be_done, .. }) => {
                 let refused = |error| Refusal { status: None, error, may_be_done };
                 self.create().await.map_err(refused)?;
@@ -289,9 +300,9 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
     }
 }
 
-/// A call that was refused, or has no answer.
+/// A call that the service refused, or that has no answer.
 struct Refusal {
-    /// Of the last attempt; nothing if it had no answer.
+    /// The status of the last attempt's answer, or nothing if that attempt had no answer.
     status: Option<u16>,
     error: TableError,
     /// Whether an attempt before the last one may have had its effect.
@@ -299,7 +310,7 @@ struct Refusal {
 }
 
 fn json(body: &[u8]) -> Result<serde_json::Value, TableError> {
-    serde_json::from_slice(body).map_err(|_| TableError::Unreadable("it is no JSON".to_owned()))
+    serde_json::from_slice(body).map_err(|_| TableError::Unreadable("the body is not JSON".to_owned()))
 }
 
 fn etag_of(headers: &HeaderMap) -> Result<ETag, TableError> {

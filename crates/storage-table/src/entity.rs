@@ -1,4 +1,4 @@
-//! Entities: what may be written, and how an answer is read.
+//! Entities: the rules for writing them, and how an answer is read.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Number, Value};
@@ -8,13 +8,13 @@ use crate::key::Key;
 use crate::names::ETag;
 use crate::op::OP;
 
-/// The end of the name of a property's type.
+/// The end of the name under which JSON holds the type of a property.
 pub(crate) const TYPE_SUFFIX: &str = "@odata.type";
 pub(crate) const INT64: &str = "Edm.Int64";
 const KEYS: [&str; 2] = ["PartitionKey", "RowKey"];
 const TIMESTAMP: &str = "Timestamp";
 
-/// 252 in all, and `op` is one.
+/// The service allows 252 properties, and the client's `op` is one of them.
 const MOST_PROPERTIES: usize = 251;
 const LONGEST_NAME_CHARACTERS: usize = 255;
 const LONGEST_STRING_UNITS: usize = 32_768;
@@ -25,23 +25,25 @@ const LARGEST_ENTITY_BYTES: usize = 1024 * 1024;
 pub struct Entity {
     /// The key.
     pub key: Key,
-    /// The properties: strings, booleans, numbers of 32 bits, and those that [`Entity::int64`] wrote.
+    /// The properties: strings, booleans, numbers of 32 bits, and the numbers of 64 bits that
+    /// [`Entity::int64`] wrote.
     ///
-    /// An entity that was read has an Int64 as a string without its type. Before it is written again, call
-    /// [`Entity::int64`] for every such property, or it becomes a String and no filter on numbers finds it.
+    /// In an entity that was read, an Int64 is a string without its type. Before you write the entity again,
+    /// call [`Entity::int64`] for every such property. Otherwise the property becomes a String, and no filter
+    /// on numbers finds it.
     pub properties: Map<String, Value>,
 }
 
-/// An entity that was read, with the times by the service's clock.
+/// An entity that was read. Its times come from the service's clock.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
     /// The entity.
     pub entity: Entity,
-    /// Its version.
+    /// The version of the entity.
     pub etag: ETag,
-    /// When it was written (`Timestamp`).
+    /// When the entity was written (`Timestamp`).
     pub written_at: DateTime<Utc>,
-    /// When the service answered (`Date`), in whole seconds: it may lie a little before `written_at`.
+    /// When the service answered (`Date`), in whole seconds, so it may be a little earlier than `written_at`.
     pub answered_at: DateTime<Utc>,
 }
 
@@ -65,18 +67,19 @@ impl Entity {
         self
     }
 
-    /// Sets a property to a number of 64 bits: its type, and its value as a string.
+    /// Sets a property to a number of 64 bits. It stores the value as a string, and the type in a second
+    /// property.
     pub fn int64(&mut self, name: &str, value: i64) {
         self.properties.insert(format!("{name}{TYPE_SUFFIX}"), INT64.into());
         self.properties.insert(name.to_owned(), value.to_string().into());
     }
 
-    /// The property, if it is a string.
+    /// Returns the property, if it is a string.
     pub fn str(&self, name: &str) -> Option<&str> {
         self.properties.get(name)?.as_str()
     }
 
-    /// The property, if it is a whole number. An Int64 comes as a string.
+    /// Returns the property, if it is a whole number. The service returns an Int64 as a string.
     pub fn int(&self, name: &str) -> Option<i64> {
         match self.properties.get(name)? {
             Value::Number(number) => number.as_i64(),
@@ -85,12 +88,13 @@ impl Entity {
         }
     }
 
-    /// The property, if it is a boolean.
+    /// Returns the property, if it is a boolean.
     pub fn bool(&self, name: &str) -> Option<bool> {
         self.properties.get(name)?.as_bool()
     }
 
-    /// The body of a write. `with_keys` is for an insert; other writes have the keys in the URL.
+    /// Returns the body of a write. `with_keys` is for an insert, because other writes have the keys in the
+    /// URL.
     pub(crate) fn body(&self, op: &str, with_keys: bool) -> Result<String, TableError> {
         self.check()?;
         let mut body = self.properties.clone();
@@ -105,13 +109,13 @@ impl Entity {
 
     fn check(&self) -> Result<(), TableError> {
         self.key.check()?;
-        // By the documented formula: 4 bytes, the keys, and per property 8 bytes, its name and its value.
+        // The documented formula: 4 bytes, the keys, and for each property 8 bytes, its name and its value.
         let mut size_bytes = 4 + utf16_bytes(&self.key.partition) + utf16_bytes(&self.key.row);
         let mut count = 0;
         for (name, value) in &self.properties {
             if let Some(typed) = name.strip_suffix(TYPE_SUFFIX) {
                 if !self.properties.contains_key(typed) || !value.is_string() {
-                    return invalid(typed, "its type has no property; remove the type");
+                    return invalid(typed, "the entity has its type but no value; remove the type");
                 }
                 continue;
             }
@@ -122,7 +126,7 @@ impl Entity {
         }
         if count > MOST_PROPERTIES {
             return Err(TableError::Invalid(format!(
-                "an entity has {count} properties; at most {MOST_PROPERTIES} fit"
+                "entity: expected at most {MOST_PROPERTIES} properties, found {count}"
             )));
         }
         if size_bytes > LARGEST_ENTITY_BYTES {
@@ -131,10 +135,12 @@ impl Entity {
         Ok(())
     }
 
-    /// Reads an entity of an answer, and its timestamp where there is one.
+    /// Reads an entity of an answer, and its timestamp if there is one.
     pub(crate) fn read(value: Value) -> Result<(Self, Option<DateTime<Utc>>), TableError> {
         let unreadable = |problem: &str| TableError::Unreadable(problem.to_owned());
-        let Value::Object(mut properties) = value else { return Err(unreadable("an entity is no object")) };
+        let Value::Object(mut properties) = value else {
+            return Err(unreadable("an entity is not a JSON object"));
+        };
         let mut text = |name: &str| match properties.remove(name) {
             Some(Value::String(text)) => Ok(text),
             _ => Err(unreadable(&format!("{name} is missing"))),
@@ -144,17 +150,18 @@ impl Entity {
         let timestamp = match properties.remove(TIMESTAMP) {
             Some(Value::String(text)) => {
                 let time = DateTime::parse_from_rfc3339(&text);
-                Some(time.map_err(|_| unreadable("Timestamp is no time"))?.to_utc())
+                Some(time.map_err(|_| unreadable("Timestamp is not a time"))?.to_utc())
             }
             _ => None,
         };
-        // A property that was selected and is not there comes as null.
+        // The service returns null for a selected property that the entity does not have.
         properties.retain(|name, value| !value.is_null() && !name.starts_with("odata.") && name != OP);
         Ok((Self { key, properties }, timestamp))
     }
 }
 
-/// JSON in ASCII. Azurite decodes a body piece by piece, and spoils a character that lies in two pieces.
+/// Writes JSON in ASCII. Azurite decodes a body piece by piece, and damages a character whose bytes are in
+/// two pieces.
 fn ascii_json(value: &Value) -> String {
     let json = value.to_string();
     let mut ascii = String::with_capacity(json.len());
@@ -178,31 +185,34 @@ fn invalid<T>(name: &str, problem: &str) -> Result<T, TableError> {
     Err(TableError::Invalid(format!("property {name}: {problem}")))
 }
 
-/// Property names are C# identifiers; ours are those of ASCII.
+/// Checks the name of a property. The service allows every C# identifier. This client allows only ASCII
+/// identifiers.
 fn check_name(name: &str) -> Result<(), TableError> {
     if KEYS.contains(&name) || name == TIMESTAMP || name == OP {
-        return invalid(name, "the name is reserved; take another");
+        return invalid(name, "the name is reserved; choose another name");
     }
     let starts_well = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     if starts_well && name.bytes().all(allowed) && name.len() <= LONGEST_NAME_CHARACTERS {
         return Ok(());
     }
-    invalid("?", "a name must be at most 255 letters, digits and `_`, not beginning with a digit")
+    invalid("?", "expected a name of at most 255 letters, digits and `_`, without a digit at the beginning")
 }
 
-/// The size of a value that may be written.
+/// Checks a value, and returns its size in bytes.
 fn check_value(name: &str, value: &Value, is_typed: impl Fn() -> bool) -> Result<usize, TableError> {
     match value {
         Value::Bool(_) => Ok(1),
         Value::Number(number) => check_number(name, number, is_typed),
         Value::String(text) => match utf16_bytes(text) {
             bytes if bytes <= 2 * LONGEST_STRING_UNITS => Ok(4 + bytes),
-            _ => invalid(name, "the text is longer than 32768 UTF-16 units; split it"),
+            _ => invalid(name, "the text is longer than 32768 UTF-16 units; split the text"),
         },
-        // The service drops it without a word, and a merge keeps the old value.
-        Value::Null => invalid(name, "null is not stored; leave it out, and replace the entity to remove it"),
-        Value::Array(_) | Value::Object(_) => invalid(name, "tables have no nested values; write JSON text"),
+        // The service ignores null without an error, and a merge keeps the old value.
+        Value::Null => {
+            invalid(name, "null is not stored; to remove a property, replace the entity without it")
+        }
+        Value::Array(_) | Value::Object(_) => invalid(name, "nested values are not stored; store JSON text"),
     }
 }
 
@@ -211,7 +221,7 @@ fn check_number(name: &str, number: &Number, is_typed: impl Fn() -> bool) -> Res
     if is_int32 || number.is_f64() || is_typed() {
         return Ok(8);
     }
-    invalid(name, "the number does not fit 32 bits; use Entity::int64")
+    invalid(name, "the number does not fit in 32 bits; use Entity::int64")
 }
 
 #[cfg(test)]
@@ -226,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn body_is_ascii_and_means_the_same() {
+    fn body_with_other_characters_is_ascii_and_reads_back_as_the_same_entity() {
         let entity = Entity::new(Key::new("ü", "🍕")).with("text", "é\u{301}\u{FFFF}🍕\"\\\n");
         let body = entity.body("o", true).unwrap();
         assert!(body.is_ascii() && body.contains(r"\ud83c\udf55"), "{body}");
@@ -236,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies() {
+    fn body_has_the_op_the_types_and_the_keys_only_on_request() {
         let entity = entity(json!({"a": 1, "b": "x", "c": true})).with_int64("d", 9_007_199_254_740_993);
         let body: Value = serde_json::from_str(&entity.body("o1", true).unwrap()).unwrap();
         assert_eq!(
@@ -249,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn properties_are_checked_before_they_are_sent() {
+    fn entity_with_a_property_that_the_service_refuses_is_an_error() {
         for (properties, expected) in [
             (json!({"a": "x".repeat(32_768)}), None),
             (json!({"a": "ü".repeat(32_768)}), None),
@@ -285,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_read() {
+    fn entity_is_read_from_json_without_op_and_metadata() {
         let (entity, written_at) = Entity::read(json!({
             "odata.etag": "W/x", "PartitionKey": "p", "RowKey": "", "Timestamp": "2026-11-27T11:15:04.5528866Z",
             "until": "9007199254740993", "n": 7, "done": false, "text": "x", "missing": null, "op": "o1"

@@ -1,4 +1,4 @@
-//! What can go wrong, by what a caller can do about it.
+//! Errors of the table service, sorted by what a caller can do about them.
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
@@ -9,67 +9,70 @@ use storage_account::{
 };
 use thiserror::Error;
 
-/// A storage call that failed. After a write, [`TableError::Transport`], [`TableError::Busy`] and
-/// [`TableError::Unreadable`] leave open whether it was done, or will be. From
-/// <https://learn.microsoft.com/rest/api/storageservices/table-service-error-codes>.
+/// A call of the table service that failed. After a write, [`TableError::Transport`], [`TableError::Busy`]
+/// and [`TableError::Unreadable`] do not show whether the service has done the write or will do it.
+///
+/// The codes are those of <https://learn.microsoft.com/rest/api/storageservices/table-service-error-codes>.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TableError {
-    /// The table is being deleted: that takes a minute.
-    #[error("the table is being deleted; it can be used again in a minute")]
+    /// The service is deleting the table, which takes about a minute.
+    #[error("the table is being deleted; try again in a minute")]
     TableBeingDeleted,
-    /// The service cannot just now: it was tried again already.
-    #[error("the table service is busy ({status} {code}); it may work in a moment")]
+    /// The service cannot do the call for the moment. The client has already repeated the call.
+    #[error("the table service is busy ({status} {code}); try again in a moment")]
     Busy {
         /// The HTTP status.
         status: u16,
-        /// The service's code, or nothing.
+        /// The service's error code, or the empty string.
         code: String,
         /// The seconds of `Retry-After`.
         retry_after_seconds: Option<u64>,
     },
-    /// The credentials are not taken, or do not allow the call.
+    /// The service refused the credentials, or the credentials do not allow the call.
     #[error("the storage account does not accept the credentials for tables ({status} {code}): {detail}")]
     NotAuthorized {
         /// The HTTP status.
         status: u16,
-        /// The service's code, or nothing.
+        /// The service's error code, or the empty string.
         code: String,
-        /// What is wrong and what to do, in words of ours: the service's own may quote the signature.
+        /// The problem and the remedy. The text is the bot's own, because the service's text may quote the
+        /// signature.
         detail: &'static str,
     },
-    /// An entity or a transaction does not fit; it never will.
-    #[error("the entity or the transaction is too large for the table")]
+    /// An entity or a transaction is too large. Sending it again fails in the same way.
+    #[error("the entity or the transaction is too large for the table service; shorten it")]
     TooLarge,
-    /// The service does not understand what it is asked: wrong account, wrong name, or a mistake of ours.
+    /// The service refused the request: the account or a name is wrong, or the bot made a mistake.
     #[error("the table service refused the request ({status} {code}); check storageconnection")]
     Refused {
         /// The HTTP status.
         status: u16,
-        /// The service's code, or nothing.
+        /// The service's error code, or the empty string.
         code: String,
     },
-    /// There is no answer.
-    #[error("the table service was not reached: {0}")]
+    /// The call has no answer, or no whole answer.
+    #[error("the call of the table service failed: {0}")]
     Transport(#[from] TransportError),
-    /// The answer makes no sense.
+    /// The answer cannot be read.
     #[error("the table service's answer cannot be read: {0}")]
     Unreadable(String),
-    /// A mistake of ours, found before anything was sent. The text holds no value of a key or property.
+    /// The bot made a mistake. The client found it before it sent the request. The text holds no value of a
+    /// key or property.
     #[error("the request to the table service is invalid: {0}")]
     Invalid(String),
-    /// `storageconnection` cannot be used for tables as it is.
+    /// The variable `storageconnection` cannot be used for tables.
     #[error(transparent)]
     Unusable(#[from] Unusable),
 }
 
-/// What is wrong when the credentials do not allow the call.
+/// The detail of [`TableError::NotAuthorized`] if the SAS or the role does not allow the call.
 const SAS_MISMATCH: &str =
-    "the SAS in storageconnection lacks table rights: it needs ss=qt, srt=co, sp=rdacup";
-const ROLE_MISMATCH: &str = "the identity of this app needs the role Storage Table Data Contributor on the storage \
-     account; a new assignment takes some minutes";
+    "the SAS in storageconnection lacks rights for tables; make a SAS with ss=qt, srt=co, sp=rdacup";
+const ROLE_MISMATCH: &str = "the identity of this app lacks the role Storage Table Data Contributor on the storage \
+     account; assign the role, which takes effect after some minutes";
 
 impl TableError {
-    /// Whether trying again in a moment makes sense.
+    /// Whether another attempt in a moment may succeed.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Busy { .. } => true,
@@ -86,12 +89,14 @@ impl TableError {
         }
     }
 
-    /// What an answer that is not a success means. `with_token` says whether the account uses Entra ID.
+    /// Returns the meaning of an answer that is not a success. `with_token` is true if the account uses Entra
+    /// ID.
     pub(crate) fn from_answer(answer: &Response<Bytes>, with_token: bool) -> Self {
         Self::from_parts(answer.status().as_u16(), answer.headers(), answer.body(), with_token)
     }
 
-    /// Status first: some answers have neither code nor body. The code is in the header, or in a body of JSON or XML.
+    /// Returns the meaning of an answer by its parts. The status decides first, because some answers have
+    /// neither code nor body. The code is in the header, or in a body of JSON or XML.
     pub(crate) fn from_parts(status: u16, headers: &HeaderMap, body: &[u8], with_token: bool) -> Self {
         let xml = read_error(body);
         let json = serde_json::from_slice::<Value>(body).unwrap_or_default();
@@ -124,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_read_wherever_they_are() {
+    fn error_code_in_the_header_or_in_either_body_is_read() {
         for (status, code, kind) in [
             (409, "EntityAlreadyExists", "Refused"),
             (409, "TableBeingDeleted", "TableBeingDeleted"),
@@ -165,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mismatch_names_what_is_missing() {
+    fn error_of_a_mismatch_names_the_missing_rights() {
         for code in [
             "AuthorizationServiceMismatch",
             "AuthorizationResourceTypeMismatch",

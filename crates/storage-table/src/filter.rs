@@ -1,45 +1,46 @@
-//! Queries. Filters are built by functions, so that no text of a caller is read as an operator.
+//! Queries. Functions build the filters, so that the service never reads a caller's text as an operator.
 
 /// A query of one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
-    /// Which entities.
+    /// The condition on the entities.
     pub filter: Filter,
-    /// The most entities of one page: 1 to 1000.
+    /// The most entities on one page: 1 to 1000.
     pub top: u16,
-    /// Which properties, besides the keys; all if it is empty.
+    /// The properties to return beside the keys. If empty, the service returns all properties.
     pub select: Vec<&'static str>,
 }
 
-/// A condition on entities. Only conditions on keys are indexed: all others read every entity that the keys leave.
+/// A condition on entities. Only conditions on keys use an index. For any other condition, the service reads
+/// every entity that the conditions on keys allow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
     terms: Vec<String>,
 }
 
 impl Filter {
-    /// Every entity of the table.
+    /// Matches every entity of the table.
     pub fn everything() -> Self {
         Self { terms: Vec::new() }
     }
 
-    /// The entities of one partition.
+    /// Matches the entities of one partition.
     pub fn partition(partition: &str) -> Self {
         Self::term("PartitionKey", "eq", &quoted(partition))
     }
 
-    /// The entities of the partitions from `from` (included) to `to` (excluded).
+    /// Matches the entities of the partitions from `from` (included) to `to` (excluded).
     pub fn partitions(from: &str, to: &str) -> Self {
         Self::range("PartitionKey", from, to)
     }
 
-    /// Only the rows from `from` (included) to `to` (excluded).
+    /// Limits the filter to the rows from `from` (included) to `to` (excluded).
     #[must_use]
     pub fn rows(self, from: &str, to: &str) -> Self {
         self.and(Self::range("RowKey", from, to))
     }
 
-    /// Only the rows that begin with `prefix`.
+    /// Limits the filter to the rows that begin with `prefix`.
     #[must_use]
     pub fn rows_starting_with(self, prefix: &str) -> Self {
         match after_prefix(prefix) {
@@ -48,42 +49,42 @@ impl Filter {
         }
     }
 
-    /// The Int64 property `name` is less than `value`.
+    /// Matches if the Int64 property `name` is less than `value`.
     pub fn before(name: &'static str, value: i64) -> Self {
         Self::term(name, "lt", &format!("{value}L"))
     }
 
-    /// The Int64 property `name` is `value` or more.
+    /// Matches if the Int64 property `name` is `value` or more.
     pub fn at_least(name: &'static str, value: i64) -> Self {
         Self::term(name, "ge", &format!("{value}L"))
     }
 
-    /// The Int64 property `name` is `value`.
+    /// Matches if the Int64 property `name` is `value`.
     pub fn int64(name: &'static str, value: i64) -> Self {
         Self::term(name, "eq", &format!("{value}L"))
     }
 
-    /// The String property `name` is `value`.
+    /// Matches if the String property `name` is `value`.
     pub fn text(name: &'static str, value: &str) -> Self {
         Self::term(name, "eq", &quoted(value))
     }
 
-    /// The String property `name` sorts before `value`.
+    /// Matches if the String property `name` sorts before `value`.
     pub fn text_before(name: &'static str, value: &str) -> Self {
         Self::term(name, "lt", &quoted(value))
     }
 
-    /// The String property `name` is `value` or sorts after it.
+    /// Matches if the String property `name` is `value` or sorts after it.
     pub fn text_at_least(name: &'static str, value: &str) -> Self {
         Self::term(name, "ge", &quoted(value))
     }
 
-    /// The Boolean property `name` is `value`.
+    /// Matches if the Boolean property `name` is `value`.
     pub fn flag(name: &'static str, value: bool) -> Self {
         Self::term(name, "eq", &value.to_string())
     }
 
-    /// Both conditions hold.
+    /// Matches if both filters match.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.terms.extend(other.terms);
@@ -98,26 +99,27 @@ impl Filter {
         Self::term(name, "ge", &quoted(from)).and(Self::term(name, "lt", &quoted(to)))
     }
 
-    /// The value of `$filter`, not encoded; nothing for everything.
+    /// Returns the value of `$filter`, not encoded, or nothing if the filter matches every entity.
     pub(crate) fn expression(&self) -> Option<String> {
         (!self.terms.is_empty()).then(|| self.terms.join(" and "))
     }
 }
 
-/// A literal: quotes inside are doubled.
+/// Returns a string literal. Quotes inside the text are doubled.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// The first text that sorts after every text with this prefix: its last character raised. Nothing if there is none.
+/// Returns the first text that sorts after every text with this prefix, or nothing if there is none. It is
+/// the prefix with its last character replaced by the next character.
 fn after_prefix(prefix: &str) -> Option<String> {
     let mut characters: Vec<char> = prefix.chars().collect();
     while let Some(last) = characters.pop() {
-        // Service and emulator order by UTF-16 units or by code points: a raised character is higher in both, except from
-        // U+FFFF on.
-        let raised = (u32::from(last) + 1..=0xFFFF).find_map(char::from_u32);
-        if let Some(raised) = raised {
-            characters.push(raised);
+        // The service and the emulator sort by UTF-16 units or by code points. The next character is higher
+        // in both orders, up to U+FFFF.
+        let next = (u32::from(last) + 1..=0xFFFF).find_map(char::from_u32);
+        if let Some(next) = next {
+            characters.push(next);
             return Some(characters.into_iter().collect());
         }
     }
@@ -129,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn expressions() {
+    fn filter_becomes_an_expression_with_quoted_literals() {
         for (filter, expected) in [
             (Filter::everything(), None),
             (Filter::partition("o'b"), Some("PartitionKey eq 'o''b'")),
@@ -158,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_prefix() {
+    fn end_of_a_prefix_has_the_next_character() {
         for (prefix, expected) in [
             ("a", Some("b")),
             ("", None),

@@ -1,25 +1,25 @@
-//! The two keys of an entity, and text that no key may hold.
+//! The two keys of an entity, and the escaping of text that a key may not hold.
 
 use platform::hex;
 use sha2::{Digest, Sha256};
 
 use crate::error::TableError;
 
-/// The most UTF-16 units of a partition key or row key that every implementation takes.
+/// The most UTF-16 units of a partition key or row key that every implementation accepts.
 const LONGEST_UNITS: usize = 512;
 
-/// The key of an entity. Both parts are plain text of at most 512 UTF-16 units without `/`, `\`, `#`, `?` and control
-/// characters; [`escape`] makes such text of any other. The client encodes and quotes them.
+/// The key of an entity. Both parts are plain text of at most 512 UTF-16 units without `/`, `\`, `#`, `?` and
+/// control characters. [`escape`] makes such a text of any text. The client encodes and quotes both parts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
-    /// The partition key: transactions and cheap queries stay within one partition.
+    /// The partition key. A transaction and a cheap query stay within one partition.
     pub partition: String,
     /// The row key, unique within its partition.
     pub row: String,
 }
 
 impl Key {
-    /// A key of these two texts. They are checked when the key is used.
+    /// A key of these two texts. The client checks them when the key is used.
     pub fn new(partition: impl Into<String>, row: impl Into<String>) -> Self {
         Self { partition: partition.into(), row: row.into() }
     }
@@ -32,11 +32,13 @@ impl Key {
 
 fn check_part(part: &str, text: &str) -> Result<(), TableError> {
     if text.encode_utf16().count() > LONGEST_UNITS {
-        return Err(TableError::Invalid(format!("{part} is longer than {LONGEST_UNITS} UTF-16 units")));
+        return Err(TableError::Invalid(format!(
+            "{part}: expected at most {LONGEST_UNITS} UTF-16 units; use escape()"
+        )));
     }
     if text.chars().any(is_forbidden) {
         return Err(TableError::Invalid(format!(
-            "{part} holds a character that keys must not hold; use escape()"
+            "{part}: a key must not hold control characters, `/`, `\\`, `#` or `?`; use escape()"
         )));
     }
     Ok(())
@@ -46,11 +48,12 @@ pub(crate) fn is_forbidden(character: char) -> bool {
     matches!(character, '/' | '\\' | '#' | '?') || character.is_control()
 }
 
-/// Escapes arbitrary text, so that it can be a key or a part of one: `!` and two hexadecimal digits for each UTF-8 byte of
-/// a character that keys must not hold, of `!`, and of `%` (proxies may decode it twice).
+/// Escapes any text, so that it can be a key or a part of one. It escapes the characters that keys must not
+/// hold, `!`, and `%` (because proxies may decode `%` twice). Each UTF-8 byte of such a character becomes `!`
+/// and two hexadecimal digits.
 ///
-/// A result of more than 512 UTF-16 units is replaced by `!h` and the SHA-256 of `text` in hexadecimal: store the text in a
-/// property if it is needed. No other text escapes to that.
+/// If the result is longer than 512 UTF-16 units, the function returns `!h` and the SHA-256 of `text` in
+/// hexadecimal instead. No other text escapes to that result. If you need the text, store it in a property.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -69,7 +72,7 @@ pub fn escape(text: &str) -> String {
     format!("!h{}", hex(&Sha256::digest(text)))
 }
 
-/// The text that [`escape`] escaped; nothing if that is a hash, or if `text` is no escaped text.
+/// Returns the text that [`escape`] escaped. Returns nothing if `text` is a hash, or is not escaped text.
 pub fn unescape(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -90,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn escaped_texts() {
+    fn escape_and_unescape_of_each_kind_of_character_are_the_documented_ones() {
         for (text, expected) in [
             ("", ""),
             ("19:abc@thread.v2;messageid=1", "19:abc@thread.v2;messageid=1"),
@@ -109,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn text_over_512_units_becomes_a_hash() {
+    fn escape_to_more_than_512_units_becomes_a_hash() {
         for (text, escaped_units) in [
             ("a".repeat(512), 512),
             ("ü".repeat(512), 512),
@@ -127,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_checked() {
+    fn key_with_a_forbidden_character_or_more_than_512_units_is_an_error() {
         for (text, valid) in [
             ("", true),
             ("a b:c@d;e=f%g", true),
@@ -147,7 +150,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn escaped_text_is_a_key_and_comes_back(text in any::<String>()) {
+        fn escape_of_any_text_is_a_valid_key_and_can_be_undone(text in any::<String>()) {
             let escaped = escape(&text);
             prop_assert!(Key::new(&*escaped, "r").check().is_ok());
             if !escaped.starts_with("!h") {
@@ -156,7 +159,7 @@ mod tests {
         }
 
         #[test]
-        fn unescaping_never_panics(text in "[!0-9a-fü/]{0,20}") {
+        fn unescape_of_any_text_never_panics(text in "[!0-9a-fü/]{0,20}") {
             _ = unescape(&text);
         }
     }

@@ -1,5 +1,10 @@
-//! Azure Table Storage over REST: entities, queries, transactions, and what their answers mean. Connection strings and
-//! authorization are in `storage_account`.
+//! A client of Azure Table Storage over REST: entities, queries, and transactions.
+//!
+//! Use it to read and write the state that outlives a run. Connection strings and authorization are in
+//! `storage_account`. Tests use the fake service in `testing`.
+//!
+//! This crate knows no meaning of an entity's properties. It deletes no table, and repeats no call past the
+//! deadline of its client.
 //!
 //! Source: <https://learn.microsoft.com/rest/api/storageservices/table-service-rest-api>, API version
 //! [`API_VERSION`](storage_account::API_VERSION).

@@ -1,4 +1,4 @@
-//! Names that must not be mixed up.
+//! Names and versions, each with a type of its own, so that they cannot be mixed up.
 
 use std::fmt;
 
@@ -9,9 +9,11 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableName(String);
 
-/// Not a table's name.
+/// A text that is not the name of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("must be 3 to 63 letters and digits, beginning with a letter, and not `tables`")]
+#[error(
+    "expected 3 to 63 letters and digits, with a letter at the beginning, and another name than `tables`"
+)]
 pub struct InvalidTableName;
 
 impl TableName {
@@ -30,7 +32,8 @@ impl TableName {
     }
 }
 
-/// The version of an entity, as the service gave it. It is sent back byte for byte, and never looked into.
+/// The version of an entity, as the service returned it. The client sends it back byte for byte, and never
+/// interprets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ETag(pub(crate) String);
 
@@ -42,7 +45,7 @@ impl ETag {
 }
 
 impl From<String> for ETag {
-    /// Makes a version of text that [`ETag::as_str`] gave earlier.
+    /// Restores a version from the text that [`ETag::as_str`] returned.
     fn from(text: String) -> Self {
         Self(text)
     }
@@ -59,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn table_names() {
+    fn table_name_is_valid_only_by_the_documented_rules() {
         for (name, valid) in [
             ("abc", true),
             ("Ledger1", true),

@@ -1,8 +1,12 @@
-//! Who wrote an entity last: every write carries a random `op`, the same for all attempts of one intention.
+//! The property `op` identifies the last write of an entity. Each write has a random `op`, which is the same
+//! for all of its attempts.
 //!
-//! After a lost answer, a repeated insert is refused with 409 and a repeated replace with 412, although the first attempt
-//! did it. The `op` of the stored entity tells that from a rival's write. Upserts and merges carry one as well: otherwise
-//! they would leave the `op` of an earlier writer, which would take the newer version for its own.
+//! After a lost answer, the service refuses a repeated insert with 409 and a repeated replace with 412,
+//! although the first attempt did the write. The `op` of the stored entity shows whether this write or
+//! another client's write stored it.
+//!
+//! Upserts and merges have an `op` as well. Otherwise they would leave the `op` of an earlier writer in the
+//! entity, and that writer would take the newer version for its own.
 
 use platform::{Randomness, hex};
 

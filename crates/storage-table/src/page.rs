@@ -1,4 +1,4 @@
-//! Pages of a query, and where the next one begins.
+//! The pages of a query, and the continuation from one page to the next.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,33 +10,33 @@ use thiserror::Error;
 use crate::entity::Entity;
 use crate::error::TableError;
 
-/// One page of a query. An empty page may have a next one.
+/// One page of a query. A page can be empty although more pages follow it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
     /// The entities, sorted by partition key and row key.
     pub entities: Vec<Entity>,
-    /// Where the next page begins. The query ends when there is none.
+    /// Where the next page begins. Without it, the query has ended.
     pub next: Option<Continuation>,
 }
 
-/// Where the next page of a query begins. It belongs to that query alone.
+/// Where the next page of a query begins. It is valid for that query only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Continuation {
     pub(crate) partition: String,
-    /// May be missing.
+    /// The row key of the next page. The service may leave it out.
     pub(crate) row: Option<String>,
 }
 
-/// Text that [`Continuation::to_text`] did not write.
+/// A text that [`Continuation::to_text`] did not return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("it is no page token; take the one of the last answer")]
+#[error("the text is not a page token; use the token of the last answer")]
 pub struct InvalidContinuation;
 
-/// Longer than any token of a service whose keys have at most 1 KiB.
+/// More than the longest token of a service whose keys have at most 1 KiB.
 const LONGEST_TEXT_BYTES: usize = 16 * 1024;
 
 impl Continuation {
-    /// Text of letters, digits, `-` and `_`, for a page token of an API.
+    /// Returns the continuation as text of letters, digits, `-` and `_`, for use as the page token of an API.
     pub fn to_text(&self) -> String {
         let parts = match &self.row {
             Some(row) => Value::from(vec![self.partition.as_str(), row]),
@@ -45,7 +45,7 @@ impl Continuation {
         URL_SAFE_NO_PAD.encode(parts.to_string())
     }
 
-    /// Reads text of [`Continuation::to_text`].
+    /// Reads the text that [`Continuation::to_text`] returned.
     pub fn from_text(text: &str) -> Result<Self, InvalidContinuation> {
         if text.len() > LONGEST_TEXT_BYTES {
             return Err(InvalidContinuation);
@@ -73,7 +73,7 @@ impl Continuation {
 
 impl Page {
     pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, TableError> {
-        let unreadable = || TableError::Unreadable("it is no page of entities".to_owned());
+        let unreadable = || TableError::Unreadable("the body is not a page of entities".to_owned());
         let mut body: Value = serde_json::from_slice(body).map_err(|_| unreadable())?;
         let Some(Value::Array(rows)) = body.get_mut("value").map(Value::take) else {
             return Err(unreadable());
@@ -91,7 +91,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_continuation_travels_as_text(partition in ".{1,40}", row in proptest::option::of(".{0,40}")) {
+        fn continuation_as_text_is_read_back(partition in ".{1,40}", row in proptest::option::of(".{0,40}")) {
             let continuation = Continuation { partition, row };
             let text = continuation.to_text();
             prop_assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));
@@ -99,13 +99,13 @@ mod tests {
         }
 
         #[test]
-        fn other_text_is_refused(text in ".{0,60}") {
+        fn continuation_of_any_text_never_panics(text in ".{0,60}") {
             _ = Continuation::from_text(&text);
         }
     }
 
     #[test]
-    fn text_that_is_no_continuation_is_refused() {
+    fn text_that_is_not_a_continuation_is_an_error() {
         for json in ["", "[]", "[\"\"]", "[1]", "{}", "[\"a\",\"b\",\"c\"]", "\"a\""] {
             assert_eq!(
                 Continuation::from_text(&URL_SAFE_NO_PAD.encode(json)),

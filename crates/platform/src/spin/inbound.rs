@@ -1,4 +1,4 @@
-//! Inbound HTTP: between the host's handles and the `http` crate's types.
+//! Inbound HTTP: converts between the host's handles and the types of the `http` crate.
 
 use std::pin::pin;
 
@@ -11,7 +11,7 @@ use wasi::io::streams::{OutputStream, StreamError};
 use super::{SpinHost, stream};
 use crate::{BodyError, Joined, Level, Log, Reply, RequestBody};
 
-/// A request's body, unread.
+/// The body of a request, not read yet.
 pub struct SpinBody(IncomingRequest);
 
 impl std::fmt::Debug for SpinBody {
@@ -35,8 +35,8 @@ impl RequestBody for SpinBody {
     }
 }
 
-/// Serves one request with `handler`: what the function under `#[http_component]` calls. `joined` are the variables that
-/// the component reads together.
+/// Serves one request with `handler`. The function under `#[http_component]` calls this one. `joined` lists
+/// the variables that the component reads together.
 pub async fn serve(
     request: IncomingRequest,
     response_out: ResponseOutparam,
@@ -51,7 +51,7 @@ pub async fn serve(
     if let Err(error) = send(response_out, reply.answer).await {
         let reason = match error {
             StreamError::Closed => "the connection was closed",
-            StreamError::LastOperationFailed(_) => "the host did not write it",
+            StreamError::LastOperationFailed(_) => "the host failed to write the answer",
         };
         host.event(Level::Warn, "answer.not-sent", json!({"reason": reason}));
     }
@@ -60,17 +60,18 @@ pub async fn serve(
     }
 }
 
-/// Sends an answer in one piece: its body is written and finished before the response is set. The SDK's `set_with_body`
-/// sets the response first; head and body then leave as two segments, and since Spin's listener has no TCP_NODELAY, the
-/// body waits until the client acknowledges the head, which may take 40 ms. Of a body that is longer than the host's
-/// buffer, the rest is written after the response is set.
+/// Sends an answer in one piece: writes and finishes the body before it sets the response.
+///
+/// The SDK's `set_with_body` sets the response first, so head and body leave as two segments. Spin's listener
+/// does not set TCP_NODELAY, so the body then waits until the client acknowledges the head, which may take 40
+/// ms. If the body is longer than the host's buffer, the rest is written after the response is set.
 async fn send(response_out: ResponseOutparam, response: http::Response<Bytes>) -> Result<(), StreamError> {
     let (outgoing, bytes) = outgoing_response(response);
     if bytes.is_empty() {
         response_out.set(outgoing);
         return Ok(());
     }
-    // Taken once: it is there.
+    // The first call of `body` always succeeds, and this is the only call.
     let Ok(body) = outgoing.body() else { return Err(StreamError::Closed) };
     let Ok(stream) = body.write() else { return Err(StreamError::Closed) };
     let written = stream::write_now(&stream, &bytes)?;
@@ -86,10 +87,11 @@ async fn send(response_out: ResponseOutparam, response: http::Response<Bytes>) -
     result
 }
 
-/// The stream has to be dropped before its body.
+/// Finishes a body. The stream has to be dropped before its body.
 fn finish(stream: OutputStream, body: OutgoingBody) {
     drop(stream);
-    // A failure tells that the client is gone, or that too few bytes were written, which was reported.
+    // A failure means that the client has closed the connection, or that too few bytes were written. The
+    // caller reports the second.
     _ = OutgoingBody::finish(body, None);
 }
 
@@ -101,7 +103,7 @@ fn read_head(request: &IncomingRequest) -> Option<http::Request<()>> {
         let name = http::HeaderName::from_bytes(name.as_bytes()).ok()?;
         head.headers_mut().append(name, http::HeaderValue::from_bytes(&value).ok()?);
     }
-    // The host takes `Host` out of the headers, and gives its value here.
+    // The host removes `Host` from the headers and returns its value as the authority.
     if let Some(authority) = request.authority() {
         head.headers_mut().insert(http::header::HOST, http::HeaderValue::try_from(authority).ok()?);
     }
@@ -119,7 +121,7 @@ fn outgoing_response(response: http::Response<Bytes>) -> (OutgoingResponse, Byte
     let mut headers: Vec<(String, Vec<u8>)> =
         parts.headers.iter().map(|(name, value)| (name.as_str().into(), value.as_bytes().into())).collect();
     headers.push(("content-length".into(), body.len().to_string().into_bytes()));
-    // Both can fail only on what the `http` crate has already refused.
+    // Both calls fail only on values that the `http` crate has already refused.
     let outgoing = OutgoingResponse::new(Headers::from_list(&headers).unwrap_or_else(|_| Headers::new()));
     _ = outgoing.set_status_code(parts.status.as_u16());
     (outgoing, body)

@@ -1,5 +1,5 @@
-//! The Spin adapter: every port on spin-sdk 5.2 and WASI 0.2. Guest builds only, and kept thin, so that an adapter for a
-//! later SDK can stand beside it.
+//! The Spin adapter: every port, on spin-sdk 5.2 and WASI 0.2. It exists in guest builds only. It is thin, so
+//! that an adapter for a later SDK is easy to add.
 
 mod inbound;
 mod outbound;
@@ -18,7 +18,8 @@ use crate::{
 
 pub use inbound::{SpinBody, serve};
 
-/// The platform of a component that runs on Spin. One per request: a fresh instance serves each.
+/// The platform of a component that runs on Spin. Each request has its own, because a fresh instance serves
+/// each request.
 pub struct SpinHost {
     joined: JoinedSettings,
     store: OnceCell<Store>,
@@ -32,7 +33,7 @@ impl std::fmt::Debug for SpinHost {
 }
 
 impl SpinHost {
-    /// The platform of this instance, which reads these variables together.
+    /// The platform of this instance. `joined` lists the variables that it reads together.
     pub fn new(joined: &[Joined]) -> Self {
         Self { joined: JoinedSettings::new(joined), store: OnceCell::new(), start: OnceCell::new() }
     }
@@ -46,8 +47,8 @@ impl SpinHost {
     }
 }
 
-/// Runs a future to its end: for a door that is not HTTP, whose macro does it itself. Calls do not nest
-/// (spin-executor keeps one global list of wakers).
+/// Runs a future to its end, for an entry point that is not HTTP. The macro of an HTTP entry point does this
+/// itself. Calls must not nest, because spin-executor keeps one global list of wakers.
 pub fn run<T>(future: impl Future<Output = T>) -> T {
     spin_executor::run(future)
 }
@@ -83,13 +84,13 @@ impl Settings for SpinHost {
 }
 
 fn read_variable(name: &str) -> Result<String, SettingsError> {
-    // The provider's own text may quote what it got: only its kind is passed on.
+    // The provider's own text may quote a value, so only the kind of the error is passed on.
     spin_sdk::variables::get(name).map_err(|error| {
         use spin_sdk::variables::Error;
         let problem = match error {
-            Error::InvalidName(_) => "is not a valid name",
-            Error::Undefined(_) => "is not mapped to this component in the manifest",
-            Error::Provider(_) | Error::Other(_) => "could not be read from the variable provider",
+            Error::InvalidName(_) => "the name is not valid",
+            Error::Undefined(_) => "the manifest does not map the variable to this component; add it there",
+            Error::Provider(_) | Error::Other(_) => "the variable provider failed; check its configuration",
         };
         SettingsError::new(name, problem)
     })

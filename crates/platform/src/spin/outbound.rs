@@ -1,5 +1,6 @@
-//! Outbound HTTP on `wasi:http/outgoing-handler`, because SDK 5.2's `http::send` has no time-outs: the host's default is
-//! ten minutes per phase. The host has none for a whole call; that one is a timer here.
+//! Outbound HTTP on `wasi:http/outgoing-handler`. SDK 5.2's `http::send` sets no time-outs, and the host's
+//! default is ten minutes per phase. The host has no time-out for a whole call, so a timer here ends the
+//! call.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -27,12 +28,14 @@ impl HttpClient for SpinHost {
         let mut end = pin!(wait::pause(timeouts.total));
         let (parts, body) = request.into_parts();
         let outgoing = outgoing_request(&parts, body.len())?;
-        // The body's handle is taken only if there is a body: taken and left empty, it is sent chunked.
+        // The body's handle is taken only if there is a body. If a handle is taken and left empty, the host
+        // sends the request chunked.
         let outgoing_body = if body.is_empty() { None } else { outgoing.body().ok() };
         let outgoing_body = outgoing_body.and_then(|outgoing_body| write_at_once(outgoing_body, &body));
         let options = request_options(timeouts)?;
         let answer = outgoing_handler::handle(outgoing, Some(options)).map_err(transport_error)?;
-        // Whoever loses against the end is dropped, and its request with it: the host closes the connection.
+        // If the timer fires first, the exchange is dropped together with its request, and the host closes
+        // the connection.
         let response = match select(pin!(exchange(answer, outgoing_body, &body)), end.as_mut()).await {
             Either::Left((response, _)) => response.map_err(transport_error)?,
             Either::Right(_) => return Err(TransportError::AnswerLost("no answer in time".into())),
@@ -51,18 +54,18 @@ impl HttpClient for SpinHost {
     }
 }
 
-/// Until the answer's head is there.
+/// Writes the rest of the body, and waits for the head of the answer.
 async fn exchange(
     answer: FutureIncomingResponse,
     unwritten: Option<(OutputStream, OutgoingBody)>,
     body: &[u8],
 ) -> Result<IncomingResponse, ErrorCode> {
-    let Some((stream, outgoing_body)) = unwritten else { return answered(&answer).await };
-    // A server may answer before it has read everything (413): then its answer counts.
+    let Some((stream, outgoing_body)) = unwritten else { return wait_for_head(&answer).await };
+    // A server may answer before it has read the whole request (413). Its answer counts.
     let written = pin!(write_body(outgoing_body, stream, body));
-    let answered = pin!(answered(&answer));
-    match select(written, answered).await {
-        Either::Left(((), answered)) => answered.await,
+    let head = pin!(wait_for_head(&answer));
+    match select(written, head).await {
+        Either::Left(((), head)) => head.await,
         Either::Right((response, _written)) => response,
     }
 }
@@ -74,7 +77,8 @@ fn outgoing_request(
     let invalid = |what: &str| TransportError::NotSent(format!("the request's {what} is not valid"));
     let mut headers: Vec<(String, Vec<u8>)> =
         parts.headers.iter().map(|(name, value)| (name.as_str().into(), value.as_bytes().into())).collect();
-    // Without a length the host sends chunks, and sends nothing at all for an empty PUT; Azure answers that with 411.
+    // Without this header, the host sends a body in chunks. For an empty PUT it then sends no length at all,
+    // and Azure answers with 411.
     if body_bytes > 0 || matches!(parts.method, http::Method::PUT | http::Method::POST) {
         headers.push(("content-length".into(), body_bytes.to_string().into_bytes()));
     }
@@ -116,10 +120,13 @@ fn request_options(timeouts: Timeouts) -> Result<RequestOptions, TransportError>
     Ok(options)
 }
 
-/// Writes the body before the request goes out, if the host takes the whole of it: head and body then leave together. Else the
-/// body waits until the head is acknowledged, 40 ms, where the host does not set TCP_NODELAY (Spin 4.1). Gives back what it
-/// could not write: the stream first, because it has to be dropped before its body. A failure is not reported: the answer, or
-/// its absence, tells.
+/// Writes the body before the request is sent, if the host accepts the whole body at once. Head and body then
+/// leave together. Otherwise the body waits until the server acknowledges the head, which takes 40 ms if the
+/// host does not set TCP_NODELAY (Spin 4.1 does not).
+///
+/// If the host does not accept the whole body, returns the handles for writing it later. The stream comes
+/// first, because it has to be dropped before its body. A failure is not reported, because the answer or its
+/// absence shows it.
 fn write_at_once(body: OutgoingBody, bytes: &[u8]) -> Option<(OutputStream, OutgoingBody)> {
     let stream = body.write().ok()?;
     let takes = stream.check_write().unwrap_or_default();
@@ -132,24 +139,27 @@ fn write_at_once(body: OutgoingBody, bytes: &[u8]) -> Option<(OutputStream, Outg
     None
 }
 
-/// Writes the body as the host takes it. A failure is not reported: the answer, or its absence, tells. Parameters are dropped
-/// from the last to the first: the stream has to go before its body.
+/// Writes the body as fast as the host accepts it. A failure is not reported, because the answer or its
+/// absence shows it.
+///
+/// The order of the parameters matters: Rust drops them from the last to the first, and the stream has to be
+/// dropped before its body.
 async fn write_body(body: OutgoingBody, stream: OutputStream, bytes: &[u8]) {
     _ = stream::write_all(&stream, bytes).await;
     drop(stream);
     _ = OutgoingBody::finish(body, None);
 }
 
-async fn answered(answer: &FutureIncomingResponse) -> Result<IncomingResponse, ErrorCode> {
+async fn wait_for_head(answer: &FutureIncomingResponse) -> Result<IncomingResponse, ErrorCode> {
     wait::until(|| answer.get(), || answer.subscribe())
         .await
-        .unwrap_or(Err(ErrorCode::InternalError(Some("the answer was taken twice".into()))))
+        .unwrap_or(Err(ErrorCode::InternalError(Some("the answer was read twice".into()))))
 }
 
 fn head_of(response: &IncomingResponse) -> Result<http::Response<Bytes>, TransportError> {
     let mut answer = http::Response::new(Bytes::new());
     *answer.status_mut() = http::StatusCode::from_u16(response.status())
-        .map_err(|_| TransportError::AnswerLost("its status is no HTTP status".into()))?;
+        .map_err(|_| TransportError::AnswerLost("the answer's status is not an HTTP status".into()))?;
     for (name, value) in response.headers().entries() {
         let name = http::HeaderName::from_bytes(name.as_bytes());
         if let (Ok(name), Ok(value)) = (name, http::HeaderValue::from_bytes(&value)) {
@@ -183,7 +193,8 @@ async fn read_body(response: IncomingResponse, max_bytes: usize) -> Result<Bytes
     }
 }
 
-/// The host's error codes, by what is known of the request's arrival. Whatever is not surely "before" counts as lost.
+/// Sorts the host's error codes by whether the request may have arrived. A code counts as "not sent" only if
+/// the host surely failed before it sent the request.
 ///
 /// Spin maps a connect time-out to `ConnectionTimeout` and a missing first byte to `ConnectionReadTimeout`
 /// (spin: crates/factor-outbound-http/src/wasi.rs).
@@ -205,9 +216,9 @@ fn transport_error(code: ErrorCode) -> TransportError {
         }
         ErrorCode::HttpRequestUriInvalid
         | ErrorCode::HttpRequestMethodInvalid
-        | ErrorCode::HttpRequestUriTooLong => not_sent("the host does not take this request"),
+        | ErrorCode::HttpRequestUriTooLong => not_sent("the host does not accept this request"),
         ErrorCode::ConnectionReadTimeout | ErrorCode::HttpResponseTimeout => lost("no answer in time"),
         ErrorCode::ConnectionTerminated => lost("the connection was closed"),
-        _ => lost("the exchange broke"),
+        _ => lost("the connection failed during the exchange"),
     }
 }

@@ -1,4 +1,4 @@
-//! Waiting for something of WASI inside spin-executor's loop.
+//! Waits for WASI events inside the loop of spin-executor.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -8,7 +8,7 @@ use spin_executor::CancelOnDropToken;
 use wasi::clocks::monotonic_clock;
 use wasi::io::poll::Pollable;
 
-/// Waits for that long, from now.
+/// Waits for `duration` from now.
 pub(super) fn pause(duration: Duration) -> impl Future<Output = ()> {
     let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     let end = monotonic_clock::now().saturating_add(nanoseconds);
@@ -18,10 +18,10 @@ pub(super) fn pause(duration: Duration) -> impl Future<Output = ()> {
     )
 }
 
-/// Waits until `attempt` yields something; between attempts the task sleeps on the pollable of `subscribe`.
+/// Waits until `attempt` returns a value. Between attempts, the task sleeps on the pollable of `subscribe`.
 ///
-/// The registration is cancelled when the future is dropped: a pollable has to go before the resource that it belongs
-/// to, else the host traps.
+/// Dropping the future cancels the registration and drops the pollable. The host traps if a pollable is
+/// dropped after the resource that it belongs to.
 pub(super) async fn until<T>(mut attempt: impl FnMut() -> Option<T>, subscribe: impl Fn() -> Pollable) -> T {
     let mut registration: Option<CancelOnDropToken> = None;
     poll_fn(|context| {

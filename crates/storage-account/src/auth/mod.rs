@@ -1,5 +1,5 @@
-//! Shared Key (<https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key>). The services differ in
-//! the string that is signed; the signature is the same.
+//! Shared Key (<https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key>). Each
+//! service signs another string, and all services sign it in the same way.
 
 mod queue;
 mod table;
@@ -11,11 +11,11 @@ use sha2::Sha256;
 
 use crate::account::Service;
 
-/// The parts of a request that a service may want to be signed.
+/// The parts of a request that the string to sign may contain.
 pub(crate) struct ToSign<'a> {
     pub(crate) method: &'a str,
     pub(crate) account: &'a str,
-    /// The URL's path as it is sent, encoded.
+    /// The path of the URL as it is sent, encoded.
     pub(crate) path: &'a str,
     /// Query parameters, *decoded*.
     pub(crate) query: &'a [(&'a str, String)],
@@ -26,7 +26,7 @@ pub(crate) struct ToSign<'a> {
 }
 
 impl ToSign<'_> {
-    /// The string that the service wants to be signed.
+    /// Returns the service's string to sign.
     pub(crate) fn text(&self, service: Service) -> String {
         match service {
             Service::Queue => queue::string_to_sign(self),
@@ -35,7 +35,7 @@ impl ToSign<'_> {
     }
 }
 
-/// The value of the `authorization` header.
+/// Returns the value of the `authorization` header.
 pub(crate) fn shared_key(account: &str, key: &[u8], text: &str) -> String {
     format!("SharedKey {account}:{}", sign(key, text))
 }

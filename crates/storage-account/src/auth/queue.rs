@@ -4,12 +4,14 @@ use super::ToSign;
 use crate::call::API_VERSION;
 
 pub(super) fn string_to_sign(request: &ToSign<'_>) -> String {
-    // Since 2015-02-21 a length of zero is written as nothing.
+    // Since API version 2015-02-21, a length of zero is written as an empty line.
     let length = if request.body_bytes == 0 { String::new() } else { request.body_bytes.to_string() };
-    // The eleven blanks: Content-Encoding, -Language, -MD5, Date (x-ms-date stands for it), If-*, Range.
+    // The nine empty lines are Content-Encoding, Content-Language, Content-MD5, Date (x-ms-date replaces it),
+    // the four If-* headers, and Range.
     let mut text = format!("{}\n\n\n{length}\n\n{}\n\n\n\n\n\n\n", request.method, request.content_type);
     text.push_str(&format!("x-ms-date:{}\nx-ms-version:{API_VERSION}\n", request.date));
-    // The emulator's paths begin with the account, so the text holds it twice, as documented.
+    // The paths of the emulator begin with the account, so the string contains the account twice, as
+    // documented.
     text.push_str(&format!("/{}{}", request.account, request.path));
     let mut query: Vec<_> = request.query.iter().collect();
     query.sort_unstable_by_key(|(name, _)| *name);
@@ -29,10 +31,10 @@ mod tests {
 
     const XD: &str = "x-ms-date:Mon, 23 Nov 2026 22:00:00 GMT\nx-ms-version:2021-12-02\n";
 
-    /// Shared Key Lite, which the client never sends: signed here from the documented string, so that the signer itself
-    /// is checked against all ten vectors.
+    /// The client never sends Shared Key Lite. This test signs its documented string, so that the signer is
+    /// checked against all ten vectors.
     #[test]
-    fn vectors_v4_and_v5() {
+    fn signatures_of_vectors_v4_and_v5_are_the_documented_ones() {
         let key = STANDARD.decode(EMULATOR_KEY).unwrap();
         let queue = "/devstoreaccount1/devstoreaccount1/test-vectors";
         for (name, text, signature) in [
@@ -51,9 +53,9 @@ mod tests {
         }
     }
 
-    /// Delete Queue, which the client has no call for.
+    /// The client has no call for this vector's operation, Delete Queue.
     #[test]
-    fn vector_v8() {
+    fn signature_of_vector_v8_is_the_documented_one() {
         let to_sign = ToSign {
             method: "DELETE",
             account: "devstoreaccount1",
@@ -68,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn the_string_to_sign_is_the_documented_one() {
+    fn string_to_sign_of_put_message_is_the_documented_one() {
         let to_sign = ToSign {
             method: "POST",
             account: "contoso",

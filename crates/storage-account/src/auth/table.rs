@@ -1,10 +1,11 @@
-//! The table service's string to sign: five parts, no `x-ms-` headers, and of the query only `comp`.
+//! The table service's string to sign: five parts, without `x-ms-` headers, and with `comp` as the only query
+//! parameter.
 
 use super::ToSign;
 
 pub(super) fn string_to_sign(request: &ToSign<'_>) -> String {
     let ToSign { method, account, path, content_type, date, .. } = request;
-    // The blank is Content-MD5. The Date line repeats x-ms-date.
+    // The empty line is Content-MD5. The Date line repeats x-ms-date.
     let mut text = format!("{method}\n\n{content_type}\n{date}\n/{account}{path}");
     if let Some((_, comp)) = request.query.iter().find(|(name, _)| *name == "comp") {
         text.push_str(&format!("?comp={comp}"));
@@ -23,7 +24,7 @@ mod tests {
     const JSON: &str = "application/json";
 
     #[test]
-    fn vectors_t1_to_t6_t8_and_t9() {
+    fn signatures_of_vectors_t1_to_t6_t8_and_t9_are_the_documented_ones() {
         let key = STANDARD.decode(EMULATOR_KEY).unwrap();
         let filter = || vec![("$filter", "PartitionKey eq 'lease'".to_owned()), ("$top", "10".to_owned())];
         let acl = || vec![("comp", "acl".to_owned()), ("timeout", "5".to_owned())];
@@ -88,9 +89,9 @@ mod tests {
         }
     }
 
-    /// Shared Key Lite, which the client never sends: only the signer is checked.
+    /// The client never sends Shared Key Lite, so this test checks the signer only.
     #[test]
-    fn vectors_of_shared_key_lite() {
+    fn signatures_of_shared_key_lite_are_the_documented_ones() {
         let lease = "vectors1(PartitionKey='lease',RowKey='run')";
         let text = format!("{DATE}\n/devstoreaccount1/devstoreaccount1/{lease}");
         let key = STANDARD.decode(EMULATOR_KEY).unwrap();
@@ -101,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_vector_of_the_public_cloud() {
+    fn signature_with_an_account_of_the_public_cloud_is_the_documented_one() {
         let to_sign = ToSign {
             method: "GET",
             account: "contoso",

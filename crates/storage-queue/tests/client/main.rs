@@ -1,6 +1,10 @@
-//! The client against scripted answers: what it sends (the signing vectors), what it makes of answers, when it repeats.
+//! Tests of the client against scripted answers: its requests (the signing vectors), its results, and its
+//! repeated calls.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "the lint does not see that helper functions of tests belong to tests"
+)]
 
 mod repeats;
 
@@ -12,7 +16,7 @@ use platform::{Clock, Deadline, TransportError};
 use storage_queue::{Account, Created, PutOptions, QueueClient, QueueError, QueueName, TimeToLive};
 
 const EMULATOR: &str = "UseDevelopmentStorage=true";
-/// V9 and V10: the same account, its name in the host instead of the path.
+/// The account of the vectors V9 and V10: the same account, with its name in the host instead of the path.
 const HOST_STYLE: &str = "AccountName=devstoreaccount1;QueueEndpoint=http://devstoreaccount1.queue.localhost:10001;\
     AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 const SAS: &str = "AccountName=contoso;SharedAccessSignature=?sv=2021-12-02&sp=raup&sig=y%2BiKjadf%3D";
@@ -35,7 +39,7 @@ fn put_options() -> PutOptions {
     PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() }
 }
 
-/// A message as Get hands it out, so that its receipt can be used.
+/// Returns the answer of Get Messages with one message, so that a test can use its receipt.
 fn message(id: &str, receipt: &str) -> String {
     format!(
         "<QueueMessagesList><QueueMessage><MessageId>{id}</MessageId><InsertionTime>Mon, 23 Nov 2026 22:00:00 GMT</InsertionTime>\
@@ -67,7 +71,7 @@ fn sent(host: &FakeHost, method: &str, uri: &str, signature: &str) {
 const BASE: &str = "http://127.0.0.1:10001/devstoreaccount1/test-vectors";
 
 #[test]
-fn vectors_of_the_queue_itself() {
+fn requests_to_the_queue_have_the_signatures_of_the_vectors() {
     let host = FakeHost::default();
     host.then_status(201, "").then_status(201, PUT_ANSWER).then_status(200, "<QueueMessagesList/>");
     with(&host, EMULATOR, async |queue| {
@@ -83,7 +87,7 @@ fn vectors_of_the_queue_itself() {
 }
 
 #[test]
-fn vectors_with_a_receipt_that_has_to_be_encoded() {
+fn requests_with_an_encoded_receipt_have_the_signatures_of_the_vectors() {
     let host = FakeHost::default();
     let id = "00000000-0000-0000-0000-000000000000";
     host.then_status(200, &message(id, "AgAAAAMAAAAAAAAA+b/cZ1nS2gE="));
@@ -105,7 +109,7 @@ fn vectors_with_a_receipt_that_has_to_be_encoded() {
 }
 
 #[test]
-fn vectors_with_the_account_in_the_host() {
+fn requests_with_the_account_in_the_host_have_the_signatures_of_the_vectors() {
     let host = FakeHost::default();
     host.then_status(201, PUT_ANSWER).then_status(201, "");
     with(&host, HOST_STYLE, async |queue| {
@@ -119,7 +123,7 @@ fn vectors_with_the_account_in_the_host() {
 }
 
 #[test]
-fn the_vector_of_the_public_cloud() {
+fn request_to_the_public_cloud_has_the_signature_of_the_vector() {
     let host = FakeHost::default();
     host.then_status(201, PUT_ANSWER);
     // The bytes 0 to 63.
@@ -139,7 +143,7 @@ fn the_vector_of_the_public_cloud() {
 }
 
 #[test]
-fn a_sas_is_merged_and_encoded_once() {
+fn sas_is_appended_to_the_query_and_not_encoded_again() {
     let host = FakeHost::default();
     host.then_status(200, "<QueueMessagesList/>").then_status(201, "");
     with(&host, SAS, async |queue| {
@@ -158,7 +162,7 @@ fn a_sas_is_merged_and_encoded_once() {
 }
 
 #[test]
-fn answers_are_read() {
+fn answer_of_each_call_is_read() {
     let host = FakeHost::default();
     let updated = Response::builder()
         .status(204)
@@ -187,7 +191,7 @@ fn answers_are_read() {
 }
 
 #[test]
-fn a_missing_queue_is_created_once() {
+fn put_to_a_missing_queue_creates_the_queue_once() {
     let host = FakeHost::default();
     host.then(error(404, "QueueNotFound")).then_status(201, "").then_status(201, PUT_ANSWER);
     with(&host, EMULATOR, async |queue| {
@@ -198,11 +202,11 @@ fn a_missing_queue_is_created_once() {
     host.then(error(404, "QueueNotFound")).then_status(201, "").then(error(404, "QueueNotFound"));
     let again =
         with(&host, EMULATOR, async |queue| queue.put_creating_queue_if_missing("x", put_options()).await);
-    assert_eq!(again, Err(QueueError::QueueMissing), "no endless loop");
+    assert_eq!(again, Err(QueueError::QueueMissing), "the client does not create the queue a second time");
 }
 
 #[test]
-fn the_longest_answer_is_read() {
+fn answer_of_the_greatest_possible_length_is_read() {
     let host = FakeHost::default();
     let one = message("m", "r");
     let begin = one.strip_suffix("</QueueMessagesList>").unwrap();
@@ -216,7 +220,7 @@ fn the_longest_answer_is_read() {
 }
 
 #[test]
-fn errors_hold_no_secret() {
+fn error_and_debug_output_of_a_client_with_a_sas_hold_no_secret() {
     let host = FakeHost::default();
     host.then(error(403, "AuthenticationFailed")).then(Err(TransportError::AnswerLost("cut".into())));
     let account = Account::parse(SAS).unwrap();

@@ -1,4 +1,5 @@
-//! When a call is repeated, how long it waits, and what a repeated Delete means.
+//! Tests of repeated calls: when the client repeats a call, how long it waits, and what a repeated Delete or
+//! Update means.
 
 use std::cell::RefCell;
 use std::pin::pin;
@@ -14,15 +15,15 @@ use storage_queue::{Account, Created, Hidden, QueueClient, QueueError, QueueName
 
 use crate::{EMULATOR, error, message, put_options, with};
 
-/// A host that takes notes of the time-outs, whose random waits are the longest ones, and whose answer to a DELETE comes
-/// after everything else's.
+/// A host that records the time-outs of each request. Its random numbers are the highest possible, so each
+/// random wait is the longest. It answers a DELETE later than other concurrent requests.
 #[derive(Default)]
-struct Watched {
+struct RecordingHost {
     host: FakeHost,
     timeouts: RefCell<Vec<Timeouts>>,
 }
 
-impl HttpClient for Watched {
+impl HttpClient for RecordingHost {
     async fn send(
         &self,
         request: Request<Bytes>,
@@ -37,7 +38,7 @@ impl HttpClient for Watched {
     }
 }
 
-impl Clock for Watched {
+impl Clock for RecordingHost {
     fn now(&self) -> DateTime<Utc> {
         self.host.now()
     }
@@ -49,7 +50,7 @@ impl Clock for Watched {
     }
 }
 
-impl Randomness for Watched {
+impl Randomness for RecordingHost {
     fn fill(&self, buffer: &mut [u8]) {
         buffer.fill(0xFF);
     }
@@ -63,7 +64,7 @@ fn bodiless(status: u16, problem: BodyProblem) -> Result<Response<Bytes>, Transp
     Err(TransportError::body_lost(status, HeaderMap::from_iter(headers), problem))
 }
 
-/// Runs two calls side by side.
+/// Runs two calls concurrently.
 fn run_both<A, B>(first: impl Future<Output = A>, second: impl Future<Output = B>) -> (A, B) {
     let (mut first, mut second) = (pin!(first), pin!(second));
     let (mut a, mut b) = (None, None);
@@ -84,7 +85,7 @@ fn run_both<A, B>(first: impl Future<Output = A>, second: impl Future<Output = B
 }
 
 #[test]
-fn what_is_repeated() {
+fn call_is_repeated_only_if_another_attempt_may_succeed() {
     let lost = || Err(TransportError::AnswerLost("cut".into()));
     let not_sent = || Err(TransportError::NotSent("refused".into()));
     let ok = || Ok(response(200, "<QueueMessagesList/>"));
@@ -96,7 +97,7 @@ fn what_is_repeated() {
         (vec![error(403, "AuthenticationFailed")], 1, false),
         (vec![error(400, "")], 1, false),
         (vec![Err(TransportError::Denied)], 1, false),
-        // A Get without its body has handed out nothing; a refusal is one without a body, too.
+        // A Get whose body was lost returns no messages, so it is repeated. A refusal needs no body.
         (vec![bodiless(200, BodyProblem::Broken), ok()], 2, true),
         (vec![bodiless(200, BodyProblem::OutOfTime), ok()], 2, true),
         (vec![bodiless(200, BodyProblem::TooLong { limit_bytes: 1 })], 1, false),
@@ -110,56 +111,68 @@ fn what_is_repeated() {
         let (result, retries) =
             with(&host, EMULATOR, async |queue| (queue.get(1, 60).await, queue.retries()));
         assert_eq!(result.is_ok(), success, "{result:?}");
-        assert_eq!((host.sent.borrow().len(), retries), (attempts, attempts as u32 - 1));
+        assert_eq!(host.sent.borrow().len(), attempts, "requests");
+        assert_eq!(retries as usize, attempts - 1, "retries");
     }
 }
 
 #[test]
-fn no_attempt_begins_or_goes_on_past_the_deadline() {
+fn attempt_that_would_begin_or_last_past_the_deadline_is_left_out_or_shortened() {
     let (account, queue) = (Account::parse(EMULATOR).unwrap(), QueueName::parse("test-vectors").unwrap());
     for (deadline_seconds, retry_after, attempts) in
         [(20, "9", 3), (18, "9", 2), (9, "9", 1), (20, "18446744073709551615", 1)]
     {
-        let watched = Watched::default();
+        let recording = RecordingHost::default();
         for _ in 0..attempts {
             let busy = Response::builder().status(503).header("retry-after", retry_after);
-            watched.host.then(Ok(busy.body(Bytes::new()).unwrap()));
+            recording.host.then(Ok(busy.body(Bytes::new()).unwrap()));
         }
-        let deadline = Deadline::after(&watched, Duration::from_secs(deadline_seconds));
-        assert!(run(QueueClient::new(&watched, &account, &queue, deadline).get(1, 60)).is_err());
-        assert_eq!(watched.timeouts.borrow().len(), attempts, "{deadline_seconds} s, {retry_after}");
+        let deadline = Deadline::after(&recording, Duration::from_secs(deadline_seconds));
+        assert!(run(QueueClient::new(&recording, &account, &queue, deadline).get(1, 60)).is_err());
+        assert_eq!(recording.timeouts.borrow().len(), attempts, "{deadline_seconds} s, {retry_after}");
     }
-    let watched = Watched::default();
+    let recording = RecordingHost::default();
     let busy = || Ok(Response::builder().status(503).header("retry-after", "3").body(Bytes::new()).unwrap());
-    watched.host.then(busy()).then(busy()).then_status(200, "<QueueMessagesList/>");
-    let deadline = Deadline::after(&watched, Duration::from_secs(10));
-    run(QueueClient::new(&watched, &account, &queue, deadline).get(1, 60)).unwrap();
-    let timeouts = watched.timeouts.borrow();
+    recording.host.then(busy()).then(busy()).then_status(200, "<QueueMessagesList/>");
+    let deadline = Deadline::after(&recording, Duration::from_secs(10));
+    run(QueueClient::new(&recording, &account, &queue, deadline).get(1, 60)).unwrap();
+    let timeouts = recording.timeouts.borrow();
     let seconds = Duration::from_secs;
+    let Timeouts { connect, first_byte, between_bytes, total, .. } = timeouts[0];
     assert_eq!(
-        (timeouts[0].connect, timeouts[0].first_byte, timeouts[0].between_bytes, timeouts[0].total),
-        (seconds(3), seconds(5), seconds(5), seconds(10))
+        [
+            ("connect", connect),
+            ("first_byte", first_byte),
+            ("between_bytes", between_bytes),
+            ("total", total)
+        ],
+        [
+            ("connect", seconds(3)),
+            ("first_byte", seconds(5)),
+            ("between_bytes", seconds(5)),
+            ("total", seconds(10))
+        ]
     );
-    // The longest texts, all of characters that take six bytes.
+    // 32 of the longest texts, if XML escapes each byte into six.
     assert!(timeouts[0].max_answer_bytes > 32 * (6 << 16), "{timeouts:?}");
-    // Two waits of 3 s, and the jitter, leave less than 4 s.
+    // After two waits of 3 s and the jitter, less than 4 s are left.
     assert_eq!(timeouts[2].connect, seconds(3));
     assert!(timeouts[2].first_byte < seconds(4) && timeouts[2].between_bytes < seconds(4), "{timeouts:?}");
     assert!(timeouts[2].total < seconds(4), "{timeouts:?}");
 }
 
 #[test]
-fn waits_grow() {
+fn wait_before_each_further_attempt_is_longer() {
     let (account, queue) = (Account::parse(EMULATOR).unwrap(), QueueName::parse("test-vectors").unwrap());
-    let watched = Watched::default();
-    watched.host.then(error(503, "")).then(error(503, "")).then(error(503, ""));
-    let deadline = Deadline::after(&watched, Duration::from_secs(20));
-    assert!(run(QueueClient::new(&watched, &account, &queue, deadline).get(1, 60)).is_err());
-    assert_eq!(watched.monotonic(), Duration::from_millis(200 + 400));
+    let recording = RecordingHost::default();
+    recording.host.then(error(503, "")).then(error(503, "")).then(error(503, ""));
+    let deadline = Deadline::after(&recording, Duration::from_secs(20));
+    assert!(run(QueueClient::new(&recording, &account, &queue, deadline).get(1, 60)).is_err());
+    assert_eq!(recording.monotonic(), Duration::from_millis(200 + 400));
 }
 
 #[test]
-fn every_attempt_is_signed_anew() {
+fn repeated_call_is_signed_anew_for_each_attempt() {
     let host = FakeHost::default();
     let busy = || {
         let answer = Response::builder()
@@ -178,9 +191,9 @@ fn every_attempt_is_signed_anew() {
     assert!(sent[0].headers()["authorization"] != sent[1].headers()["authorization"]);
 }
 
-/// The head says it: nothing is sent a second time.
+/// The head of the answer is enough for these calls, so the client does not repeat them.
 #[test]
-fn what_needs_no_body_is_done_without_it() {
+fn call_that_needs_no_body_succeeds_when_the_body_is_lost() {
     let problems = [BodyProblem::Broken, BodyProblem::TooLong { limit_bytes: 1 }, BodyProblem::OutOfTime];
     for problem in problems {
         let host = FakeHost::default();
@@ -189,8 +202,8 @@ fn what_needs_no_body_is_done_without_it() {
             host.then(bodiless(status, problem));
         }
         with(&host, EMULATOR, async |queue| {
-            let held = queue.get(1, 60).await.unwrap().remove(0);
-            let (id, receipt) = (&held.id, &held.pop_receipt);
+            let leased = queue.get(1, 60).await.unwrap().remove(0);
+            let (id, receipt) = (&leased.id, &leased.pop_receipt);
             assert_eq!(queue.create().await, Ok(Created::New));
             assert_eq!(queue.put("x", put_options()).await, Ok(()));
             assert_eq!(queue.update(id, receipt, 5, None).await.unwrap().pop_receipt.as_str(), "r+2");
@@ -203,7 +216,7 @@ fn what_needs_no_body_is_done_without_it() {
 }
 
 #[test]
-fn a_delete_that_was_done_counts_as_done() {
+fn delete_repeated_after_a_lost_answer_counts_a_missing_message_as_deleted() {
     let host = FakeHost::default();
     host.then_status(200, &message("m", "r"));
     host.then(Err(TransportError::AnswerLost("cut".into()))).then(error(404, "MessageNotFound"));
@@ -216,16 +229,16 @@ fn a_delete_that_was_done_counts_as_done() {
 }
 
 #[test]
-fn a_delete_that_cannot_have_been_done_is_a_lost_lease() {
+fn delete_of_a_missing_message_is_a_lost_lease_unless_an_attempt_may_have_arrived() {
     let lost = || Err(TransportError::AnswerLost("cut".into()));
     let not_sent = || Err(TransportError::NotSent("refused".into()));
-    let gone = || error(404, "MessageNotFound");
+    let missing = || error(404, "MessageNotFound");
     for (answers, expected) in [
-        (vec![lost(), gone()], Ok(())),
-        (vec![error(500, "OperationTimedOut"), gone()], Ok(())),
-        (vec![lost(), not_sent(), gone()], Ok(())),
-        (vec![not_sent(), gone()], Err(QueueError::LeaseLost)),
-        (vec![not_sent(), not_sent(), gone()], Err(QueueError::LeaseLost)),
+        (vec![lost(), missing()], Ok(())),
+        (vec![error(500, "OperationTimedOut"), missing()], Ok(())),
+        (vec![lost(), not_sent(), missing()], Ok(())),
+        (vec![not_sent(), missing()], Err(QueueError::LeaseLost)),
+        (vec![not_sent(), not_sent(), missing()], Err(QueueError::LeaseLost)),
         (vec![lost(), error(400, "PopReceiptMismatch")], Err(QueueError::LeaseLost)),
         (vec![lost(), error(404, "QueueNotFound")], Err(QueueError::QueueMissing)),
     ] {
@@ -243,9 +256,9 @@ fn a_delete_that_cannot_have_been_done_is_a_lost_lease() {
     }
 }
 
-/// Whoever lets go of a message does not need the receipt that was lost.
+/// The caller does not need the receipt that was lost with the answer.
 #[test]
-fn hiding_that_was_done_counts_as_done() {
+fn hide_that_an_earlier_attempt_may_have_done_is_a_success() {
     let lost = || Err(TransportError::AnswerLost("cut".into()));
     let not_sent = || Err(TransportError::NotSent("refused".into()));
     for (answers, expected) in [
@@ -270,22 +283,24 @@ fn hiding_that_was_done_counts_as_done() {
     }
 }
 
-/// A client is shared by everything that a run does at once: one call's repetitions are not another's.
+/// The concurrent calls of a run share one client. The repetitions of one call must not change the result of
+/// another.
 #[test]
-fn a_lost_lease_is_not_hidden_by_a_call_that_is_repeated_beside_it() {
+fn lost_lease_of_a_delete_beside_a_repeated_get_is_an_error() {
     let (account, queue) = (Account::parse(EMULATOR).unwrap(), QueueName::parse("test-vectors").unwrap());
-    let watched = Watched::default();
+    let recording = RecordingHost::default();
     let client =
-        QueueClient::new(&watched, &account, &queue, Deadline::after(&watched, Duration::from_secs(20)));
-    watched.host.then_status(200, &message("m", "r"));
-    let held = run(client.get(1, 60)).unwrap().remove(0);
+        QueueClient::new(&recording, &account, &queue, Deadline::after(&recording, Duration::from_secs(20)));
+    recording.host.then_status(200, &message("m", "r"));
+    let leased = run(client.get(1, 60)).unwrap().remove(0);
     let mut busy = true;
-    watched.host.answers(move |request| match request.method().as_str() {
+    recording.host.answers(move |request| match request.method().as_str() {
         "DELETE" => Some(error(404, "MessageNotFound")),
         _ if std::mem::take(&mut busy) => Some(error(503, "ServerBusy")),
         _ => Some(Ok(response(200, "<QueueMessagesList/>"))),
     });
-    let (deleted, got) = run_both(client.delete(&held.id, &held.pop_receipt), client.get(1, 60));
-    assert_eq!((got, client.retries()), (Ok(vec![]), 1));
+    let (deleted, got) = run_both(client.delete(&leased.id, &leased.pop_receipt), client.get(1, 60));
+    assert_eq!(got, Ok(vec![]));
+    assert_eq!(client.retries(), 1, "the Get is repeated once");
     assert_eq!(deleted, Err(QueueError::LeaseLost));
 }

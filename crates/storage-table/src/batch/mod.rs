@@ -20,11 +20,11 @@ pub enum Operation<'e> {
     Put(&'e Entity),
     /// Insert Or Merge Entity.
     PutMerge(&'e Entity),
-    /// Merge Entity, if it has this version, or any if there is none.
+    /// Merge Entity, if the entity has this version. Without an ETag, any version will do.
     Merge(&'e Entity, Option<&'e ETag>),
-    /// Update Entity, if it has this version.
+    /// Update Entity, if the entity has this version.
     Replace(&'e Entity, &'e ETag),
-    /// Delete Entity, if it has this version, or any if there is none.
+    /// Delete Entity, if the entity has this version. Without an ETag, any version will do.
     Delete(&'e Key, Option<&'e ETag>),
 }
 
@@ -41,18 +41,19 @@ impl<'e> Operation<'e> {
     }
 }
 
-/// What a transaction did. If that is unknown, the call is an error.
+/// The result of a transaction. If the result is unknown, the call returns an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Batch {
     /// Every operation was done.
     Done,
     /// No operation was done, because of this one.
     Refused {
-        /// The operation, counted from 0.
+        /// The index of the operation, counted from 0.
         index: usize,
-        /// Its status: 404 (no such entity), 409 (it exists), 412 (it has another version), 400.
+        /// The status of the operation: 404 (the entity is missing), 409 (the entity exists), 412 (the entity
+        /// has another version), 400.
         status: u16,
-        /// The service's code, or nothing.
+        /// The service's error code, or the empty string.
         code: String,
     },
 }

@@ -1,5 +1,5 @@
-//! The answer to a transaction. It is read by searching, because emulator and service differ in what stands around the
-//! parts.
+//! Reads the answer to a transaction. It searches for the parts, because the emulator and the service write
+//! different text around them.
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::error::TableError;
 
-/// What the answer says of the transaction.
+/// The result of a transaction, according to the answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Done,
@@ -15,14 +15,17 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    /// Reads an answer of 202 to so many operations. An answer that tells neither is [`TableError::Unreadable`].
+    /// Reads an answer of 202 to a transaction with this number of operations. If the answer shows neither
+    /// result, the error is [`TableError::Unreadable`].
     pub(crate) fn read(
         answer: &Response<Bytes>,
         operations: usize,
         with_token: bool,
     ) -> Result<Self, TableError> {
-        let unknown = |problem: &str| TableError::Unreadable(format!("{problem}; the outcome is unknown"));
-        let body = std::str::from_utf8(answer.body()).map_err(|_| unknown("it is not UTF-8"))?;
+        let unknown = |problem: &str| {
+            TableError::Unreadable(format!("{problem}; the result of the transaction is unknown"))
+        };
+        let body = std::str::from_utf8(answer.body()).map_err(|_| unknown("the body is not UTF-8"))?;
         let parts: Vec<Part<'_>> = parts(body);
         if let Some(refused) = parts.iter().find(|part| !(200..300).contains(&part.status)) {
             return refused.refusal(operations, with_token);
@@ -34,10 +37,10 @@ impl Outcome {
     }
 }
 
-/// An answer inside the answer.
+/// The answer to one operation, inside the answer to the transaction.
 struct Part<'b> {
     status: u16,
-    /// What follows the status line.
+    /// The text after the status line.
     rest: &'b str,
 }
 
@@ -63,11 +66,11 @@ impl Part<'_> {
             TableError::Refused { status, code } => {
                 let message = error.and_then(|error| error.get("message")?.get("value")?.as_str());
                 let index = message.and_then(|message| message.split_once(':')?.0.trim().parse().ok());
-                // A transaction of one needs no index.
+                // A transaction of one operation needs no index.
                 let index = index.or((operations == 1).then_some(0)).filter(|index| *index < operations);
                 let index = index.ok_or_else(|| {
                     TableError::Unreadable(format!(
-                        "a transaction was refused ({status} {code}) without an index"
+                        "the service refused a transaction ({status} {code}) without the index of an operation"
                     ))
                 })?;
                 Ok(Outcome::Refused { index, status, code })
@@ -76,7 +79,7 @@ impl Part<'_> {
         }
     }
 
-    /// The first JSON value after the headers; nothing if there is none.
+    /// Returns the first JSON value after the headers, or null if there is none.
     fn json(&self) -> Value {
         let Some(begin) = self.rest.find('{') else { return Value::Null };
         let text = self.rest.get(begin..).unwrap_or_default();
@@ -109,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn every_outcome() {
+    fn answer_of_each_form_is_read_as_its_outcome() {
         let exists = refused(
             "409 Conflict",
             "EntityAlreadyExists",
@@ -124,7 +127,7 @@ mod tests {
         assert_eq!(read(101, &[&stray]), of(100, 400, "InvalidInput"));
         assert_eq!(read(1, &["HTTP/1.1 412 Precondition Failed\r\n\r\n\r\n"]), of(0, 412, ""));
         assert!(matches!(read(2, &[&busy]), Err(TableError::Busy { status: 503, .. })));
-        // Neither done nor refused, as far as anybody can tell.
+        // These answers do not show whether the transaction was done or refused.
         for (operations, parts) in [
             (2, vec![DONE]),
             (2, vec![]),
@@ -142,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_truncated_answer_is_never_a_success() {
+    fn truncated_answer_is_never_a_success() {
         let body = format!("--c\r\n\r\n{DONE}--c\r\n\r\n{DONE}--c--\r\n");
         let second = body.rfind("HTTP/1.1 204").unwrap();
         for length in 0..second + "HTTP/1.1 204 No Content\r".len() {

@@ -1,4 +1,4 @@
-//! The request of a transaction.
+//! Builds the request of a transaction.
 
 use std::collections::BTreeSet;
 
@@ -15,14 +15,14 @@ use crate::names::{ETag, TableName};
 const MOST_OPERATIONS: usize = 100;
 const LARGEST_BODY_BYTES: usize = 4 * 1024 * 1024;
 
-/// A transaction that may be sent.
+/// A transaction whose operations have been checked.
 pub(crate) struct Transaction<'e> {
     call: Call,
     first_written: Option<&'e Key>,
 }
 
 impl<'e> Transaction<'e> {
-    /// Checks the operations and writes the request. Every entity that is written carries `op`.
+    /// Checks the operations and builds the request. Every entity that it writes has `op`.
     pub(crate) fn new(
         base: &str,
         table: &TableName,
@@ -43,7 +43,7 @@ impl<'e> Transaction<'e> {
             return Err(TableError::TooLarge);
         }
         let content_type = HeaderValue::try_from(format!("multipart/mixed; boundary={batch}"))
-            .map_err(|_| TableError::Invalid("the boundary is no header value".to_owned()))?;
+            .map_err(|_| TableError::Invalid("transaction: the boundary is not a header value".to_owned()))?;
         let call = call::new(Method::POST, "/$batch".to_owned());
         let written = operations.iter().filter(|operation| !matches!(operation, Operation::Delete(..)));
         Ok(Self {
@@ -56,7 +56,7 @@ impl<'e> Transaction<'e> {
         self.call.clone()
     }
 
-    /// The first entity that carries the `op`.
+    /// Returns the key of the first entity that has the `op`.
     pub(crate) fn first_written(&self) -> Option<&'e Key> {
         self.first_written
     }
@@ -64,25 +64,27 @@ impl<'e> Transaction<'e> {
 
 fn check(operations: &[Operation<'_>]) -> Result<(), TableError> {
     let invalid = |problem: String| Err(TableError::Invalid(format!("transaction: {problem}")));
-    let Some(first) = operations.first() else { return invalid("it is empty".to_owned()) };
+    let Some(first) = operations.first() else {
+        return invalid("expected 1 to 100 operations, found none".to_owned());
+    };
     if operations.len() > MOST_OPERATIONS {
-        return invalid(format!("it has {} operations; at most {MOST_OPERATIONS} fit", operations.len()));
+        return invalid(format!("expected 1 to {MOST_OPERATIONS} operations, found {}", operations.len()));
     }
     let mut rows = BTreeSet::new();
     for operation in operations {
         let key = operation.key();
         key.check()?;
         if key.partition != first.key().partition {
-            return invalid("its entities are in several partitions".to_owned());
+            return invalid("expected entities of one partition, found several partitions".to_owned());
         }
         if !rows.insert(&key.row) {
-            return invalid("two operations are on one entity".to_owned());
+            return invalid("expected one operation for each entity, found two for one entity".to_owned());
         }
     }
     Ok(())
 }
 
-/// One operation, as a request inside the request: no date, no authorization, no length.
+/// Writes one operation as a request inside the request. It needs no date, no authorization, and no length.
 fn part(base: &str, table: &TableName, operation: Operation<'_>, op: &str) -> Result<String, TableError> {
     let keyed = |key: &Key| format!("{base}{}", entity_path(table, key));
     let write = |method: &str, entity: &Entity, condition: Option<Option<&ETag>>| {
@@ -105,7 +107,7 @@ fn part(base: &str, table: &TableName, operation: Operation<'_>, op: &str) -> Re
 }
 
 fn if_match_line(etag: Option<&ETag>) -> Result<String, TableError> {
-    // Checked as a header's value, so that no line end of it gets in here.
+    // The ETag is checked as the value of a header, so that it cannot add a line end to the body.
     if_match(etag)?;
     Ok(format!("If-Match: {}\r\n", etag.map_or("*", ETag::as_str)))
 }

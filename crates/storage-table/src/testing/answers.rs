@@ -1,4 +1,4 @@
-//! Answers of the service.
+//! Builds the answers of the fake service.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -6,7 +6,7 @@ use http::Response;
 use serde_json::{Value, json};
 use storage_account::rfc_1123;
 
-/// An answer without a body.
+/// Returns an answer without a body.
 pub(super) fn done(etag: Option<&str>) -> Response<Bytes> {
     let answer = Response::builder().status(204);
     let answer = match etag {
@@ -21,7 +21,7 @@ pub(super) fn json_answer(body: &Value) -> Response<Bytes> {
     answer.body(Bytes::from(body.to_string())).unwrap()
 }
 
-/// A refusal, before it is one.
+/// The status and the code of a refusal.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Refused {
     pub(super) status: u16,
@@ -46,7 +46,7 @@ impl Refused {
     }
 }
 
-/// The headers of every answer.
+/// Adds the headers of every answer.
 pub(super) fn finish(answer: &mut Response<Bytes>, now: DateTime<Utc>) {
     answer.headers_mut().insert("date", rfc_1123(now).parse().unwrap());
     answer.headers_mut().insert("x-ms-version", "2021-12-02".parse().unwrap());

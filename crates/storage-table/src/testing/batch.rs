@@ -1,4 +1,4 @@
-//! Transactions: all operations, or none.
+//! Transactions: the fake service does all operations, or none.
 
 use std::collections::BTreeSet;
 
@@ -8,19 +8,26 @@ use http::Response;
 use serde_json::Value;
 
 use super::FakeTables;
-use super::request::{Asked, Target};
+use super::request::{ParsedRequest, Target};
 
 impl FakeTables {
-    pub(super) fn transact(&mut self, asked: &Asked, now: DateTime<Utc>) -> Response<Bytes> {
-        let boundary = asked.content_type.strip_prefix("multipart/mixed; boundary=").expect("a boundary");
-        let body = std::str::from_utf8(&asked.body).expect("a transaction is UTF-8");
+    pub(super) fn transact(&mut self, parsed: &ParsedRequest, now: DateTime<Utc>) -> Response<Bytes> {
+        let boundary = parsed
+            .content_type
+            .strip_prefix("multipart/mixed; boundary=")
+            .expect("Content-Type has a boundary");
+        let body = std::str::from_utf8(&parsed.body).expect("a transaction is UTF-8");
         assert!(body.len() <= 4 * 1024 * 1024, "the transaction is larger than 4 MiB");
         let changeset =
             body.strip_prefix(&format!("--{boundary}\r\nContent-Type: multipart/mixed; boundary="));
-        let (changeset, rest) = changeset.and_then(|text| text.split_once("\r\n\r\n")).expect("a change set");
-        let parts = rest.strip_suffix(&format!("--{changeset}--\r\n--{boundary}--\r\n")).expect("both ends");
+        let (changeset, rest) = changeset
+            .and_then(|text| text.split_once("\r\n\r\n"))
+            .expect("the body begins with a change set");
+        let parts = rest
+            .strip_suffix(&format!("--{changeset}--\r\n--{boundary}--\r\n"))
+            .expect("the body ends both parts");
         let opening = format!("--{changeset}\r\n");
-        let writes: Vec<Asked> = parts.split(&*opening).skip(1).map(read_part).collect();
+        let writes: Vec<ParsedRequest> = parts.split(&*opening).skip(1).map(read_part).collect();
         check(&writes);
 
         let before = self.tables.clone();
@@ -52,9 +59,11 @@ impl FakeTables {
     }
 }
 
-fn read_part(part: &str) -> Asked {
+fn read_part(part: &str) -> ParsedRequest {
     const HEADERS: &str = "Content-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n";
-    Asked::read_part(part.strip_prefix(HEADERS).unwrap_or_else(|| panic!("headers of a part: {part}")))
+    ParsedRequest::read_part(
+        part.strip_prefix(HEADERS).unwrap_or_else(|| panic!("unexpected headers of a part: {part}")),
+    )
 }
 
 fn part(text: &str) -> String {
@@ -63,19 +72,19 @@ fn part(text: &str) -> String {
     )
 }
 
-/// What Azure refuses, although the emulator takes some of it.
-fn check(writes: &[Asked]) {
-    assert!((1..=100).contains(&writes.len()), "a transaction of {} operations", writes.len());
+/// Panics on a transaction that Azure refuses. The emulator accepts some of these.
+fn check(writes: &[ParsedRequest]) {
+    assert!((1..=100).contains(&writes.len()), "expected 1 to 100 operations, found {}", writes.len());
     let keys: Vec<(String, String)> = writes.iter().map(key).collect();
-    assert!(keys.iter().all(|key| key.0 == keys[0].0), "a transaction over several partitions: {keys:?}");
+    assert!(keys.iter().all(|key| key.0 == keys[0].0), "the transaction has several partitions: {keys:?}");
     assert_eq!(
         keys.iter().collect::<BTreeSet<_>>().len(),
         keys.len(),
-        "two operations on one entity: {keys:?}"
+        "the transaction has two operations on one entity: {keys:?}"
     );
 }
 
-fn key(write: &Asked) -> (String, String) {
+fn key(write: &ParsedRequest) -> (String, String) {
     match &write.target {
         Target::Entity(_, key) => key.clone(),
         _ => {

@@ -1,11 +1,11 @@
-//! The filters that are known: `eq`, `ge`, `gt`, `le`, `lt`, joined by `and`.
+//! The filters that the fake service knows: `eq`, `ge`, `gt`, `le` and `lt`, joined by `and`.
 
 use serde_json::{Map, Value};
 
-use super::request::undoubled;
+use super::request::with_single_quotes;
 use crate::entity::{INT64, TYPE_SUFFIX};
 
-/// A filter. It holds where every term does.
+/// A filter. An entity matches the filter if it matches every term.
 pub(super) struct Condition {
     terms: Vec<Term>,
 }
@@ -25,7 +25,7 @@ enum Literal {
 }
 
 impl Condition {
-    /// Reads a filter. Panics on one that it does not know.
+    /// Reads a filter. Panics on a filter that the fake service does not know.
     pub(super) fn read(filter: &str) -> Self {
         let mut terms = Vec::new();
         let mut rest = filter;
@@ -49,12 +49,12 @@ impl Condition {
         Self { terms }
     }
 
-    pub(super) fn holds(&self, key: &(String, String), properties: &Map<String, Value>) -> bool {
-        self.terms.iter().all(|term| term.holds(key, properties))
+    pub(super) fn matches(&self, key: &(String, String), properties: &Map<String, Value>) -> bool {
+        self.terms.iter().all(|term| term.matches(key, properties))
     }
 }
 
-/// The literal that a text begins with, and what follows it.
+/// Splits a text after the literal that it begins with.
 fn split_literal(text: &str) -> (&str, &str) {
     let end = if text.starts_with('\'') {
         let mut inside = false;
@@ -72,7 +72,7 @@ fn split_literal(text: &str) -> (&str, &str) {
 impl Literal {
     fn read(text: &str) -> Option<Self> {
         if let Some(inside) = text.strip_prefix('\'') {
-            return inside.strip_suffix('\'').map(|inside| Self::Text(undoubled(inside)));
+            return inside.strip_suffix('\'').map(|inside| Self::Text(with_single_quotes(inside)));
         }
         match text {
             "true" => Some(Self::Flag(true)),
@@ -86,7 +86,7 @@ impl Literal {
 }
 
 impl Term {
-    fn holds(&self, key: &(String, String), properties: &Map<String, Value>) -> bool {
+    fn matches(&self, key: &(String, String), properties: &Map<String, Value>) -> bool {
         let value = match self.name.as_str() {
             "PartitionKey" => Value::from(key.0.as_str()),
             "RowKey" => Value::from(key.1.as_str()),
@@ -107,7 +107,7 @@ impl Term {
             }
             (Value::Bool(flag), Literal::Flag(literal)) => flag.cmp(literal),
             (value, literal) => panic!(
-                "{} is compared with another type: {value} (Int64: {is_int64}) and {literal:?}; the service finds nothing",
+                "{} is compared with another type: {value} (Int64: {is_int64}) and {literal:?}; Azure would return no entity",
                 self.name
             ),
         };

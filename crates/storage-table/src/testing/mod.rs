@@ -1,8 +1,9 @@
-//! A table service in memory, for the tests of the crates above. It fails loudly on requests that it does not know, and on
-//! those that only an emulator takes.
+//! A fake table service in memory, for the tests of the crates that use this one. It panics on a request that
+//! it does not know, and on a request that only an emulator accepts.
 //!
 //! ```
-//! # use {platform::testing::FakeHost, platform::Clock, std::rc::Rc, std::cell::RefCell, storage_table::testing::FakeTables};
+//! # use {platform::testing::FakeHost, platform::Clock, storage_table::testing::FakeTables};
+//! # use {std::rc::Rc, std::cell::RefCell};
 //! let host = FakeHost::default();
 //! let tables = Rc::new(RefCell::new(FakeTables::default()));
 //! let (service, now) = (tables.clone(), host.now());
@@ -24,46 +25,53 @@ use chrono::{DateTime, Utc};
 use http::{Request, Response};
 use serde_json::{Map, Value};
 
-use request::Asked;
+use request::ParsedRequest;
 pub use store::Entities;
 use store::Table;
 
-/// A table service in memory. It checks no signature, but that there is one.
+/// A fake table service in memory. It checks that a request has a signature, but not the signature itself.
 #[derive(Debug, Default)]
 pub struct FakeTables {
-    /// By name in lower case.
+    /// The tables, by name in lower case.
     tables: BTreeMap<String, Table>,
-    /// The number of the last version.
+    /// The number of the last version of any entity.
     version: u64,
+    /// How many of the next pages are empty.
     empty_pages: usize,
 }
 
 impl FakeTables {
-    /// The answer to a request for the table service at this moment; nothing if it is for another service: its path begins
-    /// with `/devstoreaccount1/` on port 10002, or its host contains `.table.`.
+    /// Answers a request for the table service at this moment. Returns nothing if the request is for another
+    /// service.
+    ///
+    /// A request is for the table service if its path begins with `/devstoreaccount1/` on port 10002, or if
+    /// its host contains `.table.`.
     pub fn answer(&mut self, request: &Request<Bytes>, now: DateTime<Utc>) -> Option<Response<Bytes>> {
-        let asked = Asked::read(request)?;
-        let mut answer = self.serve(&asked, now);
+        let parsed = ParsedRequest::read(request)?;
+        let mut answer = self.serve(&parsed, now);
         answers::finish(&mut answer, now);
         Some(answer)
     }
 
-    /// Every entity of a table, as it is stored: with the `op` of its last write, and an Int64 as a string beside its
-    /// `@odata.type`. Panics if there is no such table.
+    /// Returns every entity of a table as it is stored: with the `op` of its last write, and with an
+    /// `@odata.type` for each Int64, which is a string. Panics if the table does not exist.
     pub fn entities(&self, table: &str) -> &Entities {
         match self.tables.get(&table.to_ascii_lowercase()) {
             Some(table) => &table.entities,
-            None => panic!("there is no table {table}; there are {:?}", self.tables.keys()),
+            None => panic!("table {table} does not exist; found {:?}", self.tables.keys()),
         }
     }
 
-    /// Every entity of a table, to be changed. Creates the table if it is missing. An entity that is changed here keeps its
-    /// version; one that is added here was written at 1970-01-01: use [`FakeTables::store`] for others.
+    /// Returns every entity of a table for changes. Creates the table if it is missing.
+    ///
+    /// A changed entity keeps its version and its time. An added entity has the time 1970-01-01. Use
+    /// [`FakeTables::store`] to set another time or version.
     pub fn entities_mut(&mut self, table: &str) -> &mut Entities {
         &mut self.tables.entry(table.to_ascii_lowercase()).or_default().entities
     }
 
-    /// Stores an entity as another client would: with a new version, written at this moment.
+    /// Stores an entity in the same way as a write of another client: with a new version, written at this
+    /// moment.
     pub fn store(
         &mut self,
         table: &str,
@@ -78,12 +86,12 @@ impl FakeTables {
         table.write((partition.to_owned(), row.to_owned()), properties, version, now);
     }
 
-    /// The names of all tables, in lower case.
+    /// Returns the names of all tables, in lower case.
     pub fn table_names(&self) -> Vec<&str> {
         self.tables.keys().map(String::as_str).collect()
     }
 
-    /// The next so many pages are empty, and say where the query goes on.
+    /// Makes the next `pages` pages empty. Each has a continuation.
     pub fn answer_empty_pages(&mut self, pages: usize) {
         self.empty_pages = pages;
     }

@@ -1,4 +1,4 @@
-//! What a request asks for.
+//! Reads a request to the fake service.
 
 use bytes::Bytes;
 use http::Request;
@@ -6,9 +6,9 @@ use percent_encoding::percent_decode_str;
 
 use crate::key::is_forbidden;
 
-/// A request, taken apart. Its texts are decoded.
+/// A request, split into its parts. Its texts are decoded.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct ParsedRequest {
     pub(super) method: String,
     pub(super) target: Target,
     pub(super) query: Vec<(String, String)>,
@@ -26,8 +26,8 @@ pub(super) enum Target {
     Entity(String, (String, String)),
 }
 
-impl Asked {
-    /// Nothing if the request is for another service.
+impl ParsedRequest {
+    /// Reads a request. Returns nothing if the request is for another service.
     pub(super) fn read(request: &Request<Bytes>) -> Option<Self> {
         let uri = request.uri();
         let host_style = uri.host().is_some_and(|host| host.contains(".table."));
@@ -40,10 +40,10 @@ impl Asked {
         let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
         let described = format!("{} {uri}", request.method());
         let signed = header("authorization").is_some() || query.iter().any(|(name, _)| name == "sig");
-        assert!(signed, "{described}: no authorization");
+        assert!(signed, "{described}: the authorization is missing");
         assert_eq!(header("x-ms-version").as_deref(), Some("2021-12-02"), "{described}: x-ms-version");
         check_accept(header("accept").as_deref(), &described);
-        let asked = Self {
+        let parsed = Self {
             method: request.method().to_string(),
             target: target(path),
             query,
@@ -51,21 +51,22 @@ impl Asked {
             content_type: header("content-type").unwrap_or_default(),
             body: request.body().clone(),
         };
-        asked.check(&described);
-        Some(asked)
+        parsed.check(&described);
+        Some(parsed)
     }
 
-    /// One request of a transaction.
+    /// Reads one request of a transaction.
     pub(super) fn read_part(part: &str) -> Self {
         let (head, body) = part.split_once("\r\n\r\n").expect("a blank line follows the headers");
         let mut lines = head.split("\r\n");
         let request_line: Vec<&str> = lines.next().unwrap().split(' ').collect();
         let [method, url, "HTTP/1.1"] = request_line[..] else {
-            panic!("not a request line: {request_line:?}")
+            panic!("expected a request line of HTTP/1.1, found {request_line:?}")
         };
         let uri: http::Uri = url.parse().unwrap();
         assert!(uri.host().is_some(), "a URL inside a transaction must be absolute: {url}");
-        let headers: Vec<_> = lines.map(|line| line.split_once(": ").expect("a header")).collect();
+        let headers: Vec<_> =
+            lines.map(|line| line.split_once(": ").expect("a header has a colon")).collect();
         let header = |name: &str| {
             headers
                 .iter()
@@ -74,7 +75,7 @@ impl Asked {
         };
         check_accept(header("accept").as_deref(), url);
         let path = uri.path().trim_start_matches('/');
-        let asked = Self {
+        let parsed = Self {
             method: method.to_owned(),
             target: target(path.strip_prefix("devstoreaccount1/").unwrap_or(path)),
             query: Vec::new(),
@@ -82,8 +83,8 @@ impl Asked {
             content_type: header("content-type").unwrap_or_default(),
             body: Bytes::copy_from_slice(body.trim_end().as_bytes()),
         };
-        asked.check(url);
-        asked
+        parsed.check(url);
+        parsed
     }
 
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
@@ -105,7 +106,7 @@ impl Asked {
 }
 
 pub(super) fn check_key(text: &str) {
-    assert!(!text.chars().any(is_forbidden), "a forbidden character in the key {text:?}; escape it");
+    assert!(!text.chars().any(is_forbidden), "the key holds a forbidden character: {text:?}; use escape()");
     assert!(text.encode_utf16().count() <= 512, "the key is too long: {text:?}");
 }
 
@@ -128,18 +129,22 @@ fn target(path: &str) -> Target {
         _ => {}
     }
     let Some((table, rest)) = path.split_once('(') else { return Target::Table(path.to_owned()) };
-    let inside = rest.strip_suffix(')').unwrap_or_else(|| panic!("no closing bracket: {path}"));
+    let inside = rest.strip_suffix(')').unwrap_or_else(|| panic!("the path has no closing bracket: {path}"));
     if inside.is_empty() {
         return Target::Rows(table.to_owned());
     }
     let keys = inside.strip_prefix("PartitionKey='").and_then(|keys| keys.strip_suffix('\''));
-    let keys = keys.unwrap_or_else(|| panic!("not the keys of an entity: {path}"));
-    // The client encodes the quotes of keys, so that these ones end them.
-    let (partition, row) = keys.split_once("',RowKey='").unwrap_or_else(|| panic!("no RowKey: {path}"));
-    Target::Entity(table.to_owned(), (undoubled(&decoded(partition)), undoubled(&decoded(row))))
+    let keys = keys.unwrap_or_else(|| panic!("expected the keys of an entity, found {path}"));
+    // The client encodes the quotes inside keys, so these quotes end the keys.
+    let (partition, row) =
+        keys.split_once("',RowKey='").unwrap_or_else(|| panic!("the path has no RowKey: {path}"));
+    Target::Entity(
+        table.to_owned(),
+        (with_single_quotes(&decoded(partition)), with_single_quotes(&decoded(row))),
+    )
 }
 
-pub(super) fn undoubled(text: &str) -> String {
+pub(super) fn with_single_quotes(text: &str) -> String {
     assert!(!text.replace("''", "").contains('\''), "a quote is not doubled: {text}");
     text.replace("''", "'")
 }

@@ -1,4 +1,4 @@
-//! The operations.
+//! The operations of the fake service.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,28 +10,28 @@ use serde_json::{Map, Value, json};
 use super::FakeTables;
 use super::answers::{CHANGED, EXISTS, NOT_FOUND, Refused, TABLE_NOT_FOUND, done, json_answer};
 use super::filter::Condition;
-use super::request::{Asked, Target, check_key};
+use super::request::{ParsedRequest, Target, check_key};
 use crate::names::TableName;
 
-/// What a continuation begins with, so that the one of an empty key is not empty.
+/// The beginning of every continuation token, so that the token of an empty key is not empty.
 const TOKEN: &str = "1!";
 
 impl FakeTables {
-    pub(super) fn serve(&mut self, asked: &Asked, now: DateTime<Utc>) -> Response<Bytes> {
-        match (asked.method.as_str(), &asked.target) {
-            ("POST", Target::Tables) => self.create(asked),
-            ("POST", Target::Batch) => self.transact(asked, now),
-            ("GET", Target::Rows(table)) => self.query(table, asked),
-            ("GET", Target::Entity(table, key)) => self.get(table, key, asked),
-            _ => match self.write(asked, now) {
+    pub(super) fn serve(&mut self, parsed: &ParsedRequest, now: DateTime<Utc>) -> Response<Bytes> {
+        match (parsed.method.as_str(), &parsed.target) {
+            ("POST", Target::Tables) => self.create(parsed),
+            ("POST", Target::Batch) => self.transact(parsed, now),
+            ("GET", Target::Rows(table)) => self.query(table, parsed),
+            ("GET", Target::Entity(table, key)) => self.get(table, key, parsed),
+            _ => match self.write(parsed, now) {
                 Ok(etag) => done(etag.as_deref()),
                 Err(refused) => refused.answer(),
             },
         }
     }
 
-    fn create(&mut self, asked: &Asked) -> Response<Bytes> {
-        let body = object(&asked.body);
+    fn create(&mut self, parsed: &ParsedRequest) -> Response<Bytes> {
+        let body = object(&parsed.body);
         let name = body["TableName"].as_str().expect("TableName is text");
         assert!(TableName::parse(name).is_ok(), "not a table's name: {name}");
         let name = name.to_ascii_lowercase();
@@ -42,11 +42,16 @@ impl FakeTables {
         done(None)
     }
 
-    /// One write, alone or in a transaction; the new version of what is still there.
-    pub(super) fn write(&mut self, asked: &Asked, now: DateTime<Utc>) -> Result<Option<String>, Refused> {
-        let mut body = if asked.method == "DELETE" { Map::new() } else { object(&asked.body) };
+    /// Does one write, alone or in a transaction. Returns the new version of the entity, or nothing after a
+    /// delete.
+    pub(super) fn write(
+        &mut self,
+        parsed: &ParsedRequest,
+        now: DateTime<Utc>,
+    ) -> Result<Option<String>, Refused> {
+        let mut body = if parsed.method == "DELETE" { Map::new() } else { object(&parsed.body) };
         let in_body = ["PartitionKey", "RowKey"].map(|name| body.remove(name));
-        let (table, key) = match (asked.method.as_str(), &asked.target) {
+        let (table, key) = match (parsed.method.as_str(), &parsed.target) {
             ("POST", Target::Table(table)) => {
                 let [partition, row] = in_body.map(|key| key.expect("an insert has both keys in its body"));
                 let [partition, row] =
@@ -56,29 +61,29 @@ impl FakeTables {
                 (table, (partition, row))
             }
             ("PUT" | "PATCH" | "DELETE", Target::Entity(table, key)) => (table, key.clone()),
-            _ => panic!("the fake table service does not know {asked:?}"),
+            _ => panic!("the fake table service does not know {parsed:?}"),
         };
         check_properties(&body);
         let table = self.tables.get_mut(&table.to_ascii_lowercase()).ok_or(TABLE_NOT_FOUND)?;
-        let is_there = table.entities.contains_key(&key);
-        match (asked.method.as_str(), asked.if_match.as_deref()) {
-            ("POST", _) if is_there => return Err(EXISTS),
+        let exists = table.entities.contains_key(&key);
+        match (parsed.method.as_str(), parsed.if_match.as_deref()) {
+            ("POST", _) if exists => return Err(EXISTS),
             ("POST", _) | (_, None) => {}
-            (_, Some(_)) if !is_there => return Err(NOT_FOUND),
+            (_, Some(_)) if !exists => return Err(NOT_FOUND),
             (_, Some("*")) => {}
             (_, Some(etag)) if etag != table.etag(&key) => return Err(CHANGED),
             _ => {}
         }
-        if asked.method == "DELETE" {
+        if parsed.method == "DELETE" {
             table.delete(&key);
             return Ok(None);
         }
-        if asked.method == "PATCH"
+        if parsed.method == "PATCH"
             && let Some(old) = table.entities.get(&key)
         {
             let mut merged = old.clone();
             for name in body.keys() {
-                // A new value brings its own type, or none.
+                // A new value has its own type, or no type.
                 merged.remove(&format!("{name}@odata.type"));
             }
             merged.extend(body);
@@ -89,21 +94,21 @@ impl FakeTables {
         Ok(Some(table.etag(&key)))
     }
 
-    fn get(&self, table: &str, key: &(String, String), asked: &Asked) -> Response<Bytes> {
+    fn get(&self, table: &str, key: &(String, String), parsed: &ParsedRequest) -> Response<Bytes> {
         let Some(table) = self.tables.get(&table.to_ascii_lowercase()) else {
             return TABLE_NOT_FOUND.answer();
         };
         if !table.entities.contains_key(key) {
             return NOT_FOUND.answer();
         }
-        let mut answer = json_answer(&table.plain(key, asked.parameter("$select")));
+        let mut answer = json_answer(&table.plain(key, parsed.parameter("$select")));
         answer.headers_mut().insert("etag", table.etag(key).parse().unwrap());
         answer
     }
 
-    fn query(&mut self, name: &str, asked: &Asked) -> Response<Bytes> {
+    fn query(&mut self, name: &str, parsed: &ParsedRequest) -> Response<Bytes> {
         const KNOWN: [&str; 5] = ["$filter", "$top", "$select", "NextPartitionKey", "NextRowKey"];
-        for (name, _) in &asked.query {
+        for (name, _) in &parsed.query {
             let of_sas =
                 ["sv", "ss", "srt", "sp", "se", "st", "spr", "sip", "sig", "tn"].contains(&name.as_str());
             assert!(KNOWN.contains(&name.as_str()) || of_sas, "the fake table service does not know {name}");
@@ -111,15 +116,17 @@ impl FakeTables {
         let Some(table) = self.tables.get(&name.to_ascii_lowercase()) else {
             return TABLE_NOT_FOUND.answer();
         };
-        let condition = Condition::read(asked.parameter("$filter").unwrap_or_default());
-        let top: usize = asked.parameter("$top").unwrap_or("1000").parse().expect("$top is a number");
-        assert!((1..=1000).contains(&top), "$top is {top}");
+        let condition = Condition::read(parsed.parameter("$filter").unwrap_or_default());
+        let top: usize = parsed.parameter("$top").unwrap_or("1000").parse().expect("$top is a number");
+        assert!((1..=1000).contains(&top), "$top: expected 1 to 1000, found {top}");
         let token = |name| {
-            let text = asked.parameter(name)?;
+            let text = parsed.parameter(name)?;
             let bytes = text.strip_prefix(TOKEN).and_then(|text| STANDARD.decode(text).ok());
             Some(
-                String::from_utf8(bytes.unwrap_or_else(|| panic!("{name} is not of an answer: {text}")))
-                    .unwrap(),
+                String::from_utf8(
+                    bytes.unwrap_or_else(|| panic!("{name} does not come from an answer: {text}")),
+                )
+                .unwrap(),
             )
         };
         let from = (token("NextPartitionKey").unwrap_or_default(), token("NextRowKey").unwrap_or_default());
@@ -127,12 +134,12 @@ impl FakeTables {
             .entities
             .range(from.clone()..)
             .map(|(key, _)| key)
-            .filter(|key| condition.holds(key, &table.entities[*key]));
+            .filter(|key| condition.matches(key, &table.entities[*key]));
         let empty = self.empty_pages > 0;
         self.empty_pages = self.empty_pages.saturating_sub(1);
         let page: Vec<_> = keys.by_ref().take(if empty { 0 } else { top }).collect();
         let next = if empty { Some(&from) } else { keys.next() };
-        let rows: Vec<_> = page.iter().map(|key| table.plain(key, asked.parameter("$select"))).collect();
+        let rows: Vec<_> = page.iter().map(|key| table.plain(key, parsed.parameter("$select"))).collect();
         let mut answer = json_answer(&json!({"value": rows}));
         if let Some((partition, row)) = next {
             let mut header = |name: &'static str, text: &str| {
@@ -155,7 +162,7 @@ fn object(body: &[u8]) -> Map<String, Value> {
     }
 }
 
-/// What the real service refuses, and an emulator may not.
+/// Panics on a property that Azure refuses. An emulator may accept it.
 fn check_properties(properties: &Map<String, Value>) {
     for (name, value) in properties {
         let is_text_or_plain = match value {
@@ -166,7 +173,7 @@ fn check_properties(properties: &Map<String, Value>) {
             Value::Bool(_) => true,
             Value::Null | Value::Array(_) | Value::Object(_) => false,
         };
-        assert!(is_text_or_plain, "the service does not store this value of {name}");
+        assert!(is_text_or_plain, "Azure does not store this value of {name}");
         assert!(
             !name.is_empty() && !name.contains('-') && name.len() <= 267,
             "not a property's name: {name}"

@@ -1,4 +1,4 @@
-//! One table.
+//! One table of the fake service.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub(super) struct Table {
     stamps: BTreeMap<(String, String), Stamp>,
 }
 
-/// What the service knows of an entity besides its properties.
+/// The version of an entity, and the time of its last write.
 #[derive(Debug, Default, Clone, Copy)]
 struct Stamp {
     version: u64,
@@ -46,7 +46,7 @@ impl Table {
         format!("W/\"datetime'2026-11-23T22%3A00%3A00.{:07}Z'\"", self.stamp(key).version)
     }
 
-    /// The entity as an answer without metadata has it.
+    /// Returns the entity as it is in an answer without metadata.
     pub(super) fn plain(&self, key: &(String, String), select: Option<&str>) -> Value {
         let written_at = self.stamp(key).written_at.to_rfc3339_opts(SecondsFormat::Nanos, true);
         let mut all = self.entities[key].clone();

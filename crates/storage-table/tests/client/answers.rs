@@ -1,4 +1,4 @@
-//! What is sent (the signing vectors), and odd answers.
+//! Tests of the requests (the signing vectors), and of unexpected answers.
 
 use bytes::Bytes;
 use http::Response;
@@ -26,7 +26,7 @@ fn sent(host: &FakeHost, method: &str, uri: &str, signature: &str) {
 }
 
 #[test]
-fn requests_are_those_of_the_vectors() {
+fn requests_have_the_signatures_of_the_vectors() {
     let host = FakeHost::default();
     with(&host, EMULATOR, async |table| {
         host.then_status(204, "");
@@ -52,7 +52,7 @@ fn requests_are_those_of_the_vectors() {
 }
 
 #[test]
-fn an_etag_goes_back_byte_for_byte() {
+fn etag_is_sent_back_byte_for_byte() {
     let host = FakeHost::default();
     let text = "W/\"datetime'2026-11-27T11%3A15%3A04.5528866Z'\"";
     host.then(written());
@@ -63,7 +63,7 @@ fn an_etag_goes_back_byte_for_byte() {
 }
 
 #[test]
-fn a_busy_service_is_asked_again() {
+fn call_of_a_busy_service_is_repeated() {
     let host = FakeHost::default();
     host.then(error(503, "ServerBusy")).then(written());
     with(&host, EMULATOR, async |table| {
@@ -76,13 +76,13 @@ fn a_busy_service_is_asked_again() {
 }
 
 #[test]
-fn odd_answers_are_errors() {
+fn unexpected_answer_is_an_error_that_names_the_problem() {
     for (answer, expected) in [
         (Ok(response(400, "")), "refused the request (400 )"),
         (Ok(response(403, "<Error><Code>AuthenticationFailed</Code></Error>")), "AuthenticationFailed"),
         (Ok(response(415, "<Error><Code>AtomFormatNotSupported</Code></Error>")), "AtomFormatNotSupported"),
         (Ok(response(200, "{}")), "PartitionKey is missing"),
-        (Ok(response(200, "hello")), "it is no JSON"),
+        (Ok(response(200, "hello")), "the body is not JSON"),
         (
             Ok(response(
                 200,
@@ -105,7 +105,7 @@ fn odd_answers_are_errors() {
 }
 
 #[test]
-fn an_account_that_cannot_be_used_says_why() {
+fn error_for_an_unusable_account_names_the_reason() {
     let host = FakeHost::default();
     for (connection, expected) in [
         (

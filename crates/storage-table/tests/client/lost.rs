@@ -1,14 +1,17 @@
-//! Writes whose answer was lost: done or not, and by whom.
+//! Tests of writes whose answer was lost: the client finds out whether an earlier attempt or another client
+//! wrote the entity.
 
 use std::cell::Cell;
 
 use storage_table::{Conditional, Deleted, Inserted, Key};
 
-use crate::{Answer, EMULATOR, entity, error, honest, lost, methods, served, with};
+use crate::{
+    Answer, EMULATOR, entity, error, fake_service, fake_service_replacing_answers, lost, methods, with,
+};
 use platform::TransportError;
 
-/// The first answers to requests of this method are replaced, after the service has served them.
-fn first(
+/// Replaces the first answers to requests with this method, after the service has done the requests.
+fn replace_first(
     method: &'static str,
     answers: Vec<Answer>,
 ) -> impl FnMut(&http::Request<bytes::Bytes>) -> Option<Answer> {
@@ -17,54 +20,59 @@ fn first(
 }
 
 #[test]
-fn an_insert_that_was_done_is_new() {
-    let (host, tables) = served(first("POST", vec![error(204, ""), lost()]));
+fn insert_whose_answer_was_lost_is_new() {
+    let (host, tables) = fake_service_replacing_answers(replace_first("POST", vec![error(204, ""), lost()]));
     with(&host, EMULATOR, async |table| {
         table.create().await.unwrap();
-        let Inserted::New(etag) = table.insert(&entity("r", "mine")).await.unwrap() else {
-            panic!("it is mine")
+        let Inserted::New(etag) = table.insert(&entity("r", "own")).await.unwrap() else {
+            panic!("the client's own insert is not reported as new")
         };
         assert_eq!(table.get(&Key::new("p", "r")).await.unwrap().unwrap().etag, etag);
         assert_eq!(table.retries(), 1);
     });
     assert_eq!(methods(&host), ["POST", "POST", "POST", "GET", "GET"]);
     let sent = host.sent.borrow();
-    assert_eq!(sent[1].body(), sent[2].body(), "both attempts carry one op");
+    assert_eq!(sent[1].body(), sent[2].body(), "both attempts have the same op");
     assert_eq!(tables.borrow().entities("vectors1").len(), 1);
 }
 
 #[test]
-fn an_insert_that_a_rival_did_exists() {
-    // The first attempt does not arrive at the service, but nobody knows.
-    let (host, _) = honest();
+fn insert_of_an_entity_that_another_client_wrote_exists() {
+    // The first attempt does not arrive at the service, but the client cannot know that.
+    let (host, _) = fake_service();
     with(&host, EMULATOR, async |table| {
-        table.insert(&entity("r", "rival")).await.unwrap();
+        table.insert(&entity("r", "other")).await.unwrap();
         host.then(lost());
-        assert_eq!(table.insert(&entity("r", "mine")).await, Ok(Inserted::Exists));
-        // Without a lost answer nothing is read.
+        assert_eq!(table.insert(&entity("r", "own")).await, Ok(Inserted::Exists));
+        // If no answer was lost, the client does not read the entity.
         host.sent.borrow_mut().clear();
         host.then(Err(TransportError::NotSent("refused".into())));
-        assert_eq!(table.insert(&entity("r", "mine")).await, Ok(Inserted::Exists));
+        assert_eq!(table.insert(&entity("r", "own")).await, Ok(Inserted::Exists));
     });
     assert_eq!(methods(&host), ["POST", "POST"]);
 }
 
 #[test]
-fn an_insert_after_a_busy_service_is_looked_at() {
-    let (host, _) = served(first("POST", vec![error(204, ""), error(500, "OperationTimedOut")]));
+fn insert_that_an_attempt_with_status_500_did_is_new() {
+    let (host, _) = fake_service_replacing_answers(replace_first(
+        "POST",
+        vec![error(204, ""), error(500, "OperationTimedOut")],
+    ));
     with(&host, EMULATOR, async |table| {
         table.create().await.unwrap();
-        assert!(matches!(table.insert(&entity("r", "mine")).await, Ok(Inserted::New(_))));
+        assert!(matches!(table.insert(&entity("r", "own")).await, Ok(Inserted::New(_))));
     });
 }
 
 #[test]
-fn a_replace_that_was_done_has_its_new_version() {
-    let (host, tables) = served(first("PUT", vec![lost()]));
+fn replace_whose_answer_was_lost_returns_the_new_version() {
+    let (host, tables) = fake_service_replacing_answers(replace_first("PUT", vec![lost()]));
     with(&host, EMULATOR, async |table| {
-        let Ok(Inserted::New(old)) = table.insert(&entity("r", "old")).await else { panic!("it is new") };
-        let Ok(Conditional::Done(new)) = table.replace(&entity("r", "mine"), &old).await else {
-            panic!("it is mine")
+        let Ok(Inserted::New(old)) = table.insert(&entity("r", "old")).await else {
+            panic!("the insert is not new")
+        };
+        let Ok(Conditional::Done(new)) = table.replace(&entity("r", "own"), &old).await else {
+            panic!("the client's own replace is not reported as done")
         };
         assert!(matches!(table.replace(&entity("r", "next"), &new).await, Ok(Conditional::Done(_))));
     });
@@ -73,34 +81,34 @@ fn a_replace_that_was_done_has_its_new_version() {
 }
 
 #[test]
-fn a_replace_that_a_rival_overtook_is_changed() {
-    for rival_merges in [false, true] {
+fn replace_after_a_write_of_another_client_is_changed() {
+    for other_client_merges in [false, true] {
         let rounds = Cell::new(0);
-        let (host, tables) = served(|_| None);
+        let (host, tables) = fake_service();
         with(&host, EMULATOR, async |table| {
-            let Ok(Inserted::New(old)) = table.insert(&entity("r", "old")).await else { panic!("it is new") };
-            // The rival's merge leaves no op of an earlier writer behind.
-            if rival_merges {
-                table.merge(&entity("r", "rival"), None).await.unwrap();
+            let Ok(Inserted::New(old)) = table.insert(&entity("r", "old")).await else {
+                panic!("the insert is not new")
+            };
+            // The merge of the other client replaces the op of the earlier writer.
+            if other_client_merges {
+                table.merge(&entity("r", "other"), None).await.unwrap();
             } else {
-                table.put(&entity("r", "rival")).await.unwrap();
+                table.put(&entity("r", "other")).await.unwrap();
             }
             host.then(lost());
-            assert_eq!(table.replace(&entity("r", "mine"), &old).await, Ok(Conditional::Changed));
-            assert_eq!(table.merge(&entity("r", "mine"), Some(&old)).await, Ok(Conditional::Changed));
+            assert_eq!(table.replace(&entity("r", "own"), &old).await, Ok(Conditional::Changed));
+            assert_eq!(table.merge(&entity("r", "own"), Some(&old)).await, Ok(Conditional::Changed));
             rounds.set(rounds.get() + 1);
         });
         let key = ("p".to_owned(), "r".to_owned());
-        assert_eq!(
-            (rounds.get(), &tables.borrow().entities("vectors1")[&key]["state"]),
-            (1, &"rival".into())
-        );
+        assert_eq!(rounds.get(), 1, "rounds");
+        assert_eq!(tables.borrow().entities("vectors1")[&key]["state"], "other");
     }
 }
 
 #[test]
-fn a_delete_that_was_done_is_done() {
-    let (host, _) = served(first("DELETE", vec![lost()]));
+fn delete_whose_answer_was_lost_is_done() {
+    let (host, _) = fake_service_replacing_answers(replace_first("DELETE", vec![lost()]));
     with(&host, EMULATOR, async |table| {
         table.insert(&entity("r", "x")).await.unwrap();
         assert_eq!(table.delete(&Key::new("p", "r"), None).await, Ok(Deleted::Done));
@@ -109,19 +117,19 @@ fn a_delete_that_was_done_is_done() {
 }
 
 #[test]
-fn a_create_whose_answer_was_lost_is_done() {
-    let (host, _) = served(first("POST", vec![lost()]));
+fn create_whose_answer_was_lost_is_done() {
+    let (host, _) = fake_service_replacing_answers(replace_first("POST", vec![lost()]));
     with(&host, EMULATOR, async |table| assert_eq!(table.create().await, Ok(())));
     assert_eq!(methods(&host), ["POST", "POST"]);
 }
 
 #[test]
-fn a_write_that_nobody_can_settle_is_an_error() {
-    let (host, _) = served(first("GET", vec![lost(), lost(), lost()]));
+fn write_whose_result_cannot_be_found_out_is_an_error() {
+    let (host, _) = fake_service_replacing_answers(replace_first("GET", vec![lost(), lost(), lost()]));
     with(&host, EMULATOR, async |table| {
-        table.insert(&entity("r", "rival")).await.unwrap();
+        table.insert(&entity("r", "other")).await.unwrap();
         host.then(lost());
-        let error = table.insert(&entity("r", "mine")).await.unwrap_err();
+        let error = table.insert(&entity("r", "own")).await.unwrap_err();
         assert!(error.is_retryable(), "{error}");
     });
 }

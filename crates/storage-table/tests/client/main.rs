@@ -1,6 +1,10 @@
-//! The client against the fake service and against scripted answers.
+//! Tests of the client against the fake service and against scripted answers.
 
-#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the lints do not see that helper functions of tests belong to tests"
+)]
 
 mod answers;
 mod lost;
@@ -30,22 +34,23 @@ fn with<T>(host: &FakeHost, connection: &str, call: impl AsyncFnOnce(TableClient
     run(call(TableClient::new(host, &account, &table, Deadline::after(host, Duration::from_secs(20)))))
 }
 
-/// A fake service behind a host. After the service has served a write, `tamper` may replace its answer.
-fn served(
-    tamper: impl FnMut(&http::Request<Bytes>) -> Option<Answer> + 'static,
+/// Returns a host with a fake service. After the service has done a request, `replace` may replace its
+/// answer.
+fn fake_service_replacing_answers(
+    replace: impl FnMut(&http::Request<Bytes>) -> Option<Answer> + 'static,
 ) -> (FakeHost, Rc<RefCell<FakeTables>>) {
     let host = FakeHost::default();
     let tables = Rc::new(RefCell::new(FakeTables::default()));
-    let (service, now, mut tamper) = (tables.clone(), host.now(), tamper);
+    let (service, now, mut replace) = (tables.clone(), host.now(), replace);
     host.answers(move |request| {
         let answer = service.borrow_mut().answer(request, now).map(Ok);
-        tamper(request).or(answer)
+        replace(request).or(answer)
     });
     (host, tables)
 }
 
-fn honest() -> (FakeHost, Rc<RefCell<FakeTables>>) {
-    served(|_| None)
+fn fake_service() -> (FakeHost, Rc<RefCell<FakeTables>>) {
+    fake_service_replacing_answers(|_| None)
 }
 
 fn lost() -> Answer {

@@ -1,19 +1,19 @@
-//! Queries, page by page.
+//! Tests of queries, page by page.
 
 use bytes::Bytes;
 use http::Response;
 use platform::testing::FakeHost;
 use storage_table::{Continuation, Entity, Filter, Key, Query, TableError};
 
-use crate::{BASE, EMULATOR, entity, honest, with};
+use crate::{BASE, EMULATOR, entity, fake_service, with};
 
-fn of(filter: Filter, top: u16) -> Query {
+fn query_of(filter: Filter, top: u16) -> Query {
     Query { filter, top, select: Vec::new() }
 }
 
 #[test]
-fn every_row_is_found_once_with_every_page_size() {
-    let (host, tables) = honest();
+fn query_with_each_page_size_finds_every_row_once() {
+    let (host, tables) = fake_service();
     let now = platform::Clock::now(&host);
     for index in 0..25 {
         let (partition, row) = (["a", "b", "é", "🦀", ""][index % 5], format!("r{index:02}"));
@@ -25,7 +25,7 @@ fn every_row_is_found_once_with_every_page_size() {
         with(&host, EMULATOR, async |table| {
             let mut from: Option<Continuation> = None;
             for _ in 0..40 {
-                let page = table.query(&of(Filter::everything(), top), from.as_ref()).await.unwrap();
+                let page = table.query(&query_of(Filter::everything(), top), from.as_ref()).await.unwrap();
                 assert!(page.entities.len() <= usize::from(top));
                 keys.extend(page.entities.into_iter().map(|entity| entity.key));
                 from = page.next.map(|next| Continuation::from_text(&next.to_text()).unwrap());
@@ -41,8 +41,8 @@ fn every_row_is_found_once_with_every_page_size() {
 }
 
 #[test]
-fn filters_find_what_they_say() {
-    let (host, _) = honest();
+fn query_with_each_filter_finds_the_matching_entities() {
+    let (host, _) = fake_service();
     with(&host, EMULATOR, async |table| {
         for (partition, row, until) in
             [("a", "run-1", 5), ("a", "run-2", i64::MAX), ("a", "sum", 1), ("b'b", "run-1", 0)]
@@ -66,10 +66,10 @@ fn filters_find_what_they_say() {
             (Filter::text_before("text", "run-2"), 2),
             (Filter::text_at_least("text", "run-2"), 2),
         ] {
-            let page = table.query(&of(filter.clone(), 100), None).await.unwrap();
+            let page = table.query(&query_of(filter.clone(), 100), None).await.unwrap();
             assert_eq!(page.entities.len(), expected, "{filter:?}");
         }
-        let select = Query { select: vec!["until", "missing"], ..of(Filter::partition("b'b"), 1) };
+        let select = Query { select: vec!["until", "missing"], ..query_of(Filter::partition("b'b"), 1) };
         let page = table.query(&select, None).await.unwrap();
         assert_eq!(page.entities[0].properties.len(), 1);
         assert_eq!(page.entities[0].int("until"), Some(0));
@@ -77,7 +77,7 @@ fn filters_find_what_they_say() {
 }
 
 #[test]
-fn a_continuation_without_a_row_goes_on_with_all_options() {
+fn continuation_without_a_row_is_sent_with_all_options_of_the_query() {
     let host = FakeHost::default();
     let page = |body: &str, next: &[(&str, &str)]| {
         let mut answer = Response::builder().status(200);
@@ -94,7 +94,8 @@ fn a_continuation_without_a_row_goes_on_with_all_options() {
         let page = table.query(&query, None).await.unwrap();
         assert!(page.entities.is_empty());
         let page = table.query(&query, page.next.as_ref()).await.unwrap();
-        assert_eq!((page.entities.len(), page.next), (1, None));
+        assert_eq!(page.entities.len(), 1);
+        assert_eq!(page.next, None);
     });
     let options = "$filter=PartitionKey%20eq%20%27o%27%27b%27&$top=10&$select=PartitionKey%2CRowKey%2Cn";
     let sent = host.sent.borrow();
@@ -106,14 +107,14 @@ fn a_continuation_without_a_row_goes_on_with_all_options() {
 }
 
 #[test]
-fn a_query_of_nothing() {
-    let (host, _) = honest();
+fn query_of_a_missing_table_is_empty_and_query_with_an_invalid_top_is_an_error() {
+    let (host, _) = fake_service();
     with(&host, EMULATOR, async |table| {
-        let page = table.query(&of(Filter::everything(), 5), None).await.unwrap();
+        let page = table.query(&query_of(Filter::everything(), 5), None).await.unwrap();
         assert!(page.entities.is_empty() && page.next.is_none(), "the table is missing");
         table.insert(&entity("r", "x")).await.unwrap();
         for top in [0, 1001] {
-            let error = table.query(&of(Filter::everything(), top), None).await.unwrap_err();
+            let error = table.query(&query_of(Filter::everything(), top), None).await.unwrap_err();
             assert!(matches!(error, TableError::Invalid(_)), "{error}");
         }
     });

@@ -1,32 +1,32 @@
-//! Every call, against the fake service.
+//! Tests of every call against the fake service.
 
 use storage_table::{Conditional, Deleted, ETag, Entity, Inserted, Key, TableError};
 
-use crate::{EMULATOR, entity, honest, methods, with};
+use crate::{EMULATOR, entity, fake_service, methods, with};
 
-fn new(inserted: Inserted) -> ETag {
+fn etag_of_new(inserted: Inserted) -> ETag {
     match inserted {
         Inserted::New(etag) => etag,
-        Inserted::Exists => panic!("it exists"),
+        Inserted::Exists => panic!("the entity exists already"),
     }
 }
 
 #[test]
-fn the_life_of_an_entity() {
-    let (host, tables) = honest();
+fn entity_is_inserted_read_changed_and_deleted_by_the_calls_for_it() {
+    let (host, tables) = fake_service();
     with(&host, EMULATOR, async |table| {
         table.create().await.unwrap();
         table.create().await.unwrap();
-        let first = new(table.insert(&entity("r", "new").with("n", 1)).await.unwrap());
+        let first = etag_of_new(table.insert(&entity("r", "new").with("n", 1)).await.unwrap());
         assert_eq!(table.insert(&entity("r", "other")).await, Ok(Inserted::Exists));
         let found = table.get(&Key::new("p", "r")).await.unwrap().unwrap();
         assert_eq!((found.entity.str("state"), found.entity.int("n")), (Some("new"), Some(1)));
         assert_eq!(found.etag, first);
         assert_eq!(found.written_at, found.answered_at);
-        assert_eq!(found.entity.properties.len(), 2, "op is the client's own");
+        assert_eq!(found.entity.properties.len(), 2, "the client hides the property op");
 
         let Conditional::Done(second) = table.replace(&entity("r", "sent"), &first).await.unwrap() else {
-            panic!("it was not replaced")
+            panic!("the entity was not replaced")
         };
         assert_eq!(table.replace(&entity("r", "late"), &first).await, Ok(Conditional::Changed));
         assert_eq!(table.merge(&entity("r", "late"), Some(&first)).await, Ok(Conditional::Changed));
@@ -57,8 +57,8 @@ fn the_life_of_an_entity() {
 }
 
 #[test]
-fn awkward_keys_come_back() {
-    let (host, _) = honest();
+fn key_with_special_characters_is_stored_and_read_back() {
+    let (host, _) = fake_service();
     with(&host, EMULATOR, async |table| {
         for text in [
             "",
@@ -70,7 +70,7 @@ fn awkward_keys_come_back() {
             "19:abc@thread.v2;messageid=1",
         ] {
             let stored = Entity::new(Key::new(text, text)).with("n", 1);
-            new(table.insert(&stored).await.unwrap());
+            etag_of_new(table.insert(&stored).await.unwrap());
             table.put(&stored).await.unwrap();
             assert_eq!(table.get(&stored.key).await.unwrap().unwrap().entity, stored, "{text}");
             assert_eq!(table.delete(&stored.key, None).await, Ok(Deleted::Done), "{text}");
@@ -79,8 +79,8 @@ fn awkward_keys_come_back() {
 }
 
 #[test]
-fn a_missing_table_is_created_by_the_write_that_needs_it() {
-    let (host, tables) = honest();
+fn write_to_a_missing_table_creates_the_table_if_the_write_can_insert() {
+    let (host, tables) = fake_service();
     with(&host, EMULATOR, async |table| {
         assert_eq!(table.get(&Key::new("p", "r")).await, Ok(None));
         assert_eq!(table.merge(&entity("r", "x"), None).await, Ok(Conditional::Gone));
@@ -90,17 +90,17 @@ fn a_missing_table_is_created_by_the_write_that_needs_it() {
         table.insert(&entity("s", "x")).await.unwrap();
     });
     assert_eq!(methods(&host), ["GET", "PATCH", "DELETE", "POST", "POST", "POST", "POST"]);
-    let (host, _) = honest();
+    let (host, _) = fake_service();
     with(&host, EMULATOR, async |table| table.put(&entity("r", "x")).await.unwrap());
     assert_eq!(methods(&host), ["PUT", "POST", "PUT"]);
-    let (host, _) = honest();
+    let (host, _) = fake_service();
     with(&host, EMULATOR, async |table| table.put_merge(&entity("r", "x")).await.unwrap());
     assert_eq!(methods(&host), ["PATCH", "POST", "PATCH"]);
 }
 
 #[test]
-fn an_invalid_request_is_not_sent() {
-    let (host, _) = honest();
+fn invalid_request_is_an_error_and_is_not_sent() {
+    let (host, _) = fake_service();
     with(&host, EMULATOR, async |table| {
         let bad = Entity::new(Key::new("a/b", "r"));
         let etag = ETag::from("W/\"x\"\r\n".to_owned());
@@ -115,12 +115,13 @@ fn an_invalid_request_is_not_sent() {
     assert!(host.sent.borrow().is_empty());
 }
 
-/// A replace with a lost `If-Match` would be an upsert, and an upsert with one would be refused for new entities.
+/// A replace without `If-Match` would be an upsert. The service would refuse an upsert with `If-Match` for a
+/// new entity.
 #[test]
-fn if_match_is_on_conditional_writes_alone() {
-    let (host, _) = honest();
+fn if_match_is_sent_with_conditional_writes_only() {
+    let (host, _) = fake_service();
     with(&host, EMULATOR, async |table| {
-        let etag = new(table.insert(&entity("r", "x")).await.unwrap());
+        let etag = etag_of_new(table.insert(&entity("r", "x")).await.unwrap());
         host.sent.borrow_mut().clear();
         table.replace(&entity("r", "x"), &etag).await.unwrap();
         table.merge(&entity("r", "x"), Some(&etag)).await.unwrap();

@@ -1,16 +1,16 @@
-//! Transactions.
+//! Tests of transactions.
 
 use storage_table::{Batch, ETag, Entity, Inserted, Key, Operation, TableError};
 
-use crate::{EMULATOR, entity, error, honest, lost, methods, served, with};
+use crate::{EMULATOR, entity, error, fake_service, fake_service_replacing_answers, lost, methods, with};
 
 #[test]
-fn all_operations_or_none() {
-    let (host, tables) = honest();
+fn transaction_with_one_refused_operation_changes_nothing() {
+    let (host, tables) = fake_service();
     with(&host, EMULATOR, async |table| {
         let (a, b, c) = (entity("a", "1"), entity("o'b", "1").with_int64("n", 7), entity("c", "1"));
         let first = [Operation::Insert(&a), Operation::Put(&b), Operation::PutMerge(&c)];
-        assert_eq!(table.batch(&first).await, Ok(Batch::Done), "it creates the table");
+        assert_eq!(table.batch(&first).await, Ok(Batch::Done), "the client creates the table");
         assert_eq!(methods(&host), ["POST", "POST", "POST"]);
         let before = tables.borrow().entities("vectors1").clone();
         assert_eq!(before.len(), 3);
@@ -44,8 +44,8 @@ fn all_operations_or_none() {
 }
 
 #[test]
-fn a_transaction_is_checked_before_it_is_sent() {
-    let (host, _) = honest();
+fn transaction_that_breaks_a_limit_is_an_error_and_is_not_sent() {
+    let (host, _) = fake_service();
     with(&host, EMULATOR, async |table| {
         let entities: Vec<Entity> = (0..101).map(|index| entity(&format!("r{index}"), "x")).collect();
         let elsewhere = Entity::new(Key::new("q", "r"));
@@ -73,9 +73,9 @@ fn a_transaction_is_checked_before_it_is_sent() {
 }
 
 #[test]
-fn a_transaction_whose_answer_was_lost_is_done() {
+fn transaction_whose_answer_was_lost_is_done() {
     let mut batches = 0;
-    let (host, _) = served(move |request| {
+    let (host, _) = fake_service_replacing_answers(move |request| {
         batches += usize::from(request.uri().path().ends_with("$batch"));
         (batches == 2).then(|| {
             batches += 1;
@@ -85,15 +85,15 @@ fn a_transaction_whose_answer_was_lost_is_done() {
     with(&host, EMULATOR, async |table| {
         let (old, a, b) = (entity("old", "1"), entity("a", "1"), entity("b", "1"));
         assert_eq!(table.batch(&[Operation::Insert(&old)]).await, Ok(Batch::Done));
-        // A delete carries no op: the insert after it tells.
+        // A delete has no op, so the client reads the entity of the insert after it.
         let operations = [Operation::Delete(&old.key, None), Operation::Insert(&a), Operation::Insert(&b)];
         assert_eq!(table.batch(&operations).await, Ok(Batch::Done));
     });
 }
 
 #[test]
-fn a_transaction_that_a_rival_overtook_is_refused() {
-    let (host, _) = honest();
+fn transaction_after_a_write_of_another_client_is_refused() {
+    let (host, _) = fake_service();
     with(&host, EMULATOR, async |table| {
         let a = entity("a", "1");
         assert!(matches!(table.insert(&a).await, Ok(Inserted::New(_))));
@@ -104,14 +104,14 @@ fn a_transaction_that_a_rival_overtook_is_refused() {
 }
 
 #[test]
-fn a_transaction_without_a_readable_outcome_is_an_error() {
+fn transaction_without_a_readable_result_is_an_error() {
     for (answer, readable) in [
         (Ok(platform::testing::response(202, "")), false),
         (Ok(platform::testing::response(202, "--b\r\n\r\nHTTP/1.1 20")), false),
         (error(403, "AuthorizationPermissionMismatch"), true),
         (error(413, ""), true),
     ] {
-        let (host, _) = honest();
+        let (host, _) = fake_service();
         host.then(answer);
         let result =
             with(&host, EMULATOR, async |table| table.batch(&[Operation::Put(&entity("a", "1"))]).await);

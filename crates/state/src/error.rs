@@ -16,19 +16,19 @@ pub enum StateError {
     #[error("the table storage refused the request: {0}")]
     Refused(TableError),
     /// Another writer changed the entity during each attempt. Try again later.
-    #[error("the entity was changed by others during each of {attempts} attempts")]
+    #[error("another writer changed the entity during each of {attempts} attempts; try again later")]
     Contended {
         /// The number of attempts.
         attempts: usize,
     },
     /// A newer version of this program wrote the record. This version does not change the record.
-    #[error("a newer version wrote the record; it is left alone")]
+    #[error("a newer version of this program wrote the record; update this program to change the record")]
     Newer,
     /// The conversation has no record.
-    #[error("the conversation is not stored")]
+    #[error("the conversation is not stored; the bot stores it with its next activity")]
     NotStored,
     /// A value is too long to be stored.
-    #[error("the value has {bytes} bytes, at most {most} are stored")]
+    #[error("the value is too long to be stored: expected at most {most} bytes, found {bytes}")]
     TooLarge {
         /// The length of the value.
         bytes: usize,

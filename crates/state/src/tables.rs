@@ -24,7 +24,8 @@ impl Tables {
             prefix => prefix,
         };
         let name = |rest: &str| {
-            let problem = "must be 1 to 40 letters and digits, a letter first: names of tables begin with it";
+            let problem =
+                "must be 1 to 40 letters and digits, beginning with a letter; the table names begin with it";
             let is_short = prefix.len() <= 40;
             is_short
                 .then(|| TableName::parse(&format!("{prefix}{rest}")).ok())

@@ -155,4 +155,4 @@ pub(super) fn skipped(host: &impl Host, key: &Key, reason: &str) {
     host.event(Level::Warn, "conversation.entity-skipped", fields);
 }
 
-pub(super) const FOREIGN_ROW: &str = "RowKey: expected a conversation's key; the bot does not write this row";
+pub(super) const FOREIGN_ROW: &str = "RowKey: expected a conversation's key; the row is ignored";

@@ -238,8 +238,9 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
     }
 
     fn key_of(&self, id: &AlertId) -> Result<RecordKey, TableError> {
-        RecordKey::of(id, self.host.now())
-            .ok_or_else(|| TableError::Invalid("the alert's id names no period of ours".into()))
+        RecordKey::of(id, self.host.now()).ok_or_else(|| {
+            TableError::Invalid("the alert's id contains a period that is too far away".into())
+        })
     }
 }
 

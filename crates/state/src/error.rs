@@ -1,38 +1,38 @@
-//! Why the state could not be read or written.
+//! Errors of reading and writing the state.
 
 use storage_table::TableError;
 use thiserror::Error;
 
-/// Why an operation failed, by what the caller can do.
+/// An operation that failed. The variants differ in what the caller can do.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum StateError {
-    /// The table storage did not answer in time, or refused for now. Try again later.
+    /// The table storage did not answer in time, or refused the request for now. Try again later.
     #[error("the table storage cannot be reached: {0}")]
     Unavailable(TableError),
-    /// The table storage refused the credential. An operator has to act.
+    /// The table storage refused the credentials. An operator has to correct them.
     #[error("the table storage refused access: {0}")]
     NotAuthorized(TableError),
     /// The table storage refused the request itself. Another attempt would fail the same way.
     #[error("the table storage refused the request: {0}")]
     Refused(TableError),
-    /// Others changed the entity at the same time, again and again. Try again later.
-    #[error("the entity was changed by others during each of {attempts} attempts")]
+    /// Another writer changed the entity during each attempt. Try again later.
+    #[error("another writer changed the entity during each of {attempts} attempts; try again later")]
     Contended {
-        /// How often it was tried.
+        /// The number of attempts.
         attempts: usize,
     },
-    /// A newer version of this program wrote the record. It is left alone.
-    #[error("a newer version wrote the record; it is left alone")]
+    /// A newer version of this program wrote the record. This version does not change the record.
+    #[error("a newer version of this program wrote the record; update this program to change the record")]
     Newer,
     /// The conversation has no record.
-    #[error("the conversation is not stored")]
+    #[error("the conversation is not stored; the bot stores it with its next activity")]
     NotStored,
-    /// A value is longer than is stored.
-    #[error("the value has {bytes} bytes, at most {most} are stored")]
+    /// A value is too long to be stored.
+    #[error("the value is too long to be stored: expected at most {most} bytes, found {bytes}")]
     TooLarge {
-        /// How long it is.
+        /// The length of the value.
         bytes: usize,
-        /// How long it may be.
+        /// The greatest length that is stored.
         most: usize,
     },
 }

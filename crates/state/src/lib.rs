@@ -1,54 +1,68 @@
-//! The durable state: who can be alerted, what became of each alert, and which run is at work. It stands in three tables of
-//! the storage account that also holds the queue, so every replica sees the same.
+//! The durable state of the bot: the conversations that can be alerted, the record of each alert, and the
+//! run lock of each queue. Use it wherever the bot or the poller has to know something that must survive a
+//! restart, or that another replica may have written.
+//!
+//! The state is stored in three tables of the storage account that also holds the queue, so that every
+//! replica reads the same data. This crate never reads or writes the queue, never calls a Connector, and
+//! never stores the text of an alert.
+//!
+//! Source: the schema below. The service is specified at
+//! <https://learn.microsoft.com/rest/api/storageservices/table-service-rest-api>.
 //!
 //! # Schema
 //!
-//! `<prefix>` is the variable `tableprefix`. Text that comes from outside is escaped before it becomes part of a key
-//! ([`storage_table::escape`]). Times are Int64, in milliseconds since 1970, in properties that end in `At` or `Until`.
-//! A record of a newer version (`version` greater than ours) is left alone.
+//! `<prefix>` is the variable `tableprefix`. Text that comes from outside is escaped before it becomes part
+//! of a key ([`storage_table::escape`]). Times are Int64, in milliseconds since 1970, in properties that end
+//! in `At` or `Until`. The bot and the poller do not change a record whose `version` is greater than theirs.
 //!
-//! ## `<prefix>conversations`: the address book
+//! ## `<prefix>conversations`: the conversations that can be alerted
 //!
 //! | PartitionKey | RowKey | properties | who writes it |
 //! |---|---|---|---|
-//! | `c<shard>` | `<key>` | `version`, `address` (JSON), `seenAt`, `pausedUntil` | the bot, when it hears something new; the poller: `pausedUntil` only |
-//! | `c<shard>` | `<key>.s` | `at` | the words `stop` (insert) and `start` (delete), nothing else |
-//! | `c<shard>` | `<key>.f` | `at` | `deleteUserData`: a tombstone. What was accepted before is not said; nothing deletes it |
-//! | `c<shard>` | `<key>.t.<tag>` | `at` | the words `subscribe` and `unsubscribe`, and `PUT` and `DELETE` of a tag |
-//! | `u.<channel>.<user>` | `<key>` | `seenAt` | the bot, after the record: a person's own conversations, by an id that the channel has bound, or with `unboundusers=allow` |
-//! | `e.<Entra object id>` | `<key>` | `seenAt` | the same, on channels that vouch for it (`msteams`) |
-//! | `n.<tenant>` | `<key>` | `seenAt` | the bot, after the record: a tenant's conversations, on the same channels |
-//! | `t.<tenant>.<tag>` | `<key>` | `at` | the words and routes of tags, after the conversation's own row; the bot, when the conversation's tenant changes |
+//! | `c<shard>` | `<key>` | `version`, `address` (JSON), `seenAt`, `pausedUntil` | the bot, when an activity changes the record; the poller writes `pausedUntil` only |
+//! | `c<shard>` | `<key>.s` | `at` | only the commands `stop` (inserts the row) and `start` (deletes the row) |
+//! | `c<shard>` | `<key>.f` | `at` | `deleteUserData`: a tombstone. Alerts that were accepted until `at` are not delivered. The row is never deleted |
+//! | `c<shard>` | `<key>.t.<tag>` | `at` | the commands `subscribe` and `unsubscribe`; the routes `PUT` and `DELETE` of a tag |
+//! | `u.<channel>.<user>` | `<key>` | `seenAt` | the bot, after the record: an index of a person's own conversations, by an id that the channel has bound, or with `unboundusers=allow` |
+//! | `e.<Entra object id>` | `<key>` | `seenAt` | the same, on channels that vouch for the object id (`msteams`) |
+//! | `n.<tenant>` | `<key>` | `seenAt` | the bot, after the record: an index of a tenant's conversations, on the same channels |
+//! | `t.<tenant>.<tag>` | `<key>` | `at` | the commands and routes of tags, after the conversation's own row; the bot, when the conversation's tenant changes |
 //!
-//! `<key>` is the [`ConversationKey`], whose first digit is the shard. One query of a shard shows a conversation with
-//! everything that belongs to it. The subscribers that are in no tenant stand in `t..<tag>`. A reader that finds an index
-//! leading nowhere passes over it, and deletes it. The indexes of a person have `seenAt`, because a query shows no time of writing, and a person may have many conversations.
+//! `<key>` is the [`ConversationKey`]. Its first digit is the shard. One query of a shard reads a
+//! conversation with all its rows. `t..<tag>` lists the subscribers that are in no tenant. An index row is
+//! stale if the conversation's own rows no longer match it. A reader that finds a stale row ignores and
+//! deletes it. The indexes of a person have `seenAt`, because a query returns no time of writing, and a
+//! person may have many conversations.
 //!
-//! Parts of a partition key that come from outside keep no dot, and are hashed if they are longer than 200 characters. Nobody
-//! but the bot writes this table, yet a foreign entity, or a property of another type, only costs a line in the log.
+//! Parts of a partition key that come from outside are escaped so that they contain no dot. Parts that are
+//! longer than 200 characters are hashed. Only the bot and the poller write this table. If another program
+//! adds an entity, or writes a property of another type, the reader logs that and continues.
 //!
-//! Writes of a record are merges with its ETag, so properties of later versions stay. `pausedUntil` is zero after a pause.
+//! Records are written by merges with their ETag, so that properties of later versions are kept. After a
+//! pause, `pausedUntil` is zero.
 //!
 //! ## `<prefix>ledger`: one record for each alert
 //!
 //! | PartitionKey | RowKey | properties | who writes it |
 //! |---|---|---|---|
-//! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `conversation`, `key`, first of a call with an idempotency key: `fingerprint`, `alerts`, `next` | the bot, once, when it accepts the alert |
-//! | | | `status`, `changedAt`, `reason`, `activityId`, `uncertain`, `tried` | the poller, when something became of it |
-//! | | | `cancelledAt`, `putAt`, `failedAt` | the bot, when its sender cancels it; when a call is repeated or a Put fails |
-//! | | | `takenAt` | the bot, before it sends an alert that a trigger brought; zero after a failure that is certain |
-//! | `<period>.<shard>` | `answer.<key>.<minute>.<row>` | `endsAt`, `silent` | the bot, for each answer to a conversation, with the alert's record if there is one; `silent`: for each answer that is not given |
+//! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `conversation`, `key`; in the first alert of a call with an idempotency key: `fingerprint`, `alerts`, `next` | the bot, once, when it accepts the alert |
+//! | | | `version`, `status`, `changedAt`, `reason`, `activityId`, `uncertain`, `tried`, `message`, `endsAt` | the poller, when the alert's status changes |
+//! | | | `cancelledAt`; `putAt`, `failedAt` | the bot, when the sender cancels the alert; when a call is repeated or a Put fails |
+//! | | | `takenAt` | the bot, before it sends an alert that a trigger activity brought; zero after a failure that certainly delivered nothing |
+//! | `<period>.<shard>` | `answer.<key>.<minute>.<row>` | `endsAt`, `silent` | the bot, for each answer to a conversation, together with the alert's record if there is one; with `silent`, for each row of the next minute that may not be used for an answer |
+//! | `<period>.<shard>` | `once.<hash>` | `endsAt` | the bot, when it answers an activity that makes no alert and is answered only once |
 //!
-//! A period is eight days. What is over is found by its period, and taken away page by page. The shard is the fifth digit of
-//! the alert's id. For what a person said that is the first digit of the conversation's key.
+//! A period is eight days. Expired records are found by their period and deleted page by page. The shard is
+//! the fifth digit of the alert's id, modulo 4. For a person's message, the fifth digit is the first digit of
+//! the conversation's key. For an id of another producer, the shard is computed from a hash of the id.
 //!
-//! ## `<prefix>runs`: what runs tell each other
+//! ## `<prefix>runs`: the run lock, and the data that runs share
 //!
 //! | PartitionKey | RowKey | properties | who writes it |
 //! |---|---|---|---|
-//! | `<queue>` | `run` | `run`, `fence`, `why`, `pausedUntil`, `hosts` (JSON), `hand0`… | the run that has it, by ETag |
+//! | `<queue>` | `run` | `version`, `run`, `fence`, `why`, `pausedUntil`, `hosts` (JSON), `hand0`… | the run that holds the lock, with the ETag |
 //! | `<queue>` | `line.<lane>` | `line` (JSON), `endsAt` | the same run |
-//! | `<queue>` | `since.<milliseconds>.<random>` | `kind`, `subject`, `at` | the bot: what was withdrawn a short time ago |
+//! | `<queue>` | `since.<milliseconds>.<random>` | `kind`, `subject`, `at` | the bot, for each recent withdrawal |
 #![warn(missing_docs)]
 
 mod conversations;

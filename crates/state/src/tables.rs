@@ -6,16 +6,17 @@ use storage_table::TableName;
 /// The tables of one bot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tables {
-    /// The address book.
+    /// The conversations.
     pub conversations: TableName,
-    /// What became of each alert.
+    /// The record of each alert.
     pub ledger: TableName,
-    /// What runs tell each other.
+    /// The run locks, the waiting lines and the recent withdrawals.
     pub runs: TableName,
 }
 
 impl Tables {
-    /// The variable `tableprefix`: letters and digits, a letter first, at most 40.
+    /// Reads the variable `tableprefix`: at most 40 letters and digits, beginning with a letter. The default
+    /// is `proactivebot`.
     pub fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
         let prefix = settings.setting("tableprefix")?;
         let prefix = match prefix.trim() {
@@ -23,7 +24,8 @@ impl Tables {
             prefix => prefix,
         };
         let name = |rest: &str| {
-            let problem = "must be 1 to 40 letters and digits, a letter first: names of tables begin with it";
+            let problem =
+                "must be 1 to 40 letters and digits, beginning with a letter; the table names begin with it";
             let is_short = prefix.len() <= 40;
             is_short
                 .then(|| TableName::parse(&format!("{prefix}{rest}")).ok())
@@ -41,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prefix_makes_names_of_tables() {
+    fn tableprefix_of_any_value_is_read_or_refused_by_name() {
         let host = FakeHost::with_settings([("tableprefix", " bot7 ")]);
         assert_eq!(Tables::read(&host).unwrap().ledger, TableName::parse("bot7ledger").unwrap());
         let host = FakeHost::default();

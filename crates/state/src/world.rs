@@ -1,4 +1,4 @@
-//! A world for tests.
+//! The host and the fake table service of the tests.
 #![allow(clippy::unwrap_used)]
 
 use std::cell::RefCell;
@@ -12,7 +12,7 @@ use storage_table::testing::FakeTables;
 
 use crate::Tables;
 
-/// A host with tables behind it, which can be looked at.
+/// A host whose calls a fake table service answers. Tests can inspect both.
 pub(crate) struct World {
     pub(crate) host: Rc<FakeHost>,
     pub(crate) tables: Rc<RefCell<FakeTables>>,

@@ -1,9 +1,9 @@
-//! The composed form of a text, NFC of Unicode. Made of the tables for it: the library's own iterator brings those of NFKC too,
-//! which cost the guest twice as much.
+//! The composed form of a text: Unicode NFC. This module uses the library's tables directly, because the
+//! library's iterator adds the tables for NFKC too, which take twice as much space in the guest.
 
 use unicode_normalization::char::{canonical_combining_class, compose, decompose_canonical};
 
-/// Whether a character is a mark on the letter in front of it.
+/// Whether a character is a mark that belongs to the letter before it.
 pub(super) fn is_mark(c: char) -> bool {
     canonical_combining_class(c) != 0
 }
@@ -17,7 +17,8 @@ pub(super) fn composed(text: &str) -> String {
     for c in text.chars() {
         decompose_canonical(c, |part| chars.push(part));
     }
-    // Marks of one letter stand in the order of their classes; those of one class stay as they are.
+    // The marks of a letter are sorted by their combining classes. The sort is stable, because marks of one
+    // class must keep their order.
     for marks in chars.chunk_by_mut(|left, right| is_mark(*left) == is_mark(*right)) {
         if marks.first().is_some_and(|first| is_mark(*first)) {
             marks.sort_by_key(|mark| canonical_combining_class(*mark));
@@ -41,7 +42,7 @@ pub(super) fn composed(text: &str) -> String {
     out.into_iter().collect()
 }
 
-/// Whether what stands between a letter and `c` keeps `c` from joining it.
+/// Whether the characters between a letter and `c` prevent `c` from being composed with the letter.
 fn is_blocked(between: &[char], c: char) -> bool {
     let class = canonical_combining_class;
     between.last().is_some_and(|last| class(*last) == 0 || class(*last) >= class(c))
@@ -54,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_the_librarys_nfc() {
+    fn composed_text_is_the_same_as_the_nfc_of_the_library() {
         let letters =
             ['a', 'e', 'i', 'İ', 'ộ', 'Å', '\u{212b}', '한', 'ᄒ', 'ᅡ', 'ᆫ', 'ज', '\u{95b}', 'ि', 'か'];
         let marks = ['\u{301}', '\u{307}', '\u{323}', '\u{302}', '\u{93c}', '\u{94d}', '\u{3099}', '\u{345}'];

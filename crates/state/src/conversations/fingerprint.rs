@@ -1,4 +1,5 @@
-//! A fingerprint of a stored conversation. It tells without a call whether the table would learn something new.
+//! The fingerprint of a stored conversation. It shows without a call whether an activity would change the
+//! table.
 
 use bot_framework::{ChannelAccount, ConversationReference};
 use chrono::{DateTime, Utc};
@@ -6,21 +7,22 @@ use platform::name_of;
 
 use super::hear::Sign;
 
-/// The form of the text. A fingerprint of another form counts as none.
+/// The version of the text form. A fingerprint of another form is not read.
 const FORM: &str = "1";
 
-/// A fingerprint: what stands in the table, part by part, as hashes; and the day of `seenAt`.
+/// The fingerprint of a stored conversation: a hash of each part of its address, and the day of `seenAt`.
 ///
-/// The parts are apart because an activity rarely repeats all of them: an update without a locale changes no locale. With
-/// one hash of the whole, every such activity would read the table.
+/// Each part has its own hash, because an activity rarely contains all parts. For example, an update without
+/// a locale does not change the locale. With one hash of the whole address, each such activity would read the
+/// table.
 ///
-/// A replica whose key-value store is its own does not see what others have written since. The day bounds that: the next day's
-/// first message reads the table.
+/// A replica with its own key-value store does not know of later writes of other replicas. The day limits
+/// this: the first message of the next day reads the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint {
     /// Days since 1970.
     day: i64,
-    /// Of the Connector's address, whether it was verified, and of the table.
+    /// The hash of the Connector's URL, of whether the URL was verified, and of the table.
     connector: String,
     conversation: String,
     bot: Option<String>,
@@ -29,7 +31,8 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// The fingerprint of an address in its stored form, in the table at `place`: another table knows nothing of it.
+    /// The fingerprint of an address in its stored form. `place` identifies the table, because the
+    /// fingerprint must not cover a conversation in another table.
     pub(super) fn of(place: &[&str; 2], address: &ConversationReference, seen_at: DateTime<Utc>) -> Self {
         let account = |account: &Option<ChannelAccount>| {
             account.as_ref().map(|account| name_of(&[&account.to_json().to_string()]))
@@ -45,10 +48,11 @@ impl Fingerprint {
         }
     }
 
-    /// Whether the table would learn nothing new from this sign. It follows the rules of [`merged`](super::hear).
+    /// Whether an activity with the fingerprint `heard` would not change the table. It follows the rules of
+    /// [`merged`](super::hear).
     pub(super) fn covers(&self, heard: &Self, sign: Sign) -> bool {
         let known = |known: &Option<String>, heard: &Option<String>| heard.is_none() || known == heard;
-        let is_told = match sign {
+        let is_same_address = match sign {
             Sign::Message => {
                 self.conversation == heard.conversation
                     && known(&self.bot, &heard.bot)
@@ -57,10 +61,12 @@ impl Fingerprint {
             }
             Sign::Installed | Sign::Update => self.user.is_some() || heard.user.is_none(),
         };
-        is_told && self.connector == heard.connector && (sign == Sign::Update || self.day == heard.day)
+        is_same_address
+            && self.connector == heard.connector
+            && (sign == Sign::Update || self.day == heard.day)
     }
 
-    /// Reads what [`Fingerprint::to_bytes`] has written.
+    /// Parses the text that [`Fingerprint::to_bytes`] returns.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let mut words = str::from_utf8(bytes).ok()?.split(' ').map(str::to_owned);
         if words.next()? != FORM {
@@ -73,7 +79,7 @@ impl Fingerprint {
         words.next().is_none().then_some(Self { day, connector, conversation, bot, locale, user })
     }
 
-    /// Its text: the form, the day, and each hash; `-` stands for a part that is not there.
+    /// The fingerprint as text: the form, the day, and each hash. `-` stands for a part that is missing.
     pub fn to_bytes(&self) -> Vec<u8> {
         let or_dash = |part: &Option<String>| part.clone().unwrap_or_else(|| "-".into());
         let Self { day, connector, conversation, .. } = self;
@@ -82,7 +88,7 @@ impl Fingerprint {
     }
 }
 
-/// The day of a time: days since 1970, in UTC.
+/// The day that contains a time: days since 1970, in UTC.
 pub(super) fn day(time: DateTime<Utc>) -> i64 {
     time.timestamp().div_euclid(24 * 60 * 60)
 }
@@ -102,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_survives_a_round_trip_and_another_form_counts_as_none() {
+    fn fingerprint_survives_a_round_trip_and_another_form_is_not_read() {
         for reference in [
             with(|_| {}),
             with(|json| json["user"] = Value::Null),
@@ -121,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_covers_a_sign_exactly_if_merging_would_change_nothing() {
+    fn fingerprint_covers_an_activity_exactly_if_merging_changes_nothing() {
         type Change = fn(&mut Value);
         let changes: [Change; 13] = [
             |_| {},
@@ -147,13 +153,13 @@ mod tests {
                     let covers = |time| fingerprint.covers(&Fingerprint::of(&PLACE, &heard, time), sign);
                     assert_eq!(covers(at(0)), expected, "{sign:?}: {known:?} then {heard:?}");
                     covered += usize::from(expected);
-                    // Two hours later, the next day has begun.
+                    // The next day begins two hours, or 7200 seconds, later.
                     let is_covered_tomorrow = expected && sign == Sign::Update;
                     assert_eq!(covers(at(7_199)), expected);
                     assert_eq!(
                         covers(at(7_200)),
                         is_covered_tomorrow,
-                        "{sign:?}: seenAt is renewed each day"
+                        "{sign:?}: each day's first message renews seenAt"
                     );
                 }
             }

@@ -1,4 +1,4 @@
-//! Forgetting a conversation, or a person.
+//! Forgets a conversation, or a person.
 
 use bot_framework::{ConversationReference, vouches_for_identity};
 use chrono::{DateTime, Utc};
@@ -12,8 +12,8 @@ use super::record::{Stored, key_of};
 use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
-    /// Forgets a conversation: its record, tags, indexes and fingerprint. A `stop` stays, because only `start` ends it, and so
-    /// does a tombstone. A record of a newer version is left alone, with everything that belongs to it.
+    /// Deletes a conversation: its record, tags, indexes and fingerprint. A `stop` is kept, because only
+    /// `start` ends it. A tombstone is kept too. If a newer version wrote the record, nothing is deleted.
     pub async fn forget(&self, key: &ConversationKey) -> Result<(), StateError> {
         let rows = self.rows_of(key).await?;
         let address = match &rows.stored {
@@ -21,32 +21,35 @@ impl<H: Host> Conversations<'_, H> {
             Stored::Record(record) => Some(&record.address),
             Stored::Nothing | Stored::Broken => None,
         };
-        // Before the record is deleted, in case that the bot dies; and after it, in case that an activity of the
-        // conversation is answered meanwhile.
+        // The fingerprint is deleted before the record, in case the bot ends in between. It is deleted again
+        // at the end, in case an activity of the conversation has written it in the meantime.
         self.forget_fingerprint(key).await;
         self.delete_all([key_of(key, &Row::Record)]).await?;
-        let mut rest: Vec<_> = address.map(Index::ever_of_address).unwrap_or_default();
+        let mut indexes: Vec<_> = address.map(Index::ever_of_address).unwrap_or_default();
         match address {
-            Some(address) => rest.extend(rows.tags.iter().map(|tag| Index::of_tag_at(address, tag))),
-            // Nobody knows the tenant. A list of another one leads nowhere, and its reader deletes the row.
-            None => rest.extend(rows.tags.iter().map(|tag| Index::of_tag(None, tag))),
+            Some(address) => indexes.extend(rows.tags.iter().map(|tag| Index::of_tag_at(address, tag))),
+            // The tenant is unknown. A row in the index of a tenant is stale now, and the next reader deletes
+            // it.
+            None => indexes.extend(rows.tags.iter().map(|tag| Index::of_tag(None, tag))),
         }
-        let indexes = rest.iter().map(|index| index.row(key));
-        let own = rows.tags.into_iter().map(Row::Tag);
-        self.delete_all(indexes.chain(own.map(|row| key_of(key, &row)))).await?;
+        let index_rows = indexes.iter().map(|index| index.row(key));
+        let tag_rows = rows.tags.into_iter().map(|tag| key_of(key, &Row::Tag(tag)));
+        self.delete_all(index_rows.chain(tag_rows)).await?;
         self.forget_fingerprint(key).await;
         Ok(())
     }
 
-    /// Leaves a tombstone: what was accepted for the conversation until now is not said, whatever becomes known of it later.
+    /// Writes a tombstone: alerts for the conversation that were accepted until `now` are not delivered, even
+    /// if the conversation is stored again later.
     pub async fn entomb(&self, key: &ConversationKey, now: DateTime<Utc>) -> Result<(), StateError> {
         let entity = Entity::new(key_of(key, &Row::Forgotten)).with_int64("at", now.timestamp_millis());
         self.table.put(&entity).await?;
         Ok(())
     }
 
-    /// The conversations that are this person's own: this one, and where the channel vouches for who the person is, every
-    /// other. A group is nobody's own; its record has nothing of the person.
+    /// The conversations that belong to this person: the conversation of `reference`, and all others of the
+    /// same person if the channel vouches for the person's id. A group belongs to no person, and its record
+    /// contains nothing about a person.
     pub async fn own_of_person(
         &self,
         reference: &ConversationReference,
@@ -65,7 +68,9 @@ impl<H: Host> Conversations<'_, H> {
             let mut continuation = None;
             loop {
                 let page = self.table.query(&index.query(), continuation.as_ref()).await?;
-                own.extend(self.behind(&index, page.entities).await?.into_iter().map(|(key, _)| key));
+                own.extend(
+                    self.conversations_of_rows(&index, page.entities).await?.into_iter().map(|(key, _)| key),
+                );
                 continuation = page.next;
                 if continuation.is_none() {
                     break;
@@ -87,56 +92,62 @@ mod tests {
     use platform::{Clock, KeyValue};
     use serde_json::json;
 
-    use super::super::testing::{Stage, key, place, plant, with};
+    use super::super::testing::{Stage, key, place, with, write_entity};
     use super::super::{Heard, Sign, known_key};
     use super::*;
 
     #[test]
-    fn nothing_but_its_stop_is_left_of_a_forgotten_conversation() {
+    fn forgotten_conversation_keeps_only_its_stop() {
         let stage = Stage::new();
         stage.hear(&with(|json| json["conversation"]["id"] = "a:other".into()), Sign::Message);
         let others = stage.rows();
-        let Heard::Stored(fingerprint) = stage.hear(&with(|_| {}), Sign::Message) else { panic!("expected") };
+        let Heard::Stored(fingerprint) = stage.hear(&with(|_| {}), Sign::Message) else {
+            panic!("expected a fingerprint")
+        };
         run(stage.host.set(&known_key(&key()), &fingerprint.to_bytes())).unwrap();
         stage.tag(&key(), "x#1");
         stage.tag(&key(), "y");
-        run(stage.book().stop(&key(), stage.host.now())).unwrap();
+        run(stage.conversations().stop(&key(), stage.host.now())).unwrap();
         assert_eq!(stage.rows().len(), others.len() + 9);
         let (partition, row) = place();
         let expected = BTreeSet::from_iter([others, vec![format!("{partition}/{row}.s")]].concat());
         for _ in 0..2 {
-            run(stage.book().forget(&key())).unwrap();
+            run(stage.conversations().forget(&key())).unwrap();
             assert_eq!(BTreeSet::from_iter(stage.rows()), expected);
         }
         assert_eq!(run(stage.host.get(&known_key(&key()))), Ok(None));
     }
 
     #[test]
-    fn a_tag_without_a_readable_record_is_forgotten_too() {
+    fn forgotten_conversation_without_a_readable_record_loses_its_tags() {
         let stage = Stage::new();
         let (partition, row) = place();
-        plant(&partition, &row, |entity| entity.with("version", 1));
-        plant(&partition, &format!("{row}.t.x"), |entity| entity);
-        plant("t..x", &row, |entity| entity);
-        run(stage.book().forget(&key())).unwrap();
+        write_entity(&partition, &row, |entity| entity.with("version", 1));
+        write_entity(&partition, &format!("{row}.t.x"), |entity| entity);
+        write_entity("t..x", &row, |entity| entity);
+        run(stage.conversations().forget(&key())).unwrap();
         assert!(stage.rows().is_empty(), "{:?}", stage.rows());
     }
 
     #[test]
-    fn a_tombstone_stays_and_tells_its_time() {
+    fn tombstone_of_a_forgotten_conversation_keeps_its_time() {
         let stage = Stage::new();
         stage.hear(&with(|_| {}), Sign::Message);
-        run(stage.book().entomb(&key(), stage.host.now())).unwrap();
-        run(stage.book().forget(&key())).unwrap();
-        let standing = || run(stage.book().standing(&key())).unwrap();
+        run(stage.conversations().entomb(&key(), stage.host.now())).unwrap();
+        run(stage.conversations().forget(&key())).unwrap();
+        let standing = || run(stage.conversations().standing(&key())).unwrap();
         assert_eq!(standing().forgotten_at, Some(stage.host.now()));
-        assert_eq!(run(stage.book().get(&key())), Ok(None), "a tombstone makes no conversation");
-        // The person is back, and asks once more.
+        assert_eq!(
+            run(stage.conversations().get(&key())),
+            Ok(None),
+            "a tombstone alone is not a conversation"
+        );
+        // The person writes again, and asks to be forgotten again.
         stage.at(60);
         stage.hear(&with(|_| {}), Sign::Message);
-        assert!(run(stage.book().get(&key())).unwrap().is_some());
+        assert!(run(stage.conversations().get(&key())).unwrap().is_some());
         assert_eq!(standing().forgotten_at, Some(stage.host.now() - TimeDelta::seconds(60)));
-        run(stage.book().entomb(&key(), stage.host.now())).unwrap();
+        run(stage.conversations().entomb(&key(), stage.host.now())).unwrap();
         assert_eq!(standing().forgotten_at, Some(stage.host.now()));
     }
 
@@ -148,11 +159,11 @@ mod tests {
     }
 
     fn own(stage: &Stage, reference: &ConversationReference) -> Vec<ConversationKey> {
-        run(stage.book().own_of_person(reference)).unwrap()
+        run(stage.conversations().own_of_person(reference)).unwrap()
     }
 
     #[test]
-    fn every_conversation_of_a_person_is_their_own_and_nobody_elses() {
+    fn own_conversations_of_a_person_are_all_of_theirs_and_no_others() {
         let stage = Stage::new();
         let mut expected: Vec<_> = (0..10)
             .map(|number| {
@@ -162,23 +173,23 @@ mod tests {
             })
             .collect();
         expected.sort();
-        let others = conversation("a:others", "29:somebody-else");
+        let others = conversation("a:others", "29:other-person");
         stage.hear(&others, Sign::Message);
         let theirs = ConversationKey::of(&others);
-        // An index that leads to a conversation of somebody else.
-        plant("u.msteams.29:u", theirs.as_str(), |entity| entity);
+        // A stale index row, which points to a conversation of another person.
+        write_entity("u.msteams.29:u", theirs.as_str(), |entity| entity);
         assert_eq!(own(&stage, &conversation("a:3", "29:u")), expected);
-        // One that is not stored is the person's own too: something may wait for it.
+        // A conversation that is not stored belongs to the person too, because alerts may be queued for it.
         assert_eq!(own(&stage, &conversation("a:new", "29:u")).len(), 11);
-        let nobody = with(|json| {
+        let without_person = with(|json| {
             json["conversation"]["id"] = "a:others".into();
             json["user"] = json!(null);
         });
-        assert_eq!(own(&stage, &nobody), [theirs]);
+        assert_eq!(own(&stage, &without_person), [theirs]);
     }
 
     #[test]
-    fn a_group_is_nobodys_own() {
+    fn own_conversations_of_a_member_of_a_group_do_not_contain_the_group() {
         let stage = Stage::new();
         stage.hear(&conversation("a:1", "29:u"), Sign::Message);
         let group = with(|json| {
@@ -190,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_writes_the_id_of_another_on_web_chat_has_only_their_own_conversation() {
+    fn own_conversations_of_a_web_chat_visitor_with_a_copied_id_are_only_the_visitor_s() {
         let stage = Stage::new();
         stage.hear(&with(|_| {}), Sign::Message);
         let visitor = |id: &str, user: serde_json::Value| {
@@ -207,7 +218,7 @@ mod tests {
             let attacker = visitor("attacker", user);
             stage.hear(&attacker, Sign::Message);
             assert_eq!(own(&stage, &attacker), [ConversationKey::of(&attacker)]);
-            let found = run(stage.book().of_aad_object("e5")).unwrap().map(|(key, _)| key);
+            let found = run(stage.conversations().of_aad_object("e5")).unwrap().map(|(key, _)| key);
             assert_eq!(found, Some(key()), "the person's own conversation, on Teams");
             let rows = stage.rows();
             assert_eq!(rows.iter().filter(|row| row.starts_with("n.")).count(), 1, "{rows:?}");

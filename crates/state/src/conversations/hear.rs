@@ -1,4 +1,4 @@
-//! Recording what an activity tells about its conversation.
+//! Records the activity of a conversation: its address, and the time at which it was last active.
 
 use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};
@@ -13,34 +13,34 @@ use super::record::{Record, Stored};
 use super::{AT_ONCE, ATTEMPTS, Conversations};
 use crate::StateError;
 
-/// What kind of activity came from a conversation.
+/// The kind of an activity, as far as the conversation's record depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sign {
-    /// A person wrote.
+    /// A person sent a message.
     Message,
     /// The bot was installed or added.
     Installed,
-    /// Anything else. Its sender may be anybody, and it does not show that somebody is there.
+    /// Any other activity. Its sender may be anyone, so it does not show that the person is present.
     Update,
 }
 
-/// What became of a sign.
+/// The result of recording an activity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Heard {
-    /// The fingerprint says that the table would learn nothing new. No call was made.
+    /// The fingerprint shows that the activity would not change the table. No call was made.
     Known,
-    /// The record and its indexes stand. Keep the fingerprint under [`known_key`](super::known_key).
+    /// The record and its indexes are stored. Keep the fingerprint under [`known_key`](super::known_key).
     Stored(Fingerprint),
-    /// The record and its indexes stand, and the conversation is paused. Keep no fingerprint, so that the person's next
-    /// message is not taken for one of a conversation without a pause.
+    /// The record and its indexes are stored, and the conversation is paused. Keep no fingerprint: it would
+    /// hide the pause, and the person's next message would not end it.
     Paused,
-    /// A newer version wrote the record. It was left alone.
+    /// A newer version wrote the record. This version did not change it.
     Newer,
 }
 
 impl<H: Host> Conversations<'_, H> {
-    /// Records an activity of a conversation, with the fingerprint that the bot has kept of it, if any. The table is
-    /// written only if it would change.
+    /// Records an activity of a conversation. `known` is the fingerprint that the bot has kept of the
+    /// conversation. The table is written only if the activity changes it.
     pub async fn hear(
         &self,
         reference: &ConversationReference,
@@ -53,7 +53,7 @@ impl<H: Host> Conversations<'_, H> {
         if known.is_some_and(|known| known.covers(&Fingerprint::of(&self.place(), &heard, now), sign)) {
             return Ok(Heard::Known);
         }
-        let is_sign_of_life = sign != Sign::Update;
+        let shows_presence = sign != Sign::Update;
         for _ in 0..ATTEMPTS {
             let (stored, etag) = self.record_of(&key).await?;
             let before = match stored {
@@ -67,30 +67,31 @@ impl<H: Host> Conversations<'_, H> {
             };
             let indexes = Index::of_address(&after.address, self.unbound);
             if let Some(before) = &before {
-                let is_news = after.address != before.address
-                    || is_sign_of_life && (before.is_paused(now) || day(before.seen_at) != day(now));
-                if !is_news {
-                    // The bot may have died between the record and its indexes.
+                let is_changed = after.address != before.address
+                    || shows_presence && (before.is_paused(now) || day(before.seen_at) != day(now));
+                if !is_changed {
+                    // The bot may have ended between the writes of the record and of its indexes.
                     self.put_indexes(&key, &indexes, after.seen_at, true).await?;
-                    return Ok(heard_of(&self.place(), &after, now));
+                    return Ok(result_of(&self.place(), &after, now));
                 }
             }
             let moving = match &before {
                 Some(before) => self.moving_tags(&key, &before.address, &after.address).await?,
                 None => Vec::new(),
             };
-            // Before the record: if the bot dies in between, the next activity moves them again.
+            // The tag rows are written before the record. If the bot ends in between, the record still has
+            // the old tenant, so the next activity moves the tags again.
             for tag in &moving {
                 self.put_tag(Index::of_tag_at(&after.address, tag).row(&key)).await?;
             }
             after.seen_at = now;
             let mut entity = after.to_entity(&key)?;
-            if is_sign_of_life || before.is_none() {
-                // A merge removes no property, so the time of a pause that has ended is zero.
+            if shows_presence || before.is_none() {
+                // A merge cannot remove a property, so zero ends the pause.
                 after.paused_until = None;
                 entity = entity.with_int64("pausedUntil", 0);
             }
-            // A merge, because properties of later versions stay.
+            // A merge keeps the properties of later versions.
             let is_written = match &etag {
                 None => matches!(self.table.insert(&entity).await?, Inserted::New(_)),
                 Some(etag) => matches!(self.table.merge(&entity, Some(etag)).await?, Conditional::Done(_)),
@@ -98,9 +99,10 @@ impl<H: Host> Conversations<'_, H> {
             if !is_written {
                 continue;
             }
-            // The record stands. Each index is written with it, once a day at least: so an entry that was lost comes back.
+            // All indexes are written after the record, at least on each day with a message. This restores an
+            // index row that was lost.
             self.put_indexes(&key, &indexes, now, false).await?;
-            // A reader that came before the record may have taken the new rows for stale.
+            // A reader may have deleted the new tag rows as stale, before the record was written.
             for tag in &moving {
                 self.put_tag(Index::of_tag_at(&after.address, tag).row(&key)).await?;
             }
@@ -111,12 +113,12 @@ impl<H: Host> Conversations<'_, H> {
             }
             self.delete_all(old.iter().filter(|index| !indexes.contains(index)).map(|index| index.row(&key)))
                 .await?;
-            return Ok(heard_of(&self.place(), &after, now));
+            return Ok(result_of(&self.place(), &after, now));
         }
         Err(StateError::Contended { attempts: ATTEMPTS })
     }
 
-    /// Writes the indexes of a conversation, or only those that are missing.
+    /// Writes the index rows of a conversation. With `if_missing`, only the missing rows are written.
     async fn put_indexes(
         &self,
         key: &ConversationKey,
@@ -137,7 +139,7 @@ impl<H: Host> Conversations<'_, H> {
     }
 }
 
-fn heard_of(place: &[&str; 2], after: &Record, now: DateTime<Utc>) -> Heard {
+fn result_of(place: &[&str; 2], after: &Record, now: DateTime<Utc>) -> Heard {
     if after.is_paused(now) {
         Heard::Paused
     } else {
@@ -145,7 +147,8 @@ fn heard_of(place: &[&str; 2], after: &Record, now: DateTime<Utc>) -> Heard {
     }
 }
 
-/// What is kept of a reference: not which activity it was taken from, and of a group not who happened to speak.
+/// The stored form of a reference. It has no activity id. The reference of a group also has no person and no
+/// locale, because these belong to whichever member wrote last.
 pub(super) fn stored_form(reference: &ConversationReference) -> ConversationReference {
     let is_bot = |id: &str| reference.bot.as_ref().is_some_and(|bot| bot.id == id);
     let mut stored = reference.clone();
@@ -157,7 +160,8 @@ pub(super) fn stored_form(reference: &ConversationReference) -> ConversationRefe
     stored
 }
 
-/// The known address, with what was heard. [`Fingerprint::covers`] says the same of fingerprints.
+/// The known address, updated by the address of an activity. [`Fingerprint::covers`] must follow the same
+/// rules.
 pub(super) fn merged(
     known: &ConversationReference,
     heard: &ConversationReference,
@@ -166,14 +170,14 @@ pub(super) fn merged(
     let mut after = known.clone();
     after.service_url.clone_from(&heard.service_url);
     after.service_url_verified = heard.service_url_verified;
-    let person_speaks = sign == Sign::Message;
+    let is_message = sign == Sign::Message;
     let or = |heard: &Option<_>, known| heard.clone().or(known);
-    if person_speaks {
+    if is_message {
         after.conversation.clone_from(&heard.conversation);
         after.bot = or(&heard.bot, after.bot);
         after.locale = heard.locale.clone().or(after.locale);
     }
-    if person_speaks || after.user.is_none() {
+    if is_message || after.user.is_none() {
         after.user = or(&heard.user, after.user);
     }
     after

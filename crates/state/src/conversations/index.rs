@@ -1,7 +1,8 @@
-//! Indexes: partitions whose rows lead to conversations, by person, tenant and tag.
+//! Indexes: partitions whose rows point to conversations, by person, tenant and tag.
 //!
-//! An index only leads to a conversation; what counts is what the conversation's own rows say. A row that leads nowhere is
-//! deleted by the reader that finds it, on the condition that nobody has written the row since.
+//! An index row only points to a conversation. The conversation's own rows decide whether it belongs to the
+//! index. If it does not, the index row is stale. A reader that finds a stale row deletes it with the row's
+//! ETag, so that a row that was written again in the meantime is kept.
 
 use bot_framework::{ConversationReference, UnboundUsers};
 use platform::name_of;
@@ -10,13 +11,14 @@ use storage_table::{Filter as Rule, Key, Query, escape};
 use super::key::{ConversationKey, Tag};
 use super::subscribers::tenant_of;
 
-/// A longer part of a partition key is hashed: the service takes 512 characters in all.
+/// A longer part of a partition key is hashed, because the service accepts at most 512 characters in total.
 const MAX_PART: usize = 200;
 
-/// The most rows of a page, as the service allows.
+/// The most rows of a page that the service allows.
 pub(super) const MAX_TOP: u16 = 1000;
 
-/// When the conversation was last seen, as the row of its index has it. It sorts a person's conversations.
+/// The property of an index row with the time at which the conversation was last active. A person's
+/// conversations are sorted by it.
 pub(super) const SEEN_AT: &str = "seenAt";
 
 /// An index, by its partition.
@@ -29,7 +31,7 @@ impl Index {
     }
 
     pub(super) fn of_aad_object(id: &str) -> Self {
-        // A GUID: its case means nothing.
+        // An object id is a GUID, so its case does not matter.
         Self(format!("e.{}", part(&id.to_lowercase())))
     }
 
@@ -37,19 +39,19 @@ impl Index {
         Self(format!("n.{}", part(&tenant_id.to_lowercase())))
     }
 
-    /// The subscribers of a tag in a tenant; without one, those in no tenant.
+    /// The subscribers of a tag in a tenant. `None` stands for the subscribers that are in no tenant.
     pub(super) fn of_tag(tenant_id: Option<&str>, tag: &Tag) -> Self {
         Self(format!("t.{}.{}", part(&tenant_id.unwrap_or_default().to_lowercase()), part(tag.as_str())))
     }
 
-    /// The list of a tag's subscribers to which a conversation with this address belongs.
+    /// The index of a tag's subscribers to which a conversation with this address belongs.
     pub(super) fn of_tag_at(address: &ConversationReference, tag: &Tag) -> Self {
         Self::of_tag(tenant_of(address), tag)
     }
 
-    /// The indexes of an address. A person leads only to conversations that are the person's own: an alert for one person
-    /// must not be read by a group. And only ids that the channel vouches for lead anywhere: nobody must get an alert because
-    /// of what they wrote of themselves.
+    /// The indexes of an address. The indexes of a person contain only the person's own conversations,
+    /// because a group must not read an alert for one person. Only ids that the channel vouches for are
+    /// indexed. Otherwise a client could receive the alerts of another person by claiming that person's id.
     pub(super) fn of_address(address: &ConversationReference, unbound: UnboundUsers) -> Vec<Self> {
         let mut indexes: Vec<_> = address.vouched_tenant().map(Self::of_tenant).into_iter().collect();
         if let Some(user) = address.user.as_ref().filter(|_| !address.conversation.is_group()) {
@@ -60,7 +62,7 @@ impl Index {
         indexes
     }
 
-    /// The indexes that any version of the bot may have written for an address: what is deleted with it.
+    /// The indexes that any version of the bot may have written for an address. They are deleted with it.
     pub(super) fn ever_of_address(address: &ConversationReference) -> Vec<Self> {
         let mut indexes: Vec<_> = address.conversation.tenant_id().map(Self::of_tenant).into_iter().collect();
         if let Some(user) = &address.user {
@@ -74,13 +76,13 @@ impl Index {
         &self.0
     }
 
-    /// Its rows. A key is hexadecimal, so `g` follows every one.
+    /// The query of all rows of the index.
     pub(super) fn query(&self) -> Query {
         Query { filter: Rule::partition(&self.0), top: MAX_TOP, select: vec![SEEN_AT] }
     }
 
-    /// Whether it leads to the conversation with this address and these tags.
-    pub(super) fn leads_to(
+    /// Whether the conversation with this address and these tags belongs to the index.
+    pub(super) fn contains(
         &self,
         address: &ConversationReference,
         tags: &[Tag],
@@ -90,13 +92,13 @@ impl Index {
         Self::of_address(address, unbound).into_iter().chain(of_tags).any(|index| index == *self)
     }
 
-    /// The row that leads to a conversation.
+    /// The row that points to a conversation.
     pub(super) fn row(&self, key: &ConversationKey) -> Key {
         Key::new(&*self.0, key.as_str())
     }
 }
 
-/// Text from outside as a part of a partition key. Dots separate parts, so the text keeps none.
+/// Escapes text from outside as a part of a partition key. Dots separate the parts, so they are escaped too.
 fn part(text: &str) -> String {
     let escaped = escape(text).replace('.', "!2e");
     if escaped.encode_utf16().count() > MAX_PART { format!("!h{}", name_of(&[text])) } else { escaped }
@@ -107,25 +109,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_of_entra_have_no_case() {
+    fn entra_id_in_another_case_gives_the_same_index() {
         assert_eq!(Index::of_aad_object("E5E0"), Index::of_aad_object("e5e0"));
         assert_eq!(Index::of_tenant("T"), Index::of_tenant("t"));
         assert_ne!(Index::of_user("msteams", "29:U"), Index::of_user("msteams", "29:u"));
     }
 
     #[test]
-    fn a_tag_has_a_list_for_each_tenant() {
+    fn tag_in_another_tenant_has_another_index() {
         let tag = Tag::parse("orders-42").unwrap();
         assert_eq!(Index::of_tag(None, &tag).partition(), "t..orders-42");
         assert_eq!(Index::of_tag(Some("T"), &tag).partition(), "t.t.orders-42");
-        // A dot in either part does not lead into another list.
+        // A dot in one part does not give the index of another tag or tenant.
         let dotted = Tag::parse("b.orders-42").unwrap();
         assert_ne!(Index::of_tag(Some("a.b"), &tag), Index::of_tag(Some("a"), &dotted));
         assert_ne!(Index::of_tag(None, &dotted), Index::of_tag(Some("b"), &tag));
     }
 
     #[test]
-    fn any_id_makes_a_partition_of_its_own() {
+    fn index_of_any_id_has_a_valid_partition_of_its_own() {
         assert_eq!(Index::of_user("msteams", "29:u").partition(), "u.msteams.29:u");
         assert_ne!(Index::of_user("a.b", "c"), Index::of_user("a", "b.c"));
         let long = "x".repeat(10_000);

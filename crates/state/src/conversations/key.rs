@@ -1,4 +1,4 @@
-//! Names of conversations, and of the tags that they subscribe to.
+//! The keys of conversations, the tags that conversations subscribe to, and the row keys of both.
 
 use std::fmt;
 
@@ -8,34 +8,35 @@ use storage_table::{escape, unescape};
 
 use super::composed::{composed, is_mark};
 
-/// The digits of a key.
+/// The number of digits in a key.
 const DIGITS: usize = 32;
 
-/// The characters of a tag.
+/// The most characters of a tag.
 const MAX_TAG: usize = 64;
 
-/// Names a conversation: 32 hexadecimal digits, made of the channel's id and the conversation's own.
+/// The key of a conversation: 32 hexadecimal digits, derived from the channel's id and the conversation's id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConversationKey(String);
 
 impl ConversationKey {
-    /// The key of the conversation that `reference` leads to.
+    /// The key of the conversation of `reference`.
     pub fn of(reference: &ConversationReference) -> Self {
         Self(name_of(&[&reference.channel_id, &reference.conversation.id]))
     }
 
-    /// A key as it was written before; `None` if the text cannot be one.
+    /// Parses a key; `None` if the text does not have the form of a key.
     pub fn parse(text: &str) -> Option<Self> {
         let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         (text.len() == DIGITS && text.bytes().all(is_digit)).then(|| Self(text.into()))
     }
 
-    /// Its text.
+    /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Its first digit, by which the address book and the ledger are spread over partitions.
+    /// The first digit. It determines the partition of the conversation's rows and of its records in the
+    /// ledger.
     pub(crate) fn digit(&self) -> char {
         self.0.chars().next().unwrap_or('0')
     }
@@ -47,19 +48,21 @@ impl fmt::Display for ConversationKey {
     }
 }
 
-/// The key of the key-value store under which the bot keeps the [`Fingerprint`](super::Fingerprint) of a conversation. The
-/// value may be lost at any time; the bot then reads the table.
+/// The key of the key-value store under which the bot keeps the [`Fingerprint`](super::Fingerprint) of a
+/// conversation. The value may be lost at any time; the bot then reads the table.
 pub fn known_key(key: &ConversationKey) -> String {
     format!("known:{key}")
 }
 
-/// A tag that conversations subscribe to: one word of at most 64 characters, in lower case and composed (NFC).
+/// A tag that conversations subscribe to: one word of at most 64 characters, in lower case and composed
+/// (NFC).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tag(String);
 
 impl Tag {
-    /// A tag as somebody wrote it: letters and digits of any script with their marks, and `- _ . : # @ +`, but not only dots,
-    /// because a tag can be a segment of a path. Case does not matter, nor how a letter is composed, nor what nobody sees.
+    /// Parses a tag: letters and digits of any script with their marks, and `- _ . : # @ +`. A tag must not
+    /// consist of dots only, because it can be a segment of a URL path. Texts that differ only in case, in
+    /// the composition of letters or in invisible characters give the same tag.
     pub fn parse(text: &str) -> Option<Self> {
         let text = composed(&lower_case(text)?);
         let fits = |c: char| c.is_alphanumeric() || is_mark(c) || "-_.:#@+".contains(c);
@@ -68,34 +71,36 @@ impl Tag {
         (is_word && text.chars().count() <= MAX_TAG && text.chars().all(fits)).then_some(Self(text))
     }
 
-    /// Its text.
+    /// The tag as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// `None` if it is far too long for a tag, however it is composed.
+/// The visible characters of a text in lower case; `None` if the text is too long for any tag. The limit is
+/// generous, because several characters can compose one.
 fn lower_case(text: &str) -> Option<String> {
-    const MOST_TO_A_CHARACTER: usize = 8;
-    let is_short = text.chars().nth(MAX_TAG * MOST_TO_A_CHARACTER).is_none();
-    let seen = || text.chars().filter(|c| !is_invisible(*c)).collect::<String>();
-    // A Turkish capital İ is an `i` with another dot in lower case.
-    is_short.then(|| seen().to_lowercase().replace("i\u{307}", "i"))
+    const MAX_PARTS_OF_A_CHARACTER: usize = 8;
+    let is_short = text.chars().nth(MAX_TAG * MAX_PARTS_OF_A_CHARACTER).is_none();
+    let visible = || text.chars().filter(|c| !is_invisible(*c)).collect::<String>();
+    // The lower case of the Turkish capital İ is an `i` with an additional dot, U+0307.
+    is_short.then(|| visible().to_lowercase().replace("i\u{307}", "i"))
 }
 
-/// What a row in a partition `c<shard>` holds.
+/// The kind of a row in a partition `c<shard>`.
 #[derive(Debug, PartialEq)]
 pub(super) enum Row {
     Record,
     Stop,
-    /// The tombstone that `deleteUserData` leaves.
+    /// The tombstone that `deleteUserData` writes.
     Forgotten,
-    /// The poller reads tags and never makes one, so its wasm goes without the tables of what is lower case.
+    /// A subscription. Reading a row does not parse the tag, so that the poller's wasm does not need the
+    /// Unicode tables for lower case.
     Tag(Tag),
 }
 
 impl Row {
-    /// The row key, for a conversation.
+    /// The row key of this row for a conversation.
     pub(super) fn of(&self, key: &ConversationKey) -> String {
         match self {
             Self::Record => key.to_string(),
@@ -105,7 +110,8 @@ impl Row {
         }
     }
 
-    /// The conversation to which a row belongs, and what the row holds; `None` for rows that this version does not write.
+    /// The conversation to which a row belongs, and the row's kind; `None` for rows that this version does
+    /// not write.
     pub(super) fn parse(row: &str) -> Option<(ConversationKey, Self)> {
         let key = ConversationKey::parse(row.get(..DIGITS)?)?;
         let row = match row.get(DIGITS..)? {
@@ -125,7 +131,7 @@ mod tests {
     const KEY: &str = "0123456789abcdef0123456789abcdef";
 
     #[test]
-    fn keys_are_32_digits() {
+    fn key_of_another_form_than_32_hexadecimal_digits_is_refused() {
         assert_eq!(ConversationKey::parse(KEY).unwrap().as_str(), KEY);
         for text in ["", &KEY[1..], &format!("{KEY}0"), &KEY.to_uppercase(), &KEY.replace('a', "g")] {
             assert_eq!(ConversationKey::parse(text), None, "{text}");
@@ -133,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_words() {
+    fn tag_that_is_not_one_word_of_64_characters_is_refused() {
         let longest = "x".repeat(64);
         for (text, expected) in [
             ("orders-42", Some("orders-42")),
@@ -155,13 +161,13 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_is_the_same_however_it_is_written() {
+    fn tag_in_another_case_or_composition_is_the_same() {
         for (texts, expected) in [
             (&["größe", "gro\u{308}ße", "GRÖẞE", "GRO\u{308}ẞE"][..], "größe"),
             (&["istanbul", "İSTANBUL", "I\u{307}stanbul", "i\u{307}stanbul", "ISTANBUL"], "istanbul"),
             (&["ısparta"], "ısparta"),
             (&["हिन्दी", "हि\u{200d}न्दी\u{200b}"], "हिन्दी"),
-            // One with and one without its dot composed: NFC takes them apart.
+            // NFC decomposes U+095B into a letter and a dot, and does not compose them again.
             (&["\u{95b}ी", "\u{91c}\u{93c}ी"], "\u{91c}\u{93c}ी"),
             (&["한국", "\u{1112}\u{1161}\u{11ab}\u{1100}\u{116e}\u{11a8}"], "한국"),
             (&["ệ", "e\u{302}\u{323}", "e\u{323}\u{302}", "\u{1eb9}\u{302}"], "ệ"),
@@ -177,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_survive_a_round_trip_and_foreign_rows_are_nobody_s() {
+    fn row_keys_survive_a_round_trip_and_foreign_row_keys_are_refused() {
         let key = ConversationKey::parse(KEY).unwrap();
         let tag = |text: &str| Row::Tag(Tag::parse(text).unwrap());
         for row in [

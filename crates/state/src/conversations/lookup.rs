@@ -1,4 +1,4 @@
-//! Finding conversations by person, and what stands behind the rows of an index.
+//! Finds the conversations of a person, and the conversations to which the rows of an index point.
 
 use std::cmp::Reverse;
 
@@ -12,11 +12,12 @@ use super::record::{Conversation, FOREIGN_ROW, Rows, Stored, skipped};
 use super::{AT_ONCE, Conversations};
 use crate::StateError;
 
-/// Of a person with more conversations, the newest are looked at: Web Chat begins a new one with every visit.
-const MOST_OF_A_PERSON: usize = 50;
+/// The most conversations of a person that are considered, the newest first. A person may have many, because
+/// Web Chat begins a new conversation with every visit.
+const MAX_OF_A_PERSON: usize = 50;
 
 impl<H: Host> Conversations<'_, H> {
-    /// A person's own conversation on a channel.
+    /// Finds a person's own conversation on a channel.
     pub async fn of_user(
         &self,
         channel_id: &str,
@@ -25,7 +26,7 @@ impl<H: Host> Conversations<'_, H> {
         self.of_person(&Index::of_user(channel_id, user_id)).await
     }
 
-    /// The own conversation of the person with this object id in Entra.
+    /// Finds the own conversation of the person with this object id in Entra.
     pub async fn of_aad_object(
         &self,
         id: &str,
@@ -33,8 +34,8 @@ impl<H: Host> Conversations<'_, H> {
         self.of_person(&Index::of_aad_object(id)).await
     }
 
-    /// The conversation in which the person was last seen: an alert for a person is said once. A paused one only if there is
-    /// no other.
+    /// Finds the conversation in which the person was active last, because an alert for a person is delivered
+    /// to one conversation only. A paused conversation is returned only if there is no other one.
     async fn of_person(&self, index: &Index) -> Result<Option<(ConversationKey, Conversation)>, StateError> {
         let mut newest: Vec<Entity> = Vec::new();
         let mut continuation = None;
@@ -42,18 +43,18 @@ impl<H: Host> Conversations<'_, H> {
             let page = self.table.query(&index.query(), continuation.as_ref()).await?;
             newest.extend(page.entities);
             newest.sort_by_key(|entity| Reverse(entity.int(SEEN_AT)));
-            newest.truncate(MOST_OF_A_PERSON);
+            newest.truncate(MAX_OF_A_PERSON);
             continuation = page.next;
             if continuation.is_none() {
                 break;
             }
         }
-        let found = self.behind(index, newest).await?;
+        let found = self.conversations_of_rows(index, newest).await?;
         Ok(found.into_iter().max_by_key(|(_, conversation)| (!conversation.paused, conversation.seen_at)))
     }
 
-    /// The conversations to which rows of an index lead, in the order of their keys. A row that leads nowhere is deleted.
-    pub(super) async fn behind(
+    /// The conversations to which rows of an index point, in the order of their keys. Stale rows are deleted.
+    pub(super) async fn conversations_of_rows(
         &self,
         index: &Index,
         rows: Vec<Entity>,
@@ -68,13 +69,13 @@ impl<H: Host> Conversations<'_, H> {
         let mut stale = Vec::new();
         let mut conversations = Vec::with_capacity(keys.len());
         for (key, rows) in self.rows_of_all(keys).await? {
-            match self.leads_to(index, &rows) {
-                Leads::There => {
+            match self.index_row_state(index, &rows) {
+                IndexRow::Valid => {
                     let conversation = rows.conversation(self.host.now());
                     conversations.extend(conversation.map(|conversation| (key, conversation)));
                 }
-                Leads::Unknown => {}
-                Leads::Nowhere => stale.push(key),
+                IndexRow::Unknown => {}
+                IndexRow::Stale => stale.push(key),
             }
         }
         let remove = async |key: ConversationKey| self.remove_stale(index, &index.row(&key), &key).await;
@@ -83,32 +84,34 @@ impl<H: Host> Conversations<'_, H> {
         Ok(conversations)
     }
 
-    /// Deletes a row that leads nowhere, unless somebody has written it meanwhile. The row is read before the conversation,
-    /// because `hear` writes them in the opposite order: a row that this read has not seen changes the version.
+    /// Deletes a stale row, unless another writer has written it in the meantime. The row is read before the
+    /// conversation, because `hear` writes the conversation before the row. If `hear` writes the row after
+    /// this read, the row's ETag changes and the delete is refused.
     async fn remove_stale(&self, index: &Index, row: &Key, key: &ConversationKey) -> Result<(), StateError> {
         let Some(found) = self.table.get(row).await? else { return Ok(()) };
-        if self.leads_to(index, &self.rows_of(key).await?) == Leads::Nowhere {
+        if self.index_row_state(index, &self.rows_of(key).await?) == IndexRow::Stale {
             self.table.delete(row, Some(&found.etag)).await?;
         }
         Ok(())
     }
 
-    fn leads_to(&self, index: &Index, rows: &Rows) -> Leads {
+    fn index_row_state(&self, index: &Index, rows: &Rows) -> IndexRow {
         match &rows.stored {
-            Stored::Record(record) if index.leads_to(&record.address, &rows.tags, self.unbound) => {
-                Leads::There
+            Stored::Record(record) if index.contains(&record.address, &rows.tags, self.unbound) => {
+                IndexRow::Valid
             }
-            Stored::Record(_) | Stored::Nothing => Leads::Nowhere,
-            Stored::Newer | Stored::Broken => Leads::Unknown,
+            Stored::Record(_) | Stored::Nothing => IndexRow::Stale,
+            Stored::Newer | Stored::Broken => IndexRow::Unknown,
         }
     }
 }
 
+/// Whether the conversation to which an index row points belongs to the index.
 #[derive(PartialEq)]
-enum Leads {
-    There,
-    Nowhere,
-    /// It may lead there once the record can be read.
+enum IndexRow {
+    Valid,
+    Stale,
+    /// The conversation's record cannot be read.
     Unknown,
 }
 
@@ -119,7 +122,9 @@ mod tests {
     use platform::testing::run;
     use serde_json::json;
 
-    use super::super::testing::{Stage, key, lose, place, plant, planted, subscribers, with};
+    use super::super::testing::{
+        Stage, delete_entity, key, place, read_entity, subscribers, with, write_entity,
+    };
     use super::super::{Filter, PAUSED_FOR, Sign};
     use super::*;
 
@@ -132,9 +137,9 @@ mod tests {
     }
 
     #[test]
-    fn a_person_is_found_in_the_youngest_conversation_where_somebody_is() {
+    fn person_with_several_conversations_is_found_in_the_newest_one_that_is_not_paused() {
         let stage = Stage::new();
-        let of_user = || run(stage.book().of_user("webchat", "dl_u")).unwrap().map(|(key, _)| key);
+        let of_user = || run(stage.conversations().of_user("webchat", "dl_u")).unwrap().map(|(key, _)| key);
         assert_eq!(of_user(), None);
         let keys: Vec<_> = (0..3)
             .map(|number| {
@@ -145,25 +150,29 @@ mod tests {
             })
             .collect();
         assert_eq!(of_user().as_ref(), Some(&keys[2]));
-        run(stage.book().pause(&webchat("2"), stage.host.now() + PAUSED_FOR)).unwrap();
+        run(stage.conversations().pause(&webchat("2"), stage.host.now() + PAUSED_FOR)).unwrap();
         assert_eq!(of_user().as_ref(), Some(&keys[1]));
         for id in ["0", "1"] {
-            run(stage.book().pause(&webchat(id), stage.host.now() + PAUSED_FOR)).unwrap();
+            run(stage.conversations().pause(&webchat(id), stage.host.now() + PAUSED_FOR)).unwrap();
         }
-        assert_eq!(of_user().as_ref(), Some(&keys[2]), "a paused one rather than none");
-        assert_eq!(run(stage.book().of_aad_object("E5")), Ok(None), "a visitor wrote it");
+        assert_eq!(of_user().as_ref(), Some(&keys[2]), "a paused conversation, if all are paused");
+        assert_eq!(
+            run(stage.conversations().of_aad_object("E5")),
+            Ok(None),
+            "Web Chat does not vouch for object ids"
+        );
         stage.hear(&with(|_| {}), Sign::Message);
-        let found = run(stage.book().of_aad_object("E5")).unwrap().map(|(key, _)| key);
+        let found = run(stage.conversations().of_aad_object("E5")).unwrap().map(|(key, _)| key);
         assert_eq!(found, Some(key()));
-        assert_eq!(run(stage.book().of_user("msteams", "dl_u")), Ok(None));
-        assert_eq!(run(stage.book().of_aad_object("nobody")), Ok(None));
+        assert_eq!(run(stage.conversations().of_user("msteams", "dl_u")), Ok(None));
+        assert_eq!(run(stage.conversations().of_aad_object("nobody")), Ok(None));
     }
 
     #[test]
-    fn of_a_person_with_many_conversations_the_newest_are_looked_at() {
+    fn person_with_many_conversations_is_found_in_one_of_the_newest_50() {
         let stage = Stage::new();
         let mut references: Vec<_> = (0..60).map(|number| webchat(&number.to_string())).collect();
-        // The newest is the last one of the index.
+        // The newest conversation has the last row of the index.
         references.sort_by_key(ConversationKey::of);
         for (seconds, reference) in (0..).zip(&references) {
             stage.at(seconds);
@@ -171,26 +180,29 @@ mod tests {
         }
         let newest = ConversationKey::of(&references[59]);
         let calls = stage.calls();
-        let found = run(stage.book().of_user("webchat", "dl_u")).unwrap().map(|(key, _)| key);
+        let found = run(stage.conversations().of_user("webchat", "dl_u")).unwrap().map(|(key, _)| key);
         assert_eq!(found.as_ref(), Some(&newest));
-        assert!(stage.calls() - calls <= 1 + 16, "a query of the index, and one for each shard");
-        // Nobody is in any of the 50, and the ten before them are not looked at.
-        for reference in &references[60 - MOST_OF_A_PERSON..] {
-            run(stage.book().pause(reference, stage.host.now() + PAUSED_FOR)).unwrap();
+        let made = stage.calls() - calls;
+        assert!(made <= 1 + 16, "expected a query of the index and one for each shard, found {made} calls");
+        // The newest 50 are paused. The ten before them are not paused, but are not considered.
+        for reference in &references[60 - MAX_OF_A_PERSON..] {
+            run(stage.conversations().pause(reference, stage.host.now() + PAUSED_FOR)).unwrap();
         }
-        let found = run(stage.book().of_user("webchat", "dl_u")).unwrap().map(|(key, _)| key);
+        let found = run(stage.conversations().of_user("webchat", "dl_u")).unwrap().map(|(key, _)| key);
         assert_eq!(found, Some(newest));
     }
 
     #[test]
-    fn an_id_that_the_client_chose_finds_nobody_unless_that_is_allowed() {
+    fn user_id_that_the_client_chose_finds_no_conversation_unless_unbound_users_are_allowed() {
         let stage = Stage::new();
         let chosen = with(|json| {
             json["channelId"] = "webchat".into();
             json["user"] = json!({"id": "ann"});
         });
-        let allowing = || stage.book().with_unbound_users(UnboundUsers::Allow);
-        let of_user = |book: Conversations<'_, _>| run(book.of_user("webchat", "ann")).unwrap().is_some();
+        let allowing = || stage.conversations().with_unbound_users(UnboundUsers::Allow);
+        let of_user = |conversations: Conversations<'_, _>| {
+            run(conversations.of_user("webchat", "ann")).unwrap().is_some()
+        };
         stage.hear(&chosen, Sign::Message);
         assert!(!stage.rows().iter().any(|row| row.starts_with("u.")), "{:?}", stage.rows());
         run(allowing().hear(
@@ -203,26 +215,27 @@ mod tests {
         ))
         .unwrap();
         assert!(of_user(allowing()));
-        // The variable was changed: the row that was written meanwhile leads nowhere, and is deleted.
-        assert!(!of_user(stage.book()));
+        // With the default rule again, the row is stale and is deleted.
+        assert!(!of_user(stage.conversations()));
         assert!(!stage.rows().iter().any(|row| row.starts_with("u.")), "{:?}", stage.rows());
     }
 
     #[test]
-    fn an_index_that_leads_nowhere_is_passed_over_and_deleted() {
+    fn stale_index_row_is_ignored_and_deleted() {
         let stage = Stage::new();
         let (partition, row) = place();
         stage.hear(&with(|_| {}), Sign::Message);
-        // Of somebody else, of nobody, and one that the bot did not write.
-        plant("u.msteams.29:other", &row, |entity| entity);
-        plant("t.t.x", &row, |entity| entity);
-        plant("u.msteams.29:u", &"0".repeat(32), |entity| entity);
-        plant("u.msteams.29:u", "something else", |entity| entity);
-        let book = stage.book();
-        assert_eq!(run(book.of_user("msteams", "29:other")), Ok(None));
+        // A row of another user, a row of a tag that the conversation does not have, a row of a conversation
+        // that is not stored, and a foreign row.
+        write_entity("u.msteams.29:other", &row, |entity| entity);
+        write_entity("t.t.x", &row, |entity| entity);
+        write_entity("u.msteams.29:u", &"0".repeat(32), |entity| entity);
+        write_entity("u.msteams.29:u", "something else", |entity| entity);
+        let conversations = stage.conversations();
+        assert_eq!(run(conversations.of_user("msteams", "29:other")), Ok(None));
         let filter = Filter { tag: Some(subscribers("x", &[Some("t")])), tenant_id: None };
-        assert!(run(book.page(None, 1, &filter)).unwrap().conversations.is_empty());
-        assert_eq!(run(book.of_user("msteams", "29:u")).unwrap().unwrap().0, key());
+        assert!(run(conversations.page(None, 1, &filter)).unwrap().conversations.is_empty());
+        assert_eq!(run(conversations.of_user("msteams", "29:u")).unwrap().unwrap().0, key());
         let expected = [
             format!("{partition}/{row}"),
             format!("e.e5/{row}"),
@@ -233,29 +246,29 @@ mod tests {
         assert_eq!(stage.rows(), expected);
         assert_eq!(stage.host.events("conversation.entity-skipped").len(), 1, "the foreign row");
         // A record that this version cannot read keeps its indexes.
-        plant(&partition, &row, |entity| entity.with("version", 2));
-        assert_eq!(run(book.of_user("msteams", "29:u")), Ok(None));
+        write_entity(&partition, &row, |entity| entity.with("version", 2));
+        assert_eq!(run(conversations.of_user("msteams", "29:u")), Ok(None));
         assert_eq!(stage.rows(), expected);
     }
 
     #[test]
-    fn an_index_that_is_written_while_it_is_found_stale_is_not_deleted() {
+    fn stale_index_row_that_is_written_again_before_the_delete_is_kept() {
         // The calls: the query, the conversation, the row, the conversation again, the delete.
-        for (nth, is_seen) in [(2, true), (3, false), (4, false), (5, false)] {
+        for (nth, is_found) in [(2, true), (3, false), (4, false), (5, false)] {
             let stage = Stage::new();
             let (partition, row) = place();
             stage.hear(&with(|_| {}), Sign::Message);
-            let record = planted(&partition, &row).unwrap();
-            let index = planted("u.msteams.29:u", &row).unwrap();
-            lose(&partition, &row);
+            let record = read_entity(&partition, &row).unwrap();
+            let index = read_entity("u.msteams.29:u", &row).unwrap();
+            delete_entity(&partition, &row);
             let index_row = row.clone();
             stage.before_call(nth, move || {
-                plant(&partition, &row, |_| record);
-                plant("u.msteams.29:u", &row, |_| index);
+                write_entity(&partition, &row, |_| record);
+                write_entity("u.msteams.29:u", &row, |_| index);
             });
-            let found = run(stage.book().of_user("msteams", "29:u")).unwrap();
-            assert_eq!(found.is_some(), is_seen, "before call {nth}");
-            assert!(planted("u.msteams.29:u", &index_row).is_some(), "before call {nth}");
+            let found = run(stage.conversations().of_user("msteams", "29:u")).unwrap();
+            assert_eq!(found.is_some(), is_found, "before call {nth}");
+            assert!(read_entity("u.msteams.29:u", &index_row).is_some(), "before call {nth}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Many conversations at once. Where they lie close together in the table, one query reads several of them.
+//! Reads many conversations. One query reads several of them if they are close together in the table.
 
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -10,16 +10,16 @@ use super::record::{Conversation, Rows, partition_of};
 use super::{AT_ONCE, Conversations, Standing};
 use crate::StateError;
 
-/// The most rows that a query reads for each conversation that it looks for. Where the table is larger, each conversation is
-/// read by itself: rows that nobody asked for cost time too.
+/// The most rows that a query reads for each requested conversation. If a query finds too few of them among
+/// its rows, each conversation is read by itself, because reading other rows costs time too.
 const ROWS_FOR_EACH: usize = 8;
 
-/// What the table has of a conversation that somebody named.
+/// The data that the table has about a requested conversation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Known {
-    /// Whether it may be sent alerts: this is known of conversations without a record too.
+    /// Whether the conversation may be sent alerts. This is known without a record too.
     pub standing: Standing,
-    /// Its record, where this version can read one.
+    /// The conversation; `None` if its record is missing, or if this version cannot read it.
     pub conversation: Option<Conversation>,
 }
 
@@ -32,18 +32,19 @@ impl Known {
     }
 }
 
-/// What belongs to each of some conversations, in the order of their keys.
+/// Values of conversations, sorted by the conversations' keys.
 pub type ByKey<T> = Vec<(ConversationKey, T)>;
 
-/// What belongs to a conversation.
+/// Finds the value of a conversation.
 pub fn of_key<'a, T>(all: &'a ByKey<T>, key: &ConversationKey) -> Option<&'a T> {
     let at = all.binary_search_by(|(other, _)| other.cmp(key)).ok()?;
     all.get(at).map(|(_, found)| found)
 }
 
 impl<H: Host> Conversations<'_, H> {
-    /// What the table has of each of these conversations, each once. It takes at most one query for each of them and one for
-    /// each of the 16 shards; fewer, where the table has not many others between them.
+    /// Reads the data of each of these conversations, without duplicates. This takes at most one query for
+    /// each conversation and one for each of the 16 shards. It takes fewer if the table has few other
+    /// conversations between them.
     pub async fn get_all(
         &self,
         keys: impl IntoIterator<Item = ConversationKey>,
@@ -53,7 +54,7 @@ impl<H: Host> Conversations<'_, H> {
         Ok(self.rows_of_all(keys.into_iter().collect()).await?.into_iter().map(known).collect())
     }
 
-    /// The rows of each of these conversations; none for one that the table does not have.
+    /// Reads the rows of each of these conversations. A conversation that is not stored has empty [`Rows`].
     pub(super) async fn rows_of_all(
         &self,
         mut keys: Vec<ConversationKey>,
@@ -62,24 +63,26 @@ impl<H: Host> Conversations<'_, H> {
         keys.dedup();
         let read = async |keys: &[ConversationKey]| self.rows_in_shard(keys).await;
         let read = &read;
-        // The first digit of a key is its shard: so shards that follow each other make the whole order.
+        // The first digit of a key is its shard, so the results of the shards, one after the other, are
+        // sorted.
         let shards = keys.chunk_by(|one, other| one.digit() == other.digit());
         let found = stream::iter(shards).map(read).buffered(AT_ONCE);
         found.try_concat().await
     }
 
-    /// The rows of conversations of one shard, whose keys are in order.
+    /// Reads the rows of conversations of one shard. The keys must be sorted.
     async fn rows_in_shard(&self, keys: &[ConversationKey]) -> Result<ByKey<Rows>, StateError> {
         let mut found = Vec::with_capacity(keys.len());
         let mut left = keys;
-        let mut is_worth_it = true;
+        let mut use_ranges = true;
         while let [first, rest @ ..] = left {
-            if is_worth_it && let [.., last] = rest {
+            if use_ranges && let [.., last] = rest {
                 let before = found.len();
                 self.rows_between(first, last, left, &mut found).await?;
                 let more = found.len() - before;
-                // One more query for one conversation would cost as much as asking for it alone.
-                is_worth_it = more > 1;
+                // If a query of a range finds only one conversation, reading each one by itself costs no
+                // more.
+                use_ranges = more > 1;
                 left = &left[more..];
             } else {
                 found.push((first.clone(), self.rows_of(first).await?));
@@ -89,8 +92,8 @@ impl<H: Host> Conversations<'_, H> {
         Ok(found)
     }
 
-    /// Reads one page from `first` to `last`, and adds the rows of those of the conversations that it holds wholly, from the
-    /// first on.
+    /// Reads one page of the rows from `first` to `last`. Adds the conversations whose rows are all on the
+    /// page, in the order of `keys`.
     async fn rows_between(
         &self,
         first: &ConversationKey,
@@ -110,7 +113,7 @@ impl<H: Host> Conversations<'_, H> {
                     own.add(row, entity, self.host);
                 }
             }
-            // More rows of the last conversation on a page may stand on the next one.
+            // The next page may have further rows of the last conversation on this page.
             if page.next.is_some() && rows.peek().is_none() {
                 break;
             }
@@ -126,7 +129,7 @@ mod tests {
     use platform::testing::run;
 
     use super::super::PAUSED_FOR;
-    use super::super::testing::{Stage, numbered, plant};
+    use super::super::testing::{Stage, numbered, write_entity};
     use super::*;
 
     fn conversations(stage: &Stage, numbers: std::ops::Range<usize>) -> Vec<ConversationKey> {
@@ -134,63 +137,66 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_of_a_hundred_take_one_query_for_each_shard() {
+    fn conversations_without_others_between_them_take_one_query_for_each_shard() {
         let stage = Stage::new();
         let keys = conversations(&stage, 0..100);
         keys.iter().for_each(|key| stage.tag(key, "x"));
         let calls = stage.calls();
-        let found = run(stage.book().get_all(keys.clone())).unwrap();
+        let found = run(stage.conversations().get_all(keys.clone())).unwrap();
         assert_eq!(stage.calls() - calls, 16);
         assert_eq!(found.len(), 100);
         for key in keys {
-            let alone = run(stage.book().get(&key)).unwrap();
+            let alone = run(stage.conversations().get(&key)).unwrap();
             assert_eq!(of_key(&found, &key).unwrap().conversation, alone);
             assert_eq!(alone.unwrap().tags.len(), 1);
         }
     }
 
     #[test]
-    fn a_few_of_many_take_a_query_each_and_one_for_each_shard_at_most() {
+    fn few_conversations_of_many_take_at_most_one_query_each_and_one_for_each_shard() {
         let stage = Stage::new();
         let keys = conversations(&stage, 0..640);
         let few: Vec<_> = keys.iter().step_by(40).cloned().collect();
         let calls = stage.calls();
-        let found = run(stage.book().get_all(few.clone())).unwrap();
+        let found = run(stage.conversations().get_all(few.clone())).unwrap();
         assert!(stage.calls() - calls <= few.len() + 16, "{} calls", stage.calls() - calls);
         for key in few {
-            assert_eq!(of_key(&found, &key).unwrap().conversation, run(stage.book().get(&key)).unwrap());
+            assert_eq!(
+                of_key(&found, &key).unwrap().conversation,
+                run(stage.conversations().get(&key)).unwrap()
+            );
         }
     }
 
     #[test]
-    fn what_is_not_there_is_known_as_such_and_a_stop_is_seen_without_a_record() {
+    fn conversation_without_a_record_is_reported_with_its_stop() {
         let stage = Stage::new();
         let mut keys = conversations(&stage, 0..40);
         keys.extend((40..60).map(|number| ConversationKey::of(&numbered(number, "29:u", "t"))));
         for key in [&keys[3], &keys[50]] {
-            run(stage.book().stop(key, stage.host.now())).unwrap();
+            run(stage.conversations().stop(key, stage.host.now())).unwrap();
         }
-        run(stage.book().pause(&numbered(5, "29:u", "t"), stage.host.now() + PAUSED_FOR)).unwrap();
-        // A foreign row costs nothing.
-        plant("c7", "somebody else's", |entity| entity);
-        let found = run(stage.book().get_all(keys.clone())).unwrap();
+        run(stage.conversations().pause(&numbered(5, "29:u", "t"), stage.host.now() + PAUSED_FOR)).unwrap();
+        // A foreign row is ignored.
+        write_entity("c7", "foreign row", |entity| entity);
+        let found = run(stage.conversations().get_all(keys.clone())).unwrap();
         for (number, key) in keys.iter().enumerate() {
             let Known { standing, conversation } = of_key(&found, key).unwrap();
             assert_eq!(conversation.is_some(), number < 40, "{number}");
             assert_eq!(standing.stopped, [3, 50].contains(&number), "{number}");
             assert_eq!(standing.paused, number == 5, "{number}");
         }
-        assert!(run(stage.book().get_all([])).unwrap().is_empty());
+        assert!(run(stage.conversations().get_all([])).unwrap().is_empty());
     }
 
     #[test]
-    fn the_rows_of_a_conversation_may_stand_on_two_pages() {
+    fn conversation_whose_rows_are_on_two_pages_is_read_completely() {
         let stage = Stage::new();
         let keys = conversations(&stage, 0..60);
         for (number, key) in keys.iter().enumerate() {
             (0..number % 30).for_each(|tag| stage.tag(key, &format!("tag-{tag}")));
         }
-        let found = run(stage.book().get_all(keys.clone())).unwrap();
+        let found = run(stage.conversations().get_all(keys.clone())).unwrap();
         for (number, key) in keys.iter().enumerate() {
             assert_eq!(
                 of_key(&found, key).unwrap().conversation.as_ref().unwrap().tags.len(),
@@ -198,8 +204,8 @@ mod tests {
                 "{number}"
             );
         }
-        // The service may answer with an empty page that has a next one.
+        // The service may return an empty page with a continuation.
         stage.answer_empty_pages(40);
-        assert_eq!(run(stage.book().get_all(keys)).unwrap(), found);
+        assert_eq!(run(stage.conversations().get_all(keys)).unwrap(), found);
     }
 }

@@ -1,4 +1,4 @@
-//! The address book: the conversations that the bot knows, how they are found, and who wants no alerts.
+//! The conversations that the bot knows: their records, their indexes, and whether they want alerts.
 
 mod composed;
 mod fingerprint;
@@ -39,13 +39,13 @@ pub use record::Conversation;
 pub use subscribers::{Subscribers, tenant_of};
 pub use tags::{MAX_TAGS, Tagged};
 
-/// How many calls of one operation go on at once.
+/// The most calls of one operation that run at the same time.
 const AT_ONCE: usize = 8;
 
-/// How often a conditional write is tried. A rival that writes at the same moment leaves one conflict, rarely two.
+/// How often a conditional write is tried. Another writer causes one conflict, rarely two.
 const ATTEMPTS: usize = 3;
 
-/// The conversations that the bot knows.
+/// The conversations that the bot knows. Calls take until a deadline at most.
 #[derive(Debug)]
 pub struct Conversations<'a, H> {
     host: &'a H,
@@ -55,50 +55,50 @@ pub struct Conversations<'a, H> {
     unbound: UnboundUsers,
 }
 
-/// Whether somebody wants alerts, and is there.
+/// Whether a conversation may be sent alerts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Standing {
-    /// The person wants no alerts from others.
+    /// The person has sent `stop`, so alerts of other senders are not delivered.
     pub stopped: bool,
-    /// The channel says that nobody is there.
+    /// The conversation is paused, because the channel reported that it cannot reach the person.
     pub paused: bool,
-    /// The person asked to be forgotten at that time. What was accepted before is not said.
+    /// When the person asked to be forgotten. Alerts that were accepted until then are not delivered.
     pub forgotten_at: Option<DateTime<Utc>>,
 }
 
 impl<'a, H: Host> Conversations<'a, H> {
-    /// The address book in a storage account. Calls take until `deadline` at most.
+    /// Opens the conversations in these tables of a storage account. Calls take until `deadline` at most.
     pub fn new(host: &'a H, account: &'a Account, tables: &'a Tables, deadline: Deadline) -> Self {
         let table = TableClient::new(host, account, &tables.conversations, deadline);
         Self { host, table, account, tables, unbound: UnboundUsers::default() }
     }
 
-    /// With another rule for ids that clients choose. Without this, they find nobody.
+    /// Sets the rule for user ids that clients choose. By default, such an id finds no conversation.
     #[must_use]
     pub fn with_unbound_users(mut self, unbound: UnboundUsers) -> Self {
         self.unbound = unbound;
         self
     }
 
-    /// Names the table, for fingerprints.
+    /// The account's endpoint and the table's name, which identify the table in fingerprints.
     fn place(&self) -> [&str; 2] {
         [self.account.endpoint(Service::Table).unwrap_or_default(), self.tables.conversations.as_str()]
     }
 
-    /// A conversation, with one query. A record of a newer version is not seen.
+    /// Reads a conversation, with one query; `None` if its record is missing, or if a newer version wrote it.
     pub async fn get(&self, key: &ConversationKey) -> Result<Option<Conversation>, StateError> {
         Ok(self.rows_of(key).await?.conversation(self.host.now()))
     }
 
-    /// Whether a conversation may be sent alerts, with one query. A `stop` is seen even where this version cannot read the
-    /// record, or where there is none.
+    /// Reads whether a conversation may be sent alerts, with one query. A `stop` is found even if the record
+    /// is missing, or if this version cannot read it.
     pub async fn standing(&self, key: &ConversationKey) -> Result<Standing, StateError> {
         Ok(Known::of(self.rows_of(key).await?, self.host.now()).standing)
     }
 
-    /// Every row of a conversation.
+    /// Reads every row of a conversation.
     async fn rows_of(&self, key: &ConversationKey) -> Result<Rows, StateError> {
-        // `/` follows `.`, which follows the key in each of its other rows.
+        // The other rows of a conversation begin with its key and `.`. The character after `.` is `/`.
         let filter = Rule::partition(&partition_of(key)).rows(key.as_str(), &format!("{key}/"));
         let query = Query { filter, top: MAX_TOP, select: Vec::new() };
         let mut rows = Rows::default();
@@ -118,14 +118,14 @@ impl<'a, H: Host> Conversations<'a, H> {
         }
     }
 
-    /// The row of a conversation's record, and its version.
+    /// Reads the row of a conversation's record, with its ETag.
     async fn record_of(&self, key: &ConversationKey) -> Result<(Stored, Option<ETag>), StateError> {
         let found = self.table.get(&key_of(key, &Row::Record)).await?;
         let stored = found.as_ref().map(|found| Stored::read(&found.entity, self.host)).unwrap_or_default();
         Ok((stored, found.map(|found| found.etag)))
     }
 
-    /// Deletes rows, several at once. A row that is not there is no error.
+    /// Deletes rows, several at the same time. A row that is missing is not an error.
     async fn delete_all(&self, keys: impl IntoIterator<Item = Key>) -> Result<(), StateError> {
         let delete = async |key: Key| self.table.delete(&key, None).await.map(|_| ());
         let delete = &delete;
@@ -136,7 +136,7 @@ impl<'a, H: Host> Conversations<'a, H> {
     /// Deletes the fingerprint, so that the next activity of the conversation reads the table.
     async fn forget_fingerprint(&self, key: &ConversationKey) {
         if let Err(error) = self.host.delete(&known_key(key)).await {
-            // The conversation is looked at again when the day of its fingerprint is over.
+            // The fingerprint covers the conversation at most until the end of its day.
             let fields = serde_json::json!({"conversation": key.as_str(), "reason": error.to_string()});
             self.host.event(platform::Level::Warn, "conversation.fingerprint-not-deleted", fields);
         }

@@ -1,4 +1,4 @@
-//! Pausing a conversation in which the channel found nobody.
+//! Pauses a conversation whose person the channel cannot reach.
 
 use std::time::Duration;
 
@@ -12,12 +12,13 @@ use super::record::{Stored, key_of};
 use super::{ATTEMPTS, Conversations};
 use crate::StateError;
 
-/// How long a pause lasts at most. The channel may have been wrong, and no message of the person would say so.
+/// The longest pause. It has a limit, because the channel may have been wrong and the person may never write.
 pub const PAUSED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl<H: Host> Conversations<'_, H> {
-    /// Pauses the conversation until then, and deletes its fingerprint, so that the person's next message ends the pause. A
-    /// record that names another Connector stays as it is, and so does a pause that has not ended.
+    /// Pauses a conversation until a time. Its fingerprint is deleted, so that the person's next message
+    /// reads the record and ends the pause. A record with the address of another Connector is not changed. A
+    /// pause that has not ended is not changed either.
     pub async fn pause(
         &self,
         reference: &ConversationReference,
@@ -34,7 +35,7 @@ impl<H: Host> Conversations<'_, H> {
                 let entity = entity.with_int64("pausedUntil", until.timestamp_millis());
                 match self.table.merge(&entity, Some(&etag)).await? {
                     Conditional::Done(_) => {}
-                    // The person may be back, or elsewhere.
+                    // The person may have written, or the conversation may have moved to another Connector.
                     Conditional::Changed => continue,
                     Conditional::Gone => return Ok(()),
                 }
@@ -51,43 +52,43 @@ mod tests {
     use platform::testing::run;
     use platform::{Clock, KeyValue};
 
-    use super::super::testing::{Stage, key, place, plant, planted, with};
+    use super::super::testing::{Stage, key, place, read_entity, with, write_entity};
     use super::super::{Heard, Sign, known_key};
     use super::*;
 
     fn pause(stage: &Stage, reference: &ConversationReference) {
-        run(stage.book().pause(reference, stage.host.now() + PAUSED_FOR)).unwrap();
+        run(stage.conversations().pause(reference, stage.host.now() + PAUSED_FOR)).unwrap();
     }
 
     #[test]
-    fn a_pause_ends_when_the_person_writes_or_installs() {
+    fn pause_ends_when_the_person_sends_a_message_or_installs_the_bot() {
         for (sign, expected) in [(Sign::Message, false), (Sign::Installed, false), (Sign::Update, true)] {
             let stage = Stage::new();
             stage.hear(&with(|_| {}), Sign::Message);
             pause(&stage, &with(|_| {}));
             assert!(stage.conversation().paused);
-            // With news, so that the record is written whatever the sign.
+            // The activity changes the address, so that an activity of any kind writes the record.
             let heard = stage.hear(&with(|json| json["serviceUrlVerified"] = false.into()), sign);
-            assert_eq!(heard == Heard::Paused, expected, "{sign:?}: no fingerprint may hide the pause");
+            assert_eq!(heard == Heard::Paused, expected, "{sign:?}: a fingerprint would hide the pause");
             assert_eq!(stage.conversation().paused, expected, "{sign:?}");
         }
     }
 
     #[test]
-    fn a_pause_ends_after_a_day() {
+    fn pause_ends_after_a_day() {
         let stage = Stage::new();
         stage.hear(&with(|_| {}), Sign::Message);
         pause(&stage, &with(|_| {}));
         for (seconds, expected) in [(86_399, true), (86_400, false)] {
             stage.at(seconds);
-            assert_eq!(stage.conversation().paused, expected, "{seconds}");
+            assert_eq!(stage.conversation().paused, expected, "after {seconds} seconds");
         }
         let heard = stage.hear(&with(|_| {}), Sign::Update);
         assert!(matches!(heard, Heard::Stored(_)), "{heard:?}");
     }
 
     #[test]
-    fn a_pause_deletes_the_fingerprint_and_writes_only_once() {
+    fn pause_of_a_paused_conversation_deletes_the_fingerprint_and_writes_nothing() {
         let stage = Stage::new();
         stage.hear(&with(|_| {}), Sign::Message);
         for writes in [1, 0] {
@@ -100,34 +101,34 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_changes_nothing_but_its_time_and_only_at_the_same_connector() {
+    fn pause_changes_only_its_time_and_only_if_the_connector_is_the_same() {
         let stage = Stage::new();
         pause(&stage, &with(|_| {}));
-        assert!(stage.rows().is_empty(), "a pause makes no record");
+        assert!(stage.rows().is_empty(), "a pause does not create a record");
         stage.hear(&with(|_| {}), Sign::Message);
         let (partition, row) = place();
-        let before = planted(&partition, &row).unwrap();
+        let before = read_entity(&partition, &row).unwrap();
         pause(&stage, &with(|json| json["serviceUrl"] = "https://smba.trafficmanager.net/other/".into()));
         assert_eq!(
-            planted(&partition, &row),
+            read_entity(&partition, &row),
             Some(before.clone()),
-            "another Connector says nothing about this one"
+            "another Connector does not pause this conversation"
         );
         pause(&stage, &with(|json| json["locale"] = "fr".into()));
-        let after = planted(&partition, &row).unwrap();
+        let after = read_entity(&partition, &row).unwrap();
         let until = stage.host.now() + PAUSED_FOR;
         assert_eq!(after, before.with_int64("pausedUntil", until.timestamp_millis()));
         assert_eq!(stage.conversation().address.locale.as_deref(), Some("de"));
     }
 
     #[test]
-    fn a_conversation_that_moved_meanwhile_is_not_paused() {
+    fn conversation_that_moves_to_another_connector_during_the_pause_is_not_paused() {
         let stage = Stage::new();
         stage.hear(&with(|_| {}), Sign::Message);
         let moved = with(|json| json["serviceUrl"] = "https://smba.trafficmanager.net/emea/".into());
-        let other = Stage::elsewhere(&moved);
+        let other = Stage::record_entity(&moved);
         let (partition, row) = place();
-        stage.before_call(2, move || plant(&partition, &row, |_| other));
+        stage.before_call(2, move || write_entity(&partition, &row, |_| other));
         pause(&stage, &with(|_| {}));
         assert!(!stage.conversation().paused);
         assert_eq!(stage.conversation().address.service_url, moved.service_url);

@@ -1,4 +1,4 @@
-//! The rows of one conversation, read and written.
+//! Reads and writes the rows of one conversation.
 
 use bot_framework::ConversationReference;
 use bot_framework::json::Fields;
@@ -12,22 +12,23 @@ use crate::StateError;
 
 const VERSION: i64 = 1;
 
-/// The most bytes of an address that are stored. An address of a channel has some hundred bytes; an alert has to carry it,
-/// and its own text, within 48 KiB.
+/// The most bytes of an address that is stored. The address of a channel has a few hundred bytes. A message
+/// of the queue has to contain the address and the alert's text within 48 KiB.
 pub(super) const MAX_ADDRESS_BYTES: usize = 16 * 1024;
 
 /// A conversation that the bot knows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Conversation {
-    /// Where to send a message; without the activity that it was taken from. A group's address has no person in it.
+    /// The address to which messages are sent. It has no activity id, and a group's address has no person.
     pub address: ConversationReference,
-    /// The tags that it subscribes to, in order.
+    /// The tags that the conversation subscribes to, in order.
     pub tags: Vec<Tag>,
-    /// The person wants no alerts from others.
+    /// The person has sent `stop`, so alerts of other senders are not delivered.
     pub stopped: bool,
-    /// The channel says that nobody is there. The person's next message ends the pause, and so does its time.
+    /// The conversation is paused, because the channel reported that it cannot reach the person. The pause
+    /// ends with the person's next message, and after a day at the latest.
     pub paused: bool,
-    /// When the bot last heard from the conversation, to within a day.
+    /// When the conversation was last active, to within a day.
     pub seen_at: DateTime<Utc>,
 }
 
@@ -56,15 +57,15 @@ impl Record {
     }
 }
 
-/// What stands in the row of a record.
+/// The content of the row `<key>`.
 #[derive(Debug, Default)]
 pub(super) enum Stored {
     #[default]
     Nothing,
     Record(Box<Record>),
-    /// A newer version wrote it: it is left alone.
+    /// A newer version wrote the record. This version does not change it.
     Newer,
-    /// No version could read it. The next sign of the conversation writes over it.
+    /// No version can read the record. The conversation's next activity overwrites it.
     Broken,
 }
 
@@ -90,17 +91,17 @@ impl Stored {
             }
             time
         };
-        // A time that cannot be read costs no more than itself: the next message writes it anew.
+        // A time that cannot be read counts as missing. The next message writes it again.
         let seen_at = time("seenAt").unwrap_or_default();
         Self::Record(Box::new(Record { address, seen_at, paused_until: time("pausedUntil") }))
     }
 }
 
-/// Everything of one conversation.
+/// All rows of one conversation.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     pub(super) stored: Stored,
-    /// Whether there is a row `<key>`, readable or not.
+    /// Whether the row `<key>` exists, even if it cannot be read.
     pub(super) has_record: bool,
     pub(super) stopped: bool,
     pub(super) forgotten_at: Option<DateTime<Utc>>,
@@ -108,7 +109,6 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Adds a row.
     pub(super) fn add(&mut self, row: Row, entity: &Entity, host: &impl Host) {
         match row {
             Row::Record => {
@@ -126,7 +126,7 @@ impl Rows {
         }
     }
 
-    /// The conversation; `None` if its record is not there, or not readable by this version.
+    /// The conversation; `None` if its record is missing, or if this version cannot read it.
     pub(super) fn conversation(self, now: DateTime<Utc>) -> Option<Conversation> {
         let Stored::Record(record) = self.stored else { return None };
         Some(Conversation {
@@ -139,20 +139,20 @@ impl Rows {
     }
 }
 
-/// The partition of a conversation.
+/// The partition of a conversation's rows.
 pub(super) fn partition_of(key: &ConversationKey) -> String {
     format!("c{}", key.digit())
 }
 
-/// Where a row of a conversation stands.
+/// The key of a row of a conversation.
 pub(super) fn key_of(key: &ConversationKey, row: &Row) -> Key {
     Key::new(partition_of(key), row.of(key))
 }
 
-/// Logs an entity that the bot passes over, because it did not write it or cannot read it.
+/// Logs an entity that is ignored, because the bot did not write it or this version cannot read it.
 pub(super) fn skipped(host: &impl Host, key: &Key, reason: &str) {
     let fields = json!({"partition": excerpt(&key.partition), "row": excerpt(&key.row), "reason": reason});
     host.event(Level::Warn, "conversation.entity-skipped", fields);
 }
 
-pub(super) const FOREIGN_ROW: &str = "RowKey: expected a conversation's key; the bot does not write this row";
+pub(super) const FOREIGN_ROW: &str = "RowKey: expected a conversation's key; the row is ignored";

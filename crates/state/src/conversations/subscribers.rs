@@ -1,4 +1,5 @@
-//! The subscribers of a tag: each tenant has its own, so that no tenant hears what is meant for another.
+//! The subscribers of a tag. Each tenant has its own, so that no tenant receives the alerts of another
+//! tenant.
 
 use bot_framework::ConversationReference;
 
@@ -16,7 +17,7 @@ pub struct Subscribers {
 }
 
 impl Subscribers {
-    /// Whether a conversation is one of them.
+    /// Whether a conversation is one of the subscribers.
     pub fn has(&self, conversation: &Conversation) -> bool {
         let own = Index::of_tag_at(&conversation.address, &self.tag);
         conversation.tags.contains(&self.tag) && self.indexes().any(|index| index == own)
@@ -27,8 +28,9 @@ impl Subscribers {
     }
 }
 
-/// The tenant to which a conversation's tags belong. It counts only if the channel vouches for it, and a token proved that the
-/// channel called. In anonymous mode nobody proves anything, so every conversation there is in no tenant.
+/// The tenant to which a conversation's tags belong; `None` if the conversation is in no tenant. A tenant
+/// counts only if the channel vouches for it and a token proved that the channel made the call. In anonymous
+/// mode no token proves anything, so no conversation is in a tenant.
 pub fn tenant_of(address: &ConversationReference) -> Option<&str> {
     address.vouched_tenant().filter(|_| address.service_url_verified)
 }
@@ -41,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tenant_counts_only_from_a_verified_channel_that_vouches_for_it() {
+    fn tenant_of_an_unverified_or_other_channel_does_not_count() {
         assert_eq!(tenant_of(&with(|_| {})), Some("t"));
         assert_eq!(tenant_of(&with(|json| json["serviceUrlVerified"] = false.into())), None);
         assert_eq!(tenant_of(&with(|json| json["channelId"] = "webchat".into())), None);

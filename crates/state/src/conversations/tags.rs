@@ -1,4 +1,4 @@
-//! Subscribing to tags.
+//! The subscriptions of conversations to tags.
 
 use bot_framework::ConversationReference;
 use platform::Host;
@@ -11,20 +11,21 @@ use super::record::{Stored, key_of};
 use super::subscribers::tenant_of;
 use crate::StateError;
 
-/// The most tags that one conversation may have. Two calls at the same moment may exceed it by one.
+/// The most tags of one conversation. Two calls at the same moment may exceed it by one.
 pub const MAX_TAGS: usize = 32;
 
-/// What became of a subscription.
+/// The result of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tagged {
     /// The conversation subscribes to the tag.
     Yes,
-    /// It has [`MAX_TAGS`] tags, and this is none of them.
+    /// The conversation has [`MAX_TAGS`] other tags already.
     TooMany,
 }
 
 impl<H: Host> Conversations<'_, H> {
-    /// Subscribes a conversation to a tag. It has to be known: a tag of nobody would lead nowhere.
+    /// Subscribes a conversation to a tag. The conversation must be stored, because the index row depends on
+    /// its tenant.
     pub async fn tag(&self, key: &ConversationKey, tag: &Tag) -> Result<Tagged, StateError> {
         let rows = self.rows_of(key).await?;
         let address = match rows.stored {
@@ -35,16 +36,18 @@ impl<H: Host> Conversations<'_, H> {
         if rows.tags.len() >= MAX_TAGS && !rows.tags.contains(tag) {
             return Ok(Tagged::TooMany);
         }
-        // The conversation's own row first: an index that leads to a conversation without the tag is deleted.
+        // The conversation's own row is written first, because an index row without it is stale, and a reader
+        // would delete it.
         self.put_tag(key_of(key, &Row::Tag(tag.clone()))).await?;
         self.put_tag(Index::of_tag_at(&address, tag).row(key)).await?;
         Ok(Tagged::Yes)
     }
 
-    /// Ends the subscription of a conversation to a tag. Returns whether the conversation is known.
+    /// Ends the subscription of a conversation to a tag. Returns whether the conversation is stored.
     pub async fn untag(&self, key: &ConversationKey, tag: &Tag) -> Result<bool, StateError> {
         let rows = self.rows_of(key).await?;
-        // The own row is what counts. Without a readable record, the first reader of the index deletes the other one.
+        // Deleting the conversation's own row ends the subscription. If the record cannot be read, the tenant
+        // is unknown. Then the index row is stale, and the next reader of the index deletes it.
         self.table.delete(&key_of(key, &Row::Tag(tag.clone())), None).await?;
         if let Stored::Record(record) = &rows.stored {
             self.table.delete(&Index::of_tag_at(&record.address, tag).row(key), None).await?;
@@ -52,7 +55,7 @@ impl<H: Host> Conversations<'_, H> {
         Ok(rows.has_record)
     }
 
-    /// The tags that move to the lists of another tenant, because the conversation's address changes.
+    /// The tags whose index rows move to another tenant, because the conversation's address changes.
     pub(super) async fn moving_tags(
         &self,
         key: &ConversationKey,
@@ -74,7 +77,7 @@ impl<H: Host> Conversations<'_, H> {
 mod tests {
     use platform::testing::run;
 
-    use super::super::testing::{Stage, key, lose, place, plant, subscribers, with};
+    use super::super::testing::{Stage, delete_entity, key, place, subscribers, with, write_entity};
     use super::super::{Filter, Sign};
     use super::*;
 
@@ -83,43 +86,43 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_is_kept_until_it_is_taken_away() {
+    fn tag_is_kept_until_the_subscription_ends() {
         let stage = Stage::new();
         stage.hear(&with(|_| {}), Sign::Message);
         let before = stage.rows();
         for text in ["b#1", "a.s", "b#1"] {
-            assert_eq!(run(stage.book().tag(&key(), &tag(text))), Ok(Tagged::Yes));
+            assert_eq!(run(stage.conversations().tag(&key(), &tag(text))), Ok(Tagged::Yes));
         }
         stage.hear(&with(|json| json["locale"] = "fr".into()), Sign::Message);
         assert_eq!(stage.conversation().tags, [tag("a.s"), tag("b#1")]);
         for text in ["b#1", "a.s", "b#1"] {
-            run(stage.book().untag(&key(), &tag(text))).unwrap();
+            run(stage.conversations().untag(&key(), &tag(text))).unwrap();
         }
         assert!(stage.conversation().tags.is_empty());
-        assert_eq!(stage.rows(), before, "nothing is left");
+        assert_eq!(stage.rows(), before, "all rows of the tags are deleted");
     }
 
     #[test]
-    fn a_conversation_has_32_tags_at_most() {
+    fn conversation_with_32_tags_gets_no_other_tag() {
         let stage = Stage::new();
         stage.hear(&with(|_| {}), Sign::Message);
         for number in 0..MAX_TAGS {
-            assert_eq!(run(stage.book().tag(&key(), &tag(&number.to_string()))), Ok(Tagged::Yes));
+            assert_eq!(run(stage.conversations().tag(&key(), &tag(&number.to_string()))), Ok(Tagged::Yes));
         }
-        assert_eq!(run(stage.book().tag(&key(), &tag("one-more"))), Ok(Tagged::TooMany));
-        assert_eq!(run(stage.book().tag(&key(), &tag("0"))), Ok(Tagged::Yes), "one that it has");
+        assert_eq!(run(stage.conversations().tag(&key(), &tag("one-more"))), Ok(Tagged::TooMany));
+        assert_eq!(run(stage.conversations().tag(&key(), &tag("0"))), Ok(Tagged::Yes), "a tag that it has");
         assert_eq!(stage.conversation().tags.len(), MAX_TAGS);
     }
 
     /// The conversations that subscribe to `x` in these tenants.
     fn found(stage: &Stage, tenants: &[Option<&str>]) -> Vec<ConversationKey> {
         let filter = Filter { tag: Some(subscribers("x", tenants)), tenant_id: None };
-        let page = run(stage.book().page(None, 100, &filter)).unwrap();
+        let page = run(stage.conversations().page(None, 100, &filter)).unwrap();
         page.conversations.into_iter().map(|(key, _)| key).collect()
     }
 
     #[test]
-    fn a_tag_leads_to_conversations_of_the_tenants_that_are_asked_for() {
+    fn tag_in_several_tenants_finds_the_conversations_of_the_given_tenants() {
         let stage = Stage::new();
         let [ours, theirs] = [(1, "ours"), (2, "theirs")].map(|(number, tenant)| {
             let key = stage.add(number, "29:u", tenant);
@@ -146,57 +149,60 @@ mod tests {
     }
 
     #[test]
-    fn tags_move_with_the_conversation_into_another_tenant() {
+    fn tags_of_a_conversation_that_changes_its_tenant_move_to_the_other_tenant() {
         let stage = Stage::new();
         let unverified = with(|json| json["serviceUrlVerified"] = false.into());
         stage.hear(&unverified, Sign::Message);
         stage.tag(&key(), "x");
         stage.tag(&key(), "y");
-        assert_eq!((found(&stage, &[None]), found(&stage, &[Some("t")])), (vec![key()], vec![]));
+        assert_eq!(found(&stage, &[None]), [key()]);
+        assert_eq!(found(&stage, &[Some("t")]), []);
         let before = stage.rows().len();
         stage.hear(&with(|_| {}), Sign::Message);
-        assert_eq!((found(&stage, &[None]), found(&stage, &[Some("t")])), (vec![], vec![key()]));
-        assert_eq!((stage.conversation().tags.len(), stage.rows().len()), (2, before));
-        // The case of a tenant's id means nothing.
+        assert_eq!(found(&stage, &[None]), []);
+        assert_eq!(found(&stage, &[Some("t")]), [key()]);
+        assert_eq!(stage.conversation().tags.len(), 2);
+        assert_eq!(stage.rows().len(), before);
+        // The case of a tenant's id does not matter.
         stage.hear(&with(|json| json["conversation"]["tenantId"] = "T".into()), Sign::Message);
         assert_eq!(found(&stage, &[Some("t")]), vec![key()]);
-        run(stage.book().forget(&key())).unwrap();
+        run(stage.conversations().forget(&key())).unwrap();
         assert!(stage.rows().is_empty(), "{:?}", stage.rows());
     }
 
     #[test]
-    fn a_row_that_a_reader_deleted_while_a_tag_moved_is_written_again() {
+    fn index_row_that_a_reader_deletes_while_a_tag_moves_is_written_again() {
         let stage = Stage::new();
         stage.hear(&with(|json| json["serviceUrlVerified"] = false.into()), Sign::Message);
         stage.tag(&key(), "x");
-        // The calls: the record, its rows, the new row, and then the record's merge.
+        // The calls: the record, all rows of the conversation, the new index row, the record's merge.
         let (_, row) = place();
-        stage.before_call(4, move || lose("t.t.x", &row));
+        stage.before_call(4, move || delete_entity("t.t.x", &row));
         stage.hear(&with(|_| {}), Sign::Message);
         assert_eq!(found(&stage, &[Some("t")]), vec![key()]);
     }
 
     #[test]
-    fn a_tag_is_taken_from_a_conversation_that_is_not_known_too() {
+    fn tag_of_a_conversation_without_a_readable_record_can_be_ended() {
         let stage = Stage::new();
         stage.hear(&with(|_| {}), Sign::Message);
         stage.tag(&key(), "x");
         let (partition, row) = place();
-        plant(&partition, &row, |entity| entity.with("version", 2));
-        assert_eq!(run(stage.book().untag(&key(), &tag("x"))), Ok(true));
-        lose(&partition, &row);
-        assert_eq!(run(stage.book().untag(&key(), &tag("x"))), Ok(false));
+        write_entity(&partition, &row, |entity| entity.with("version", 2));
+        assert_eq!(run(stage.conversations().untag(&key(), &tag("x"))), Ok(true));
+        delete_entity(&partition, &row);
+        assert_eq!(run(stage.conversations().untag(&key(), &tag("x"))), Ok(false));
         assert!(found(&stage, &[Some("t")]).is_empty());
         assert!(!stage.rows().iter().any(|row| row.contains(".x")), "{:?}", stage.rows());
     }
 
     #[test]
-    fn only_known_conversations_are_tagged() {
+    fn conversation_that_is_not_stored_gets_no_tag() {
         let stage = Stage::new();
-        assert_eq!(run(stage.book().tag(&key(), &tag("x"))), Err(StateError::NotStored));
+        assert_eq!(run(stage.conversations().tag(&key(), &tag("x"))), Err(StateError::NotStored));
         let (partition, row) = place();
-        plant(&partition, &row, |entity| entity.with("version", 2));
-        assert_eq!(run(stage.book().tag(&key(), &tag("x"))), Err(StateError::Newer));
+        write_entity(&partition, &row, |entity| entity.with("version", 2));
+        assert_eq!(run(stage.conversations().tag(&key(), &tag("x"))), Err(StateError::Newer));
         assert_eq!(stage.writes(), 0);
     }
 }

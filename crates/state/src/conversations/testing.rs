@@ -1,4 +1,5 @@
-//! The conversation that the tests speak of: a personal one, in a tenant, of a person with an id in Entra.
+//! The fake table service of the tests, and their standard conversation: a personal conversation, in a
+//! tenant, of a person with an object id in Entra.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::cell::{Cell, RefCell};
@@ -21,12 +22,12 @@ use crate::Tables;
 type Act = Box<dyn FnOnce()>;
 
 thread_local! {
-    /// The table service of the test's stage, for rivals that write on their own.
+    /// The table service of the test's stage. Tests change it directly, as another writer would.
     static SERVICE: RefCell<FakeTables> = RefCell::default();
     static CALLS: Cell<usize> = Cell::default();
     static WRITES: Cell<usize> = Cell::default();
-    /// What is to be done before the call of this number.
-    static RIVALS: RefCell<Vec<(usize, Act)>> = RefCell::default();
+    /// The actions to perform right before the call of this number.
+    static BEFORE_CALLS: RefCell<Vec<(usize, Act)>> = RefCell::default();
 }
 
 const TABLE: &str = "proactivebotconversations";
@@ -45,13 +46,14 @@ impl Stage {
         SERVICE.replace(service);
         CALLS.set(0);
         WRITES.set(0);
-        RIVALS.take();
+        BEFORE_CALLS.take();
         let host = FakeHost::default();
         let now = host.now();
         host.answers(move |request| {
             CALLS.set(CALLS.get() + 1);
-            let (due, later) = RIVALS.take().into_iter().partition(|(nth, _)| *nth == CALLS.get());
-            RIVALS.set(later);
+            let (due, later) =
+                BEFORE_CALLS.take().into_iter().partition(|(number, _)| *number == CALLS.get());
+            BEFORE_CALLS.set(later);
             for (_, act) in due {
                 act();
             }
@@ -65,32 +67,32 @@ impl Stage {
         Self { host, account, tables }
     }
 
-    pub(super) fn book(&self) -> Conversations<'_, FakeHost> {
+    pub(super) fn conversations(&self) -> Conversations<'_, FakeHost> {
         let deadline = Deadline::after(&self.host, Duration::from_secs(10));
         Conversations::new(&self.host, &self.account, &self.tables, deadline)
     }
 
-    /// Sets the clock to so many seconds from the start.
+    /// Sets the clock to this many seconds after the start.
     pub(super) fn at(&self, seconds: u64) {
         self.host.elapsed.set(Duration::from_secs(seconds));
     }
 
-    /// How many calls of the table were made.
+    /// The number of calls of the table service.
     pub(super) fn calls(&self) -> usize {
         CALLS.get()
     }
 
-    /// How many of them were writes.
+    /// The number of calls that were writes.
     pub(super) fn writes(&self) -> usize {
         WRITES.get()
     }
 
-    /// Does something right before the nth call from now, as a rival would.
+    /// Performs an action right before the nth call from now, as another writer would.
     pub(super) fn before_call(&self, nth: usize, act: impl FnOnce() + 'static) {
-        RIVALS.with_borrow_mut(|rivals| rivals.push((CALLS.get() + nth, Box::new(act))));
+        BEFORE_CALLS.with_borrow_mut(|actions| actions.push((CALLS.get() + nth, Box::new(act))));
     }
 
-    /// The next so many pages of queries are empty, and have a next one.
+    /// Lets the next `pages` pages of queries be empty and have a continuation.
     pub(super) fn answer_empty_pages(&self, pages: usize) {
         SERVICE.with_borrow_mut(|service| service.answer_empty_pages(pages));
     }
@@ -102,24 +104,24 @@ impl Stage {
         })
     }
 
-    /// The entity of the conversation's record with this address.
-    pub(super) fn elsewhere(reference: &ConversationReference) -> Entity {
+    /// The entity of a record with this address.
+    pub(super) fn record_entity(reference: &ConversationReference) -> Entity {
         let address = super::hear::stored_form(reference);
         let record = super::record::Record { address, seen_at: DateTime::UNIX_EPOCH, paused_until: None };
         record.to_entity(&ConversationKey::of(reference)).unwrap()
     }
 
-    /// Hears a sign, without a fingerprint.
+    /// Records an activity, without a fingerprint.
     pub(super) fn hear(&self, reference: &ConversationReference, sign: Sign) -> Heard {
-        run(self.book().hear(reference, sign, None)).unwrap()
+        run(self.conversations().hear(reference, sign, None)).unwrap()
     }
 
-    /// The conversation of [`with`].
+    /// The standard conversation, as it is stored.
     pub(super) fn conversation(&self) -> Conversation {
-        run(self.book().get(&key())).unwrap().expect("a conversation")
+        run(self.conversations().get(&key())).unwrap().expect("a conversation")
     }
 
-    /// Puts the conversation of this number into the table, of this user and tenant.
+    /// Stores the conversation with this number, user and tenant.
     pub(super) fn add(&self, number: usize, user: &str, tenant: &str) -> ConversationKey {
         let reference = numbered(number, user, tenant);
         self.hear(&reference, Sign::Message);
@@ -127,25 +129,25 @@ impl Stage {
     }
 
     pub(super) fn tag(&self, key: &ConversationKey, tag: &str) {
-        run(self.book().tag(key, &Tag::parse(tag).unwrap())).unwrap();
+        run(self.conversations().tag(key, &Tag::parse(tag).unwrap())).unwrap();
     }
 }
 
-/// Writes an entity, or changes it, as somebody else.
-pub(super) fn plant(partition: &str, row: &str, change: impl FnOnce(Entity) -> Entity) {
-    let entity = planted(partition, row).unwrap_or_else(|| Entity::new(Key::new(partition, row)));
+/// Writes or changes an entity, as another writer would.
+pub(super) fn write_entity(partition: &str, row: &str, change: impl FnOnce(Entity) -> Entity) {
+    let entity = read_entity(partition, row).unwrap_or_else(|| Entity::new(Key::new(partition, row)));
     let properties = change(entity).properties;
     SERVICE.with_borrow_mut(|service| service.store(TABLE, partition, row, properties, DateTime::UNIX_EPOCH));
 }
 
-/// Removes an entity, as somebody else.
-pub(super) fn lose(partition: &str, row: &str) {
+/// Deletes an entity, as another writer would.
+pub(super) fn delete_entity(partition: &str, row: &str) {
     let key = (partition.to_owned(), row.to_owned());
-    SERVICE.with_borrow_mut(|service| service.entities_mut(TABLE).remove(&key)).expect("a row");
+    SERVICE.with_borrow_mut(|service| service.entities_mut(TABLE).remove(&key)).expect("the row exists");
 }
 
-/// An entity, as it is stored.
-pub(super) fn planted(partition: &str, row: &str) -> Option<Entity> {
+/// Reads an entity from the table service.
+pub(super) fn read_entity(partition: &str, row: &str) -> Option<Entity> {
     let key = (partition.to_owned(), row.to_owned());
     let mut properties = SERVICE.with_borrow(|service| service.entities(TABLE).get(&key).cloned())?;
     properties.remove("op");
@@ -162,7 +164,7 @@ fn reference(json: &Value) -> ConversationReference {
     ConversationReference::from_fields(Fields::parse(json.to_string().as_bytes()).unwrap()).unwrap()
 }
 
-/// A reference to the conversation, or to another one that differs by this.
+/// A reference to the standard conversation, with a change.
 pub(super) fn with(change: impl FnOnce(&mut Value)) -> ConversationReference {
     let mut json = json!({
         "id": "7", "channelId": "msteams", "serviceUrl": "https://smba.trafficmanager.net/amer/", "locale": "de",
@@ -173,7 +175,7 @@ pub(super) fn with(change: impl FnOnce(&mut Value)) -> ConversationReference {
     reference(&json)
 }
 
-/// A reference to the conversation of this number.
+/// A reference to the conversation with this number, user and tenant.
 pub(super) fn numbered(number: usize, user: &str, tenant: &str) -> ConversationReference {
     with(|json| {
         json["conversation"]["id"] = format!("a:number-{number}").into();
@@ -182,12 +184,12 @@ pub(super) fn numbered(number: usize, user: &str, tenant: &str) -> ConversationR
     })
 }
 
-/// Its key.
+/// The key of the standard conversation.
 pub(super) fn key() -> ConversationKey {
     ConversationKey::of(&with(|_| {}))
 }
 
-/// The partition and the row of its record.
+/// The partition and the row of the standard conversation's record.
 pub(super) fn place() -> (String, String) {
     (super::record::partition_of(&key()), key().to_string())
 }

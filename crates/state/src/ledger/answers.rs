@@ -1,9 +1,13 @@
-//! How many messages of a conversation are answered in a minute: two programs that answer each other never stop.
+//! The limit on the answers that a conversation gets in a minute. Without it, two programs that answer each
+//! other would never stop.
 //!
-//! Each answer takes one of so many rows of its conversation and minute, in the partition of the alert's record and in the
-//! same transaction. So every replica counts the same answers, and counting costs no call of its own. Only a message that
-//! finds its row taken asks which ones are free. If none is, the conversation hears nothing for the rest of the minute and
-//! in the next one: an answer that is on its way then meets silence too, and the other side's last word is the last word.
+//! Each conversation has a fixed number of rows in each minute, and each answer inserts one of them. The row
+//! is in the same partition and the same transaction as the alert's record. So all replicas share one count,
+//! and counting costs no additional call. If the row exists already, the bot reads which rows are free.
+//!
+//! If no row is free, the bot silences the conversation: it answers nothing for the rest of the minute and
+//! nothing in the next minute. The next minute is included because the other program may take a while to send
+//! its reaction to the last answer. That reaction then gets no answer either, and the exchange ends.
 
 use std::collections::BTreeMap;
 
@@ -15,44 +19,44 @@ use super::key::partition;
 use super::{Accepted, Ledger, NewAlert, Period, done};
 use crate::ConversationKey;
 
-/// The most answers of a minute that can be counted: one batch takes the next minute's rows.
-const MOST: u8 = 100;
+/// The greatest limit. One batch must be able to insert all rows of the next minute.
+const MAX_ANSWERS: u8 = 100;
 
-const DEFAULT: u8 = 20;
+const DEFAULT_ANSWERS: u8 = 20;
 
-/// How often a row is looked for that nobody else takes at the same time.
+/// How often a row is chosen anew, if another answer has inserted the chosen row.
 const ATTEMPTS: usize = 10;
 
-/// How long it is known that something was answered that no record speaks of.
-const KNOWN_FOR: TimeDelta = TimeDelta::days(1);
+/// How long the mark of an answer that is given only once is kept.
+const ONCE_KEPT: TimeDelta = TimeDelta::days(1);
 
-/// In a row that stands for silence.
+/// The property of a row that no answer may use, because the conversation is silent in its minute.
 const SILENT: &str = "silent";
 
-/// How many messages of one conversation are answered in a minute; 0 is no limit.
+/// The most messages of one conversation that are answered in a minute; 0 means no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance(u8);
 
-/// Whether a message is answered.
+/// Whether a message may be answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Allowed<T> {
-    /// It is.
+    /// The message may be answered.
     Yes(T),
-    /// The conversation has had its answers.
+    /// The conversation has reached the limit, or is silent.
     No {
-        /// Whether this message is the one that began the silence.
+        /// Whether this message made the conversation silent.
         begins: bool,
     },
 }
 
 impl Allowance {
-    /// The variable `answersperminute`.
+    /// Reads the variable `answersperminute`.
     pub fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
         const NAME: &str = "answersperminute";
         match settings.setting(NAME)?.trim() {
-            "" => Ok(Self(DEFAULT)),
-            text => text.parse().ok().filter(|answers| *answers <= MOST).map(Self).ok_or_else(|| {
-                let problem = format!("must be a whole number up to {MOST}; 0 is no limit");
+            "" => Ok(Self(DEFAULT_ANSWERS)),
+            text => text.parse().ok().filter(|answers| *answers <= MAX_ANSWERS).map(Self).ok_or_else(|| {
+                let problem = format!("must be a whole number up to {MAX_ANSWERS}; 0 is no limit");
                 SettingsError::new(NAME, problem)
             }),
         }
@@ -63,7 +67,7 @@ impl Allowance {
 struct Minute<'m> {
     partition: &'m str,
     conversation: &'m str,
-    /// Since 1970.
+    /// Minutes since 1970.
     number: i64,
     rows: u8,
 }
@@ -73,7 +77,7 @@ impl Minute<'_> {
         Self { number: self.number + 1, ..*self }
     }
 
-    /// How the names of its rows begin.
+    /// The prefix of the minute's row keys.
     fn prefix(&self) -> String {
         format!("answer.{}.{:09}.", self.conversation, self.number)
     }
@@ -84,10 +88,10 @@ impl Minute<'_> {
     }
 }
 
-/// What became of an attempt to take a row.
+/// The result of counting an answer.
 enum Counted {
     Yes,
-    /// The record was there already, and nothing was written.
+    /// The record exists already, and nothing was written.
     RecordExists,
     No {
         begins: bool,
@@ -95,7 +99,7 @@ enum Counted {
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Accepts what a person said, unless it was accepted before, or the conversation has had its answers.
+    /// Accepts a person's message, unless it was accepted before or the conversation has reached its limit.
     pub async fn accept_message(
         &self,
         alert: &NewAlert,
@@ -106,14 +110,14 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         }
         let key = self.key_of(&alert.id)?;
         let record = alert.entity(&key, self.host.now());
-        match self.take_row(Some(&record), key.partition(), &alert.conversation, allowance).await? {
+        match self.count(Some(&record), key.partition(), &alert.conversation, allowance).await? {
             Counted::Yes => Ok(Allowed::Yes(Accepted::New)),
             Counted::RecordExists => self.accepted_before(&key).await.map(Allowed::Yes),
             Counted::No { begins } => Ok(Allowed::No { begins }),
         }
     }
 
-    /// Counts an answer to something that is no alert.
+    /// Counts an answer to an activity that makes no alert.
     pub async fn count_answer(
         &self,
         conversation: &ConversationKey,
@@ -123,14 +127,15 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             return Ok(Allowed::Yes(()));
         }
         let partition = partition(Period::of(self.host.now()), conversation.digit());
-        match self.take_row(None, &partition, conversation.as_str(), allowance).await? {
+        match self.count(None, &partition, conversation.as_str(), allowance).await? {
             Counted::Yes | Counted::RecordExists => Ok(Allowed::Yes(())),
             Counted::No { begins } => Ok(Allowed::No { begins }),
         }
     }
 
-    /// Counts the answer to something that is no alert and is answered once, however often it comes: `what` names it in its
-    /// conversation. Whether it is answered now.
+    /// Counts the answer to an activity that makes no alert and is answered only once, even if the channel
+    /// sends it again. `what` identifies the activity in its conversation. Returns whether it is to be
+    /// answered now.
     pub async fn count_answer_once(
         &self,
         conversation: &ConversationKey,
@@ -140,20 +145,20 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         let now = self.host.now();
         let partition = partition(Period::of(now), conversation.digit());
         let mark = Key::new(&partition, format!("once.{}", name_of(&[conversation.as_str(), what])));
-        let mark = Entity::new(mark).with_int64("endsAt", (now + KNOWN_FOR).timestamp_millis());
+        let mark = Entity::new(mark).with_int64("endsAt", (now + ONCE_KEPT).timestamp_millis());
         if allowance.0 == 0 {
             let is_new = matches!(self.table.insert(&mark).await?, Inserted::New(_));
             return Ok(Allowed::Yes(is_new));
         }
-        Ok(match self.take_row(Some(&mark), &partition, conversation.as_str(), allowance).await? {
+        Ok(match self.count(Some(&mark), &partition, conversation.as_str(), allowance).await? {
             Counted::Yes => Allowed::Yes(true),
             Counted::RecordExists => Allowed::Yes(false),
             Counted::No { begins } => Allowed::No { begins },
         })
     }
 
-    /// Takes a row of this minute, together with the record.
-    async fn take_row(
+    /// Inserts a row of the current minute, together with the record.
+    async fn count(
         &self,
         record: Option<&Entity>,
         partition: &str,
@@ -162,10 +167,10 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     ) -> Result<Counted, TableError> {
         let number = self.host.now().timestamp() / 60;
         let minute = Minute { partition, conversation, number, rows };
-        let mut index = self.any(rows);
+        let mut index = self.random_below(rows);
         for _ in 0..ATTEMPTS {
             let row = minute.row(index);
-            let is_taken = match record {
+            let row_exists = match record {
                 None => self.table.insert(&row).await? == Inserted::Exists,
                 Some(record) => {
                     match self.table.batch(&[Operation::Insert(record), Operation::Insert(&row)]).await? {
@@ -178,22 +183,22 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                     }
                 }
             };
-            if !is_taken {
+            if !row_exists {
                 return Ok(Counted::Yes);
             }
             let known = self.rows_of(&minute).await?;
             let is_free = |index: &u8| !known.contains_key(&minute.row(*index).key.row);
             let free: Vec<u8> = (0..rows).filter(is_free).collect();
             let count = u8::try_from(free.len()).unwrap_or(rows);
-            match free.get(usize::from(self.any(count))) {
-                Some(another) => index = *another,
+            match free.get(usize::from(self.random_below(count))) {
+                Some(free) => index = *free,
                 None => return Ok(Counted::No { begins: self.silence(&minute, &known).await }),
             }
         }
         Err(TableError::Busy { status: 409, code: "EntityAlreadyExists".into(), retry_after_seconds: None })
     }
 
-    /// The rows of this minute and the next one, and whether each stands for silence.
+    /// The keys of the existing rows of this minute and the next one, and whether each is marked silent.
     async fn rows_of(&self, minute: &Minute<'_>) -> Result<BTreeMap<String, bool>, TableError> {
         let (from, to) = (minute.prefix(), minute.next().next().prefix());
         let filter = Filter::partition(minute.partition).rows(&from, &to);
@@ -212,8 +217,9 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         }
     }
 
-    /// Takes the free rows of the next minute, unless that was done before, or this minute is silent itself: then the silence
-    /// ends with it. Whether this call did it. If the call fails, the next minute stays as it is.
+    /// Inserts the free rows of the next minute as silent, and returns whether this call did it. Nothing is
+    /// done if the next minute has silent rows already. Nothing is done either if all rows of this minute are
+    /// silent: then the silence ends with this minute. If the call fails, the next minute is not silent.
     async fn silence(&self, minute: &Minute<'_>, known: &BTreeMap<String, bool>) -> bool {
         let next = minute.next();
         let has = |minute: &Minute<'_>, silent: bool| {
@@ -228,8 +234,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         !matches!(self.table.batch(&operations).await, Ok(Batch::Refused { .. }))
     }
 
-    /// A random one of so many.
-    fn any(&self, count: u8) -> u8 {
+    /// A random number from 0 to `count` - 1.
+    fn random_below(&self, count: u8) -> u8 {
         u8::try_from(self.host.up_to(count.saturating_sub(1).into())).unwrap_or_default()
     }
 }

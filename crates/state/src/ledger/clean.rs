@@ -1,30 +1,32 @@
-//! Taking away what is over.
+//! Deletes expired records.
 
 use chrono::TimeDelta;
 use platform::{Clock, HttpClient, Randomness};
 use storage_table::{Batch, Filter, Key, Operation, Query, TableError};
 
-use super::{KEY_TERM, Ledger, MOST_OPERATIONS, Period};
+use super::{KEY_TERM, Ledger, MAX_OPERATIONS, Period};
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Takes away records of earlier periods that are over, in at most so many pages. Returns how many it took.
+    /// Deletes expired records of earlier periods. Reads at most `pages` pages, and returns how many records
+    /// it deleted.
     pub async fn clean(&self, pages: u32) -> Result<usize, TableError> {
         let now = self.host.now();
-        // A key that was used again after its term is found only beside its earlier record: so a period is left whole until no
-        // key of it answers any more.
+        // The search for an idempotency key that was used again after its term begins at the record of the
+        // first use. So no record of a period is deleted before all its keys are past their term.
         let filter = Filter::partitions("", &Period::of(now - KEY_TERM - TimeDelta::hours(1)).prefix())
             .and(Filter::before("endsAt", now.timestamp_millis()));
         let query = Query { filter, top: 1000, select: vec!["endsAt"] };
-        let (mut taken, mut from) = (0, None);
+        let (mut deleted, mut from) = (0, None);
         for _ in 0..pages {
             let page = self.table.query(&query, from.as_ref()).await?;
             let keys: Vec<Key> = page.entities.into_iter().map(|entity| entity.key).collect();
             for partition in keys.chunk_by(|a, b| a.partition == b.partition) {
-                for some in partition.chunks(MOST_OPERATIONS) {
-                    let operations: Vec<_> = some.iter().map(|key| Operation::Delete(key, None)).collect();
-                    // If another run has taken one of them away, the batch is refused. The next cleaning takes the rest.
+                for chunk in partition.chunks(MAX_OPERATIONS) {
+                    let operations: Vec<_> = chunk.iter().map(|key| Operation::Delete(key, None)).collect();
+                    // The batch is refused if another run has deleted one of its records. The next cleaning
+                    // deletes the rest.
                     if self.table.batch(&operations).await? == Batch::Done {
-                        taken += some.len();
+                        deleted += chunk.len();
                     }
                 }
             }
@@ -33,6 +35,6 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                 None => break,
             }
         }
-        Ok(taken)
+        Ok(deleted)
     }
 }

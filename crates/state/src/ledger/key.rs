@@ -1,4 +1,4 @@
-//! Where an alert's record stands.
+//! The ids of alerts, and the keys under which their records are stored.
 
 use std::fmt;
 
@@ -8,13 +8,16 @@ use storage_table::{Key, escape};
 
 use crate::ConversationKey;
 
-/// Records of one period stand together, so that what is over can be taken away without looking at the rest.
+/// The length of a period. Records are partitioned by period, so that expired records can be deleted without
+/// reading the others.
 const PERIOD_SECONDS: i64 = 8 * 24 * 60 * 60;
 
-/// A period is found in an id only if it is about now: alerts lie a year ahead at the most.
-const PERIODS_AROUND: u32 = 64;
+/// An id is accepted only if its period is at most this many periods away from the current one. Alerts are
+/// due at most a year ahead.
+const MAX_PERIODS_AWAY: u32 = 64;
 
-/// One batch writes into one partition: the fewer, the fewer calls. Each takes 2 000 records a second.
+/// The partitions of a period. A batch writes into one partition, so fewer partitions mean fewer calls. The
+/// service writes up to 2 000 records a second into each partition.
 const SHARDS: u8 = 4;
 
 /// Eight days, counted from 1970.
@@ -22,55 +25,56 @@ const SHARDS: u8 = 4;
 pub struct Period(u32);
 
 impl Period {
-    /// The period of a moment.
+    /// The period that contains a moment.
     pub fn of(moment: DateTime<Utc>) -> Self {
         Self(u32::try_from(moment.timestamp() / PERIOD_SECONDS).unwrap_or_default())
     }
 
-    /// The one before.
+    /// The previous period.
     #[must_use]
     pub fn before(self) -> Self {
         Self(self.0.saturating_sub(1))
     }
 
-    /// How its partitions begin, and those of no later one.
+    /// The prefix of the period's partition keys. It sorts before the partition keys of later periods.
     pub(super) fn prefix(self) -> String {
         format!("{:05}", self.0)
     }
 }
 
-/// The id of an alert that this bot accepted: 32 hexadecimal digits, which hold the period in which it was accepted, so that
-/// its record is found by the id alone.
+/// The id of an alert that the bot accepted: 32 hexadecimal digits. They contain the period in which the
+/// alert was accepted, so that its record can be found by the id alone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AlertId(String);
 
-/// What the alerts of one call share of their ids.
+/// The part of the id that all alerts of one call share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallId(String);
 
 impl AlertId {
-    /// The id of what a person said: the same when the channel sends the activity again. `sent_at` is the activity's own
-    /// time, if it has one. The fifth digit is the conversation's, so that the records of a conversation stand together.
+    /// The id for a person's message. It is the same if the channel sends the activity again. `sent_at` is
+    /// the activity's own time, if it has one. The fifth digit is the first digit of the conversation's key,
+    /// so that the records of a conversation are in one partition.
     pub fn of_activity(sent_at: DateTime<Utc>, conversation: &ConversationKey, activity_id: &str) -> Self {
         let name = name_of(&[conversation.as_str(), activity_id]);
         Self(format!("{:04x}{}{}", Period::of(sent_at).0 & 0xFFFF, conversation.digit(), &name[..27]))
     }
 
-    /// An id as a caller wrote it; `None` if it is none of ours.
+    /// Parses an id from a caller; `None` if it does not have the form of an alert's id.
     pub fn parse(text: &str) -> Option<Self> {
-        let is_ours = text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        is_ours.then(|| Self(text.to_owned()))
+        let is_id = text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        is_id.then(|| Self(text.to_owned()))
     }
 
-    /// Its text.
+    /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The period in which it was accepted, if that is about now.
+    /// The period in which the alert was accepted, if it is near the current period.
     fn period(&self, now: DateTime<Utc>) -> Option<Period> {
         let period = Period(u32::from_str_radix(self.0.get(..4)?, 16).ok()?);
-        (period.0.abs_diff(Period::of(now).0) <= PERIODS_AROUND).then_some(period)
+        (period.0.abs_diff(Period::of(now).0) <= MAX_PERIODS_AWAY).then_some(period)
     }
 }
 
@@ -81,13 +85,14 @@ impl fmt::Display for AlertId {
 }
 
 impl CallId {
-    /// A call that is not repeated, from 16 random bytes.
+    /// The id of a call without an idempotency key, from 16 random bytes.
     pub fn random(period: Period, bytes: [u8; 16]) -> Self {
         Self::new(period, &u128::from_le_bytes(bytes).to_string())
     }
 
-    /// A call with an idempotency key: the same whenever the key is used in this period. `turn` tells apart calls that use
-    /// the key after its term. `owner` names the sender to whom the key belongs, where senders are told apart.
+    /// The id of a call with an idempotency key. It is the same each time the key is used in this period.
+    /// `turn` distinguishes calls that use the key again after its term. `owner` names the sender to whom the
+    /// key belongs, if the bot distinguishes senders.
     pub fn of_key(period: Period, owner: Option<&str>, idempotency_key: &str, turn: u32) -> Self {
         let turn = turn.to_string();
         let what = match owner {
@@ -101,20 +106,20 @@ impl CallId {
         Self(format!("{:04x}{}", period.0 & 0xFFFF, &name_of(&["alerts of a call", what])[..26]))
     }
 
-    /// The id of one of its alerts.
+    /// The id of the alert with this index in the call.
     pub fn alert(&self, index: u8) -> AlertId {
         AlertId(format!("{}{index:02x}", self.0))
     }
 }
 
-/// The partition of a period that holds the records of these conversations' activities: `digit` is the first one of each
-/// conversation's key, and the fifth one of each id.
+/// The partition of a period with the records whose id has `digit` as its fifth digit. For activities, this
+/// is the first digit of the conversation's key.
 pub(super) fn partition(period: Period, digit: char) -> String {
     let shard = digit.to_digit(16).unwrap_or_default() % u32::from(SHARDS);
     format!("{}.{shard}", period.prefix())
 }
 
-/// Names a record.
+/// The key of a record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordKey {
     partition: String,
@@ -122,14 +127,16 @@ pub struct RecordKey {
 }
 
 impl RecordKey {
-    /// The record of an alert that this bot accepted. `None` if the id cannot be one, or is too old.
+    /// The key for an alert that the bot accepted; `None` if the period in the id is too far away from `now`.
     pub fn of(id: &AlertId, now: DateTime<Utc>) -> Option<Self> {
         let digit = id.0.chars().nth(4)?;
         Some(Self { partition: partition(id.period(now)?, digit), row: id.0.clone() })
     }
 
-    /// The record of a message on the queue. Its id may be another producer's: then the time at which it was put on the queue
-    /// tells the period. What is not `sealed` although it could be stands apart: it may have taken another alert's id.
+    /// The key for a message of the queue. If another producer made the id, the period is taken from the time
+    /// at which the message was put on the queue. A message without a seal gets a record of its own, because
+    /// its producer may have copied the id of another alert. `sealed` is true if the seal is valid, or if no
+    /// message is sealed.
     pub fn of_message(id: &str, sealed: bool, put_at: DateTime<Utc>) -> Self {
         let ours = AlertId::parse(id).filter(|_| sealed).and_then(|id| Self::of(&id, put_at));
         ours.unwrap_or_else(|| {
@@ -142,12 +149,12 @@ impl RecordKey {
         })
     }
 
-    /// In the table.
+    /// The key in the table.
     pub(super) fn to_key(&self) -> Key {
         Key::new(&self.partition, &self.row)
     }
 
-    /// What one batch can hold.
+    /// The partition. A batch can only contain records of one partition.
     pub(super) fn partition(&self) -> &str {
         &self.partition
     }
@@ -164,25 +171,25 @@ mod tests {
     }
 
     #[test]
-    fn an_id_leads_to_its_record() {
+    fn record_key_of_an_alert_id_is_the_same_until_the_period_is_too_far_away() {
         let now = at("2026-11-28T22:00:00Z");
         let conversation = ConversationKey::parse(&name_of(&["msteams", "a:1"])).unwrap();
         let id = AlertId::of_activity(now, &conversation, "7");
         assert!(id.as_str().starts_with("0a26") || id.as_str().starts_with("0a27"), "{id}");
         let key = RecordKey::of(&id, now).unwrap();
         assert_eq!(RecordKey::of(&id, at("2027-11-28T22:00:00Z")), Some(key.clone()), "a year later");
-        assert_eq!(RecordKey::of(&id, at("2029-11-28T22:00:00Z")), None);
+        assert_eq!(RecordKey::of(&id, at("2029-11-28T22:00:00Z")), None, "three years later");
         assert_eq!(RecordKey::of_message(id.as_str(), true, now), key);
         assert_ne!(
             RecordKey::of_message(id.as_str(), false, now),
             key,
-            "an unsealed message has records apart"
+            "an unsealed message has a record of its own"
         );
         assert_eq!(AlertId::parse(id.as_str()), Some(id));
     }
 
     #[test]
-    fn activities_of_a_conversation_stand_together_and_conversations_apart() {
+    fn activities_of_one_conversation_share_a_partition_and_conversations_use_all_partitions() {
         let now = at("2026-11-28T22:00:00Z");
         let of = |conversation: u8, activity: u8| {
             let conversation = ConversationKey::parse(&name_of(&[&conversation.to_string()])).unwrap();
@@ -193,7 +200,7 @@ mod tests {
         };
         let all: Vec<_> = (0..32).flat_map(|conversation| (0..8).map(move |id| (conversation, id))).collect();
         let ids: BTreeSet<_> = all.iter().map(|(conversation, id)| of(*conversation, *id).1).collect();
-        assert_eq!(ids.len(), all.len());
+        assert_eq!(ids.len(), all.len(), "every activity has its own id");
         for conversation in 0..32 {
             let partitions: BTreeSet<_> = (0..8).map(|id| of(conversation, id).0).collect();
             assert_eq!(partitions.len(), 1, "{partitions:?}");
@@ -203,11 +210,12 @@ mod tests {
     }
 
     #[test]
-    fn alerts_of_a_call_stand_together_and_in_order() {
+    fn alerts_of_a_call_share_a_partition_in_order_and_calls_have_different_ids() {
         let now = at("2026-11-28T22:00:00Z");
         let call = CallId::of_key(Period::of(now), None, "k", 0);
         let keys: Vec<_> = (0..100).map(|index| RecordKey::of(&call.alert(index), now).unwrap()).collect();
-        assert!(keys.is_sorted() && keys.iter().all(|key| key.partition == keys[0].partition));
+        assert!(keys.is_sorted(), "{keys:?}");
+        assert!(keys.iter().all(|key| key.partition == keys[0].partition), "{keys:?}");
         for other in [
             CallId::of_key(Period::of(now), None, "k", 1),
             CallId::of_key(Period::of(now).before(), None, "k", 0),
@@ -221,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_of_others_have_records_of_their_own() {
+    fn record_keys_of_foreign_ids_are_all_different() {
         let now = at("2026-11-28T22:00:00Z");
         let keys: BTreeSet<_> = ["a", "a/b", "a?b", "ü", "", &"x".repeat(3000)]
             .iter()

@@ -1,8 +1,9 @@
-//! The ledger: one record for each alert, from the moment it is accepted.
+//! The ledger: one record for each alert, from the moment at which the bot accepts the alert.
 //!
-//! The bot inserts a record before it puts the message on the queue; that the record is there already is how a repeated call
-//! and an activity that a channel sends again are known. The poller says what became of it, many in one batch. Nobody reads a
-//! record for an alert that goes well.
+//! The bot inserts the record before it puts the message on the queue. If the record exists already, the bot
+//! knows that a sender has repeated a call, or that a channel has sent an activity again. The poller records
+//! the status of many alerts in one batch. An alert that is delivered at the first attempt costs no read of
+//! its record.
 
 mod answers;
 mod clean;
@@ -27,42 +28,42 @@ pub use take::Taken;
 use crate::Tables;
 
 /// The most operations of one batch.
-const MOST_OPERATIONS: usize = 100;
+const MAX_OPERATIONS: usize = 100;
 
-/// The ledger, for the time until a deadline.
+/// The ledger. Calls take until a deadline at most.
 #[derive(Debug)]
 pub struct Ledger<'a, H> {
     host: &'a H,
     table: TableClient<'a, H>,
 }
 
-/// Whether an alert was accepted now.
+/// The result of accepting an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Accepted {
-    /// It is new.
+    /// The alert is new, and its record was inserted.
     New,
-    /// It was accepted before, and this is what became of it.
+    /// The alert was accepted before. This is its record.
     Known(Box<Record>),
 }
 
-/// What became of the wish to take an alert back.
+/// The result of cancelling an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Withdrawn {
-    /// Its record says so now, or said so before.
+    /// The alert is cancelled, by this call or by an earlier one.
     Yes,
-    /// Something else became of it before.
+    /// The alert already has this final status.
     TooLate(Status),
-    /// Nobody knows such an alert.
+    /// The ledger has no such alert of this sender.
     Unknown,
 }
 
 impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
-    /// The ledger in these tables.
+    /// Opens the ledger in these tables.
     pub fn new(host: &'a H, account: &'a Account, tables: &'a Tables, deadline: Deadline) -> Self {
         Self { host, table: TableClient::new(host, account, &tables.ledger, deadline) }
     }
 
-    /// How many calls were repeated so far.
+    /// How many calls the client has repeated so far.
     pub fn retries(&self) -> u32 {
         self.table.retries()
     }
@@ -76,14 +77,15 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         }
     }
 
-    /// What became of an alert whose record was there already. One that is gone by now was over long ago.
+    /// The record of an alert that was accepted before. If the record has been deleted in the meantime, the
+    /// alert had expired long ago and counts as new.
     async fn accepted_before(&self, key: &RecordKey) -> Result<Accepted, TableError> {
         let record = self.read(key).await?;
         Ok(record.map_or(Accepted::New, |record| Accepted::Known(Box::new(record))))
     }
 
-    /// Accepts the alerts of one call, all or none: at most 100. If its first one was accepted before, the answer is what
-    /// became of that one.
+    /// Accepts all alerts of one call, or none of them: at most 100. If the first alert was accepted before,
+    /// the result is its record.
     pub async fn accept_call(&self, alerts: &[NewAlert]) -> Result<Accepted, TableError> {
         let [first, rest @ ..] = alerts else { return Ok(Accepted::New) };
         if rest.is_empty() {
@@ -105,7 +107,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         }
     }
 
-    /// The records of a call's alerts, in order.
+    /// Reads the records of a call's alerts, in order.
     pub async fn of_call(&self, call: &CallId, alerts: u32) -> Result<Vec<Record>, TableError> {
         let first = self.key_of(&call.alert(0))?;
         let last = self.key_of(&call.alert(u8::try_from(alerts).unwrap_or(u8::MAX)))?;
@@ -120,13 +122,13 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
             let page = self.table.query(&query, from.as_ref()).await?;
             records.extend(page.entities.iter().map(Record::read));
             match page.next {
-                Some(next) if records.len() < MOST_OPERATIONS => from = Some(next),
+                Some(next) if records.len() < MAX_OPERATIONS => from = Some(next),
                 _ => return Ok(records),
             }
         }
     }
 
-    /// What is known of an alert.
+    /// Reads the record of the alert with this id.
     pub async fn find(&self, id: &AlertId) -> Result<Option<Record>, TableError> {
         match RecordKey::of(id, self.host.now()) {
             Some(key) => self.read(&key).await,
@@ -134,16 +136,17 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         }
     }
 
-    /// One record.
+    /// Reads the record with this key.
     pub async fn read(&self, key: &RecordKey) -> Result<Option<Record>, TableError> {
         Ok(self.table.get(&key.to_key()).await?.map(|found| Record::read(&found.entity)))
     }
 
-    /// Notes that its sender takes an alert back. Of other senders than `sender` no alert is known; `None` may take back any.
+    /// Records that the sender cancels an alert. For `sender`, the alerts of other senders are unknown.
+    /// `None` may cancel every alert.
     pub async fn withdraw(&self, id: &AlertId, sender: Option<&str>) -> Result<Withdrawn, TableError> {
         let now = self.host.now();
         let Some(key) = RecordKey::of(id, now) else { return Ok(Withdrawn::Unknown) };
-        // Another write may come between: then it is looked at once more.
+        // If another writer changes the record in between, it is read again.
         for _ in 0..3 {
             let Some(found) = self.table.get(&key.to_key()).await? else { return Ok(Withdrawn::Unknown) };
             let record = Record::read(&found.entity);
@@ -164,12 +167,14 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         Err(contended())
     }
 
-    /// Notes that these alerts of one call are on the queue: at most 100. A repeated call then puts none of them there again.
+    /// Records that these alerts of one call are on the queue: at most 100. A repeated call then does not put
+    /// them on the queue again.
     pub async fn note_put(&self, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {
         self.note_time("putAt", ids).await
     }
 
-    /// Notes that the queue did not take these alerts of one call: at most 100. The poller may know better.
+    /// Records that the Put of these alerts of one call failed: at most 100. The queue may hold such an alert
+    /// all the same, so a status that the poller records takes precedence.
     pub async fn note_failed(&self, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {
         self.note_time("failedAt", ids).await
     }
@@ -192,13 +197,14 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         }
     }
 
-    /// Notes what became of one alert.
+    /// Records the new status of one alert.
     pub async fn note(&self, transition: &Transition) -> Result<(), TableError> {
         self.table.put_merge(&transition.entity(self.host.now())).await.map(drop)
     }
 
-    /// Notes what became of many: one call for each partition and hundred. Of the same alert the last one counts. Returns
-    /// those that could not be noted, with the reason of the last failure.
+    /// Records the new status of many alerts, with one call for each hundred alerts of a partition. If an
+    /// alert occurs several times, its last transition counts. The error holds the transitions that were not
+    /// recorded, and the reason of the last failure.
     pub async fn note_all(&self, transitions: Vec<Transition>) -> Result<(), (Vec<Transition>, TableError)> {
         let now = self.host.now();
         let mut partitions: BTreeMap<String, BTreeMap<RecordKey, Transition>> = BTreeMap::new();
@@ -206,43 +212,45 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
             let partition = partitions.entry(transition.key.partition().to_owned()).or_default();
             partition.insert(transition.key.clone(), transition);
         }
-        let (mut left, mut failure) = (Vec::new(), None);
+        let (mut not_recorded, mut failure) = (Vec::new(), None);
         for partition in partitions.into_values() {
             let all: Vec<Transition> = partition.into_values().collect();
-            for some in all.chunks(MOST_OPERATIONS) {
-                if let Err(error) = self.note_batch(some, now).await {
-                    left.extend_from_slice(some);
+            for chunk in all.chunks(MAX_OPERATIONS) {
+                if let Err(error) = self.note_batch(chunk, now).await {
+                    not_recorded.extend_from_slice(chunk);
                     failure = Some(error);
                 }
             }
         }
         match failure {
             None => Ok(()),
-            Some(error) => Err((left, error)),
+            Some(error) => Err((not_recorded, error)),
         }
     }
 
-    async fn note_batch(&self, some: &[Transition], now: DateTime<Utc>) -> Result<(), TableError> {
-        if let [only] = some {
+    async fn note_batch(&self, transitions: &[Transition], now: DateTime<Utc>) -> Result<(), TableError> {
+        if let [only] = transitions {
             return self.note(only).await;
         }
-        let entities: Vec<Entity> = some.iter().map(|transition| transition.entity(now)).collect();
+        let entities: Vec<Entity> = transitions.iter().map(|transition| transition.entity(now)).collect();
         let operations: Vec<_> = entities.iter().map(Operation::PutMerge).collect();
         done(self.table.batch(&operations).await?)
     }
 
     fn key_of(&self, id: &AlertId) -> Result<RecordKey, TableError> {
-        RecordKey::of(id, self.host.now())
-            .ok_or_else(|| TableError::Invalid("the alert's id names no period of ours".into()))
+        RecordKey::of(id, self.host.now()).ok_or_else(|| {
+            TableError::Invalid("the alert's id contains a period that is too far away".into())
+        })
     }
 }
 
-/// Others wrote the record each time between the read and the write.
+/// The error if another writer changed the record between each read and write.
 fn contended() -> TableError {
     TableError::Busy { status: 412, code: "UpdateConditionNotSatisfied".into(), retry_after_seconds: None }
 }
 
-/// Writes without a condition are refused by mistakes only.
+/// Turns a refused batch into an error. A batch of unconditional writes is refused only because of a
+/// programming mistake.
 fn done(batch: Batch) -> Result<(), TableError> {
     match batch {
         Batch::Done => Ok(()),

@@ -1,4 +1,4 @@
-//! What is known of one alert.
+//! The record of one alert.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
@@ -8,38 +8,39 @@ use super::key::{AlertId, RecordKey};
 
 pub(super) const VERSION: i64 = 1;
 
-/// How long a record is kept after its alert was accepted, or was due, or had its end.
+/// How long a record is kept after its alert was accepted, was due, or reached its final status.
 pub const KEPT: TimeDelta = TimeDelta::days(7);
 
-/// How long an idempotency key answers for its call. No longer than a period: only one period before is looked at.
+/// How long an idempotency key identifies its call. This must not be longer than a period, because the bot
+/// searches only the current period and the one before.
 pub const KEY_TERM: TimeDelta = TimeDelta::hours(24);
 
-/// What has become of an alert.
+/// The status of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
-    /// Accepted; the poller has not seen it, or only to hand it back.
+    /// The alert is accepted. The poller has not processed it yet, or has only made it visible again.
     Queued,
-    /// The poller has seen it, and it has to wait.
+    /// The poller has processed the alert, and the alert has to wait.
     Waiting,
-    /// The Connector took it.
+    /// The Connector accepted the alert.
     Delivered,
-    /// Its sender took it back.
+    /// The sender cancelled the alert.
     Cancelled,
-    /// Its time had passed.
+    /// The alert expired before it could be delivered.
     Expired,
-    /// The person wants no alerts from others.
+    /// The person has sent `stop`, so alerts of other senders are not delivered.
     Stopped,
     /// The conversation was paused when the alert was to be accepted.
     Paused,
-    /// The conversation's Connector was on no list when the alert was to be accepted.
+    /// The conversation's Connector was not on the list of trusted hosts when the alert was to be accepted.
     Untrusted,
-    /// It did not fit on the queue together with the conversation's address.
+    /// The alert and the conversation's address together were too large for a message of the queue.
     TooLarge,
-    /// It is in the poison queue.
+    /// The alert is in the poison queue.
     Dead,
-    /// Its sender wanted no second try, and nobody knows whether the first one delivered it.
+    /// The first attempt may have delivered the alert, and the sender wanted no second attempt.
     Dropped,
-    /// The queue did not take it, and its sender was told so.
+    /// The queue refused the alert or did not answer, and the sender got an error.
     Failed,
 }
 
@@ -59,7 +60,7 @@ impl Status {
         Self::Failed,
     ];
 
-    /// The word in records and answers.
+    /// The word for this status, in records and in HTTP responses.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -77,12 +78,12 @@ impl Status {
         }
     }
 
-    /// The status of a word.
+    /// The status that a word stands for.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == word)
     }
 
-    /// Whether nothing more becomes of it: no message of it may be sent any more.
+    /// Whether the status is final, so that no message of the alert may be sent any more.
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Queued | Self::Waiting | Self::Failed)
     }
@@ -91,65 +92,68 @@ impl Status {
 /// An alert that is to be accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewAlert {
-    /// Its id.
+    /// The alert's id.
     pub id: AlertId,
-    /// The conversation that it is for.
+    /// The key of the conversation that gets the alert.
     pub conversation: String,
-    /// [`Status::Queued`], or why it is not queued at all.
+    /// [`Status::Queued`], or the reason for which the alert is not queued.
     pub status: Status,
-    /// The last moment at which something may become of it: when it is due, or its end.
+    /// When the alert is due or expires. The record is kept for [`KEPT`] after that, because the status can
+    /// change until then.
     pub until: Option<DateTime<Utc>>,
-    /// In the first alert of a call with an idempotency key: what the call was, and how many alerts it has.
+    /// In the first alert of a call with an idempotency key: the description of the call.
     pub call: Option<CallNote>,
-    /// The name of the key with which its sender called; `None` for what a person said.
+    /// The name of the key with which the sender called; `None` for a person's message.
     pub key: Option<String>,
 }
 
-/// What tells a repeated call from another one that uses its key.
+/// The description of a call with an idempotency key. It distinguishes a repeated call from another call that
+/// uses the same key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallNote {
-    /// The same for the same body.
+    /// The fingerprint of the body. Equal bodies have equal fingerprints.
     pub fingerprint: String,
     /// How many alerts the call made.
     pub alerts: u32,
-    /// Where the call goes on, if there was more than it could take.
+    /// The place at which the next call has to continue, if this call could not accept all alerts.
     pub next: Option<String>,
 }
 
-/// One alert's record.
+/// The record of an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// The alert's id, as its row has it.
+    /// The alert's id, from the row key.
     pub id: String,
-    /// What has become of it.
+    /// The status that was recorded last. [`Record::shown_status`] is the status to report.
     pub status: Status,
-    /// The conversation, if the bot accepted it.
+    /// The key of the conversation; empty if the bot did not accept the alert.
     pub conversation: String,
-    /// When it was accepted; `None` if the poller met it first.
+    /// When the bot accepted the alert; `None` if the record was made without the bot accepting it.
     pub accepted_at: Option<DateTime<Utc>>,
-    /// Since when it is known to be on the queue. Mostly nobody notes that: what is accepted is put there at once.
+    /// When the bot recorded that the alert is on the queue. It does so only in doubtful cases: usually the
+    /// alert is on the queue right after it was accepted, and a record of that would cost a call.
     pub put_at: Option<DateTime<Utc>>,
-    /// When the queue did not take it.
+    /// When the Put of the alert failed.
     pub failed_at: Option<DateTime<Utc>>,
-    /// When its sender cancelled it.
+    /// When the sender cancelled the alert.
     pub cancelled_at: Option<DateTime<Utc>>,
-    /// When a trigger that brought it was taken, and not given back since.
+    /// When a call claimed the alert that a trigger activity brought; `None` after the claim was released.
     pub taken_at: Option<DateTime<Utc>>,
-    /// What the poller has tried, in its own words.
+    /// The attempts so far, in a form that only the poller reads.
     pub tried: Option<String>,
-    /// If it is in the poison queue: the id that its message had on the queue.
+    /// If the alert is in the poison queue: the id that its message had on the queue.
     pub message: Option<String>,
-    /// The call that made it, if this is its first alert.
+    /// The call that made the alert, if this is the first alert of the call.
     pub call: Option<CallNote>,
-    /// The name of the key with which its sender called, if the bot accepted it from a program.
+    /// The name of the key with which the sender called, if the bot accepted the alert from a program.
     pub key: Option<String>,
-    /// Whether a newer version of this code wrote it.
+    /// Whether a newer version of this program wrote the record.
     pub is_newer: bool,
 }
 
 impl Record {
-    /// Reads one. What makes no sense counts as not there: a status that nobody knows is [`Status::Queued`], so that
-    /// nothing is dropped for it.
+    /// Reads a record. A property that cannot be read counts as missing. An unknown status is read as
+    /// [`Status::Queued`], so that the alert is not dropped because of it.
     pub(super) fn read(entity: &Entity) -> Self {
         let time = |name: &str| entity.int(name).and_then(DateTime::from_timestamp_millis);
         let text = |name: &str| entity.str(name).map(str::to_owned);
@@ -175,7 +179,8 @@ impl Record {
         }
     }
 
-    /// Its status for whoever asks. What the poller says counts before what the bot says: a Put that failed may have been done.
+    /// The status to report. A status that the poller recorded takes precedence over the bot's, because the
+    /// service may have done a Put that failed for the bot.
     pub fn shown_status(&self) -> Status {
         match self.status {
             status if status.is_final() => status,
@@ -185,41 +190,42 @@ impl Record {
         }
     }
 
-    /// Whether its message may be missing on the queue: whoever accepted it was cut off, or the queue did not take it.
+    /// Whether the alert's message may be missing on the queue, because the bot was cut off after it had
+    /// accepted the alert, or because the Put failed.
     pub fn may_not_be_queued(&self) -> bool {
         !self.shown_status().is_final() && self.put_at.is_none()
     }
 
-    /// Whether the key of its call still answers for it.
+    /// Whether the idempotency key of the alert's call is still within its term.
     pub fn answers_for_key(&self, now: DateTime<Utc>) -> bool {
         self.accepted_at.is_some_and(|accepted| now - accepted < KEY_TERM)
     }
 }
 
-/// Something became of an alert.
+/// A change of an alert's status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transition {
-    /// Whose.
+    /// The alert's record.
     pub key: RecordKey,
-    /// What.
+    /// The new status.
     pub status: Status,
-    /// Why, in words for people.
+    /// The reason, as text for people.
     pub reason: Option<String>,
-    /// What the Connector calls it.
+    /// The id of the activity that the Connector returned.
     pub activity_id: Option<String>,
-    /// Whether nobody knows if it was delivered.
+    /// Whether it is unknown if the alert was delivered.
     pub uncertain: bool,
-    /// What was tried, in the poller's own words.
+    /// The attempts so far, in a form that only the poller reads.
     pub tried: Option<String>,
-    /// The message that stands in the poison queue, by the id that it had on the queue.
+    /// If the alert is in the poison queue: the id that its message had on the queue.
     pub message: Option<String>,
-    /// When the alert is due. A copy of its message is good until some days after that, so the record has to last as long: it
-    /// may say that the alert was cancelled.
+    /// When the alert is due. A copy of the message is valid until some days after that. The record has to be
+    /// kept as long, because it may show that the alert was cancelled.
     pub until: Option<DateTime<Utc>>,
 }
 
 impl Transition {
-    /// With nothing else to tell.
+    /// A change to `status`, without further details.
     pub fn to(key: RecordKey, status: Status) -> Self {
         Self {
             key,
@@ -248,7 +254,7 @@ impl Transition {
         set("tried", self.tried.clone().map(Value::from));
         set("message", self.message.clone().map(Value::from));
         entity.int64("changedAt", now.timestamp_millis());
-        // Of a message that the poller met first, nobody else writes the end.
+        // If the bot did not accept the alert, only this write sets `endsAt`.
         if self.status.is_final() {
             entity.int64("endsAt", ends_at(now, self.until));
         }
@@ -280,13 +286,13 @@ impl NewAlert {
     }
 }
 
-/// When a record may be taken away.
+/// When the record may be deleted, in milliseconds since 1970.
 pub(super) fn ends_at(now: DateTime<Utc>, until: Option<DateTime<Utc>>) -> i64 {
     let last = until.map_or(now, |until| until.max(now));
     last.timestamp_millis().saturating_add(KEPT.num_milliseconds())
 }
 
-/// A reason may quote what a Connector answered: the first thousand characters tell enough.
+/// The first thousand characters of a text, because a reason may quote a long response of a Connector.
 fn shortened(text: &str) -> String {
     text.chars().take(1000).collect()
 }

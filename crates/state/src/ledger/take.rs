@@ -1,7 +1,7 @@
-//! Taking an alert that a trigger brings: whoever has taken it may send it, and nobody else.
+//! Claims on alerts that trigger activities bring. Only the call that has claimed an alert may send it.
 //!
-//! The mark is written before the alert is sent. If it were written after, two copies that come at the same moment would
-//! both be sent, and so would a copy that comes after a sender was cut off.
+//! The bot writes the claim before it sends the alert. A claim after sending would let two copies through
+//! that arrive at the same moment. It would also let a copy through that arrives after a call was cut off.
 
 use chrono::{DateTime, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -10,27 +10,29 @@ use storage_table::{Conditional, Entity, Inserted, TableError};
 use super::record::{Record, Status, ends_at};
 use super::{Ledger, RecordKey, contended};
 
-/// What became of the wish to send an alert.
+/// The result of claiming an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
-    /// The caller may send the alert, and has to note what became of it, or to give it back.
+    /// The caller may send the alert. Afterwards the caller has to record the result, or to release the
+    /// claim.
     Yes,
-    /// Another sender has taken it at this time, and has noted nothing since.
+    /// Another call claimed the alert at this time, and has recorded no result since.
     Before(DateTime<Utc>),
-    /// Something became of it before, or its sender has cancelled it.
+    /// The alert already has this final status, or its sender has cancelled it.
     Ended(Status),
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Takes an alert, whether it has a record or not. One in the poison queue was not delivered, so it may be taken.
+    /// Claims an alert, whether it has a record or not. An alert in the poison queue can be claimed, because
+    /// it was not delivered.
     pub async fn take(&self, key: &RecordKey) -> Result<Taken, TableError> {
         let now = self.host.now();
-        let mut mark = Entity::new(key.to_key());
-        mark.int64("takenAt", now.timestamp_millis());
-        // Another write may come between: then the record is read once more.
+        let mut claim = Entity::new(key.to_key());
+        claim.int64("takenAt", now.timestamp_millis());
+        // If another writer changes the record in between, it is read again.
         for _ in 0..3 {
             let Some(found) = self.table.get(&key.to_key()).await? else {
-                let new = mark.clone().with("version", super::record::VERSION);
+                let new = claim.clone().with("version", super::record::VERSION);
                 let new =
                     new.with("status", Status::Queued.as_str()).with_int64("endsAt", ends_at(now, None));
                 match self.table.insert(&new).await? {
@@ -47,17 +49,17 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             if let Some(taken_at) = record.taken_at {
                 return Ok(Taken::Before(taken_at));
             }
-            if let Conditional::Done(_) = self.table.merge(&mark, Some(&found.etag)).await? {
+            if let Conditional::Done(_) = self.table.merge(&claim, Some(&found.etag)).await? {
                 return Ok(Taken::Yes);
             }
         }
         Err(contended())
     }
 
-    /// Gives back an alert that was taken and certainly not sent, so that it may be taken again.
+    /// Releases the claim on an alert that was certainly not sent, so that another call can claim it.
     pub async fn give_back(&self, key: &RecordKey) -> Result<(), TableError> {
-        let mut mark = Entity::new(key.to_key());
-        mark.int64("takenAt", 0);
-        self.table.put_merge(&mark).await.map(drop)
+        let mut released = Entity::new(key.to_key());
+        released.int64("takenAt", 0);
+        self.table.put_merge(&released).await.map(drop)
     }
 }

@@ -11,8 +11,8 @@ impl World {
         Ledger::new(&self.host, &self.account, &self.names, deadline)
     }
 
-    fn call(&self, what: u8) -> CallId {
-        CallId::random(Period::of(self.host.now()), [what; 16])
+    fn call(&self, number: u8) -> CallId {
+        CallId::random(Period::of(self.host.now()), [number; 16])
     }
 
     fn records(&self) -> usize {
@@ -31,29 +31,33 @@ fn key(world: &World, id: &AlertId) -> RecordKey {
 fn known(accepted: Accepted) -> Record {
     match accepted {
         Accepted::Known(record) => *record,
-        Accepted::New => panic!("it is known"),
+        Accepted::New => panic!("expected a known alert, found a new one"),
     }
 }
 
 #[test]
-fn an_alert_is_accepted_once_and_then_says_what_became_of_it() {
+fn alert_accepted_again_is_known_with_its_status() {
     let world = World::new();
     let one = alert(world.call(1).alert(0));
     assert_eq!(run(world.ledger().accept(&one)), Ok(Accepted::New));
     let record = known(run(world.ledger().accept(&one)).unwrap());
     assert_eq!((record.status, record.conversation.as_str()), (Status::Queued, "c"));
-    assert!(record.may_not_be_queued(), "whoever accepted it may have been cut off");
+    assert!(record.may_not_be_queued(), "the bot may have been cut off before the Put");
     run(world.ledger().note_put(std::iter::once(&one.id))).unwrap();
     assert!(!known(run(world.ledger().accept(&one)).unwrap()).may_not_be_queued());
     let mut sent = Transition::to(key(&world, &one.id), Status::Delivered);
     sent.activity_id = Some("7".into());
     run(world.ledger().note(&sent)).unwrap();
     let record = known(run(world.ledger().accept(&one)).unwrap());
-    assert_eq!((record.status, record.conversation.as_str()), (Status::Delivered, "c"), "the rest stays");
+    assert_eq!(
+        (record.status, record.conversation.as_str()),
+        (Status::Delivered, "c"),
+        "the poller keeps the conversation"
+    );
 }
 
 #[test]
-fn a_call_is_accepted_as_a_whole_and_found_in_order() {
+fn call_is_accepted_completely_or_not_at_all_and_read_in_order() {
     let world = World::new();
     let call = world.call(1);
     for alerts in [1, 2, 100] {
@@ -70,15 +74,15 @@ fn a_call_is_accepted_as_a_whole_and_found_in_order() {
     }
     assert_eq!(run(world.ledger().find(&call.alert(0))), Ok(None));
     let before = world.records();
-    // One of them is there already: nothing is written.
+    // One of the alerts exists already, so the ledger writes neither.
     run(world.ledger().accept(&alert(call.alert(1)))).unwrap();
     let both = [alert(call.alert(0)), alert(call.alert(1))];
-    run(world.ledger().accept_call(&both)).expect_err("nobody makes such a call");
+    run(world.ledger().accept_call(&both)).expect_err("the first alert is new and the second one exists");
     assert_eq!(world.records(), before + 1);
 }
 
 #[test]
-fn an_alert_is_taken_back_until_something_became_of_it() {
+fn alert_is_cancelled_unless_it_has_a_final_status() {
     let world = World::new();
     let one = alert(world.call(1).alert(0));
     assert_eq!(run(world.ledger().withdraw(&one.id, None)), Ok(Withdrawn::Unknown));
@@ -88,11 +92,11 @@ fn an_alert_is_taken_back_until_something_became_of_it() {
     }
     let record = run(world.ledger().find(&one.id)).unwrap().unwrap();
     assert_eq!((record.status, record.shown_status()), (Status::Queued, Status::Cancelled));
-    // The poller had it in hand already.
+    // The poller had the alert in hand already, and delivers it.
     run(world.ledger().note(&Transition::to(key(&world, &one.id), Status::Delivered))).unwrap();
     assert_eq!(run(world.ledger().withdraw(&one.id, None)), Ok(Withdrawn::TooLate(Status::Delivered)));
-    let strange = AlertId::parse(&"f".repeat(32)).unwrap();
-    assert_eq!(run(world.ledger().withdraw(&strange, None)), Ok(Withdrawn::Unknown), "of no period of ours");
+    let too_far = AlertId::parse(&"f".repeat(32)).unwrap();
+    assert_eq!(run(world.ledger().withdraw(&too_far, None)), Ok(Withdrawn::Unknown), "period too far away");
 }
 
 #[test]
@@ -106,12 +110,12 @@ fn record_of_a_cancelled_alert_outlasts_its_due_time() {
     let entity = cancelled.entity(world.host.now());
     assert!(
         entity.int("endsAt").unwrap() > due.timestamp_millis(),
-        "a copy of the message is good until then"
+        "a copy of the message may be sent until then"
     );
 }
 
 #[test]
-fn sender_takes_back_no_alert_of_another() {
+fn sender_cannot_cancel_an_alert_of_another_sender() {
     let world = World::new();
     let withdraw = |alert: &NewAlert, sender| run(world.ledger().withdraw(&alert.id, sender)).unwrap();
     let of_ci = NewAlert { key: Some("ci".into()), ..alert(world.call(1).alert(0)) };
@@ -125,11 +129,11 @@ fn sender_takes_back_no_alert_of_another() {
     assert_eq!(run(world.ledger().find(&of_ci.id)).unwrap().unwrap().shown_status(), Status::Queued);
     assert_eq!(withdraw(&of_a_person, Some("ci")), Withdrawn::Unknown);
     assert_eq!(withdraw(&of_ci, Some("ci")), Withdrawn::Yes);
-    assert_eq!(withdraw(&of_a_person, None), Withdrawn::Yes, "who operates the bot may");
+    assert_eq!(withdraw(&of_a_person, None), Withdrawn::Yes, "an operator may cancel every alert");
 }
 
 #[test]
-fn many_alerts_are_noted_in_few_calls_and_the_last_word_counts() {
+fn transitions_of_many_alerts_take_a_call_for_each_partition_and_the_last_one_counts() {
     let world = World::new();
     let ids: Vec<AlertId> = (0..150).map(|index| world.call(index).alert(0)).collect();
     let all = |status| -> Vec<Transition> {
@@ -137,18 +141,18 @@ fn many_alerts_are_noted_in_few_calls_and_the_last_word_counts() {
     };
     let mut transitions = all(Status::Waiting);
     transitions.extend(all(Status::Delivered));
-    // The first batch of each shard finds no table, makes one, and is sent again.
+    // The first batch fails because the table is missing. The client creates the table and sends it again.
     run(world.ledger().note_all(transitions.clone())).unwrap();
     let before = world.host.sent.borrow().len();
     run(world.ledger().note_all(transitions)).unwrap();
-    assert_eq!(world.host.sent.borrow().len() - before, 4, "a call for each shard");
+    assert_eq!(world.host.sent.borrow().len() - before, 4, "one call for each of the four shards");
     for id in &ids {
         assert_eq!(run(world.ledger().find(id)).unwrap().unwrap().status, Status::Delivered);
     }
 }
 
 #[test]
-fn what_is_over_is_taken_away_and_nothing_else() {
+fn expired_records_are_deleted_and_no_others() {
     let world = World::new();
     let days = |days: u64| Duration::from_secs(days * 24 * 60 * 60);
     let short: Vec<NewAlert> = (0..120).map(|index| alert(world.call(index).alert(0))).collect();
@@ -158,17 +162,18 @@ fn what_is_over_is_taken_away_and_nothing_else() {
         run(world.ledger().accept(one)).unwrap();
     }
     let clean = || run(world.ledger().clean(8)).unwrap();
-    for (passed, taken) in [(0, 0), (6, 0), (2, 120), (0, 0), (200, 0)] {
+    for (passed, deleted) in [(0, 0), (6, 0), (2, 120), (0, 0), (200, 0)] {
         world.host.elapsed.set(world.host.elapsed.get() + days(passed));
-        assert_eq!(clean(), taken, "{:?}", world.host.elapsed.get());
+        assert_eq!(clean(), deleted, "{:?}", world.host.elapsed.get());
     }
-    assert!(run(world.ledger().find(&far.id)).unwrap().is_some(), "it is due later");
+    assert!(run(world.ledger().find(&far.id)).unwrap().is_some(), "the alert is due later");
     world.host.elapsed.set(days(308));
-    assert_eq!((clean(), world.records()), (1, 0));
+    assert_eq!(clean(), 1);
+    assert_eq!(world.records(), 0);
 }
 
 #[test]
-fn a_record_that_makes_no_sense_drops_nothing() {
+fn record_with_unreadable_properties_does_not_end_its_alert() {
     let world = World::new();
     let one = alert(world.call(1).alert(0));
     run(world.ledger().accept(&one)).unwrap();
@@ -182,25 +187,25 @@ fn a_record_that_makes_no_sense_drops_nothing() {
     assert!(record.is_newer && !record.status.is_final() && record.may_not_be_queued());
 }
 
-/// A Put whose answers were lost may have been done, and the poller may have delivered it before the bot gave up.
+/// The service may have done a Put although every response was lost. Then the poller may deliver the alert
+/// before the bot records the failure.
 #[test]
-fn what_the_poller_says_counts_before_what_the_bot_says() {
+fn status_from_the_poller_takes_precedence_over_a_failed_put() {
     let world = World::new();
     let one = alert(world.call(1).alert(0));
     run(world.ledger().accept(&one)).unwrap();
-    let shown = || {
-        let record = run(world.ledger().find(&one.id)).unwrap().unwrap();
-        (record.shown_status(), record.may_not_be_queued())
-    };
+    let found = || run(world.ledger().find(&one.id)).unwrap().unwrap();
     run(world.ledger().note_failed(std::iter::once(&one.id))).unwrap();
-    assert_eq!(shown(), (Status::Failed, true));
+    assert_eq!(found().shown_status(), Status::Failed);
+    assert!(found().may_not_be_queued());
     run(world.ledger().note(&Transition::to(key(&world, &one.id), Status::Delivered))).unwrap();
     run(world.ledger().note_failed(std::iter::once(&one.id))).unwrap();
-    assert_eq!(shown(), (Status::Delivered, false));
+    assert_eq!(found().shown_status(), Status::Delivered);
+    assert!(!found().may_not_be_queued());
 }
 
 #[test]
-fn an_id_of_any_length_has_a_record_that_can_be_written() {
+fn id_of_any_length_has_a_record_that_can_be_written() {
     let world = World::new();
     for length in [1, 400, 503, 504, 505, 506, 507, 508, 511, 512, 513, 3000] {
         for sealed in [true, false] {
@@ -212,7 +217,7 @@ fn an_id_of_any_length_has_a_record_that_can_be_written() {
 }
 
 #[test]
-fn alert_is_taken_once_whether_it_has_a_record_or_not() {
+fn alert_with_or_without_a_record_is_claimed_once_until_the_claim_is_released() {
     let world = World::new();
     let accepted = alert(world.call(1).alert(0));
     run(world.ledger().accept(&accepted)).unwrap();
@@ -229,16 +234,16 @@ fn alert_is_taken_once_whether_it_has_a_record_or_not() {
         assert_eq!(take(), Taken::Ended(Status::Delivered), "{key:?}");
     }
     world.pass(60 * 24 * 60 * 60);
-    assert_eq!(run(world.ledger().clean(8)), Ok(2), "no record is kept for ever");
+    assert_eq!(run(world.ledger().clean(8)), Ok(2), "every record is deleted in the end");
 }
 
 #[test]
-fn alert_that_has_ended_or_is_cancelled_is_not_taken() {
+fn alert_with_a_final_status_cannot_be_claimed_unless_it_is_in_the_poison_queue() {
     let world = World::new();
     for (index, (status, expected)) in [
         (Status::Queued, Taken::Yes),
         (Status::Waiting, Taken::Yes),
-        // An operator may put it back from the poison queue.
+        // An operator may move the alert from the poison queue back to the queue.
         (Status::Dead, Taken::Yes),
         (Status::Cancelled, Taken::Ended(Status::Cancelled)),
         (Status::Expired, Taken::Ended(Status::Expired)),

@@ -1,37 +1,39 @@
-//! What a run has in hand, as it stands in its record: text of JSON, in as many properties as it takes.
+//! The messages that a run has in hand, as its record stores them: JSON text, split over several properties.
 
 use serde::{Deserialize, Serialize};
 use storage_table::Entity;
 
-/// A property holds 32 768 UTF-16 units.
-const LONGEST_PROPERTY: usize = 30_000;
-/// More than a run ever needs.
-const MOST_PROPERTIES: usize = 24;
+/// The most bytes of one property. The service stores at most 32 768 UTF-16 units in a property.
+const MAX_PROPERTY_BYTES: usize = 30_000;
+/// The most properties. This is more than a run needs.
+const MAX_PROPERTIES: usize = 24;
 
-/// A message that a run was handed and has not dealt with, or of which the ledger does not know yet what became of it.
+/// A message that was handed out to a run, until the run has finished it and the ledger has recorded its
+/// result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InHand {
     /// The queue's id of the message.
     #[serde(rename = "m")]
     pub message: String,
-    /// The right to delete or update it.
+    /// The pop receipt, which allows the run to delete or update the message.
     #[serde(rename = "r")]
     pub receipt: String,
     /// The lane of its conversation.
     #[serde(rename = "l")]
     pub lane: String,
-    /// When it was put on the queue: as the queue says, in seconds, and as its producer says, in milliseconds.
+    /// When the message was put on the queue, since 1970: by the queue's clock in seconds, and by its
+    /// producer's clock in milliseconds.
     #[serde(rename = "a")]
     pub age: (i64, i64),
 }
 
-/// Writes what is in hand into a run's record.
+/// Writes the messages in hand into a run's record.
 pub(super) fn write(entity: &mut Entity, in_hand: &[InHand]) {
     let mut texts: Vec<String> = Vec::new();
     for one in in_hand {
         // Writing JSON into memory does not fail.
         let text = serde_json::to_string(one).unwrap_or_default();
-        match texts.last_mut().filter(|last| last.len() + text.len() < LONGEST_PROPERTY) {
+        match texts.last_mut().filter(|last| last.len() + text.len() < MAX_PROPERTY_BYTES) {
             Some(last) => {
                 last.push(',');
                 last.push_str(&text);
@@ -39,14 +41,15 @@ pub(super) fn write(entity: &mut Entity, in_hand: &[InHand]) {
             None => texts.push(text),
         }
     }
-    for (index, text) in texts.into_iter().take(MOST_PROPERTIES).enumerate() {
+    for (index, text) in texts.into_iter().take(MAX_PROPERTIES).enumerate() {
         entity.properties.insert(format!("hand{index}"), format!("[{text}]").into());
     }
 }
 
-/// Reads what a run had in hand. What makes no sense is left out: those messages come back when their leases end.
+/// Reads the messages that a run had in hand. A property that cannot be read is skipped, because its messages
+/// become visible when their leases end.
 pub(super) fn read(entity: &Entity) -> Vec<InHand> {
-    let texts = (0..MOST_PROPERTIES).map_while(|index| entity.str(&format!("hand{index}")));
+    let texts = (0..MAX_PROPERTIES).map_while(|index| entity.str(&format!("hand{index}")));
     texts.flat_map(|text| serde_json::from_str::<Vec<InHand>>(text).unwrap_or_default()).collect()
 }
 
@@ -57,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_is_in_hand_is_read_again() {
+    fn in_hand_messages_of_any_number_survive_a_round_trip() {
         for count in [0, 1, 300, 2000] {
             let in_hand: Vec<InHand> = (0..count)
                 .map(|index| InHand {
@@ -81,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_left_out() {
+    fn in_hand_property_that_cannot_be_read_is_skipped() {
         let mut entity = Entity::new(Key::new("q", "run"));
         for (index, value) in
             [serde_json::json!("[{\"m\":1}]"), serde_json::json!("[")].into_iter().enumerate()

@@ -1,5 +1,5 @@
-//! The lines of conversations in which something has to wait: written and read by the run that is at work, so nothing is
-//! merged. What stands in a line, the poller knows.
+//! The waiting lines of conversations. Only the run that holds the lock reads and writes them, so they are
+//! written without a condition. The text of a line is opaque here: the poller writes and reads it.
 
 use chrono::{DateTime, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -10,18 +10,19 @@ use super::Runs;
 const PREFIX: &str = "line.";
 /// The character after the prefix's last one.
 const AFTER: &str = "line/";
-/// A run reads so many pages of a thousand; the lines of other conversations are read one by one.
-const MOST_PAGES: u32 = 8;
-const MOST_OPERATIONS: usize = 100;
+/// A run reads at most this many pages of a thousand lines. It reads the lines beyond them one by one.
+const MAX_PAGES: u32 = 8;
+/// The most operations of one batch.
+const MAX_OPERATIONS: usize = 100;
 
-/// A line as it stands in the table.
+/// A waiting line, as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredLine {
     /// The conversation's lane.
     pub lane: String,
     /// The line, as the poller wrote it.
     pub text: String,
-    /// When nothing is waited for any more.
+    /// When the last message of the line is no longer waited for.
     pub ends_at: DateTime<Utc>,
 }
 
@@ -36,12 +37,12 @@ impl StoredLine {
 }
 
 impl<H: HttpClient + Clock + Randomness> Runs<'_, H> {
-    /// Every line, and whether these are all there are.
+    /// Reads the lines of the queue, and returns whether these are all of them.
     pub async fn lines(&self) -> Result<(Vec<StoredLine>, bool), TableError> {
         let filter = Filter::partition(&self.queue).rows(PREFIX, AFTER);
         let query = Query { filter, top: 1000, select: Vec::new() };
         let (mut lines, mut from) = (Vec::new(), None);
-        for _ in 0..MOST_PAGES {
+        for _ in 0..MAX_PAGES {
             let page = self.table.query(&query, from.as_ref()).await?;
             lines.extend(page.entities.iter().filter_map(StoredLine::read));
             from = page.next;
@@ -52,13 +53,13 @@ impl<H: HttpClient + Clock + Randomness> Runs<'_, H> {
         Ok((lines, false))
     }
 
-    /// One line, for when there are too many to read them all.
+    /// Reads the line of one lane. It is needed if [`Runs::lines`] could not read all lines.
     pub async fn line(&self, lane: &str) -> Result<Option<StoredLine>, TableError> {
         let found = self.table.get(&self.line_key(lane)).await?;
         Ok(found.and_then(|found| StoredLine::read(&found.entity)))
     }
 
-    /// Writes a line.
+    /// Writes a line, or replaces it.
     pub async fn set_line(&self, line: &StoredLine) -> Result<(), TableError> {
         let mut entity = Entity::new(self.line_key(&line.lane));
         entity.properties.insert("line".into(), line.text.as_str().into());
@@ -66,35 +67,36 @@ impl<H: HttpClient + Clock + Randomness> Runs<'_, H> {
         self.table.put(&entity).await.map(drop)
     }
 
-    /// Takes a line away.
+    /// Deletes the line of a lane. A line that is missing is not an error.
     pub async fn end_line(&self, lane: &str) -> Result<(), TableError> {
         match self.table.delete(&self.line_key(lane), None).await? {
             Deleted::Done | Deleted::Changed | Deleted::Gone => Ok(()),
         }
     }
 
-    /// Takes away what is over: lines, and what was withdrawn long ago. A page at a time.
+    /// Deletes expired lines and old withdrawals, at most one page of each. Returns how many entities it
+    /// deleted.
     pub async fn clean(&self) -> Result<usize, TableError> {
         let now = self.host.now();
         let lines = Filter::partition(&self.queue)
             .rows(PREFIX, AFTER)
             .and(Filter::before("endsAt", now.timestamp_millis()));
-        let taken = self.clean_page(lines).await?;
-        Ok(taken + self.clean_page(super::withdrawals::over(&self.queue, now)).await?)
+        let deleted = self.clean_page(lines).await?;
+        Ok(deleted + self.clean_page(super::withdrawals::expired(&self.queue, now)).await?)
     }
 
     async fn clean_page(&self, filter: Filter) -> Result<usize, TableError> {
         let query = Query { filter, top: 1000, select: vec!["endsAt"] };
         let page = self.table.query(&query, None).await?;
         let keys: Vec<Key> = page.entities.into_iter().map(|entity| entity.key).collect();
-        let mut taken = 0;
-        for some in keys.chunks(MOST_OPERATIONS) {
-            let operations: Vec<_> = some.iter().map(|key| Operation::Delete(key, None)).collect();
+        let mut deleted = 0;
+        for chunk in keys.chunks(MAX_OPERATIONS) {
+            let operations: Vec<_> = chunk.iter().map(|key| Operation::Delete(key, None)).collect();
             if self.table.batch(&operations).await? == Batch::Done {
-                taken += some.len();
+                deleted += chunk.len();
             }
         }
-        Ok(taken)
+        Ok(deleted)
     }
 
     fn line_key(&self, lane: &str) -> Key {

@@ -1,10 +1,11 @@
-//! What the runs of one queue tell each other: which of them is at work and what it has in hand, and which messages other
-//! messages wait for.
+//! The run lock of a queue, and the data that the runs of a queue share: which run works, which messages it
+//! has in hand, the waiting lines of conversations, and the recent withdrawals.
 //!
-//! One run at a time: it takes the record of the queue on the condition that nobody else has changed it meanwhile (its ETag),
-//! and renews it while it works. A run that is killed renews no more; after nine seconds the next one takes over, and reads
-//! what that one had. Whose time it is, is told by the service's clock alone: the `Date` of the answer, and the `Timestamp`
-//! of the record.
+//! Only one run works on a queue at a time. A run takes the lock by writing the queue's record with its
+//! ETag, so the write fails if another run has changed the record since. The run renews the lock while it
+//! works. A run that is killed no longer renews the lock. After nine seconds the next run takes the lock,
+//! and recovers the messages of the killed run. The age of a lock is computed from the service's clock only:
+//! the response's `Date` minus the record's `Timestamp`.
 
 mod in_hand;
 mod lines;
@@ -23,22 +24,22 @@ pub use withdrawals::{RECENTLY, Withdrawal, Withdrawals};
 
 use crate::Tables;
 
-/// A run that has not renewed its hold for that long starts nothing more.
+/// A run that has not renewed its lock for this long starts nothing more.
 const TERM: Duration = Duration::from_secs(7);
-/// The hold is renewed after that long.
+/// The run renews its lock this long after the last confirmed write.
 const RENEW_AFTER: Duration = Duration::from_secs(2);
-/// Another run waits for so much longer, because the service tells its time in whole seconds.
+/// Another run waits this much longer than [`TERM`], because the service reports its time in whole seconds.
 const SLACK: Duration = Duration::from_secs(2);
-/// A pause that somebody with a wrong clock has written ends all the same.
+/// A pause ends after this time at the latest, because a run with a wrong clock may have written it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 const VERSION: i64 = 1;
 
-/// Why nothing can be sent for now.
+/// The reason for which no run of the queue may work for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
-    /// The bot's credentials are not taken.
+    /// The login host or the Connector refused the bot's credentials.
     CredentialsRefused,
-    /// The login host gave no token.
+    /// There is no token for now: the login host gave none, or Direct Line opened no conversation.
     NoToken,
 }
 
@@ -55,49 +56,50 @@ impl Why {
     }
 }
 
-/// What a run finds that wants to begin.
+/// The state of the run lock, as a run reads it before it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Look {
-    /// Nobody is at work.
+    /// No run holds the lock.
     Vacant(Vacancy),
-    /// Another run is at work.
+    /// Another run holds the lock.
     Taken,
-    /// Nobody may work for a while.
+    /// No run may work, until the pause ends.
     Paused(Why),
 }
 
-/// That nobody was at work, and what the last run had in hand if it was killed.
+/// A free run lock, with the messages that the last run had in hand when it ended or was killed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Vacancy {
     etag: Option<ETag>,
     fence: i64,
-    /// What the last run had in hand and did not hand back.
+    /// The messages that the last run had in hand and did not make visible again.
     pub left: Vec<InHand>,
     /// The text that the last run stored with [`Hold::set_hosts`].
     pub hosts: String,
 }
 
-/// That this run is the one at work.
+/// The run lock, held by this run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
     run: String,
     fence: i64,
     etag: ETag,
-    /// When the write was begun that confirmed it last, on the monotonic clock.
+    /// When the last confirmed write began, on the monotonic clock.
     confirmed_at: Duration,
     hosts: String,
 }
 
-/// What a run writes about itself. Made by [`Hold::telling`], and sent by [`Runs::write`].
+/// The content of the queue's record, to be written. [`Hold::telling`] makes it, and [`Runs::write`] writes
+/// it.
 #[derive(Debug)]
 pub struct Telling {
     entity: Entity,
     etag: ETag,
-    /// The hold of the run that writes.
-    of: (String, i64),
+    /// The run that writes, and its fence.
+    owner: (String, i64),
 }
 
-/// That a [`Telling`] was written.
+/// A [`Telling`] that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
     etag: ETag,
@@ -105,17 +107,17 @@ pub struct Told {
 }
 
 impl Hold {
-    /// Whether no other run can be at work: nothing may be started otherwise.
+    /// Whether this run still holds the lock for certain. Otherwise the run must not start anything.
     pub fn is_sure(&self, clock: &impl Clock) -> bool {
         clock.monotonic() < self.sure_until()
     }
 
-    /// Until when no other run can be at work, on the monotonic clock, unless the hold is renewed.
+    /// When the lock ends unless it is renewed, on the monotonic clock. Until then no other run can take it.
     pub fn sure_until(&self) -> Duration {
         self.confirmed_at + TERM
     }
 
-    /// When it has to be renewed, on the monotonic clock.
+    /// When the run has to renew the lock, on the monotonic clock.
     pub fn renewal_due(&self) -> Duration {
         self.confirmed_at + RENEW_AFTER
     }
@@ -125,34 +127,36 @@ impl Hold {
         self.hosts = hosts;
     }
 
-    /// Says what this run has in hand, and renews the hold. One at a time: each needs the ETag of the one before.
+    /// Records the messages that this run has in hand, and renews the lock. Each write needs the ETag of the
+    /// previous one, so only one write may be under way at a time.
     pub fn telling(&self, in_hand: &[InHand]) -> Telling {
-        self.state(&self.run, in_hand, None)
+        self.record(&self.run, in_hand, None)
     }
 
-    /// Gives the hold up. What could not be handed back is left to the next run.
+    /// Releases the lock. `left` are the messages that this run could not make visible again. The next run
+    /// recovers them.
     pub fn giving_up(&self, left: &[InHand]) -> Telling {
-        self.state("", left, None)
+        self.record("", left, None)
     }
 
-    /// Gives the hold up, and keeps every run away for a while.
+    /// Releases the lock, and lets no run begin before `until`.
     pub fn pausing(&self, left: &[InHand], why: Why, until: DateTime<Utc>) -> Telling {
-        self.state("", left, Some((why, until)))
+        self.record("", left, Some((why, until)))
     }
 
-    /// It was written.
+    /// Notes that the record was written.
     pub fn told(&mut self, told: Told) {
         (self.etag, self.confirmed_at) = (told.etag, told.begun_at);
     }
 
-    fn state(&self, run: &str, in_hand: &[InHand], pause: Option<(Why, DateTime<Utc>)>) -> Telling {
+    fn record(&self, run: &str, in_hand: &[InHand], pause: Option<(Why, DateTime<Utc>)>) -> Telling {
         let mut entity = Entity::new(Key::new("", ""));
         fill(&mut entity, run, self.fence, in_hand, &self.hosts);
         if let Some((why, until)) = pause {
             entity.properties.insert("why".into(), why.as_str().into());
             entity.int64("pausedUntil", until.timestamp_millis());
         }
-        Telling { entity, etag: self.etag.clone(), of: (self.run.clone(), self.fence) }
+        Telling { entity, etag: self.etag.clone(), owner: (self.run.clone(), self.fence) }
     }
 }
 
@@ -166,7 +170,7 @@ fn fill(entity: &mut Entity, run: &str, fence: i64, in_hand: &[InHand], hosts: &
     }
 }
 
-/// The records of one queue's runs, for the time until a deadline.
+/// The run lock and the shared data of one queue. Calls take until a deadline at most.
 #[derive(Debug)]
 pub struct Runs<'a, H> {
     host: &'a H,
@@ -175,7 +179,7 @@ pub struct Runs<'a, H> {
 }
 
 impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
-    /// What the runs of this queue tell in these tables.
+    /// Opens the run lock and the shared data of `queue` in these tables.
     pub fn new(
         host: &'a H,
         account: &'a Account,
@@ -186,7 +190,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
         Self { host, table: TableClient::new(host, account, &tables.runs, deadline), queue: escape(queue) }
     }
 
-    /// How many calls were repeated so far.
+    /// How many calls the client has repeated so far.
     pub fn retries(&self) -> u32 {
         self.table.retries()
     }
@@ -195,7 +199,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
         Key::new(&self.queue, "run")
     }
 
-    /// Looks whether anybody is at work. One call.
+    /// Reads the state of the run lock, with one call.
     pub async fn look(&self) -> Result<Look, TableError> {
         let Some(found) = self.table.get(&self.key()).await? else {
             return Ok(Look::Vacant(Vacancy::default()));
@@ -205,14 +209,15 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
         if !entity.str("run").unwrap_or_default().is_empty() && age(&found) < TERM + SLACK {
             return Ok(Look::Taken);
         }
-        if let Some(why) = pause(&found) {
+        if let Some(why) = active_pause(&found) {
             return Ok(Look::Paused(why));
         }
         let hosts = entity.str("hosts").unwrap_or_default().to_owned();
         Ok(Look::Vacant(Vacancy { left: in_hand::read(entity), hosts, etag: Some(found.etag), fence }))
     }
 
-    /// Takes the hold, unless another run was quicker. What is left stays in the record: this run has it in hand now.
+    /// Takes the lock; `None` if another run has taken it since [`Runs::look`]. The messages in
+    /// `vacancy.left` stay in the record, because this run has them in hand now.
     pub async fn take(&self, run: &str, vacancy: &Vacancy) -> Result<Option<Hold>, TableError> {
         let begun_at = self.host.monotonic();
         let fence = vacancy.fence.saturating_add(1);
@@ -232,14 +237,14 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
         Ok(Some(Hold { run: run.to_owned(), fence, etag, confirmed_at: begun_at, hosts }))
     }
 
-    /// Writes what a run says of itself. `None`: another run has taken over.
+    /// Writes the record of the run that holds the lock; `None` if another run has taken the lock.
     pub async fn write(&self, telling: Telling) -> Result<Option<Told>, TableError> {
         let begun_at = self.host.monotonic();
-        let Telling { entity, etag, of: (run, fence) } = telling;
+        let Telling { entity, etag, owner: (run, fence) } = telling;
         let entity = Entity { key: self.key(), ..entity };
         let mut written = self.table.replace(&entity, &etag).await?;
-        // An earlier write of this run may have been done although all its answers were lost: then the record is newer than
-        // the run knows, and still the run's own.
+        // The service may have done an earlier write of this run although every response was lost. Then the
+        // ETag is outdated, but the record is still this run's own.
         if written == Conditional::Changed
             && let Some(found) = self.table.get(&entity.key).await?
             && found.entity.str("run") == Some(&run)
@@ -254,13 +259,13 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
     }
 }
 
-/// How old the record is, by the service's clock.
+/// The time since the record was written, by the service's clock.
 fn age(found: &Found) -> Duration {
     (found.answered_at - found.written_at).to_std().unwrap_or_default()
 }
 
-/// The pause that is not over.
-fn pause(found: &Found) -> Option<Why> {
+/// The reason of the pause, unless it has ended.
+fn active_pause(found: &Found) -> Option<Why> {
     let why = Why::from_word(found.entity.str("why")?)?;
     let until = DateTime::from_timestamp_millis(found.entity.int("pausedUntil")?)?;
     (until > found.answered_at && age(found) < LONGEST_PAUSE).then_some(why)

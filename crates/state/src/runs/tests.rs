@@ -12,7 +12,7 @@ impl World {
     fn vacancy(&self) -> Vacancy {
         match run(self.runs().look()).unwrap() {
             Look::Vacant(vacancy) => vacancy,
-            other => panic!("{other:?}"),
+            other => panic!("expected a free lock, found {other:?}"),
         }
     }
 
@@ -26,13 +26,13 @@ fn in_hand(message: &str) -> InHand {
 }
 
 #[test]
-fn of_two_that_look_in_the_same_moment_one_takes_the_hold() {
+fn two_runs_that_look_at_the_same_moment_only_one_takes_the_lock() {
     let world = World::new();
     for _ in 0..2 {
         let (a, b) = (world.vacancy(), world.vacancy());
         let first = run(world.runs().take("a", &a)).unwrap();
         assert!(first.is_some());
-        assert_eq!(run(world.runs().take("b", &b)), Ok(None));
+        assert_eq!(run(world.runs().take("b", &b)), Ok(None), "run a has changed the record since");
         assert_eq!(run(world.runs().look()), Ok(Look::Taken));
         let hold = first.unwrap();
         run(world.runs().write(hold.giving_up(&[]))).unwrap().unwrap();
@@ -40,7 +40,7 @@ fn of_two_that_look_in_the_same_moment_one_takes_the_hold() {
 }
 
 #[test]
-fn a_hold_that_is_renewed_lasts_and_one_that_is_not_ends_within_ten_seconds() {
+fn lock_that_is_not_renewed_ends_within_ten_seconds() {
     let world = World::new();
     let mut hold = world.take("a");
     for _ in 0..10 {
@@ -51,25 +51,25 @@ fn a_hold_that_is_renewed_lasts_and_one_that_is_not_ends_within_ten_seconds() {
         hold.told(told);
     }
     world.pass(7);
-    assert!(!hold.is_sure(&*world.host), "it stops before another one begins");
+    assert!(!hold.is_sure(&*world.host), "a run stops before another run can take the lock");
     assert_eq!(run(world.runs().look()), Ok(Look::Taken));
     world.pass(3);
     let vacancy = world.vacancy();
-    assert_eq!(vacancy.left, [in_hand("m1")], "the next run reads what it had");
+    assert_eq!(vacancy.left, [in_hand("m1")], "the next run reads the messages of the last run");
     let mut other = run(world.runs().take("b", &vacancy)).unwrap().unwrap();
     assert!(other.fence > hold.fence);
-    assert_eq!(run(world.runs().write(hold.telling(&[]))), Ok(None), "the first one learns of it");
-    // What is left stays there until the next run says otherwise.
+    assert_eq!(run(world.runs().write(hold.telling(&[]))), Ok(None), "run a learns that it lost the lock");
+    // The messages stay in the record until the next run writes others.
     world.pass(10);
     assert_eq!(world.vacancy().left, [in_hand("m1")]);
     let told = run(world.runs().write(other.telling(&[]))).unwrap().unwrap();
     other.told(told);
     run(world.runs().write(other.giving_up(&[in_hand("m2")]))).unwrap().unwrap();
-    assert_eq!(world.vacancy().left, [in_hand("m2")], "at once");
+    assert_eq!(world.vacancy().left, [in_hand("m2")], "a released lock is free at once");
 }
 
 #[test]
-fn a_pause_keeps_everybody_away_until_it_ends() {
+fn pause_until_it_ends_lets_no_run_begin() {
     let world = World::new();
     let hold = world.take("a");
     let until = world.host.now() + Duration::from_secs(30);
@@ -82,7 +82,7 @@ fn a_pause_keeps_everybody_away_until_it_ends() {
 }
 
 #[test]
-fn a_record_that_makes_no_sense_keeps_nobody_away() {
+fn record_with_unreadable_properties_does_not_keep_a_run_from_beginning() {
     let world = World::new();
     for (name, value) in
         [("run", serde_json::json!(7)), ("fence", serde_json::json!("x")), ("hand0", serde_json::json!("["))]
@@ -98,7 +98,7 @@ fn a_record_that_makes_no_sense_keeps_nobody_away() {
 }
 
 #[test]
-fn lines_are_read_by_page_and_cleaned_when_they_are_over() {
+fn lines_on_several_pages_are_all_read_and_expired_lines_are_deleted() {
     let world = World::new();
     let line = |index: u32, ends_in: u64| StoredLine {
         lane: format!("{index:032x}"),
@@ -110,35 +110,37 @@ fn lines_are_read_by_page_and_cleaned_when_they_are_over() {
     }
     let hold = world.take("a");
     let (lines, is_all) = run(world.runs().lines()).unwrap();
-    assert!(is_all && lines.len() == 1100 && lines[7] == line(7, 10));
+    assert!(is_all, "expected every line");
+    assert_eq!(lines.len(), 1100);
+    assert_eq!(lines[7], line(7, 10));
     assert_eq!(run(world.runs().line(&lines[7].lane)), Ok(Some(line(7, 10))));
     run(world.runs().end_line(&lines[8].lane)).unwrap();
     run(world.runs().end_line(&lines[8].lane)).unwrap();
     world.pass(11);
-    assert_eq!(run(world.runs().clean()), Ok(49));
+    assert_eq!(run(world.runs().clean()), Ok(49), "50 lines have expired, and one of them was deleted");
     assert_eq!(run(world.runs().lines()).unwrap().0.len(), 1050);
-    assert!(run(world.runs().write(hold.telling(&[]))).unwrap().is_some(), "the hold is not cleaned");
+    assert!(run(world.runs().write(hold.telling(&[]))).unwrap().is_some(), "cleaning keeps the run lock");
 }
 
 #[test]
-fn what_was_withdrawn_is_told_in_order_and_for_a_while() {
+fn withdrawals_until_they_expire_are_read_in_order() {
     let world = World::new();
     let deadline = Deadline::after(&*world.host, Duration::from_secs(1_000_000));
     let withdrawals = Withdrawals::new(&*world.host, &world.account, &world.names, "q", deadline);
-    let begin = world.host.now();
+    let start = world.host.now();
     let all = [
         Withdrawal::Stopped("c1".into()),
         Withdrawal::Cancelled("a1".into()),
         Withdrawal::Started("c1".into()),
     ];
-    for one in &all {
-        run(withdrawals.note(one)).unwrap();
+    for withdrawal in &all {
+        run(withdrawals.note(withdrawal)).unwrap();
         world.pass(1);
     }
-    assert_eq!(run(withdrawals.since(begin)), Ok((all.to_vec(), true)));
+    assert_eq!(run(withdrawals.since(start)), Ok((all.to_vec(), true)));
     world.pass(60 * 10);
     assert_eq!(run(withdrawals.since(world.host.now())), Ok((Vec::new(), true)));
-    assert_eq!(run(withdrawals.since(begin)), Ok((all.to_vec(), true)));
+    assert_eq!(run(withdrawals.since(start)), Ok((all.to_vec(), true)));
     world.pass(60 * 60);
     assert_eq!(run(world.runs().clean()), Ok(3));
 }

@@ -1,8 +1,9 @@
-//! What was withdrawn a short time ago: alerts that were cancelled, conversations in which somebody said `stop`, or whose
-//! person asked to be forgotten.
+//! Recent withdrawals: cancelled alerts, conversations in which a person sent `stop` or `start`, and
+//! conversations whose person asked to be forgotten.
 //!
-//! A run that is handed messages asks for all of that at once, instead of for each message. What was accepted longer ago than
-//! [`RECENTLY`] it looks up by itself.
+//! A run reads all recent withdrawals with one query, instead of looking up each message that it receives.
+//! For a message that was accepted longer ago than [`RECENTLY`], the run reads the alert's record and the
+//! conversation instead.
 
 use std::time::Duration;
 
@@ -13,27 +14,30 @@ use storage_table::{Entity, Filter, Inserted, Key, Query, TableClient, TableErro
 
 use crate::Tables;
 
-/// For how long what was withdrawn is told to runs.
+/// How long a withdrawal counts as recent.
 pub const RECENTLY: Duration = Duration::from_secs(10 * 60);
-/// The clocks of bot and poller may differ by so much.
-const CLOCKS_DIFFER: Duration = Duration::from_secs(2 * 60);
-/// When it may be taken away.
+/// The clocks of the bot and the poller may differ by at most this much.
+const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(2 * 60);
+/// A withdrawal is deleted after this time.
 const KEPT: Duration = Duration::from_secs(60 * 60);
 const PREFIX: &str = "since.";
+/// The character after the prefix's last one.
 const AFTER: &str = "since/";
-/// Enough for a mass cancellation; what comes after is looked up one by one.
-const MOST_PAGES: u32 = 8;
+/// The most pages that a run reads: enough for a mass cancellation. If there are more, the run looks up each
+/// message by itself.
+const MAX_PAGES: u32 = 8;
 
-/// Something was withdrawn, or is wanted again.
+/// A withdrawal, or the end of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Withdrawal {
-    /// An alert, by its id.
+    /// The sender cancelled the alert with this id.
     Cancelled(String),
-    /// Somebody said `stop` in this conversation.
+    /// A person sent `stop` in the conversation with this key.
     Stopped(String),
-    /// Somebody said `start` in it.
+    /// A person sent `start` in the conversation with this key.
     Started(String),
-    /// The person of this conversation asked to be forgotten: what was accepted until then is not said.
+    /// The person of this conversation asked to be forgotten. Alerts that were accepted until then are not
+    /// delivered.
     Forgotten {
         /// The conversation's key.
         conversation: String,
@@ -67,7 +71,7 @@ impl Withdrawal {
     }
 }
 
-/// What was withdrawn from one queue, for the time until a deadline.
+/// The recent withdrawals of one queue. Calls take until a deadline at most.
 #[derive(Debug)]
 pub struct Withdrawals<'a, H> {
     host: &'a H,
@@ -76,7 +80,7 @@ pub struct Withdrawals<'a, H> {
 }
 
 impl<'a, H: HttpClient + Clock + Randomness> Withdrawals<'a, H> {
-    /// What was withdrawn from this queue.
+    /// Opens the recent withdrawals of `queue` in these tables.
     pub fn new(
         host: &'a H,
         account: &'a Account,
@@ -87,7 +91,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Withdrawals<'a, H> {
         Self { host, table: TableClient::new(host, account, &tables.runs, deadline), queue: escape(queue) }
     }
 
-    /// Tells the runs.
+    /// Records a withdrawal, so that runs find it.
     pub async fn note(&self, withdrawal: &Withdrawal) -> Result<(), TableError> {
         let mut random = [0; 8];
         self.host.fill(&mut random);
@@ -104,13 +108,13 @@ impl<'a, H: HttpClient + Clock + Randomness> Withdrawals<'a, H> {
         }
     }
 
-    /// What was withdrawn since a moment, the oldest first, and whether that is everything. `since` is widened by what
-    /// clocks may differ.
+    /// Reads the withdrawals since a moment, the oldest first, and returns whether these are all of them. The
+    /// query begins two minutes earlier, because the clock of the bot may be behind.
     pub async fn since(&self, since: DateTime<Utc>) -> Result<(Vec<Withdrawal>, bool), TableError> {
-        let filter = Filter::partition(&self.queue).rows(&row_of(since - CLOCKS_DIFFER), AFTER);
+        let filter = Filter::partition(&self.queue).rows(&row_of(since - MAX_CLOCK_DIFFERENCE), AFTER);
         let query = Query { filter, top: 1000, select: Vec::new() };
         let (mut all, mut from) = (Vec::new(), None);
-        for _ in 0..MOST_PAGES {
+        for _ in 0..MAX_PAGES {
             let page = self.table.query(&query, from.as_ref()).await?;
             all.extend(page.entities.iter().filter_map(Withdrawal::read));
             from = page.next;
@@ -122,12 +126,12 @@ impl<'a, H: HttpClient + Clock + Randomness> Withdrawals<'a, H> {
     }
 }
 
-/// Rows sort by their time.
+/// The row key without its random part. Rows sort by their time.
 fn row_of(time: DateTime<Utc>) -> String {
     format!("{PREFIX}{:014}", time.timestamp_millis().max(0))
 }
 
-/// What nobody asks for any more.
-pub(super) fn over(queue: &str, now: DateTime<Utc>) -> Filter {
+/// Selects the withdrawals that no run reads any more.
+pub(super) fn expired(queue: &str, now: DateTime<Utc>) -> Filter {
     Filter::partition(queue).rows(PREFIX, &row_of(now - KEPT))
 }

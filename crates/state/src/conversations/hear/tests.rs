@@ -1,15 +1,15 @@
-//! What is recorded of an activity, and what a rival's write does to it.
+//! Tests of recording activities, also while another writer changes the same record.
 
 use platform::testing::run;
 use serde_json::{Value, json};
 
 use super::super::record::MAX_ADDRESS_BYTES;
-use super::super::testing::{Stage, key, lose, place, plant, planted, with};
+use super::super::testing::{Stage, delete_entity, key, place, read_entity, with, write_entity};
 use super::*;
 
 const DAY: u64 = 24 * 60 * 60;
 
-fn fingerprint(heard: Heard) -> Fingerprint {
+fn expect_fingerprint(heard: Heard) -> Fingerprint {
     match heard {
         Heard::Stored(fingerprint) => fingerprint,
         other => panic!("expected a fingerprint, found {other:?}"),
@@ -17,9 +17,9 @@ fn fingerprint(heard: Heard) -> Fingerprint {
 }
 
 #[test]
-fn a_new_conversation_is_stored_with_its_indexes_and_without_the_activity() {
+fn activity_of_a_new_conversation_stores_the_record_and_its_indexes() {
     let stage = Stage::new();
-    fingerprint(stage.hear(&with(|_| {}), Sign::Message));
+    expect_fingerprint(stage.hear(&with(|_| {}), Sign::Message));
     let stored = stage.conversation();
     assert_eq!(stored.address, stored_form(&with(|_| {})));
     assert_eq!(stored.address.activity_id, None);
@@ -35,76 +35,81 @@ fn a_new_conversation_is_stored_with_its_indexes_and_without_the_activity() {
 }
 
 #[test]
-fn an_activity_that_the_fingerprint_covers_makes_no_call() {
+fn activity_that_the_fingerprint_covers_makes_no_call() {
     let stage = Stage::new();
-    let known = fingerprint(stage.hear(&with(|_| {}), Sign::Message));
+    let known = expect_fingerprint(stage.hear(&with(|_| {}), Sign::Message));
     let calls = stage.calls();
     for (activity, sign) in [("8", Sign::Message), ("9", Sign::Update), ("10", Sign::Installed)] {
-        let heard = run(stage.book().hear(&with(|json| json["id"] = activity.into()), sign, Some(&known)));
+        let heard =
+            run(stage.conversations().hear(&with(|json| json["id"] = activity.into()), sign, Some(&known)));
         assert_eq!(heard, Ok(Heard::Known), "{sign:?}");
     }
     assert_eq!(stage.calls(), calls);
-    // Another locale is news, and its fingerprint takes the place of the first.
+    // Another locale changes the record, and its fingerprint replaces the first one.
     let french = with(|json| json["locale"] = "fr".into());
-    let known = fingerprint(run(stage.book().hear(&french, Sign::Message, Some(&known))).unwrap());
+    let known =
+        expect_fingerprint(run(stage.conversations().hear(&french, Sign::Message, Some(&known))).unwrap());
     let calls = stage.calls();
-    assert_eq!(run(stage.book().hear(&french, Sign::Message, Some(&known))), Ok(Heard::Known));
+    assert_eq!(run(stage.conversations().hear(&french, Sign::Message, Some(&known))), Ok(Heard::Known));
     assert_eq!(stage.calls(), calls);
     assert_eq!(stage.conversation().address.locale.as_deref(), Some("fr"));
 }
 
 #[test]
-fn a_lost_fingerprint_costs_reads_and_no_write() {
+fn activity_without_a_fingerprint_costs_reads_and_no_write() {
     let stage = Stage::new();
-    let known = fingerprint(stage.hear(&with(|_| {}), Sign::Message));
+    let known = expect_fingerprint(stage.hear(&with(|_| {}), Sign::Message));
     let (calls, writes) = (stage.calls(), stage.writes());
     for sign in [Sign::Message, Sign::Installed, Sign::Update] {
-        assert_eq!(fingerprint(stage.hear(&with(|_| {}), sign)), known, "{sign:?}");
+        assert_eq!(expect_fingerprint(stage.hear(&with(|_| {}), sign)), known, "{sign:?}");
     }
-    assert_eq!((stage.calls() - calls, stage.writes() - writes), (12, 0), "a record and three indexes each");
+    assert_eq!(stage.calls() - calls, 12, "a record and three indexes for each activity");
+    assert_eq!(stage.writes() - writes, 0);
 }
 
 #[test]
-fn an_index_that_is_missing_comes_back_without_the_fingerprint_and_with_the_next_day() {
+fn index_row_that_is_missing_is_written_again_without_a_fingerprint_or_on_the_next_day() {
     let (_, row) = place();
     for partition in ["e.e5", "n.t", "u.msteams.29:u"] {
         let stage = Stage::new();
-        let known = fingerprint(stage.hear(&with(|_| {}), Sign::Message));
-        lose(partition, &row);
+        let known = expect_fingerprint(stage.hear(&with(|_| {}), Sign::Message));
+        delete_entity(partition, &row);
         stage.hear(&with(|_| {}), Sign::Update);
-        assert!(planted(partition, &row).is_some(), "{partition}");
-        lose(partition, &row);
+        assert!(read_entity(partition, &row).is_some(), "{partition}");
+        delete_entity(partition, &row);
         stage.at(DAY);
-        run(stage.book().hear(&with(|_| {}), Sign::Message, Some(&known))).unwrap();
-        assert!(planted(partition, &row).is_some(), "{partition}, the next day");
-        lose(partition, &row);
+        run(stage.conversations().hear(&with(|_| {}), Sign::Message, Some(&known))).unwrap();
+        assert!(read_entity(partition, &row).is_some(), "{partition}, the next day");
+        delete_entity(partition, &row);
     }
 }
 
 #[test]
-fn seen_at_is_renewed_once_a_day_by_signs_of_life() {
+fn seen_at_of_a_person_s_message_is_renewed_once_a_day() {
     let stage = Stage::new();
-    let mut known = fingerprint(stage.hear(&with(|_| {}), Sign::Message));
+    let mut known = expect_fingerprint(stage.hear(&with(|_| {}), Sign::Message));
     let first = stage.conversation().seen_at;
     for day in [1, 2] {
         stage.at(day * DAY);
-        let update = run(stage.book().hear(&with(|_| {}), Sign::Update, Some(&known)));
-        assert_eq!(update, Ok(Heard::Known), "an update is no sign of life");
+        let update = run(stage.conversations().hear(&with(|_| {}), Sign::Update, Some(&known)));
+        assert_eq!(update, Ok(Heard::Known), "an update does not show that the person is present");
         let writes = stage.writes();
-        known = fingerprint(run(stage.book().hear(&with(|_| {}), Sign::Message, Some(&known))).unwrap());
+        known = expect_fingerprint(
+            run(stage.conversations().hear(&with(|_| {}), Sign::Message, Some(&known))).unwrap(),
+        );
         assert_eq!(stage.writes() - writes, 4, "the record and its indexes");
-        let again = run(stage.book().hear(&with(|_| {}), Sign::Message, Some(&known)));
+        let again = run(stage.conversations().hear(&with(|_| {}), Sign::Message, Some(&known)));
         assert_eq!(again, Ok(Heard::Known));
         assert_eq!(stage.conversation().seen_at, first + std::time::Duration::from_secs(day * DAY));
     }
-    // A clock that was ahead is forgotten.
+    // A time that a clock ahead of this one wrote is replaced.
     stage.at(0);
     stage.hear(&with(|_| {}), Sign::Message);
     assert_eq!(stage.conversation().seen_at, first);
 }
 
 #[test]
-fn a_change_is_merged_into_what_is_known() {
+fn activity_with_changes_updates_only_its_part_of_the_record() {
     let stage = Stage::new();
     stage.hear(&with(|json| json["user"] = json!({"id": "28:b"})), Sign::Update);
     assert_eq!(stage.conversation().address.user, None, "the bot is not the person");
@@ -112,8 +117,12 @@ fn a_change_is_merged_into_what_is_known() {
     stage.hear(&with(|json| json["user"] = json!({"id": "29:other"})), Sign::Update);
     assert_eq!(stage.conversation().address.user.unwrap().id, "29:installer");
     stage.hear(&with(|_| {}), Sign::Message);
-    assert_eq!(stage.conversation().address.user.unwrap().id, "29:u", "the one who writes is the person");
-    assert!(!stage.rows().iter().any(|row| row.contains("installer")), "the index follows");
+    assert_eq!(
+        stage.conversation().address.user.unwrap().id,
+        "29:u",
+        "the author of a message is the person"
+    );
+    assert!(!stage.rows().iter().any(|row| row.contains("installer")), "the old index row is deleted");
     let moved = "https://smba.trafficmanager.net/emea/";
     let update = with(|json| {
         json["serviceUrl"] = moved.into();
@@ -122,12 +131,13 @@ fn a_change_is_merged_into_what_is_known() {
     });
     stage.hear(&update, Sign::Update);
     let address = stage.conversation().address;
-    assert_eq!((address.service_url.as_str(), address.locale.as_deref()), (moved, Some("de")));
+    assert_eq!(address.service_url, moved);
+    assert_eq!(address.locale.as_deref(), Some("de"), "an update does not change the locale");
     assert_eq!(address.conversation.tenant_id(), Some("t"));
 }
 
 #[test]
-fn a_group_has_no_person_and_is_written_once_whoever_speaks() {
+fn activity_of_another_member_of_a_group_changes_nothing() {
     let stage = Stage::new();
     let group = |user: &str| {
         with(|json| {
@@ -136,42 +146,35 @@ fn a_group_has_no_person_and_is_written_once_whoever_speaks() {
             json["locale"] = user.into();
         })
     };
-    let known = fingerprint(stage.hear(&group("29:a"), Sign::Message));
-    let heard = run(stage.book().hear(&group("29:b"), Sign::Message, Some(&known)));
+    let known = expect_fingerprint(stage.hear(&group("29:a"), Sign::Message));
+    let heard = run(stage.conversations().hear(&group("29:b"), Sign::Message, Some(&known)));
     assert_eq!(heard, Ok(Heard::Known));
     let address = stage.conversation().address;
-    assert_eq!((address.user, address.locale), (None, None));
-    assert_eq!(stage.rows().len(), 2, "a record, and the tenant's index: {:?}", stage.rows());
-    assert_eq!(run(stage.book().of_user("msteams", "29:a")), Ok(None));
+    assert_eq!(address.user, None);
+    assert_eq!(address.locale, None);
+    assert_eq!(stage.rows().len(), 2, "a record, and the row of the tenant's index: {:?}", stage.rows());
+    assert_eq!(run(stage.conversations().of_user("msteams", "29:a")), Ok(None));
 }
 
 #[test]
-fn a_conflict_is_tried_again_and_loses_nothing() {
-    // A rival inserts the record between the read and the insert.
+fn write_after_a_conflict_is_repeated_on_the_other_writer_s_record() {
+    // Another writer inserts the record between the read and the insert.
     let stage = Stage::new();
     let (partition, row) = place();
-    let rival = with(|json| json["serviceUrl"] = "https://smba.trafficmanager.net/emea/".into());
-    let entity = Record { address: stored_form(&rival), seen_at: DateTime::UNIX_EPOCH, paused_until: None };
-    let entity = entity.to_entity(&key()).unwrap();
-    stage.before_call(2, move || plant(&partition, &row, |_| entity));
+    let other = with(|json| json["serviceUrl"] = "https://smba.trafficmanager.net/emea/".into());
+    let entity = Stage::record_entity(&other);
+    stage.before_call(2, move || write_entity(&partition, &row, |_| entity));
     stage.hear(&with(|json| json["locale"] = "fr".into()), Sign::Message);
     let address = stage.conversation().address;
-    assert_eq!(
-        (address.service_url.as_str(), address.locale.as_deref()),
-        ("https://smba.trafficmanager.net/amer/", Some("fr"))
-    );
+    assert_eq!(address.service_url, "https://smba.trafficmanager.net/amer/");
+    assert_eq!(address.locale.as_deref(), Some("fr"));
 
-    // A rival changes the person between the read and the merge: an update does not undo it.
+    // Another writer changes the person between the read and the merge. An update does not undo it.
     let stage = Stage::new();
     stage.hear(&with(|_| {}), Sign::Message);
     let (partition, row) = place();
-    let rival = Record {
-        address: stored_form(&with(|json| json["user"] = json!({"id": "29:new"}))),
-        seen_at: DateTime::UNIX_EPOCH,
-        paused_until: None,
-    };
-    let rival = rival.to_entity(&key()).unwrap();
-    stage.before_call(2, move || plant(&partition, &row, |_| rival));
+    let entity = Stage::record_entity(&with(|json| json["user"] = json!({"id": "29:new"})));
+    stage.before_call(2, move || write_entity(&partition, &row, |_| entity));
     stage.hear(&with(|json| json["serviceUrlVerified"] = false.into()), Sign::Update);
     let address = stage.conversation().address;
     assert_eq!(address.user.unwrap().id, "29:new");
@@ -179,97 +182,101 @@ fn a_conflict_is_tried_again_and_loses_nothing() {
 }
 
 #[test]
-fn fingerprint_of_another_table_counts_for_nothing() {
+fn fingerprint_of_another_table_covers_nothing() {
     let mut stage = Stage::new();
-    let known = fingerprint(stage.hear(&with(|_| {}), Sign::Message));
+    let known = expect_fingerprint(stage.hear(&with(|_| {}), Sign::Message));
     // The operator has moved the bot to other tables, or to another account.
     stage.host.settings.borrow_mut().insert("tableprefix".into(), "moved".into());
     stage.tables = crate::Tables::read(&stage.host).unwrap();
-    let moved = fingerprint(run(stage.book().hear(&with(|_| {}), Sign::Message, Some(&known))).unwrap());
-    assert!(run(stage.book().get(&key())).unwrap().is_some());
+    let moved = expect_fingerprint(
+        run(stage.conversations().hear(&with(|_| {}), Sign::Message, Some(&known))).unwrap(),
+    );
+    assert!(run(stage.conversations().get(&key())).unwrap().is_some());
     stage.account = storage_account::Account::parse(
         "AccountName=a;AccountKey=a2V5;QueueEndpoint=http://127.0.0.1:10001/b;TableEndpoint=http://127.0.0.1:10002/devstoreaccount1/b",
     )
     .unwrap();
     assert!(!moved.covers(
-        &Fingerprint::of(&stage.book().place(), &with(|_| {}), platform::Clock::now(&stage.host)),
+        &Fingerprint::of(&stage.conversations().place(), &with(|_| {}), platform::Clock::now(&stage.host)),
         Sign::Message
     ));
 }
 
 #[test]
-fn a_third_conflict_is_an_error() {
-    for (conflicts, expected) in [(2, true), (3, false)] {
+fn write_after_a_third_conflict_is_an_error() {
+    for (conflicts, is_stored) in [(2, true), (3, false)] {
         let stage = Stage::new();
         stage.hear(&with(|_| {}), Sign::Message);
         for nth in 1..=conflicts {
             let (partition, row) = place();
-            stage.before_call(2 * nth, move || plant(&partition, &row, |entity| entity));
+            stage.before_call(2 * nth, move || write_entity(&partition, &row, |entity| entity));
         }
-        let heard = run(stage.book().hear(&with(|json| json["locale"] = "fr".into()), Sign::Message, None));
-        assert_eq!(heard.is_ok(), expected, "{conflicts}: {heard:?}");
-        if !expected {
+        let heard =
+            run(stage.conversations().hear(&with(|json| json["locale"] = "fr".into()), Sign::Message, None));
+        assert_eq!(heard.is_ok(), is_stored, "{conflicts} conflicts: {heard:?}");
+        if !is_stored {
             assert_eq!(heard, Err(StateError::Contended { attempts: 3 }));
         }
     }
 }
 
 #[test]
-fn a_record_of_a_newer_version_is_left_alone() {
+fn record_of_a_newer_version_is_not_changed() {
     let stage = Stage::new();
     let (partition, row) = place();
-    plant(&partition, &row, |entity| entity.with("version", 2).with("address", "else"));
-    let before = planted(&partition, &row);
+    write_entity(&partition, &row, |entity| entity.with("version", 2).with("address", "else"));
+    let before = read_entity(&partition, &row);
     assert_eq!(stage.hear(&with(|_| {}), Sign::Message), Heard::Newer);
-    run(stage.book().pause(&with(|_| {}), DateTime::UNIX_EPOCH)).unwrap();
-    run(stage.book().forget(&key())).unwrap();
-    assert_eq!((planted(&partition, &row), stage.writes()), (before, 0));
-    assert_eq!(run(stage.book().get(&key())), Ok(None));
+    run(stage.conversations().pause(&with(|_| {}), DateTime::UNIX_EPOCH)).unwrap();
+    run(stage.conversations().forget(&key())).unwrap();
+    assert_eq!(read_entity(&partition, &row), before);
+    assert_eq!(stage.writes(), 0);
+    assert_eq!(run(stage.conversations().get(&key())), Ok(None));
 }
 
 #[test]
-fn properties_of_later_versions_survive() {
+fn property_of_a_later_version_survives_a_write() {
     let stage = Stage::new();
     stage.hear(&with(|_| {}), Sign::Message);
     let (partition, row) = place();
-    plant(&partition, &row, |entity| entity.with("aPropertyOfTheFuture", 7));
+    write_entity(&partition, &row, |entity| entity.with("aPropertyOfTheFuture", 7));
     stage.hear(&with(|json| json["locale"] = "fr".into()), Sign::Message);
-    assert_eq!(planted(&partition, &row).unwrap().int("aPropertyOfTheFuture"), Some(7));
+    assert_eq!(read_entity(&partition, &row).unwrap().int("aPropertyOfTheFuture"), Some(7));
 }
 
 #[test]
-fn a_record_that_nobody_can_read_is_logged_and_written_anew_by_the_next_sign() {
+fn record_that_cannot_be_read_is_logged_and_overwritten_by_the_next_message() {
     type Change = fn(Entity) -> Entity;
     let changes: [(Change, bool); 5] = [
         (|entity| entity.with("version", "first"), false),
         (|entity| entity.with("address", 7), false),
         (|entity| entity.with("address", "{}"), false),
-        // What can be read is kept.
+        // A time that cannot be read does not make the record unreadable.
         (|entity| entity.with("seenAt", "yesterday"), true),
         (|entity| entity.with("pausedUntil", "soon"), true),
     ];
-    for (nth, (change, is_readable)) in changes.into_iter().enumerate() {
+    for (number, (change, is_readable)) in changes.into_iter().enumerate() {
         let stage = Stage::new();
         stage.hear(&with(|_| {}), Sign::Message);
         let (partition, row) = place();
-        plant(&partition, &row, change);
-        let found = run(stage.book().get(&key())).unwrap();
-        assert_eq!(found.is_some(), is_readable, "{nth}");
+        write_entity(&partition, &row, change);
+        let found = run(stage.conversations().get(&key())).unwrap();
+        assert_eq!(found.is_some(), is_readable, "change {number}");
         let logged = stage.host.events("conversation.entity-skipped");
-        assert_eq!(logged.len(), 1, "{nth}");
+        assert_eq!(logged.len(), 1, "change {number}");
         assert_eq!(logged[0]["row"], Value::from(row.clone()));
         stage.at(DAY);
         stage.hear(&with(|_| {}), Sign::Message);
-        assert!(run(stage.book().get(&key())).unwrap().is_some(), "{nth}");
-        lose(&partition, &row);
+        assert!(run(stage.conversations().get(&key())).unwrap().is_some(), "change {number}");
+        delete_entity(&partition, &row);
     }
 }
 
 #[test]
-fn an_address_that_is_too_large_is_not_stored() {
+fn address_that_is_too_large_is_not_stored() {
     let stage = Stage::new();
     let large = with(|json| json["conversation"]["name"] = "x".repeat(MAX_ADDRESS_BYTES).into());
-    let error = run(stage.book().hear(&large, Sign::Message, None)).expect_err("too large");
+    let error = run(stage.conversations().hear(&large, Sign::Message, None)).expect_err("too large");
     assert!(matches!(error, StateError::TooLarge { .. }), "{error}");
     assert!(stage.rows().is_empty());
 }

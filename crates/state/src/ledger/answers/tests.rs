@@ -25,7 +25,12 @@ impl World {
         }
     }
 
-    fn say(&self, conversation: &ConversationKey, activity: &str, allowance: Allowance) -> Allowed<Accepted> {
+    fn accept_message(
+        &self,
+        conversation: &ConversationKey,
+        activity: &str,
+        allowance: Allowance,
+    ) -> Allowed<Accepted> {
         run(self.ledger().accept_message(&self.message(conversation, activity), allowance)).unwrap()
     }
 
@@ -47,128 +52,142 @@ impl World {
 const NEW: Allowed<Accepted> = Allowed::Yes(Accepted::New);
 
 #[test]
-fn after_its_answers_a_conversation_is_silent_until_the_next_minute_is_over() {
+fn conversation_at_its_limit_is_silent_until_the_next_minute_ends() {
     let world = World::new();
     let [one, other] = conversations();
     for number in 0..10 {
-        assert_eq!(world.say(&one, &number.to_string(), TEN), NEW, "{number}");
+        assert_eq!(world.accept_message(&one, &number.to_string(), TEN), NEW, "{number}");
     }
     let silent = |begins| Allowed::No { begins };
-    assert_eq!(world.say(&one, "10", TEN), silent(true));
+    assert_eq!(world.accept_message(&one, "10", TEN), silent(true));
     let rows = world.rows();
     assert_eq!(rows.len(), 10 + 10 + 10, "ten records, and the rows of two minutes: {rows:?}");
     for number in 11..50 {
-        assert_eq!(world.say(&one, &number.to_string(), TEN), silent(false), "one line in the log");
+        assert_eq!(
+            world.accept_message(&one, &number.to_string(), TEN),
+            silent(false),
+            "only the first message begins the silence"
+        );
     }
     assert_eq!(world.command(&one), Allowed::No { begins: false });
-    assert_eq!(world.say(&other, "1", TEN), NEW, "of the same partition");
+    assert_eq!(
+        world.accept_message(&other, "1", TEN),
+        NEW,
+        "another conversation of the same partition has its own limit"
+    );
     world.pass(60);
     for number in 50..100 {
-        assert_eq!(world.say(&one, &number.to_string(), TEN), silent(false));
+        assert_eq!(world.accept_message(&one, &number.to_string(), TEN), silent(false));
     }
-    assert_eq!(world.rows().len(), 30 + 2, "nothing is written for a message that is not answered");
+    let rows = world.rows();
+    assert_eq!(rows.len(), 30 + 2, "a message that is not answered writes nothing: {rows:?}");
     world.pass(60);
-    assert_eq!(world.say(&one, "100", TEN), NEW);
+    assert_eq!(world.accept_message(&one, "100", TEN), NEW);
     assert_eq!(world.command(&one), Allowed::Yes(()));
 }
 
-/// Each message that is answered brings two back: one for `Queued:`, one for `Alert:`.
+/// The other program reacts to each answered message with two messages: one to `Queued:`, one to `Alert:`.
 #[test]
-fn a_peer_that_takes_a_minute_to_answer_ends_too() {
+fn exchange_with_a_program_that_answers_after_a_minute_ends() {
     let world = World::new();
     let [one, _] = conversations();
-    let (mut coming, mut answered, mut minutes) = (1, 0, 0);
-    while coming > 0 {
-        let taken = (0..coming).filter(|n| world.say(&one, &format!("{minutes}-{n}"), TEN) == NEW).count();
-        (coming, answered, minutes) = (2 * taken, answered + taken, minutes + 1);
-        assert!(minutes < 8, "it does not end");
+    let (mut incoming, mut answered, mut minutes) = (1, 0, 0);
+    while incoming > 0 {
+        let is_new = |n: &usize| world.accept_message(&one, &format!("{minutes}-{n}"), TEN) == NEW;
+        let new = (0..incoming).filter(is_new).count();
+        (incoming, answered, minutes) = (2 * new, answered + new, minutes + 1);
+        assert!(minutes < 8, "the exchange does not end");
         world.pass(60);
     }
-    assert_eq!((answered, minutes), (1 + 2 + 4 + 8 + 10, 6));
+    assert_eq!(
+        [("answered", answered), ("minutes", minutes)],
+        [("answered", 1 + 2 + 4 + 8 + 10), ("minutes", 6)]
+    );
 }
 
 #[test]
-fn a_message_whose_row_is_free_costs_one_call_and_a_command_another_one() {
+fn message_or_command_whose_row_is_free_costs_one_call() {
     let world = World::new();
     let [one, other] = conversations();
-    // Makes the table.
-    world.say(&one, "1", TEN);
+    // The first write creates the table, which costs further calls.
+    world.accept_message(&one, "1", TEN);
     for allowance in [TEN, Allowance(0)] {
         world.pass(60);
         let before = world.calls();
-        assert_eq!(world.say(&one, &format!("{allowance:?}"), allowance), NEW);
+        assert_eq!(world.accept_message(&one, &format!("{allowance:?}"), allowance), NEW);
         assert_eq!(world.calls() - before, 1, "{allowance:?}");
     }
     let before = world.calls();
     assert_eq!(world.command(&other), Allowed::Yes(()));
     assert_eq!(world.calls() - before, 1);
     assert_eq!(run(world.ledger().count_answer(&other, Allowance(0))), Ok(Allowed::Yes(())));
-    assert_eq!(world.calls() - before, 1, "without a limit nothing is counted");
+    assert_eq!(world.calls() - before, 1, "without a limit, counting a command makes no call");
 }
 
 #[test]
-fn commands_and_messages_share_the_answers() {
+fn commands_and_messages_of_a_conversation_share_one_limit() {
     let world = World::new();
     let [one, _] = conversations();
     for number in 0..5 {
-        assert_eq!(world.say(&one, &number.to_string(), TEN), NEW);
+        assert_eq!(world.accept_message(&one, &number.to_string(), TEN), NEW);
         assert_eq!(world.command(&one), Allowed::Yes(()));
     }
     assert_eq!(world.command(&one), Allowed::No { begins: true });
-    assert_eq!(world.say(&one, "5", TEN), Allowed::No { begins: false });
+    assert_eq!(world.accept_message(&one, "5", TEN), Allowed::No { begins: false });
 }
 
 #[test]
-fn an_activity_that_is_sent_again_takes_no_answer_and_is_known_in_the_silence_too() {
+fn activity_that_is_sent_again_is_not_counted_and_is_known_even_if_the_conversation_is_silent() {
     let world = World::new();
     let [one, _] = conversations();
-    let known = || match world.say(&one, "1", TEN) {
+    let known = || match world.accept_message(&one, "1", TEN) {
         Allowed::Yes(Accepted::Known(record)) => record.conversation == one.as_str(),
         _ => false,
     };
-    assert_eq!(world.say(&one, "1", TEN), NEW);
+    assert_eq!(world.accept_message(&one, "1", TEN), NEW);
     for _ in 0..30 {
         assert!(known());
     }
     assert_eq!(world.rows().len(), 2);
     for number in 2..30 {
-        world.say(&one, &number.to_string(), TEN);
+        world.accept_message(&one, &number.to_string(), TEN);
     }
-    assert_eq!(world.say(&one, "30", TEN), Allowed::No { begins: false });
+    assert_eq!(world.accept_message(&one, "30", TEN), Allowed::No { begins: false });
     assert!(known());
 }
 
 #[test]
-fn without_a_limit_everything_is_answered() {
+fn messages_without_a_limit_are_all_answered() {
     let world = World::new();
     let [one, _] = conversations();
     for number in 0..300 {
-        assert_eq!(world.say(&one, &number.to_string(), Allowance(0)), NEW);
+        assert_eq!(world.accept_message(&one, &number.to_string(), Allowance(0)), NEW);
     }
     assert_eq!(world.rows().len(), 300);
 }
 
 /// Another replica's clock may be ahead.
 #[test]
-fn an_answer_that_another_clock_counted_in_the_next_minute_ends_no_silence() {
+fn answer_that_another_replica_counted_in_the_next_minute_does_not_prevent_the_silence() {
     let world = World::new();
     let [one, _] = conversations();
     world.pass(60);
-    assert_eq!(world.say(&one, "ahead", TEN), NEW);
+    assert_eq!(world.accept_message(&one, "ahead", TEN), NEW);
     world.host.elapsed.set(Duration::ZERO);
-    let begun =
-        (0..20).filter(|number| world.say(&one, &number.to_string(), TEN) == Allowed::No { begins: true });
-    assert_eq!(begun.count(), 1);
+    let begins = (0..20).filter(|number| {
+        world.accept_message(&one, &number.to_string(), TEN) == Allowed::No { begins: true }
+    });
+    assert_eq!(begins.count(), 1);
     world.pass(60);
-    assert_eq!(world.say(&one, "later", TEN), Allowed::No { begins: true });
+    assert_eq!(world.accept_message(&one, "later", TEN), Allowed::No { begins: true });
 }
 
 #[test]
-fn rows_of_answers_are_no_alerts_and_go_with_their_period() {
+fn rows_of_answers_are_not_read_as_alerts_and_are_deleted_with_their_period() {
     let world = World::new();
     let [one, _] = conversations();
     for number in 0..20 {
-        world.say(&one, &number.to_string(), TEN);
+        world.accept_message(&one, &number.to_string(), TEN);
     }
     let call = CallId::of_key(Period::of(world.host.now()), Some("ci"), "k", 0);
     let alerts: Vec<NewAlert> =
@@ -183,7 +202,7 @@ fn rows_of_answers_are_no_alerts_and_go_with_their_period() {
 }
 
 #[test]
-fn the_variable_is_a_number_up_to_a_hundred() {
+fn answersperminute_of_any_value_is_read_or_refused_by_name() {
     for (text, expected) in [
         ("", Some(20)),
         (" 20 ", Some(20)),
@@ -201,7 +220,7 @@ fn the_variable_is_a_number_up_to_a_hundred() {
 }
 
 #[test]
-fn what_is_answered_once_is_told_apart_by_conversation_and_counts() {
+fn answer_given_only_once_is_identified_by_conversation_and_counted() {
     for allowance in [TEN, Allowance(0)] {
         let world = World::new();
         let [one, other] = conversations();

@@ -164,27 +164,24 @@ mod tests {
     #[test]
     fn malformed_activities_are_named() {
         for (json, expected) in [
-            ("{}", "type: a string that is not empty expected"),
-            (r#"{"type":7,"conversation":{"id":"c"}}"#, "type: a string expected"),
-            (r#"{"type":"message"}"#, "conversation: an object expected"),
-            (r#"{"type":"message","conversation":"c"}"#, "conversation: an object expected"),
-            (
-                r#"{"type":"message","conversation":{}}"#,
-                "conversation.id: a string that is not empty expected",
-            ),
-            (r#"{"type":"message","conversation":{"id":"c"},"from":{"id":2}}"#, "from.id: a string expected"),
-            (r#"{"type":"message","conversation":{"id":"c"},"text":{}}"#, "text: a string expected"),
+            ("{}", "type: expected a non-empty string"),
+            (r#"{"type":7,"conversation":{"id":"c"}}"#, "type: expected a string"),
+            (r#"{"type":"message"}"#, "conversation: expected an object"),
+            (r#"{"type":"message","conversation":"c"}"#, "conversation: expected an object"),
+            (r#"{"type":"message","conversation":{}}"#, "conversation.id: expected a non-empty string"),
+            (r#"{"type":"message","conversation":{"id":"c"},"from":{"id":2}}"#, "from.id: expected a string"),
+            (r#"{"type":"message","conversation":{"id":"c"},"text":{}}"#, "text: expected a string"),
             (
                 r#"{"type":"conversationUpdate","conversation":{"id":"c"},"membersAdded":[{"id":"a"},{"id":2}]}"#,
-                "membersAdded[1].id: a string expected",
+                "membersAdded[1].id: expected a string",
             ),
             (
                 r#"{"type":"message","conversation":{"id":".."}}"#,
-                "conversation.id: an id that is not only dots expected",
+                "conversation.id: expected an id that is not only dots",
             ),
             (
                 r#"{"type":"message","id":"..","conversation":{"id":"c"}}"#,
-                "id: an id that is not only dots expected",
+                "id: expected an id that is not only dots",
             ),
         ] {
             assert_eq!(parse(json).expect_err(json).to_string(), expected, "{json}");

@@ -7,7 +7,7 @@ use crate::json::{FieldError, Fields};
 
 /// The longest that the Bot Framework has is `skypeforbusiness`.
 const MAX_LENGTH: usize = 64;
-const EXPECTED: &str = "a channel's id: at most 64 letters and digits of ASCII, `-`, `_`, `.` and `:`";
+const EXPECTED: &str = "a channel id of 1 to 64 ASCII letters, digits, `-`, `_`, `.` or `:`";
 
 /// A channel's id in its one spelling; `None` if the text cannot be one.
 pub fn channel_id(text: &str) -> Option<String> {

@@ -17,7 +17,7 @@ const MAX_LEVELS: usize = 32;
 /// A field that is missing, or of another type than expected. Says where, never what stood there. The caller may have chosen
 /// the path, so an excerpt of it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{}: {expected} expected", excerpt(.path))]
+#[error("{}: expected {expected}", excerpt(.path))]
 pub struct FieldError {
     /// The JSON path, e.g. `conversation.id`.
     pub path: String,
@@ -41,7 +41,10 @@ impl Fields {
     /// [`Fields::parse`] for the body of a request: the JSON may have 32 levels.
     pub fn of_request(body: &[u8]) -> Result<Self, FieldError> {
         if has_more_levels(body, MAX_LEVELS) {
-            return Err(FieldError { path: "body".into(), expected: "JSON of at most 32 levels" });
+            return Err(FieldError {
+                path: "body".into(),
+                expected: "JSON with at most 32 levels of objects and arrays",
+            });
         }
         Self::parse(body)
     }
@@ -89,7 +92,7 @@ impl Fields {
     pub fn required_string(&mut self, name: &str) -> Result<String, FieldError> {
         self.string(name)?
             .filter(|text| !text.is_empty())
-            .ok_or_else(|| self.error(name, "a string that is not empty"))
+            .ok_or_else(|| self.error(name, "a non-empty string"))
     }
 
     /// Takes the id of something that has a path of its own: it has to be there, and must not lead to another path.
@@ -191,14 +194,14 @@ mod tests {
     fn errors_name_the_path() {
         type Take = fn(&mut Fields) -> Result<(), FieldError>;
         let cases: [(&str, Take, &str); 8] = [
-            (r#"{"a":1}"#, |f| f.string("a").map(drop), "a: a string expected"),
-            (r#"{}"#, |f| f.required_string("a").map(drop), "a: a string that is not empty expected"),
-            (r#"{"a":""}"#, |f| f.required_string("a").map(drop), "a: a string that is not empty expected"),
-            (r#"{"a":null}"#, |f| f.required_object("a").map(drop), "a: an object expected"),
-            (r#"{"a":1}"#, |f| f.boolean("a").map(drop), "a: true or false expected"),
-            (r#"{"a":{"b":1}}"#, |f| f.required_object("a")?.string("b").map(drop), "a.b: a string expected"),
-            (r#"{"a":{}}"#, |f| f.objects("a").map(drop), "a: an array expected"),
-            (r#"{"a":[{},3]}"#, |f| f.objects("a").map(drop), "a[1]: an object expected"),
+            (r#"{"a":1}"#, |f| f.string("a").map(drop), "a: expected a string"),
+            (r#"{}"#, |f| f.required_string("a").map(drop), "a: expected a non-empty string"),
+            (r#"{"a":""}"#, |f| f.required_string("a").map(drop), "a: expected a non-empty string"),
+            (r#"{"a":null}"#, |f| f.required_object("a").map(drop), "a: expected an object"),
+            (r#"{"a":1}"#, |f| f.boolean("a").map(drop), "a: expected true or false"),
+            (r#"{"a":{"b":1}}"#, |f| f.required_object("a")?.string("b").map(drop), "a.b: expected a string"),
+            (r#"{"a":{}}"#, |f| f.objects("a").map(drop), "a: expected an array"),
+            (r#"{"a":[{},3]}"#, |f| f.objects("a").map(drop), "a[1]: expected an object"),
         ];
         for (json, take, expected) in cases {
             let error = take(&mut fields(json)).expect_err(json);
@@ -209,12 +212,12 @@ mod tests {
     #[test]
     fn what_is_no_object_is_refused() {
         for (body, expected) in [
-            (&b""[..], "body: valid JSON expected"),
-            (b"{", "body: valid JSON expected"),
-            (b"\xff\xfe", "body: valid JSON expected"),
-            (b"[]", "body: a JSON object expected"),
-            (b"null", "body: a JSON object expected"),
-            (b"{} {}", "body: valid JSON expected"),
+            (&b""[..], "body: expected valid JSON"),
+            (b"{", "body: expected valid JSON"),
+            (b"\xff\xfe", "body: expected valid JSON"),
+            (b"[]", "body: expected a JSON object"),
+            (b"null", "body: expected a JSON object"),
+            (b"{} {}", "body: expected valid JSON"),
         ] {
             assert_eq!(Fields::parse(body).expect_err("refused").to_string(), expected, "{body:?}");
         }
@@ -250,13 +253,16 @@ mod tests {
         ] {
             let read = Fields::of_request(body.as_bytes());
             let error = read.map(drop).map_err(|error| error.to_string());
-            let expected =
-                if is_accepted { Ok(()) } else { Err("body: JSON of at most 32 levels expected".to_owned()) };
+            let expected = if is_accepted {
+                Ok(())
+            } else {
+                Err("body: expected JSON with at most 32 levels of objects and arrays".to_owned())
+            };
             assert_eq!(error, expected, "{}", excerpt(&body));
         }
         for body in ["", "]]]]", "{", r#"{"a"#, r#"{"a\"#, "\\"] {
             let error = Fields::of_request(body.as_bytes()).expect_err(body);
-            assert_eq!(error.to_string(), "body: valid JSON expected", "{body}");
+            assert_eq!(error.to_string(), "body: expected valid JSON", "{body}");
         }
         Fields::parse(objects(100).as_bytes()).expect("an envelope may have more");
     }
@@ -264,14 +270,14 @@ mod tests {
     #[test]
     fn path_that_a_caller_chose_is_cut() {
         let error = fields("{}").error(&"ü".repeat(65), "nothing of this name");
-        assert_eq!(error.to_string(), format!("{}…: nothing of this name expected", "ü".repeat(64)));
+        assert_eq!(error.to_string(), format!("{}…: expected nothing of this name", "ü".repeat(64)));
     }
 
     #[test]
     fn id_of_nothing_but_dots_is_refused() {
         for (id, is_accepted) in [("a", true), ("..a", true), (".", false), ("..", false), ("....", false)] {
             let read = fields(&format!(r#"{{"id":"{id}"}}"#)).required_segment("id");
-            let expected = if is_accepted { Ok(id) } else { Err("id: an id that is not only dots expected") };
+            let expected = if is_accepted { Ok(id) } else { Err("id: expected an id that is not only dots") };
             assert_eq!(read.as_deref().map_err(ToString::to_string), expected.map_err(str::to_owned), "{id}");
         }
     }

@@ -35,7 +35,7 @@ pub struct ConversationReference {
 impl ConversationReference {
     /// The reference of the conversation in which `activity` was said.
     pub fn of(activity: &Activity) -> Result<Self, FieldError> {
-        let missing = |path: &str| FieldError { path: path.into(), expected: "a string that is not empty" };
+        let missing = |path: &str| FieldError { path: path.into(), expected: "a non-empty string" };
         let required = |value: &Option<String>, path| {
             value.clone().filter(|v| !v.is_empty()).ok_or_else(|| missing(path))
         };
@@ -83,7 +83,7 @@ impl ConversationReference {
         let agent = account(&mut fields, "agent")?;
         Ok(Self {
             activity_id: fields.string("id")?,
-            channel_id: channel_id.ok_or_else(|| fields.error("channelId", "a string that is not empty"))?,
+            channel_id: channel_id.ok_or_else(|| fields.error("channelId", "a non-empty string"))?,
             service_url: fields.required_string("serviceUrl")?,
             locale: fields.string("locale")?,
             user: account(&mut fields, "user")?,

@@ -18,7 +18,10 @@ pub enum AuthMode {
 
 /// A request in anonymous mode that names another machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("Host: authmode=anonymous answers requests to this machine only; call it by localhost or 127.0.0.1")]
+#[error(
+    "Host: expected this machine, because authmode=anonymous answers no other host; \
+     call localhost or 127.0.0.1"
+)]
 pub struct ForeignHost;
 
 impl ForeignHost {

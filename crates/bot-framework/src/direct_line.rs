@@ -62,8 +62,8 @@ impl DirectLineSettings {
             "" => format!("https://{}", Cloud::read(settings)?.direct_line_host()),
             configured => configured.to_owned(),
         };
-        let problem = "must be empty, Direct Line's https address in the bot's cloud, a host of servicehosts, \
-                       or with authmode=anonymous a loopback address";
+        let problem = "must be empty, Direct Line's https address in the bot's cloud, or an address whose host is in \
+                       servicehosts; with authmode=anonymous, a loopback address";
         let untrusted = |_| SettingsError::new("directlineendpoint", problem);
         Ok(Self {
             endpoint: trust.check_direct_line(&endpoint).map_err(untrusted)?,
@@ -141,7 +141,7 @@ impl<'a, H: Host> DirectLine<'a, H> {
             Some(id) => Ok(id.to_string()),
             None => Err(of_start(Verdict {
                 class: Class::NoToken,
-                reason: format!("no conversationId in the answer, which is {}", verdict.reason),
+                reason: format!("the answer {} has no conversationId", verdict.reason),
                 ..verdict
             })),
         }
@@ -188,7 +188,12 @@ fn of_start(verdict: Verdict) -> Verdict {
         _ => Class::NoToken,
     };
     let status = verdict.status.filter(|_| class == Class::Throttled);
-    Verdict { class, status, reason: format!("no Direct Line conversation: {}", verdict.reason), ..verdict }
+    Verdict {
+        class,
+        status,
+        reason: format!("Direct Line: no conversation was started: {}", verdict.reason),
+        ..verdict
+    }
 }
 
 #[cfg(test)]
@@ -300,7 +305,11 @@ mod tests {
                 (class, Some(status).filter(|_| status == 429)),
                 "{status}"
             );
-            assert!(verdict.reason.starts_with("no Direct Line conversation: "), "{}", verdict.reason);
+            assert!(
+                verdict.reason.starts_with("Direct Line: no conversation was started: "),
+                "{}",
+                verdict.reason
+            );
         }
         for body in ["", "{}", r#"{"conversationId":""}"#, r#"{"conversationId":7}"#] {
             let host = host();

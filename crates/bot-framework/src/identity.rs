@@ -25,14 +25,15 @@ impl BotIdentity {
     pub fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
         let app_id = settings.setting("microsoftappid")?.trim().to_owned();
         if app_id.is_empty() {
-            let problem = "must be set to the bot's app id (or set authmode=anonymous to test locally)";
+            let problem =
+                "must be set to the bot's app id; for a local test without one, set authmode=anonymous";
             return Err(SettingsError::new("microsoftappid", problem));
         }
         let cloud = Cloud::read(settings)?;
         let tenant_id =
             Some(settings.setting("microsoftapptenantid")?.trim().to_owned()).filter(|id| !id.is_empty());
         if tenant_id.as_deref().is_some_and(|id| !is_tenant(id)) {
-            let problem = "must be a tenant's id or domain name: letters, digits, `-` and `.`";
+            let problem = "must be a tenant id or domain name; only letters, digits, `-` and `.` are allowed";
             return Err(SettingsError::new("microsoftapptenantid", problem));
         }
         let token_tenant = match (settings.setting("microsoftapptype")?.trim(), &tenant_id) {
@@ -88,8 +89,12 @@ pub(crate) fn endpoint_override(
     if text.is_empty() {
         return Ok(None);
     }
-    let error =
-        || SettingsError::new(name, "must be an https URL (http for loopback only) without user and query");
+    let error = || {
+        SettingsError::new(
+            name,
+            "must be an https URL (http for loopback only) without user, query and fragment",
+        )
+    };
     let url = Url::parse(text).map_err(|_| error())?;
     let secure = url.scheme() == "https"
         || (url.scheme() == "http" && url.host().is_some_and(|host| is_loopback(&host)));

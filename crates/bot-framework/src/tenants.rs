@@ -25,11 +25,12 @@ pub enum Tenants {
 pub enum TenantRefused {
     /// It names this tenant, shortened.
     #[error(
-        "the tenant {0} is not in `tenants` (while that is empty: it is not the id in `microsoftapptenantid`)"
+        "tenant {0}: not in `tenants`; add the id there (if `tenants` is empty, only the id in \
+         `microsoftapptenantid` is served)"
     )]
     NotListed(String),
     /// It names none, although its channel always does.
-    #[error("the activity names no tenant, and `tenants` is a list")]
+    #[error("activity: no tenant is named; `tenants` admits only the tenants that it lists")]
     Missing,
 }
 

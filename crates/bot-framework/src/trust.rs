@@ -42,19 +42,19 @@ impl fmt::Display for ServiceUrl {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NotTrusted {
     /// Not a plain absolute URL: no host, a user, a query, a fragment, or characters that parsers disagree about.
-    #[error("serviceUrl is not a plain absolute URL")]
+    #[error("serviceUrl: expected an absolute URL without user, query and fragment")]
     NotAUrl,
     /// Anonymous mode talks to this machine only.
-    #[error("serviceUrl is not loopback, and authmode=anonymous answers to loopback only")]
+    #[error("serviceUrl: the host is not loopback; authmode=anonymous sends to loopback only")]
     NotLoopback,
     /// A token travels over https only, on its default port.
-    #[error("serviceUrl is not https on its default port")]
+    #[error("serviceUrl: expected https on its default port")]
     NotSecure,
     /// An address is nobody's name.
-    #[error("serviceUrl's host is an IP address")]
+    #[error("serviceUrl: expected a host name, found an IP address")]
     IpLiteral,
     /// The host is on no list.
-    #[error("serviceUrl's host is not trusted (to allow it, add it to servicehosts)")]
+    #[error("serviceUrl: the host is not trusted; to trust this host, add it to servicehosts")]
     UnknownHost,
 }
 

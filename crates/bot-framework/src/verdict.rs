@@ -75,7 +75,7 @@ impl Verdict {
         Self {
             class: Class::Permanent,
             status: None,
-            reason: "an id of the address is empty or nothing but dots".into(),
+            reason: "address: an id is empty or has only dots".into(),
             retry_after: None,
             activity_id: None,
         }

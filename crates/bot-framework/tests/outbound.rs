@@ -231,12 +231,12 @@ fn exactly_one_credential() {
     let every =
         [("microsoftapppassword", "hunter2"), ("federatedtoken", "hunter2"), ("certificate", CERTIFICATE)];
     for (set, name, says) in [
-        (vec![], "microsoftapppassword", "federatedtoken, or certificate"),
-        (vec![every[0], every[1]], "microsoftapppassword", "federatedtoken:"),
-        (vec![every[1], every[2]], "federatedtoken", "certificate:"),
-        (every.to_vec(), "microsoftapppassword", "federatedtoken and certificate:"),
+        (vec![], "microsoftapppassword", "federatedtoken and certificate"),
+        (vec![every[0], every[1]], "microsoftapppassword", "federatedtoken;"),
+        (vec![every[1], every[2]], "federatedtoken", "certificate;"),
+        (every.to_vec(), "microsoftapppassword", "federatedtoken and certificate;"),
         (vec![("certificate", "hunter2")], "certificate", "no private key"),
-        (vec![("microsoftapppassword", " \n")], "microsoftapppassword", "must be set"),
+        (vec![("microsoftapppassword", " \n")], "microsoftapppassword", "is empty"),
     ] {
         let error = Credential::read(&host(&set)).expect_err("refused");
         assert_eq!(error.name, name, "{error}");
@@ -337,7 +337,7 @@ fn without_a_token_nothing_is_sent() {
         (vec![ok(429, "")], Class::NoToken, "429"),
         (vec![lost(), lost()], Class::NoToken, "answer was lost"),
         (vec![Err(TransportError::Denied)], Class::NoToken, "allowed_outbound_hosts"),
-        (vec![ok(200, "{}")], Class::NoToken, "not with a token"),
+        (vec![ok(200, "{}")], Class::NoToken, "without a token"),
     ];
     for (answers, class, says) in cases {
         let host = with_secret();

@@ -41,11 +41,10 @@ pub(super) fn read_answer(
     let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
     let is_passing = matches!(body["error"].as_str(), Some("temporarily_unavailable" | "server_error"));
     match status {
-        200 => grant(&body)
-            .ok_or_else(|| unavailable("it answers 200, but not with a token".into(), None, false)),
-        429 => Err(unavailable("it answers 429".into(), after, false)),
-        408 | 500..=599 => Err(unavailable(format!("it answers {status}"), after, after.is_none())),
-        _ if is_passing => Err(unavailable(format!("it answers {status}"), after, after.is_none())),
+        200 => grant(&body).ok_or_else(|| unavailable("status 200 without a token".into(), None, false)),
+        429 => Err(unavailable("status 429".into(), after, false)),
+        408 | 500..=599 => Err(unavailable(format!("status {status}"), after, after.is_none())),
+        _ if is_passing => Err(unavailable(format!("status {status}"), after, after.is_none())),
         300..=399 => Err(TokenRefusal::Redirected(status).into()),
         _ => Err(refusal(status, &body).into()),
     }

@@ -30,22 +30,20 @@ pub struct Certificate {
 pub enum CertificateError {
     /// No key.
     #[error(
-        "has no private key: put `-----BEGIN PRIVATE KEY-----` (PKCS#8) or `-----BEGIN RSA PRIVATE KEY-----` (PKCS#1) into it"
+        "has no private key; add `-----BEGIN PRIVATE KEY-----` (PKCS#8) or `-----BEGIN RSA PRIVATE KEY-----` (PKCS#1)"
     )]
     NoPrivateKey,
     /// A key behind a passphrase.
-    #[error("has a private key with a passphrase: give it without one")]
+    #[error("has a private key with a passphrase; remove the passphrase")]
     Encrypted,
     /// Not a key, or not one of RSA.
-    #[error("has a private key that is not RSA of 2048 to 4096 bits, or is damaged")]
+    #[error("has a private key that is damaged or not RSA; use an RSA key of 2048 to 4096 bits")]
     NotRsa,
     /// No certificate.
-    #[error(
-        "has no certificate: put the `-----BEGIN CERTIFICATE-----` that belongs to the private key into it"
-    )]
+    #[error("has no certificate; add the `-----BEGIN CERTIFICATE-----` that belongs to the private key")]
     NoCertificate,
     /// A certificate of another key.
-    #[error("has a certificate that does not belong to its private key")]
+    #[error("has a certificate that does not belong to the private key; add the certificate of this key")]
     NotAPair,
 }
 

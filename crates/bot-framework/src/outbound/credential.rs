@@ -37,14 +37,13 @@ impl Credential {
                 )),
             }),
             [] => {
-                let problem =
-                    "must be set (or federatedtoken, or certificate): authmode=required needs one credential";
+                let problem = "is empty, like federatedtoken and certificate; authmode=required needs \
+                               exactly one of the three";
                 Err(SettingsError::new(VARIABLES[0], problem))
             }
             [(first, _), others @ ..] => {
                 let others: Vec<_> = others.iter().map(|(name, _)| *name).collect();
-                let problem =
-                    format!("is set together with {}: exactly one credential may be", others.join(" and "));
+                let problem = format!("is set together with {}; set only one of them", others.join(" and "));
                 Err(SettingsError::new(*first, problem))
             }
         }

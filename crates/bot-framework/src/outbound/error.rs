@@ -11,7 +11,7 @@ pub enum TokenError {
     #[error("{0}")]
     Refused(#[from] TokenRefusal),
     /// It may work in a while.
-    #[error("the login host gives no token for now: {reason}")]
+    #[error("login host: no token ({reason}); try again later")]
     Unavailable {
         /// What it answered, or what broke.
         reason: String,
@@ -26,7 +26,7 @@ impl TokenError {
     /// There was no time left to send anything with the token.
     pub(crate) fn too_late() -> Self {
         Self::Unavailable {
-            reason: "the time for it is over".into(),
+            reason: "the time limit has passed".into(),
             // The login host is not to blame: the next run may begin at once.
             retry_after: Some(Duration::ZERO),
             again_at_once: false,
@@ -41,51 +41,52 @@ impl TokenError {
 pub enum TokenRefusal {
     /// The tenant does not know the app.
     #[error(
-        "AADSTS700016: the tenant does not know the app: check microsoftappid and microsoftapptenantid; \
-         only a bot registered as multi-tenant takes microsoftapptype=MultiTenant"
+        "AADSTS700016: the tenant does not know the app; check microsoftappid and microsoftapptenantid, \
+         and set microsoftapptype=MultiTenant only for a bot that is registered as multi-tenant"
     )]
     UnknownApp,
     /// The client secret is another one.
     #[error(
-        "AADSTS7000215: the client secret is wrong: microsoftapppassword must be the secret's value, not its id"
+        "AADSTS7000215: the client secret is wrong; set microsoftapppassword to the secret's value, not to its id"
     )]
     WrongSecret,
     /// The client secret is too old.
     #[error(
-        "AADSTS7000222: the client secret has expired: make a new one, and set microsoftapppassword to its value"
+        "AADSTS7000222: the client secret has expired; create a new one and set microsoftapppassword to its value"
     )]
     ExpiredSecret,
     /// There is no such tenant.
-    #[error(
-        "AADSTS90002: there is no such tenant in this cloud: check microsoftapptenantid and channelservice"
-    )]
+    #[error("AADSTS90002: this cloud has no such tenant; check microsoftapptenantid and channelservice")]
     UnknownTenant,
     /// The assertion's times do not fit the login host's clock.
     #[error(
-        "AADSTS700024: the client assertion is not valid now: set this machine's clock (certificate), \
-         or renew federatedtoken, which has expired"
+        "AADSTS700024: the client assertion is not valid at this time; with certificate, correct this machine's \
+         clock; with federatedtoken, renew the token"
     )]
     ClockSkew,
     /// The certificate is not registered on the app.
     #[error(
-        "AADSTS700027: the app does not have this certificate: upload it to the app registration, or correct certificate"
+        "AADSTS700027: the app registration has no such certificate; upload the certificate there, or \
+         correct certificate"
     )]
     UnknownCertificate,
     /// No federated credential of the app fits the assertion.
     #[error(
-        "AADSTS70021: no federated credential of the app fits federatedtoken: compare issuer, subject and audience \
+        "AADSTS70021: no federated credential of the app matches federatedtoken; compare issuer, subject and audience \
          (api://AzureADTokenExchange)"
     )]
     UnknownFederation,
     /// The key in `certificate` does not work.
-    #[error("the private key in certificate cannot sign: its numbers do not belong together")]
+    #[error(
+        "certificate: the private key cannot sign, because its numbers do not belong together; export the key again"
+    )]
     UnusableKey,
     /// The login host answers with a redirect: it is no login host.
-    #[error("the login host answers {0}, a redirect, which is not followed: check loginendpoint")]
+    #[error("login host: status {0} is a redirect, which is not followed; check loginendpoint")]
     Redirected(u16),
     /// Any other error with a number.
     #[error(
-        "the login host refuses the bot: {status}, AADSTS{code}, see https://login.microsoftonline.com/error?code={code}"
+        "login host: the bot is refused with status {status} and AADSTS{code}; see https://login.microsoftonline.com/error?code={code}"
     )]
     Numbered {
         /// The HTTP status.
@@ -95,7 +96,7 @@ pub enum TokenRefusal {
     },
     /// Any other answer.
     #[error(
-        "the login host refuses the bot: {0}; check microsoftappid, microsoftapptenantid and loginendpoint"
+        "login host: the bot is refused with status {0}; check microsoftappid, microsoftapptenantid and loginendpoint"
     )]
     Unexplained(u16),
 }

@@ -19,7 +19,8 @@ pub fn kick_key(
         Some(bot) => derive(bot.credential.secret_bytes()),
         None => derive(settings.setting("storageconnection")?.trim().as_bytes()),
     };
-    Secret::new(hex(&key)).ok_or_else(|| SettingsError::new("storageconnection", "gives no key"))
+    Secret::new(hex(&key))
+        .ok_or_else(|| SettingsError::new("storageconnection", "no key can be derived from this value"))
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ fn lasting_keys(
         None => Ok(Vec::new()),
         Some(Some(secret)) => Ok(vec![derive(secret)]),
         Some(None) => Err(error(
-            "must be set: federatedtoken is the only credential, and changes too often to make a key of"
+            "must be set, because federatedtoken is the only credential and changes too often to derive a key from"
                 .into(),
         )),
     }

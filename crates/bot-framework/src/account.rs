@@ -56,7 +56,7 @@ account! {
 
 impl ChannelAccount {
     /// One of an activity. Some channels name nobody by an object without an id.
-    pub(crate) fn of_somebody(mut fields: Fields) -> Result<Option<Self>, FieldError> {
+    pub(crate) fn of_activity(mut fields: Fields) -> Result<Option<Self>, FieldError> {
         let id = fields.string("id")?.filter(|id| !id.is_empty());
         Ok(id.map(|id| Self { id, rest: fields.rest() }))
     }

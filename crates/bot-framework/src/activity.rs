@@ -87,12 +87,12 @@ impl Activity {
         // Tells nothing that a caller could not have made up: never trusted from the wire (A2251).
         fields.take("callerId");
         let account = |fields: &mut Fields, name: &str| match fields.object(name)? {
-            Some(object) => ChannelAccount::of_somebody(object),
+            Some(object) => ChannelAccount::of_activity(object),
             None => Ok(None),
         };
         let members = |fields: &mut Fields, name: &str| -> Result<Vec<_>, FieldError> {
             let members = fields.objects(name)?.into_iter();
-            members.filter_map(|member| ChannelAccount::of_somebody(member).transpose()).collect()
+            members.filter_map(|member| ChannelAccount::of_activity(member).transpose()).collect()
         };
         Ok(Self {
             kind: fields.required_string("type")?.into(),

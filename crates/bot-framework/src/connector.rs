@@ -55,7 +55,7 @@ impl<'a, H: Host> Connector<'a, H> {
     ) -> Verdict {
         match activities_of(service_url, conversation_id) {
             Some(uri) => self.post(service_url, &uri, message).await,
-            None => Verdict::no_address(),
+            None => Verdict::unusable_address(),
         }
     }
 
@@ -90,26 +90,26 @@ impl<'a, H: Host> Connector<'a, H> {
             (Some(uri), Some(activity)) => {
                 self.post(service_url, &format!("{uri}/{activity}"), message).await
             }
-            _ => Verdict::no_address(),
+            _ => Verdict::unusable_address(),
         }
     }
 
     async fn post(&self, service_url: &ServiceUrl, uri: &str, message: &OutgoingMessage) -> Verdict {
         let Some(tokens) = self.tokens.filter(|_| service_url.takes_token()) else {
-            return self.post_once(uri, message, None).await.not_the_token();
+            return self.post_once(uri, message, None).await.token_ruled_out();
         };
-        let held = match tokens.get(self.deadline).await {
-            Ok(held) => held,
+        let current = match tokens.get(self.deadline).await {
+            Ok(current) => current,
             Err(error) => return error.into(),
         };
-        let verdict = self.post_once(uri, message, Some(&held.token)).await;
+        let verdict = self.post_once(uri, message, Some(&current.token)).await;
         if verdict.class != Class::Unauthorized {
             return verdict;
         }
         // The token may have been revoked, or was stored by a clock that was wrong: one fresh one, one more try.
-        match tokens.replace(&held, self.deadline).await {
-            Ok(Some(fresh)) => self.post_once(uri, message, Some(&fresh.token)).await.not_the_token(),
-            Ok(None) => verdict.not_the_token(),
+        match tokens.replace(&current, self.deadline).await {
+            Ok(Some(fresh)) => self.post_once(uri, message, Some(&fresh.token)).await.token_ruled_out(),
+            Ok(None) => verdict.token_ruled_out(),
             Err(error) => error.into(),
         }
     }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::auth_mode::AuthMode;
 use crate::cloud::Cloud;
-use crate::connector::USER_AGENT as OURS;
+use crate::connector::USER_AGENT as OUR_USER_AGENT;
 use crate::path::segment;
 use crate::trigger_name::TriggerName;
 use crate::trust::{ServiceUrl, TrustPolicy};
@@ -116,7 +116,7 @@ impl<'a, H: Host> DirectLine<'a, H> {
                 *current = None;
             }
         }
-        of_trigger(verdict)
+        trigger_verdict(verdict)
     }
 
     /// The run's conversation, as a segment of a path: started once, and if that failed, not tried again for every trigger.
@@ -133,13 +133,13 @@ impl<'a, H: Host> DirectLine<'a, H> {
         let answer = self.call("conversations", None).await;
         let verdict = classify(&answer, self.host.now());
         if verdict.class != Class::Accepted {
-            return Err(of_start(verdict));
+            return Err(start_verdict(verdict));
         }
         let body: Value =
             answer.ok().and_then(|answer| serde_json::from_slice(answer.body()).ok()).unwrap_or_default();
         match body["conversationId"].as_str().and_then(segment) {
             Some(id) => Ok(id.to_string()),
-            None => Err(of_start(Verdict {
+            None => Err(start_verdict(Verdict {
                 class: Class::NoToken,
                 reason: format!("the answer {} has no conversationId", verdict.reason),
                 ..verdict
@@ -150,7 +150,7 @@ impl<'a, H: Host> DirectLine<'a, H> {
     async fn call(&self, path: &str, body: Option<&Value>) -> Result<http::Response<Bytes>, TransportError> {
         let mut request =
             http::Request::post(format!("{}/v3/directline/{path}", self.settings.endpoint.base()))
-                .header(USER_AGENT, OURS);
+                .header(USER_AGENT, OUR_USER_AGENT);
         if let Some(value) = self.settings.secret.as_ref().and_then(authorization) {
             request = request.header(AUTHORIZATION, value);
         }
@@ -167,7 +167,7 @@ impl<'a, H: Host> DirectLine<'a, H> {
 
 /// What an answer to a trigger means. 502: the bot was asked, and failed or said no, maybe because it does not know whether the
 /// Connector took the alert. 504: it was asked, did not answer in 15 s, and goes on: five tries could be five alerts.
-fn of_trigger(verdict: Verdict) -> Verdict {
+fn trigger_verdict(verdict: Verdict) -> Verdict {
     let class = match (verdict.status, verdict.class) {
         (Some(504), _) => Class::PossiblyDelivered,
         (Some(401 | 403), _) => Class::Unauthorized,
@@ -182,8 +182,8 @@ fn of_trigger(verdict: Verdict) -> Verdict {
 
 /// What a conversation that could not be started means. No trigger was sent, and no message is to blame: it is as if the login
 /// host gave no token, or refused one.
-fn of_start(verdict: Verdict) -> Verdict {
-    let class = match of_trigger(verdict.clone()).class {
+fn start_verdict(verdict: Verdict) -> Verdict {
+    let class = match trigger_verdict(verdict.clone()).class {
         class @ (Class::Unauthorized | Class::Throttled) => class,
         _ => Class::NoToken,
     };

@@ -6,27 +6,27 @@ const REPLACEMENT: &[u8; 6] = b"\\ufffd";
 
 /// JSON whose lone surrogates are the replacement character; `None` if it has none.
 pub(crate) fn replaced(json: &[u8]) -> Option<Vec<u8>> {
-    let mut whole: Option<Vec<u8>> = None;
+    let mut copy_of_json: Option<Vec<u8>> = None;
     let mut at = 0;
     while let Some(found) = json[at..].iter().position(|byte| *byte == b'\\') {
         at += found;
-        at += match unit(&json[at..]) {
+        at += match code_unit(&json[at..]) {
             // Another escape: whatever follows the `\`, it begins none.
             None => 2.min(json.len() - at),
-            Some(0xD800..=0xDBFF) if matches!(unit(&json[at + 6..]), Some(0xDC00..=0xDFFF)) => 12,
+            Some(0xD800..=0xDBFF) if matches!(code_unit(&json[at + 6..]), Some(0xDC00..=0xDFFF)) => 12,
             Some(0xD800..=0xDFFF) => {
-                let copy = whole.get_or_insert_with(|| json.to_vec());
+                let copy = copy_of_json.get_or_insert_with(|| json.to_vec());
                 copy[at..at + 6].copy_from_slice(REPLACEMENT);
                 6
             }
             Some(_) => 6,
         };
     }
-    whole
+    copy_of_json
 }
 
 /// The code unit of the escape at the beginning.
-fn unit(json: &[u8]) -> Option<u16> {
+fn code_unit(json: &[u8]) -> Option<u16> {
     let digits = json.strip_prefix(b"\\u")?.get(..4)?;
     let digits = std::str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'))?;
     u16::from_str_radix(digits, 16).ok()

@@ -163,7 +163,7 @@ impl TrustPolicy {
         if literal != as_parsed && literal.strip_suffix(default_port) != Some(as_parsed.as_str()) {
             return Err(NotTrusted::NotAUrl);
         }
-        self.agree_to(&url, &host)?;
+        self.check_host(&url, &host)?;
         Ok(ServiceUrl {
             base: url.as_str().trim_end_matches('/').to_owned(),
             takes_token: matches!(self, Self::Listed { .. }),
@@ -203,7 +203,7 @@ impl TrustPolicy {
         }
     }
 
-    fn agree_to(&self, url: &Url, host: &Host<&str>) -> Result<(), NotTrusted> {
+    fn check_host(&self, url: &Url, host: &Host<&str>) -> Result<(), NotTrusted> {
         match self {
             Self::Anonymous if is_loopback(host) => Ok(()),
             Self::Anonymous => Err(NotTrusted::NotLoopback),

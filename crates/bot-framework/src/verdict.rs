@@ -17,7 +17,7 @@ use crate::retry_after;
 
 /// The Connector's codes by which nobody is there: <https://learn.microsoft.com/microsoftteams/platform/bots/build-conversational-capability>
 /// and the service's own `ErrorCode` list. Any other code may be an incident of the service, and pauses nobody.
-const GONE: [&str; 7] = [
+const DESTINATION_GONE_CODES: [&str; 7] = [
     "BotDisabledByAdmin",
     "BotNotInConversationRoster",
     "ConversationBlockedByUser",
@@ -71,7 +71,7 @@ pub struct Verdict {
 
 impl Verdict {
     /// An id of the address is no segment of a path: nothing was sent.
-    pub(crate) fn no_address() -> Self {
+    pub(crate) fn unusable_address() -> Self {
         Self {
             class: Class::Permanent,
             status: None,
@@ -83,7 +83,7 @@ impl Verdict {
 
     /// The same once the token is not to blame. A 403 that names no reason is then about this message or this conversation
     /// (a gateway's filter, say): if it stopped the run, one message could hold up everybody's for ever.
-    pub(crate) fn not_the_token(mut self) -> Self {
+    pub(crate) fn token_ruled_out(mut self) -> Self {
         if self.class == Class::Unauthorized && self.status == Some(403) {
             self.class = Class::Permanent;
         }
@@ -125,7 +125,7 @@ pub fn classify(answer: &Result<http::Response<Bytes>, TransportError>, now: Dat
         (200..=299, _) => Class::Accepted,
         (401, _) | (403, None) => Class::Unauthorized,
         (403, Some("InvalidBotApiHost")) => Class::WrongCloud,
-        (403 | 404 | 410, Some(code)) if GONE.contains(&code) => Class::DestinationGone,
+        (403 | 404 | 410, Some(code)) if DESTINATION_GONE_CODES.contains(&code) => Class::DestinationGone,
         (429, _) => Class::Throttled,
         (412 | 503, _) => Class::Unavailable,
         (408 | 502 | 504, _) => Class::GatewayFailed,

@@ -17,11 +17,11 @@ pub fn vouches_for_identity(channel_id: &str) -> bool {
 }
 
 /// The channels whose clients choose a person's id, unless the token that they were given binds one.
-const CHANNELS_OF_CLIENTS: [&str; 3] = ["webchat", "directline", "directlinespeech"];
+const CHANNELS_WITH_CLIENT_IDS: [&str; 3] = ["webchat", "directline", "directlinespeech"];
 
 /// How an id begins that Direct Line has bound to its token:
 /// <https://learn.microsoft.com/azure/bot-service/bot-builder-security-enhanced>.
-const BOUND: &str = "dl_";
+const BOUND_ID_PREFIX: &str = "dl_";
 
 /// Whether a person is found by an id that the client chose: the variable `unboundusers`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,7 +45,9 @@ impl UnboundUsers {
 
     /// Whether a person is found by this id.
     pub fn admit(self, channel_id: &str, user_id: &str) -> bool {
-        self == Self::Allow || !CHANNELS_OF_CLIENTS.contains(&channel_id) || user_id.starts_with(BOUND)
+        self == Self::Allow
+            || !CHANNELS_WITH_CLIENT_IDS.contains(&channel_id)
+            || user_id.starts_with(BOUND_ID_PREFIX)
     }
 }
 

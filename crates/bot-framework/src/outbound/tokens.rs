@@ -31,13 +31,13 @@ pub struct Tokens<'a, H> {
     scope: &'static str,
     cache: SealedCache,
     /// What the caller had at hand: an entry of the cache, maybe of long ago.
-    at_hand: Option<Vec<u8>>,
-    learned: Mutex<Learned>,
+    cached_entry: Option<Vec<u8>>,
+    state: Mutex<RunState>,
 }
 
 #[derive(Default)]
-struct Learned {
-    token: Option<Result<Held, TokenError>>,
+struct RunState {
+    token: Option<Result<NumberedToken, TokenError>>,
     /// The cache's entry of `token`.
     entry: Option<Vec<u8>>,
     /// A run renews its token once: a Connector that refuses a fresh one refuses the bot.
@@ -46,7 +46,7 @@ struct Learned {
 
 /// A token, and which of the run's it is.
 #[derive(Debug, Clone)]
-pub(crate) struct Held {
+pub(crate) struct NumberedToken {
     pub(crate) token: AccessToken,
     number: u32,
 }
@@ -60,13 +60,13 @@ impl<'a, H: Host> Tokens<'a, H> {
     /// The same for another service than the Connector, by its scope.
     pub fn for_scope(host: &'a H, bot: &'a BotCredentials, scope: &'static str) -> Self {
         let cache = SealedCache::of(bot, scope);
-        Self { host, bot, scope, cache, at_hand: None, learned: Mutex::default() }
+        Self { host, bot, scope, cache, cached_entry: None, state: Mutex::default() }
     }
 
     /// The token's text, for a service that is no Connector.
     pub async fn bearer(&self, deadline: Deadline) -> Result<Secret, TokenError> {
-        let held = self.get(deadline).await?;
-        let text = String::from_utf8_lossy(held.token.expose()).into_owned();
+        let current = self.get(deadline).await?;
+        let text = String::from_utf8_lossy(current.token.expose()).into_owned();
         Secret::new(text).ok_or(TokenError::Refused(TokenRefusal::Unexplained(0)))
     }
 
@@ -74,33 +74,33 @@ impl<'a, H: Host> Tokens<'a, H> {
     /// asked.
     #[must_use]
     pub fn with_sealed(mut self, entry: Option<&[u8]>) -> Self {
-        self.at_hand = entry.map(<[u8]>::to_vec);
+        self.cached_entry = entry.map(<[u8]>::to_vec);
         self
     }
 
     /// The token that was used, sealed; nothing if none was.
     pub async fn sealed(&self) -> Option<Vec<u8>> {
-        self.learned.lock().await.entry.clone()
+        self.state.lock().await.entry.clone()
     }
 
     /// The token: this run's, the one at hand, the stored one, or a fresh one.
-    pub(crate) async fn get(&self, deadline: Deadline) -> Result<Held, TokenError> {
-        let mut learned = self.learned.lock().await;
-        if let Some(known) = &learned.token {
+    pub(crate) async fn get(&self, deadline: Deadline) -> Result<NumberedToken, TokenError> {
+        let mut state = self.state.lock().await;
+        if let Some(known) = &state.token {
             return known.clone();
         }
-        let mut found = self.open(self.at_hand.clone());
+        let mut found = self.open(self.cached_entry.clone());
         if found.is_none() {
             found = self.open(self.cache.load(self.host).await);
         }
         let token = match found {
             Some((token, entry)) => {
-                learned.entry = Some(entry);
+                state.entry = Some(entry);
                 Ok(token)
             }
-            None => self.fetch(deadline, &mut learned.entry).await,
+            None => self.fetch(deadline, &mut state.entry).await,
         };
-        learned.token.insert(token.map(|token| Held { token, number: 0 })).clone()
+        state.token.insert(token.map(|token| NumberedToken { token, number: 0 })).clone()
     }
 
     fn open(&self, entry: Option<Vec<u8>>) -> Option<(AccessToken, Vec<u8>)> {
@@ -111,21 +111,21 @@ impl<'a, H: Host> Tokens<'a, H> {
     /// Another token than the one that the Connector refused; `None` if this run has renewed it before.
     pub(crate) async fn replace(
         &self,
-        refused: &Held,
+        refused: &NumberedToken,
         deadline: Deadline,
-    ) -> Result<Option<Held>, TokenError> {
-        let mut learned = self.learned.lock().await;
-        match &learned.token {
+    ) -> Result<Option<NumberedToken>, TokenError> {
+        let mut state = self.state.lock().await;
+        match &state.token {
             // Somebody else has renewed it meanwhile.
-            Some(Ok(held)) if held.number != refused.number => return Ok(Some(held.clone())),
+            Some(Ok(current)) if current.number != refused.number => return Ok(Some(current.clone())),
             Some(Err(error)) => return Err(error.clone()),
-            _ if learned.renewed => return Ok(None),
-            _ => learned.renewed = true,
+            _ if state.renewed => return Ok(None),
+            _ => state.renewed = true,
         }
         self.cache.drop_token(self.host).await;
-        let fresh = self.fetch(deadline, &mut learned.entry).await;
-        let fresh = fresh.map(|token| Held { token, number: refused.number + 1 });
-        learned.token.insert(fresh).clone().map(Some)
+        let fresh = self.fetch(deadline, &mut state.entry).await;
+        let fresh = fresh.map(|token| NumberedToken { token, number: refused.number + 1 });
+        state.token.insert(fresh).clone().map(Some)
     }
 
     /// Asks for a token; `entry` becomes what is stored of it.

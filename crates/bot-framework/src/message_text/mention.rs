@@ -11,12 +11,12 @@ pub(super) fn without_words(text: &str, words: &str) -> String {
 }
 
 /// A text without the elements `at` whose name goes, whatever attributes and markup they have.
-pub(super) fn without_elements(text: &str, goes: impl Fn(&str) -> bool) -> String {
+pub(super) fn without_elements(text: &str, is_removed: impl Fn(&str) -> bool) -> String {
     let (mut clean, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(element) = Element::find(rest) {
         clean.push_str(&rest[..element.begin]);
         let after = &rest[element.end..];
-        if goes(&name_of(element.inner)) {
+        if is_removed(&name_of(element.inner)) {
             rest = blank::after_gap(&clean, after);
         } else {
             clean.push_str(&rest[element.begin..element.end]);
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn only_elements_with_the_name_go_and_no_words_run_together() {
-        let goes = |name: &str| name == "R&D Pizza";
+        let is_removed = |name: &str| name == "R&D Pizza";
         for (text, expected) in [
             ("<at>R&amp;D Pizza</at> stop", "stop"),
             ("<at>R&D Pizza</at>&nbsp;stop", "stop"),
@@ -98,11 +98,11 @@ mod tests {
             ("<at>R&amp;D Pizza", "<at>R&amp;D Pizza"),
             ("<at", "<at"),
         ] {
-            assert_eq!(without_elements(text, goes), expected, "{text}");
+            assert_eq!(without_elements(text, is_removed), expected, "{text}");
         }
         for text in ["<at>", "<at", "<at></at>", "<at >x"] {
             let text = text.repeat(256 * 1024 / text.len());
-            assert!(without_elements(&text, goes).len() <= text.len());
+            assert!(without_elements(&text, is_removed).len() <= text.len());
         }
     }
 

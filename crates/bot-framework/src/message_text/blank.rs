@@ -39,8 +39,8 @@ fn last(text: &str) -> Option<(char, usize)> {
     text.chars().next_back().map(|c| (c, c.len_utf8()))
 }
 
-fn trim_start(mut text: &str, goes: impl Fn(char) -> bool) -> &str {
-    while let Some((_, length)) = first(text).filter(|(c, _)| goes(*c)) {
+fn trim_start(mut text: &str, is_removed: impl Fn(char) -> bool) -> &str {
+    while let Some((_, length)) = first(text).filter(|(c, _)| is_removed(*c)) {
         text = &text[length..];
     }
     text

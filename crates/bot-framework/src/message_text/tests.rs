@@ -11,7 +11,7 @@ fn activity(change: &Value) -> Activity {
 }
 
 /// What a message says that mentions the bot by these entities.
-fn said(text: &str, entities: &Value) -> String {
+fn text_of(text: &str, entities: &Value) -> String {
     activity(&json!({"text": text, "entities": entities})).text_to_the_bot()
 }
 
@@ -33,9 +33,9 @@ fn mention_of_the_bot_is_found_whatever_its_entity_lacks() {
             "<at><b>R&amp;D</b> Pizza</at>\u{200b} stop\u{200b}",
             "\u{feff}stop <at>R&amp;D Pizza</at>",
         ] {
-            assert_eq!(said(text, &json!([entity])), "stop", "{text} {entity}");
+            assert_eq!(text_of(text, &json!([entity])), "stop", "{text} {entity}");
         }
-        assert_eq!(said("tell <at>R&amp;D Pizza</at> a &amp; b", &json!([entity])), "tell a &amp; b");
+        assert_eq!(text_of("tell <at>R&amp;D Pizza</at> a &amp; b", &json!([entity])), "tell a &amp; b");
     }
     // Nobody says what the bot is called, and nobody else is mentioned.
     let nameless = json!({
@@ -49,8 +49,8 @@ fn mention_of_somebody_with_the_bots_name_stays() {
     let bot = json!({"type": "mention", "mentioned": {"id": "b", "name": "Pizza"}, "text": "<at>Pizza</at>"});
     let other =
         json!({"type": "mention", "mentioned": {"id": "a", "name": "Pizza"}, "text": "<at>Pizza</at>"});
-    assert_eq!(said("<at>Pizza</at> ask <at>Pizza</at>", &json!([bot, other])), "ask <at>Pizza</at>");
-    assert_eq!(said("<at>Pizza</at> stop", &json!([other])), "<at>Pizza</at> stop");
+    assert_eq!(text_of("<at>Pizza</at> ask <at>Pizza</at>", &json!([bot, other])), "ask <at>Pizza</at>");
+    assert_eq!(text_of("<at>Pizza</at> stop", &json!([other])), "<at>Pizza</at> stop");
 }
 
 #[test]
@@ -58,9 +58,9 @@ fn what_a_person_wrote_stays() {
     for text in
         ["a  b", "a &amp; b", "<b>bold</b>", "\u{200f}\u{5e9}\u{200f}", "/path/to", "a\u{a0}b", "AT&T;"]
     {
-        assert_eq!(said(text, &json!([])), text);
+        assert_eq!(text_of(text, &json!([])), text);
     }
-    assert_eq!(said("2&nbsp;x&#160;3", &json!([])), "2 x 3");
+    assert_eq!(text_of("2&nbsp;x&#160;3", &json!([])), "2 x 3");
     let typed = json!({"channelId": "webchat", "text": "what is &nbsp; for? "});
     assert_eq!(activity(&typed).text_to_the_bot(), "what is &nbsp; for?", "this channel escapes nothing");
 }

@@ -65,33 +65,33 @@ fn named(name: &str) -> Option<char> {
 
 /// What a reader of the HTML sees. A mention becomes `<at>name</at>`, as it is in a message's `text`.
 pub(super) fn to_text(html: &str) -> String {
-    let mut page = Page::default();
+    let mut output = Output::default();
     let mut rest = html;
     while let Some(c) = rest.chars().next() {
         let length = match c {
             '<' => match tag(rest) {
                 Some((tag, length)) => {
-                    let skipped = page.tag(&tag, &rest[length..]);
+                    let skipped = output.tag(&tag, &rest[length..]);
                     length + skipped
                 }
-                None => page.see('<'),
+                None => output.push('<'),
             },
             '&' => match entity(rest) {
                 Some((c, length)) => {
-                    page.see(c);
+                    output.push(c);
                     length
                 }
-                None => page.see('&'),
+                None => output.push('&'),
             },
             ' ' | '\t' | '\r' | '\n' => {
-                page.space = true;
+                output.space = true;
                 1
             }
-            c => page.see(c),
+            c => output.push(c),
         };
         rest = &rest[length..];
     }
-    page.text
+    output.text
 }
 
 /// A tag, a comment or a declaration.
@@ -149,7 +149,7 @@ impl Tag<'_> {
 }
 
 #[derive(Default)]
-struct Page {
+struct Output {
     text: String,
     /// White space is due before the next character.
     space: bool,
@@ -157,9 +157,9 @@ struct Page {
     spans: Vec<bool>,
 }
 
-impl Page {
+impl Output {
     /// Shows a character. Returns its length.
-    fn see(&mut self, c: char) -> usize {
+    fn push(&mut self, c: char) -> usize {
         if std::mem::take(&mut self.space) && !self.text.is_empty() && !self.text.ends_with('\n') {
             self.text.push(' ');
         }
@@ -168,9 +168,9 @@ impl Page {
     }
 
     /// Shows words of the markup itself.
-    fn see_all(&mut self, words: &str) {
+    fn push_all(&mut self, words: &str) {
         for c in words.chars() {
-            self.see(c);
+            self.push(c);
         }
     }
 
@@ -194,20 +194,20 @@ impl Page {
             }
             "img" | "emoji" => {
                 let words = tag.attribute("alt").unwrap_or_default();
-                self.see_all(words);
+                self.push_all(words);
             }
             "span" => {
                 let is_mention =
                     tag.attribute("itemtype").is_some_and(|kind| kind.ends_with("schema.skype.com/Mention"));
                 self.spans.push(is_mention);
                 if is_mention {
-                    self.see_all("<at>");
+                    self.push_all("<at>");
                 }
             }
             "/span" if self.spans.pop() == Some(true) => {
                 self.text.push_str("</at>");
             }
-            "at" => self.see_all("<at>"),
+            "at" => self.push_all("<at>"),
             "/at" => self.text.push_str("</at>"),
             name => {
                 const BLOCKS: &str = "|p|div|li|ul|ol|tr|table|blockquote|pre|hr|h1|h2|h3|h4|h5|h6|";

@@ -24,8 +24,8 @@ const MAX_ATTACHMENTS: usize = 8;
 impl Activity {
     /// The text without mentions of the bot, and without what is blank around it. If there is none, that of the copy in HTML.
     pub fn text_to_the_bot(&self) -> String {
-        let said = self.words();
-        let mut text = match &said {
+        let original = self.words();
+        let mut text = match &original {
             Cow::Borrowed(text) if self.escapes_text() => blank::without_blank_entities(text),
             text => text.clone().into_owned(),
         };

@@ -1,5 +1,7 @@
-//! Direct Line 3.0, as far as the 2017 template used it: start a conversation with the bot, and post a trigger into it.
-//! `directline-3.0.json` in <https://github.com/microsoft/botframework-sdk>, and
+//! The part of Direct Line 3.0 that the 2017 template used: start a conversation with the bot, and post a
+//! trigger to it.
+//!
+//! Specification: `directline-3.0.json` in <https://github.com/microsoft/botframework-sdk>, and
 //! <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-direct-line-3-0-send-activity>.
 
 use std::time::Duration;
@@ -21,27 +23,27 @@ use crate::verdict::{Class, Verdict, classify};
 
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(3),
-    // Direct Line answers when the bot has, and gives it 15 s.
+    // Direct Line answers after the bot has answered, and waits up to 15 s for the bot.
     first_byte: Duration::from_secs(18),
     between_bytes: Duration::from_secs(3),
     total: Duration::from_secs(23),
     max_answer_bytes: 64 * 1024,
 };
 
-/// Who the bot is spoken to by.
+/// The sender of the triggers, as the bot sees it.
 const FROM: &str = "proactive-bot-poller";
 
-/// Where Direct Line is, and the secret that opens it.
+/// The address of Direct Line, and the secret for it.
 #[derive(Debug, Clone)]
 pub struct DirectLineSettings {
     endpoint: ServiceUrl,
-    /// None in anonymous mode, in which no credential is ever sent.
+    /// `None` in anonymous mode, which never sends a credential.
     secret: Option<Secret>,
     trigger: TriggerName,
 }
 
 impl DirectLineSettings {
-    /// Reads `directlineendpoint` (empty: the cloud's own), `directlinesecret` and `triggername`.
+    /// Reads `directlineendpoint` (empty means the cloud's own), `directlinesecret` and `triggername`.
     pub fn read(
         settings: &impl Settings,
         mode: AuthMode,
@@ -79,26 +81,28 @@ fn authorization(secret: &Secret) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// A client for one run: all its triggers go into one conversation, which the first of them starts.
+/// A client for one run. All triggers of the run go to one conversation, which the first trigger starts.
 #[derive(Debug)]
 pub struct DirectLine<'a, H> {
     host: &'a H,
     settings: &'a DirectLineSettings,
     deadline: Deadline,
-    /// Locked while it is being started: whoever comes meanwhile waits for that one.
+    /// Locked while the conversation is being started, so that other triggers wait for it.
     conversation: Mutex<Option<Result<String, Verdict>>>,
 }
 
 impl<'a, H: Host> DirectLine<'a, H> {
-    /// A client, none of whose calls lasts longer than until `deadline`.
+    /// A client whose calls all end at `deadline` at the latest.
     pub fn new(host: &'a H, settings: &'a DirectLineSettings, deadline: Deadline) -> Self {
         Self { host, settings, deadline, conversation: Mutex::new(None) }
     }
 
-    /// Posts a trigger to the bot, and waits until the bot has answered: [`Class::Accepted`] means that it did so with
-    /// success. What Direct Line says of *its* conversation is never said of the person's: a trigger that it did not
-    /// take is [`Class::Unavailable`], however the conversation went. A conversation that cannot be started is
-    /// [`Class::NoToken`].
+    /// Posts a trigger to the bot, and waits until the bot has answered. [`Class::Accepted`] means that the
+    /// bot answered with success.
+    ///
+    /// A fault of the Direct Line conversation never counts as a fault of the person's conversation. If
+    /// Direct Line answers that its conversation is missing, the verdict is [`Class::Unavailable`]. If the
+    /// conversation cannot be started, it is [`Class::NoToken`].
     pub async fn post_trigger(&self, value: &Value) -> Verdict {
         let conversation = match self.conversation().await {
             Ok(conversation) => conversation,
@@ -110,7 +114,7 @@ impl<'a, H: Host> DirectLine<'a, H> {
         let answer = self.call(&path, Some(&trigger)).await;
         let verdict = classify(&answer, self.host.now());
         if matches!(verdict.status, Some(404 | 410)) {
-            // It has ended. The next trigger starts another one.
+            // The conversation has ended. The next trigger starts another one.
             let mut current = self.conversation.lock().await;
             if matches!(&*current, Some(Ok(id)) if *id == conversation) {
                 *current = None;
@@ -119,7 +123,8 @@ impl<'a, H: Host> DirectLine<'a, H> {
         trigger_verdict(verdict)
     }
 
-    /// The run's conversation, as a segment of a path: started once, and if that failed, not tried again for every trigger.
+    /// The run's conversation, as a segment of a path. The run starts it once. After a failed start, further
+    /// triggers get the same verdict.
     async fn conversation(&self) -> Result<String, Verdict> {
         let mut current = self.conversation.lock().await;
         if let Some(known) = current.as_ref() {
@@ -128,7 +133,7 @@ impl<'a, H: Host> DirectLine<'a, H> {
         current.insert(self.start().await).clone()
     }
 
-    /// `POST /v3/directline/conversations`
+    /// Starts a conversation: `POST /v3/directline/conversations`.
     async fn start(&self) -> Result<String, Verdict> {
         let answer = self.call("conversations", None).await;
         let verdict = classify(&answer, self.host.now());
@@ -165,8 +170,12 @@ impl<'a, H: Host> DirectLine<'a, H> {
     }
 }
 
-/// What an answer to a trigger means. 502: the bot was asked, and failed or said no, maybe because it does not know whether the
-/// Connector took the alert. 504: it was asked, did not answer in 15 s, and goes on: five tries could be five alerts.
+/// The verdict of an answer to a trigger.
+///
+/// - 502: Direct Line called the bot, and the bot failed or refused. The bot may not know whether the
+///   Connector accepted the alert.
+/// - 504: Direct Line called the bot, and the bot did not answer in 15 s. The bot goes on, so five tries
+///   could send five alerts.
 fn trigger_verdict(verdict: Verdict) -> Verdict {
     let class = match (verdict.status, verdict.class) {
         (Some(504), _) => Class::PossiblyDelivered,
@@ -174,14 +183,14 @@ fn trigger_verdict(verdict: Verdict) -> Verdict {
         (Some(404 | 410), _) => Class::Unavailable,
         (_, class) => class,
     };
-    // One secret opens Direct Line for everybody: that it is refused is never about one message, so it has no status, as the
-    // login host's refusals have none.
+    // All messages use the same Direct Line secret, so a refused secret never concerns one message. The
+    // verdict therefore has no status, like the login host's refusals.
     let status = verdict.status.filter(|_| class != Class::Unauthorized);
     Verdict { class, status, ..verdict }
 }
 
-/// What a conversation that could not be started means. No trigger was sent, and no message is to blame: it is as if the login
-/// host gave no token, or refused one.
+/// The verdict of a conversation that could not be started. No trigger was sent, and no message is the cause.
+/// So the verdict is the same as for a login host that issued no token or refused the bot.
 fn start_verdict(verdict: Verdict) -> Verdict {
     let class = match trigger_verdict(verdict.clone()).class {
         class @ (Class::Unauthorized | Class::Throttled) => class,
@@ -229,7 +238,7 @@ mod tests {
     const STARTED: &str = r#"{"conversationId":"a/1","token":"t","expires_in":1800,"streamUrl":"wss://x"}"#;
 
     #[test]
-    fn one_conversation_serves_a_run() {
+    fn triggers_of_a_run_share_one_conversation() {
         let host = host();
         host.then_status(201, STARTED).then_status(200, r#"{"id":"1"}"#).then_status(200, r#"{"id":"2"}"#);
         let settings = settings(&host);
@@ -247,12 +256,12 @@ mod tests {
         for request in sent.iter() {
             let authorization = &request.headers()[AUTHORIZATION];
             assert_eq!(authorization.to_str().unwrap(), format!("Bearer {SECRET}"));
-            assert!(!format!("{request:?}").contains(SECRET), "a sensitive header masks itself");
+            assert!(!format!("{request:?}").contains(SECRET), "a sensitive header is masked");
         }
     }
 
     #[test]
-    fn what_an_answer_to_an_event_means() {
+    fn answer_to_a_trigger_maps_to_its_class() {
         for (status, class) in [
             (200, Class::Accepted),
             (201, Class::Accepted),
@@ -279,14 +288,14 @@ mod tests {
         let host = host();
         host.then_status(200, STARTED).then(Err(TransportError::AnswerLost("no answer in time".into())));
         assert_eq!(post(&host).class, Class::PossiblyDelivered);
-        // The bot has answered: that is what the 200 says.
+        // A 200 means that the bot has answered.
         let host = self::host();
         host.then_status(200, STARTED).then(Err(cut(StatusCode::OK)));
         assert_eq!(post(&host).class, Class::Accepted);
     }
 
     #[test]
-    fn a_conversation_that_cannot_be_started_delivered_nothing() {
+    fn conversation_that_cannot_be_started_delivers_nothing() {
         for (status, class) in [
             (400, Class::NoToken),
             (401, Class::Unauthorized),
@@ -327,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_start_is_not_repeated_and_an_ended_conversation_is() {
+    fn failed_start_is_not_repeated_and_an_ended_conversation_is_replaced() {
         let host = host();
         let settings = settings(&host);
         let line = DirectLine::new(&host, &settings, Deadline::after(&host, Duration::from_secs(20)));
@@ -346,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn the_secret_goes_to_direct_line_and_nowhere_else() {
+    fn direct_line_secret_for_an_untrusted_address_is_refused() {
         let read = |mode, cloud: &str, hosts: &str, endpoint: &str, secret: &str| {
             let host = FakeHost::with_settings([
                 ("channelservice", cloud),
@@ -397,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn anonymous_mode_sends_no_secret() {
+    fn direct_line_in_anonymous_mode_sends_no_secret() {
         let host = FakeHost::with_settings([
             ("directlinesecret", SECRET),
             ("directlineendpoint", "http://127.0.0.1:9300"),

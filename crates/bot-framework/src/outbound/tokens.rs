@@ -1,4 +1,5 @@
-//! The bot's token during one run: fetched once, shared by everything that is sent at once, renewed once.
+//! The bot's token during one run. The run fetches it once, shares it between all sends, and renews it at
+//! most once.
 
 use std::fmt;
 use std::time::Duration;
@@ -21,16 +22,16 @@ const TIMEOUTS: Timeouts = Timeouts {
     max_answer_bytes: 64 * 1024,
 };
 
-/// Tokens for the Connector, of one bot, during one run.
+/// The tokens of one bot during one run, for one scope.
 ///
-/// What a run has learned holds for the rest of it: sixteen sends that find no token wait for one request, and what it
-/// says, good or bad, is said to all of them.
+/// Sends that run at the same time and find no token wait for one request. All of them get its result, token
+/// or error. The result holds for the rest of the run.
 pub struct Tokens<'a, H> {
     host: &'a H,
     bot: &'a BotCredentials,
     scope: &'static str,
     cache: SealedCache,
-    /// What the caller had at hand: an entry of the cache, maybe of long ago.
+    /// An entry of the cache that the caller has kept. It may be old.
     cached_entry: Option<Vec<u8>>,
     state: Mutex<RunState>,
 }
@@ -38,13 +39,14 @@ pub struct Tokens<'a, H> {
 #[derive(Default)]
 struct RunState {
     token: Option<Result<NumberedToken, TokenError>>,
-    /// The cache's entry of `token`.
+    /// The cache entry of `token`.
     entry: Option<Vec<u8>>,
-    /// A run renews its token once: a Connector that refuses a fresh one refuses the bot.
+    /// Whether the run has renewed its token. It does so at most once: a Connector that refuses a fresh token
+    /// refuses the bot.
     renewed: bool,
 }
 
-/// A token, and which of the run's it is.
+/// A token, and its number within the run.
 #[derive(Debug, Clone)]
 pub(crate) struct NumberedToken {
     pub(crate) token: AccessToken,
@@ -52,38 +54,39 @@ pub(crate) struct NumberedToken {
 }
 
 impl<'a, H: Host> Tokens<'a, H> {
-    /// Nothing is asked for before a token is needed.
+    /// Makes the tokens for the Connector. The first request is sent when a token is needed.
     pub fn new(host: &'a H, bot: &'a BotCredentials) -> Self {
         Self::for_scope(host, bot, bot.identity.cloud.connector_scope())
     }
 
-    /// The same for another service than the Connector, by its scope.
+    /// Makes the tokens for another service than the Connector, by its scope.
     pub fn for_scope(host: &'a H, bot: &'a BotCredentials, scope: &'static str) -> Self {
         let cache = SealedCache::of(bot, scope);
         Self { host, bot, scope, cache, cached_entry: None, state: Mutex::default() }
     }
 
-    /// The token's text, for a service that is no Connector.
+    /// The text of the token, for a service other than the Connector.
     pub async fn bearer(&self, deadline: Deadline) -> Result<Secret, TokenError> {
         let current = self.get(deadline).await?;
         let text = String::from_utf8_lossy(current.token.expose()).into_owned();
         Secret::new(text).ok_or(TokenError::Refused(TokenRefusal::Unexplained(0)))
     }
 
-    /// With a token that was remembered elsewhere, as [`Tokens::sealed`] gave it: if it is still good, the store is not
-    /// asked.
+    /// Sets an entry that the caller has kept, as [`Tokens::sealed`] returned it. If the token is still
+    /// valid, the store is not read.
     #[must_use]
     pub fn with_sealed(mut self, entry: Option<&[u8]>) -> Self {
         self.cached_entry = entry.map(<[u8]>::to_vec);
         self
     }
 
-    /// The token that was used, sealed; nothing if none was.
+    /// The token that the run used, sealed. `None` if it used none.
     pub async fn sealed(&self) -> Option<Vec<u8>> {
         self.state.lock().await.entry.clone()
     }
 
-    /// The token: this run's, the one at hand, the stored one, or a fresh one.
+    /// Returns the token of this run. The first call looks in the entry that the caller kept, then in the
+    /// store, and then fetches a fresh token.
     pub(crate) async fn get(&self, deadline: Deadline) -> Result<NumberedToken, TokenError> {
         let mut state = self.state.lock().await;
         if let Some(known) = &state.token {
@@ -108,7 +111,8 @@ impl<'a, H: Host> Tokens<'a, H> {
         Some((self.cache.open(self.host, &entry)?, entry))
     }
 
-    /// Another token than the one that the Connector refused; `None` if this run has renewed it before.
+    /// Returns another token than `refused`, which the Connector refused. `None` if this run has renewed its
+    /// token before.
     pub(crate) async fn replace(
         &self,
         refused: &NumberedToken,
@@ -116,7 +120,7 @@ impl<'a, H: Host> Tokens<'a, H> {
     ) -> Result<Option<NumberedToken>, TokenError> {
         let mut state = self.state.lock().await;
         match &state.token {
-            // Somebody else has renewed it meanwhile.
+            // Another send has renewed the token meanwhile.
             Some(Ok(current)) if current.number != refused.number => return Ok(Some(current.clone())),
             Some(Err(error)) => return Err(error.clone()),
             _ if state.renewed => return Ok(None),
@@ -128,7 +132,7 @@ impl<'a, H: Host> Tokens<'a, H> {
         state.token.insert(fresh).clone().map(Some)
     }
 
-    /// Asks for a token; `entry` becomes what is stored of it.
+    /// Fetches a fresh token, and sets `entry` to its cache entry.
     async fn fetch(
         &self,
         deadline: Deadline,

@@ -42,7 +42,8 @@ impl EntraPolicy {
         }
         let mut tenants: Vec<_> = identity.tenant_id.iter().cloned().collect();
         if !tenants.iter().all(|tenant| is_guid(tenant)) {
-            let problem = "must be the tenant's id, not a domain name, because issuers are compared with it";
+            let problem =
+                "must be the tenant id, not a domain name, because issuers are compared with the id";
             return Err(SettingsError::new("microsoftapptenantid", problem));
         }
         if identity.is_multi_tenant() {

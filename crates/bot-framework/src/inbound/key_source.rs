@@ -44,21 +44,23 @@ pub enum KeysError {
         status: u16,
     },
     /// The metadata has no `jwks_uri`.
-    #[error("the OpenID metadata names no jwks_uri")]
+    #[error("the OpenID metadata has no jwks_uri")]
     NoKeysUrl,
     /// The metadata sends us to a stranger.
     #[error(
-        "the OpenID metadata's jwks_uri is neither on its own host nor on one of this cloud's login hosts"
+        "the jwks_uri of the OpenID metadata is neither on its own host nor on a login host of this cloud"
     )]
     UntrustedKeysUrl,
     /// The set is there, and nothing in it can be used.
     #[error("the key set has no RSA key for signatures")]
     NoUsableKey,
     /// The last attempt failed a moment ago.
-    #[error("the last attempt to fetch them failed a moment ago")]
+    #[error("the last attempt to fetch the keys failed a moment ago; try again in a few seconds")]
     TriedLately,
     /// The key is in no set that is known, and fetching another one is not due yet.
-    #[error("the key is not among those fetched last, and they are not fetched again yet")]
+    #[error(
+        "the last fetched keys do not include this key, and it is too early to fetch them again; try again later"
+    )]
     NotLookedUp,
 }
 

@@ -59,7 +59,7 @@ impl SealedCache {
         host.get(&self.key).await.ok()?
     }
 
-    /// Opens an entry. `None` if the entry does not open or the token has expired, minus [`MARGIN`].
+    /// Opens an entry. `None` if the entry does not open, or if the token ends within [`MARGIN`].
     pub(super) fn open(&self, clock: &impl Clock, entry: &[u8]) -> Option<AccessToken> {
         let (version, rest) = entry.split_first()?;
         let (nonce, sealed) = rest.split_at_checked(NONCE_BYTES)?;

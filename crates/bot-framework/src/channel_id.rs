@@ -5,7 +5,7 @@
 
 use crate::json::{FieldError, Fields};
 
-/// A limit with room to spare: the longest id of the Bot Framework is `skypeforbusiness`.
+/// The longest id that is accepted. The Bot Framework's longest one, `skypeforbusiness`, is much shorter.
 const MAX_LENGTH: usize = 64;
 const EXPECTED: &str = "a channel id of 1 to 64 ASCII letters, digits, `-`, `_`, `.` or `:`";
 

@@ -50,8 +50,8 @@ impl Fields {
         Self::parse(body)
     }
 
-    /// The fields of the JSON object in `bytes`, in UTF-8. A byte order mark is ignored. The replacement
-    /// character takes the place of each half of a surrogate pair.
+    /// The fields of the JSON object in `bytes`, in UTF-8. A byte order mark is ignored. Each lone surrogate
+    /// becomes the replacement character.
     pub fn parse(bytes: &[u8]) -> Result<Self, FieldError> {
         let whole = |expected| FieldError { path: "body".into(), expected };
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);

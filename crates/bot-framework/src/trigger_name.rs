@@ -1,4 +1,4 @@
-//! Which activities are triggers. A program sends a trigger, and the bot then sends a message to another
+//! Recognizes triggers. A trigger is an activity of a program, after which the bot sends a message to another
 //! conversation.
 
 use platform::{Settings, SettingsError};

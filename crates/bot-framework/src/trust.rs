@@ -1,4 +1,4 @@
-//! Which addresses the bot may send to.
+//! Decides which addresses the bot may send to.
 //!
 //! The bot sends its token to the `serviceUrl` of a conversation. If an attacker could choose that URL, the
 //! attacker would receive a token that is valid for every conversation of the bot. So a `serviceUrl` is not

@@ -1,4 +1,4 @@
-//! What an answer of the Connector means: one pure function of status, headers, body and transport error.
+//! Classifies an answer of the Connector, by one pure function of status, headers, body and transport error.
 //!
 //! The source is the table "Status code responses" on
 //! <https://learn.microsoft.com/microsoftteams/platform/bots/build-conversational-capability>.
@@ -31,7 +31,7 @@ const DESTINATION_GONE_CODES: [&str; 7] = [
     "NotEnoughPermissions",
 ];
 
-/// What happened to a message, as far as the Connector's answer shows.
+/// The result of a send, as far as the Connector's answer shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     /// The Connector accepted the message.

@@ -1,4 +1,4 @@
-//! Which channels vouch for the identity and the tenant of a person.
+//! Lists the channels that vouch for the identity and the tenant of a person.
 //!
 //! An activity's tenant and object id are facts only if the channel's own service writes them. Web Chat,
 //! Direct Line and other channels pass on the values that the client wrote.

@@ -167,7 +167,7 @@ impl Output {
         c.len_utf8()
     }
 
-    /// Adds a text that the markup contains or stands for.
+    /// Adds text that comes from a tag, such as the `alt` of an image.
     fn push_all(&mut self, words: &str) {
         for c in words.chars() {
             self.push(c);

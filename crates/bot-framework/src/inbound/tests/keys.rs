@@ -24,12 +24,12 @@ fn token_now(host: &FakeHost, key: &TestKey) -> String {
 }
 
 /// Makes a valid call. Returns its outcome, and the number of requests sent so far.
-fn ask(host: &FakeHost, key: &TestKey) -> (String, usize) {
+fn call_with_key(host: &FakeHost, key: &TestKey) -> (String, usize) {
     let called = call(host, &token_now(host, key), &activity());
     (outcome(called), host.sent.borrow().len())
 }
 
-fn say(outcome: &str, sent: usize) -> (String, usize) {
+fn outcome_and_sent(outcome: &str, sent: usize) -> (String, usize) {
     (outcome.to_owned(), sent)
 }
 
@@ -41,10 +41,10 @@ fn publish_failing(host: &FakeHost) {
 #[test]
 fn key_cache_fetches_the_keys_once_a_day() {
     let (host, issuer) = (bot(), TestKey::issuer());
-    assert_eq!(ask(&host, issuer), say("channel", 2));
-    assert_eq!(ask(at(&host, 24 * HOUR - 1), issuer), say("channel", 2));
-    assert_eq!(ask(at(&host, 24 * HOUR), issuer), say("channel", 4));
-    assert_eq!(ask(at(&host, 24 * HOUR + 1), issuer), say("channel", 4));
+    assert_eq!(call_with_key(&host, issuer), outcome_and_sent("channel", 2));
+    assert_eq!(call_with_key(at(&host, 24 * HOUR - 1), issuer), outcome_and_sent("channel", 2));
+    assert_eq!(call_with_key(at(&host, 24 * HOUR), issuer), outcome_and_sent("channel", 4));
+    assert_eq!(call_with_key(at(&host, 24 * HOUR + 1), issuer), outcome_and_sent("channel", 4));
 }
 
 #[test]
@@ -79,18 +79,18 @@ fn flood_of_unknown_keys_delays_a_roll_over_by_a_minute_at_most() {
 #[test]
 fn new_key_without_a_flood_is_found_at_once() {
     let (host, stranger) = (bot(), TestKey::stranger());
-    assert_eq!(ask(&host, TestKey::issuer()), say("channel", 2));
+    assert_eq!(call_with_key(&host, TestKey::issuer()), outcome_and_sent("channel", 2));
     publish(&host, vec![stranger.endorsed_jwk(&["msteams"])]);
     // A set that was fetched a moment ago is not fetched again.
-    assert_eq!(ask(at(&host, 9), stranger), say("UnknownKey", 2));
-    assert_eq!(ask(at(&host, 10), stranger), say("channel", 4));
-    assert_eq!(ask(&host, TestKey::issuer()), say("UnknownKey", 4));
+    assert_eq!(call_with_key(at(&host, 9), stranger), outcome_and_sent("UnknownKey", 2));
+    assert_eq!(call_with_key(at(&host, 10), stranger), outcome_and_sent("channel", 4));
+    assert_eq!(call_with_key(&host, TestKey::issuer()), outcome_and_sent("UnknownKey", 4));
 }
 
 #[test]
 fn fetch_that_ends_does_not_refill_the_bucket_that_other_requests_emptied() {
     let host = Rc::new(bot());
-    assert_eq!(ask(&host, TestKey::issuer()), say("channel", 2));
+    assert_eq!(call_with_key(&host, TestKey::issuer()), outcome_and_sent("channel", 2));
     let name = host.store.borrow().keys().find(|key| key.starts_with("jwks:")).unwrap().clone();
     let emptied = NOW + 190;
     let meanwhile = Rc::downgrade(&host);
@@ -105,34 +105,34 @@ fn fetch_that_ends_does_not_refill_the_bucket_that_other_requests_emptied() {
         };
         Some(Ok(response(200, &body.to_string())))
     });
-    assert_eq!(ask(at(&host, 10), TestKey::stranger()), say("UnknownKey", 4));
-    assert_eq!(ask(at(&host, 20), TestKey::stranger()), say("KeysUnavailable", 4));
+    assert_eq!(call_with_key(at(&host, 10), TestKey::stranger()), outcome_and_sent("UnknownKey", 4));
+    assert_eq!(call_with_key(at(&host, 20), TestKey::stranger()), outcome_and_sent("KeysUnavailable", 4));
 }
 
 /// A channel sends an activity again after 503, and not after 401.
 #[test]
 fn unknown_key_is_401_only_if_the_keys_were_fetched_a_moment_ago() {
     let (host, issuer, new) = (bot(), TestKey::issuer(), TestKey::stranger());
-    assert_eq!(ask(&host, issuer), say("channel", 2));
-    assert_eq!(ask(at(&host, 9), new), say("UnknownKey", 2));
+    assert_eq!(call_with_key(&host, issuer), outcome_and_sent("channel", 2));
+    assert_eq!(call_with_key(at(&host, 9), new), outcome_and_sent("UnknownKey", 2));
     // The issuer does not answer, so the key may be a new one.
     publish_failing(&host);
-    assert_eq!(ask(at(&host, 10), new), say("KeysUnavailable", 3));
-    assert_eq!(ask(at(&host, 19), new), say("KeysUnavailable", 3));
-    assert_eq!(ask(&host, issuer), say("channel", 3));
+    assert_eq!(call_with_key(at(&host, 10), new), outcome_and_sent("KeysUnavailable", 3));
+    assert_eq!(call_with_key(at(&host, 19), new), outcome_and_sent("KeysUnavailable", 3));
+    assert_eq!(call_with_key(&host, issuer), outcome_and_sent("channel", 3));
     // Three fetches fail in a row. The next fetch follows a minute later.
-    assert_eq!(ask(at(&host, 20), new), say("KeysUnavailable", 4));
-    assert_eq!(ask(at(&host, 30), new), say("KeysUnavailable", 5));
+    assert_eq!(call_with_key(at(&host, 20), new), outcome_and_sent("KeysUnavailable", 4));
+    assert_eq!(call_with_key(at(&host, 30), new), outcome_and_sent("KeysUnavailable", 5));
     publish(&host, vec![issuer.endorsed_jwk(&["msteams"]), new.endorsed_jwk(&["msteams"])]);
-    assert_eq!(ask(at(&host, 69), new), say("KeysUnavailable", 5));
-    assert_eq!(ask(at(&host, 70), new), say("channel", 7));
+    assert_eq!(call_with_key(at(&host, 69), new), outcome_and_sent("KeysUnavailable", 5));
+    assert_eq!(call_with_key(at(&host, 70), new), outcome_and_sent("channel", 7));
 }
 
 #[test]
 fn flood_before_the_first_key_costs_one_fetch() {
     let host = bot();
     for _ in 0..20 {
-        assert_eq!(ask(&host, TestKey::stranger()).0, "UnknownKey");
+        assert_eq!(call_with_key(&host, TestKey::stranger()).0, "UnknownKey");
     }
     assert_eq!(host.sent.borrow().len(), 2);
 }
@@ -140,27 +140,27 @@ fn flood_before_the_first_key_costs_one_fetch() {
 #[test]
 fn old_keys_are_used_while_new_ones_cannot_be_fetched() {
     let (host, issuer) = (bot(), TestKey::issuer());
-    assert_eq!(ask(&host, issuer), say("channel", 2));
+    assert_eq!(call_with_key(&host, issuer), outcome_and_sent("channel", 2));
     publish_failing(&host);
-    assert_eq!(ask(at(&host, 30 * HOUR), issuer), say("channel", 3));
+    assert_eq!(call_with_key(at(&host, 30 * HOUR), issuer), outcome_and_sent("channel", 3));
     let warning = host.events("auth.keys.not.refreshed").remove(0);
     assert_eq!((&warning["level"], &warning["age_seconds"]), (&json!("warn"), &json!(30 * HOUR)));
     // There is no attempt at every request, because each attempt may take seconds.
-    assert_eq!(ask(at(&host, 30 * HOUR + 59), issuer), say("channel", 3));
-    assert_eq!(ask(at(&host, 30 * HOUR + 60), issuer), say("channel", 4));
-    assert_eq!(ask(&host, TestKey::stranger()), say("KeysUnavailable", 4));
+    assert_eq!(call_with_key(at(&host, 30 * HOUR + 59), issuer), outcome_and_sent("channel", 3));
+    assert_eq!(call_with_key(at(&host, 30 * HOUR + 60), issuer), outcome_and_sent("channel", 4));
+    assert_eq!(call_with_key(&host, TestKey::stranger()), outcome_and_sent("KeysUnavailable", 4));
     publish(&host, vec![issuer.endorsed_jwk(&["msteams"])]);
-    assert_eq!(ask(at(&host, 30 * HOUR + 120), issuer), say("channel", 6));
+    assert_eq!(call_with_key(at(&host, 30 * HOUR + 120), issuer), outcome_and_sent("channel", 6));
 }
 
 #[test]
 fn call_without_any_key_is_keys_unavailable() {
     let (host, issuer) = (bot(), TestKey::issuer());
     publish_failing(&host);
-    assert_eq!(ask(&host, issuer), say("KeysUnavailable", 1));
-    assert_eq!(ask(at(&host, 4), issuer), say("KeysUnavailable", 1));
+    assert_eq!(call_with_key(&host, issuer), outcome_and_sent("KeysUnavailable", 1));
+    assert_eq!(call_with_key(at(&host, 4), issuer), outcome_and_sent("KeysUnavailable", 1));
     publish(&host, vec![issuer.endorsed_jwk(&["msteams"])]);
-    assert_eq!(ask(at(&host, 5), issuer), say("channel", 3));
+    assert_eq!(call_with_key(at(&host, 5), issuer), outcome_and_sent("channel", 3));
     assert!(
         host.events("auth.keys.not.refreshed").is_empty(),
         "the log has the rejection, so it needs no second line"
@@ -275,7 +275,7 @@ fn key_id_that_occurs_twice_selects_the_first_key() {
     let mut second = TestKey::stranger().endorsed_jwk(&["msteams"]);
     second["kid"] = "issuer-key".into();
     publish(&host, vec![TestKey::issuer().endorsed_jwk(&["msteams"]), second]);
-    assert_eq!(ask(&host, TestKey::issuer()), say("channel", 2));
+    assert_eq!(call_with_key(&host, TestKey::issuer()), outcome_and_sent("channel", 2));
     let forged =
         TestKey::stranger().sign_text(r#"{"alg":"RS256","kid":"issuer-key"}"#, &claims().to_string());
     assert_eq!(outcome(call(&host, &forged, &activity())), "BadSignature");
@@ -294,28 +294,28 @@ fn keys_from_an_override_are_not_used_without_it() {
         };
         Some(Ok(response(200, &body.to_string())))
     });
-    assert_eq!(ask(&host, TestKey::stranger()), say("channel", 2));
+    assert_eq!(call_with_key(&host, TestKey::stranger()), outcome_and_sent("channel", 2));
     assert_eq!(*asked.borrow(), ["http://127.0.0.1:9000/metadata", "http://127.0.0.1:9000/keys"]);
     host.settings.borrow_mut().remove("openidmetadata");
     publish(&host, vec![TestKey::issuer().endorsed_jwk(&["msteams"])]);
-    assert_eq!(ask(&host, TestKey::stranger()), say("UnknownKey", 4));
+    assert_eq!(call_with_key(&host, TestKey::stranger()), outcome_and_sent("UnknownKey", 4));
 }
 
 #[test]
 fn key_cache_with_an_unreadable_entry_fetches_again() {
     let host = bot();
-    assert_eq!(ask(&host, TestKey::issuer()), say("channel", 2));
+    assert_eq!(call_with_key(&host, TestKey::issuer()), outcome_and_sent("channel", 2));
     for value in host.store.borrow_mut().values_mut() {
         *value = b"{".to_vec();
     }
-    assert_eq!(ask(&host, TestKey::issuer()), say("channel", 4));
+    assert_eq!(call_with_key(&host, TestKey::issuer()), outcome_and_sent("channel", 4));
 }
 
 #[test]
 fn key_cache_after_a_clock_that_was_ahead_fetches_again() {
     let (host, issuer) = (bot(), TestKey::issuer());
     publish_failing(&host);
-    assert_eq!(ask(at(&host, 1000 * HOUR), issuer), say("KeysUnavailable", 1));
+    assert_eq!(call_with_key(at(&host, 1000 * HOUR), issuer), outcome_and_sent("KeysUnavailable", 1));
     publish(&host, vec![issuer.endorsed_jwk(&["msteams"])]);
-    assert_eq!(ask(at(&host, 0), issuer), say("channel", 3));
+    assert_eq!(call_with_key(at(&host, 0), issuer), outcome_and_sent("channel", 3));
 }

@@ -256,7 +256,7 @@ fn key_with_a_weak_or_invalid_number_is_not_used() {
         ("an even modulus", jwk("n", number(&even)), "UnusableKey"),
         ("a modulus that is not base64url", jwk("n", "+/+/".into()), "UnusableKey"),
         ("exponent 0", jwk("e", number(&[0])), "UnusableKey"),
-        ("exponent 1, which accepts every signature", jwk("e", number(&[1])), "UnusableKey"),
+        ("exponent 1, with which anyone can sign", jwk("e", number(&[1])), "UnusableKey"),
         ("exponent 2", jwk("e", number(&[2])), "UnusableKey"),
         ("exponent 3 of another key", jwk("e", number(&[3])), "BadSignature"),
         ("exponent 65536", jwk("e", number(&[1, 0, 0])), "UnusableKey"),

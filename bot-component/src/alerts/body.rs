@@ -59,12 +59,12 @@ impl AlertCall {
             None => Map::new(),
         };
         if text.trim().is_empty() && !activity.contains_key("attachments") {
-            return Err(fields.error("text", "some text, or activity.attachments without it,").into());
+            return Err(fields.error("text", "some text, or activity.attachments without it").into());
         }
         let due = read_due(&mut fields, now)?;
         let expires = take_time(&mut fields, "expires")?;
         if expires.is_some_and(|expires| expires <= due.unwrap_or(now)) {
-            return Err(fields.error("expires", "a time that lies ahead, and after `at` or `delay`,").into());
+            return Err(fields.error("expires", "a time that lies ahead, and after `at` or `delay`").into());
         }
         if !fields.string("idempotencyKey")?.is_none_or(|key| is_idempotency_key(&key)) {
             return Err(fields.error("idempotencyKey", "1 to 200 characters").into());
@@ -89,12 +89,12 @@ fn read_due(fields: &mut Fields, now: DateTime<Utc>) -> Result<Option<DateTime<U
     let delay = match fields.string("delay")? {
         None => None,
         Some(text) => Some(duration::parse(&text).ok_or_else(|| {
-            fields.error("delay", "a duration as of ISO 8601 in W, D, H, M and S, such as PT10M,")
+            fields.error("delay", "a duration as of ISO 8601 in W, D, H, M and S, such as PT10M")
         })?),
     };
     let (name, due) = match (at, delay) {
         (None, None) => return Ok(None),
-        (Some(_), Some(_)) => return Err(fields.error("delay", "either this or `at`, not both,")),
+        (Some(_), Some(_)) => return Err(fields.error("delay", "either this or `at`, not both")),
         (Some(at), None) => ("at", Some(at)),
         (None, Some(delay)) => {
             ("delay", TimeDelta::from_std(delay).ok().and_then(|delay| now.checked_add_signed(delay)))

@@ -66,7 +66,7 @@ impl Wanted {
             }
             (None, None) => return Err(fields.error("until", "this or `for`").into()),
             (Some(_), Some(_)) => {
-                return Err(fields.error("for", "either this or `until`, not both,").into());
+                return Err(fields.error("for", "either this or `until`, not both").into());
             }
         };
         let is_near = |until: &DateTime<Utc>| {

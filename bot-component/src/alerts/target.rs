@@ -179,7 +179,7 @@ fn read_form(mut fields: Fields, path: &str) -> Result<Form, FieldError> {
 /// Reads `tenant`, beside a tag.
 pub(super) fn read_tenant(fields: &mut Fields) -> Result<Option<String>, FieldError> {
     match fields.string("tenant")? {
-        Some(tenant) if tenant.is_empty() => Err(fields.error("tenant", "the id of a tenant, or `none`,")),
+        Some(tenant) if tenant.is_empty() => Err(fields.error("tenant", "the id of a tenant, or `none`")),
         tenant => Ok(tenant),
     }
 }
@@ -276,7 +276,7 @@ fn from_the_bot(
         Some(_) => Ok(address),
         None => Err(FieldError {
             path: format!("{path}.address.bot"),
-            expected: "the bot's account as the channel knows it, as {\"id\": \"...\"},",
+            expected: "the bot's account as the channel knows it, as {\"id\": \"...\"}",
         }
         .into()),
     }

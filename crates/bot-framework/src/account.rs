@@ -1,5 +1,5 @@
-//! The parties of a conversation, and the conversation itself. Only `id` (and the tenant) mean anything here; all other
-//! fields travel along unread.
+//! The parties of a conversation, and the conversation itself. This module reads the few fields that it has
+//! methods for, and keeps all other fields as they are.
 
 use serde_json::{Map, Value};
 
@@ -10,23 +10,23 @@ macro_rules! account {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub struct $name {
-            /// Its id on the channel; never empty.
+            /// The id on the channel. It is never empty.
             pub id: String,
             rest: Map<String, Value>,
         }
 
         impl $name {
-            /// One that has nothing but an id.
+            /// Makes an account with this id and no other field.
             pub fn with_id(id: impl Into<String>) -> Self {
                 Self { id: id.into(), rest: Map::new() }
             }
 
-            /// Reads it from an object with a string `id`.
+            /// Reads the account from an object with a string `id`.
             pub fn from_fields(mut fields: Fields) -> Result<Self, FieldError> {
                 Ok(Self { id: fields.$take_id("id")?, rest: fields.rest() })
             }
 
-            /// What it is called.
+            /// The name, if it is set and not empty.
             pub fn name(&self) -> Option<&str> {
                 self.text("name")
             }
@@ -35,7 +35,7 @@ macro_rules! account {
                 self.rest.get(field).and_then(Value::as_str).filter(|text| !text.is_empty())
             }
 
-            /// As it came.
+            /// Writes the account with all the fields that were read.
             pub fn to_json(&self) -> Value {
                 let mut object = self.rest.clone();
                 object.insert("id".into(), self.id.clone().into());
@@ -46,27 +46,30 @@ macro_rules! account {
 }
 
 account! {
-    /// A user or a bot: `{id, name?, aadObjectId?, role?, …}`.
+    /// The account of a user or a bot: `{id, name?, aadObjectId?, role?, …}`.
     ChannelAccount, required_string
 }
 account! {
-    /// A conversation: `{id, conversationType?, tenantId?, isGroup?, name?, …}`. On Teams the id has `:`, `@`, `;` and `=`.
+    /// A conversation: `{id, conversationType?, tenantId?, isGroup?, name?, …}`. On Teams the id contains
+    /// `:`, `@`, `;` and `=`.
     ConversationAccount, required_segment
 }
 
 impl ChannelAccount {
-    /// One of an activity. Some channels name nobody by an object without an id.
-    pub(crate) fn of_somebody(mut fields: Fields) -> Result<Option<Self>, FieldError> {
+    /// Reads an account of an activity. `None` without an id: some channels send such an object in place of
+    /// no account.
+    pub(crate) fn of_activity(mut fields: Fields) -> Result<Option<Self>, FieldError> {
         let id = fields.string("id")?.filter(|id| !id.is_empty());
         Ok(id.map(|id| Self { id, rest: fields.rest() }))
     }
 
-    /// The person's object id in Entra, where the channel says so.
+    /// The person's object id in Entra, if the channel sent one.
     pub fn aad_object_id(&self) -> Option<&str> {
         self.text("aadObjectId")
     }
 
-    /// Whether it is a program, as far as the channel says so: its `role` is `bot` or `skill`, in any case.
+    /// Whether the channel marks the account as a program: its `role` is `bot` or `skill`, in upper or lower
+    /// case.
     pub fn is_program(&self) -> bool {
         let role = self.text("role").unwrap_or_default().trim();
         ["bot", "skill"].iter().any(|program| role.eq_ignore_ascii_case(program))
@@ -74,12 +77,12 @@ impl ChannelAccount {
 }
 
 impl ConversationAccount {
-    /// The Entra tenant that it belongs to, where the channel says so.
+    /// The Entra tenant of the conversation, if the channel sent one.
     pub fn tenant_id(&self) -> Option<&str> {
         self.text("tenantId")
     }
 
-    /// The same conversation, in this tenant unless it names one itself.
+    /// Sets the tenant, unless the conversation names one already.
     #[must_use]
     pub fn or_in_tenant(mut self, tenant_id: Option<&str>) -> Self {
         if self.tenant_id().is_none() {
@@ -88,12 +91,12 @@ impl ConversationAccount {
         self
     }
 
-    /// What kind it is, where the channel says so; on Teams `personal`, `groupChat` or `channel`.
+    /// The type, if the channel sent one. On Teams it is `personal`, `groupChat` or `channel`.
     pub fn conversation_type(&self) -> Option<&str> {
         self.text("conversationType")
     }
 
-    /// Whether more than one person is in it, as far as the channel says so.
+    /// Whether the channel marks the conversation as one of several people.
     pub fn is_group(&self) -> bool {
         match self.conversation_type() {
             Some(kind) => kind != "personal",
@@ -113,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_in_it() {
+    fn conversation_is_a_group_if_its_type_or_is_group_is_set() {
         for (json, expected) in [
             (json!({"id": "c"}), false),
             (json!({"id": "c", "isGroup": true}), true),
@@ -128,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_say_so_in_their_role() {
+    fn account_with_the_role_of_a_program_is_a_program() {
         for (role, expected) in [
             (json!("bot"), true),
             (json!("Bot"), true),
@@ -145,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_is_added_only_where_there_is_none() {
+    fn tenant_of_a_conversation_is_set_only_if_it_has_none() {
         for (own, other, expected) in
             [(json!("t"), Some("x"), Some("t")), (json!(null), Some("x"), Some("x")), (json!(""), None, None)]
         {

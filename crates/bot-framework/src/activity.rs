@@ -1,4 +1,4 @@
-//! What arrives on `POST /api/messages`.
+//! Activities, the bodies of `POST /api/messages`.
 
 use serde_json::{Map, Value};
 
@@ -7,58 +7,60 @@ use crate::channel_id;
 use crate::json::{FieldError, Fields, NOT_ONLY_DOTS};
 use crate::path::is_segment;
 
-/// An activity: the common fields, its kind, and everything else unread.
+/// An activity: its kind, the common fields, and all other fields as they were sent.
 ///
-/// Unknown fields and unknown types are no errors (protocol-activity A2005, A2006); a missing `type` or
-/// `conversation.id` is, because then nobody can be answered.
+/// Unknown fields and unknown types are no errors (protocol-activity A2005, A2006). A missing `type` or
+/// `conversation.id` is an error, because the bot then cannot answer.
 #[derive(Debug, Clone)]
 pub struct Activity {
     /// The kind, from `type`.
     pub kind: ActivityKind,
-    /// The activity's id. Absent on some updates.
+    /// The activity's id. Some updates have none.
     pub id: Option<String>,
-    /// The channel: `msteams`, `webchat`, `directline`, `emulator`, …, in lower case; never empty.
+    /// The channel id in lower case, e.g. `msteams`, `webchat`, `directline` or `emulator`. It is never
+    /// empty.
     pub channel_id: Option<String>,
-    /// Where to answer, as the caller claims it. Nothing is sent there before a [`crate::TrustPolicy`] has agreed.
+    /// The URL to which answers go, as the caller claims it. Nothing is sent there before a
+    /// [`crate::TrustPolicy`] has checked it.
     pub service_url: Option<String>,
-    /// Who sent it. An account without an id is nobody.
+    /// The sender. An account without an id counts as absent.
     pub from: Option<ChannelAccount>,
-    /// To whom: the bot.
+    /// The recipient, which is the bot.
     pub recipient: Option<ChannelAccount>,
-    /// Where it was said.
+    /// The conversation to which the activity belongs.
     pub conversation: ConversationAccount,
-    /// What was said.
+    /// The text of the message.
     pub text: Option<String>,
     /// The language, e.g. `en-US`.
     pub locale: Option<String>,
-    /// Who joined (`conversationUpdate`).
+    /// The members who joined (`conversationUpdate`).
     pub members_added: Vec<ChannelAccount>,
-    /// Who left (`conversationUpdate`).
+    /// The members who left (`conversationUpdate`).
     pub members_removed: Vec<ChannelAccount>,
-    /// What was done (`installationUpdate`): `add`, `remove`, ….
+    /// The action (`installationUpdate`): `add`, `remove`, ….
     pub action: Option<String>,
     /// Every other field.
     pub rest: Map<String, Value>,
 }
 
-/// What an activity is.
+/// The kind of an activity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ActivityKind {
-    /// Somebody said something.
+    /// A message from a person or a program.
     Message,
     /// Members or properties of the conversation changed.
     ConversationUpdate,
     /// The bot was installed somewhere, or uninstalled.
     InstallationUpdate,
-    /// The conversation is over.
+    /// The conversation has ended.
     EndOfConversation,
-    /// The person wants everything forgotten that is known of them.
+    /// The person asks the bot to delete all data about them.
     DeleteUserData,
-    /// A question that the HTTP answer itself answers.
+    /// A request whose result the bot returns in the HTTP response.
     Invoke,
-    /// Something with a `name` happened; nobody said anything.
+    /// A named event, which is not a message.
     Event,
-    /// What events were before early 2017, without a name.
+    /// The form of an event before early 2017. It has no name.
     Trigger,
     /// Any other `type`: acknowledged and ignored.
     Other(String),
@@ -81,18 +83,18 @@ impl From<String> for ActivityKind {
 }
 
 impl Activity {
-    /// Reads an activity from a request's body.
+    /// Reads an activity from the body of a request.
     pub fn parse(body: &[u8]) -> Result<Self, FieldError> {
         let mut fields = Fields::of_request(body)?;
-        // Tells nothing that a caller could not have made up: never trusted from the wire (A2251).
+        // A caller could invent the value, so it is never trusted from the wire (A2251).
         fields.take("callerId");
         let account = |fields: &mut Fields, name: &str| match fields.object(name)? {
-            Some(object) => ChannelAccount::of_somebody(object),
+            Some(object) => ChannelAccount::of_activity(object),
             None => Ok(None),
         };
         let members = |fields: &mut Fields, name: &str| -> Result<Vec<_>, FieldError> {
             let members = fields.objects(name)?.into_iter();
-            members.filter_map(|member| ChannelAccount::of_somebody(member).transpose()).collect()
+            members.filter_map(|member| ChannelAccount::of_activity(member).transpose()).collect()
         };
         Ok(Self {
             kind: fields.required_string("type")?.into(),
@@ -111,12 +113,12 @@ impl Activity {
         })
     }
 
-    /// Whether the bot is among those who joined.
+    /// Whether the bot is one of the members who joined.
     pub fn adds_the_bot(&self) -> bool {
         self.kind == ActivityKind::ConversationUpdate && self.is_bot_among(&self.members_added)
     }
 
-    /// Whether the bot is among those who left.
+    /// Whether the bot is one of the members who left.
     pub fn removes_the_bot(&self) -> bool {
         self.kind == ActivityKind::ConversationUpdate && self.is_bot_among(&self.members_removed)
     }
@@ -126,26 +128,30 @@ impl Activity {
         members.iter().any(|member| Some(&member.id) == bot)
     }
 
-    /// Whether the answers are to stand in the HTTP response. Of every other `deliveryMode` they go to the Connector.
+    /// Whether the answers belong in the HTTP response. With every other `deliveryMode`, they go to the
+    /// Connector.
     pub fn expects_replies(&self) -> bool {
         self.rest.get("deliveryMode").and_then(Value::as_str) == Some("expectReplies")
     }
 
-    /// Whether nobody sent it: Direct Line names the conversation itself as the sender of its updates.
+    /// Whether the channel itself sent the activity: Direct Line names the conversation as the sender of its
+    /// updates.
     pub(crate) fn is_from_the_channel(&self) -> bool {
         self.kind == ActivityKind::ConversationUpdate
             && matches!(self.channel_id.as_deref(), Some("directline" | "webchat"))
             && self.from.as_ref().is_some_and(|from| from.id == self.conversation.id)
     }
 
-    /// The tenant that Teams names in every scope, where the conversation itself may name none.
+    /// The tenant in `channelData`. Teams sets it in every scope, also where the conversation names no
+    /// tenant.
     pub fn channel_tenant_id(&self) -> Option<&str> {
         let id = self.rest.get("channelData")?.get("tenant")?.get("id")?.as_str();
         id.filter(|id| !id.is_empty())
     }
 }
 
-/// The activity's id: a reply to it has the id in its path.
+/// Takes the activity's id. The id must be usable as a segment of a path, because the URL of a reply contains
+/// it.
 fn take_id(fields: &mut Fields) -> Result<Option<String>, FieldError> {
     match fields.string("id")?.filter(|id| !id.is_empty()) {
         Some(id) if !is_segment(&id) => Err(fields.error("id", NOT_ONLY_DOTS)),
@@ -162,29 +168,26 @@ mod tests {
     }
 
     #[test]
-    fn malformed_activities_are_named() {
+    fn malformed_activity_is_refused_with_the_path_of_the_fault() {
         for (json, expected) in [
-            ("{}", "type: a string that is not empty expected"),
-            (r#"{"type":7,"conversation":{"id":"c"}}"#, "type: a string expected"),
-            (r#"{"type":"message"}"#, "conversation: an object expected"),
-            (r#"{"type":"message","conversation":"c"}"#, "conversation: an object expected"),
-            (
-                r#"{"type":"message","conversation":{}}"#,
-                "conversation.id: a string that is not empty expected",
-            ),
-            (r#"{"type":"message","conversation":{"id":"c"},"from":{"id":2}}"#, "from.id: a string expected"),
-            (r#"{"type":"message","conversation":{"id":"c"},"text":{}}"#, "text: a string expected"),
+            ("{}", "type: expected a non-empty string"),
+            (r#"{"type":7,"conversation":{"id":"c"}}"#, "type: expected a string"),
+            (r#"{"type":"message"}"#, "conversation: expected an object"),
+            (r#"{"type":"message","conversation":"c"}"#, "conversation: expected an object"),
+            (r#"{"type":"message","conversation":{}}"#, "conversation.id: expected a non-empty string"),
+            (r#"{"type":"message","conversation":{"id":"c"},"from":{"id":2}}"#, "from.id: expected a string"),
+            (r#"{"type":"message","conversation":{"id":"c"},"text":{}}"#, "text: expected a string"),
             (
                 r#"{"type":"conversationUpdate","conversation":{"id":"c"},"membersAdded":[{"id":"a"},{"id":2}]}"#,
-                "membersAdded[1].id: a string expected",
+                "membersAdded[1].id: expected a string",
             ),
             (
                 r#"{"type":"message","conversation":{"id":".."}}"#,
-                "conversation.id: an id that is not only dots expected",
+                "conversation.id: expected an id that is not only dots",
             ),
             (
                 r#"{"type":"message","id":"..","conversation":{"id":"c"}}"#,
-                "id: an id that is not only dots expected",
+                "id: expected an id that is not only dots",
             ),
         ] {
             assert_eq!(parse(json).expect_err(json).to_string(), expected, "{json}");
@@ -192,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_fields_and_types_survive() {
+    fn activity_with_unknown_fields_and_type_keeps_them() {
         let json =
             r#"{"type":"newThing","conversation":{"id":"c","x":1},"y":{"z":[true]},"callerId":"urn:evil"}"#;
         let activity = parse(json).unwrap();
@@ -202,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn accounts_without_an_id_are_nobody() {
+    fn account_without_an_id_counts_as_absent() {
         let json = r#"{"type":"conversationUpdate","conversation":{"id":"c"},"from":{},"recipient":{"id":null,"name":"b"},
             "membersAdded":[{},{"id":"a"},{"id":""}],"membersRemoved":[{"name":"x"}]}"#;
         let activity = parse(json).unwrap();
@@ -214,13 +217,13 @@ mod tests {
     }
 
     #[test]
-    fn an_update_of_direct_line_comes_from_nobody() {
+    fn update_that_direct_line_sends_itself_has_no_user() {
         for (kind, channel, from, expected) in [
             ("conversationUpdate", "directline", "c", true),
             ("conversationUpdate", "webchat", "c", true),
             ("conversationUpdate", "directline", "dl_u", false),
             ("message", "directline", "c", false),
-            // In a private chat of Telegram both have the same id.
+            // In a private chat of Telegram, the person and the conversation have the same id.
             ("conversationUpdate", "telegram", "c", false),
         ] {
             let json = format!(
@@ -232,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bot_joins_only_if_it_is_among_the_added() {
+    fn bot_joins_or_leaves_only_if_it_is_among_the_members() {
         for (json, expected) in [
             (
                 r#"{"type":"conversationUpdate","conversation":{"id":"c"},"recipient":{"id":"b"},"membersAdded":[{"id":"u"},{"id":"b"}]}"#,

@@ -1,4 +1,4 @@
-//! `authmode`: whether callers have to prove who they are.
+//! The variable `authmode`: whether a caller has to prove its identity.
 
 use std::net::IpAddr;
 
@@ -7,22 +7,26 @@ use http::header::HOST;
 use platform::{Settings, SettingsError};
 use thiserror::Error;
 
-/// Whether callers have to prove who they are. Always chosen by name, never inferred from an empty app id.
+/// Whether a caller has to prove its identity. The mode is always set by name, never inferred from an empty
+/// app id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthMode {
     /// Every call needs a valid token.
     Required,
-    /// Local testing: calls without a token, answered to loopback only, and never with a token of ours.
+    /// For local tests: callers need no token. The bot sends to loopback only, and never with its own token.
     Anonymous,
 }
 
 /// A request in anonymous mode that names another machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("Host: authmode=anonymous answers requests to this machine only; call it by localhost or 127.0.0.1")]
+#[error(
+    "Host: expected this machine, because authmode=anonymous answers no other host; \
+     call localhost or 127.0.0.1"
+)]
 pub struct ForeignHost;
 
 impl ForeignHost {
-    /// A short name that never changes, for programs.
+    /// The error code, which programs read and which never changes.
     pub const CODE: &str = "HostNotAllowed";
 }
 
@@ -36,9 +40,11 @@ impl AuthMode {
         }
     }
 
-    /// Decides whether a request with these headers may be answered. In anonymous mode `Host` must name this machine: a web page
-    /// of a stranger's host, whose name resolves to loopback meanwhile (DNS rebinding), could call the bot from the browser of
-    /// the person who tests it. A page cannot choose its `Host`.
+    /// Checks `Host`: in anonymous mode the header must name this machine.
+    ///
+    /// The check stops DNS rebinding. An attacker's web page runs in the browser of the tester, and the
+    /// attacker lets the name of the page's host resolve to loopback. The page can then call the bot, but it
+    /// cannot change `Host`.
     pub fn check_host(self, headers: &HeaderMap) -> Result<(), ForeignHost> {
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         if self == Self::Required || is_this_machine(name_of_authority(host)) {
@@ -57,8 +63,8 @@ fn name_of_authority(authority: &str) -> &str {
     }
 }
 
-/// Loopback, or another component's name for this one (Spin's local service chaining): nobody can register a name under
-/// `internal`.
+/// Whether the name is loopback, or the name by which another component calls this one (Spin's local service
+/// chaining). An attacker cannot use such a name, because no name under `internal` can be registered.
 fn is_this_machine(name: &str) -> bool {
     name.eq_ignore_ascii_case("localhost")
         || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
@@ -70,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn host_of_anonymous_mode_names_this_machine() {
+    fn host_in_anonymous_mode_must_name_this_machine() {
         for (host, expected) in [
             ("127.0.0.1:3000", true),
             ("127.0.0.1", true),

@@ -1,22 +1,22 @@
-//! The id of a channel, as everything in here spells it.
+//! The id of a channel, always in lower case.
 //!
-//! A channel's id is part of a conversation's name, of its person's index and of the rules of trust. So there is one spelling:
-//! upper case is made lower case where the id is read, and nowhere else.
+//! The id is part of a conversation's key, of the index of persons and of the trust rules. So the whole
+//! project needs one spelling. This module makes it when the id is read; no other code changes the case.
 
 use crate::json::{FieldError, Fields};
 
-/// The longest that the Bot Framework has is `skypeforbusiness`.
+/// The longest id that is accepted. The Bot Framework's longest one, `skypeforbusiness`, is much shorter.
 const MAX_LENGTH: usize = 64;
-const EXPECTED: &str = "a channel's id: at most 64 letters and digits of ASCII, `-`, `_`, `.` and `:`";
+const EXPECTED: &str = "a channel id of 1 to 64 ASCII letters, digits, `-`, `_`, `.` or `:`";
 
-/// A channel's id in its one spelling; `None` if the text cannot be one.
+/// The channel id in lower case. `None` if the text cannot be a channel id.
 pub fn channel_id(text: &str) -> Option<String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
     let is_one = (1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(fits);
     is_one.then(|| text.to_ascii_lowercase())
 }
 
-/// Takes `channelId`. An empty one counts as absent.
+/// Takes `channelId`. An empty value counts as absent.
 pub(crate) fn take(fields: &mut Fields) -> Result<Option<String>, FieldError> {
     match fields.string("channelId")?.filter(|text| !text.is_empty()) {
         None => Ok(None),
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn channel_ids_have_one_spelling() {
+    fn channel_id_is_lower_case_ascii_or_refused() {
         let longest = "x".repeat(64);
         for (text, expected) in [
             ("msteams", Some("msteams")),
@@ -42,7 +42,8 @@ mod tests {
             (" msteams", None),
             ("msteams\0", None),
             ("ms/teams", None),
-            // Capitals of other scripts, one of which is a `k` or an `s` in lower case.
+            // Letters of other scripts. The first two become `k` and `s` when the case changes; the third
+            // looks like an `s`.
             ("\u{212a}ik", None),
             ("m\u{17f}teams", None),
             ("mѕteams", None),
@@ -52,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_id_is_taken_in_its_one_spelling_or_refused() {
+    fn channel_id_field_is_taken_in_lower_case_or_refused() {
         let take =
             |json: &str| take(&mut Fields::parse(json.as_bytes()).unwrap()).map_err(|error| error.path);
         assert_eq!(take(r#"{"channelId":"MsTeams"}"#), Ok(Some("msteams".into())));

@@ -1,8 +1,8 @@
-//! The clouds that the Bot Framework runs in, and what is named differently in each.
+//! The clouds in which the Bot Framework runs, and the names that differ between them.
 
 use platform::{Settings, SettingsError};
 
-/// A cloud, chosen by the variable `channelservice`.
+/// A cloud. The variable `channelservice` selects it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cloud {
     /// The public cloud (GCC included).
@@ -27,7 +27,7 @@ impl Cloud {
         }
     }
 
-    /// `iss` of the channel's tokens.
+    /// The claim `iss` of the channels' tokens.
     pub fn channel_issuer(self) -> &'static str {
         match self {
             Self::Public => "https://api.botframework.com",
@@ -36,7 +36,7 @@ impl Cloud {
         }
     }
 
-    /// OpenID metadata of the channel's tokens.
+    /// The URL of the OpenID metadata for the channels' tokens.
     pub fn channel_metadata(self) -> &'static str {
         match self {
             Self::Public => "https://login.botframework.com/v1/.well-known/openidconfiguration",
@@ -45,7 +45,7 @@ impl Cloud {
         }
     }
 
-    /// OpenID metadata of Entra's tokens, as a path below the login endpoint.
+    /// The path of the OpenID metadata for Entra's tokens, below the login endpoint.
     pub fn entra_metadata_path(self) -> &'static str {
         match self {
             Self::Public => "/common/v2.0/.well-known/openid-configuration",
@@ -54,7 +54,7 @@ impl Cloud {
         }
     }
 
-    /// Where Entra gives out tokens.
+    /// The URL of the login host, where Entra issues tokens.
     pub fn login_endpoint(self) -> &'static str {
         match self {
             Self::Public => "https://login.microsoftonline.com",
@@ -63,7 +63,7 @@ impl Cloud {
         }
     }
 
-    /// `iss` of Entra's tokens of version 1 for a tenant.
+    /// The claim `iss` of Entra's tokens, version 1, for a tenant.
     pub fn entra_issuer_v1(self, tenant: &str) -> String {
         match self {
             Self::Public | Self::UsGov => format!("https://sts.windows.net/{tenant}/"),
@@ -71,17 +71,17 @@ impl Cloud {
         }
     }
 
-    /// `iss` of Entra's tokens of version 2 for a tenant.
+    /// The claim `iss` of Entra's tokens, version 2, for a tenant.
     pub fn entra_issuer_v2(self, tenant: &str) -> String {
         format!("{}/{tenant}/v2.0", self.login_endpoint())
     }
 
-    /// Whether a host (lower case) is one that this cloud's OpenID metadata may name for keys.
+    /// Whether this cloud's OpenID metadata may name this host (in lower case) for its keys.
     pub(crate) fn has_login_host(self, host: &str) -> bool {
         [self.channel_metadata(), self.login_endpoint()].iter().any(|url| url.split('/').nth(2) == Some(host))
     }
 
-    /// Ids of the tenants that issue the tokens of multi-tenant bots: the Bot Framework's own.
+    /// The ids of the Bot Framework's own tenants, which issue the tokens of multi-tenant bots.
     pub(crate) fn multi_tenant_issuers(self) -> impl Iterator<Item = &'static str> {
         const SERVICES: &str = "f8cdef31-a31e-4b4a-93e4-5f571e91255a";
         let tenants: &[_] = match self {
@@ -92,7 +92,7 @@ impl Cloud {
         tenants.iter().copied()
     }
 
-    /// The tenant that multi-tenant bots get their tokens from.
+    /// The tenant from which multi-tenant bots get their tokens.
     pub fn multi_tenant(self) -> &'static str {
         match self {
             Self::Public => "botframework.com",
@@ -101,7 +101,7 @@ impl Cloud {
         }
     }
 
-    /// `scope` of the tokens that the Connector takes; without `/.default` it is their audience.
+    /// The `scope` of the tokens that the Connector accepts. Without `/.default`, it is their audience.
     pub fn connector_scope(self) -> &'static str {
         match self {
             Self::Public => "https://api.botframework.com/.default",
@@ -110,7 +110,7 @@ impl Cloud {
         }
     }
 
-    /// Direct Line's host; its regions are below it (`europe.directline.botframework.com`).
+    /// Direct Line's host. Its regions are subdomains (`europe.directline.botframework.com`).
     pub fn direct_line_host(self) -> &'static str {
         match self {
             Self::Public => "directline.botframework.com",
@@ -119,11 +119,13 @@ impl Cloud {
         }
     }
 
-    /// Whether a host (lower case) is one of this cloud's Connectors.
+    /// Whether a host (in lower case) is a Connector of this cloud.
     ///
-    /// `smba.trafficmanager.net` is exact: any Azure customer can register a name under `trafficmanager.net`.
+    /// `smba.trafficmanager.net` must match exactly, because any Azure customer can register a name under
+    /// `trafficmanager.net`.
     pub fn has_connector(self, host: &str) -> bool {
-        // At least one label before the suffix, none empty, and nothing in them that `url` lets pass and DNS does not.
+        // There must be a label before the suffix, and no label may be empty. Only letters, digits and `-`
+        // are allowed, because `url` accepts characters that are not valid in DNS.
         let is_label = |label: &str| {
             !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         };

@@ -1,4 +1,5 @@
-//! The Bot Connector's REST calls that this project makes: send to a conversation, and reply to an activity.
+//! The two calls of the Bot Connector that this project makes: send to a conversation, and reply to an
+//! activity.
 
 use std::time::Duration;
 
@@ -21,7 +22,8 @@ const TIMEOUTS: Timeouts = Timeouts {
 
 pub(crate) const USER_AGENT: &str = concat!("proactive-bot/", env!("CARGO_PKG_VERSION"));
 
-/// A client of the Bot Connector. It takes a [`ServiceUrl`], that is, an address that the trust check made.
+/// A client of the Bot Connector. It accepts only a [`ServiceUrl`], an address that a [`TrustPolicy`] has
+/// checked.
 #[derive(Debug)]
 pub struct Connector<'a, H> {
     host: &'a H,
@@ -31,14 +33,15 @@ pub struct Connector<'a, H> {
 }
 
 impl<'a, H: Host> Connector<'a, H> {
-    /// A client with the bot's tokens, or without credentials in anonymous mode. No call lasts longer than until
-    /// `deadline`.
+    /// A client with the bot's tokens, or without credentials in anonymous mode. Every call ends at
+    /// `deadline` at the latest.
     pub fn new(host: &'a H, tokens: Option<&'a Tokens<'a, H>>, deadline: Deadline) -> Self {
         Self { host, tokens, deadline }
     }
 
-    /// Gets the token, if one is needed: a send that waits for it would go out later than it was let to. If there is none to be
-    /// had, each send says the same.
+    /// Gets the token, if one is needed, so that no later send has to wait for it: the caller paces the
+    /// sends, and a wait would break the pace. If there is no token, this call and each send return the same
+    /// verdict.
     pub async fn get_ready(&self) -> Result<(), Verdict> {
         match self.tokens {
             Some(tokens) => Ok(tokens.get(self.deadline).await.map(drop)?),
@@ -55,12 +58,12 @@ impl<'a, H: Host> Connector<'a, H> {
     ) -> Verdict {
         match activities_of(service_url, conversation_id) {
             Some(uri) => self.post(service_url, &uri, message).await,
-            None => Verdict::no_address(),
+            None => Verdict::unusable_address(),
         }
     }
 
-    /// [`Connector::send`]; and once more to the GCC's Connector, if the first one says that the conversation is in
-    /// another cloud.
+    /// Sends like [`Connector::send`]. If the Connector reports that the conversation is in another cloud, it
+    /// sends once more, to GCC's Connector.
     pub async fn send_in_any_cloud(
         &self,
         trust: &TrustPolicy,
@@ -90,32 +93,34 @@ impl<'a, H: Host> Connector<'a, H> {
             (Some(uri), Some(activity)) => {
                 self.post(service_url, &format!("{uri}/{activity}"), message).await
             }
-            _ => Verdict::no_address(),
+            _ => Verdict::unusable_address(),
         }
     }
 
     async fn post(&self, service_url: &ServiceUrl, uri: &str, message: &OutgoingMessage) -> Verdict {
         let Some(tokens) = self.tokens.filter(|_| service_url.takes_token()) else {
-            return self.post_once(uri, message, None).await.not_the_token();
+            return self.post_once(uri, message, None).await.token_ruled_out();
         };
-        let held = match tokens.get(self.deadline).await {
-            Ok(held) => held,
+        let current = match tokens.get(self.deadline).await {
+            Ok(current) => current,
             Err(error) => return error.into(),
         };
-        let verdict = self.post_once(uri, message, Some(&held.token)).await;
+        let verdict = self.post_once(uri, message, Some(&current.token)).await;
         if verdict.class != Class::Unauthorized {
             return verdict;
         }
-        // The token may have been revoked, or was stored by a clock that was wrong: one fresh one, one more try.
-        match tokens.replace(&held, self.deadline).await {
-            Ok(Some(fresh)) => self.post_once(uri, message, Some(&fresh.token)).await.not_the_token(),
-            Ok(None) => verdict.not_the_token(),
+        // The token may have been revoked, or a wrong clock stored it. So the client tries once more with a
+        // fresh token.
+        match tokens.replace(&current, self.deadline).await {
+            Ok(Some(fresh)) => self.post_once(uri, message, Some(&fresh.token)).await.token_ruled_out(),
+            Ok(None) => verdict.token_ruled_out(),
             Err(error) => error.into(),
         }
     }
 
     async fn post_once(&self, uri: &str, message: &OutgoingMessage, token: Option<&AccessToken>) -> Verdict {
-        // Waiting for a token may have used the time up: what is not sent at all costs the message no try.
+        // Waiting for the token may have used all the time. Then nothing is sent, so that the message loses
+        // no try.
         if token.is_some() && self.deadline.has_passed(self.host) {
             return TokenError::too_late().into();
         }
@@ -133,7 +138,7 @@ impl<'a, H: Host> Connector<'a, H> {
     }
 }
 
-/// Where a conversation's activities are; `None` for an id that would lead elsewhere.
+/// The URL of a conversation's activities. `None` if the id cannot be a segment of the path.
 fn activities_of(service_url: &ServiceUrl, conversation_id: &str) -> Option<String> {
     let conversation = segment(conversation_id)?;
     Some(format!("{}/v3/conversations/{conversation}/activities", service_url.base()))
@@ -166,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_appended_and_encoded() {
+    fn connector_path_is_appended_and_encoded() {
         let host = FakeHost::default();
         host.then_status(201, r#"{"id":"a1"}"#).then_status(202, "");
         let (reference, url) = (reference(), service_url());
@@ -185,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_of_nothing_but_dots_is_not_called() {
+    fn connector_with_an_empty_id_or_only_dots_sends_nothing() {
         let (host, reference, url) = (FakeHost::default(), reference(), service_url());
         let connector = anonymous(&host);
         let message = OutgoingMessage::new(&reference, "hi");
@@ -202,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn the_message_has_the_parties_swapped() {
+    fn message_to_a_reference_has_its_bot_as_sender_and_its_user_as_recipient() {
         let reference = reference();
         let bytes = OutgoingMessage::new(&reference, "hi").in_reply_to(&reference).to_bytes();
         let expected = json!({
@@ -214,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_conversation_in_another_cloud_is_tried_there_once() {
+    fn conversation_in_another_cloud_is_tried_there_once() {
         let wrong_cloud = r#"{"error":{"code":"InvalidBotApiHost","message":"words"}}"#;
         let public = TrustPolicy::read(AuthMode::Required, &FakeHost::default()).unwrap();
         for (policy, hosts) in [(&public, 2), (&TrustPolicy::Anonymous, 1)] {
@@ -234,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_is_not_followed() {
+    fn connector_redirect_is_not_followed() {
         let host = FakeHost::default();
         host.then(Ok(http::Response::builder()
             .status(307)

@@ -1,5 +1,7 @@
-//! Direct Line 3.0, as far as the 2017 template used it: start a conversation with the bot, and post a trigger into it.
-//! `directline-3.0.json` in <https://github.com/microsoft/botframework-sdk>, and
+//! The part of Direct Line 3.0 that the 2017 template used: start a conversation with the bot, and post a
+//! trigger to it.
+//!
+//! Specification: `directline-3.0.json` in <https://github.com/microsoft/botframework-sdk>, and
 //! <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-direct-line-3-0-send-activity>.
 
 use std::time::Duration;
@@ -13,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::auth_mode::AuthMode;
 use crate::cloud::Cloud;
-use crate::connector::USER_AGENT as OURS;
+use crate::connector::USER_AGENT as OUR_USER_AGENT;
 use crate::path::segment;
 use crate::trigger_name::TriggerName;
 use crate::trust::{ServiceUrl, TrustPolicy};
@@ -21,27 +23,27 @@ use crate::verdict::{Class, Verdict, classify};
 
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(3),
-    // Direct Line answers when the bot has, and gives it 15 s.
+    // Direct Line answers after the bot has answered, and waits up to 15 s for the bot.
     first_byte: Duration::from_secs(18),
     between_bytes: Duration::from_secs(3),
     total: Duration::from_secs(23),
     max_answer_bytes: 64 * 1024,
 };
 
-/// Who the bot is spoken to by.
+/// The sender of the triggers, as the bot sees it.
 const FROM: &str = "proactive-bot-poller";
 
-/// Where Direct Line is, and the secret that opens it.
+/// The address of Direct Line, and the secret for it.
 #[derive(Debug, Clone)]
 pub struct DirectLineSettings {
     endpoint: ServiceUrl,
-    /// None in anonymous mode, in which no credential is ever sent.
+    /// `None` in anonymous mode, which never sends a credential.
     secret: Option<Secret>,
     trigger: TriggerName,
 }
 
 impl DirectLineSettings {
-    /// Reads `directlineendpoint` (empty: the cloud's own), `directlinesecret` and `triggername`.
+    /// Reads `directlineendpoint` (empty means the cloud's own), `directlinesecret` and `triggername`.
     pub fn read(
         settings: &impl Settings,
         mode: AuthMode,
@@ -62,8 +64,8 @@ impl DirectLineSettings {
             "" => format!("https://{}", Cloud::read(settings)?.direct_line_host()),
             configured => configured.to_owned(),
         };
-        let problem = "must be empty, Direct Line's https address in the bot's cloud, a host of servicehosts, \
-                       or with authmode=anonymous a loopback address";
+        let problem = "must be empty, Direct Line's https address in the bot's cloud, or an address whose host is in \
+                       servicehosts; with authmode=anonymous, a loopback address";
         let untrusted = |_| SettingsError::new("directlineendpoint", problem);
         Ok(Self {
             endpoint: trust.check_direct_line(&endpoint).map_err(untrusted)?,
@@ -79,26 +81,28 @@ fn authorization(secret: &Secret) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// A client for one run: all its triggers go into one conversation, which the first of them starts.
+/// A client for one run. All triggers of the run go to one conversation, which the first trigger starts.
 #[derive(Debug)]
 pub struct DirectLine<'a, H> {
     host: &'a H,
     settings: &'a DirectLineSettings,
     deadline: Deadline,
-    /// Locked while it is being started: whoever comes meanwhile waits for that one.
+    /// Locked while the conversation is being started, so that other triggers wait for it.
     conversation: Mutex<Option<Result<String, Verdict>>>,
 }
 
 impl<'a, H: Host> DirectLine<'a, H> {
-    /// A client, none of whose calls lasts longer than until `deadline`.
+    /// A client whose calls all end at `deadline` at the latest.
     pub fn new(host: &'a H, settings: &'a DirectLineSettings, deadline: Deadline) -> Self {
         Self { host, settings, deadline, conversation: Mutex::new(None) }
     }
 
-    /// Posts a trigger to the bot, and waits until the bot has answered: [`Class::Accepted`] means that it did so with
-    /// success. What Direct Line says of *its* conversation is never said of the person's: a trigger that it did not
-    /// take is [`Class::Unavailable`], however the conversation went. A conversation that cannot be started is
-    /// [`Class::NoToken`].
+    /// Posts a trigger to the bot, and waits until the bot has answered. [`Class::Accepted`] means that the
+    /// bot answered with success.
+    ///
+    /// A fault of the Direct Line conversation never counts as a fault of the person's conversation. If
+    /// Direct Line answers that its conversation is missing, the verdict is [`Class::Unavailable`]. If the
+    /// conversation cannot be started, it is [`Class::NoToken`].
     pub async fn post_trigger(&self, value: &Value) -> Verdict {
         let conversation = match self.conversation().await {
             Ok(conversation) => conversation,
@@ -110,16 +114,17 @@ impl<'a, H: Host> DirectLine<'a, H> {
         let answer = self.call(&path, Some(&trigger)).await;
         let verdict = classify(&answer, self.host.now());
         if matches!(verdict.status, Some(404 | 410)) {
-            // It has ended. The next trigger starts another one.
+            // The conversation has ended. The next trigger starts another one.
             let mut current = self.conversation.lock().await;
             if matches!(&*current, Some(Ok(id)) if *id == conversation) {
                 *current = None;
             }
         }
-        of_trigger(verdict)
+        trigger_verdict(verdict)
     }
 
-    /// The run's conversation, as a segment of a path: started once, and if that failed, not tried again for every trigger.
+    /// The run's conversation, as a segment of a path. The run starts it once. After a failed start, further
+    /// triggers get the same verdict.
     async fn conversation(&self) -> Result<String, Verdict> {
         let mut current = self.conversation.lock().await;
         if let Some(known) = current.as_ref() {
@@ -128,20 +133,20 @@ impl<'a, H: Host> DirectLine<'a, H> {
         current.insert(self.start().await).clone()
     }
 
-    /// `POST /v3/directline/conversations`
+    /// Starts a conversation: `POST /v3/directline/conversations`.
     async fn start(&self) -> Result<String, Verdict> {
         let answer = self.call("conversations", None).await;
         let verdict = classify(&answer, self.host.now());
         if verdict.class != Class::Accepted {
-            return Err(of_start(verdict));
+            return Err(start_verdict(verdict));
         }
         let body: Value =
             answer.ok().and_then(|answer| serde_json::from_slice(answer.body()).ok()).unwrap_or_default();
         match body["conversationId"].as_str().and_then(segment) {
             Some(id) => Ok(id.to_string()),
-            None => Err(of_start(Verdict {
+            None => Err(start_verdict(Verdict {
                 class: Class::NoToken,
-                reason: format!("no conversationId in the answer, which is {}", verdict.reason),
+                reason: format!("the answer {} has no conversationId", verdict.reason),
                 ..verdict
             })),
         }
@@ -150,7 +155,7 @@ impl<'a, H: Host> DirectLine<'a, H> {
     async fn call(&self, path: &str, body: Option<&Value>) -> Result<http::Response<Bytes>, TransportError> {
         let mut request =
             http::Request::post(format!("{}/v3/directline/{path}", self.settings.endpoint.base()))
-                .header(USER_AGENT, OURS);
+                .header(USER_AGENT, OUR_USER_AGENT);
         if let Some(value) = self.settings.secret.as_ref().and_then(authorization) {
             request = request.header(AUTHORIZATION, value);
         }
@@ -165,30 +170,39 @@ impl<'a, H: Host> DirectLine<'a, H> {
     }
 }
 
-/// What an answer to a trigger means. 502: the bot was asked, and failed or said no, maybe because it does not know whether the
-/// Connector took the alert. 504: it was asked, did not answer in 15 s, and goes on: five tries could be five alerts.
-fn of_trigger(verdict: Verdict) -> Verdict {
+/// The verdict of an answer to a trigger.
+///
+/// - 502: Direct Line called the bot, and the bot failed or refused. The bot may not know whether the
+///   Connector accepted the alert.
+/// - 504: Direct Line called the bot, and the bot did not answer in 15 s. The bot goes on, so five tries
+///   could send five alerts.
+fn trigger_verdict(verdict: Verdict) -> Verdict {
     let class = match (verdict.status, verdict.class) {
         (Some(504), _) => Class::PossiblyDelivered,
         (Some(401 | 403), _) => Class::Unauthorized,
         (Some(404 | 410), _) => Class::Unavailable,
         (_, class) => class,
     };
-    // One secret opens Direct Line for everybody: that it is refused is never about one message, so it has no status, as the
-    // login host's refusals have none.
+    // All messages use the same Direct Line secret, so a refused secret never concerns one message. The
+    // verdict therefore has no status, like the login host's refusals.
     let status = verdict.status.filter(|_| class != Class::Unauthorized);
     Verdict { class, status, ..verdict }
 }
 
-/// What a conversation that could not be started means. No trigger was sent, and no message is to blame: it is as if the login
-/// host gave no token, or refused one.
-fn of_start(verdict: Verdict) -> Verdict {
-    let class = match of_trigger(verdict.clone()).class {
+/// The verdict of a conversation that could not be started. No trigger was sent, and no message is the cause.
+/// So the verdict is the same as for a login host that issued no token or refused the bot.
+fn start_verdict(verdict: Verdict) -> Verdict {
+    let class = match trigger_verdict(verdict.clone()).class {
         class @ (Class::Unauthorized | Class::Throttled) => class,
         _ => Class::NoToken,
     };
     let status = verdict.status.filter(|_| class == Class::Throttled);
-    Verdict { class, status, reason: format!("no Direct Line conversation: {}", verdict.reason), ..verdict }
+    Verdict {
+        class,
+        status,
+        reason: format!("Direct Line: no conversation was started: {}", verdict.reason),
+        ..verdict
+    }
 }
 
 #[cfg(test)]
@@ -224,7 +238,7 @@ mod tests {
     const STARTED: &str = r#"{"conversationId":"a/1","token":"t","expires_in":1800,"streamUrl":"wss://x"}"#;
 
     #[test]
-    fn one_conversation_serves_a_run() {
+    fn triggers_of_a_run_share_one_conversation() {
         let host = host();
         host.then_status(201, STARTED).then_status(200, r#"{"id":"1"}"#).then_status(200, r#"{"id":"2"}"#);
         let settings = settings(&host);
@@ -242,12 +256,12 @@ mod tests {
         for request in sent.iter() {
             let authorization = &request.headers()[AUTHORIZATION];
             assert_eq!(authorization.to_str().unwrap(), format!("Bearer {SECRET}"));
-            assert!(!format!("{request:?}").contains(SECRET), "a sensitive header masks itself");
+            assert!(!format!("{request:?}").contains(SECRET), "a sensitive header is masked");
         }
     }
 
     #[test]
-    fn what_an_answer_to_an_event_means() {
+    fn answer_to_a_trigger_maps_to_its_class() {
         for (status, class) in [
             (200, Class::Accepted),
             (201, Class::Accepted),
@@ -274,14 +288,14 @@ mod tests {
         let host = host();
         host.then_status(200, STARTED).then(Err(TransportError::AnswerLost("no answer in time".into())));
         assert_eq!(post(&host).class, Class::PossiblyDelivered);
-        // The bot has answered: that is what the 200 says.
+        // A 200 means that the bot has answered.
         let host = self::host();
         host.then_status(200, STARTED).then(Err(cut(StatusCode::OK)));
         assert_eq!(post(&host).class, Class::Accepted);
     }
 
     #[test]
-    fn a_conversation_that_cannot_be_started_delivered_nothing() {
+    fn conversation_that_cannot_be_started_delivers_nothing() {
         for (status, class) in [
             (400, Class::NoToken),
             (401, Class::Unauthorized),
@@ -300,7 +314,11 @@ mod tests {
                 (class, Some(status).filter(|_| status == 429)),
                 "{status}"
             );
-            assert!(verdict.reason.starts_with("no Direct Line conversation: "), "{}", verdict.reason);
+            assert!(
+                verdict.reason.starts_with("Direct Line: no conversation was started: "),
+                "{}",
+                verdict.reason
+            );
         }
         for body in ["", "{}", r#"{"conversationId":""}"#, r#"{"conversationId":7}"#] {
             let host = host();
@@ -318,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_start_is_not_repeated_and_an_ended_conversation_is() {
+    fn failed_start_is_not_repeated_and_an_ended_conversation_is_replaced() {
         let host = host();
         let settings = settings(&host);
         let line = DirectLine::new(&host, &settings, Deadline::after(&host, Duration::from_secs(20)));
@@ -337,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn the_secret_goes_to_direct_line_and_nowhere_else() {
+    fn direct_line_secret_for_an_untrusted_address_is_refused() {
         let read = |mode, cloud: &str, hosts: &str, endpoint: &str, secret: &str| {
             let host = FakeHost::with_settings([
                 ("channelservice", cloud),
@@ -388,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn anonymous_mode_sends_no_secret() {
+    fn direct_line_in_anonymous_mode_sends_no_secret() {
         let host = FakeHost::with_settings([
             ("directlinesecret", SECRET),
             ("directlineendpoint", "http://127.0.0.1:9300"),

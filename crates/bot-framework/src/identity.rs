@@ -1,4 +1,4 @@
-//! Who the bot is: its registration in Entra.
+//! The bot's registration in Entra.
 
 use platform::{Settings, SettingsError};
 use url::Url;
@@ -8,15 +8,16 @@ use crate::cloud::Cloud;
 /// The bot's registration.
 #[derive(Debug, Clone)]
 pub struct BotIdentity {
-    /// `microsoftappid`: the app id, audience of every token that the bot accepts.
+    /// `microsoftappid`: the app id. It is the audience of every token that the bot accepts.
     pub app_id: String,
-    /// The cloud that it lives in.
+    /// The cloud in which the bot is registered.
     pub cloud: Cloud,
-    /// `microsoftapptenantid`: its own tenant; there for a single-tenant bot, maybe there for another.
+    /// `microsoftapptenantid`: the bot's own tenant. A single-tenant bot always has one, a multi-tenant bot
+    /// may have one.
     pub tenant_id: Option<String>,
-    /// The tenant that its tokens come from: its own, or the Bot Framework's for a multi-tenant bot.
+    /// The tenant that issues the bot's tokens: its own, or the Bot Framework's for a multi-tenant bot.
     pub token_tenant: String,
-    /// Where Entra gives out tokens, without a slash at its end: the cloud's, or `loginendpoint`.
+    /// The URL of the login host, without a slash at the end: the cloud's own, or `loginendpoint`.
     pub login_endpoint: String,
 }
 
@@ -25,14 +26,15 @@ impl BotIdentity {
     pub fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
         let app_id = settings.setting("microsoftappid")?.trim().to_owned();
         if app_id.is_empty() {
-            let problem = "must be set to the bot's app id (or set authmode=anonymous to test locally)";
+            let problem =
+                "must be set to the bot's app id; for a local test without one, set authmode=anonymous";
             return Err(SettingsError::new("microsoftappid", problem));
         }
         let cloud = Cloud::read(settings)?;
         let tenant_id =
             Some(settings.setting("microsoftapptenantid")?.trim().to_owned()).filter(|id| !id.is_empty());
         if tenant_id.as_deref().is_some_and(|id| !is_tenant(id)) {
-            let problem = "must be a tenant's id or domain name: letters, digits, `-` and `.`";
+            let problem = "must be a tenant id or domain name; only letters, digits, `-` and `.` are allowed";
             return Err(SettingsError::new("microsoftapptenantid", problem));
         }
         let token_tenant = match (settings.setting("microsoftapptype")?.trim(), &tenant_id) {
@@ -59,7 +61,7 @@ impl BotIdentity {
         })
     }
 
-    /// Whether its tokens come from the Bot Framework's tenant.
+    /// Whether the Bot Framework's tenant issues the bot's tokens.
     pub(crate) fn is_multi_tenant(&self) -> bool {
         self.token_tenant == self.cloud.multi_tenant()
     }
@@ -78,7 +80,8 @@ pub(crate) fn is_guid(text: &str) -> bool {
         })
 }
 
-/// A variable that overrides a well-known URL: https, or http for loopback only (tests). Without a slash at its end.
+/// Reads a variable that overrides a well-known URL, without a slash at the end. The URL must be https; for
+/// tests, http to loopback is accepted too.
 pub(crate) fn endpoint_override(
     settings: &impl Settings,
     name: &str,
@@ -88,8 +91,12 @@ pub(crate) fn endpoint_override(
     if text.is_empty() {
         return Ok(None);
     }
-    let error =
-        || SettingsError::new(name, "must be an https URL (http for loopback only) without user and query");
+    let error = || {
+        SettingsError::new(
+            name,
+            "must be an https URL (http for loopback only) without user, query and fragment",
+        )
+    };
     let url = Url::parse(text).map_err(|_| error())?;
     let secure = url.scheme() == "https"
         || (url.scheme() == "http" && url.host().is_some_and(|host| is_loopback(&host)));
@@ -100,7 +107,7 @@ pub(crate) fn endpoint_override(
     if secure && plain { Ok(Some(text.trim_end_matches('/').to_owned())) } else { Err(error()) }
 }
 
-/// Whether a host is this machine.
+/// Whether a host is loopback.
 pub(crate) fn is_loopback<S: AsRef<str>>(host: &url::Host<S>) -> bool {
     match host {
         url::Host::Domain(name) => name.as_ref() == "localhost",

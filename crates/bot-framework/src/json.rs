@@ -1,7 +1,8 @@
-//! Taking typed fields out of a JSON object, with errors that name the path.
+//! Takes typed fields out of a JSON object, with errors that name the path.
 //!
-//! Bodies come from many senders, so unknown fields survive: what nobody took is the *rest*. Plain functions on
-//! [`serde_json::Map`] instead of serde's `flatten`, whose errors say neither where nor what.
+//! Bodies come from many kinds of senders, so unknown fields are kept: the *rest* is every field that was not
+//! taken. The module uses plain functions on [`serde_json::Map`] instead of serde's `flatten`, because errors
+//! of `flatten` name neither the path nor the expected type.
 
 use platform::excerpt;
 use serde_json::{Map, Value};
@@ -10,22 +11,22 @@ use thiserror::Error;
 use crate::lone_surrogates;
 use crate::path::is_segment;
 
-/// How many levels of objects and arrays a caller's JSON may have. An envelope has a few more than what is put into it, and
-/// [`Fields::parse`], which reads envelopes, takes 127.
+/// How many levels of objects and arrays a caller's JSON may have. An envelope adds a few levels around the
+/// caller's JSON, so [`Fields::parse`], which reads envelopes, accepts 127.
 const MAX_LEVELS: usize = 32;
 
-/// A field that is missing, or of another type than expected. Says where, never what stood there. The caller may have chosen
-/// the path, so an excerpt of it is shown.
+/// A field is missing or has an unexpected value. The message names the path and never the value. It shows
+/// only an excerpt of the path, because the caller may have chosen the path.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{}: {expected} expected", excerpt(.path))]
+#[error("{}: expected {expected}", excerpt(.path))]
 pub struct FieldError {
     /// The JSON path, e.g. `conversation.id`.
     pub path: String,
-    /// What was expected there, e.g. `a string`.
+    /// The expected value, e.g. `a string`.
     pub expected: &'static str,
 }
 
-/// A JSON object whose fields are being taken out.
+/// A JSON object from which fields are taken.
 #[derive(Debug)]
 pub struct Fields {
     object: Map<String, Value>,
@@ -33,21 +34,24 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// The fields of `object`, which stands at `path` of the whole (empty for the whole itself).
+    /// The fields of `object`. `path` is its place in the whole JSON, and empty for the whole itself.
     pub fn new(object: Map<String, Value>, path: impl Into<String>) -> Self {
         Self { object, path: path.into() }
     }
 
-    /// [`Fields::parse`] for the body of a request: the JSON may have 32 levels.
+    /// Like [`Fields::parse`], for the body of a request: the JSON may have at most 32 levels.
     pub fn of_request(body: &[u8]) -> Result<Self, FieldError> {
         if has_more_levels(body, MAX_LEVELS) {
-            return Err(FieldError { path: "body".into(), expected: "JSON of at most 32 levels" });
+            return Err(FieldError {
+                path: "body".into(),
+                expected: "JSON with at most 32 levels of objects and arrays",
+            });
         }
         Self::parse(body)
     }
 
-    /// The fields of the object in `bytes`: UTF-8 JSON, a byte order mark tolerated. Of half a character the replacement
-    /// character is left.
+    /// The fields of the JSON object in `bytes`, in UTF-8. A byte order mark is ignored. Each lone surrogate
+    /// becomes the replacement character.
     pub fn parse(bytes: &[u8]) -> Result<Self, FieldError> {
         let whole = |expected| FieldError { path: "body".into(), expected };
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
@@ -62,7 +66,7 @@ impl Fields {
         }
     }
 
-    /// An error for the field `name`.
+    /// Makes an error for the field `name`.
     pub fn error(&self, name: &str, expected: &'static str) -> FieldError {
         FieldError { path: self.path_of(name), expected }
     }
@@ -71,7 +75,7 @@ impl Fields {
         if self.path.is_empty() { name.into() } else { format!("{}.{name}", self.path) }
     }
 
-    /// Takes any value; `null` counts as absent.
+    /// Takes a value of any type. `null` counts as absent.
     pub fn take(&mut self, name: &str) -> Option<Value> {
         self.object.remove(name).filter(|value| !value.is_null())
     }
@@ -85,20 +89,21 @@ impl Fields {
         }
     }
 
-    /// Takes a string that has to be there and not empty.
+    /// Takes a string that must be present and not empty.
     pub fn required_string(&mut self, name: &str) -> Result<String, FieldError> {
         self.string(name)?
             .filter(|text| !text.is_empty())
-            .ok_or_else(|| self.error(name, "a string that is not empty"))
+            .ok_or_else(|| self.error(name, "a non-empty string"))
     }
 
-    /// Takes the id of something that has a path of its own: it has to be there, and must not lead to another path.
+    /// Takes an id that becomes a segment of a path. The id must be present, and must not lead to another
+    /// path.
     pub fn required_segment(&mut self, name: &str) -> Result<String, FieldError> {
         let id = self.required_string(name)?;
         if is_segment(&id) { Ok(id) } else { Err(self.error(name, NOT_ONLY_DOTS)) }
     }
 
-    /// Takes `true` or `false`; absent is `false`.
+    /// Takes `true` or `false`. Absent means `false`.
     pub fn boolean(&mut self, name: &str) -> Result<bool, FieldError> {
         match self.take(name) {
             None => Ok(false),
@@ -116,7 +121,7 @@ impl Fields {
         }
     }
 
-    /// Takes an object that has to be there.
+    /// Takes an object that must be present.
     pub fn required_object(&mut self, name: &str) -> Result<Fields, FieldError> {
         self.object(name)?.ok_or_else(|| self.error(name, "an object"))
     }
@@ -138,29 +143,29 @@ impl Fields {
         values.into_iter().enumerate().map(element).collect()
     }
 
-    /// What nobody has taken so far.
+    /// The fields that have not been taken so far.
     pub fn as_object(&self) -> &Map<String, Value> {
         &self.object
     }
 
-    /// What nobody took.
+    /// Returns the fields that were not taken.
     pub fn rest(self) -> Map<String, Value> {
         self.object
     }
 }
 
-/// What an id is expected to be that becomes a segment of a path.
+/// The expectation for an id that becomes a segment of a path.
 pub(crate) const NOT_ONLY_DOTS: &str = "an id that is not only dots";
 
-/// Whether JSON has more levels of objects and arrays than that. Looks at brackets outside of strings, so that a parser is not
-/// even asked; of text that is no JSON the answer means nothing.
+/// Whether JSON has more than this many levels of objects and arrays. The function counts brackets outside
+/// strings, so the check needs no parser. For text that is not JSON, the result has no meaning.
 fn has_more_levels(json: &[u8], levels: usize) -> bool {
     let (mut depth, mut in_string) = (0_usize, false);
     let mut bytes = json.iter();
     while let Some(byte) = bytes.next() {
         match byte {
             b'"' => in_string = !in_string,
-            // Whatever is escaped, it ends no string.
+            // An escaped character never ends a string.
             b'\\' if in_string => _ = bytes.next(),
             _ if in_string => {}
             b'{' | b'[' if depth == levels => return true,
@@ -188,17 +193,17 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_path() {
+    fn field_error_names_the_path_and_the_expected_value() {
         type Take = fn(&mut Fields) -> Result<(), FieldError>;
         let cases: [(&str, Take, &str); 8] = [
-            (r#"{"a":1}"#, |f| f.string("a").map(drop), "a: a string expected"),
-            (r#"{}"#, |f| f.required_string("a").map(drop), "a: a string that is not empty expected"),
-            (r#"{"a":""}"#, |f| f.required_string("a").map(drop), "a: a string that is not empty expected"),
-            (r#"{"a":null}"#, |f| f.required_object("a").map(drop), "a: an object expected"),
-            (r#"{"a":1}"#, |f| f.boolean("a").map(drop), "a: true or false expected"),
-            (r#"{"a":{"b":1}}"#, |f| f.required_object("a")?.string("b").map(drop), "a.b: a string expected"),
-            (r#"{"a":{}}"#, |f| f.objects("a").map(drop), "a: an array expected"),
-            (r#"{"a":[{},3]}"#, |f| f.objects("a").map(drop), "a[1]: an object expected"),
+            (r#"{"a":1}"#, |f| f.string("a").map(drop), "a: expected a string"),
+            (r#"{}"#, |f| f.required_string("a").map(drop), "a: expected a non-empty string"),
+            (r#"{"a":""}"#, |f| f.required_string("a").map(drop), "a: expected a non-empty string"),
+            (r#"{"a":null}"#, |f| f.required_object("a").map(drop), "a: expected an object"),
+            (r#"{"a":1}"#, |f| f.boolean("a").map(drop), "a: expected true or false"),
+            (r#"{"a":{"b":1}}"#, |f| f.required_object("a")?.string("b").map(drop), "a.b: expected a string"),
+            (r#"{"a":{}}"#, |f| f.objects("a").map(drop), "a: expected an array"),
+            (r#"{"a":[{},3]}"#, |f| f.objects("a").map(drop), "a[1]: expected an object"),
         ];
         for (json, take, expected) in cases {
             let error = take(&mut fields(json)).expect_err(json);
@@ -207,14 +212,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_refused() {
+    fn body_that_is_not_a_json_object_is_refused() {
         for (body, expected) in [
-            (&b""[..], "body: valid JSON expected"),
-            (b"{", "body: valid JSON expected"),
-            (b"\xff\xfe", "body: valid JSON expected"),
-            (b"[]", "body: a JSON object expected"),
-            (b"null", "body: a JSON object expected"),
-            (b"{} {}", "body: valid JSON expected"),
+            (&b""[..], "body: expected valid JSON"),
+            (b"{", "body: expected valid JSON"),
+            (b"\xff\xfe", "body: expected valid JSON"),
+            (b"[]", "body: expected a JSON object"),
+            (b"null", "body: expected a JSON object"),
+            (b"{} {}", "body: expected valid JSON"),
         ] {
             assert_eq!(Fields::parse(body).expect_err("refused").to_string(), expected, "{body:?}");
         }
@@ -222,7 +227,7 @@ mod tests {
             Fields::parse("[".repeat(100_000).as_bytes()).is_err(),
             "nesting must not overflow the stack"
         );
-        assert!(Fields::parse(b"\xEF\xBB\xBF{}").is_ok(), "a byte order mark is tolerated");
+        assert!(Fields::parse(b"\xEF\xBB\xBF{}").is_ok(), "a byte order mark is ignored");
         let halves =
             fields(r#"{"text":"pizza \ud83c","unread":{"name":"\udf55","other":[1,"\ud83c\udf55"]}}"#);
         let expected =
@@ -231,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn request_of_more_than_32_levels_is_refused_whatever_its_strings_hold() {
+    fn request_with_more_than_32_levels_outside_strings_is_refused() {
         let lists = |count: usize| format!(r#"{{"a":{}{}}}"#, "[".repeat(count), "]".repeat(count));
         let objects = |count: usize| format!("{}1{}", r#"{"a":"#.repeat(count), "}".repeat(count));
         for (body, is_accepted) in [
@@ -241,43 +246,46 @@ mod tests {
             (objects(33), false),
             (objects(125), false),
             (lists(100_000), false),
-            // Brackets in strings are no levels, and an escaped quote does not end a string.
+            // Brackets in strings do not count, and an escaped quote does not end a string.
             (format!(r#"{{"a":"{}"}}"#, "[".repeat(100)), true),
             (format!(r#"{{"a":"\"{}"}}"#, "[".repeat(100)), true),
             (format!(r#"{{"a\\":{}{}}}"#, "[".repeat(32), "]".repeat(32)), false),
-            // Levels that end do not add up.
+            // Only open levels count, not levels that have ended.
             (format!(r#"{{"a":[{}0]}}"#, "[[]],".repeat(100)), true),
         ] {
             let read = Fields::of_request(body.as_bytes());
             let error = read.map(drop).map_err(|error| error.to_string());
-            let expected =
-                if is_accepted { Ok(()) } else { Err("body: JSON of at most 32 levels expected".to_owned()) };
+            let expected = if is_accepted {
+                Ok(())
+            } else {
+                Err("body: expected JSON with at most 32 levels of objects and arrays".to_owned())
+            };
             assert_eq!(error, expected, "{}", excerpt(&body));
         }
         for body in ["", "]]]]", "{", r#"{"a"#, r#"{"a\"#, "\\"] {
             let error = Fields::of_request(body.as_bytes()).expect_err(body);
-            assert_eq!(error.to_string(), "body: valid JSON expected", "{body}");
+            assert_eq!(error.to_string(), "body: expected valid JSON", "{body}");
         }
         Fields::parse(objects(100).as_bytes()).expect("an envelope may have more");
     }
 
     #[test]
-    fn path_that_a_caller_chose_is_cut() {
+    fn field_error_with_a_long_path_shows_an_excerpt() {
         let error = fields("{}").error(&"ü".repeat(65), "nothing of this name");
-        assert_eq!(error.to_string(), format!("{}…: nothing of this name expected", "ü".repeat(64)));
+        assert_eq!(error.to_string(), format!("{}…: expected nothing of this name", "ü".repeat(64)));
     }
 
     #[test]
-    fn id_of_nothing_but_dots_is_refused() {
+    fn required_segment_of_only_dots_is_refused() {
         for (id, is_accepted) in [("a", true), ("..a", true), (".", false), ("..", false), ("....", false)] {
             let read = fields(&format!(r#"{{"id":"{id}"}}"#)).required_segment("id");
-            let expected = if is_accepted { Ok(id) } else { Err("id: an id that is not only dots expected") };
+            let expected = if is_accepted { Ok(id) } else { Err("id: expected an id that is not only dots") };
             assert_eq!(read.as_deref().map_err(ToString::to_string), expected.map_err(str::to_owned), "{id}");
         }
     }
 
     #[test]
-    fn the_rest_survives() {
+    fn rest_keeps_the_fields_that_were_not_taken() {
         let mut fields = fields(r#"{"known":"x","unknown":{"deep":[1,2.50]}}"#);
         fields.string("known").unwrap();
         assert_eq!(Value::Object(fields.rest()).to_string(), r#"{"unknown":{"deep":[1,2.5]}}"#);

@@ -1,9 +1,16 @@
-//! Bot Framework protocol: what arrives ([`Activity`]), where an answer goes ([`ConversationReference`]), whom we may
-//! talk to ([`TrustPolicy`], [`ServiceUrl`]), how ([`Connector`]), and what the bot proves itself with ([`outbound`]).
+//! The Bot Framework protocol, for a bot that receives activities and sends messages later.
 //!
-//! Names and shapes follow the Bot Framework's own (`Activity`, `ConversationReference`, `serviceUrl`):
-//! <https://github.com/microsoft/Agents/blob/main/specs/activity/protocol-activity.md>, and for the calls
-//! `botframework-channel.json` in <https://github.com/microsoft/botframework-sdk>.
+//! Use this crate to check a request's token ([`InboundAuth`]), to read its body ([`Activity`]), to keep the
+//! address of a conversation ([`ConversationReference`]), to decide whether the bot's token may go to that
+//! address ([`TrustPolicy`], [`ServiceUrl`]), to get the token ([`outbound`]), and to send ([`Connector`]).
+//!
+//! [`Connector`] never sends the bot's token to an address that a [`TrustPolicy`] has not checked. The crate
+//! stores only caches, in the key-value store of the host: signing keys, records of checked tokens, and
+//! sealed tokens. It does not depend on queues, tables or Spin.
+//!
+//! Names and shapes are the Bot Framework's own (`Activity`, `ConversationReference`, `serviceUrl`). The
+//! specification is <https://github.com/microsoft/Agents/blob/main/specs/activity/protocol-activity.md>; for
+//! the calls, it is `botframework-channel.json` in <https://github.com/microsoft/botframework-sdk>.
 #![warn(missing_docs)]
 
 mod account;
@@ -18,11 +25,11 @@ mod inbound;
 pub mod json;
 mod lone_surrogates;
 mod message;
+mod message_text;
 pub mod outbound;
 mod path;
 mod reference;
 mod retry_after;
-mod said;
 mod tenants;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -43,15 +50,16 @@ pub use identity::BotIdentity;
 pub use inbound::fuzzing;
 pub use inbound::{App, AuthError, BrokenRule, Caller, InboundAuth, KeysError, NotAllowed, VerifiedToken};
 pub use message::{MORE_MEMBERS, OutgoingMessage};
+pub use message_text::is_invisible;
 pub use outbound::{BotCredentials, Credential, Tokens};
 pub use reference::ConversationReference;
-pub use said::is_invisible;
 pub use tenants::{TenantRefused, Tenants};
 pub use trigger_name::TriggerName;
 pub use trust::{NotTrusted, ServiceHosts, ServiceUrl, TrustPolicy};
 pub use verdict::{Class, Verdict, classify};
 pub use vouching::{UnboundUsers, vouches_for_identity};
 
-// Named here only to pin it for `url`: its version 1.0 carries no Unicode tables, so a host name that is not ASCII does
-// not parse. That saves the guest their size, and the trust rules refuse such names anyway.
+// The crate is named here only to pin its version for `url`. Version 1.0 has no Unicode tables, which makes
+// the guest smaller. A host name that is not ASCII then does not parse, and the trust rules refuse such names
+// anyway.
 use idna_adapter as _;

@@ -1,32 +1,33 @@
-//! Halves of a character in JSON: `\ud83c` without the escape that follows it. JavaScript and .NET write such text when they
-//! cut it at a length, and read it; strings of Rust cannot hold it.
+//! Lone surrogates in JSON: halves of a pair, such as `\ud83c` without the escape that completes it.
+//! JavaScript and .NET write such text when they cut a string inside a pair, and both can read it. Rust's
+//! strings cannot hold it.
 
-/// U+FFFD, as long as the escape that it replaces.
+/// U+FFFD as an escape. It is as long as the escape that it replaces.
 const REPLACEMENT: &[u8; 6] = b"\\ufffd";
 
-/// JSON whose lone surrogates are the replacement character; `None` if it has none.
+/// Replaces each lone surrogate with the replacement character. `None` if the JSON has no lone surrogate.
 pub(crate) fn replaced(json: &[u8]) -> Option<Vec<u8>> {
-    let mut whole: Option<Vec<u8>> = None;
+    let mut copy_of_json: Option<Vec<u8>> = None;
     let mut at = 0;
     while let Some(found) = json[at..].iter().position(|byte| *byte == b'\\') {
         at += found;
-        at += match unit(&json[at..]) {
-            // Another escape: whatever follows the `\`, it begins none.
+        at += match code_unit(&json[at..]) {
+            // Another escape. The character after `\` belongs to it and does not begin the next escape.
             None => 2.min(json.len() - at),
-            Some(0xD800..=0xDBFF) if matches!(unit(&json[at + 6..]), Some(0xDC00..=0xDFFF)) => 12,
+            Some(0xD800..=0xDBFF) if matches!(code_unit(&json[at + 6..]), Some(0xDC00..=0xDFFF)) => 12,
             Some(0xD800..=0xDFFF) => {
-                let copy = whole.get_or_insert_with(|| json.to_vec());
+                let copy = copy_of_json.get_or_insert_with(|| json.to_vec());
                 copy[at..at + 6].copy_from_slice(REPLACEMENT);
                 6
             }
             Some(_) => 6,
         };
     }
-    whole
+    copy_of_json
 }
 
-/// The code unit of the escape at the beginning.
-fn unit(json: &[u8]) -> Option<u16> {
+/// The UTF-16 code unit of the escape at the beginning.
+fn code_unit(json: &[u8]) -> Option<u16> {
     let digits = json.strip_prefix(b"\\u")?.get(..4)?;
     let digits = std::str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'))?;
     u16::from_str_radix(digits, 16).ok()
@@ -37,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_halves_of_characters_are_replaced() {
+    fn lone_surrogates_are_replaced_and_pairs_are_kept() {
         for (json, expected) in [
             (r#""a""#, None),
             (r#""\ud83c\udf55 \n \\""#, None),

@@ -1,4 +1,4 @@
-//! What the bot says.
+//! Messages that the bot sends.
 
 use serde_json::{Map, Value};
 
@@ -6,23 +6,24 @@ use crate::account::ChannelAccount;
 use crate::json::put;
 use crate::reference::ConversationReference;
 
-/// What a message may have beside its text and its address. Whoever writes to the queue chooses them, so nothing that says
-/// who speaks, to whom or where is among them.
+/// Members that an alert may add to a message, beside the text and the address. The writer of the queue
+/// message chooses their values. So the list has no member that names the sender, the recipient or the
+/// conversation.
 pub const MORE_MEMBERS: [&str; 5] =
     ["attachments", "attachmentLayout", "suggestedActions", "summary", "importance"];
 
-/// A message from the bot into the conversation of a reference: `{type, text, textFormat, from, recipient, conversation,
-/// channelId, serviceUrl, locale?, replyToId?}`.
+/// A message from the bot into the conversation of a reference:
+/// `{type, text, textFormat, from, recipient, conversation, channelId, serviceUrl, locale?, replyToId?}`.
 #[derive(Debug, Clone)]
 pub struct OutgoingMessage(Map<String, Value>);
 
 impl OutgoingMessage {
-    /// A message that answers nothing in particular.
+    /// A message with this text that is not a reply to an activity.
     pub fn new(reference: &ConversationReference, text: &str) -> Self {
         let mut message = Map::new();
         put(&mut message, "type", Some("message"));
         put(&mut message, "text", Some(text));
-        // The text is people's own words: `plain` keeps a channel from reading Markdown into them.
+        // People write the text, so `plain` keeps the channel from reading parts of it as Markdown.
         put(&mut message, "textFormat", Some("plain"));
         put(&mut message, "from", reference.bot.as_ref().map(ChannelAccount::to_json));
         put(&mut message, "recipient", reference.user.as_ref().map(ChannelAccount::to_json));
@@ -33,8 +34,8 @@ impl OutgoingMessage {
         Self(message)
     }
 
-    /// Adds [members that an alert may bring along](MORE_MEMBERS); all others are left out. Nothing that is there already
-    /// is replaced.
+    /// Adds the [members that an alert may add](MORE_MEMBERS) and ignores all others. Members that are
+    /// already set keep their values.
     #[must_use]
     pub fn with(mut self, activity: &Map<String, Value>) -> Self {
         for name in MORE_MEMBERS {
@@ -42,28 +43,29 @@ impl OutgoingMessage {
                 self.0.entry(name).or_insert_with(|| value.clone());
             }
         }
-        // A channel takes a message that is nothing but a card; an empty bubble beside it helps nobody.
+        // A channel accepts a message with only a card. With an empty text, it would show an empty message
+        // beside it.
         if self.0.get("text").is_some_and(|text| text == "") && self.0.contains_key("attachments") {
             self.0.retain(|name, _| !matches!(name.as_str(), "text" | "textFormat"));
         }
         self
     }
 
-    /// Marks it as the answer to the activity of `reference`.
+    /// Marks the message as the reply to the activity of `reference`.
     #[must_use]
     pub fn in_reply_to(mut self, reference: &ConversationReference) -> Self {
         put(&mut self.0, "replyToId", reference.activity_id.clone());
         self
     }
 
-    /// As an activity among others.
+    /// Returns the message as a JSON value.
     pub fn into_json(self) -> Value {
         self.0.into()
     }
 
-    /// The JSON that is sent.
+    /// Returns the JSON that is sent.
     pub fn to_bytes(&self) -> Vec<u8> {
-        // Writing JSON of text keys into memory does not fail.
+        // Writing JSON with string keys into memory cannot fail.
         serde_json::to_vec(&self.0).unwrap_or_default()
     }
 }
@@ -83,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_come_along_does() {
+    fn message_takes_only_the_listed_members_of_an_alert() {
         let sent = message(
             "hi",
             json!({
@@ -99,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_card_alone_has_no_text() {
+    fn message_with_a_card_and_empty_text_has_no_text() {
         let card = json!({"attachments": [{"contentType": "x"}]});
         assert_eq!(message("", card.clone()).get("text"), None);
         assert_eq!(message("hi", card)["text"], "hi");

@@ -1,17 +1,18 @@
-//! Ids of others as segments of a path.
+//! Ids from other services as segments of a path.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
-/// RFC 3986's unreserved characters stay; a Teams conversation id has `:`, `@`, `;`, `=` and may have `/`.
+/// Characters that are encoded: all but RFC 3986's unreserved ones. A Teams conversation id has `:`, `@`, `;`
+/// and `=`, and may have `/`.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Whether an id can be a segment of a path. Nothing but dots is a way up the path, also when it is encoded, and to nothing
-/// at all a server may give the meaning of another route.
+/// Whether an id can be a segment of a path. A segment of only dots leads up the path, even if it is encoded.
+/// An empty segment may lead to another route of the server.
 pub(crate) fn is_segment(id: &str) -> bool {
     id.bytes().any(|byte| byte != b'.')
 }
 
-/// An id as a segment of a path; `None` if it cannot be one.
+/// The id as an encoded segment of a path. `None` if the id cannot be one.
 pub(crate) fn segment(id: &str) -> Option<PercentEncode<'_>> {
     is_segment(id).then(|| utf8_percent_encode(id, ENCODED))
 }
@@ -21,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn id_is_one_segment_or_refused() {
+    fn id_becomes_one_segment_or_is_refused() {
         for (id, expected) in [
             ("a:1", Some("a%3A1")),
             ("19:x@thread.tacv2;messageid=1/2", Some("19%3Ax%40thread.tacv2%3Bmessageid%3D1%2F2")),

@@ -1,4 +1,4 @@
-//! The address of a conversation: what it takes to say something there later.
+//! The address of a conversation: everything that the bot needs to send a message there later.
 
 use serde_json::{Map, Value};
 
@@ -8,34 +8,37 @@ use crate::channel_id;
 use crate::json::{FieldError, Fields, put};
 use crate::vouching::vouches_for_identity;
 
-/// A conversation reference, in the JSON form of the 2017 Node.js template's `address`: `{id, channelId, serviceUrl,
-/// locale?, user?, bot?, conversation, serviceUrlVerified?}`, where `id` is the activity's id. Unknown fields survive.
+/// A conversation reference. Its JSON form is the `address` of the 2017 Node.js template:
+/// `{id, channelId, serviceUrl, locale?, user?, bot?, conversation, serviceUrlVerified?}`, where `id` is the
+/// activity's id. Unknown fields are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConversationReference {
-    /// The activity that it was taken from.
+    /// The id of the activity from which the reference was made.
     pub activity_id: Option<String>,
-    /// The channel, in its one spelling: lower case.
+    /// The channel id, in lower case.
     pub channel_id: String,
-    /// The Connector's address as it was captured: a claim, until a [`crate::TrustPolicy`] has agreed.
+    /// The Connector's address as the activity named it. It is not trusted until a [`crate::TrustPolicy`] has
+    /// checked it.
     pub service_url: String,
     /// The language of the person.
     pub locale: Option<String>,
     /// The person.
     pub user: Option<ChannelAccount>,
-    /// The bot. Read from `agent` too, as the Agents SDK calls it; written as `bot`.
+    /// The bot. It is read from `bot`, or from `agent`, the name in the Agents SDK. It is written as `bot`.
     pub bot: Option<ChannelAccount>,
     /// The conversation.
     pub conversation: ConversationAccount,
-    /// Whether the caller's token vouched for `serviceUrl` when it was captured (protocol-activity A7560). Worth
-    /// something under a seal only.
+    /// Whether the caller's token named this `serviceUrl` when the reference was made (protocol-activity
+    /// A7560). The value can be trusted only in a sealed envelope, because a writer of the queue could set
+    /// it.
     pub service_url_verified: bool,
     rest: Map<String, Value>,
 }
 
 impl ConversationReference {
-    /// The reference of the conversation in which `activity` was said.
+    /// The reference of the conversation to which `activity` belongs.
     pub fn of(activity: &Activity) -> Result<Self, FieldError> {
-        let missing = |path: &str| FieldError { path: path.into(), expected: "a string that is not empty" };
+        let missing = |path: &str| FieldError { path: path.into(), expected: "a non-empty string" };
         let required = |value: &Option<String>, path| {
             value.clone().filter(|v| !v.is_empty()).ok_or_else(|| missing(path))
         };
@@ -54,7 +57,8 @@ impl ConversationReference {
         })
     }
 
-    /// The tenant of the conversation, if the channel vouches for it. On other channels the client writes what it likes.
+    /// The tenant of the conversation, if the channel vouches for it. On other channels the client chooses
+    /// the value.
     pub fn vouched_tenant(&self) -> Option<&str> {
         self.conversation.tenant_id().filter(|_| vouches_for_identity(&self.channel_id))
     }
@@ -65,7 +69,7 @@ impl ConversationReference {
         user.and_then(ChannelAccount::aad_object_id)
     }
 
-    /// Notes whether the caller's token vouched for `serviceUrl`.
+    /// Sets whether the caller's token named this `serviceUrl`.
     #[must_use]
     pub fn with_service_url_verified(mut self, verified: bool) -> Self {
         self.service_url_verified = verified;
@@ -83,7 +87,7 @@ impl ConversationReference {
         let agent = account(&mut fields, "agent")?;
         Ok(Self {
             activity_id: fields.string("id")?,
-            channel_id: channel_id.ok_or_else(|| fields.error("channelId", "a string that is not empty"))?,
+            channel_id: channel_id.ok_or_else(|| fields.error("channelId", "a non-empty string"))?,
             service_url: fields.required_string("serviceUrl")?,
             locale: fields.string("locale")?,
             user: account(&mut fields, "user")?,
@@ -118,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn it_survives_a_round_trip_with_unknown_fields() {
+    fn reference_with_unknown_fields_survives_a_round_trip() {
         let json = r#"{"bot":{"id":"b"},"channelId":"msteams","conversation":{"id":"c","tenantId":"t"},"future":[1],"id":"7","locale":"de","serviceUrl":"https://x/","user":{"id":"u","name":"Ann"}}"#;
         let reference = read(json).unwrap();
         assert_eq!(reference.to_json().to_string(), json);
@@ -126,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn that_its_service_url_was_verified_is_written_only_if_so() {
+    fn service_url_verified_is_written_only_if_true() {
         let json = |verified: &str| {
             format!(r#"{{"channelId":"x","conversation":{{"id":"c"}},"serviceUrl":"https://x/"{verified}}}"#)
         };
@@ -145,13 +149,13 @@ mod tests {
                 expected.then_some(&Value::Bool(true)),
                 "{verified}"
             );
-            let turned = reference.with_service_url_verified(!expected).to_json();
-            assert_eq!(turned.get("serviceUrlVerified").is_some(), !expected);
+            let inverted = reference.with_service_url_verified(!expected).to_json();
+            assert_eq!(inverted.get("serviceUrlVerified").is_some(), !expected);
         }
     }
 
     #[test]
-    fn agent_is_another_word_for_bot() {
+    fn reference_with_agent_is_read_as_one_with_bot() {
         let json =
             r#"{"agent":{"id":"b"},"channelId":"x","conversation":{"id":"c"},"serviceUrl":"https://x/"}"#;
         let reference = read(json).unwrap();
@@ -160,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn tenant_and_object_id_count_only_where_the_channel_vouches_for_them() {
+    fn tenant_and_object_id_are_returned_only_if_the_channel_vouches_for_them() {
         for (channel_id, expected) in [
             ("msteams", (Some("t"), Some("o"))),
             ("webchat", (None, None)),
@@ -177,13 +181,13 @@ mod tests {
                 "{channel_id}"
             );
         }
-        let nobody =
+        let without_ids =
             read(r#"{"channelId":"msteams","conversation":{"id":"c"},"serviceUrl":"https://x/"}"#).unwrap();
-        assert_eq!((nobody.vouched_tenant(), nobody.vouched_aad_object_id()), (None, None));
+        assert_eq!((without_ids.vouched_tenant(), without_ids.vouched_aad_object_id()), (None, None));
     }
 
     #[test]
-    fn what_cannot_be_addressed_is_refused() {
+    fn reference_without_a_usable_address_is_refused() {
         for (json, path) in [
             (r#"{"channelId":"x","serviceUrl":"https://x/"}"#, "conversation"),
             (r#"{"channelId":"x","serviceUrl":"https://x/","conversation":{"id":".."}}"#, "conversation.id"),

@@ -1,5 +1,5 @@
-//! How long a service asks to be left alone, in every form that is seen: the header `Retry-After`
-//! (RFC 9110 section 10.2.3), and members of the body.
+//! The pause that a service asks for, in every form that services use: the header `Retry-After` (RFC 9110
+//! section 10.2.3), and members of the body.
 
 use std::time::Duration;
 
@@ -8,14 +8,16 @@ use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use serde_json::Value;
 
-/// Names of a member of the body, in whole or broken seconds or as a date.
+/// Names of the member in the body. The value is a number of seconds, maybe with a fraction, or a date.
 const MEMBERS: [&str; 4] = ["retryAfter", "retryAfterSeconds", "retry_after", "Retry-After"];
 
-/// Where services put such a member: at the top, in Teams' `error` (and in what it passes on), in Telegram's `parameters`.
+/// Objects in which services put the member: the body itself, Teams' `error` and the inner body that Teams
+/// passes on, and Telegram's `parameters`.
 const PLACES: [&str; 4] = ["", "/error", "/error/innerHttpError/body", "/parameters"];
 
-/// The pause that the headers and the body ask for: the longest, because each counts for a service behind the other. A text that
-/// is no time asks for nothing, and neither does a negative number.
+/// The longest pause that the headers and the body ask for. The longest counts, because the header and each
+/// member may come from different services in a chain. A text that is not a time is ignored, and so is a
+/// negative number.
 pub(crate) fn of_answer(headers: &HeaderMap, body: &Value, now: DateTime<Utc>) -> Option<Duration> {
     let members = PLACES.iter().filter_map(|place| body.pointer(place)).flat_map(|object| {
         MEMBERS.iter().filter_map(|name| match object.get(*name)? {
@@ -33,7 +35,7 @@ pub(crate) fn of_headers(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Dura
     values.filter_map(|value| read(value, now).or_else(|| longest_of_list(value, now))).max()
 }
 
-/// Two headers that a gateway has joined.
+/// The longest pause of a list: a gateway may have joined two headers into one.
 fn longest_of_list(value: &str, now: DateTime<Utc>) -> Option<Duration> {
     value.split(',').filter_map(|part| read(part, now)).max()
 }
@@ -46,7 +48,7 @@ fn read(value: &str, now: DateTime<Utc>) -> Option<Duration> {
     })
 }
 
-/// Seconds, rounded up. More of them than a number holds are a very long time.
+/// Seconds, rounded up. A number that does not fit becomes the largest one.
 fn read_seconds(value: &str) -> Option<Duration> {
     let (whole, part) = value.split_once('.').unwrap_or((value, ""));
     let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -58,7 +60,7 @@ fn read_seconds(value: &str) -> Option<Duration> {
     Some(Duration::from_secs(seconds.saturating_add(u64::from(has_part))))
 }
 
-/// One of HTTP's three forms of a date (RFC 9110 section 5.6.7), or an RFC 3339 one.
+/// A date in one of HTTP's three forms (RFC 9110 section 5.6.7), or in the form of RFC 3339.
 fn read_date(value: &str) -> Option<DateTime<Utc>> {
     let obsolete = || {
         let forms = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
@@ -87,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn header_is_seconds_or_a_date() {
+    fn retry_after_header_is_read_as_seconds_or_as_a_date() {
         for (value, expected) in [
             ("0", Some(0)),
             ("7", Some(7)),
@@ -117,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_headers_the_longer_counts() {
+    fn retry_after_in_two_headers_uses_the_longer_pause() {
         for (values, expected) in [
             (["7", "9"].as_slice(), Some(9)),
             (&["9", "soon"], Some(9)),
@@ -131,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn body_may_say_it() {
+    fn retry_after_in_the_body_is_read() {
         for (body, expected) in [
             (json!({"retryAfter": 7}), Some(7)),
             (json!({"retryAfter": 1.5}), Some(2)),

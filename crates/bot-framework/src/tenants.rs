@@ -1,7 +1,8 @@
-//! `tenants`: the Entra tenants whose people may talk to the bot, and be alerted.
+//! The variable `tenants`: the Entra tenants whose people may send messages to the bot and receive alerts.
 //!
-//! Any tenant can install a Teams app that names this bot's id, and the channel's token is valid for it. So the token does
-//! not say to whom the bot belongs; the tenant does.
+//! Any tenant can install a Teams app that names this bot's id, and the channel's token is then valid. So the
+//! token does not show whether the sender belongs to the operator's tenant. Only the tenant in the activity
+//! shows it.
 
 use platform::{Settings, SettingsError, excerpt};
 use thiserror::Error;
@@ -14,28 +15,29 @@ use crate::vouching::vouches_for_identity;
 /// The tenants that the bot serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tenants {
-    /// Every one.
+    /// The bot serves every tenant.
     Any,
-    /// These.
+    /// The bot serves only these tenants.
     Only(Vec<String>),
 }
 
-/// An activity comes from a tenant that the bot does not serve.
+/// The activity comes from a tenant that the bot does not serve.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TenantRefused {
-    /// It names this tenant, shortened.
+    /// The activity names this tenant, of which an excerpt is shown.
     #[error(
-        "the tenant {0} is not in `tenants` (while that is empty: it is not the id in `microsoftapptenantid`)"
+        "tenant {0}: not in `tenants`; add the id there (if `tenants` is empty, only the id in \
+         `microsoftapptenantid` is served)"
     )]
     NotListed(String),
-    /// It names none, although its channel always does.
-    #[error("the activity names no tenant, and `tenants` is a list")]
+    /// The activity names no tenant, although its channel always names one.
+    #[error("activity: no tenant is named; `tenants` admits only the tenants that it lists")]
     Missing,
 }
 
 impl Tenants {
-    /// Reads the variable `tenants`. Empty means the bot's own tenant for a single-tenant bot; every tenant for another one,
-    /// and in anonymous mode, where there is no `identity`.
+    /// Reads the variable `tenants`. Empty means the bot's own tenant for a single-tenant bot. For a
+    /// multi-tenant bot, and in anonymous mode without an `identity`, empty means every tenant.
     pub fn read(settings: &impl Settings, identity: Option<&BotIdentity>) -> Result<Self, SettingsError> {
         let text = settings.setting("tenants")?;
         match (text.trim(), identity) {
@@ -56,8 +58,9 @@ impl Tenants {
         }
     }
 
-    /// Decides whether an activity may come in. Every tenant that it names has to be listed. Only channels that vouch for
-    /// tenants are asked: on others the client would write what we want to read.
+    /// Decides whether the bot accepts an activity. Every tenant that the activity names must be listed. The
+    /// check applies only to channels that vouch for tenants, because on other channels the client chooses
+    /// the tenant.
     pub fn admit(&self, activity: &Activity) -> Result<(), TenantRefused> {
         let Self::Only(_) = self else { return Ok(()) };
         if !activity.channel_id.as_deref().is_some_and(vouches_for_identity) {
@@ -74,8 +77,8 @@ impl Tenants {
         if is_named { Ok(()) } else { Err(TenantRefused::Missing) }
     }
 
-    /// Whether a conversation may be alerted. An address without a tenant may: it comes from a program that keeps its own
-    /// addresses, because those of the channel have one.
+    /// Whether an alert may go to a conversation. An address without a tenant is allowed: it comes from a
+    /// program that keeps its own addresses, because every address that the channel sent names a tenant.
     pub fn allow(&self, reference: &ConversationReference) -> bool {
         reference.vouched_tenant().is_none_or(|tenant| self.lists(tenant))
     }
@@ -111,12 +114,12 @@ mod tests {
     }
 
     #[test]
-    fn the_variable_lists_tenants_and_empty_means_the_bots_own() {
+    fn tenants_variable_is_a_list_and_empty_means_the_own_tenant() {
         let only = |ids: &[&str]| Ok(Tenants::Only(ids.iter().map(|id| (*id).to_owned()).collect()));
         for (kind, own, tenants, expected) in [
             ("SingleTenant", OWN, "", only(&[OWN])),
             ("", OWN, " ", only(&[OWN])),
-            // Nobody's tenant in an activity; the log says so.
+            // No activity names a tenant by its domain, so this list admits no tenant.
             ("SingleTenant", "contoso.com", "", only(&["contoso.com"])),
             ("SingleTenant", "contoso.com", OTHER, only(&[OTHER])),
             ("MultiTenant", "", "", Ok(Tenants::Any)),
@@ -149,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn every_tenant_that_an_activity_names_has_to_be_listed() {
+    fn activity_that_names_a_tenant_off_the_list_is_refused() {
         let only = Tenants::Only(vec![OWN.to_owned()]);
         let (own, other, none) = (json!(OWN), json!(OTHER), Value::Null);
         for (conversation, channel_data, expected) in [
@@ -169,7 +172,7 @@ mod tests {
             let admitted = only.admit(&activity("msteams", conversation, channel_data)).is_ok();
             assert_eq!(admitted, expected, "{conversation} {channel_data}");
             assert_eq!(Tenants::Any.admit(&activity("msteams", conversation, channel_data)), Ok(()));
-            // What a client writes proves nothing, for or against.
+            // On this channel the client chooses the tenant, so the bot ignores it.
             assert_eq!(only.admit(&activity("webchat", conversation, channel_data)), Ok(()));
         }
         let without_channel_data = r#"{"type":"message","channelId":"MSTeams","conversation":{"id":"c"}}"#;
@@ -178,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_shows_the_first_characters_of_a_tenant() {
+    fn tenant_refusal_with_a_long_tenant_shows_an_excerpt() {
         let long = json!("ü".repeat(1000));
         let refused =
             Tenants::Only(Vec::new()).admit(&activity("msteams", &long, &long)).expect_err("refused");
@@ -186,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_conversation_may_be_alerted_unless_it_is_in_another_tenant() {
+    fn alert_to_a_conversation_in_another_tenant_is_not_allowed() {
         let only = Tenants::Only(vec![OWN.to_owned()]);
         for (channel_id, tenant, expected) in [
             ("msteams", json!(OWN), true),

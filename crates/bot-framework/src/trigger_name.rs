@@ -1,4 +1,5 @@
-//! Which activities are triggers: activities that nobody said, and that make the bot say something somewhere else.
+//! Recognizes triggers. A trigger is an activity of a program, after which the bot sends a message to another
+//! conversation.
 
 use platform::{Settings, SettingsError};
 use serde_json::Value;
@@ -10,7 +11,7 @@ use crate::activity::{Activity, ActivityKind};
 pub struct TriggerName(String);
 
 impl TriggerName {
-    /// Reads the variable; empty is `trigger`.
+    /// Reads the variable. Empty means `trigger`.
     pub fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
         let name = settings.setting("triggername")?.trim().to_owned();
         Ok(Self(if name.is_empty() { "trigger".to_owned() } else { name }))
@@ -21,8 +22,8 @@ impl TriggerName {
         &self.0
     }
 
-    /// Whether an activity is a trigger: of that type, as in the first template (it had no names), or an event with
-    /// this name.
+    /// Whether an activity is a trigger: an event with this name, or an activity of the type `trigger`, which
+    /// had no name in the first template.
     pub fn names(&self, activity: &Activity) -> bool {
         match activity.kind {
             ActivityKind::Trigger => true,
@@ -39,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn triggers_and_events_of_that_name() {
+    fn trigger_name_matches_triggers_and_events_of_this_name() {
         for (setting, kind, name, expected) in [
             ("", "trigger", "null", true),
             ("", "trigger", r#""other""#, true),

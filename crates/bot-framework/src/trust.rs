@@ -1,6 +1,8 @@
-//! Whom we talk to. A bot posts, with its token, to whatever `serviceUrl` it was told; whoever can plant one there
-//! receives a token that is good for every conversation of the bot. So a `serviceUrl` is a claim, until a policy has made
-//! a [`ServiceUrl`] of it.
+//! Decides which addresses the bot may send to.
+//!
+//! The bot sends its token to the `serviceUrl` of a conversation. If an attacker could choose that URL, the
+//! attacker would receive a token that is valid for every conversation of the bot. So a `serviceUrl` is not
+//! trusted before a [`TrustPolicy`] has checked it and returned a [`ServiceUrl`].
 
 use std::fmt;
 
@@ -12,7 +14,8 @@ use crate::auth_mode::AuthMode;
 use crate::cloud::Cloud;
 use crate::identity::is_loopback;
 
-/// The address of a Connector that a [`TrustPolicy`] has agreed to. There is no other way to make one.
+/// The address of a Connector that a [`TrustPolicy`] has checked. Only [`TrustPolicy::check`] makes this
+/// type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceUrl {
     base: String,
@@ -20,21 +23,21 @@ pub struct ServiceUrl {
 }
 
 impl ServiceUrl {
-    /// The base to which paths are *appended*: it has a path of its own on Teams (`/amer/`), which joining would lose.
-    /// Without a slash at its end.
+    /// The base to which paths are *appended*, without a slash at the end. On Teams the base has a path
+    /// (`/amer/`), which joining by [`Url::join`] would lose.
     pub(crate) fn base(&self) -> &str {
         &self.base
     }
 
-    /// The part of the URL that can be out by itself: scheme, host, and the first segment of the path, which is the region on
-    /// Teams (`https://smba.trafficmanager.net/amer`).
+    /// The part of the URL that can be out by itself: scheme, host, and the first segment of the path, which is the
+    /// region on Teams (`https://smba.trafficmanager.net/amer`).
     pub fn region(&self) -> &str {
-        let path = self.base.find("://").map_or(0, |scheme| scheme + 3);
-        let ends = self.base.match_indices('/').map(|(index, _)| index).filter(|index| *index > path).nth(1);
-        &self.base[..ends.unwrap_or(self.base.len())]
+        let host = self.base.find("://").map_or(0, |scheme| scheme + 3);
+        let mut slashes = self.base.match_indices('/').map(|(index, _)| index).filter(|index| *index > host);
+        &self.base[..slashes.nth(1).unwrap_or(self.base.len())]
     }
 
-    /// Whether the bot's token may be sent there: never to what anonymous mode has agreed to.
+    /// Whether the bot's token may be sent there. Never, if anonymous mode checked the address.
     pub(crate) fn takes_token(&self) -> bool {
         self.takes_token
     }
@@ -46,51 +49,52 @@ impl fmt::Display for ServiceUrl {
     }
 }
 
-/// Why a `serviceUrl` is not trusted. The texts do not repeat it: it is a stranger's input.
+/// Why a `serviceUrl` is not trusted. The texts do not repeat the URL, because a caller chose it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NotTrusted {
-    /// Not a plain absolute URL: no host, a user, a query, a fragment, or characters that parsers disagree about.
-    #[error("serviceUrl is not a plain absolute URL")]
+    /// The URL has no host, or has a user, a query, a fragment, or characters that parsers read differently.
+    #[error("serviceUrl: expected an absolute URL without user, query and fragment")]
     NotAUrl,
-    /// Anonymous mode talks to this machine only.
-    #[error("serviceUrl is not loopback, and authmode=anonymous answers to loopback only")]
+    /// Anonymous mode sends to this machine only.
+    #[error("serviceUrl: the host is not loopback; authmode=anonymous sends to loopback only")]
     NotLoopback,
-    /// A token travels over https only, on its default port.
-    #[error("serviceUrl is not https on its default port")]
+    /// The bot sends its token only over https, on the default port.
+    #[error("serviceUrl: expected https on its default port")]
     NotSecure,
-    /// An address is nobody's name.
-    #[error("serviceUrl's host is an IP address")]
+    /// The host is an IP address. Apart from loopback origins, only names are trusted.
+    #[error("serviceUrl: expected a host name, found an IP address")]
     IpLiteral,
-    /// The host is on no list.
-    #[error("serviceUrl's host is not trusted (to allow it, add it to servicehosts)")]
+    /// The host is neither a Connector of the cloud nor in `servicehosts`.
+    #[error("serviceUrl: the host is not trusted; to trust this host, add it to servicehosts")]
     UnknownHost,
 }
 
-/// The rule by which a `serviceUrl` is trusted. Applied when an address is captured, and again when something is sent.
+/// The rules that decide whether a `serviceUrl` is trusted. They apply when an address is stored, and again
+/// when a message is sent.
 #[derive(Debug, Clone)]
 pub enum TrustPolicy {
-    /// `authmode=anonymous`: loopback only, and nothing is ever sent with a token.
+    /// `authmode=anonymous`: only loopback is trusted, and no token is ever sent.
     Anonymous,
-    /// `authmode=required`: the cloud's Connectors, and what `servicehosts` adds.
+    /// `authmode=required`: the cloud's Connectors and the hosts in `servicehosts` are trusted.
     Listed {
         /// The cloud whose Connectors are trusted.
         cloud: Cloud,
-        /// More hosts.
+        /// The hosts that `servicehosts` adds.
         extra: ServiceHosts,
     },
 }
 
-/// The variable `servicehosts`: more trusted Connectors, comma separated.
+/// The variable `servicehosts`: further trusted Connectors, separated by commas.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServiceHosts {
-    /// Exact host names, lower case: https, default port.
+    /// Exact host names in lower case, for https on the default port.
     hosts: Vec<String>,
-    /// Whole loopback origins, for tests: `http://127.0.0.1:9200`.
+    /// Whole loopback origins for tests, e.g. `http://127.0.0.1:9200`.
     loopback_origins: Vec<String>,
 }
 
 impl ServiceHosts {
-    /// Reads the variable. Each entry is an exact host name, or a whole loopback origin.
+    /// Reads the variable. Each entry is an exact host name or a whole loopback origin.
     pub fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
         let mut read = Self::default();
         for entry in
@@ -111,13 +115,14 @@ impl ServiceHosts {
         Ok(read)
     }
 
-    /// Whether a loopback origin is among them, which deserves a warning: it is for tests.
+    /// Whether the list has a loopback origin. The log should warn, because such an origin is only for tests.
     pub fn trusts_loopback(&self) -> bool {
         !self.loopback_origins.is_empty()
     }
 }
 
-/// A name with at least two labels of letters, digits and `-`, the last of which is not a number (that would be an IP).
+/// Whether the text has at least two labels of letters, digits and `-`. The last label must not be a number,
+/// because the text would then be an IP address.
 fn is_host_name(text: &str) -> bool {
     let labels: Vec<_> = text.split('.').collect();
     let is_label =
@@ -128,7 +133,7 @@ fn is_host_name(text: &str) -> bool {
 }
 
 impl TrustPolicy {
-    /// The policy of a mode, with what the variables `channelservice` and `servicehosts` say.
+    /// Reads the policy of a mode from the variables `channelservice` and `servicehosts`.
     pub fn read(mode: AuthMode, settings: &impl Settings) -> Result<Self, SettingsError> {
         Ok(match mode {
             AuthMode::Anonymous => Self::Anonymous,
@@ -138,17 +143,19 @@ impl TrustPolicy {
         })
     }
 
-    /// Decides on one `serviceUrl`.
+    /// Checks a `serviceUrl`.
     pub fn check(&self, service_url: &str) -> Result<ServiceUrl, NotTrusted> {
-        // Characters that one parser drops, another takes for a slash, and a third for part of the name.
+        // Parsers read these characters differently: one drops them, another reads a slash, a third a part of
+        // the name.
         if service_url
             .bytes()
             .any(|byte| !(0x21..=0x7e).contains(&byte) || matches!(byte, b'\\' | b'@' | b'?' | b'#'))
         {
             return Err(NotTrusted::NotAUrl);
         }
-        // Before parsing: what is behind a percent sign need not be ASCII, for which `idna_adapter` has an assertion.
-        // And the parser finds a host behind one slash, three, or none, where nothing literal could be compared with it.
+        // These checks run before the parser, for two reasons. `idna_adapter` asserts ASCII, and bytes behind
+        // a percent sign may not be ASCII. And the parser finds a host after one slash, three slashes or
+        // none, where the text has no literal host to compare with.
         let (scheme, after_scheme) = service_url.split_once("://").ok_or(NotTrusted::NotAUrl)?;
         let literal_host = after_scheme.split('/').next().unwrap_or_default();
         let is_web = ["https", "http"].iter().any(|web| scheme.eq_ignore_ascii_case(web));
@@ -156,7 +163,7 @@ impl TrustPolicy {
             return Err(NotTrusted::NotAUrl);
         }
         let url = Url::parse(service_url).map_err(|_| NotTrusted::NotAUrl)?;
-        // What the parser took for the host has to stand there literally: no `0x7f.1` for 127.0.0.1.
+        // The text must contain the parsed host literally: `0x7f.1` for 127.0.0.1 is refused.
         let host = url.host().ok_or(NotTrusted::NotAUrl)?;
         let as_parsed = match url.port() {
             Some(port) => format!("{host}:{port}"),
@@ -171,22 +178,23 @@ impl TrustPolicy {
         if literal != as_parsed && literal.strip_suffix(default_port) != Some(as_parsed.as_str()) {
             return Err(NotTrusted::NotAUrl);
         }
-        self.agree_to(&url, &host)?;
+        self.check_host(&url, &host)?;
         Ok(ServiceUrl {
             base: url.as_str().trim_end_matches('/').to_owned(),
             takes_token: matches!(self, Self::Listed { .. }),
         })
     }
 
-    /// Whether `servicehosts` makes it trust this machine with the bot's token, which deserves a warning.
+    /// Whether the bot's token may go to this machine, because `servicehosts` lists it. The log should warn.
     pub fn trusts_loopback(&self) -> bool {
         matches!(self, Self::Listed { extra, .. } if extra.trusts_loopback())
     }
 
-    /// Decides on the address of Direct Line, to which its secret is sent: the cloud's, and not just any Connector.
+    /// Checks the address of Direct Line, which receives the Direct Line secret. Only the cloud's Direct Line
+    /// and the hosts in `servicehosts` are trusted, not every Connector.
     pub fn check_direct_line(&self, endpoint: &str) -> Result<ServiceUrl, NotTrusted> {
         let url = self.check(endpoint)?;
-        // Over http it is loopback, which has been agreed to by name.
+        // An address over http is loopback, and `servicehosts` lists it.
         let (Self::Listed { cloud, extra }, Some(rest)) = (self, url.base.strip_prefix("https://")) else {
             return Ok(url);
         };
@@ -201,7 +209,8 @@ impl TrustPolicy {
         }
     }
 
-    /// The Connector of GCC tenants, for a conversation whose own Connector answers that it lives in another cloud.
+    /// The Connector of GCC tenants. It serves a conversation whose own Connector answers that the
+    /// conversation is in another cloud.
     pub fn gcc_connector(&self) -> Option<ServiceUrl> {
         match self {
             Self::Listed { cloud: Cloud::Public, .. } => {
@@ -211,7 +220,7 @@ impl TrustPolicy {
         }
     }
 
-    fn agree_to(&self, url: &Url, host: &Host<&str>) -> Result<(), NotTrusted> {
+    fn check_host(&self, url: &Url, host: &Host<&str>) -> Result<(), NotTrusted> {
         match self {
             Self::Anonymous if is_loopback(host) => Ok(()),
             Self::Anonymous => Err(NotTrusted::NotLoopback),

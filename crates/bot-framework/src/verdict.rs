@@ -1,9 +1,10 @@
-//! What an answer of the Connector means: one pure function over status, headers, body and transport error.
+//! Classifies an answer of the Connector, by one pure function of status, headers, body and transport error.
 //!
-//! The table is the one of "Status code responses" on
-//! <https://learn.microsoft.com/microsoftteams/platform/bots/build-conversational-capability>: what is not listed there as
-//! retryable must not be retried. "Possibly delivered" is kept apart from "failed", because repeating it can double. The
-//! status is enough: an answer whose body was lost says what it says with an empty one.
+//! The source is the table "Status code responses" on
+//! <https://learn.microsoft.com/microsoftteams/platform/bots/build-conversational-capability>.
+//! A status that the table does not list as retryable must not be retried. "Possibly delivered" differs from
+//! "failed", because a repeat can deliver the message twice. An answer whose body was lost is classified like
+//! the same status with an empty body.
 
 use std::time::Duration;
 
@@ -15,9 +16,12 @@ use serde_json::Value;
 use crate::outbound::TokenError;
 use crate::retry_after;
 
-/// The Connector's codes by which nobody is there: <https://learn.microsoft.com/microsoftteams/platform/bots/build-conversational-capability>
-/// and the service's own `ErrorCode` list. Any other code may be an incident of the service, and pauses nobody.
-const GONE: [&str; 7] = [
+/// The Connector's error codes for a person, conversation or installation that can no longer be reached.
+/// Sources:
+/// <https://learn.microsoft.com/microsoftteams/platform/bots/build-conversational-capability>
+/// and the service's own `ErrorCode` list. Any other code may be an incident of the service, and pauses no
+/// conversation.
+const DESTINATION_GONE_CODES: [&str; 7] = [
     "BotDisabledByAdmin",
     "BotNotInConversationRoster",
     "ConversationBlockedByUser",
@@ -27,63 +31,69 @@ const GONE: [&str; 7] = [
     "NotEnoughPermissions",
 ];
 
-/// What became of a message, as far as the Connector's answer tells.
+/// The result of a send, as far as the Connector's answer shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// The Connector took it.
+    /// The Connector accepted the message.
     Accepted,
-    /// Too much at once (429): later, and nobody's fault.
+    /// The service limits the rate (429). The message can be sent later; neither the message nor the
+    /// conversation is at fault.
     Throttled,
-    /// Surely not delivered, and it may work later (412, 503, nothing was sent).
+    /// Certainly not delivered, and a later try may succeed (412, 503, or the request was not sent).
     Unavailable,
-    /// A gateway answered for a service that may have taken it (408, 502, 504). It may be repeated, as the Connector's guidance
-    /// says, and may then double.
+    /// A gateway answered for a service that may have accepted the message (408, 502, 504). The Connector's
+    /// guidance allows a repeat, which may deliver the message twice.
     GatewayFailed,
-    /// Nobody knows (500, the answer was lost): repeating may double it.
+    /// Unknown whether delivered (500, or the answer was lost). A repeat may deliver the message twice.
     PossiblyDelivered,
-    /// The bot's token was not taken (401; a 403 that names no reason, until a fresh token has been tried), or the login
-    /// host refuses to give one.
+    /// The Connector refused the bot's token, or the login host refused to issue one. A refused token is a
+    /// 401, or a 403 without an error code before a fresh token has been tried.
     Unauthorized,
-    /// There is no token, or no Direct Line conversation, for now: nothing was sent, and no message is to blame.
+    /// At present there is no token or no Direct Line conversation. Nothing was sent, and no message is the
+    /// cause.
     NoToken,
-    /// The conversation is in another cloud (`InvalidBotApiHost`): GCC has a host of its own.
+    /// The conversation is in another cloud (`InvalidBotApiHost`): GCC has its own host.
     WrongCloud,
-    /// The person, the conversation or the installation is gone (403, 404 or 410 with a code of a closed list).
+    /// The person, the conversation or the installation can no longer be reached (403, 404 or 410 with a code
+    /// of a closed list).
     DestinationGone,
-    /// It will never work (400, 413, everything else). A 404 of a gateway is among these: it says nothing about the person.
+    /// No later try will succeed (400, 413, everything else). This includes a gateway's 404, which does not
+    /// show that the person or the conversation is missing.
     Permanent,
 }
 
-/// [`Class`], and what to tell about it.
+/// A [`Class`], with the details of the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// What it means.
+    /// The class of the answer.
     pub class: Class,
     /// The HTTP status, if there was an answer.
     pub status: Option<u16>,
-    /// Why, for people: the Connector's error code, or what broke. Never the body.
+    /// The reason, for the log: the status and the Connector's error code, or the transport error. It never
+    /// contains the body.
     pub reason: String,
-    /// How long the Connector asked to be left alone.
+    /// The pause that the Connector asked for.
     pub retry_after: Option<Duration>,
-    /// The id that the channel gave the message.
+    /// The id that the channel assigned to the message.
     pub activity_id: Option<String>,
 }
 
 impl Verdict {
-    /// An id of the address is no segment of a path: nothing was sent.
-    pub(crate) fn no_address() -> Self {
+    /// The verdict for an address with an id that cannot be a segment of a path. Nothing was sent.
+    pub(crate) fn unusable_address() -> Self {
         Self {
             class: Class::Permanent,
             status: None,
-            reason: "an id of the address is empty or nothing but dots".into(),
+            reason: "address: an id is empty or has only dots".into(),
             retry_after: None,
             activity_id: None,
         }
     }
 
-    /// The same once the token is not to blame. A 403 that names no reason is then about this message or this conversation
-    /// (a gateway's filter, say): if it stopped the run, one message could hold up everybody's for ever.
-    pub(crate) fn not_the_token(mut self) -> Self {
+    /// The verdict once a bad token is ruled out. A 403 without an error code then concerns this message or
+    /// this conversation: a gateway's filter may have refused it. Such a verdict must not stop the run, or
+    /// one message could block all messages for ever.
+    pub(crate) fn token_ruled_out(mut self) -> Self {
         if self.class == Class::Unauthorized && self.status == Some(403) {
             self.class = Class::Permanent;
         }
@@ -101,7 +111,7 @@ impl From<TokenError> for Verdict {
     }
 }
 
-/// Says what an answer, or its absence, means. `now` is for a `Retry-After` that is a date.
+/// Classifies an answer, or its absence. `now` is needed for a `Retry-After` that is a date.
 pub fn classify(answer: &Result<http::Response<Bytes>, TransportError>, now: DateTime<Utc>) -> Verdict {
     let (status, headers, body, lost) = match answer {
         Ok(response) => (response.status(), response.headers(), response.body().as_ref(), None),
@@ -118,14 +128,14 @@ pub fn classify(answer: &Result<http::Response<Bytes>, TransportError>, now: Dat
         }
     };
     let status = status.as_u16();
-    // Gateways answer with HTML or nothing at all: the status counts, the code refines it.
+    // Gateways answer with HTML or an empty body. So the status decides, and an error code only refines it.
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let code = error_code(&body);
     let class = match (status, code.as_deref()) {
         (200..=299, _) => Class::Accepted,
         (401, _) | (403, None) => Class::Unauthorized,
         (403, Some("InvalidBotApiHost")) => Class::WrongCloud,
-        (403 | 404 | 410, Some(code)) if GONE.contains(&code) => Class::DestinationGone,
+        (403 | 404 | 410, Some(code)) if DESTINATION_GONE_CODES.contains(&code) => Class::DestinationGone,
         (429, _) => Class::Throttled,
         (412 | 503, _) => Class::Unavailable,
         (408 | 502 | 504, _) => Class::GatewayFailed,
@@ -146,15 +156,16 @@ pub fn classify(answer: &Result<http::Response<Bytes>, TransportError>, now: Dat
     }
 }
 
-/// `error.code`; or Teams' odd shape `{"errorCode":209,"message":"<JSON text with subCode>"}`.
+/// The error code: `error.code`, or `subCode` in Teams' other shape
+/// `{"errorCode":209,"message":"<JSON text with subCode>"}`.
 fn error_code(body: &Value) -> Option<String> {
-    let odd = || {
+    let sub_code = || {
         body.get("errorCode")?;
         let nested: Value = serde_json::from_str(body["message"].as_str()?).ok()?;
         find_sub_code(&nested, 4)
     };
-    let code = body["error"]["code"].as_str().map(Into::into).or_else(odd)?;
-    // It is written to logs and to the poison queue: a word, or nothing.
+    let code = body["error"]["code"].as_str().map(Into::into).or_else(sub_code)?;
+    // The code goes to the log and to the poison queue, so only a plain word is accepted.
     let is_word =
         !code.is_empty() && code.len() <= 64 && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
     is_word.then_some(code)
@@ -196,9 +207,9 @@ mod tests {
     }
 
     #[test]
-    fn every_row_of_the_table() {
-        let odd = r#"{"errorCode":209,"message":"{\r\n  \"subCode\": \"MessageWritesBlocked\",\r\n  \"details\": null\r\n}"}"#;
-        let odd_nested =
+    fn classify_status_and_code_returns_the_class_of_the_table() {
+        let sub_code = r#"{"errorCode":209,"message":"{\r\n  \"subCode\": \"MessageWritesBlocked\",\r\n  \"details\": null\r\n}"}"#;
+        let sub_code_nested =
             r#"{"errorCode":209,"message":"{\"error\":{\"subCode\":\"MessageWritesBlocked\"}}"}"#;
         for (status, body, class, reason) in [
             (200, r#"{"id":"1"}"#.to_owned(), Class::Accepted, "200"),
@@ -224,8 +235,8 @@ mod tests {
                 "403 ConversationBlockedByUser",
             ),
             (403, coded("MessageWritesBlocked"), Class::DestinationGone, "403 MessageWritesBlocked"),
-            (403, odd.to_owned(), Class::DestinationGone, "403 MessageWritesBlocked"),
-            (403, odd_nested.to_owned(), Class::DestinationGone, "403 MessageWritesBlocked"),
+            (403, sub_code.to_owned(), Class::DestinationGone, "403 MessageWritesBlocked"),
+            (403, sub_code_nested.to_owned(), Class::DestinationGone, "403 MessageWritesBlocked"),
             (
                 403,
                 coded("ForbiddenOperationException"),
@@ -273,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_answer_it_matters_whether_the_request_arrived() {
+    fn classify_without_an_answer_depends_on_whether_the_request_arrived() {
         for (error, class) in [
             (TransportError::Denied, Class::Unavailable),
             (TransportError::NotSent("the connection was refused".into()), Class::Unavailable),
@@ -284,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn without_its_body_an_answer_says_what_its_head_says() {
+    fn classify_with_a_lost_body_uses_status_and_headers() {
         let problems = [BodyProblem::Broken, BodyProblem::TooLong { limit_bytes: 1 }, BodyProblem::OutOfTime];
         for (status, class) in [
             (200, Class::Accepted),
@@ -312,14 +323,14 @@ mod tests {
     }
 
     #[test]
-    fn any_status_may_ask_for_a_pause_in_its_head_or_body() {
+    fn retry_after_in_headers_or_body_of_any_status_is_read() {
         assert_eq!(answer(503, "", Some("9")).retry_after, Some(Duration::from_secs(9)));
         assert_eq!(answer(429, r#"{"retryAfter":9}"#, None).retry_after, Some(Duration::from_secs(9)));
         assert_eq!(answer(429, "", None).retry_after, None);
     }
 
     #[test]
-    fn a_code_is_a_word_before_it_is_repeated() {
+    fn error_code_that_is_not_a_word_is_left_out_of_the_reason() {
         for code in ["with space", "<script>", "new\\nline", &"x".repeat(65)] {
             assert_eq!(answer(400, &coded(code), None).reason, "400");
         }

@@ -1,40 +1,41 @@
-//! Which channels vouch for who a person is, and where they belong.
+//! Lists the channels that vouch for the identity and the tenant of a person.
 //!
-//! An activity's tenant and object id are facts only where the channel's own service writes them. Web Chat, Direct Line and
-//! others pass on what the client wrote.
+//! An activity's tenant and object id are facts only if the channel's own service writes them. Web Chat,
+//! Direct Line and other channels pass on the values that the client wrote.
 
 use platform::{Settings, SettingsError};
 
 use crate::auth_mode::AuthMode;
 
-/// The channels that vouch for `conversation.tenantId`, `channelData.tenant.id`, `from.aadObjectId` and `deleteUserData`.
-/// Nothing else says which channels do.
+/// The channels that vouch for `conversation.tenantId`, `channelData.tenant.id`, `from.aadObjectId` and
+/// `deleteUserData`. This is the only place that lists them.
 const VOUCHING_CHANNELS: [&str; 1] = ["msteams"];
 
-/// Whether the channel, and not its client, says to which tenant a conversation belongs and who speaks in it.
+/// Whether the channel, and not its client, sets the tenant of a conversation and the identity of the sender.
 pub fn vouches_for_identity(channel_id: &str) -> bool {
     VOUCHING_CHANNELS.contains(&channel_id)
 }
 
-/// The channels whose clients choose a person's id, unless the token that they were given binds one.
-const CHANNELS_OF_CLIENTS: [&str; 3] = ["webchat", "directline", "directlinespeech"];
+/// The channels whose clients choose a person's id, unless the client's token binds an id.
+const CHANNELS_WITH_CLIENT_IDS: [&str; 3] = ["webchat", "directline", "directlinespeech"];
 
-/// How an id begins that Direct Line has bound to its token:
+/// The prefix of an id that Direct Line has bound to the client's token:
 /// <https://learn.microsoft.com/azure/bot-service/bot-builder-security-enhanced>.
-const BOUND: &str = "dl_";
+const BOUND_ID_PREFIX: &str = "dl_";
 
-/// Whether a person is found by an id that the client chose: the variable `unboundusers`.
+/// The variable `unboundusers`: whether an id that the client chose identifies a person.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum UnboundUsers {
-    /// Anybody could take the id of another, and read that person's alerts.
+    /// Such an id identifies nobody, because a client could use another person's id and read that person's
+    /// alerts.
     #[default]
     Refuse,
-    /// Whoever runs the bot takes that upon them.
+    /// Such an id identifies a person. The operator of the bot accepts the risk.
     Allow,
 }
 
 impl UnboundUsers {
-    /// Reads the variable; empty means `allow` in anonymous mode, else `refuse`.
+    /// Reads the variable. Empty means `allow` in anonymous mode, otherwise `refuse`.
     pub fn read(settings: &impl Settings, mode: AuthMode) -> Result<Self, SettingsError> {
         let words = match mode {
             AuthMode::Required => [("refuse", Self::Refuse), ("allow", Self::Allow)],
@@ -43,9 +44,11 @@ impl UnboundUsers {
         settings.choice("unboundusers", &words)
     }
 
-    /// Whether a person is found by this id.
+    /// Whether this id identifies a person.
     pub fn admit(self, channel_id: &str, user_id: &str) -> bool {
-        self == Self::Allow || !CHANNELS_OF_CLIENTS.contains(&channel_id) || user_id.starts_with(BOUND)
+        self == Self::Allow
+            || !CHANNELS_WITH_CLIENT_IDS.contains(&channel_id)
+            || user_id.starts_with(BOUND_ID_PREFIX)
     }
 }
 
@@ -56,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_teams_vouches_for_identity() {
+    fn identity_is_vouched_for_by_teams_only() {
         assert!(vouches_for_identity("msteams"));
         for channel_id in
             ["", "webchat", "directline", "emulator", "email", "msteams2", "msteams/x", "xmsteams"]
@@ -66,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_a_client_of_direct_line_chose_find_nobody_unless_allowed() {
+    fn user_id_that_a_direct_line_client_chose_is_refused_unless_allowed() {
         for (channel_id, user_id, expected) in [
             ("webchat", "dl_4f1a", true),
             ("directline", "dl_4f1a", true),

@@ -1,4 +1,5 @@
-//! From the variables to the `Authorization` header, through the public interface, with fakes for everything outside.
+//! Tests from the variables to the `Authorization` header, through the public interface. All services are
+//! fakes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::cell::Cell;
@@ -20,7 +21,7 @@ use serde_json::json;
 const SECRET: &str = "s3cr~t&=+ü";
 const CERTIFICATE: &str = concat!(include_str!("keys/pkcs8.pem"), include_str!("keys/certificate.pem"));
 
-/// A host with the variables of a single-tenant bot, and these.
+/// A host with the variables of a single-tenant bot, and these variables.
 fn host(variables: &[(&str, &str)]) -> FakeHost {
     let host = FakeHost::with_settings([
         ("microsoftappid", "app-id"),
@@ -50,7 +51,7 @@ fn deadline(host: &FakeHost) -> Deadline {
     Deadline::after(host, Duration::from_secs(20))
 }
 
-/// Sends one message to what a policy has agreed to.
+/// Sends one message to a `serviceUrl` that the policy trusts.
 async fn send_by(trust: &TrustPolicy, connector: Connector<'_, FakeHost>, service_url: &str) -> Verdict {
     let reference = json!({"channelId": "msteams", "serviceUrl": service_url, "conversation": {"id": "c"}});
     let reference =
@@ -65,7 +66,8 @@ async fn send<'a>(host: &'a FakeHost, tokens: &'a Tokens<'a, FakeHost>, service_
     send_by(&trust, Connector::new(host, Some(tokens), deadline(host)), service_url).await
 }
 
-/// Gives the tokens `t1`, `t2`, …, counts them, and lets the Connector answer a token's number with this status.
+/// Lets the login host issue the tokens `t1`, `t2`, …, and the Connector answer token number n with
+/// `status(n)`. Returns the number of issued tokens.
 fn tokens_and_statuses(host: &FakeHost, status: impl Fn(u32) -> u16 + 'static) -> Rc<Cell<u32>> {
     let logins = Rc::new(Cell::new(0));
     let counted = Rc::clone(&logins);
@@ -86,14 +88,15 @@ fn send_once(host: &FakeHost) -> Verdict {
     run(send(host, &Tokens::new(host, &bot), "https://smba.trafficmanager.net/amer/"))
 }
 
-/// `login` for a request to a login host, else the `Authorization` that it carries.
+/// The requests in order: `login` for one to a login host, otherwise its `Authorization`, or `nothing`
+/// without one.
 fn trace(host: &FakeHost) -> Vec<String> {
     let sent = host.sent.borrow();
     let line = |request: &http::Request<Bytes>| {
         let authorization =
             request.headers().get("authorization").map(|value| value.to_str().unwrap().to_owned());
         if request.uri().path().ends_with("/oauth2/v2.0/token") {
-            assert_eq!(authorization, None, "the login host gets its credential in the body");
+            assert_eq!(authorization, None, "the login host must get the credential in the body");
             "login".into()
         } else {
             authorization.unwrap_or_else(|| "nothing".into())
@@ -105,7 +108,7 @@ fn trace(host: &FakeHost) -> Vec<String> {
 fn form(request: &http::Request<Bytes>) -> BTreeMap<String, String> {
     let pairs: Vec<(String, String)> = url::form_urlencoded::parse(request.body()).into_owned().collect();
     let form: BTreeMap<_, _> = pairs.iter().cloned().collect();
-    assert_eq!(form.len(), pairs.len(), "no field comes twice: {pairs:?}");
+    assert_eq!(form.len(), pairs.len(), "no field may occur twice: {pairs:?}");
     form
 }
 
@@ -114,7 +117,7 @@ fn fields(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn every_credential_has_its_form() {
+fn token_request_has_the_form_of_its_credential() {
     let base = [
         ("grant_type", "client_credentials"),
         ("client_id", "app-id"),
@@ -139,7 +142,7 @@ fn every_credential_has_its_form() {
 }
 
 #[test]
-fn a_certificate_signs_an_assertion_about_the_bot() {
+fn token_request_with_a_certificate_has_a_signed_assertion() {
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     let host = host(&[("certificate", CERTIFICATE)]);
@@ -169,7 +172,7 @@ fn a_certificate_signs_an_assertion_about_the_bot() {
 }
 
 #[test]
-fn every_cloud_has_its_login_host_tenant_and_scope() {
+fn token_request_goes_to_the_login_host_of_the_cloud() {
     let (gov, china) = ("https://botframework.azure.us", "https://botframework.azure.cn");
     for (cloud, kind, override_, endpoint, scope) in [
         ("", "", "", "https://login.microsoftonline.com/own-tenant", "https://api.botframework.com"),
@@ -227,26 +230,26 @@ fn every_cloud_has_its_login_host_tenant_and_scope() {
 }
 
 #[test]
-fn exactly_one_credential() {
+fn credential_that_is_missing_or_set_twice_is_refused() {
     let every =
         [("microsoftapppassword", "hunter2"), ("federatedtoken", "hunter2"), ("certificate", CERTIFICATE)];
-    for (set, name, says) in [
-        (vec![], "microsoftapppassword", "federatedtoken, or certificate"),
-        (vec![every[0], every[1]], "microsoftapppassword", "federatedtoken:"),
-        (vec![every[1], every[2]], "federatedtoken", "certificate:"),
-        (every.to_vec(), "microsoftapppassword", "federatedtoken and certificate:"),
+    for (set, name, expected_text) in [
+        (vec![], "microsoftapppassword", "federatedtoken and certificate"),
+        (vec![every[0], every[1]], "microsoftapppassword", "federatedtoken;"),
+        (vec![every[1], every[2]], "federatedtoken", "certificate;"),
+        (every.to_vec(), "microsoftapppassword", "federatedtoken and certificate;"),
         (vec![("certificate", "hunter2")], "certificate", "no private key"),
-        (vec![("microsoftapppassword", " \n")], "microsoftapppassword", "must be set"),
+        (vec![("microsoftapppassword", " \n")], "microsoftapppassword", "is empty"),
     ] {
         let error = Credential::read(&host(&set)).expect_err("refused");
         assert_eq!(error.name, name, "{error}");
-        assert!(error.problem.contains(says) && !error.problem.contains("hunter2"), "{error}");
+        assert!(error.problem.contains(expected_text) && !error.problem.contains("hunter2"), "{error}");
     }
     assert!(BotCredentials::read(AuthMode::Anonymous, &host(&every)).unwrap().is_none());
 }
 
 #[test]
-fn one_token_for_a_run_and_the_next() {
+fn token_serves_all_sends_of_two_runs() {
     let host = with_secret();
     let logins = tokens_and_statuses(&host, |_| 201);
     let bot = bot(&host);
@@ -256,14 +259,14 @@ fn one_token_for_a_run_and_the_next() {
         assert!(run(join_all(sends)).iter().all(|verdict| verdict.class == Class::Accepted));
     }
     assert_eq!(logins.get(), 1, "{:?}", trace(&host));
-    // Five minutes before its end it is renewed.
+    // The token is renewed five minutes before its end.
     host.elapsed.set(Duration::from_secs(3599 - 300));
     send_once(&host);
     assert_eq!(logins.get(), 2);
 }
 
 #[test]
-fn a_refused_token_is_renewed_once_by_all_together() {
+fn refused_token_is_renewed_once_for_all_sends() {
     for (good_from, expected_class, expected_logins) in
         [(2, Class::Accepted, 2), (99, Class::Unauthorized, 2)]
     {
@@ -274,14 +277,14 @@ fn a_refused_token_is_renewed_once_by_all_together() {
         let sends = (0..16).map(|_| send(&host, &tokens, "https://smba.trafficmanager.net/amer/"));
         let verdicts = run(join_all(sends));
         assert!(verdicts.iter().all(|verdict| verdict.class == expected_class), "{verdicts:?}");
-        // What the run has learned holds for whatever it sends later.
+        // The result of the renewal holds for later sends of the run.
         assert_eq!(run(send(&host, &tokens, "https://smba.trafficmanager.net/")).class, expected_class);
         assert_eq!(logins.get(), expected_logins, "{:?}", trace(&host));
     }
 }
 
 #[test]
-fn which_answers_cost_a_token() {
+fn token_is_renewed_after_401_and_403_without_a_code_only() {
     let coded = |code: &str| format!(r#"{{"error":{{"code":"{code}","message":"x"}}}}"#);
     for (status, body, renews) in [
         (401, String::new(), true),
@@ -308,9 +311,10 @@ fn which_answers_cost_a_token() {
     }
 }
 
-/// A 401 that stays stops the run. A 403 that names no reason and stays is about the message: it must not stop the others.
+/// After a renewal, a 401 stops the run. A 403 without an error code then concerns only the message, and must
+/// not stop other messages.
 #[test]
-fn what_a_refusal_means_once_the_token_is_fresh() {
+fn refusal_of_a_fresh_token_is_unauthorized_for_401_and_permanent_for_403() {
     for (status, expected) in [(401, Class::Unauthorized), (403, Class::Permanent)] {
         let host = with_secret();
         host.then(token_answer("t1")).then_status(status, "");
@@ -320,12 +324,12 @@ fn what_a_refusal_means_once_the_token_is_fresh() {
         let send = || run(send(&host, &tokens, "https://smba.trafficmanager.net/amer/")).class;
         assert_eq!(send(), expected, "{status} after a renewal");
         assert_eq!(send(), expected, "{status} in a run that has renewed its token");
-        assert_eq!(send(), Class::Accepted, "{status} says nothing about the next message");
+        assert_eq!(send(), Class::Accepted, "{status} must not affect the next message");
     }
 }
 
 #[test]
-fn without_a_token_nothing_is_sent() {
+fn send_without_a_token_sends_nothing() {
     let refused = json!({"error": "invalid_client", "error_codes": [7_000_215]}).to_string();
     let ok = |status: u16, body: &str| Ok(response(status, body));
     let lost = || Err(TransportError::AnswerLost("hunter2".into()));
@@ -337,9 +341,9 @@ fn without_a_token_nothing_is_sent() {
         (vec![ok(429, "")], Class::NoToken, "429"),
         (vec![lost(), lost()], Class::NoToken, "answer was lost"),
         (vec![Err(TransportError::Denied)], Class::NoToken, "allowed_outbound_hosts"),
-        (vec![ok(200, "{}")], Class::NoToken, "not with a token"),
+        (vec![ok(200, "{}")], Class::NoToken, "without a token"),
     ];
-    for (answers, class, says) in cases {
+    for (answers, class, expected_text) in cases {
         let host = with_secret();
         let asked = answers.len();
         for answer in answers {
@@ -350,15 +354,15 @@ fn without_a_token_nothing_is_sent() {
         let sends = (0..16).map(|_| send(&host, &tokens, "https://smba.trafficmanager.net/amer/"));
         for verdict in run(join_all(sends)) {
             assert_eq!((verdict.class, verdict.status), (class, None), "{verdict:?}");
-            assert!(verdict.reason.contains(says), "{verdict:?}");
+            assert!(verdict.reason.contains(expected_text), "{verdict:?}");
         }
-        assert_eq!(trace(&host), vec!["login"; asked], "{says}: all of a run learn from one request");
+        assert_eq!(trace(&host), vec!["login"; asked], "{expected_text}: one request for all sends");
         assert!(host.store.borrow().is_empty());
     }
 }
 
 #[test]
-fn one_repeat_may_help() {
+fn token_request_that_fails_once_is_repeated_at_once() {
     let host = with_secret();
     host.then_status(502, "<html>").then(token_answer("t")).then_status(201, "");
     assert_eq!(send_once(&host).class, Class::Accepted);
@@ -366,7 +370,7 @@ fn one_repeat_may_help() {
 }
 
 #[test]
-fn a_short_lived_token_serves_its_run_and_is_not_stored() {
+fn short_lived_token_serves_its_run_and_is_not_stored() {
     for expires_in in ["1", "300", "-5", "null", "\"never\""] {
         let host = with_secret();
         host.then_status(
@@ -380,7 +384,7 @@ fn a_short_lived_token_serves_its_run_and_is_not_stored() {
 }
 
 #[test]
-fn when_the_time_is_over_nothing_is_sent() {
+fn send_after_the_deadline_sends_nothing() {
     let host = with_secret();
     host.then(token_answer("t"));
     let bot = bot(&host);
@@ -392,7 +396,7 @@ fn when_the_time_is_over_nothing_is_sent() {
 }
 
 #[test]
-fn what_anonymous_mode_trusts_gets_no_token_even_from_a_client_that_has_one() {
+fn address_that_anonymous_mode_checked_gets_no_token() {
     let host = with_secret();
     host.then_status(201, "");
     let bot = bot(&host);
@@ -403,7 +407,7 @@ fn what_anonymous_mode_trusts_gets_no_token_even_from_a_client_that_has_one() {
 }
 
 #[test]
-fn no_secret_is_shown() {
+fn secrets_do_not_appear_in_debug_output_log_or_store() {
     for (name, value, clear) in [
         ("microsoftapppassword", "hunter2", "hunter2"),
         ("federatedtoken", "hunter2", "hunter2"),
@@ -419,7 +423,7 @@ fn no_secret_is_shown() {
         let verdict = run(send(&host, &tokens, "https://smba.trafficmanager.net/"));
         let shown = format!("{bot:?} {tokens:?} {verdict:?} {:?}", host.lines.borrow());
         assert!(!shown.contains(clear) && !shown.contains("hunter2"), "{shown}");
-        assert!(shown.contains("app-id"), "something is shown: {shown}");
+        assert!(shown.contains("app-id"), "the app id must be shown: {shown}");
         for (key, value) in host.store.borrow().iter() {
             let text = format!("{key} {}", String::from_utf8_lossy(value));
             assert!(!text.contains(clear) && !text.contains("hunter2"), "{text}");

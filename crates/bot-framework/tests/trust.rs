@@ -1,4 +1,4 @@
-//! Whom a token may be sent to: the table.
+//! The table of addresses to which the bot's token may be sent.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use bot_framework::{AuthMode, NotTrusted, ServiceHosts, TrustPolicy};
@@ -8,7 +8,7 @@ const REFUSED: Result<(), NotTrusted> = Err(NotTrusted::NotAUrl);
 const UNKNOWN: Result<(), NotTrusted> = Err(NotTrusted::UnknownHost);
 const INSECURE: Result<(), NotTrusted> = Err(NotTrusted::NotSecure);
 const IP: Result<(), NotTrusted> = Err(NotTrusted::IpLiteral);
-const FAR: Result<(), NotTrusted> = Err(NotTrusted::NotLoopback);
+const NOT_LOOPBACK: Result<(), NotTrusted> = Err(NotTrusted::NotLoopback);
 
 fn policy(mode: AuthMode, cloud: &str, hosts: &str) -> TrustPolicy {
     let settings = FakeHost::with_settings([("channelservice", cloud), ("servicehosts", hosts)]);
@@ -22,7 +22,7 @@ fn check(policy: &TrustPolicy, table: &[(&str, Result<(), NotTrusted>)]) {
 }
 
 #[test]
-fn the_public_cloud() {
+fn public_cloud_trusts_its_connectors_only() {
     check(
         &policy(AuthMode::Required, "", ""),
         &[
@@ -36,7 +36,7 @@ fn the_public_cloud() {
             ("https://a.b.botframework.com/", Ok(())),
             ("https://smba.infra.gcc.teams.microsoft.com/teams", Ok(())),
             ("https://smba.emea.teams.microsoft.com/", Ok(())),
-            // Look-alikes.
+            // Hosts that look like trusted ones.
             ("https://evil.trafficmanager.net/", UNKNOWN),
             ("https://xsmba.trafficmanager.net/", UNKNOWN),
             ("https://x.smba.trafficmanager.net/", UNKNOWN),
@@ -48,7 +48,7 @@ fn the_public_cloud() {
             ("https://.botframework.com/", UNKNOWN),
             ("https://..botframework.com/", UNKNOWN),
             ("https://a..b.botframework.com/", UNKNOWN),
-            // Found by fuzzing: `url` takes these characters for part of a name.
+            // Found by fuzzing: `url` accepts these characters in a name.
             ("https://webchat&&.botframework.com:443/", UNKNOWN),
             ("https://a_b.botframework.com/", UNKNOWN),
             ("https://smba.!$'()*+,;=.teams.microsoft.com/", UNKNOWN),
@@ -64,7 +64,7 @@ fn the_public_cloud() {
             ("https://xsmba.infra.gcc.teams.microsoft.com/", UNKNOWN),
             ("https://smba-trafficmanager.net/", UNKNOWN),
             ("https://smba.trafficmanager.net.botframework.com.evil.com/", UNKNOWN),
-            // Microsoft's own, but no Connectors: a token has no business there.
+            // Hosts of Microsoft that are not Connectors. They must not get the token.
             ("https://graph.microsoft.com/", UNKNOWN),
             ("https://login.microsoftonline.com/", UNKNOWN),
             ("https://contoso.sharepoint.com/", UNKNOWN),
@@ -96,7 +96,7 @@ fn the_public_cloud() {
             ("https:///smba.trafficmanager.net/", REFUSED),
             ("smba.trafficmanager.net", REFUSED),
             ("", REFUSED),
-            // IP forms.
+            // Forms of IP addresses.
             ("https://127.0.0.1/", IP),
             ("https://169.254.169.254/", IP),
             ("https://[::1]/", IP),
@@ -111,7 +111,7 @@ fn the_public_cloud() {
             ("https://169.254.169.254.nip.io/", UNKNOWN),
             ("https://localhost/", UNKNOWN),
             ("http://localhost:9200/", INSECURE),
-            // Characters that parsers disagree about.
+            // Characters that parsers read differently.
             ("https://smba.trafficmanager.net\\@evil.com/", REFUSED),
             ("https://evil.com\\.botframework.com/", REFUSED),
             ("https:\\\\smba.trafficmanager.net/", REFUSED),
@@ -121,7 +121,7 @@ fn the_public_cloud() {
             ("https://evil.com?.botframework.com/", REFUSED),
             ("https://smba%2Etrafficmanager.net/", REFUSED),
             ("https://evil.com%2F.botframework.com/", REFUSED),
-            // Found by fuzzing: an assertion of `idna_adapter`, in debug builds.
+            // Found by fuzzing: an assertion of `idna_adapter` failed in debug builds.
             ("https://D%cbafhs", REFUSED),
             ("http:D%cbafhs", REFUSED),
             ("https:/D%cbafhs/0://", REFUSED),
@@ -131,7 +131,7 @@ fn the_public_cloud() {
             ("https://smba.trafficmanager.net/ ", REFUSED),
             ("https://smba.\ttrafficmanager.net/", REFUSED),
             ("https://smba.trafficmanager.net/\r\nHost: evil.com", REFUSED),
-            // Look-alike letters: a Cyrillic `а`, a full-width dot, and their punycode.
+            // Letters that look like ASCII: a Cyrillic `а`, a full-width dot, and the punycode of the first.
             ("https://smbа.trafficmanager.net/", REFUSED),
             ("https://smba。trafficmanager.net/", REFUSED),
             ("https://xn--smb-7cd.trafficmanager.net/", UNKNOWN),
@@ -140,7 +140,7 @@ fn the_public_cloud() {
 }
 
 #[test]
-fn other_clouds_trust_their_own_only() {
+fn other_clouds_trust_their_own_hosts_only() {
     check(
         &policy(AuthMode::Required, "https://botframework.azure.us", ""),
         &[
@@ -163,7 +163,7 @@ fn other_clouds_trust_their_own_only() {
 }
 
 #[test]
-fn servicehosts_adds_exact_hosts_and_loopback_origins() {
+fn servicehosts_trusts_exact_hosts_and_loopback_origins() {
     check(
         &policy(AuthMode::Required, "", "canary.botapi.skype.com, http://127.0.0.1:9200"),
         &[
@@ -181,7 +181,7 @@ fn servicehosts_adds_exact_hosts_and_loopback_origins() {
 }
 
 #[test]
-fn a_wrong_servicehosts_is_reported_by_name() {
+fn servicehosts_with_a_wrong_entry_is_refused_without_its_value() {
     for value in [
         "*.example.com",
         "https://example.com",
@@ -195,7 +195,7 @@ fn a_wrong_servicehosts_is_reported_by_name() {
     ] {
         let error = ServiceHosts::read(&FakeHost::with_settings([("servicehosts", value)])).expect_err(value);
         assert_eq!(error.name, "servicehosts");
-        assert!(!error.to_string().contains(value), "the value is not repeated: {error}");
+        assert!(!error.to_string().contains(value), "the value must not be repeated: {error}");
     }
     assert!(
         ServiceHosts::read(&FakeHost::with_settings([("servicehosts", "http://localhost:9")]))
@@ -210,7 +210,7 @@ fn a_wrong_servicehosts_is_reported_by_name() {
 }
 
 #[test]
-fn anonymous_mode_knows_loopback_only() {
+fn anonymous_mode_trusts_loopback_only() {
     check(
         &policy(AuthMode::Anonymous, "", "canary.botapi.skype.com"),
         &[
@@ -219,13 +219,13 @@ fn anonymous_mode_knows_loopback_only() {
             ("http://127.0.0.1:9200/amer/tenant/", Ok(())),
             ("http://LOCALHOST:1/", Ok(())),
             ("http://[::1]:9200", Ok(())),
-            ("https://smba.trafficmanager.net/amer/", FAR),
-            ("https://canary.botapi.skype.com/", FAR),
-            ("http://localhost.evil.example/", FAR),
-            ("http://127.0.0.1.evil.example/", FAR),
-            ("http://169.254.169.254/", FAR),
-            ("http://10.0.0.1/", FAR),
-            ("http://0.0.0.0:9200/", FAR),
+            ("https://smba.trafficmanager.net/amer/", NOT_LOOPBACK),
+            ("https://canary.botapi.skype.com/", NOT_LOOPBACK),
+            ("http://localhost.evil.example/", NOT_LOOPBACK),
+            ("http://127.0.0.1.evil.example/", NOT_LOOPBACK),
+            ("http://169.254.169.254/", NOT_LOOPBACK),
+            ("http://10.0.0.1/", NOT_LOOPBACK),
+            ("http://0.0.0.0:9200/", NOT_LOOPBACK),
             ("http://localhost@evil.example/", REFUSED),
             ("http://localhost:9200/?x=1", REFUSED),
             ("file:///etc/passwd", REFUSED),
@@ -236,7 +236,7 @@ fn anonymous_mode_knows_loopback_only() {
 }
 
 #[test]
-fn the_base_is_what_paths_are_appended_to() {
+fn service_url_base_has_no_slash_at_the_end() {
     let policy = policy(AuthMode::Anonymous, "", "");
     for (service_url, base) in [
         ("http://127.0.0.1:9200/", "http://127.0.0.1:9200"),

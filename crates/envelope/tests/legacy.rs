@@ -142,7 +142,7 @@ fn what_cannot_be_delivered_says_why() {
         (json!({"text": "x"}).to_string(), UNKNOWN),
         (json!({"type": "message", "text": "x"}).to_string(), UNKNOWN),
         (json!({"type": "event", "name": "other", "value": "x"}).to_string(), UNKNOWN),
-        (json!({"seal": "x", "address": {}, "text": "x"}).to_string(), "version: a whole number expected"),
+        (json!({"seal": "x", "address": {}, "text": "x"}).to_string(), "version: expected a whole number"),
         (gzip.clone(), "it cannot be addressed: its ResumptionCookie is compressed"),
         (cookie(gzip.into()), "it cannot be addressed: its ResumptionCookie is compressed"),
         (
@@ -158,18 +158,18 @@ fn what_cannot_be_delivered_says_why() {
         ),
         (
             json!({"address": {"channelId": "x", "conversation": {"id": "c"}}, "text": "x"}).to_string(),
-            "address.serviceUrl: a string that is not empty expected",
+            "address.serviceUrl: expected a non-empty string",
         ),
         (
             json!({"RelatesTo": {"channelId": "x", "serviceUrl": "https://x/", "conversation": {}}, "Text": "x"})
                 .to_string(),
-            "relatesTo.conversation.id: a string that is not empty expected",
+            "relatesTo.conversation.id: expected a non-empty string",
         ),
         (
             json!({"address": {"channelId": "x", "serviceUrl": "https://x/", "conversation": {"id": "c"}}}).to_string(),
-            "text: a string that is not empty expected",
+            "text: expected a non-empty string",
         ),
-        (json!({"address": "x", "text": "x"}).to_string(), "address: an object expected"),
+        (json!({"address": "x", "text": "x"}).to_string(), "address: expected an object"),
     ];
     for (text, expected) in cases {
         let error = read(&text).expect_err(&text).to_string();

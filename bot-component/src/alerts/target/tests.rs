@@ -159,7 +159,7 @@ fn an_address_without_the_bot_gets_it_or_is_refused() {
     assert_eq!(found("a", "msteams"), Ok(vec![(key("a"), None)]), "the bot was heard there");
     assert_eq!(found("b", "slack"), Ok(vec![(ConversationKey::of(&without("b", "slack")), None)]));
     let refusal = from_the_bot(&without("b", "slack"), None, Some("app"), "to").expect_err("who speaks?");
-    assert!(refusal.to_string().starts_with("to.address.bot: the bot's account"), "{refusal}");
+    assert!(refusal.to_string().starts_with("to.address.bot: expected the bot's account"), "{refusal}");
     for (channel_id, expected) in [("msteams", Some("28:app")), ("slack", None)] {
         let address = without("b", channel_id);
         let filled = from_the_bot(&address, None, Some("app"), "to").ok().and_then(|address| address.bot);

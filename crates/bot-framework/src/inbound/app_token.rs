@@ -1,5 +1,5 @@
-//! Tokens of Entra by which an application calls the bot's routes for programs: the bot is their audience, and `roles` says
-//! what an administrator of the bot's tenant lets the application do.
+//! Entra's tokens by which an application calls the bot's routes for programs. The bot is the audience, and
+//! `roles` lists the permissions that an administrator of the bot's tenant gave the application.
 //!
 //! <https://learn.microsoft.com/entra/identity-platform/scenario-protected-web-api-verification-scope-app-roles>
 
@@ -15,12 +15,12 @@ use super::remembered::Remembered;
 use super::token::UnverifiedToken;
 use super::{InboundAuth, bearer, check_time};
 
-/// An application that has proved itself.
+/// An application whose token was verified.
 #[derive(Clone, PartialEq, Eq)]
 pub struct App {
-    /// Its app id, in lower case.
+    /// The app id, in lower case.
     pub app_id: String,
-    /// Its roles at the bot; maybe none.
+    /// The roles at the bot. The list may be empty.
     pub roles: Vec<String>,
 }
 
@@ -31,12 +31,13 @@ impl fmt::Debug for App {
 }
 
 impl InboundAuth {
-    /// Whether such tokens can be accepted: the bot's own tenant is known by its id.
+    /// Whether such tokens can be accepted. They can if the variables hold the id of the bot's own tenant.
     pub fn takes_app_tokens(&self) -> bool {
         self.own_tenant.is_some()
     }
 
-    /// Verifies the token of an application of the bot's own tenant, in the order of [`InboundAuth::verify`].
+    /// Verifies the token of an application in the bot's own tenant. The order of the rules is that of
+    /// [`InboundAuth::verify`].
     pub async fn verify_app(
         &self,
         host: &impl Host,

@@ -6,10 +6,11 @@ use platform::bearer;
 
 use super::error::BrokenRule;
 
-/// Channels' tokens have about 1 KiB, Entra's about 2.
+/// The longest token that is accepted. Tokens of channels have about 1 KiB, Entra's about 2 KiB.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// The token of exactly one header that is exactly `Bearer <token>`: one space, and the scheme in any case.
+/// Returns the token. There must be one header, of the form `Bearer <token>`, with one space. The case of the
+/// scheme does not matter.
 pub(super) fn token_of(headers: &HeaderMap) -> Result<&str, BrokenRule> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().ok_or(BrokenRule::Missing)?;

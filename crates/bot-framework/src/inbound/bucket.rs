@@ -1,34 +1,35 @@
-//! How often keys are fetched for key ids that nobody knows.
+//! Limits how often keys are fetched for unknown key ids.
 //!
-//! Strangers choose these ids, and a real roll-over brings an unknown one too. One pause for both would let a stranger put the
-//! roll-over off for as long as the pause lasts.
+//! An attacker can choose such ids, and a real roll-over of keys brings an unknown id too. With one fixed
+//! pause after each fetch, an attacker could delay the roll-over by the whole pause.
 
-/// So many fetches at once, if there was none for a while.
+/// How many fetches a full bucket allows at once.
 const FETCHES: i64 = 3;
 
-/// One more after so many seconds: a flood of unknown ids puts a roll-over off by that at most.
+/// How many seconds pass until the bucket allows one more fetch. A flood of unknown ids delays a roll-over by
+/// at most this time.
 const ONE_MORE_SECONDS: i64 = 60;
 
-/// A bucket of fetches that fills up again.
+/// A bucket of allowed fetches, which fills up over time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Bucket {
-    /// When it is full, in seconds since 1970.
+    /// The time at which the bucket is full, in seconds since 1970.
     pub(super) full_at: i64,
 }
 
 impl Bucket {
-    /// Takes one fetch out, if there is one.
+    /// Takes one fetch out of the bucket. Returns false if the bucket is empty.
     pub(super) fn take(&mut self, now: i64) -> bool {
         const ALL_SECONDS: i64 = FETCHES * ONE_MORE_SECONDS;
-        // Further ahead than an empty bucket is, only a clock that was wrong has written it.
+        // An empty bucket is full after `ALL_SECONDS`. Only a wrong clock can have stored a later time.
         let is_possible = self.full_at.saturating_sub(now) <= ALL_SECONDS;
         let from = if is_possible { self.full_at.max(now) } else { now };
         let full_at = from.saturating_add(ONE_MORE_SECONDS);
-        let is_there = full_at.saturating_sub(now) <= ALL_SECONDS;
-        if is_there {
+        let is_allowed = full_at.saturating_sub(now) <= ALL_SECONDS;
+        if is_allowed {
             self.full_at = full_at;
         }
-        is_there
+        is_allowed
     }
 }
 
@@ -39,7 +40,7 @@ mod tests {
     const NOW: i64 = 1_795_471_200;
 
     #[test]
-    fn bucket_gives_three_at_once_and_one_more_every_minute() {
+    fn bucket_allows_three_at_once_and_one_more_every_minute() {
         let mut bucket = Bucket::default();
         let mut taken = |at: i64| (0..1000).filter(|_| bucket.take(NOW + at)).count();
         for (at, expected) in
@@ -50,16 +51,16 @@ mod tests {
     }
 
     #[test]
-    fn bucket_of_a_flood_gives_seven_within_five_minutes() {
+    fn bucket_in_a_flood_allows_seven_within_five_minutes() {
         let mut bucket = Bucket::default();
         let times: Vec<i64> = (0..3600).filter(|at| bucket.take(NOW + at)).collect();
         let most =
             times.iter().map(|from| times.iter().filter(|at| (*from..from + 300).contains(*at)).count());
-        assert_eq!((most.max(), times.len()), (Some(7), 3 + 59));
+        assert_eq!((most.max(), times.len()), (Some(7), 3 + 59), "(most in 5 minutes, all in an hour)");
     }
 
     #[test]
-    fn bucket_that_a_wrong_clock_wrote_is_full() {
+    fn bucket_with_an_impossible_time_is_full() {
         for full_at in [i64::MAX, NOW + 1_000_000, NOW + 181, i64::MIN, 0, -1] {
             let mut bucket = Bucket { full_at };
             assert_eq!((0..10).filter(|_| bucket.take(NOW)).count(), 3, "{full_at}");

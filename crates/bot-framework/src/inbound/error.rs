@@ -1,26 +1,27 @@
-//! Every way to turn a caller away: one closed list, so that each has its status, its code, and a text that quotes
-//! nothing of what the caller sent.
+//! Every reason to refuse a caller, as one closed list. Each reason has a status, a code and a text. The text
+//! repeats nothing that the caller sent.
 
 use thiserror::Error;
 
 use super::key_source::KeysError;
 
-/// Why a caller was turned away. The variants tell the status: 401, 403, 503.
+/// Why the bot refused a caller. Each variant has its own status: 401, 403 or 503.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AuthError {
-    /// 401: the token does not prove who calls.
+    /// 401: the token does not prove the identity of the caller.
     #[error("{0}")]
     Unauthorized(#[from] BrokenRule),
-    /// 403: it does, and that caller may not.
+    /// 403: the identity is proved, and this caller is not allowed.
     #[error("{0}")]
     Forbidden(#[from] NotAllowed),
-    /// 503: nobody can tell, because there are no keys to check a token with. For the log: it says what was asked where.
-    #[error("no keys to check tokens with: {0}")]
+    /// 503: the token cannot be checked, because there are no keys. The text is for the log, because it names
+    /// the failed request.
+    #[error("no keys to check the token with: {0}")]
     KeysUnavailable(#[from] KeysError),
 }
 
 impl AuthError {
-    /// A short name that never changes, for programs.
+    /// The error code, which programs read and which never changes.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unauthorized(rule) => rule.code(),
@@ -30,83 +31,82 @@ impl AuthError {
     }
 }
 
-/// The caller is known, and on no list of those who may call.
+/// The caller is verified, but not allowed to call the bot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error(
-    "this caller may not call the bot ; only channels may, and the bot itself with emulatortokens=accept"
-)]
+#[error("caller: not allowed; only channels may call the bot, and the bot itself with emulatortokens=accept")]
 pub struct NotAllowed;
 
 /// The rule that a token breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BrokenRule {
     /// There is no `Authorization` header.
-    #[error("a Bot Framework token is required")]
+    #[error("Authorization: the header is missing; send `Bearer <token>` with a Bot Framework token")]
     Missing,
-    /// The header is not exactly `Bearer <token>`, or is there twice.
-    #[error("the Authorization header is not exactly `Bearer <token>`")]
+    /// The header is not of the form `Bearer <token>`, or occurs twice.
+    #[error("Authorization: expected exactly one header `Bearer <token>`")]
     NotBearer,
-    /// Longer than any token of a channel.
-    #[error("the token is too long")]
+    /// The token is longer than any token of a channel.
+    #[error("token: too long; at most 8192 bytes are accepted")]
     TooLong,
-    /// Not three parts of base64url, or not JSON objects inside.
-    #[error("the token is not a signed JWT in compact form")]
+    /// The token does not have three parts of base64url, or the parts do not hold JSON objects.
+    #[error("token: expected a signed JWT in compact form")]
     Malformed,
-    /// A member of the header or a claim stands there twice: two readers could see two tokens.
-    #[error("the token names a member twice")]
+    /// A member of the header or a claim is set twice, so two readers could read different values.
+    #[error("token: a member is set twice; keep one")]
     DuplicateMember,
-    /// `alg` is something else than `RS256`.
-    #[error("the token is not signed by RS256")]
+    /// `alg` is not `RS256`.
+    #[error("token: expected `alg` to be RS256")]
     Algorithm,
-    /// The header brings its own key, or demands an extension (`crit`).
-    #[error("the token's header has a member that is not allowed")]
+    /// The header contains a key or a URL of a key, or requires an extension (`crit`).
+    #[error("token: the header has a member that is not allowed; leave it out")]
     HeaderMember,
-    /// No `kid`, or one that no issuer would give a key.
-    #[error("the token does not say which key signed it, in at most 128 printable characters")]
+    /// `kid` is missing, or has a form that no issuer uses.
+    #[error("token: expected a `kid` of 1 to 128 printable characters")]
     KeyId,
-    /// A claim is missing or of the wrong type.
-    #[error("a claim is missing or of the wrong type")]
+    /// A claim is missing or has the wrong type.
+    #[error("token: a claim is missing or has the wrong type")]
     Claim,
-    /// Issued by somebody else than the channel, or a tenant that may not call.
-    #[error("the token's issuer is not accepted")]
+    /// The issuer is neither the channel service nor an accepted tenant.
+    #[error("token: the issuer is not accepted")]
     Issuer,
-    /// Meant for somebody else.
-    #[error("the token is not meant for this bot (its audience is not microsoftappid)")]
+    /// The audience is not this bot.
+    #[error("token: expected this bot as the audience (microsoftappid)")]
     Audience,
-    /// Over, by more than the tolerance.
-    #[error("the token has expired")]
+    /// The token has expired, by more than the tolerance.
+    #[error("token: has expired; get a new token")]
     Expired,
-    /// Not begun, by more than the tolerance.
-    #[error("the token is not valid yet")]
+    /// The token is not valid yet, by more than the tolerance.
+    #[error("token: not valid yet; compare the clocks of issuer and bot")]
     NotYetValid,
-    /// Entra's `ver` is unknown, or not the version of the issuer.
-    #[error("the token's version is not accepted")]
+    /// Entra's `ver` is missing, unknown, or not the version of the issuer.
+    #[error("token: `ver` is missing, unknown or not the version of the issuer")]
     Version,
-    /// Entra's `tid` is not the issuer's tenant.
-    #[error("the token's tenant is not its issuer's")]
+    /// Entra's `tid` is not the tenant of the issuer.
+    #[error("token: `tid` is not the tenant of the issuer")]
     Tenant,
-    /// Entra issued it to a person, not to an application.
-    #[error("the token was issued to a user, not to an application")]
+    /// Entra issued the token to a person, not to an application.
+    #[error("token: issued to a user; use a token that was issued to an application")]
     UserToken,
     /// No key of the issuer has this `kid`.
-    #[error("the issuer has no key of the token's id")]
+    #[error("token: the issuer has no key with this `kid`")]
     UnknownKey,
-    /// The key is no RSA key of 2048 to 4096 bits with a small odd exponent, or belongs to another issuer.
-    #[error("the issuer's key of the token's id cannot be used")]
+    /// The key is not an RSA key of 2048 to 4096 bits with a small odd exponent, or belongs to another
+    /// issuer.
+    #[error("token: the issuer's key with this `kid` cannot be used")]
     UnusableKey,
-    /// The signature is not that of the key.
-    #[error("the token's signature is not valid")]
+    /// The signature was not made with the key.
+    #[error("token: the signature is not valid")]
     Signature,
     /// The key is not endorsed for the activity's `channelId`.
-    #[error("the token's key is not endorsed for the activity's channel")]
+    #[error("channelId: the token's key is not endorsed for this channel")]
     Endorsement,
-    /// The activity's `serviceUrl` is not the token's.
-    #[error("the activity's serviceUrl is not the token's")]
+    /// The activity's `serviceUrl` is not the one in the token.
+    #[error("serviceUrl: expected the URL that the token names")]
     ServiceUrl,
 }
 
 impl BrokenRule {
-    /// A short name that never changes, for programs.
+    /// The error code, which programs read and which never changes.
     pub fn code(self) -> &'static str {
         match self {
             Self::Missing => "TokenMissing",

@@ -1,4 +1,4 @@
-//! Doors for the fuzz targets in `fuzz/`, which build with `--cfg fuzzing`. Nothing else has them.
+//! Entry points for the fuzz targets in `fuzz/`. They exist only in builds with `--cfg fuzzing`.
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
@@ -24,6 +24,6 @@ pub fn use_key_set(set: &[u8]) {
     let keys = KeySet::read(&serde_json::from_slice(set).unwrap_or_default());
     assert_eq!(KeySet::read(&serde_json::json!({"keys": keys.to_json()})), keys);
     for key in keys.iter() {
-        assert!(rs256::check(key, "a.b", &[1; 256]).is_err(), "a signature of ones is nobody's");
+        assert!(rs256::check(key, "a.b", &[1; 256]).is_err(), "a signature of ones must not be valid");
     }
 }

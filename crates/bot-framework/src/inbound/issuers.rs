@@ -1,4 +1,4 @@
-//! Who may issue tokens, and what of each is read how.
+//! The accepted issuers of tokens, and how their tokens are read.
 
 use platform::{Settings, SettingsError};
 
@@ -8,7 +8,7 @@ use super::token::Claims;
 use crate::cloud::Cloud;
 use crate::identity::{BotIdentity, is_guid};
 
-/// Who issued a token, by its `iss` alone: nothing in the body has a say in that.
+/// The issuer of a token. Only the claim `iss` decides, never a part of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Issuer<'a> {
     /// Azure Bot Service.
@@ -17,22 +17,24 @@ pub(super) enum Issuer<'a> {
     Entra { tenant: &'a str, version: EntraVersion },
 }
 
-/// Entra's two kinds of tokens.
+/// The two versions of Entra's tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EntraVersion {
     V1,
     V2,
 }
 
-/// The bot's own tokens, which do not come from a channel: the Emulator and the Playground with credentials send them.
+/// The rules for the bot's own tokens. The Emulator and the Playground with credentials send them, not a
+/// channel.
 #[derive(Debug, Clone)]
 pub(super) struct EntraPolicy {
-    /// Whose tokens count: the bot's own tenant, and for a multi-tenant bot those that issue its tokens.
+    /// The accepted tenants: the bot's own, and for a multi-tenant bot also the tenants that issue its
+    /// tokens.
     tenants: Vec<String>,
 }
 
 impl EntraPolicy {
-    /// Reads the variable `emulatortokens`; `None` if no such token is accepted.
+    /// Reads the variable `emulatortokens`. `None` if no such token is accepted.
     pub(super) fn read(
         settings: &impl Settings,
         identity: &BotIdentity,
@@ -42,7 +44,8 @@ impl EntraPolicy {
         }
         let mut tenants: Vec<_> = identity.tenant_id.iter().cloned().collect();
         if !tenants.iter().all(|tenant| is_guid(tenant)) {
-            let problem = "must be the tenant's id, not a domain name, because issuers are compared with it";
+            let problem =
+                "must be the tenant id, not a domain name, because issuers are compared with the id";
             return Err(SettingsError::new("microsoftapptenantid", problem));
         }
         if identity.is_multi_tenant() {
@@ -51,13 +54,13 @@ impl EntraPolicy {
         Ok(Some(Self { tenants }))
     }
 
-    /// The tenant and version of an issuer that counts.
+    /// The tenant and version of an issuer, if it is accepted.
     pub(super) fn find(&self, cloud: Cloud, issuer: &str) -> Option<Issuer<'_>> {
         self.tenants.iter().find_map(|tenant| issuer_in(tenant, cloud, issuer))
     }
 }
 
-/// The issuer with this name, if that is Entra for this tenant.
+/// The issuer with this name, if it is Entra for this tenant.
 pub(super) fn issuer_in<'t>(tenant: &'t str, cloud: Cloud, issuer: &str) -> Option<Issuer<'t>> {
     let is = |expected: String| issuer.eq_ignore_ascii_case(&expected);
     let version = match () {
@@ -74,7 +77,7 @@ pub(super) fn caller_of<'c>(
     tenant: &str,
     version: EntraVersion,
 ) -> Result<&'c str, BrokenRule> {
-    // `ver` decides which claim names the caller, so it has to be the issuer's.
+    // `ver` decides which claim names the caller, so it must match the issuer.
     let caller = match (version, claims.version.as_deref()) {
         (EntraVersion::V1, Some("" | "1.0")) => &claims.app_id,
         (EntraVersion::V2, Some("2.0")) => &claims.authorized_party,
@@ -83,14 +86,14 @@ pub(super) fn caller_of<'c>(
     if !claims.tenant_id.as_deref().is_some_and(|claimed| claimed.eq_ignore_ascii_case(tenant)) {
         return Err(BrokenRule::Tenant);
     }
-    // A person who signed in to the bot's own registration holds a token with the same audience and caller.
+    // A person who signed in to the bot's own registration has a token with the same audience and caller.
     if claims.has_scopes {
         return Err(BrokenRule::UserToken);
     }
     caller.as_deref().filter(|id| !id.is_empty()).ok_or(BrokenRule::Claim)
 }
 
-/// Whether a key of Entra's common set may sign for a tenant: some belong to one other tenant only
+/// Whether a key of Entra's common set may sign for a tenant. Some keys belong to one tenant only
 /// (<https://learn.microsoft.com/entra/identity-platform/access-tokens#validate-the-issuer>).
 pub(super) fn may_sign_for(key: &SigningKey, cloud: Cloud, tenant: &str) -> bool {
     key.issuer.as_deref().is_none_or(|issuer| {

@@ -1,6 +1,6 @@
-//! The keys of an issuer, kept in key-value, because a fresh instance serves each request.
+//! Keeps the keys of an issuer in the key-value store, because a fresh instance serves each request.
 //!
-//! Strangers choose the `kid`s that are looked for, so what a miss costs is bounded: see [`Miss`] and [`Bucket`].
+//! An attacker can choose the `kid` of a token, so [`Miss`] and [`Bucket`] limit the cost of a miss.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,18 +13,19 @@ use super::key_set::{KeySet, SigningKey};
 use super::key_source::{KeySource, KeysError};
 use super::remembered;
 
-/// Keys this old are fetched again (botbuilder-js: `openIdMetadata.ts`).
+/// The age at which keys are fetched again (botbuilder-js: `openIdMetadata.ts`).
 const FRESH_SECONDS: i64 = 24 * 60 * 60;
 
-/// Why a look at the cache was not enough, and with it how long after the last attempt the next one may come.
+/// Why the cache could not answer. The reason decides how long after the last attempt the next one may
+/// follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Miss {
-    /// There are no keys at all: nobody can call meanwhile.
+    /// There are no keys at all, so every call fails meanwhile.
     NoKeys,
-    /// The key is there, and old: it still serves.
+    /// The key is present and old. It is still used.
     Stale,
-    /// The key is not there: nobody's, or a new one. A set that was fetched a moment ago holds every key that there is, and the
-    /// [`Bucket`] bounds the rest.
+    /// The key is missing: it does not exist, or it is new. A set that was fetched a moment ago has every key
+    /// that exists. Otherwise, the [`Bucket`] limits the fetches.
     UnknownKey,
 }
 
@@ -38,34 +39,37 @@ impl Miss {
     }
 }
 
-/// A key, and until when it may be used without another look, in seconds since 1970.
+/// A key, and the time until which it may be used without a new search, in seconds since 1970.
 #[derive(Debug, Clone)]
 pub(super) struct FoundKey {
     pub(super) key: SigningKey,
     pub(super) good_until: i64,
 }
 
-/// The cache of one issuer.
+/// The cache for the keys of one issuer.
 pub(super) struct KeyCache<'a, H> {
     pub(super) host: &'a H,
     pub(super) source: &'a KeySource,
     pub(super) deadline: Deadline,
 }
 
-/// What stands in key-value.
+/// The entry in the key-value store.
 #[derive(Debug, Default)]
 struct Cached {
     keys: KeySet,
     fetched_at: i64,
-    /// When fetching was last attempted, whatever came of it.
+    /// The time of the last attempt to fetch, successful or not.
     tried_at: i64,
-    /// For unknown keys.
+    /// The limit for fetches because of unknown keys.
     bucket: Bucket,
 }
 
 impl<H: Host> KeyCache<'_, H> {
-    /// The key with this id; `None` if the issuer has none, by a set that was fetched a moment ago. Fetches the keys if that is due.
-    /// While it is not, an unknown key may be a new one: that is an error, which a channel answers by sending its activity again.
+    /// Finds the key with this id, and fetches the keys if that is due. `None` if a set that was fetched a
+    /// moment ago does not have the key.
+    ///
+    /// If the keys may not be fetched yet, an unknown key may be a new one. The result is then an error,
+    /// after which a channel sends its activity again.
     pub(super) async fn find(&self, key_id: &str) -> Result<Option<FoundKey>, KeysError> {
         let now = self.host.now().timestamp();
         let mut cached = self.load().await;
@@ -79,7 +83,7 @@ impl<H: Host> KeyCache<'_, H> {
         } else {
             Miss::Stale
         };
-        // A key that is too old serves until the next attempt to fetch the keys.
+        // An old key is used until the next attempt to fetch the keys.
         let stale = found.map(|key| FoundKey { key, good_until: now + Miss::Stale.pause_seconds() });
         let is_too_early = is_within(now - cached.tried_at, miss.pause_seconds())
             || (miss == Miss::UnknownKey && !cached.bucket.take(now));
@@ -90,15 +94,16 @@ impl<H: Host> KeyCache<'_, H> {
                 Miss::UnknownKey | Miss::Stale => Ok(stale),
             };
         }
-        // Before the attempt, so that those who come meanwhile do not make it too. Without keys they must: nothing else can
-        // let them in, and a channel's first messages come together.
+        // The time is stored before the attempt, so that other requests do not fetch meanwhile. Without keys
+        // they must fetch, because they cannot be checked otherwise, and the first messages of a channel
+        // arrive together.
         if miss != Miss::NoKeys {
             cached.tried_at = now;
             self.store(&cached).await;
         }
         match self.source.fetch(self.host, self.deadline).await {
             Ok(keys) => {
-                // Others may have taken something out of the bucket meanwhile.
+                // Other requests may have taken fetches out of the bucket meanwhile.
                 let bucket = self.load().await.bucket.max(cached.bucket);
                 let fetched = Cached { keys, fetched_at: now, tried_at: now, bucket };
                 self.store(&fetched).await;
@@ -108,7 +113,7 @@ impl<H: Host> KeyCache<'_, H> {
                 Ok(fetched.find(key_id))
             }
             Err(error) if miss == Miss::NoKeys => {
-                // Somebody else may have fetched them meanwhile.
+                // Another request may have fetched the keys meanwhile.
                 let latest = self.load().await;
                 if latest.keys.is_empty() {
                     self.store(&Cached { tried_at: now, ..latest }).await;
@@ -125,12 +130,13 @@ impl<H: Host> KeyCache<'_, H> {
         }
     }
 
-    /// Another metadata URL is another cache: what an override brought never serves without it.
+    /// The key of the entry. Each metadata URL has its own entry, so keys from an overriding URL are never
+    /// used without the override.
     fn key(&self) -> String {
         format!("jwks:{}", URL_SAFE_NO_PAD.encode(Sha256::digest(&self.source.metadata_url)))
     }
 
-    /// A store that does not answer, or holds something unreadable, holds nothing.
+    /// Loads the entry. If the store fails or the entry is unreadable, the result is empty.
     async fn load(&self) -> Cached {
         let stored = self.host.get(&self.key()).await.ok().flatten().unwrap_or_default();
         let stored: Value = serde_json::from_slice(&stored).unwrap_or_default();
@@ -143,7 +149,7 @@ impl<H: Host> KeyCache<'_, H> {
         }
     }
 
-    /// A store that does not take it costs the next request another fetch.
+    /// Stores the entry. If the store fails, the next request fetches the keys again.
     async fn store(&self, cached: &Cached) {
         let value = json!({
             "keys": cached.keys.to_json(), "fetchedAt": cached.fetched_at, "triedAt": cached.tried_at,
@@ -154,19 +160,19 @@ impl<H: Host> KeyCache<'_, H> {
 }
 
 impl Cached {
-    /// Whether the keys are those of a moment ago: what is not among them does not exist.
+    /// Whether the keys were fetched a moment ago. A key that is not among them then does not exist.
     fn is_of_now(&self, now: i64) -> bool {
         is_within(now - self.fetched_at, Miss::UnknownKey.pause_seconds())
     }
 
-    /// The key with this id, which serves for a day from when it was fetched.
+    /// The key with this id. It may be used for a day after it was fetched.
     fn find(&self, key_id: &str) -> Option<FoundKey> {
         let key = self.keys.find(key_id)?.clone();
         Some(FoundKey { key, good_until: self.fetched_at.saturating_add(FRESH_SECONDS) })
     }
 }
 
-/// A moment in the future, of a clock that was ahead, is not within.
+/// Whether an age is below the limit. A negative age, from a clock that was ahead, is not.
 fn is_within(age_seconds: i64, limit_seconds: i64) -> bool {
     (0..limit_seconds).contains(&age_seconds)
 }

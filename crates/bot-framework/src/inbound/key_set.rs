@@ -1,8 +1,8 @@
-//! A JWK set (RFC 7517), as far as RS256 needs it, with the Bot Framework's own member `endorsements`.
+//! The part of a JWK set (RFC 7517) that RS256 needs, with the Bot Framework's own member `endorsements`.
 
 use serde_json::{Value, json};
 
-/// An issuer has a handful; the rest of a longer list is not read.
+/// How many keys of a set are read. An issuer has only a few.
 const MAX_KEYS: usize = 100;
 
 /// An RSA key that may sign tokens.
@@ -13,9 +13,10 @@ pub(super) struct SigningKey {
     pub(super) modulus: String,
     /// `e`, base64url.
     pub(super) exponent: String,
-    /// The channels whose activities it may vouch for (channel keys only).
+    /// The channels for which the key is endorsed (keys of channels only).
     pub(super) endorsements: Vec<String>,
-    /// The issuer that it is for, with `{tenantid}` in it where it is for every tenant (Entra only).
+    /// The issuer of the tokens that the key may sign (Entra only). The text contains `{tenantid}` if the key
+    /// is for every tenant.
     pub(super) issuer: Option<String>,
 }
 
@@ -24,13 +25,13 @@ pub(super) struct SigningKey {
 pub(super) struct KeySet(Vec<SigningKey>);
 
 impl KeySet {
-    /// Reads the member `keys` of a set; what is no RSA key for signatures is left out.
+    /// Reads the member `keys` of a set. Entries that are not RSA keys for signatures are left out.
     pub(super) fn read(set: &Value) -> Self {
         let keys = set["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
         Self(keys.iter().take(MAX_KEYS).filter_map(SigningKey::read).collect())
     }
 
-    /// Writes what [`KeySet::read`] reads.
+    /// Writes the member `keys` that [`KeySet::read`] reads.
     pub(super) fn to_json(&self) -> Value {
         self.0.iter().map(SigningKey::to_json).collect()
     }
@@ -39,18 +40,18 @@ impl KeySet {
         self.0.is_empty()
     }
 
-    /// Whether every key of `other` is among these, unchanged.
+    /// Whether this set contains every key of `other`, unchanged.
     pub(super) fn has_all_of(&self, other: &Self) -> bool {
         other.0.iter().all(|key| self.0.contains(key))
     }
 
-    /// All of them.
+    /// All keys.
     #[cfg(fuzzing)]
     pub(super) fn iter(&self) -> impl Iterator<Item = &SigningKey> {
         self.0.iter()
     }
 
-    /// The key with this id; if two have it, the first.
+    /// The key with this id, or the first of several.
     pub(super) fn find(&self, id: &str) -> Option<&SigningKey> {
         self.0.iter().find(|key| key.id == id)
     }

@@ -1,4 +1,4 @@
-//! Where an issuer's keys come from: its OpenID metadata names a `jwks_uri`, which holds them.
+//! Fetches the keys of an issuer: its OpenID metadata names a `jwks_uri`, which serves the keys.
 
 use std::time::Duration;
 
@@ -14,64 +14,66 @@ use super::key_set::KeySet;
 use crate::cloud::Cloud;
 use crate::connector;
 
-/// Both calls together stay well under the 15 s that a channel waits.
+/// The limits of one call. Two calls together stay below the 15 s that a channel waits.
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(2),
     first_byte: Duration::from_secs(3),
     between_bytes: Duration::from_secs(2),
     total: Duration::from_secs(6),
-    // The channel's set has some 30 KiB with its certificates.
+    // The set of the channels has about 30 KiB, including its certificates.
     max_answer_bytes: 256 * 1024,
 };
 
-/// Why there are no keys. For the log: nothing of an answer is repeated.
+/// Why there are no keys. The text is for the log, and repeats nothing of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum KeysError {
     /// A call failed.
     #[error("{what} could not be read: {error}")]
     NotReached {
-        /// Which of the two documents.
+        /// The document: the metadata or the key set.
         what: &'static str,
         /// How the call failed.
         error: TransportError,
     },
-    /// An answer is not 200; redirects are not followed.
+    /// The status of an answer is not 200. Redirects are not followed.
     #[error("{what} answered {status}")]
     Status {
-        /// Which of the two documents.
+        /// The document: the metadata or the key set.
         what: &'static str,
-        /// The answer's status.
+        /// The status of the answer.
         status: u16,
     },
     /// The metadata has no `jwks_uri`.
-    #[error("the OpenID metadata names no jwks_uri")]
+    #[error("the OpenID metadata has no jwks_uri")]
     NoKeysUrl,
-    /// The metadata sends us to a stranger.
+    /// The `jwks_uri` is on a host that is not trusted.
     #[error(
-        "the OpenID metadata's jwks_uri is neither on its own host nor on one of this cloud's login hosts"
+        "the jwks_uri of the OpenID metadata is neither on its own host nor on a login host of this cloud"
     )]
     UntrustedKeysUrl,
-    /// The set is there, and nothing in it can be used.
+    /// The key set has no usable key.
     #[error("the key set has no RSA key for signatures")]
     NoUsableKey,
     /// The last attempt failed a moment ago.
-    #[error("the last attempt to fetch them failed a moment ago")]
+    #[error("the last attempt to fetch the keys failed a moment ago; try again in a few seconds")]
     TriedLately,
-    /// The key is in no set that is known, and fetching another one is not due yet.
-    #[error("the key is not among those fetched last, and they are not fetched again yet")]
+    /// The key is not in the last fetched set, and it is too early to fetch the set again.
+    #[error(
+        "the last fetched keys do not include this key, and it is too early to fetch them again; try again later"
+    )]
     NotLookedUp,
 }
 
-/// One issuer's metadata.
+/// The place of the keys of one issuer.
 #[derive(Debug, Clone)]
 pub(super) struct KeySource {
-    /// https, or loopback http by an override.
+    /// The URL of the metadata: https, or http to loopback if a variable overrides it.
     pub(super) metadata_url: String,
     pub(super) cloud: Cloud,
 }
 
 impl KeySource {
-    /// Fetches the keys: two calls.
+    /// Fetches the keys, in two calls.
     pub(super) async fn fetch(&self, host: &impl Host, deadline: Deadline) -> Result<KeySet, KeysError> {
         let metadata = get(host, deadline, "the OpenID metadata", &self.metadata_url).await?;
         let named = metadata["jwks_uri"].as_str().ok_or(KeysError::NoKeysUrl)?;
@@ -79,8 +81,8 @@ impl KeySource {
         Some(KeySet::read(&set)).filter(|keys| !keys.is_empty()).ok_or(KeysError::NoUsableKey)
     }
 
-    /// A `jwks_uri` on the metadata's own origin, or on one of the cloud's login hosts: whoever could name another one
-    /// would choose the keys.
+    /// Checks a `jwks_uri`. It must be on the origin of the metadata or on a login host of the cloud, because
+    /// the owner of the host chooses the keys.
     fn keys_url(&self, named: &str) -> Result<String, KeysError> {
         let untrusted = || KeysError::UntrustedKeysUrl;
         let url = Url::parse(named).map_err(|_| untrusted())?;
@@ -93,12 +95,12 @@ impl KeySource {
         let is_the_clouds = url.scheme() == "https"
             && url.port().is_none()
             && url.host_str().is_some_and(|host| self.cloud.has_login_host(host));
-        // What was looked at is what is called: the parsed form, not the text.
+        // The call uses the parsed form, because the parsed form was checked, not the text.
         if is_plain && (is_own || is_the_clouds) { Ok(url.into()) } else { Err(untrusted()) }
     }
 }
 
-/// A JSON document; one that is no JSON is as good as an empty one.
+/// Fetches a JSON document. A body that is not JSON counts as `null`.
 async fn get(
     host: &impl Host,
     deadline: Deadline,
@@ -125,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_fetched_from_known_hosts_only() {
+    fn jwks_uri_on_an_unknown_host_is_refused() {
         let public = "https://login.botframework.com/v1/.well-known/openidconfiguration";
         let local = "http://127.0.0.1:9000/v1/.well-known/openidconfiguration";
         for (metadata_url, named, expected) in [
@@ -159,7 +161,7 @@ mod tests {
             let source = KeySource { metadata_url: metadata_url.into(), cloud: Cloud::Public };
             assert_eq!(source.keys_url(named).is_ok(), expected, "{named}");
         }
-        // A backslash is a slash to the parser, and the parsed form is what is called.
+        // The parser reads a backslash as a slash, and the call uses the parsed form.
         let source = KeySource { metadata_url: public.into(), cloud: Cloud::Public };
         assert_eq!(
             source.keys_url("https://login.botframework.com\\.evil.example/keys").unwrap(),

@@ -1,10 +1,13 @@
-//! Who calls: the token of an inbound request, and the rules by which it is believed.
+//! Checks the token of an inbound request, and identifies the caller.
 //!
-//! Channels: <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication>.
-//! Where the SDKs differ, the stricter one is followed; `docs/decisions/0005-inbound-tokens.md` says where we go further.
+//! The rules for channels:
+//! <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication>.
+//! If the SDKs differ, the module follows the stricter one. `docs/decisions/0005-inbound-tokens.md` lists the
+//! rules that go further than the SDKs.
 //!
-//! Two steps, so that a stranger gets no parser of bodies to play with: [`InboundAuth::verify`] decides everything that
-//! the token alone tells, [`VerifiedToken::admit`] the rest once the activity is read.
+//! The check has two steps, so that no body is parsed before the caller is known. [`InboundAuth::verify`]
+//! applies the rules that need only the token. [`VerifiedToken::admit`] applies the rules that need the
+//! activity too.
 
 mod app_token;
 mod bearer;
@@ -41,7 +44,7 @@ pub use app_token::App;
 pub use error::{AuthError, BrokenRule, NotAllowed};
 pub use key_source::KeysError;
 
-/// How far the clocks of issuer and bot may differ.
+/// How much the clocks of issuer and bot may differ.
 const TOLERANCE_SECONDS: i64 = 5 * 60;
 
 /// The rules of `authmode=required`.
@@ -52,28 +55,29 @@ pub struct InboundAuth {
     channel_keys: KeySource,
     entra_keys: KeySource,
     entra: Option<EntraPolicy>,
-    /// The bot's own tenant, by its id: its applications may call the routes for programs.
+    /// The id of the bot's own tenant. Applications of this tenant may call the routes for programs.
     own_tenant: Option<String>,
 }
 
-/// Who calls.
+/// The caller that a token proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
-    /// A channel, through Azure Bot Service. The activity's `serviceUrl` is the one of its token.
+    /// A channel, through Azure Bot Service. The activity's `serviceUrl` equals the one in the token.
     Channel,
-    /// The bot's own registration: the Emulator, or the Playground with credentials. Nothing vouches for `serviceUrl`.
+    /// The bot's own registration: the Emulator, or the Playground with credentials. The token does not name
+    /// `serviceUrl`.
     Itself,
 }
 
 impl Caller {
-    /// Whether the token vouches for the activity's `serviceUrl`.
+    /// Whether the token names the activity's `serviceUrl`.
     pub fn vouches_for_service_url(self) -> bool {
         self == Self::Channel
     }
 }
 
 impl fmt::Display for Caller {
-    /// A word for the log.
+    /// Writes a word for the log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Channel => "channel",
@@ -82,7 +86,7 @@ impl fmt::Display for Caller {
     }
 }
 
-/// A token that everything but the activity agrees with.
+/// A token that passed all rules, except those that need the activity.
 #[derive(Clone)]
 pub struct VerifiedToken {
     caller: Caller,
@@ -90,7 +94,7 @@ pub struct VerifiedToken {
     service_url: Option<String>,
     remembered: Remembered,
     checked: Checked,
-    /// Whether `checked` is what is stored.
+    /// Whether the store holds `checked`.
     is_stored: bool,
 }
 
@@ -121,8 +125,8 @@ impl InboundAuth {
         })
     }
 
-    /// Decides everything that the headers alone tell. What costs nothing is checked first, so that only a token that
-    /// would be right, were it signed, makes anybody fetch keys.
+    /// Applies the rules that need only the headers. Rules that cost no call come first. So keys are fetched
+    /// only for a token whose claims are all acceptable.
     pub async fn verify(
         &self,
         host: &impl Host,
@@ -160,7 +164,7 @@ impl InboundAuth {
         Ok(VerifiedToken { caller, service_url: token.claims.service_url, remembered, checked, is_stored })
     }
 
-    /// Finds the key that a token names, and checks the signature with it.
+    /// Finds the key that the token names, and checks the signature with it.
     async fn check_signature<H: Host>(
         &self,
         token: &UnverifiedToken<'_>,
@@ -188,8 +192,9 @@ impl InboundAuth {
 }
 
 impl VerifiedToken {
-    /// Decides what the activity has a part in. For a channel: its key is endorsed for `channelId`, and `serviceUrl` is
-    /// the one of the token. Both have to be there; the SDKs let an activity without them pass.
+    /// Applies the rules that need the activity. For a channel, the key must be endorsed for `channelId`, and
+    /// `serviceUrl` must equal the one in the token. Both fields are required, although the SDKs accept an
+    /// activity without them.
     pub fn admit(&self, activity: &Activity) -> Result<Caller, AuthError> {
         if self.caller.vouches_for_service_url() {
             let channel = activity.channel_id.as_deref().unwrap_or_default();
@@ -205,14 +210,14 @@ impl VerifiedToken {
         Ok(self.caller)
     }
 
-    /// The bot's own token, sealed, as [`VerifiedToken::remember`] was given it: for
-    /// [`Tokens::with_sealed`](crate::Tokens::with_sealed).
+    /// The bot's own token, sealed, that an earlier [`VerifiedToken::remember`] stored with this token. It is
+    /// for [`Tokens::with_sealed`](crate::Tokens::with_sealed).
     pub fn sealed_token(&self) -> Option<&[u8]> {
         self.checked.sealed_token.as_deref()
     }
 
-    /// Remembers that the signature was checked, and the bot's own token if there is another one now. Writes nothing if
-    /// both are remembered already.
+    /// Stores that the signature was checked, and the bot's own token if it has changed. Nothing is written
+    /// if the store already holds both.
     pub async fn remember(&self, host: &impl Host, sealed_token: Option<Vec<u8>>) {
         let is_another = sealed_token.is_some() && sealed_token != self.checked.sealed_token;
         if self.is_stored && !is_another {
@@ -233,8 +238,8 @@ fn check_time(claims: &Claims, now: i64) -> Result<(), BrokenRule> {
     Ok(())
 }
 
-/// A `serviceUrl` for comparing: scheme and host in lower case, without one slash at its end. Nothing else is made
-/// equal: what a parser would resolve (`/../`) stays different.
+/// A `serviceUrl` in the form for comparison: scheme and host in lower case, without one slash at the end.
+/// Other differences stay, also those that a parser would resolve (`/../`).
 fn comparable(service_url: &str) -> String {
     let text = service_url.strip_suffix('/').unwrap_or(service_url);
     let host_at = text.find("://").map_or(0, |at| at + 3);

@@ -1,9 +1,9 @@
-//! Tokens that were checked before: a channel uses one token for many activities, and the signature is most of the work
-//! of checking it.
+//! Records of tokens whose signature was checked. A channel uses one token for many activities, and the
+//! signature is the most expensive part of the check.
 //!
-//! One record for each token, so that an activity with a token that is known costs one read: that its signature was
-//! checked, what its key is endorsed for, and beside it, sealed as always, the bot's own token that answered last. Every
-//! rule that the claims alone tell, the time included, is applied at each use.
+//! Each token has one record, so that an activity with a known token costs one read. The record holds that
+//! the signature was checked, the endorsements of the key, and the bot's own token that was used last,
+//! sealed. All rules for the claims, including the times, are applied at each use.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,30 +13,32 @@ use sha2::{Digest, Sha256};
 
 use super::token::UnverifiedToken;
 
-/// The store holds at most so many records: each token has its slot, and the next one there takes its place.
+/// How many records the store holds at most. The hash of a token selects its slot, and a later token in the
+/// same slot replaces the record.
 const SLOTS: u8 = 64;
 
-/// One token, for one bot, by the keys of one issuer.
+/// The key of a record: one token, for one bot, checked with the keys of one issuer.
 #[derive(Debug, Clone)]
 pub(super) struct Remembered {
     slot: String,
     digest: String,
 }
 
-/// What the record of a token says.
+/// The record of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Checked {
-    /// What its key is endorsed for.
+    /// The channels for which the token's key is endorsed.
     pub(super) endorsements: Vec<String>,
-    /// When its signature has to be checked again, in seconds since 1970.
+    /// When the signature must be checked again, in seconds since 1970.
     pub(super) until: i64,
     /// The bot's own token, sealed.
     pub(super) sealed_token: Option<Vec<u8>>,
 }
 
 impl Remembered {
-    /// The place of `token`. The digest covers the bot and where its issuer's keys come from, so that neither another bot
-    /// with the same store nor the same token with other keys ever finds it. Only a hash of the token is stored.
+    /// The key of the record of `token`. The digest covers the bot and the URL of the issuer's keys. So
+    /// another bot with the same store does not find the record, and neither does the same token with other
+    /// keys. Only a hash of the token is stored.
     pub(super) fn of(app_id: &str, keys_from: &str, token: &UnverifiedToken<'_>) -> Self {
         let mut hash = Sha256::new();
         for part in [app_id, keys_from, token.compact] {
@@ -48,7 +50,8 @@ impl Remembered {
         Self { slot: name_of_slot(slot), digest: URL_SAFE_NO_PAD.encode(digest) }
     }
 
-    /// The record of this token, if its signature was found valid before; `None` if the store does not answer.
+    /// Loads the record, if the signature of this token was found valid before. `None` if the store does not
+    /// answer.
     pub(super) async fn load(&self, host: &impl Host) -> Option<Checked> {
         let stored = host.get(&self.slot).await.ok()??;
         let stored: Value = serde_json::from_slice(&stored).ok()?;
@@ -61,7 +64,7 @@ impl Remembered {
         Some(Checked { endorsements: endorsements.map(str::to_owned).collect(), until, sealed_token: sealed })
     }
 
-    /// Remembers it. A store that does not take it costs the next use another check.
+    /// Stores the record. If the store fails, the next use of the token checks the signature again.
     pub(super) async fn store(&self, host: &impl Host, checked: &Checked) {
         let mut record =
             json!({"digest": self.digest, "until": checked.until, "endorsements": checked.endorsements});
@@ -72,10 +75,10 @@ impl Remembered {
     }
 }
 
-/// Forgets every token: a key that signed some of them is its issuer's no longer.
+/// Deletes all records, because the issuer has withdrawn a key that signed some of the tokens.
 pub(super) async fn forget_all(host: &impl Host) {
     for slot in 0..SLOTS {
-        // A record that stays ends with its token, or a day after its keys were fetched.
+        // A record that stays ends when its token expires, or a day after its keys were fetched.
         if let Err(error) = host.delete(&name_of_slot(slot)).await {
             host.event(Level::Warn, "auth.tokens.not.forgotten", json!({"reason": error.to_string()}));
             return;

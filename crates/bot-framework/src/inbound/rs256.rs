@@ -1,4 +1,4 @@
-//! RS256 (RFC 7518 section 3.3) on `rsa` and `sha2`.
+//! Checks RS256 signatures (RFC 7518 section 3.3) with `rsa` and `sha2`.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,7 +10,8 @@ use sha2::Sha256;
 use super::error::BrokenRule;
 use super::key_set::SigningKey;
 
-/// Smaller ones are weak, larger ones only cost time. The exponent is odd and below 2^33 by the crate's own rule.
+/// The accepted sizes of the modulus. Smaller keys are weak, and larger keys only cost time. The crate `rsa`
+/// itself requires an exponent that is odd and below 2^33.
 const MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 
 /// Checks a signature over `signed`.
@@ -23,10 +24,10 @@ pub(super) fn check(key: &SigningKey, signed: &str, signature: &[u8]) -> Result<
 fn public_key(key: &SigningKey) -> Option<PublicKey> {
     let number = |text: &str| {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        // Checked before any arithmetic: a key set is small, and its numbers are too.
+        // The length is checked before any arithmetic, because a huge number would cost time.
         (bytes.len() <= MODULUS_BITS.end() / 8 + 1).then(|| BoxedUint::from_be_slice_vartime(&bytes))
     };
     let (modulus, exponent) = (number(&key.modulus)?, number(&key.exponent)?);
-    // The crate allows 2, which is even and fails there, and 1 never: so 3 is the least.
+    // The least usable exponent is 3: `rsa` refuses 1, and also 2, because it is even.
     PublicKey::new_with_size_limits(modulus, exponent, MODULUS_BITS).ok()
 }

@@ -1,5 +1,5 @@
-//! JSON in which no object names a member twice. RFC 7515 section 4 leaves it to the reader whether the first or the
-//! last one counts; where two readers differ, a signature covers two different tokens.
+//! Reads JSON and refuses objects with a member that is set twice. RFC 7515 section 4 lets a reader refuse
+//! such JSON or use the last member. If two readers differ, one signature covers two different tokens.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::error::BrokenRule;
 
-/// The object in `bytes`.
+/// Reads the JSON object in `bytes`.
 pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, BrokenRule> {
     let mut doubled = false;
     let mut reader = serde_json::Deserializer::from_slice(bytes);
@@ -20,7 +20,7 @@ pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, BrokenRule> {
     }
 }
 
-/// Reads any value; remembers whether a member was doubled.
+/// Reads a value of any type, and records whether a member was set twice.
 struct Strict<'a> {
     doubled: &'a mut bool,
 }
@@ -45,7 +45,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
         while let Some(name) = access.next_key::<String>()? {
             if object.contains_key(&name) {
                 *self.doubled = true;
-                return Err(A::Error::custom("a member is there twice"));
+                return Err(A::Error::custom("a member is set twice"));
             }
             let value = access.next_value_seed(Strict { doubled: self.doubled })?;
             object.insert(name, value);

@@ -1,9 +1,9 @@
-//! A JWS in compact form (RFC 7515 section 7.1), read and not yet believed.
+//! Reads a JWS in compact form (RFC 7515 section 7.1), without checking its signature.
 
 use std::fmt;
 
 use base64::Engine;
-// Strict: no padding, no white space, and no bits left over, so that one signature has one spelling.
+// This engine refuses padding, white space and unused bits, so that each signature has only one spelling.
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
@@ -11,21 +11,23 @@ use super::error::BrokenRule;
 use super::strict_json;
 use crate::json::{FieldError, Fields};
 
-/// Header members that bring a key along, or change how the rest is to be read. RFC 7515 would have us ignore some of
-/// them; no token of a channel has any, so whoever sends one is trying something.
+/// Header members that carry a key, or that change how the token is read. RFC 7515 allows a reader to ignore
+/// some of them. The bot refuses them all: no token of a channel has any, so such a token is probably an
+/// attack.
 const FORBIDDEN: [&str; 8] = ["crit", "b64", "jwk", "jku", "x5u", "x5c", "enc", "zip"];
 
-/// Issuers' key ids are hashes of some 30 characters.
+/// The longest `kid` that is accepted. Issuers use hashes of about 30 characters.
 const MAX_KEY_ID_BYTES: usize = 128;
 
-/// What a token claims. Nothing of it is true before [`super::rs256`] has agreed to the signature.
+/// A token before its signature is checked. Nothing in it can be trusted before [`super::rs256`] has checked
+/// the signature.
 pub(super) struct UnverifiedToken<'a> {
     pub(super) key_id: String,
     pub(super) claims: Claims,
-    /// Header and claims as they were signed.
+    /// Header and claims in the form that was signed.
     pub(super) signed: &'a str,
     pub(super) signature: Vec<u8>,
-    /// The token as it came.
+    /// The whole token.
     pub(super) compact: &'a str,
 }
 
@@ -35,25 +37,26 @@ impl fmt::Debug for UnverifiedToken<'_> {
     }
 }
 
-/// The claims that a rule looks at. `iat` and `nbf` may be missing, `exp` may not.
+/// The claims that the rules need. `iat` and `nbf` may be missing; `exp` is required.
 pub(super) struct Claims {
     pub(super) issuer: String,
-    /// One audience: neither channels nor Entra write lists.
+    /// `aud`, as one text. Neither channels nor Entra write a list.
     pub(super) audience: String,
     pub(super) expires: i64,
     pub(super) not_before: Option<i64>,
     /// `serviceurl`, in lower case (channels only).
     pub(super) service_url: Option<String>,
-    /// `ver` (Entra only, as everything below).
+    /// `ver` (Entra only, like all claims below).
     pub(super) version: Option<String>,
     pub(super) tenant_id: Option<String>,
-    /// `appid`, the caller in version 1.
+    /// `appid`: the caller in version 1.
     pub(super) app_id: Option<String>,
-    /// `azp`, the caller in version 2.
+    /// `azp`: the caller in version 2.
     pub(super) authorized_party: Option<String>,
-    /// `scp`: what a user has let the application do. A token of the application itself has none.
+    /// Whether `scp` is set: the permissions that a user gave the application. A token of the application
+    /// itself has none.
     pub(super) has_scopes: bool,
-    /// `roles`: what an administrator has let the application do.
+    /// `roles`: the permissions that an administrator gave the application.
     pub(super) roles: Vec<String>,
 }
 
@@ -73,7 +76,7 @@ fn decode_object(part: &str) -> Result<serde_json::Map<String, Value>, BrokenRul
     strict_json::object(&URL_SAFE_NO_PAD.decode(part).map_err(|_| BrokenRule::Malformed)?)
 }
 
-/// The key's id of a header that may be used. `typ` and members nobody knows are read over.
+/// Checks the header, and returns the key id. `typ` and unknown members are ignored.
 fn read_header(mut header: Fields) -> Result<String, BrokenRule> {
     if FORBIDDEN.iter().any(|name| header.as_object().contains_key(*name)) {
         return Err(BrokenRule::HeaderMember);
@@ -89,7 +92,7 @@ fn read_header(mut header: Fields) -> Result<String, BrokenRule> {
 
 impl Claims {
     fn read(mut claims: Fields) -> Result<Self, FieldError> {
-        // Checked for its type only: nothing rests on it.
+        // Only the type of `iat` is checked, because no rule needs the value.
         seconds(&mut claims, "iat")?;
         Ok(Self {
             issuer: claims.required_string("iss")?,
@@ -107,7 +110,7 @@ impl Claims {
     }
 }
 
-/// A list of strings; none, if it is not there.
+/// Takes a list of strings. A missing list is empty.
 fn texts(claims: &mut Fields, name: &str) -> Result<Vec<String>, FieldError> {
     let Some(value) = claims.take(name) else { return Ok(Vec::new()) };
     let texts = value.as_array().and_then(|values| {
@@ -116,7 +119,7 @@ fn texts(claims: &mut Fields, name: &str) -> Result<Vec<String>, FieldError> {
     texts.ok_or_else(|| claims.error(name, "an array of strings"))
 }
 
-/// RFC 7519's NumericDate, in whole seconds as every issuer here writes it.
+/// Takes a NumericDate (RFC 7519) in whole seconds. Every issuer here writes whole seconds.
 fn seconds(claims: &mut Fields, name: &str) -> Result<Option<i64>, FieldError> {
     match claims.take(name) {
         None => Ok(None),

@@ -1,18 +1,20 @@
-//! A token of the bot.
+//! An access token of the bot.
 
 use http::HeaderValue;
 
-/// Longer ones exist nowhere; a header of that length still passes everywhere.
+/// The longest token that is accepted. No service issues longer ones, and servers still accept a header of
+/// this length.
 const MAX_BYTES: usize = 8 * 1024;
 
-/// An access token, as the header that it travels in. `Debug` masks it.
+/// An access token, stored as the value of its header. `Debug` masks the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AccessToken {
     header: HeaderValue,
 }
 
 impl AccessToken {
-    /// The token in `text`; `None` if that cannot be one (RFC 6750 section 2.1: `1*( ALPHA / DIGIT / "-._~+/" ) *"="`).
+    /// Makes a token from `text`. `None` if the text cannot be a token (RFC 6750 section 2.1:
+    /// `1*( ALPHA / DIGIT / "-._~+/" ) *"="`).
     pub(crate) fn new(text: &str) -> Option<Self> {
         let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
         if text.is_empty() || text.len() > MAX_BYTES || !text.bytes().all(is_token) {
@@ -28,7 +30,8 @@ impl AccessToken {
         self.header.clone()
     }
 
-    /// The token itself, for the one place that seals it.
+    /// The bytes of the token. Only the code that seals the token, or sends it to another service, may use
+    /// them.
     pub(crate) fn expose(&self) -> &[u8] {
         self.header.as_bytes().strip_prefix(b"Bearer ").unwrap_or_default()
     }
@@ -39,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_token_is_refused() {
+    fn access_token_with_invalid_characters_or_length_is_refused() {
         for (text, is_token) in [
             ("eyJh.eyJi.c-_", true),
             ("opaque+/~==", true),
@@ -55,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_never_shown() {
+    fn access_token_in_debug_output_is_masked() {
         let token = AccessToken::new("hunter2").unwrap();
         assert_eq!(token.header(), "Bearer hunter2");
         assert_eq!(token.expose(), b"hunter2");

@@ -1,4 +1,4 @@
-//! What the token endpoint answers.
+//! Reads the answer of the token endpoint.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::retry_after;
 #[derive(Debug)]
 pub(super) struct Grant {
     pub(super) token: AccessToken,
-    /// For how long it is good, from now; zero if the answer does not say so in a way that can be believed.
+    /// How long the token is valid from now. Zero if the answer has no usable lifetime.
     pub(super) life: Duration,
 }
 
@@ -41,11 +41,10 @@ pub(super) fn read_answer(
     let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
     let is_passing = matches!(body["error"].as_str(), Some("temporarily_unavailable" | "server_error"));
     match status {
-        200 => grant(&body)
-            .ok_or_else(|| unavailable("it answers 200, but not with a token".into(), None, false)),
-        429 => Err(unavailable("it answers 429".into(), after, false)),
-        408 | 500..=599 => Err(unavailable(format!("it answers {status}"), after, after.is_none())),
-        _ if is_passing => Err(unavailable(format!("it answers {status}"), after, after.is_none())),
+        200 => grant(&body).ok_or_else(|| unavailable("status 200 without a token".into(), None, false)),
+        429 => Err(unavailable("status 429".into(), after, false)),
+        408 | 500..=599 => Err(unavailable(format!("status {status}"), after, after.is_none())),
+        _ if is_passing => Err(unavailable(format!("status {status}"), after, after.is_none())),
         300..=399 => Err(TokenRefusal::Redirected(status).into()),
         _ => Err(refusal(status, &body).into()),
     }
@@ -56,7 +55,7 @@ fn grant(body: &Value) -> Option<Grant> {
         return None;
     }
     let token = AccessToken::new(body["access_token"].as_str()?)?;
-    // A number; the old endpoint writes it as text. Whatever else stands there says nothing.
+    // The value is a number, or a text from the old endpoint. Any other value counts as absent.
     let seconds = match &body["expires_in"] {
         Value::String(text) => text.parse().ok(),
         number => number.as_u64(),
@@ -101,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn how_long_a_token_is_good() {
+    fn token_lifetime_is_read_from_a_number_or_a_text() {
         for (expires_in, seconds) in [
             ("3599", 3599),
             ("\"3599\"", 3599),
@@ -125,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_200_without_a_token_is_no_answer() {
+    fn answer_200_without_a_token_is_unavailable() {
         for body in [
             "",
             "<html>welcome to the hotel</html>",
@@ -145,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn every_refusal_says_what_to_fix() {
+    fn refusal_names_the_setting_to_correct() {
         use TokenRefusal::*;
         let coded = |code: u32| {
             json!({"error": "invalid_client", "error_description": "words about hunter2", "error_codes": [code]}).to_string()
@@ -192,13 +191,13 @@ mod tests {
             let error = read(status, &body).expect_err(&body);
             assert_eq!(error, TokenError::Refused(expected), "{status} {body}");
             assert!(error.to_string().contains(names), "{error}");
-            assert!(!error.to_string().contains("hunter2"), "nothing of the body is repeated: {error}");
-            assert!(!error.to_string().contains('\n'), "one line: {error}");
+            assert!(!error.to_string().contains("hunter2"), "the message must not repeat the body: {error}");
+            assert!(!error.to_string().contains('\n'), "the message must be one line: {error}");
         }
     }
 
     #[test]
-    fn what_passes_is_told_from_what_stays() {
+    fn temporary_fault_is_unavailable_with_its_pause() {
         let passing = r#"{"error":"temporarily_unavailable","error_description":"hunter2"}"#;
         for (status, body, after, again) in [
             (429, "", None, false),
@@ -232,10 +231,10 @@ mod tests {
             // The token is in the body.
             (TransportError::body_lost(StatusCode::OK, HeaderMap::new(), BodyProblem::Broken), true),
         ] {
-            let told = read_answer(Err(error), FakeHost::default().now()).expect_err("no token");
+            let read = read_answer(Err(error), FakeHost::default().now()).expect_err("no token");
             assert!(
-                matches!(told, TokenError::Unavailable { again_at_once, .. } if again_at_once == again),
-                "{told}"
+                matches!(read, TokenError::Unavailable { again_at_once, .. } if again_at_once == again),
+                "{read}"
             );
         }
     }

@@ -1,4 +1,5 @@
-//! The client assertion: a token that the bot writes about itself, signed with its certificate's key.
+//! The client assertion: a token by which the bot proves its identity, signed with the key of its
+//! certificate.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,10 +10,11 @@ use serde_json::{Value, json};
 use super::certificate::Certificate;
 use super::error::TokenRefusal;
 
-/// Entra wants it to be short-lived; it is used once, at once.
+/// The lifetime of an assertion. Entra wants it to be short, and the bot uses each assertion once and at
+/// once.
 const LIFE_SECONDS: i64 = 5 * 60;
 
-/// Writes the assertion of
+/// Writes an assertion in the form of
 /// <https://learn.microsoft.com/entra/identity-platform/certificate-credentials>: PS256, `x5t#S256`.
 pub(super) fn client_assertion(
     certificate: &Certificate,

@@ -1,4 +1,4 @@
-//! The variable `certificate`: an RSA private key and its certificate, both in PEM, in one text.
+//! The variable `certificate`: an RSA private key and its certificate, as one text of PEM blocks.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -16,48 +16,47 @@ use thiserror::Error;
 
 use super::error::TokenRefusal;
 
-/// An RSA key, and the thumbprint of the certificate that is registered on the app.
+/// An RSA private key, and the thumbprint of its certificate, which is registered on the app.
 #[derive(Clone)]
 pub struct Certificate {
-    /// PKCS#1 in DER, whichever way it came.
+    /// The key in PKCS#1, as DER. A PKCS#8 key is converted to it.
     private_key: Vec<u8>,
-    /// `x5t#S256`: base64url of the SHA-256 of the certificate in DER (RFC 7515 section 4.1.8).
+    /// `x5t#S256`: the SHA-256 of the certificate in DER, as base64url (RFC 7515 section 4.1.8).
     thumbprint: String,
 }
 
-/// What is wrong with the variable. Never repeats any of it.
+/// A fault of the variable. The messages never repeat any part of the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum CertificateError {
-    /// No key.
+    /// There is no private key.
     #[error(
-        "has no private key: put `-----BEGIN PRIVATE KEY-----` (PKCS#8) or `-----BEGIN RSA PRIVATE KEY-----` (PKCS#1) into it"
+        "has no private key; add `-----BEGIN PRIVATE KEY-----` (PKCS#8) or `-----BEGIN RSA PRIVATE KEY-----` (PKCS#1)"
     )]
     NoPrivateKey,
-    /// A key behind a passphrase.
-    #[error("has a private key with a passphrase: give it without one")]
+    /// The private key is encrypted with a passphrase.
+    #[error("has a private key with a passphrase; remove the passphrase")]
     Encrypted,
-    /// Not a key, or not one of RSA.
-    #[error("has a private key that is not RSA of 2048 to 4096 bits, or is damaged")]
+    /// The private key is damaged, is not RSA, or has another size.
+    #[error("has a private key that is damaged or not RSA; use an RSA key of 2048 to 4096 bits")]
     NotRsa,
-    /// No certificate.
-    #[error(
-        "has no certificate: put the `-----BEGIN CERTIFICATE-----` that belongs to the private key into it"
-    )]
+    /// There is no certificate.
+    #[error("has no certificate; add the `-----BEGIN CERTIFICATE-----` that belongs to the private key")]
     NoCertificate,
-    /// A certificate of another key.
-    #[error("has a certificate that does not belong to its private key")]
+    /// No certificate belongs to the private key.
+    #[error("has a certificate that does not belong to the private key; add the certificate of this key")]
     NotAPair,
 }
 
 impl Certificate {
-    /// Reads the PEM text: a private key, and its certificate anywhere among those that follow or precede it.
+    /// Reads the PEM text. The certificate of the key may be anywhere in the text, among certificates of
+    /// other keys.
     pub fn parse(pem: &str) -> Result<Self, CertificateError> {
         let (mut keys, mut certificates) = (Vec::new(), Vec::new());
         for (label, body) in pem_blocks(pem) {
             let der = decode(body);
             match label {
                 "ENCRYPTED PRIVATE KEY" => return Err(CertificateError::Encrypted),
-                // The old style of passphrase: RFC 1421 headers before the base64.
+                // The old form of an encrypted key has RFC 1421 headers before the base64.
                 "RSA PRIVATE KEY" if body.contains("ENCRYPTED") => return Err(CertificateError::Encrypted),
                 "RSA PRIVATE KEY" => keys.push(der.ok_or(CertificateError::NotRsa)?),
                 "PRIVATE KEY" => {
@@ -76,8 +75,9 @@ impl Certificate {
         if certificates.is_empty() {
             return Err(CertificateError::NoCertificate);
         }
-        // A certificate carries its key's modulus byte by byte, and 256 bytes do not meet by chance: which of a chain
-        // belongs to the key is told without a parser of X.509.
+        // The certificate of the key contains the modulus of the key, byte for byte. A match of 256 bytes by
+        // chance is impossible in practice. So the right certificate of a chain is found without a parser for
+        // X.509.
         let own = certificates.iter().find(|der| der.windows(modulus.len()).any(|window| window == modulus));
         let thumbprint = URL_SAFE_NO_PAD.encode(Sha256::digest(own.ok_or(CertificateError::NotAPair)?));
         Ok(Self { private_key, thumbprint })
@@ -88,13 +88,14 @@ impl Certificate {
         &self.thumbprint
     }
 
-    /// The private key's bytes: the same whether it came as PKCS#1 or PKCS#8.
+    /// The bytes of the private key. They are the same for a PKCS#1 and a PKCS#8 text.
     pub(super) fn secret_bytes(&self) -> &[u8] {
         &self.private_key
     }
 
-    /// Signs with PS256: RSASSA-PSS with SHA-256 (RFC 7518 section 3.5). The random numbers go into the salt and into
-    /// blinding, which keeps the time that it takes from telling of the key (RUSTSEC-2023-0071).
+    /// Signs with PS256: RSASSA-PSS with SHA-256 (RFC 7518 section 3.5). The random numbers are used for the
+    /// salt and for blinding. Blinding keeps the time of the calculation from revealing the key
+    /// (RUSTSEC-2023-0071).
     pub(super) fn sign(&self, message: &[u8], random: &impl Randomness) -> Result<Vec<u8>, TokenRefusal> {
         let key = rsa_key(&self.private_key).and_then(|key| rsa::PrivateKey::try_from(key).ok());
         let key = key.ok_or(TokenRefusal::UnusableKey)?;
@@ -118,7 +119,7 @@ fn pkcs1_of_pkcs8(der: &[u8]) -> Option<Vec<u8>> {
     (info.algorithm.oid == rsa::pkcs1::ALGORITHM_OID).then(|| info.private_key.as_bytes().to_owned())
 }
 
-/// The blocks of a PEM text: their labels and bodies.
+/// The blocks of a PEM text: pairs of label and body.
 fn pem_blocks(pem: &str) -> impl Iterator<Item = (&str, &str)> {
     pem.split("-----BEGIN ").skip(1).filter_map(|block| {
         let (label, rest) = block.split_once("-----")?;
@@ -127,14 +128,15 @@ fn pem_blocks(pem: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// Not strict about lines, as RFC 7468 is: a variable may have come through a shell, a YAML file or a vault, with its
-/// line ends turned into spaces or into `\n` in letters.
+/// Decodes the body of a PEM block. The function is less strict about lines than RFC 7468. A shell, a YAML
+/// file or a vault may have turned the line ends of the variable into spaces, or into the two characters
+/// `\n`.
 fn decode(body: &str) -> Option<Vec<u8>> {
     let base64: String = body.replace("\\r", "").replace("\\n", "").split_whitespace().collect();
     STANDARD.decode(base64).ok()
 }
 
-/// The host's randomness, as `rsa` wants it.
+/// The host's random numbers, in the form that `rsa` needs.
 struct Random<'a, R>(&'a R);
 
 impl<R: Randomness> TryRng for Random<'_, R> {
@@ -158,7 +160,7 @@ impl<R: Randomness> TryRng for Random<'_, R> {
     }
 }
 
-/// The port promises bytes that nobody can guess.
+/// [`Randomness`] promises bytes that cannot be guessed.
 impl<R: Randomness> TryCryptoRng for Random<'_, R> {}
 
 #[cfg(test)]
@@ -171,11 +173,11 @@ mod tests {
     const PKCS1: &str = include_str!("../../tests/keys/pkcs1.pem");
     const OWN: &str = include_str!("../../tests/keys/certificate.pem");
     const OTHER: &str = include_str!("../../tests/keys/other-certificate.pem");
-    /// `openssl x509 -outform der | sha256sum`, base64url.
+    /// The output of `openssl x509 -outform der | sha256sum`, as base64url.
     const THUMBPRINT: &str = "Pjt0bBVCnjTOJpszfS1yzjicseZ4VfhyEmgFfeTRUEQ";
 
     #[test]
-    fn a_key_and_its_certificate_in_any_order_and_dress() {
+    fn certificate_in_any_order_and_format_is_read() {
         let unix = format!("{PKCS8}{OWN}");
         for pem in [
             unix.clone(),
@@ -190,12 +192,12 @@ mod tests {
             let certificate = Certificate::parse(&pem).unwrap_or_else(|error| panic!("{error}\n{pem}"));
             assert_eq!(certificate.thumbprint(), THUMBPRINT, "{pem}");
             let first = Certificate::parse(&unix).unwrap();
-            assert_eq!(certificate.secret_bytes(), first.secret_bytes(), "one key, one seal: {pem}");
+            assert_eq!(certificate.secret_bytes(), first.secret_bytes(), "same key: {pem}");
         }
     }
 
     #[test]
-    fn what_is_wrong_is_told_without_repeating_it() {
+    fn certificate_with_a_fault_is_refused() {
         let damaged = PKCS8.replacen("MII", "MIX", 1);
         for (pem, expected) in [
             (String::new(), CertificateError::NoPrivateKey),
@@ -219,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn it_signs_with_ps256() {
+    fn certificate_signs_with_ps256() {
         let (certificate, host) =
             (Certificate::parse(&format!("{PKCS8}{OWN}")).unwrap(), FakeHost::default());
         let key =
@@ -228,14 +230,14 @@ mod tests {
             (certificate.sign(b"hello", &host).unwrap(), certificate.sign(b"hello", &host).unwrap());
         for signature in [&first, &second] {
             key.pss_verify::<Sha256>(b"hello", signature)
-                .expect("a PS256 signature, its salt as long as the hash");
+                .expect("a PS256 signature with a salt as long as the hash");
         }
-        assert_ne!(first, second, "the salt is random");
+        assert_ne!(first, second, "the salt must be random");
         assert!(key.pss_verify::<Sha256>(b"hallo", &first).is_err());
     }
 
     #[test]
-    fn a_key_whose_numbers_do_not_belong_together_signs_nothing() {
+    fn certificate_with_inconsistent_key_numbers_signs_nothing() {
         let mut certificate = Certificate::parse(&format!("{PKCS8}{OWN}")).unwrap();
         let last = certificate.private_key.len() - 200;
         certificate.private_key[last - 400] ^= 1;
@@ -243,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_never_shown() {
+    fn certificate_in_debug_output_is_masked() {
         let certificate = Certificate::parse(&format!("{PKCS8}{OWN}")).unwrap();
         assert_eq!(format!("{certificate:?}"), format!("Certificate {{ thumbprint: {THUMBPRINT:?}, .. }}"));
     }

@@ -1,4 +1,4 @@
-//! What the bot proves itself with to Entra.
+//! The credential by which the bot proves its identity to Entra.
 
 use platform::{Secret, Settings, SettingsError};
 
@@ -6,12 +6,12 @@ use super::certificate::Certificate;
 use crate::auth_mode::AuthMode;
 use crate::identity::BotIdentity;
 
-/// The bot's credential: one of three. `Debug` masks it.
+/// The bot's credential, in one of three forms. `Debug` masks it.
 #[derive(Debug, Clone)]
 pub enum Credential {
     /// `microsoftapppassword`: a client secret.
     Password(Secret),
-    /// `federatedtoken`: an assertion that another identity provider wrote (workload identity).
+    /// `federatedtoken`: an assertion that another identity provider issued (workload identity).
     FederatedToken(Secret),
     /// `certificate`: a private key and its certificate.
     Certificate(Box<Certificate>),
@@ -20,9 +20,9 @@ pub enum Credential {
 const VARIABLES: [&str; 3] = ["microsoftapppassword", "federatedtoken", "certificate"];
 
 impl Credential {
-    /// Reads the three variables, of which exactly one has to be set.
+    /// Reads the three variables. Exactly one of them must be set.
     pub fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
-        // A secret that was mounted as a file often ends with a line end.
+        // The values are trimmed, because a secret that was mounted as a file often has a line end.
         let mut given = Vec::new();
         for name in VARIABLES {
             given.extend(Secret::new(settings.setting(name)?.trim()).map(|secret| (name, secret)));
@@ -37,21 +37,20 @@ impl Credential {
                 )),
             }),
             [] => {
-                let problem =
-                    "must be set (or federatedtoken, or certificate): authmode=required needs one credential";
+                let problem = "is empty, like federatedtoken and certificate; authmode=required needs \
+                               exactly one of the three";
                 Err(SettingsError::new(VARIABLES[0], problem))
             }
             [(first, _), others @ ..] => {
                 let others: Vec<_> = others.iter().map(|(name, _)| *name).collect();
-                let problem =
-                    format!("is set together with {}: exactly one credential may be", others.join(" and "));
+                let problem = format!("is set together with {}; set only one of them", others.join(" and "));
                 Err(SettingsError::new(*first, problem))
             }
         }
     }
 
-    /// The secret that the key for envelopes is made of. There is none with a federated token: it changes every hour, and
-    /// with it would change the key.
+    /// The secret from which the key for envelopes is derived. `None` with a federated token: the token
+    /// changes every hour, and a key derived from it would change too.
     pub(super) fn lasting_secret(&self) -> Option<&[u8]> {
         match self {
             Self::Password(_) | Self::Certificate(_) => Some(self.secret_bytes()),
@@ -59,7 +58,7 @@ impl Credential {
         }
     }
 
-    /// The secret itself.
+    /// The bytes of the secret.
     pub(super) fn secret_bytes(&self) -> &[u8] {
         match self {
             Self::Password(secret) | Self::FederatedToken(secret) => secret.expose().as_bytes(),
@@ -68,17 +67,17 @@ impl Credential {
     }
 }
 
-/// Who the bot is, and what it proves that with.
+/// The bot's identity, and the credential that proves it.
 #[derive(Debug, Clone)]
 pub struct BotCredentials {
-    /// Its registration.
+    /// The bot's registration.
     pub identity: BotIdentity,
-    /// Its credential.
+    /// The bot's credential.
     pub credential: Credential,
 }
 
 impl BotCredentials {
-    /// Reads the variables of `authmode=required`; in anonymous mode there are no credentials, whatever is set.
+    /// Reads the variables of `authmode=required`. In anonymous mode the result is always `None`.
     pub fn read(mode: AuthMode, settings: &impl Settings) -> Result<Option<Self>, SettingsError> {
         match mode {
             AuthMode::Anonymous => Ok(None),

@@ -1,91 +1,94 @@
-//! Why there is no token.
+//! The reasons why there is no token.
 
 use std::time::Duration;
 
 use thiserror::Error;
 
-/// Why there is no token. What the login host wrote is never repeated: it may quote what was sent.
+/// Why there is no token. The message never repeats the text of the login host, which may quote parts of the
+/// request.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TokenError {
-    /// It will stay so until somebody mends the configuration.
+    /// The error stays until the configuration is corrected.
     #[error("{0}")]
     Refused(#[from] TokenRefusal),
-    /// It may work in a while.
-    #[error("the login host gives no token for now: {reason}")]
+    /// A later try may succeed.
+    #[error("login host: no token ({reason}); try again later")]
     Unavailable {
-        /// What it answered, or what broke.
+        /// The status of the answer, or the fault of the connection.
         reason: String,
-        /// How long it asked to be left alone.
+        /// The pause that the login host asked for.
         retry_after: Option<Duration>,
-        /// Whether asking again at once is polite, and may help.
+        /// Whether the bot may repeat the request at once, and the repeat may succeed.
         again_at_once: bool,
     },
 }
 
 impl TokenError {
-    /// There was no time left to send anything with the token.
+    /// The error for a token that came too late: no time is left to send anything with it.
     pub(crate) fn too_late() -> Self {
         Self::Unavailable {
-            reason: "the time for it is over".into(),
-            // The login host is not to blame: the next run may begin at once.
+            reason: "the time limit has passed".into(),
+            // The login host is not the cause, so the next run may begin at once.
             retry_after: Some(Duration::ZERO),
             again_at_once: false,
         }
     }
 }
 
-/// Why the login host refuses, and what to do about it: a closed list, made of the error's number only.
+/// Why the login host refuses the bot, and how to correct it. The list is closed, and only the error's number
+/// selects an entry.
 ///
-/// The numbers: <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>.
+/// Source of the numbers: <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum TokenRefusal {
     /// The tenant does not know the app.
     #[error(
-        "AADSTS700016: the tenant does not know the app: check microsoftappid and microsoftapptenantid; \
-         only a bot registered as multi-tenant takes microsoftapptype=MultiTenant"
+        "AADSTS700016: the tenant does not know the app; check microsoftappid and microsoftapptenantid, \
+         and set microsoftapptype=MultiTenant only for a bot that is registered as multi-tenant"
     )]
     UnknownApp,
-    /// The client secret is another one.
+    /// The client secret is wrong.
     #[error(
-        "AADSTS7000215: the client secret is wrong: microsoftapppassword must be the secret's value, not its id"
+        "AADSTS7000215: the client secret is wrong; set microsoftapppassword to the secret's value, not to its id"
     )]
     WrongSecret,
-    /// The client secret is too old.
+    /// The client secret has expired.
     #[error(
-        "AADSTS7000222: the client secret has expired: make a new one, and set microsoftapppassword to its value"
+        "AADSTS7000222: the client secret has expired; create a new one and set microsoftapppassword to its value"
     )]
     ExpiredSecret,
-    /// There is no such tenant.
-    #[error(
-        "AADSTS90002: there is no such tenant in this cloud: check microsoftapptenantid and channelservice"
-    )]
+    /// The tenant does not exist in this cloud.
+    #[error("AADSTS90002: this cloud has no such tenant; check microsoftapptenantid and channelservice")]
     UnknownTenant,
-    /// The assertion's times do not fit the login host's clock.
+    /// The assertion is not valid at the time of the login host.
     #[error(
-        "AADSTS700024: the client assertion is not valid now: set this machine's clock (certificate), \
-         or renew federatedtoken, which has expired"
+        "AADSTS700024: the client assertion is not valid at this time; with certificate, correct this machine's \
+         clock; with federatedtoken, renew the token"
     )]
     ClockSkew,
     /// The certificate is not registered on the app.
     #[error(
-        "AADSTS700027: the app does not have this certificate: upload it to the app registration, or correct certificate"
+        "AADSTS700027: the app registration has no such certificate; upload the certificate there, or \
+         correct certificate"
     )]
     UnknownCertificate,
-    /// No federated credential of the app fits the assertion.
+    /// No federated credential of the app matches the assertion.
     #[error(
-        "AADSTS70021: no federated credential of the app fits federatedtoken: compare issuer, subject and audience \
+        "AADSTS70021: no federated credential of the app matches federatedtoken; compare issuer, subject and audience \
          (api://AzureADTokenExchange)"
     )]
     UnknownFederation,
-    /// The key in `certificate` does not work.
-    #[error("the private key in certificate cannot sign: its numbers do not belong together")]
-    UnusableKey,
-    /// The login host answers with a redirect: it is no login host.
-    #[error("the login host answers {0}, a redirect, which is not followed: check loginendpoint")]
-    Redirected(u16),
-    /// Any other error with a number.
+    /// The private key in `certificate` cannot sign.
     #[error(
-        "the login host refuses the bot: {status}, AADSTS{code}, see https://login.microsoftonline.com/error?code={code}"
+        "certificate: the private key cannot sign, because its numbers do not belong together; export the key again"
+    )]
+    UnusableKey,
+    /// The answer is a redirect, so the server is not a login host.
+    #[error("login host: status {0} is a redirect, which is not followed; check loginendpoint")]
+    Redirected(u16),
+    /// Any other refusal with an error number.
+    #[error(
+        "login host: the bot is refused with status {status} and AADSTS{code}; see https://login.microsoftonline.com/error?code={code}"
     )]
     Numbered {
         /// The HTTP status.
@@ -93,21 +96,21 @@ pub enum TokenRefusal {
         /// The number after `AADSTS`.
         code: u32,
     },
-    /// Any other answer.
+    /// Any other refusal.
     #[error(
-        "the login host refuses the bot: {0}; check microsoftappid, microsoftapptenantid and loginendpoint"
+        "login host: the bot is refused with status {0}; check microsoftappid, microsoftapptenantid and loginendpoint"
     )]
     Unexplained(u16),
 }
 
 impl TokenRefusal {
-    /// The refusal that a number of Entra's stands for.
+    /// The refusal for an error number of Entra.
     pub(super) fn of_code(code: u32) -> Option<Self> {
         Some(match code {
             700_016 => Self::UnknownApp,
             7_000_215 => Self::WrongSecret,
             7_000_222 => Self::ExpiredSecret,
-            // 900023: the tenant's name is not even well-formed.
+            // 900023 means that the tenant's name is not well-formed.
             90_002 | 900_023 => Self::UnknownTenant,
             700_024 => Self::ClockSkew,
             700_027 => Self::UnknownCertificate,

@@ -1,4 +1,4 @@
-//! Keys made of secrets.
+//! Derives keys from secrets.
 
 use hkdf::Hkdf;
 use platform::{Settings, SettingsError};
@@ -6,21 +6,23 @@ use sha2::Sha256;
 
 use super::credential::BotCredentials;
 
-/// What a key is for. Each purpose has a key of its own, so that nothing made with one of them means anything to another.
+/// The purpose of a key. Each purpose has its own key, so that data made for one purpose is useless for
+/// another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeyPurpose {
     /// Seals envelopes.
     EnvelopeSeal,
     /// Seals the token in key-value.
     TokenCache,
-    /// Tells the poller that the bot calls it.
+    /// Proves to the poller that the caller is the bot.
     Kick,
     /// Makes the codes by which people subscribe to tags.
     TagCode,
 }
 
 impl KeyPurpose {
-    /// How HKDF's `info` begins. A change needs another version, because messages on queues were sealed with it.
+    /// The first part of HKDF's `info`. A change needs a new version in the text, because queues hold
+    /// messages that were sealed with the old key.
     fn info(self) -> &'static [u8] {
         match self {
             Self::EnvelopeSeal => b"proactive-bot/envelope-seal/v2",
@@ -31,25 +33,25 @@ impl KeyPurpose {
     }
 }
 
-/// Derives a key from a secret by HKDF-SHA256 (RFC 5869) without a salt: the secret is random already. The key is for
-/// one purpose, and for what it is bound to: another bot or another queue with the same secret has other keys.
+/// Derives a key from a secret by HKDF-SHA256 (RFC 5869). There is no salt, because the secret is random.
 ///
-/// A derivation costs two HMACs.
+/// The key is for one purpose, and for one list of parts in `bound_to`. So another bot or another queue has
+/// other keys from the same secret. A derivation costs two HMACs.
 pub(super) fn derive_key(secret: &[u8], purpose: KeyPurpose, bound_to: &[&str]) -> [u8; 32] {
     let mut info = purpose.info().to_vec();
     for part in bound_to {
-        // The length keeps ("ab", "c") and ("a", "bc") apart.
+        // The length makes ("ab", "c") and ("a", "bc") differ.
         info.extend((part.len() as u64).to_le_bytes());
         info.extend(part.as_bytes());
     }
     let mut key = [0; 32];
-    #[allow(clippy::expect_used, reason = "HKDF-SHA256 gives up to 8160 bytes")]
-    Hkdf::<Sha256>::new(None, secret).expand(&info, &mut key).expect("32 bytes are few");
+    #[allow(clippy::expect_used, reason = "HKDF-SHA256 returns up to 8160 bytes")]
+    Hkdf::<Sha256>::new(None, secret).expand(&info, &mut key).expect("32 bytes are within the limit");
     key
 }
 
-/// The app id that keys are bound to; empty in anonymous mode where none is set. In lower case, because GUIDs are written in
-/// both.
+/// The app id to which keys are bound. It is in lower case, because GUIDs are written in both cases. It is
+/// empty in anonymous mode if `microsoftappid` is not set.
 pub(super) fn app_id_of(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,
@@ -65,9 +67,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_never_change() {
-        // Computed with Python's hmac: prk = HMAC(32 zero bytes, b"secret"), key = HMAC(prk, info + b"\x01"), where info is
-        // the purpose's text and, for each part, its length in 8 bytes (little endian) and itself.
+    fn derived_keys_equal_the_recorded_values() {
+        // The values were computed with Python's hmac: prk = HMAC(32 zero bytes, b"secret"), key = HMAC(prk,
+        // info + b"\x01"). Here, info is the text of the purpose and, for each part, its length in 8 bytes
+        // (little endian) and its bytes.
         let hex = |key: [u8; 32]| -> String { key.iter().map(|byte| format!("{byte:02x}")).collect() };
         assert_eq!(
             hex(derive_key(b"secret", KeyPurpose::EnvelopeSeal, &["app", "bot-queue"])),
@@ -88,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn key_depends_on_secret_purpose_and_on_where_each_part_ends() {
+    fn derived_key_differs_by_secret_purpose_and_parts() {
         let key = |secret: &str, purpose, parts: &[&str]| derive_key(secret.as_bytes(), purpose, parts);
         let this = key("secret", KeyPurpose::EnvelopeSeal, &["app", "queue"]);
         for other in [

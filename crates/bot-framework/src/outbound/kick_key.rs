@@ -1,13 +1,15 @@
-//! The key by which the poller knows that the bot calls it.
+//! The key by which the bot proves its identity to the poller.
 
 use platform::{Secret, Settings, SettingsError, hex};
 
 use super::credential::BotCredentials;
 use super::key::{KeyPurpose, app_id_of, derive_key};
 
-/// Derives the key from the bot's credential; in anonymous mode, which has none, from the variable `storageconnection`. It
-/// is for one bot and one queue: a poller of another queue does not take it.
-/// Both components read the same variables, and so have the same key, whether `pollkey` is set or not.
+/// Derives the key from the bot's credential. Anonymous mode has no credential, so the key is then derived
+/// from the variable `storageconnection`.
+///
+/// The key is for one bot and one queue, and a poller of another queue refuses it. Both components read the
+/// same variables, so both have the same key, whether `pollkey` is set or not.
 pub fn kick_key(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,
@@ -19,7 +21,8 @@ pub fn kick_key(
         Some(bot) => derive(bot.credential.secret_bytes()),
         None => derive(settings.setting("storageconnection")?.trim().as_bytes()),
     };
-    Secret::new(hex(&key)).ok_or_else(|| SettingsError::new("storageconnection", "gives no key"))
+    Secret::new(hex(&key))
+        .ok_or_else(|| SettingsError::new("storageconnection", "no key can be derived from this value"))
 }
 
 #[cfg(test)]
@@ -29,7 +32,7 @@ mod tests {
     use super::*;
     use crate::auth_mode::AuthMode;
 
-    /// The key of a bot `app` with these variables, for a queue.
+    /// The key of the bot `app` for a queue, with these variables.
     fn key_for(queue: &str, variables: &[(&str, &str)], mode: AuthMode) -> String {
         let host = FakeHost::with_settings([("microsoftappid", "app"), ("microsoftapptenantid", "tenant")]);
         for (name, value) in variables {
@@ -44,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn kick_key_comes_from_the_credential_or_the_storage_account() {
+    fn kick_key_is_derived_from_the_credential_or_the_storage_account() {
         let of_password = |password| key(&[("microsoftapppassword", password)], AuthMode::Required);
         let of_storage = |storage| key(&[("storageconnection", storage)], AuthMode::Anonymous);
         assert_eq!(of_password("hunter2"), of_password("hunter2"));
@@ -55,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn kick_key_of_another_bot_or_queue_is_another() {
+    fn kick_key_for_another_bot_or_queue_differs() {
         for (mode, secret) in
             [(AuthMode::Required, "microsoftapppassword"), (AuthMode::Anonymous, "storageconnection")]
         {

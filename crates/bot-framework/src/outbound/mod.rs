@@ -1,9 +1,12 @@
-//! The bot's own tokens: from a credential to the `Authorization` header that a trusted Connector sees.
+//! The bot's own tokens: from the credential to the `Authorization` header of a call to the Connector.
 //!
-//! OAuth 2.0 client credentials against Entra, "Authenticate requests from your bot to the Bot Connector service" on
-//! <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication>. Whoever holds such
-//! a token speaks as the bot in every one of its conversations, for an hour. So it is kept sealed, shown to no log, and
-//! leaves for nothing but a [`crate::ServiceUrl`] of `authmode=required`.
+//! The module gets tokens from Entra by OAuth 2.0 client credentials. The source is "Authenticate requests
+//! from your bot to the Bot Connector service" on
+//! <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication>.
+//!
+//! With such a token, anyone can send as the bot in all its conversations, for an hour. So the module stores
+//! the token only sealed, and never logs it. The Connector client sends it only to a [`crate::ServiceUrl`] of
+//! `authmode=required`.
 
 mod access_token;
 mod answer;

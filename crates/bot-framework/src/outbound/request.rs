@@ -1,4 +1,4 @@
-//! The request to the token endpoint.
+//! Makes the request to the token endpoint.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -14,12 +14,12 @@ use crate::identity::BotIdentity;
 /// RFC 7523 section 2.2.
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// Where the bot's tokens come from.
+/// The URL of the endpoint that issues the bot's tokens.
 pub(super) fn token_endpoint(identity: &BotIdentity) -> String {
     format!("{}/{}/oauth2/v2.0/token", identity.login_endpoint, identity.token_tenant)
 }
 
-/// Asks for a token (RFC 6749 section 4.4.2). Everything secret is in the body.
+/// Makes the request for a token (RFC 6749 section 4.4.2). Secrets are only in the body.
 pub(super) fn token_request(
     bot: &BotCredentials,
     scope: &str,
@@ -47,6 +47,6 @@ pub(super) fn token_request(
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
         .header(ACCEPT, "application/json")
         .body(Bytes::from(form.finish()))
-        // The endpoint was checked when the settings were read: this is what remains to be said.
+        // This error should not occur, because the endpoint was checked when the settings were read.
         .map_err(|_| TokenRefusal::Unexplained(0))
 }

@@ -1,19 +1,22 @@
-//! The keys that envelopes are sealed with, and codes for tags made.
+//! The keys that seal envelopes, and the keys that make the codes for tags.
 
 use platform::{Secret, Settings, SettingsError};
 
 use super::credential::BotCredentials;
 use super::key::{KeyPurpose, app_id_of, derive_key};
 
-/// Shorter ones can be guessed by whoever sees one sealed envelope.
+/// The minimum length of `sealkey`. A reader of one sealed envelope could find out a shorter key by trying
+/// all of them.
 const SHORTEST_BYTES: usize = 16;
 
-/// Derives the keys from the variable `sealkey`, which takes two while it is changed; where it is empty, one key from the
-/// bot's password or the certificate's key. The first key seals, and each opens. None in anonymous mode without `sealkey`;
-/// with `authmode=required` there has to be one.
+/// Derives the keys that seal envelopes. The first key seals, and every key opens.
 ///
-/// Both components read the same variables, and so have the same keys. A key is for one bot and one queue, so that a
-/// message of another one does not open, even where `sealkey` is the same.
+/// The keys come from the variable `sealkey`, which may hold two keys during a change. If `sealkey` is empty,
+/// one key comes from the bot's password or from the certificate's private key. In anonymous mode without
+/// `sealkey`, the list is empty. With `authmode=required`, a missing key is an error.
+///
+/// Both components read the same variables, so both have the same keys. A key is for one bot and one queue.
+/// So the key does not open a message of another bot or queue, even if `sealkey` is the same.
 pub fn seal_keys(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,
@@ -23,8 +26,9 @@ pub fn seal_keys(
     lasting_keys(settings, bot, |secret| derive_key(secret, KeyPurpose::EnvelopeSeal, &[&app_id, queue]))
 }
 
-/// Derives the keys of the codes by which people subscribe to tags from the same secrets. The first key makes codes, and
-/// those of each are good. In anonymous mode without `sealkey` the secret is `storageconnection`.
+/// Derives the keys of the codes by which people subscribe to tags. The secrets are the same as for
+/// [`seal_keys`]. The first key makes codes, and codes of every key are accepted. In anonymous mode without
+/// `sealkey`, the secret is `storageconnection`.
 pub fn tag_code_keys(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,
@@ -38,7 +42,8 @@ pub fn tag_code_keys(
     Ok(keys)
 }
 
-/// Keys made of `sealkey`, else of a credential that lasts.
+/// Derives keys from `sealkey`. If it is empty, derives one key from the credential, which must not change
+/// every hour.
 fn lasting_keys(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,
@@ -60,7 +65,7 @@ fn lasting_keys(
         None => Ok(Vec::new()),
         Some(Some(secret)) => Ok(vec![derive(secret)]),
         Some(None) => Err(error(
-            "must be set: federatedtoken is the only credential, and changes too often to make a key of"
+            "must be set, because federatedtoken is the only credential and changes too often to derive a key from"
                 .into(),
         )),
     }
@@ -77,7 +82,7 @@ mod tests {
         concat!(include_str!("../../tests/keys/pkcs8.pem"), include_str!("../../tests/keys/certificate.pem"));
     const PASSWORD: (&str, &str) = ("microsoftapppassword", "hunter2");
 
-    /// A host with the variables of a single-tenant bot, and these.
+    /// A host with the variables of a single-tenant bot, and these variables.
     fn host(variables: &[(&str, &str)]) -> FakeHost {
         let host =
             FakeHost::with_settings([("microsoftappid", "app-id"), ("microsoftapptenantid", "own-tenant")]);
@@ -103,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn seal_key_comes_from_the_variable_or_from_a_credential_that_lasts() {
+    fn seal_key_is_derived_from_the_variable_or_from_a_lasting_credential() {
         let given = ("sealkey", "a key of its own 16+");
         let federated = ("federatedtoken", "a.b.c");
         let pkcs8 = ("certificate", CERTIFICATE);
@@ -117,26 +122,26 @@ mod tests {
         assert_eq!(keys(&[pkcs8]).len(), 1);
         assert_ne!(keys(&[pkcs8]), keys(&[PASSWORD]));
         assert_eq!(anonymous(&[PASSWORD]), Ok(vec![]));
-        assert_eq!(keys(&[given, PASSWORD]), keys(&[given, federated]), "sealkey goes before everything");
+        assert_eq!(keys(&[given, PASSWORD]), keys(&[given, federated]), "sealkey has precedence");
         assert_eq!(anonymous(&[given]).unwrap(), keys(&[given, PASSWORD]));
-        let error = read("bot-queue", &[federated]).expect_err("nothing to make a key of");
+        let error = read("bot-queue", &[federated]).expect_err("no lasting secret");
         assert!(error.name == "sealkey" && error.problem.contains("federatedtoken"), "{error}");
     }
 
     #[test]
-    fn seal_key_is_changed_with_two_of_which_the_first_seals() {
+    fn seal_key_with_two_values_returns_both_in_order() {
         let (old, new) = ("an old key of 16+", "a new key of 16+");
         let both = format!("{new} , {old}");
         let both = keys(&[("sealkey", &both), PASSWORD]);
         assert_eq!(both, [keys(&[("sealkey", new), PASSWORD]), keys(&[("sealkey", old), PASSWORD])].concat());
-        // The password as the second key opens what it sealed before `sealkey` was set.
+        // The password as the second key opens envelopes that it sealed before `sealkey` was set.
         let with_password = keys(&[("sealkey", &format!("{new},{old}")), ("microsoftapppassword", "next")]);
         assert_eq!(with_password[1..], keys(&[("microsoftapppassword", old)]));
         assert_eq!(keys(&[("sealkey", &format!("{old},")), PASSWORD]).len(), 1);
     }
 
     #[test]
-    fn seal_key_that_is_short_or_one_of_three_is_refused_by_name_only() {
+    fn seal_key_that_is_short_or_one_of_three_is_refused_without_its_value() {
         let long = "hunter2-hunter2-";
         for text in [
             "hunter2".to_owned(),
@@ -156,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn seal_key_is_for_one_bot_and_one_queue() {
+    fn seal_key_for_another_bot_or_queue_differs() {
         let given = ("sealkey", "a key for two bots");
         for secret in [given, ("pace", "")] {
             let this = keys(&[secret, PASSWORD]);
@@ -164,14 +169,14 @@ mod tests {
             let other = ("microsoftappid", "other-app-id");
             assert_ne!(keys(&[secret, PASSWORD, other]), this, "another bot");
             let same = ("microsoftappid", " APP-ID ");
-            assert_eq!(keys(&[secret, PASSWORD, same]), this, "a GUID in capitals is the same");
+            assert_eq!(keys(&[secret, PASSWORD, same]), this, "a GUID in upper case is the same id");
         }
         let this = anonymous(&[given]).unwrap();
         assert_ne!(anonymous(&[given, ("microsoftappid", "other")]).unwrap(), this);
     }
 
     #[test]
-    fn codes_of_tags_have_keys_of_their_own() {
+    fn tag_code_keys_differ_from_seal_keys() {
         let of = |variables: &[(&str, &str)], mode| {
             let host = host(variables);
             tag_code_keys(&host, BotCredentials::read(mode, &host).unwrap().as_ref()).unwrap()

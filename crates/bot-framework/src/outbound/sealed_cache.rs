@@ -1,8 +1,8 @@
-//! The token between two requests: in key-value, sealed.
+//! Keeps the bot's token between two requests, sealed, in the key-value store.
 //!
-//! Key-value belongs to the hoster, and others may be able to read it. An entry opens only with a key made of the bot's
-//! credential, and only for the authority, the app and the scope that it was sealed for; one that does not open is as
-//! good as none.
+//! The hosting provider runs the key-value store, and other programs may be able to read it. An entry opens
+//! only with a key that is derived from the bot's credential. It opens only for the login host, the tenant,
+//! the app and the scope for which it was sealed. An entry that does not open counts as absent.
 
 use std::time::Duration;
 
@@ -17,17 +17,17 @@ use super::access_token::AccessToken;
 use super::credential::BotCredentials;
 use super::key::{KeyPurpose, derive_key};
 
-/// Tokens are renewed that long before they end, as the Bot Framework's own SDKs do.
+/// How long before its end a token is renewed. The Bot Framework's own SDKs use the same time.
 const MARGIN: Duration = Duration::from_secs(300);
-/// Entra gives an hour, or a day at most. What claims more is not believed.
+/// The longest lifetime that is accepted. Entra issues tokens for an hour, or for a day at most.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 const VERSION: u8 = 1;
-/// XChaCha20's nonce is long enough to be drawn at random.
+/// The length of XChaCha20's nonce. It is long enough for random values.
 const NONCE_BYTES: usize = 24;
 const TIME_BYTES: usize = 8;
 
-/// The cache of one bot's token.
+/// The cache for the token of one bot and one scope.
 pub(super) struct SealedCache {
     key: String,
     cipher: XChaCha20Poly1305,
@@ -44,7 +44,7 @@ impl SealedCache {
             identity.app_id.as_str(),
             scope,
         ] {
-            // The length keeps ("ab", "c") and ("a", "bc") apart.
+            // The length makes ("ab", "c") and ("a", "bc") differ.
             bound_to.extend((part.len() as u64).to_le_bytes());
             bound_to.extend(part.as_bytes());
         }
@@ -54,12 +54,12 @@ impl SealedCache {
         Self { key: format!("token:{name}"), cipher: XChaCha20Poly1305::new(&key.into()), bound_to }
     }
 
-    /// The stored entry, whatever it is worth.
+    /// Returns the stored entry without opening it.
     pub(super) async fn load(&self, host: &impl Host) -> Option<Vec<u8>> {
         host.get(&self.key).await.ok()?
     }
 
-    /// The token of an entry, if it opens and is good for a while yet.
+    /// Opens an entry. `None` if the entry does not open, or if the token ends within [`MARGIN`].
     pub(super) fn open(&self, clock: &impl Clock, entry: &[u8]) -> Option<AccessToken> {
         let (version, rest) = entry.split_first()?;
         let (nonce, sealed) = rest.split_at_checked(NONCE_BYTES)?;
@@ -70,13 +70,13 @@ impl SealedCache {
         let opened = self.cipher.decrypt(&XNonce::try_from(nonce).ok()?, payload).ok()?;
         let (until, token) = opened.split_at_checked(TIME_BYTES)?;
         let left = i64::from_le_bytes(until.try_into().ok()?).checked_sub(clock.now().timestamp())?;
-        // More than that is left only if a clock was wrong, then or now.
+        // A longer time means that a clock is wrong now or was wrong when the entry was stored.
         let is_good = left > 0 && left <= i64::try_from(LONGEST.as_secs()).ok()?;
         is_good.then(|| AccessToken::new(std::str::from_utf8(token).ok()?)).flatten()
     }
 
-    /// Keeps a token that is good for `life`, unless that is hardly longer than the margin; returns the entry. A store that
-    /// fails costs a request for the next token, and nothing else.
+    /// Stores a token that is valid for `life`, and returns the entry. A token that is valid only for
+    /// [`MARGIN`] or less is not stored. If the store fails, the next request has to fetch a token again.
     pub(super) async fn store(
         &self,
         host: &impl Host,
@@ -98,7 +98,7 @@ impl SealedCache {
         Some(entry)
     }
 
-    /// Forgets the stored token.
+    /// Deletes the stored token.
     pub(super) async fn drop_token(&self, host: &impl Host) {
         _ = host.delete(&self.key).await;
     }
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_kept_until_five_minutes_before_its_end() {
+    fn stored_token_is_returned_until_five_minutes_before_its_end() {
         for (life, kept) in [
             (0, None),
             (1, None),
@@ -157,7 +157,7 @@ mod tests {
             assert_eq!(
                 host.store.borrow().len(),
                 usize::from(kept.is_some()),
-                "{life}: short-lived ones are not stored"
+                "{life}: a short-lived token must not be stored"
             );
             let Some(kept) = kept else { continue };
             host.elapsed.set(Duration::from_secs(kept - 1));
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_the_store_tells_of_it() {
+    fn store_holds_no_secret_in_clear_text() {
         let (host, _) = stored(3599);
         for (key, value) in host.store.borrow().iter() {
             for clear in ["hunter2", "secret", "tenant", "login"] {
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn it_opens_for_the_same_bot_at_the_same_authority_only() {
+    fn entry_of_another_bot_or_login_host_does_not_open() {
         let (host, cache) = stored(3599);
         let (key, entry) = host.store.borrow().iter().next().map(|(k, v)| (k.clone(), v.clone())).unwrap();
         assert_eq!(load(&cache, &host), Some(token()));
@@ -195,7 +195,7 @@ mod tests {
             }),
         ] {
             let other = SealedCache::of(&other, other.identity.cloud.connector_scope());
-            // Even if somebody moves it to where the other looks.
+            // The entry must not open even if it is copied to the key of the other cache.
             host.store.borrow_mut().insert(other.key.clone(), entry.clone());
             assert_eq!(load(&other, &host), None, "{}", other.key);
         }
@@ -203,7 +203,7 @@ mod tests {
             let mut changed = entry.clone();
             changed[index] ^= 1;
             host.store.borrow_mut().insert(key.clone(), changed);
-            assert_eq!(load(&cache, &host), None, "byte {index} is covered");
+            assert_eq!(load(&cache, &host), None, "a change of byte {index} must be detected");
         }
         for length in [0, 1, 24, 25, 40, 41, entry.len() - 1] {
             host.store.borrow_mut().insert(key.clone(), entry[..length].to_vec());
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_wrong_clock_stored_is_not_believed() {
+    fn entry_that_a_wrong_clock_stored_does_not_open() {
         let (host, cache) = (FakeHost::default(), SealedCache::of(&bot("secret", |_| {}), SCOPE));
         host.elapsed.set(Duration::from_secs(10 * 24 * 60 * 60));
         run(cache.store(&host, &token(), Duration::from_secs(3599)));

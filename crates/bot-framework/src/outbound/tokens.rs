@@ -1,4 +1,5 @@
-//! The bot's token during one run: fetched once, shared by everything that is sent at once, renewed once.
+//! The bot's token during one run. The run fetches it once, shares it between all sends, and renews it at
+//! most once.
 
 use std::fmt;
 use std::time::Duration;
@@ -21,86 +22,88 @@ const TIMEOUTS: Timeouts = Timeouts {
     max_answer_bytes: 64 * 1024,
 };
 
-/// Tokens for the Connector, of one bot, during one run.
+/// The tokens of one bot during one run, for one scope.
 ///
-/// What a run has learned holds for the rest of it: sixteen sends that find no token wait for one request, and what it
-/// says, good or bad, is said to all of them.
+/// Sends that run at the same time and find no token wait for one request. All of them get its result, token
+/// or error. The result holds for the rest of the run.
 pub struct Tokens<'a, H> {
     host: &'a H,
     bot: &'a BotCredentials,
     scope: &'static str,
     cache: SealedCache,
-    /// What the caller had at hand: an entry of the cache, maybe of long ago.
-    at_hand: Option<Vec<u8>>,
-    learned: Mutex<Learned>,
+    /// An entry of the cache that the caller has kept. It may be old.
+    cached_entry: Option<Vec<u8>>,
+    state: Mutex<RunState>,
 }
 
 #[derive(Default)]
-struct Learned {
-    token: Option<Result<Held, TokenError>>,
-    /// The cache's entry of `token`.
+struct RunState {
+    token: Option<Result<NumberedToken, TokenError>>,
+    /// The cache entry of `token`.
     entry: Option<Vec<u8>>,
-    /// A run renews its token once: a Connector that refuses a fresh one refuses the bot.
+    /// Whether the run has renewed its token. It does so at most once: a Connector that refuses a fresh token
+    /// refuses the bot.
     renewed: bool,
 }
 
-/// A token, and which of the run's it is.
+/// A token, and its number within the run.
 #[derive(Debug, Clone)]
-pub(crate) struct Held {
+pub(crate) struct NumberedToken {
     pub(crate) token: AccessToken,
     number: u32,
 }
 
 impl<'a, H: Host> Tokens<'a, H> {
-    /// Nothing is asked for before a token is needed.
+    /// Makes the tokens for the Connector. The first request is sent when a token is needed.
     pub fn new(host: &'a H, bot: &'a BotCredentials) -> Self {
         Self::for_scope(host, bot, bot.identity.cloud.connector_scope())
     }
 
-    /// The same for another service than the Connector, by its scope.
+    /// Makes the tokens for another service than the Connector, by its scope.
     pub fn for_scope(host: &'a H, bot: &'a BotCredentials, scope: &'static str) -> Self {
         let cache = SealedCache::of(bot, scope);
-        Self { host, bot, scope, cache, at_hand: None, learned: Mutex::default() }
+        Self { host, bot, scope, cache, cached_entry: None, state: Mutex::default() }
     }
 
-    /// The token's text, for a service that is no Connector.
+    /// The text of the token, for a service other than the Connector.
     pub async fn bearer(&self, deadline: Deadline) -> Result<Secret, TokenError> {
-        let held = self.get(deadline).await?;
-        let text = String::from_utf8_lossy(held.token.expose()).into_owned();
+        let current = self.get(deadline).await?;
+        let text = String::from_utf8_lossy(current.token.expose()).into_owned();
         Secret::new(text).ok_or(TokenError::Refused(TokenRefusal::Unexplained(0)))
     }
 
-    /// With a token that was remembered elsewhere, as [`Tokens::sealed`] gave it: if it is still good, the store is not
-    /// asked.
+    /// Sets an entry that the caller has kept, as [`Tokens::sealed`] returned it. If the token is still
+    /// valid, the store is not read.
     #[must_use]
     pub fn with_sealed(mut self, entry: Option<&[u8]>) -> Self {
-        self.at_hand = entry.map(<[u8]>::to_vec);
+        self.cached_entry = entry.map(<[u8]>::to_vec);
         self
     }
 
-    /// The token that was used, sealed; nothing if none was.
+    /// The token that the run used, sealed. `None` if it used none.
     pub async fn sealed(&self) -> Option<Vec<u8>> {
-        self.learned.lock().await.entry.clone()
+        self.state.lock().await.entry.clone()
     }
 
-    /// The token: this run's, the one at hand, the stored one, or a fresh one.
-    pub(crate) async fn get(&self, deadline: Deadline) -> Result<Held, TokenError> {
-        let mut learned = self.learned.lock().await;
-        if let Some(known) = &learned.token {
+    /// Returns the token of this run. The first call looks in the entry that the caller kept, then in the
+    /// store, and then fetches a fresh token.
+    pub(crate) async fn get(&self, deadline: Deadline) -> Result<NumberedToken, TokenError> {
+        let mut state = self.state.lock().await;
+        if let Some(known) = &state.token {
             return known.clone();
         }
-        let mut found = self.open(self.at_hand.clone());
+        let mut found = self.open(self.cached_entry.clone());
         if found.is_none() {
             found = self.open(self.cache.load(self.host).await);
         }
         let token = match found {
             Some((token, entry)) => {
-                learned.entry = Some(entry);
+                state.entry = Some(entry);
                 Ok(token)
             }
-            None => self.fetch(deadline, &mut learned.entry).await,
+            None => self.fetch(deadline, &mut state.entry).await,
         };
-        learned.token.insert(token.map(|token| Held { token, number: 0 })).clone()
+        state.token.insert(token.map(|token| NumberedToken { token, number: 0 })).clone()
     }
 
     fn open(&self, entry: Option<Vec<u8>>) -> Option<(AccessToken, Vec<u8>)> {
@@ -108,27 +111,28 @@ impl<'a, H: Host> Tokens<'a, H> {
         Some((self.cache.open(self.host, &entry)?, entry))
     }
 
-    /// Another token than the one that the Connector refused; `None` if this run has renewed it before.
+    /// Returns another token than `refused`, which the Connector refused. `None` if this run has renewed its
+    /// token before.
     pub(crate) async fn replace(
         &self,
-        refused: &Held,
+        refused: &NumberedToken,
         deadline: Deadline,
-    ) -> Result<Option<Held>, TokenError> {
-        let mut learned = self.learned.lock().await;
-        match &learned.token {
-            // Somebody else has renewed it meanwhile.
-            Some(Ok(held)) if held.number != refused.number => return Ok(Some(held.clone())),
+    ) -> Result<Option<NumberedToken>, TokenError> {
+        let mut state = self.state.lock().await;
+        match &state.token {
+            // Another send has renewed the token meanwhile.
+            Some(Ok(current)) if current.number != refused.number => return Ok(Some(current.clone())),
             Some(Err(error)) => return Err(error.clone()),
-            _ if learned.renewed => return Ok(None),
-            _ => learned.renewed = true,
+            _ if state.renewed => return Ok(None),
+            _ => state.renewed = true,
         }
         self.cache.drop_token(self.host).await;
-        let fresh = self.fetch(deadline, &mut learned.entry).await;
-        let fresh = fresh.map(|token| Held { token, number: refused.number + 1 });
-        learned.token.insert(fresh).clone().map(Some)
+        let fresh = self.fetch(deadline, &mut state.entry).await;
+        let fresh = fresh.map(|token| NumberedToken { token, number: refused.number + 1 });
+        state.token.insert(fresh).clone().map(Some)
     }
 
-    /// Asks for a token; `entry` becomes what is stored of it.
+    /// Fetches a fresh token, and sets `entry` to its cache entry.
     async fn fetch(
         &self,
         deadline: Deadline,

@@ -1,5 +1,5 @@
-//! Test keys and a forge for tokens, for the tests of this crate and of those above. Nothing real trusts these keys:
-//! their private halves are public.
+//! Test keys, and functions that make tokens with them, for the tests of this crate and of the crates that
+//! use it. No real service trusts these keys, because their private halves are public.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fmt;
@@ -17,7 +17,7 @@ use sha2::Sha256;
 
 /// An RSA key that signs tokens in tests.
 pub struct TestKey {
-    /// Its `kid`.
+    /// The `kid` of the key.
     pub id: &'static str,
     private: PrivateKey,
 }
@@ -29,13 +29,13 @@ impl fmt::Debug for TestKey {
 }
 
 impl TestKey {
-    /// The key that issuers publish.
+    /// The key that the issuers in the tests publish.
     pub fn issuer() -> &'static Self {
         static KEY: OnceLock<TestKey> = OnceLock::new();
         KEY.get_or_init(|| Self::read("issuer-key", include_str!("test-only-issuer.pem")))
     }
 
-    /// A key that nobody publishes.
+    /// A key that no issuer publishes, unless a test does.
     pub fn stranger() -> &'static Self {
         static KEY: OnceLock<TestKey> = OnceLock::new();
         KEY.get_or_init(|| Self::read("stranger-key", include_str!("test-only-stranger.pem")))
@@ -45,12 +45,12 @@ impl TestKey {
         Self { id, private: PrivateKey::from_pkcs8_pem(pem).unwrap() }
     }
 
-    /// Its public half.
+    /// The public half of the key.
     pub fn public(&self) -> PublicKey {
         self.private.to_public_key()
     }
 
-    /// Its public half as a JWK.
+    /// The public half as a JWK.
     pub fn jwk(&self) -> Value {
         let public = self.public();
         json!({
@@ -59,14 +59,14 @@ impl TestKey {
         })
     }
 
-    /// Its public half as a JWK that is endorsed for these channels.
+    /// The public half as a JWK that is endorsed for these channels.
     pub fn endorsed_jwk(&self, channels: &[&str]) -> Value {
         let mut jwk = self.jwk();
         jwk["endorsements"] = channels.into();
         jwk
     }
 
-    /// The signature over `signed`, as RS256 has it.
+    /// The RS256 signature over `signed`.
     pub fn signature(&self, signed: &str) -> Vec<u8> {
         SigningKey::<Sha256>::new(self.private.clone()).sign(signed.as_bytes()).to_vec()
     }
@@ -84,7 +84,7 @@ impl TestKey {
     }
 }
 
-/// The claims of a proper token of a channel, good for an hour around `now` (Unix seconds).
+/// The claims of a valid channel token, from one minute before `now` (Unix seconds) to one hour after.
 pub fn channel_claims(app_id: &str, service_url: &str, now: i64) -> Value {
     json!({
         "serviceurl": service_url, "nbf": now - 60, "exp": now + 3600,
@@ -92,7 +92,8 @@ pub fn channel_claims(app_id: &str, service_url: &str, now: i64) -> Value {
     })
 }
 
-/// The claims of a proper token of Entra (version 2) that one application got for another.
+/// The claims of a valid Entra token (version 2) that the application `caller` got for the application
+/// `audience`.
 pub fn entra_claims(audience: &str, caller: &str, tenant: &str, now: i64) -> Value {
     json!({
         "aud": audience, "iss": format!("https://login.microsoftonline.com/{tenant}/v2.0"), "iat": now - 60,

@@ -48,6 +48,6 @@ fn text(fields: &mut Fields) -> Result<String, DecodeError> {
         Some(text) => Some(text),
         None => fields.string("text")?,
     };
-    let nothing = || fields.error("value", "a string, or an object with a string `text`,");
+    let nothing = || fields.error("value", "a string, or an object with a string `text`");
     Ok(text.filter(|text| !text.is_empty()).ok_or_else(nothing)?)
 }

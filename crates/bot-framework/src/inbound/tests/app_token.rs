@@ -1,4 +1,4 @@
-//! Tokens by which applications call the routes for programs.
+//! Tests of the tokens by which applications call the routes for programs.
 
 use super::*;
 
@@ -15,7 +15,7 @@ fn verify(host: &FakeHost, token: &str) -> Result<crate::App, AuthError> {
     run(auth.verify_app(host, &headers, Deadline::after(host, Duration::from_secs(5))))
 }
 
-/// Who was let in and with which roles, or the code of the broken rule.
+/// The accepted application and its roles, or the code of the broken rule.
 fn outcome_of_app(host: &FakeHost, token: &str) -> String {
     match verify(host, token) {
         Ok(app) => format!("{} {}", app.app_id, app.roles.join(" ")),
@@ -24,7 +24,7 @@ fn outcome_of_app(host: &FakeHost, token: &str) -> String {
 }
 
 #[test]
-fn app_of_the_own_tenant_is_let_in_with_its_roles_whatever_channels_may_do() {
+fn app_token_of_the_own_tenant_is_accepted_with_its_roles() {
     let sign = |claims: &Value| TestKey::issuer().sign(claims);
     let changed = |name: &str, value: Value| sign(&with(claims_of_app(), name, value));
     let v1 = json!({
@@ -35,19 +35,19 @@ fn app_of_the_own_tenant_is_let_in_with_its_roles_whatever_channels_may_do() {
         |tenant: &str| sign(&with(entra_claims(APP_ID, CALLER, tenant, NOW), "roles", json!(["send"])));
     let lower = CALLER.to_lowercase();
     for (what, token, expected) in [
-        ("proper", sign(&claims_of_app()), format!("{lower} send Other.Role")),
+        ("valid", sign(&claims_of_app()), format!("{lower} send Other.Role")),
         ("version 1", sign(&v1), format!("{lower} cancel")),
         ("without roles", changed("roles", Value::Null), format!("{lower} ")),
         ("the bot's own application", changed("azp", json!(APP_ID)), format!("{APP_ID} send Other.Role")),
-        ("roles are no list", changed("roles", json!("send")), "ClaimMissing".into()),
-        ("roles are no texts", changed("roles", json!([["send"]])), "ClaimMissing".into()),
-        ("a user's", changed("scp", json!("access_as_user")), "NotAnAppToken".into()),
-        ("an identity of a user", changed("azp", Value::Null), "ClaimMissing".into()),
+        ("roles are not a list", changed("roles", json!("send")), "ClaimMissing".into()),
+        ("roles are not texts", changed("roles", json!([["send"]])), "ClaimMissing".into()),
+        ("issued to a user", changed("scp", json!("access_as_user")), "NotAnAppToken".into()),
+        ("no azp", changed("azp", Value::Null), "ClaimMissing".into()),
         ("for another bot", changed("aud", json!(OTHER_BOT)), "WrongAudience".into()),
         ("for the Connector", changed("aud", json!("https://api.botframework.com")), "WrongAudience".into()),
-        ("a foreign tenant's", of_tenant(FOREIGN_TENANT), "WrongIssuer".into()),
+        ("of a foreign tenant", of_tenant(FOREIGN_TENANT), "WrongIssuer".into()),
         ("tid of another tenant", changed("tid", json!(FOREIGN_TENANT)), "WrongTenant".into()),
-        ("a channel's", token(), "WrongIssuer".into()),
+        ("of a channel", token(), "WrongIssuer".into()),
         ("expired", changed("exp", json!(NOW - 300)), "TokenExpired".into()),
         ("not yet valid", changed("nbf", json!(NOW + 301)), "TokenNotYetValid".into()),
         ("signed by a stranger", TestKey::stranger().sign(&claims_of_app()), "UnknownKey".into()),
@@ -60,25 +60,25 @@ fn app_of_the_own_tenant_is_let_in_with_its_roles_whatever_channels_may_do() {
     ] {
         assert_eq!(outcome_of_app(&bot(), &token), expected, "{what}");
     }
-    // It is no caller of the channel's route.
+    // Such a token is not accepted on the channels' route.
     assert_eq!(outcome(call(&bot(), &sign(&claims_of_app()), &activity())), "WrongIssuer");
 }
 
 #[test]
-fn app_token_with_wrong_claims_costs_nothing_and_one_that_is_known_one_read() {
+fn app_token_with_wrong_claims_costs_nothing_and_a_known_one_costs_one_read() {
     let host = bot();
     let wrong = TestKey::issuer().sign(&with(claims_of_app(), "aud", json!(OTHER_BOT)));
     verify(&host, &wrong).expect_err("another audience");
-    assert_eq!((host.sent.borrow().len(), host.reads.borrow().len()), (0, 0));
+    assert_eq!((host.sent.borrow().len(), host.reads.borrow().len()), (0, 0), "(requests, reads)");
     let token = TestKey::issuer().sign(&claims_of_app());
     verify(&host, &token).unwrap();
     let (sent, reads) = (host.sent.borrow().len(), host.reads.borrow().len());
     verify(&host, &token).unwrap();
-    assert_eq!((host.sent.borrow().len(), host.reads.borrow().len()), (sent, reads + 1));
+    assert_eq!((host.sent.borrow().len(), host.reads.borrow().len()), (sent, reads + 1), "(requests, reads)");
 }
 
 #[test]
-fn app_tokens_need_the_tenants_id() {
+fn app_token_without_a_configured_tenant_id_is_refused() {
     for (tenant, app_type, expected) in [
         (TENANT, "SingleTenant", true),
         (TENANT, "MultiTenant", true),
@@ -90,7 +90,8 @@ fn app_tokens_need_the_tenants_id() {
         let token = TestKey::issuer().sign(&claims_of_app());
         assert_eq!(verify(&host, &token).is_ok(), expected, "{tenant:?} {app_type}");
     }
-    // The Bot Framework's tenant issues the tokens of multi-tenant bots, and says nothing of roles at this one.
+    // The Bot Framework's tenant issues the tokens of multi-tenant bots. It does not decide on roles at this
+    // bot.
     let host = bot_with(&[("microsoftapptype", "MultiTenant"), ("emulatortokens", "accept")]);
     let services = entra_claims(APP_ID, APP_ID, "d6d49420-f39b-4df7-a1dc-d59a935871db", NOW);
     assert_eq!(outcome_of_app(&host, &TestKey::issuer().sign(&services)), "WrongIssuer");

@@ -1,27 +1,23 @@
-//! The rules in which the activity has a part: they hold for channels' tokens at every use.
+//! Tests of the rules that need the activity. They apply to channel tokens at every use.
 
 use super::*;
 
 #[test]
-fn the_body_has_to_fit_the_token() {
+fn body_that_does_not_match_the_token_is_refused() {
     let long_url = format!("https://smba.trafficmanager.net/amer/{}", "x".repeat(5000));
     let rows = [
-        ("as it should be", activity(), "channel"),
+        ("valid", activity(), "channel"),
         ("another endorsed channel", with(activity(), "channelId", "webchat"), "channel"),
-        // Endorsements: the key vouches for some channels only.
+        // Endorsements: the key is for some channels only.
         ("a channel that the key is not endorsed for", with(activity(), "channelId", "slack"), "NotEndorsed"),
         ("no channelId", with(activity(), "channelId", Value::Null), "NotEndorsed"),
         ("channelId empty", with(activity(), "channelId", ""), "NotEndorsed"),
-        (
-            "channelId in another case is the same channel",
-            with(activity(), "channelId", "MSTeams"),
-            "channel",
-        ),
-        ("the SDKs' back door", with(activity(), "channelId", "AseChannel"), "NotEndorsed"),
+        ("channelId in upper and lower case", with(activity(), "channelId", "MSTeams"), "channel"),
+        ("AseChannel, which the SDKs accept", with(activity(), "channelId", "AseChannel"), "NotEndorsed"),
         ("emulator", with(activity(), "channelId", "emulator"), "NotEndorsed"),
-        // serviceUrl: a token is good for one Connector.
+        // serviceUrl: a token is for one Connector.
         (
-            "no slash at its end",
+            "no slash at the end",
             with(activity(), "serviceUrl", "https://smba.trafficmanager.net/amer"),
             "channel",
         ),
@@ -53,12 +49,12 @@ fn the_body_has_to_fit_the_token() {
             "ServiceUrlMismatch",
         ),
         (
-            "a way round in the path",
+            "dot segments in the path",
             with(activity(), "serviceUrl", "https://smba.trafficmanager.net/x/../amer/"),
             "ServiceUrlMismatch",
         ),
         (
-            "two slashes at its end",
+            "two slashes at the end",
             with(activity(), "serviceUrl", "https://smba.trafficmanager.net/amer//"),
             "ServiceUrlMismatch",
         ),
@@ -83,7 +79,7 @@ fn the_body_has_to_fit_the_token() {
             with(activity(), "serviceUrl", "https://smba.trafficmanager.net@evil.example/amer/"),
             "ServiceUrlMismatch",
         ),
-        ("no URL", with(activity(), "serviceUrl", "amer"), "ServiceUrlMismatch"),
+        ("not a URL", with(activity(), "serviceUrl", "amer"), "ServiceUrlMismatch"),
         (
             "not ASCII",
             with(activity(), "serviceUrl", "https://smba.trafficmanager.net/\u{e4}mer/"),
@@ -91,17 +87,17 @@ fn the_body_has_to_fit_the_token() {
         ),
         ("5 KiB", with(activity(), "serviceUrl", long_url), "ServiceUrlMismatch"),
     ];
-    // One bot for all: the token is remembered from the first row on, and the rules hold all the same.
+    // All rows use one bot. So the token is known after the first row, and the rules must still apply.
     let (host, token) = (bot(), token());
     for (what, activity, expected) in rows {
         assert_eq!(outcome(call(&host, &token, &activity)), expected, "{what}");
     }
-    assert_eq!(host.sent.borrow().len(), 2, "metadata and keys, once");
+    assert_eq!(host.sent.borrow().len(), 2, "metadata and keys must be fetched once");
 }
 
 #[test]
-fn two_missing_service_urls_are_not_equal() {
-    // What the SDKs skip: no serviceUrl in the body, and then none in the token either.
+fn service_url_missing_in_body_and_token_is_refused() {
+    // The SDKs skip the comparison if the body has no serviceUrl. Two missing values are not equal here.
     for claim in [Value::Null, json!("")] {
         let token = TestKey::issuer().sign(&with(claims(), "serviceurl", claim));
         for sent in [Value::Null, json!("")] {
@@ -112,7 +108,7 @@ fn two_missing_service_urls_are_not_equal() {
 }
 
 #[test]
-fn a_key_without_endorsements_vouches_for_no_channel() {
+fn key_without_endorsements_is_refused_for_every_channel() {
     for jwk in [
         TestKey::issuer().jwk(),
         TestKey::issuer().endorsed_jwk(&[]),

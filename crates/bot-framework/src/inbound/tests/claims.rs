@@ -1,15 +1,15 @@
-//! The claims of a channel's token.
+//! Tests of the claims of a channel token.
 
 use super::*;
 
 #[test]
-fn each_claim_has_its_rule() {
+fn claim_that_is_wrong_breaks_its_rule() {
     let changed = |name: &str, value: Value| TestKey::issuer().sign(&with(claims(), name, value));
     let text_exp = NOW + 3600;
     check(
         &[],
         &[
-            // Who issued it.
+            // The issuer.
             ("no iss", changed("iss", Value::Null), "ClaimMissing"),
             ("iss of another kind", changed("iss", json!(["https://api.botframework.com"])), "ClaimMissing"),
             ("iss with a slash", changed("iss", json!("https://api.botframework.com/")), "WrongIssuer"),
@@ -17,7 +17,7 @@ fn each_claim_has_its_rule() {
             ("iss by http", changed("iss", json!("http://api.botframework.com")), "WrongIssuer"),
             ("iss of another cloud", changed("iss", json!("https://api.botframework.us")), "WrongIssuer"),
             (
-                "iss of a look-alike",
+                "iss of a host that looks like the issuer",
                 changed("iss", json!("https://api.botframework.com.evil.example")),
                 "WrongIssuer",
             ),
@@ -26,15 +26,15 @@ fn each_claim_has_its_rule() {
                 changed("iss", json!(format!("https://login.microsoftonline.com/{TENANT}/v2.0"))),
                 "WrongIssuer",
             ),
-            // For whom.
+            // The audience.
             ("no aud", changed("aud", Value::Null), "ClaimMissing"),
             ("aud empty", changed("aud", json!("")), "ClaimMissing"),
-            ("aud is a list with us in it", changed("aud", json!([APP_ID, OTHER_BOT])), "ClaimMissing"),
+            ("aud is a list with this bot", changed("aud", json!([APP_ID, OTHER_BOT])), "ClaimMissing"),
             ("another bot's token", changed("aud", json!(OTHER_BOT)), "WrongAudience"),
             ("aud is the Connector", changed("aud", json!("https://api.botframework.com")), "WrongAudience"),
-            ("aud with more behind it", changed("aud", json!(format!("{APP_ID}0"))), "WrongAudience"),
+            ("aud with a character added", changed("aud", json!(format!("{APP_ID}0"))), "WrongAudience"),
             ("aud with a space", changed("aud", json!(format!("{APP_ID} "))), "WrongAudience"),
-            // When. The tolerance is 300 s.
+            // The times. The tolerance is 300 s.
             ("no exp", changed("exp", Value::Null), "ClaimMissing"),
             ("exp is text", changed("exp", json!(text_exp.to_string())), "ClaimMissing"),
             ("exp is a fraction", changed("exp", json!(text_exp as f64 + 0.5)), "ClaimMissing"),
@@ -52,11 +52,11 @@ fn each_claim_has_its_rule() {
             ("nbf in 301 s", changed("nbf", json!(NOW + 301)), "TokenNotYetValid"),
             ("nbf i64::MAX", changed("nbf", json!(i64::MAX)), "TokenNotYetValid"),
             ("nbf i64::MIN", changed("nbf", json!(i64::MIN)), "channel"),
-            ("iat is no number", changed("iat", json!("yesterday")), "ClaimMissing"),
-            // Where to.
+            ("iat is not a number", changed("iat", json!("yesterday")), "ClaimMissing"),
+            // The serviceUrl.
             ("no serviceurl", changed("serviceurl", Value::Null), "ServiceUrlMismatch"),
             ("serviceurl empty", changed("serviceurl", json!("")), "ServiceUrlMismatch"),
-            ("serviceurl is no text", changed("serviceurl", json!({})), "ClaimMissing"),
+            ("serviceurl is not a text", changed("serviceurl", json!({})), "ClaimMissing"),
             (
                 "serviceUrl in the activity's spelling",
                 TestKey::issuer().sign(&with(
@@ -71,7 +71,7 @@ fn each_claim_has_its_rule() {
 }
 
 #[test]
-fn each_cloud_has_its_issuer() {
+fn channel_token_of_another_cloud_is_refused() {
     for (cloud, issuer, metadata) in [
         (
             "https://botframework.azure.us",

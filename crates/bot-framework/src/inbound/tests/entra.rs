@@ -1,4 +1,5 @@
-//! Entra's tokens: the bot's own (Emulator, Playground with credentials), and other bots', which are never accepted.
+//! Tests of Entra's tokens. The bot's own (Emulator, Playground with credentials) can be accepted; those of
+//! other bots never.
 
 use super::*;
 
@@ -26,7 +27,7 @@ fn sign(claims: &Value) -> String {
 }
 
 #[test]
-fn no_token_of_entra_is_accepted_by_default() {
+fn entra_token_is_refused_by_default() {
     check(
         &[],
         &[
@@ -38,37 +39,37 @@ fn no_token_of_entra_is_accepted_by_default() {
 }
 
 #[test]
-fn the_bots_own() {
+fn own_entra_token_is_accepted_if_every_claim_is_right() {
     let changed = |name: &str, value: Value| sign(&with(own(), name, value));
     let changed_v1 = |name: &str, value: Value| sign(&with(own_v1(), name, value));
     let of_tenant = |tenant: &str| sign(&entra_claims(APP_ID, APP_ID, tenant, NOW));
-    // What the bot sends to every Connector: whoever gets one could play it back.
+    // The bot sends this token to every Connector. A receiver could send it back to the bot.
     let outbound = entra_claims("https://api.botframework.com", APP_ID, TENANT, NOW);
     check(
         &[OWN],
         &[
             ("version 2", sign(&own()), "itself"),
             ("version 1", sign(&own_v1()), "itself"),
-            ("version 1 without saying so", changed_v1("ver", json!("")), "itself"),
+            ("version 1 with an empty ver", changed_v1("ver", json!("")), "itself"),
             ("ids in upper case", changed("azp", json!(APP_ID.to_uppercase())), "itself"),
-            ("a channel's is still accepted", token(), "channel"),
-            ("the bot's own outbound token, played back", sign(&outbound), "WrongAudience"),
+            ("a channel token is still accepted", token(), "channel"),
+            ("the bot's own outbound token, sent back", sign(&outbound), "WrongAudience"),
             ("another audience", changed("aud", json!(OTHER_BOT)), "WrongAudience"),
             ("audience as a URI", changed("aud", json!(format!("api://{APP_ID}"))), "WrongAudience"),
-            ("a foreign tenant's", of_tenant(FOREIGN_TENANT), "WrongIssuer"),
+            ("of a foreign tenant", of_tenant(FOREIGN_TENANT), "WrongIssuer"),
             (
                 "the Bot Framework's tenant, for a single-tenant bot",
                 of_tenant("d6d49420-f39b-4df7-a1dc-d59a935871db"),
                 "WrongIssuer",
             ),
-            ("common is no tenant", of_tenant("common"), "WrongIssuer"),
+            ("common, which is not a tenant", of_tenant("common"), "WrongIssuer"),
             (
                 "issuer without version",
                 changed("iss", json!(format!("https://login.microsoftonline.com/{TENANT}/"))),
                 "WrongIssuer",
             ),
             (
-                "issuer with more behind it",
+                "issuer with a longer path",
                 changed("iss", json!(format!("https://login.microsoftonline.com/{TENANT}/v2.0/x"))),
                 "WrongIssuer",
             ),
@@ -92,7 +93,7 @@ fn the_bots_own() {
                 "ClaimMissing",
             ),
             (
-                "a user's, from signing in to the bot",
+                "issued to a user who signed in to the bot",
                 changed("scp", json!("access_as_user")),
                 "NotAnAppToken",
             ),
@@ -105,7 +106,7 @@ fn the_bots_own() {
 }
 
 #[test]
-fn no_setting_lets_another_bot_in() {
+fn entra_token_of_another_bot_is_refused_with_every_setting() {
     for (settings, expected) in [
         (&[OWN][..], "CallerNotAllowed"),
         (&[("skillcallers", OTHER_BOT)], "WrongIssuer"),
@@ -116,8 +117,8 @@ fn no_setting_lets_another_bot_in() {
 }
 
 #[test]
-fn a_caller_has_to_prove_itself_before_it_learns_that_it_may_not() {
-    // 403 is for verified callers: a forged token gets 401, whatever it claims.
+fn caller_with_a_forged_token_gets_401_and_not_403() {
+    // 403 is for verified callers. A forged token gets 401, also if its claims name another bot.
     let host = bot_with(&[OWN]);
     let forged =
         TestKey::stranger().sign_text(r#"{"alg":"RS256","kid":"issuer-key"}"#, &another_bots().to_string());
@@ -126,14 +127,14 @@ fn a_caller_has_to_prove_itself_before_it_learns_that_it_may_not() {
 }
 
 #[test]
-fn who_calls_is_told() {
+fn only_a_channel_token_vouches_for_the_service_url() {
     let host = bot_with(&[OWN]);
     assert!(!call(&host, &sign(&own()), &activity()).unwrap().vouches_for_service_url());
     assert!(call(&host, &token(), &activity()).unwrap().vouches_for_service_url());
 }
 
 #[test]
-fn a_multi_tenant_bot_takes_the_tenants_that_issue_its_tokens() {
+fn multi_tenant_bot_accepts_the_tenants_that_issue_its_tokens() {
     let rows = [
         ("d6d49420-f39b-4df7-a1dc-d59a935871db", "itself"),
         ("f8cdef31-a31e-4b4a-93e4-5f571e91255a", "itself"),
@@ -149,7 +150,7 @@ fn a_multi_tenant_bot_takes_the_tenants_that_issue_its_tokens() {
 }
 
 #[test]
-fn a_key_of_one_tenant_signs_for_no_other() {
+fn key_of_one_tenant_is_refused_for_another_tenant() {
     for (issuer, expected) in [
         ("https://login.microsoftonline.com/{tenantid}/v2.0".to_owned(), "itself"),
         (format!("https://login.microsoftonline.com/{TENANT}/v2.0"), "itself"),
@@ -164,8 +165,9 @@ fn a_key_of_one_tenant_signs_for_no_other() {
 }
 
 #[test]
-fn the_channels_key_is_not_entras() {
-    // Each issuer has its own keys: one that only the channel publishes vouches for no token of Entra.
+fn key_of_the_channels_is_refused_for_entra_and_vice_versa() {
+    // Each issuer has its own keys. A key that only the channel service publishes cannot sign tokens of
+    // Entra.
     let host = bot_with(&[OWN]);
     host.answers(|request| {
         let body = match request.uri().to_string().as_str() {

@@ -1,14 +1,15 @@
-//! The `Authorization` header: exactly `Bearer <token>`, once, with the scheme in any case.
+//! Tests of the `Authorization` header. It must occur once, as `Bearer <token>`; the case of the scheme does
+//! not matter.
 
 use super::*;
 
 #[test]
-fn only_one_spelling_but_for_the_case_of_the_scheme_is_accepted() {
+fn authorization_header_in_another_form_is_refused() {
     let token = token();
     let value = |text: &str| text.replace("TOKEN", &token).into_bytes();
     let long = format!("Bearer {}", "a".repeat(8193)).into_bytes();
     let rows: Vec<(&str, Vec<Vec<u8>>, &str)> = vec![
-        ("exactly so", vec![value("Bearer TOKEN")], "channel"),
+        ("valid", vec![value("Bearer TOKEN")], "channel"),
         ("no header", vec![], "TokenMissing"),
         ("empty", vec![value("")], "NotBearer"),
         ("scheme only", vec![value("Bearer")], "NotBearer"),
@@ -38,7 +39,7 @@ fn only_one_spelling_but_for_the_case_of_the_scheme_is_accepted() {
 }
 
 #[test]
-fn a_token_that_breaks_a_rule_of_its_own_costs_no_call_and_no_read_of_the_store() {
+fn token_that_breaks_a_rule_of_its_own_costs_no_call_and_no_read() {
     let sign = |claims: &Value| TestKey::issuer().sign(claims);
     let headed = |header: &str| TestKey::issuer().sign_text(header, &claims().to_string());
     let tokens = [

@@ -1,16 +1,16 @@
-//! No token is shown, stored or logged.
+//! Tests that no token appears in debug output, errors, the log or the store.
 
 use http::header::AUTHORIZATION;
 
 use super::*;
 
-/// Pieces of a token that must not appear anywhere: its claims and its signature.
+/// The pieces of a token that must not appear: its claims and its signature.
 fn pieces(token: &str) -> Vec<String> {
     token.split('.').skip(1).map(|part| part[..part.len().min(40)].to_owned()).collect()
 }
 
 #[test]
-fn a_token_is_in_no_debug_output_no_error_no_log_and_not_in_the_store() {
+fn token_does_not_appear_in_debug_output_error_log_or_store() {
     let stranger =
         TestKey::stranger().sign_text(r#"{"alg":"RS256","kid":"issuer-key"}"#, &claims().to_string());
     for token in [token(), stranger, TestKey::issuer().sign(&with(claims(), "aud", "secret-audience"))] {
@@ -29,12 +29,12 @@ fn a_token_is_in_no_debug_output_no_error_no_log_and_not_in_the_store() {
         for piece in pieces(&token) {
             assert!(!shown.contains(&piece), "{piece} is in {shown}");
         }
-        assert!(!shown.contains("secret-audience"), "a claim is repeated: {shown}");
+        assert!(!shown.contains("secret-audience"), "a claim must not be repeated: {shown}");
     }
 }
 
 #[test]
-fn a_verified_token_keeps_nothing_that_could_be_sent_again() {
+fn verified_token_in_debug_output_shows_no_part_of_the_token() {
     let (host, token) = (bot(), token());
     let mut headers = HeaderMap::new();
     headers.append(AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
@@ -45,7 +45,7 @@ fn a_verified_token_keeps_nothing_that_could_be_sent_again() {
 }
 
 #[test]
-fn every_rule_has_its_own_code_and_says_something_to_people() {
+fn broken_rule_has_its_own_code_and_text() {
     use crate::BrokenRule as Rule;
     let rules = [
         Rule::Missing,
@@ -72,6 +72,6 @@ fn every_rule_has_its_own_code_and_says_something_to_people() {
     ];
     let codes: std::collections::BTreeSet<_> = rules.iter().map(|rule| rule.code()).collect();
     let texts: std::collections::BTreeSet<_> = rules.iter().map(ToString::to_string).collect();
-    assert_eq!((codes.len(), texts.len()), (rules.len(), rules.len()));
+    assert_eq!((codes.len(), texts.len()), (rules.len(), rules.len()), "(codes, texts)");
     assert!(codes.iter().all(|code| code.bytes().all(|byte| byte.is_ascii_alphabetic())));
 }

@@ -1,7 +1,7 @@
-//! Tokens and bodies, each with the rule that it breaks.
+//! Tables of tokens and bodies, each with the rule that it breaks.
 //!
-//! Every row is a proper call with one thing changed, and names what comes of it: who was let in, or the code of the
-//! rule. So a rule that is lost shows as a row that lets somebody in.
+//! Every row is a valid call with one change, and names the outcome: the accepted caller, or the code of the
+//! broken rule. So if a rule gets lost, a row fails, because the caller is accepted.
 
 mod app_token;
 mod body;
@@ -51,7 +51,7 @@ fn bot_with(settings: &[(&str, &str)]) -> FakeHost {
     host
 }
 
-/// What both issuers answer from now on.
+/// Lets both issuers publish these keys from now on.
 fn publish(host: &FakeHost, keys: Vec<Value>) {
     host.answers(move |request| {
         let body = match request.uri().to_string().as_str() {
@@ -68,7 +68,7 @@ fn auth(host: &FakeHost) -> Result<InboundAuth, SettingsError> {
     InboundAuth::read(host, &BotIdentity::read(host)?)
 }
 
-/// The whole check of one call.
+/// Runs all checks for one call.
 fn call_with(host: &FakeHost, authorization: &[&[u8]], activity: &Value) -> Result<Caller, AuthError> {
     let mut headers = HeaderMap::new();
     for value in authorization {
@@ -84,7 +84,7 @@ fn call(host: &FakeHost, token: &str, activity: &Value) -> Result<Caller, AuthEr
     call_with(host, &[format!("Bearer {token}").as_bytes()], activity)
 }
 
-/// Who was let in, or the code of the broken rule.
+/// The accepted caller, or the code of the broken rule.
 fn outcome(called: Result<Caller, AuthError>) -> String {
     match called {
         Ok(caller) => caller.to_string(),
@@ -92,19 +92,20 @@ fn outcome(called: Result<Caller, AuthError>) -> String {
     }
 }
 
-/// Rows of what is wrong, a token, and the expected outcome; every one against a bot that has seen nothing yet.
+/// Checks rows of a description, a token and the expected outcome. Each row has its own bot, with an empty
+/// store.
 #[track_caller]
 fn check(settings: &[(&str, &str)], rows: &[(&str, String, &str)]) {
     let outcomes = rows.iter().map(|(what, token, expected)| {
         let host = bot_with(settings);
         let actual = outcome(call(&host, token, &activity()));
-        (actual != *expected).then(|| format!("{what}: expected {expected}, got {actual}"))
+        (actual != *expected).then(|| format!("{what}: expected {expected}, found {actual}"))
     });
     let wrong: Vec<_> = outcomes.flatten().collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// A proper activity.
+/// A valid activity.
 fn activity() -> Value {
     json!({
         "type": "message", "id": "1", "channelId": "msteams", "serviceUrl": SERVICE_URL, "text": "hello",
@@ -112,22 +113,22 @@ fn activity() -> Value {
     })
 }
 
-/// The claims of a proper token of a channel.
+/// The claims of a valid channel token.
 fn claims() -> Value {
     channel_claims(APP_ID, SERVICE_URL, NOW)
 }
 
-/// `object` with one member changed; `null` takes it away.
+/// `object` with one member changed. `null` removes the member.
 fn with(mut object: Value, name: &str, value: impl Into<Value>) -> Value {
     let members = object.as_object_mut().unwrap();
     match value.into() {
-        Value::Null => _ = members.remove(name).expect("a member to take away"),
+        Value::Null => _ = members.remove(name).expect("the member to remove"),
         value => _ = members.insert(name.into(), value),
     }
     object
 }
 
-/// A proper token of a channel.
+/// A valid channel token.
 fn token() -> String {
     TestKey::issuer().sign(&claims())
 }

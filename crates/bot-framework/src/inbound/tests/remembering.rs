@@ -1,4 +1,5 @@
-//! A token that was verified is remembered: its next use skips RSA, and nothing else.
+//! Tests of the records of checked tokens. The next use of such a token skips only the check of the
+//! signature.
 
 use super::*;
 
@@ -7,13 +8,13 @@ fn remembered(host: &FakeHost) -> Vec<String> {
     host.store.borrow().keys().filter(|key| key.starts_with("caller:")).cloned().collect()
 }
 
-/// The same token with a signature that RSA would refuse.
+/// The same token with an invalid signature.
 fn broken(token: &str) -> String {
     let (signed, _) = token.rsplit_once('.').unwrap();
     format!("{signed}.{}", "A".repeat(342))
 }
 
-/// Plants the record of a token, as if it had been verified.
+/// Stores a record of the token, as if it had been checked.
 fn plant(host: &FakeHost, token: &str, until: i64) {
     let checked = super::super::Checked { endorsements: vec!["msteams".into()], until, sealed_token: None };
     run(place_of(token).store(host, &checked));
@@ -25,18 +26,18 @@ fn place_of(token: &str) -> super::super::Remembered {
 }
 
 #[test]
-fn the_second_use_skips_rsa() {
+fn token_with_a_record_skips_the_signature_check() {
     let host = bot();
-    // Whether RSA ran cannot be seen from outside, so a token is planted that RSA would refuse.
+    // A test cannot see whether RSA ran. So the test stores a record of a token that RSA would refuse.
     let token = broken(&token());
     assert_eq!(outcome(call(&host, &token, &activity())), "BadSignature");
-    assert!(remembered(&host).is_empty(), "what is refused is not remembered");
+    assert!(remembered(&host).is_empty(), "a refused token must not be recorded");
     plant(&host, &token, NOW + 3600);
     assert_eq!(outcome(call(&host, &token, &activity())), "channel");
 }
 
 #[test]
-fn a_valid_token_is_remembered_by_its_hash_until_it_expires() {
+fn valid_token_is_recorded_until_it_expires() {
     let (host, token) = (bot(), token());
     assert_eq!(outcome(call(&host, &token, &activity())), "channel");
     let keys = remembered(&host);
@@ -48,7 +49,7 @@ fn a_valid_token_is_remembered_by_its_hash_until_it_expires() {
 }
 
 #[test]
-fn a_mark_that_is_over_counts_for_nothing() {
+fn record_that_has_expired_is_ignored() {
     let host = bot();
     let token = broken(&token());
     plant(&host, &token, NOW);
@@ -56,18 +57,18 @@ fn a_mark_that_is_over_counts_for_nothing() {
 }
 
 #[test]
-fn no_other_bot_and_no_other_key_finds_it() {
+fn record_of_another_bot_is_not_found() {
     let host = bot();
     let shared = with(claims(), "aud", OTHER_BOT);
     let token = broken(&TestKey::issuer().sign(&shared));
     plant(&host, &token, NOW + 3600);
-    // The other bot, with the same store, has not verified it.
+    // The other bot uses the same store, and has not checked the token.
     host.settings.borrow_mut().insert("microsoftappid".into(), OTHER_BOT.into());
     assert_eq!(outcome(call(&host, &token, &activity())), "BadSignature");
 }
 
 #[test]
-fn keys_from_elsewhere_do_not_find_it() {
+fn record_for_another_metadata_url_is_not_found() {
     let (host, token) = (bot(), broken(&token()));
     plant(&host, &token, NOW + 3600);
     host.settings.borrow_mut().insert("openidmetadata".into(), ENTRA_METADATA.into());
@@ -75,7 +76,7 @@ fn keys_from_elsewhere_do_not_find_it() {
 }
 
 #[test]
-fn keys_that_were_fetched_a_day_ago_end_it() {
+fn record_ends_a_day_after_its_keys_were_fetched() {
     let host = bot();
     let token = TestKey::issuer().sign(&with(claims(), "exp", NOW + 3 * 86_400));
     assert_eq!(outcome(call(&host, &token, &activity())), "channel");
@@ -87,20 +88,20 @@ fn keys_that_were_fetched_a_day_ago_end_it() {
 }
 
 #[test]
-fn a_key_that_the_issuer_withdrew_ends_it() {
+fn record_ends_when_the_issuer_withdraws_the_key() {
     let (host, token) = (bot(), token());
     assert_eq!(outcome(call(&host, &token, &activity())), "channel");
     publish(&host, vec![TestKey::stranger().endorsed_jwk(&["msteams"])]);
-    // An hour later somebody comes with the new key, and so the keys are fetched.
+    // An hour later a token with the new key arrives, so the keys are fetched.
     host.elapsed.set(Duration::from_secs(3600));
     let newer = TestKey::stranger().sign(&with(claims(), "exp", NOW + 7200));
     assert_eq!(outcome(call(&host, &newer, &activity())), "channel");
-    assert_eq!(remembered(&host).len(), 1, "only the new one");
+    assert_eq!(remembered(&host).len(), 1, "only the new token may have a record");
     assert_eq!(outcome(call(&host, &token, &activity())), "UnknownKey");
 }
 
 #[test]
-fn a_known_token_costs_one_read_and_brings_the_bots_own() {
+fn known_token_costs_one_read_and_returns_the_sealed_token() {
     let (host, token) = (bot(), token());
     let verify = || {
         let mut headers = HeaderMap::new();
@@ -126,7 +127,7 @@ fn a_known_token_costs_one_read_and_brings_the_bots_own() {
 }
 
 #[test]
-fn the_number_is_bounded() {
+fn records_of_1000_tokens_are_at_most_64() {
     let (host, good) = (bot(), token());
     for index in 0..1000 {
         let (signed, signature) = good.rsplit_once('.').unwrap();

@@ -1,9 +1,9 @@
-//! The variables.
+//! Tests of the variables.
 
 use super::*;
 
 #[test]
-fn a_wrong_value_is_reported_by_name() {
+fn variable_with_a_wrong_value_is_refused_without_its_value() {
     for (settings, name) in [
         (&[("microsoftappid", "")][..], "microsoftappid"),
         (&[("emulatortokens", "yes")], "emulatortokens"),
@@ -23,13 +23,13 @@ fn a_wrong_value_is_reported_by_name() {
         for (_, value) in settings {
             assert!(
                 value.is_empty() || !error.to_string().contains(value),
-                "the value is not repeated: {error}"
+                "the value must not be repeated: {error}"
             );
         }
     }
 }
 
 #[test]
-fn a_domain_name_will_do_while_nothing_is_compared_with_it() {
+fn tenant_as_a_domain_name_is_accepted_if_entra_tokens_are_refused() {
     auth(&bot_with(&[("microsoftapptenantid", "contoso.example")])).unwrap();
 }

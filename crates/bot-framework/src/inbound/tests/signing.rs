@@ -1,4 +1,4 @@
-//! What a token is made of, and who signed it.
+//! Tests of the form, the header and the signature of a token.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,18 +14,18 @@ fn encode(part: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(part)
 }
 
-/// Properly signed, with this header.
+/// A correctly signed token with this header.
 fn headed(header: &str) -> String {
     TestKey::issuer().sign_text(header, &claims().to_string())
 }
 
-/// Properly signed, with these claims as they are.
+/// A correctly signed token with exactly these claims.
 fn claiming(claims: &str) -> String {
     TestKey::issuer().sign_text(GOOD_HEADER, claims)
 }
 
 #[test]
-fn the_form() {
+fn token_in_another_form_is_refused() {
     let good = token();
     let [header, payload, signature] = good.split('.').collect::<Vec<_>>().try_into().unwrap();
     let claims_text = claims().to_string();
@@ -34,12 +34,12 @@ fn the_form() {
     check(
         &[],
         &[
-            ("as it should be", good.clone(), "channel"),
+            ("valid", good.clone(), "channel"),
             ("one part", "abc".into(), "TokenMalformed"),
             ("two parts", format!("{header}.{payload}"), "TokenMalformed"),
             ("four parts", format!("{good}.{signature}"), "TokenMalformed"),
             (
-                "five parts, as encrypted ones have",
+                "five parts, as in an encrypted token",
                 format!("{header}.{signature}.{payload}.{payload}.{signature}"),
                 "TokenMalformed",
             ),
@@ -48,11 +48,11 @@ fn the_form() {
             ("empty claims", format!("{header}..{signature}"), "TokenMalformed"),
             ("empty signature", format!("{header}.{payload}."), "BadSignature"),
             (
-                "signature of a length that base64url has not",
+                "signature of a length that base64url cannot have",
                 good[..good.len() - 1].to_owned(),
                 "TokenMalformed",
             ),
-            ("header is no JSON", format!("{}.{payload}.{signature}", encode("hello")), "TokenMalformed"),
+            ("header is not JSON", format!("{}.{payload}.{signature}", encode("hello")), "TokenMalformed"),
             ("header is an array", headed("[]"), "TokenMalformed"),
             ("header is null", headed("null"), "TokenMalformed"),
             (
@@ -61,15 +61,15 @@ fn the_form() {
                 "TokenMalformed",
             ),
             (
-                "header with something behind it",
+                "header with more text after it",
                 headed(&format!("{GOOD_HEADER}{GOOD_HEADER}")),
                 "TokenMalformed",
             ),
             ("header nested too deep", headed(&deep), "TokenMalformed"),
-            ("claims are no object", claiming("[]"), "TokenMalformed"),
-            ("claims with something behind them", claiming(&format!("{claims_text}{{}}")), "TokenMalformed"),
+            ("claims are not an object", claiming("[]"), "TokenMalformed"),
+            ("claims with more text after them", claiming(&format!("{claims_text}{{}}")), "TokenMalformed"),
             ("claims cut short", claiming(&claims_text[..claims_text.len() - 1]), "TokenMalformed"),
-            ("aud twice, ours last", claiming(&doubled(r#""aud":"other""#)), "DuplicateMember"),
+            ("aud twice, this bot last", claiming(&doubled(r#""aud":"other""#)), "DuplicateMember"),
             (
                 "aud twice, spelled differently",
                 claiming(&doubled(r#""\u0061ud":"other""#)),
@@ -77,7 +77,7 @@ fn the_form() {
             ),
             ("exp twice", claiming(&doubled(r#""exp":1"#)), "DuplicateMember"),
             (
-                "something nobody reads, twice inside",
+                "a member twice inside an unknown claim",
                 claiming(&doubled(r#""x":{"y":1,"y":1}"#)),
                 "DuplicateMember",
             ),
@@ -96,7 +96,7 @@ fn the_form() {
 }
 
 #[test]
-fn the_header() {
+fn token_header_with_a_wrong_member_is_refused() {
     let header = |members: &str| headed(&format!(r#"{{"alg":"RS256","kid":"issuer-key",{members}}}"#));
     let jwk = TestKey::stranger().jwk();
     let stranger_with = |member: &str, value: &Value| {
@@ -109,7 +109,7 @@ fn the_header() {
             ("no typ", headed(r#"{"alg":"RS256","kid":"issuer-key"}"#), "channel"),
             ("unknown typ", header(r#""typ":"at+jwt""#), "channel"),
             ("x5t is a thumbprint, as Entra writes it", header(r#""x5t":"issuer-key""#), "channel"),
-            ("a member nobody knows", header(r#""x":{"y":[1,2.5,null,true,"z"]}"#), "channel"),
+            ("an unknown member", header(r#""x":{"y":[1,2.5,null,true,"z"]}"#), "channel"),
             ("no alg", headed(r#"{"kid":"issuer-key"}"#), "WrongAlgorithm"),
             ("alg null", headed(r#"{"alg":null,"kid":"issuer-key"}"#), "WrongAlgorithm"),
             ("alg is a list", headed(r#"{"alg":["RS256"],"kid":"issuer-key"}"#), "WrongAlgorithm"),
@@ -142,14 +142,14 @@ fn the_header() {
 }
 
 #[test]
-fn the_signature() {
+fn token_with_a_wrong_signature_is_refused() {
     let good = token();
     let [header, payload, signature] = good.split('.').collect::<Vec<_>>().try_into().unwrap();
     let signed = format!("{header}.{payload}");
     let none = |algorithm: &str| {
         format!("{}.{payload}.", encode(json!({"alg": algorithm, "kid": "issuer-key"}).to_string()))
     };
-    // The classic: the public key, which everybody has, taken for a shared secret.
+    // A known attack: the checker takes the public key, which is not secret, for a shared secret.
     let hs = |algorithm: &str, key: &[u8]| {
         let signed =
             format!("{}.{payload}", encode(json!({"alg": algorithm, "kid": "issuer-key"}).to_string()));
@@ -171,7 +171,7 @@ fn the_signature() {
     };
     let pem = TestKey::issuer().public().to_public_key_pem(LineEnding::LF).unwrap();
     let modulus = URL_SAFE_NO_PAD.decode(TestKey::issuer().jwk()["n"].as_str().unwrap()).unwrap();
-    // The same HMAC under a header that says RS256.
+    // The same HMAC under a header with RS256.
     let mac = Hmac::<Sha256>::new_from_slice(pem.as_bytes()).unwrap().chain_update(&signed).finalize();
     let raw = URL_SAFE_NO_PAD.decode(signature).unwrap();
     let by_kid = |kid: &str| {
@@ -182,7 +182,7 @@ fn the_signature() {
     let mut flipped = raw.clone();
     flipped[100] ^= 1;
     let other_claims = encode(with(claims(), "serviceurl", "https://evil.example/").to_string());
-    // The last character of a 256-byte signature carries four bits that mean nothing.
+    // The last character of a 256-byte signature has four unused bits.
     let last = char::from(signature.as_bytes()[signature.len() - 1]);
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let neighbour = alphabet.chars().nth(alphabet.find(last).unwrap() + 1).unwrap();

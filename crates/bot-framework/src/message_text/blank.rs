@@ -1,8 +1,9 @@
-//! What stands around words and is not seen: white space, characters without width, and both as entities of HTML.
+//! Blanks around words: white space, characters without width, and HTML entities for both.
 
 use super::html;
 
-/// Whether nobody sees a character, and no white space either: of no width, a mark of direction, a soft hyphen.
+/// Whether a character is invisible: a character without width, a mark of direction, or a soft hyphen. White
+/// space is not included.
 pub fn is_invisible(c: char) -> bool {
     matches!(
         c,
@@ -17,17 +18,18 @@ pub fn is_invisible(c: char) -> bool {
     )
 }
 
-/// Whether a character around a text means nothing. Joiners and marks of direction change how their neighbours look.
+/// Whether a character can be removed at the start and the end of a text. Joiners and marks of direction
+/// stay, because they change how the characters beside them look.
 fn is_blank(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{ad}' | '\u{200b}' | '\u{2060}' | '\u{feff}')
 }
 
-/// The first character, also where it is an entity, and its length.
+/// The first character and its length in the text. The character may be written as an entity.
 fn first(text: &str) -> Option<(char, usize)> {
     html::entity(text).or_else(|| text.chars().next().map(|c| (c, c.len_utf8())))
 }
 
-/// The length of the last character, and the character.
+/// The last character and its length in the text. The character may be written as an entity.
 fn last(text: &str) -> Option<(char, usize)> {
     if text.ends_with(';')
         && let Some(at) = text.rfind('&')
@@ -39,15 +41,15 @@ fn last(text: &str) -> Option<(char, usize)> {
     text.chars().next_back().map(|c| (c, c.len_utf8()))
 }
 
-fn trim_start(mut text: &str, goes: impl Fn(char) -> bool) -> &str {
-    while let Some((_, length)) = first(text).filter(|(c, _)| goes(*c)) {
+fn trim_start(mut text: &str, is_removed: impl Fn(char) -> bool) -> &str {
+    while let Some((_, length)) = first(text).filter(|(c, _)| is_removed(*c)) {
         text = &text[length..];
     }
     text
 }
 
-/// What follows a piece that is taken out behind `before`: of blanks on both sides, those in front stay. So do breaks of
-/// lines.
+/// The text after a removed piece that followed `before`. If there are blanks on both sides, those before the
+/// piece stay and those after it are removed. Line breaks stay.
 pub(super) fn after_gap<'a>(before: &str, after: &'a str) -> &'a str {
     let is_gap = last(before).is_none_or(|(c, _)| is_blank(c));
     if is_gap { trim_start(after, |c| is_blank(c) && !matches!(c, '\r' | '\n')) } else { after }
@@ -60,14 +62,14 @@ fn trim_end(mut text: &str) -> &str {
     text
 }
 
-/// The text without what is blank around it. Empty if nobody sees anything of it.
+/// The text without blanks around it. Empty if the text has only white space and invisible characters.
 pub(super) fn trim(text: &str) -> &str {
     let text = trim_end(trim_start(text, is_blank));
     if text.chars().all(|c| c.is_whitespace() || is_invisible(c)) { "" } else { text }
 }
 
-/// White space that stands as an entity becomes a space, and what has no width goes: for channels that escape what people
-/// type, so that nobody has typed the entity itself.
+/// Replaces an entity for white space with a space, and removes an entity for a character without width. The
+/// function is for channels that escape people's text: there, the channel wrote the entity, not the person.
 pub(super) fn without_blank_entities(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;
@@ -96,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_seen_around_a_text_goes_and_what_is_seen_stays() {
+    fn trim_removes_blanks_around_a_text_and_keeps_visible_characters() {
         for (text, expected) in [
             ("stop", "stop"),
             (" \n\tstop\r\n", "stop"),
@@ -119,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn blank_entities_become_spaces_or_nothing() {
+    fn blank_entity_becomes_a_space_or_is_removed() {
         for (text, expected) in [
             ("a&nbsp;b&#160;c", "a b c"),
             ("st&#8203;op", "stop"),

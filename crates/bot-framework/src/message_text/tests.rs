@@ -10,13 +10,13 @@ fn activity(change: &Value) -> Activity {
     Activity::parse(json.to_string().as_bytes()).unwrap()
 }
 
-/// What a message says that mentions the bot by these entities.
-fn said(text: &str, entities: &Value) -> String {
+/// The text to the bot of a message with these entities.
+fn text_of(text: &str, entities: &Value) -> String {
     activity(&json!({"text": text, "entities": entities})).text_to_the_bot()
 }
 
 #[test]
-fn mention_of_the_bot_is_found_whatever_its_entity_lacks() {
+fn mention_of_the_bot_with_an_incomplete_entity_is_removed() {
     let name = "R&D Pizza";
     for entity in [
         json!({"type": "mention", "mentioned": {"id": "b", "name": name}}),
@@ -33,11 +33,11 @@ fn mention_of_the_bot_is_found_whatever_its_entity_lacks() {
             "<at><b>R&amp;D</b> Pizza</at>\u{200b} stop\u{200b}",
             "\u{feff}stop <at>R&amp;D Pizza</at>",
         ] {
-            assert_eq!(said(text, &json!([entity])), "stop", "{text} {entity}");
+            assert_eq!(text_of(text, &json!([entity])), "stop", "{text} {entity}");
         }
-        assert_eq!(said("tell <at>R&amp;D Pizza</at> a &amp; b", &json!([entity])), "tell a &amp; b");
+        assert_eq!(text_of("tell <at>R&amp;D Pizza</at> a &amp; b", &json!([entity])), "tell a &amp; b");
     }
-    // Nobody says what the bot is called, and nobody else is mentioned.
+    // The bot has no name here, and no other person is mentioned.
     let nameless = json!({
         "recipient": {"id": "b"}, "text": "<at>Bot</at> stop", "entities": [{"type": "mention", "mentioned": {"id": "b"}}],
     });
@@ -45,28 +45,28 @@ fn mention_of_the_bot_is_found_whatever_its_entity_lacks() {
 }
 
 #[test]
-fn mention_of_somebody_with_the_bots_name_stays() {
+fn mention_of_a_person_with_the_name_of_the_bot_stays() {
     let bot = json!({"type": "mention", "mentioned": {"id": "b", "name": "Pizza"}, "text": "<at>Pizza</at>"});
     let other =
         json!({"type": "mention", "mentioned": {"id": "a", "name": "Pizza"}, "text": "<at>Pizza</at>"});
-    assert_eq!(said("<at>Pizza</at> ask <at>Pizza</at>", &json!([bot, other])), "ask <at>Pizza</at>");
-    assert_eq!(said("<at>Pizza</at> stop", &json!([other])), "<at>Pizza</at> stop");
+    assert_eq!(text_of("<at>Pizza</at> ask <at>Pizza</at>", &json!([bot, other])), "ask <at>Pizza</at>");
+    assert_eq!(text_of("<at>Pizza</at> stop", &json!([other])), "<at>Pizza</at> stop");
 }
 
 #[test]
-fn what_a_person_wrote_stays() {
+fn text_that_the_person_typed_stays() {
     for text in
         ["a  b", "a &amp; b", "<b>bold</b>", "\u{200f}\u{5e9}\u{200f}", "/path/to", "a\u{a0}b", "AT&T;"]
     {
-        assert_eq!(said(text, &json!([])), text);
+        assert_eq!(text_of(text, &json!([])), text);
     }
-    assert_eq!(said("2&nbsp;x&#160;3", &json!([])), "2 x 3");
+    assert_eq!(text_of("2&nbsp;x&#160;3", &json!([])), "2 x 3");
     let typed = json!({"channelId": "webchat", "text": "what is &nbsp; for? "});
-    assert_eq!(activity(&typed).text_to_the_bot(), "what is &nbsp; for?", "this channel escapes nothing");
+    assert_eq!(activity(&typed).text_to_the_bot(), "what is &nbsp; for?", "no escaping");
 }
 
 #[test]
-fn names_behind_an_at_sign_count_on_channels_without_entities() {
+fn at_name_on_a_channel_without_entities_mentions_the_bot() {
     let group = |channel: &str, text: &str| {
         activity(&json!({
             "channelId": channel, "conversation": {"id": "c", "isGroup": true},
@@ -93,7 +93,7 @@ fn names_behind_an_at_sign_count_on_channels_without_entities() {
 }
 
 #[test]
-fn in_a_group_only_what_is_said_to_the_bot_is_for_it() {
+fn group_message_without_a_mention_is_not_for_the_bot() {
     let mention = json!([{"type": "mention", "mentioned": {"id": "b"}}]);
     let other = json!([{"type": "mention", "mentioned": {"id": "a"}}]);
     let (chat, channel) =
@@ -114,7 +114,7 @@ fn in_a_group_only_what_is_said_to_the_bot_is_for_it() {
 }
 
 #[test]
-fn text_is_read_from_the_copy_in_html_where_there_is_no_other() {
+fn message_without_text_is_read_from_its_copy_in_html() {
     let html = |content: Value| json!([{"contentType": "image/png"}, {"contentType": "Text/HTML; charset=utf-8", "content": content}]);
     for (text, attachments, expected) in [
         (json!(""), html(json!("<div>x &lt; 5&nbsp;&copy;</div>")), "x < 5\u{a0}©"),
@@ -142,7 +142,7 @@ fn parse(json: &str) -> Result<Activity, crate::json::FieldError> {
 }
 
 #[test]
-fn only_the_mention_of_the_bot_is_taken_out_and_counts() {
+fn mention_of_another_person_stays_and_does_not_count() {
     let mention = |id: &str, words: &str| {
         format!(r#"{{"type":"mention","mentioned":{{"id":"{id}"}},"text":"{words}"}}"#)
     };
@@ -175,7 +175,7 @@ fn only_the_mention_of_the_bot_is_taken_out_and_counts() {
 }
 
 #[test]
-fn mentions_beyond_the_eighth_are_not_read() {
+fn mention_after_the_eighth_is_not_read() {
     let mention = r#"{"type":"mention","mentioned":{"id":"b"},"text":"x"}"#;
     for (mentions, expected) in [(8, "xx"), (9, "xx"), (10_000, "xx")] {
         // Entities of other types do not count.

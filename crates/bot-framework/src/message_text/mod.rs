@@ -1,7 +1,8 @@
-//! What a person says to the bot: their words, without what their channel puts around them.
+//! The text of a message to the bot, without the parts that the channel adds: mentions of the bot, and
+//! blanks.
 //!
-//! Teams escapes what people type as HTML does, and puts a mention of the bot in front. Others write `@name`, and Telegram
-//! `/command@name`. What a person wrote stays as it is.
+//! Teams escapes people's text as HTML, and puts a mention of the bot in front of it. Other channels use
+//! `@name`, and Telegram uses `/command@name`. The text that the person typed stays unchanged.
 
 mod blank;
 mod html;
@@ -15,17 +16,19 @@ use crate::activity::Activity;
 
 pub use blank::is_invisible;
 
-/// A message mentions the bot once or twice. Each mention costs a copy of the text, so the rest of a longer list is not read.
+/// How many mentions of the bot are read. A usual message has one or two, and each mention costs a copy of
+/// the text.
 const MAX_MENTIONS: usize = 8;
 
-/// Where the text is looked for if the message has none.
+/// How many attachments are searched for the text if the message has none.
 const MAX_ATTACHMENTS: usize = 8;
 
 impl Activity {
-    /// The text without mentions of the bot, and without what is blank around it. If there is none, that of the copy in HTML.
+    /// The text without mentions of the bot, and without blanks around it. If the message has no text, its
+    /// copy in HTML is read instead.
     pub fn text_to_the_bot(&self) -> String {
-        let said = self.words();
-        let mut text = match &said {
+        let original = self.raw_text();
+        let mut text = match &original {
             Cow::Borrowed(text) if self.escapes_text() => blank::without_blank_entities(text),
             text => text.clone().into_owned(),
         };
@@ -51,13 +54,15 @@ impl Activity {
         blank::trim(&text).to_owned()
     }
 
-    /// Whether the bot is mentioned: by an entity, or, on channels that have none, by its name behind an `@`.
+    /// Whether the message mentions the bot: by an entity, or by its name after `@` on channels without
+    /// entities.
     pub fn mentions_the_bot(&self) -> bool {
         self.mentions_of_the_bot().next().is_some() || self.is_named_in_text()
     }
 
-    /// Whether it is said to the bot: nobody else is there, or the bot is mentioned. What a person does with a card of the bot
-    /// is, and so is what comes to its mailbox. Other messages of a group are people who talk to each other.
+    /// Whether the message is meant for the bot. It is if no other person is in the conversation, if it
+    /// mentions the bot, if it comes from a card of the bot, or if it is an email. Other messages of a group
+    /// are meant for other people.
     pub fn is_for_the_bot(&self) -> bool {
         let has_value = || self.rest.get("value").is_some_and(|value| !value.is_null());
         let is_mail = || self.channel_id.as_deref() == Some("email");
@@ -68,15 +73,15 @@ impl Activity {
         if self.escapes_text() {
             return false;
         }
-        let text = self.words();
+        let text = self.raw_text();
         let command = first_word(&text);
         self.at_names().any(|name| {
             mention::find_at_name(&text, name).is_some() || command_without(command, name).is_some()
         })
     }
 
-    /// The text as the channel sent it.
-    fn words(&self) -> Cow<'_, str> {
+    /// The text as the channel sent it, or else the text of the copy in HTML.
+    fn raw_text(&self) -> Cow<'_, str> {
         let text = self.text.as_deref().unwrap_or_default();
         if blank::trim(text).is_empty()
             && let Some(html) = self.html()
@@ -86,7 +91,7 @@ impl Activity {
         Cow::Borrowed(text)
     }
 
-    /// The copy in HTML that Teams adds to a message; some of its clients send nothing else.
+    /// The copy in HTML that Teams adds to a message. Some Teams clients send only this copy.
     fn html(&self) -> Option<&str> {
         let attachments = self.rest.get("attachments")?.as_array()?;
         let is_html = |attachment: &&Value| {
@@ -96,7 +101,7 @@ impl Activity {
         attachments.iter().take(MAX_ATTACHMENTS).find(is_html)?["content"].as_str()
     }
 
-    /// Whether the channel escapes what people type as HTML does, and marks each mention by an entity.
+    /// Whether the channel escapes people's text as HTML, and marks each mention by an entity.
     fn escapes_text(&self) -> bool {
         self.channel_id.as_deref() == Some("msteams")
     }
@@ -112,12 +117,12 @@ impl Activity {
         mentioned.is_some() && mentioned == bot
     }
 
-    /// The mentions whose `mentioned.id` is the bot's.
+    /// The mentions whose `mentioned.id` is the id of the bot.
     fn mentions_of_the_bot(&self) -> impl Iterator<Item = &Value> {
         self.mentions().filter(|mention| self.is_bot(mention))
     }
 
-    /// Whether somebody else is mentioned by this name.
+    /// Whether a mention of another person has this name.
     fn is_name_of_another(&self, name: &str) -> bool {
         let others = self.mentions().filter(|mention| !self.is_bot(mention)).take(MAX_MENTIONS);
         others
@@ -129,13 +134,13 @@ impl Activity {
         self.recipient.as_ref()?.name()
     }
 
-    /// What stands behind an `@` for the bot: on Telegram its id is that.
+    /// The names of the bot after an `@`: its id, as on Telegram, and its name.
     fn at_names(&self) -> impl Iterator<Item = &str> {
         let id = self.recipient.as_ref().map(|bot| bot.id.as_str());
         [id, self.bot_name()].into_iter().flatten()
     }
 
-    /// Without `@name` in front, and without the name behind a command.
+    /// Removes `@name` at the beginning, or the name after a command.
     fn without_at_names(&self, mut text: String) -> String {
         for name in self.at_names() {
             let begin = blank::trim(&text);
@@ -153,7 +158,7 @@ fn first_word(text: &str) -> &str {
     text.split_whitespace().next().unwrap_or_default()
 }
 
-/// `/command` of `/command@name`.
+/// Returns `/command` for the word `/command@name`.
 fn command_without<'a>(word: &'a str, name: &str) -> Option<&'a str> {
     let (command, to) = word.split_once('@')?;
     (command.starts_with('/') && to.eq_ignore_ascii_case(name)).then_some(command)

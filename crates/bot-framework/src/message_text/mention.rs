@@ -1,8 +1,8 @@
-//! Taking mentions of the bot out of a text.
+//! Removes mentions of the bot from a text.
 
 use super::{blank, html};
 
-/// A text without these very words, once.
+/// Removes the first occurrence of exactly these words.
 pub(super) fn without_words(text: &str, words: &str) -> String {
     match text.split_once(words).filter(|_| !words.is_empty()) {
         Some((before, after)) => [before, blank::after_gap(before, after)].concat(),
@@ -10,13 +10,13 @@ pub(super) fn without_words(text: &str, words: &str) -> String {
     }
 }
 
-/// A text without the elements `at` whose name goes, whatever attributes and markup they have.
-pub(super) fn without_elements(text: &str, goes: impl Fn(&str) -> bool) -> String {
+/// Removes each element `at` whose name `is_removed` selects, with its attributes and its markup.
+pub(super) fn without_elements(text: &str, is_removed: impl Fn(&str) -> bool) -> String {
     let (mut clean, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(element) = Element::find(rest) {
         clean.push_str(&rest[..element.begin]);
         let after = &rest[element.end..];
-        if goes(&name_of(element.inner)) {
+        if is_removed(&name_of(element.inner)) {
             rest = blank::after_gap(&clean, after);
         } else {
             clean.push_str(&rest[element.begin..element.end]);
@@ -27,7 +27,7 @@ pub(super) fn without_elements(text: &str, goes: impl Fn(&str) -> bool) -> Strin
     clean
 }
 
-/// `<at …>inner</at>`, and where it stands.
+/// An element `<at …>inner</at>`, and its place in the text.
 struct Element<'a> {
     begin: usize,
     end: usize,
@@ -35,7 +35,7 @@ struct Element<'a> {
 }
 
 impl<'a> Element<'a> {
-    /// The first one of a text.
+    /// Finds the first element of a text.
     fn find(text: &'a str) -> Option<Self> {
         const CLOSE: &str = "</at>";
         let mut from = 0;
@@ -52,19 +52,19 @@ impl<'a> Element<'a> {
     }
 }
 
-/// A name as it is compared: without markup and entities, and with one kind of white space.
+/// A name in the form for comparison: without markup and entities, and with one space for each white space.
 pub(super) fn name_of(markup: &str) -> String {
     let text = html::to_text(markup);
     let visible: String = text.chars().filter(|c| !blank::is_invisible(*c)).collect();
     visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// What an entity's `text` mentions: the name inside of its element, or the words themselves.
+/// The name that an entity's `text` mentions: the content of its element, or the text itself without one.
 pub(super) fn name_in_words(words: &str) -> String {
     name_of(Element::find(words).map_or(words, |element| element.inner))
 }
 
-/// Where `@name` stands in a text, as a word of its own. Case does not matter.
+/// Finds `@name` as a whole word, and returns its begin and end. Case does not matter.
 pub(super) fn find_at_name(text: &str, name: &str) -> Option<(usize, usize)> {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     text.match_indices('@').find_map(|(at, _)| {
@@ -80,8 +80,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_elements_with_the_name_go_and_no_words_run_together() {
-        let goes = |name: &str| name == "R&D Pizza";
+    fn at_elements_with_the_name_are_removed_and_words_stay_apart() {
+        let is_removed = |name: &str| name == "R&D Pizza";
         for (text, expected) in [
             ("<at>R&amp;D Pizza</at> stop", "stop"),
             ("<at>R&D Pizza</at>&nbsp;stop", "stop"),
@@ -98,16 +98,16 @@ mod tests {
             ("<at>R&amp;D Pizza", "<at>R&amp;D Pizza"),
             ("<at", "<at"),
         ] {
-            assert_eq!(without_elements(text, goes), expected, "{text}");
+            assert_eq!(without_elements(text, is_removed), expected, "{text}");
         }
         for text in ["<at>", "<at", "<at></at>", "<at >x"] {
             let text = text.repeat(256 * 1024 / text.len());
-            assert!(without_elements(&text, goes).len() <= text.len());
+            assert!(without_elements(&text, is_removed).len() <= text.len());
         }
     }
 
     #[test]
-    fn names_after_an_at_sign_are_words() {
+    fn at_name_is_found_only_as_a_whole_word() {
         for (text, expected) in [
             ("@pizza stop", Some((0, 6))),
             ("hey @Pizza, stop", Some((4, 10))),

@@ -1,5 +1,5 @@
-//! As much of HTML as a channel's copy of a message has: its text, with breaks of lines. Everything is one pass over the
-//! text, whatever stands in it.
+//! The part of HTML that a channel uses in its copy of a message: text with line breaks. Each function passes
+//! once over its input, for any input.
 
 /// The names of U+00A0 to U+00FF, in order.
 const LATIN_1: &str = "nbsp iexcl cent pound curren yen brvbar sect uml copy ordf laquo not shy reg macr deg plusmn sup2 \
@@ -9,10 +9,10 @@ const LATIN_1: &str = "nbsp iexcl cent pound curren yen brvbar sect uml copy ord
     igrave iacute icirc iuml eth ntilde ograve oacute ocirc otilde ouml divide oslash ugrave uacute ucirc uuml yacute thorn \
     yuml";
 
-/// The longest entity that is looked at, with its `&` and `;`.
+/// How many bytes after `&` are searched for the `;` of an entity.
 const LONGEST_ENTITY: usize = 12;
 
-/// The entity at the beginning of a text: its character, and its length in the text.
+/// Reads the entity at the beginning of a text. Returns its character and its length in the text.
 pub(super) fn entity(text: &str) -> Option<(char, usize)> {
     let inner = text.strip_prefix('&')?;
     let end = inner.bytes().take(LONGEST_ENTITY).position(|byte| byte == b';')?;
@@ -63,46 +63,46 @@ fn named(name: &str) -> Option<char> {
     })
 }
 
-/// What a reader of the HTML sees. A mention becomes `<at>name</at>`, as it is in a message's `text`.
+/// The text that a reader of the HTML sees. A mention becomes `<at>name</at>`, as in the `text` of a message.
 pub(super) fn to_text(html: &str) -> String {
-    let mut page = Page::default();
+    let mut output = Output::default();
     let mut rest = html;
     while let Some(c) = rest.chars().next() {
         let length = match c {
             '<' => match tag(rest) {
                 Some((tag, length)) => {
-                    let skipped = page.tag(&tag, &rest[length..]);
+                    let skipped = output.tag(&tag, &rest[length..]);
                     length + skipped
                 }
-                None => page.see('<'),
+                None => output.push('<'),
             },
             '&' => match entity(rest) {
                 Some((c, length)) => {
-                    page.see(c);
+                    output.push(c);
                     length
                 }
-                None => page.see('&'),
+                None => output.push('&'),
             },
             ' ' | '\t' | '\r' | '\n' => {
-                page.space = true;
+                output.space = true;
                 1
             }
-            c => page.see(c),
+            c => output.push(c),
         };
         rest = &rest[length..];
     }
-    page.text
+    output.text
 }
 
 /// A tag, a comment or a declaration.
 struct Tag<'a> {
-    /// With `/` in front if it closes.
+    /// The name, with `/` in front for an end tag.
     name: String,
     inner: &'a str,
 }
 
-/// The tag at the beginning of a text, and its length. `<` in front of anything but a name is a character like any other; a
-/// tag that does not end reaches to the end.
+/// Reads the tag at the beginning of a text, and returns it with its length. `<` before anything but a name
+/// is an ordinary character. A tag without an end reaches to the end of the text.
 fn tag(text: &str) -> Option<(Tag<'_>, usize)> {
     let inner = text.strip_prefix('<')?;
     if let Some(comment) = inner.strip_prefix("!--") {
@@ -112,7 +112,7 @@ fn tag(text: &str) -> Option<(Tag<'_>, usize)> {
     if !inner.trim_start_matches('/').starts_with(|c: char| c.is_ascii_alphabetic() || c == '!' || c == '?') {
         return None;
     }
-    // A `>` in quotes does not end it.
+    // A `>` in quotes does not end the tag.
     let mut quote = None;
     let end = inner.bytes().position(|byte| match quote {
         Some(open) => {
@@ -134,13 +134,13 @@ fn tag(text: &str) -> Option<(Tag<'_>, usize)> {
     };
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '/';
     let name = inner.split(|c| !is_name(c)).next().unwrap_or_default();
-    // `<br/>`
+    // The name of `<br/>` has no slash.
     let name = name.trim_end_matches('/').to_ascii_lowercase();
     Some((Tag { name, inner }, length))
 }
 
 impl Tag<'_> {
-    /// The value of an attribute in quotes.
+    /// The value of an attribute that has double quotes.
     fn attribute(&self, name: &str) -> Option<&str> {
         self.inner.split_whitespace().next()?;
         let (_, after) = self.inner.split_once(&format!(" {name}=\""))?;
@@ -149,17 +149,17 @@ impl Tag<'_> {
 }
 
 #[derive(Default)]
-struct Page {
+struct Output {
     text: String,
-    /// White space is due before the next character.
+    /// Whether a space must come before the next character.
     space: bool,
-    /// How many elements `span` are open, each with whether it is a mention.
+    /// The open elements `span`, each with whether it is a mention.
     spans: Vec<bool>,
 }
 
-impl Page {
-    /// Shows a character. Returns its length.
-    fn see(&mut self, c: char) -> usize {
+impl Output {
+    /// Adds a character, and returns its length.
+    fn push(&mut self, c: char) -> usize {
         if std::mem::take(&mut self.space) && !self.text.is_empty() && !self.text.ends_with('\n') {
             self.text.push(' ');
         }
@@ -167,10 +167,10 @@ impl Page {
         c.len_utf8()
     }
 
-    /// Shows words of the markup itself.
-    fn see_all(&mut self, words: &str) {
+    /// Adds text that comes from a tag, such as the `alt` of an image.
+    fn push_all(&mut self, words: &str) {
         for c in words.chars() {
-            self.see(c);
+            self.push(c);
         }
     }
 
@@ -181,7 +181,7 @@ impl Page {
         }
     }
 
-    /// Minds a tag. Returns how much of what follows nobody sees.
+    /// Handles a tag. Returns how many bytes after the tag are invisible.
     fn tag(&mut self, tag: &Tag<'_>, after: &str) -> usize {
         match tag.name.as_str() {
             "br" => {
@@ -194,20 +194,20 @@ impl Page {
             }
             "img" | "emoji" => {
                 let words = tag.attribute("alt").unwrap_or_default();
-                self.see_all(words);
+                self.push_all(words);
             }
             "span" => {
                 let is_mention =
                     tag.attribute("itemtype").is_some_and(|kind| kind.ends_with("schema.skype.com/Mention"));
                 self.spans.push(is_mention);
                 if is_mention {
-                    self.see_all("<at>");
+                    self.push_all("<at>");
                 }
             }
             "/span" if self.spans.pop() == Some(true) => {
                 self.text.push_str("</at>");
             }
-            "at" => self.see_all("<at>"),
+            "at" => self.push_all("<at>"),
             "/at" => self.text.push_str("</at>"),
             name => {
                 const BLOCKS: &str = "|p|div|li|ul|ol|tr|table|blockquote|pre|hr|h1|h2|h3|h4|h5|h6|";
@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entities() {
+    fn entity_at_the_beginning_is_read() {
         for (text, expected) in [
             ("&amp;x", Some(('&', 5))),
             ("&nbsp;", Some(('\u{a0}', 6))),
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn html_is_read_as_its_reader_sees_it() {
+    fn html_becomes_the_text_that_a_reader_sees() {
         for (html, expected) in [
             (
                 "<div><div>Order for x &lt; 5 people&nbsp;&copy;</div>\n</div>",
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_markup_costs_one_pass() {
+    fn html_of_256_kib_of_markup_is_read_in_one_pass() {
         for html in ["<", "<a", "<!--", "&", "<span>", "</at>", "<p>", "<script>", "<a '"] {
             let page = html.repeat(256 * 1024 / html.len());
             assert!(to_text(&page).len() <= 2 * page.len());

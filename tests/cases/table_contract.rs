@@ -1,4 +1,5 @@
-//! The table client against the real Azurite: what the unit tests script, this one does.
+//! The table client against the real Azurite. The unit tests script the service's answers; these cases check
+//! that Azurite really gives them.
 
 use std::collections::BTreeSet;
 
@@ -14,18 +15,18 @@ use storage_table::{
 };
 
 end_to_end::cases!(
-    life_of_an_entity,
+    entity_is_inserted_changed_and_deleted,
     writes_create_their_table,
-    missing_table_holds_nothing,
+    missing_table_counts_as_empty,
     transactions_do_all_or_nothing,
     pages_show_each_row_once,
-    awkward_keys_lead_to_their_rows,
-    values_come_back_as_they_were_stored,
-    filters_choose_rows,
+    key_with_special_characters_finds_its_row,
+    value_is_read_as_it_was_stored,
+    filter_selects_its_rows,
     forty_inserts_of_one_key_have_one_winner,
     twenty_replaces_of_one_version_have_one_winner,
     wrong_key_is_not_authorized,
-    sas_without_table_rights_is_told_what_it_needs,
+    sas_without_table_rights_is_refused_with_the_needed_rights,
     sas_with_table_rights_is_enough,
 );
 
@@ -33,7 +34,7 @@ fn table(world: &World, name: &str) -> Table {
     Table::new(&world.azurite().connection_string(), name)
 }
 
-/// The version that a write returned.
+/// Expects a write that was done, and returns the new version.
 #[track_caller]
 fn version(done: Result<Conditional, TableError>) -> ETag {
     match done {
@@ -46,14 +47,14 @@ fn everything() -> Query {
     Query { filter: Filter::everything(), top: 1000, select: Vec::new() }
 }
 
-fn life_of_an_entity(world: &World) {
+fn entity_is_inserted_changed_and_deleted(world: &World) {
     let key = Key::new("p", "r");
     let entity = Entity::new(key.clone()).with("word", "first").with("kept", true).with_int64("at", 7);
     table(world, "contractlife").with(async |client| {
         client.create().await.unwrap();
         client.create().await.expect("a table that exists is a success");
         assert_eq!(client.get(&key).await, Ok(None));
-        let Ok(Inserted::New(first)) = client.insert(&entity).await else { panic!("it is not new") };
+        let Ok(Inserted::New(first)) = client.insert(&entity).await else { panic!("expected a new entity") };
         assert_eq!(client.insert(&entity).await, Ok(Inserted::Exists));
         let found = client.get(&key).await.unwrap().unwrap();
         assert_eq!(found.etag, first);
@@ -69,16 +70,16 @@ fn life_of_an_entity(world: &World) {
         assert_eq!(
             (found.entity.bool("kept"), found.entity.int("at")),
             (Some(true), Some(7)),
-            "a merge keeps"
+            "a merge keeps the properties that it does not name"
         );
         let third = Entity::new(key.clone()).with("word", "third");
         assert_eq!(client.replace(&third, &first).await, Ok(Conditional::Changed));
         assert_eq!(client.merge(&third, Some(&first)).await, Ok(Conditional::Changed));
         assert_eq!(client.delete(&key, Some(&first)).await, Ok(Deleted::Changed));
-        assert_eq!(client.get(&key).await.unwrap().unwrap().etag, second, "nothing was written");
+        assert_eq!(client.get(&key).await.unwrap().unwrap().etag, second, "a refused write changes nothing");
         let third_version = version(client.replace(&third, &second).await);
         let found = client.get(&key).await.unwrap().unwrap();
-        assert_eq!((&found.etag, &found.entity), (&third_version, &third), "a replace keeps nothing");
+        assert_eq!((&found.etag, &found.entity), (&third_version, &third), "a replace keeps no old property");
         version(client.merge(&entity, None).await);
 
         assert_eq!(client.delete(&key, None).await, Ok(Deleted::Done));
@@ -87,7 +88,7 @@ fn life_of_an_entity(world: &World) {
         assert_eq!(client.replace(&third, &third_version).await, Ok(Conditional::Gone));
         assert_eq!(client.merge(&third, Some(&third_version)).await, Ok(Conditional::Gone));
         assert_eq!(client.merge(&third, None).await, Ok(Conditional::Gone));
-        assert_eq!(client.get(&key).await, Ok(None), "none of these wrote it anew");
+        assert_eq!(client.get(&key).await, Ok(None), "no refused write creates the entity again");
 
         client.put(&entity).await.unwrap();
         let merged = client.put_merge(&Entity::new(key.clone()).with("word", "merged")).await.unwrap();
@@ -97,7 +98,10 @@ fn life_of_an_entity(world: &World) {
         client.put(&third).await.unwrap();
         assert_eq!(client.get(&key).await.unwrap().unwrap().entity, third);
         client.put_merge(&Entity::new(Key::new("p", "new")).with("word", "new")).await.unwrap();
-        assert!(client.get(&Key::new("p", "new")).await.unwrap().is_some(), "a merge that inserts");
+        assert!(
+            client.get(&Key::new("p", "new")).await.unwrap().is_some(),
+            "put_merge inserts a missing entity"
+        );
         let last = client.get(&key).await.unwrap().unwrap().etag;
         assert_eq!(client.delete(&key, Some(&last)).await, Ok(Deleted::Done));
         assert_eq!(client.retries(), 0);
@@ -117,7 +121,7 @@ fn writes_create_their_table(world: &World) {
     });
 }
 
-fn missing_table_holds_nothing(world: &World) {
+fn missing_table_counts_as_empty(world: &World) {
     let key = Key::new("p", "r");
     table(world, "contractmissing").with(async |client| {
         assert_eq!(client.get(&key).await, Ok(None));
@@ -127,7 +131,7 @@ fn missing_table_holds_nothing(world: &World) {
         let etag = ETag::from("W/\"datetime'2026-11-27T11%3A15%3A04.5528866Z'\"".to_owned());
         assert_eq!(client.replace(&Entity::new(key.clone()), &etag).await, Ok(Conditional::Gone));
         let page = client.query(&everything(), None).await.unwrap();
-        assert!(page.entities.is_empty(), "nothing of that created the table");
+        assert!(page.entities.is_empty(), "reads and refused writes do not create the table");
     });
 }
 
@@ -177,7 +181,7 @@ fn transactions_do_all_or_nothing(world: &World) {
             ),
         ] {
             assert_eq!(client.batch(&operations).await, expected);
-            assert_eq!(words().await, before, "nothing is half done");
+            assert_eq!(words().await, before, "a refused transaction changes nothing");
         }
 
         let operations = [
@@ -207,7 +211,8 @@ fn pages_show_each_row_once(world: &World) {
             let inserts: Vec<_> = partition.iter().map(Operation::Insert).collect();
             assert_eq!(client.batch(&inserts).await, Ok(Batch::Done));
         }
-        // Row by row, one partition is enough. The others end pages in another partition than they began.
+        // A page of one row is tested in one partition. The other pages end in another partition than they
+        // begin in.
         for (top, from, to, pages) in [(1, "p3", "p4", 100), (7, "p1", "p3", 43), (1000, "p", "q", 2)] {
             let filter = Filter::partitions(from, to);
             let expected: BTreeSet<_> = rows
@@ -223,21 +228,21 @@ fn pages_show_each_row_once(world: &World) {
                 assert!(page.entities.iter().all(|entity| entity.int("n").is_some()));
                 seen.extend(page.entities.into_iter().map(|entity| entity.key));
                 count += 1;
-                assert!(count <= pages + 1, "{top}: it does not end");
+                assert!(count <= pages + 1, "{top}: expected at most {pages} pages");
                 match page.next {
-                    // As it goes through the answer of an API, and comes back.
+                    // The continuation is converted to text and back, as an API does with it.
                     Some(at) => next = Some(Continuation::from_text(&at.to_text()).unwrap()),
                     None => break,
                 }
             }
             assert!(seen.is_sorted(), "{top}");
-            assert_eq!(seen.len(), expected.len(), "{top}: each once");
+            assert_eq!(seen.len(), expected.len(), "{top}: each row once");
             assert_eq!(BTreeSet::from_iter(seen), expected, "{top}");
         }
     });
 }
 
-fn awkward_keys_lead_to_their_rows(world: &World) {
+fn key_with_special_characters_finds_its_row(world: &World) {
     let awkward = [
         "",
         "'",
@@ -297,7 +302,7 @@ fn awkward_keys_lead_to_their_rows(world: &World) {
                 assert_eq!(found.entity, entity);
                 version(client.replace(&entity, &found.etag).await);
                 client.put_merge(&entity).await.unwrap();
-                // Azurite takes an empty key of a transaction for a missing one.
+                // Azurite takes an empty key in a transaction for a missing key.
                 if !part.is_empty() {
                     let merged = client.batch(&[Operation::Merge(&entity, None)]).await;
                     assert_eq!(merged, Ok(Batch::Done), "{key:?}");
@@ -323,7 +328,11 @@ fn awkward_keys_lead_to_their_rows(world: &World) {
             }
         }
         let distinct: BTreeSet<_> = parts.iter().collect();
-        assert_eq!(BTreeSet::from_iter(&stored).len(), 2 * distinct.len(), "pages go on behind each of them");
+        assert_eq!(
+            BTreeSet::from_iter(&stored).len(),
+            2 * distinct.len(),
+            "a page may end at each of the keys"
+        );
         assert_eq!(stored.len(), 2 * distinct.len());
         for key in stored {
             assert_eq!(client.delete(&key, None).await, Ok(Deleted::Done), "{key:?}");
@@ -332,7 +341,7 @@ fn awkward_keys_lead_to_their_rows(world: &World) {
     });
 }
 
-fn values_come_back_as_they_were_stored(world: &World) {
+fn value_is_read_as_it_was_stored(world: &World) {
     let numbers = [0, -1, 1 << 31, (1 << 53) + 1, -(1 << 53) - 1, i64::MAX, i64::MIN];
     let texts = ["", " ", "a\r\nb\tc\u{1}", "\"quoted\" \\ 'x'", "ü🍕", "null", "7", &"ü".repeat(32_768)];
     table(world, "contractvalues").with(async |client| {
@@ -364,7 +373,7 @@ fn values_come_back_as_they_were_stored(world: &World) {
         assert_eq!((page.int("small"), page.properties.len()), (Some(i32::MIN.into()), 1), "{page:?}");
         assert_eq!(page.key, plain.key);
 
-        // A record of three strings of 30 000 characters, as runs write them.
+        // Runs write records with strings of 30 000 characters.
         let mut large = Entity::new(Key::new("large", ""));
         for index in 0..12 {
             large.properties.insert(format!("hand{index}"), Value::from("x".repeat(30_000)));
@@ -374,7 +383,7 @@ fn values_come_back_as_they_were_stored(world: &World) {
     });
 }
 
-fn filters_choose_rows(world: &World) {
+fn filter_selects_its_rows(world: &World) {
     table(world, "contractfilters").with(async |client| {
         for (row, at, word, is_on) in [
             ("a", 1, "one", true),
@@ -426,7 +435,7 @@ fn filters_choose_rows(world: &World) {
 fn forty_inserts_of_one_key_have_one_winner(world: &World) {
     table(world, "contractrace").with(async |client| {
         let entities: Vec<_> = (0..40).map(|n| Entity::new(Key::new("p", "r")).with("n", n)).collect();
-        // The table is missing too, so that they race for that as well.
+        // The table is missing, so the inserts also race to create it.
         let inserted = join_all(entities.iter().map(|entity| client.insert(entity))).await;
         let new: Vec<_> = (0..40).filter(|n| matches!(inserted[*n], Ok(Inserted::New(_)))).collect();
         assert_eq!(new.len(), 1, "{inserted:?}");
@@ -453,7 +462,7 @@ fn twenty_replaces_of_one_version_have_one_winner(world: &World) {
     });
 }
 
-/// Every operation is refused, with the same reason.
+/// Expects that every operation is refused, with the same code and the same text.
 #[track_caller]
 fn expect_not_authorized(table: &Table, expected_code: &str, expected_text: &str) {
     let entity = Entity::new(Key::new("p", "r")).with("n", 1);
@@ -472,7 +481,7 @@ fn expect_not_authorized(table: &Table, expected_code: &str, expected_text: &str
         ]
     });
     for (name, error) in errors {
-        let Some(error) = error else { panic!("{name} is allowed") };
+        let Some(error) = error else { panic!("{name}: expected a refusal, found success") };
         let TableError::NotAuthorized { status, code, .. } = &error else { panic!("{name}: {error:?}") };
         assert_eq!((*status, code.as_str()), (403, expected_code), "{name}: {error}");
         assert!(error.to_string().contains(expected_text), "{name}: {error}");
@@ -494,7 +503,7 @@ fn with_sas(world: &World, services: &str, resource_types: &str, permissions: &s
     Table::new(&connection, name)
 }
 
-fn sas_without_table_rights_is_told_what_it_needs(world: &World) {
+fn sas_without_table_rights_is_refused_with_the_needed_rights(world: &World) {
     let needs = "ss=qt, srt=co, sp=rdacup";
     for (services, resource_types, permissions, code) in [
         ("q", "sco", "rwdlacup", "AuthorizationServiceMismatch"),
@@ -506,12 +515,12 @@ fn sas_without_table_rights_is_told_what_it_needs(world: &World) {
     }
 }
 
-/// The rights that the error text names are enough.
+/// The error text names these rights, so they must be enough.
 fn sas_with_table_rights_is_enough(world: &World) {
     let table = with_sas(world, "qt", "co", "rdacup", "contractsasenough");
     let entity = Entity::new(Key::new("p", "r'ü")).with("n", 1);
     table.with(async |client| {
-        let Ok(Inserted::New(etag)) = client.insert(&entity).await else { panic!("it is not new") };
+        let Ok(Inserted::New(etag)) = client.insert(&entity).await else { panic!("expected a new entity") };
         let etag = version(client.replace(&entity, &etag).await);
         version(client.merge(&entity, Some(&etag)).await);
         client.put(&entity).await.unwrap();

@@ -154,8 +154,7 @@ impl<'w> Script<'w> {
             .variable("kick", "off")
     }
 
-    /// Uses the queue and the tables of another stage, as a replica of its host does. Key-value stays
-    /// separate.
+    /// Uses the queue and the tables of another stage, as a replica does. Key-value stays separate.
     #[must_use]
     pub fn beside(mut self, other: &Stage) -> Self {
         self.queue_name = other.queue.name().to_owned();
@@ -380,8 +379,7 @@ impl Stage {
         });
     }
 
-    /// Every line of stdout of the hosts and their guests so far, also from before a restart; one host after
-    /// the other.
+    /// Every line of stdout so far of the hosts and their guests, host by host, also from before a restart.
     pub fn lines(&self) -> Vec<String> {
         self.replicas.iter().flat_map(Replica::lines).collect()
     }

@@ -1,4 +1,4 @@
-//! What a run of the poller does with the messages on the queue.
+//! How a run of the poller treats the messages on the queue.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

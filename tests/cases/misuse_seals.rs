@@ -1,5 +1,5 @@
-//! Misuse of seals: messages that were sealed for another queue or by another bot, sealed messages that are
-//! sent again, cancelled or stopped, and a bot without a key.
+//! Misuse of seals: messages that were sealed for another queue or by another bot, and messages that are sent
+//! again, cancelled or stopped. Also a bot without a key.
 
 use std::collections::BTreeMap;
 use std::path::Path;

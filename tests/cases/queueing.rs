@@ -1,5 +1,5 @@
-//! What can happen between a person's message and the queue: missing, unreachable and slow services, long and
-//! repeated messages.
+//! The way of a person's message to the queue: missing, unreachable and slow services, long and repeated
+//! messages.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -11,7 +11,7 @@ use crate::faulty_service::{Exchange, FaultyService, HOSTS};
 pub use crate::faulty_service::{Fault, Plan};
 use crate::queue::envelope_of;
 
-/// Something that happened to an envelope on the queue.
+/// A noted event, with its call, its time and its envelope.
 #[derive(Debug, Clone)]
 pub struct Note {
     /// When the call arrived at the proxy.
@@ -37,7 +37,7 @@ impl Note {
     }
 }
 
-/// What happened to an envelope.
+/// An event of an envelope on the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
     /// The call with this number got the message; `lost` if its answer was cut off.

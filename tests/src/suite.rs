@@ -48,9 +48,9 @@ macro_rules! cases {
 pub struct Skipped {
     /// The group's name.
     pub group: &'static str,
-    /// What is missing on this machine.
+    /// The program that is missing on this machine, as a reason for people.
     pub reason: &'static str,
-    /// Whether it is missing.
+    /// Whether the program is missing.
     pub skip: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What fails in the storm, and how often.
+//! The faults of the storm, and how often they happen.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Alerts from other programs that are sent later, or not at all.
+//! Alerts of a back end that are due later, expire, or are cancelled.
 
 use chrono::{DateTime, Utc};
 use end_to_end::activity::message;
@@ -10,15 +10,15 @@ use end_to_end::waiting::eventually;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    a_scheduled_alert_waits,
-    far_ahead_is_hidden_for_as_long_as_the_queue_can,
-    an_expired_alert_is_not_delivered,
-    a_cancelled_alert_is_not_delivered,
-    a_cancelled_alert_has_no_second_copy,
-    a_cancel_that_comes_too_late_changes_nothing,
+    scheduled_alert_waits_until_it_is_due,
+    alert_due_in_a_year_is_hidden_for_seven_days,
+    expired_alert_is_not_delivered,
+    cancelled_alert_is_not_delivered,
+    copy_of_a_cancelled_alert_is_not_delivered,
+    cancel_of_a_delivered_alert_is_refused,
 );
 
-fn a_scheduled_alert_waits(world: &World) {
+fn scheduled_alert_waits_until_it_is_due(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let due = Utc::now() + chrono::TimeDelta::milliseconds(2500);
@@ -34,16 +34,16 @@ fn a_scheduled_alert_waits(world: &World) {
         let sent: Vec<_> = received.iter().map(Received::text).map(ToOwned::to_owned).collect();
         (sent.len() == 2).then_some(sent)
     });
-    assert!(Utc::now() >= due, "not before it is due");
+    assert!(Utc::now() >= due, "the later alert is sent when it is due, or after that");
     assert_eq!(texts, ["Alert: sooner", "Alert: later"]);
-    // A time that has passed is now.
+    // A time in the past means now.
     let mut body = to_conversation(&key, "overdue");
     body["at"] = "2020-01-01T00:00:00Z".into();
     queued(&stage, &body);
     assert_eq!(stage.poll()["delivered"], 1);
 }
 
-fn far_ahead_is_hidden_for_as_long_as_the_queue_can(world: &World) {
+fn alert_due_in_a_year_is_hidden_for_seven_days(world: &World) {
     let queue = PutOnlyQueue::start();
     let stage = alerts::script(world).queue_at(queue.authority()).start();
     let activity = stage.connector.host(&message("a:1", "1", "help"));
@@ -60,19 +60,19 @@ fn far_ahead_is_hidden_for_as_long_as_the_queue_can(world: &World) {
     }
 }
 
-fn an_expired_alert_is_not_delivered(world: &World) {
+fn expired_alert_is_not_delivered(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let mut body = to_conversation(&key, "too late");
     body["expires"] = (Utc::now() + chrono::TimeDelta::milliseconds(1500)).to_rfc3339().into();
     queued(&stage, &body);
     let expires: DateTime<Utc> = body["expires"].as_str().unwrap().parse().unwrap();
-    eventually("its end", || (Utc::now() > expires).then_some(()));
+    eventually("the end of the alert's term", || (Utc::now() > expires).then_some(()));
     assert_eq!(stage.poll()["expired"], 1);
     stage.connector.expect_silence();
 }
 
-fn a_cancelled_alert_is_not_delivered(world: &World) {
+fn cancelled_alert_is_not_delivered(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let (kept, cancelled) =
@@ -90,7 +90,7 @@ fn a_cancelled_alert_is_not_delivered(world: &World) {
     }
 }
 
-fn a_cancelled_alert_has_no_second_copy(world: &World) {
+fn copy_of_a_cancelled_alert_is_not_delivered(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let mut body = to_conversation(&key, "cancelled");
@@ -102,12 +102,12 @@ fn a_cancelled_alert_has_no_second_copy(world: &World) {
     stage.queue.put(&copy);
     assert_eq!(stage.poll()["cancelled"], 1);
     let again = alert(&stage, &body).expect_status(202).json();
-    assert_eq!(again["alerts"][0]["status"], "cancelled", "whoever repeats the call is told");
+    assert_eq!(again["alerts"][0]["status"], "cancelled", "a repeated call reports the cancellation");
     assert_eq!(stage.queue.count(), 0);
     stage.connector.expect_silence();
 }
 
-fn a_cancel_that_comes_too_late_changes_nothing(world: &World) {
+fn cancel_of_a_delivered_alert_is_refused(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let id = queued(&stage, &to_conversation(&key, "sent"));

@@ -1,4 +1,4 @@
-//! Alerts from other programs.
+//! Alerts of a back end.
 
 use chrono::Utc;
 use end_to_end::activity::{fixture, message};
@@ -12,24 +12,24 @@ use end_to_end::web;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    an_alert_reaches_its_conversation_with_all_that_it_brings,
+    alert_with_all_fields_is_delivered_with_them,
     every_form_of_target_is_alerted_once,
-    a_card_goes_without_text,
-    a_person_is_alerted_where_they_were_seen_last,
+    card_without_text_is_delivered,
+    alert_to_a_person_goes_to_the_latest_conversation,
     unknown_targets_are_refused_and_nothing_is_queued,
-    wrong_calls_are_told_where,
-    who_may_call,
-    what_does_not_fit_is_refused,
-    too_many_elements_are_refused_and_any_number_of_subscribers_is_not,
-    an_address_of_a_stranger_is_refused,
-    a_sealed_alert_vouches_for_no_address,
-    a_repeated_call_is_answered_and_queues_nothing,
-    a_second_copy_is_not_delivered,
-    a_queue_out_of_reach_is_told,
-    what_was_queued_before_a_failure_is_told_and_the_rest_can_be_repeated,
+    wrong_call_is_refused_with_the_path_of_the_field,
+    call_with_either_alert_key_is_accepted_and_others_are_refused,
+    alert_larger_than_a_queue_message_is_refused,
+    call_with_101_elements_is_refused_and_tag_of_101_is_accepted,
+    address_at_an_untrusted_host_is_refused,
+    sealed_alert_to_an_address_is_not_marked_as_verified,
+    repeated_call_is_answered_and_queues_nothing,
+    second_copy_of_an_alert_is_not_delivered,
+    unreachable_queue_is_answered_503,
+    queue_failure_midway_is_reported_and_a_repeated_call_queues_the_rest,
 );
 
-fn an_alert_reaches_its_conversation_with_all_that_it_brings(world: &World) {
+fn alert_with_all_fields_is_delivered_with_them(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let more = json!({
@@ -54,7 +54,7 @@ fn an_alert_reaches_its_conversation_with_all_that_it_brings(world: &World) {
             "bot": activity["recipient"], "conversation": activity["conversation"],
         },
     });
-    assert!(envelope == expected, "expected: {expected:#}\n     got: {envelope:#}");
+    assert!(envelope == expected, "expected: {expected:#}\n   found: {envelope:#}");
 
     assert_eq!(stage.poll()["delivered"], 1);
     let alert = stage.connector.wait_for(1).remove(0);
@@ -88,7 +88,7 @@ fn every_form_of_target_is_alerted_once(world: &World) {
         assert_eq!(stage.connector.wait_for(1)[0].conversation().as_deref(), Some("a:1"), "{to}");
         stage.connector.forget();
     }
-    // An address need not be known.
+    // An address may name a conversation that the bot does not know.
     let mut elsewhere = address;
     elsewhere["conversation"]["id"] = "a:unknown".into();
     let both = json!({"to": [{"address": elsewhere}, {"tag": "orders-42"}], "text": "hello"});
@@ -96,11 +96,15 @@ fn every_form_of_target_is_alerted_once(world: &World) {
     let conversations =
         answer["alerts"].as_array().unwrap().iter().map(|alert| alert["conversation"].clone());
     let expected = [key_of("msteams", "a:unknown"), key];
-    assert_eq!(conversations.collect::<Vec<_>>(), expected.map(Value::from), "in the order of the call");
+    assert_eq!(
+        conversations.collect::<Vec<_>>(),
+        expected.map(Value::from),
+        "the answer keeps the order of the call"
+    );
     assert_eq!(stage.poll()["delivered"], 2);
 }
 
-fn a_card_goes_without_text(world: &World) {
+fn card_without_text_is_delivered(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let card =
@@ -111,16 +115,20 @@ fn a_card_goes_without_text(world: &World) {
     assert_eq!((alert.body.get("text"), &alert.body["attachments"]), (None, &card["attachments"]));
 }
 
-fn a_person_is_alerted_where_they_were_seen_last(world: &World) {
+fn alert_to_a_person_goes_to_the_latest_conversation(world: &World) {
     let stage = alerts::stage(world);
     known(&stage, "a:first", "hello");
-    // `seenAt` has seconds: the next one, so that there is a last.
+    // `seenAt` has whole seconds. The second conversation starts one second later, so that it is the latest.
     let second = Utc::now().timestamp();
     eventually("the next second", || (Utc::now().timestamp() > second).then_some(()));
     let key = known(&stage, "a:second", "hello");
     let aad = &fixture("teams-personal.json")["from"]["aadObjectId"];
     let answer = alert(&stage, &json!({"to": {"user": aad}, "text": "x"})).expect_status(202).json();
-    assert_eq!(answer["alerts"].as_array().unwrap().len(), 1, "a person sees an alert once: {answer}");
+    assert_eq!(
+        answer["alerts"].as_array().unwrap().len(),
+        1,
+        "expected one alert for one person, found {answer}"
+    );
     assert_eq!(answer["alerts"][0]["conversation"], key.as_str());
 }
 
@@ -141,10 +149,10 @@ fn unknown_targets_are_refused_and_nothing_is_queued(world: &World) {
             assert!(message.starts_with(path), "{to}: {message}");
         }
     }
-    assert_eq!(stage.queue.count(), 0, "nothing is half done");
+    assert_eq!(stage.queue.count(), 0, "expected no alert on the queue after a refused call");
 }
 
-fn wrong_calls_are_told_where(world: &World) {
+fn wrong_call_is_refused_with_the_path_of_the_field(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     for (change, path) in [
@@ -192,7 +200,7 @@ const ROUTES: [(&str, &str); 4] = [
     ("POST", "/api/tags/x/codes"),
 ];
 
-fn who_may_call(world: &World) {
+fn call_with_either_alert_key_is_accepted_and_others_are_refused(world: &World) {
     let stage =
         alerts::script(world).variable("alertkey", "the old key of tests, the-new-key-of-tests").start();
     for (method, path) in ROUTES {
@@ -209,12 +217,15 @@ fn who_may_call(world: &World) {
         }
         for key in ["Bearer the old key of tests", "bearer the-new-key-of-tests"] {
             let answer = call_with(&stage, method, path, key, &Value::Null);
-            assert_ne!(answer.status, 401, "{method} {path} {key}: both are valid while keys are changed");
+            assert_ne!(
+                answer.status, 401,
+                "{method} {path} {key}: both keys are valid during a change of keys"
+            );
         }
         let answer = call_with(&stage, "PUT", path, "Bearer the-new-key-of-tests", &Value::Null);
         assert_eq!(answer.expect_error(405, "MethodNotAllowed").header("allow"), method);
     }
-    assert!(!stage.host_log().contains("the-new-key-of-tests"), "keys are not logged");
+    assert!(!stage.host_log().contains("the-new-key-of-tests"), "a key is in the log");
 
     let closed = Stage::start(world);
     for (method, path) in ROUTES {
@@ -227,10 +238,11 @@ fn who_may_call(world: &World) {
     }
 }
 
-fn what_does_not_fit_is_refused(world: &World) {
+fn alert_larger_than_a_queue_message_is_refused(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
-    // More than the queue takes, and more than is read at all.
+    // The first size is larger than a queue message may be, the second larger than any body that the bot
+    // reads.
     for bytes in [49_000, 300_000] {
         let answer = alert(&stage, &to_conversation(&key, &"x".repeat(bytes)));
         answer.expect_error(413, "MessageSizeTooBig");
@@ -239,13 +251,13 @@ fn what_does_not_fit_is_refused(world: &World) {
     queued(&stage, &to_conversation(&key, &"x".repeat(48_000)));
 }
 
-fn too_many_elements_are_refused_and_any_number_of_subscribers_is_not(world: &World) {
+fn call_with_101_elements_is_refused_and_tag_of_101_is_accepted(world: &World) {
     let stage = alerts::stage(world);
     let many = vec![json!({"conversation": key_of("msteams", "a:1")}); 101];
     let answer = alert(&stage, &json!({"to": many, "text": "x"})).expect_error(400, "TooManyTargets");
     assert!(answer.json()["error"]["message"].as_str().unwrap().contains("101"), "{}", answer.describe());
 
-    // Subscribers are not elements: a tag may have any number of them.
+    // A tag may have any number of subscribers, because they are not elements of `to`.
     for number in 0..101 {
         stage.say(&message(&format!("a:{number}"), "1", "subscribe crowd"));
     }
@@ -254,7 +266,7 @@ fn too_many_elements_are_refused_and_any_number_of_subscribers_is_not(world: &Wo
     assert_eq!(stage.queue.take_all().len(), 101);
 }
 
-fn an_address_of_a_stranger_is_refused(world: &World) {
+fn address_at_an_untrusted_host_is_refused(world: &World) {
     let stage = alerts::stage(world);
     for service_url in
         ["https://evil.example/", "https://smba.trafficmanager.net/amer/", "http://10.0.0.1/", "x"]
@@ -267,7 +279,7 @@ fn an_address_of_a_stranger_is_refused(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn a_sealed_alert_vouches_for_no_address(world: &World) {
+fn sealed_alert_to_an_address_is_not_marked_as_verified(world: &World) {
     let stage = alerts::script(world).variable("sealkey", "a-seal-key-for-tests-of-some-length").start();
     let activity = stage.connector.host(&message("a:1", "1", ""));
     let address = json!({
@@ -281,11 +293,12 @@ fn a_sealed_alert_vouches_for_no_address(world: &World) {
         assert_eq!(
             envelope["address"].get("serviceUrlVerified"),
             None,
-            "a caller's word is no token: {envelope}"
+            "expected no mark for an address that no token verified, found {envelope}"
         );
     }
     call(&stage, "DELETE", &format!("/api/alerts/{cancelled}"), &Value::Null).expect_status(202);
-    // Whoever can write to the queue can take an alert's id, but not its mark: this one is not ours.
+    // A writer to the queue can copy an alert's id but not its seal. The cancellation is for the bot's alert,
+    // not for this one.
     let mut planted = stage.queue.envelopes().remove(0);
     planted["id"] = cancelled.as_str().into();
     planted.as_object_mut().unwrap().remove("seal");
@@ -294,7 +307,7 @@ fn a_sealed_alert_vouches_for_no_address(world: &World) {
     assert_eq!((&counts["delivered"], &counts["cancelled"]), (&2.into(), &1.into()), "{sent}: {counts}");
 }
 
-fn a_repeated_call_is_answered_and_queues_nothing(world: &World) {
+fn repeated_call_is_answered_and_queues_nothing(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let mut body = to_conversation(&key, "once");
@@ -309,7 +322,11 @@ fn a_repeated_call_is_answered_and_queues_nothing(world: &World) {
     }
     assert_eq!(stage.queue.count(), 0);
     eventually("the alert's end", || (Utc::now() > expires).then_some(()));
-    assert_eq!(alert(&stage, &body).expect_status(202).json(), first, "it was proper when it was made");
+    assert_eq!(
+        alert(&stage, &body).expect_status(202).json(),
+        first,
+        "an expired alert does not change the answer to a repeated call"
+    );
     body["text"] = "twice".into();
     alert(&stage, &body).expect_error(422, "IdempotencyKeyReused");
     body["idempotencyKey"] = "order 43".into();
@@ -319,8 +336,8 @@ fn a_repeated_call_is_answered_and_queues_nothing(world: &World) {
     assert_eq!(stage.queue.count(), 1);
 }
 
-/// Two calls at once, or one whose record was lost: the queue then holds two messages of the same id.
-fn a_second_copy_is_not_delivered(world: &World) {
+/// Two calls at once, or a call whose record was lost, put two messages with the same id on the queue.
+fn second_copy_of_an_alert_is_not_delivered(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let mut body = to_conversation(&key, "once");
@@ -330,7 +347,8 @@ fn a_second_copy_is_not_delivered(world: &World) {
     stage.queue.put(&copy);
     let counts = stage.poll();
     assert_eq!((&counts["delivered"], &counts["alreadySent"]), (&1.into(), &1.into()), "{counts}");
-    // Called again before anything was delivered: nobody can know whether the first call had put it on the queue.
+    // The first alert is not delivered yet, so the bot cannot know whether the first call has put it on the
+    // queue. It puts it there again.
     body["idempotencyKey"] = "y".into();
     let first = queued(&stage, &body);
     assert_eq!(queued(&stage, &body), first);
@@ -345,7 +363,7 @@ fn a_second_copy_is_not_delivered(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn a_queue_out_of_reach_is_told(world: &World) {
+fn unreachable_queue_is_answered_503(world: &World) {
     let closed = ClosedPort::reserve();
     let stage = alerts::script(world).unreachable_queue(&closed).start();
     for conversation in ["a:1", "a:2"] {
@@ -358,7 +376,7 @@ fn a_queue_out_of_reach_is_told(world: &World) {
     assert!(alerts.len() == 2 && alerts.iter().all(|alert| alert["status"] == "failed"), "{alerts:?}");
 }
 
-fn what_was_queued_before_a_failure_is_told_and_the_rest_can_be_repeated(world: &World) {
+fn queue_failure_midway_is_reported_and_a_repeated_call_queues_the_rest(world: &World) {
     let queue = PutOnlyQueue::start();
     let stage = alerts::script(world).queue_at(queue.authority()).start();
     for conversation in ["a:1", "a:2", "a:3"] {
@@ -374,20 +392,20 @@ fn what_was_queued_before_a_failure_is_told_and_the_rest_can_be_repeated(world: 
         alert.map(|alert| (alert["status"].clone(), alert["id"].clone())).unwrap()
     };
     assert_eq!(status(&answer, "a:2").0, "failed");
-    let taken = queue.take();
+    let puts = queue.take();
     let queued_before =
         answer["alerts"].as_array().unwrap().iter().filter(|alert| alert["status"] == "queued");
-    let mut told: Vec<_> = queued_before.map(|alert| alert["id"].clone()).collect();
-    let mut stand_there: Vec<_> = taken.iter().map(|put| put.envelope["id"].clone()).collect();
-    told.sort_by_key(Value::to_string);
-    stand_there.sort_by_key(Value::to_string);
-    assert_eq!(told, stand_there, "what is told is what stands there");
+    let mut reported: Vec<_> = queued_before.map(|alert| alert["id"].clone()).collect();
+    let mut on_the_queue: Vec<_> = puts.iter().map(|put| put.envelope["id"].clone()).collect();
+    reported.sort_by_key(Value::to_string);
+    on_the_queue.sort_by_key(Value::to_string);
+    assert_eq!(reported, on_the_queue, "the answer reports exactly the alerts on the queue");
 
     queue.refuse(&[]);
     let again = alert(&stage, &body).expect_status(202).json();
     assert_eq!(status(&again, "a:2"), ("queued".into(), status(&answer, "a:2").1));
     let rest = queue.take();
-    assert_eq!(rest.len() + taken.len(), 3, "the rest, and nothing twice: {rest:?}");
+    assert_eq!(rest.len() + puts.len(), 3, "expected each alert to be queued once, found the rest {rest:?}");
     assert_eq!(alert(&stage, &body).expect_status(202).json(), again);
     assert!(queue.take().is_empty());
 }

@@ -1,4 +1,4 @@
-//! Answers leave in one piece, long ones arrive whole, and a client that goes away changes nothing.
+//! How answers are sent: in one piece, whole, and to a client that disconnects.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -13,12 +13,12 @@ use end_to_end::waiting::eventually;
 use serde_json::Value;
 
 end_to_end::cases!(
-    answer_with_a_body_leaves_in_one_piece,
-    answer_that_fits_no_buffer_arrives_whole,
-    client_that_closes_early_loses_nothing,
+    answer_with_a_body_arrives_in_one_read,
+    answer_larger_than_a_host_buffer_arrives_whole,
+    client_that_disconnects_early_loses_no_message,
 );
 
-/// Sends a request over a connection of its own, which stays open.
+/// Sends a request over a connection of its own, and returns the open connection.
 fn send(stage: &Stage, request: &str) -> TcpStream {
     let authority = stage.url("").trim_start_matches("http://").to_owned();
     let mut stream = TcpStream::connect(&authority).unwrap();
@@ -30,16 +30,16 @@ fn send(stage: &Stage, request: &str) -> TcpStream {
 
 const TIMES: usize = 50;
 
-/// What one read of the client brings.
+/// Reads once from the connection.
 fn first_read(stream: &mut TcpStream) -> String {
     let mut bytes = [0; 64 * 1024];
     let count = stream.read(&mut bytes).unwrap();
     String::from_utf8_lossy(&bytes[..count]).into_owned()
 }
 
-/// The client gets head and body by one read. The SDK sets the response before it writes the body: whether the host sends the
-/// head by itself is then a race of two threads, so each request is sent many times.
-fn answer_with_a_body_leaves_in_one_piece(world: &World) {
+/// The client gets head and body in one read. The SDK sets the response before it writes the body. Two
+/// threads of the host then race, and the head may be sent alone. Therefore each request is sent many times.
+fn answer_with_a_body_arrives_in_one_read(world: &World) {
     let stage = alerts::stage(world);
     let activity = message("a:1", "1", "hello");
     let activity = stage.connector.host(&activity).to_string();
@@ -65,24 +65,26 @@ fn answer_with_a_body_leaves_in_one_piece(world: &World) {
     ] {
         for _ in 0..TIMES {
             let piece = first_read(&mut send(&stage, &request));
-            let (head, body) =
-                piece.split_once("\r\n\r\n").unwrap_or_else(|| panic!("a whole head: {piece}"));
+            let (head, body) = piece
+                .split_once("\r\n\r\n")
+                .unwrap_or_else(|| panic!("expected a whole head in the first read, found {piece}"));
             assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {head}");
             let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
             assert_eq!(
                 length,
                 Some(body.len().to_string().as_str()),
-                "{request}: the body came with the head: {piece}"
+                "{request}: expected the whole body in the first read, found {piece}"
             );
             assert!(!body.is_empty(), "{request}: {piece}");
         }
     }
 }
 
-fn answer_that_fits_no_buffer_arrives_whole(world: &World) {
+fn answer_larger_than_a_host_buffer_arrives_whole(world: &World) {
     const CONVERSATIONS: usize = 100;
     let stage = alerts::stage(world);
-    // As long as a record may be, nearly: 1.2 MB in all, more than a host's buffer of 1 MiB.
+    // Each record is nearly as large as it may be. The answer has 1.2 MB in all, more than the host's buffer
+    // of 1 MiB.
     let name = "n".repeat(12_000);
     for index in 0..CONVERSATIONS {
         let mut activity = message(&format!("a:{index}"), "1", "hello");
@@ -101,9 +103,9 @@ fn answer_that_fits_no_buffer_arrives_whole(world: &World) {
     }
 }
 
-fn client_that_closes_early_loses_nothing(world: &World) {
+fn client_that_disconnects_early_loses_no_message(world: &World) {
     let stage = alerts::stage(world);
-    // The acknowledgement takes its time: the client goes away while the bot is at work.
+    // The acknowledgement takes a second, so that the client disconnects while the bot is at work.
     stage.connector.on(|_| Some(Reply::created("1").after(Duration::from_secs(1))));
     let activity = stage.connector.host(&message("a:gone", "1", "hello")).to_string();
     let request = format!(
@@ -116,7 +118,7 @@ fn client_that_closes_early_loses_nothing(world: &World) {
     });
     drop(stream);
     assert!(stage.connector.wait_for(1)[0].is_acknowledgement());
-    // The host lives, and delivers.
+    // The host still runs, and the poller delivers.
     stage.say(&message("a:gone", "2", "hello"));
     assert_eq!(stage.poll()["delivered"], 2);
 }

@@ -1,4 +1,4 @@
-//! Answers of the Connector that begin well.
+//! Answers of the Connector that begin well and then break.
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use serde_json::{Value, json};
 use crate::draining;
 
 end_to_end::cases!(
-    a_body_that_drips_ends_with_its_call,
-    an_accepted_alert_is_delivered_whatever_becomes_of_the_answer_s_body,
-    a_refusal_is_one_without_its_body,
+    endless_body_ends_when_the_call_times_out,
+    accepted_alert_with_a_lost_answer_body_counts_as_delivered,
+    throttling_with_a_lost_body_keeps_its_retry_after,
 );
 
-/// An envelope for a conversation of its own.
+/// Makes an envelope for a conversation of its own.
 fn envelope(stage: &Stage, id: &str) -> Value {
     draining::envelope(stage, id, &format!("a:{id}"), id)
 }
 
-/// It would go on for ever, and no pause in it is long enough for the phases' time-outs: a run that stayed with it would
-/// not answer this poll.
-fn a_body_that_drips_ends_with_its_call(world: &World) {
+/// The body never ends, and each pause in it is shorter than the time-outs of the phases. A run that read on
+/// would never answer this poll.
+fn endless_body_ends_when_the_call_times_out(world: &World) {
     const FAR_MORE_THAN_A_CALL_READS: usize = 1_000;
     let stage = Stage::start(world);
     let drip = Drip::every(Duration::from_millis(100));
@@ -47,7 +47,7 @@ fn expect_logged(stage: &Stage, event: &str, reason: &str) {
     assert!(logged.iter().any(|line| line["reason"] == reason), "{reason:?} in {logged:?}");
 }
 
-fn an_accepted_alert_is_delivered_whatever_becomes_of_the_answer_s_body(world: &World) {
+fn accepted_alert_with_a_lost_answer_body_counts_as_delivered(world: &World) {
     let long = || json!({"id": "x", "padding": "x".repeat(70 * 1024)});
     type Script = fn(Value) -> Reply;
     let rows: [(&str, Script, Value, &str); 2] = [
@@ -64,20 +64,25 @@ fn an_accepted_alert_is_delivered_whatever_becomes_of_the_answer_s_body(world: &
         assert_eq!(
             (stage.queue.count(), stage.queue.poison().count()),
             (0, 0),
-            "{id}: nothing is left of it"
+            "{id}: messages on the queue, and in the poison queue"
         );
         stage.poll();
         stage.connector.wait_for(1);
     }
 }
 
-/// It asks for a pause, and gets one: for as long as it says, which only its head does.
-fn a_refusal_is_one_without_its_body(world: &World) {
+/// The answer asks for a pause. Its head has the length, so the run keeps the pause although the body is
+/// lost.
+fn throttling_with_a_lost_body_keeps_its_retry_after(world: &World) {
     let stage = Stage::start(world);
     stage.queue.put_json(&envelope(&stage, "throttled"));
     stage.connector.on(|_| Some(Reply::error(429, "Throttled").header("retry-after", "1000").cut_in_body()));
     let counts = stage.poll();
     assert_eq!((&counts["throttled"], &counts["delivered"]), (&1.into(), &0.into()), "{counts}");
-    assert_eq!((stage.queue.count(), stage.queue.texts().len()), (1, 0), "it is hidden");
+    assert_eq!(
+        (stage.queue.count(), stage.queue.texts().len()),
+        (1, 0),
+        "messages on the queue, and visible ones"
+    );
     expect_logged(&stage, "alert.retried", "429, and its body was lost: the connection broke");
 }

@@ -1,12 +1,16 @@
-//! The built files themselves: what they ask of a host, and how large they are.
+//! The built wasm files: their imports, their exports, and their size.
 
 use end_to_end::component::{face_of, path_of};
 use end_to_end::suite::World;
 
-end_to_end::cases!(imports_are_what_spin_3_0_has, exports_are_the_doors, each_is_at_most_two_mebibytes);
+end_to_end::cases!(
+    imports_are_limited_to_spin_3_0,
+    exports_are_the_entry_points_only,
+    component_files_are_at_most_two_mebibytes
+);
 
-/// What Spin 3.0 provides, of what a component of ours may ask for. Interfaces of WASI 0.2 in any patch version: hosts
-/// match them by semver, and every function below is there since 0.2.0.
+/// The imports that a component may have, because Spin 3.0 provides them. Interfaces of WASI 0.2 may have any
+/// patch version: hosts match them by semver, and every function below exists since 0.2.0.
 const INTERFACES: [(&str, &[&str]); 17] = [
     (
         "fermyon:spin/key-value@2.0.0",
@@ -20,7 +24,7 @@ const INTERFACES: [(&str, &[&str]); 17] = [
         ],
     ),
     ("fermyon:spin/variables@2.0.0", &["get"]),
-    // Types only: a host need not supply it.
+    // The interface has only types, so a host need not supply it.
     ("fermyon:spin-cron/cron-types@2.0.0", &[]),
     ("wasi:cli/environment@0.2", &["get-environment", "get-arguments", "initial-cwd"]),
     ("wasi:cli/exit@0.2", &["exit"]),
@@ -38,15 +42,15 @@ const INTERFACES: [(&str, &[&str]); 17] = [
     ("wasi:random/insecure-seed@0.2", &["insecure-seed"]),
 ];
 
-/// What the standard library asks about the terminal.
+/// Whether the interface is one by which the standard library asks for a terminal.
 fn is_terminal_question(interface: &str) -> bool {
     interface.starts_with("wasi:cli/terminal-") && interface.contains("@0.2.")
 }
 
-fn imports_are_what_spin_3_0_has(_: &World) {
+fn imports_are_limited_to_spin_3_0(_: &World) {
     for component in ["bot_component", "trigger_component"] {
         let face = face_of(component);
-        assert!(face.imports.len() > 5, "{component}: the import list was read: {face:?}");
+        assert!(face.imports.len() > 5, "{component}: expected a longer list of imports, found {face:?}");
         for (interface, functions) in &face.imports {
             if is_terminal_question(interface) {
                 continue;
@@ -56,29 +60,32 @@ fn imports_are_what_spin_3_0_has(_: &World) {
                 known.unwrap_or_else(|| panic!("{component} imports {interface}, which Spin 3.0 lacks"));
             for function in functions {
                 let is_known = known.contains(&"*") || known.contains(&function.as_str());
-                assert!(is_known, "{component} imports {interface}#{function}: is it in Spin 3.0?");
+                assert!(
+                    is_known,
+                    "{component} imports {interface}#{function}, which is not in the list; check that Spin 3.0 has it"
+                );
             }
         }
     }
 }
 
-fn exports_are_the_doors(_: &World) {
-    for (component, doors) in [
+fn exports_are_the_entry_points_only(_: &World) {
+    for (component, entry_points) in [
         ("bot_component", vec!["wasi:http/incoming-handler@0.2"]),
         ("trigger_component", vec!["handle-cron-event", "wasi:http/incoming-handler@0.2"]),
     ] {
         let exports = face_of(component).exports;
-        assert_eq!(exports.len(), doors.len(), "{component}: {exports:?}");
-        for door in doors {
+        assert_eq!(exports.len(), entry_points.len(), "{component}: {exports:?}");
+        for entry_point in entry_points {
             assert!(
-                exports.iter().any(|export| export.starts_with(door)),
-                "{component} lacks {door}: {exports:?}"
+                exports.iter().any(|export| export.starts_with(entry_point)),
+                "{component} does not export {entry_point}: {exports:?}"
             );
         }
     }
 }
 
-fn each_is_at_most_two_mebibytes(_: &World) {
+fn component_files_are_at_most_two_mebibytes(_: &World) {
     for component in ["bot_component", "trigger_component"] {
         let bytes = std::fs::metadata(path_of(component)).unwrap().len();
         assert!(bytes <= 2 * 1024 * 1024, "{component}.wasm has {bytes} bytes");

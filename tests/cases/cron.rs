@@ -1,12 +1,16 @@
-//! The cron door.
+//! The cron entry point.
 
 use end_to_end::activity::message;
 use end_to_end::stage::Script;
 use end_to_end::suite::World;
 
-end_to_end::cases!(a_tick_delivers, every_tick_writes_its_line, a_tick_that_cannot_work_says_why);
+end_to_end::cases!(
+    cron_tick_delivers_an_alert,
+    cron_tick_without_messages_logs_a_line,
+    cron_tick_with_a_wrong_setting_logs_the_reason
+);
 
-fn a_tick_delivers(world: &World) {
+fn cron_tick_delivers_an_alert(world: &World) {
     let stage = Script::new(world).with_cron().start();
     stage.say(&message("a:cron", "1", "hello"));
     let both = stage.connector.wait_for(2);
@@ -22,7 +26,7 @@ fn a_tick_delivers(world: &World) {
     assert_eq!(run["door"], "cron", "{run}");
 }
 
-fn every_tick_writes_its_line(world: &World) {
+fn cron_tick_without_messages_logs_a_line(world: &World) {
     let stage = Script::new(world).with_cron().start();
     for run in stage.wait_for_events("drain", 3) {
         assert_eq!(
@@ -33,7 +37,7 @@ fn every_tick_writes_its_line(world: &World) {
     }
 }
 
-fn a_tick_that_cannot_work_says_why(world: &World) {
+fn cron_tick_with_a_wrong_setting_logs_the_reason(world: &World) {
     let stage = Script::new(world).with_cron().variable("queuename", "Not_A_Queue").start();
     let run = stage.wait_for_events("drain", 1).remove(0);
     assert_eq!(run["level"], "error");

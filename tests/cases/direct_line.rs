@@ -1,4 +1,5 @@
-//! Triggers: the 2017 template's way from the queue to the person, by way of the bot.
+//! Triggers: as in the template of 2017, the poller sends an alert through Direct Line to the bot, which
+//! sends it to the person.
 
 use end_to_end::activity::{at_service, message};
 use end_to_end::connector::Reply;
@@ -9,21 +10,21 @@ use end_to_end::suite::World;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    the_whole_way_through_direct_line,
-    a_trigger_in_every_wrapping,
-    an_unsealed_trigger_is_refused_by_default,
-    a_trigger_reaches_no_stranger,
-    other_events_do_nothing,
-    a_repeated_trigger_is_one_alert,
-    one_conversation_a_run_and_the_secret_in_its_header,
-    what_direct_line_refuses_stays_on_the_queue,
-    a_wrong_secret_stops_the_run,
-    a_direct_line_that_is_misconfigured_is_named,
+    alert_through_direct_line_reaches_its_conversation,
+    trigger_in_every_form_is_delivered,
+    unsealed_trigger_is_refused_by_default,
+    trigger_to_an_untrusted_host_is_refused,
+    event_with_another_name_does_nothing,
+    repeated_trigger_is_sent_again_only_after_a_certain_failure,
+    run_with_twelve_alerts_starts_one_direct_line_conversation,
+    alert_that_direct_line_refuses_stays_on_the_queue,
+    wrong_direct_line_secret_stops_the_run,
+    wrong_direct_line_setting_is_named_in_the_log,
 );
 
 const SECRET: &str = "a-direct-line-secret";
 
-/// What stands on the queue of a Node bot.
+/// Makes a queue message in the format of the template's Node bot.
 fn legacy(stage: &Stage, text: &str) -> Value {
     let address = json!({
         "id": "1", "channelId": "msteams", "serviceUrl": "http://127.0.0.1:1/amer/", "user": {"id": "29:u"},
@@ -32,7 +33,7 @@ fn legacy(stage: &Stage, text: &str) -> Value {
     json!({"address": at_service(&address, stage.connector.authority()), "text": text})
 }
 
-/// A trigger as Direct Line hands it to the bot.
+/// Makes a trigger as Direct Line posts it to the bot.
 pub(crate) fn trigger(stage: &Stage, id: &str, kind: &str, name: &str, value: &Value) -> Value {
     json!({
         "type": kind, "name": name, "id": id, "timestamp": "2026-11-23T22:00:00.000Z", "channelId": "directline",
@@ -45,8 +46,8 @@ fn allowing(world: &World) -> Stage {
     Script::new(world).variable("unsealedtriggers", "allow").start()
 }
 
-fn the_whole_way_through_direct_line(world: &World) {
-    // In anonymous mode the poller sends no secret, and this Direct Line refuses every one.
+fn alert_through_direct_line_reaches_its_conversation(world: &World) {
+    // In anonymous mode the poller sends no secret. This Direct Line refuses every secret.
     let direct_line = DirectLine::start("");
     let stage = Script::new(world)
         .variable("unsealedtriggers", "allow")
@@ -70,15 +71,15 @@ fn the_whole_way_through_direct_line(world: &World) {
         ("Alert: from 2017", "a:1".to_owned()),
         ("Alert: tea", "a:2".to_owned()),
     ];
-    assert_eq!(found, expected, "into the person's conversation, not Direct Line's");
-    // What the bot refuses stays on the queue, and comes again.
+    assert_eq!(found, expected, "the alerts are in the person's conversation, not in Direct Line's");
+    // An alert that the bot refuses stays on the queue, and is sent again later.
     stage.connector.on(|_| Some(Reply::error(503, "Unavailable")));
     stage.queue.put_json(&legacy(&stage, "not now"));
     let counts = stage.poll();
     assert_eq!((&counts["retried"], stage.queue.count()), (&1.into(), 1), "{counts}");
 }
 
-fn a_trigger_in_every_wrapping(world: &World) {
+fn trigger_in_every_form_is_delivered(world: &World) {
     let stage = allowing(world);
     let node = legacy(&stage, "pizza");
     let csharp = json!({"Source": "Azure Functions (C#)!", "Message": json!({
@@ -110,12 +111,12 @@ fn a_trigger_in_every_wrapping(world: &World) {
         assert_eq!(alert.path, "/amer/v3/conversations/a%3A1/activities");
         assert_eq!(alert.body["recipient"]["id"], "29:u");
     }
-    assert!(!stage.queue.exists(), "a trigger comes from the queue: it goes back to none");
+    assert!(!stage.queue.exists(), "the bot does not put the alert of a trigger on a queue");
     let broken = trigger(&stage, "x", "trigger", "", &json!({"address": node["address"]}));
     stage.post(&broken).expect_error(400, "BadSyntax");
 }
 
-fn an_unsealed_trigger_is_refused_by_default(world: &World) {
+fn unsealed_trigger_is_refused_by_default(world: &World) {
     let stage = Stage::start(world);
     for (index, kind) in ["trigger", "event"].into_iter().enumerate() {
         let planted = trigger(&stage, &index.to_string(), kind, "trigger", &legacy(&stage, "planted"));
@@ -124,19 +125,19 @@ fn an_unsealed_trigger_is_refused_by_default(world: &World) {
     stage.connector.expect_silence();
 }
 
-fn a_trigger_reaches_no_stranger(world: &World) {
+fn trigger_to_an_untrusted_host_is_refused(world: &World) {
     let stage = allowing(world);
     let mut value = legacy(&stage, "planted");
     value["address"]["serviceUrl"] = "https://evil.example/".into();
     stage.post(&trigger(&stage, "1", "trigger", "", &value)).expect_error(403, "ServiceUrlNotAllowed");
-    // The loopback rule of anonymous mode holds for the trigger itself, too.
+    // In anonymous mode the trigger's own serviceUrl must be on loopback, too.
     let mut stranger = trigger(&stage, "2", "trigger", "", &legacy(&stage, "planted"));
     stranger["serviceUrl"] = "https://directline.botframework.com/".into();
     stage.post(&stranger).expect_error(403, "ServiceUrlNotAllowed");
     stage.connector.expect_silence();
 }
 
-fn other_events_do_nothing(world: &World) {
+fn event_with_another_name_does_nothing(world: &World) {
     let stage =
         Script::new(world).variable("unsealedtriggers", "allow").variable("triggername", "wake").start();
     let value = legacy(&stage, "pizza");
@@ -148,7 +149,7 @@ fn other_events_do_nothing(world: &World) {
     stage.connector.wait_for(1);
 }
 
-fn a_repeated_trigger_is_one_alert(world: &World) {
+fn repeated_trigger_is_sent_again_only_after_a_certain_failure(world: &World) {
     let stage = allowing(world);
     let status = std::sync::Arc::new(std::sync::atomic::AtomicU16::new(201));
     let answering = std::sync::Arc::clone(&status);
@@ -157,20 +158,21 @@ fn a_repeated_trigger_is_one_alert(world: &World) {
         failed => Some(Reply::error(failed, "Scripted")),
     });
     let value = legacy(&stage, "pizza");
-    // (what the Connector says, what the caller hears, and when it repeats, what was sent)
-    for (index, (says, hears, repeated, sent)) in
+    // The Connector's status, the caller's status, the caller's status when it sends the trigger again, and
+    // the activities sent.
+    for (index, (connector_status, first, repeated, sent)) in
         [(201, 200, 200, 1), (500, 502, 502, 1), (503, 503, 503, 2)].into_iter().enumerate()
     {
-        status.store(says, std::sync::atomic::Ordering::SeqCst);
+        status.store(connector_status, std::sync::atomic::Ordering::SeqCst);
         let before = stage.connector.received().len();
         let trigger = trigger(&stage, &format!("repeat-{index}"), "trigger", "", &value);
-        stage.post(&trigger).expect_status(hears);
+        stage.post(&trigger).expect_status(first);
         stage.post(&trigger).expect_status(repeated);
-        assert_eq!(stage.connector.received().len() - before, sent, "{says}");
+        assert_eq!(stage.connector.received().len() - before, sent, "{connector_status}");
     }
 }
 
-/// A poller in production mode, with a Direct Line on loopback that `servicehosts` names.
+/// Prepares a poller in required mode, with a Direct Line on loopback that `servicehosts` names.
 fn poller<'w>(world: &'w World, direct_line: &DirectLine, secret: &str) -> Script<'w> {
     let origin = format!("http://{}", direct_line.authority());
     Script::new(world)
@@ -195,7 +197,7 @@ fn waiting(text: &str, conversation: &str) -> Value {
     })
 }
 
-fn one_conversation_a_run_and_the_secret_in_its_header(world: &World) {
+fn run_with_twelve_alerts_starts_one_direct_line_conversation(world: &World) {
     let direct_line = DirectLine::start(SECRET);
     let stage = poller(world, &direct_line, SECRET).variable("triggername", "wake").start();
     for index in 0..12 {
@@ -209,7 +211,7 @@ fn one_conversation_a_run_and_the_secret_in_its_header(world: &World) {
         assert_eq!(trigger["name"], "wake");
         let value = &trigger["value"];
         let carried: Value = serde_json::from_str(value["Message"].as_str().unwrap()).unwrap();
-        // What either template's bot would take out of it.
+        // Either template's bot reads the same alert from the trigger.
         assert_eq!((&carried["text"], &carried["address"]), (&value["text"], &value["address"]));
         texts.push(value["text"].as_str().unwrap().parse::<u32>().unwrap());
     }
@@ -218,10 +220,10 @@ fn one_conversation_a_run_and_the_secret_in_its_header(world: &World) {
     stage.queue.put_json(&waiting("later", "a:1"));
     assert_eq!(stage.poll()["delivered"], 1);
     assert_eq!(direct_line.conversations(), 2);
-    assert!(!stage.host_log().contains(SECRET), "the secret is not logged");
+    assert!(!stage.host_log().contains(SECRET), "the secret is in the log");
 }
 
-fn what_direct_line_refuses_stays_on_the_queue(world: &World) {
+fn alert_that_direct_line_refuses_stays_on_the_queue(world: &World) {
     let direct_line = DirectLine::start(SECRET);
     for (status, field) in
         [(429, "throttled"), (502, "retried"), (503, "retried"), (404, "retried"), (504, "possiblyDelivered")]
@@ -231,32 +233,32 @@ fn what_direct_line_refuses_stays_on_the_queue(world: &World) {
         direct_line.fail_next(status);
         let counts = stage.poll();
         assert_eq!((&counts[field], &counts["delivered"]), (&1.into(), &0.into()), "{status}: {counts}");
-        assert_eq!(stage.queue.count(), 1, "{status}: nothing is lost");
+        assert_eq!(stage.queue.count(), 1, "{status}: the message stays on the queue");
         assert_eq!(
             stage.queue.poison().count(),
             0,
-            "{status}: Direct Line's conversation is not the person's"
+            "{status}: a 404 of Direct Line does not mean that the person's conversation is missing"
         );
         stage.connector.expect_silence();
     }
 }
 
-fn a_wrong_secret_stops_the_run(world: &World) {
+fn wrong_direct_line_secret_stops_the_run(world: &World) {
     let direct_line = DirectLine::start(SECRET);
     let stage = poller(world, &direct_line, "another-secret").start();
     let message = waiting("pizza", "a:1");
     stage.queue.put_json(&message);
     let counts = stage.poll();
     assert_eq!((&counts["credentials"], &counts["delivered"]), (&1.into(), &0.into()), "{counts}");
-    let texts = end_to_end::waiting::eventually("the message to come back", || {
+    let texts = end_to_end::waiting::eventually("the message to become visible", || {
         Some(stage.queue.texts()).filter(|texts| !texts.is_empty())
     });
-    assert_eq!(decode(&texts[0]), message, "as it was");
+    assert_eq!(decode(&texts[0]), message, "the message on the queue is unchanged");
     assert_eq!(direct_line.conversations(), 0);
-    assert!(!stage.host_log().contains("another-secret"), "the secret is not logged");
+    assert!(!stage.host_log().contains("another-secret"), "the secret is in the log");
 }
 
-fn a_direct_line_that_is_misconfigured_is_named(world: &World) {
+fn wrong_direct_line_setting_is_named_in_the_log(world: &World) {
     let direct_line = DirectLine::start(SECRET);
     for (variable, value) in [
         ("directlinesecret", ""),

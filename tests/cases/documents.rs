@@ -1,4 +1,4 @@
-//! What documents say of the tests.
+//! Tests that documents name.
 
 use end_to_end::suite::World;
 
@@ -8,13 +8,13 @@ fn every_test_that_the_security_document_names_exists(_: &World) {
     let path = dev::workspace::root().join("docs/security.md");
     let document = std::fs::read_to_string(&path).unwrap();
     let names = document.split('`').skip(1).step_by(2).filter_map(|code| code.split_once("::"));
-    // A path of two parts: three are a native test's.
+    // A name of two parts is an end-to-end test. A name of three parts is a native test.
     let names: Vec<_> = names.filter(|(_, case)| !case.contains("::")).collect();
-    assert!(names.len() > 50, "the table names tests: {names:?}");
+    assert!(names.len() > 50, "expected more than 50 names of tests in the table, found {names:?}");
     let exists = |(group, case): &(&str, &str)| {
         let found = crate::GROUPS.iter().find(|(name, _)| name == group);
         found.is_some_and(|(_, cases)| cases.iter().any(|(name, _)| name == case))
     };
     let missing: Vec<_> = names.iter().filter(|name| !exists(name)).collect();
-    assert!(missing.is_empty(), "{} names tests that are not there: {missing:?}", path.display());
+    assert!(missing.is_empty(), "{}: names missing tests {missing:?}; change the names", path.display());
 }

@@ -1,4 +1,4 @@
-//! Probes, methods, routes and activities that need no work.
+//! The HTTP entry point: probes, methods, routes, and activities for which the bot has nothing to do.
 
 use end_to_end::activity::message;
 use end_to_end::login::{Login, Proof};
@@ -14,9 +14,9 @@ end_to_end::cases!(
     other_methods_are_refused,
     unknown_routes_are_refused,
     activities_without_a_task_are_accepted,
-    an_invoke_is_answered_with_an_error_in_its_body,
-    required_authentication_refuses_everybody,
-    a_wrong_setting_is_named_in_the_log_only,
+    invoke_is_answered_with_an_error_in_its_body,
+    request_without_a_proper_token_is_refused_in_required_mode,
+    wrong_setting_is_named_in_the_log_only,
 );
 
 fn call(stage: &Stage, method: &str, path: &str) -> Answer {
@@ -24,7 +24,7 @@ fn call(stage: &Stage, method: &str, path: &str) -> Answer {
 }
 
 fn probes_are_answered(world: &World) {
-    // Probes are no callers: they need no token either.
+    // Probes need no token, in both modes.
     for mode in ["anonymous", "required"] {
         let stage = Script::new(world).variable("authmode", mode).start();
         for (method, path) in [
@@ -72,7 +72,7 @@ fn activities_without_a_task_are_accepted(world: &World) {
         "endOfConversation",
         "command",
         "somethingNew",
-        // Types are compared exactly.
+        // The bot compares types exactly.
         "Message",
     ] {
         let mut activity = stage.connector.host(&message("a:doors", "1", "hello"));
@@ -84,7 +84,7 @@ fn activities_without_a_task_are_accepted(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn an_invoke_is_answered_with_an_error_in_its_body(world: &World) {
+fn invoke_is_answered_with_an_error_in_its_body(world: &World) {
     let stage = Stage::start(world);
     let mut activity = stage.connector.host(&message("a:doors", "1", ""));
     activity["type"] = "invoke".into();
@@ -97,7 +97,7 @@ fn an_invoke_is_answered_with_an_error_in_its_body(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn required_authentication_refuses_everybody(world: &World) {
+fn request_without_a_proper_token_is_refused_in_required_mode(world: &World) {
     let login = Login::start(Proof::Secret);
     let issuer = OpenId::start();
     let stage = Script::new(world).logged_in(&login).authenticated(&issuer).start();
@@ -107,7 +107,7 @@ fn required_authentication_refuses_everybody(world: &World) {
         (None, "application/json", proper.as_str(), "TokenMissing"),
         (Some("Bearer e30.e30.e30"), "application/json", proper.as_str(), "WrongAlgorithm"),
         (Some("Basic dTpw"), "application/json", proper.as_str(), "NotBearer"),
-        // Nobody learns more by sending something odd.
+        // A malformed request gets the same answer as a missing token.
         (None, "text/plain", "hello", "TokenMissing"),
         (None, "application/json", "{", "TokenMissing"),
         (None, "application/json", long.as_str(), "TokenMissing"),
@@ -118,21 +118,21 @@ fn required_authentication_refuses_everybody(world: &World) {
             request = request.header("authorization", token);
         }
         let request = request.body(()).unwrap();
-        // Nobody reads the body, and what is answered meanwhile may be lost when the connection is reset
-        // (RFC 9112 section 9.6).
+        // The bot does not read the body, so its answer may be lost when the connection is reset (RFC 9112
+        // section 9.6).
         let answer = eventually("an answer", || {
             web::try_send(request.clone().map(|()| web::whole(body.to_owned()))).ok()
         });
         let answer = answer.expect_error(401, code);
         assert_eq!(answer.header("www-authenticate"), "Bearer");
     }
-    assert_eq!(login.requests(), 0, "no stranger makes the bot fetch a token");
-    assert_eq!(issuer.fetches(), 0, "no stranger makes the bot fetch keys");
+    assert_eq!(login.requests(), 0, "a refused request must not make the bot fetch a token");
+    assert_eq!(issuer.fetches(), 0, "a refused request must not make the bot fetch keys");
     stage.connector.expect_silence();
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn a_wrong_setting_is_named_in_the_log_only(world: &World) {
+fn wrong_setting_is_named_in_the_log_only(world: &World) {
     const SECRET: &str = "bm90LWEtcmVhbC1rZXk=";
     let connection = format!("AccountName=a;AccountKey={SECRET};QueueEndpoint=not an address");
     for (name, value) in [
@@ -140,7 +140,7 @@ fn a_wrong_setting_is_named_in_the_log_only(world: &World) {
         ("storageconnection", &connection),
         ("queuename", "Not_A_Queue"),
         ("tableprefix", "not-a-prefix"),
-        // Required mode without an app id: nobody is let in, and the operator is told.
+        // In required mode without an app id, every request is refused, and the log names the variable.
         ("microsoftappid", ""),
     ] {
         let script = Script::new(world).variable(name, value);
@@ -148,9 +148,13 @@ fn a_wrong_setting_is_named_in_the_log_only(world: &World) {
         let stage = script.start();
         let activity = stage.connector.host(&message("a:doors", "1", "hello"));
         let answer = stage.post(&activity).expect_error(500, "Misconfigured");
-        assert!(!answer.describe().contains(name), "{name} reached the caller: {}", answer.describe());
+        assert!(
+            !answer.describe().contains(name),
+            "the answer must not name {name}, found {}",
+            answer.describe()
+        );
         let line = stage.wait_for_events("request.rejected", 1).remove(0);
-        assert!(line.to_string().contains(name), "the log names {name}: {line}");
+        assert!(line.to_string().contains(name), "expected {name} in the log line, found {line}");
         assert!(
             !stage.host_log().contains(SECRET) && !line.to_string().contains(SECRET),
             "the key is in the log"

@@ -1,4 +1,4 @@
-//! What the drain does with what it finds on the queue.
+//! How a run of the poller treats the messages on the queue.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,22 +11,22 @@ use end_to_end::suite::World;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    conversations_go_side_by_side_and_each_in_order,
-    a_missing_queue_is_an_empty_one,
-    a_refused_alert_stays_on_the_queue,
-    a_failed_alert_holds_its_conversation_back_and_no_other,
-    garbage_goes_to_poison_and_the_rest_is_delivered,
-    what_xml_makes_long_goes_to_poison_and_the_rest_is_delivered,
-    a_stranger_s_host_gets_nothing,
-    a_destination_that_is_gone_goes_to_poison_with_its_reason,
-    an_expired_alert_is_not_delivered,
-    an_alert_before_its_time_waits,
-    a_newer_version_goes_to_poison,
+    conversations_are_delivered_in_parallel_and_each_in_order,
+    missing_queue_counts_as_empty,
+    refused_alert_stays_on_the_queue,
+    throttled_alert_pauses_its_conversation_and_no_other,
+    unreadable_message_is_moved_to_the_poison_queue,
+    message_made_long_by_xml_is_moved_to_the_poison_queue,
+    alert_to_an_untrusted_host_is_moved_to_the_poison_queue,
+    alert_to_a_missing_conversation_is_moved_to_the_poison_queue,
+    expired_alert_is_not_delivered,
+    alert_that_is_not_due_stays_hidden,
+    message_of_a_newer_version_is_moved_to_the_poison_queue,
     messages_of_another_producer_are_delivered,
-    other_throttled_messages_do_not_overtake,
+    messages_behind_a_throttled_one_keep_their_order,
 );
 
-/// An envelope that leads to this stage's Connector.
+/// Makes an envelope whose serviceUrl leads to this stage's Connector.
 pub(crate) fn envelope(stage: &Stage, id: &str, conversation: &str, text: &str) -> Value {
     let address = json!({
         "id": "1", "channelId": "msteams", "serviceUrl": "http://127.0.0.1:1/amer/", "user": {"id": "29:u"},
@@ -38,7 +38,7 @@ pub(crate) fn envelope(stage: &Stage, id: &str, conversation: &str, text: &str) 
     })
 }
 
-fn conversations_go_side_by_side_and_each_in_order(world: &World) {
+fn conversations_are_delivered_in_parallel_and_each_in_order(world: &World) {
     const CONVERSATIONS: usize = 12;
     const EACH: usize = 8;
     let stage = Script::new(world).variable("pace", "0").start();
@@ -63,37 +63,37 @@ fn conversations_go_side_by_side_and_each_in_order(world: &World) {
     }
     assert!(
         stage.connector.most_at_once() > 4,
-        "conversations wait for each other: {}",
+        "expected more than 4 requests at a time, found {}",
         stage.connector.most_at_once()
     );
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn a_missing_queue_is_an_empty_one(world: &World) {
+fn missing_queue_counts_as_empty(world: &World) {
     let stage = Stage::start(world);
     let counts = stage.poll();
     assert_eq!((&counts["polls"], &counts["received"]), (&1.into(), &0.into()), "{counts}");
-    assert!(!stage.queue.exists(), "looking creates nothing");
+    assert!(!stage.queue.exists(), "a run must not create the queue");
 }
 
-fn a_refused_alert_stays_on_the_queue(world: &World) {
+fn refused_alert_stays_on_the_queue(world: &World) {
     for (status, field) in [(503, "retried"), (500, "possiblyDelivered"), (429, "throttled")] {
         let stage = Stage::start(world);
         stage.queue.put_json(&envelope(&stage, &format!("refused-{status}"), "a:1", "hello"));
         stage.connector.on(move |_| Some(Reply::error(status, "Scripted").header("retry-after", "60")));
         let counts = stage.poll();
         assert_eq!((&counts[field], &counts["delivered"]), (&1.into(), &0.into()), "{status}: {counts}");
-        assert_eq!(stage.queue.count(), 1, "{status}: nothing is lost");
-        assert!(stage.queue.texts().is_empty(), "{status}: it is hidden");
+        assert_eq!(stage.queue.count(), 1, "{status}: the message stays on the queue");
+        assert!(stage.queue.texts().is_empty(), "{status}: the message is hidden");
         assert_eq!(stage.queue.poison().count(), 0);
-        // A poll that comes at once does not send it again.
+        // A run that starts at once does not send the message again.
         let sent = stage.connector.received().len();
         stage.poll();
         assert_eq!(stage.connector.received().len(), sent);
     }
 }
 
-fn a_failed_alert_holds_its_conversation_back_and_no_other(world: &World) {
+fn throttled_alert_pauses_its_conversation_and_no_other(world: &World) {
     let stage = Stage::start(world);
     for (id, conversation) in
         [("1", "a:broken"), ("2", "a:sound"), ("3", "a:broken"), ("4", "a:sound"), ("5", "a:broken")]
@@ -117,7 +117,7 @@ fn a_failed_alert_holds_its_conversation_back_and_no_other(world: &World) {
     assert_eq!(stage.queue.count(), 3);
 }
 
-fn other_throttled_messages_do_not_overtake(world: &World) {
+fn messages_behind_a_throttled_one_keep_their_order(world: &World) {
     let stage = Stage::start(world);
     for index in 0..4 {
         stage.queue.put_json(&envelope(&stage, &format!("order-{index}"), "a:order", &index.to_string()));
@@ -136,7 +136,7 @@ fn other_throttled_messages_do_not_overtake(world: &World) {
     assert_eq!(texts, ["Alert: 0", "Alert: 0", "Alert: 1", "Alert: 2", "Alert: 3"]);
 }
 
-fn garbage_goes_to_poison_and_the_rest_is_delivered(world: &World) {
+fn unreadable_message_is_moved_to_the_poison_queue(world: &World) {
     let stage = Stage::start(world);
     let garbage = ["hello", "eyJub3QiOiJhbiBlbnZlbG9wZSJ9", "////", "{\"version\":1}", "<xml/>"];
     stage.queue.put_json(&envelope(&stage, "good-1", "a:1", "first"));
@@ -154,12 +154,13 @@ fn garbage_goes_to_poison_and_the_rest_is_delivered(world: &World) {
     poisoned.sort();
     let mut expected = garbage.map(str::to_owned);
     expected.sort();
-    assert_eq!(poisoned, expected, "byte for byte");
+    assert_eq!(poisoned, expected, "the poison queue has the texts byte for byte");
     assert_eq!(stage.queue.count(), 0);
 }
 
-/// Each of these takes 320 KiB of an answer: more than 4 MiB together.
-fn what_xml_makes_long_goes_to_poison_and_the_rest_is_delivered(world: &World) {
+/// XML escaping makes each of these texts 320 KiB long in the answer of the queue service. Together they
+/// exceed 4 MiB.
+fn message_made_long_by_xml_is_moved_to_the_poison_queue(world: &World) {
     const PILLS: usize = 13;
     const GOOD: usize = 5;
     let stage = Stage::start(world);
@@ -175,15 +176,18 @@ fn what_xml_makes_long_goes_to_poison_and_the_rest_is_delivered(world: &World) {
         (&GOOD.into(), &PILLS.into()),
         "{counts}"
     );
-    assert_eq!(counts["polls"], 3, "a look, one batch, then none: {counts}");
+    assert_eq!(
+        counts["polls"], 3,
+        "expected three polls: a first look, one batch, and an empty one: {counts}"
+    );
     let mut poisoned = stage.queue.poison().texts();
     poisoned.sort();
     pills.sort();
-    assert!(poisoned == pills, "byte for byte");
+    assert!(poisoned == pills, "the poison queue has the texts byte for byte");
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn a_stranger_s_host_gets_nothing(world: &World) {
+fn alert_to_an_untrusted_host_is_moved_to_the_poison_queue(world: &World) {
     let stage = Stage::start(world);
     for (index, host) in [
         "https://smba.trafficmanager.net/amer/",
@@ -206,7 +210,7 @@ fn a_stranger_s_host_gets_nothing(world: &World) {
     stage.connector.expect_silence();
 }
 
-fn a_destination_that_is_gone_goes_to_poison_with_its_reason(world: &World) {
+fn alert_to_a_missing_conversation_is_moved_to_the_poison_queue(world: &World) {
     let stage = Stage::start(world);
     stage.connector.on(|received| {
         let gone = received.conversation().as_deref() == Some("a:gone");
@@ -234,7 +238,7 @@ fn a_destination_that_is_gone_goes_to_poison_with_its_reason(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn an_expired_alert_is_not_delivered(world: &World) {
+fn expired_alert_is_not_delivered(world: &World) {
     let stage = Stage::start(world);
     let mut expired = envelope(&stage, "expired", "a:1", "too late");
     expired["expires"] = "2020-01-01T00:00:00Z".into();
@@ -242,10 +246,14 @@ fn an_expired_alert_is_not_delivered(world: &World) {
     let counts = stage.poll();
     assert_eq!(counts["expired"], 1, "{counts}");
     stage.connector.expect_silence();
-    assert_eq!((stage.queue.count(), stage.queue.poison().count()), (0, 0));
+    assert_eq!(
+        (stage.queue.count(), stage.queue.poison().count()),
+        (0, 0),
+        "on the queue, in the poison queue"
+    );
 }
 
-fn an_alert_before_its_time_waits(world: &World) {
+fn alert_that_is_not_due_stays_hidden(world: &World) {
     let stage = Stage::start(world);
     let mut early = envelope(&stage, "early", "a:1", "not yet");
     early["notBefore"] = "2099-01-01T00:00:00Z".into();
@@ -253,10 +261,14 @@ fn an_alert_before_its_time_waits(world: &World) {
     let counts = stage.poll();
     assert_eq!(counts["notDue"], 1, "{counts}");
     stage.connector.expect_silence();
-    assert_eq!((stage.queue.count(), stage.queue.texts().len()), (1, 0), "hidden, and still there");
+    assert_eq!(
+        (stage.queue.count(), stage.queue.texts().len()),
+        (1, 0),
+        "messages on the queue, and visible ones"
+    );
 }
 
-fn a_newer_version_goes_to_poison(world: &World) {
+fn message_of_a_newer_version_is_moved_to_the_poison_queue(world: &World) {
     let stage = Stage::start(world);
     let mut newer = envelope(&stage, "newer", "a:1", "hello");
     newer["version"] = 2.into();
@@ -265,14 +277,14 @@ fn a_newer_version_goes_to_poison(world: &World) {
     assert_eq!(
         decode(&stage.queue.poison().texts()[0]),
         newer,
-        "byte for byte, so that a newer poller can read it"
+        "the message is unchanged, so that a newer poller can read it"
     );
     assert!(stage.events("alert.poisoned")[0]["reason"].as_str().unwrap().contains("version 2"));
 }
 
 fn messages_of_another_producer_are_delivered(world: &World) {
     let stage = Stage::start(world);
-    // Raw JSON, with fields that nobody here knows.
+    // The message is raw JSON, with fields that the poller does not know.
     let mut foreign = envelope(&stage, "foreign", "a:1", "from elsewhere");
     foreign["address"]["somethingNew"] = json!({"x": 1});
     stage.queue.put(&foreign.to_string());

@@ -1,4 +1,4 @@
-//! The fakes themselves: one that lets everything pass would prove nothing.
+//! Tests of the fakes. A fake that accepted everything would prove nothing.
 
 use end_to_end::connector::{Connector, Reply};
 use end_to_end::direct_line::DirectLine;
@@ -7,12 +7,12 @@ use end_to_end::web;
 use serde_json::json;
 
 end_to_end::cases!(
-    the_connector_complains_of_what_it_does_not_expect,
-    the_connector_can_cut_the_line,
-    direct_line_complains_of_what_it_does_not_expect,
+    connector_complains_about_an_unexpected_request,
+    connector_cuts_the_connection_before_or_after_the_record,
+    direct_line_complains_about_an_unexpected_request,
 );
 
-fn the_connector_complains_of_what_it_does_not_expect(_: &World) {
+fn connector_complains_about_an_unexpected_request(_: &World) {
     let connector = Connector::start();
     let call = |method: &str, path: &str, header: (&str, &str), body: &str| {
         let request =
@@ -40,7 +40,7 @@ fn the_connector_complains_of_what_it_does_not_expect(_: &World) {
     }
 }
 
-fn the_connector_can_cut_the_line(_: &World) {
+fn connector_cuts_the_connection_before_or_after_the_record(_: &World) {
     let connector = Connector::start();
     connector.on(|received| match received.text() {
         "unseen" => Some(Reply::cut_unseen()),
@@ -57,7 +57,7 @@ fn the_connector_can_cut_the_line(_: &World) {
     }
 }
 
-fn direct_line_complains_of_what_it_does_not_expect(_: &World) {
+fn direct_line_complains_about_an_unexpected_request(_: &World) {
     let direct_line = DirectLine::start("secret");
     let call = |method: &str, path: &str, secret: &str, kind: &str, body: &str| {
         let uri = format!("http://{}/v3/directline/conversations{path}", direct_line.authority());

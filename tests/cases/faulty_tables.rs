@@ -1,7 +1,8 @@
-//! The faulty table service: its faults happen as planned, and nothing else changes on the way to Azurite.
+//! Tests of the faulty table service: its faults happen as planned, and it passes everything else on
+//! unchanged.
 //!
-//! Azurite checks no date, so the requests carry signatures that were made once, for one table. The body and the query are
-//! not signed.
+//! Azurite does not check the date of a request. The requests therefore carry signatures that were computed
+//! once, for one table. Body and query are not part of the signature.
 
 use std::collections::BTreeSet;
 
@@ -17,16 +18,16 @@ use end_to_end::web::{self, Answer};
 use http::Request;
 
 end_to_end::cases!(
-    faults_by_dice_happen_and_are_noted,
+    random_faults_happen_and_are_noted,
     chosen_calls_fail_and_others_pass,
     connections_and_batches_pass_unchanged,
-    queue_and_tables_are_moved_one_by_one,
+    queue_behind_a_proxy_stays_there_when_the_tables_move,
 );
 
 const DATE: &str = "Mon, 23 Nov 2026 22:00:00 GMT";
 const PATH: &str = "/devstoreaccount1";
 
-/// A request with its signature, as Azurite takes it.
+/// Makes a request with its signature, as Azurite accepts it.
 fn signed(method: &str, path: &str, kind: &str, signature: &str, body: String) -> Request<Bytes> {
     let request = Request::builder()
         .method(method)
@@ -55,7 +56,7 @@ fn query(partition: &str) -> Request<Bytes> {
     signed("GET", &path, "", "lJW4ejjy7cQiiLq4LCfXfXlKbGMHx+VOUhW3Rx90IV4=", String::new())
 }
 
-/// A batch that inserts these rows; the addresses in it are the proxy's.
+/// Makes a batch that inserts these rows. The addresses in it are the proxy's.
 fn batch(authority: &str, partition: &str, rows: &[String]) -> Request<Bytes> {
     let mut body = "--batch_a1\r\nContent-Type: multipart/mixed; boundary=changeset_b2\r\n\r\n".to_owned();
     for row in rows {
@@ -71,27 +72,27 @@ fn batch(authority: &str, partition: &str, rows: &[String]) -> Request<Bytes> {
     signed("POST", "$batch", kind, "c7U0QYQQP9VppngIx0G98Oi1nZbVhBZAuQfI4IvcARM=", body)
 }
 
-/// Sends it to `address:port`, on a connection of its own; `None` if the connection is cut.
+/// Sends the request to `address:port`, over a connection of its own; `None` if the connection is closed.
 fn send(authority: &str, request: Request<Bytes>) -> Option<Answer> {
     let (mut head, body) = request.into_parts();
     head.uri = format!("http://{authority}{}", head.uri).parse().unwrap();
     web::try_send(Request::from_parts(head, web::whole(body))).ok()
 }
 
-/// Makes sure that the table is there.
+/// Creates the table if it is missing.
 fn table(world: &World) {
     let created = send(&world.azurite().table_authority(), create_table()).unwrap();
     assert!([204, 409].contains(&created.status), "{}", created.describe());
 }
 
-/// The rows of a partition, as Azurite has them.
+/// Reads the rows of a partition from Azurite itself.
 fn rows(world: &World, partition: &str) -> BTreeSet<String> {
     let answer = send(&world.azurite().table_authority(), query(partition)).unwrap().expect_status(200);
     let rows = answer.json()["value"].take();
     rows.as_array().unwrap().iter().map(|row| row["RowKey"].as_str().unwrap().to_owned()).collect()
 }
 
-fn faults_by_dice_happen_and_are_noted(world: &World) {
+fn random_faults_happen_and_are_noted(world: &World) {
     const PARTITION: &str = "faulty-dice";
     table(world);
     let tables = FaultyTables::start_with_dice(&world.azurite().table_authority(), Dice::new(7));
@@ -156,21 +157,21 @@ fn connections_and_batches_pass_unchanged(world: &World) {
         batches.push(batch(tables.authority(), PARTITION, &rows));
         expected.extend(rows);
     }
-    // One connection for all of them.
+    // All batches use one connection.
     driver::load(&format!("http://{}", tables.authority()), 1, batches, 202).unwrap();
     assert_eq!(rows(world, PARTITION), expected);
-    // The answer, with its parts and headers, comes from Azurite.
+    // The proxy returns Azurite's answer, with its parts and headers.
     let again = batch(tables.authority(), PARTITION, &["0-00".to_owned()]);
     let answer = send(tables.authority(), again).unwrap().expect_status(202);
     assert!(answer.header("content-type").starts_with("multipart/mixed; boundary="), "{}", answer.describe());
     assert!(String::from_utf8_lossy(&answer.body).contains("EntityAlreadyExists"), "{}", answer.describe());
 }
 
-fn queue_and_tables_are_moved_one_by_one(world: &World) {
+fn queue_behind_a_proxy_stays_there_when_the_tables_move(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let queue = FaultyQueue::start(&world.azurite().queue_authority(), |_, _| Plan::default());
     let stage = Script::new(world).queue_at(queue.authority()).tables_at(tables.authority()).start();
     stage.say(&message("a:moved", "1", "hello"));
     assert_eq!(stage.queue.count(), 1);
-    assert!(queue.calls_and_faults().0 > 0, "the second address leaves the first as it was");
+    assert!(queue.calls_and_faults().0 > 0, "expected calls at the proxy of the queue, found none");
 }

@@ -1,5 +1,5 @@
-//! What real channels send: mentions in every dress, a group's talk, text in HTML only, repeated and empty updates, halves of
-//! characters, tags in every composition.
+//! Activities as real channels send them: all forms of mentions, messages in a group, text in HTML only,
+//! repeated and empty updates, lone surrogates, tags in every Unicode composition.
 
 use end_to_end::activity::{at_service, fixture, message};
 use end_to_end::alerts::{self, ALERT_KEY, call, queued, targets};
@@ -10,17 +10,17 @@ use end_to_end::web;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    command_is_understood_however_the_mention_is_written,
-    queued_text_is_clean_and_otherwise_as_it_was_written,
+    command_with_any_form_of_mention_is_understood,
+    queued_text_loses_the_mention_and_keeps_the_rest,
     commands_of_telegram_are_understood,
-    talk_of_a_group_is_neither_queued_nor_obeyed_nor_remembered,
-    text_is_read_from_html_where_there_is_no_other,
-    updates_of_a_life_are_answered_once_and_queue_nothing,
-    upgrade_of_the_app_forgets_nobody,
-    pressed_button_is_answered_and_queues_nothing_blank,
-    replies_stand_in_the_response_where_they_are_expected,
-    half_a_character_is_shown_as_the_replacement_character,
-    tag_is_the_same_however_it_is_composed,
+    group_message_without_a_mention_is_neither_queued_nor_obeyed_nor_stored,
+    message_without_text_is_read_from_its_html,
+    conversation_update_is_greeted_once_and_queues_nothing,
+    upgrade_of_the_app_keeps_the_conversation,
+    pressed_button_without_text_is_answered_and_not_queued,
+    expected_replies_are_in_the_response,
+    lone_surrogate_is_shown_as_the_replacement_character,
+    tag_in_any_unicode_composition_is_the_same,
 );
 
 fn texts(received: &[Received]) -> Vec<&str> {
@@ -31,31 +31,31 @@ fn field(name: &str) -> Value {
     fixture(&format!("field/{name}.json"))
 }
 
-/// Says it, and returns what the bot says to it.
+/// Sends the activity, and returns the bot's answer.
 #[track_caller]
 fn answer(stage: &Stage, activity: &Value) -> String {
-    let heard = stage.connector.received().len();
+    let before = stage.connector.received().len();
     stage.say(activity);
-    stage.connector.wait_for(heard + 1).remove(heard).text().to_owned()
+    stage.connector.wait_for(before + 1).remove(before).text().to_owned()
 }
 
-/// A message that nobody answers.
+/// Sends a message, and expects that the bot neither answers nor queues it.
 #[track_caller]
 fn expect_ignored(stage: &Stage, activity: &Value) {
     let (waiting, ignored) = (stage.queue.count(), stage.events("message.ignored").len());
-    let heard = stage.connector.received().len();
+    let received = stage.connector.received().len();
     stage.say(activity);
     stage.wait_for_events("message.ignored", ignored + 1);
-    assert_eq!((stage.queue.count(), stage.connector.received().len()), (waiting, heard), "{activity}");
+    assert_eq!((stage.queue.count(), stage.connector.received().len()), (waiting, received), "{activity}");
 }
 
 const NOT_STOPPED: &str = "Not done: one person cannot stop the alerts of a group.";
 
-fn command_is_understood_however_the_mention_is_written(world: &World) {
+fn command_with_any_form_of_mention_is_understood(world: &World) {
     let stage = alerts::stage(world);
     for name in ["02-mention-without-text", "02b-mention-text-null", "06-nbsp-after-mention"] {
-        let told = answer(&stage, &field(name));
-        assert!(told.starts_with(NOT_STOPPED), "{name}: {told}");
+        let text = answer(&stage, &field(name));
+        assert!(text.starts_with(NOT_STOPPED), "{name}: {text}");
     }
     let mention = |text: &str, entities: Value, id: usize| {
         let mut activity = field("06-nbsp-after-mention");
@@ -79,19 +79,19 @@ fn command_is_understood_however_the_mention_is_written(world: &World) {
         for (index, entities) in
             [json!([bot]), json!([with_text]), json!([with_text, with_text])].iter().enumerate()
         {
-            let told = answer(&stage, &mention(text, entities.clone(), 3 * id + index));
-            assert!(told.starts_with("Subscribed: alerts about news"), "{text} {entities}: {told}");
+            let answered = answer(&stage, &mention(text, entities.clone(), 3 * id + index));
+            assert!(answered.starts_with("Subscribed: alerts about news"), "{text} {entities}: {answered}");
         }
         stage.connector.forget();
     }
     assert_eq!(stage.queue.count(), 0);
     for text in ["stop\u{200b}", "\u{200e}STOP\u{200f}", "/stop"] {
-        let told = answer(&stage, &message(&format!("a:{text}"), "1", text));
-        assert!(told.starts_with("Stopped: "), "{text:?}: {told}");
+        let answered = answer(&stage, &message(&format!("a:{text}"), "1", text));
+        assert!(answered.starts_with("Stopped: "), "{text:?}: {answered}");
     }
 }
 
-fn queued_text_is_clean_and_otherwise_as_it_was_written(world: &World) {
+fn queued_text_loses_the_mention_and_keeps_the_rest(world: &World) {
     let stage = alerts::stage(world);
     let mut activity = field("06-nbsp-after-mention");
     for (index, (text, expected)) in [
@@ -138,7 +138,7 @@ fn commands_of_telegram_are_understood(world: &World) {
     }
 }
 
-fn talk_of_a_group_is_neither_queued_nor_obeyed_nor_remembered(world: &World) {
+fn group_message_without_a_mention_is_neither_queued_nor_obeyed_nor_stored(world: &World) {
     let stage = alerts::stage(world);
     stage.say(&message("a:first", "1", "hello"));
     expect_ignored(&stage, &field("04-group-stop-unaddressed"));
@@ -154,14 +154,14 @@ fn talk_of_a_group_is_neither_queued_nor_obeyed_nor_remembered(world: &World) {
         ]);
         expect_ignored(&stage, &talk);
     }
-    assert_eq!(targets(&stage).len(), 1, "only the person who spoke to the bot");
-    // A button of the bot's card is pressed for the bot.
+    assert_eq!(targets(&stage).len(), 1, "expected one stored conversation, the person's");
+    // A pressed button of the bot's card needs no mention of the bot.
     let mut press = field("06-nbsp-after-mention");
     (press["text"], press["entities"], press["value"]) = (Value::Null, json!([]), json!({"a": 1}));
     assert!(answer(&stage, &press).starts_with("Nothing happened: "));
 }
 
-fn text_is_read_from_html_where_there_is_no_other(world: &World) {
+fn message_without_text_is_read_from_its_html(world: &World) {
     let stage = alerts::stage(world);
     let mut activity = field("15-html-only");
     assert_eq!(answer(&stage, &activity), "Queued: Order for x < 5 people\u{a0}©");
@@ -169,7 +169,7 @@ fn text_is_read_from_html_where_there_is_no_other(world: &World) {
     activity["text"] = Value::Null;
     activity["attachments"][0]["content"] = "<p>sub<b>scribe</b>&nbsp;news</p>".into();
     assert!(answer(&stage, &activity).starts_with("Subscribed: alerts about news"));
-    // As much markup as a body holds.
+    // The HTML has as much markup as a body may hold.
     for (index, markup) in ["<", "<at>", "<span>", "&", "<!--", "&nbsp;"].iter().enumerate() {
         activity["id"] = format!("much-{index}").into();
         activity["attachments"][0]["content"] = markup.repeat(200_000 / markup.len()).into();
@@ -177,7 +177,7 @@ fn text_is_read_from_html_where_there_is_no_other(world: &World) {
     }
 }
 
-fn updates_of_a_life_are_answered_once_and_queue_nothing(world: &World) {
+fn conversation_update_is_greeted_once_and_queues_nothing(world: &World) {
     let stage = alerts::stage(world);
     let post = |activity: &Value| stage.post(&stage.connector.host(activity)).expect_status(200);
     let update = field("14-conversation-update");
@@ -190,8 +190,12 @@ fn updates_of_a_life_are_answered_once_and_queue_nothing(world: &World) {
     }
     let greetings = stage.connector.wait_for(2);
     assert!(texts(&greetings).iter().all(|text| text.starts_with("Hello.")), "{greetings:?}");
-    assert_eq!(greetings[1].body.get("recipient"), None, "the conversation is no person: {greetings:?}");
-    // Added another time, the bot greets again.
+    assert_eq!(
+        greetings[1].body.get("recipient"),
+        None,
+        "the greeting must not name the conversation as its recipient: {greetings:?}"
+    );
+    // The bot greets again when it is added another time.
     let mut again = update.clone();
     again["id"] = "f:again".into();
     post(&again);
@@ -219,18 +223,18 @@ fn updates_of_a_life_are_answered_once_and_queue_nothing(world: &World) {
         let answer = stage.post(&stage.connector.host(&activity));
         assert_eq!(answer.status, 200, "{change}: {}", answer.describe());
     }
-    assert_eq!(stage.connector.received().len(), 3, "nothing more was said");
-    assert!(!stage.queue.exists(), "nothing was queued");
+    assert_eq!(stage.connector.received().len(), 3, "expected no further activity");
+    assert!(!stage.queue.exists(), "expected nothing on the queue");
 }
 
-fn upgrade_of_the_app_forgets_nobody(world: &World) {
+fn upgrade_of_the_app_keeps_the_conversation(world: &World) {
     let stage = alerts::stage(world);
     assert_eq!(answer(&stage, &field("11a-first-message")), "Queued: hello");
     stage.post(&stage.connector.host(&field("11-remove-upgrade"))).expect_status(200);
     assert_eq!(targets(&stage).len(), 1);
 }
 
-fn pressed_button_is_answered_and_queues_nothing_blank(world: &World) {
+fn pressed_button_without_text_is_answered_and_not_queued(world: &World) {
     let stage = alerts::stage(world);
     let press = field("16-submit-string-data");
     for (index, change) in [
@@ -248,7 +252,8 @@ fn pressed_button_is_answered_and_queues_nothing_blank(world: &World) {
         assert!(answer(&stage, &press).starts_with("Nothing happened: "), "{change}");
     }
     assert_eq!(stage.queue.count(), 0);
-    // `messageBack` has both, `imBack` a text alone: what they say is what the person says.
+    // `messageBack` has a value and a text, `imBack` only a text. The bot handles the text like a message of
+    // the person.
     for (id, change, expected) in [
         ("back-1", json!({"text": "order two", "value": {"a": 1}}), "Queued: order two"),
         ("back-2", json!({"text": "subscribe news"}), "Subscribed: alerts about news"),
@@ -267,7 +272,7 @@ fn pressed_button_is_answered_and_queues_nothing_blank(world: &World) {
     );
 }
 
-fn replies_stand_in_the_response_where_they_are_expected(world: &World) {
+fn expected_replies_are_in_the_response(world: &World) {
     let stage = alerts::stage(world);
     let mut activity = stage.connector.host(&field("07-expect-replies"));
     let body = stage.post(&activity).expect_status(200).json();
@@ -283,7 +288,7 @@ fn replies_stand_in_the_response_where_they_are_expected(world: &World) {
     assert_eq!(stage.post(&activity).expect_status(200).json(), json!({"activities": []}));
     stage.connector.expect_silence();
     assert_eq!(stage.queue.count(), 1);
-    // The alert itself comes later, from the poller. Other modes want nothing else than none.
+    // The poller sends the alert later. The other delivery modes behave as if there were none.
     assert_eq!(stage.poll()["delivered"], 1);
     for mode in ["normal", "notification", "ephemeral"] {
         let mut activity = message("a:modes", mode, "tea");
@@ -293,7 +298,8 @@ fn replies_stand_in_the_response_where_they_are_expected(world: &World) {
     assert_eq!(stage.connector.wait_for(4).len(), 4);
 }
 
-/// A file of `fixtures/field/` as it is: a `Value` cannot hold half a character.
+/// Reads a file of `fixtures/field/` as text, because a `Value` cannot hold a lone surrogate. Its serviceUrl
+/// leads to this stage.
 fn raw(stage: &Stage, name: &str) -> String {
     let path = dev::workspace::root().join("tests/fixtures/field").join(name);
     let text = std::fs::read_to_string(path).unwrap();
@@ -302,18 +308,19 @@ fn raw(stage: &Stage, name: &str) -> String {
     text.replace(service, moved["serviceUrl"].as_str().unwrap())
 }
 
-fn half_a_character_is_shown_as_the_replacement_character(world: &World) {
+fn lone_surrogate_is_shown_as_the_replacement_character(world: &World) {
     let stage = alerts::stage(world);
     let post = |path: &str, body: String, status: u16| {
         let request = http::Request::post(stage.url(path)).header("content-type", "application/json");
         let request = request.header("authorization", format!("Bearer {ALERT_KEY}"));
         web::send(request.body(web::whole(body)).unwrap()).expect_status(status)
     };
-    let said = raw(&stage, "12-lone-surrogate-message.json");
-    assert!(said.contains(r"\ud83c"));
-    post("/api/messages", said.clone(), 202);
-    // In what nobody reads, and beside a whole character.
-    let unread = said.replace("1795167191200", "2").replace("Ann Example", r"Ann \udf55 \ud83c\udf55");
+    let activity = raw(&stage, "12-lone-surrogate-message.json");
+    assert!(activity.contains(r"\ud83c"));
+    post("/api/messages", activity.clone(), 202);
+    // The second activity has a lone surrogate in a field that the bot does not read, and one before a whole
+    // character.
+    let unread = activity.replace("1795167191200", "2").replace("Ann Example", r"Ann \udf55 \ud83c\udf55");
     post("/api/messages", unread.replace(r"eight \ud83c", r"eight \ud83c\udf55"), 202);
     post("/api/alerts", raw(&stage, "12c-lone-surrogate-alert.json"), 202);
     let acknowledged = stage.connector.wait_for(2);
@@ -333,9 +340,9 @@ fn half_a_character_is_shown_as_the_replacement_character(world: &World) {
     );
 }
 
-fn tag_is_the_same_however_it_is_composed(world: &World) {
+fn tag_in_any_unicode_composition_is_the_same(world: &World) {
     let stage = alerts::stage(world);
-    for (index, (said, called, shown)) in [
+    for (index, (subscribed, called, shown)) in [
         ("gro\u{308}\u{df}e", "GR\u{d6}\u{1e9e}E", "größe"),
         ("\u{130}STANBUL", "i\u{307}stanbul", "istanbul"),
         ("हि\u{928}\u{94d}दी", "हि\u{928}\u{94d}\u{200d}दी", "हिन्दी"),
@@ -345,8 +352,11 @@ fn tag_is_the_same_however_it_is_composed(world: &World) {
     .enumerate()
     {
         let conversation = format!("a:tag-{index}");
-        let told = answer(&stage, &message(&conversation, "1", &format!("subscribe {said}")));
-        assert!(told.starts_with(&format!("Subscribed: alerts about {shown} come")), "{said}: {told}");
+        let answered = answer(&stage, &message(&conversation, "1", &format!("subscribe {subscribed}")));
+        assert!(
+            answered.starts_with(&format!("Subscribed: alerts about {shown} come")),
+            "{subscribed}: {answered}"
+        );
         queued(&stage, &json!({"to": {"tag": called}, "text": "news"}));
         let key = alerts::key_of("msteams", &conversation);
         let path = format!("/api/targets/{key}/tags/{}", percent(called));

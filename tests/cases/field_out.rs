@@ -1,4 +1,4 @@
-//! What real Connectors, gateways and outages answer, and what senders leave out.
+//! Answers of real Connectors, gateways and outages, and fields that callers leave out.
 
 use bot_framework::testing::{TestKey, channel_claims};
 use chrono::Utc;
@@ -16,17 +16,17 @@ use serde_json::{Value, json};
 use crate::draining::envelope;
 
 end_to_end::cases!(
-    gateway_failure_is_not_repeated_where_a_double_is_not_wanted,
-    page_of_a_gateway_mutes_nobody,
-    code_of_the_closed_list_pauses_the_conversation,
-    conversation_that_refuses_the_bot_alone_stops_no_run,
+    gateway_failure_with_on_uncertain_drop_is_not_sent_again,
+    error_page_of_a_gateway_does_not_pause_the_conversation,
+    listed_error_code_pauses_the_conversation,
+    unauthorized_conversation_does_not_stop_the_run,
     address_without_the_bot_is_completed_or_refused,
-    new_signing_key_is_answered_503_while_the_issuer_is_away,
-    retry_after_in_any_form_is_kept,
-    caller_without_a_key_is_not_told_to_repeat_the_call,
+    new_signing_key_is_answered_503_while_the_issuer_fails,
+    retry_after_in_any_form_is_obeyed,
+    caller_without_an_idempotency_key_is_advised_not_to_repeat_the_call,
 );
 
-fn gateway_failure_is_not_repeated_where_a_double_is_not_wanted(world: &World) {
+fn gateway_failure_with_on_uncertain_drop_is_not_sent_again(world: &World) {
     let stage = alerts::stage(world);
     for (index, status) in [408, 502, 504].into_iter().enumerate() {
         let [key, other] = ["a", "b"].map(|name| known(&stage, &format!("{name}:{status}"), "hello"));
@@ -41,18 +41,22 @@ fn gateway_failure_is_not_repeated_where_a_double_is_not_wanted(world: &World) {
         body["onUncertain"] = "drop".into();
         queued(&stage, &body);
         assert_eq!(stage.poll()["droppedUncertain"], 1, "{status}");
-        assert_eq!(stage.queue.count(), index as u64 + 1, "{status}: only those that are tried again");
+        assert_eq!(
+            stage.queue.count(),
+            index as u64 + 1,
+            "{status}: only alerts that are sent again stay on the queue"
+        );
     }
 }
 
-/// What the next alert for the conversation is answered with.
+/// Sends another alert to the conversation, and returns its status in the answer.
 fn next_status(stage: &Stage, key: &str) -> Value {
     let answer = alert(stage, &to_conversation(key, "next")).expect_status(202).json();
     stage.queue.take_all();
     answer["alerts"][0]["status"].clone()
 }
 
-fn page_of_a_gateway_mutes_nobody(world: &World) {
+fn error_page_of_a_gateway_does_not_pause_the_conversation(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let error = |code: &str| json!({"error": {"code": code, "message": "words"}});
@@ -73,7 +77,7 @@ fn page_of_a_gateway_mutes_nobody(world: &World) {
     }
 }
 
-fn code_of_the_closed_list_pauses_the_conversation(world: &World) {
+fn listed_error_code_pauses_the_conversation(world: &World) {
     let stage = alerts::stage(world);
     for (index, (status, code)) in [
         (403, "BotDisabledByAdmin"),
@@ -93,7 +97,7 @@ fn code_of_the_closed_list_pauses_the_conversation(world: &World) {
     }
 }
 
-fn conversation_that_refuses_the_bot_alone_stops_no_run(world: &World) {
+fn unauthorized_conversation_does_not_stop_the_run(world: &World) {
     let login = Login::start(Proof::Secret);
     let stage = Script::new(world).logged_in(&login).variable("unsealed", "allow").start();
     stage.connector.on(|received| {
@@ -117,7 +121,7 @@ fn address_without_the_bot_is_completed_or_refused(world: &World) {
             "conversation": {"id": conversation, "tenantId": TENANT},
         }}, "text": "pizza"})
     };
-    // The bot has no id in anonymous mode.
+    // In anonymous mode the bot has no id, so the address may lack it.
     queued(&stage, &address(&stage, "a:1", "slack"));
     assert_eq!(stage.poll()["delivered"], 1);
     let login = Login::start(Proof::Secret);
@@ -130,7 +134,7 @@ fn address_without_the_bot_is_completed_or_refused(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn new_signing_key_is_answered_503_while_the_issuer_is_away(world: &World) {
+fn new_signing_key_is_answered_503_while_the_issuer_fails(world: &World) {
     let (issuer, login) = (OpenId::start(), Login::start(Proof::Secret));
     let stage = Script::new(world).logged_in(&login).authenticated(&issuer).start();
     let activity = stage.connector.host(&message("a:rollover", "1", "hello"));
@@ -138,22 +142,22 @@ fn new_signing_key_is_answered_503_while_the_issuer_is_away(world: &World) {
     let (old, new) = (TestKey::issuer().sign(&claims), TestKey::stranger().sign(&claims));
     stage.post_as(&old, &activity).expect_status(202);
     issuer.behave(Behaviour::Unavailable);
-    // For some seconds the set counts as complete.
-    let answer = eventually("an answer that a channel repeats", || {
+    // The bot does not fetch keys again within a few seconds, and answers 401 to an unknown key until then.
+    let answer = eventually("an answer after which a channel sends the activity again", || {
         Some(stage.post_as(&new, &activity)).filter(|answer| answer.status != 401)
     });
     answer.expect_error(503, "KeysUnavailable");
     issuer.behave(Behaviour::Proper);
     issuer.publish(vec![TestKey::stranger().endorsed_jwk(&["msteams"])]);
-    eventually("the new key, and never again a 401", || {
+    eventually("the new key to be accepted, without a 401 before", || {
         let answer = stage.post_as(&new, &activity);
         assert_ne!(answer.status, 401, "{}", answer.describe());
         Some(answer).filter(|answer| answer.status == 202)
     });
 }
 
-/// Of each form, the message is hidden for some hundred seconds.
-fn retry_after_in_any_form_is_kept(world: &World) {
+/// Each form asks for 100 seconds, so the message is hidden during the second poll.
+fn retry_after_in_any_form_is_obeyed(world: &World) {
     let stage = Stage::start(world);
     let date = (Utc::now() + chrono::TimeDelta::seconds(100)).format("%a, %d %b %Y %H:%M:%S GMT").to_string();
     let (nothing, body) = (json!({}), json!({"error": {"code": "Throttled"}, "retryAfter": 100}));
@@ -166,20 +170,23 @@ fn retry_after_in_any_form_is_kept(world: &World) {
     .into_iter()
     .enumerate()
     {
-        let (said, answer) =
+        let (values, answer) =
             (headers.iter().map(|header| (*header).to_owned()).collect::<Vec<_>>(), body.clone());
         stage.connector.on(move |_| {
             let reply = Reply::status(429, answer.clone());
-            Some(said.iter().fold(reply, |reply, value| reply.header("retry-after", value)))
+            Some(values.iter().fold(reply, |reply, value| reply.header("retry-after", value)))
         });
         stage.queue.put_json(&envelope(&stage, &format!("{index}"), &format!("a:{index}"), "hello"));
         let counts = stage.poll();
         assert_eq!(counts["throttled"], 1, "{headers:?} {body}: {counts}");
-        assert!(stage.poll().get("received").is_none_or(|count| *count == 0), "{headers:?} {body}: hidden");
+        assert!(
+            stage.poll().get("received").is_none_or(|count| *count == 0),
+            "{headers:?} {body}: the message is hidden"
+        );
     }
 }
 
-fn caller_without_a_key_is_not_told_to_repeat_the_call(world: &World) {
+fn caller_without_an_idempotency_key_is_advised_not_to_repeat_the_call(world: &World) {
     let queue = PutOnlyQueue::start();
     let stage = alerts::script(world).queue_at(queue.authority()).start();
     for conversation in ["a:1", "a:2", "a:3"] {
@@ -194,9 +201,9 @@ fn caller_without_a_key_is_not_told_to_repeat_the_call(world: &World) {
             body["idempotencyKey"] = key.into();
         }
         let answer = alert(&stage, &body).expect_error(503, "QueueUnavailable").json();
-        let said = answer["error"]["message"].as_str().unwrap();
-        let (_, advice) = said.split_once("; ").unwrap();
-        assert!(advice.starts_with(expected), "{key:?}: {said}");
+        let text = answer["error"]["message"].as_str().unwrap();
+        let (_, advice) = text.split_once("; ").unwrap();
+        assert!(advice.starts_with(expected), "{key:?}: {text}");
         let failed = answer["alerts"].as_array().unwrap().iter();
         assert!(failed.filter(|alert| alert["status"] == "failed").count() >= 1, "{answer}");
     }

@@ -1,5 +1,5 @@
-//! The components held to their figures: instructions, memory, calls and sizes come out the same on every machine, and
-//! `docs/performance.json` records them. Times are for `cargo dev bench`, never for a test.
+//! Checks the components against `docs/performance.json`. Instructions, memory, calls and sizes are the same
+//! on every machine. Times are measured by `cargo dev bench`, and never by a test.
 
 use bench::exact::{self, Exact, PerApiAlert, PerWork, SHORT_BACKLOGS};
 use bench::listing::{self, SHORT_BOOKS};
@@ -11,20 +11,22 @@ use end_to_end::suite::World;
 
 end_to_end::cases!(
     instructions_are_as_recorded,
-    an_alert_costs_five_calls_and_some_shares,
-    an_alert_of_a_large_call_costs_three_calls_and_some_shares,
+    alert_costs_five_calls_and_its_share_of_the_run,
+    alert_of_a_large_call_costs_three_calls_and_its_share,
     memory_does_not_grow_with_the_backlog,
-    a_page_costs_the_same_however_many_conversations_there_are,
+    page_of_targets_costs_the_same_with_many_conversations,
     sizes_are_as_recorded,
-    the_document_shows_the_record,
+    document_shows_the_record,
 );
 
-/// A poller may take so much more for the longer backlog: an allocator's grain, and not a list of what waits.
+/// The poller may use this much more memory for the longer backlog. The granularity of the allocator explains
+/// it; a list of the waiting messages would need more.
 const MOST_GROWTH_BYTES: u64 = 256 * 1024;
 
-/// A page of all conversations: what is left of one shard, and what follows.
+/// Calls for a page of all conversations: the rest of one shard, and the next shard.
 const MOST_CALLS_PER_PAGE: f64 = 2.5;
-/// A page of a tenant's: its index, and the conversations behind it, which stand side by side here.
+/// Calls for a page of a tenant's conversations: the index, and the conversations, whose rows are adjacent
+/// here.
 const MOST_CALLS_PER_INDEXED_PAGE: f64 = 4.0;
 
 fn recorded() -> Exact {
@@ -42,7 +44,7 @@ fn instructions_are_as_recorded(_: &World) {
     let (measured, calls) = exact::metered(&stubs, &workload, None).unwrap();
     let record = recorded();
     let PerWork { activity, stranger, empty_run, full_run } = calls;
-    // Of an activity in a known conversation that goes well. The look whether a run is at work follows the answer, and the
+    // For an activity in a known conversation. The bot asks after its answer whether a run is at work. The
     // kick is off here.
     let read_and_written =
         |calls: HostCalls| (calls.variables, calls.key_value_reads, calls.key_value_writes);
@@ -57,7 +59,7 @@ fn instructions_are_as_recorded(_: &World) {
         ((2, 0, 0), 2),
         "a run on an empty queue"
     );
-    // A run that takes long gives the bot a hint, now and then; nothing is written for a delivery.
+    // A long run stores a hint for the bot now and then. A delivery writes nothing.
     assert!(full_run.key_value_writes <= 2, "a run that delivers: {full_run:?}");
     let recorded = record.instructions;
     let pairs = [
@@ -76,19 +78,20 @@ fn instructions_are_as_recorded(_: &World) {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
-fn an_alert_costs_five_calls_and_some_shares(_: &World) {
+fn alert_costs_five_calls_and_its_share_of_the_run(_: &World) {
     let (stubs, workload) = world();
     let calls = exact::calls_per_alert(&stubs, &workload).unwrap();
     assert!(calls <= MOST_CALLS_PER_ALERT, "{calls} calls per alert, {MOST_CALLS_PER_ALERT} at most");
-    // How often a run looks again while it is at work depends on how long it takes.
+    // The number varies a little: a run fetches again while it is at work, and its duration decides how
+    // often.
     let recorded = recorded().calls_per_alert;
     assert!(
         (calls - recorded).abs() < 0.02,
-        "{calls}; {recorded} is recorded: cargo dev bench -- --exact --record"
+        "calls per alert: expected {recorded} as recorded, found {calls}; record them with cargo dev bench -- --exact --record"
     );
 }
 
-fn an_alert_of_a_large_call_costs_three_calls_and_some_shares(_: &World) {
+fn alert_of_a_large_call_costs_three_calls_and_its_share(_: &World) {
     let (stubs, workload) = world();
     let PerApiAlert { one_target, hundred_targets } = exact::calls_per_api_alert(&stubs, &workload).unwrap();
     let recorded = recorded().calls_per_api_alert;
@@ -97,7 +100,7 @@ fn an_alert_of_a_large_call_costs_three_calls_and_some_shares(_: &World) {
         assert!(calls <= most, "{calls} calls per alert, {most} at most");
         assert!(
             (calls - recorded).abs() < 0.02,
-            "{calls}; {recorded} is recorded: cargo dev bench -- --exact --record"
+            "calls per alert: expected {recorded} as recorded, found {calls}; record them with cargo dev bench -- --exact --record"
         );
     }
 }
@@ -109,7 +112,7 @@ fn memory_does_not_grow_with_the_backlog(_: &World) {
     assert!(long <= short + MOST_GROWTH_BYTES, "peak memory by backlog, in bytes: {memory:?}");
 }
 
-fn a_page_costs_the_same_however_many_conversations_there_are(_: &World) {
+fn page_of_targets_costs_the_same_with_many_conversations(_: &World) {
     let (stubs, workload) = world();
     let listing = listing::measure(&stubs, &workload, &SHORT_BOOKS).unwrap();
     let (small, large) = (listing[&SHORT_BOOKS[0]], listing[&SHORT_BOOKS[1]]);
@@ -131,9 +134,9 @@ fn sizes_are_as_recorded(_: &World) {
     }
 }
 
-fn the_document_shows_the_record(_: &World) {
+fn document_shows_the_record(_: &World) {
     let path = dev::workspace::root().join("docs/performance.md");
     let document = std::fs::read_to_string(&path).unwrap();
     let table = record::table(&recorded());
-    assert!(document.contains(&table), "{} has to hold this table:\n{table}", path.display());
+    assert!(document.contains(&table), "{}: expected this table; copy it there\n{table}", path.display());
 }

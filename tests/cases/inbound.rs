@@ -1,4 +1,4 @@
-//! `authmode=required`: who gets in, who does not, and that nothing happens for those who do not.
+//! `authmode=required`: which callers are accepted, and that a refused request has no side effects.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,27 +13,27 @@ use end_to_end::waiting::eventually;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    a_channels_token_is_accepted_again_and_again,
-    attacks_are_refused_and_nothing_happens,
-    a_body_that_does_not_fit_its_token_is_refused,
-    a_flood_of_unknown_keys_costs_a_few_fetches,
-    a_first_burst_is_let_in_together,
-    without_keys_nobody_can_tell,
-    keys_serve_while_the_issuer_is_away,
-    keys_come_from_nowhere_else,
-    a_valid_token_does_not_make_a_host_trusted,
-    entras_tokens_are_off_by_default,
-    the_bots_own_tokens_can_be_turned_on,
-    another_bot_s_token_opens_nothing,
-    a_token_is_worth_nothing_in_anonymous_mode,
+    channel_token_is_accepted_repeatedly,
+    forged_or_wrong_token_is_refused_without_side_effects,
+    body_that_does_not_match_its_token_is_refused,
+    flood_of_unknown_keys_costs_a_few_fetches,
+    first_burst_without_cached_keys_is_accepted,
+    token_is_answered_503_while_no_keys_are_known,
+    cached_keys_serve_while_the_issuer_fails,
+    keys_from_another_origin_are_not_fetched,
+    valid_token_does_not_make_a_host_trusted,
+    entra_token_is_refused_by_default,
+    own_token_of_the_bot_is_accepted_when_turned_on,
+    token_of_another_bot_is_refused,
+    token_is_ignored_in_anonymous_mode,
 );
 
 const OTHER_BOT: &str = "00000000-0000-0000-0000-000000000002";
 const FOREIGN_TENANT: &str = "99999999-2222-3333-4444-555555555555";
 
-/// A bot that demands tokens, and an activity of its Connector.
+/// A bot that demands tokens, and an activity of its channel.
 struct Scene {
-    // Dropped in this order: the bot must not ask an issuer that is gone.
+    // Dropped in this order, because the bot must not call an issuer that has stopped.
     stage: Stage,
     issuer: OpenId,
     login: Login,
@@ -52,7 +52,7 @@ impl Scene {
         Self { stage, issuer, login, activity }
     }
 
-    /// The claims of a proper token for its activity.
+    /// The claims of a proper token for the activity.
     fn claims(&self) -> Value {
         channel_claims(APP_ID, self.activity["serviceUrl"].as_str().unwrap(), Utc::now().timestamp())
     }
@@ -61,7 +61,7 @@ impl Scene {
         TestKey::issuer().sign(&self.claims())
     }
 
-    /// Its activity with one field changed; `null` takes it away.
+    /// Changes one field of the activity; `null` removes it.
     fn activity_with(&self, name: &str, value: Value) -> Value {
         with(self.activity.clone(), name, value)
     }
@@ -69,11 +69,11 @@ impl Scene {
     #[track_caller]
     fn expect_nothing_happened(&self) {
         self.stage.connector.expect_silence();
-        assert_eq!(self.login.requests(), 0, "nobody makes the bot fetch a token");
-        assert!(!self.stage.queue.exists(), "nothing is stored");
+        assert_eq!(self.login.requests(), 0, "a refused request must not make the bot fetch a token");
+        assert!(!self.stage.queue.exists(), "a refused request must not create the queue");
     }
 
-    /// Everything that the host wrote has nothing of these tokens.
+    /// Fails the test if the host's log contains a part of these tokens.
     #[track_caller]
     fn expect_no_token_in_the_log(&self, tokens: &[String]) {
         let log = self.stage.host_log();
@@ -85,22 +85,22 @@ impl Scene {
     }
 }
 
-/// Whether an envelope says that a token vouched for its serviceUrl.
-fn vouched_for(envelope: &Value) -> bool {
+/// Whether the envelope has the mark that a token verified its serviceUrl.
+fn is_marked_verified(envelope: &Value) -> bool {
     envelope["address"]["serviceUrlVerified"] == true
 }
 
 fn with(mut object: Value, name: &str, value: Value) -> Value {
     let members = object.as_object_mut().unwrap();
     if value.is_null() {
-        members.remove(name).expect("a field to take away");
+        members.remove(name).expect("a field to remove");
     } else {
         members.insert(name.into(), value);
     }
     object
 }
 
-fn a_channels_token_is_accepted_again_and_again(world: &World) {
+fn channel_token_is_accepted_repeatedly(world: &World) {
     let scene = Scene::start(world, &[]);
     let token = scene.token();
     for id in ["1", "2", "3"] {
@@ -108,14 +108,17 @@ fn a_channels_token_is_accepted_again_and_again(world: &World) {
     }
     let envelopes = scene.stage.queue.envelopes();
     assert_eq!(envelopes.len(), 3);
-    assert!(envelopes.iter().all(vouched_for), "the token vouched for serviceUrl: {envelopes:#?}");
+    assert!(
+        envelopes.iter().all(is_marked_verified),
+        "expected a verified serviceUrl in each envelope, found {envelopes:#?}"
+    );
     scene.stage.connector.wait_for(3);
-    assert_eq!(scene.issuer.fetches(), 2, "metadata and keys, once");
+    assert_eq!(scene.issuer.fetches(), 2, "expected one fetch: metadata and keys");
     assert!(scene.stage.events("auth.anonymous").is_empty());
     scene.expect_no_token_in_the_log(&[token]);
 }
 
-fn attacks_are_refused_and_nothing_happens(world: &World) {
+fn forged_or_wrong_token_is_refused_without_side_effects(world: &World) {
     let scene = Scene::start(world, &[]);
     let (claims, good) = (scene.claims(), scene.token());
     let now = Utc::now().timestamp();
@@ -197,7 +200,7 @@ fn attacks_are_refused_and_nothing_happens(world: &World) {
             answer.describe()
         );
         assert_eq!(answer.header("www-authenticate"), "Bearer", "{what}");
-        // One line each, which says why.
+        // The log has one line for each refusal, with the reason.
         let lines = scene.stage.wait_for_events("request.rejected", index + 1);
         assert_eq!((lines.len(), &lines[index]["code"]), (index + 1, &json!(code)), "{what}: {lines:#?}");
         assert!(!lines[index]["reason"].as_str().unwrap().is_empty());
@@ -218,7 +221,7 @@ fn attacks_are_refused_and_nothing_happens(world: &World) {
     scene.expect_no_token_in_the_log(&tokens);
 }
 
-fn a_body_that_does_not_fit_its_token_is_refused(world: &World) {
+fn body_that_does_not_match_its_token_is_refused(world: &World) {
     let scene = Scene::start(world, &[]);
     let token = scene.token();
     let elsewhere = scene.activity["serviceUrl"].as_str().unwrap().replace("/amer/", "/emea/");
@@ -250,11 +253,11 @@ fn a_body_that_does_not_fit_its_token_is_refused(world: &World) {
         );
     }
     scene.expect_nothing_happened();
-    // The token itself is good.
+    // The token is valid for the unchanged activity.
     scene.stage.post_as(&token, &scene.activity).expect_status(202);
 }
 
-fn a_flood_of_unknown_keys_costs_a_few_fetches(world: &World) {
+fn flood_of_unknown_keys_costs_a_few_fetches(world: &World) {
     let scene = Scene::start(world, &[]);
     let good = scene.token();
     let (_, behind_the_header) = good.split_once('.').unwrap();
@@ -263,14 +266,19 @@ fn a_flood_of_unknown_keys_costs_a_few_fetches(world: &World) {
         let token = format!("{}.{behind_the_header}", URL_SAFE_NO_PAD.encode(header));
         scene.stage.post_as(&token, &scene.activity).expect_error(401, "UnknownKey");
     }
-    // A set of a few seconds ago is not fetched again, and on a slow machine three more fetches may come.
-    assert!(scene.issuer.fetches() <= 2 * 4, "metadata and keys, a few times: {}", scene.issuer.fetches());
+    // Keys that were fetched a few seconds ago are not fetched again. On a slow machine, three more fetches
+    // may follow.
+    assert!(
+        scene.issuer.fetches() <= 2 * 4,
+        "expected at most 8 documents, found {}",
+        scene.issuer.fetches()
+    );
     scene.expect_nothing_happened();
     scene.stage.post_as(&good, &scene.activity).expect_status(202);
 }
 
-/// A new deployment has no keys, and the first messages do not come one by one.
-fn a_first_burst_is_let_in_together(world: &World) {
+/// A new deployment has no keys in its cache, and its first messages come in parallel.
+fn first_burst_without_cached_keys_is_accepted(world: &World) {
     let scene = Scene::start(world, &[]);
     let token = scene.token();
     std::thread::scope(|scope| {
@@ -286,12 +294,16 @@ fn a_first_burst_is_let_in_together(world: &World) {
     assert_eq!(scene.stage.queue.count(), 12);
 }
 
-fn without_keys_nobody_can_tell(world: &World) {
+fn token_is_answered_503_while_no_keys_are_known(world: &World) {
     let scene = Scene::start(world, &[]);
     scene.issuer.behave(Behaviour::Unavailable);
     let token = scene.token();
     let answer = scene.stage.post_as(&token, &scene.activity).expect_error(503, "KeysUnavailable");
-    assert!(!answer.describe().contains("127.0.0.1"), "the caller learns no address: {}", answer.describe());
+    assert!(
+        !answer.describe().contains("127.0.0.1"),
+        "expected no address in the answer, found {}",
+        answer.describe()
+    );
     let line = scene.stage.wait_for_events("request.rejected", 1).remove(0);
     assert!(line["reason"].as_str().unwrap().contains("OpenID metadata answered 503"), "{line}");
     scene.expect_nothing_happened();
@@ -301,20 +313,21 @@ fn without_keys_nobody_can_tell(world: &World) {
     });
 }
 
-fn keys_serve_while_the_issuer_is_away(world: &World) {
+fn cached_keys_serve_while_the_issuer_fails(world: &World) {
     let scene = Scene::start(world, &[]);
     scene.stage.post_as(&scene.token(), &scene.activity).expect_status(202);
     scene.issuer.behave(Behaviour::Unavailable);
-    // Another token, so that a remembered one does not hide what happens.
+    // The token is new, so that the cache of checked tokens does not hide the check.
     let another = TestKey::issuer().sign(&with(scene.claims(), "nbf", json!(Utc::now().timestamp() - 100)));
     scene.stage.post_as(&another, &scene.activity_with("id", "2".into())).expect_status(202);
-    // The keys are those of a moment ago, unless the machine is slow: then nobody knows.
+    // The stranger's key is unknown. If the cached keys are recent, the answer is 401. On a slow machine they
+    // are older, and it is 503.
     let stranger = scene.stage.post_as(&TestKey::stranger().sign(&scene.claims()), &scene.activity);
     assert!([401, 503].contains(&stranger.status), "{}", stranger.describe());
     assert_eq!(scene.stage.queue.count(), 2);
 }
 
-fn keys_come_from_nowhere_else(world: &World) {
+fn keys_from_another_origin_are_not_fetched(world: &World) {
     let elsewhere = OpenId::start();
     for behaviour in [
         Behaviour::RedirectsTo(elsewhere.origin()),
@@ -329,7 +342,7 @@ fn keys_come_from_nowhere_else(world: &World) {
     }
 }
 
-fn a_valid_token_does_not_make_a_host_trusted(world: &World) {
+fn valid_token_does_not_make_a_host_trusted(world: &World) {
     let scene = Scene::start(world, &[]);
     for service_url in
         ["https://evil.trafficmanager.net/amer/", "http://169.254.169.254/", "http://127.0.0.1:1/"]
@@ -341,12 +354,12 @@ fn a_valid_token_does_not_make_a_host_trusted(world: &World) {
     scene.expect_nothing_happened();
 }
 
-/// What Entra would give `caller` for `audience`.
+/// Makes the token that Entra would issue to `caller` for `audience`.
 fn entra(audience: &str, caller: &str, tenant: &str) -> String {
     TestKey::issuer().sign(&entra_claims(audience, caller, tenant, Utc::now().timestamp()))
 }
 
-fn entras_tokens_are_off_by_default(world: &World) {
+fn entra_token_is_refused_by_default(world: &World) {
     let scene = Scene::start(world, &[]);
     for (audience, caller) in
         [(APP_ID, APP_ID), (APP_ID, OTHER_BOT), ("https://api.botframework.com", APP_ID)]
@@ -360,7 +373,7 @@ fn entras_tokens_are_off_by_default(world: &World) {
     scene.expect_nothing_happened();
 }
 
-fn the_bots_own_tokens_can_be_turned_on(world: &World) {
+fn own_token_of_the_bot_is_accepted_when_turned_on(world: &World) {
     let scene = Scene::start(world, &[("emulatortokens", "accept")]);
     for (what, token, status, code) in [
         (
@@ -381,36 +394,43 @@ fn the_bots_own_tokens_can_be_turned_on(world: &World) {
         );
     }
     scene.expect_nothing_happened();
-    // No claim vouches for serviceUrl, so the host policy alone decides.
+    // The token has no serviceurl claim, so only the list of trusted hosts decides.
     let own = entra(APP_ID, APP_ID, TENANT);
     let far = scene.activity_with("serviceUrl", json!("https://evil.example/"));
     scene.stage.post_as(&own, &far).expect_error(403, "ServiceUrlNotAllowed");
     scene.stage.post_as(&own, &scene.activity).expect_status(202);
-    assert!(!scene.stage.queue.envelopes().iter().any(vouched_for), "nothing vouched for serviceUrl");
+    assert!(
+        !scene.stage.queue.envelopes().iter().any(is_marked_verified),
+        "no token verified the serviceUrl, so no envelope is marked"
+    );
     scene.stage.post_as(&scene.token(), &scene.activity_with("id", "2".into())).expect_status(202);
 }
 
-fn another_bot_s_token_opens_nothing(world: &World) {
+fn token_of_another_bot_is_refused(world: &World) {
     let another_bots = entra(APP_ID, OTHER_BOT, TENANT);
     for (own_tokens, status, code) in [("refuse", 401, "WrongIssuer"), ("accept", 403, "CallerNotAllowed")] {
         let scene = Scene::start(world, &[("emulatortokens", own_tokens)]);
         let answer = scene.stage.post_as(&another_bots, &scene.activity).expect_error(status, code);
         let challenge = if status == 401 { "Bearer" } else { "" };
-        assert_eq!(answer.header("www-authenticate"), challenge, "a better token would not help");
+        assert_eq!(
+            answer.header("www-authenticate"),
+            challenge,
+            "403 has no challenge, because another token of the caller would not help"
+        );
         scene.expect_nothing_happened();
     }
 }
 
-fn a_token_is_worth_nothing_in_anonymous_mode(world: &World) {
+fn token_is_ignored_in_anonymous_mode(world: &World) {
     let issuer = OpenId::start();
     let stage = Script::new(world).authenticated(&issuer).variable("microsoftappid", APP_ID).start();
     let far = "https://smba.trafficmanager.net/amer/";
     let token = TestKey::issuer().sign(&channel_claims(APP_ID, far, Utc::now().timestamp()));
     let activity = with(message("a:inbound", "1", "hello"), "serviceUrl", json!(far));
     stage.post_as(&token, &activity).expect_error(403, "ServiceUrlNotAllowed");
-    assert!(!stage.queue.exists(), "nothing is stored");
+    assert!(!stage.queue.exists(), "a refused request must not create the queue");
     assert_eq!(issuer.fetches(), 0);
-    // And none is sent: the Connector would complain.
+    // The bot sends no token either, or the Connector would complain.
     stage.post_as(&token, &stage.connector.host(&activity)).expect_status(202);
     stage.connector.wait_for(1);
 }

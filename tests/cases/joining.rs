@@ -1,11 +1,11 @@
-//! The bot joins a conversation.
+//! Changes of a conversation's members.
 
 use end_to_end::activity::message;
 use end_to_end::stage::Stage;
 use end_to_end::suite::World;
 use serde_json::{Value, json};
 
-end_to_end::cases!(the_bot_greets_once_when_it_is_added, others_join_and_leave_unremarked);
+end_to_end::cases!(bot_greets_once_when_it_is_added, change_of_other_members_is_not_answered);
 
 fn update(stage: &Stage, change: Value) -> Value {
     let mut activity = stage.connector.host(&message("a:joining", "1", ""));
@@ -15,10 +15,10 @@ fn update(stage: &Stage, change: Value) -> Value {
     activity
 }
 
-fn the_bot_greets_once_when_it_is_added(world: &World) {
+fn bot_greets_once_when_it_is_added(world: &World) {
     let stage = Stage::start(world);
     let bot = message("a:joining", "1", "")["recipient"].take();
-    // Web Chat leaves the id out, Teams lists the person in the same breath.
+    // Web Chat leaves out the activity's id. Teams lists the person in the same activity.
     let mut activity = update(&stage, json!({"membersAdded": [{"id": "29:somebody"}, bot]}));
     activity.as_object_mut().unwrap().remove("id");
     assert_eq!(stage.post(&activity).expect_status(200).json(), json!({}));
@@ -33,7 +33,7 @@ fn the_bot_greets_once_when_it_is_added(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn others_join_and_leave_unremarked(world: &World) {
+fn change_of_other_members_is_not_answered(world: &World) {
     let stage = Stage::start(world);
     for change in [
         json!({}),

@@ -1,4 +1,5 @@
-//! The kick: after an alert is queued and the answer is out, the bot calls the poller. Delivery never rests on it.
+//! The kick: the bot calls the poller after it has queued an alert and sent its answer. Delivery does not
+//! depend on it.
 
 use std::time::Duration;
 
@@ -18,21 +19,21 @@ end_to_end::cases!(
     kick_delivers_without_a_scheduler_and_without_a_poll_key,
     kick_works_with_credentials,
     kick_follows_an_alert_by_api,
-    burst_of_messages_begins_a_handful_of_runs,
-    kick_that_finds_no_working_poller_changes_nothing,
-    kick_while_a_run_is_at_work_is_taken_in_by_that_run,
-    kick_is_off_where_it_is_switched_off,
-    store_that_fails_on_every_call_changes_nothing_for_the_person,
+    burst_of_messages_starts_at_most_twenty_runs,
+    failed_kick_leaves_the_message_on_the_queue,
+    kick_during_a_run_is_handled_by_that_run,
+    kick_switched_off_starts_no_run,
+    failing_key_value_store_does_not_affect_delivery,
 );
 
 const GUEST: &str = "target/wasm32-wasip2/release/bench_guest.wasm";
 
-/// The default stage, with kicks.
+/// Prepares the default stage, with kicks.
 fn script(world: &World) -> Script<'_> {
     Script::new(world).variable("kick", "on")
 }
 
-/// Runs that began, by the log.
+/// The log lines of runs that were not skipped.
 fn runs_begun(stage: &Stage) -> Vec<Value> {
     stage.events("drain").into_iter().filter(|line| line["skipped"].is_null()).collect()
 }
@@ -63,7 +64,7 @@ fn kick_works_with_credentials(world: &World) {
     stage.post_as(&token, &activity).expect_status(202);
     wait_until_delivered(&stage, "Alert: hello");
     stage.wait_for_events("drain", 1);
-    // Nothing of the key by which the bot called stands in the log.
+    // The bot called the poller with a key. The log must not contain it.
     let log = stage.lines().join("\n");
     assert!(!log.contains("Bearer"), "{log}");
 }
@@ -74,18 +75,18 @@ fn kick_follows_an_alert_by_api(world: &World) {
     wait_until_delivered(&stage, "Alert: hello");
     let targets = call(&stage, "GET", "/api/targets", &Value::Null).expect_status(200).json();
     let to = json!({"conversation": targets["targets"][0]["conversation"]});
-    // An alert that is due later gets no kick of its own.
+    // The bot sends no kick for an alert that is due later.
     call(&stage, "POST", "/api/alerts", &json!({"to": to, "text": "later", "delay": "PT1H"}))
         .expect_status(202);
     let before = stage.events("drain").len();
     call(&stage, "POST", "/api/alerts", &json!({"to": to, "text": "now"})).expect_status(202);
     wait_until_delivered(&stage, "Alert: now");
     stage.wait_for_events("drain", before + 1);
-    assert_eq!(stage.queue.count(), 1, "the later one waits");
+    assert_eq!(stage.queue.count(), 1, "the alert that is due later stays on the queue");
 }
 
-/// In bursts over many connections at once.
-fn burst_of_messages_begins_a_handful_of_runs(world: &World) {
+/// The messages come in bursts over many connections at once.
+fn burst_of_messages_starts_at_most_twenty_runs(world: &World) {
     const MESSAGES: usize = 1000;
     const CONNECTIONS: usize = 16;
     let stage = script(world).variable("pace", "0").start();
@@ -104,23 +105,24 @@ fn burst_of_messages_begins_a_handful_of_runs(world: &World) {
         }
     });
     let delivered = || stage.connector.received().iter().filter(|received| received.is_alert()).count();
-    // Kicks alone: each message was delivered, or hidden behind an older one of its conversation that another run had.
+    // Only kicks start runs here. A run delivers each message, or hides it behind an older one of its
+    // conversation that another run has leased.
     let sum = |field: &str| runs_begun(&stage).iter().filter_map(|run| run[field].as_u64()).sum::<u64>();
-    eventually("a kicked run for every message", || {
+    eventually("a run that delivered or hid every message", || {
         (sum("delivered") + sum("heldBack") >= MESSAGES as u64).then_some(())
     });
     let runs = runs_begun(&stage).len();
-    // The scheduler's runs deliver the hidden ones.
+    // Runs of the scheduler deliver the hidden messages.
     eventually("an empty queue", || {
         stage.poll();
         (stage.queue.count() == 0).then_some(())
     });
-    assert_eq!(delivered(), MESSAGES, "each once");
+    assert_eq!(delivered(), MESSAGES, "each message is delivered once");
     println!("kick: {MESSAGES} messages over {CONNECTIONS} connections began {runs} runs");
     assert!((1..=20).contains(&runs), "{runs} runs: {:#?}", runs_begun(&stage));
 }
 
-fn kick_that_finds_no_working_poller_changes_nothing(world: &World) {
+fn failed_kick_leaves_the_message_on_the_queue(world: &World) {
     type Change = fn(Manifest) -> Manifest;
     let changes: [(&str, Change); 5] = [
         ("another key", |manifest| {
@@ -151,21 +153,22 @@ fn kick_that_finds_no_working_poller_changes_nothing(world: &World) {
                 }
                 assert_eq!((stage.queue.count(), stage.connector.wait_for(2).len()), (2, 2), "{what}");
                 if what == "not allowed" {
-                    assert_eq!(stage.poll()["delivered"], 2, "a scheduler's run takes what kicks left");
+                    assert_eq!(stage.poll()["delivered"], 2, "a run of the scheduler delivers the messages");
                 }
-                // A host may end the bot's instance where the component is missing: then the line is the host's.
+                // If the component is missing, a host may end the bot's instance. Then the host writes the
+                // log line, and not the bot.
                 if what != "missing" {
                     let failed = stage.wait_for_events("kick.failed", 2);
-                    assert_eq!(failed.len(), 2, "{what}: one line each: {failed:?}");
+                    assert_eq!(failed.len(), 2, "{what}: expected one line for each kick, found {failed:?}");
                 }
             });
         }
     });
 }
 
-fn kick_while_a_run_is_at_work_is_taken_in_by_that_run(world: &World) {
+fn kick_during_a_run_is_handled_by_that_run(world: &World) {
     let stage = script(world).start();
-    // The first alert keeps the run at work.
+    // The first alert takes three seconds, so that the run is still at work.
     stage.connector.on(|received| {
         let slow = received.text() == "Alert: first";
         slow.then(|| end_to_end::connector::Reply::created("1").after(Duration::from_secs(3)))
@@ -179,12 +182,12 @@ fn kick_while_a_run_is_at_work_is_taken_in_by_that_run(world: &World) {
     let at_work = || -> Vec<Value> {
         stage.events("drain").into_iter().filter(|run| run.get("skipped").is_none()).collect()
     };
-    assert!(at_work().is_empty(), "the first run goes on");
+    assert!(at_work().is_empty(), "expected the first run to be at work still");
     let runs = eventually("the end of the run", || Some(at_work()).filter(|runs| !runs.is_empty()));
     assert_eq!((runs.len(), &runs[0]["delivered"]), (1, &2.into()), "{runs:?}");
 }
 
-fn kick_is_off_where_it_is_switched_off(world: &World) {
+fn kick_switched_off_starts_no_run(world: &World) {
     let stage = Script::new(world).start();
     stage.say(&message("a:1", "1", "hello"));
     assert_eq!(stage.poll()["delivered"], 1);
@@ -192,7 +195,7 @@ fn kick_is_off_where_it_is_switched_off(world: &World) {
     assert!(runs.iter().all(|run| run["door"] == "http"), "{runs:?}");
 }
 
-fn store_that_fails_on_every_call_changes_nothing_for_the_person(world: &World) {
+fn failing_key_value_store_does_not_affect_delivery(world: &World) {
     let stage = script(world).manifest(Manifest::without_stores).start();
     for index in 0..3 {
         stage.say(&message("a:1", &index.to_string(), &format!("m{index}")));
@@ -202,5 +205,5 @@ fn store_that_fails_on_every_call_changes_nothing_for_the_person(world: &World) 
     }
     eventually("an empty queue", || (stage.queue.count() == 0).then_some(()));
     let alerts = stage.connector.received().iter().filter(|received| received.is_alert()).count();
-    assert_eq!(alerts, 3, "each once");
+    assert_eq!(alerts, 3, "each alert is delivered once");
 }

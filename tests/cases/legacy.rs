@@ -1,4 +1,5 @@
-//! Queues of 2017: the poller reads what older bots wrote, and older functions read what this bot writes.
+//! Queue messages of the template of 2017: the poller reads messages of older bots, and older functions read
+//! messages of this bot.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,14 +14,14 @@ use serde_json::{Value, json};
 end_to_end::cases!(
     every_shape_is_delivered,
     two_equal_messages_are_two_alerts,
-    what_cannot_be_addressed_goes_to_poison_as_it_came,
-    a_hidden_one_stays_as_it_came,
-    a_destination_that_is_gone_goes_to_poison_as_it_came,
-    a_message_that_vouches_for_itself_is_not_believed,
-    the_old_function_reads_our_message,
+    message_without_an_address_is_moved_to_the_poison_queue_unchanged,
+    throttled_message_is_hidden_unchanged,
+    message_to_a_missing_conversation_is_moved_to_the_poison_queue_unchanged,
+    trusted_flag_in_a_message_is_ignored,
+    message_of_the_bot_is_readable_by_the_function_of_2017,
 );
 
-/// A golden file of `crates/envelope`, with a serviceUrl that leads to this stage's Connector.
+/// Reads a golden file of `crates/envelope`, with a serviceUrl that leads to this stage's Connector.
 fn golden(stage: &Stage, name: &str) -> Value {
     let path = dev::workspace::root().join(format!("crates/envelope/tests/golden/legacy/{name}.json"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -62,7 +63,11 @@ fn every_shape_is_delivered(world: &World) {
     let received = stage.connector.wait_for(14);
     for (name, path) in all {
         let alerts: Vec<_> = received.iter().filter(|alert| alert.path == path).collect();
-        assert_eq!(alerts.len(), 2, "{name}: as base64 and as JSON: {received:#?}");
+        assert_eq!(
+            alerts.len(),
+            2,
+            "{name}: expected two alerts, one from base64 and one from JSON, found {received:#?}"
+        );
         let parties = (&alerts[0].body["from"]["id"], &alerts[0].body["recipient"]["id"]);
         assert!(
             alerts[0].is_alert() && parties.0.is_string() && parties.1.is_string(),
@@ -74,7 +79,11 @@ fn every_shape_is_delivered(world: &World) {
         [("node", 6), ("relatesTo", 2), ("resumptionCookie", 2), ("continueConversation", 4)]
     {
         let of_shape = delivered.iter().filter(|event| event["shape"] == shape);
-        assert_eq!(of_shape.count(), count, "whoever moves over sees what still comes: {shape}");
+        assert_eq!(
+            of_shape.count(),
+            count,
+            "the log names the shape of each message, so that a migration can be watched: {shape}"
+        );
     }
     let text = "Alert: Grüße & <b>pizza</b> 🍕";
     assert_eq!(received.iter().filter(|alert| alert.text() == text).count(), 2, "{received:#?}");
@@ -92,7 +101,7 @@ fn two_equal_messages_are_two_alerts(world: &World) {
     stage.connector.wait_for(3);
 }
 
-fn what_cannot_be_addressed_goes_to_poison_as_it_came(world: &World) {
+fn message_without_an_address_is_moved_to_the_poison_queue_unchanged(world: &World) {
     let stage = Stage::start(world);
     let oldest = json!({
         "ResumptionCookie": {
@@ -113,16 +122,16 @@ fn what_cannot_be_addressed_goes_to_poison_as_it_came(world: &World) {
     let (mut expected, mut found) = (texts.clone().map(|(text, _)| text), poison.texts());
     expected.sort();
     found.sort();
-    assert_eq!(found, expected, "byte for byte");
+    assert_eq!(found, expected, "the poison queue has the texts byte for byte");
     let reasons: Vec<_> = stage.wait_for_events("alert.poisoned", 3);
     for (_, reason) in texts {
-        let says = |event: &Value| event["reason"].as_str().is_some_and(|text| text.contains(reason));
-        assert!(reasons.iter().any(says), "{reason}: {reasons:#?}");
+        let names_it = |event: &Value| event["reason"].as_str().is_some_and(|text| text.contains(reason));
+        assert!(reasons.iter().any(names_it), "{reason}: {reasons:#?}");
     }
     stage.connector.expect_silence();
 }
 
-fn a_hidden_one_stays_as_it_came(world: &World) {
+fn throttled_message_is_hidden_unchanged(world: &World) {
     let stage = Stage::start(world);
     let first = std::sync::atomic::AtomicBool::new(true);
     stage.connector.on(move |_| {
@@ -133,12 +142,16 @@ fn a_hidden_one_stays_as_it_came(world: &World) {
     stage.queue.put_json(&relates_to);
     assert_eq!(stage.poll()["throttled"], 1);
     let text = eventually("the message to be visible again", || stage.queue.texts().pop());
-    assert_eq!(envelope_of(&text), Some(relates_to), "its own bot's tools can still read it");
+    assert_eq!(
+        envelope_of(&text),
+        Some(relates_to),
+        "the hidden message is unchanged, so that the tools of its bot can read it"
+    );
     assert_eq!(stage.poll()["delivered"], 1);
     stage.connector.wait_for(2);
 }
 
-fn a_destination_that_is_gone_goes_to_poison_as_it_came(world: &World) {
+fn message_to_a_missing_conversation_is_moved_to_the_poison_queue_unchanged(world: &World) {
     let stage = Stage::start(world);
     stage.connector.on(|_| Some(Reply::error(404, "ConversationNotFound")));
     let text = STANDARD.encode(golden(&stage, "node").to_string());
@@ -147,7 +160,7 @@ fn a_destination_that_is_gone_goes_to_poison_as_it_came(world: &World) {
     assert_eq!(stage.queue.poison().texts(), [text]);
 }
 
-fn a_message_that_vouches_for_itself_is_not_believed(world: &World) {
+fn trusted_flag_in_a_message_is_ignored(world: &World) {
     let stage = Stage::start(world);
     let mut planted = golden(&stage, "csharp-relates-to");
     planted["RelatesTo"]["serviceUrl"] = "https://evil.example/".into();
@@ -158,13 +171,16 @@ fn a_message_that_vouches_for_itself_is_not_believed(world: &World) {
     stage.queue.put_json(&cookie);
     assert_eq!(stage.poll()["poisonedBy"]["untrustedHost"], 2);
     let poisoned: Vec<_> = stage.queue.poison().texts().iter().map(|text| decode(text)).collect();
-    assert!(poisoned.contains(&planted) && poisoned.contains(&cookie), "as they came: {poisoned:#?}");
+    assert!(
+        poisoned.contains(&planted) && poisoned.contains(&cookie),
+        "expected both messages unchanged in the poison queue, found {poisoned:#?}"
+    );
     stage.connector.expect_silence();
 }
 
-/// The 2017 function took base64 of JSON, and handed `address` and `text` to the bot, which gave the address to
-/// botbuilder 3: that one reads the fields below.
-fn the_old_function_reads_our_message(world: &World) {
+/// The function of 2017 read base64 of JSON, and passed `address` and `text` to the bot. The bot passed the
+/// address to botbuilder 3, which reads the fields below.
+fn message_of_the_bot_is_readable_by_the_function_of_2017(world: &World) {
     let stage = Stage::start(world);
     for (name, activity) in [
         ("teams", message("a:1", "1795167064521", "Grüße & <b>pizza</b> 🍕")),
@@ -174,7 +190,7 @@ fn the_old_function_reads_our_message(world: &World) {
         stage.post(&activity).expect_status(202);
         let text = stage.queue.take_all().remove(0);
         let json = String::from_utf8(STANDARD.decode(text).unwrap()).unwrap();
-        assert!(!json.starts_with('\u{FEFF}'), "JSON.parse of Node takes no byte order mark");
+        assert!(!json.starts_with('\u{FEFF}'), "JSON.parse of Node refuses a byte order mark");
         let my_queue_item: Value = serde_json::from_str(&json).unwrap();
         assert_eq!(my_queue_item["text"], activity["text"], "{name}");
         let address = &my_queue_item["address"];

@@ -1,4 +1,5 @@
-//! A host whose disk is thrown away, with key-value on it: the tables know everything that matters.
+//! A host that loses its disk with the key-value store: everything that the bot must not lose is in the
+//! tables.
 
 use chrono::Utc;
 use end_to_end::activity::message;
@@ -10,22 +11,22 @@ use end_to_end::waiting::eventually;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    conversations_tags_and_stops_are_known,
-    idempotency_key_still_answers,
-    activity_sent_again_is_still_known,
-    alert_that_is_due_later_and_its_cancellation_still_hold,
-    tables_that_are_others_are_filled_by_the_next_message,
+    conversations_tags_and_stops_survive_a_lost_disk,
+    idempotency_key_survives_a_lost_disk,
+    activity_sent_again_after_a_lost_disk_is_queued_once,
+    scheduled_alert_and_cancellation_survive_a_lost_disk,
+    new_tables_are_filled_by_the_next_message,
 );
 
-/// Loses the disk, and makes sure that there was something on it.
+/// Deletes the host's disk, and makes sure that the key-value store had content.
 #[track_caller]
 fn lose_disk(stage: &mut Stage) {
-    assert!(!stage.stored().is_empty(), "key-value holds something that can be lost");
+    assert!(!stage.stored().is_empty(), "expected content in key-value before the loss");
     stage.lose_disk();
-    assert!(stage.stored().is_empty(), "key-value is empty");
+    assert!(stage.stored().is_empty(), "expected an empty key-value store after the loss");
 }
 
-fn conversations_tags_and_stops_are_known(world: &World) {
+fn conversations_tags_and_stops_survive_a_lost_disk(world: &World) {
     let mut stage = alerts::stage(world);
     known(&stage, "a:1", "subscribe news");
     known(&stage, "a:2", "subscribe news");
@@ -44,15 +45,15 @@ fn conversations_tags_and_stops_are_known(world: &World) {
     queued(&stage, &to_conversation(&key_of("msteams", "a:3"), "y"));
     assert_eq!(stage.poll()["delivered"], 2);
 
-    // The people go on, and nothing of theirs is overwritten.
+    // The people write again, and the bot overwrites nothing of theirs.
     for conversation in ["a:1", "a:2", "a:3"] {
         stage.say(&message(conversation, "later", "help"));
     }
-    assert!(!stage.stored().is_empty(), "key-value is filled again");
+    assert!(!stage.stored().is_empty(), "the bot fills key-value again");
     assert_eq!(targets(&stage), before);
 }
 
-fn idempotency_key_still_answers(world: &World) {
+fn idempotency_key_survives_a_lost_disk(world: &World) {
     let mut stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let mut body = to_conversation(&key, "once");
@@ -67,7 +68,7 @@ fn idempotency_key_still_answers(world: &World) {
     stage.connector.wait_for(1);
 }
 
-fn activity_sent_again_is_still_known(world: &World) {
+fn activity_sent_again_after_a_lost_disk_is_queued_once(world: &World) {
     let mut stage = alerts::stage(world);
     let activity = message("a:1", "1", "hello");
     stage.say(&activity);
@@ -78,7 +79,7 @@ fn activity_sent_again_is_still_known(world: &World) {
     stage.connector.wait_for(2);
 }
 
-fn alert_that_is_due_later_and_its_cancellation_still_hold(world: &World) {
+fn scheduled_alert_and_cancellation_survive_a_lost_disk(world: &World) {
     let mut stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let due = Utc::now() + chrono::TimeDelta::seconds(4);
@@ -99,13 +100,13 @@ fn alert_that_is_due_later_and_its_cancellation_still_hold(world: &World) {
         cancelled += stage.poll()["cancelled"].as_u64().unwrap_or_default();
         (cancelled == 2 && stage.connector.received().iter().any(Received::is_alert)).then_some(())
     });
-    assert!(Utc::now() >= due, "not before it is due");
+    assert!(Utc::now() >= due, "the alert is sent when it is due, or after that");
     assert_eq!(stage.connector.wait_for(1)[0].text(), "Alert: kept", "{kept}");
     assert_eq!(stage.queue.count(), 0);
 }
 
-/// The operator names other tables, and key-value is as it was.
-fn tables_that_are_others_are_filled_by_the_next_message(world: &World) {
+/// The operator sets another prefix for the tables, and key-value keeps its content.
+fn new_tables_are_filled_by_the_next_message(world: &World) {
     let mut stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let other = format!("{}moved", stage.table_prefix);

@@ -1,4 +1,5 @@
-//! The end-to-end cases, one module per theme. `cargo test -p end-to-end -- <part of a name>` runs some of them.
+//! The end-to-end cases, one module per theme. `cargo test -p end-to-end -- <part of a name>` runs those
+//! whose names contain the part.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod alert_times;

@@ -1,4 +1,4 @@
-//! Bodies that are no activities: each gets its answer, and nothing else happens.
+//! Bodies that are malformed or unusual.
 
 use end_to_end::activity::message;
 use end_to_end::stage::Stage;
@@ -6,9 +6,9 @@ use end_to_end::suite::World;
 use end_to_end::web;
 
 end_to_end::cases!(
-    each_gets_its_answer_and_nothing_is_queued,
+    malformed_body_is_refused_and_not_queued,
     odd_but_valid_bodies_are_accepted,
-    a_header_that_is_not_utf_8_ends_at_the_host,
+    header_that_is_not_utf_8_is_answered_500_by_the_host,
 );
 
 fn post(stage: &Stage, content_type: Option<&str>, body: web::Body) -> web::Answer {
@@ -19,16 +19,16 @@ fn post(stage: &Stage, content_type: Option<&str>, body: web::Body) -> web::Answ
     web::send(request.body(body).unwrap())
 }
 
-/// Name, content type, body; status and code of the answer.
+/// The name of the row, content type and body of the request, status and code of the answer.
 type Row<'a> = (&'a str, Option<&'a str>, Vec<u8>, u16, &'a str);
 
-fn each_gets_its_answer_and_nothing_is_queued(world: &World) {
+fn malformed_body_is_refused_and_not_queued(world: &World) {
     const JSON: Option<&str> = Some("application/json");
     let stage = Stage::start(world);
     let good = stage.connector.host(&message("a:1", "1", "hello")).to_string();
     let with = |from: &str, to: &str| {
         let changed = good.replace(from, to);
-        assert_ne!(changed, good, "{from} is there to be changed");
+        assert_ne!(changed, good, "expected {from} in the activity, to change it");
         changed
     };
     let text = |text: &str| text.as_bytes().to_vec();
@@ -92,11 +92,11 @@ fn each_gets_its_answer_and_nothing_is_queued(world: &World) {
             answer.describe()
         );
     }
-    // The same length without saying so beforehand.
+    // The same body again, without a declared length.
     post(&stage, JSON, web::chunked(too_long)).expect_error(413, "MessageSizeTooBig");
     stage.connector.expect_silence();
-    assert!(!stage.queue.exists(), "nothing was queued");
-    // And it still works.
+    assert!(!stage.queue.exists(), "a refused request must not create the queue");
+    // The bot still accepts a proper activity.
     post(&stage, JSON, web::whole(good)).expect_status(202);
 }
 
@@ -109,11 +109,11 @@ fn odd_but_valid_bodies_are_accepted(world: &World) {
     for (name, content_type, body) in [
         ("byte order mark", "application/json", web::whole(format!("\u{FEFF}{}", good("1")))),
         ("parameters and case", "Application/JSON; charset=utf-8", web::whole(good("2"))),
-        // The last one counts, as in every parser of the platforms that send these.
+        // The last value counts, as in the JSON parsers of the platforms that send such activities.
         ("a field twice", "application/json", web::whole(doubled)),
-        ("a huge number nobody reads", "application/json", web::whole(many_digits)),
+        ("a huge number in an unknown field", "application/json", web::whole(many_digits)),
         ("chunked", "application/json", web::chunked(good("5"))),
-        ("half a character nobody reads", "application/json", web::whole(half)),
+        ("half a character in an unknown field", "application/json", web::whole(half)),
     ] {
         let answer = post(&stage, Some(content_type), body);
         assert_eq!(answer.status, 202, "{name}: {}", answer.describe());
@@ -122,8 +122,8 @@ fn odd_but_valid_bodies_are_accepted(world: &World) {
     assert!(stage.queue.envelopes().iter().all(|envelope| envelope["text"] == "hello"));
 }
 
-/// Spin answers by itself, and the embedded host as Spin does.
-fn a_header_that_is_not_utf_8_ends_at_the_host(world: &World) {
+/// Spin answers such a request itself. The embedded host does the same.
+fn header_that_is_not_utf_8_is_answered_500_by_the_host(world: &World) {
     let stage = Stage::start(world);
     let header = http::HeaderValue::from_bytes(b"Bearer \xff").unwrap();
     let request = http::Request::post(stage.url("/api/messages")).header("authorization", header);

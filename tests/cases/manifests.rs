@@ -1,26 +1,26 @@
-//! `deploy/spin.http.toml` is `spin.toml`, but for what no hosted platform has.
+//! Compares `spin.toml` with the manifests of hosted platforms.
 
 use end_to_end::manifest::{Manifest, is_loopback};
 use end_to_end::suite::World;
 use toml::{Table, Value};
 
 end_to_end::cases!(
-    the_hosted_manifest_differs_in_nothing_else,
-    the_manifest_without_kick_differs_in_nothing_else,
-    joined_variables_hold_what_the_components_read,
-    hosted_and_local_say_what_they_should,
+    hosted_manifest_equals_the_local_one_without_cron_and_loopback,
+    manifest_without_kick_equals_the_hosted_one_except_for_the_kick,
+    joined_variables_match_those_of_the_components,
+    manifests_list_the_expected_hosts_stores_and_secrets,
 );
 
-/// How the bot reaches the poller.
+/// The address at which the bot calls the poller.
 const INTERNAL: &str = "http://poller.spin.internal";
 
-fn the_hosted_manifest_differs_in_nothing_else(_: &World) {
+fn hosted_manifest_equals_the_local_one_without_cron_and_loopback(_: &World) {
     let local = Manifest::local().without_cron().without_loopback();
     let hosted = from_one_folder_up(Manifest::read("deploy/spin.http.toml").table().clone());
     assert!(*local.table() == hosted, "local:\n{}\n\nhosted:\n{hosted}", local.table());
 }
 
-fn the_manifest_without_kick_differs_in_nothing_else(_: &World) {
+fn manifest_without_kick_equals_the_hosted_one_except_for_the_kick(_: &World) {
     let without_kick = Manifest::read("deploy/spin.http.nokick.toml").table().clone();
     let mut hosted = Manifest::read("deploy/spin.http.toml")
         .with_outbound(|hosts| hosts.retain(|host| host.as_str() != Some(INTERNAL)))
@@ -30,7 +30,7 @@ fn the_manifest_without_kick_differs_in_nothing_else(_: &World) {
     assert!(without_kick == hosted, "expected:\n{hosted}\n\nfound:\n{without_kick}");
 }
 
-fn joined_variables_hold_what_the_components_read(_: &World) {
+fn joined_variables_match_those_of_the_components(_: &World) {
     let of_bot = bot_component::JOINED.as_slice();
     let of_poller = trigger_component::JOINED.as_slice();
     let manifest = Manifest::local();
@@ -49,7 +49,7 @@ fn joined_variables_hold_what_the_components_read(_: &World) {
     }
 }
 
-/// The hosted manifest stands in a folder of its own, so its paths begin one folder up.
+/// Changes the paths of the hosted manifest, which is one folder deeper, to those of `spin.toml`.
 fn from_one_folder_up(mut manifest: Table) -> Table {
     let up = |value: &mut Value| {
         let path = value
@@ -68,7 +68,7 @@ fn from_one_folder_up(mut manifest: Table) -> Table {
     manifest
 }
 
-fn hosted_and_local_say_what_they_should(_: &World) {
+fn manifests_list_the_expected_hosts_stores_and_secrets(_: &World) {
     for (name, expects_loopback) in
         [("spin.toml", true), ("deploy/spin.http.toml", false), ("deploy/spin.http.nokick.toml", false)]
     {
@@ -78,9 +78,12 @@ fn hosted_and_local_say_what_they_should(_: &World) {
             let hosts = component["allowed_outbound_hosts"].as_array().unwrap();
             assert_eq!(hosts.iter().any(is_loopback), expects_loopback, "{name}: {id}");
             for host in hosts.iter().map(|host| host.as_str().unwrap()) {
-                // The tables are in the queue's storage account.
+                // The tables are in the same storage account as the queue.
                 let of_tables = host.replace("://*.queue.", "://*.table.");
-                assert!(hosts.contains(&of_tables.as_str().into()), "{name}: {id}: {of_tables} is missing");
+                assert!(
+                    hosts.contains(&of_tables.as_str().into()),
+                    "{name}: {id}: expected {of_tables} in allowed_outbound_hosts"
+                );
                 let is_internal = id == "bot" && host == INTERNAL;
                 assert!(
                     host.starts_with("https://") || is_loopback(&host.into()) || is_internal,
@@ -93,7 +96,7 @@ fn hosted_and_local_say_what_they_should(_: &World) {
             }
             assert_eq!(component["key_value_stores"], vec!["default"].into(), "{name}: {id}");
         }
-        // Every variable that is a secret is declared as one.
+        // Every variable that holds a secret is declared as a secret.
         for (variable, declaration) in manifest.table()["variables"].as_table().unwrap() {
             let is_secret = ["key", "keys", "password", "secret", "connection", "token", "certificate"]
                 .iter()

@@ -1,4 +1,4 @@
-//! What a stranger costs, and what a caller's odd ids, names and brackets do: nothing.
+//! Misuse of the HTTP routes: bogus key ids, deep JSON, long text, ids of dots, foreign host names.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,17 +15,17 @@ use end_to_end::web::{self, Answer};
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    bogus_key_ids_do_not_put_a_roll_over_off,
-    bearer_is_taken_in_any_case,
-    json_of_32_levels_is_delivered_and_of_more_refused,
-    text_that_a_caller_chose_is_cut_in_answers_and_logs,
-    ids_of_dots_lead_nowhere,
+    bogus_key_ids_do_not_block_a_key_roll_over,
+    bearer_in_any_case_is_accepted,
+    json_of_32_levels_is_delivered_and_deeper_json_is_refused,
+    text_of_a_caller_is_cut_in_answers_and_logs,
+    id_of_dots_is_refused,
     mentions_beyond_the_eighth_stay_in_the_text,
-    a_foreign_host_name_opens_nothing_in_anonymous_mode,
-    a_short_poll_key_is_a_misconfiguration,
+    foreign_host_header_is_refused_in_anonymous_mode,
+    short_poll_key_is_a_misconfiguration,
 );
 
-fn bogus_key_ids_do_not_put_a_roll_over_off(world: &World) {
+fn bogus_key_ids_do_not_block_a_key_roll_over(world: &World) {
     let (issuer, login) = (OpenId::start(), Login::start(Proof::Secret));
     let stage = Script::new(world).logged_in(&login).authenticated(&issuer).start();
     let activity = stage.connector.host(&message("a:rollover", "1", "hello"));
@@ -43,10 +43,10 @@ fn bogus_key_ids_do_not_put_a_roll_over_off(world: &World) {
         stage.post_as(&bogus, &activity).expect_error(401, "UnknownKey");
         Some(stage.post_as(&new, &activity)).filter(|answer| answer.status == 202)
     });
-    assert!(issuer.fetches() <= 2 * 4, "two for each fetch, and at most three fetches more");
+    assert!(issuer.fetches() <= 2 * 4, "expected at most 8 documents: four fetches of two documents");
 }
 
-fn bearer_is_taken_in_any_case(world: &World) {
+fn bearer_in_any_case_is_accepted(world: &World) {
     let (issuer, login) = (OpenId::start(), Login::start(Proof::Secret));
     let script = Script::new(world).logged_in(&login).authenticated(&issuer);
     let stage = script.variable("alertkey", ALERT_KEY).start();
@@ -66,15 +66,15 @@ fn bearer_is_taken_in_any_case(world: &World) {
     }
 }
 
-/// A value of so many levels.
+/// Makes a JSON value of so many levels.
 fn nested(levels: usize) -> Value {
     (0..levels).fold(json!("deep"), |inner, _| json!([inner]))
 }
 
-fn json_of_32_levels_is_delivered_and_of_more_refused(world: &World) {
+fn json_of_32_levels_is_delivered_and_deeper_json_is_refused(world: &World) {
     let stage = alerts::stage(world);
     let key = alerts::known(&stage, "a:deep", "hello");
-    // Members of the conversation stand one level deeper in the envelope than in the activity.
+    // In the envelope, the members of the conversation are one level deeper than in the activity.
     let activity = |levels: usize| {
         let mut activity = stage.connector.host(&message("a:deep", &format!("deep-{levels}"), "deep"));
         activity["conversation"]["extra"] = nested(levels - 2);
@@ -92,14 +92,14 @@ fn json_of_32_levels_is_delivered_and_of_more_refused(world: &World) {
         assert!(answer.describe().contains("32 levels"), "{levels}: {}", answer.describe());
     }
     stage.connector.expect_silence();
-    assert_eq!(stage.queue.count(), 0, "nothing is queued");
+    assert_eq!(stage.queue.count(), 0, "a refused request must not queue a message");
     stage.post(&activity(32)).expect_status(202);
     alerts::queued(&stage, &alert(32));
-    assert_eq!(stage.poll()["delivered"], 2, "the poller can read what the bot took");
-    assert!(!stage.queue.poison().exists(), "and nothing is in the poison queue");
+    assert_eq!(stage.poll()["delivered"], 2, "the poller can read every message that the bot accepted");
+    assert!(!stage.queue.poison().exists(), "expected no poison queue");
 }
 
-fn text_that_a_caller_chose_is_cut_in_answers_and_logs(world: &World) {
+fn text_of_a_caller_is_cut_in_answers_and_logs(world: &World) {
     let stage = alerts::script(world).variable("unsealedtriggers", "allow").start();
     let key = alerts::known(&stage, "a:long", "hello");
     let long = "ü".repeat(5000);
@@ -116,7 +116,7 @@ fn text_that_a_caller_chose_is_cut_in_answers_and_logs(world: &World) {
     unknown[&long] = true.into();
     let mut in_activity = alerts::to_conversation(&key, "hello");
     in_activity["activity"] = json!({ &long: true });
-    // The path is cut as a whole.
+    // The path is cut as a whole, so fewer letters of the member's name are left.
     let activity_shown = format!("activity.{}…", "ü".repeat(55));
     for (what, answer, shown) in [
         ("a member", alerts::alert(&stage, &unknown), &shown),
@@ -133,7 +133,7 @@ fn text_that_a_caller_chose_is_cut_in_answers_and_logs(world: &World) {
     for line in stage.wait_for_events("request.rejected", 3) {
         assert!(line.to_string().len() < 500, "{line}");
     }
-    // Other producers choose the ids of their envelopes.
+    // Other producers choose the ids of their envelopes, so these are cut, too.
     let envelope = |id: &str| {
         json!({
             "version": 1, "id": id, "text": "pizza", "enqueuedAt": Utc::now().to_rfc3339(),
@@ -156,7 +156,7 @@ fn text_that_a_caller_chose_is_cut_in_answers_and_logs(world: &World) {
     expect_cut("a poisoned envelope", &stage.wait_for_events("alert.poisoned", 1)[0]["envelope"].to_string());
 }
 
-fn ids_of_dots_lead_nowhere(world: &World) {
+fn id_of_dots_is_refused(world: &World) {
     let stage = alerts::stage(world);
     for dots in [".", "..", "..."] {
         let mut activity = stage.connector.host(&message(dots, "1", "hello"));
@@ -169,7 +169,8 @@ fn ids_of_dots_lead_nowhere(world: &World) {
         alerts::alert(&stage, &alert).expect_error(400, "BadArgument");
         alerts::alert(&stage, &json!({"to": {"tag": dots}, "text": "hello"}))
             .expect_error(400, "BadArgument");
-        // Somebody else put these on the queue: version 1, and one of the template's.
+        // Another producer puts two messages on the queue: one of version 1, and one in the template's
+        // format.
         stage.queue.put_json(&json!({
             "version": 1, "id": format!("planted{dots}"), "text": "x", "enqueuedAt": Utc::now().to_rfc3339(),
             "address": address,
@@ -178,7 +179,7 @@ fn ids_of_dots_lead_nowhere(world: &World) {
         assert_eq!(stage.poll()["poisoned"], 2, "{dots}");
     }
     stage.connector.expect_silence();
-    assert_eq!(alerts::targets(&stage), Vec::<Value>::new(), "nothing is stored");
+    assert_eq!(alerts::targets(&stage), Vec::<Value>::new(), "expected no stored conversation");
 }
 
 fn mentions_beyond_the_eighth_stay_in_the_text(world: &World) {
@@ -192,7 +193,7 @@ fn mentions_beyond_the_eighth_stay_in_the_text(world: &World) {
     assert_eq!(text.split_whitespace().collect::<Vec<_>>(), ["@Bot", "@Bot"]);
 }
 
-/// A request that names another host than the one that it is sent to.
+/// Posts a request whose `Host` header names another host than the one that gets the request.
 fn through(stage: &Stage, host: &str, path: &str, key: &str, body: &Value) -> Answer {
     let mut request = http::Request::post(stage.url(path)).header("host", host);
     if !key.is_empty() {
@@ -202,7 +203,7 @@ fn through(stage: &Stage, host: &str, path: &str, key: &str, body: &Value) -> An
     web::send(request.body(web::whole(body.to_string())).unwrap())
 }
 
-fn a_foreign_host_name_opens_nothing_in_anonymous_mode(world: &World) {
+fn foreign_host_header_is_refused_in_anonymous_mode(world: &World) {
     let stage = alerts::stage(world);
     let activity = stage.connector.host(&message("a:rebound", "1", "hello"));
     let alert = json!({"to": {"tag": "x"}, "text": "hello"});
@@ -212,12 +213,13 @@ fn a_foreign_host_name_opens_nothing_in_anonymous_mode(world: &World) {
         through(&stage, host, "/internal/poll", POLL_KEY, &json!({})).expect_error(403, "HostNotAllowed");
     }
     stage.connector.expect_silence();
-    assert!(!stage.queue.exists(), "nothing is queued");
+    assert!(!stage.queue.exists(), "a refused request must not create the queue");
     for host in ["localhost", "localhost:3000", "127.0.0.1:3000", "[::1]:3000"] {
         through(&stage, host, "/api/messages", "", &activity).expect_status(202);
         through(&stage, host, "/internal/poll", POLL_KEY, &json!({})).expect_status(200);
     }
-    // Where callers prove themselves, the name does not matter: a bot in production has one.
+    // In required mode the host name does not matter, because callers need a token. A bot in production has a
+    // name of its own.
     let (issuer, login) = (OpenId::start(), Login::start(Proof::Secret));
     let stage = Script::new(world).logged_in(&login).authenticated(&issuer).start();
     let activity = stage.connector.host(&activity);
@@ -226,7 +228,7 @@ fn a_foreign_host_name_opens_nothing_in_anonymous_mode(world: &World) {
     through(&stage, "bot.example", "/api/messages", &token, &activity).expect_status(202);
 }
 
-fn a_short_poll_key_is_a_misconfiguration(world: &World) {
+fn short_poll_key_is_a_misconfiguration(world: &World) {
     let poll = |stage: &Stage, key: &str| {
         let request = http::Request::post(stage.url("/internal/poll"));
         web::send(request.header("authorization", format!("Bearer {key}")).body(web::whole("")).unwrap())

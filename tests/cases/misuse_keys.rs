@@ -1,6 +1,6 @@
-//! Keys with names and scopes: what each opens, and what it does not.
+//! Alert keys with names and scopes: the calls that each key allows, and the calls that are refused.
 
-use bot_framework::testing::{TestKey, channel_claims, entra_claims};
+use bot_framework::testing::{TestKey, entra_claims};
 use chrono::Utc;
 use dev::host::HostKind;
 use dev::named_key::{NamedKey, Purpose};
@@ -14,23 +14,27 @@ use end_to_end::waiting::eventually;
 use end_to_end::web::{self, Answer};
 use serde_json::{Value, json};
 
+mod entra;
+
+use entra::{entra_token_is_allowed_its_roles_and_nothing_else, entra_token_is_refused_in_anonymous_mode};
+
 end_to_end::cases!(
-    key_opens_what_its_scopes_say_and_nothing_else,
+    key_is_allowed_its_scopes_and_nothing_else,
     key_of_a_tenant_reaches_that_tenant_only,
-    key_of_a_tag_prefix_names_such_tags_only,
-    key_that_has_ended_is_refused_and_the_log_says_so,
+    key_with_a_tag_prefix_reaches_such_tags_only,
+    expired_key_is_refused_and_logged,
     wrong_entry_is_named_in_the_log_without_its_hash,
-    idempotency_and_cancelling_belong_to_the_name,
+    idempotency_and_cancelling_belong_to_the_key_name,
     calls_are_logged_with_key_ids_and_request,
-    tokens_of_entra_open_what_their_roles_say,
-    tokens_of_entra_open_nothing_in_anonymous_mode,
-    stranger_costs_two_reads_of_variables_at_most,
+    entra_token_is_allowed_its_roles_and_nothing_else,
+    entra_token_is_refused_in_anonymous_mode,
+    refused_call_costs_at_most_two_reads_of_variables,
 );
 
 const OTHER_TENANT: &str = "99999999-2222-3333-4444-555555555555";
 const APP: &str = "00000000-0000-0000-0000-00000000000a";
 
-/// A key with this name and these scopes, `send,list`.
+/// Makes a key with this name and these scopes, such as `send,list`.
 fn key(name: &str, scopes: &str) -> NamedKey {
     key_with(name, scopes, |_| {})
 }
@@ -42,12 +46,12 @@ fn key_with(name: &str, scopes: &str, change: impl FnOnce(&mut Purpose)) -> Name
     NamedKey::random(&purpose).unwrap()
 }
 
-/// The variable `alertkeys`.
+/// Joins the entries of keys to a value of the variable `alertkeys`.
 fn entries(keys: &[&NamedKey]) -> String {
     keys.iter().map(|key| key.entry()).collect::<Vec<_>>().join(",\n ")
 }
 
-/// A call with this key or token.
+/// Makes a call with this key or token.
 #[track_caller]
 fn call(stage: &Stage, bearer: &str, method: &str, path: &str, body: &Value) -> Answer {
     call_with(stage, method, path, &format!("Bearer {bearer}"), body)
@@ -58,7 +62,7 @@ fn alert(stage: &Stage, bearer: &str, body: &Value) -> Answer {
     call(stage, bearer, "POST", "/api/alerts", body)
 }
 
-/// The ids of the alerts in the answer.
+/// The ids of the alerts in an answer.
 fn ids(answer: &Value) -> Vec<String> {
     let alerts = answer["alerts"].as_array().unwrap();
     alerts.iter().map(|alert| alert["id"].as_str().unwrap().to_owned()).collect()
@@ -78,7 +82,7 @@ fn address(stage: &Stage, conversation: &str) -> Value {
     json!({"channelId": "msteams", "serviceUrl": activity["serviceUrl"], "conversation": {"id": conversation}})
 }
 
-fn key_opens_what_its_scopes_say_and_nothing_else(world: &World) {
+fn key_is_allowed_its_scopes_and_nothing_else(world: &World) {
     let names = ["send", "address", "cancel", "list", "operate"];
     let keys = names.map(|name| key(name, name));
     let both = key("both", "send,address");
@@ -87,14 +91,14 @@ fn key_opens_what_its_scopes_say_and_nothing_else(world: &World) {
     let known = known(&stage, "a:1", "hello");
     let to_known = to_conversation(&known, "x");
     let to_address = json!({"to": {"address": address(&stage, "a:2")}, "text": "x"});
-    let nobody = "/api/alerts/0a260123456789abcdef0123456789ab";
+    let unknown = "/api/alerts/0a260123456789abcdef0123456789ab";
     for key in &all {
         let name = key.entry().split(':').next().unwrap();
         for (method, path, body, proper, scope) in [
             ("POST", "/api/alerts", &to_known, &["send", "both"][..], "send"),
             ("POST", "/api/alerts", &to_address, &["both"], if name == "send" { "address" } else { "send" }),
             ("GET", "/api/targets", &Value::Null, &["list"], "list"),
-            ("DELETE", nobody, &Value::Null, &["cancel", "operate"], "cancel"),
+            ("DELETE", unknown, &Value::Null, &["cancel", "operate"], "cancel"),
         ] {
             let answer = call(&stage, key.key(), method, path, body);
             if proper.contains(&name) {
@@ -106,12 +110,16 @@ fn key_opens_what_its_scopes_say_and_nothing_else(world: &World) {
             assert!(text.contains(&format!("`{name}`")) && text.contains(&format!("`{scope}`")), "{text}");
         }
     }
-    assert_eq!(stage.queue.count(), 3, "send to the known one, both to both");
+    assert_eq!(
+        stage.queue.count(),
+        3,
+        "expected three alerts: key `send` to the conversation, key `both` to the conversation and to the address"
+    );
     for stranger in ["pbk_0123456789abcdef0123456789abcdef", &both.key()[..46], "a.b.c"] {
         call(&stage, stranger, "GET", "/api/targets", &Value::Null).expect_error(401, "Unauthorized");
     }
     let log = stage.host_log();
-    assert!(all.iter().all(|key| !log.contains(key.key())), "keys are not logged");
+    assert!(all.iter().all(|key| !log.contains(key.key())), "a key is in the log");
 }
 
 fn key_of_a_tenant_reaches_that_tenant_only(world: &World) {
@@ -128,10 +136,10 @@ fn key_of_a_tenant_reaches_that_tenant_only(world: &World) {
         key_of(channel_id, conversation)
     };
     let foreign = of_other("msteams", "a:foreign", OTHER_TENANT, "29:foreign");
-    // A visitor of Web Chat writes what tenant they like.
+    // A visitor of Web Chat can write any tenant into an activity.
     let pretended = of_other("webchat", "w:1", TENANT, "dl_visitor");
-    let everybody = call(&stage, ALERT_KEY, "GET", "/api/targets", &Value::Null).expect_status(200).json();
-    assert_eq!(everybody["targets"].as_array().unwrap().len(), 3);
+    let all = call(&stage, ALERT_KEY, "GET", "/api/targets", &Value::Null).expect_status(200).json();
+    assert_eq!(all["targets"].as_array().unwrap().len(), 3);
 
     for query in ["", "?tag=news", &format!("?tenant={TENANT}")] {
         let path = format!("/api/targets{query}");
@@ -150,7 +158,7 @@ fn key_of_a_tenant_reaches_that_tenant_only(world: &World) {
         json!({"conversation": pretended}),
         json!({"user": "msteams/29:foreign"}),
         json!({"user": "webchat/dl_visitor"}),
-        // A tag means its subscribers in the tenant, and in anonymous mode everybody is in none.
+        // A tag means its subscribers in one tenant. In anonymous mode every conversation is in none.
         json!({"tag": "news"}),
     ] {
         let both = json!({"to": [{"conversation": own}, to], "text": "x"});
@@ -161,7 +169,7 @@ fn key_of_a_tenant_reaches_that_tenant_only(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn key_of_a_tag_prefix_names_such_tags_only(world: &World) {
+fn key_with_a_tag_prefix_reaches_such_tags_only(world: &World) {
     let shop = key_with("shop", "send,list", |purpose| purpose.tag = Some("orders-".into()));
     let stage = Script::new(world).variable("alertkeys", &entries(&[&shop])).start();
     let conversation = known(&stage, "a:1", "subscribe orders-42");
@@ -188,14 +196,18 @@ fn key_of_a_tag_prefix_names_such_tags_only(world: &World) {
     assert_eq!(stage.queue.count(), 0);
     let page = call(&stage, shop.key(), "GET", "/api/targets?tag=orders-42", &Value::Null);
     let targets = page.expect_status(200).json()["targets"].take();
-    assert_eq!(targets[0]["tags"], json!(["orders-42"]), "other tags concern others: {targets}");
+    assert_eq!(
+        targets[0]["tags"],
+        json!(["orders-42"]),
+        "expected only tags with the key's prefix, found {targets}"
+    );
     for query in ["", "?tag=private"] {
         let path = format!("/api/targets{query}");
         call(&stage, shop.key(), "GET", &path, &Value::Null).expect_error(403, "TargetNotAllowed");
     }
 }
 
-fn key_that_has_ended_is_refused_and_the_log_says_so(world: &World) {
+fn expired_key_is_refused_and_logged(world: &World) {
     let until =
         |name: &str, until: &str| key_with(name, "list", |purpose| purpose.until = Some(until.into()));
     let today = Utc::now().format("%Y-%m-%d").to_string();
@@ -225,12 +237,12 @@ fn wrong_entry_is_named_in_the_log_without_its_hash(world: &World) {
     let rejected = stage.wait_for_events("request.rejected", 1);
     let reason = rejected[0]["reason"].as_str().unwrap();
     assert!(reason.starts_with("variable alertkeys: entry 2 (`bad`): "), "{reason}");
-    assert!(!stage.host_log().contains(hash), "the hash is not logged");
+    assert!(!stage.host_log().contains(hash), "the hash is in the log");
 }
 
-fn idempotency_and_cancelling_belong_to_the_name(world: &World) {
+fn idempotency_and_cancelling_belong_to_the_key_name(world: &World) {
     let (ci, shop) = (key("ci", "send,cancel"), key("shop", "send,cancel"));
-    // While it is changed, a name has two keys.
+    // A name has two keys while its key is changed.
     let (new_ci, operator) = (key("ci", "send,cancel"), key("ops", "operate"));
     let stage = Script::new(world).variable("alertkeys", &entries(&[&ci, &shop, &new_ci, &operator])).start();
     let known = known(&stage, "a:1", "hello");
@@ -239,9 +251,9 @@ fn idempotency_and_cancelling_belong_to_the_name(world: &World) {
     body["delay"] = "PT1H".into();
     let send = |key: &NamedKey, body: &Value| alert(&stage, key.key(), body).expect_status(202).json();
     let first = send(&ci, &body);
-    assert_eq!(send(&new_ci, &body), first, "the name is the same");
+    assert_eq!(send(&new_ci, &body), first, "both keys have the same name");
     let second = send(&shop, &body);
-    assert_ne!(second, first, "the same idempotency key of another name is another call");
+    assert_ne!(second, first, "an idempotency key of another name is a different key");
     assert_eq!(send(&shop, &body), second);
     let mut other = body.clone();
     other["text"] = "another".into();
@@ -253,8 +265,12 @@ fn idempotency_and_cancelling_belong_to_the_name(world: &World) {
     let (of_ci, of_shop) = (ids(&first).remove(0), ids(&second).remove(0));
     let refused = cancel(&shop, &of_ci).expect_error(404, "AlertNotFound");
     let unknown = cancel(&shop, "0a260123456789abcdef0123456789ab").expect_error(404, "AlertNotFound");
-    assert_eq!(message_of(&refused), message_of(&unknown), "nothing tells that there is one");
-    assert_eq!(ids(&send(&ci, &body)), [of_ci.as_str()], "it is not cancelled");
+    assert_eq!(
+        message_of(&refused),
+        message_of(&unknown),
+        "the answer must not show whether the alert exists"
+    );
+    assert_eq!(ids(&send(&ci, &body)), [of_ci.as_str()], "a refused call must not cancel the alert");
     assert_eq!(send(&ci, &body)["alerts"][0]["status"], "queued");
     cancel(&new_ci, &of_ci).expect_status(202);
     assert_eq!(send(&ci, &body)["alerts"][0]["status"], "cancelled");
@@ -299,7 +315,8 @@ fn calls_are_logged_with_key_ids_and_request(world: &World) {
         (&"ci".into(), &"req-3".into(), &1.into())
     );
 
-    // Errors have it too; what is no harmless id is replaced.
+    // Answers with an error have a request id, too. A sent id with other characters, or a long one, is
+    // replaced.
     for (key, method, path, sent, status, name) in [
         (ci.key(), "POST", "/api/alerts", "req-4", 400, Some("ci")),
         ("wrong", "GET", "/api/targets", "req-5", 401, None),
@@ -318,115 +335,7 @@ fn calls_are_logged_with_key_ids_and_request(world: &World) {
     }
 }
 
-/// A bot that demands tokens, and knows a conversation.
-struct Registered {
-    stage: Stage,
-    _issuer: OpenId,
-    _login: Login,
-}
-
-impl Registered {
-    fn start(world: &World, alertkey: &str, alertkeys: &str) -> Self {
-        let (issuer, login) = (OpenId::start(), Login::start(Proof::Secret));
-        login.publish(&issuer);
-        let script = Script::new(world).logged_in(&login).authenticated(&issuer);
-        let stage = script.variable("alertkey", alertkey).variable("alertkeys", alertkeys).start();
-        let activity = stage.connector.host(&message("a:1", "1", "hello"));
-        let service_url = activity["serviceUrl"].as_str().unwrap();
-        let token = TestKey::issuer().sign(&channel_claims(APP_ID, service_url, Utc::now().timestamp()));
-        stage.post_as(&token, &activity).expect_status(202);
-        stage.queue.take_all();
-        Self { stage, _issuer: issuer, _login: login }
-    }
-}
-
-/// The claims of a token of Entra's for the bot, of another application of its tenant.
-fn claims(roles: &[&str]) -> Value {
-    let mut claims = entra_claims(APP_ID, APP, TENANT, Utc::now().timestamp());
-    claims["roles"] = json!(roles);
-    claims
-}
-
-fn tokens_of_entra_open_what_their_roles_say(world: &World) {
-    let sign = |claims: &Value| TestKey::issuer().sign(claims);
-    let with = |change: &dyn Fn(&mut Value)| {
-        let mut claims = claims(&["send"]);
-        change(&mut claims);
-        sign(&claims)
-    };
-    // Where a key is set, and where the entry alone opens the routes.
-    for (alertkey, alertkeys) in [(ALERT_KEY, ""), ("", "entra:roles")] {
-        let bot = Registered::start(world, alertkey, alertkeys);
-        let stage = &bot.stage;
-        let body = to_conversation(&key_of("msteams", "a:1"), "x");
-        let sender = sign(&claims(&["send", "cancel", "Other.Role"]));
-        let answer = alert(stage, &sender, &body).expect_status(202).json();
-        let line = &stage.wait_for_events("alerts.queued", 1)[0];
-        assert_eq!(line["key"], format!("app:{APP}"), "{line}");
-        alert(stage, &sender, &body).expect_status(202);
-        let path = format!("/api/alerts/{}", ids(&answer)[0]);
-        call(stage, &sender, "DELETE", &path, &Value::Null).expect_status(202);
-        let refused =
-            call(stage, &sender, "GET", "/api/targets", &Value::Null).expect_error(403, "ScopeMissing");
-        let text = message_of(&refused);
-        assert!(text.contains(&format!("`app:{APP}`")) && text.contains("`list`"), "{text}");
-
-        stage.queue.take_all();
-        alert(stage, &sign(&claims(&[])), &body).expect_error(403, "ScopeMissing");
-        for (what, token, code) in [
-            ("a user's", with(&|claims| claims["scp"] = "access_as_user".into()), "NotAnAppToken"),
-            ("for another bot", with(&|claims| claims["aud"] = APP.into()), "WrongAudience"),
-            (
-                "of a foreign tenant",
-                with(&|claims| {
-                    claims["iss"] = format!("https://login.microsoftonline.com/{OTHER_TENANT}/v2.0").into();
-                    claims["tid"] = OTHER_TENANT.into();
-                }),
-                "WrongIssuer",
-            ),
-            (
-                "expired",
-                with(&|claims| claims["exp"] = (Utc::now().timestamp() - 600).into()),
-                "TokenExpired",
-            ),
-            ("of a stranger", TestKey::stranger().sign(&claims(&["send"])), "UnknownKey"),
-            (
-                "forged",
-                TestKey::stranger()
-                    .sign_text(r#"{"alg":"RS256","kid":"issuer-key"}"#, &claims(&["send"]).to_string()),
-                "BadSignature",
-            ),
-            (
-                "a channel's",
-                sign(&channel_claims(
-                    APP_ID,
-                    "https://smba.trafficmanager.net/amer/",
-                    Utc::now().timestamp(),
-                )),
-                "WrongIssuer",
-            ),
-            ("no token", "a.b.c".into(), "TokenMalformed"),
-        ] {
-            let answer = alert(stage, &token, &body).expect_error(401, code);
-            assert_eq!(answer.header("www-authenticate"), "Bearer", "{what}");
-        }
-        assert_eq!(stage.queue.count(), 0);
-        // It opens the routes for programs, and not the channel's.
-        stage.post_as(&sender, &message("a:2", "1", "hello")).expect_error(401, "WrongIssuer");
-    }
-    let closed = Registered::start(world, "", "");
-    alert(&closed.stage, &sign(&claims(&["send"])), &json!({})).expect_error(404, "NotFound");
-}
-
-fn tokens_of_entra_open_nothing_in_anonymous_mode(world: &World) {
-    let token = TestKey::issuer().sign(&claims(&["list"]));
-    let stage = alerts::script(world).variable("microsoftappid", APP_ID).start();
-    call(&stage, &token, "GET", "/api/targets", &Value::Null).expect_error(401, "Unauthorized");
-    let wrong = Script::new(world).variable("alertkeys", "entra:roles").start();
-    call(&wrong, &token, "GET", "/api/targets", &Value::Null).expect_error(500, "Misconfigured");
-}
-
-fn stranger_costs_two_reads_of_variables_at_most(world: &World) {
+fn refused_call_costs_at_most_two_reads_of_variables(world: &World) {
     if world.host() != HostKind::Embedded {
         return;
     }
@@ -439,7 +348,7 @@ fn stranger_costs_two_reads_of_variables_at_most(world: &World) {
     for (bearer, variables) in [("wrong", 1), (&ci.key()[..46], 1), ("", 1), (&foreign, 2)] {
         let before = reports(&stage).len();
         call(&stage, bearer, "POST", "/api/alerts", &json!({})).expect_status(401);
-        // An instance ends after its answer.
+        // The host reports an instance when it ends, which is after the answer.
         let report = eventually("a report of the host", || reports(&stage).get(before).cloned());
         let used = ["variables", "keyValueReads", "keyValueWrites", "outboundCalls"]
             .map(|name| report[name].as_u64());
@@ -447,7 +356,7 @@ fn stranger_costs_two_reads_of_variables_at_most(world: &World) {
     }
 }
 
-/// What the host reported of each instance.
+/// The reports of the host, one for each instance.
 fn reports(stage: &Stage) -> Vec<Value> {
     let lines = stage.lines();
     lines.iter().filter_map(|line| serde_json::from_str(line.strip_prefix("Meter ")?).ok()).collect()

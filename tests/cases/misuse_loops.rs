@@ -1,5 +1,5 @@
-//! What keeps the bot from talking without end: with programs, with itself, with a mailbox that answers everything, and
-//! with a crowd. And who may command it in a group.
+//! The bot must not talk without end: not with programs, not with itself, not with a mailbox that answers
+//! everything, and not with a crowd. Group members cannot command it without a mention.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -18,19 +18,19 @@ end_to_end::cases!(
     message_of_a_bot_or_a_skill_is_not_answered,
     text_that_begins_with_the_bots_own_words_is_not_answered,
     peer_that_echoes_is_answered_once,
-    peer_that_answers_everything_ends_within_a_minute,
-    replicas_share_the_answers_of_a_conversation,
-    commands_and_empty_messages_count_and_stop_is_obeyed_in_silence,
-    limit_of_zero_counts_nothing,
-    lost_answer_of_the_tables_counts_once,
+    peer_that_answers_everything_is_silenced_within_a_minute,
+    replicas_share_the_answer_limit_of_a_conversation,
+    stop_beyond_the_answer_limit_is_obeyed_without_an_answer,
+    answer_limit_of_zero_is_no_limit,
+    answer_with_a_lost_table_response_counts_once,
     command_in_a_group_needs_a_mention,
     member_of_a_group_cannot_stop_it,
 );
 
-/// The variable's default.
+/// The default of the variable `answersperminute`.
 const ANSWERS: usize = 20;
 
-/// Does it again if the minute changed meanwhile: then the bot rightly counts anew.
+/// Repeats the attempt if the minute changed during it, because the bot then counts from zero.
 fn within_a_minute<T>(mut attempt: impl FnMut() -> T) -> T {
     let minute = || Utc::now().timestamp() / 60;
     for _ in 0..3 {
@@ -51,7 +51,7 @@ fn waiting(stage: &Stage) -> usize {
     usize::try_from(stage.queue.count()).unwrap()
 }
 
-/// Nothing is queued and nothing said; the log has one line of this event.
+/// Sends a message, and expects that the bot neither queues nor answers it, and logs one line of this event.
 #[track_caller]
 fn expect_ignored(stage: &Stage, activity: &Value) {
     let before = stage.events("message.ignored").len();
@@ -71,14 +71,14 @@ fn message_of_a_bot_or_a_skill_is_not_answered(world: &World) {
             expect_ignored(&stage, &activity);
         }
     }
-    assert_eq!(targets(&stage), [] as [Value; 0], "a bot is nobody to be alerted");
+    assert_eq!(targets(&stage), [] as [Value; 0], "the bot must not store a conversation with another bot");
     let mut person = message("a:bot", "person", "hello");
     person["from"]["role"] = "user".into();
     stage.say(&person);
     assert_eq!(texts(&stage.connector.wait_for(1)), ["Queued: hello"]);
 }
 
-/// The bot is added to a conversation.
+/// Makes the activity by which a channel adds the bot to a conversation.
 fn joining(conversation: &str) -> Value {
     let mut activity = message(conversation, "joining", "");
     activity["type"] = "conversationUpdate".into();
@@ -88,8 +88,8 @@ fn joining(conversation: &str) -> Value {
 
 fn text_that_begins_with_the_bots_own_words_is_not_answered(world: &World) {
     let stage = alerts::stage(world);
-    // Whatever it says when it is asked, added or told too much.
-    let mut said = vec!["Queued: tea".to_owned(), "Alert: tea".to_owned()];
+    // The bot's texts: acknowledgement, alert, greeting, and the answers to these messages.
+    let mut bot_texts = vec!["Queued: tea".to_owned(), "Alert: tea".to_owned()];
     stage.post(&stage.connector.host(&joining("a:words"))).expect_status(200);
     for (index, text) in [
         "help",
@@ -106,9 +106,9 @@ fn text_that_begins_with_the_bots_own_words_is_not_answered(world: &World) {
     {
         stage.say(&message("a:words", &index.to_string(), text));
     }
-    said.extend(stage.connector.wait_for(9).iter().map(|answer| answer.text().to_owned()));
+    bot_texts.extend(stage.connector.wait_for(9).iter().map(|answer| answer.text().to_owned()));
     stage.connector.forget();
-    for (index, words) in said.iter().enumerate() {
+    for (index, words) in bot_texts.iter().enumerate() {
         for before in ["", " \n", "> ", "> > ", "\u{feff}"] {
             expect_ignored(
                 &stage,
@@ -123,20 +123,24 @@ fn text_that_begins_with_the_bots_own_words_is_not_answered(world: &World) {
     assert_eq!(texts(&stage.connector.wait_for(1)), ["Queued: You said Queued: tea"]);
 }
 
-/// Somebody says hello in a conversation where a peer answers everything that the bot says, until neither has anything to
-/// say. What the peer got, and how long it took.
+/// A person writes hello in a conversation with a peer that answers every activity of the bot. Returns when
+/// neither sends anything more: the texts that the peer got, and how long it took.
 fn talk_to(stage: &Stage, conversation: &str, answer: impl Fn(&str) -> String) -> (Vec<String>, Duration) {
     const ENDLESS: usize = 10 * ANSWERS;
     let begin = Instant::now();
     stage.say(&message(conversation, "first", "hello"));
-    let (mut heard, mut polled) = (0, false);
+    let (mut answered, mut polled) = (0, false);
     loop {
         let received = stage.connector.received();
-        assert!(received.len() < ENDLESS, "no end: {:#?}", texts(&received));
-        for said in &received[heard..] {
-            assert_eq!(said.conversation().as_deref(), Some(conversation));
-            stage.say(&message(conversation, &format!("peer-{heard}"), &answer(said.text())));
-            (heard, polled) = (heard + 1, false);
+        assert!(
+            received.len() < ENDLESS,
+            "expected an end of the conversation, found {:#?}",
+            texts(&received)
+        );
+        for activity in &received[answered..] {
+            assert_eq!(activity.conversation().as_deref(), Some(conversation));
+            stage.say(&message(conversation, &format!("peer-{answered}"), &answer(activity.text())));
+            (answered, polled) = (answered + 1, false);
         }
         if received.len() == stage.connector.received().len() {
             if polled {
@@ -152,7 +156,7 @@ fn talk_to(stage: &Stage, conversation: &str, answer: impl Fn(&str) -> String) -
 fn peer_that_echoes_is_answered_once(world: &World) {
     let stage = alerts::stage(world);
     let echoes: [fn(&str) -> String; 3] =
-        [str::to_owned, |said| format!("> {said}"), |said| format!("\n>> {}\n", said.to_lowercase())];
+        [str::to_owned, |text| format!("> {text}"), |text| format!("\n>> {}\n", text.to_lowercase())];
     for (index, echo) in echoes.into_iter().enumerate() {
         stage.connector.forget();
         let (got, _) = talk_to(&stage, &format!("a:echo-{index}"), echo);
@@ -160,7 +164,7 @@ fn peer_that_echoes_is_answered_once(world: &World) {
     }
 }
 
-fn peer_that_answers_everything_ends_within_a_minute(world: &World) {
+fn peer_that_answers_everything_is_silenced_within_a_minute(world: &World) {
     let stage = alerts::script(world).variable("pace", "0").start();
     let away = |_: &str| "I am away until Monday. Please write to my colleagues.".to_owned();
     let mut number = 0;
@@ -176,22 +180,22 @@ fn peer_that_answers_everything_ends_within_a_minute(world: &World) {
         *counts.entry(text.split_once(':').unwrap().0).or_default() += 1;
     }
     assert_eq!(counts, BTreeMap::from([("Queued", ANSWERS), ("Alert", ANSWERS)]));
-    expect_one_line_of_silence(&[&stage], &format!("a:away-{number}"));
+    expect_one_silenced_line(&[&stage], &format!("a:away-{number}"));
 }
 
 #[track_caller]
-fn expect_one_line_of_silence(stages: &[&Stage], conversation: &str) {
+fn expect_one_silenced_line(stages: &[&Stage], conversation: &str) {
     let key = key_of("msteams", conversation);
     let lines: Vec<_> = stages.iter().flat_map(|stage| stage.events("conversation.silenced")).collect();
     assert_eq!(lines.iter().filter(|line| line["conversation"] == key).count(), 1, "{lines:?}");
 }
 
-fn replicas_share_the_answers_of_a_conversation(world: &World) {
+fn replicas_share_the_answer_limit_of_a_conversation(world: &World) {
     let first = alerts::script(world).start();
     let second = alerts::script(world).beside(&first).start();
     let both = [&first, &second];
     let mut number = 0;
-    let (queued, said) = within_a_minute(|| {
+    let (queued, sent) = within_a_minute(|| {
         number += 1;
         let conversation = format!("a:crowd-{number}");
         first.queue.take_all();
@@ -207,15 +211,15 @@ fn replicas_share_the_answers_of_a_conversation(world: &World) {
                 });
             }
         });
-        // Others are answered meanwhile.
+        // Another conversation is answered meanwhile.
         first.say(&message(&format!("a:quiet-{number}"), "1", "hello"));
         (waiting(&first), both.map(|stage| stage.connector.received().len()).iter().sum::<usize>())
     });
-    assert_eq!((queued, said), (ANSWERS + 1, ANSWERS + 1));
-    expect_one_line_of_silence(&both, &format!("a:crowd-{number}"));
+    assert_eq!((queued, sent), (ANSWERS + 1, ANSWERS + 1), "messages queued, acknowledgements sent");
+    expect_one_silenced_line(&both, &format!("a:crowd-{number}"));
 }
 
-fn commands_and_empty_messages_count_and_stop_is_obeyed_in_silence(world: &World) {
+fn stop_beyond_the_answer_limit_is_obeyed_without_an_answer(world: &World) {
     let stage = alerts::stage(world);
     let mut number = 0;
     let (before, after) = within_a_minute(|| {
@@ -236,14 +240,14 @@ fn commands_and_empty_messages_count_and_stop_is_obeyed_in_silence(world: &World
     assert_eq!(
         (before, after),
         (ANSWERS, ANSWERS),
-        "neither the last command nor the bot's arrival is answered"
+        "expected no answer to the last command, and no greeting"
     );
     let key = key_of("msteams", &format!("a:commands-{number}"));
     let answer = alert(&stage, &to_conversation(&key, "x")).expect_status(202).json();
-    assert_eq!(answer["alerts"][0]["status"], "stopped", "and it is obeyed: {answer}");
+    assert_eq!(answer["alerts"][0]["status"], "stopped", "the bot obeys the command: {answer}");
 }
 
-fn limit_of_zero_counts_nothing(world: &World) {
+fn answer_limit_of_zero_is_no_limit(world: &World) {
     let stage = alerts::script(world).variable("answersperminute", "0").start();
     for index in 0..3 * ANSWERS {
         stage.say(&message("a:many", &index.to_string(), "hello"));
@@ -255,17 +259,17 @@ fn limit_of_zero_counts_nothing(world: &World) {
     wrong.post(&wrong.connector.host(&message("a:1", "1", "hello"))).expect_error(500, "Misconfigured");
 }
 
-fn lost_answer_of_the_tables_counts_once(world: &World) {
+fn answer_with_a_lost_table_response_counts_once(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = alerts::script(world).tables_at(tables.authority()).start();
-    // Every batch is done, and its first answer is lost.
+    // Azurite does every batch, and the bot loses the first response to each.
     let seen = Mutex::new(BTreeSet::new());
     tables.fail(move |call| {
         let is_first = call.path == "$batch" && seen.lock().unwrap().insert(call.body.clone().into_owned());
         is_first.then_some(Fault::CutAfter)
     });
     let mut number = 0;
-    let (queued, said) = within_a_minute(|| {
+    let (queued, sent) = within_a_minute(|| {
         number += 1;
         stage.queue.take_all();
         stage.connector.forget();
@@ -275,11 +279,11 @@ fn lost_answer_of_the_tables_counts_once(world: &World) {
         (waiting(&stage), stage.connector.received())
     });
     assert!(tables.notes().iter().filter(|note| note.lost).count() >= ANSWERS, "{:?}", tables.notes());
-    assert_eq!(queued, ANSWERS, "each is queued, once");
-    assert_eq!(texts(&said), ["Queued: hello"; ANSWERS], "none was taken for one that came before");
+    assert_eq!(queued, ANSWERS, "each message is queued once");
+    assert_eq!(texts(&sent), ["Queued: hello"; ANSWERS], "no message is taken for an earlier one");
 }
 
-/// A message in a channel, with or without a mention of the bot.
+/// Makes a message in a channel, with a mention of the bot or of a person.
 fn in_channel(id: &str, text: &str, mentions: bool) -> Value {
     let mut activity = fixture("teams-channel.json");
     activity["id"] = id.into();
@@ -304,7 +308,7 @@ fn command_in_a_group_needs_a_mention(world: &World) {
     stage.say(&in_channel("mentioned", "subscribe builds", true));
     assert!(stage.connector.wait_for(1)[0].text().starts_with("Subscribed: "));
     assert_eq!(targets(&stage)[0]["tags"], json!(["builds"]));
-    // In a chat with the bot alone there is nobody else to talk to.
+    // In a personal chat a command needs no mention.
     stage.say(&message("a:alone", "1", "help"));
     assert!(stage.connector.wait_for(2)[1].text().starts_with("What you send me"));
 }
@@ -324,7 +328,7 @@ fn member_of_a_group_cannot_stop_it(world: &World) {
         assert_eq!(stage.poll()["delivered"], 1);
         assert_eq!(texts(&stage.connector.wait_for(2))[1], "Alert: still comes");
     }
-    // A person's own chat is theirs to stop.
+    // In a personal chat the person can stop the alerts.
     stage.say(&message("a:own", "1", "stop"));
     let own = key_of("msteams", "a:own");
     let answer = alert(&stage, &to_conversation(&own, "x")).expect_status(202).json();

@@ -1,5 +1,5 @@
-//! Misuse of seals: what one bot sealed for one queue, in the hands of others; what was said, cancelled or stopped, once
-//! more; and a bot without a key.
+//! Misuse of seals: messages that were sealed for another queue or by another bot, and messages that are sent
+//! again, cancelled or stopped. Also a bot without a key.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,18 +29,18 @@ use storage_queue::QueueError;
 use crate::direct_line::trigger;
 
 end_to_end::cases!(
-    seal_of_another_queue_or_another_bot_does_not_open,
+    seal_for_another_queue_or_bot_is_refused,
     seal_key_is_changed_without_losing_a_message,
-    seal_keys_that_cannot_be_used_are_named,
+    unusable_seal_key_is_named_in_the_log,
     bot_without_any_seal_key_is_misconfigured,
-    message_without_a_seal_is_refused_unless_allowed_where_callers_prove_themselves,
-    sealed_trigger_is_taken_once,
-    sealed_trigger_that_comes_twice_at_once_is_sent_once,
+    unsealed_message_is_refused_in_required_mode_unless_allowed,
+    sealed_trigger_is_sent_once,
+    sealed_trigger_posted_in_parallel_is_sent_once,
     sealed_trigger_of_a_cancelled_alert_is_refused,
     sealed_trigger_is_refused_after_stop,
     sealed_trigger_is_refused_after_delete_user_data,
-    sealed_trigger_has_an_end,
-    storage_of_cargo_dev_up_does_not_take_the_well_known_key,
+    sealed_trigger_of_seven_days_ago_is_refused,
+    storage_of_cargo_dev_up_refuses_the_well_known_key,
 );
 
 const KEY: &str = "a-seal-key-for-tests";
@@ -49,7 +49,8 @@ fn sealing(world: &World) -> Script<'_> {
     script(world).variable("sealkey", KEY)
 }
 
-/// Puts an alert for this conversation on the queue and takes its message off again. The alert's id, and the message.
+/// Sends an alert to this conversation, and deletes its message from the queue. Returns the alert's id and
+/// the message.
 fn sealed_alert(stage: &Stage, conversation: &str, text: &str) -> (String, String) {
     let id = queued(stage, &to_conversation(conversation, text));
     let message = stage.queue.take_all().remove(0);
@@ -57,20 +58,21 @@ fn sealed_alert(stage: &Stage, conversation: &str, text: &str) -> (String, Strin
     (id, message)
 }
 
-/// Brings a queue message to the bot as a trigger.
+/// Posts a queue message to the bot as a trigger.
 fn bring(stage: &Stage, activity_id: &str, message: &str) -> Answer {
     let value = json!({"Source": "somebody", "Message": message});
     stage.post(&trigger(stage, activity_id, "event", "trigger", &value))
 }
 
-fn seal_of_another_queue_or_another_bot_does_not_open(world: &World) {
+fn seal_for_another_queue_or_bot_is_refused(world: &World) {
     let first = sealing(world).start();
     let conversation = known(&first, "a:1", "hello");
     let (_, message) = sealed_alert(&first, &conversation, "for one queue");
     let other_queue = sealing(world).start();
     let other_bot = sealing(world).beside(&first).variable("microsoftappid", "another-bot").start();
     for (other, what) in [(&other_queue, "queue"), (&other_bot, "bot")] {
-        // Their Connector is trusted, and the message leads to it: nothing but the seal keeps it back.
+        // The message leads to the first stage's Connector, which the other bot trusts. Only the seal
+        // prevents the delivery.
         other.queue.put(&message);
         let counts = other.poll();
         assert_eq!(counts["poisonedBy"]["sealBroken"], 1, "another {what}: {counts}");
@@ -79,34 +81,34 @@ fn seal_of_another_queue_or_another_bot_does_not_open(world: &World) {
     }
     first.connector.expect_silence();
     first.queue.put(&message);
-    assert_eq!(first.poll()["delivered"], 1, "its own bot opens it");
+    assert_eq!(first.poll()["delivered"], 1, "the bot that sealed the message delivers it");
 }
 
 fn seal_key_is_changed_without_losing_a_message(world: &World) {
     let (old, new) = ("the-old-key-of-16-and-more", "the-new-key-of-16-and-more");
     let with = |key: &str| Script::new(world).variable("sealkey", key).variable("unsealed", "refuse");
-    let said = |stage: &Stage, id: &str| {
+    let written = |stage: &Stage, id: &str| {
         stage.say(&message("a:1", id, "hello"));
         stage.queue.take_all().remove(0)
     };
     let mut stages = vec![with(old).start()];
-    let mut before = said(&stages[0], "0");
+    let mut before = written(&stages[0], "0");
     for (key, id) in [(format!("{old},{new}"), "1"), (format!("{new}, {old}"), "2"), (new.to_owned(), "3")] {
         let stage = with(&key).beside(&stages[0]).start();
         stage.queue.put(&before);
         let counts = stage.poll();
         assert_eq!(counts["delivered"], 1, "step {id}: {counts}");
-        before = said(&stage, id);
+        before = written(&stage, id);
         stages.push(stage);
     }
-    // What the old key sealed does not open any more, when it is left out.
+    // When the old key is removed, messages that it sealed are refused.
     let [first, .., last] = stages.as_slice() else { unreachable!() };
-    let sealed_by_old = said(first, "4");
+    let sealed_by_old = written(first, "4");
     last.queue.put(&sealed_by_old);
     assert_eq!(last.poll()["poisonedBy"]["sealBroken"], 1);
 }
 
-fn seal_keys_that_cannot_be_used_are_named(world: &World) {
+fn unusable_seal_key_is_named_in_the_log(world: &World) {
     let long = "hunter2-hunter2-hunter2";
     for keys in ["hunter2".to_owned(), format!("{long},hunter2"), format!("{long},{long},{long}")] {
         let stage = Script::new(world).variable("sealkey", &keys).start();
@@ -142,13 +144,13 @@ fn bot_without_any_seal_key_is_misconfigured(world: &World) {
         assert!(reason.contains("sealkey") && reason.contains("federatedtoken"), "{line}");
     }
     stage.connector.expect_silence();
-    assert!(!stage.queue.exists(), "nothing unsealed is put on the queue");
+    assert!(!stage.queue.exists(), "a bot without a seal key must not put a message on the queue");
     let stage = federated().variable("sealkey", KEY).start();
     post(&stage).expect_status(202);
     assert_eq!(stage.poll()["delivered"], 1);
 }
 
-fn message_without_a_seal_is_refused_unless_allowed_where_callers_prove_themselves(world: &World) {
+fn unsealed_message_is_refused_in_required_mode_unless_allowed(world: &World) {
     let login = Login::start(Proof::Secret);
     for (unsealed, delivered) in [("", false), ("refuse", false), ("allow", true)] {
         let stage = Script::new(world).logged_in(&login).variable("unsealed", unsealed).start();
@@ -169,7 +171,7 @@ fn message_without_a_seal_is_refused_unless_allowed_where_callers_prove_themselv
     }
     let stage = Script::new(world).logged_in(&login).variable("unsealed", "perhaps").start();
     stage.try_poll().expect_error(500, "Misconfigured");
-    // In anonymous mode, on one machine, nothing has to be set for a queue of 2017.
+    // In anonymous mode, on one machine, a queue in the format of 2017 needs no setting.
     let stage = Script::new(world).start();
     stage.queue.put_json(&json!({
         "address": {
@@ -181,23 +183,23 @@ fn message_without_a_seal_is_refused_unless_allowed_where_callers_prove_themselv
     assert_eq!(stage.poll()["delivered"], 1);
 }
 
-fn sealed_trigger_is_taken_once(world: &World) {
+fn sealed_trigger_is_sent_once(world: &World) {
     let stage = sealing(world).start();
     let conversation = known(&stage, "a:1", "hello");
-    // Delivered by the poller.
+    // The poller delivers the alert.
     let (_, message) = sealed_alert(&stage, &conversation, "from the queue");
     stage.queue.put(&message);
     assert_eq!(stage.poll()["delivered"], 1);
     bring(&stage, "1", &message).expect_status(200);
     stage.connector.wait_for(1);
     assert_eq!(stage.wait_for_events("trigger.repeated", 1).len(), 1);
-    // Delivered by a trigger.
+    // A trigger delivers the alert.
     let (_, message) = sealed_alert(&stage, &conversation, "from a trigger");
     for activity_id in ["2", "3"] {
         bring(&stage, activity_id, &message).expect_status(200);
     }
     stage.connector.wait_for(2);
-    // A failure that is certain gives it back; an uncertain one does not.
+    // After a certain failure, the alert may be sent again. After an uncertain failure, it may not.
     let (_, message) = sealed_alert(&stage, &conversation, "at the second try");
     let replies = std::sync::Mutex::new(vec![500, 503]);
     stage.connector.on(move |_| replies.lock().unwrap().pop().map(|status| Reply::error(status, "Scripted")));
@@ -208,10 +210,10 @@ fn sealed_trigger_is_taken_once(world: &World) {
     assert_eq!(stage.connector.received().len() - before, 2);
 }
 
-fn sealed_trigger_that_comes_twice_at_once_is_sent_once(world: &World) {
+fn sealed_trigger_posted_in_parallel_is_sent_once(world: &World) {
     let stage = sealing(world).start();
     let conversation = known(&stage, "a:1", "hello");
-    // With a record of the bot's own, and without one.
+    // The bot has a record of the first alert, and none of the second.
     let (_, recorded) = sealed_alert(&stage, &conversation, "recorded");
     let foreign = sealed_by_hand(&stage, "foreign", Utc::now(), None);
     stage.connector.on(|_| Some(Reply::created("1").after(Duration::from_secs(2))));
@@ -237,7 +239,7 @@ fn sealed_trigger_of_a_cancelled_alert_is_refused(world: &World) {
     let (id, message) = sealed_alert(&stage, &conversation, "cancelled");
     call(&stage, "DELETE", &format!("/api/alerts/{id}"), &Value::Null).expect_status(202);
     bring(&stage, "1", &message).expect_error(403, "TriggerNotAllowed");
-    // Also when the poller has noted its end.
+    // The trigger is also refused after the poller has recorded the cancellation.
     stage.queue.put(&message);
     assert_eq!(stage.poll()["cancelled"], 1);
     bring(&stage, "2", &message).expect_error(403, "TriggerNotAllowed");
@@ -250,7 +252,7 @@ fn sealed_trigger_is_refused_after_stop(world: &World) {
     let (_, message) = sealed_alert(&stage, &conversation, "unwanted");
     known(&stage, "a:1", "stop");
     bring(&stage, "1", &message).expect_error(403, "TriggerNotAllowed");
-    // One without a seal cannot say of itself that nothing stops it.
+    // A trigger without a seal cannot avoid `stop` by leaving out `stoppable`.
     let mut unsealed = decode(&message);
     for name in ["seal", "stoppable", "cancellable"] {
         unsealed.as_object_mut().unwrap().remove(name);
@@ -271,7 +273,7 @@ fn sealed_trigger_is_refused_after_delete_user_data(world: &World) {
     stage.post(&activity).expect_status(200);
     bring(&stage, "3", &message_before).expect_error(403, "TriggerNotAllowed");
     stage.connector.expect_silence();
-    // Who comes back hears what is sent from then on.
+    // When the person writes again, alerts are delivered that were accepted after that.
     known(&stage, "a:1", "hello again");
     let (_, message_after) = sealed_alert(&stage, &conversation, "wanted");
     bring(&stage, "4", &message_before).expect_error(403, "TriggerNotAllowed");
@@ -279,7 +281,7 @@ fn sealed_trigger_is_refused_after_delete_user_data(world: &World) {
     assert_eq!(stage.connector.wait_for(1)[0].text(), "Alert: wanted");
 }
 
-fn sealed_trigger_has_an_end(world: &World) {
+fn sealed_trigger_of_seven_days_ago_is_refused(world: &World) {
     let stage = sealing(world).start();
     let days = |days| Utc::now() - TimeDelta::days(days);
     for (id, enqueued_at, not_before, is_taken) in [
@@ -300,7 +302,7 @@ fn sealed_trigger_has_an_end(world: &World) {
     stage.connector.wait_for(3);
 }
 
-fn storage_of_cargo_dev_up_does_not_take_the_well_known_key(world: &World) {
+fn storage_of_cargo_dev_up_refuses_the_well_known_key(world: &World) {
     let page = ChatPage::start(world, "msteams");
     let azurite = page.azurite();
     let count = |connection: &str| {
@@ -310,7 +312,7 @@ fn storage_of_cargo_dev_up_does_not_take_the_well_known_key(world: &World) {
     assert!(matches!(refused, Err(QueueError::NotAuthorized { .. })), "{refused:?}");
     let own = count(&azurite.connection_string());
     assert!(matches!(own, Ok(_) | Err(QueueError::QueueMissing)), "{own:?}");
-    // The bot and the poller have the key.
+    // The bot and the poller have the account's own key.
     page.chat().say("hello").unwrap();
     page.wait_for("Alert: hello");
     #[cfg(unix)]
@@ -325,7 +327,7 @@ fn storage_of_cargo_dev_up_does_not_take_the_well_known_key(world: &World) {
     }
 }
 
-/// A message as the bot of this stage seals it.
+/// Makes a message with the seal of this stage's bot.
 fn sealed_by_hand(
     stage: &Stage,
     id: &str,

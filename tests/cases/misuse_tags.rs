@@ -1,4 +1,4 @@
-//! Who may hear about a tag: nobody who guessed it, nobody of another tenant; and nobody makes it unusable.
+//! Misuse of tags: a guessed tag, a tag of another tenant, and a tag with many subscribers.
 
 use bot_framework::testing::{TestKey, channel_claims};
 use chrono::Utc;
@@ -13,19 +13,19 @@ use end_to_end::waiting::eventually;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    a_guessed_tag_opens_nothing_and_a_code_opens_its_tag_alone,
-    a_code_ends_and_stands_nowhere,
-    back_end_decides_who_hears_about_a_tag,
-    wrong_calls_about_tags_are_told_where,
-    no_tenant_hears_what_is_meant_for_another,
-    a_tag_of_any_size_is_alerted_whole_and_once,
+    guessed_tag_is_refused_and_a_code_allows_its_tag_only,
+    tag_code_expires_and_is_neither_logged_nor_stored,
+    back_end_adds_and_removes_tags_of_a_conversation,
+    wrong_tag_call_is_refused,
+    tag_reaches_subscribers_of_its_tenant_only,
+    alert_to_a_tag_of_250_reaches_each_subscriber_once,
 );
 
 const FOREIGN_TENANT: &str = "99999999-2222-3333-4444-555555555555";
 
-/// A bot with `authmode=required` and nothing else set, as strangers meet it.
+/// A bot with `authmode=required`. All tenants are served, and answers are not limited.
 struct Scene {
-    // Dropped in this order: the bot must not ask an issuer that is gone.
+    // Dropped in this order, because the bot must not call an issuer that has stopped.
     stage: Stage,
     _issuer: OpenId,
     _login: Login,
@@ -37,14 +37,14 @@ impl Scene {
         let (issuer, login) = (OpenId::start(), Login::start(Proof::Secret));
         login.publish(&issuer);
         let script = alerts::script(world).logged_in(&login).authenticated(&issuer);
-        // Foreign tenants are let in, so that tags alone keep them apart.
+        // Foreign tenants are served, so that only the tags separate the tenants.
         let script = script.variable("tenants", "any").variable("answersperminute", "0");
         Self { stage: script.start(), _issuer: issuer, _login: login }
     }
 
-    /// Says something, with a proper token. The bot's answer.
+    /// Sends a message with a proper token, and returns the bot's answer.
     #[track_caller]
-    fn tell(&self, activity: &Value) -> String {
+    fn answer_to(&self, activity: &Value) -> String {
         let seen = self.stage.connector.received().len();
         let mut activity = self.stage.connector.host(activity);
         activity["id"] = format!("{seen}").into();
@@ -55,30 +55,30 @@ impl Scene {
         self.stage.connector.wait_for(seen + 1).remove(seen).text().to_owned()
     }
 
-    /// Says something in a conversation of Teams.
+    /// Sends a message in a Teams conversation of the bot's tenant, and returns the bot's answer.
     #[track_caller]
     fn say(&self, conversation: &str, text: &str) -> String {
-        self.tell(&message(conversation, "1", text))
+        self.answer_to(&message(conversation, "1", text))
     }
 
-    /// Says something in a conversation of another tenant.
+    /// Sends a message in a Teams conversation of another tenant, and returns the bot's answer.
     #[track_caller]
     fn say_elsewhere(&self, conversation: &str, text: &str) -> String {
         let mut activity = message(conversation, "1", text);
         activity["conversation"]["tenantId"] = FOREIGN_TENANT.into();
         activity["channelData"]["tenant"]["id"] = FOREIGN_TENANT.into();
-        self.tell(&activity)
+        self.answer_to(&activity)
     }
 
-    /// Has a code made.
+    /// Requests a code for a tag.
     #[track_caller]
     fn code(&self, tag: &str, body: &Value) -> String {
         let answer = call(&self.stage, "POST", &format!("/api/tags/{tag}/codes"), body);
         answer.expect_status(200).json()["code"].as_str().unwrap().to_owned()
     }
 
-    /// The conversations that an alert goes to, or the status of the refusal.
-    fn heard_by(&self, to: Value) -> Result<Vec<String>, u16> {
+    /// The conversations that get an alert for `to`, or the status of the refusal.
+    fn alerted_for(&self, to: Value) -> Result<Vec<String>, u16> {
         let answer = alert(&self.stage, &json!({"to": to, "text": "x"}));
         match answer.status {
             202 => Ok(conversations(&answer.json())),
@@ -87,7 +87,7 @@ impl Scene {
     }
 }
 
-/// The conversations of an answer, in order.
+/// The conversations in an answer, sorted.
 fn conversations(answer: &Value) -> Vec<String> {
     let alerts = answer["alerts"].as_array().expect("a list of alerts");
     let mut keys: Vec<_> =
@@ -102,11 +102,11 @@ fn keys(conversations: &[&str]) -> Vec<String> {
     keys
 }
 
-fn a_guessed_tag_opens_nothing_and_a_code_opens_its_tag_alone(world: &World) {
+fn guessed_tag_is_refused_and_a_code_allows_its_tag_only(world: &World) {
     let scene = Scene::start(world);
     let answer = scene.say("a:1", "subscribe orders-42");
     assert!(answer.starts_with("Not done: ") && answer.contains("code"), "{answer}");
-    assert_eq!(scene.heard_by(json!({"tag": "orders-42"})), Err(404));
+    assert_eq!(scene.alerted_for(json!({"tag": "orders-42"})), Err(404));
 
     let code = scene.code("orders-42", &json!({"for": "P7D"}));
     let last = if code.ends_with('0') { "1" } else { "0" };
@@ -124,12 +124,12 @@ fn a_guessed_tag_opens_nothing_and_a_code_opens_its_tag_alone(world: &World) {
 
     let answer = scene.say("a:1", &format!("subscribe Orders-42 {}", code.to_uppercase()));
     assert!(answer.starts_with("Subscribed: "), "{answer}");
-    assert_eq!(scene.heard_by(json!({"tag": "orders-42"})), Ok(keys(&["a:1"])));
+    assert_eq!(scene.alerted_for(json!({"tag": "orders-42"})), Ok(keys(&["a:1"])));
     assert!(scene.say("a:1", "unsubscribe orders-42").starts_with("Unsubscribed: "));
-    assert_eq!(scene.heard_by(json!({"tag": "orders-42"})), Err(404));
+    assert_eq!(scene.alerted_for(json!({"tag": "orders-42"})), Err(404));
 }
 
-fn a_code_ends_and_stands_nowhere(world: &World) {
+fn tag_code_expires_and_is_neither_logged_nor_stored(world: &World) {
     let scene = Scene::start(world);
     let code = scene.code("x", &json!({"for": "PT2S"}));
     eventually("the code's end", || {
@@ -139,12 +139,12 @@ fn a_code_ends_and_stands_nowhere(world: &World) {
     });
     let issued = scene.stage.wait_for_events("tag.code-issued", 1).remove(0);
     assert_eq!(issued["tag"], "x");
-    assert!(!scene.stage.host_log().contains(&code), "a code is not logged");
+    assert!(!scene.stage.host_log().contains(&code), "the code is in the log");
     let at_rest = String::from_utf8_lossy(&scene.stage.state_at_rest()).into_owned();
-    assert!(!at_rest.contains(&code), "a code is not stored");
+    assert!(!at_rest.contains(&code), "the code is in the key-value store");
 }
 
-fn back_end_decides_who_hears_about_a_tag(world: &World) {
+fn back_end_adds_and_removes_tags_of_a_conversation(world: &World) {
     let scene = Scene::start(world);
     let stage = &scene.stage;
     scene.say("a:1", "hello");
@@ -154,14 +154,14 @@ fn back_end_decides_who_hears_about_a_tag(world: &World) {
             .expect_status(204);
     }
     assert_eq!(targets(stage)[0]["tags"], json!(["orders-42#a"]));
-    assert_eq!(scene.heard_by(json!({"tag": "orders-42#a"})), Ok(keys(&["a:1"])));
+    assert_eq!(scene.alerted_for(json!({"tag": "orders-42#a"})), Ok(keys(&["a:1"])));
     let page = call(stage, "GET", "/api/targets?tag=orders-42%23a", &Value::Null).expect_status(200).json();
     assert_eq!(page["targets"][0]["conversation"], key.as_str());
     for _ in 0..2 {
         call(stage, "DELETE", &format!("/api/targets/{key}/tags/orders-42%23a"), &Value::Null)
             .expect_status(204);
     }
-    assert_eq!(scene.heard_by(json!({"tag": "orders-42#a"})), Err(404));
+    assert_eq!(scene.alerted_for(json!({"tag": "orders-42#a"})), Err(404));
     for number in 0..33 {
         let answer = call(stage, "PUT", &format!("/api/targets/{key}/tags/tag-{number}"), &Value::Null);
         match number {
@@ -171,7 +171,7 @@ fn back_end_decides_who_hears_about_a_tag(world: &World) {
     }
 }
 
-fn wrong_calls_about_tags_are_told_where(world: &World) {
+fn wrong_tag_call_is_refused(world: &World) {
     let scene = Scene::start(world);
     let stage = &scene.stage;
     scene.say("a:1", "hello");
@@ -206,7 +206,7 @@ fn wrong_calls_about_tags_are_told_where(world: &World) {
     assert!(!stage.host_log().contains(ALERT_KEY));
 }
 
-fn no_tenant_hears_what_is_meant_for_another(world: &World) {
+fn tag_reaches_subscribers_of_its_tenant_only(world: &World) {
     let scene = Scene::start(world);
     let tag = |conversation: &str| {
         let path = format!("/api/targets/{conversation}/tags/news");
@@ -214,12 +214,12 @@ fn no_tenant_hears_what_is_meant_for_another(world: &World) {
     };
     scene.say("a:ours", "hello");
     scene.say_elsewhere("a:theirs", "hello");
-    // A visitor of a web page says that they belong to the foreign tenant.
+    // A visitor of a web page writes the foreign tenant into an activity.
     let mut visitor = fixture("webchat.json");
     visitor["text"] = "hello".into();
     visitor["conversation"]["tenantId"] = FOREIGN_TENANT.into();
     visitor["channelData"] = json!({"tenant": {"id": FOREIGN_TENANT}});
-    scene.tell(&visitor);
+    scene.answer_to(&visitor);
     let on_web_page = key_of("webchat", visitor["conversation"]["id"].as_str().unwrap());
     for key in [key_of("msteams", "a:ours"), key_of("msteams", "a:theirs"), on_web_page.clone()] {
         tag(&key);
@@ -227,11 +227,12 @@ fn no_tenant_hears_what_is_meant_for_another(world: &World) {
     let (ours, theirs) = (keys(&["a:ours"]), keys(&["a:theirs"]));
     let mut home = [ours.as_slice(), std::slice::from_ref(&on_web_page)].concat();
     home.sort();
-    assert_eq!(scene.heard_by(json!({"tag": "news"})), Ok(home));
-    assert_eq!(scene.heard_by(json!({"tag": "news", "tenant": TENANT})), Ok(ours));
-    assert_eq!(scene.heard_by(json!({"tag": "news", "tenant": FOREIGN_TENANT})), Ok(theirs));
-    assert_eq!(scene.heard_by(json!({"tag": "news", "tenant": "none"})), Ok(vec![on_web_page]));
-    // A code for the bot's own people is worth nothing elsewhere, and the other way round.
+    assert_eq!(scene.alerted_for(json!({"tag": "news"})), Ok(home));
+    assert_eq!(scene.alerted_for(json!({"tag": "news", "tenant": TENANT})), Ok(ours));
+    assert_eq!(scene.alerted_for(json!({"tag": "news", "tenant": FOREIGN_TENANT})), Ok(theirs));
+    assert_eq!(scene.alerted_for(json!({"tag": "news", "tenant": "none"})), Ok(vec![on_web_page]));
+    // A code for subscribers in the bot's tenant is refused in another tenant, and a code for the other
+    // tenant in the bot's.
     let (own, foreign) = (
         scene.code("more", &json!({"for": "P7D"})),
         scene.code("more", &json!({"for": "P7D", "tenant": FOREIGN_TENANT})),
@@ -241,11 +242,11 @@ fn no_tenant_hears_what_is_meant_for_another(world: &World) {
     assert!(
         scene.say_elsewhere("a:theirs", &format!("subscribe more {foreign}")).starts_with("Subscribed: ")
     );
-    assert_eq!(scene.heard_by(json!({"tag": "more"})), Err(404));
-    assert_eq!(scene.heard_by(json!({"tag": "more", "tenant": FOREIGN_TENANT})), Ok(keys(&["a:theirs"])));
+    assert_eq!(scene.alerted_for(json!({"tag": "more"})), Err(404));
+    assert_eq!(scene.alerted_for(json!({"tag": "more", "tenant": FOREIGN_TENANT})), Ok(keys(&["a:theirs"])));
 }
 
-fn a_tag_of_any_size_is_alerted_whole_and_once(world: &World) {
+fn alert_to_a_tag_of_250_reaches_each_subscriber_once(world: &World) {
     const SIZE: usize = 250;
     let stage = alerts::script(world).variable("pace", "0").start();
     let numbers: Vec<usize> = (0..SIZE).collect();
@@ -260,11 +261,11 @@ fn a_tag_of_any_size_is_alerted_whole_and_once(world: &World) {
         }
     });
     let ids: Vec<String> = (0..SIZE).map(|number| format!("a:{number}")).collect();
-    let everybody = keys(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+    let all = keys(&ids.iter().map(String::as_str).collect::<Vec<_>>());
     stage.connector.forget();
     let body = json!({"to": {"tag": "crowd"}, "text": "hello", "idempotencyKey": "k"});
     let answer = alert(&stage, &body).expect_status(202).json();
-    assert_eq!((conversations(&answer), answer.get("next")), (everybody, None));
+    assert_eq!((conversations(&answer), answer.get("next")), (all, None));
     let delivered = || {
         let received = stage.connector.received();
         received
@@ -277,12 +278,13 @@ fn a_tag_of_any_size_is_alerted_whole_and_once(world: &World) {
         stage.poll();
         (delivered().len() == SIZE).then_some(())
     });
-    // Somebody joins, and the call is repeated: nobody hears it again, and the answer is the same.
+    // Another person subscribes, and the back end repeats the call. The answer is the same, and no alert is
+    // sent again.
     stage.say(&message("a:late", "1", "subscribe crowd"));
     assert_eq!(alert(&stage, &body).expect_status(202).json(), answer);
     assert_eq!((stage.poll()["delivered"].as_u64(), stage.queue.count()), (Some(0), 0));
-    let mut heard = delivered();
-    heard.sort();
-    heard.dedup();
-    assert_eq!(heard.len(), SIZE, "each once");
+    let mut conversations_alerted = delivered();
+    conversations_alerted.sort();
+    conversations_alerted.dedup();
+    assert_eq!(conversations_alerted.len(), SIZE, "each subscriber gets one alert");
 }

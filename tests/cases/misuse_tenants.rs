@@ -1,35 +1,42 @@
-//! Tenants that the bot does not serve, people who write that they are somebody else, and alerts that go on after `stop` or
+//! Tenants that the bot does not serve, persons who claim to be another person, and alerts after `stop` or
 //! `deleteUserData`.
 
 use bot_framework::testing::{TestKey, channel_claims};
 use chrono::{TimeDelta, Utc};
-use end_to_end::activity::{at_service, fixture, message};
+use end_to_end::activity::{fixture, message};
 use end_to_end::alerts::{self, alert, key_of, known, queued, targets, to_conversation};
-use end_to_end::connector::Reply;
 use end_to_end::login::{Login, Proof};
 use end_to_end::openid::OpenId;
 use end_to_end::stage::{APP_ID, Stage, TENANT};
 use end_to_end::suite::World;
 use end_to_end::table::Table;
-use end_to_end::waiting::eventually;
 use serde_json::{Value, json};
 
+mod forgetting;
+
+use forgetting::{
+    forgotten_conversation_is_removed_from_the_poison_queue,
+    message_from_before_delete_user_data_is_dropped_and_a_later_one_is_delivered,
+    repeated_call_keeps_the_time_of_the_first, stop_survives_delete_user_data,
+    waiting_alerts_are_dropped_after_delete_user_data,
+};
+
 end_to_end::cases!(
-    an_activity_of_a_foreign_tenant_is_refused_and_nothing_is_kept,
-    every_tenant_that_an_activity_names_counts,
-    tenants_are_listed_by_a_variable,
-    a_tenant_that_is_no_longer_served_is_not_alerted,
-    an_address_in_a_foreign_tenant_is_refused,
-    a_visitor_who_writes_a_tenant_and_an_object_id_is_nobody,
-    a_visitor_who_asks_to_be_forgotten_takes_nobody_along,
-    an_id_that_a_client_chose_finds_nobody,
-    a_stop_holds_in_every_spelling_of_the_channel,
-    a_channel_id_that_is_none_is_refused_at_every_door,
-    what_waits_is_dropped_when_the_person_asks_to_be_forgotten,
-    what_was_written_long_ago_is_dropped_too_and_what_comes_later_is_not,
-    a_stop_outlives_the_person_s_data,
-    a_call_that_is_repeated_is_no_younger_than_the_first,
-    a_forgotten_conversation_leaves_the_poison_queue_and_others_stay,
+    activity_of_a_foreign_tenant_is_refused_and_not_stored,
+    activity_that_names_one_foreign_tenant_is_refused,
+    tenants_in_the_variable_are_served,
+    tenant_that_is_no_longer_served_is_not_alerted,
+    address_in_a_foreign_tenant_is_refused,
+    tenant_and_object_id_from_web_chat_are_ignored,
+    delete_user_data_from_web_chat_forgets_its_conversation_only,
+    user_id_chosen_by_a_client_is_not_a_target,
+    stop_holds_in_every_spelling_of_the_channel,
+    malformed_channel_id_is_refused_at_every_entry_point,
+    waiting_alerts_are_dropped_after_delete_user_data,
+    message_from_before_delete_user_data_is_dropped_and_a_later_one_is_delivered,
+    stop_survives_delete_user_data,
+    repeated_call_keeps_the_time_of_the_first,
+    forgotten_conversation_is_removed_from_the_poison_queue,
 );
 
 const FOREIGN: &str = "99999999-2222-3333-4444-555555555555";
@@ -51,7 +58,7 @@ impl Scene {
         Self { stage: script.start(), _issuer: issuer, login }
     }
 
-    /// Posts an activity as Azure Bot Service does.
+    /// Posts an activity with a proper token, as Azure Bot Service does.
     #[track_caller]
     fn post(&self, activity: &Value) -> end_to_end::web::Answer {
         let activity = self.stage.connector.host(activity);
@@ -61,7 +68,7 @@ impl Scene {
     }
 }
 
-/// A message in a conversation whose tenant is said in two places; `null` leaves one out.
+/// Makes a message whose tenant is in two places; `null` leaves one out.
 fn message_of(conversation: &str, tenant: Value, channel_tenant: Value) -> Value {
     let mut activity = message(conversation, "1", "hello");
     for (at, tenant) in [("/conversation/tenantId", tenant), ("/channelData/tenant/id", channel_tenant)] {
@@ -76,13 +83,13 @@ fn tables_of(world: &World, stage: &Stage) -> [Table; 3] {
         .map(|name| Table::new(&connection, &format!("{}{name}", stage.table_prefix)))
 }
 
-/// Alerts that the Connector was sent.
+/// The texts of the alerts that the Connector received.
 fn alerted(stage: &Stage) -> Vec<String> {
     let received = stage.connector.received();
     received.iter().filter(|received| received.is_alert()).map(|alert| alert.text().to_owned()).collect()
 }
 
-fn an_activity_of_a_foreign_tenant_is_refused_and_nothing_is_kept(world: &World) {
+fn activity_of_a_foreign_tenant_is_refused_and_not_stored(world: &World) {
     let scene = Scene::start(world, &[]);
     let foreign = message_of("a:1", FOREIGN.into(), FOREIGN.into());
     let changes = [
@@ -103,17 +110,17 @@ fn an_activity_of_a_foreign_tenant_is_refused_and_nothing_is_kept(world: &World)
         let answer = scene.post(&activity).expect_error(403, "TenantNotAllowed");
         assert!(!answer.describe().contains(FOREIGN), "{}", answer.describe());
         let lines = scene.stage.wait_for_events("request.rejected", index + 1);
-        assert_eq!(lines.len(), index + 1, "one line each: {lines:?}");
+        assert_eq!(lines.len(), index + 1, "expected one line for each refusal, found {lines:?}");
         assert!(lines[index]["reason"].as_str().unwrap().contains(FOREIGN), "{:?}", lines[index]);
     }
     scene.stage.post(&scene.stage.connector.host(&foreign)).expect_status(401);
     scene.stage.connector.expect_silence();
-    assert_eq!(scene.login.requests(), 0, "no token is fetched");
-    assert!(!scene.stage.queue.exists(), "nothing is queued");
+    assert_eq!(scene.login.requests(), 0, "a refused request must not make the bot fetch a token");
+    assert!(!scene.stage.queue.exists(), "a refused request must not create the queue");
     for table in tables_of(world, &scene.stage) {
         assert!(table.entities().is_empty(), "{table:?}");
     }
-    // The channel's keys are everybody's.
+    // Only the cached keys of the channel remain. They belong to no tenant.
     let kept: Vec<_> = scene.stage.stored().into_keys().filter(|key| !key.starts_with("jwks:")).collect();
     assert!(kept.is_empty(), "{kept:?}");
     assert!(targets(&scene.stage).is_empty());
@@ -122,7 +129,7 @@ fn an_activity_of_a_foreign_tenant_is_refused_and_nothing_is_kept(world: &World)
     assert_eq!(targets(&scene.stage)[0]["tenantId"], TENANT);
 }
 
-fn every_tenant_that_an_activity_names_counts(world: &World) {
+fn activity_that_names_one_foreign_tenant_is_refused(world: &World) {
     let scene = Scene::start(world, &[]);
     let (own, foreign, none) = (json!(TENANT), json!(FOREIGN), Value::Null);
     for (tenant, channel_tenant, status) in [
@@ -139,13 +146,13 @@ fn every_tenant_that_an_activity_names_counts(world: &World) {
         let answer = scene.post(&activity);
         assert_eq!(answer.status, status, "{tenant} {channel_tenant}: {}", answer.describe());
     }
-    // A channel that does not vouch for tenants is not asked: whatever is written there proves nothing.
+    // Web Chat does not vouch for tenants, so the bot ignores the tenant in the activity.
     let mut visitor = fixture("webchat.json");
     visitor["conversation"]["tenantId"] = FOREIGN.into();
     scene.post(&visitor).expect_status(202);
 }
 
-fn tenants_are_listed_by_a_variable(world: &World) {
+fn tenants_in_the_variable_are_served(world: &World) {
     let both = format!("{TENANT}, {FOREIGN}");
     for (tenants, own, foreign) in [(FOREIGN, 403, 202), (&both, 202, 202), ("any", 202, 202)] {
         let scene = Scene::start(world, &[("tenants", tenants)]);
@@ -159,12 +166,12 @@ fn tenants_are_listed_by_a_variable(world: &World) {
     scene.stage.try_poll().expect_error(500, "Misconfigured");
     let reason = scene.stage.wait_for_events("request.rejected", 1)[0]["reason"].to_string();
     assert!(reason.contains("variable tenants"), "{reason}");
-    // In anonymous mode nobody is refused, unless there is a list.
+    // In anonymous mode every tenant is served, unless the variable lists tenants.
     let stage = Stage::start(world);
     stage.say(&message_of("a:1", FOREIGN.into(), FOREIGN.into()));
 }
 
-fn a_tenant_that_is_no_longer_served_is_not_alerted(world: &World) {
+fn tenant_that_is_no_longer_served_is_not_alerted(world: &World) {
     let mut stage = alerts::stage(world);
     let key = known(&stage, "a:1", "subscribe news");
     queued(&stage, &to_conversation(&key, "on its way"));
@@ -181,7 +188,7 @@ fn a_tenant_that_is_no_longer_served_is_not_alerted(world: &World) {
     assert_eq!(stage.queue.poison().envelopes()[0]["failure"]["outcome"], "tenantNotAllowed");
 }
 
-fn an_address_in_a_foreign_tenant_is_refused(world: &World) {
+fn address_in_a_foreign_tenant_is_refused(world: &World) {
     let stage = alerts::script(world).variable("tenants", TENANT).start();
     let service_url = stage.connector.host(&message("a:1", "1", ""))["serviceUrl"].clone();
     let address = |channel: &str, tenant: Value| {
@@ -193,11 +200,12 @@ fn an_address_in_a_foreign_tenant_is_refused(world: &World) {
         alert(&stage, &address(channel, FOREIGN.into())).expect_error(403, "TenantNotAllowed");
     }
     alert(&stage, &address("msteams", TENANT.into())).expect_status(202);
-    // A program that keeps its own addresses may keep them without a tenant.
+    // A back end that keeps addresses itself may keep them without a tenant.
     alert(&stage, &address("msteams", Value::Null)).expect_status(202);
 }
 
-/// A visitor of Web Chat who writes what a client can write, about the person of the fixture `teams-personal.json`.
+/// Makes an activity of a Web Chat visitor who writes tenant and object id of the person in
+/// `teams-personal.json` into it.
 fn visitor(stage: &Stage, change: Value) -> Value {
     let person = fixture("teams-personal.json");
     let mut activity = stage.connector.host(&fixture("webchat.json"));
@@ -208,10 +216,10 @@ fn visitor(stage: &Stage, change: Value) -> Value {
     activity
 }
 
-fn a_visitor_who_writes_a_tenant_and_an_object_id_is_nobody(world: &World) {
+fn tenant_and_object_id_from_web_chat_are_ignored(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
-    // Later, so that the visitor was seen last.
+    // The visitor writes after the person, so that the visitor's conversation would be the latest.
     stage.say(&visitor(&stage, json!({"conversation": {"id": "visitor"}})));
     stage.say(&visitor(&stage, json!({})));
     stage.queue.take_all();
@@ -228,7 +236,7 @@ fn a_visitor_who_writes_a_tenant_and_an_object_id_is_nobody(world: &World) {
     assert_eq!(answer["alerts"][0]["conversation"], key.as_str(), "{answer}");
 }
 
-fn a_visitor_who_asks_to_be_forgotten_takes_nobody_along(world: &World) {
+fn delete_user_data_from_web_chat_forgets_its_conversation_only(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let mut other = stage.connector.host(&fixture("webchat.json"));
@@ -239,7 +247,7 @@ fn a_visitor_who_asks_to_be_forgotten_takes_nobody_along(world: &World) {
     stage.connector.forget();
     queued(&stage, &to_conversation(&key, "to the person"));
     queued(&stage, &to_conversation(&key_of("webchat", "other"), "to the other"));
-    // It names the person's object id, and the other visitor's id.
+    // The activity names the person's object id, and the same user id as the other visitor's.
     stage.post(&visitor(&stage, json!({"type": "deleteUserData"}))).expect_status(200);
     let left: Vec<_> = targets(&stage).into_iter().map(|target| target["conversation"].clone()).collect();
     let mut expected = [key, key_of("webchat", "other")].map(Value::from);
@@ -248,7 +256,7 @@ fn a_visitor_who_asks_to_be_forgotten_takes_nobody_along(world: &World) {
     assert_eq!(stage.poll()["delivered"], 2);
 }
 
-fn an_id_that_a_client_chose_finds_nobody(world: &World) {
+fn user_id_chosen_by_a_client_is_not_a_target(world: &World) {
     let stage = alerts::script(world).variable("unboundusers", "refuse").start();
     let say = |stage: &Stage, user: &str| {
         let mut activity = stage.connector.host(&fixture("webchat.json"));
@@ -273,15 +281,15 @@ fn an_id_that_a_client_chose_finds_nobody(world: &World) {
         .filter(|key| key.starts_with("u."))
         .collect();
     assert_eq!(indexes, ["u.webchat.dl_ann"]);
-    // The conversation is reached all the same, by its own name.
+    // The conversation is still a target by its own key.
     queued(&stage, &to_conversation(&key_of("webchat", "ann"), "x"));
-    // On a laptop nobody binds ids.
+    // In anonymous mode, with the default of `unboundusers`, an id that a client chose is a target.
     let stage = alerts::stage(world);
     say(&stage, "ann");
     alert(&stage, &to("webchat/ann")).expect_status(202);
 }
 
-/// The address of a conversation with this spelling of its channel.
+/// The address of a conversation, with this spelling of its channel's id.
 fn address(stage: &Stage, channel: &str, conversation: &str) -> Value {
     let service_url = stage.connector.host(&message(conversation, "1", ""))["serviceUrl"].clone();
     json!({
@@ -290,7 +298,7 @@ fn address(stage: &Stage, channel: &str, conversation: &str) -> Value {
     })
 }
 
-fn a_stop_holds_in_every_spelling_of_the_channel(world: &World) {
+fn stop_holds_in_every_spelling_of_the_channel(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "stop");
     for channel in ["msteams", "MSTeams", "MSTEAMS"] {
@@ -298,7 +306,7 @@ fn a_stop_holds_in_every_spelling_of_the_channel(world: &World) {
         let answer = alert(&stage, &body).expect_status(202).json();
         assert_eq!(answer, json!({"alerts": [{"conversation": key, "status": "stopped"}]}), "{channel}");
     }
-    // An envelope of another producer, which says that `stop` holds for it.
+    // An envelope of another producer, which is marked so that `stop` applies to it.
     for (id, enqueued_at) in [("now", Utc::now()), ("long ago", Utc::now() - TimeDelta::days(1))] {
         stage.queue.put_json(&json!({
             "version": 1, "id": id, "text": "x", "enqueuedAt": enqueued_at.to_rfc3339(), "stoppable": true,
@@ -307,7 +315,7 @@ fn a_stop_holds_in_every_spelling_of_the_channel(world: &World) {
     }
     let counts = stage.poll();
     assert_eq!((&counts["stopped"], &counts["delivered"]), (&2.into(), &0.into()), "{counts}");
-    // An activity is of the same conversation, too.
+    // An activity with another spelling belongs to the same conversation, too.
     let mut activity = message("a:1", "2", "start");
     activity["channelId"] = "MSTeams".into();
     stage.say(&activity);
@@ -315,7 +323,7 @@ fn a_stop_holds_in_every_spelling_of_the_channel(world: &World) {
     queued(&stage, &to_conversation(&key, "again"));
 }
 
-fn a_channel_id_that_is_none_is_refused_at_every_door(world: &World) {
+fn malformed_channel_id_is_refused_at_every_entry_point(world: &World) {
     let stage = alerts::stage(world);
     for channel in ["ms teams", "msteams ", "m\u{17f}teams", "ms/teams", "msteams\u{0}", &"x".repeat(65)] {
         let mut activity = stage.connector.host(&message("a:1", "1", "hello"));
@@ -325,7 +333,7 @@ fn a_channel_id_that_is_none_is_refused_at_every_door(world: &World) {
         let answer = alert(&stage, &body).expect_error(400, "BadArgument");
         assert!(answer.describe().contains("to.address.channelId"), "{}", answer.describe());
         let body = json!({"to": {"user": format!("{channel}/29:u")}, "text": "x"});
-        // What stands before the first slash is the channel.
+        // The part before the first slash is the channel's id.
         let code = if channel == "ms/teams" { (404, "TargetNotFound") } else { (400, "BadArgument") };
         alert(&stage, &body).expect_error(code.0, code.1);
         stage.queue.put_json(&json!({
@@ -336,140 +344,4 @@ fn a_channel_id_that_is_none_is_refused_at_every_door(world: &World) {
     }
     assert!(targets(&stage).is_empty());
     stage.connector.expect_silence();
-}
-
-/// The person asks for everything to be forgotten.
-#[track_caller]
-fn forget_person(stage: &Stage, conversation: &str) {
-    let mut activity = stage.connector.host(&message(conversation, "forget", ""));
-    activity["type"] = "deleteUserData".into();
-    stage.post(&activity).expect_status(200);
-}
-
-fn what_waits_is_dropped_when_the_person_asks_to_be_forgotten(world: &World) {
-    let stage = alerts::stage(world);
-    let key = known(&stage, "a:1", "hello");
-    known(&stage, "a:2", "hello");
-    queued(&stage, &to_conversation(&key, "waiting"));
-    queued(&stage, &to_conversation(&key_of("msteams", "a:2"), "in another chat of the person"));
-    let mut later = to_conversation(&key, "scheduled");
-    later["delay"] = "PT2S".into();
-    queued(&stage, &later);
-    stage.say(&message("a:1", "2", "remind me in 2 seconds tea"));
-    stage.say(&message("a:1", "3", "what I said myself"));
-    let mut group = fixture("teams-channel.json");
-    group["text"] = "<at>Proactive Bot</at> for everybody".into();
-    stage.say(&group);
-    forget_person(&stage, "a:1");
-    assert_eq!(targets(&stage).len(), 1, "the group stays");
-    let mut dropped = 0;
-    eventually("everything that waited", || {
-        dropped += stage.poll()["stopped"].as_u64().unwrap_or_default();
-        (stage.queue.count() == 0).then_some(())
-    });
-    assert_eq!(dropped, 5);
-    assert_eq!(alerted(&stage), ["Alert: for everybody"]);
-    let [conversations, ledger, _] = tables_of(world, &stage);
-    let reason = |entity: &storage_table::Entity| entity.str("reason").unwrap_or_default().to_owned();
-    let stopped = ledger.entities().into_iter().filter(|entity| entity.str("status") == Some("stopped"));
-    let reasons: Vec<_> = stopped.map(|entity| reason(&entity)).collect();
-    assert_eq!(reasons, vec!["the person asked to be forgotten"; 5]);
-    // Nothing of the person is left but the tombstones: a hash, and a time.
-    let rows = conversations.entities();
-    let left: Vec<_> = rows.iter().filter(|entity| entity.key.row.starts_with(&key)).collect();
-    assert_eq!(left.len(), 1, "{left:?}");
-    assert_eq!(left[0].key.row, format!("{key}.f"));
-
-    // Who comes back is known again, and is told what is new.
-    assert_eq!(known(&stage, "a:1", "here I am"), key);
-    queued(&stage, &to_conversation(&key, "new"));
-    assert_eq!(stage.poll()["delivered"], 1);
-    assert_eq!(alerted(&stage), ["Alert: new"]);
-}
-
-fn what_was_written_long_ago_is_dropped_too_and_what_comes_later_is_not(world: &World) {
-    let stage = alerts::stage(world);
-    known(&stage, "a:1", "hello");
-    forget_person(&stage, "a:1");
-    known(&stage, "a:1", "here I am");
-    // What the run is told of a short time ago does not reach so far: the tombstone does.
-    for (id, enqueued_at) in [("before", Utc::now() - TimeDelta::days(30)), ("after", Utc::now())] {
-        let address = at_service(&address(&stage, "msteams", "a:1"), stage.connector.authority());
-        stage.queue.put_json(&json!({
-            "version": 1, "id": id, "text": id, "enqueuedAt": enqueued_at.to_rfc3339(), "address": address,
-        }));
-    }
-    let counts = stage.poll();
-    assert_eq!((&counts["stopped"], &counts["delivered"]), (&1.into(), &1.into()), "{counts}");
-    assert_eq!(alerted(&stage), ["Alert: after"]);
-}
-
-fn a_stop_outlives_the_person_s_data(world: &World) {
-    let stage = alerts::stage(world);
-    let key = known(&stage, "a:1", "stop");
-    for over in [
-        json!({"type": "deleteUserData"}),
-        json!({"type": "endOfConversation"}),
-        json!({"type": "installationUpdate", "action": "remove"}),
-    ] {
-        let mut activity = stage.connector.host(&message("a:1", "over", ""));
-        activity.as_object_mut().unwrap().extend(over.as_object().unwrap().clone());
-        stage.post(&activity).expect_status(200);
-        assert!(targets(&stage).is_empty(), "{over}");
-        known(&stage, "a:1", &format!("hello after {over}"));
-        let answer = alert(&stage, &to_conversation(&key, "x")).expect_status(202).json();
-        assert_eq!(answer["alerts"][0]["status"], "stopped", "{over}");
-    }
-    known(&stage, "a:1", "start");
-    queued(&stage, &to_conversation(&key, "x"));
-}
-
-fn a_forgotten_conversation_leaves_the_poison_queue_and_others_stay(world: &World) {
-    let stage = alerts::stage(world);
-    let keys = ["a:1", "a:2"].map(|conversation| known(&stage, conversation, "hello"));
-    stage.connector.on(|received| received.is_alert().then(|| Reply::error(400, "BadSyntax")));
-    for key in [&keys[0], &keys[0], &keys[1]] {
-        queued(&stage, &to_conversation(key, "cannot be said"));
-    }
-    assert_eq!(stage.poll()["poisoned"], 3);
-    let poison = stage.queue.poison();
-    poison.put("no envelope");
-    queued(&stage, &to_conversation(&keys[0], "waiting"));
-    let forget = |key: &str| alerts::call(&stage, "DELETE", &format!("/api/targets/{key}"), &Value::Null);
-    let answer = forget(&keys[0]).expect_status(200).json();
-    let expected = json!({"conversation": keys[0], "removed": 2, "unreadable": 1, "complete": true});
-    assert_eq!(answer, expected);
-    assert_eq!(targets(&stage).len(), 1);
-    assert_eq!(poison.count(), 2, "the other's message, and what nobody can read");
-    assert_eq!(stage.poll()["stopped"], 1, "what waited is dropped");
-    // The search has let go of what was not the conversation's, so the next one finds it.
-    let answer = forget(&keys[1]).expect_status(200).json();
-    let expected = json!({"conversation": keys[1], "removed": 1, "unreadable": 1, "complete": true});
-    assert_eq!(answer, expected);
-    for wrong in ["x", "", "625A4B036870769BF12C984B0EB57AF7", &format!("{}/x", keys[0])] {
-        let answer = forget(wrong);
-        assert_eq!(answer.status, 404, "{wrong}: {}", answer.describe());
-    }
-    let path = format!("/api/targets/{}", keys[1]);
-    alerts::call(&stage, "GET", &path, &Value::Null).expect_status(405);
-    alerts::call_with(&stage, "DELETE", &path, "Bearer wrong", &Value::Null).expect_status(401);
-    assert!(targets(&stage).is_empty());
-}
-
-fn a_call_that_is_repeated_is_no_younger_than_the_first(world: &World) {
-    let stage = alerts::stage(world);
-    known(&stage, "a:1", "hello");
-    let mut body = json!({"to": {"address": address(&stage, "msteams", "a:1")}, "text": "x"});
-    body["idempotencyKey"] = "x".into();
-    queued(&stage, &body);
-    // Its message was lost on the way, and the caller learns nothing.
-    stage.queue.take_all();
-    forget_person(&stage, "a:1");
-    queued(&stage, &body);
-    let counts = stage.poll();
-    assert_eq!((&counts["stopped"], &counts["delivered"]), (&1.into(), &0.into()), "{counts}");
-    // Another call is another matter.
-    body["idempotencyKey"] = "y".into();
-    queued(&stage, &body);
-    assert_eq!(stage.poll()["delivered"], 1);
 }

@@ -1,5 +1,5 @@
-//! `docs/openapi.yaml` against the running components, by schemathesis: it makes calls out of the description, proper and
-//! improper ones, and complains of every answer that is not as described.
+//! Compares `docs/openapi.yaml` with the running components. schemathesis makes proper and improper calls
+//! from the description, and fails on every answer that the description does not allow.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -9,21 +9,22 @@ use end_to_end::alerts;
 use end_to_end::stage::POLL_KEY;
 use end_to_end::suite::World;
 
-end_to_end::cases!(the_description_is_true);
+end_to_end::cases!(openapi_description_matches_the_running_components);
 
-/// What is missing where these cases are skipped. `cargo dev test` installs it, and says in its summary where it cannot.
-pub(crate) const MISSING: &str = "SCHEMATHESIS names no program";
+/// Why these cases are skipped. `cargo dev test` installs schemathesis, and its summary names the reason if
+/// it cannot.
+pub(crate) const MISSING: &str = "SCHEMATHESIS is not set";
 
-/// Where schemathesis is.
+/// The path of schemathesis, from the environment.
 pub(crate) fn schemathesis() -> Option<OsString> {
     std::env::var_os("SCHEMATHESIS").filter(|path| !path.is_empty())
 }
 
-fn the_description_is_true(world: &World) {
+fn openapi_description_matches_the_running_components(world: &World) {
     let program = schemathesis().expect(MISSING);
-    // One key for all routes: the tool has one header for all.
+    // The tool sends the same headers to all routes, so all routes have the same key.
     let stage = alerts::script(world).variable("alertkey", POLL_KEY).start();
-    // The conversation that the examples name.
+    // The examples of the description name this conversation.
     stage.say(&fixture("teams-personal.json"));
     let folder = tempfile::tempdir().unwrap();
     let root = dev::workspace::root();

@@ -1,4 +1,4 @@
-//! The bot's own tokens: where they come from, where they rest, and whom they reach.
+//! The bot's own tokens: how the bot gets, stores and renews them, and which hosts get them.
 
 use end_to_end::activity::message;
 use end_to_end::connector::Reply;
@@ -10,18 +10,18 @@ use serde_json::{Value, json};
 
 end_to_end::cases!(
     every_credential_gets_its_token,
-    one_token_serves_two_runs_and_rests_sealed,
-    many_at_once_ask_once,
-    a_refused_token_is_renewed,
-    a_bot_that_is_refused_stops_and_loses_nothing,
-    refused_credentials_say_what_to_fix,
-    a_login_host_that_is_down_costs_no_message_a_try,
-    two_credentials_are_one_too_many,
-    no_credential_reaches_a_stranger,
-    no_redirect_is_followed_with_a_credential,
+    token_serves_two_runs_and_is_stored_sealed,
+    parallel_alerts_request_one_token,
+    refused_token_is_renewed,
+    refused_bot_stops_the_run_and_loses_no_message,
+    refused_credentials_are_logged_with_the_setting_to_fix,
+    failing_login_host_counts_no_attempt,
+    two_credentials_or_none_are_a_misconfiguration,
+    credential_is_never_sent_to_an_untrusted_host,
+    redirect_is_not_followed_with_a_credential,
 );
 
-/// An envelope for the Connector at `service_url`.
+/// Makes an envelope for the Connector at `service_url`.
 fn envelope(service_url: &str, id: &str) -> Value {
     json!({
         "version": 1, "id": id, "text": format!("text of {id}"), "enqueuedAt": "2026-11-23T22:00:00Z",
@@ -32,7 +32,7 @@ fn envelope(service_url: &str, id: &str) -> Value {
     })
 }
 
-/// With a credential, and other producers on the queue.
+/// Prepares a stage with a credential, whose poller accepts messages of other producers.
 fn script<'w>(world: &'w World, login: &'w Login) -> Script<'w> {
     Script::new(world).logged_in(login).variable("unsealed", "allow")
 }
@@ -44,7 +44,7 @@ fn put(stage: &Stage, ids: &[&str]) {
     }
 }
 
-/// Nothing that was written down anywhere shows a credential.
+/// Fails the test if the host's log contains a credential or a token.
 #[track_caller]
 fn expect_no_secret_in_the_log(stage: &Stage, login: &Login) {
     let log = stage.host_log();
@@ -74,25 +74,25 @@ fn every_credential_gets_its_token(world: &World) {
     }
 }
 
-fn one_token_serves_two_runs_and_rests_sealed(world: &World) {
+fn token_serves_two_runs_and_is_stored_sealed(world: &World) {
     let login = Login::start(Proof::Secret);
     let stage = script(world, &login).start();
     for id in ["one", "two"] {
         put(&stage, &[id]);
         assert_eq!(stage.poll()["delivered"], 1);
     }
-    assert_eq!(login.requests(), 1, "the second run finds the first one's token");
+    assert_eq!(login.requests(), 1, "the second run uses the token of the first");
     let at_rest = stage.state_at_rest();
     let holds = |text: &str| at_rest.windows(text.len()).any(|window| window == text.as_bytes());
-    assert!(holds("token:"), "the token is in key-value");
+    assert!(holds("token:"), "expected the sealed token in key-value");
     let token = &login.tokens().all()[0];
     for clear in [SECRET, token.as_str(), "number-1", "an e2e secret"] {
-        assert!(!holds(clear), "{clear:?} is in key-value, in clear");
+        assert!(!holds(clear), "{clear:?} is in key-value, unsealed");
     }
     expect_no_secret_in_the_log(&stage, &login);
 }
 
-fn many_at_once_ask_once(world: &World) {
+fn parallel_alerts_request_one_token(world: &World) {
     let login = Login::start(Proof::Secret);
     let stage = script(world, &login).variable("pace", "0").start();
     let ids: Vec<_> = (0..24).map(|index| index.to_string()).collect();
@@ -101,7 +101,7 @@ fn many_at_once_ask_once(world: &World) {
     assert_eq!(login.requests(), 1);
 }
 
-fn a_refused_token_is_renewed(world: &World) {
+fn refused_token_is_renewed(world: &World) {
     let login = Login::start(Proof::Secret);
     let stage = script(world, &login).variable("pace", "0").start();
     stage.connector.on(|received| {
@@ -110,14 +110,14 @@ fn a_refused_token_is_renewed(world: &World) {
     put(&stage, &["1", "2", "3", "4", "5", "6", "7", "8"]);
     let counts = stage.poll();
     assert_eq!(counts["delivered"], 8, "{counts}");
-    assert_eq!(login.requests(), 2, "one renewal for all of them");
-    // And the next run finds the good one.
+    assert_eq!(login.requests(), 2, "expected one renewal for all alerts");
+    // The next run uses the renewed token.
     put(&stage, &["9"]);
     assert_eq!(stage.poll()["delivered"], 1);
     assert_eq!(login.requests(), 2);
 }
 
-fn a_bot_that_is_refused_stops_and_loses_nothing(world: &World) {
+fn refused_bot_stops_the_run_and_loses_no_message(world: &World) {
     let login = Login::start(Proof::Secret);
     let stage = script(world, &login).start();
     stage.connector.on(|_| Some(Reply::error(401, "BotNotRegistered")));
@@ -125,12 +125,12 @@ fn a_bot_that_is_refused_stops_and_loses_nothing(world: &World) {
     let before = stage.queue.texts();
     let counts = stage.poll();
     assert_eq!((&counts["delivered"], counts.get("poisoned")), (&0.into(), None), "{counts}");
-    assert_eq!(login.requests(), 2, "one token, and one fresh one");
+    assert_eq!(login.requests(), 2, "expected a first token and a renewed one");
     let mut after = stage.queue.texts();
     after.sort();
     let mut expected = before;
     expected.sort();
-    assert_eq!(after, expected, "every message is back, visible and as it was");
+    assert_eq!(after, expected, "every message is visible again, and unchanged");
     assert_eq!(stage.queue.poison().count(), 0);
     let refused = stage.wait_for_events("credentials.refused", 1);
     assert_eq!(refused.len(), 1, "{refused:?}");
@@ -138,12 +138,12 @@ fn a_bot_that_is_refused_stops_and_loses_nothing(world: &World) {
         (&refused[0]["level"], &refused[0]["reason"]),
         (&"error".into(), &"401 BotNotRegistered".into())
     );
-    // Nobody hammers at a door that is shut.
+    // A later run does not try again until the pause after the refusal has ended.
     assert_eq!(stage.poll()["skipped"], "credentialsRefused");
     assert_eq!(login.requests(), 2);
 }
 
-fn refused_credentials_say_what_to_fix(world: &World) {
+fn refused_credentials_are_logged_with_the_setting_to_fix(world: &World) {
     for (code, names) in [
         (7_000_215, "microsoftapppassword"),
         (700_016, "microsoftapptype"),
@@ -157,7 +157,7 @@ fn refused_credentials_say_what_to_fix(world: &World) {
         let before = stage.queue.texts();
         let counts = stage.poll();
         assert!(counts["credentials"].as_u64() >= Some(1), "{counts}");
-        assert_eq!(login.requests(), 1, "a refusal is not asked for twice");
+        assert_eq!(login.requests(), 1, "a refused request for a token is not repeated");
         stage.connector.expect_silence();
         let refused = stage.wait_for_events("credentials.refused", 1);
         assert_eq!(refused.len(), 1, "{refused:?}");
@@ -169,7 +169,7 @@ fn refused_credentials_say_what_to_fix(world: &World) {
     }
 }
 
-fn a_login_host_that_is_down_costs_no_message_a_try(world: &World) {
+fn failing_login_host_counts_no_attempt(world: &World) {
     let login = Login::start(Proof::Secret);
     for _ in 0..2 {
         login.then(respond(503, &json!({"error": "temporarily_unavailable"})));
@@ -180,16 +180,16 @@ fn a_login_host_that_is_down_costs_no_message_a_try(world: &World) {
     before.sort();
     let counts = stage.poll();
     assert!(counts["noToken"].as_u64() >= Some(1) && counts.get("retried").is_none(), "{counts}");
-    assert_eq!(login.requests(), 2, "one repeat, for the whole run");
+    assert_eq!(login.requests(), 2, "expected one repeated request in the whole run");
     stage.connector.expect_silence();
     let mut after = stage.queue.texts();
     after.sort();
-    assert_eq!(after, before, "visible, and without a mark of a failed try");
+    assert_eq!(after, before, "every message is visible again, and has no record of a failed attempt");
     assert_eq!(stage.wait_for_events("token.unavailable", 1).len(), 1);
     assert_eq!(stage.poll()["skipped"], "noToken");
 }
 
-fn two_credentials_are_one_too_many(world: &World) {
+fn two_credentials_or_none_are_a_misconfiguration(world: &World) {
     let login = Login::start(Proof::Secret);
     for (variable, value, names) in [
         ("federatedtoken", FEDERATED, "federatedtoken"),
@@ -206,15 +206,15 @@ fn two_credentials_are_one_too_many(world: &World) {
     assert_eq!(login.requests(), 0);
 }
 
-/// Every way into the bot's store, with a stranger's address in it. The stranger's port may be called, as far as the
-/// platform goes: what keeps the bot away from it is its own rule.
-fn no_credential_reaches_a_stranger(world: &World) {
+/// Puts the address of an untrusted host into every input of the bot. The manifest allows calls to that
+/// host's port, so only the bot's own rule prevents a call.
+fn credential_is_never_sent_to_an_untrusted_host(world: &World) {
     let (login, stranger) = (Login::start(Proof::Secret), Recorder::start());
     let stage = script(world, &login).start();
     let origin = stranger.origin();
     let authority = origin.strip_prefix("http://").unwrap();
     let trusted = stage.connector.authority().to_owned();
-    // The queue: sealed by nobody, and with a seal that somebody made up.
+    // Messages on the queue: each one without a seal, and with a forged seal.
     let addresses = [
         format!("{origin}/amer/"),
         origin.clone(),
@@ -234,7 +234,7 @@ fn no_credential_reaches_a_stranger(world: &World) {
         planted["seal"] = "c29tZWJvZHkgbWFkZSBpdCB1cA".into();
         stage.queue.put_json(&planted);
     }
-    // Legacy messages, with their own idea of trust.
+    // Legacy messages, with their own marks of trust.
     let parties = json!({"user": {"id": "u"}, "bot": {"id": "b"}, "conversation": {"id": "c"}});
     let mut node = json!({"address": parties, "text": "x"});
     node["address"]["serviceUrl"] = origin.clone().into();
@@ -253,13 +253,13 @@ fn no_credential_reaches_a_stranger(world: &World) {
     for legacy in [node, relates_to, cookie, later] {
         stage.queue.put_json(&legacy);
     }
-    // The body of a call.
+    // Bodies of calls.
     for address in &addresses {
         let mut activity = message("a:1", "1", "hello");
         activity["serviceUrl"] = address.as_str().into();
         stage.post(&activity).expect_status(401);
     }
-    // One proper message: the run had a token to lose.
+    // One proper message, so that the run has a token that it could send to the wrong host.
     put(&stage, &["proper"]);
     let counts = stage.poll();
     stranger.expect_silence();
@@ -269,7 +269,7 @@ fn no_credential_reaches_a_stranger(world: &World) {
     stage.connector.wait_for(1);
 }
 
-fn no_redirect_is_followed_with_a_credential(world: &World) {
+fn redirect_is_not_followed_with_a_credential(world: &World) {
     for status in [301, 302, 303, 307, 308] {
         let (login, stranger) = (Login::start(Proof::Secret), Recorder::start());
         let stage = script(world, &login).start();
@@ -282,7 +282,7 @@ fn no_redirect_is_followed_with_a_credential(world: &World) {
         stage.connector.wait_for(1);
         stranger.expect_silence();
     }
-    // The login host: here the secret itself would travel.
+    // A redirect of the login host would send the secret itself to the other host.
     let (login, stranger) = (Login::start(Proof::Secret), Recorder::start());
     let mut redirect = respond(307, &Value::Null);
     redirect.headers_mut().insert("location", stranger.origin().parse().unwrap());

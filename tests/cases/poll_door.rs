@@ -1,4 +1,4 @@
-//! `POST /internal/poll`, for hosts without a cron trigger.
+//! `POST /internal/poll`, the poller's HTTP entry point for hosts without a cron trigger.
 
 use end_to_end::activity::message;
 use end_to_end::closed_port::ClosedPort;
@@ -7,10 +7,10 @@ use end_to_end::suite::World;
 use end_to_end::web;
 
 end_to_end::cases!(
-    who_may_poll,
-    without_a_key_there_is_no_door,
-    a_queue_out_of_reach,
-    the_answer_is_the_log_line
+    poll_with_the_key_is_accepted_and_others_are_refused,
+    poll_route_does_not_exist_without_a_configured_key,
+    unreachable_queue_is_answered_503,
+    answer_has_the_counts_of_the_log_line
 );
 
 fn call(stage: &Stage, method: &str, path: &str, authorization: Option<String>) -> web::Answer {
@@ -21,7 +21,7 @@ fn call(stage: &Stage, method: &str, path: &str, authorization: Option<String>) 
     web::send(request.body(web::whole("")).unwrap())
 }
 
-fn who_may_poll(world: &World) {
+fn poll_with_the_key_is_accepted_and_others_are_refused(world: &World) {
     let stage = Stage::start(world);
     let bearer = |key: &str| Some(format!("Bearer {key}"));
     let query = format!("/internal/poll?key={POLL_KEY}");
@@ -48,7 +48,7 @@ fn who_may_poll(world: &World) {
     assert!(!stage.host_log().contains(POLL_KEY), "the key is in the log");
 }
 
-fn without_a_key_there_is_no_door(world: &World) {
+fn poll_route_does_not_exist_without_a_configured_key(world: &World) {
     let stage = Script::new(world).variable("pollkey", "").start();
     for authorization in [None, Some("Bearer ".to_owned()), Some("Bearer x".to_owned())] {
         call(&stage, "POST", "/internal/poll", authorization).expect_status(404);
@@ -56,7 +56,7 @@ fn without_a_key_there_is_no_door(world: &World) {
     call(&stage, "POST", "/internal/poll?key=", None).expect_status(404);
 }
 
-fn a_queue_out_of_reach(world: &World) {
+fn unreachable_queue_is_answered_503(world: &World) {
     let closed = ClosedPort::reserve();
     let stage = Script::new(world).unreachable_queue(&closed).start();
     stage.try_poll().expect_error(503, "QueueUnavailable");
@@ -65,7 +65,7 @@ fn a_queue_out_of_reach(world: &World) {
     assert!(run["error"].as_str().unwrap().contains("not reached"), "{run}");
 }
 
-fn the_answer_is_the_log_line(world: &World) {
+fn answer_has_the_counts_of_the_log_line(world: &World) {
     let stage = Stage::start(world);
     stage.say(&message("a:1", "1", "hello"));
     let counts = stage.poll();

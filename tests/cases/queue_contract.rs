@@ -1,16 +1,21 @@
-//! The queue client against the real Azurite: what the unit tests script, this one does.
+//! The queue client against the real Azurite. The unit tests script the service's answers; these cases check
+//! that Azurite really gives them.
 
 use end_to_end::queue::Queue;
 use end_to_end::suite::World;
 use storage_queue::{Created, PutOptions, QueueError, TimeToLive};
 
-end_to_end::cases!(the_life_of_a_message, a_wrong_key_is_refused, awkward_texts_survive);
+end_to_end::cases!(
+    message_is_put_leased_updated_and_deleted,
+    wrong_account_key_is_refused,
+    text_with_special_characters_is_returned_unchanged
+);
 
 fn queue(world: &World, name: &str) -> Queue {
     Queue::new(&world.azurite().connection_string(), name)
 }
 
-fn the_life_of_a_message(world: &World) {
+fn message_is_put_leased_updated_and_deleted(world: &World) {
     let options = PutOptions { visibility_timeout_seconds: 0, time_to_live: TimeToLive::Seconds(600) };
     queue(world, "contract-life").with(async |client| {
         assert_eq!(client.get(1, 30).await, Err(QueueError::QueueMissing));
@@ -30,9 +35,9 @@ fn the_life_of_a_message(world: &World) {
         assert!(
             first.expiration_time > first.insertion_time && first.time_next_visible > first.insertion_time
         );
-        assert_eq!(client.get(32, 30).await.unwrap(), [], "they are leased");
+        assert_eq!(client.get(32, 30).await.unwrap(), [], "both messages are leased");
 
-        // The receipt of the hand-out ends with the update.
+        // An update makes the earlier pop receipt invalid.
         let updated = client.update(&first.id, &first.pop_receipt, 0, Some("changed")).await.unwrap();
         assert_eq!(client.delete(&first.id, &first.pop_receipt).await, Err(QueueError::LeaseLost));
         let again = client.get(1, 30).await.unwrap().remove(0);
@@ -47,7 +52,7 @@ fn the_life_of_a_message(world: &World) {
     });
 }
 
-fn a_wrong_key_is_refused(world: &World) {
+fn wrong_account_key_is_refused(world: &World) {
     let connection = world.azurite().connection_string();
     let (before, after) = connection.split_once("AccountKey=").unwrap();
     let rest = after.split_once(';').unwrap().1;
@@ -58,7 +63,7 @@ fn a_wrong_key_is_refused(world: &World) {
     });
 }
 
-fn awkward_texts_survive(world: &World) {
+fn text_with_special_characters_is_returned_unchanged(world: &World) {
     let queue = queue(world, "contract-texts");
     for text in ["a & b <c> \"d\" 'e'", "  spaces  ", "&amp;&#65;", "]]>", "ü€🍕"] {
         queue.put(text);

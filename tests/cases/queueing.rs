@@ -1,4 +1,5 @@
-//! What can happen between a person's message and the queue.
+//! The way of a person's message to the queue: missing, unreachable and slow services, long and repeated
+//! messages.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,73 +14,74 @@ use end_to_end::suite::World;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    a_missing_queue_is_created,
-    a_queue_out_of_reach_is_told_to_both,
-    a_silent_queue_is_given_up_in_time,
-    a_message_that_is_too_long_is_told_to_the_person,
-    a_message_that_just_fits_is_delivered_whole,
-    a_message_without_text_is_told_to_the_person,
-    a_button_that_does_nothing_says_so,
-    a_message_without_an_id_is_queued,
-    message_whose_acknowledgement_was_late_or_refused_is_not_queued_again,
-    message_that_was_answered_in_time_leaves_nothing_behind,
-    what_was_not_stored_is_queued_when_it_is_sent_again,
-    a_refused_acknowledgement_changes_nothing,
-    a_lost_acknowledgement_changes_nothing,
-    a_connector_out_of_reach_changes_nothing,
-    a_slow_connector_does_not_hold_the_channel,
+    missing_queue_is_created,
+    unreachable_queue_is_reported_to_channel_and_person,
+    silent_queue_times_out_before_the_channel_does,
+    message_that_is_too_long_is_refused_with_a_reply,
+    message_that_just_fits_is_delivered_unchanged,
+    message_without_text_is_refused_with_a_reply,
+    button_without_text_is_answered_and_not_queued,
+    message_without_an_id_is_queued,
+    message_with_a_late_or_refused_acknowledgement_is_not_queued_again,
+    message_in_a_known_conversation_writes_no_key_value,
+    message_that_was_not_queued_is_queued_when_it_is_sent_again,
+    refused_acknowledgement_keeps_the_message_queued,
+    lost_acknowledgement_keeps_the_message_queued,
+    unreachable_connector_keeps_the_message_queued,
+    slow_connector_does_not_delay_the_answer_to_the_channel,
 );
 
-/// A channel gives a bot 15 s.
+/// How long a channel waits for the bot's answer.
 const CHANNEL_WAITS: Duration = Duration::from_secs(15);
 
 fn hello() -> Value {
     message("a:queueing", "1", "hello")
 }
 
-fn a_missing_queue_is_created(world: &World) {
+fn missing_queue_is_created(world: &World) {
     let stage = Stage::start(world);
     assert!(!stage.queue.exists());
     stage.say(&hello());
     assert_eq!(stage.queue.count(), 1);
-    // And one that is there already is no obstacle.
+    // An existing queue is used.
     stage.say(&message("a:queueing", "2", "hello again"));
     assert_eq!(stage.queue.count(), 2);
 }
 
-fn a_queue_out_of_reach_is_told_to_both(world: &World) {
+fn unreachable_queue_is_reported_to_channel_and_person(world: &World) {
     let closed = ClosedPort::reserve();
     let stage = Script::new(world).unreachable_queue(&closed).start();
     stage.post(&stage.connector.host(&hello())).expect_error(503, "QueueUnavailable");
-    told_that_nothing_was_queued(&stage);
+    expect_not_queued_reply(&stage);
     let failures = stage.wait_for_events("queue.put.failed", 1);
     assert_eq!(failures.len(), 1, "{failures:?}");
 }
 
-fn a_silent_queue_is_given_up_in_time(world: &World) {
-    // Connections are taken by the kernel's backlog, and nobody ever answers.
+fn silent_queue_times_out_before_the_channel_does(world: &World) {
+    // The kernel accepts connections into its backlog, and no server ever answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let stage = Script::new(world).queue_at(&silent.local_addr().unwrap().to_string()).start();
     let asked = Instant::now();
     stage.post(&stage.connector.host(&hello())).expect_error(503, "QueueUnavailable");
     assert!(asked.elapsed() < CHANNEL_WAITS, "the answer took {:?}", asked.elapsed());
-    told_that_nothing_was_queued(&stage);
+    expect_not_queued_reply(&stage);
 }
 
-fn a_message_that_is_too_long_is_told_to_the_person(world: &World) {
+fn message_that_is_too_long_is_refused_with_a_reply(world: &World) {
     let stage = Stage::start(world);
-    // 48 KiB are 49 152 bytes: the text alone is more. Then one that only its UTF-8 makes too long.
+    // A message may have 48 KiB, which is 49 152 bytes. The first text alone is longer. The second is longer
+    // only in UTF-8.
     for text in ["x".repeat(49_200), "ü".repeat(24_700)] {
         let seen = stage.connector.received().len();
         stage.say(&message("a:queueing", "1", &text));
-        let told = stage.connector.wait_for(seen + 1).remove(seen);
-        assert!(told.text().starts_with("Not queued:"), "{told:?}");
-        assert_eq!(told.reply_to().as_deref(), Some("1"));
-        assert_eq!(stage.queue.count(), 0, "nothing is queued");
+        let reply = stage.connector.wait_for(seen + 1).remove(seen);
+        assert!(reply.text().starts_with("Not queued:"), "{reply:?}");
+        assert_eq!(reply.reply_to().as_deref(), Some("1"));
+        assert_eq!(stage.queue.count(), 0, "the message is not queued");
     }
 }
 
-fn a_message_that_just_fits_is_delivered_whole(world: &World) {
+fn message_that_just_fits_is_delivered_unchanged(world: &World) {
     let stage = Stage::start(world);
     let text = "ü".repeat(24_000);
     stage.say(&message("a:queueing", "1", &text));
@@ -88,30 +90,30 @@ fn a_message_that_just_fits_is_delivered_whole(world: &World) {
     assert!(alert.text() == format!("Alert: {text}"), "the text changed on its way");
 }
 
-fn a_message_without_text_is_told_to_the_person(world: &World) {
+fn message_without_text_is_refused_with_a_reply(world: &World) {
     let stage = Stage::start(world);
     stage.say(&message("a:queueing", "1", "  \n"));
-    told_that_nothing_was_queued(&stage);
+    expect_not_queued_reply(&stage);
 }
 
-/// `Action.Submit` of an Adaptive Card: a message with `value`, and no text.
-fn a_button_that_does_nothing_says_so(world: &World) {
+/// A button with `Action.Submit` of an Adaptive Card posts a message with `value` and without text.
+fn button_without_text_is_answered_and_not_queued(world: &World) {
     let stage = Stage::start(world);
     let mut pressed = message("a:queueing", "1", "");
     pressed["value"] = json!({"order": 42});
     stage.say(&pressed);
-    let said = stage.connector.wait_for(1).remove(0);
-    assert_eq!(said.text(), "Nothing happened: I do nothing with this button.");
+    let reply = stage.connector.wait_for(1).remove(0);
+    assert_eq!(reply.text(), "Nothing happened: I do nothing with this button.");
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn a_message_without_an_id_is_queued(world: &World) {
+fn message_without_an_id_is_queued(world: &World) {
     let stage = Stage::start(world);
     let mut nameless = hello();
     nameless.as_object_mut().unwrap().remove("id");
     stage.say(&nameless);
     stage.poll();
-    // There is nothing to reply to: both go into the conversation.
+    // Without an id there is no activity to reply to, so both go into the conversation.
     for received in stage.connector.wait_for(2) {
         assert_eq!(received.reply_to(), None, "{received:?}");
         assert_eq!(received.conversation().as_deref(), Some("a:queueing"));
@@ -119,8 +121,8 @@ fn a_message_without_an_id_is_queued(world: &World) {
     }
 }
 
-/// A channel that got no answer within its 15 s sends an activity again.
-fn message_whose_acknowledgement_was_late_or_refused_is_not_queued_again(world: &World) {
+/// A channel sends an activity again if it gets no answer within 15 s.
+fn message_with_a_late_or_refused_acknowledgement_is_not_queued_again(world: &World) {
     let late = Duration::from_millis(5_500);
     for reply in [Reply::error(502, "BadGateway"), Reply::created("ack").after(late)] {
         let stage = Stage::start(world);
@@ -130,11 +132,11 @@ fn message_whose_acknowledgement_was_late_or_refused_is_not_queued_again(world: 
         }
         assert_eq!((stage.queue.count(), stage.connector.wait_for(1).len()), (1, 1));
         assert_eq!(stage.events("message.seen").len(), 2);
-        // The same id in another conversation, and another one in this.
+        // The same id in another conversation is another message, and so is another id in this conversation.
         stage.say(&message("a:other", "1", "hello"));
         stage.say(&message("a:queueing", "2", "hello"));
         assert_eq!(stage.queue.count(), 3);
-        // Also when its alert is long delivered.
+        // The message is also not queued again after its alert was delivered.
         stage.connector.on(|_| Some(Reply::created("delivered")));
         stage.poll();
         stage.say(&hello());
@@ -142,16 +144,16 @@ fn message_whose_acknowledgement_was_late_or_refused_is_not_queued_again(world: 
     }
 }
 
-fn message_that_was_answered_in_time_leaves_nothing_behind(world: &World) {
+fn message_in_a_known_conversation_writes_no_key_value(world: &World) {
     let stage = Stage::start(world);
     stage.say(&hello());
     let known = stage.stored();
-    assert!(!known.is_empty(), "the conversation is stored");
+    assert!(!known.is_empty(), "expected the conversation in key-value");
     stage.say(&message("a:queueing", "2", "hello"));
-    assert_eq!(stage.stored(), known, "a known conversation's message changes nothing in key-value");
+    assert_eq!(stage.stored(), known, "a message in a known conversation must not change key-value");
 }
 
-fn what_was_not_stored_is_queued_when_it_is_sent_again(world: &World) {
+fn message_that_was_not_queued_is_queued_when_it_is_sent_again(world: &World) {
     let fails = Arc::new(AtomicBool::new(true));
     let failing = Arc::clone(&fails);
     let behind = world.azurite().queue_authority();
@@ -166,7 +168,7 @@ fn what_was_not_stored_is_queued_when_it_is_sent_again(world: &World) {
     assert_eq!(stage.queue.count(), 1);
 }
 
-fn a_refused_acknowledgement_changes_nothing(world: &World) {
+fn refused_acknowledgement_keeps_the_message_queued(world: &World) {
     let stage = Stage::start(world);
     stage.connector.on(|_| Some(Reply::error(500, "ServiceError")));
     stage.say(&hello());
@@ -174,7 +176,7 @@ fn a_refused_acknowledgement_changes_nothing(world: &World) {
     assert_eq!(stage.queue.count(), 1);
 }
 
-fn a_lost_acknowledgement_changes_nothing(world: &World) {
+fn lost_acknowledgement_keeps_the_message_queued(world: &World) {
     let stage = Stage::start(world);
     stage.connector.on(|_| Some(Reply::cut_unanswered()));
     stage.say(&hello());
@@ -182,7 +184,7 @@ fn a_lost_acknowledgement_changes_nothing(world: &World) {
     stage.connector.wait_for(1);
 }
 
-fn a_connector_out_of_reach_changes_nothing(world: &World) {
+fn unreachable_connector_keeps_the_message_queued(world: &World) {
     let stage = Stage::start(world);
     let closed = ClosedPort::reserve();
     let activity = end_to_end::activity::at_service(&hello(), &closed.authority());
@@ -191,7 +193,7 @@ fn a_connector_out_of_reach_changes_nothing(world: &World) {
     stage.wait_for_events("connector.answer.failed", 1);
 }
 
-fn a_slow_connector_does_not_hold_the_channel(world: &World) {
+fn slow_connector_does_not_delay_the_answer_to_the_channel(world: &World) {
     let stage = Stage::start(world);
     stage.connector.on(|_| Some(Reply::created("late").after(Duration::from_secs(30))));
     let asked = Instant::now();
@@ -201,9 +203,9 @@ fn a_slow_connector_does_not_hold_the_channel(world: &World) {
 }
 
 #[track_caller]
-fn told_that_nothing_was_queued(stage: &Stage) {
-    let told = stage.connector.wait_for(1).remove(0);
-    assert!(told.text().starts_with("Not queued:"), "{told:?}");
-    assert_eq!(told.reply_to().as_deref(), Some("1"));
-    assert_eq!(stage.queue.count(), 0, "nothing is queued");
+fn expect_not_queued_reply(stage: &Stage) {
+    let reply = stage.connector.wait_for(1).remove(0);
+    assert!(reply.text().starts_with("Not queued:"), "{reply:?}");
+    assert_eq!(reply.reply_to().as_deref(), Some("1"));
+    assert_eq!(stage.queue.count(), 0, "the message is not queued");
 }

@@ -1,4 +1,4 @@
-//! A message goes in, an envelope stands on the queue, the alert comes back to the person.
+//! The path of a message: the bot puts an envelope on the queue, and the poller delivers it as an alert.
 
 use chrono::{DateTime, Utc};
 use end_to_end::activity::{at_service, fixture, playground};
@@ -7,16 +7,16 @@ use end_to_end::suite::World;
 use serde_json::Value;
 
 end_to_end::cases!(
-    teams_personal,
-    teams_channel_thread,
-    web_chat,
-    playground_personal,
-    playground_group_chat,
-    playground_channel,
-    playground_web_chat,
+    teams_personal_message_is_delivered_as_an_alert,
+    teams_channel_message_is_delivered_as_an_alert,
+    web_chat_message_is_delivered_as_an_alert,
+    playground_personal_message_is_delivered_as_an_alert,
+    playground_group_message_is_delivered_as_an_alert,
+    playground_channel_message_is_delivered_as_an_alert,
+    playground_web_chat_message_is_delivered_as_an_alert,
 );
 
-fn teams_personal(world: &World) {
+fn teams_personal_message_is_delivered_as_an_alert(world: &World) {
     exact(
         world,
         "teams-personal",
@@ -26,7 +26,7 @@ fn teams_personal(world: &World) {
     );
 }
 
-fn teams_channel_thread(world: &World) {
+fn teams_channel_message_is_delivered_as_an_alert(world: &World) {
     exact(
         world,
         "teams-channel",
@@ -36,7 +36,7 @@ fn teams_channel_thread(world: &World) {
     );
 }
 
-fn web_chat(world: &World) {
+fn web_chat_message_is_delivered_as_an_alert(world: &World) {
     exact(
         world,
         "webchat",
@@ -45,7 +45,7 @@ fn web_chat(world: &World) {
     );
 }
 
-/// The whole way of one activity, with the exact JSON at each stop.
+/// Follows one activity, and compares the exact JSON at each step.
 #[track_caller]
 fn exact(world: &World, name: &str, activities_path: &str, encoded_activity_id: &str) {
     let stage = Stage::start(world);
@@ -56,15 +56,19 @@ fn exact(world: &World, name: &str, activities_path: &str, encoded_activity_id: 
     stage.say(&fixture(&format!("{name}.json")));
 
     let mut envelopes = stage.queue.envelopes();
-    assert_eq!(envelopes.len(), 1, "one envelope on the queue: {envelopes:#?}");
+    assert_eq!(envelopes.len(), 1, "expected one envelope on the queue, found {envelopes:#?}");
     let enqueued_at = envelopes[0].as_object_mut().unwrap().remove("enqueuedAt").unwrap_or_default();
     let moment: DateTime<Utc> =
         enqueued_at.as_str().unwrap_or_default().parse().expect("enqueuedAt in RFC 3339");
     let tolerance = chrono::TimeDelta::seconds(1);
-    assert!(moment >= before - tolerance && moment <= Utc::now() + tolerance, "enqueuedAt is now: {moment}");
+    assert!(
+        moment >= before - tolerance && moment <= Utc::now() + tolerance,
+        "expected the current time as enqueuedAt, found {moment}"
+    );
     let mut expected_envelope = expected["envelope"].clone();
     expected_envelope["address"] = at_service(&expected_envelope["address"], &authority);
-    // The id begins with the period of eight days in which the activity came, so that its record is found by it.
+    // The id begins with the number of the period of eight days in which the activity came. The bot finds the
+    // alert's record by it.
     let period = format!("{:04x}", moment.timestamp() / (8 * 24 * 60 * 60));
     expected_envelope["id"] =
         format!("{period}{}", expected_envelope["id"].as_str().expect("the rest of an id")).into();
@@ -89,23 +93,23 @@ fn exact(world: &World, name: &str, activities_path: &str, encoded_activity_id: 
     stage.connector.wait_for(2);
 }
 
-fn playground_personal(world: &World) {
+fn playground_personal_message_is_delivered_as_an_alert(world: &World) {
     from_playground(world, "personal", "please run pg1hw3sd");
 }
 
-fn playground_group_chat(world: &World) {
+fn playground_group_message_is_delivered_as_an_alert(world: &World) {
     from_playground(world, "groupchat", "please run pg9z7rxg");
 }
 
-fn playground_channel(world: &World) {
+fn playground_channel_message_is_delivered_as_an_alert(world: &World) {
     from_playground(world, "channel", "please run pgobnxcx");
 }
 
-fn playground_web_chat(world: &World) {
+fn playground_web_chat_message_is_delivered_as_an_alert(world: &World) {
     from_playground(world, "webchat", "please run pgyn7bzt");
 }
 
-/// What the Playground posts, at the host name and with the path that it uses.
+/// Posts a captured activity of the Playground, with the host name and the path that the Playground uses.
 #[track_caller]
 fn from_playground(world: &World, kind: &str, text: &str) {
     let stage = Stage::start(world);
@@ -129,5 +133,5 @@ fn from_playground(world: &World, kind: &str, text: &str) {
 
 #[track_caller]
 fn same_json(what: &str, actual: &Value, expected: &Value) {
-    assert!(actual == expected, "{what} differs\nexpected: {expected:#}\n     got: {actual:#}");
+    assert!(actual == expected, "{what} differs\nexpected: {expected:#}\n   found: {actual:#}");
 }

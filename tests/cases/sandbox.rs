@@ -1,4 +1,4 @@
-//! The platform's own wall: a component calls no host that its manifest does not name.
+//! The sandbox of the host: a component can call only hosts that its manifest names.
 
 use dev::host::HostKind;
 use end_to_end::activity::message;
@@ -7,11 +7,12 @@ use end_to_end::stage::{POLL_KEY, Script};
 use end_to_end::suite::World;
 use end_to_end::web;
 
-end_to_end::cases!(an_undeclared_host_is_refused, one_bad_entry_is_noticed);
+end_to_end::cases!(undeclared_host_is_refused, malformed_outbound_host_is_refused);
 
-fn an_undeclared_host_is_refused(world: &World) {
+fn undeclared_host_is_refused(world: &World) {
     let stage = Script::new(world).manifest(Manifest::without_loopback).start();
-    // The storage is on loopback, which this manifest does not name: neither door gets through.
+    // The storage is on loopback, which this manifest does not name. Both components
+    // therefore fail to call it.
     stage.post(&stage.connector.host(&message("a:1", "1", "hello"))).expect_error(503, "StateUnavailable");
     stage.try_poll().expect_error(503, "QueueUnavailable");
     stage.connector.expect_silence();
@@ -19,7 +20,7 @@ fn an_undeclared_host_is_refused(world: &World) {
     assert!(reason.contains("allowed_outbound_hosts"), "{reason}");
     if world.host() == HostKind::Embedded {
         let target = world.azurite().queue_authority();
-        end_to_end::waiting::eventually("the host's own line about the call it denied", || {
+        end_to_end::waiting::eventually("the host's log line about the denied call", || {
             let log = stage.host_log();
             log.lines()
                 .any(|line| line.contains(&target) && line.contains("allowed_outbound_hosts"))
@@ -28,8 +29,8 @@ fn an_undeclared_host_is_refused(world: &World) {
     }
 }
 
-fn one_bad_entry_is_noticed(world: &World) {
-    // Spin's rule: the list is one thing, and a list with an entry that means nothing is refused.
+fn malformed_outbound_host_is_refused(world: &World) {
+    // Spin refuses the whole list if one entry is malformed.
     let folder = tempfile::tempdir().unwrap();
     let manifest = Manifest::local().without_cron().with_outbound(|hosts| hosts.push("not a host".into()));
     let options = dev::host::HostOptions {
@@ -46,12 +47,13 @@ fn one_bad_entry_is_noticed(world: &World) {
         meter: false,
     };
     match dev::host::Host::start(&options) {
-        // Refused at the start. The embedded host says which entry it is; what Spin says depends on its version.
+        // The host refuses the manifest at the start. The embedded host names the entry; the text of Spin
+        // depends on its version.
         Err(error) => {
-            let says_which = format!("{error:#}").contains("not a host");
-            assert!(says_which || world.host() == HostKind::Spin, "{error:#}");
+            let names_the_entry = format!("{error:#}").contains("not a host");
+            assert!(names_the_entry || world.host() == HostKind::Spin, "{error:#}");
         }
-        // Or nobody is let out.
+        // Or the host starts, and the component can call no host.
         Ok(host) => {
             let url = format!("{}/internal/poll", host.url().trim_end_matches('/'));
             let poll = http::Request::post(url).header("authorization", format!("Bearer {POLL_KEY}"));

@@ -1,4 +1,4 @@
-//! The seal: what one component wrote, the other knows; what somebody changed, nobody says.
+//! The seal of a queue message: the bot makes it, and the poller checks it.
 
 use end_to_end::activity::message;
 use end_to_end::queue::decode;
@@ -7,12 +7,12 @@ use end_to_end::suite::World;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    what_the_bot_wrote_the_poller_delivers,
-    whatever_was_changed_goes_to_poison,
-    messages_without_a_seal_are_allowed_or_refused,
-    a_copy_without_a_seal_takes_no_sealed_alert_away,
-    refusing_needs_a_key,
-    a_short_seal_key_is_refused,
+    sealed_message_of_the_bot_is_delivered,
+    changed_sealed_message_is_moved_to_the_poison_queue,
+    unsealed_message_is_delivered_or_refused_by_the_setting,
+    unsealed_copy_does_not_replace_the_sealed_alert,
+    unsealed_refuse_without_a_key_is_a_misconfiguration,
+    short_seal_key_is_refused,
 );
 
 type Change = fn(&mut Value);
@@ -23,26 +23,33 @@ fn sealing(world: &World) -> Script<'_> {
     Script::new(world).variable("sealkey", KEY)
 }
 
-/// What the bot puts on the queue when somebody says something.
+/// Makes the bot queue a message, and returns the sealed envelope.
 fn sealed(stage: &Stage) -> Value {
     stage.say(&message("a:1", "1", "hello"));
     let sealed = decode(&stage.queue.take_all().remove(0));
-    assert_eq!(sealed["seal"].as_str().map(str::len), Some(43), "base64url of 32 bytes: {sealed}");
-    assert!(sealed["address"].get("serviceUrlVerified").is_none(), "nobody vouched for it: {sealed}");
+    assert_eq!(
+        sealed["seal"].as_str().map(str::len),
+        Some(43),
+        "expected a seal of 32 bytes in base64url, found {sealed}"
+    );
+    assert!(
+        sealed["address"].get("serviceUrlVerified").is_none(),
+        "expected no mark for an address that no token verified, found {sealed}"
+    );
     sealed
 }
 
-fn what_the_bot_wrote_the_poller_delivers(world: &World) {
+fn sealed_message_of_the_bot_is_delivered(world: &World) {
     let stage = sealing(world).variable("unsealed", "refuse").start();
     stage.say(&message("a:1", "0", "hello"));
     assert_eq!(stage.poll()["delivered"], 1);
-    // Byte for byte another text, but the same envelope: the seal is over what it says.
+    // The text differs byte for byte, but the envelope is the same. The seal is over the envelope's content.
     let spaced = serde_json::to_string_pretty(&sealed(&stage)).unwrap();
     stage.queue.put(&spaced);
     assert_eq!(stage.poll()["delivered"], 1);
 }
 
-fn whatever_was_changed_goes_to_poison(world: &World) {
+fn changed_sealed_message_is_moved_to_the_poison_queue(world: &World) {
     for unsealed in ["allow", "refuse"] {
         let stage = sealing(world).variable("unsealed", unsealed).start();
         let original = sealed(&stage);
@@ -66,38 +73,41 @@ fn whatever_was_changed_goes_to_poison(world: &World) {
                 [changed]
             );
         }
-        assert_eq!(stage.connector.received().len(), seen, "nothing of it was said");
+        assert_eq!(stage.connector.received().len(), seen, "no changed message is delivered");
         let poisoned = stage.wait_for_events("alert.poisoned", changes.len());
         assert!(poisoned[0]["reason"].as_str().unwrap().contains("seal is broken"), "{poisoned:?}");
     }
 }
 
-fn messages_without_a_seal_are_allowed_or_refused(world: &World) {
+fn unsealed_message_is_delivered_or_refused_by_the_setting(world: &World) {
     for (unsealed, delivered, poisoned) in [("allow", 1, 0), ("refuse", 0, 1)] {
         let stage = sealing(world).variable("unsealed", unsealed).start();
         let mut unsealed_one = sealed(&stage);
         unsealed_one.as_object_mut().unwrap().remove("seal");
         unsealed_one["id"] = "another-producer-s".into();
         stage.queue.put_json(&unsealed_one);
-        // Another producer's message to a host that nobody trusts gets nowhere, whatever the setting.
-        let mut stranger_s = unsealed_one.clone();
-        stranger_s["id"] = "a-stranger-s".into();
-        stranger_s["address"]["serviceUrl"] = "https://evil.example/".into();
-        stage.queue.put_json(&stranger_s);
+        // A message of another producer to an untrusted host is refused with either setting.
+        let mut untrusted = unsealed_one.clone();
+        untrusted["id"] = "to-an-untrusted-host".into();
+        untrusted["address"]["serviceUrl"] = "https://evil.example/".into();
+        stage.queue.put_json(&untrusted);
         let counts = stage.poll();
         assert_eq!(counts["delivered"], delivered, "{unsealed}: {counts}");
         let by = &counts["poisonedBy"];
         assert_eq!(by["unsealed"].as_u64().unwrap_or_default(), poisoned, "{unsealed}: {counts}");
         assert_eq!(by["untrustedHost"], 1, "{unsealed}: {counts}");
         for failed in stage.queue.poison().envelopes() {
-            assert!(failed.get("seal").is_none(), "our seal would vouch for it: {failed}");
+            assert!(
+                failed.get("seal").is_none(),
+                "the bot must not seal a message of another producer: {failed}"
+            );
             assert!(failed["failure"]["reason"].is_string(), "{failed}");
         }
     }
 }
 
-/// Somebody who can write to the queue knows an alert's id, and puts a message of that id before it.
-fn a_copy_without_a_seal_takes_no_sealed_alert_away(world: &World) {
+/// A writer to the queue copies an alert's id, and puts a message with that id before it.
+fn unsealed_copy_does_not_replace_the_sealed_alert(world: &World) {
     let stage = sealing(world).start();
     let original = sealed(&stage);
     let seen = stage.connector.received().len();
@@ -108,7 +118,8 @@ fn a_copy_without_a_seal_takes_no_sealed_alert_away(world: &World) {
     stage.queue.put_json(&original);
     assert_eq!(stage.poll()["delivered"], 2);
     assert_eq!(stage.connector.wait_for(seen + 2).pop().unwrap().text(), "Alert: hello");
-    // Neither does one with a broken seal pass for a double, and go away unseen.
+    // A message with a broken seal and the same id does not count as a duplicate. It is moved to the poison
+    // queue.
     forged["seal"] = "A".repeat(43).into();
     stage.queue.put_json(&original);
     stage.queue.put_json(&forged);
@@ -118,20 +129,20 @@ fn a_copy_without_a_seal_takes_no_sealed_alert_away(world: &World) {
         (&1.into(), &1.into()),
         "{counts}"
     );
-    // A true double still goes away.
+    // A copy with the valid seal counts as a duplicate.
     stage.queue.put_json(&original);
     stage.queue.put_json(&original);
     assert_eq!(stage.poll()["alreadySent"], 1);
 }
 
-fn refusing_needs_a_key(world: &World) {
+fn unsealed_refuse_without_a_key_is_a_misconfiguration(world: &World) {
     let stage = Script::new(world).variable("unsealed", "refuse").start();
     stage.try_poll().expect_error(500, "Misconfigured");
     let run = stage.wait_for_events("drain", 1).remove(0);
     assert!(run["error"].as_str().unwrap().contains("sealkey"), "{run}");
 }
 
-fn a_short_seal_key_is_refused(world: &World) {
+fn short_seal_key_is_refused(world: &World) {
     let stage = Script::new(world).variable("sealkey", "hunter2").start();
     stage.try_poll().expect_error(500, "Misconfigured");
     stage.post(&stage.connector.host(&message("a:1", "1", "hello"))).expect_error(500, "Misconfigured");

@@ -1,4 +1,4 @@
-//! Two hosts of one bot: they share the queue and the tables, and each has a key-value store of its own.
+//! Two hosts of one bot. They share the queue and the tables, and each has its own key-value store.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,12 +14,12 @@ use serde_json::{Value, json};
 
 end_to_end::cases!(
     conversation_of_one_host_is_alerted_through_the_other,
-    stop_said_to_one_host_holds_in_the_other,
+    stop_at_one_host_holds_at_the_other,
     repeated_call_to_the_other_host_is_the_same_alert,
     same_call_to_both_hosts_at_once_is_one_alert,
     activity_sent_again_to_the_other_host_is_queued_once,
     cancel_at_the_other_host_holds,
-    run_at_the_other_host_waits_for_the_one_at_work,
+    run_at_the_other_host_is_skipped_during_a_run,
     runs_that_begin_at_the_same_moment_deliver_once_and_in_order,
 );
 
@@ -44,14 +44,14 @@ fn conversation_of_one_host_is_alerted_through_the_other(world: &World) {
         assert_eq!(first.connector.wait_for(1)[0].conversation().as_deref(), Some("a:1"), "{to}");
         first.connector.forget();
     }
-    // It ends at one host, and the other one knows.
+    // The conversation ends at one host, and the other host reads that from the tables.
     let mut over = first.connector.host(&message("a:1", "2", ""));
     over["type"] = "endOfConversation".into();
     first.post(&over).expect_status(200);
     alert(&second, &to_conversation(&key, "x")).expect_error(404, "TargetNotFound");
 }
 
-fn stop_said_to_one_host_holds_in_the_other(world: &World) {
+fn stop_at_one_host_holds_at_the_other(world: &World) {
     let (first, second) = hosts(world);
     let key = known(&first, "a:1", "hello");
     queued(&second, &to_conversation(&key, "before the stop"));
@@ -62,7 +62,7 @@ fn stop_said_to_one_host_holds_in_the_other(world: &World) {
     assert_eq!((&counts["stopped"], &counts["delivered"]), (&1.into(), &0.into()), "{counts}");
     assert_eq!(first.queue.count(), 0);
 
-    // The person goes on at the other host, whose Connector is another one.
+    // The person's next message goes to the other host, which stores its own Connector as the address.
     second.say(&message("a:1", "3", "start"));
     first.connector.forget();
     second.connector.forget();
@@ -83,7 +83,7 @@ fn repeated_call_to_the_other_host_is_the_same_alert(world: &World) {
     assert_eq!(counts["delivered"], 1, "{counts}");
     for stage in [&second, &first] {
         assert_eq!(alert(stage, &body).expect_status(202).json(), answer);
-        assert_eq!(stage.queue.count(), 0, "it is delivered, so nothing is put on the queue");
+        assert_eq!(stage.queue.count(), 0, "a delivered alert is not queued again");
     }
     body["text"] = "another".into();
     alert(&second, &body).expect_error(422, "IdempotencyKeyReused");
@@ -138,7 +138,7 @@ fn cancel_at_the_other_host_holds(world: &World) {
     delete(&second, "0a260123456789abcdef0123456789ab").expect_error(404, "AlertNotFound");
 }
 
-fn run_at_the_other_host_waits_for_the_one_at_work(world: &World) {
+fn run_at_the_other_host_is_skipped_during_a_run(world: &World) {
     let (first, second) = hosts(world);
     let key = known(&first, "a:1", "hello");
     first.connector.on(|_| Some(Reply::created("x").after(Duration::from_secs(2))));
@@ -154,11 +154,14 @@ fn run_at_the_other_host_waits_for_the_one_at_work(world: &World) {
             "{skipped}"
         );
         let counts = run.join().unwrap();
-        assert_eq!(counts["delivered"], 2, "the run takes in what comes meanwhile: {counts}");
+        assert_eq!(
+            counts["delivered"], 2,
+            "the run also delivers the alert that was queued during it: {counts}"
+        );
     });
     let texts: Vec<_> = first.connector.wait_for(2).iter().map(|seen| seen.text().to_owned()).collect();
     assert_eq!(texts, ["Alert: slow", "Alert: behind"]);
-    assert_eq!(second.poll().get("skipped"), None, "the hold was given up");
+    assert_eq!(second.poll().get("skipped"), None, "the first run has released the run lock");
 }
 
 fn runs_that_begin_at_the_same_moment_deliver_once_and_in_order(world: &World) {
@@ -172,7 +175,7 @@ fn runs_that_begin_at_the_same_moment_deliver_once_and_in_order(world: &World) {
         .on(|received| received.is_alert().then(|| Reply::created("x").after(Duration::from_millis(20))));
     let is_over = AtomicBool::new(false);
     let runs: Vec<Value> = std::thread::scope(|scope| {
-        // Two callers for each host, so that hosts meet each other and themselves.
+        // Each host gets two callers, so that runs compete across hosts and within one.
         let pollers: Vec<_> = [&first, &second, &first, &second]
             .map(|stage| {
                 let is_over = &is_over;
@@ -206,7 +209,7 @@ fn runs_that_begin_at_the_same_moment_deliver_once_and_in_order(world: &World) {
     let all = (CONVERSATIONS * EACH) as u64;
     assert_eq!((sum("delivered"), sum("received")), (all, all), "{runs:?}");
     let skipped = runs.iter().filter(|run| run["skipped"] == "anotherRun").count();
-    assert!(skipped > 0, "no run met another one in {} runs within {SOON:?}", runs.len());
+    assert!(skipped > 0, "expected a skipped run, found none in {} runs within {SOON:?}", runs.len());
     let mut seen: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for alert in first.connector.received().into_iter().filter(Received::is_alert) {
         seen.entry(alert.conversation().unwrap()).or_default().push(alert.text().to_owned());

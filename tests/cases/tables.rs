@@ -1,4 +1,4 @@
-//! Tables that cannot be reached, that refuse the credential, and that hold what nobody here wrote.
+//! Tables that are unreachable, that refuse the credential, or that contain foreign entities.
 
 use end_to_end::activity::message;
 use end_to_end::alerts::{self, alert, call, key_of, known, queued, targets, to_conversation};
@@ -12,15 +12,15 @@ use serde_json::{Value, json};
 use storage_table::{Entity, Key};
 
 end_to_end::cases!(
-    unreachable_tables_are_told_and_nothing_is_lost,
-    everything_goes_on_when_the_tables_are_back,
+    unreachable_tables_are_answered_503_and_lose_no_message,
+    calls_succeed_again_when_the_tables_recover,
     sas_without_table_rights_is_named_in_the_log,
-    foreign_entities_break_nothing,
-    records_of_a_newer_version_are_left_alone,
-    names_too_long_for_a_key_are_alerted,
+    foreign_entities_are_skipped,
+    record_of_a_newer_version_is_not_changed,
+    conversation_with_names_too_long_for_a_key_is_alerted,
 );
 
-/// What the person reads when the message was not stored.
+/// The first words of the bot's reply when it could not queue a message.
 const NOT_QUEUED: &str = "Not queued: ";
 
 #[track_caller]
@@ -28,15 +28,15 @@ fn table(world: &World, stage: &Stage, rest: &str) -> Table {
     Table::new(&world.azurite().connection_string(), &format!("{}{rest}", stage.table_prefix))
 }
 
-/// Every entry point that needs the tables answers 503, and the person is told.
+/// Expects 503 at every entry point that needs the tables, and a reply to the person.
 #[track_caller]
 fn expect_unavailable(stage: &Stage, id: &str) {
-    let told = stage.connector.received().len();
+    let before = stage.connector.received().len();
     let activity = stage.connector.host(&message("a:1", id, "hello"));
     stage.post(&activity).expect_error(503, "StateUnavailable");
-    let words = stage.connector.wait_for(told + 1).remove(told);
-    assert!(words.text().starts_with(NOT_QUEUED), "{words:?}");
-    assert_eq!(words.reply_to().as_deref(), Some(id));
+    let reply = stage.connector.wait_for(before + 1).remove(before);
+    assert!(reply.text().starts_with(NOT_QUEUED), "{reply:?}");
+    assert_eq!(reply.reply_to().as_deref(), Some(id));
 
     let body = to_conversation(&key_of("msteams", "a:1"), "x");
     alert(stage, &body).expect_error(503, "StateUnavailable");
@@ -46,23 +46,23 @@ fn expect_unavailable(stage: &Stage, id: &str) {
         call(stage, method, path, &Value::Null).expect_error(503, "StateUnavailable");
     }
     stage.try_poll().expect_error(503, "StateUnavailable");
-    assert_eq!(stage.connector.received().len(), told + 1, "nothing is delivered");
+    assert_eq!(stage.connector.received().len(), before + 1, "the poller delivers no alert");
 }
 
-fn unreachable_tables_are_told_and_nothing_is_lost(world: &World) {
+fn unreachable_tables_are_answered_503_and_lose_no_message(world: &World) {
     let closed = ClosedPort::reserve();
     let stage = alerts::script(world).unreachable_tables(&closed).start();
     let envelope = crate::draining::envelope(&stage, "waiting", "a:2", "waiting");
     stage.queue.put_json(&envelope);
     expect_unavailable(&stage, "1");
-    assert_eq!(stage.queue.envelopes(), [envelope], "it is as it was, and visible");
+    assert_eq!(stage.queue.envelopes(), [envelope], "the message is unchanged and visible");
     assert_eq!(stage.queue.poison().count(), 0);
     let drain = stage.wait_for_events("drain", 1).remove(0);
     assert_eq!(drain["level"], "error", "{drain}");
     assert!(drain["error"].as_str().unwrap().contains("tables"), "{drain}");
 }
 
-fn everything_goes_on_when_the_tables_are_back(world: &World) {
+fn calls_succeed_again_when_the_tables_recover(world: &World) {
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = alerts::script(world).variable("pace", "0").tables_at(tables.authority()).start();
     let key = known(&stage, "a:1", "subscribe news");
@@ -74,15 +74,15 @@ fn everything_goes_on_when_the_tables_are_back(world: &World) {
     let mut body = to_conversation(&key, "during");
     body["idempotencyKey"] = "k".into();
     alert(&stage, &body).expect_error(503, "StateUnavailable");
-    // A command is not obeyed, and the person is told so.
-    let told = stage.connector.received().len();
+    // The bot does not obey a command either, and replies so.
+    let answered = stage.connector.received().len();
     stage.say(&message("a:1", "2", "stop"));
-    assert!(stage.connector.wait_for(told + 1)[told].text().starts_with("Not done: "));
+    assert!(stage.connector.wait_for(answered + 1)[answered].text().starts_with("Not done: "));
 
     tables.fail_nothing();
     stage.connector.forget();
     assert_eq!(targets(&stage), before);
-    // The channel and the back end try again.
+    // The channel and the back end repeat their calls.
     stage.say(&message("a:1", "1", "hello"));
     stage.say(&message("a:1", "1", "hello"));
     let first = alert(&stage, &body).expect_status(202).json();
@@ -118,18 +118,18 @@ fn sas_without_table_rights_is_named_in_the_log(world: &World) {
     assert!(!stage.host_log().contains(signature), "the signature is in the log");
 }
 
-/// Stores an entity of this JSON in a table.
+/// Puts an entity with these properties into a table.
 #[track_caller]
 fn plant(table: &Table, partition: &str, row: &str, properties: Value) {
     let properties = properties.as_object().unwrap().clone();
     table.put(&Entity { key: Key::new(partition, row), properties });
 }
 
-fn foreign_entities_break_nothing(world: &World) {
+fn foreign_entities_are_skipped(world: &World) {
     let stage = alerts::script(world).variable("pace", "0").start();
     let key = known(&stage, "a:1", "subscribe news");
     let broken = known(&stage, "a:broken", "hello");
-    // The run's record and the ledger's exist.
+    // One delivered alert creates the records of the run and the ledger.
     queued(&stage, &to_conversation(&key, "first"));
     assert_eq!(stage.poll()["delivered"], 1);
     stage.connector.forget();
@@ -224,10 +224,18 @@ fn foreign_entities_break_nothing(world: &World) {
     call(&stage, "DELETE", &format!("/api/alerts/{cancelled}"), &Value::Null).expect_status(202);
     let counts = stage.poll();
     assert_eq!((&counts["delivered"], &counts["cancelled"]), (&5.into(), &1.into()), "{counts}");
-    assert_eq!((stage.queue.count(), stage.queue.poison().count()), (0, 0));
-    assert!(!stage.events("conversation.entity-skipped").is_empty(), "the log tells");
+    assert_eq!(
+        (stage.queue.count(), stage.queue.poison().count()),
+        (0, 0),
+        "on the queue, in the poison queue"
+    );
+    assert!(
+        !stage.events("conversation.entity-skipped").is_empty(),
+        "expected log lines about the skipped entities"
+    );
 
-    // The person writes, and is known again: at the second try, because key-value says that the record stands.
+    // The person writes again, and the bot stores the conversation again. It does so at the second message,
+    // because key-value still claims that the record exists.
     stage.say(&message("a:broken", "not done", "subscribe news"));
     assert_eq!(stage.connector.received().last().unwrap().text().split(':').next(), Some("Not done"));
     stage.say(&message("a:broken", "again", "subscribe news"));
@@ -236,7 +244,7 @@ fn foreign_entities_break_nothing(world: &World) {
     assert_eq!(shown, [key, broken].into());
 }
 
-fn records_of_a_newer_version_are_left_alone(world: &World) {
+fn record_of_a_newer_version_is_not_changed(world: &World) {
     let stage = alerts::script(world).variable("pace", "0").start();
     let key = known(&stage, "a:1", "hello");
     let newer = known(&stage, "a:newer", "hello");
@@ -250,7 +258,8 @@ fn records_of_a_newer_version_are_left_alone(world: &World) {
     );
     let before = conversations.get(&shard, &newer);
 
-    // With news, so that key-value does not spare the bot the look into the table.
+    // The message changes the locale, so that the bot reads the table although key-value has the
+    // conversation.
     let mut again = message("a:newer", "2", "hello again");
     again["locale"] = "fr-FR".into();
     stage.say(&again);
@@ -274,8 +283,9 @@ fn records_of_a_newer_version_are_left_alone(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn names_too_long_for_a_key_are_alerted(world: &World) {
-    // A name that fits alone and not behind what its key begins with, and one that does not fit at all.
+fn conversation_with_names_too_long_for_a_key_is_alerted(world: &World) {
+    // A name of 23 repeats fits alone, but not behind the prefix of its key. A name of 60 repeats does not
+    // fit at all.
     for repeats in [23, 60] {
         expect_alerted_with_long_names(world, repeats);
     }
@@ -285,7 +295,7 @@ fn expect_alerted_with_long_names(world: &World, repeats: usize) {
     let stage = alerts::script(world).variable("pace", "0").start();
     let long = |what: &str| format!("{what}/\\#?ü'%🍕").repeat(repeats);
     let (conversation, user, tenant) = (long("a:"), long("29:"), long("tenant"));
-    // With a slash it would be a channel's user.
+    // With a slash, the id would mean a channel and its user.
     let entra = "entra?ü'%🍕".repeat(repeats);
     let mut activity = message(&conversation, &long("id"), "subscribe news");
     activity["from"] = json!({"id": user, "aadObjectId": entra, "name": "Long"});
@@ -311,6 +321,10 @@ fn expect_alerted_with_long_names(world: &World, repeats: usize) {
     assert!(
         stage.connector.received().iter().all(|seen| seen.conversation().as_deref() == Some(&conversation))
     );
-    assert_eq!((stage.queue.count(), stage.queue.poison().count()), (0, 0));
+    assert_eq!(
+        (stage.queue.count(), stage.queue.poison().count()),
+        (0, 0),
+        "on the queue, in the poison queue"
+    );
     assert_eq!(targets(&stage)[0]["tags"], json!(["news"]));
 }

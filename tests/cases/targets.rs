@@ -1,4 +1,4 @@
-//! Which conversations the bot knows, and when it forgets them.
+//! The conversations that the bot stores, and the events after which it forgets them.
 
 use bot_framework::testing::{TestKey, channel_claims};
 use end_to_end::activity::{fixture, message};
@@ -11,19 +11,19 @@ use end_to_end::suite::World;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    a_message_is_remembered_with_all_that_finds_it,
-    installations_and_updates_are_remembered,
-    what_is_over_is_forgotten,
-    a_person_s_data_are_forgotten,
-    a_group_is_nobody_s_own,
-    a_destination_that_is_gone_pauses_until_the_person_writes,
-    pages_show_each_once,
-    wrong_questions_are_told_where,
-    strangers_are_not_remembered,
-    what_a_verified_caller_says_is_remembered_as_verified,
+    conversation_of_a_message_is_stored_and_found_by_every_key,
+    installation_and_update_store_the_conversation,
+    ended_conversation_is_forgotten,
+    delete_user_data_forgets_the_conversations_of_the_person,
+    group_is_not_found_by_its_members,
+    blocked_conversation_is_paused_until_the_person_writes,
+    pages_show_each_conversation_once,
+    wrong_query_is_refused_with_the_parameter,
+    refused_activity_is_not_stored,
+    service_url_of_a_verified_caller_is_stored_as_verified,
 );
 
-/// An activity of another type in a conversation of its own.
+/// Makes an activity from the message fixture, without text and with these changes.
 fn activity(stage: &Stage, conversation: &str, change: Value) -> Value {
     let mut activity = stage.connector.host(&message(conversation, "1", ""));
     activity.as_object_mut().unwrap().remove("text");
@@ -36,7 +36,7 @@ fn post(stage: &Stage, conversation: &str, change: Value) {
     stage.post(&activity(stage, conversation, change)).expect_status(200);
 }
 
-fn a_message_is_remembered_with_all_that_finds_it(world: &World) {
+fn conversation_of_a_message_is_stored_and_found_by_every_key(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     let activity = fixture("teams-personal.json");
@@ -62,7 +62,7 @@ fn a_message_is_remembered_with_all_that_finds_it(world: &World) {
     }
 }
 
-fn installations_and_updates_are_remembered(world: &World) {
+fn installation_and_update_store_the_conversation(world: &World) {
     let stage = alerts::stage(world);
     let bot = message("", "", "")["recipient"].take();
     for (conversation, change) in [
@@ -84,7 +84,7 @@ fn installations_and_updates_are_remembered(world: &World) {
     assert_eq!(targets(&stage).len(), 3);
 }
 
-fn what_is_over_is_forgotten(world: &World) {
+fn ended_conversation_is_forgotten(world: &World) {
     let stage = alerts::stage(world);
     let bot = message("", "", "")["recipient"].take();
     for change in [
@@ -95,7 +95,7 @@ fn what_is_over_is_forgotten(world: &World) {
         known(&stage, "a:1", "subscribe x");
         let key = known(&stage, "a:2", "hello");
         post(&stage, "a:2", json!({"type": "conversationUpdate", "membersRemoved": [{"id": "29:somebody"}]}));
-        assert_eq!(targets(&stage).len(), 2, "others may leave");
+        assert_eq!(targets(&stage).len(), 2, "expected both conversations after another member has left");
         post(&stage, "a:1", change.clone());
         let left = targets(&stage);
         assert!(left.len() == 1 && left[0]["conversation"] == key.as_str(), "{change}: {left:?}");
@@ -105,7 +105,7 @@ fn what_is_over_is_forgotten(world: &World) {
     }
 }
 
-fn a_person_s_data_are_forgotten(world: &World) {
+fn delete_user_data_forgets_the_conversations_of_the_person(world: &World) {
     let stage = alerts::stage(world);
     known(&stage, "a:1", "hello");
     known(&stage, "a:2", "hello");
@@ -117,7 +117,7 @@ fn a_person_s_data_are_forgotten(world: &World) {
     assert!(left.len() == 1 && left[0]["user"]["id"] == "29:other", "{left:?}");
 }
 
-fn a_group_is_nobody_s_own(world: &World) {
+fn group_is_not_found_by_its_members(world: &World) {
     let stage = alerts::stage(world);
     let activity = fixture("teams-channel.json");
     stage.say(&activity);
@@ -132,7 +132,7 @@ fn a_group_is_nobody_s_own(world: &World) {
     }
 }
 
-fn a_destination_that_is_gone_pauses_until_the_person_writes(world: &World) {
+fn blocked_conversation_is_paused_until_the_person_writes(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");
     stage
@@ -146,7 +146,11 @@ fn a_destination_that_is_gone_pauses_until_the_person_writes(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 
     post(&stage, "a:1", json!({"type": "conversationUpdate", "topicName": "x"}));
-    assert_eq!(targets(&stage)[0]["paused"], true, "an update is no sign of the person");
+    assert_eq!(
+        targets(&stage)[0]["paused"],
+        true,
+        "an update does not come from the person, so the pause stays"
+    );
     for comes_back in
         [json!({"type": "installationUpdate", "action": "add"}), json!({"type": "message", "text": "hello"})]
     {
@@ -160,7 +164,7 @@ fn a_destination_that_is_gone_pauses_until_the_person_writes(world: &World) {
     }
 }
 
-fn pages_show_each_once(world: &World) {
+fn pages_show_each_conversation_once(world: &World) {
     let stage = alerts::stage(world);
     for number in 0..7 {
         known(&stage, &format!("a:{number}"), if number < 3 { "subscribe few" } else { "hello" });
@@ -195,7 +199,7 @@ fn pages_show_each_once(world: &World) {
     }
 }
 
-fn wrong_questions_are_told_where(world: &World) {
+fn wrong_query_is_refused_with_the_parameter(world: &World) {
     let stage = alerts::stage(world);
     for (query, name) in
         [("limit=0", "limit"), ("limit=101", "limit"), ("after=x", "after"), ("tag=a%20b", "tag")]
@@ -210,7 +214,7 @@ fn wrong_questions_are_told_where(world: &World) {
     }
 }
 
-fn strangers_are_not_remembered(world: &World) {
+fn refused_activity_is_not_stored(world: &World) {
     let stage = alerts::stage(world);
     let mut stranger = message("a:1", "1", "hello");
     stranger["serviceUrl"] = "https://smba.trafficmanager.net/amer/".into();
@@ -218,13 +222,13 @@ fn strangers_are_not_remembered(world: &World) {
     assert!(targets(&stage).is_empty());
 }
 
-fn what_a_verified_caller_says_is_remembered_as_verified(world: &World) {
+fn service_url_of_a_verified_caller_is_stored_as_verified(world: &World) {
     let (issuer, login) = (OpenId::start(), Login::start(Proof::Secret));
     login.publish(&issuer);
     let stage = alerts::script(world).logged_in(&login).authenticated(&issuer).start();
     let activity = stage.connector.host(&message("a:1", "1", "hello"));
     stage.post(&activity).expect_status(401);
-    assert!(targets(&stage).is_empty(), "nobody has proved anything");
+    assert!(targets(&stage).is_empty(), "a refused activity must not store a conversation");
 
     let service_url = activity["serviceUrl"].as_str().unwrap();
     let claims = channel_claims(APP_ID, service_url, chrono::Utc::now().timestamp());

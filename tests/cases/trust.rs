@@ -1,12 +1,12 @@
-//! Anonymous mode talks to this machine and nobody else.
+//! Anonymous mode: the bot talks only to this machine.
 
 use end_to_end::activity::message;
 use end_to_end::stage::Stage;
 use end_to_end::suite::World;
 
-end_to_end::cases!(anonymous_mode_answers_to_loopback_only, anonymous_mode_says_so);
+end_to_end::cases!(anonymous_mode_calls_loopback_only, anonymous_mode_is_logged_as_a_warning);
 
-fn anonymous_mode_answers_to_loopback_only(world: &World) {
+fn anonymous_mode_calls_loopback_only(world: &World) {
     let stage = Stage::start(world);
     for service_url in [
         "https://smba.trafficmanager.net/amer/",
@@ -26,13 +26,13 @@ fn anonymous_mode_answers_to_loopback_only(world: &World) {
             stage.post(&activity).expect_error(403, "ServiceUrlNotAllowed");
         }
     }
-    assert!(!stage.queue.exists(), "nothing is stored");
+    assert!(!stage.queue.exists(), "a refused request must not create the queue");
 }
 
-fn anonymous_mode_says_so(world: &World) {
+fn anonymous_mode_is_logged_as_a_warning(world: &World) {
     let stage = Stage::start(world);
     stage.say(&message("a:1", "1", "hello"));
     assert_eq!(stage.wait_for_events("auth.anonymous", 1)[0]["level"], "warn");
-    // A token that came along is not looked at, and none is sent: the Connector would complain.
+    // The bot ignores a token in the request, and sends none, or the Connector would complain.
     stage.connector.wait_for(1);
 }

@@ -1,5 +1,5 @@
-//! Envelopes of version 1 in both directions, on the built wasm. The golden files are those of `crates/envelope`: they stand
-//! on people's queues.
+//! Envelopes of version 1 in both directions, on the built wasm. The golden files are those of
+//! `crates/envelope`, because such envelopes are on existing queues.
 
 use end_to_end::activity::{at_service, message};
 use end_to_end::connector::Reply;
@@ -10,8 +10,8 @@ use serde_json::Value;
 
 end_to_end::cases!(
     golden_envelopes_are_delivered,
-    fields_that_nobody_here_knows_survive_a_retry_and_poison,
-    what_the_bot_writes_is_a_golden_envelope,
+    unknown_fields_survive_a_retry_and_the_poison_queue,
+    envelope_of_the_bot_has_the_golden_fields,
 );
 
 fn golden(stage: &Stage, name: &str) -> Value {
@@ -19,7 +19,7 @@ fn golden(stage: &Stage, name: &str) -> Value {
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut envelope: Value = serde_json::from_str(&text).unwrap();
     envelope["address"] = at_service(&envelope["address"], stage.connector.authority());
-    // Their times have come, and not passed.
+    // Without these times, the alert is due and has not expired.
     let object = envelope.as_object_mut().unwrap();
     object.remove("notBefore");
     object.remove("expires");
@@ -42,8 +42,8 @@ fn golden_envelopes_are_delivered(world: &World) {
     }
 }
 
-/// During a roll-out, the older poller handles what the newer producer wrote.
-fn fields_that_nobody_here_knows_survive_a_retry_and_poison(world: &World) {
+/// During a roll-out, an older poller handles messages of a newer producer.
+fn unknown_fields_survive_a_retry_and_the_poison_queue(world: &World) {
     let stage = Stage::start(world);
     let mut newer = golden(&stage, "v1-minimal");
     newer["someday"] = serde_json::json!({"deep": [1, 2.5, null], "text": "ü"});
@@ -66,15 +66,15 @@ fn fields_that_nobody_here_knows_survive_a_retry_and_poison(world: &World) {
     }
 }
 
-/// The fields that an older poller looks for, with their types.
-fn what_the_bot_writes_is_a_golden_envelope(world: &World) {
+/// An older poller needs these fields, with these types.
+fn envelope_of_the_bot_has_the_golden_fields(world: &World) {
     let stage = Stage::start(world);
     stage.say(&message("a:1", "1", "hello"));
     let written = stage.queue.envelopes().remove(0);
     let golden = golden(&stage, "v1-minimal");
     for (field, value) in golden.as_object().unwrap() {
         let same_type = std::mem::discriminant(&written[field]) == std::mem::discriminant(value);
-        assert!(same_type, "{field}: {} is not like {value}", written[field]);
+        assert!(same_type, "{field}: expected the type of {value}, found {}", written[field]);
     }
     assert_eq!(written["version"], 1);
 }

@@ -1,4 +1,4 @@
-//! What people say to the bot, and what it does.
+//! The commands of persons, and their effects.
 
 use chrono::{DateTime, Utc};
 use end_to_end::activity::{fixture, message};
@@ -10,47 +10,54 @@ use end_to_end::waiting::eventually;
 use serde_json::json;
 
 end_to_end::cases!(
-    subscribe_and_unsubscribe,
-    stop_and_start,
-    help_is_said,
+    subscribe_and_unsubscribe_change_the_tags,
+    stop_ends_alerts_until_start,
+    help_lists_every_command,
     commands_are_whole_messages_in_any_case,
-    a_command_to_the_bot_in_a_channel,
-    a_reminder_comes_back_when_it_is_due,
-    a_reminder_can_be_cancelled,
-    a_reminder_too_far_ahead_is_told,
+    command_with_a_mention_in_a_channel_is_obeyed,
+    reminder_is_delivered_when_it_is_due,
+    reminder_can_be_cancelled,
+    reminder_in_367_days_is_refused_and_in_30_days_accepted,
 );
 
-/// Says something in the conversation `a:words`; the bot's answer, which must be a reply.
+/// Sends a message in the conversation `a:words`, and returns the bot's reply.
 #[track_caller]
-fn tell(stage: &Stage, text: &str) -> String {
+fn answer_to(stage: &Stage, text: &str) -> String {
     let seen = stage.connector.received().len();
-    let id = format!("tell-{seen}-{}", text.len());
+    let id = format!("words-{seen}-{}", text.len());
     stage.say(&message("a:words", &id, text));
     let answer = stage.connector.wait_for(seen + 1).remove(seen);
     assert_eq!(answer.reply_to().as_deref(), Some(id.as_str()), "{answer:?}");
     answer.text().to_owned()
 }
 
-fn subscribe_and_unsubscribe(world: &World) {
+fn subscribe_and_unsubscribe_change_the_tags(world: &World) {
     let stage = alerts::stage(world);
-    assert!(tell(&stage, "subscribe Orders-42").starts_with("Subscribed: "));
-    assert!(tell(&stage, "subscribe news").contains("news"));
-    assert!(tell(&stage, "subscribe news").starts_with("Subscribed: "), "twice is once");
+    assert!(answer_to(&stage, "subscribe Orders-42").starts_with("Subscribed: "));
+    assert!(answer_to(&stage, "subscribe news").contains("news"));
+    assert!(
+        answer_to(&stage, "subscribe news").starts_with("Subscribed: "),
+        "a repeated subscription is confirmed"
+    );
     assert_eq!(targets(&stage)[0]["tags"], json!(["news", "orders-42"]));
     queued(&stage, &json!({"to": {"tag": "orders-42"}, "text": "packed"}));
-    assert!(tell(&stage, "unsubscribe orders-42").starts_with("Unsubscribed: "));
+    assert!(answer_to(&stage, "unsubscribe orders-42").starts_with("Unsubscribed: "));
     assert_eq!(targets(&stage)[0]["tags"], json!(["news"]));
-    let gone = json!({"to": {"tag": "orders-42"}, "text": "sent"});
-    alert(&stage, &gone).expect_error(404, "TargetNotFound");
-    assert!(tell(&stage, "subscribe <b>").starts_with("Not done: "));
-    assert_eq!(stage.queue.count(), 1, "commands are not queued");
+    let to_tag = json!({"to": {"tag": "orders-42"}, "text": "sent"});
+    alert(&stage, &to_tag).expect_error(404, "TargetNotFound");
+    assert!(answer_to(&stage, "subscribe <b>").starts_with("Not done: "));
+    assert_eq!(
+        stage.queue.count(),
+        1,
+        "expected one message on the queue, the alert; commands are not queued"
+    );
 }
 
-fn stop_and_start(world: &World) {
+fn stop_ends_alerts_until_start(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:words", "hello");
     let waiting = queued(&stage, &to_conversation(&key, "before the stop"));
-    assert!(tell(&stage, "stop").starts_with("Stopped: "));
+    assert!(answer_to(&stage, "stop").starts_with("Stopped: "));
 
     let answer = alert(&stage, &to_conversation(&key, "x")).expect_status(202).json();
     assert_eq!(answer, json!({"alerts": [{"conversation": key, "status": "stopped"}]}));
@@ -59,23 +66,26 @@ fn stop_and_start(world: &World) {
         "channelId": "msteams", "serviceUrl": address["serviceUrl"], "conversation": address["conversation"],
     });
     let answer = alert(&stage, &json!({"to": {"address": address}, "text": "x"})).expect_status(202).json();
-    assert_eq!(answer["alerts"][0]["status"], "stopped", "however it is named: {answer}");
+    assert_eq!(
+        answer["alerts"][0]["status"], "stopped",
+        "`stop` also holds for a target that is named by its address: {answer}"
+    );
 
     let counts = stage.poll();
     assert_eq!((&counts["stopped"], &counts["delivered"]), (&1.into(), &0.into()), "{waiting}: {counts}");
     assert_eq!(stage.queue.count(), 0);
-    // What the person asks for comes.
-    assert_eq!(tell(&stage, "hello"), "Queued: hello");
+    // `stop` does not hold for alerts that the person asks for.
+    assert_eq!(answer_to(&stage, "hello"), "Queued: hello");
     assert_eq!(stage.poll()["delivered"], 1);
 
-    assert!(tell(&stage, "start").starts_with("Started: "));
+    assert!(answer_to(&stage, "start").starts_with("Started: "));
     queued(&stage, &to_conversation(&key, "again"));
     assert_eq!(stage.poll()["delivered"], 1);
 }
 
-fn help_is_said(world: &World) {
+fn help_lists_every_command(world: &World) {
     let stage = alerts::stage(world);
-    let help = tell(&stage, "help");
+    let help = answer_to(&stage, "help");
     for word in ["remind me in", "subscribe", "unsubscribe", "stop", "start"] {
         assert!(help.contains(word), "{help}");
     }
@@ -85,18 +95,18 @@ fn help_is_said(world: &World) {
 fn commands_are_whole_messages_in_any_case(world: &World) {
     let stage = alerts::stage(world);
     for text in ["HELP", " Stop ", "START", "Subscribe X"] {
-        assert!(!tell(&stage, text).starts_with("Queued:"), "{text}");
+        assert!(!answer_to(&stage, text).starts_with("Queued:"), "{text}");
     }
     assert_eq!(stage.queue.count(), 0);
     for text in
         ["help me", "stop it", "please stop", "subscribe", "subscribe to a paper", "remind me in a while"]
     {
-        assert_eq!(tell(&stage, text), format!("Queued: {text}"));
+        assert_eq!(answer_to(&stage, text), format!("Queued: {text}"));
     }
     assert_eq!(stage.queue.count(), 6);
 }
 
-fn a_command_to_the_bot_in_a_channel(world: &World) {
+fn command_with_a_mention_in_a_channel_is_obeyed(world: &World) {
     let stage = alerts::stage(world);
     let mut activity = fixture("teams-channel.json");
     activity["text"] = "<at>Proactive Bot</at>\u{a0}subscribe builds\n".into();
@@ -106,13 +116,13 @@ fn a_command_to_the_bot_in_a_channel(world: &World) {
     stage.poll();
     let alert = stage.connector.wait_for(2).remove(1);
     assert_eq!(alert.conversation().as_deref(), activity["conversation"]["id"].as_str());
-    assert_eq!(alert.body.get("recipient"), None, "a channel is nobody's own");
+    assert_eq!(alert.body.get("recipient"), None, "an alert in a channel has no recipient");
 }
 
-fn a_reminder_comes_back_when_it_is_due(world: &World) {
+fn reminder_is_delivered_when_it_is_due(world: &World) {
     let stage = alerts::stage(world);
     let before = Utc::now();
-    assert_eq!(tell(&stage, "remind me in 2 seconds tea"), "Queued: tea (in 2 seconds)");
+    assert_eq!(answer_to(&stage, "remind me in 2 seconds tea"), "Queued: tea (in 2 seconds)");
     let alert = eventually("the reminder", || {
         let counts = stage.poll();
         let alerts: Vec<_> = stage
@@ -121,18 +131,21 @@ fn a_reminder_comes_back_when_it_is_due(world: &World) {
             .into_iter()
             .filter(end_to_end::connector::Received::is_alert)
             .collect();
-        assert!(alerts.len() <= 1, "once: {counts}");
+        assert!(alerts.len() <= 1, "expected at most one alert: {counts}");
         alerts.into_iter().next()
     });
-    assert!(Utc::now() - before >= chrono::TimeDelta::seconds(2), "not before it is due");
+    assert!(
+        Utc::now() - before >= chrono::TimeDelta::seconds(2),
+        "the reminder is delivered when it is due, or after that"
+    );
     assert_eq!(alert.text(), "Alert: tea");
     assert_eq!(alert.conversation().as_deref(), Some("a:words"));
     assert_eq!(stage.queue.count(), 0);
 }
 
-fn a_reminder_can_be_cancelled(world: &World) {
+fn reminder_can_be_cancelled(world: &World) {
     let stage = alerts::stage(world);
-    tell(&stage, "remind me in 1 sec tea");
+    answer_to(&stage, "remind me in 1 sec tea");
     let id = stage.wait_for_events("message.queued", 1)[0]["envelope"].as_str().unwrap().to_owned();
     alerts::call(&stage, "DELETE", &format!("/api/alerts/{id}"), &json!(null)).expect_status(202);
     eventually("the cancelled reminder", || (stage.poll()["cancelled"] == 1).then_some(()));
@@ -140,15 +153,20 @@ fn a_reminder_can_be_cancelled(world: &World) {
     stage.connector.wait_for(1);
 }
 
-fn a_reminder_too_far_ahead_is_told(world: &World) {
+fn reminder_in_367_days_is_refused_and_in_30_days_accepted(world: &World) {
     let queue = PutOnlyQueue::start();
     let stage = alerts::script(world).queue_at(queue.authority()).start();
-    assert!(tell(&stage, "remind me in 367 days tea").starts_with("Not queued: "));
+    assert!(answer_to(&stage, "remind me in 367 days tea").starts_with("Not queued: "));
     assert!(queue.take().is_empty());
-    // The queue hides nothing for longer than seven days: the poller does the rest.
-    assert_eq!(tell(&stage, "remind me in 30 days tea"), "Queued: tea (in 4 weeks 2 days)");
+    // The queue hides a message for at most seven days. When it becomes visible before it is due, the poller
+    // hides it again.
+    assert_eq!(answer_to(&stage, "remind me in 30 days tea"), "Queued: tea (in 4 weeks 2 days)");
     let put = queue.take().remove(0);
-    assert_eq!((put.hidden_seconds, put.time_to_live.as_str()), (604_800, "-1"));
+    assert_eq!(
+        (put.hidden_seconds, put.time_to_live.as_str()),
+        (604_800, "-1"),
+        "seconds hidden, time to live"
+    );
     let due: DateTime<Utc> = put.envelope["notBefore"].as_str().unwrap().parse().unwrap();
     assert!(due - Utc::now() > chrono::TimeDelta::days(29), "{}", put.envelope);
     assert_eq!((&put.envelope["cancellable"], put.envelope.get("stoppable")), (&true.into(), None));

@@ -1,8 +1,8 @@
-//! Activities as channels post them, from `fixtures/`.
+//! Reads the activities in `fixtures/`, which have the form in which channels post them.
 
 use serde_json::Value;
 
-/// A file of `fixtures/`, as JSON.
+/// Reads a file of `fixtures/` as JSON.
 #[track_caller]
 pub fn fixture(name: &str) -> Value {
     let path = dev::workspace::root().join("tests/fixtures").join(name);
@@ -10,24 +10,24 @@ pub fn fixture(name: &str) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The activity inside a capture of the Playground.
+/// Reads the activity from a capture of the Playground.
 #[track_caller]
 pub fn playground(kind: &str) -> Value {
     fixture(&format!("playground-{kind}.json"))["body"].take()
 }
 
-/// A plain message of a person in a conversation of their own, as Teams posts it.
+/// Makes a text message in a personal chat, as Teams posts it.
 pub fn message(conversation: &str, id: &str, text: &str) -> Value {
     let mut activity = fixture("teams-personal.json");
     activity["conversation"]["id"] = conversation.into();
     activity["id"] = id.into();
     activity["text"] = text.into();
-    // The copy in HTML says what the fixture said.
+    // The HTML copy still contains the text of the fixture, so it is removed.
     activity["attachments"] = Value::Array(Vec::new());
     activity
 }
 
-/// The same activity with another host in its serviceUrl; scheme and path stay.
+/// Replaces host and port of the serviceUrl; scheme and path stay.
 #[track_caller]
 pub fn at_service(activity: &Value, authority: &str) -> Value {
     let mut moved = activity.clone();

@@ -1,4 +1,4 @@
-//! What a back end does: it sends alerts, cancels them, and lists targets.
+//! The calls of a back end: it sends alerts, cancels them, and lists targets.
 
 use serde_json::{Value, json};
 
@@ -10,24 +10,24 @@ use crate::web::{self, Answer};
 /// The key of the alert routes.
 pub const ALERT_KEY: &str = "an-alert-key-for-tests";
 
-/// The default stage, with the alert routes open.
+/// Starts the default stage with an alert key, so that the alert routes exist.
 #[track_caller]
 pub fn stage(world: &World) -> Stage {
     script(world).start()
 }
 
-/// [`stage`], before its start.
+/// Prepares [`stage`] without starting it.
 pub fn script(world: &World) -> Script<'_> {
     Script::new(world).variable("alertkey", ALERT_KEY)
 }
 
-/// Makes a call with the key; `null` for no body.
+/// Calls a route with the key; a body of `null` means no body.
 #[track_caller]
 pub fn call(stage: &Stage, method: &str, path: &str, body: &Value) -> Answer {
     call_with(stage, method, path, &format!("Bearer {ALERT_KEY}"), body)
 }
 
-/// Makes a call with another `Authorization`.
+/// Calls a route with another `Authorization`; an empty one means no header.
 #[track_caller]
 pub fn call_with(stage: &Stage, method: &str, path: &str, authorization: &str, body: &Value) -> Answer {
     let mut request = http::Request::builder().method(method).uri(stage.url(path));
@@ -49,25 +49,28 @@ pub fn alert(stage: &Stage, body: &Value) -> Answer {
     call(stage, "POST", "/api/alerts", body)
 }
 
-/// Sends an alert that is queued for one conversation. Its id.
+/// Sends an alert to exactly one conversation, expects that it is queued, and returns its id.
 #[track_caller]
 pub fn queued(stage: &Stage, body: &Value) -> String {
     let answer = alert(stage, body).expect_status(202).json();
     let alerts = answer["alerts"].as_array().expect("a list of alerts");
-    assert!(alerts.len() == 1 && alerts[0]["status"] == "queued", "one alert, queued: {answer}");
+    assert!(
+        alerts.len() == 1 && alerts[0]["status"] == "queued",
+        "expected one queued alert, found {answer}"
+    );
     alerts[0]["id"].as_str().expect("an id").to_owned()
 }
 
-/// All that is stored, as one page of the list.
+/// Lists all stored conversations, and expects them on one page.
 #[track_caller]
 pub fn targets(stage: &Stage) -> Vec<Value> {
     let page = call(stage, "GET", "/api/targets", &Value::Null).expect_status(200).json();
-    assert!(page.get("next").is_none(), "one page: {page}");
+    assert!(page.get("next").is_none(), "expected one page, found a next one: {page}");
     page["targets"].as_array().expect("a list of targets").clone()
 }
 
-/// A person says something in this conversation of theirs, so that it is stored. Its key. Whatever the bot makes of it is
-/// taken off the queue, and out of the Connector's record.
+/// Makes the bot store a personal conversation, and returns its key. For that, a person sends this text.
+/// Afterwards the queue and the Connector's record are emptied.
 #[track_caller]
 pub fn known(stage: &Stage, conversation: &str, text: &str) -> String {
     stage.say(&message(conversation, &format!("known-{conversation}-{text}"), text));
@@ -76,12 +79,12 @@ pub fn known(stage: &Stage, conversation: &str, text: &str) -> String {
     key_of("msteams", conversation)
 }
 
-/// The key of a conversation.
+/// Computes the key of a conversation.
 pub fn key_of(channel_id: &str, conversation: &str) -> String {
     platform::name_of(&[channel_id, conversation])
 }
 
-/// `{"to": {"conversation": key}, "text": text}`
+/// Makes the body `{"to": {"conversation": key}, "text": text}`.
 pub fn to_conversation(key: &str, text: &str) -> Value {
     json!({"to": {"conversation": key}, "text": text})
 }

@@ -1,5 +1,5 @@
-//! The application as `cargo dev up` runs it, but on free ports and with a recording of what passed between the chat
-//! page and the bot.
+//! The application as `cargo dev up` runs it, but on free ports. The Playground records the traffic between
+//! the chat page and the bot.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ use crate::failure;
 use crate::suite::World;
 use crate::waiting::eventually;
 
-/// An Adaptive Card with a title, a text and a button that opens an address.
+/// Makes an Adaptive Card with a title, a text and a button that opens an address.
 pub fn card(title: &str, text: &str, button: &str) -> Value {
     json!({
         "type": "AdaptiveCard",
@@ -39,12 +39,12 @@ pub struct ChatPage {
     folder: TempDir,
 }
 
-/// What the bot sent to the chat page's Connector.
+/// An activity that the bot sent to the chat page's Connector.
 #[derive(Debug, Clone)]
 pub struct Said {
     /// The activity.
     pub activity: Value,
-    /// What the Connector answered.
+    /// The status that the Connector answered.
     pub status: u64,
 }
 
@@ -56,7 +56,7 @@ impl Said {
 }
 
 impl ChatPage {
-    /// Starts everything; the page plays this channel.
+    /// Starts everything; the page acts as this channel.
     #[track_caller]
     pub fn start(world: &World, channel_id: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("e2e-chat-").tempdir().unwrap();
@@ -78,12 +78,12 @@ impl ChatPage {
         Self { application, port, recording, folder }
     }
 
-    /// What the bot's queue and tables are in.
+    /// The Azurite that holds the bot's queue and tables.
     pub fn azurite(&self) -> &Azurite {
         self.application.azurite()
     }
 
-    /// Where the host keeps its state.
+    /// The folder in which the host keeps its state.
     pub fn state_dir(&self) -> PathBuf {
         self.folder.path().join("state")
     }
@@ -93,38 +93,41 @@ impl ChatPage {
         self.application.playground().url()
     }
 
-    /// The person's conversation with the bot, from outside the page.
+    /// Finds the person's conversation with the bot, from outside the page.
     #[track_caller]
     pub fn chat(&self) -> PersonalChat {
         PersonalChat::find(self.port).unwrap_or_else(|error| panic!("{error:#}"))
     }
 
-    /// A back end, which found its key where `cargo dev send` finds it.
+    /// Makes a back end that finds its key in the same place as `cargo dev send`.
     #[track_caller]
     pub fn back_end(&self) -> BackEnd {
         BackEnd::find(self.port).unwrap_or_else(|error| panic!("{error:#}"))
     }
 
-    /// A back end sends a card that says it all, into the one conversation that the bot knows. Its attachments.
+    /// Sends an alert with a card and a summary to the only stored conversation, and returns its attachments.
     #[track_caller]
     pub fn alert_with_card(&self, card: &Value) -> Value {
         let back_end = self.back_end();
         let targets = back_end.targets().unwrap_or_else(|error| panic!("{error:#}"));
-        let [target] = &targets[..] else { panic!("one conversation: {targets:?}") };
+        let [target] = &targets[..] else { panic!("expected one conversation, found {targets:?}") };
         let attachments = json!([attachment_of(card).unwrap()]);
         let alert = json!({
             "to": {"conversation": target["conversation"]},
             "activity": {"attachments": attachments, "summary": "A card"},
         });
         let alerted = back_end.alert(&alert).unwrap_or_else(|error| panic!("{error:#}"));
-        assert!(alerted.len() == 1 && alerted[0].status == "queued", "one alert, queued: {alerted:?}");
+        assert!(
+            alerted.len() == 1 && alerted[0].status == "queued",
+            "expected one queued alert, found {alerted:?}"
+        );
         attachments
     }
 
-    /// Waits until the bot has said this, as the whole text of an activity.
+    /// Waits until the bot has sent an activity with exactly this text.
     #[track_caller]
     pub fn wait_for(&self, text: &str) -> Said {
-        eventually(&format!("the bot to say {text:?}"), || {
+        eventually(&format!("an activity of the bot with text {text:?}"), || {
             self.said_by_the_bot().into_iter().find(|said| said.text() == text)
         })
     }
@@ -132,12 +135,12 @@ impl ChatPage {
     /// Waits until the bot has sent these attachments.
     #[track_caller]
     pub fn wait_for_attachments(&self, attachments: &Value) -> Said {
-        eventually(&format!("the bot to send {attachments}"), || {
+        eventually(&format!("an activity of the bot with attachments {attachments}"), || {
             self.said_by_the_bot().into_iter().find(|said| said.activity["attachments"] == *attachments)
         })
     }
 
-    /// Everything that the bot has said so far, in order.
+    /// Everything that the bot has sent so far, in order.
     pub fn said_by_the_bot(&self) -> Vec<Said> {
         let from_the_bot = |exchange: &Value| {
             let direction = exchange["direction"].as_str().unwrap_or_default();
@@ -150,11 +153,11 @@ impl ChatPage {
         self.exchanges().into_iter().filter(from_the_bot).map(said).collect()
     }
 
-    /// The recording: JSON objects, each followed by a line `---`.
+    /// Reads the recording: JSON objects, each followed by a line `---`.
     fn exchanges(&self) -> Vec<Value> {
         let recording = std::fs::read_to_string(&self.recording).unwrap_or_default();
         let mut objects: Vec<&str> = recording.split("\n---\n").collect();
-        // What comes after the last line `---` is still being written.
+        // The Playground is still writing the text after the last line `---`.
         objects.pop();
         let parse = |object| serde_json::from_str(object).unwrap_or_else(|error| panic!("{error}: {object}"));
         objects.into_iter().map(parse).collect()
@@ -167,7 +170,7 @@ impl Drop for ChatPage {
             let log = self.application.host().output();
             failure::note(format!("The host's last lines:\n{}", failure::tail(&log)));
             let recording = std::fs::read_to_string(&self.recording).unwrap_or_default();
-            failure::note(format!("What passed between the chat page and the bot:\n{recording}"));
+            failure::note(format!("The traffic between the chat page and the bot:\n{recording}"));
         }
     }
 }

@@ -1,17 +1,17 @@
-//! An address where nobody answers.
+//! Ports on which no server listens.
 
 use tokio::net::TcpSocket;
 
 use crate::runtime::runtime;
 
-/// A loopback port that is bound, so that nobody else gets it, but not listened on: connecting is refused.
+/// A bound loopback port without a listening server: connections are refused, and no process can bind it.
 #[derive(Debug)]
 pub struct ClosedPort {
     socket: TcpSocket,
 }
 
 impl ClosedPort {
-    /// Reserves one.
+    /// Reserves a port.
     pub fn reserve() -> Self {
         let _inside = runtime().enter();
         let socket = TcpSocket::new_v4().unwrap();
@@ -25,7 +25,7 @@ impl ClosedPort {
     }
 }
 
-/// A port that was free a moment ago, for a server that cannot choose one itself.
+/// Finds a free port, for a server that cannot choose one itself. Another process may bind it first.
 pub fn free_port() -> u16 {
     dev::ports::free().unwrap_or_else(|error| panic!("{error:#}"))
 }

@@ -1,4 +1,4 @@
-//! What a built component imports and exports.
+//! Reads the imports and exports of a built component.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -6,22 +6,22 @@ use std::path::PathBuf;
 use wasmparser::component_types::ComponentEntityType;
 use wasmparser::{Parser, Payload, Validator};
 
-/// The outer face of a component.
+/// The imports and exports of a component.
 #[derive(Debug, Default)]
 pub struct Face {
-    /// Names of interfaces with their versions, and the functions that the component asks of each (resource methods as
-    /// `[method]fields.get`). A bare function stands under its own name.
+    /// By name of the interface, with its version: the functions that the component imports from it. A
+    /// resource method reads `[method]fields.get`. A function without an interface has an entry of its own.
     pub imports: BTreeMap<String, BTreeSet<String>>,
-    /// Names of interfaces with their versions, and of bare functions.
+    /// Names of interfaces with their versions, and of functions without an interface.
     pub exports: BTreeSet<String>,
 }
 
-/// Where the release build of a component is.
+/// Returns the path of a component's release build.
 pub fn path_of(name: &str) -> PathBuf {
     dev::workspace::root().join(format!("target/wasm32-wasip2/release/{name}.wasm"))
 }
 
-/// Reads the face of a component; the file is validated on the way.
+/// Reads imports and exports of a component, and validates the file.
 #[track_caller]
 pub fn face_of(name: &str) -> Face {
     let path = path_of(name);
@@ -32,7 +32,7 @@ pub fn face_of(name: &str) -> Face {
     let mut depth = 0;
     for payload in Parser::new(0).parse_all(&wasm) {
         match payload.expect("validated") {
-            // Only the outermost level talks to the host.
+            // Only imports and exports of the outermost level are visible to the host.
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth -= 1,
             Payload::ComponentImportSection(section) if depth == 0 => {
@@ -40,7 +40,8 @@ pub fn face_of(name: &str) -> Face {
                     let name = import.expect("validated").name.name;
                     let item = types.component_item_for_import(name).expect("an import has a type");
                     let functions = match item.ty {
-                        // A type that the world names: structural, so no host has to supply it.
+                        // A type in the world's list of imports. Types are structural, so no host has to
+                        // supply it.
                         ComponentEntityType::Type { .. } => continue,
                         ComponentEntityType::Instance(id) => {
                             let exports = types[id].exports.iter();

@@ -1,8 +1,9 @@
-//! Chance that can be repeated: what is rolled depends on the seed and on what it is rolled for, never on who asks first.
+//! Repeatable random numbers. A number depends on the seed and on its purpose, and never on the order of the
+//! calls.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// A seed, from which everything scripted follows.
+/// A source of random numbers with a fixed seed.
 #[derive(Debug, Clone, Copy)]
 pub struct Dice(u64);
 

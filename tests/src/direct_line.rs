@@ -1,5 +1,6 @@
-//! A strict Direct Line 3.0, after its reference (`directline-3.0.json` in microsoft/botframework-sdk): it wants the secret,
-//! knows its conversations, takes nothing but triggers, and brings them to a bot if it has one.
+//! A strict fake of Direct Line 3.0, after its reference (`directline-3.0.json` in
+//! microsoft/botframework-sdk). It demands the secret, knows only conversations that it started, and accepts
+//! only triggers. It forwards them to a bot if [`DirectLine::bring_to`] named one.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +12,8 @@ use crate::failure;
 use crate::loopback_server::LoopbackServer;
 use crate::web;
 
-/// The fake; a request that the poller has no business sending is answered with 400, and fails the test when it goes away.
+/// The fake. It answers 400 to a request that the poller must never send, and fails the test when it is
+/// dropped.
 #[derive(Debug)]
 pub struct DirectLine {
     server: LoopbackServer,
@@ -21,10 +23,10 @@ pub struct DirectLine {
 #[derive(Debug)]
 struct Shared {
     secret: String,
-    /// Where it brings the triggers.
+    /// The address to which the fake forwards triggers.
     bot: Option<String>,
     conversations: Vec<Conversation>,
-    /// What the next triggers are answered with, instead of success.
+    /// Answers to the next triggers, instead of success.
     scripted: VecDeque<(u16, Value)>,
     unexpected: Vec<String>,
 }
@@ -36,7 +38,7 @@ struct Conversation {
 }
 
 impl DirectLine {
-    /// Starts one that is opened by this secret; an empty one opens it to those who bring none.
+    /// Starts a fake that demands this secret; an empty one means that callers must send none.
     pub fn start(secret: &str) -> Self {
         let shared = Arc::new(Mutex::new(Shared {
             secret: secret.to_owned(),
@@ -59,7 +61,7 @@ impl DirectLine {
         Self { server, shared }
     }
 
-    /// From now on it brings triggers to the bot at this address, and waits for what the bot says.
+    /// Forwards triggers to the bot at this address from now on, and waits for the bot's answer.
     pub fn bring_to(&self, bot: String) {
         self.locked().bot = Some(bot);
     }
@@ -69,7 +71,7 @@ impl DirectLine {
         self.server.authority()
     }
 
-    /// The next trigger is answered with this status, in Direct Line's own words.
+    /// Answers the next trigger with this status, and with Direct Line's own error body.
     pub fn fail_next(&self, status: u16) {
         self.locked().scripted.push_back((status, bot_error(status)));
     }
@@ -79,12 +81,12 @@ impl DirectLine {
         self.locked().conversations.len()
     }
 
-    /// The triggers that came, failed ones included, conversation after conversation.
+    /// Every trigger that was received, failed ones included, ordered by conversation.
     pub fn triggers(&self) -> Vec<Value> {
         self.locked().conversations.iter().flat_map(|conversation| conversation.triggers.clone()).collect()
     }
 
-    /// Takes the complaints out: for the test of this very feature.
+    /// Takes the complaints out, for the tests of the complaints themselves.
     pub fn take_unexpected(&self) -> Vec<String> {
         std::mem::take(&mut self.locked().unexpected)
     }
@@ -94,14 +96,14 @@ impl DirectLine {
     }
 }
 
-/// A trigger on its way to the bot.
+/// A trigger to forward to the bot.
 struct Delivery {
     bot: String,
     activity: Value,
 }
 
 impl Delivery {
-    /// Whether the bot takes it.
+    /// Forwards the trigger, and returns whether the bot accepts it.
     async fn is_taken(&self) -> bool {
         let request = http::Request::post(&self.bot).header("content-type", "application/json");
         let request = request.body(web::whole(self.activity.to_string())).unwrap();
@@ -116,7 +118,7 @@ fn bot_error(status: u16) -> Value {
     })
 }
 
-/// Direct Line tells of every failure of the bot in the same way.
+/// Direct Line reports every failure of the bot in this way.
 fn refused_by_the_bot() -> http::Response<Bytes> {
     as_response(502, &bot_error(502))
 }
@@ -140,7 +142,7 @@ impl Shared {
         (as_response(status, &body), delivery)
     }
 
-    /// What to answer; a trigger that a bot has to take first is put into `delivery`.
+    /// Decides on the answer. A trigger that the bot has to accept first is put into `delivery`.
     fn take(
         &mut self,
         request: &http::Request<Bytes>,
@@ -159,7 +161,7 @@ impl Shared {
         }
         let path = request.uri().path().strip_prefix("/v3/directline/conversations");
         if path == Some("") {
-            // Like the real ones: a dash and a region at the end.
+            // Real ids also end in a dash and a region.
             let id = format!("Kx7bLq2nT4{}-eu", self.conversations.len());
             self.conversations.push(Conversation { id: id.clone(), ..Conversation::default() });
             let body = json!({

@@ -1,4 +1,4 @@
-//! What a failed case should tell beside its message: the host's log, what the fakes saw.
+//! Adds evidence to the report of a failed case: the host's log, and the requests that the fakes received.
 
 use std::cell::RefCell;
 
@@ -12,20 +12,20 @@ pub(crate) fn note(text: String) {
     NOTES.with_borrow_mut(|notes| notes.push(text));
 }
 
-/// How many lines of a log a failure shows.
+/// How many lines of a log the report shows.
 const LOG_TAIL: usize = 40;
 
-/// The last lines of a log.
+/// Joins the last lines of a log.
 pub(crate) fn tail(lines: &[impl AsRef<str>]) -> String {
     let last = &lines[lines.len().saturating_sub(LOG_TAIL)..];
     last.iter().map(AsRef::as_ref).collect::<Vec<_>>().join("\n")
 }
 
-/// Panics become part of the report instead of being printed in the middle of other cases' lines.
+/// Puts panics into the report, so that they are not printed between the lines of other cases.
 pub(crate) fn install_hook() {
     let original = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        // Another thread than a case's has nobody to report for it.
+        // Other threads than a case's have no report, so their panics are printed.
         if std::thread::current().name() != Some(CASE_THREAD) {
             return original(info);
         }
@@ -42,6 +42,6 @@ pub(crate) const CASE_THREAD: &str = "case";
 
 /// The report of this thread's case: where it failed, why, and the notes.
 pub(crate) fn report() -> String {
-    let place = PLACE.take().unwrap_or_else(|| "it failed without saying where".into());
+    let place = PLACE.take().unwrap_or_else(|| "the case failed, and its panic left no location".into());
     NOTES.take().into_iter().fold(place, |report, note| format!("{report}\n\n{note}"))
 }

@@ -1,4 +1,5 @@
-//! A queue service that fails: a proxy in front of the real Azurite, which takes notes of who was handed what.
+//! A queue service that fails on purpose: a proxy in front of the real Azurite. It notes which call got which
+//! message.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -10,47 +11,47 @@ use crate::faulty_service::{Exchange, FaultyService, HOSTS};
 pub use crate::faulty_service::{Fault, Plan};
 use crate::queue::envelope_of;
 
-/// Something that happened to an envelope on the queue.
+/// A noted event, with its call, its time and its envelope.
 #[derive(Debug, Clone)]
 pub struct Note {
-    /// When the call arrived here.
+    /// When the call arrived at the proxy.
     pub asked: Instant,
-    /// When it was done.
+    /// When Azurite had answered.
     pub at: Instant,
-    /// The host that called, by the address that it called.
+    /// Which host called. Each host has an address of its own.
     pub caller: usize,
-    /// Its id.
+    /// The envelope's id.
     pub envelope: String,
-    /// The id of the message that it stands in; empty while it is put.
+    /// The id of the queue message; empty when the envelope is put.
     pub message: String,
-    /// What it says.
+    /// The envelope's text.
     pub text: String,
     pub what: What,
 }
 
 impl Note {
-    /// For people: seconds since the beginning.
+    /// Formats the note for people, with the seconds since `begin`.
     pub fn line(&self, begin: Instant) -> String {
         let Self { envelope, caller, message, what, .. } = self;
         format!("{:.3} s host {caller} {envelope} {message} {what:?}", (self.at - begin).as_secs_f64())
     }
 }
 
-/// What happened.
+/// An event of an envelope on the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
-    /// It was handed out, by the call of this number; `lost` if nobody got the answer.
+    /// The call with this number got the message; `lost` if its answer was cut off.
     HandedOut { call: usize, lost: bool },
-    /// It was hidden, or handed back (0), for so many seconds.
+    /// The message was hidden for so many seconds; 0 made it visible at once.
     Hidden { seconds: u64 },
-    /// It was deleted.
+    /// The message was deleted.
     Deleted,
-    /// It was put on the queue; `lost` if nobody got the answer.
+    /// The envelope was put on the queue; `lost` if the answer was cut off.
     Put { lost: bool },
 }
 
 impl What {
-    /// The call that handed it out.
+    /// The number of the call that got the message.
     pub fn call(self) -> Option<usize> {
         match self {
             Self::HandedOut { call, .. } => Some(call),
@@ -74,7 +75,7 @@ struct Shared {
 }
 
 impl FaultyQueue {
-    /// Passes calls on to the queue service at `address:port`; `plan` decides by a call's number and method.
+    /// Passes calls on to the queue service at `address:port`. `plan` decides by number and method of a call.
     pub fn start(behind: &str, plan: impl Fn(usize, &Method) -> Plan + Send + Sync + 'static) -> Self {
         let shared = Arc::new(Shared::default());
         let noting = Arc::clone(&shared);
@@ -91,7 +92,7 @@ impl FaultyQueue {
         self.service.authority()
     }
 
-    /// The same for each of two hosts, which the notes tell apart by it.
+    /// An address for each of the two hosts, so that the notes show which host called.
     pub fn authorities(&self) -> [&str; HOSTS] {
         self.service.authorities()
     }
@@ -101,14 +102,14 @@ impl FaultyQueue {
         self.service.calls_and_faults()
     }
 
-    /// Everything that happened to envelopes so far, in order.
+    /// Every note so far, in order.
     pub fn notes(&self) -> Vec<Note> {
         self.shared.notes.lock().unwrap().clone()
     }
 }
 
 impl Shared {
-    /// Notes what Azurite did; a call that failed did nothing.
+    /// Notes what Azurite did. A call that failed changed nothing.
     fn take_note(&self, exchange: &Exchange<'_>) {
         let Some(answer) = exchange.answer.filter(|answer| (200..300).contains(&answer.status)) else {
             return;
@@ -122,7 +123,7 @@ impl Shared {
         let seconds = query.split('&').find_map(|pair| pair.strip_prefix("visibilitytimeout=")?.parse().ok());
         let message = path.split_once("/messages/").map(|(_, id)| id);
         match (method.as_str(), message) {
-            // A Peek hands nothing out.
+            // A Peek takes no message.
             ("GET", None) if !query.contains("peekonly=true") => {
                 let what = What::HandedOut { call: exchange.number, lost };
                 let body = String::from_utf8_lossy(&answer.body);
@@ -135,7 +136,7 @@ impl Shared {
                     notes.push(Note { asked, at, caller, envelope, message, text, what });
                 }
             }
-            // The poison queue's puts are no puts of the bot's.
+            // Puts into the poison queue are ignored, because they are not the bot's.
             ("POST", None) if !path.contains("-poison/") => {
                 let put = String::from_utf8_lossy(exchange.request.body());
                 let Some(envelope) = envelope_of(element(&put, "MessageText")) else { return };

@@ -1,4 +1,5 @@
-//! A storage service that fails: a proxy in front of one of Azurite's services. The queue and the tables have one each.
+//! A storage service that fails on purpose: a proxy in front of one service of Azurite. Queue and tables use
+//! one each.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,55 +12,55 @@ use crate::loopback_server::LoopbackServer;
 use crate::runtime::runtime;
 use crate::web::{self, Answer};
 
-/// What goes wrong with one call.
+/// How one call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// It is answered with this status, and nothing is done.
+    /// The proxy answers this status, and does not pass the call on.
     Status(u16),
-    /// The connection is cut before anything is done.
+    /// The proxy cuts the connection, and does not pass the call on.
     CutBefore,
-    /// It is done, and the connection is cut instead of answering.
+    /// The proxy passes the call on, and cuts the connection instead of answering.
     CutAfter,
 }
 
-/// What becomes of one call.
+/// How the proxy treats one call.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Plan {
     pub fault: Option<Fault>,
-    /// Before it is passed on.
+    /// How long the proxy waits before it passes the call on.
     pub delay: Duration,
 }
 
-/// A call that is over, before its caller hears of it.
+/// A call that the proxy has finished but not yet answered.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Exchange<'a> {
     /// The call's number; the first is 0.
     pub(crate) number: usize,
-    /// The host that called, by the address that it called.
+    /// Which host called. Each host has an address of its own.
     pub(crate) caller: usize,
-    /// When the call arrived here.
+    /// When the call arrived at the proxy.
     pub(crate) asked: Instant,
     pub(crate) request: &'a Request<Bytes>,
-    /// Azurite's answer; `None` if the call never came to Azurite.
+    /// Azurite's answer; `None` if the call was not passed on.
     pub(crate) answer: Option<&'a Answer>,
     pub(crate) fault: Option<Fault>,
 }
 
 impl Exchange<'_> {
-    /// Whether Azurite did the work, and the caller does not hear of it.
+    /// Whether Azurite did the work, and the caller gets no answer.
     pub(crate) fn is_lost(&self) -> bool {
         self.fault == Some(Fault::CutAfter)
     }
 }
 
-/// The proxy: an address for each of the hosts that call it. It stops when it is dropped.
+/// The proxy, with an address for each host that calls it. It stops when it is dropped.
 #[derive(Debug)]
 pub(crate) struct FaultyService {
     servers: [LoopbackServer; HOSTS],
     counts: Arc<Counts>,
 }
 
-/// The hosts that are told apart.
+/// How many hosts the proxy can tell apart.
 pub(crate) const HOSTS: usize = 2;
 
 #[derive(Debug, Default)]
@@ -69,8 +70,8 @@ struct Counts {
 }
 
 impl FaultyService {
-    /// Passes calls on to the service at `address:port`. `plan` decides by a call's number and by the call; `note` gets
-    /// every call that is over.
+    /// Passes calls on to the service at `address:port`. `plan` decides by the call and its number. `note`
+    /// gets every finished call.
     pub(crate) fn start(
         behind: &str,
         plan: impl Fn(usize, &Request<Bytes>) -> Plan + Send + Sync + 'static,
@@ -83,7 +84,7 @@ impl FaultyService {
             let plan = plan(number, &request);
             counting.faults.fetch_add(usize::from(plan.fault.is_some()), Ordering::SeqCst);
             let (behind, note) = (behind.clone(), Arc::clone(&note));
-            // A task of its own: a call that was begun is done, also if the caller is killed meanwhile.
+            // A task of its own, so that a call that has begun is finished even if its caller is killed.
             let work = runtime().spawn(async move {
                 let asked = Instant::now();
                 tokio::time::sleep(plan.delay).await;
@@ -115,7 +116,7 @@ impl FaultyService {
         self.authorities()[0]
     }
 
-    /// One for each host.
+    /// An address for each host.
     pub(crate) fn authorities(&self) -> [&str; HOSTS] {
         self.servers.each_ref().map(LoopbackServer::authority)
     }
@@ -126,7 +127,7 @@ impl FaultyService {
     }
 }
 
-/// Headers of one connection: each side of the proxy has its own.
+/// Headers that belong to one connection, so that the proxy does not pass them on.
 const OF_A_CONNECTION: [&str; 3] = ["transfer-encoding", "connection", "keep-alive"];
 
 async fn pass_on(request: &Request<Bytes>, behind: &str) -> Answer {

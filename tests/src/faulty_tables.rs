@@ -1,4 +1,4 @@
-//! A table service that fails: a proxy in front of the real Azurite, which takes a note of every call.
+//! A table service that fails on purpose: a proxy in front of the real Azurite. It notes every call.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -19,11 +19,12 @@ pub use crate::faulty_service::{Fault, Plan};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call<'a> {
     pub method: &'a Method,
-    /// The path below the account, percent-decoded: `Tables`, `name(PartitionKey='p',RowKey='r')`, `name()`, `$batch`.
+    /// The path below the account, percent-decoded: `Tables`, `name(PartitionKey='p',RowKey='r')`, `name()`,
+    /// `$batch`.
     pub path: String,
     /// The query, percent-decoded.
     pub query: String,
-    /// The body; the operations of a `$batch` are in it, as they were sent.
+    /// The body. In a `$batch` it contains the operations as they were sent.
     pub body: Cow<'a, str>,
 }
 
@@ -40,7 +41,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The name of the table that the path names; empty for `Tables` and `$batch`, which name none.
+    /// The table that the path names; empty for `Tables` and `$batch`, which name none.
     pub fn table(&self) -> &str {
         match self.path.split('(').next().unwrap_or_default() {
             "Tables" | "$batch" => "",
@@ -49,30 +50,30 @@ impl<'a> Call<'a> {
     }
 }
 
-/// What became of a call.
+/// A finished call.
 #[derive(Debug, Clone)]
 pub struct Note {
-    /// When the call arrived here.
+    /// When the call arrived at the proxy.
     pub asked: Instant,
-    /// When the call was over.
+    /// When the call was finished.
     pub at: Instant,
-    /// The host that called, by the address that it called.
+    /// Which host called. Each host has an address of its own.
     pub caller: usize,
     pub method: Method,
     /// As in [`Call`].
     pub path: String,
     /// As in [`Call`].
     pub query: String,
-    /// As in [`Call`]; a call that only reads has none.
+    /// As in [`Call`]; empty for a call that only reads.
     pub body: String,
-    /// The status: Azurite's, or that of a [`Fault::Status`]; `None` after a [`Fault::CutBefore`].
+    /// Azurite's status, or that of a [`Fault::Status`]; `None` after a [`Fault::CutBefore`].
     pub status: Option<u16>,
-    /// Whether Azurite did the work, and its answer was lost.
+    /// Whether Azurite did the work, and the caller got no answer.
     pub lost: bool,
 }
 
 impl Note {
-    /// For people: seconds since the beginning, and the call.
+    /// Formats the note for people, with the seconds since `begin`.
     pub fn line(&self, begin: Instant) -> String {
         let Self { caller, method, path, status, lost, .. } = self;
         let seconds = (self.at - begin).as_secs_f64();
@@ -80,7 +81,7 @@ impl Note {
         format!("{seconds:.3} s host {caller} {method} {path}: {status:?}{lost}")
     }
 
-    /// Whether the service did what the call asked for, also if nobody learned that.
+    /// Whether the service did the work, even if the caller got no answer.
     pub fn is_done(&self) -> bool {
         self.status.is_some_and(|status| (200..300).contains(&status))
     }
@@ -109,13 +110,13 @@ impl fmt::Debug for FaultyTables {
 }
 
 impl FaultyTables {
-    /// Passes calls on to the table service at `address:port`. Nothing fails but what [`Self::fail`] asks for.
+    /// Passes calls on to the table service at `address:port`. Only calls that [`Self::fail`] chooses fail.
     pub fn start(behind: &str) -> Self {
         Self::start_with(behind, |_, _| Plan::default())
     }
 
-    /// [`Self::start`], and by these dice 5 % of the calls are answered 503, and 5 % are done and their answers lost. A call's
-    /// fate depends on its method, its path, and how often the two came before.
+    /// Like [`Self::start`], but 5 % of the calls are answered 503, and 5 % are done and get no answer. The
+    /// dice decide by method and path of a call, and by how often the two came before.
     pub fn start_with_dice(behind: &str, dice: Dice) -> Self {
         Self::start_with(behind, move |call, time| {
             let fault = match dice.roll(("table", call.method.as_str(), &call.path, time), 100) {
@@ -127,7 +128,8 @@ impl FaultyTables {
         })
     }
 
-    /// [`Self::start`], with a plan by the call, and by how often its method and path came before.
+    /// Like [`Self::start`], with a plan that decides by the call, and by how often its method and path came
+    /// before.
     pub fn start_with(behind: &str, plan: impl Fn(&Call<'_>, u64) -> Plan + Send + Sync + 'static) -> Self {
         let shared = Arc::new(Shared::default());
         let (planning, noting) = (Arc::clone(&shared), Arc::clone(&shared));
@@ -149,12 +151,13 @@ impl FaultyTables {
         Self { service, shared }
     }
 
-    /// From now on, `rule` chooses calls that fail; the plan decides about the others. It replaces the rule before.
+    /// Makes the calls fail that `rule` chooses, from now on; the plan decides about the others. Replaces the
+    /// previous rule.
     pub fn fail(&self, rule: impl Fn(&Call<'_>) -> Option<Fault> + Send + Sync + 'static) {
         *self.shared.rule.lock().unwrap() = Some(Arc::new(rule));
     }
 
-    /// Takes the rule of [`Self::fail`] away.
+    /// Removes the rule of [`Self::fail`].
     pub fn fail_nothing(&self) {
         *self.shared.rule.lock().unwrap() = None;
     }
@@ -164,7 +167,7 @@ impl FaultyTables {
         self.service.authority()
     }
 
-    /// The same for each of two hosts, which the notes tell apart by it.
+    /// An address for each of the two hosts, so that the notes show which host called.
     pub fn authorities(&self) -> [&str; HOSTS] {
         self.service.authorities()
     }
@@ -174,14 +177,14 @@ impl FaultyTables {
         self.service.calls_and_faults()
     }
 
-    /// Every call that is over, in the order of their ends.
+    /// Every finished call, in the order of their ends.
     pub fn notes(&self) -> Vec<Note> {
         self.shared.notes.lock().unwrap().clone()
     }
 }
 
 impl Shared {
-    /// How often the call's method and path came before.
+    /// Counts the call, and returns how often its method and path came before.
     fn count(&self, call: &Call<'_>) -> u64 {
         let mut times = self.times.lock().unwrap();
         let time = times.entry((call.method.clone(), call.path.clone())).or_default();

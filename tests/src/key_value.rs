@@ -1,14 +1,14 @@
-//! The key-value store of a host, as a file: the embedded host's or Spin's, which are alike.
+//! Reads the file of a host's key-value store. Spin and the embedded host use the same format.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::Connection;
 
-/// Spin's name for it (spin: crates/runtime-config/src/lib.rs).
+/// Spin's name for the file (spin: crates/runtime-config/src/lib.rs).
 const FILE: &str = "sqlite_key_value.db";
 
-/// Reads keys and values in a host's state folder. Reads a copy, because the host wants the file as it is.
+/// Reads keys and values in a host's state folder. Reads a copy, so that the host's own file is not touched.
 pub fn read(state: &Path) -> Option<BTreeMap<String, Vec<u8>>> {
     if !state.join(FILE).exists() {
         return None;
@@ -28,7 +28,7 @@ pub fn read(state: &Path) -> Option<BTreeMap<String, Vec<u8>>> {
     Some(read().unwrap_or_else(|error| panic!("the key-value store cannot be read: {error}")))
 }
 
-/// Empties the store of a host that does not run.
+/// Removes the store of a host that does not run.
 pub fn remove(state: &Path) {
     for name in files() {
         match std::fs::remove_file(state.join(&name)) {
@@ -38,7 +38,7 @@ pub fn remove(state: &Path) {
     }
 }
 
-/// The database, and the journals beside it that roll back an incomplete change.
+/// The database, and the journals beside it, from which SQLite restores an incomplete change.
 fn files() -> [String; 4] {
     ["", "-journal", "-wal", "-shm"].map(|end| format!("{FILE}{end}"))
 }

@@ -1,7 +1,8 @@
-//! The login host: it gives the bot its tokens, for exactly the request that Entra takes.
+//! A fake of the Entra login host. It gives the bot tokens, and accepts exactly the request that Entra
+//! documents.
 //!
-//! A request that is not exactly so is answered with 500 and why, is remembered, and fails the test when the login host
-//! goes away.
+//! Any other request is answered 500 with the reason. The fake keeps that complaint, and fails the test when
+//! it is dropped.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,22 +20,22 @@ use crate::loopback_server::LoopbackServer;
 use crate::openid::{Documents, OpenId};
 use crate::stage::{APP_ID, TENANT};
 
-/// The bot's client secret. Its letters need escaping in a form.
+/// The bot's client secret. It contains letters that a form has to escape.
 pub const SECRET: &str = "an e2e secret: ~&=+%/ü";
 /// The bot's federated token.
 pub const FEDERATED: &str = "e2e-federated.token.text";
 const PRIVATE_KEY: &str = include_str!("../../crates/bot-framework/tests/keys/pkcs8.pem");
 const CERTIFICATE: &str = include_str!("../../crates/bot-framework/tests/keys/certificate.pem");
-/// `openssl x509 -outform der | sha256sum`, base64url.
+/// The output of `openssl x509 -outform der | sha256sum`, as base64url.
 const THUMBPRINT: &str = "Pjt0bBVCnjTOJpszfS1yzjicseZ4VfhyEmgFfeTRUEQ";
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// The variable `certificate`.
+/// The value of the variable `certificate`.
 pub fn certificate() -> String {
     format!("{PRIVATE_KEY}{CERTIFICATE}")
 }
 
-/// What the bot has to prove itself with.
+/// How the bot proves its identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proof {
     Secret,
@@ -50,17 +51,17 @@ pub struct Login {
     tokens: Tokens,
 }
 
-/// The tokens that a login host has given so far.
+/// The tokens that the login host has issued so far.
 #[derive(Debug, Clone, Default)]
 pub struct Tokens(Arc<Mutex<Vec<String>>>);
 
 impl Tokens {
-    /// Whether it gave this one.
+    /// Whether the login host issued this token.
     pub fn contains(&self, token: &str) -> bool {
         lock(&self.0).iter().any(|given| given == token)
     }
 
-    /// All of them, the first one first.
+    /// All tokens, the oldest first.
     pub fn all(&self) -> Vec<String> {
         lock(&self.0).clone()
     }
@@ -77,7 +78,7 @@ struct State {
 }
 
 impl Login {
-    /// Starts one that knows the bot by this proof.
+    /// Starts a login host that expects this proof of the bot.
     pub fn start(proof: Proof) -> Self {
         let state = Arc::new(Mutex::new(State {
             proof,
@@ -97,32 +98,33 @@ impl Login {
         Self { server, state, tokens }
     }
 
-    /// The variable `loginendpoint`.
+    /// The value of the variable `loginendpoint`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.server.authority())
     }
 
-    /// It gives out what these issuers publish, too.
+    /// Also serves the documents of these issuers.
     pub fn publish(&self, issuer: &OpenId) {
         lock(&self.state).documents = Some(issuer.documents());
     }
 
-    /// The tokens that it gives.
+    /// The tokens that were and will be issued.
     pub fn tokens(&self) -> Tokens {
         self.tokens.clone()
     }
 
-    /// How often it was asked for tokens.
+    /// How many requests for tokens came.
     pub fn requests(&self) -> usize {
         lock(&self.state).requests
     }
 
-    /// The next proper request gets this answer instead of a token.
+    /// Answers the next proper request so, instead of with a token.
     pub fn then(&self, answer: http::Response<Bytes>) {
         lock(&self.state).scripted.push_back(answer);
     }
 
-    /// The next proper request is refused as Entra refuses: with the number, and with a text that quotes what was sent.
+    /// Refuses the next proper request as Entra does: with this number, and with a text that quotes what the
+    /// bot sent.
     pub fn then_refuse(&self, code: u32) {
         let description = format!("AADSTS{code}: hunter2 is what was sent.\r\nTrace ID: x");
         let body =
@@ -155,7 +157,7 @@ impl State {
     }
 
     fn check(&self, request: &http::Request<Bytes>) -> Result<(), String> {
-        let expect = |what: &str, is: bool| if is { Ok(()) } else { Err(format!("{what} expected")) };
+        let expect = |what: &str, is: bool| if is { Ok(()) } else { Err(format!("expected {what}")) };
         let header = |name: &str| {
             request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
         };
@@ -207,7 +209,7 @@ impl State {
     }
 }
 
-/// A JSON answer.
+/// Makes a JSON answer.
 pub fn respond(status: u16, body: &Value) -> http::Response<Bytes> {
     let response = http::Response::builder().status(status).header("content-type", "application/json");
     response.body(body.to_string().into()).expect("a well-formed answer")

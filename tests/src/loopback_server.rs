@@ -1,4 +1,4 @@
-//! What every fake server stands on: a port on loopback, and a function that answers.
+//! The base of every fake server: a port on loopback, and a function that answers.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::runtime::runtime;
 
-/// A server on a free loopback port; it stops, with its connections, when it is dropped.
+/// A server on a free loopback port. When it is dropped, it stops and closes its connections.
 #[derive(Debug)]
 pub struct LoopbackServer {
     authority: String,
@@ -24,7 +24,7 @@ pub struct LoopbackServer {
 }
 
 impl LoopbackServer {
-    /// Starts one. `answer` gets whole requests; `None` cuts the connection instead of answering.
+    /// Starts a server. `answer` gets whole requests; `None` closes the connection instead of answering.
     pub fn start<F, B>(answer: impl Fn(http::Request<Bytes>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Option<http::Response<B>>> + Send + 'static,
@@ -47,7 +47,7 @@ impl Drop for LoopbackServer {
     }
 }
 
-/// The body of an answer: bytes, or a stream of them.
+/// The body of an answer: bytes, or a stream of bytes.
 #[derive(Debug)]
 pub struct AnswerBody(UnsyncBoxBody<Bytes, Broken>);
 
@@ -58,14 +58,14 @@ impl From<Bytes> for AnswerBody {
 }
 
 impl AnswerBody {
-    /// Bytes as they come, of no declared length. An error cuts the connection; the stream is dropped when the client
-    /// leaves.
+    /// Sends bytes as they come, without a declared length. An error closes the connection. The stream is
+    /// dropped when the client disconnects.
     pub fn stream(stream: impl Stream<Item = Result<Bytes, Broken>> + Send + 'static) -> Self {
         Self(BodyExt::boxed_unsync(StreamBody::new(stream.map_ok(Frame::data))))
     }
 }
 
-/// Ends an exchange without an answer, or in the middle of it: hyper then closes the connection.
+/// Ends an exchange before or in the middle of its answer: hyper then closes the connection.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is cut on purpose, or the request broke off")]
 pub struct Broken;
@@ -77,7 +77,7 @@ async fn accept<F, B>(
     F: Future<Output = Option<http::Response<B>>> + Send + 'static,
     B: Into<AnswerBody> + 'static,
 {
-    // Connections belong to this task, so that aborting it ends them too.
+    // The connections belong to this task, so that its end closes them too.
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         connections.spawn(serve(stream, Arc::clone(&answer)));
@@ -101,6 +101,7 @@ async fn serve<F, B>(
             Ok::<_, Broken>(response.map(|body| body.into().0))
         }
     });
-    // An error here is a cut connection or a client that left: the fake's record tells what matters.
+    // An error means that the connection was closed by the fake or by the client. The fake records the
+    // request anyway.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }

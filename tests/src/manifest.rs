@@ -1,22 +1,22 @@
-//! Variants of the workspace's `spin.toml`, so that each case states what it depends on.
+//! Variants of the workspace's `spin.toml`, so that each case names the settings on which it depends.
 
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-/// A copy of a manifest that a case has changed. Every host must take it, real Spin included.
+/// A copy of a manifest, changed by a case. Every host must accept it, real Spin included.
 #[derive(Debug, Clone)]
 pub struct Manifest {
     table: Table,
 }
 
 impl Manifest {
-    /// The workspace's `spin.toml`.
+    /// Reads the workspace's `spin.toml`.
     pub fn local() -> Self {
         Self::read("spin.toml")
     }
 
-    /// A manifest of the workspace.
+    /// Reads a manifest of the workspace.
     #[track_caller]
     pub fn read(name: &str) -> Self {
         let path = dev::workspace::root().join(name);
@@ -35,7 +35,7 @@ impl Manifest {
         self.table["component"].as_table().expect("[component]").keys().cloned().collect()
     }
 
-    /// Leaves out the cron trigger and the component behind it.
+    /// Removes the cron trigger and its component.
     #[must_use]
     pub fn without_cron(mut self) -> Self {
         let triggers = self.table["trigger"].as_table_mut().expect("[trigger]");
@@ -48,7 +48,7 @@ impl Manifest {
         self
     }
 
-    /// With another wasm behind every component.
+    /// Uses this wasm file for every component.
     #[must_use]
     pub fn with_source(mut self, source: &str) -> Self {
         for (_, component) in self.table["component"].as_table_mut().expect("[component]") {
@@ -57,14 +57,14 @@ impl Manifest {
         self
     }
 
-    /// With another wasm behind one component.
+    /// Uses this wasm file for one component.
     #[must_use]
     pub fn with_source_of(mut self, component: &str, source: &str) -> Self {
         self.table["component"][component]["source"] = source.into();
         self
     }
 
-    /// Without a component and its triggers.
+    /// Removes a component and its triggers.
     #[must_use]
     pub fn without_component(mut self, id: &str) -> Self {
         let triggers = self.table["trigger"]["http"].as_array_mut().expect("[[trigger.http]]");
@@ -77,7 +77,7 @@ impl Manifest {
         self
     }
 
-    /// With another text of a variable of a component.
+    /// Changes the value of a component's variable.
     #[must_use]
     pub fn with_variable_of(mut self, component: &str, name: &str, change: impl Fn(&str) -> String) -> Self {
         let value = &mut self.table["component"][component]["variables"][name];
@@ -85,7 +85,7 @@ impl Manifest {
         self
     }
 
-    /// With no key-value store for any component: every call of one fails.
+    /// Takes the key-value store away from every component: every call of one then fails.
     #[must_use]
     pub fn without_stores(mut self) -> Self {
         for (_, component) in self.table["component"].as_table_mut().expect("[component]") {
@@ -94,7 +94,7 @@ impl Manifest {
         self
     }
 
-    /// Changes the hosts that may be called, in every component.
+    /// Changes the hosts that each component may call.
     #[must_use]
     pub fn with_outbound(mut self, change: impl Fn(&mut Vec<Value>)) -> Self {
         for (id, component) in self.table["component"].as_table_mut().expect("[component]") {
@@ -104,13 +104,13 @@ impl Manifest {
         self
     }
 
-    /// Leaves out the hosts of this machine.
+    /// Removes the hosts that are this machine.
     #[must_use]
     pub fn without_loopback(self) -> Self {
         self.with_outbound(|hosts| hosts.retain(|host| !is_loopback(host)))
     }
 
-    /// Writes it into `folder`, with absolute paths to the wasm files.
+    /// Writes the manifest into `folder`, with absolute paths of the wasm files.
     #[track_caller]
     pub fn write(mut self, folder: &Path) -> PathBuf {
         for (id, component) in self.table["component"].as_table_mut().expect("[component]") {

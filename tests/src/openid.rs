@@ -1,7 +1,7 @@
-//! The issuers of tokens, as far as the bot sees them: their OpenID metadata and their keys.
+//! A fake of the issuers of tokens: their OpenID metadata and their keys.
 //!
-//! It counts what is fetched. A request that the bot has no business sending is answered with 500, is remembered, and
-//! fails the test when the issuer goes away.
+//! The fake counts the fetched documents. A request that the bot must never send is answered 500. The fake
+//! keeps that complaint, and fails the test when it is dropped.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,24 +18,24 @@ const CHANNEL_KEYS: &str = "/v1/.well-known/keys";
 const ENTRA_METADATA: &str = "/common/v2.0/.well-known/openid-configuration";
 const ENTRA_KEYS: &str = "/common/discovery/v2.0/keys";
 
-/// The fake issuers; they stop when they are dropped. Entra's documents are given out by the login host.
+/// The fake issuers; they stop when they are dropped. The login host serves Entra's documents.
 #[derive(Debug)]
 pub struct OpenId {
     server: LoopbackServer,
     documents: Documents,
 }
 
-/// What the issuers publish, for the servers that give it out.
+/// The documents of the issuers. Several servers can serve them.
 #[derive(Debug, Clone)]
 pub struct Documents(Arc<Mutex<State>>);
 
 impl Documents {
-    /// Whether a path is one of theirs.
+    /// Whether the path is one of the documents'.
     pub fn has(&self, path: &str) -> bool {
         [CHANNEL_METADATA, CHANNEL_KEYS, ENTRA_METADATA, ENTRA_KEYS].contains(&path)
     }
 
-    /// The answer to a request.
+    /// Answers a request for a document.
     pub fn answer(&self, request: &http::Request<Bytes>) -> http::Response<Bytes> {
         lock(&self.0).answer(request)
     }
@@ -52,18 +52,18 @@ struct State {
 /// How the issuers answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Behaviour {
-    /// As they should.
+    /// With proper documents.
     Proper,
     /// With 503.
     Unavailable,
-    /// The metadata redirects to this origin.
+    /// With a redirect of the metadata to this origin.
     RedirectsTo(String),
-    /// The metadata names keys at this origin.
+    /// With metadata that names keys at this origin.
     NamesKeysAt(String),
 }
 
 impl OpenId {
-    /// Issuers that publish [`TestKey::issuer`], endorsed for Teams and Web Chat.
+    /// Starts issuers that publish [`TestKey::issuer`], endorsed for Teams and Web Chat.
     pub fn start() -> Self {
         let documents = Documents(Arc::new(Mutex::new(State {
             keys: vec![TestKey::issuer().endorsed_jwk(&["msteams", "webchat"])],
@@ -84,27 +84,27 @@ impl OpenId {
         format!("http://{}", self.server.authority())
     }
 
-    /// The variable `openidmetadata`.
+    /// The value of the variable `openidmetadata`.
     pub fn metadata_url(&self) -> String {
         format!("{}{CHANNEL_METADATA}", self.origin())
     }
 
-    /// What it publishes, for a server that gives it out too.
+    /// The documents, for a server that also serves them.
     pub fn documents(&self) -> Documents {
         self.documents.clone()
     }
 
-    /// From now on these are its keys.
+    /// Publishes these keys from now on.
     pub fn publish(&self, keys: Vec<Value>) {
         lock(&self.documents.0).keys = keys;
     }
 
-    /// From now on it answers so.
+    /// Answers so from now on.
     pub fn behave(&self, behaviour: Behaviour) {
         lock(&self.documents.0).behaviour = behaviour;
     }
 
-    /// How many documents were asked for: two are one fetch of keys.
+    /// How many documents were fetched. One fetch of the keys reads two.
     pub fn fetches(&self) -> usize {
         lock(&self.documents.0).fetches
     }

@@ -1,4 +1,4 @@
-//! Native adapters of the ports that the queue client stands on.
+//! Native implementations of the ports that the storage clients need.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use platform::{BodyProblem, Clock, HttpClient, Randomness, Timeouts, TransportEr
 
 use crate::web;
 
-/// This machine: real HTTP, the real clock, real randomness.
+/// The ports on this machine: HTTP, the clock, random numbers.
 #[derive(Debug)]
 pub struct Machine {
     started: Instant,
@@ -56,7 +56,8 @@ impl Clock for Machine {
 impl Randomness for Machine {
     fn fill(&self, buffer: &mut [u8]) {
         use std::hash::{BuildHasher, Hasher, RandomState};
-        // Ids and jitter of tests: the standard library's randomly keyed hasher is random enough.
+        // Only ids and jitter of tests use this, so the randomly keyed hasher of the standard library is
+        // random enough.
         for chunk in buffer.chunks_mut(8) {
             let random = RandomState::new().build_hasher().finish().to_le_bytes();
             chunk.copy_from_slice(&random[..chunk.len()]);

@@ -1,5 +1,5 @@
-//! A queue service that takes Puts and shows how they were asked for: Azurite shows no message that is hidden, and cannot
-//! fail when a test wants it to.
+//! A queue service that accepts only Puts, and shows their parameters. Azurite does not show hidden messages,
+//! and cannot be made to fail.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,14 +9,14 @@ use serde_json::Value;
 use crate::loopback_server::LoopbackServer;
 use crate::queue::decode;
 
-/// One Put that was taken.
+/// An accepted Put.
 #[derive(Debug, Clone)]
 pub struct Put {
     /// `visibilitytimeout`
     pub hidden_seconds: u64,
     /// `messagettl`
     pub time_to_live: String,
-    /// The JSON in its base64.
+    /// The envelope: the JSON in the message's base64.
     pub envelope: Value,
 }
 
@@ -34,7 +34,7 @@ struct Shared {
 }
 
 impl PutOnlyQueue {
-    /// Starts one.
+    /// Starts the service.
     pub fn start() -> Self {
         let shared = Arc::new(Mutex::new(Shared { puts: Vec::new(), refuse: Vec::new() }));
         let answering = Arc::clone(&shared);
@@ -50,12 +50,12 @@ impl PutOnlyQueue {
         self.server.authority()
     }
 
-    /// From now on, only envelopes whose conversation id is one of these are refused.
+    /// Refuses exactly the envelopes of these conversation ids from now on.
     pub fn refuse(&self, conversations: &[&'static str]) {
         self.shared.lock().unwrap().refuse = conversations.to_vec();
     }
 
-    /// What was taken so far, which is forgotten.
+    /// Returns the Puts that were accepted so far, and clears the record.
     pub fn take(&self) -> Vec<Put> {
         std::mem::take(&mut self.shared.lock().unwrap().puts)
     }
@@ -75,7 +75,14 @@ impl Shared {
         let body = String::from_utf8_lossy(request.body());
         let text = body.split_once("<MessageText>").and_then(|(_, rest)| rest.split_once("</MessageText>"));
         let (true, Some((text, _))) = (request.method() == http::Method::POST, text) else {
-            return reply(400, format!("nobody foresaw this: {} {}", request.method(), request.uri()));
+            return reply(
+                400,
+                format!(
+                    "the put-only queue expects POST with MessageText, found {} {}",
+                    request.method(),
+                    request.uri()
+                ),
+            );
         };
         let envelope = decode(text);
         let conversation = envelope["address"]["conversation"]["id"].as_str().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A case's own queue, seen from outside the bot: through the project's own client, against the real Azurite.
+//! The queue of a case, seen from outside the bot, through the project's own client and in the real Azurite.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// The queue of this name; nothing is created.
+    /// Names a queue, without creating it.
     pub fn new(connection_string: &str, name: &str) -> Self {
         Self {
             account: Account::parse(connection_string).unwrap(),
@@ -38,7 +38,7 @@ impl Queue {
         }
     }
 
-    /// Another client of the same queue.
+    /// Makes another client in the same account.
     fn with_name(&self, name: QueueName) -> Self {
         Self { account: self.account.clone(), name, machine: Machine::default() }
     }
@@ -53,7 +53,7 @@ impl Queue {
         self.with_name(self.name.poison())
     }
 
-    /// Makes calls with the client.
+    /// Runs calls of the client.
     pub fn with<T>(&self, calls: impl AsyncFnOnce(QueueClient<'_, Machine>) -> T) -> T {
         let deadline = Deadline::after(&self.machine, WITHIN);
         let client = QueueClient::new(&self.machine, &self.account, &self.name, deadline);
@@ -69,7 +69,7 @@ impl Queue {
         }
     }
 
-    /// How many messages it holds, hidden ones included; a missing queue holds none.
+    /// How many messages the queue contains, hidden ones included; 0 if the queue is missing.
     pub fn count(&self) -> u64 {
         match self.with(async |client| client.approximate_count().await) {
             Err(QueueError::QueueMissing) => 0,
@@ -77,18 +77,18 @@ impl Queue {
         }
     }
 
-    /// Puts a text as it is, creating the queue if it is missing.
+    /// Puts a text unchanged; creates the queue if it is missing.
     pub fn put(&self, text: &str) {
         let options = PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() };
         self.with(async |client| client.put_creating_queue_if_missing(text, options).await).unwrap();
     }
 
-    /// Puts base64 of JSON.
+    /// Puts JSON as base64.
     pub fn put_json(&self, json: &Value) {
         self.put(&STANDARD.encode(json.to_string()));
     }
 
-    /// The texts of up to 32 visible messages, which stay where they are.
+    /// Peeks at the texts of up to 32 visible messages.
     pub fn texts(&self) -> Vec<String> {
         match self.with(async |client| client.peek(32).await) {
             Err(QueueError::QueueMissing) => Vec::new(),
@@ -96,7 +96,7 @@ impl Queue {
         }
     }
 
-    /// Takes every message off, however many there are.
+    /// Deletes every visible message, and returns the texts.
     pub fn take_all(&self) -> Vec<String> {
         self.with(async |client| {
             let mut texts = Vec::new();
@@ -116,19 +116,19 @@ impl Queue {
         })
     }
 
-    /// The JSON of the visible messages.
+    /// The JSON of up to 32 visible messages.
     pub fn envelopes(&self) -> Vec<Value> {
         self.texts().iter().map(|text| decode(text)).collect()
     }
 }
 
-/// The envelope in a message's text, base64 or not; `None` if it is none.
+/// Reads the envelope from a message's text, base64 or not; `None` if it is not JSON.
 pub fn envelope_of(text: &str) -> Option<Value> {
     let json = STANDARD.decode(text).unwrap_or_else(|_| text.as_bytes().to_vec());
     serde_json::from_slice(&json).ok()
 }
 
-/// The JSON in a message's base64.
+/// Reads the JSON from a message's base64.
 pub fn decode(text: &str) -> Value {
     let json = STANDARD.decode(text).unwrap_or_else(|error| panic!("not base64 ({error}): {text}"));
     serde_json::from_slice(&json).unwrap_or_else(|error| panic!("not JSON ({error}): {text}"))

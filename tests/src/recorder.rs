@@ -1,4 +1,4 @@
-//! A stranger's server: it writes down whatever comes, and nothing should.
+//! A server that the bot must never call. It records the requests.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::loopback_server::LoopbackServer;
 
-/// The stranger; it answers everything with 200.
+/// The server; it answers everything with 200.
 #[derive(Debug)]
 pub struct Recorder {
     server: LoopbackServer,
@@ -14,7 +14,8 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Starts one on a free loopback port, which the components may call: only their own rules keep them away.
+    /// Starts the server on a free loopback port. The manifest lets the components call it, so only their own
+    /// rules prevent a call.
     pub fn start() -> Self {
         let received = Arc::new(Mutex::new(Vec::new()));
         let recording = Arc::clone(&received);
@@ -30,15 +31,15 @@ impl Recorder {
         format!("http://{}", self.server.authority())
     }
 
-    /// Everything that came so far.
+    /// Every request that was received so far.
     pub fn received(&self) -> Vec<String> {
         self.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Fails the test if anything came.
+    /// Fails the test if any request was received.
     #[track_caller]
     pub fn expect_silence(&self) {
         let received = self.received();
-        assert!(received.is_empty(), "nothing may reach a stranger: {received:#?}");
+        assert!(received.is_empty(), "expected no request at an untrusted host, found {received:#?}");
     }
 }

@@ -1,4 +1,4 @@
-//! A shared access signature of the emulator's account, made as the portal makes one.
+//! Makes shared access signatures of the emulator's account, in the form of the portal's.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,9 +10,9 @@ use sha2::Sha256;
 const VERSION: &str = "2021-12-02";
 const EXPIRY: &str = "2099-01-01T00:00:00Z";
 
-/// An account SAS for these services (`ss`), resource types (`srt`) and permissions (`sp`). The string to sign is that of
-/// <https://learn.microsoft.com/rest/api/storageservices/create-account-sas>: the empty lines are the beginning, the
-/// addresses, the protocol and the encryption scope.
+/// Makes an account SAS for these services (`ss`), resource types (`srt`) and permissions (`sp`). The string
+/// to sign is that of <https://learn.microsoft.com/rest/api/storageservices/create-account-sas>. Its empty
+/// lines are the start time, the addresses, the protocol and the encryption scope.
 pub fn account_sas(services: &str, resource_types: &str, permissions: &str) -> String {
     let to_sign =
         format!("{ACCOUNT}\n{permissions}\n{services}\n{resource_types}\n\n{EXPIRY}\n\n\n{VERSION}\n\n");
@@ -24,7 +24,7 @@ pub fn account_sas(services: &str, resource_types: &str, permissions: &str) -> S
     format!("sv={VERSION}&ss={services}&srt={resource_types}&sp={permissions}&se={expiry}&sig={signature}")
 }
 
-/// The connection string that the portal makes of a SAS, for services at these `address:port`.
+/// Makes the connection string that the portal shows for a SAS, for services at these `address:port`.
 pub fn connection_string(queue: &str, table: &str, sas: &str) -> String {
     format!(
         "QueueEndpoint=http://{queue}/{ACCOUNT};TableEndpoint=http://{table}/{ACCOUNT};SharedAccessSignature={sas}"

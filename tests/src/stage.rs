@@ -1,4 +1,4 @@
-//! One case's world: a host with the components, a queue, tables and a Connector of its own.
+//! The stage of a case: a host with the components, and a queue, tables and a Connector of its own.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,11 +25,11 @@ use crate::web::{self, Answer};
 /// The key of `POST /internal/poll`.
 pub const POLL_KEY: &str = "a-poll-key-for-tests";
 
-/// The bot's registration, as the fixtures have it.
+/// The bot's registration, as in the fixtures.
 pub const APP_ID: &str = "00000000-0000-0000-0000-000000000001";
 pub const TENANT: &str = "11111111-2222-3333-4444-555555555555";
 
-/// What a case wants to be different. By default: anonymous mode, no cron, a poll key, no kick.
+/// The settings of a stage. By default: anonymous mode, no cron, a poll key, no kick.
 #[derive(Debug)]
 pub struct Script<'w> {
     world: &'w World,
@@ -37,22 +37,23 @@ pub struct Script<'w> {
     variables: Vec<(String, String)>,
     queue_name: String,
     table_prefix: String,
-    /// The `address:port` of each storage service.
+    /// The `address:port` of the queue service.
     queue_authority: String,
+    /// The `address:port` of the table service.
     table_authority: String,
-    /// The same of a second host, if there is one.
+    /// `address:port` of queue and table service for a second host, if there is one.
     second: Option<(String, String)>,
     trusts_connector: bool,
     is_metered: bool,
     login: Option<&'w Login>,
 }
 
-/// What is known of a host that was killed.
+/// The death of a host that was killed.
 #[derive(Debug, Clone, Copy)]
 pub struct Death {
-    /// Which host.
+    /// Which host was killed.
     pub host: usize,
-    /// When it was dead.
+    /// When the host had ended.
     pub at: Instant,
 }
 
@@ -61,21 +62,21 @@ pub struct Death {
 struct Replica {
     host: Host,
     options: HostOptions,
-    /// What earlier lives of the host wrote.
+    /// Lines that the host wrote before its restarts.
     past_lines: Vec<String>,
 }
 
-/// A running host, or two of them, and their surroundings. Dropping it ends the hosts, then checks the Connector's
+/// One or two running hosts and their surroundings. Dropping it stops the hosts, then checks the Connector's
 /// complaints.
 #[derive(Debug)]
 pub struct Stage {
-    // Dropped in this order: the hosts must not talk to a Connector that is gone.
+    // Dropped in this order, because the hosts must not call a Connector that has stopped.
     replicas: Vec<Replica>,
     pub connector: Connector,
     pub queue: Queue,
-    /// The names of this case's tables begin with it.
+    /// The prefix of the names of this case's tables.
     pub table_prefix: String,
-    // Keeps the state of the hosts.
+    // Keeps the folder with the hosts' state until the stage is dropped.
     _folder: TempDir,
 }
 
@@ -109,23 +110,23 @@ impl Replica {
         before_restart(self.state());
         self.past_lines.extend(self.host.lines());
         self.host = Host::start(&self.options)
-            .unwrap_or_else(|error| panic!("the host does not come back: {error:#}"));
+            .unwrap_or_else(|error| panic!("the host does not start again: {error:#}"));
         at
     }
 
-    /// Ends the host in good order, and starts it anew after this change.
+    /// Stops the host in good order, changes its options, and starts it again.
     #[track_caller]
     fn stop_and_restart(&mut self, change: impl FnOnce(&mut HostOptions)) {
         self.host.stop();
         change(&mut self.options);
         self.past_lines.extend(self.host.lines());
         self.host = Host::start(&self.options)
-            .unwrap_or_else(|error| panic!("the host does not come back: {error:#}"));
+            .unwrap_or_else(|error| panic!("the host does not start again: {error:#}"));
     }
 }
 
 impl<'w> Script<'w> {
-    /// The default stage.
+    /// Prepares the default stage.
     pub fn new(world: &'w World) -> Self {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
@@ -149,11 +150,11 @@ impl<'w> Script<'w> {
             .variable("queuename", &queue_name)
             .variable("tableprefix", &table_prefix)
             .variable("pollkey", POLL_KEY)
-            // Cases poll when they want to.
+            // Cases poll when they need it.
             .variable("kick", "off")
     }
 
-    /// With the queue and the tables of another stage, as a replica of its host has them. Key-value stays its own.
+    /// Uses the queue and the tables of another stage, as a replica does. Key-value stays separate.
     #[must_use]
     pub fn beside(mut self, other: &Stage) -> Self {
         self.queue_name = other.queue.name().to_owned();
@@ -162,28 +163,28 @@ impl<'w> Script<'w> {
         self.variable("queuename", &queue_name).variable("tableprefix", &table_prefix)
     }
 
-    /// With the cron trigger of `spin.toml`.
+    /// Uses the cron trigger of `spin.toml`.
     #[must_use]
     pub fn with_cron(mut self) -> Self {
         self.manifest = Manifest::local();
         self
     }
 
-    /// With a changed manifest.
+    /// Changes the manifest.
     #[must_use]
     pub fn manifest(mut self, change: impl FnOnce(Manifest) -> Manifest) -> Self {
         self.manifest = change(self.manifest);
         self
     }
 
-    /// The embedded host reports what each instance used, in lines that begin with `Meter `.
+    /// Makes the embedded host report the usage of each instance, in lines that begin with `Meter `.
     #[must_use]
     pub fn metered(mut self) -> Self {
         self.is_metered = true;
         self
     }
 
-    /// With another value of a variable.
+    /// Sets a variable.
     #[must_use]
     pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.retain(|(known, _)| known != name);
@@ -191,8 +192,8 @@ impl<'w> Script<'w> {
         self
     }
 
-    /// With `authmode=required`: the bot gets its tokens from this login host, for its client secret. The stage's
-    /// Connector is trusted, and takes no other tokens.
+    /// Sets `authmode=required`. The bot gets its tokens from this login host, for its client secret. The bot
+    /// trusts the stage's Connector, and the Connector accepts only these tokens.
     #[must_use]
     pub fn logged_in(mut self, login: &'w Login) -> Self {
         self.trusts_connector = true;
@@ -204,39 +205,39 @@ impl<'w> Script<'w> {
             .variable("loginendpoint", &login.endpoint())
     }
 
-    /// Callers prove themselves by the keys of this issuer.
+    /// Makes the bot accept callers' tokens of this issuer.
     #[must_use]
     pub fn authenticated(self, issuer: &OpenId) -> Self {
         self.variable("openidmetadata", &issuer.metadata_url())
     }
 
-    /// With a queue service that refuses connections.
+    /// Uses a queue service that refuses connections.
     #[must_use]
     pub fn unreachable_queue(self, at: &ClosedPort) -> Self {
         self.queue_at(&at.authority())
     }
 
-    /// With a queue service at another `address:port`; the tables stay where they are.
+    /// Uses a queue service at another `address:port`; the tables stay where they are.
     #[must_use]
     pub fn queue_at(mut self, authority: &str) -> Self {
         authority.clone_into(&mut self.queue_authority);
         self.connected()
     }
 
-    /// With a table service that refuses connections.
+    /// Uses a table service that refuses connections.
     #[must_use]
     pub fn unreachable_tables(self, at: &ClosedPort) -> Self {
         self.tables_at(&at.authority())
     }
 
-    /// With a table service at another `address:port`; the queue stays where it is.
+    /// Uses a table service at another `address:port`; the queue stays where it is.
     #[must_use]
     pub fn tables_at(mut self, authority: &str) -> Self {
         authority.clone_into(&mut self.table_authority);
         self.connected()
     }
 
-    /// With a second host beside the first, on the same queue and tables, at other addresses of the two services. It has a
+    /// Adds a second host on the same queue and tables, which it reaches at these addresses. It has a
     /// key-value store of its own.
     #[must_use]
     pub fn second_host(mut self, queue_authority: &str, table_authority: &str) -> Self {
@@ -244,13 +245,13 @@ impl<'w> Script<'w> {
         self
     }
 
-    /// Sets the connection string that names both services.
+    /// Sets the connection string, which names both services.
     fn connected(self) -> Self {
         let connection = connection_string(&self.queue_authority, &self.table_authority);
         self.variable("storageconnection", &connection)
     }
 
-    /// Starts the host.
+    /// Starts the host or hosts.
     #[track_caller]
     pub fn start(mut self) -> Stage {
         let connector = Connector::start();
@@ -286,23 +287,23 @@ impl<'w> Script<'w> {
 }
 
 impl Stage {
-    /// The default stage, started.
+    /// Starts the default stage.
     #[track_caller]
     pub fn start(world: &World) -> Self {
         Script::new(world).start()
     }
 
-    /// The host's address with this path; the first one's, if there are two.
+    /// The address of this path at the first host.
     pub fn url(&self, path: &str) -> String {
         self.replicas[0].url(path)
     }
 
-    /// The address of each host with this path.
+    /// The address of this path at each host.
     pub fn urls(&self, path: &str) -> Vec<String> {
         self.replicas.iter().map(|replica| replica.url(path)).collect()
     }
 
-    /// Posts an activity as a channel does, as it is.
+    /// Posts an activity unchanged, as a channel does.
     #[track_caller]
     pub fn post(&self, activity: &Value) -> Answer {
         self.post_with(&[], activity)
@@ -324,52 +325,52 @@ impl Stage {
         web::send(request.body(web::whole(activity.to_string())).unwrap())
     }
 
-    /// Posts an activity whose serviceUrl leads to this stage's Connector; it must be accepted.
+    /// Points the activity's serviceUrl to this stage's Connector and posts it; it must be accepted.
     #[track_caller]
     pub fn say(&self, activity: &Value) {
         let answer = self.post(&self.connector.host(activity)).expect_status(202);
         assert_eq!(answer.json(), serde_json::json!({}));
     }
 
-    /// Runs the drain through its HTTP door; it must succeed. The run's counts.
+    /// Runs the poller through its HTTP entry point, expects success, and returns the run's counts.
     #[track_caller]
     pub fn poll(&self) -> Value {
         self.try_poll().expect_status(200).json()
     }
 
-    /// Asks for a drain through the HTTP door.
+    /// Runs the poller through its HTTP entry point, and returns the answer.
     #[track_caller]
     pub fn try_poll(&self) -> Answer {
         let request = http::Request::post(self.url("/internal/poll"));
         web::send(request.header("authorization", format!("Bearer {POLL_KEY}")).body(web::whole("")).unwrap())
     }
 
-    /// Kills a host in the middle of whatever it does, and starts it anew, at the same address and on the same state.
+    /// Kills a host at once, and starts it again at the same address and on the same state.
     #[track_caller]
     pub fn kill_and_restart(&mut self, host: usize) -> Death {
         Death { host, at: self.replicas[host].kill_and_restart(|_| ()) }
     }
 
-    /// [`Self::kill_and_restart`], and the host comes back with an empty key-value store.
+    /// Like [`Self::kill_and_restart`], but the host starts with an empty key-value store.
     #[track_caller]
     pub fn kill_and_restart_empty(&mut self, host: usize) -> Death {
         Death { host, at: self.replicas[host].kill_and_restart(key_value::remove) }
     }
 
-    /// Ends the host, throws its disk away with key-value on it, and starts it anew at the same address.
+    /// Stops the host, deletes its disk with the key-value store, and starts it again at the same address.
     #[track_caller]
     pub fn lose_disk(&mut self) {
         self.replicas[0].stop_and_restart(|options| std::fs::remove_dir_all(&options.state_dir).unwrap());
     }
 
-    /// Starts the host anew on its disk, with other tables.
+    /// Restarts the host on its disk, with other tables.
     #[track_caller]
     pub fn move_tables(&mut self, table_prefix: &str) {
         table_prefix.clone_into(&mut self.table_prefix);
         self.restart_with("tableprefix", table_prefix);
     }
 
-    /// Starts the host anew on its disk, with another value of a variable.
+    /// Restarts the host on its disk, with another value of a variable.
     #[track_caller]
     pub fn restart_with(&mut self, name: &str, value: &str) {
         self.replicas[0].stop_and_restart(|options| {
@@ -378,7 +379,7 @@ impl Stage {
         });
     }
 
-    /// Every line of the host's and its guests' stdout so far, in its earlier lives too; of one host after the other.
+    /// Every line of stdout so far of the hosts and their guests, host by host, also from before a restart.
     pub fn lines(&self) -> Vec<String> {
         self.replicas.iter().flat_map(Replica::lines).collect()
     }
@@ -388,12 +389,12 @@ impl Stage {
         events_in(&self.lines(), event)
     }
 
-    /// The same of one host.
+    /// The log lines of this event that one host's components wrote.
     pub fn events_of(&self, host: usize, event: &str) -> Vec<Value> {
         events_in(&self.replicas[host].lines(), event)
     }
 
-    /// Waits until at least `count` log lines of this event are there.
+    /// Waits for at least `count` log lines of this event.
     #[track_caller]
     pub fn wait_for_events(&self, event: &str, count: usize) -> Vec<Value> {
         eventually(&format!("{count} log lines with event {event:?}"), || {
@@ -401,7 +402,7 @@ impl Stage {
         })
     }
 
-    /// Every byte that the host keeps at rest: key-value, above all.
+    /// Every byte that the first host has on disk, which includes its key-value store.
     pub fn state_at_rest(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut folders = vec![self.replicas[0].state().to_owned()];
@@ -418,19 +419,19 @@ impl Stage {
         bytes
     }
 
-    /// What the key-value store holds now.
+    /// The current content of the first host's key-value store.
     pub fn stored(&self) -> BTreeMap<String, Vec<u8>> {
         key_value::read(self.replicas[0].state()).unwrap_or_default()
     }
 
-    /// Everything that the host itself wrote.
+    /// Everything that the hosts themselves wrote.
     pub fn host_log(&self) -> String {
         self.replicas.iter().map(Replica::log).collect()
     }
 }
 
 fn events_in(lines: &[String], event: &str) -> Vec<Value> {
-    // The embedded host puts the component's id before the line; Spin may put nothing.
+    // The embedded host writes the component's id before the line; Spin may write nothing.
     let objects = lines.iter().filter_map(|line| line.find('{').map(|at| &line[at..]));
     objects
         .filter_map(|json| serde_json::from_str(json).ok())

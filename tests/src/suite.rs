@@ -1,4 +1,4 @@
-//! The cases as libtest-mimic sees them, and what they share: one Azurite, one kind of host.
+//! Runs the cases in libtest-mimic, and holds what they share: one Azurite, one kind of host.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
@@ -9,7 +9,7 @@ use libtest_mimic::{Arguments, Trial};
 
 use crate::failure;
 
-/// What all cases share.
+/// The environment that all cases share.
 #[derive(Debug)]
 pub struct World {
     azurite: OnceLock<Azurite>,
@@ -17,7 +17,8 @@ pub struct World {
 }
 
 impl World {
-    /// The Azurite of this run, started by the first case that wants it. Each case has queues and tables of its own in it.
+    /// The Azurite of this test run. The first case that needs it starts it. Each case uses queues and tables
+    /// of its own.
     pub fn azurite(&self) -> &Azurite {
         let start = || AzuritePorts::free().and_then(|ports| Azurite::start(ports, StorageKey::well_known()));
         let start = || start().expect("Azurite starts");
@@ -33,7 +34,7 @@ impl World {
 /// A test: a name and a function that panics if it fails.
 pub type Case = (&'static str, fn(&World));
 
-/// Lists the cases of a module, so that one which is not listed is dead code and breaks the build.
+/// Lists the cases of a module. A function that is not listed is dead code, and breaks the build.
 #[macro_export]
 macro_rules! cases {
     ($($name:ident),+ $(,)?) => {
@@ -41,14 +42,15 @@ macro_rules! cases {
     };
 }
 
-/// A group that may not be able to run on this machine: its cases are then listed as ignored, with the reason.
+/// A group that may not be able to run on this machine. Its cases are then listed as ignored, with the
+/// reason.
 #[derive(Debug)]
 pub struct Skipped {
-    /// Its name.
+    /// The group's name.
     pub group: &'static str,
-    /// What is missing.
+    /// The program that is missing on this machine, as a reason for people.
     pub reason: &'static str,
-    /// Whether it is.
+    /// Whether the program is missing.
     pub skip: bool,
 }
 
@@ -64,7 +66,7 @@ pub fn run(groups: &[(&str, &[Case])], skipped: &[Skipped]) -> ! {
         Err(_) | Ok("" | "embedded") => HostKind::Embedded,
         Ok("spin") => HostKind::Spin,
         Ok(other) => {
-            eprintln!("E2E_HOST is {other:?}; it takes \"embedded\" or \"spin\"");
+            eprintln!("E2E_HOST: expected \"embedded\" or \"spin\", found {other:?}");
             std::process::exit(2);
         }
     };
@@ -77,15 +79,15 @@ pub fn run(groups: &[(&str, &[Case])], skipped: &[Skipped]) -> ! {
         })
     });
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    // Statics are never dropped and `exit` drops nothing: Azurite must end here.
-    drop(Arc::into_inner(world).expect("every case is over"));
+    // Statics are never dropped, and `exit` drops nothing, so Azurite must be stopped here.
+    drop(Arc::into_inner(world).expect("every case has ended"));
     conclusion.exit()
 }
 
 fn trial(world: &Arc<World>, group: &str, (name, case): Case) -> Trial {
     let world = Arc::clone(world);
     Trial::test(format!("{group}::{name}"), move || {
-        // A thread of its own keeps the report of one case apart from the next.
+        // Each case has a thread of its own, because the report is stored by thread.
         let thread = std::thread::Builder::new().name(failure::CASE_THREAD.into());
         let run = move || match catch_unwind(AssertUnwindSafe(|| case(&world))) {
             Ok(()) => Ok(()),
@@ -93,7 +95,7 @@ fn trial(world: &Arc<World>, group: &str, (name, case): Case) -> Trial {
         };
         match thread.spawn(run).expect("a thread").join() {
             Ok(result) => result.map_err(Into::into),
-            Err(_) => Err("the case ended in the middle of its own report".into()),
+            Err(_) => Err("the case panicked while it wrote its own report".into()),
         }
     })
 }

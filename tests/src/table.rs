@@ -1,4 +1,4 @@
-//! A table, seen from outside the bot: through the project's own client, against the real Azurite.
+//! A table, seen from outside the bot, through the project's own client and in the real Azurite.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use storage_table::{Account, Entity, Filter, Key, Query, TableClient, TableName}
 use crate::ports::Machine;
 use crate::runtime::runtime;
 
-/// How long one case's calls may take.
+/// How long the calls of one case may take.
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// A table in Azurite.
@@ -20,7 +20,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// The table of this name; nothing is created.
+    /// Names a table, without creating it.
     pub fn new(connection_string: &str, name: &str) -> Self {
         Self {
             account: Account::parse(connection_string).unwrap(),
@@ -29,27 +29,27 @@ impl Table {
         }
     }
 
-    /// Makes calls with the client.
+    /// Runs calls of the client.
     pub fn with<T>(&self, calls: impl AsyncFnOnce(TableClient<'_, Machine>) -> T) -> T {
         let deadline = Deadline::after(&self.machine, WITHIN);
         let client = TableClient::new(&self.machine, &self.account, &self.name, deadline);
         runtime().block_on(calls(client))
     }
 
-    /// Stores an entity, whatever was there.
+    /// Stores an entity; replaces an existing one.
     #[track_caller]
     pub fn put(&self, entity: &Entity) {
         self.with(async |client| client.put(entity).await).unwrap();
     }
 
-    /// The entity, if there is one.
+    /// Reads an entity; `None` if there is none.
     #[track_caller]
     pub fn get(&self, partition: &str, row: &str) -> Option<Entity> {
         let key = Key::new(partition, row);
         self.with(async |client| client.get(&key).await).unwrap().map(|found| found.entity)
     }
 
-    /// Every entity; a table that does not exist holds none.
+    /// Reads every entity; a missing table has none.
     #[track_caller]
     pub fn entities(&self) -> Vec<Entity> {
         let query = Query { filter: Filter::everything(), top: 1000, select: Vec::new() };

@@ -1,11 +1,12 @@
-//! Waiting without sleeping for a guess.
+//! Waits for a condition, instead of sleeping for a guessed time.
 
 use std::time::{Duration, Instant};
 
-/// How long something that happens "at once" may take on a busy machine.
+/// How long a step that is quick may take on a busy machine.
 pub const SOON: Duration = Duration::from_secs(20);
 
-/// Asks again and again until there is an answer; fails the test, naming what was awaited, after [`SOON`].
+/// Tries again and again until there is a result. After [`SOON`] it fails the test, and names what was
+/// `awaited`.
 #[track_caller]
 pub fn eventually<T>(awaited: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + SOON;
@@ -13,7 +14,7 @@ pub fn eventually<T>(awaited: &str, mut attempt: impl FnMut() -> Option<T>) -> T
         if let Some(found) = attempt() {
             return found;
         }
-        assert!(Instant::now() < deadline, "waited {} s in vain for {awaited}", SOON.as_secs());
+        assert!(Instant::now() < deadline, "expected {awaited} within {} s, found nothing", SOON.as_secs());
         std::thread::sleep(Duration::from_millis(20));
     }
 }

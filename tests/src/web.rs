@@ -1,4 +1,4 @@
-//! A blocking HTTP client that shows a test everything that came back.
+//! A blocking HTTP client that shows a test the whole answer.
 
 use std::convert::Infallible;
 use std::sync::OnceLock;
@@ -18,7 +18,7 @@ use crate::runtime::runtime;
 /// The body of a request.
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// Longer than any door or queue may take: whoever needs more hangs.
+/// How long a call may take. Every entry point and the queue answer sooner, so a longer call hangs.
 const PATIENCE: Duration = Duration::from_secs(45);
 
 /// An answer, read to its end.
@@ -33,21 +33,21 @@ impl Answer {
     /// The body as JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body)
-            .unwrap_or_else(|error| panic!("expected a JSON body ({error}), got {}", self.describe()))
+            .unwrap_or_else(|error| panic!("expected a JSON body ({error}), found {}", self.describe()))
     }
 
-    /// The `code` of an error body in the Connector's shape; empty if the body has another one.
+    /// The `code` of an error body in the Connector's form; empty if the body has another form.
     pub fn error_code(&self) -> String {
         let body: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
         body["error"]["code"].as_str().unwrap_or_default().into()
     }
 
-    /// A header's text; empty if it is not there.
+    /// A header's text; empty if the header is missing.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// Everything, for a failure message.
+    /// Formats the whole answer for a failure message.
     pub fn describe(&self) -> String {
         format!("{} {:?} {}", self.status, self.headers, String::from_utf8_lossy(&self.body))
     }
@@ -55,28 +55,28 @@ impl Answer {
     /// Fails the test unless the status is this one.
     #[track_caller]
     pub fn expect_status(self, status: u16) -> Self {
-        assert_eq!(self.status, status, "expected status {status}, got {}", self.describe());
+        assert_eq!(self.status, status, "expected status {status}, found {}", self.describe());
         self
     }
 
-    /// Fails the test unless this is an error of the Connector's shape with this status and code.
+    /// Fails the test unless this is an error in the Connector's form, with this status and code.
     #[track_caller]
     pub fn expect_error(self, status: u16, code: &str) -> Self {
         let answer = self.expect_status(status);
-        assert_eq!(answer.error_code(), code, "expected code {code}, got {}", answer.describe());
+        assert_eq!(answer.error_code(), code, "expected code {code}, found {}", answer.describe());
         let message = answer.json()["error"]["message"].as_str().unwrap_or_default().to_owned();
-        assert!(!message.is_empty(), "expected a message for a person, got {}", answer.describe());
+        assert!(!message.is_empty(), "expected a message for a person, found {}", answer.describe());
         assert_eq!(answer.header("content-type"), "application/json", "{}", answer.describe());
         answer
     }
 }
 
-/// A body of known length.
+/// Makes a body of known length.
 pub fn whole(body: impl Into<Bytes>) -> Body {
     Full::new(body.into()).boxed_unsync()
 }
 
-/// The same bytes without a declared length, in chunks of 16 KiB.
+/// Makes a body without a declared length, in chunks of 16 KiB.
 pub fn chunked(body: impl Into<Bytes>) -> Body {
     let body = body.into();
     let chunks =
@@ -85,7 +85,7 @@ pub fn chunked(body: impl Into<Bytes>) -> Body {
     BodyExt::boxed_unsync(StreamBody::new(futures_util::stream::iter(frames)))
 }
 
-/// Sends a request and waits for the answer; no answer fails the test.
+/// Sends a request and waits for the answer; fails the test if none comes.
 #[track_caller]
 pub fn send(request: http::Request<Body>) -> Answer {
     let what = format!("{} {}", request.method(), request.uri());
@@ -95,7 +95,7 @@ pub fn send(request: http::Request<Body>) -> Answer {
     }
 }
 
-/// Sends a request; the error says whether it may have arrived.
+/// Sends a request; the error tells whether the request may have arrived.
 pub fn try_send(request: http::Request<Body>) -> Result<Answer, TransportError> {
     runtime().block_on(exchange(request))
 }
@@ -123,7 +123,7 @@ pub(crate) async fn exchange(request: http::Request<Body>) -> Result<Answer, Tra
 fn client() -> &'static Client<HttpConnector, Body> {
     static CLIENT: OnceLock<Client<HttpConnector, Body>> = OnceLock::new();
     CLIENT.get_or_init(|| {
-        // Fresh connections: hosts come and go, and a kept one to a dead host would fail another test.
+        // A new connection for each request: a kept connection to a stopped host would fail another test.
         Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http()
     })
 }

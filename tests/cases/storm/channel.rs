@@ -1,4 +1,5 @@
-//! A channel in the storm: it sends people's messages to the bot, and sends each again that was not answered in time.
+//! A channel in the storm. It sends people's messages to the bot, and sends a message again if the bot did
+//! not answer in time.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,17 +9,17 @@ use end_to_end::activity::{at_service, message};
 use end_to_end::faulty_queue::{Note, What};
 use end_to_end::web;
 
-/// Between two messages, and before one is sent again.
+/// The pause between two messages, and before a message is sent again.
 const PAUSE: Duration = Duration::from_millis(60);
 
-/// Conversations that they come from.
+/// The number of conversations from which the messages come.
 const CONVERSATIONS: usize = 20;
 
-/// A message, and how often it was sent.
+/// A message, and how often the channel sent it in vain.
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) text: String,
-    /// Sends that were not answered 202: the channel could not know whether the message was queued.
+    /// How often the bot did not answer 202. The channel could then not know whether the message was queued.
     pub(super) unanswered: usize,
 }
 
@@ -45,18 +46,20 @@ pub(super) fn send(urls: &[String], authority: &str, count: usize, over: &Atomic
     all
 }
 
-/// What became of them.
+/// The result of the channel's messages.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub(super) sent: usize,
     pub(super) sent_again: usize,
-    /// Queued more than once, because the channel sent it again without knowing, or the bot repeated a Put.
+    /// Messages that were queued more than once. The channel sent the message again without knowing, or the
+    /// bot repeated a Put.
     pub(super) queued_twice: usize,
     pub(super) violations: Vec<String>,
 }
 
 impl Outcome {
-    /// `is_done` says whether the alert of a text was shown, or given up.
+    /// Evaluates the messages. `is_done` tells whether the alert of a text was shown or moved to the poison
+    /// queue.
     pub(super) fn of(all: &[Sent], notes: &[Note], is_done: impl Fn(&str) -> bool) -> Self {
         let mut puts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
         for note in notes {
@@ -70,7 +73,7 @@ impl Outcome {
             let (whole, cut) = puts.get(text.as_str()).copied().unwrap_or_default();
             outcome.sent_again += usize::from(*unanswered > 0);
             outcome.queued_twice += usize::from(whole + cut > 1);
-            // Each send puts it once, and once more for each Put whose answer was lost.
+            // Each send puts the message once, and once more for each Put whose answer was lost.
             if whole + cut > 1 + unanswered + cut {
                 outcome
                     .violations

@@ -1,4 +1,4 @@
-//! What the proxies, the Connector and the logs recorded, and what follows from it.
+//! The records of the proxies, the Connector and the logs, and the conclusions from them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -12,26 +12,28 @@ use super::HOSTS;
 use super::mixture::{Attempt, Scripted};
 use super::verdict::{Doubled, Overtaken};
 
-/// How long after the Connector's answer the Delete is surely out, or the ledger told: for a machine that is busy.
-const SURELY: Duration = Duration::from_secs(2);
+/// How long after the Connector's answer the run has certainly sent the Delete, or recorded the delivery in
+/// the ledger. Long enough for a busy machine.
+const CERTAIN_AFTER: Duration = Duration::from_secs(2);
 
-/// How long the poller waits for an answer of the queue; not quite, because it counts from earlier on.
+/// How long the poller waits for an answer of the queue. A little less, because the poller starts to count
+/// earlier.
 const PATIENCE: Duration = Duration::from_millis(4900);
 
-/// How long after its death something may arrive that the host had sent. The host is not back so soon.
+/// How long after a host's death its last calls may arrive. The host takes longer to start again.
 const IN_FLIGHT: Duration = Duration::from_millis(150);
 
 /// All records of a storm.
 pub(super) struct Evidence {
     pub(super) attempts: Vec<Attempt>,
-    /// What happened to messages.
+    /// Every note about messages.
     pub(super) queue: Vec<Note>,
     /// Every call of the table service.
     pub(super) tables: Vec<faulty_tables::Note>,
     pub(super) deaths: Vec<Death>,
-    /// When a host's log said that an alert was delivered.
+    /// When a host logged that an alert was delivered, by host and envelope.
     delivered: BTreeMap<(usize, String), Vec<Instant>>,
-    /// The path of the record in which a run notes what it has in hand.
+    /// The path of the record in which a run notes its messages in hand.
     run_record: String,
     ledger: String,
 }
@@ -60,16 +62,16 @@ impl Evidence {
         Self { attempts, queue, tables, deaths, delivered, run_record, ledger }
     }
 
-    /// Writes of the run's record that came too late: another run had changed it.
+    /// How many writes of the run's record came too late, because another run had changed the record.
     pub(super) fn refused_by_etag(&self) -> usize {
         let of_run = self.tables.iter().filter(|note| note.path == self.run_record);
         of_run.filter(|note| note.status == Some(412)).count()
     }
 
-    /// The last hand-out of an alert before a moment that somebody heard of.
+    /// The last Get before a moment that returned the alert and whose answer was not lost.
     fn handed_out(&self, alert: &str, before: Instant) -> Option<&Note> {
-        let heard = |note: &&Note| matches!(note.what, What::HandedOut { lost: false, .. });
-        self.queue.iter().rev().filter(heard).find(|note| note.envelope == alert && note.at <= before)
+        let answered = |note: &&Note| matches!(note.what, What::HandedOut { lost: false, .. });
+        self.queue.iter().rev().filter(answered).find(|note| note.envelope == alert && note.at <= before)
     }
 
     /// The death of the host that made an attempt.
@@ -77,7 +79,8 @@ impl Evidence {
         self.death(self.handed_out(&attempt.alert, attempt.at)?.caller, attempt.at)
     }
 
-    /// The first death of a host after a moment; or just before it, because something may arrive that it had sent.
+    /// The first death of a host after a moment. A death just before it counts too, because the host's last
+    /// calls may arrive later.
     fn death(&self, host: usize, moment: Instant) -> Option<&Death> {
         self.deaths.iter().find(|death| death.host == host && death.at + IN_FLIGHT >= moment)
     }
@@ -86,7 +89,8 @@ impl Evidence {
         attempt.is_shown(self.death_after(attempt).map(|death| death.at))
     }
 
-    /// Why the poller could not know of an attempt that was shown, when `later` was made. `None`: it could.
+    /// Why the poller could not know, at the time of `later`, that the earlier attempt was shown. `None` if
+    /// it could have known.
     pub(super) fn why_doubled(&self, earlier: &Attempt, later: &Attempt) -> Option<Doubled> {
         if earlier.scripted == Scripted::ShownAndCut {
             return Some(Doubled::AnswerCut);
@@ -95,23 +99,26 @@ impl Evidence {
         if !earlier.is_answered(Some(death.at)) {
             return Some(Doubled::KilledBeforeAnswer);
         }
-        let knew = self.is_delivered_logged(death, earlier) || self.is_ledger_told(earlier, later.at);
-        let in_time = earlier.received.answered_at().is_some_and(|answered| death.at < answered + SURELY);
+        let knew = self.is_delivered_logged(death, earlier) || self.is_in_ledger(earlier, later.at);
+        let in_time =
+            earlier.received.answered_at().is_some_and(|answered| death.at < answered + CERTAIN_AFTER);
         (!knew && in_time).then_some(Doubled::KilledBeforeDelete)
     }
 
-    /// Whether the host logged the delivery before it died. It does so after the Delete, or when the ledger was told.
+    /// Whether the host logged the delivery before it died. The run logs it after the Delete, or when the
+    /// ledger has recorded the delivery.
     fn is_delivered_logged(&self, death: &Death, attempt: &Attempt) -> bool {
-        // The log's clock counts milliseconds.
-        let lived = attempt.at.checked_sub(Duration::from_millis(2)).unwrap_or(attempt.at)..death.at + SURELY;
+        // The log's clock has milliseconds.
+        let lived =
+            attempt.at.checked_sub(Duration::from_millis(2)).unwrap_or(attempt.at)..death.at + CERTAIN_AFTER;
         let logged = self.delivered.get(&(death.host, attempt.alert.clone()));
         logged.is_some_and(|times| times.iter().any(|time| lived.contains(time)))
     }
 
-    /// Whether the ledger had been told by then that the alert was delivered.
-    fn is_ledger_told(&self, attempt: &Attempt, before: Instant) -> bool {
+    /// Whether the ledger had recorded the delivery of the alert before that moment.
+    fn is_in_ledger(&self, attempt: &Attempt, before: Instant) -> bool {
         let row = format!("other.{}", attempt.alert);
-        let tells = |note: &faulty_tables::Note| match note.path.as_str() {
+        let records_delivery = |note: &faulty_tables::Note| match note.path.as_str() {
             "$batch" => note.body.split("--changeset").any(|part| {
                 part.contains(&self.ledger) && part.contains(&row) && part.contains(r#""delivered""#)
             }),
@@ -120,10 +127,11 @@ impl Evidence {
             }
         };
         let since = self.tables.iter().filter(|note| note.asked >= attempt.at && note.at <= before);
-        since.filter(|note| note.is_done()).any(tells)
+        since.filter(|note| note.is_done()).any(records_delivery)
     }
 
-    /// Whether the table knew by then that a message was in hand: a run writes that before it works on the message.
+    /// Whether the table had recorded, before that moment, that a run has the message in hand. A run writes
+    /// the record before it works on the message.
     fn is_noted(&self, handed_out: &Note, before: Instant) -> bool {
         self.tables.iter().any(|note| {
             note.path == self.run_record
@@ -134,7 +142,7 @@ impl Evidence {
         })
     }
 
-    /// Whether a run sent anything of what one Get handed out before its host died.
+    /// Whether a run sent any alert of the same Get before its host died.
     fn is_worked_on(&self, handed_out: &Note, death: &Death) -> bool {
         let of_get = |note: &&Note| note.what.call() == handed_out.what.call();
         let batch: BTreeSet<&str> = self.queue.iter().filter(of_get).map(|note| &*note.envelope).collect();
@@ -142,33 +150,33 @@ impl Evidence {
         self.attempts.iter().any(|attempt| lived(attempt.at) && batch.contains(&*attempt.alert))
     }
 
-    /// Why `younger` was shown while `older` was not, at that moment. `None`: no reason holds.
+    /// Why `younger` was shown at that moment, and `older` was not. `None` if there is no known reason.
     pub(super) fn why_overtaken(&self, older: &str, younger: &str, when: Instant) -> Option<Overtaken> {
         let before = |alert: &str, moment: Instant| -> Vec<&Note> {
             self.queue.iter().filter(|note| note.envelope == alert && note.at <= moment).collect()
         };
-        let taken = self.handed_out(younger, when)?;
+        let leased = self.handed_out(younger, when)?;
         let of_older = before(older, when);
-        // In one Get means in one run.
-        let same_get = of_older.iter().position(|note| note.what.call() == taken.what.call());
+        // Messages of one Get belong to one run.
+        let same_get = of_older.iter().position(|note| note.what.call() == leased.what.call());
         if same_get.is_some_and(|index| index + 1 < of_older.len()) {
-            // The older one had to wait, and the younger one was sent.
+            // The run sent the younger one while the older one had to wait.
             return None;
         }
         let index = match same_get {
             Some(index) => index.checked_sub(1)?,
-            None => of_older.iter().rposition(|note| note.at <= taken.at)?,
+            None => of_older.iter().rposition(|note| note.at <= leased.at)?,
         };
         let then = of_older[index];
         match then.what {
             What::HandedOut { lost: true, .. } => Some(Overtaken::LostAnswer),
             What::HandedOut { .. } if then.at - then.asked > PATIENCE => Some(Overtaken::LostAnswer),
             What::HandedOut { .. } => {
-                // A run that lives tells the table at once, or works on none of the messages.
+                // A run that lives writes its record at once, or works on none of the messages.
                 let soon = then.at + PATIENCE;
                 let is_reason = |death: &&Death| death.at < when && death.at < soon;
                 let death = self.death(then.caller, then.asked).filter(is_reason)?;
-                // A write that the host had sent may be done after its death.
+                // A write that the host had sent may be done after the host's death.
                 let is_noted = self.is_noted(then, death.at + PATIENCE);
                 (!is_noted && !self.is_worked_on(then, death)).then_some(Overtaken::KilledBeforeNote)
             }
@@ -176,7 +184,8 @@ impl Evidence {
         }
     }
 
-    /// Everything about these alerts and the run's record, for people: in seconds before and after a moment.
+    /// Everything about these alerts and the run's record, for people, with the seconds before and after a
+    /// moment.
     pub(super) fn history(&self, alerts: &[&str], when: Instant) -> Vec<String> {
         let seconds = |at: Instant| match at >= when {
             true => (at - when).as_secs_f64(),
@@ -197,7 +206,7 @@ impl Evidence {
         let ids: Vec<&str> = messages.iter().chain(alerts).copied().filter(|id| !id.is_empty()).collect();
         let named = |note: &&faulty_tables::Note| ids.iter().any(|id| note.body.contains(id));
         for note in self.tables.iter().filter(named) {
-            // A line tells who waits; the other bodies are long.
+            // The record of a waiting line shows which alerts wait. The other bodies are long.
             let what = if note.path.contains("'line.") { note.body.as_str() } else { "" };
             let (lost, status) = (if note.lost { ", lost" } else { "" }, note.status);
             lines.push((

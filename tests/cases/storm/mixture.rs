@@ -1,4 +1,4 @@
-//! What fails, and how often.
+//! The faults of the storm, and how often they happen.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,28 +13,28 @@ use serde_json::json;
 
 use super::Form;
 
-/// What was scripted for an attempt at an alert.
+/// The scripted answer to an attempt at an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scripted {
-    /// It is shown to the person.
+    /// The alert is shown to the person.
     Shown,
-    /// It is shown, and the answer cut.
+    /// The alert is shown, and the connection breaks before the answer.
     ShownAndCut,
-    /// The connection is cut before it counts.
+    /// The connection breaks before the request counts.
     Cut,
-    /// A status: throttled, unavailable, gone.
+    /// The Connector refuses with a status: throttled, unavailable, or missing.
     Refused(u16),
     /// A gateway's page instead of an answer of the Connector.
     Page(u16),
 }
 
-/// One attempt at an alert, as the Connector saw it.
+/// One attempt at an alert, as the Connector received it.
 #[derive(Clone)]
 pub(super) struct Attempt {
     pub(super) at: Instant,
     pub(super) alert: String,
     pub(super) scripted: Scripted,
-    /// Whether it counts if whoever sent it is killed before the answer.
+    /// Whether the alert is shown if the host is killed before it has the answer.
     pub(super) kept: bool,
     pub(super) received: Received,
 }
@@ -47,7 +47,8 @@ impl fmt::Debug for Attempt {
 }
 
 impl Attempt {
-    /// Whether the person saw it. `died` is when whoever sent it was killed, if that was soon.
+    /// Whether the person saw the alert. `died` is when the host that made the attempt was killed, if that
+    /// was soon after.
     pub(super) fn is_shown(&self, died: Option<Instant>) -> bool {
         match self.scripted {
             Scripted::Shown => self.kept || self.is_answered(died),
@@ -56,13 +57,13 @@ impl Attempt {
         }
     }
 
-    /// Whether the whole answer went out to a host that lived.
+    /// Whether the whole answer was sent to a host that was still running.
     pub(super) fn is_answered(&self, died: Option<Instant>) -> bool {
         self.received.answered_at().is_some_and(|answered| died.is_none_or(|died| answered < died))
     }
 }
 
-/// Every attempt so far. Clones share it.
+/// Every attempt so far. Clones share the record.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Connections(Arc<Mutex<Log>>);
 
@@ -86,9 +87,9 @@ impl Connections {
 /// The region that is out for a while.
 pub(super) const OUT: &str = "emea";
 
-/// The Connector: 10 % throttled, 5 % unavailable (most of them a gateway's page), 3 % cut before, 3 % cut after the message was
-/// shown, 2 % gone, 0.3 % a gateway's 404. After a third of the alerts, one region fails altogether, for as long as the form
-/// says.
+/// Scripts the Connector: 10 % throttled, 5 % unavailable (most with a gateway's page), 3 % cut before and 3 % after
+/// the message was shown, 2 % missing, 0.3 % a gateway's 404. After a third of the alerts one region fails
+/// altogether, for the time that the form sets.
 pub(super) fn connector(
     dice: Dice,
     form: Form,
@@ -138,14 +139,14 @@ pub(super) fn connector(
     }
 }
 
-/// The queue: 5 % of the calls fail. Deletes are slow, so that a kill finds many under way.
+/// Plans the queue's faults: 5 % of the calls fail. Deletes are slow, so that a kill interrupts many of them.
 pub(super) fn queue(dice: Dice, form: Form) -> impl Fn(usize, &Method) -> Plan + Send + Sync {
     move |call, method| {
         let fault = match dice.roll(("queue", call), 1000) {
             0..10 => Some(Fault::Status(503)),
             10..17 => Some(Fault::Status(500)),
             17..34 => Some(Fault::CutBefore),
-            // What was handed out in an answer that nobody got is away for a lease.
+            // The messages of a Get whose answer was lost stay leased, so late ones are not scripted.
             34..50 if method == Method::GET && call > form.last_lost_get => None,
             34..50 => Some(Fault::CutAfter),
             _ => None,

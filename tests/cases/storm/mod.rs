@@ -1,12 +1,13 @@
-//! Everything fails at once, on the built wasm: the queue service, the table service, the Connector, and two hosts, which
-//! are killed again and again. Nothing is lost, nothing is delivered twice that the poller could have known, and each
-//! conversation keeps its order.
+//! Everything fails at once, on the built wasm: the queue service, the table service, the Connector, and two
+//! hosts, which are killed again and again. Still, no alert is lost, none is delivered twice although the
+//! poller could have known, and each conversation keeps its order.
 //!
-//! Both hosts are polled all the time, so their runs compete for the exclusive run of the queue. In the middle of the storm
-//! one host loses its key-value store, which is only a cache.
+//! Both hosts are polled all the time, so their runs compete for the run lock of the queue. In the middle of
+//! the storm, one host loses its key-value store, which is only a cache.
 //!
-//! The short form is a case like any other; the long one is `cargo dev soak`. `SOAK_SEED=<n>` repeats what is scripted:
-//! which call fails how, and after how many attempts the host is killed. What the machine makes of it differs.
+//! The short form is a case like any other. `cargo dev soak` runs the long form. `SOAK_SEED=<n>` repeats the
+//! script: which call fails how, and after how many attempts a host is killed. The course of events still
+//! differs, because it depends on the machine.
 
 mod channel;
 mod evidence;
@@ -30,22 +31,22 @@ use evidence::Evidence;
 use mixture::Connections;
 use verdict::Verdict;
 
-end_to_end::cases!(nothing_is_lost_and_nothing_doubled);
+end_to_end::cases!(no_alert_is_lost_or_delivered_twice_without_a_known_reason);
 
-/// How much of it.
+/// The size of a storm.
 #[derive(Debug, Clone, Copy)]
 struct Form {
     conversations: usize,
     each: usize,
     kills: usize,
-    /// People's messages that come to the bot meanwhile.
+    /// Messages of people that the channel sends during the storm.
     messages: usize,
-    /// Attempts at one alert that may fail; later ones succeed.
+    /// How many attempts at one alert may fail; later attempts succeed.
     failing_attempts: u64,
     longest_retry_after: u64,
     /// How long one region of the Connector is out.
     outage: Duration,
-    /// The last call of the queue that may be a Get whose answer is lost.
+    /// The number of the last call of the queue that may be a Get with a lost answer.
     last_lost_get: usize,
     patience: Duration,
 }
@@ -74,16 +75,16 @@ const LONG: Form = Form {
     patience: Duration::from_secs(30 * 60),
 };
 
-/// Runs that each host is asked for at the same moment.
+/// How many runs each host is asked for at the same moment.
 const AT_ONCE: usize = 2;
 const HOSTS: usize = 2;
 
-fn nothing_is_lost_and_nothing_doubled(world: &World) {
+fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
     let form = if std::env::var_os("SOAK").is_some() { LONG } else { SHORT };
     let seed = std::env::var("SOAK_SEED").ok().map_or_else(chosen_seed, |seed| {
-        seed.parse().unwrap_or_else(|_| panic!("SOAK_SEED is {seed:?}; it takes a number"))
+        seed.parse().unwrap_or_else(|_| panic!("SOAK_SEED: expected a number, found {seed:?}"))
     });
-    println!("storm: seed {seed} (SOAK_SEED={seed} scripts the same again)");
+    println!("storm: seed {seed} (SOAK_SEED={seed} repeats the script)");
     let dice = Dice::new(seed);
     let begin = Instant::now();
     let queue = FaultyQueue::start(&world.azurite().queue_authority(), mixture::queue(dice, form));
@@ -95,7 +96,7 @@ fn nothing_is_lost_and_nothing_doubled(world: &World) {
         .tables_at(tables_of_first)
         .second_host(queue_of_second, tables_of_second)
         .variable("pace", "0")
-        // Its people say more in a minute than is answered.
+        // The people of the storm send more messages in a minute than the bot would answer.
         .variable("answersperminute", "0")
         .start();
     let connections = Connections::default();
@@ -106,7 +107,7 @@ fn nothing_is_lost_and_nothing_doubled(world: &World) {
     let alerts: Vec<(usize, usize)> = (0..form.each)
         .flat_map(|index| (0..form.conversations).map(move |conversation| (conversation, index)))
         .collect();
-    // Each life of a host gets alerts of its own, and whatever comes back from earlier ones.
+    // After each start of a host, new alerts are queued, and older ones become visible again.
     let mut chunks = alerts.chunks(alerts.len().div_ceil(form.kills + 1));
     let mut kills = Vec::new();
     let (inboxes, authority) = (stage.urls("/api/messages"), stage.connector.authority().to_owned());
@@ -125,7 +126,7 @@ fn nothing_is_lost_and_nothing_doubled(world: &World) {
             if life == form.kills {
                 break;
             }
-            // Some die in the first rush, some in the middle of what comes back.
+            // Some kills come while the new alerts are sent, some while older alerts are sent again.
             let least = chunk.len() / 4;
             let enough = before + least + dice.roll(("kill", life), 2 * least as u64) as usize;
             wait_until(deadline, "enough attempts", || connections.len() >= enough);
@@ -169,7 +170,8 @@ fn nothing_is_lost_and_nothing_doubled(world: &World) {
     }
     println!("  refused by ETag       {}", evidence.refused_by_etag());
     println!("  wall time             {:.0} s", begin.elapsed().as_secs_f64());
-    // The Connector's own report of thousands of requests helps nobody.
+    // The Connector would add thousands of requests to the report of a failure, so the stage is dropped
+    // before the check.
     drop(stage);
     verdict.check();
 }
@@ -179,7 +181,7 @@ fn chosen_seed() -> u64 {
     u64::from(since_epoch.subsec_nanos()) / 1000
 }
 
-/// The id of an alert, which is its text too.
+/// The id of an alert, which is also its text.
 fn name(conversation: usize, index: usize) -> String {
     format!("c{conversation:03}-{index:02}")
 }
@@ -215,13 +217,13 @@ fn poll_until(over: &AtomicBool, url: &str) -> Runs {
             runs.answered += 1;
             runs.with_work += usize::from(counts["received"] != 0);
         }
-        // As often as cron would, about.
+        // About as often as cron does.
         std::thread::sleep(Duration::from_millis(300));
     }
     runs
 }
 
-/// `None` if the host was killed, or could not use its queue or its tables.
+/// Asks for a run; `None` if the host was killed, or could not use its queue or its tables.
 fn poll(url: &str) -> Option<Value> {
     let request = http::Request::post(url).header("authorization", format!("Bearer {POLL_KEY}"));
     let answer = web::try_send(request.body(web::whole("")).unwrap()).ok()?;
@@ -232,7 +234,7 @@ fn poll(url: &str) -> Option<Value> {
 #[track_caller]
 fn wait_until(deadline: Instant, awaited: &str, mut is_there: impl FnMut() -> bool) {
     while !is_there() {
-        assert!(Instant::now() < deadline, "waited in vain for {awaited}");
+        assert!(Instant::now() < deadline, "expected {awaited} before the deadline, found nothing");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

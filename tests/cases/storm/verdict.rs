@@ -1,4 +1,4 @@
-//! What became of every alert.
+//! Evaluates the storm: the result for every alert.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,28 +14,28 @@ use super::evidence::Evidence;
 use super::mixture::{Attempt, Scripted};
 use super::{Form, name};
 
-/// Why an alert was shown once more.
+/// Why an alert was delivered again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Doubled {
-    /// The answer to the earlier attempt was cut.
+    /// The answer to the earlier attempt was cut off.
     AnswerCut,
     /// The host was killed before it had the answer.
     KilledBeforeAnswer,
-    /// The host was killed when it had the answer, before its Delete was out; or that Delete had failed, and the host was
-    /// killed before it could tell the ledger that the alert was delivered.
+    /// The host was killed after it had the answer, and before its Delete was sent. Or the Delete failed, and
+    /// the host was killed before the ledger recorded the delivery.
     KilledBeforeDelete,
 }
 
-/// Why an alert was overtaken by a younger one of its conversation.
+/// Why a younger alert of the conversation was delivered first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Overtaken {
-    /// It had been handed out in an answer that was lost.
+    /// The older alert was leased by a Get whose answer was lost.
     LostAnswer,
-    /// The run that it was handed out to was killed before the table knew that.
+    /// The host of the run that leased the older alert was killed before the table recorded the lease.
     KilledBeforeNote,
 }
 
-/// What became of everything.
+/// The result of a storm.
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
     alerts: usize,
@@ -49,9 +49,9 @@ pub(super) struct Verdict {
     paused: usize,
     doubled: BTreeMap<Doubled, usize>,
     overtaken: BTreeMap<Overtaken, usize>,
-    /// People's own messages.
+    /// The result of the messages that the channel sent.
     channel: Outcome,
-    /// What must not happen, for people.
+    /// Descriptions of everything that must not happen, for people.
     violations: Vec<String>,
 }
 
@@ -98,7 +98,8 @@ impl Verdict {
                 Some(why) => *self.doubled.entry(why).or_default() += 1,
                 None => {
                     let history = evidence.history(&[alert], pair[1].at);
-                    self.violations.push(format!("{alert} is doubled: {history:#?}"));
+                    self.violations
+                        .push(format!("{alert} was delivered again without a known reason: {history:#?}"));
                 }
             }
         }
@@ -137,21 +138,21 @@ impl Verdict {
         let shown: Vec<(&String, Instant)> =
             alerts.iter().filter_map(|alert| Some((alert, first_shown(alert)?))).collect();
         for (index, (older, at)) in shown.iter().enumerate() {
-            // The first that overtook it is enough.
+            // The first alert that overtook it is enough.
             let overtaking =
                 shown[index + 1..].iter().filter(|(_, other)| other < at).min_by_key(|(_, at)| *at);
             let Some((younger, when)) = overtaking else { continue };
             match evidence.why_overtaken(older, younger, *when) {
                 Some(why) => *self.overtaken.entry(why).or_default() += 1,
                 None => self.violations.push(format!(
-                    "{younger} overtook {older}: {:#?}",
+                    "{younger} was delivered before {older} without a known reason: {:#?}",
                     evidence.history(&[older, younger], *when)
                 )),
             }
         }
     }
 
-    /// Fails the case if anything happened that must not.
+    /// Fails the case if there is a violation.
     pub(super) fn check(&self) {
         let shown = self.violations.iter().take(5).cloned().collect::<Vec<_>>().join("\n");
         assert!(
@@ -187,7 +188,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// The poison queue.
+/// The content of the poison queue.
 #[derive(Debug, Default)]
 struct Poisoned {
     alerts: BTreeSet<String>,
@@ -212,7 +213,9 @@ impl Poisoned {
                         poisoned.copies += 1;
                     }
                 }
-                _ => poisoned.violations.push(format!("this is in poison without a reason: {text}")),
+                _ => {
+                    poisoned.violations.push(format!("message in the poison queue without a reason: {text}"))
+                }
             }
         }
         poisoned

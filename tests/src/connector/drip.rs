@@ -1,4 +1,4 @@
-//! A body that comes byte by byte.
+//! A response body that is sent byte by byte.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use futures_util::stream::unfold;
 
 use crate::loopback_server::Broken;
 
-/// An endless body, one byte at a time, and what became of it. Clones share that.
+/// An endless body, sent one byte at a time, and its state. Clones share the state.
 #[derive(Debug, Clone)]
 pub struct Drip {
     every: Duration,
@@ -24,7 +24,7 @@ struct State {
 }
 
 impl Drip {
-    /// A byte after each such pause.
+    /// Sends a byte after each pause of this length.
     pub fn every(every: Duration) -> Self {
         Self { every, state: Arc::default() }
     }
@@ -34,7 +34,7 @@ impl Drip {
         self.state.sent_bytes.load(Ordering::SeqCst)
     }
 
-    /// Whether whoever got them has closed the connection. Nothing else ends it.
+    /// Whether the client has closed the connection. Nothing else ends the body.
     pub fn was_hung_up(&self) -> bool {
         self.state.hung_up.load(Ordering::SeqCst)
     }
@@ -49,7 +49,7 @@ impl Drip {
     }
 }
 
-/// The server drops an endless body when the client leaves.
+/// Notes the end of the connection: the server drops an endless body when the client disconnects.
 struct UntilHungUp(Arc<State>);
 
 impl Drop for UntilHungUp {

@@ -1,8 +1,8 @@
-//! A Bot Connector that a test scripts.
+//! A fake Bot Connector, scripted by the test.
 //!
-//! It records every request and gives the answers of the real one, unless a rule of the test says otherwise. A request
-//! that the bot has no business sending is answered with 500 and what arrived, is remembered, and fails the test when
-//! the connector goes away.
+//! The fake records every request. It answers like the real Connector, unless a rule of the test decides
+//! otherwise. A request that the bot must never send is answered 500 with the request's text. The fake keeps
+//! that complaint, and fails the test when it is dropped.
 
 mod drip;
 mod received;
@@ -24,7 +24,7 @@ use crate::loopback_server::LoopbackServer;
 use crate::waiting::eventually;
 use server::Shared;
 
-/// A rule: what to answer, or `None` to leave the request to the next rule.
+/// A rule: returns an answer, or `None` to leave the request to the next rule.
 pub(crate) type Rule = Box<dyn Fn(&Received) -> Option<Reply> + Send + Sync>;
 
 /// The fake Connector; it stops when it is dropped.
@@ -35,7 +35,7 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// Starts one on a free loopback port.
+    /// Starts the fake on a free loopback port.
     pub fn start() -> Self {
         let shared = Arc::new(Shared::default());
         let answering = Arc::clone(&shared);
@@ -48,53 +48,54 @@ impl Connector {
         self.server.authority()
     }
 
-    /// From now on every request must carry a token that this login host has given, and before that none may.
+    /// Demands a token of this login host in every request from now on. Before this call, no request may
+    /// carry a token.
     pub fn expect_tokens_of(&self, login: &Login) {
         *self.shared.tokens.lock().unwrap() = Some(login.tokens());
     }
 
-    /// Adds a rule; the newest is asked first.
+    /// Adds a rule; the newest rule is asked first.
     pub fn on(&self, rule: impl Fn(&Received) -> Option<Reply> + Send + Sync + 'static) {
         self.shared.rules.lock().unwrap().insert(0, Box::new(rule));
     }
 
-    /// Everything that was received so far, in order.
+    /// Every request that was received so far, in order.
     pub fn received(&self) -> Vec<Received> {
         self.shared.received.lock().unwrap().clone()
     }
 
-    /// Forgets what was received so far.
+    /// Clears the record of received requests.
     pub fn forget(&self) {
         self.shared.received.lock().unwrap().clear();
     }
 
-    /// Waits until `count` requests have come, and fails if it is not exactly so many.
+    /// Waits for `count` requests, and fails the test if more have come.
     #[track_caller]
     pub fn wait_for(&self, count: usize) -> Vec<Received> {
         let awaited = format!("{count} requests at the Connector");
         let all = eventually(&awaited, || Some(self.received()).filter(|all| all.len() >= count));
-        assert_eq!(all.len(), count, "expected {count} requests at the Connector, got {all:#?}");
+        assert_eq!(all.len(), count, "expected {count} requests at the Connector, found {all:#?}");
         all
     }
 
-    /// Fails the test if anything came.
+    /// Fails the test if any request was received.
     #[track_caller]
     pub fn expect_silence(&self) {
         let all = self.received();
-        assert!(all.is_empty(), "expected no request at the Connector, got {all:#?}");
+        assert!(all.is_empty(), "expected no request at the Connector, found {all:#?}");
     }
 
-    /// The most requests that were waiting for an answer at one time.
+    /// The largest number of requests that waited for their answers at the same time.
     pub fn most_at_once(&self) -> usize {
         self.shared.most_at_once.load(Ordering::SeqCst)
     }
 
-    /// The same activity with a serviceUrl that leads here; its path stays.
+    /// Points the activity's serviceUrl to this fake; its path stays.
     pub fn host(&self, activity: &Value) -> Value {
         crate::activity::at_service(activity, self.authority())
     }
 
-    /// Takes the complaints out: for the test of this very feature.
+    /// Takes the complaints out, for the tests of the complaints themselves.
     pub fn take_unexpected(&self) -> Vec<String> {
         std::mem::take(&mut *lock_anyway(&self.shared.unexpected))
     }
@@ -112,7 +113,7 @@ impl Drop for Connector {
     }
 }
 
-/// A poisoned lock is no reason to lose the evidence.
+/// Locks even after a panic, because the report of a failed test needs the data.
 fn lock_anyway<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! A request as it arrived.
+//! A recorded request.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -10,32 +10,33 @@ use serde_json::Value;
 
 use crate::login::Tokens;
 
-/// One recorded request.
+/// A request that the fake Connector received.
 #[derive(Clone)]
 pub struct Received {
     pub at: Instant,
     pub method: http::Method,
-    /// Path and query as sent: still percent-encoded.
+    /// Path and query as sent, still percent-encoded.
     pub path: String,
     pub headers: http::HeaderMap,
     pub raw: Bytes,
-    /// The body as JSON; `null` if it is none.
+    /// The body as JSON; `null` if it is not JSON.
     pub body: Value,
     pub(super) answered: Arc<OnceLock<Instant>>,
 }
 
 impl Received {
-    /// When its whole answer was handed to a connection that still stood. Later, too: clones share it.
+    /// When the whole answer was handed to a connection that was still open; `None` before. Clones share the
+    /// value.
     pub fn answered_at(&self) -> Option<Instant> {
         self.answered.get().copied()
     }
 
-    /// The decoded conversation id of the path.
+    /// The conversation id in the path, decoded.
     pub fn conversation(&self) -> Option<String> {
         self.target().map(|(conversation, _)| conversation)
     }
 
-    /// The decoded activity id of the path, which a reply has.
+    /// The activity id in the path, decoded; only a reply has one.
     pub fn reply_to(&self) -> Option<String> {
         self.target().and_then(|(_, activity)| activity)
     }
@@ -45,7 +46,7 @@ impl Received {
         self.body["text"].as_str().unwrap_or_default()
     }
 
-    /// The token of its one `Authorization` header.
+    /// The token of the only `Authorization` header.
     pub fn token(&self) -> Option<&str> {
         let mut values = self.headers.get_all("authorization").iter();
         match (values.next(), values.next()) {
@@ -54,17 +55,17 @@ impl Received {
         }
     }
 
-    /// Whether this is an acknowledgement, by the word that people see.
+    /// Whether this is an acknowledgement. The first word of the text decides.
     pub fn is_acknowledgement(&self) -> bool {
         self.text().starts_with("Queued:")
     }
 
-    /// Whether this is an alert, by the word that people see.
+    /// Whether this is an alert. The first word of the text decides.
     pub fn is_alert(&self) -> bool {
         self.text().starts_with("Alert:")
     }
 
-    /// `.../v3/conversations/{conversation}/activities[/{activity}]`, whatever path the serviceUrl brought along.
+    /// Splits `.../v3/conversations/{conversation}/activities[/{activity}]`. The serviceUrl decides the rest.
     fn target(&self) -> Option<(String, Option<String>)> {
         let (_, rest) = self.path.split_once("/v3/conversations/")?;
         let segments: Vec<&str> = rest.split('/').collect();
@@ -75,7 +76,7 @@ impl Received {
         }
     }
 
-    /// What a Connector would object to; `None` for a proper post of an activity.
+    /// Why a Connector would refuse the request; `None` for a proper post of an activity.
     pub(super) fn objection(&self, tokens: Option<&Tokens>) -> Option<&'static str> {
         if self.method != http::Method::POST {
             Some("the bot only posts")
@@ -84,7 +85,7 @@ impl Received {
         } else if tokens.is_none() && self.headers.contains_key("authorization") {
             Some("no credential may be sent in anonymous mode")
         } else if tokens.is_some_and(|tokens| !self.token().is_some_and(|token| tokens.contains(token))) {
-            Some("exactly one token of the login host is expected")
+            Some("expected exactly one token of the login host")
         } else if !self
             .headers
             .get("content-type")

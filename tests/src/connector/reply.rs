@@ -1,4 +1,4 @@
-//! What the Connector answers.
+//! The answers that a test scripts for the fake Connector.
 
 use std::time::Duration;
 
@@ -17,66 +17,66 @@ pub struct Reply {
     pub(super) drip: Option<Drip>,
 }
 
-/// How the connection breaks instead of a whole answer.
+/// Where the connection breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cut {
-    /// As if the request had never arrived: it is not recorded.
+    /// Before the request is recorded, as if it had never arrived.
     Unseen,
-    /// The request counts, its answer is lost.
+    /// After the request is recorded, and before the answer.
     Unanswered,
-    /// The answer comes without the second half of its body.
+    /// After the first half of the answer's body.
     InBody,
 }
 
 impl Reply {
-    /// A status with a JSON body; `null` for an empty one.
+    /// Answers with a status and a JSON body; `null` means an empty body.
     pub fn status(status: u16, body: Value) -> Self {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         Self { status, headers: Vec::new(), body, delay: Duration::ZERO, cut: None, drip: None }
     }
 
-    /// Accepted, with the id of the new activity.
+    /// Accepts the activity, and answers with its new id.
     pub fn created(id: &str) -> Self {
         Self::status(201, json!({ "id": id }))
     }
 
-    /// An error of the Connector's own shape.
+    /// Answers with an error in the Connector's own form.
     pub fn error(status: u16, code: &str) -> Self {
         Self::status(status, json!({ "error": { "code": code, "message": "a scripted failure" } }))
     }
 
-    /// The connection breaks and the request is forgotten.
+    /// Breaks the connection, and does not record the request.
     pub fn cut_unseen() -> Self {
         Self { cut: Some(Cut::Unseen), ..Self::status(500, Value::Null) }
     }
 
-    /// The connection breaks after the request was recorded.
+    /// Records the request, and breaks the connection instead of answering.
     pub fn cut_unanswered() -> Self {
         Self { cut: Some(Cut::Unanswered), ..Self::status(500, Value::Null) }
     }
 
-    /// The connection breaks in the middle of its body.
+    /// Breaks the connection in the middle of the body.
     #[must_use]
     pub fn cut_in_body(mut self) -> Self {
         self.cut = Some(Cut::InBody);
         self
     }
 
-    /// With bytes behind its body that never end.
+    /// Appends an endless row of bytes to the body.
     #[must_use]
     pub fn dripping(mut self, drip: &Drip) -> Self {
         self.drip = Some(drip.clone());
         self
     }
 
-    /// With one more header.
+    /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 
-    /// After a while.
+    /// Waits before the answer.
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;

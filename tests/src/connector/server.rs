@@ -19,7 +19,7 @@ pub(super) struct Shared {
     pub(super) received: Mutex<Vec<Received>>,
     pub(super) unexpected: Mutex<Vec<String>>,
     pub(super) rules: Mutex<Vec<Rule>>,
-    /// Whose tokens are expected; `None` for no token at all.
+    /// The tokens that requests must carry; `None` if a request may carry none.
     pub(super) tokens: Mutex<Option<Tokens>>,
     pub(super) most_at_once: AtomicUsize,
     waiting: AtomicUsize,
@@ -61,7 +61,8 @@ pub(super) async fn exchange(
     for (name, value) in reply.headers {
         answer = answer.header(name, value);
     }
-    // The server drops this future when the connection breaks: whoever is killed meanwhile has no answer.
+    // The server drops this future when the connection breaks, so a caller that was killed leaves `answered`
+    // empty.
     _ = answered.set(Instant::now());
     let body = Bytes::from(reply.body);
     let body = match reply.drip {
@@ -72,7 +73,7 @@ pub(super) async fn exchange(
     Some(answer.body(body).expect("a scripted answer is well-formed"))
 }
 
-/// What is there is sent before the connection breaks: hyper flushes when it has to wait.
+/// Sends the first half, then breaks the connection. hyper sends what it has when the stream makes it wait.
 fn half(body: Bytes) -> impl Stream<Item = Result<Bytes, Broken>> + Send + 'static {
     let cut = async {
         tokio::task::yield_now().await;
@@ -108,7 +109,7 @@ impl Shared {
     }
 }
 
-/// Counts the requests that wait for their answers.
+/// Counts a request as long as it waits for its answer.
 struct Waiting<'a>(&'a Shared);
 
 impl<'a> Waiting<'a> {

@@ -246,3 +246,16 @@ fn service_url_base_has_no_slash_at_the_end() {
         assert_eq!(policy.check(service_url).unwrap().to_string(), base);
     }
 }
+
+#[test]
+fn region_of_a_service_url_is_its_origin_and_the_first_segment() {
+    for (service_url, expected) in [
+        ("http://127.0.0.1:9200", "http://127.0.0.1:9200"),
+        ("http://127.0.0.1:9200/", "http://127.0.0.1:9200"),
+        ("http://127.0.0.1:9200/amer", "http://127.0.0.1:9200/amer"),
+        ("http://127.0.0.1:9200/amer/", "http://127.0.0.1:9200/amer"),
+        ("http://127.0.0.1:9200/amer/a-tenant/", "http://127.0.0.1:9200/amer"),
+    ] {
+        assert_eq!(TrustPolicy::Anonymous.check(service_url).unwrap().region(), expected, "{service_url}");
+    }
+}

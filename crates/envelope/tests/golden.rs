@@ -148,7 +148,7 @@ fn sealed_and_changed(ours: &SealKey, theirs: &SealKey, envelope: Envelope) {
 #[test]
 fn what_the_poller_writes_back_survives() {
     let mut envelope = read(GOLDEN[0].1).unwrap();
-    envelope.delivery = Delivery { tries: 2, throttled: 3, uncertain: 1, accounted: 7 };
+    envelope.delivery = Delivery { tries: 2, outages: 0, throttled: 3, uncertain: 1, accounted: 7 };
     envelope.on_uncertain = OnUncertain::Drop;
     envelope.not_before = envelope.enqueued_at.checked_add_days(chrono::Days::new(30));
     envelope.expires = envelope.enqueued_at.checked_add_days(chrono::Days::new(31));

@@ -56,6 +56,9 @@ pub(crate) const LONGEST_PUSH: Duration = Duration::from_secs(10);
 /// The longest wait after a failure for which the service named none.
 pub(crate) const LONGEST_BACKOFF: Duration = Duration::from_secs(5 * 60);
 
+/// An alert that waits for a host longer than this is moved to the poison queue, so that no alert waits for ever.
+pub(crate) const LONGEST_OUTAGE: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The longest wait that a service may ask for.
 pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 

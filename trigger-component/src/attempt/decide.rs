@@ -7,7 +7,8 @@ use envelope::{Delivery, OnUncertain};
 
 use super::hosts::{HostState, LONGEST_PROBE_PAUSE};
 use crate::limits::{
-    BEFORE_FORGOTTEN, JUST_BEFORE_FORGOTTEN, LONGEST_BACKOFF, LONGEST_RETRY_AFTER, Limits, MAX_HIDE,
+    BEFORE_FORGOTTEN, JUST_BEFORE_FORGOTTEN, LONGEST_BACKOFF, LONGEST_OUTAGE, LONGEST_RETRY_AFTER, Limits,
+    MAX_HIDE,
 };
 
 /// What happens to the message.
@@ -94,6 +95,8 @@ pub(crate) struct Situation<'a> {
     pub(crate) refused_alone: bool,
     /// Whether a failure is the message's own, or that of the Connector's host.
     pub(crate) host: HostState,
+    /// How long the message has been due.
+    pub(crate) due_for: Duration,
     /// Until the queue forgets the message.
     pub(crate) until_forgotten: Duration,
     /// Until the alert is of no use any more, if that comes.
@@ -139,7 +142,8 @@ pub(crate) fn decide(
                 }
                 HostState::Fails => outage_pause(limits.backoff, u32::MAX, jitter),
             };
-            if delivery.tries >= limits.max_tries || delivery.outages >= limits.max_outages {
+            let is_over = situation.host == HostState::Fails && situation.due_for > LONGEST_OUTAGE;
+            if is_over || delivery.tries >= limits.max_tries || delivery.outages >= limits.max_outages {
                 return Action::Poison(Poison::RetriesExhausted);
             }
             (Hidden::Unavailable, asked(verdict).unwrap_or_default().max(pause))
@@ -162,6 +166,9 @@ pub(crate) fn wait_for_host(
     situation: &Situation<'_>,
     jitter: impl FnOnce(u64) -> u64,
 ) -> Action {
+    if situation.due_for > LONGEST_OUTAGE {
+        return Action::Poison(Poison::RetriesExhausted);
+    }
     let delivery = Delivery { accounted: situation.dequeue_count, ..situation.delivery.clone() };
     // The messages of a host that comes back must not all come in the same second.
     let spread = jitter(u64::try_from(LONGEST_PROBE_PAUSE.as_millis()).unwrap_or(u64::MAX));
@@ -251,6 +258,7 @@ mod tests {
             dequeue_count: 7,
             refused_alone: false,
             host: HostState::Works,
+            due_for: Duration::ZERO,
             until_forgotten: YEAR,
             until_expired: None,
         };
@@ -353,6 +361,7 @@ mod tests {
                 dequeue_count: 1,
                 refused_alone: true,
                 host: HostState::Works,
+                due_for: Duration::ZERO,
                 until_forgotten: YEAR,
                 until_expired: None,
             };
@@ -412,6 +421,7 @@ mod tests {
                 dequeue_count: 1,
                 refused_alone: false,
                 host: HostState::Works,
+                due_for: Duration::ZERO,
                 until_forgotten,
                 until_expired: until_expired.map(Duration::from_secs),
             };
@@ -443,6 +453,7 @@ mod tests {
                 dequeue_count: 40,
                 refused_alone: false,
                 host,
+                due_for: Duration::ZERO,
                 until_forgotten: YEAR,
                 until_expired: None,
             };
@@ -494,6 +505,7 @@ mod tests {
                 dequeue_count: 9,
                 refused_alone,
                 host,
+                due_for: Duration::ZERO,
                 until_forgotten: Duration::from_secs(until_forgotten),
                 until_expired: until_expired.map(Duration::from_secs),
             };

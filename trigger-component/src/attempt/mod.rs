@@ -81,6 +81,7 @@ impl<H: Host> Attempts<'_, H> {
             dequeue_count: leased.message.dequeue_count,
             refused_alone: false,
             host: HostState::Fails,
+            due_for: self.due_for(leased),
             until_forgotten: leased.until_forgotten(self.host),
             until_expired: envelope
                 .expires
@@ -105,6 +106,12 @@ impl<H: Host> Attempts<'_, H> {
             Action::Drop | Action::Poison(_) | Action::StopRun(_) => {}
         }
         outcome_of(action, verdict)
+    }
+
+    fn due_for(&self, leased: &Leased) -> Duration {
+        let put_at = leased.message.insertion_time;
+        let due_at = leased.envelope.not_before.map_or(put_at, |not_before| not_before.max(put_at));
+        (self.host.now() - due_at).to_std().unwrap_or_default()
     }
 
     fn log_retry(&self, leased: &Leased, verdict: &Verdict) {

@@ -106,12 +106,11 @@ const ELEMENTS: [&str; 9] = [
     "MessageText",
 ];
 
-/// The body of Put and Update.
+/// The body of Put and Update. A carriage return is written as a reference, because a reader of XML takes a plain one for a
+/// line feed: <https://www.w3.org/TR/xml/#sec-line-ends>.
 pub(crate) fn write_message(text: &str) -> String {
-    format!(
-        "<QueueMessage><MessageText>{}</MessageText></QueueMessage>",
-        quick_xml::escape::partial_escape(text)
-    )
+    let text = quick_xml::escape::partial_escape(text).replace('\r', "&#13;");
+    format!("<QueueMessage><MessageText>{text}</MessageText></QueueMessage>")
 }
 
 #[cfg(test)]
@@ -218,8 +217,8 @@ mod tests {
     #[test]
     fn text_is_escaped_on_its_way_out() {
         assert_eq!(
-            write_message("a<&>\"'"),
-            "<QueueMessage><MessageText>a&lt;&amp;&gt;\"'</MessageText></QueueMessage>"
+            write_message("a<&>\"'\r\n"),
+            "<QueueMessage><MessageText>a&lt;&amp;&gt;\"'&#13;\n</MessageText></QueueMessage>"
         );
     }
 }

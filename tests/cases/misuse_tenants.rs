@@ -12,6 +12,7 @@ use end_to_end::stage::{APP_ID, Stage, TENANT};
 use end_to_end::suite::World;
 use end_to_end::table::Table;
 use end_to_end::waiting::eventually;
+use envelope::testing::WRAPPINGS;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
@@ -434,10 +435,16 @@ fn a_forgotten_conversation_leaves_the_poison_queue_and_others_stay(world: &Worl
     assert_eq!(stage.poll()["poisoned"], 3);
     let poison = stage.queue.poison();
     poison.put("no envelope");
+    // An older bot's message stands there as it came.
+    let older = json!({"address": address(&stage, "msteams", "a:1"), "text": "x"}).to_string();
+    for (_, wrap) in WRAPPINGS {
+        poison.put(&wrap(&older));
+    }
     queued(&stage, &to_conversation(&keys[0], "waiting"));
     let forget = |key: &str| alerts::call(&stage, "DELETE", &format!("/api/targets/{key}"), &Value::Null);
     let answer = forget(&keys[0]).expect_status(200).json();
-    let expected = json!({"conversation": keys[0], "removed": 2, "unreadable": 1, "complete": true});
+    let expected =
+        json!({"conversation": keys[0], "removed": 2 + WRAPPINGS.len(), "unreadable": 1, "complete": true});
     assert_eq!(answer, expected);
     assert_eq!(targets(&stage).len(), 1);
     assert_eq!(poison.count(), 2, "the other's message, and what nobody can read");

@@ -19,6 +19,12 @@ pub fn vouches_for_identity(channel_id: &str) -> bool {
 /// The channels whose clients choose a person's id, unless the token that they were given binds one.
 const CHANNELS_OF_CLIENTS: [&str; 3] = ["webchat", "directline", "directlinespeech"];
 
+/// Whether a channel's clients choose who they are. Nothing that such a channel says of a person is a fact, so a signing key
+/// without `endorsements` may speak for it: `docs/decisions/0005-inbound-tokens.md`.
+pub(crate) fn is_channel_of_clients(channel_id: &str) -> bool {
+    CHANNELS_OF_CLIENTS.contains(&channel_id)
+}
+
 /// How an id begins that Direct Line has bound to its token:
 /// <https://learn.microsoft.com/azure/bot-service/bot-builder-security-enhanced>.
 const BOUND: &str = "dl_";
@@ -45,7 +51,7 @@ impl UnboundUsers {
 
     /// Whether a person is found by this id.
     pub fn admit(self, channel_id: &str, user_id: &str) -> bool {
-        self == Self::Allow || !CHANNELS_OF_CLIENTS.contains(&channel_id) || user_id.starts_with(BOUND)
+        self == Self::Allow || !is_channel_of_clients(channel_id) || user_id.starts_with(BOUND)
     }
 }
 
@@ -62,6 +68,12 @@ mod tests {
             ["", "webchat", "directline", "emulator", "email", "msteams2", "msteams/x", "xmsteams"]
         {
             assert!(!vouches_for_identity(channel_id), "{channel_id}");
+        }
+        for channel_id in CHANNELS_OF_CLIENTS {
+            assert!(
+                !vouches_for_identity(channel_id),
+                "{channel_id}: a key without endorsements speaks for it"
+            );
         }
     }
 

@@ -13,7 +13,8 @@ pub(super) struct SigningKey {
     pub(super) modulus: String,
     /// `e`, base64url.
     pub(super) exponent: String,
-    /// The channels whose activities it may vouch for (channel keys only).
+    /// The channels whose activities it may vouch for (channel keys only). Empty if the JWK has no such member, or an empty
+    /// list. What is no string is kept as an empty one, which names no channel.
     pub(super) endorsements: Vec<String>,
     /// The issuer that it is for, with `{tenantid}` in it where it is for every tenant (Entra only).
     pub(super) issuer: Option<String>,
@@ -63,12 +64,19 @@ impl SigningKey {
         if jwk["kty"] != "RSA" || !is_unless_absent("use", "sig") || !is_unless_absent("alg", "RS256") {
             return None;
         }
-        let endorsements = jwk["endorsements"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let endorsements = match &jwk["endorsements"] {
+            Value::Null => Vec::new(),
+            Value::Array(entries) => {
+                entries.iter().map(|entry| entry.as_str().unwrap_or_default().to_owned()).collect()
+            }
+            // It restricts the key, whatever it means: it must not look like no restriction.
+            _ => vec![String::new()],
+        };
         Some(Self {
             id: text("kid")?,
             modulus: text("n")?,
             exponent: text("e")?,
-            endorsements: endorsements.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            endorsements,
             issuer: text("issuer"),
         })
     }

@@ -1,7 +1,8 @@
 //! Who calls: the token of an inbound request, and the rules by which it is believed.
 //!
 //! Channels: <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication>.
-//! Where the SDKs differ, the stricter one is followed; `docs/decisions/0005-inbound-tokens.md` says where we go further.
+//! Where the SDKs differ, the stricter one is followed, but for keys without endorsements;
+//! `docs/decisions/0005-inbound-tokens.md` says why, and where we go further.
 //!
 //! Two steps, so that a stranger gets no parser of bodies to play with: [`InboundAuth::verify`] decides everything that
 //! the token alone tells, [`VerifiedToken::admit`] the rest once the activity is read.
@@ -31,6 +32,7 @@ use platform::{Deadline, Host, Settings, SettingsError};
 use crate::activity::Activity;
 use crate::cloud::Cloud;
 use crate::identity::{BotIdentity, endpoint_override, is_guid};
+use crate::vouching::is_channel_of_clients;
 use issuers::{EntraPolicy, Issuer};
 use key_cache::KeyCache;
 use key_source::KeySource;
@@ -188,12 +190,12 @@ impl InboundAuth {
 }
 
 impl VerifiedToken {
-    /// Decides what the activity has a part in. For a channel: its key is endorsed for `channelId`, and `serviceUrl` is
+    /// Decides what the activity has a part in. For a channel: its key may speak for `channelId`, and `serviceUrl` is
     /// the one of the token. Both have to be there; the SDKs let an activity without them pass.
     pub fn admit(&self, activity: &Activity) -> Result<Caller, AuthError> {
         if self.caller.vouches_for_service_url() {
             let channel = activity.channel_id.as_deref().unwrap_or_default();
-            if channel.is_empty() || !self.checked.endorsements.iter().any(|endorsed| endorsed == channel) {
+            if !may_speak_for(&self.checked.endorsements, channel) {
                 return Err(BrokenRule::Endorsement.into());
             }
             let claimed = self.service_url.as_deref().unwrap_or_default();
@@ -220,6 +222,17 @@ impl VerifiedToken {
         }
         let sealed_token = sealed_token.or_else(|| self.checked.sealed_token.clone());
         self.remembered.store(host, &Checked { sealed_token, ..self.checked.clone() }).await;
+    }
+}
+
+/// Whether a key with these endorsements may sign for a channel. Microsoft publishes keys without any, which sign for Web Chat
+/// and Direct Line: such a key speaks for channels on whose word nothing rests, and for no other.
+fn may_speak_for(endorsements: &[String], channel_id: &str) -> bool {
+    match endorsements {
+        [] => is_channel_of_clients(channel_id),
+        endorsements => {
+            !channel_id.is_empty() && endorsements.iter().any(|endorsement| endorsement == channel_id)
+        }
     }
 }
 

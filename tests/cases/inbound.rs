@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bot_framework::testing::{TestKey, channel_claims, entra_claims};
 use chrono::Utc;
-use end_to_end::activity::message;
+use end_to_end::activity::{fixture, message};
 use end_to_end::login::{Login, Proof};
 use end_to_end::openid::{Behaviour, OpenId};
 use end_to_end::stage::{APP_ID, Script, Stage, TENANT};
@@ -16,6 +16,7 @@ end_to_end::cases!(
     channel_token_is_accepted_repeatedly,
     forged_or_wrong_token_is_refused_without_side_effects,
     body_that_does_not_match_its_token_is_refused,
+    key_without_endorsements_signs_for_web_chat_and_never_for_teams,
     flood_of_unknown_keys_costs_a_few_fetches,
     first_burst_without_cached_keys_is_accepted,
     token_is_answered_503_while_no_keys_are_known,
@@ -255,6 +256,36 @@ fn body_that_does_not_match_its_token_is_refused(world: &World) {
     scene.expect_nothing_happened();
     // The token is valid for the unchanged activity.
     scene.stage.post_as(&token, &scene.activity).expect_status(202);
+}
+
+fn key_without_endorsements_signs_for_web_chat_and_never_for_teams(world: &World) {
+    let scene = Scene::start(world, &[]);
+    let stage = &scene.stage;
+    // By what it says of itself, it is Teams' activity, of the bot's own tenant.
+    let teams = scene.activity_with("from", json!({"id": "29:ann", "aadObjectId": "a"}));
+    let mut web_chat = stage.connector.host(&fixture("webchat.json"));
+    let token_for = |activity: &Value| {
+        let service_url = activity["serviceUrl"].as_str().unwrap();
+        TestKey::issuer().sign(&channel_claims(APP_ID, service_url, Utc::now().timestamp()))
+    };
+    scene.issuer.publish(vec![TestKey::issuer().jwk()]);
+    stage.post_as(&token_for(&teams), &teams).expect_error(401, "NotEndorsed");
+    scene.expect_nothing_happened();
+    stage.post_as(&token_for(&web_chat), &web_chat).expect_status(202);
+    // The same token, known by now, in Teams' name.
+    web_chat["channelId"] = "msteams".into();
+    stage.post_as(&token_for(&web_chat), &web_chat).expect_error(401, "NotEndorsed");
+    let envelopes = stage.queue.envelopes();
+    assert_eq!((envelopes.len(), &envelopes[0]["address"]["channelId"]), (1, &json!("webchat")));
+    assert!(vouched_for(&envelopes[0]), "{envelopes:#?}");
+    assert_eq!(stage.poll()["delivered"], 1);
+    // A key that says for whom it signs, signs for nobody else.
+    let other = Scene::start(world, &[]);
+    other.issuer.publish(vec![TestKey::issuer().endorsed_jwk(&["msteams"])]);
+    let web_chat = other.stage.connector.host(&fixture("webchat.json"));
+    other.stage.post_as(&token_for(&web_chat), &web_chat).expect_error(401, "NotEndorsed");
+    other.expect_nothing_happened();
+    other.stage.post_as(&other.token(), &other.activity).expect_status(202);
 }
 
 fn flood_of_unknown_keys_costs_a_few_fetches(world: &World) {

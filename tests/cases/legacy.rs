@@ -9,10 +9,12 @@ use end_to_end::queue::{decode, envelope_of};
 use end_to_end::stage::Stage;
 use end_to_end::suite::World;
 use end_to_end::waiting::eventually;
+use envelope::testing::WRAPPINGS;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
     every_shape_is_delivered,
+    every_wrapping_is_delivered_and_what_is_no_message_goes_to_poison_as_it_came,
     two_equal_messages_are_two_alerts,
     message_without_an_address_is_moved_to_the_poison_queue_unchanged,
     throttled_message_is_hidden_unchanged,
@@ -88,6 +90,40 @@ fn every_shape_is_delivered(world: &World) {
     let text = "Alert: Grüße & <b>pizza</b> 🍕";
     assert_eq!(received.iter().filter(|alert| alert.text() == text).count(), 2, "{received:#?}");
     assert_eq!(stage.queue.count(), 0);
+}
+
+fn every_wrapping_is_delivered_and_what_is_no_message_goes_to_poison_as_it_came(world: &World) {
+    let stage = Stage::start(world);
+    // In base64 the signs make a plus and a slash, in which the two alphabets differ.
+    let (mut json, text) = (golden(&stage, "node"), "Grüße 🍕 >>>>>?????");
+    for (index, (name, wrap)) in WRAPPINGS.iter().enumerate() {
+        json["address"]["conversation"]["id"] = format!("a:{index}").into();
+        json["text"] = format!("{name}: {text}").into();
+        // Of a length that base64 fills up.
+        let text = json.to_string();
+        let blanks = " ".repeat((4 - text.len() % 3) % 3);
+        stage.queue.put(&wrap(&(text + &blanks)));
+    }
+    let thrice = STANDARD.encode(STANDARD.encode(STANDARD.encode(json.to_string())));
+    let mut unreadable = [thrice, " bm8g\r\nbWVzc2FnZQ==\r\n".into(), "b'{}".into(), "\u{FEFF}".into()];
+    for text in &unreadable {
+        stage.queue.put(text);
+    }
+    let counts = stage.poll();
+    let received = stage.connector.received();
+    for (name, _) in WRAPPINGS {
+        let expected = format!("Alert: {name}: {text}");
+        let times = received.iter().filter(|alert| alert.text() == expected).count();
+        assert_eq!(times, 1, "{name}: {counts} {received:#?}");
+    }
+    assert_eq!(
+        (received.len(), &counts["poisonedBy"]["unreadable"]),
+        (WRAPPINGS.len(), &unreadable.len().into())
+    );
+    let mut poisoned = stage.queue.poison().texts();
+    poisoned.sort();
+    unreadable.sort();
+    assert_eq!(poisoned, unreadable, "byte for byte");
 }
 
 fn two_equal_messages_are_two_alerts(world: &World) {

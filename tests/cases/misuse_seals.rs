@@ -15,14 +15,15 @@ use dev::host::HostKind;
 use end_to_end::activity::message;
 use end_to_end::alerts::{call, known, queued, script, to_conversation};
 use end_to_end::chat_page::ChatPage;
-use end_to_end::connector::Reply;
+use end_to_end::connector::{Received, Reply};
 use end_to_end::login::{FEDERATED, Login, Proof};
 use end_to_end::openid::OpenId;
 use end_to_end::queue::{Queue, decode};
 use end_to_end::stage::{APP_ID, Script, Stage};
 use end_to_end::suite::World;
 use end_to_end::web::Answer;
-use envelope::{Envelope, EnvelopeId, SealKey};
+use envelope::testing::WRAPPINGS;
+use envelope::{Envelope, EnvelopeId, SealKey, json_of};
 use serde_json::{Value, json};
 use storage_queue::QueueError;
 
@@ -30,6 +31,7 @@ use crate::direct_line::trigger;
 
 end_to_end::cases!(
     seal_for_another_queue_or_bot_is_refused,
+    wrapping_breaks_no_seal_and_makes_none,
     seal_key_is_changed_without_losing_a_message,
     unusable_seal_key_is_named_in_the_log,
     bot_without_any_seal_key_is_misconfigured,
@@ -82,6 +84,35 @@ fn seal_for_another_queue_or_bot_is_refused(world: &World) {
     first.connector.expect_silence();
     first.queue.put(&message);
     assert_eq!(first.poll()["delivered"], 1, "the bot that sealed the message delivers it");
+}
+
+fn wrapping_breaks_no_seal_and_makes_none(world: &World) {
+    let stage = sealing(world).variable("unsealed", "refuse").start();
+    let conversation = known(&stage, "a:1", "hello");
+    for (name, wrap) in WRAPPINGS {
+        let (id, message) = sealed_alert(&stage, &conversation, name);
+        let json = json_of(&message).unwrap();
+        let changed = json.replace(name, "planted");
+        let other_id = json.replace(&id, "planted");
+        let mut unsealed = decode(&message);
+        unsealed.as_object_mut().unwrap().remove("seal");
+        for forged in [changed, other_id, unsealed.to_string()] {
+            stage.queue.put(&wrap(&forged));
+        }
+        let counts = stage.poll();
+        let refused = (&counts["poisonedBy"]["sealBroken"], &counts["poisonedBy"]["unsealed"]);
+        assert_eq!((refused, &counts["delivered"]), ((&2.into(), &1.into()), &0.into()), "{name}: {counts}");
+        // Each form of the same sealed message is the same alert: brought by a trigger, it is taken once.
+        bring(&stage, &format!("{name} 1"), &wrap(&json)).expect_status(200);
+        bring(&stage, &format!("{name} 2"), &message).expect_status(200);
+        let alerts = stage.connector.received().into_iter().filter(Received::is_alert);
+        assert_eq!(alerts.filter(|alert| alert.text().ends_with(name)).count(), 1, "{name}");
+        let (_, message) = sealed_alert(&stage, &conversation, name);
+        stage.queue.put(&wrap(&json_of(&message).unwrap()));
+        let counts = stage.poll();
+        assert_eq!(counts["delivered"], 1, "{name}: {counts}");
+        stage.connector.forget();
+    }
 }
 
 fn seal_key_is_changed_without_losing_a_message(world: &World) {

@@ -122,14 +122,13 @@ impl Queue {
     }
 }
 
-/// Reads the envelope from a message's text, base64 or not; `None` if it is not JSON.
+/// Reads the envelope from a message's text, as the poller reads it; `None` if it is not JSON.
 pub fn envelope_of(text: &str) -> Option<Value> {
-    let json = STANDARD.decode(text).unwrap_or_else(|_| text.as_bytes().to_vec());
-    serde_json::from_slice(&json).ok()
+    serde_json::from_str(&envelope::json_of(text).ok()?).ok()
 }
 
-/// Reads the JSON from a message's base64.
+/// Reads the JSON from a message's text.
+#[track_caller]
 pub fn decode(text: &str) -> Value {
-    let json = STANDARD.decode(text).unwrap_or_else(|error| panic!("not base64 ({error}): {text}"));
-    serde_json::from_slice(&json).unwrap_or_else(|error| panic!("not JSON ({error}): {text}"))
+    envelope_of(text).unwrap_or_else(|| panic!("no JSON: {text}"))
 }

@@ -3,8 +3,6 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bot_framework::ConversationReference;
 use bot_framework::json::Fields;
 use bytes::Bytes;
@@ -109,7 +107,7 @@ impl Bot {
         let message = |request: &Request<Bytes>| {
             let xml = str::from_utf8(request.body()).unwrap();
             let text = xml.split_once("<MessageText>").unwrap().1.split_once("</MessageText>").unwrap().0;
-            let json: Value = serde_json::from_slice(&STANDARD.decode(text).unwrap()).unwrap();
+            let json: Value = serde_json::from_str(&envelope::json_of(text).unwrap()).unwrap();
             (json["id"].as_str().unwrap().to_owned(), json["once"] == true)
         };
         to_queue.map(message).collect()

@@ -55,14 +55,11 @@ impl Fields {
     pub fn parse(bytes: &[u8]) -> Result<Self, FieldError> {
         let whole = |expected| FieldError { path: "body".into(), expected };
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-        let value = serde_json::from_slice(bytes).or_else(|error| match lone_surrogates::replaced(bytes) {
-            Some(bytes) => serde_json::from_slice(&bytes),
-            None => Err(error),
-        });
+        let value = value_of(bytes).or_else(|| value_of(&lone_surrogates::replaced(bytes)?));
         match value {
-            Ok(Value::Object(object)) => Ok(Self::new(object, "")),
-            Ok(_) => Err(whole("a JSON object")),
-            Err(_) => Err(whole("valid JSON")),
+            Some(Value::Object(object)) => Ok(Self::new(object, "")),
+            Some(_) => Err(whole("a JSON object")),
+            None => Err(whole("valid JSON")),
         }
     }
 
@@ -152,6 +149,13 @@ impl Fields {
     pub fn rest(self) -> Map<String, Value> {
         self.object
     }
+}
+
+/// Parses `bytes` as JSON; returns `None` if they are not JSON.
+// One copy of the parser, which is large, in each component.
+#[inline(never)]
+pub fn value_of(bytes: &[u8]) -> Option<Value> {
+    serde_json::from_slice(bytes).ok()
 }
 
 /// The expectation for an id that becomes a segment of a path.

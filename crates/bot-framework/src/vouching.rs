@@ -19,6 +19,12 @@ pub fn vouches_for_identity(channel_id: &str) -> bool {
 /// The channels whose clients choose a person's id, unless the client's token binds an id.
 const CHANNELS_WITH_CLIENT_IDS: [&str; 3] = ["webchat", "directline", "directlinespeech"];
 
+/// Whether the clients of a channel choose who they are. Nothing that such a channel says of a person is a fact, so a
+/// signing key without `endorsements` may sign for it (`docs/decisions/0005-inbound-tokens.md`).
+pub(crate) fn is_channel_of_clients(channel_id: &str) -> bool {
+    CHANNELS_WITH_CLIENT_IDS.contains(&channel_id)
+}
+
 /// The prefix of an id that Direct Line has bound to the client's token:
 /// <https://learn.microsoft.com/azure/bot-service/bot-builder-security-enhanced>.
 const BOUND_ID_PREFIX: &str = "dl_";
@@ -46,9 +52,7 @@ impl UnboundUsers {
 
     /// Whether this id identifies a person.
     pub fn admit(self, channel_id: &str, user_id: &str) -> bool {
-        self == Self::Allow
-            || !CHANNELS_WITH_CLIENT_IDS.contains(&channel_id)
-            || user_id.starts_with(BOUND_ID_PREFIX)
+        self == Self::Allow || !is_channel_of_clients(channel_id) || user_id.starts_with(BOUND_ID_PREFIX)
     }
 }
 
@@ -65,6 +69,12 @@ mod tests {
             ["", "webchat", "directline", "emulator", "email", "msteams2", "msteams/x", "xmsteams"]
         {
             assert!(!vouches_for_identity(channel_id), "{channel_id}");
+        }
+        for channel_id in CHANNELS_WITH_CLIENT_IDS {
+            assert!(
+                !vouches_for_identity(channel_id),
+                "{channel_id}: a key without endorsements speaks for it"
+            );
         }
     }
 

@@ -1,7 +1,5 @@
 //! Between an [`Envelope`] and the text of a queue message.
 
-use std::borrow::Cow;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bot_framework::ConversationReference;
@@ -10,6 +8,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::legacy::{self, Shape};
+use crate::wrapping::json_of;
 use crate::{
     Arrival, Delivery, Envelope, EnvelopeId, Failure, OnUncertain, SealKey, SealState, VERSION, time,
 };
@@ -29,7 +28,7 @@ pub struct TooLarge {
 /// The text of a queue message is no envelope that this code can read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum DecodeError {
-    /// Neither JSON nor base64 of UTF-8 JSON.
+    /// Neither JSON nor base64 of it, in any form that [`json_of`] takes.
     #[error("neither a JSON object nor base64 of one")]
     NotJson,
     /// Written by a newer producer.
@@ -76,14 +75,14 @@ impl Envelope {
         }
     }
 
-    /// Reads the text of a queue message: base64 of JSON, or JSON itself, with or without a byte order mark. JSON without a
-    /// `version` is read as one of the older shapes, and `arrival` says of it what it does not say itself.
+    /// Reads the text of a queue message: base64 of JSON, or JSON itself, in every form that [`json_of`] takes. JSON without
+    /// a `version` is read as one of the older shapes, and `arrival` says of it what it does not say itself.
     pub fn decode(
         text: &str,
         key: Option<&SealKey>,
         arrival: Arrival,
     ) -> Result<(Self, SealState), DecodeError> {
-        from_fields(Fields::parse(&json_of(text)?).map_err(|_| DecodeError::NotJson)?, key, arrival)
+        from_fields(Fields::parse(json_of(text)?.as_bytes()).map_err(|_| DecodeError::NotJson)?, key, arrival)
     }
 
     fn to_json(&self) -> Map<String, Value> {
@@ -105,18 +104,6 @@ impl Envelope {
         self.delivery.put(&mut object);
         object
     }
-}
-
-/// The JSON in the text of a queue message.
-pub(crate) fn json_of(text: &str) -> Result<Cow<'_, [u8]>, DecodeError> {
-    let text = text.trim_matches(|c: char| c.is_ascii_whitespace() || c == '\u{FEFF}');
-    // No valid base64 begins with a brace, so one look tells the two apart.
-    if text.starts_with('{') {
-        return Ok(text.as_bytes().into());
-    }
-    let bytes = STANDARD.decode(text).map_err(|_| DecodeError::NotJson)?;
-    // RFC 1952: gzip.
-    if bytes.starts_with(&[0x1f, 0x8b]) { Err(legacy::COMPRESSED) } else { Ok(bytes.into()) }
 }
 
 pub(crate) fn from_fields(

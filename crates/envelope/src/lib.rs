@@ -2,7 +2,8 @@
 //!
 //! On the queue it is base64 (the Azure Functions default) of UTF-8 JSON, at most [`MAX_JSON_BYTES`] before base64; a
 //! superset of the 2017 Node.js template's `{address, text}`, so that an old function can still read it. The JSON's
-//! fields are those of [`Envelope`], plus `version` and `seal`. What older bots wrote is read too: see [`Shape`].
+//! fields are those of [`Envelope`], plus `version` and `seal`. What older bots wrote is read too: see [`Shape`], and
+//! [`json_of`] for what may be around the JSON.
 #![warn(missing_docs)]
 
 mod arrival;
@@ -13,9 +14,12 @@ mod id;
 mod legacy;
 mod run;
 mod seal;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod time;
 mod trigger;
 pub mod words;
+mod wrapping;
 
 use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};
@@ -29,6 +33,7 @@ pub use id::EnvelopeId;
 pub use legacy::Shape;
 pub use run::{LONGEST_HOLD, is_run_at_work, run_holds_until, run_record_key};
 pub use seal::{SealKey, SealState, Unsealed};
+pub use wrapping::json_of;
 
 /// The version that this code writes, and the latest that it reads.
 pub const VERSION: u64 = 1;

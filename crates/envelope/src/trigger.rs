@@ -3,7 +3,7 @@
 use bot_framework::json::Fields;
 use serde_json::{Value, json};
 
-use crate::{Arrival, DecodeError, Envelope, EnvelopeId, SealKey, SealState, codec};
+use crate::{Arrival, DecodeError, Envelope, EnvelopeId, SealKey, SealState, codec, json_of};
 
 impl Envelope {
     /// The `value` that carries this envelope, which stands on the queue as `text`.
@@ -13,10 +13,10 @@ impl Envelope {
     /// as times, and drops the zeros at their ends). `id` is for a message that does not name itself.
     pub fn trigger_value(&self, text: &str) -> Value {
         // It was read before, or there would be no envelope.
-        let message = codec::json_of(text).unwrap_or_default();
+        let message = json_of(text).unwrap_or_default();
         json!({
             "Source": "proactive-bot",
-            "Message": String::from_utf8_lossy(&message),
+            "Message": message,
             "id": self.id.as_str(),
             "address": self.address.to_json(),
             "text": self.text,

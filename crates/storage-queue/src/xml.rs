@@ -108,12 +108,11 @@ const ELEMENTS: [&str; 9] = [
     "MessageText",
 ];
 
-/// Returns the body of Put Message and Update Message.
+/// Returns the body of Put Message and Update Message. A carriage return is written as a reference, because an XML reader
+/// turns a plain one into a line feed: <https://www.w3.org/TR/xml/#sec-line-ends>.
 pub(crate) fn write_message(text: &str) -> String {
-    format!(
-        "<QueueMessage><MessageText>{}</MessageText></QueueMessage>",
-        quick_xml::escape::partial_escape(text)
-    )
+    let text = quick_xml::escape::partial_escape(text).replace('\r', "&#13;");
+    format!("<QueueMessage><MessageText>{text}</MessageText></QueueMessage>")
 }
 
 #[cfg(test)]
@@ -220,8 +219,8 @@ mod tests {
     #[test]
     fn text_with_markup_is_escaped_in_the_body() {
         assert_eq!(
-            write_message("a<&>\"'"),
-            "<QueueMessage><MessageText>a&lt;&amp;&gt;\"'</MessageText></QueueMessage>"
+            write_message("a<&>\"'\r\n"),
+            "<QueueMessage><MessageText>a&lt;&amp;&gt;\"'&#13;\n</MessageText></QueueMessage>"
         );
     }
 }

@@ -7,6 +7,7 @@ use end_to_end::connector::Reply;
 use end_to_end::stage::Stage;
 use end_to_end::suite::World;
 use end_to_end::waiting::eventually;
+use envelope::testing::WRAPPINGS;
 use serde_json::{Value, json};
 
 use super::{address, alerted, tables_of};
@@ -107,10 +108,16 @@ pub(super) fn forgotten_conversation_is_removed_from_the_poison_queue(world: &Wo
     assert_eq!(stage.poll()["poisoned"], 3);
     let poison = stage.queue.poison();
     poison.put("no envelope");
+    // An older bot's message, in every form in which the poller reads it.
+    let older = json!({"address": address(&stage, "msteams", "a:1"), "text": "x"}).to_string();
+    for (_, wrap) in WRAPPINGS {
+        poison.put(&wrap(&older));
+    }
     queued(&stage, &to_conversation(&keys[0], "waiting"));
     let forget = |key: &str| alerts::call(&stage, "DELETE", &format!("/api/targets/{key}"), &Value::Null);
     let answer = forget(&keys[0]).expect_status(200).json();
-    let expected = json!({"conversation": keys[0], "removed": 2, "unreadable": 1, "complete": true});
+    let removed = 2 + WRAPPINGS.len();
+    let expected = json!({"conversation": keys[0], "removed": removed, "unreadable": 1, "complete": true});
     assert_eq!(answer, expected);
     assert_eq!(targets(&stage).len(), 1);
     assert_eq!(poison.count(), 2, "expected two messages: the other conversation's, and the unreadable one");

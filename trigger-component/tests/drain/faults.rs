@@ -4,8 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use envelope::json_of;
 use serde_json::Value;
 use trigger_component::Limits;
 
@@ -59,8 +58,7 @@ fn texts(sim: &Sim, queue: &str) -> Vec<(String, Value)> {
     messages
         .into_iter()
         .map(|message| {
-            let json = STANDARD.decode(&message.text).unwrap_or(message.text.into_bytes());
-            let envelope: Value = serde_json::from_slice(&json).unwrap();
+            let envelope: Value = serde_json::from_str(&json_of(&message.text).unwrap()).unwrap();
             (envelope["id"].as_str().unwrap().to_owned(), envelope)
         })
         .collect()

@@ -13,7 +13,8 @@ pub(super) struct SigningKey {
     pub(super) modulus: String,
     /// `e`, base64url.
     pub(super) exponent: String,
-    /// The channels for which the key is endorsed (keys of channels only).
+    /// The channels for which the key is endorsed (keys of channels only). Empty if the JWK has no such member, or an
+    /// empty list. A value that is not a string is kept as an empty one, which names no channel.
     pub(super) endorsements: Vec<String>,
     /// The issuer of the tokens that the key may sign (Entra only). The text contains `{tenantid}` if the key
     /// is for every tenant.
@@ -64,12 +65,19 @@ impl SigningKey {
         if jwk["kty"] != "RSA" || !is_unless_absent("use", "sig") || !is_unless_absent("alg", "RS256") {
             return None;
         }
-        let endorsements = jwk["endorsements"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let endorsements = match &jwk["endorsements"] {
+            Value::Null => Vec::new(),
+            Value::Array(entries) => {
+                entries.iter().map(|entry| entry.as_str().unwrap_or_default().to_owned()).collect()
+            }
+            // It restricts the key, whatever it means: it must not look like no restriction.
+            _ => vec![String::new()],
+        };
         Some(Self {
             id: text("kid")?,
             modulus: text("n")?,
             exponent: text("e")?,
-            endorsements: endorsements.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            endorsements,
             issuer: text("issuer"),
         })
     }

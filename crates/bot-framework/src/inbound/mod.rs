@@ -2,8 +2,8 @@
 //!
 //! The rules for channels:
 //! <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication>.
-//! If the SDKs differ, the module follows the stricter one. `docs/decisions/0005-inbound-tokens.md` lists the
-//! rules that go further than the SDKs.
+//! If the SDKs differ, the module follows the stricter one, except for keys without endorsements.
+//! `docs/decisions/0005-inbound-tokens.md` gives the reason, and lists the rules that go further than the SDKs.
 //!
 //! The check has two steps, so that no body is parsed before the caller is known. [`InboundAuth::verify`]
 //! applies the rules that need only the token. [`VerifiedToken::admit`] applies the rules that need the
@@ -34,6 +34,7 @@ use platform::{Deadline, Host, Settings, SettingsError};
 use crate::activity::Activity;
 use crate::cloud::Cloud;
 use crate::identity::{BotIdentity, endpoint_override, is_guid};
+use crate::vouching::is_channel_of_clients;
 use issuers::{EntraPolicy, Issuer};
 use key_cache::KeyCache;
 use key_source::KeySource;
@@ -192,13 +193,13 @@ impl InboundAuth {
 }
 
 impl VerifiedToken {
-    /// Applies the rules that need the activity. For a channel, the key must be endorsed for `channelId`, and
+    /// Applies the rules that need the activity. For a channel, the key must be allowed to sign for `channelId`, and
     /// `serviceUrl` must equal the one in the token. Both fields are required, although the SDKs accept an
     /// activity without them.
     pub fn admit(&self, activity: &Activity) -> Result<Caller, AuthError> {
         if self.caller.vouches_for_service_url() {
             let channel = activity.channel_id.as_deref().unwrap_or_default();
-            if channel.is_empty() || !self.checked.endorsements.iter().any(|endorsed| endorsed == channel) {
+            if !may_speak_for(&self.checked.endorsements, channel) {
                 return Err(BrokenRule::Endorsement.into());
             }
             let claimed = self.service_url.as_deref().unwrap_or_default();
@@ -225,6 +226,17 @@ impl VerifiedToken {
         }
         let sealed_token = sealed_token.or_else(|| self.checked.sealed_token.clone());
         self.remembered.store(host, &Checked { sealed_token, ..self.checked.clone() }).await;
+    }
+}
+
+/// Whether a key with these endorsements may sign for a channel. Microsoft publishes keys without any, which sign for Web Chat
+/// and Direct Line: such a key speaks for channels on whose word nothing rests, and for no other.
+fn may_speak_for(endorsements: &[String], channel_id: &str) -> bool {
+    match endorsements {
+        [] => is_channel_of_clients(channel_id),
+        endorsements => {
+            !channel_id.is_empty() && endorsements.iter().any(|endorsement| endorsement == channel_id)
+        }
     }
 }
 

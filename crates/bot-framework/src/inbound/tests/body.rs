@@ -107,19 +107,61 @@ fn service_url_missing_in_body_and_token_is_refused() {
     }
 }
 
+/// The outcomes of proper calls of these channels, by a key whose JWK is this.
+fn outcomes_by_key<const N: usize>(jwk: &Value, channels: [&str; N]) -> [String; N] {
+    let host = bot();
+    publish(&host, vec![jwk.clone()]);
+    channels.map(|channel| outcome(call(&host, &token(), &with(activity(), "channelId", channel))))
+}
+
 #[test]
-fn key_without_endorsements_is_refused_for_every_channel() {
-    for jwk in [
-        TestKey::issuer().jwk(),
-        TestKey::issuer().endorsed_jwk(&[]),
-        with(TestKey::issuer().jwk(), "endorsements", "msteams"),
-        with(TestKey::issuer().jwk(), "endorsements", json!([["msteams"], 7])),
-        with(TestKey::issuer().jwk(), "endorsements", json!({"msteams": true})),
+fn a_key_with_endorsements_signs_for_these_channels_only() {
+    for (endorsements, expected) in [
+        (json!(["webchat"]), ["channel", "NotEndorsed", "NotEndorsed", "NotEndorsed"]),
+        (json!(["msteams"]), ["NotEndorsed", "NotEndorsed", "channel", "NotEndorsed"]),
+        (json!(["webchat", "directline", 7]), ["channel", "channel", "NotEndorsed", "NotEndorsed"]),
+        // Something is said, and it names no channel.
+        (json!([""]), ["NotEndorsed"; 4]),
+        (json!("msteams"), ["NotEndorsed"; 4]),
+        (json!([["msteams"], 7]), ["NotEndorsed"; 4]),
+        (json!({"msteams": true}), ["NotEndorsed"; 4]),
+        (json!(false), ["NotEndorsed"; 4]),
     ] {
+        let jwk = with(TestKey::issuer().jwk(), "endorsements", endorsements);
+        let found = outcomes_by_key(&jwk, ["webchat", "directline", "msteams", ""]);
+        assert_eq!(found, expected, "{}", jwk["endorsements"]);
+    }
+}
+
+#[test]
+fn a_key_without_endorsements_signs_for_channels_of_clients_only() {
+    let null = {
+        let mut jwk = TestKey::issuer().jwk();
+        jwk["endorsements"] = Value::Null;
+        jwk
+    };
+    for jwk in [TestKey::issuer().jwk(), TestKey::issuer().endorsed_jwk(&[]), null] {
+        let let_in = outcomes_by_key(&jwk, ["webchat", "directline", "directlinespeech", "WebChat"]);
+        assert_eq!(let_in, ["channel"; 4], "{jwk}");
+        // Teams vouches for tenant and object id; of the others, a person's id finds that person.
+        let refused = outcomes_by_key(
+            &jwk,
+            ["msteams", "telegram", "email", "slack", "emulator", "AseChannel", "x", ""],
+        );
+        assert_eq!(refused, ["NotEndorsed"; 8], "{jwk}");
         let host = bot();
-        publish(&host, vec![jwk.clone()]);
-        assert_eq!(outcome(call(&host, &token(), &activity())), "NotEndorsed", "{}", jwk["endorsements"]);
-        let nameless = with(activity(), "channelId", "");
-        assert_eq!(outcome(call(&host, &token(), &nameless)), "NotEndorsed", "{}", jwk["endorsements"]);
+        publish(&host, vec![jwk]);
+        let web_chat = with(activity(), "channelId", "webchat");
+        let elsewhere = with(web_chat.clone(), "serviceUrl", "https://webchat.botframework.com/");
+        assert_eq!(outcome(call(&host, &token(), &elsewhere)), "ServiceUrlMismatch");
+        // What is remembered of the token says the same.
+        for (activity, expected) in [
+            (&web_chat, "channel"),
+            (&web_chat, "channel"),
+            (&activity(), "NotEndorsed"),
+            (&web_chat, "channel"),
+        ] {
+            assert_eq!(outcome(call(&host, &token(), activity)), expected);
+        }
     }
 }

@@ -1,0 +1,96 @@
+//! The JSON in the text of a queue message, whatever its producer has put around it.
+//!
+//! The readers of 2017 took more than base64 in one line: .NET's `Convert.FromBase64String`, behind the queue trigger of
+//! Azure Functions, skips blanks and line ends
+//! (<https://learn.microsoft.com/dotnet/api/system.convert.frombase64string>); Node's `Buffer.from(text, 'base64')` also
+//! takes the alphabet of URLs, and needs no padding
+//! (<https://nodejs.org/api/buffer.html#buffers-and-character-encodings>).
+//!
+//! A seal covers the members of the JSON, which is parsed after all this: no wrapping turns a broken seal into a valid one.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::general_purpose::GeneralPurpose;
+use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
+use bot_framework::json::value_of;
+use serde_json::Value;
+
+use crate::{DecodeError, legacy};
+
+/// How often base64 is taken off: some clients encode what their caller had encoded already.
+const MAX_LAYERS: usize = 2;
+
+/// As lenient as .NET and Node are.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// The JSON object in the text of a queue message, unparsed. The text may be JSON as it is, or base64 of it, once or twice, with
+/// blanks and line ends, in the alphabet of URLs, or without padding. The JSON may be UTF-8 or UTF-16, with a byte order
+/// mark. Quotes around either, as JSON and Python write them, are taken off.
+///
+/// Everything that decodes messages calls this function, so that no two readers disagree about what a message says.
+pub fn json_of(text: &str) -> Result<Cow<'_, str>, DecodeError> {
+    let mut text = bare(text);
+    for _ in 0..MAX_LAYERS {
+        // No valid base64 begins with a brace, so one look tells the two apart.
+        if text.starts_with('{') {
+            return Ok(text);
+        }
+        text = Cow::Owned(bare(&decoded(&text)?).into_owned());
+    }
+    if text.starts_with('{') { Ok(text) } else { Err(DecodeError::NotJson) }
+}
+
+/// Without what stands around it: blanks, byte order marks, and then quotes.
+fn bare(text: &str) -> Cow<'_, str> {
+    let text = trimmed(text);
+    if let Some(inner) = text.strip_prefix("b'").and_then(|text| text.strip_suffix('\'')) {
+        return inner.into();
+    }
+    if text.starts_with('"')
+        && let Some(Value::String(inner)) = value_of(text.as_bytes())
+    {
+        return Cow::Owned(trimmed(&inner).to_owned());
+    }
+    text.into()
+}
+
+fn trimmed(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_ascii_whitespace() || c == '\u{FEFF}')
+}
+
+fn decoded(text: &str) -> Result<String, DecodeError> {
+    // Most messages hold nothing but the alphabet, and then need no copy.
+    let bytes = LENIENT.decode(text).or_else(|_| {
+        let plain = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).map(|byte| match byte {
+            b'-' => b'+',
+            b'_' => b'/',
+            other => other,
+        });
+        LENIENT.decode(plain.collect::<Vec<_>>()).map_err(|_| DecodeError::NotJson)
+    })?;
+    // RFC 1952: gzip.
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        return Err(legacy::COMPRESSED);
+    }
+    characters(bytes).ok_or(DecodeError::NotJson)
+}
+
+/// The characters in UTF-8 or UTF-16. UTF-16 is known by its byte order mark, or by the zero beside a first brace: what .NET's
+/// `Encoding.Unicode.GetBytes` writes has no mark. Of half a character the replacement character is left.
+fn characters(bytes: Vec<u8>) -> Option<String> {
+    let unit: fn([u8; 2]) -> u16 = match *bytes {
+        [0xFF, 0xFE, ..] | [b'{', 0, ..] => u16::from_le_bytes,
+        [0xFE, 0xFF, ..] | [0, b'{', ..] => u16::from_be_bytes,
+        _ => return String::from_utf8(bytes).ok(),
+    };
+    let (units, rest) = bytes.as_chunks();
+    let characters = char::decode_utf16(units.iter().map(|bytes| unit(*bytes)));
+    rest.is_empty().then(|| characters.map(|read| read.unwrap_or(char::REPLACEMENT_CHARACTER)).collect())
+}

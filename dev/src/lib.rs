@@ -25,4 +25,5 @@ pub mod python;
 mod run_note;
 pub mod steps;
 pub mod tools;
+pub mod words;
 pub mod workspace;

@@ -9,9 +9,9 @@ mod up;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use dev::steps::loud;
-use dev::{build, tools};
+use dev::{build, tools, words};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo dev", about = "Runs, tests and builds the proactive bot")]
@@ -36,6 +36,8 @@ enum Command {
     Soak(soak::Soak),
     /// Builds both components in release, and prints their sizes
     Build,
+    /// Checks comments and documents: width of lines, plain words, links, commands
+    Words,
 }
 
 fn main() -> ExitCode {
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Command::Build => tools::install_wasm_target()
             .and_then(|()| loud("components", build::components()))
             .and_then(|()| build::print_sizes()),
+        Command::Words => words::run(&Cli::command()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

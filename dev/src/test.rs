@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use clap::Args;
+use clap::{Args, CommandFactory};
 use dev::browser::Browser;
 use dev::host::HostKind;
 use dev::progress::quiet;
 use dev::python::{self, Program};
 use dev::steps::{cargo, loud};
-use dev::{build, deny, tools};
+use dev::{build, deny, tools, words};
 
 #[derive(Debug, Args)]
 pub(crate) struct Test {
@@ -102,6 +102,7 @@ fn supply_chain(steps: &mut Steps) -> anyhow::Result<()> {
 }
 
 fn checks(steps: &mut Steps) -> anyhow::Result<()> {
+    steps.run("words", || words::run(&crate::Cli::command()))?;
     supply_chain(steps)?;
     steps.run("format", || loud("format", cargo(&["fmt", "--all", "--check"])))?;
     let deny = ["--", "-D", "warnings"];

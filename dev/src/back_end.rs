@@ -1,4 +1,4 @@
-//! What a back end does with a running application: it sends alerts, and lists whom it can send them to.
+//! A back end of a running application: it sends alerts, and lists the conversations that can get them.
 
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
@@ -19,22 +19,22 @@ pub struct BackEnd {
     key: AlertKey,
 }
 
-/// What became of an alert for one conversation.
+/// The outcome of an alert for one conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alerted {
-    /// The alert's id; a conversation that gets none has no alert.
+    /// The alert's id; `None` if the conversation gets no alert.
     pub id: Option<String>,
-    /// `queued`, or why not: `docs/alerts.md` lists the reasons.
+    /// `queued`, or the reason why not. `docs/alerts.md` lists the reasons.
     pub status: String,
 }
 
 impl BackEnd {
-    /// One that knows the address of the bot, `http://127.0.0.1:<port>`, and a key.
+    /// Makes a back end that calls the bot at `http://127.0.0.1:<port>` with this key.
     pub fn new(bot: &str, key: AlertKey) -> Self {
         Self { agent: agent(), bot: bot.to_owned(), key }
     }
 
-    /// That of the `cargo dev up` whose chat page is on this port.
+    /// Finds the application of `cargo dev up` by the port of its chat page.
     pub fn find(playground_port: u16) -> anyhow::Result<Self> {
         let RunNote { bot, key, .. } = RunNote::read(playground_port)?;
         Ok(Self::new(&bot, key))
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_card_goes_into_an_attachment() {
+    fn adaptive_card_becomes_an_attachment_and_other_json_is_refused() {
         let card = json!({"type": "AdaptiveCard", "version": "1.5", "body": []});
         let attachment = attachment_of(&card).unwrap();
         assert_eq!(attachment["content"], card);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bot_that_is_gone_is_told_with_the_remedy() {
+    fn bot_that_does_not_answer_gives_an_error_with_the_remedy() {
         let port = crate::ports::free().unwrap();
         let back_end = BackEnd::new(&format!("http://127.0.0.1:{port}"), AlertKey::random().unwrap());
         let error = format!("{:#}", back_end.targets().unwrap_err());

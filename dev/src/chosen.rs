@@ -1,9 +1,9 @@
-//! What a person has chosen for the application's variables, and secrets for one run where they have chosen nothing.
+//! Values that a person has set for the application's variables, and random secrets for one run.
 
 use anyhow::Context;
 
-/// The value of the environment's or `.env`'s variable of this name. Both hosts read the file too, and complain where it is
-/// wrong.
+/// The value of this variable in the environment or in `.env`. Broken lines of the file are passed over here. Both
+/// hosts read the file too, and report them.
 pub(crate) fn outside(variable: &str) -> Option<String> {
     std::env::var(variable).ok().or_else(|| {
         let mut lines = dotenvy::from_path_iter(".env").ok()?.filter_map(Result::ok);

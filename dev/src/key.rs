@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn name_and_scopes_are_needed() {
+    fn key_without_name_or_scopes_is_refused() {
         for (arguments, expected) in [
             (&["--name", "ci", "--scopes", "send,cancel"][..], Some(&["send", "cancel"][..])),
             (&["--name", "ci", "--scopes", "send", "--scopes", "list"], Some(&["send", "list"])),

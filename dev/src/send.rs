@@ -1,4 +1,4 @@
-//! `cargo dev send`: from the shell, a message to the bot, or an alert to the person.
+//! `cargo dev send`: sends a message to the bot, or an alert to the person, from the shell.
 
 use std::path::{Path, PathBuf};
 
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_or_an_alert() {
+    fn arguments_are_a_message_or_an_alert() {
         use clap::Parser;
         for (arguments, expected) in [
             (&["hello"][..], true),
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_queued_is_accepted() {
+    fn alert_that_is_not_queued_is_an_error_with_the_remedy() {
         let alerted =
             |id: Option<&str>, status: &str| Alerted { id: id.map(Into::into), status: status.into() };
         assert_eq!(queued(&[alerted(Some("a"), "queued")]).unwrap(), "a");

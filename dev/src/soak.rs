@@ -1,4 +1,4 @@
-//! `cargo dev soak`: the long form of the fault test, with its figures.
+//! `cargo dev soak`: runs the fault test for minutes, and prints its figures.
 
 use clap::Args;
 use dev::steps::{cargo, loud};

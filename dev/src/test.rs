@@ -1,4 +1,4 @@
-//! `cargo dev test`: everything that has to hold, in the order in which it fails fastest.
+//! `cargo dev test`: all checks and tests. The quick ones run first, so that a failure shows early.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -52,7 +52,7 @@ impl Test {
         Ok(())
     }
 
-    /// Where it is, if the test that needs it runs and can.
+    /// Installs Schemathesis if its test was chosen. `None` if it was not, or without Python.
     fn schemathesis(&self, steps: &mut Steps) -> anyhow::Result<Option<PathBuf>> {
         const TEST: &str = "openapi::the_description_is_true";
         if self.filter.as_ref().is_some_and(|filter| !TEST.contains(filter.as_str())) {
@@ -82,7 +82,7 @@ impl Test {
     }
 }
 
-/// What the workspace stands on.
+/// Checks the crates on which the workspace depends.
 fn supply_chain(steps: &mut Steps) -> anyhow::Result<()> {
     match steps.install("cargo-deny")? {
         Program::Missing(why) => steps.skip("cargo deny", why),
@@ -151,7 +151,7 @@ impl Steps {
 
     fn skip(&mut self, name: &'static str, why: String) {
         eprintln!("  SKIPPED {name}: {why}");
-        // It was not done, so it did not pass.
+        // The summary must not list a skipped step among those that passed.
         self.done.retain(|(done, _)| *done != name);
         self.skipped.push((name, why));
     }

@@ -1,4 +1,4 @@
-//! `cargo dev up`: everything on loopback, and one address to open.
+//! `cargo dev up`: runs everything on loopback, and prints the one address to open.
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -51,7 +51,7 @@ impl Up {
         ports::expect_free(self.playground_port, "the chat page", "--playground-port")?;
         let variables = self.variables()?;
         let alert_key = AlertKey::of_run(&variables)?;
-        // From here on Ctrl-C ends the children, not just us.
+        // From here on, Ctrl-C ends the children too.
         let (stop, stopped) = channel();
         ctrlc::set_handler(move || _ = stop.send(())).context("cannot listen for Ctrl-C")?;
         self.prepare()?;
@@ -76,7 +76,7 @@ impl Up {
         if self.open {
             open_browser(&page);
         }
-        // What it said while it started is no news.
+        // The lines of the start are not shown.
         let mut shown = application.host().output().len();
         loop {
             let lines = application.host().output();
@@ -108,8 +108,8 @@ impl Up {
         Ok(variables)
     }
 
-    /// Builds and installs side by side: npm waits for the network, and each build has stretches that keep but one
-    /// processor busy.
+    /// Builds and installs side by side, because npm waits for the network, and parts of each build use one
+    /// processor only.
     fn prepare(&self) -> anyhow::Result<()> {
         tools::install_wasm_target()?;
         let mut tasks = vec![
@@ -128,7 +128,7 @@ impl Up {
     }
 }
 
-/// A tick that found nothing says so every second; a person wants to see what happened.
+/// Whether a line is of interest. A tick of cron on an empty queue logs a line each second, which is left out.
 fn is_worth_showing(line: &str) -> bool {
     !(line.contains(r#""event":"drain""#)
         && line.contains(r#""received":0"#)
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn idle_ticks_are_not_shown() {
+    fn tick_on_an_empty_queue_is_not_shown() {
         for (line, expected) in [
             (
                 r#"[poller-cron] {"time":"t","level":"info","event":"drain","delivered":0,"received":0}"#,

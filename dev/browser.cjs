@@ -1,10 +1,12 @@
-// Plays a person's visit to the chat page: opens it, types a message, waits for answers and a card, and keeps a
-// screenshot.
+// Plays a person's visit to the chat page: opens it, types a message, waits for answers and a card, and keeps
+// a screenshot.
 //
-//   node browser.cjs --chromium PROGRAM --page URL --screenshot FILE --say TEXT [--expect ANSWER]... --card TITLE
+//   node browser.cjs --chromium PROGRAM --page URL --screenshot FILE --say TEXT [--expect ANSWER]...
+//     --card TITLE
 //
-// Prints the bot's part of the page at the end, as JSON: {"bubbles": [text, …], "cards": [{"texts": [text, …],
-// "buttons": [label, …]}, …]}. A card is inside a bubble. Every step has its time limit.
+// At the end, prints the bot's part of the page as JSON:
+// {"bubbles": [text, …], "cards": [{"texts": [text, …], "buttons": [label, …]}, …]}. A card is inside a
+// bubble. Every step has its time limit.
 "use strict";
 const { parseArgs } = require("node:util");
 const { chromium } = require("playwright-core");
@@ -47,8 +49,8 @@ async function main() {
     await box.waitFor();
     await box.pressSequentially(options.say);
     await box.press("Enter");
-    // The bot's bubbles. Their texts also appear in the list of chats and in the log. The page has no role or label
-    // for bubbles, so a CSS class finds them; the page's version is pinned.
+    // The bot's bubbles. Their texts also appear in the list of chats and in the log. The page has no role or
+    // label for bubbles, so a CSS class finds them; the page's version is pinned.
     const bubbles = page.locator(".fai-OutputCard");
     for (const answer of options.expect) {
       await bubbles.filter({ hasText: answer }).first().waitFor();

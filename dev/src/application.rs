@@ -1,4 +1,5 @@
-//! The whole application on loopback: the queue and table emulator, the components in their host, and a chat page.
+//! The whole application on loopback: the queue and table emulator, the components in their host, and a chat
+//! page.
 
 use std::path::{Path, PathBuf};
 use std::thread::ScopedJoinHandle;
@@ -95,7 +96,8 @@ impl Application {
     }
 }
 
-/// Creates the state folder unless it exists. Only its user can read it. The host and the chat page write into it.
+/// Creates the state folder unless it exists. Only its user can read it. The host and the chat page write
+/// into it.
 fn create_private(folder: &Path) -> anyhow::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);

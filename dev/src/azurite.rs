@@ -17,8 +17,8 @@ pub const ACCOUNT: &str = "devstoreaccount1";
 pub const KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/// The environment variable with Azurite's accounts, each `name:key`. Other users of the machine can read a process's
-/// arguments, but not its environment.
+/// The environment variable with Azurite's accounts, each `name:key`. Other users of the machine can read a
+/// process's arguments, but not its environment.
 const ACCOUNTS: &str = "AZURITE_ACCOUNTS";
 
 /// The key of the emulator's account. `Debug` masks it.
@@ -113,7 +113,8 @@ impl Azurite {
     }
 }
 
-/// The connection string of the emulator's account with its well-known key, each service at an `address:port`.
+/// The connection string of the emulator's account with its well-known key, each service at an
+/// `address:port`.
 pub fn connection_string(queue: &str, table: &str) -> String {
     connection_string_of(queue, table, &StorageKey::well_known())
 }

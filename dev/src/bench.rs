@@ -19,7 +19,8 @@ impl Bench {
         if let Some(command) = build::embedded_host() {
             loud("embedded host", command)?;
         }
-        // The host's profile, because the native build must be optimized for speed, as the host optimizes the wasm.
+        // The host's profile, because the native build must be optimized for speed, as the host optimizes the
+        // wasm.
         let mut command = cargo(&["run", "--profile", "host", "-p", "bench", "--"]);
         command.args(self.arguments);
         last("benchmarks", command)

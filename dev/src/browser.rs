@@ -36,7 +36,8 @@ impl Browser {
         paths.find(|path| path.is_file()).map(|program| Self { program })
     }
 
-    /// Opens the chat page, makes the visit, and keeps a screenshot. Returns what the page then shows of the bot.
+    /// Opens the chat page, makes the visit, and keeps a screenshot. Returns what the page then shows of the
+    /// bot.
     pub fn chat(&self, page: &str, visit: &Visit<'_>, screenshot: &Path) -> anyhow::Result<Seen> {
         let mut command = node();
         command.arg(root().join("dev/browser.cjs"));

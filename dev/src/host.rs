@@ -56,8 +56,8 @@ impl Host {
         Self::start_with(options, &[])
     }
 
-    /// [`Self::start`] with more environment variables. Secrets belong there, because other users of the machine
-    /// can read the arguments of a process.
+    /// [`Self::start`] with more environment variables. Secrets belong there, because other users of the
+    /// machine can read the arguments of a process.
     pub fn start_with(options: &HostOptions, environment: &[(&str, &str)]) -> anyhow::Result<Self> {
         let (mut command, listen) = match options.kind {
             HostKind::Embedded => (Command::new(embedded_host_file()), options.listen.clone()),
@@ -104,8 +104,9 @@ impl Host {
         self.child.pid()
     }
 
-    /// Every line so far that the host or its guests wrote to stdout. The embedded host puts `[component] ` in front
-    /// of a guest's line. Spin writes guests' lines to its stderr (spin: crates/trigger/src/cli/stdio.rs).
+    /// Every line so far that the host or its guests wrote to stdout. The embedded host puts `[component] `
+    /// in front of a guest's line. Spin writes guests' lines to its stderr (spin:
+    /// crates/trigger/src/cli/stdio.rs).
     pub fn lines(&self) -> Vec<String> {
         match self.kind {
             HostKind::Embedded => self.child.lines(),

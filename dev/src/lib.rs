@@ -1,4 +1,5 @@
-//! The tools behind `cargo dev` and the end-to-end tests: they install, build, and run child processes on loopback.
+//! The tools behind `cargo dev` and the end-to-end tests: they install, build, and run child processes on
+//! loopback.
 //!
 //! This crate is for a developer's machine and for CI. No component contains it, and its children listen on
 //! loopback only. It depends on no other crate of the project, because it then compiles in seconds and shows

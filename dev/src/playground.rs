@@ -38,8 +38,8 @@ pub(crate) fn service_url(port: u16) -> String {
 }
 
 impl Playground {
-    /// The port that `cargo dev up` uses. The Playground's own default is in Linux's range of outgoing ports, so an
-    /// outgoing connection can occupy it.
+    /// The port that `cargo dev up` uses. The Playground's own default is in Linux's range of outgoing ports,
+    /// so an outgoing connection can occupy it.
     pub const PORT: u16 = 3979;
 
     /// Starts it and waits until its page answers.

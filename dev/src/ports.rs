@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-/// Ports that no system gives to an outgoing connection by default (Linux: from 32 768, Windows and macOS: from
-/// 49 152). No outgoing connection can occupy one of them between the search and its use.
+/// Ports that no system gives to an outgoing connection by default (Linux: from 32 768, Windows and macOS:
+/// from 49 152). No outgoing connection can occupy one of them between the search and its use.
 const RANGE: std::ops::Range<u16> = 20_000..32_000;
 
-/// A port that was free a moment ago. Calls of this process get the same port again only after the whole range.
+/// A port that was free a moment ago. Calls of this process get the same port again only after the whole
+/// range.
 pub fn free() -> anyhow::Result<u16> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let count = u32::from(RANGE.end - RANGE.start);

@@ -47,9 +47,9 @@ impl Drop for ProcessGroup {
     }
 }
 
-/// Sets a handler: from here on, Ctrl-C, SIGTERM and SIGHUP kill all children and end this process. The children are
-/// not asked first, because nothing that they store is needed any more. `cargo dev up` has a handler of its own,
-/// because it does ask its children.
+/// Sets a handler: from here on, Ctrl-C, SIGTERM and SIGHUP kill all children and end this process. The
+/// children are not asked first, because nothing that they store is needed any more. `cargo dev up` has a
+/// handler of its own, because it does ask its children.
 pub fn end_with_us() -> anyhow::Result<()> {
     let end = || {
         // The lock is never released, so that no child starts from here on, and none leaves the list.

@@ -152,8 +152,8 @@ impl<'a> Doing<'a> {
         self.bar.suspend(|| eprintln!("{text}"));
     }
 
-    /// Runs a cargo command, and shows the last line of its progress. Warnings are printed when the command has
-    /// ended. If it fails, its messages are the error.
+    /// Runs a cargo command, and shows the last line of its progress. Warnings are printed when the command
+    /// has ended. If it fails, its messages are the error.
     pub fn cargo(&self, mut command: Command) -> anyhow::Result<()> {
         let shown = shown(&command);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());

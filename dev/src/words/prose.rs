@@ -1,7 +1,7 @@
-//! Markdown, as far as the checks need it: paragraphs, table cells, headings, and fenced code. Comments are read by the
-//! same rules.
+//! Markdown, as far as the checks need it: paragraphs, table cells, headings, and fenced code. Comments are
+//! read by the same rules.
 
-/// What a segment is in its document.
+/// The kind of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A paragraph, or an item of a list.

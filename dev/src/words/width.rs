@@ -1,4 +1,5 @@
-//! The width of lines with a comment. rustfmt keeps the code to it (`rustfmt.toml`), and leaves comments as they are.
+//! The width of lines with a comment. rustfmt keeps the code to it (`rustfmt.toml`), and leaves comments as
+//! they are.
 
 use std::path::Path;
 

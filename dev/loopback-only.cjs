@@ -25,7 +25,7 @@ net.Socket.prototype.connect = function (...args) {
   const first = Array.isArray(args[0]) ? args[0][0] : args[0];
   const host = first !== null && typeof first === "object" ? first.host : args[1];
   if (typeof host === "string" && !isLoopback(host)) {
-    process.nextTick(() => this.destroy(new Error(`only loopback may be called from here, not ${host}`)));
+    process.nextTick(() => this.destroy(new Error(`dev/loopback-only.cjs: ${host} is not loopback; the Playground may call loopback only`)));
     return this;
   }
   return connect.apply(this, args);

@@ -107,7 +107,7 @@ fn create_private(folder: &Path) -> anyhow::Result<()> {
 }
 
 fn join<T>(part: ScopedJoinHandle<'_, anyhow::Result<T>>) -> anyhow::Result<T> {
-    part.join().unwrap_or_else(|_| bail!("the thread that started a part of the application broke"))
+    part.join().unwrap_or_else(|_| bail!("the thread that started a part of the application panicked"))
 }
 
 impl ApplicationOptions {

@@ -45,7 +45,8 @@ impl BackEnd {
         let request = self.agent.post(self.url("/api/alerts")).header("authorization", self.authorization());
         let sent = request.content_type("application/json").send(alert.to_string());
         let answer = self.read(sent, 202)?;
-        let alerts = answer["alerts"].as_array().context("the bot's answer has no list of alerts")?;
+        let alerts =
+            answer["alerts"].as_array().context("the bot's answer: expected a list of alerts, found none")?;
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let alerted =
             |alert: &Value| Some(Alerted { id: text(&alert["id"]), status: text(&alert["status"])? });
@@ -53,7 +54,7 @@ impl BackEnd {
             .iter()
             .map(alerted)
             .collect::<Option<_>>()
-            .context("the bot's answer has alerts without status")
+            .context("the bot's answer: expected a status of each alert, found an alert without one")
     }
 
     /// The conversations that the bot knows: the first 100, in the shape of `GET /api/targets`.
@@ -61,7 +62,7 @@ impl BackEnd {
         let request = self.agent.get(self.url("/api/targets")).header("authorization", self.authorization());
         match self.read(request.call(), 200)?["targets"].take() {
             Value::Array(targets) => Ok(targets),
-            _ => bail!("the bot's answer has no list of targets"),
+            _ => bail!("the bot's answer: expected a list of targets, found none"),
         }
     }
 
@@ -79,12 +80,12 @@ impl BackEnd {
         expected: u16,
     ) -> anyhow::Result<Value> {
         let mut answer = answer.with_context(|| {
-            format!("the bot does not answer on {}: end `cargo dev up` and start it again", self.bot)
+            format!("{}: the bot does not answer; end `cargo dev up` and start it again", self.bot)
         })?;
         let status = answer.status().as_u16();
         let body = answer.body_mut().read_to_string().unwrap_or_default();
         let body: Value = serde_json::from_str(&body).unwrap_or_default();
-        let message = body["error"]["message"].as_str().unwrap_or("it does not say why");
+        let message = body["error"]["message"].as_str().unwrap_or("no reason given");
         ensure!(status == expected, "the bot refuses the call ({status}): {message}");
         Ok(body)
     }
@@ -94,7 +95,7 @@ impl BackEnd {
 pub fn attachment_of(card: &Value) -> anyhow::Result<Value> {
     ensure!(
         card["type"] == "AdaptiveCard",
-        "this is no Adaptive Card, because its `type` is not AdaptiveCard: https://adaptivecards.io/designer makes some"
+        "card: expected the `type` AdaptiveCard, found another one; https://adaptivecards.io/designer makes cards"
     );
     Ok(json!({"contentType": ADAPTIVE_CARD, "content": card}))
 }

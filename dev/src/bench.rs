@@ -6,7 +6,7 @@ use dev::{build, tools};
 
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
-    /// Passed on; `cargo dev bench -- --help` shows what there is
+    /// Options of the benchmarks; `cargo dev bench -- --help` lists them
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }

@@ -46,13 +46,15 @@ impl Browser {
         command.args(["--say", visit.say]);
         command.args(visit.answers.iter().flat_map(|answer| ["--expect", answer]));
         command.args(["--card", visit.card]);
-        let output = command.output().context("Node.js does not start")?;
+        let output = command.output().context("Node.js: cannot run node")?;
         if !output.status.success() {
             let error = String::from_utf8_lossy(&output.stderr);
             bail!("{}\nIf the page was open, it looked like this: {}", error.trim(), screenshot.display());
         }
         let seen = serde_json::from_slice(&output.stdout).ok();
-        seen.as_ref().and_then(Seen::read).context("dev/browser.cjs prints what it saw as JSON")
+        seen.as_ref()
+            .and_then(Seen::read)
+            .context("dev/browser.cjs: expected the page's content as JSON, found something else")
     }
 }
 

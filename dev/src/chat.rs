@@ -26,7 +26,8 @@ impl PersonalChat {
         let base = format!("http://127.0.0.1:{port}");
         let Ok(mut answer) = agent.get(format!("{base}/_internal/v1/config")).call() else {
             bail!(
-                "no chat page runs on port {port}: start `cargo dev up` in another terminal, or name its port with --playground-port"
+                "port {port}: no chat page runs there; start `cargo dev up` in another terminal, or name the page's port with \
+                 --playground-port"
             );
         };
         let answer = answer.body_mut().read_to_string().unwrap_or_default();
@@ -44,7 +45,8 @@ impl PersonalChat {
         match (id("personalChat"), id("currentUser")) {
             (Some(conversation), Some(person)) => Ok(Self { agent, base, conversation, person, reference }),
             _ => bail!(
-                "what runs on port {port} is not the chat page of `cargo dev up`: name its port with --playground-port"
+                "port {port}: another program than the chat page of `cargo dev up` runs there; name the page's port with \
+                 --playground-port"
             ),
         }
     }

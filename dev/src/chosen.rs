@@ -14,6 +14,6 @@ pub(crate) fn outside(variable: &str) -> Option<String> {
 /// 32 random bytes in hexadecimal.
 pub(crate) fn random_hex() -> anyhow::Result<String> {
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).context("this machine has no random numbers")?;
+    getrandom::fill(&mut bytes).context("cannot get random numbers from the operating system")?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

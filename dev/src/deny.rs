@@ -24,8 +24,8 @@ pub fn check_advisories(program: &Path) -> anyhow::Result<Option<String>> {
     let is_fetched = fetch.output().is_ok_and(|output| output.status.success());
     if !is_fetched {
         return Ok(Some(format!(
-            "known weaknesses were NOT looked for, because github.com/RustSec/advisory-db cannot be fetched; to see why: \
-             {command}"
+            "known weaknesses are NOT checked, because github.com/RustSec/advisory-db cannot be fetched; to see the \
+             reason, run: {command}"
         )));
     }
     loud("advisories", in_workspace(program, &["check", "advisories"]))?;

@@ -85,7 +85,7 @@ impl Host {
         let output =
             Output { print_behind: options.print_prefix.then(String::new), log: options.log.clone() };
         let mut child = Running::start("the host", command, &output).with_context(|| match options.kind {
-            HostKind::Embedded => "build the embedded host first: cargo dev build",
+            HostKind::Embedded => "build the embedded host first: cargo build --profile host -p local-host",
             HostKind::Spin => "install Spin 4 and its cron plugin (https://spinframework.dev/install), or use --host embedded",
         })?;
         let url = child.wait_until(Duration::from_secs(90), |child| {

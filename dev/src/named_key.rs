@@ -37,7 +37,7 @@ impl NamedKey {
     pub fn random(purpose: &Purpose) -> anyhow::Result<Self> {
         let fields = purpose.fields()?;
         let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).context("this machine has no random numbers")?;
+        getrandom::fill(&mut bytes).context("cannot get random numbers from the operating system")?;
         let key = format!("pbk_{}", URL_SAFE_NO_PAD.encode(bytes));
         let mut hash = String::new();
         for byte in Sha256::digest(&key) {

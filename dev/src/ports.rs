@@ -33,7 +33,7 @@ pub fn expect_free(port: u16, whose: &str, flag: &str) -> anyhow::Result<()> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
         Ok(_) => Ok(()),
         Err(_) => bail!(
-            "port {port}, which {whose} wants, is taken: end what listens there, or choose another with {flag}"
+            "port {port} for {whose}: another program listens on it; end that program, or choose another port with {flag}"
         ),
     }
 }

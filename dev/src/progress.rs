@@ -72,7 +72,7 @@ pub fn together(tasks: Vec<Task<'_>>) -> anyhow::Result<()> {
         let errors = results.into_iter().filter_map(|result| match result {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error),
-            Err(_) => Some(anyhow::anyhow!("a thread broke")),
+            Err(_) => Some(anyhow::anyhow!("the thread of a task panicked")),
         });
         match errors.min_by_key(|error| error.is::<Ended>()) {
             Some(error) => Err(error),
@@ -88,12 +88,12 @@ pub fn quiet<T: Send>(name: &str, work: impl FnOnce() -> anyhow::Result<T> + Sen
         result = Some(work()?);
         Ok(())
     })])?;
-    result.with_context(|| format!("{name} yielded nothing"))
+    result.with_context(|| format!("{name} returned no value"))
 }
 
 /// A command was ended because another task had failed.
 #[derive(Debug, thiserror::Error)]
-#[error("it was ended, because something else had failed")]
+#[error("ended, because another task had failed")]
 struct Ended;
 
 fn print_now_and_then(doing: &[Doing<'_>], all_done: &Receiver<()>) {

@@ -30,14 +30,16 @@ pub fn install(name: &str) -> anyhow::Result<Program> {
     let python = if cfg!(windows) { "python" } else { "python3" };
     let version = "import ensurepip, sys, venv; print('{}.{}'.format(*sys.version_info))";
     let Ok(output) = Command::new(python).args(["-c", version]).output() else {
-        return Ok(Program::Missing(format!("Python is missing: {remedy}")));
+        return Ok(Program::Missing(format!("Python: not found; {remedy}")));
     };
     if !output.status.success() {
-        return Ok(Program::Missing(format!("Python has no venv module: {remedy}")));
+        return Ok(Program::Missing(format!("Python: the venv module is missing; {remedy}")));
     }
     let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     if !is_new_enough(&version) {
-        return Ok(Program::Missing(format!("Python is {version}: {remedy}")));
+        return Ok(Program::Missing(format!(
+            "Python: expected 3.{PYTHON_MINOR} or newer, found {version}; {remedy}"
+        )));
     }
     let folder = root().join("target").join(name);
     let programs = folder.join(if cfg!(windows) { "Scripts" } else { "bin" });

@@ -58,8 +58,8 @@ impl RunNote {
         let path = path(playground_port);
         let Ok(text) = std::fs::read_to_string(&path) else {
             bail!(
-                "the chat page on port {playground_port} runs from another folder, or without a key for alerts: call \
-                 this where `cargo dev up` was started, or start that with --variable alertkey=<a key>"
+                "port {playground_port}: the chat page runs from another folder, or without a key for alerts; run this \
+                 where `cargo dev up` was started, or start that with --variable alertkey=<a key>"
             );
         };
         let note: Value = serde_json::from_str(&text).unwrap_or_default();
@@ -69,7 +69,7 @@ impl RunNote {
                 key: AlertKey::new(key),
                 storage: note["storageConnection"].as_str().map(str::to_owned),
             }),
-            _ => bail!("{} is broken: end `cargo dev up` and start it again", path.display()),
+            _ => bail!("{}: the run note is broken; end `cargo dev up` and start it again", path.display()),
         }
     }
 }

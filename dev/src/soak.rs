@@ -6,7 +6,7 @@ use dev::{build, tools};
 
 #[derive(Debug, Args)]
 pub(crate) struct Soak {
-    /// Repeats what an earlier run scripted; its seed is printed
+    /// The seed of an earlier run, which it printed; the same faults are repeated
     #[arg(long)]
     seed: Option<u64>,
 }

@@ -14,7 +14,7 @@ use dev::{build, deny, tools, words};
 
 #[derive(Debug, Args)]
 pub(crate) struct Test {
-    /// What runs the components end to end: the embedded host, or `spin up`
+    /// The host that runs the components end to end: the embedded one, or `spin up`
     #[arg(long, value_enum, default_value = "embedded")]
     host: HostKind,
     /// Runs only the end-to-end tests whose names contain this
@@ -40,7 +40,9 @@ impl Test {
                 steps.run("embedded host", || loud("embedded host", command))?;
             }
             steps.run("npm packages", || {
-                quiet("npm packages", || npm.join().unwrap_or_else(|_| bail!("npm's thread broke")))
+                quiet("npm packages", || {
+                    npm.join().unwrap_or_else(|_| bail!("the thread that runs npm panicked"))
+                })
             })?;
             let schemathesis = self.schemathesis(&mut steps)?;
             steps.run("end-to-end tests", || self.end_to_end(schemathesis))

@@ -21,11 +21,11 @@ pub fn expect_node() -> anyhow::Result<()> {
     let remedy = format!(
         "install Node.js {NODE_MAJOR} or newer (https://nodejs.org, or your package manager), then run this again"
     );
-    let Ok(output) = node().arg("--version").output() else { bail!("Node.js is missing: {remedy}") };
+    let Ok(output) = node().arg("--version").output() else { bail!("Node.js: not found; {remedy}") };
     let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     match major(&version) {
         Some(major) if major >= NODE_MAJOR => Ok(()),
-        _ => bail!("Node.js is {version}, which is too old: {remedy}"),
+        _ => bail!("Node.js: expected {NODE_MAJOR} or newer, found {version}; {remedy}"),
     }
 }
 
@@ -59,14 +59,14 @@ pub fn install_wasm_target() -> anyhow::Result<()> {
     let output =
         Command::new("rustc").args(["--print", "target-libdir", "--target", "wasm32-wasip2"]).output();
     let libraries =
-        output.context("Rust is missing: install it from https://rustup.rs, then run this again")?;
+        output.context("Rust: not found; install it from https://rustup.rs, then run this again")?;
     if PathBuf::from(String::from_utf8_lossy(&libraries.stdout).trim()).is_dir() {
         return Ok(());
     }
     let mut rustup = Command::new("rustup");
     rustup.args(["target", "add", "wasm32-wasip2"]);
     loud("Rust target wasm32-wasip2", rustup).context(
-        "without rustup, install the standard library for wasm32-wasip2 from where your Rust comes from",
+        "Rust target wasm32-wasip2: cannot be installed; without rustup, install it with the tool that installed Rust",
     )
 }
 

@@ -15,25 +15,25 @@ use dev::{build, ports, tools, workspace};
 
 #[derive(Debug, Args)]
 pub(crate) struct Up {
-    /// What runs the components: the embedded host, or `spin up`
+    /// The host that runs the components: the embedded one, or `spin up`
     #[arg(long, value_enum, default_value = "embedded")]
     host: HostKind,
     /// Opens the chat page in a browser
     #[arg(long)]
     open: bool,
-    /// Where the bot listens
+    /// The port of the bot
     #[arg(long, default_value_t = 3978)]
     bot_port: u16,
-    /// Where the chat page is
+    /// The port of the chat page
     #[arg(long, default_value_t = Playground::PORT)]
     playground_port: u16,
-    /// Where the queue emulator is
+    /// The port of the queue emulator
     #[arg(long, default_value_t = AzuritePorts::DEFAULT.queue)]
     azurite_port: u16,
-    /// Where the table emulator is
+    /// The port of the table emulator
     #[arg(long, default_value_t = AzuritePorts::DEFAULT.table)]
     azurite_table_port: u16,
-    /// Which channel the chat page plays: msteams, webchat, directline or emulator
+    /// The channel that the chat page simulates: msteams, webchat, directline or emulator
     #[arg(long, default_value = "msteams")]
     channel: String,
     /// A variable of the application, e.g. pace=5
@@ -72,7 +72,9 @@ impl Up {
         let page = application.playground().url();
         println!("\nReady after {:.0} s. Open this, and type a message:\n", start.elapsed().as_secs_f64());
         println!("    {page}\n");
-        println!("The acknowledgement comes at once, the alert right behind it. Ctrl-C ends everything.\n");
+        println!(
+            "The acknowledgement comes at once, and the alert right after it. Ctrl-C ends everything.\n"
+        );
         if self.open {
             open_browser(&page);
         }
@@ -101,7 +103,9 @@ impl Up {
         let mut variables = Vec::new();
         for variable in &self.variables {
             let Some((name, value)) = variable.split_once('=') else {
-                bail!("--variable {variable} has no `=`: write --variable NAME=VALUE");
+                bail!(
+                    "--variable {variable}: expected NAME=VALUE, found no `=`; write --variable NAME=VALUE"
+                );
             };
             variables.push((name.to_owned(), value.to_owned()));
         }
@@ -145,7 +149,7 @@ fn open_browser(url: &str) {
         "xdg-open"
     };
     if std::process::Command::new(program).arg(url).spawn().is_err() {
-        eprintln!("cannot open a browser ({program} is missing): open {url} yourself");
+        eprintln!("browser: cannot run {program}; open {url} yourself");
     }
 }
 

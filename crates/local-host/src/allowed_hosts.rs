@@ -94,8 +94,9 @@ impl Entry {
     }
 
     fn parts(entry: &str) -> Result<Self> {
-        let (scheme, rest) =
-            entry.split_once("://").context("it has no scheme, such as `https://` or `*://`")?;
+        let (scheme, rest) = entry
+            .split_once("://")
+            .context("the scheme is missing; add one, such as `https://` or `*://`")?;
         // The last colon is in front of the port. An IPv6 host has colons itself, so its entry needs a port.
         let (host, port) = rest.rsplit_once(':').unwrap_or((rest, ""));
         let port = match port.split_once('/') {
@@ -176,8 +177,8 @@ fn parse_ports(port: &str, scheme: &str) -> Result<Option<Range<u32>>> {
     Ok(match port {
         "*" => None,
         "" => {
-            let port =
-                default_port(scheme).with_context(|| format!("{scheme:?} has no default port: add one"))?;
+            let port = default_port(scheme)
+                .with_context(|| format!("{scheme:?} has no default port; add a port"))?;
             Some(port.into()..u32::from(port) + 1)
         }
         _ => Some(match port.split_once("..") {

@@ -136,10 +136,13 @@ fn allowed_hosts(
         .collect::<Result<Vec<_>, String>>()
         .and_then(|filled| AllowedHosts::parse(filled).map_err(|e| e.to_string()));
     if let Err(why) = &allowed {
-        output::error(&format!("{}: {why}; until this is corrected the component can call nobody", place()));
+        output::error(&format!(
+            "{}: {why}; until this is corrected, all requests of the component are denied",
+            place()
+        ));
     }
     if allowed.as_ref().is_ok_and(AllowedHosts::names_self) {
-        output::error(&format!("{}: `self` is not supported and allows nothing", place()));
+        output::error(&format!("{}: `self` is not supported and allows no requests", place()));
     }
     Ok(allowed)
 }

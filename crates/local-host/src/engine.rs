@@ -42,9 +42,9 @@ impl Loader {
         let mut config = Config::new();
         match Cache::new(CacheConfig::new()) {
             Ok(cache) => drop(config.cache(Some(cache))),
-            Err(e) => {
-                output::error(&format!("components are compiled at every start: no cache folder ({e})"))
-            }
+            Err(e) => output::error(&format!(
+                "cache: no folder for compiled components ({e}); they are compiled at every start"
+            )),
         }
         // Without epochs, a few guests in endless loops would occupy all threads, and Ctrl-C would have no
         // effect.
@@ -70,18 +70,22 @@ impl Loader {
             None => {
                 ensure!(
                     source.is_file(),
-                    "the wasm of component {id:?} is missing: {}; build it with `cargo dev build`",
+                    "component {id:?}: the wasm {} is missing; build it with `cargo dev build`",
                     source.display()
                 );
-                let component = Component::from_file(&self.engine, source)
-                    .map_err(|e| explain(e).context(format!("{} is no component", source.display())))?;
+                let component = Component::from_file(&self.engine, source).map_err(|e| {
+                    explain(e).context(format!(
+                        "{}: expected a wasm component, found something else",
+                        source.display()
+                    ))
+                })?;
                 self.compiled.insert(source.to_owned(), component.clone());
                 component
             }
         };
         self.linker.instantiate_pre(&component).map_err(|e| {
             explain(e).context(format!(
-                "component {id:?} ({}) imports something that this host does not offer",
+                "component {id:?} ({}): it imports an interface that this host does not offer",
                 source.display()
             ))
         })

@@ -25,7 +25,10 @@ impl KeyValue {
             format!("cannot create {}; choose a folder with --state-dir", folder.display())
         })?;
         let connection = Self::connect(&path).with_context(|| {
-            format!("the key-value file {} is unusable; remove it to start afresh", path.display())
+            format!(
+                "the key-value file {} is unusable; delete it to start with an empty store",
+                path.display()
+            )
         })?;
         Ok(Self(Mutex::new(connection)))
     }

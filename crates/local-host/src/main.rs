@@ -77,22 +77,22 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Up {
-    /// The manifest, or the folder it lies in.
+    /// The manifest, or the folder that contains it.
     #[arg(short = 'f', long, default_value = "spin.toml")]
     from: PathBuf,
-    /// Where to serve; port 0 picks a free one.
+    /// The address on which to serve; port 0 picks a free one.
     #[arg(long, default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
     /// The value of a variable; may be repeated.
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     variable: Vec<(String, String)>,
-    /// Where data is kept [default: `.spin` next to the manifest].
+    /// The folder for data [default: `.spin` next to the manifest].
     #[arg(long)]
     state_dir: Option<PathBuf>,
     /// Print nothing but the address and errors.
     #[arg(short = 'q', long)]
     quiet: bool,
-    /// Print what each instance used: a line of JSON behind `Meter `. Slows the guests down.
+    /// Print the resources that each instance used: a line of JSON behind `Meter `. Slows the guests down.
     #[arg(long, hide = true)]
     meter: bool,
 }
@@ -124,7 +124,7 @@ fn main() -> ExitCode {
 async fn up(options: Up) -> Result<()> {
     let interrupted = interruption()?;
     let manifest = Manifest::load(&options.from)?;
-    let here = std::env::current_dir().context("cannot tell the current folder")?;
+    let here = std::env::current_dir().context("cannot determine the current folder")?;
     let variables = Variables::resolve(&manifest.variables, &Sources::read(options.variable, &here)?)?;
     let state_dir = options.state_dir.unwrap_or_else(|| manifest.folder().join(".spin"));
     let loading = tokio::task::spawn_blocking(move || {

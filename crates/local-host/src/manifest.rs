@@ -171,11 +171,11 @@ impl Manifest {
                 !route.trim_end_matches("/...").contains("...")
                     && !route.contains("/:")
                     && !route.contains('*'),
-                "`[[trigger.http]]` route {route:?}: this host knows exact routes and a trailing `/...` only"
+                "`[[trigger.http]]` route {route:?}: this host supports exact routes and a trailing `/...` only"
             );
             if let Some(other) = routes.insert(route.trim_end_matches('/'), &trigger.component) {
                 bail!(
-                    "`[[trigger.http]]` route {route:?} is given to both {other:?} and {:?}",
+                    "`[[trigger.http]]` route {route:?} is given to both {other:?} and {:?}; remove one",
                     trigger.component
                 );
             }
@@ -186,7 +186,7 @@ impl Manifest {
     fn check_target(&self, kind: &str, id: &str) -> Result<()> {
         ensure!(
             self.component.contains_key(id),
-            "`[[trigger.{kind}]]` names the component {id:?}, but there is no `[component.{id}]`"
+            "`[[trigger.{kind}]]` names the component {id:?}, but there is no `[component.{id}]`; add it, or correct the name"
         );
         Ok(())
     }

@@ -88,7 +88,7 @@ impl Outbound {
         let advice = match allowed {
             Ok(hosts) if hosts.allows(&target) => return Ok(()),
             Ok(_) => format!("to allow it, add {:?} to", target.to_string()),
-            Err(why) => format!("nothing is allowed while an entry is bad ({why}): correct"),
+            Err(why) => format!("no request is allowed while an entry is malformed ({why}); correct"),
         };
         output::error(&format!(
             "[{component}] outbound request to {target} denied; {advice} `allowed_outbound_hosts` of \

@@ -41,17 +41,18 @@ impl Sources {
             .filter_map(|(key, value)| Some((key.into_string().ok()?, value)))
             .filter(|(key, _)| key.starts_with(PREFIX))
             .map(|(key, value)| {
-                let value =
-                    value.into_string().map_err(|_| anyhow!("the environment's {key} is not UTF-8"))?;
+                let value = value
+                    .into_string()
+                    .map_err(|_| anyhow!("environment variable {key}: expected UTF-8, found other bytes"))?;
                 Ok((key, value))
             })
             .collect::<Result<_>>()?;
         let file = folder.join(".env");
         let dotenv = match dotenvy::from_path_iter(&file) {
             // The parser's own message would show the line, which may hold a secret.
-            Ok(lines) => lines
-                .collect::<Result<_, _>>()
-                .map_err(|_| anyhow!("{}: every line must be KEY=value", file.display()))?,
+            Ok(lines) => lines.collect::<Result<_, _>>().map_err(|_| {
+                anyhow!("{}: expected KEY=value in every line, found another line", file.display())
+            })?,
             Err(e) if e.not_found() => BTreeMap::new(),
             Err(e) => return Err(e).with_context(|| format!("cannot read {}", file.display())),
         };

@@ -1,4 +1,4 @@
-//! `cargo dev bench` starts this. `native` is the baseline's own process.
+//! The program that `cargo dev bench` starts. Its subcommand `native` is the process of the native baseline.
 
 use std::process::ExitCode;
 use std::time::Instant;

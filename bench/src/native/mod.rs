@@ -10,7 +10,7 @@ use clap::Args;
 use host::Shared;
 pub use host::{NativeHost, Variables};
 
-/// How it is started: in a process of its own, like the host that it is compared with.
+/// The options of the native build. It runs in a process of its own, like the host with which it is compared.
 #[derive(Debug, Clone, Args)]
 pub struct Native {
     /// Where to serve; port 0 picks a free one

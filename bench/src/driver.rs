@@ -104,11 +104,12 @@ impl Client {
             let (head, body) = self.sender.send_request(request).await?.into_parts();
             Ok::<_, hyper::Error>((head.status, body.collect().await?.to_bytes()))
         };
-        let (status, body) =
-            tokio::time::timeout(REQUEST_LIMIT, exchange).await.context("no answer in time")??;
+        let (status, body) = tokio::time::timeout(REQUEST_LIMIT, exchange)
+            .await
+            .context("the answer did not come in time")??;
         ensure!(
             status == StatusCode::from_u16(expected)?,
-            "{expected} expected, got {status}: {}",
+            "status: expected {expected}, found {status}: {}",
             String::from_utf8_lossy(&body)
         );
         Ok(body)

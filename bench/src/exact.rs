@@ -147,7 +147,7 @@ pub fn metered(
     let mut run = |messages: usize| -> anyhow::Result<Used> {
         workload.messages(messages, messages).into_iter().for_each(|text| stubs.queue.put(text));
         driver::send(components.url(), workload.poll(), 200)?;
-        ensure!(stubs.queue.is_empty(), "one run is enough for {messages} messages");
+        ensure!(stubs.queue.is_empty(), "expected one run for {messages} messages, found messages left");
         Ok(meter.take(1)?[0])
     };
     let empty = (0..RUNS).map(|_| run(0)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -179,7 +179,7 @@ pub fn calls_per_alert(stubs: &Stubs, workload: &Workload) -> anyhow::Result<f64
     drain(stubs, workload, &components)?;
     let before = stubs.calls();
     driver::load(components.url(), 8, workload.activities(ALERTS, Tokens::One), 202)?;
-    ensure!(stubs.queue.len() == ALERTS, "every activity is queued");
+    ensure!(stubs.queue.len() == ALERTS, "expected {ALERTS} queued activities, found {}", stubs.queue.len());
     drain(stubs, workload, &components)?;
     stubs.expect_no_complaint()?;
     Ok((stubs.calls() - before) as f64 / ALERTS as f64)
@@ -193,7 +193,7 @@ pub fn calls_per_api_alert(stubs: &Stubs, workload: &Workload) -> anyhow::Result
     let count = |targets: usize| {
         let before = stubs.calls();
         driver::load(components.url(), 8, workload.api_calls(ALERTS / targets, targets), 202)?;
-        ensure!(stubs.queue.len() == ALERTS, "every alert is queued");
+        ensure!(stubs.queue.len() == ALERTS, "expected {ALERTS} queued alerts, found {}", stubs.queue.len());
         drain(stubs, workload, &components)?;
         stubs.expect_no_complaint()?;
         Ok((stubs.calls() - before) as f64 / ALERTS as f64)
@@ -237,7 +237,7 @@ pub fn drain(stubs: &Stubs, workload: &Workload, contender: &Contender) -> anyho
         let before = stubs.queue.len();
         driver::send(contender.url(), workload.poll(), 200)?;
         runs += 1;
-        ensure!(stubs.queue.len() < before, "a run delivers something: {:?}", stubs.queue);
+        ensure!(stubs.queue.len() < before, "a run delivered no message of {:?}", stubs.queue);
     }
     Ok(runs)
 }

@@ -60,7 +60,8 @@ fn list(stubs: &Stubs, workload: &Workload, size: usize) -> anyhow::Result<Listi
             let used = meter.take(1)?;
             largest = largest.max(used[0].memory_bytes);
             pages += 1;
-            let targets = page["targets"].as_array().context("a page has targets")?;
+            let targets =
+                page["targets"].as_array().context("page: expected a list of targets, found none")?;
             seen.extend(targets.iter().map(|target| target["conversation"].to_string()));
             match page["next"].as_str() {
                 Some(next) => after = format!("&after={next}"),
@@ -68,7 +69,7 @@ fn list(stubs: &Stubs, workload: &Workload, size: usize) -> anyhow::Result<Listi
             }
         }
         // The copies and the original.
-        ensure!(seen.len() == size + 1, "{} of {} conversations are listed", seen.len(), size + 1);
+        ensure!(seen.len() == size + 1, "list: expected {} conversations, found {}", size + 1, seen.len());
         Ok((stubs.table.calls() - before) as f64 / f64::from(pages))
     };
     let calls_per_page = walk("")?;

@@ -34,7 +34,7 @@ struct Run {
     /// A short run: few repetitions, small loads
     #[arg(long)]
     quick: bool,
-    /// What runs the components; the exact figures are always of the embedded host
+    /// The host that runs the components; the exact figures are always of the embedded one
     #[arg(long, value_enum, default_value = "embedded")]
     host: HostKind,
     /// Only the figures that are the same on every machine: instructions, memory, calls, sizes

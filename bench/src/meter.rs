@@ -57,7 +57,7 @@ impl<'c> Meter<'c> {
                 return Ok(taken);
             }
             if std::time::Instant::now() > deadline {
-                bail!("{count} reports expected of the embedded host, got {}", reports.len() - self.seen);
+                bail!("embedded host: expected {count} reports, found {}", reports.len() - self.seen);
             }
             std::thread::sleep(std::time::Duration::from_millis(5));
         }

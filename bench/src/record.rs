@@ -30,7 +30,7 @@ pub fn path() -> PathBuf {
 pub fn read() -> anyhow::Result<Exact> {
     let path = path();
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is no record", path.display()))
+    serde_json::from_str(&text).with_context(|| format!("{}: not a valid record", path.display()))
 }
 
 /// Writes the record.
@@ -104,7 +104,8 @@ pub fn difference(what: &str, measured: u64, recorded: u64) -> Option<String> {
     // Whole numbers, so that exactly five percent is allowed.
     (measured.abs_diff(recorded) * 100 > recorded * TOLERANCE_PERCENT).then(|| {
         format!(
-            "{what}: {} is {:+.1} % of the recorded {}. If that is meant, record it: cargo dev bench -- --exact --record",
+            "{what}: {} differs by {:+.1} % from the recorded {}; if that is intended, record it: cargo dev bench -- \
+             --exact --record",
             grouped(measured),
             change * 100.0,
             grouped(recorded)

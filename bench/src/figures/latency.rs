@@ -61,9 +61,10 @@ fn ask_and_wait(bench: &Bench, contender: &Contender, count: usize) -> anyhow::R
         bench.stubs.connector.note_arrivals();
         let (conversation, activity) = bench.workload.lone_activity(index);
         driver::send(contender.url(), activity, 202)?;
-        let put = bench.stubs.queue.last_put().context("an activity is put on the queue")?;
+        let put = bench.stubs.queue.last_put().context("the activity was not put on the queue")?;
         wait_until(|| bench.stubs.connector.arrival(&conversation).is_some())?;
-        let arrived = bench.stubs.connector.arrival(&conversation).context("it has arrived")?;
+        let arrived =
+            bench.stubs.connector.arrival(&conversation).context("the time of the arrival is missing")?;
         latencies.push(arrived.saturating_duration_since(put));
         // The run that delivered the alert looks at the queue once more, and ends. The next message then
         // finds no run at work.
@@ -76,7 +77,7 @@ fn ask_and_wait(bench: &Bench, contender: &Contender, count: usize) -> anyhow::R
 fn wait_until(is_there: impl Fn() -> bool) -> anyhow::Result<()> {
     let deadline = Instant::now() + LONGEST_WAIT;
     while !is_there() {
-        ensure!(Instant::now() < deadline, "waited in vain");
+        ensure!(Instant::now() < deadline, "no result after {} s", LONGEST_WAIT.as_secs());
         std::thread::sleep(Duration::from_micros(200));
     }
     Ok(())
@@ -104,7 +105,7 @@ fn deliver(
     }
     let arrivals = bench.stubs.connector.take_arrivals();
     let latency = |(conversation, at): &(String, Instant)| {
-        let arrived = arrivals.get(conversation).context("every message is delivered")?;
+        let arrived = arrivals.get(conversation).context("a message was not delivered")?;
         Ok(arrived.saturating_duration_since(*at))
     };
     let mut latencies = put.iter().map(latency).collect::<anyhow::Result<Vec<_>>>()?;

@@ -95,7 +95,7 @@ impl HttpClient for NativeHost {
         };
         let answer: http::Response<Bytes> = tokio::time::timeout(timeouts.total, exchange)
             .await
-            .map_err(|_| TransportError::AnswerLost("no answer in time".into()))??;
+            .map_err(|_| TransportError::AnswerLost("the answer did not come in time".into()))??;
         if answer.body().len() > timeouts.max_answer_bytes {
             let problem = BodyProblem::TooLong { limit_bytes: timeouts.max_answer_bytes };
             let (head, _) = answer.into_parts();

@@ -30,7 +30,7 @@ pub(super) fn serve(address: SocketAddr, shared: Arc<Shared>, fresh_connections:
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
     for thread in threads {
-        thread.join().expect("a thread of the server broke")?;
+        thread.join().expect("a thread of the server panicked")?;
     }
     Ok(())
 }

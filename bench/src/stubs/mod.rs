@@ -62,7 +62,7 @@ impl Stubs {
         let storage = self.queue.complaint().or_else(|| self.table.complaint());
         match storage.or_else(|| self.connector.complaint()) {
             None => Ok(()),
-            Some(complaint) => bail!("a stub did not expect: {complaint}"),
+            Some(complaint) => bail!("a stub got a request that it does not expect: {complaint}"),
         }
     }
 }

@@ -6,7 +6,8 @@
 //! fresh memory. Spin's source is the specification; comments name its files.
 //!
 //! ```text
-//! local-host up [--from spin.toml] [--listen 127.0.0.1:3000] [--variable key=value]... [--state-dir .spin] [--quiet]
+//! local-host up [--from spin.toml] [--listen 127.0.0.1:3000] [--variable key=value]... [--state-dir .spin]
+//!     [--quiet]
 //! ```
 //!
 //! Differences from `spin up`:

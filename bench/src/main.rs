@@ -120,3 +120,18 @@ impl Run {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documented_commands_are_accepted() {
+        for command in dev::words::documented_commands().unwrap() {
+            let Some(options) = command.arguments.strip_prefix(&["bench".to_owned()]) else { continue };
+            let options = options.iter().filter(|option| *option != "--").map(String::as_str);
+            let parsed = Cli::try_parse_from(std::iter::once("cargo dev bench").chain(options));
+            assert!(parsed.is_ok(), "{}: {}", command.place, parsed.unwrap_err());
+        }
+    }
+}

@@ -7,25 +7,48 @@ use clap::error::ErrorKind;
 use super::Finding;
 use super::prose::Document;
 
-/// Checks the commands in fenced code, and in `code` of the text. A command in the text may lack required
-/// arguments, and may have `N` in place of a number.
+/// A command that a page shows.
+struct Shown {
+    line: usize,
+    arguments: Vec<String>,
+    /// Whether it is in the text and not in fenced code. It may then lack required arguments, and may have
+    /// `N` in place of a number.
+    is_in_text: bool,
+}
+
+/// Checks the commands of a page.
 pub(super) fn check(file: &Path, page: &Document, cli: &clap::Command, findings: &mut Vec<Finding>) {
+    for command in shown(page) {
+        let problem = problem(cli, &command);
+        findings.extend(problem.map(|problem| Finding::new(file, command.line, problem)));
+    }
+}
+
+/// The arguments of all commands of a page, each with its line.
+pub(super) fn arguments_of(page: &Document) -> impl Iterator<Item = (usize, Vec<String>)> {
+    shown(page).into_iter().map(|command| (command.line, command.arguments))
+}
+
+/// Finds the commands in fenced code, and in `code` of the text.
+fn shown(page: &Document) -> Vec<Shown> {
+    let mut commands = Vec::new();
     let mut lines = page.code.iter();
-    while let Some(line) = lines.next() {
-        let mut text = line.text.trim().to_owned();
+    while let Some(first) = lines.next() {
+        let mut text = first.text.trim().to_owned();
         while let Some(continued) = text.strip_suffix('\\') {
             text = format!("{continued} {}", lines.next().map_or("", |line| line.text.trim()));
         }
-        let problem = arguments(&text).and_then(|arguments| problem(cli, &arguments, false));
-        findings.extend(problem.map(|problem| Finding::new(file, line.line, problem)));
+        let arguments = arguments(&text);
+        commands.extend(arguments.map(|arguments| Shown { line: first.line, arguments, is_in_text: false }));
     }
     for segment in &page.segments {
         for (at, code) in segment.code() {
-            let optional = code.replace(['[', ']'], " ");
-            let problem = arguments(&optional).and_then(|arguments| problem(cli, &arguments, true));
-            findings.extend(problem.map(|problem| Finding::new(file, segment.line_at(at), problem)));
+            let arguments = arguments(&code.replace(['[', ']'], " "));
+            let line = segment.line_at(at);
+            commands.extend(arguments.map(|arguments| Shown { line, arguments, is_in_text: true }));
         }
     }
+    commands
 }
 
 /// The arguments of a line that runs `cargo dev`; `None` if it runs something else.
@@ -60,7 +83,7 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-fn problem(cli: &clap::Command, arguments: &[String], is_in_text: bool) -> Option<String> {
+fn problem(cli: &clap::Command, Shown { arguments, is_in_text, .. }: &Shown) -> Option<String> {
     let words = std::iter::once("cargo dev").chain(arguments.iter().map(String::as_str));
     let error = cli.clone().try_get_matches_from(words).err()?;
     let is_fine = match error.kind() {
@@ -68,13 +91,12 @@ fn problem(cli: &clap::Command, arguments: &[String], is_in_text: bool) -> Optio
         | ErrorKind::DisplayVersion
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => true,
         ErrorKind::MissingRequiredArgument | ErrorKind::MissingSubcommand | ErrorKind::ValueValidation => {
-            is_in_text
+            *is_in_text
         }
         _ => false,
     };
     let text = error.to_string();
     let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
     let command = arguments.join(" ");
-    (!is_fine)
-        .then(|| format!("`cargo dev {command}` does not run: {first}; `cargo dev --help` shows what does"))
+    (!is_fine).then(|| format!("`cargo dev {command}` fails: {first}; `cargo dev --help` lists what works"))
 }

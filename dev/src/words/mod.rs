@@ -97,6 +97,35 @@ pub fn run(cli: &clap::Command) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A `cargo dev` command that a page of Markdown shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocumentedCommand {
+    /// `file:line`
+    pub place: String,
+    /// The arguments behind `cargo dev`.
+    pub arguments: Vec<String>,
+}
+
+/// The `cargo dev` commands in the workspace's Markdown, for crates that define options of their own.
+pub fn documented_commands() -> anyhow::Result<Vec<DocumentedCommand>> {
+    let root = root();
+    let mut files = Vec::new();
+    walk(&root, Path::new(""), &mut files)?;
+    let mut commands = Vec::new();
+    for (file, _) in files.iter().filter(|(_, syntax)| *syntax == Syntax::Markdown) {
+        let page = prose::read(prose::numbered(&read(&root, file)?));
+        let found = commands::arguments_of(&page);
+        let place = |line: usize| format!("{}:{line}", file.display());
+        commands.extend(found.map(|(line, arguments)| DocumentedCommand { place: place(line), arguments }));
+    }
+    Ok(commands)
+}
+
+fn read(root: &Path, file: &Path) -> anyhow::Result<String> {
+    let path = root.join(file);
+    std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+}
+
 /// Checks all files below `root`.
 fn check(root: &Path, cli: &clap::Command) -> anyhow::Result<Report> {
     let wording = Wording::of_project()?;
@@ -105,9 +134,7 @@ fn check(root: &Path, cli: &clap::Command) -> anyhow::Result<Report> {
     let mut findings = Vec::new();
     let mut pages = Vec::new();
     for (file, syntax) in &files {
-        let path = root.join(file);
-        let text =
-            std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = read(root, file)?;
         if *syntax == Syntax::Markdown {
             let page = prose::read(prose::numbered(&text));
             wording.check(file, &page, &mut findings);

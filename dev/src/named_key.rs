@@ -16,7 +16,7 @@ const SCOPES: [&str; 5] = ["send", "address", "cancel", "list", "operate"];
 pub struct Purpose {
     /// The name of the program or person that has the key.
     pub name: String,
-    /// The scopes of the key, which say what it may do.
+    /// The scopes of the key: the operations that it allows.
     pub scopes: Vec<String>,
     /// The last day on which the key is valid, `2027-01-31`, or a time as of RFC 3339.
     pub until: Option<String>,

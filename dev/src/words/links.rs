@@ -47,7 +47,7 @@ fn resolve(file: &Path, path: &str) -> Option<PathBuf> {
         match part {
             Component::Normal(part) => resolved.push(part),
             Component::CurDir => {}
-            Component::ParentDir => _ = resolved.pop().then_some(())?,
+            Component::ParentDir => resolved.pop().then_some(())?,
             Component::RootDir | Component::Prefix(_) => return None,
         }
     }

@@ -2,10 +2,10 @@
 //!
 //! The check reads the tree's text and needs no network. It looks for four things:
 //!
-//! - lines with a comment that are wider than the code ([`width`]);
-//! - words of `dev/words.txt` in comments and in Markdown ([`wording`]);
-//! - links between Markdown pages whose file or heading does not exist ([`links`]);
-//! - `cargo dev` commands in Markdown that clap does not accept ([`commands`]).
+//! - lines with a comment that are wider than the code (`width.rs`);
+//! - words of `dev/words.txt` in comments and in Markdown (`wording.rs`);
+//! - links between Markdown pages whose file or heading does not exist (`links.rs`);
+//! - `cargo dev` commands in Markdown that clap does not accept (`commands.rs`).
 
 mod commands;
 mod comments;

@@ -1,4 +1,4 @@
-//! The checks find what they are for, and nothing else.
+//! Tests of the checks: each finds its own kind of fault, and nothing else.
 
 use std::path::Path;
 

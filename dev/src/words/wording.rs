@@ -73,7 +73,7 @@ impl Wording {
         }
     }
 
-    /// Says what is wrong at the word of this index.
+    /// Describes a refused opening or phrase at the word of this index.
     fn refused(&self, text: &str, words: &[Word<'_>], index: usize, segment: &Segment) -> Option<String> {
         let at = &words[index..];
         let can_open = matches!(segment.kind, Kind::Text | Kind::Cell) && at[0].begins_sentence;

@@ -144,3 +144,20 @@ fn is_question(text: &str) -> bool {
     let end = text.match_indices(['.', '!', '?']).find(|(at, _)| is_end(*at));
     end.is_some_and(|(_, mark)| mark == "?")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_of_the_list_with_a_mistake_is_an_error_with_its_place() {
+        for (list, expected) in [
+            ("[phrases]\nstands there", "dev/words.txt:2: expected `refused words"),
+            ("\nstands there = is stored", "dev/words.txt:2: expected [openings]"),
+            ("[phrase]\nstands there = is stored", "dev/words.txt:2: expected [openings]"),
+        ] {
+            let error = Wording::parse(list).expect_err(list).to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+}

@@ -1,16 +1,19 @@
-// A person before the chat page: opens it, types a message, waits for answers and a card, and keeps a screenshot.
+// Plays a person's visit to the chat page: opens it, types a message, waits for answers and a card, and keeps
+// a screenshot.
 //
-//   node browser.cjs --chromium PROGRAM --page URL --screenshot FILE --say TEXT [--expect ANSWER]... --card TITLE
+//   node browser.cjs --chromium PROGRAM --page URL --screenshot FILE --say TEXT [--expect ANSWER]...
+//     --card TITLE
 //
-// Prints what the bot has on the page at the end, as JSON: {"bubbles": [text, …], "cards": [{"texts": [text, …],
-// "buttons": [label, …]}, …]}. A card stands in a bubble. Every step has its time limit.
+// At the end, prints the bot's part of the page as JSON:
+// {"bubbles": [text, …], "cards": [{"texts": [text, …], "buttons": [label, …]}, …]}. A card is inside a
+// bubble. Every step has its time limit.
 "use strict";
 const { parseArgs } = require("node:util");
 const { chromium } = require("playwright-core");
 
 const STEP_MS = 60_000;
 const ARGUMENTS = [
-  "--no-sandbox", // Chromium has none for root, and only our own page is opened.
+  "--no-sandbox", // Chromium has no sandbox for root, and only the project's own page is opened.
   "--disable-gpu",
   "--disable-quic",
   "--no-first-run",
@@ -34,25 +37,25 @@ const { values: options } = parseArgs({
 const trimmed = (texts) => texts.map((text) => text.trim());
 
 async function main() {
-  // Playwright gives it an empty profile of its own, and removes that at the end.
+  // Playwright gives the browser an empty profile, and deletes the profile at the end.
   const browser = await chromium.launch({ executablePath: options.chromium, args: ARGUMENTS, timeout: STEP_MS });
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
   page.setDefaultTimeout(STEP_MS);
   try {
-    // The page asks a content network for fonts; here nothing but this machine is asked.
+    // The page requests fonts from a content network. Requests to other machines are blocked here.
     await page.route((url) => !["localhost", "127.0.0.1"].includes(url.hostname), (route) => route.abort());
     await page.goto(options.page);
     const box = page.getByRole("textbox");
     await box.waitFor();
     await box.pressSequentially(options.say);
     await box.press("Enter");
-    // The bubbles of the bot; the list of chats and the log repeat their texts elsewhere. The page has no role or
-    // label for them, but its version is pinned.
-    const said = page.locator(".fai-OutputCard");
+    // The bot's bubbles. Their texts also appear in the list of chats and in the log. The page has no role or
+    // label for bubbles, so a CSS class finds them; the page's version is pinned.
+    const bubbles = page.locator(".fai-OutputCard");
     for (const answer of options.expect) {
-      await said.filter({ hasText: answer }).first().waitFor();
+      await bubbles.filter({ hasText: answer }).first().waitFor();
     }
-    // What the page renders a card as; what it cannot render stands in a bubble without one.
+    // A rendered card. A card that the page cannot render gives a bubble without this element.
     const cards = page.locator(".ac-adaptiveCard");
     const awaited = cards.filter({ has: page.getByText(options.card, { exact: true }) }).first();
     await awaited.waitFor();
@@ -63,7 +66,7 @@ async function main() {
       buttons: trimmed(await card.getByRole("button").or(card.getByRole("link")).allInnerTexts()),
     });
     return {
-      bubbles: trimmed(await said.allInnerTexts()),
+      bubbles: trimmed(await bubbles.allInnerTexts()),
       cards: await Promise.all((await cards.all()).map(read)),
     };
   } finally {

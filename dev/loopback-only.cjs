@@ -1,5 +1,6 @@
-// Preloaded into the Playground, which listens on every interface and whose telemetry library asks a link-local address
-// even when it is switched off. With this, it listens on loopback and calls nobody but loopback.
+// Preloaded into the Playground. By itself, the Playground listens on every interface, and its telemetry
+// library calls a link-local address even when telemetry is off. With this script, it listens on loopback and
+// calls loopback only.
 "use strict";
 const net = require("node:net");
 
@@ -8,7 +9,8 @@ const isLoopback = (host) =>
 
 const listen = net.Server.prototype.listen;
 net.Server.prototype.listen = function (...args) {
-  // listen(options), listen(port, host?, backlog?, callback?), listen(path): only ports are ours to mend.
+  // listen(options), listen(port, host?, backlog?, callback?), listen(path): only the forms with a port
+  // change.
   if (args[0] !== null && typeof args[0] === "object" && "port" in args[0]) {
     args[0] = { ...args[0], host: "127.0.0.1" };
   } else if (typeof args[0] === "number" || /^\d+$/.test(String(args[0]))) {
@@ -23,7 +25,7 @@ net.Socket.prototype.connect = function (...args) {
   const first = Array.isArray(args[0]) ? args[0][0] : args[0];
   const host = first !== null && typeof first === "object" ? first.host : args[1];
   if (typeof host === "string" && !isLoopback(host)) {
-    process.nextTick(() => this.destroy(new Error(`only loopback may be called from here, not ${host}`)));
+    process.nextTick(() => this.destroy(new Error(`dev/loopback-only.cjs: ${host} is not loopback; the Playground may call loopback only`)));
     return this;
   }
   return connect.apply(this, args);

@@ -1,5 +1,5 @@
-//! Who is measured: the components in their host, the guest that only makes the same host calls, a component that does
-//! nothing, and the native build.
+//! The contenders of a measurement: the components in their host, the guest that only makes the same host
+//! calls, a component that does nothing, and the native build.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -14,10 +14,10 @@ use tempfile::TempDir;
 use crate::machine;
 use crate::workload::Workload;
 
-/// The wasm of the guest that the components are compared with.
+/// The wasm of the guest with which the components are compared.
 const GUEST: &str = "target/wasm32-wasip2/release/bench_guest.wasm";
 
-/// A process that serves.
+/// A process under measurement. It serves HTTP.
 #[derive(Debug)]
 pub struct Contender {
     process: Process,
@@ -34,15 +34,15 @@ enum Process {
 /// A variant of the application in its host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Variant {
-    /// Which host.
+    /// The kind of host.
     pub host: HostKind,
-    /// Whether the bot calls the poller.
+    /// Whether the bot calls the poller (the kick).
     pub kick: bool,
-    /// Whether what the guests log can be read: it costs speed.
+    /// Whether the guests' log lines can be read, which costs speed.
     pub logs: bool,
-    /// With the cron trigger.
+    /// Whether the cron trigger runs.
     pub cron: bool,
-    /// With a meter on each instance, which costs speed.
+    /// Whether each instance has a meter, which costs speed.
     pub meter: bool,
 }
 
@@ -53,20 +53,21 @@ impl Default for Variant {
 }
 
 impl Contender {
-    /// The components in their host.
+    /// Starts the components in their host.
     pub fn components(workload: &Workload, variant: Variant) -> anyhow::Result<Self> {
         let manifest = Manifest::local();
         let manifest = if variant.cron { manifest } else { manifest.without_cron() };
         Self::application(workload, manifest, variant)
     }
 
-    /// The guest that makes the host calls which a request names, with the application's variables and store.
+    /// Starts the guest that makes the host calls which a request names. It has the application's variables
+    /// and store.
     pub fn floor(workload: &Workload, host: HostKind) -> anyhow::Result<Self> {
         let manifest = Manifest::local().without_cron().with_source(GUEST);
         Self::application(workload, manifest, Variant { host, ..Variant::default() })
     }
 
-    /// A component that does nothing.
+    /// Starts a component that does nothing.
     pub fn noop(host: HostKind, meter: bool) -> anyhow::Result<Self> {
         let manifest = dev::workspace::root().join("bench/guest/spin.toml");
         let variant = Variant { host, meter, ..Variant::default() };
@@ -100,14 +101,15 @@ impl Contender {
         Ok(Self { process: Process::Host(host), url, _folder: folder })
     }
 
-    /// The native build: this very program, in a process of its own.
+    /// Starts the native build: the program that runs now, in another process.
     pub fn native(workload: &Workload, fresh_connections: bool) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("native");
         if fresh_connections {
             command.arg("--fresh-connections");
         }
-        // What follows an answer is the platform's business, and there is none.
+        // The variant has no kick: only the platform runs work behind an answer, and the native build has no
+        // platform.
         for (name, value) in variables(workload, Variant::default()) {
             command.arg("--variable").arg(format!("{name}={value}"));
         }
@@ -118,12 +120,12 @@ impl Contender {
         Ok(Self { process: Process::Native(process), url, _folder: tempfile::tempdir()? })
     }
 
-    /// Where it serves.
+    /// The address at which it serves.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Processor time that it has used so far, with its child processes; `None` where there is no `/proc`.
+    /// The processor time so far of the process and its children; `None` without `/proc`.
     pub fn processor_time(&self) -> Option<Duration> {
         machine::processor_time_of(match &self.process {
             Process::Host(host) => host.pid(),
@@ -131,7 +133,7 @@ impl Contender {
         })
     }
 
-    /// Every line that it printed so far.
+    /// Every line that the process has printed so far.
     pub fn lines(&self) -> Vec<String> {
         match &self.process {
             Process::Host(host) => host.lines(),
@@ -140,14 +142,14 @@ impl Contender {
     }
 }
 
-/// The application's variables. Each contender has tables of its own, as it has a key-value store of its own.
+/// The application's variables. Each contender has its own tables, and its own key-value store.
 fn variables(workload: &Workload, variant: Variant) -> BTreeMap<String, String> {
     static CONTENDERS: AtomicUsize = AtomicUsize::new(0);
     let number = CONTENDERS.fetch_add(1, Ordering::Relaxed);
     let mut variables = workload.variables().clone();
     variables.insert("kick".to_owned(), if variant.kick { "on" } else { "off" }.to_owned());
-    // A load test sends more messages in a minute than the bot answers. A metered run sends few, so it keeps the limit and
-    // shows what counting costs.
+    // A load test sends more messages in a minute than the bot answers. A metered run sends few messages. It
+    // keeps the limit, so that its figures include the cost of counting answers.
     if !variant.meter {
         variables.insert("answersperminute".to_owned(), "0".to_owned());
     }

@@ -1,4 +1,4 @@
-//! Load: requests over connections that are kept open, and how long each took.
+//! Sends load over connections that are kept open, and measures how long each request takes.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -14,15 +14,15 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 
-/// Longer than any request may take: a drain has 30 s.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The limit of a request. A drain may take 30 s.
+const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 
-/// What a load came to.
+/// The result of a load.
 #[derive(Debug)]
 pub struct Outcome {
-    /// From the first request to the last answer.
+    /// The time from the first request to the last answer.
     pub elapsed: Duration,
-    /// Of each request, in ascending order.
+    /// The latency of each request, in ascending order.
     pub latencies: Vec<Duration>,
 }
 
@@ -33,8 +33,9 @@ impl Outcome {
     }
 }
 
-/// Sends all of them to `url` (`http://address:port`) over `connections` connections at once, each of which sends its next
-/// request when it has its answer. An answer with another status than `expected` ends it.
+/// Sends all requests to `url` (`http://address:port`) over `connections` connections. Each connection sends
+/// its next request when it has the answer to the one before. An answer with another status than `expected`
+/// is an error.
 pub fn load(
     url: &str,
     connections: usize,
@@ -103,11 +104,12 @@ impl Client {
             let (head, body) = self.sender.send_request(request).await?.into_parts();
             Ok::<_, hyper::Error>((head.status, body.collect().await?.to_bytes()))
         };
-        let (status, body) =
-            tokio::time::timeout(PATIENCE, exchange).await.context("no answer in time")??;
+        let (status, body) = tokio::time::timeout(REQUEST_LIMIT, exchange)
+            .await
+            .context("the answer did not come in time")??;
         ensure!(
             status == StatusCode::from_u16(expected)?,
-            "{expected} expected, got {status}: {}",
+            "status: expected {expected}, found {status}: {}",
             String::from_utf8_lossy(&body)
         );
         Ok(body)

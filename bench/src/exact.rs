@@ -1,4 +1,4 @@
-//! The figures that come out the same on every machine: instructions, memory, calls, sizes.
+//! Measures the figures that are the same on every machine: instructions, memory, calls, sizes.
 
 use std::collections::BTreeMap;
 
@@ -14,23 +14,23 @@ use crate::meter::{HostCalls, Meter, Used};
 use crate::stubs::Stubs;
 use crate::workload::{KNOWN, Tokens, Workload};
 
-/// All of them.
+/// All exact figures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Exact {
-    /// What is executed.
+    /// The executed instructions.
     pub instructions: Instructions,
-    /// Calls of the host, by what makes them.
+    /// Calls of the host, by the work that makes them.
     pub host_calls: PerWork,
-    /// Calls to the outside per alert, from the activity that asks for it to its deletion from the queue.
+    /// Outbound calls per alert, from the activity that asks for the alert to its deletion from the queue.
     pub calls_per_alert: f64,
-    /// The same of an alert that a program asks for.
+    /// Outbound calls per alert that a program asks for.
     pub calls_per_api_alert: PerApiAlert,
-    /// The largest instance of the poller, in bytes of linear memory, by the number of messages that waited.
+    /// The largest instance of the poller, in bytes of linear memory, by the number of waiting messages.
     pub poller_memory_bytes: BTreeMap<usize, u64>,
-    /// What listing costs, by the number of conversations that the bot knows.
+    /// The cost of listing, by the number of conversations that the bot knows.
     pub listing: BTreeMap<usize, Listing>,
-    /// The components' files.
+    /// The sizes of the components' files.
     pub component_bytes: BTreeMap<String, u64>,
 }
 
@@ -40,7 +40,7 @@ pub struct Exact {
 pub struct Instructions {
     /// Of a component that does nothing; 0 if it was left out.
     pub noop: u64,
-    /// Of a message activity in a known conversation, with a token that came before: checked, queued, acknowledged.
+    /// Of a message activity in a known conversation with a known token: checked, queued, acknowledged.
     pub activity: u64,
     /// The same in a conversation that the bot does not know yet.
     pub first_activity: u64,
@@ -48,12 +48,13 @@ pub struct Instructions {
     pub activity_with_new_token: u64,
     /// Of a run that finds the queue empty.
     pub empty_run: u64,
-    /// Of an alert in a run that delivers 320 into as many conversations, without the empty run's part.
+    /// Of one alert in a run that delivers 320 alerts to 320 conversations, without the instructions of an
+    /// empty run.
     pub delivery: u64,
 }
 
-/// Calls of the host: of one activity in a known conversation with a known token, of a run that finds the queue empty, and
-/// of a whole run that delivers [`DELIVERIES`] alerts.
+/// Calls of the host: of one activity in a known conversation with a known token, of a run that finds the
+/// queue empty, and of a whole run that delivers [`DELIVERIES`] alerts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PerWork {
@@ -67,33 +68,34 @@ pub struct PerWork {
     pub full_run: HostCalls,
 }
 
-/// Calls to the outside for an alert by `POST /api/alerts`, in a call without an idempotency key: by its targets, which are
-/// conversations named by their keys.
+/// Outbound calls for an alert by `POST /api/alerts` without an idempotency key, by the number of targets.
+/// The targets are conversations, named by their keys.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PerApiAlert {
-    /// A call for one conversation.
+    /// In a call for one conversation.
     pub one_target: f64,
-    /// A call for 100 of the 200 conversations that the bot knows.
+    /// In a call for 100 of the 200 conversations that the bot knows.
     pub hundred_targets: f64,
 }
 
-/// Alerts of the count of calls: an odd Get and a token are a small part of so many.
+/// The number of alerts over which calls are counted. With so many, one more Get or token hardly matters.
 pub const ALERTS: usize = 1_000;
 const ACTIVITIES: usize = 41;
-/// Alerts of the run that delivers.
+/// The number of alerts in the run that delivers.
 pub const DELIVERIES: usize = 320;
 const RUNS: usize = 5;
 
-/// Conversations that a backlog is spread over: one of them takes no more than 7 messages a second.
+/// The number of conversations over which a backlog is spread, because one conversation gets at most 7
+/// messages a second.
 pub const CONVERSATIONS: usize = 1_000;
 
-/// The backlogs whose memory is compared: it must not grow with them.
+/// The lengths of the backlogs. Memory must not grow with them.
 pub const BACKLOGS: [usize; 3] = [1_000, 10_000, 50_000];
-/// Those of a quick run, and of the test.
+/// The lengths in a quick run, and in the test.
 pub const SHORT_BACKLOGS: [usize; 2] = [1_000, 4_000];
 
-/// Measures all of it, with backlogs of these lengths and address books of these sizes.
+/// Measures all figures, with backlogs of these lengths and address books of these sizes.
 pub fn measure(backlogs: &[usize], books: &[usize]) -> anyhow::Result<Exact> {
     let stubs = Stubs::start();
     let workload = Workload::new(&stubs);
@@ -133,7 +135,7 @@ pub fn metered(
         driver::load(components.url(), 1, requests, status)?;
         Ok(median(&meter.take(count)?))
     };
-    // The first one fills the caches; a median does not see it.
+    // The first request fills the caches. The median is not affected.
     let first_activity = answer(workload.first_activities(ACTIVITIES, Tokens::One), 202)?.fuel;
     answer(workload.activities(KNOWN, Tokens::One), 202)?;
     let activity = answer(workload.activities(ACTIVITIES, Tokens::One), 202)?;
@@ -145,7 +147,7 @@ pub fn metered(
     let mut run = |messages: usize| -> anyhow::Result<Used> {
         workload.messages(messages, messages).into_iter().for_each(|text| stubs.queue.put(text));
         driver::send(components.url(), workload.poll(), 200)?;
-        ensure!(stubs.queue.is_empty(), "one run is enough for {messages} messages");
+        ensure!(stubs.queue.is_empty(), "expected one run for {messages} messages, found messages left");
         Ok(meter.take(1)?[0])
     };
     let empty = (0..RUNS).map(|_| run(0)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -169,20 +171,21 @@ pub fn metered(
     Ok((instructions, host_calls))
 }
 
-/// Counts the calls of [`ALERTS`] alerts, of people whom the bot knows: everybody's first message costs some more, once.
+/// Counts the outbound calls of [`ALERTS`] alerts for people whom the bot knows. The first message of a
+/// person costs a few calls more, once.
 pub fn calls_per_alert(stubs: &Stubs, workload: &Workload) -> anyhow::Result<f64> {
     let components = Contender::components(workload, Variant::default())?;
     driver::load(components.url(), 1, workload.activities(KNOWN, Tokens::One), 202)?;
     drain(stubs, workload, &components)?;
     let before = stubs.calls();
     driver::load(components.url(), 8, workload.activities(ALERTS, Tokens::One), 202)?;
-    ensure!(stubs.queue.len() == ALERTS, "every activity is queued");
+    ensure!(stubs.queue.len() == ALERTS, "expected {ALERTS} queued activities, found {}", stubs.queue.len());
     drain(stubs, workload, &components)?;
     stubs.expect_no_complaint()?;
     Ok((stubs.calls() - before) as f64 / ALERTS as f64)
 }
 
-/// Counts the calls of [`ALERTS`] alerts by API, to people whom the bot knows.
+/// Counts the outbound calls of [`ALERTS`] alerts by API, for people whom the bot knows.
 pub fn calls_per_api_alert(stubs: &Stubs, workload: &Workload) -> anyhow::Result<PerApiAlert> {
     let components = Contender::components(workload, Variant::default())?;
     driver::load(components.url(), 1, workload.activities(KNOWN, Tokens::One), 202)?;
@@ -190,7 +193,7 @@ pub fn calls_per_api_alert(stubs: &Stubs, workload: &Workload) -> anyhow::Result
     let count = |targets: usize| {
         let before = stubs.calls();
         driver::load(components.url(), 8, workload.api_calls(ALERTS / targets, targets), 202)?;
-        ensure!(stubs.queue.len() == ALERTS, "every alert is queued");
+        ensure!(stubs.queue.len() == ALERTS, "expected {ALERTS} queued alerts, found {}", stubs.queue.len());
         drain(stubs, workload, &components)?;
         stubs.expect_no_complaint()?;
         Ok((stubs.calls() - before) as f64 / ALERTS as f64)
@@ -198,7 +201,7 @@ pub fn calls_per_api_alert(stubs: &Stubs, workload: &Workload) -> anyhow::Result
     Ok(PerApiAlert { one_target: count(1)?, hundred_targets: count(100)? })
 }
 
-/// The largest instance of the poller for each backlog.
+/// Measures the largest instance of the poller for each backlog.
 pub fn poller_memory(
     stubs: &Stubs,
     workload: &Workload,
@@ -218,7 +221,7 @@ pub fn poller_memory(
     Ok(largest)
 }
 
-/// How large the built components are.
+/// The sizes of the built components, in bytes.
 pub fn component_bytes() -> anyhow::Result<BTreeMap<String, u64>> {
     let size = |(name, path): (&str, std::path::PathBuf)| {
         let file = std::fs::metadata(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -227,19 +230,19 @@ pub fn component_bytes() -> anyhow::Result<BTreeMap<String, u64>> {
     dev::build::component_files().into_iter().map(size).collect()
 }
 
-/// Runs the drain until the queue is empty; how many runs that took.
+/// Runs the drain until the queue is empty, and returns the number of runs.
 pub fn drain(stubs: &Stubs, workload: &Workload, contender: &Contender) -> anyhow::Result<usize> {
     let mut runs = 0;
     while !stubs.queue.is_empty() {
         let before = stubs.queue.len();
         driver::send(contender.url(), workload.poll(), 200)?;
         runs += 1;
-        ensure!(stubs.queue.len() < before, "a run delivers something: {:?}", stubs.queue);
+        ensure!(stubs.queue.len() < before, "a run delivered no message of {:?}", stubs.queue);
     }
     Ok(runs)
 }
 
-/// The one in the middle, by instructions.
+/// The instance in the middle, by instructions.
 fn median(used: &[Used]) -> Used {
     let mut used = used.to_vec();
     used.sort_by_key(|used| used.fuel);

@@ -1,8 +1,10 @@
-//! The application measured as a whole: the built components in the embedded host, between stubs that cost next to
-//! nothing, each figure beside its baseline. `docs/performance.md` is what came of it.
+//! Measures the application as a whole: the built components in the embedded host, between stubs that cost
+//! hardly anything. Each figure has a baseline beside it. `docs/performance.md` describes the method and has
+//! the results.
 //!
-//! The deterministic figures (instructions, memory, calls, sizes) are [`exact`]: a test holds the components to them.
-//! Times are [`figures`]: measured, and never asserted.
+//! `cargo dev bench` uses this crate; no component contains it. The figures of [`exact`] (instructions,
+//! memory, calls, sizes) are the same on every machine, and a test compares them with the record. The figures
+//! of [`figures`] are times. They are measured, and no test asserts them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod contender;

@@ -1,4 +1,5 @@
-//! What `GET /api/targets` costs with an address book of some size: calls for a page, and the bot's memory.
+//! Measures the cost of `GET /api/targets` by the size of the address book: calls for a page, and the bot's
+//! memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,15 +13,15 @@ use crate::meter::Meter;
 use crate::stubs::Stubs;
 use crate::workload::{Tokens, Workload};
 
-/// How many conversations a page has.
+/// The number of conversations on a page.
 const PAGE: usize = 100;
 
-/// Sizes of address books that are compared.
+/// The sizes of the address books.
 pub const BOOKS: [usize; 2] = [1_000, 100_000];
-/// Those of a quick run, and of the test.
+/// The sizes in a quick run, and in the test.
 pub const SHORT_BOOKS: [usize; 2] = [1_000, 4_000];
 
-/// What all pages of an address book cost.
+/// The cost of all pages of an address book.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Listing {
@@ -59,15 +60,16 @@ fn list(stubs: &Stubs, workload: &Workload, size: usize) -> anyhow::Result<Listi
             let used = meter.take(1)?;
             largest = largest.max(used[0].memory_bytes);
             pages += 1;
-            let targets = page["targets"].as_array().context("a page has targets")?;
+            let targets =
+                page["targets"].as_array().context("page: expected a list of targets, found none")?;
             seen.extend(targets.iter().map(|target| target["conversation"].to_string()));
             match page["next"].as_str() {
                 Some(next) => after = format!("&after={next}"),
                 None => break,
             }
         }
-        // One more than the copies: the original.
-        ensure!(seen.len() == size + 1, "{} of {} conversations are listed", seen.len(), size + 1);
+        // The copies and the original.
+        ensure!(seen.len() == size + 1, "list: expected {} conversations, found {}", size + 1, seen.len());
         Ok((stubs.table.calls() - before) as f64 / f64::from(pages))
     };
     let calls_per_page = walk("")?;

@@ -1,4 +1,4 @@
-//! What was measured on what: times say nothing without it.
+//! Describes the machine of a measurement, because times have no meaning without it.
 
 use std::process::Command;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// This one, now.
+    /// This machine, now.
     pub fn here() -> Self {
         let root = dev::workspace::root();
         let lock = std::fs::read_to_string(root.join("Cargo.lock")).unwrap_or_default();
@@ -59,12 +59,12 @@ fn first_line(command: &mut Command) -> String {
     String::from_utf8_lossy(&output).lines().next().unwrap_or_default().to_owned()
 }
 
-/// Processor time that this process has used so far; `None` where there is no `/proc`.
+/// The processor time of this process so far; `None` without `/proc`.
 pub fn processor_time() -> Option<Duration> {
     stat_of("self").map(|stat| stat.used)
 }
 
-/// Processor time that a process and its descendants have used so far; `None` where there is no `/proc`.
+/// The processor time of a process and its descendants so far; `None` without `/proc`.
 pub fn processor_time_of(pid: u32) -> Option<Duration> {
     let own = stat_of(&pid.to_string())?.used;
     let all = std::fs::read_dir("/proc").ok()?.flatten();

@@ -1,4 +1,4 @@
-//! `cargo dev bench` starts this. `native` is the baseline's own process.
+//! The program that `cargo dev bench` starts. Its subcommand `native` is the process of the native baseline.
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -34,7 +34,7 @@ struct Run {
     /// A short run: few repetitions, small loads
     #[arg(long)]
     quick: bool,
-    /// What runs the components; the exact figures are always of the embedded host
+    /// The host that runs the components; the exact figures are always of the embedded one
     #[arg(long, value_enum, default_value = "embedded")]
     host: HostKind,
     /// Only the figures that are the same on every machine: instructions, memory, calls, sizes
@@ -117,6 +117,21 @@ impl Run {
         match &exact {
             Some(exact) if self.record => record::write(exact),
             _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documented_commands_are_accepted() {
+        for command in dev::words::documented_commands().unwrap() {
+            let Some(options) = command.arguments.strip_prefix(&["bench".to_owned()]) else { continue };
+            let options = options.iter().filter(|option| *option != "--").map(String::as_str);
+            let parsed = Cli::try_parse_from(std::iter::once("cargo dev bench").chain(options));
+            assert!(parsed.is_ok(), "{}: {}", command.place, parsed.unwrap_err());
         }
     }
 }

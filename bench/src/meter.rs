@@ -1,4 +1,4 @@
-//! What the embedded host reports of each instance with `--meter`.
+//! Reads the embedded host's reports on each instance (`--meter`).
 
 use anyhow::bail;
 use end_to_end::waiting::SOON;
@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::contender::Contender;
 
-/// What one instance used.
+/// The resources that one instance used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Used {
     /// Executed wasm instructions, as wasmtime counts fuel.
     pub fuel: u64,
-    /// The linear memory at its end, which is its peak.
+    /// The linear memory at the end of the instance, which is its peak.
     pub memory_bytes: u64,
-    /// The calls of the host that it made.
+    /// The calls of the host that the instance made.
     #[serde(flatten)]
     pub calls: HostCalls,
 }
@@ -33,7 +33,7 @@ pub struct HostCalls {
     pub outbound_calls: u64,
 }
 
-/// The instances of a contender whose reports nobody has read yet.
+/// Reads the reports of a contender's instances, each report once.
 #[derive(Debug)]
 pub struct Meter<'c> {
     contender: &'c Contender,
@@ -41,12 +41,12 @@ pub struct Meter<'c> {
 }
 
 impl<'c> Meter<'c> {
-    /// Reads on from here.
+    /// Begins behind the reports that exist now.
     pub fn of(contender: &'c Contender) -> Self {
         Self { contender, seen: reports(contender).len() }
     }
 
-    /// The next `count` reports; waits for them, because an instance ends after its answer.
+    /// Returns the next `count` reports. It waits for them, because an instance ends after its answer.
     pub fn take(&mut self, count: usize) -> anyhow::Result<Vec<Used>> {
         let deadline = std::time::Instant::now() + SOON;
         loop {
@@ -57,7 +57,7 @@ impl<'c> Meter<'c> {
                 return Ok(taken);
             }
             if std::time::Instant::now() > deadline {
-                bail!("{count} reports expected of the embedded host, got {}", reports.len() - self.seen);
+                bail!("embedded host: expected {count} reports, found {}", reports.len() - self.seen);
             }
             std::thread::sleep(std::time::Duration::from_millis(5));
         }

@@ -7,39 +7,40 @@ use anyhow::Context;
 
 use crate::exact::Exact;
 
-/// How far instructions and sizes may be from what is recorded.
+/// How far instructions and sizes may differ from the record.
 const TOLERANCE_PERCENT: u64 = 5;
 
-/// The most that an alert from a person's message may cost: record, put, acknowledgement, post, delete, and its shares of what
-/// is done for many.
+/// The most outbound calls that an alert from a person's message may cost: record, put, acknowledgement,
+/// post, delete, and its share of calls that serve many alerts.
 pub const MOST_CALLS_PER_ALERT: f64 = 5.5;
 
-/// The most that an alert by API may cost, in a call for one conversation and in one for 100.
+/// The most outbound calls that an alert by API may cost, in a call for one conversation and in a call for
+/// 100.
 pub const MOST_CALLS_PER_API_ALERT: [f64; 2] = [5.5, 3.6];
 
-/// The most that a component may have.
+/// The most bytes that a component may have.
 pub const MOST_COMPONENT_BYTES: u64 = 2 * 1024 * 1024;
 
-/// Where it is.
+/// The path of the record.
 pub fn path() -> PathBuf {
     dev::workspace::root().join("docs/performance.json")
 }
 
-/// What is recorded.
+/// Reads the record.
 pub fn read() -> anyhow::Result<Exact> {
     let path = path();
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is no record", path.display()))
+    serde_json::from_str(&text).with_context(|| format!("{}: not a valid record", path.display()))
 }
 
-/// Records these.
+/// Writes the record.
 pub fn write(exact: &Exact) -> anyhow::Result<()> {
     let path = path();
     let text = serde_json::to_string_pretty(exact)? + "\n";
     std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// The table of them, as the document has it.
+/// The table of the figures, in the form of the document.
 pub fn table(exact: &Exact) -> String {
     let mut table = String::from("| figure | value |\n|---|---|\n");
     let instructions = &exact.instructions;
@@ -97,13 +98,14 @@ pub fn table(exact: &Exact) -> String {
     table
 }
 
-/// Which measured value is further from its recorded one than it may be, in words; `None` if it is not.
+/// A message if a measured value differs too much from its recorded one.
 pub fn difference(what: &str, measured: u64, recorded: u64) -> Option<String> {
     let change = measured as f64 / recorded as f64 - 1.0;
-    // In whole numbers: exactly five percent is still fine.
+    // Whole numbers, so that exactly five percent is allowed.
     (measured.abs_diff(recorded) * 100 > recorded * TOLERANCE_PERCENT).then(|| {
         format!(
-            "{what}: {} is {:+.1} % of the recorded {}. If that is meant, record it: cargo dev bench -- --exact --record",
+            "{what}: {} differs by {:+.1} % from the recorded {}; if that is intended, record it: cargo dev bench -- \
+             --exact --record",
             grouped(measured),
             change * 100.0,
             grouped(recorded)
@@ -129,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn five_percent_either_way() {
+    fn difference_above_five_percent_is_reported() {
         for (measured, recorded, is_fine) in [
             (100, 100, true),
             (105, 100, true),

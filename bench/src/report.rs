@@ -23,7 +23,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// One more sample of a quantity.
+    /// Adds a sample of a quantity.
     pub fn add(&mut self, figure: &str, contender: &str, unit: &'static str, value: f64) {
         let same = |row: &&mut Row| row.figure == figure && row.contender == contender && row.unit == unit;
         match self.rows.iter_mut().find(same) {
@@ -36,7 +36,7 @@ impl Report {
         }
     }
 
-    /// As a table in Markdown: median, least and greatest, and of how many.
+    /// The report as a table in Markdown: median, least and greatest value, number of samples.
     pub fn table(&self) -> String {
         let mut table =
             String::from("| figure | contender | median | min - max | n |\n|---|---|---|---|---|\n");
@@ -71,7 +71,7 @@ impl Report {
     }
 }
 
-/// Three digits that count.
+/// The value with three significant digits.
 fn shown(value: f64) -> String {
     match value.abs() {
         100.0.. => format!("{value:.0}"),

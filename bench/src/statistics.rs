@@ -1,4 +1,4 @@
-//! Medians and spreads.
+//! Medians, spreads and percentiles.
 
 use std::time::Duration;
 
@@ -7,29 +7,30 @@ use std::time::Duration;
 pub struct Samples(Vec<f64>);
 
 impl Samples {
-    /// One more.
+    /// Adds a value.
     pub fn push(&mut self, value: f64) {
         self.0.push(value);
         self.0.sort_by(f64::total_cmp);
     }
 
-    /// How many there are.
+    /// The number of values.
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// The middle one; of an even number, the upper of the two.
+    /// The middle value; of an even number of values, the upper one of the middle two.
     pub fn median(&self) -> f64 {
         self.0.get(self.0.len() / 2).copied().unwrap_or(f64::NAN)
     }
 
-    /// The least and the greatest.
+    /// The least and the greatest value.
     pub fn spread(&self) -> (f64, f64) {
         (self.0.first().copied().unwrap_or(f64::NAN), self.0.last().copied().unwrap_or(f64::NAN))
     }
 }
 
-/// The duration below which `percent` of them lie, in milliseconds. `sorted` is in ascending order.
+/// The percentile of durations, in milliseconds: `percent` of them are at most this long. `sorted` is in
+/// ascending order.
 pub fn percentile_milliseconds(sorted: &[Duration], percent: usize) -> f64 {
     let rank = (sorted.len() * percent).div_ceil(100).clamp(1, sorted.len().max(1));
     sorted.get(rank - 1).map_or(f64::NAN, |duration| duration.as_secs_f64() * 1000.0)
@@ -40,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn medians_and_percentiles() {
+    fn median_and_percentile_are_values_of_the_samples() {
         let mut samples = Samples::default();
         for value in [5.0, 1.0, 9.0] {
             samples.push(value);

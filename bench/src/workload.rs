@@ -1,4 +1,4 @@
-//! What is thrown at the application: activities as Teams posts them, and envelopes as the bot writes them.
+//! Makes the requests and messages: activities as Teams posts them, and envelopes as the bot writes them.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -27,10 +27,11 @@ const POLL_KEY: &str = "a-poll-key-for-benchmarks";
 /// The key of `POST /api/alerts`.
 const ALERT_KEY: &str = "an-alert-key-for-benchmarks";
 
-/// More of them than the bot remembers, by far: one that comes again is checked again.
+/// The number of different tokens. It is far more than the bot remembers, so that a repeated token is checked
+/// again.
 const NEW_TOKENS: usize = 1_000;
 
-/// Makes requests and messages, no two with one id.
+/// Makes requests and messages, each with an id of its own.
 #[derive(Debug)]
 pub struct Workload {
     connector: String,
@@ -41,10 +42,10 @@ pub struct Workload {
     sequence: AtomicU64,
 }
 
-/// Conversations of people who write again and again.
+/// The number of conversations whose people write again and again.
 pub const KNOWN: usize = 200;
 
-/// A person, and their conversation with the bot: ids as long as Teams' own.
+/// A person, and their conversation with the bot. The ids are as long as those of Teams.
 struct Person {
     id: String,
     object_id: String,
@@ -67,17 +68,17 @@ impl Person {
     }
 }
 
-/// What the activities of a channel prove themselves with.
+/// The tokens of a channel's activities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tokens {
-    /// One token for all, as a channel does within the hour.
+    /// One token for all activities, as a channel uses it within an hour.
     One,
-    /// Another one for each, whose signature nobody has seen before.
+    /// A new token for each activity, whose signature the bot has not checked before.
     Each,
 }
 
 impl Workload {
-    /// Work for an application that stands between these stubs.
+    /// Makes work for an application that calls these stubs.
     pub fn new(stubs: &Stubs) -> Self {
         let variables = [
             ("authmode", "required"),
@@ -112,7 +113,8 @@ impl Workload {
         &self.variables
     }
 
-    /// `count` activities, no two alike, of people who write again and again: in [`KNOWN`] conversations in turn.
+    /// `count` activities, no two alike, of people who write again and again: in [`KNOWN`] conversations in
+    /// turn.
     pub fn activities(&self, count: usize, tokens: Tokens) -> Vec<http::Request<Bytes>> {
         (0..count).map(|index| self.activity(&Person::known(index % KNOWN), tokens, index)).collect()
     }
@@ -122,13 +124,13 @@ impl Workload {
         (0..count).map(|index| self.activity(&self.next_person(), tokens, index)).collect()
     }
 
-    /// An activity in a conversation of its own that is known, and that conversation's percent-encoded id.
+    /// An activity in a conversation that the bot knows, and that conversation's percent-encoded id.
     pub fn lone_activity(&self, index: usize) -> (String, http::Request<Bytes>) {
         let person = Person::known(index % KNOWN);
         (person.conversation.replace(':', "%3A"), self.activity(&person, Tokens::One, index))
     }
 
-    /// `count` calls of `POST /api/alerts` for so many of the [`KNOWN`] conversations each, in turn.
+    /// `count` calls of `POST /api/alerts`, each for `targets` of the [`KNOWN`] conversations, in turn.
     pub fn api_calls(&self, count: usize, targets: usize) -> Vec<http::Request<Bytes>> {
         let key = |index: usize| self.key_of_known(index % KNOWN).to_string();
         let call = |number: usize| {
@@ -161,7 +163,7 @@ impl Workload {
         address.conversation.tenant_id().unwrap_or_default().to_owned()
     }
 
-    /// Activities that bring no token.
+    /// `count` activities without a token.
     pub fn strangers(&self, count: usize) -> Vec<http::Request<Bytes>> {
         let without = |mut request: http::Request<Bytes>| {
             request.headers_mut().remove(AUTHORIZATION);
@@ -179,7 +181,7 @@ impl Workload {
         self.activity_request(person, token)
     }
 
-    /// The same requests, with the host calls that the floor's guest has to make for each.
+    /// The same requests, with headers that name the host calls of the floor's guest.
     pub fn floor_of(
         &self,
         requests: Vec<http::Request<Bytes>>,
@@ -220,7 +222,7 @@ impl Workload {
         http::Request::get(path).body(Bytes::new()).expect("a well-formed request")
     }
 
-    /// The texts of `count` queue messages, over so many conversations in turn.
+    /// The texts of `count` queue messages, for `conversations` new conversations in turn.
     pub fn messages(&self, count: usize, conversations: usize) -> Vec<String> {
         let conversations: Vec<_> =
             (0..count.min(conversations)).map(|_| self.address(&self.next_person())).collect();
@@ -228,7 +230,7 @@ impl Workload {
         in_turn.map(|address| self.message(address.clone())).collect()
     }
 
-    /// A message into a conversation of its own, and that conversation's percent-encoded id.
+    /// A message for a new conversation, and that conversation's percent-encoded id.
     pub fn lone_message(&self) -> (String, String) {
         let person = self.next_person();
         (person.conversation.replace(':', "%3A"), self.message(self.address(&person)))
@@ -249,7 +251,8 @@ impl Workload {
         let id = format!("17951670{:08}", self.next());
         let mut message =
             activity::message(&person.conversation, &id, "Remind me to file the expense report");
-        // Nobody has thousands of conversations with the bot: the address book lists them by person.
+        // Each conversation has a person of its own. The address book lists conversations by person, and no
+        // person has thousands of them.
         message["from"]["id"] = person.id.as_str().into();
         message["from"]["aadObjectId"] = person.object_id.as_str().into();
         activity::at_service(&message, &self.connector)
@@ -262,7 +265,7 @@ impl Workload {
         request.body(self.json(person).to_string().into()).expect("a well-formed request")
     }
 
-    /// Somebody new.
+    /// A person who has not written before.
     fn next_person(&self) -> Person {
         Person::number("new", self.next())
     }

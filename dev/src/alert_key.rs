@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::chosen;
 
-/// How an environment names it to both hosts.
+/// The environment variable from which both hosts read the key.
 pub(crate) const VARIABLE: &str = "SPIN_VARIABLE_ALERTKEY";
 
 /// A value of the variable `alertkey`: one key, or two separated by a comma.
@@ -12,14 +12,17 @@ pub(crate) const VARIABLE: &str = "SPIN_VARIABLE_ALERTKEY";
 pub struct AlertKey(String);
 
 impl AlertKey {
-    /// A key that nobody can guess, for one run.
+    /// A key of 32 random bytes, for one run.
     pub fn random() -> anyhow::Result<Self> {
         chosen::random_hex().map(Self)
     }
 
-    /// The key of an application that gets these variables: what the person has chosen there, in the environment or in
-    /// `.env`; otherwise one for this run only. `None` leaves the routes closed: by choice (an empty key), or because
-    /// nobody chose a key and callers have to prove themselves, so that the bot may be reached from elsewhere.
+    /// The key of an application that gets these variables.
+    ///
+    /// A key that a person has set is used: in `variables`, in the environment, or in `.env`, in this order.
+    /// If no key is set, a random one is made for this run. `None` leaves the alert routes closed. It is
+    /// returned if the key is empty. It is also returned if no key is set and `authmode` is not `anonymous`,
+    /// because other machines may then reach the bot.
     pub fn of_run(variables: &[(String, String)]) -> anyhow::Result<Option<Self>> {
         Self::choose(variables, || chosen::outside(VARIABLE))
     }
@@ -40,12 +43,12 @@ impl AlertKey {
         Self(value.to_owned())
     }
 
-    /// The whole value.
+    /// The whole value of the variable.
     pub(crate) fn as_variable(&self) -> &str {
         &self.0
     }
 
-    /// A key to call with.
+    /// The first key that is not empty, for a caller.
     pub(crate) fn bearer(&self) -> Option<&str> {
         self.0.split(',').map(str::trim).find(|key| !key.is_empty())
     }
@@ -68,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_choice_is_kept() {
+    fn key_that_a_person_has_set_is_used() {
         for (variables, elsewhere, expected) in [
             (&[("alertkey", "mine")][..], Some("other"), Some("mine")),
             (&[("alertkey", "first"), ("alertkey", "last")], None, Some("last")),
@@ -87,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn each_run_has_its_own_and_it_is_not_shown() {
+    fn random_key_differs_each_time_and_debug_hides_it() {
         let (one, other) = (choose(&[], None).unwrap(), choose(&[("authmode", "anonymous")], None).unwrap());
         assert_ne!(one, other);
         assert_eq!(one.bearer().map(str::len), Some(64));

@@ -1,4 +1,5 @@
-//! The whole application on loopback: the queue and table emulator, the components in their host, and a chat page.
+//! The whole application on loopback: the queue and table emulator, the components in their host, and a chat
+//! page.
 
 use std::path::{Path, PathBuf};
 use std::thread::ScopedJoinHandle;
@@ -13,36 +14,37 @@ use crate::playground::{Playground, PlaygroundOptions};
 use crate::run_note::{NoteFile, RunNote};
 use crate::workspace::root;
 
-/// How an environment names the connection string to both hosts.
+/// The environment variable from which both hosts read the connection string.
 const STORAGE: &str = "SPIN_VARIABLE_STORAGECONNECTION";
 
 /// How the application is started.
 #[derive(Debug, Clone)]
 pub struct ApplicationOptions {
-    /// What runs the components.
+    /// The host that runs the components.
     pub host: HostKind,
-    /// Where the bot listens.
+    /// The port of the bot.
     pub bot_port: u16,
-    /// Where the queue and table emulator listens.
+    /// The ports of the queue and table emulator.
     pub azurite_ports: AzuritePorts,
-    /// Where the chat page is.
+    /// The port of the chat page.
     pub playground_port: u16,
-    /// Which channel the chat page plays: `msteams`, `webchat`, `directline` or `emulator`.
+    /// The channel that the chat page simulates: `msteams`, `webchat`, `directline` or `emulator`.
     pub channel_id: String,
-    /// Values of the application's variables, beside those that follow from the rest.
+    /// Values of the application's variables, in addition to those that follow from the other fields.
     pub variables: Vec<(String, String)>,
-    /// The key of the alert routes, which `cargo dev send` then finds; none closes them, or leaves it to `variables`.
+    /// The key of the alert routes. `cargo dev send` reads it from the run note. Without a key here or in
+    /// `variables`, the routes are closed.
     pub alert_key: Option<AlertKey>,
-    /// Where key-value lives, and the chat page's log.
+    /// The folder of the key-value store and of the chat page's log.
     pub state_dir: PathBuf,
-    /// A file in which the chat page records what goes both ways.
+    /// The file in which the chat page records all activities, in both directions.
     pub recording: Option<PathBuf>,
 }
 
 /// A running application; dropping it ends all of it.
 #[derive(Debug)]
 pub struct Application {
-    // Dropped in this order: nobody should still call who is gone.
+    // The fields are dropped in this order, so that a caller ends before the service that it calls.
     playground: Playground,
     host: Host,
     azurite: Azurite,
@@ -50,7 +52,7 @@ pub struct Application {
 }
 
 impl Application {
-    /// Starts everything side by side, and waits until all of it answers.
+    /// Starts all parts side by side, and waits until each of them answers.
     pub fn start(options: &ApplicationOptions) -> anyhow::Result<Self> {
         create_private(&options.state_dir)?;
         let storage_key = StorageKey::random()?;
@@ -87,14 +89,15 @@ impl Application {
         &self.playground
     }
 
-    /// Whether a part of it has ended by itself, and how.
+    /// A message with the name and the last lines of a part that has ended by itself.
     pub fn has_ended(&mut self) -> Option<String> {
         let host = self.host.has_ended();
         host.or_else(|| self.azurite.has_ended()).or_else(|| self.playground.has_ended())
     }
 }
 
-/// Creates the state folder, unless it is there, for its user's eyes only: the host and the chat page write into it.
+/// Creates the state folder unless it exists. Only its user can read it. The host and the chat page write
+/// into it.
 fn create_private(folder: &Path) -> anyhow::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
@@ -104,11 +107,11 @@ fn create_private(folder: &Path) -> anyhow::Result<()> {
 }
 
 fn join<T>(part: ScopedJoinHandle<'_, anyhow::Result<T>>) -> anyhow::Result<T> {
-    part.join().unwrap_or_else(|_| bail!("the thread that started a part of the application broke"))
+    part.join().unwrap_or_else(|_| bail!("the thread that started a part of the application panicked"))
 }
 
 impl ApplicationOptions {
-    /// The connection string of the emulator, unless the person has chosen another one.
+    /// The connection string of the emulator; `None` if the person has set another one.
     fn storage(&self, key: &StorageKey) -> Option<String> {
         let is_chosen = self.variables.iter().any(|(name, _)| name == "storageconnection")
             || chosen::outside(STORAGE).is_some();

@@ -13,11 +13,12 @@ use crate::tools::{node, node_modules};
 
 /// The emulator's well-known account.
 pub const ACCOUNT: &str = "devstoreaccount1";
-/// Its key, which is public.
+/// The key of [`ACCOUNT`], which is public.
 pub const KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/// How an environment tells Azurite its accounts, each `name:key`. A list of processes does not show an environment to others.
+/// The environment variable with Azurite's accounts, each `name:key`. Other users of the machine can read a
+/// process's arguments, but not its environment.
 const ACCOUNTS: &str = "AZURITE_ACCOUNTS";
 
 /// The key of the emulator's account. `Debug` masks it.
@@ -25,14 +26,14 @@ const ACCOUNTS: &str = "AZURITE_ACCOUNTS";
 pub struct StorageKey(String);
 
 impl StorageKey {
-    /// [`KEY`], for tests: it is in every manual, so everybody on this machine knows it.
+    /// [`KEY`], for tests only: it is published, so every user of this machine can know it.
     pub fn well_known() -> Self {
         Self(KEY.to_owned())
     }
 
-    /// A key that nobody can guess, for one run.
+    /// A key of 64 random bytes, for one run.
     pub fn random() -> anyhow::Result<Self> {
-        // 128 hexadecimal digits are base64, too, as the service wants it.
+        // 128 hexadecimal digits are also base64, which the service expects.
         Ok(Self([chosen::random_hex()?, chosen::random_hex()?].concat()))
     }
 }
@@ -43,10 +44,10 @@ impl fmt::Debug for StorageKey {
     }
 }
 
-/// How long each service may take to answer.
+/// How long each service may take until it answers.
 const STARTS_WITHIN: Duration = Duration::from_secs(60);
 
-/// Where the services listen.
+/// The ports of the services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AzuritePorts {
     /// The queue service's port.
@@ -70,7 +71,7 @@ impl AzuritePorts {
     }
 }
 
-/// A running Azurite, one process for each service. Dropping it ends both, and what they stored is gone.
+/// A running Azurite, one process for each service. Dropping it ends both, and deletes what they stored.
 #[derive(Debug)]
 pub struct Azurite {
     queue: Running,
@@ -82,7 +83,7 @@ pub struct Azurite {
 impl Azurite {
     /// Starts both services with this key of their account, and waits until both answer.
     pub fn start(ports: AzuritePorts, key: StorageKey) -> anyhow::Result<Self> {
-        // Both are started before the first is waited for, because each needs a second or two.
+        // Both are started before the first wait, because each needs a second or two.
         let queue = start("queue", ports.queue, &key)?;
         let table = start("table", ports.table, &key)?;
         let mut azurite = Self { queue, table, ports, key };
@@ -101,7 +102,7 @@ impl Azurite {
         on_loopback(self.ports.table)
     }
 
-    /// Whether one of the services has ended by itself, and how.
+    /// A message with the name and the last lines of a service that has ended by itself.
     pub fn has_ended(&mut self) -> Option<String> {
         self.queue.has_ended().or_else(|| self.table.has_ended())
     }
@@ -112,7 +113,8 @@ impl Azurite {
     }
 }
 
-/// The connection string of the emulator's account with its well-known key, each service at an `address:port`.
+/// The connection string of the emulator's account with its well-known key, each service at an
+/// `address:port`.
 pub fn connection_string(queue: &str, table: &str) -> String {
     connection_string_of(queue, table, &StorageKey::well_known())
 }
@@ -158,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn random_key_is_new_each_time_and_never_shown() {
+    fn random_key_differs_each_time_and_debug_hides_it() {
         let keys = [StorageKey::random().unwrap(), StorageKey::random().unwrap()];
         assert!(keys[0] != keys[1] && keys[0].0.len() == 128, "64 random bytes");
         assert_eq!(format!("{:?}", keys[0]), "StorageKey(***)");

@@ -1,4 +1,4 @@
-//! What a back end does with a running application: it sends alerts, and lists whom it can send them to.
+//! A back end of a running application: it sends alerts, and lists the conversations that can get them.
 
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
@@ -19,22 +19,22 @@ pub struct BackEnd {
     key: AlertKey,
 }
 
-/// What became of an alert for one conversation.
+/// The outcome of an alert for one conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alerted {
-    /// The alert's id; a conversation that gets none has no alert.
+    /// The alert's id; `None` if the conversation gets no alert.
     pub id: Option<String>,
-    /// `queued`, or why not: `docs/alerts.md` lists the reasons.
+    /// `queued`, or the reason why not. `docs/alerts.md` lists the reasons.
     pub status: String,
 }
 
 impl BackEnd {
-    /// One that knows the address of the bot, `http://127.0.0.1:<port>`, and a key.
+    /// Makes a back end that calls the bot at `http://127.0.0.1:<port>` with this key.
     pub fn new(bot: &str, key: AlertKey) -> Self {
         Self { agent: agent(), bot: bot.to_owned(), key }
     }
 
-    /// That of the `cargo dev up` whose chat page is on this port.
+    /// Finds the application of `cargo dev up` by the port of its chat page.
     pub fn find(playground_port: u16) -> anyhow::Result<Self> {
         let RunNote { bot, key, .. } = RunNote::read(playground_port)?;
         Ok(Self::new(&bot, key))
@@ -45,7 +45,8 @@ impl BackEnd {
         let request = self.agent.post(self.url("/api/alerts")).header("authorization", self.authorization());
         let sent = request.content_type("application/json").send(alert.to_string());
         let answer = self.read(sent, 202)?;
-        let alerts = answer["alerts"].as_array().context("the bot's answer has no list of alerts")?;
+        let alerts =
+            answer["alerts"].as_array().context("the bot's answer: expected a list of alerts, found none")?;
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let alerted =
             |alert: &Value| Some(Alerted { id: text(&alert["id"]), status: text(&alert["status"])? });
@@ -53,7 +54,7 @@ impl BackEnd {
             .iter()
             .map(alerted)
             .collect::<Option<_>>()
-            .context("the bot's answer has alerts without status")
+            .context("the bot's answer: expected a status of each alert, found an alert without one")
     }
 
     /// The conversations that the bot knows: the first 100, in the shape of `GET /api/targets`.
@@ -61,7 +62,7 @@ impl BackEnd {
         let request = self.agent.get(self.url("/api/targets")).header("authorization", self.authorization());
         match self.read(request.call(), 200)?["targets"].take() {
             Value::Array(targets) => Ok(targets),
-            _ => bail!("the bot's answer has no list of targets"),
+            _ => bail!("the bot's answer: expected a list of targets, found none"),
         }
     }
 
@@ -79,12 +80,12 @@ impl BackEnd {
         expected: u16,
     ) -> anyhow::Result<Value> {
         let mut answer = answer.with_context(|| {
-            format!("the bot does not answer on {}: end `cargo dev up` and start it again", self.bot)
+            format!("{}: the bot does not answer; end `cargo dev up` and start it again", self.bot)
         })?;
         let status = answer.status().as_u16();
         let body = answer.body_mut().read_to_string().unwrap_or_default();
         let body: Value = serde_json::from_str(&body).unwrap_or_default();
-        let message = body["error"]["message"].as_str().unwrap_or("it does not say why");
+        let message = body["error"]["message"].as_str().unwrap_or("no reason given");
         ensure!(status == expected, "the bot refuses the call ({status}): {message}");
         Ok(body)
     }
@@ -94,7 +95,7 @@ impl BackEnd {
 pub fn attachment_of(card: &Value) -> anyhow::Result<Value> {
     ensure!(
         card["type"] == "AdaptiveCard",
-        "this is no Adaptive Card, because its `type` is not AdaptiveCard: https://adaptivecards.io/designer makes some"
+        "card: expected the `type` AdaptiveCard, found another one; https://adaptivecards.io/designer makes cards"
     );
     Ok(json!({"contentType": ADAPTIVE_CARD, "content": card}))
 }
@@ -104,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_card_goes_into_an_attachment() {
+    fn adaptive_card_becomes_an_attachment_and_other_json_is_refused() {
         let card = json!({"type": "AdaptiveCard", "version": "1.5", "body": []});
         let attachment = attachment_of(&card).unwrap();
         assert_eq!(attachment["content"], card);
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bot_that_is_gone_is_told_with_the_remedy() {
+    fn bot_that_does_not_answer_gives_an_error_with_the_remedy() {
         let port = crate::ports::free().unwrap();
         let back_end = BackEnd::new(&format!("http://127.0.0.1:{port}"), AlertKey::random().unwrap());
         let error = format!("{:#}", back_end.targets().unwrap_err());

@@ -1,4 +1,4 @@
-//! `cargo dev bench`: builds what is measured, and starts the crate `bench`, which measures it.
+//! `cargo dev bench`: builds the components and the host, and starts the crate `bench`, which measures them.
 
 use clap::Args;
 use dev::steps::{cargo, last, loud};
@@ -6,7 +6,7 @@ use dev::{build, tools};
 
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
-    /// Passed on; `cargo dev bench -- --help` shows what there is
+    /// Options of the benchmarks; `cargo dev bench -- --help` lists them
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
@@ -19,7 +19,8 @@ impl Bench {
         if let Some(command) = build::embedded_host() {
             loud("embedded host", command)?;
         }
-        // The host's profile: what is measured natively is optimized for speed, as the wasm is by the host.
+        // The host's profile, because the native build must be optimized for speed, as the host optimizes the
+        // wasm.
         let mut command = cargo(&["run", "--profile", "host", "-p", "bench", "--"]);
         command.args(self.arguments);
         last("benchmarks", command)

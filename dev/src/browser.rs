@@ -1,4 +1,4 @@
-//! A real browser before the chat page, driven by `dev/browser.cjs`.
+//! A real browser that shows the chat page. `dev/browser.cjs` controls it.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::tools::node;
 use crate::workspace::root;
 
-/// What Chromium is called: by Debian, by others, by Google, on macOS.
+/// The names of Chromium's program: Debian's, other systems', Google's, macOS's.
 const PROGRAMS: [&str; 5] = [
     "chromium",
     "chromium-browser",
@@ -23,20 +23,21 @@ pub struct Browser {
     program: PathBuf,
 }
 
-/// Why there is no browser, and what would help.
+/// The reason why there is no browser, and the remedy.
 pub const MISSING: &str = "Chromium is not installed (Debian and Ubuntu: apt-get install chromium)";
 
 impl Browser {
-    /// Looks for one.
+    /// Looks for a Chromium on the `PATH`.
     pub fn find() -> Option<Self> {
         let folders = std::env::var_os("PATH").unwrap_or_default();
         let folders: Vec<_> = std::env::split_paths(&folders).collect();
-        // An absolute path stays what it is, whatever it is joined to.
+        // A folder joined with an absolute path gives the absolute path.
         let mut paths = PROGRAMS.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
         paths.find(|path| path.is_file()).map(|program| Self { program })
     }
 
-    /// Opens the chat page, does what the visit says, and keeps a screenshot. What the bot has on the page then.
+    /// Opens the chat page, makes the visit, and keeps a screenshot. Returns what the page then shows of the
+    /// bot.
     pub fn chat(&self, page: &str, visit: &Visit<'_>, screenshot: &Path) -> anyhow::Result<Seen> {
         let mut command = node();
         command.arg(root().join("dev/browser.cjs"));
@@ -45,42 +46,44 @@ impl Browser {
         command.args(["--say", visit.say]);
         command.args(visit.answers.iter().flat_map(|answer| ["--expect", answer]));
         command.args(["--card", visit.card]);
-        let output = command.output().context("Node.js does not start")?;
+        let output = command.output().context("Node.js: cannot run node")?;
         if !output.status.success() {
             let error = String::from_utf8_lossy(&output.stderr);
             bail!("{}\nIf the page was open, it looked like this: {}", error.trim(), screenshot.display());
         }
         let seen = serde_json::from_slice(&output.stdout).ok();
-        seen.as_ref().and_then(Seen::read).context("dev/browser.cjs prints what it saw as JSON")
+        seen.as_ref()
+            .and_then(Seen::read)
+            .context("dev/browser.cjs: expected the page's content as JSON, found something else")
     }
 }
 
-/// What a person does before the page.
+/// A person's visit to the page.
 #[derive(Debug, Clone, Copy)]
 pub struct Visit<'a> {
-    /// What they type.
+    /// The message that the person types.
     pub say: &'a str,
-    /// What they wait for then, in this order.
+    /// The answers for which the person then waits, in this order.
     pub answers: &'a [&'a str],
-    /// A text on the card that they wait for at the end.
+    /// A text on the card for which the person waits at the end.
     pub card: &'a str,
 }
 
-/// What the bot has on the page, from the top.
+/// The part of the page that comes from the bot, from the top.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// The whole text of each of its bubbles.
+    /// The whole text of each of the bot's bubbles.
     pub bubbles: Vec<String>,
-    /// The cards in them, as far as the page has rendered them.
+    /// The cards in the bubbles that the page has rendered.
     pub cards: Vec<Card>,
 }
 
-/// A card that is rendered.
+/// A rendered card.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Card {
     /// Its blocks of text.
     pub texts: Vec<String>,
-    /// What its buttons are called.
+    /// The labels of its buttons.
     pub buttons: Vec<String>,
 }
 

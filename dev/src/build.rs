@@ -1,4 +1,4 @@
-//! Building what the host runs, and the host.
+//! Builds the components and the embedded host.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,7 +8,7 @@ use anyhow::Context;
 use crate::steps::cargo;
 use crate::workspace::target;
 
-/// Names an embedded host that is built already.
+/// The environment variable with the path of an embedded host that is built already.
 const BUILT_HOST: &str = "LOCAL_HOST_BIN";
 
 /// The built components: name and path.
@@ -31,12 +31,12 @@ pub fn components() -> Command {
     ])
 }
 
-/// The command that builds what the components are compared with.
+/// The command that builds the guest with which the benchmarks compare the components.
 pub fn bench_guest() -> Command {
     cargo(&["build", "--release", "--target", "wasm32-wasip2", "-p", "bench-guest"])
 }
 
-/// Prints how large the components are.
+/// Prints the sizes of the built components.
 pub fn print_sizes() -> anyhow::Result<()> {
     for (name, path) in component_files() {
         let bytes =
@@ -46,8 +46,9 @@ pub fn print_sizes() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The command that builds the embedded host, in its own profile: the guests' release profile would spend minutes on
-/// wasmtime. `None` if the environment names a host that is built already, with `LOCAL_HOST_BIN`.
+/// The command that builds the embedded host; `None` if `LOCAL_HOST_BIN` names a host that is built already.
+///
+/// The host has a profile of its own, because the guests' release profile would take minutes on wasmtime.
 pub fn embedded_host() -> Option<Command> {
     if std::env::var_os(BUILT_HOST).is_some() {
         return None;
@@ -55,7 +56,7 @@ pub fn embedded_host() -> Option<Command> {
     Some(cargo(&["build", "--profile", "host", "-p", "local-host"]))
 }
 
-/// Where the embedded host is, once built.
+/// The path of the built embedded host.
 pub fn embedded_host_file() -> PathBuf {
     match std::env::var_os(BUILT_HOST) {
         Some(path) => path.into(),

@@ -1,6 +1,6 @@
-//! Saying something in a running chat page from outside of it, by the routes that the page itself uses.
+//! Sends messages in a running chat page from outside, by the routes that the page itself uses.
 //!
-//! They are internal to the Playground and hold for the version that `package.json` pins.
+//! The routes are internal to the Playground. They are right for the version that `package.json` pins.
 
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
@@ -20,20 +20,21 @@ pub struct PersonalChat {
 }
 
 impl PersonalChat {
-    /// Finds it in the Playground that runs on this port.
+    /// Finds the conversation in the Playground that runs on this port.
     pub fn find(port: u16) -> anyhow::Result<Self> {
         let agent = agent();
         let base = format!("http://127.0.0.1:{port}");
         let Ok(mut answer) = agent.get(format!("{base}/_internal/v1/config")).call() else {
             bail!(
-                "no chat page runs on port {port}: start `cargo dev up` in another terminal, or name its port with --playground-port"
+                "port {port}: no chat page runs there; start `cargo dev up` in another terminal, or name the page's port with \
+                 --playground-port"
             );
         };
         let answer = answer.body_mut().read_to_string().unwrap_or_default();
         let answer: Value = serde_json::from_str(&answer).unwrap_or_default();
         let config = &answer["config"];
         let id = |of: &str| config[of]["id"].as_str().map(str::to_owned);
-        // As the page tells them to the bot with each activity.
+        // The same values as in each activity that the page sends to the bot.
         let reference = json!({
             "channelId": answer["internalConfig"]["channelId"],
             "serviceUrl": service_url(port),
@@ -44,27 +45,28 @@ impl PersonalChat {
         match (id("personalChat"), id("currentUser")) {
             (Some(conversation), Some(person)) => Ok(Self { agent, base, conversation, person, reference }),
             _ => bail!(
-                "what runs on port {port} is not the chat page of `cargo dev up`: name its port with --playground-port"
+                "port {port}: another program than the chat page of `cargo dev up` runs there; name the page's port with \
+                 --playground-port"
             ),
         }
     }
 
-    /// Its id, as the bot sees it.
+    /// The conversation's id, as the bot sees it.
     pub fn conversation(&self) -> &str {
         &self.conversation
     }
 
-    /// What a back end that keeps references of its own has of it.
+    /// The conversation's reference, as a back end has it that stores references itself.
     pub fn reference(&self) -> &Value {
         &self.reference
     }
 
-    /// Adds the bot, as the page does when it is opened.
+    /// Adds the bot to the conversation, as the page does when a person opens it.
     pub fn add_the_bot(&self) -> anyhow::Result<()> {
         self.post(&format!("_debug/conversation/{}/installation", self.conversation), json!({}))
     }
 
-    /// Says something in the person's name.
+    /// Sends a message in the person's name.
     pub fn say(&self, text: &str) -> anyhow::Result<()> {
         let message = json!({"from": {"id": self.person}, "text": text, "textFormat": "plain"});
         self.post(&format!("_conversation/v1/conversations/{}/messages", self.conversation), message)

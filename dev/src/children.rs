@@ -1,4 +1,4 @@
-//! Child processes that never outlive us, and whose last words are at hand.
+//! Child processes that end with this process. Their last lines are kept for errors.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
@@ -11,18 +11,18 @@ use anyhow::{Context, bail};
 
 use crate::process_group::{ProcessGroup, Signal};
 
-/// How many of a child's lines an error repeats.
+/// How many of a child's last lines an error shows.
 const TAIL: usize = 20;
-/// How long a child may take to end when asked.
+/// How long a child may take to end after it was asked to.
 const ENDS_WITHIN: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(20);
 
-/// Where a child's output goes, beside into memory.
+/// Where a child's output goes. All of it is also kept in memory.
 #[derive(Debug, Clone, Default)]
 pub struct Output {
-    /// Each line is printed on our stdout, behind this.
+    /// The prefix with which each line is printed on stdout; `None` prints nothing.
     pub print_behind: Option<String>,
-    /// Each line is appended to this file.
+    /// The file to which each line is written.
     pub log: Option<PathBuf>,
 }
 
@@ -78,12 +78,12 @@ impl Running {
         Ok(Self { name: name.to_owned(), child, group, lines, readers })
     }
 
-    /// Its process id.
+    /// The child's process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Every line of its stdout so far.
+    /// Every line so far of its stdout.
     pub fn lines(&self) -> Vec<String> {
         lock(&self.lines).stdout.clone()
     }
@@ -99,13 +99,13 @@ impl Running {
         lines.both[lines.both.len().saturating_sub(TAIL)..].join("\n")
     }
 
-    /// Whether it has ended by itself, and how.
+    /// A message with its status and its last lines, if the child has ended by itself.
     pub fn has_ended(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok().flatten()?;
         Some(format!("{} has ended ({status}). Its last lines:\n{}", self.name, self.tail()))
     }
 
-    /// Waits until `ready` yields something.
+    /// Waits until `ready` returns a value, and returns it. Fails if the child ends first, or after `within`.
     pub fn wait_until<T>(
         &mut self,
         within: Duration,
@@ -131,7 +131,7 @@ impl Running {
         }
     }
 
-    /// Asks it to end, and ends it if it does not.
+    /// Asks the child to end, and kills it if it has not ended in time.
     pub fn stop(&mut self) {
         self.group.signal(Signal::Terminate);
         let deadline = Instant::now() + ENDS_WITHIN;
@@ -141,7 +141,7 @@ impl Running {
         self.kill_now();
     }
 
-    /// Ends it without asking: as a power cut would.
+    /// Kills the child without asking it first, as a power cut would.
     pub fn kill_now(&mut self) {
         self.group.signal(Signal::Kill);
         _ = self.child.kill();
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn its_last_words_are_in_the_error() {
+    fn ended_child_gives_an_error_with_its_name_and_status() {
         let error = shell("echo to say; echo it plainly >&2; exit 3")
             .wait_until(Duration::from_secs(20), |_| None::<()>);
         let error = error.unwrap_err().to_string();
@@ -207,22 +207,22 @@ mod tests {
     }
 
     #[test]
-    fn waiting_ends_when_it_is_ready() {
+    fn wait_until_returns_as_soon_as_there_is_a_value() {
         let mut child = shell("echo up; sleep 60");
         let line = child.wait_until(Duration::from_secs(20), |child| child.lines().first().cloned()).unwrap();
         assert_eq!(line, "up");
     }
 
     #[test]
-    fn stopping_ends_grandchildren_too() {
-        // The shell ignores the request to end, and its child would outlive it.
+    fn kill_now_ends_grandchildren_too() {
+        // The shell ignores the request to end, and its child would run on.
         let mut child = shell("trap '' TERM; sleep 60 & echo $!; wait");
         let grandchild = first_line(&mut child);
         child.kill_now();
         expect_end(&grandchild);
     }
 
-    /// What [`a_signal_ends_the_children_too`] starts: a program with a child.
+    /// A program with a child, which [`signal_ends_the_children_too`] starts.
     #[test]
     #[ignore = "a part of another test"]
     fn a_program_with_a_child() {
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_ends_the_children_too() {
+    fn signal_ends_the_children_too() {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--ignored", "--exact", "--nocapture", "children::tests::a_program_with_a_child"]);
         let mut program = Running::start("the program", command, &Output::default()).unwrap();
@@ -258,7 +258,7 @@ mod tests {
             || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z"));
         let deadline = Instant::now() + Duration::from_secs(20);
         while alive() {
-            assert!(Instant::now() < deadline, "process {pid} lives on");
+            assert!(Instant::now() < deadline, "process {pid} still runs");
             std::thread::sleep(POLL);
         }
     }

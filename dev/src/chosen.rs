@@ -1,9 +1,9 @@
-//! What a person has chosen for the application's variables, and secrets for one run where they have chosen nothing.
+//! Values that a person has set for the application's variables, and random secrets for one run.
 
 use anyhow::Context;
 
-/// The value of the environment's or `.env`'s variable of this name. Both hosts read the file too, and complain where it is
-/// wrong.
+/// The value of this variable in the environment or in `.env`. Broken lines of the file are passed over here.
+/// Both hosts read the file too, and report them.
 pub(crate) fn outside(variable: &str) -> Option<String> {
     std::env::var(variable).ok().or_else(|| {
         let mut lines = dotenvy::from_path_iter(".env").ok()?.filter_map(Result::ok);
@@ -14,6 +14,6 @@ pub(crate) fn outside(variable: &str) -> Option<String> {
 /// 32 random bytes in hexadecimal.
 pub(crate) fn random_hex() -> anyhow::Result<String> {
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).context("this machine has no random numbers")?;
+    getrandom::fill(&mut bytes).context("cannot get random numbers from the operating system")?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -1,4 +1,4 @@
-//! `cargo deny` by `deny.toml`: which licences, sources and crates the workspace takes, and known weaknesses of them.
+//! Runs `cargo deny` by `deny.toml`: licences, sources and banned crates, and known weaknesses.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,16 +6,17 @@ use std::process::Command;
 use crate::steps::{loud, shown};
 use crate::workspace::root;
 
-/// What needs no network: the lock file and the crates' own manifests tell it.
+/// Checks licences, bans and sources. It needs no network, because the lock file and the crates' manifests
+/// suffice.
 pub fn check(program: &Path) -> anyhow::Result<()> {
     loud("licences, bans, sources", in_workspace(program, &["check", "licenses", "bans", "sources"]))
 }
 
-/// Checks the crates against RustSec's database, which is on GitHub. Where it cannot be fetched, returns why: an old copy
-/// would look like a check and be none.
+/// Checks the crates against RustSec's database on GitHub. If the database cannot be fetched, nothing is
+/// checked, and the reason is returned. An old copy is not used, because it may lack the newest advisories.
 pub fn check_advisories(program: &Path) -> anyhow::Result<Option<String>> {
     let mut fetch = in_workspace(program, &["fetch", "db"]);
-    // Nobody is there to type a password, and a network that swallows packets must not hold up the rest.
+    // No person can type a password here. A network that drops packets must not delay the other steps.
     fetch
         .env("GIT_TERMINAL_PROMPT", "0")
         .envs([("GIT_HTTP_LOW_SPEED_LIMIT", "1000"), ("GIT_HTTP_LOW_SPEED_TIME", "20")]);
@@ -23,8 +24,8 @@ pub fn check_advisories(program: &Path) -> anyhow::Result<Option<String>> {
     let is_fetched = fetch.output().is_ok_and(|output| output.status.success());
     if !is_fetched {
         return Ok(Some(format!(
-            "known weaknesses were NOT looked for, because github.com/RustSec/advisory-db cannot be fetched; to see why: \
-             {command}"
+            "known weaknesses are NOT checked, because github.com/RustSec/advisory-db cannot be fetched; to see the \
+             reason, run: {command}"
         )));
     }
     loud("advisories", in_workspace(program, &["check", "advisories"]))?;

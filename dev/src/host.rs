@@ -1,4 +1,4 @@
-//! The host that runs the components: the embedded one or real Spin, by the same flags.
+//! The host that runs the components: the embedded one or real Spin. Both take the same flags.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,19 +10,19 @@ use crate::build::embedded_host_file;
 use crate::children::{Output, Running};
 use crate::ports;
 
-/// Which host.
+/// The kind of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum HostKind {
-    /// The project's own, on wasmtime.
+    /// The project's own host, on wasmtime.
     Embedded,
-    /// `spin up`: Spin 4 and its cron plugin have to be installed.
+    /// `spin up`; Spin 4 and its cron plugin have to be installed.
     Spin,
 }
 
 /// How a host is started.
 #[derive(Debug, Clone)]
 pub struct HostOptions {
-    /// Which one.
+    /// The kind of host.
     pub kind: HostKind,
     /// The manifest.
     pub manifest: PathBuf,
@@ -30,7 +30,7 @@ pub struct HostOptions {
     pub listen: String,
     /// Values of the application's variables.
     pub variables: Vec<(String, String)>,
-    /// Where key-value lives.
+    /// The folder of the key-value store.
     pub state_dir: PathBuf,
     /// Whether guests' output is left out.
     pub quiet: bool,
@@ -51,17 +51,18 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts it and waits until it serves.
+    /// Starts the host and waits until it serves.
     pub fn start(options: &HostOptions) -> anyhow::Result<Self> {
         Self::start_with(options, &[])
     }
 
-    /// [`Self::start`], with an environment that holds what a list of processes must not show.
+    /// [`Self::start`] with more environment variables. Secrets belong there, because other users of the
+    /// machine can read the arguments of a process.
     pub fn start_with(options: &HostOptions, environment: &[(&str, &str)]) -> anyhow::Result<Self> {
         let (mut command, listen) = match options.kind {
             HostKind::Embedded => (Command::new(embedded_host_file()), options.listen.clone()),
             HostKind::Spin => {
-                // Spin has no port 0.
+                // Spin does not accept port 0.
                 let listen = match options.listen.strip_suffix(":0") {
                     Some(address) => format!("{address}:{}", ports::free()?),
                     None => options.listen.clone(),
@@ -84,7 +85,7 @@ impl Host {
         let output =
             Output { print_behind: options.print_prefix.then(String::new), log: options.log.clone() };
         let mut child = Running::start("the host", command, &output).with_context(|| match options.kind {
-            HostKind::Embedded => "build the embedded host first: cargo dev build",
+            HostKind::Embedded => "build the embedded host first: cargo build --profile host -p local-host",
             HostKind::Spin => "install Spin 4 and its cron plugin (https://spinframework.dev/install), or use --host embedded",
         })?;
         let url = child.wait_until(Duration::from_secs(90), |child| {
@@ -93,18 +94,19 @@ impl Host {
         Ok(Self { child, url, kind: options.kind })
     }
 
-    /// Where it serves, e.g. `http://127.0.0.1:3978`.
+    /// The address at which it serves, e.g. `http://127.0.0.1:3978`.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The id of its process; Spin's has a child for each trigger.
+    /// The id of the host's process. Spin's process has a child for each trigger.
     pub fn pid(&self) -> u32 {
         self.child.pid()
     }
 
-    /// Every line of its own and of its guests' stdout so far. The embedded host puts `[component] ` before a guest's; Spin
-    /// writes them to its stderr (spin: crates/trigger/src/cli/stdio.rs).
+    /// Every line so far that the host or its guests wrote to stdout. The embedded host puts `[component] `
+    /// in front of a guest's line. Spin writes guests' lines to its stderr (spin:
+    /// crates/trigger/src/cli/stdio.rs).
     pub fn lines(&self) -> Vec<String> {
         match self.kind {
             HostKind::Embedded => self.child.lines(),
@@ -117,17 +119,17 @@ impl Host {
         self.child.output()
     }
 
-    /// Whether it has ended by itself, and how.
+    /// A message with its status and its last lines, if the host has ended by itself.
     pub fn has_ended(&mut self) -> Option<String> {
         self.child.has_ended()
     }
 
-    /// Ends it as a power cut would.
+    /// Kills the host, as a power cut would.
     pub fn kill_now(&mut self) {
         self.child.kill_now();
     }
 
-    /// Asks it to end.
+    /// Asks the host to end, and kills it if it has not ended in time.
     pub fn stop(&mut self) {
         self.child.stop();
     }

@@ -5,19 +5,19 @@ use dev::named_key::{NamedKey, Purpose};
 
 #[derive(Debug, Args)]
 pub(crate) struct Key {
-    /// Who gets the key, e.g. ci; log and ledger name it so
+    /// The name of the program that gets the key, e.g. ci; log and ledger show it
     #[arg(long)]
     name: String,
-    /// What the key is for: some of send, address, cancel, list, operate, separated by commas
+    /// The scopes of the key, separated by commas: some of send, address, cancel, list, operate
     #[arg(long, value_delimiter = ',', required = true)]
     scopes: Vec<String>,
-    /// The last day on which it is good, e.g. 2027-01-31, or a time as of RFC 3339
+    /// The last day on which the key is valid, e.g. 2027-01-31, or a time as of RFC 3339
     #[arg(long)]
     until: Option<String>,
-    /// Only for conversations of this tenant
+    /// The only tenant whose conversations the key reaches
     #[arg(long, value_name = "ID")]
     tenant: Option<String>,
-    /// Only for tags that begin with this
+    /// The beginning of the only tags that the key reaches
     #[arg(long, value_name = "PREFIX")]
     tag: Option<String>,
 }
@@ -26,9 +26,11 @@ impl Key {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let Self { name, scopes, until, tenant, tag } = self;
         let made = NamedKey::random(&Purpose { name, scopes, until, tenant, tag })?;
-        println!("The key, for the program that calls. It is shown this once, and stored nowhere:\n");
+        println!("The key for the calling program. It is shown only once, and stored nowhere:\n");
         println!("    {}\n", made.key());
-        println!("Its entry for the variable alertkeys, which holds one or more, separated by commas:\n");
+        println!(
+            "The entry for the variable alertkeys, which holds one or more entries, separated by commas:\n"
+        );
         println!("    {}", made.entry());
         Ok(())
     }
@@ -47,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn name_and_scopes_are_needed() {
+    fn key_without_name_or_scopes_is_refused() {
         for (arguments, expected) in [
             (&["--name", "ci", "--scopes", "send,cancel"][..], Some(&["send", "cancel"][..])),
             (&["--name", "ci", "--scopes", "send", "--scopes", "list"], Some(&["send", "list"])),

@@ -1,7 +1,9 @@
-//! What `cargo dev` and the end-to-end tests stand on: installing, building, and running children on loopback.
+//! The tools behind `cargo dev` and the end-to-end tests: they install, build, and run child processes on
+//! loopback.
 //!
-//! It depends on no part of the project, so that it compiles in seconds and can say what it is doing while the rest
-//! compiles.
+//! This crate is for a developer's machine and for CI. No component contains it, and its children listen on
+//! loopback only. It depends on no other crate of the project, because it then compiles in seconds and shows
+//! progress while the rest compiles. `cargo dev --help` and the README describe the commands.
 #![warn(missing_docs)]
 
 pub mod alert_key;
@@ -25,4 +27,5 @@ pub mod python;
 mod run_note;
 pub mod steps;
 pub mod tools;
+pub mod words;
 pub mod workspace;

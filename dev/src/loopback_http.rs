@@ -1,13 +1,13 @@
-//! A client for what runs on this machine.
+//! An HTTP client for servers on this machine.
 
 use std::time::Duration;
 
 use ureq::Agent;
 
-/// How long an answer may take: the Playground waits for the bot before it gives one.
+/// How long an answer may take. The Playground answers only after it has the bot's answer.
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// A client that asks no proxy, and takes every status for an answer.
+/// A client that uses no proxy, and for which no status is an error.
 pub(crate) fn agent() -> Agent {
     let config = Agent::config_builder().timeout_global(Some(WITHIN)).proxy(None);
     Agent::new_with_config(config.http_status_as_error(false).build())

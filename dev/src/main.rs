@@ -9,9 +9,9 @@ mod up;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use dev::steps::loud;
-use dev::{build, tools};
+use dev::{build, tools, words};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo dev", about = "Runs, tests and builds the proactive bot")]
@@ -24,18 +24,20 @@ struct Cli {
 enum Command {
     /// Runs everything: queue and table emulator, bot, poller, and a chat page to try it in
     Up(up::Up),
-    /// Says something to the bot, or alerts the person, in the chat page that `cargo dev up` runs
+    /// Sends a message to the bot, or an alert to the person, in the chat page that `cargo dev up` runs
     Send(send::Send),
     /// Makes a key with a name and scopes for a program that alerts people
     Key(key::Key),
     /// Tests everything: format, lints, unit tests, and the built components end to end
     Test(test::Test),
-    /// Measures everything, beside baselines: minutes, and the machine to itself
+    /// Measures everything beside baselines; takes minutes, during which the machine should do nothing else
     Bench(bench::Bench),
-    /// Lets everything fail at once for some minutes, and counts what became of 2 000 alerts
+    /// Makes all services fail at random for some minutes, and counts the outcomes of 2 000 alerts
     Soak(soak::Soak),
     /// Builds both components in release, and prints their sizes
     Build,
+    /// Checks comments and documents: width of lines, plain words, links, commands
+    Words,
 }
 
 fn main() -> ExitCode {
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Command::Build => tools::install_wasm_target()
             .and_then(|()| loud("components", build::components()))
             .and_then(|()| build::print_sizes()),
+        Command::Words => words::run(&Cli::command()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,6 @@
-//! Keys of the alert routes that have a name: entries of the variable `alertkeys`, `name:scopes:sha256(key)[:until]`.
+//! Named keys of the alert routes: entries of the variable `alertkeys`, `name:scopes:sha256(key)[:until]`.
 //!
-//! The bot reads the entries (`bot-component/src/alerts/named_key.rs`). What is checked here is what a person mistypes.
+//! The bot reads the entries (`bot-component/src/alerts/named_key.rs`). The checks here find typing errors.
 
 use std::fmt::Write;
 
@@ -11,33 +11,33 @@ use sha2::{Digest, Sha256};
 
 const SCOPES: [&str; 5] = ["send", "address", "cancel", "list", "operate"];
 
-/// What a key is for.
+/// The purpose of a key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Purpose {
-    /// The name of the program, or of whoever has the key.
+    /// The name of the program or person that has the key.
     pub name: String,
-    /// What it may do.
+    /// The scopes of the key: the operations that it allows.
     pub scopes: Vec<String>,
-    /// The last day, `2027-01-31`, or a moment as of RFC 3339.
+    /// The last day on which the key is valid, `2027-01-31`, or a time as of RFC 3339.
     pub until: Option<String>,
-    /// Conversations of this tenant only.
+    /// The only tenant whose conversations the key reaches.
     pub tenant: Option<String>,
-    /// Tags that begin with this only.
+    /// The beginning of the only tags that the key reaches.
     pub tag: Option<String>,
 }
 
-/// A new key. Nothing but its owner keeps it.
+/// A new key. Only its owner keeps it; the bot gets a hash.
 pub struct NamedKey {
     key: String,
     entry: String,
 }
 
 impl NamedKey {
-    /// Makes a key that nobody can guess.
+    /// Makes a key of 32 random bytes.
     pub fn random(purpose: &Purpose) -> anyhow::Result<Self> {
         let fields = purpose.fields()?;
         let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).context("this machine has no random numbers")?;
+        getrandom::fill(&mut bytes).context("cannot get random numbers from the operating system")?;
         let key = format!("pbk_{}", URL_SAFE_NO_PAD.encode(bytes));
         let mut hash = String::new();
         for byte in Sha256::digest(&key) {
@@ -66,7 +66,7 @@ impl std::fmt::Debug for NamedKey {
 }
 
 impl Purpose {
-    /// The scopes and restrictions, as an entry has them.
+    /// The scopes and restrictions in the form of an entry.
     fn fields(&self) -> anyhow::Result<String> {
         let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
         let is_reserved =
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn key_is_new_each_time_and_its_entry_holds_its_hash_only() {
+    fn random_key_differs_each_time_and_its_entry_holds_only_its_hash() {
         let (one, other) = (purpose(|_| {}), purpose(|_| {}));
         let (one, other) = (NamedKey::random(&one).unwrap(), NamedKey::random(&other).unwrap());
         assert_ne!(one.key(), other.key());
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_names_end_and_restrictions() {
+    fn entry_holds_end_and_restrictions() {
         let purpose = purpose(|purpose| {
             purpose.scopes = vec!["send".into()];
             purpose.until = Some("2027-01-31".into());
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_bot_would_refuse_is_told_by_its_option() {
+    fn purpose_that_the_bot_would_refuse_gives_an_error_with_its_option() {
         let list = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         type Change<'a> = Box<dyn FnOnce(&mut Purpose) + 'a>;
         let rows: Vec<(&str, Change<'_>)> = vec![

@@ -13,15 +13,15 @@ use crate::workspace::root;
 /// How the Playground is started.
 #[derive(Debug, Clone)]
 pub struct PlaygroundOptions {
-    /// Where its page and its Connector are.
+    /// The port of its page and its Connector.
     pub port: u16,
-    /// Where the bot is.
+    /// The address of the bot's messages.
     pub bot_endpoint: String,
     /// `msteams`, `webchat`, `directline` or `emulator`.
     pub channel_id: String,
     /// A file for its log.
     pub log: PathBuf,
-    /// A file in which it records what goes both ways.
+    /// The file in which it records all activities, in both directions.
     pub recording: Option<PathBuf>,
 }
 
@@ -32,14 +32,14 @@ pub struct Playground {
     port: u16,
 }
 
-/// Where the Connector of the Playground on this port is, as it tells the bot.
+/// The address of the Playground's Connector, which its activities have as `serviceUrl`.
 pub(crate) fn service_url(port: u16) -> String {
     format!("http://localhost:{port}/_connector")
 }
 
 impl Playground {
-    /// The port that `cargo dev up` gives it. Its own default lies in Linux's range of outgoing ports, where any passing
-    /// connection can have it.
+    /// The port that `cargo dev up` uses. The Playground's own default is in Linux's range of outgoing ports,
+    /// so an outgoing connection can occupy it.
     pub const PORT: u16 = 3979;
 
     /// Starts it and waits until its page answers.
@@ -53,7 +53,7 @@ impl Playground {
             .arg(options.port.to_string())
             .env("TEAMSAPPTESTER_BROWSER", "none")
             .env("APPLICATION_INSIGHTS_NO_STATSBEAT", "1")
-            // Otherwise it leaves a folder where it is started.
+            // Without this variable, the Playground creates a folder in the current one.
             .env("M365_AGENTS_PLAYGROUND_LOGFILE", &options.log)
             .env("M365_AGENTS_PLAYGROUND_SERVICE_URL", service_url(options.port));
         if let Some(recording) = &options.recording {
@@ -72,7 +72,7 @@ impl Playground {
         format!("http://localhost:{}", self.port)
     }
 
-    /// Whether it has ended by itself, and how.
+    /// A message with its status and its last lines, if the Playground has ended by itself.
     pub fn has_ended(&mut self) -> Option<String> {
         self.child.has_ended()
     }

@@ -7,37 +7,38 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-/// Ports that no system gives to an outgoing connection by default (Linux: from 32 768, Windows and macOS: from 49 152): one
-/// that was free a moment ago is not taken by a passing connection.
-const QUIET: std::ops::Range<u16> = 20_000..32_000;
+/// Ports that no system gives to an outgoing connection by default (Linux: from 32 768, Windows and macOS:
+/// from 49 152). No outgoing connection can occupy one of them between the search and its use.
+const RANGE: std::ops::Range<u16> = 20_000..32_000;
 
-/// A port that was free a moment ago. No two calls of this process get the same one soon.
+/// A port that was free a moment ago. Calls of this process get the same port again only after the whole
+/// range.
 pub fn free() -> anyhow::Result<u16> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let count = u32::from(QUIET.end - QUIET.start);
-    // Processes that run side by side begin in different places.
+    let count = u32::from(RANGE.end - RANGE.start);
+    // Processes that run side by side begin at different ports.
     let begin = std::process::id().wrapping_mul(97) % count;
     for _ in 0..count {
         let offset = (begin + NEXT.fetch_add(1, Ordering::Relaxed)) % count;
-        let port = QUIET.start + u16::try_from(offset)?;
+        let port = RANGE.start + u16::try_from(offset)?;
         if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
             return Ok(port);
         }
     }
-    bail!("no port from {} to {} is free on 127.0.0.1", QUIET.start, QUIET.end)
+    bail!("no port from {} to {} is free on 127.0.0.1", RANGE.start, RANGE.end)
 }
 
-/// Fails with one sentence if somebody listens there already.
+/// Fails with one sentence if a program listens on the port already.
 pub fn expect_free(port: u16, whose: &str, flag: &str) -> anyhow::Result<()> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
         Ok(_) => Ok(()),
         Err(_) => bail!(
-            "port {port}, which {whose} wants, is taken: end what listens there, or choose another with {flag}"
+            "port {port} for {whose}: another program listens on it; end that program, or choose another port with {flag}"
         ),
     }
 }
 
-/// Whether an HTTP server answers there, whatever it answers.
+/// Whether an HTTP server answers on the port, with any status.
 pub fn answers_http(port: u16) -> bool {
     let exchange = || -> std::io::Result<bool> {
         let address = (Ipv4Addr::LOCALHOST, port).into();
@@ -56,14 +57,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_taken_port_is_one_sentence_with_the_remedy() {
+    fn taken_port_gives_an_error_with_its_flag() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
         let error = expect_free(port, "Azurite", "--azurite-port").unwrap_err().to_string();
         assert!(
             error.contains(&port.to_string())
                 && error.contains("Azurite")
-                && error.contains("--azurite-port")
+                && error.contains("--azurite-port"),
+            "{error}"
         );
         drop(taken);
         expect_free(port, "Azurite", "--azurite-port").unwrap();

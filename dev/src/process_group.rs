@@ -1,4 +1,4 @@
-//! The process groups of our children, so that none of them outlives us.
+//! The process groups of the children, so that all of them end with this process.
 
 use std::process::{Child, Command};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ fn running() -> MutexGuard<'static, Vec<u32>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a group is told.
+/// A signal that a group gets.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Signal {
     Terminate,
@@ -28,7 +28,7 @@ impl ProcessGroup {
     pub(crate) fn spawn(command: &mut Command) -> std::io::Result<(Child, Self)> {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(command, 0);
-        // Held until it is on the list: nobody who ends all of them misses it.
+        // The lock is kept until the child is on the list, so that `end_with_us` cannot miss it.
         let mut running = running();
         let child = command.spawn()?;
         running.push(child.id());
@@ -47,16 +47,17 @@ impl Drop for ProcessGroup {
     }
 }
 
-/// From here on, Ctrl-C and whatever else asks us to end ends the children too: without asking them, as nothing that
-/// they keep is needed any more. `cargo dev up` is not that kind of program, and has a handler of its own.
+/// Sets a handler: from here on, Ctrl-C, SIGTERM and SIGHUP kill all children and end this process. The
+/// children are not asked first, because nothing that they store is needed any more. `cargo dev up` has a
+/// handler of its own, because it does ask its children.
 pub fn end_with_us() -> anyhow::Result<()> {
     let end = || {
-        // Never given back: no child starts from here on, and none counts as gone.
+        // The lock is never released, so that no child starts from here on, and none leaves the list.
         let running = running();
         for id in running.iter() {
             send(*id, Signal::Kill);
         }
-        // What a shell says of a program that Ctrl-C has ended.
+        // The status that a shell reports for a program that Ctrl-C has ended.
         std::process::exit(130);
     };
     ctrlc::set_handler(end).context("cannot listen for Ctrl-C")

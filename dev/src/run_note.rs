@@ -1,5 +1,7 @@
-//! What a running application leaves under `target/` for whoever wants to send alerts through it, or to look at its queue:
-//! where the bot is, the key, and the connection string. One file for each chat page, for its user's eyes only, gone when the run ends.
+//! The run note: a file under `target/` by which other commands find a running application.
+//!
+//! It holds the bot's address, the key of the alert routes, and the connection string of the queue. Each chat
+//! page has its own file. Only its user can read it, and it is deleted when the run ends.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -11,12 +13,12 @@ use serde_json::{Value, json};
 use crate::alert_key::AlertKey;
 use crate::workspace::target;
 
-/// What is in the file.
+/// The content of the file.
 #[derive(Debug)]
 pub(crate) struct RunNote {
     /// `http://127.0.0.1:<port>`
     pub(crate) bot: String,
-    /// The key of its alert routes.
+    /// The key of the alert routes.
     pub(crate) key: AlertKey,
     /// The connection string of the run's own storage account.
     pub(crate) storage: Option<String>,
@@ -37,7 +39,7 @@ impl RunNote {
             if let Some(folder) = path.parent() {
                 std::fs::create_dir_all(folder)?;
             }
-            // A run that was killed has left its own, which others could have been let read.
+            // A killed run leaves its file behind, perhaps with another mode.
             _ = std::fs::remove_file(&path);
             let mut options = OpenOptions::new();
             options.write(true).create_new(true);
@@ -56,8 +58,8 @@ impl RunNote {
         let path = path(playground_port);
         let Ok(text) = std::fs::read_to_string(&path) else {
             bail!(
-                "the chat page on port {playground_port} runs from another folder, or without a key for alerts: call \
-                 this where `cargo dev up` was started, or start that with --variable alertkey=<a key>"
+                "port {playground_port}: the chat page runs from another folder, or without a key for alerts; run this \
+                 where `cargo dev up` was started, or start that with --variable alertkey=<a key>"
             );
         };
         let note: Value = serde_json::from_str(&text).unwrap_or_default();
@@ -67,7 +69,7 @@ impl RunNote {
                 key: AlertKey::new(key),
                 storage: note["storageConnection"].as_str().map(str::to_owned),
             }),
-            _ => bail!("{} is broken: end `cargo dev up` and start it again", path.display()),
+            _ => bail!("{}: the run note is broken; end `cargo dev up` and start it again", path.display()),
         }
     }
 }
@@ -83,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_there_for_its_user_while_the_application_runs() {
+    fn run_note_is_readable_by_its_user_until_it_is_dropped() {
         let port = crate::ports::free().unwrap();
         let error = RunNote::read(port).unwrap_err().to_string();
         assert!(error.contains("cargo dev up") && error.contains(&port.to_string()), "{error}");

@@ -1,4 +1,4 @@
-//! `cargo dev send`: from the shell, a message to the bot, or an alert to the person.
+//! `cargo dev send`: sends a message to the bot, or an alert to the person, from the shell.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 #[derive(Debug, Args)]
 pub(crate) struct Send {
-    /// What the person says to the bot, e.g. "hello"
+    /// The message of the person to the bot, e.g. "hello"
     #[arg(required_unless_present_any = ["alert", "card"], conflicts_with_all = ["alert", "card"])]
     text: Option<String>,
     /// Alerts the person through POST /api/alerts, as a back end does, e.g. "The pizza is ready"
@@ -20,7 +20,7 @@ pub(crate) struct Send {
     /// An Adaptive Card as a JSON file, to send with the alert or instead of its text
     #[arg(long, value_name = "FILE")]
     card: Option<PathBuf>,
-    /// Where the chat page of `cargo dev up` is
+    /// The port of the chat page of `cargo dev up`
     #[arg(long, default_value_t = Playground::PORT)]
     playground_port: u16,
 }
@@ -31,7 +31,7 @@ impl Send {
         let page = format!("http://localhost:{}", self.playground_port);
         if let Some(text) = &self.text {
             chat.say(text)?;
-            println!("Sent. The bot answers in the chat page, where that is open: {page}");
+            println!("Sent. If the chat page is open, the answer appears there: {page}");
             return Ok(());
         }
         let mut alert = json!({"to": {"address": chat.reference()}, "text": self.alert});
@@ -40,7 +40,7 @@ impl Send {
         }
         let alerted = BackEnd::find(self.playground_port)?.alert(&alert)?;
         let id = queued(&alerted)?;
-        println!("Accepted as alert {id}. It comes at once in the chat page, where that is open: {page}");
+        println!("Accepted as alert {id}. If the chat page is open, the alert appears there at once: {page}");
         Ok(())
     }
 }
@@ -56,12 +56,15 @@ fn queued(alerted: &[Alerted]) -> anyhow::Result<&str> {
     match alerted {
         [Alerted { id: Some(id), status }] if status == "queued" => Ok(id),
         [Alerted { status, .. }] if status == "stopped" => {
-            bail!("the person in the chat page said stop, and gets no alerts: cargo dev send start")
+            bail!(
+                "the person in the chat page gets no alerts, because they sent `stop`; undo it: cargo dev send start"
+            )
         }
         [Alerted { status, .. }] => bail!(
-            "the chat page's conversation is {status} and gets no alerts: say something in it first (cargo dev send hello)"
+            "the chat page's conversation gets no alerts, because it is {status}; send a message in it first: cargo dev \
+             send hello"
         ),
-        _ => bail!("the bot answered with {} alerts instead of one", alerted.len()),
+        _ => bail!("the bot's answer: expected one alert, found {}", alerted.len()),
     }
 }
 
@@ -76,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_or_an_alert() {
+    fn arguments_are_a_message_or_an_alert() {
         use clap::Parser;
         for (arguments, expected) in [
             (&["hello"][..], true),
@@ -94,14 +97,14 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_queued_is_accepted() {
+    fn alert_that_is_not_queued_is_an_error_with_the_remedy() {
         let alerted =
             |id: Option<&str>, status: &str| Alerted { id: id.map(Into::into), status: status.into() };
         assert_eq!(queued(&[alerted(Some("a"), "queued")]).unwrap(), "a");
         for (alerts, hint) in [
             (vec![alerted(None, "stopped")], "send start"),
             (vec![alerted(None, "paused")], "send hello"),
-            (vec![alerted(Some("a"), "queued"), alerted(Some("b"), "queued")], "2 alerts"),
+            (vec![alerted(Some("a"), "queued"), alerted(Some("b"), "queued")], "found 2"),
         ] {
             let error = queued(&alerts).unwrap_err().to_string();
             assert!(error.contains(hint), "{error}");

@@ -1,4 +1,4 @@
-//! `cargo dev soak`: the long form of the fault test, with its figures.
+//! `cargo dev soak`: runs the fault test for minutes, and prints its figures.
 
 use clap::Args;
 use dev::steps::{cargo, loud};
@@ -6,7 +6,7 @@ use dev::{build, tools};
 
 #[derive(Debug, Args)]
 pub(crate) struct Soak {
-    /// Repeats what an earlier run scripted; its seed is printed
+    /// The seed of an earlier run, which it printed; the same faults are repeated
     #[arg(long)]
     seed: Option<u64>,
 }

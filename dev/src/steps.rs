@@ -1,4 +1,4 @@
-//! Commands that are run one after the other.
+//! Runs commands one after the other.
 
 use std::process::Command;
 
@@ -15,14 +15,15 @@ pub fn loud(name: &str, mut command: Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs a command that shows its own progress, as the last one: on Unix in our place, so that whoever ends us ends it.
+/// Runs the last command, which shows its own progress. On Unix the command replaces this process, so that a
+/// signal to this process ends the command.
 pub fn last(name: &str, command: Command) -> anyhow::Result<()> {
     #[cfg(unix)]
     {
         let mut command = command;
         let shown = shown(&command);
         eprintln!("  {name}: {shown}");
-        // It returns only if that fails.
+        // `exec` returns only if it fails.
         let error = std::os::unix::process::CommandExt::exec(&mut command);
         Err(error).with_context(|| format!("{name}: cannot run {shown}"))
     }
@@ -30,7 +31,7 @@ pub fn last(name: &str, command: Command) -> anyhow::Result<()> {
     loud(name, command)
 }
 
-/// Runs a command without output, which is shown only if it fails.
+/// Runs a command, and shows its output only if it fails.
 pub fn silent(mut command: Command) -> anyhow::Result<()> {
     let shown = shown(&command);
     let output = command.output().with_context(|| format!("cannot run {shown}"))?;
@@ -53,10 +54,11 @@ pub(crate) fn shown(command: &Command) -> String {
 
 /// A `cargo` command in the workspace.
 pub fn cargo(arguments: &[&str]) -> Command {
-    // The cargo that runs us, so that `cargo +toolchain dev …` keeps its toolchain.
+    // The cargo that started this process, so that `cargo +toolchain dev …` keeps its toolchain.
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(crate::workspace::root());
-    // Whoever runs us through cargo passes on variables of *this* package, which confuse build scripts' caches.
+    // Cargo sets variables of this package for the processes that it starts. Build scripts would run again
+    // because of them.
     command.env_remove("CARGO_TARGET_DIR");
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();

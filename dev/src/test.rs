@@ -1,20 +1,20 @@
-//! `cargo dev test`: everything that has to hold, in the order in which it fails fastest.
+//! `cargo dev test`: all checks and tests. The quick ones run first, so that a failure shows early.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use clap::Args;
+use clap::{Args, CommandFactory};
 use dev::browser::Browser;
 use dev::host::HostKind;
 use dev::progress::quiet;
 use dev::python::{self, Program};
 use dev::steps::{cargo, loud};
-use dev::{build, deny, tools};
+use dev::{build, deny, tools, words};
 
 #[derive(Debug, Args)]
 pub(crate) struct Test {
-    /// What runs the components end to end: the embedded host, or `spin up`
+    /// The host that runs the components end to end: the embedded one, or `spin up`
     #[arg(long, value_enum, default_value = "embedded")]
     host: HostKind,
     /// Runs only the end-to-end tests whose names contain this
@@ -40,7 +40,9 @@ impl Test {
                 steps.run("embedded host", || loud("embedded host", command))?;
             }
             steps.run("npm packages", || {
-                quiet("npm packages", || npm.join().unwrap_or_else(|_| bail!("npm's thread broke")))
+                quiet("npm packages", || {
+                    npm.join().unwrap_or_else(|_| bail!("the thread that runs npm panicked"))
+                })
             })?;
             let schemathesis = self.schemathesis(&mut steps)?;
             steps.run("end-to-end tests", || self.end_to_end(schemathesis))
@@ -52,7 +54,7 @@ impl Test {
         Ok(())
     }
 
-    /// Where it is, if the test that needs it runs and can.
+    /// Installs Schemathesis if its test was chosen. `None` if it was not, or without Python.
     fn schemathesis(&self, steps: &mut Steps) -> anyhow::Result<Option<PathBuf>> {
         const TEST: &str = "openapi::openapi_description_matches_the_running_components";
         if self.filter.as_ref().is_some_and(|filter| !TEST.contains(filter.as_str())) {
@@ -82,7 +84,7 @@ impl Test {
     }
 }
 
-/// What the workspace stands on.
+/// Checks the crates on which the workspace depends.
 fn supply_chain(steps: &mut Steps) -> anyhow::Result<()> {
     match steps.install("cargo-deny")? {
         Program::Missing(why) => steps.skip("cargo deny", why),
@@ -102,6 +104,7 @@ fn supply_chain(steps: &mut Steps) -> anyhow::Result<()> {
 }
 
 fn checks(steps: &mut Steps) -> anyhow::Result<()> {
+    steps.run("words", || words::run(&crate::Cli::command()))?;
     supply_chain(steps)?;
     steps.run("format", || loud("format", cargo(&["fmt", "--all", "--check"])))?;
     let deny = ["--", "-D", "warnings"];
@@ -150,7 +153,7 @@ impl Steps {
 
     fn skip(&mut self, name: &'static str, why: String) {
         eprintln!("  SKIPPED {name}: {why}");
-        // It was not done, so it did not pass.
+        // The summary must not list a skipped step among those that passed.
         self.done.retain(|(done, _)| *done != name);
         self.skipped.push((name, why));
     }

@@ -1,4 +1,4 @@
-//! What has to be there, and installing what is missing.
+//! Checks that tools are installed, and installs missing ones.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -21,11 +21,11 @@ pub fn expect_node() -> anyhow::Result<()> {
     let remedy = format!(
         "install Node.js {NODE_MAJOR} or newer (https://nodejs.org, or your package manager), then run this again"
     );
-    let Ok(output) = node().arg("--version").output() else { bail!("Node.js is missing: {remedy}") };
+    let Ok(output) = node().arg("--version").output() else { bail!("Node.js: not found; {remedy}") };
     let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     match major(&version) {
         Some(major) if major >= NODE_MAJOR => Ok(()),
-        _ => bail!("Node.js is {version}, which is too old: {remedy}"),
+        _ => bail!("Node.js: expected {NODE_MAJOR} or newer, found {version}; {remedy}"),
     }
 }
 
@@ -33,12 +33,12 @@ fn major(version: &str) -> Option<u32> {
     version.strip_prefix('v')?.split('.').next()?.parse().ok()
 }
 
-/// Where the npm packages are.
+/// The folder of the npm packages.
 pub fn node_modules() -> PathBuf {
     root().join("dev/node_modules")
 }
 
-/// Installs the npm packages by the lock file, unless exactly these are there.
+/// Installs the npm packages of the lock file, unless exactly these are installed.
 pub fn install_npm_packages() -> anyhow::Result<()> {
     expect_node()?;
     let lock_file = root().join("dev/package-lock.json");
@@ -48,29 +48,29 @@ pub fn install_npm_packages() -> anyhow::Result<()> {
         return Ok(());
     }
     let mut npm = Command::new(if cfg!(windows) { "npm.cmd" } else { "npm" });
-    // No package of ours needs its scripts, so none gets to run one.
+    // No package needs its install scripts, so npm runs none.
     npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(root().join("dev"));
     silent(npm)?;
     std::fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
-/// Installs the guests' compile target, unless it is there.
+/// Installs the guests' compile target, unless it is installed.
 pub fn install_wasm_target() -> anyhow::Result<()> {
     let output =
         Command::new("rustc").args(["--print", "target-libdir", "--target", "wasm32-wasip2"]).output();
     let libraries =
-        output.context("Rust is missing: install it from https://rustup.rs, then run this again")?;
+        output.context("Rust: not found; install it from https://rustup.rs, then run this again")?;
     if PathBuf::from(String::from_utf8_lossy(&libraries.stdout).trim()).is_dir() {
         return Ok(());
     }
     let mut rustup = Command::new("rustup");
     rustup.args(["target", "add", "wasm32-wasip2"]);
     loud("Rust target wasm32-wasip2", rustup).context(
-        "without rustup, install the standard library for wasm32-wasip2 from where your Rust comes from",
+        "Rust target wasm32-wasip2: cannot be installed; without rustup, install it with the tool that installed Rust",
     )
 }
 
-/// Installs rustfmt and clippy, unless they are there.
+/// Installs rustfmt and clippy, unless they are installed.
 pub fn install_lints() -> anyhow::Result<()> {
     for (component, subcommand) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
         let there = Command::new("cargo").args([subcommand, "--version"]).output();
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_of_node() {
+    fn node_version_gives_its_major_number() {
         for (text, expected) in
             [("v20.20.2", Some(20)), ("v8.0.0", Some(8)), ("20", None), ("", None), ("vX", None)]
         {
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lock_file_pins_what_the_readme_names() {
+    fn lock_file_pins_the_packages() {
         let lock = std::fs::read_to_string(root().join("dev/package-lock.json")).unwrap();
         for (package, version) in [
             ("azurite", "3.35.0"),

@@ -1,4 +1,4 @@
-//! `cargo dev up`: everything on loopback, and one address to open.
+//! `cargo dev up`: runs everything on loopback, and prints the one address to open.
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -15,25 +15,25 @@ use dev::{build, ports, tools, workspace};
 
 #[derive(Debug, Args)]
 pub(crate) struct Up {
-    /// What runs the components: the embedded host, or `spin up`
+    /// The host that runs the components: the embedded one, or `spin up`
     #[arg(long, value_enum, default_value = "embedded")]
     host: HostKind,
     /// Opens the chat page in a browser
     #[arg(long)]
     open: bool,
-    /// Where the bot listens
+    /// The port of the bot
     #[arg(long, default_value_t = 3978)]
     bot_port: u16,
-    /// Where the chat page is
+    /// The port of the chat page
     #[arg(long, default_value_t = Playground::PORT)]
     playground_port: u16,
-    /// Where the queue emulator is
+    /// The port of the queue emulator
     #[arg(long, default_value_t = AzuritePorts::DEFAULT.queue)]
     azurite_port: u16,
-    /// Where the table emulator is
+    /// The port of the table emulator
     #[arg(long, default_value_t = AzuritePorts::DEFAULT.table)]
     azurite_table_port: u16,
-    /// Which channel the chat page plays: msteams, webchat, directline or emulator
+    /// The channel that the chat page simulates: msteams, webchat, directline or emulator
     #[arg(long, default_value = "msteams")]
     channel: String,
     /// A variable of the application, e.g. pace=5
@@ -51,7 +51,7 @@ impl Up {
         ports::expect_free(self.playground_port, "the chat page", "--playground-port")?;
         let variables = self.variables()?;
         let alert_key = AlertKey::of_run(&variables)?;
-        // From here on Ctrl-C ends the children, not just us.
+        // From here on, Ctrl-C ends the children too.
         let (stop, stopped) = channel();
         ctrlc::set_handler(move || _ = stop.send(())).context("cannot listen for Ctrl-C")?;
         self.prepare()?;
@@ -72,11 +72,13 @@ impl Up {
         let page = application.playground().url();
         println!("\nReady after {:.0} s. Open this, and type a message:\n", start.elapsed().as_secs_f64());
         println!("    {page}\n");
-        println!("The acknowledgement comes at once, the alert right behind it. Ctrl-C ends everything.\n");
+        println!(
+            "The acknowledgement comes at once, and the alert right after it. Ctrl-C ends everything.\n"
+        );
         if self.open {
             open_browser(&page);
         }
-        // What it said while it started is no news.
+        // The lines of the start are not shown.
         let mut shown = application.host().output().len();
         loop {
             let lines = application.host().output();
@@ -101,15 +103,17 @@ impl Up {
         let mut variables = Vec::new();
         for variable in &self.variables {
             let Some((name, value)) = variable.split_once('=') else {
-                bail!("--variable {variable} has no `=`: write --variable NAME=VALUE");
+                bail!(
+                    "--variable {variable}: expected NAME=VALUE, found no `=`; write --variable NAME=VALUE"
+                );
             };
             variables.push((name.to_owned(), value.to_owned()));
         }
         Ok(variables)
     }
 
-    /// Builds and installs side by side: npm waits for the network, and each build has stretches that keep but one
-    /// processor busy.
+    /// Builds and installs side by side, because npm waits for the network, and parts of each build use one
+    /// processor only.
     fn prepare(&self) -> anyhow::Result<()> {
         tools::install_wasm_target()?;
         let mut tasks = vec![
@@ -128,7 +132,8 @@ impl Up {
     }
 }
 
-/// A tick that found nothing says so every second; a person wants to see what happened.
+/// Whether a line is of interest. A tick of cron on an empty queue logs a line each second, which is left
+/// out.
 fn is_worth_showing(line: &str) -> bool {
     !(line.contains(r#""event":"drain""#)
         && line.contains(r#""received":0"#)
@@ -144,7 +149,7 @@ fn open_browser(url: &str) {
         "xdg-open"
     };
     if std::process::Command::new(program).arg(url).spawn().is_err() {
-        eprintln!("cannot open a browser ({program} is missing): open {url} yourself");
+        eprintln!("browser: cannot run {program}; open {url} yourself");
     }
 }
 
@@ -153,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn idle_ticks_are_not_shown() {
+    fn tick_on_an_empty_queue_is_not_shown() {
         for (line, expected) in [
             (
                 r#"[poller-cron] {"time":"t","level":"info","event":"drain","delivered":0,"received":0}"#,

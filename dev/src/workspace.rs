@@ -1,4 +1,4 @@
-//! Where things are.
+//! Paths of the workspace.
 
 use std::path::{Path, PathBuf};
 
@@ -8,9 +8,9 @@ pub fn root() -> PathBuf {
     dev.parent().unwrap_or(dev).to_owned()
 }
 
-/// Where cargo puts what it builds.
+/// Cargo's target folder.
 ///
-/// The guests are always under `target/`, because `spin.toml` names them there; so `CARGO_TARGET_DIR` is not followed.
+/// `CARGO_TARGET_DIR` is ignored, because `spin.toml` names the guests under `target/`.
 pub fn target() -> PathBuf {
     root().join("target")
 }

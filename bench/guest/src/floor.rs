@@ -17,16 +17,16 @@ const TIMEOUTS: Timeouts = Timeouts {
     max_answer_bytes: 16 * 1024 * 1024,
 };
 
-/// As many as the poller works on at once.
+/// How many messages are delivered at once, as in the poller.
 const AT_ONCE: usize = 16;
 
-/// What one request is to call: a header each.
+/// The calls that a request asks for, each by a header.
 struct Calls {
-    /// `x-variables`: their names, comma separated.
+    /// `x-variables`: the names of the variables to read, separated by commas.
     variables: Vec<String>,
     /// `x-reads`: reads of key-value, for a run with each Get.
     reads: u32,
-    /// `x-writes`: the same of writes.
+    /// `x-writes`: writes of key-value, for a run with each Get.
     writes: u32,
     /// `x-queue`: the address of the queue's messages.
     queue: String,
@@ -101,7 +101,7 @@ async fn key_value(host: &SpinHost, calls: &Calls) {
         _ = host.get(&format!("floor:{index}")).await;
     }
     for index in 0..calls.writes {
-        // Another value each time: an equal one costs next to nothing.
+        // A different value each time, because the write of an equal one costs hardly anything.
         let value = format!("{:?}", host.now());
         _ = host.set(&format!("floor:{index}"), value.as_bytes()).await;
     }

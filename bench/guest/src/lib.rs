@@ -1,15 +1,16 @@
-//! What the components are compared with.
+//! The guest with which the benchmarks compare the components.
 //!
-//! By default it does nothing: what every component pays is an instance, the SDK's entry, an empty answer. On the
-//! application's own routes it makes the host calls that a request's headers name, and nothing else: the *floor* of an
-//! activity and of a run. The bench takes the numbers from the metered application.
+//! By default it does nothing. It then shows the cost that every component has: an instance, the SDK's entry
+//! point, an empty answer. On the application's own routes it makes the host calls that a request's headers
+//! name, and no others: the *floor* of an activity and of a run. The bench takes the numbers of calls from
+//! the metered application. No application contains this guest.
 
 #[cfg(target_os = "wasi")]
 mod floor;
 
 #[cfg(target_os = "wasi")]
-mod door {
-    // The macro's bindings need it.
+mod entry_point {
+    // The bindings of the macro contain unsafe code.
     #![allow(unsafe_code)]
 
     use spin_sdk::http::{IncomingRequest, ResponseOutparam};

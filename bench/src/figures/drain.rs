@@ -1,4 +1,4 @@
-//! Messages per second that a drain delivers, and what each costs the host.
+//! Measures how many messages per second a drain delivers, and the host's processor time for each.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use crate::exact::{self, CONVERSATIONS};
 use crate::figures::Bench;
 use crate::meter::HostCalls;
 
-/// Drains backlogs, by `POST /internal/poll` again and again: a run ends after 20 s.
+/// Drains backlogs. `POST /internal/poll` is called again and again, because a run ends after 20 s.
 pub fn drain(bench: &mut Bench) -> anyhow::Result<()> {
     let (backlogs, repetitions): (&[usize], usize) =
         if bench.quick { (&[1_000], 1) } else { (&[2_000, 10_000], 5) };
@@ -19,7 +19,7 @@ pub fn drain(bench: &mut Bench) -> anyhow::Result<()> {
         ("native, kept connections", Contender::native(&bench.workload, false)?),
         ("native, a connection per call", Contender::native(&bench.workload, true)?),
     ];
-    // What the metered run did for each Get, rounded up.
+    // The calls of the metered run for each Get, rounded up.
     let run = bench.host_calls.full_run;
     let gets = exact::DELIVERIES.div_ceil(32) as u64 + 2;
     let per_get = HostCalls {

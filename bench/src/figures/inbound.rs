@@ -1,4 +1,4 @@
-//! Activities per second, how long each takes, and what each costs the host.
+//! Measures activities per second, the latency of each, and the host's processor time for each.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use crate::machine::processor_time;
 use crate::statistics::percentile_milliseconds;
 use crate::workload::{KNOWN, Tokens};
 
-/// What is sent.
+/// The kind of requests that are sent.
 #[derive(Debug, Clone, Copy)]
 enum Load {
     Activities(Tokens),
     FirstActivities,
-    Strangers,
+    WithoutToken,
     Floor,
 }
 
@@ -34,20 +34,20 @@ pub fn inbound(bench: &mut Bench) -> anyhow::Result<()> {
         ("no-op component", 200, known, &noop),
         ("components, new tokens", 202, new_tokens, &components),
         ("components, new conversations", 202, Load::FirstActivities, &components),
-        ("components, no token (401)", 401, Load::Strangers, &components),
+        ("components, no token (401)", 401, Load::WithoutToken, &components),
         ("native, kept connections", 202, known, &native),
         ("native, a connection per call", 202, known, &native_unkept),
     ];
     let requests = |bench: &Bench, load: Load, count: usize| match load {
         Load::Activities(tokens) => bench.workload.activities(count, tokens),
         Load::FirstActivities => bench.workload.first_activities(count, Tokens::One),
-        Load::Strangers => bench.workload.strangers(count),
+        Load::WithoutToken => bench.workload.strangers(count),
         Load::Floor => {
             let activities = bench.workload.activities(count, Tokens::One);
             bench.workload.floor_of(activities, "inbound,outbound", &bench.host_calls.activity)
         }
     };
-    // Caches are filled, conversations are known, and every path has run once.
+    // This fills caches, makes conversations known, and runs every path once.
     for (_, status, load, contender) in contenders {
         driver::load(contender.url(), 1, requests(bench, load, KNOWN), status)?;
     }

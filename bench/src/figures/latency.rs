@@ -1,4 +1,4 @@
-//! From the queue to the person: how long a lone message takes.
+//! Measures how long a single message takes from the queue to the person.
 
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,13 @@ use crate::figures::Bench;
 use crate::statistics::percentile_milliseconds;
 use crate::workload::{KNOWN, Tokens};
 
-/// Between two messages: no divisor of cron's second, so that they come at every phase of it.
+/// The pause between two messages. It does not divide cron's second, so that messages arrive at every phase
+/// of it.
 const STEP: Duration = Duration::from_millis(97);
-const PATIENCE: Duration = Duration::from_secs(30);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// Measures 200 lone messages, with cron every second, with a poll for each, and with the bot's kick, by turns.
+/// Measures 200 single messages, with cron every second, with a poll for each, and with the bot's kick, in
+/// turn.
 pub fn latency(bench: &mut Bench) -> anyhow::Result<()> {
     let (count, repetitions) = if bench.quick { (20, 1) } else { (200, 5) };
     (0..repetitions).try_for_each(|_| all(bench, count))
@@ -35,7 +37,7 @@ fn all(bench: &mut Bench, count: usize) -> anyhow::Result<()> {
     let latencies =
         deliver(bench, count, |bench| driver::send(polled.url(), bench.workload.poll(), 200).map(drop))?;
     add(bench, "a poll per message", &latencies);
-    // With cron as well: a kick that is lost is what it is for.
+    // With cron as well, because cron makes up for a lost kick.
     let kicking = Contender::components(&bench.workload, Variant { kick: true, cron: true, ..variant })?;
     let latencies = ask_and_wait(bench, &kicking, count)?;
     add(bench, "the bot's kick", &latencies);
@@ -49,8 +51,8 @@ fn add(bench: &mut Bench, contender: &str, latencies: &[Duration]) {
     }
 }
 
-/// Sends activities one after the other, each when the alert of the one before has come; how long each took from the Put to
-/// the alert, in ascending order.
+/// Sends activities one after the other, each when the alert of the one before has arrived. Returns the times
+/// from each Put to its alert, in ascending order.
 fn ask_and_wait(bench: &Bench, contender: &Contender, count: usize) -> anyhow::Result<Vec<Duration>> {
     driver::load(contender.url(), 1, bench.workload.activities(KNOWN, Tokens::One), 202)?;
     wait_until(|| bench.stubs.queue.is_empty())?;
@@ -59,11 +61,13 @@ fn ask_and_wait(bench: &Bench, contender: &Contender, count: usize) -> anyhow::R
         bench.stubs.connector.note_arrivals();
         let (conversation, activity) = bench.workload.lone_activity(index);
         driver::send(contender.url(), activity, 202)?;
-        let put = bench.stubs.queue.last_put().context("an activity is put on the queue")?;
+        let put = bench.stubs.queue.last_put().context("the activity was not put on the queue")?;
         wait_until(|| bench.stubs.connector.arrival(&conversation).is_some())?;
-        let arrived = bench.stubs.connector.arrival(&conversation).context("it has arrived")?;
+        let arrived =
+            bench.stubs.connector.arrival(&conversation).context("the time of the arrival is missing")?;
         latencies.push(arrived.saturating_duration_since(put));
-        // The run that delivered it looks once more, and ends: what comes next finds nobody at work.
+        // The run that delivered the alert looks at the queue once more, and ends. The next message then
+        // finds no run at work.
         std::thread::sleep(STEP);
     }
     latencies.sort_unstable();
@@ -71,15 +75,16 @@ fn ask_and_wait(bench: &Bench, contender: &Contender, count: usize) -> anyhow::R
 }
 
 fn wait_until(is_there: impl Fn() -> bool) -> anyhow::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + LONGEST_WAIT;
     while !is_there() {
-        ensure!(Instant::now() < deadline, "waited in vain");
+        ensure!(Instant::now() < deadline, "no result after {} s", LONGEST_WAIT.as_secs());
         std::thread::sleep(Duration::from_micros(200));
     }
     Ok(())
 }
 
-/// Puts messages, with `between` after each, and waits until all are delivered; how long each took, in ascending order.
+/// Puts messages, calls `between` after each, and waits until all are delivered. Returns the time of each, in
+/// ascending order.
 fn deliver(
     bench: &Bench,
     count: usize,
@@ -93,14 +98,14 @@ fn deliver(
         bench.stubs.queue.put(text);
         between(bench)?;
     }
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + LONGEST_WAIT;
     while !bench.stubs.queue.is_empty() {
         ensure!(Instant::now() < deadline, "{} messages are left on the queue", bench.stubs.queue.len());
         std::thread::sleep(Duration::from_millis(20));
     }
     let arrivals = bench.stubs.connector.take_arrivals();
     let latency = |(conversation, at): &(String, Instant)| {
-        let arrived = arrivals.get(conversation).context("every message is delivered")?;
+        let arrived = arrivals.get(conversation).context("a message was not delivered")?;
         Ok(arrived.saturating_duration_since(*at))
     };
     let mut latencies = put.iter().map(latency).collect::<anyhow::Result<Vec<_>>>()?;

@@ -1,5 +1,5 @@
-//! The figures that depend on the machine: each beside its baseline, in turns, so that what else the machine does hits
-//! both alike.
+//! The figures that depend on the machine. Each is measured in turn with its baseline, so that other work of
+//! the machine affects both alike.
 
 mod drain;
 mod inbound;
@@ -20,25 +20,25 @@ use crate::report::Report;
 use crate::stubs::Stubs;
 use crate::workload::Workload;
 
-/// What every figure is measured with.
+/// The environment in which every figure is measured.
 #[derive(Debug)]
 pub struct Bench {
-    /// The outside world.
+    /// The stubs of the outside services.
     pub stubs: Stubs,
-    /// What is thrown at the application.
+    /// Makes the requests and messages.
     pub workload: Workload,
-    /// What came out so far.
+    /// The results so far.
     pub report: Report,
-    /// What runs the components.
+    /// The host that runs the components.
     pub host: HostKind,
-    /// The calls that the components make, for the guest that makes nothing else.
+    /// The host calls of the components, which the floor's guest repeats.
     pub host_calls: PerWork,
     /// A short run: few repetitions, small loads.
     pub quick: bool,
 }
 
 impl Bench {
-    /// What the components cost, as a multiple of the floor, of one repetition.
+    /// Adds the cost of the components as a multiple of the floor, for one repetition.
     fn add_ratio(&mut self, figure: &str, costs: &[(&str, f64)]) {
         let cost = |wanted: &str| costs.iter().find(|(name, _)| *name == wanted).map(|(_, cost)| *cost);
         if let (Some(components), Some(floor)) = (cost("components"), cost("floor"))
@@ -48,7 +48,7 @@ impl Bench {
         }
     }
 
-    /// How often a figure is measured: at least five times, if it counts.
+    /// How often a figure is measured: five times in a full run.
     fn repetitions(&self) -> usize {
         if self.quick { 2 } else { 5 }
     }

@@ -1,4 +1,5 @@
-//! What an instance costs: the no-op component's answer, beside an answer that the host gives itself.
+//! Measures the cost of an instance: the no-op component's answer beside an answer that the host gives
+//! itself.
 
 use crate::contender::Contender;
 use crate::driver;

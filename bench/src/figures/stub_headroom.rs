@@ -1,4 +1,5 @@
-//! Whether the stubs could be what is measured: how many calls a second they take by themselves.
+//! Measures how many calls per second the stubs answer by themselves, to show that they do not limit other
+//! figures.
 
 use bytes::Bytes;
 use http::Request;

@@ -1,5 +1,5 @@
-//! Every port on this machine: a pooled HTTP client, key-value in memory, the real clock. The log is thrown away, as
-//! with the embedded host's `--quiet`.
+//! The platform's ports for the native build: a pooled HTTP client, key-value in memory, the real clock. Log
+//! lines are dropped, as with the embedded host's `--quiet`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +17,7 @@ use platform::{
     Timeouts, TransportError,
 };
 
-/// The application's variables; those that are not there are empty.
+/// The application's variables. A variable without a value is empty.
 #[derive(Debug, Clone, Default)]
 pub struct Variables(pub BTreeMap<String, String>);
 
@@ -27,7 +27,7 @@ impl Settings for Variables {
     }
 }
 
-/// What outlives a request.
+/// The state that outlives a request.
 #[derive(Debug)]
 pub(super) struct Shared {
     variables: Variables,
@@ -45,7 +45,7 @@ pub struct NativeHost {
 /// An HTTP client for any number of requests.
 pub(super) type HttpPool = Client<HttpConnector, Full<Bytes>>;
 
-/// Makes a client that keeps its connections, or does not.
+/// Makes a client. With `fresh_connections` it opens a connection for each request.
 pub(super) fn pool(fresh_connections: bool) -> HttpPool {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
@@ -95,7 +95,7 @@ impl HttpClient for NativeHost {
         };
         let answer: http::Response<Bytes> = tokio::time::timeout(timeouts.total, exchange)
             .await
-            .map_err(|_| TransportError::AnswerLost("no answer in time".into()))??;
+            .map_err(|_| TransportError::AnswerLost("the answer did not come in time".into()))??;
         if answer.body().len() > timeouts.max_answer_bytes {
             let problem = BodyProblem::TooLong { limit_bytes: timeouts.max_answer_bytes };
             let (head, _) = answer.into_parts();

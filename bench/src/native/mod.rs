@@ -10,13 +10,13 @@ use clap::Args;
 use host::Shared;
 pub use host::{NativeHost, Variables};
 
-/// How it is started: in a process of its own, like the host that it is compared with.
+/// The options of the native build. It runs in a process of its own, like the host with which it is compared.
 #[derive(Debug, Clone, Args)]
 pub struct Native {
-    /// Where to serve; port 0 picks a free one
+    /// The address on which to serve; port 0 picks a free one
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// Opens a connection for each outbound call, as the embedded host does
+    /// Opens a connection for each outbound call
     #[arg(long)]
     fresh_connections: bool,
     /// The value of a variable; may be repeated

@@ -1,5 +1,5 @@
-//! HTTP in front of the handlers: a thread for each core, each with its connections and its client, because what a
-//! handler returns cannot be sent to another thread.
+//! Serves HTTP in front of the handlers. Each core has a thread with its own connections and its own client,
+//! because the future of a handler cannot move to another thread.
 
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
@@ -30,7 +30,7 @@ pub(super) fn serve(address: SocketAddr, shared: Arc<Shared>, fresh_connections:
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
     for thread in threads {
-        thread.join().expect("a thread of the server broke")?;
+        thread.join().expect("a thread of the server panicked")?;
     }
     Ok(())
 }
@@ -49,7 +49,7 @@ fn accept(listener: TcpListener, shared: &Arc<Shared>, fresh_connections: bool) 
                     let host = NativeHost::new(Arc::clone(&shared), client.clone());
                     async move { Ok::<_, Infallible>(answer(&host, request).await) }
                 });
-                // A client that goes away ends its own connection and nothing else.
+                // If a client disconnects, only its own connection ends.
                 _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
             });
         }
@@ -58,7 +58,7 @@ fn accept(listener: TcpListener, shared: &Arc<Shared>, fresh_connections: bool) 
 
 async fn answer(host: &NativeHost, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
-    // One that breaks off is as good as an empty one: nobody sends such here.
+    // A body that breaks off counts as empty. The driver sends none.
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let request = Request::from_parts(head, body);
     let reply = if request.uri().path() == "/internal/poll" {
@@ -66,6 +66,6 @@ async fn answer(host: &NativeHost, request: Request<Incoming>) -> Response<Full<
     } else {
         bot_component::handle(host, request).await
     };
-    // With `kick=off` nothing follows.
+    // With `kick=off`, no work follows the answer.
     reply.answer.map(Full::new)
 }

@@ -1,4 +1,4 @@
-//! The Connector: it takes every activity.
+//! The stub of the Connector. It accepts every activity.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -7,11 +7,11 @@ use bytes::Bytes;
 
 use super::{Stub, answer};
 
-/// A Connector that answers 201 to every post of an activity with a token, whatever token.
+/// A Connector that answers 201 to every post of an activity with a token. It does not check the token.
 #[derive(Debug)]
 pub struct Connector(Stub<Arrivals>);
 
-/// When an activity came into a conversation, if anybody wants to know.
+/// When the first activity of each conversation arrived; `None` while this is not recorded.
 type Arrivals = Option<HashMap<String, Instant>>;
 
 impl Connector {
@@ -24,22 +24,22 @@ impl Connector {
         self.0.authority()
     }
 
-    /// How many activities came.
+    /// The number of calls so far.
     pub fn calls(&self) -> u64 {
         self.0.calls()
     }
 
-    /// From now on it notes when which conversation got something.
+    /// Records from now on when the first activity of each conversation arrives.
     pub fn note_arrivals(&self) {
         *self.0.state() = Some(HashMap::new());
     }
 
-    /// When a conversation got something, by its percent-encoded id, if it did.
+    /// When the first activity of a conversation arrived, by its percent-encoded id.
     pub fn arrival(&self, conversation: &str) -> Option<Instant> {
         self.0.state().as_ref()?.get(conversation).copied()
     }
 
-    /// When each conversation got something, by its percent-encoded id. It stops noting.
+    /// When the first activity of each conversation arrived, by its percent-encoded id. Ends the recording.
     pub fn take_arrivals(&self) -> HashMap<String, Instant> {
         self.0.state().take().unwrap_or_default()
     }
@@ -56,7 +56,7 @@ fn take_activity(arrivals: &mut Arrivals, request: &http::Request<Bytes>) -> Opt
     {
         return None;
     }
-    // A reply is an acknowledgement.
+    // A reply is an acknowledgement, and no alert.
     if let Some(arrivals) = arrivals.as_mut().filter(|_| reply_to.is_empty()) {
         arrivals.entry(conversation.to_owned()).or_insert_with(Instant::now);
     }

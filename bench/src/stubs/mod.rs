@@ -1,5 +1,5 @@
-//! The outside world of a benchmark: servers on loopback that do next to nothing, count what comes, and fail the run on
-//! anything that they do not expect.
+//! The outside services of a benchmark: servers on loopback that do little and count the calls. A call that a
+//! stub does not expect fails the run.
 
 mod connector;
 mod queue;
@@ -19,7 +19,7 @@ pub use connector::Connector;
 pub use queue::Queue;
 pub use table::Table;
 
-/// Every stub at once.
+/// All stubs.
 #[derive(Debug)]
 pub struct Stubs {
     /// The storage queue.
@@ -28,14 +28,14 @@ pub struct Stubs {
     pub table: Table,
     /// The Bot Connector.
     pub connector: Connector,
-    /// The issuer of the channel's tokens. Strict, and asked once a day.
+    /// The issuer of the channel's tokens. It checks strictly, because the bot calls it once a day only.
     pub open_id: OpenId,
-    /// The issuer of the bot's tokens. Strict, and asked once an hour.
+    /// The issuer of the bot's tokens. It checks strictly, because the bot calls it once an hour only.
     pub login: Login,
 }
 
 impl Stubs {
-    /// Starts them on free ports.
+    /// Starts all stubs on free ports.
     pub fn start() -> Self {
         Self {
             queue: Queue::start(),
@@ -51,24 +51,24 @@ impl Stubs {
         azurite::connection_string(self.queue.authority(), self.table.authority())
     }
 
-    /// Every call that came so far.
+    /// The number of calls so far, of all stubs.
     pub fn calls(&self) -> u64 {
         let issuers = self.open_id.fetches() + self.login.requests();
         self.queue.calls() + self.table.calls() + self.connector.calls() + issuers as u64
     }
 
-    /// Fails if a request came that a stub did not expect.
+    /// Fails if a stub got a request that it did not expect.
     pub fn expect_no_complaint(&self) -> anyhow::Result<()> {
         let storage = self.queue.complaint().or_else(|| self.table.complaint());
         match storage.or_else(|| self.connector.complaint()) {
             None => Ok(()),
-            Some(complaint) => bail!("a stub did not expect: {complaint}"),
+            Some(complaint) => bail!("a stub got a request that it does not expect: {complaint}"),
         }
     }
 }
 
-/// A server that plays one service, with the state that it answers from. It counts the calls, and keeps the first one
-/// that it did not expect.
+/// A server that plays one service, with the state behind its answers. It counts the calls, and keeps the
+/// first one that it did not expect.
 #[derive(Debug)]
 struct Stub<S> {
     server: LoopbackServer,
@@ -83,7 +83,7 @@ struct Shared<S> {
 }
 
 impl<S: Default + Send + 'static> Stub<S> {
-    /// Starts one; what `answer` gives no answer to was not expected.
+    /// Starts a stub. A request for which `answer` returns `None` was not expected.
     fn start(answer: fn(&mut S, &http::Request<Bytes>) -> Option<http::Response<Bytes>>) -> Self {
         let shared = Arc::<Shared<S>>::default();
         let answering = Arc::clone(&shared);

@@ -1,4 +1,5 @@
-//! The queue service: one queue, in memory, as far as the components use it. It checks no signature.
+//! The stub of the queue service: one queue in memory, with the operations that the components use. It checks
+//! no signatures.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write;
@@ -20,7 +21,7 @@ struct Messages {
     next_id: u64,
     last_put: Option<Instant>,
     visible: VecDeque<Message>,
-    /// By id. No lease lapses here: a run is over long before it would.
+    /// By id. No lease expires here, because a run ends long before that.
     leased: HashMap<String, Message>,
 }
 
@@ -33,7 +34,7 @@ struct Message {
 }
 
 impl Queue {
-    /// Its name.
+    /// The name of the queue.
     pub const NAME: &'static str = "bot-queue";
 
     pub(super) fn start() -> Self {
@@ -45,17 +46,17 @@ impl Queue {
         self.0.authority()
     }
 
-    /// Its address with the path of its messages.
+    /// The address of the queue's messages.
     pub fn messages_url(&self) -> String {
         format!("http://{}/{ACCOUNT}/{}/messages", self.0.authority(), Self::NAME)
     }
 
-    /// Puts a message without a call.
+    /// Puts a message, which does not count as a call.
     pub fn put(&self, text: String) {
         self.0.state().put(text);
     }
 
-    /// How many messages there are, leased ones included.
+    /// The number of messages, leased ones included.
     pub fn len(&self) -> usize {
         let messages = self.0.state();
         messages.visible.len() + messages.leased.len()
@@ -66,7 +67,7 @@ impl Queue {
         self.len() == 0
     }
 
-    /// Takes everything away without a call.
+    /// Deletes all messages, which does not count as a call.
     pub fn clear(&self) {
         let mut messages = self.0.state();
         messages.visible.clear();
@@ -78,7 +79,7 @@ impl Queue {
         self.0.state().last_put
     }
 
-    /// How many calls came.
+    /// The number of calls so far.
     pub fn calls(&self) -> u64 {
         self.0.calls()
     }
@@ -111,8 +112,8 @@ impl Messages {
                 self.leased.remove(path.strip_prefix("/messages/")?).map(|_| answer(204, ""))
             }
             (&Method::PUT, path) => {
-                let hand_back = query("visibilitytimeout") == Some("0");
-                self.update(path.strip_prefix("/messages/")?, text_of(request.body()), hand_back)
+                let is_released = query("visibilitytimeout") == Some("0");
+                self.update(path.strip_prefix("/messages/")?, text_of(request.body()), is_released)
             }
             _ => None,
         }
@@ -159,13 +160,13 @@ impl Messages {
         xml
     }
 
-    /// Renews a lease, or hands the message back.
-    fn update(&mut self, id: &str, text: Option<String>, hand_back: bool) -> Option<http::Response<Bytes>> {
+    /// Renews a lease, or makes the message visible again.
+    fn update(&mut self, id: &str, text: Option<String>, is_released: bool) -> Option<http::Response<Bytes>> {
         let mut message = self.leased.remove(id)?;
         if let Some(text) = text {
             message.text = text;
         }
-        if hand_back {
+        if is_released {
             self.visible.push_back(message);
         } else {
             self.leased.insert(message.id.clone(), message);
@@ -197,7 +198,7 @@ fn rfc1123(time: DateTime<Utc>) -> String {
     time.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
-/// What is between the tags; the components put base64, which has no entities.
+/// The text between the tags. It has no XML entities, because the components put base64.
 fn text_of(body: &[u8]) -> Option<String> {
     let body = std::str::from_utf8(body).ok()?;
     let (_, rest) = body.split_once("<MessageText>")?;

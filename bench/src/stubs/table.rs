@@ -1,5 +1,5 @@
-//! The table service: entities in memory, as far as the components use it. It checks no signature, and it is as strict as
-//! Azure where Azurite is not.
+//! The stub of the table service: entities in memory, with the operations that the components use. It checks
+//! no signatures. It is as strict as Azure where Azurite is not.
 
 mod batch;
 mod entities;
@@ -32,12 +32,12 @@ impl Table {
         self.0.authority()
     }
 
-    /// Its address with the path of the account: tables and entities are below it.
+    /// The address of the account. Tables and entities are below it.
     pub fn account_url(&self) -> String {
         format!("http://{}/{ACCOUNT}", self.0.authority())
     }
 
-    /// How many entities there are, in all tables.
+    /// The number of entities in all tables.
     pub fn len(&self) -> usize {
         self.0.state().len()
     }
@@ -47,21 +47,22 @@ impl Table {
         self.len() == 0
     }
 
-    /// Writes the rows of a conversation so many times more, as those of other conversations, without a call.
+    /// Copies the rows of a conversation as rows of `times` other conversations, which does not count as a
+    /// call.
     pub fn copy_rows(&self, key: &str, times: usize) {
-        // An odd factor sends each number to another one, all over the range.
+        // A product with an odd factor is different for each number, and spread over the whole range.
         let other = |number: usize| {
             format!("{:032x}", (number as u128 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
         };
         self.0.state().copy_rows(key, (0..times).map(other));
     }
 
-    /// Takes every table away without a call.
+    /// Deletes all tables, which does not count as a call.
     pub fn clear(&self) {
         *self.0.state() = Entities::default();
     }
 
-    /// How many calls came; a batch is one.
+    /// The number of calls so far. A batch is one call.
     pub fn calls(&self) -> u64 {
         self.0.calls()
     }
@@ -75,7 +76,7 @@ fn answer_to(entities: &mut Entities, request: &http::Request<Bytes>) -> Option<
     let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let below = request.uri().path().strip_prefix('/')?.strip_prefix(ACCOUNT)?.strip_prefix('/')?;
     let path = percent_decode_str(below).decode_utf8().ok()?;
-    // Without it the service answers in Atom, or not at all.
+    // Without one of these, the service answers in Atom, or refuses.
     let metadata = match header(ACCEPT) {
         Some("application/json;odata=nometadata") => Metadata::None,
         Some("application/json;odata=minimalmetadata") => Metadata::Minimal,

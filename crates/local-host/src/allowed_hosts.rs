@@ -1,15 +1,15 @@
-//! `allowed_outbound_hosts`: which URLs a component may call. Pure: text in, verdict out.
+//! `allowed_outbound_hosts`: decides which URLs a component may call. Nothing here does input or output.
 //!
-//! The grammar and its corners are Spin's (`crates/outbound-networking-config/src/allowed_hosts.rs`): an entry is
-//! `scheme://host[:port]`; everything is denied unless an entry allows it. Not supported: `self` (requests to the
-//! application itself by a relative URL); such an entry allows nothing here.
+//! The grammar and its special cases are Spin's (`crates/outbound-networking-config/src/allowed_hosts.rs`):
+//! an entry is `scheme://host[:port]`; everything is denied unless an entry allows it. Not supported: `self`
+//! (requests to the application itself by a relative URL); such an entry allows nothing here.
 
 use std::net::IpAddr;
 use std::ops::Range;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-/// Where a request wants to go: as much of a URL as the policy looks at.
+/// The target of a request: the parts of its URL that the policy checks.
 #[derive(Debug)]
 pub(crate) struct Target {
     scheme: String,
@@ -18,7 +18,8 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Takes the host as the URL standard reads it (lower case, `127.1` is 127.0.0.1), as Spin does.
+    /// Makes a target. The host is read as in the URL standard (lower case, `127.1` is 127.0.0.1), as Spin
+    /// does.
     pub(crate) fn new(scheme: &str, host: &str, port: Option<u16>) -> Result<Self> {
         let host = url::Host::parse(host).with_context(|| format!("{host:?} is not a host"))?.to_string();
         let scheme = scheme.to_ascii_lowercase();
@@ -37,7 +38,7 @@ impl std::fmt::Display for Target {
     }
 }
 
-/// The domain below which the components of the application are.
+/// The domain of the application's components.
 const CHAINING: &str = ".spin.internal";
 
 /// The component that a request to `http://<component>.spin.internal/` means, as Spin reads it
@@ -51,7 +52,7 @@ pub(crate) fn chained_component(uri: &hyper::Uri) -> Option<&str> {
 pub(crate) struct AllowedHosts(Vec<Entry>);
 
 impl AllowedHosts {
-    /// All entries or none: one bad entry must not silently leave a policy other than the one that was written.
+    /// Parses all entries, or none. One malformed entry must not silently change the policy.
     pub(crate) fn parse<S: AsRef<str>>(entries: impl IntoIterator<Item = S>) -> Result<Self> {
         entries.into_iter().map(|entry| Entry::parse(entry.as_ref())).collect::<Result<_>>().map(Self)
     }
@@ -68,10 +69,10 @@ impl AllowedHosts {
 
 #[derive(Debug)]
 struct Entry {
-    /// `None` is any.
+    /// `None` is any scheme.
     scheme: Option<String>,
     host: Host,
-    /// `None` is any.
+    /// `None` is any port.
     ports: Option<Range<u32>>,
 }
 
@@ -79,7 +80,7 @@ struct Entry {
 enum Host {
     Any,
     Exact(String),
-    /// Any depth below this; the leading dot included.
+    /// Any depth below this domain, which begins with a dot.
     Below(String),
     Network(IpAddr, u8),
     /// A request to the application itself, which this host cannot make.
@@ -93,9 +94,10 @@ impl Entry {
     }
 
     fn parts(entry: &str) -> Result<Self> {
-        let (scheme, rest) =
-            entry.split_once("://").context("it has no scheme, such as `https://` or `*://`")?;
-        // The last colon: an IPv6 host is full of them, so it cannot go without a port.
+        let (scheme, rest) = entry
+            .split_once("://")
+            .context("the scheme is missing; add one, such as `https://` or `*://`")?;
+        // The last colon is in front of the port. An IPv6 host has colons itself, so its entry needs a port.
         let (host, port) = rest.rsplit_once(':').unwrap_or((rest, ""));
         let port = match port.split_once('/') {
             Some((_, path)) if !path.is_empty() => bail!("a path is not allowed"),
@@ -151,7 +153,7 @@ impl Host {
             Self::Any => true,
             Self::Exact(name) => name == host,
             Self::Below(suffix) => host.ends_with(suffix),
-            // An IPv6 host comes in brackets, so no network holds it: Spin's behaviour, on the safe side.
+            // An IPv6 host has brackets, so no network contains it. Spin denies it too.
             Self::Network(network, bits) => host.parse().is_ok_and(|ip| contains(*network, *bits, ip)),
             Self::Application => false,
         }
@@ -175,8 +177,8 @@ fn parse_ports(port: &str, scheme: &str) -> Result<Option<Range<u32>>> {
     Ok(match port {
         "*" => None,
         "" => {
-            let port =
-                default_port(scheme).with_context(|| format!("{scheme:?} has no default port: add one"))?;
+            let port = default_port(scheme)
+                .with_context(|| format!("{scheme:?} has no default port; add a port"))?;
             Some(port.into()..u32::from(port) + 1)
         }
         _ => Some(match port.split_once("..") {
@@ -214,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn verdicts() {
+    fn entry_allows_only_its_own_targets() {
         for (entries, url, allowed) in [
             // Nothing is allowed unless it is listed.
             (&[][..], "https://example.com", false),
@@ -292,12 +294,12 @@ mod tests {
             // The application itself: parsed, never allowed.
             (&["http://self"], "http://self", false),
             (&["http://self.alt"], "http://self.alt", false),
-            // Another component of the application: an ordinary host here, which the sender knows.
+            // Another component of the application: for the policy, an ordinary host.
             (&["http://other.spin.internal"], "http://other.spin.internal", true),
             (&["http://other.spin.internal"], "http://another.spin.internal", false),
             (&["http://*.spin.internal"], "http://another.spin.internal", true),
             (&["http://*:*"], "http://another.spin.internal", true),
-            // Any entry will do.
+            // One matching entry suffices.
             (&["*://spin.dev:443", "http://example.com:8383"], "http://example.com:8383", true),
             (&["*://spin.dev:443", "http://example.com:8383"], "https://spin.dev", true),
             (&["*://spin.dev:443", "http://example.com:8383"], "http://google.com", false),
@@ -308,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_entries() {
+    fn malformed_entry_is_refused() {
         for entry in [
             "",
             "*",
@@ -341,14 +343,14 @@ mod tests {
             "h2c://example.com:80",
             "https://",
         ] {
-            // `https://` names the empty host: harmless, and what Spin before 4.1 does with it.
+            // `https://` names the empty host, which no request has. Spin before 4.1 accepts it too.
             assert_eq!(AllowedHosts::parse([entry]).is_err(), entry != "https://", "{entry:?}");
         }
         assert!(AllowedHosts::parse(["https://good.example", "bad"]).is_err());
     }
 
     #[test]
-    fn targets_are_shown_without_default_port() {
+    fn target_is_shown_without_its_default_port() {
         assert_eq!(target("http://127.0.0.1:80").to_string(), "http://127.0.0.1");
         assert_eq!(target("https://a.b:8443").to_string(), "https://a.b:8443");
         assert!(Target::new("http", "", None).is_err());

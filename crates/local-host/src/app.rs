@@ -1,4 +1,4 @@
-//! From the manifest to things that run.
+//! Loads the application: checks its manifest, and compiles its components.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -26,7 +26,7 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Checks everything and compiles what a trigger names. Cheap checks come first.
+    /// Checks the manifest, and compiles each component that a trigger names. Cheap checks come first.
     pub(crate) fn load(
         manifest: &Manifest,
         variables: &Variables,
@@ -110,8 +110,11 @@ fn component(
     })
 }
 
-/// A malformed entry ends the start, as in `spin up` (its `crates/loader` validates literals). One that goes wrong only
-/// through its `{{ variable }}` denies everything at run time, there as here; unlike there, it is said.
+/// Parses the entries of a component.
+///
+/// A malformed literal ends the start, as in `spin up` (spin: crates/loader validates literals). An entry
+/// that is malformed only because of its `{{ variable }}` denies all requests at run time, as in Spin. Unlike
+/// Spin, this host reports it at the start.
 fn allowed_hosts(
     id: &str,
     entries: &[String],
@@ -133,10 +136,13 @@ fn allowed_hosts(
         .collect::<Result<Vec<_>, String>>()
         .and_then(|filled| AllowedHosts::parse(filled).map_err(|e| e.to_string()));
     if let Err(why) = &allowed {
-        output::error(&format!("{}: {why}; until this is corrected the component can call nobody", place()));
+        output::error(&format!(
+            "{}: {why}; until this is corrected, all requests of the component are denied",
+            place()
+        ));
     }
     if allowed.as_ref().is_ok_and(AllowedHosts::names_self) {
-        output::error(&format!("{}: `self` is not supported and allows nothing", place()));
+        output::error(&format!("{}: `self` is not supported and allows no requests", place()));
     }
     Ok(allowed)
 }
@@ -147,7 +153,7 @@ mod tests {
     use crate::variables::Sources;
 
     #[test]
-    fn literal_entries_stop_the_start_and_templates_deny_everything() {
+    fn malformed_literal_ends_the_start_and_malformed_template_denies_all() {
         let declared = toml::from_str("host = { default = 'a/b' }").unwrap();
         let variables = Variables::resolve(&declared, &Sources::default()).unwrap();
         let hosts = |entry: &str| {

@@ -9,7 +9,7 @@ pub(crate) mod guest {
     });
 }
 
-/// The cron door: `handle-cron-event`.
+/// The export that the cron trigger calls: `handle-cron-event`.
 pub(crate) mod cron {
     wasmtime::component::bindgen!({
         path: "wit",

@@ -1,4 +1,4 @@
-//! Compiling components and linking them to what this host offers.
+//! Compiles components, and links them to the interfaces that this host offers.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -13,15 +13,16 @@ use crate::bindings::guest::Guest;
 use crate::state::{self, State};
 use crate::{meter, output};
 
-/// How long a guest computes before others get their turn on its thread.
+/// How long a guest computes before it yields its thread to other guests.
 const TIME_SLICE: Duration = Duration::from_millis(10);
 
-/// `wasmtime::Error` is not a `std` error; this keeps its whole chain.
+/// Converts a `wasmtime::Error`, which is not a `std` error, and keeps its whole chain.
 pub(crate) fn explain(error: wasmtime::Error) -> anyhow::Error {
     anyhow!("{error:?}")
 }
 
-/// A store for one fresh instance of `component`. What every instance must obey is said here and in [`Loader::new`].
+/// Makes the store of one fresh instance of `component`. The rules for all instances are here and in
+/// [`Loader::new`].
 pub(crate) fn store(engine: &Engine, component: &Arc<state::Component>) -> Store<State> {
     let mut store = Store::new(engine, State::new(component));
     store.set_epoch_deadline(1);
@@ -41,11 +42,12 @@ impl Loader {
         let mut config = Config::new();
         match Cache::new(CacheConfig::new()) {
             Ok(cache) => drop(config.cache(Some(cache))),
-            Err(e) => {
-                output::error(&format!("components are compiled at every start: no cache folder ({e})"))
-            }
+            Err(e) => output::error(&format!(
+                "cache: no folder for compiled components ({e}); they are compiled at every start"
+            )),
         }
-        // Without it a few guests in endless loops would hold all threads, and not even Ctrl-C would be heard.
+        // Without epochs, a few guests in endless loops would occupy all threads, and Ctrl-C would have no
+        // effect.
         config.epoch_interruption(true);
         config.consume_fuel(meter);
         let engine = Engine::new(&config).map_err(explain)?;
@@ -61,25 +63,29 @@ impl Loader {
         Ok(Self { engine, linker, compiled: HashMap::new() })
     }
 
-    /// Compiles the wasm at `source`, once whatever the number of components made of it, and links it.
+    /// Compiles the wasm at `source` and links it. A file that several components share is compiled once.
     pub(crate) fn load(&mut self, id: &str, source: &Path) -> Result<InstancePre<State>> {
         let component = match self.compiled.get(source) {
             Some(component) => component.clone(),
             None => {
                 ensure!(
                     source.is_file(),
-                    "the wasm of component {id:?} is missing: {}; build it with `cargo dev build`",
+                    "component {id:?}: the wasm {} is missing; build it with `cargo dev build`",
                     source.display()
                 );
-                let component = Component::from_file(&self.engine, source)
-                    .map_err(|e| explain(e).context(format!("{} is no component", source.display())))?;
+                let component = Component::from_file(&self.engine, source).map_err(|e| {
+                    explain(e).context(format!(
+                        "{}: expected a wasm component, found something else",
+                        source.display()
+                    ))
+                })?;
                 self.compiled.insert(source.to_owned(), component.clone());
                 component
             }
         };
         self.linker.instantiate_pre(&component).map_err(|e| {
             explain(e).context(format!(
-                "component {id:?} ({}) imports something that this host does not offer",
+                "component {id:?} ({}): it imports an interface that this host does not offer",
                 source.display()
             ))
         })

@@ -32,7 +32,7 @@ pub(crate) struct Handler {
     pub(crate) description: String,
 }
 
-/// The routes of the application and who answers them.
+/// The routes of the application, each with its handler.
 pub(crate) type Site = Vec<(Route, Handler)>;
 
 pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener> {
@@ -48,19 +48,20 @@ pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>) -> Infallible 
             Ok(accepted) => accepted,
             Err(e) => {
                 output::error(&format!("cannot accept a connection: {e}"));
-                // Out of file descriptors, most likely: do not spin on it.
+                // The process probably has no file descriptors left. The pause avoids a busy loop.
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;
                 continue;
             }
         };
-        // Without TCP_NODELAY, as Spin's listener: an answer in two pieces costs its client up to 40 ms there, too.
+        // No TCP_NODELAY, as in Spin's listener. An answer in two pieces costs its client up to 40 ms there,
+        // too.
         let site = site.clone();
         tokio::spawn(async move {
             let service = hyper::service::service_fn(|request| {
                 let site = site.clone();
                 async move { Ok::<_, Infallible>(respond(&site, request, client).await) }
             });
-            // A client that goes away ends its own connection and nothing else.
+            // If a client disconnects, only its own connection ends.
             _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
@@ -80,7 +81,7 @@ async fn respond(
     let Some((route, handler)) = routes::find(site, path) else {
         return plain(StatusCode::NOT_FOUND, "");
     };
-    // As Spin does (`crates/trigger-http/src/headers.rs`), before any component is asked.
+    // Spin checks this before it calls a component (spin: crates/trigger-http/src/headers.rs).
     if request.headers().values().any(|value| std::str::from_utf8(value.as_bytes()).is_err()) {
         return plain(StatusCode::INTERNAL_SERVER_ERROR, "");
     }
@@ -88,7 +89,7 @@ async fn respond(
         return plain(StatusCode::BAD_REQUEST, "");
     }
     handler.call(request).await.unwrap_or_else(|e| {
-        // Spin's answer is as empty: what went wrong is no business of the caller's.
+        // Spin's answer is empty too. The caller must not learn about internal errors.
         output::error(&format!("[{}] request failed: {e:#}", handler.component.id));
         plain(StatusCode::INTERNAL_SERVER_ERROR, "")
     })
@@ -101,7 +102,8 @@ fn plain(status: StatusCode, text: &'static str) -> Response<HyperOutgoingBody> 
     response
 }
 
-/// The headers Spin adds (`crates/trigger-http/src/headers.rs`). `None` if the request names no host.
+/// Adds the headers that Spin adds (spin: crates/trigger-http/src/headers.rs). `None` if the request names no
+/// host.
 fn add_headers<B>(request: &mut Request<B>, route: &Route, client: SocketAddr) -> Option<()> {
     let uri = request.uri();
     let host = match uri.authority() {
@@ -124,7 +126,8 @@ fn add_headers<B>(request: &mut Request<B>, route: &Route, client: SocketAddr) -
     Some(())
 }
 
-/// Calls a component that another one has named: local service chaining (spin: crates/trigger-http/src/outbound_http.rs).
+/// Calls a component for another component: local service chaining (spin:
+/// crates/trigger-http/src/outbound_http.rs).
 pub(crate) async fn call_component(
     site: &Site,
     component: &str,
@@ -149,7 +152,8 @@ impl Handler {
         let request = view.new_incoming_request(Scheme::Http, request).map_err(explain)?;
         let outparam = view.new_response_outparam(sender).map_err(explain)?;
         let pre = self.pre.clone();
-        // A task of its own: the guest may go on after it has set its response, and after the client has gone.
+        // A task of its own, because the guest may work on after it has set its response and after the client
+        // has disconnected.
         let task = tokio::spawn(async move {
             let proxy = pre.instantiate_async(&mut store).await?;
             let outcome = proxy.wasi_http_incoming_handler().call_handle(&mut store, request, outparam).await;
@@ -184,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_of_spin() {
+    fn request_gets_the_headers_of_spin() {
         let mut request =
             Request::get("/a/b?c=d").header("host", "bot.local").header("spin-full-url", "forged");
         let request = request.headers_mut().map(|_| ()).and(Some(request)).unwrap();

@@ -1,5 +1,6 @@
-//! The key-value store, as Spin's default one is: one SQLite file in the state folder, the same statements, the same flush
-//! of the disk with every change, one caller at a time (spin: crates/key-value-spin/src/store.rs).
+//! The key-value store. It works as Spin's default store does: one SQLite file in the state folder, the same
+//! statements, a flush of the disk with each change, one caller at a time (spin:
+//! crates/key-value-spin/src/store.rs).
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::path::Path;
@@ -8,23 +9,26 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context as _, Result};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-/// Spin's own name for it.
+/// The name of the file, which is also Spin's.
 const FILE: &str = "sqlite_key_value.db";
 
-/// All stores of the application. A call blocks its guest, and a change until the disk has it; other guests go on, on
-/// another thread.
+/// All stores of the application. A call blocks its guest; a change blocks it until the data is on the disk.
+/// Other guests run on, on other threads.
 #[derive(Debug)]
 pub(crate) struct KeyValue(Mutex<Connection>);
 
 impl KeyValue {
-    /// Opens the file in `folder`, creating both if need be.
+    /// Opens the file in `folder`. Both are created if they do not exist.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(FILE);
         create_for_its_user(folder, &path).with_context(|| {
             format!("cannot create {}; choose a folder with --state-dir", folder.display())
         })?;
         let connection = Self::connect(&path).with_context(|| {
-            format!("the key-value file {} is unusable; remove it to start afresh", path.display())
+            format!(
+                "the key-value file {} is unusable; delete it to start with an empty store",
+                path.display()
+            )
         })?;
         Ok(Self(Mutex::new(connection)))
     }
@@ -87,8 +91,9 @@ impl KeyValue {
     }
 }
 
-/// Creates folder and file, if need be, for their user's eyes only: the store holds tokens, and what people told the bot. A
-/// folder that is there already keeps its mode, because it may be anybody's; the file does not.
+/// Creates the folder and the file if they do not exist. Only their user can read them, because the store
+/// holds tokens and texts that people wrote to the bot. An existing folder keeps its mode, because other
+/// programs may use it. An existing file gets mode 0600.
 fn create_for_its_user(folder: &Path, file: &Path) -> std::io::Result<()> {
     let (mut folders, mut options) = (DirBuilder::new(), OpenOptions::new());
     folders.recursive(true);
@@ -113,14 +118,14 @@ mod tests {
     /// SQLite gives its journal the mode of the file.
     #[cfg(unix)]
     #[test]
-    fn store_is_for_its_user_only() {
+    fn store_is_readable_by_its_user_only() {
         use std::os::unix::fs::PermissionsExt;
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("new/state");
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         drop(KeyValue::open(&folder).unwrap());
         assert_eq!((mode(&folder), mode(&folder.join(FILE))), (0o700, 0o600));
-        // A file of an earlier version is closed, a folder that others made is left as it is.
+        // An existing file gets mode 0600, and an existing folder keeps its mode.
         for (path, wide) in [(&folder, 0o755), (&folder.join(FILE), 0o644)] {
             std::fs::set_permissions(path, PermissionsExt::from_mode(wide)).unwrap();
         }
@@ -130,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn behaves_as_a_store() {
+    fn store_returns_the_last_value_of_each_key() {
         let folder = tempfile::tempdir().unwrap();
         let kv = KeyValue::open(folder.path()).unwrap();
         assert_eq!(kv.get("default", "k").unwrap(), None);
@@ -144,7 +149,7 @@ mod tests {
         let mut keys = kv.keys("default").unwrap();
         keys.sort();
         assert_eq!(keys, ["", "k"]);
-        assert_eq!(kv.keys("nobody").unwrap(), [""; 0]);
+        assert_eq!(kv.keys("unused").unwrap(), [""; 0]);
         kv.delete("default", "k").unwrap();
         kv.delete("default", "k").unwrap();
         assert_eq!(kv.get("default", "k").unwrap(), None);
@@ -152,13 +157,13 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_was_never_closed_keeps_what_was_committed() {
+    fn store_of_a_killed_host_keeps_committed_values() {
         let folder = tempfile::tempdir().unwrap();
         let kv = KeyValue::open(folder.path()).unwrap();
         for n in 0..100 {
             kv.set("default", &format!("k{n}"), &vec![n; 1000]).unwrap();
         }
-        // What a killed process leaves: the bytes of the file as they are now.
+        // A killed process leaves the bytes of the file as they are now.
         let after = tempfile::tempdir().unwrap();
         std::fs::copy(folder.path().join(FILE), after.path().join(FILE)).unwrap();
         let survivor = KeyValue::open(after.path()).unwrap();
@@ -167,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn two_hosts_share_a_folder_as_spins_triggers_do() {
+    fn two_hosts_share_a_folder() {
         let folder = tempfile::tempdir().unwrap();
         let [first, second] = [(); 2].map(|()| KeyValue::open(folder.path()).unwrap());
         first.set("default", "k", b"1").unwrap();
@@ -175,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_file_is_reported() {
+    fn file_that_is_no_database_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(
             folder.path().join(FILE),

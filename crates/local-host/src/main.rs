@@ -1,35 +1,46 @@
 //! `local-host`: runs the application of a `spin.toml` on machines without Spin.
 //!
-//! A tool for development and tests that behaves like `spin up` as far as this repository needs it: HTTP and cron
-//! triggers, variables, the key-value store, `allowed_outbound_hosts`, `wasi:http` both ways, all of WASI 0.2. A new
-//! instance, and so fresh memory, serves each request and each tick.
+//! This host is for development and tests, never for production. It behaves like `spin up` as far as this
+//! repository needs: HTTP and cron triggers, variables, the key-value store, `allowed_outbound_hosts`,
+//! `wasi:http` in both directions, and all of WASI 0.2. Each request and each tick gets a new instance with
+//! fresh memory. Spin's source is the specification; comments name its files.
 //!
 //! ```text
-//! local-host up [--from spin.toml] [--listen 127.0.0.1:3000] [--variable key=value]... [--state-dir .spin] [--quiet]
+//! local-host up [--from spin.toml] [--listen 127.0.0.1:3000] [--variable key=value]... [--state-dir .spin]
+//!     [--quiet]
 //! ```
 //!
-//! What it does otherwise than `spin up`:
+//! Differences from `spin up`:
 //!
-//! - One process for all triggers; output lines carry the component's id; no log files under `.spin/logs`.
-//! - A component without the export that its trigger calls, a route given twice, and an unknown component are errors at
-//!   start-up, not at run time. Failing cron ticks are reported, where the cron plugin may keep silent.
-//! - Variables are resolved once, at start-up, and a required one without a value ends the start.
-//! - `--quiet` silences the guests and the list of routes; the line `Serving http://...` is always printed, because
-//!   tests wait for it, and so are errors.
-//! - Days of the week in cron expressions count from Sunday = 1 (the `cron` crate); names (`Mon`) are unambiguous.
+//! - One process runs all triggers. Output lines begin with the component's id. There are no log files under
+//!   `.spin/logs`.
+//! - Three mistakes are errors at start-up, not at run time: a component without the export that its trigger
+//!   calls, a route of two triggers, and an unknown component. Failed cron ticks are reported; Spin's cron
+//!   plugin may not report them.
+//! - Variables are resolved once, at start-up. A required variable without a value ends the start.
+//! - `--quiet` silences the guests and the list of routes. Errors are always printed, and so is the line
+//!   `Serving http://...`, because tests wait for it.
+//! - Days of the week in cron expressions count from Sunday = 1 (the `cron` crate); names (`Mon`) are
+//!   unambiguous.
 //!
-//! What it leaves out: manifest keys other than those in `manifest.rs` (so no files, environment, SQLite, Redis, LLM,
-//! dependencies, static responses, private or `:named` routes), requests to the application itself by `self`, WASI 0.3
-//! guests, runtime configuration files and so any store but `default`, kept connections for outbound HTTPS, TLS and HTTP/2
-//! on the listener, `/.well-known/spin/info`, memory and time limits: a guest in an endless loop runs on, though it holds up
-//! nobody else.
+//! Not supported:
 //!
-//! What it does as Spin does because it costs time there: key-value is a SQLite file whose every change is flushed; outbound
-//! connections are kept; neither the listener nor outbound connections have TCP_NODELAY; a component that is called by
-//! another one (`http://<component>.spin.internal/`) runs in a fresh instance.
+//! - manifest keys other than those in `manifest.rs`: no files, environment, SQLite, Redis, LLM,
+//!   dependencies, static responses, private or `:named` routes;
+//! - requests to the application itself by `self`;
+//! - WASI 0.3 guests;
+//! - runtime configuration files, and so any store but `default`;
+//! - kept connections for outbound HTTPS; TLS and HTTP/2 on the listener;
+//! - `/.well-known/spin/info`;
+//! - limits of memory and time: a guest in an endless loop runs on, but does not block other guests.
 //!
-//! Compiled components are kept in wasmtime's own cache (`wasmtime` in the user's cache folder, `XDG_CACHE_HOME` where
-//! that is set), which all checkouts and state folders share.
+//! Some things are as slow as in Spin on purpose, because measurements here should show their cost. Key-value
+//! is a SQLite file, and each change is flushed to the disk. Outbound connections are kept. Neither the
+//! listener nor outbound connections have TCP_NODELAY. A component that another one calls
+//! (`http://<component>.spin.internal/`) runs in a fresh instance.
+//!
+//! Compiled components are kept in wasmtime's own cache (`wasmtime` in the user's cache folder,
+//! `XDG_CACHE_HOME` if that is set), which all checkouts and state folders share.
 
 mod allowed_hosts;
 mod app;
@@ -67,22 +78,22 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Up {
-    /// The manifest, or the folder it lies in.
+    /// The manifest, or the folder that contains it.
     #[arg(short = 'f', long, default_value = "spin.toml")]
     from: PathBuf,
-    /// Where to serve; port 0 picks a free one.
+    /// The address on which to serve; port 0 picks a free one.
     #[arg(long, default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
     /// The value of a variable; may be repeated.
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     variable: Vec<(String, String)>,
-    /// Where data is kept [default: `.spin` next to the manifest].
+    /// The folder for data [default: `.spin` next to the manifest].
     #[arg(long)]
     state_dir: Option<PathBuf>,
     /// Print nothing but the address and errors.
     #[arg(short = 'q', long)]
     quiet: bool,
-    /// Print what each instance used: a line of JSON behind `Meter `. Slows the guests down.
+    /// Print the resources that each instance used: a line of JSON behind `Meter `. Slows the guests down.
     #[arg(long, hide = true)]
     meter: bool,
 }
@@ -97,7 +108,7 @@ fn main() -> ExitCode {
     let outcome =
         tokio::runtime::Runtime::new().context("cannot start the async runtime").and_then(|runtime| {
             let outcome = runtime.block_on(up(options));
-            // Whatever still runs is cut off, as with Spin.
+            // Running guests are cut off, as with Spin.
             runtime.shutdown_background();
             outcome
         });
@@ -110,11 +121,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs until the process is told to end.
+/// Runs until a signal ends the process.
 async fn up(options: Up) -> Result<()> {
     let interrupted = interruption()?;
     let manifest = Manifest::load(&options.from)?;
-    let here = std::env::current_dir().context("cannot tell the current folder")?;
+    let here = std::env::current_dir().context("cannot determine the current folder")?;
     let variables = Variables::resolve(&manifest.variables, &Sources::read(options.variable, &here)?)?;
     let state_dir = options.state_dir.unwrap_or_else(|| manifest.folder().join(".spin"));
     let loading = tokio::task::spawn_blocking(move || {
@@ -128,21 +139,21 @@ async fn up(options: Up) -> Result<()> {
     let listener = if app.site.is_empty() { None } else { Some(http::bind(options.listen).await?) };
     if let Some(listener) = &listener {
         let base = format!("http://{}", listener.local_addr()?);
-        output::say(&format!("Serving {base}"));
+        output::print(&format!("Serving {base}"));
         if !options.quiet {
-            output::say("Available Routes:");
+            output::print("Available Routes:");
             for (route, handler) in app.site.iter() {
-                output::say(&format!("  {}: {base}{route}", handler.component.id));
+                output::print(&format!("  {}: {base}{route}", handler.component.id));
                 if !handler.description.is_empty() {
-                    output::say(&format!("    {}", handler.description));
+                    output::print(&format!("    {}", handler.description));
                 }
             }
         }
     }
     if !options.quiet && !app.jobs.is_empty() {
-        output::say("Cron Triggers:");
+        output::print("Cron Triggers:");
         for job in &app.jobs {
-            output::say(&format!("  {}: {}", job.component.id, job.schedule));
+            output::print(&format!("  {}: {}", job.component.id, job.schedule));
         }
     }
     for job in app.jobs {
@@ -155,7 +166,7 @@ async fn up(options: Up) -> Result<()> {
     Ok(())
 }
 
-/// Resolves on Ctrl-C and, where it exists, SIGTERM. Listens from the moment it is made.
+/// Resolves on Ctrl-C and, where it exists, SIGTERM. It listens from the moment of this call.
 fn interruption() -> Result<impl Future<Output = ()>> {
     #[cfg(unix)]
     {

@@ -1,6 +1,6 @@
 //! Reading `spin.toml`: the Spin 3.x subset of manifest version 2 that this host understands.
 //!
-//! As in Spin, a key that is not known is an error (`crates/manifest/src/schema/v2.rs`).
+//! As in Spin, an unknown key is an error (`crates/manifest/src/schema/v2.rs`).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,12 +25,12 @@ pub(crate) struct Manifest {
     pub(crate) trigger: Triggers,
     #[serde(default)]
     pub(crate) component: BTreeMap<String, Component>,
-    /// Where the manifest was read from.
+    /// The path of the manifest.
     #[serde(skip)]
     pub(crate) path: PathBuf,
 }
 
-/// Read for its keys only: this host has no use for the values.
+/// Only its keys are checked. This host does not use the values.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Application {
@@ -95,7 +95,7 @@ pub(crate) struct Component {
     _build: Option<Build>,
 }
 
-/// `spin build`'s business, not ours.
+/// For `spin build`. This host does not use the values.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Build {
@@ -114,12 +114,12 @@ impl Manifest {
         let text = std::fs::read_to_string(&path).with_context(|| {
             format!("cannot read the manifest {}; name it with --from <file or folder>", path.display())
         })?;
-        // Absolute, so that neither `source` nor the state folder hangs on the current directory.
+        // Absolute, so that `source` and the state folder do not depend on the current directory.
         let path = std::path::absolute(&path)?;
         Self::parse(&text, path.clone()).with_context(|| format!("in the manifest {}", path.display()))
     }
 
-    /// Parses and checks the text of a manifest that stands at `path`.
+    /// Parses and checks the text of the manifest at `path`.
     pub(crate) fn parse(text: &str, path: PathBuf) -> Result<Self> {
         let mut manifest: Self = toml::from_str(text).map_err(|e| anyhow::anyhow!("{e}"))?;
         manifest.path = path;
@@ -132,7 +132,7 @@ impl Manifest {
         self.path.parent().unwrap_or(Path::new("."))
     }
 
-    /// Where the wasm of `component` lies.
+    /// The path of the wasm of `component`.
     pub(crate) fn source(&self, component: &Component) -> PathBuf {
         self.folder().join(&component.source)
     }
@@ -171,11 +171,11 @@ impl Manifest {
                 !route.trim_end_matches("/...").contains("...")
                     && !route.contains("/:")
                     && !route.contains('*'),
-                "`[[trigger.http]]` route {route:?}: this host knows exact routes and a trailing `/...` only"
+                "`[[trigger.http]]` route {route:?}: this host supports exact routes and a trailing `/...` only"
             );
             if let Some(other) = routes.insert(route.trim_end_matches('/'), &trigger.component) {
                 bail!(
-                    "`[[trigger.http]]` route {route:?} is given to both {other:?} and {:?}",
+                    "`[[trigger.http]]` route {route:?} is given to both {other:?} and {:?}; remove one",
                     trigger.component
                 );
             }
@@ -186,7 +186,7 @@ impl Manifest {
     fn check_target(&self, kind: &str, id: &str) -> Result<()> {
         ensure!(
             self.component.contains_key(id),
-            "`[[trigger.{kind}]]` names the component {id:?}, but there is no `[component.{id}]`"
+            "`[[trigger.{kind}]]` names the component {id:?}, but there is no `[component.{id}]`; add it, or correct the name"
         );
         Ok(())
     }
@@ -231,7 +231,7 @@ watch = ["src/**/*.rs"]
     }
 
     #[test]
-    fn reads_a_small_manifest() {
+    fn small_manifest_is_read() {
         let manifest = parse(SMALL).unwrap();
         assert_eq!(manifest.trigger.http[0].route, "/a/...");
         assert_eq!(manifest.trigger.cron[0].cron_expression, "*/2 * * * * *");
@@ -240,14 +240,14 @@ watch = ["src/**/*.rs"]
     }
 
     #[test]
-    fn the_manifest_of_this_repository_is_understood() {
+    fn manifest_of_this_repository_is_accepted() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let manifest = Manifest::load(&root).unwrap();
         assert!(!manifest.trigger.http.is_empty());
     }
 
     #[test]
-    fn unknown_keys_are_named() {
+    fn unknown_key_is_an_error_with_its_name() {
         for (old, new, key) in [
             ("[application]", "[application]\ntargets = []", "targets"),
             ("[application]", "[telemetry]\n[application]", "telemetry"),
@@ -264,7 +264,7 @@ watch = ["src/**/*.rs"]
     }
 
     #[test]
-    fn mistakes_are_explained() {
+    fn mistake_is_an_error_with_its_reason() {
         for (old, new, expected) in [
             ("spin_manifest_version = 2", "spin_manifest_version = 1", "only version 2"),
             ("component = \"one\"", "component = \"two\"", "no `[component.two]`"),

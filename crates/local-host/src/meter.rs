@@ -1,4 +1,4 @@
-//! What one instance used: `--meter`, for benchmarks and for tests that hold the components to their figures.
+//! `--meter`: reports the resources that one instance used, for benchmarks and for tests of recorded figures.
 
 use wasmtime::{ResourceLimiter, Store};
 
@@ -36,29 +36,29 @@ impl ResourceLimiter for Memory {
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     pub(crate) variables: u64,
-    /// Of one key.
+    /// Reads of one key.
     pub(crate) key_value_reads: u64,
-    /// Of one key: sets and deletions.
+    /// Sets and deletions of one key.
     pub(crate) key_value_writes: u64,
     /// Lists of all keys.
     pub(crate) key_value_lists: u64,
 }
 
-/// Before the instance is made.
+/// Starts the meter. To be called before the instance is created.
 pub(crate) fn start(store: &mut Store<State>) {
     if store.data().component().meter {
         store.limiter(|state| &mut state.memory);
-        // Fails only in an engine without fuel, and then there is nothing to report.
+        // This fails only in an engine without fuel, which has nothing to report.
         _ = store.set_fuel(u64::MAX);
     }
 }
 
-/// After its work is done.
+/// Prints the report. To be called after the work of the instance.
 pub(crate) fn report(store: &Store<State>) {
     let (state, component) = (store.data(), store.data().component());
     if let (true, Ok(left)) = (component.meter, store.get_fuel()) {
         let Calls { variables, key_value_reads, key_value_writes, key_value_lists } = state.calls;
-        output::say(&format!(
+        output::print(&format!(
             r#"Meter {{"component":"{}","fuel":{},"memoryBytes":{},"variables":{variables},"keyValueReads":{key_value_reads},"keyValueWrites":{key_value_writes},"keyValueLists":{key_value_lists},"outboundCalls":{}}}"#,
             component.id,
             u64::MAX - left,

@@ -1,8 +1,10 @@
-//! Outbound HTTP of one component: the policy first, then another component of the application, or a server.
+//! Outbound HTTP of one component. The policy is checked first. Then the request goes to another component of
+//! the application, or to a server.
 //!
-//! As Spin does it (crates/factor-outbound-http/src/wasi.rs): plain HTTP goes over connections that are kept for the whole
-//! application, without TCP_NODELAY; the guest's time-outs are honoured (10 minutes each where it sets none); no redirect is
-//! followed. Unlike Spin, HTTPS goes by wasmtime's own sender, which opens a connection for each request.
+//! As in Spin (spin: crates/factor-outbound-http/src/wasi.rs), plain HTTP uses connections that the whole
+//! application shares and keeps, without TCP_NODELAY. The guest's time-outs apply, and 10 minutes each if it
+//! sets none. Redirects are not followed. Unlike Spin, HTTPS uses wasmtime's own sender, which opens a
+//! connection for each request.
 
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -23,11 +25,11 @@ use crate::allowed_hosts::{AllowedHosts, Target, chained_component};
 use crate::http::{self, Site};
 use crate::output;
 
-/// What the sender allows each phase of a request unless the guest says otherwise; Spin too.
+/// The time-out of each phase of a request, unless the guest sets one. It is the same as Spin's.
 const PHASE: Duration = Duration::from_secs(600);
 
-/// What all components of the application share: the connections that are kept, and the components themselves, once all
-/// are loaded.
+/// The state that all components of the application share: the kept connections, and the components
+/// themselves once all are loaded.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     client: OnceLock<Client<Connector, WasiBody>>,
@@ -35,7 +37,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// From now on components can call each other.
+    /// Sets the components. From now on, they can call each other.
     pub(crate) fn set_site(&self, site: &Arc<Site>) {
         _ = self.site.set(Arc::downgrade(site));
     }
@@ -45,7 +47,7 @@ impl Shared {
     }
 }
 
-/// Cheap to clone: every instance has one.
+/// The outbound HTTP of one instance. A clone is cheap.
 #[derive(Clone, Debug)]
 pub(crate) struct Outbound {
     rules: Arc<Rules>,
@@ -56,7 +58,7 @@ pub(crate) struct Outbound {
 struct Rules {
     component: Arc<str>,
     manifest: PathBuf,
-    /// Or why they could not be read, in which case nothing is allowed.
+    /// The entries, or the reason why they are invalid. With a reason, no request is allowed.
     allowed: Result<AllowedHosts, String>,
     shared: Arc<Shared>,
 }
@@ -76,7 +78,8 @@ impl Outbound {
         self.calls
     }
 
-    /// Says no on stderr: the guest only learns that it was denied. Never the path or the query, which hold secrets.
+    /// Checks the policy. The reason for a refusal is printed on stderr; the guest learns only that it was
+    /// denied. The path and the query are never printed, because they can hold secrets.
     fn check(&self, uri: &Uri) -> Result<(), Error> {
         let Rules { component, manifest, allowed, .. } = &*self.rules;
         let target =
@@ -85,7 +88,7 @@ impl Outbound {
         let advice = match allowed {
             Ok(hosts) if hosts.allows(&target) => return Ok(()),
             Ok(_) => format!("to allow it, add {:?} to", target.to_string()),
-            Err(why) => format!("nothing is allowed while an entry is bad ({why}): correct"),
+            Err(why) => format!("no request is allowed while an entry is malformed ({why}); correct"),
         };
         output::error(&format!(
             "[{component}] outbound request to {target} denied; {advice} `allowed_outbound_hosts` of \
@@ -125,16 +128,16 @@ impl WasiHttpHooks for Outbound {
     }
 }
 
-/// wasmtime's sender times each phase but the TLS handshake; this bounds the sum, so that a silent server cannot hold a
-/// guest.
+/// The limit of a whole HTTPS request. wasmtime's sender limits each phase except the TLS handshake, so a
+/// silent server could otherwise block a guest for ever.
 fn limit(options: &RequestOptions) -> Duration {
     let connect = options.connect_timeout.unwrap_or(PHASE);
     let first_byte = options.first_byte_timeout.unwrap_or(PHASE);
     connect.saturating_mul(2).saturating_add(first_byte)
 }
 
-/// Calls another component. As in Spin there are no time-outs, and the call ends with the instance that made it; what the
-/// called instance does after its answer goes on.
+/// Calls another component. As in Spin, there are no time-outs, and the call ends with the instance that made
+/// it. The called instance may work on after its answer.
 async fn chain(shared: &Shared, component: String, request: Request<WasiBody>) -> Answer {
     let site = shared.site.get().and_then(Weak::upgrade);
     let unknown = || Error::InternalError(Some("components are not loaded yet".to_owned()));
@@ -143,7 +146,7 @@ async fn chain(shared: &Shared, component: String, request: Request<WasiBody>) -
         output::error(&format!("[{component}] request of another component failed: {error:#}"));
         Error::InternalError(None)
     })?;
-    Ok((response, nothing_left()))
+    Ok((response, no_processing()))
 }
 
 async fn send(shared: &Shared, request: Request<WasiBody>, options: &RequestOptions) -> Answer {
@@ -152,7 +155,7 @@ async fn send(shared: &Shared, request: Request<WasiBody>, options: &RequestOpti
     let sending = CONNECT_TIMEOUT.scope(connect, shared.client().request(request));
     let response = tokio::time::timeout(options.first_byte_timeout.unwrap_or(PHASE), sending).await;
     let response = response.map_err(|_| Error::ConnectionReadTimeout)?.map_err(|error| {
-        // What the connector said, if it was the connector.
+        // The connector's own error, if the connector failed.
         let mut source = std::error::Error::source(&error);
         while let Some(inner) = source {
             if let Some(NotConnected(kind)) = inner.downcast_ref() {
@@ -166,19 +169,20 @@ async fn send(shared: &Shared, request: Request<WasiBody>, options: &RequestOpti
         Error::ConnectionTerminated
     })?;
     let body = |body: hyper::body::Incoming| Timed { body, limit: between_bytes, sleep: None }.boxed_unsync();
-    Ok((response.map(body), nothing_left()))
+    Ok((response.map(body), no_processing()))
 }
 
-fn nothing_left() -> Processing {
+fn no_processing() -> Processing {
     Box::new(async { Ok(()) })
 }
 
 tokio::task_local! {
-    /// For the connection that a request may have to open: the client has no other way to hand it on (nor has Spin's).
+    /// The time-out for a connection that a request opens. The client has no other way to pass it to the
+    /// connector, and neither has Spin's.
     static CONNECT_TIMEOUT: Duration;
 }
 
-/// No connection was made.
+/// The connection could not be made.
 #[derive(Debug)]
 struct NotConnected(std::io::ErrorKind);
 
@@ -195,7 +199,7 @@ impl std::error::Error for NotConnected {}
 struct Connector;
 
 impl tower_service::Service<Uri> for Connector {
-    type Response = TokioIo<Connected1>;
+    type Response = TokioIo<Http1Stream>;
     type Error = NotConnected;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
@@ -211,22 +215,22 @@ impl tower_service::Service<Uri> for Connector {
             let stream = stream
                 .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
                 .map_err(|error| NotConnected(error.kind()))?;
-            Ok(TokioIo::new(Connected1(stream)))
+            Ok(TokioIo::new(Http1Stream(stream)))
         })
     }
 }
 
 /// A connection over HTTP/1.
 #[derive(Debug)]
-struct Connected1(TcpStream);
+struct Http1Stream(TcpStream);
 
-impl Connection for Connected1 {
+impl Connection for Http1Stream {
     fn connected(&self) -> Connected {
         Connected::new()
     }
 }
 
-impl AsyncRead for Connected1 {
+impl AsyncRead for Http1Stream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -236,7 +240,7 @@ impl AsyncRead for Connected1 {
     }
 }
 
-impl AsyncWrite for Connected1 {
+impl AsyncWrite for Http1Stream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -254,7 +258,7 @@ impl AsyncWrite for Connected1 {
     }
 }
 
-/// An answer's body, each part of which has to come in time.
+/// The body of an answer. Each part has to arrive within the limit.
 struct Timed {
     body: hyper::body::Incoming,
     limit: Duration,

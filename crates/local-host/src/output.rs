@@ -1,4 +1,4 @@
-//! Everything that reaches the terminal: the host's own lines, and the guests' with their component's id in front.
+//! Prints the host's own lines, and the guests' lines with their component's id in front.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,8 +8,8 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-/// Prints a line on stdout. A reader that went away is no reason to stop.
-pub(crate) fn say(line: &str) {
+/// Prints a line on stdout. The host runs on if stdout is closed.
+pub(crate) fn print(line: &str) {
     _ = write_line(&mut std::io::stdout().lock(), &[line.as_bytes()]);
 }
 
@@ -18,7 +18,7 @@ pub(crate) fn error(line: &str) {
     _ = write_line(&mut std::io::stderr().lock(), &[line.as_bytes()]);
 }
 
-/// One `write` per line, so that lines of other threads and processes cannot come in between.
+/// Writes a line with one `write`, so that lines of other threads and processes cannot mix with it.
 fn write_line(to: &mut dyn std::io::Write, parts: &[&[u8]]) -> std::io::Result<()> {
     let mut line = parts.concat();
     line.push(b'\n');
@@ -72,7 +72,7 @@ impl Lines {
     fn print(&mut self) {
         let prefix = format!("[{}] ", self.component);
         let parts = [prefix.as_bytes(), &self.pending];
-        // The guest is not told: it could do nothing about it.
+        // The guest gets no error, because it cannot do anything about it.
         _ = match self.sink {
             Sink::Stdout => write_line(&mut std::io::stdout().lock(), &parts),
             Sink::Stderr => write_line(&mut std::io::stderr().lock(), &parts),
@@ -82,7 +82,7 @@ impl Lines {
     }
 }
 
-/// The instance is gone: what it left unfinished is a line all the same.
+/// Prints the unfinished line of an instance that has ended.
 impl Drop for Lines {
     fn drop(&mut self) {
         if !self.pending.is_empty() {

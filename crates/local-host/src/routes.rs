@@ -1,11 +1,11 @@
-//! Which route of the manifest a path belongs to.
+//! Finds the route of the manifest to which a path belongs.
 
-/// A route: exact, or with a trailing `/...` that stands for anything or nothing.
+/// A route: exact, or with a trailing `/...` that matches any rest of a path.
 #[derive(Debug)]
 pub(crate) struct Route {
-    /// As the manifest has it.
+    /// The route as it is in the manifest.
     pub(crate) pattern: String,
-    /// Without slashes at the ends: like Spin's router, this one does not care for them.
+    /// The route without slashes at its ends. This router ignores them, as Spin's does.
     stem: String,
     wildcard: bool,
 }
@@ -24,7 +24,7 @@ impl Route {
         self.pattern.strip_suffix("/...").unwrap_or(&self.pattern)
     }
 
-    /// What the wildcard stands for in `path`; empty for an exact route.
+    /// The part of `path` that the wildcard matches; empty for an exact route.
     pub(crate) fn path_info<'a>(&self, path: &'a str) -> &'a str {
         match path.trim_start_matches('/').strip_prefix(&self.stem) {
             Some("") | None => "",
@@ -43,7 +43,7 @@ impl Route {
     }
 }
 
-/// As the list at start-up shows it.
+/// The form in the list at start-up.
 impl std::fmt::Display for Route {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.prefix())?;
@@ -51,7 +51,7 @@ impl std::fmt::Display for Route {
     }
 }
 
-/// The best match: an exact route before a wildcard, a longer wildcard before a shorter one.
+/// Finds the best match: an exact route before a wildcard, a longer wildcard before a shorter one.
 pub(crate) fn find<'a, T>(routes: &'a [(Route, T)], path: &str) -> Option<&'a (Route, T)> {
     routes
         .iter()
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_best_route_wins() {
+    fn exact_route_and_longer_wildcard_come_first() {
         let routes = ["/...", "/one", "/one/...", "/one/two/...", "/one/two/three"]
             .map(|pattern| (Route::new(pattern), pattern));
         for (path, expected) in [
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_wildcard_the_rest_is_not_found() {
+    fn path_below_an_exact_route_is_not_found() {
         let routes = ["/", "/api/messages"].map(|pattern| (Route::new(pattern), ()));
         for (path, found) in [
             ("/", true),
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn path_info_is_what_the_wildcard_stands_for() {
+    fn path_info_is_the_part_that_the_wildcard_matches() {
         for (pattern, path, expected) in [
             ("/foo", "/foo", ""),
             ("/foo", "/foo/", ""),

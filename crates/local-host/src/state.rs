@@ -1,4 +1,5 @@
-//! What one instance can reach: WASI, outbound HTTP behind the policy, and Spin's variables and key-value stores.
+//! The interfaces of one instance: WASI, outbound HTTP under the policy, and Spin's variables and key-value
+//! stores.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,10 +15,10 @@ use crate::outbound::Outbound;
 use crate::output::{GuestOutput, Sink};
 use crate::variables::check_name;
 
-/// As in Spin: `DEFAULT_STORE_TABLE_CAPACITY` of its key-value factor.
+/// Spin's limit: `DEFAULT_STORE_TABLE_CAPACITY` of its key-value factor.
 const MAX_OPEN_STORES: usize = 256;
 
-/// What all instances of one component share.
+/// The state that all instances of one component share.
 #[derive(Debug)]
 pub(crate) struct Component {
     pub(crate) id: Arc<str>,
@@ -45,7 +46,8 @@ impl State {
     pub(crate) fn new(component: &Arc<Component>) -> Self {
         let output =
             |sink| GuestOutput::new(component.id.clone(), if component.quiet { Sink::Nowhere } else { sink });
-        // No files, no arguments, no environment, no sockets: a Spin component has none unless it asks.
+        // No files, arguments, environment or sockets: a Spin component has none unless its manifest asks for
+        // them.
         let wasi = WasiCtx::builder().stdout(output(Sink::Stdout)).stderr(output(Sink::Stderr)).build();
         Self {
             component: component.clone(),

@@ -1,7 +1,7 @@
 //! The cron trigger: a fresh instance for each tick.
 //!
-//! As in Spin's cron plugin, a tick starts whether or not the one before it has ended, and ticks that were missed are
-//! not made up for. Unlike it, this host reports every failure.
+//! As in Spin's cron plugin, a tick starts even if the one before it still runs, and missed ticks are
+//! skipped. Unlike the plugin, this host reports every failure.
 
 use std::convert::Infallible;
 use std::str::FromStr as _;
@@ -17,10 +17,10 @@ use crate::engine::{explain, store};
 use crate::state::{Component, State};
 use crate::{meter, output};
 
-/// The clock may be set and the machine may sleep: look at it at least this often.
+/// The longest time between two looks at the clock. A person may set the clock, and the machine may sleep.
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
 
-/// A component that is called by the clock.
+/// A component and the schedule on which it is called.
 pub(crate) struct Job {
     pub(crate) component: Arc<Component>,
     pub(crate) pre: CronPre<State>,
@@ -30,7 +30,7 @@ pub(crate) struct Job {
 pub(crate) fn parse(expression: &str) -> Result<Schedule> {
     Schedule::from_str(expression).map_err(|e| {
         let why = e.to_string();
-        // A syntax error is a drawing of the place over several lines; the expression itself says as much.
+        // A syntax error draws the place over several lines. The expression itself suffices.
         let why = if why.contains('\n') { "it cannot be parsed" } else { &why };
         anyhow!(
             "`[[trigger.cron]]` cron_expression {expression:?}: {why}; write six or seven fields, seconds first, such \
@@ -39,7 +39,7 @@ pub(crate) fn parse(expression: &str) -> Result<Schedule> {
     })
 }
 
-/// Fires until the process ends.
+/// Starts a tick at each time of the schedule, until the process ends.
 pub(crate) async fn run(job: Arc<Job>) -> Infallible {
     let mut last = Utc::now();
     loop {
@@ -60,7 +60,8 @@ pub(crate) async fn run(job: Arc<Job>) -> Infallible {
     }
 }
 
-/// The first tick after both now and the last one: late ones are skipped, none is fired twice.
+/// The first time of the schedule after both now and the last tick. Late ticks are skipped, and none starts
+/// twice.
 fn next(schedule: &Schedule, last: DateTime<Utc>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     schedule.after(&last.max(now)).next()
 }
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn ticks_are_neither_repeated_nor_made_up_for() {
+    fn next_tick_is_after_now_and_after_the_last_tick() {
         let schedule = parse("*/2 * * * * *").unwrap();
         for (last, now, expected) in [
             ("10:00:00", "10:00:00.001", "10:00:02"),
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn expressions() {
+    fn expression_with_a_mistake_is_refused_with_a_hint() {
         for good in ["* * * * * *", "*/1 * * * * *", "0 30 9 * * Mon-Fri", "0 0 0 1 1 * 2030"] {
             assert!(parse(good).is_ok(), "{good}");
         }

@@ -1,6 +1,7 @@
-//! Application variables: where their values come from, and the `{{ name }}` templates that use them.
+//! Application variables: the sources of their values, and the `{{ name }}` templates that use them.
 //!
-//! Everything is resolved once, at start-up: flags, environment and `.env` cannot change under a running process.
+//! All variables are resolved once, at start-up. Later changes of the environment or of `.env` have no
+//! effect.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +13,7 @@ use crate::output;
 
 const PREFIX: &str = "SPIN_VARIABLE_";
 
-/// Says what is wrong with a variable's name, by the rules of Spin's `crates/expressions`.
+/// Checks a variable's name by the rules of Spin's `crates/expressions`.
 pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
     if !name.starts_with(|c: char| c.is_ascii_lowercase()) {
         Err("must start with a lower-case letter")
@@ -25,7 +26,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
     }
 }
 
-/// The places that can give a variable its value, the strongest first.
+/// The sources of variables' values. The first source that has a variable wins.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
     flags: BTreeMap<String, String>,
@@ -40,17 +41,18 @@ impl Sources {
             .filter_map(|(key, value)| Some((key.into_string().ok()?, value)))
             .filter(|(key, _)| key.starts_with(PREFIX))
             .map(|(key, value)| {
-                let value =
-                    value.into_string().map_err(|_| anyhow!("the environment's {key} is not UTF-8"))?;
+                let value = value
+                    .into_string()
+                    .map_err(|_| anyhow!("environment variable {key}: expected UTF-8, found other bytes"))?;
                 Ok((key, value))
             })
             .collect::<Result<_>>()?;
         let file = folder.join(".env");
         let dotenv = match dotenvy::from_path_iter(&file) {
-            // The parser's own message would show the line, and with it a secret.
-            Ok(lines) => lines
-                .collect::<Result<_, _>>()
-                .map_err(|_| anyhow!("{}: every line must be KEY=value", file.display()))?,
+            // The parser's own message would show the line, which may hold a secret.
+            Ok(lines) => lines.collect::<Result<_, _>>().map_err(|_| {
+                anyhow!("{}: expected KEY=value in every line, found another line", file.display())
+            })?,
             Err(e) if e.not_found() => BTreeMap::new(),
             Err(e) => return Err(e).with_context(|| format!("cannot read {}", file.display())),
         };
@@ -110,7 +112,7 @@ impl Variables {
         Ok(filled)
     }
 
-    /// The variables of one component: only what its manifest entry maps.
+    /// The variables of one component: only those that its manifest entry maps.
     pub(crate) fn map(&self, templates: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
         templates
             .iter()
@@ -132,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn names() {
+    fn name_that_spin_refuses_is_refused() {
         for good in ["a", "abc", "a1b2", "a_1", "a_1_b"] {
             assert_eq!(check_name(good), Ok(()), "{good}");
         }
@@ -157,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_value_is_a_value() {
+    fn empty_value_is_used() {
         let sources = Sources {
             flags: strings(&[("must", "")]),
             environment: BTreeMap::new(),
@@ -167,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_required_variable_says_how_to_set_it() {
+    fn missing_required_variable_is_an_error_with_the_remedy() {
         let error = Variables::resolve(&declared(), &Sources::default()).unwrap_err().to_string();
         assert!(error.contains("must") && error.contains("SPIN_VARIABLE_MUST"), "{error}");
     }
@@ -181,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn templates() {
+    fn template_is_filled_with_values() {
         let variables = Variables(strings(&[("a", "1"), ("b", "{{ a }}")]));
         for (template, expected) in [
             ("", Some("")),
@@ -200,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_component_sees_only_what_is_mapped() {
+    fn component_gets_mapped_variables_only() {
         let variables = Variables(strings(&[("a", "1"), ("secret", "2")]));
         let mapped = variables.map(&strings(&[("mine", "<{{ a }}>")])).unwrap();
         assert_eq!(mapped, strings(&[("mine", "<1>")]));

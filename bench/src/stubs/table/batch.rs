@@ -12,14 +12,14 @@ use percent_encoding::percent_decode_str;
 use super::entities::{Entities, Operation, Refusal};
 use crate::stubs::answer;
 
-/// A batch may hold so many operations.
+/// The most operations of a batch.
 const MOST: usize = 100;
 
 const DUPLICATE: Refusal = Refusal { status: 400, code: "InvalidDuplicateRow" };
 const SEVERAL_PARTITIONS: Refusal = Refusal { status: 400, code: "CommandsInBatchActOnDifferentPartitions" };
 const TOO_MANY: Refusal = Refusal { status: 400, code: "InvalidInput" };
 
-/// Does a batch; `None` if it does not have the form that Azure documents.
+/// Executes a batch; `None` if it does not have the form that Azure documents.
 pub(super) fn answer_to(entities: &mut Entities, kind: &str, body: &[u8]) -> Option<Response<Bytes>> {
     let body = std::str::from_utf8(body).ok()?;
     let operations = operations(kind, body)?;
@@ -62,7 +62,7 @@ fn part(parts: &mut String, index: usize, status: u16, headers: &str, body: &str
     );
 }
 
-/// What Azure checks before it does anything.
+/// Makes the checks that Azure makes before it executes any operation.
 fn checked(operations: &[Operation<'_>]) -> Result<(), (usize, Refusal)> {
     let mut keys = BTreeSet::new();
     for (index, operation) in operations.iter().enumerate() {
@@ -112,7 +112,7 @@ fn operation(part: &str) -> Option<Operation<'_>> {
     if version != "HTTP/1.1" {
         return None;
     }
-    // Only whole addresses: Azurite answers 500 to others.
+    // Only absolute addresses, because Azurite answers 500 to others.
     let (_, path) = url.strip_prefix("http://")?.split_once('/')?;
     let path = path.strip_prefix(ACCOUNT)?.strip_prefix('/')?;
     let path = percent_decode_str(path).decode_utf8().ok()?;

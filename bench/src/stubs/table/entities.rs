@@ -17,13 +17,13 @@ pub(super) struct Entities {
 
 #[derive(Debug, Clone)]
 pub(super) struct Entity {
-    /// Without keys and Timestamp.
+    /// The properties without the keys and the Timestamp.
     properties: Map<String, Value>,
     timestamp: String,
     pub(super) etag: String,
 }
 
-/// How much an answer says beside the properties.
+/// The metadata that an answer has beside the properties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Metadata {
     /// `odata=nometadata`
@@ -32,7 +32,7 @@ pub(super) enum Metadata {
     Minimal,
 }
 
-/// Why an operation was not done.
+/// The reason why an operation was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) status: u16,
@@ -74,7 +74,7 @@ enum Kind {
 }
 
 impl<'a> Operation<'a> {
-    /// Reads a request; its path is percent-decoded. `None` if it makes no operation.
+    /// Reads a request, whose path is percent-decoded. `None` if it is no operation.
     pub(super) fn parse(method: &str, path: &str, if_match: Option<&'a str>, body: &[u8]) -> Option<Self> {
         let kind = match method {
             "POST" => Kind::Insert,
@@ -90,7 +90,7 @@ impl<'a> Operation<'a> {
         properties.retain(|_, value| !value.is_null());
         let (partition, row) = (properties.remove("PartitionKey"), properties.remove("RowKey"));
         properties.remove("Timestamp");
-        // Azure refuses what has parts.
+        // Azure refuses properties that are objects or lists.
         if properties.values().any(|value| value.is_object() || value.is_array()) {
             return None;
         }
@@ -156,7 +156,7 @@ impl Entities {
         self.table(table)?.get(key).ok_or(Refusal::MISSING)
     }
 
-    /// Does an operation; the entity's new ETag, if it is still there.
+    /// Executes an operation. Returns the entity's new ETag, and `None` after a deletion.
     pub(super) fn write(&mut self, operation: &Operation<'_>) -> Result<Option<String>, Refusal> {
         let Operation { kind, table, key, if_match, properties } = operation;
         let table = self.tables.get_mut(&table.to_ascii_lowercase()).ok_or(Refusal::TABLE_MISSING)?;
@@ -193,7 +193,7 @@ impl Entities {
         Ok(Some(etag))
     }
 
-    /// Does all operations or none; the index of the operation that was refused.
+    /// Executes all operations or none. The error has the index of the refused operation.
     pub(super) fn write_all(
         &mut self,
         operations: &[Operation<'_>],
@@ -218,8 +218,9 @@ impl Entities {
         Ok(etags)
     }
 
-    /// Writes the rows that begin with `of`, 32 digits, once more under each of these keys, in the partition of its first digit
-    /// where theirs is that of `of`'s.
+    /// Copies the rows whose row keys begin with the 32 digits of `of`, once for each of `keys`. Rows in the
+    /// partition of the first digit of `of` go to the partition of the new key's first digit; other rows keep
+    /// their partition.
     pub(super) fn copy_rows(&mut self, of: &str, keys: impl Iterator<Item = String> + Clone) {
         let shard = |key: &str| format!("c{}", &key[..1]);
         for table in self.tables.values_mut() {

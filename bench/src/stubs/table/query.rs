@@ -1,4 +1,4 @@
-//! Queries: by the keys only, page by page.
+//! Queries by the keys, page by page.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::entities::{Entities, Entity, Key, Metadata, Refusal, literal};
 use super::json_answer;
 
-/// A page holds no more rows.
+/// The most rows of a page.
 const PAGE: usize = 1_000;
 
 /// A query, as far as the components ask: a filter of key conditions that are joined by `and`.
@@ -35,7 +35,7 @@ struct Condition {
 enum KeyPart {
     Partition,
     Row,
-    /// `endsAt lt …`: the poller looks for what is over. In the minutes of a measurement nothing is.
+    /// `endsAt lt …`: the poller looks for expired records. None expires in the minutes of a measurement.
     End,
 }
 
@@ -49,7 +49,7 @@ enum Operator {
 }
 
 impl Query {
-    /// Reads the query of a URL; `None` if it asks for more than this stub can do.
+    /// Reads the query of a URL; `None` if this stub cannot answer it.
     pub(super) fn parse(query: &str) -> Option<Self> {
         let mut parsed = Self { conditions: Vec::new(), top: PAGE, selected: Vec::new(), from: None };
         let (mut partition, mut row) = (None, None);
@@ -71,7 +71,7 @@ impl Query {
         Some(parsed)
     }
 
-    /// The page that it asks for.
+    /// Returns the page that the query asks for.
     pub(super) fn run(
         &self,
         entities: &Entities,
@@ -95,7 +95,7 @@ impl Query {
         Ok(response)
     }
 
-    /// The rows that it finds, beginning at its continuation. With one partition it looks at no other.
+    /// The matching rows from the continuation on. If the query names a partition, only its rows are read.
     fn rows<'a>(&self, table: &'a BTreeMap<Key, Entity>) -> impl Iterator<Item = (&'a Key, &'a Entity)> {
         let value = |of: KeyPart, operators: &[Operator]| {
             let of_key =
@@ -165,7 +165,7 @@ fn conditions(filter: &str) -> Option<Vec<Condition>> {
     }
 }
 
-/// A key as a continuation holds it. Callers must take it for opaque, so it is not the key itself.
+/// A key in the form of a continuation. The form differs from the key, because callers must not interpret it.
 fn token(key: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("1!{}", utf8_percent_encode(key, NON_ALPHANUMERIC))).ok()
 }

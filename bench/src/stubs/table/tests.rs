@@ -86,7 +86,8 @@ fn inserted_entity_is_read_with_its_keys_time_and_etag() {
     let timestamp = body["Timestamp"].take();
     assert!(chrono::DateTime::parse_from_rfc3339(timestamp.as_str().unwrap()).is_ok(), "{timestamp}");
     assert_eq!(body, json!({"PartitionKey": "p", "RowKey": "o''b", "Timestamp": null, "n": 1}));
-    assert_eq!((service.0.len(), service.0.calls()), (1, 3));
+    assert_eq!(service.0.len(), 1, "entities");
+    assert_eq!(service.0.calls(), 3, "calls: create, insert, get");
     service.expect_no_complaint();
 }
 
@@ -118,7 +119,7 @@ fn conditions_decide_whether_an_entity_is_written() {
 }
 
 #[test]
-fn missing_and_existing_tables_are_told() {
+fn missing_table_and_second_creation_are_refused() {
     let service = Service::start();
     let again = service.call("POST", "Tables", &[], json!({"TableName": "STATE"})).expect_status(409);
     assert_eq!(code(&again), "TableAlreadyExists");
@@ -126,11 +127,11 @@ fn missing_and_existing_tables_are_told() {
     assert_eq!(code(&nowhere.expect_status(404)), "TableNotFound");
     service.expect_no_complaint();
     service.call("GET", "state()?$filter=n%20eq%201", &[], Value::Null).expect_status(500);
-    assert!(service.0.complaint().is_some(), "a scan is a mistake of the caller");
+    assert!(service.0.complaint().is_some(), "the stub does not expect a scan");
 }
 
 #[test]
-fn query_goes_from_page_to_page() {
+fn query_returns_all_rows_page_by_page() {
     let service = Service::start();
     for row in 0..25 {
         service.insert("p", &format!("r{row:02}"), row).expect_status(204);
@@ -151,7 +152,8 @@ fn query_goes_from_page_to_page() {
         next = format!("&NextPartitionKey={}&NextRowKey={}", token("NextPartitionKey"), token("NextRowKey"));
     }
     let expected: Vec<_> = (3..20).map(|row| json!({"RowKey": format!("r{row:02}")})).collect();
-    assert_eq!((found, pages), (expected, 4));
+    assert_eq!(found, expected);
+    assert_eq!(pages, 4, "17 rows, 5 on a page");
     service.expect_no_complaint();
 }
 

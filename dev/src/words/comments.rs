@@ -1,0 +1,179 @@
+//! The comments of a source file, without the strings that look like comments.
+
+/// One line of a comment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Comment<'a> {
+    /// Counted from 1.
+    pub(super) line: usize,
+    /// `///`, `//!`, `//`, `/*` or `#`.
+    marker: &'static str,
+    /// The text behind the marker.
+    pub(super) text: &'a str,
+    /// Whether the line has nothing but the comment.
+    is_alone: bool,
+}
+
+/// Groups the lines that belong together: neighbours with the same marker, and no code in front of them.
+pub(super) fn blocks<'a, 'c>(comments: &'c [Comment<'a>]) -> impl Iterator<Item = &'c [Comment<'a>]> {
+    comments.chunk_by(|first, second| {
+        let is_next = second.line == first.line + 1 && second.marker == first.marker;
+        is_next && first.is_alone && second.is_alone
+    })
+}
+
+/// Finds comments of Rust and WIT; with `is_script`, of JavaScript.
+pub(super) fn slash(source: &str, is_script: bool) -> Vec<Comment<'_>> {
+    let bytes = source.as_bytes();
+    let lines = Lines::of(source);
+    let mut comments = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        at = match rest[0] {
+            b'/' if rest.starts_with(b"//") => {
+                let end = at + rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+                comments.push(lines.comment(at, slash_marker(rest), &source[at..end]));
+                end
+            }
+            b'/' if rest.starts_with(b"/*") => {
+                let end = at + block_comment_length(rest);
+                let mut start = at;
+                for line in source[at..end].split_inclusive('\n') {
+                    let comment = lines.comment(start, "/*", line);
+                    let text = comment.text.trim_end_matches("*/").trim_start().trim_start_matches('*');
+                    comments.push(Comment { text: text.trim_end(), ..comment });
+                    start += line.len();
+                }
+                end
+            }
+            b'"' => at + string_length(rest, b'"'),
+            b'\'' | b'`' if is_script => at + string_length(rest, rest[0]),
+            b'\'' => at + char_length(&source[at..]),
+            b'r' if !is_script => at + raw_string_length(rest).unwrap_or(1),
+            _ => at + 1,
+        };
+    }
+    comments
+}
+
+fn slash_marker(text: &[u8]) -> &'static str {
+    match text.get(2) {
+        Some(b'!') => "//!",
+        Some(b'/') if text.get(3) != Some(&b'/') => "///",
+        _ => "//",
+    }
+}
+
+/// Finds comments of TOML, YAML and shell scripts.
+pub(super) fn hash(source: &str) -> Vec<Comment<'_>> {
+    let lines = Lines::of(source);
+    let mut comments = Vec::new();
+    // The quotes of a TOML string that goes over several lines.
+    let mut open: Option<&str> = None;
+    let mut start = 0;
+    for line in source.split_inclusive('\n') {
+        let mut at = 0;
+        while at < line.len() {
+            let rest = &line[at..];
+            let quotes = ["\"\"\"", "'''"].into_iter().find(|quotes| rest.starts_with(quotes));
+            if let Some(quotes) = quotes.filter(|quotes| open.is_none_or(|open| open == *quotes)) {
+                open = if open.is_some() { None } else { Some(quotes) };
+                at += quotes.len();
+                continue;
+            }
+            let first = rest.as_bytes()[0];
+            let is_behind_space = line[..at].chars().next_back().is_none_or(char::is_whitespace);
+            if open.is_none() && first == b'#' && is_behind_space {
+                if !rest.starts_with("#!") {
+                    comments.push(lines.comment(start + at, "#", rest.trim_end_matches('\n')));
+                }
+                break;
+            }
+            // An apostrophe without a second one is no quote.
+            let is_quote = open.is_none() && (first == b'"' || first == b'\'');
+            let length = if is_quote { string_length(rest.as_bytes(), first) } else { 1 };
+            at += if length < rest.len() { length } else { 1 };
+            while !line.is_char_boundary(at) {
+                at += 1;
+            }
+        }
+        start += line.len();
+    }
+    comments
+}
+
+/// Where the lines of a source begin.
+struct Lines<'a> {
+    source: &'a str,
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(source: &'a str) -> Self {
+        let behind_newline = source.match_indices('\n').map(|(at, _)| at + 1);
+        Self { source, starts: std::iter::once(0).chain(behind_newline).collect() }
+    }
+
+    /// The comment `text` that begins at `at`, its marker included.
+    fn comment(&self, at: usize, marker: &'static str, text: &'a str) -> Comment<'a> {
+        let line = self.starts.partition_point(|start| *start <= at);
+        let before = &self.source[self.starts[line - 1]..at];
+        let text = text.strip_prefix(marker).unwrap_or(text).trim_end();
+        Comment { line, marker, text, is_alone: before.trim().is_empty() }
+    }
+}
+
+/// Rust nests block comments.
+fn block_comment_length(text: &[u8]) -> usize {
+    let (mut at, mut depth) = (0, 0_usize);
+    while at < text.len() {
+        match &text[at..] {
+            [b'/', b'*', ..] => (at, depth) = (at + 2, depth + 1),
+            [b'*', b'/', ..] => (at, depth) = (at + 2, depth - 1),
+            _ => at += 1,
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    at
+}
+
+/// The length of a string with its quotes, in which a backslash escapes the next character.
+fn string_length(text: &[u8], quote: u8) -> usize {
+    let mut at = 1;
+    while at < text.len() {
+        match text[at] {
+            b'\\' => at += 2,
+            byte if byte == quote => return at + 1,
+            _ => at += 1,
+        }
+    }
+    text.len()
+}
+
+/// The length of `'x'` or `'\n'`; a lifetime is passed over.
+fn char_length(text: &str) -> usize {
+    let mut characters = text.chars();
+    characters.next();
+    match characters.next() {
+        Some('\\') => {
+            2 + text[2..].char_indices().skip(1).find(|(_, next)| *next == '\'').map_or(0, |(at, _)| at + 1)
+        }
+        Some(character) if characters.next() == Some('\'') => 2 + character.len_utf8(),
+        _ => 1,
+    }
+}
+
+/// The length of `r"…"` or `r#"…"#`; `None` if it is something else that begins with `r`.
+fn raw_string_length(text: &[u8]) -> Option<usize> {
+    let hashes = text[1..].iter().take_while(|byte| **byte == b'#').count();
+    if text.get(1 + hashes) != Some(&b'"') {
+        return None;
+    }
+    let mut end = vec![b'"'];
+    end.resize(1 + hashes, b'#');
+    let start = 2 + hashes;
+    let length = text[start..].windows(end.len()).position(|window| window == end);
+    Some(length.map_or(text.len(), |length| start + length + end.len()))
+}

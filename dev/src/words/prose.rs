@@ -1,0 +1,196 @@
+//! Markdown, as far as the checks need it: paragraphs, table cells, headings, and fenced code. Comments are
+//! read by the same rules.
+
+/// The kind of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A paragraph, or an item of a list.
+    Text,
+    Heading,
+    /// A cell of a table's first row.
+    HeaderCell,
+    Cell,
+}
+
+/// A piece of prose. A line break in it counts as a blank.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Segment {
+    pub(super) kind: Kind,
+    pub(super) text: String,
+    /// Where each line begins in `text`, and its number in the file.
+    lines: Vec<(usize, usize)>,
+}
+
+impl Segment {
+    fn new(kind: Kind, number: usize, text: &str) -> Self {
+        Self { kind, text: text.trim().to_owned(), lines: vec![(0, number)] }
+    }
+
+    fn push(&mut self, number: usize, text: &str) {
+        self.text.push(' ');
+        self.lines.push((self.text.len(), number));
+        self.text.push_str(text.trim());
+    }
+
+    /// The file's line to which a position in `text` belongs.
+    pub(super) fn line_at(&self, at: usize) -> usize {
+        let lines = self.lines.iter().take_while(|(start, _)| *start <= at);
+        lines.last().map_or(0, |(_, number)| *number)
+    }
+
+    /// The text with a filler in place of each character of code, of a quotation, and of a link's address.
+    pub(super) fn without_code(&self) -> String {
+        let mut text = self.text.clone();
+        for (start, end) in spans(&self.text, "`") {
+            blank(&mut text, start, end);
+        }
+        for (start, end) in spans(&text.clone(), "\"").into_iter().chain(addresses(&text)) {
+            blank(&mut text, start, end);
+        }
+        text
+    }
+
+    /// The spans of code, with the position of each.
+    pub(super) fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        spans(&self.text, "`")
+            .into_iter()
+            .map(|(start, end)| (start, self.text[start..end].trim_matches('`')))
+    }
+}
+
+/// Stands for a character that is not prose. It is part of no word.
+pub(super) const FILLER: char = '\u{1}';
+
+fn blank(text: &mut String, start: usize, end: usize) {
+    text.replace_range(start..end, &FILLER.to_string().repeat(end - start));
+}
+
+/// Finds the parts between two runs of `mark` of the same length, the marks included.
+fn spans(text: &str, mark: &str) -> Vec<(usize, usize)> {
+    let run = |at: usize| text[at..].len() - text[at..].trim_start_matches(mark).len();
+    let mut spans = Vec::new();
+    let mut at = 0;
+    while let Some(offset) = text[at..].find(mark) {
+        let start = at + offset;
+        let length = run(start);
+        at = start + length;
+        let mut search = at;
+        while let Some(offset) = text[search..].find(mark) {
+            let end = search + offset;
+            search = end + run(end);
+            if search - end == length {
+                spans.push((start, search));
+                at = search;
+                break;
+            }
+        }
+    }
+    spans
+}
+
+/// The addresses of links, `(address)` behind a `]`.
+fn addresses(text: &str) -> Vec<(usize, usize)> {
+    let starts = text.match_indices("](").map(|(at, _)| at + 1);
+    starts.filter_map(|start| text[start..].find(')').map(|length| (start, start + length + 1))).collect()
+}
+
+/// A line of a fenced block of code.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct CodeLine {
+    pub(super) line: usize,
+    pub(super) text: String,
+}
+
+/// A page of Markdown, or a block of comments.
+#[derive(Debug, Default)]
+pub(super) struct Document {
+    pub(super) segments: Vec<Segment>,
+    pub(super) code: Vec<CodeLine>,
+}
+
+/// The lines of a whole file, with their numbers.
+pub(super) fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines().enumerate().map(|(index, line)| (index + 1, line))
+}
+
+/// Splits lines, each with its number, into segments and code.
+pub(super) fn read<'a>(lines: impl Iterator<Item = (usize, &'a str)>) -> Document {
+    let mut document = Document::default();
+    let segments = &mut document.segments;
+    let mut fence: Option<&str> = None;
+    // Whether the next line of text goes on with the last segment.
+    let mut goes_on = false;
+    for (number, line) in lines {
+        let line_text = line.trim().trim_start_matches("> ").trim_start();
+        let opens = ["```", "~~~"].into_iter().find(|fence| line_text.starts_with(fence));
+        if fence.is_some() {
+            if opens == fence {
+                fence = None;
+            } else {
+                document.code.push(CodeLine { line: number, text: line.to_owned() });
+            }
+            continue;
+        }
+        if opens.is_some() {
+            (fence, goes_on) = (opens, false);
+        } else if line_text.is_empty() {
+            goes_on = false;
+        } else if let Some(heading) = heading(line_text) {
+            segments.push(Segment::new(Kind::Heading, number, heading));
+            goes_on = false;
+        } else if line_text.starts_with('|') {
+            if is_rule(line_text) {
+                let header = segments.iter_mut().rev().take_while(|cell| cell.lines[0].1 + 1 == number);
+                header.for_each(|cell| cell.kind = Kind::HeaderCell);
+            } else {
+                let cells = cells(line_text).into_iter();
+                segments.extend(cells.map(|cell| Segment::new(Kind::Cell, number, cell)));
+            }
+            goes_on = false;
+        } else {
+            match segments.last_mut() {
+                Some(segment) if goes_on && item(line_text).is_none() => segment.push(number, line_text),
+                _ => {
+                    let text = item(line_text).unwrap_or(line_text);
+                    segments.push(Segment::new(Kind::Text, number, text));
+                }
+            }
+            goes_on = true;
+        }
+    }
+    document
+}
+
+fn heading(line: &str) -> Option<&str> {
+    let text = line.trim_start_matches('#');
+    ((1..=6).contains(&(line.len() - text.len())) && text.starts_with(' ')).then(|| text.trim())
+}
+
+/// The text of an item of a list, behind its mark.
+fn item(line: &str) -> Option<&str> {
+    let number = line.trim_start_matches(|character: char| character.is_ascii_digit());
+    let numbered = (number.len() < line.len()).then(|| number.strip_prefix(". ")).flatten();
+    ["- ", "* ", "+ "].into_iter().find_map(|mark| line.strip_prefix(mark)).or(numbered)
+}
+
+/// Whether the row of a table separates its header from the rest.
+fn is_rule(row: &str) -> bool {
+    row.contains('-') && row.chars().all(|character| matches!(character, '|' | '-' | ':' | ' '))
+}
+
+/// The cells of a row. A bar in code, or behind a backslash, does not end a cell.
+fn cells(row: &str) -> Vec<&str> {
+    let row = row.trim_matches('|');
+    let codes = spans(row, "`");
+    let is_end = |at: usize| {
+        !row[..at].ends_with('\\') && !codes.iter().any(|(start, end)| (*start..*end).contains(&at))
+    };
+    let mut start = 0;
+    let mut cells = Vec::new();
+    for (at, bar) in row.match_indices('|').filter(|(at, _)| is_end(*at)) {
+        cells.push(&row[start..at]);
+        start = at + bar.len();
+    }
+    cells.push(&row[start..]);
+    cells
+}

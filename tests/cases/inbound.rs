@@ -277,7 +277,7 @@ fn key_without_endorsements_signs_for_web_chat_and_never_for_teams(world: &World
     stage.post_as(&token_for(&web_chat), &web_chat).expect_error(401, "NotEndorsed");
     let envelopes = stage.queue.envelopes();
     assert_eq!((envelopes.len(), &envelopes[0]["address"]["channelId"]), (1, &json!("webchat")));
-    assert!(vouched_for(&envelopes[0]), "{envelopes:#?}");
+    assert!(is_marked_verified(&envelopes[0]), "{envelopes:#?}");
     assert_eq!(stage.poll()["delivered"], 1);
     // A key that says for whom it signs, signs for nobody else.
     let other = Scene::start(world, &[]);

@@ -115,7 +115,7 @@ fn outcomes_by_key<const N: usize>(jwk: &Value, channels: [&str; N]) -> [String;
 }
 
 #[test]
-fn a_key_with_endorsements_signs_for_these_channels_only() {
+fn key_with_endorsements_signs_for_these_channels_only() {
     for (endorsements, expected) in [
         (json!(["webchat"]), ["channel", "NotEndorsed", "NotEndorsed", "NotEndorsed"]),
         (json!(["msteams"]), ["NotEndorsed", "NotEndorsed", "channel", "NotEndorsed"]),
@@ -134,7 +134,7 @@ fn a_key_with_endorsements_signs_for_these_channels_only() {
 }
 
 #[test]
-fn a_key_without_endorsements_signs_for_channels_of_clients_only() {
+fn key_without_endorsements_signs_for_channels_of_clients_only() {
     let null = {
         let mut jwk = TestKey::issuer().jwk();
         jwk["endorsements"] = Value::Null;

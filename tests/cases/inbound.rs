@@ -261,7 +261,7 @@ fn body_that_does_not_match_its_token_is_refused(world: &World) {
 fn key_without_endorsements_signs_for_web_chat_and_never_for_teams(world: &World) {
     let scene = Scene::start(world, &[]);
     let stage = &scene.stage;
-    // By what it says of itself, it is Teams' activity, of the bot's own tenant.
+    // The activity claims to come from Teams, from the bot's own tenant.
     let teams = scene.activity_with("from", json!({"id": "29:ann", "aadObjectId": "a"}));
     let mut web_chat = stage.connector.host(&fixture("webchat.json"));
     let token_for = |activity: &Value| {
@@ -272,14 +272,14 @@ fn key_without_endorsements_signs_for_web_chat_and_never_for_teams(world: &World
     stage.post_as(&token_for(&teams), &teams).expect_error(401, "NotEndorsed");
     scene.expect_nothing_happened();
     stage.post_as(&token_for(&web_chat), &web_chat).expect_status(202);
-    // The same token, known by now, in Teams' name.
+    // The same token, which the bot knows by now, with the channelId of Teams.
     web_chat["channelId"] = "msteams".into();
     stage.post_as(&token_for(&web_chat), &web_chat).expect_error(401, "NotEndorsed");
     let envelopes = stage.queue.envelopes();
     assert_eq!((envelopes.len(), &envelopes[0]["address"]["channelId"]), (1, &json!("webchat")));
     assert!(is_marked_verified(&envelopes[0]), "{envelopes:#?}");
     assert_eq!(stage.poll()["delivered"], 1);
-    // A key that says for whom it signs, signs for nobody else.
+    // A key with endorsements signs for no other channel.
     let other = Scene::start(world, &[]);
     other.issuer.publish(vec![TestKey::issuer().endorsed_jwk(&["msteams"])]);
     let web_chat = other.stage.connector.host(&fixture("webchat.json"));

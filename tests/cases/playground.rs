@@ -49,7 +49,7 @@ fn card_of_a_back_end_is_delivered(world: &World) {
     assert_eq!((said.activity.get("text"), &said.activity["summary"]), (None, &"A card".into()));
 }
 
-/// Sends an alert as `cargo dev send --alert` does, to a conversation in which nobody has written yet.
+/// Sends an alert as `cargo dev send --alert` does, to a conversation in which no person has written yet.
 fn alert_from_the_shell_is_delivered(world: &World) {
     let page = ChatPage::start(world, "msteams");
     let alert = json!({"to": {"address": page.chat().reference()}, "text": "the pizza is ready"});

@@ -43,7 +43,7 @@ fn sealed_message_of_the_bot_is_delivered(world: &World) {
     let stage = sealing(world).variable("unsealed", "refuse").start();
     stage.say(&message("a:1", "0", "hello"));
     assert_eq!(stage.poll()["delivered"], 1);
-    // The text differs byte for byte, but the envelope is the same. The seal is over the envelope's content.
+    // The text differs byte for byte, but the envelope is the same. The seal covers the envelope's content.
     let spaced = serde_json::to_string_pretty(&sealed(&stage)).unwrap();
     stage.queue.put(&spaced);
     assert_eq!(stage.poll()["delivered"], 1);

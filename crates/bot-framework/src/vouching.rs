@@ -19,8 +19,9 @@ pub fn vouches_for_identity(channel_id: &str) -> bool {
 /// The channels whose clients choose a person's id, unless the client's token binds an id.
 const CHANNELS_WITH_CLIENT_IDS: [&str; 3] = ["webchat", "directline", "directlinespeech"];
 
-/// Whether the clients of a channel choose who they are. Nothing that such a channel says of a person is a fact, so a
-/// signing key without `endorsements` may sign for it (`docs/decisions/0005-inbound-tokens.md`).
+/// Whether the clients of a channel choose their own id. The bot believes nothing that such a channel reports about
+/// a person, so a signing key without `endorsements` may sign for it
+/// (`docs/decisions/0005-inbound-tokens.md`).
 pub(crate) fn is_channel_of_clients(channel_id: &str) -> bool {
     CHANNELS_WITH_CLIENT_IDS.contains(&channel_id)
 }
@@ -32,7 +33,7 @@ const BOUND_ID_PREFIX: &str = "dl_";
 /// The variable `unboundusers`: whether an id that the client chose identifies a person.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum UnboundUsers {
-    /// Such an id identifies nobody, because a client could use another person's id and read that person's
+    /// Such an id identifies no person, because a client could use another person's id and read that person's
     /// alerts.
     #[default]
     Refuse,

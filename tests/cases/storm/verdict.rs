@@ -105,7 +105,7 @@ impl Verdict {
         }
     }
 
-    /// Nobody is muted by a gateway's page: a conversation is paused only after the Connector said that nobody is there.
+    /// Checks that a gateway's page pauses no conversation: only a listed error code of the Connector does.
     pub(super) fn look_at_pauses(&mut self, conversations: &[Entity], evidence: &Evidence) {
         for entity in conversations.iter().filter(|entity| entity.int("pausedUntil").unwrap_or_default() > 0)
         {
@@ -117,7 +117,7 @@ impl Verdict {
             };
             self.paused += 1;
             if !evidence.attempts.iter().any(|attempt| is_gone(&attempt)) {
-                self.violations.push(format!("{address} is paused, and nobody said that the person is gone"));
+                self.violations.push(format!("{address} is paused, but the Connector answered no listed error code"));
             }
         }
     }

@@ -3,7 +3,8 @@
 //! The rules for channels:
 //! <https://learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication>.
 //! If the SDKs differ, the module follows the stricter one, except for keys without endorsements.
-//! `docs/decisions/0005-inbound-tokens.md` gives the reason, and lists the rules that go further than the SDKs.
+//! `docs/decisions/0005-inbound-tokens.md` gives the reason, and lists the rules that go further than the
+//! SDKs.
 //!
 //! The check has two steps, so that no body is parsed before the caller is known. [`InboundAuth::verify`]
 //! applies the rules that need only the token. [`VerifiedToken::admit`] applies the rules that need the
@@ -193,8 +194,8 @@ impl InboundAuth {
 }
 
 impl VerifiedToken {
-    /// Applies the rules that need the activity. For a channel, the key must be allowed to sign for `channelId`, and
-    /// `serviceUrl` must equal the one in the token. Both fields are required, although the SDKs accept an
+    /// Applies the rules that need the activity. For a channel, the key must be allowed to sign for `channelId`,
+    /// and `serviceUrl` must equal the one in the token. Both fields are required, although the SDKs accept an
     /// activity without them.
     pub fn admit(&self, activity: &Activity) -> Result<Caller, AuthError> {
         if self.caller.vouches_for_service_url() {
@@ -229,8 +230,9 @@ impl VerifiedToken {
     }
 }
 
-/// Whether a key with these endorsements may sign for a channel. Microsoft publishes keys without any, which sign for Web Chat
-/// and Direct Line: such a key speaks for channels on whose word nothing rests, and for no other.
+/// Whether a key with these endorsements may sign for a channel. Microsoft has published keys without
+/// endorsements, which sign for Web Chat and Direct Line. Such a key signs only for the channels whose clients
+/// choose their own id.
 fn may_speak_for(endorsements: &[String], channel_id: &str) -> bool {
     match endorsements {
         [] => is_channel_of_clients(channel_id),

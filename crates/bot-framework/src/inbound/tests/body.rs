@@ -120,7 +120,7 @@ fn key_with_endorsements_signs_for_these_channels_only() {
         (json!(["webchat"]), ["channel", "NotEndorsed", "NotEndorsed", "NotEndorsed"]),
         (json!(["msteams"]), ["NotEndorsed", "NotEndorsed", "channel", "NotEndorsed"]),
         (json!(["webchat", "directline", 7]), ["channel", "channel", "NotEndorsed", "NotEndorsed"]),
-        // Something is said, and it names no channel.
+        // The member restricts the key, and names no channel.
         (json!([""]), ["NotEndorsed"; 4]),
         (json!("msteams"), ["NotEndorsed"; 4]),
         (json!([["msteams"], 7]), ["NotEndorsed"; 4]),
@@ -143,7 +143,7 @@ fn key_without_endorsements_signs_for_channels_of_clients_only() {
     for jwk in [TestKey::issuer().jwk(), TestKey::issuer().endorsed_jwk(&[]), null] {
         let let_in = outcomes_by_key(&jwk, ["webchat", "directline", "directlinespeech", "WebChat"]);
         assert_eq!(let_in, ["channel"; 4], "{jwk}");
-        // Teams vouches for tenant and object id; of the others, a person's id finds that person.
+        // Teams vouches for tenant and object id. On the other channels a person's id is a fact.
         let refused = outcomes_by_key(
             &jwk,
             ["msteams", "telegram", "email", "slack", "emulator", "AseChannel", "x", ""],
@@ -154,7 +154,7 @@ fn key_without_endorsements_signs_for_channels_of_clients_only() {
         let web_chat = with(activity(), "channelId", "webchat");
         let elsewhere = with(web_chat.clone(), "serviceUrl", "https://webchat.botframework.com/");
         assert_eq!(outcome(call(&host, &token(), &elsewhere)), "ServiceUrlMismatch");
-        // What is remembered of the token says the same.
+        // The record of a known token gives the same outcomes.
         for (activity, expected) in [
             (&web_chat, "channel"),
             (&web_chat, "channel"),

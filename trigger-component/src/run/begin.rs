@@ -11,7 +11,7 @@ use platform::{Deadline, Host, Level, SettingsError};
 use serde_json::json;
 use state::Conversations;
 use state::ledger::Ledger;
-use state::runs::{Hold, Look, Runs, Vacancy, Why, Withdrawals};
+use state::runs::{FreeLock, LockState, PauseReason, RunLock, Runs, Withdrawals};
 use storage_queue::{QueueClient, QueueError};
 use storage_table::TableError;
 use thiserror::Error;
@@ -100,8 +100,8 @@ pub enum Beginning {
 pub struct Begun {
     settings: DrainSettings,
     limits: Limits,
-    hold: Hold,
-    vacancy: Vacancy,
+    lock: RunLock,
+    free: FreeLock,
     log: RunLog,
 }
 
@@ -145,9 +145,9 @@ pub async fn begin<H: Host>(
         },
     };
     match begun {
-        Ok(Some((settings, (hold, vacancy)))) => {
+        Ok(Some((settings, (lock, free)))) => {
             let limits = limits.with_pace(settings.pace);
-            Ok(Beginning::Begun(Box::new(Begun { settings, limits, hold, vacancy, log })))
+            Ok(Beginning::Begun(Box::new(Begun { settings, limits, lock, free, log })))
         }
         Ok(None) => {
             log.write(host, None);
@@ -160,33 +160,33 @@ pub async fn begin<H: Host>(
     }
 }
 
-/// Gets what opens the storage account, and takes the hold.
+/// Gets what opens the storage account, and takes the lock.
 async fn prepare<H: Host>(
     host: &H,
     settings: &mut DrainSettings,
     limits: &Limits,
     log: &mut RunLog,
-) -> Result<Option<(Hold, Vacancy)>, RunError> {
+) -> Result<Option<(RunLock, FreeLock)>, RunError> {
     settings.open_storage(host, log.deadline(host, limits.hard_end)).await?;
-    take_hold(host, settings, limits, log).await
+    take_lock(host, settings, limits, log).await
 }
 
-/// Takes the hold; `None` if there is nothing to do, or it is not for this run. A run that was called because there is
+/// Takes the lock; `None` if there is nothing to do, or it is not for this run. A run that was called because there is
 /// something to do does not look first.
-async fn take_hold<H: Host>(
+async fn take_lock<H: Host>(
     host: &H,
     settings: &DrainSettings,
     limits: &Limits,
     log: &mut RunLog,
-) -> Result<Option<(Hold, Vacancy)>, RunError> {
+) -> Result<Option<(RunLock, FreeLock)>, RunError> {
     let deadline = log.deadline(host, limits.hard_end);
     let DrainSettings { queue, tables, .. } = settings;
     let runs = Runs::new(host, &queue.account, tables, queue.name.as_str(), deadline);
     let client = QueueClient::new(host, &queue.account, &queue.name, deadline);
-    let (look, is_empty) = match log.door {
-        Door::Kick => (runs.look().await, false),
+    let (state, is_empty) = match log.door {
+        Door::Kick => (runs.read_lock().await, false),
         Door::Cron | Door::Http => {
-            let (look, peeked) = join(runs.look(), client.peek(1)).await;
+            let (state, peeked) = join(runs.read_lock(), client.peek(1)).await;
             let is_empty = match peeked {
                 Ok(texts) => texts.is_empty(),
                 // A queue that nobody has written to yet is an empty one; a message that makes no sense is one.
@@ -194,19 +194,19 @@ async fn take_hold<H: Host>(
                 Err(QueueError::Unreadable(_)) => false,
                 Err(error) => return Err(error.into()),
             };
-            (look, is_empty)
+            (state, is_empty)
         }
     };
-    let vacancy = match look? {
-        Look::Vacant(vacancy) => vacancy,
-        Look::Taken => {
+    let free = match state? {
+        LockState::Free(free) => free,
+        LockState::Held => {
             log.report.skip(Busy::AnotherRun);
             return Ok(None);
         }
-        Look::Paused(why) => {
+        LockState::Paused(why) => {
             log.report.skip(match why {
-                Why::CredentialsRefused => Busy::CredentialsRefused,
-                Why::NoToken => Busy::NoToken,
+                PauseReason::CredentialsRefused => Busy::CredentialsRefused,
+                PauseReason::NoToken => Busy::NoToken,
             });
             return Ok(None);
         }
@@ -214,18 +214,18 @@ async fn take_hold<H: Host>(
     if log.door != Door::Kick {
         log.report.polls += 1;
     }
-    if is_empty && vacancy.left.is_empty() {
+    if is_empty && free.left.is_empty() {
         if host.up_to(CLEAN_ONE_IN - 1) == 0 {
             let ledger = Ledger::new(host, &queue.account, tables, log.deadline(host, limits.budget));
             clean(host, &runs, &ledger).await;
         }
         return Ok(None);
     }
-    let hold = runs.take(&log.report.run, &vacancy).await?;
-    if hold.is_none() {
+    let lock = runs.take_lock(&log.report.run, &free).await?;
+    if lock.is_none() {
         log.report.skip(Busy::AnotherRun);
     }
-    Ok(hold.map(|hold| (hold, vacancy)))
+    Ok(lock.map(|lock| (lock, free)))
 }
 
 /// Takes what is over out of the tables. It has nothing else to do.
@@ -247,8 +247,8 @@ impl Begun {
 
     /// Does the work, and logs one line whatever happens.
     pub async fn work<H: Host>(self, host: &H) -> Result<Report, RunError> {
-        let Self { settings, limits, hold, vacancy, mut log } = self;
-        let result = drain(host, &settings, &limits, (hold, vacancy), &mut log).await;
+        let Self { settings, limits, lock, free, mut log } = self;
+        let result = drain(host, &settings, &limits, (lock, free), &mut log).await;
         log.write(host, result.as_ref().err());
         result.map(|()| log.report)
     }
@@ -259,7 +259,7 @@ async fn drain<H: Host>(
     host: &H,
     settings: &DrainSettings,
     limits: &Limits,
-    mut taken: (Hold, Vacancy),
+    mut taken: (RunLock, FreeLock),
     log: &mut RunLog,
 ) -> Result<(), RunError> {
     let run = log.report.run.clone();
@@ -314,8 +314,8 @@ async fn drain<H: Host>(
     let mut hint = Hint::new(host, queue.name.as_str());
     let is_kicked = log.door == Door::Kick;
     let result = loop {
-        let (hold, vacancy) = taken;
-        let exclusive = ExclusiveRun::new(hold, vacancy.left);
+        let (lock, free) = taken;
+        let exclusive = ExclusiveRun::new(lock, free.left);
         let ended = Run::new(&desk, exclusive, &mut hint, &mut log.report, budget, is_kicked).drive().await;
         if !matches!(ended, Ok(Ended::QueueEmpty)) || budget.has_passed(host) {
             break ended.map(drop);
@@ -337,14 +337,14 @@ async fn drain<H: Host>(
 }
 
 /// Takes the hold again, if something is on the queue and nobody else has taken it. A failure leaves it to the next run.
-async fn once_more<H: Host>(desk: &Desk<'_, H>, run: &str) -> Option<(Hold, Vacancy)> {
+async fn once_more<H: Host>(desk: &Desk<'_, H>, run: &str) -> Option<(RunLock, FreeLock)> {
     if desk.queues.main.peek(1).await.is_ok_and(|texts| texts.is_empty()) {
         return None;
     }
     let taken = async {
-        let Look::Vacant(vacancy) = desk.runs.look().await? else { return Ok(None) };
-        let hold = desk.runs.take(run, &vacancy).await?;
-        Ok::<_, TableError>(hold.map(|hold| (hold, vacancy)))
+        let LockState::Free(free) = desk.runs.read_lock().await? else { return Ok(None) };
+        let lock = desk.runs.take_lock(run, &free).await?;
+        Ok::<_, TableError>(lock.map(|lock| (lock, free)))
     };
     taken.await.unwrap_or_else(|error| {
         // A message that came at the end of the run waits for the scheduler.

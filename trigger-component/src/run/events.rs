@@ -6,7 +6,7 @@ use std::time::Duration;
 use bot_framework::Verdict;
 use chrono::{DateTime, Utc};
 use state::ledger::Transition;
-use state::runs::{StoredLine, Told, Withdrawal};
+use state::runs::{StoredLine, Withdrawal, Written};
 use storage_queue::{QueueError, QueueMessage};
 use storage_table::TableError;
 
@@ -43,7 +43,7 @@ pub(crate) type Asked = Result<(Vec<Withdrawal>, bool), TableError>;
 /// What a run learns when it has told the table what it has in hand.
 pub(crate) struct TableTold {
     /// `None`: another run has taken over.
-    pub(crate) result: Result<Option<Told>, TableError>,
+    pub(crate) result: Result<Option<Written>, TableError>,
     /// The messages of which the table was told for the first time.
     pub(crate) opened: Vec<Leased>,
     /// What was withdrawn, if that was asked, and when.

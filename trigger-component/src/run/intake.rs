@@ -176,7 +176,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
         match result {
             Ok(told) => match self.exclusive.told(told) {
                 true => {
-                    self.desk.attempts.may_send_until.set(self.exclusive.sure_until());
+                    self.desk.attempts.may_send_until.set(self.exclusive.valid_until());
                     self.push(opened);
                 }
                 // Another run is at work: these go back to the queue, for it.

@@ -24,7 +24,7 @@ use bot_framework::Verdict;
 use futures_util::stream::FuturesUnordered;
 use platform::{Deadline, Host, Level};
 use serde_json::json;
-use state::runs::{InHand, Why};
+use state::runs::{InHand, PauseReason};
 
 pub use begin::{Beginning, Begun, Door, RunError, begin, run, run_within};
 use desk::Desk;
@@ -89,7 +89,7 @@ struct Run<'a, 'r, H> {
     /// Nothing more is started.
     stopping: bool,
     /// Nothing more can be sent, and the log says why.
-    stopped: Option<(Why, Duration)>,
+    stopped: Option<(PauseReason, Duration)>,
     failure: Option<RunError>,
     delivered: Recent,
     notes: Notes,
@@ -136,7 +136,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
 
     /// The whole run, up to giving up its hold.
     async fn drive(mut self) -> Result<Ended, RunError> {
-        self.desk.attempts.may_send_until.set(self.exclusive.sure_until());
+        self.desk.attempts.may_send_until.set(self.exclusive.valid_until());
         match self.prepare().await {
             Err(error) => self.fail(error),
             Ok(()) if self.exclusive.is_lost(self.desk.host) => {}
@@ -176,7 +176,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         self.knows_all_lines = is_all;
         let left: Vec<InHand> = self.exclusive.in_hand().to_vec();
         if !left.is_empty() {
-            let until = self.exclusive.sure_until();
+            let until = self.exclusive.valid_until();
             let recovered = recover(desk.queues, desk.runs, &mut self.lanes, &left, until).await;
             self.report.add_many(Count::HandedBack, recovered.handed_back);
             recovered.done.iter().for_each(|id| self.exclusive.let_go(id));
@@ -339,11 +339,11 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         }
         let (level, event, why, pause) = match stop {
             Stop::CredentialsRefused => {
-                (Level::Error, "credentials.refused", Why::CredentialsRefused, CREDENTIALS_PAUSE)
+                (Level::Error, "credentials.refused", PauseReason::CredentialsRefused, CREDENTIALS_PAUSE)
             }
             Stop::NoToken { retry_after } => {
                 let pause = retry_after.unwrap_or(NO_TOKEN_PAUSE).min(LONGEST_PAUSE);
-                (Level::Warn, "token.unavailable", Why::NoToken, pause)
+                (Level::Warn, "token.unavailable", PauseReason::NoToken, pause)
             }
         };
         self.desk.host.event(level, event, json!({"run": self.desk.run, "reason": reason}));
@@ -375,16 +375,16 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         let ended = if self.empty && !self.stopping { Ended::QueueEmpty } else { Ended::Early };
         self.hint.take_back(desk.host).await;
         self.exclusive.set_hosts(desk.attempts.hosts.stored());
-        let Some((hold, left)) = self.exclusive.into_hold() else {
+        let Some((lock, left)) = self.exclusive.into_lock() else {
             desk.host.event(Level::Warn, "run.taken-over", json!({"run": desk.run}));
             return self.failure.map_or(Ok(Ended::Early), Err);
         };
         let telling = match self.stopped {
-            None => hold.giving_up(&left),
+            None => lock.release(&left),
             Some((why, pause)) => {
                 let until = desk.host.now() + pause;
                 self.hint.pause(desk.host, until).await;
-                hold.pausing(&left, why, until)
+                lock.release_and_pause(&left, why, until)
             }
         };
         // If it cannot be given up, it ends by itself.

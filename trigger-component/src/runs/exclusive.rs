@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use platform::Clock;
-use state::runs::{Hold, InHand, Telling, Told};
+use state::runs::{InHand, LockWrite, RunLock, Written};
 
 /// After a failure the table is told again.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
@@ -11,7 +11,7 @@ const AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// The hold of this run, and what it has in hand.
 #[derive(Debug)]
 pub(crate) struct ExclusiveRun {
-    hold: Hold,
+    lock: RunLock,
     in_hand: Vec<InHand>,
     /// Something came in hand that the table does not know yet.
     has_news: bool,
@@ -23,10 +23,10 @@ pub(crate) struct ExclusiveRun {
 }
 
 impl ExclusiveRun {
-    /// A run that has just taken the hold, with what it took over.
-    pub(crate) fn new(hold: Hold, left: Vec<InHand>) -> Self {
+    /// A run that has just taken the lock, with what it took over.
+    pub(crate) fn new(lock: RunLock, left: Vec<InHand>) -> Self {
         let (has_news, is_telling, is_lost) = (false, false, false);
-        Self { hold, in_hand: left, has_news, is_telling, not_before: Duration::ZERO, is_lost }
+        Self { lock, in_hand: left, has_news, is_telling, not_before: Duration::ZERO, is_lost }
     }
 
     /// What this run has in hand.
@@ -47,32 +47,32 @@ impl ExclusiveRun {
 
     /// Whether another run may be at work: then this one starts nothing more.
     pub(crate) fn is_lost(&self, clock: &impl Clock) -> bool {
-        self.is_lost || !self.hold.is_sure(clock)
+        self.is_lost || !self.lock.is_valid(clock)
     }
 
     /// Until when no other run can be at work, on the monotonic clock.
-    pub(crate) fn sure_until(&self) -> Duration {
-        self.hold.sure_until()
+    pub(crate) fn valid_until(&self) -> Duration {
+        self.lock.valid_until()
     }
 
     /// When the table has to be told something, on the monotonic clock; not while it is being told.
     pub(crate) fn telling_due(&self) -> Option<Duration> {
-        let due = if self.has_news { Duration::ZERO } else { self.hold.renewal_due() };
+        let due = if self.has_news { Duration::ZERO } else { self.lock.renewal_due() };
         (!self.is_telling && !self.is_lost).then(|| due.max(self.not_before))
     }
 
     /// What has to be told now.
-    pub(crate) fn telling(&mut self) -> Telling {
+    pub(crate) fn telling(&mut self) -> LockWrite {
         (self.is_telling, self.has_news) = (true, false);
-        self.hold.telling(&self.in_hand)
+        self.lock.renewal(&self.in_hand)
     }
 
     /// The table knows, unless another run has taken over. Says whether it knows.
-    pub(crate) fn told(&mut self, told: Option<Told>) -> bool {
+    pub(crate) fn told(&mut self, told: Option<Written>) -> bool {
         self.is_telling = false;
         match told {
             Some(told) => {
-                self.hold.told(told);
+                self.lock.confirm(told);
                 true
             }
             None => {
@@ -90,11 +90,11 @@ impl ExclusiveRun {
 
     /// Sets what the next run has to know about the Connector's hosts. Written when the hold is given up.
     pub(crate) fn set_hosts(&mut self, hosts: String) {
-        self.hold.set_hosts(hosts);
+        self.lock.set_hosts(hosts);
     }
 
-    /// The hold, to be given up; `None` if it is another run's.
-    pub(crate) fn into_hold(self) -> Option<(Hold, Vec<InHand>)> {
-        (!self.is_lost).then_some((self.hold, self.in_hand))
+    /// The lock, to be given up; `None` if it is another run's.
+    pub(crate) fn into_lock(self) -> Option<(RunLock, Vec<InHand>)> {
+        (!self.is_lost).then_some((self.lock, self.in_hand))
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! | to change | look in |
 //! |---|---|
-//! | who may start a run, and what the answer says | `doors/` |
+//! | who may start a run, and what the answer says | `entry_points/` |
 //! | how a run begins | `run/begin.rs` |
 //! | that there is one run at a time, and how long its hold lasts | `runs/exclusive.rs`, `crates/state/src/runs/` |
 //! | a number: batch, lease, budget, tries, pauses, pace | `limits.rs` |
@@ -12,13 +12,13 @@
 //! | the order within a conversation, the pace | `schedule/` (`line.rs`: what waits for what; `lanes.rs`: whose turn it is) |
 //! | what is looked at before a message is sent | `attempt/checks.rs` |
 //! | what an answer of the Connector means for the message | `attempt/decide.rs` |
-//! | what is done about it, and what the ledger is told | `run/apply.rs`, `run/notes.rs` |
+//! | what is done about it, and what the ledger is told | `run/apply.rs`, `run/ledger_writes.rs` |
 //! | Delete, Update, the poison queue | `queue/` |
 //! | what happens after a run was killed | `runs/recovery.rs` |
 //! | the line in the log, and the answer's counts | `run/report.rs` |
 
 mod attempt;
-mod doors;
+mod entry_points;
 mod limits;
 mod queue;
 pub mod run;
@@ -26,7 +26,7 @@ mod runs;
 mod schedule;
 mod settings;
 
-pub use doors::handle;
+pub use entry_points::handle;
 pub use limits::Limits;
 pub use run::Report;
 pub use settings::JOINED;

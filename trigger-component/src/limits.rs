@@ -37,18 +37,18 @@ pub struct Limits {
 }
 
 /// What is left of a run when the last answer of a Connector is awaited no longer: something has to be done about it.
-pub(crate) const AFTER_THE_LAST_ANSWER: Duration = Duration::from_secs(1);
+pub(crate) const AFTER_LAST_RESPONSE: Duration = Duration::from_secs(1);
 
 /// A message that the queue will forget is handed out again this long before, for its last try: pollers look once a
 /// minute, on some platforms.
-pub(crate) const BEFORE_FORGOTTEN: Duration = Duration::from_secs(2 * 60);
+pub(crate) const LAST_TRY_BEFORE_DELETION: Duration = Duration::from_secs(2 * 60);
 
 /// The same of one that has less than twice that left, as Composer's delayed ones have from the beginning: at half of it, but
 /// not later. More than a minute, because a poller's minutes are not exact.
-pub(crate) const JUST_BEFORE_FORGOTTEN: Duration = Duration::from_secs(90);
+pub(crate) const SHORTEST_BEFORE_DELETION: Duration = Duration::from_secs(90);
 
 /// How long a message waits that the poison queue did not take.
-pub(crate) const POISON_AGAIN_AFTER: Duration = Duration::from_secs(20);
+pub(crate) const POISON_RETRY_AFTER: Duration = Duration::from_secs(20);
 
 /// The longest pause behind a message that should be back already.
 pub(crate) const LONGEST_PUSH: Duration = Duration::from_secs(10);

@@ -11,22 +11,26 @@ use state::runs::RECENTLY;
 use state::{ConversationKey, StateError};
 use storage_table::TableError;
 
-use super::courier::Courier;
 use super::decide::{Hidden, hide_for};
-use super::{Attempts, Outcome, Poison, Wanted, Withdrawn};
+use super::delivery_path::DeliveryPath;
+use super::{Attempts, Outcome, PoisonReason, Wanted, Withdrawn};
 use crate::schedule::Leased;
 
 /// A message of which nobody knows whether it may be sent waits for that long.
-const STATE_AGAIN_AFTER: Duration = Duration::from_secs(5);
+const STATE_RETRY_AFTER: Duration = Duration::from_secs(5);
 /// A conversation in which nobody is gets no alerts for that long, unless somebody writes.
 const PAUSE: chrono::TimeDelta = chrono::TimeDelta::days(1);
 
 impl<H: Host> Attempts<'_, H> {
     /// What is to become of the message, if that is known without sending it.
-    pub(super) async fn what_is_known(&self, leased: &mut Leased, withdrawn: &Withdrawn) -> Option<Outcome> {
+    pub(super) async fn decide_without_sending(
+        &self,
+        leased: &mut Leased,
+        withdrawn: &Withdrawn,
+    ) -> Option<Outcome> {
         let record = match self.record(leased).await {
             Ok(record) => record,
-            Err(error) => return Some(self.unknown(leased, &error)),
+            Err(error) => return Some(self.state_unknown(leased, &error)),
         };
         if let Some(outcome) = record.as_ref().and_then(|record| ended(leased, record)) {
             return Some(outcome);
@@ -38,7 +42,7 @@ impl<H: Host> Attempts<'_, H> {
         let Leased { message, envelope, seal, .. } = &*leased;
         if *seal == SealState::Broken {
             let reason = "its seal is broken: it was changed on the queue, or sealed with another key";
-            return Some(Outcome::given_up(Poison::SealBroken, reason));
+            return Some(Outcome::poison(PoisonReason::SealBroken, reason));
         }
         let now = self.host.now();
         if envelope.expires.is_some_and(|expires| expires <= now) {
@@ -46,7 +50,7 @@ impl<H: Host> Attempts<'_, H> {
         }
         let wanted = match self.is_wanted(leased, withdrawn).await {
             Ok(wanted) => wanted,
-            Err(error) => return Some(self.unknown(leased, &error)),
+            Err(error) => return Some(self.state_unknown(leased, &error)),
         };
         match wanted {
             Wanted::Cancelled => return Some(Outcome::Cancelled),
@@ -55,9 +59,9 @@ impl<H: Host> Attempts<'_, H> {
         }
         let wait = envelope.not_before.and_then(|due| (due - now).to_std().ok()).unwrap_or_default();
         if !wait.is_zero() {
-            return Some(match hide_for(wait, leased.until_forgotten(self.host)) {
+            return Some(match hide_for(wait, leased.until_deletion(self.host)) {
                 Some(pause) => Outcome::NotDue(pause),
-                None => Outcome::given_up(Poison::OutOfTime, "the queue forgets it before it is due"),
+                None => Outcome::poison(PoisonReason::OutOfTime, "the queue forgets it before it is due"),
             });
         }
         if wanted == Wanted::Stopped {
@@ -65,12 +69,12 @@ impl<H: Host> Attempts<'_, H> {
         }
         if envelope.delivery.uncertain > 1 {
             let reason = "nobody knows whether it was delivered, twice";
-            return Some(Outcome::given_up(Poison::PossiblyDelivered, reason));
+            return Some(Outcome::poison(PoisonReason::PossiblyDelivered, reason));
         }
         let unaccounted = message.dequeue_count.saturating_sub(envelope.delivery.accounted);
         if unaccounted > self.limits.max_unaccounted {
             let reason = format!("handed out {unaccounted} times without an outcome");
-            return Some(Outcome::given_up(Poison::Abandoned, reason));
+            return Some(Outcome::poison(PoisonReason::Abandoned, reason));
         }
         None
     }
@@ -98,12 +102,12 @@ impl<H: Host> Attempts<'_, H> {
         };
         let age = (self.host.now() - accepted_at).to_std().unwrap_or_default();
         // Of others nobody knows whether the person had said `stop` when they wrote.
-        let is_told = age < RECENTLY && withdrawn.is_complete() && (is_ours || !envelope.stoppable);
-        if is_told && withdrawn.is_empty() {
+        let is_covered = age < RECENTLY && withdrawn.is_complete() && (is_ours || !envelope.stoppable);
+        if is_covered && withdrawn.is_empty() {
             return Ok(Wanted::Yes);
         }
         let conversation = ConversationKey::of(&envelope.address);
-        if is_told {
+        if is_covered {
             let id = Some(envelope.id.as_str()).filter(|_| is_cancellable);
             return Ok(withdrawn.look_up(id, conversation.as_str(), accepted_at, envelope.stoppable));
         }
@@ -124,19 +128,19 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// To send it might show it twice, or to somebody who wants no more.
-    fn unknown(&self, leased: &Leased, error: &dyn std::error::Error) -> Outcome {
+    fn state_unknown(&self, leased: &Leased, error: &dyn std::error::Error) -> Outcome {
         let reason = error.to_string();
         let fields =
             json!({"run": self.run, "envelope": leased.envelope.id.excerpt(), "reason": reason.as_str()});
         self.host.event(Level::Warn, "state.trouble", fields);
         let mut delivery = leased.envelope.delivery.clone();
         delivery.accounted = leased.message.dequeue_count;
-        Outcome::Wait { why: Hidden::StateUnknown, after: STATE_AGAIN_AFTER, delivery, reason }
+        Outcome::Wait { why: Hidden::StateUnknown, after: STATE_RETRY_AFTER, delivery, reason }
     }
 
     /// The channel says that nobody is there. Over Direct Line it says so to the bot.
     pub(super) async fn pause_conversation(&self, leased: &Leased) {
-        if !matches!(self.courier, Courier::Connector(_)) {
+        if !matches!(self.delivery_path, DeliveryPath::Connector(_)) {
             return;
         }
         let address = &leased.envelope.address;

@@ -7,7 +7,8 @@ use envelope::{Delivery, OnUncertain};
 
 use super::hosts::{HostState, LONGEST_PROBE_PAUSE};
 use crate::limits::{
-    BEFORE_FORGOTTEN, JUST_BEFORE_FORGOTTEN, LONGEST_BACKOFF, LONGEST_RETRY_AFTER, Limits, MAX_HIDE,
+    LAST_TRY_BEFORE_DELETION, LONGEST_BACKOFF, LONGEST_RETRY_AFTER, Limits, MAX_HIDE,
+    SHORTEST_BEFORE_DELETION,
 };
 
 /// What happens to the message.
@@ -20,7 +21,7 @@ pub(crate) enum Action {
     /// Hidden for a while, with what was tried written into it.
     Hide { after: Duration, delivery: Delivery, why: Hidden },
     /// Given up: to the poison queue.
-    Poison(Poison),
+    Poison(PoisonReason),
     /// Nothing can be sent for anybody: the run stops, and the message stays as it is.
     StopRun(Stop),
 }
@@ -48,7 +49,7 @@ pub(crate) enum Hidden {
 
 /// Why a message is given up: the `outcome` of a poisoned envelope's `failure`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Poison {
+pub(crate) enum PoisonReason {
     DestinationGone,
     Permanent,
     PossiblyDelivered,
@@ -65,7 +66,7 @@ pub(crate) enum Poison {
     TenantNotAllowed,
 }
 
-impl Poison {
+impl PoisonReason {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::DestinationGone => "destinationGone",
@@ -95,7 +96,7 @@ pub(crate) struct Situation<'a> {
     /// Whether a failure is the message's own, or that of the Connector's host.
     pub(crate) host: HostState,
     /// Until the queue forgets the message.
-    pub(crate) until_forgotten: Duration,
+    pub(crate) until_deletion: Duration,
     /// Until the alert is of no use any more, if that comes.
     pub(crate) until_expired: Option<Duration>,
 }
@@ -109,18 +110,18 @@ pub(crate) fn decide(
 ) -> Action {
     let mut delivery = situation.delivery.clone();
     delivery.accounted = situation.dequeue_count;
-    if let Some(stop) = stops_everybody(verdict, situation.refused_alone) {
+    if let Some(stop) = stops_the_run(verdict, situation.refused_alone) {
         return Action::StopRun(stop);
     }
     let (why, pause) = match verdict.class {
         Class::Accepted => return Action::Delete,
-        Class::DestinationGone => return Action::Poison(Poison::DestinationGone),
-        Class::Permanent | Class::WrongCloud => return Action::Poison(Poison::Permanent),
+        Class::DestinationGone => return Action::Poison(PoisonReason::DestinationGone),
+        Class::Permanent | Class::WrongCloud => return Action::Poison(PoisonReason::Permanent),
         Class::Throttled => {
             delivery.throttled = delivery.throttled.saturating_add(1);
             (
                 Hidden::Throttled,
-                asked(verdict)
+                asked_pause(verdict)
                     .unwrap_or_else(|| backoff(limits.throttled_backoff, delivery.throttled, jitter)),
             )
         }
@@ -140,13 +141,15 @@ pub(crate) fn decide(
                 HostState::Fails => outage_pause(limits.backoff, u32::MAX, jitter),
             };
             if delivery.tries >= limits.max_tries || delivery.outages >= limits.max_outages {
-                return Action::Poison(Poison::RetriesExhausted);
+                return Action::Poison(PoisonReason::RetriesExhausted);
             }
-            (Hidden::Unavailable, asked(verdict).unwrap_or_default().max(pause))
+            (Hidden::Unavailable, asked_pause(verdict).unwrap_or_default().max(pause))
         }
         Class::PossiblyDelivered => match situation.on_uncertain {
             OnUncertain::Drop => return Action::Drop,
-            OnUncertain::Retry if delivery.uncertain > 0 => return Action::Poison(Poison::PossiblyDelivered),
+            OnUncertain::Retry if delivery.uncertain > 0 => {
+                return Action::Poison(PoisonReason::PossiblyDelivered);
+            }
             OnUncertain::Retry => {
                 delivery.uncertain = 1;
                 (Hidden::PossiblyDelivered, limits.uncertain_pause)
@@ -171,27 +174,27 @@ pub(crate) fn wait_for_host(
 fn hide(pause: Duration, delivery: Delivery, why: Hidden, situation: &Situation<'_>) -> Action {
     // An alert that expires meanwhile comes back to be counted, not to be sent.
     let pause = situation.until_expired.map_or(pause, |until_expired| pause.min(until_expired));
-    match hide_for(pause, situation.until_forgotten) {
+    match hide_for(pause, situation.until_deletion) {
         Some(after) => Action::Hide { after, delivery, why },
-        None => Action::Poison(Poison::OutOfTime),
+        None => Action::Poison(PoisonReason::OutOfTime),
     }
 }
 
 /// Why nothing can be sent for anybody, if a verdict says so. Every message then goes back as it is: if each of them had a failed
 /// try for it, an outage of the login host would carry the whole queue to poison. A pause keeps the next runs from handing
 /// them out again for nothing.
-pub(crate) fn stops_everybody(verdict: &Verdict, refused_alone: bool) -> Option<Stop> {
+pub(crate) fn stops_the_run(verdict: &Verdict, refused_alone: bool) -> Option<Stop> {
     // Without a status it was the login host that refused, and not the destination.
-    let is_everybodys = !refused_alone || verdict.status.is_none();
+    let concerns_all = !refused_alone || verdict.status.is_none();
     match verdict.class {
-        Class::Unauthorized if is_everybodys => Some(Stop::CredentialsRefused),
+        Class::Unauthorized if concerns_all => Some(Stop::CredentialsRefused),
         Class::NoToken => Some(Stop::NoToken { retry_after: verdict.retry_after }),
         _ => None,
     }
 }
 
 /// How long the service asked to be left alone. No time at all, or a moment that has passed, is no answer to that.
-fn asked(verdict: &Verdict) -> Option<Duration> {
+fn asked_pause(verdict: &Verdict) -> Option<Duration> {
     verdict.retry_after.filter(|after| !after.is_zero()).map(|after| after.min(LONGEST_RETRY_AFTER))
 }
 
@@ -214,10 +217,10 @@ fn outage_pause(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) 
 
 /// A pause that the queue takes: whole seconds, at least one, at most seven days, and over before the queue forgets the
 /// message. `None` if that is too close: a message that lapses there is lost without a trace.
-pub(crate) fn hide_for(pause: Duration, until_forgotten: Duration) -> Option<Duration> {
+pub(crate) fn hide_for(pause: Duration, until_deletion: Duration) -> Option<Duration> {
     let seconds = pause.as_secs().saturating_add(u64::from(pause.subsec_nanos() > 0));
-    let before = (until_forgotten / 2).clamp(JUST_BEFORE_FORGOTTEN, BEFORE_FORGOTTEN);
-    let last = until_forgotten.checked_sub(before)?.as_secs();
+    let before = (until_deletion / 2).clamp(SHORTEST_BEFORE_DELETION, LAST_TRY_BEFORE_DELETION);
+    let last = until_deletion.checked_sub(before)?.as_secs();
     (last > 0).then(|| Duration::from_secs(seconds.clamp(1, last.min(MAX_HIDE.as_secs()))))
 }
 
@@ -251,7 +254,7 @@ mod tests {
             dequeue_count: 7,
             refused_alone: false,
             host: HostState::Works,
-            until_forgotten: YEAR,
+            until_deletion: YEAR,
             until_expired: None,
         };
         decide(&verdict(class, retry_after), &situation, &Limits::default(), |max| max)
@@ -286,7 +289,13 @@ mod tests {
                 hide(3600, 1, 0, 0, Hidden::Unavailable),
             ),
             (Class::GatewayFailed, None, delivery(0, 0, 0), Retry, hide(20, 1, 0, 0, Hidden::Unavailable)),
-            (Class::GatewayFailed, None, delivery(4, 0, 0), Retry, Action::Poison(Poison::RetriesExhausted)),
+            (
+                Class::GatewayFailed,
+                None,
+                delivery(4, 0, 0),
+                Retry,
+                Action::Poison(PoisonReason::RetriesExhausted),
+            ),
             (Class::GatewayFailed, Some(9), delivery(0, 0, 0), Drop, Action::Drop),
             (Class::Throttled, Some(0), delivery(0, 1, 0), Retry, hide(4, 0, 2, 0, Hidden::Throttled)),
             (
@@ -297,8 +306,20 @@ mod tests {
                 hide(3600, 0, 1, 0, Hidden::Throttled),
             ),
             (Class::Throttled, None, delivery(0, 99, 0), Retry, hide(300, 0, 100, 0, Hidden::Throttled)),
-            (Class::Unavailable, None, delivery(4, 0, 0), Retry, Action::Poison(Poison::RetriesExhausted)),
-            (Class::Unavailable, Some(1), delivery(9, 0, 0), Retry, Action::Poison(Poison::RetriesExhausted)),
+            (
+                Class::Unavailable,
+                None,
+                delivery(4, 0, 0),
+                Retry,
+                Action::Poison(PoisonReason::RetriesExhausted),
+            ),
+            (
+                Class::Unavailable,
+                Some(1),
+                delivery(9, 0, 0),
+                Retry,
+                Action::Poison(PoisonReason::RetriesExhausted),
+            ),
             (
                 Class::PossiblyDelivered,
                 None,
@@ -311,7 +332,7 @@ mod tests {
                 None,
                 delivery(0, 0, 1),
                 Retry,
-                Action::Poison(Poison::PossiblyDelivered),
+                Action::Poison(PoisonReason::PossiblyDelivered),
             ),
             (Class::PossiblyDelivered, None, delivery(0, 0, 0), Drop, Action::Drop),
             (Class::Unauthorized, None, delivery(0, 0, 0), Retry, Action::StopRun(Stop::CredentialsRefused)),
@@ -329,9 +350,15 @@ mod tests {
                 Retry,
                 Action::StopRun(Stop::NoToken { retry_after: Some(Duration::from_secs(9)) }),
             ),
-            (Class::DestinationGone, None, delivery(0, 0, 0), Retry, Action::Poison(Poison::DestinationGone)),
-            (Class::Permanent, None, delivery(0, 0, 0), Retry, Action::Poison(Poison::Permanent)),
-            (Class::WrongCloud, None, delivery(0, 0, 0), Retry, Action::Poison(Poison::Permanent)),
+            (
+                Class::DestinationGone,
+                None,
+                delivery(0, 0, 0),
+                Retry,
+                Action::Poison(PoisonReason::DestinationGone),
+            ),
+            (Class::Permanent, None, delivery(0, 0, 0), Retry, Action::Poison(PoisonReason::Permanent)),
+            (Class::WrongCloud, None, delivery(0, 0, 0), Retry, Action::Poison(PoisonReason::Permanent)),
         ] {
             let actual = decide_simply(class, after, before.clone(), on_uncertain);
             assert_eq!(actual, expected, "{class:?} {after:?} {before:?} {on_uncertain:?}");
@@ -353,14 +380,14 @@ mod tests {
                 dequeue_count: 1,
                 refused_alone: true,
                 host: HostState::Works,
-                until_forgotten: YEAR,
+                until_deletion: YEAR,
                 until_expired: None,
             };
             let refused = Verdict { status: Some(401), ..verdict(class, None) };
             let action = decide(&refused, &situation, &Limits::default(), |max| max);
             match (expected, action) {
                 (Some(tries), Action::Hide { delivery, .. }) => assert_eq!(delivery.tries, tries),
-                (None, action) => assert_eq!(action, Action::Poison(Poison::RetriesExhausted)),
+                (None, action) => assert_eq!(action, Action::Poison(PoisonReason::RetriesExhausted)),
                 (Some(_), action) => panic!("{class:?} {tries}: {action:?}"),
             }
         }
@@ -368,7 +395,7 @@ mod tests {
         for (status, refused_alone, stops) in
             [(Some(401), true, false), (Some(401), false, true), (None, true, true), (None, false, true)]
         {
-            let stop = stops_everybody(&refused_by(status), refused_alone);
+            let stop = stops_the_run(&refused_by(status), refused_alone);
             assert_eq!(stop.is_some(), stops, "{status:?} {refused_alone}");
         }
     }
@@ -398,7 +425,7 @@ mod tests {
     #[test]
     fn an_end_comes_before_a_retry() {
         let delivery = Delivery::default();
-        for (until_forgotten, until_expired, expected) in [
+        for (until_deletion, until_expired, expected) in [
             (YEAR, Some(30), Some(30)),
             (YEAR, Some(300), Some(100)),
             (Duration::from_secs(180), None, Some(90)),
@@ -412,15 +439,15 @@ mod tests {
                 dequeue_count: 1,
                 refused_alone: false,
                 host: HostState::Works,
-                until_forgotten,
+                until_deletion,
                 until_expired: until_expired.map(Duration::from_secs),
             };
             let verdict = verdict(Class::Throttled, Some(100));
             let action = decide(&verdict, &situation, &Limits::default(), |max| max);
             match (expected, action) {
                 (Some(seconds), Action::Hide { after, .. }) => assert_eq!(after.as_secs(), seconds),
-                (None, action) => assert_eq!(action, Action::Poison(Poison::OutOfTime)),
-                (Some(_), action) => panic!("{until_forgotten:?} {until_expired:?}: {action:?}"),
+                (None, action) => assert_eq!(action, Action::Poison(PoisonReason::OutOfTime)),
+                (Some(_), action) => panic!("{until_deletion:?} {until_expired:?}: {action:?}"),
             }
         }
     }
@@ -443,7 +470,7 @@ mod tests {
                 dequeue_count: 40,
                 refused_alone: false,
                 host,
-                until_forgotten: YEAR,
+                until_deletion: YEAR,
                 until_expired: None,
             };
             let verdict = verdict(Class::Unavailable, None);
@@ -483,7 +510,7 @@ mod tests {
             (tries, throttled, uncertain, outages) in (0_u32.., 0_u32.., 0_u32..3, 0_u32..50),
             host in prop::sample::select(vec![HostState::Works, HostState::Unclear, HostState::Fails]),
             (drop, refused_alone) in any::<(bool, bool)>(),
-            until_forgotten in any::<u64>(),
+            until_deletion in any::<u64>(),
             until_expired in prop::option::of(any::<u64>()),
             jitter in any::<u64>(),
         ) {
@@ -494,7 +521,7 @@ mod tests {
                 dequeue_count: 9,
                 refused_alone,
                 host,
-                until_forgotten: Duration::from_secs(until_forgotten),
+                until_deletion: Duration::from_secs(until_deletion),
                 until_expired: until_expired.map(Duration::from_secs),
             };
             let limits = Limits::default();
@@ -507,7 +534,7 @@ mod tests {
             prop_assert_eq!(matches!(action, Action::StopRun(_)), matches!(class, Class::Unauthorized | Class::NoToken));
             if let Action::Hide { after, delivery: after_delivery, .. } = action {
                 prop_assert!(after >= Duration::from_secs(1) && after <= MAX_HIDE);
-                prop_assert!(after.as_secs() < until_forgotten, "the queue forgets it first");
+                prop_assert!(after.as_secs() < until_deletion, "the queue forgets it first");
                 prop_assert_eq!(after_delivery.accounted, 9);
                 // Throttling burns no tries, and nothing ever goes down.
                 prop_assert!(after_delivery.tries >= tries && after_delivery.throttled >= throttled);

@@ -2,8 +2,8 @@
 //! the message.
 
 mod checks;
-mod courier;
 mod decide;
+mod delivery_path;
 mod hosts;
 mod outcome;
 mod token_use;
@@ -19,8 +19,8 @@ use serde_json::json;
 use state::Conversations;
 use state::ledger::Ledger;
 
-pub(crate) use courier::Courier;
-pub(crate) use decide::{Hidden, Poison, Stop, hide_for, stops_everybody};
+pub(crate) use decide::{Hidden, PoisonReason, Stop, hide_for, stops_the_run};
+pub(crate) use delivery_path::DeliveryPath;
 pub(crate) use hosts::Hosts;
 pub(crate) use outcome::Outcome;
 pub(crate) use token_use::TokenUse;
@@ -39,7 +39,7 @@ pub(crate) struct Attempts<'a, H> {
     pub(crate) limits: &'a Limits,
     pub(crate) ledger: &'a Ledger<'a, H>,
     pub(crate) conversations: Conversations<'a, H>,
-    pub(crate) courier: Courier<'a, H>,
+    pub(crate) delivery_path: DeliveryPath<'a, H>,
     pub(crate) trust: &'a TrustPolicy,
     pub(crate) tenants: &'a Tenants,
     pub(crate) seal_key: Option<&'a SealKey>,
@@ -55,25 +55,25 @@ pub(crate) struct Attempts<'a, H> {
 impl<H: Host> Attempts<'_, H> {
     /// Finds out what is to become of a message, and sends it if nothing speaks against it.
     pub(crate) async fn attempt(&self, leased: &mut Leased, withdrawn: &Withdrawn) -> Outcome {
-        if let Some(outcome) = self.what_is_known(leased, withdrawn).await {
+        if let Some(outcome) = self.decide_without_sending(leased, withdrawn).await {
             return outcome;
         }
         // Checked at capture, and again here: the queue is a hop that others can write to.
         let service_url = match self.trust.check(&leased.envelope.address.service_url) {
             Ok(service_url) => service_url,
-            Err(reason) => return Outcome::given_up(Poison::UntrustedHost, reason.to_string()),
+            Err(reason) => return Outcome::poison(PoisonReason::UntrustedHost, reason.to_string()),
         };
         if !self.tenants.allow(&leased.envelope.address) {
-            return Outcome::given_up(Poison::TenantNotAllowed, "its tenant is not in `tenants`");
+            return Outcome::poison(PoisonReason::TenantNotAllowed, "its tenant is not in `tenants`");
         }
         if leased.seal == SealState::Missing && self.unsealed == Unsealed::Refuse {
-            return Outcome::given_up(Poison::Unsealed, "it has no seal, and unsealed=refuse");
+            return Outcome::poison(PoisonReason::Unsealed, "it has no seal, and unsealed=refuse");
         }
         // Looking things up can take seconds.
         if self.host.monotonic() >= self.may_send_until.get() {
             return Outcome::TooLate;
         }
-        let region = self.courier.region(&service_url);
+        let region = self.delivery_path.region(&service_url);
         let envelope = &leased.envelope;
         let mut situation = Situation {
             delivery: &envelope.delivery,
@@ -81,7 +81,7 @@ impl<H: Host> Attempts<'_, H> {
             dequeue_count: leased.message.dequeue_count,
             refused_alone: false,
             host: HostState::Fails,
-            until_forgotten: leased.until_forgotten(self.host),
+            until_deletion: leased.until_deletion(self.host),
             until_expired: envelope
                 .expires
                 .map(|expires| (expires - self.host.now()).to_std().unwrap_or_default()),
@@ -90,7 +90,7 @@ impl<H: Host> Attempts<'_, H> {
             let action = wait_for_host(wait, &situation, |max| self.host.up_to(max));
             return outcome_of(action, host_out(region));
         }
-        let verdict = self.courier.deliver(leased, &service_url, self.trust).await;
+        let verdict = self.delivery_path.deliver(leased, &service_url, self.trust).await;
         let (state, change) = self.hosts.record(region, leased.lane, verdict.class, self.host);
         situation.host = state;
         situation.refused_alone = self.token_use.refused_alone(self.host, &verdict, leased.lane).await;
@@ -101,7 +101,7 @@ impl<H: Host> Attempts<'_, H> {
         match &action {
             Action::Delete => self.token_use.delivered(),
             Action::Hide { .. } => self.log_retry(leased, &verdict),
-            Action::Poison(Poison::DestinationGone) => self.pause_conversation(leased).await,
+            Action::Poison(PoisonReason::DestinationGone) => self.pause_conversation(leased).await,
             Action::Drop | Action::Poison(_) | Action::StopRun(_) => {}
         }
         outcome_of(action, verdict)
@@ -141,7 +141,7 @@ fn outcome_of(action: Action, verdict: Verdict) -> Outcome {
         Action::Hide { after, delivery, why } => {
             Outcome::Wait { why, after, delivery, reason: verdict.reason }
         }
-        Action::Poison(why) => Outcome::GivenUp { why, reason: verdict.reason, status: verdict.status },
+        Action::Poison(why) => Outcome::Poison { why, reason: verdict.reason, status: verdict.status },
         Action::StopRun(stop) => Outcome::StopRun(stop, verdict.reason),
     }
 }

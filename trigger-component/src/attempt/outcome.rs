@@ -5,7 +5,7 @@ use std::time::Duration;
 use bot_framework::Verdict;
 use envelope::Delivery;
 
-use super::decide::{Hidden, Poison, Stop};
+use super::decide::{Hidden, PoisonReason, Stop};
 
 /// What is to become of a message. Only the run makes it so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(crate) enum Outcome {
     /// It has to wait, and its conversation with it.
     Wait { why: Hidden, after: Duration, delivery: Delivery, reason: String },
     /// It is given up.
-    GivenUp { why: Poison, reason: String, status: Option<u16> },
+    Poison { why: PoisonReason, reason: String, status: Option<u16> },
     /// It was not sent, because another run may be at work.
     TooLate,
     /// Nothing can be sent for anybody.
@@ -39,7 +39,7 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    pub(super) fn given_up(why: Poison, reason: impl Into<String>) -> Self {
-        Self::GivenUp { why, reason: reason.into(), status: None }
+    pub(super) fn poison(why: PoisonReason, reason: impl Into<String>) -> Self {
+        Self::Poison { why, reason: reason.into(), status: None }
     }
 }

@@ -10,8 +10,8 @@ use crate::schedule::LaneKey;
 
 /// So long a refused conversation waits for another one to show that the token is good. Those that were begun with it have
 /// their answer by then.
-const OTHERS_WITHIN: Duration = Duration::from_secs(1);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const WAIT_FOR_OTHERS: Duration = Duration::from_secs(1);
+const CHECK_EVERY: Duration = Duration::from_millis(50);
 
 /// What became of the bot's token in a run.
 #[derive(Debug, Default)]
@@ -37,9 +37,9 @@ impl TokenUse {
         if !self.refused.borrow().contains(&lane) {
             self.refused.borrow_mut().push(lane);
         }
-        let until = host.monotonic() + OTHERS_WITHIN;
+        let until = host.monotonic() + WAIT_FOR_OTHERS;
         while !self.is_good.get() && host.monotonic() < until {
-            host.sleep(LOOK_EVERY).await;
+            host.sleep(CHECK_EVERY).await;
         }
         self.is_good.get() || self.refused.borrow().len() == 1
     }

@@ -19,7 +19,7 @@ pub(crate) enum Wanted {
 
 /// What a person said themselves can be dropped only because the person asked to be forgotten. For messages that nothing else
 /// withdraws, a run asks no more often than that.
-const FORGOTTEN_ASKED_EVERY: TimeDelta = TimeDelta::seconds(1);
+const READ_AT_MOST_EVERY: TimeDelta = TimeDelta::seconds(1);
 
 /// Answers for alerts that were accepted a short time ago.
 #[derive(Debug, Clone, Default)]
@@ -30,21 +30,21 @@ pub(crate) struct Withdrawn {
     /// When the person of a conversation asked to be forgotten last.
     forgotten: BTreeMap<String, DateTime<Utc>>,
     /// When it was asked last; `None` if never, or if the answer was not all of it.
-    asked_at: Option<DateTime<Utc>>,
+    read_at: Option<DateTime<Utc>>,
 }
 
 impl Withdrawn {
     /// Since when has to be asked for these messages; `None` if the last answer does for them.
-    pub(crate) fn question(&self, messages: &[Leased], now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    pub(crate) fn read_from(&self, messages: &[Leased], now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let can_be = |leased: &Leased| leased.envelope.cancellable || leased.envelope.stoppable;
-        let is_old = self.asked_at.is_none_or(|asked_at| now - asked_at >= FORGOTTEN_ASKED_EVERY);
+        let is_old = self.read_at.is_none_or(|read_at| now - read_at >= READ_AT_MOST_EVERY);
         let has_to_ask = !messages.is_empty() && (is_old || messages.iter().any(can_be));
         // The first question reaches back as far as answers are believed: a message that comes later may be older.
-        has_to_ask.then(|| self.asked_at.unwrap_or(now - RECENTLY))
+        has_to_ask.then(|| self.read_at.unwrap_or(now - RECENTLY))
     }
 
     /// Takes an answer in: what was withdrawn, the oldest first, and whether that is all.
-    pub(crate) fn learn(&mut self, (withdrawals, is_all): (Vec<Withdrawal>, bool), asked_at: DateTime<Utc>) {
+    pub(crate) fn add(&mut self, (withdrawals, is_all): (Vec<Withdrawal>, bool), read_at: DateTime<Utc>) {
         for withdrawal in withdrawals {
             match withdrawal {
                 Withdrawal::Cancelled(id) => _ = self.cancelled.insert(id),
@@ -53,17 +53,17 @@ impl Withdrawn {
                 Withdrawal::Forgotten { conversation, at } => _ = self.forgotten.insert(conversation, at),
             }
         }
-        self.asked_at = is_all.then_some(asked_at);
+        self.read_at = is_all.then_some(read_at);
     }
 
     /// There was no answer: each message is looked up by itself.
-    pub(crate) fn forget(&mut self) {
-        self.asked_at = None;
+    pub(crate) fn invalidate(&mut self) {
+        self.read_at = None;
     }
 
     /// Whether [`Withdrawn::look_up`] knows everything that was withdrawn a short time ago.
     pub(crate) fn is_complete(&self) -> bool {
-        self.asked_at.is_some()
+        self.read_at.is_some()
     }
 
     /// Whether nothing at all was withdrawn.
@@ -110,7 +110,7 @@ mod tests {
             Withdrawal::Started("d".into()),
             Withdrawal::Forgotten { conversation: "e".into(), at: at(10) },
         ];
-        withdrawn.learn((all, true), DateTime::UNIX_EPOCH);
+        withdrawn.add((all, true), DateTime::UNIX_EPOCH);
         assert!(withdrawn.is_complete() && !withdrawn.is_empty());
         for (id, conversation, seconds, is_stoppable, expected) in [
             (Some("a"), "x", 0, true, Wanted::Cancelled),
@@ -126,7 +126,7 @@ mod tests {
             let wanted = withdrawn.look_up(id, conversation, at(seconds), is_stoppable);
             assert_eq!(wanted, expected, "{id:?} {conversation:?} {seconds} {is_stoppable}");
         }
-        withdrawn.learn((Vec::new(), false), DateTime::UNIX_EPOCH);
+        withdrawn.add((Vec::new(), false), DateTime::UNIX_EPOCH);
         assert!(!withdrawn.is_complete(), "each is looked up by itself");
         assert_eq!(withdrawn.look_up(Some("a"), "x", at(0), false), Wanted::Cancelled);
     }

@@ -14,10 +14,10 @@ impl<H: Host> Queues<'_, H> {
     /// killed in between leaves a message that is handed out again. If the Delete fails, the ledger is told before the Delete
     /// is repeated: whoever is handed the message again knows. It is told first of a message that the queue may hold twice.
     pub(crate) async fn complete(&self, leased: &Leased, end: &Transition) {
-        let is_noted = Cell::new(leased.envelope.once && self.note(leased, end).await);
+        let is_recorded = Cell::new(leased.envelope.once && self.record_transition(leased, end).await);
         let note = async || {
-            if !is_noted.get() {
-                is_noted.set(self.note(leased, end).await);
+            if !is_recorded.get() {
+                is_recorded.set(self.record_transition(leased, end).await);
             }
         };
         let message = &leased.message;
@@ -35,7 +35,7 @@ impl<H: Host> Queues<'_, H> {
     }
 
     /// Tells the ledger at once. A table that fails makes a double possible if the Delete fails too; it stops nothing.
-    pub(super) async fn note(&self, leased: &Leased, transition: &Transition) -> bool {
+    pub(super) async fn record_transition(&self, leased: &Leased, transition: &Transition) -> bool {
         let Err(error) = self.ledger.note(transition).await else { return true };
         let fields = json!({
             "run": self.run, "envelope": leased.envelope.id.excerpt(), "status": transition.status.as_str(),

@@ -20,13 +20,13 @@ impl<H: Host> Queues<'_, H> {
         delivery: Option<Delivery>,
     ) -> Duration {
         let Leased { message, envelope, .. } = leased;
-        let handed_back = || {
+        let accounted_only = || {
             let unaccounted = message.dequeue_count.saturating_sub(envelope.delivery.accounted);
             // The first two are within what the limit forgives; writing costs more than it tells.
             (unaccounted > 2)
                 .then(|| Delivery { accounted: message.dequeue_count, ..envelope.delivery.clone() })
         };
-        let delivery = delivery.or_else(handed_back);
+        let delivery = delivery.or_else(accounted_only);
         let text = delivery.as_ref().and_then(|delivery| self.text_with(leased, delivery));
         let seconds = u32::try_from(after.as_secs()).unwrap_or(u32::MAX);
         let hidden = self.main.hide(&message.id, &message.pop_receipt, seconds, text.as_deref()).await;
@@ -34,7 +34,7 @@ impl<H: Host> Queues<'_, H> {
             // If that fails too, the queue's DequeueCount ends it.
             let tried = Some(delivery.to_json().to_string());
             let waiting = Transition { tried, ..Transition::to(leased.record.clone(), Status::Waiting) };
-            self.note(leased, &waiting).await;
+            self.record_transition(leased, &waiting).await;
         }
         match hidden {
             Ok(_) => after,

@@ -11,7 +11,7 @@ use serde_json::json;
 use state::ledger::Ledger;
 use storage_queue::{QueueClient, QueueError};
 
-pub(crate) use poison::{Buried, Grave};
+pub(crate) use poison::{PoisonCopy, Poisoned};
 pub(crate) use warnings::Warnings;
 
 use crate::limits::Limits;

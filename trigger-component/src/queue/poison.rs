@@ -7,22 +7,22 @@ use state::ledger::{RecordKey, Status, Transition};
 use storage_queue::{PutOptions, QueueMessage, TimeToLive};
 
 use super::Queues;
-use crate::attempt::Poison;
+use crate::attempt::PoisonReason;
 use crate::schedule::Leased;
 
 /// A message on its way to the poison queue.
 #[derive(Debug)]
-pub(crate) struct Grave<'m> {
+pub(crate) struct PoisonCopy<'m> {
     pub(crate) message: &'m QueueMessage,
     pub(crate) record: RecordKey,
     pub(crate) envelope: Option<&'m EnvelopeId>,
-    pub(crate) why: Poison,
+    pub(crate) why: PoisonReason,
     pub(crate) reason: &'m str,
 }
 
 /// Whether the poison queue took it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Buried {
+pub(crate) enum Poisoned {
     /// The ledger was told this.
     Yes(Box<Transition>),
     /// It comes again.
@@ -31,13 +31,13 @@ pub(crate) enum Buried {
 
 impl<H: Host> Queues<'_, H> {
     /// Gives a message up: to the poison queue, with its reason.
-    pub(crate) async fn give_up(
+    pub(crate) async fn move_to_poison_queue(
         &self,
         leased: &Leased,
-        why: Poison,
+        why: PoisonReason,
         reason: &str,
         status: Option<u16>,
-    ) -> Buried {
+    ) -> Poisoned {
         let Leased { message, envelope, seal, .. } = leased;
         let failure = Failure {
             outcome: why.as_str(),
@@ -57,13 +57,17 @@ impl<H: Host> Queues<'_, H> {
         // With its reason it may no longer fit: then it goes as it is.
         let text = text.unwrap_or_else(|_| message.text.clone());
         let envelope = Some(&envelope.id);
-        self.bury(Grave { message, record: leased.record.clone(), envelope, why, reason }, &text).await
+        self.put_poison_copy(
+            PoisonCopy { message, record: leased.record.clone(), envelope, why, reason },
+            &text,
+        )
+        .await
     }
 
     /// Put to poison comes before Delete: what happens in between leaves two copies, never none. The ledger, which is told in
     /// between, keeps them at two.
-    pub(crate) async fn bury(&self, grave: Grave<'_>, text: &str) -> Buried {
-        let Grave { message, record, envelope, why, reason } = grave;
+    pub(crate) async fn put_poison_copy(&self, copy: PoisonCopy<'_>, text: &str) -> Poisoned {
+        let PoisonCopy { message, record, envelope, why, reason } = copy;
         let fields = json!({
             "run": self.run, "envelope": envelope.map(EnvelopeId::excerpt), "message": message.id.as_str(), "outcome": why.as_str(),
             "reason": reason,
@@ -76,7 +80,7 @@ impl<H: Host> Queues<'_, H> {
         let options = PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() };
         if let Err(error) = self.poison.put_creating_queue_if_missing(text, options).await {
             log(Level::Error, "poison.put.failed", error.to_string());
-            return Buried::No;
+            return Poisoned::No;
         }
         let dead = Transition {
             reason: Some(format!("{}: {reason}", why.as_str())),
@@ -86,12 +90,12 @@ impl<H: Host> Queues<'_, H> {
         if let Err(error) = self.ledger.note(&dead).await {
             log(Level::Warn, "ledger.not-noted", error.to_string());
         }
-        self.delete_buried(message).await;
-        Buried::Yes(Box::new(dead))
+        self.delete_poisoned(message).await;
+        Poisoned::Yes(Box::new(dead))
     }
 
     /// Takes a message off the queue that stands in the poison queue.
-    pub(crate) async fn delete_buried(&self, message: &QueueMessage) {
+    pub(crate) async fn delete_poisoned(&self, message: &QueueMessage) {
         if let Err(error) = self.main.delete(&message.id, &message.pop_receipt).await {
             let fields =
                 json!({"run": self.run, "message": message.id.as_str(), "reason": error.to_string()});

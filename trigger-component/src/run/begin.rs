@@ -16,17 +16,17 @@ use storage_queue::{QueueClient, QueueError};
 use storage_table::TableError;
 use thiserror::Error;
 
-use super::report::{Busy, Report};
-use super::{Desk, Ended, Run};
-use crate::attempt::{Attempts, Courier, Hosts, TokenUse};
-use crate::limits::{AFTER_THE_LAST_ANSWER, Limits};
+use super::report::{Report, SkipReason};
+use super::{Ended, Run, RunContext};
+use crate::attempt::{Attempts, DeliveryPath, Hosts, TokenUse};
+use crate::limits::{AFTER_LAST_RESPONSE, Limits};
 use crate::queue::{Queues, Warnings};
 use crate::runs::{ExclusiveRun, Hint};
 use crate::settings::DrainSettings;
 
 /// Which door a run came in by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Door {
+pub enum EntryPoint {
     /// A tick of the cron trigger.
     Cron,
     /// `POST /internal/poll`.
@@ -35,7 +35,7 @@ pub enum Door {
     Kick,
 }
 
-impl Door {
+impl EntryPoint {
     fn as_str(self) -> &'static str {
         match self {
             Self::Cron => "cron",
@@ -69,18 +69,22 @@ const PAGES_AT_ONCE: u32 = 8;
 
 /// Runs once, and logs one line whatever happens. `called_at` is when the host called the component, on the monotonic clock:
 /// the limits count from there, because reading the variables can take seconds.
-pub async fn run<H: Host>(host: &H, door: Door, called_at: Duration) -> Result<Report, RunError> {
-    run_within(host, door, called_at, Limits::default()).await
+pub async fn run<H: Host>(
+    host: &H,
+    entry_point: EntryPoint,
+    called_at: Duration,
+) -> Result<Report, RunError> {
+    run_within(host, entry_point, called_at, Limits::default()).await
 }
 
 /// [`run`] with other limits.
 pub async fn run_within<H: Host>(
     host: &H,
-    door: Door,
+    entry_point: EntryPoint,
     called_at: Duration,
     limits: Limits,
 ) -> Result<Report, RunError> {
-    match begin(host, door, called_at, limits).await? {
+    match begin(host, entry_point, called_at, limits).await? {
         Beginning::Begun(begun) => begun.work(host).await,
         Beginning::Skipped(report) => Ok(*report),
     }
@@ -109,14 +113,14 @@ pub struct Begun {
 #[derive(Debug)]
 struct RunLog {
     report: Report,
-    door: Door,
+    entry_point: EntryPoint,
     start: Duration,
 }
 
 impl RunLog {
     fn write<H: Host>(&mut self, host: &H, error: Option<&RunError>) {
         self.report.elapsed = host.monotonic().saturating_sub(self.start);
-        self.report.log(host, self.door.as_str(), error.map(ToString::to_string).as_deref());
+        self.report.log(host, self.entry_point.as_str(), error.map(ToString::to_string).as_deref());
     }
 
     /// `after` the run's start.
@@ -129,14 +133,14 @@ impl RunLog {
 /// cannot begin, that is logged. `called_at` as for [`run`].
 pub async fn begin<H: Host>(
     host: &H,
-    door: Door,
+    entry_point: EntryPoint,
     called_at: Duration,
     limits: Limits,
 ) -> Result<Beginning, RunError> {
     let mut random = [0; 16];
     host.fill(&mut random);
     let report = Report::of_run(EnvelopeId::random(random).to_string());
-    let mut log = RunLog { report, door, start: called_at };
+    let mut log = RunLog { report, entry_point, start: called_at };
     let begun = match DrainSettings::read(host) {
         Err(error) => Err(error.into()),
         Ok(mut settings) => match prepare(host, &mut settings, &limits, &mut log).await {
@@ -183,9 +187,9 @@ async fn take_lock<H: Host>(
     let DrainSettings { queue, tables, .. } = settings;
     let runs = Runs::new(host, &queue.account, tables, queue.name.as_str(), deadline);
     let client = QueueClient::new(host, &queue.account, &queue.name, deadline);
-    let (state, is_empty) = match log.door {
-        Door::Kick => (runs.read_lock().await, false),
-        Door::Cron | Door::Http => {
+    let (state, is_empty) = match log.entry_point {
+        EntryPoint::Kick => (runs.read_lock().await, false),
+        EntryPoint::Cron | EntryPoint::Http => {
             let (state, peeked) = join(runs.read_lock(), client.peek(1)).await;
             let is_empty = match peeked {
                 Ok(texts) => texts.is_empty(),
@@ -200,18 +204,18 @@ async fn take_lock<H: Host>(
     let free = match state? {
         LockState::Free(free) => free,
         LockState::Held => {
-            log.report.skip(Busy::AnotherRun);
+            log.report.skip(SkipReason::AnotherRun);
             return Ok(None);
         }
         LockState::Paused(why) => {
             log.report.skip(match why {
-                PauseReason::CredentialsRefused => Busy::CredentialsRefused,
-                PauseReason::NoToken => Busy::NoToken,
+                PauseReason::CredentialsRefused => SkipReason::CredentialsRefused,
+                PauseReason::NoToken => SkipReason::NoToken,
             });
             return Ok(None);
         }
     };
-    if log.door != Door::Kick {
+    if log.entry_point != EntryPoint::Kick {
         log.report.polls += 1;
     }
     if is_empty && free.left.is_empty() {
@@ -223,7 +227,7 @@ async fn take_lock<H: Host>(
     }
     let lock = runs.take_lock(&log.report.run, &free).await?;
     if lock.is_none() {
-        log.report.skip(Busy::AnotherRun);
+        log.report.skip(SkipReason::AnotherRun);
     }
     Ok(lock.map(|lock| (lock, free)))
 }
@@ -264,14 +268,14 @@ async fn drain<H: Host>(
 ) -> Result<(), RunError> {
     let run = log.report.run.clone();
     let hard_end = log.deadline(host, limits.hard_end);
-    let last_answer = log.deadline(host, limits.hard_end.saturating_sub(AFTER_THE_LAST_ANSWER));
+    let last_response = log.deadline(host, limits.hard_end.saturating_sub(AFTER_LAST_RESPONSE));
     let budget = log.deadline(host, limits.budget);
     let DrainSettings { queue, tables, trust, tenants, .. } = settings;
     let poison_name = queue.name.poison();
     let tokens = settings.bot.as_ref().map(|bot| Tokens::new(host, bot));
-    let courier = match &settings.direct_line {
-        None => Courier::Connector(Connector::new(host, tokens.as_ref(), last_answer)),
-        Some(direct_line) => Courier::DirectLine(DirectLine::new(host, direct_line, last_answer)),
+    let delivery_path = match &settings.direct_line {
+        None => DeliveryPath::Connector(Connector::new(host, tokens.as_ref(), last_response)),
+        Some(direct_line) => DeliveryPath::DirectLine(DirectLine::new(host, direct_line, last_response)),
     };
     let runs = Runs::new(host, &queue.account, tables, queue.name.as_str(), hard_end);
     let ledger = Ledger::new(host, &queue.account, tables, hard_end);
@@ -291,7 +295,7 @@ async fn drain<H: Host>(
         limits,
         ledger: &ledger,
         conversations: Conversations::new(host, &queue.account, tables, hard_end),
-        courier,
+        delivery_path,
         trust,
         tenants,
         seal_key: settings.seal_key.as_ref(),
@@ -301,7 +305,7 @@ async fn drain<H: Host>(
         may_send_until: Cell::new(Duration::ZERO),
     };
     let withdrawals = Withdrawals::new(host, &queue.account, tables, queue.name.as_str(), hard_end);
-    let desk = Desk {
+    let context = RunContext {
         host,
         run: &run,
         limits,
@@ -312,17 +316,18 @@ async fn drain<H: Host>(
         withdrawals,
     };
     let mut hint = Hint::new(host, queue.name.as_str());
-    let is_kicked = log.door == Door::Kick;
+    let is_kicked = log.entry_point == EntryPoint::Kick;
     let result = loop {
         let (lock, free) = taken;
         let exclusive = ExclusiveRun::new(lock, free.left);
-        let ended = Run::new(&desk, exclusive, &mut hint, &mut log.report, budget, is_kicked).drive().await;
+        let ended =
+            Run::new(&context, exclusive, &mut hint, &mut log.report, budget, is_kicked).drive().await;
         if !matches!(ended, Ok(Ended::QueueEmpty)) || budget.has_passed(host) {
             break ended.map(drop);
         }
         // Who put something on the queue after the last Get, and called while the hold was not given up, was sent away: it
         // would wait for the scheduler.
-        match once_more(&desk, &run).await {
+        match take_lock_again(&context, &run).await {
             Some(again) => taken = again,
             None => break Ok(()),
         }
@@ -337,18 +342,18 @@ async fn drain<H: Host>(
 }
 
 /// Takes the hold again, if something is on the queue and nobody else has taken it. A failure leaves it to the next run.
-async fn once_more<H: Host>(desk: &Desk<'_, H>, run: &str) -> Option<(RunLock, FreeLock)> {
-    if desk.queues.main.peek(1).await.is_ok_and(|texts| texts.is_empty()) {
+async fn take_lock_again<H: Host>(context: &RunContext<'_, H>, run: &str) -> Option<(RunLock, FreeLock)> {
+    if context.queues.main.peek(1).await.is_ok_and(|texts| texts.is_empty()) {
         return None;
     }
     let taken = async {
-        let LockState::Free(free) = desk.runs.read_lock().await? else { return Ok(None) };
-        let lock = desk.runs.take_lock(run, &free).await?;
+        let LockState::Free(free) = context.runs.read_lock().await? else { return Ok(None) };
+        let lock = context.runs.take_lock(run, &free).await?;
         Ok::<_, TableError>(lock.map(|lock| (lock, free)))
     };
     taken.await.unwrap_or_else(|error| {
         // A message that came at the end of the run waits for the scheduler.
-        desk.queues.warn_once("run.not-repeated", &error);
+        context.queues.warn_once("run.not-repeated", &error);
         None
     })
 }

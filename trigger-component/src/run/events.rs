@@ -20,34 +20,34 @@ pub(crate) enum Event {
     /// Messages were handed out; they were asked for at that moment, and leased at some moment after it.
     Fetched { result: Result<Vec<QueueMessage>, QueueError>, asked_at: Duration },
     /// The table was told what is in hand, with these messages for the first time.
-    Told(Box<TableTold>),
+    LockWritten(Box<LockWriteDone>),
     /// A message was worked on.
     Worked { leased: Box<Leased>, applied: Applied },
     /// Messages of a conversation are hidden.
     PutBack(Box<PutBackDone>),
     /// A message that is no envelope was dealt with.
-    Buried(Count),
+    Poisoned(Count),
     /// Messages are back on the queue: these, and not those of the rest.
     Released { ids: Vec<String> },
     /// The ledger was told, but for these.
-    Noted { left: Vec<Transition> },
+    LedgerWritten { left: Vec<Transition> },
     /// The courier has what it needs, or not.
     Ready(Result<(), Verdict>),
     /// The alarm rang.
-    Woke,
+    TimerFired,
 }
 
 /// What was withdrawn, and whether that is all.
-pub(crate) type Asked = Result<(Vec<Withdrawal>, bool), TableError>;
+pub(crate) type ReadWithdrawals = Result<(Vec<Withdrawal>, bool), TableError>;
 
 /// What a run learns when it has told the table what it has in hand.
-pub(crate) struct TableTold {
+pub(crate) struct LockWriteDone {
     /// `None`: another run has taken over.
     pub(crate) result: Result<Option<Written>, TableError>,
     /// The messages of which the table was told for the first time.
     pub(crate) opened: Vec<Leased>,
     /// What was withdrawn, if that was asked, and when.
-    pub(crate) withdrawn: Option<(Asked, DateTime<Utc>)>,
+    pub(crate) withdrawn: Option<(ReadWithdrawals, DateTime<Utc>)>,
     /// The lines of conversations that the run did not know.
     pub(crate) lines: Vec<StoredLine>,
 }

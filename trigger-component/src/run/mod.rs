@@ -7,10 +7,10 @@
 
 mod apply;
 mod begin;
-mod desk;
+mod context;
 mod events;
 mod intake;
-mod notes;
+mod ledger_writes;
 mod put_back;
 mod recent;
 mod report;
@@ -26,16 +26,16 @@ use platform::{Deadline, Host, Level};
 use serde_json::json;
 use state::runs::{InHand, PauseReason};
 
-pub use begin::{Beginning, Begun, Door, RunError, begin, run, run_within};
-use desk::Desk;
+pub use begin::{Beginning, Begun, EntryPoint, RunError, begin, run, run_within};
+use context::RunContext;
 pub use report::Report;
 
-use crate::attempt::{Outcome, Stop, Withdrawn, stops_everybody};
+use crate::attempt::{Outcome, Stop, Withdrawn, stops_the_run};
 use crate::runs::{ExclusiveRun, Hint, recover};
 use crate::schedule::{Front, LaneKey, Lanes, Leased, Line, PutBack};
 use apply::Applied;
 use events::{Event, Job, Readiness};
-use notes::Notes;
+use ledger_writes::LedgerWrites;
 use put_back::PutBackDone;
 use recent::Recent;
 use report::Count;
@@ -57,7 +57,7 @@ enum Ended {
 }
 
 struct Run<'a, 'r, H> {
-    desk: &'a Desk<'a, H>,
+    context: &'a RunContext<'a, H>,
     exclusive: ExclusiveRun,
     hint: &'r mut Hint,
     report: &'r mut Report,
@@ -66,7 +66,7 @@ struct Run<'a, 'r, H> {
     /// Whether every line is known; if not, each is read when its conversation comes.
     knows_all_lines: bool,
     jobs: FuturesUnordered<Job<'a>>,
-    alarm: timer::Alarm<'a>,
+    timer: timer::Timer<'a>,
     /// Conversations being worked on.
     busy: usize,
     fetching: bool,
@@ -75,30 +75,30 @@ struct Run<'a, 'r, H> {
     withdrawn: Rc<Withdrawn>,
     readiness: Readiness,
     /// Messages that are no envelopes, on their way to the poison queue.
-    burying: usize,
+    poisoning: usize,
     /// The queue has answered "nothing" last.
     empty: bool,
     /// Whether the bot's kick began the run: then more will come, and each would begin a run.
     is_kicked: bool,
     /// How many messages were handed out since the run last waited for more.
-    since_rest: usize,
+    received_since_wait: usize,
     /// The run waits for more, although it has nothing to do.
-    resting: bool,
+    awaits_more: bool,
     /// After that answer, the moment of the next Get, if the run is still at work then: what comes meanwhile is taken in.
-    look_again_at: Duration,
+    next_get_at: Duration,
     /// Nothing more is started.
     stopping: bool,
     /// Nothing more can be sent, and the log says why.
     stopped: Option<(PauseReason, Duration)>,
     failure: Option<RunError>,
     delivered: Recent,
-    notes: Notes,
+    ledger_writes: LedgerWrites,
 }
 
 impl<'a, 'r, H: Host> Run<'a, 'r, H> {
     /// A run that starts nothing more after `budget`.
     fn new(
-        desk: &'a Desk<'a, H>,
+        context: &'a RunContext<'a, H>,
         exclusive: ExclusiveRun,
         hint: &'r mut Hint,
         report: &'r mut Report,
@@ -106,7 +106,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         is_kicked: bool,
     ) -> Self {
         Self {
-            desk,
+            context,
             exclusive,
             hint,
             report,
@@ -114,49 +114,49 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             lanes: Lanes::default(),
             knows_all_lines: false,
             jobs: FuturesUnordered::new(),
-            alarm: timer::Alarm::default(),
+            timer: timer::Timer::default(),
             busy: 0,
             fetching: false,
             opened: Vec::new(),
             withdrawn: Rc::default(),
             readiness: Readiness::Unknown,
-            burying: 0,
+            poisoning: 0,
             empty: false,
             is_kicked,
-            since_rest: 0,
-            resting: false,
-            look_again_at: Duration::ZERO,
+            received_since_wait: 0,
+            awaits_more: false,
+            next_get_at: Duration::ZERO,
             stopping: false,
             stopped: None,
             failure: None,
             delivered: Recent::default(),
-            notes: Notes::default(),
+            ledger_writes: LedgerWrites::default(),
         }
     }
 
     /// The whole run, up to giving up its hold.
     async fn drive(mut self) -> Result<Ended, RunError> {
-        self.desk.attempts.may_send_until.set(self.exclusive.valid_until());
+        self.context.attempts.may_send_until.set(self.exclusive.valid_until());
         match self.prepare().await {
             Err(error) => self.fail(error),
-            Ok(()) if self.exclusive.is_lost(self.desk.host) => {}
-            Ok(()) => self.fetch(self.desk.limits.batch),
+            Ok(()) if self.exclusive.is_lost(self.context.host) => {}
+            Ok(()) => self.fetch(self.context.limits.batch),
         }
         self.go_on().await;
         while let Some(event) = self.next_event().await {
             match event {
                 Event::Fetched { result, asked_at } => self.fetched(result, asked_at),
-                Event::Told(told) => self.told(*told),
+                Event::LockWritten(done) => self.lock_written(*done),
                 Event::Worked { leased, applied } => self.worked(leased, applied),
                 Event::PutBack(done) => self.put_back_done(*done),
-                Event::Buried(count) => {
-                    self.burying -= 1;
+                Event::Poisoned(count) => {
+                    self.poisoning -= 1;
                     self.report.add(count);
                 }
                 Event::Released { ids } => self.released(&ids),
-                Event::Noted { left } => self.notes.noted(left, self.desk.host),
+                Event::LedgerWritten { left } => self.ledger_writes.batch_written(left, self.context.host),
                 Event::Ready(outcome) => self.ready(outcome),
-                Event::Woke => {}
+                Event::TimerFired => {}
             }
             self.go_on().await;
         }
@@ -165,11 +165,13 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
 
     /// Reads the lines, and hands back what a run had that was killed.
     async fn prepare(&mut self) -> Result<(), RunError> {
-        let desk = self.desk;
-        let (lines, is_all) = desk.runs.lines().await?;
+        let context = self.context;
+        let (lines, is_all) = context.runs.lines().await?;
         for stored in &lines {
-            let line = Line::from_stored(stored, desk.host);
-            if let Some(lane) = LaneKey::named(&stored.lane).filter(|_| line.is_live(desk.host.monotonic())) {
+            let line = Line::from_stored(stored, context.host);
+            if let Some(lane) =
+                LaneKey::named(&stored.lane).filter(|_| line.is_live(context.host.monotonic()))
+            {
                 self.lanes.set_line(lane, line);
             }
         }
@@ -177,56 +179,56 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         let left: Vec<InHand> = self.exclusive.in_hand().to_vec();
         if !left.is_empty() {
             let until = self.exclusive.valid_until();
-            let recovered = recover(desk.queues, desk.runs, &mut self.lanes, &left, until).await;
-            self.report.add_many(Count::HandedBack, recovered.handed_back);
-            recovered.done.iter().for_each(|id| self.exclusive.let_go(id));
+            let recovered = recover(context.queues, context.runs, &mut self.lanes, &left, until).await;
+            self.report.add_many(Count::Recovered, recovered.put_back);
+            recovered.done.iter().for_each(|id| self.exclusive.remove(id));
         }
         Ok(())
     }
 
     /// Starts whatever can be started now.
     async fn go_on(&mut self) {
-        let desk = self.desk;
-        if self.budget.has_passed(desk.host) && !self.stopping {
+        let context = self.context;
+        if self.budget.has_passed(context.host) && !self.stopping {
             self.stopping = true;
             self.report.out_of_budget = !self.empty || self.lanes.waiting() + self.opened.len() > 0;
         }
-        if self.exclusive.is_lost(desk.host) {
+        if self.exclusive.is_lost(context.host) {
             self.stopping = true;
         }
-        self.hand_back_what_waits_for_others();
+        self.put_back_waiting_messages();
         let mut due = None;
         if self.stopping {
-            self.resting = false;
+            self.awaits_more = false;
             self.release_everything();
         } else {
             if self.busy > 0 {
-                self.hint.give(desk.host).await;
+                self.hint.write(context.host).await;
             }
             due = self.start_what_is_due();
             self.fetch_more();
         }
-        self.tell_the_table();
-        self.note_what_is_due();
-        self.set_alarm(due);
+        self.write_lock();
+        self.write_due_transitions();
+        self.set_timer(due);
     }
 
     /// Puts messages back that have to wait for others of their conversation.
-    fn hand_back_what_waits_for_others(&mut self) {
-        while let Some(put_back) = self.lanes.next_put_back(self.desk.host.monotonic()) {
+    fn put_back_waiting_messages(&mut self) {
+        while let Some(put_back) = self.lanes.next_put_back(self.context.host.monotonic()) {
             self.put_back(put_back);
         }
     }
 
     fn put_back(&mut self, put_back: PutBack) {
-        let desk = self.desk;
-        self.jobs.push(Box::pin(async move { Event::PutBack(Box::new(desk.put_back(put_back).await)) }));
+        let context = self.context;
+        self.jobs.push(Box::pin(async move { Event::PutBack(Box::new(context.put_back(put_back).await)) }));
     }
 
     fn put_back_done(&mut self, done: PutBackDone) {
-        done.ids.iter().for_each(|id| self.exclusive.let_go(id));
+        done.ids.iter().for_each(|id| self.exclusive.remove(id));
         done.counts.into_iter().for_each(|count| self.report.add(count));
-        self.lanes.put_back_done(&done.key, done.line, self.desk.host.monotonic());
+        self.lanes.put_back_done(&done.key, done.line, self.context.host.monotonic());
     }
 
     /// Hands back whatever nobody works on.
@@ -241,12 +243,12 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
     }
 
     fn release(&mut self, messages: VecDeque<Leased>) {
-        let desk = self.desk;
+        let context = self.context;
         self.jobs.push(Box::pin(async move {
             let mut ids = Vec::new();
             for leased in &messages {
                 // One that could not be handed back stays in hand: the next run hands it back.
-                if desk.queues.hide(leased, Duration::ZERO, None).await.is_zero() {
+                if context.queues.hide(leased, Duration::ZERO, None).await.is_zero() {
                     ids.push(leased.id().to_owned());
                 }
             }
@@ -256,47 +258,48 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
 
     fn released(&mut self, ids: &[String]) {
         self.report.add_many(Count::Released, ids.len());
-        ids.iter().for_each(|id| self.exclusive.let_go(id));
+        ids.iter().for_each(|id| self.exclusive.remove(id));
     }
 
     /// Starts the messages whose turn it is; returns when the next one is due.
     fn start_what_is_due(&mut self) -> Option<Duration> {
-        let desk = self.desk;
+        let context = self.context;
         if self.readiness != Readiness::Ready {
             if self.readiness == Readiness::Unknown && self.lanes.waiting() + self.opened.len() > 0 {
                 self.readiness = Readiness::GettingReady;
-                self.jobs
-                    .push(Box::pin(async move { Event::Ready(desk.attempts.courier.get_ready().await) }));
+                self.jobs.push(Box::pin(async move {
+                    Event::Ready(context.attempts.delivery_path.get_ready().await)
+                }));
             }
             return None;
         }
-        while self.busy < desk.limits.conversations_at_once {
-            let now = desk.host.monotonic();
-            let started = match self.lanes.start(now, desk.limits) {
+        while self.busy < context.limits.conversations_at_once {
+            let now = context.host.monotonic();
+            let started = match self.lanes.start(now, context.limits) {
                 Ok(started) => started,
                 Err(due) => return due,
             };
             self.busy += 1;
             let (mut leased, line_after) = (started.leased, started.line_after);
-            if now >= leased.leased_at + desk.limits.lease {
+            if now >= leased.leased_at + context.limits.lease {
                 // We were stopped for a minute, it seems: somebody else may have it.
                 self.busy -= 1;
                 self.report.add(Count::LeaseLost);
-                let (after, delivery) = (desk.limits.lease, leased.envelope.delivery.clone());
+                let (after, delivery) = (context.limits.lease, leased.envelope.delivery.clone());
                 let front = Front { leased: Box::new(leased), after, delivery };
                 let put_back = self.lanes.wait(front, now);
                 self.put_back(put_back);
                 continue;
             }
-            let is_double = self.delivered.holds(&leased.record);
+            let is_copy = self.delivered.contains(&leased.record);
             let withdrawn = Rc::clone(&self.withdrawn);
             self.jobs.push(Box::pin(async move {
-                let outcome = if is_double {
+                let outcome = if is_copy {
                     Outcome::AlreadySent
                 } else {
-                    desk.attempts.attempt(&mut leased, &withdrawn).await
+                    context.attempts.attempt(&mut leased, &withdrawn).await
                 };
-                let applied = desk.apply(&leased, outcome, line_after).await;
+                let applied = context.apply(&leased, outcome, line_after).await;
                 Event::Worked { leased: Box::new(leased), applied }
             }));
         }
@@ -305,27 +308,27 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
 
     fn worked(&mut self, leased: Box<Leased>, applied: Applied) {
         self.busy -= 1;
-        let now = self.desk.host.monotonic();
+        let now = self.context.host.monotonic();
         match applied {
-            Applied::Done { count, note } => {
+            Applied::Done { count, transition } => {
                 if count == Count::Delivered {
-                    self.delivered.remember(leased.record.clone());
+                    self.delivered.insert(leased.record.clone());
                 }
                 self.report.add(count);
-                self.notes.add(note, now);
-                self.exclusive.let_go(leased.id());
+                self.ledger_writes.add(transition, now);
+                self.exclusive.remove(leased.id());
                 self.lanes.done(&leased.lane, leased.id(), now);
             }
-            Applied::Wait { count, after, delivery, note } => {
+            Applied::Wait { count, after, delivery, transition } => {
                 self.report.add(count);
-                self.notes.add(note, now);
+                self.ledger_writes.add(transition, now);
                 let put_back = self.lanes.wait(Front { leased, after, delivery }, now);
                 self.put_back(put_back);
             }
             Applied::StopRun { count, stop, reason } => {
                 self.report.add(count);
                 self.stop(stop, &reason);
-                self.exclusive.let_go(leased.id());
+                self.exclusive.remove(leased.id());
                 self.lanes.done(&leased.lane, leased.id(), now);
             }
         }
@@ -346,7 +349,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                 (Level::Warn, "token.unavailable", PauseReason::NoToken, pause)
             }
         };
-        self.desk.host.event(level, event, json!({"run": self.desk.run, "reason": reason}));
+        self.context.host.event(level, event, json!({"run": self.context.run, "reason": reason}));
         self.stopped = Some((why, pause));
     }
 
@@ -359,7 +362,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         self.readiness = Readiness::Ready;
         // Whatever is sent now says the same, and stops the run; but if the run's time is over, nothing is.
         if let (true, Err(verdict)) = (self.stopping, outcome)
-            && let Some(stop) = stops_everybody(&verdict, false)
+            && let Some(stop) = stops_the_run(&verdict, false)
         {
             self.stop(stop, &verdict.reason);
         }
@@ -367,30 +370,30 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
 
     /// Tells the ledger the rest, and gives up the hold.
     async fn end(mut self) -> Result<Ended, RunError> {
-        let desk = self.desk;
-        let left = self.notes.flush(desk).await;
+        let context = self.context;
+        let left = self.ledger_writes.flush(context).await;
         if left > 0 {
-            desk.host.event(Level::Warn, "ledger.not-noted", json!({"run": desk.run, "alerts": left}));
+            context.host.event(Level::Warn, "ledger.not-noted", json!({"run": context.run, "alerts": left}));
         }
         let ended = if self.empty && !self.stopping { Ended::QueueEmpty } else { Ended::Early };
-        self.hint.take_back(desk.host).await;
-        self.exclusive.set_hosts(desk.attempts.hosts.stored());
+        self.hint.delete(context.host).await;
+        self.exclusive.set_hosts(context.attempts.hosts.stored());
         let Some((lock, left)) = self.exclusive.into_lock() else {
-            desk.host.event(Level::Warn, "run.taken-over", json!({"run": desk.run}));
+            context.host.event(Level::Warn, "run.taken-over", json!({"run": context.run}));
             return self.failure.map_or(Ok(Ended::Early), Err);
         };
-        let telling = match self.stopped {
+        let write = match self.stopped {
             None => lock.release(&left),
             Some((why, pause)) => {
-                let until = desk.host.now() + pause;
-                self.hint.pause(desk.host, until).await;
+                let until = context.host.now() + pause;
+                self.hint.pause(context.host, until).await;
                 lock.release_and_pause(&left, why, until)
             }
         };
         // If it cannot be given up, it ends by itself.
-        if let Err(error) = desk.runs.write(telling).await {
-            let fields = json!({"run": desk.run, "reason": error.to_string()});
-            desk.host.event(Level::Warn, "run.not-given-up", fields);
+        if let Err(error) = context.runs.write(write).await {
+            let fields = json!({"run": context.run, "reason": error.to_string()});
+            context.host.event(Level::Warn, "run.not-given-up", fields);
         }
         self.failure.map_or(Ok(ended), Err)
     }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use platform::Host;
 
-use super::desk::Desk;
+use super::context::RunContext;
 use super::report::Count;
-use crate::attempt::{Poison, hide_for};
+use crate::attempt::{PoisonReason, hide_for};
 use crate::limits::LONGEST_PUSH;
-use crate::queue::Buried;
+use crate::queue::Poisoned;
 use crate::runs::write_line;
 use crate::schedule::{LaneKey, Leased, Line, PutBack};
 
@@ -22,7 +22,7 @@ pub(crate) struct PutBackDone {
     pub(crate) counts: Vec<Count>,
 }
 
-impl<H: Host> Desk<'_, H> {
+impl<H: Host> RunContext<'_, H> {
     /// Hides messages behind the one that has to wait. The line is written first: a run that is killed in between leaves a
     /// line that is waited for in vain for a while, not one that nobody knows of.
     pub(super) async fn put_back(&self, put_back: PutBack) -> PutBackDone {
@@ -38,12 +38,12 @@ impl<H: Host> Desk<'_, H> {
             })
             .collect();
         write_line(self.queues, self.runs, &key, &line).await;
-        let told = line.clone();
+        let written = line.clone();
         let (mut ids, mut counts) = (Vec::new(), Vec::new());
         if let Some(front) = front {
-            let away = self.queues.hide(&front.leased, front.after, Some(front.delivery)).await;
-            if away > front.after {
-                line.wait_behind(&front.leased.place(), &[], self.host.monotonic() + away);
+            let hidden_for = self.queues.hide(&front.leased, front.after, Some(front.delivery)).await;
+            if hidden_for > front.after {
+                line.wait_behind(&front.leased.place(), &[], self.host.monotonic() + hidden_for);
             }
             ids.push(front.leased.id().to_owned());
         }
@@ -54,13 +54,13 @@ impl<H: Host> Desk<'_, H> {
                 counts.push(self.out_of_time(leased, &mut line).await);
                 continue;
             };
-            counts.push(Count::HeldBack);
-            let away = self.queues.hide(leased, pause, None).await;
-            if away > pause {
-                line.hidden(&leased.place(), self.host.monotonic() + away);
+            counts.push(Count::HiddenBehind);
+            let hidden_for = self.queues.hide(leased, pause, None).await;
+            if hidden_for > pause {
+                line.hidden(&leased.place(), self.host.monotonic() + hidden_for);
             }
         }
-        if line != told {
+        if line != written {
             write_line(self.queues, self.runs, &key, &line).await;
         }
         PutBackDone { key, line, ids, counts }
@@ -68,12 +68,12 @@ impl<H: Host> Desk<'_, H> {
 
     async fn out_of_time(&self, leased: &Leased, line: &mut Line) -> Count {
         let reason = "the queue forgets it before its turn comes";
-        match self.queues.give_up(leased, Poison::OutOfTime, reason, None).await {
-            Buried::Yes(_) => {
-                line.settle(leased.id());
-                Count::Poisoned(Poison::OutOfTime)
+        match self.queues.move_to_poison_queue(leased, PoisonReason::OutOfTime, reason, None).await {
+            Poisoned::Yes(_) => {
+                line.remove(leased.id());
+                Count::Poisoned(PoisonReason::OutOfTime)
             }
-            Buried::No => {
+            Poisoned::No => {
                 line.hidden(&leased.place(), leased.leased_at + self.limits.lease);
                 Count::StorageTrouble
             }
@@ -89,6 +89,6 @@ impl<H: Host> Desk<'_, H> {
         // The longer that one is awaited, the longer it will be: a run that was killed may have had it.
         let overdue = (line.overdue(now) / 2).min(LONGEST_PUSH);
         let pause = earliest.saturating_sub(now).max(overdue);
-        hide_for(pause, leased.until_forgotten(self.host))
+        hide_for(pause, leased.until_deletion(self.host))
     }
 }

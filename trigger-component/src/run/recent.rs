@@ -15,14 +15,14 @@ const REMEMBERED: usize = 512;
 pub(super) struct Recent(VecDeque<(u64, RecordKey)>);
 
 impl Recent {
-    pub(super) fn remember(&mut self, record: RecordKey) {
+    pub(super) fn insert(&mut self, record: RecordKey) {
         if self.0.len() == REMEMBERED {
             self.0.pop_front();
         }
         self.0.push_back((hash_of(&record), record));
     }
 
-    pub(super) fn holds(&self, record: &RecordKey) -> bool {
+    pub(super) fn contains(&self, record: &RecordKey) -> bool {
         let hash = hash_of(record);
         self.0.iter().any(|other| other.0 == hash && other.1 == *record)
     }
@@ -44,8 +44,12 @@ mod tests {
             |index: usize| RecordKey::of_message(&index.to_string(), true, chrono::DateTime::UNIX_EPOCH);
         let mut recent = Recent::default();
         for index in 0..=REMEMBERED {
-            recent.remember(record(index));
+            recent.insert(record(index));
         }
-        assert!(!recent.holds(&record(0)) && recent.holds(&record(1)) && recent.holds(&record(REMEMBERED)));
+        assert!(
+            !recent.contains(&record(0))
+                && recent.contains(&record(1))
+                && recent.contains(&record(REMEMBERED))
+        );
     }
 }

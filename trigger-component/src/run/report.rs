@@ -6,11 +6,11 @@ use std::time::Duration;
 use platform::{Clock, Level, Log};
 use serde_json::{Value, json};
 
-use crate::attempt::Poison;
+use crate::attempt::PoisonReason;
 
 /// Why a run leaves the work to others, or for later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Busy {
+pub(crate) enum SkipReason {
     /// Another run is at work.
     AnotherRun,
     /// The bot's credentials were refused a moment ago.
@@ -19,7 +19,7 @@ pub(crate) enum Busy {
     NoToken,
 }
 
-impl Busy {
+impl SkipReason {
     fn as_str(self) -> &'static str {
         match self {
             Self::AnotherRun => "anotherRun",
@@ -46,7 +46,7 @@ pub(crate) enum Count {
     Stopped,
     /// Its time has not come: hidden until then.
     NotDue,
-    /// Hidden, because the Connector is busy.
+    /// Hidden, because the Connector is reason.
     Throttled,
     /// Hidden, because the Connector cannot be reached.
     Retried,
@@ -61,13 +61,13 @@ pub(crate) enum Count {
     /// The login host gave no token: handed back.
     NoToken,
     /// Given up.
-    Poisoned(Poison),
+    Poisoned(PoisonReason),
     /// Hidden behind an earlier message of its conversation.
-    HeldBack,
+    HiddenBehind,
     /// Handed back, because the run was over.
     Released,
     /// Handed back, because the run that had it was ended before it could do that.
-    HandedBack,
+    Recovered,
     /// Somebody else has it now.
     LeaseLost,
     /// The poison queue did not take it: it comes again.
@@ -92,9 +92,9 @@ impl Count {
             Self::Credentials => "credentials",
             Self::NoToken => "noToken",
             Self::Poisoned(_) => "poisoned",
-            Self::HeldBack => "heldBack",
+            Self::HiddenBehind => "heldBack",
             Self::Released => "released",
-            Self::HandedBack => "handedBack",
+            Self::Recovered => "handedBack",
             Self::LeaseLost => "leaseLost",
             Self::StorageTrouble => "storageTrouble",
         }
@@ -120,7 +120,7 @@ pub struct Report {
     pub elapsed: Duration,
     counts: BTreeMap<&'static str, u32>,
     poisoned: BTreeMap<&'static str, u32>,
-    skipped: Option<Busy>,
+    skipped: Option<SkipReason>,
 }
 
 impl Report {
@@ -139,8 +139,8 @@ impl Report {
         }
     }
 
-    pub(crate) fn skip(&mut self, busy: Busy) {
-        self.skipped = Some(busy);
+    pub(crate) fn skip(&mut self, reason: SkipReason) {
+        self.skipped = Some(reason);
     }
 
     pub(crate) fn saw(&mut self, age: Duration) {
@@ -171,16 +171,16 @@ impl Report {
         if !self.poisoned.is_empty() {
             report["poisonedBy"] = json!(self.poisoned);
         }
-        if let Some(busy) = self.skipped {
-            report["skipped"] = busy.as_str().into();
+        if let Some(reason) = self.skipped {
+            report["skipped"] = reason.as_str().into();
         }
         report
     }
 
     /// Writes the run's one line. Every run writes one, so that a poller that no longer runs is seen by its silence.
-    pub(crate) fn log<H: Log + Clock>(&self, host: &H, door: &str, error: Option<&str>) {
+    pub(crate) fn log<H: Log + Clock>(&self, host: &H, entry_point: &str, error: Option<&str>) {
         let mut fields = self.to_json();
-        fields["door"] = door.into();
+        fields["door"] = entry_point.into();
         let level = match error {
             Some(error) => {
                 fields["error"] = error.into();

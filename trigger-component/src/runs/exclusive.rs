@@ -6,7 +6,7 @@ use platform::Clock;
 use state::runs::{InHand, LockWrite, RunLock, Written};
 
 /// After a failure the table is told again.
-const AGAIN_AFTER: Duration = Duration::from_millis(200);
+const RETRY_AFTER: Duration = Duration::from_millis(200);
 
 /// The hold of this run, and what it has in hand.
 #[derive(Debug)]
@@ -14,9 +14,9 @@ pub(crate) struct ExclusiveRun {
     lock: RunLock,
     in_hand: Vec<InHand>,
     /// Something came in hand that the table does not know yet.
-    has_news: bool,
+    has_unwritten: bool,
     /// The table is being told.
-    is_telling: bool,
+    is_writing: bool,
     /// Not before this moment.
     not_before: Duration,
     is_lost: bool,
@@ -25,8 +25,8 @@ pub(crate) struct ExclusiveRun {
 impl ExclusiveRun {
     /// A run that has just taken the lock, with what it took over.
     pub(crate) fn new(lock: RunLock, left: Vec<InHand>) -> Self {
-        let (has_news, is_telling, is_lost) = (false, false, false);
-        Self { lock, in_hand: left, has_news, is_telling, not_before: Duration::ZERO, is_lost }
+        let (has_unwritten, is_writing, is_lost) = (false, false, false);
+        Self { lock, in_hand: left, has_unwritten, is_writing, not_before: Duration::ZERO, is_lost }
     }
 
     /// What this run has in hand.
@@ -37,11 +37,11 @@ impl ExclusiveRun {
     /// Messages were handed out. Nothing is done about any of them before the table was told.
     pub(crate) fn take(&mut self, messages: impl Iterator<Item = InHand>) {
         self.in_hand.extend(messages);
-        self.has_news = true;
+        self.has_unwritten = true;
     }
 
     /// The message is dealt with, or on the queue again. Told when the hold is renewed.
-    pub(crate) fn let_go(&mut self, message: &str) {
+    pub(crate) fn remove(&mut self, message: &str) {
         self.in_hand.retain(|in_hand| in_hand.message != message);
     }
 
@@ -56,23 +56,23 @@ impl ExclusiveRun {
     }
 
     /// When the table has to be told something, on the monotonic clock; not while it is being told.
-    pub(crate) fn telling_due(&self) -> Option<Duration> {
-        let due = if self.has_news { Duration::ZERO } else { self.lock.renewal_due() };
-        (!self.is_telling && !self.is_lost).then(|| due.max(self.not_before))
+    pub(crate) fn write_due(&self) -> Option<Duration> {
+        let due = if self.has_unwritten { Duration::ZERO } else { self.lock.renewal_due() };
+        (!self.is_writing && !self.is_lost).then(|| due.max(self.not_before))
     }
 
     /// What has to be told now.
-    pub(crate) fn telling(&mut self) -> LockWrite {
-        (self.is_telling, self.has_news) = (true, false);
+    pub(crate) fn start_write(&mut self) -> LockWrite {
+        (self.is_writing, self.has_unwritten) = (true, false);
         self.lock.renewal(&self.in_hand)
     }
 
     /// The table knows, unless another run has taken over. Says whether it knows.
-    pub(crate) fn told(&mut self, told: Option<Written>) -> bool {
-        self.is_telling = false;
-        match told {
-            Some(told) => {
-                self.lock.confirm(told);
+    pub(crate) fn write_done(&mut self, written: Option<Written>) -> bool {
+        self.is_writing = false;
+        match written {
+            Some(written) => {
+                self.lock.confirm(written);
                 true
             }
             None => {
@@ -83,9 +83,9 @@ impl ExclusiveRun {
     }
 
     /// The table could not be told: it will be, as long as nobody else can have taken over.
-    pub(crate) fn not_told(&mut self, clock: &impl Clock) {
-        (self.is_telling, self.has_news) = (false, true);
-        self.not_before = clock.monotonic() + AGAIN_AFTER;
+    pub(crate) fn write_failed(&mut self, clock: &impl Clock) {
+        (self.is_writing, self.has_unwritten) = (false, true);
+        self.not_before = clock.monotonic() + RETRY_AFTER;
     }
 
     /// Sets what the next run has to know about the Connector's hosts. Written when the hold is given up.

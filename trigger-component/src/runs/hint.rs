@@ -18,37 +18,37 @@ const FIRST_AFTER: Duration = Duration::from_millis(150);
 pub(crate) struct Hint {
     key: String,
     due: Duration,
-    is_given: bool,
+    is_written: bool,
 }
 
 impl Hint {
     /// Of a run that begins now.
     pub(crate) fn new(host: &impl Host, queue: &str) -> Self {
-        Self { key: run_record_key(queue), due: host.monotonic() + FIRST_AFTER, is_given: false }
+        Self { key: run_record_key(queue), due: host.monotonic() + FIRST_AFTER, is_written: false }
     }
 
     /// Gives it, if that is due. Where that fails, the bot calls in vain.
-    pub(crate) async fn give(&mut self, host: &impl Host) {
+    pub(crate) async fn write(&mut self, host: &impl Host) {
         let now = host.monotonic();
         if now < self.due {
             return;
         }
         self.due = now + RENEW_AFTER;
-        self.is_given = true;
+        self.is_written = true;
         let until = (host.now() + TERM).timestamp_millis();
         _ = host.set(&self.key, json!({"untilMilliseconds": until}).to_string().as_bytes()).await;
     }
 
     /// Keeps the bot from calling while nothing can be sent.
     pub(crate) async fn pause(&mut self, host: &impl Host, until: chrono::DateTime<chrono::Utc>) {
-        self.is_given = false;
+        self.is_written = false;
         let hint = json!({"untilMilliseconds": until.timestamp_millis()});
         _ = host.set(&self.key, hint.to_string().as_bytes()).await;
     }
 
     /// Takes it back.
-    pub(crate) async fn take_back(&mut self, host: &impl Host) {
-        if std::mem::take(&mut self.is_given) {
+    pub(crate) async fn delete(&mut self, host: &impl Host) {
+        if std::mem::take(&mut self.is_written) {
             _ = host.delete(&self.key).await;
         }
     }

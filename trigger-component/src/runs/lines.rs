@@ -11,7 +11,7 @@ use crate::schedule::{LaneKey, Line};
 
 /// A line that could not be written is written again for so long.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(3);
-const AGAIN_AFTER: Duration = Duration::from_millis(200);
+const RETRY_AFTER: Duration = Duration::from_millis(200);
 
 /// Writes down what a conversation waits for, or that it waits for nothing. The conversation stands still meanwhile. Where that
 /// fails for some seconds, the order holds within this run only.
@@ -33,6 +33,6 @@ pub(crate) async fn write_line<H: Host>(
             let fields = json!({"run": queues.run, "reason": error.to_string()});
             return queues.host.event(Level::Warn, "line.not-written", fields);
         }
-        queues.host.sleep(AGAIN_AFTER).await;
+        queues.host.sleep(RETRY_AFTER).await;
     }
 }

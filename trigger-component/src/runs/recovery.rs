@@ -17,17 +17,17 @@ use crate::queue::Queues;
 use crate::schedule::{Age, LaneKey, Lanes, Line, Place};
 
 /// When a message comes that is handed back: not before its line is known.
-const BACK_IN: Duration = Duration::from_secs(1);
+const VISIBLE_IN: Duration = Duration::from_secs(1);
 /// How long one is waited for that the queue does not seem to have any more.
-const IF_AT_ALL: Duration = Duration::from_secs(10);
+const IF_MISSING: Duration = Duration::from_secs(10);
 /// Conversations that are seen to at once.
-const AT_ONCE: usize = 8;
+const CONVERSATIONS_AT_ONCE: usize = 8;
 
 /// What became of it.
 #[derive(Debug, Default)]
 pub(crate) struct Recovered {
     /// How many messages were handed back.
-    pub(crate) handed_back: usize,
+    pub(crate) put_back: usize,
     /// The ids of those that this run need not think of any more.
     pub(crate) done: Vec<String>,
 }
@@ -60,20 +60,20 @@ pub(crate) async fn recover<H: Host>(
             if queues.host.monotonic() >= until {
                 return (key, line, Recovered::default());
             }
-            hand_back(queues, runs, key, line, messages).await
+            put_back(queues, runs, key, line, messages).await
         })
-        .buffer_unordered(AT_ONCE)
+        .buffer_unordered(CONVERSATIONS_AT_ONCE)
         .collect()
         .await;
     for (key, line, recovered) in of_each {
         lanes.set_line(key, line);
-        all.handed_back += recovered.handed_back;
+        all.put_back += recovered.put_back;
         all.done.extend(recovered.done);
     }
     all
 }
 
-async fn hand_back<H: Host>(
+async fn put_back<H: Host>(
     queues: &Queues<'_, H>,
     runs: &Runs<'_, H>,
     key: LaneKey,
@@ -84,24 +84,24 @@ async fn hand_back<H: Host>(
     let known = line.clone();
     let place = |one: &InHand| Place::new(&one.message, Age(one.age.0, one.age.1));
     for one in &messages {
-        line.hidden(&place(one), queues.host.monotonic() + BACK_IN);
+        line.hidden(&place(one), queues.host.monotonic() + VISIBLE_IN);
     }
     // Written first: this run may be killed, too.
     write_line(queues, runs, &key, &line).await;
     let before = line.clone();
-    let seconds = u32::try_from(BACK_IN.as_secs()).unwrap_or(1);
+    let seconds = u32::try_from(VISIBLE_IN.as_secs()).unwrap_or(1);
     for one in messages {
         let (id, receipt) = (one.message.clone().into(), one.receipt.clone().into());
         let now = queues.host.monotonic();
         match queues.main.hide(&id, &receipt, seconds, None).await {
             Ok(Hidden::Surely) => {
-                line.hidden(&place(one), now + BACK_IN);
-                recovered.handed_back += 1;
+                line.hidden(&place(one), now + VISIBLE_IN);
+                recovered.put_back += 1;
             }
-            Ok(Hidden::Perhaps) => line.hidden(&place(one), now + BACK_IN),
+            Ok(Hidden::Perhaps) => line.hidden(&place(one), now + VISIBLE_IN),
             Ok(Hidden::Gone) => {
-                line.settle(&one.message);
-                line.expect(&place(one), now + BACK_IN + IF_AT_ALL);
+                line.remove(&one.message);
+                line.expect(&place(one), now + VISIBLE_IN + IF_MISSING);
             }
             // That run had deleted or hidden it. If it was hidden, its line says so.
             Err(QueueError::LeaseLost) => line.restore(&one.message, &known),

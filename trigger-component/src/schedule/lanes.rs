@@ -7,7 +7,7 @@ use envelope::Delivery;
 
 use super::leased::{LaneKey, Leased, TenantKey};
 use super::line::{Line, Place};
-use super::pace::Resting;
+use super::pace::NotBefore;
 use crate::limits::Limits;
 
 #[derive(Debug)]
@@ -24,23 +24,23 @@ struct Lane {
 
 impl Lane {
     /// Takes out what has to wait for a message that is away.
-    fn take_held_back(&mut self, now: Duration) -> VecDeque<Leased> {
-        let mut held_back = VecDeque::new();
+    fn take_blocked(&mut self, now: Duration) -> VecDeque<Leased> {
+        let mut blocked = VecDeque::new();
         if self.busy || !self.line.is_live(now) {
-            return held_back;
+            return blocked;
         }
         loop {
             // Whoever is held back is away for those behind.
             let here: BTreeSet<String> = self.waiting.iter().map(|leased| leased.id().to_owned()).collect();
-            let (held, free): (VecDeque<_>, _) = std::mem::take(&mut self.waiting)
+            let (waiting, free): (VecDeque<_>, _) = std::mem::take(&mut self.waiting)
                 .into_iter()
-                .partition(|leased| self.line.holds_back(&leased.place(), &here, now));
+                .partition(|leased| self.line.must_wait(&leased.place(), &here, now));
             self.waiting = free;
-            if held.is_empty() {
-                return held_back;
+            if waiting.is_empty() {
+                return blocked;
             }
-            held_back.extend(held);
-            held_back.make_contiguous().sort_by_key(Leased::age);
+            blocked.extend(waiting);
+            blocked.make_contiguous().sort_by_key(Leased::age);
         }
     }
 }
@@ -77,8 +77,8 @@ pub(crate) struct Lanes {
     /// In the order in which they came. A list: a run has some dozens at a time, however long the queue is.
     lanes: Vec<Lane>,
     /// Lanes that were idle, and must not start before these moments.
-    resting: Resting<LaneKey>,
-    tenants: Resting<TenantKey>,
+    lane_starts: NotBefore<LaneKey>,
+    tenant_starts: NotBefore<TenantKey>,
     /// The lines of lanes that have nothing to do in this run.
     lines: BTreeMap<LaneKey, Line>,
 }
@@ -110,7 +110,7 @@ impl Lanes {
         let key = leased.lane;
         if self.lane(&key).is_none() {
             let line = self.lines.remove(&key).unwrap_or_default();
-            let next_start = self.resting.until(&key);
+            let next_start = self.lane_starts.until(&key);
             self.lanes.push(Lane { key, waiting: VecDeque::new(), busy: false, next_start, line });
         }
         let Some(lane) = self.lane(&key) else { return };
@@ -131,7 +131,7 @@ impl Lanes {
             self.lines.insert(key, line);
         }
         if next_start > now {
-            self.resting.set(key, next_start, now);
+            self.lane_starts.set(key, next_start, now);
         }
     }
 
@@ -143,7 +143,7 @@ impl Lanes {
     /// Takes out what has to wait for a message that is away, one lane at a time.
     pub(crate) fn next_put_back(&mut self, now: Duration) -> Option<PutBack> {
         self.lanes.iter_mut().find_map(|lane| {
-            let behind = lane.take_held_back(now);
+            let behind = lane.take_blocked(now);
             (!behind.is_empty()).then(|| {
                 lane.busy = true;
                 PutBack { key: lane.key, front: None, behind, line: lane.line.clone() }
@@ -156,7 +156,7 @@ impl Lanes {
     pub(crate) fn start(&mut self, now: Duration, limits: &Limits) -> Result<Start, Option<Duration>> {
         let due = |lane: &Lane| {
             let next = lane.waiting.front().filter(|_| !lane.busy)?;
-            Some(lane.next_start.max(self.tenants.until(&next.tenant)))
+            Some(lane.next_start.max(self.tenant_starts.until(&next.tenant)))
         };
         let first = self.lanes.iter().enumerate().filter_map(|(index, lane)| Some((due(lane)?, index))).min();
         let Some((due, index)) = first else { return Err(None) };
@@ -168,11 +168,11 @@ impl Lanes {
         lane.busy = true;
         lane.next_start = now + limits.conversation_gap;
         if !limits.tenant_gap.is_zero() {
-            self.tenants.set(leased.tenant, now + limits.tenant_gap, now);
+            self.tenant_starts.set(leased.tenant, now + limits.tenant_gap, now);
         }
-        let line_after = lane.line.holds(leased.id()).then(|| {
+        let line_after = lane.line.contains(leased.id()).then(|| {
             let mut line = lane.line.clone();
-            line.settle(leased.id());
+            line.remove(leased.id());
             line
         });
         Ok(Start { leased, line_after })
@@ -182,7 +182,7 @@ impl Lanes {
     pub(crate) fn done(&mut self, key: &LaneKey, message: &str, now: Duration) {
         if let Some(lane) = self.lane(key) {
             lane.busy = false;
-            lane.line.settle(message);
+            lane.line.remove(message);
         }
         self.forget_if_idle(key, now);
     }

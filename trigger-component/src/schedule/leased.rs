@@ -87,7 +87,7 @@ impl Leased {
     }
 
     /// Until the queue forgets it.
-    pub(crate) fn until_forgotten(&self, clock: &impl Clock) -> Duration {
+    pub(crate) fn until_deletion(&self, clock: &impl Clock) -> Duration {
         (self.message.expiration_time - clock.now()).to_std().unwrap_or_default().min(MAX_HIDE * 2)
     }
 

@@ -64,15 +64,15 @@ impl Line {
     }
 
     /// Whether this message stands in line.
-    pub(crate) fn holds(&self, message: &str) -> bool {
+    pub(crate) fn contains(&self, message: &str) -> bool {
         self.places.iter().any(|place| place.id == message)
     }
 
     /// Whether a message has to wait for another one, given which of the conversation's messages are here.
-    pub(crate) fn holds_back(&self, place: &Place, here: &BTreeSet<String>, now: Duration) -> bool {
+    pub(crate) fn must_wait(&self, place: &Place, here: &BTreeSet<String>, now: Duration) -> bool {
         let has_to_wait = now < self.until && place.id != self.front;
-        let is_away = |older: &Place| now < older.ends && !here.contains(&older.id);
-        self.is_live(now) && (has_to_wait || self.places[..self.position(place)].iter().any(is_away))
+        let is_missing = |older: &Place| now < older.ends && !here.contains(&older.id);
+        self.is_live(now) && (has_to_wait || self.places[..self.position(place)].iter().any(is_missing))
     }
 
     /// For how long the first message has been awaited in vain.
@@ -97,7 +97,7 @@ impl Line {
     /// A message may come until then: somebody else had it.
     pub(crate) fn expect(&mut self, place: &Place, ends: Duration) {
         let position = self.position(place);
-        if !self.holds(&place.id) {
+        if !self.contains(&place.id) {
             self.places.insert(position, place.clone());
         }
         let known = &mut self.places[position].ends;
@@ -106,7 +106,7 @@ impl Line {
     }
 
     /// Nobody has to wait for this message any more. Says whether anybody did.
-    pub(crate) fn settle(&mut self, message: &str) -> bool {
+    pub(crate) fn remove(&mut self, message: &str) -> bool {
         let before = self.places.len();
         self.places.retain(|place| place.id != message);
         self.places.len() != before
@@ -114,7 +114,7 @@ impl Line {
 
     /// A message is waited for as it was in an earlier form of this line, or not at all.
     pub(crate) fn restore(&mut self, message: &str, earlier: &Self) {
-        self.settle(message);
+        self.remove(message);
         if let Some(place) = earlier.places.iter().find(|place| place.id == message) {
             self.expect(&Place::new(message, place.age), place.ends);
         }
@@ -135,7 +135,7 @@ impl Line {
         };
         let overdue = i64::try_from(self.overdue.as_millis()).unwrap_or(i64::MAX);
         let place = |place: &Place| (place.id.clone(), place.age, milliseconds(place.ends));
-        let written = Written {
+        let written = StoredForm {
             line: self.places.iter().map(place).collect(),
             front: self.front.clone(),
             until: milliseconds(self.until).saturating_sub(overdue),
@@ -152,7 +152,7 @@ impl Line {
 
     /// What an earlier run wrote; nothing to wait for, if it is over or makes no sense.
     pub(crate) fn from_stored(stored: &StoredLine, clock: &impl Clock) -> Self {
-        let Ok(written) = serde_json::from_str::<Written>(&stored.text) else { return Self::default() };
+        let Ok(written) = serde_json::from_str::<StoredForm>(&stored.text) else { return Self::default() };
         let (now, monotonic) = (clock.now().timestamp_millis(), clock.monotonic());
         let duration =
             |milliseconds: i64| Duration::from_millis(u64::try_from(milliseconds).unwrap_or_default());
@@ -176,7 +176,7 @@ impl Line {
 
 /// A line in the table. Moments are in milliseconds since 1970.
 #[derive(Serialize, Deserialize)]
-struct Written {
+struct StoredForm {
     line: Vec<(String, Age, i64)>,
     front: String,
     until: i64,
@@ -217,7 +217,7 @@ mod tests {
         assert_eq!((ids(&line), line.tail), (vec!["m2", "m3", "m4", "m6"], seconds(7)));
         let waits = |line: &Line, message: &str, here: &[&str], at: u64| {
             let here = here.iter().map(|id| (*id).to_owned()).collect();
-            line.holds_back(&place(message), &here, seconds(at))
+            line.must_wait(&place(message), &here, seconds(at))
         };
         // Before its time, nothing goes but the one that was throttled; then, whatever has nothing older away.
         for (message, here, at, expected) in [
@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(other, line);
         other.expect(&place("m1"), seconds(9));
         assert!(waits(&other, "m2", &[], 8) && !waits(&other, "m2", &[], 9));
-        assert!(line.settle("m2") && !line.settle("m2"));
+        assert!(line.remove("m2") && !line.remove("m2"));
         assert!(!waits(&line, "m3", &[], 6));
         for index in 10..2 * LONGEST_LINE {
             line.hidden(&place(&format!("m{index}")), seconds(10));

@@ -1,15 +1,15 @@
 //! The drain in a simulated world.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod doubles;
+mod duplicates;
 mod ends;
 mod faults;
-mod field;
+mod gateways;
+mod isolation;
 mod killed;
 mod order;
 mod outage;
 mod pace;
-mod pills;
 mod queue;
 mod script;
 mod sim;

@@ -16,7 +16,7 @@ use platform::{
 };
 use serde_json::Value;
 use storage_table::testing::FakeTables;
-use trigger_component::run::{Door, RunError, run_within};
+use trigger_component::run::{EntryPoint, RunError, run_within};
 use trigger_component::{Limits, Report};
 
 use crate::queue::Storage;
@@ -182,7 +182,8 @@ impl Sim {
                 if !running.begun && running.planned.start <= now {
                     running.begun = true;
                     let limits = running.planned.limits.clone();
-                    running.run = Some(Box::pin(run_within(host, Door::Http, host.monotonic(), limits)));
+                    running.run =
+                        Some(Box::pin(run_within(host, EntryPoint::Http, host.monotonic(), limits)));
                 }
                 if running.planned.kill.is_some_and(|kill| kill <= now) {
                     (running.run, running.begun) = (None, true);

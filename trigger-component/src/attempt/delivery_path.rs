@@ -9,14 +9,14 @@ use crate::schedule::Leased;
 
 /// Variable `delivery`, ready to go.
 #[derive(Debug)]
-pub(crate) enum Courier<'a, H> {
+pub(crate) enum DeliveryPath<'a, H> {
     /// `connector`.
     Connector(Connector<'a, H>),
     /// `directline`.
     DirectLine(DirectLine<'a, H>),
 }
 
-impl<H: Host> Courier<'_, H> {
+impl<H: Host> DeliveryPath<'_, H> {
     /// Before the first message's turn comes.
     pub(crate) async fn get_ready(&self) -> Result<(), Verdict> {
         match self {

@@ -6,7 +6,7 @@ use platform::Clock;
 use platform::spin::SpinHost;
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 
-use crate::run::{Door, run};
+use crate::run::{EntryPoint, run};
 
 #[spin_sdk::http_component]
 async fn handle(request: IncomingRequest, response_out: ResponseOutparam) {
@@ -18,18 +18,18 @@ async fn handle(request: IncomingRequest, response_out: ResponseOutparam) {
 
 mod cron {
     wit_bindgen::generate!({ path: "../wit", world: "spin-cron" });
-    use super::CronDoor;
-    export!(CronDoor);
+    use super::CronEntryPoint;
+    export!(CronEntryPoint);
 }
 
-struct CronDoor;
+struct CronEntryPoint;
 
-impl cron::Guest for CronDoor {
+impl cron::Guest for CronEntryPoint {
     fn handle_cron_event(_metadata: cron::Metadata) -> Result<(), cron::Error> {
         let host = SpinHost::new(&crate::JOINED);
         let called_at = host.monotonic();
         // The run has logged what went wrong. The host's log hears of it too, without details.
-        platform::spin::run(run(&host, Door::Cron, called_at))
+        platform::spin::run(run(&host, EntryPoint::Cron, called_at))
             .map(drop)
             .map_err(|_| cron::Error::Other("the run failed; the component's log says why".into()))
     }

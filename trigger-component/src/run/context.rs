@@ -9,7 +9,7 @@ use crate::queue::Queues;
 
 /// What the jobs of a run work with.
 #[derive(Debug)]
-pub(crate) struct Desk<'a, H> {
+pub(crate) struct RunContext<'a, H> {
     pub(crate) host: &'a H,
     pub(crate) run: &'a str,
     pub(crate) limits: &'a Limits,

@@ -10,7 +10,7 @@ use platform::{Host, Level, Reply, Secret, SettingsError, answer, bearer};
 use serde_json::json;
 
 use crate::Limits;
-use crate::run::{self, Beginning, Door, RunError};
+use crate::run::{self, Beginning, EntryPoint, RunError};
 use crate::settings::{bot_key, poll_key};
 
 /// Answers one request: 200 with the run's counts, or, asked with `Prefer: respond-async` (RFC 7240), 202 as soon as a run
@@ -22,12 +22,12 @@ pub async fn handle<H: Host, B>(host: &H, request: Request<B>) -> Reply<'_> {
         return (*refusal).into();
     }
     if !responds_async(&request) {
-        return match run::run(host, Door::Http, called_at).await {
+        return match run::run(host, EntryPoint::Http, called_at).await {
             Ok(report) => answer::json(StatusCode::OK, &report.to_json()).into(),
             Err(error) => failed(&error).into(),
         };
     }
-    match run::begin(host, Door::Kick, called_at, Limits::default()).await {
+    match run::begin(host, EntryPoint::Kick, called_at, Limits::default()).await {
         Ok(Beginning::Skipped(report)) => answer::json(StatusCode::ACCEPTED, &report.to_json()).into(),
         Ok(Beginning::Begun(run)) => {
             let begun = answer::json(StatusCode::ACCEPTED, &json!({"run": run.id()}));

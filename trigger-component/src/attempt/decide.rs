@@ -1,4 +1,5 @@
-//! What happens to a message, given what the Connector said: one pure function (the table in `docs/delivery.md`).
+//! Decides what happens to a message after the Connector's response: one pure function, which follows the
+//! table in `docs/delivery.md`.
 
 use std::time::Duration;
 
@@ -11,52 +12,53 @@ use crate::limits::{
     SHORTEST_BEFORE_DELETION,
 };
 
-/// What happens to the message.
+/// The action that follows from a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Delivered: off the queue.
+    /// The alert was delivered: delete the message.
     Delete,
-    /// Nobody knows, and its sender wants no second try: off the queue.
+    /// The alert may have been delivered, and its sender wants no second try: delete the message.
     Drop,
-    /// Hidden for a while, with what was tried written into it.
+    /// Hide the message for `after`, and store `delivery` in it.
     Hide { after: Duration, delivery: Delivery, why: Hidden },
-    /// Given up: to the poison queue.
+    /// Move the message to the poison queue.
     Poison(PoisonReason),
-    /// Nothing can be sent for anybody: the run stops, and the message stays as it is.
+    /// Stop the run, because it can send no alert at all. The message stays as it is.
     StopRun(Stop),
 }
 
-/// Why a run stops.
+/// The reason for which a run stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// The bot's credentials are not taken.
+    /// The login host or the Connector refused the bot's credentials.
     CredentialsRefused,
-    /// The login host gives no token for now, and may have said for how long.
+    /// The login host issues no token for now. It may have sent `Retry-After`.
     NoToken { retry_after: Option<Duration> },
 }
 
-/// Why a message is hidden.
+/// The reason for which a message is hidden.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hidden {
     Throttled,
     Unavailable,
-    /// The Connector's host is out: the message was not sent.
+    /// The Connector's host is out, so the message was not sent.
     HostOut,
     PossiblyDelivered,
-    /// Nobody knows whether it may be sent: the tables do not say.
+    /// The tables could not be read, so the poller does not know whether the message may be sent.
     StateUnknown,
 }
 
-/// Why a message is given up: the `outcome` of a poisoned envelope's `failure`.
+/// The reason for which a message is moved to the poison queue: the `outcome` in the `failure` of its
+/// envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PoisonReason {
     DestinationGone,
     Permanent,
     PossiblyDelivered,
     RetriesExhausted,
-    /// Handed out again and again without any outcome: runs were killed while they had it.
+    /// The message was dequeued too often without a result, because runs were killed while they worked on it.
     Abandoned,
-    /// The queue would forget it before it can be tried again.
+    /// The queue would delete the message before it can be tried again.
     OutOfTime,
     Unreadable,
     SealBroken,
@@ -84,24 +86,24 @@ impl PoisonReason {
     }
 }
 
-/// What is known of the message.
+/// The facts about a message that [`decide`] needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Situation<'a> {
     pub(crate) delivery: &'a Delivery,
     pub(crate) on_uncertain: OnUncertain,
-    /// The queue's DequeueCount, this hand-out included.
+    /// The queue's DequeueCount, with the current dequeue.
     pub(crate) dequeue_count: u32,
-    /// Whether a refusal of the token says nothing about the others: some were delivered, or nobody else was refused.
+    /// Whether a refusal of the token concerns this conversation alone; see [`super::TokenUse`].
     pub(crate) refused_alone: bool,
-    /// Whether a failure is the message's own, or that of the Connector's host.
+    /// Whether a failure is the message's own or that of the Connector's host.
     pub(crate) host: HostState,
-    /// Until the queue forgets the message.
+    /// The time until the queue deletes the message.
     pub(crate) until_deletion: Duration,
-    /// Until the alert is of no use any more, if that comes.
+    /// The time until the alert expires, if it expires.
     pub(crate) until_expired: Option<Duration>,
 }
 
-/// Decides. `jitter(max)` gives a number in `0..=max`.
+/// Decides what happens to a message after a response. `jitter(max)` returns a random number in `0..=max`.
 pub(crate) fn decide(
     verdict: &Verdict,
     situation: &Situation<'_>,
@@ -125,10 +127,12 @@ pub(crate) fn decide(
                     .unwrap_or_else(|| backoff(limits.throttled_backoff, delivery.throttled, jitter)),
             )
         }
-        // Refused where others were not: it is this message's own failure, and must not stop everybody's.
         Class::GatewayFailed if situation.on_uncertain == OnUncertain::Drop => return Action::Drop,
+        // `Unauthorized` comes here only if other conversations accept the token. Then it is the message's
+        // own failure, and must not stop the run.
         Class::Unauthorized | Class::NoToken | Class::Unavailable | Class::GatewayFailed => {
-            // A service that asks for a second each time must not use up all tries in five seconds.
+            // The pause is at least the back-off, because a service that always asks for one second would
+            // otherwise use up all tries in five seconds.
             let pause = match situation.host {
                 HostState::Works => {
                     delivery.tries = delivery.tries.saturating_add(1);
@@ -159,20 +163,20 @@ pub(crate) fn decide(
     hide(pause, delivery, why, situation)
 }
 
-/// Decides about a message that is not sent, because the Connector's host is out.
+/// Decides what happens to a message that is not sent, because the Connector's host is out.
 pub(crate) fn wait_for_host(
     wait: Duration,
     situation: &Situation<'_>,
     jitter: impl FnOnce(u64) -> u64,
 ) -> Action {
     let delivery = Delivery { accounted: situation.dequeue_count, ..situation.delivery.clone() };
-    // The messages of a host that comes back must not all come in the same second.
+    // When the host works again, its messages must not all become visible in the same second.
     let spread = jitter(u64::try_from(LONGEST_PROBE_PAUSE.as_millis()).unwrap_or(u64::MAX));
     hide(wait + Duration::from_millis(spread), delivery, Hidden::HostOut, situation)
 }
 
 fn hide(pause: Duration, delivery: Delivery, why: Hidden, situation: &Situation<'_>) -> Action {
-    // An alert that expires meanwhile comes back to be counted, not to be sent.
+    // An alert that expires during the pause becomes visible at its end, so that it is recorded as expired.
     let pause = situation.until_expired.map_or(pause, |until_expired| pause.min(until_expired));
     match hide_for(pause, situation.until_deletion) {
         Some(after) => Action::Hide { after, delivery, why },
@@ -180,11 +184,12 @@ fn hide(pause: Duration, delivery: Delivery, why: Hidden, situation: &Situation<
     }
 }
 
-/// Why nothing can be sent for anybody, if a verdict says so. Every message then goes back as it is: if each of them had a failed
-/// try for it, an outage of the login host would carry the whole queue to poison. A pause keeps the next runs from handing
-/// them out again for nothing.
+/// Returns the reason to stop the run, if the verdict shows that no alert can be sent. Every message then
+/// goes back unchanged. If each message counted a failed try, an outage of the login host would move the
+/// whole queue to the poison queue. The run also records a pause, so that the next runs do not dequeue the
+/// messages in vain.
 pub(crate) fn stops_the_run(verdict: &Verdict, refused_alone: bool) -> Option<Stop> {
-    // Without a status it was the login host that refused, and not the destination.
+    // A refusal without a status comes from the login host, so it concerns all messages.
     let concerns_all = !refused_alone || verdict.status.is_none();
     match verdict.class {
         Class::Unauthorized if concerns_all => Some(Stop::CredentialsRefused),
@@ -193,20 +198,21 @@ pub(crate) fn stops_the_run(verdict: &Verdict, refused_alone: bool) -> Option<St
     }
 }
 
-/// How long the service asked to be left alone. No time at all, or a moment that has passed, is no answer to that.
+/// Returns the pause that the service asked for. Zero, or a moment in the past, counts as no pause asked for.
 fn asked_pause(verdict: &Verdict) -> Option<Duration> {
     verdict.retry_after.filter(|after| !after.is_zero()).map(|after| after.min(LONGEST_RETRY_AFTER))
 }
 
-/// Full jitter: anywhere between nothing and `first * 2^(n-1)`, so that what failed together does not come together.
+/// Returns a pause between zero and `first * 2^(attempt - 1)` (full jitter), so that messages that failed
+/// together are not tried again together.
 fn backoff(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) -> Duration {
     let factor = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
     let longest = first.saturating_mul(factor).min(LONGEST_BACKOFF);
     Duration::from_millis(jitter(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX)))
 }
 
-/// The pause after a failure that may be the host's: as [`backoff`] at first, then 30 to 60 seconds, so that the alert is
-/// delivered soon after the outage.
+/// Returns the pause after a failure that may be the host's: at first as [`backoff`], then 30 to 60 seconds,
+/// so that the alert is delivered soon after the outage.
 fn outage_pause(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) -> Duration {
     if attempt < 3 {
         return backoff(first, attempt, jitter);
@@ -215,8 +221,9 @@ fn outage_pause(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) 
     half + Duration::from_millis(jitter(u64::try_from(half.as_millis()).unwrap_or(u64::MAX)))
 }
 
-/// A pause that the queue takes: whole seconds, at least one, at most seven days, and over before the queue forgets the
-/// message. `None` if that is too close: a message that lapses there is lost without a trace.
+/// Rounds a pause to a visibility time-out that the queue accepts: whole seconds, 1 s to 7 days, and ended
+/// before the queue deletes the message. `None` if the deletion is too close: a message that the queue
+/// deletes is lost without a trace.
 pub(crate) fn hide_for(pause: Duration, until_deletion: Duration) -> Option<Duration> {
     let seconds = pause.as_secs().saturating_add(u64::from(pause.subsec_nanos() > 0));
     let before = (until_deletion / 2).clamp(SHORTEST_BEFORE_DELETION, LAST_TRY_BEFORE_DELETION);
@@ -242,7 +249,7 @@ mod tests {
         }
     }
 
-    fn decide_simply(
+    fn decide_while_host_works(
         class: Class,
         retry_after: Option<u64>,
         delivery: Delivery,
@@ -261,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_outcomes() {
+    fn every_class_of_response_leads_to_its_action() {
         let delivery =
             |tries, throttled, uncertain| Delivery { tries, throttled, uncertain, accounted: 3, outages: 0 };
         let hide = |seconds, tries, throttled, uncertain, why| Action::Hide {
@@ -360,13 +367,13 @@ mod tests {
             (Class::Permanent, None, delivery(0, 0, 0), Retry, Action::Poison(PoisonReason::Permanent)),
             (Class::WrongCloud, None, delivery(0, 0, 0), Retry, Action::Poison(PoisonReason::Permanent)),
         ] {
-            let actual = decide_simply(class, after, before.clone(), on_uncertain);
+            let actual = decide_while_host_works(class, after, before.clone(), on_uncertain);
             assert_eq!(actual, expected, "{class:?} {after:?} {before:?} {on_uncertain:?}");
         }
     }
 
     #[test]
-    fn a_refusal_that_only_one_meets_is_its_own() {
+    fn token_refused_by_one_conversation_alone_counts_as_a_try() {
         for (class, tries, expected) in [
             (Class::Unauthorized, 0, Some(1)),
             (Class::Unauthorized, 3, Some(4)),
@@ -401,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_is_what_the_queue_takes() {
+    fn pause_of_any_length_becomes_a_time_out_that_the_queue_accepts() {
         for (pause_ms, until_forgotten_seconds, expected_seconds) in [
             (0, 1000, Some(1)),
             (1, 1000, Some(1)),
@@ -423,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_comes_before_a_retry() {
+    fn pause_beyond_the_end_of_the_alert_or_message_is_shortened() {
         let delivery = Delivery::default();
         for (until_deletion, until_expired, expected) in [
             (YEAR, Some(30), Some(30)),
@@ -454,14 +461,21 @@ mod tests {
 
     #[test]
     fn failure_of_the_host_is_not_counted_as_a_try() {
+        #[derive(Debug, PartialEq)]
+        struct Counted {
+            tries: u32,
+            outages: u32,
+            pause_seconds: u64,
+        }
+        let counted = |tries, outages, pause_seconds| Some(Counted { tries, outages, pause_seconds });
         for (host, outages, expected) in [
-            (HostState::Works, 0, Some((4, 0, 160))),
-            (HostState::Unclear, 0, Some((3, 1, 20))),
-            (HostState::Unclear, 1, Some((3, 2, 40))),
-            (HostState::Unclear, 22, Some((3, 23, 60))),
+            (HostState::Works, 0, counted(4, 0, 160)),
+            (HostState::Unclear, 0, counted(3, 1, 20)),
+            (HostState::Unclear, 1, counted(3, 2, 40)),
+            (HostState::Unclear, 22, counted(3, 23, 60)),
             (HostState::Unclear, 23, None),
-            (HostState::Fails, 0, Some((3, 0, 60))),
-            (HostState::Fails, 23, Some((3, 23, 60))),
+            (HostState::Fails, 0, counted(3, 0, 60)),
+            (HostState::Fails, 23, counted(3, 23, 60)),
         ] {
             let delivery = Delivery { tries: 3, outages, ..Delivery::default() };
             let situation = Situation {
@@ -476,14 +490,11 @@ mod tests {
             let verdict = verdict(Class::Unavailable, None);
             let found = match decide(&verdict, &situation, &Limits::default(), |max| max) {
                 Action::Hide { after, delivery, .. } => {
-                    Some((delivery.tries, delivery.outages, after.as_secs()))
+                    counted(delivery.tries, delivery.outages, after.as_secs())
                 }
                 _ => None,
             };
-            assert_eq!(
-                found, expected,
-                "{host:?}, {outages} outages before: tries, outages, pause in seconds"
-            );
+            assert_eq!(found, expected, "{host:?}, {outages} outages before");
         }
     }
 
@@ -504,7 +515,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn outcome_to_action(
+        fn decision_in_any_situation_keeps_the_rules(
             class in any_class(),
             retry_after in prop::option::of(any::<u64>()),
             (tries, throttled, uncertain, outages) in (0_u32.., 0_u32.., 0_u32..3, 0_u32..50),
@@ -526,29 +537,30 @@ mod tests {
             };
             let limits = Limits::default();
             let action = decide(&verdict(class, retry_after), &situation, &limits, |max| jitter % max.saturating_add(1).max(1));
-            // A message leaves the queue without standing in poison only if it was delivered, or its sender said so.
+            // A message is deleted without a copy in the poison queue only if the alert was delivered, or if
+            // its sender asked for that (`onUncertain: drop`).
             prop_assert_eq!(matches!(action, Action::Delete), class == Class::Accepted);
             let is_uncertain = matches!(class, Class::PossiblyDelivered | Class::GatewayFailed);
             prop_assert_eq!(matches!(action, Action::Drop), is_uncertain && drop);
-            // These verdicts have no status, as the login host's have none.
+            // These verdicts have no status, like those of the login host.
             prop_assert_eq!(matches!(action, Action::StopRun(_)), matches!(class, Class::Unauthorized | Class::NoToken));
             if let Action::Hide { after, delivery: after_delivery, .. } = action {
                 prop_assert!(after >= Duration::from_secs(1) && after <= MAX_HIDE);
-                prop_assert!(after.as_secs() < until_deletion, "the queue forgets it first");
+                prop_assert!(after.as_secs() < until_deletion, "the queue deletes the message first");
                 prop_assert_eq!(after_delivery.accounted, 9);
-                // Throttling burns no tries, and nothing ever goes down.
+                // Throttling uses up no tries, and no count ever decreases.
                 prop_assert!(after_delivery.tries >= tries && after_delivery.throttled >= throttled);
                 prop_assert!(class != Class::Throttled || after_delivery.tries == tries);
                 let is_try = matches!(class, Class::Unavailable | Class::GatewayFailed | Class::Unauthorized);
                 prop_assert!(after_delivery.tries < limits.max_tries || !is_try);
                 prop_assert!(after_delivery.outages < limits.max_outages || !is_try);
-                // While the host fails, nothing is counted.
+                // While the host fails, no failure is counted.
                 prop_assert!(host != HostState::Fails || (after_delivery.tries, after_delivery.outages) == (tries, outages));
             }
         }
 
         #[test]
-        fn backoff_stays_in_its_bounds(attempt in 0_u32.., random in any::<u64>()) {
+        fn backoff_of_any_attempt_keeps_its_bounds(attempt in 0_u32.., random in any::<u64>()) {
             let first = Duration::from_secs(2);
             let pause = backoff(first, attempt, |max| random % (max + 1));
             let longest = 2_f64.powi(i32::try_from(attempt.clamp(1, 64)).unwrap()).min(300.0);

@@ -1,5 +1,5 @@
-//! One attempt to deliver a message: what has to be looked at first, the call, and what it comes to. Nothing in here changes
-//! the message.
+//! One attempt to deliver a message: the checks, the call, and the outcome. Nothing in this module changes
+//! the message on the queue.
 
 mod checks;
 mod decide;
@@ -31,7 +31,7 @@ use crate::schedule::Leased;
 use decide::{Action, Situation, decide, wait_for_host};
 use hosts::{Change, HostState};
 
-/// What attempts need. Shared by everything that a run does at once.
+/// The data and clients that attempts need. All jobs of a run share them.
 #[derive(Debug)]
 pub(crate) struct Attempts<'a, H> {
     pub(crate) host: &'a H,
@@ -44,21 +44,21 @@ pub(crate) struct Attempts<'a, H> {
     pub(crate) tenants: &'a Tenants,
     pub(crate) seal_key: Option<&'a SealKey>,
     pub(crate) unsealed: Unsealed,
-    /// Which conversations the bot's token was good for, and for which not.
+    /// The conversations that accepted or refused the bot's token.
     pub(crate) token_use: TokenUse,
-    /// Which of the Connector's hosts fail.
+    /// The state of the Connector's hosts.
     pub(crate) hosts: Hosts,
-    /// After that moment another run may be at work: nothing is sent any more.
+    /// After this moment, on the monotonic clock, nothing is sent, because another run may hold the lock.
     pub(crate) may_send_until: Cell<Duration>,
 }
 
 impl<H: Host> Attempts<'_, H> {
-    /// Finds out what is to become of a message, and sends it if nothing speaks against it.
+    /// Checks a message, sends it if all checks pass, and returns the outcome.
     pub(crate) async fn attempt(&self, leased: &mut Leased, withdrawn: &Withdrawn) -> Outcome {
         if let Some(outcome) = self.decide_without_sending(leased, withdrawn).await {
             return outcome;
         }
-        // Checked at capture, and again here: the queue is a hop that others can write to.
+        // The bot has checked the URL, but other programs can write to the queue, so it is checked again.
         let service_url = match self.trust.check(&leased.envelope.address.service_url) {
             Ok(service_url) => service_url,
             Err(reason) => return Outcome::poison(PoisonReason::UntrustedHost, reason.to_string()),
@@ -69,7 +69,7 @@ impl<H: Host> Attempts<'_, H> {
         if leased.seal == SealState::Missing && self.unsealed == Unsealed::Refuse {
             return Outcome::poison(PoisonReason::Unsealed, "it has no seal, and unsealed=refuse");
         }
-        // Looking things up can take seconds.
+        // The reads above can take seconds.
         if self.host.monotonic() >= self.may_send_until.get() {
             return Outcome::TooLate;
         }
@@ -116,11 +116,11 @@ impl<H: Host> Attempts<'_, H> {
         self.host.event(Level::Warn, "alert.retried", fields);
     }
 
-    /// Logs that a host went out or came back: one line for all alerts that wait for it.
+    /// Logs that a host began to fail or works again: one line for all alerts that wait for the host.
     fn log_change(&self, change: Change, region: &str, verdict: &Verdict) {
         let (level, event) = match change {
-            Change::WentOut => (Level::Error, "host.failed"),
-            Change::CameBack => (Level::Info, "host.recovered"),
+            Change::Failed => (Level::Error, "host.failed"),
+            Change::Recovered => (Level::Info, "host.recovered"),
         };
         let fields =
             json!({"run": self.run, "host": region, "status": verdict.status, "reason": verdict.reason});
@@ -128,7 +128,7 @@ impl<H: Host> Attempts<'_, H> {
     }
 }
 
-/// Stands for the answer to a message that was not sent.
+/// The verdict for a message that was not sent, because its host is out.
 fn host_out(region: &str) -> Verdict {
     let reason = format!("{region} is out: several conversations failed, and none was reached");
     Verdict { class: Class::Unavailable, status: None, reason, retry_after: None, activity_id: None }

@@ -1,5 +1,5 @@
 //! The component's two exports.
-// The bindings of both need it.
+// The generated bindings of both exports need it.
 #![allow(unsafe_code)]
 
 use platform::Clock;
@@ -28,7 +28,7 @@ impl cron::Guest for CronEntryPoint {
     fn handle_cron_event(_metadata: cron::Metadata) -> Result<(), cron::Error> {
         let host = SpinHost::new(&crate::JOINED);
         let called_at = host.monotonic();
-        // The run has logged what went wrong. The host's log hears of it too, without details.
+        // The run has logged the error. The host logs this text, so it has no details.
         platform::spin::run(run(&host, EntryPoint::Cron, called_at))
             .map(drop)
             .map_err(|_| cron::Error::Other("the run failed; the component's log says why".into()))

@@ -1,4 +1,5 @@
-//! The one place in which what an attempt came to is done: on the queue, in the conversation's line, in the ledger.
+//! Carries out the outcome of an attempt: on the queue, in the conversation's line, and in the ledger. No
+//! other module does so.
 
 use std::time::Duration;
 
@@ -16,19 +17,19 @@ use crate::queue::Poisoned;
 use crate::runs::write_line;
 use crate::schedule::{Leased, Line};
 
-/// What was done about a message, and what that means for the next one of its conversation.
+/// The result of [`RunContext::apply`], and its consequence for the conversation.
 #[derive(Debug)]
 pub(crate) enum Applied {
-    /// The next one has its turn.
+    /// The message is finished, so the next one of its conversation may start.
     Done { count: Count, transition: Option<Transition> },
-    /// Nothing yet: the message is to be hidden for that long, and what is behind it with it.
+    /// Nothing was done yet. The caller has to hide the message for `after`, and the younger ones behind it.
     Wait { count: Count, after: Duration, delivery: Delivery, transition: Option<Transition> },
-    /// Nothing more is sent in this run, because of that.
+    /// The run has to stop.
     StopRun { count: Count, stop: Stop, reason: String },
 }
 
 impl<H: Host> RunContext<'_, H> {
-    /// Does what an attempt came to. `line_after` is there if others wait for the message.
+    /// Carries out an outcome. `line_after` is the line without the message, if other messages wait for it.
     pub(super) async fn apply(&self, leased: &Leased, outcome: Outcome, line_after: Option<Line>) -> Applied {
         let until = leased.envelope.not_before;
         let to = |status| Transition { until, ..Transition::to(leased.record.clone(), status) };
@@ -48,7 +49,8 @@ impl<H: Host> RunContext<'_, H> {
                 self.log(Level::Warn, "alert.dropped", leased, &verdict);
                 applied
             }
-            // Before the Delete: a run that is killed in between leaves nobody waiting for a message that never comes.
+            // The line is stored before the Delete. If the run is killed in between, no message waits for one
+            // that was deleted.
             Outcome::AlreadySent => {
                 self.leave_line(leased, line_after).await;
                 self.queues.delete(leased).await;
@@ -108,12 +110,13 @@ impl<H: Host> RunContext<'_, H> {
         }
     }
 
-    /// It comes again, and may be delivered then: what is younger waits for it.
+    /// Hides a message that could not be moved to the poison queue. A later run tries again and may deliver
+    /// it, so the younger messages of its conversation wait.
     fn poison_put_failed(&self, leased: &Leased, why: PoisonReason) -> Applied {
         let accounted = leased.message.dequeue_count;
         let mut delivery = Delivery { accounted, ..leased.envelope.delivery.clone() };
         if why == PoisonReason::PossiblyDelivered {
-            // It must not be sent once more only because it cannot be buried yet.
+            // A message that may have been delivered must not be sent again only because this Put failed.
             delivery.uncertain = delivery.uncertain.saturating_add(1);
         }
         match hide_for(POISON_RETRY_AFTER, leased.until_deletion(self.host)) {
@@ -129,7 +132,8 @@ impl<H: Host> RunContext<'_, H> {
 
     async fn complete(&self, leased: &Leased, end: Transition, count: Count) -> Applied {
         self.queues.complete(leased, &end).await;
-        // Also if the ledger was told already: an older note of the alert may be on its way, and the last one counts.
+        // The ledger gets `end` once more, because an older transition of the alert may still be under way,
+        // and the last write counts.
         Applied::Done { count, transition: Some(end) }
     }
 

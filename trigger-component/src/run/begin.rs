@@ -1,4 +1,4 @@
-//! How a run begins, and that it is followed by another one if something came in its last moment.
+//! Begins a run, and repeats its work if messages came at its end.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -24,14 +24,15 @@ use crate::queue::{Queues, Warnings};
 use crate::runs::{ExclusiveRun, Hint};
 use crate::settings::DrainSettings;
 
-/// Which door a run came in by.
+/// The entry point that started a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryPoint {
     /// A tick of the cron trigger.
     Cron,
     /// `POST /internal/poll`.
     Http,
-    /// The same with `Prefer: respond-async`: somebody says that there is something to do, and waits for nothing.
+    /// `POST /internal/poll` with `Prefer: respond-async`: the caller reports that the queue has a message,
+    /// and does not wait for the run.
     Kick,
 }
 
@@ -45,7 +46,7 @@ impl EntryPoint {
     }
 }
 
-/// Why a run could not do its work. Nothing is lost by it.
+/// The reason for which a run failed. No message is lost by it.
 #[derive(Debug, Error)]
 pub enum RunError {
     /// A variable is wrong.
@@ -54,21 +55,22 @@ pub enum RunError {
     /// The queue cannot be read.
     #[error("the queue cannot be read: {0}")]
     Queue(#[from] QueueError),
-    /// The login host gives no token for the storage account.
+    /// The login host issued no token for the storage account.
     #[error("the storage account cannot be opened: {0}")]
     NoStorageToken(#[from] TokenError),
-    /// The tables cannot be read or written. Without them nobody knows whether another run is at work, so nothing is sent.
+    /// The tables cannot be read or written. The run then does not know whether another run is at work, so it
+    /// sends nothing.
     #[error("the tables cannot be used, so nothing is sent: {0}")]
     State(#[from] TableError),
 }
 
-/// After how many runs that find nothing, on average, what is over is taken out of the tables.
+/// Of the runs that find no message, one in this many deletes expired rows from the tables, on average.
 const CLEAN_ONE_IN: u64 = 60;
-/// Pages of the ledger that one cleaning looks at.
+/// The most pages of the ledger that one cleaning reads.
 const PAGES_AT_ONCE: u32 = 8;
 
-/// Runs once, and logs one line whatever happens. `called_at` is when the host called the component, on the monotonic clock:
-/// the limits count from there, because reading the variables can take seconds.
+/// Runs once, and logs one line in any case. `called_at` is when the host called the component, on the
+/// monotonic clock. The limits count from this moment, because reading the variables can take seconds.
 pub async fn run<H: Host>(
     host: &H,
     entry_point: EntryPoint,
@@ -77,7 +79,7 @@ pub async fn run<H: Host>(
     run_within(host, entry_point, called_at, Limits::default()).await
 }
 
-/// [`run`] with other limits.
+/// Does the same as [`run`], with other limits.
 pub async fn run_within<H: Host>(
     host: &H,
     entry_point: EntryPoint,
@@ -90,16 +92,17 @@ pub async fn run_within<H: Host>(
     }
 }
 
-/// What became of the attempt to begin a run.
+/// The result of [`begin`].
 #[derive(Debug)]
 pub enum Beginning {
     /// The run may work.
     Begun(Box<Begun>),
-    /// There is nothing to do, or others do it, or nobody may; the report says why.
+    /// The run does no work: the queue is empty, another run holds the lock, or a pause is on. The report has
+    /// the reason.
     Skipped(Box<Report>),
 }
 
-/// A run that is the one at work.
+/// A run that holds the lock.
 #[derive(Debug)]
 pub struct Begun {
     settings: DrainSettings,
@@ -109,7 +112,7 @@ pub struct Begun {
     log: RunLog,
 }
 
-/// What a run's line in the log needs.
+/// The data of a run's line in the log.
 #[derive(Debug)]
 struct RunLog {
     report: Report,
@@ -123,14 +126,14 @@ impl RunLog {
         self.report.log(host, self.entry_point.as_str(), error.map(ToString::to_string).as_deref());
     }
 
-    /// `after` the run's start.
+    /// Returns the deadline that is `after` the run's start.
     fn deadline<H: Host>(&self, host: &H, after: Duration) -> Deadline {
         Deadline::after(host, after.saturating_sub(host.monotonic().saturating_sub(self.start)))
     }
 }
 
-/// Begins a run: reads its settings, and takes the hold on the queue if there is something to do and nobody else has it. If it
-/// cannot begin, that is logged. `called_at` as for [`run`].
+/// Begins a run: reads its settings, and takes the run lock if the queue has messages and the lock is free. A
+/// run that does not begin is logged. `called_at` as for [`run`].
 pub async fn begin<H: Host>(
     host: &H,
     entry_point: EntryPoint,
@@ -164,7 +167,7 @@ pub async fn begin<H: Host>(
     }
 }
 
-/// Gets what opens the storage account, and takes the lock.
+/// Gets access to the storage account, and takes the run lock.
 async fn prepare<H: Host>(
     host: &H,
     settings: &mut DrainSettings,
@@ -175,8 +178,8 @@ async fn prepare<H: Host>(
     take_lock(host, settings, limits, log).await
 }
 
-/// Takes the lock; `None` if there is nothing to do, or it is not for this run. A run that was called because there is
-/// something to do does not look first.
+/// Takes the run lock; `None` if the queue is empty, another run holds the lock, or a pause is on. A kick
+/// reports a message, so its run does not peek at the queue first.
 async fn take_lock<H: Host>(
     host: &H,
     settings: &DrainSettings,
@@ -193,7 +196,8 @@ async fn take_lock<H: Host>(
             let (state, peeked) = join(runs.read_lock(), client.peek(1)).await;
             let is_empty = match peeked {
                 Ok(texts) => texts.is_empty(),
-                // A queue that nobody has written to yet is an empty one; a message that makes no sense is one.
+                // The first Put creates the queue, so a missing queue is empty. A response that cannot be
+                // read means that there is a message.
                 Err(QueueError::QueueMissing) => true,
                 Err(QueueError::Unreadable(_)) => false,
                 Err(error) => return Err(error.into()),
@@ -232,7 +236,7 @@ async fn take_lock<H: Host>(
     Ok(lock.map(|lock| (lock, free)))
 }
 
-/// Takes what is over out of the tables. It has nothing else to do.
+/// Deletes expired rows from the tables. A run without messages has the time for it.
 async fn clean<H: Host>(host: &H, runs: &Runs<'_, H>, ledger: &Ledger<'_, H>) {
     let (records, rest) = join(ledger.clean(PAGES_AT_ONCE), runs.clean()).await;
     let fields = match (records, rest) {
@@ -244,12 +248,12 @@ async fn clean<H: Host>(host: &H, runs: &Runs<'_, H>, ledger: &Ledger<'_, H>) {
 }
 
 impl Begun {
-    /// Its id in the log.
+    /// The run's id in the log.
     pub fn id(&self) -> &str {
         &self.log.report.run
     }
 
-    /// Does the work, and logs one line whatever happens.
+    /// Does the work, and logs one line in any case.
     pub async fn work<H: Host>(self, host: &H) -> Result<Report, RunError> {
         let Self { settings, limits, lock, free, mut log } = self;
         let result = drain(host, &settings, &limits, (lock, free), &mut log).await;
@@ -325,8 +329,8 @@ async fn drain<H: Host>(
         if !matches!(ended, Ok(Ended::QueueEmpty)) || budget.has_passed(host) {
             break ended.map(drop);
         }
-        // Who put something on the queue after the last Get, and called while the hold was not given up, was sent away: it
-        // would wait for the scheduler.
+        // A kick that came after the last Get and before the lock was released was skipped. Its message would
+        // wait for the scheduler, so the run looks again.
         match take_lock_again(&context, &run).await {
             Some(again) => taken = again,
             None => break Ok(()),
@@ -341,7 +345,8 @@ async fn drain<H: Host>(
     result
 }
 
-/// Takes the hold again, if something is on the queue and nobody else has taken it. A failure leaves it to the next run.
+/// Takes the lock again, if the queue has messages and no other run has taken it. After a failure, the next
+/// run delivers the messages.
 async fn take_lock_again<H: Host>(context: &RunContext<'_, H>, run: &str) -> Option<(RunLock, FreeLock)> {
     if context.queues.main.peek(1).await.is_ok_and(|texts| texts.is_empty()) {
         return None;
@@ -352,7 +357,7 @@ async fn take_lock_again<H: Host>(context: &RunContext<'_, H>, run: &str) -> Opt
         Ok::<_, TableError>(lock.map(|lock| (lock, free)))
     };
     taken.await.unwrap_or_else(|error| {
-        // A message that came at the end of the run waits for the scheduler.
+        // A message that came at the end of the run waits for the scheduler's next run.
         context.queues.warn_once("run.not-repeated", &error);
         None
     })

@@ -1,4 +1,5 @@
-//! Messages come in: they are asked for, opened, told to the table, and only then worked on.
+//! The intake of messages: the run dequeues and decodes them, records in the run lock that it has them in
+//! hand, and only then puts them into their lanes.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,14 +19,14 @@ use crate::attempt::PoisonReason;
 use crate::queue::{PoisonCopy, Poisoned};
 use crate::schedule::{LaneKey, Leased, Line};
 
-/// How long a run that is still at work waits before it asks an empty queue again.
+/// How long a working run waits after an empty response before its next Get.
 const NEXT_GET_AFTER: Duration = Duration::from_millis(200);
-/// A run that a kick began and that was handed so many waits that long for more when it has nothing to do: where many come,
-/// many more will, and each would begin a run.
+/// A run that a kick began waits for more messages once, if it has dequeued this many since it last waited.
+/// Otherwise the kick of each further message would begin a run.
 const MANY: usize = 8;
 
 impl<'a, H: Host> Run<'a, '_, H> {
-    /// Asks for more, if there is room and time for it.
+    /// Fetches more messages, if the run has room and time for them.
     pub(super) fn fetch_more(&mut self) {
         let limits = self.context.limits;
         let in_hand = self.lanes.waiting() + self.opened.len() + self.poisoning;
@@ -33,7 +34,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
         if self.fetching || is_early || in_hand >= limits.fetch_below {
             return;
         }
-        // As many as there is time for: what is handed back goes behind everything that came meanwhile.
+        // The run fetches only as many as it has time for, because a message that it puts back becomes
+        // visible behind all messages that came meanwhile.
         let left = self.budget.remaining(self.context.host).saturating_sub(self.lanes.time_needed(limits));
         let gap = limits.conversation_gap.as_millis().max(1);
         let room = u8::try_from(left.as_millis() / gap).unwrap_or(u8::MAX).min(limits.batch);
@@ -57,7 +59,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
         self.fetching = false;
         match result {
             Ok(messages) if !messages.is_empty() => self.open(messages, asked_at),
-            // A queue that nobody has written to yet is an empty one.
+            // The first Put creates the queue, so a missing queue is empty.
             Ok(_) | Err(QueueError::QueueMissing) => {
                 self.empty = true;
                 self.awaits_more = std::mem::take(&mut self.received_since_wait) >= MANY && self.is_kicked;
@@ -81,7 +83,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
                 Arrival { id: EnvelopeId::of_queue_message(message.id.as_str()), at: message.insertion_time };
             match Envelope::decode(&message.text, seal_key, arrival) {
                 Ok((mut envelope, seal)) => {
-                    // Somebody has put it back from the poison queue: it starts anew.
+                    // An operator has put the message back from the poison queue, so its counts start anew.
                     if envelope.rest.remove("failure").is_some() {
                         envelope.delivery = Delivery::default();
                     }
@@ -90,10 +92,10 @@ impl<'a, H: Host> Run<'a, '_, H> {
                 Err(reason) => self.poison_unreadable(message, reason.to_string()),
             }
         }
-        self.exclusive.take(self.opened[before..].iter().map(Leased::in_hand));
+        self.exclusive.add(self.opened[before..].iter().map(Leased::in_hand));
     }
 
-    /// Puts a message that is no envelope into the poison queue, byte for byte.
+    /// Moves a message that is no envelope to the poison queue, byte for byte.
     fn poison_unreadable(&mut self, message: QueueMessage, reason: String) {
         let context = self.context;
         self.poisoning += 1;
@@ -104,7 +106,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
                 _ => match context.ledger.read(&record).await {
                     Ok(known) => known,
                     Err(error) => {
-                        // The poison queue may get a second copy.
+                        // Without the record, the poison queue may get a second copy.
                         context.queues.warn_once("ledger.not-read", &error);
                         None
                     }
@@ -123,7 +125,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
         }));
     }
 
-    /// Tells the table what is in hand, if that is due: after messages came in, and to keep the hold.
+    /// Writes the record of the run lock, if that is due: after messages came in hand, and to renew the lock.
+    /// Withdrawals and lines that the run needs are read at the same time.
     pub(super) fn write_lock(&mut self) {
         let context = self.context;
         let has_work =
@@ -143,19 +146,19 @@ impl<'a, H: Host> Run<'a, '_, H> {
             lanes.filter(|lane| !self.lanes.knows(lane)).collect()
         };
         self.jobs.push(Box::pin(async move {
-            let ask = async {
+            let read_withdrawals = async {
                 match read_from {
                     Some(since) => Some((context.withdrawals.since(since).await, now)),
                     None => None,
                 }
             };
             let (result, withdrawn, lines) =
-                join3(context.runs.write(write), ask, context.read_lines(&unknown)).await;
+                join3(context.runs.write(write), read_withdrawals, context.read_lines(&unknown)).await;
             Event::LockWritten(Box::new(LockWriteDone { result, opened, withdrawn, lines }))
         }));
     }
 
-    /// The table was told, or not; what it knows is worked on.
+    /// Handles the end of a write of the run lock. Messages that the record names go into their lanes.
     pub(super) fn lock_written(&mut self, done: LockWriteDone) {
         let host = self.context.host;
         let LockWriteDone { result, opened, withdrawn, lines } = done;
@@ -180,7 +183,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
                     self.context.attempts.may_send_until.set(self.exclusive.valid_until());
                     self.push(opened);
                 }
-                // Another run is at work: these go back to the queue, for it.
+                // Another run holds the lock, so these messages go back to the queue.
                 false => self.opened.extend(opened),
             },
             Err(error) => {
@@ -195,8 +198,9 @@ impl<'a, H: Host> Run<'a, '_, H> {
         }
     }
 
-    /// What failed once more comes back after those that were hidden behind it before. And conversations in which something
-    /// comes back begin last: one whose Connector refuses the bot must not be the first that is asked, again and again.
+    /// Puts messages into their lanes, in each conversation the oldest first. Conversations with a message
+    /// that was dequeued before come last. Otherwise a conversation that refuses the bot would be tried first
+    /// in every run.
     fn push(&mut self, mut opened: Vec<Leased>) {
         let again = opened.iter().filter(|leased| leased.message.dequeue_count > 1);
         let again: Vec<LaneKey> = again.map(|leased| leased.lane).collect();
@@ -206,7 +210,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
 }
 
 impl<H: Host> RunContext<'_, H> {
-    /// The lines of these conversations. A conversation whose line cannot be read does not wait: its order may be lost.
+    /// Reads the lines of these conversations. A conversation whose line cannot be read does not wait, so its
+    /// order may be lost.
     async fn read_lines(&self, lanes: &[LaneKey]) -> Vec<StoredLine> {
         let mut lines = Vec::new();
         for lane in lanes {

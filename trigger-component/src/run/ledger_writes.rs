@@ -1,4 +1,4 @@
-//! What the ledger is to be told: many alerts in one call.
+//! The transitions that a run records in the ledger, many in one call.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use super::Run;
 use super::context::RunContext;
 use super::events::Event;
 
-/// So many are told at once.
-const MANY: usize = 64;
-/// The ledger is told no later than that.
-const AFTER: Duration = Duration::from_millis(500);
-/// After a failure it is told again.
+/// With this many transitions waiting, they are written at once.
+const FULL_BATCH: usize = 64;
+/// A transition waits at most this long for others.
+const WRITE_AFTER: Duration = Duration::from_millis(500);
+/// The pause after a failed write.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Notes that the ledger does not have yet.
+/// The transitions that the ledger has not recorded yet.
 #[derive(Debug, Default)]
 pub(super) struct LedgerWrites {
     waiting: Vec<Transition>,
-    /// When they are to be told.
+    /// When the waiting transitions have to be written.
     due: Option<Duration>,
     is_writing: bool,
-    /// The ledger did not take the last batch: the next one waits for its time, however many there are.
+    /// The last write failed. Then the next one waits until `due`, even with a full batch.
     has_failed: bool,
 }
 
@@ -32,18 +32,18 @@ impl LedgerWrites {
     pub(super) fn add(&mut self, transition: Option<Transition>, now: Duration) {
         if let Some(transition) = transition {
             self.waiting.push(transition);
-            self.due.get_or_insert(now + AFTER);
+            self.due.get_or_insert(now + WRITE_AFTER);
         }
     }
 
-    /// When the ledger has to be told, on the monotonic clock.
+    /// When the ledger has to be written, on the monotonic clock; `None` while a write is under way.
     pub(super) fn due(&self) -> Option<Duration> {
         self.due.filter(|_| !self.is_writing)
     }
 
     fn take_due(&mut self, now: Duration) -> Option<Vec<Transition>> {
-        let are_many = self.waiting.len() >= MANY && !self.has_failed;
-        let is_due = are_many || self.due.is_some_and(|due| due <= now);
+        let is_full = self.waiting.len() >= FULL_BATCH && !self.has_failed;
+        let is_due = is_full || self.due.is_some_and(|due| due <= now);
         if self.is_writing || self.waiting.is_empty() || !is_due {
             return None;
         }
@@ -51,7 +51,8 @@ impl LedgerWrites {
         Some(std::mem::take(&mut self.waiting))
     }
 
-    /// The ledger was told, but for these: they are told again, unless something newer became of them.
+    /// Ends a write. The transitions in `left` were not written, so they are written again. If a newer
+    /// transition of the same alert waits, only the newer one counts.
     pub(super) fn batch_written(&mut self, mut left: Vec<Transition>, clock: &impl Clock) {
         self.is_writing = false;
         self.has_failed = !left.is_empty();
@@ -62,7 +63,7 @@ impl LedgerWrites {
         }
     }
 
-    /// Tells the ledger everything, at the end of the run. Returns how many alerts it could not be told of.
+    /// Writes all waiting transitions, at the end of the run. Returns how many of them could not be written.
     pub(super) async fn flush<H: Host>(&mut self, context: &RunContext<'_, H>) -> usize {
         let waiting = std::mem::take(&mut self.waiting);
         if waiting.is_empty() { 0 } else { context.write_transitions(waiting).await.len() }
@@ -70,10 +71,10 @@ impl LedgerWrites {
 }
 
 impl<H: Host> Run<'_, '_, H> {
-    /// Tells the ledger what is due.
+    /// Writes the transitions that are due.
     pub(super) fn write_due_transitions(&mut self) {
         let context = self.context;
-        // At the end everything is told at once.
+        // A stopping run writes all transitions at its end.
         if self.stopping {
             return;
         }
@@ -86,7 +87,7 @@ impl<H: Host> Run<'_, '_, H> {
 }
 
 impl<H: Host> RunContext<'_, H> {
-    /// Tells the ledger; returns what it could not be told.
+    /// Writes these transitions; returns those that could not be written.
     async fn write_transitions(&self, some: Vec<Transition>) -> Vec<Transition> {
         let Err((left, error)) = self.ledger.note_all(some).await else { return Vec::new() };
         let fields = json!({"run": self.run, "reason": error.to_string()});

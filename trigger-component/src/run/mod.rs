@@ -1,9 +1,9 @@
-//! One run: takes messages off the queue until it is empty or the budget is used, works on many conversations at once, each
-//! in order, and hands back what it had no time for.
+//! One run. It dequeues messages until the queue is empty or the budget is used. It works on many
+//! conversations at once, on each in order. At its end it puts back the messages for which it has no time.
 //!
-//! One loop over events: every call to the outside is a job that ends in an [`Event`], and only the loop changes the run's
-//! state. What an attempt comes to is done in one place ([`apply`]). That there is one run at a time only makes the order
-//! sure; that nothing is lost rests on the queue's leases.
+//! The run is one loop over events. Every call to the outside is a job that ends in an [`Event`], and only
+//! the loop changes the run's state. One module ([`apply`]) carries out the outcomes of attempts. The run
+//! lock only secures the order of messages. The queue's leases ensure that no message is lost.
 
 mod apply;
 mod begin;
@@ -40,19 +40,19 @@ use put_back::PutBackDone;
 use recent::Recent;
 use report::Count;
 
-/// After credentials were refused: trying every second would only fill the log.
+/// The pause of all runs after credentials were refused, because a try every second would only fill the log.
 const CREDENTIALS_PAUSE: Duration = Duration::from_secs(30);
-/// After the login host gave no token, unless it says itself how long to wait.
+/// The pause of all runs after the login host issued no token and sent no `Retry-After`.
 const NO_TOKEN_PAUSE: Duration = Duration::from_secs(10);
-/// No pause is longer, so that a bot that is set right is not kept waiting.
+/// The longest pause, so that runs work soon after an operator has corrected the settings.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// How a run ended that did not fail.
+/// The end of a run that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
-    /// The last Get brought nothing.
+    /// The last Get returned no message.
     QueueEmpty,
-    /// Something may be left: time was up, nothing could be sent, or another run has taken over.
+    /// Messages may be left: the budget was used, no alert could be sent, or another run has taken the lock.
     Early,
 }
 
@@ -63,32 +63,34 @@ struct Run<'a, 'r, H> {
     report: &'r mut Report,
     budget: Deadline,
     lanes: Lanes,
-    /// Whether every line is known; if not, each is read when its conversation comes.
+    /// Whether the run has read all lines at its start. If not, it reads a line when its conversation has a
+    /// message.
     knows_all_lines: bool,
     jobs: FuturesUnordered<Job<'a>>,
     timer: timer::Timer<'a>,
-    /// Conversations being worked on.
+    /// The number of messages that the run works on, each of another conversation.
     busy: usize,
     fetching: bool,
-    /// Messages of which the table does not know yet that they are in hand.
+    /// The messages that the record of the run lock does not name yet.
     opened: Vec<Leased>,
     withdrawn: Rc<Withdrawn>,
     readiness: Readiness,
-    /// Messages that are no envelopes, on their way to the poison queue.
+    /// The number of messages that are no envelopes and are being moved to the poison queue.
     poisoning: usize,
-    /// The queue has answered "nothing" last.
+    /// The last Get returned no message.
     empty: bool,
-    /// Whether the bot's kick began the run: then more will come, and each would begin a run.
+    /// A kick began the run, so the kicks of further messages would begin further runs.
     is_kicked: bool,
-    /// How many messages were handed out since the run last waited for more.
+    /// How many messages the run has dequeued since it last waited for more.
     received_since_wait: usize,
-    /// The run waits for more, although it has nothing to do.
+    /// The run waits for more messages, even if it has no work.
     awaits_more: bool,
-    /// After that answer, the moment of the next Get, if the run is still at work then: what comes meanwhile is taken in.
+    /// The moment of the next Get after an empty response, if the run still works then.
     next_get_at: Duration,
-    /// Nothing more is started.
+    /// The run starts nothing more.
     stopping: bool,
-    /// Nothing more can be sent, and the log says why.
+    /// The reason for which no alert can be sent, and the pause that follows. The reason is in the log
+    /// already.
     stopped: Option<(PauseReason, Duration)>,
     failure: Option<RunError>,
     delivered: Recent,
@@ -96,7 +98,7 @@ struct Run<'a, 'r, H> {
 }
 
 impl<'a, 'r, H: Host> Run<'a, 'r, H> {
-    /// A run that starts nothing more after `budget`.
+    /// Makes a run that starts nothing more after `budget`.
     fn new(
         context: &'a RunContext<'a, H>,
         exclusive: ExclusiveRun,
@@ -134,7 +136,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         }
     }
 
-    /// The whole run, up to giving up its hold.
+    /// Does the whole run, until it has released the lock.
     async fn drive(mut self) -> Result<Ended, RunError> {
         self.context.attempts.may_send_until.set(self.exclusive.valid_until());
         match self.prepare().await {
@@ -163,7 +165,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         self.end().await
     }
 
-    /// Reads the lines, and hands back what a run had that was killed.
+    /// Reads the lines, and recovers the messages of a killed run.
     async fn prepare(&mut self) -> Result<(), RunError> {
         let context = self.context;
         let (lines, is_all) = context.runs.lines().await?;
@@ -186,7 +188,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         Ok(())
     }
 
-    /// Starts whatever can be started now.
+    /// Starts all jobs that can start now.
     async fn go_on(&mut self) {
         let context = self.context;
         if self.budget.has_passed(context.host) && !self.stopping {
@@ -213,7 +215,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         self.set_timer(due);
     }
 
-    /// Puts messages back that have to wait for others of their conversation.
+    /// Hides messages that have to wait for a missing message of their conversation.
     fn put_back_waiting_messages(&mut self) {
         while let Some(put_back) = self.lanes.next_put_back(self.context.host.monotonic()) {
             self.put_back(put_back);
@@ -231,7 +233,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         self.lanes.put_back_done(&done.key, done.line, self.context.host.monotonic());
     }
 
-    /// Hands back whatever nobody works on.
+    /// Puts back all messages on which no job works.
     fn release_everything(&mut self) {
         let opened = std::mem::take(&mut self.opened);
         if !opened.is_empty() {
@@ -247,7 +249,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         self.jobs.push(Box::pin(async move {
             let mut ids = Vec::new();
             for leased in &messages {
-                // One that could not be handed back stays in hand: the next run hands it back.
+                // A message that could not be put back stays in hand, so the next run recovers it.
                 if context.queues.hide(leased, Duration::ZERO, None).await.is_zero() {
                     ids.push(leased.id().to_owned());
                 }
@@ -261,7 +263,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         ids.iter().for_each(|id| self.exclusive.remove(id));
     }
 
-    /// Starts the messages whose turn it is; returns when the next one is due.
+    /// Starts the messages that are due; returns when the next one is due.
     fn start_what_is_due(&mut self) -> Option<Duration> {
         let context = self.context;
         if self.readiness != Readiness::Ready {
@@ -282,7 +284,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             self.busy += 1;
             let (mut leased, line_after) = (started.leased, started.line_after);
             if now >= leased.leased_at + context.limits.lease {
-                // We were stopped for a minute, it seems: somebody else may have it.
+                // The host may have suspended this run. The lease has ended, so another run may have the
+                // message.
                 self.busy -= 1;
                 self.report.add(Count::LeaseLost);
                 let (after, delivery) = (context.limits.lease, leased.envelope.delivery.clone());
@@ -334,7 +337,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         }
     }
 
-    /// Stops the run, and says why: once, although many messages may have met the same.
+    /// Stops the run, and logs the reason. It is logged once, although many messages may have the same
+    /// outcome.
     fn stop(&mut self, stop: Stop, reason: &str) {
         self.stopping = true;
         if self.stopped.is_some() {
@@ -360,7 +364,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
 
     fn ready(&mut self, outcome: Result<(), Verdict>) {
         self.readiness = Readiness::Ready;
-        // Whatever is sent now says the same, and stops the run; but if the run's time is over, nothing is.
+        // While the run goes on, the first message gets the same verdict and stops the run. A run that is
+        // already stopping sends no message, so the verdict is handled here.
         if let (true, Err(verdict)) = (self.stopping, outcome)
             && let Some(stop) = stops_the_run(&verdict, false)
         {
@@ -368,7 +373,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         }
     }
 
-    /// Tells the ledger the rest, and gives up the hold.
+    /// Writes the remaining transitions to the ledger, and releases the lock.
     async fn end(mut self) -> Result<Ended, RunError> {
         let context = self.context;
         let left = self.ledger_writes.flush(context).await;
@@ -390,7 +395,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                 lock.release_and_pause(&left, why, until)
             }
         };
-        // If it cannot be given up, it ends by itself.
+        // If the release fails, the lock expires by itself.
         if let Err(error) = context.runs.write(write).await {
             let fields = json!({"run": context.run, "reason": error.to_string()});
             context.host.event(Level::Warn, "run.not-given-up", fields);

@@ -1,4 +1,4 @@
-//! Messages of a conversation go back to the queue for a while, in order.
+//! Hides messages of a conversation for a while, in order.
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use crate::queue::Poisoned;
 use crate::runs::write_line;
 use crate::schedule::{LaneKey, Leased, Line, PutBack};
 
-/// What became of them.
+/// The result of hiding messages of a conversation.
 #[derive(Debug)]
 pub(crate) struct PutBackDone {
     pub(crate) key: LaneKey,
-    /// What the conversation waits for now.
+    /// The conversation's line now.
     pub(crate) line: Line,
     pub(crate) ids: Vec<String>,
     pub(crate) counts: Vec<Count>,
 }
 
 impl<H: Host> RunContext<'_, H> {
-    /// Hides messages behind the one that has to wait. The line is written first: a run that is killed in between leaves a
-    /// line that is waited for in vain for a while, not one that nobody knows of.
+    /// Hides the front message, if there is one, and the messages behind it. The line is stored first. If the
+    /// run is killed in between, the conversation waits in vain for a while, but its order is kept.
     pub(super) async fn put_back(&self, put_back: PutBack) -> PutBackDone {
         let PutBack { key, front, behind, mut line } = put_back;
         let pauses: Vec<Option<Duration>> = behind
@@ -47,7 +47,8 @@ impl<H: Host> RunContext<'_, H> {
             }
             ids.push(front.leased.id().to_owned());
         }
-        // One after the other: their order is the order in which they come back.
+        // The messages are hidden one after the other, because they become visible in the order of these
+        // calls.
         for (leased, pause) in behind.iter().zip(pauses) {
             ids.push(leased.id().to_owned());
             let Some(pause) = pause else {
@@ -80,13 +81,14 @@ impl<H: Host> RunContext<'_, H> {
         }
     }
 
-    /// For how long to hide a message behind the first in line, and behind the last one that was hidden so. `None` if the
-    /// queue forgets it before.
+    /// Returns for how long to hide a message, so that it becomes visible after the front message and not
+    /// before the last message of the line. `None` if the queue deletes the message before that.
     fn pause_behind(&self, leased: &Leased, line: &Line) -> Option<Duration> {
         let now = self.host.monotonic();
-        // A second more than the one in front, so that it is alone when it comes back: it may fail again.
+        // The front message becomes visible alone, a second earlier, because it may fail again.
         let earliest = (line.until + Duration::from_secs(1)).max(line.tail);
-        // The longer that one is awaited, the longer it will be: a run that was killed may have had it.
+        // The longer the front message is overdue, the longer it will probably take: a killed run may have
+        // leased it.
         let overdue = (line.overdue(now) / 2).min(LONGEST_PUSH);
         let pause = earliest.saturating_sub(now).max(overdue);
         hide_for(pause, leased.until_deletion(self.host))

@@ -122,7 +122,8 @@ impl RunLock {
         self.confirmed_at + RENEW_AFTER
     }
 
-    /// Sets the text that every later write stores for the next run: which Connector hosts fail. At most 32 KiB.
+    /// Sets the text that every later write stores for the next run: which Connector hosts fail. At most 32
+    /// KiB.
     pub fn set_hosts(&mut self, hosts: String) {
         self.hosts = hosts;
     }

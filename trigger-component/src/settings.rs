@@ -70,8 +70,9 @@ impl DrainSettings {
         }
         let wrong = |problem: &str| SettingsError::new("storageconnection", problem);
         let bot = self.bot.as_ref();
-        let bot =
-            bot.ok_or_else(|| wrong("needs AccountKey or SharedAccessSignature with authmode=anonymous"))?;
+        let bot = bot.ok_or_else(|| {
+            wrong("expected AccountKey or SharedAccessSignature with authmode=anonymous; add one")
+        })?;
         let token = Tokens::for_scope(host, bot, STORAGE_SCOPE).bearer(deadline).await?;
         let account = self.queue.account.clone().with_token(token);
         self.queue.account = account.map_err(|error| wrong(&error.to_string()))?;
@@ -87,7 +88,8 @@ impl DrainSettings {
         let seal_key = SealKey::of(&seal_keys(settings, bot.as_ref(), queue.name.as_str())?);
         let unsealed = unsealed(settings, mode)?;
         if unsealed == Unsealed::Refuse && seal_key.is_none() {
-            let problem = "must be set, because unsealed=refuse and there is nothing else to make a key of";
+            let problem =
+                "unsealed=refuse needs a key, and no other setting yields one; set a key or unsealed=allow";
             return Err(SettingsError::new("sealkey", problem));
         }
         let pace = settings.setting("pace")?;
@@ -103,7 +105,10 @@ impl DrainSettings {
             pace: match pace.trim() {
                 "" => 30,
                 number => number.parse().map_err(|_| {
-                    SettingsError::new("pace", "must be a whole number of messages a second; 0 is no limit")
+                    SettingsError::new(
+                        "pace",
+                        "expected a whole number of messages a second; 0 means no limit",
+                    )
                 })?,
             },
         })
@@ -118,7 +123,8 @@ const SHORTEST_POLL_KEY_BYTES: usize = 16;
 pub(crate) fn poll_key(settings: &impl Settings) -> Result<Option<Secret>, SettingsError> {
     let key = Secret::new(settings.setting("pollkey")?.trim());
     if key.as_ref().is_some_and(|key| key.expose().len() < SHORTEST_POLL_KEY_BYTES) {
-        let problem = format!("must be at least {SHORTEST_POLL_KEY_BYTES} characters long, and random");
+        let problem =
+            format!("expected at least {SHORTEST_POLL_KEY_BYTES} random characters; set a longer key");
         return Err(SettingsError::new("pollkey", problem));
     }
     Ok(key)

@@ -41,7 +41,8 @@ impl<H: Host> Attempts<'_, H> {
         }
         let Leased { message, envelope, seal, .. } = &*leased;
         if *seal == SealState::Broken {
-            let reason = "its seal is broken: it was changed on the queue, or sealed with another key";
+            let reason =
+                "seal: broken, because the message was changed or sealed with another key; check sealkey";
             return Some(Outcome::poison(PoisonReason::SealBroken, reason));
         }
         let now = self.host.now();
@@ -61,19 +62,25 @@ impl<H: Host> Attempts<'_, H> {
         if !wait.is_zero() {
             return Some(match hide_for(wait, leased.until_deletion(self.host)) {
                 Some(pause) => Outcome::NotDue(pause),
-                None => Outcome::poison(PoisonReason::OutOfTime, "the queue forgets it before it is due"),
+                None => Outcome::poison(
+                    PoisonReason::OutOfTime,
+                    "message: the queue deletes it before the alert is due; use a longer time to live",
+                ),
             });
         }
         if wanted == Wanted::Stopped {
             return Some(Outcome::Stopped);
         }
         if envelope.delivery.uncertain > 1 {
-            let reason = "nobody knows whether it was delivered, twice";
+            let reason =
+                "delivery: two attempts were uncertain; find out whether the person has received the alert";
             return Some(Outcome::poison(PoisonReason::PossiblyDelivered, reason));
         }
         let unaccounted = message.dequeue_count.saturating_sub(envelope.delivery.accounted);
         if unaccounted > self.limits.max_unaccounted {
-            let reason = format!("handed out {unaccounted} times without an outcome");
+            let reason = format!(
+                "message: dequeued {unaccounted} times without a result; look for runs that were killed"
+            );
             return Some(Outcome::poison(PoisonReason::Abandoned, reason));
         }
         None

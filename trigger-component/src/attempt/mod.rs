@@ -64,10 +64,16 @@ impl<H: Host> Attempts<'_, H> {
             Err(reason) => return Outcome::poison(PoisonReason::UntrustedHost, reason.to_string()),
         };
         if !self.tenants.allow(&leased.envelope.address) {
-            return Outcome::poison(PoisonReason::TenantNotAllowed, "its tenant is not in `tenants`");
+            return Outcome::poison(
+                PoisonReason::TenantNotAllowed,
+                "tenant: not in `tenants`; add it there to serve it",
+            );
         }
         if leased.seal == SealState::Missing && self.unsealed == Unsealed::Refuse {
-            return Outcome::poison(PoisonReason::Unsealed, "it has no seal, and unsealed=refuse");
+            return Outcome::poison(
+                PoisonReason::Unsealed,
+                "seal: missing, and unsealed=refuse; seal the message or set unsealed=allow",
+            );
         }
         // The reads above can take seconds.
         if self.host.monotonic() >= self.may_send_until.get() {
@@ -130,7 +136,7 @@ impl<H: Host> Attempts<'_, H> {
 
 /// The verdict for a message that was not sent, because its host is out.
 fn host_out(region: &str) -> Verdict {
-    let reason = format!("{region} is out: several conversations failed, and none was reached");
+    let reason = format!("{region}: several conversations failed in a row; the poller probes the host");
     Verdict { class: Class::Unavailable, status: None, reason, retry_after: None, activity_id: None }
 }
 

@@ -44,9 +44,10 @@ pub async fn handle<H: Host, B>(host: &H, request: Request<B>) -> Reply<'_> {
 
 /// Checks that the caller may begin a run. Returns the refusal as the error.
 fn admit<B>(host: &impl Host, request: &Request<B>) -> Result<(), Box<Response<Bytes>>> {
-    let nothing_here = || answer::error(StatusCode::NOT_FOUND, "NotFound", "there is nothing here");
+    let no_such_route =
+        || answer::error(StatusCode::NOT_FOUND, "NotFound", "path: there is no such route; check the URL");
     if request.uri().path() != "/internal/poll" {
-        return Err(nothing_here().into());
+        return Err(no_such_route().into());
     }
     let misconfigured = |error: SettingsError| {
         host.event(Level::Error, "poll.misconfigured", json!({"reason": error.to_string()}));
@@ -69,20 +70,23 @@ fn admit<B>(host: &impl Host, request: &Request<B>) -> Result<(), Box<Response<B
         return expect_own_host();
     }
     if key.is_none() {
-        return Err(nothing_here().into());
+        return Err(no_such_route().into());
     }
     if !is_method_allowed {
         let mut response = answer::error(
             StatusCode::METHOD_NOT_ALLOWED,
             "MethodNotAllowed",
-            "this method is not allowed here",
+            "method: not allowed on this route; use GET or POST",
         );
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST"));
         return Err(response.into());
     }
     host.event(Level::Warn, "poll.unauthorized", json!({}));
-    let mut response =
-        answer::error(StatusCode::UNAUTHORIZED, "Unauthorized", "the poll key is missing or wrong");
+    let mut response = answer::error(
+        StatusCode::UNAUTHORIZED,
+        "Unauthorized",
+        "poll key: missing or wrong; send the value of pollkey",
+    );
     response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     Err(response.into())
 }
@@ -102,18 +106,18 @@ fn failed(error: &RunError) -> Response<Bytes> {
         RunError::Queue(_) => answer::error(
             StatusCode::SERVICE_UNAVAILABLE,
             "QueueUnavailable",
-            "the queue cannot be read; nothing is lost",
+            "queue: cannot be read, and nothing is lost; call again later",
         ),
         RunError::State(_) | RunError::NoStorageToken(_) => answer::error(
             StatusCode::SERVICE_UNAVAILABLE,
             "StateUnavailable",
-            "the tables of the storage account cannot be used, so nothing was sent; nothing is lost",
+            "storage tables: cannot be used, so the run stopped, and nothing is lost; call again later",
         ),
     }
 }
 
 fn misconfigured() -> Response<Bytes> {
-    let message = "the poller is not configured correctly; its log says what is wrong";
+    let message = "poller: a setting is wrong; see its log for the variable and the reason";
     answer::error(StatusCode::INTERNAL_SERVER_ERROR, "Misconfigured", message)
 }
 

@@ -31,6 +31,6 @@ impl cron::Guest for CronEntryPoint {
         // The run has logged the error. The host logs this text, so it has no details.
         platform::spin::run(run(&host, EntryPoint::Cron, called_at))
             .map(drop)
-            .map_err(|_| cron::Error::Other("the run failed; the component's log says why".into()))
+            .map_err(|_| cron::Error::Other("run: failed; see the component's log for the reason".into()))
     }
 }

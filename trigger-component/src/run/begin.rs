@@ -337,7 +337,7 @@ async fn drain<H: Host>(
         }
     };
     if log.report.received > 0 && trust.trusts_loopback() {
-        let fields = json!({"run": run, "note": "servicehosts names this machine, which is for tests"});
+        let fields = json!({"run": run, "note": "servicehosts: names this machine; use that for tests only"});
         host.event(Level::Warn, "trust.loopback", fields);
     }
     log.report.storage_retries =

@@ -68,7 +68,8 @@ impl<H: Host> RunContext<'_, H> {
     }
 
     async fn out_of_time(&self, leased: &Leased, line: &mut Line) -> Count {
-        let reason = "the queue forgets it before its turn comes";
+        let reason =
+            "message: the queue deletes it before the older ones are finished; use a longer time to live";
         match self.queues.move_to_poison_queue(leased, PoisonReason::OutOfTime, reason, None).await {
             Poisoned::Yes(_) => {
                 line.remove(leased.id());

@@ -1,8 +1,8 @@
 //! One run. It dequeues messages until the queue is empty or the budget is used. It works on many
 //! conversations at once, on each in order. At its end it puts back the messages for which it has no time.
 //!
-//! The run is one loop over events. Every call to the outside is a job that ends in an [`Event`], and only
-//! the loop changes the run's state. One module ([`apply`]) carries out the outcomes of attempts. The run
+//! The run is one loop over events. Every call to the outside is a job that ends in an `Event`, and only
+//! the loop changes the run's state. One module (`apply.rs`) carries out the outcomes of attempts. The run
 //! lock only secures the order of messages. The queue's leases ensure that no message is lost.
 
 mod apply;
@@ -207,7 +207,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             if self.busy > 0 {
                 self.hint.write(context.host).await;
             }
-            due = self.start_what_is_due();
+            due = self.start_due_messages();
             self.fetch_more();
         }
         self.write_lock();
@@ -264,7 +264,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
     }
 
     /// Starts the messages that are due; returns when the next one is due.
-    fn start_what_is_due(&mut self) -> Option<Duration> {
+    fn start_due_messages(&mut self) -> Option<Duration> {
         let context = self.context;
         if self.readiness != Readiness::Ready {
             if self.readiness == Readiness::Unknown && self.lanes.waiting() + self.opened.len() > 0 {

@@ -32,7 +32,7 @@ impl<H: Host> RunContext<'_, H> {
             .map(|leased| {
                 let pause = self.pause_behind(leased, &line);
                 if let Some(pause) = pause {
-                    line.hidden(&leased.place(), self.host.monotonic() + pause);
+                    line.set_hidden(&leased.place(), self.host.monotonic() + pause);
                 }
                 pause
             })
@@ -58,7 +58,7 @@ impl<H: Host> RunContext<'_, H> {
             counts.push(Count::HiddenBehind);
             let hidden_for = self.queues.hide(leased, pause, None).await;
             if hidden_for > pause {
-                line.hidden(&leased.place(), self.host.monotonic() + hidden_for);
+                line.set_hidden(&leased.place(), self.host.monotonic() + hidden_for);
             }
         }
         if line != written {
@@ -76,7 +76,7 @@ impl<H: Host> RunContext<'_, H> {
                 Count::Poisoned(PoisonReason::OutOfTime)
             }
             Poisoned::No => {
-                line.hidden(&leased.place(), leased.leased_at + self.limits.lease);
+                line.set_hidden(&leased.place(), leased.leased_at + self.limits.lease);
                 Count::StorageTrouble
             }
         }

@@ -17,7 +17,8 @@ use super::events::{Event, Job};
 pub(super) struct Timer<'a>(Option<(Duration, FuturesUnordered<Job<'a>>)>);
 
 impl<H: Host> Run<'_, '_, H> {
-    /// Waits for the next event. Returns `None` if no job is under way and no message waits.
+    /// Waits for the next event. Returns `None` if no job is under way, no message waits, and the run does
+    /// not wait for more.
     pub(super) async fn next_event(&mut self) -> Option<Event> {
         let Some((_, timer)) = &mut self.timer.0 else { return self.jobs.next().await };
         let fired = if self.jobs.is_empty() {

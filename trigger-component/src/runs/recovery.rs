@@ -85,7 +85,7 @@ async fn put_back<H: Host>(
     let known = line.clone();
     let place = |one: &InHand| Place::new(&one.message, Age(one.age.0, one.age.1));
     for one in &messages {
-        line.hidden(&place(one), queues.host.monotonic() + VISIBLE_IN);
+        line.set_hidden(&place(one), queues.host.monotonic() + VISIBLE_IN);
     }
     // The line is stored first, because this run may be killed, too.
     write_line(queues, runs, &key, &line).await;
@@ -96,20 +96,20 @@ async fn put_back<H: Host>(
         let now = queues.host.monotonic();
         match queues.main.hide(&id, &receipt, seconds, None).await {
             Ok(Hidden::Surely) => {
-                line.hidden(&place(one), now + VISIBLE_IN);
+                line.set_hidden(&place(one), now + VISIBLE_IN);
                 recovered.put_back += 1;
             }
-            Ok(Hidden::Perhaps) => line.hidden(&place(one), now + VISIBLE_IN),
+            Ok(Hidden::Perhaps) => line.set_hidden(&place(one), now + VISIBLE_IN),
             Ok(Hidden::Gone) => {
                 line.remove(&one.message);
-                line.expect(&place(one), now + VISIBLE_IN + IF_MISSING);
+                line.expect_until(&place(one), now + VISIBLE_IN + IF_MISSING);
             }
             // The killed run had deleted or hidden the message. If it was hidden, the stored line had its
             // place.
             Err(QueueError::LeaseLost) => line.restore(&one.message, &known),
             Err(error) => {
                 queues.warn_once("recovery.failed", &error);
-                line.expect(&place(one), now + queues.limits.lease);
+                line.expect_until(&place(one), now + queues.limits.lease);
                 // A retryable call may succeed in the next run, so the message stays in hand. A refused call
                 // would be refused again.
                 if error.is_retryable() {

@@ -87,20 +87,20 @@ impl Line {
     /// Records that `front` is hidden until this moment and that the conversation waits for it. `next` will
     /// be hidden behind it.
     pub(crate) fn wait_behind(&mut self, front: &Place, next: &[Place], until: Duration) {
-        self.hidden(front, until);
-        next.iter().for_each(|place| self.hidden(place, until));
+        self.set_hidden(front, until);
+        next.iter().for_each(|place| self.set_hidden(place, until));
         self.front.clone_from(&front.id);
         (self.until, self.overdue) = (until, Duration::ZERO);
     }
 
     /// Records that a message is hidden until this moment.
-    pub(crate) fn hidden(&mut self, place: &Place, until: Duration) {
-        self.expect(place, until + GRACE);
+    pub(crate) fn set_hidden(&mut self, place: &Place, until: Duration) {
+        self.expect_until(place, until + GRACE);
         self.tail = self.tail.max(until);
     }
 
     /// Records that a message may become visible until `ends`, because another run had it in hand.
-    pub(crate) fn expect(&mut self, place: &Place, ends: Duration) {
+    pub(crate) fn expect_until(&mut self, place: &Place, ends: Duration) {
         let position = self.position(place);
         if !self.contains(&place.id) {
             self.places.insert(position, place.clone());
@@ -121,7 +121,7 @@ impl Line {
     pub(crate) fn restore(&mut self, message: &str, earlier: &Self) {
         self.remove(message);
         if let Some(place) = earlier.places.iter().find(|place| place.id == message) {
-            self.expect(&Place::new(message, place.age), place.ends);
+            self.expect_until(&Place::new(message, place.age), place.ends);
         }
     }
 
@@ -221,8 +221,8 @@ mod tests {
     #[test]
     fn message_with_an_older_one_missing_has_to_wait() {
         let mut line = line(&["m2", "m3", "m4"], 5);
-        line.hidden(&place("m6"), seconds(7));
-        line.hidden(&place("m4"), seconds(6));
+        line.set_hidden(&place("m6"), seconds(7));
+        line.set_hidden(&place("m4"), seconds(6));
         assert_eq!((ids(&line), line.tail), (vec!["m2", "m3", "m4", "m6"], seconds(7)));
         let waits = |line: &Line, message: &str, here: &[&str], at: u64| {
             let here = here.iter().map(|id| (*id).to_owned()).collect();
@@ -250,17 +250,17 @@ mod tests {
         ] {
             assert_eq!(waits(&line, message, &here, at), expected, "{message} {here:?} {at} s");
         }
-        // `expect` never shortens a wait, and a message that was not in the line is waited for until `ends`
-        // only.
+        // `expect_until` never shortens a wait, and a message that was not in the line is waited for until
+        // `ends` only.
         let mut other = line.clone();
-        other.expect(&place("m4"), seconds(9));
+        other.expect_until(&place("m4"), seconds(9));
         assert_eq!(other, line);
-        other.expect(&place("m1"), seconds(9));
+        other.expect_until(&place("m1"), seconds(9));
         assert!(waits(&other, "m2", &[], 8) && !waits(&other, "m2", &[], 9));
         assert!(line.remove("m2") && !line.remove("m2"));
         assert!(!waits(&line, "m3", &[], 6));
         for index in 10..2 * LONGEST_LINE {
-            line.hidden(&place(&format!("m{index}")), seconds(10));
+            line.set_hidden(&place(&format!("m{index}")), seconds(10));
         }
         assert_eq!(ids(&line).len(), LONGEST_LINE);
     }
@@ -269,7 +269,7 @@ mod tests {
     fn stored_line_that_the_next_run_reads_is_the_same() {
         let host = FakeHost::default();
         let mut written = line(&["m1", "m2"], 10);
-        written.hidden(&place("m3"), seconds(12));
+        written.set_hidden(&place("m3"), seconds(12));
         let stored = written.to_stored("a".into(), &host);
         assert_eq!(Line::from_stored(&stored, &host), written);
         assert_eq!(stored.ends_at, host.now() + seconds(12) + GRACE);

@@ -100,8 +100,8 @@ impl<H: Host> Attempts<'_, H> {
     /// older alert this costs one or two reads.
     ///
     /// Where alerts are sealed, an alert without a valid seal cannot be cancelled, because its producer may
-    /// have used the id of another alert. Its own `enqueuedAt` counts only if the queue received it no
-    /// earlier.
+    /// have used the id of another alert. If its `enqueuedAt` is later than the time at which the queue
+    /// received the message, the queue's time counts.
     async fn is_wanted(&self, leased: &Leased, withdrawn: &Withdrawn) -> Result<Wanted, StateError> {
         let envelope = &leased.envelope;
         let is_ours = leased.seal == SealState::Valid || self.seal_key.is_none();

@@ -32,7 +32,8 @@ pub(crate) enum Action {
 pub(crate) enum Stop {
     /// The login host or the Connector refused the bot's credentials.
     CredentialsRefused,
-    /// The login host issues no token for now. It may have sent `Retry-After`.
+    /// For now the login host issues no token, or Direct Line opens no conversation. The response may have
+    /// had `Retry-After`.
     NoToken { retry_after: Option<Duration> },
 }
 

@@ -97,8 +97,8 @@ pub async fn run_within<H: Host>(
 pub enum Beginning {
     /// The run may work.
     Begun(Box<Begun>),
-    /// The run does no work: the queue is empty, another run holds the lock, or a pause is on. The report has
-    /// the reason.
+    /// The run does no work: the queue is empty, another run holds the lock, or a pause has not ended. The
+    /// report has the reason.
     Skipped(Box<Report>),
 }
 
@@ -178,8 +178,8 @@ async fn prepare<H: Host>(
     take_lock(host, settings, limits, log).await
 }
 
-/// Takes the run lock; `None` if the queue is empty, another run holds the lock, or a pause is on. A kick
-/// reports a message, so its run does not peek at the queue first.
+/// Takes the run lock; `None` if the queue is empty, another run holds the lock, or a pause has not ended. A
+/// kick reports a message, so its run does not peek at the queue first.
 async fn take_lock<H: Host>(
     host: &H,
     settings: &DrainSettings,

@@ -15,7 +15,7 @@ pub(crate) enum SkipReason {
     AnotherRun,
     /// The bot's credentials were refused a moment ago.
     CredentialsRefused,
-    /// The login host issued no token a moment ago.
+    /// A moment ago the login host issued no token, or Direct Line opened no conversation.
     NoToken,
 }
 
@@ -58,7 +58,7 @@ pub(crate) enum Count {
     DroppedUncertain,
     /// Put back, because the bot's credentials were refused.
     Credentials,
-    /// Put back, because the login host issued no token.
+    /// Put back, because the login host issued no token or Direct Line opened no conversation.
     NoToken,
     /// Moved to the poison queue.
     Poisoned(PoisonReason),

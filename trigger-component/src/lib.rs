@@ -1,24 +1,30 @@
-//! The poller: takes envelopes off the queue and posts the alerts to the Bot Connector.
+//! The poller: dequeues envelopes from the Azure Storage queue, and posts their alerts to the Bot Connector.
+//! Deploy it beside the bot; without it, queued alerts are not delivered.
 //!
-//! One wasm with two doors on one [`run`]: the cron trigger's export, and HTTP for hosts that have no cron.
+//! One wasm component with two entry points that start the same [`run`]: the export for the cron trigger, and
+//! an HTTP route for hosts that have no cron trigger. The poller never accepts activities or alerts from the
+//! network, and it deletes a message only after the alert has reached a final state.
+//!
+//! Sources: the rules of delivery are in `docs/delivery.md`. The queue is specified at
+//! <https://learn.microsoft.com/rest/api/storageservices/queue-service-rest-api>.
 //!
 //! | to change | look in |
 //! |---|---|
-//! | who may start a run, and what the answer says | `doors/` |
+//! | who may start a run; the response to the caller | `entry_points/` |
 //! | how a run begins | `run/begin.rs` |
-//! | that there is one run at a time, and how long its hold lasts | `runs/exclusive.rs`, `crates/state/src/runs/` |
+//! | the run lock: how a run renews and releases it | `runs/exclusive.rs`, `crates/state/src/runs/` |
 //! | a number: batch, lease, budget, tries, pauses, pace | `limits.rs` |
 //! | when messages are fetched | `run/intake.rs` |
-//! | the order within a conversation, the pace | `schedule/` (`line.rs`: what waits for what; `lanes.rs`: whose turn it is) |
-//! | what is looked at before a message is sent | `attempt/checks.rs` |
-//! | what an answer of the Connector means for the message | `attempt/decide.rs` |
-//! | what is done about it, and what the ledger is told | `run/apply.rs`, `run/notes.rs` |
+//! | the order within a conversation, the pace | `schedule/` (`line.rs`: which message waits for which; `lanes.rs`: which message is next) |
+//! | the checks before a message is sent | `attempt/checks.rs` |
+//! | the decision that follows from the Connector's response | `attempt/decide.rs` |
+//! | how that decision is carried out; how the ledger records it | `run/apply.rs`, `run/ledger_writes.rs` |
 //! | Delete, Update, the poison queue | `queue/` |
-//! | what happens after a run was killed | `runs/recovery.rs` |
-//! | the line in the log, and the answer's counts | `run/report.rs` |
+//! | the recovery after a run was killed | `runs/recovery.rs` |
+//! | the line in the log; the counts in the response | `run/report.rs` |
 
 mod attempt;
-mod doors;
+mod entry_points;
 mod limits;
 mod queue;
 pub mod run;
@@ -26,7 +32,7 @@ mod runs;
 mod schedule;
 mod settings;
 
-pub use doors::handle;
+pub use entry_points::handle;
 pub use limits::Limits;
 pub use run::Report;
 pub use settings::JOINED;

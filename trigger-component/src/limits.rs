@@ -1,68 +1,73 @@
-//! The numbers that a run keeps to, in one place.
+//! The limits of a run: sizes, times and counts.
 
 use std::time::Duration;
 
-/// The numbers of a run. [`Limits::default`] is what runs; tests take smaller ones.
+/// The limits of a run. The component uses [`Limits::default`]; tests use smaller limits.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Messages per Get: the most that the queue hands out.
+    /// The most messages of one Get Messages call. 32 is the service's own limit.
     pub batch: u8,
-    /// How long a message is ours: longer than a run, and short enough that what a killed run held comes back soon.
+    /// How long a dequeued message is hidden from other runs. The lease is longer than a run, so that it does
+    /// not end during the work. It is short, so that the messages of a killed run become visible soon.
     pub lease: Duration,
-    /// When a run starts no more work.
+    /// The time after which a run starts no more work.
     pub budget: Duration,
-    /// When a run's last call is over: hosted platforms end a request after 30 s.
+    /// The time after which no call of the run goes on, because hosted platforms end a request after 30 s.
     pub hard_end: Duration,
-    /// Conversations that are worked on at once.
+    /// The most conversations that a run works on at once.
     pub conversations_at_once: usize,
-    /// Waiting messages below which more are fetched.
+    /// The run fetches more messages while fewer than this many are waiting.
     pub fetch_below: usize,
-    /// Failed attempts after which an alert is moved to the poison queue, if the Connector's host worked meanwhile.
+    /// After this many failed attempts the poller moves an alert to the poison queue. An attempt counts if
+    /// the Connector's host reached another conversation meanwhile.
     pub max_tries: u32,
-    /// The same where nobody can tell whether the host worked, because no other conversation was tried. They take about 17
-    /// minutes.
+    /// The same for attempts after which the poller cannot tell whether the host works, because it tried no
+    /// other conversation. These attempts take about 17 minutes.
     pub max_outages: u32,
-    /// Hand-outs without any outcome after which an alert is given up.
+    /// If an alert was dequeued more often than this and no run recorded a result, the poller moves it to the
+    /// poison queue.
     pub max_unaccounted: u32,
-    /// The longest wait after a first failure; it doubles with each.
+    /// The longest pause after a first failure. It doubles with each further failure.
     pub backoff: Duration,
-    /// The same after a first throttling that did not say how long.
+    /// The longest pause after a first throttling without `Retry-After`. It doubles with each further one.
     pub throttled_backoff: Duration,
-    /// The pause before an alert is tried again of which nobody knows whether it was delivered.
+    /// The pause before an alert that may have been delivered is tried again.
     pub uncertain_pause: Duration,
-    /// Between two messages into one conversation: Teams takes 7 a second.
+    /// The time between two messages into one conversation, because Teams accepts 7 a second.
     pub conversation_gap: Duration,
-    /// Between two messages into one channel and tenant; zero is no limit.
+    /// The time between two messages into one channel and tenant; zero means no limit.
     pub tenant_gap: Duration,
 }
 
-/// What is left of a run when the last answer of a Connector is awaited no longer: something has to be done about it.
-pub(crate) const AFTER_THE_LAST_ANSWER: Duration = Duration::from_secs(1);
+/// The time reserved at the end of a run for acting on the last response of a Connector.
+pub(crate) const AFTER_LAST_RESPONSE: Duration = Duration::from_secs(1);
 
-/// A message that the queue will forget is handed out again this long before, for its last try: pollers look once a
-/// minute, on some platforms.
-pub(crate) const BEFORE_FORGOTTEN: Duration = Duration::from_secs(2 * 60);
+/// A message that has an end on the queue becomes visible this long before the queue deletes it, for its last
+/// try. On some platforms a poller runs only once a minute.
+pub(crate) const LAST_TRY_BEFORE_DELETION: Duration = Duration::from_secs(2 * 60);
 
-/// The same of one that has less than twice that left, as Composer's delayed ones have from the beginning: at half of it, but
-/// not later. More than a minute, because a poller's minutes are not exact.
-pub(crate) const JUST_BEFORE_FORGOTTEN: Duration = Duration::from_secs(90);
+/// The same for a message that the queue deletes in less than twice [`LAST_TRY_BEFORE_DELETION`]. It becomes
+/// visible at half of its time, but not later than this long before its deletion. Delayed messages of Bot
+/// Framework Composer live so short a time from the beginning. It is more than a minute, because a
+/// scheduler's minutes are not exact.
+pub(crate) const SHORTEST_BEFORE_DELETION: Duration = Duration::from_secs(90);
 
-/// How long a message waits that the poison queue did not take.
-pub(crate) const POISON_AGAIN_AFTER: Duration = Duration::from_secs(20);
+/// How long a message is hidden after the Put to the poison queue failed.
+pub(crate) const POISON_RETRY_AFTER: Duration = Duration::from_secs(20);
 
-/// The longest pause behind a message that should be back already.
+/// The longest pause behind a message that is overdue: it should have become visible before.
 pub(crate) const LONGEST_PUSH: Duration = Duration::from_secs(10);
 
-/// The longest wait after a failure for which the service named none.
+/// The longest pause after a failure without `Retry-After`.
 pub(crate) const LONGEST_BACKOFF: Duration = Duration::from_secs(5 * 60);
 
 /// An alert that waits for a host longer than this is moved to the poison queue, so that no alert waits for ever.
 pub(crate) const LONGEST_OUTAGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The longest wait that a service may ask for.
+/// The longest `Retry-After` that the poller honours.
 pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
-/// The longest visibility time-out that the queue takes.
+/// The longest visibility time-out that the queue accepts.
 pub(crate) const MAX_HIDE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 impl Default for Limits {
@@ -87,12 +92,12 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// [`Limits::lease`], as the queue takes it.
+    /// Returns [`Limits::lease`] in whole seconds.
     pub(crate) fn lease_seconds(&self) -> u32 {
         u32::try_from(self.lease.as_secs()).unwrap_or(u32::MAX)
     }
 
-    /// With `per_second` messages into one channel and tenant; 0 is no limit.
+    /// Sets [`Limits::tenant_gap`] for `per_second` messages into one channel and tenant; 0 means no limit.
     pub(crate) fn with_pace(mut self, per_second: u32) -> Self {
         self.tenant_gap = Duration::from_secs(1).checked_div(per_second).unwrap_or_default();
         self

@@ -1,4 +1,4 @@
-//! What this component reads from its variables.
+//! The settings of the poller, read from its variables.
 
 use bot_framework::outbound::{kick_key, seal_keys};
 use bot_framework::{AuthMode, BotCredentials, DirectLineSettings, Tenants, Tokens, TrustPolicy};
@@ -10,8 +10,8 @@ use storage_queue::QueueSettings;
 
 use crate::run::RunError;
 
-/// The variables that a run needs, read together: one call of the host. `pollkey` is read by itself: a caller of the HTTP
-/// door without a key costs nothing else.
+/// The variables that a run needs. They are read together, with one call of the host. `pollkey` is read by
+/// itself, so that an HTTP request without a key causes no other call.
 pub const JOINED: [Joined; 1] = [Joined {
     variable: "run",
     names: &[
@@ -39,27 +39,27 @@ pub const JOINED: [Joined; 1] = [Joined {
     ],
 }];
 
-/// Checked settings of one run.
+/// The checked settings of one run.
 #[derive(Debug)]
 pub(crate) struct DrainSettings {
     pub(crate) trust: TrustPolicy,
-    /// Whose people may be alerted.
+    /// The tenants whose people may be alerted.
     pub(crate) tenants: Tenants,
-    /// There with `delivery=directline`.
+    /// Set with `delivery=directline`, and only then.
     pub(crate) direct_line: Option<DirectLineSettings>,
-    /// Who the bot is; `None` in anonymous mode.
+    /// The bot's credentials; `None` in anonymous mode.
     pub(crate) bot: Option<BotCredentials>,
     pub(crate) queue: QueueSettings,
     pub(crate) tables: Tables,
     pub(crate) seal_key: Option<SealKey>,
     pub(crate) unsealed: Unsealed,
-    /// Messages a second per channel and tenant; 0 is no limit.
+    /// The messages a second into one channel and tenant; 0 means no limit.
     pub(crate) pace: u32,
 }
 
 impl DrainSettings {
-    /// Gets what opens the storage account: where its connection string holds neither key nor SAS, that is a token of the bot's
-    /// own.
+    /// Fetches a token of the bot for the storage account, if the connection string has neither a key nor a
+    /// SAS.
     pub(crate) async fn open_storage<H: Host>(
         &mut self,
         host: &H,
@@ -70,8 +70,9 @@ impl DrainSettings {
         }
         let wrong = |problem: &str| SettingsError::new("storageconnection", problem);
         let bot = self.bot.as_ref();
-        let bot =
-            bot.ok_or_else(|| wrong("needs AccountKey or SharedAccessSignature with authmode=anonymous"))?;
+        let bot = bot.ok_or_else(|| {
+            wrong("expected AccountKey or SharedAccessSignature with authmode=anonymous; add one")
+        })?;
         let token = Tokens::for_scope(host, bot, STORAGE_SCOPE).bearer(deadline).await?;
         let account = self.queue.account.clone().with_token(token);
         self.queue.account = account.map_err(|error| wrong(&error.to_string()))?;
@@ -87,7 +88,8 @@ impl DrainSettings {
         let seal_key = SealKey::of(&seal_keys(settings, bot.as_ref(), queue.name.as_str())?);
         let unsealed = unsealed(settings, mode)?;
         if unsealed == Unsealed::Refuse && seal_key.is_none() {
-            let problem = "must be set, because unsealed=refuse and there is nothing else to make a key of";
+            let problem =
+                "unsealed=refuse needs a key, and no other setting yields one; set a key or unsealed=allow";
             return Err(SettingsError::new("sealkey", problem));
         }
         let pace = settings.setting("pace")?;
@@ -103,34 +105,39 @@ impl DrainSettings {
             pace: match pace.trim() {
                 "" => 30,
                 number => number.parse().map_err(|_| {
-                    SettingsError::new("pace", "must be a whole number of messages a second; 0 is no limit")
+                    SettingsError::new(
+                        "pace",
+                        "expected a whole number of messages a second; 0 means no limit",
+                    )
                 })?,
             },
         })
     }
 }
 
-/// A shorter key can be guessed by trying.
+/// The shortest `pollkey`, because a caller could find a shorter key by trying.
 const SHORTEST_POLL_KEY_BYTES: usize = 16;
 
-/// The key of `POST /internal/poll`, without white space around it; `None` closes the route.
+/// Reads the key of `POST /internal/poll`, without white space around it. `None` means that the route answers
+/// 404.
 pub(crate) fn poll_key(settings: &impl Settings) -> Result<Option<Secret>, SettingsError> {
     let key = Secret::new(settings.setting("pollkey")?.trim());
     if key.as_ref().is_some_and(|key| key.expose().len() < SHORTEST_POLL_KEY_BYTES) {
-        let problem = format!("must be at least {SHORTEST_POLL_KEY_BYTES} characters long, and random");
+        let problem =
+            format!("expected at least {SHORTEST_POLL_KEY_BYTES} random characters; set a longer key");
         return Err(SettingsError::new("pollkey", problem));
     }
     Ok(key)
 }
 
-/// The key that the bot calls with, whether `pollkey` is set or not.
+/// Derives the key that the bot uses to call the poller. It does not depend on `pollkey`.
 pub(crate) fn bot_key(settings: &impl Settings) -> Result<Secret, SettingsError> {
     let bot = BotCredentials::read(AuthMode::read(settings)?, settings)?;
     kick_key(settings, bot.as_ref(), settings.setting("queuename")?.trim())
 }
 
-/// What becomes of messages of other producers. Where callers have to prove who they are, so has the queue, unless the
-/// variable allows it.
+/// Reads whether messages of other producers, which have no seal, are delivered. The default is `refuse` if
+/// callers of the bot must authenticate, and `allow` in anonymous mode.
 fn unsealed(settings: &impl Settings, mode: AuthMode) -> Result<Unsealed, SettingsError> {
     let (allow, refuse) = (("allow", Unsealed::Allow), ("refuse", Unsealed::Refuse));
     match mode {

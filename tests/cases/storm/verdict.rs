@@ -117,7 +117,8 @@ impl Verdict {
             };
             self.paused += 1;
             if !evidence.attempts.iter().any(|attempt| is_gone(&attempt)) {
-                self.violations.push(format!("{address} is paused, but the Connector answered no listed error code"));
+                self.violations
+                    .push(format!("{address} is paused, but the Connector answered no listed error code"));
             }
         }
     }

@@ -1,5 +1,5 @@
-//! What is known of a message before it is sent: what an earlier run did about it, a broken seal, an end that has passed, that
-//! nobody wants it any more, a time that has not come, a hopeless case.
+//! The checks before a message is sent. They find messages that an earlier run has finished or whose seal is
+//! broken. They also find alerts that have expired, were withdrawn, are not due yet, or were tried too often.
 
 use std::time::Duration;
 
@@ -11,22 +11,26 @@ use state::runs::RECENTLY;
 use state::{ConversationKey, StateError};
 use storage_table::TableError;
 
-use super::courier::Courier;
 use super::decide::{Hidden, hide_for};
-use super::{Attempts, Outcome, Poison, Wanted, Withdrawn};
+use super::delivery_path::DeliveryPath;
+use super::{Attempts, Outcome, PoisonReason, Wanted, Withdrawn};
 use crate::schedule::Leased;
 
-/// A message of which nobody knows whether it may be sent waits for that long.
-const STATE_AGAIN_AFTER: Duration = Duration::from_secs(5);
-/// A conversation in which nobody is gets no alerts for that long, unless somebody writes.
+/// How long a message is hidden if the tables do not answer whether it may be sent.
+const STATE_RETRY_AFTER: Duration = Duration::from_secs(5);
+/// How long a conversation that cannot be reached gets no alerts. An activity from it ends the pause earlier.
 const PAUSE: chrono::TimeDelta = chrono::TimeDelta::days(1);
 
 impl<H: Host> Attempts<'_, H> {
-    /// What is to become of the message, if that is known without sending it.
-    pub(super) async fn what_is_known(&self, leased: &mut Leased, withdrawn: &Withdrawn) -> Option<Outcome> {
+    /// Returns the outcome for a message that must not be sent; `None` if the message may be sent.
+    pub(super) async fn decide_without_sending(
+        &self,
+        leased: &mut Leased,
+        withdrawn: &Withdrawn,
+    ) -> Option<Outcome> {
         let record = match self.record(leased).await {
             Ok(record) => record,
-            Err(error) => return Some(self.unknown(leased, &error)),
+            Err(error) => return Some(self.state_unknown(leased, &error)),
         };
         if let Some(outcome) = record.as_ref().and_then(|record| ended(leased, record)) {
             return Some(outcome);
@@ -37,8 +41,9 @@ impl<H: Host> Attempts<'_, H> {
         }
         let Leased { message, envelope, seal, .. } = &*leased;
         if *seal == SealState::Broken {
-            let reason = "its seal is broken: it was changed on the queue, or sealed with another key";
-            return Some(Outcome::given_up(Poison::SealBroken, reason));
+            let reason =
+                "seal: broken, because the message was changed or sealed with another key; check sealkey";
+            return Some(Outcome::poison(PoisonReason::SealBroken, reason));
         }
         let now = self.host.now();
         if envelope.expires.is_some_and(|expires| expires <= now) {
@@ -46,7 +51,7 @@ impl<H: Host> Attempts<'_, H> {
         }
         let wanted = match self.is_wanted(leased, withdrawn).await {
             Ok(wanted) => wanted,
-            Err(error) => return Some(self.unknown(leased, &error)),
+            Err(error) => return Some(self.state_unknown(leased, &error)),
         };
         match wanted {
             Wanted::Cancelled => return Some(Outcome::Cancelled),
@@ -55,28 +60,34 @@ impl<H: Host> Attempts<'_, H> {
         }
         let wait = envelope.not_before.and_then(|due| (due - now).to_std().ok()).unwrap_or_default();
         if !wait.is_zero() {
-            return Some(match hide_for(wait, leased.until_forgotten(self.host)) {
+            return Some(match hide_for(wait, leased.until_deletion(self.host)) {
                 Some(pause) => Outcome::NotDue(pause),
-                None => Outcome::given_up(Poison::OutOfTime, "the queue forgets it before it is due"),
+                None => Outcome::poison(
+                    PoisonReason::OutOfTime,
+                    "message: the queue deletes it before the alert is due; use a longer time to live",
+                ),
             });
         }
         if wanted == Wanted::Stopped {
             return Some(Outcome::Stopped);
         }
         if envelope.delivery.uncertain > 1 {
-            let reason = "nobody knows whether it was delivered, twice";
-            return Some(Outcome::given_up(Poison::PossiblyDelivered, reason));
+            let reason =
+                "delivery: two attempts were uncertain; find out whether the person has received the alert";
+            return Some(Outcome::poison(PoisonReason::PossiblyDelivered, reason));
         }
         let unaccounted = message.dequeue_count.saturating_sub(envelope.delivery.accounted);
         if unaccounted > self.limits.max_unaccounted {
-            let reason = format!("handed out {unaccounted} times without an outcome");
-            return Some(Outcome::given_up(Poison::Abandoned, reason));
+            let reason = format!(
+                "message: dequeued {unaccounted} times without a result; look for runs that were killed"
+            );
+            return Some(Outcome::poison(PoisonReason::Abandoned, reason));
         }
         None
     }
 
-    /// The alert's record, where it can tell something: of a message that was handed out before, or that the queue may hold
-    /// twice. Of others nobody reads it.
+    /// Reads the alert's record, if the message was dequeued before or the queue may hold it twice. Otherwise
+    /// no run can have recorded a result, so the read is saved.
     async fn record(&self, leased: &Leased) -> Result<Option<Record>, TableError> {
         if leased.message.dequeue_count <= 1 && !leased.envelope.once {
             return Ok(None);
@@ -84,10 +95,13 @@ impl<H: Host> Attempts<'_, H> {
         self.ledger.read(&leased.record).await
     }
 
-    /// Whether its sender has cancelled it, or the person has said `stop`, or has asked to be forgotten. What was accepted a
-    /// short time ago is among what the run has asked for; of the rest, it costs a read each. Where alerts are sealed, one
-    /// without a seal cannot be cancelled, because its writer may have taken the id of another; and its own word of when it was
-    /// written counts only if that is not after the queue got it.
+    /// Returns whether the sender has cancelled the alert, the person has sent `stop`, or the person has
+    /// asked to be forgotten. The run has already read the withdrawals that concern recent alerts. For an
+    /// older alert this costs one or two reads.
+    ///
+    /// Where alerts are sealed, an alert without a valid seal cannot be cancelled, because its producer may
+    /// have used the id of another alert. If its `enqueuedAt` is later than the time at which the queue
+    /// received the message, the queue's time counts.
     async fn is_wanted(&self, leased: &Leased, withdrawn: &Withdrawn) -> Result<Wanted, StateError> {
         let envelope = &leased.envelope;
         let is_ours = leased.seal == SealState::Valid || self.seal_key.is_none();
@@ -97,13 +111,14 @@ impl<H: Host> Attempts<'_, H> {
             false => envelope.enqueued_at.min(leased.message.insertion_time),
         };
         let age = (self.host.now() - accepted_at).to_std().unwrap_or_default();
-        // Of others nobody knows whether the person had said `stop` when they wrote.
-        let is_told = age < RECENTLY && withdrawn.is_complete() && (is_ours || !envelope.stoppable);
-        if is_told && withdrawn.is_empty() {
+        // The bot checks `stop` when it accepts an alert; other producers do not, so the conversation is
+        // read.
+        let is_covered = age < RECENTLY && withdrawn.is_complete() && (is_ours || !envelope.stoppable);
+        if is_covered && withdrawn.is_empty() {
             return Ok(Wanted::Yes);
         }
         let conversation = ConversationKey::of(&envelope.address);
-        if is_told {
+        if is_covered {
             let id = Some(envelope.id.as_str()).filter(|_| is_cancellable);
             return Ok(withdrawn.look_up(id, conversation.as_str(), accepted_at, envelope.stoppable));
         }
@@ -123,20 +138,21 @@ impl<H: Host> Attempts<'_, H> {
         })
     }
 
-    /// To send it might show it twice, or to somebody who wants no more.
-    fn unknown(&self, leased: &Leased, error: &dyn std::error::Error) -> Outcome {
+    /// Hides a message whose state cannot be read. Sending it could deliver it twice, or after a withdrawal.
+    fn state_unknown(&self, leased: &Leased, error: &dyn std::error::Error) -> Outcome {
         let reason = error.to_string();
         let fields =
             json!({"run": self.run, "envelope": leased.envelope.id.excerpt(), "reason": reason.as_str()});
         self.host.event(Level::Warn, "state.trouble", fields);
         let mut delivery = leased.envelope.delivery.clone();
         delivery.accounted = leased.message.dequeue_count;
-        Outcome::Wait { why: Hidden::StateUnknown, after: STATE_AGAIN_AFTER, delivery, reason }
+        Outcome::Wait { why: Hidden::StateUnknown, after: STATE_RETRY_AFTER, delivery, reason }
     }
 
-    /// The channel says that nobody is there. Over Direct Line it says so to the bot.
+    /// Pauses a conversation after the channel reported that it cannot be reached. Over Direct Line the bot
+    /// gets that report, so the poller does nothing.
     pub(super) async fn pause_conversation(&self, leased: &Leased) {
-        if !matches!(self.courier, Courier::Connector(_)) {
+        if !matches!(self.delivery_path, DeliveryPath::Connector(_)) {
             return;
         }
         let address = &leased.envelope.address;
@@ -150,11 +166,12 @@ impl<H: Host> Attempts<'_, H> {
     }
 }
 
-/// What the ledger says became of it before.
+/// Returns the outcome for an alert whose record in the ledger has a final status.
 fn ended(leased: &Leased, record: &Record) -> Option<Outcome> {
     match record.status {
         Status::Delivered | Status::Dropped => Some(Outcome::AlreadySent),
-        // Somebody may have put the alert back from the poison queue: that is another message.
+        // With another message id, an operator has put the alert back from the poison queue: it is sent
+        // again.
         Status::Dead => (record.message.as_deref() == Some(leased.id())).then_some(Outcome::AlreadyPoisoned),
         Status::Cancelled => Some(Outcome::Cancelled),
         Status::Expired => Some(Outcome::Expired),

@@ -1,4 +1,5 @@
-//! What happens to a message, given what the Connector said: one pure function (the table in `docs/delivery.md`).
+//! Decides what happens to a message after the Connector's response: one pure function, which follows the
+//! table in `docs/delivery.md`.
 
 use std::time::Duration;
 
@@ -7,56 +8,58 @@ use envelope::{Delivery, OnUncertain};
 
 use super::hosts::{HostState, LONGEST_PROBE_PAUSE};
 use crate::limits::{
-    BEFORE_FORGOTTEN, JUST_BEFORE_FORGOTTEN, LONGEST_BACKOFF, LONGEST_OUTAGE, LONGEST_RETRY_AFTER, Limits,
-    MAX_HIDE,
+    LAST_TRY_BEFORE_DELETION, LONGEST_BACKOFF, LONGEST_OUTAGE, LONGEST_RETRY_AFTER, Limits, MAX_HIDE,
+    SHORTEST_BEFORE_DELETION,
 };
 
-/// What happens to the message.
+/// The action that follows from a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Delivered: off the queue.
+    /// The alert was delivered: delete the message.
     Delete,
-    /// Nobody knows, and its sender wants no second try: off the queue.
+    /// The alert may have been delivered, and its sender wants no second try: delete the message.
     Drop,
-    /// Hidden for a while, with what was tried written into it.
+    /// Hide the message for `after`, and store `delivery` in it.
     Hide { after: Duration, delivery: Delivery, why: Hidden },
-    /// Given up: to the poison queue.
-    Poison(Poison),
-    /// Nothing can be sent for anybody: the run stops, and the message stays as it is.
+    /// Move the message to the poison queue.
+    Poison(PoisonReason),
+    /// Stop the run, because it can send no alert at all. The message stays as it is.
     StopRun(Stop),
 }
 
-/// Why a run stops.
+/// The reason for which a run stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// The bot's credentials are not taken.
+    /// The login host or the Connector refused the bot's credentials.
     CredentialsRefused,
-    /// The login host gives no token for now, and may have said for how long.
+    /// For now the login host issues no token, or Direct Line opens no conversation. The response may have
+    /// had `Retry-After`.
     NoToken { retry_after: Option<Duration> },
 }
 
-/// Why a message is hidden.
+/// The reason for which a message is hidden.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hidden {
     Throttled,
     Unavailable,
-    /// The Connector's host is out: the message was not sent.
+    /// The Connector's host is out, so the message was not sent.
     HostOut,
     PossiblyDelivered,
-    /// Nobody knows whether it may be sent: the tables do not say.
+    /// The tables could not be read, so the poller does not know whether the message may be sent.
     StateUnknown,
 }
 
-/// Why a message is given up: the `outcome` of a poisoned envelope's `failure`.
+/// The reason for which a message is moved to the poison queue: the `outcome` in the `failure` of its
+/// envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Poison {
+pub(crate) enum PoisonReason {
     DestinationGone,
     Permanent,
     PossiblyDelivered,
     RetriesExhausted,
-    /// Handed out again and again without any outcome: runs were killed while they had it.
+    /// The message was dequeued too often without a result, because runs were killed while they worked on it.
     Abandoned,
-    /// The queue would forget it before it can be tried again.
+    /// The queue would delete the message before it can be tried again.
     OutOfTime,
     Unreadable,
     SealBroken,
@@ -66,7 +69,7 @@ pub(crate) enum Poison {
     TenantNotAllowed,
 }
 
-impl Poison {
+impl PoisonReason {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::DestinationGone => "destinationGone",
@@ -84,26 +87,26 @@ impl Poison {
     }
 }
 
-/// What is known of the message.
+/// The facts about a message that [`decide`] needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Situation<'a> {
     pub(crate) delivery: &'a Delivery,
     pub(crate) on_uncertain: OnUncertain,
-    /// The queue's DequeueCount, this hand-out included.
+    /// The queue's DequeueCount, with the current dequeue.
     pub(crate) dequeue_count: u32,
-    /// Whether a refusal of the token says nothing about the others: some were delivered, or nobody else was refused.
+    /// Whether a refusal of the token concerns this conversation alone; see [`super::TokenUse`].
     pub(crate) refused_alone: bool,
-    /// Whether a failure is the message's own, or that of the Connector's host.
+    /// Whether a failure is the message's own or that of the Connector's host.
     pub(crate) host: HostState,
-    /// How long the message has been due.
+    /// For how long the message has been due.
     pub(crate) due_for: Duration,
-    /// Until the queue forgets the message.
-    pub(crate) until_forgotten: Duration,
-    /// Until the alert is of no use any more, if that comes.
+    /// The time until the queue deletes the message.
+    pub(crate) until_deletion: Duration,
+    /// The time until the alert expires, if it expires.
     pub(crate) until_expired: Option<Duration>,
 }
 
-/// Decides. `jitter(max)` gives a number in `0..=max`.
+/// Decides what happens to a message after a response. `jitter(max)` returns a random number in `0..=max`.
 pub(crate) fn decide(
     verdict: &Verdict,
     situation: &Situation<'_>,
@@ -112,25 +115,27 @@ pub(crate) fn decide(
 ) -> Action {
     let mut delivery = situation.delivery.clone();
     delivery.accounted = situation.dequeue_count;
-    if let Some(stop) = stops_everybody(verdict, situation.refused_alone) {
+    if let Some(stop) = stops_the_run(verdict, situation.refused_alone) {
         return Action::StopRun(stop);
     }
     let (why, pause) = match verdict.class {
         Class::Accepted => return Action::Delete,
-        Class::DestinationGone => return Action::Poison(Poison::DestinationGone),
-        Class::Permanent | Class::WrongCloud => return Action::Poison(Poison::Permanent),
+        Class::DestinationGone => return Action::Poison(PoisonReason::DestinationGone),
+        Class::Permanent | Class::WrongCloud => return Action::Poison(PoisonReason::Permanent),
         Class::Throttled => {
             delivery.throttled = delivery.throttled.saturating_add(1);
             (
                 Hidden::Throttled,
-                asked(verdict)
+                asked_pause(verdict)
                     .unwrap_or_else(|| backoff(limits.throttled_backoff, delivery.throttled, jitter)),
             )
         }
-        // Refused where others were not: it is this message's own failure, and must not stop everybody's.
         Class::GatewayFailed if situation.on_uncertain == OnUncertain::Drop => return Action::Drop,
+        // `Unauthorized` comes here only if other conversations accept the token. Then it is the message's
+        // own failure, and must not stop the run.
         Class::Unauthorized | Class::NoToken | Class::Unavailable | Class::GatewayFailed => {
-            // A service that asks for a second each time must not use up all tries in five seconds.
+            // The pause is at least the back-off, because a service that always asks for one second would
+            // otherwise use up all tries in five seconds.
             let pause = match situation.host {
                 HostState::Works => {
                     delivery.tries = delivery.tries.saturating_add(1);
@@ -142,15 +147,17 @@ pub(crate) fn decide(
                 }
                 HostState::Fails => outage_pause(limits.backoff, u32::MAX, jitter),
             };
-            let is_over = situation.host == HostState::Fails && situation.due_for > LONGEST_OUTAGE;
-            if is_over || delivery.tries >= limits.max_tries || delivery.outages >= limits.max_outages {
-                return Action::Poison(Poison::RetriesExhausted);
+            let has_ended = situation.host == HostState::Fails && situation.due_for > LONGEST_OUTAGE;
+            if has_ended || delivery.tries >= limits.max_tries || delivery.outages >= limits.max_outages {
+                return Action::Poison(PoisonReason::RetriesExhausted);
             }
-            (Hidden::Unavailable, asked(verdict).unwrap_or_default().max(pause))
+            (Hidden::Unavailable, asked_pause(verdict).unwrap_or_default().max(pause))
         }
         Class::PossiblyDelivered => match situation.on_uncertain {
             OnUncertain::Drop => return Action::Drop,
-            OnUncertain::Retry if delivery.uncertain > 0 => return Action::Poison(Poison::PossiblyDelivered),
+            OnUncertain::Retry if delivery.uncertain > 0 => {
+                return Action::Poison(PoisonReason::PossiblyDelivered);
+            }
             OnUncertain::Retry => {
                 delivery.uncertain = 1;
                 (Hidden::PossiblyDelivered, limits.uncertain_pause)
@@ -160,57 +167,59 @@ pub(crate) fn decide(
     hide(pause, delivery, why, situation)
 }
 
-/// Decides about a message that is not sent, because the Connector's host is out.
+/// Decides what happens to a message that is not sent, because the Connector's host is out.
 pub(crate) fn wait_for_host(
     wait: Duration,
     situation: &Situation<'_>,
     jitter: impl FnOnce(u64) -> u64,
 ) -> Action {
     if situation.due_for > LONGEST_OUTAGE {
-        return Action::Poison(Poison::RetriesExhausted);
+        return Action::Poison(PoisonReason::RetriesExhausted);
     }
     let delivery = Delivery { accounted: situation.dequeue_count, ..situation.delivery.clone() };
-    // The messages of a host that comes back must not all come in the same second.
+    // When the host works again, its messages must not all become visible in the same second.
     let spread = jitter(u64::try_from(LONGEST_PROBE_PAUSE.as_millis()).unwrap_or(u64::MAX));
     hide(wait + Duration::from_millis(spread), delivery, Hidden::HostOut, situation)
 }
 
 fn hide(pause: Duration, delivery: Delivery, why: Hidden, situation: &Situation<'_>) -> Action {
-    // An alert that expires meanwhile comes back to be counted, not to be sent.
+    // An alert that expires during the pause becomes visible at its end, so that it is recorded as expired.
     let pause = situation.until_expired.map_or(pause, |until_expired| pause.min(until_expired));
-    match hide_for(pause, situation.until_forgotten) {
+    match hide_for(pause, situation.until_deletion) {
         Some(after) => Action::Hide { after, delivery, why },
-        None => Action::Poison(Poison::OutOfTime),
+        None => Action::Poison(PoisonReason::OutOfTime),
     }
 }
 
-/// Why nothing can be sent for anybody, if a verdict says so. Every message then goes back as it is: if each of them had a failed
-/// try for it, an outage of the login host would carry the whole queue to poison. A pause keeps the next runs from handing
-/// them out again for nothing.
-pub(crate) fn stops_everybody(verdict: &Verdict, refused_alone: bool) -> Option<Stop> {
-    // Without a status it was the login host that refused, and not the destination.
-    let is_everybodys = !refused_alone || verdict.status.is_none();
+/// Returns the reason to stop the run, if the verdict shows that no alert can be sent. Every message then
+/// goes back unchanged. If each message counted a failed try, an outage of the login host would move the
+/// whole queue to the poison queue. The run also records a pause, so that the next runs do not dequeue the
+/// messages in vain.
+pub(crate) fn stops_the_run(verdict: &Verdict, refused_alone: bool) -> Option<Stop> {
+    // A refusal without a status comes from the login host, so it concerns all messages.
+    let concerns_all = !refused_alone || verdict.status.is_none();
     match verdict.class {
-        Class::Unauthorized if is_everybodys => Some(Stop::CredentialsRefused),
+        Class::Unauthorized if concerns_all => Some(Stop::CredentialsRefused),
         Class::NoToken => Some(Stop::NoToken { retry_after: verdict.retry_after }),
         _ => None,
     }
 }
 
-/// How long the service asked to be left alone. No time at all, or a moment that has passed, is no answer to that.
-fn asked(verdict: &Verdict) -> Option<Duration> {
+/// Returns the pause that the service asked for. Zero, or a moment in the past, counts as no pause asked for.
+fn asked_pause(verdict: &Verdict) -> Option<Duration> {
     verdict.retry_after.filter(|after| !after.is_zero()).map(|after| after.min(LONGEST_RETRY_AFTER))
 }
 
-/// Full jitter: anywhere between nothing and `first * 2^(n-1)`, so that what failed together does not come together.
+/// Returns a pause between zero and `first * 2^(attempt - 1)` (full jitter), so that messages that failed
+/// together are not tried again together.
 fn backoff(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) -> Duration {
     let factor = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
     let longest = first.saturating_mul(factor).min(LONGEST_BACKOFF);
     Duration::from_millis(jitter(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX)))
 }
 
-/// The pause after a failure that may be the host's: as [`backoff`] at first, then 30 to 60 seconds, so that the alert is
-/// delivered soon after the outage.
+/// Returns the pause after a failure that may be the host's: at first as [`backoff`], then 30 to 60 seconds,
+/// so that the alert is delivered soon after the outage.
 fn outage_pause(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) -> Duration {
     if attempt < 3 {
         return backoff(first, attempt, jitter);
@@ -219,12 +228,13 @@ fn outage_pause(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) 
     half + Duration::from_millis(jitter(u64::try_from(half.as_millis()).unwrap_or(u64::MAX)))
 }
 
-/// A pause that the queue takes: whole seconds, at least one, at most seven days, and over before the queue forgets the
-/// message. `None` if that is too close: a message that lapses there is lost without a trace.
-pub(crate) fn hide_for(pause: Duration, until_forgotten: Duration) -> Option<Duration> {
+/// Rounds a pause to a visibility time-out that the queue accepts: whole seconds, 1 s to 7 days, and ended
+/// before the queue deletes the message. `None` if the deletion is too close: a message that the queue
+/// deletes is lost without a trace.
+pub(crate) fn hide_for(pause: Duration, until_deletion: Duration) -> Option<Duration> {
     let seconds = pause.as_secs().saturating_add(u64::from(pause.subsec_nanos() > 0));
-    let before = (until_forgotten / 2).clamp(JUST_BEFORE_FORGOTTEN, BEFORE_FORGOTTEN);
-    let last = until_forgotten.checked_sub(before)?.as_secs();
+    let before = (until_deletion / 2).clamp(SHORTEST_BEFORE_DELETION, LAST_TRY_BEFORE_DELETION);
+    let last = until_deletion.checked_sub(before)?.as_secs();
     (last > 0).then(|| Duration::from_secs(seconds.clamp(1, last.min(MAX_HIDE.as_secs()))))
 }
 
@@ -246,7 +256,7 @@ mod tests {
         }
     }
 
-    fn decide_simply(
+    fn decide_while_host_works(
         class: Class,
         retry_after: Option<u64>,
         delivery: Delivery,
@@ -259,14 +269,14 @@ mod tests {
             refused_alone: false,
             host: HostState::Works,
             due_for: Duration::ZERO,
-            until_forgotten: YEAR,
+            until_deletion: YEAR,
             until_expired: None,
         };
         decide(&verdict(class, retry_after), &situation, &Limits::default(), |max| max)
     }
 
     #[test]
-    fn the_table_of_outcomes() {
+    fn every_class_of_response_leads_to_its_action() {
         let delivery =
             |tries, throttled, uncertain| Delivery { tries, throttled, uncertain, accounted: 3, outages: 0 };
         let hide = |seconds, tries, throttled, uncertain, why| Action::Hide {
@@ -294,7 +304,13 @@ mod tests {
                 hide(3600, 1, 0, 0, Hidden::Unavailable),
             ),
             (Class::GatewayFailed, None, delivery(0, 0, 0), Retry, hide(20, 1, 0, 0, Hidden::Unavailable)),
-            (Class::GatewayFailed, None, delivery(4, 0, 0), Retry, Action::Poison(Poison::RetriesExhausted)),
+            (
+                Class::GatewayFailed,
+                None,
+                delivery(4, 0, 0),
+                Retry,
+                Action::Poison(PoisonReason::RetriesExhausted),
+            ),
             (Class::GatewayFailed, Some(9), delivery(0, 0, 0), Drop, Action::Drop),
             (Class::Throttled, Some(0), delivery(0, 1, 0), Retry, hide(4, 0, 2, 0, Hidden::Throttled)),
             (
@@ -305,8 +321,20 @@ mod tests {
                 hide(3600, 0, 1, 0, Hidden::Throttled),
             ),
             (Class::Throttled, None, delivery(0, 99, 0), Retry, hide(300, 0, 100, 0, Hidden::Throttled)),
-            (Class::Unavailable, None, delivery(4, 0, 0), Retry, Action::Poison(Poison::RetriesExhausted)),
-            (Class::Unavailable, Some(1), delivery(9, 0, 0), Retry, Action::Poison(Poison::RetriesExhausted)),
+            (
+                Class::Unavailable,
+                None,
+                delivery(4, 0, 0),
+                Retry,
+                Action::Poison(PoisonReason::RetriesExhausted),
+            ),
+            (
+                Class::Unavailable,
+                Some(1),
+                delivery(9, 0, 0),
+                Retry,
+                Action::Poison(PoisonReason::RetriesExhausted),
+            ),
             (
                 Class::PossiblyDelivered,
                 None,
@@ -319,7 +347,7 @@ mod tests {
                 None,
                 delivery(0, 0, 1),
                 Retry,
-                Action::Poison(Poison::PossiblyDelivered),
+                Action::Poison(PoisonReason::PossiblyDelivered),
             ),
             (Class::PossiblyDelivered, None, delivery(0, 0, 0), Drop, Action::Drop),
             (Class::Unauthorized, None, delivery(0, 0, 0), Retry, Action::StopRun(Stop::CredentialsRefused)),
@@ -337,17 +365,23 @@ mod tests {
                 Retry,
                 Action::StopRun(Stop::NoToken { retry_after: Some(Duration::from_secs(9)) }),
             ),
-            (Class::DestinationGone, None, delivery(0, 0, 0), Retry, Action::Poison(Poison::DestinationGone)),
-            (Class::Permanent, None, delivery(0, 0, 0), Retry, Action::Poison(Poison::Permanent)),
-            (Class::WrongCloud, None, delivery(0, 0, 0), Retry, Action::Poison(Poison::Permanent)),
+            (
+                Class::DestinationGone,
+                None,
+                delivery(0, 0, 0),
+                Retry,
+                Action::Poison(PoisonReason::DestinationGone),
+            ),
+            (Class::Permanent, None, delivery(0, 0, 0), Retry, Action::Poison(PoisonReason::Permanent)),
+            (Class::WrongCloud, None, delivery(0, 0, 0), Retry, Action::Poison(PoisonReason::Permanent)),
         ] {
-            let actual = decide_simply(class, after, before.clone(), on_uncertain);
+            let actual = decide_while_host_works(class, after, before.clone(), on_uncertain);
             assert_eq!(actual, expected, "{class:?} {after:?} {before:?} {on_uncertain:?}");
         }
     }
 
     #[test]
-    fn a_refusal_that_only_one_meets_is_its_own() {
+    fn token_refused_by_one_conversation_alone_counts_as_a_try() {
         for (class, tries, expected) in [
             (Class::Unauthorized, 0, Some(1)),
             (Class::Unauthorized, 3, Some(4)),
@@ -362,14 +396,14 @@ mod tests {
                 refused_alone: true,
                 host: HostState::Works,
                 due_for: Duration::ZERO,
-                until_forgotten: YEAR,
+                until_deletion: YEAR,
                 until_expired: None,
             };
             let refused = Verdict { status: Some(401), ..verdict(class, None) };
             let action = decide(&refused, &situation, &Limits::default(), |max| max);
             match (expected, action) {
                 (Some(tries), Action::Hide { delivery, .. }) => assert_eq!(delivery.tries, tries),
-                (None, action) => assert_eq!(action, Action::Poison(Poison::RetriesExhausted)),
+                (None, action) => assert_eq!(action, Action::Poison(PoisonReason::RetriesExhausted)),
                 (Some(_), action) => panic!("{class:?} {tries}: {action:?}"),
             }
         }
@@ -377,13 +411,13 @@ mod tests {
         for (status, refused_alone, stops) in
             [(Some(401), true, false), (Some(401), false, true), (None, true, true), (None, false, true)]
         {
-            let stop = stops_everybody(&refused_by(status), refused_alone);
+            let stop = stops_the_run(&refused_by(status), refused_alone);
             assert_eq!(stop.is_some(), stops, "{status:?} {refused_alone}");
         }
     }
 
     #[test]
-    fn a_pause_is_what_the_queue_takes() {
+    fn pause_of_any_length_becomes_a_time_out_that_the_queue_accepts() {
         for (pause_ms, until_forgotten_seconds, expected_seconds) in [
             (0, 1000, Some(1)),
             (1, 1000, Some(1)),
@@ -405,9 +439,9 @@ mod tests {
     }
 
     #[test]
-    fn an_end_comes_before_a_retry() {
+    fn pause_beyond_the_end_of_the_alert_or_message_is_shortened() {
         let delivery = Delivery::default();
-        for (until_forgotten, until_expired, expected) in [
+        for (until_deletion, until_expired, expected) in [
             (YEAR, Some(30), Some(30)),
             (YEAR, Some(300), Some(100)),
             (Duration::from_secs(180), None, Some(90)),
@@ -422,29 +456,36 @@ mod tests {
                 refused_alone: false,
                 host: HostState::Works,
                 due_for: Duration::ZERO,
-                until_forgotten,
+                until_deletion,
                 until_expired: until_expired.map(Duration::from_secs),
             };
             let verdict = verdict(Class::Throttled, Some(100));
             let action = decide(&verdict, &situation, &Limits::default(), |max| max);
             match (expected, action) {
                 (Some(seconds), Action::Hide { after, .. }) => assert_eq!(after.as_secs(), seconds),
-                (None, action) => assert_eq!(action, Action::Poison(Poison::OutOfTime)),
-                (Some(_), action) => panic!("{until_forgotten:?} {until_expired:?}: {action:?}"),
+                (None, action) => assert_eq!(action, Action::Poison(PoisonReason::OutOfTime)),
+                (Some(_), action) => panic!("{until_deletion:?} {until_expired:?}: {action:?}"),
             }
         }
     }
 
     #[test]
     fn failure_of_the_host_is_not_counted_as_a_try() {
+        #[derive(Debug, PartialEq)]
+        struct Counted {
+            tries: u32,
+            outages: u32,
+            pause_seconds: u64,
+        }
+        let counted = |tries, outages, pause_seconds| Some(Counted { tries, outages, pause_seconds });
         for (host, outages, expected) in [
-            (HostState::Works, 0, Some((4, 0, 160))),
-            (HostState::Unclear, 0, Some((3, 1, 20))),
-            (HostState::Unclear, 1, Some((3, 2, 40))),
-            (HostState::Unclear, 22, Some((3, 23, 60))),
+            (HostState::Works, 0, counted(4, 0, 160)),
+            (HostState::Unclear, 0, counted(3, 1, 20)),
+            (HostState::Unclear, 1, counted(3, 2, 40)),
+            (HostState::Unclear, 22, counted(3, 23, 60)),
             (HostState::Unclear, 23, None),
-            (HostState::Fails, 0, Some((3, 0, 60))),
-            (HostState::Fails, 23, Some((3, 23, 60))),
+            (HostState::Fails, 0, counted(3, 0, 60)),
+            (HostState::Fails, 23, counted(3, 23, 60)),
         ] {
             let delivery = Delivery { tries: 3, outages, ..Delivery::default() };
             let situation = Situation {
@@ -454,20 +495,17 @@ mod tests {
                 refused_alone: false,
                 host,
                 due_for: Duration::ZERO,
-                until_forgotten: YEAR,
+                until_deletion: YEAR,
                 until_expired: None,
             };
             let verdict = verdict(Class::Unavailable, None);
             let found = match decide(&verdict, &situation, &Limits::default(), |max| max) {
                 Action::Hide { after, delivery, .. } => {
-                    Some((delivery.tries, delivery.outages, after.as_secs()))
+                    counted(delivery.tries, delivery.outages, after.as_secs())
                 }
                 _ => None,
             };
-            assert_eq!(
-                found, expected,
-                "{host:?}, {outages} outages before: tries, outages, pause in seconds"
-            );
+            assert_eq!(found, expected, "{host:?}, {outages} outages before");
         }
     }
 
@@ -488,13 +526,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn outcome_to_action(
+        fn decision_in_any_situation_keeps_the_rules(
             class in any_class(),
             retry_after in prop::option::of(any::<u64>()),
             (tries, throttled, uncertain, outages) in (0_u32.., 0_u32.., 0_u32..3, 0_u32..50),
             host in prop::sample::select(vec![HostState::Works, HostState::Unclear, HostState::Fails]),
             (drop, refused_alone) in any::<(bool, bool)>(),
-            until_forgotten in any::<u64>(),
+            until_deletion in any::<u64>(),
             until_expired in prop::option::of(any::<u64>()),
             jitter in any::<u64>(),
         ) {
@@ -506,34 +544,35 @@ mod tests {
                 refused_alone,
                 host,
                 due_for: Duration::ZERO,
-                until_forgotten: Duration::from_secs(until_forgotten),
+                until_deletion: Duration::from_secs(until_deletion),
                 until_expired: until_expired.map(Duration::from_secs),
             };
             let limits = Limits::default();
             let action = decide(&verdict(class, retry_after), &situation, &limits, |max| jitter % max.saturating_add(1).max(1));
-            // A message leaves the queue without standing in poison only if it was delivered, or its sender said so.
+            // A message is deleted without a copy in the poison queue only if the alert was delivered, or if
+            // its sender asked for that (`onUncertain: drop`).
             prop_assert_eq!(matches!(action, Action::Delete), class == Class::Accepted);
             let is_uncertain = matches!(class, Class::PossiblyDelivered | Class::GatewayFailed);
             prop_assert_eq!(matches!(action, Action::Drop), is_uncertain && drop);
-            // These verdicts have no status, as the login host's have none.
+            // These verdicts have no status, like those of the login host.
             prop_assert_eq!(matches!(action, Action::StopRun(_)), matches!(class, Class::Unauthorized | Class::NoToken));
             if let Action::Hide { after, delivery: after_delivery, .. } = action {
                 prop_assert!(after >= Duration::from_secs(1) && after <= MAX_HIDE);
-                prop_assert!(after.as_secs() < until_forgotten, "the queue forgets it first");
+                prop_assert!(after.as_secs() < until_deletion, "the queue deletes the message first");
                 prop_assert_eq!(after_delivery.accounted, 9);
-                // Throttling burns no tries, and nothing ever goes down.
+                // Throttling uses up no tries, and no count ever decreases.
                 prop_assert!(after_delivery.tries >= tries && after_delivery.throttled >= throttled);
                 prop_assert!(class != Class::Throttled || after_delivery.tries == tries);
                 let is_try = matches!(class, Class::Unavailable | Class::GatewayFailed | Class::Unauthorized);
                 prop_assert!(after_delivery.tries < limits.max_tries || !is_try);
                 prop_assert!(after_delivery.outages < limits.max_outages || !is_try);
-                // While the host fails, nothing is counted.
+                // While the host fails, no failure is counted.
                 prop_assert!(host != HostState::Fails || (after_delivery.tries, after_delivery.outages) == (tries, outages));
             }
         }
 
         #[test]
-        fn backoff_stays_in_its_bounds(attempt in 0_u32.., random in any::<u64>()) {
+        fn backoff_of_any_attempt_keeps_its_bounds(attempt in 0_u32.., random in any::<u64>()) {
             let first = Duration::from_secs(2);
             let pause = backoff(first, attempt, |max| random % (max + 1));
             let longest = 2_f64.powi(i32::try_from(attempt.clamp(1, 64)).unwrap()).min(300.0);

@@ -1,8 +1,10 @@
-//! The breaker: which Connector hosts fail, so that an outage does not use up the tries of the alerts that wait for it.
+//! The circuit breaker: it finds out which Connector hosts fail, so that an outage does not use up the tries
+//! of the alerts that wait for the host.
 //!
-//! A run knows of each host (on Teams: of each region of it) which conversations it reached last and which it did not. The
-//! next run reads this from the record of the queue's runs. A run that is killed stores nothing, so the breaker is a hint: it
-//! decides when an alert is tried and whether a try counts, never whether an alert is delivered.
+//! For each host (on Teams: for each region of it) the run records which conversations it reached and which
+//! it did not. The next run reads these results from the record of the run lock. A run that is killed does
+//! not store its results, so the breaker is only a hint. It decides when an alert is tried and whether a try
+//! counts, but never whether an alert is delivered.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -14,34 +16,35 @@ use serde::{Deserialize, Serialize};
 
 use crate::schedule::LaneKey;
 
-/// So many conversations have to fail, with none reached in between, before a host counts as out.
+/// A host counts as out after this many conversations failed in a row.
 const CONVERSATIONS: usize = 3;
-/// Conversations that are remembered for each host, the last ones.
-const REMEMBERED: usize = 8;
-/// Results older than this say nothing about the host.
+/// The most conversations whose last results are kept for each host.
+const MAX_RESULTS: usize = 8;
+/// Results older than this are ignored.
 const RESULTS_END_AFTER: Duration = Duration::from_secs(10 * 60);
 /// The pause before the first probe of a host. It doubles with each probe that fails.
 const FIRST_PROBE_AFTER: Duration = Duration::from_secs(5);
 /// The longest pause between two probes.
 pub(super) const LONGEST_PROBE_PAUSE: Duration = Duration::from_secs(60);
-/// An alert that may have been delivered probes only if no other alert has probed for that long, because it can be sent only
-/// once more.
+/// An alert that may have been delivered can be sent only once more. So it probes the host only if no other
+/// alert has probed it for this long.
 const UNCERTAIN_PROBES_AFTER: Duration = Duration::from_secs(2 * 60);
-/// Hosts that are stored for the next run.
+/// The most hosts that are stored for the next run.
 const STORED_HOSTS: usize = 16;
 
-/// What a run knows about a host when an attempt has failed.
+/// The state of a host when an attempt has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HostState {
-    /// The host reached another conversation since this one failed before: the failure is the alert's own.
+    /// The host has reached another conversation since this one failed before, so the failure is the alert's
+    /// own.
     Works,
-    /// There is too little to tell an outage from a failure of the alert.
+    /// There are too few results to tell an outage from a failure of the alert.
     Unclear,
-    /// Several conversations fail, and more fail than are reached.
+    /// Several conversations fail, and more of them fail than are reached.
     Fails,
 }
 
-/// What an attempt has shown about the host.
+/// The result of an attempt, as far as it concerns the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sign {
     Reached,
@@ -53,7 +56,7 @@ impl Sign {
         match class {
             Class::Accepted | Class::DestinationGone => Some(Self::Reached),
             Class::Unavailable | Class::GatewayFailed | Class::PossiblyDelivered => Some(Self::Failed),
-            // A gateway may have answered these, or the login host.
+            // A gateway or the login host may have sent these responses.
             Class::Throttled
             | Class::Unauthorized
             | Class::NoToken
@@ -63,7 +66,8 @@ impl Sign {
     }
 }
 
-/// The last result of a conversation. Moments are in milliseconds since 1970, because runs share only the calendar.
+/// The last result of a conversation. Moments are in milliseconds since 1970, because each run has a
+/// monotonic clock of its own.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct LastResult {
     lane: String,
@@ -74,16 +78,16 @@ struct LastResult {
 /// The results of one host.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Results {
-    /// One for each conversation, the newest last.
+    /// One result for each conversation, the newest last.
     last: Vec<LastResult>,
-    /// The next probe, while the host is out.
+    /// The time of the next probe, while the host is out.
     probe_at: i64,
-    /// The pause after that probe, should it fail.
+    /// The pause after that probe if it fails, in milliseconds.
     pause: u64,
 }
 
 impl Results {
-    /// Conversations that failed since one was reached.
+    /// The number of conversations that failed since the last one was reached.
     fn failed_in_a_row(&self) -> usize {
         self.last.iter().rev().take_while(|result| !result.reached).count()
     }
@@ -97,16 +101,16 @@ impl Results {
         self.is_out() || failed >= CONVERSATIONS && failed * 2 > self.last.len()
     }
 
-    fn forget_old(&mut self, now: i64) {
+    fn remove_old(&mut self, now: i64) {
         let oldest = now - milliseconds(RESULTS_END_AFTER);
-        // A clock that was ahead must not keep a host out.
+        // Results from the future come from a clock that was ahead. They must not keep a host out.
         let newest = now + milliseconds(RESULTS_END_AFTER);
         self.last.retain(|result| (oldest..newest).contains(&result.at));
     }
 
-    /// Records a result, and returns the state in which a failure finds the host.
+    /// Records a result, and returns the state of the host in case the result was a failure.
     fn record(&mut self, lane: &str, reached: bool, now: i64) -> HostState {
-        self.forget_old(now);
+        self.remove_old(now);
         let before = self.last.iter().position(|result| result.lane == lane);
         let worked_since =
             before.is_some_and(|before| self.last[before..].iter().any(|result| result.reached));
@@ -115,7 +119,7 @@ impl Results {
             self.last.remove(before);
         }
         self.last.push(LastResult { lane: lane.to_owned(), reached, at: now });
-        if self.last.len() > REMEMBERED {
+        if self.last.len() > MAX_RESULTS {
             self.last.remove(0);
         }
         match (self.fails(), had_failed && worked_since) {
@@ -126,24 +130,24 @@ impl Results {
     }
 }
 
-/// What is new about a host after an attempt.
+/// A change in the state of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
-    WentOut,
-    CameBack,
+    Failed,
+    Recovered,
 }
 
-/// All hosts that a run sends to.
+/// The results of all hosts that a run sends to.
 #[derive(Debug, Default)]
 pub(crate) struct Hosts(RefCell<BTreeMap<String, Results>>);
 
 impl Hosts {
-    /// Reads what an earlier run stored. A text that is no such thing is taken for an empty one.
+    /// Reads the text that an earlier run stored. A text that cannot be read counts as empty.
     pub(crate) fn read(stored: &str) -> Self {
         Self(RefCell::new(serde_json::from_str(stored).unwrap_or_default()))
     }
 
-    /// The text for the next run: empty while no host fails, at most about 12 KiB.
+    /// Returns the text for the next run: empty while no host fails, at most about 12 KiB.
     pub(crate) fn stored(&self) -> String {
         let hosts = self.0.borrow();
         let failing = hosts.iter().filter(|(_, results)| results.last.iter().any(|result| !result.reached));
@@ -152,13 +156,14 @@ impl Hosts {
         if failing.is_empty() { String::new() } else { serde_json::to_string(&failing).unwrap_or_default() }
     }
 
-    /// Returns how long an alert has to wait before it may be sent to the host; `None` if it may be sent now. While a host
-    /// is out, one alert at a time probes it.
+    /// Returns how long an alert has to wait before it may be sent to the host; `None` if it may be sent now.
+    /// While a host is out, one alert at a time probes it. `is_uncertain`: whether the alert may have been
+    /// delivered.
     pub(super) fn wait(&self, host: &str, is_uncertain: bool, clock: &impl Clock) -> Option<Duration> {
         let mut hosts = self.0.borrow_mut();
         let results = hosts.get_mut(host)?;
         let now = clock.now().timestamp_millis();
-        results.forget_old(now);
+        results.remove_old(now);
         if !results.is_out() {
             return None;
         }
@@ -175,7 +180,7 @@ impl Hosts {
         None
     }
 
-    /// Records how an attempt ended. Returns the host's state, and whether it has just gone out or come back.
+    /// Records the result of an attempt. Returns the host's state, and the change if this result changed it.
     pub(super) fn record(
         &self,
         host: &str,
@@ -183,7 +188,8 @@ impl Hosts {
         class: Class,
         clock: &impl Clock,
     ) -> (HostState, Option<Change>) {
-        // A refused token says that the host answers.
+        // The other classes show nothing about the host. A refused token then counts as the alert's own
+        // failure.
         let Some(sign) = Sign::of(class) else { return (HostState::Works, None) };
         let mut hosts = self.0.borrow_mut();
         let results = match hosts.get_mut(host) {
@@ -197,9 +203,9 @@ impl Hosts {
             (false, true) => {
                 results.pause = u64::try_from((FIRST_PROBE_AFTER * 2).as_millis()).unwrap_or(u64::MAX);
                 results.probe_at = now.saturating_add(milliseconds(FIRST_PROBE_AFTER));
-                Some(Change::WentOut)
+                Some(Change::Failed)
             }
-            (true, false) => Some(Change::CameBack),
+            (true, false) => Some(Change::Recovered),
             _ => None,
         };
         (state, change)
@@ -222,7 +228,7 @@ mod tests {
         LaneKey::named(&format!("{name:x}")).unwrap()
     }
 
-    /// Records one result after the other, a second apart: conversation and whether it was reached.
+    /// Records results, one second apart. Each is a conversation and whether it was reached.
     fn record_all(hosts: &Hosts, host: &FakeHost, results: &[(u64, bool)]) -> Vec<HostState> {
         let record = |&(conversation, reached): &(u64, bool)| {
             host.elapsed.set(host.elapsed.get() + Duration::from_secs(1));
@@ -233,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn failure_counts_only_if_the_host_reached_another_conversation_since_the_last_one() {
+    fn failure_after_the_host_reached_another_conversation_is_the_alerts_own() {
         use HostState::{Fails, Unclear, Works};
         for (results, expected) in [
             (vec![(1, false)], Unclear),
@@ -253,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn slow_recovery_of_one_in_ten_counts_no_tries() {
+    fn host_that_reaches_one_in_ten_still_fails() {
         let (hosts, host) = (Hosts::default(), FakeHost::default());
         let results: Vec<(u64, bool)> = (0..200).map(|index| (index % 37, index % 10 == 9)).collect();
         let states = record_all(&hosts, &host, &results);
@@ -272,18 +278,18 @@ mod tests {
             host.elapsed.set(host.elapsed.get() + Duration::from_secs(1));
             if hosts.wait(HOST, false, &host).is_none() {
                 probes.push((host.elapsed.get() - went_out_at).as_secs());
-                assert!(hosts.wait(HOST, false, &host).is_some(), "the second one waits");
+                assert!(hosts.wait(HOST, false, &host).is_some(), "a second alert waits");
                 hosts.record(HOST, lane(4), Class::GatewayFailed, &host);
             }
             assert_eq!(hosts.wait("https://smba.trafficmanager.net/emea", false, &host), None);
         }
         assert_eq!(probes, [5, 15, 35, 75, 135, 195, 255]);
         record_all(&hosts, &host, &[(1, true)]);
-        assert_eq!(hosts.wait(HOST, false, &host), None, "one that gets through opens the host");
+        assert_eq!(hosts.wait(HOST, false, &host), None, "one success ends the outage");
     }
 
     #[test]
-    fn alert_that_may_be_delivered_probes_last() {
+    fn alert_that_may_be_delivered_probes_two_minutes_later() {
         let (hosts, host) = (Hosts::default(), FakeHost::default());
         record_all(&hosts, &host, &[(1, false), (2, false), (3, false)]);
         let wait = hosts.wait(HOST, true, &host).unwrap();
@@ -293,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn next_run_reads_the_results_and_forgets_them_after_ten_minutes() {
+    fn results_of_an_earlier_run_are_ignored_after_ten_minutes() {
         let (hosts, host) = (Hosts::default(), FakeHost::default());
         record_all(&hosts, &host, &[(7, true)]);
         assert_eq!(hosts.stored(), "", "a host that works costs no bytes");

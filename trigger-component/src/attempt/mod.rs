@@ -1,9 +1,9 @@
-//! One attempt to deliver a message: what has to be looked at first, the call, and what it comes to. Nothing in here changes
-//! the message.
+//! One attempt to deliver a message: the checks, the call, and the outcome. Nothing in this module changes
+//! the message on the queue.
 
 mod checks;
-mod courier;
 mod decide;
+mod delivery_path;
 mod hosts;
 mod outcome;
 mod token_use;
@@ -19,8 +19,8 @@ use serde_json::json;
 use state::Conversations;
 use state::ledger::Ledger;
 
-pub(crate) use courier::Courier;
-pub(crate) use decide::{Hidden, Poison, Stop, hide_for, stops_everybody};
+pub(crate) use decide::{Hidden, PoisonReason, Stop, hide_for, stops_the_run};
+pub(crate) use delivery_path::DeliveryPath;
 pub(crate) use hosts::Hosts;
 pub(crate) use outcome::Outcome;
 pub(crate) use token_use::TokenUse;
@@ -31,7 +31,7 @@ use crate::schedule::Leased;
 use decide::{Action, Situation, decide, wait_for_host};
 use hosts::{Change, HostState};
 
-/// What attempts need. Shared by everything that a run does at once.
+/// The data and clients that attempts need. All jobs of a run share them.
 #[derive(Debug)]
 pub(crate) struct Attempts<'a, H> {
     pub(crate) host: &'a H,
@@ -39,41 +39,47 @@ pub(crate) struct Attempts<'a, H> {
     pub(crate) limits: &'a Limits,
     pub(crate) ledger: &'a Ledger<'a, H>,
     pub(crate) conversations: Conversations<'a, H>,
-    pub(crate) courier: Courier<'a, H>,
+    pub(crate) delivery_path: DeliveryPath<'a, H>,
     pub(crate) trust: &'a TrustPolicy,
     pub(crate) tenants: &'a Tenants,
     pub(crate) seal_key: Option<&'a SealKey>,
     pub(crate) unsealed: Unsealed,
-    /// Which conversations the bot's token was good for, and for which not.
+    /// The conversations that accepted or refused the bot's token.
     pub(crate) token_use: TokenUse,
-    /// Which of the Connector's hosts fail.
+    /// The state of the Connector's hosts.
     pub(crate) hosts: Hosts,
-    /// After that moment another run may be at work: nothing is sent any more.
+    /// After this moment, on the monotonic clock, nothing is sent, because another run may hold the lock.
     pub(crate) may_send_until: Cell<Duration>,
 }
 
 impl<H: Host> Attempts<'_, H> {
-    /// Finds out what is to become of a message, and sends it if nothing speaks against it.
+    /// Checks a message, sends it if all checks pass, and returns the outcome.
     pub(crate) async fn attempt(&self, leased: &mut Leased, withdrawn: &Withdrawn) -> Outcome {
-        if let Some(outcome) = self.what_is_known(leased, withdrawn).await {
+        if let Some(outcome) = self.decide_without_sending(leased, withdrawn).await {
             return outcome;
         }
-        // Checked at capture, and again here: the queue is a hop that others can write to.
+        // The bot has checked the URL, but other programs can write to the queue, so it is checked again.
         let service_url = match self.trust.check(&leased.envelope.address.service_url) {
             Ok(service_url) => service_url,
-            Err(reason) => return Outcome::given_up(Poison::UntrustedHost, reason.to_string()),
+            Err(reason) => return Outcome::poison(PoisonReason::UntrustedHost, reason.to_string()),
         };
         if !self.tenants.allow(&leased.envelope.address) {
-            return Outcome::given_up(Poison::TenantNotAllowed, "its tenant is not in `tenants`");
+            return Outcome::poison(
+                PoisonReason::TenantNotAllowed,
+                "tenant: not in `tenants`; add it there to serve it",
+            );
         }
         if leased.seal == SealState::Missing && self.unsealed == Unsealed::Refuse {
-            return Outcome::given_up(Poison::Unsealed, "it has no seal, and unsealed=refuse");
+            return Outcome::poison(
+                PoisonReason::Unsealed,
+                "seal: missing, and unsealed=refuse; seal the message or set unsealed=allow",
+            );
         }
-        // Looking things up can take seconds.
+        // The reads above can take seconds.
         if self.host.monotonic() >= self.may_send_until.get() {
             return Outcome::TooLate;
         }
-        let region = self.courier.region(&service_url);
+        let region = self.delivery_path.region(&service_url);
         let envelope = &leased.envelope;
         let mut situation = Situation {
             delivery: &envelope.delivery,
@@ -82,7 +88,7 @@ impl<H: Host> Attempts<'_, H> {
             refused_alone: false,
             host: HostState::Fails,
             due_for: self.due_for(leased),
-            until_forgotten: leased.until_forgotten(self.host),
+            until_deletion: leased.until_deletion(self.host),
             until_expired: envelope
                 .expires
                 .map(|expires| (expires - self.host.now()).to_std().unwrap_or_default()),
@@ -91,7 +97,7 @@ impl<H: Host> Attempts<'_, H> {
             let action = wait_for_host(wait, &situation, |max| self.host.up_to(max));
             return outcome_of(action, host_out(region));
         }
-        let verdict = self.courier.deliver(leased, &service_url, self.trust).await;
+        let verdict = self.delivery_path.deliver(leased, &service_url, self.trust).await;
         let (state, change) = self.hosts.record(region, leased.lane, verdict.class, self.host);
         situation.host = state;
         situation.refused_alone = self.token_use.refused_alone(self.host, &verdict, leased.lane).await;
@@ -102,7 +108,7 @@ impl<H: Host> Attempts<'_, H> {
         match &action {
             Action::Delete => self.token_use.delivered(),
             Action::Hide { .. } => self.log_retry(leased, &verdict),
-            Action::Poison(Poison::DestinationGone) => self.pause_conversation(leased).await,
+            Action::Poison(PoisonReason::DestinationGone) => self.pause_conversation(leased).await,
             Action::Drop | Action::Poison(_) | Action::StopRun(_) => {}
         }
         outcome_of(action, verdict)
@@ -123,11 +129,11 @@ impl<H: Host> Attempts<'_, H> {
         self.host.event(Level::Warn, "alert.retried", fields);
     }
 
-    /// Logs that a host went out or came back: one line for all alerts that wait for it.
+    /// Logs that a host began to fail or works again: one line for all alerts that wait for the host.
     fn log_change(&self, change: Change, region: &str, verdict: &Verdict) {
         let (level, event) = match change {
-            Change::WentOut => (Level::Error, "host.failed"),
-            Change::CameBack => (Level::Info, "host.recovered"),
+            Change::Failed => (Level::Error, "host.failed"),
+            Change::Recovered => (Level::Info, "host.recovered"),
         };
         let fields =
             json!({"run": self.run, "host": region, "status": verdict.status, "reason": verdict.reason});
@@ -135,9 +141,9 @@ impl<H: Host> Attempts<'_, H> {
     }
 }
 
-/// Stands for the answer to a message that was not sent.
+/// The verdict for a message that was not sent, because its host is out.
 fn host_out(region: &str) -> Verdict {
-    let reason = format!("{region} is out: several conversations failed, and none was reached");
+    let reason = format!("{region}: several conversations failed in a row; the poller probes the host");
     Verdict { class: Class::Unavailable, status: None, reason, retry_after: None, activity_id: None }
 }
 
@@ -148,7 +154,7 @@ fn outcome_of(action: Action, verdict: Verdict) -> Outcome {
         Action::Hide { after, delivery, why } => {
             Outcome::Wait { why, after, delivery, reason: verdict.reason }
         }
-        Action::Poison(why) => Outcome::GivenUp { why, reason: verdict.reason, status: verdict.status },
+        Action::Poison(why) => Outcome::Poison { why, reason: verdict.reason, status: verdict.status },
         Action::StopRun(stop) => Outcome::StopRun(stop, verdict.reason),
     }
 }

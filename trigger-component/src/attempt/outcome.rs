@@ -1,45 +1,45 @@
-//! What an attempt comes to.
+//! The outcome of an attempt.
 
 use std::time::Duration;
 
 use bot_framework::Verdict;
 use envelope::Delivery;
 
-use super::decide::{Hidden, Poison, Stop};
+use super::decide::{Hidden, PoisonReason, Stop};
 
-/// What is to become of a message. Only the run makes it so.
+/// The outcome of an attempt. `run/apply.rs` carries it out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The Connector took it.
+    /// The Connector accepted the alert.
     Delivered(Verdict),
-    /// Nobody knows, and its sender wants no second try.
+    /// The alert may have been delivered, and its sender wants no second try.
     Dropped(Verdict),
-    /// The ledger says that an earlier run sent it.
+    /// According to the ledger, an earlier run delivered or dropped the alert.
     AlreadySent,
-    /// The ledger says that this message stands in the poison queue.
+    /// According to the ledger, this message is in the poison queue.
     AlreadyPoisoned,
-    /// Its time has passed.
+    /// The alert has expired.
     Expired,
-    /// Its sender has cancelled it.
+    /// The sender has cancelled the alert.
     Cancelled,
-    /// The person wants no alerts from others.
+    /// The person has sent `stop`.
     Stopped,
-    /// The person asked to be forgotten after it was accepted.
+    /// The person asked to be forgotten after the alert was accepted.
     Forgotten,
-    /// Its time has not come.
+    /// The alert is not due before this time has passed.
     NotDue(Duration),
-    /// It has to wait, and its conversation with it.
+    /// The message has to be hidden for `after`, and the younger ones of its conversation wait behind it.
     Wait { why: Hidden, after: Duration, delivery: Delivery, reason: String },
-    /// It is given up.
-    GivenUp { why: Poison, reason: String, status: Option<u16> },
-    /// It was not sent, because another run may be at work.
+    /// The message has to be moved to the poison queue.
+    Poison { why: PoisonReason, reason: String, status: Option<u16> },
+    /// The alert was not sent, because another run may hold the lock.
     TooLate,
-    /// Nothing can be sent for anybody.
+    /// The run has to stop, because it can send no alert at all.
     StopRun(Stop, String),
 }
 
 impl Outcome {
-    pub(super) fn given_up(why: Poison, reason: impl Into<String>) -> Self {
-        Self::GivenUp { why, reason: reason.into(), status: None }
+    pub(super) fn poison(why: PoisonReason, reason: impl Into<String>) -> Self {
+        Self::Poison { why, reason: reason.into(), status: None }
     }
 }

@@ -1,4 +1,4 @@
-//! Whom a refusal of the bot's token concerns: one conversation, or everybody.
+//! Decides whether a refusal of the bot's token concerns one conversation or all of them.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -8,17 +8,17 @@ use platform::Host;
 
 use crate::schedule::LaneKey;
 
-/// So long a refused conversation waits for another one to show that the token is good. Those that were begun with it have
-/// their answer by then.
-const OTHERS_WITHIN: Duration = Duration::from_secs(1);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How long a refused conversation waits for another conversation that accepts the token. Calls that began at
+/// the same time usually have their response by then.
+const WAIT_FOR_OTHERS: Duration = Duration::from_secs(1);
+const CHECK_EVERY: Duration = Duration::from_millis(50);
 
-/// What became of the bot's token in a run.
+/// The results of the bot's token in a run.
 #[derive(Debug, Default)]
 pub(crate) struct TokenUse {
-    /// A Connector has taken something, and with it the token.
+    /// A Connector has accepted an alert, and so the token.
     is_good: Cell<bool>,
-    /// Conversations that refused it.
+    /// The conversations that refused the token.
     refused: RefCell<Vec<LaneKey>>,
 }
 
@@ -27,19 +27,20 @@ impl TokenUse {
         self.is_good.set(true);
     }
 
-    /// Whether a refusal is the conversation's own: others took the token, or no other one refused it. Waits a moment for the
-    /// others if nobody has taken it yet.
+    /// Returns whether a refusal concerns this conversation alone: another one accepted the token, or no
+    /// other one refused it. If no conversation has accepted the token yet, this waits up to
+    /// [`WAIT_FOR_OTHERS`].
     pub(super) async fn refused_alone(&self, host: &impl Host, verdict: &Verdict, lane: LaneKey) -> bool {
-        // Without a status it was the login host that refused.
+        // A refusal without a status comes from the login host.
         if verdict.class != Class::Unauthorized || verdict.status.is_none() {
             return self.is_good.get();
         }
         if !self.refused.borrow().contains(&lane) {
             self.refused.borrow_mut().push(lane);
         }
-        let until = host.monotonic() + OTHERS_WITHIN;
+        let until = host.monotonic() + WAIT_FOR_OTHERS;
         while !self.is_good.get() && host.monotonic() < until {
-            host.sleep(LOOK_EVERY).await;
+            host.sleep(CHECK_EVERY).await;
         }
         self.is_good.get() || self.refused.borrow().len() == 1
     }

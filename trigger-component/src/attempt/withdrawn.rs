@@ -1,4 +1,4 @@
-//! What was withdrawn while messages lay on the queue, as far as this run has asked.
+//! The withdrawals that this run has read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,38 +13,40 @@ pub(crate) enum Wanted {
     Yes,
     Cancelled,
     Stopped,
-    /// The person asked to be forgotten after it was accepted.
+    /// The person asked to be forgotten after the alert was accepted.
     Forgotten,
 }
 
-/// What a person said themselves can be dropped only because the person asked to be forgotten. For messages that nothing else
-/// withdraws, a run asks no more often than that.
-const FORGOTTEN_ASKED_EVERY: TimeDelta = TimeDelta::seconds(1);
+/// A message that a person sent can be withdrawn only by the person's wish to be forgotten. For such messages
+/// a run reads the withdrawals at most this often.
+const READ_AT_MOST_EVERY: TimeDelta = TimeDelta::seconds(1);
 
-/// Answers for alerts that were accepted a short time ago.
+/// The withdrawals of the last ten minutes, which answer for alerts that were accepted in that time.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Withdrawn {
     cancelled: BTreeSet<String>,
-    /// Whether the last word in a conversation was `stop`.
+    /// By conversation: `true` if the last command was `stop`, `false` if it was `start`.
     stopped: BTreeMap<String, bool>,
-    /// When the person of a conversation asked to be forgotten last.
+    /// By conversation: when its person last asked to be forgotten.
     forgotten: BTreeMap<String, DateTime<Utc>>,
-    /// When it was asked last; `None` if never, or if the answer was not all of it.
-    asked_at: Option<DateTime<Utc>>,
+    /// When all withdrawals were last read; `None` if never, or if the last read did not return all of them.
+    read_at: Option<DateTime<Utc>>,
 }
 
 impl Withdrawn {
-    /// Since when has to be asked for these messages; `None` if the last answer does for them.
-    pub(crate) fn question(&self, messages: &[Leased], now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    /// Returns from which moment the withdrawals have to be read for these messages; `None` if the last read
+    /// suffices.
+    pub(crate) fn read_from(&self, messages: &[Leased], now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let can_be = |leased: &Leased| leased.envelope.cancellable || leased.envelope.stoppable;
-        let is_old = self.asked_at.is_none_or(|asked_at| now - asked_at >= FORGOTTEN_ASKED_EVERY);
-        let has_to_ask = !messages.is_empty() && (is_old || messages.iter().any(can_be));
-        // The first question reaches back as far as answers are believed: a message that comes later may be older.
-        has_to_ask.then(|| self.asked_at.unwrap_or(now - RECENTLY))
+        let is_old = self.read_at.is_none_or(|read_at| now - read_at >= READ_AT_MOST_EVERY);
+        let has_to_read = !messages.is_empty() && (is_old || messages.iter().any(can_be));
+        // The first read covers the whole term of recent withdrawals, because a message that is dequeued
+        // later may have been accepted earlier.
+        has_to_read.then(|| self.read_at.unwrap_or(now - RECENTLY))
     }
 
-    /// Takes an answer in: what was withdrawn, the oldest first, and whether that is all.
-    pub(crate) fn learn(&mut self, (withdrawals, is_all): (Vec<Withdrawal>, bool), asked_at: DateTime<Utc>) {
+    /// Adds withdrawals that were read, the oldest first. `is_all`: whether they are complete.
+    pub(crate) fn add(&mut self, (withdrawals, is_all): (Vec<Withdrawal>, bool), read_at: DateTime<Utc>) {
         for withdrawal in withdrawals {
             match withdrawal {
                 Withdrawal::Cancelled(id) => _ = self.cancelled.insert(id),
@@ -53,25 +55,26 @@ impl Withdrawn {
                 Withdrawal::Forgotten { conversation, at } => _ = self.forgotten.insert(conversation, at),
             }
         }
-        self.asked_at = is_all.then_some(asked_at);
+        self.read_at = is_all.then_some(read_at);
     }
 
-    /// There was no answer: each message is looked up by itself.
-    pub(crate) fn forget(&mut self) {
-        self.asked_at = None;
+    /// Marks the withdrawals as incomplete after a failed read. Each message is then looked up by itself.
+    pub(crate) fn invalidate(&mut self) {
+        self.read_at = None;
     }
 
-    /// Whether [`Withdrawn::look_up`] knows everything that was withdrawn a short time ago.
+    /// Whether [`Withdrawn::look_up`] covers all recent withdrawals.
     pub(crate) fn is_complete(&self) -> bool {
-        self.asked_at.is_some()
+        self.read_at.is_some()
     }
 
-    /// Whether nothing at all was withdrawn.
+    /// Whether no alert was withdrawn.
     pub(crate) fn is_empty(&self) -> bool {
         self.cancelled.is_empty() && self.stopped.is_empty() && self.forgotten.is_empty()
     }
 
-    /// Whether an alert is still wanted: `id` is of one that can be cancelled, `is_stoppable` says whether `stop` ends it.
+    /// Returns whether an alert is still wanted. `id` is set only if the alert can be cancelled.
+    /// `is_stoppable`: whether the person's `stop` withdraws it.
     pub(crate) fn look_up(
         &self,
         id: Option<&str>,
@@ -100,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_word_counts() {
+    fn withdrawals_of_one_conversation_the_last_one_counts() {
         let mut withdrawn = Withdrawn::default();
         assert!(!withdrawn.is_complete() && withdrawn.is_empty());
         let all = vec![
@@ -110,7 +113,7 @@ mod tests {
             Withdrawal::Started("d".into()),
             Withdrawal::Forgotten { conversation: "e".into(), at: at(10) },
         ];
-        withdrawn.learn((all, true), DateTime::UNIX_EPOCH);
+        withdrawn.add((all, true), DateTime::UNIX_EPOCH);
         assert!(withdrawn.is_complete() && !withdrawn.is_empty());
         for (id, conversation, seconds, is_stoppable, expected) in [
             (Some("a"), "x", 0, true, Wanted::Cancelled),
@@ -118,7 +121,7 @@ mod tests {
             (Some("b"), "c", 0, true, Wanted::Stopped),
             (Some("b"), "c", 0, false, Wanted::Yes),
             (None, "d", 0, true, Wanted::Yes),
-            // Whatever it is: what was accepted until then.
+            // A person's wish to be forgotten withdraws every alert that was accepted until then.
             (Some("b"), "e", 9, true, Wanted::Forgotten),
             (None, "e", 10, false, Wanted::Forgotten),
             (None, "e", 11, true, Wanted::Yes),
@@ -126,8 +129,8 @@ mod tests {
             let wanted = withdrawn.look_up(id, conversation, at(seconds), is_stoppable);
             assert_eq!(wanted, expected, "{id:?} {conversation:?} {seconds} {is_stoppable}");
         }
-        withdrawn.learn((Vec::new(), false), DateTime::UNIX_EPOCH);
-        assert!(!withdrawn.is_complete(), "each is looked up by itself");
+        withdrawn.add((Vec::new(), false), DateTime::UNIX_EPOCH);
+        assert!(!withdrawn.is_complete(), "the last read did not return all withdrawals");
         assert_eq!(withdrawn.look_up(Some("a"), "x", at(0), false), Wanted::Cancelled);
     }
 }

@@ -1,4 +1,4 @@
-//! Off the queue.
+//! Deletes finished messages from the queue.
 
 use std::cell::Cell;
 
@@ -10,14 +10,17 @@ use super::Queues;
 use crate::schedule::Leased;
 
 impl<H: Host> Queues<'_, H> {
-    /// Takes a message off the queue of which something is final. Nothing comes before the Delete, because a run that is
-    /// killed in between leaves a message that is handed out again. If the Delete fails, the ledger is told before the Delete
-    /// is repeated: whoever is handed the message again knows. It is told first of a message that the queue may hold twice.
+    /// Deletes a message whose alert has reached a final state.
+    ///
+    /// Usually the Delete is the first call: if the run is killed before it, the queue hands out the message
+    /// again. If the Delete fails, the run records `end` in the ledger before it repeats the Delete. A run
+    /// that dequeues the message again then finds that record. If the queue may hold the message twice
+    /// (`once`), the run records `end` first.
     pub(crate) async fn complete(&self, leased: &Leased, end: &Transition) {
-        let is_noted = Cell::new(leased.envelope.once && self.note(leased, end).await);
+        let is_recorded = Cell::new(leased.envelope.once && self.record_transition(leased, end).await);
         let note = async || {
-            if !is_noted.get() {
-                is_noted.set(self.note(leased, end).await);
+            if !is_recorded.get() {
+                is_recorded.set(self.record_transition(leased, end).await);
             }
         };
         let message = &leased.message;
@@ -27,15 +30,16 @@ impl<H: Host> Queues<'_, H> {
         }
     }
 
-    /// Takes a message off the queue of which the ledger knows already what became of it.
+    /// Deletes a message whose final state is already in the ledger.
     pub(crate) async fn delete(&self, leased: &Leased) {
         if let Err(error) = self.main.delete(&leased.message.id, &leased.message.pop_receipt).await {
             self.log_trouble("delete", leased, &error);
         }
     }
 
-    /// Tells the ledger at once. A table that fails makes a double possible if the Delete fails too; it stops nothing.
-    pub(super) async fn note(&self, leased: &Leased, transition: &Transition) -> bool {
+    /// Writes a transition to the ledger at once, and returns whether that succeeded. A failure is logged,
+    /// and the run goes on. If the Delete fails as well, the alert may be delivered twice.
+    pub(super) async fn record_transition(&self, leased: &Leased, transition: &Transition) -> bool {
         let Err(error) = self.ledger.note(transition).await else { return true };
         let fields = json!({
             "run": self.run, "envelope": leased.envelope.id.excerpt(), "status": transition.status.as_str(),

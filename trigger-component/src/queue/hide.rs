@@ -1,4 +1,4 @@
-//! Hidden for a while, or handed back.
+//! Hides messages for a while, or puts them back at once.
 
 use std::time::Duration;
 
@@ -11,8 +11,9 @@ use super::Queues;
 use crate::schedule::Leased;
 
 impl<H: Host> Queues<'_, H> {
-    /// Hides a message, with `delivery` written into it, or into the ledger where that cannot be. One that was only handed
-    /// back keeps its text, unless its hand-outs have to be accounted for. Returns how long it is away, at the most.
+    /// Hides a message for `after`, and stores `delivery` in its text. If the text cannot be changed,
+    /// `delivery` is stored in the ledger. Without `delivery`, the text stays unless the run has to record
+    /// that the message was dequeued. Returns how long the message is hidden at most.
     pub(crate) async fn hide(
         &self,
         leased: &Leased,
@@ -20,28 +21,29 @@ impl<H: Host> Queues<'_, H> {
         delivery: Option<Delivery>,
     ) -> Duration {
         let Leased { message, envelope, .. } = leased;
-        let handed_back = || {
+        let accounted_only = || {
             let unaccounted = message.dequeue_count.saturating_sub(envelope.delivery.accounted);
-            // The first two are within what the limit forgives; writing costs more than it tells.
+            // The limit of unaccounted dequeues allows the first two, so writing them is not worth a write.
             (unaccounted > 2)
                 .then(|| Delivery { accounted: message.dequeue_count, ..envelope.delivery.clone() })
         };
-        let delivery = delivery.or_else(handed_back);
+        let delivery = delivery.or_else(accounted_only);
         let text = delivery.as_ref().and_then(|delivery| self.text_with(leased, delivery));
         let seconds = u32::try_from(after.as_secs()).unwrap_or(u32::MAX);
         let hidden = self.main.hide(&message.id, &message.pop_receipt, seconds, text.as_deref()).await;
         if let Some(delivery) = delivery.filter(|_| text.is_none() || hidden.is_err()) {
-            // If that fails too, the queue's DequeueCount ends it.
+            // If this write fails as well, the queue's DequeueCount still limits how often the alert is
+            // tried.
             let tried = Some(delivery.to_json().to_string());
             let waiting = Transition { tried, ..Transition::to(leased.record.clone(), Status::Waiting) };
-            self.note(leased, &waiting).await;
+            self.record_transition(leased, &waiting).await;
         }
         match hidden {
             Ok(_) => after,
             Err(error) => {
                 self.log_trouble("hide", leased, &error);
-                // Hidden all the same, if only the answer was lost. Else it comes back by itself when the lease ends, or
-                // somebody else has it, for a lease of theirs.
+                // If only the response was lost, the message is hidden as asked. Otherwise it becomes visible
+                // when its lease ends. If another run has dequeued it, it is hidden for that run's lease.
                 let lease = match error {
                     QueueError::LeaseLost => self.limits.lease,
                     _ => (leased.leased_at + self.limits.lease).saturating_sub(self.host.monotonic()),
@@ -51,22 +53,22 @@ impl<H: Host> Queues<'_, H> {
         }
     }
 
-    /// The message's text with what was tried written into it; `None` if it has to keep its text.
+    /// Returns the message's text with `delivery` in it; `None` if the text must not change.
     fn text_with(&self, leased: &Leased, delivery: &Delivery) -> Option<String> {
         let Leased { envelope, seal, .. } = leased;
-        // An older bot's message stays as that bot's tools can read it.
+        // A message of an older format keeps its text, so that the older tools can read it.
         if envelope.shape.is_legacy() {
             return None;
         }
         let key = match seal {
             SealState::Valid => self.seal_key,
             SealState::Missing => None,
-            // What cannot be checked cannot be sealed again.
+            // The poller must not seal a text whose seal it could not check.
             SealState::Broken | SealState::Unchecked => return None,
         };
         let mut envelope = envelope.clone();
         envelope.delivery = delivery.clone();
-        // It may no longer fit.
+        // With `delivery`, the text may be longer than a message can be.
         envelope.encode(key).ok()
     }
 }

@@ -1,4 +1,4 @@
-//! What happens to a message on the queue: off it, hidden, handed back, or over to the poison queue.
+//! The changes to a message on the queue: it is deleted, hidden, put back, or moved to the poison queue.
 
 mod complete;
 mod hide;
@@ -11,13 +11,13 @@ use serde_json::json;
 use state::ledger::Ledger;
 use storage_queue::{QueueClient, QueueError};
 
-pub(crate) use poison::{Buried, Grave};
+pub(crate) use poison::{PoisonCopy, Poisoned};
 pub(crate) use warnings::Warnings;
 
 use crate::limits::Limits;
 use crate::schedule::Leased;
 
-/// The queue and its poison queue, as everything uses them that a run does at once.
+/// The queue and its poison queue. All jobs of a run share them.
 #[derive(Debug)]
 pub(crate) struct Queues<'a, H> {
     pub(crate) host: &'a H,

@@ -1,4 +1,4 @@
-//! Over to the poison queue.
+//! Moves messages to the poison queue.
 
 use envelope::{EnvelopeId, Failure, SealState};
 use platform::{Host, Level};
@@ -7,37 +7,37 @@ use state::ledger::{RecordKey, Status, Transition};
 use storage_queue::{PutOptions, QueueMessage, TimeToLive};
 
 use super::Queues;
-use crate::attempt::Poison;
+use crate::attempt::PoisonReason;
 use crate::schedule::Leased;
 
-/// A message on its way to the poison queue.
+/// A message that is to be copied to the poison queue, with the reason.
 #[derive(Debug)]
-pub(crate) struct Grave<'m> {
+pub(crate) struct PoisonCopy<'m> {
     pub(crate) message: &'m QueueMessage,
     pub(crate) record: RecordKey,
     pub(crate) envelope: Option<&'m EnvelopeId>,
-    pub(crate) why: Poison,
+    pub(crate) why: PoisonReason,
     pub(crate) reason: &'m str,
 }
 
-/// Whether the poison queue took it.
+/// Whether the message is in the poison queue now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Buried {
-    /// The ledger was told this.
+pub(crate) enum Poisoned {
+    /// The message is in the poison queue. The ledger records this transition.
     Yes(Box<Transition>),
-    /// It comes again.
+    /// The Put failed. The message stays on the queue, and is dequeued again.
     No,
 }
 
 impl<H: Host> Queues<'_, H> {
-    /// Gives a message up: to the poison queue, with its reason.
-    pub(crate) async fn give_up(
+    /// Moves a message to the poison queue, with the reason in its text.
+    pub(crate) async fn move_to_poison_queue(
         &self,
         leased: &Leased,
-        why: Poison,
+        why: PoisonReason,
         reason: &str,
         status: Option<u16>,
-    ) -> Buried {
+    ) -> Poisoned {
         let Leased { message, envelope, seal, .. } = leased;
         let failure = Failure {
             outcome: why.as_str(),
@@ -46,24 +46,30 @@ impl<H: Host> Queues<'_, H> {
             at: self.host.now(),
             attempts: message.dequeue_count,
         };
-        // Only what was ours stays sealed: a seal of ours on another's message would vouch for it.
+        // Only a message that had a valid seal is sealed again, because the poller's seal on another
+        // producer's message would vouch for it.
         let text = match seal {
-            // An older bot's message goes as it came, so that the older bot's tools can read it there.
+            // A message of an older format keeps its text, so that the older tools can read it there.
             _ if envelope.shape.is_legacy() => Ok(message.text.clone()),
             SealState::Valid => envelope.encode_failed(self.seal_key, &failure),
             SealState::Missing | SealState::Unchecked => envelope.encode_failed(None, &failure),
             SealState::Broken => Ok(message.text.clone()),
         };
-        // With its reason it may no longer fit: then it goes as it is.
+        // With the reason, the text may be longer than a message can be. Then the text is copied unchanged.
         let text = text.unwrap_or_else(|_| message.text.clone());
         let envelope = Some(&envelope.id);
-        self.bury(Grave { message, record: leased.record.clone(), envelope, why, reason }, &text).await
+        self.put_poison_copy(
+            PoisonCopy { message, record: leased.record.clone(), envelope, why, reason },
+            &text,
+        )
+        .await
     }
 
-    /// Put to poison comes before Delete: what happens in between leaves two copies, never none. The ledger, which is told in
-    /// between, keeps them at two.
-    pub(crate) async fn bury(&self, grave: Grave<'_>, text: &str) -> Buried {
-        let Grave { message, record, envelope, why, reason } = grave;
+    /// Puts a copy into the poison queue, records that in the ledger, and deletes the message. The Put comes
+    /// before the Delete, so that a failure in between leaves two copies and never none. The record in the
+    /// ledger keeps a later run from putting a third copy.
+    pub(crate) async fn put_poison_copy(&self, copy: PoisonCopy<'_>, text: &str) -> Poisoned {
+        let PoisonCopy { message, record, envelope, why, reason } = copy;
         let fields = json!({
             "run": self.run, "envelope": envelope.map(EnvelopeId::excerpt), "message": message.id.as_str(), "outcome": why.as_str(),
             "reason": reason,
@@ -76,7 +82,7 @@ impl<H: Host> Queues<'_, H> {
         let options = PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() };
         if let Err(error) = self.poison.put_creating_queue_if_missing(text, options).await {
             log(Level::Error, "poison.put.failed", error.to_string());
-            return Buried::No;
+            return Poisoned::No;
         }
         let dead = Transition {
             reason: Some(format!("{}: {reason}", why.as_str())),
@@ -86,12 +92,12 @@ impl<H: Host> Queues<'_, H> {
         if let Err(error) = self.ledger.note(&dead).await {
             log(Level::Warn, "ledger.not-noted", error.to_string());
         }
-        self.delete_buried(message).await;
-        Buried::Yes(Box::new(dead))
+        self.delete_poisoned(message).await;
+        Poisoned::Yes(Box::new(dead))
     }
 
-    /// Takes a message off the queue that stands in the poison queue.
-    pub(crate) async fn delete_buried(&self, message: &QueueMessage) {
+    /// Deletes a message whose copy is in the poison queue.
+    pub(crate) async fn delete_poisoned(&self, message: &QueueMessage) {
         if let Err(error) = self.main.delete(&message.id, &message.pop_receipt).await {
             let fields =
                 json!({"run": self.run, "message": message.id.as_str(), "reason": error.to_string()});

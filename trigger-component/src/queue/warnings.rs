@@ -1,4 +1,5 @@
-//! Failures of the state that a run survives, but that can cost the order, a double or a wait.
+//! Warnings about failed calls to the queue or the tables. The run goes on after such a failure, but an alert
+//! may lose its order, be delivered twice, or wait longer.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -6,7 +7,8 @@ use std::error::Error;
 use platform::{Clock, Level, Log};
 use serde_json::json;
 
-/// The events that a run has logged already: each is logged once for each run, because a table that fails fails often.
+/// The events that this run has already logged. Each event is logged once in a run, because a table that
+/// fails once usually fails many times.
 #[derive(Debug, Default)]
 pub(crate) struct Warnings(RefCell<Vec<&'static str>>);
 

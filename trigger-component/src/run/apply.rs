@@ -1,4 +1,5 @@
-//! The one place in which what an attempt came to is done: on the queue, in the conversation's line, in the ledger.
+//! Carries out the outcome of an attempt: on the queue, in the conversation's line, and in the ledger. No
+//! other module does so.
 
 use std::time::Duration;
 
@@ -8,27 +9,27 @@ use platform::{Host, Level};
 use serde_json::json;
 use state::ledger::{Status, Transition};
 
-use super::desk::Desk;
+use super::context::RunContext;
 use super::report::Count;
-use crate::attempt::{Hidden, Outcome, Poison, Stop, hide_for};
-use crate::limits::POISON_AGAIN_AFTER;
-use crate::queue::Buried;
+use crate::attempt::{Hidden, Outcome, PoisonReason, Stop, hide_for};
+use crate::limits::POISON_RETRY_AFTER;
+use crate::queue::Poisoned;
 use crate::runs::write_line;
 use crate::schedule::{Leased, Line};
 
-/// What was done about a message, and what that means for the next one of its conversation.
+/// The result of [`RunContext::apply`], and its consequence for the conversation.
 #[derive(Debug)]
 pub(crate) enum Applied {
-    /// The next one has its turn.
-    Done { count: Count, note: Option<Transition> },
-    /// Nothing yet: the message is to be hidden for that long, and what is behind it with it.
-    Wait { count: Count, after: Duration, delivery: Delivery, note: Option<Transition> },
-    /// Nothing more is sent in this run, because of that.
+    /// The message is finished, so the next one of its conversation may start.
+    Done { count: Count, transition: Option<Transition> },
+    /// Nothing was done yet. The caller has to hide the message for `after`, and the younger ones behind it.
+    Wait { count: Count, after: Duration, delivery: Delivery, transition: Option<Transition> },
+    /// The run has to stop.
     StopRun { count: Count, stop: Stop, reason: String },
 }
 
-impl<H: Host> Desk<'_, H> {
-    /// Does what an attempt came to. `line_after` is there if others wait for the message.
+impl<H: Host> RunContext<'_, H> {
+    /// Carries out an outcome. `line_after` is the line without the message, if other messages wait for it.
     pub(super) async fn apply(&self, leased: &Leased, outcome: Outcome, line_after: Option<Line>) -> Applied {
         let until = leased.envelope.not_before;
         let to = |status| Transition { until, ..Transition::to(leased.record.clone(), status) };
@@ -48,16 +49,17 @@ impl<H: Host> Desk<'_, H> {
                 self.log(Level::Warn, "alert.dropped", leased, &verdict);
                 applied
             }
-            // Before the Delete: a run that is killed in between leaves nobody waiting for a message that never comes.
+            // The line is stored before the Delete. If the run is killed in between, no message waits for one
+            // that was deleted.
             Outcome::AlreadySent => {
                 self.leave_line(leased, line_after).await;
                 self.queues.delete(leased).await;
-                Applied::Done { count: Count::AlreadySent, note: None }
+                Applied::Done { count: Count::AlreadySent, transition: None }
             }
             Outcome::AlreadyPoisoned => {
                 self.leave_line(leased, line_after).await;
-                self.queues.delete_buried(&leased.message).await;
-                Applied::Done { count: Count::AlreadyPoisoned, note: None }
+                self.queues.delete_poisoned(&leased.message).await;
+                Applied::Done { count: Count::AlreadyPoisoned, transition: None }
             }
             Outcome::Expired => self.end(leased, to(Status::Expired), Count::Expired, line_after).await,
             Outcome::Cancelled => self.end(leased, to(Status::Cancelled), Count::Cancelled, line_after).await,
@@ -70,8 +72,8 @@ impl<H: Host> Desk<'_, H> {
             Outcome::NotDue(pause) => {
                 self.leave_line(leased, line_after).await;
                 self.queues.hide(leased, pause, None).await;
-                let note = Transition { reason: Some("not due".into()), ..to(Status::Waiting) };
-                Applied::Done { count: Count::NotDue, note: Some(note) }
+                let transition = Transition { reason: Some("not due".into()), ..to(Status::Waiting) };
+                Applied::Done { count: Count::NotDue, transition: Some(transition) }
             }
             Outcome::Wait { why, after, delivery, reason } => {
                 let count = match why {
@@ -81,19 +83,21 @@ impl<H: Host> Desk<'_, H> {
                     Hidden::PossiblyDelivered => Count::PossiblyDelivered,
                     Hidden::StateUnknown => Count::StorageTrouble,
                 };
-                let note = Transition { reason: Some(reason), ..to(Status::Waiting) };
-                Applied::Wait { count, after, delivery, note: Some(note) }
+                let transition = Transition { reason: Some(reason), ..to(Status::Waiting) };
+                Applied::Wait { count, after, delivery, transition: Some(transition) }
             }
-            Outcome::GivenUp { why, reason, status } => {
+            Outcome::Poison { why, reason, status } => {
                 self.leave_line(leased, line_after).await;
-                match self.queues.give_up(leased, why, &reason, status).await {
-                    Buried::Yes(dead) => Applied::Done { count: Count::Poisoned(why), note: Some(*dead) },
-                    Buried::No => self.not_buried(leased, why),
+                match self.queues.move_to_poison_queue(leased, why, &reason, status).await {
+                    Poisoned::Yes(dead) => {
+                        Applied::Done { count: Count::Poisoned(why), transition: Some(*dead) }
+                    }
+                    Poisoned::No => self.poison_put_failed(leased, why),
                 }
             }
             Outcome::TooLate => {
                 self.queues.hide(leased, Duration::ZERO, None).await;
-                Applied::Done { count: Count::Released, note: None }
+                Applied::Done { count: Count::Released, transition: None }
             }
             Outcome::StopRun(stop, reason) => {
                 self.queues.hide(leased, Duration::ZERO, None).await;
@@ -106,17 +110,18 @@ impl<H: Host> Desk<'_, H> {
         }
     }
 
-    /// It comes again, and may be delivered then: what is younger waits for it.
-    fn not_buried(&self, leased: &Leased, why: Poison) -> Applied {
+    /// Hides a message that could not be moved to the poison queue. A later run tries again and may deliver
+    /// it, so the younger messages of its conversation wait.
+    fn poison_put_failed(&self, leased: &Leased, why: PoisonReason) -> Applied {
         let accounted = leased.message.dequeue_count;
         let mut delivery = Delivery { accounted, ..leased.envelope.delivery.clone() };
-        if why == Poison::PossiblyDelivered {
-            // It must not be sent once more only because it cannot be buried yet.
+        if why == PoisonReason::PossiblyDelivered {
+            // A message that may have been delivered must not be sent again only because this Put failed.
             delivery.uncertain = delivery.uncertain.saturating_add(1);
         }
-        match hide_for(POISON_AGAIN_AFTER, leased.until_forgotten(self.host)) {
-            Some(after) => Applied::Wait { count: Count::StorageTrouble, after, delivery, note: None },
-            None => Applied::Done { count: Count::StorageTrouble, note: None },
+        match hide_for(POISON_RETRY_AFTER, leased.until_deletion(self.host)) {
+            Some(after) => Applied::Wait { count: Count::StorageTrouble, after, delivery, transition: None },
+            None => Applied::Done { count: Count::StorageTrouble, transition: None },
         }
     }
 
@@ -127,8 +132,9 @@ impl<H: Host> Desk<'_, H> {
 
     async fn complete(&self, leased: &Leased, end: Transition, count: Count) -> Applied {
         self.queues.complete(leased, &end).await;
-        // Also if the ledger was told already: an older note of the alert may be on its way, and the last one counts.
-        Applied::Done { count, note: Some(end) }
+        // The ledger gets `end` once more, because an older transition of the alert may still be under way,
+        // and the last write counts.
+        Applied::Done { count, transition: Some(end) }
     }
 
     async fn leave_line(&self, leased: &Leased, line_after: Option<Line>) {

@@ -1,4 +1,4 @@
-//! How a run begins, and that it is followed by another one if something came in its last moment.
+//! Begins a run, and repeats its work if messages came at its end.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -11,31 +11,32 @@ use platform::{Deadline, Host, Level, SettingsError};
 use serde_json::json;
 use state::Conversations;
 use state::ledger::Ledger;
-use state::runs::{Hold, Look, Runs, Vacancy, Why, Withdrawals};
+use state::runs::{FreeLock, LockState, PauseReason, RunLock, Runs, Withdrawals};
 use storage_queue::{QueueClient, QueueError};
 use storage_table::TableError;
 use thiserror::Error;
 
-use super::report::{Busy, Report};
-use super::{Desk, Ended, Run};
-use crate::attempt::{Attempts, Courier, Hosts, TokenUse};
-use crate::limits::{AFTER_THE_LAST_ANSWER, Limits};
+use super::report::{Report, SkipReason};
+use super::{Ended, Run, RunContext};
+use crate::attempt::{Attempts, DeliveryPath, Hosts, TokenUse};
+use crate::limits::{AFTER_LAST_RESPONSE, Limits};
 use crate::queue::{Queues, Warnings};
 use crate::runs::{ExclusiveRun, Hint};
 use crate::settings::DrainSettings;
 
-/// Which door a run came in by.
+/// The entry point that started a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Door {
+pub enum EntryPoint {
     /// A tick of the cron trigger.
     Cron,
     /// `POST /internal/poll`.
     Http,
-    /// The same with `Prefer: respond-async`: somebody says that there is something to do, and waits for nothing.
+    /// `POST /internal/poll` with `Prefer: respond-async`: the caller reports that the queue has a message,
+    /// and does not wait for the run.
     Kick,
 }
 
-impl Door {
+impl EntryPoint {
     fn as_str(self) -> &'static str {
         match self {
             Self::Cron => "cron",
@@ -45,7 +46,7 @@ impl Door {
     }
 }
 
-/// Why a run could not do its work. Nothing is lost by it.
+/// The reason for which a run failed. No message is lost by it.
 #[derive(Debug, Error)]
 pub enum RunError {
     /// A variable is wrong.
@@ -54,89 +55,95 @@ pub enum RunError {
     /// The queue cannot be read.
     #[error("the queue cannot be read: {0}")]
     Queue(#[from] QueueError),
-    /// The login host gives no token for the storage account.
+    /// The login host issued no token for the storage account.
     #[error("the storage account cannot be opened: {0}")]
     NoStorageToken(#[from] TokenError),
-    /// The tables cannot be read or written. Without them nobody knows whether another run is at work, so nothing is sent.
+    /// The tables cannot be read or written. The run then does not know whether another run is at work, so it
+    /// sends nothing.
     #[error("the tables cannot be used, so nothing is sent: {0}")]
     State(#[from] TableError),
 }
 
-/// After how many runs that find nothing, on average, what is over is taken out of the tables.
+/// Of the runs that find no message, one in this many deletes expired rows from the tables, on average.
 const CLEAN_ONE_IN: u64 = 60;
-/// Pages of the ledger that one cleaning looks at.
+/// The most pages of the ledger that one cleaning reads.
 const PAGES_AT_ONCE: u32 = 8;
 
-/// Runs once, and logs one line whatever happens. `called_at` is when the host called the component, on the monotonic clock:
-/// the limits count from there, because reading the variables can take seconds.
-pub async fn run<H: Host>(host: &H, door: Door, called_at: Duration) -> Result<Report, RunError> {
-    run_within(host, door, called_at, Limits::default()).await
+/// Runs once, and logs one line in any case. `called_at` is when the host called the component, on the
+/// monotonic clock. The limits count from this moment, because reading the variables can take seconds.
+pub async fn run<H: Host>(
+    host: &H,
+    entry_point: EntryPoint,
+    called_at: Duration,
+) -> Result<Report, RunError> {
+    run_within(host, entry_point, called_at, Limits::default()).await
 }
 
-/// [`run`] with other limits.
+/// Does the same as [`run`], with other limits.
 pub async fn run_within<H: Host>(
     host: &H,
-    door: Door,
+    entry_point: EntryPoint,
     called_at: Duration,
     limits: Limits,
 ) -> Result<Report, RunError> {
-    match begin(host, door, called_at, limits).await? {
+    match begin(host, entry_point, called_at, limits).await? {
         Beginning::Begun(begun) => begun.work(host).await,
         Beginning::Skipped(report) => Ok(*report),
     }
 }
 
-/// What became of the attempt to begin a run.
+/// The result of [`begin`].
 #[derive(Debug)]
 pub enum Beginning {
     /// The run may work.
     Begun(Box<Begun>),
-    /// There is nothing to do, or others do it, or nobody may; the report says why.
+    /// The run does no work: the queue is empty, another run holds the lock, or a pause has not ended. The
+    /// report has the reason.
     Skipped(Box<Report>),
 }
 
-/// A run that is the one at work.
+/// A run that holds the lock.
 #[derive(Debug)]
 pub struct Begun {
     settings: DrainSettings,
     limits: Limits,
-    hold: Hold,
-    vacancy: Vacancy,
+    lock: RunLock,
+    free: FreeLock,
     log: RunLog,
 }
 
-/// What a run's line in the log needs.
+/// The data of a run's line in the log.
 #[derive(Debug)]
 struct RunLog {
     report: Report,
-    door: Door,
+    entry_point: EntryPoint,
     start: Duration,
 }
 
 impl RunLog {
     fn write<H: Host>(&mut self, host: &H, error: Option<&RunError>) {
         self.report.elapsed = host.monotonic().saturating_sub(self.start);
-        self.report.log(host, self.door.as_str(), error.map(ToString::to_string).as_deref());
+        self.report.log(host, self.entry_point.as_str(), error.map(ToString::to_string).as_deref());
     }
 
-    /// `after` the run's start.
+    /// Returns the deadline that is `after` the run's start.
     fn deadline<H: Host>(&self, host: &H, after: Duration) -> Deadline {
         Deadline::after(host, after.saturating_sub(host.monotonic().saturating_sub(self.start)))
     }
 }
 
-/// Begins a run: reads its settings, and takes the hold on the queue if there is something to do and nobody else has it. If it
-/// cannot begin, that is logged. `called_at` as for [`run`].
+/// Begins a run: reads its settings, and takes the run lock if the queue has messages and the lock is free. A
+/// run that does not begin is logged. `called_at` as for [`run`].
 pub async fn begin<H: Host>(
     host: &H,
-    door: Door,
+    entry_point: EntryPoint,
     called_at: Duration,
     limits: Limits,
 ) -> Result<Beginning, RunError> {
     let mut random = [0; 16];
     host.fill(&mut random);
     let report = Report::of_run(EnvelopeId::random(random).to_string());
-    let mut log = RunLog { report, door, start: called_at };
+    let mut log = RunLog { report, entry_point, start: called_at };
     let begun = match DrainSettings::read(host) {
         Err(error) => Err(error.into()),
         Ok(mut settings) => match prepare(host, &mut settings, &limits, &mut log).await {
@@ -145,9 +152,9 @@ pub async fn begin<H: Host>(
         },
     };
     match begun {
-        Ok(Some((settings, (hold, vacancy)))) => {
+        Ok(Some((settings, (lock, free)))) => {
             let limits = limits.with_pace(settings.pace);
-            Ok(Beginning::Begun(Box::new(Begun { settings, limits, hold, vacancy, log })))
+            Ok(Beginning::Begun(Box::new(Begun { settings, limits, lock, free, log })))
         }
         Ok(None) => {
             log.write(host, None);
@@ -160,75 +167,76 @@ pub async fn begin<H: Host>(
     }
 }
 
-/// Gets what opens the storage account, and takes the hold.
+/// Gets access to the storage account, and takes the run lock.
 async fn prepare<H: Host>(
     host: &H,
     settings: &mut DrainSettings,
     limits: &Limits,
     log: &mut RunLog,
-) -> Result<Option<(Hold, Vacancy)>, RunError> {
+) -> Result<Option<(RunLock, FreeLock)>, RunError> {
     settings.open_storage(host, log.deadline(host, limits.hard_end)).await?;
-    take_hold(host, settings, limits, log).await
+    take_lock(host, settings, limits, log).await
 }
 
-/// Takes the hold; `None` if there is nothing to do, or it is not for this run. A run that was called because there is
-/// something to do does not look first.
-async fn take_hold<H: Host>(
+/// Takes the run lock; `None` if the queue is empty, another run holds the lock, or a pause has not ended. A
+/// kick reports a message, so its run does not peek at the queue first.
+async fn take_lock<H: Host>(
     host: &H,
     settings: &DrainSettings,
     limits: &Limits,
     log: &mut RunLog,
-) -> Result<Option<(Hold, Vacancy)>, RunError> {
+) -> Result<Option<(RunLock, FreeLock)>, RunError> {
     let deadline = log.deadline(host, limits.hard_end);
     let DrainSettings { queue, tables, .. } = settings;
     let runs = Runs::new(host, &queue.account, tables, queue.name.as_str(), deadline);
     let client = QueueClient::new(host, &queue.account, &queue.name, deadline);
-    let (look, is_empty) = match log.door {
-        Door::Kick => (runs.look().await, false),
-        Door::Cron | Door::Http => {
-            let (look, peeked) = join(runs.look(), client.peek(1)).await;
+    let (state, is_empty) = match log.entry_point {
+        EntryPoint::Kick => (runs.read_lock().await, false),
+        EntryPoint::Cron | EntryPoint::Http => {
+            let (state, peeked) = join(runs.read_lock(), client.peek(1)).await;
             let is_empty = match peeked {
                 Ok(texts) => texts.is_empty(),
-                // A queue that nobody has written to yet is an empty one; a message that makes no sense is one.
+                // The first Put creates the queue, so a missing queue is empty. A response that cannot be
+                // read means that there is a message.
                 Err(QueueError::QueueMissing) => true,
                 Err(QueueError::Unreadable(_)) => false,
                 Err(error) => return Err(error.into()),
             };
-            (look, is_empty)
+            (state, is_empty)
         }
     };
-    let vacancy = match look? {
-        Look::Vacant(vacancy) => vacancy,
-        Look::Taken => {
-            log.report.skip(Busy::AnotherRun);
+    let free = match state? {
+        LockState::Free(free) => free,
+        LockState::Held => {
+            log.report.skip(SkipReason::AnotherRun);
             return Ok(None);
         }
-        Look::Paused(why) => {
+        LockState::Paused(why) => {
             log.report.skip(match why {
-                Why::CredentialsRefused => Busy::CredentialsRefused,
-                Why::NoToken => Busy::NoToken,
+                PauseReason::CredentialsRefused => SkipReason::CredentialsRefused,
+                PauseReason::NoToken => SkipReason::NoToken,
             });
             return Ok(None);
         }
     };
-    if log.door != Door::Kick {
+    if log.entry_point != EntryPoint::Kick {
         log.report.polls += 1;
     }
-    if is_empty && vacancy.left.is_empty() {
+    if is_empty && free.left.is_empty() {
         if host.up_to(CLEAN_ONE_IN - 1) == 0 {
             let ledger = Ledger::new(host, &queue.account, tables, log.deadline(host, limits.budget));
             clean(host, &runs, &ledger).await;
         }
         return Ok(None);
     }
-    let hold = runs.take(&log.report.run, &vacancy).await?;
-    if hold.is_none() {
-        log.report.skip(Busy::AnotherRun);
+    let lock = runs.take_lock(&log.report.run, &free).await?;
+    if lock.is_none() {
+        log.report.skip(SkipReason::AnotherRun);
     }
-    Ok(hold.map(|hold| (hold, vacancy)))
+    Ok(lock.map(|lock| (lock, free)))
 }
 
-/// Takes what is over out of the tables. It has nothing else to do.
+/// Deletes expired rows from the tables. A run without messages has the time for it.
 async fn clean<H: Host>(host: &H, runs: &Runs<'_, H>, ledger: &Ledger<'_, H>) {
     let (records, rest) = join(ledger.clean(PAGES_AT_ONCE), runs.clean()).await;
     let fields = match (records, rest) {
@@ -240,15 +248,15 @@ async fn clean<H: Host>(host: &H, runs: &Runs<'_, H>, ledger: &Ledger<'_, H>) {
 }
 
 impl Begun {
-    /// Its id in the log.
+    /// The run's id in the log.
     pub fn id(&self) -> &str {
         &self.log.report.run
     }
 
-    /// Does the work, and logs one line whatever happens.
+    /// Does the work, and logs one line in any case.
     pub async fn work<H: Host>(self, host: &H) -> Result<Report, RunError> {
-        let Self { settings, limits, hold, vacancy, mut log } = self;
-        let result = drain(host, &settings, &limits, (hold, vacancy), &mut log).await;
+        let Self { settings, limits, lock, free, mut log } = self;
+        let result = drain(host, &settings, &limits, (lock, free), &mut log).await;
         log.write(host, result.as_ref().err());
         result.map(|()| log.report)
     }
@@ -259,19 +267,19 @@ async fn drain<H: Host>(
     host: &H,
     settings: &DrainSettings,
     limits: &Limits,
-    mut taken: (Hold, Vacancy),
+    mut taken: (RunLock, FreeLock),
     log: &mut RunLog,
 ) -> Result<(), RunError> {
     let run = log.report.run.clone();
     let hard_end = log.deadline(host, limits.hard_end);
-    let last_answer = log.deadline(host, limits.hard_end.saturating_sub(AFTER_THE_LAST_ANSWER));
+    let last_response = log.deadline(host, limits.hard_end.saturating_sub(AFTER_LAST_RESPONSE));
     let budget = log.deadline(host, limits.budget);
     let DrainSettings { queue, tables, trust, tenants, .. } = settings;
     let poison_name = queue.name.poison();
     let tokens = settings.bot.as_ref().map(|bot| Tokens::new(host, bot));
-    let courier = match &settings.direct_line {
-        None => Courier::Connector(Connector::new(host, tokens.as_ref(), last_answer)),
-        Some(direct_line) => Courier::DirectLine(DirectLine::new(host, direct_line, last_answer)),
+    let delivery_path = match &settings.direct_line {
+        None => DeliveryPath::Connector(Connector::new(host, tokens.as_ref(), last_response)),
+        Some(direct_line) => DeliveryPath::DirectLine(DirectLine::new(host, direct_line, last_response)),
     };
     let runs = Runs::new(host, &queue.account, tables, queue.name.as_str(), hard_end);
     let ledger = Ledger::new(host, &queue.account, tables, hard_end);
@@ -291,7 +299,7 @@ async fn drain<H: Host>(
         limits,
         ledger: &ledger,
         conversations: Conversations::new(host, &queue.account, tables, hard_end),
-        courier,
+        delivery_path,
         trust,
         tenants,
         seal_key: settings.seal_key.as_ref(),
@@ -301,7 +309,7 @@ async fn drain<H: Host>(
         may_send_until: Cell::new(Duration::ZERO),
     };
     let withdrawals = Withdrawals::new(host, &queue.account, tables, queue.name.as_str(), hard_end);
-    let desk = Desk {
+    let context = RunContext {
         host,
         run: &run,
         limits,
@@ -312,23 +320,24 @@ async fn drain<H: Host>(
         withdrawals,
     };
     let mut hint = Hint::new(host, queue.name.as_str());
-    let is_kicked = log.door == Door::Kick;
+    let is_kicked = log.entry_point == EntryPoint::Kick;
     let result = loop {
-        let (hold, vacancy) = taken;
-        let exclusive = ExclusiveRun::new(hold, vacancy.left);
-        let ended = Run::new(&desk, exclusive, &mut hint, &mut log.report, budget, is_kicked).drive().await;
+        let (lock, free) = taken;
+        let exclusive = ExclusiveRun::new(lock, free.left);
+        let ended =
+            Run::new(&context, exclusive, &mut hint, &mut log.report, budget, is_kicked).drive().await;
         if !matches!(ended, Ok(Ended::QueueEmpty)) || budget.has_passed(host) {
             break ended.map(drop);
         }
-        // Who put something on the queue after the last Get, and called while the hold was not given up, was sent away: it
-        // would wait for the scheduler.
-        match once_more(&desk, &run).await {
+        // A kick that came after the last Get and before the lock was released was skipped. Its message would
+        // wait for the scheduler, so the run looks again.
+        match take_lock_again(&context, &run).await {
             Some(again) => taken = again,
             None => break Ok(()),
         }
     };
     if log.report.received > 0 && trust.trusts_loopback() {
-        let fields = json!({"run": run, "note": "servicehosts names this machine, which is for tests"});
+        let fields = json!({"run": run, "note": "servicehosts: names this machine; use that for tests only"});
         host.event(Level::Warn, "trust.loopback", fields);
     }
     log.report.storage_retries =
@@ -336,19 +345,20 @@ async fn drain<H: Host>(
     result
 }
 
-/// Takes the hold again, if something is on the queue and nobody else has taken it. A failure leaves it to the next run.
-async fn once_more<H: Host>(desk: &Desk<'_, H>, run: &str) -> Option<(Hold, Vacancy)> {
-    if desk.queues.main.peek(1).await.is_ok_and(|texts| texts.is_empty()) {
+/// Takes the lock again, if the queue has messages and no other run has taken it. After a failure, the next
+/// run delivers the messages.
+async fn take_lock_again<H: Host>(context: &RunContext<'_, H>, run: &str) -> Option<(RunLock, FreeLock)> {
+    if context.queues.main.peek(1).await.is_ok_and(|texts| texts.is_empty()) {
         return None;
     }
     let taken = async {
-        let Look::Vacant(vacancy) = desk.runs.look().await? else { return Ok(None) };
-        let hold = desk.runs.take(run, &vacancy).await?;
-        Ok::<_, TableError>(hold.map(|hold| (hold, vacancy)))
+        let LockState::Free(free) = context.runs.read_lock().await? else { return Ok(None) };
+        let lock = context.runs.take_lock(run, &free).await?;
+        Ok::<_, TableError>(lock.map(|lock| (lock, free)))
     };
     taken.await.unwrap_or_else(|error| {
-        // A message that came at the end of the run waits for the scheduler.
-        desk.queues.warn_once("run.not-repeated", &error);
+        // A message that came at the end of the run waits for the scheduler's next run.
+        context.queues.warn_once("run.not-repeated", &error);
         None
     })
 }

@@ -1,4 +1,4 @@
-//! What the jobs of a [run](crate::run::Run) tell its loop.
+//! The events that the jobs of a [run](crate::run::Run) return to its loop.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use bot_framework::Verdict;
 use chrono::{DateTime, Utc};
 use state::ledger::Transition;
-use state::runs::{StoredLine, Told, Withdrawal};
+use state::runs::{StoredLine, Withdrawal, Written};
 use storage_queue::{QueueError, QueueMessage};
 use storage_table::TableError;
 
@@ -15,51 +15,51 @@ use super::put_back::PutBackDone;
 use super::report::Count;
 use crate::schedule::Leased;
 
-/// Something that a job has done.
+/// The result of a job.
 pub(crate) enum Event {
-    /// Messages were handed out; they were asked for at that moment, and leased at some moment after it.
+    /// A Get Messages call has ended. The messages were leased at `asked_at` or later.
     Fetched { result: Result<Vec<QueueMessage>, QueueError>, asked_at: Duration },
-    /// The table was told what is in hand, with these messages for the first time.
-    Told(Box<TableTold>),
-    /// A message was worked on.
+    /// A write of the record of the run lock has ended.
+    LockWritten(Box<LockWriteDone>),
+    /// The attempt for a message has ended, and its outcome was carried out.
     Worked { leased: Box<Leased>, applied: Applied },
     /// Messages of a conversation are hidden.
     PutBack(Box<PutBackDone>),
-    /// A message that is no envelope was dealt with.
-    Buried(Count),
-    /// Messages are back on the queue: these, and not those of the rest.
+    /// A message that is no envelope was moved to the poison queue, or that failed.
+    Poisoned(Count),
+    /// These messages are visible on the queue again.
     Released { ids: Vec<String> },
-    /// The ledger was told, but for these.
-    Noted { left: Vec<Transition> },
-    /// The courier has what it needs, or not.
+    /// The ledger was written, except these transitions.
+    LedgerWritten { left: Vec<Transition> },
+    /// The delivery path is ready, or has failed to get ready.
     Ready(Result<(), Verdict>),
-    /// The alarm rang.
-    Woke,
+    /// The timer fired.
+    TimerFired,
 }
 
-/// What was withdrawn, and whether that is all.
-pub(crate) type Asked = Result<(Vec<Withdrawal>, bool), TableError>;
+/// The withdrawals that were read, and whether these are all of them.
+pub(crate) type ReadWithdrawals = Result<(Vec<Withdrawal>, bool), TableError>;
 
-/// What a run learns when it has told the table what it has in hand.
-pub(crate) struct TableTold {
-    /// `None`: another run has taken over.
-    pub(crate) result: Result<Option<Told>, TableError>,
-    /// The messages of which the table was told for the first time.
+/// The results of a write of the record of the run lock, and of the reads that ran beside it.
+pub(crate) struct LockWriteDone {
+    /// `None`: another run has taken the lock.
+    pub(crate) result: Result<Option<Written>, TableError>,
+    /// The messages that this write named for the first time.
     pub(crate) opened: Vec<Leased>,
-    /// What was withdrawn, if that was asked, and when.
-    pub(crate) withdrawn: Option<(Asked, DateTime<Utc>)>,
-    /// The lines of conversations that the run did not know.
+    /// The withdrawals and the time of their read, if they were read.
+    pub(crate) withdrawn: Option<(ReadWithdrawals, DateTime<Utc>)>,
+    /// The lines that were read, of conversations whose line the run had not read before.
     pub(crate) lines: Vec<StoredLine>,
 }
 
-/// Whether something can be sent.
+/// Whether the delivery path is ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Readiness {
-    /// Nobody has asked: nothing was there to be sent.
+    /// The run has had no message to send yet.
     Unknown,
-    /// The courier gets ready. A job like others: it may take seconds, and whatever else goes on must go on.
+    /// A job gets the delivery path ready. It may take seconds, so the loop goes on meanwhile.
     GettingReady,
-    /// It is, or every message will say why it cannot be sent.
+    /// The delivery path is ready. If it failed to get ready, the first message's verdict has the reason.
     Ready,
 }
 

@@ -1,4 +1,5 @@
-//! Messages come in: they are asked for, opened, told to the table, and only then worked on.
+//! The intake of messages: the run dequeues and decodes them, records in the run lock that it has them in
+//! hand, and only then puts them into their lanes.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,30 +12,31 @@ use state::ledger::RecordKey;
 use state::runs::StoredLine;
 use storage_queue::{QueueError, QueueMessage};
 
-use super::events::{Event, TableTold};
+use super::events::{Event, LockWriteDone};
 use super::report::Count;
-use super::{Desk, Run, RunError};
-use crate::attempt::Poison;
-use crate::queue::{Buried, Grave};
+use super::{Run, RunContext, RunError};
+use crate::attempt::PoisonReason;
+use crate::queue::{PoisonCopy, Poisoned};
 use crate::schedule::{LaneKey, Leased, Line};
 
-/// How long a run that is still at work waits before it asks an empty queue again.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(200);
-/// A run that a kick began and that was handed so many waits that long for more when it has nothing to do: where many come,
-/// many more will, and each would begin a run.
+/// How long a working run waits after an empty response before its next Get.
+const NEXT_GET_AFTER: Duration = Duration::from_millis(200);
+/// A run that a kick began waits for more messages once, if it has dequeued this many since it last waited.
+/// Otherwise the kick of each further message would begin a run.
 const MANY: usize = 8;
 
 impl<'a, H: Host> Run<'a, '_, H> {
-    /// Asks for more, if there is room and time for it.
+    /// Fetches more messages, if the run has room and time for them.
     pub(super) fn fetch_more(&mut self) {
-        let limits = self.desk.limits;
-        let in_hand = self.lanes.waiting() + self.opened.len() + self.burying;
-        let is_early = self.empty && self.desk.host.monotonic() < self.look_again_at;
+        let limits = self.context.limits;
+        let in_hand = self.lanes.waiting() + self.opened.len() + self.poisoning;
+        let is_early = self.empty && self.context.host.monotonic() < self.next_get_at;
         if self.fetching || is_early || in_hand >= limits.fetch_below {
             return;
         }
-        // As many as there is time for: what is handed back goes behind everything that came meanwhile.
-        let left = self.budget.remaining(self.desk.host).saturating_sub(self.lanes.time_needed(limits));
+        // The run fetches only as many as it has time for, because a message that it puts back becomes
+        // visible behind all messages that came meanwhile.
+        let left = self.budget.remaining(self.context.host).saturating_sub(self.lanes.time_needed(limits));
         let gap = limits.conversation_gap.as_millis().max(1);
         let room = u8::try_from(left.as_millis() / gap).unwrap_or(u8::MAX).min(limits.batch);
         if room >= limits.batch.div_ceil(4) {
@@ -45,10 +47,10 @@ impl<'a, H: Host> Run<'a, '_, H> {
     pub(super) fn fetch(&mut self, count: u8) {
         self.fetching = true;
         self.report.polls += 1;
-        let desk = self.desk;
-        let asked_at = desk.host.monotonic();
+        let context = self.context;
+        let asked_at = context.host.monotonic();
         self.jobs.push(Box::pin(async move {
-            let result = desk.queues.main.get(count, desk.limits.lease_seconds()).await;
+            let result = context.queues.main.get(count, context.limits.lease_seconds()).await;
             Event::Fetched { result, asked_at }
         }));
     }
@@ -57,22 +59,22 @@ impl<'a, H: Host> Run<'a, '_, H> {
         self.fetching = false;
         match result {
             Ok(messages) if !messages.is_empty() => self.open(messages, asked_at),
-            // A queue that nobody has written to yet is an empty one.
+            // The first Put creates the queue, so a missing queue is empty.
             Ok(_) | Err(QueueError::QueueMissing) => {
                 self.empty = true;
-                self.resting = std::mem::take(&mut self.since_rest) >= MANY && self.is_kicked;
-                self.look_again_at = self.desk.host.monotonic() + LOOK_AGAIN_AFTER;
+                self.awaits_more = std::mem::take(&mut self.received_since_wait) >= MANY && self.is_kicked;
+                self.next_get_at = self.context.host.monotonic() + NEXT_GET_AFTER;
             }
             Err(error) => self.fail(RunError::Queue(error)),
         }
     }
 
     fn open(&mut self, messages: Vec<QueueMessage>, leased_at: Duration) {
-        let desk = self.desk;
-        (self.empty, self.resting) = (false, false);
-        self.since_rest += messages.len();
-        let wall = desk.host.now();
-        let seal_key = desk.attempts.seal_key;
+        let context = self.context;
+        (self.empty, self.awaits_more) = (false, false);
+        self.received_since_wait += messages.len();
+        let wall = context.host.now();
+        let seal_key = context.attempts.seal_key;
         let before = self.opened.len();
         for message in messages {
             self.report.received += 1;
@@ -81,60 +83,62 @@ impl<'a, H: Host> Run<'a, '_, H> {
                 Arrival { id: EnvelopeId::of_queue_message(message.id.as_str()), at: message.insertion_time };
             match Envelope::decode(&message.text, seal_key, arrival) {
                 Ok((mut envelope, seal)) => {
-                    // Somebody has put it back from the poison queue: it starts anew.
+                    // An operator has put the message back from the poison queue, so its counts start anew.
                     if envelope.rest.remove("failure").is_some() {
                         envelope.delivery = Delivery::default();
                     }
                     self.opened.push(Leased::new(message, envelope, seal, seal_key.is_some(), leased_at));
                 }
-                Err(reason) => self.bury(message, reason.to_string()),
+                Err(reason) => self.poison_unreadable(message, reason.to_string()),
             }
         }
-        self.exclusive.take(self.opened[before..].iter().map(Leased::in_hand));
+        self.exclusive.add(self.opened[before..].iter().map(Leased::in_hand));
     }
 
-    /// Puts a message that is no envelope into the poison queue, byte for byte.
-    fn bury(&mut self, message: QueueMessage, reason: String) {
-        let desk = self.desk;
-        self.burying += 1;
+    /// Moves a message that is no envelope to the poison queue, byte for byte.
+    fn poison_unreadable(&mut self, message: QueueMessage, reason: String) {
+        let context = self.context;
+        self.poisoning += 1;
         self.jobs.push(Box::pin(async move {
             let record = RecordKey::of_message(message.id.as_str(), false, message.insertion_time);
             let known = match message.dequeue_count {
                 0 | 1 => None,
-                _ => match desk.ledger.read(&record).await {
+                _ => match context.ledger.read(&record).await {
                     Ok(known) => known,
                     Err(error) => {
-                        // The poison queue may get a second copy.
-                        desk.queues.warn_once("ledger.not-read", &error);
+                        // Without the record, the poison queue may get a second copy.
+                        context.queues.warn_once("ledger.not-read", &error);
                         None
                     }
                 },
             };
             if known.is_some_and(|record| record.message.as_deref() == Some(message.id.as_str())) {
-                desk.queues.delete_buried(&message).await;
-                return Event::Buried(Count::AlreadyPoisoned);
+                context.queues.delete_poisoned(&message).await;
+                return Event::Poisoned(Count::AlreadyPoisoned);
             }
-            let why = Poison::Unreadable;
-            let grave = Grave { message: &message, record, envelope: None, why, reason: &reason };
-            Event::Buried(match desk.queues.bury(grave, &message.text).await {
-                Buried::Yes(_) => Count::Poisoned(why),
-                Buried::No => Count::StorageTrouble,
+            let why = PoisonReason::Unreadable;
+            let copy = PoisonCopy { message: &message, record, envelope: None, why, reason: &reason };
+            Event::Poisoned(match context.queues.put_poison_copy(copy, &message.text).await {
+                Poisoned::Yes(_) => Count::Poisoned(why),
+                Poisoned::No => Count::StorageTrouble,
             })
         }));
     }
 
-    /// Tells the table what is in hand, if that is due: after messages came in, and to keep the hold.
-    pub(super) fn tell_the_table(&mut self) {
-        let desk = self.desk;
-        let has_work = !self.jobs.is_empty() || self.resting || self.lanes.waiting() + self.opened.len() > 0;
-        let due = self.exclusive.telling_due().filter(|due| *due <= desk.host.monotonic());
+    /// Writes the record of the run lock, if that is due: after messages came in hand, and to renew the lock.
+    /// Withdrawals and lines that the run needs are read at the same time.
+    pub(super) fn write_lock(&mut self) {
+        let context = self.context;
+        let has_work =
+            !self.jobs.is_empty() || self.awaits_more || self.lanes.waiting() + self.opened.len() > 0;
+        let due = self.exclusive.write_due().filter(|due| *due <= context.host.monotonic());
         if due.is_none() || !has_work {
             return;
         }
-        let telling = self.exclusive.telling();
+        let write = self.exclusive.start_write();
         let opened = std::mem::take(&mut self.opened);
-        let now = desk.host.now();
-        let question = self.withdrawn.question(&opened, now);
+        let now = context.host.now();
+        let read_from = self.withdrawn.read_from(&opened, now);
         let unknown: Vec<LaneKey> = if self.knows_all_lines {
             Vec::new()
         } else {
@@ -142,29 +146,29 @@ impl<'a, H: Host> Run<'a, '_, H> {
             lanes.filter(|lane| !self.lanes.knows(lane)).collect()
         };
         self.jobs.push(Box::pin(async move {
-            let ask = async {
-                match question {
-                    Some(since) => Some((desk.withdrawals.since(since).await, now)),
+            let read_withdrawals = async {
+                match read_from {
+                    Some(since) => Some((context.withdrawals.since(since).await, now)),
                     None => None,
                 }
             };
             let (result, withdrawn, lines) =
-                join3(desk.runs.write(telling), ask, desk.read_lines(&unknown)).await;
-            Event::Told(Box::new(TableTold { result, opened, withdrawn, lines }))
+                join3(context.runs.write(write), read_withdrawals, context.read_lines(&unknown)).await;
+            Event::LockWritten(Box::new(LockWriteDone { result, opened, withdrawn, lines }))
         }));
     }
 
-    /// The table was told, or not; what it knows is worked on.
-    pub(super) fn told(&mut self, told: TableTold) {
-        let host = self.desk.host;
-        let TableTold { result, opened, withdrawn, lines } = told;
+    /// Handles the end of a write of the run lock. Messages that the record names go into their lanes.
+    pub(super) fn lock_written(&mut self, done: LockWriteDone) {
+        let host = self.context.host;
+        let LockWriteDone { result, opened, withdrawn, lines } = done;
         if let Some((answer, asked_at)) = withdrawn {
             let known = Rc::make_mut(&mut self.withdrawn);
             match answer {
-                Ok(answer) => known.learn(answer, asked_at),
+                Ok(answer) => known.add(answer, asked_at),
                 Err(error) => {
-                    self.desk.queues.warn_once("withdrawals.not-read", &error);
-                    known.forget();
+                    self.context.queues.warn_once("withdrawals.not-read", &error);
+                    known.invalidate();
                 }
             }
         }
@@ -174,18 +178,18 @@ impl<'a, H: Host> Run<'a, '_, H> {
             }
         }
         match result {
-            Ok(told) => match self.exclusive.told(told) {
+            Ok(written) => match self.exclusive.write_done(written) {
                 true => {
-                    self.desk.attempts.may_send_until.set(self.exclusive.sure_until());
+                    self.context.attempts.may_send_until.set(self.exclusive.valid_until());
                     self.push(opened);
                 }
-                // Another run is at work: these go back to the queue, for it.
+                // Another run holds the lock, so these messages go back to the queue.
                 false => self.opened.extend(opened),
             },
             Err(error) => {
-                let fields = json!({"run": self.desk.run, "reason": error.to_string()});
+                let fields = json!({"run": self.context.run, "reason": error.to_string()});
                 host.event(Level::Warn, "run.not-told", fields);
-                self.exclusive.not_told(host);
+                self.exclusive.write_failed(host);
                 self.opened.splice(0..0, opened);
                 if self.exclusive.is_lost(host) {
                     self.fail(RunError::State(error));
@@ -194,8 +198,9 @@ impl<'a, H: Host> Run<'a, '_, H> {
         }
     }
 
-    /// What failed once more comes back after those that were hidden behind it before. And conversations in which something
-    /// comes back begin last: one whose Connector refuses the bot must not be the first that is asked, again and again.
+    /// Puts messages into their lanes, in each conversation the oldest first. Conversations with a message
+    /// that was dequeued before come last. Otherwise a conversation that refuses the bot would be tried first
+    /// in every run.
     fn push(&mut self, mut opened: Vec<Leased>) {
         let again = opened.iter().filter(|leased| leased.message.dequeue_count > 1);
         let again: Vec<LaneKey> = again.map(|leased| leased.lane).collect();
@@ -204,8 +209,9 @@ impl<'a, H: Host> Run<'a, '_, H> {
     }
 }
 
-impl<H: Host> Desk<'_, H> {
-    /// The lines of these conversations. A conversation whose line cannot be read does not wait: its order may be lost.
+impl<H: Host> RunContext<'_, H> {
+    /// Reads the lines of these conversations. A conversation whose line cannot be read does not wait, so its
+    /// order may be lost.
     async fn read_lines(&self, lanes: &[LaneKey]) -> Vec<StoredLine> {
         let mut lines = Vec::new();
         for lane in lanes {

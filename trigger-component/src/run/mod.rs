@@ -1,16 +1,16 @@
-//! One run: takes messages off the queue until it is empty or the budget is used, works on many conversations at once, each
-//! in order, and hands back what it had no time for.
+//! One run. It dequeues messages until the queue is empty or the budget is used. It works on many
+//! conversations at once, on each in order. At its end it puts back the messages for which it has no time.
 //!
-//! One loop over events: every call to the outside is a job that ends in an [`Event`], and only the loop changes the run's
-//! state. What an attempt comes to is done in one place ([`apply`]). That there is one run at a time only makes the order
-//! sure; that nothing is lost rests on the queue's leases.
+//! The run is one loop over events. Every call to the outside is a job that ends in an `Event`, and only
+//! the loop changes the run's state. One module (`apply.rs`) carries out the outcomes of attempts. The run
+//! lock only secures the order of messages. The queue's leases ensure that no message is lost.
 
 mod apply;
 mod begin;
-mod desk;
+mod context;
 mod events;
 mod intake;
-mod notes;
+mod ledger_writes;
 mod put_back;
 mod recent;
 mod report;
@@ -24,81 +24,83 @@ use bot_framework::Verdict;
 use futures_util::stream::FuturesUnordered;
 use platform::{Deadline, Host, Level};
 use serde_json::json;
-use state::runs::{InHand, Why};
+use state::runs::{InHand, PauseReason};
 
-pub use begin::{Beginning, Begun, Door, RunError, begin, run, run_within};
-use desk::Desk;
+pub use begin::{Beginning, Begun, EntryPoint, RunError, begin, run, run_within};
+use context::RunContext;
 pub use report::Report;
 
-use crate::attempt::{Outcome, Stop, Withdrawn, stops_everybody};
+use crate::attempt::{Outcome, Stop, Withdrawn, stops_the_run};
 use crate::runs::{ExclusiveRun, Hint, recover};
 use crate::schedule::{Front, LaneKey, Lanes, Leased, Line, PutBack};
 use apply::Applied;
 use events::{Event, Job, Readiness};
-use notes::Notes;
+use ledger_writes::LedgerWrites;
 use put_back::PutBackDone;
 use recent::Recent;
 use report::Count;
 
-/// After credentials were refused: trying every second would only fill the log.
+/// The pause of all runs after credentials were refused, because a try every second would only fill the log.
 const CREDENTIALS_PAUSE: Duration = Duration::from_secs(30);
-/// After the login host gave no token, unless it says itself how long to wait.
+/// The pause of all runs after the login host issued no token and sent no `Retry-After`.
 const NO_TOKEN_PAUSE: Duration = Duration::from_secs(10);
-/// No pause is longer, so that a bot that is set right is not kept waiting.
+/// The longest pause, so that runs work soon after an operator has corrected the settings.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// How a run ended that did not fail.
+/// The end of a run that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
-    /// The last Get brought nothing.
+    /// The last Get returned no message.
     QueueEmpty,
-    /// Something may be left: time was up, nothing could be sent, or another run has taken over.
+    /// Messages may be left: the budget was used, no alert could be sent, or another run has taken the lock.
     Early,
 }
 
 struct Run<'a, 'r, H> {
-    desk: &'a Desk<'a, H>,
+    context: &'a RunContext<'a, H>,
     exclusive: ExclusiveRun,
     hint: &'r mut Hint,
     report: &'r mut Report,
     budget: Deadline,
     lanes: Lanes,
-    /// Whether every line is known; if not, each is read when its conversation comes.
+    /// Whether the run has read all lines at its start. If not, it reads a line when its conversation has a
+    /// message.
     knows_all_lines: bool,
     jobs: FuturesUnordered<Job<'a>>,
-    alarm: timer::Alarm<'a>,
-    /// Conversations being worked on.
+    timer: timer::Timer<'a>,
+    /// The number of messages that the run works on, each of another conversation.
     busy: usize,
     fetching: bool,
-    /// Messages of which the table does not know yet that they are in hand.
+    /// The messages that the record of the run lock does not name yet.
     opened: Vec<Leased>,
     withdrawn: Rc<Withdrawn>,
     readiness: Readiness,
-    /// Messages that are no envelopes, on their way to the poison queue.
-    burying: usize,
-    /// The queue has answered "nothing" last.
+    /// The number of messages that are no envelopes and are being moved to the poison queue.
+    poisoning: usize,
+    /// The last Get returned no message.
     empty: bool,
-    /// Whether the bot's kick began the run: then more will come, and each would begin a run.
+    /// A kick began the run, so the kicks of further messages would begin further runs.
     is_kicked: bool,
-    /// How many messages were handed out since the run last waited for more.
-    since_rest: usize,
-    /// The run waits for more, although it has nothing to do.
-    resting: bool,
-    /// After that answer, the moment of the next Get, if the run is still at work then: what comes meanwhile is taken in.
-    look_again_at: Duration,
-    /// Nothing more is started.
+    /// How many messages the run has dequeued since it last waited for more.
+    received_since_wait: usize,
+    /// The run waits for more messages, even if it has no work.
+    awaits_more: bool,
+    /// The moment of the next Get after an empty response, if the run still works then.
+    next_get_at: Duration,
+    /// The run starts nothing more.
     stopping: bool,
-    /// Nothing more can be sent, and the log says why.
-    stopped: Option<(Why, Duration)>,
+    /// The reason for which no alert can be sent, and the pause that follows. The reason is in the log
+    /// already.
+    stopped: Option<(PauseReason, Duration)>,
     failure: Option<RunError>,
     delivered: Recent,
-    notes: Notes,
+    ledger_writes: LedgerWrites,
 }
 
 impl<'a, 'r, H: Host> Run<'a, 'r, H> {
-    /// A run that starts nothing more after `budget`.
+    /// Makes a run that starts nothing more after `budget`.
     fn new(
-        desk: &'a Desk<'a, H>,
+        context: &'a RunContext<'a, H>,
         exclusive: ExclusiveRun,
         hint: &'r mut Hint,
         report: &'r mut Report,
@@ -106,7 +108,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         is_kicked: bool,
     ) -> Self {
         Self {
-            desk,
+            context,
             exclusive,
             hint,
             report,
@@ -114,122 +116,124 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             lanes: Lanes::default(),
             knows_all_lines: false,
             jobs: FuturesUnordered::new(),
-            alarm: timer::Alarm::default(),
+            timer: timer::Timer::default(),
             busy: 0,
             fetching: false,
             opened: Vec::new(),
             withdrawn: Rc::default(),
             readiness: Readiness::Unknown,
-            burying: 0,
+            poisoning: 0,
             empty: false,
             is_kicked,
-            since_rest: 0,
-            resting: false,
-            look_again_at: Duration::ZERO,
+            received_since_wait: 0,
+            awaits_more: false,
+            next_get_at: Duration::ZERO,
             stopping: false,
             stopped: None,
             failure: None,
             delivered: Recent::default(),
-            notes: Notes::default(),
+            ledger_writes: LedgerWrites::default(),
         }
     }
 
-    /// The whole run, up to giving up its hold.
+    /// Does the whole run, until it has released the lock.
     async fn drive(mut self) -> Result<Ended, RunError> {
-        self.desk.attempts.may_send_until.set(self.exclusive.sure_until());
+        self.context.attempts.may_send_until.set(self.exclusive.valid_until());
         match self.prepare().await {
             Err(error) => self.fail(error),
-            Ok(()) if self.exclusive.is_lost(self.desk.host) => {}
-            Ok(()) => self.fetch(self.desk.limits.batch),
+            Ok(()) if self.exclusive.is_lost(self.context.host) => {}
+            Ok(()) => self.fetch(self.context.limits.batch),
         }
         self.go_on().await;
         while let Some(event) = self.next_event().await {
             match event {
                 Event::Fetched { result, asked_at } => self.fetched(result, asked_at),
-                Event::Told(told) => self.told(*told),
+                Event::LockWritten(done) => self.lock_written(*done),
                 Event::Worked { leased, applied } => self.worked(leased, applied),
                 Event::PutBack(done) => self.put_back_done(*done),
-                Event::Buried(count) => {
-                    self.burying -= 1;
+                Event::Poisoned(count) => {
+                    self.poisoning -= 1;
                     self.report.add(count);
                 }
                 Event::Released { ids } => self.released(&ids),
-                Event::Noted { left } => self.notes.noted(left, self.desk.host),
+                Event::LedgerWritten { left } => self.ledger_writes.batch_written(left, self.context.host),
                 Event::Ready(outcome) => self.ready(outcome),
-                Event::Woke => {}
+                Event::TimerFired => {}
             }
             self.go_on().await;
         }
         self.end().await
     }
 
-    /// Reads the lines, and hands back what a run had that was killed.
+    /// Reads the lines, and recovers the messages of a killed run.
     async fn prepare(&mut self) -> Result<(), RunError> {
-        let desk = self.desk;
-        let (lines, is_all) = desk.runs.lines().await?;
+        let context = self.context;
+        let (lines, is_all) = context.runs.lines().await?;
         for stored in &lines {
-            let line = Line::from_stored(stored, desk.host);
-            if let Some(lane) = LaneKey::named(&stored.lane).filter(|_| line.is_live(desk.host.monotonic())) {
+            let line = Line::from_stored(stored, context.host);
+            if let Some(lane) =
+                LaneKey::named(&stored.lane).filter(|_| line.is_live(context.host.monotonic()))
+            {
                 self.lanes.set_line(lane, line);
             }
         }
         self.knows_all_lines = is_all;
         let left: Vec<InHand> = self.exclusive.in_hand().to_vec();
         if !left.is_empty() {
-            let until = self.exclusive.sure_until();
-            let recovered = recover(desk.queues, desk.runs, &mut self.lanes, &left, until).await;
-            self.report.add_many(Count::HandedBack, recovered.handed_back);
-            recovered.done.iter().for_each(|id| self.exclusive.let_go(id));
+            let until = self.exclusive.valid_until();
+            let recovered = recover(context.queues, context.runs, &mut self.lanes, &left, until).await;
+            self.report.add_many(Count::Recovered, recovered.put_back);
+            recovered.done.iter().for_each(|id| self.exclusive.remove(id));
         }
         Ok(())
     }
 
-    /// Starts whatever can be started now.
+    /// Starts all jobs that can start now.
     async fn go_on(&mut self) {
-        let desk = self.desk;
-        if self.budget.has_passed(desk.host) && !self.stopping {
+        let context = self.context;
+        if self.budget.has_passed(context.host) && !self.stopping {
             self.stopping = true;
             self.report.out_of_budget = !self.empty || self.lanes.waiting() + self.opened.len() > 0;
         }
-        if self.exclusive.is_lost(desk.host) {
+        if self.exclusive.is_lost(context.host) {
             self.stopping = true;
         }
-        self.hand_back_what_waits_for_others();
+        self.put_back_waiting_messages();
         let mut due = None;
         if self.stopping {
-            self.resting = false;
+            self.awaits_more = false;
             self.release_everything();
         } else {
             if self.busy > 0 {
-                self.hint.give(desk.host).await;
+                self.hint.write(context.host).await;
             }
-            due = self.start_what_is_due();
+            due = self.start_due_messages();
             self.fetch_more();
         }
-        self.tell_the_table();
-        self.note_what_is_due();
-        self.set_alarm(due);
+        self.write_lock();
+        self.write_due_transitions();
+        self.set_timer(due);
     }
 
-    /// Puts messages back that have to wait for others of their conversation.
-    fn hand_back_what_waits_for_others(&mut self) {
-        while let Some(put_back) = self.lanes.next_put_back(self.desk.host.monotonic()) {
+    /// Hides messages that have to wait for a missing message of their conversation.
+    fn put_back_waiting_messages(&mut self) {
+        while let Some(put_back) = self.lanes.next_put_back(self.context.host.monotonic()) {
             self.put_back(put_back);
         }
     }
 
     fn put_back(&mut self, put_back: PutBack) {
-        let desk = self.desk;
-        self.jobs.push(Box::pin(async move { Event::PutBack(Box::new(desk.put_back(put_back).await)) }));
+        let context = self.context;
+        self.jobs.push(Box::pin(async move { Event::PutBack(Box::new(context.put_back(put_back).await)) }));
     }
 
     fn put_back_done(&mut self, done: PutBackDone) {
-        done.ids.iter().for_each(|id| self.exclusive.let_go(id));
+        done.ids.iter().for_each(|id| self.exclusive.remove(id));
         done.counts.into_iter().for_each(|count| self.report.add(count));
-        self.lanes.put_back_done(&done.key, done.line, self.desk.host.monotonic());
+        self.lanes.put_back_done(&done.key, done.line, self.context.host.monotonic());
     }
 
-    /// Hands back whatever nobody works on.
+    /// Puts back all messages on which no job works.
     fn release_everything(&mut self) {
         let opened = std::mem::take(&mut self.opened);
         if !opened.is_empty() {
@@ -241,12 +245,12 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
     }
 
     fn release(&mut self, messages: VecDeque<Leased>) {
-        let desk = self.desk;
+        let context = self.context;
         self.jobs.push(Box::pin(async move {
             let mut ids = Vec::new();
             for leased in &messages {
-                // One that could not be handed back stays in hand: the next run hands it back.
-                if desk.queues.hide(leased, Duration::ZERO, None).await.is_zero() {
+                // A message that could not be put back stays in hand, so the next run recovers it.
+                if context.queues.hide(leased, Duration::ZERO, None).await.is_zero() {
                     ids.push(leased.id().to_owned());
                 }
             }
@@ -256,47 +260,49 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
 
     fn released(&mut self, ids: &[String]) {
         self.report.add_many(Count::Released, ids.len());
-        ids.iter().for_each(|id| self.exclusive.let_go(id));
+        ids.iter().for_each(|id| self.exclusive.remove(id));
     }
 
-    /// Starts the messages whose turn it is; returns when the next one is due.
-    fn start_what_is_due(&mut self) -> Option<Duration> {
-        let desk = self.desk;
+    /// Starts the messages that are due; returns when the next one is due.
+    fn start_due_messages(&mut self) -> Option<Duration> {
+        let context = self.context;
         if self.readiness != Readiness::Ready {
             if self.readiness == Readiness::Unknown && self.lanes.waiting() + self.opened.len() > 0 {
                 self.readiness = Readiness::GettingReady;
-                self.jobs
-                    .push(Box::pin(async move { Event::Ready(desk.attempts.courier.get_ready().await) }));
+                self.jobs.push(Box::pin(async move {
+                    Event::Ready(context.attempts.delivery_path.get_ready().await)
+                }));
             }
             return None;
         }
-        while self.busy < desk.limits.conversations_at_once {
-            let now = desk.host.monotonic();
-            let started = match self.lanes.start(now, desk.limits) {
+        while self.busy < context.limits.conversations_at_once {
+            let now = context.host.monotonic();
+            let started = match self.lanes.start(now, context.limits) {
                 Ok(started) => started,
                 Err(due) => return due,
             };
             self.busy += 1;
             let (mut leased, line_after) = (started.leased, started.line_after);
-            if now >= leased.leased_at + desk.limits.lease {
-                // We were stopped for a minute, it seems: somebody else may have it.
+            if now >= leased.leased_at + context.limits.lease {
+                // The host may have suspended this run. The lease has ended, so another run may have the
+                // message.
                 self.busy -= 1;
                 self.report.add(Count::LeaseLost);
-                let (after, delivery) = (desk.limits.lease, leased.envelope.delivery.clone());
+                let (after, delivery) = (context.limits.lease, leased.envelope.delivery.clone());
                 let front = Front { leased: Box::new(leased), after, delivery };
                 let put_back = self.lanes.wait(front, now);
                 self.put_back(put_back);
                 continue;
             }
-            let is_double = self.delivered.holds(&leased.record);
+            let is_copy = self.delivered.contains(&leased.record);
             let withdrawn = Rc::clone(&self.withdrawn);
             self.jobs.push(Box::pin(async move {
-                let outcome = if is_double {
+                let outcome = if is_copy {
                     Outcome::AlreadySent
                 } else {
-                    desk.attempts.attempt(&mut leased, &withdrawn).await
+                    context.attempts.attempt(&mut leased, &withdrawn).await
                 };
-                let applied = desk.apply(&leased, outcome, line_after).await;
+                let applied = context.apply(&leased, outcome, line_after).await;
                 Event::Worked { leased: Box::new(leased), applied }
             }));
         }
@@ -305,33 +311,34 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
 
     fn worked(&mut self, leased: Box<Leased>, applied: Applied) {
         self.busy -= 1;
-        let now = self.desk.host.monotonic();
+        let now = self.context.host.monotonic();
         match applied {
-            Applied::Done { count, note } => {
+            Applied::Done { count, transition } => {
                 if count == Count::Delivered {
-                    self.delivered.remember(leased.record.clone());
+                    self.delivered.insert(leased.record.clone());
                 }
                 self.report.add(count);
-                self.notes.add(note, now);
-                self.exclusive.let_go(leased.id());
+                self.ledger_writes.add(transition, now);
+                self.exclusive.remove(leased.id());
                 self.lanes.done(&leased.lane, leased.id(), now);
             }
-            Applied::Wait { count, after, delivery, note } => {
+            Applied::Wait { count, after, delivery, transition } => {
                 self.report.add(count);
-                self.notes.add(note, now);
+                self.ledger_writes.add(transition, now);
                 let put_back = self.lanes.wait(Front { leased, after, delivery }, now);
                 self.put_back(put_back);
             }
             Applied::StopRun { count, stop, reason } => {
                 self.report.add(count);
                 self.stop(stop, &reason);
-                self.exclusive.let_go(leased.id());
+                self.exclusive.remove(leased.id());
                 self.lanes.done(&leased.lane, leased.id(), now);
             }
         }
     }
 
-    /// Stops the run, and says why: once, although many messages may have met the same.
+    /// Stops the run, and logs the reason. It is logged once, although many messages may have the same
+    /// outcome.
     fn stop(&mut self, stop: Stop, reason: &str) {
         self.stopping = true;
         if self.stopped.is_some() {
@@ -339,14 +346,14 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         }
         let (level, event, why, pause) = match stop {
             Stop::CredentialsRefused => {
-                (Level::Error, "credentials.refused", Why::CredentialsRefused, CREDENTIALS_PAUSE)
+                (Level::Error, "credentials.refused", PauseReason::CredentialsRefused, CREDENTIALS_PAUSE)
             }
             Stop::NoToken { retry_after } => {
                 let pause = retry_after.unwrap_or(NO_TOKEN_PAUSE).min(LONGEST_PAUSE);
-                (Level::Warn, "token.unavailable", Why::NoToken, pause)
+                (Level::Warn, "token.unavailable", PauseReason::NoToken, pause)
             }
         };
-        self.desk.host.event(level, event, json!({"run": self.desk.run, "reason": reason}));
+        self.context.host.event(level, event, json!({"run": self.context.run, "reason": reason}));
         self.stopped = Some((why, pause));
     }
 
@@ -357,40 +364,41 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
 
     fn ready(&mut self, outcome: Result<(), Verdict>) {
         self.readiness = Readiness::Ready;
-        // Whatever is sent now says the same, and stops the run; but if the run's time is over, nothing is.
+        // While the run goes on, the first message gets the same verdict and stops the run. A run that is
+        // already stopping sends no message, so the verdict is handled here.
         if let (true, Err(verdict)) = (self.stopping, outcome)
-            && let Some(stop) = stops_everybody(&verdict, false)
+            && let Some(stop) = stops_the_run(&verdict, false)
         {
             self.stop(stop, &verdict.reason);
         }
     }
 
-    /// Tells the ledger the rest, and gives up the hold.
+    /// Writes the remaining transitions to the ledger, and releases the lock.
     async fn end(mut self) -> Result<Ended, RunError> {
-        let desk = self.desk;
-        let left = self.notes.flush(desk).await;
+        let context = self.context;
+        let left = self.ledger_writes.flush(context).await;
         if left > 0 {
-            desk.host.event(Level::Warn, "ledger.not-noted", json!({"run": desk.run, "alerts": left}));
+            context.host.event(Level::Warn, "ledger.not-noted", json!({"run": context.run, "alerts": left}));
         }
         let ended = if self.empty && !self.stopping { Ended::QueueEmpty } else { Ended::Early };
-        self.hint.take_back(desk.host).await;
-        self.exclusive.set_hosts(desk.attempts.hosts.stored());
-        let Some((hold, left)) = self.exclusive.into_hold() else {
-            desk.host.event(Level::Warn, "run.taken-over", json!({"run": desk.run}));
+        self.hint.delete(context.host).await;
+        self.exclusive.set_hosts(context.attempts.hosts.stored());
+        let Some((lock, left)) = self.exclusive.into_lock() else {
+            context.host.event(Level::Warn, "run.taken-over", json!({"run": context.run}));
             return self.failure.map_or(Ok(Ended::Early), Err);
         };
-        let telling = match self.stopped {
-            None => hold.giving_up(&left),
+        let write = match self.stopped {
+            None => lock.release(&left),
             Some((why, pause)) => {
-                let until = desk.host.now() + pause;
-                self.hint.pause(desk.host, until).await;
-                hold.pausing(&left, why, until)
+                let until = context.host.now() + pause;
+                self.hint.pause(context.host, until).await;
+                lock.release_and_pause(&left, why, until)
             }
         };
-        // If it cannot be given up, it ends by itself.
-        if let Err(error) = desk.runs.write(telling).await {
-            let fields = json!({"run": desk.run, "reason": error.to_string()});
-            desk.host.event(Level::Warn, "run.not-given-up", fields);
+        // If the release fails, the lock expires by itself.
+        if let Err(error) = context.runs.write(write).await {
+            let fields = json!({"run": context.run, "reason": error.to_string()});
+            context.host.event(Level::Warn, "run.not-given-up", fields);
         }
         self.failure.map_or(Ok(ended), Err)
     }

@@ -1,30 +1,30 @@
-//! Messages of a conversation go back to the queue for a while, in order.
+//! Hides messages of a conversation for a while, in order.
 
 use std::time::Duration;
 
 use platform::Host;
 
-use super::desk::Desk;
+use super::context::RunContext;
 use super::report::Count;
-use crate::attempt::{Poison, hide_for};
+use crate::attempt::{PoisonReason, hide_for};
 use crate::limits::LONGEST_PUSH;
-use crate::queue::Buried;
+use crate::queue::Poisoned;
 use crate::runs::write_line;
 use crate::schedule::{LaneKey, Leased, Line, PutBack};
 
-/// What became of them.
+/// The result of hiding messages of a conversation.
 #[derive(Debug)]
 pub(crate) struct PutBackDone {
     pub(crate) key: LaneKey,
-    /// What the conversation waits for now.
+    /// The conversation's line now.
     pub(crate) line: Line,
     pub(crate) ids: Vec<String>,
     pub(crate) counts: Vec<Count>,
 }
 
-impl<H: Host> Desk<'_, H> {
-    /// Hides messages behind the one that has to wait. The line is written first: a run that is killed in between leaves a
-    /// line that is waited for in vain for a while, not one that nobody knows of.
+impl<H: Host> RunContext<'_, H> {
+    /// Hides the front message, if there is one, and the messages behind it. The line is stored first. If the
+    /// run is killed in between, the conversation waits in vain for a while, but its order is kept.
     pub(super) async fn put_back(&self, put_back: PutBack) -> PutBackDone {
         let PutBack { key, front, behind, mut line } = put_back;
         let pauses: Vec<Option<Duration>> = behind
@@ -32,63 +32,66 @@ impl<H: Host> Desk<'_, H> {
             .map(|leased| {
                 let pause = self.pause_behind(leased, &line);
                 if let Some(pause) = pause {
-                    line.hidden(&leased.place(), self.host.monotonic() + pause);
+                    line.set_hidden(&leased.place(), self.host.monotonic() + pause);
                 }
                 pause
             })
             .collect();
         write_line(self.queues, self.runs, &key, &line).await;
-        let told = line.clone();
+        let written = line.clone();
         let (mut ids, mut counts) = (Vec::new(), Vec::new());
         if let Some(front) = front {
-            let away = self.queues.hide(&front.leased, front.after, Some(front.delivery)).await;
-            if away > front.after {
-                line.wait_behind(&front.leased.place(), &[], self.host.monotonic() + away);
+            let hidden_for = self.queues.hide(&front.leased, front.after, Some(front.delivery)).await;
+            if hidden_for > front.after {
+                line.wait_behind(&front.leased.place(), &[], self.host.monotonic() + hidden_for);
             }
             ids.push(front.leased.id().to_owned());
         }
-        // One after the other: their order is the order in which they come back.
+        // The messages are hidden one after the other, because they become visible in the order of these
+        // calls.
         for (leased, pause) in behind.iter().zip(pauses) {
             ids.push(leased.id().to_owned());
             let Some(pause) = pause else {
                 counts.push(self.out_of_time(leased, &mut line).await);
                 continue;
             };
-            counts.push(Count::HeldBack);
-            let away = self.queues.hide(leased, pause, None).await;
-            if away > pause {
-                line.hidden(&leased.place(), self.host.monotonic() + away);
+            counts.push(Count::HiddenBehind);
+            let hidden_for = self.queues.hide(leased, pause, None).await;
+            if hidden_for > pause {
+                line.set_hidden(&leased.place(), self.host.monotonic() + hidden_for);
             }
         }
-        if line != told {
+        if line != written {
             write_line(self.queues, self.runs, &key, &line).await;
         }
         PutBackDone { key, line, ids, counts }
     }
 
     async fn out_of_time(&self, leased: &Leased, line: &mut Line) -> Count {
-        let reason = "the queue forgets it before its turn comes";
-        match self.queues.give_up(leased, Poison::OutOfTime, reason, None).await {
-            Buried::Yes(_) => {
-                line.settle(leased.id());
-                Count::Poisoned(Poison::OutOfTime)
+        let reason =
+            "message: the queue deletes it before the older ones are finished; use a longer time to live";
+        match self.queues.move_to_poison_queue(leased, PoisonReason::OutOfTime, reason, None).await {
+            Poisoned::Yes(_) => {
+                line.remove(leased.id());
+                Count::Poisoned(PoisonReason::OutOfTime)
             }
-            Buried::No => {
-                line.hidden(&leased.place(), leased.leased_at + self.limits.lease);
+            Poisoned::No => {
+                line.set_hidden(&leased.place(), leased.leased_at + self.limits.lease);
                 Count::StorageTrouble
             }
         }
     }
 
-    /// For how long to hide a message behind the first in line, and behind the last one that was hidden so. `None` if the
-    /// queue forgets it before.
+    /// Returns for how long to hide a message, so that it becomes visible after the front message and not
+    /// before the last message of the line. `None` if the queue deletes the message before that.
     fn pause_behind(&self, leased: &Leased, line: &Line) -> Option<Duration> {
         let now = self.host.monotonic();
-        // A second more than the one in front, so that it is alone when it comes back: it may fail again.
+        // The front message becomes visible alone, a second earlier, because it may fail again.
         let earliest = (line.until + Duration::from_secs(1)).max(line.tail);
-        // The longer that one is awaited, the longer it will be: a run that was killed may have had it.
+        // The longer the front message is overdue, the longer it will probably take: a killed run may have
+        // leased it.
         let overdue = (line.overdue(now) / 2).min(LONGEST_PUSH);
         let pause = earliest.saturating_sub(now).max(overdue);
-        hide_for(pause, leased.until_forgotten(self.host))
+        hide_for(pause, leased.until_deletion(self.host))
     }
 }

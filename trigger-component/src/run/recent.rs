@@ -1,28 +1,28 @@
-//! What a run has delivered last.
+//! The alerts that a run has delivered last.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use state::ledger::RecordKey;
 
-/// A Put whose answer was lost is repeated within seconds: the copies stand close together. However long the queue is, a run
-/// remembers no more.
-const REMEMBERED: usize = 512;
+/// The most alerts that are kept. A producer repeats a Put whose response was lost within seconds, so the two
+/// copies are close together on the queue.
+const CAPACITY: usize = 512;
 
-/// The alerts that a run has delivered last, by their records, each with its hash: hundreds of keys that begin alike are not
-/// compared for every alert.
+/// The alerts that a run has delivered last, by their records. Each key is stored with its hash, because
+/// comparing hundreds of keys that begin alike costs more.
 #[derive(Debug, Default)]
 pub(super) struct Recent(VecDeque<(u64, RecordKey)>);
 
 impl Recent {
-    pub(super) fn remember(&mut self, record: RecordKey) {
-        if self.0.len() == REMEMBERED {
+    pub(super) fn insert(&mut self, record: RecordKey) {
+        if self.0.len() == CAPACITY {
             self.0.pop_front();
         }
         self.0.push_back((hash_of(&record), record));
     }
 
-    pub(super) fn holds(&self, record: &RecordKey) -> bool {
+    pub(super) fn contains(&self, record: &RecordKey) -> bool {
         let hash = hash_of(record);
         self.0.iter().any(|other| other.0 == hash && other.1 == *record)
     }
@@ -39,13 +39,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_are_forgotten() {
+    fn record_beyond_the_capacity_replaces_the_oldest() {
         let record =
             |index: usize| RecordKey::of_message(&index.to_string(), true, chrono::DateTime::UNIX_EPOCH);
         let mut recent = Recent::default();
-        for index in 0..=REMEMBERED {
-            recent.remember(record(index));
+        for index in 0..=CAPACITY {
+            recent.insert(record(index));
         }
-        assert!(!recent.holds(&record(0)) && recent.holds(&record(1)) && recent.holds(&record(REMEMBERED)));
+        assert!(
+            !recent.contains(&record(0)) && recent.contains(&record(1)) && recent.contains(&record(CAPACITY))
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! What a run did: one JSON line in the log, and the answer of the HTTP door.
+//! The report of a run: one JSON line in the log, and the body of the HTTP response.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,20 +6,20 @@ use std::time::Duration;
 use platform::{Clock, Level, Log};
 use serde_json::{Value, json};
 
-use crate::attempt::Poison;
+use crate::attempt::PoisonReason;
 
-/// Why a run leaves the work to others, or for later.
+/// The reason for which a run does no work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Busy {
-    /// Another run is at work.
+pub(crate) enum SkipReason {
+    /// Another run holds the lock.
     AnotherRun,
     /// The bot's credentials were refused a moment ago.
     CredentialsRefused,
-    /// The login host gave no token a moment ago.
+    /// A moment ago the login host issued no token, or Direct Line opened no conversation.
     NoToken,
 }
 
-impl Busy {
+impl SkipReason {
     fn as_str(self) -> &'static str {
         match self {
             Self::AnotherRun => "anotherRun",
@@ -29,48 +29,48 @@ impl Busy {
     }
 }
 
-/// What became of one message. A closed list: each is a field of the report.
+/// The result of one message. The list is closed: each result is a field of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Count {
-    /// The Connector took it.
+    /// The Connector accepted the alert.
     Delivered,
-    /// An earlier run had sent it, and was ended before it could say so: only deleted.
+    /// Only deleted, because the ledger or this run already knows that the alert was sent.
     AlreadySent,
-    /// An earlier run had put it into the poison queue, and was ended before it could say so: only deleted.
+    /// Only deleted, because an earlier run had already put the message into the poison queue.
     AlreadyPoisoned,
-    /// Its time had passed.
+    /// Deleted, because the alert had expired.
     Expired,
-    /// Its sender had cancelled it.
+    /// Deleted, because the sender had cancelled the alert.
     Cancelled,
-    /// The person wants no alerts from others.
+    /// Deleted, because the person has sent `stop` or asked to be forgotten.
     Stopped,
-    /// Its time has not come: hidden until then.
+    /// Hidden until the alert is due.
     NotDue,
-    /// Hidden, because the Connector is busy.
+    /// Hidden, because the Connector limits the rate.
     Throttled,
-    /// Hidden, because the Connector cannot be reached.
+    /// Hidden for another try, because the attempt failed.
     Retried,
     /// Hidden without a try, because the Connector's host is out.
     HostOut,
-    /// Hidden for one more try: nobody knows whether it was delivered.
+    /// Hidden for one more try, because the alert may have been delivered.
     PossiblyDelivered,
-    /// Nobody knows, and its sender wanted no second try.
+    /// Deleted, because the alert may have been delivered and its sender wanted no second try.
     DroppedUncertain,
-    /// The bot's credentials were refused: handed back.
+    /// Put back, because the bot's credentials were refused.
     Credentials,
-    /// The login host gave no token: handed back.
+    /// Put back, because the login host issued no token or Direct Line opened no conversation.
     NoToken,
-    /// Given up.
-    Poisoned(Poison),
-    /// Hidden behind an earlier message of its conversation.
-    HeldBack,
-    /// Handed back, because the run was over.
+    /// Moved to the poison queue.
+    Poisoned(PoisonReason),
+    /// Hidden behind an older message of its conversation.
+    HiddenBehind,
+    /// Put back, because the run ended.
     Released,
-    /// Handed back, because the run that had it was ended before it could do that.
-    HandedBack,
-    /// Somebody else has it now.
+    /// Put back for a run that was killed.
+    Recovered,
+    /// Not sent, because its lease had ended and another run may have dequeued it.
     LeaseLost,
-    /// The poison queue did not take it: it comes again.
+    /// Still on the queue, because the tables could not be read or the Put to the poison queue failed.
     StorageTrouble,
 }
 
@@ -92,35 +92,35 @@ impl Count {
             Self::Credentials => "credentials",
             Self::NoToken => "noToken",
             Self::Poisoned(_) => "poisoned",
-            Self::HeldBack => "heldBack",
+            Self::HiddenBehind => "heldBack",
             Self::Released => "released",
-            Self::HandedBack => "handedBack",
+            Self::Recovered => "handedBack",
             Self::LeaseLost => "leaseLost",
             Self::StorageTrouble => "storageTrouble",
         }
     }
 }
 
-/// Counts of one run.
+/// The counts and times of one run.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
-    /// Names the run in the log.
+    /// The run's id in the log.
     pub run: String,
-    /// Calls of Get Messages.
+    /// The calls that read the queue: Get Messages, and the first Peek of a run that no kick started.
     pub polls: u32,
-    /// Messages that they handed out.
+    /// The messages that the run dequeued.
     pub received: u32,
-    /// Storage calls that had to be repeated.
+    /// The storage calls that had to be repeated.
     pub storage_retries: u32,
-    /// How long the oldest message seen had been on the queue.
+    /// How long the oldest of these messages had been on the queue.
     pub oldest: Option<Duration>,
-    /// Whether the budget ended the run, rather than an empty queue.
+    /// Whether the budget ended the run while messages were left.
     pub out_of_budget: bool,
     /// How long the run took.
     pub elapsed: Duration,
     counts: BTreeMap<&'static str, u32>,
     poisoned: BTreeMap<&'static str, u32>,
-    skipped: Option<Busy>,
+    skipped: Option<SkipReason>,
 }
 
 impl Report {
@@ -139,15 +139,15 @@ impl Report {
         }
     }
 
-    pub(crate) fn skip(&mut self, busy: Busy) {
-        self.skipped = Some(busy);
+    pub(crate) fn skip(&mut self, reason: SkipReason) {
+        self.skipped = Some(reason);
     }
 
     pub(crate) fn saw(&mut self, age: Duration) {
         self.oldest = self.oldest.max(Some(age));
     }
 
-    /// The counts as JSON.
+    /// Returns the report as JSON.
     pub fn to_json(&self) -> Value {
         let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let mut report = json!({
@@ -158,7 +158,7 @@ impl Report {
             "outOfBudget": self.out_of_budget,
             "elapsedMilliseconds": milliseconds(self.elapsed),
         });
-        // What did not happen is left out: a run a second would fill the log with zeros.
+        // Counts of zero are left out, because a run a second would fill the log with zeros.
         for (field, count) in &self.counts {
             report[*field] = (*count).into();
         }
@@ -171,16 +171,17 @@ impl Report {
         if !self.poisoned.is_empty() {
             report["poisonedBy"] = json!(self.poisoned);
         }
-        if let Some(busy) = self.skipped {
-            report["skipped"] = busy.as_str().into();
+        if let Some(reason) = self.skipped {
+            report["skipped"] = reason.as_str().into();
         }
         report
     }
 
-    /// Writes the run's one line. Every run writes one, so that a poller that no longer runs is seen by its silence.
-    pub(crate) fn log<H: Log + Clock>(&self, host: &H, door: &str, error: Option<&str>) {
+    /// Writes the run's line to the log. Every run writes one, so that missing lines show a poller that no
+    /// longer runs.
+    pub(crate) fn log<H: Log + Clock>(&self, host: &H, entry_point: &str, error: Option<&str>) {
         let mut fields = self.to_json();
-        fields["door"] = door.into();
+        fields["door"] = entry_point.into();
         let level = match error {
             Some(error) => {
                 fields["error"] = error.into();

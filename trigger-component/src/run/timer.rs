@@ -1,4 +1,5 @@
-//! What comes by itself: the next message's time, the time to tell the table, the end of the budget.
+//! The timer of a run: for the next message, the next write of the run lock or the ledger, the next Get, and
+//! the end of the budget.
 
 use std::time::Duration;
 
@@ -10,52 +11,55 @@ use platform::Host;
 use super::Run;
 use super::events::{Event, Job};
 
-/// The moment for which the alarm is set, and the alarm: among other jobs, alone, so that it is looked at only when it
-/// rings.
+/// When the timer fires, and the timer. It has its own `FuturesUnordered`, so that it is polled only when it
+/// fires.
 #[derive(Default)]
-pub(super) struct Alarm<'a>(Option<(Duration, FuturesUnordered<Job<'a>>)>);
+pub(super) struct Timer<'a>(Option<(Duration, FuturesUnordered<Job<'a>>)>);
 
 impl<H: Host> Run<'_, '_, H> {
-    /// What happens next; `None` when nothing goes on and nothing waits.
+    /// Waits for the next event. Returns `None` if no job is under way, no message waits, and the run does
+    /// not wait for more.
     pub(super) async fn next_event(&mut self) -> Option<Event> {
-        let Some((_, alarm)) = &mut self.alarm.0 else { return self.jobs.next().await };
-        let woke = if self.jobs.is_empty() {
-            if self.lanes.waiting() + self.opened.len() == 0 && !self.resting {
+        let Some((_, timer)) = &mut self.timer.0 else { return self.jobs.next().await };
+        let fired = if self.jobs.is_empty() {
+            if self.lanes.waiting() + self.opened.len() == 0 && !self.awaits_more {
                 return None;
             }
-            alarm.next().await
+            timer.next().await
         } else {
-            match select(self.jobs.next(), alarm.next()).await {
+            match select(self.jobs.next(), timer.next()).await {
                 Either::Left((event, _)) => return event,
-                Either::Right((woke, _)) => woke,
+                Either::Right((fired, _)) => fired,
             }
         };
-        self.alarm.0 = None;
-        woke
+        self.timer.0 = None;
+        fired
     }
 
-    /// Wakes the loop for what comes by itself; `due` is when the next message has its turn.
-    pub(super) fn set_alarm(&mut self, due: Option<Duration>) {
-        let host = self.desk.host;
+    /// Sets the timer to the next moment at which the loop has to act. `due` is the moment of the next
+    /// message.
+    pub(super) fn set_timer(&mut self, due: Option<Duration>) {
+        let host = self.context.host;
         let now = host.monotonic();
-        let again = (self.empty && !self.fetching).then_some(self.look_again_at);
+        let again = (self.empty && !self.fetching).then_some(self.next_get_at);
         let end = now + self.budget.remaining(host);
-        // Whoever only waits for what is under way still keeps the hold.
+        // A stopping run only waits for jobs that are under way, and still renews the lock.
         let moments = match self.stopping {
-            true => [self.exclusive.telling_due(), None, None, None, None],
-            false => [self.exclusive.telling_due(), due, self.notes.due(), again, Some(end)],
+            true => [self.exclusive.write_due(), None, None, None, None],
+            false => [self.exclusive.write_due(), due, self.ledger_writes.due(), again, Some(end)],
         };
         let Some(moment) = moments.into_iter().flatten().min() else { return };
-        // Whatever is due already was started above; were it not, this must not become a busy loop.
+        // The caller has started everything that is due. A moment in the past must still not cause a busy
+        // loop.
         let moment = moment.max(now + Duration::from_millis(1));
-        // One that rings too early does no harm.
-        if self.alarm.0.as_ref().is_some_and(|(set, _)| *set <= moment) {
+        // A timer that fires too early does no harm.
+        if self.timer.0.as_ref().is_some_and(|(set, _)| *set <= moment) {
             return;
         }
-        let alarm: Job<'_> = Box::pin(async move {
+        let timer: Job<'_> = Box::pin(async move {
             host.sleep(moment.saturating_sub(now)).await;
-            Event::Woke
+            Event::TimerFired
         });
-        self.alarm.0 = Some((moment, FuturesUnordered::from_iter([alarm])));
+        self.timer.0 = Some((moment, FuturesUnordered::from_iter([timer])));
     }
 }

@@ -1,78 +1,81 @@
-//! This run, as the table knows it.
+//! The run lock of this run, with the messages that the run has in hand.
 
 use std::time::Duration;
 
 use platform::Clock;
-use state::runs::{Hold, InHand, Telling, Told};
+use state::runs::{InHand, LockWrite, RunLock, Written};
 
-/// After a failure the table is told again.
-const AGAIN_AFTER: Duration = Duration::from_millis(200);
+/// The pause after a failed write, before the record is written again.
+const RETRY_AFTER: Duration = Duration::from_millis(200);
 
-/// The hold of this run, and what it has in hand.
+/// The run lock of this run, and the messages that it has in hand. Only one write of the record is under way
+/// at a time.
 #[derive(Debug)]
 pub(crate) struct ExclusiveRun {
-    hold: Hold,
+    lock: RunLock,
     in_hand: Vec<InHand>,
-    /// Something came in hand that the table does not know yet.
-    has_news: bool,
-    /// The table is being told.
-    is_telling: bool,
-    /// Not before this moment.
+    /// Messages came in hand that the record does not name yet.
+    has_unwritten: bool,
+    /// A write of the record is under way.
+    is_writing: bool,
+    /// The next write begins no earlier than this, after a failure.
     not_before: Duration,
     is_lost: bool,
 }
 
 impl ExclusiveRun {
-    /// A run that has just taken the hold, with what it took over.
-    pub(crate) fn new(hold: Hold, left: Vec<InHand>) -> Self {
-        let (has_news, is_telling, is_lost) = (false, false, false);
-        Self { hold, in_hand: left, has_news, is_telling, not_before: Duration::ZERO, is_lost }
+    /// A run that has just taken the lock. `left` are the messages of the last run, which this run has in
+    /// hand now.
+    pub(crate) fn new(lock: RunLock, left: Vec<InHand>) -> Self {
+        let (has_unwritten, is_writing, is_lost) = (false, false, false);
+        Self { lock, in_hand: left, has_unwritten, is_writing, not_before: Duration::ZERO, is_lost }
     }
 
-    /// What this run has in hand.
+    /// The messages that this run has in hand.
     pub(crate) fn in_hand(&self) -> &[InHand] {
         &self.in_hand
     }
 
-    /// Messages were handed out. Nothing is done about any of them before the table was told.
-    pub(crate) fn take(&mut self, messages: impl Iterator<Item = InHand>) {
+    /// Adds dequeued messages. The run works on a message only after the record names it.
+    pub(crate) fn add(&mut self, messages: impl Iterator<Item = InHand>) {
         self.in_hand.extend(messages);
-        self.has_news = true;
+        self.has_unwritten = true;
     }
 
-    /// The message is dealt with, or on the queue again. Told when the hold is renewed.
-    pub(crate) fn let_go(&mut self, message: &str) {
+    /// Removes a message that is finished or back on the queue. The next renewal writes that.
+    pub(crate) fn remove(&mut self, message: &str) {
         self.in_hand.retain(|in_hand| in_hand.message != message);
     }
 
-    /// Whether another run may be at work: then this one starts nothing more.
+    /// Whether another run may hold the lock. Then this run starts nothing more.
     pub(crate) fn is_lost(&self, clock: &impl Clock) -> bool {
-        self.is_lost || !self.hold.is_sure(clock)
+        self.is_lost || !self.lock.is_valid(clock)
     }
 
-    /// Until when no other run can be at work, on the monotonic clock.
-    pub(crate) fn sure_until(&self) -> Duration {
-        self.hold.sure_until()
+    /// When the lock ends unless it is renewed, on the monotonic clock. Until then no other run can take it.
+    pub(crate) fn valid_until(&self) -> Duration {
+        self.lock.valid_until()
     }
 
-    /// When the table has to be told something, on the monotonic clock; not while it is being told.
-    pub(crate) fn telling_due(&self) -> Option<Duration> {
-        let due = if self.has_news { Duration::ZERO } else { self.hold.renewal_due() };
-        (!self.is_telling && !self.is_lost).then(|| due.max(self.not_before))
+    /// When the record has to be written next, on the monotonic clock; `None` while a write is under way.
+    pub(crate) fn write_due(&self) -> Option<Duration> {
+        let due = if self.has_unwritten { Duration::ZERO } else { self.lock.renewal_due() };
+        (!self.is_writing && !self.is_lost).then(|| due.max(self.not_before))
     }
 
-    /// What has to be told now.
-    pub(crate) fn telling(&mut self) -> Telling {
-        (self.is_telling, self.has_news) = (true, false);
-        self.hold.telling(&self.in_hand)
+    /// Begins a write, and returns the record's content.
+    pub(crate) fn start_write(&mut self) -> LockWrite {
+        (self.is_writing, self.has_unwritten) = (true, false);
+        self.lock.renewal(&self.in_hand)
     }
 
-    /// The table knows, unless another run has taken over. Says whether it knows.
-    pub(crate) fn told(&mut self, told: Option<Told>) -> bool {
-        self.is_telling = false;
-        match told {
-            Some(told) => {
-                self.hold.told(told);
+    /// Ends a write. `None` means that another run has taken the lock. Returns whether this run still holds
+    /// it.
+    pub(crate) fn write_done(&mut self, written: Option<Written>) -> bool {
+        self.is_writing = false;
+        match written {
+            Some(written) => {
+                self.lock.confirm(written);
                 true
             }
             None => {
@@ -82,19 +85,20 @@ impl ExclusiveRun {
         }
     }
 
-    /// The table could not be told: it will be, as long as nobody else can have taken over.
-    pub(crate) fn not_told(&mut self, clock: &impl Clock) {
-        (self.is_telling, self.has_news) = (false, true);
-        self.not_before = clock.monotonic() + AGAIN_AFTER;
+    /// Ends a write that failed. It is repeated while this run still holds the lock.
+    pub(crate) fn write_failed(&mut self, clock: &impl Clock) {
+        (self.is_writing, self.has_unwritten) = (false, true);
+        self.not_before = clock.monotonic() + RETRY_AFTER;
     }
 
-    /// Sets what the next run has to know about the Connector's hosts. Written when the hold is given up.
+    /// Sets the results of the Connector's hosts for the next run. They are written when the lock is
+    /// released.
     pub(crate) fn set_hosts(&mut self, hosts: String) {
-        self.hold.set_hosts(hosts);
+        self.lock.set_hosts(hosts);
     }
 
-    /// The hold, to be given up; `None` if it is another run's.
-    pub(crate) fn into_hold(self) -> Option<(Hold, Vec<InHand>)> {
-        (!self.is_lost).then_some((self.hold, self.in_hand))
+    /// Returns the lock, to be released, and the messages in hand; `None` if another run has taken the lock.
+    pub(crate) fn into_lock(self) -> Option<(RunLock, Vec<InHand>)> {
+        (!self.is_lost).then_some((self.lock, self.in_hand))
     }
 }

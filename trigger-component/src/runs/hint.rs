@@ -1,5 +1,5 @@
-//! A hint in key-value that a run is at work, so that the bot does not call the poller for each of a thousand messages. It may
-//! be lost or wrong: what keeps runs apart is the table.
+//! A hint in key-value that a run is at work, so that the bot does not call the poller for each of a thousand
+//! messages. The hint may be lost or wrong, because only the run lock in the table keeps runs apart.
 
 use std::time::Duration;
 
@@ -7,48 +7,48 @@ use envelope::run_record_key;
 use platform::Host;
 use serde_json::json;
 
-/// A run that was killed keeps the bot from calling for no longer.
+/// How long a hint is valid. The hint of a killed run keeps the bot from calling for no longer than this.
 const TERM: Duration = Duration::from_secs(5);
 const RENEW_AFTER: Duration = Duration::from_secs(2);
-/// A run that is over before that gives none: a write to key-value may be a flush of the disk.
+/// A shorter run writes no hint, because a write to key-value may be a flush of the disk.
 const FIRST_AFTER: Duration = Duration::from_millis(150);
 
-/// What a run has told the bot.
+/// The hint of one run.
 #[derive(Debug)]
 pub(crate) struct Hint {
     key: String,
     due: Duration,
-    is_given: bool,
+    is_written: bool,
 }
 
 impl Hint {
-    /// Of a run that begins now.
+    /// The hint of a run that begins now.
     pub(crate) fn new(host: &impl Host, queue: &str) -> Self {
-        Self { key: run_record_key(queue), due: host.monotonic() + FIRST_AFTER, is_given: false }
+        Self { key: run_record_key(queue), due: host.monotonic() + FIRST_AFTER, is_written: false }
     }
 
-    /// Gives it, if that is due. Where that fails, the bot calls in vain.
-    pub(crate) async fn give(&mut self, host: &impl Host) {
+    /// Writes the hint, if that is due. If the write fails, the bot calls the poller in vain.
+    pub(crate) async fn write(&mut self, host: &impl Host) {
         let now = host.monotonic();
         if now < self.due {
             return;
         }
         self.due = now + RENEW_AFTER;
-        self.is_given = true;
+        self.is_written = true;
         let until = (host.now() + TERM).timestamp_millis();
         _ = host.set(&self.key, json!({"untilMilliseconds": until}).to_string().as_bytes()).await;
     }
 
-    /// Keeps the bot from calling while nothing can be sent.
+    /// Keeps the bot from calling the poller until this moment, because no alert can be sent.
     pub(crate) async fn pause(&mut self, host: &impl Host, until: chrono::DateTime<chrono::Utc>) {
-        self.is_given = false;
+        self.is_written = false;
         let hint = json!({"untilMilliseconds": until.timestamp_millis()});
         _ = host.set(&self.key, hint.to_string().as_bytes()).await;
     }
 
-    /// Takes it back.
-    pub(crate) async fn take_back(&mut self, host: &impl Host) {
-        if std::mem::take(&mut self.is_given) {
+    /// Deletes the hint, if this run has written one.
+    pub(crate) async fn delete(&mut self, host: &impl Host) {
+        if std::mem::take(&mut self.is_written) {
             _ = host.delete(&self.key).await;
         }
     }

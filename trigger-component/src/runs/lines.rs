@@ -1,4 +1,4 @@
-//! Writing down what a conversation waits for.
+//! Stores the waiting line of a conversation.
 
 use std::time::Duration;
 
@@ -9,12 +9,13 @@ use state::runs::Runs;
 use crate::queue::Queues;
 use crate::schedule::{LaneKey, Line};
 
-/// A line that could not be written is written again for so long.
+/// How long the write of a line is repeated after failures.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(3);
-const AGAIN_AFTER: Duration = Duration::from_millis(200);
+const RETRY_AFTER: Duration = Duration::from_millis(200);
 
-/// Writes down what a conversation waits for, or that it waits for nothing. The conversation stands still meanwhile. Where that
-/// fails for some seconds, the order holds within this run only.
+/// Stores the line of a conversation, or deletes the stored line if no message has to wait. The
+/// conversation's messages are not worked on meanwhile. If the write fails for three seconds, the failure is
+/// logged, and the order is certain within this run only.
 pub(crate) async fn write_line<H: Host>(
     queues: &Queues<'_, H>,
     runs: &Runs<'_, H>,
@@ -33,6 +34,6 @@ pub(crate) async fn write_line<H: Host>(
             let fields = json!({"run": queues.run, "reason": error.to_string()});
             return queues.host.event(Level::Warn, "line.not-written", fields);
         }
-        queues.host.sleep(AGAIN_AFTER).await;
+        queues.host.sleep(RETRY_AFTER).await;
     }
 }

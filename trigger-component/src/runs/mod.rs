@@ -1,4 +1,5 @@
-//! The exclusive run: what one run keeps in the table while it is at work, and what it takes over from one that was killed.
+//! The data that a run keeps for other runs and for the bot: the run lock with its messages in hand, the
+//! waiting lines, and a hint in key-value. Also the recovery of the messages of a killed run.
 
 mod exclusive;
 mod hint;

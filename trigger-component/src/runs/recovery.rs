@@ -1,8 +1,9 @@
-//! What a run left behind that was killed.
+//! The recovery of the messages that a killed run had in hand.
 //!
-//! A run that is killed hands nothing back: the queue does that when the leases end, and knows no order. So a run tells the
-//! table what it was handed before it works on any of it, and the next one hands it back by the receipts. Its conversations
-//! wait until those messages are back; others go on.
+//! A run that is killed puts nothing back. When the leases end, the queue makes the messages visible in no
+//! certain order. So a run records the messages in hand before it works on any of them. The next run puts
+//! them back with their receipts. Their conversations wait until the messages are visible; other
+//! conversations go on.
 
 use std::time::Duration;
 
@@ -16,24 +17,24 @@ use super::write_line;
 use crate::queue::Queues;
 use crate::schedule::{Age, LaneKey, Lanes, Line, Place};
 
-/// When a message comes that is handed back: not before its line is known.
-const BACK_IN: Duration = Duration::from_secs(1);
-/// How long one is waited for that the queue does not seem to have any more.
-const IF_AT_ALL: Duration = Duration::from_secs(10);
-/// Conversations that are seen to at once.
-const AT_ONCE: usize = 8;
+/// How long a recovered message is hidden, so that this run does not dequeue it before the line is stored.
+const VISIBLE_IN: Duration = Duration::from_secs(1);
+/// How long younger messages wait for a message that the queue does not seem to hold any more.
+const IF_MISSING: Duration = Duration::from_secs(10);
+/// The most conversations whose messages are put back at once.
+const CONVERSATIONS_AT_ONCE: usize = 8;
 
-/// What became of it.
+/// The result of a recovery.
 #[derive(Debug, Default)]
 pub(crate) struct Recovered {
-    /// How many messages were handed back.
-    pub(crate) handed_back: usize,
-    /// The ids of those that this run need not think of any more.
+    /// How many messages were certainly put back.
+    pub(crate) put_back: usize,
+    /// The ids of the messages that this run no longer has in hand.
     pub(crate) done: Vec<String>,
 }
 
-/// Hands back what is left of an earlier run, the oldest of each conversation first. After `until` another run may be at work,
-/// so no conversation is begun: what is left stays in hand.
+/// Puts back the messages `left` of the last run, in each conversation the oldest first. After `until`
+/// another run may hold the lock, so this run begins no further conversation. Its messages stay in hand.
 pub(crate) async fn recover<H: Host>(
     queues: &Queues<'_, H>,
     runs: &Runs<'_, H>,
@@ -48,7 +49,7 @@ pub(crate) async fn recover<H: Host>(
         .chunk_by(|a, b| a.lane == b.lane)
         .filter_map(|some| {
             let Some(key) = LaneKey::named(&some[0].lane) else {
-                // Nobody can tell which conversation that is.
+                // The lane's name cannot be read, so the conversation is unknown.
                 all.done.extend(some.iter().map(|one| one.message.clone()));
                 return None;
             };
@@ -60,20 +61,20 @@ pub(crate) async fn recover<H: Host>(
             if queues.host.monotonic() >= until {
                 return (key, line, Recovered::default());
             }
-            hand_back(queues, runs, key, line, messages).await
+            put_back(queues, runs, key, line, messages).await
         })
-        .buffer_unordered(AT_ONCE)
+        .buffer_unordered(CONVERSATIONS_AT_ONCE)
         .collect()
         .await;
     for (key, line, recovered) in of_each {
         lanes.set_line(key, line);
-        all.handed_back += recovered.handed_back;
+        all.put_back += recovered.put_back;
         all.done.extend(recovered.done);
     }
     all
 }
 
-async fn hand_back<H: Host>(
+async fn put_back<H: Host>(
     queues: &Queues<'_, H>,
     runs: &Runs<'_, H>,
     key: LaneKey,
@@ -84,31 +85,33 @@ async fn hand_back<H: Host>(
     let known = line.clone();
     let place = |one: &InHand| Place::new(&one.message, Age(one.age.0, one.age.1));
     for one in &messages {
-        line.hidden(&place(one), queues.host.monotonic() + BACK_IN);
+        line.set_hidden(&place(one), queues.host.monotonic() + VISIBLE_IN);
     }
-    // Written first: this run may be killed, too.
+    // The line is stored first, because this run may be killed, too.
     write_line(queues, runs, &key, &line).await;
     let before = line.clone();
-    let seconds = u32::try_from(BACK_IN.as_secs()).unwrap_or(1);
+    let seconds = u32::try_from(VISIBLE_IN.as_secs()).unwrap_or(1);
     for one in messages {
         let (id, receipt) = (one.message.clone().into(), one.receipt.clone().into());
         let now = queues.host.monotonic();
         match queues.main.hide(&id, &receipt, seconds, None).await {
             Ok(Hidden::Surely) => {
-                line.hidden(&place(one), now + BACK_IN);
-                recovered.handed_back += 1;
+                line.set_hidden(&place(one), now + VISIBLE_IN);
+                recovered.put_back += 1;
             }
-            Ok(Hidden::Perhaps) => line.hidden(&place(one), now + BACK_IN),
+            Ok(Hidden::Perhaps) => line.set_hidden(&place(one), now + VISIBLE_IN),
             Ok(Hidden::Gone) => {
-                line.settle(&one.message);
-                line.expect(&place(one), now + BACK_IN + IF_AT_ALL);
+                line.remove(&one.message);
+                line.expect_until(&place(one), now + VISIBLE_IN + IF_MISSING);
             }
-            // That run had deleted or hidden it. If it was hidden, its line says so.
+            // The killed run had deleted or hidden the message. If it was hidden, the stored line had its
+            // place.
             Err(QueueError::LeaseLost) => line.restore(&one.message, &known),
             Err(error) => {
                 queues.warn_once("recovery.failed", &error);
-                line.expect(&place(one), now + queues.limits.lease);
-                // It may work the next time; what is refused once is refused again.
+                line.expect_until(&place(one), now + queues.limits.lease);
+                // A retryable call may succeed in the next run, so the message stays in hand. A refused call
+                // would be refused again.
                 if error.is_retryable() {
                     continue;
                 }

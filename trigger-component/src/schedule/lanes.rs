@@ -1,4 +1,5 @@
-//! Lanes: the messages of one conversation, in order, one at a time, and not too fast.
+//! Lanes: each holds the messages of one conversation, which the run sends in order, one at a time, at the
+//! pace.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -7,62 +8,63 @@ use envelope::Delivery;
 
 use super::leased::{LaneKey, Leased, TenantKey};
 use super::line::{Line, Place};
-use super::pace::Resting;
+use super::pace::NotBefore;
 use crate::limits::Limits;
 
 #[derive(Debug)]
 struct Lane {
     key: LaneKey,
-    /// By age.
+    /// The messages that are not started yet, the oldest first.
     waiting: VecDeque<Leased>,
-    /// One message of it is being worked on, or some are being put back.
+    /// Whether a message of the lane is being worked on, or messages are being put back.
     busy: bool,
-    /// Not before this moment: pacing.
+    /// The next message starts no earlier than this, because of the pace.
     next_start: Duration,
     line: Line,
 }
 
 impl Lane {
-    /// Takes out what has to wait for a message that is away.
-    fn take_held_back(&mut self, now: Duration) -> VecDeque<Leased> {
-        let mut held_back = VecDeque::new();
+    /// Takes out the messages that have to wait for a message that is missing.
+    fn take_blocked(&mut self, now: Duration) -> VecDeque<Leased> {
+        let mut blocked = VecDeque::new();
         if self.busy || !self.line.is_live(now) {
-            return held_back;
+            return blocked;
         }
         loop {
-            // Whoever is held back is away for those behind.
+            // A message that is taken out is missing for the younger ones, so the check is repeated.
             let here: BTreeSet<String> = self.waiting.iter().map(|leased| leased.id().to_owned()).collect();
-            let (held, free): (VecDeque<_>, _) = std::mem::take(&mut self.waiting)
+            let (waiting, free): (VecDeque<_>, _) = std::mem::take(&mut self.waiting)
                 .into_iter()
-                .partition(|leased| self.line.holds_back(&leased.place(), &here, now));
+                .partition(|leased| self.line.must_wait(&leased.place(), &here, now));
             self.waiting = free;
-            if held.is_empty() {
-                return held_back;
+            if waiting.is_empty() {
+                return blocked;
             }
-            held_back.extend(held);
-            held_back.make_contiguous().sort_by_key(Leased::age);
+            blocked.extend(waiting);
+            blocked.make_contiguous().sort_by_key(Leased::age);
         }
     }
 }
 
-/// A message whose turn it is.
+/// A message that may start.
 #[derive(Debug)]
 pub(crate) struct Start {
     pub(crate) leased: Leased,
-    /// If others wait for it: the line as it is once the message is dealt with.
+    /// The line as it will be when the message is finished; `None` if no other message waits for it.
     pub(crate) line_after: Option<Line>,
 }
 
-/// The message that the others of its conversation wait for.
+/// The message that the other messages of its conversation wait for.
 #[derive(Debug)]
 pub(crate) struct Front {
     pub(crate) leased: Box<Leased>,
-    /// It is hidden for that long, with this written into it.
+    /// How long the message is to be hidden.
     pub(crate) after: Duration,
+    /// The counts to be stored in the message.
     pub(crate) delivery: Delivery,
 }
 
-/// Messages of one conversation that go back to the queue for a while, in order.
+/// Messages of one conversation that the run has to hide, in order.
 #[derive(Debug)]
 pub(crate) struct PutBack {
     pub(crate) key: LaneKey,
@@ -74,17 +76,18 @@ pub(crate) struct PutBack {
 /// All lanes of a run. Moments are on the monotonic clock.
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
-    /// In the order in which they came. A list: a run has some dozens at a time, however long the queue is.
+    /// The lanes that have messages, in the order of their first message. It is a list, because a run has at
+    /// most some dozens of lanes at a time, however long the queue is.
     lanes: Vec<Lane>,
-    /// Lanes that were idle, and must not start before these moments.
-    resting: Resting<LaneKey>,
-    tenants: Resting<TenantKey>,
-    /// The lines of lanes that have nothing to do in this run.
+    /// The earliest starts of lanes that have no messages now.
+    lane_starts: NotBefore<LaneKey>,
+    tenant_starts: NotBefore<TenantKey>,
+    /// The lines of lanes that have no messages now.
     lines: BTreeMap<LaneKey, Line>,
 }
 
 impl Lanes {
-    /// Tells what a conversation waits for.
+    /// Sets the line of a conversation.
     pub(crate) fn set_line(&mut self, key: LaneKey, line: Line) {
         match self.lane(&key) {
             Some(lane) => lane.line = line,
@@ -92,7 +95,7 @@ impl Lanes {
         }
     }
 
-    /// What a conversation waits for that has nothing to do in this run.
+    /// Returns the line of a conversation; an empty one if it has none.
     pub(crate) fn line(&mut self, key: &LaneKey) -> &mut Line {
         if let Some(index) = self.lanes.iter().position(|lane| lane.key == *key) {
             return &mut self.lanes[index].line;
@@ -100,7 +103,7 @@ impl Lanes {
         self.lines.entry(*key).or_default()
     }
 
-    /// Whether this run knows the conversation's line.
+    /// Whether this run has read the conversation's line.
     pub(crate) fn knows(&self, key: &LaneKey) -> bool {
         self.lines.contains_key(key) || self.lanes.iter().any(|lane| lane.key == *key)
     }
@@ -110,7 +113,7 @@ impl Lanes {
         let key = leased.lane;
         if self.lane(&key).is_none() {
             let line = self.lines.remove(&key).unwrap_or_default();
-            let next_start = self.resting.until(&key);
+            let next_start = self.lane_starts.until(&key);
             self.lanes.push(Lane { key, waiting: VecDeque::new(), busy: false, next_start, line });
         }
         let Some(lane) = self.lane(&key) else { return };
@@ -122,8 +125,8 @@ impl Lanes {
         self.lanes.iter_mut().find(|lane| lane.key == *key)
     }
 
-    /// Forgets a lane that has nothing to do, but for its pace and its line.
-    fn forget_if_idle(&mut self, key: &LaneKey, now: Duration) {
+    /// Removes a lane without messages, and keeps its earliest start and its line.
+    fn remove_if_idle(&mut self, key: &LaneKey, now: Duration) {
         let is_idle = |lane: &Lane| lane.key == *key && !lane.busy && lane.waiting.is_empty();
         let Some(index) = self.lanes.iter().position(is_idle) else { return };
         let Lane { key, next_start, line, .. } = self.lanes.remove(index);
@@ -131,19 +134,19 @@ impl Lanes {
             self.lines.insert(key, line);
         }
         if next_start > now {
-            self.resting.set(key, next_start, now);
+            self.lane_starts.set(key, next_start, now);
         }
     }
 
-    /// How many this run holds and does not work on.
+    /// Returns how many leased messages are not started.
     pub(crate) fn waiting(&self) -> usize {
         self.lanes.iter().map(|lane| lane.waiting.len()).sum()
     }
 
-    /// Takes out what has to wait for a message that is away, one lane at a time.
+    /// Takes out the messages of one lane that have to wait for a missing message; `None` if no lane has any.
     pub(crate) fn next_put_back(&mut self, now: Duration) -> Option<PutBack> {
         self.lanes.iter_mut().find_map(|lane| {
-            let behind = lane.take_held_back(now);
+            let behind = lane.take_blocked(now);
             (!behind.is_empty()).then(|| {
                 lane.busy = true;
                 PutBack { key: lane.key, front: None, behind, line: lane.line.clone() }
@@ -151,12 +154,13 @@ impl Lanes {
         })
     }
 
-    /// Takes the next message whose turn it is, the longest due first; or says when the next one is due. What has to wait
-    /// was taken out before.
+    /// Takes the next message that may start, the longest due first. If none is due, the error is the moment
+    /// at which the next one is due. The caller has taken out blocked messages with [`Lanes::next_put_back`]
+    /// before.
     pub(crate) fn start(&mut self, now: Duration, limits: &Limits) -> Result<Start, Option<Duration>> {
         let due = |lane: &Lane| {
             let next = lane.waiting.front().filter(|_| !lane.busy)?;
-            Some(lane.next_start.max(self.tenants.until(&next.tenant)))
+            Some(lane.next_start.max(self.tenant_starts.until(&next.tenant)))
         };
         let first = self.lanes.iter().enumerate().filter_map(|(index, lane)| Some((due(lane)?, index))).min();
         let Some((due, index)) = first else { return Err(None) };
@@ -168,26 +172,26 @@ impl Lanes {
         lane.busy = true;
         lane.next_start = now + limits.conversation_gap;
         if !limits.tenant_gap.is_zero() {
-            self.tenants.set(leased.tenant, now + limits.tenant_gap, now);
+            self.tenant_starts.set(leased.tenant, now + limits.tenant_gap, now);
         }
-        let line_after = lane.line.holds(leased.id()).then(|| {
+        let line_after = lane.line.contains(leased.id()).then(|| {
             let mut line = lane.line.clone();
-            line.settle(leased.id());
+            line.remove(leased.id());
             line
         });
         Ok(Start { leased, line_after })
     }
 
-    /// The lane's message is dealt with: the next may start.
+    /// Records that the lane's message is finished, so that the next one may start.
     pub(crate) fn done(&mut self, key: &LaneKey, message: &str, now: Duration) {
         if let Some(lane) = self.lane(key) {
             lane.busy = false;
-            lane.line.settle(message);
+            lane.line.remove(message);
         }
-        self.forget_if_idle(key, now);
+        self.remove_if_idle(key, now);
     }
 
-    /// The lane's message has to wait, and everything with it.
+    /// Records that the lane's message has to wait, and takes out the lane's messages to be hidden behind it.
     pub(crate) fn wait(&mut self, front: Front, now: Duration) -> PutBack {
         let (key, place) = (front.leased.lane, front.leased.place());
         let until = now + front.after;
@@ -202,27 +206,29 @@ impl Lanes {
         PutBack { key, front: Some(front), behind, line: lane.line.clone() }
     }
 
-    /// What [`Lanes::next_put_back`] or [`Lanes::wait`] gave out is on the queue again, or given up; this is its line now.
+    /// Records that the messages from [`Lanes::next_put_back`] or [`Lanes::wait`] are hidden, or moved to the
+    /// poison queue. `line` is the lane's line now.
     pub(crate) fn put_back_done(&mut self, key: &LaneKey, line: Line, now: Duration) {
         if let Some(lane) = self.lane(key) {
             (lane.busy, lane.line) = (false, line);
         }
-        self.forget_if_idle(key, now);
+        self.remove_if_idle(key, now);
     }
 
-    /// Takes out what waits in a lane that nobody works on: what becomes of the message in front decides about it.
+    /// Takes out the waiting messages of one lane that is not busy. In a busy lane, the outcome of its
+    /// current message decides whether the others have to be hidden behind it.
     pub(crate) fn take_idle(&mut self) -> Option<VecDeque<Leased>> {
         let lane = self.lanes.iter_mut().find(|lane| !lane.busy && !lane.waiting.is_empty())?;
         Some(std::mem::take(&mut lane.waiting))
     }
 
-    /// How long what waits takes at least, by the pace that is kept.
+    /// Returns how long the waiting messages take at least, because of the pace.
     pub(crate) fn time_needed(&self, limits: &Limits) -> Duration {
         let mut tenants: Vec<(TenantKey, u32)> = Vec::new();
         let mut longest = 0;
         for lane in &self.lanes {
             longest = longest.max(lane.waiting.len());
-            // They are of one tenant: of one conversation.
+            // All messages of a conversation are of one tenant.
             let Some(first) = lane.waiting.front() else { continue };
             let waiting = u32::try_from(lane.waiting.len()).unwrap_or(u32::MAX);
             match tenants.iter_mut().find(|(tenant, _)| *tenant == first.tenant) {

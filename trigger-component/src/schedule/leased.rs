@@ -1,4 +1,4 @@
-//! A message that this run was handed, opened.
+//! A message that this run has dequeued, with its decoded envelope.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
@@ -13,8 +13,9 @@ use storage_queue::QueueMessage;
 use super::line::{Age, Place};
 use crate::limits::MAX_HIDE;
 
-/// What keeps messages in order together: the conversation, at its Connector. A hash: two conversations that share one wait for
-/// each other sometimes, no more.
+/// The key of a lane: one conversation at its Connector, whose messages keep their order. It is a hash. If
+/// two conversations have the same hash, their messages sometimes wait for each other, and nothing else
+/// happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LaneKey(u64);
 
@@ -23,25 +24,25 @@ impl LaneKey {
         Self(fnv_1a(&[&address.service_url, &address.conversation.id]))
     }
 
-    /// A lane as a table names it; `None` if that is no name of ours.
+    /// Reads a lane's name in the table; `None` if the text is no such name.
     pub(crate) fn named(name: &str) -> Option<Self> {
         u64::from_str_radix(name, 16).ok().map(Self)
     }
 
-    /// The lane's name in the table.
+    /// Returns the lane's name in the table.
     pub(crate) fn name(self) -> String {
         format!("{:016x}", self.0)
     }
 }
 
-/// FNV-1a, 64 bits (<https://datatracker.ietf.org/doc/draft-eastlake-fnv/>), with a byte between the parts that no text has:
-/// names in the table come from it, so it must be the same for ever.
+/// Computes FNV-1a, 64 bits (<https://datatracker.ietf.org/doc/draft-eastlake-fnv/>). After each part comes a
+/// byte that UTF-8 text does not contain. Stored names are made of this hash, so it must never change.
 fn fnv_1a(parts: &[&str]) -> u64 {
     let bytes = parts.iter().flat_map(|part| part.bytes().chain([0xFF]));
     bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
 }
 
-/// What shares a rate limit: the channel, and the tenant in it. A hash that lives as long as the run.
+/// The key of a rate limit: the channel, and the tenant in it. It is a hash that is valid in this run only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TenantKey(u64);
 
@@ -61,14 +62,15 @@ pub(crate) struct Leased {
     pub(crate) seal: SealState,
     pub(crate) lane: LaneKey,
     pub(crate) tenant: TenantKey,
-    /// When it was leased, at the latest, on the monotonic clock.
+    /// When the run asked for the message, on the monotonic clock. The lease began at this moment or later.
     pub(crate) leased_at: Duration,
     /// The alert's record in the ledger.
     pub(crate) record: RecordKey,
 }
 
 impl Leased {
-    /// `has_seal_key`: whether a message without a seal is one that somebody else wrote.
+    /// Makes a leased message of a decoded one. `has_seal_key`: whether messages of the bot have a seal, so
+    /// that a message without a seal comes from another producer.
     pub(crate) fn new(
         message: QueueMessage,
         envelope: Envelope,
@@ -86,8 +88,8 @@ impl Leased {
         self.message.id.as_str()
     }
 
-    /// Until the queue forgets it.
-    pub(crate) fn until_forgotten(&self, clock: &impl Clock) -> Duration {
+    /// Returns the time until the queue deletes the message.
+    pub(crate) fn until_deletion(&self, clock: &impl Clock) -> Duration {
         (self.message.expiration_time - clock.now()).to_std().unwrap_or_default().min(MAX_HIDE * 2)
     }
 
@@ -99,7 +101,7 @@ impl Leased {
         Place::new(self.id(), self.age())
     }
 
-    /// What the next run has to know, should this one be killed.
+    /// Returns the data that the next run needs to recover the message if this run is killed.
     pub(crate) fn in_hand(&self) -> InHand {
         let Age(put_at_seconds, written_at_milliseconds) = self.age();
         InHand {
@@ -116,11 +118,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lanes_have_the_same_names_for_ever() {
-        // The first value is the algorithm's own test vector: the basis, before any byte.
+    fn lane_name_of_a_conversation_never_changes() {
+        // This value is the algorithm's offset basis: its hash of no bytes.
         assert_eq!(fnv_1a(&[]), 0xCBF2_9CE4_8422_2325);
         let key = LaneKey(fnv_1a(&["https://smba.trafficmanager.net/amer/", "a:1"]));
-        assert_eq!(key.name(), "9a0db8467b23624b", "names are stored: they must never change");
+        assert_eq!(key.name(), "9a0db8467b23624b", "stored names must never change");
         assert_eq!(LaneKey::named(&key.name()), Some(key));
         assert_eq!(LaneKey::named("x"), None);
         assert_ne!(fnv_1a(&["a", "b"]), fnv_1a(&["ab", ""]));

@@ -1,9 +1,9 @@
-//! The line of a conversation in which a message has to wait.
+//! The waiting line of a conversation: its hidden messages, the oldest first.
 //!
-//! A message that is hidden comes back behind everything that stands on the queue by then. So that nothing overtakes it,
-//! and nothing those that were hidden behind it, the messages that are away stand in a line, by their age, and one may go if
-//! nothing older is away. The run that is at work is the only one that changes a line, and writes it down before it hides a
-//! message.
+//! When a hidden message becomes visible, the queue hands it out after all messages that are already visible.
+//! To keep the order of a conversation, the run records the hidden messages in a line. A message may start
+//! only if no older message of the line is missing. Only the run that holds the lock changes a line. It
+//! stores the line before it hides a message.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,13 +15,16 @@ use state::runs::StoredLine;
 
 use crate::limits::MAX_HIDE;
 
-/// How long a message keeps its place after it should have come back. It may stand behind a long queue, or a run that was
-/// killed had it: then it comes when its lease ends. One that is off the queue, and nobody lived to tell, never comes.
+/// How long a message keeps its place after it should have become visible. It may be behind a long queue, or
+/// in the lease of a run that was killed. A message that such a run has deleted never comes, so the wait has
+/// an end.
 const GRACE: Duration = Duration::from_secs(90);
-/// Of one conversation. Those behind them come back in the order in which they were hidden, mostly.
+/// The most places of a line. Messages beyond them usually become visible in the order in which they were
+/// hidden.
 const LONGEST_LINE: usize = 64;
 
-/// When a message was put on the queue, as the queue says, in seconds; within one, as its producer says, in milliseconds.
+/// When a message was put on the queue: by the queue's clock in seconds, then by its producer's clock in
+/// milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Age(pub(crate) i64, pub(crate) i64);
 
@@ -31,73 +34,75 @@ pub(crate) struct Place {
     /// The message's id.
     pub(crate) id: String,
     pub(crate) age: Age,
-    /// Until when it is waited for, once it stands in line.
+    /// Until when younger messages wait for this message, once it is in a line.
     ends: Duration,
 }
 
 impl Place {
-    /// The place of a message that stands in no line yet.
+    /// The place of a message that is in no line yet.
     pub(crate) fn new(id: &str, age: Age) -> Self {
         Self { id: id.to_owned(), age, ends: Duration::ZERO }
     }
 }
 
-/// What a conversation waits for. Moments are on the monotonic clock of this run.
+/// The waiting line of a conversation. Moments are on the monotonic clock of this run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Line {
-    /// The messages that were hidden and have not been dealt with, the oldest first.
+    /// The messages that were hidden and are not finished, the oldest first.
     places: Vec<Place>,
-    /// The one of them that has to wait: before `until`, it alone may go.
+    /// The id of the message that the others wait for. Before `until`, only this message may start.
     front: String,
-    /// When that one is handed out again, at the latest.
+    /// When the front message becomes visible, at the latest.
     pub(crate) until: Duration,
-    /// When the last one is handed out again, at the latest.
+    /// When the last message becomes visible, at the latest.
     pub(crate) tail: Duration,
-    /// For how long `until` had passed before this run began to count.
+    /// How long before the start of this run's clock `until` had passed.
     overdue: Duration,
 }
 
 impl Line {
-    /// Whether there is still something to wait for.
+    /// Whether younger messages still have to wait for a message of this line.
     pub(crate) fn is_live(&self, now: Duration) -> bool {
         self.places.iter().any(|place| now < place.ends)
     }
 
-    /// Whether this message stands in line.
-    pub(crate) fn holds(&self, message: &str) -> bool {
+    /// Whether this message is in the line.
+    pub(crate) fn contains(&self, message: &str) -> bool {
         self.places.iter().any(|place| place.id == message)
     }
 
-    /// Whether a message has to wait for another one, given which of the conversation's messages are here.
-    pub(crate) fn holds_back(&self, place: &Place, here: &BTreeSet<String>, now: Duration) -> bool {
-        let has_to_wait = now < self.until && place.id != self.front;
-        let is_away = |older: &Place| now < older.ends && !here.contains(&older.id);
-        self.is_live(now) && (has_to_wait || self.places[..self.position(place)].iter().any(is_away))
+    /// Whether a message has to wait for another one. `here`: the ids of the conversation's messages that are
+    /// ready in this run.
+    pub(crate) fn must_wait(&self, place: &Place, here: &BTreeSet<String>, now: Duration) -> bool {
+        let is_before_front = now < self.until && place.id != self.front;
+        let is_missing = |older: &Place| now < older.ends && !here.contains(&older.id);
+        self.is_live(now) && (is_before_front || self.places[..self.position(place)].iter().any(is_missing))
     }
 
-    /// For how long the first message has been awaited in vain.
+    /// Returns for how long the front message has been overdue.
     pub(crate) fn overdue(&self, now: Duration) -> Duration {
         now.saturating_sub(self.until) + self.overdue
     }
 
-    /// `front` has to wait until then, and everything with it; `next` will be hidden behind it.
+    /// Records that `front` is hidden until this moment and that the conversation waits for it. `next` will
+    /// be hidden behind it.
     pub(crate) fn wait_behind(&mut self, front: &Place, next: &[Place], until: Duration) {
-        self.hidden(front, until);
-        next.iter().for_each(|place| self.hidden(place, until));
+        self.set_hidden(front, until);
+        next.iter().for_each(|place| self.set_hidden(place, until));
         self.front.clone_from(&front.id);
         (self.until, self.overdue) = (until, Duration::ZERO);
     }
 
-    /// A message is hidden until then.
-    pub(crate) fn hidden(&mut self, place: &Place, until: Duration) {
-        self.expect(place, until + GRACE);
+    /// Records that a message is hidden until this moment.
+    pub(crate) fn set_hidden(&mut self, place: &Place, until: Duration) {
+        self.expect_until(place, until + GRACE);
         self.tail = self.tail.max(until);
     }
 
-    /// A message may come until then: somebody else had it.
-    pub(crate) fn expect(&mut self, place: &Place, ends: Duration) {
+    /// Records that a message may become visible until `ends`, because another run had it in hand.
+    pub(crate) fn expect_until(&mut self, place: &Place, ends: Duration) {
         let position = self.position(place);
-        if !self.holds(&place.id) {
+        if !self.contains(&place.id) {
             self.places.insert(position, place.clone());
         }
         let known = &mut self.places[position].ends;
@@ -105,28 +110,30 @@ impl Line {
         self.places.truncate(LONGEST_LINE);
     }
 
-    /// Nobody has to wait for this message any more. Says whether anybody did.
-    pub(crate) fn settle(&mut self, message: &str) -> bool {
+    /// Removes a message, so that no other message waits for it. Returns whether it was in the line.
+    pub(crate) fn remove(&mut self, message: &str) -> bool {
         let before = self.places.len();
         self.places.retain(|place| place.id != message);
         self.places.len() != before
     }
 
-    /// A message is waited for as it was in an earlier form of this line, or not at all.
+    /// Gives a message the place that it had in an earlier form of this line, or removes it if it had none.
     pub(crate) fn restore(&mut self, message: &str, earlier: &Self) {
-        self.settle(message);
+        self.remove(message);
         if let Some(place) = earlier.places.iter().find(|place| place.id == message) {
-            self.expect(&Place::new(message, place.age), place.ends);
+            self.expect_until(&Place::new(message, place.age), place.ends);
         }
     }
 
-    /// Where a message stands, or would stand. Of the same age are those in front that came first.
+    /// Returns the index of a message, or the index at which it would be inserted: behind messages of the
+    /// same age.
     fn position(&self, place: &Place) -> usize {
         let known = self.places.iter().position(|other| other.id == place.id);
         known.unwrap_or_else(|| self.places.partition_point(|other| other.age <= place.age))
     }
 
-    /// The line for the next run. Runs share the calendar only.
+    /// Returns the line as it is stored for the next run. Its moments are dates, because each run has a
+    /// monotonic clock of its own.
     pub(crate) fn to_stored(&self, lane: String, clock: &impl Clock) -> StoredLine {
         let milliseconds = |moment: Duration| {
             let ahead =
@@ -135,24 +142,25 @@ impl Line {
         };
         let overdue = i64::try_from(self.overdue.as_millis()).unwrap_or(i64::MAX);
         let place = |place: &Place| (place.id.clone(), place.age, milliseconds(place.ends));
-        let written = Written {
+        let stored = StoredForm {
             line: self.places.iter().map(place).collect(),
             front: self.front.clone(),
             until: milliseconds(self.until).saturating_sub(overdue),
             tail: milliseconds(self.tail),
         };
-        let ends = written.line.iter().map(|(_, _, ends)| *ends).max().unwrap_or_default();
+        let ends = stored.line.iter().map(|(_, _, ends)| *ends).max().unwrap_or_default();
         StoredLine {
             lane,
             // Writing JSON into memory does not fail.
-            text: serde_json::to_string(&written).unwrap_or_default(),
+            text: serde_json::to_string(&stored).unwrap_or_default(),
             ends_at: DateTime::from_timestamp_millis(ends).unwrap_or_default(),
         }
     }
 
-    /// What an earlier run wrote; nothing to wait for, if it is over or makes no sense.
+    /// Reads the line that an earlier run stored. Places that have expired or cannot be right are left out; a
+    /// text that cannot be read gives an empty line.
     pub(crate) fn from_stored(stored: &StoredLine, clock: &impl Clock) -> Self {
-        let Ok(written) = serde_json::from_str::<Written>(&stored.text) else { return Self::default() };
+        let Ok(written) = serde_json::from_str::<StoredForm>(&stored.text) else { return Self::default() };
         let (now, monotonic) = (clock.now().timestamp_millis(), clock.monotonic());
         let duration =
             |milliseconds: i64| Duration::from_millis(u64::try_from(milliseconds).unwrap_or_default());
@@ -160,9 +168,10 @@ impl Line {
         let past = |ahead: i64| duration(ahead.saturating_neg());
         let moment = |at: i64| (monotonic + duration(ahead(at))).saturating_sub(past(ahead(at)));
         let place = |(id, age, ends): (String, Age, i64)| {
-            // A clock that was ahead must not hold a conversation for longer than the queue can hide a message.
-            let makes_sense = ahead(ends) > 0 && duration(ahead(ends)) <= MAX_HIDE + GRACE;
-            makes_sense.then(|| Place { id, age, ends: moment(ends) })
+            // A run whose clock was ahead may have stored the line. The conversation must not wait for longer
+            // than the queue can hide a message.
+            let is_possible = ahead(ends) > 0 && duration(ahead(ends)) <= MAX_HIDE + GRACE;
+            is_possible.then(|| Place { id, age, ends: moment(ends) })
         };
         Self {
             places: written.line.into_iter().filter_map(place).collect(),
@@ -174,9 +183,9 @@ impl Line {
     }
 }
 
-/// A line in the table. Moments are in milliseconds since 1970.
+/// The JSON form of a line in the table. Moments are in milliseconds since 1970.
 #[derive(Serialize, Deserialize)]
-struct Written {
+struct StoredForm {
     line: Vec<(String, Age, i64)>,
     front: String,
     until: i64,
@@ -193,7 +202,7 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    /// `m7` was put on the queue after `m6`.
+    /// The place of a message whose age is the number in its id: `m7` was put on the queue after `m6`.
     fn place(id: &str) -> Place {
         Place::new(id, Age(0, id.trim_start_matches('m').parse().unwrap()))
     }
@@ -210,16 +219,17 @@ mod tests {
     }
 
     #[test]
-    fn who_has_to_wait() {
+    fn message_with_an_older_one_missing_has_to_wait() {
         let mut line = line(&["m2", "m3", "m4"], 5);
-        line.hidden(&place("m6"), seconds(7));
-        line.hidden(&place("m4"), seconds(6));
+        line.set_hidden(&place("m6"), seconds(7));
+        line.set_hidden(&place("m4"), seconds(6));
         assert_eq!((ids(&line), line.tail), (vec!["m2", "m3", "m4", "m6"], seconds(7)));
         let waits = |line: &Line, message: &str, here: &[&str], at: u64| {
             let here = here.iter().map(|id| (*id).to_owned()).collect();
-            line.holds_back(&place(message), &here, seconds(at))
+            line.must_wait(&place(message), &here, seconds(at))
         };
-        // Before its time, nothing goes but the one that was throttled; then, whatever has nothing older away.
+        // Until the front message becomes visible after 5 s, only that message may start. After that, a
+        // message may start if no older one is missing.
         for (message, here, at, expected) in [
             ("m2", vec![], 1, false),
             ("m1", vec![], 1, true),
@@ -232,7 +242,7 @@ mod tests {
             ("m5", vec!["m2", "m3", "m4"], 6, false),
             ("m9", vec!["m2", "m3", "m4"], 6, true),
             ("m9", vec!["m2", "m3", "m4", "m6"], 6, false),
-            // One that does not come back is not waited for for ever.
+            // The wait for a message that does not become visible ends.
             ("m5", vec![], 94, true),
             ("m5", vec![], 97, false),
             ("m9", vec![], 96, true),
@@ -240,31 +250,32 @@ mod tests {
         ] {
             assert_eq!(waits(&line, message, &here, at), expected, "{message} {here:?} {at} s");
         }
-        // It may have come back: that shortens nothing, and a new one is waited for so long only.
+        // `expect_until` never shortens a wait, and a message that was not in the line is waited for until
+        // `ends` only.
         let mut other = line.clone();
-        other.expect(&place("m4"), seconds(9));
+        other.expect_until(&place("m4"), seconds(9));
         assert_eq!(other, line);
-        other.expect(&place("m1"), seconds(9));
+        other.expect_until(&place("m1"), seconds(9));
         assert!(waits(&other, "m2", &[], 8) && !waits(&other, "m2", &[], 9));
-        assert!(line.settle("m2") && !line.settle("m2"));
+        assert!(line.remove("m2") && !line.remove("m2"));
         assert!(!waits(&line, "m3", &[], 6));
         for index in 10..2 * LONGEST_LINE {
-            line.hidden(&place(&format!("m{index}")), seconds(10));
+            line.set_hidden(&place(&format!("m{index}")), seconds(10));
         }
         assert_eq!(ids(&line).len(), LONGEST_LINE);
     }
 
     #[test]
-    fn the_next_run_reads_what_one_has_written() {
+    fn stored_line_that_the_next_run_reads_is_the_same() {
         let host = FakeHost::default();
         let mut written = line(&["m1", "m2"], 10);
-        written.hidden(&place("m3"), seconds(12));
+        written.set_hidden(&place("m3"), seconds(12));
         let stored = written.to_stored("a".into(), &host);
         assert_eq!(Line::from_stored(&stored, &host), written);
         assert_eq!(stored.ends_at, host.now() + seconds(12) + GRACE);
         host.elapsed.set(seconds(15));
         assert_eq!(Line::from_stored(&stored, &host).overdue(seconds(16)), seconds(6));
-        // Never seen again: it ends all the same.
+        // The wait for messages that no run dequeues again ends.
         host.elapsed.set(seconds(101));
         assert_eq!(ids(&Line::from_stored(&stored, &host)), ["m3"]);
         host.elapsed.set(seconds(102));
@@ -272,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_holds_nobody() {
+    fn stored_line_that_cannot_be_right_makes_no_message_wait() {
         let host = FakeHost::default();
         let far = r#"{"line":[["m1",[0,0],9999999999999]],"front":"m1","until":9999999999999,"tail":0}"#;
         for text in ["", "[]", "1", r#"{"line":["m1"]}"#, far] {

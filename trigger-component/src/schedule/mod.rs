@@ -1,4 +1,4 @@
-//! Which message has its turn, and which has to wait: pure, nothing in here awaits anything.
+//! Decides which message is next and which has to wait. Nothing in this module does I/O or awaits.
 
 mod lanes;
 mod leased;

@@ -1,4 +1,4 @@
-//! Leases, and how a run ends.
+//! Leases, and the end of a run.
 
 use http::Method;
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::sim::{Fault, POISON, Planned, QUEUE, Reply, Sim};
 use crate::{counts, envelope, milliseconds, seconds};
 
 #[test]
-fn what_was_not_begun_when_the_budget_ends_is_handed_back() {
+fn message_that_is_not_started_when_the_budget_ends_is_put_back() {
     let sim = Sim::new(3);
     sim.connector(|_, _| Reply::status(201).after(seconds(6)));
     for text in 0..4 {
@@ -39,7 +39,7 @@ fn what_was_not_begun_when_the_budget_ends_is_handed_back() {
 }
 
 #[test]
-fn run_whose_variables_took_long_still_ends_in_time() {
+fn run_with_slow_variables_still_ends_in_time() {
     let sim = Sim::new(3);
     sim.slow_variables.set(seconds(15));
     sim.connector(|_, _| Reply::status(201).after(seconds(2)));
@@ -52,9 +52,10 @@ fn run_whose_variables_took_long_still_ends_in_time() {
     assert_eq!(counts(&report, ["delivered"]), [3]);
 }
 
-/// What is handed back goes behind what came meanwhile; so nothing is fetched that there is no time for.
+/// A message that is put back becomes visible behind the messages that came meanwhile. So a run must not
+/// fetch more than it has time for.
 #[test]
-fn a_run_does_not_fetch_what_it_has_no_time_for() {
+fn run_with_a_long_lane_fetches_only_what_it_has_time_for() {
     let sim = Sim::new(4);
     for text in 0..400 {
         sim.put(&envelope("a", &text.to_string()));
@@ -72,7 +73,7 @@ fn a_run_does_not_fetch_what_it_has_no_time_for() {
 }
 
 #[test]
-fn a_lost_lease_is_nothing_special() {
+fn delivered_alert_whose_lease_is_lost_counts_as_delivered() {
     let sim = Sim::new(5);
     sim.faults(|request| (request.method() == Method::DELETE).then_some(Fault::Status(404)));
     sim.put(&envelope("a", "1"));
@@ -81,26 +82,26 @@ fn a_lost_lease_is_nothing_special() {
     assert!(sim.lines.borrow().iter().any(|line| line.contains("queue.trouble")));
 }
 
-/// A machine that slept: the leases are over, and somebody else may have the messages.
+/// If the host was suspended, the leases may have ended, and another run may have the messages.
 #[test]
-fn a_message_whose_lease_is_over_is_not_sent() {
+fn message_whose_lease_has_ended_is_not_sent() {
     let sim = Sim::new(6);
     sim.settings.borrow_mut().insert("pace".into(), "1".into());
     for text in 0..3 {
         sim.put(&envelope(&format!("c{text}"), "x"));
     }
-    // The lease is as short as the pace.
+    // The lease is as long as the gap between two messages.
     let report = sim.run_with(Limits { lease: seconds(1), ..Limits::default() }).unwrap();
     let [delivered, lost] = counts(&report, ["delivered", "leaseLost"]);
-    assert!(lost > 0, "it was late for some");
+    assert!(lost > 0, "expected a message whose lease ended before its start");
     assert_eq!(sim.attempts.borrow().len() as u64, delivered);
     for text in 0..3 {
-        assert!(sim.shown(&format!("c{text}")).len() <= 1, "they were put back, and came once more");
+        assert!(sim.shown(&format!("c{text}")).len() <= 1, "conversation c{text} saw its alert twice");
     }
 }
 
 #[test]
-fn refused_credentials_end_the_run_and_everything_stays() {
+fn run_with_refused_credentials_ends_and_changes_no_message() {
     let sim = Sim::new(7);
     sim.connector(|_, _| Reply::status(401).after(milliseconds(50)));
     for text in 0..40 {
@@ -110,24 +111,24 @@ fn refused_credentials_end_the_run_and_everything_stays() {
         sim.storage.borrow().messages(QUEUE).into_iter().map(|message| message.text).collect();
     let report = sim.run();
     assert_eq!(counts(&report, ["credentials", "poisoned"]), [16, 0]);
-    assert_eq!(sim.attempts.borrow().len(), 16, "those under way, and no more");
+    assert_eq!(sim.attempts.borrow().len(), 16, "only the attempts that were under way");
     let messages = sim.storage.borrow().messages(QUEUE);
     assert!(messages.iter().all(|message| message.visible_at <= sim.now()));
     let mut after: Vec<String> = messages.into_iter().map(|message| message.text).collect();
     after.sort();
     let mut before = before;
     before.sort();
-    assert_eq!(after, before, "untouched");
-    // Trying every second would only fill the log.
+    assert_eq!(after, before, "the texts are unchanged");
+    // The next runs pause, because a try every second would only fill the log.
     assert_eq!(sim.run().to_json()["skipped"], "credentialsRefused");
     sim.pass(seconds(31));
     sim.connector(|_, _| Reply::status(201));
     assert_eq!(counts(&sim.run(), ["delivered"]), [40]);
 }
 
-/// Hand-outs that nobody's alert is to blame for burn nothing, however many they are.
+/// Throttling and refused credentials are not the fault of an alert.
 #[test]
-fn throttling_and_refused_credentials_burn_no_tries() {
+fn throttling_and_refused_credentials_use_up_no_tries() {
     let sim = Sim::new(8);
     sim.put(&envelope("a", "1"));
     sim.put(&envelope("b", "1"));
@@ -142,7 +143,7 @@ fn throttling_and_refused_credentials_burn_no_tries() {
 }
 
 #[test]
-fn conversation_that_fails_six_times_while_others_are_reached_ends_in_the_poison_queue() {
+fn conversation_that_fails_six_times_while_others_are_reached_is_moved_to_the_poison_queue() {
     let sim = Sim::new(9);
     sim.connector(|conversation, _| Reply::status(if conversation == "a" { 503 } else { 201 }));
     sim.put(&envelope("a", "1"));
@@ -152,7 +153,7 @@ fn conversation_that_fails_six_times_while_others_are_reached_ends_in_the_poison
         sim.pass(seconds(1));
     }
     let failed: Vec<_> = sim.attempts.borrow().iter().filter(|attempt| !attempt.shown).cloned().collect();
-    // The first failure does not count: nobody was reached before it.
+    // The first failure does not count, because no other conversation was reached since an earlier failure.
     assert_eq!(failed.len(), 6);
     let gaps: Vec<_> = failed[1..].windows(2).map(|pair| pair[1].at - pair[0].at).collect();
     for (index, gap) in gaps.iter().enumerate() {
@@ -163,7 +164,7 @@ fn conversation_that_fails_six_times_while_others_are_reached_ends_in_the_poison
 }
 
 #[test]
-fn a_queue_that_fails_ends_the_run_without_harm() {
+fn run_whose_queue_fails_ends_with_an_error_and_loses_no_message() {
     let sim = Sim::new(10);
     sim.put(&envelope("a", "1"));
     sim.faults(|_| Some(Fault::Status(503)));
@@ -173,9 +174,9 @@ fn a_queue_that_fails_ends_the_run_without_harm() {
     assert_eq!(counts(&sim.run(), ["delivered"]), [1]);
 }
 
-/// Another producer's message with a life of its own: it is not left to evaporate.
+/// Messages of other producers may have a time to live.
 #[test]
-fn what_the_queue_would_forget_goes_to_poison_first() {
+fn message_that_the_queue_will_delete_is_moved_to_the_poison_queue_before() {
     let sim = Sim::new(11);
     sim.connector(|_, _| Reply::retry_after(3600));
     let expires = Some(sim.now() + seconds(600));
@@ -188,13 +189,13 @@ fn what_the_queue_would_forget_goes_to_poison_first() {
         sim.pass(seconds(1));
     }
     assert_eq!(sim.storage.borrow().messages(POISON).len(), 2);
-    // The last try comes when a poller that looks once a minute still finds it.
+    // The last try comes so early that a poller that runs once a minute still finds the message.
     let last = sim.attempts.borrow().last().unwrap().at;
     assert!(last >= seconds(500) && last < seconds(520), "{last:?}");
 }
 
 #[test]
-fn an_alert_that_expires_before_its_retry_is_counted_in_time() {
+fn alert_that_expires_before_its_retry_is_recorded_when_it_expires() {
     let sim = Sim::new(12);
     sim.connector(|_, _| Reply::retry_after(3600));
     let mut expiring = envelope("a", "1");
@@ -207,7 +208,7 @@ fn an_alert_that_expires_before_its_retry_is_counted_in_time() {
 }
 
 #[test]
-fn one_run_at_a_time() {
+fn runs_at_the_same_time_only_one_works() {
     let sim = Sim::new(13);
     sim.connector(|_, _| Reply::status(201).after(seconds(1)));
     for text in 0..5 {
@@ -223,48 +224,50 @@ fn one_run_at_a_time() {
         run(seconds(3)),
     ]);
     let reports: Vec<_> = results.into_iter().map(|result| result.unwrap().unwrap().to_json()).collect();
-    // Of those that begin together, any may be the one.
+    // Any of the runs that begin together may take the lock.
     let (working, others): (Vec<_>, Vec<_>) =
         reports.iter().partition(|report| report.get("skipped").is_none());
-    assert_eq!((working.len(), &working[0]["delivered"]), (1, &5.into()));
+    assert_eq!(working.len(), 1, "only one run takes the lock");
+    assert_eq!(working[0]["delivered"], 5);
     for report in others {
         assert_eq!(report["skipped"], "anotherRun");
     }
 }
 
-/// The run writes again, and the record has changed by then. It was the run itself that changed it.
+/// The run repeats the write and finds another ETag. It must see that its own earlier write has changed the
+/// record.
 #[test]
-fn note_whose_answers_were_all_lost_ends_no_run() {
+fn renewal_whose_responses_were_all_lost_does_not_end_the_run() {
     let sim = Sim::new(11);
     for text in ["1", "2"] {
         sim.put(&envelope("a", text));
     }
     let mut times = 0;
     sim.table_faults(move |request| {
-        let is_note = request.method() == Method::PUT && request.uri().path().contains("'run'");
-        times += usize::from(is_note);
-        (is_note && times <= 3).then_some(if times == 3 { Fault::CutAfter } else { Fault::Status(503) })
+        let is_renewal = request.method() == Method::PUT && request.uri().path().contains("'run'");
+        times += usize::from(is_renewal);
+        (is_renewal && times <= 3).then_some(if times == 3 { Fault::CutAfter } else { Fault::Status(503) })
     });
     assert_eq!(counts(&sim.run(), ["delivered", "released"]), [2, 0]);
     assert_eq!(sim.shown("a"), ["1", "2"]);
     assert!(!sim.lines.borrow().iter().any(|line| line.contains("run.taken-over")));
 }
 
-/// The ledger is told at the end, once, and not again and again.
+/// At its end the run writes the ledger once, and does not repeat that.
 #[test]
-fn a_ledger_that_fails_does_not_keep_a_run_going() {
+fn run_whose_ledger_fails_ends_in_time() {
     let sim = Sim::new(16);
     for text in 0..200 {
         sim.put(&envelope(&format!("c{text}"), "x"));
     }
     sim.table_faults(|request| {
-        let is_note = request.method() == Method::POST && request.uri().path().ends_with("$batch");
-        is_note.then_some(Fault::Status(403))
+        let is_batch = request.method() == Method::POST && request.uri().path().ends_with("$batch");
+        is_batch.then_some(Fault::Status(403))
     });
     let begin = sim.now();
     let report = sim.run();
     assert_eq!(counts(&report, ["delivered"]), [200]);
     assert!(sim.now() - begin < seconds(5), "{:?}", sim.now() - begin);
     let troubles = sim.lines.borrow().iter().filter(|line| line.contains("ledger.trouble")).count();
-    assert!((1..=6).contains(&troubles), "{troubles} lines");
+    assert!((1..=6).contains(&troubles), "expected 1 to 6 lines, found {troubles}");
 }

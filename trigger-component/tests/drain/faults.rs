@@ -1,4 +1,4 @@
-//! Everything that can go wrong, at once, thousands of times: the rules that hold whatever happens.
+//! Many random failures at once, in many worlds: the rules that hold in all of them.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -14,7 +14,8 @@ use crate::{envelope, milliseconds, seconds};
 const CONVERSATIONS: u64 = 12;
 const EACH: u64 = 6;
 
-/// A small generator for the rules, apart from the world's: what happens must not depend on who asks first.
+/// A random generator for the scripted failures. It is apart from the world's generator, so that the order of
+/// their uses does not matter.
 struct Dice(u64);
 
 impl Dice {
@@ -64,14 +65,16 @@ fn texts(sim: &Sim, queue: &str) -> Vec<(String, Value)> {
         .collect()
 }
 
-fn one_world(seed: u64) {
+/// Checks one world: every alert is delivered or in the poison queue, and no alert is sent again after a
+/// response that the poller received.
+fn check_world(seed: u64) {
     let sim = world(seed);
     let mut dice = Dice(!seed);
     let mut wanted = BTreeSet::new();
     for round in 0.. {
         assert!(
             sim.now() < seconds(400),
-            "seed {seed}: it takes too long: {:#?}",
+            "seed {seed}: expected an empty queue within 400 s, found {:#?}",
             sim.storage.borrow().messages(QUEUE)
         );
         if round < EACH {
@@ -108,17 +111,19 @@ fn one_world(seed: u64) {
         let shown: Vec<_> = of_it.iter().filter(|attempt| attempt.shown).collect();
         let copies = poisoned.iter().filter(|(poisoned, _)| poisoned == id).count();
         assert!(!shown.is_empty() || copies > 0, "seed {seed}: {id} is lost");
-        // Twice only if nobody could know of the earlier one: its answer was lost, on the way or with a run that was killed.
+        // An alert may be shown twice only if the poller did not receive the earlier response. The response
+        // was lost on the way, or the run was killed.
         for earlier in shown.iter().rev().skip(1) {
-            assert!(!earlier.answered, "seed {seed}: {id} is doubled: {of_it:#?}");
+            assert!(!earlier.answered, "seed {seed}: {id} was sent again after a response: {of_it:#?}");
         }
     }
 }
 
-/// Without overlapping runs, and as long as no answer to a Get is lost, nothing overtakes: not what was throttled, nor what
-/// could not be hidden, nor what a killed run held. `None` if a run was killed between a Get and the note of what it was
-/// handed: that is a lost answer, too.
-fn one_orderly_world(seed: u64, kills: bool) -> Option<()> {
+/// Checks the order in one world: no alert overtakes an older one that was throttled, could not be hidden, or
+/// was in hand of a killed run. This holds without overlapping runs, and if no response to a Get is lost.
+/// Returns `None` if a run was killed between a Get and the record of its messages, because that has the
+/// effect of a lost response.
+fn check_order_in_world(seed: u64, kills: bool) -> Option<()> {
     let sim = world(seed);
     let mut dice = Dice(!seed);
     let mut faults = Dice(seed ^ 7);
@@ -130,7 +135,7 @@ fn one_orderly_world(seed: u64, kills: bool) -> Option<()> {
     });
     let (mut put, mut killed) = (0, Vec::new());
     while put < EACH || !sim.storage.borrow().queues[QUEUE].is_empty() {
-        assert!(sim.now() < seconds(3600), "seed {seed}: it never ends");
+        assert!(sim.now() < seconds(3600), "seed {seed}: expected an empty queue within an hour");
         if put < EACH && dice.roll(3) == 0 {
             for conversation in 0..CONVERSATIONS {
                 sim.put(&envelope(&format!("c{conversation}"), &put.to_string()));
@@ -147,7 +152,7 @@ fn one_orderly_world(seed: u64, kills: bool) -> Option<()> {
     }
     let gets = &sim.storage.borrow().calls;
     let gets = gets.iter().filter(|call| call.method == http::Method::GET).map(|call| call.at);
-    // The answer's way takes 2 ms, and the way of the note as long.
+    // The response to the Get takes 2 ms, and the write of the record takes 2 ms to arrive.
     if gets.into_iter().any(|get| killed.iter().any(|kill| (get..get + milliseconds(5)).contains(kill))) {
         return None;
     }
@@ -155,7 +160,8 @@ fn one_orderly_world(seed: u64, kills: bool) -> Option<()> {
     for conversation in 0..CONVERSATIONS {
         let name = format!("c{conversation}");
         let mut shown = sim.shown(&name);
-        // One that was given up holds nobody, even if the poison queue did not take it and it has another chance.
+        // An alert that the poller moved to the poison queue is not checked. If the Put failed, a later try
+        // may deliver it out of order.
         shown.retain(|text| {
             let id = format!("\"{name}-{text}\"");
             !lines.iter().any(|line| line.contains("\"alert.poisoned\"") && line.contains(&id))
@@ -167,37 +173,37 @@ fn one_orderly_world(seed: u64, kills: bool) -> Option<()> {
 }
 
 #[test]
-fn nothing_overtakes() {
+fn alert_in_a_world_of_failures_overtakes_no_older_one() {
     for seed in 0..seeds() {
-        one_orderly_world(seed, false).expect("nothing was killed");
+        check_order_in_world(seed, false).expect("no run is killed");
     }
 }
 
 #[test]
-fn nothing_overtakes_what_a_killed_run_held() {
-    let told = (0..seeds()).filter_map(|seed| one_orderly_world(seed, true)).count() as u64;
-    assert!(told > seeds() / 3, "{told} of {} worlds tell something", seeds());
+fn alert_in_a_world_of_killed_runs_overtakes_no_older_one() {
+    let checked = (0..seeds()).filter_map(|seed| check_order_in_world(seed, true)).count() as u64;
+    assert!(checked > seeds() / 3, "only {checked} of {} worlds could be checked", seeds());
 }
 
-/// `SEEDS=1000` looks further.
+/// Returns how many worlds are checked. `SEEDS=1000` checks more than the default.
 fn seeds() -> u64 {
     std::env::var("SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(25)
 }
 
 #[test]
-fn nothing_is_lost_and_nothing_doubled() {
+fn alert_in_a_world_of_failures_and_kills_is_neither_lost_nor_sent_twice() {
     for seed in 0..seeds() {
-        one_world(seed);
+        check_world(seed);
     }
 }
 
-/// Failures that cost no alert, but may cost its order, a second copy or a wait.
+/// Such a failure loses no alert, but the alert may lose its order, be copied twice, or wait longer.
 #[test]
 fn failed_read_of_the_tables_is_logged_once_for_each_run() {
     let is_read_of = |request: &http::Request<bytes::Bytes>, part: &str| {
         request.method() == http::Method::GET && request.uri().to_string().contains(part)
     };
-    // What fails, and the event that says so.
+    // The part of the URL whose reads fail, and the log event.
     for (part, event) in [("since.", "withdrawals.not-read"), ("proactivebotledger", "ledger.not-read")] {
         let sim = Sim::new(4);
         for round in 0..2 {
@@ -206,7 +212,7 @@ fn failed_read_of_the_tables_is_logged_once_for_each_run() {
                 sim.storage.borrow_mut().put(QUEUE, "no envelope", sim.now(), None);
             }
         }
-        // As if a run that was killed had dequeued them.
+        // A killed run seems to have dequeued the messages before.
         for message in sim.storage.borrow_mut().queues.get_mut(QUEUE).unwrap().iter_mut() {
             message.dequeue_count = 1;
         }

@@ -1,4 +1,4 @@
-//! Runs that are killed: what they held keeps its place, and comes back soon.
+//! Runs that are killed: their messages in hand keep their places, and become visible soon.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use trigger_component::Limits;
 use crate::sim::{Fault, Planned, QUEUE, Reply, Sim};
 use crate::{counts, envelope, milliseconds, seconds};
 
-/// A run that begins now and is killed after a while.
+/// Begins a run, and kills it after a while.
 fn killed_after(sim: &Sim, after: Duration) {
     let (start, limits) = (sim.now(), Limits::default());
     let killed = sim.run_all(vec![Planned { start, kill: Some(start + after), limits }]);
-    assert!(killed[0].is_none(), "it was killed");
+    assert!(killed[0].is_none(), "the run ended before it was killed");
 }
 
-/// A run was killed that had two messages, so long ago that it is surely over.
-fn with_a_run_that_is_over(seed: u64) -> Sim {
+/// A world in which a run with two messages in hand was killed, so long ago that its lock has expired.
+fn world_after_a_killed_run(seed: u64) -> Sim {
     let sim = Sim::new(seed);
     let start = sim.now();
     sim.connector(|_, _| Reply::status(201).after(seconds(9)));
@@ -28,7 +28,7 @@ fn with_a_run_that_is_over(seed: u64) -> Sim {
     sim
 }
 
-/// Runs every second until then.
+/// Runs every second until this moment.
 fn poll_until(sim: &Sim, until: Duration) {
     while sim.now() < until {
         sim.run();
@@ -37,33 +37,33 @@ fn poll_until(sim: &Sim, until: Duration) {
 }
 
 #[test]
-fn what_it_held_comes_first_and_other_conversations_go_on() {
+fn messages_of_a_killed_run_are_sent_first_and_delay_no_other_conversation() {
     let sim = Sim::new(1);
     let start = sim.now();
     sim.connector(|_, _| Reply::status(201).after(seconds(2)));
     for text in ["1", "2", "3"] {
         sim.put(&envelope("a", text));
     }
-    // It is killed while the Connector thinks about the first.
+    // The run is killed while the Connector handles the first message.
     killed_after(&sim, seconds(1));
     sim.connector(|_, _| Reply::status(201));
     sim.put(&envelope("a", "4"));
     sim.put(&envelope("b", "1"));
     let report = sim.run();
-    assert_eq!(report.to_json()["skipped"], "anotherRun", "it may live");
+    assert_eq!(report.to_json()["skipped"], "anotherRun", "the killed run's lock has not expired");
     poll_until(&sim, start + seconds(8));
-    assert!(sim.shown("b").is_empty(), "nobody can know whether it lives");
-    // It had to renew its hold after two seconds.
+    assert!(sim.shown("b").is_empty(), "no other run sends anything before the lock has expired");
+    // The lock expires nine seconds after its last renewal.
     poll_until(&sim, start + seconds(15));
     assert_eq!(sim.shown("a"), ["1", "1", "2", "3", "4"]);
     assert!(sim.storage.borrow().queues[QUEUE].is_empty());
-    assert!(sim.lines_left().is_empty(), "nobody waits for anything any more");
+    assert!(sim.lines_left().is_empty(), "no message waits any more");
     assert!(sim.now() < start + seconds(16));
     assert_eq!(sim.shown("b"), ["1"]);
 }
 
 #[test]
-fn what_it_had_dealt_with_is_not_waited_for_any_longer() {
+fn message_that_a_killed_run_had_finished_delays_no_other() {
     let sim = Sim::new(2);
     let start = sim.now();
     sim.connector(|_, text| Reply::status(201).after(seconds(if text == "2" { 5 } else { 0 })));
@@ -72,12 +72,12 @@ fn what_it_had_dealt_with_is_not_waited_for_any_longer() {
     killed_after(&sim, seconds(1));
     sim.put(&envelope("a", "3"));
     poll_until(&sim, start + seconds(42));
-    assert_eq!(sim.shown("a"), ["1", "3"], "it was noted as held by the run, and off the queue");
+    assert_eq!(sim.shown("a"), ["1", "3"], "message 1 was in hand in the record, and deleted from the queue");
 }
 
 #[test]
-fn what_it_was_about_to_hide_keeps_its_place() {
-    // Throttled, told, and killed before the Update arrived; or just after that.
+fn message_that_a_killed_run_was_hiding_keeps_its_place() {
+    // The run is throttled, stores the line, and is killed before the Update arrived or just after that.
     for after in [35, 36, 38, 40, 42, 44] {
         let sim = Sim::new(3);
         let start = sim.now();
@@ -97,8 +97,8 @@ fn what_it_was_about_to_hide_keeps_its_place() {
 }
 
 #[test]
-fn it_is_handed_back_once_and_comes_a_second_later() {
-    let sim = with_a_run_that_is_over(4);
+fn message_of_a_killed_run_is_put_back_once_and_delivered_a_second_later() {
+    let sim = world_after_a_killed_run(4);
     assert_eq!(counts(&sim.run(), ["handedBack", "received"]), [2, 0]);
     assert_eq!(counts(&sim.run(), ["handedBack", "received"]), [0, 0]);
     sim.pass(seconds(1));
@@ -106,8 +106,8 @@ fn it_is_handed_back_once_and_comes_a_second_later() {
 }
 
 #[test]
-fn while_the_queue_service_is_away_it_is_tried_again() {
-    let sim = with_a_run_that_is_over(5);
+fn recovery_while_the_queue_fails_is_repeated_by_the_next_run() {
+    let sim = world_after_a_killed_run(5);
     sim.faults(|request| (request.method() == http::Method::PUT).then_some(Fault::Status(503)));
     assert_eq!(counts(&sim.run(), ["handedBack", "received"]), [0, 0]);
     sim.faults(|_| None);
@@ -116,11 +116,11 @@ fn while_the_queue_service_is_away_it_is_tried_again() {
     assert_eq!(counts(&sim.run(), ["handedBack", "delivered"]), [0, 2]);
 }
 
-/// The answers to the Updates were lost. The messages are back on the queue, and the next run comes late, because the one that
-/// put them back was killed as well.
+/// The responses to the Updates are lost, so the recovering run cannot know that the messages are visible.
+/// The run then fails, and the next runs come late.
 #[test]
-fn messages_that_were_put_back_without_an_answer_keep_their_places() {
-    let sim = with_a_run_that_is_over(6);
+fn messages_that_were_put_back_without_a_response_keep_their_places() {
+    let sim = world_after_a_killed_run(6);
     sim.put(&envelope("a", "3"));
     let mut times = 0;
     sim.faults(move |request| {
@@ -132,10 +132,10 @@ fn messages_that_were_put_back_without_an_answer_keep_their_places() {
             false => is_get.then_some(Fault::Status(503)),
         }
     });
-    assert!(sim.run_with(Limits::default()).is_err(), "it hands back, and fetches nothing");
+    assert!(sim.run_with(Limits::default()).is_err(), "the run recovers the messages, and its Get fails");
     sim.faults(|_| None);
     sim.pass(seconds(20));
-    // One at a time: the third message stands first.
+    // Each run dequeues one message at a time, and the queue hands out the third message first.
     for _ in 0..3 {
         sim.run_with(Limits { batch: 1, ..Limits::default() }).unwrap();
         sim.pass(seconds(20));
@@ -143,10 +143,10 @@ fn messages_that_were_put_back_without_an_answer_keep_their_places() {
     assert_eq!(sim.shown("a"), ["1", "1", "2", "3"]);
 }
 
-/// The killed run had deleted them, and the answers that would have told that were lost.
+/// The killed run had deleted the messages. The responses that would show that are lost.
 #[test]
-fn messages_that_are_gone_are_waited_for_some_seconds_only() {
-    let sim = with_a_run_that_is_over(7);
+fn messages_that_a_killed_run_had_deleted_delay_the_others_for_some_seconds_only() {
+    let sim = world_after_a_killed_run(7);
     let start = sim.now();
     sim.storage.borrow_mut().queues.get_mut(QUEUE).unwrap().clear();
     sim.put(&envelope("a", "3"));

@@ -1,15 +1,15 @@
-//! The drain in a simulated world.
+//! Runs of the poller in a simulated world.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod doubles;
+mod duplicates;
 mod ends;
 mod faults;
-mod field;
+mod gateways;
+mod isolation;
 mod killed;
 mod order;
 mod outage;
 mod pace;
-mod pills;
 mod queue;
 mod script;
 mod sim;
@@ -21,13 +21,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use trigger_component::Report;
 
-/// An envelope of conversation `conversation`, in the only tenant.
+/// An envelope for `conversation`, in the tenant `t`.
 fn envelope(conversation: &str, text: &str) -> Value {
     envelope_of("t", conversation, text)
 }
 
 fn envelope_of(tenant: &str, conversation: &str, text: &str) -> Value {
-    // In tests of the order the text is a small number.
+    // In tests of the order, the text is a small number, and a greater number is a younger alert.
     let milliseconds = text.parse().unwrap_or(0) % 1000;
     json!({
         "version": 1, "id": format!("{conversation}-{text}"), "text": text,

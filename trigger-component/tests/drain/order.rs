@@ -1,4 +1,4 @@
-//! One conversation, in order.
+//! The order of the messages of one conversation.
 
 use std::cell::Cell;
 
@@ -8,15 +8,15 @@ use trigger_component::Limits;
 use crate::sim::{Fault, POISON, QUEUE, Reply, Sim};
 use crate::{counts, envelope, milliseconds, seconds};
 
-/// The first attempt gets this answer, every other one succeeds.
-fn at_first(sim: &Sim, reply: Reply) {
+/// The first attempt in conversation `a` gets this reply; all others succeed.
+fn first_attempt_gets(sim: &Sim, reply: Reply) {
     let first = Cell::new(true);
     sim.connector(move |conversation, _| {
         if conversation == "a" && first.replace(false) { reply.clone() } else { Reply::status(201) }
     });
 }
 
-/// Runs every second, as cron does, until the queue is empty.
+/// Runs every second, as the cron trigger does, until the queue is empty.
 fn poll_until_empty(sim: &Sim) {
     for _ in 0..600 {
         sim.run();
@@ -25,11 +25,11 @@ fn poll_until_empty(sim: &Sim) {
         }
         sim.pass(seconds(1));
     }
-    panic!("the queue is never empty: {:#?}", sim.storage.borrow().messages(QUEUE));
+    panic!("expected an empty queue after 600 runs, found {:#?}", sim.storage.borrow().messages(QUEUE));
 }
 
 #[test]
-fn conversations_go_side_by_side_and_each_in_order() {
+fn messages_of_many_conversations_are_sent_at_once_and_each_conversation_in_order() {
     let sim = Sim::new(1);
     sim.connector(|_, _| Reply::status(201).after(milliseconds(200)));
     for index in 0..6 {
@@ -43,24 +43,24 @@ fn conversations_go_side_by_side_and_each_in_order() {
         assert_eq!(sim.shown(&format!("c{conversation}")), ["0", "1", "2", "3", "4", "5"]);
     }
     assert_eq!(sim.most_at_once.get(), 16);
-    // Five Gets bring the messages, and one finds nothing. While the run is at work it asks again every 200 ms, three times
-    // here. It asks once more after it has given up its lease.
-    assert_eq!(report.polls, 5 + 1 + 3 + 1);
+    // The run first peeks at the queue. Five Gets return the messages, and one returns none. While the run
+    // works it repeats the Get every 200 ms, three times here.
+    assert_eq!(report.polls, 1 + 5 + 1 + 3);
 }
 
 #[test]
-fn what_comes_later_goes_behind_across_runs() {
+fn message_put_while_an_older_one_is_hidden_waits_across_runs() {
     for reply in [Reply::retry_after(30), Reply::status(503), Reply::cut()] {
         let cut = reply.cut;
         let sim = Sim::new(2);
-        at_first(&sim, reply);
+        first_attempt_gets(&sim, reply);
         for text in ["1", "2", "3"] {
             sim.put(&envelope("a", text));
         }
         sim.put(&envelope("b", "other"));
         let report = sim.run();
-        assert_eq!(counts(&report, ["heldBack", "delivered"]), [2, 1], "others go on");
-        // These were never seen by the run that was throttled.
+        assert_eq!(counts(&report, ["heldBack", "delivered"]), [2, 1], "other conversations go on");
+        // The run that was throttled did not dequeue these messages.
         for text in ["4", "5"] {
             sim.put(&envelope("a", text));
             assert_eq!(counts(&sim.run(), ["heldBack", "delivered"]), [1, 0]);
@@ -69,15 +69,15 @@ fn what_comes_later_goes_behind_across_runs() {
         let expected: &[&str] =
             if cut { &["1", "1", "2", "3", "4", "5"] } else { &["1", "2", "3", "4", "5"] };
         assert_eq!(sim.shown("a"), expected);
-        assert!(sim.lines_left().is_empty(), "nothing is held any more");
+        assert!(sim.lines_left().is_empty(), "no message waits any more");
     }
 }
 
-/// A hidden message comes back behind everything that stands on the queue by then.
+/// A hidden message becomes visible behind all messages that are on the queue by then.
 #[test]
-fn a_long_queue_does_not_overtake_what_was_hidden() {
+fn message_hidden_behind_a_long_queue_keeps_its_place() {
     let sim = Sim::new(3);
-    at_first(&sim, Reply::retry_after(1));
+    first_attempt_gets(&sim, Reply::retry_after(1));
     sim.settings.borrow_mut().insert("pace".into(), "30".into());
     for text in 0..8 {
         sim.put(&envelope("a", &text.to_string()));
@@ -90,10 +90,10 @@ fn a_long_queue_does_not_overtake_what_was_hidden() {
 }
 
 #[test]
-fn a_message_that_could_not_be_hidden_is_waited_for_too() {
+fn message_that_could_not_be_hidden_keeps_its_place() {
     let sim = Sim::new(4);
-    at_first(&sim, Reply::retry_after(2));
-    // The Update of the first message fails for good: it comes back when its lease ends.
+    first_attempt_gets(&sim, Reply::retry_after(2));
+    // Every Update of the first message fails, so the message becomes visible when its lease ends.
     sim.faults(|request| {
         let is_first = request.uri().path().ends_with("000000000001");
         (request.method() == Method::PUT && is_first).then_some(Fault::Status(503))
@@ -110,9 +110,9 @@ fn a_message_that_could_not_be_hidden_is_waited_for_too() {
 }
 
 #[test]
-fn what_fails_when_the_budget_has_ended_still_comes_first() {
+fn message_that_fails_after_the_budget_keeps_its_place() {
     let sim = Sim::new(5);
-    at_first(&sim, Reply::status(503).after(seconds(7)));
+    first_attempt_gets(&sim, Reply::status(503).after(seconds(7)));
     for text in ["1", "2", "3"] {
         sim.put(&envelope("a", text));
     }
@@ -123,10 +123,10 @@ fn what_fails_when_the_budget_has_ended_still_comes_first() {
 }
 
 #[test]
-fn without_key_value_everything_goes_on() {
+fn run_without_key_value_delivers_in_order() {
     let sim = Sim::new(6);
     sim.store_fails.set(true);
-    at_first(&sim, Reply::retry_after(3));
+    first_attempt_gets(&sim, Reply::retry_after(3));
     for text in ["1", "2", "3"] {
         sim.put(&envelope("a", text));
     }
@@ -135,9 +135,9 @@ fn without_key_value_everything_goes_on() {
 }
 
 #[test]
-fn what_is_given_up_holds_nobody() {
+fn message_in_the_poison_queue_delays_no_other() {
     let sim = Sim::new(8);
-    at_first(&sim, Reply::status(404));
+    first_attempt_gets(&sim, Reply::status(404));
     for text in ["1", "2"] {
         sim.put(&envelope("a", text));
     }
@@ -145,12 +145,12 @@ fn what_is_given_up_holds_nobody() {
     assert_eq!(sim.storage.borrow().messages(POISON).len(), 1);
 }
 
-/// The poison queue may have it although it does not say so; but if it has not, the message comes again, and may be
-/// delivered then.
+/// After a failed Put to the poison queue, the message is dequeued again and may be delivered, so the younger
+/// ones wait.
 #[test]
-fn what_poison_did_not_take_is_waited_for() {
+fn message_that_could_not_be_moved_to_the_poison_queue_keeps_its_place() {
     let sim = Sim::new(11);
-    at_first(&sim, Reply::status(400));
+    first_attempt_gets(&sim, Reply::status(400));
     for text in ["1", "2"] {
         sim.put(&envelope("a", text));
     }
@@ -164,11 +164,11 @@ fn what_poison_did_not_take_is_waited_for() {
     assert_eq!(sim.shown("a"), ["1", "2"]);
 }
 
-/// The front message was taken by a run that did not live to tell: the conversation goes on all the same.
+/// A run that was killed may have deleted the front message.
 #[test]
-fn a_hold_whose_message_is_never_seen_again_ends() {
+fn line_whose_front_message_is_missing_ends_within_two_minutes() {
     let sim = Sim::new(9);
-    at_first(&sim, Reply::retry_after(10));
+    first_attempt_gets(&sim, Reply::retry_after(10));
     sim.put(&envelope("a", "1"));
     sim.put(&envelope("a", "2"));
     sim.run();
@@ -178,11 +178,11 @@ fn a_hold_whose_message_is_never_seen_again_ends() {
     assert!((seconds(90)..seconds(120)).contains(&sim.now()), "{:?}", sim.now());
 }
 
-/// Three attempts of one call fail, and those of the next.
+/// All attempts of the first two writes fail. Each write has three attempts.
 #[test]
 fn line_that_cannot_be_written_at_first_keeps_the_order_of_later_runs() {
     let sim = Sim::new(12);
-    at_first(&sim, Reply::retry_after(30));
+    first_attempt_gets(&sim, Reply::retry_after(30));
     for text in ["1", "2"] {
         sim.put(&envelope("a", text));
     }
@@ -199,11 +199,11 @@ fn line_that_cannot_be_written_at_first_keeps_the_order_of_later_runs() {
     assert_eq!(sim.shown("a"), ["1", "2", "3"]);
 }
 
-/// Nothing waits longer than some seconds for tables that do not answer.
+/// A run waits only some seconds for tables that do not answer.
 #[test]
-fn line_that_cannot_be_written_at_all_loses_nothing() {
+fn line_that_cannot_be_written_at_all_loses_no_message() {
     let sim = Sim::new(13);
-    at_first(&sim, Reply::retry_after(2));
+    first_attempt_gets(&sim, Reply::retry_after(2));
     for text in ["1", "2"] {
         sim.put(&envelope("a", text));
     }

@@ -1,11 +1,11 @@
-//! How fast.
+//! The pace of messages.
 
 use std::time::Duration;
 
 use crate::sim::{Reply, Sim};
 use crate::{counts, envelope_of, milliseconds, seconds};
 
-/// The moments between neighbours.
+/// Returns the time between each two successive moments.
 fn gaps(mut moments: Vec<Duration>) -> Vec<Duration> {
     moments.sort();
     moments.windows(2).map(|pair| pair[1] - pair[0]).collect()
@@ -21,7 +21,7 @@ fn moments(sim: &Sim, conversation: &str) -> Vec<Duration> {
 }
 
 #[test]
-fn one_conversation_gets_seven_a_second() {
+fn conversation_with_many_alerts_gets_seven_a_second() {
     let sim = Sim::new(1);
     for text in 0..30 {
         sim.put(&envelope_of("t", "a", &text.to_string()));
@@ -32,11 +32,11 @@ fn one_conversation_gets_seven_a_second() {
         let gaps = gaps(moments(&sim, conversation));
         assert!(gaps.iter().all(|gap| *gap >= milliseconds(143) && *gap < milliseconds(150)), "{gaps:?}");
     }
-    assert!(sim.now() < seconds(6), "the two wait for each other");
+    assert!(sim.now() < seconds(6), "the two conversations must not wait for each other");
 }
 
 #[test]
-fn a_tenant_gets_its_pace_and_others_do_not_wait() {
+fn tenant_with_many_alerts_gets_its_pace_and_delays_no_other_tenant() {
     for (pace, gap) in [("30", milliseconds(33)), ("5", milliseconds(200)), ("0", milliseconds(0))] {
         let sim = Sim::new(2);
         sim.settings.borrow_mut().insert("pace".into(), pace.into());
@@ -49,20 +49,20 @@ fn a_tenant_gets_its_pace_and_others_do_not_wait() {
         assert_eq!(counts(&sim.run(), ["delivered"]), [40]);
         for tenant in ["x", "y"] {
             let gaps = gaps(moments(&sim, tenant));
-            // The clock of the simulation is exact; a call takes 2 ms to arrive, always.
+            // The clock of the simulation is exact, and every call arrives after 2 ms.
             assert!(gaps.iter().all(|found| *found >= gap), "pace={pace}: {gaps:?}");
         }
         let took = sim.now() - begin;
         assert!(
             took < gap * 20 + milliseconds(150),
-            "pace={pace}: the tenants wait for each other, {took:?}"
+            "pace={pace}: the tenants must not wait for each other, took {took:?}"
         );
     }
 }
 
-/// Those that wait for the token must not all go when it comes.
+/// The messages that wait for the token must not all be sent when it arrives.
 #[test]
-fn a_token_that_is_late_changes_no_pace() {
+fn messages_that_waited_for_the_token_keep_the_pace() {
     let sim = Sim::with_login(4);
     sim.settings.borrow_mut().insert("pace".into(), "30".into());
     for index in 0..60 {
@@ -74,7 +74,7 @@ fn a_token_that_is_late_changes_no_pace() {
 }
 
 #[test]
-fn one_message_of_a_conversation_is_under_way_at_a_time() {
+fn messages_of_one_conversation_are_sent_one_at_a_time() {
     let sim = Sim::new(3);
     sim.connector(|_, _| Reply::status(201).after(milliseconds(400)));
     for text in 0..5 {

@@ -1,5 +1,5 @@
-//! A queue service that keeps to the documented rules: receipts, visibility, hand-outs in the order in which messages
-//! become visible.
+//! A fake queue service that follows the documented rules: receipts, visibility, and messages dequeued in the
+//! order in which they became visible.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ pub(crate) struct Message {
     receipt: String,
 }
 
-/// What was asked of the service.
+/// A call that the service received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Call {
     pub(crate) at: Duration,
@@ -39,11 +39,11 @@ pub(crate) struct Storage {
     pub(crate) queues: BTreeMap<String, Vec<Message>>,
     pub(crate) calls: Vec<Call>,
     counter: u64,
-    /// Runs, and messages with a Delete or Update of theirs on its way.
+    /// The Deletes and Updates under way, each by its run and its message.
     in_flight: Rc<RefCell<Vec<(usize, String)>>>,
 }
 
-/// A Delete or Update on its way; two of one run and one message at once are a mistake.
+/// A Delete or Update under way. A run must not have two of them for one message at once.
 #[derive(Debug)]
 pub(crate) struct Operation(Rc<RefCell<Vec<(usize, String)>>>, (usize, String));
 
@@ -69,7 +69,7 @@ impl Storage {
         self.queues.entry(queue.into()).or_default().push(message);
     }
 
-    /// The messages of a queue, in the order in which they are handed out.
+    /// Returns the messages of a queue, in the order in which the service dequeues them.
     pub(crate) fn messages(&self, queue: &str) -> Vec<Message> {
         let mut messages = self.queues.get(queue).cloned().unwrap_or_default();
         messages.sort_by_key(|message| message.visible_at);
@@ -79,7 +79,7 @@ impl Storage {
     pub(crate) fn begin(&self, run: usize, request: &Request<Bytes>) -> Option<Operation> {
         let (queue, id) = target(request);
         let id = id.filter(|id| !id.is_empty())?;
-        // A receipt that has ended does nothing.
+        // A call with an outdated receipt has no effect, so it is not counted.
         let message = self.queues.get(&queue)?.iter().find(|message| message.id == id)?;
         if query(request).get("popreceipt") != Some(&message.receipt) {
             return None;
@@ -109,7 +109,7 @@ impl Storage {
                 self.queues.entry(queue).or_default();
                 return status(201, "");
             }
-            (_, None) => panic!("nobody foresaw {request:?}"),
+            (_, None) => panic!("the fake queue expected a call of messages, found {request:?}"),
             _ => {}
         }
         if !self.queues.contains_key(&queue) {
@@ -122,7 +122,8 @@ impl Storage {
         };
         match (request.method().as_str(), id.as_deref().unwrap_or_default()) {
             ("POST", "") => {
-                assert_eq!(query.get("messagettl").map(String::as_str), Some("-1"), "it must not evaporate");
+                let life = query.get("messagettl").map(String::as_str);
+                assert_eq!(life, Some("-1"), "messages in the poison queue never expire");
                 self.put(&queue, &text().unwrap(), now, None);
                 let id = &self.queues[&queue].last().unwrap().id;
                 let list = format!(
@@ -140,9 +141,9 @@ impl Storage {
             ),
             ("DELETE" | "PUT", id) => {
                 let messages = self.queues.get_mut(&queue).unwrap();
-                let held =
+                let matches =
                     |message: &Message| message.id == id && query.get("popreceipt") == Some(&message.receipt);
-                let Some(index) = messages.iter().position(held) else {
+                let Some(index) = messages.iter().position(matches) else {
                     return match messages.iter().any(|message| message.id == id) {
                         true => status(400, "PopReceiptMismatch"),
                         false => status(404, "MessageNotFound"),
@@ -166,17 +167,17 @@ impl Storage {
                 let receipt = message.receipt.clone();
                 Response::builder().status(204).header("x-ms-popreceipt", receipt).body(Bytes::new()).unwrap()
             }
-            _ => panic!("nobody foresaw {request:?}"),
+            _ => panic!("the fake queue expected PUT, POST, GET or DELETE, found {request:?}"),
         }
     }
 
-    /// The oldest message that is visible.
+    /// Returns the oldest visible message.
     fn peek(&mut self, queue: &str, now: Duration) -> Response<Bytes> {
         let mut messages = self.queues.get(queue).into_iter().flatten();
-        let is_there = |message: &&Message| {
+        let is_visible = |message: &&Message| {
             message.visible_at <= now && message.expires.is_none_or(|expires| expires > now)
         };
-        let list = messages.find(is_there).map(|message| {
+        let list = messages.find(is_visible).map(|message| {
             let text = message.text.replace('&', "&amp;").replace('<', "&lt;");
             format!("<QueueMessage><MessageText>{text}</MessageText></QueueMessage>")
         });
@@ -222,14 +223,15 @@ impl Storage {
     }
 }
 
-/// The queue, and below `messages` a message's id, or nothing.
+/// Splits the path into the queue and the message id. The id is empty for the path `/messages`, and `None`
+/// for the queue itself.
 fn target(request: &Request<Bytes>) -> (String, Option<String>) {
     let segments: Vec<&str> = request.uri().path().split('/').skip(2).collect();
     match segments.as_slice() {
         [queue] => ((*queue).into(), None),
         [queue, "messages"] => ((*queue).into(), Some(String::new())),
         [queue, "messages", id] => ((*queue).into(), Some((*id).into())),
-        _ => panic!("nobody foresaw {request:?}"),
+        _ => panic!("the fake queue expected /account/queue[/messages[/id]], found {request:?}"),
     }
 }
 

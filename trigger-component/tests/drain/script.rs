@@ -1,25 +1,25 @@
-//! What is scripted in a simulated world, and what comes of it.
+//! The scripted failures and replies of the simulated world, and the attempts that it records.
 
 use std::time::Duration;
 
-/// What happens to a call on its way.
+/// A failure of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// It is answered with this status, and nothing is done.
+    /// The service answers with this status and does nothing.
     Status(u16),
-    /// The connection breaks before anything is done.
+    /// The connection breaks before the service does anything.
     CutBefore,
-    /// It is done, and the answer is lost.
+    /// The service does the call, and the response is lost.
     CutAfter,
 }
 
-/// What the Connector answers.
+/// A response of the Connector.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<u64>,
     pub(crate) delay: Duration,
-    /// The message counts as shown to the person, and the answer is lost.
+    /// The response is lost. The message counts as shown if the status is 2xx.
     pub(crate) cut: bool,
 }
 
@@ -39,15 +39,15 @@ impl Reply {
     }
 }
 
-/// One request at the Connector.
+/// A request that the Connector received.
 #[derive(Debug, Clone)]
 pub(crate) struct Attempt {
     pub(crate) at: Duration,
     pub(crate) conversation: String,
-    /// The alert's text, without the word in front.
+    /// The alert's text, without the prefix `Alert: `.
     pub(crate) text: String,
-    /// The person saw it.
+    /// The person saw the alert.
     pub(crate) shown: bool,
-    /// The poller got the answer, and was not killed before.
+    /// The poller received the response, and was not killed before.
     pub(crate) answered: bool,
 }

@@ -1,5 +1,6 @@
-//! A simulated world: one clock that jumps from event to event, an Azure queue, tables, a Connector, a key-value store. Runs go on
-//! side by side in it, and can be killed; what happens depends on the seed alone.
+//! A simulated world: one clock that jumps from event to event, an Azure queue, tables, a Connector, and a
+//! key-value store. Several runs can work in it at the same time, and can be killed. All events depend on the
+//! seed alone.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use platform::{
 };
 use serde_json::Value;
 use storage_table::testing::FakeTables;
-use trigger_component::run::{Door, RunError, run_within};
+use trigger_component::run::{EntryPoint, RunError, run_within};
 use trigger_component::{Limits, Report};
 
 use crate::queue::Storage;
@@ -24,7 +25,7 @@ pub(crate) use crate::script::{Attempt, Fault, Reply};
 
 pub(crate) const QUEUE: &str = "bot-queue";
 pub(crate) const POISON: &str = "bot-queue-poison";
-/// Where the calendar starts.
+/// The date at which the clock starts, in seconds since 1970: 2026-11-23 22:00:00 UTC.
 pub(crate) const START_SECONDS: i64 = 1_795_471_200;
 
 type Outcome = Result<Report, RunError>;
@@ -36,7 +37,7 @@ pub(crate) struct Sim {
     timers: RefCell<BTreeMap<(Duration, u64), Waker>>,
     random: Cell<u64>,
     pub(crate) settings: RefCell<BTreeMap<String, String>>,
-    /// How long the first variable takes to read.
+    /// How long the first read of a variable takes.
     pub(crate) slow_variables: Cell<Duration>,
     pub(crate) store: RefCell<BTreeMap<String, Vec<u8>>>,
     pub(crate) store_fails: Cell<bool>,
@@ -49,13 +50,13 @@ pub(crate) struct Sim {
     in_flight: RefCell<BTreeMap<String, usize>>,
     pub(crate) most_at_once: Cell<usize>,
     tokens: Cell<usize>,
-    /// After so many tokens the login host refuses the bot.
+    /// After this many tokens the login host refuses the bot.
     pub(crate) most_tokens: Cell<usize>,
     connector: RefCell<ConnectorRule>,
     faults: RefCell<StorageRule>,
     table_faults: RefCell<StorageRule>,
     runs: Cell<usize>,
-    /// One way of every call.
+    /// The latency of every call, in each direction.
     latency: Duration,
 }
 
@@ -110,17 +111,17 @@ impl Sim {
         }
     }
 
-    /// What the Connector answers, by conversation and text.
+    /// Sets the Connector's replies, by conversation and text.
     pub(crate) fn connector(&self, rule: impl FnMut(&str, &str) -> Reply + 'static) {
         *self.connector.borrow_mut() = Box::new(rule);
     }
 
-    /// What goes wrong on the way to the queue service.
+    /// Sets the failures of calls to the queue service.
     pub(crate) fn faults(&self, rule: impl FnMut(&Request<Bytes>) -> Option<Fault> + 'static) {
         *self.faults.borrow_mut() = Box::new(rule);
     }
 
-    /// What goes wrong on the way to the table service.
+    /// Sets the failures of calls to the table service.
     pub(crate) fn table_faults(&self, rule: impl FnMut(&Request<Bytes>) -> Option<Fault> + 'static) {
         *self.table_faults.borrow_mut() = Box::new(rule);
     }
@@ -129,7 +130,7 @@ impl Sim {
         self.clock.get()
     }
 
-    /// Lets time pass in which nothing runs.
+    /// Lets time pass while no run works.
     pub(crate) fn pass(&self, duration: Duration) {
         self.clock.set(self.clock.get() + duration);
     }
@@ -139,7 +140,7 @@ impl Sim {
         self.storage.borrow_mut().put(QUEUE, &envelope.to_string(), self.now(), None);
     }
 
-    /// A number in `0..below`.
+    /// Returns a random number in `0..below`.
     pub(crate) fn random(&self, below: u64) -> u64 {
         let mut x = self.random.get();
         x ^= x << 13;
@@ -149,16 +150,17 @@ impl Sim {
         (x >> 11) % below
     }
 
-    /// One run, to its end.
+    /// Does one run, and returns its report.
     pub(crate) fn run(&self) -> Report {
         self.run_with(Limits::default()).unwrap()
     }
 
     pub(crate) fn run_with(&self, limits: Limits) -> Outcome {
-        self.run_all(vec![Planned { start: self.now(), kill: None, limits }]).remove(0).expect("not killed")
+        let planned = Planned { start: self.now(), kill: None, limits };
+        self.run_all(vec![planned]).remove(0).expect("a run that is not killed has an outcome")
     }
 
-    /// Runs side by side; `None` for one that was killed.
+    /// Does several runs at the same time. The outcome of a killed run is `None`.
     pub(crate) fn run_all(&self, planned: Vec<Planned>) -> Vec<Option<Outcome>> {
         struct Running<'a> {
             planned: Planned,
@@ -166,7 +168,7 @@ impl Sim {
             begun: bool,
             result: Option<Outcome>,
         }
-        // Every run has a host of its own, that knows its number.
+        // Every run has a host of its own, which has the run's number.
         let first = self.runs.get();
         self.runs.set(first + planned.len());
         let hosts: Vec<SimHost<'_>> = (0..planned.len())
@@ -182,7 +184,8 @@ impl Sim {
                 if !running.begun && running.planned.start <= now {
                     running.begun = true;
                     let limits = running.planned.limits.clone();
-                    running.run = Some(Box::pin(run_within(host, Door::Http, host.monotonic(), limits)));
+                    running.run =
+                        Some(Box::pin(run_within(host, EntryPoint::Http, host.monotonic(), limits)));
                 }
                 if running.planned.kill.is_some_and(|kill| kill <= now) {
                     (running.run, running.begun) = (None, true);
@@ -207,7 +210,7 @@ impl Sim {
                 .chain(kills)
                 .filter(|moment| *moment > now || timer == Some(*moment))
                 .min();
-            let next = next.expect("the runs wait for something that never happens");
+            let next = next.expect("a run waits, and no timer, start or kill is left");
             self.clock.set(next.max(now));
             loop {
                 let mut timers = self.timers.borrow_mut();
@@ -218,7 +221,7 @@ impl Sim {
                 let due = timers.pop_first().map(|(_, waker)| waker);
                 drop(timers);
                 debug_assert!(moment <= next);
-                due.expect("it was there").wake();
+                due.expect("the first timer exists").wake();
             }
         }
     }
@@ -229,7 +232,7 @@ impl Sim {
         self.random(2);
         let mut asked = false;
         std::future::poll_fn(|context| {
-            // Even "no time at all" lets others go on.
+            // A sleep of zero also yields once, so that the other jobs go on.
             if self.now() >= until && std::mem::replace(&mut asked, true) {
                 return Poll::Ready(());
             }
@@ -251,7 +254,7 @@ impl Sim {
         let on_its_way =
             OnItsWay { sim: self, delete: (is_delete && fault.is_none()).then(|| request.clone()) };
         self.sleep(self.latency).await;
-        on_its_way.arrives();
+        on_its_way.sender_lives();
         let answer = match fault {
             Some(Fault::Status(status)) => Ok(Response::builder().status(status).body(Bytes::new()).unwrap()),
             Some(Fault::CutBefore) => Err(TransportError::NotSent("cut".into())),
@@ -274,7 +277,8 @@ impl Sim {
             Some(Fault::CutBefore) => Err(TransportError::NotSent("cut".into())),
             other => {
                 let now = Utc.timestamp_opt(START_SECONDS, 0).unwrap() + self.now();
-                let answer = self.tables.borrow_mut().answer(&request, now).expect("a call of a table");
+                let answer =
+                    self.tables.borrow_mut().answer(&request, now).expect("the request is for a table");
                 if other.is_none() { Ok(answer) } else { Err(TransportError::AnswerLost("cut".into())) }
             }
         };
@@ -282,7 +286,7 @@ impl Sim {
         answer
     }
 
-    /// The login host takes its time.
+    /// Answers a call to the login host after three seconds.
     async fn ask_login(&self) -> Result<Response<Bytes>, TransportError> {
         self.sleep(Duration::from_secs(3)).await;
         self.tokens.set(self.tokens.get() + 1);
@@ -314,11 +318,11 @@ impl Sim {
             answered: false,
         });
         let _flight = InFlight::enter(self, conversation);
-        let patience = timeouts.first_byte.min(timeouts.total);
-        let in_time = reply.delay <= patience;
-        self.sleep(reply.delay.min(patience) + self.latency).await;
+        let timeout = timeouts.first_byte.min(timeouts.total);
+        let in_time = reply.delay <= timeout;
+        self.sleep(reply.delay.min(timeout) + self.latency).await;
         if reply.cut || !in_time {
-            return Err(TransportError::AnswerLost("cut, or too late".into()));
+            return Err(TransportError::AnswerLost("cut or timed out".into()));
         }
         self.attempts.borrow_mut()[index].answered = true;
         let mut answer = Response::builder().status(reply.status);
@@ -329,20 +333,20 @@ impl Sim {
         Ok(answer.body(Bytes::from_static(code.as_bytes())).unwrap())
     }
 
-    /// The lines in which something still waits.
+    /// Returns the row keys of the stored lines.
     pub(crate) fn lines_left(&self) -> Vec<String> {
         let rows = self.tables.borrow().entities("proactivebotruns").clone();
         rows.into_keys().map(|(_, row)| row).filter(|row| row.starts_with("line.")).collect()
     }
 
-    /// What the ledger says of an alert.
+    /// Returns the status of an alert in the ledger.
     pub(crate) fn status(&self, id: &str) -> Option<String> {
         let rows = self.tables.borrow().entities("proactivebotledger").clone();
         let (_, record) = rows.into_iter().find(|((_, row), _)| row.ends_with(&format!(".{id}")))?;
         record["status"].as_str().map(str::to_owned)
     }
 
-    /// What people saw of a conversation, in order.
+    /// Returns the texts that a conversation showed, in order.
     pub(crate) fn shown(&self, conversation: &str) -> Vec<String> {
         let attempts = self.attempts.borrow();
         let shown = attempts.iter().filter(|attempt| attempt.shown && attempt.conversation == conversation);
@@ -350,7 +354,7 @@ impl Sim {
     }
 }
 
-/// When a run begins, and when it is killed.
+/// A run that is to be simulated: when it begins, when it is killed, and its limits.
 #[derive(Debug)]
 pub(crate) struct Planned {
     pub(crate) start: Duration,
@@ -358,15 +362,15 @@ pub(crate) struct Planned {
     pub(crate) limits: Limits,
 }
 
-/// A Delete that was sent: its bytes are out, so it arrives even if the run that sent it is killed.
+/// A Delete that was sent. Its bytes have left the process, so it takes effect even if the run is killed.
 struct OnItsWay<'a> {
     sim: &'a Sim,
     delete: Option<Request<Bytes>>,
 }
 
 impl OnItsWay<'_> {
-    /// The sender lives: it does what follows by itself.
-    fn arrives(mut self) {
+    /// Ends the wait: the run was not killed, so it does the Delete itself.
+    fn sender_lives(mut self) {
         self.delete = None;
     }
 }
@@ -379,7 +383,7 @@ impl Drop for OnItsWay<'_> {
     }
 }
 
-/// A request that the Connector is working on. A killed run drops it.
+/// A request that the Connector is handling. It ends early if the run is killed.
 struct InFlight<'a> {
     sim: &'a Sim,
     conversation: String,
@@ -401,7 +405,7 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// The simulated world, as one run sees it.
+/// The host of one run in the simulated world.
 struct SimHost<'a> {
     sim: &'a Sim,
     run: usize,
@@ -429,7 +433,8 @@ impl KeyValue for SimHost<'_> {
         Ok(self.sim.store.borrow().get(key).cloned())
     }
     async fn set(&self, key: &str, value: &[u8]) -> Result<(), KeyValueError> {
-        assert!(key.len() <= 255 && !key.contains(['/', '\\', '?', '#']), "not portable as a key: {key}");
+        let is_portable = key.len() <= 255 && !key.contains(['/', '\\', '?', '#']);
+        assert!(is_portable, "key {key}: expected at most 255 bytes without / \\ ? #");
         self.answers()?;
         self.sim.writes.borrow_mut().push(key.into());
         self.sim.store.borrow_mut().insert(key.into(), value.into());
@@ -444,7 +449,7 @@ impl KeyValue for SimHost<'_> {
 
 impl SimHost<'_> {
     fn answers(&self) -> Result<(), KeyValueError> {
-        // Nothing takes no time at all.
+        // Every call takes some time.
         self.sim.pass(Duration::from_micros(50));
         if self.sim.store_fails.get() { Err(KeyValueError::Failed) } else { Ok(()) }
     }
@@ -455,7 +460,7 @@ impl Clock for SimHost<'_> {
         Utc.timestamp_opt(START_SECONDS, 0).unwrap() + self.sim.now()
     }
     fn monotonic(&self) -> Duration {
-        // Every instance's clock starts at nothing.
+        // The monotonic clock of every instance starts at zero.
         let start = self.start.get().unwrap_or(self.sim.now());
         self.start.set(Some(start));
         self.sim.now() - start

@@ -1,4 +1,4 @@
-//! The bot's token: fetched while everything else goes on.
+//! The bot's token: the run fetches it while its other work goes on.
 
 use std::cell::Cell;
 
@@ -7,29 +7,30 @@ use trigger_component::Limits;
 use crate::sim::{POISON, Planned, QUEUE, Reply, Sim};
 use crate::{counts, envelope, milliseconds, seconds};
 
-/// The token is renewed, which takes 3 s, while messages are fetched and others are sent: nobody waits for a lock whose holder
-/// waits to be polled.
+/// The refusal makes the run fetch a fresh token, which takes 3 s. The run must not deadlock meanwhile: a job
+/// that holds a lock must be polled although other jobs wait for that lock.
 #[test]
-fn a_conversation_that_refuses_the_bot_holds_nobody_up() {
-    for pill in [5, 20, 40] {
+fn conversation_that_refuses_the_bot_delays_no_other() {
+    for refusing in [5, 20, 40] {
         for delay in [5, 30, 150] {
             let sim = Sim::with_login(4);
-            let (refusing, calls) = (format!("c{pill}"), Cell::new(0));
+            let (refusing_id, calls) = (format!("c{refusing}"), Cell::new(0));
             sim.connector(move |conversation, _| {
                 calls.set(calls.get() + 1);
-                let status = if conversation == refusing { 401 } else { 201 };
+                let status = if conversation == refusing_id { 401 } else { 201 };
                 Reply::status(status).after(milliseconds(delay + calls.get() * 7 % 40))
             });
             for conversation in 0..120 {
                 sim.put(&envelope(&format!("c{conversation}"), "1"));
             }
-            assert_eq!(counts(&sim.run(), ["delivered", "retried"]), [119, 1], "{pill} {delay}");
+            let row = format!("conversation {refusing} refuses, delay {delay} ms");
+            assert_eq!(counts(&sim.run(), ["delivered", "retried"]), [119, 1], "{row}");
         }
     }
 }
 
 #[test]
-fn a_token_that_was_revoked_is_renewed_once() {
+fn token_that_was_revoked_is_renewed_and_all_alerts_are_delivered() {
     let sim = Sim::with_login(4);
     let first = Cell::new(true);
     sim.connector(move |_, _| Reply::status(if first.replace(false) { 401 } else { 201 }));
@@ -39,9 +40,9 @@ fn a_token_that_was_revoked_is_renewed_once() {
     assert_eq!(counts(&sim.run(), ["delivered"]), [120]);
 }
 
-/// The login host's word counts for everybody, also if others were delivered before.
+/// A refusal by the login host concerns all messages, also if the run has delivered some before.
 #[test]
-fn a_login_host_that_refuses_in_the_middle_stops_the_run() {
+fn login_host_that_refuses_during_a_run_stops_the_run() {
     let sim = Sim::with_login(4);
     sim.most_tokens.set(1);
     let calls = Cell::new(0);
@@ -57,9 +58,9 @@ fn a_login_host_that_refuses_in_the_middle_stops_the_run() {
     assert_eq!(sim.run().to_json()["skipped"], "credentialsRefused");
 }
 
-/// What a run was handed is noted before it waits for anything.
+/// A run records its messages in hand before it waits for the token.
 #[test]
-fn a_run_that_waits_for_its_token_keeps_others_out() {
+fn run_that_waits_for_its_token_keeps_the_lock() {
     let sim = Sim::with_login(4);
     for text in 0..100 {
         sim.put(&envelope("a", &text.to_string()));
@@ -82,9 +83,9 @@ fn a_run_that_waits_for_its_token_keeps_others_out() {
     assert_eq!(shown, (0..100).collect::<Vec<_>>());
 }
 
-/// A poller that looks once a minute, give or take some seconds, finds each message before the queue forgets it.
+/// A poller that runs once a minute, up to ten seconds late, finds each message before the queue deletes it.
 #[test]
-fn a_poller_of_every_minute_loses_nothing() {
+fn poller_that_runs_every_minute_loses_no_message() {
     for seed in 0..100 {
         let sim = Sim::new(seed);
         sim.connector(|_, _| Reply::retry_after(1000));
@@ -98,31 +99,36 @@ fn a_poller_of_every_minute_loses_nothing() {
             sim.run();
             tick += seconds(60);
         }
-        assert_eq!(sim.storage.borrow().messages(POISON).len(), 1, "{life} s: lost without a trace");
+        assert_eq!(
+            sim.storage.borrow().messages(POISON).len(),
+            1,
+            "the message with {life} s to live is lost"
+        );
     }
 }
 
-/// Nobody else's message shows that the token is good. All the same it is one conversation that refuses, and not the Connector.
+/// No other message shows that the token is good. The refusal still counts as that of one conversation, and
+/// not of the Connector.
 #[test]
-fn conversation_that_refuses_the_bot_alone_stops_no_run_and_is_given_up() {
+fn conversation_that_alone_refuses_the_bot_stops_no_run_and_is_moved_to_the_poison_queue() {
     let sim = Sim::with_login(5);
     sim.connector(|conversation, _| Reply::status(if conversation == "bad" { 401 } else { 201 }));
     sim.put(&envelope("bad", "1"));
     assert_eq!(counts(&sim.run(), ["retried", "credentials"]), [1, 0]);
-    // Somebody else's alert does not wait.
+    // The alert of another conversation does not wait.
     sim.put(&envelope("good", "1"));
     assert_eq!(counts(&sim.run(), ["delivered"]), [1]);
     while !sim.storage.borrow().queues[QUEUE].is_empty() && sim.now() < seconds(3600) {
         sim.run();
         sim.pass(seconds(1));
     }
-    assert_eq!(sim.storage.borrow().messages(POISON).len(), 1, "it is given up");
+    assert_eq!(sim.storage.borrow().messages(POISON).len(), 1, "the refused alert is in the poison queue");
     assert!(!sim.lines.borrow().iter().any(|line| line.contains("credentials.refused")));
 }
 
-/// Two that refuse are no proof, if a third one takes the token in the same moment.
+/// Two refusals do not stop the run, if a third conversation accepts the token within a second.
 #[test]
-fn conversations_that_refuse_the_bot_first_wait_for_those_that_do_not() {
+fn two_refusals_wait_for_a_conversation_that_accepts_the_token() {
     let sim = Sim::with_login(6);
     sim.connector(|conversation, _| match conversation {
         "good" => Reply::status(201).after(milliseconds(700)),

@@ -1,4 +1,4 @@
-//! What was tried counts, also where it cannot be written into the message.
+//! Tries are counted, also if the counts cannot be written into the message.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,8 +11,8 @@ use crate::{counts, envelope, seconds};
 const LEGACY: &str = r#"{"address":{"id":"1","channelId":"msteams","serviceUrl":"http://127.0.0.1:9200/amer/",
     "user":{"id":"29:u"},"bot":{"id":"28:b"},"conversation":{"id":"a"}},"text":"hi","orderNumber":42}"#;
 
-/// As long as a message can be.
-fn longest() -> String {
+/// A message of the greatest length that the queue accepts.
+fn longest_message() -> String {
     let mut alert = envelope("a", "1");
     alert["activity"] = json!({"summary": ""});
     let room = 48 * 1024 - alert.to_string().len();
@@ -35,8 +35,8 @@ fn outcomes(sim: &Sim) -> Vec<Value> {
 }
 
 #[test]
-fn every_kind_of_message_has_its_tries() {
-    for text in [envelope("a", "1").to_string(), longest(), LEGACY.to_owned()] {
+fn message_of_any_kind_has_the_same_tries() {
+    for text in [envelope("a", "1").to_string(), longest_message(), LEGACY.to_owned()] {
         let start = |reply: Reply| {
             let sim = Sim::new(2);
             sim.connector(move |_, _| reply.clone());
@@ -48,14 +48,15 @@ fn every_kind_of_message_has_its_tries() {
             throttled.run();
             throttled.pass(seconds(7));
         }
-        assert_eq!(throttled.attempts.borrow().len(), 20, "throttling burns none");
+        assert_eq!(throttled.attempts.borrow().len(), 20, "throttling uses up no tries");
         throttled.connector(|_, _| Reply::status(201));
         run_on(&throttled);
         assert_eq!(throttled.shown("a").len(), 1);
 
         let uncertain = start(Reply::cut());
         run_on(&uncertain);
-        assert_eq!((uncertain.shown("a").len(), outcomes(&uncertain)), (2, vec!["possiblyDelivered".into()]));
+        assert_eq!(uncertain.shown("a").len(), 2);
+        assert_eq!(outcomes(&uncertain), ["possiblyDelivered"]);
 
         let unavailable = start(Reply::status(503));
         run_on(&unavailable);
@@ -65,7 +66,7 @@ fn every_kind_of_message_has_its_tries() {
 }
 
 #[test]
-fn an_older_bots_message_stands_in_poison_as_it_came() {
+fn message_of_an_older_format_is_moved_to_the_poison_queue_unchanged() {
     for status in [404, 503] {
         let sim = Sim::new(3);
         sim.connector(move |_, _| Reply::status(status));
@@ -75,9 +76,9 @@ fn an_older_bots_message_stands_in_poison_as_it_came() {
     }
 }
 
-/// One more try after an uncertain answer, whatever else fails.
+/// After an uncertain response there is one more try, also if calls of the queue fail.
 #[test]
-fn storage_trouble_gives_no_further_tries() {
+fn uncertain_alert_while_the_queue_fails_is_tried_twice() {
     type Rule = fn(&http::Request<bytes::Bytes>) -> bool;
     let (updates, puts): (Rule, Rule) =
         (|request| request.method() == Method::PUT, |request| request.method() == Method::POST);

@@ -36,14 +36,14 @@ const VERSION: i64 = 1;
 
 /// The reason for which no run of the queue may work for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
+pub enum PauseReason {
     /// The login host or the Connector refused the bot's credentials.
     CredentialsRefused,
     /// There is no token for now: the login host gave none, or Direct Line opened no conversation.
     NoToken,
 }
 
-impl Why {
+impl PauseReason {
     fn as_str(self) -> &'static str {
         match self {
             Self::CredentialsRefused => "credentialsRefused",
@@ -52,35 +52,35 @@ impl Why {
     }
 
     fn from_word(word: &str) -> Option<Self> {
-        [Self::CredentialsRefused, Self::NoToken].into_iter().find(|why| why.as_str() == word)
+        [Self::CredentialsRefused, Self::NoToken].into_iter().find(|reason| reason.as_str() == word)
     }
 }
 
 /// The state of the run lock, as a run reads it before it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Look {
+pub enum LockState {
     /// No run holds the lock.
-    Vacant(Vacancy),
+    Free(FreeLock),
     /// Another run holds the lock.
-    Taken,
+    Held,
     /// No run may work, until the pause ends.
-    Paused(Why),
+    Paused(PauseReason),
 }
 
 /// A free run lock, with the messages that the last run had in hand when it ended or was killed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Vacancy {
+pub struct FreeLock {
     etag: Option<ETag>,
     fence: i64,
     /// The messages that the last run had in hand and did not make visible again.
     pub left: Vec<InHand>,
-    /// The text that the last run stored with [`Hold::set_hosts`].
+    /// The text that the last run stored with [`RunLock::set_hosts`].
     pub hosts: String,
 }
 
 /// The run lock, held by this run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hold {
+pub struct RunLock {
     run: String,
     fence: i64,
     etag: ETag,
@@ -89,31 +89,31 @@ pub struct Hold {
     hosts: String,
 }
 
-/// The content of the queue's record, to be written. [`Hold::telling`] makes it, and [`Runs::write`] writes
-/// it.
+/// The content of the queue's record, to be written. [`RunLock::renewal`], [`RunLock::release`] and
+/// [`RunLock::release_and_pause`] make it, and [`Runs::write`] writes it.
 #[derive(Debug)]
-pub struct Telling {
+pub struct LockWrite {
     entity: Entity,
     etag: ETag,
     /// The run that writes, and its fence.
     owner: (String, i64),
 }
 
-/// A [`Telling`] that was written.
+/// A [`LockWrite`] that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct Written {
     etag: ETag,
     begun_at: Duration,
 }
 
-impl Hold {
+impl RunLock {
     /// Whether this run still holds the lock for certain. Otherwise the run must not start anything.
-    pub fn is_sure(&self, clock: &impl Clock) -> bool {
-        clock.monotonic() < self.sure_until()
+    pub fn is_valid(&self, clock: &impl Clock) -> bool {
+        clock.monotonic() < self.valid_until()
     }
 
     /// When the lock ends unless it is renewed, on the monotonic clock. Until then no other run can take it.
-    pub fn sure_until(&self) -> Duration {
+    pub fn valid_until(&self) -> Duration {
         self.confirmed_at + TERM
     }
 
@@ -122,42 +122,47 @@ impl Hold {
         self.confirmed_at + RENEW_AFTER
     }
 
-    /// Sets the text that every later write stores for the next run: which Connector hosts fail. At most 32 KiB of
-    /// text.
+    /// Sets the text that every later write stores for the next run: which Connector hosts fail. At most 32
+    /// KiB.
     pub fn set_hosts(&mut self, hosts: String) {
         self.hosts = hosts;
     }
 
     /// Records the messages that this run has in hand, and renews the lock. Each write needs the ETag of the
     /// previous one, so only one write may be under way at a time.
-    pub fn telling(&self, in_hand: &[InHand]) -> Telling {
+    pub fn renewal(&self, in_hand: &[InHand]) -> LockWrite {
         self.record(&self.run, in_hand, None)
     }
 
     /// Releases the lock. `left` are the messages that this run could not make visible again. The next run
     /// recovers them.
-    pub fn giving_up(&self, left: &[InHand]) -> Telling {
+    pub fn release(&self, left: &[InHand]) -> LockWrite {
         self.record("", left, None)
     }
 
     /// Releases the lock, and lets no run begin before `until`.
-    pub fn pausing(&self, left: &[InHand], why: Why, until: DateTime<Utc>) -> Telling {
-        self.record("", left, Some((why, until)))
+    pub fn release_and_pause(&self, left: &[InHand], reason: PauseReason, until: DateTime<Utc>) -> LockWrite {
+        self.record("", left, Some((reason, until)))
     }
 
-    /// Notes that the record was written.
-    pub fn told(&mut self, told: Told) {
-        (self.etag, self.confirmed_at) = (told.etag, told.begun_at);
+    /// Takes over the new ETag, and counts the lock's term from this write.
+    pub fn confirm(&mut self, written: Written) {
+        (self.etag, self.confirmed_at) = (written.etag, written.begun_at);
     }
 
-    fn record(&self, run: &str, in_hand: &[InHand], pause: Option<(Why, DateTime<Utc>)>) -> Telling {
+    fn record(
+        &self,
+        run: &str,
+        in_hand: &[InHand],
+        pause: Option<(PauseReason, DateTime<Utc>)>,
+    ) -> LockWrite {
         let mut entity = Entity::new(Key::new("", ""));
         fill(&mut entity, run, self.fence, in_hand, &self.hosts);
-        if let Some((why, until)) = pause {
-            entity.properties.insert("why".into(), why.as_str().into());
+        if let Some((reason, until)) = pause {
+            entity.properties.insert("why".into(), reason.as_str().into());
             entity.int64("pausedUntil", until.timestamp_millis());
         }
-        Telling { entity, etag: self.etag.clone(), owner: (self.run.clone(), self.fence) }
+        LockWrite { entity, etag: self.etag.clone(), owner: (self.run.clone(), self.fence) }
     }
 }
 
@@ -201,30 +206,30 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
     }
 
     /// Reads the state of the run lock, with one call.
-    pub async fn look(&self) -> Result<Look, TableError> {
+    pub async fn read_lock(&self) -> Result<LockState, TableError> {
         let Some(found) = self.table.get(&self.key()).await? else {
-            return Ok(Look::Vacant(Vacancy::default()));
+            return Ok(LockState::Free(FreeLock::default()));
         };
         let entity = &found.entity;
         let fence = entity.int("fence").unwrap_or_default();
         if !entity.str("run").unwrap_or_default().is_empty() && age(&found) < TERM + SLACK {
-            return Ok(Look::Taken);
+            return Ok(LockState::Held);
         }
-        if let Some(why) = active_pause(&found) {
-            return Ok(Look::Paused(why));
+        if let Some(reason) = active_pause(&found) {
+            return Ok(LockState::Paused(reason));
         }
         let hosts = entity.str("hosts").unwrap_or_default().to_owned();
-        Ok(Look::Vacant(Vacancy { left: in_hand::read(entity), hosts, etag: Some(found.etag), fence }))
+        Ok(LockState::Free(FreeLock { left: in_hand::read(entity), hosts, etag: Some(found.etag), fence }))
     }
 
-    /// Takes the lock; `None` if another run has taken it since [`Runs::look`]. The messages in
-    /// `vacancy.left` stay in the record, because this run has them in hand now.
-    pub async fn take(&self, run: &str, vacancy: &Vacancy) -> Result<Option<Hold>, TableError> {
+    /// Takes the lock; `None` if another run has taken it since [`Runs::read_lock`]. The messages in
+    /// `free.left` stay in the record, because this run has them in hand now.
+    pub async fn take_lock(&self, run: &str, free: &FreeLock) -> Result<Option<RunLock>, TableError> {
         let begun_at = self.host.monotonic();
-        let fence = vacancy.fence.saturating_add(1);
+        let fence = free.fence.saturating_add(1);
         let mut entity = Entity::new(self.key());
-        fill(&mut entity, run, fence, &vacancy.left, &vacancy.hosts);
-        let etag = match &vacancy.etag {
+        fill(&mut entity, run, fence, &free.left, &free.hosts);
+        let etag = match &free.etag {
             None => match self.table.insert(&entity).await? {
                 Inserted::New(etag) => etag,
                 Inserted::Exists => return Ok(None),
@@ -234,14 +239,14 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
                 Conditional::Changed | Conditional::Gone => return Ok(None),
             },
         };
-        let hosts = vacancy.hosts.clone();
-        Ok(Some(Hold { run: run.to_owned(), fence, etag, confirmed_at: begun_at, hosts }))
+        let hosts = free.hosts.clone();
+        Ok(Some(RunLock { run: run.to_owned(), fence, etag, confirmed_at: begun_at, hosts }))
     }
 
     /// Writes the record of the run that holds the lock; `None` if another run has taken the lock.
-    pub async fn write(&self, telling: Telling) -> Result<Option<Told>, TableError> {
+    pub async fn write(&self, write: LockWrite) -> Result<Option<Written>, TableError> {
         let begun_at = self.host.monotonic();
-        let Telling { entity, etag, owner: (run, fence) } = telling;
+        let LockWrite { entity, etag, owner: (run, fence) } = write;
         let entity = Entity { key: self.key(), ..entity };
         let mut written = self.table.replace(&entity, &etag).await?;
         // The service may have done an earlier write of this run although every response was lost. Then the
@@ -254,7 +259,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
             written = self.table.replace(&entity, &found.etag).await?;
         }
         Ok(match written {
-            Conditional::Done(etag) => Some(Told { etag, begun_at }),
+            Conditional::Done(etag) => Some(Written { etag, begun_at }),
             Conditional::Changed | Conditional::Gone => None,
         })
     }
@@ -266,10 +271,10 @@ fn age(found: &Found) -> Duration {
 }
 
 /// The reason of the pause, unless it has ended.
-fn active_pause(found: &Found) -> Option<Why> {
-    let why = Why::from_word(found.entity.str("why")?)?;
+fn active_pause(found: &Found) -> Option<PauseReason> {
+    let reason = PauseReason::from_word(found.entity.str("why")?)?;
     let until = DateTime::from_timestamp_millis(found.entity.int("pausedUntil")?)?;
-    (until > found.answered_at && age(found) < LONGEST_PAUSE).then_some(why)
+    (until > found.answered_at && age(found) < LONGEST_PAUSE).then_some(reason)
 }
 
 #[cfg(test)]

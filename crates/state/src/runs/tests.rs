@@ -9,15 +9,15 @@ impl World {
         Runs::new(&self.host, &self.account, &self.names, "q", deadline)
     }
 
-    fn vacancy(&self) -> Vacancy {
-        match run(self.runs().look()).unwrap() {
-            Look::Vacant(vacancy) => vacancy,
+    fn free(&self) -> FreeLock {
+        match run(self.runs().read_lock()).unwrap() {
+            LockState::Free(free) => free,
             other => panic!("expected a free lock, found {other:?}"),
         }
     }
 
-    fn take(&self, name: &str) -> Hold {
-        run(self.runs().take(name, &self.vacancy())).unwrap().unwrap()
+    fn take(&self, name: &str) -> RunLock {
+        run(self.runs().take_lock(name, &self.free())).unwrap().unwrap()
     }
 }
 
@@ -26,57 +26,57 @@ fn in_hand(message: &str) -> InHand {
 }
 
 #[test]
-fn two_runs_that_look_at_the_same_moment_only_one_takes_the_lock() {
+fn two_runs_that_read_a_free_lock_only_one_takes_it() {
     let world = World::new();
     for _ in 0..2 {
-        let (a, b) = (world.vacancy(), world.vacancy());
-        let first = run(world.runs().take("a", &a)).unwrap();
+        let (a, b) = (world.free(), world.free());
+        let first = run(world.runs().take_lock("a", &a)).unwrap();
         assert!(first.is_some());
-        assert_eq!(run(world.runs().take("b", &b)), Ok(None), "run a has changed the record since");
-        assert_eq!(run(world.runs().look()), Ok(Look::Taken));
-        let hold = first.unwrap();
-        run(world.runs().write(hold.giving_up(&[]))).unwrap().unwrap();
+        assert_eq!(run(world.runs().take_lock("b", &b)), Ok(None), "run a has changed the record since");
+        assert_eq!(run(world.runs().read_lock()), Ok(LockState::Held));
+        let lock = first.unwrap();
+        run(world.runs().write(lock.release(&[]))).unwrap().unwrap();
     }
 }
 
 #[test]
 fn lock_that_is_not_renewed_ends_within_ten_seconds() {
     let world = World::new();
-    let mut hold = world.take("a");
+    let mut lock = world.take("a");
     for _ in 0..10 {
         world.pass(6);
-        assert!(hold.is_sure(&*world.host));
-        assert_eq!(run(world.runs().look()), Ok(Look::Taken));
-        let told = run(world.runs().write(hold.telling(&[in_hand("m1")]))).unwrap().unwrap();
-        hold.told(told);
+        assert!(lock.is_valid(&*world.host));
+        assert_eq!(run(world.runs().read_lock()), Ok(LockState::Held));
+        let written = run(world.runs().write(lock.renewal(&[in_hand("m1")]))).unwrap().unwrap();
+        lock.confirm(written);
     }
     world.pass(7);
-    assert!(!hold.is_sure(&*world.host), "a run stops before another run can take the lock");
-    assert_eq!(run(world.runs().look()), Ok(Look::Taken));
+    assert!(!lock.is_valid(&*world.host), "a run stops before another run can take the lock");
+    assert_eq!(run(world.runs().read_lock()), Ok(LockState::Held));
     world.pass(3);
-    let vacancy = world.vacancy();
-    assert_eq!(vacancy.left, [in_hand("m1")], "the next run reads the messages of the last run");
-    let mut other = run(world.runs().take("b", &vacancy)).unwrap().unwrap();
-    assert!(other.fence > hold.fence);
-    assert_eq!(run(world.runs().write(hold.telling(&[]))), Ok(None), "run a learns that it lost the lock");
+    let free = world.free();
+    assert_eq!(free.left, [in_hand("m1")], "the next run reads the messages of the last run");
+    let mut other = run(world.runs().take_lock("b", &free)).unwrap().unwrap();
+    assert!(other.fence > lock.fence);
+    assert_eq!(run(world.runs().write(lock.renewal(&[]))), Ok(None), "run a learns that it lost the lock");
     // The messages stay in the record until the next run writes others.
     world.pass(10);
-    assert_eq!(world.vacancy().left, [in_hand("m1")]);
-    let told = run(world.runs().write(other.telling(&[]))).unwrap().unwrap();
-    other.told(told);
-    run(world.runs().write(other.giving_up(&[in_hand("m2")]))).unwrap().unwrap();
-    assert_eq!(world.vacancy().left, [in_hand("m2")], "a released lock is free at once");
+    assert_eq!(world.free().left, [in_hand("m1")]);
+    let written = run(world.runs().write(other.renewal(&[]))).unwrap().unwrap();
+    other.confirm(written);
+    run(world.runs().write(other.release(&[in_hand("m2")]))).unwrap().unwrap();
+    assert_eq!(world.free().left, [in_hand("m2")], "a released lock is free at once");
 }
 
 #[test]
 fn pause_until_it_ends_lets_no_run_begin() {
     let world = World::new();
-    let hold = world.take("a");
+    let lock = world.take("a");
     let until = world.host.now() + Duration::from_secs(30);
-    run(world.runs().write(hold.pausing(&[], Why::NoToken, until))).unwrap().unwrap();
-    assert_eq!(run(world.runs().look()), Ok(Look::Paused(Why::NoToken)));
+    run(world.runs().write(lock.release_and_pause(&[], PauseReason::NoToken, until))).unwrap().unwrap();
+    assert_eq!(run(world.runs().read_lock()), Ok(LockState::Paused(PauseReason::NoToken)));
     world.pass(29);
-    assert_eq!(run(world.runs().look()), Ok(Look::Paused(Why::NoToken)));
+    assert_eq!(run(world.runs().read_lock()), Ok(LockState::Paused(PauseReason::NoToken)));
     world.pass(1);
     world.take("b");
 }
@@ -87,13 +87,13 @@ fn record_with_unreadable_properties_does_not_keep_a_run_from_beginning() {
     for (name, value) in
         [("run", serde_json::json!(7)), ("fence", serde_json::json!("x")), ("hand0", serde_json::json!("["))]
     {
-        let hold = world.take("a");
-        run(world.runs().write(hold.giving_up(&[]))).unwrap();
+        let lock = world.take("a");
+        run(world.runs().write(lock.release(&[]))).unwrap();
         let mut tables = world.tables.borrow_mut();
         let table = tables.entities_mut("proactivebotruns");
         table.get_mut(&("q".into(), "run".into())).unwrap().insert(name.into(), value);
         drop(tables);
-        assert_eq!(world.vacancy().left, []);
+        assert_eq!(world.free().left, []);
     }
 }
 
@@ -108,7 +108,7 @@ fn lines_on_several_pages_are_all_read_and_expired_lines_are_deleted() {
     for index in 0..1100 {
         run(world.runs().set_line(&line(index, if index < 50 { 10 } else { 100 }))).unwrap();
     }
-    let hold = world.take("a");
+    let lock = world.take("a");
     let (lines, is_all) = run(world.runs().lines()).unwrap();
     assert!(is_all, "expected every line");
     assert_eq!(lines.len(), 1100);
@@ -119,7 +119,7 @@ fn lines_on_several_pages_are_all_read_and_expired_lines_are_deleted() {
     world.pass(11);
     assert_eq!(run(world.runs().clean()), Ok(49), "50 lines have expired, and one of them was deleted");
     assert_eq!(run(world.runs().lines()).unwrap().0.len(), 1050);
-    assert!(run(world.runs().write(hold.telling(&[]))).unwrap().is_some(), "cleaning keeps the run lock");
+    assert!(run(world.runs().write(lock.renewal(&[]))).unwrap().is_some(), "cleaning keeps the run lock");
 }
 
 #[test]

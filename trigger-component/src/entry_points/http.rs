@@ -1,5 +1,6 @@
-//! `POST /internal/poll`: everything that the cron trigger can do, for hosts without one. GET does the same: Akamai's scheduler
-//! sends nothing else (<https://techdocs.akamai.com/akamai-functions/docs/schedule-tasks-with-cron-jobs-in-spin>).
+//! `POST /internal/poll` does the same as the cron trigger, for hosts without one. GET does the same, because
+//! Akamai's scheduler sends only GET
+//! (<https://techdocs.akamai.com/akamai-functions/docs/schedule-tasks-with-cron-jobs-in-spin>).
 
 use bot_framework::{AuthMode, ForeignHost};
 use bytes::Bytes;
@@ -10,39 +11,43 @@ use platform::{Host, Level, Reply, Secret, SettingsError, answer, bearer};
 use serde_json::json;
 
 use crate::Limits;
-use crate::run::{self, Beginning, Door, RunError};
+use crate::run::{self, Beginning, EntryPoint, RunError};
 use crate::settings::{bot_key, poll_key};
 
-/// Answers one request: 200 with the run's counts, or, asked with `Prefer: respond-async` (RFC 7240), 202 as soon as a run
-/// has begun; 401, 404 (no key is set), 405, 500, 503.
+/// Answers one request: 200 with the run's counts. If the request has `Prefer: respond-async` (RFC 7240), the
+/// answer is 202 as soon as a run has begun.
+///
+/// Refusals: 401 (wrong key), 403 (foreign `Host` in anonymous mode), 404 (another path, or no key is set),
+/// 405 (method), 500 (a setting is wrong), 503 (the storage account cannot be used).
 pub async fn handle<H: Host, B>(host: &H, request: Request<B>) -> Reply<'_> {
-    // Before the first variable is read: a provider can take seconds for each.
+    // The run's time counts from here, because a provider of variables can take seconds for each.
     let called_at = host.monotonic();
     if let Err(refusal) = admit(host, &request) {
         return (*refusal).into();
     }
     if !responds_async(&request) {
-        return match run::run(host, Door::Http, called_at).await {
+        return match run::run(host, EntryPoint::Http, called_at).await {
             Ok(report) => answer::json(StatusCode::OK, &report.to_json()).into(),
             Err(error) => failed(&error).into(),
         };
     }
-    match run::begin(host, Door::Kick, called_at, Limits::default()).await {
+    match run::begin(host, EntryPoint::Kick, called_at, Limits::default()).await {
         Ok(Beginning::Skipped(report)) => answer::json(StatusCode::ACCEPTED, &report.to_json()).into(),
         Ok(Beginning::Begun(run)) => {
             let begun = answer::json(StatusCode::ACCEPTED, &json!({"run": run.id()}));
-            // The run logs what becomes of it.
+            // The run logs its own result.
             Reply::then(begun, async move { drop(run.work(host).await) })
         }
         Err(error) => failed(&error).into(),
     }
 }
 
-/// Decides whether a caller may begin a run, or how it is refused.
+/// Checks that the caller may begin a run. Returns the refusal as the error.
 fn admit<B>(host: &impl Host, request: &Request<B>) -> Result<(), Box<Response<Bytes>>> {
-    let nothing_here = || answer::error(StatusCode::NOT_FOUND, "NotFound", "there is nothing here");
+    let no_such_route =
+        || answer::error(StatusCode::NOT_FOUND, "NotFound", "path: there is no such route; check the URL");
     if request.uri().path() != "/internal/poll" {
-        return Err(nothing_here().into());
+        return Err(no_such_route().into());
     }
     let misconfigured = |error: SettingsError| {
         host.event(Level::Error, "poll.misconfigured", json!({"reason": error.to_string()}));
@@ -57,7 +62,7 @@ fn admit<B>(host: &impl Host, request: &Request<B>) -> Result<(), Box<Response<B
     if is_method_allowed && key.as_ref().is_some_and(|key| is_authorized(key, request)) {
         return expect_own_host();
     }
-    // The bot's own key, which is there whether `pollkey` is set or not.
+    // The bot's own key works also if `pollkey` is not set.
     if is_method_allowed
         && responds_async(request)
         && is_authorized(&bot_key(host).map_err(misconfigured)?, request)
@@ -65,20 +70,23 @@ fn admit<B>(host: &impl Host, request: &Request<B>) -> Result<(), Box<Response<B
         return expect_own_host();
     }
     if key.is_none() {
-        return Err(nothing_here().into());
+        return Err(no_such_route().into());
     }
     if !is_method_allowed {
         let mut response = answer::error(
             StatusCode::METHOD_NOT_ALLOWED,
             "MethodNotAllowed",
-            "this method is not allowed here",
+            "method: not allowed on this route; use GET or POST",
         );
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST"));
         return Err(response.into());
     }
     host.event(Level::Warn, "poll.unauthorized", json!({}));
-    let mut response =
-        answer::error(StatusCode::UNAUTHORIZED, "Unauthorized", "the poll key is missing or wrong");
+    let mut response = answer::error(
+        StatusCode::UNAUTHORIZED,
+        "Unauthorized",
+        "poll key: missing or wrong; send the value of pollkey",
+    );
     response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     Err(response.into())
 }
@@ -98,22 +106,23 @@ fn failed(error: &RunError) -> Response<Bytes> {
         RunError::Queue(_) => answer::error(
             StatusCode::SERVICE_UNAVAILABLE,
             "QueueUnavailable",
-            "the queue cannot be read; nothing is lost",
+            "queue: cannot be read, and nothing is lost; call again later",
         ),
         RunError::State(_) | RunError::NoStorageToken(_) => answer::error(
             StatusCode::SERVICE_UNAVAILABLE,
             "StateUnavailable",
-            "the tables of the storage account cannot be used, so nothing was sent; nothing is lost",
+            "storage tables: cannot be used, so the run stopped, and nothing is lost; call again later",
         ),
     }
 }
 
 fn misconfigured() -> Response<Bytes> {
-    let message = "the poller is not configured correctly; its log says what is wrong";
+    let message = "poller: a setting is wrong; see its log for the variable and the reason";
     answer::error(StatusCode::INTERNAL_SERVER_ERROR, "Misconfigured", message)
 }
 
-/// `Authorization: Bearer <key>`, or `?key=<key>` for schedulers that can set no header (Akamai's cron).
+/// Checks the key in `Authorization: Bearer <key>`, or in `?key=<key>` for schedulers that can set no header
+/// (Akamai's cron).
 fn is_authorized<B>(key: &Secret, request: &Request<B>) -> bool {
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     if let Some(header) = header {
@@ -136,7 +145,7 @@ mod tests {
     const EMPTY_QUEUE: &str = "<QueueMessagesList/>";
     const KEY: &str = "a-key-of-16-or-so";
 
-    /// With an empty queue, and tables.
+    /// A host with an empty queue and with tables.
     fn host(key: &str) -> FakeHost {
         let host = FakeHost::with_settings([
             ("authmode", "anonymous"),
@@ -152,7 +161,7 @@ mod tests {
         host
     }
 
-    fn calls_of_the_queue(host: &FakeHost) -> usize {
+    fn queue_calls(host: &FakeHost) -> usize {
         host.sent.borrow().iter().filter(|request| request.uri().port_u16() == Some(10001)).count()
     }
 
@@ -167,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn who_may_poll() {
+    fn poll_without_the_right_key_is_refused_and_calls_nothing() {
         for (key, method, target, authorization, expected) in [
             ("a-key&of-16-chars", "POST", "/internal/poll", Some("Bearer a-key&of-16-chars"), 200),
             ("a-key&of-16-chars", "POST", "/internal/poll?key=a-key%26of-16-chars", None, 200),
@@ -197,12 +206,12 @@ mod tests {
             let host = host(key);
             let status = run(handle(&host, request(method, target, authorization))).answer.status().as_u16();
             assert_eq!(status, expected, "{method} {target} {authorization:?} with pollkey {key:?}");
-            assert_eq!(host.sent.borrow().is_empty(), expected != 200, "nothing is polled for a stranger");
+            assert_eq!(host.sent.borrow().is_empty(), expected != 200, "a refused caller causes no call");
         }
     }
 
     #[test]
-    fn time_that_a_slow_variable_provider_takes_is_part_of_the_run() {
+    fn elapsed_time_with_a_slow_variable_provider_includes_its_delay() {
         for takes_seconds in [0, 4, 21] {
             let host = host(KEY);
             host.slow_setting.replace(Some(("pollkey".into(), Duration::from_secs(takes_seconds))));
@@ -214,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn poll_through_a_foreign_host_is_refused_in_anonymous_mode() {
+    fn poll_with_a_foreign_host_header_in_anonymous_mode_is_refused() {
         let host = host(KEY);
         for authorization in [KEY, bot_key(&host).unwrap().expose()] {
             let mut request = request("POST", "/internal/poll", Some(&format!("Bearer {authorization}")));
@@ -226,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn poll_key_is_trimmed_and_a_short_one_is_reported_by_name() {
+    fn poll_key_is_trimmed_and_a_short_key_is_logged_by_its_variable() {
         for (key, expected) in [
             ("a-key-of-16-char", 200),
             (" a-key-of-16-char\r\n", 200),
@@ -250,12 +259,12 @@ mod tests {
     }
 
     #[test]
-    fn bot_key_begins_a_run_that_follows_the_answer() {
+    fn bot_key_with_respond_async_begins_a_run_after_the_response() {
         for (poll_key, authorization, prefer, expected) in [
             ("", "bot", Some("respond-async"), 202),
             (KEY, "bot", Some("wait=5, Respond-Async"), 202),
             (KEY, KEY, Some("respond-async"), 202),
-            // The bot's key opens nothing else.
+            // Without `respond-async` the bot's key is refused.
             ("", "bot", None, 404),
             (KEY, "bot", None, 401),
             ("", "wrong", Some("respond-async"), 404),
@@ -273,29 +282,30 @@ mod tests {
             let reply = run(handle(&host, request));
             let row = format!("pollkey {poll_key:?}, {authorization} {prefer:?}");
             assert_eq!(reply.answer.status().as_u16(), expected, "{row}");
-            assert_eq!(calls_of_the_queue(&host), 0, "{row}: the answer comes first");
+            assert_eq!(queue_calls(&host), 0, "{row}: the response is returned before the run works");
             run(reply.finish());
-            // It looks once more after it has given up its hold.
-            assert_eq!(calls_of_the_queue(&host), if expected == 202 { 2 } else { 0 }, "{row}");
+            // The run peeks at the queue once more after it has released the lock.
+            assert_eq!(queue_calls(&host), if expected == 202 { 2 } else { 0 }, "{row}");
             assert!(host.store.borrow().is_empty(), "{row}");
         }
     }
 
     #[test]
-    fn kick_while_a_run_is_at_work_begins_none() {
+    fn kick_while_another_run_holds_the_lock_is_skipped() {
         let host = host(KEY);
         let kick = || {
             let mut request = request("POST", "/internal/poll", Some(&format!("Bearer {KEY}")));
             request.headers_mut().insert("prefer", HeaderValue::from_static("respond-async"));
             request
         };
-        // It has begun, and does not go on.
+        // The first run takes the lock, and its work is never polled.
         let first = run(handle(&host, kick()));
         assert!(first.then.is_some());
         let reply = run(handle(&host, kick()));
         assert_eq!(reply.answer.status(), StatusCode::ACCEPTED);
         let body: serde_json::Value = serde_json::from_slice(reply.answer.body()).unwrap();
         assert_eq!(body["skipped"], "anotherRun");
-        assert!(reply.then.is_none() && calls_of_the_queue(&host) == 0);
+        assert!(reply.then.is_none(), "the second kick begins no run");
+        assert_eq!(queue_calls(&host), 0);
     }
 }

@@ -1,24 +1,25 @@
-//! Messages that could be everybody's trouble: they are their own.
+//! Messages that fail must not delay or harm other messages.
 
 use http::Method;
 
 use crate::sim::{Fault, POISON, QUEUE, Reply, Sim};
 use crate::{counts, envelope, milliseconds, seconds};
 
-/// Whoever can write to the queue, or a reference that is years old, names a Connector that refuses the bot.
+/// Another producer's message, or a reference that is years old, may name a Connector that refuses the bot.
 #[test]
-fn conversations_that_refuse_the_bot_stop_nobody_for_long() {
-    for pills in [1, 4, 16, 40] {
+fn conversations_that_refuse_the_bot_delay_no_other_for_long() {
+    for refusing in [1, 4, 16, 40] {
         let sim = Sim::new(1);
         sim.connector(|conversation, _| {
-            Reply::status(if conversation.starts_with("pill") { 401 } else { 201 }).after(milliseconds(50))
+            let refuses = conversation.starts_with("refusing");
+            Reply::status(if refuses { 401 } else { 201 }).after(milliseconds(50))
         });
-        for pill in 0..pills {
-            sim.put(&envelope(&format!("pill{pill}"), "1"));
+        for index in 0..refusing {
+            sim.put(&envelope(&format!("refusing{index}"), "1"));
         }
         let mut put = 0;
         while sim.now() < seconds(20 * 60) {
-            // An alert every two seconds.
+            // A producer puts an alert every two seconds.
             while put < sim.now().as_secs() / 2 {
                 sim.put(&envelope(&format!("c{put}"), "1"));
                 put += 1;
@@ -27,17 +28,14 @@ fn conversations_that_refuse_the_bot_stop_nobody_for_long() {
             sim.pass(seconds(1));
         }
         let shown = sim.attempts.borrow().iter().filter(|attempt| attempt.shown).count();
-        assert!(shown >= 600 - 16, "{pills} pills: {shown} of 600 were shown");
-        assert_eq!(
-            sim.storage.borrow().messages(POISON).len(),
-            pills,
-            "{pills} pills: and they are given up"
-        );
+        assert!(shown >= 600 - 16, "{refusing} refusing conversations: {shown} of 600 alerts were shown");
+        let poisoned = sim.storage.borrow().messages(POISON).len();
+        assert_eq!(poisoned, refusing, "only the refused alerts are in the poison queue");
     }
 }
 
 #[test]
-fn an_outage_of_half_a_minute_sends_next_to_nothing_to_poison() {
+fn outage_of_half_a_minute_moves_at_most_one_percent_to_the_poison_queue() {
     let mut poisoned = 0;
     for seed in 0..10 {
         let sim = Sim::new(100 + seed);
@@ -52,26 +50,27 @@ fn an_outage_of_half_a_minute_sends_next_to_nothing_to_poison() {
         }
         poisoned += sim.storage.borrow().messages(POISON).len();
     }
-    assert!(poisoned <= 10, "{poisoned} of 1000");
+    assert!(poisoned <= 10, "expected at most 10 of 1000 in the poison queue, found {poisoned}");
 }
 
-/// Every one of them is a Put to the poison queue, with a text of up to 64 KiB: a run that fetched on and on while they are
-/// under way would use its memory up.
+/// Each unreadable message is a Put to the poison queue, with a text of up to 64 KiB. A run that fetched more
+/// while these Puts are under way would use up its memory.
 #[test]
-fn messages_that_are_none_are_buried_some_at_a_time() {
+fn unreadable_messages_are_moved_to_the_poison_queue_some_at_a_time() {
     let sim = Sim::new(6);
     for _ in 0..20_000 {
         sim.storage.borrow_mut().put(QUEUE, "junk", sim.now(), None);
     }
     sim.faults(|request| (request.method() == Method::POST).then_some(Fault::Status(503)));
-    // Each of them is tried for some tenths of a second, some dozens at once.
+    // Each Put is repeated for some tenths of a second, and some dozens are under way at once.
     let [received, trouble] = counts(&sim.run(), ["received", "storageTrouble"]);
-    assert!(received == trouble && received < 5000, "{received}");
+    assert_eq!(received, trouble, "every Put fails");
+    assert!(received < 5000, "expected fewer than 5000 messages, found {received}");
 }
 
 /// Composer's delayed messages live two minutes longer than their delay.
 #[test]
-fn a_message_with_two_minutes_left_is_tried_again() {
+fn message_with_two_minutes_to_live_is_tried_again() {
     let sim = Sim::new(8);
     let first = std::cell::Cell::new(true);
     sim.connector(move |_, _| if first.replace(false) { Reply::retry_after(1) } else { Reply::status(201) });
@@ -83,7 +82,7 @@ fn a_message_with_two_minutes_left_is_tried_again() {
 }
 
 #[test]
-fn an_alert_that_its_sender_gave_up_is_not_sent_again() {
+fn alert_with_on_uncertain_drop_that_cannot_be_deleted_is_not_sent_again() {
     let sim = Sim::new(4);
     sim.connector(|_, _| Reply::cut());
     let mut alert = envelope("a", "1");

@@ -1,5 +1,5 @@
-//! How an alert gets to its conversation: straight through the Connector, or as a trigger to the bot over Direct Line,
-//! which sends it on, as in the 2017 template.
+//! The two ways to deliver an alert: the poller posts it to the Connector, or it posts a trigger to the bot
+//! over Direct Line and the bot sends the alert. The 2017 template works in the second way.
 
 use bot_framework::{Connector, DirectLine, OutgoingMessage, ServiceUrl, TrustPolicy, Verdict};
 use envelope::words;
@@ -7,17 +7,18 @@ use platform::Host;
 
 use crate::schedule::Leased;
 
-/// Variable `delivery`, ready to go.
+/// The way that the variable `delivery` selects.
 #[derive(Debug)]
-pub(crate) enum Courier<'a, H> {
+pub(crate) enum DeliveryPath<'a, H> {
     /// `connector`.
     Connector(Connector<'a, H>),
     /// `directline`.
     DirectLine(DirectLine<'a, H>),
 }
 
-impl<H: Host> Courier<'_, H> {
-    /// Before the first message's turn comes.
+impl<H: Host> DeliveryPath<'_, H> {
+    /// Fetches the bot's token if the Connector needs one. The run calls this before it starts the first
+    /// message.
     pub(crate) async fn get_ready(&self) -> Result<(), Verdict> {
         match self {
             Self::Connector(connector) => connector.get_ready().await,
@@ -25,7 +26,7 @@ impl<H: Host> Courier<'_, H> {
         }
     }
 
-    /// The host that a message is sent to, with its region: what can be out.
+    /// Returns the host of a message with its region, because one region can fail alone.
     pub(crate) fn region<'s>(&self, service_url: &'s ServiceUrl) -> &'s str {
         match self {
             Self::Connector(_) => service_url.region(),
@@ -33,7 +34,7 @@ impl<H: Host> Courier<'_, H> {
         }
     }
 
-    /// Delivers a message whose serviceUrl has been agreed to.
+    /// Delivers a message. The caller has checked its `serviceUrl`.
     pub(crate) async fn deliver(
         &self,
         leased: &Leased,

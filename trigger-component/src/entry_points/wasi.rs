@@ -1,12 +1,12 @@
 //! The component's two exports.
-// The bindings of both need it.
+// The generated bindings of both exports need it.
 #![allow(unsafe_code)]
 
 use platform::Clock;
 use platform::spin::SpinHost;
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 
-use crate::run::{Door, run};
+use crate::run::{EntryPoint, run};
 
 #[spin_sdk::http_component]
 async fn handle(request: IncomingRequest, response_out: ResponseOutparam) {
@@ -18,19 +18,19 @@ async fn handle(request: IncomingRequest, response_out: ResponseOutparam) {
 
 mod cron {
     wit_bindgen::generate!({ path: "../wit", world: "spin-cron" });
-    use super::CronDoor;
-    export!(CronDoor);
+    use super::CronEntryPoint;
+    export!(CronEntryPoint);
 }
 
-struct CronDoor;
+struct CronEntryPoint;
 
-impl cron::Guest for CronDoor {
+impl cron::Guest for CronEntryPoint {
     fn handle_cron_event(_metadata: cron::Metadata) -> Result<(), cron::Error> {
         let host = SpinHost::new(&crate::JOINED);
         let called_at = host.monotonic();
-        // The run has logged what went wrong. The host's log hears of it too, without details.
-        platform::spin::run(run(&host, Door::Cron, called_at))
+        // The run has logged the error. The host logs this text, so it has no details.
+        platform::spin::run(run(&host, EntryPoint::Cron, called_at))
             .map(drop)
-            .map_err(|_| cron::Error::Other("the run failed; the component's log says why".into()))
+            .map_err(|_| cron::Error::Other("run: failed; see the component's log for the reason".into()))
     }
 }

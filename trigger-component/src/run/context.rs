@@ -1,4 +1,4 @@
-//! Everything that the jobs of a run share.
+//! The data and clients that all jobs of a run share.
 
 use state::ledger::Ledger;
 use state::runs::{Runs, Withdrawals};
@@ -7,9 +7,9 @@ use crate::attempt::Attempts;
 use crate::limits::Limits;
 use crate::queue::Queues;
 
-/// What the jobs of a run work with.
+/// The data and clients that all jobs of a run share.
 #[derive(Debug)]
-pub(crate) struct Desk<'a, H> {
+pub(crate) struct RunContext<'a, H> {
     pub(crate) host: &'a H,
     pub(crate) run: &'a str,
     pub(crate) limits: &'a Limits,

@@ -1,4 +1,4 @@
-//! How runs are started: by the cron trigger, or over HTTP.
+//! The entry points that start runs: the cron trigger and HTTP.
 
 mod http;
 #[cfg(target_os = "wasi")]

@@ -1,4 +1,4 @@
-//! Nobody sees an alert twice, unless an answer was lost.
+//! An alert is shown only once, unless a response was lost.
 
 use std::cell::Cell;
 
@@ -9,7 +9,7 @@ use trigger_component::Limits;
 use crate::sim::{Fault, POISON, Planned, QUEUE, Reply, Sim};
 use crate::{counts, envelope, milliseconds, seconds};
 
-/// A run that is killed so long after it began.
+/// Begins a run, and kills it `after` milliseconds.
 fn killed_after(sim: &Sim, after: u64) {
     let start = sim.now();
     let kill = Some(start + milliseconds(after));
@@ -17,30 +17,31 @@ fn killed_after(sim: &Sim, after: u64) {
 }
 
 #[test]
-fn delete_that_is_under_way_when_the_run_is_killed_leaves_no_double() {
+fn alert_whose_run_is_killed_during_the_delete_is_shown_once() {
     let sim = Sim::new(1);
     sim.put(&envelope("a", "1"));
-    // Looking, taking the hold, the lines, the Get, and telling of it take 4 ms each, the Connector 14 ms: killed while the
-    // Delete is under way.
+    // The read of the lock, its write, the read of the lines, the Get, and the next write of the lock take 4
+    // ms each. The Connector takes 14 ms. So the Delete is under way at 35 ms.
     killed_after(&sim, 35);
-    assert_eq!(sim.shown("a").len(), 1, "the moment is right");
+    assert_eq!(sim.shown("a").len(), 1, "the run is killed after the Connector's response");
     sim.pass(seconds(61));
     assert_eq!(counts(&sim.run(), ["received"]), [0]);
     assert_eq!(sim.shown("a").len(), 1);
-    assert!(!sim.lines.borrow().iter().any(|line| line.contains("alert.delivered")), "it was killed before");
+    let is_logged = sim.lines.borrow().iter().any(|line| line.contains("alert.delivered"));
+    assert!(!is_logged, "the run was killed before the Delete's response");
 }
 
 #[test]
-fn the_ledger_is_told_before_a_delete_that_failed_is_repeated() {
+fn delete_that_failed_is_recorded_in_the_ledger_before_it_is_repeated() {
     for fault in [Fault::Status(503), Fault::CutBefore, Fault::CutAfter] {
         let sim = Sim::new(1);
         sim.put(&envelope("a", "1"));
         sim.faults(move |request| (request.method() == Method::DELETE).then_some(fault));
         killed_after(&sim, 60);
-        assert_eq!(sim.status("a-1").as_deref(), Some("delivered"), "{fault:?}: the moment is right");
+        assert_eq!(sim.status("a-1").as_deref(), Some("delivered"), "{fault:?}: the ledger has the result");
         assert_eq!(sim.shown("a").len(), 1, "{fault:?}");
         sim.faults(|_| None);
-        // The next run hands it back, and the one after that is handed it.
+        // The next run puts the message back, and the run after that dequeues it.
         for _ in 0..2 {
             sim.pass(seconds(61));
             sim.run();
@@ -51,7 +52,7 @@ fn the_ledger_is_told_before_a_delete_that_failed_is_repeated() {
 }
 
 #[test]
-fn delivery_that_goes_well_writes_nothing_to_key_value() {
+fn delivery_without_failures_writes_nothing_to_key_value() {
     let sim = Sim::new(1);
     for conversation in 0..40 {
         sim.put(&envelope(&conversation.to_string(), "1"));
@@ -62,9 +63,9 @@ fn delivery_that_goes_well_writes_nothing_to_key_value() {
     assert_eq!(sim.status("39-1").as_deref(), Some("delivered"));
 }
 
-/// What the ledger is for, and what happens without it.
+/// This shows what the ledger prevents.
 #[test]
-fn without_the_ledger_such_an_alert_comes_twice() {
+fn alert_whose_delete_and_ledger_write_fail_is_shown_twice() {
     let sim = Sim::new(2);
     let is_write = |request: &http::Request<bytes::Bytes>| request.method() != Method::GET;
     sim.table_faults(move |request| {
@@ -80,9 +81,9 @@ fn without_the_ledger_such_an_alert_comes_twice() {
     assert_eq!(sim.shown("a").len(), 2);
 }
 
-/// However often it is handed out: it was delivered, so it is not given up either.
+/// The message is dequeued more often than the limit of unaccounted dequeues allows.
 #[test]
-fn a_delivered_alert_that_cannot_be_deleted_is_neither_sent_again_nor_poisoned() {
+fn delivered_alert_that_cannot_be_deleted_is_neither_sent_again_nor_poisoned() {
     let sim = Sim::new(3);
     sim.put(&envelope("a", "1"));
     sim.faults(|request| (request.method() == Method::DELETE).then_some(Fault::Status(503)));
@@ -92,10 +93,11 @@ fn a_delivered_alert_that_cannot_be_deleted_is_neither_sent_again_nor_poisoned()
     }
     sim.faults(|_| None);
     assert_eq!(counts(&sim.run(), ["alreadySent"]), [1]);
-    assert_eq!((sim.shown("a").len(), sim.storage.borrow().messages(POISON).len()), (1, 0));
+    assert_eq!(sim.shown("a").len(), 1);
+    assert_eq!(sim.storage.borrow().messages(POISON).len(), 0);
 }
 
-/// A Put whose answer was lost is repeated, and may have stored the message twice.
+/// A producer repeats a Put whose response was lost, so the queue may hold the message twice.
 #[test]
 fn two_copies_in_one_run_are_shown_once() {
     let sim = Sim::new(4);
@@ -107,7 +109,7 @@ fn two_copies_in_one_run_are_shown_once() {
 }
 
 #[test]
-fn nobody_knows_twice_is_enough() {
+fn alert_with_two_uncertain_responses_is_moved_to_the_poison_queue() {
     let sim = Sim::new(5);
     sim.connector(|_, _| Reply::cut());
     sim.put(&envelope("a", "1"));
@@ -116,14 +118,15 @@ fn nobody_knows_twice_is_enough() {
     sim.put(&dropped);
     assert_eq!(counts(&sim.run(), ["possiblyDelivered", "droppedUncertain"]), [1, 1]);
     sim.pass(seconds(13));
-    assert_eq!(counts(&sim.run(), ["received"]), [0], "the pause is longer");
+    assert_eq!(counts(&sim.run(), ["received"]), [0], "the pause is 15 s");
     sim.pass(seconds(3));
     assert_eq!(sim.run().to_json()["poisonedBy"], json!({"possiblyDelivered": 1}));
-    assert_eq!((sim.shown("a").len(), sim.shown("b").len()), (2, 1));
+    assert_eq!(sim.shown("a").len(), 2, "`onUncertain: retry` allows a second try");
+    assert_eq!(sim.shown("b").len(), 1, "`onUncertain: drop` allows one try");
 }
 
 #[test]
-fn a_copy_in_poison_that_was_not_deleted_stays_the_only_one() {
+fn poisoned_message_that_cannot_be_deleted_is_copied_once() {
     for readable in [true, false] {
         let sim = Sim::new(6);
         sim.connector(|_, _| Reply::status(404));
@@ -140,12 +143,12 @@ fn a_copy_in_poison_that_was_not_deleted_stays_the_only_one() {
         sim.faults(|_| None);
         assert_eq!(counts(&sim.run(), ["alreadyPoisoned"]), [1]);
         assert_eq!(sim.storage.borrow().messages(POISON).len(), 1);
-        assert!(sim.attempts.borrow().len() <= 1, "what stands in poison is not sent");
+        assert!(sim.attempts.borrow().len() <= 1, "a message with a copy in the poison queue is not sent");
     }
 }
 
 #[test]
-fn what_the_poison_queue_does_not_take_stays() {
+fn message_that_could_not_be_moved_to_the_poison_queue_stays_on_the_queue() {
     let sim = Sim::new(7);
     sim.connector(|_, _| Reply::status(404));
     sim.put(&envelope("a", "1"));
@@ -157,13 +160,13 @@ fn what_the_poison_queue_does_not_take_stays() {
     assert!(sim.storage.borrow().messages(QUEUE).is_empty());
 }
 
-/// Whoever mends a destination puts the message back as it is.
+/// An operator who has repaired the destination puts the message back unchanged.
 #[test]
-fn what_comes_back_from_poison_starts_anew() {
+fn message_put_back_from_the_poison_queue_has_all_its_tries() {
     let sim = Sim::new(8);
     let works = std::rc::Rc::new(Cell::new(false));
-    let answers = works.clone();
-    sim.connector(move |_, _| Reply::status(if answers.get() { 201 } else { 503 }));
+    let host_works = works.clone();
+    sim.connector(move |_, _| Reply::status(if host_works.get() { 201 } else { 503 }));
     sim.put(&envelope("a", "1"));
     for _ in 0..1500 {
         sim.run();
@@ -172,7 +175,7 @@ fn what_comes_back_from_poison_starts_anew() {
     let text = sim.storage.borrow().messages(POISON)[0].text.clone();
     sim.storage.borrow_mut().put(QUEUE, &text, sim.now(), None);
     sim.run();
-    assert_eq!(sim.storage.borrow().messages(POISON).len(), 1, "it has all its tries again");
+    assert_eq!(sim.storage.borrow().messages(POISON).len(), 1, "the second failure is not the last try");
     works.set(true);
     sim.pass(seconds(25));
     assert_eq!(counts(&sim.run(), ["delivered"]), [1]);

@@ -1,0 +1,97 @@
+//! The transitions that a run records in the ledger, many in one call.
+
+use std::time::Duration;
+
+use platform::{Clock, Host, Level};
+use serde_json::json;
+use state::ledger::Transition;
+
+use super::Run;
+use super::context::RunContext;
+use super::events::Event;
+
+/// With this many transitions waiting, they are written at once.
+const FULL_BATCH: usize = 64;
+/// A transition waits at most this long for others.
+const WRITE_AFTER: Duration = Duration::from_millis(500);
+/// The pause after a failed write.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The transitions that the ledger has not recorded yet.
+#[derive(Debug, Default)]
+pub(super) struct LedgerWrites {
+    waiting: Vec<Transition>,
+    /// When the waiting transitions have to be written.
+    due: Option<Duration>,
+    is_writing: bool,
+    /// The last write failed. Then the next one waits until `due`, even with a full batch.
+    has_failed: bool,
+}
+
+impl LedgerWrites {
+    pub(super) fn add(&mut self, transition: Option<Transition>, now: Duration) {
+        if let Some(transition) = transition {
+            self.waiting.push(transition);
+            self.due.get_or_insert(now + WRITE_AFTER);
+        }
+    }
+
+    /// When the ledger has to be written, on the monotonic clock; `None` while a write is under way.
+    pub(super) fn due(&self) -> Option<Duration> {
+        self.due.filter(|_| !self.is_writing)
+    }
+
+    fn take_due(&mut self, now: Duration) -> Option<Vec<Transition>> {
+        let is_full = self.waiting.len() >= FULL_BATCH && !self.has_failed;
+        let is_due = is_full || self.due.is_some_and(|due| due <= now);
+        if self.is_writing || self.waiting.is_empty() || !is_due {
+            return None;
+        }
+        (self.is_writing, self.due) = (true, None);
+        Some(std::mem::take(&mut self.waiting))
+    }
+
+    /// Ends a write. The transitions in `left` were not written, so they are written again. If a newer
+    /// transition of the same alert waits, only the newer one counts.
+    pub(super) fn batch_written(&mut self, mut left: Vec<Transition>, clock: &impl Clock) {
+        self.is_writing = false;
+        self.has_failed = !left.is_empty();
+        if self.has_failed {
+            left.append(&mut self.waiting);
+            self.waiting = left;
+            self.due = Some(clock.monotonic() + RETRY_AFTER);
+        }
+    }
+
+    /// Writes all waiting transitions, at the end of the run. Returns how many of them could not be written.
+    pub(super) async fn flush<H: Host>(&mut self, context: &RunContext<'_, H>) -> usize {
+        let waiting = std::mem::take(&mut self.waiting);
+        if waiting.is_empty() { 0 } else { context.write_transitions(waiting).await.len() }
+    }
+}
+
+impl<H: Host> Run<'_, '_, H> {
+    /// Writes the transitions that are due.
+    pub(super) fn write_due_transitions(&mut self) {
+        let context = self.context;
+        // A stopping run writes all transitions at its end.
+        if self.stopping {
+            return;
+        }
+        if let Some(some) = self.ledger_writes.take_due(context.host.monotonic()) {
+            self.jobs.push(Box::pin(async move {
+                Event::LedgerWritten { left: context.write_transitions(some).await }
+            }));
+        }
+    }
+}
+
+impl<H: Host> RunContext<'_, H> {
+    /// Writes these transitions; returns those that could not be written.
+    async fn write_transitions(&self, some: Vec<Transition>) -> Vec<Transition> {
+        let Err((left, error)) = self.ledger.note_all(some).await else { return Vec::new() };
+        let fields = json!({"run": self.run, "reason": error.to_string()});
+        self.host.event(Level::Warn, "ledger.trouble", fields);
+        left
+    }
+}

@@ -29,8 +29,8 @@ impl ServiceUrl {
         &self.base
     }
 
-    /// The part of the URL that can fail by itself: scheme, host, and the first segment of the path. On Teams this
-    /// segment is the region (`https://smba.trafficmanager.net/amer`).
+    /// The part of the URL that can fail by itself: scheme, host, and the first segment of the path. On Teams
+    /// this segment is the region (`https://smba.trafficmanager.net/amer`).
     pub fn region(&self) -> &str {
         let host = self.base.find("://").map_or(0, |scheme| scheme + 3);
         let mut slashes = self.base.match_indices('/').map(|(index, _)| index).filter(|index| *index > host);

@@ -19,8 +19,8 @@ pub fn vouches_for_identity(channel_id: &str) -> bool {
 /// The channels whose clients choose a person's id, unless the client's token binds an id.
 const CHANNELS_WITH_CLIENT_IDS: [&str; 3] = ["webchat", "directline", "directlinespeech"];
 
-/// Whether the clients of a channel choose their own id. The bot believes nothing that such a channel reports about
-/// a person, so a signing key without `endorsements` may sign for it
+/// Whether the clients of a channel choose their own id. The bot believes nothing that such a channel reports
+/// about a person, so a signing key without `endorsements` may sign for it
 /// (`docs/decisions/0005-inbound-tokens.md`).
 pub(crate) fn is_channel_of_clients(channel_id: &str) -> bool {
     CHANNELS_WITH_CLIENT_IDS.contains(&channel_id)

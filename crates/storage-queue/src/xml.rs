@@ -108,8 +108,8 @@ const ELEMENTS: [&str; 9] = [
     "MessageText",
 ];
 
-/// Returns the body of Put Message and Update Message. A carriage return is written as a reference, because an XML
-/// reader turns a plain one into a line feed: <https://www.w3.org/TR/xml/#sec-line-ends>.
+/// Returns the body of Put Message and Update Message. A carriage return is written as a reference, because
+/// an XML reader turns a plain one into a line feed: <https://www.w3.org/TR/xml/#sec-line-ends>.
 pub(crate) fn write_message(text: &str) -> String {
     let text = quick_xml::escape::partial_escape(text).replace('\r', "&#13;");
     format!("<QueueMessage><MessageText>{text}</MessageText></QueueMessage>")

@@ -87,9 +87,9 @@ impl Connections {
 /// The region of the Connector that fails for a while.
 pub(super) const OUT: &str = "emea";
 
-/// Scripts the Connector: 10 % throttled, 5 % unavailable (most with a gateway's page), 3 % cut before and 3 %
-/// after the message was shown, 2 % missing, 0.3 % a gateway's 404. After a third of the alerts, all attempts in
-/// one region fail, for the time that the form sets.
+/// Scripts the Connector: 10 % throttled, 5 % unavailable (most with a gateway's page), 3 % cut before and 3
+/// % after the message was shown, 2 % missing, 0.3 % a gateway's 404. After a third of the alerts, all
+/// attempts in one region fail, for the time that the form sets.
 pub(super) fn connector(
     dice: Dice,
     form: Form,

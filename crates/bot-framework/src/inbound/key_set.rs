@@ -13,8 +13,9 @@ pub(super) struct SigningKey {
     pub(super) modulus: String,
     /// `e`, base64url.
     pub(super) exponent: String,
-    /// The channels for which the key is endorsed (keys of channels only). Empty if the JWK has no such member, or
-    /// an empty list. A value that is not a string is kept as an empty string, which names no channel.
+    /// The channels for which the key is endorsed (keys of channels only). Empty if the JWK has no such
+    /// member, or an empty list. A value that is not a string is kept as an empty string, which names no
+    /// channel.
     pub(super) endorsements: Vec<String>,
     /// The issuer of the tokens that the key may sign (Entra only). The text contains `{tenantid}` if the key
     /// is for every tenant.

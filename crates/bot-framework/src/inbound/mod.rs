@@ -194,9 +194,9 @@ impl InboundAuth {
 }
 
 impl VerifiedToken {
-    /// Applies the rules that need the activity. For a channel, the key must be allowed to sign for `channelId`,
-    /// and `serviceUrl` must equal the one in the token. Both fields are required, although the SDKs accept an
-    /// activity without them.
+    /// Applies the rules that need the activity. For a channel, the key must be allowed to sign for
+    /// `channelId`, and `serviceUrl` must equal the one in the token. Both fields are required, although the
+    /// SDKs accept an activity without them.
     pub fn admit(&self, activity: &Activity) -> Result<Caller, AuthError> {
         if self.caller.vouches_for_service_url() {
             let channel = activity.channel_id.as_deref().unwrap_or_default();
@@ -231,8 +231,8 @@ impl VerifiedToken {
 }
 
 /// Whether a key with these endorsements may sign for a channel. Microsoft has published keys without
-/// endorsements, which sign for Web Chat and Direct Line. Such a key signs only for the channels whose clients
-/// choose their own id.
+/// endorsements, which sign for Web Chat and Direct Line. Such a key signs only for the channels whose
+/// clients choose their own id.
 fn may_speak_for(endorsements: &[String], channel_id: &str) -> bool {
     match endorsements {
         [] => is_channel_of_clients(channel_id),

@@ -27,8 +27,9 @@ end_to_end::cases!(
 );
 
 fn gateway_failure_with_on_uncertain_drop_is_not_sent_again(world: &World) {
-    let stage = alerts::stage(world);
-    for (index, status) in [408, 502, 504].into_iter().enumerate() {
+    for status in [408, 502, 504] {
+        // A stage for each, because the poller stops asking a host that fails for three conversations in a row.
+        let stage = alerts::stage(world);
         let [key, other] = ["a", "b"].map(|name| known(&stage, &format!("{name}:{status}"), "hello"));
         stage.connector.on(move |received| {
             received.is_alert().then(|| Reply::status(status, json!("<html>Gateway</html>")))
@@ -41,11 +42,7 @@ fn gateway_failure_with_on_uncertain_drop_is_not_sent_again(world: &World) {
         body["onUncertain"] = "drop".into();
         queued(&stage, &body);
         assert_eq!(stage.poll()["droppedUncertain"], 1, "{status}");
-        assert_eq!(
-            stage.queue.count(),
-            index as u64 + 1,
-            "{status}: only alerts that are sent again stay on the queue"
-        );
+        assert_eq!(stage.queue.count(), 1, "{status}: only the alert that is sent again stays on the queue");
     }
 }
 

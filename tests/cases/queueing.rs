@@ -63,7 +63,9 @@ fn a_silent_queue_is_given_up_in_time(world: &World) {
     let asked = Instant::now();
     stage.post(&stage.connector.host(&hello())).expect_error(503, "QueueUnavailable");
     assert!(asked.elapsed() < CHANNEL_WAITS, "the answer took {:?}", asked.elapsed());
-    told_that_nothing_was_queued(&stage);
+    // It may have taken the message.
+    let told = stage.connector.wait_for(1).remove(0);
+    assert!(told.text().starts_with("Perhaps queued: "), "{told:?}");
 }
 
 fn a_message_that_is_too_long_is_told_to_the_person(world: &World) {

@@ -18,7 +18,7 @@ use super::identity::{self, Met};
 use super::paging::{self, Cursor, Page};
 use crate::answered::Answered;
 use crate::limits::{MAX_BODY_BYTES, MAX_PAGES};
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, log_failed_put};
 use crate::rejection::{AlertRejection, Rejection};
 use crate::request::expect_json;
 use crate::settings::{BotSettings, CallerSettings};
@@ -51,7 +51,7 @@ pub(super) async fn post<H: Host>(
         settings: &settings,
         caller,
         ledger: Ledger::new(host, &settings.queue.account, &settings.tables, deadline),
-        outbox: Outbox::new(host, &settings.queue, deadline),
+        outbox: Outbox::new(host, &settings, deadline),
         identity: Identity::of(&fields, &caller.key),
         call: AlertCall::read(fields, now),
         now,
@@ -209,24 +209,24 @@ impl<H: Host> Sender<'_, H> {
         let waiting = alerts.iter_mut().filter(|alert| alert.message.is_some());
         let put = async |outbox: &Outbox<'_, H>, alert: &mut Alert| {
             let Some(message) = &alert.message else { return true };
-            match outbox.put(&message.text, message.options).await {
-                Ok(()) => {
-                    (alert.status, alert.message) = (Status::Queued, None);
-                    true
-                }
-                Err(error) => {
-                    let fields = json!({"envelope": alert.alert.id.as_str(), "reason": error.to_string()});
-                    self.host.event(Level::Error, "queue.put.failed", fields);
-                    false
-                }
+            let put = outbox.put(message).await;
+            let Err(error) = put.result else {
+                (alert.status, alert.message) = (Status::Queued, None);
+                return true;
+            };
+            if put.is_doubtful {
+                alert.status = Status::Unconfirmed;
             }
+            log_failed_put(self.host, alert.alert.id.as_str(), &error, put.is_doubtful);
+            false
         };
+        // Those that were not begun, too.
+        let waiting = waiting.map(|alert| {
+            alert.status = alert.status_without_put();
+            alert
+        });
         self.outbox.put_all(waiting, put).await;
-        let mut failed = 0;
-        for alert in alerts.iter_mut().filter(|alert| alert.message.is_some()) {
-            alert.status = Status::Failed;
-            failed += 1;
-        }
+        let failed = alerts.iter().filter(|alert| alert.message.is_some()).count();
         Sent { alerts, failed, next }
     }
 
@@ -236,6 +236,7 @@ impl<H: Host> Sender<'_, H> {
         let shown: Vec<_> = alerts().map(Alert::shown).collect();
         let queued = alerts().filter(|alert| alert.status == Status::Queued).count();
         let failed: usize = sent.iter().map(|page| page.failed).sum();
+        let unconfirmed = alerts().filter(|alert| alert.status == Status::Unconfirmed).count();
         let ids: Vec<_> = alerts().map(|alert| alert.alert.id.as_str()).collect();
         self.caller.event(
             self.host,
@@ -244,6 +245,7 @@ impl<H: Host> Sender<'_, H> {
             json!({
                 "queued": queued,
                 "failed": failed,
+                "unconfirmed": unconfirmed,
                 "held": shown.len() - queued - failed,
                 "repeated": alerts().filter(|alert| alert.is_repeated).count(),
                 "alerts": ids,
@@ -260,7 +262,7 @@ impl<H: Host> Sender<'_, H> {
         if failed == 0 {
             return Answered::with_kick(answer::json(StatusCode::ACCEPTED, &body), kick);
         }
-        let message = not_taken(queued, failed, self.identity.is_some());
+        let message = not_taken(queued, failed, unconfirmed, self.identity.is_some());
         body["error"] = json!({"code": "QueueUnavailable", "message": message});
         Answered::with_kick(answer::json(StatusCode::SERVICE_UNAVAILABLE, &body), kick)
     }
@@ -275,9 +277,12 @@ impl<H: Host> Sender<'_, H> {
         let put = ids(&|alert| alert.status == Status::Queued && (alert.is_again || is_broken));
         // Without this the ledger would say that these are on the queue.
         let failed = ids(&|alert| alert.status == Status::Failed);
-        for noted in
-            [self.ledger.note_put(put.into_iter()).await, self.ledger.note_failed(failed.into_iter()).await]
-        {
+        let unconfirmed = ids(&|alert| alert.status == Status::Unconfirmed);
+        for noted in [
+            self.ledger.note_put(put.into_iter()).await,
+            self.ledger.note_failed(failed.into_iter()).await,
+            self.ledger.note_unconfirmed(unconfirmed.into_iter()).await,
+        ] {
             if let Err(error) = noted {
                 self.host.event(Level::Warn, "ledger.not-noted", json!({"reason": error.to_string()}));
             }
@@ -285,26 +290,23 @@ impl<H: Host> Sender<'_, H> {
     }
 }
 
-/// What the caller can do about alerts that the queue did not take, without sending others twice.
-fn not_taken(queued: usize, failed: usize, has_key: bool) -> String {
+/// What the caller can do about alerts that the queue did not confirm, without sending any twice. The queue may hold those that
+/// are `unconfirmed`, and holds none of the others.
+fn not_taken(queued: usize, failed: usize, unconfirmed: usize, has_key: bool) -> String {
     let all = queued + failed;
-    let problem = format!("the queue did not confirm {failed} of {all} alerts");
-    match (has_key, queued) {
-        (true, _) => {
-            format!(
-                "{problem}; send the same call again, because with its idempotencyKey nothing is sent twice"
-            )
+    let what_to_do = match (has_key, queued, unconfirmed) {
+        (true, ..) => "send the same call again, because with its idempotencyKey nothing is sent twice",
+        (false, 0, 0) => "send the same call again, because none of it is on the queue",
+        (false, _, 0) => {
+            "do not send the same call again, because it has no idempotencyKey and the others would be sent twice; name \
+             only the conversations whose status is failed"
         }
-        // The Put may have been done, and only its answer lost.
-        (false, 0) => format!(
-            "{problem}; before you send the call again, ask for each id whether it was delivered, because the queue may \
-             hold it all the same, and a call without an idempotencyKey is then sent twice"
-        ),
-        (false, _) => format!(
-            "{problem}; do not send the same call again, because it has no idempotencyKey and the others would be sent \
-             twice; name only the conversations whose status is failed, once their ids show that they were not delivered"
-        ),
-    }
+        (false, ..) => {
+            "do not send the same call again, because it has no idempotencyKey and the queue may hold what is \
+             unconfirmed; cancel each id whose status is unconfirmed, and send again what could be cancelled, and what has failed"
+        }
+    };
+    format!("the queue did not confirm {failed} of {all} alerts; {what_to_do}")
 }
 
 /// Where the call of these records went on.
@@ -317,14 +319,27 @@ mod tests {
     use super::not_taken;
 
     #[test]
-    fn only_a_caller_with_a_key_is_told_to_repeat_the_call() {
-        for (queued, failed, has_key, expected) in [
-            (0, 1, true, "send the same call again"),
-            (2, 1, true, "send the same call again"),
-            (0, 1, false, "before you send the call again, ask for each id"),
-            (2, 1, false, "do not send the same call again"),
+    fn caller_is_told_to_repeat_a_call_only_where_that_sends_nothing_twice() {
+        for (queued, failed, unconfirmed, has_key, expected) in [
+            (0, 1, 0, true, "send the same call again"),
+            (2, 1, 1, true, "send the same call again"),
+            (0, 1, 0, false, "send the same call again, because none of it is on the queue"),
+            (
+                2,
+                1,
+                0,
+                false,
+                "do not send the same call again, because it has no idempotencyKey and the others",
+            ),
+            (
+                0,
+                2,
+                1,
+                false,
+                "do not send the same call again, because it has no idempotencyKey and the queue",
+            ),
         ] {
-            let said = not_taken(queued, failed, has_key);
+            let said = not_taken(queued, failed, unconfirmed, has_key);
             let all = queued + failed;
             let begin = format!("the queue did not confirm {failed} of {all} alerts; {expected}");
             assert!(said.starts_with(&begin), "{said}");

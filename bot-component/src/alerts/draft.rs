@@ -5,13 +5,12 @@ use chrono::{DateTime, Utc};
 use envelope::{Envelope, EnvelopeId, TooLarge};
 use serde_json::{Value, json};
 use state::ledger::{AlertId, CallId, NewAlert, Record, Status};
-use storage_queue::PutOptions;
 
 use super::body::{AlertCall, Identity};
 use super::caller::Caller;
 use super::paging::Cursor;
 use super::target::{self, Target};
-use crate::outbox::put_options;
+use crate::outbox::{Message, put_options};
 use crate::rejection::AlertRejection;
 use crate::settings::BotSettings;
 
@@ -97,15 +96,9 @@ impl Draft<'_> {
         let text = envelope
             .encode(settings.seal_key.as_ref())
             .map_err(|TooLarge { json_bytes }| AlertRejection::TooLarge { json_bytes })?;
-        Ok(Message { text, options: put_options(&envelope, self.now) })
+        let options = put_options(&envelope, self.now);
+        Ok(Message { envelope, text, options })
     }
-}
-
-/// A message for the queue.
-#[derive(Debug)]
-pub(super) struct Message {
-    pub(super) text: String,
-    pub(super) options: PutOptions,
 }
 
 /// One conversation's alert on its way.
@@ -130,6 +123,16 @@ impl Alert {
         let alert = NewAlert { id, conversation, status, until: None, call: None, key: None };
         let message = message.filter(|_| record.may_not_be_queued());
         Self { is_again: message.is_some(), is_repeated: true, alert, message, status }
+    }
+
+    /// Its status if this call does not put its message on the queue. An earlier call may have done so, unless the ledger says
+    /// that it certainly did not.
+    pub(super) fn status_without_put(&self) -> Status {
+        if self.is_again && self.alert.status != Status::Failed {
+            Status::Unconfirmed
+        } else {
+            Status::Failed
+        }
     }
 
     /// What the caller learns of it. For an alert that was delivered meanwhile that is `queued`, as in the first answer.

@@ -35,7 +35,7 @@
 //! |---|---|---|---|
 //! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `conversation`, `key`, first of a call with an idempotency key: `fingerprint`, `alerts`, `next` | the bot, once, when it accepts the alert |
 //! | | | `status`, `changedAt`, `reason`, `activityId`, `uncertain`, `tried` | the poller, when something became of it |
-//! | | | `cancelledAt`, `putAt`, `failedAt` | the bot, when its sender cancels it; when a call is repeated or a Put fails |
+//! | | | `cancelledAt`, `putAt`, `failedAt`, `unconfirmedAt` | the bot, when its sender cancels it; when a call is repeated; when a Put fails, or has no clear answer |
 //! | | | `takenAt` | the bot, before it sends an alert that a trigger brought; zero after a failure that is certain |
 //! | `<period>.<shard>` | `answer.<key>.<minute>.<row>` | `endsAt`, `silent` | the bot, for each answer to a conversation, with the alert's record if there is one; `silent`: for each answer that is not given |
 //!
@@ -48,7 +48,7 @@
 //! |---|---|---|---|
 //! | `<queue>` | `run` | `run`, `fence`, `why`, `pausedUntil`, `hand0`… | the run that has it, by ETag |
 //! | `<queue>` | `line.<lane>` | `line` (JSON), `endsAt` | the same run |
-//! | `<queue>` | `since.<milliseconds>.<random>` | `kind`, `subject`, `at` | the bot: what was withdrawn a short time ago |
+//! | `<queue>` | `since.<milliseconds>.<random>` | `kind`, `subject`, `at` | the bot: what was withdrawn a short time ago, and which alerts the queue may hold twice |
 #![warn(missing_docs)]
 
 mod conversations;

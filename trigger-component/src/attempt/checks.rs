@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use envelope::SealState;
 use platform::{Host, Level};
 use serde_json::{Value, json};
@@ -24,7 +25,9 @@ const PAUSE: chrono::TimeDelta = chrono::TimeDelta::days(1);
 impl<H: Host> Attempts<'_, H> {
     /// What is to become of the message, if that is known without sending it.
     pub(super) async fn what_is_known(&self, leased: &mut Leased, withdrawn: &Withdrawn) -> Option<Outcome> {
-        let record = match self.record(leased).await {
+        leased.envelope.once |= withdrawn.is_doubled(leased.envelope.id.as_str());
+        let is_told = self.is_told(leased, withdrawn);
+        let record = match self.record(leased, is_told).await {
             Ok(record) => record,
             Err(error) => return Some(self.unknown(leased, &error)),
         };
@@ -44,7 +47,7 @@ impl<H: Host> Attempts<'_, H> {
         if envelope.expires.is_some_and(|expires| expires <= now) {
             return Some(Outcome::Expired);
         }
-        let wanted = match self.is_wanted(leased, withdrawn).await {
+        let wanted = match self.is_wanted(leased, withdrawn, is_told, record.as_ref()).await {
             Ok(wanted) => wanted,
             Err(error) => return Some(self.unknown(leased, &error)),
         };
@@ -76,29 +79,48 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// The alert's record, where it can tell something: of a message that was handed out before, or that the queue may hold
-    /// twice. Of others nobody reads it.
-    async fn record(&self, leased: &Leased) -> Result<Option<Record>, TableError> {
-        if leased.message.dequeue_count <= 1 && !leased.envelope.once {
+    /// twice, or that may have been cancelled before the run began to ask. Of others nobody reads it.
+    async fn record(&self, leased: &Leased, is_told: bool) -> Result<Option<Record>, TableError> {
+        let may_be_cancelled = leased.envelope.cancellable && self.is_ours(leased) && !is_told;
+        if leased.message.dequeue_count <= 1 && !leased.envelope.once && !may_be_cancelled {
             return Ok(None);
         }
         self.ledger.read(&leased.record).await
     }
 
+    /// Whether the bot wrote it. Where alerts are sealed, one without a seal may have taken the id of another.
+    fn is_ours(&self, leased: &Leased) -> bool {
+        leased.seal == SealState::Valid || self.seal_key.is_none()
+    }
+
+    /// When it was accepted. The word of a message that may be somebody else's counts only if that is not after the queue got it.
+    fn accepted_at(&self, leased: &Leased) -> DateTime<Utc> {
+        match self.is_ours(leased) {
+            true => leased.envelope.enqueued_at,
+            false => leased.envelope.enqueued_at.min(leased.message.insertion_time),
+        }
+    }
+
+    /// Whether the run has asked for everything that was withdrawn since the alert was accepted. Of others nobody knows whether
+    /// the person had said `stop` when they wrote.
+    fn is_told(&self, leased: &Leased, withdrawn: &Withdrawn) -> bool {
+        let age = (self.host.now() - self.accepted_at(leased)).to_std().unwrap_or_default();
+        age < RECENTLY && withdrawn.is_complete() && (self.is_ours(leased) || !leased.envelope.stoppable)
+    }
+
     /// Whether its sender has cancelled it, or the person has said `stop`, or has asked to be forgotten. What was accepted a
     /// short time ago is among what the run has asked for; of the rest, it costs a read each. Where alerts are sealed, one
-    /// without a seal cannot be cancelled, because its writer may have taken the id of another; and its own word of when it was
-    /// written counts only if that is not after the queue got it.
-    async fn is_wanted(&self, leased: &Leased, withdrawn: &Withdrawn) -> Result<Wanted, StateError> {
+    /// without a seal cannot be cancelled.
+    async fn is_wanted(
+        &self,
+        leased: &Leased,
+        withdrawn: &Withdrawn,
+        is_told: bool,
+        record: Option<&Record>,
+    ) -> Result<Wanted, StateError> {
         let envelope = &leased.envelope;
-        let is_ours = leased.seal == SealState::Valid || self.seal_key.is_none();
-        let is_cancellable = envelope.cancellable && is_ours;
-        let accepted_at = match is_ours {
-            true => envelope.enqueued_at,
-            false => envelope.enqueued_at.min(leased.message.insertion_time),
-        };
-        let age = (self.host.now() - accepted_at).to_std().unwrap_or_default();
-        // Of others nobody knows whether the person had said `stop` when they wrote.
-        let is_told = age < RECENTLY && withdrawn.is_complete() && (is_ours || !envelope.stoppable);
+        let is_cancellable = envelope.cancellable && self.is_ours(leased);
+        let accepted_at = self.accepted_at(leased);
         if is_told && withdrawn.is_empty() {
             return Ok(Wanted::Yes);
         }
@@ -107,10 +129,7 @@ impl<H: Host> Attempts<'_, H> {
             let id = Some(envelope.id.as_str()).filter(|_| is_cancellable);
             return Ok(withdrawn.look_up(id, conversation.as_str(), accepted_at, envelope.stoppable));
         }
-        if is_cancellable
-            && let Some(record) = self.ledger.read(&leased.record).await?
-            && record.cancelled_at.is_some()
-        {
+        if is_cancellable && record.is_some_and(|record| record.cancelled_at.is_some()) {
             return Ok(Wanted::Cancelled);
         }
         let standing = self.conversations.standing(&conversation).await?;
@@ -162,6 +181,7 @@ fn ended(leased: &Leased, record: &Record) -> Option<Outcome> {
         Status::Queued
         | Status::Waiting
         | Status::Failed
+        | Status::Unconfirmed
         | Status::Paused
         | Status::Untrusted
         | Status::TooLarge => None,

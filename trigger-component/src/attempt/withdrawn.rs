@@ -27,6 +27,8 @@ pub(crate) struct Withdrawn {
     cancelled: BTreeSet<String>,
     /// Whether the last word in a conversation was `stop`.
     stopped: BTreeMap<String, bool>,
+    /// The alerts that the queue may hold twice, although their messages do not say so.
+    doubled: BTreeSet<String>,
     /// When the person of a conversation asked to be forgotten last.
     forgotten: BTreeMap<String, DateTime<Utc>>,
     /// When it was asked last; `None` if never, or if the answer was not all of it.
@@ -48,6 +50,7 @@ impl Withdrawn {
         for withdrawal in withdrawals {
             match withdrawal {
                 Withdrawal::Cancelled(id) => _ = self.cancelled.insert(id),
+                Withdrawal::Doubled(id) => _ = self.doubled.insert(id),
                 Withdrawal::Stopped(conversation) => _ = self.stopped.insert(conversation, true),
                 Withdrawal::Started(conversation) => _ = self.stopped.insert(conversation, false),
                 Withdrawal::Forgotten { conversation, at } => _ = self.forgotten.insert(conversation, at),
@@ -64,6 +67,11 @@ impl Withdrawn {
     /// Whether [`Withdrawn::look_up`] knows everything that was withdrawn a short time ago.
     pub(crate) fn is_complete(&self) -> bool {
         self.asked_at.is_some()
+    }
+
+    /// Whether the queue may hold an alert twice. The answers so far say so, or say nothing.
+    pub(crate) fn is_doubled(&self, id: &str) -> bool {
+        self.doubled.contains(id)
     }
 
     /// Whether nothing at all was withdrawn.
@@ -105,6 +113,7 @@ mod tests {
         assert!(!withdrawn.is_complete() && withdrawn.is_empty());
         let all = vec![
             Withdrawal::Cancelled("a".into()),
+            Withdrawal::Doubled("b".into()),
             Withdrawal::Stopped("c".into()),
             Withdrawal::Stopped("d".into()),
             Withdrawal::Started("d".into()),
@@ -112,6 +121,7 @@ mod tests {
         ];
         withdrawn.learn((all, true), DateTime::UNIX_EPOCH);
         assert!(withdrawn.is_complete() && !withdrawn.is_empty());
+        assert!(withdrawn.is_doubled("b") && !withdrawn.is_doubled("a"));
         for (id, conversation, seconds, is_stoppable, expected) in [
             (Some("a"), "x", 0, true, Wanted::Cancelled),
             (None, "x", 0, true, Wanted::Yes),

@@ -46,6 +46,11 @@ pub enum Allowed<T> {
 }
 
 impl Allowance {
+    /// How many; `None` if there is no limit.
+    pub fn limit(self) -> Option<u8> {
+        Some(self.0).filter(|answers| *answers > 0)
+    }
+
     /// The variable `answersperminute`.
     pub fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
         const NAME: &str = "answersperminute";

@@ -48,8 +48,10 @@ pub enum Accepted {
 /// What became of the wish to take an alert back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Withdrawn {
-    /// Its record says so now, or said so before.
+    /// Its record says so now, or said so before. A run drops the message when the queue hands it out.
     Yes,
+    /// A run has dropped it, or the queue never took it.
+    Done,
     /// Something else became of it before.
     TooLate(Status),
     /// Nobody knows such an alert.
@@ -150,15 +152,17 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
             if sender.is_some() && record.key.as_deref() != sender {
                 return Ok(Withdrawn::Unknown);
             }
-            match record.shown_status() {
+            let withdrawn = match record.shown_status() {
+                Status::Cancelled if record.status == Status::Cancelled => return Ok(Withdrawn::Done),
                 Status::Cancelled => return Ok(Withdrawn::Yes),
                 status if status.is_final() => return Ok(Withdrawn::TooLate(status)),
-                _ => {}
-            }
+                Status::Failed => Withdrawn::Done,
+                _ => Withdrawn::Yes,
+            };
             let mut change = Entity::new(key.to_key());
             change.int64("cancelledAt", now.timestamp_millis());
             if let Conditional::Done(_) = self.table.merge(&change, Some(&found.etag)).await? {
-                return Ok(Withdrawn::Yes);
+                return Ok(withdrawn);
             }
         }
         Err(contended())
@@ -172,6 +176,11 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
     /// Notes that the queue did not take these alerts of one call: at most 100. The poller may know better.
     pub async fn note_failed(&self, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {
         self.note_time("failedAt", ids).await
+    }
+
+    /// Notes that the queue did not say whether it took these alerts of one call: at most 100. The poller may know better.
+    pub async fn note_unconfirmed(&self, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {
+        self.note_time("unconfirmedAt", ids).await
     }
 
     async fn note_time(&self, property: &str, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {

@@ -41,10 +41,12 @@ pub enum Status {
     Dropped,
     /// The queue did not take it, and its sender was told so.
     Failed,
+    /// The queue did not say whether it took it, and its sender was told so.
+    Unconfirmed,
 }
 
 impl Status {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Queued,
         Self::Waiting,
         Self::Delivered,
@@ -57,6 +59,7 @@ impl Status {
         Self::Dead,
         Self::Dropped,
         Self::Failed,
+        Self::Unconfirmed,
     ];
 
     /// The word in records and answers.
@@ -74,6 +77,7 @@ impl Status {
             Self::Dead => "dead",
             Self::Dropped => "dropped",
             Self::Failed => "failed",
+            Self::Unconfirmed => "unconfirmed",
         }
     }
 
@@ -84,7 +88,7 @@ impl Status {
 
     /// Whether nothing more becomes of it: no message of it may be sent any more.
     pub fn is_final(self) -> bool {
-        !matches!(self, Self::Queued | Self::Waiting | Self::Failed)
+        !matches!(self, Self::Queued | Self::Waiting | Self::Failed | Self::Unconfirmed)
     }
 }
 
@@ -131,6 +135,8 @@ pub struct Record {
     pub put_at: Option<DateTime<Utc>>,
     /// When the queue did not take it.
     pub failed_at: Option<DateTime<Utc>>,
+    /// When the queue did not say whether it took it.
+    pub unconfirmed_at: Option<DateTime<Utc>>,
     /// When its sender cancelled it.
     pub cancelled_at: Option<DateTime<Utc>>,
     /// When a trigger that brought it was taken, and not given back since.
@@ -165,6 +171,7 @@ impl Record {
             accepted_at: time("acceptedAt"),
             put_at: time("putAt"),
             failed_at: time("failedAt"),
+            unconfirmed_at: time("unconfirmedAt"),
             cancelled_at: time("cancelledAt"),
             taken_at: time("takenAt").filter(|at| *at > DateTime::UNIX_EPOCH),
             tried: text("tried"),
@@ -180,7 +187,9 @@ impl Record {
         match self.status {
             status if status.is_final() => status,
             _ if self.cancelled_at.is_some() => Status::Cancelled,
-            Status::Queued if self.failed_at.is_some() && self.put_at.is_none() => Status::Failed,
+            // An attempt of which nobody knows is not undone by one that certainly failed.
+            Status::Queued if self.put_at.is_none() && self.unconfirmed_at.is_some() => Status::Unconfirmed,
+            Status::Queued if self.put_at.is_none() && self.failed_at.is_some() => Status::Failed,
             status => status,
         }
     }

@@ -7,14 +7,14 @@ use chrono::{DateTime, Utc};
 use http::{Request, StatusCode};
 use platform::{Deadline, Host, Level, RequestBody, answer};
 use serde_json::json;
-use state::ledger::{AlertId, CallId, Ledger, NewAlert, Period, Record, Status};
+use state::ledger::{AlertId, CallId, Ledger, NewAlert, Period, Status};
 use state::{ConversationKey, of_key};
 
 use super::body::{AlertCall, Identity};
 use super::caller::Caller;
 use super::draft::{Alert, Draft};
 use super::grant::Scope;
-use super::identity::{self, Met};
+use super::identity::{self, Earlier, Met};
 use super::paging::{self, Cursor, Page};
 use crate::answered::Answered;
 use crate::limits::{MAX_BODY_BYTES, MAX_PAGES};
@@ -55,6 +55,7 @@ pub(super) async fn post<H: Host>(
         identity: Identity::of(&fields, &caller.key),
         call: AlertCall::read(fields, now),
         now,
+        named: paging::Named::new(),
     };
     let mut sent: Vec<Sent> = Vec::new();
     loop {
@@ -90,6 +91,7 @@ struct Sender<'a, H> {
     /// A call that was proper when it was made first may be too late when it is repeated.
     call: Result<AlertCall, AlertRejection>,
     now: DateTime<Utc>,
+    named: paging::Named,
 }
 
 /// The alerts of one page of a call.
@@ -126,7 +128,7 @@ impl<H: Host> Sender<'_, H> {
     async fn draft(&self, at: Option<&Cursor>) -> Result<Draft<'_>, Rejection> {
         let call = self.call.as_ref().map_err(AlertRejection::clone)?;
         let Page { targets, next } =
-            paging::read(self.host, self.settings, self.caller, &call.to, at).await?;
+            paging::read(self.host, self.settings, self.caller, &call.to, at, &self.named).await?;
         Ok(Draft { call, targets, now: self.now, is_first: at.is_none(), next })
     }
 
@@ -148,17 +150,21 @@ impl<H: Host> Sender<'_, H> {
         let mut alerts = Vec::new();
         let make = |id: &CallId| -> Result<Vec<NewAlert>, AlertRejection> {
             alerts = draft.alerts(settings, caller, id, Some(identity))?;
+            if alerts.is_empty() {
+                return Ok(vec![draft.mark_of_nobody(caller, id, identity)]);
+            }
             Ok(alerts.iter().map(|alert| alert.alert.clone()).collect())
         };
         match identity::meet(ledger, identity, draft.now, make).await? {
             Met::ForTheFirstTime => Ok(new(alerts)),
-            Met::Again(id, records) => self.again(draft, &id, &records).await,
+            Met::Again(earlier) => self.again(draft, &earlier).await,
         }
     }
 
     /// The alerts that an earlier call accepted. Its caller may have had no answer, because the call was cut off in the middle:
     /// what may not be on the queue is put there, and the poller sends each alert once.
-    async fn again(&self, draft: &Draft<'_>, id: &CallId, records: &[Record]) -> Result<Accepted, Rejection> {
+    async fn again(&self, draft: &Draft<'_>, earlier: &Earlier) -> Result<Accepted, Rejection> {
+        let Earlier { id, records, next } = earlier;
         let named = |conversation: &str| {
             let found = draft.targets.iter().find(|target| target.key.as_str() == conversation);
             found.map(|target| &target.address)
@@ -186,22 +192,23 @@ impl<H: Host> Sender<'_, H> {
             Ok(Alert::known(record, id, message))
         });
         let alerts = alerts.collect::<Result<_, AlertRejection>>()?;
-        Ok(Accepted { alerts, next: next_of(records) })
+        Ok(Accepted { alerts, next: next.clone() })
     }
 
     /// The alerts of an earlier call with the same key, for a call that makes no sense any more.
     async fn earlier(&self, identity: Option<&Identity>) -> Result<Option<Accepted>, Rejection> {
         let Some(identity) = identity else { return Ok(None) };
-        let Some((id, records)) = identity::find(&self.ledger, identity, self.host.now()).await? else {
+        let Some(earlier) = identity::find(&self.ledger, identity, self.host.now()).await? else {
             return Ok(None);
         };
         // Somebody of `to` is gone: the others' alerts are put on the queue all the same, if they may not be there.
         if let Ok(call) = &self.call {
             let draft = Draft { call, targets: Vec::new(), now: self.now, is_first: false, next: None };
-            return self.again(&draft, &id, &records).await.map(Some);
+            return self.again(&draft, &earlier).await.map(Some);
         }
+        let Earlier { id, records, next } = earlier;
         let known = (0..).zip(&records).map(|(index, record)| Alert::known(record, id.alert(index), None));
-        Ok(Some(Accepted { alerts: known.collect(), next: next_of(&records) }))
+        Ok(Some(Accepted { alerts: known.collect(), next }))
     }
 
     /// Puts on the queue what has to be there, several at once.
@@ -307,11 +314,6 @@ fn not_taken(queued: usize, failed: usize, unconfirmed: usize, has_key: bool) ->
         }
     };
     format!("the queue did not confirm {failed} of {all} alerts; {what_to_do}")
-}
-
-/// Where the call of these records went on.
-fn next_of(records: &[Record]) -> Option<Cursor> {
-    Cursor::parse(records.first()?.call.as_ref()?.next.as_deref()?)
 }
 
 #[cfg(test)]

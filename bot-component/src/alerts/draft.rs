@@ -76,6 +76,20 @@ impl Draft<'_> {
         }
     }
 
+    /// What the ledger gets of a page without alerts: the call is answered by it when it is repeated, although somebody may
+    /// have moved into the page meanwhile whom another page has alerted.
+    pub(super) fn mark_of_nobody(&self, caller: &Caller, id: &CallId, identity: &Identity) -> NewAlert {
+        NewAlert {
+            id: id.alert(0),
+            conversation: String::new(),
+            // Final: there is nothing to cancel.
+            status: Status::Expired,
+            until: self.call.due.max(self.call.expires),
+            call: Some(identity.note(0, self.next.as_ref())),
+            key: Some(caller.key.clone()),
+        }
+    }
+
     /// The message of one alert, with the time at which it was accepted: a `stop` or a `deleteUserData` that came after that holds
     /// for it. `once`: the queue may hold it already.
     pub(super) fn message(

@@ -33,7 +33,7 @@
 //!
 //! | PartitionKey | RowKey | properties | who writes it |
 //! |---|---|---|---|
-//! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `conversation`, `key`, first of a call with an idempotency key: `fingerprint`, `alerts`, `next` | the bot, once, when it accepts the alert |
+//! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `conversation`, `key`, first of a page of a call with an idempotency key: `fingerprint`, `alerts` (0: the page has no alert, and this record stands for it), `next` | the bot, once, when it accepts the alert |
 //! | | | `status`, `changedAt`, `reason`, `activityId`, `uncertain`, `tried` | the poller, when something became of it |
 //! | | | `cancelledAt`, `putAt`, `failedAt`, `unconfirmedAt` | the bot, when its sender cancels it; when a call is repeated; when a Put fails, or has no clear answer |
 //! | | | `takenAt` | the bot, before it sends an alert that a trigger brought; zero after a failure that is certain |

@@ -244,14 +244,11 @@ fn cancelling_answers_what_is_true() {
     let (sent, perhaps) = (alert(vec![]), alert(vec![lost(), lost(), lost()]));
     bot.waiting.set(0);
     for _ in 0..2 {
-        assert_eq!(
-            [cancel(&sent), cancel(&perhaps)],
-            [(202, "cancelling".into()), (202, "cancelling".into())]
-        );
+        assert_eq!(cancel(&sent), (202, "cancelling".into()));
+        assert_eq!(cancel(&perhaps), (202, "cancelled".into()), "the queue has not taken it");
     }
     bot.host.elapsed.set(bot.host.elapsed.get() + Duration::from_secs(61));
-    let delivered = || (409, "it cannot be cancelled any more: it is delivered".into());
-    assert_eq!([cancel(&sent), cancel(&perhaps)], [delivered(), delivered()]);
+    assert_eq!(cancel(&sent), (409, "it cannot be cancelled any more: it is delivered".into()));
     // The message may still come.
     bot.waiting.set(1);
     assert_eq!(cancel(&sent), (202, "cancelling".into()));

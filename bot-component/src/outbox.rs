@@ -33,8 +33,8 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// The message with the mark that the queue may hold it twice, so that a run looks whether it was sent; `None` if there is
-    /// no room for the mark.
+    /// The message with the mark that the queue may hold it twice, so that a run looks whether it was sent. An envelope that
+    /// could be encoded has room for the mark.
     pub(crate) fn marked(&self, seal_key: Option<&SealKey>) -> Option<String> {
         Envelope { once: true, ..self.envelope.clone() }.encode(seal_key).ok()
     }

@@ -132,8 +132,7 @@ impl<H: Host> Turn<'_, H> {
         if let Some(record) = known {
             // It is as old as the first: a `deleteUserData` that came in between holds for it.
             message.envelope.enqueued_at = record.accepted_at.unwrap_or(now);
-            // It may stand on the queue already: the poller looks whether it was sent. Where there is no room for saying so, it
-            // may be sent twice.
+            // It may stand on the queue already: the poller looks whether it was sent.
             if let Some(text) = message.marked(seal_key) {
                 (message.envelope.once, message.text) = (true, text);
             }

@@ -213,7 +213,8 @@ impl<H: Host> Sender<'_, H> {
 
     /// Puts on the queue what has to be there, several at once.
     async fn put(&self, Accepted { mut alerts, next }: Accepted) -> Sent {
-        let waiting = alerts.iter_mut().filter(|alert| alert.message.is_some());
+        // Those that are not begun, too.
+        alerts.iter_mut().for_each(Alert::expect_no_put);
         let put = async |outbox: &Outbox<'_, H>, alert: &mut Alert| {
             let Some(message) = &alert.message else { return true };
             let put = outbox.put(message).await;
@@ -227,11 +228,7 @@ impl<H: Host> Sender<'_, H> {
             log_failed_put(self.host, alert.alert.id.as_str(), &error, put.is_doubtful);
             false
         };
-        // Those that were not begun, too.
-        let waiting = waiting.map(|alert| {
-            alert.status = alert.status_without_put();
-            alert
-        });
+        let waiting = alerts.iter_mut().filter(|alert| alert.message.is_some());
         self.outbox.put_all(waiting, put).await;
         let failed = alerts.iter().filter(|alert| alert.message.is_some()).count();
         Sent { alerts, failed, next }

@@ -65,8 +65,8 @@ pub(super) async fn delete<H: Host>(
 }
 
 /// What became of an alert while the queue is empty, so that no run can drop it any more. A run may be about to tell the
-/// ledger. If none does, and the alert was cancelled a while ago, its message had left the queue before: a run has delivered the
-/// alert, and was killed before it could tell the ledger, or the tables failed.
+/// ledger. If none does, the queue has not taken an alert that it did not confirm. Any other that was cancelled a while ago had left
+/// the queue before: a run has delivered it, and was killed before it could tell the ledger, or the tables failed.
 async fn ended_meanwhile<H: Host>(
     host: &H,
     ledger: &Ledger<'_, H>,
@@ -75,7 +75,9 @@ async fn ended_meanwhile<H: Host>(
     host.sleep(RUNS_TELL_WITHIN).await;
     let Some(record) = ledger.find(id).await? else { return Ok(None) };
     let is_dropped_by_now = record.cancelled_at.is_some_and(|at| host.now() - at > DROPPED_WITHIN);
-    Ok(Some(record.status)
-        .filter(|status| status.is_final())
-        .or(is_dropped_by_now.then_some(Status::Delivered)))
+    Ok(match record.status {
+        status if status.is_final() => Some(status),
+        _ if record.unconfirmed_at.is_some() && record.put_at.is_none() => Some(Status::Cancelled),
+        _ => is_dropped_by_now.then_some(Status::Delivered),
+    })
 }

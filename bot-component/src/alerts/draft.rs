@@ -139,13 +139,12 @@ impl Alert {
         Self { is_again: message.is_some(), is_repeated: true, alert, message, status }
     }
 
-    /// Its status if this call does not put its message on the queue. An earlier call may have done so, unless the ledger says
-    /// that it certainly did not.
-    pub(super) fn status_without_put(&self) -> Status {
-        if self.is_again && self.alert.status != Status::Failed {
-            Status::Unconfirmed
-        } else {
-            Status::Failed
+    /// Sets its status as it is if this call does not put its message on the queue, where there is one. An earlier call may have
+    /// done so, unless the ledger says that it certainly did not.
+    pub(super) fn expect_no_put(&mut self) {
+        if self.message.is_some() {
+            let is_doubtful = self.is_again && self.alert.status != Status::Failed;
+            self.status = if is_doubtful { Status::Unconfirmed } else { Status::Failed };
         }
     }
 

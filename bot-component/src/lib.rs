@@ -7,7 +7,7 @@
 //! | a route, or its methods | `router.rs`, `alerts/mod.rs` |
 //! | what becomes of an activity, by its type | `messages.rs` |
 //! | what happens to a person's message, and what the bot says | `turn.rs` |
-//! | which messages are not answered: of programs, and a group's talk | `loops.rs`; how many are: `crates/state`; what is said to the bot: `crates/bot-framework`, `message_text/` |
+//! | which messages are not answered: of programs, and a group's talk | `loops.rs`; how many are: `crates/state`, and `own_count.rs` while the tables do not answer; the text of a message: `crates/bot-framework`, `message_text/` |
 //! | what a word of a person does | `commands.rs` (the words: `crates/envelope`) |
 //! | who may subscribe to a tag | `subscribing.rs`; the codes: `tag_code.rs`; tenants: `tag_scope.rs` |
 //! | what is recorded of a conversation, and when | `conversation.rs` |
@@ -29,12 +29,15 @@ mod alerts;
 mod answered;
 mod commands;
 mod conversation;
+#[cfg(test)]
+mod doubts;
 mod invoke;
 mod kick;
 mod limits;
 mod loops;
 mod messages;
 mod outbox;
+mod own_count;
 mod rejection;
 mod request;
 mod router;

@@ -4,11 +4,15 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use envelope::Envelope;
+use envelope::{Envelope, SealKey};
 use futures_util::StreamExt;
 use futures_util::stream;
-use platform::{Deadline, Host};
-use storage_queue::{PutOptions, QueueClient, QueueError, QueueSettings, TimeToLive};
+use platform::{Deadline, Host, Level};
+use serde_json::json;
+use state::runs::Withdrawal;
+use storage_queue::{Put, PutOptions, QueueClient, QueueError, TimeToLive};
+
+use crate::settings::BotSettings;
 
 /// The longest that the queue hides a message.
 const MAX_HIDE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -16,34 +20,71 @@ const MAX_HIDE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How many Puts of one call go on at once.
 const PUTS_AT_ONCE: usize = 8;
 
+/// How long it may take to tell runs of an alert that the queue may hold twice.
+const TELL_WITHIN: Duration = Duration::from_secs(2);
+
+/// A message for the queue.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) envelope: Envelope,
+    /// The envelope, encoded.
+    pub(crate) text: String,
+    pub(crate) options: PutOptions,
+}
+
+impl Message {
+    /// The message with the mark that the queue may hold it twice, so that a run looks whether it was sent. An envelope that
+    /// could be encoded has room for the mark.
+    pub(crate) fn marked(&self, seal_key: Option<&SealKey>) -> Option<String> {
+        Envelope { once: true, ..self.envelope.clone() }.encode(seal_key).ok()
+    }
+}
+
 /// The queue, as this component uses it.
 #[derive(Debug)]
 pub(crate) struct Outbox<'a, H> {
+    host: &'a H,
+    settings: &'a BotSettings,
     client: QueueClient<'a, H>,
     has_due: Cell<bool>,
 }
 
 impl<'a, H: Host> Outbox<'a, H> {
     /// Puts take until then at most.
-    pub(crate) fn new(host: &'a H, queue: &'a QueueSettings, deadline: Deadline) -> Self {
-        Self {
-            client: QueueClient::new(host, &queue.account, &queue.name, deadline),
-            has_due: Cell::new(false),
-        }
+    pub(crate) fn new(host: &'a H, settings: &'a BotSettings, deadline: Deadline) -> Self {
+        let queue = &settings.queue;
+        let client = QueueClient::new(host, &queue.account, &queue.name, deadline);
+        Self { host, settings, client, has_due: Cell::new(false) }
     }
 
-    /// Whether something was put that is due already.
+    /// Whether something was put, or may have been put, that is due already.
     pub(crate) fn has_due(&self) -> bool {
         self.has_due.get()
     }
 
-    /// Puts one message on the queue.
-    pub(crate) async fn put(&self, message: &str, options: PutOptions) -> Result<(), QueueError> {
-        self.client.put_creating_queue_if_missing(message, options).await?;
-        if options.visibility_timeout_seconds == 0 {
+    /// Puts one message on the queue. After a failure the next attempts put it with the mark that the queue may hold it twice.
+    pub(crate) async fn put(&self, message: &Message) -> Put {
+        let Message { envelope, text, options } = message;
+        let marked = || message.marked(self.settings.seal_key.as_ref()).filter(|_| !envelope.once);
+        let put = self.client.put_marking_copies(text, *options, marked).await;
+        if put.is_doubtful && !envelope.once {
+            self.tell_runs(envelope).await;
+        }
+        if options.visibility_timeout_seconds == 0 && (put.result.is_ok() || put.is_doubtful) {
             self.has_due.set(true);
         }
-        Ok(())
+        put
+    }
+
+    /// Tells runs that the queue may hold an alert twice. The copy of the first attempt does not say so, and may arrive after
+    /// the others: if the queue was slow, that is, and its answer not lost.
+    async fn tell_runs(&self, envelope: &Envelope) {
+        let doubled = Withdrawal::Doubled(envelope.id.as_str().to_owned());
+        let deadline = Deadline::after(self.host, TELL_WITHIN);
+        if let Err(error) = self.settings.withdrawals(self.host, deadline).note(&doubled).await {
+            let fields = json!({"envelope": envelope.id.as_str(), "reason": error.to_string()});
+            self.host.event(Level::Warn, "queue.copy.not-noted", fields);
+        }
     }
 
     /// Puts many, several at once: `put` of each, in any order. After a failure no more are begun, because each would take
@@ -63,6 +104,12 @@ impl<'a, H: Host> Outbox<'a, H> {
             })
             .await;
     }
+}
+
+/// Logs a Put that has no success to show. `is_doubtful`: the queue may hold the message all the same.
+pub(crate) fn log_failed_put(host: &impl Host, id: &str, error: &QueueError, is_doubtful: bool) {
+    let fields = json!({"envelope": id, "reason": error.to_string(), "perhapsQueued": is_doubtful});
+    host.event(Level::Error, "queue.put.failed", fields);
 }
 
 /// Hidden until it is due, or for as long as the queue can: the poller hides it again. Never forgotten, because alerts may
@@ -115,14 +162,10 @@ mod tests {
 
     #[test]
     fn puts_of_one_call_go_side_by_side_and_none_begins_after_a_failure() {
-        let host = FakeHost::with_settings([
-            ("storageconnection", "UseDevelopmentStorage=true"),
-            ("queuename", "bot-queue"),
-        ]);
-        let queue = QueueSettings::read(&host).unwrap();
+        let crate::testing::Stage { host, settings, .. } = crate::testing::Stage::new();
         for (failing, begun_at_most) in [(None, 100), (Some(0), PUTS_AT_ONCE), (Some(50), 50 + PUTS_AT_ONCE)]
         {
-            let outbox = Outbox::new(&host, &queue, Deadline::after(&host, Duration::from_secs(20)));
+            let outbox = Outbox::new(&host, &settings, Deadline::after(&host, Duration::from_secs(20)));
             let (at_once, most, begun) = (Cell::new(0), Cell::new(0), Cell::new(0));
             let put = async |_: &Outbox<'_, FakeHost>, item: usize| {
                 begun.set(begun.get() + 1);

@@ -15,7 +15,8 @@ use state::ledger::{Accepted, AlertId, Allowed, Ledger, NewAlert, Status};
 use crate::answered::Answered;
 use crate::commands::{self, Wish};
 use crate::invoke;
-use crate::outbox::{Outbox, put_options};
+use crate::outbox::{Message, Outbox, log_failed_put, put_options};
+use crate::own_count;
 use crate::rejection::Rejection;
 use crate::settings::BotSettings;
 
@@ -87,7 +88,8 @@ impl<H: Host> Turn<'_, H> {
         let mut envelope = Envelope::new(EnvelopeId::from_text(id.as_str()), address, text, now);
         envelope.not_before = after.map(|after| now + after);
         envelope.cancellable = after.is_some();
-        let Ok(mut message) = envelope.encode(self.settings.seal_key.as_ref()) else {
+        let seal_key = self.settings.seal_key.as_ref();
+        let Ok(text) = envelope.encode(seal_key) else {
             // The person can mend this, the channel cannot: so the channel's call succeeds.
             self.say_if_allowed(&envelope.address, words::TOO_LONG, Answers::TheActivity).await;
             return Ok(accepted.into());
@@ -112,7 +114,9 @@ impl<H: Host> Turn<'_, H> {
             }
             Err(error) => {
                 self.log_failure("ledger.accept.failed", &envelope, &error);
-                self.say(&envelope.address, words::QUEUE_UNAVAILABLE, Answers::TheActivity).await;
+                if self.may_say_without_ledger(&conversation).await {
+                    self.say(&envelope.address, words::LEDGER_UNAVAILABLE, Answers::TheActivity).await;
+                }
                 return Err(Rejection::StateUnavailable);
             }
         };
@@ -121,34 +125,45 @@ impl<H: Host> Turn<'_, H> {
             self.host.event(Level::Info, "message.seen", json!({"envelope": envelope.id.as_str()}));
             return Ok(accepted.into());
         }
-        let outbox = Outbox::new(self.host, &self.settings.queue, deadline);
-        // It may stand on the queue already: the poller looks whether it was sent. Where there is no room for saying so, it may
-        // be sent twice.
-        envelope.once = known.is_some();
-        // It is as old as the first: a `deleteUserData` that came in between holds for it.
-        if let Some(accepted_at) = known.as_ref().and_then(|record| record.accepted_at) {
-            envelope.enqueued_at = accepted_at;
-        }
-        if envelope.once
-            && let Ok(again) = envelope.encode(self.settings.seal_key.as_ref())
-        {
-            message = again;
-        }
-        if let Err(error) = outbox.put(&message, put_options(&envelope, now)).await {
-            self.log_failure("queue.put.failed", &envelope, &error);
-            if let Err(error) = ledger.note_failed(std::iter::once(&alert.id)).await {
-                self.log_failure("ledger.not-noted", &envelope, &error);
+        let outbox = Outbox::new(self.host, self.settings, deadline);
+        let options = put_options(&envelope, now);
+        let mut message = Message { envelope, text, options };
+        let shown = known.as_ref().map(|record| record.shown_status());
+        if let Some(record) = known {
+            // It is as old as the first: a `deleteUserData` that came in between holds for it.
+            message.envelope.enqueued_at = record.accepted_at.unwrap_or(now);
+            // It may stand on the queue already: the poller looks whether it was sent.
+            if let Some(text) = message.marked(seal_key) {
+                (message.envelope.once, message.text) = (true, text);
             }
-            self.say(&envelope.address, words::QUEUE_UNAVAILABLE, Answers::TheActivity).await;
+        }
+        let put = outbox.put(&message).await;
+        let envelope = &message.envelope;
+        if let Err(error) = put.result {
+            // An earlier call with this activity may have put it there.
+            let is_doubtful = put.is_doubtful || shown.is_some_and(|shown| shown != Status::Failed);
+            log_failed_put(self.host, envelope.id.as_str(), &error, is_doubtful);
+            let id = std::iter::once(&alert.id);
+            let noted =
+                if is_doubtful { ledger.note_unconfirmed(id).await } else { ledger.note_failed(id).await };
+            if let Err(error) = noted {
+                self.log_failure("ledger.not-noted", envelope, &error);
+            }
+            let words = match (is_doubtful, after) {
+                (false, _) => words::QUEUE_UNAVAILABLE,
+                (true, None) => words::PERHAPS_QUEUED,
+                (true, Some(_)) => words::REMINDER_PERHAPS_QUEUED,
+            };
+            self.say(&envelope.address, words, Answers::TheActivity).await;
             return Err(Rejection::QueueUnavailable);
         }
         self.host.event(Level::Info, "message.queued", json!({"envelope": envelope.id.as_str()}));
         // The person is not told again: two acknowledgements look like two alerts.
-        let noted_before_telling = known.is_some() || self.is_late();
+        let noted_before_telling = shown.is_some() || self.is_late();
         if noted_before_telling {
             self.note_put(&ledger, &alert.id).await;
         }
-        if known.is_none_or(|record| record.shown_status() == Status::Failed) {
+        if shown.is_none_or(|shown| matches!(shown, Status::Failed | Status::Unconfirmed)) {
             let words = match after {
                 None => words::queued(&envelope.text),
                 Some(after) => words::reminder_queued(&envelope.text, after),
@@ -212,11 +227,11 @@ impl<H: Host> Turn<'_, H> {
     }
 
     /// Says something that is not about a message on the queue, unless the conversation has had its answers of this minute.
-    /// If they cannot be counted, it is said: a person who hears nothing would not know why.
+    /// If the ledger cannot count them, this host does.
     pub(crate) async fn say_if_allowed(&self, address: &ConversationReference, text: &str, answers: Answers) {
         let conversation = ConversationKey::of(address);
         let counted = self.ledger().count_answer(&conversation, self.settings.allowance).await;
-        if self.may_say(&conversation, counted, |()| true) {
+        if self.may_say(&conversation, counted, |()| true).await {
             self.say(address, text, answers).await;
         }
     }
@@ -229,7 +244,7 @@ impl<H: Host> Turn<'_, H> {
         let what = format!("greeting {}", activity.id.clone().unwrap_or_else(minute));
         let ledger = self.ledger();
         let counted = ledger.count_answer_once(&conversation, &what, self.settings.allowance).await;
-        if self.may_say(&conversation, counted, |is_new| is_new) {
+        if self.may_say(&conversation, counted, |is_new| is_new).await {
             self.say(&address, words::GREETING, Answers::Nothing).await;
         }
         Ok(())
@@ -240,7 +255,7 @@ impl<H: Host> Turn<'_, H> {
         Ledger::new(self.host, &self.settings.queue.account, &self.settings.tables, deadline)
     }
 
-    fn may_say<T>(
+    async fn may_say<T>(
         &self,
         conversation: &ConversationKey,
         counted: Result<Allowed<T>, impl std::error::Error>,
@@ -255,7 +270,18 @@ impl<H: Host> Turn<'_, H> {
             Err(error) => {
                 let fields = json!({"reason": error.to_string()});
                 self.host.event(Level::Warn, "answer.not-counted", fields);
-                true
+                self.may_say_without_ledger(conversation).await
+            }
+        }
+    }
+
+    /// Whether the conversation has answers left in this minute, as far as this host knows.
+    async fn may_say_without_ledger(&self, conversation: &ConversationKey) -> bool {
+        match own_count::count(self.host, conversation, self.settings.allowance).await {
+            Allowed::Yes(()) => true,
+            Allowed::No { begins } => {
+                self.log_silence(conversation, begins);
+                false
             }
         }
     }

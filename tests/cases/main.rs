@@ -22,6 +22,7 @@ mod inbound;
 mod joining;
 mod kick;
 mod legacy;
+mod lost_puts;
 mod lost_store;
 mod malformed;
 mod manifests;
@@ -83,6 +84,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("joining", joining::CASES),
     ("kick", kick::CASES),
     ("legacy", legacy::CASES),
+    ("lost_puts", lost_puts::CASES),
     ("lost_store", lost_store::CASES),
     ("malformed", malformed::CASES),
     ("manifests", manifests::CASES),

@@ -64,7 +64,9 @@ fn silent_queue_times_out_before_the_channel_does(world: &World) {
     let asked = Instant::now();
     stage.post(&stage.connector.host(&hello())).expect_error(503, "QueueUnavailable");
     assert!(asked.elapsed() < CHANNEL_WAITS, "the answer took {:?}", asked.elapsed());
-    expect_not_queued_reply(&stage);
+    // The queue may have taken the message.
+    let told = stage.connector.wait_for(1).remove(0);
+    assert!(told.text().starts_with("Perhaps queued: "), "{told:?}");
 }
 
 fn message_that_is_too_long_is_refused_with_a_reply(world: &World) {

@@ -14,14 +14,15 @@ use storage_table::{Entity, Key};
 end_to_end::cases!(
     unreachable_tables_are_answered_503_and_lose_no_message,
     calls_succeed_again_when_the_tables_recover,
+    answers_are_counted_and_true_while_the_tables_are_down,
     sas_without_table_rights_is_named_in_the_log,
     foreign_entities_are_skipped,
     record_of_a_newer_version_is_not_changed,
     conversation_with_names_too_long_for_a_key_is_alerted,
 );
 
-/// The first words of the bot's reply when it could not queue a message.
-const NOT_QUEUED: &str = "Not queued: ";
+/// The first words of the bot's reply when the message was not stored.
+const NOT_QUEUED: &str = "Not queued this time: ";
 
 #[track_caller]
 fn table(world: &World, stage: &Stage, rest: &str) -> Table {
@@ -92,6 +93,27 @@ fn calls_succeed_again_when_the_tables_recover(world: &World) {
     texts.sort();
     assert_eq!(texts, ["Alert: before", "Alert: during", "Alert: hello", "Queued: hello"]);
     assert_eq!(stage.queue.count(), 0);
+}
+
+/// The channel sends an activity again whose message is on the queue, and nobody can look that up.
+fn answers_are_counted_and_true_while_the_tables_are_down(world: &World) {
+    const ANSWERS: usize = 20;
+    let tables = FaultyTables::start(&world.azurite().table_authority());
+    let stage = alerts::script(world).variable("pace", "0").tables_at(tables.authority()).start();
+    stage.say(&message("a:1", "1", "hello"));
+    tables.fail(|_| Some(Fault::Status(403)));
+    let activity = stage.connector.host(&message("a:1", "1", "hello"));
+    for _ in 0..ANSWERS + 5 {
+        stage.post(&activity).expect_error(503, "StateUnavailable");
+        stage.say(&message("a:1", "2", "stop"));
+    }
+    let said = stage.connector.received();
+    let is_true = |text: &str| text.starts_with(NOT_QUEUED) || text.starts_with("Not done: ");
+    assert!(said[1..].iter().all(|said| is_true(said.text())), "{said:?}");
+    // The minute may have changed in between.
+    assert!((1 + ANSWERS..=1 + 2 * ANSWERS).contains(&said.len()), "{} answers", said.len());
+    stage.wait_for_events("conversation.silenced", 1);
+    assert_eq!(stage.queue.count(), 1);
 }
 
 fn sas_without_table_rights_is_named_in_the_log(world: &World) {

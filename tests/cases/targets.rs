@@ -1,9 +1,14 @@
 //! The conversations that the bot stores, and the events after which it forgets them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use bot_framework::testing::{TestKey, channel_claims};
 use end_to_end::activity::{fixture, message};
 use end_to_end::alerts::{self, alert, call, key_of, known, queued, targets, to_conversation};
 use end_to_end::connector::Reply;
+use end_to_end::faulty_tables::{FaultyTables, Plan};
 use end_to_end::login::{Login, Proof};
 use end_to_end::openid::OpenId;
 use end_to_end::stage::{APP_ID, Stage};
@@ -11,6 +16,8 @@ use end_to_end::suite::World;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
+    hundred_tags_are_looked_up_several_at_once,
+    page_of_a_call_with_a_key_that_was_empty_stays_empty,
     conversation_of_a_message_is_stored_and_found_by_every_key,
     installation_and_update_store_the_conversation,
     ended_conversation_is_forgotten,
@@ -239,4 +246,56 @@ fn service_url_of_a_verified_caller_is_stored_as_verified(world: &World) {
     let envelope = stage.queue.envelopes().remove(0);
     assert!(envelope["seal"].is_string() && envelope["address"]["serviceUrlVerified"] == true, "{envelope}");
     assert_eq!(stage.poll()["delivered"], 1);
+}
+
+/// The table service takes its time for each call: one after another they would take longer than a call may.
+fn hundred_tags_are_looked_up_several_at_once(world: &World) {
+    const AT_ONCE: usize = 8;
+    let is_slow = Arc::new(AtomicBool::new(false));
+    let slow = Arc::clone(&is_slow);
+    let tables = FaultyTables::start_with(&world.azurite().table_authority(), move |_, _| Plan {
+        delay: if slow.load(Ordering::SeqCst) { Duration::from_millis(60) } else { Duration::ZERO },
+        ..Plan::default()
+    });
+    let stage = alerts::script(world).tables_at(tables.authority()).start();
+    let tags: Vec<String> = (0..100).map(|number| format!("t{number}")).collect();
+    // A conversation has 32 tags at most.
+    let keys: Vec<String> = (0..4).map(|number| known(&stage, &format!("a:{number}"), "hello")).collect();
+    for (number, tag) in tags.iter().enumerate() {
+        let path = format!("/api/targets/{}/tags/{tag}", keys[number % 4]);
+        call(&stage, "PUT", &path, &Value::Null).expect_status(204);
+    }
+    is_slow.store(true, Ordering::SeqCst);
+    let before = tables.notes().len();
+    let to: Vec<Value> = tags.iter().map(|tag| json!({ "tag": tag })).collect();
+    let answer = alert(&stage, &json!({"to": to, "text": "hello"})).expect_status(202).json();
+    let alerted: Vec<_> =
+        answer["alerts"].as_array().unwrap().iter().map(|alert| &alert["conversation"]).collect();
+    assert_eq!(alerted, keys.iter().collect::<Vec<_>>(), "in the order of the tags");
+    let notes = &tables.notes()[before..];
+    // A query of each tag and one of its conversation, and what accepts the alerts.
+    assert!(notes.len() <= 2 * tags.len() + 4, "{} calls", notes.len());
+    let at = |moment| notes.iter().filter(|note| note.asked <= moment && moment < note.at).count();
+    let most = notes.iter().map(|note| at(note.asked)).max();
+    assert!(most.is_some_and(|most| (2..=AT_ONCE).contains(&most)), "{most:?} at once");
+}
+
+/// The only subscriber of the second tag has the first one too, so the first page alerts it, and the second has nobody. Then it leaves
+/// the first tag.
+fn page_of_a_call_with_a_key_that_was_empty_stays_empty(world: &World) {
+    let stage = alerts::stage(world);
+    let key = known(&stage, "a:1", "hello");
+    let tag = |method: &str, tag: &str| {
+        let path = format!("/api/targets/{key}/tags/{tag}");
+        call(&stage, method, &path, &Value::Null).expect_status(204);
+    };
+    ["a", "b"].into_iter().for_each(|name| tag("PUT", name));
+    let second_page = json!({
+        "to": [{"tag": "a"}, {"tag": "b"}], "text": "hello", "idempotencyKey": "k", "next": "1.",
+    });
+    let nobody = json!({"alerts": []});
+    assert_eq!(alert(&stage, &second_page).expect_status(202).json(), nobody);
+    tag("DELETE", "a");
+    assert_eq!(alert(&stage, &second_page).expect_status(202).json(), nobody);
+    assert_eq!(stage.queue.count(), 0);
 }

@@ -7,18 +7,18 @@ use chrono::{DateTime, Utc};
 use http::{Request, StatusCode};
 use platform::{Deadline, Host, Level, RequestBody, answer};
 use serde_json::json;
-use state::ledger::{AlertId, CallId, Ledger, NewAlert, Period, Record, Status};
+use state::ledger::{AlertId, CallId, Ledger, NewAlert, Period, Status};
 use state::{ConversationKey, of_key};
 
 use super::body::{AlertCall, Identity};
 use super::caller::Caller;
 use super::draft::{Alert, Draft};
 use super::grant::Scope;
-use super::identity::{self, Met};
+use super::identity::{self, Earlier, Met};
 use super::paging::{self, Cursor, Page};
 use crate::answered::Answered;
 use crate::limits::{MAX_BODY_BYTES, MAX_PAGES};
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, log_failed_put};
 use crate::rejection::{AlertRejection, Rejection};
 use crate::request::expect_json;
 use crate::settings::{BotSettings, CallerSettings};
@@ -51,10 +51,11 @@ pub(super) async fn post<H: Host>(
         settings: &settings,
         caller,
         ledger: Ledger::new(host, &settings.queue.account, &settings.tables, deadline),
-        outbox: Outbox::new(host, &settings.queue, deadline),
+        outbox: Outbox::new(host, &settings, deadline),
         identity: Identity::of(&fields, &caller.key),
         call: AlertCall::read(fields, now),
         now,
+        named: paging::Named::new(),
     };
     let mut sent: Vec<Sent> = Vec::new();
     loop {
@@ -90,6 +91,7 @@ struct Sender<'a, H> {
     /// A call that was proper when it was made first may be too late when it is repeated.
     call: Result<AlertCall, AlertRejection>,
     now: DateTime<Utc>,
+    named: paging::Named,
 }
 
 /// The alerts of one page of a call.
@@ -126,7 +128,7 @@ impl<H: Host> Sender<'_, H> {
     async fn draft(&self, at: Option<&Cursor>) -> Result<Draft<'_>, Rejection> {
         let call = self.call.as_ref().map_err(AlertRejection::clone)?;
         let Page { targets, next } =
-            paging::read(self.host, self.settings, self.caller, &call.to, at).await?;
+            paging::read(self.host, self.settings, self.caller, &call.to, at, &self.named).await?;
         Ok(Draft { call, targets, now: self.now, is_first: at.is_none(), next })
     }
 
@@ -148,17 +150,21 @@ impl<H: Host> Sender<'_, H> {
         let mut alerts = Vec::new();
         let make = |id: &CallId| -> Result<Vec<NewAlert>, AlertRejection> {
             alerts = draft.alerts(settings, caller, id, Some(identity))?;
+            if alerts.is_empty() {
+                return Ok(vec![draft.mark_of_nobody(caller, id, identity)]);
+            }
             Ok(alerts.iter().map(|alert| alert.alert.clone()).collect())
         };
         match identity::meet(ledger, identity, draft.now, make).await? {
             Met::ForTheFirstTime => Ok(new(alerts)),
-            Met::Again(id, records) => self.again(draft, &id, &records).await,
+            Met::Again(earlier) => self.again(draft, &earlier).await,
         }
     }
 
     /// The alerts that an earlier call accepted. Its caller may have had no answer, because the call was cut off in the middle:
     /// what may not be on the queue is put there, and the poller sends each alert once.
-    async fn again(&self, draft: &Draft<'_>, id: &CallId, records: &[Record]) -> Result<Accepted, Rejection> {
+    async fn again(&self, draft: &Draft<'_>, earlier: &Earlier) -> Result<Accepted, Rejection> {
+        let Earlier { id, records, next } = earlier;
         let named = |conversation: &str| {
             let found = draft.targets.iter().find(|target| target.key.as_str() == conversation);
             found.map(|target| &target.address)
@@ -186,47 +192,45 @@ impl<H: Host> Sender<'_, H> {
             Ok(Alert::known(record, id, message))
         });
         let alerts = alerts.collect::<Result<_, AlertRejection>>()?;
-        Ok(Accepted { alerts, next: next_of(records) })
+        Ok(Accepted { alerts, next: next.clone() })
     }
 
     /// The alerts of an earlier call with the same key, for a call that makes no sense any more.
     async fn earlier(&self, identity: Option<&Identity>) -> Result<Option<Accepted>, Rejection> {
         let Some(identity) = identity else { return Ok(None) };
-        let Some((id, records)) = identity::find(&self.ledger, identity, self.host.now()).await? else {
+        let Some(earlier) = identity::find(&self.ledger, identity, self.host.now()).await? else {
             return Ok(None);
         };
         // Somebody of `to` is gone: the others' alerts are put on the queue all the same, if they may not be there.
         if let Ok(call) = &self.call {
             let draft = Draft { call, targets: Vec::new(), now: self.now, is_first: false, next: None };
-            return self.again(&draft, &id, &records).await.map(Some);
+            return self.again(&draft, &earlier).await.map(Some);
         }
+        let Earlier { id, records, next } = earlier;
         let known = (0..).zip(&records).map(|(index, record)| Alert::known(record, id.alert(index), None));
-        Ok(Some(Accepted { alerts: known.collect(), next: next_of(&records) }))
+        Ok(Some(Accepted { alerts: known.collect(), next }))
     }
 
     /// Puts on the queue what has to be there, several at once.
     async fn put(&self, Accepted { mut alerts, next }: Accepted) -> Sent {
-        let waiting = alerts.iter_mut().filter(|alert| alert.message.is_some());
+        // Those that are not begun, too.
+        alerts.iter_mut().for_each(Alert::expect_no_put);
         let put = async |outbox: &Outbox<'_, H>, alert: &mut Alert| {
             let Some(message) = &alert.message else { return true };
-            match outbox.put(&message.text, message.options).await {
-                Ok(()) => {
-                    (alert.status, alert.message) = (Status::Queued, None);
-                    true
-                }
-                Err(error) => {
-                    let fields = json!({"envelope": alert.alert.id.as_str(), "reason": error.to_string()});
-                    self.host.event(Level::Error, "queue.put.failed", fields);
-                    false
-                }
+            let put = outbox.put(message).await;
+            let Err(error) = put.result else {
+                (alert.status, alert.message) = (Status::Queued, None);
+                return true;
+            };
+            if put.is_doubtful {
+                alert.status = Status::Unconfirmed;
             }
+            log_failed_put(self.host, alert.alert.id.as_str(), &error, put.is_doubtful);
+            false
         };
+        let waiting = alerts.iter_mut().filter(|alert| alert.message.is_some());
         self.outbox.put_all(waiting, put).await;
-        let mut failed = 0;
-        for alert in alerts.iter_mut().filter(|alert| alert.message.is_some()) {
-            alert.status = Status::Failed;
-            failed += 1;
-        }
+        let failed = alerts.iter().filter(|alert| alert.message.is_some()).count();
         Sent { alerts, failed, next }
     }
 
@@ -236,6 +240,7 @@ impl<H: Host> Sender<'_, H> {
         let shown: Vec<_> = alerts().map(Alert::shown).collect();
         let queued = alerts().filter(|alert| alert.status == Status::Queued).count();
         let failed: usize = sent.iter().map(|page| page.failed).sum();
+        let unconfirmed = alerts().filter(|alert| alert.status == Status::Unconfirmed).count();
         let ids: Vec<_> = alerts().map(|alert| alert.alert.id.as_str()).collect();
         self.caller.event(
             self.host,
@@ -244,6 +249,7 @@ impl<H: Host> Sender<'_, H> {
             json!({
                 "queued": queued,
                 "failed": failed,
+                "unconfirmed": unconfirmed,
                 "held": shown.len() - queued - failed,
                 "repeated": alerts().filter(|alert| alert.is_repeated).count(),
                 "alerts": ids,
@@ -260,7 +266,7 @@ impl<H: Host> Sender<'_, H> {
         if failed == 0 {
             return Answered::with_kick(answer::json(StatusCode::ACCEPTED, &body), kick);
         }
-        let message = not_taken(queued, failed, self.identity.is_some());
+        let message = not_taken(queued, failed, unconfirmed, self.identity.is_some());
         body["error"] = json!({"code": "QueueUnavailable", "message": message});
         Answered::with_kick(answer::json(StatusCode::SERVICE_UNAVAILABLE, &body), kick)
     }
@@ -275,9 +281,12 @@ impl<H: Host> Sender<'_, H> {
         let put = ids(&|alert| alert.status == Status::Queued && (alert.is_again || is_broken));
         // Without this the ledger would say that these are on the queue.
         let failed = ids(&|alert| alert.status == Status::Failed);
-        for noted in
-            [self.ledger.note_put(put.into_iter()).await, self.ledger.note_failed(failed.into_iter()).await]
-        {
+        let unconfirmed = ids(&|alert| alert.status == Status::Unconfirmed);
+        for noted in [
+            self.ledger.note_put(put.into_iter()).await,
+            self.ledger.note_failed(failed.into_iter()).await,
+            self.ledger.note_unconfirmed(unconfirmed.into_iter()).await,
+        ] {
             if let Err(error) = noted {
                 self.host.event(Level::Warn, "ledger.not-noted", json!({"reason": error.to_string()}));
             }
@@ -285,31 +294,23 @@ impl<H: Host> Sender<'_, H> {
     }
 }
 
-/// What the caller can do about alerts that the queue did not take, without sending others twice.
-fn not_taken(queued: usize, failed: usize, has_key: bool) -> String {
+/// What the caller can do about alerts that the queue did not confirm, without sending any twice. The queue may hold those that
+/// are `unconfirmed`, and holds none of the others.
+fn not_taken(queued: usize, failed: usize, unconfirmed: usize, has_key: bool) -> String {
     let all = queued + failed;
-    let problem = format!("the queue did not confirm {failed} of {all} alerts");
-    match (has_key, queued) {
-        (true, _) => {
-            format!(
-                "{problem}; send the same call again, because with its idempotencyKey nothing is sent twice"
-            )
+    let what_to_do = match (has_key, queued, unconfirmed) {
+        (true, ..) => "send the same call again, because with its idempotencyKey nothing is sent twice",
+        (false, 0, 0) => "send the same call again, because none of it is on the queue",
+        (false, _, 0) => {
+            "do not send the same call again, because it has no idempotencyKey and the others would be sent twice; name \
+             only the conversations whose status is failed"
         }
-        // The Put may have been done, and only its answer lost.
-        (false, 0) => format!(
-            "{problem}; before you send the call again, ask for each id whether it was delivered, because the queue may \
-             hold it all the same, and a call without an idempotencyKey is then sent twice"
-        ),
-        (false, _) => format!(
-            "{problem}; do not send the same call again, because it has no idempotencyKey and the others would be sent \
-             twice; name only the conversations whose status is failed, once their ids show that they were not delivered"
-        ),
-    }
-}
-
-/// Where the call of these records went on.
-fn next_of(records: &[Record]) -> Option<Cursor> {
-    Cursor::parse(records.first()?.call.as_ref()?.next.as_deref()?)
+        (false, ..) => {
+            "do not send the same call again, because it has no idempotencyKey and the queue may hold what is \
+             unconfirmed; cancel each id whose status is unconfirmed, and send again what could be cancelled, and what has failed"
+        }
+    };
+    format!("the queue did not confirm {failed} of {all} alerts; {what_to_do}")
 }
 
 #[cfg(test)]
@@ -317,14 +318,27 @@ mod tests {
     use super::not_taken;
 
     #[test]
-    fn only_a_caller_with_a_key_is_told_to_repeat_the_call() {
-        for (queued, failed, has_key, expected) in [
-            (0, 1, true, "send the same call again"),
-            (2, 1, true, "send the same call again"),
-            (0, 1, false, "before you send the call again, ask for each id"),
-            (2, 1, false, "do not send the same call again"),
+    fn caller_is_told_to_repeat_a_call_only_where_that_sends_nothing_twice() {
+        for (queued, failed, unconfirmed, has_key, expected) in [
+            (0, 1, 0, true, "send the same call again"),
+            (2, 1, 1, true, "send the same call again"),
+            (0, 1, 0, false, "send the same call again, because none of it is on the queue"),
+            (
+                2,
+                1,
+                0,
+                false,
+                "do not send the same call again, because it has no idempotencyKey and the others",
+            ),
+            (
+                0,
+                2,
+                1,
+                false,
+                "do not send the same call again, because it has no idempotencyKey and the queue",
+            ),
         ] {
-            let said = not_taken(queued, failed, has_key);
+            let said = not_taken(queued, failed, unconfirmed, has_key);
             let all = queued + failed;
             let begin = format!("the queue did not confirm {failed} of {all} alerts; {expected}");
             assert!(said.starts_with(&begin), "{said}");

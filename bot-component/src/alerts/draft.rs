@@ -5,13 +5,12 @@ use chrono::{DateTime, Utc};
 use envelope::{Envelope, EnvelopeId, TooLarge};
 use serde_json::{Value, json};
 use state::ledger::{AlertId, CallId, NewAlert, Record, Status};
-use storage_queue::PutOptions;
 
 use super::body::{AlertCall, Identity};
 use super::caller::Caller;
 use super::paging::Cursor;
 use super::target::{self, Target};
-use crate::outbox::put_options;
+use crate::outbox::{Message, put_options};
 use crate::rejection::AlertRejection;
 use crate::settings::BotSettings;
 
@@ -77,6 +76,20 @@ impl Draft<'_> {
         }
     }
 
+    /// What the ledger gets of a page without alerts: the call is answered by it when it is repeated, although somebody may
+    /// have moved into the page meanwhile whom another page has alerted.
+    pub(super) fn mark_of_nobody(&self, caller: &Caller, id: &CallId, identity: &Identity) -> NewAlert {
+        NewAlert {
+            id: id.alert(0),
+            conversation: String::new(),
+            // Final: there is nothing to cancel.
+            status: Status::Expired,
+            until: self.call.due.max(self.call.expires),
+            call: Some(identity.note(0, self.next.as_ref())),
+            key: Some(caller.key.clone()),
+        }
+    }
+
     /// The message of one alert, with the time at which it was accepted: a `stop` or a `deleteUserData` that came after that holds
     /// for it. `once`: the queue may hold it already.
     pub(super) fn message(
@@ -97,15 +110,9 @@ impl Draft<'_> {
         let text = envelope
             .encode(settings.seal_key.as_ref())
             .map_err(|TooLarge { json_bytes }| AlertRejection::TooLarge { json_bytes })?;
-        Ok(Message { text, options: put_options(&envelope, self.now) })
+        let options = put_options(&envelope, self.now);
+        Ok(Message { envelope, text, options })
     }
-}
-
-/// A message for the queue.
-#[derive(Debug)]
-pub(super) struct Message {
-    pub(super) text: String,
-    pub(super) options: PutOptions,
 }
 
 /// One conversation's alert on its way.
@@ -130,6 +137,15 @@ impl Alert {
         let alert = NewAlert { id, conversation, status, until: None, call: None, key: None };
         let message = message.filter(|_| record.may_not_be_queued());
         Self { is_again: message.is_some(), is_repeated: true, alert, message, status }
+    }
+
+    /// Sets its status as it is if this call does not put its message on the queue, where there is one. An earlier call may have
+    /// done so, unless the ledger says that it certainly did not.
+    pub(super) fn expect_no_put(&mut self) {
+        if self.message.is_some() {
+            let is_doubtful = self.is_again && self.alert.status != Status::Failed;
+            self.status = if is_doubtful { Status::Unconfirmed } else { Status::Failed };
+        }
     }
 
     /// What the caller learns of it. For an alert that was delivered meanwhile that is `queued`, as in the first answer.

@@ -18,8 +18,18 @@ const MOST_TURNS: u32 = 12;
 pub(super) enum Met {
     /// Its alerts are accepted.
     ForTheFirstTime,
-    /// An earlier call with the same key and body made these.
-    Again(CallId, Vec<Record>),
+    /// An earlier call with the same key and body made them.
+    Again(Earlier),
+}
+
+/// An earlier call with the same key and body.
+#[derive(Debug)]
+pub(super) struct Earlier {
+    pub(super) id: CallId,
+    /// Its alerts.
+    pub(super) records: Vec<Record>,
+    /// Where it went on.
+    pub(super) next: Option<Cursor>,
 }
 
 impl Identity {
@@ -70,16 +80,16 @@ pub(super) async fn meet<H: HttpClient + Clock + Randomness>(
     mut make: impl FnMut(&CallId) -> Result<Vec<NewAlert>, AlertRejection>,
 ) -> Result<Met, AlertRejection> {
     let this = Period::of(now);
-    if let Some((id, records)) = find_in_period_before(ledger, identity, now).await? {
-        return Ok(Met::Again(id, records));
+    if let Some(earlier) = find_in_period_before(ledger, identity, now).await? {
+        return Ok(Met::Again(earlier));
     }
     for turn in 0..MOST_TURNS {
         let id = identity.call_id(this, turn);
         match ledger.accept_call(&make(&id)?).await? {
             Accepted::New => return Ok(Met::ForTheFirstTime),
             Accepted::Known(record) => {
-                if let Some(records) = answers(ledger, identity, &id, &record, now).await? {
-                    return Ok(Met::Again(id, records));
+                if let Some(earlier) = answers(ledger, identity, id, &record, now).await? {
+                    return Ok(Met::Again(earlier));
                 }
             }
         }
@@ -92,7 +102,7 @@ pub(super) async fn find<H: HttpClient + Clock + Randomness>(
     ledger: &Ledger<'_, H>,
     identity: &Identity,
     now: DateTime<Utc>,
-) -> Result<Option<(CallId, Vec<Record>)>, AlertRejection> {
+) -> Result<Option<Earlier>, AlertRejection> {
     if let Some(found) = find_in_period_before(ledger, identity, now).await? {
         return Ok(Some(found));
     }
@@ -104,7 +114,7 @@ async fn find_in_period_before<H: HttpClient + Clock + Randomness>(
     ledger: &Ledger<'_, H>,
     identity: &Identity,
     now: DateTime<Utc>,
-) -> Result<Option<(CallId, Vec<Record>)>, AlertRejection> {
+) -> Result<Option<Earlier>, AlertRejection> {
     let before = Period::of(now - KEY_TERM);
     if before == Period::of(now) {
         return Ok(None);
@@ -117,31 +127,35 @@ async fn find_in<H: HttpClient + Clock + Randomness>(
     identity: &Identity,
     period: Period,
     now: DateTime<Utc>,
-) -> Result<Option<(CallId, Vec<Record>)>, AlertRejection> {
+) -> Result<Option<Earlier>, AlertRejection> {
     for turn in 0..MOST_TURNS {
         let id = identity.call_id(period, turn);
         let Some(record) = ledger.find(&id.alert(0)).await? else { return Ok(None) };
-        if let Some(records) = answers(ledger, identity, &id, &record, now).await? {
-            return Ok(Some((id, records)));
+        if let Some(earlier) = answers(ledger, identity, id, &record, now).await? {
+            return Ok(Some(earlier));
         }
     }
     Ok(None)
 }
 
-/// The records of a call whose first one is this; `None` if its key does not answer for it any more.
+/// The call whose first record is this; `None` if its key does not answer for it any more.
 async fn answers<H: HttpClient + Clock + Randomness>(
     ledger: &Ledger<'_, H>,
     identity: &Identity,
-    id: &CallId,
+    id: CallId,
     first: &Record,
     now: DateTime<Utc>,
-) -> Result<Option<Vec<Record>>, AlertRejection> {
+) -> Result<Option<Earlier>, AlertRejection> {
     if !first.answers_for_key(now) {
         return Ok(None);
     }
     match &first.call {
         Some(call) if call.fingerprint == identity.fingerprint => {
-            Ok(Some(ledger.of_call(id, call.alerts).await?))
+            let records = match call.alerts {
+                0 => Vec::new(),
+                alerts => ledger.of_call(&id, alerts).await?,
+            };
+            Ok(Some(Earlier { id, records, next: call.next.as_deref().and_then(Cursor::parse) }))
         }
         _ => Err(AlertRejection::IdempotencyKeyReused),
     }

@@ -1,5 +1,7 @@
 //! Calls to tags of any size.
 
+mod lookups;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -148,6 +150,15 @@ impl Bot {
             }
         }
         unreachable!()
+    }
+
+    /// How many calls of the tables were made so far that read.
+    fn reads(&self) -> usize {
+        let sent = self.host.sent.borrow();
+        let is_read = |request: &&Request<Bytes>| {
+            request.uri().port_u16() == Some(10_002) && request.method() == http::Method::GET
+        };
+        sent.iter().filter(is_read).count()
     }
 
     /// How many messages the queue was given so far.

@@ -1,9 +1,11 @@
 //! A call to many conversations: a tag may have any number of subscribers, so they are worked off page by page.
 
-use std::fmt;
+use std::cell::OnceCell;
 use std::time::Duration;
+use std::{fmt, iter};
 
 use bot_framework::json::{FieldError, Fields};
+use futures_util::{StreamExt, stream};
 use platform::{Deadline, Host};
 use state::{ConversationKey, Conversations, Filter, Subscribers};
 
@@ -16,6 +18,9 @@ use crate::tag_scope::TagScope;
 
 /// How long finding the conversations of a page may take. A call has 30 s, and the queue gets the most of it.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(8);
+
+/// How many tags are looked up at once, at most.
+const TAGS_AT_ONCE: usize = 8;
 
 /// Where a call goes on: one of its tags, and the conversation there behind which nobody was looked at yet. A forged one does
 /// no harm: it leaves out conversations that its sender could leave out anyway.
@@ -66,6 +71,9 @@ pub(super) struct Page {
     pub(super) next: Option<Cursor>,
 }
 
+/// The conversations that `to` names one by one, once they were looked up: every page of a call needs them.
+pub(super) type Named = OnceCell<Vec<ConversationKey>>;
+
 /// The page of a call that begins at a cursor. The first one has the conversations that `to` names one by one, and shows that
 /// every element of `to` leads somewhere. Each page looks at no more than 100 subscribers.
 pub(super) async fn read<H: Host>(
@@ -74,6 +82,7 @@ pub(super) async fn read<H: Host>(
     caller: &Caller,
     to: &[To],
     at: Option<&Cursor>,
+    named: &Named,
 ) -> Result<Page, Rejection> {
     for to in to {
         to.expect_allowed(caller)?;
@@ -82,42 +91,61 @@ pub(super) async fn read<H: Host>(
     if at.is_some_and(|at| at.tag >= tags.len()) {
         return Err(AlertRejection::from(wrong_next()).into());
     }
-    let conversations = settings.conversations(host, Deadline::after(host, RESOLVE_WITHIN));
+    let book = &settings.conversations(host, Deadline::after(host, RESOLVE_WITHIN));
     let is_first = at.is_none();
-    let named = target::named(&conversations, settings, &caller.grant, to, is_first).await?;
-    let keys: Vec<ConversationKey> = named.iter().map(|target| target.key.clone()).collect();
-    let mut targets = if is_first { named } else { Vec::new() };
+    let mut targets = Vec::new();
+    if named.get().is_none() {
+        let found = target::named(book, settings, &caller.grant, to, is_first).await?;
+        _ = named.set(found.iter().map(|target| target.key.clone()).collect());
+        targets = if is_first { found } else { Vec::new() };
+    }
+    let keys = named.get().map_or(&[][..], Vec::as_slice);
     let mut room = MAX_TARGETS - targets.len();
     let (mut index, mut after) = at.map(|at| (at.tag, at.after.clone())).unwrap_or_default();
     let mut is_within = false;
-    while room > 0
-        && let Some(Tagged { path, subscribers }) = tags.get(index)
-    {
-        let filter = Filter { tag: Some(subscribers.clone()), tenant_id: None };
-        let page = conversations.page(after.as_ref(), room, &filter).await.map_err(AlertRejection::from)?;
-        if is_first && page.conversations.is_empty() {
-            // The rows so far lead nowhere; there may be more.
-            let Some(next) = &page.next else { return Err(unknown(path).into()) };
-            expect_somebody(&conversations, path, subscribers, Some(next)).await?;
-        }
-        room -= page.conversations.len();
-        for (key, conversation) in page.conversations {
-            let is_elsewhere = keys.contains(&key)
-                || tags[..index].iter().any(|earlier| earlier.subscribers.has(&conversation));
-            if !is_elsewhere {
-                targets.push(Target::subscriber(key, conversation, settings));
+    // One tag may fill the page. As long as tags do not, more and more of them are looked up at once.
+    let mut at_once = 1;
+    while room > 0 && !is_within && index < tags.len() {
+        let (limit, begin) = (room, after.take());
+        let ahead = tags[index..].iter().take(at_once).zip(iter::once(begin).chain(iter::repeat(None)));
+        let look_up = async |(tagged, after): (&Tagged<'_>, Option<ConversationKey>)| {
+            tagged.page(book, after.as_ref(), limit).await
+        };
+        let mut pages = stream::iter(ahead).map(look_up).buffered(TAGS_AT_ONCE);
+        // In the order of `to`, whichever is found first.
+        while room > 0
+            && !is_within
+            && let Some(page) = pages.next().await
+        {
+            let mut page = page?;
+            if is_first && page.conversations.is_empty() {
+                // The rows so far lead nowhere; there may be more.
+                tags[index].expect_somebody(book, page.next.as_ref()).await?;
             }
+            if page.conversations.len() > room {
+                page.conversations.truncate(room);
+                page.next = page.conversations.last().map(|(key, _)| key.clone());
+            }
+            room -= page.conversations.len();
+            for (key, conversation) in page.conversations {
+                let is_elsewhere = keys.contains(&key)
+                    || tags[..index].iter().any(|earlier| earlier.subscribers.has(&conversation));
+                if !is_elsewhere {
+                    targets.push(Target::subscriber(key, conversation, settings));
+                }
+            }
+            after = page.next;
+            is_within = after.is_some();
+            index += usize::from(!is_within);
         }
-        after = page.next;
-        is_within = after.is_some();
-        if is_within {
-            break;
-        }
-        index += 1;
+        at_once = (at_once * 2).min(TAGS_AT_ONCE);
     }
     if is_first {
-        for Tagged { path, subscribers } in tags.iter().skip(index + usize::from(is_within)) {
-            expect_somebody(&conversations, path, subscribers, None).await?;
+        let rest = tags.iter().skip(index + usize::from(is_within));
+        let look_up = async |tagged: &Tagged<'_>| tagged.expect_somebody_at_all(book).await;
+        let mut rest = stream::iter(rest).map(look_up).buffered(TAGS_AT_ONCE);
+        while let Some(found) = rest.next().await {
+            found?;
         }
     }
     let next = (index < tags.len()).then_some(Cursor { tag: index, after });
@@ -128,6 +156,56 @@ pub(super) async fn read<H: Host>(
 struct Tagged<'a> {
     path: &'a str,
     subscribers: Subscribers,
+    /// An earlier element of `to` is the same.
+    is_repeated: bool,
+}
+
+impl Tagged<'_> {
+    /// Subscribers behind a conversation.
+    async fn page<H: Host>(
+        &self,
+        book: &Conversations<'_, H>,
+        after: Option<&ConversationKey>,
+        limit: usize,
+    ) -> Result<state::Page, AlertRejection> {
+        if self.is_repeated {
+            return Ok(state::Page { conversations: Vec::new(), next: None });
+        }
+        let filter = Filter { tag: Some(self.subscribers.clone()), tenant_id: None };
+        Ok(book.page(after, limit, &filter).await?)
+    }
+
+    /// Somebody subscribes to the tag.
+    async fn expect_somebody_at_all<H: Host>(
+        &self,
+        book: &Conversations<'_, H>,
+    ) -> Result<(), AlertRejection> {
+        match self.page(book, None, 1).await? {
+            page if page.conversations.is_empty() => self.expect_somebody(book, page.next.as_ref()).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Somebody subscribes to the tag behind `next`, where there is such a place; before it there is nobody.
+    async fn expect_somebody<H: Host>(
+        &self,
+        book: &Conversations<'_, H>,
+        next: Option<&ConversationKey>,
+    ) -> Result<(), AlertRejection> {
+        let mut next = next.cloned();
+        while let Some(after) = next {
+            // Rows that lead nowhere may come first.
+            let page = self.page(book, Some(&after), 10).await?;
+            if !page.conversations.is_empty() {
+                return Ok(());
+            }
+            next = page.next;
+        }
+        if self.is_repeated {
+            return Ok(());
+        }
+        Err(AlertRejection::UnknownTarget { path: self.path.to_owned() })
+    }
 }
 
 fn tags_of<'a>(
@@ -135,35 +213,14 @@ fn tags_of<'a>(
     settings: &BotSettings,
     caller: &Caller,
 ) -> Result<Vec<Tagged<'a>>, AlertRejection> {
-    let tags = to.iter().filter_map(To::as_tag).map(|(path, tag, tenant)| {
+    let mut tags: Vec<Tagged<'a>> = Vec::new();
+    for (path, tag, tenant) in to.iter().filter_map(To::as_tag) {
         // To a key of one tenant, a tag means its subscribers there.
         let tenant = tenant.or(caller.grant.tenant());
         let scope = TagScope::named(tenant, &format!("{path}.tenant"), settings)?;
-        Ok(Tagged { path, subscribers: scope.subscribers(tag.clone()) })
-    });
-    tags.collect()
-}
-
-/// Somebody subscribes to a tag, behind a conversation.
-async fn expect_somebody<H: Host>(
-    conversations: &Conversations<'_, H>,
-    path: &str,
-    subscribers: &Subscribers,
-    after: Option<&ConversationKey>,
-) -> Result<(), AlertRejection> {
-    let filter = Filter { tag: Some(subscribers.clone()), tenant_id: None };
-    let mut after = after.cloned();
-    loop {
-        // Rows that lead nowhere may come first.
-        let page = conversations.page(after.as_ref(), 10, &filter).await?;
-        match page {
-            state::Page { conversations, .. } if !conversations.is_empty() => return Ok(()),
-            state::Page { next: Some(next), .. } => after = Some(next),
-            state::Page { next: None, .. } => return Err(unknown(path)),
-        }
+        let subscribers = scope.subscribers(tag.clone());
+        let is_repeated = tags.iter().any(|earlier| earlier.subscribers == subscribers);
+        tags.push(Tagged { path, subscribers, is_repeated });
     }
-}
-
-fn unknown(path: &str) -> AlertRejection {
-    AlertRejection::UnknownTarget { path: path.to_owned() }
+    Ok(tags)
 }

@@ -15,7 +15,7 @@ use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::BotSettings;
 
 /// How many elements of `to` are looked up at once. A person makes several calls at once by itself.
-const FOUND_AT_ONCE: usize = 4;
+const FOUND_AT_ONCE: usize = 8;
 
 /// What a tag has to be.
 pub(super) const A_TAG: &str = "a word of at most 64 letters, digits and -_.:#@+";

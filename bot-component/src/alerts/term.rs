@@ -103,7 +103,10 @@ impl Bot {
     /// The messages that were put on the queue so far: the alert's id, and whether another message may have it.
     fn put(&self) -> Vec<(String, bool)> {
         let sent = self.host.sent.borrow();
-        let to_queue = sent.iter().filter(|request| request.uri().port_u16() == Some(10_001));
+        let is_put = |request: &&Request<Bytes>| {
+            request.uri().port_u16() == Some(10_001) && request.method() == http::Method::POST
+        };
+        let to_queue = sent.iter().filter(is_put);
         let message = |request: &Request<Bytes>| {
             let xml = str::from_utf8(request.body()).unwrap();
             let text = xml.split_once("<MessageText>").unwrap().1.split_once("</MessageText>").unwrap().0;

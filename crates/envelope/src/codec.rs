@@ -17,6 +17,9 @@ use crate::{
 /// (<https://learn.microsoft.com/rest/api/storageservices/put-message>).
 pub const MAX_JSON_BYTES: usize = 48 * 1024;
 
+/// An envelope without this mark leaves room for it, so that a Put whose answer was lost can be repeated with it.
+const ONCE: &str = r#","once":true"#;
+
 /// The envelope does not fit into a queue message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the envelope has {json_bytes} bytes, the queue takes {MAX_JSON_BYTES}")]
@@ -49,7 +52,7 @@ pub enum DecodeError {
 }
 
 impl Envelope {
-    /// The text of the queue message, sealed if there is a key.
+    /// The text of the queue message, sealed if there is a key. Where it fits, it also fits with `once`.
     pub fn encode(&self, key: Option<&SealKey>) -> Result<String, TooLarge> {
         self.encode_with(key, None)
     }
@@ -68,11 +71,9 @@ impl Envelope {
         }
         // Writing JSON of text keys into memory does not fail.
         let json = serde_json::to_vec(&object).unwrap_or_default();
-        if json.len() > MAX_JSON_BYTES {
-            Err(TooLarge { json_bytes: json.len() })
-        } else {
-            Ok(STANDARD.encode(json))
-        }
+        let is_marked = self.once || failure.is_some();
+        let json_bytes = json.len() + if is_marked { 0 } else { ONCE.len() };
+        if json_bytes > MAX_JSON_BYTES { Err(TooLarge { json_bytes }) } else { Ok(STANDARD.encode(json)) }
     }
 
     /// Reads the text of a queue message: base64 of JSON, or JSON itself, in every form that [`json_of`] takes. JSON without

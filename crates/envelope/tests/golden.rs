@@ -92,12 +92,19 @@ fn what_is_not_an_envelope_says_why() {
 #[test]
 fn the_size_limit_is_exact() {
     let mut envelope = read(GOLDEN[0].1).unwrap();
-    envelope.text = String::new();
+    (envelope.text, envelope.once) = (String::new(), true);
     let empty = STANDARD.decode(envelope.encode(None).unwrap()).unwrap().len();
     envelope.text = "x".repeat(MAX_JSON_BYTES - empty);
     assert_eq!(envelope.encode(None).unwrap().len(), 64 * 1024, "a full message is exactly what Azure takes");
     envelope.text.push('x');
     assert_eq!(envelope.encode(None).expect_err("too large").json_bytes, MAX_JSON_BYTES + 1);
+    // What fits without the mark fits with it, too: its Put may have to be repeated.
+    envelope.once = false;
+    assert_eq!(envelope.encode(None).expect_err("too large").json_bytes, MAX_JSON_BYTES + 1);
+    envelope.text.pop();
+    assert!(envelope.encode(None).unwrap().len() < 64 * 1024);
+    envelope.once = true;
+    assert_eq!(envelope.encode(None).unwrap().len(), 64 * 1024);
 }
 
 #[test]

@@ -45,9 +45,9 @@
 //!
 //! | PartitionKey | RowKey | properties | who writes it |
 //! |---|---|---|---|
-//! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `conversation`, `key`; in the first alert of a call with an idempotency key: `fingerprint`, `alerts`, `next` | the bot, once, when it accepts the alert |
+//! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `conversation`, `key`; in the first alert of a call with an idempotency key: `fingerprint`, `alerts` (0: the page has no alert), `next` | the bot, once, when it accepts the alert |
 //! | | | `version`, `status`, `changedAt`, `reason`, `activityId`, `uncertain`, `tried`, `message`, `endsAt` | the poller, when the alert's status changes |
-//! | | | `cancelledAt`; `putAt`, `failedAt` | the bot, when the sender cancels the alert; when a call is repeated or a Put fails |
+//! | | | `cancelledAt`, `putAt`, `failedAt`, `unconfirmedAt` | the bot, when the sender cancels the alert, when a call is repeated, when a Put fails, when a Put has no clear answer |
 //! | | | `takenAt` | the bot, before it sends an alert that a trigger activity brought; zero after a failure that certainly delivered nothing |
 //! | `<period>.<shard>` | `answer.<key>.<minute>.<row>` | `endsAt`, `silent` | the bot, for each answer to a conversation, together with the alert's record if there is one; with `silent`, for each row of the next minute that may not be used for an answer |
 //! | `<period>.<shard>` | `once.<hash>` | `endsAt` | the bot, when it answers an activity that makes no alert and is answered only once |
@@ -62,7 +62,7 @@
 //! |---|---|---|---|
 //! | `<queue>` | `run` | `version`, `run`, `fence`, `why`, `pausedUntil`, `hosts` (JSON), `hand0`… | the run that holds the lock, with the ETag |
 //! | `<queue>` | `line.<lane>` | `line` (JSON), `endsAt` | the same run |
-//! | `<queue>` | `since.<milliseconds>.<random>` | `kind`, `subject`, `at` | the bot, for each recent withdrawal |
+//! | `<queue>` | `since.<milliseconds>.<random>` | `kind`, `subject`, `at` | the bot, for each recent withdrawal, and for each alert that the queue may hold twice |
 #![warn(missing_docs)]
 
 mod conversations;

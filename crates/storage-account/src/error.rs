@@ -50,6 +50,8 @@ pub struct Failed {
     /// Whether an attempt of this call before the last one may have had its effect. Concurrent calls do not
     /// count.
     pub may_be_done: bool,
+    /// Whether an attempt, the last one too, has a result that nobody knows.
+    pub is_doubtful: bool,
 }
 
 impl Failed {
@@ -76,6 +78,16 @@ impl Failure {
     pub(crate) fn may_have_arrived(&self) -> bool {
         match self {
             Self::Answered(_) => true,
+            Self::Transport(error) => error.may_have_arrived(),
+            Self::Unusable(_) => false,
+        }
+    }
+
+    /// Whether nobody knows if the attempt had its effect. A service that asks its caller to come back later (429, 503) has
+    /// done nothing; a time-out (408, 500 `OperationTimedOut`) or a gateway's failure does not tell.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        match self {
+            Self::Answered(answer) => matches!(answer.status().as_u16(), 408 | 500 | 502 | 504),
             Self::Transport(error) => error.may_have_arrived(),
             Self::Unusable(_) => false,
         }

@@ -37,6 +37,8 @@ pub struct Sent {
     pub answer: Response<Bytes>,
     /// Whether an attempt before the last one may have had its effect.
     pub may_be_done: bool,
+    /// Whether an attempt before the last one has a result that nobody knows.
+    pub is_doubtful: bool,
 }
 
 impl<'a, H: HttpClient + Clock + Randomness> Sender<'a, H> {
@@ -70,34 +72,39 @@ impl<'a, H: HttpClient + Clock + Randomness> Sender<'a, H> {
 
     /// Sends a call.
     pub async fn send(&self, call: &Call) -> Result<Sent, Failed> {
-        self.send_noting_trouble(call, async || {}).await
+        self.send_noting_trouble(call, async || None).await
     }
 
     /// [`Sender::send`] that runs `on_trouble` as soon as the first attempt has failed: before the next
-    /// attempt, and before it returns the failure.
+    /// attempt, and before it returns the failure. If `on_trouble` returns a call, the next attempts send
+    /// that call.
     pub async fn send_noting_trouble(
         &self,
         call: &Call,
-        on_trouble: impl AsyncFnOnce(),
+        on_trouble: impl AsyncFnOnce() -> Option<Call>,
     ) -> Result<Sent, Failed> {
         let mut on_trouble = Some(on_trouble);
+        let mut repeated = None;
         let mut attempt = 1;
-        let mut may_be_done = false;
+        let (mut may_be_done, mut is_doubtful) = (false, false);
         loop {
-            let failure = match self.attempt(call).await {
-                Ok(answer) if answer.status().is_success() => return Ok(Sent { answer, may_be_done }),
+            let failure = match self.attempt(repeated.as_ref().unwrap_or(call)).await {
+                Ok(answer) if answer.status().is_success() => {
+                    return Ok(Sent { answer, may_be_done, is_doubtful });
+                }
                 Ok(answer) => Failure::Answered(answer),
                 Err(failure) => failure,
             };
-            if let Some(on_trouble) = on_trouble.take() {
-                on_trouble().await;
+            is_doubtful |= failure.is_doubtful();
+            if let Some(note) = on_trouble.take() {
+                repeated = note().await;
             }
             let longest = FIRST_WAIT_MILLISECONDS << (attempt - 1);
             let jittered = Duration::from_millis(self.host.up_to(longest));
             let retry_after = Duration::from_secs(failure.retry_after_seconds().unwrap_or_default());
             let wait = jittered.saturating_add(retry_after);
             if attempt == ATTEMPTS || !failure.is_retryable() || wait >= self.deadline.remaining(self.host) {
-                return Err(Failed { failure, may_be_done });
+                return Err(Failed { failure, may_be_done, is_doubtful });
             }
             may_be_done |= failure.may_have_arrived();
             self.host.sleep(wait).await;

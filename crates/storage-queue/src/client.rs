@@ -68,6 +68,15 @@ pub enum TimeToLive {
     Never,
 }
 
+/// The result of a Put of a message that can be marked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Put {
+    /// Whether the service answered that it has stored the message.
+    pub result: Result<(), QueueError>,
+    /// Whether an attempt has an unknown result: the queue may hold one copy more than `result` says.
+    pub is_doubtful: bool,
+}
+
 /// The answer to Update Message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Updated {
@@ -129,15 +138,51 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
     ///
     /// The body of the answer is not read, because the status 201 alone means that the message is stored.
     pub async fn put(&self, text: &str, options: PutOptions) -> Result<(), QueueError> {
-        let mut call = Call::new(Method::POST, self.path(&["messages"]))
+        self.call(&self.put_call(text, options)).await.map(drop)
+    }
+
+    /// [`QueueClient::put_creating_queue_if_missing`] of a message that says whether the queue may hold it twice: after the
+    /// first attempt has failed, the next ones put what `marked` returns, if it returns something.
+    pub async fn put_marking_copies(
+        &self,
+        text: &str,
+        options: PutOptions,
+        marked: impl Fn() -> Option<String>,
+    ) -> Put {
+        let (call, mark) = (self.put_call(text, options), || Some(self.put_call(&marked()?, options)));
+        let mut is_doubtful = false;
+        let mut may_create = true;
+        loop {
+            let result = match self.sender.send_noting_trouble(&call, async || mark()).await {
+                Ok(sent) => {
+                    is_doubtful |= sent.is_doubtful;
+                    Ok(())
+                }
+                Err(failed) => {
+                    is_doubtful |= failed.is_doubtful;
+                    Err(failed.failure.into())
+                }
+            };
+            if may_create && result == Err(QueueError::QueueMissing) {
+                may_create = false;
+                match self.create().await {
+                    Ok(_) => continue,
+                    Err(error) => return Put { result: Err(error), is_doubtful },
+                }
+            }
+            return Put { result, is_doubtful };
+        }
+    }
+
+    fn put_call(&self, text: &str, options: PutOptions) -> Call {
+        let call = Call::new(Method::POST, self.path(&["messages"]))
             .query("visibilitytimeout", options.visibility_timeout_seconds)
             .body(XML, xml::write_message(text));
-        call = match options.time_to_live {
+        match options.time_to_live {
             TimeToLive::Default => call,
             TimeToLive::Seconds(seconds) => call.query("messagettl", seconds),
             TimeToLive::Never => call.query("messagettl", -1),
-        };
-        self.call(&call).await.map(drop)
+        }
     }
 
     /// Put Message. If the queue does not exist, Create Queue and then Put Message again.
@@ -198,7 +243,11 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
     ) -> Result<(), QueueError> {
         let call = Call::new(Method::DELETE, self.path(&["messages", id.as_str()]))
             .query("popreceipt", receipt.as_str());
-        let Err(failed) = self.sender.send_noting_trouble(&call, on_trouble).await else { return Ok(()) };
+        let note = async || {
+            on_trouble().await;
+            None
+        };
+        let Err(failed) = self.sender.send_noting_trouble(&call, note).await else { return Ok(()) };
         let Failed { may_be_done, .. } = failed;
         let status = failed.status();
         match QueueError::from(failed.failure) {

@@ -219,7 +219,7 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         let mut may_create = true;
         loop {
             let (outcome, earlier) = match self.send(&call).await {
-                Ok(Sent { answer, may_be_done }) => {
+                Ok(Sent { answer, may_be_done, .. }) => {
                     (Outcome::read(&answer, operations.len(), account.needs_token())?, may_be_done)
                 }
                 Err(Refusal { status: Some(404), error: TableError::Refused { code, .. }, may_be_done }) => {
@@ -293,7 +293,7 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
     async fn send(&self, call: &Call) -> Result<Sent, Refusal> {
         self.sender.send(call).await.map_err(|failed| {
             let status = failed.status();
-            let Failed { failure, may_be_done } = failed;
+            let Failed { failure, may_be_done, .. } = failed;
             let error = TableError::from_failure(failure, self.sender.account().needs_token());
             Refusal { status, error, may_be_done }
         })

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use envelope::SealState;
 use platform::{Host, Level};
 use serde_json::{Value, json};
@@ -28,7 +29,9 @@ impl<H: Host> Attempts<'_, H> {
         leased: &mut Leased,
         withdrawn: &Withdrawn,
     ) -> Option<Outcome> {
-        let record = match self.record(leased).await {
+        leased.envelope.once |= withdrawn.is_doubled(leased.envelope.id.as_str());
+        let is_covered = self.is_covered(leased, withdrawn);
+        let record = match self.record(leased, is_covered).await {
             Ok(record) => record,
             Err(error) => return Some(self.state_unknown(leased, &error)),
         };
@@ -49,7 +52,7 @@ impl<H: Host> Attempts<'_, H> {
         if envelope.expires.is_some_and(|expires| expires <= now) {
             return Some(Outcome::Expired);
         }
-        let wanted = match self.is_wanted(leased, withdrawn).await {
+        let wanted = match self.is_wanted(leased, withdrawn, is_covered, record.as_ref()).await {
             Ok(wanted) => wanted,
             Err(error) => return Some(self.state_unknown(leased, &error)),
         };
@@ -86,34 +89,53 @@ impl<H: Host> Attempts<'_, H> {
         None
     }
 
-    /// Reads the alert's record, if the message was dequeued before or the queue may hold it twice. Otherwise
-    /// no run can have recorded a result, so the read is saved.
-    async fn record(&self, leased: &Leased) -> Result<Option<Record>, TableError> {
-        if leased.message.dequeue_count <= 1 && !leased.envelope.once {
+    /// Reads the alert's record, if the message was dequeued before, if the queue may hold it twice, or if the
+    /// alert may have been cancelled before the run began to read the withdrawals. Otherwise the record
+    /// cannot change the outcome, so the read is saved.
+    async fn record(&self, leased: &Leased, is_covered: bool) -> Result<Option<Record>, TableError> {
+        let may_be_cancelled = leased.envelope.cancellable && self.is_ours(leased) && !is_covered;
+        if leased.message.dequeue_count <= 1 && !leased.envelope.once && !may_be_cancelled {
             return Ok(None);
         }
         self.ledger.read(&leased.record).await
     }
 
+    /// Whether the bot wrote the message. Where alerts are sealed, the producer of an alert without a valid seal
+    /// may have used the id of another alert.
+    fn is_ours(&self, leased: &Leased) -> bool {
+        leased.seal == SealState::Valid || self.seal_key.is_none()
+    }
+
+    /// When the alert was accepted. If another producer may have written the message, and its `enqueuedAt` is
+    /// later than the time at which the queue received it, the queue's time counts.
+    fn accepted_at(&self, leased: &Leased) -> DateTime<Utc> {
+        match self.is_ours(leased) {
+            true => leased.envelope.enqueued_at,
+            false => leased.envelope.enqueued_at.min(leased.message.insertion_time),
+        }
+    }
+
+    /// Whether the run has read every withdrawal since the alert was accepted. The bot checks `stop` when it
+    /// accepts an alert; other producers do not, so their alerts are not covered.
+    fn is_covered(&self, leased: &Leased, withdrawn: &Withdrawn) -> bool {
+        let age = (self.host.now() - self.accepted_at(leased)).to_std().unwrap_or_default();
+        age < RECENTLY && withdrawn.is_complete() && (self.is_ours(leased) || !leased.envelope.stoppable)
+    }
+
     /// Returns whether the sender has cancelled the alert, the person has sent `stop`, or the person has
     /// asked to be forgotten. The run has already read the withdrawals that concern recent alerts. For an
-    /// older alert this costs one or two reads.
-    ///
-    /// Where alerts are sealed, an alert without a valid seal cannot be cancelled, because its producer may
-    /// have used the id of another alert. If its `enqueuedAt` is later than the time at which the queue
-    /// received the message, the queue's time counts.
-    async fn is_wanted(&self, leased: &Leased, withdrawn: &Withdrawn) -> Result<Wanted, StateError> {
+    /// older alert this costs a read. Where alerts are sealed, an alert without a valid seal cannot be
+    /// cancelled.
+    async fn is_wanted(
+        &self,
+        leased: &Leased,
+        withdrawn: &Withdrawn,
+        is_covered: bool,
+        record: Option<&Record>,
+    ) -> Result<Wanted, StateError> {
         let envelope = &leased.envelope;
-        let is_ours = leased.seal == SealState::Valid || self.seal_key.is_none();
-        let is_cancellable = envelope.cancellable && is_ours;
-        let accepted_at = match is_ours {
-            true => envelope.enqueued_at,
-            false => envelope.enqueued_at.min(leased.message.insertion_time),
-        };
-        let age = (self.host.now() - accepted_at).to_std().unwrap_or_default();
-        // The bot checks `stop` when it accepts an alert; other producers do not, so the conversation is
-        // read.
-        let is_covered = age < RECENTLY && withdrawn.is_complete() && (is_ours || !envelope.stoppable);
+        let is_cancellable = envelope.cancellable && self.is_ours(leased);
+        let accepted_at = self.accepted_at(leased);
         if is_covered && withdrawn.is_empty() {
             return Ok(Wanted::Yes);
         }
@@ -122,10 +144,7 @@ impl<H: Host> Attempts<'_, H> {
             let id = Some(envelope.id.as_str()).filter(|_| is_cancellable);
             return Ok(withdrawn.look_up(id, conversation.as_str(), accepted_at, envelope.stoppable));
         }
-        if is_cancellable
-            && let Some(record) = self.ledger.read(&leased.record).await?
-            && record.cancelled_at.is_some()
-        {
+        if is_cancellable && record.is_some_and(|record| record.cancelled_at.is_some()) {
             return Ok(Wanted::Cancelled);
         }
         let standing = self.conversations.standing(&conversation).await?;
@@ -179,6 +198,7 @@ fn ended(leased: &Leased, record: &Record) -> Option<Outcome> {
         Status::Queued
         | Status::Waiting
         | Status::Failed
+        | Status::Unconfirmed
         | Status::Paused
         | Status::Untrusted
         | Status::TooLarge => None,

@@ -27,6 +27,8 @@ pub(crate) struct Withdrawn {
     cancelled: BTreeSet<String>,
     /// By conversation: `true` if the last command was `stop`, `false` if it was `start`.
     stopped: BTreeMap<String, bool>,
+    /// The alerts that the queue may hold twice, although their messages have no mark.
+    doubled: BTreeSet<String>,
     /// By conversation: when its person last asked to be forgotten.
     forgotten: BTreeMap<String, DateTime<Utc>>,
     /// When all withdrawals were last read; `None` if never, or if the last read did not return all of them.
@@ -50,6 +52,7 @@ impl Withdrawn {
         for withdrawal in withdrawals {
             match withdrawal {
                 Withdrawal::Cancelled(id) => _ = self.cancelled.insert(id),
+                Withdrawal::Doubled(id) => _ = self.doubled.insert(id),
                 Withdrawal::Stopped(conversation) => _ = self.stopped.insert(conversation, true),
                 Withdrawal::Started(conversation) => _ = self.stopped.insert(conversation, false),
                 Withdrawal::Forgotten { conversation, at } => _ = self.forgotten.insert(conversation, at),
@@ -66,6 +69,11 @@ impl Withdrawn {
     /// Whether [`Withdrawn::look_up`] covers all recent withdrawals.
     pub(crate) fn is_complete(&self) -> bool {
         self.read_at.is_some()
+    }
+
+    /// Whether a record says that the queue may hold an alert twice.
+    pub(crate) fn is_doubled(&self, id: &str) -> bool {
+        self.doubled.contains(id)
     }
 
     /// Whether no alert was withdrawn.
@@ -108,6 +116,7 @@ mod tests {
         assert!(!withdrawn.is_complete() && withdrawn.is_empty());
         let all = vec![
             Withdrawal::Cancelled("a".into()),
+            Withdrawal::Doubled("b".into()),
             Withdrawal::Stopped("c".into()),
             Withdrawal::Stopped("d".into()),
             Withdrawal::Started("d".into()),
@@ -115,6 +124,7 @@ mod tests {
         ];
         withdrawn.add((all, true), DateTime::UNIX_EPOCH);
         assert!(withdrawn.is_complete() && !withdrawn.is_empty());
+        assert!(withdrawn.is_doubled("b") && !withdrawn.is_doubled("a"));
         for (id, conversation, seconds, is_stoppable, expected) in [
             (Some("a"), "x", 0, true, Wanted::Cancelled),
             (None, "x", 0, true, Wanted::Yes),

@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::json;
 use trigger_component::Limits;
 
-use crate::sim::{Fault, POISON, Planned, QUEUE, Reply, Sim};
+use crate::sim::{Fault, POISON, Planned, QUEUE, Reply, START_SECONDS, Sim};
 use crate::{counts, envelope, milliseconds, seconds};
 
 /// Begins a run, and kills it `after` milliseconds.
@@ -105,6 +105,49 @@ fn two_copies_in_one_run_are_shown_once() {
         sim.put(&envelope("a", "1"));
     }
     assert_eq!(counts(&sim.run(), ["delivered", "alreadySent"]), [1, 1]);
+    assert_eq!(sim.shown("a").len(), 1);
+}
+
+/// The bot has told runs of the copies of this alert.
+fn tell_of_copies(sim: &Sim, id: &str) {
+    let properties = json!({"kind": "doubled", "subject": id}).as_object().unwrap().clone();
+    let at = chrono::DateTime::from_timestamp(START_SECONDS, 0).unwrap() + sim.now();
+    let row = format!("since.{:014}.0", at.timestamp_millis());
+    sim.tables.borrow_mut().store("proactivebotruns", QUEUE, &row, properties, at);
+}
+
+/// The copy of a Put whose answer was late comes last, and says nothing of the others.
+#[test]
+fn late_copy_is_not_sent_where_the_bot_has_told_of_it() {
+    for (is_told, shown) in [(false, 2), (true, 1)] {
+        let sim = Sim::new(4);
+        let mut alert = envelope("a", "1");
+        alert["cancellable"] = true.into();
+        let mut marked = alert.clone();
+        marked["once"] = true.into();
+        sim.put(&marked);
+        if is_told {
+            tell_of_copies(&sim, "a-1");
+        }
+        assert_eq!(counts(&sim.run(), ["delivered"]), [1]);
+        sim.pass(seconds(5));
+        sim.put(&alert);
+        sim.run();
+        assert_eq!(sim.shown("a").len(), shown, "told: {is_told}");
+    }
+}
+
+/// A run looks up every alert that may have been cancelled before it began to ask, and what became of it stands there, too.
+#[test]
+fn copy_of_an_alert_that_was_accepted_long_ago_is_not_sent() {
+    let sim = Sim::new(4);
+    let mut alert = envelope("a", "1");
+    alert["cancellable"] = true.into();
+    sim.pass(seconds(700));
+    for expected in [["delivered", "received"], ["alreadySent", "received"]] {
+        sim.put(&alert);
+        assert_eq!(counts(&sim.run(), expected), [1, 1]);
+    }
     assert_eq!(sim.shown("a").len(), 1);
 }
 

@@ -95,7 +95,8 @@ fn add(stage: &Stage, id: &str, service_url: &str) {
 
 fn found(stage: &Stage, to: &Value) -> Result<Vec<(ConversationKey, Option<Held>)>, String> {
     let to = read(&mut Fields::parse(json!({ "to": to }).to_string().as_bytes()).unwrap()).unwrap();
-    let found = run(paging::read(&stage.host, &stage.settings, &Caller::of_tests(Grant::all()), &to, None))
+    let (caller, named) = (Caller::of_tests(Grant::all()), paging::Named::new());
+    let found = run(paging::read(&stage.host, &stage.settings, &caller, &to, None, &named))
         .map_err(|error| error.to_string())?;
     assert_eq!(found.next, None);
     Ok(found.targets.into_iter().map(|target| (target.key, target.held)).collect())
@@ -176,9 +177,9 @@ fn a_table_service_that_refuses_turns_the_call_down_and_the_log_has_the_reason()
     for to in [json!({"user": "d"}), json!({"tag": "x"}), json!({"address": reference("a", HERE).to_json()})]
     {
         let to = read(&mut Fields::parse(json!({ "to": to }).to_string().as_bytes()).unwrap()).unwrap();
+        let (caller, named) = (Caller::of_tests(Grant::all()), paging::Named::new());
         let rejection =
-            run(paging::read(&stage.host, &stage.settings, &Caller::of_tests(Grant::all()), &to, None))
-                .expect_err("refused");
+            run(paging::read(&stage.host, &stage.settings, &caller, &to, None, &named)).expect_err("refused");
         let answer = rejection.log_and_answer(&stage.host);
         assert_eq!(answer.status(), 503);
         let body: Value = serde_json::from_slice(answer.body()).unwrap();

@@ -83,9 +83,21 @@ pub const TOO_FAR: &str = "Not queued: that is more than a year ahead. Please ch
 /// What was said could not be remembered.
 pub const NOT_REMEMBERED: &str = "Not done: it could not be stored. Please say it again in a minute.";
 
-/// The queue did not take the message.
+/// The queue did not take the message, and holds no copy of it.
 pub const QUEUE_UNAVAILABLE: &str =
     "Not queued: my storage cannot be reached. Please send it again in a minute.";
+
+/// The ledger does not answer, so this call puts nothing on the queue. An earlier call of the channel with the same message may
+/// have done so.
+pub const LEDGER_UNAVAILABLE: &str = "Not queued this time: my storage cannot be reached. If no alert comes within five minutes, please send it \
+    again.";
+
+/// The queue did not say whether it took the message.
+pub const PERHAPS_QUEUED: &str = "Perhaps queued: my storage did not confirm it. Please send it again only if no alert comes within five minutes.";
+
+/// The queue did not say whether it took a reminder.
+pub const REMINDER_PERHAPS_QUEUED: &str =
+    "Perhaps queued: my storage did not confirm the reminder. If you ask for it again, it may come twice.";
 
 /// The message does not fit.
 pub const TOO_LONG: &str = "Not queued: the message is too long. Please send a shorter one.";

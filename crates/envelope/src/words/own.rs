@@ -1,7 +1,7 @@
 //! The bot's own words, sent back by somebody: an echo, a mailbox that quotes, another bot.
 
 /// How everything begins that the bot says.
-const OPENINGS: [&str; 9] = [
+const OPENINGS: [&str; 11] = [
     "Queued:",
     "Alert:",
     "Subscribed:",
@@ -10,6 +10,8 @@ const OPENINGS: [&str; 9] = [
     "Started:",
     "Not done:",
     "Not queued:",
+    "Not queued this time:",
+    "Perhaps queued:",
     "Nothing happened:",
 ];
 
@@ -52,6 +54,9 @@ mod tests {
             TOO_FAR,
             NOT_REMEMBERED,
             QUEUE_UNAVAILABLE,
+            LEDGER_UNAVAILABLE,
+            PERHAPS_QUEUED,
+            REMINDER_PERHAPS_QUEUED,
             TOO_LONG,
             NOTHING_TO_QUEUE,
             NOTHING_BEHIND_BUTTON,

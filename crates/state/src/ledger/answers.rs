@@ -50,6 +50,11 @@ pub enum Allowed<T> {
 }
 
 impl Allowance {
+    /// The number of answers a minute; `None` if there is no limit.
+    pub fn limit(self) -> Option<u8> {
+        Some(self.0).filter(|answers| *answers > 0)
+    }
+
     /// Reads the variable `answersperminute`.
     pub fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
         const NAME: &str = "answersperminute";

@@ -49,8 +49,11 @@ pub enum Accepted {
 /// The result of cancelling an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Withdrawn {
-    /// The alert is cancelled, by this call or by an earlier one.
+    /// The record has the cancellation, by this call or by an earlier one. A run drops the message when it
+    /// dequeues it.
     Yes,
+    /// A run has dropped the message, or the queue never took it.
+    Done,
     /// The alert already has this final status.
     TooLate(Status),
     /// The ledger has no such alert of this sender.
@@ -153,15 +156,17 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
             if sender.is_some() && record.key.as_deref() != sender {
                 return Ok(Withdrawn::Unknown);
             }
-            match record.shown_status() {
+            let withdrawn = match record.shown_status() {
+                Status::Cancelled if record.status == Status::Cancelled => return Ok(Withdrawn::Done),
                 Status::Cancelled => return Ok(Withdrawn::Yes),
                 status if status.is_final() => return Ok(Withdrawn::TooLate(status)),
-                _ => {}
-            }
+                Status::Failed => Withdrawn::Done,
+                _ => Withdrawn::Yes,
+            };
             let mut change = Entity::new(key.to_key());
             change.int64("cancelledAt", now.timestamp_millis());
             if let Conditional::Done(_) = self.table.merge(&change, Some(&found.etag)).await? {
-                return Ok(Withdrawn::Yes);
+                return Ok(withdrawn);
             }
         }
         Err(contended())
@@ -177,6 +182,11 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
     /// all the same, so a status that the poller records takes precedence.
     pub async fn note_failed(&self, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {
         self.note_time("failedAt", ids).await
+    }
+
+    /// Notes that the queue did not say whether it took these alerts of one call: at most 100. The poller may know better.
+    pub async fn note_unconfirmed(&self, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {
+        self.note_time("unconfirmedAt", ids).await
     }
 
     async fn note_time(&self, property: &str, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {

@@ -42,10 +42,12 @@ pub enum Status {
     Dropped,
     /// The queue refused the alert or did not answer, and the sender got an error.
     Failed,
+    /// The queue did not say whether it took it, and its sender was told so.
+    Unconfirmed,
 }
 
 impl Status {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Queued,
         Self::Waiting,
         Self::Delivered,
@@ -58,6 +60,7 @@ impl Status {
         Self::Dead,
         Self::Dropped,
         Self::Failed,
+        Self::Unconfirmed,
     ];
 
     /// The word for this status, in records and in HTTP responses.
@@ -75,6 +78,7 @@ impl Status {
             Self::Dead => "dead",
             Self::Dropped => "dropped",
             Self::Failed => "failed",
+            Self::Unconfirmed => "unconfirmed",
         }
     }
 
@@ -85,7 +89,7 @@ impl Status {
 
     /// Whether the status is final, so that no message of the alert may be sent any more.
     pub fn is_final(self) -> bool {
-        !matches!(self, Self::Queued | Self::Waiting | Self::Failed)
+        !matches!(self, Self::Queued | Self::Waiting | Self::Failed | Self::Unconfirmed)
     }
 }
 
@@ -135,6 +139,8 @@ pub struct Record {
     pub put_at: Option<DateTime<Utc>>,
     /// When the Put of the alert failed.
     pub failed_at: Option<DateTime<Utc>>,
+    /// When a Put of the alert had no clear answer.
+    pub unconfirmed_at: Option<DateTime<Utc>>,
     /// When the sender cancelled the alert.
     pub cancelled_at: Option<DateTime<Utc>>,
     /// When a call claimed the alert that a trigger activity brought; `None` after the claim was released.
@@ -169,6 +175,7 @@ impl Record {
             accepted_at: time("acceptedAt"),
             put_at: time("putAt"),
             failed_at: time("failedAt"),
+            unconfirmed_at: time("unconfirmedAt"),
             cancelled_at: time("cancelledAt"),
             taken_at: time("takenAt").filter(|at| *at > DateTime::UNIX_EPOCH),
             tried: text("tried"),
@@ -185,7 +192,9 @@ impl Record {
         match self.status {
             status if status.is_final() => status,
             _ if self.cancelled_at.is_some() => Status::Cancelled,
-            Status::Queued if self.failed_at.is_some() && self.put_at.is_none() => Status::Failed,
+            // An attempt of which nobody knows is not undone by one that certainly failed.
+            Status::Queued if self.put_at.is_none() && self.unconfirmed_at.is_some() => Status::Unconfirmed,
+            Status::Queued if self.put_at.is_none() && self.failed_at.is_some() => Status::Failed,
             status => status,
         }
     }

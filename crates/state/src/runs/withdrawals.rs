@@ -44,6 +44,8 @@ pub enum Withdrawal {
         /// The time of its tombstone.
         at: DateTime<Utc>,
     },
+    /// Nothing was withdrawn: the queue may hold this alert twice, by its id, and the copies do not say so.
+    Doubled(String),
 }
 
 impl Withdrawal {
@@ -53,6 +55,7 @@ impl Withdrawal {
             Self::Stopped(conversation) => ("stopped", conversation),
             Self::Started(conversation) => ("started", conversation),
             Self::Forgotten { conversation, .. } => ("forgotten", conversation),
+            Self::Doubled(id) => ("doubled", id),
         }
     }
 
@@ -62,6 +65,7 @@ impl Withdrawal {
             "cancelled" => Some(Self::Cancelled(subject)),
             "stopped" => Some(Self::Stopped(subject)),
             "started" => Some(Self::Started(subject)),
+            "doubled" => Some(Self::Doubled(subject)),
             "forgotten" => {
                 let at = DateTime::from_timestamp_millis(entity.int("at")?)?;
                 Some(Self::Forgotten { conversation: subject, at })

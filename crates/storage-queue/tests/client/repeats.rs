@@ -216,6 +216,43 @@ fn call_that_needs_no_body_succeeds_when_the_body_is_lost() {
 }
 
 #[test]
+fn put_after_a_failure_is_marked_and_reports_a_possible_copy() {
+    let lost = || Err(TransportError::AnswerLost("cut".into()));
+    let not_sent = || Err(TransportError::NotSent("refused".into()));
+    let status = |status| Ok(response(status, ""));
+    for (answers, is_ok, is_doubtful, marks) in [
+        (vec![status(201)], true, false, vec![false]),
+        (vec![lost(), status(201)], true, true, vec![false, true]),
+        (vec![not_sent(), lost(), status(201)], true, true, vec![false, true, true]),
+        (vec![not_sent(), status(201)], true, false, vec![false, true]),
+        (vec![status(503), status(429), status(503)], false, false, vec![false, true, true]),
+        (vec![status(503), status(503), lost()], false, true, vec![false, true, true]),
+        (vec![error(500, "OperationTimedOut"), status(403)], false, true, vec![false, true]),
+        (vec![error(403, "AuthenticationFailed")], false, false, vec![false]),
+        // The queue is created in between.
+        (
+            vec![error(404, "QueueNotFound"), status(201), lost(), status(201)],
+            true,
+            true,
+            vec![false, false, true],
+        ),
+        (vec![error(404, "QueueNotFound"), status(403)], false, false, vec![false]),
+    ] {
+        let host = FakeHost::default();
+        let shown = format!("{answers:?}");
+        answers.into_iter().for_each(|answer| _ = host.then(answer));
+        let put = with(&host, EMULATOR, async |queue| {
+            queue.put_marking_copies("plain", put_options(), || Some("marked".into())).await
+        });
+        assert_eq!((put.result.is_ok(), put.is_doubtful), (is_ok, is_doubtful), "{shown}");
+        let sent = host.sent.borrow();
+        let puts = sent.iter().filter(|request| request.method() == "POST");
+        let texts = puts.map(|request| String::from_utf8_lossy(request.body()).contains("marked"));
+        assert_eq!(texts.collect::<Vec<_>>(), marks, "{shown}");
+    }
+}
+
+#[test]
 fn delete_repeated_after_a_lost_answer_counts_a_missing_message_as_deleted() {
     let host = FakeHost::default();
     host.then_status(200, &message("m", "r"));

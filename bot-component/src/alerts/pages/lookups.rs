@@ -1,0 +1,109 @@
+//! How many calls the elements of `to` take, in which order they come, and pages with nobody in them.
+
+use std::collections::BTreeSet;
+
+use platform::testing::run;
+use serde_json::{Value, json};
+use state::{ConversationKey, Tag};
+
+use super::{Bot, conversations, reference};
+
+#[test]
+fn call_to_a_hundred_tags_or_people_makes_a_bounded_number_of_calls_in_their_order() {
+    let bot = Bot::new();
+    let name = |number: usize| format!("t{number}");
+    // Three tags at a conversation: it is alerted for the first one.
+    let keys: Vec<String> = (0..34)
+        .map(|number| {
+            let tags: Vec<String> = (0..3).map(|tag| name(number + 34 * tag)).collect();
+            let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+            bot.add(&reference(&format!("c{number}"), "webchat"), &tags)
+        })
+        .collect();
+    let all = |answer: &Value| -> Vec<String> {
+        let alerts = answer["alerts"].as_array().unwrap().iter();
+        alerts.map(|alert| alert["conversation"].as_str().unwrap().to_owned()).collect()
+    };
+    let tags: Vec<Value> = (0..100).map(|number| json!({"tag": name(number)})).collect();
+    let before = bot.reads();
+    let answer = bot.accepted(&json!({"to": tags, "text": "hello"}));
+    assert_eq!(all(&answer), keys, "in the order of the tags");
+    let reads = bot.reads() - before;
+    assert!(reads <= 2 * 100, "{reads}: a query of the tag, and one of its conversation");
+    // The same tag again and again is one.
+    let before = bot.reads();
+    assert_eq!(
+        all(&bot.accepted(&json!({"to": vec![json!({"tag": "t7"}); 100], "text": "hello"}))),
+        [keys[7].clone()]
+    );
+    assert!(bot.reads() - before <= 2, "{}", bot.reads() - before);
+
+    // People are looked up once for a call, however many pages a tag beside them has.
+    let crowd = bot.big_crowd(1000..1450, "crowd");
+    let people = (0..99).map(|number| {
+        let reference = reference(&format!("dl_{number}"), "webchat");
+        bot.add(&reference, &[]);
+        json!({"user": format!("webchat/dl_{number}")})
+    });
+    let to: Vec<Value> = people.chain([json!({"tag": "crowd"})]).collect();
+    let before = bot.reads();
+    let answer = bot.accepted(&json!({"to": to, "text": "hello"}));
+    assert_eq!((answer["alerts"].as_array().unwrap().len(), answer.get("next")), (99 + crowd.len(), None));
+    let reads = bot.reads() - before;
+    assert!(
+        reads <= 2 * 99 + 5 * 20,
+        "{reads}: two for each person, and for each page one of the tag and 16 of its shards"
+    );
+}
+
+#[test]
+fn small_tags_around_a_big_one_come_in_their_order_and_go_on_where_they_ended() {
+    let bot = Bot::new();
+    let small = |number: usize| bot.add(&reference(&format!("small{number}"), "x"), &[&format!("s{number}")]);
+    let (before, behind): (Vec<_>, Vec<_>) = ((0..5).map(small).collect(), (5..12).map(small).collect());
+    let crowd = bot.big_crowd(0..1030, "crowd");
+    let tag = |number: usize| json!({"tag": format!("s{number}")});
+    let to: Vec<Value> = (0..5).map(tag).chain([json!({"tag": "crowd"})]).chain((5..12).map(tag)).collect();
+    let body = json!({"to": to, "text": "hello", "idempotencyKey": "k"});
+    let keys = |answer: &Value| -> Vec<String> {
+        let alerts = answer["alerts"].as_array().unwrap().iter();
+        alerts.map(|alert| alert["conversation"].as_str().unwrap().to_owned()).collect()
+    };
+    let expected: Vec<String> = before.into_iter().chain(crowd).chain(behind).collect();
+    let first = bot.accepted(&body);
+    let mut rest = body.clone();
+    rest["next"] = first["next"].clone();
+    // A page of the crowd begins where the one before has ended, and the first page had five others.
+    assert_eq!(first["next"], format!("5.{}", expected[999]));
+    let second = bot.accepted(&rest);
+    assert_eq!([keys(&first), keys(&second)].concat(), expected);
+    assert_eq!((bot.accepted(&body), bot.accepted(&rest)), (first, second));
+}
+
+#[test]
+fn page_with_nobody_in_it_stays_empty_when_the_call_is_repeated() {
+    let bot = Bot::new();
+    // The second page looks at those of `b` whom `a` has, and finds nobody: the only other one has the last key.
+    let mut all: Vec<_> = (0..101).map(|number| reference(&format!("c{number}"), "x")).collect();
+    all.sort_by_key(ConversationKey::of);
+    let last = bot.add(&all.remove(100), &["b"]);
+    let both: BTreeSet<String> = all.iter().map(|reference| bot.add(reference, &["a", "b"])).collect();
+    let body = json!({"to": [{"tag": "a"}, {"tag": "b"}], "text": "hello", "idempotencyKey": "k"});
+    let first = bot.accepted(&body);
+    let alerted = conversations(first["alerts"].as_array().unwrap());
+    assert!(alerted.is_superset(&both) && alerted.contains(&last) && alerted.len() == 101);
+    // Somebody whom the first page has alerted is now only in the second.
+    let moved = ConversationKey::parse(both.first().unwrap()).unwrap();
+    assert_eq!(run(bot.conversations().untag(&moved, &Tag::parse("a").unwrap())), Ok(true));
+    assert_eq!(bot.accepted(&body), first, "the same alerts, by their ids");
+    let mut from_second = body.clone();
+    from_second["next"] = "1.".into();
+    for _ in 0..2 {
+        assert_eq!(
+            conversations(bot.accepted(&from_second)["alerts"].as_array().unwrap()),
+            [last.clone()].into()
+        );
+    }
+    from_second["text"] = "other words".into();
+    assert_eq!(bot.alert(&from_second).0, 422, "its key answers for it");
+}

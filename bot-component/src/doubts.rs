@@ -1,0 +1,255 @@
+//! Puts of which nobody knows whether the queue took them: what the person and the caller are told, and what the copies say.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::{Request, Response};
+use platform::TransportError;
+use platform::testing::{FakeHost, response, run};
+use platform::{Clock, name_of};
+use serde_json::{Value, json};
+use storage_table::testing::FakeTables;
+
+const KEY: &str = "an-alert-key-for-tests";
+
+type Answer = Result<Response<Bytes>, TransportError>;
+
+fn lost() -> Answer {
+    Err(TransportError::AnswerLost("cut".into()))
+}
+
+fn not_sent() -> Answer {
+    Err(TransportError::NotSent("refused".into()))
+}
+
+fn status(status: u16) -> Answer {
+    Ok(response(status, ""))
+}
+
+/// A bot with a queue that answers as it is told, and tables that may be away.
+struct Bot {
+    host: FakeHost,
+    tables: Rc<RefCell<FakeTables>>,
+    /// The answers to the next Puts; those behind them succeed.
+    puts: Rc<RefCell<Vec<Answer>>>,
+    has_tables: Rc<Cell<bool>>,
+    /// How many messages the queue holds, as it says.
+    waiting: Rc<Cell<usize>>,
+}
+
+impl Bot {
+    fn new() -> Self {
+        let host = FakeHost::with_settings([
+            ("authmode", "anonymous"),
+            ("storageconnection", "UseDevelopmentStorage=true"),
+            ("queuename", "bot-queue"),
+            ("kick", "off"),
+            ("alertkey", KEY),
+        ]);
+        let (tables, puts) =
+            (Rc::new(RefCell::new(FakeTables::default())), Rc::new(RefCell::new(Vec::new())));
+        let (has_tables, waiting) = (Rc::new(Cell::new(true)), Rc::new(Cell::new(1)));
+        let (service, answers, is_there, count) =
+            (tables.clone(), puts.clone(), has_tables.clone(), waiting.clone());
+        let now = host.now();
+        host.answers(move |request| {
+            Some(match (request.uri().port_u16(), request.method().as_str()) {
+                (Some(10_001), "POST") if !answers.borrow().is_empty() => answers.borrow_mut().remove(0),
+                (Some(10_001), "GET") => Ok(Response::builder()
+                    .header("x-ms-approximate-messages-count", count.get())
+                    .body(Bytes::new())
+                    .unwrap()),
+                (Some(10_002), _) if is_there.get() => Ok(service.borrow_mut().answer(request, now)?),
+                (Some(10_002), _) => status(403),
+                _ => status(201),
+            })
+        });
+        let bot = Self { host, tables, puts, has_tables, waiting };
+        bot.say("first");
+        bot.said();
+        bot
+    }
+
+    fn call(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let request = Request::builder().method(method).uri(path).header("host", "localhost");
+        let request = request
+            .header("content-type", "application/json")
+            .header("authorization", format!("Bearer {KEY}"));
+        let request = request.body(Bytes::from(body.to_string())).unwrap();
+        let answer = run(crate::handle(&self.host, request)).answer;
+        (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap())
+    }
+
+    fn say(&self, text: &str) -> u16 {
+        let activity = json!({
+            "type": "message", "id": text, "channelId": "emulator", "serviceUrl": "http://127.0.0.1:9200/",
+            "from": {"id": "u"}, "conversation": {"id": "c"}, "recipient": {"id": "b"}, "text": text,
+        });
+        self.call("POST", "/api/messages", &activity).0
+    }
+
+    fn alert(&self, change: &Value) -> (u16, Value) {
+        let mut body = json!({"to": {"conversation": name_of(&["emulator", "c"])}, "text": "pizza"});
+        body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        self.call("POST", "/api/alerts", &body)
+    }
+
+    /// The bodies that were sent to a port since this was asked last.
+    fn sent(&self, port: u16) -> Vec<String> {
+        let sent = self.host.sent.borrow();
+        let to_port = |request: &&Request<Bytes>| {
+            request.uri().port_u16() == Some(port) && request.method() == http::Method::POST
+        };
+        sent.iter()
+            .filter(to_port)
+            .map(|request| String::from_utf8_lossy(request.body()).into_owned())
+            .collect()
+    }
+
+    /// What the bot said, and for each message that it put whether the queue may hold another one. Nothing twice.
+    fn said(&self) -> (Vec<String>, Vec<bool>) {
+        let texts = self.sent(9200).into_iter().map(|body| {
+            let json: Value = serde_json::from_str(&body).unwrap();
+            json["text"].as_str().unwrap().to_owned()
+        });
+        let marks = self.sent(10_001).into_iter().map(|xml| {
+            let text = xml.split_once("<MessageText>").unwrap().1.split_once("</MessageText>").unwrap().0;
+            let json: Value = serde_json::from_slice(&STANDARD.decode(text).unwrap()).unwrap();
+            json["once"] == true
+        });
+        let said = (texts.collect(), marks.collect());
+        self.host.sent.borrow_mut().clear();
+        said
+    }
+
+    /// Whether runs were told of a copy.
+    fn has_told_runs(&self) -> bool {
+        let mut tables = self.tables.borrow_mut();
+        let rows = tables.entities_mut("proactivebotruns");
+        let told = rows.values().any(|row| row["kind"] == "doubled");
+        rows.clear();
+        told
+    }
+}
+
+#[test]
+fn person_is_told_what_is_true_of_the_queue() {
+    const NOT: &str = "Not queued: ";
+    const PERHAPS: &str = "Perhaps queued: ";
+    const QUEUED: &str = "Queued: ";
+    // The answers to the Puts of one message; what the person reads; which Puts are marked; whether runs are told.
+    type Row = (Vec<Answer>, &'static str, Vec<bool>, bool);
+    let rows: [Row; 8] = [
+        (vec![], QUEUED, vec![false], false),
+        (vec![lost()], QUEUED, vec![false, true], true),
+        (vec![lost(), lost(), lost()], PERHAPS, vec![false, true, true], true),
+        (vec![not_sent(), lost(), not_sent()], PERHAPS, vec![false, true, true], true),
+        (vec![status(500), status(503), status(503)], PERHAPS, vec![false, true, true], true),
+        (vec![status(503), status(503), status(503)], NOT, vec![false, true, true], false),
+        (vec![not_sent(), not_sent(), not_sent()], NOT, vec![false, true, true], false),
+        (vec![status(403)], NOT, vec![false], false),
+    ];
+    for (number, (answers, words, marks, told)) in rows.into_iter().enumerate() {
+        let bot = Bot::new();
+        let shown = format!("{number}: {answers:?}");
+        *bot.puts.borrow_mut() = answers;
+        assert_eq!(bot.say("hello"), if words == QUEUED { 202 } else { 503 }, "{shown}");
+        let (said, marked) = bot.said();
+        assert!(said.len() == 1 && said[0].starts_with(words), "{shown}: {said:?}");
+        assert_eq!((marked, bot.has_told_runs()), (marks, told), "{shown}");
+        if words == QUEUED {
+            continue;
+        }
+        // The channel sends it again, and the queue certainly does not take it.
+        *bot.puts.borrow_mut() = vec![status(403)];
+        assert_eq!(bot.say("hello"), 503, "{shown}");
+        let (said, marked) = bot.said();
+        assert!(said[0].starts_with(words), "{shown}: what was perhaps queued still is: {said:?}");
+        assert_eq!(marked, [true], "{shown}");
+        // And again: now it takes it.
+        assert_eq!(
+            (bot.say("hello"), bot.said()),
+            (202, (vec!["Queued: hello".into()], vec![true])),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn person_without_tables_is_told_what_is_true_so_often_as_is_allowed() {
+    let bot = Bot::new();
+    assert_eq!(bot.say("hello"), 202);
+    bot.said();
+    bot.has_tables.set(false);
+    // The channel sends it again: it is on the queue, and nobody can know that now.
+    for _ in 0..25 {
+        assert_eq!(bot.say("hello"), 503);
+    }
+    let (said, marked) = bot.said();
+    assert!(said.iter().all(|text| text.starts_with("Not queued this time: ")), "{said:?}");
+    assert_eq!((said.len(), marked.len()), (20, 0), "answersperminute");
+    assert_eq!(bot.host.events("conversation.silenced").len(), 1);
+}
+
+#[test]
+fn caller_is_told_which_alerts_may_be_on_the_queue() {
+    for (answers, expected) in [
+        (vec![lost(), lost(), lost()], "unconfirmed"),
+        (vec![status(500), status(503), status(503)], "unconfirmed"),
+        (vec![status(503), status(503), status(503)], "failed"),
+        (vec![lost()], "queued"),
+    ] {
+        for key in [Value::Null, json!("k")] {
+            let bot = Bot::new();
+            let shown = format!("{answers:?} {key}");
+            *bot.puts.borrow_mut() = answers.clone();
+            let (status, body) = bot.alert(&json!({"idempotencyKey": key}));
+            assert_eq!(status, if expected == "queued" { 202 } else { 503 }, "{shown}: {body}");
+            assert_eq!(body["alerts"][0]["status"], expected, "{shown}");
+            let (_, marked) = bot.said();
+            assert_eq!(marked[0], !key.is_null(), "{shown}: a call with a key may be repeated at any time");
+            assert!(marked[1..].iter().all(|mark| *mark), "{shown}: {marked:?}");
+            // A failure that is certain does not undo one that is not.
+            if expected != "queued" && !key.is_null() {
+                *bot.puts.borrow_mut() = vec![self::status(403)];
+                let (_, body) = bot.alert(&json!({"idempotencyKey": key}));
+                assert_eq!(body["alerts"][0]["status"], expected, "{shown}");
+                assert_eq!(bot.alert(&json!({"idempotencyKey": key})).0, 202, "{shown}");
+            }
+        }
+    }
+}
+
+#[test]
+fn cancelling_answers_what_is_true() {
+    let bot = Bot::new();
+    let cancel = |id: &str| {
+        let (status, body) = bot.call("DELETE", &format!("/api/alerts/{id}"), &Value::Null);
+        let said = body["status"].as_str().or(body["error"]["message"].as_str()).unwrap().to_owned();
+        (status, said)
+    };
+    let alert = |answers: Vec<Answer>| {
+        *bot.puts.borrow_mut() = answers;
+        let body = bot.alert(&json!({"expires": "2027-11-23T22:00:00Z"})).1;
+        body["alerts"][0]["id"].as_str().unwrap().to_owned()
+    };
+    let (waiting, failed) = (alert(vec![]), alert(vec![status(403)]));
+    assert_eq!(cancel(&waiting), (202, "cancelling".into()));
+    assert_eq!(cancel(&failed), (202, "cancelled".into()), "the queue does not hold it");
+    // Of these no run has told the ledger what became of them: it was killed, or the tables failed.
+    let (sent, perhaps) = (alert(vec![]), alert(vec![lost(), lost(), lost()]));
+    bot.waiting.set(0);
+    for _ in 0..2 {
+        assert_eq!(cancel(&sent), (202, "cancelling".into()));
+        assert_eq!(cancel(&perhaps), (202, "cancelled".into()), "the queue has not taken it");
+    }
+    bot.host.elapsed.set(bot.host.elapsed.get() + Duration::from_secs(61));
+    assert_eq!(cancel(&sent), (409, "it cannot be cancelled any more: it is delivered".into()));
+    // The message may still come.
+    bot.waiting.set(1);
+    assert_eq!(cancel(&sent), (202, "cancelling".into()));
+}

@@ -1,0 +1,64 @@
+//! How many messages of a conversation this host answers in a minute while the ledger cannot count them. The count stands in
+//! key-value, so each host has its own, and messages of one moment may share a number. Two programs that answer each other take
+//! turns, so their talk ends all the same.
+
+use platform::Host;
+use serde_json::{Value, json};
+use state::ConversationKey;
+use state::ledger::{Allowance, Allowed};
+
+/// Counts an answer. After the last one of a minute the conversation hears nothing for the rest of it, and in the next one. If
+/// key-value does not answer either, everything is answered: a person who hears nothing would not know why.
+pub(crate) async fn count<H: Host>(
+    host: &H,
+    conversation: &ConversationKey,
+    allowance: Allowance,
+) -> Allowed<()> {
+    let Some(limit) = allowance.limit() else { return Allowed::Yes(()) };
+    let limit = i64::from(limit);
+    let key = format!("answers:{conversation}");
+    let minute = host.now().timestamp() / 60;
+    let known = host.get(&key).await.ok().flatten();
+    let known: Value = known.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+    let number = |index: usize| known[index].as_i64().unwrap_or_default();
+    let (age, answers) = (minute - number(0), number(1));
+    if (0..=1).contains(&age) && answers > limit {
+        return Allowed::No { begins: false };
+    }
+    let before = if age == 0 { answers } else { 0 };
+    _ = host.set(&key, json!([minute, before + 1]).to_string().as_bytes()).await;
+    if before == limit { Allowed::No { begins: true } } else { Allowed::Yes(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use platform::testing::{FakeHost, run};
+
+    use super::*;
+
+    #[test]
+    fn conversation_with_all_its_answers_hears_nothing_until_the_minute_after_the_next() {
+        let host = FakeHost::with_settings([("answersperminute", "3")]);
+        let allowance = Allowance::read(&host).unwrap();
+        let key = |digit: &str| ConversationKey::parse(&digit.repeat(32)).unwrap();
+        let count = |digit: &str| run(count(&host, &key(digit), allowance));
+        let silent = |begins| Allowed::No { begins };
+        for round in 0..2 {
+            for _ in 0..3 {
+                assert_eq!(count("1"), Allowed::Yes(()), "{round}");
+            }
+            assert_eq!((count("1"), count("1")), (silent(true), silent(false)), "{round}");
+            assert_eq!(count("2"), Allowed::Yes(()), "another conversation");
+            host.elapsed.set(host.elapsed.get() + Duration::from_secs(60));
+            assert_eq!(count("1"), silent(false), "{round}");
+            host.elapsed.set(host.elapsed.get() + Duration::from_secs(60));
+        }
+        host.settings.borrow_mut().insert("answersperminute".into(), "0".into());
+        let unlimited = Allowance::read(&host).unwrap();
+        let writes = host.writes.get();
+        assert!((0..200).all(|_| run(super::count(&host, &key("3"), unlimited)) == Allowed::Yes(())));
+        assert_eq!(host.writes.get(), writes);
+    }
+}

@@ -1,0 +1,139 @@
+//! Puts whose answers are lost: nobody is told what is not true, and nobody is alerted twice, whatever runs meet the copies.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use end_to_end::activity::message;
+use end_to_end::alerts::{self, alert, call, known, to_conversation};
+use end_to_end::faulty_queue::{Fault, FaultyQueue, Plan};
+use end_to_end::stage::Stage;
+use end_to_end::suite::World;
+use http::Method;
+use serde_json::{Value, json};
+
+end_to_end::cases!(
+    message_whose_puts_have_no_answer_is_perhaps_queued_and_alerted_once,
+    alert_without_a_key_whose_put_has_no_answer_is_sent_once,
+    copy_that_arrives_after_the_other_was_delivered_is_not_sent,
+    alert_whose_puts_have_no_answer_is_unconfirmed_and_then_delivered,
+);
+
+/// The Puts of a stage, each with what becomes of it, in order; those behind them are as they should be.
+fn puts(world: &World, plans: &[Plan]) -> (FaultyQueue, Arc<AtomicUsize>) {
+    let (plans, next) = (plans.to_vec(), Arc::new(AtomicUsize::new(usize::MAX)));
+    let counter = Arc::clone(&next);
+    let queue = FaultyQueue::start(&world.azurite().queue_authority(), move |_, method| {
+        let is_put = method == Method::POST && counter.load(Ordering::SeqCst) != usize::MAX;
+        let number = if is_put { counter.fetch_add(1, Ordering::SeqCst) } else { usize::MAX };
+        plans.get(number).copied().unwrap_or_default()
+    });
+    (queue, next)
+}
+
+fn lost() -> Plan {
+    Plan { fault: Some(Fault::CutAfter), ..Plan::default() }
+}
+
+fn later(plan: Plan) -> Plan {
+    Plan { delay: Duration::from_millis(1500), ..plan }
+}
+
+/// Polls, again and again, while something is done: each copy meets a run of its own, if they come one after another.
+fn while_polling<T: Send>(stage: &Stage, work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let work = scope.spawn(work);
+        while !work.is_finished() {
+            stage.poll();
+        }
+        let done = work.join().unwrap();
+        stage.poll();
+        done
+    })
+}
+
+fn alerted(stage: &Stage) -> Vec<String> {
+    let texts = stage.connector.received();
+    texts.iter().map(|seen| seen.text().to_owned()).filter(|text| text.starts_with("Alert: ")).collect()
+}
+
+fn message_whose_puts_have_no_answer_is_perhaps_queued_and_alerted_once(world: &World) {
+    let (queue, begin) = puts(world, &[lost(), later(lost()), later(lost()), lost(), later(Plan::default())]);
+    let stage = alerts::script(world).queue_at(queue.authority()).start();
+    known(&stage, "a:1", "earlier");
+    begin.store(0, Ordering::SeqCst);
+    let hello = stage.connector.host(&message("a:1", "7", "hello"));
+    let answer = while_polling(&stage, || stage.post(&hello));
+    answer.expect_error(503, "QueueUnavailable");
+    let told = stage.connector.received();
+    let told: Vec<_> = told.iter().filter(|told| told.reply_to().is_some()).collect();
+    assert!(told.len() == 1 && told[0].text().starts_with("Perhaps queued: "), "{told:?}");
+    assert_eq!(alerted(&stage), ["Alert: hello"]);
+    // The channel sends it again.
+    for _ in 0..2 {
+        while_polling(&stage, || stage.say(&hello));
+    }
+    assert_eq!(alerted(&stage), ["Alert: hello"]);
+    assert_eq!((stage.queue.count(), stage.queue.poison().count()), (0, 0));
+}
+
+fn alert_without_a_key_whose_put_has_no_answer_is_sent_once(world: &World) {
+    for delay in [Duration::ZERO, Duration::from_millis(1500)] {
+        let (queue, begin) =
+            puts(world, &[lost(), Plan { delay, ..lost() }, Plan { delay, ..Plan::default() }]);
+        let stage = alerts::script(world).queue_at(queue.authority()).start();
+        let key = known(&stage, "a:1", "hello");
+        begin.store(0, Ordering::SeqCst);
+        let answer = while_polling(&stage, || alert(&stage, &to_conversation(&key, "pizza")));
+        let answer = answer.expect_status(202).json();
+        assert_eq!(answer["alerts"][0]["status"], "queued");
+        assert_eq!(alerted(&stage), ["Alert: pizza"], "{delay:?}");
+        assert_eq!((stage.queue.count(), stage.queue.poison().count()), (0, 0));
+    }
+}
+
+/// The first Put comes late: the queue takes it after the second one was delivered.
+fn copy_that_arrives_after_the_other_was_delivered_is_not_sent(world: &World) {
+    let late = Plan { delay: Duration::from_secs(9), ..Plan::default() };
+    let (queue, begin) = puts(world, &[late]);
+    let stage = alerts::script(world).queue_at(queue.authority()).start();
+    let key = known(&stage, "a:1", "hello");
+    begin.store(0, Ordering::SeqCst);
+    alert(&stage, &to_conversation(&key, "pizza")).expect_status(202);
+    assert_eq!(stage.poll()["delivered"], 1);
+    end_to_end::waiting::eventually("the late copy", || (!stage.queue.texts().is_empty()).then_some(()));
+    let counts = stage.poll();
+    assert_eq!(alerted(&stage), ["Alert: pizza"], "{counts}");
+    assert_eq!(counts["alreadySent"], 1, "{counts}");
+    assert_eq!(stage.queue.count(), 0);
+}
+
+fn alert_whose_puts_have_no_answer_is_unconfirmed_and_then_delivered(world: &World) {
+    let (queue, begin) = puts(world, &[lost(), lost(), lost(), lost(), lost(), lost()]);
+    let stage = alerts::script(world).queue_at(queue.authority()).start();
+    let key = known(&stage, "a:1", "hello");
+    begin.store(0, Ordering::SeqCst);
+    let mut ids = Vec::new();
+    for text in ["sent", "cancelled"] {
+        let mut body = to_conversation(&key, text);
+        body["expires"] = "2099-01-01T00:00:00Z".into();
+        let answer = alert(&stage, &body).expect_error(503, "QueueUnavailable").json();
+        let shown = &answer["alerts"][0];
+        assert_eq!(shown["status"], "unconfirmed", "{answer}");
+        let said = answer["error"]["message"].as_str().unwrap();
+        assert!(said.contains("cancel"), "a caller without a key cannot repeat the call: {said}");
+        ids.push(shown["id"].as_str().unwrap().to_owned());
+        if text == "sent" {
+            stage.poll();
+            assert_eq!(alerted(&stage), ["Alert: sent"]);
+        }
+    }
+    let cancel = |id: &str| call(&stage, "DELETE", &format!("/api/alerts/{id}"), &Value::Null);
+    let answer = cancel(&ids[0]).expect_error(409, "AlertIsOver").json();
+    assert!(answer["error"]["message"].as_str().unwrap().ends_with("delivered"), "{answer}");
+    assert_eq!(cancel(&ids[1]).expect_status(202).json(), json!({"id": ids[1], "status": "cancelling"}));
+    stage.poll();
+    assert_eq!(alerted(&stage), ["Alert: sent"]);
+    assert_eq!(cancel(&ids[1]).expect_status(202).json()["status"], "cancelled");
+    assert_eq!((stage.queue.count(), stage.queue.poison().count()), (0, 0));
+}

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bot_framework::{Activity, Class, Connector, ConversationReference, OutgoingMessage, ServiceUrl, Tokens};
 use chrono::{DateTime, TimeDelta, Utc};
-use envelope::{Envelope, EnvelopeId, words};
+use envelope::words::Words;
+use envelope::{Envelope, EnvelopeId};
 use http::StatusCode;
 use platform::{Deadline, Host, Level, answer, hex};
 use serde_json::{Value, json};
@@ -62,22 +63,20 @@ impl<H: Host> Turn<'_, H> {
     pub(crate) async fn queue_message(&self, activity: &Activity) -> Result<Answered, Rejection> {
         let address =
             ConversationReference::of(activity)?.with_service_url_verified(self.service_url_verified);
+        let words = Words::of(&address);
         let text = activity.text_to_the_bot();
         let accepted = answer::json(StatusCode::ACCEPTED, &json!({}));
         if text.is_empty() {
-            let word = if invoke::is_press(activity) {
-                words::NOTHING_BEHIND_BUTTON
-            } else {
-                words::NOTHING_TO_QUEUE
-            };
+            let word =
+                if invoke::is_press(activity) { words.nothing_behind_button } else { words.nothing_to_queue };
             self.say_if_allowed(&address, word, Answers::TheActivity).await;
             return Ok(accepted.into());
         }
         let (text, after) = match commands::heed(self.host, self.settings, text, &address).await {
             Wish::Queue { text, after } => (text, after),
             // It is done in any case: a `stop` holds, also where nothing is said any more.
-            Wish::Say(words) => {
-                self.say_if_allowed(&address, &words, Answers::TheActivity).await;
+            Wish::Say(reply) => {
+                self.say_if_allowed(&address, &reply, Answers::TheActivity).await;
                 return Ok(accepted.into());
             }
         };
@@ -89,7 +88,7 @@ impl<H: Host> Turn<'_, H> {
         envelope.cancellable = after.is_some();
         let Ok(mut message) = envelope.encode(self.settings.seal_key.as_ref()) else {
             // The person can mend this, the channel cannot: so the channel's call succeeds.
-            self.say_if_allowed(&envelope.address, words::TOO_LONG, Answers::TheActivity).await;
+            self.say_if_allowed(&envelope.address, words.too_long, Answers::TheActivity).await;
             return Ok(accepted.into());
         };
         let deadline = Deadline::after(self.host, STORE_WITHIN);
@@ -112,7 +111,7 @@ impl<H: Host> Turn<'_, H> {
             }
             Err(error) => {
                 self.log_failure("ledger.accept.failed", &envelope, &error);
-                self.say(&envelope.address, words::QUEUE_UNAVAILABLE, Answers::TheActivity).await;
+                self.say(&envelope.address, words.queue_unavailable, Answers::TheActivity).await;
                 return Err(Rejection::StateUnavailable);
             }
         };
@@ -139,7 +138,7 @@ impl<H: Host> Turn<'_, H> {
             if let Err(error) = ledger.note_failed(std::iter::once(&alert.id)).await {
                 self.log_failure("ledger.not-noted", &envelope, &error);
             }
-            self.say(&envelope.address, words::QUEUE_UNAVAILABLE, Answers::TheActivity).await;
+            self.say(&envelope.address, words.queue_unavailable, Answers::TheActivity).await;
             return Err(Rejection::QueueUnavailable);
         }
         self.host.event(Level::Info, "message.queued", json!({"envelope": envelope.id.as_str()}));
@@ -149,11 +148,11 @@ impl<H: Host> Turn<'_, H> {
             self.note_put(&ledger, &alert.id).await;
         }
         if known.is_none_or(|record| record.shown_status() == Status::Failed) {
-            let words = match after {
-                None => words::queued(&envelope.text),
-                Some(after) => words::reminder_queued(&envelope.text, after),
+            let reply = match after {
+                None => words.queued(&envelope.text),
+                Some(after) => words.reminder_queued(&envelope.text, after),
             };
-            let was_told = self.say(&envelope.address, &words, Answers::TheActivity).await;
+            let was_told = self.say(&envelope.address, &reply, Answers::TheActivity).await;
             if !noted_before_telling && (self.is_late() || !was_told) {
                 self.note_put(&ledger, &alert.id).await;
             }
@@ -230,7 +229,7 @@ impl<H: Host> Turn<'_, H> {
         let ledger = self.ledger();
         let counted = ledger.count_answer_once(&conversation, &what, self.settings.allowance).await;
         if self.may_say(&conversation, counted, |is_new| is_new) {
-            self.say(&address, words::GREETING, Answers::Nothing).await;
+            self.say(&address, Words::of(&address).greeting, Answers::Nothing).await;
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ end_to_end::cases!(
 );
 
 /// The first words of the bot's reply when it could not queue a message.
-const NOT_QUEUED: &str = "Not queued: ";
+const NOT_ACCEPTED: &str = "Not accepted: ";
 
 #[track_caller]
 fn table(world: &World, stage: &Stage, rest: &str) -> Table {
@@ -35,7 +35,7 @@ fn expect_unavailable(stage: &Stage, id: &str) {
     let activity = stage.connector.host(&message("a:1", id, "hello"));
     stage.post(&activity).expect_error(503, "StateUnavailable");
     let reply = stage.connector.wait_for(before + 1).remove(before);
-    assert!(reply.text().starts_with(NOT_QUEUED), "{reply:?}");
+    assert!(reply.text().starts_with(NOT_ACCEPTED), "{reply:?}");
     assert_eq!(reply.reply_to().as_deref(), Some(id));
 
     let body = to_conversation(&key_of("msteams", "a:1"), "x");

@@ -7,39 +7,44 @@ pub(super) static WORDS: Words = Words {
     queued: "Queued: {text}",
     reminder_queued: "Queued: {text} (dans {time})",
     alert: "Alert: {text}",
-    subscribed: "Abonnement ajouté : les alertes sur {tag} arrivent désormais ici. Pour y mettre fin, écrivez : \
-        unsubscribe {tag}",
-    subscriptions_closed: "Non effectué : les personnes qui envoient les alertes sur {tag} décident qui les reçoit. \
-        Demandez-leur d'ajouter cette conversation ou de vous donner un code. Si vous avez un code, écrivez : \
-        subscribe {tag} <code>",
-    code_refused: "Non effectué : ce code n'est pas valable ici pour {tag}. Il est peut-être trop ancien. Demandez un \
-        nouveau code aux personnes qui envoient les alertes.",
+    subscribed: "Abonnement ajouté : les alertes sur {tag} arrivent désormais ici. Pour y mettre fin, \
+        écrivez : unsubscribe {tag}",
+    subscriptions_closed: "Non effectué : les personnes qui envoient les alertes sur {tag} décident qui les \
+        reçoit. Demandez-leur d'ajouter cette conversation ou de vous donner un code. Si vous avez un code, \
+        écrivez : subscribe {tag} <code>",
+    code_refused: "Non effectué : ce code n'est pas valable ici pour {tag}. Il est peut-être trop ancien. \
+        Demandez un nouveau code aux personnes qui envoient les alertes.",
     unsubscribed: "Abonnement terminé : les alertes sur {tag} n'arrivent plus ici.",
-    stopped: "Arrêté : je n'envoie plus d'alertes ici jusqu'à ce que vous écriviez : start. Vos propres messages et \
-        rappels arrivent toujours.",
+    stopped: "Arrêté : je n'envoie plus d'alertes ici jusqu'à ce que vous écriviez : start. Vos propres \
+        messages et rappels arrivent toujours.",
     started: "Repris : les alertes arrivent de nouveau ici.",
-    not_stopped: "Non effectué : une seule personne ne peut pas arrêter les alertes d'un groupe. Vous pouvez me retirer \
-        du groupe, écrire unsubscribe et le nom d'un abonnement, ou demander aux personnes qui envoient les alertes.",
-    help: "Je suis un bot qui envoie des alertes. Si vous m'écrivez, je confirme avec Queued: que j'ai votre message. \
-        Ensuite, je vous le renvoie avec Alert: au début. Ces commandes en anglais font autre chose :\n\
-        - remind me in 10 minutes thé : je vous envoie « thé » dans 10 minutes (aussi : seconds, hours, days, weeks)\n\
+    not_stopped: "Non effectué : une seule personne ne peut pas arrêter les alertes d'un groupe. Vous pouvez \
+        me retirer du groupe, écrire unsubscribe et le nom d'un abonnement, ou demander aux personnes qui \
+        envoient les alertes.",
+    help: "Je suis un bot qui envoie des alertes. Si vous m'écrivez, je confirme avec Queued: que j'ai votre \
+        message. Ensuite, je vous le renvoie avec Alert: au début. Ces commandes en anglais font autre \
+        chose :\n\
+        - remind me in 10 minutes thé : je vous envoie « thé » dans 10 minutes (aussi : seconds, hours, \
+        days, weeks)\n\
         - subscribe orders-42 : les alertes sur orders-42 arrivent ici\n\
         - unsubscribe orders-42 : les alertes sur orders-42 n'arrivent plus ici\n\
         - stop : aucune alerte envoyée par d'autres n'arrive ici (dans un groupe, stop ne fait rien)\n\
         - start : les alertes arrivent de nouveau ici\n\
         - help : j'affiche cette liste",
-    no_tag: "Non effectué : le nom d'un abonnement est un seul mot d'au plus 64 lettres, chiffres et signes parmi : \
-        - _ . : # @ +",
-    too_many_tags: "Non effectué : cette conversation a trop d'abonnements. Mettez d'abord fin à l'un d'eux : écrivez \
-        unsubscribe et son nom.",
-    too_far: "Non accepté : un rappel peut être prévu au plus un an à l'avance. Choisissez un délai plus court.",
+    no_tag: "Non effectué : le nom d'un abonnement est un seul mot d'au plus 64 lettres, chiffres et signes \
+        parmi : - _ . : # @ +",
+    too_many_tags: "Non effectué : cette conversation a trop d'abonnements. Mettez d'abord fin à l'un \
+        d'eux : écrivez unsubscribe et son nom.",
+    too_far: "Non accepté : un rappel peut être prévu au plus un an à l'avance. Choisissez un délai plus \
+        court.",
     not_remembered: "Non effectué : je n'ai pas pu l'enregistrer. Écrivez-le de nouveau dans une minute.",
-    queue_unavailable: "Non accepté : je n'ai pas pu enregistrer votre message. Envoyez-le de nouveau dans une minute.",
+    queue_unavailable: "Non accepté : je n'ai pas pu enregistrer votre message. Envoyez-le de nouveau dans \
+        une minute.",
     too_long: "Non accepté : votre message est trop long. Envoyez un message plus court.",
     nothing_to_queue: "Non accepté : votre message ne contient pas de texte. Envoyez-moi du texte.",
     nothing_behind_button: "Sans effet : ce bouton ne fait rien ici.",
-    greeting: "Bonjour. Je suis un bot qui envoie des alertes. Écrivez-moi un message, et je vous le renvoie comme \
-        alerte. Écrivez help pour voir ce que je sais faire d'autre.",
+    greeting: "Bonjour. Je suis un bot qui envoie des alertes. Écrivez-moi un message, et je vous le renvoie \
+        comme alerte. Écrivez help pour voir ce que je sais faire d'autre.",
     units: [
         ("semaine", "semaines"),
         ("jour", "jours"),

@@ -28,16 +28,16 @@ const TABLES: [&Words; 3] = [&english::WORDS, &german::WORDS, &french::WORDS];
 
 /// The texts of one language.
 ///
-/// A key is a field, so no table can leave one out. In a text, a name in braces is a placeholder; it stands for
-/// the value that a method of the same name as the key fills in. The tests check that each language has the same
-/// placeholders in a key.
+/// A key is a field, so no table can leave one out. In a text, a name in braces is a placeholder; it stands
+/// for the value that a method of the same name as the key fills in. The tests check that each language has
+/// the same placeholders in a key.
 ///
-/// Two words are English in each language, because programs know the bot's messages by them: an acknowledgement
-/// begins with `Queued:` and an alert with `Alert:`, and the person's own text follows. The commands in the texts
-/// are English too, because [`Command`] understands no other language.
+/// Two words are English in each language, because programs know the bot's messages by them: an
+/// acknowledgement begins with `Queued:` and an alert with `Alert:`, and the person's own text follows. The
+/// commands in the texts are English too, because [`Command`] understands no other language.
 ///
-/// The first words of each text also protect the bot from talking to itself (see [`are_own`]). So a text begins
-/// with a letter, and with words with which no person begins by chance.
+/// The first words of each text also protect the bot from talking to itself (see [`are_own`]). So a text
+/// begins with a letter, and with words with which no person begins by chance.
 #[derive(Debug)]
 pub struct Words {
     /// The language: a primary subtag of BCP 47 in lower case.
@@ -95,8 +95,9 @@ impl Words {
         Self::in_locale(address.locale.as_deref())
     }
 
-    /// The texts in the language of a `locale`, a tag of BCP 47. Only its first part counts, in any case; `_`
-    /// separates parts as `-` does. English if the locale is missing, or has another language than the tables.
+    /// The texts in the language of a `locale`, a tag of BCP 47. Only its first part counts, in any case;
+    /// `_` separates parts as `-` does. English if the locale is missing, or has another language than the
+    /// tables.
     fn in_locale(locale: Option<&str>) -> &'static Self {
         let language = locale.and_then(|tag| tag.split(['-', '_']).next()).unwrap_or_default();
         TABLES
@@ -193,8 +194,8 @@ impl Words {
     }
 }
 
-/// Puts the values in the places of their names in braces. It reads each part of the template once, so a value
-/// may have braces itself.
+/// Puts the values in the places of their names in braces. It reads each part of the template once, so a
+/// value may have braces itself.
 fn fill(template: &str, values: &[(&str, &str)]) -> String {
     let mut filled = String::new();
     let mut rest = template;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::command::next_word;
 use super::{Words, english};
 
-/// The units from weeks to seconds: the seconds in one of them, and its English short forms. Each language has
-/// its names in [`Words::units`].
+/// The units from weeks to seconds: the seconds in one of them, and its English short forms. Each language
+/// has its names in [`Words::units`].
 const UNITS: [(u64, &[&str]); 5] = [
     (7 * 24 * 60 * 60, &["w"]),
     (24 * 60 * 60, &["d"]),
@@ -22,8 +22,8 @@ const ONE: [&str; 3] = ["a", "an", "one"];
 /// May be between two parts.
 const AND: &str = "and";
 
-/// Takes a time from the beginning of `text`: as many pairs of number and unit as there are, at least one. Also
-/// returns the text behind it.
+/// Takes a time from the beginning of `text`: as many pairs of number and unit as there are, at least one.
+/// Also returns the text behind it.
 pub(super) fn take(text: &str) -> Option<(Duration, &str)> {
     let (mut total, mut rest) = take_part(text)?;
     loop {

@@ -29,7 +29,7 @@ impl Delivery {
             Some(value) => value
                 .as_u64()
                 .and_then(|count| u32::try_from(count).ok())
-                .ok_or_else(|| fields.error(name, "a small whole number")),
+                .ok_or_else(|| fields.error(name, "a whole number from 0 to 4294967295")),
         };
         Ok(Self {
             tries: count("tries")?,

@@ -34,6 +34,12 @@ pub(super) static WORDS: Words = Words {
     too_far: "Not accepted: a reminder can be at most a year ahead. Please choose an earlier time.",
     not_remembered: "Not done: I could not save this. Please write it again in a minute.",
     queue_unavailable: "Not accepted: I could not save your message. Please send it again in a minute.",
+    ledger_unavailable: "Not accepted this time: I could not save your message. If no alert comes within five \
+        minutes, please send it again.",
+    perhaps_queued: "Perhaps accepted: I do not know whether your message is saved. Please send it again only \
+        if no alert comes within five minutes.",
+    reminder_perhaps_queued: "Perhaps accepted: I do not know whether your reminder is saved. If you ask for \
+        it again, it may come twice.",
     too_long: "Not accepted: your message is too long. Please send a shorter one.",
     nothing_to_queue: "Not accepted: your message has no text. Please send me some text.",
     nothing_behind_button: "Nothing happened: this button has no effect.",

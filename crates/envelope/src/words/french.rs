@@ -40,6 +40,12 @@ pub(super) static WORDS: Words = Words {
     not_remembered: "Non effectué : je n'ai pas pu l'enregistrer. Écrivez-le de nouveau dans une minute.",
     queue_unavailable: "Non accepté : je n'ai pas pu enregistrer votre message. Envoyez-le de nouveau dans \
         une minute.",
+    ledger_unavailable: "Non accepté cette fois : je n'ai pas pu enregistrer votre message. Si aucune alerte \
+        n'arrive dans les cinq minutes, envoyez-le de nouveau.",
+    perhaps_queued: "Peut-être accepté : je ne sais pas si votre message est enregistré. Envoyez-le de \
+        nouveau seulement si aucune alerte n'arrive dans les cinq minutes.",
+    reminder_perhaps_queued: "Peut-être accepté : je ne sais pas si votre rappel est enregistré. Si vous le \
+        demandez de nouveau, il arrivera peut-être deux fois.",
     too_long: "Non accepté : votre message est trop long. Envoyez un message plus court.",
     nothing_to_queue: "Non accepté : votre message ne contient pas de texte. Envoyez-moi du texte.",
     nothing_behind_button: "Sans effet : ce bouton ne fait rien ici.",

@@ -41,6 +41,12 @@ pub(super) static WORDS: Words = Words {
         noch einmal.",
     queue_unavailable: "Nicht angenommen: Ich konnte Ihre Nachricht nicht speichern. Bitte senden Sie sie in \
         einer Minute noch einmal.",
+    ledger_unavailable: "Diesmal nicht angenommen: Ich konnte Ihre Nachricht nicht speichern. Wenn innerhalb \
+        von fünf Minuten keine Benachrichtigung kommt, senden Sie die Nachricht bitte noch einmal.",
+    perhaps_queued: "Vielleicht angenommen: Ich kann nicht sagen, ob Ihre Nachricht gespeichert ist. Bitte \
+        senden Sie sie nur dann noch einmal, wenn innerhalb von fünf Minuten keine Benachrichtigung kommt.",
+    reminder_perhaps_queued: "Vielleicht angenommen: Ich kann nicht sagen, ob Ihre Erinnerung gespeichert \
+        ist. Wenn Sie sie noch einmal bestellen, kommt sie vielleicht zweimal.",
     too_long: "Nicht angenommen: Ihre Nachricht ist zu lang. Bitte senden Sie eine kürzere.",
     nothing_to_queue: "Nicht angenommen: Ihre Nachricht enthält keinen Text. Bitte senden Sie mir einen \
         Text.",

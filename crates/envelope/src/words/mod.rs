@@ -72,8 +72,15 @@ pub struct Words {
     pub too_far: &'static str,
     /// Answers a command that the bot could not store.
     pub not_remembered: &'static str,
-    /// Answers a message that the queue did not take.
+    /// Answers a message that the queue did not take. The queue has no copy of it.
     pub queue_unavailable: &'static str,
+    /// Answers a message that the bot did not put on the queue, because the ledger did not answer. An earlier
+    /// call of the channel with the same message may have put it there.
+    pub ledger_unavailable: &'static str,
+    /// Answers a message if the queue did not say whether it took it.
+    pub perhaps_queued: &'static str,
+    /// Answers a reminder if the queue did not say whether it took it.
+    pub reminder_perhaps_queued: &'static str,
     /// Answers a message that is too long for the queue.
     pub too_long: &'static str,
     /// Answers a message without text.
@@ -142,7 +149,7 @@ impl Words {
     }
 
     /// Every text of the table, in the same order for each language.
-    fn texts(&self) -> [&'static str; 20] {
+    fn texts(&self) -> [&'static str; 23] {
         // A new key that is missing here does not compile.
         let Self {
             language: _,
@@ -162,6 +169,9 @@ impl Words {
             too_far,
             not_remembered,
             queue_unavailable,
+            ledger_unavailable,
+            perhaps_queued,
+            reminder_perhaps_queued,
             too_long,
             nothing_to_queue,
             nothing_behind_button,
@@ -186,6 +196,9 @@ impl Words {
             too_far,
             not_remembered,
             queue_unavailable,
+            ledger_unavailable,
+            perhaps_queued,
+            reminder_perhaps_queued,
             too_long,
             nothing_to_queue,
             nothing_behind_button,

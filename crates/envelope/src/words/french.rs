@@ -19,8 +19,8 @@ pub(super) static WORDS: Words = Words {
         messages et rappels arrivent toujours.",
     started: "Repris : les alertes arrivent de nouveau ici.",
     not_stopped: "Non effectué : une seule personne ne peut pas arrêter les alertes d'un groupe. Vous pouvez \
-        me retirer du groupe, écrire unsubscribe et le nom d'un abonnement, ou demander aux personnes qui \
-        envoient les alertes.",
+        me retirer du groupe, écrire unsubscribe et le nom d'un abonnement, ou vous adresser aux personnes \
+        qui envoient les alertes.",
     help: "Je suis un bot qui envoie des alertes. Si vous m'écrivez, je confirme avec Queued: que j'ai votre \
         message. Ensuite, je vous le renvoie avec Alert: au début. Ces commandes en anglais font autre \
         chose :\n\
@@ -50,7 +50,7 @@ pub(super) static WORDS: Words = Words {
     nothing_to_queue: "Non accepté : votre message ne contient pas de texte. Envoyez-moi du texte.",
     nothing_behind_button: "Sans effet : ce bouton ne fait rien ici.",
     greeting: "Bonjour. Je suis un bot qui envoie des alertes. Écrivez-moi un message, et je vous le renvoie \
-        comme alerte. Écrivez help pour voir ce que je sais faire d'autre.",
+        sous forme d'alerte. Écrivez help pour voir ce que je sais faire d'autre.",
     units: [
         ("semaine", "semaines"),
         ("jour", "jours"),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bot_framework::ConversationReference;
-use envelope::words::{self, Command};
+use envelope::words::{Command, Words};
 use platform::{Deadline, Host, Level};
 use serde_json::json;
 use state::runs::Withdrawal;
@@ -33,32 +33,33 @@ pub(crate) async fn heed<H: Host>(
     address: &ConversationReference,
 ) -> Wish {
     let Some(command) = Command::parse(&text) else { return Wish::Queue { text, after: None } };
+    let words = Words::of(address);
     let key = ConversationKey::of(address);
     let conversations = settings.conversations(host, Deadline::after(host, DONE_WITHIN));
     let done = match command {
-        Command::Remind(after, _) if after > MAX_AHEAD => Ok(words::TOO_FAR.into()),
+        Command::Remind(after, _) if after > MAX_AHEAD => Ok(words.too_far.into()),
         Command::Remind(after, text) => return Wish::Queue { text, after: Some(after) },
-        Command::Help => Ok(words::HELP.into()),
+        Command::Help => Ok(words.help.into()),
         // No channel says in an activity whether its sender may speak for the group.
-        Command::Stop if address.conversation.is_group() => Ok(words::NOT_STOPPED.into()),
+        Command::Stop if address.conversation.is_group() => Ok(words.not_stopped.into()),
         Command::Stop => {
             let withdrawal = Withdrawal::Stopped(key.as_str().to_owned());
-            obey(host, settings, conversations.stop(&key, host.now()), withdrawal, words::STOPPED).await
+            obey(host, settings, conversations.stop(&key, host.now()), withdrawal, words.stopped).await
         }
         Command::Start => {
             let withdrawal = Withdrawal::Started(key.as_str().to_owned());
-            obey(host, settings, conversations.start(&key), withdrawal, words::STARTED).await
+            obey(host, settings, conversations.start(&key), withdrawal, words.started).await
         }
         Command::Subscribe { tag, code } => {
             subscribe(host, settings, &conversations, address, &tag, code.as_deref()).await
         }
         Command::Unsubscribe(text) => match Tag::parse(&text) {
-            Some(tag) => conversations.untag(&key, &tag).await.map(|_| words::unsubscribed(tag.as_str())),
-            None => Ok(words::NO_TAG.into()),
+            Some(tag) => conversations.untag(&key, &tag).await.map(|_| words.unsubscribed(tag.as_str())),
+            None => Ok(words.no_tag.into()),
         },
     };
     let error = match done {
-        Ok(words) => return Wish::Say(words),
+        Ok(reply) => return Wish::Say(reply),
         Err(error) => error,
     };
     host.event(Level::Error, "command.failed", json!({"reason": error.to_string()}));
@@ -67,7 +68,7 @@ pub(crate) async fn heed<H: Host>(
         // cannot be deleted, that happens with the first message of the next day.
         _ = host.delete(&known_key(&key)).await;
     }
-    Wish::Say(words::NOT_REMEMBERED.into())
+    Wish::Say(words.not_remembered.into())
 }
 
 /// Does what the person wants, and then tells the poller.
@@ -114,6 +115,10 @@ mod tests {
         run(heed(&stage.host, &stage.settings, text.to_owned(), &address()))
     }
 
+    fn words() -> &'static Words {
+        Words::of(&address())
+    }
+
     fn known() -> Stage {
         let stage = Stage::new();
         run(stage.conversations().hear(&address(), Sign::Message, None)).unwrap();
@@ -128,27 +133,27 @@ mod tests {
     fn commands_change_the_conversation() {
         let stage = known();
         let done = |words: &str| Wish::Say(words.into());
-        assert_eq!(say(&stage, "stop"), done(words::STOPPED));
+        assert_eq!(say(&stage, "stop"), done(words().stopped));
         assert!(conversation(&stage).stopped);
-        assert_eq!(say(&stage, "start"), done(words::STARTED));
+        assert_eq!(say(&stage, "start"), done(words().started));
         assert!(!conversation(&stage).stopped);
-        assert_eq!(say(&stage, "subscribe Orders-42"), done(&words::subscribed("orders-42")));
+        assert_eq!(say(&stage, "subscribe Orders-42"), done(&words().subscribed("orders-42")));
         assert_eq!(conversation(&stage).tags.iter().map(Tag::as_str).collect::<Vec<_>>(), ["orders-42"]);
-        assert_eq!(say(&stage, "unsubscribe ORDERS-42"), done(&words::unsubscribed("orders-42")));
+        assert_eq!(say(&stage, "unsubscribe ORDERS-42"), done(&words().unsubscribed("orders-42")));
         assert!(conversation(&stage).tags.is_empty());
-        assert_eq!(say(&stage, "subscribe <b>"), done(words::NO_TAG));
-        assert_eq!(say(&stage, "unsubscribe <b>"), done(words::NO_TAG));
-        assert_eq!(say(&stage, "help"), done(words::HELP));
+        assert_eq!(say(&stage, "subscribe <b>"), done(words().no_tag));
+        assert_eq!(say(&stage, "unsubscribe <b>"), done(words().no_tag));
+        assert_eq!(say(&stage, "help"), done(words().help));
     }
 
     #[test]
     fn a_group_is_stopped_by_nobody_and_started_by_anybody() {
         for (conversation, expected) in [
-            (json!({"id": "c", "isGroup": true}), words::NOT_STOPPED),
-            (json!({"id": "c", "conversationType": "groupChat"}), words::NOT_STOPPED),
-            (json!({"id": "c", "conversationType": "channel"}), words::NOT_STOPPED),
-            (json!({"id": "c", "conversationType": "personal"}), words::STOPPED),
-            (json!({"id": "c"}), words::STOPPED),
+            (json!({"id": "c", "isGroup": true}), words().not_stopped),
+            (json!({"id": "c", "conversationType": "groupChat"}), words().not_stopped),
+            (json!({"id": "c", "conversationType": "channel"}), words().not_stopped),
+            (json!({"id": "c", "conversationType": "personal"}), words().stopped),
+            (json!({"id": "c"}), words().stopped),
         ] {
             let stage = known();
             let json = json!({"channelId": "x", "serviceUrl": "https://x/", "conversation": conversation});
@@ -157,10 +162,10 @@ mod tests {
             let say = |text: &str| run(heed(&stage.host, &stage.settings, text.to_owned(), &address));
             assert_eq!(say("stop"), Wish::Say(expected.into()), "{conversation}");
             let is_stopped = || super::tests::conversation(&stage).stopped;
-            assert_eq!(is_stopped(), expected == words::STOPPED, "{conversation}");
+            assert_eq!(is_stopped(), expected == words().stopped, "{conversation}");
             // An earlier version stopped groups too.
             run(stage.conversations().stop(&ConversationKey::of(&address), stage.host.now())).unwrap();
-            assert_eq!(say("start"), Wish::Say(words::STARTED.into()), "{conversation}");
+            assert_eq!(say("start"), Wish::Say(words().started.into()), "{conversation}");
             assert!(!is_stopped(), "{conversation}");
         }
     }
@@ -171,8 +176,8 @@ mod tests {
         for number in 0..MAX_TAGS {
             say(&stage, &format!("subscribe tag-{number}"));
         }
-        assert_eq!(say(&stage, "subscribe one-more"), Wish::Say(words::TOO_MANY_TAGS.into()));
-        assert_eq!(say(&stage, "subscribe tag-0"), Wish::Say(words::subscribed("tag-0")));
+        assert_eq!(say(&stage, "subscribe one-more"), Wish::Say(words().too_many_tags.into()));
+        assert_eq!(say(&stage, "subscribe tag-0"), Wish::Say(words().subscribed("tag-0")));
         assert_eq!(conversation(&stage).tags.len(), MAX_TAGS);
     }
 
@@ -183,7 +188,7 @@ mod tests {
         assert_eq!(say(&stage, "stop it"), queue("stop it", None));
         assert_eq!(say(&stage, "remind me in 1 min tea"), queue("tea", Some(Duration::from_secs(60))));
         assert_eq!(say(&stage, "remind me in 366 days tea"), queue("tea", Some(MAX_AHEAD)));
-        assert_eq!(say(&stage, "remind me in 367 days tea"), Wish::Say(words::TOO_FAR.into()));
+        assert_eq!(say(&stage, "remind me in 367 days tea"), Wish::Say(words().too_far.into()));
         assert_eq!(stage.calls(), 0);
         assert!(stage.host.store.borrow().is_empty());
     }
@@ -193,17 +198,17 @@ mod tests {
         let stage = known();
         stage.refuse_tables();
         for text in ["stop", "start", "subscribe x", "unsubscribe x"] {
-            assert_eq!(say(&stage, text), Wish::Say(words::NOT_REMEMBERED.into()), "{text}");
+            assert_eq!(say(&stage, text), Wish::Say(words().not_remembered.into()), "{text}");
         }
         assert_eq!(stage.host.events("command.failed").len(), 4);
         // A tag of a conversation that is not stored would lead nowhere.
         let stage = Stage::new();
         let known = known_key(&ConversationKey::of(&address()));
         stage.host.store.borrow_mut().insert(known, b"a fingerprint of a record that is gone".to_vec());
-        assert_eq!(say(&stage, "subscribe x"), Wish::Say(words::NOT_REMEMBERED.into()));
+        assert_eq!(say(&stage, "subscribe x"), Wish::Say(words().not_remembered.into()));
         assert!(stage.host.store.borrow().is_empty(), "the next message stores the record");
         // A stop holds even so.
-        assert_eq!(say(&stage, "stop"), Wish::Say(words::STOPPED.into()));
+        assert_eq!(say(&stage, "stop"), Wish::Say(words().stopped.into()));
         let standing = run(stage.conversations().standing(&ConversationKey::of(&address()))).unwrap();
         assert!(standing.stopped);
     }

@@ -138,8 +138,8 @@ impl Bot {
 
 #[test]
 fn person_is_told_what_is_true_of_the_queue() {
-    const NOT: &str = "Not queued: ";
-    const PERHAPS: &str = "Perhaps queued: ";
+    const NOT: &str = "Not accepted: ";
+    const PERHAPS: &str = "Perhaps accepted: ";
     const QUEUED: &str = "Queued: ";
     // The answers to the Puts of one message; what the person reads; which Puts are marked; whether runs are told.
     type Row = (Vec<Answer>, &'static str, Vec<bool>, bool);
@@ -190,7 +190,7 @@ fn person_without_tables_is_told_what_is_true_so_often_as_is_allowed() {
         assert_eq!(bot.say("hello"), 503);
     }
     let (said, marked) = bot.said();
-    assert!(said.iter().all(|text| text.starts_with("Not queued this time: ")), "{said:?}");
+    assert!(said.iter().all(|text| text.starts_with("Not accepted this time: ")), "{said:?}");
     assert_eq!((said.len(), marked.len()), (20, 0), "answersperminute");
     assert_eq!(bot.host.events("conversation.silenced").len(), 1);
 }

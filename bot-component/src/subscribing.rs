@@ -1,7 +1,7 @@
 //! `subscribe`: a person wants to hear about a tag.
 
 use bot_framework::ConversationReference;
-use envelope::words;
+use envelope::words::Words;
 use platform::{Host, Level};
 use serde_json::json;
 use state::{ConversationKey, Conversations, StateError, Tag, Tagged};
@@ -19,16 +19,17 @@ pub(crate) async fn subscribe<H: Host>(
     tag: &str,
     code: Option<&str>,
 ) -> Result<String, StateError> {
-    let Some(tag) = Tag::parse(tag) else { return Ok(words::NO_TAG.into()) };
+    let words = Words::of(address);
+    let Some(tag) = Tag::parse(tag) else { return Ok(words.no_tag.into()) };
     if settings.subscriptions == Subscriptions::Closed {
-        let Some(code) = code else { return Ok(words::subscriptions_closed(tag.as_str())) };
+        let Some(code) = code else { return Ok(words.subscriptions_closed(tag.as_str())) };
         if !is_good(host, settings, address, &tag, code) {
-            return Ok(words::code_refused(tag.as_str()));
+            return Ok(words.code_refused(tag.as_str()));
         }
     }
     conversations.tag(&ConversationKey::of(address), &tag).await.map(|tagged| match tagged {
-        Tagged::Yes => words::subscribed(tag.as_str()),
-        Tagged::TooMany => words::TOO_MANY_TAGS.into(),
+        Tagged::Yes => words.subscribed(tag.as_str()),
+        Tagged::TooMany => words.too_many_tags.into(),
     })
 }
 
@@ -67,6 +68,10 @@ mod tests {
         ConversationReference::from_fields(Fields::parse(json.to_string().as_bytes()).unwrap()).unwrap()
     }
 
+    fn words() -> &'static Words {
+        Words::of(&address("webchat"))
+    }
+
     fn say(stage: &Stage, address: &ConversationReference, tag: &str, code: Option<&str>) -> String {
         let conversations = stage.conversations();
         run(conversations.hear(address, Sign::Message, None)).unwrap();
@@ -81,7 +86,7 @@ mod tests {
         let until = stage.host.now() + TimeDelta::days(1);
         let code = |scope: &TagScope| codes.issue(scope, &Tag::parse("x").unwrap(), until).unwrap();
         let (teams, web_chat) = (address("msteams"), address("webchat"));
-        assert_eq!(say(&stage, &teams, "x", None), words::subscriptions_closed("x"));
+        assert_eq!(say(&stage, &teams, "x", None), words().subscriptions_closed("x"));
         let home = code(&TagScope::Home { own: None });
         let theirs = code(&TagScope::Tenant("t".into()));
         for (address, tag, code, is_good) in [
@@ -91,20 +96,20 @@ mod tests {
             (&teams, "x", &theirs, true),
             (&web_chat, "x", &home, true),
         ] {
-            let expected = if is_good { words::subscribed(tag) } else { words::code_refused(tag) };
+            let expected = if is_good { words().subscribed(tag) } else { words().code_refused(tag) };
             assert_eq!(say(&stage, address, tag, Some(code)), expected, "{tag} {code}");
             let conversation =
                 run(stage.conversations().get(&ConversationKey::of(address))).unwrap().unwrap();
             assert_eq!(!conversation.tags.is_empty(), is_good, "{tag} {code}");
         }
-        assert_eq!(say(&stage, &teams, "<b>", None), words::NO_TAG);
-        assert_eq!(say(&stage, &web_chat, "x", Some("abc")), words::code_refused("x"));
+        assert_eq!(say(&stage, &teams, "<b>", None), words().no_tag);
+        assert_eq!(say(&stage, &web_chat, "x", Some("abc")), words().code_refused("x"));
     }
 
     #[test]
     fn with_open_subscriptions_no_code_is_needed() {
         let stage = Stage::new();
-        assert_eq!(say(&stage, &address("webchat"), "x", None), words::subscribed("x"));
-        assert_eq!(say(&stage, &address("webchat"), "y", Some("an old code")), words::subscribed("y"));
+        assert_eq!(say(&stage, &address("webchat"), "x", None), words().subscribed("x"));
+        assert_eq!(say(&stage, &address("webchat"), "y", Some("an old code")), words().subscribed("y"));
     }
 }

@@ -11,7 +11,8 @@ use std::time::Duration;
 use bot_framework::{Activity, Class, Connector, OutgoingMessage, Verdict};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use envelope::{Arrival, Envelope, EnvelopeId, OnUncertain, SealState, Unsealed, words};
+use envelope::words::Words;
+use envelope::{Arrival, Envelope, EnvelopeId, OnUncertain, SealState, Unsealed};
 use http::{Response, StatusCode};
 use platform::{Deadline, Host, Level, Settings, answer};
 use serde_json::{Value, json};
@@ -85,8 +86,8 @@ pub(crate) async fn answer<H: Host>(
         return Ok(done);
     }
     expect_taken(taken, host.now())?;
-    let alert =
-        OutgoingMessage::new(&envelope.address, &words::alert(&envelope.text)).with(&envelope.activity);
+    let text = Words::of(&envelope.address).alert(&envelope.text);
+    let alert = OutgoingMessage::new(&envelope.address, &text).with(&envelope.activity);
     let conversation = &envelope.address.conversation.id;
     let verdict = connector.send_in_any_cloud(&settings.trust, &service_url, conversation, &alert).await;
     let outcome = outcome(&verdict, envelope.on_uncertain);

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bot_framework::{Activity, Class, Connector, ConversationReference, OutgoingMessage, ServiceUrl, Tokens};
 use chrono::{DateTime, TimeDelta, Utc};
-use envelope::{Envelope, EnvelopeId, words};
+use envelope::words::Words;
+use envelope::{Envelope, EnvelopeId};
 use http::StatusCode;
 use platform::{Deadline, Host, Level, answer, hex};
 use serde_json::{Value, json};
@@ -63,22 +64,20 @@ impl<H: Host> Turn<'_, H> {
     pub(crate) async fn queue_message(&self, activity: &Activity) -> Result<Answered, Rejection> {
         let address =
             ConversationReference::of(activity)?.with_service_url_verified(self.service_url_verified);
+        let words = Words::of(&address);
         let text = activity.text_to_the_bot();
         let accepted = answer::json(StatusCode::ACCEPTED, &json!({}));
         if text.is_empty() {
-            let word = if invoke::is_press(activity) {
-                words::NOTHING_BEHIND_BUTTON
-            } else {
-                words::NOTHING_TO_QUEUE
-            };
+            let word =
+                if invoke::is_press(activity) { words.nothing_behind_button } else { words.nothing_to_queue };
             self.say_if_allowed(&address, word, Answers::TheActivity).await;
             return Ok(accepted.into());
         }
         let (text, after) = match commands::heed(self.host, self.settings, text, &address).await {
             Wish::Queue { text, after } => (text, after),
             // It is done in any case: a `stop` holds, also where nothing is said any more.
-            Wish::Say(words) => {
-                self.say_if_allowed(&address, &words, Answers::TheActivity).await;
+            Wish::Say(reply) => {
+                self.say_if_allowed(&address, &reply, Answers::TheActivity).await;
                 return Ok(accepted.into());
             }
         };
@@ -91,7 +90,7 @@ impl<H: Host> Turn<'_, H> {
         let seal_key = self.settings.seal_key.as_ref();
         let Ok(text) = envelope.encode(seal_key) else {
             // The person can mend this, the channel cannot: so the channel's call succeeds.
-            self.say_if_allowed(&envelope.address, words::TOO_LONG, Answers::TheActivity).await;
+            self.say_if_allowed(&envelope.address, words.too_long, Answers::TheActivity).await;
             return Ok(accepted.into());
         };
         let deadline = Deadline::after(self.host, STORE_WITHIN);
@@ -115,7 +114,7 @@ impl<H: Host> Turn<'_, H> {
             Err(error) => {
                 self.log_failure("ledger.accept.failed", &envelope, &error);
                 if self.may_say_without_ledger(&conversation).await {
-                    self.say(&envelope.address, words::LEDGER_UNAVAILABLE, Answers::TheActivity).await;
+                    self.say(&envelope.address, words.ledger_unavailable, Answers::TheActivity).await;
                 }
                 return Err(Rejection::StateUnavailable);
             }
@@ -149,12 +148,12 @@ impl<H: Host> Turn<'_, H> {
             if let Err(error) = noted {
                 self.log_failure("ledger.not-noted", envelope, &error);
             }
-            let words = match (is_doubtful, after) {
-                (false, _) => words::QUEUE_UNAVAILABLE,
-                (true, None) => words::PERHAPS_QUEUED,
-                (true, Some(_)) => words::REMINDER_PERHAPS_QUEUED,
+            let reply = match (is_doubtful, after) {
+                (false, _) => words.queue_unavailable,
+                (true, None) => words.perhaps_queued,
+                (true, Some(_)) => words.reminder_perhaps_queued,
             };
-            self.say(&envelope.address, words, Answers::TheActivity).await;
+            self.say(&envelope.address, reply, Answers::TheActivity).await;
             return Err(Rejection::QueueUnavailable);
         }
         self.host.event(Level::Info, "message.queued", json!({"envelope": envelope.id.as_str()}));
@@ -164,11 +163,11 @@ impl<H: Host> Turn<'_, H> {
             self.note_put(&ledger, &alert.id).await;
         }
         if shown.is_none_or(|shown| matches!(shown, Status::Failed | Status::Unconfirmed)) {
-            let words = match after {
-                None => words::queued(&envelope.text),
-                Some(after) => words::reminder_queued(&envelope.text, after),
+            let reply = match after {
+                None => words.queued(&envelope.text),
+                Some(after) => words.reminder_queued(&envelope.text, after),
             };
-            let was_told = self.say(&envelope.address, &words, Answers::TheActivity).await;
+            let was_told = self.say(&envelope.address, &reply, Answers::TheActivity).await;
             if !noted_before_telling && (self.is_late() || !was_told) {
                 self.note_put(&ledger, &alert.id).await;
             }
@@ -245,7 +244,7 @@ impl<H: Host> Turn<'_, H> {
         let ledger = self.ledger();
         let counted = ledger.count_answer_once(&conversation, &what, self.settings.allowance).await;
         if self.may_say(&conversation, counted, |is_new| is_new).await {
-            self.say(&address, words::GREETING, Answers::Nothing).await;
+            self.say(&address, Words::of(&address).greeting, Answers::Nothing).await;
         }
         Ok(())
     }

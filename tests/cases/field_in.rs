@@ -277,7 +277,7 @@ fn expected_replies_are_in_the_response(world: &World) {
     let mut activity = stage.connector.host(&field("07-expect-replies"));
     let body = stage.post(&activity).expect_status(200).json();
     let reply = &body["activities"][0];
-    assert!(reply["text"].as_str().unwrap().starts_with("What you send me"), "{body}");
+    assert!(reply["text"].as_str().unwrap().starts_with("I am a bot that sends alerts."), "{body}");
     assert_eq!((&reply["replyToId"], &reply["recipient"]["id"]), (&json!("case-07"), &json!("u07")));
     (activity["id"], activity["text"]) = ("2".into(), "tea".into());
     let body = stage.post(&activity).expect_status(200).json();

@@ -67,7 +67,7 @@ fn message_whose_puts_have_no_answer_is_perhaps_queued_and_alerted_once(world: &
     answer.expect_error(503, "QueueUnavailable");
     let told = stage.connector.received();
     let told: Vec<_> = told.iter().filter(|told| told.reply_to().is_some()).collect();
-    assert!(told.len() == 1 && told[0].text().starts_with("Perhaps queued: "), "{told:?}");
+    assert!(told.len() == 1 && told[0].text().starts_with("Perhaps accepted: "), "{told:?}");
     assert_eq!(alerted(&stage), ["Alert: hello"]);
     // The channel sends it again.
     for _ in 0..2 {

@@ -286,6 +286,7 @@ fn answer_with_a_lost_table_response_counts_once(world: &World) {
 /// Makes a message in a channel, with a mention of the bot or of a person.
 fn in_channel(id: &str, text: &str, mentions: bool) -> Value {
     let mut activity = fixture("teams-channel.json");
+    activity["locale"] = "en-US".into();
     activity["id"] = id.into();
     activity["text"] =
         if mentions { format!("<at>Proactive Bot</at> {text}") } else { text.to_owned() }.into();
@@ -310,7 +311,7 @@ fn command_in_a_group_needs_a_mention(world: &World) {
     assert_eq!(targets(&stage)[0]["tags"], json!(["builds"]));
     // In a personal chat a command needs no mention.
     stage.say(&message("a:alone", "1", "help"));
-    assert!(stage.connector.wait_for(2)[1].text().starts_with("What you send me"));
+    assert!(stage.connector.wait_for(2)[1].text().starts_with("I am a bot that sends alerts."));
 }
 
 fn member_of_a_group_cannot_stop_it(world: &World) {

@@ -66,7 +66,7 @@ fn silent_queue_times_out_before_the_channel_does(world: &World) {
     assert!(asked.elapsed() < CHANNEL_WAITS, "the answer took {:?}", asked.elapsed());
     // The queue may have taken the message.
     let told = stage.connector.wait_for(1).remove(0);
-    assert!(told.text().starts_with("Perhaps queued: "), "{told:?}");
+    assert!(told.text().starts_with("Perhaps accepted: "), "{told:?}");
 }
 
 fn message_that_is_too_long_is_refused_with_a_reply(world: &World) {
@@ -77,7 +77,7 @@ fn message_that_is_too_long_is_refused_with_a_reply(world: &World) {
         let seen = stage.connector.received().len();
         stage.say(&message("a:queueing", "1", &text));
         let reply = stage.connector.wait_for(seen + 1).remove(seen);
-        assert!(reply.text().starts_with("Not queued:"), "{reply:?}");
+        assert!(reply.text().starts_with("Not accepted:"), "{reply:?}");
         assert_eq!(reply.reply_to().as_deref(), Some("1"));
         assert_eq!(stage.queue.count(), 0, "the message is not queued");
     }
@@ -105,7 +105,7 @@ fn button_without_text_is_answered_and_not_queued(world: &World) {
     pressed["value"] = json!({"order": 42});
     stage.say(&pressed);
     let reply = stage.connector.wait_for(1).remove(0);
-    assert_eq!(reply.text(), "Nothing happened: I do nothing with this button.");
+    assert_eq!(reply.text(), "Nothing happened: this button has no effect.");
     assert_eq!(stage.queue.count(), 0);
 }
 
@@ -207,7 +207,7 @@ fn slow_connector_does_not_delay_the_answer_to_the_channel(world: &World) {
 #[track_caller]
 fn expect_not_queued_reply(stage: &Stage) {
     let reply = stage.connector.wait_for(1).remove(0);
-    assert!(reply.text().starts_with("Not queued:"), "{reply:?}");
+    assert!(reply.text().starts_with("Not accepted:"), "{reply:?}");
     assert_eq!(reply.reply_to().as_deref(), Some("1"));
     assert_eq!(stage.queue.count(), 0, "the message is not queued");
 }

@@ -22,7 +22,7 @@ end_to_end::cases!(
 );
 
 /// The first words of the bot's reply when the message was not stored.
-const NOT_QUEUED: &str = "Not queued this time: ";
+const NOT_ACCEPTED: &str = "Not accepted this time: ";
 
 #[track_caller]
 fn table(world: &World, stage: &Stage, rest: &str) -> Table {
@@ -36,7 +36,7 @@ fn expect_unavailable(stage: &Stage, id: &str) {
     let activity = stage.connector.host(&message("a:1", id, "hello"));
     stage.post(&activity).expect_error(503, "StateUnavailable");
     let reply = stage.connector.wait_for(before + 1).remove(before);
-    assert!(reply.text().starts_with(NOT_QUEUED), "{reply:?}");
+    assert!(reply.text().starts_with(NOT_ACCEPTED), "{reply:?}");
     assert_eq!(reply.reply_to().as_deref(), Some(id));
 
     let body = to_conversation(&key_of("msteams", "a:1"), "x");
@@ -108,7 +108,7 @@ fn answers_are_counted_and_true_while_the_tables_are_down(world: &World) {
         stage.say(&message("a:1", "2", "stop"));
     }
     let said = stage.connector.received();
-    let is_true = |text: &str| text.starts_with(NOT_QUEUED) || text.starts_with("Not done: ");
+    let is_true = |text: &str| text.starts_with(NOT_ACCEPTED) || text.starts_with("Not done: ");
     assert!(said[1..].iter().all(|said| is_true(said.text())), "{said:?}");
     // The minute may have changed in between.
     assert!((1 + ANSWERS..=1 + 2 * ANSWERS).contains(&said.len()), "{} answers", said.len());

@@ -7,12 +7,14 @@ use end_to_end::put_only_queue::PutOnlyQueue;
 use end_to_end::stage::Stage;
 use end_to_end::suite::World;
 use end_to_end::waiting::eventually;
-use serde_json::json;
+use serde_json::{Value, json};
 
 end_to_end::cases!(
     subscribe_and_unsubscribe_change_the_tags,
     stop_ends_alerts_until_start,
     help_lists_every_command,
+    locale_of_the_activity_picks_the_language_of_the_answer,
+    text_of_the_bot_in_another_language_is_not_answered,
     commands_are_whole_messages_in_any_case,
     command_with_a_mention_in_a_channel_is_obeyed,
     reminder_is_delivered_when_it_is_due,
@@ -92,6 +94,65 @@ fn help_lists_every_command(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
+/// Makes a message of a person whose client has this locale; `null` if the client sends none. Each locale has
+/// its own conversation, because the bot limits its answers in one.
+fn message_in(locale: &Value, id: &str, text: &str) -> Value {
+    let mut activity = message(&format!("a:{locale}"), id, text);
+    activity["locale"] = locale.clone();
+    activity
+}
+
+fn locale_of_the_activity_picks_the_language_of_the_answer(world: &World) {
+    let stage = alerts::stage(world);
+    let english =
+        ["Queued: tea (in 10 minutes)", "I am a bot that", "Not accepted: ", "Subscribed: ", "Hello. I am"];
+    let german =
+        ["Queued: tea (in 10 Minuten)", "Ich bin ein Bot", "Nicht angenommen: ", "Abonniert: ", "Hallo. Ich"];
+    let french =
+        ["Queued: tea (dans 10 minutes)", "Je suis un bot", "Non accepté : ", "Abonnement ", "Bonjour. Je"];
+    for (locale, expected) in [
+        (json!("en-US"), english),
+        (json!("de-DE"), german),
+        (json!("DE"), german),
+        (json!("de_AT"), german),
+        (json!("fr-CA"), french),
+        (json!("ja-JP"), english),
+        (json!(""), english),
+        (json!(null), english),
+    ] {
+        stage.connector.forget();
+        for (index, text) in ["remind me in 10 minutes tea", "help", "", "subscribe news"].iter().enumerate()
+        {
+            stage.say(&message_in(&locale, &index.to_string(), text));
+        }
+        let mut joining = message_in(&locale, "joining", "");
+        joining["type"] = "conversationUpdate".into();
+        joining["membersAdded"] = json!([joining["recipient"]]);
+        stage.post(&stage.connector.host(&joining)).expect_status(200);
+        let answers = stage.connector.wait_for(expected.len());
+        for (answer, expected) in answers.iter().zip(expected) {
+            assert!(
+                answer.text().starts_with(expected),
+                "{locale}: expected {expected}, found {}",
+                answer.text()
+            );
+        }
+    }
+}
+
+fn text_of_the_bot_in_another_language_is_not_answered(world: &World) {
+    let stage = alerts::stage(world);
+    for (index, locale) in ["de-DE", "fr-FR"].iter().enumerate() {
+        stage.connector.forget();
+        stage.say(&message_in(&json!(locale), "help", "help"));
+        let help = stage.connector.wait_for(1)[0].text().to_owned();
+        stage.say(&message_in(&json!("en-US"), &format!("echo {index}"), &format!("> {help}")));
+        stage.wait_for_events("message.ignored", index + 1);
+        assert_eq!(stage.connector.received().len(), 1, "expected no answer to {help}");
+    }
+    assert_eq!(stage.queue.count(), 0, "expected nothing on the queue");
+}
+
 fn commands_are_whole_messages_in_any_case(world: &World) {
     let stage = alerts::stage(world);
     for text in ["HELP", " Stop ", "START", "Subscribe X"] {
@@ -108,10 +169,11 @@ fn commands_are_whole_messages_in_any_case(world: &World) {
 
 fn command_with_a_mention_in_a_channel_is_obeyed(world: &World) {
     let stage = alerts::stage(world);
+    // The person who wrote this activity has a German client.
     let mut activity = fixture("teams-channel.json");
     activity["text"] = "<at>Proactive Bot</at>\u{a0}subscribe builds\n".into();
     stage.say(&activity);
-    assert!(stage.connector.wait_for(1)[0].text().starts_with("Subscribed: "));
+    assert!(stage.connector.wait_for(1)[0].text().starts_with("Abonniert: "));
     queued(&stage, &json!({"to": {"tag": "builds"}, "text": "green"}));
     stage.poll();
     let alert = stage.connector.wait_for(2).remove(1);
@@ -156,7 +218,7 @@ fn reminder_can_be_cancelled(world: &World) {
 fn reminder_in_367_days_is_refused_and_in_30_days_accepted(world: &World) {
     let queue = PutOnlyQueue::start();
     let stage = alerts::script(world).queue_at(queue.authority()).start();
-    assert!(answer_to(&stage, "remind me in 367 days tea").starts_with("Not queued: "));
+    assert!(answer_to(&stage, "remind me in 367 days tea").starts_with("Not accepted: "));
     assert!(queue.take().is_empty());
     // The queue hides a message for at most seven days. When it becomes visible before it is due, the poller
     // hides it again.

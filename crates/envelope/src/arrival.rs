@@ -1,15 +1,16 @@
-//! What a message's carrier knows of it.
+//! The facts about a message that only its carrier knows: the queue, or the trigger.
 
 use chrono::{DateTime, Utc};
 
 use crate::EnvelopeId;
 
-/// What a message of an older shape does not say of itself, so that whoever carried it has to: which one it is, and since
-/// when it waits. An envelope of version 1 says both itself, and this is not looked at.
+/// The id and the time of a message of an older shape, which has neither. The carrier of the message supplies
+/// them. An envelope of version 1 has both, so the reader ignores these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
-    /// The same at every hand-out of this message, and of no other: two people who write "ping" are two alerts.
+    /// The id: the same each time the queue hands out this message, and different for every other message.
+    /// If two people write "ping", that is two alerts.
     pub id: EnvelopeId,
-    /// When it was put on the queue.
+    /// The time at which the message was put on the queue.
     pub at: DateTime<Utc>,
 }

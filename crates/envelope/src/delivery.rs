@@ -1,23 +1,23 @@
-//! What the poller writes back into an envelope that it could not deliver yet.
+//! The poller's record in an envelope: its attempts so far, and what to do if an attempt is uncertain.
 
 use bot_framework::json::{FieldError, Fields, put};
 use serde_json::{Map, Value};
 
-/// The poller's own count of what it tried. The queue's DequeueCount cannot serve: it also counts hand-outs that were
-/// nobody's failure (throttling, a run out of time).
+/// The poller's own counts of its attempts. The queue's DequeueCount is not enough, because it also counts
+/// hand-outs without a failure: throttling, or a run that had no time left.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Delivery {
-    /// Attempts that failed, and that count towards the limit.
+    /// Attempts that failed and count towards the limit.
     pub tries: u32,
-    /// Attempts that failed while the Connector's host may have been out. They count towards a limit of their own, or towards
-    /// none; see the poller.
+    /// Attempts that failed while the Connector's host may have had an outage. They count towards a limit of
+    /// their own, or towards none; see the poller.
     pub outages: u32,
-    /// Attempts that were throttled; they do not count.
+    /// Attempts that were throttled. They count towards no limit.
     pub throttled: u32,
-    /// Attempts of which nobody knows whether they delivered it.
+    /// Attempts with no clear result: the alert may have been delivered.
     pub uncertain: u32,
-    /// The DequeueCount up to which every hand-out has been accounted for. Hand-outs beyond it ended without a word: a
-    /// run that was killed.
+    /// The DequeueCount up to which the poller knows the result of each hand-out. A hand-out beyond it had no
+    /// result, because the run was killed.
     pub accounted: u32,
 }
 
@@ -29,7 +29,7 @@ impl Delivery {
             Some(value) => value
                 .as_u64()
                 .and_then(|count| u32::try_from(count).ok())
-                .ok_or_else(|| fields.error(name, "a small whole number")),
+                .ok_or_else(|| fields.error(name, "a whole number from 0 to 4294967295")),
         };
         Ok(Self {
             tries: count("tries")?,
@@ -46,7 +46,8 @@ impl Delivery {
         }
     }
 
-    /// `{tries?, outages?, throttled?, uncertain?, accounted?}`, without what is zero.
+    /// The JSON form: `{tries?, outages?, throttled?, uncertain?, accounted?}`, without the counts that are
+    /// zero.
     pub fn to_json(&self) -> Value {
         let mut counts = Map::new();
         for (name, count) in [
@@ -61,7 +62,8 @@ impl Delivery {
         counts.into()
     }
 
-    /// Takes over what `json`, as of [`Delivery::to_json`], knows better: no count ever goes down.
+    /// Raises each count to its value in `json`, the form that [`Delivery::to_json`] writes, if that is
+    /// higher. No count goes down.
     pub fn raise_to(&mut self, json: &Value) {
         for (name, count) in [
             ("tries", &mut self.tries),
@@ -76,18 +78,18 @@ impl Delivery {
     }
 }
 
-/// What to do with an alert of which nobody knows whether it was delivered.
+/// The rule for an alert that may have been delivered, because an attempt had no clear result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnUncertain {
-    /// One more try: the person may see it twice. The default.
+    /// Try once more: the person may see the alert twice. The default.
     #[default]
     Retry,
-    /// None: the person may not see it at all.
+    /// Do not try again: the person may not see the alert at all.
     Drop,
 }
 
 impl OnUncertain {
-    /// The field's words: `retry`, `drop`.
+    /// Reads the value of the field: `retry` or `drop`.
     pub fn from_word(word: &str) -> Option<Self> {
         match word {
             "retry" => Some(Self::Retry),

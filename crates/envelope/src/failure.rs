@@ -1,4 +1,4 @@
-//! What an envelope gains when it goes to the poison queue.
+//! The reason that the poller adds to an envelope when it moves the message to the poison queue.
 
 use bot_framework::json::put;
 use chrono::{DateTime, Utc};
@@ -6,18 +6,18 @@ use serde_json::{Map, Value};
 
 use crate::time;
 
-/// `failure` of a poisoned envelope: `{outcome, reason, status?, at, attempts}`.
+/// The field `failure` of an envelope on the poison queue: `{outcome, reason, status?, at, attempts}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// Which outcome it was: one of the poller's closed list.
+    /// The outcome, from the poller's closed list.
     pub outcome: &'static str,
-    /// Why, for people.
+    /// The reason, as a text for operators.
     pub reason: String,
-    /// The Connector's status, if there was one.
+    /// The HTTP status of the Connector's response, if there was a response.
     pub status: Option<u16>,
-    /// When it was given up.
+    /// The time at which the poller moved the message to the poison queue.
     pub at: DateTime<Utc>,
-    /// How often the queue had handed it out.
+    /// How often the queue had handed out the message.
     pub attempts: u32,
 }
 

@@ -10,14 +10,15 @@ use platform::{excerpt, hex, name_of};
 pub struct EnvelopeId(String);
 
 impl EnvelopeId {
-    /// The id of the envelope for a person's message: the same for the same activity, however often a channel re-sends
-    /// it (Teams does when an answer took too long).
+    /// The id of the envelope for a person's message. It is the same each time the channel sends the
+    /// activity again, as Teams does if a response took too long.
     pub fn of_activity(channel_id: &str, conversation_id: &str, activity_id: &str) -> Self {
         Self(name_of(&[channel_id, conversation_id, activity_id]))
     }
 
-    /// The id of a message that has none of its own: the same whenever the queue hands it out, because a message keeps its
-    /// MessageId for life. Not made of what it says: two people's "ping" are two alerts.
+    /// The id of a message that has none of its own. It is the same each time the queue hands out the
+    /// message, because a message never changes its MessageId. The text has no part in it: if two people
+    /// write "ping", that is two alerts.
     pub fn of_queue_message(message_id: &str) -> Self {
         Self(name_of(&["queue message", message_id]))
     }
@@ -27,7 +28,7 @@ impl EnvelopeId {
         Self(hex(&bytes))
     }
 
-    /// An id as it was read.
+    /// The id as a message contains it.
     pub fn from_text(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -37,7 +38,8 @@ impl EnvelopeId {
         &self.0
     }
 
-    /// What a log line shows of the id: other producers choose the ids of what they put on the queue.
+    /// The part of the id that a log line shows. It is cut, because other producers choose the ids of their
+    /// messages.
     pub fn excerpt(&self) -> Cow<'_, str> {
         excerpt(&self.0)
     }
@@ -54,9 +56,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_depends_on_every_part_and_on_where_parts_end() {
+    fn id_of_an_activity_depends_on_each_part_and_on_where_a_part_ends() {
         let id = EnvelopeId::of_activity("msteams", "a:1", "7");
-        assert_eq!(id.as_str(), "cfdf20fbafbe61afda4ec86c8928030f", "ids are stored: they must never change");
+        assert_eq!(
+            id.as_str(),
+            "cfdf20fbafbe61afda4ec86c8928030f",
+            "an id must never change, because ids are stored"
+        );
         assert_eq!(id, EnvelopeId::of_activity("msteams", "a:1", "7"));
         for (channel, conversation, activity) in [
             ("msteam", "sa:1", "7"),
@@ -69,14 +75,18 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_message_without_an_id_gets_one_for_life() {
+    fn id_of_a_queue_message_never_changes() {
         let id = EnvelopeId::of_queue_message("799a2c63-e5ea-4d21-a5b9-5c1d0d8f6e11");
-        assert_eq!(id.as_str(), "488d55e229c1b39aea3a0d12f8a18515", "ids are stored: they must never change");
+        assert_eq!(
+            id.as_str(),
+            "488d55e229c1b39aea3a0d12f8a18515",
+            "an id must never change, because ids are stored"
+        );
         assert_ne!(id, EnvelopeId::of_queue_message("799a2c63-e5ea-4d21-a5b9-5c1d0d8f6e12"));
     }
 
     #[test]
-    fn random_bytes_are_written_in_hexadecimal() {
+    fn random_id_is_its_bytes_in_hexadecimal() {
         assert_eq!(EnvelopeId::random([0xA5; 16]).as_str(), "a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5");
     }
 }

@@ -1,9 +1,16 @@
-//! The queue message: what somebody wants said, with the address of the conversation in which to say it.
+//! The queue message: an alert, with the address of its conversation. Also the texts that people read
+//! ([`words`]).
 //!
-//! On the queue it is base64 (the Azure Functions default) of UTF-8 JSON, at most [`MAX_JSON_BYTES`] before base64; a
-//! superset of the 2017 Node.js template's `{address, text}`, so that an old function can still read it. The JSON's
-//! fields are those of [`Envelope`], plus `version` and `seal`. What older bots wrote is read too: see [`Shape`], and
-//! [`json_of`] for what may be around the JSON.
+//! Use this crate to write a message for the queue ([`Envelope::encode`]), to read one
+//! ([`Envelope::decode`], [`Envelope::decode_trigger`]), and to seal it ([`SealKey`]). It never calls the
+//! queue, and it does not decide whether an address is trusted. The only I/O is one read of the key-value
+//! store ([`is_run_at_work`]).
+//!
+//! On the queue a message is base64 (the Azure Functions default) of UTF-8 JSON, at most [`MAX_JSON_BYTES`]
+//! before base64. The JSON's fields are those of [`Envelope`], plus `version` and `seal`. It is a superset
+//! of `{address, text}` of the 2017 Node.js template, so an old function can still read it. The crate also
+//! reads the messages of older bots: see [`Shape`], and [`json_of`] for the encodings around the JSON. The
+//! files in `tests/golden/` show each form.
 #![warn(missing_docs)]
 
 mod arrival;
@@ -31,48 +38,48 @@ pub use delivery::{Delivery, OnUncertain};
 pub use failure::Failure;
 pub use id::EnvelopeId;
 pub use legacy::Shape;
-pub use run::{LONGEST_HOLD, is_run_at_work, run_holds_until, run_record_key};
+pub use run::{is_run_at_work, run_record_key};
 pub use seal::{SealKey, SealState, Unsealed};
 pub use wrapping::json_of;
 
-/// The version that this code writes, and the latest that it reads.
+/// The version that this code writes, and the latest version that it reads.
 pub const VERSION: u64 = 1;
 
-/// One alert, addressed.
+/// One alert with the address of its conversation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Envelope {
-    /// `id`: names this alert for ever; duplicates are told by it.
+    /// `id`: names this alert and never changes. Two messages with the same id are duplicates.
     pub id: EnvelopeId,
-    /// `address`: where to say it.
+    /// `address`: the conversation to send the alert to.
     pub address: ConversationReference,
-    /// `text`: what to say.
+    /// `text`: the text of the alert.
     pub text: String,
-    /// `activity`: what to send beside the text, of [`bot_framework::MORE_MEMBERS`].
+    /// `activity`: further members of the activity to send, of [`bot_framework::MORE_MEMBERS`].
     pub activity: Map<String, Value>,
-    /// `enqueuedAt`: when it was put on the queue.
+    /// `enqueuedAt`: the time at which the alert was put on the queue.
     pub enqueued_at: DateTime<Utc>,
-    /// `notBefore`: not to be said earlier.
+    /// `notBefore`: the alert must not be delivered earlier.
     pub not_before: Option<DateTime<Utc>>,
-    /// `expires`: not to be said later.
+    /// `expires`: the alert must not be delivered later.
     pub expires: Option<DateTime<Utc>>,
-    /// `cancellable`: it may have been cancelled; the ledger says so.
+    /// `cancellable`: the alert may have been cancelled, so the poller reads its record in the ledger.
     pub cancellable: bool,
-    /// `stoppable`: somebody else than the person wants it said, so the person's `stop` holds it back.
+    /// `stoppable`: the person's `stop` holds for the alert, because another sender wants it delivered.
     pub stoppable: bool,
-    /// `once`: the queue may hold it several times, under the same id.
+    /// `once`: the queue may hold several messages with this id, of which only one may be delivered.
     pub once: bool,
-    /// `onUncertain`: what to do when nobody knows whether it was delivered.
+    /// `onUncertain`: the rule for an attempt that may have delivered the alert.
     pub on_uncertain: OnUncertain,
-    /// `delivery`: what the poller has tried so far.
+    /// `delivery`: the poller's attempts so far.
     pub delivery: Delivery,
-    /// Fields of later versions and other producers: they survive.
+    /// Fields of later versions and of other producers. They are written again unchanged.
     pub rest: Map<String, Value>,
-    /// How it stood on the queue. Whatever that was, it is written as version 1.
+    /// The shape of the message that was read. An envelope is always written as version 1.
     pub shape: Shape,
 }
 
 impl Envelope {
-    /// An envelope with nothing but what every envelope has.
+    /// Makes an envelope with only the fields that each envelope has.
     pub fn new(
         id: EnvelopeId,
         address: ConversationReference,

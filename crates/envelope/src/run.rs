@@ -1,33 +1,36 @@
-//! What the bot has to know of the poller's runs: whether one is at work.
+//! The poller's hint to the bot that a run is at work, so that the bot does not call the poller in vain.
+//!
+//! The hint is a record in the key-value store. It may be missing or wrong; the run lock in the table
+//! decides which run works.
 
 use std::time::Duration;
 
 use platform::{Clock, Host};
 use serde_json::Value;
 
-/// A run holds the queue, or keeps others away from it, for no longer than this without saying so again.
-pub const LONGEST_HOLD: Duration = Duration::from_secs(30);
+/// The longest time that a hint is believed. A longer time means that the clock of its writer was ahead.
+const LONGEST_HINT: Duration = Duration::from_secs(30);
 
-/// The key of the record by which the runs of a queue know of each other.
+/// The key of a queue's record in the key-value store.
 pub fn run_record_key(queue: &str) -> String {
     format!("drain:{queue}")
 }
 
-/// Until when a record says that a run is at work, or that none may be, in milliseconds since 1970. What makes no sense
-/// says nothing: a record from a clock that was ahead must not keep anybody away for longer than any record could.
-pub fn run_holds_until(record: &Value, clock: &impl Clock) -> i64 {
-    let longest = i64::try_from(LONGEST_HOLD.as_millis()).unwrap_or(i64::MAX);
+/// The time at which the hint in `record` ends, in milliseconds since 1970. It is 0 if the time is missing,
+/// or further ahead than [`LONGEST_HINT`].
+fn end_of_hint(record: &Value, clock: &impl Clock) -> i64 {
+    let longest = i64::try_from(LONGEST_HINT.as_millis()).unwrap_or(i64::MAX);
     let until = record["untilMilliseconds"].as_i64().unwrap_or_default();
-    let makes_sense = until.saturating_sub(clock.now().timestamp_millis()) <= longest;
-    if makes_sense { until } else { 0 }
+    let is_plausible = until.saturating_sub(clock.now().timestamp_millis()) <= longest;
+    if is_plausible { until } else { 0 }
 }
 
-/// Whether a run is at work on the queue, or none may be because the bot's credentials were refused. A store that does not
-/// answer says no. One read.
+/// Whether a run is at work on the queue, or no run may be because the bot's credentials were refused.
+/// `false` if the store does not answer. It costs one read.
 pub async fn is_run_at_work(host: &impl Host, queue: &str) -> bool {
     let record = host.get(&run_record_key(queue)).await.ok().flatten();
     let record: Value = record.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-    run_holds_until(&record, host) > host.now().timestamp_millis()
+    end_of_hint(&record, host) > host.now().timestamp_millis()
 }
 
 #[cfg(test)]
@@ -38,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_is_at_work_until_its_record_ends() {
+    fn run_is_at_work_until_the_time_of_its_record() {
         let host = FakeHost::default();
         let now = host.now().timestamp_millis();
         for (record, expected) in [

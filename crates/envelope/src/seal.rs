@@ -1,7 +1,7 @@
-//! The seal: an HMAC-SHA256 over the canonical bytes of everything else in the envelope.
+//! The seal of an envelope: an HMAC-SHA256 over the canonical bytes of all its other fields.
 //!
-//! The queue is a hop that others can write to. Without a seal, whoever can put a message there chooses where the bot
-//! says what.
+//! Other programs may be able to write to the queue. Without a seal, such a program could make the bot send
+//! any text to any conversation.
 
 use std::fmt;
 
@@ -12,35 +12,36 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::Sha256;
 
-/// The key that envelopes are sealed with; while it is changed, also the one before.
+/// The key that seals envelopes. While the operator changes the key, also the key before it.
 #[derive(Clone)]
 pub struct SealKey {
-    seals: Hmac<Sha256>,
-    /// Opens, too, and seals nothing.
-    opens: Option<Hmac<Sha256>>,
+    current: Hmac<Sha256>,
+    /// Only checks seals that were made before the key was changed.
+    previous: Option<Hmac<Sha256>>,
 }
 
 impl SealKey {
-    /// The key made of these bytes, which are derived from a secret.
+    /// Makes a key of these bytes, which are derived from a secret.
     pub fn new(bytes: [u8; 32]) -> Self {
-        Self { seals: keyed(bytes), opens: None }
+        Self { current: keyed(bytes), previous: None }
     }
 
-    /// The first of these keys seals, the second one only opens; there are no more than two. `None` if there is none.
+    /// Makes a key of one or two keys: the first one seals, the second one only checks seals. Further keys
+    /// are ignored. `None` if there is no key.
     pub fn of(keys: &[[u8; 32]]) -> Option<Self> {
-        let seals = keyed(*keys.first()?);
-        Some(Self { seals, opens: keys.get(1).copied().map(keyed) })
+        let current = keyed(*keys.first()?);
+        Some(Self { current, previous: keys.get(1).copied().map(keyed) })
     }
 
     pub(crate) fn seal(&self, object: &Map<String, Value>) -> String {
-        URL_SAFE_NO_PAD.encode(mac(&self.seals, &canonical(object)).finalize().into_bytes())
+        URL_SAFE_NO_PAD.encode(mac(&self.current, &canonical(object)).finalize().into_bytes())
     }
 
     pub(crate) fn check(&self, object: &Map<String, Value>, seal: &str) -> SealState {
         let claimed = URL_SAFE_NO_PAD.decode(seal).unwrap_or_default();
         let canonical = canonical(object);
-        let opens = |key: &Hmac<Sha256>| mac(key, &canonical).verify_slice(&claimed).is_ok();
-        if opens(&self.seals) || self.opens.as_ref().is_some_and(opens) {
+        let is_made_with = |key: &Hmac<Sha256>| mac(key, &canonical).verify_slice(&claimed).is_ok();
+        if is_made_with(&self.current) || self.previous.as_ref().is_some_and(is_made_with) {
             SealState::Valid
         } else {
             SealState::Broken
@@ -60,7 +61,7 @@ fn canonical(object: &Map<String, Value>) -> Vec<u8> {
 }
 
 fn mac(key: &Hmac<Sha256>, canonical: &[u8]) -> Hmac<Sha256> {
-    // What the key alone decides is computed once.
+    // The clone has the state after the key, which is computed only once.
     let mut mac = key.clone();
     mac.update(canonical);
     mac
@@ -72,30 +73,30 @@ impl fmt::Debug for SealKey {
     }
 }
 
-/// What an envelope's seal says.
+/// The result of checking an envelope's seal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SealState {
-    /// One of ours wrote it, and nobody has changed it since.
+    /// A program with the key wrote the envelope, and it has not been changed since.
     Valid,
-    /// There is none: another producer.
+    /// The envelope has no seal, so another producer wrote it.
     Missing,
-    /// Somebody changed it, or sealed it with another key.
+    /// The envelope was changed, or sealed with another key.
     Broken,
-    /// There may be one, but no key to check it with.
+    /// The envelope has a seal, and there is no key to check it with.
     Unchecked,
 }
 
-/// What happens to what has no seal, because another producer wrote it.
+/// The rule for an envelope without a seal, which another producer wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unsealed {
-    /// It is delivered, to trusted hosts only.
+    /// The envelope is delivered, to trusted hosts only.
     Allow,
-    /// It is not.
+    /// The envelope is not delivered.
     Refuse,
 }
 
-/// JSON without white space, keys sorted by their bytes at every level. Sorted here, because the order in which a map
-/// gives its keys depends on how serde_json was built.
+/// Writes JSON without white space, with the keys sorted by their bytes at each level. The keys are sorted
+/// here, because their order in a map depends on the features of serde_json.
 fn write_value(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Object(object) => write_object(object, out),
@@ -113,8 +114,8 @@ fn write_value(value: &Value, out: &mut Vec<u8>) {
     }
 }
 
-/// Writing into memory does not fail.
 fn write_scalar(scalar: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {
+    // Writing into memory does not fail.
     _ = serde_json::to_writer(out, scalar);
 }
 
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn the_seal_never_changes() {
+    fn seal_of_an_object_never_changes() {
         // Computed with Python: hmac.new(bytes(range(32)), b'{"a":1}', sha256), base64url without padding.
         let key = SealKey::new(std::array::from_fn(|index| index as u8));
         let Value::Object(object) = json!({"a": 1}) else { unreachable!() };
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn second_key_opens_and_seals_nothing() {
+    fn second_key_checks_seals_and_makes_none() {
         let (old, new) = ([7; 32], [8; 32]);
         let Value::Object(object) = json!({"a": 1}) else { unreachable!() };
         let both = SealKey::of(&[new, old]).unwrap();
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_changed_breaks_it() {
+    fn changed_field_or_seal_or_key_breaks_the_seal() {
         let key = SealKey::new([7; 32]);
         let Value::Object(object) = json!({"a": 1, "b": {"c": "x"}}) else { unreachable!() };
         let seal = key.seal(&object);

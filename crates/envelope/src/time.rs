@@ -1,4 +1,4 @@
-//! Times in envelopes: RFC 3339, UTC, milliseconds.
+//! The times in envelopes: RFC 3339 in UTC, with milliseconds.
 
 use bot_framework::json::{FieldError, Fields};
 use chrono::{DateTime, SecondsFormat, Utc};

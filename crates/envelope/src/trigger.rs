@@ -1,4 +1,5 @@
-//! The `value` of a trigger activity: how an envelope comes to the bot over Direct Line, as in the 2017 template.
+//! The `value` of a trigger activity, which carries an envelope to the bot over Direct Line, as in the 2017
+//! template.
 
 use bot_framework::json::Fields;
 use serde_json::{Value, json};
@@ -6,13 +7,14 @@ use serde_json::{Value, json};
 use crate::{Arrival, DecodeError, Envelope, EnvelopeId, SealKey, SealState, codec, json_of};
 
 impl Envelope {
-    /// The `value` that carries this envelope, which stands on the queue as `text`.
+    /// The `value` that carries this envelope. `text` is the text of its queue message.
     ///
-    /// Both templates find what they know: Node `address` and `text`, C# `Message`. That one holds the queue's own JSON as a
-    /// string, because a seal would not survive a hop that writes objects anew (.NET reads strings that look like times
-    /// as times, and drops the zeros at their ends). `id` is for a message that does not name itself.
+    /// The bots of both templates find the fields that they know: Node `address` and `text`, C# `Message`.
+    /// `Message` is the queue's own JSON as a string, because a program on the way may write objects again
+    /// and so break the seal: .NET reads a string that looks like a time as a time, and drops the zeros at
+    /// its end. `id` is for a message that has no id of its own.
     pub fn trigger_value(&self, text: &str) -> Value {
-        // It was read before, or there would be no envelope.
+        // The text was decoded before, because there is an envelope.
         let message = json_of(text).unwrap_or_default();
         json!({
             "Source": "proactive-bot",
@@ -23,8 +25,8 @@ impl Envelope {
         })
     }
 
-    /// Reads a `value`: an envelope of any shape, as an object or as text; or the C# template's `{Source, Message}`, where
-    /// Message is one.
+    /// Reads a `value`: an envelope of any shape, as an object or as text; or the C# template's
+    /// `{Source, Message}`, whose `Message` is an envelope of any shape.
     pub fn decode_trigger(
         value: &Value,
         key: Option<&SealKey>,

@@ -1,5 +1,5 @@
-//! Version 1 in both directions: the files under `golden/` were written once and are never regenerated. Envelopes like
-//! these stand on people's queues.
+//! Reading and writing of version 1. The files in `golden/` were written once, and must never be written
+//! again, because queues hold messages like these.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use base64::Engine;
@@ -20,7 +20,8 @@ fn read(text: &str) -> Result<Envelope, DecodeError> {
     Envelope::decode(text, None, arrival()).map(|(envelope, _)| envelope)
 }
 
-/// What the carrier knows. Version 1 says it itself: nothing of this may show.
+/// The id and the time of the carrier. An envelope of version 1 has its own, so these must not appear in
+/// any result.
 fn arrival() -> Arrival {
     Arrival { id: EnvelopeId::from_text("of-the-carrier"), at: "2001-01-01T00:00:00Z".parse().unwrap() }
 }
@@ -30,7 +31,7 @@ fn parse(json: &str) -> Value {
 }
 
 #[test]
-fn golden_files_read_and_write_the_same() {
+fn golden_file_is_the_same_after_reading_and_writing() {
     for (name, json) in GOLDEN {
         for text in [
             json.to_owned(),
@@ -47,7 +48,7 @@ fn golden_files_read_and_write_the_same() {
 }
 
 #[test]
-fn the_2017_template_finds_what_it_knows() {
+fn envelope_has_the_fields_of_the_2017_template() {
     let envelope = read(GOLDEN[1].1).unwrap();
     let json: Value =
         serde_json::from_slice(&STANDARD.decode(envelope.encode(None).unwrap()).unwrap()).unwrap();
@@ -57,7 +58,7 @@ fn the_2017_template_finds_what_it_knows() {
 }
 
 #[test]
-fn what_is_not_an_envelope_says_why() {
+fn text_that_is_no_envelope_gives_the_reason() {
     let with = |change: fn(&mut Value)| {
         let mut json = parse(GOLDEN[0].1);
         change(&mut json);
@@ -90,12 +91,16 @@ fn what_is_not_an_envelope_says_why() {
 }
 
 #[test]
-fn the_size_limit_is_exact() {
+fn envelope_beyond_the_size_limit_by_one_byte_is_refused() {
     let mut envelope = read(GOLDEN[0].1).unwrap();
     (envelope.text, envelope.once) = (String::new(), true);
     let empty = STANDARD.decode(envelope.encode(None).unwrap()).unwrap().len();
     envelope.text = "x".repeat(MAX_JSON_BYTES - empty);
-    assert_eq!(envelope.encode(None).unwrap().len(), 64 * 1024, "a full message is exactly what Azure takes");
+    assert_eq!(
+        envelope.encode(None).unwrap().len(),
+        64 * 1024,
+        "the longest envelope has the length of the longest message of Azure"
+    );
     envelope.text.push('x');
     assert_eq!(envelope.encode(None).expect_err("too large").json_bytes, MAX_JSON_BYTES + 1);
     // What fits without the mark fits with it, too: its Put may have to be repeated.
@@ -108,7 +113,7 @@ fn the_size_limit_is_exact() {
 }
 
 #[test]
-fn a_seal_says_who_wrote_it() {
+fn seal_is_valid_only_with_its_key_and_unchanged_fields() {
     let (ours, theirs) = (SealKey::new([1; 32]), SealKey::new([2; 32]));
     for (_, golden) in GOLDEN {
         sealed_and_changed(&ours, &theirs, read(golden).unwrap());
@@ -127,7 +132,7 @@ fn sealed_and_changed(ours: &SealKey, theirs: &SealKey, envelope: Envelope) {
         let (read, state) = Envelope::decode(text, key, arrival()).unwrap();
         assert_eq!((&read, state), (&envelope, expected));
     }
-    // Every single field is covered: change one, and the seal is broken.
+    // A change of any field breaks the seal.
     let json: Value = serde_json::from_slice(&STANDARD.decode(&sealed).unwrap()).unwrap();
     for field in json.as_object().unwrap().keys().filter(|field| *field != "seal" && *field != "version") {
         let mut changed = json.clone();
@@ -142,7 +147,7 @@ fn sealed_and_changed(ours: &SealKey, theirs: &SealKey, envelope: Envelope) {
                 object.insert("planted".into(), true.into());
                 changed[field] = object.into();
             }
-            other => panic!("{field} is {other}: add it here"),
+            other => panic!("{field} is {other}: add a change of it to this test"),
         }
         assert_eq!(
             Envelope::decode(&changed.to_string(), Some(ours), arrival()).unwrap().1,
@@ -153,7 +158,7 @@ fn sealed_and_changed(ours: &SealKey, theirs: &SealKey, envelope: Envelope) {
 }
 
 #[test]
-fn what_the_poller_writes_back_survives() {
+fn record_of_the_poller_is_the_same_after_writing_and_reading() {
     let mut envelope = read(GOLDEN[0].1).unwrap();
     envelope.delivery = Delivery { tries: 2, outages: 0, throttled: 3, uncertain: 1, accounted: 7 };
     envelope.on_uncertain = OnUncertain::Drop;
@@ -177,10 +182,10 @@ fn what_the_poller_writes_back_survives() {
 }
 
 #[test]
-fn floats_survive_the_seal() {
+fn float_in_a_sealed_envelope_keeps_its_seal_valid() {
     let key = SealKey::new([1; 32]);
     let mut envelope = read(GOLDEN[0].1).unwrap();
-    // 2.2250738585072011e-308 and its kin are what an inexact reader gets wrong by one bit.
+    // A reader that is not exact reads numbers like 2.2250738585072011e-308 with one wrong bit.
     for number in [
         "0.1",
         "1e-7",

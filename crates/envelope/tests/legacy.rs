@@ -1,4 +1,5 @@
-//! What bots before version 1 wrote: the files under `golden/legacy/`, each with the envelope that it is read as.
+//! Messages of bots before version 1: the files in `golden/legacy/`, each with the envelope that is read
+//! from it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use base64::Engine;
@@ -43,7 +44,7 @@ fn written(envelope: &Envelope) -> Value {
     serde_json::from_slice(&STANDARD.decode(envelope.encode(None).unwrap()).unwrap()).unwrap()
 }
 
-/// With every key in another case.
+/// Changes the case of each key.
 fn with_keys(value: &Value, change: fn(&str) -> String) -> Value {
     match value {
         Value::Object(object) => object
@@ -56,7 +57,7 @@ fn with_keys(value: &Value, change: fn(&str) -> String) -> Value {
 }
 
 #[test]
-fn golden_files_become_version_1() {
+fn golden_file_becomes_its_envelope_of_version_1() {
     for (name, shape, json, version_1) in GOLDEN {
         for text in [
             json.to_owned(),
@@ -72,10 +73,11 @@ fn golden_files_become_version_1() {
 }
 
 #[test]
-fn keys_may_have_any_case() {
+fn key_is_read_in_any_case() {
     let pascal = |key: &str| key[..1].to_ascii_uppercase() + &key[1..];
     for (name, _, json, _) in GOLDEN {
-        // Of accounts, only the keys that mean something are known; "dialog" is the test's own.
+        // Each key of an account in these files is a known key. `dialog` is not, and the envelope does not
+        // contain it.
         let (known, upper) = (parse(json), with_keys(&parse(json), str::to_ascii_uppercase));
         let expected = read(&known.to_string()).unwrap();
         for changed in [upper, with_keys(&known, pascal), with_keys(&known, str::to_ascii_lowercase)] {
@@ -83,11 +85,11 @@ fn keys_may_have_any_case() {
         }
     }
     let both = r#"{"ADDRESS":1,"address":{"channelId":"x","serviceUrl":"https://x/","conversation":{"id":"c"}},"Text":"no","text":"yes"}"#;
-    assert_eq!(read(both).unwrap().text, "yes", "the right spelling goes before another");
+    assert_eq!(read(both).unwrap().text, "yes", "the right spelling wins");
 }
 
 #[test]
-fn the_path_of_teams_is_mended_and_no_other() {
+fn service_url_of_teams_without_a_path_gets_its_path_and_no_other_changes() {
     for (channel, service_url, expected) in [
         ("msteams", "https://smba.trafficmanager.net", "https://smba.trafficmanager.net/teams/"),
         ("msteams", "https://smba.trafficmanager.net/", "https://smba.trafficmanager.net/teams/"),
@@ -110,7 +112,7 @@ fn the_path_of_teams_is_mended_and_no_other() {
 }
 
 #[test]
-fn what_a_composer_bot_wanted_said() {
+fn text_of_a_composer_event_is_its_value_or_its_text() {
     for (value, text, expected) in [
         (json!("a"), json!("b"), Some("a")),
         (json!({"text": "a"}), json!("b"), Some("a")),
@@ -124,16 +126,19 @@ fn what_a_composer_bot_wanted_said() {
         let mut json = parse(GOLDEN[5].2);
         json["value"] = value;
         json["text"] = text;
-        let said = read(&json.to_string());
+        let envelope = read(&json.to_string());
         match expected {
-            Some(expected) => assert_eq!(said.unwrap().text, expected, "{json}"),
-            None => assert!(said.expect_err("nothing to say").to_string().starts_with("value: "), "{json}"),
+            Some(expected) => assert_eq!(envelope.unwrap().text, expected, "{json}"),
+            None => assert!(
+                envelope.expect_err("an event without a text").to_string().starts_with("value: "),
+                "{json}"
+            ),
         }
     }
 }
 
 #[test]
-fn what_cannot_be_delivered_says_why() {
+fn message_without_a_usable_address_or_text_gives_the_reason() {
     const UNKNOWN: &str = "neither version 1 nor an older shape";
     let gzip = STANDARD.encode([0x1f, 0x8b, 8, 0, 0]);
     let cookie = |cookie: Value| json!({"ResumptionCookie": cookie, "Text": "x"}).to_string();
@@ -178,7 +183,7 @@ fn what_cannot_be_delivered_says_why() {
 }
 
 #[test]
-fn nothing_of_an_older_message_becomes_a_rule_of_version_1() {
+fn unknown_fields_of_an_older_message_are_dropped() {
     let mut json = parse(GOLDEN[0].2);
     for (name, value) in [
         ("expires", json!("x")),
@@ -192,7 +197,7 @@ fn nothing_of_an_older_message_becomes_a_rule_of_version_1() {
 }
 
 #[test]
-fn written_back_it_is_version_1_and_still_unsealed() {
+fn older_message_that_is_written_again_is_version_1_without_a_seal() {
     let key = SealKey::new([7; 32]);
     for (name, _, json, _) in GOLDEN {
         let (mut envelope, state) = Envelope::decode(json, Some(&key), arrival()).unwrap();
@@ -206,7 +211,7 @@ fn written_back_it_is_version_1_and_still_unsealed() {
 }
 
 #[test]
-fn a_trigger_carries_every_shape() {
+fn trigger_carries_each_shape() {
     let key = SealKey::new([7; 32]);
     for (name, _, json, _) in GOLDEN {
         let expected = read(json).unwrap();
@@ -226,7 +231,7 @@ fn a_trigger_carries_every_shape() {
 }
 
 #[test]
-fn a_trigger_brings_the_seal_unhurt_and_the_id() {
+fn trigger_carries_the_id_and_a_valid_seal() {
     let key = SealKey::new([7; 32]);
     let envelope = read(GOLDEN[0].2).unwrap();
     let sealed = envelope.encode(Some(&key)).unwrap();
@@ -234,7 +239,7 @@ fn a_trigger_brings_the_seal_unhurt_and_the_id() {
     let carried = envelope.trigger_value(&sealed);
     let (read, state) = Envelope::decode_trigger(&carried, Some(&key), elsewhere()).unwrap();
     assert_eq!((read.id, state), (envelope.id.clone(), SealState::Valid));
-    // The legacy message does not name itself, so the poller does.
+    // The legacy message has no id, so the poller supplies it.
     let carried = envelope.trigger_value(GOLDEN[0].2);
     assert_eq!((&carried["address"], &carried["text"]), (&envelope.address.to_json(), &json!(envelope.text)));
     let (read, _) = Envelope::decode_trigger(&carried, Some(&key), elsewhere()).unwrap();
@@ -247,7 +252,7 @@ fn a_trigger_brings_the_seal_unhurt_and_the_id() {
 }
 
 #[test]
-fn a_value_that_is_no_envelope_says_why() {
+fn value_of_a_trigger_that_is_no_envelope_gives_the_reason() {
     for (value, expected) in [
         (json!(null), DecodeError::NotJson),
         (json!(7), DecodeError::NotJson),

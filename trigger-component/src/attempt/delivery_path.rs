@@ -2,7 +2,7 @@
 //! over Direct Line and the bot sends the alert. The 2017 template works in the second way.
 
 use bot_framework::{Connector, DirectLine, OutgoingMessage, ServiceUrl, TrustPolicy, Verdict};
-use envelope::words;
+use envelope::words::Words;
 use platform::Host;
 
 use crate::schedule::Leased;
@@ -44,8 +44,8 @@ impl<H: Host> DeliveryPath<'_, H> {
         let envelope = &leased.envelope;
         match self {
             Self::Connector(connector) => {
-                let alert = OutgoingMessage::new(&envelope.address, &words::alert(&envelope.text))
-                    .with(&envelope.activity);
+                let text = Words::of(&envelope.address).alert(&envelope.text);
+                let alert = OutgoingMessage::new(&envelope.address, &text).with(&envelope.activity);
                 connector
                     .send_in_any_cloud(trust, service_url, &envelope.address.conversation.id, &alert)
                     .await

@@ -1,17 +1,19 @@
-//! Composer's `ContinueConversationLater` and the SDK's `AzureQueueStorage`: an event activity `{type: "event", name:
-//! "ContinueConversation", conversation, serviceUrl, from, recipient, channelId, value?, relatesTo?}`.
+//! Reads messages of Composer's `ContinueConversationLater` and the SDK's `AzureQueueStorage`: an event
+//! activity `{type: "event", name: "ContinueConversation", conversation, serviceUrl, from, recipient,
+//! channelId, value?, relatesTo?}`.
 //!
-//! Their bot went on with a dialog, for which `value` was an argument of any type. All that can be done with it here is to
-//! say it: `value` if it is a text, else its `text`, else the `text` of the activity.
+//! Such a bot continued a dialog, and `value` was the dialog's argument, of any type. This bot has no
+//! dialogs, so it sends a text: `value` if it is a text, else the `text` in it, else the `text` of the
+//! activity.
 
 use bot_framework::ConversationReference;
 use bot_framework::json::{Fields, put};
 use serde_json::{Map, Value};
 
-use super::{Said, relates_to};
+use super::{Content, relates_to};
 use crate::DecodeError;
 
-pub(super) fn read(fields: &mut Fields) -> Result<Said, DecodeError> {
+pub(super) fn read(fields: &mut Fields) -> Result<Content, DecodeError> {
     let (kind, name) = (fields.string("type")?, fields.string("name")?);
     if kind.as_deref() != Some("event") || name.as_deref() != Some("ContinueConversation") {
         return Err(DecodeError::UnknownShape);
@@ -19,7 +21,7 @@ pub(super) fn read(fields: &mut Fields) -> Result<Said, DecodeError> {
     let text = text(fields)?;
     let address = match fields.object("relatesTo")? {
         Some(reference) => relates_to::reference(reference)?,
-        // The activity is one that the bot is to receive: it comes from the person.
+        // The activity was made for the bot to receive, so `from` is the person.
         None => {
             let mut object = Map::new();
             for (name, role) in [
@@ -35,7 +37,7 @@ pub(super) fn read(fields: &mut Fields) -> Result<Said, DecodeError> {
             ConversationReference::from_fields(Fields::new(object, ""))?
         }
     };
-    Ok(Said { address, text })
+    Ok(Content { address, text })
 }
 
 fn text(fields: &mut Fields) -> Result<String, DecodeError> {
@@ -48,6 +50,6 @@ fn text(fields: &mut Fields) -> Result<String, DecodeError> {
         Some(text) => Some(text),
         None => fields.string("text")?,
     };
-    let nothing = || fields.error("value", "a string, or an object with a string `text`");
-    Ok(text.filter(|text| !text.is_empty()).ok_or_else(nothing)?)
+    let no_text = || fields.error("value", "a string, or an object with a string `text`");
+    Ok(text.filter(|text| !text.is_empty()).ok_or_else(no_text)?)
 }

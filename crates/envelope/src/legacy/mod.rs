@@ -1,8 +1,10 @@
-//! Readers for what stood on the queue before version 1: the four shapes of the 2017 template and of its successor, the
-//! `ContinueConversation` events of Composer. Keys are read in any case, because the C# ones are half Pascal, half camel.
+//! Readers for the messages of bots before version 1: the 2017 template in Node.js, its two versions in C#,
+//! and the `ContinueConversation` events of Composer. Keys are read in any case, because C# messages mix
+//! Pascal case and camel case.
 //!
-//! Such a message says to whom and what, and nothing else: which one it is and since when it waits, its carrier knows
-//! ([`Arrival`]). Whether its address is trusted is decided where it is sent, never by its own `IsTrustedServiceUrl`.
+//! Such a message has only an address and a text. Its carrier supplies the id and the time ([`Arrival`]).
+//! The code that sends the alert decides whether the address is trusted, and ignores the message's own
+//! `IsTrustedServiceUrl`.
 
 mod continue_conversation;
 mod node;
@@ -17,10 +19,10 @@ use serde_json::{Map, Value};
 
 use crate::{Arrival, DecodeError, Envelope};
 
-/// How an envelope stood on the queue.
+/// The shape of a queue message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Shape {
-    /// Our own.
+    /// This crate's own shape.
     #[default]
     Version1,
     /// The Node.js template: `{address, text}`.
@@ -34,12 +36,12 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// Whether another program wrote it, before version 1.
+    /// Whether the message is of an older bot.
     pub fn is_legacy(self) -> bool {
         self != Self::Version1
     }
 
-    /// A word for the log.
+    /// The name of the shape in the log.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Version1 => "version1",
@@ -51,13 +53,13 @@ impl Shape {
     }
 }
 
-/// What a legacy message says.
-struct Said {
+/// The content of a legacy message.
+struct Content {
     address: ConversationReference,
     text: String,
 }
 
-/// The keys of all shapes, as they are spelt here.
+/// The keys of all shapes, in the spelling that the readers expect.
 const KEYS: [&str; 30] = [
     "aadObjectId",
     "activityId",
@@ -91,12 +93,13 @@ const KEYS: [&str; 30] = [
     "value",
 ];
 
-/// Reads a message that has no `version`. What else stands in it is dropped: nothing says what it would mean in version 1.
+/// Reads a message that has no `version`. Its unknown fields are dropped, because they may mean something
+/// else in version 1.
 pub(crate) fn read(object: Map<String, Value>, arrival: Arrival) -> Result<Envelope, DecodeError> {
-    let mut fields = Fields::new(spelt(object), "");
+    let mut fields = Fields::new(with_known_spelling(object), "");
     let has = |name: &str| fields.as_object().contains_key(name);
-    // An activity first: it has a `relatesTo` too.
-    let (shape, said) = if has("type") {
+    // An activity is looked for first, because it also has a `relatesTo`.
+    let (shape, content) = if has("type") {
         (Shape::ContinueConversation, continue_conversation::read(&mut fields)?)
     } else if has("address") {
         (Shape::Node, node::read(&mut fields)?)
@@ -107,17 +110,17 @@ pub(crate) fn read(object: Map<String, Value>, arrival: Arrival) -> Result<Envel
     } else {
         return Err(DecodeError::UnknownShape);
     };
-    Ok(Envelope { shape, ..Envelope::new(arrival.id, said.address, said.text, arrival.at) })
+    Ok(Envelope { shape, ..Envelope::new(arrival.id, content.address, content.text, arrival.at) })
 }
 
-/// The same with the known keys in our spelling, at every level. A key that is spelt so already goes before another
-/// spelling of it.
-fn spelt(object: Map<String, Value>) -> Map<String, Value> {
+/// Changes the keys at each level to the spelling in [`KEYS`]. If a key is there in several spellings, the
+/// one of [`KEYS`] wins.
+fn with_known_spelling(object: Map<String, Value>) -> Map<String, Value> {
     let mut spelt = Map::new();
     let mut others = Vec::new();
     for (key, value) in object {
         let value = match value {
-            Value::Object(inner) => Value::Object(self::spelt(inner)),
+            Value::Object(inner) => Value::Object(with_known_spelling(inner)),
             other => other,
         };
         match KEYS.iter().find(|known| known.eq_ignore_ascii_case(&key)) {

@@ -1,28 +1,32 @@
-//! The Node.js template (botbuilder v3): `{address: {id, channelId, user, conversation, bot, serviceUrl}, text}`. Version 1
-//! is a superset of it.
+//! Reads messages of the Node.js template (botbuilder v3):
+//! `{address: {id, channelId, user, conversation, bot, serviceUrl}, text}`. Version 1 is a superset of this
+//! shape.
 
 use bot_framework::ConversationReference;
 use bot_framework::json::Fields;
 
-use super::Said;
+use super::Content;
 use crate::DecodeError;
 
-/// Where Teams is in the public cloud, if the message has lost the path of its serviceUrl: the documented default
+/// The serviceUrl of Teams in the public cloud, for a message whose serviceUrl has no path. It is the
+/// documented default
 /// (<https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/send-proactive-messages>).
 const TEAMS: &str = "https://smba.trafficmanager.net/teams/";
 
-pub(super) fn read(fields: &mut Fields) -> Result<Said, DecodeError> {
+pub(super) fn read(fields: &mut Fields) -> Result<Content, DecodeError> {
     let mut address = fields.required_object("address")?;
-    // "Send without a token": here the host decides on that, not the message.
+    // It says whether a token is sent. This bot decides that by the host of the address, and not by the
+    // message.
     address.take("useAuth");
     let mut address = ConversationReference::from_fields(address)?;
     if has_lost_its_path(&address) {
         address.service_url = TEAMS.into();
     }
-    Ok(Said { address, text: fields.required_string("text")? })
+    Ok(Content { address, text: fields.required_string("text")? })
 }
 
-/// botbuilder 3.0 to 3.2 cut every serviceUrl to scheme and host. That of Teams has a path, without which it answers 404.
+/// Whether the serviceUrl is the one of Teams without its path. botbuilder 3.0 to 3.2 cut each serviceUrl
+/// to scheme and host. Without the path, Teams answers 404.
 fn has_lost_its_path(address: &ConversationReference) -> bool {
     let bare = address.service_url.trim_end_matches('/');
     address.channel_id == "msteams" && bare.eq_ignore_ascii_case("https://smba.trafficmanager.net")

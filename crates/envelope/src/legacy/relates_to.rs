@@ -1,17 +1,19 @@
-//! The C# template from its second version on: `{"RelatesTo": <ConversationReference>, "Text", "IsTrustedServiceUrl"?}`.
+//! Reads messages of the C# template from its second version on:
+//! `{"RelatesTo": <ConversationReference>, "Text", "IsTrustedServiceUrl"?}`.
 
 use bot_framework::ConversationReference;
 use bot_framework::json::{FieldError, Fields};
 
-use super::Said;
+use super::Content;
 use crate::DecodeError;
 
-pub(super) fn read(fields: &mut Fields) -> Result<Said, DecodeError> {
+pub(super) fn read(fields: &mut Fields) -> Result<Content, DecodeError> {
     let address = reference(fields.required_object("relatesTo")?)?;
-    Ok(Said { address, text: fields.required_string("text")? })
+    Ok(Content { address, text: fields.required_string("text")? })
 }
 
-/// A ConversationReference as the SDKs write it: what we call `id` is `activityId` there.
+/// Reads a ConversationReference as the SDKs write it. They call the activity's id `activityId`, which is
+/// `id` in version 1.
 pub(super) fn reference(mut fields: Fields) -> Result<ConversationReference, FieldError> {
     let activity_id = fields.string("activityId")?;
     let mut address = ConversationReference::from_fields(fields)?;

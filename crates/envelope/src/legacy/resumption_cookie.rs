@@ -1,11 +1,11 @@
-//! The first C# template: `{"ResumptionCookie": {"Address": {BotId, ChannelId, UserId, ConversationId, ServiceUrl},
-//! UserName, IsGroup, Locale, IsTrustedServiceUrl}, "Text"}`.
+//! Reads messages of the first C# template: `{"ResumptionCookie": {"Address": {BotId, ChannelId, UserId,
+//! ConversationId, ServiceUrl}, UserName, IsGroup, Locale, IsTrustedServiceUrl}, "Text"}`.
 
 use bot_framework::ConversationReference;
 use bot_framework::json::{Fields, put};
 use serde_json::{Map, Value, json};
 
-use super::Said;
+use super::Content;
 use crate::DecodeError;
 
 const NO_SERVICE_URL: DecodeError = DecodeError::NotAddressable(
@@ -15,7 +15,7 @@ pub(crate) const COMPRESSED: DecodeError = DecodeError::NotAddressable(
     "its ResumptionCookie is compressed .NET data (GZipSerialize), which only the bot that wrote it can read",
 );
 
-pub(super) fn read(fields: &mut Fields) -> Result<Said, DecodeError> {
+pub(super) fn read(fields: &mut Fields) -> Result<Content, DecodeError> {
     if fields.as_object().get("resumptionCookie").is_some_and(Value::is_string) {
         return Err(COMPRESSED);
     }
@@ -38,5 +38,5 @@ pub(super) fn read(fields: &mut Fields) -> Result<Said, DecodeError> {
     put(&mut object, "bot", Some(json!({"id": address.required_string("botId")?})));
     put(&mut object, "conversation", Some(conversation));
     let address = ConversationReference::from_fields(Fields::new(object, "resumptionCookie"))?;
-    Ok(Said { address, text: fields.required_string("text")? })
+    Ok(Content { address, text: fields.required_string("text")? })
 }

@@ -1,4 +1,4 @@
-//! What the bot understands.
+//! The commands that people write, in English.
 
 use std::time::Duration;
 
@@ -6,29 +6,29 @@ use bot_framework::is_invisible;
 
 use super::time;
 
-/// Something that the bot does instead of queueing the message as it is.
+/// A command. The bot does something else with it than with other messages, which it puts on the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Alerts with this tag come to this conversation.
+    /// Subscribes the conversation to a tag.
     Subscribe {
         /// The tag.
         tag: String,
-        /// What shows that the person may subscribe to it.
+        /// The code that allows the person to subscribe to the tag.
         code: Option<String>,
     },
-    /// No longer.
+    /// Ends the subscription to this tag.
     Unsubscribe(String),
-    /// No alerts from others come to this conversation.
+    /// Stops alerts from other senders than the person.
     Stop,
-    /// They come again.
+    /// Ends a [`Command::Stop`].
     Start,
-    /// The person wants to know what the bot understands.
+    /// Asks for the list of commands.
     Help,
-    /// The text comes back after that long.
+    /// Asks the bot to send this text after this time.
     Remind(Duration, String),
 }
 
-/// What follows a command's first words.
+/// The rest of a command, behind its first words.
 enum Pattern {
     Nothing(fn() -> Command),
     OneWord(fn(String) -> Command),
@@ -46,8 +46,8 @@ const COMMANDS: [(&str, Pattern); 6] = [
 ];
 
 impl Command {
-    /// The command that a message is. It is one only as a whole: `stop it` is a message like any other. Case does not
-    /// matter, nor does what nobody sees, nor a `/` in front, with which people of some channels begin a command.
+    /// Reads a message that is a command as a whole: `stop it` is not a command. Upper case and invisible
+    /// characters do not matter. A `/` may be in front, because commands of some channels begin so.
     pub fn parse(message: &str) -> Option<Self> {
         let message = trim(message);
         let message = message.strip_prefix('/').unwrap_or(message);
@@ -74,7 +74,8 @@ impl Command {
     }
 }
 
-/// What follows these words at the beginning of `message`, without white space around it.
+/// The rest of `message` behind these words, without white space around it. `None` if `message` does not
+/// begin with them.
 fn after_words<'a>(message: &'a str, words: &str) -> Option<&'a str> {
     words.split(' ').try_fold(message, |rest, expected| {
         let (word, rest) = next_word(rest);
@@ -87,7 +88,7 @@ fn trim(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
 }
 
-/// The first word, and what follows it.
+/// The first word, and the text behind it.
 pub(super) fn next_word(text: &str) -> (&str, &str) {
     match text.split_once(char::is_whitespace) {
         Some((word, rest)) => (word, rest.trim_start()),
@@ -95,10 +96,11 @@ pub(super) fn next_word(text: &str) -> (&str, &str) {
     }
 }
 
-/// Whether a word may be a code, or one that is mistyped. `subscribe to newsletters` is a message like any other.
+/// Whether a word may be a code, perhaps with typing errors. `subscribe to newsletters` has none, so it is
+/// not a command.
 fn looks_like_code(word: &str) -> bool {
-    let is_of_letters = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    is_of_letters && word.len() >= 20 && word.bytes().any(|byte| !byte.is_ascii_alphabetic())
+    let has_only_code_characters = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    has_only_code_characters && word.len() >= 20 && word.bytes().any(|byte| !byte.is_ascii_alphabetic())
 }
 
 #[cfg(test)]
@@ -106,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_is_the_whole_message() {
+    fn command_is_a_whole_message() {
         let remind =
             |seconds, text: &str| Some(Command::Remind(Duration::from_secs(seconds), text.to_owned()));
         let subscribe = |tag: &str, code: Option<&str>| {

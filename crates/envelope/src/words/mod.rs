@@ -1,112 +1,340 @@
-//! The words that people see and say, in one table, so that another language or another bot can replace them: what the
-//! bot says here, what it understands in [`Command`], how it names times in `time.rs`. `own.rs` knows the bot's words when
-//! somebody sends them back.
+//! The texts that people read in chats, one table for each language; and the commands that people write.
+//!
+//! | to change | look in |
+//! |---|---|
+//! | a text, or the name of a unit of time | `english.rs`, `german.rs`, `french.rs` |
+//! | a language: copy one of these files, translate it, and add it to `TABLES` | here |
+//! | a key or a placeholder | [`Words`], and each table |
+//! | a command, which is English in each language | `command.rs` |
+//! | a time in a command | `time.rs` |
+//! | how the bot knows its own texts when a peer sends them back | `own.rs` |
 
 mod command;
+mod english;
+mod french;
+mod german;
 mod own;
 mod time;
 
 use std::time::Duration;
 
+use bot_framework::ConversationReference;
+
 pub use command::Command;
 pub use own::are_own;
 
-/// Answers a message that stands on the queue now.
-pub fn queued(text: &str) -> String {
-    format!("Queued: {text}")
+/// The languages of the bot. The first one is for every person whose language is unknown.
+const TABLES: [&Words; 3] = [&english::WORDS, &german::WORDS, &french::WORDS];
+
+/// The texts of one language.
+///
+/// A key is a field, so no table can leave one out. In a text, a name in braces is a placeholder; it stands
+/// for the value that a method of the same name as the key fills in. The tests check that each language has
+/// the same placeholders in a key.
+///
+/// Two words are English in each language, because programs know the bot's messages by them: an
+/// acknowledgement begins with `Queued:` and an alert with `Alert:`, and the person's own text follows. The
+/// commands in the texts are English too, because [`Command`] understands no other language.
+///
+/// The first words of each text also protect the bot from talking to itself (see [`are_own`]). So a text
+/// begins with a letter, and with words with which no person begins by chance.
+#[derive(Debug)]
+pub struct Words {
+    /// The language: a primary subtag of BCP 47 in lower case.
+    language: &'static str,
+    /// `{text}`
+    queued: &'static str,
+    /// `{text}`, `{time}`
+    reminder_queued: &'static str,
+    /// `{text}`
+    alert: &'static str,
+    /// `{tag}`
+    subscribed: &'static str,
+    /// `{tag}`
+    subscriptions_closed: &'static str,
+    /// `{tag}`
+    code_refused: &'static str,
+    /// `{tag}`
+    unsubscribed: &'static str,
+    /// Answers `stop`.
+    pub stopped: &'static str,
+    /// Answers `start`.
+    pub started: &'static str,
+    /// Answers `stop` in a group, where it does nothing.
+    pub not_stopped: &'static str,
+    /// Answers `help`.
+    pub help: &'static str,
+    /// Answers `subscribe` and `unsubscribe` if the word behind them cannot be a tag.
+    pub no_tag: &'static str,
+    /// Answers `subscribe` if the conversation has as many subscriptions as it may have.
+    pub too_many_tags: &'static str,
+    /// Answers a reminder that is too far ahead.
+    pub too_far: &'static str,
+    /// Answers a command that the bot could not store.
+    pub not_remembered: &'static str,
+    /// Answers a message that the queue did not take. The queue has no copy of it.
+    pub queue_unavailable: &'static str,
+    /// Answers a message that the bot did not put on the queue, because the ledger did not answer. An earlier
+    /// call of the channel with the same message may have put it there.
+    pub ledger_unavailable: &'static str,
+    /// Answers a message if the queue did not say whether it took it.
+    pub perhaps_queued: &'static str,
+    /// Answers a reminder if the queue did not say whether it took it.
+    pub reminder_perhaps_queued: &'static str,
+    /// Answers a message that is too long for the queue.
+    pub too_long: &'static str,
+    /// Answers a message without text.
+    pub nothing_to_queue: &'static str,
+    /// Answers a pressed button of a card that sends no text.
+    pub nothing_behind_button: &'static str,
+    /// Greets when the bot is added to a conversation.
+    pub greeting: &'static str,
+    /// One week and several weeks, then days, hours, minutes and seconds. The words have the case that
+    /// `{time}` needs in [`Words::reminder_queued`].
+    units: [(&'static str, &'static str); 5],
+    /// No time at all: zero seconds.
+    no_time: &'static str,
 }
 
-/// Answers a reminder that stands on the queue now.
-pub fn reminder_queued(text: &str, after: Duration) -> String {
-    format!("Queued: {text} (in {})", time::spoken(after))
+impl Words {
+    /// The texts in the language of the person at this address.
+    pub fn of(address: &ConversationReference) -> &'static Self {
+        Self::in_locale(address.locale.as_deref())
+    }
+
+    /// The texts in the language of a `locale`, a tag of BCP 47. Only its first part counts, in any case;
+    /// `_` separates parts as `-` does. English if the locale is missing, or has another language than the
+    /// tables.
+    fn in_locale(locale: Option<&str>) -> &'static Self {
+        let language = locale.and_then(|tag| tag.split(['-', '_']).next()).unwrap_or_default();
+        TABLES
+            .into_iter()
+            .find(|words| words.language.eq_ignore_ascii_case(language))
+            .unwrap_or(&english::WORDS)
+    }
+
+    /// Answers a message that is on the queue now.
+    pub fn queued(&self, text: &str) -> String {
+        fill(self.queued, &[("text", text)])
+    }
+
+    /// Answers a reminder that is on the queue now.
+    pub fn reminder_queued(&self, text: &str, after: Duration) -> String {
+        fill(self.reminder_queued, &[("text", text), ("time", &time::spoken(after, self))])
+    }
+
+    /// The alert itself. An alert that is only a card has no text, and gets none.
+    pub fn alert(&self, text: &str) -> String {
+        if text.is_empty() { String::new() } else { fill(self.alert, &[("text", text)]) }
+    }
+
+    /// Answers `subscribe`.
+    pub fn subscribed(&self, tag: &str) -> String {
+        fill(self.subscribed, &[("tag", tag)])
+    }
+
+    /// Answers `subscribe` without the code that the tag needs.
+    pub fn subscriptions_closed(&self, tag: &str) -> String {
+        fill(self.subscriptions_closed, &[("tag", tag)])
+    }
+
+    /// Answers `subscribe` with a code that is not valid for the tag.
+    pub fn code_refused(&self, tag: &str) -> String {
+        fill(self.code_refused, &[("tag", tag)])
+    }
+
+    /// Answers `unsubscribe`.
+    pub fn unsubscribed(&self, tag: &str) -> String {
+        fill(self.unsubscribed, &[("tag", tag)])
+    }
+
+    /// Every text of the table, in the same order for each language.
+    fn texts(&self) -> [&'static str; 23] {
+        // A new key that is missing here does not compile.
+        let Self {
+            language: _,
+            queued,
+            reminder_queued,
+            alert,
+            subscribed,
+            subscriptions_closed,
+            code_refused,
+            unsubscribed,
+            stopped,
+            started,
+            not_stopped,
+            help,
+            no_tag,
+            too_many_tags,
+            too_far,
+            not_remembered,
+            queue_unavailable,
+            ledger_unavailable,
+            perhaps_queued,
+            reminder_perhaps_queued,
+            too_long,
+            nothing_to_queue,
+            nothing_behind_button,
+            greeting,
+            units: _,
+            no_time: _,
+        } = *self;
+        [
+            queued,
+            reminder_queued,
+            alert,
+            subscribed,
+            subscriptions_closed,
+            code_refused,
+            unsubscribed,
+            stopped,
+            started,
+            not_stopped,
+            help,
+            no_tag,
+            too_many_tags,
+            too_far,
+            not_remembered,
+            queue_unavailable,
+            ledger_unavailable,
+            perhaps_queued,
+            reminder_perhaps_queued,
+            too_long,
+            nothing_to_queue,
+            nothing_behind_button,
+            greeting,
+        ]
+    }
 }
 
-/// The alert itself. It comes later, from the queue, and says so by its first word. One that is nothing but a card has no
-/// text, and gets none.
-pub fn alert(text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!("Alert: {text}") }
+/// Puts the values in the places of their names in braces. It reads each part of the template once, so a
+/// value may have braces itself.
+fn fill(template: &str, values: &[(&str, &str)]) -> String {
+    let mut filled = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (placeholder, after) = after.split_once('}').unwrap_or((after, ""));
+        filled.push_str(before);
+        filled.extend(values.iter().filter(|(name, _)| *name == placeholder).map(|(_, value)| *value));
+        rest = after;
+    }
+    filled.push_str(rest);
+    filled
 }
 
-/// Answers `subscribe`.
-pub fn subscribed(tag: &str) -> String {
-    format!("Subscribed: alerts about {tag} come here. To end that, say: unsubscribe {tag}")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The placeholders of a text, in the order of the alphabet.
+    fn placeholders(text: &str) -> Vec<&str> {
+        let mut names: Vec<_> = text.split('{').skip(1).map(|rest| rest.split('}').next().unwrap()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    #[test]
+    fn each_language_has_each_text_and_the_same_placeholders() {
+        let english = english::WORDS.texts();
+        for words in TABLES {
+            let units = words.units.iter().flat_map(|(one, several)| [*one, *several]);
+            assert!(units.chain([words.no_time]).all(|unit| !unit.is_empty()), "{}", words.language);
+            for (text, english) in words.texts().into_iter().zip(english) {
+                assert!(text.starts_with(char::is_alphabetic), "{}: {english:?}: {text:?}", words.language);
+                assert_eq!(placeholders(text), placeholders(english), "{}: {text}", words.language);
+            }
+        }
+    }
+
+    #[test]
+    fn languages_differ_and_each_text_of_a_language_differs() {
+        for (index, words) in TABLES.iter().enumerate() {
+            let texts = words.texts();
+            for (number, text) in texts.iter().enumerate() {
+                assert!(!texts[..number].contains(text), "{}: {text} is there twice", words.language);
+            }
+            for other in &TABLES[..index] {
+                assert_ne!(words.language, other.language);
+                // These texts are the same where a language has the same words.
+                let same = texts.iter().zip(other.texts()).filter(|(text, other)| **text == *other).count();
+                assert!(same <= 3, "{} and {}: {same} equal texts", words.language, other.language);
+            }
+        }
+    }
+
+    #[test]
+    fn acknowledgement_and_alert_begin_in_english_in_each_language() {
+        for words in TABLES {
+            assert_eq!(words.queued("tea"), "Queued: tea");
+            assert!(words.reminder_queued("tea", Duration::from_secs(1)).starts_with("Queued: tea ("));
+            assert_eq!(words.alert("tea"), "Alert: tea");
+            assert_eq!(words.alert(""), "", "a card alone has no text");
+        }
+    }
+
+    #[test]
+    fn help_explains_each_command_in_each_language() {
+        for words in TABLES {
+            let lines: Vec<_> = words.help.lines().skip(1).collect();
+            let commands: Vec<_> = lines
+                .iter()
+                .map(|line| line.strip_prefix("- ").unwrap().split(':').next().unwrap().trim_end())
+                .collect();
+            let known = commands.iter().filter(|command| Command::parse(command).is_some()).count();
+            assert_eq!((commands.len(), known), (6, 6), "lines, commands: {}", words.help);
+        }
+    }
+
+    #[test]
+    fn locale_picks_the_language_by_its_first_part() {
+        for (locale, expected) in [
+            (Some("en-US"), "en"),
+            (Some("de-DE"), "de"),
+            (Some("de"), "de"),
+            (Some("DE"), "de"),
+            (Some("de_AT"), "de"),
+            (Some("de-Latn-CH"), "de"),
+            (Some("fr-CA"), "fr"),
+            (Some("FR_be"), "fr"),
+            (Some("den"), "en"),
+            (Some("frr-DE"), "en"),
+            (Some("ja-JP"), "en"),
+            (Some("x-de"), "en"),
+            (Some("-de"), "en"),
+            (Some(""), "en"),
+            (None, "en"),
+        ] {
+            assert_eq!(Words::in_locale(locale).language, expected, "{locale:?}");
+        }
+    }
+
+    #[test]
+    fn reminder_in_each_language_names_the_time() {
+        for (locale, seconds, expected) in [
+            ("en", 600, "Queued: tea (in 10 minutes)"),
+            ("de", 600, "Queued: tea (in 10 Minuten)"),
+            ("de", 90_061, "Queued: tea (in 1 Tag 1 Stunde 1 Minute 1 Sekunde)"),
+            ("de", 1_382_400, "Queued: tea (in 2 Wochen 2 Tagen)"),
+            ("fr", 600, "Queued: tea (dans 10 minutes)"),
+            ("fr", 0, "Queued: tea (dans 0 seconde)"),
+        ] {
+            let words = Words::in_locale(Some(locale));
+            assert_eq!(words.reminder_queued("tea", Duration::from_secs(seconds)), expected);
+        }
+    }
+
+    #[test]
+    fn text_of_a_person_with_braces_stays_as_it_is() {
+        let minute = Duration::from_secs(60);
+        for text in ["{time}", "{text}", "a {", "} b", "{}", "{tag} {time}", ""] {
+            for words in TABLES {
+                assert_eq!(words.queued(text), format!("Queued: {text}"));
+                assert!(
+                    words.reminder_queued(text, minute).starts_with(&format!("Queued: {text} (")),
+                    "{text}"
+                );
+            }
+        }
+    }
 }
-
-/// Answers `subscribe` where it needs a code, and there is none.
-pub fn subscriptions_closed(tag: &str) -> String {
-    format!(
-        "Not done: only those who send alerts decide who hears about {tag}. They can add this conversation, or give you a code; then say: subscribe {tag} <code>"
-    )
-}
-
-/// Answers `subscribe` with a code that is not good for the tag.
-pub fn code_refused(tag: &str) -> String {
-    format!(
-        "Not done: this code is not good for {tag} here, or not any more. Please ask those who send the alerts for a new one."
-    )
-}
-
-/// Answers `unsubscribe`.
-pub fn unsubscribed(tag: &str) -> String {
-    format!("Unsubscribed: no more alerts about {tag} come here.")
-}
-
-/// Answers `stop`.
-pub const STOPPED: &str =
-    "Stopped: no alerts come here until you say: start. What you send me yourself still comes back.";
-
-/// Answers `start`.
-pub const STARTED: &str = "Started: alerts come here again.";
-
-/// Answers `stop` in a group.
-pub const NOT_STOPPED: &str = "Not done: one person cannot stop the alerts of a group. Remove me from it, unsubscribe from \
-    what comes here, or ask those who send the alerts.";
-
-/// Answers `help`.
-pub const HELP: &str = "What you send me goes on a queue, and comes back to you as an alert. These words do something else:\n\
-    - remind me in 10 minutes tea\n\
-    - subscribe orders-42, unsubscribe orders-42: alerts about it come here, or no longer\n\
-    - stop, start: no alerts from others come here, or again (stop: not in a group)\n\
-    - help";
-
-/// What was to be subscribed to cannot be.
-pub const NO_TAG: &str =
-    "Not done: what you subscribe to is one word of at most 64 letters, digits, and - _ . : # @ +";
-
-/// The conversation has as many subscriptions as one may have.
-pub const TOO_MANY_TAGS: &str =
-    "Not done: there are too many subscriptions here. Please unsubscribe from something first.";
-
-/// The reminder lies too far ahead.
-pub const TOO_FAR: &str = "Not queued: that is more than a year ahead. Please choose an earlier time.";
-
-/// What was said could not be remembered.
-pub const NOT_REMEMBERED: &str = "Not done: it could not be stored. Please say it again in a minute.";
-
-/// The queue did not take the message, and holds no copy of it.
-pub const QUEUE_UNAVAILABLE: &str =
-    "Not queued: my storage cannot be reached. Please send it again in a minute.";
-
-/// The ledger does not answer, so this call puts nothing on the queue. An earlier call of the channel with the same message may
-/// have done so.
-pub const LEDGER_UNAVAILABLE: &str = "Not queued this time: my storage cannot be reached. If no alert comes within five minutes, please send it \
-    again.";
-
-/// The queue did not say whether it took the message.
-pub const PERHAPS_QUEUED: &str = "Perhaps queued: my storage did not confirm it. Please send it again only if no alert comes within five minutes.";
-
-/// The queue did not say whether it took a reminder.
-pub const REMINDER_PERHAPS_QUEUED: &str =
-    "Perhaps queued: my storage did not confirm the reminder. If you ask for it again, it may come twice.";
-
-/// The message does not fit.
-pub const TOO_LONG: &str = "Not queued: the message is too long. Please send a shorter one.";
-
-/// There is nothing to send back.
-pub const NOTHING_TO_QUEUE: &str = "Not queued: there is no text in the message.";
-
-/// A button of a card was pressed, and what it sends has no text.
-pub const NOTHING_BEHIND_BUTTON: &str = "Nothing happened: I do nothing with this button.";
-
-/// The bot has joined a conversation.
-pub const GREETING: &str = "Hello. Send me a message: it goes on a queue, and comes back to you as an alert. Say help to see what else I understand.";

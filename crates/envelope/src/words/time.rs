@@ -1,26 +1,29 @@
-//! How people say how long: `10 seconds`, `1 hour 30 minutes`, `2 days and 5 min`, `an hour`.
+//! Lengths of time: as people write them in a command (in English: `10 seconds`, `1 hour 30 minutes`,
+//! `2 days and 5 min`, `an hour`), and as the bot writes them in each language.
 
 use std::time::Duration;
 
 use super::command::next_word;
+use super::{Words, english};
 
-/// What one of it is called, what several are, what else people write, and how many seconds it has.
-const UNITS: [(&str, &str, &[&str], u64); 5] = [
-    ("week", "weeks", &["w"], 7 * 24 * 60 * 60),
-    ("day", "days", &["d"], 24 * 60 * 60),
-    ("hour", "hours", &["hr", "hrs", "h"], 60 * 60),
-    ("minute", "minutes", &["min", "mins", "m"], 60),
-    ("second", "seconds", &["sec", "secs", "s"], 1),
+/// The units from weeks to seconds: the seconds in one of them, and its English short forms. Each language
+/// has its names in [`Words::units`].
+const UNITS: [(u64, &[&str]); 5] = [
+    (7 * 24 * 60 * 60, &["w"]),
+    (24 * 60 * 60, &["d"]),
+    (60 * 60, &["hr", "hrs", "h"]),
+    (60, &["min", "mins", "m"]),
+    (1, &["sec", "secs", "s"]),
 ];
 
 /// Words for the number one.
 const ONE: [&str; 3] = ["a", "an", "one"];
 
-/// May stand between two parts.
+/// May be between two parts.
 const AND: &str = "and";
 
-/// Takes a time from the beginning of `text`: as many pairs of number and unit as there are, at least one. Returns what
-/// follows, too.
+/// Takes a time from the beginning of `text`: as many pairs of number and unit as there are, at least one.
+/// Also returns the text behind it.
 pub(super) fn take(text: &str) -> Option<(Duration, &str)> {
     let (mut total, mut rest) = take_part(text)?;
     loop {
@@ -52,23 +55,23 @@ fn take_part(text: &str) -> Option<(u64, &str)> {
 
 fn seconds_of(unit: &str) -> Option<u64> {
     let unit = unit.strip_suffix(',').unwrap_or(unit).to_lowercase();
-    UNITS.iter().find_map(|(one, several, others, seconds)| {
-        (unit == *one || unit == *several || others.contains(&unit.as_str())).then_some(*seconds)
+    UNITS.iter().zip(english::WORDS.units).find_map(|((seconds, short_forms), (one, several))| {
+        (unit == one || unit == several || short_forms.contains(&unit.as_str())).then_some(*seconds)
     })
 }
 
-/// Says how long: `1 hour 30 minutes`.
-pub(super) fn spoken(duration: Duration) -> String {
+/// Writes a time in the language of `words`: `1 hour 30 minutes`.
+pub(super) fn spoken(duration: Duration, words: &Words) -> String {
     let mut rest = duration.as_secs();
     let mut parts = Vec::new();
-    for (one, several, _, seconds) in UNITS {
+    for ((seconds, _), (one, several)) in UNITS.into_iter().zip(words.units) {
         let count = rest / seconds;
         rest %= seconds;
         if count > 0 {
             parts.push(format!("{count} {}", if count == 1 { one } else { several }));
         }
     }
-    if parts.is_empty() { "0 seconds".into() } else { parts.join(" ") }
+    if parts.is_empty() { words.no_time.into() } else { parts.join(" ") }
 }
 
 #[cfg(test)]
@@ -76,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_as_people_say_them() {
+    fn time_of_a_command_is_taken_from_its_beginning() {
         for (text, expected) in [
             ("10 seconds tea", Some((10, "tea"))),
             ("5 min tea", Some((300, "tea"))),
@@ -89,7 +92,7 @@ mod tests {
             ("5min tea", Some((300, "tea"))),
             ("an hour tea", Some((3600, "tea"))),
             ("2 weeks tea", Some((1_209_600, "tea"))),
-            // What is no further part belongs to the text.
+            // The first word that is not part of the time begins the text.
             ("5 minutes and tea", Some((300, "and tea"))),
             ("5 minutes 2 eggs", Some((300, "2 eggs"))),
             ("5 minutes a tea", Some((300, "a tea"))),
@@ -109,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_is_understood() {
+    fn time_in_english_is_understood_in_a_command() {
         for (seconds, expected) in [
             (0, "0 seconds"),
             (1, "1 second"),
@@ -118,7 +121,7 @@ mod tests {
             (694_861, "1 week 1 day 1 hour 1 minute 1 second"),
         ] {
             let duration = Duration::from_secs(seconds);
-            assert_eq!(spoken(duration), expected);
+            assert_eq!(spoken(duration, &english::WORDS), expected);
             assert_eq!(take(expected), Some((duration, "")));
         }
     }

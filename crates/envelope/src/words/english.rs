@@ -1,0 +1,56 @@
+//! The texts in English.
+
+use super::Words;
+
+pub(super) static WORDS: Words = Words {
+    language: "en",
+    queued: "Queued: {text}",
+    reminder_queued: "Queued: {text} (in {time})",
+    alert: "Alert: {text}",
+    subscribed: "Subscribed: alerts about {tag} come here from now on. To end this, write: unsubscribe {tag}",
+    subscriptions_closed: "Not done: the people who send alerts about {tag} decide who gets them. Please ask \
+        them to add this conversation, or to give you a code. If you have a code, write: subscribe {tag} \
+        <code>",
+    code_refused: "Not done: this code does not work for {tag} here. It may be too old. Please ask the \
+        people who send the alerts for a new code.",
+    unsubscribed: "Unsubscribed: alerts about {tag} no longer come here.",
+    stopped: "Stopped: I send no alerts here until you write: start. Your own messages and reminders still \
+        come.",
+    started: "Started: alerts come here again.",
+    not_stopped: "Not done: one person cannot stop the alerts of a group. You can remove me from the group, \
+        write unsubscribe and the name of a subscription, or ask the people who send the alerts.",
+    help: "I am a bot that sends alerts. If you write to me, I confirm with Queued: that I have your \
+        message. Then I send it back to you with Alert: in front. These messages do something else:\n\
+        - remind me in 10 minutes tea: I send you \"tea\" in 10 minutes\n\
+        - subscribe orders-42: alerts about orders-42 come here\n\
+        - unsubscribe orders-42: alerts about orders-42 no longer come here\n\
+        - stop: no alerts from others come here (in a group, stop does nothing)\n\
+        - start: alerts come here again\n\
+        - help: I show this list",
+    no_tag: "Not done: the name of a subscription is one word of at most 64 letters, digits and these signs: \
+        - _ . : # @ +",
+    too_many_tags: "Not done: this conversation has too many subscriptions. Please end one of them first: \
+        write unsubscribe and its name.",
+    too_far: "Not accepted: a reminder can be at most a year ahead. Please choose an earlier time.",
+    not_remembered: "Not done: I could not save this. Please write it again in a minute.",
+    queue_unavailable: "Not accepted: I could not save your message. Please send it again in a minute.",
+    ledger_unavailable: "Not accepted this time: I could not save your message. If no alert comes within five \
+        minutes, please send it again.",
+    perhaps_queued: "Perhaps accepted: I do not know whether your message is saved. Please send it again only \
+        if no alert comes within five minutes.",
+    reminder_perhaps_queued: "Perhaps accepted: I do not know whether your reminder is saved. If you ask for \
+        it again, it may come twice.",
+    too_long: "Not accepted: your message is too long. Please send a shorter one.",
+    nothing_to_queue: "Not accepted: your message has no text. Please send me some text.",
+    nothing_behind_button: "Nothing happened: this button has no effect.",
+    greeting: "Hello. I am a bot that sends alerts. Write me a message, and I send it back to you as an \
+        alert. Write help to see what else I can do.",
+    units: [
+        ("week", "weeks"),
+        ("day", "days"),
+        ("hour", "hours"),
+        ("minute", "minutes"),
+        ("second", "seconds"),
+    ],
+    no_time: "0 seconds",
+};

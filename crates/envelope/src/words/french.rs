@@ -1,0 +1,62 @@
+//! The texts in French.
+
+use super::Words;
+
+pub(super) static WORDS: Words = Words {
+    language: "fr",
+    queued: "Queued: {text}",
+    reminder_queued: "Queued: {text} (dans {time})",
+    alert: "Alert: {text}",
+    subscribed: "Abonnement ajouté : les alertes sur {tag} arrivent désormais ici. Pour y mettre fin, \
+        écrivez : unsubscribe {tag}",
+    subscriptions_closed: "Non effectué : les personnes qui envoient les alertes sur {tag} décident qui les \
+        reçoit. Demandez-leur d'ajouter cette conversation ou de vous donner un code. Si vous avez un code, \
+        écrivez : subscribe {tag} <code>",
+    code_refused: "Non effectué : ce code n'est pas valable ici pour {tag}. Il est peut-être trop ancien. \
+        Demandez un nouveau code aux personnes qui envoient les alertes.",
+    unsubscribed: "Abonnement terminé : les alertes sur {tag} n'arrivent plus ici.",
+    stopped: "Arrêté : je n'envoie plus d'alertes ici jusqu'à ce que vous écriviez : start. Vos propres \
+        messages et rappels arrivent toujours.",
+    started: "Repris : les alertes arrivent de nouveau ici.",
+    not_stopped: "Non effectué : une seule personne ne peut pas arrêter les alertes d'un groupe. Vous pouvez \
+        me retirer du groupe, écrire unsubscribe et le nom d'un abonnement, ou vous adresser aux personnes \
+        qui envoient les alertes.",
+    help: "Je suis un bot qui envoie des alertes. Si vous m'écrivez, je confirme avec Queued: que j'ai votre \
+        message. Ensuite, je vous le renvoie avec Alert: au début. Ces commandes en anglais font autre \
+        chose :\n\
+        - remind me in 10 minutes thé : je vous envoie « thé » dans 10 minutes (aussi : seconds, hours, \
+        days, weeks)\n\
+        - subscribe orders-42 : les alertes sur orders-42 arrivent ici\n\
+        - unsubscribe orders-42 : les alertes sur orders-42 n'arrivent plus ici\n\
+        - stop : aucune alerte envoyée par d'autres n'arrive ici (dans un groupe, stop ne fait rien)\n\
+        - start : les alertes arrivent de nouveau ici\n\
+        - help : j'affiche cette liste",
+    no_tag: "Non effectué : le nom d'un abonnement est un seul mot d'au plus 64 lettres, chiffres et signes \
+        parmi : - _ . : # @ +",
+    too_many_tags: "Non effectué : cette conversation a trop d'abonnements. Mettez d'abord fin à l'un \
+        d'eux : écrivez unsubscribe et son nom.",
+    too_far: "Non accepté : un rappel peut être prévu au plus un an à l'avance. Choisissez un délai plus \
+        court.",
+    not_remembered: "Non effectué : je n'ai pas pu l'enregistrer. Écrivez-le de nouveau dans une minute.",
+    queue_unavailable: "Non accepté : je n'ai pas pu enregistrer votre message. Envoyez-le de nouveau dans \
+        une minute.",
+    ledger_unavailable: "Non accepté cette fois : je n'ai pas pu enregistrer votre message. Si aucune alerte \
+        n'arrive dans les cinq minutes, envoyez-le de nouveau.",
+    perhaps_queued: "Peut-être accepté : je ne sais pas si votre message est enregistré. Envoyez-le de \
+        nouveau seulement si aucune alerte n'arrive dans les cinq minutes.",
+    reminder_perhaps_queued: "Peut-être accepté : je ne sais pas si votre rappel est enregistré. Si vous le \
+        demandez de nouveau, il arrivera peut-être deux fois.",
+    too_long: "Non accepté : votre message est trop long. Envoyez un message plus court.",
+    nothing_to_queue: "Non accepté : votre message ne contient pas de texte. Envoyez-moi du texte.",
+    nothing_behind_button: "Sans effet : ce bouton ne fait rien ici.",
+    greeting: "Bonjour. Je suis un bot qui envoie des alertes. Écrivez-moi un message, et je vous le renvoie \
+        sous forme d'alerte. Écrivez help pour voir ce que je sais faire d'autre.",
+    units: [
+        ("semaine", "semaines"),
+        ("jour", "jours"),
+        ("heure", "heures"),
+        ("minute", "minutes"),
+        ("seconde", "secondes"),
+    ],
+    no_time: "0 seconde",
+};

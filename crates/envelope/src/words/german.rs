@@ -1,0 +1,66 @@
+//! The texts in German.
+
+use super::Words;
+
+pub(super) static WORDS: Words = Words {
+    language: "de",
+    queued: "Queued: {text}",
+    reminder_queued: "Queued: {text} (in {time})",
+    alert: "Alert: {text}",
+    subscribed: "Abonniert: Benachrichtigungen zu {tag} kommen ab jetzt hier an. Um das zu beenden, \
+        schreiben Sie: unsubscribe {tag}",
+    subscriptions_closed: "Nicht erledigt: Die Absender der Benachrichtigungen zu {tag} entscheiden, wer sie \
+        bekommt. Bitten Sie die Absender, diese Unterhaltung hinzuzufügen oder Ihnen einen Code zu geben. \
+        Wenn Sie einen Code haben, schreiben Sie: subscribe {tag} <Code>",
+    code_refused: "Nicht erledigt: Dieser Code gilt hier nicht für {tag}. Vielleicht ist er zu alt. Bitten \
+        Sie die Absender der Benachrichtigungen um einen neuen Code.",
+    unsubscribed: "Abbestellt: Benachrichtigungen zu {tag} kommen hier nicht mehr an.",
+    stopped: "Gestoppt: Ich schicke keine Benachrichtigungen mehr hierher, bis Sie schreiben: start. Ihre \
+        eigenen Nachrichten und Erinnerungen kommen weiterhin an.",
+    started: "Gestartet: Benachrichtigungen kommen wieder hier an.",
+    not_stopped: "Nicht erledigt: Eine Person allein kann die Benachrichtigungen einer Gruppe nicht stoppen. \
+        Sie können mich aus der Gruppe entfernen, unsubscribe und den Namen eines Abonnements schreiben oder \
+        die Absender der Benachrichtigungen fragen.",
+    help: "Ich bin ein Bot, der Benachrichtigungen schickt. Wenn Sie mir schreiben, bestätige ich mit \
+        Queued:, dass ich Ihre Nachricht habe. Dann schicke ich sie Ihnen mit Alert: am Anfang zurück. Diese \
+        englischen Befehle bewirken etwas anderes:\n\
+        - remind me in 10 minutes Tee: Ich schicke Ihnen in 10 Minuten „Tee“ (auch: seconds, hours, days, \
+        weeks)\n\
+        - subscribe orders-42: Benachrichtigungen zu orders-42 kommen hier an\n\
+        - unsubscribe orders-42: Benachrichtigungen zu orders-42 kommen hier nicht mehr an\n\
+        - stop: Hier kommen keine Benachrichtigungen von anderen an (in einer Gruppe bewirkt stop nichts)\n\
+        - start: Benachrichtigungen kommen wieder hier an\n\
+        - help: Ich zeige diese Liste",
+    no_tag: "Nicht erledigt: Der Name eines Abonnements ist ein Wort aus höchstens 64 Buchstaben, Ziffern \
+        und diesen Zeichen: - _ . : # @ +",
+    too_many_tags: "Nicht erledigt: Diese Unterhaltung hat zu viele Abonnements. Bitte beenden Sie zuerst \
+        eines davon: Schreiben Sie unsubscribe und seinen Namen.",
+    too_far: "Nicht angenommen: Eine Erinnerung kann höchstens ein Jahr in der Zukunft liegen. Bitte wählen \
+        Sie eine frühere Zeit.",
+    not_remembered: "Nicht erledigt: Ich konnte das nicht speichern. Bitte schreiben Sie es in einer Minute \
+        noch einmal.",
+    queue_unavailable: "Nicht angenommen: Ich konnte Ihre Nachricht nicht speichern. Bitte senden Sie sie in \
+        einer Minute noch einmal.",
+    ledger_unavailable: "Diesmal nicht angenommen: Ich konnte Ihre Nachricht nicht speichern. Wenn innerhalb \
+        von fünf Minuten keine Benachrichtigung kommt, senden Sie die Nachricht bitte noch einmal.",
+    perhaps_queued: "Vielleicht angenommen: Ich kann nicht sagen, ob Ihre Nachricht gespeichert ist. Bitte \
+        senden Sie sie nur dann noch einmal, wenn innerhalb von fünf Minuten keine Benachrichtigung kommt.",
+    reminder_perhaps_queued: "Vielleicht angenommen: Ich kann nicht sagen, ob Ihre Erinnerung gespeichert \
+        ist. Wenn Sie sie noch einmal bestellen, kommt sie vielleicht zweimal.",
+    too_long: "Nicht angenommen: Ihre Nachricht ist zu lang. Bitte senden Sie eine kürzere.",
+    nothing_to_queue: "Nicht angenommen: Ihre Nachricht enthält keinen Text. Bitte senden Sie mir einen \
+        Text.",
+    nothing_behind_button: "Nichts passiert: Diese Schaltfläche hat keine Wirkung.",
+    greeting: "Hallo. Ich bin ein Bot, der Benachrichtigungen schickt. Schreiben Sie mir eine Nachricht, und \
+        ich schicke sie Ihnen als Benachrichtigung zurück. Schreiben Sie help, um zu sehen, was ich noch \
+        kann.",
+    // In the dative case, which `in` needs.
+    units: [
+        ("Woche", "Wochen"),
+        ("Tag", "Tagen"),
+        ("Stunde", "Stunden"),
+        ("Minute", "Minuten"),
+        ("Sekunde", "Sekunden"),
+    ],
+    no_time: "0 Sekunden",
+};

@@ -1,4 +1,5 @@
-//! Puts whose answers are lost: nobody is told what is not true, and nobody is alerted twice, whatever runs meet the copies.
+//! Puts whose answers are lost: the bot's replies are true, and each person is alerted once, whichever runs meet the
+//! copies.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,13 +14,13 @@ use http::Method;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
-    message_whose_puts_have_no_answer_is_perhaps_queued_and_alerted_once,
+    message_whose_puts_have_no_answer_is_perhaps_accepted_and_alerted_once,
     alert_without_a_key_whose_put_has_no_answer_is_sent_once,
     copy_that_arrives_after_the_other_was_delivered_is_not_sent,
     alert_whose_puts_have_no_answer_is_unconfirmed_and_then_delivered,
 );
 
-/// The Puts of a stage, each with what becomes of it, in order; those behind them are as they should be.
+/// Scripts the first Puts of a stage, in order. The later Puts succeed.
 fn puts(world: &World, plans: &[Plan]) -> (FaultyQueue, Arc<AtomicUsize>) {
     let (plans, next) = (plans.to_vec(), Arc::new(AtomicUsize::new(usize::MAX)));
     let counter = Arc::clone(&next);
@@ -39,7 +40,7 @@ fn later(plan: Plan) -> Plan {
     Plan { delay: Duration::from_millis(1500), ..plan }
 }
 
-/// Polls, again and again, while something is done: each copy meets a run of its own, if they come one after another.
+/// Polls repeatedly while `work` runs, so that each copy meets a run of its own.
 fn while_polling<T: Send>(stage: &Stage, work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let work = scope.spawn(work);
@@ -57,7 +58,7 @@ fn alerted(stage: &Stage) -> Vec<String> {
     texts.iter().map(|seen| seen.text().to_owned()).filter(|text| text.starts_with("Alert: ")).collect()
 }
 
-fn message_whose_puts_have_no_answer_is_perhaps_queued_and_alerted_once(world: &World) {
+fn message_whose_puts_have_no_answer_is_perhaps_accepted_and_alerted_once(world: &World) {
     let (queue, begin) = puts(world, &[lost(), later(lost()), later(lost()), lost(), later(Plan::default())]);
     let stage = alerts::script(world).queue_at(queue.authority()).start();
     known(&stage, "a:1", "earlier");

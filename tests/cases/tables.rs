@@ -95,7 +95,7 @@ fn calls_succeed_again_when_the_tables_recover(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-/// The channel sends an activity again whose message is on the queue, and nobody can look that up.
+/// The channel sends an activity again. Its message is on the queue, but the bot cannot look that up.
 fn answers_are_counted_and_true_while_the_tables_are_down(world: &World) {
     const ANSWERS: usize = 20;
     let tables = FaultyTables::start(&world.azurite().table_authority());

@@ -50,7 +50,7 @@ pub struct Failed {
     /// Whether an attempt of this call before the last one may have had its effect. Concurrent calls do not
     /// count.
     pub may_be_done: bool,
-    /// Whether an attempt, the last one too, has a result that nobody knows.
+    /// Whether an attempt, the last one too, has an unknown result.
     pub is_doubtful: bool,
 }
 
@@ -83,8 +83,9 @@ impl Failure {
         }
     }
 
-    /// Whether nobody knows if the attempt had its effect. A service that asks its caller to come back later (429, 503) has
-    /// done nothing; a time-out (408, 500 `OperationTimedOut`) or a gateway's failure does not tell.
+    /// Whether the attempt may or may not have had its effect. A service that refuses a call for now (429, 503)
+    /// has done nothing. After a time-out (408, 500 `OperationTimedOut`) or a gateway's failure the effect is
+    /// unknown.
     pub(crate) fn is_doubtful(&self) -> bool {
         match self {
             Self::Answered(answer) => matches!(answer.status().as_u16(), 408 | 500 | 502 | 504),

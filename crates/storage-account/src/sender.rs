@@ -37,7 +37,7 @@ pub struct Sent {
     pub answer: Response<Bytes>,
     /// Whether an attempt before the last one may have had its effect.
     pub may_be_done: bool,
-    /// Whether an attempt before the last one has a result that nobody knows.
+    /// Whether an attempt before the last one has an unknown result.
     pub is_doubtful: bool,
 }
 

@@ -141,8 +141,8 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         self.call(&self.put_call(text, options)).await.map(drop)
     }
 
-    /// [`QueueClient::put_creating_queue_if_missing`] of a message that says whether the queue may hold it twice: after the
-    /// first attempt has failed, the next ones put what `marked` returns, if it returns something.
+    /// [`QueueClient::put_creating_queue_if_missing`] of a message with a mark for possible copies. After the
+    /// first attempt has failed, the next attempts put the text that `marked` returns, if it returns one.
     pub async fn put_marking_copies(
         &self,
         text: &str,

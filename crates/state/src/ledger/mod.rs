@@ -184,7 +184,8 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         self.note_time("failedAt", ids).await
     }
 
-    /// Notes that the queue did not say whether it took these alerts of one call: at most 100. The poller may know better.
+    /// Records that the Puts of these alerts of one call had no clear answer: at most 100. A status that the
+    /// poller records takes precedence.
     pub async fn note_unconfirmed(&self, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {
         self.note_time("unconfirmedAt", ids).await
     }

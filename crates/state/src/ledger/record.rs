@@ -42,7 +42,7 @@ pub enum Status {
     Dropped,
     /// The queue refused the alert or did not answer, and the sender got an error.
     Failed,
-    /// The queue did not say whether it took it, and its sender was told so.
+    /// The queue did not answer whether it took the alert, and the sender got this status.
     Unconfirmed,
 }
 
@@ -192,7 +192,7 @@ impl Record {
         match self.status {
             status if status.is_final() => status,
             _ if self.cancelled_at.is_some() => Status::Cancelled,
-            // An attempt of which nobody knows is not undone by one that certainly failed.
+            // An attempt that certainly failed does not cancel one whose result is unknown.
             Status::Queued if self.put_at.is_none() && self.unconfirmed_at.is_some() => Status::Unconfirmed,
             Status::Queued if self.put_at.is_none() && self.failed_at.is_some() => Status::Failed,
             status => status,

@@ -6,8 +6,8 @@ use http::{Response, StatusCode};
 use platform::{Host, Level, answer, excerpt};
 use serde_json::{Value, json};
 
-const CODE: &str = "NotSupported";
-const MESSAGE: &str = "this bot does nothing with it";
+pub(crate) const CODE: &str = "NotSupported";
+pub(crate) const MESSAGE: &str = "invoke: this bot supports no invoke activities; send a message instead";
 
 /// Answers an `invoke`. The bot does nothing with any, and says so as the protocol wants it: with the status 200, because any
 /// other makes the client say that the bot is broken, and with the error in the body. A card of version 1.4 or later has a form

@@ -19,7 +19,7 @@ use state::ConversationKey;
 use state::ledger::{KEPT, Ledger, RecordKey, Status, Taken, Transition};
 
 use crate::conversation;
-use crate::rejection::{Rejection, Undelivered};
+use crate::rejection::{Rejection, TriggerRefusal, Undelivered};
 use crate::settings::BotSettings;
 
 const STATE_WITHIN: Duration = Duration::from_secs(5);
@@ -42,7 +42,7 @@ pub(crate) async fn answer<H: Host>(
     expect_seal(host, seal)?;
     let service_url = settings.trust.check(&envelope.address.service_url)?;
     if !settings.tenants.allow(&envelope.address) {
-        return Err(Rejection::TriggerRefused("it leads to a tenant that is not in `tenants`"));
+        return Err(TriggerRefusal::TenantNotServed.into());
     }
     let log = |level, event, reason: &str| {
         host.event(level, event, json!({"envelope": envelope.id.excerpt(), "reason": reason}));
@@ -58,7 +58,7 @@ pub(crate) async fn answer<H: Host>(
         return Err(Rejection::AlertNotDelivered(Undelivered::ForNow));
     }
     if seal == SealState::Valid && is_too_old(&envelope, host.now()) {
-        return Err(Rejection::TriggerRefused("its seal is older than seven days"));
+        return Err(TriggerRefusal::OldSeal.into());
     }
     // Without an answer of the tables nothing is sent: it might be shown twice, or to somebody who wants no more.
     let unknown = |error: &dyn std::error::Error| {
@@ -72,10 +72,10 @@ pub(crate) async fn answer<H: Host>(
     let standing = standing.map_err(|error| unknown(&error))?;
     // An envelope that somebody else wrote says of itself what they like.
     if standing.stopped && (envelope.stoppable || !is_ours) {
-        return Err(Rejection::TriggerRefused("the person has said `stop`"));
+        return Err(TriggerRefusal::Stopped.into());
     }
     if standing.forgotten_at.is_some_and(|at| envelope.enqueued_at <= at) {
-        return Err(Rejection::TriggerRefused("the person has asked to be forgotten"));
+        return Err(TriggerRefusal::Forgotten.into());
     }
     let record = RecordKey::of_message(envelope.id.as_str(), is_ours, envelope.enqueued_at);
     let ledger = |deadline| Ledger::new(host, &settings.queue.account, &settings.tables, deadline);
@@ -137,8 +137,8 @@ fn expect_taken(taken: Taken, now: DateTime<Utc>) -> Result<(), Rejection> {
         Taken::Before(_) | Taken::Ended(Status::Dropped) => {
             Err(Rejection::AlertNotDelivered(Undelivered::Unsure))
         }
-        Taken::Ended(Status::Cancelled) => Err(Rejection::TriggerRefused("its sender has cancelled it")),
-        Taken::Ended(_) => Err(Rejection::TriggerRefused("the ledger says that it has ended")),
+        Taken::Ended(Status::Cancelled) => Err(TriggerRefusal::Cancelled.into()),
+        Taken::Ended(_) => Err(TriggerRefusal::Ended.into()),
     }
 }
 
@@ -147,12 +147,10 @@ fn expect_seal(settings: &impl Settings, seal: SealState) -> Result<(), Rejectio
         || settings.choice("unsealedtriggers", &[("refuse", Unsealed::Refuse), ("allow", Unsealed::Allow)]);
     match seal {
         SealState::Valid => Ok(()),
-        SealState::Broken => Err(Rejection::TriggerRefused("its seal is broken")),
+        SealState::Broken => Err(TriggerRefusal::BrokenSeal.into()),
         SealState::Missing | SealState::Unchecked => match unsealed()? {
             Unsealed::Allow => Ok(()),
-            Unsealed::Refuse => {
-                Err(Rejection::TriggerRefused("it has no seal of ours, and unsealedtriggers=refuse"))
-            }
+            Unsealed::Refuse => Err(TriggerRefusal::NoSeal.into()),
         },
     }
 }

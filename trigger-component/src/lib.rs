@@ -20,6 +20,7 @@
 mod attempt;
 mod doors;
 mod limits;
+mod poll_refusal;
 mod queue;
 pub mod run;
 mod runs;
@@ -28,5 +29,6 @@ mod settings;
 
 pub use doors::handle;
 pub use limits::Limits;
+pub use poll_refusal::PollRefusal;
 pub use run::Report;
 pub use settings::JOINED;

@@ -121,7 +121,11 @@ fn each_conversation_is_found_once_in_the_order_of_the_call() {
         json!({"tag": "y"}),
     ] {
         let error = found(&stage, &json!([{"tag": "x"}, unknown])).expect_err("nobody");
-        assert_eq!(error, "to[1]: no conversation is known for it", "{unknown}");
+        assert_eq!(
+            error,
+            "to[1]: the bot knows no conversation for this target; list the known ones with GET /api/targets",
+            "{unknown}"
+        );
     }
 }
 
@@ -183,7 +187,10 @@ fn a_table_service_that_refuses_turns_the_call_down_and_the_log_has_the_reason()
         assert_eq!(answer.status(), 503);
         let body: Value = serde_json::from_slice(answer.body()).unwrap();
         assert_eq!(body["error"]["code"], "StateUnavailable");
-        assert_eq!(body["error"]["message"], "the table storage cannot be reached; nothing was queued");
+        assert_eq!(
+            body["error"]["message"],
+            "table storage: cannot be reached; nothing was queued, so send the call again"
+        );
     }
     let logged = stage.host.events("request.rejected");
     assert!(logged[0]["reason"].as_str().unwrap().contains("refused access"), "{logged:?}");

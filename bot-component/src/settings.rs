@@ -164,8 +164,9 @@ impl BotSettings {
         }
         let wrong = |problem: &str| SettingsError::new("storageconnection", problem);
         let bot = settings.bot.as_ref();
-        let bot =
-            bot.ok_or_else(|| wrong("needs AccountKey or SharedAccessSignature with authmode=anonymous"))?;
+        let bot = bot.ok_or_else(|| {
+            wrong("expected AccountKey or SharedAccessSignature, because authmode=anonymous gets no token")
+        })?;
         let tokens = Tokens::for_scope(host, bot, STORAGE_SCOPE);
         let token = tokens.bearer(Deadline::after(host, TOKEN_WITHIN)).await.map_err(|error| {
             host.event(Level::Error, "storage.no-token", json!({"reason": error.to_string()}));

@@ -10,7 +10,7 @@ use crate::settings::BotSettings;
 pub(crate) const NONE: &str = "none";
 
 const NO_HOME: &str =
-    "a tenant, because the bot has none of its own, or `none` for conversations in no tenant";
+    "the id of a tenant, because the bot has no tenant of its own, or `none` for conversations in no tenant";
 
 /// The tenants for which a tag is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]

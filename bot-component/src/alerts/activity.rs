@@ -24,7 +24,7 @@ pub(super) fn read(mut fields: Fields) -> Result<Map<String, Value>, FieldError>
     match fields.as_object().keys().next() {
         Some(other) => Err(fields.error(
             other,
-            "only attachments, attachmentLayout, suggestedActions, summary and importance are",
+            "one of the members attachments, attachmentLayout, suggestedActions, summary and importance",
         )),
         None => Ok(activity),
     }

@@ -61,7 +61,8 @@ async fn of_token<H: Host>(
     let inbound = settings.inbound().filter(|inbound| inbound.takes_app_tokens());
     let Some(inbound) = inbound else {
         if keys.names_app_tokens {
-            let problem = "entra:roles needs authmode=required and the tenant's id in microsoftapptenantid";
+            let problem =
+                "entra:roles: expected authmode=required, and the tenant's id in microsoftapptenantid";
             return Err(SettingsError::new("alertkeys", problem).into());
         }
         return Err(AlertRejection::Unauthorized.into());

@@ -13,6 +13,9 @@ use crate::rejection::AlertRejection;
 
 pub(super) const MAX_IDEMPOTENCY_KEY_CHARACTERS: usize = 200;
 
+const MEMBERS: &str =
+    "one of the members to, text, activity, at, delay, expires, idempotencyKey, onUncertain and next";
+
 /// What a caller wants.
 #[derive(Debug)]
 pub(super) struct AlertCall {
@@ -59,12 +62,12 @@ impl AlertCall {
             None => Map::new(),
         };
         if text.trim().is_empty() && !activity.contains_key("attachments") {
-            return Err(fields.error("text", "some text, or activity.attachments without it").into());
+            return Err(fields.error("text", "some text, unless activity.attachments is set").into());
         }
         let due = read_due(&mut fields, now)?;
         let expires = take_time(&mut fields, "expires")?;
         if expires.is_some_and(|expires| expires <= due.unwrap_or(now)) {
-            return Err(fields.error("expires", "a time that lies ahead, and after `at` or `delay`").into());
+            return Err(fields.error("expires", "a time in the future, later than `at` or `delay`").into());
         }
         if !fields.string("idempotencyKey")?.is_none_or(|key| is_idempotency_key(&key)) {
             return Err(fields.error("idempotencyKey", "1 to 200 characters").into());
@@ -76,7 +79,7 @@ impl AlertCall {
         };
         // A member that nobody knows is a misspelt one: to ignore `expire` would send what should not be sent.
         if let Some(other) = fields.as_object().keys().next() {
-            return Err(fields.error(other, "nothing of this name").into());
+            return Err(fields.error(other, MEMBERS).into());
         }
         Ok(Self { to, text, activity, due, expires, on_uncertain })
     }
@@ -84,17 +87,19 @@ impl AlertCall {
 
 /// `at` or `delay`. One that has passed already is no time to wait for.
 fn read_due(fields: &mut Fields, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, FieldError> {
-    const NOT_SO_FAR: &str = "at most 366 days ahead";
+    const NOT_SO_FAR: &str = "a time at most 366 days ahead";
     let at = take_time(fields, "at")?;
     let delay = match fields.string("delay")? {
         None => None,
         Some(text) => Some(duration::parse(&text).ok_or_else(|| {
-            fields.error("delay", "a duration as of ISO 8601 in W, D, H, M and S, such as PT10M")
+            fields.error("delay", "a duration of ISO 8601 with W, D, H, M and S, such as PT10M")
         })?),
     };
     let (name, due) = match (at, delay) {
         (None, None) => return Ok(None),
-        (Some(_), Some(_)) => return Err(fields.error("delay", "either this or `at`, not both")),
+        (Some(_), Some(_)) => {
+            return Err(fields.error("delay", "`at` or `delay`, found both; leave one out"));
+        }
         (Some(at), None) => ("at", Some(at)),
         (None, Some(delay)) => {
             ("delay", TimeDelta::from_std(delay).ok().and_then(|delay| now.checked_add_signed(delay)))
@@ -110,7 +115,7 @@ pub(super) fn take_time(fields: &mut Fields, name: &str) -> Result<Option<DateTi
         None => Ok(None),
         Some(text) => DateTime::parse_from_rfc3339(&text)
             .map(|time| Some(time.with_timezone(&Utc)))
-            .map_err(|_| fields.error(name, "a time as of RFC 3339")),
+            .map_err(|_| fields.error(name, "a time of RFC 3339, such as 2027-01-31T12:00:00Z")),
     }
 }
 

@@ -64,9 +64,9 @@ impl Wanted {
             (None, Some(lasting)) => {
                 ("for", TimeDelta::from_std(lasting).ok().and_then(|lasting| now.checked_add_signed(lasting)))
             }
-            (None, None) => return Err(fields.error("until", "this or `for`").into()),
+            (None, None) => return Err(fields.error("until", "`until` or `for`, found neither").into()),
             (Some(_), Some(_)) => {
-                return Err(fields.error("for", "either this or `until`, not both").into());
+                return Err(fields.error("for", "`until` or `for`, found both; leave one out").into());
             }
         };
         let is_near = |until: &DateTime<Utc>| {
@@ -75,7 +75,7 @@ impl Wanted {
         let until = until.filter(is_near);
         let until = until.ok_or_else(|| fields.error(name, "a time from now to 366 days ahead"))?;
         match fields.as_object().keys().next() {
-            Some(other) => Err(fields.error(other, "nothing of this name").into()),
+            Some(other) => Err(fields.error(other, "one of the members tenant, until and for").into()),
             None => Ok(Self { tenant, until }),
         }
     }

@@ -95,14 +95,16 @@ impl Grant {
                     grant.tenant = Some(id.to_owned());
                 }
                 Some(("tag", prefix)) if grant.tag_prefix.is_none() => {
-                    let prefix = Tag::parse(prefix).ok_or("tag= needs the beginning of a tag")?;
+                    let prefix = Tag::parse(prefix).ok_or("tag=: expected the beginning of a tag")?;
                     grant.tag_prefix = Some(prefix.as_str().to_owned());
                 }
                 Some(("tenant" | "tag", _)) => {
-                    return Err("tenant= needs a tenant's id, and tenant= and tag= may be there once each");
+                    return Err(
+                        "expected the id of a tenant after tenant=, and tenant= and tag= at most once each",
+                    );
                 }
                 Some(_) => {
-                    return Err("expected tenant=<id> or tag=<beginning of a tag> where there is a `=`");
+                    return Err("expected tenant=<id> or tag=<beginning of a tag> in a part with `=`");
                 }
             }
         }
@@ -111,7 +113,7 @@ impl Grant {
             return Err("address and operate cannot be restricted by tenant= or tag=; use two keys");
         }
         if grant.scopes == Scopes::default() {
-            return Err("needs at least one of the scopes send, address, cancel, list and operate");
+            return Err("expected at least one of the scopes send, address, cancel, list and operate");
         }
         Ok(grant)
     }
@@ -175,7 +177,7 @@ mod tests {
             ("send+tag=", "beginning of a tag"),
             ("send+tag=a b", "beginning of a tag"),
             ("send+tag=a+tag=b", "once"),
-            ("send+user=x", "where there is a `=`"),
+            ("send+user=x", "in a part with `=`"),
             ("send+address+tenant=t", "two keys"),
             ("operate+tag=x", "two keys"),
         ] {

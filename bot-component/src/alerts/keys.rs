@@ -85,7 +85,7 @@ impl<'a> Holder<'a> {
     /// For a key that somebody had configured, its name and why it opens nothing.
     pub(super) fn refused(self) -> Option<(&'a str, &'static str)> {
         const UNFIT: &str =
-            "the key has not 32 to 128 characters that begin with `pbk_`; make one with `cargo dev key`";
+            "expected a key of 32 to 128 characters that begins with `pbk_`; make one with `cargo dev key`";
         match self {
             Self::Ended(key) => Some((&key.name, "the key has ended")),
             Self::Unfit(key) => Some((&key.name, UNFIT)),
@@ -97,10 +97,10 @@ impl<'a> Holder<'a> {
 fn read_simple(text: &str) -> Result<Vec<Secret>, SettingsError> {
     let keys: Vec<_> = text.split(',').filter_map(|key| Secret::new(key.trim())).collect();
     if keys.len() > 2 {
-        return Err(SettingsError::new("alertkey", "must be one key, or two separated by a comma"));
+        return Err(SettingsError::new("alertkey", "expected one key, or two keys separated by a comma"));
     }
     if keys.iter().any(|key| key.expose().chars().count() < MIN_SIMPLE_CHARACTERS) {
-        let problem = "each key needs at least 16 characters; make one with `openssl rand -hex 32`";
+        let problem = "expected keys of at least 16 characters; make one with `openssl rand -hex 32`";
         return Err(SettingsError::new("alertkey", problem));
     }
     Ok(keys)
@@ -124,12 +124,12 @@ fn read_named(text: &str) -> Result<(Vec<NamedKey>, bool), SettingsError> {
         };
         let key = NamedKey::read(entry).map_err(wrong)?;
         if keys.iter().any(|other| other.hash.matches(&key.hash)) {
-            let problem = "has the key of another entry; give each a key of its own";
+            let problem = "the key is in another entry, too; give each entry its own key";
             return Err(wrong(EntryProblem { name: Some(key.name), problem }));
         }
         keys.push(key);
         if keys.len() > MAX_ENTRIES {
-            return Err(SettingsError::new("alertkeys", format!("has more than {MAX_ENTRIES} entries")));
+            return Err(SettingsError::new("alertkeys", format!("expected at most {MAX_ENTRIES} entries")));
         }
     }
     Ok((keys, names_app_tokens))
@@ -217,13 +217,13 @@ mod tests {
     fn wrong_entries_are_told_by_number_and_name() {
         let (_, hash) = CI;
         for (entries, expected) in [
-            (format!("ci:send:{hash},,nonsense"), "entry 3: has too few parts"),
+            (format!("ci:send:{hash},,nonsense"), "entry 3: expected name:scopes:sha256"),
             (format!("ci:all:{hash}"), "entry 1 (`ci`): expected scopes"),
             (
                 format!("ci:send:{hash},other:list:{}", hash.to_uppercase()),
-                "entry 2 (`other`): has the key of another",
+                "entry 2 (`other`): the key is in another entry",
             ),
-            ("entra:everybody".into(), "entry 1: needs a name"),
+            ("entra:everybody".into(), "entry 1: expected a name"),
         ] {
             let error = keys("", &entries).expect_err(&entries);
             assert!(error.starts_with("variable alertkeys: ") && error.contains(expected), "{error}");

@@ -13,6 +13,7 @@ use url::form_urlencoded;
 
 use super::caller::Caller;
 use super::grant::{Grant, Scope};
+use super::target::A_TAG;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::{BotSettings, CallerSettings};
 use crate::tag_scope::{NONE, TagScope};
@@ -67,18 +68,18 @@ impl Question {
             match name.as_ref() {
                 "after" => {
                     let key = ConversationKey::parse(&value);
-                    question.after = Some(key.ok_or_else(|| error("the `next` of the page before"))?);
+                    question.after = Some(key.ok_or_else(|| error("the `next` of the previous page"))?);
                 }
                 "limit" => {
                     let limit = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
                     question.limit = limit.ok_or_else(|| error("a number from 1 to 100"))?;
                 }
                 "tag" => {
-                    question.tag = Some(Tag::parse(&value).ok_or_else(|| error("a tag"))?);
+                    question.tag = Some(Tag::parse(&value).ok_or_else(|| error(A_TAG))?);
                 }
-                "tenant" if value.is_empty() => return Err(error("a tenant id")),
+                "tenant" if value.is_empty() => return Err(error("the id of a tenant, or `none`")),
                 "tenant" => question.tenant = Some(value.into_owned()),
-                _ => return Err(error("nothing of this name")),
+                _ => return Err(error("one of the parameters after, limit, tag and tenant")),
             }
         }
         Ok(question)

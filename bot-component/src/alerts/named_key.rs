@@ -42,22 +42,22 @@ impl NamedKey {
         let mut parts = entry.splitn(4, ':').map(str::trim);
         let name = parts.next().unwrap_or_default();
         if !is_name(name) {
-            let problem = "needs a name of 1 to 32 characters of a-z, 0-9, `-`, `_` and `.`, other than alertkey and \
-                           entra: name:scopes:sha256[:until]";
+            let problem = "expected a name of 1 to 32 characters of a-z, 0-9, `-`, `_` and `.` (not alertkey or \
+                           entra) in name:scopes:sha256[:until]";
             return Err(EntryProblem { name: None, problem });
         }
         let (Some(scopes), Some(hash)) = (parts.next(), parts.next()) else {
             // What looks like a name may be a key that somebody has put here.
-            let problem = "has too few parts; expected name:scopes:sha256[:until]";
+            let problem = "expected name:scopes:sha256[:until], found fewer parts";
             return Err(EntryProblem { name: None, problem });
         };
         let wrong = |problem| EntryProblem { name: Some(name.to_owned()), problem };
         let grant = Grant::read(scopes).map_err(wrong)?;
         let hash = SecretHash::parse(hash)
-            .ok_or_else(|| wrong("needs the SHA-256 of its key as 64 hexadecimal digits"))?;
+            .ok_or_else(|| wrong("expected the SHA-256 of the key as 64 hexadecimal digits"))?;
         let until = parts.next().map(|text| {
             read_end(text)
-                .ok_or_else(|| wrong("until: expected a day such as 2027-01-31, or a time as of RFC 3339"))
+                .ok_or_else(|| wrong("until: expected a day such as 2027-01-31, or a time of RFC 3339"))
         });
         Ok(Self { name: name.to_owned(), grant, hash, until: until.transpose()? })
     }
@@ -116,13 +116,13 @@ mod tests {
             (String::new(), None, "name"),
             (format!("CI:send:{HASH}"), None, "name"),
             (format!("{}:send:{HASH}", "x".repeat(33)), None, "name"),
-            (format!("alertkey:send:{HASH}"), None, "other than"),
-            (format!("entra:send:{HASH}"), None, "other than"),
+            (format!("alertkey:send:{HASH}"), None, "not alertkey"),
+            (format!("entra:send:{HASH}"), None, "not alertkey"),
             (format!("{HASH}:send:ci"), None, "name"),
             ("pbk_hunter2".into(), None, "name"),
             // A key without a prefix, which somebody has put here.
-            ("0123456789abcdef0123456789abcdef".into(), None, "too few"),
-            (format!("ci:{HASH}"), None, "too few"),
+            ("0123456789abcdef0123456789abcdef".into(), None, "fewer parts"),
+            (format!("ci:{HASH}"), None, "fewer parts"),
             (format!("ci:{HASH}:send"), Some("ci"), "scopes"),
             ("ci:send:".into(), Some("ci"), "64"),
             ("ci:send:pbk_hunter2-hunter2-hunter2-hunter2".into(), Some("ci"), "64"),

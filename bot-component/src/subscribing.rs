@@ -1,4 +1,4 @@
-//! `subscribe`: a person wants to hear about a tag.
+//! The command `subscribe`: a person wants the alerts of a tag.
 
 use bot_framework::ConversationReference;
 use envelope::words;
@@ -10,7 +10,8 @@ use crate::settings::{BotSettings, Subscriptions};
 use crate::tag_code::TagCodes;
 use crate::tag_scope::TagScope;
 
-/// Subscribes the conversation at `address`, if the person may. Returns what the person is told.
+/// Subscribes the conversation at `address`, if the person is allowed to. Returns the bot's reply to the
+/// person.
 pub(crate) async fn subscribe<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -22,7 +23,7 @@ pub(crate) async fn subscribe<H: Host>(
     let Some(tag) = Tag::parse(tag) else { return Ok(words::NO_TAG.into()) };
     if settings.subscriptions == Subscriptions::Closed {
         let Some(code) = code else { return Ok(words::subscriptions_closed(tag.as_str())) };
-        if !is_good(host, settings, address, &tag, code) {
+        if !code_is_valid(host, settings, address, &tag, code) {
             return Ok(words::code_refused(tag.as_str()));
         }
     }
@@ -32,7 +33,7 @@ pub(crate) async fn subscribe<H: Host>(
     })
 }
 
-fn is_good(
+fn code_is_valid(
     host: &impl Host,
     settings: &BotSettings,
     address: &ConversationReference,
@@ -74,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn with_closed_subscriptions_a_tag_that_is_guessed_opens_nothing_and_a_code_does() {
+    fn subscribe_with_closed_subscriptions_needs_a_valid_code() {
         let mut stage = Stage::new();
         stage.settings.subscriptions = Subscriptions::Closed;
         let codes = TagCodes::read(&stage.host, &stage.settings).unwrap();
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn with_open_subscriptions_no_code_is_needed() {
+    fn subscribe_with_open_subscriptions_needs_no_code() {
         let stage = Stage::new();
         assert_eq!(say(&stage, &address("webchat"), "x", None), words::subscribed("x"));
         assert_eq!(say(&stage, &address("webchat"), "y", Some("an old code")), words::subscribed("y"));

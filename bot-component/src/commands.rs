@@ -40,7 +40,7 @@ pub(crate) async fn heed<H: Host>(
         Command::Remind(after, _) if after > MAX_AHEAD => Ok(words::TOO_FAR.into()),
         Command::Remind(after, text) => return Wish::Queue { text, after: Some(after) },
         Command::Help => Ok(words::HELP.into()),
-        // No channel shows in an activity whether its sender may decide for the group.
+        // No channel says in an activity whether its sender may speak for the group.
         Command::Stop if address.conversation.is_group() => Ok(words::NOT_STOPPED.into()),
         Command::Stop => {
             let withdrawal = Withdrawal::Stopped(key.as_str().to_owned());
@@ -160,7 +160,7 @@ mod tests {
             assert_eq!(say("stop"), Wish::Say(expected.into()), "{conversation}");
             let is_stopped = || super::tests::conversation(&stage).stopped;
             assert_eq!(is_stopped(), expected == words::STOPPED, "{conversation}");
-            // An earlier version stopped groups, too.
+            // An earlier version stopped groups too.
             run(stage.conversations().stop(&ConversationKey::of(&address), stage.host.now())).unwrap();
             assert_eq!(say("start"), Wish::Say(words::STARTED.into()), "{conversation}");
             assert!(!is_stopped(), "{conversation}");

@@ -23,7 +23,7 @@ pub(crate) async fn subscribe<H: Host>(
     let Some(tag) = Tag::parse(tag) else { return Ok(words::NO_TAG.into()) };
     if settings.subscriptions == Subscriptions::Closed {
         let Some(code) = code else { return Ok(words::subscriptions_closed(tag.as_str())) };
-        if !code_is_valid(host, settings, address, &tag, code) {
+        if !is_good(host, settings, address, &tag, code) {
             return Ok(words::code_refused(tag.as_str()));
         }
     }
@@ -33,7 +33,7 @@ pub(crate) async fn subscribe<H: Host>(
     })
 }
 
-fn code_is_valid(
+fn is_good(
     host: &impl Host,
     settings: &BotSettings,
     address: &ConversationReference,

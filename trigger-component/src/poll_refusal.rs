@@ -7,31 +7,29 @@ use http::{HeaderValue, Response, StatusCode};
 use platform::answer;
 use thiserror::Error;
 
-const METHODS: &str = "GET, POST";
-
 /// Why `/internal/poll` did not begin a run, or why the run ended early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum PollRefusal {
     /// The path is another one, or no key is configured.
-    #[error("path: nothing is served at this path; check the path, and whether a key for it is configured")]
+    #[error("path: there is no such route; check the URL")]
     NoSuchRoute,
     /// The method is neither GET nor POST.
-    #[error("method: not allowed for this path; use one of {METHODS}")]
+    #[error("method: not allowed on this route; use GET or POST")]
     MethodNotAllowed,
     /// The caller has no valid key.
-    #[error("Authorization: the poll key is missing or wrong; send `Bearer <the value of pollkey>`")]
+    #[error("poll key: missing or wrong; send the value of pollkey")]
     Unauthorized,
     /// `Host` names another machine, in anonymous mode.
     #[error("{0}")]
     ForeignHost(#[from] ForeignHost),
     /// A variable is wrong. The log names the variable, because only the operator may learn it.
-    #[error("poller: not configured correctly; its log names the wrong variable")]
+    #[error("poller: a setting is wrong; see its log for the variable and the reason")]
     Misconfigured,
     /// The queue did not answer, or refused the run.
-    #[error("queue: cannot be read; nothing is lost, so poll again later")]
+    #[error("queue: cannot be read, and nothing is lost; call again later")]
     QueueUnavailable,
     /// The tables did not answer, or there is no token for the storage account.
-    #[error("table storage: cannot be used; nothing was sent and nothing is lost, so poll again later")]
+    #[error("storage tables: cannot be used, so the run stopped, and nothing is lost; call again later")]
     StateUnavailable,
 }
 
@@ -54,7 +52,7 @@ impl PollRefusal {
         let mut response = answer::error(status, code, &self.to_string());
         match self {
             Self::MethodNotAllowed => {
-                response.headers_mut().insert(ALLOW, HeaderValue::from_static(METHODS));
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST"));
             }
             Self::Unauthorized => {
                 response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -49,7 +49,7 @@ pub(crate) enum AlertRejection {
     TooLarge { json_bytes: usize },
     #[error("idempotencyKey: used for another call within 24 hours; choose a new key")]
     IdempotencyKeyReused,
-    #[error("table storage: cannot be reached; nothing was queued, so send the call again")]
+    #[error("storage tables: cannot be reached; nothing was queued, so send the call again")]
     StateUnavailable(#[from] StateError),
 }
 

@@ -26,9 +26,9 @@ use crate::limits::MAX_BODY_BYTES;
 /// Why the bot refused a request. [`Rejection::message`] decides which text the caller gets.
 #[derive(Debug, Error)]
 pub(crate) enum Rejection {
-    #[error("path: nothing is served at this path; check the path, and whether a key for it is configured")]
+    #[error("path: there is no such route; check the URL")]
     NoSuchRoute,
-    #[error("method: not allowed for this path; use one of {allow}")]
+    #[error("method: not allowed on this route; use {allow}")]
     MethodNotAllowed { allow: &'static str },
     #[error("{0}")]
     ForeignHost(#[from] ForeignHost),
@@ -54,7 +54,7 @@ pub(crate) enum Rejection {
     AlertNotDelivered(#[from] Undelivered),
     #[error("queue: did not confirm the message; send the activity again")]
     QueueUnavailable,
-    #[error("table storage: cannot be reached; nothing was queued, so send the request again")]
+    #[error("storage tables: cannot be reached; nothing was queued, so send the request again")]
     StateUnavailable,
     #[error("{0}")]
     Alert(#[from] AlertRejection),
@@ -112,7 +112,7 @@ impl Rejection {
             Self::TenantRefused(_) => "activity: the bot does not serve this tenant".to_owned(),
             // The full text names the variable.
             Self::Misconfigured(_) => {
-                "bot: not configured correctly; its log names the wrong variable".to_owned()
+                "bot: a setting is wrong; see its log for the variable and the reason".to_owned()
             }
             other => other.to_string(),
         }

@@ -189,7 +189,7 @@ fn a_table_service_that_refuses_turns_the_call_down_and_the_log_has_the_reason()
         assert_eq!(body["error"]["code"], "StateUnavailable");
         assert_eq!(
             body["error"]["message"],
-            "table storage: cannot be reached; nothing was queued, so send the call again"
+            "storage tables: cannot be reached; nothing was queued, so send the call again"
         );
     }
     let logged = stage.host.events("request.rejected");

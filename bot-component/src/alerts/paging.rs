@@ -1,4 +1,4 @@
-//! A call to many conversations: a tag may have any number of subscribers, so they are worked off page by page.
+//! Pages of a call. A tag may have any number of subscribers, so a call alerts them page by page.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,14 +14,15 @@ use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::BotSettings;
 use crate::tag_scope::TagScope;
 
-/// How long finding the conversations of a page may take. A call has 30 s, and the queue gets the most of it.
+/// The longest time for finding the conversations of a page. A call has 30 s, and most of them are for the
+/// Puts.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(8);
 
 /// Where a call goes on: one of its tags, and the conversation there behind which nobody was looked at yet. A forged one does
 /// no harm: it leaves out conversations that its sender could leave out anyway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cursor {
-    /// Counts the tags in `to`.
+    /// The index of the tag among the tags in `to`.
     tag: usize,
     after: Option<ConversationKey>,
 }
@@ -35,7 +36,7 @@ impl Cursor {
         }
     }
 
-    /// Reads its text.
+    /// Reads the text of a cursor.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (tag, after) = text.split_once('.')?;
         let is_number = (1..=2).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_digit());
@@ -57,12 +58,12 @@ fn wrong_next() -> FieldError {
     FieldError { path: "next".into(), expected: "the `next` of an answer to the same call" }
 }
 
-/// Some of the conversations that a call means.
+/// The conversations of one page of a call.
 #[derive(Debug)]
 pub(super) struct Page {
     /// At most 100, each once. A later page may be empty.
     pub(super) targets: Vec<Target>,
-    /// Where the next page begins; `None` on the last one.
+    /// Where the next page begins. `None` on the last page.
     pub(super) next: Option<Cursor>,
 }
 

@@ -41,9 +41,9 @@ pub async fn handle<H: Host, B>(host: &H, request: Request<B>) -> Reply<'_> {
 
 /// Decides whether a caller may begin a run, or how it is refused.
 fn admit<B>(host: &impl Host, request: &Request<B>) -> Result<(), Box<Response<Bytes>>> {
-    let nothing_here = || PollRefusal::NoSuchRoute.answer();
+    let no_such_route = || PollRefusal::NoSuchRoute.answer();
     if request.uri().path() != "/internal/poll" {
-        return Err(nothing_here().into());
+        return Err(no_such_route().into());
     }
     let misconfigured = |error: SettingsError| {
         host.event(Level::Error, "poll.misconfigured", json!({"reason": error.to_string()}));
@@ -66,7 +66,7 @@ fn admit<B>(host: &impl Host, request: &Request<B>) -> Result<(), Box<Response<B
         return expect_own_host();
     }
     if key.is_none() {
-        return Err(nothing_here().into());
+        return Err(no_such_route().into());
     }
     if !is_method_allowed {
         return Err(PollRefusal::MethodNotAllowed.answer().into());

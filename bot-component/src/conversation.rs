@@ -180,7 +180,11 @@ mod tests {
             receive(&stage, &change);
             assert_eq!(stage.host.reads.take(), [known_key(&key())], "{change}");
         }
-        assert_eq!((stage.calls(), stage.host.writes.get()), (calls, writes));
+        assert_eq!(
+            (stage.calls(), stage.host.writes.get()),
+            (calls, writes),
+            "calls, and writes of key-value"
+        );
         // A host may empty key-value at any time. The bot then reads the table, stores the fingerprint, and
         // does not write the table.
         stage.host.store.borrow_mut().clear();

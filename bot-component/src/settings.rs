@@ -227,7 +227,8 @@ mod tests {
         let settings_again = open(&host).unwrap();
         assert_eq!(
             (host.sent.borrow().len(), settings_again.queue.account),
-            (1, settings.queue.account.clone())
+            (1, settings.queue.account.clone()),
+            "calls, and the account with its token"
         );
         host.then(Ok(response(403, "")));
         let key = state::ConversationKey::parse("0123456789abcdef0123456789abcdef").unwrap();

@@ -182,13 +182,14 @@ fn tag_with_1100_subscribers_takes_two_calls() {
     let crowd = bot.big_crowd(0..1100, "crowd");
     let body = json!({"to": {"tag": "crowd"}, "text": "hello", "idempotencyKey": "k"});
     let first = bot.accepted(&body);
-    assert_eq!((first["alerts"].as_array().unwrap().len(), bot.puts()), (1000, 1000));
+    assert_eq!((first["alerts"].as_array().unwrap().len(), bot.puts()), (1000, 1000), "alerts, Puts");
     let mut rest = body.clone();
     rest["next"] = first["next"].clone();
     let second = bot.accepted(&rest);
     assert_eq!(
         (second["alerts"].as_array().unwrap().len(), second.get("next"), bot.puts()),
-        (100, None, 1100)
+        (100, None, 1100),
+        "alerts, `next`, Puts"
     );
     let all = [first["alerts"].as_array().unwrap().clone(), second["alerts"].as_array().unwrap().clone()];
     assert_eq!(conversations(&all.concat()), crowd);
@@ -208,7 +209,7 @@ fn page_that_was_cut_off_is_repeated_also_after_new_subscriptions() {
     // The queue refuses every Put of the first page.
     bot.room.set(0);
     let (status, answer) = bot.alert(&body);
-    assert_eq!((status, answer["alerts"].as_array().unwrap().len()), (503, 100));
+    assert_eq!((status, answer["alerts"].as_array().unwrap().len()), (503, 100), "status, alerts");
     let failed = conversations(answer["alerts"].as_array().unwrap());
     bot.crowd(150..300, &["crowd"]);
     bot.room.set(usize::MAX);
@@ -231,7 +232,7 @@ fn call_that_fails_on_a_later_page_reports_its_alerts_and_next() {
     let (status, answer) = bot.alert(&body);
     let alerts = answer["alerts"].as_array().unwrap();
     let failed = alerts.iter().filter(|alert| alert["status"] == "failed").count();
-    assert_eq!((status, alerts.len(), failed), (503, 200, 50), "{}", answer["error"]);
+    assert_eq!((status, alerts.len(), failed), (503, 200, 50), "status, alerts, failed: {}", answer["error"]);
     bot.room.set(usize::MAX);
     let mut rest = body.clone();
     rest["next"] = answer["next"].clone();
@@ -275,7 +276,7 @@ fn conversation_that_several_elements_name_is_alerted_once() {
     let mut expected: BTreeSet<_> = both.union(&one).cloned().collect();
     expected.insert(by_name);
     expected.insert(ConversationKey::of(&reference("unknown", "x")).as_str().to_owned());
-    assert_eq!((conversations(&alerts), calls), (expected, 1));
+    assert_eq!((conversations(&alerts), calls), (expected, 1), "alerts, calls");
 }
 
 #[test]
@@ -312,7 +313,7 @@ fn alert_that_is_too_large_for_one_subscriber_reaches_the_others() {
         let expected = if alert["conversation"] == long.as_str() { "tooLarge" } else { "queued" };
         assert_eq!(alert["status"], expected);
     }
-    assert_eq!((alerts.len(), bot.puts()), (4, others.len()));
+    assert_eq!((alerts.len(), bot.puts()), (4, others.len()), "alerts, Puts");
     assert_eq!(bot.alert(&body(49_000)).0, 413, "the alert is too large for every subscriber");
     let named = json!({"to": {"conversation": long}, "text": "x".repeat(44_000)});
     assert_eq!(bot.alert(&named).0, 413);

@@ -179,7 +179,7 @@ fn repeated_call_within_the_term_reports_the_cancelled_alert() {
         bot.pass(HOUR);
         let second = bot.accepted("x");
         assert_ne!(second.0, first, "{at:?}");
-        assert_eq!((second.1.as_str(), bot.put().len()), ("queued", 2), "{at:?}");
+        assert_eq!((second.1.as_str(), bot.put().len()), ("queued", 2), "{at:?}: status, messages");
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a route gives back: an answer, and what is to follow it.
+//! The result of a route: an answer, and the kick that follows it.
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::kick::Kick;
 
-/// An answer, and the poller to be called after it.
+/// An answer, and the kick to send after it, if there is one.
 #[derive(Debug)]
 pub(crate) struct Answered {
     response: Response<Bytes>,
@@ -15,12 +15,12 @@ pub(crate) struct Answered {
 }
 
 impl Answered {
-    /// With a kick, if something was put on the queue that is due.
+    /// An answer with a kick. The caller passes a kick if the request has put a due message on the queue.
     pub(crate) fn with_kick(response: Response<Bytes>, kick: Option<Kick>) -> Self {
         Self { response, kick }
     }
 
-    /// The same, with what the bot says in the response.
+    /// Replaces the response by one that holds the bot's replies. The kick stays.
     pub(crate) fn with_replies(self, replies: &[Value]) -> Self {
         Self { response: answer::json(StatusCode::OK, &json!({"activities": replies})), ..self }
     }

@@ -1,4 +1,4 @@
-//! What the bot does with a person's words: queue them, or obey.
+//! The commands of a person. Every other message is queued.
 
 use std::time::Duration;
 
@@ -13,19 +13,20 @@ use crate::limits::MAX_AHEAD;
 use crate::settings::BotSettings;
 use crate::subscribing::subscribe;
 
-/// How long the address book may take to do what a command says, so that the person can still be told within 15 s.
+/// The longest time for storing a command, so that the bot can still reply within the 15 s that a channel
+/// waits.
 const DONE_WITHIN: Duration = Duration::from_secs(7);
 
-/// What a message asks for.
+/// The result of reading a message.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Wish {
-    /// That this comes back, at once or after a while.
+    /// The text is to be queued, and sent back at once or after a time.
     Queue { text: String, after: Option<Duration> },
-    /// Something that is done already: this is to be said.
+    /// The message was a command, and the bot has executed it. This is the reply.
     Say(String),
 }
 
-/// Finds out what a message asks for, and does it if it is not to be queued.
+/// Executes the command in a message. Returns the reply, or the text to queue if the message is no command.
 pub(crate) async fn heed<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -64,29 +65,30 @@ pub(crate) async fn heed<H: Host>(
     };
     host.event(Level::Error, "command.failed", json!({"reason": error.to_string()}));
     if error == StateError::NotStored {
-        // Key-value said that the record stands. The person's next message reads the table, and stores the record. If the entry
-        // cannot be deleted, that happens with the first message of the next day.
+        // Key-value has a fingerprint, but the table has no record. Without the fingerprint, the person's
+        // next message stores the record. If the fingerprint cannot be deleted, the first message of the next
+        // day stores the record.
         _ = host.delete(&known_key(&key)).await;
     }
     Wish::Say(words.not_remembered.into())
 }
 
-/// Does what the person wants, and then tells the poller.
+/// Stores the person's command, and then records the withdrawal for the runs.
 async fn obey<H: Host>(
     host: &H,
     settings: &BotSettings,
-    wish: impl Future<Output = Result<(), StateError>>,
+    change: impl Future<Output = Result<(), StateError>>,
     withdrawal: Withdrawal,
     done: &str,
 ) -> Result<String, StateError> {
-    wish.await?;
-    tell_runs(host, settings, withdrawal).await?;
+    change.await?;
+    note_withdrawal(host, settings, withdrawal).await?;
     Ok(done.into())
 }
 
-/// Tells the poller about alerts that are on their way to this conversation: a run asks for what was withdrawn a short time
-/// ago, and not for each conversation.
-async fn tell_runs<H: Host>(
+/// Records that alerts to this conversation are withdrawn. A run reads all recent withdrawals at once, and
+/// does not ask for each conversation.
+async fn note_withdrawal<H: Host>(
     host: &H,
     settings: &BotSettings,
     withdrawal: Withdrawal,
@@ -147,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_stopped_by_nobody_and_started_by_anybody() {
+    fn group_cannot_be_stopped_and_can_be_started_by_each_member() {
         for (conversation, expected) in [
             (json!({"id": "c", "isGroup": true}), words().not_stopped),
             (json!({"id": "c", "conversationType": "groupChat"}), words().not_stopped),
@@ -171,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn subscriptions_are_bounded() {
+    fn subscriptions_beyond_the_most_tags_are_refused() {
         let stage = known();
         for number in 0..MAX_TAGS {
             say(&stage, &format!("subscribe tag-{number}"));
@@ -182,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn other_words_are_queued_without_a_call() {
+    fn message_that_is_no_command_is_queued_without_a_call() {
         let stage = Stage::new();
         let queue = |text: &str, after| Wish::Queue { text: text.into(), after };
         assert_eq!(say(&stage, "stop it"), queue("stop it", None));
@@ -194,14 +196,14 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_cannot_be_stored_says_so() {
+    fn command_that_cannot_be_stored_is_reported_to_the_person() {
         let stage = known();
         stage.refuse_tables();
         for text in ["stop", "start", "subscribe x", "unsubscribe x"] {
             assert_eq!(say(&stage, text), Wish::Say(words().not_remembered.into()), "{text}");
         }
         assert_eq!(stage.host.events("command.failed").len(), 4);
-        // A tag of a conversation that is not stored would lead nowhere.
+        // A tag of a conversation without a record would find no conversation.
         let stage = Stage::new();
         let known = known_key(&ConversationKey::of(&address()));
         stage.host.store.borrow_mut().insert(known, b"a fingerprint of a record that is gone".to_vec());

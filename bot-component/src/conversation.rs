@@ -1,4 +1,4 @@
-//! What an activity tells about its conversation: that it is there, or that it has ended.
+//! Keeps the stored conversations up to date from activities: records, pauses and deletes them.
 
 use std::time::Duration;
 
@@ -11,38 +11,41 @@ use state::{ConversationKey, Conversations, Fingerprint, Heard, PAUSED_FOR, Sign
 use crate::rejection::Rejection;
 use crate::settings::BotSettings;
 
-/// How long the address book may take before the person's message is queued without it. It is asked only when there is
-/// something new to record.
+/// The longest time for recording a conversation. After this time the bot queues the person's message without
+/// it. The bot calls the table service only if there is something new to record.
 const RECORD_WITHIN: Duration = Duration::from_secs(3);
 
-/// Keeps the address book up to date, with whether the caller's token vouched for the serviceUrl. A failure is logged and
-/// changes nothing, because the person's message matters more. Only a person who could not be forgotten is an error: the
-/// channel has to ask again.
+/// Records what an activity shows about its conversation. `service_url_verified`: whether the caller's token
+/// vouches for the serviceUrl.
+///
+/// A failure is only logged, because the person's message matters more. The exception is `deleteUserData`:
+/// its failure is an error, so that the channel sends the activity again.
 pub(crate) async fn note<H: Host>(
     host: &H,
     settings: &BotSettings,
     activity: &Activity,
     service_url_verified: bool,
 ) -> Result<(), Rejection> {
-    // A conversation that cannot be answered cannot be alerted either.
+    // Without a reference the bot can neither answer nor alert the conversation.
     let Ok(reference) = ConversationReference::of(activity) else { return Ok(()) };
     let reference = reference.with_service_url_verified(service_url_verified);
     let conversations = settings.conversations(host, Deadline::after(host, RECORD_WITHIN));
-    let tells = told_by(activity);
-    let result = match tells {
-        Tells::Here(sign) => hear(host, &conversations, &reference, sign).await,
-        Tells::Over => conversations.forget(&ConversationKey::of(&reference)).await,
-        Tells::ForgetPerson => forget_person(host, settings, &conversations, &reference).await,
-        Tells::Nothing => return Ok(()),
+    let effect = effect_of(activity);
+    let result = match effect {
+        Effect::Active(sign) => record_activity(host, &conversations, &reference, sign).await,
+        Effect::Ended => conversations.forget(&ConversationKey::of(&reference)).await,
+        Effect::ForgetPerson => forget_person(host, settings, &conversations, &reference).await,
+        Effect::None => return Ok(()),
     };
     let is_done = result.is_ok();
     log(host, result);
-    if is_done || tells != Tells::ForgetPerson { Ok(()) } else { Err(Rejection::StateUnavailable) }
+    if is_done || effect != Effect::ForgetPerson { Ok(()) } else { Err(Rejection::StateUnavailable) }
 }
 
-/// Records a sign. Key-value remembers what the table has of the conversation, so that an ordinary activity costs one read
-/// there and no call of the table. A key-value store that fails costs the call, and nothing else.
-async fn hear<H: Host>(
+/// Records that the conversation was active. Key-value holds a fingerprint of the conversation's record, so
+/// an activity without news costs one read of key-value, and no call of the table service. If key-value
+/// fails, the bot calls the table service.
+async fn record_activity<H: Host>(
     host: &H,
     conversations: &Conversations<'_, H>,
     reference: &ConversationReference,
@@ -53,14 +56,15 @@ async fn hear<H: Host>(
     let known = known.as_deref().and_then(Fingerprint::read);
     match conversations.hear(reference, sign, known.as_ref()).await? {
         Heard::Stored(fingerprint) => _ = host.set(&name, &fingerprint.to_bytes()).await,
-        // The poller has paused the conversation, and could not delete the fingerprint.
+        // The poller has paused the conversation, but could not delete the fingerprint in the store of the
+        // bot.
         Heard::Paused if known.is_some() => _ = host.delete(&name).await,
         Heard::Known | Heard::Paused | Heard::Newer => {}
     }
     Ok(())
 }
 
-/// Forgets what is the person's own.
+/// Deletes the person's own conversations.
 async fn forget_person<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -73,8 +77,9 @@ async fn forget_person<H: Host>(
     Ok(())
 }
 
-/// Forgets a conversation, and drops what waits for it. The tombstone comes first, and the poller is told of it: a bot that
-/// dies in between must not leave alerts that are said to somebody who asked to be forgotten.
+/// Deletes a conversation, and withdraws the alerts that wait for it. The tombstone and the withdrawal are
+/// stored first: if the bot is killed after that, runs still deliver no alert to a person who asked to be
+/// forgotten.
 pub(crate) async fn forget_for_good<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -88,7 +93,7 @@ pub(crate) async fn forget_for_good<H: Host>(
     conversations.forget(key).await
 }
 
-/// Records that nobody is there any more, as far as the channel says.
+/// Pauses a conversation, because the channel reports that the person cannot be reached there.
 pub(crate) async fn pause<H: Host>(host: &H, settings: &BotSettings, reference: &ConversationReference) {
     let conversations = settings.conversations(host, Deadline::after(host, RECORD_WITHIN));
     log(host, conversations.pause(reference, host.now() + PAUSED_FOR).await);
@@ -103,30 +108,34 @@ fn log(host: &impl Host, result: Result<(), StateError>) {
     host.event(level, event, json!({"reason": error.to_string()}));
 }
 
+/// The effect of an activity on the stored conversations.
 #[derive(Debug, PartialEq)]
-enum Tells {
-    Here(Sign),
-    Over,
+enum Effect {
+    /// The conversation was active.
+    Active(Sign),
+    /// The conversation has ended, or the bot was removed.
+    Ended,
+    /// The person asked to be forgotten.
     ForgetPerson,
-    Nothing,
+    None,
 }
 
-fn told_by(activity: &Activity) -> Tells {
+fn effect_of(activity: &Activity) -> Effect {
     match &activity.kind {
-        ActivityKind::Message => Tells::Here(Sign::Message),
-        ActivityKind::ConversationUpdate if activity.removes_the_bot() => Tells::Over,
-        ActivityKind::ConversationUpdate if activity.adds_the_bot() => Tells::Here(Sign::Installed),
-        ActivityKind::ConversationUpdate => Tells::Here(Sign::Update),
-        // An upgrade is `remove-upgrade`, then `add-upgrade`: the conversation stays.
+        ActivityKind::Message => Effect::Active(Sign::Message),
+        ActivityKind::ConversationUpdate if activity.removes_the_bot() => Effect::Ended,
+        ActivityKind::ConversationUpdate if activity.adds_the_bot() => Effect::Active(Sign::Installed),
+        ActivityKind::ConversationUpdate => Effect::Active(Sign::Update),
+        // For an upgrade, Teams sends `remove-upgrade` and then `add-upgrade`. The conversation does not end.
         ActivityKind::InstallationUpdate => match activity.action.as_deref() {
-            Some("add" | "add-upgrade") => Tells::Here(Sign::Installed),
-            Some("remove") => Tells::Over,
-            _ => Tells::Nothing,
+            Some("add" | "add-upgrade") => Effect::Active(Sign::Installed),
+            Some("remove") => Effect::Ended,
+            _ => Effect::None,
         },
-        ActivityKind::EndOfConversation => Tells::Over,
-        ActivityKind::DeleteUserData => Tells::ForgetPerson,
+        ActivityKind::EndOfConversation => Effect::Ended,
+        ActivityKind::DeleteUserData => Effect::ForgetPerson,
         ActivityKind::Invoke | ActivityKind::Event | ActivityKind::Trigger | ActivityKind::Other(_) => {
-            Tells::Nothing
+            Effect::None
         }
     }
 }
@@ -154,79 +163,85 @@ mod tests {
         ConversationKey::of(&ConversationReference::of(&activity(&json!({}))).unwrap())
     }
 
-    fn hear(stage: &Stage, change: &Value) {
+    fn receive(stage: &Stage, change: &Value) {
         run(note(&stage.host, &stage.settings, &activity(change), true)).unwrap();
     }
 
     #[test]
-    fn an_activity_of_a_known_conversation_costs_one_read_of_key_value_and_nothing_else() {
+    fn activity_without_news_costs_one_read_of_key_value() {
         let stage = Stage::new();
-        hear(&stage, &json!({}));
+        receive(&stage, &json!({}));
         assert_eq!(stage.host.store.borrow().keys().cloned().collect::<Vec<_>>(), [known_key(&key())]);
         let (calls, writes) = (stage.calls(), stage.host.writes.get());
         for change in
             [json!({}), json!({"id": "8"}), json!({"type": "conversationUpdate"}), json!({"type": "message"})]
         {
             stage.host.reads.take();
-            hear(&stage, &change);
+            receive(&stage, &change);
             assert_eq!(stage.host.reads.take(), [known_key(&key())], "{change}");
         }
-        assert_eq!((stage.calls(), stage.host.writes.get()), (calls, writes));
-        // Key-value may be emptied at any time: it is filled again, and the table is not written.
+        assert_eq!(
+            (stage.calls(), stage.host.writes.get()),
+            (calls, writes),
+            "calls, and writes of key-value"
+        );
+        // A host may empty key-value at any time. The bot then reads the table, stores the fingerprint, and
+        // does not write the table.
         stage.host.store.borrow_mut().clear();
-        hear(&stage, &json!({}));
+        receive(&stage, &json!({}));
         let is_read = |request: &http::Request<_>| request.method() == http::Method::GET;
         assert!(stage.host.sent.borrow()[calls..].iter().all(is_read) && stage.calls() > calls);
         assert_eq!(stage.host.store.borrow().len(), 1);
     }
 
     #[test]
-    fn after_a_pause_the_person_s_next_message_ends_it() {
+    fn pause_ends_with_the_persons_next_message() {
         let stage = Stage::new();
         let is_paused = || run(stage.conversations().get(&key())).unwrap().unwrap().paused;
-        hear(&stage, &json!({}));
+        receive(&stage, &json!({}));
         let reference = ConversationReference::of(&activity(&json!({}))).unwrap();
         for keeps_fingerprint in [false, true] {
             let known = run(stage.host.get(&known_key(&key()))).unwrap().unwrap();
             run(pause(&stage.host, &stage.settings, &reference));
             assert!(is_paused() && stage.host.store.borrow().is_empty());
             if keeps_fingerprint {
-                // The poller has a store of its own. An update with news finds the pause, and deletes the fingerprint.
+                // The poller has its own store. An update with news finds the pause, and deletes the
+                // fingerprint.
                 run(stage.host.set(&known_key(&key()), &known)).unwrap();
             }
-            hear(
+            receive(
                 &stage,
                 &json!({"type": "conversationUpdate", "serviceUrl": format!("https://{keeps_fingerprint}/")}),
             );
             assert!(is_paused() && stage.host.store.borrow().is_empty());
-            hear(&stage, &json!({}));
+            receive(&stage, &json!({}));
             assert!(!is_paused() && stage.host.store.borrow().len() == 1);
         }
     }
 
     #[test]
-    fn a_conversation_that_ended_is_forgotten_with_its_fingerprint() {
+    fn conversation_that_ended_is_deleted_with_its_fingerprint() {
         for change in [
             json!({"type": "endOfConversation"}),
             json!({"type": "deleteUserData"}),
             json!({"type": "installationUpdate", "action": "remove"}),
         ] {
             let stage = Stage::new();
-            hear(&stage, &json!({}));
-            hear(&stage, &change);
+            receive(&stage, &json!({}));
+            receive(&stage, &change);
             assert_eq!(run(stage.conversations().get(&key())), Ok(None), "{change}");
             assert!(stage.host.store.borrow().is_empty(), "{change}");
         }
     }
 
     #[test]
-    fn a_table_service_that_refuses_is_logged_and_no_fingerprint_is_kept() {
+    fn refusal_of_the_table_service_is_logged_and_stores_no_fingerprint() {
         let stage = Stage::new();
         stage.refuse_tables();
-        hear(&stage, &json!({}));
+        receive(&stage, &json!({}));
         assert_eq!(stage.host.events("conversation.not-stored").len(), 1);
         assert!(stage.host.store.borrow().is_empty());
-        // A failure counts only for `deleteUserData`: the channel has to send it again.
+        // Only the failure of `deleteUserData` is an error, because the channel has to send it again.
         for (kind, expected) in [("message", true), ("endOfConversation", true), ("deleteUserData", false)] {
             let activity = activity(&json!({"type": kind}));
             assert_eq!(run(note(&stage.host, &stage.settings, &activity, true)).is_ok(), expected, "{kind}");
@@ -234,34 +249,37 @@ mod tests {
     }
 
     #[test]
-    fn what_an_activity_tells() {
+    fn each_type_of_activity_has_its_effect() {
         for (change, expected) in [
-            (json!({"type": "message"}), Tells::Here(Sign::Message)),
-            (json!({"type": "conversationUpdate"}), Tells::Here(Sign::Update)),
-            (json!({"type": "conversationUpdate", "membersAdded": [{"id": "u"}]}), Tells::Here(Sign::Update)),
+            (json!({"type": "message"}), Effect::Active(Sign::Message)),
+            (json!({"type": "conversationUpdate"}), Effect::Active(Sign::Update)),
+            (
+                json!({"type": "conversationUpdate", "membersAdded": [{"id": "u"}]}),
+                Effect::Active(Sign::Update),
+            ),
             (
                 json!({"type": "conversationUpdate", "membersAdded": [{"id": "b"}]}),
-                Tells::Here(Sign::Installed),
+                Effect::Active(Sign::Installed),
             ),
-            (json!({"type": "conversationUpdate", "membersRemoved": [{"id": "b"}]}), Tells::Over),
+            (json!({"type": "conversationUpdate", "membersRemoved": [{"id": "b"}]}), Effect::Ended),
             (
                 json!({"type": "conversationUpdate", "membersRemoved": [{"id": "u"}]}),
-                Tells::Here(Sign::Update),
+                Effect::Active(Sign::Update),
             ),
-            (json!({"type": "installationUpdate", "action": "add"}), Tells::Here(Sign::Installed)),
-            (json!({"type": "installationUpdate", "action": "add-upgrade"}), Tells::Here(Sign::Installed)),
-            (json!({"type": "installationUpdate", "action": "remove"}), Tells::Over),
-            (json!({"type": "installationUpdate", "action": "remove-upgrade"}), Tells::Nothing),
-            (json!({"type": "installationUpdate"}), Tells::Nothing),
-            (json!({"type": "endOfConversation"}), Tells::Over),
-            (json!({"type": "deleteUserData"}), Tells::ForgetPerson),
-            (json!({"type": "invoke"}), Tells::Nothing),
-            (json!({"type": "typing"}), Tells::Nothing),
+            (json!({"type": "installationUpdate", "action": "add"}), Effect::Active(Sign::Installed)),
+            (json!({"type": "installationUpdate", "action": "add-upgrade"}), Effect::Active(Sign::Installed)),
+            (json!({"type": "installationUpdate", "action": "remove"}), Effect::Ended),
+            (json!({"type": "installationUpdate", "action": "remove-upgrade"}), Effect::None),
+            (json!({"type": "installationUpdate"}), Effect::None),
+            (json!({"type": "endOfConversation"}), Effect::Ended),
+            (json!({"type": "deleteUserData"}), Effect::ForgetPerson),
+            (json!({"type": "invoke"}), Effect::None),
+            (json!({"type": "typing"}), Effect::None),
         ] {
             let mut json = json!({"conversation": {"id": "c"}, "recipient": {"id": "b"}});
             json.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
             let activity = Activity::parse(Value::to_string(&json).as_bytes()).unwrap();
-            assert_eq!(told_by(&activity), expected, "{change}");
+            assert_eq!(effect_of(&activity), expected, "{change}");
         }
     }
 }

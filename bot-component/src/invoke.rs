@@ -1,4 +1,4 @@
-//! Buttons of cards, and what else asks for an answer in the HTTP response itself.
+//! Activities of type `invoke`, whose answer is the HTTP response itself, and buttons of cards.
 
 use bot_framework::Activity;
 use bytes::Bytes;
@@ -6,12 +6,12 @@ use http::{Response, StatusCode};
 use platform::{Host, Level, answer, excerpt};
 use serde_json::{Value, json};
 
-const CODE: &str = "NotSupported";
-const MESSAGE: &str = "this bot does nothing with it";
+pub(crate) const CODE: &str = "NotSupported";
+pub(crate) const MESSAGE: &str = "invoke: this bot supports no invoke activities; send a message instead";
 
-/// Answers an `invoke`. The bot does nothing with any, and says so as the protocol wants it: with the status 200, because any
-/// other makes the client say that the bot is broken, and with the error in the body. A card of version 1.4 or later has a form
-/// of its own.
+/// Answers an `invoke` with an error, because the bot supports no invoke. The status is 200 and the error is
+/// in the body, as the protocol requires: for any other status the client shows that the bot is broken. Cards
+/// of version 1.4 or later (`adaptiveCard/action`) have their own form of error.
 pub(crate) fn answer(host: &impl Host, activity: &Activity) -> Response<Bytes> {
     let name = activity.rest.get("name").and_then(Value::as_str).unwrap_or_default();
     host.event(Level::Info, "invoke.not-supported", json!({"name": excerpt(name)}));
@@ -25,15 +25,16 @@ pub(crate) fn answer(host: &impl Host, activity: &Activity) -> Response<Bytes> {
     answer::json(StatusCode::OK, &body)
 }
 
-/// Whether a message without text is a button that was pressed: it has a value, or answers a message without holding anything.
-/// Teams sends the latter where `data` of an `Action.Submit` is a string.
+/// Whether a message without text means that the person pressed a button: the message has a `value`, or it
+/// replies to a message and has no attachments. Teams sends the second form if `data` of an `Action.Submit`
+/// is a string.
 pub(crate) fn is_press(activity: &Activity) -> bool {
-    let is_there = |name: &str| match activity.rest.get(name) {
+    let has = |name: &str| match activity.rest.get(name) {
         None | Some(Value::Null) => false,
         Some(Value::Array(items)) => !items.is_empty(),
         Some(_) => true,
     };
-    is_there("value") || is_there("replyToId") && !is_there("attachments")
+    has("value") || has("replyToId") && !has("attachments")
 }
 
 #[cfg(test)]
@@ -49,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invoke_is_a_200_that_names_the_error_in_the_form_of_its_protocol() {
+    fn invoke_is_answered_200_with_the_error_in_the_form_of_its_protocol() {
         for (name, pointer) in [
             (json!("adaptiveCard/action"), "/value/code"),
             (json!("task/fetch"), "/error/code"),
@@ -63,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn presses_of_buttons_are_told_from_empty_messages() {
+    fn button_press_is_recognized_by_value_or_reply_without_attachments() {
         for (change, expected) in [
             (json!({}), false),
             (json!({"value": "yes"}), true),

@@ -1,7 +1,9 @@
-//! The kick: after an alert is on the queue, the bot calls the poller, so that nobody waits for the scheduler's next tick.
+//! The kick: after the bot has put an alert on the queue, it calls the poller, so that the person does not
+//! wait for the next run of the scheduler.
 //!
-//! It follows the answer, and delivery never rests on it: what a lost kick leaves on the queue, the scheduler's next run
-//! takes. A run that is at work takes in what comes, so then there is no kick.
+//! The bot sends the kick after its answer. Delivery does not depend on the kick: if the kick is lost, the
+//! next run of the scheduler takes the message. The bot sends no kick while a run works, because that run
+//! also takes new messages.
 
 use std::time::Duration;
 
@@ -15,11 +17,11 @@ use platform::{Host, Level, Secret, Settings, SettingsError, Timeouts};
 use serde_json::json;
 use storage_queue::QueueName;
 
-/// The poller, as another component of the application: Spin's local service chaining
+/// The URL of the poller, which is another component of the application, by Spin's local service chaining
 /// (<https://spinframework.dev/http-outbound#local-service-chaining>).
 const POLLER: &str = "http://poller.spin.internal/internal/poll";
 
-/// The poller answers as soon as its run has begun.
+/// Short times, because the poller answers as soon as its run has begun.
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(1),
     first_byte: Duration::from_secs(2),
@@ -28,7 +30,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     max_answer_bytes: 4 * 1024,
 };
 
-/// How the poller is called.
+/// The data for the call of the poller.
 #[derive(Debug, Clone)]
 pub(crate) struct Kick {
     key: Secret,
@@ -36,7 +38,8 @@ pub(crate) struct Kick {
 }
 
 impl Kick {
-    /// Reads the variable `kick`: `on`, or `off` where a platform has no service chaining.
+    /// Reads the variable `kick`: `on`, or `off` for platforms without service chaining, which returns
+    /// `None`.
     pub(crate) fn read(
         settings: &impl Settings,
         bot: Option<&BotCredentials>,
@@ -49,14 +52,14 @@ impl Kick {
         Ok(Some(Self { key: kick_key(settings, bot, &queue)?, queue }))
     }
 
-    /// Begins a run, unless one is at work. A failure is one line in the log.
+    /// Asks the poller to begin a run, unless a run works already. A failure is one line in the log.
     pub(crate) async fn send<H: Host>(self, host: &H) {
         if is_run_at_work(host, &self.queue).await {
             return;
         }
         let request = Request::post(POLLER)
             .header(AUTHORIZATION, format!("Bearer {}", self.key.expose()))
-            // RFC 7240: the answer comes when the run has begun, not when it has ended.
+            // RFC 7240: the poller answers when the run has begun, not when it has ended.
             .header("prefer", "respond-async")
             .body(Bytes::new());
         let reason = match request {
@@ -100,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn kick_is_left_out_when_off_or_while_a_run_is_at_work() {
+    fn kick_is_not_sent_when_off_or_while_a_run_works() {
         assert!(kick(&host("off")).is_none());
         let host = host("on");
         let record = json!({"run": "a", "untilMilliseconds": host.now().timestamp_millis() + 1000});
@@ -110,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn kick_that_fails_is_one_line_without_the_key() {
+    fn kick_that_fails_is_one_log_line_without_the_key() {
         for answer in [
             Ok(platform::testing::response(401, "")),
             Ok(platform::testing::response(500, "")),

@@ -1,6 +1,15 @@
-//! The HTTP door: receives Bot Framework activities, puts address envelopes on the queue, acknowledges the user.
+//! The HTTP entry point of the bot: receives activities of the Bot Framework and calls of other programs,
+//! puts envelopes on the queue, and answers. Use this component wherever channels or back ends call the bot.
 //!
-//! One module per route; what is not about a route lives in the crates below.
+//! The component takes no messages off the queue: the poller (`trigger-component`) delivers them. Only a call
+//! that deletes a conversation reads the poison queue. It sends only replies to the person who has just
+//! written, and the alerts of trigger activities.
+//!
+//! Sources: activities are specified at
+//! <https://github.com/microsoft/Agents/blob/main/specs/activity/protocol-activity.md>, the routes for other
+//! programs in `docs/openapi.yaml`, and every error in `docs/errors.md`.
+//!
+//! There is one module per route. Code that does not belong to a route is in the crates below.
 //!
 //! | to change | look in |
 //! |---|---|
@@ -10,20 +19,20 @@
 //! | which messages are not answered: of programs, and a group's talk | `loops.rs`; how many are: `crates/state`, and `own_count.rs` while the tables do not answer; the text of a message: `crates/bot-framework`, `message_text/` |
 //! | what a word of a person does | `commands.rs` (the words: `crates/envelope`) |
 //! | who may subscribe to a tag | `subscribing.rs`; the codes: `tag_code.rs`; tenants: `tag_scope.rs` |
-//! | what is recorded of a conversation, and when | `conversation.rs` |
-//! | what a card's button or another invoke is answered | `invoke.rs` |
-//! | an alert that comes as a trigger activity | `trigger_activity.rs` |
-//! | who may call these routes, and what a key may do | `alerts/admission.rs`, `alerts/keys.rs`, `alerts/named_key.rs`, `alerts/grant.rs` |
-//! | what a call of `POST /api/alerts` may hold | `alerts/body.rs`, `alerts/activity.rs` |
-//! | whom `to` means | `alerts/target.rs`; how many at once: `alerts/paging.rs` |
+//! | which data of a conversation are stored, and when | `conversation.rs` |
+//! | the answer to the button of a card, or to another invoke | `invoke.rs` |
+//! | an alert that arrives as a trigger activity | `trigger_activity.rs` |
+//! | who may call the alert routes, and the scopes of a key | `alerts/admission.rs`, `alerts/keys.rs`, `alerts/named_key.rs`, `alerts/grant.rs` |
+//! | the body of `POST /api/alerts` | `alerts/body.rs`, `alerts/activity.rs` |
+//! | the conversations that `to` names | `alerts/target.rs`; pages: `alerts/paging.rs` |
 //! | tags of conversations, and codes for tags | `alerts/tags.rs`, `alerts/codes.rs` |
-//! | what an idempotency key does | `alerts/identity.rs` |
-//! | how a conversation is forgotten by a call | `alerts/forgetting.rs` |
-//! | in which order a call is recorded, queued and answered | `alerts/call.rs`; what stands in its alerts: `alerts/draft.rs` |
+//! | the effect of an idempotency key | `alerts/identity.rs` |
+//! | how a call deletes a conversation | `alerts/forgetting.rs` |
+//! | in which order a call is recorded, queued and answered | `alerts/call.rs`; the content of its alerts: `alerts/draft.rs` |
 //! | how a message is put on the queue | `outbox.rs` |
-//! | how the poller is called | `kick.rs` |
-//! | a status, a code or a text of a refusal | `rejection/` |
-//! | how much of something there may be | `limits.rs` |
+//! | how the bot calls the poller | `kick.rs` |
+//! | a status, a code or a message of a refusal | `rejection/`, then `docs/errors.md` |
+//! | a limit of a request or a call | `limits.rs` |
 
 mod alerts;
 mod answered;
@@ -54,8 +63,8 @@ pub use router::handle;
 pub use settings::JOINED;
 
 #[cfg(target_os = "wasi")]
-mod door {
-    // The macro's bindings need it.
+mod entry_point {
+    // The macro's bindings contain unsafe code.
     #![allow(unsafe_code)]
 
     use spin_sdk::http::{IncomingRequest, ResponseOutparam};

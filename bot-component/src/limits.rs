@@ -1,15 +1,16 @@
-//! How much of something there may be.
+//! Limits of a request and of a call.
 
 use std::time::Duration;
 
-/// The longest body of a request. The Bot Framework's own limit of an activity is about this.
+/// The longest body of a request. The Bot Framework limits an activity to about this size.
 pub(crate) const MAX_BODY_BYTES: usize = 256 * 1024;
 
-/// The most elements of `to`, and the most conversations of one page: their records are accepted in one batch.
+/// The most elements of `to`, and the most conversations of one page, because the ledger accepts the records
+/// of a page in one batch.
 pub(crate) const MAX_TARGETS: usize = 100;
 
-/// The most pages of one call: a call has 30 s, and each conversation takes a Put.
+/// The most pages of one call, because a call has 30 s, and each conversation takes a Put.
 pub(crate) const MAX_PAGES: usize = 10;
 
-/// The furthest that an alert may lie ahead.
+/// The longest time until an alert is due.
 pub(crate) const MAX_AHEAD: Duration = Duration::from_secs(366 * 24 * 60 * 60);

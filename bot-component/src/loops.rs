@@ -1,5 +1,5 @@
-//! Messages that are not answered, because an answer would be answered in turn, and that again; or because they are not
-//! said to the bot.
+//! Messages that the bot does not answer: messages of programs, because two programs that answer each other
+//! never stop, and messages of a group that do not mention the bot.
 
 use bot_framework::{Activity, ActivityKind, ConversationReference};
 use envelope::words;
@@ -7,28 +7,29 @@ use platform::{Host, Level};
 use serde_json::json;
 use state::ConversationKey;
 
-/// Whether a message comes from a program, is the bot's own, or is a group's talk: then nobody is answered, and the log says
-/// why. The address book learns nothing: a channel has a conversation for each thread, and only those in which the bot was
-/// spoken to are to be alerted.
+/// Whether the bot ignores a message, because a program or the bot itself sent it, or because a message of a
+/// group does not mention the bot. The log names the reason. The bot does not record the conversation either:
+/// each thread of a channel is a conversation, and alerts go only to threads in which a person has addressed
+/// the bot.
 pub(crate) fn is_ignored(host: &impl Host, activity: &Activity) -> bool {
-    let Some(reason) = why(activity) else { return false };
+    let Some(reason) = reason_to_ignore(activity) else { return false };
     let conversation = ConversationReference::of(activity).map(|address| ConversationKey::of(&address));
     let conversation = conversation.as_ref().map(ConversationKey::as_str).unwrap_or_default();
     host.event(Level::Info, "message.ignored", json!({"conversation": conversation, "reason": reason}));
     true
 }
 
-fn why(activity: &Activity) -> Option<&'static str> {
+fn reason_to_ignore(activity: &Activity) -> Option<&'static str> {
     if activity.kind != ActivityKind::Message {
         return None;
     }
     if activity.from.as_ref().is_some_and(|from| from.is_program()) {
-        return Some("its sender is a bot");
+        return Some("the sender is a program");
     }
     if !activity.is_for_the_bot() {
-        return Some("it does not mention the bot");
+        return Some("the message does not mention the bot");
     }
-    words::are_own(&activity.text_to_the_bot()).then_some("it begins with the bot's own words")
+    words::are_own(&activity.text_to_the_bot()).then_some("the message begins with the bot's own words")
 }
 
 #[cfg(test)]
@@ -39,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bots_echoes_and_talk_of_groups_are_ignored_and_people_are_not() {
+    fn messages_of_programs_and_of_groups_without_a_mention_are_ignored() {
         let mention = json!({
             "text": "<at>Bot</at> > Queued: tea",
             "entities": [{"type": "mention", "mentioned": {"id": "b"}, "text": "<at>Bot</at>"}],

@@ -1,4 +1,5 @@
-//! `POST /api/messages`: an activity comes in, an envelope goes on the queue, the person is told.
+//! `POST /api/messages`: checks an activity, and acts on it. A message becomes an envelope on the queue, and
+//! the person gets a reply.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -21,7 +22,8 @@ use crate::settings::{BotSettings, CallerSettings};
 use crate::trigger_activity;
 use crate::turn::Turn;
 
-/// Keys are fetched once a day at most, and have to leave room for the rest of the 15 s that a channel waits.
+/// The longest time for fetching keys, which the bot does once a day at most. A channel waits 15 s for the
+/// whole answer.
 const KEYS_WITHIN: Duration = Duration::from_secs(4);
 
 pub(crate) async fn post<H: Host>(
@@ -32,7 +34,8 @@ pub(crate) async fn post<H: Host>(
     expect_own_host(host, request.headers())?;
     let caller = CallerSettings::read(host)?;
     let (head, body) = request.into_parts();
-    // Before anything else is looked at: a stranger gets no parser to play with, and costs one read of variables.
+    // The bot checks the token before it parses the body, so that an unknown caller reaches no parser, and
+    // costs one read of variables.
     let token = match caller.inbound() {
         Some(inbound) => Some(inbound.verify(host, &head.headers, Deadline::after(host, KEYS_WITHIN)).await?),
         None => {
@@ -45,9 +48,9 @@ pub(crate) async fn post<H: Host>(
     let tokens = settings.bot.as_ref().map(|bot| Tokens::new(host, bot).with_sealed(sealed));
     let request = Request::from_parts(head, body);
     let answered = answer_caller(host, &settings, token.as_ref(), tokens.as_ref(), request, begin).await;
-    // Of a tenant that the bot does not serve nothing is kept, not even that its token was checked.
-    let is_of_stranger = matches!(answered, Err(Rejection::TenantRefused(_)));
-    if let Some(token) = token.as_ref().filter(|_| !is_of_stranger) {
+    // The bot stores nothing for a tenant that it does not serve, not even that it has checked the token.
+    let is_refused_tenant = matches!(answered, Err(Rejection::TenantRefused(_)));
+    if let Some(token) = token.as_ref().filter(|_| !is_refused_tenant) {
         let sealed = match &tokens {
             Some(tokens) => tokens.sealed().await,
             None => None,
@@ -57,7 +60,7 @@ pub(crate) async fn post<H: Host>(
     answered
 }
 
-/// Answers a caller that is let in.
+/// Answers an accepted caller.
 async fn answer_caller<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -73,7 +76,7 @@ async fn answer_caller<H: Host>(
     settings.tenants.admit(&activity)?;
     let claim = activity.service_url.as_deref().unwrap_or_default();
     let service_url = settings.trust.check(claim)?;
-    // In anonymous mode there is nobody who could vouch for it.
+    // In anonymous mode no token vouches for the serviceUrl.
     let service_url_verified = caller.is_some_and(Caller::vouches_for_service_url);
     if loops::is_ignored(host, &activity) {
         let answered = Answered::from(answer::json(StatusCode::ACCEPTED, &json!({})));
@@ -83,7 +86,7 @@ async fn answer_caller<H: Host>(
     let replies = activity.expects_replies().then(RefCell::default);
     let turn = Turn { host, settings, tokens, service_url, service_url_verified, begin, replies };
     let answered = answer_activity(&turn, &activity).await?;
-    // The answer to an invoke is a reply already.
+    // The answer to an invoke already holds the reply.
     match turn.replies {
         Some(replies) if activity.kind != ActivityKind::Invoke => {
             Ok(answered.with_replies(&replies.into_inner()))
@@ -92,7 +95,7 @@ async fn answer_caller<H: Host>(
     }
 }
 
-/// Does what an activity asks for.
+/// Acts on an activity, by its type.
 async fn answer_activity<H: Host>(turn: &Turn<'_, H>, activity: &Activity) -> Result<Answered, Rejection> {
     let (host, settings) = (turn.host, turn.settings);
     match activity.kind {

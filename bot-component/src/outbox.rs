@@ -1,4 +1,4 @@
-//! Putting envelopes on the queue.
+//! Puts envelopes on the queue.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use storage_queue::{Put, PutOptions, QueueClient, QueueError, TimeToLive};
 
 use crate::settings::BotSettings;
 
-/// The longest that the queue hides a message.
+/// The longest time for which the queue hides a message.
 const MAX_HIDE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// How many Puts of one call go on at once.
+/// The most Puts of one call that run at once.
 const PUTS_AT_ONCE: usize = 8;
 
 /// How long it may take to tell runs of an alert that the queue may hold twice.
@@ -87,8 +87,8 @@ impl<'a, H: Host> Outbox<'a, H> {
         }
     }
 
-    /// Puts many, several at once: `put` of each, in any order. After a failure no more are begun, because each would take
-    /// as long to fail; `put` says whether it succeeded.
+    /// Calls `put` for each item, several at once, in any order. `put` returns whether it succeeded. After a
+    /// failure no further call begins, because each call would take as long to fail.
     pub(crate) async fn put_all<T>(
         &self,
         items: impl Iterator<Item = T>,
@@ -117,7 +117,7 @@ pub(crate) fn log_failed_put(host: &impl Host, id: &str, error: &QueueError, is_
 pub(crate) fn put_options(envelope: &Envelope, now: DateTime<Utc>) -> PutOptions {
     let wait =
         envelope.not_before.and_then(|due| (due - now).to_std().ok()).unwrap_or_default().min(MAX_HIDE);
-    // Up, so that nobody is handed one that is not due.
+    // Rounded up, so that the queue hands out no message before it is due.
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     PutOptions {
         visibility_timeout_seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_hidden_until_it_is_due_or_for_seven_days() {
+    fn message_is_hidden_until_it_is_due_or_for_seven_days() {
         let address = br#"{"channelId":"x","serviceUrl":"https://x/","conversation":{"id":"c"}}"#;
         let address = ConversationReference::from_fields(Fields::parse(address).unwrap()).unwrap();
         let now = "2026-11-23T22:00:00Z".parse().unwrap();

@@ -1,4 +1,4 @@
-//! What every route asks of a request.
+//! Checks of the headers that several routes make.
 
 use bot_framework::AuthMode;
 use http::HeaderMap;
@@ -7,12 +7,12 @@ use platform::Settings;
 
 use crate::rejection::Rejection;
 
-/// In anonymous mode the request has to be made to this machine by name.
+/// Checks `Host`: in anonymous mode the header must name this machine.
 pub(crate) fn expect_own_host(settings: &impl Settings, headers: &HeaderMap) -> Result<(), Rejection> {
     Ok(AuthMode::read(settings)?.check_host(headers)?)
 }
 
-/// The body has to be JSON, by its Content-Type.
+/// Checks `Content-Type`: the body must be JSON.
 pub(crate) fn expect_json(headers: &HeaderMap) -> Result<(), Rejection> {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = value.split(';').next().unwrap_or_default().trim();

@@ -1,4 +1,4 @@
-//! Which request goes where.
+//! Routes a request by its path and method.
 
 use http::{Method, Request, StatusCode};
 use platform::{Host, Reply, RequestBody, answer};
@@ -7,12 +7,12 @@ use crate::alerts;
 use crate::messages;
 use crate::rejection::Rejection;
 
-/// Answers one request. Never fails: whatever goes wrong is an answer, and a line in the log.
+/// Answers one request. Never fails: each error becomes an answer and a line in the log.
 pub async fn handle<H: Host>(host: &H, request: Request<impl RequestBody>) -> Reply<'_> {
     let answered = match request.uri().path() {
         "/api/messages" => match *request.method() {
             Method::POST => messages::post(host, request).await,
-            // Probes: the Playground asks HEAD before anything else.
+            // Probes: the Playground sends HEAD before its first activity.
             Method::GET | Method::HEAD | Method::OPTIONS => Ok(answer::empty(StatusCode::OK).into()),
             _ => Err(Rejection::MethodNotAllowed { allow: "GET, HEAD, OPTIONS, POST" }),
         },

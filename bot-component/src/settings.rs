@@ -1,4 +1,4 @@
-//! What this component reads from its variables, in the order in which it needs it.
+//! The settings of this component, in the order in which a request needs them.
 
 use std::time::Duration;
 
@@ -19,11 +19,12 @@ use storage_queue::QueueSettings;
 use crate::kick::Kick;
 use crate::rejection::Rejection;
 
-/// How long the token for the storage account may take: it is fetched once an hour.
+/// The longest time to get the token for the storage account. The bot gets a token once an hour.
 const TOKEN_WITHIN: Duration = Duration::from_secs(4);
 
-/// The variables that are read together: one call of the host each. An activity that brings no valid token costs `inbound`
-/// only. A caller of the alert routes without a key costs `alerts` only, or `inbound` too where it brings a token.
+/// The groups of variables. The bot reads each group with one call of the host. For an activity without a
+/// valid token the bot reads only `inbound`. For a caller of the alert routes without a valid key it reads
+/// only `alerts`, and also `inbound` if the caller sends a token.
 pub const JOINED: [Joined; 3] = [
     Joined { variable: "alerts", names: &["alertkey", "alertkeys"] },
     Joined {
@@ -61,13 +62,13 @@ pub const JOINED: [Joined; 3] = [
     },
 ];
 
-/// What decides whether a caller is let in.
+/// The settings that decide whether the bot accepts a caller.
 #[derive(Debug)]
 pub(crate) struct CallerSettings {
     auth_mode: AuthMode,
-    /// The bot's registration, and whom it lets in; `None` in anonymous mode.
+    /// The bot's registration, and the rules for tokens. `None` in anonymous mode.
     registered: Option<(BotIdentity, InboundAuth)>,
-    /// Whose people are let in.
+    /// The tenants that the bot serves.
     tenants: Tenants,
 }
 
@@ -86,47 +87,47 @@ impl CallerSettings {
         Ok(Self { auth_mode, registered, tenants })
     }
 
-    /// Whom the bot lets in; `None` in anonymous mode.
+    /// The rules for tokens. `None` in anonymous mode.
     pub(crate) fn inbound(&self) -> Option<&InboundAuth> {
         self.registered.as_ref().map(|(_, inbound)| inbound)
     }
 }
 
-/// What a request needs whose caller is let in.
+/// The settings for the request of an accepted caller.
 #[derive(Debug)]
 pub(crate) struct BotSettings {
     pub(crate) trust: TrustPolicy,
-    /// Whose people may talk to the bot, and be alerted.
+    /// The tenants that the bot serves and alerts.
     pub(crate) tenants: Tenants,
-    /// Whether people are found by ids that their clients chose.
+    /// Whether an alert may find a person by an id that the client chose.
     pub(crate) unbound_users: UnboundUsers,
-    /// Who the bot is; `None` in anonymous mode.
+    /// The bot's identity and credential. `None` in anonymous mode.
     pub(crate) bot: Option<BotCredentials>,
     pub(crate) seal_key: Option<SealKey>,
     pub(crate) queue: QueueSettings,
     /// The tables, in the storage account of the queue.
     pub(crate) tables: Tables,
-    /// Whether people may subscribe to a tag by a word.
+    /// Whether a person may subscribe to a tag by the command alone.
     pub(crate) subscriptions: Subscriptions,
-    /// How the poller is called; `None` with `kick=off`.
+    /// The data for the call of the poller. `None` with `kick=off`.
     pub(crate) kick: Option<Kick>,
-    /// How many messages of a conversation are answered in a minute.
+    /// How many messages of a conversation the bot answers in a minute.
     pub(crate) allowance: Allowance,
 }
 
-/// `subscriptions`: whether people may subscribe to a tag by a word.
+/// The variable `subscriptions`: whether a person may subscribe to a tag by the command alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Subscriptions {
-    /// Everybody who knows the tag.
+    /// Every person who knows the tag may subscribe.
     Open,
-    /// Only people whom the senders of alerts let in: by the API, or by a code.
+    /// A back end subscribes conversations by the API, or a person sends a code with the command.
     Closed,
 }
 
 impl Subscriptions {
     fn read(settings: &impl Settings, mode: AuthMode) -> Result<Self, SettingsError> {
         let mut choices = [("closed", Self::Closed), ("open", Self::Open)];
-        // The first one is the default.
+        // The first choice is the default.
         if mode == AuthMode::Anonymous {
             choices.reverse();
         }
@@ -155,8 +156,8 @@ impl BotSettings {
         })
     }
 
-    /// Reads them, and gets what opens the storage account: where its connection string holds neither key nor SAS, that is a
-    /// token of the bot's own.
+    /// Reads the settings. If the connection string has neither a key nor a SAS, the bot also gets its own
+    /// token for the storage account.
     pub(crate) async fn open<H: Host>(host: &H, caller: CallerSettings) -> Result<Self, Rejection> {
         let mut settings = Self::read(host, caller)?;
         if !settings.queue.account.needs_token() {
@@ -164,8 +165,9 @@ impl BotSettings {
         }
         let wrong = |problem: &str| SettingsError::new("storageconnection", problem);
         let bot = settings.bot.as_ref();
-        let bot =
-            bot.ok_or_else(|| wrong("needs AccountKey or SharedAccessSignature with authmode=anonymous"))?;
+        let bot = bot.ok_or_else(|| {
+            wrong("expected AccountKey or SharedAccessSignature, because authmode=anonymous gets no token")
+        })?;
         let tokens = Tokens::for_scope(host, bot, STORAGE_SCOPE);
         let token = tokens.bearer(Deadline::after(host, TOKEN_WITHIN)).await.map_err(|error| {
             host.event(Level::Error, "storage.no-token", json!({"reason": error.to_string()}));
@@ -176,7 +178,7 @@ impl BotSettings {
         Ok(settings)
     }
 
-    /// The address book. Its calls take until `deadline` at most.
+    /// The stored conversations. Calls end at `deadline` at the latest.
     pub(crate) fn conversations<'a, H: Host>(
         &'a self,
         host: &'a H,
@@ -186,7 +188,7 @@ impl BotSettings {
             .with_unbound_users(self.unbound_users)
     }
 
-    /// What the poller is told about alerts that it may have in hand. Calls take until `deadline` at most.
+    /// The recent withdrawals of alerts, which runs read. Calls end at `deadline` at the latest.
     pub(crate) fn withdrawals<'a, H: Host>(&'a self, host: &'a H, deadline: Deadline) -> Withdrawals<'a, H> {
         Withdrawals::new(host, &self.queue.account, &self.tables, self.queue.name.as_str(), deadline)
     }
@@ -198,7 +200,7 @@ mod tests {
 
     use super::*;
 
-    /// The connection string names the account, and nothing that opens it.
+    /// The connection string has neither a key nor a SAS.
     const WITHOUT_KEY: [(&str, &str); 6] = [
         ("authmode", "required"),
         ("microsoftappid", "app"),
@@ -213,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_without_key_and_sas_is_opened_by_the_bots_own_token() {
+    fn storage_account_without_key_and_sas_gets_the_bots_own_token() {
         let host = FakeHost::with_settings(WITHOUT_KEY);
         host.then_status(200, r#"{"token_type":"Bearer","expires_in":3600,"access_token":"t.o.k"}"#);
         let settings = open(&host).unwrap();
@@ -221,23 +223,24 @@ mod tests {
         let form = std::str::from_utf8(sent[0].body()).unwrap();
         assert!(form.contains("scope=https%3A%2F%2Fstorage.azure.com%2F.default"), "{form}");
         drop(sent);
-        // The second request finds the token in key-value, and the table service gets it.
+        // The second request finds the token in key-value, and sends the token to the table service.
         let settings_again = open(&host).unwrap();
         assert_eq!(
             (host.sent.borrow().len(), settings_again.queue.account),
-            (1, settings.queue.account.clone())
+            (1, settings.queue.account.clone()),
+            "calls, and the account with its token"
         );
         host.then(Ok(response(403, "")));
         let key = state::ConversationKey::parse("0123456789abcdef0123456789abcdef").unwrap();
         let deadline = Deadline::after(&host, TOKEN_WITHIN);
-        run(settings.conversations(&host, deadline).get(&key)).expect_err("it was refused");
+        run(settings.conversations(&host, deadline).get(&key)).expect_err("the table service answered 403");
         let sent = host.sent.borrow();
         assert_eq!(sent[1].uri().host(), Some("contoso.table.core.windows.net"));
         assert_eq!(sent[1].headers()["authorization"], "Bearer t.o.k");
     }
 
     #[test]
-    fn subscriptions_are_closed_unless_nobody_is_verified_anyway() {
+    fn subscriptions_are_closed_by_default_except_in_anonymous_mode() {
         for (mode, value, expected) in [
             ("required", "", Some(Subscriptions::Closed)),
             ("required", "open", Some(Subscriptions::Open)),
@@ -254,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_token_nothing_is_stored_and_the_log_says_why() {
+    fn storage_token_that_is_refused_is_logged_with_the_reason() {
         let host = FakeHost::with_settings(WITHOUT_KEY);
         host.then_status(401, r#"{"error":"invalid_client","error_codes":[7000222]}"#);
         assert!(matches!(open(&host), Err(Rejection::StateUnavailable)));
@@ -262,7 +265,7 @@ mod tests {
         assert!(reason.contains("AADSTS7000222"), "{reason}");
         let host = FakeHost::with_settings(WITHOUT_KEY);
         host.settings.borrow_mut().insert("authmode".into(), "anonymous".into());
-        let error = open(&host).expect_err("nobody's token").to_string();
+        let error = open(&host).expect_err("anonymous mode has no token").to_string();
         assert!(error.contains("storageconnection"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! `subscribe`: a person wants to hear about a tag.
+//! The command `subscribe`: a person wants the alerts of a tag.
 
 use bot_framework::ConversationReference;
 use envelope::words::Words;
@@ -10,7 +10,8 @@ use crate::settings::{BotSettings, Subscriptions};
 use crate::tag_code::TagCodes;
 use crate::tag_scope::TagScope;
 
-/// Subscribes the conversation at `address`, if the person may. Returns what the person is told.
+/// Subscribes the conversation at `address`, if the person is allowed to. Returns the bot's reply to the
+/// person.
 pub(crate) async fn subscribe<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -79,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn with_closed_subscriptions_a_tag_that_is_guessed_opens_nothing_and_a_code_does() {
+    fn subscribe_with_closed_subscriptions_needs_a_valid_code() {
         let mut stage = Stage::new();
         stage.settings.subscriptions = Subscriptions::Closed;
         let codes = TagCodes::read(&stage.host, &stage.settings).unwrap();
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn with_open_subscriptions_no_code_is_needed() {
+    fn subscribe_with_open_subscriptions_needs_no_code() {
         let stage = Stage::new();
         assert_eq!(say(&stage, &address("webchat"), "x", None), words().subscribed("x"));
         assert_eq!(say(&stage, &address("webchat"), "y", Some("an old code")), words().subscribed("y"));

@@ -1,8 +1,9 @@
-//! Codes by which people subscribe to a tag where `subscriptions=closed`: the API makes one for a tag and an end, and nothing
-//! records it. Whoever has the code may subscribe, until its end.
+//! Codes with which people subscribe to a tag if `subscriptions=closed`. The API makes a code for a tag and
+//! an end, and stores nothing. Every person who has the code may subscribe until its end.
 //!
-//! A code is 15 bytes in base 32: its end in seconds since 1970 (4 bytes), and the first 11 bytes of an HMAC-SHA256 over the bot, the
-//! scope, the tag and the end. So it tells nothing but its end, and 2^88 guesses find another.
+//! A code is 15 bytes in base 32: its end in seconds since 1970 (4 bytes), and the first 11 bytes of an
+//! HMAC-SHA256 over the bot, the scope, the tag and the end. So a code reveals only its end, and an attacker
+//! needs about 2^88 guesses to find a valid code.
 
 use bot_framework::outbound::tag_code_keys;
 use chrono::{DateTime, Utc};
@@ -24,11 +25,11 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 /// Characters between two dashes.
 const GROUP: usize = 6;
 
-/// Makes codes, and checks them.
+/// Makes and checks codes.
 #[derive(Debug)]
 pub(crate) struct TagCodes {
     app_id: String,
-    /// The first one makes codes.
+    /// All keys check codes. The first key makes codes.
     keys: Vec<Key>,
 }
 
@@ -47,31 +48,33 @@ impl TagCodes {
         Ok(Self { app_id, keys })
     }
 
-    /// The code for a tag, until a moment of this century. `None` for another moment.
+    /// Makes the code for a tag. Returns `None` if 32 bits cannot hold `until`, that is before
+    /// 1970 and from 2106 on.
     pub(crate) fn issue(&self, scope: &TagScope, tag: &Tag, until: DateTime<Utc>) -> Option<String> {
         let end = u32::try_from(until.timestamp()).ok()?.to_be_bytes();
         let mac = self.mac(self.keys.first()?, scope, tag, end).finalize().into_bytes();
         let mut code = [0; CODE_BYTES];
         code[..END_BYTES].copy_from_slice(&end);
         code[END_BYTES..].copy_from_slice(&mac[..MAC_BYTES]);
-        Some(shown(&code))
+        Some(to_text(&code))
     }
 
-    /// Whether a code is good for a tag in one of the scopes, now. The comparison takes the same time wherever two codes differ.
+    /// Whether a code is valid now, for a tag in one of the scopes. The comparison takes the same time
+    /// wherever two codes differ.
     pub(crate) fn admit(&self, code: &str, scopes: &[TagScope], tag: &Tag, host: &impl Host) -> bool {
         let Some(code) = read(code) else { return false };
         let (end, mac) = code.split_at(END_BYTES);
         let end: [u8; END_BYTES] = end.try_into().unwrap_or_default();
         let keyed = self.keys.iter().flat_map(|key| scopes.iter().map(move |scope| (key, scope)));
-        let is_ours = keyed.fold(false, |is_ours, (key, scope)| {
-            self.mac(key, scope, tag, end).verify_truncated_left(mac).is_ok() | is_ours
+        let is_valid = keyed.fold(false, |is_valid, (key, scope)| {
+            self.mac(key, scope, tag, end).verify_truncated_left(mac).is_ok() | is_valid
         });
-        is_ours && host.now().timestamp() < i64::from(u32::from_be_bytes(end))
+        is_valid && host.now().timestamp() < i64::from(u32::from_be_bytes(end))
     }
 
     fn mac(&self, Key(key): &Key, scope: &TagScope, tag: &Tag, end: [u8; END_BYTES]) -> Hmac<Sha256> {
         #[allow(clippy::expect_used, reason = "HMAC takes keys of every length")]
-        let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any length will do");
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length");
         let [kind, tenant] = scope.name();
         for part in
             [self.app_id.as_bytes(), kind.as_bytes(), tenant.as_bytes(), tag.as_str().as_bytes(), &end]
@@ -84,8 +87,8 @@ impl TagCodes {
     }
 }
 
-/// 24 characters, in groups.
-fn shown(code: &[u8; CODE_BYTES]) -> String {
+/// Writes a code as 24 characters in groups.
+fn to_text(code: &[u8; CODE_BYTES]) -> String {
     let mut text = String::with_capacity(CODE_BYTES * 2);
     for (index, five) in code.chunks(5).enumerate() {
         let bits = five.iter().fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
@@ -100,7 +103,8 @@ fn shown(code: &[u8; CODE_BYTES]) -> String {
     text
 }
 
-/// Reads a code as a person typed it: dashes and case do not matter, nor does a letter that looks like a digit.
+/// Reads a code as a person types it: the case and dashes do not matter. `o` is read as 0, and `i` and `l` as
+/// 1.
 fn read(text: &str) -> Option<[u8; CODE_BYTES]> {
     let mut code = [0; CODE_BYTES];
     let mut count = 0;
@@ -141,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_good_for_its_bot_tag_tenant_and_time_and_for_nothing_else() {
+    fn code_is_valid_only_for_its_bot_tag_scope_and_time() {
         let host = FakeHost::default();
         let until = host.now() + TimeDelta::seconds(60);
         let ours = codes("app", &[1]);
@@ -150,7 +154,10 @@ mod tests {
             |codes: &TagCodes, scopes: &[TagScope], text: &str| codes.admit(&code, scopes, &tag(text), &host);
         assert!(admit(&ours, &[tenant("t")], "orders-42"));
         assert!(admit(&ours, &[TagScope::NoTenant, tenant("t")], "ORDERS-42"));
-        assert!(admit(&codes("app", &[2, 1]), &[tenant("t")], "orders-42"), "while keys are changed");
+        assert!(
+            admit(&codes("app", &[2, 1]), &[tenant("t")], "orders-42"),
+            "a code of the old key is valid while both keys are set"
+        );
         for (codes, scopes, text) in [
             (codes("app", &[1]), vec![tenant("t")], "orders-43"),
             (codes("app", &[1]), vec![tenant("u")], "orders-42"),
@@ -165,11 +172,11 @@ mod tests {
         host.elapsed.set(std::time::Duration::from_secs(59));
         assert!(admit(&ours, &[tenant("t")], "orders-42"));
         host.elapsed.set(std::time::Duration::from_secs(60));
-        assert!(!admit(&ours, &[tenant("t")], "orders-42"), "its time is over");
+        assert!(!admit(&ours, &[tenant("t")], "orders-42"), "the code has expired");
     }
 
     #[test]
-    fn whatever_is_changed_breaks_a_code() {
+    fn code_with_any_changed_character_is_refused() {
         let host = FakeHost::default();
         let ours = codes("app", &[1]);
         let scope = TagScope::Home { own: None };
@@ -189,13 +196,13 @@ mod tests {
     }
 
     #[test]
-    fn a_code_can_be_typed() {
+    fn code_is_read_in_any_case_with_look_alike_letters() {
         let host = FakeHost::default();
         let code = codes("app", &[1]).issue(&TagScope::NoTenant, &tag("x"), host.now()).unwrap();
         let groups: Vec<_> = code.split('-').map(str::len).collect();
         assert_eq!(groups, [6, 6, 6, 6]);
         let bytes: [u8; CODE_BYTES] = std::array::from_fn(|index| (index * 17) as u8);
-        let text = shown(&bytes);
+        let text = to_text(&bytes);
         assert_eq!(text, "008j4c-t4ank7-f24sna-xwsqfe");
         assert_eq!(read(&text), Some(bytes));
         assert_eq!(read(&text.replace('0', "O").replace('1', "l")), Some(bytes));
@@ -203,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_no_code_can_hold_makes_none() {
+    fn code_for_a_time_outside_32_bits_is_not_made() {
         for time in ["1969-12-31T23:59:59Z", "2106-02-07T06:28:16Z"] {
             let issued = codes("app", &[1]).issue(&TagScope::NoTenant, &tag("x"), time.parse().unwrap());
             assert_eq!(issued, None, "{time}");

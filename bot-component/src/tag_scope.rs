@@ -1,4 +1,4 @@
-//! For which tenants a tag is meant.
+//! The tenants that a tag refers to.
 
 use bot_framework::ConversationReference;
 use bot_framework::json::FieldError;
@@ -6,13 +6,13 @@ use state::{Subscribers, Tag, tenant_of};
 
 use crate::settings::BotSettings;
 
-/// The word that names the conversations in no tenant. No tenant has it as its id.
+/// The word for the conversations in no tenant. No tenant has this word as its id.
 pub(crate) const NONE: &str = "none";
 
 const NO_HOME: &str =
-    "a tenant, because the bot has none of its own, or `none` for conversations in no tenant";
+    "the id of a tenant, because the bot has no tenant of its own, or `none` for conversations in no tenant";
 
-/// The tenants for which a tag is meant.
+/// The tenants that a tag refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TagScope {
     /// The bot's own tenant, if it has one, and the conversations in no tenant.
@@ -22,12 +22,12 @@ pub(crate) enum TagScope {
     },
     /// One tenant, by its id in lower case.
     Tenant(String),
-    /// The conversations in no tenant: other channels than Teams.
+    /// The conversations in no tenant, on other channels than Teams.
     NoTenant,
 }
 
 impl TagScope {
-    /// The scope that a caller names by the field at `path`.
+    /// The scope of a call. `tenant` is the value of the field at `path`.
     pub(crate) fn named(
         tenant: Option<&str>,
         path: &str,
@@ -42,7 +42,8 @@ impl TagScope {
         }
     }
 
-    /// The scope of a call that names none. A bot for many tenants has none: its alerts would reach all of them, or a part.
+    /// The scope of a call that names no tenant. A bot for many tenants has no such scope, because its alerts
+    /// would go to all tenants, or to an arbitrary part of them.
     fn home(settings: &BotSettings) -> Option<Self> {
         match &settings.bot {
             None => Some(Self::Home { own: None }),
@@ -53,7 +54,7 @@ impl TagScope {
         }
     }
 
-    /// Every scope to which a conversation belongs.
+    /// Every scope that contains a conversation.
     pub(crate) fn all_of(address: &ConversationReference, settings: &BotSettings) -> Vec<Self> {
         let own = match tenant_of(address) {
             Some(tenant) => Self::Tenant(tenant.to_lowercase()),
@@ -66,7 +67,7 @@ impl TagScope {
         home.into_iter().chain([own]).collect()
     }
 
-    /// Those who subscribe to a tag.
+    /// The subscribers of a tag in this scope.
     pub(crate) fn subscribers(&self, tag: Tag) -> Subscribers {
         let tenants = match self {
             Self::Home { own } => own.iter().cloned().map(Some).chain([None]).collect(),
@@ -76,7 +77,7 @@ impl TagScope {
         Subscribers { tag, tenants }
     }
 
-    /// The same for the same scope, and another for every other.
+    /// The name of the scope in a code's HMAC. No two scopes have the same name.
     pub(crate) fn name(&self) -> [&str; 2] {
         match self {
             Self::Home { .. } => ["home", ""],
@@ -95,7 +96,7 @@ mod tests {
     use super::*;
     use crate::settings::CallerSettings;
 
-    /// Settings of a bot with these variables.
+    /// The settings of a bot with these variables.
     fn settings(variables: &[(&str, &str)]) -> BotSettings {
         let host = FakeHost::with_settings([
             ("microsoftappid", "app"),
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_without_a_tenant_is_for_the_bot_s_own_and_for_conversations_in_none() {
+    fn tag_without_a_tenant_means_the_bots_own_tenant_and_no_tenant() {
         let tenants = |settings: &BotSettings, tenant| {
             let scope = TagScope::named(tenant, "to.tenant", settings).ok()?;
             Some(scope.subscribers(Tag::parse("x").unwrap()).tenants)
@@ -134,7 +135,7 @@ mod tests {
         let some = |id: &str| Some(id.to_owned());
         let [single, multi, anonymous] = bots();
         assert_eq!(tenants(&single, None), Some(vec![some("own"), None]));
-        assert_eq!(tenants(&multi, None), None, "it has to be named");
+        assert_eq!(tenants(&multi, None), None, "a bot for many tenants needs a named tenant");
         assert_eq!(tenants(&anonymous, None), Some(vec![None]));
         for settings in [&single, &multi, &anonymous] {
             assert_eq!(tenants(settings, Some("Other")), Some(vec![some("other")]));
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_conversation_belongs_to_the_scopes_whose_subscribers_it_may_be() {
+    fn conversation_belongs_to_every_scope_whose_subscribers_it_can_be_among() {
         let teams = |tenant: &str| address("msteams", &tenant.into());
         let home = |own: Option<&str>| TagScope::Home { own: own.map(str::to_owned) };
         let tenant = |id: &str| TagScope::Tenant(id.to_owned());
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_scopes_have_the_same_name() {
+    fn scopes_that_differ_have_different_names() {
         let scopes = ["home", "none", "tenant", ""].map(|id| TagScope::Tenant(id.to_owned()));
         let all: Vec<_> =
             scopes.into_iter().chain([TagScope::Home { own: None }, TagScope::NoTenant]).collect();

@@ -1,4 +1,4 @@
-//! A host with settings and a table service in memory, for the native tests of this component.
+//! A fake host with settings and a fake table service, for the native tests of this component.
 #![allow(clippy::unwrap_used)]
 
 use std::cell::{Cell, RefCell};
@@ -12,6 +12,7 @@ use storage_table::testing::FakeTables;
 
 use crate::settings::{BotSettings, CallerSettings};
 
+/// A fake host, and the settings of a bot in anonymous mode.
 pub(crate) struct Stage {
     pub(crate) host: FakeHost,
     pub(crate) settings: BotSettings,
@@ -44,12 +45,12 @@ impl Stage {
         self.settings.conversations(&self.host, Deadline::after(&self.host, Duration::from_secs(10)))
     }
 
-    /// How many calls of services were made.
+    /// The number of HTTP calls that the bot has made.
     pub(crate) fn calls(&self) -> usize {
         self.host.sent.borrow().len()
     }
 
-    /// From now on, the table service refuses everything.
+    /// Makes the table service refuse every call from now on.
     pub(crate) fn refuse_tables(&self) {
         self.is_refusing.set(true);
     }

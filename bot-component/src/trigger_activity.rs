@@ -1,10 +1,12 @@
-//! A trigger: an activity that nobody said, and whose `value` is an envelope. The bot says its text in the conversation
-//! that it is addressed to, as the 2017 template's bot did.
+//! A trigger: an activity of a program whose `value` is an envelope. The bot sends the envelope's text to the
+//! conversation in its address, as the bot of the 2017 template did.
 //!
-//! A verified caller is not enough: whoever may talk to the bot over Direct Line or Web Chat can send an event of any name
-//! with any value. So the envelope needs a seal, unless `unsealedtriggers=allow`; and its host is checked in any case. A
-//! seal says who wrote the envelope, and not who brings it: so an envelope is taken once, for a limited time, and not after
-//! it was cancelled or the person has said `stop`.
+//! A valid token of the caller is not enough, because every user of Direct Line or Web Chat can send an event
+//! with any name and any value. So the envelope needs a seal, unless `unsealedtriggers=allow`. The host in
+//! the address is checked in any case.
+//!
+//! A seal proves who wrote the envelope, but not who sends it. So the bot sends the alert of an envelope
+//! once, only for a limited time, and not after the sender has cancelled it or the person has said `stop`.
 
 use std::time::Duration;
 
@@ -20,16 +22,17 @@ use state::ConversationKey;
 use state::ledger::{KEPT, Ledger, RecordKey, Status, Taken, Transition};
 
 use crate::conversation;
-use crate::rejection::{Rejection, Undelivered};
+use crate::rejection::{Rejection, TriggerRefusal, Undelivered};
 use crate::settings::BotSettings;
 
 const STATE_WITHIN: Duration = Duration::from_secs(5);
 const NOTE_WITHIN: Duration = Duration::from_secs(3);
 
-/// Whoever has taken an envelope for longer than that was cut off: a call of the Connector ends within 12 s.
+/// A call that took an envelope longer ago than this was cut off, because a call of the Connector ends within
+/// 12 s.
 const SENDING_TAKES: TimeDelta = TimeDelta::seconds(30);
 
-/// Answers a trigger: 200 if the alert was delivered, now or earlier, or if its time has passed.
+/// Answers a trigger: 200 if the alert was delivered, now or earlier, or has expired.
 pub(crate) async fn answer<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -43,7 +46,7 @@ pub(crate) async fn answer<H: Host>(
     expect_seal(host, seal)?;
     let service_url = settings.trust.check(&envelope.address.service_url)?;
     if !settings.tenants.allow(&envelope.address) {
-        return Err(Rejection::TriggerRefused("it leads to a tenant that is not in `tenants`"));
+        return Err(TriggerRefusal::TenantNotServed.into());
     }
     let log = |level, event, reason: &str| {
         host.event(level, event, json!({"envelope": envelope.id.excerpt(), "reason": reason}));
@@ -53,16 +56,17 @@ pub(crate) async fn answer<H: Host>(
         log(Level::Info, "trigger.expired", "");
         return Ok(done);
     }
-    // Whoever sent it too early will send it again.
+    // The sender of an early trigger gets 503, and sends it again.
     if envelope.not_before.is_some_and(|due| due > host.now()) {
         log(Level::Info, "trigger.early", "");
         return Err(Rejection::AlertNotDelivered(Undelivered::ForNow));
     }
     if seal == SealState::Valid && is_too_old(&envelope, host.now()) {
-        return Err(Rejection::TriggerRefused("its seal is older than seven days"));
+        return Err(TriggerRefusal::OldSeal.into());
     }
-    // Without an answer of the tables nothing is sent: it might be shown twice, or to somebody who wants no more.
-    let unknown = |error: &dyn std::error::Error| {
+    // If the tables do not answer, the bot sends nothing, because the alert may have been delivered, or the
+    // person may have said `stop`.
+    let not_looked_up = |error: &dyn std::error::Error| {
         log(Level::Error, "trigger.not-looked-up", &error.to_string());
         Rejection::StateUnavailable
     };
@@ -70,17 +74,18 @@ pub(crate) async fn answer<H: Host>(
     let is_ours = seal == SealState::Valid || settings.seal_key.is_none();
     let conversation = ConversationKey::of(&envelope.address);
     let standing = settings.conversations(host, deadline).standing(&conversation).await;
-    let standing = standing.map_err(|error| unknown(&error))?;
-    // An envelope that somebody else wrote says of itself what they like.
+    let standing = standing.map_err(|error| not_looked_up(&error))?;
+    // Another program may have set any `stoppable` in an envelope without the bot's seal, so `stop` always
+    // holds for it.
     if standing.stopped && (envelope.stoppable || !is_ours) {
-        return Err(Rejection::TriggerRefused("the person has said `stop`"));
+        return Err(TriggerRefusal::Stopped.into());
     }
     if standing.forgotten_at.is_some_and(|at| envelope.enqueued_at <= at) {
-        return Err(Rejection::TriggerRefused("the person has asked to be forgotten"));
+        return Err(TriggerRefusal::Forgotten.into());
     }
     let record = RecordKey::of_message(envelope.id.as_str(), is_ours, envelope.enqueued_at);
     let ledger = |deadline| Ledger::new(host, &settings.queue.account, &settings.tables, deadline);
-    let taken = ledger(deadline).take(&record).await.map_err(|error| unknown(&error))?;
+    let taken = ledger(deadline).take(&record).await.map_err(|error| not_looked_up(&error))?;
     if taken == Taken::Ended(Status::Delivered) {
         log(Level::Info, "trigger.repeated", "");
         return Ok(done);
@@ -102,7 +107,7 @@ pub(crate) async fn answer<H: Host>(
         }
         Err(Undelivered::ForNow | Undelivered::ForGood) => ledger.give_back(&record).await,
     };
-    // It stays taken then, so it is not sent a second time.
+    // The envelope stays taken then, so the alert is not sent a second time.
     if let Err(error) = noted {
         log(Level::Warn, "ledger.not-noted", &error.to_string());
     }
@@ -121,25 +126,26 @@ pub(crate) async fn answer<H: Host>(
     }
 }
 
-/// Whether the ledger may have forgotten what became of the envelope. Nothing that was sealed is good for ever.
+/// Whether the ledger may have deleted the record of the envelope. So a seal is valid only as long as the
+/// ledger keeps records.
 fn is_too_old(envelope: &Envelope, now: DateTime<Utc>) -> bool {
     let begin = envelope.not_before.unwrap_or_default().max(envelope.enqueued_at);
     now - begin >= KEPT
 }
 
-/// Whether this call may send the alert.
+/// Checks that this call has taken the envelope, and so may send the alert.
 fn expect_taken(taken: Taken, now: DateTime<Utc>) -> Result<(), Rejection> {
     match taken {
         Taken::Yes => Ok(()),
-        // Direct Line tells its caller of every failure in the same way, and the caller tries again.
+        // Direct Line reports every failure to its caller in the same way, and the caller tries again.
         Taken::Before(at) if now - at < SENDING_TAKES => {
             Err(Rejection::AlertNotDelivered(Undelivered::ForNow))
         }
         Taken::Before(_) | Taken::Ended(Status::Dropped) => {
             Err(Rejection::AlertNotDelivered(Undelivered::Unsure))
         }
-        Taken::Ended(Status::Cancelled) => Err(Rejection::TriggerRefused("its sender has cancelled it")),
-        Taken::Ended(_) => Err(Rejection::TriggerRefused("the ledger says that it has ended")),
+        Taken::Ended(Status::Cancelled) => Err(TriggerRefusal::Cancelled.into()),
+        Taken::Ended(_) => Err(TriggerRefusal::Ended.into()),
     }
 }
 
@@ -148,12 +154,10 @@ fn expect_seal(settings: &impl Settings, seal: SealState) -> Result<(), Rejectio
         || settings.choice("unsealedtriggers", &[("refuse", Unsealed::Refuse), ("allow", Unsealed::Allow)]);
     match seal {
         SealState::Valid => Ok(()),
-        SealState::Broken => Err(Rejection::TriggerRefused("its seal is broken")),
+        SealState::Broken => Err(TriggerRefusal::BrokenSeal.into()),
         SealState::Missing | SealState::Unchecked => match unsealed()? {
             Unsealed::Allow => Ok(()),
-            Unsealed::Refuse => {
-                Err(Rejection::TriggerRefused("it has no seal of ours, and unsealedtriggers=refuse"))
-            }
+            Unsealed::Refuse => Err(TriggerRefusal::NoSeal.into()),
         },
     }
 }
@@ -216,13 +220,13 @@ mod tests {
         host
     }
 
-    /// What the Connector was sent.
+    /// The requests that the Connector received.
     fn sent(host: &FakeHost) -> Vec<http::Request<bytes::Bytes>> {
         let sent = host.sent.borrow();
         sent.iter().filter(|request| request.uri().port_u16() == Some(9200)).cloned().collect()
     }
 
-    /// The status of the answer; what was sent is on the host.
+    /// Answers a trigger with this value, and returns the status.
     fn post(host: &FakeHost, key: Option<&SealKey>, value: &Value) -> u16 {
         let activity = json!({
             "type": "event", "name": "trigger", "id": "1", "channelId": "directline", "conversation": {"id": "dl"},
@@ -240,18 +244,18 @@ mod tests {
     }
 
     #[test]
-    fn who_may_trigger() {
-        let (ours, theirs) = (SealKey::new([1; 32]), SealKey::new([2; 32]));
-        let mut planted = envelope();
-        planted["address"]["serviceUrl"] = "https://evil.example/".into();
+    fn trigger_needs_a_valid_seal_unless_unsealed_triggers_are_allowed() {
+        let (ours, other) = (SealKey::new([1; 32]), SealKey::new([2; 32]));
+        let mut untrusted = envelope();
+        untrusted["address"]["serviceUrl"] = "https://evil.example/".into();
         let legacy = json!({"address": envelope()["address"], "text": "pizza"});
         for (name, unsealed, key, value, expected) in [
-            ("sealed by us", "", Some(&ours), sealed(&envelope(), &ours), 200),
-            ("sealed by us", "allow", Some(&ours), sealed(&envelope(), &ours), 200),
-            ("sealed by somebody", "", Some(&ours), sealed(&envelope(), &theirs), 403),
-            ("sealed by somebody", "allow", Some(&ours), sealed(&envelope(), &theirs), 403),
-            ("sealed, and we have no key", "", None, sealed(&envelope(), &ours), 403),
-            ("sealed, and we have no key", "allow", None, sealed(&envelope(), &ours), 200),
+            ("sealed by this bot", "", Some(&ours), sealed(&envelope(), &ours), 200),
+            ("sealed by this bot", "allow", Some(&ours), sealed(&envelope(), &ours), 200),
+            ("sealed with another key", "", Some(&ours), sealed(&envelope(), &other), 403),
+            ("sealed with another key", "allow", Some(&ours), sealed(&envelope(), &other), 403),
+            ("sealed, and the bot has no key", "", None, sealed(&envelope(), &ours), 403),
+            ("sealed, and the bot has no key", "allow", None, sealed(&envelope(), &ours), 200),
             ("unsealed", "", Some(&ours), envelope(), 403),
             ("unsealed", "refuse", None, envelope(), 403),
             ("unsealed", "allow", Some(&ours), envelope(), 200),
@@ -265,19 +269,19 @@ mod tests {
                 json!({"Source": "x", "Message": legacy.to_string()}),
                 200,
             ),
-            ("sealed, to a stranger", "", Some(&ours), sealed(&planted, &ours), 403),
-            ("unsealed, to a stranger", "allow", Some(&ours), planted.clone(), 403),
-            ("nothing", "allow", None, Value::Null, 400),
+            ("sealed, to an untrusted host", "", Some(&ours), sealed(&untrusted, &ours), 403),
+            ("unsealed, to an untrusted host", "allow", Some(&ours), untrusted.clone(), 403),
+            ("no value", "allow", None, Value::Null, 400),
             ("something else", "allow", None, json!({"a": 1}), 400),
         ] {
             let host = host(unsealed, 201);
             assert_eq!(post(&host, key, &value), expected, "{name}, unsealedtriggers={unsealed:?}");
-            assert_eq!(sent(&host).len(), usize::from(expected == 200), "{name}: what was sent");
+            assert_eq!(sent(&host).len(), usize::from(expected == 200), "{name}: requests to the Connector");
         }
     }
 
     #[test]
-    fn the_alert_goes_where_the_envelope_says() {
+    fn alert_goes_to_the_address_in_the_envelope() {
         let host = host("allow", 201);
         assert_eq!(post(&host, None, &envelope()), 200);
         let sent = sent(&host);
@@ -287,12 +291,12 @@ mod tests {
     }
 
     #[test]
-    fn what_the_caller_hears_and_what_happens_if_it_repeats() {
-        for (connector, answer, again, sent) in [
+    fn trigger_that_is_repeated_is_sent_again_only_after_a_certain_failure() {
+        for (connector, answer, repeated, sent) in [
             (201, 200, 200, 1),
             (429, 503, 503, 2),
             (503, 503, 503, 2),
-            // Nobody knows: it is not sent again.
+            // The alert may have been delivered, so the bot does not send it again.
             (500, 502, 502, 1),
             (400, 502, 502, 2),
             (401, 502, 502, 2),
@@ -300,8 +304,8 @@ mod tests {
         ] {
             let host = host("allow", connector);
             assert_eq!(post(&host, None, &envelope()), answer, "{connector}");
-            assert_eq!(post(&host, None, &envelope()), again, "{connector}, again");
-            // The address book is asked too, after a 404.
+            assert_eq!(post(&host, None, &envelope()), repeated, "{connector}, repeated");
+            // After a 404 the bot also calls the table service.
             let to_connector =
                 |request: &&http::Request<_>| request.uri().to_string().starts_with(SERVICE_URL);
             assert_eq!(host.sent.borrow().iter().filter(to_connector).count(), sent, "{connector}");
@@ -309,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn its_time_is_kept() {
+    fn trigger_before_its_time_is_503_and_after_its_end_is_not_sent() {
         for (field, time, answer, sent) in [
             ("expires", "2026-11-23T22:00:00Z", 200, 0),
             ("expires", "2026-11-23T22:00:01Z", 200, 1),

@@ -1,4 +1,4 @@
-//! One activity being worked on: what the bot does with a person's message, and what it says.
+//! The work on one activity: the bot queues a person's message, and replies.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -21,39 +21,41 @@ use crate::own_count;
 use crate::rejection::Rejection;
 use crate::settings::BotSettings;
 
-/// A channel waits 15 s for an answer (and Teams then sends the activity again): storing gets half of it, so that the
-/// person can still be told.
+/// A channel waits 15 s for an answer, and Teams then sends the activity again. Storing gets half of this
+/// time, so that the bot can still reply to the person.
 const STORE_WITHIN: Duration = Duration::from_secs(7);
 const ANSWER_WITHIN: Duration = Duration::from_secs(12);
 
-/// Counting an answer to something that is not stored may take so long.
+/// The longest time for counting a reply to a message that the bot does not queue.
 const COUNT_WITHIN: Duration = Duration::from_secs(3);
 
-/// An answer that took longer may have been too late for the channel, which then sends the activity again.
+/// An answer after this time may be too late for the channel, which then sends the activity again.
 const LATE_AFTER: Duration = Duration::from_secs(5);
 
-/// When an activity was sent, as its channel says; what is far from now is not believed.
+/// The time at which the channel sent an activity. A timestamp that differs from now by two days or more is
+/// ignored.
 fn sent_at(activity: &Activity, now: DateTime<Utc>) -> DateTime<Utc> {
-    let said = activity.rest.get("timestamp").and_then(Value::as_str);
-    let said = said.and_then(|text| DateTime::parse_from_rfc3339(text).ok()).map(|time| time.to_utc());
-    said.filter(|said| (*said - now).abs() < TimeDelta::days(2)).unwrap_or(now)
+    let sent = activity.rest.get("timestamp").and_then(Value::as_str);
+    let sent = sent.and_then(|text| DateTime::parse_from_rfc3339(text).ok()).map(|time| time.to_utc());
+    sent.filter(|sent| (*sent - now).abs() < TimeDelta::days(2)).unwrap_or(now)
 }
 
-/// One activity being worked on.
+/// The work on one activity.
 pub(crate) struct Turn<'a, H> {
     pub(crate) host: &'a H,
     pub(crate) settings: &'a BotSettings,
     pub(crate) tokens: Option<&'a Tokens<'a, H>>,
     pub(crate) service_url: ServiceUrl,
-    /// Whether the caller's token vouched for it.
+    /// Whether the caller's token vouches for the serviceUrl.
     pub(crate) service_url_verified: bool,
-    /// When the request came, on the monotonic clock.
+    /// When the request arrived, on the monotonic clock.
     pub(crate) begin: Duration,
-    /// What was said so far, if the caller wants it in the response and not from the Connector.
+    /// The replies so far, if the caller expects them in the response. Otherwise the bot sends replies to the
+    /// Connector.
     pub(crate) replies: Option<RefCell<Vec<Value>>>,
 }
 
-/// Whether something the bot says answers the person's activity.
+/// Whether the bot's message is a reply to the person's activity.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answers {
     TheActivity,
@@ -119,7 +121,7 @@ impl<H: Host> Turn<'_, H> {
                 return Err(Rejection::StateUnavailable);
             }
         };
-        // A channel that got no answer in time sends an activity again.
+        // A channel without an answer in time sends the activity again.
         if known.as_ref().is_some_and(|record| !record.may_not_be_queued()) {
             self.host.event(Level::Info, "message.seen", json!({"envelope": envelope.id.as_str()}));
             return Ok(accepted.into());
@@ -176,12 +178,13 @@ impl<H: Host> Turn<'_, H> {
         Ok(Answered::with_kick(accepted, kick))
     }
 
-    /// Whether the channel may have stopped waiting for an answer, and will send the activity again.
+    /// Whether the channel may have stopped waiting for the answer, so that it sends the activity again.
     fn is_late(&self) -> bool {
         self.host.monotonic().saturating_sub(self.begin) > LATE_AFTER
     }
 
-    /// Notes that the message is on the queue. Where that fails, it is put there again, and the poller sends it once.
+    /// Records that the message is on the queue. If the record cannot be written and the activity arrives
+    /// again, the bot puts the message on the queue again, and the poller sends it once.
     async fn note_put(&self, ledger: &Ledger<'_, H>, id: &AlertId) {
         if let Err(error) = ledger.note_put(std::iter::once(id)).await {
             let fields = json!({"envelope": id.as_str(), "reason": error.to_string()});
@@ -194,7 +197,7 @@ impl<H: Host> Turn<'_, H> {
         self.host.event(Level::Error, event, fields);
     }
 
-    /// The same for the same activity, however often the channel sends it.
+    /// The id of the alert. The same activity always gets the same id, even if the channel sends it again.
     fn alert_id(&self, activity: &Activity, conversation: &ConversationKey) -> AlertId {
         let now = self.host.now();
         match &activity.id {
@@ -235,7 +238,8 @@ impl<H: Host> Turn<'_, H> {
         }
     }
 
-    /// Greets, once for each time that the bot is added: a channel may say it twice.
+    /// Sends the greeting once for each time that the bot is added, because a channel may send the activity
+    /// twice.
     pub(crate) async fn greet(&self, activity: &Activity) -> Result<(), Rejection> {
         let address = ConversationReference::of(activity)?;
         let conversation = ConversationKey::of(&address);
@@ -285,7 +289,7 @@ impl<H: Host> Turn<'_, H> {
         }
     }
 
-    /// One line for each silence, however many messages it meets.
+    /// Writes one log line for each silence, not one for each message.
     fn log_silence(&self, conversation: &ConversationKey, begins: bool) {
         if begins {
             let fields = json!({"conversation": conversation.as_str(), "reason": "answersperminute"});
@@ -293,8 +297,8 @@ impl<H: Host> Turn<'_, H> {
         }
     }
 
-    /// Tells the person; says whether the Connector took it. That it did not is logged and changes nothing else: what
-    /// matters is what stands on the queue.
+    /// Sends a message to the person, and returns whether the Connector accepted it. A failure is only
+    /// logged, because the message on the queue matters more.
     pub(crate) async fn say(&self, address: &ConversationReference, text: &str, answers: Answers) -> bool {
         let message = OutgoingMessage::new(address, text);
         let activity = address.activity_id.as_ref().filter(|_| answers == Answers::TheActivity);

@@ -26,6 +26,7 @@
 mod attempt;
 mod entry_points;
 mod limits;
+mod poll_refusal;
 mod queue;
 pub mod run;
 mod runs;
@@ -34,5 +35,6 @@ mod settings;
 
 pub use entry_points::handle;
 pub use limits::Limits;
+pub use poll_refusal::PollRefusal;
 pub use run::Report;
 pub use settings::JOINED;

@@ -1,22 +1,23 @@
-//! `activity`: what an alert may bring along beside its text.
+//! The member `activity` of a call: what an alert may hold beside its text.
 
 use bot_framework::MORE_MEMBERS;
 use bot_framework::json::{FieldError, Fields};
 use serde_json::{Map, Value};
 
-/// Checks the members of `activity`. Everything else about a message is the bot's to say.
+/// Checks the members of `activity`, and returns them. Other members are refused, because the bot sets all
+/// other fields of a message.
 pub(super) fn read(mut fields: Fields) -> Result<Map<String, Value>, FieldError> {
     let mut activity = Map::new();
     for name in MORE_MEMBERS {
         let Some(value) = fields.take(name) else { continue };
-        let (fits, expected) = match name {
+        let (is_valid, expected) = match name {
             "attachments" => (is_list_of_objects(&value), "an array of at least one object"),
             "attachmentLayout" => (is_one_of(&value, &["list", "carousel"]), "`list` or `carousel`"),
             "importance" => (is_one_of(&value, &["low", "normal", "high"]), "`low`, `normal` or `high`"),
             "suggestedActions" => (value.is_object(), "an object"),
             _ => (value.is_string(), "a string"),
         };
-        if !fits {
+        if !is_valid {
             return Err(fields.error(name, expected));
         }
         activity.insert(name.into(), value);
@@ -24,7 +25,7 @@ pub(super) fn read(mut fields: Fields) -> Result<Map<String, Value>, FieldError>
     match fields.as_object().keys().next() {
         Some(other) => Err(fields.error(
             other,
-            "only attachments, attachmentLayout, suggestedActions, summary and importance are",
+            "one of the members attachments, attachmentLayout, suggestedActions, summary and importance",
         )),
         None => Ok(activity),
     }
@@ -48,9 +49,9 @@ mod tests {
     }
 
     #[test]
-    fn members_are_checked_one_by_one() {
-        let proper = r#"{"attachments":[{"contentType":"x"}],"attachmentLayout":"list","suggestedActions":{"actions":[]},"summary":"s","importance":"high"}"#;
-        assert_eq!(Value::Object(check(proper).unwrap()), serde_json::from_str::<Value>(proper).unwrap());
+    fn wrong_member_of_activity_is_refused_with_its_path() {
+        let valid = r#"{"attachments":[{"contentType":"x"}],"attachmentLayout":"list","suggestedActions":{"actions":[]},"summary":"s","importance":"high"}"#;
+        assert_eq!(Value::Object(check(valid).unwrap()), serde_json::from_str::<Value>(valid).unwrap());
         assert!(check(r#"{"summary":null}"#).unwrap().is_empty());
         for (json, path) in [
             (r#"{"attachments":[]}"#, "activity.attachments"),

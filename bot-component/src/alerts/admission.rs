@@ -1,4 +1,4 @@
-//! The `Authorization` of a call: a key of `alertkey` or `alertkeys`, or a token of Entra.
+//! Checks the `Authorization` of a call: a key of `alertkey` or `alertkeys`, or a token of Entra.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use super::request_id::RequestId;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::CallerSettings;
 
-/// Keys of Entra are fetched once a day at most.
+/// The longest time for fetching the keys of Entra, which the bot does once a day at most.
 const KEYS_WITHIN: Duration = Duration::from_secs(4);
 
-/// Lets a caller in, or says why not.
+/// Accepts a caller, or returns the reason for the refusal.
 pub(super) async fn admit<H: Host>(
     host: &H,
     keys: &AlertKeys,
@@ -39,19 +39,20 @@ pub(super) async fn admit<H: Host>(
     Ok(Caller { key, grant, request_id: request_id.clone() })
 }
 
-/// What exactly one `Authorization: Bearer <text>` brings.
+/// The credential in `Authorization: Bearer <text>`. `None` unless the request has exactly one such header.
 fn credential(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
     platform::bearer(value.to_str().ok()?)
 }
 
-/// Whether it has the form of a signed token.
+/// Whether the credential has the form of a signed token.
 fn is_token(text: &str) -> bool {
     text.bytes().filter(|byte| *byte == b'.').count() == 2
 }
 
-/// The application that a token of Entra was issued to. Nothing but variables is read before the token's claims are right.
+/// Verifies a token of Entra. Returns the name and the scopes of the application. The bot reads only
+/// variables until it has checked the claims, so that a wrong token costs no call.
 async fn of_token<H: Host>(
     host: &H,
     keys: &AlertKeys,
@@ -61,7 +62,8 @@ async fn of_token<H: Host>(
     let inbound = settings.inbound().filter(|inbound| inbound.takes_app_tokens());
     let Some(inbound) = inbound else {
         if keys.names_app_tokens {
-            let problem = "entra:roles needs authmode=required and the tenant's id in microsoftapptenantid";
+            let problem =
+                "entra:roles: expected authmode=required, and the tenant's id in microsoftapptenantid";
             return Err(SettingsError::new("alertkeys", problem).into());
         }
         return Err(AlertRejection::Unauthorized.into());
@@ -96,7 +98,7 @@ mod tests {
         format!("ci:send:4344e8cb2e757661e80e17eb183a63ba2e58848f07a1f58f8f8be8764abd9f4c{until}")
     }
 
-    /// The name of the key, or status and code of the refusal.
+    /// The name of the key, or the status and code of the refusal.
     fn admitted(host: &FakeHost, authorization: &[&str]) -> Result<String, String> {
         let values = authorization.iter().map(|value| (AUTHORIZATION, HeaderValue::from_str(value).unwrap()));
         let mut headers = HeaderMap::new();
@@ -111,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn header_is_bearer_in_any_case_and_once() {
+    fn authorization_is_one_bearer_header_in_any_case() {
         let host = host(&entry(""), "required");
         let bearer = |scheme: &str, key: &str| format!("{scheme} {key}");
         for (authorization, expected) in [
@@ -131,12 +133,12 @@ mod tests {
         }
         assert!(
             host.reads.borrow().is_empty() && host.sent.borrow().is_empty(),
-            "a key costs variables only"
+            "the bot reads only variables to check a key"
         );
     }
 
     #[test]
-    fn key_that_has_ended_is_401_and_the_log_says_why() {
+    fn key_that_has_ended_is_401_and_the_log_has_the_reason() {
         let host = host(&entry(":2026-11-22"), "required");
         assert_eq!(admitted(&host, &[&format!("Bearer {KEY}")]), Err("401 Unauthorized".into()));
         let refused = &host.events("alert.key-refused")[0];
@@ -145,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn token_of_a_stranger_costs_variables_only() {
+    fn token_of_an_unknown_issuer_costs_no_call() {
         let part = |json: &str| URL_SAFE_NO_PAD.encode(json);
         let header = part(r#"{"alg":"RS256","kid":"k"}"#);
         let token =

@@ -13,31 +13,34 @@ use crate::rejection::AlertRejection;
 
 pub(super) const MAX_IDEMPOTENCY_KEY_CHARACTERS: usize = 200;
 
-/// What a caller wants.
+const MEMBERS: &str =
+    "one of the members to, text, activity, at, delay, expires, idempotencyKey, onUncertain and next";
+
+/// A call, checked.
 #[derive(Debug)]
 pub(super) struct AlertCall {
     pub(super) to: Vec<To>,
     pub(super) text: String,
     pub(super) activity: Map<String, Value>,
-    /// Not to be said earlier; `None` is at once.
+    /// The alert is not delivered earlier. `None` means at once.
     pub(super) due: Option<DateTime<Utc>>,
     pub(super) expires: Option<DateTime<Utc>>,
     pub(super) on_uncertain: OnUncertain,
 }
 
-/// What tells a repeated call.
+/// The data that identify a repeated call.
 #[derive(Debug)]
 pub(super) struct Identity {
-    /// The name of the key with which the call is made. The same idempotency key of another name is another call.
+    /// The name of the caller's key. The same idempotency key with another name is another call.
     pub(super) key_name: String,
     pub(super) idempotency_key: String,
-    /// The same for the same body, however its members are ordered and spaced.
+    /// A hash of the body. The order of members and the white space do not change it.
     pub(super) fingerprint: String,
 }
 
 impl Identity {
-    /// The identity of a call that has a proper key. Nothing else of it is looked at: what was proper an hour ago, when it
-    /// was made first, may have expired meanwhile.
+    /// The identity of a call with a valid idempotency key. Nothing else is checked, because a call that is
+    /// repeated after an hour may hold times that have passed.
     pub(super) fn of(fields: &Fields, key_name: &str) -> Option<Self> {
         let body = fields.as_object();
         let key = body.get("idempotencyKey")?.as_str().filter(|key| is_idempotency_key(key))?;
@@ -59,12 +62,12 @@ impl AlertCall {
             None => Map::new(),
         };
         if text.trim().is_empty() && !activity.contains_key("attachments") {
-            return Err(fields.error("text", "some text, or activity.attachments without it").into());
+            return Err(fields.error("text", "some text, unless activity.attachments is set").into());
         }
         let due = read_due(&mut fields, now)?;
         let expires = take_time(&mut fields, "expires")?;
         if expires.is_some_and(|expires| expires <= due.unwrap_or(now)) {
-            return Err(fields.error("expires", "a time that lies ahead, and after `at` or `delay`").into());
+            return Err(fields.error("expires", "a time in the future, later than `at` or `delay`").into());
         }
         if !fields.string("idempotencyKey")?.is_none_or(|key| is_idempotency_key(&key)) {
             return Err(fields.error("idempotencyKey", "1 to 200 characters").into());
@@ -74,43 +77,47 @@ impl AlertCall {
             Some(word) => OnUncertain::from_word(&word)
                 .ok_or_else(|| fields.error("onUncertain", "`retry` or `drop`"))?,
         };
-        // A member that nobody knows is a misspelt one: to ignore `expire` would send what should not be sent.
+        // An unknown member is probably misspelt. If the bot ignored `expire`, it would send an alert that
+        // has expired.
         if let Some(other) = fields.as_object().keys().next() {
-            return Err(fields.error(other, "nothing of this name").into());
+            return Err(fields.error(other, MEMBERS).into());
         }
         Ok(Self { to, text, activity, due, expires, on_uncertain })
     }
 }
 
-/// `at` or `delay`. One that has passed already is no time to wait for.
+/// Reads `at` or `delay`. A time that has passed is `None`, because the alert is due at once.
 fn read_due(fields: &mut Fields, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, FieldError> {
-    const NOT_SO_FAR: &str = "at most 366 days ahead";
+    const WITHIN_A_YEAR: &str = "a time at most 366 days ahead";
     let at = take_time(fields, "at")?;
     let delay = match fields.string("delay")? {
         None => None,
         Some(text) => Some(duration::parse(&text).ok_or_else(|| {
-            fields.error("delay", "a duration as of ISO 8601 in W, D, H, M and S, such as PT10M")
+            fields.error("delay", "a duration of ISO 8601 with W, D, H, M and S, such as PT10M")
         })?),
     };
     let (name, due) = match (at, delay) {
         (None, None) => return Ok(None),
-        (Some(_), Some(_)) => return Err(fields.error("delay", "either this or `at`, not both")),
+        (Some(_), Some(_)) => {
+            return Err(fields.error("delay", "`at` or `delay`, found both; leave one out"));
+        }
         (Some(at), None) => ("at", Some(at)),
         (None, Some(delay)) => {
             ("delay", TimeDelta::from_std(delay).ok().and_then(|delay| now.checked_add_signed(delay)))
         }
     };
     let due = due.filter(|due| (*due - now).to_std().unwrap_or_default() <= MAX_AHEAD);
-    let due = due.ok_or_else(|| fields.error(name, NOT_SO_FAR))?;
+    let due = due.ok_or_else(|| fields.error(name, WITHIN_A_YEAR))?;
     Ok(Some(due).filter(|due| *due > now))
 }
 
+/// Takes a time of RFC 3339.
 pub(super) fn take_time(fields: &mut Fields, name: &str) -> Result<Option<DateTime<Utc>>, FieldError> {
     match fields.string(name)? {
         None => Ok(None),
         Some(text) => DateTime::parse_from_rfc3339(&text)
             .map(|time| Some(time.with_timezone(&Utc)))
-            .map_err(|_| fields.error(name, "a time as of RFC 3339")),
+            .map_err(|_| fields.error(name, "a time of RFC 3339, such as 2027-01-31T12:00:00Z")),
     }
 }
 
@@ -131,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn when_it_is_due() {
+    fn due_time_is_at_or_now_plus_delay() {
         let time = |text: &str| Some(text.parse::<DateTime<Utc>>().unwrap());
         for (change, expected) in [
             (json!({}), None),
@@ -147,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_where() {
+    fn wrong_member_is_refused_with_its_path() {
         for (change, path) in [
             (json!({"text": ""}), "text"),
             (json!({"text": " \n"}), "text"),
@@ -178,13 +185,13 @@ mod tests {
     }
 
     #[test]
-    fn a_card_needs_no_text() {
+    fn call_with_attachments_needs_no_text() {
         let call = read(&json!({"text": null, "activity": {"attachments": [{"contentType": "x"}]}})).unwrap();
         assert_eq!(call.text, "");
     }
 
     #[test]
-    fn the_same_body_has_the_same_identity() {
+    fn body_in_another_order_has_the_same_fingerprint() {
         let of = |body: &str| {
             Identity::of(&Fields::parse(body.as_bytes()).unwrap(), "ci").map(|call| call.fingerprint)
         };

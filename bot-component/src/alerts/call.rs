@@ -1,4 +1,4 @@
-//! `POST /api/alerts`: from a call to records in the ledger and envelopes on the queue.
+//! `POST /api/alerts`: turns a call into records in the ledger and envelopes on the queue.
 
 use std::time::Duration;
 
@@ -26,10 +26,10 @@ use crate::settings::{BotSettings, CallerSettings};
 /// Hosted platforms end a request after 30 s.
 const STORE_WITHIN: Duration = Duration::from_secs(20);
 
-/// No page begins later, so that it can be finished.
+/// No page begins after this time, so that each page that begins also ends in time.
 const PAGES_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long it may take to find conversations whose alerts an earlier call accepted.
+/// The longest time for finding conversations whose alerts an earlier call accepted.
 const AGAIN_WITHIN: Duration = Duration::from_secs(4);
 
 pub(super) async fn post<H: Host>(
@@ -65,7 +65,7 @@ pub(super) async fn post<H: Host>(
                 sent.push(page);
             }
             Err(rejection) if sent.is_empty() => return Err(rejection),
-            // The pages before are on the queue: the caller learns that, and where to go on.
+            // The earlier pages are on the queue, so the answer lists their alerts, and `next`.
             Err(rejection) => {
                 caller.event(host, Level::Error, "alerts.interrupted", json!({"reason": rejection.reason()}));
                 break;
@@ -80,7 +80,7 @@ pub(super) async fn post<H: Host>(
     Ok(sender.answer(sent, at.as_ref()).await)
 }
 
-/// Works off one call.
+/// The work on one call.
 struct Sender<'a, H> {
     host: &'a H,
     settings: &'a BotSettings,
@@ -88,7 +88,7 @@ struct Sender<'a, H> {
     ledger: Ledger<'a, H>,
     outbox: Outbox<'a, H>,
     identity: Option<Identity>,
-    /// A call that was proper when it was made first may be too late when it is repeated.
+    /// The checked call. It is an error if the call is repeated so late that its times have passed.
     call: Result<AlertCall, AlertRejection>,
     now: DateTime<Utc>,
     named: paging::Named,
@@ -101,22 +101,22 @@ struct Accepted {
     next: Option<Cursor>,
 }
 
-/// What became of them.
+/// The alerts of one page after the Puts.
 #[derive(Debug)]
 struct Sent {
     alerts: Vec<Alert>,
-    /// How many of them the queue did not take.
+    /// How many alerts the queue did not confirm.
     failed: usize,
     next: Option<Cursor>,
 }
 
 impl<H: Host> Sender<'_, H> {
-    /// Works off one page: from a cursor to alerts that are accepted and on the queue.
+    /// Accepts the alerts of the page that begins at a cursor, and puts them on the queue.
     async fn page(&self, at: Option<&Cursor>) -> Result<Sent, Rejection> {
         let identity = self.identity.as_ref().map(|identity| identity.of_page(at));
         let accepted = match self.draft(at).await {
             Ok(draft) => self.accept(&draft, identity.as_ref()).await?,
-            // The first call may have been proper an hour ago; this one, with the same times in it, is too late.
+            // The times in a repeated call may have passed since the first call, which was accepted.
             Err(rejection) => match self.earlier(identity.as_ref()).await? {
                 Some(accepted) => accepted,
                 None => return Err(rejection),
@@ -132,7 +132,8 @@ impl<H: Host> Sender<'_, H> {
         Ok(Draft { call, targets, now: self.now, is_first: at.is_none(), next })
     }
 
-    /// Accepts the page's alerts in the ledger, or finds those of an earlier call with its key.
+    /// Accepts the alerts of the page in the ledger, or finds the alerts of an earlier call with the same
+    /// key.
     async fn accept(&self, draft: &Draft<'_>, identity: Option<&Identity>) -> Result<Accepted, Rejection> {
         let Self { host, settings, caller, ledger, .. } = self;
         let new = |mut alerts: Vec<Alert>| {
@@ -169,7 +170,8 @@ impl<H: Host> Sender<'_, H> {
             let found = draft.targets.iter().find(|target| target.key.as_str() == conversation);
             found.map(|target| &target.address)
         };
-        // New subscribers push others to the next page, and the earlier call has accepted their alerts.
+        // New subscribers move other subscribers to the next page, but the earlier call has accepted the
+        // alerts of the others.
         let elsewhere = records.iter().map(|record| (record, record.conversation.as_str()));
         let elsewhere = elsewhere.filter(|(record, to)| record.may_not_be_queued() && named(to).is_none());
         let elsewhere = elsewhere.filter_map(|(_, to)| ConversationKey::parse(to));
@@ -195,13 +197,14 @@ impl<H: Host> Sender<'_, H> {
         Ok(Accepted { alerts, next: next.clone() })
     }
 
-    /// The alerts of an earlier call with the same key, for a call that makes no sense any more.
+    /// The alerts of an earlier call with the same key, for a repeated call that would be refused now.
     async fn earlier(&self, identity: Option<&Identity>) -> Result<Option<Accepted>, Rejection> {
         let Some(identity) = identity else { return Ok(None) };
         let Some(earlier) = identity::find(&self.ledger, identity, self.host.now()).await? else {
             return Ok(None);
         };
-        // Somebody of `to` is gone: the others' alerts are put on the queue all the same, if they may not be there.
+        // The bot no longer knows an element of `to`. The alerts to the other elements are put on the queue
+        // again, if they may be missing there.
         if let Ok(call) = &self.call {
             let draft = Draft { call, targets: Vec::new(), now: self.now, is_first: false, next: None };
             return self.again(&draft, &earlier).await.map(Some);
@@ -211,7 +214,7 @@ impl<H: Host> Sender<'_, H> {
         Ok(Some(Accepted { alerts: known.collect(), next }))
     }
 
-    /// Puts on the queue what has to be there, several at once.
+    /// Puts the messages of the alerts on the queue, several at once.
     async fn put(&self, Accepted { mut alerts, next }: Accepted) -> Sent {
         // Those that are not begun, too.
         alerts.iter_mut().for_each(Alert::expect_no_put);
@@ -234,7 +237,7 @@ impl<H: Host> Sender<'_, H> {
         Sent { alerts, failed, next }
     }
 
-    /// Answers: what became of the alerts of each page, and where the call goes on, if it does.
+    /// Makes the answer: the status of each alert, and `next` if there are more pages.
     async fn answer(&self, sent: Vec<Sent>, next: Option<&Cursor>) -> Answered {
         let alerts = || sent.iter().flat_map(|page| &page.alerts);
         let shown: Vec<_> = alerts().map(Alert::shown).collect();
@@ -271,15 +274,16 @@ impl<H: Host> Sender<'_, H> {
         Answered::with_kick(answer::json(StatusCode::SERVICE_UNAVAILABLE, &body), kick)
     }
 
-    /// Tells the ledger what a repeated call must know. If all goes well the first time, that is nothing, because it would cost
-    /// a call. Where the note fails, the poller sends each alert once all the same.
+    /// Records the result of the Puts for a repeated call. If every first Put succeeds, the bot records
+    /// nothing, because a record would cost a call. If the record fails, the poller still sends each alert
+    /// once.
     async fn note(&self, page: &Sent, is_broken: bool) {
         let ids = |is_meant: &dyn Fn(&&Alert) -> bool| -> Vec<&AlertId> {
             page.alerts.iter().filter(is_meant).map(|alert| &alert.alert.id).collect()
         };
-        // A repeated call must not put these on the queue once more.
+        // A repeated call must not put these alerts on the queue again.
         let put = ids(&|alert| alert.status == Status::Queued && (alert.is_again || is_broken));
-        // Without this the ledger would say that these are on the queue.
+        // Without this record a repeated call would take these alerts for queued.
         let failed = ids(&|alert| alert.status == Status::Failed);
         let unconfirmed = ids(&|alert| alert.status == Status::Unconfirmed);
         for noted in [

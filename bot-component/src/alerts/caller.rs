@@ -1,4 +1,4 @@
-//! Who calls, and what each step of the call asks of that.
+//! The caller of the alert routes, and the checks of what its key allows.
 
 use platform::{Host, Level};
 use serde_json::{Map, Value};
@@ -8,24 +8,25 @@ use super::grant::{Grant, Scope};
 use super::request_id::RequestId;
 use crate::rejection::AlertRejection;
 
-/// A program that was let in, and the request that it makes.
+/// An accepted program, and its request.
 #[derive(Debug)]
 pub(super) struct Caller {
-    /// The name of its key; `app:<app id>` with a token of Entra. Idempotency keys and cancellations belong to the name.
+    /// The name of the key, or `app:<app id>` for a token of Entra. Idempotency keys and cancellations belong
+    /// to the name.
     pub(super) key: String,
     pub(super) grant: Grant,
     pub(super) request_id: RequestId,
 }
 
 impl Caller {
-    /// Somebody with the key `ci`.
+    /// A caller with the key `ci`.
     #[cfg(test)]
     pub(super) fn of_tests(grant: Grant) -> Self {
         let request_id = RequestId::of(&platform::testing::FakeHost::default(), &http::HeaderMap::new());
         Self { key: "ci".into(), grant, request_id }
     }
 
-    /// Refuses what its key has no scope for.
+    /// Refuses the call if the key lacks the scope.
     pub(super) fn require(&self, scope: Scope) -> Result<(), AlertRejection> {
         if self.grant.allows(scope) {
             return Ok(());
@@ -33,7 +34,8 @@ impl Caller {
         Err(AlertRejection::ScopeMissing { key: self.key.clone(), scope: scope.as_str() })
     }
 
-    /// Refuses a target that its key may not name: for a key with `tag=` that is everything but such a tag.
+    /// Refuses a target that the key may not name. A key with `tag=<prefix>` may name only tags with this
+    /// prefix.
     pub(super) fn require_tag(&self, path: &str, tag: Option<&Tag>) -> Result<(), AlertRejection> {
         match self.grant.tag_prefix() {
             Some(prefix) if !tag.is_some_and(|tag| self.grant.has_tag(tag)) => {
@@ -44,7 +46,7 @@ impl Caller {
         }
     }
 
-    /// Refuses another tenant than that of its key.
+    /// Refuses a tenant other than the tenant of the key.
     pub(super) fn require_tenant(&self, path: &str, tenant: &str) -> Result<(), AlertRejection> {
         match self.grant.tenant() {
             Some(own) if !own.eq_ignore_ascii_case(tenant) => {
@@ -58,7 +60,7 @@ impl Caller {
         AlertRejection::TargetNotAllowed { path: path.to_owned(), key: self.key.clone(), only }
     }
 
-    /// Writes the line in the log that tells what the call did.
+    /// Writes a log line about the call, with the request's id and the name of the key.
     pub(super) fn event(&self, host: &impl Host, level: Level, event: &str, fields: Value) {
         let mut all = self.about();
         if let Value::Object(fields) = fields {
@@ -67,7 +69,7 @@ impl Caller {
         host.event(level, event, all.into());
     }
 
-    /// Who calls, for the log.
+    /// The request's id and the name of the key, for the log.
     pub(super) fn about(&self) -> Map<String, Value> {
         let mut about = self.request_id.about();
         about.insert("key".into(), self.key.as_str().into());

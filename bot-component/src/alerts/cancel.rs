@@ -1,4 +1,4 @@
-//! `DELETE /api/alerts/{id}`.
+//! `DELETE /api/alerts/{id}`: cancels an alert.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub(super) async fn delete<H: Host>(
     id: &str,
     caller: &Caller,
 ) -> Result<Response<Bytes>, Rejection> {
-    // An operator may cancel anybody's alert, others their own.
+    // With the scope `operate`, a key may cancel every alert. Other keys may cancel only their own alerts.
     let sender = if caller.grant.allows(Scope::Operate) {
         None
     } else {

@@ -1,4 +1,4 @@
-//! `POST /api/tags/{tag}/codes`: a code by which people subscribe to a tag.
+//! `POST /api/tags/{tag}/codes`: makes a code with which people subscribe to a tag.
 
 use bot_framework::json::{FieldError, Fields};
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use crate::settings::{BotSettings, CallerSettings};
 use crate::tag_code::TagCodes;
 use crate::tag_scope::TagScope;
 
-/// Makes a code. Nothing records it.
+/// Makes a code. The bot does not store the code.
 pub(super) async fn post<H: Host>(
     host: &H,
     request: Request<impl RequestBody>,
@@ -31,25 +31,25 @@ pub(super) async fn post<H: Host>(
     let (head, body) = request.into_parts();
     expect_json(&head.headers)?;
     let fields = Fields::of_request(&body.read(MAX_BODY_BYTES).await?).map_err(AlertRejection::from)?;
-    let Wanted { tenant, until } = Wanted::read(fields, host.now())?;
+    let CodeCall { tenant, until } = CodeCall::read(fields, host.now())?;
     let scope = TagScope::named(tenant.as_deref(), "tenant", &settings).map_err(AlertRejection::from)?;
     let code = TagCodes::read(host, &settings)?.issue(&scope, &tag, until);
-    let this_century = || FieldError { path: "until".into(), expected: "a time before 2106" };
-    let code = code.ok_or_else(|| AlertRejection::from(this_century()))?;
+    let too_late = || FieldError { path: "until".into(), expected: "a time before 2106" };
+    let code = code.ok_or_else(|| AlertRejection::from(too_late()))?;
     let until = until.to_rfc3339_opts(SecondsFormat::Secs, true);
     caller.event(host, Level::Info, "tag.code-issued", json!({"tag": tag.as_str(), "until": until}));
     let say = format!("subscribe {} {code}", tag.as_str());
     Ok(answer::json(StatusCode::OK, &json!({"tag": tag.as_str(), "code": code, "until": until, "say": say})))
 }
 
-/// What a caller wants of a code.
+/// A call for a code, checked.
 #[derive(Debug, PartialEq)]
-struct Wanted {
+struct CodeCall {
     tenant: Option<String>,
     until: DateTime<Utc>,
 }
 
-impl Wanted {
+impl CodeCall {
     fn read(mut fields: Fields, now: DateTime<Utc>) -> Result<Self, AlertRejection> {
         let tenant = target::read_tenant(&mut fields)?;
         let until = take_time(&mut fields, "until")?;
@@ -64,9 +64,9 @@ impl Wanted {
             (None, Some(lasting)) => {
                 ("for", TimeDelta::from_std(lasting).ok().and_then(|lasting| now.checked_add_signed(lasting)))
             }
-            (None, None) => return Err(fields.error("until", "this or `for`").into()),
+            (None, None) => return Err(fields.error("until", "`until` or `for`, found neither").into()),
             (Some(_), Some(_)) => {
-                return Err(fields.error("for", "either this or `until`, not both").into());
+                return Err(fields.error("for", "`until` or `for`, found both; leave one out").into());
             }
         };
         let is_near = |until: &DateTime<Utc>| {
@@ -75,7 +75,7 @@ impl Wanted {
         let until = until.filter(is_near);
         let until = until.ok_or_else(|| fields.error(name, "a time from now to 366 days ahead"))?;
         match fields.as_object().keys().next() {
-            Some(other) => Err(fields.error(other, "nothing of this name").into()),
+            Some(other) => Err(fields.error(other, "one of the members tenant, until and for").into()),
             None => Ok(Self { tenant, until }),
         }
     }
@@ -87,23 +87,23 @@ mod tests {
 
     use super::*;
 
-    fn read(body: &Value) -> Result<Wanted, String> {
+    fn read(body: &Value) -> Result<CodeCall, String> {
         let now = "2026-11-23T22:00:00Z".parse().unwrap();
         let fields = Fields::parse(body.to_string().as_bytes()).unwrap();
-        Wanted::read(fields, now).map_err(|error| error.to_string())
+        CodeCall::read(fields, now).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn a_code_has_an_end_within_a_year() {
+    fn code_has_an_end_within_366_days() {
         for (body, expected) in [
             (json!({"for": "P7D"}), "2026-11-30T22:00:00Z"),
             (json!({"for": "PT1S"}), "2026-11-23T22:00:01Z"),
             (json!({"for": "P366D", "tenant": "t"}), "2027-11-24T22:00:00Z"),
             (json!({"until": "2026-11-24T00:00:00+01:00"}), "2026-11-23T23:00:00Z"),
         ] {
-            let wanted = read(&body).unwrap();
-            assert_eq!(wanted.until, expected.parse::<DateTime<Utc>>().unwrap(), "{body}");
-            assert_eq!(wanted.tenant.as_deref(), body["tenant"].as_str(), "{body}");
+            let call = read(&body).unwrap();
+            assert_eq!(call.until, expected.parse::<DateTime<Utc>>().unwrap(), "{body}");
+            assert_eq!(call.tenant.as_deref(), body["tenant"].as_str(), "{body}");
         }
         for (body, path) in [
             (json!({}), "until"),

@@ -1,4 +1,4 @@
-//! The alerts of one page of a call, before they are accepted: what the ledger gets of each, and its message.
+//! The alerts of one page of a call before the ledger accepts them: each with its record and its message.
 
 use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};
@@ -14,7 +14,7 @@ use crate::outbox::{Message, put_options};
 use crate::rejection::AlertRejection;
 use crate::settings::BotSettings;
 
-/// A call that makes sense, and some of the conversations that it means.
+/// A valid call, and the conversations of one page.
 pub(super) struct Draft<'a> {
     pub(super) call: &'a AlertCall,
     pub(super) targets: Vec<Target>,
@@ -24,7 +24,8 @@ pub(super) struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    /// Every alert of the page. That one of them does not fit is found before any is accepted.
+    /// Makes every alert of the page. An alert that is too large is found before the ledger accepts any
+    /// alert.
     pub(super) fn alerts(
         &self,
         settings: &BotSettings,
@@ -39,10 +40,11 @@ impl Draft<'_> {
             let mut held = target.held.map(target::Held::status);
             let message = match held {
                 Some(_) => None,
-                // A call with a key may be repeated while its Put is under way.
+                // A call with a key may be repeated while its Put runs, so its messages have the mark `once`.
                 None => match self.message(settings, &id, &target.address, self.now, identity.is_some()) {
                     Ok(message) => Some(message),
-                    // One subscriber with a long address must not keep an alert from all others.
+                    // If the address of one subscriber is too long, the other subscribers still get the
+                    // alert.
                     Err(error) if target.is_subscriber => {
                         held = Some(Status::TooLarge);
                         too_large = Some(error);
@@ -119,18 +121,19 @@ impl Draft<'_> {
 #[derive(Debug)]
 pub(super) struct Alert {
     pub(super) alert: NewAlert,
-    /// Nothing, if it is not to be put on the queue.
+    /// The message to put on the queue. `None` if the queue gets no message.
     pub(super) message: Option<Message>,
-    /// What the caller learns of it.
+    /// The status for the answer.
     pub(super) status: Status,
-    /// An earlier call with the same key accepted it, and may have been cut off.
+    /// Whether an earlier call with the same key accepted the alert, and may have been cut off before the
+    /// Put.
     pub(super) is_again: bool,
-    /// An earlier call with the same key accepted it.
+    /// Whether an earlier call with the same key accepted the alert.
     pub(super) is_repeated: bool,
 }
 
 impl Alert {
-    /// What the ledger knows of it, with its message if it may not be on the queue.
+    /// An alert that the ledger knows already. It has its message if the message may be missing on the queue.
     pub(super) fn known(record: &Record, id: AlertId, message: Option<Message>) -> Self {
         let status = record.shown_status();
         let conversation = record.conversation.clone();

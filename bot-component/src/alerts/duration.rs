@@ -1,13 +1,13 @@
-//! `delay`: a duration as of ISO 8601, `PT10M`, `P1DT12H`, `P2W`.
+//! Durations of ISO 8601, such as `PT10M`, `P1DT12H` and `P2W`, in the members `delay` and `for`.
 
 use std::time::Duration;
 
-/// Letters of the part before the `T`, and behind it, in their order, with their seconds. Years and months are no fixed
-/// time, so nobody can mean them here.
+/// The letters before and after the `T`, in their order, with their seconds. Years and months are not
+/// allowed, because their length is not fixed.
 const DATE_PARTS: [(char, u64); 2] = [('W', 7 * 24 * 60 * 60), ('D', 24 * 60 * 60)];
 const TIME_PARTS: [(char, u64); 3] = [('H', 60 * 60), ('M', 60), ('S', 1)];
 
-/// Reads a duration of weeks, days, hours, minutes and seconds, each a whole number.
+/// Reads a duration of weeks, days, hours, minutes and seconds. Each is a whole number.
 pub(super) fn parse(text: &str) -> Option<Duration> {
     let text = text.strip_prefix('P')?;
     let (date, time) = match text.split_once('T') {
@@ -25,7 +25,7 @@ fn sum(mut text: &str, parts: &[(char, u64)]) -> Option<u64> {
         let end = text.find(|c: char| !c.is_ascii_digit())?;
         let (number, rest) = text.split_at(end);
         let letter = rest.chars().next()?;
-        // Each letter at most once, and in order: the iterator does not go back.
+        // The iterator does not go back, so each letter occurs at most once, and in order.
         let (_, seconds) = parts.find(|(known, _)| *known == letter)?;
         total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(*seconds)?)?;
         text = &rest[letter.len_utf8()..];
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations() {
+    fn duration_is_whole_numbers_of_ordered_units() {
         for (text, expected) in [
             ("PT10M", Some(600)),
             ("PT0S", Some(0)),

@@ -1,4 +1,4 @@
-//! `DELETE /api/targets/{conversation}`: forgets a conversation, also in the poison queue.
+//! `DELETE /api/targets/{conversation}`: deletes a conversation, and its messages in the poison queue.
 
 use std::time::Duration;
 
@@ -19,28 +19,29 @@ use crate::settings::{BotSettings, CallerSettings};
 
 /// Hosted platforms end a request after 30 s.
 const WITHIN: Duration = Duration::from_secs(20);
-/// A Get begins no later than that.
+/// The search begins no Get after this time.
 const SEARCH_WITHIN: Duration = Duration::from_secs(15);
-/// The search hides each message that it looks at, and shows it again at its end. If the bot dies, this time does.
+/// How long the search hides each message. The search makes the other messages visible at its end. If the bot
+/// is killed before, they become visible after this time.
 const LEASE_SECONDS: u32 = 30;
-/// How many messages are given back to the queue side by side.
+/// How many messages the search makes visible at once.
 const RELEASED_AT_ONCE: usize = 8;
-/// The most that a Get hands out.
+/// The most messages that a Get returns.
 const BATCH: u8 = 32;
 
-/// What became of the poison queue's messages.
+/// The result of the search in the poison queue.
 #[derive(Debug, Default)]
 struct Search {
-    /// They led to the conversation, and are deleted.
+    /// How many messages to the conversation were found and deleted.
     removed: u32,
-    /// Nobody can say where they lead to; they stay.
+    /// How many messages hold no envelope, so that their conversation is unknown. They stay.
     unreadable: u32,
-    /// Whether every message was looked at.
+    /// Whether the search read every message.
     is_complete: bool,
 }
 
-/// Forgets the conversation as `deleteUserData` does, and takes its messages out of the poison queue. A conversation that is
-/// not known may have messages there all the same.
+/// Deletes the conversation as `deleteUserData` does, and deletes its messages in the poison queue. The bot
+/// searches also for an unknown conversation, because the poison queue may hold messages to it.
 pub(super) async fn delete<H: Host>(
     host: &H,
     conversation: &str,
@@ -100,7 +101,7 @@ async fn search_poison<H: Host>(
             }
         }
     }
-    // The next search must not take the queue for empty.
+    // The next search must find these messages, and not an empty queue.
     let release = async |(id, receipt): (MessageId, PopReceipt)| {
         if let Err(error) = poison.hide(&id, &receipt, 0, None).await {
             host.event(Level::Warn, "poison.not-released", json!({"reason": error.to_string()}));

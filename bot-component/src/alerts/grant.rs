@@ -1,4 +1,4 @@
-//! What a caller of the alert routes may do.
+//! What a caller of the alert routes is allowed to do.
 
 use bot_framework::ConversationReference;
 use state::Tag;
@@ -17,7 +17,7 @@ pub(super) enum Scope {
     Cancel,
     /// List the conversations that the bot knows.
     List,
-    /// Operate the bot; cancel anybody's alert.
+    /// Operate the bot, and cancel alerts of every key.
     Operate,
 }
 
@@ -40,7 +40,7 @@ impl Scope {
     }
 }
 
-/// Some scopes, one bit each: every call reads every entry of `alertkeys`.
+/// A set of scopes, one bit each. The set is small, because every call reads every entry of `alertkeys`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Scopes(u8);
 
@@ -58,29 +58,30 @@ impl Scopes {
     }
 }
 
-/// The scopes of a caller, and whom it reaches with them.
+/// The scopes of a caller, and the targets to which they are restricted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Grant {
     scopes: Scopes,
-    /// Conversations of this tenant only.
+    /// The caller reaches only conversations of this tenant.
     tenant: Option<String>,
-    /// Tags that begin with this only, and nobody by another name.
+    /// The caller may name only tags with this prefix, and no conversation or user.
     tag_prefix: Option<String>,
 }
 
 impl Grant {
-    /// Every scope, for everybody.
+    /// Every scope, without restriction.
     pub(super) fn all() -> Self {
         Self { scopes: Scopes::of(Scope::ALL.into_iter()), ..Self::default() }
     }
 
-    /// The scopes among a token's roles. Other roles mean something to other programs.
+    /// The scopes among a token's roles. Other roles are ignored, because they are for other programs.
     pub(super) fn of_roles(roles: &[String]) -> Self {
         let scopes = Scopes::of(roles.iter().filter_map(|role| Scope::from_word(role)));
         Self { scopes, ..Self::default() }
     }
 
-    /// Reads the scopes of an entry, `send+list+tenant=<id>`. The error says what is wrong, without the text.
+    /// Reads the scopes of an entry, such as `send+list+tenant=<id>`. The error names the problem, and never
+    /// repeats the text.
     pub(super) fn read(text: &str) -> Result<Self, &'static str> {
         let mut grant = Self::default();
         for word in text.split('+').map(str::trim) {
@@ -95,14 +96,16 @@ impl Grant {
                     grant.tenant = Some(id.to_owned());
                 }
                 Some(("tag", prefix)) if grant.tag_prefix.is_none() => {
-                    let prefix = Tag::parse(prefix).ok_or("tag= needs the beginning of a tag")?;
+                    let prefix = Tag::parse(prefix).ok_or("tag=: expected the beginning of a tag")?;
                     grant.tag_prefix = Some(prefix.as_str().to_owned());
                 }
                 Some(("tenant" | "tag", _)) => {
-                    return Err("tenant= needs a tenant's id, and tenant= and tag= may be there once each");
+                    return Err(
+                        "expected the id of a tenant after tenant=, and tenant= and tag= at most once each",
+                    );
                 }
                 Some(_) => {
-                    return Err("expected tenant=<id> or tag=<beginning of a tag> where there is a `=`");
+                    return Err("expected tenant=<id> or tag=<beginning of a tag> in a part with `=`");
                 }
             }
         }
@@ -111,32 +114,33 @@ impl Grant {
             return Err("address and operate cannot be restricted by tenant= or tag=; use two keys");
         }
         if grant.scopes == Scopes::default() {
-            return Err("needs at least one of the scopes send, address, cancel, list and operate");
+            return Err("expected at least one of the scopes send, address, cancel, list and operate");
         }
         Ok(grant)
     }
 
-    /// Whether the scope is among its scopes.
+    /// Whether the caller has this scope.
     pub(super) fn allows(&self, scope: Scope) -> bool {
         self.scopes.has(scope)
     }
 
-    /// The tenant whose conversations are the only ones that it reaches.
+    /// The tenant to which the caller is restricted.
     pub(super) fn tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
     }
 
-    /// How the tags begin that are the only targets that it may name.
+    /// The prefix of the tags to which the caller is restricted.
     pub(super) fn tag_prefix(&self) -> Option<&str> {
         self.tag_prefix.as_deref()
     }
 
-    /// Whether it may name this tag.
+    /// Whether the caller may name this tag.
     pub(super) fn has_tag(&self, tag: &Tag) -> bool {
         self.tag_prefix.as_deref().is_none_or(|prefix| tag.as_str().starts_with(prefix))
     }
 
-    /// Whether a conversation is of its tenant. A tenant counts only where the channel vouches for it.
+    /// Whether the caller reaches a conversation. With a restriction to a tenant, the channel must vouch for
+    /// the tenant of the conversation.
     pub(super) fn reaches(&self, address: &ConversationReference) -> bool {
         self.tenant.as_deref().is_none_or(|tenant| {
             address.vouched_tenant().is_some_and(|vouched| vouched.eq_ignore_ascii_case(tenant))
@@ -157,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scopes_are_words_and_restrictions() {
+    fn entry_is_read_as_scopes_and_restrictions() {
         let grant = Grant::read("send + list+tenant=T-1+tag=Orders-").unwrap();
         let allowed: Vec<_> = Scope::ALL.into_iter().filter(|scope| grant.allows(*scope)).collect();
         assert_eq!(allowed, [Scope::Send, Scope::List]);
@@ -175,7 +179,7 @@ mod tests {
             ("send+tag=", "beginning of a tag"),
             ("send+tag=a b", "beginning of a tag"),
             ("send+tag=a+tag=b", "once"),
-            ("send+user=x", "where there is a `=`"),
+            ("send+user=x", "in a part with `=`"),
             ("send+address+tenant=t", "two keys"),
             ("operate+tag=x", "two keys"),
         ] {
@@ -185,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn roles_that_are_no_scopes_are_passed_over() {
+    fn roles_that_are_no_scopes_are_ignored() {
         let grant = Grant::of_roles(&["cancel".into(), "Alerts.Send".into(), "tenant=t".into()]);
         assert_eq!(grant, Grant::read("cancel").unwrap());
     }

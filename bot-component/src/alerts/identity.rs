@@ -1,4 +1,4 @@
-//! Calls that are repeated: what an idempotency key answers for, and for how long.
+//! Repeated calls: an idempotency key returns the alerts of its first call until its term ends.
 
 use chrono::{DateTime, Utc};
 use platform::{Clock, HttpClient, Randomness};
@@ -9,14 +9,14 @@ use super::keys::SIMPLE_NAME;
 use super::paging::Cursor;
 use crate::rejection::AlertRejection;
 
-/// A key is used again after its term, or it is not; nobody uses one so often within a period of eight days, because each
-/// time takes a day.
+/// The most uses of a key within a period of eight days. A key can be used anew only after its term of a day,
+/// so no key is used so often.
 const MOST_TURNS: u32 = 12;
 
-/// Whether a call is met for the first time.
+/// Whether a call is new or repeated.
 #[derive(Debug)]
 pub(super) enum Met {
-    /// Its alerts are accepted.
+    /// The call is new. The ledger has accepted its alerts.
     ForTheFirstTime,
     /// An earlier call with the same key and body made them.
     Again(Earlier),
@@ -35,12 +35,12 @@ pub(super) struct Earlier {
 impl Identity {
     /// The id of the call in a period, for the given use of its key.
     fn call_id(&self, period: Period, turn: u32) -> CallId {
-        // The simple keys came first: their calls keep the ids that they had.
+        // Calls with the keys of `alertkey` keep the ids that they had before named keys existed.
         let owner = Some(self.key_name.as_str()).filter(|name| *name != SIMPLE_NAME);
         CallId::of_key(period, owner, &self.idempotency_key, turn)
     }
 
-    /// What the ledger keeps of the call.
+    /// The data of the call that the ledger stores.
     pub(super) fn note(&self, alerts: usize, next: Option<&Cursor>) -> CallNote {
         CallNote {
             fingerprint: self.fingerprint.clone(),
@@ -49,8 +49,8 @@ impl Identity {
         }
     }
 
-    /// The identity of one page of the call: its key answers for each page by itself. The first page has the caller's key; that
-    /// of another one is longer than any key of a caller, so it is nobody else's.
+    /// The identity of one page of the call, because each page is repeated by itself. The first page has the
+    /// caller's key. The key of another page is longer than any key of a caller, so no caller can use it.
     pub(super) fn of_page(&self, at: Option<&Cursor>) -> Self {
         let Self { key_name, idempotency_key: key, fingerprint } = self;
         let idempotency_key = match at {
@@ -67,12 +67,14 @@ pub(super) async fn accept_new<'n, H: HttpClient + Clock + Randomness>(
     alerts: impl Iterator<Item = &'n NewAlert>,
 ) -> Result<(), AlertRejection> {
     let alerts: Vec<NewAlert> = alerts.cloned().collect();
-    // Random ids are not there yet: what is known is this call's own first attempt, whose answer was lost.
+    // The ids are random, so a known record can only come from the first attempt of this call, whose answer
+    // was lost.
     ledger.accept_call(&alerts).await?;
     Ok(())
 }
 
-/// Accepts the alerts of a call with a key, unless an earlier call had the key: `make` makes them for an id of the call.
+/// Accepts the alerts of a call with a key, unless an earlier call had the key. `make` makes the alerts for
+/// an id of the call.
 pub(super) async fn meet<H: HttpClient + Clock + Randomness>(
     ledger: &Ledger<'_, H>,
     identity: &Identity,
@@ -97,7 +99,7 @@ pub(super) async fn meet<H: HttpClient + Clock + Randomness>(
     Err(AlertRejection::IdempotencyKeyReused)
 }
 
-/// The alerts of an earlier call with the same key and body, if the key still answers for it.
+/// Finds the alerts of an earlier call with the same key and body, if the term of the key has not ended.
 pub(super) async fn find<H: HttpClient + Clock + Randomness>(
     ledger: &Ledger<'_, H>,
     identity: &Identity,
@@ -109,7 +111,8 @@ pub(super) async fn find<H: HttpClient + Clock + Randomness>(
     find_in(ledger, identity, Period::of(now), now).await
 }
 
-/// Only a key that was used within its term can be found there: on the first day of a period, that is.
+/// Finds an earlier call in the period before. This is possible only on the first day of a period, because
+/// the term of a key is a day.
 async fn find_in_period_before<H: HttpClient + Clock + Randomness>(
     ledger: &Ledger<'_, H>,
     identity: &Identity,

@@ -1,4 +1,4 @@
-//! `alertkey` and `alertkeys`: which keys open the alert routes.
+//! The variables `alertkey` and `alertkeys`: the keys of the alert routes.
 
 use chrono::{DateTime, Utc};
 use platform::{Secret, SecretHash, Settings, SettingsError};
@@ -9,40 +9,41 @@ use super::named_key::{EntryProblem, MAX_KEY_CHARACTERS, NamedKey, is_key};
 /// The name of the keys of `alertkey`.
 pub(super) const SIMPLE_NAME: &str = "alertkey";
 
-/// The entry of `alertkeys` that opens the routes for tokens of Entra, whether there are keys or not.
+/// The entry of `alertkeys` that opens the routes for tokens of Entra, also if no key is configured.
 const APP_TOKENS: &str = "entra:roles";
 
 const MIN_SIMPLE_CHARACTERS: usize = 16;
 
-/// The most entries of `alertkeys`: every call compares with each.
+/// The most entries of `alertkeys`, because every call compares its key with each entry.
 const MAX_ENTRIES: usize = 64;
 
-/// The keys that are configured now.
+/// The configured keys.
 #[derive(Debug)]
 pub(super) struct AlertKeys {
-    /// Those of `alertkey`: at most two.
+    /// The keys of `alertkey`, at most two.
     simple: Vec<Secret>,
     named: Vec<NamedKey>,
     /// Whether `alertkeys` has the entry `entra:roles`.
     pub(super) names_app_tokens: bool,
 }
 
-/// The holder of a key.
+/// The result of looking up a key.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Holder<'a> {
     /// The key is one of `alertkey`.
     Simple,
     /// The key is in this entry of `alertkeys`.
     Named(&'a NamedKey),
-    /// The same, and the end of the entry has passed.
+    /// The key is in this entry, but the entry has ended.
     Ended(&'a NamedKey),
-    /// The same, but the key is too short or too long, or does not begin as keys do.
+    /// The key is in this entry, but is too short, too long, or lacks the prefix `pbk_`.
     Unfit(&'a NamedKey),
-    Nobody,
+    /// No configured key matches.
+    Unknown,
 }
 
 impl AlertKeys {
-    /// Reads the variables. `None` closes the routes.
+    /// Reads the variables. Returns `None` if no key is configured, which closes the routes.
     pub(super) fn read(settings: &impl Settings) -> Result<Option<Self>, SettingsError> {
         let simple = read_simple(&settings.setting("alertkey")?)?;
         let (named, names_app_tokens) = read_named(&settings.setting("alertkeys")?)?;
@@ -50,7 +51,8 @@ impl AlertKeys {
         Ok(is_open.then_some(Self { simple, named, names_app_tokens }))
     }
 
-    /// Finds the key that this text is. Every key is compared, so that the time does not tell which one nearly matched.
+    /// Looks up a key. The text is compared with every key, so that the time does not reveal which key nearly
+    /// matched.
     pub(super) fn holder_of(&self, candidate: &str, now: DateTime<Utc>) -> Holder<'_> {
         let is_simple = self.simple.iter().fold(false, |found, key| key.matches(candidate) | found);
         let mut named = None;
@@ -64,7 +66,7 @@ impl AlertKeys {
         }
         match named {
             _ if is_simple => Holder::Simple,
-            None => Holder::Nobody,
+            None => Holder::Unknown,
             Some(key) if !is_key(candidate) => Holder::Unfit(key),
             Some(key) if key.has_ended(now) => Holder::Ended(key),
             Some(key) => Holder::Named(key),
@@ -73,23 +75,23 @@ impl AlertKeys {
 }
 
 impl<'a> Holder<'a> {
-    /// The key's name and what it may do; `None` if it opens nothing.
+    /// The name and the grant of the key. `None` if the key is refused.
     pub(super) fn admitted(self) -> Option<(String, Grant)> {
         match self {
             Self::Simple => Some((SIMPLE_NAME.to_owned(), Grant::all())),
             Self::Named(key) => Some((key.name.clone(), key.grant.clone())),
-            Self::Ended(_) | Self::Unfit(_) | Self::Nobody => None,
+            Self::Ended(_) | Self::Unfit(_) | Self::Unknown => None,
         }
     }
 
-    /// For a key that somebody had configured, its name and why it opens nothing.
+    /// The name of a refused key, and the reason. `None` for a key that is accepted or not configured.
     pub(super) fn refused(self) -> Option<(&'a str, &'static str)> {
         const UNFIT: &str =
-            "the key has not 32 to 128 characters that begin with `pbk_`; make one with `cargo dev key`";
+            "expected a key of 32 to 128 characters that begins with `pbk_`; make one with `cargo dev key`";
         match self {
             Self::Ended(key) => Some((&key.name, "the key has ended")),
             Self::Unfit(key) => Some((&key.name, UNFIT)),
-            Self::Simple | Self::Named(_) | Self::Nobody => None,
+            Self::Simple | Self::Named(_) | Self::Unknown => None,
         }
     }
 }
@@ -97,16 +99,16 @@ impl<'a> Holder<'a> {
 fn read_simple(text: &str) -> Result<Vec<Secret>, SettingsError> {
     let keys: Vec<_> = text.split(',').filter_map(|key| Secret::new(key.trim())).collect();
     if keys.len() > 2 {
-        return Err(SettingsError::new("alertkey", "must be one key, or two separated by a comma"));
+        return Err(SettingsError::new("alertkey", "expected one key, or two keys separated by a comma"));
     }
     if keys.iter().any(|key| key.expose().chars().count() < MIN_SIMPLE_CHARACTERS) {
-        let problem = "each key needs at least 16 characters; make one with `openssl rand -hex 32`";
+        let problem = "expected keys of at least 16 characters; make one with `openssl rand -hex 32`";
         return Err(SettingsError::new("alertkey", problem));
     }
     Ok(keys)
 }
 
-/// The keys, and whether the entry `entra:roles` is among the entries.
+/// Reads the keys of `alertkeys`, and whether the entry `entra:roles` is among the entries.
 fn read_named(text: &str) -> Result<(Vec<NamedKey>, bool), SettingsError> {
     let mut keys: Vec<NamedKey> = Vec::new();
     let mut names_app_tokens = false;
@@ -124,12 +126,12 @@ fn read_named(text: &str) -> Result<(Vec<NamedKey>, bool), SettingsError> {
         };
         let key = NamedKey::read(entry).map_err(wrong)?;
         if keys.iter().any(|other| other.hash.matches(&key.hash)) {
-            let problem = "has the key of another entry; give each a key of its own";
+            let problem = "the key is in another entry, too; give each entry its own key";
             return Err(wrong(EntryProblem { name: Some(key.name), problem }));
         }
         keys.push(key);
         if keys.len() > MAX_ENTRIES {
-            return Err(SettingsError::new("alertkeys", format!("has more than {MAX_ENTRIES} entries")));
+            return Err(SettingsError::new("alertkeys", format!("expected at most {MAX_ENTRIES} entries")));
         }
     }
     Ok((keys, names_app_tokens))
@@ -161,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn simple_keys_are_one_or_two_of_16_characters() {
+    fn alertkey_is_one_or_two_keys_of_at_least_16_characters() {
         let opens = |alertkey: &str, candidate: &str| {
             let keys = keys(alertkey, "").unwrap()?;
             Some(matches!(keys.holder_of(candidate, now()), Holder::Simple))
@@ -190,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn named_key_opens_until_its_end_and_only_if_it_is_fit() {
+    fn named_key_is_accepted_until_its_end() {
         let admitted = |entries: &str, candidate: &str| {
             let keys = keys(OLD, entries).unwrap().unwrap();
             let holder = keys.holder_of(candidate, now());
@@ -201,8 +203,12 @@ mod tests {
         let entry = format!("ci:send:{hash}");
         assert_eq!(admitted(&entry, key), (Some("ci".into()), None));
         assert_eq!(admitted(&format!("{entry}:2026-11-29"), key), (Some("ci".into()), None));
-        assert_eq!(admitted(&entry, OLD), (Some("alertkey".into()), None), "both kinds are valid");
-        assert_eq!(admitted(&entry, hash), (None, None), "the hash is no key");
+        assert_eq!(
+            admitted(&entry, OLD),
+            (Some("alertkey".into()), None),
+            "a key of `alertkey` is accepted beside named keys"
+        );
+        assert_eq!(admitted(&entry, hash), (None, None), "the hash is refused as a key");
         assert_eq!(admitted(&entry, &key.to_uppercase()), (None, None));
         for until in ["2026-11-28", "2026-11-29T12:00:00Z"] {
             let (admitted, refused) = admitted(&format!("{entry}:{until}"), key);
@@ -214,16 +220,16 @@ mod tests {
     }
 
     #[test]
-    fn wrong_entries_are_told_by_number_and_name() {
+    fn wrong_entry_is_reported_by_number_and_name() {
         let (_, hash) = CI;
         for (entries, expected) in [
-            (format!("ci:send:{hash},,nonsense"), "entry 3: has too few parts"),
+            (format!("ci:send:{hash},,nonsense"), "entry 3: expected name:scopes:sha256"),
             (format!("ci:all:{hash}"), "entry 1 (`ci`): expected scopes"),
             (
                 format!("ci:send:{hash},other:list:{}", hash.to_uppercase()),
-                "entry 2 (`other`): has the key of another",
+                "entry 2 (`other`): the key is in another entry",
             ),
-            ("entra:everybody".into(), "entry 1: needs a name"),
+            ("entra:everybody".into(), "entry 1: expected a name"),
         ] {
             let error = keys("", &entries).expect_err(&entries);
             assert!(error.starts_with("variable alertkeys: ") && error.contains(expected), "{error}");
@@ -232,11 +238,14 @@ mod tests {
         let many: Vec<_> = (0..65).map(|number| format!("ci:send:{number:064}")).collect();
         assert!(keys("", &many.join(",")).expect_err("too many").contains("64"));
         let two_of_a_name = format!("ci:send:{hash},ci:send:{}", SHORT.1);
-        assert!(keys("", &two_of_a_name).unwrap().is_some(), "as while a key is changed");
+        assert!(
+            keys("", &two_of_a_name).unwrap().is_some(),
+            "two keys may have one name while an operator changes the key"
+        );
     }
 
     #[test]
-    fn entry_for_app_tokens_opens_the_routes_without_any_key() {
+    fn entra_roles_opens_the_routes_without_a_key() {
         let keys = keys("", " entra:roles ").unwrap().unwrap();
         assert!(keys.names_app_tokens);
         assert!(keys.holder_of("", now()).admitted().is_none());

@@ -1,4 +1,4 @@
-//! `GET /api/targets`: the conversations that alerts can be sent to.
+//! `GET /api/targets`: lists the conversations that the bot can alert.
 
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use url::form_urlencoded;
 
 use super::caller::Caller;
 use super::grant::{Grant, Scope};
+use super::target::A_TAG;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::{BotSettings, CallerSettings};
 use crate::tag_scope::{NONE, TagScope};
@@ -28,12 +29,12 @@ pub(super) async fn get<H: Host>(
     caller: &Caller,
 ) -> Result<Response<Bytes>, Rejection> {
     caller.require(Scope::List)?;
-    let question = Question::read(query).map_err(AlertRejection::from)?.restricted_to(caller)?;
+    let list = ListQuery::read(query).map_err(AlertRejection::from)?.restricted_to(caller)?;
     let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
-    let filter = question.filter(&settings).map_err(AlertRejection::from)?;
+    let filter = list.filter(&settings).map_err(AlertRejection::from)?;
     let page = settings
         .conversations(host, Deadline::after(host, LIST_WITHIN))
-        .page(question.after.as_ref(), question.limit, &filter)
+        .page(list.after.as_ref(), list.limit, &filter)
         .await
         .map_err(AlertRejection::from)?;
     let targets: Vec<_> = page
@@ -42,7 +43,7 @@ pub(super) async fn get<H: Host>(
         .filter(|(_, conversation)| caller.grant.reaches(&conversation.address))
         .map(|(key, conversation)| shown(key, conversation, &caller.grant))
         .collect();
-    let after = question.after.as_ref().map(ConversationKey::as_str);
+    let after = list.after.as_ref().map(ConversationKey::as_str);
     caller.event(host, Level::Info, "targets.listed", json!({"targets": targets.len(), "after": after}));
     let mut body = json!({"targets": targets});
     if let Some(next) = page.next {
@@ -52,39 +53,39 @@ pub(super) async fn get<H: Host>(
 }
 
 #[derive(Debug)]
-struct Question {
+struct ListQuery {
     after: Option<ConversationKey>,
     limit: usize,
     tag: Option<Tag>,
     tenant: Option<String>,
 }
 
-impl Question {
+impl ListQuery {
     fn read(query: &str) -> Result<Self, FieldError> {
-        let mut question = Self { after: None, limit: MAX_LIMIT, tag: None, tenant: None };
+        let mut list = Self { after: None, limit: MAX_LIMIT, tag: None, tenant: None };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let error = |expected| FieldError { path: name.to_string(), expected };
             match name.as_ref() {
                 "after" => {
                     let key = ConversationKey::parse(&value);
-                    question.after = Some(key.ok_or_else(|| error("the `next` of the page before"))?);
+                    list.after = Some(key.ok_or_else(|| error("the `next` of the previous page"))?);
                 }
                 "limit" => {
                     let limit = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-                    question.limit = limit.ok_or_else(|| error("a number from 1 to 100"))?;
+                    list.limit = limit.ok_or_else(|| error("a number from 1 to 100"))?;
                 }
                 "tag" => {
-                    question.tag = Some(Tag::parse(&value).ok_or_else(|| error("a tag"))?);
+                    list.tag = Some(Tag::parse(&value).ok_or_else(|| error(A_TAG))?);
                 }
-                "tenant" if value.is_empty() => return Err(error("a tenant id")),
-                "tenant" => question.tenant = Some(value.into_owned()),
-                _ => return Err(error("nothing of this name")),
+                "tenant" if value.is_empty() => return Err(error("the id of a tenant, or `none`")),
+                "tenant" => list.tenant = Some(value.into_owned()),
+                _ => return Err(error("one of the parameters after, limit, tag and tenant")),
             }
         }
-        Ok(question)
+        Ok(list)
     }
 
-    /// Asks for no more than the caller's key may see.
+    /// Restricts the list to the conversations that the caller's key reaches.
     fn restricted_to(mut self, caller: &Caller) -> Result<Self, AlertRejection> {
         caller.require_tag("tag", self.tag.as_ref())?;
         if let Some(asked) = &self.tenant {
@@ -96,8 +97,9 @@ impl Question {
         Ok(self)
     }
 
-    /// Those who subscribe to a tag are listed by the tenants that an alert without, or with this tenant goes to. Where nobody is
-    /// verified, a tenant's conversations are among those in no tenant.
+    /// The filter for the list. The list of a tag shows the subscribers that an alert to this tag and
+    /// `tenant` would reach. In anonymous mode the conversations of a tenant are among the conversations in
+    /// no tenant.
     fn filter(&self, settings: &BotSettings) -> Result<Filter, FieldError> {
         let Some(tag) = self.tag.clone() else {
             return Ok(Filter { tag: None, tenant_id: self.tenant.clone() });
@@ -111,7 +113,8 @@ impl Question {
     }
 }
 
-/// What a caller learns of a conversation: enough to choose it. Where its Connector is concerns nobody.
+/// The JSON of a conversation for the caller. The address of the Connector is left out, because the caller
+/// does not need it.
 fn shown(key: &ConversationKey, conversation: &Conversation, grant: &Grant) -> Value {
     let Conversation { address, tags, stopped, paused, seen_at } = conversation;
     let mut target = Map::new();
@@ -142,13 +145,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn questions() {
+    fn query_is_read_and_wrong_parameters_are_refused_by_name() {
         let key = "0123456789abcdef0123456789abcdef";
-        let question = Question::read(&format!("after={key}&limit=7&tag=Orders%2d42&tenant=t+1")).unwrap();
-        assert_eq!((question.after.unwrap().as_str(), question.limit), (key, 7));
-        assert_eq!(question.tag.unwrap().as_str(), "orders-42");
-        assert_eq!(question.tenant.as_deref(), Some("t 1"));
-        assert_eq!(Question::read("").unwrap().limit, 100);
+        let list = ListQuery::read(&format!("after={key}&limit=7&tag=Orders%2d42&tenant=t+1")).unwrap();
+        assert_eq!((list.after.unwrap().as_str(), list.limit), (key, 7));
+        assert_eq!(list.tag.unwrap().as_str(), "orders-42");
+        assert_eq!(list.tenant.as_deref(), Some("t 1"));
+        assert_eq!(ListQuery::read("").unwrap().limit, 100);
         for (query, path) in [
             ("after=x", "after"),
             ("limit=0", "limit"),
@@ -160,7 +163,7 @@ mod tests {
             ("tenant=", "tenant"),
             ("tennant=x", "tennant"),
         ] {
-            assert_eq!(Question::read(query).expect_err(query).path, path);
+            assert_eq!(ListQuery::read(query).expect_err(query).path, path);
         }
     }
 }

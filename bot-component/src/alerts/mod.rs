@@ -1,6 +1,6 @@
-//! The doors for other programs: `POST /api/alerts`, `DELETE /api/alerts/{id}`, `GET /api/targets`, `DELETE
-//! /api/targets/{conversation}`, `PUT` and `DELETE /api/targets/{conversation}/tags/{tag}`, `POST /api/tags/{tag}/codes`.
-//! `docs/openapi.yaml` describes them.
+//! The routes for other programs: `POST /api/alerts`, `DELETE /api/alerts/{id}`, `GET /api/targets`, `DELETE
+//! /api/targets/{conversation}`, `PUT` and `DELETE /api/targets/{conversation}/tags/{tag}`, and `POST
+//! /api/tags/{tag}/codes`. `docs/openapi.yaml` describes them.
 
 mod activity;
 mod admission;
@@ -39,7 +39,7 @@ use caller::Caller;
 use keys::AlertKeys;
 use request_id::RequestId;
 
-/// What a path leads to. Behind each: what a key has to be allowed to do, beside being valid.
+/// A route by its path. Each comment names the scope that the key of the caller needs.
 enum Route<'a> {
     /// Scope `send`.
     Alerts,
@@ -47,7 +47,7 @@ enum Route<'a> {
     Alert(&'a str),
     /// Scope `list`.
     Targets,
-    /// A conversation. Scope `operate`.
+    /// A conversation, by its key. Scope `operate`.
     Target(&'a str),
     /// A tag of a conversation. Scope `operate`.
     TagOf { conversation: &'a str, tag: Cow<'a, str> },
@@ -56,7 +56,7 @@ enum Route<'a> {
 }
 
 impl<'a> Route<'a> {
-    /// The route of a path, if it is one of these.
+    /// The route of a path. `None` if no route has this path.
     fn of(path: &'a str) -> Option<Self> {
         match path {
             "/api/alerts" => Some(Self::Alerts),
@@ -79,7 +79,7 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// The methods of the route.
+    /// The allowed methods, as the value of the header `Allow`.
     fn allow(&self) -> &'static str {
         match self {
             Self::Alerts | Self::Codes { .. } => "POST",
@@ -90,12 +90,12 @@ impl<'a> Route<'a> {
     }
 }
 
-/// A segment of a path, without its percent-encoding; `None` if it is no UTF-8.
+/// Removes the percent-encoding of a segment of a path. Returns `None` if the result is not UTF-8.
 fn decoded(segment: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(segment).decode_utf8().ok()
 }
 
-/// Answers one request, if its path is one of these. The answer of each of these routes has the request's id.
+/// Answers a request for one of these routes. Each answer has the request's id in the header `x-request-id`.
 pub(crate) async fn handle<H: Host>(
     host: &H,
     request: Request<impl RequestBody>,

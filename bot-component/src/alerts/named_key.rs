@@ -5,31 +5,32 @@ use platform::SecretHash;
 
 use super::grant::Grant;
 
-/// The shortest key: `cargo dev key` makes 47 characters.
+/// The shortest key. `cargo dev key` makes keys of 47 characters.
 const MIN_KEY_CHARACTERS: usize = 32;
 
-/// The longest key. Longer text of a caller is refused without hashing it.
+/// The longest key. The bot refuses a longer text without hashing it.
 pub(super) const MAX_KEY_CHARACTERS: usize = 128;
 
-/// How a key begins, so that people and scanners for secrets know it when they see one.
+/// The prefix of every key, by which people and scanners for secrets recognize a key.
 const KEY_PREFIX: &str = "pbk_";
 
 const MAX_NAME_CHARACTERS: usize = 32;
 
-/// Names that mean something else: the keys of `alertkey`, and the entry `entra:roles`.
+/// Reserved names: the keys of `alertkey`, and the entry `entra:roles`.
 const RESERVED_NAMES: [&str; 2] = [super::keys::SIMPLE_NAME, "entra"];
 
-/// A key with a name, as far as the bot knows it.
+/// A key with a name. The bot knows only the hash of the key.
 #[derive(Debug, Clone)]
 pub(super) struct NamedKey {
     pub(super) name: String,
     pub(super) grant: Grant,
     pub(super) hash: SecretHash,
-    /// The moment from which on it is refused.
+    /// The key is refused from this time on.
     pub(super) until: Option<DateTime<Utc>>,
 }
 
-/// Why an entry makes no sense. Only a name that can be one is quoted: what stands in its place may be a key.
+/// Why an entry is wrong. `name` is set only if it is certainly a name, because an operator may have put a
+/// key in its place.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct EntryProblem {
     pub(super) name: Option<String>,
@@ -42,33 +43,34 @@ impl NamedKey {
         let mut parts = entry.splitn(4, ':').map(str::trim);
         let name = parts.next().unwrap_or_default();
         if !is_name(name) {
-            let problem = "needs a name of 1 to 32 characters of a-z, 0-9, `-`, `_` and `.`, other than alertkey and \
-                           entra: name:scopes:sha256[:until]";
+            let problem = "expected a name of 1 to 32 characters of a-z, 0-9, `-`, `_` and `.` (not alertkey \
+                           or entra) in name:scopes:sha256[:until]";
             return Err(EntryProblem { name: None, problem });
         }
         let (Some(scopes), Some(hash)) = (parts.next(), parts.next()) else {
-            // What looks like a name may be a key that somebody has put here.
-            let problem = "has too few parts; expected name:scopes:sha256[:until]";
+            // The text may be a key that an operator has put here by mistake, so the error does not repeat
+            // it.
+            let problem = "expected name:scopes:sha256[:until], found fewer parts";
             return Err(EntryProblem { name: None, problem });
         };
         let wrong = |problem| EntryProblem { name: Some(name.to_owned()), problem };
         let grant = Grant::read(scopes).map_err(wrong)?;
         let hash = SecretHash::parse(hash)
-            .ok_or_else(|| wrong("needs the SHA-256 of its key as 64 hexadecimal digits"))?;
+            .ok_or_else(|| wrong("expected the SHA-256 of the key as 64 hexadecimal digits"))?;
         let until = parts.next().map(|text| {
             read_end(text)
-                .ok_or_else(|| wrong("until: expected a day such as 2027-01-31, or a time as of RFC 3339"))
+                .ok_or_else(|| wrong("until: expected a day such as 2027-01-31, or a time of RFC 3339"))
         });
         Ok(Self { name: name.to_owned(), grant, hash, until: until.transpose()? })
     }
 
-    /// Whether it was good until a moment that has passed.
+    /// Whether the end of the key has passed.
     pub(super) fn has_ended(&self, now: DateTime<Utc>) -> bool {
         self.until.is_some_and(|until| now >= until)
     }
 }
 
-/// Whether a text may be a key at all: long enough, and recognizable.
+/// Whether a text has the length and the prefix of a key.
 pub(super) fn is_key(text: &str) -> bool {
     (MIN_KEY_CHARACTERS..=MAX_KEY_CHARACTERS).contains(&text.len()) && text.starts_with(KEY_PREFIX)
 }
@@ -81,7 +83,7 @@ fn is_name(text: &str) -> bool {
         && !RESERVED_NAMES.contains(&text)
 }
 
-/// A day is good to its end, in UTC.
+/// Reads the end of a key: a time of RFC 3339, or a day, which means the end of that day in UTC.
 fn read_end(text: &str) -> Option<DateTime<Utc>> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Some(time.to_utc());
@@ -97,7 +99,7 @@ mod tests {
     const HASH: &str = "f52fbd32b2b3b86ff88ef6c490628285f482af15ddcb29541f94bcf526a3f6c7";
 
     #[test]
-    fn until_is_the_rest_of_the_entry() {
+    fn until_is_a_day_or_a_time_with_colons() {
         for (until, expected) in [
             ("", None),
             (":2027-01-31", Some("2027-02-01T00:00:00Z")),
@@ -111,18 +113,18 @@ mod tests {
     }
 
     #[test]
-    fn wrong_entry_is_told_by_its_name_and_never_with_its_hash() {
+    fn wrong_entry_is_reported_by_its_name_and_never_with_its_hash() {
         for (entry, name, problem) in [
             (String::new(), None, "name"),
             (format!("CI:send:{HASH}"), None, "name"),
             (format!("{}:send:{HASH}", "x".repeat(33)), None, "name"),
-            (format!("alertkey:send:{HASH}"), None, "other than"),
-            (format!("entra:send:{HASH}"), None, "other than"),
+            (format!("alertkey:send:{HASH}"), None, "not alertkey"),
+            (format!("entra:send:{HASH}"), None, "not alertkey"),
             (format!("{HASH}:send:ci"), None, "name"),
             ("pbk_hunter2".into(), None, "name"),
-            // A key without a prefix, which somebody has put here.
-            ("0123456789abcdef0123456789abcdef".into(), None, "too few"),
-            (format!("ci:{HASH}"), None, "too few"),
+            // A key without the prefix, in place of an entry.
+            ("0123456789abcdef0123456789abcdef".into(), None, "fewer parts"),
+            (format!("ci:{HASH}"), None, "fewer parts"),
             (format!("ci:{HASH}:send"), Some("ci"), "scopes"),
             ("ci:send:".into(), Some("ci"), "64"),
             ("ci:send:pbk_hunter2-hunter2-hunter2-hunter2".into(), Some("ci"), "64"),
@@ -137,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_long_and_recognizable() {
+    fn key_has_32_to_128_characters_and_the_prefix() {
         for (key, expected) in [
             (format!("pbk_{}", "x".repeat(28)), true),
             (format!("pbk_{}", "x".repeat(27)), false),

@@ -1,4 +1,4 @@
-//! Calls to tags of any size.
+//! Tests of calls to tags with many subscribers.
 
 mod lookups;
 
@@ -22,20 +22,20 @@ use crate::settings::{BotSettings, CallerSettings};
 
 const KEY: &str = "an-alert-key-for-tests";
 
-/// A key for one tenant, and its entry.
+/// A key that is restricted to one tenant, and its entry.
 const OF_FOREIGN: (&str, &str) = (
     "pbk_0123456789abcdef0123456789abcdef",
     "ci:send+tenant=foreign:4344e8cb2e757661e80e17eb183a63ba2e58848f07a1f58f8f8be8764abd9f4c",
 );
 
-/// A bot with subscribers, and a queue that may refuse.
+/// A bot with subscribers, and services that can be made to refuse calls.
 struct Bot {
     host: FakeHost,
     settings: BotSettings,
     service: Rc<RefCell<FakeTables>>,
-    /// How many more Puts the queue takes.
+    /// How many further Puts the queue accepts.
     room: Rc<Cell<usize>>,
-    /// How many more calls the tables take.
+    /// How many further calls the table service accepts.
     patience: Rc<Cell<usize>>,
 }
 
@@ -92,7 +92,7 @@ impl Bot {
         numbers.map(|number| self.add(&reference(&format!("c{number}"), "x"), tags)).collect()
     }
 
-    /// The same, past the API of the tables, which takes a minute for a thousand.
+    /// Like `crowd`, but writes into the fake directly, because a thousand calls of the fake take a minute.
     fn big_crowd(&self, numbers: std::ops::Range<usize>, tag: &str) -> BTreeSet<String> {
         const TABLE: &str = "proactivebotconversations";
         let first = self.add(&reference("template", "x"), &[]);
@@ -137,7 +137,7 @@ impl Bot {
         answer
     }
 
-    /// Makes the call, and goes on while there is more. The alerts, and how many calls that took.
+    /// Repeats the call with `next` until the last page. Returns the alerts, and the number of calls.
     #[track_caller]
     fn all(&self, body: &Value) -> (Vec<Value>, usize) {
         let (mut body, mut alerts) = (body.clone(), Vec::new());
@@ -183,27 +183,28 @@ fn in_tenant(id: &str, channel_id: &str, tenant: &str) -> ConversationReference 
 fn conversations(alerts: &[Value]) -> BTreeSet<String> {
     let keys: BTreeSet<String> =
         alerts.iter().map(|alert| alert["conversation"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(keys.len(), alerts.len(), "each once");
+    assert_eq!(keys.len(), alerts.len(), "expected each conversation once");
     keys
 }
 
 #[test]
-fn a_tag_with_1100_subscribers_is_worked_off_by_two_calls() {
+fn tag_with_1100_subscribers_takes_two_calls() {
     let bot = Bot::new();
     let crowd = bot.big_crowd(0..1100, "crowd");
     let body = json!({"to": {"tag": "crowd"}, "text": "hello", "idempotencyKey": "k"});
     let first = bot.accepted(&body);
-    assert_eq!((first["alerts"].as_array().unwrap().len(), bot.puts()), (1000, 1000));
+    assert_eq!((first["alerts"].as_array().unwrap().len(), bot.puts()), (1000, 1000), "alerts, Puts");
     let mut rest = body.clone();
     rest["next"] = first["next"].clone();
     let second = bot.accepted(&rest);
     assert_eq!(
         (second["alerts"].as_array().unwrap().len(), second.get("next"), bot.puts()),
-        (100, None, 1100)
+        (100, None, 1100),
+        "alerts, `next`, Puts"
     );
     let all = [first["alerts"].as_array().unwrap().clone(), second["alerts"].as_array().unwrap().clone()];
     assert_eq!(conversations(&all.concat()), crowd);
-    // Whatever is repeated is the same, though a hundred more have subscribed meanwhile.
+    // A repeated call gets the same alerts, although a hundred more conversations have subscribed.
     bot.big_crowd(1100..1200, "crowd");
     assert_eq!(bot.accepted(&body), first);
     assert_eq!(bot.accepted(&rest), second);
@@ -212,14 +213,14 @@ fn a_tag_with_1100_subscribers_is_worked_off_by_two_calls() {
 }
 
 #[test]
-fn a_page_that_was_cut_off_is_repeated_although_others_stand_where_it_was() {
+fn page_that_was_cut_off_is_repeated_also_after_new_subscriptions() {
     let bot = Bot::new();
     let crowd = bot.crowd(0..150, &["crowd"]);
     let body = json!({"to": {"tag": "crowd"}, "text": "hello", "idempotencyKey": "k"});
-    // The queue takes none of the first page.
+    // The queue refuses every Put of the first page.
     bot.room.set(0);
     let (status, answer) = bot.alert(&body);
-    assert_eq!((status, answer["alerts"].as_array().unwrap().len()), (503, 100));
+    assert_eq!((status, answer["alerts"].as_array().unwrap().len()), (503, 100), "status, alerts");
     let failed = conversations(answer["alerts"].as_array().unwrap());
     bot.crowd(150..300, &["crowd"]);
     bot.room.set(usize::MAX);
@@ -228,21 +229,21 @@ fn a_page_that_was_cut_off_is_repeated_although_others_stand_where_it_was() {
     assert!(again.iter().all(|alert| alert["status"] == "queued"), "{again:?}");
     assert_eq!(conversations(&again[..100]), failed, "the first page is the same");
     let all = conversations(again);
-    assert!(crowd.is_subset(&all), "nobody is lost");
+    assert!(crowd.is_subset(&all), "expected an alert for every first subscriber");
     assert_eq!(bot.host.events("queue.put.failed").len() + again.len(), bot.puts());
 }
 
 #[test]
-fn what_was_done_before_a_failure_is_told_with_where_to_go_on() {
+fn call_that_fails_on_a_later_page_reports_its_alerts_and_next() {
     let bot = Bot::new();
     let crowd = bot.crowd(0..250, &["crowd"]);
     let body = json!({"to": {"tag": "crowd"}, "text": "hello"});
-    // The queue fails on the second page: the third is not begun.
+    // The queue fails on the second page. So the third page does not begin.
     bot.room.set(150);
     let (status, answer) = bot.alert(&body);
     let alerts = answer["alerts"].as_array().unwrap();
     let failed = alerts.iter().filter(|alert| alert["status"] == "failed").count();
-    assert_eq!((status, alerts.len(), failed), (503, 200, 50), "{}", answer["error"]);
+    assert_eq!((status, alerts.len(), failed), (503, 200, 50), "status, alerts, failed: {}", answer["error"]);
     bot.room.set(usize::MAX);
     let mut rest = body.clone();
     rest["next"] = answer["next"].clone();
@@ -250,7 +251,8 @@ fn what_was_done_before_a_failure_is_told_with_where_to_go_on() {
     assert_eq!(rest.get("next"), None);
     let all = [alerts.as_slice(), rest["alerts"].as_array().unwrap()].concat();
     assert_eq!(conversations(&all), crowd);
-    // The tables fail somewhere: a call is refused as a whole, or says how far it came.
+    // The table service fails after some calls. The call is refused as a whole, or reports its alerts and
+    // `next`.
     let mut interrupted = 0;
     for calls in (0..60).step_by(3) {
         bot.patience.set(calls);
@@ -273,7 +275,7 @@ fn what_was_done_before_a_failure_is_told_with_where_to_go_on() {
 }
 
 #[test]
-fn each_conversation_is_alerted_once_however_many_elements_lead_to_it() {
+fn conversation_that_several_elements_name_is_alerted_once() {
     let bot = Bot::new();
     let (both, one) = (bot.crowd(0..130, &["a", "b"]), bot.crowd(130..260, &["b"]));
     let by_name = bot.add(&reference("named", "x"), &["a", "b"]);
@@ -285,7 +287,7 @@ fn each_conversation_is_alerted_once_however_many_elements_lead_to_it() {
     let mut expected: BTreeSet<_> = both.union(&one).cloned().collect();
     expected.insert(by_name);
     expected.insert(ConversationKey::of(&reference("unknown", "x")).as_str().to_owned());
-    assert_eq!((conversations(&alerts), calls), (expected, 1));
+    assert_eq!((conversations(&alerts), calls), (expected, 1), "alerts, calls");
 }
 
 #[test]
@@ -299,7 +301,8 @@ fn a_tag_that_nobody_subscribes_to_is_an_error_before_anything_is_queued() {
     ] {
         let (status, answer) = bot.alert(&json!({"to": to, "text": "hello"}));
         let message = answer["error"]["message"].as_str().unwrap();
-        assert_eq!((status, message), (404, format!("{path}: no conversation is known for it").as_str()));
+        let expected = format!("{path}: the bot knows no conversation for this target; ");
+        assert!(status == 404 && message.starts_with(&expected), "{status} {message}");
     }
     assert_eq!(bot.puts(), 0);
     for next in ["", "0", "x", "1.", "-1.", "+0.", "0.x", "00000.", &format!("2.{}", "0".repeat(32))] {
@@ -311,7 +314,7 @@ fn a_tag_that_nobody_subscribes_to_is_an_error_before_anything_is_queued() {
 }
 
 #[test]
-fn an_alert_that_does_not_fit_beside_one_subscriber_s_address_reaches_the_others() {
+fn alert_that_is_too_large_for_one_subscriber_reaches_the_others() {
     let bot = Bot::new();
     let others = bot.crowd(0..3, &["crowd"]);
     let long = bot.add(&reference(&"x".repeat(5000), "x"), &["crowd"]);
@@ -321,21 +324,21 @@ fn an_alert_that_does_not_fit_beside_one_subscriber_s_address_reaches_the_others
         let expected = if alert["conversation"] == long.as_str() { "tooLarge" } else { "queued" };
         assert_eq!(alert["status"], expected);
     }
-    assert_eq!((alerts.len(), bot.puts()), (4, others.len()));
-    assert_eq!(bot.alert(&body(49_000)).0, 413, "it fits nowhere");
+    assert_eq!((alerts.len(), bot.puts()), (4, others.len()), "alerts, Puts");
+    assert_eq!(bot.alert(&body(49_000)).0, 413, "the alert is too large for every subscriber");
     let named = json!({"to": {"conversation": long}, "text": "x".repeat(44_000)});
     assert_eq!(bot.alert(&named).0, 413);
 }
 
 #[test]
-fn no_tenant_hears_what_is_meant_for_another() {
+fn alert_to_a_tag_reaches_only_the_named_tenant() {
     let single = [("microsoftapptenantid", "own"), ("tenants", "any")];
     let multi = [("microsoftapptype", "MultiTenant"), ("tenants", "")];
     for (variables, is_single) in [(single, true), (multi, false)] {
         let bot = Bot::with(&[&[("authmode", "required")][..], &variables].concat());
         let own = bot.add(&in_tenant("1", "msteams", "OWN"), &["x"]);
         let foreign = bot.add(&in_tenant("2", "msteams", "foreign"), &["x"]);
-        // A visitor writes a tenant: nobody vouches for it.
+        // On Web Chat the client chose the tenant, and the channel does not vouch for it.
         let visitor = bot.add(&in_tenant("3", "webchat", "foreign"), &["x"]);
         let alert = |to: Value| {
             let (status, answer) = bot.alert(&json!({"to": to, "text": "hello"}));
@@ -354,12 +357,12 @@ fn no_tenant_hears_what_is_meant_for_another() {
         if is_single {
             assert_eq!(unnamed, set(&[&own, &visitor]));
         } else {
-            let (status, message) = unnamed.expect_err("it has to be named");
+            let (status, message) = unnamed.expect_err("a bot for many tenants needs a named tenant");
             assert!(status == 400 && message.starts_with("to.tenant: "), "{message}");
         }
         let nobody = alert(json!({"tag": "x", "tenant": "nobody"})).expect_err("nobody");
         assert_eq!(nobody.0, 404);
-        // To the key of a tenant, the tag is that tenant's.
+        // For a key with `tenant=`, the tag means its subscribers in that tenant.
         let of_foreign = |to: Value| {
             let (status, answer) = bot.alert_with(OF_FOREIGN.0, &json!({"to": to, "text": "hello"}));
             (status, answer["alerts"].as_array().map(|alerts| conversations(alerts)))

@@ -1,4 +1,4 @@
-//! A call to many conversations: a tag may have any number of subscribers, so they are worked off page by page.
+//! Pages of a call. A tag may have any number of subscribers, so a call alerts them page by page.
 
 use std::cell::OnceCell;
 use std::time::Duration;
@@ -16,7 +16,8 @@ use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::BotSettings;
 use crate::tag_scope::TagScope;
 
-/// How long finding the conversations of a page may take. A call has 30 s, and the queue gets the most of it.
+/// The longest time for finding the conversations of a page. A call has 30 s, and most of them are for the
+/// Puts.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(8);
 
 /// How many tags are looked up at once, at most.
@@ -26,7 +27,7 @@ const TAGS_AT_ONCE: usize = 8;
 /// no harm: it leaves out conversations that its sender could leave out anyway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cursor {
-    /// Counts the tags in `to`.
+    /// The index of the tag among the tags in `to`.
     tag: usize,
     after: Option<ConversationKey>,
 }
@@ -40,7 +41,7 @@ impl Cursor {
         }
     }
 
-    /// Reads its text.
+    /// Reads the text of a cursor.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (tag, after) = text.split_once('.')?;
         let is_number = (1..=2).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_digit());
@@ -62,12 +63,12 @@ fn wrong_next() -> FieldError {
     FieldError { path: "next".into(), expected: "the `next` of an answer to the same call" }
 }
 
-/// Some of the conversations that a call means.
+/// The conversations of one page of a call.
 #[derive(Debug)]
 pub(super) struct Page {
     /// At most 100, each once. A later page may be empty.
     pub(super) targets: Vec<Target>,
-    /// Where the next page begins; `None` on the last one.
+    /// Where the next page begins. `None` on the last page.
     pub(super) next: Option<Cursor>,
 }
 

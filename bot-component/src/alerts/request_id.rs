@@ -1,10 +1,10 @@
-//! The id of one request: in each of its log lines, and in its answer.
+//! The id of a request, in each of its log lines and in its answer.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use platform::{Randomness, hex};
 use serde_json::{Map, Value};
 
-/// The header that carries it, both ways.
+/// The header with the id, in the request and in the answer.
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
 const MAX_CHARACTERS: usize = 64;
@@ -14,7 +14,7 @@ const MAX_CHARACTERS: usize = 64;
 pub(super) struct RequestId(String);
 
 impl RequestId {
-    /// The caller's own id if it can be one, so that both logs tell of one request; otherwise a new one.
+    /// The id that the caller sent, if it is valid, so that both logs name the same id. Otherwise a new id.
     pub(super) fn of(host: &impl Randomness, headers: &HeaderMap) -> Self {
         let sent = headers.get(HEADER).and_then(|value| value.to_str().ok()).filter(|text| is_id(text));
         Self(sent.map_or_else(
@@ -31,12 +31,12 @@ impl RequestId {
         &self.0
     }
 
-    /// For the log.
+    /// The id as a field for the log.
     pub(super) fn about(&self) -> Map<String, Value> {
         Map::from_iter([("request".to_owned(), self.as_str().into())])
     }
 
-    /// Says it to the caller.
+    /// Adds the id to the headers of the answer.
     pub(super) fn add_to(&self, headers: &mut HeaderMap) {
         if let Ok(value) = HeaderValue::from_str(&self.0) {
             headers.insert(HEADER, value);
@@ -44,7 +44,7 @@ impl RequestId {
     }
 }
 
-/// No quotes, brackets or blanks, which mean something to whoever shows a log.
+/// Quotes, brackets and white space are not allowed, because they have a meaning in viewers of logs.
 fn is_id(text: &str) -> bool {
     (1..=MAX_CHARACTERS).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&byte))
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn id_of_the_caller_is_kept_if_it_is_short_and_harmless() {
+    fn id_of_the_caller_is_used_if_it_is_short_and_has_safe_characters() {
         let host = FakeHost::default();
         let longest = "x".repeat(64);
         for sent in ["a", "0HMVD9-1:00000001", "Root=1-67891233/abc+def@x_y.z", &longest] {

@@ -1,4 +1,5 @@
-//! `PUT` and `DELETE /api/targets/{conversation}/tags/{tag}`: a back end decides who hears about a tag.
+//! `PUT` and `DELETE /api/targets/{conversation}/tags/{tag}`: a back end subscribes a conversation to a tag,
+//! or ends the subscription.
 
 use std::time::Duration;
 
@@ -24,10 +25,10 @@ pub(super) async fn put<H: Host>(
     tag: &str,
     caller: &Caller,
 ) -> Result<Response<Bytes>, Rejection> {
-    let (tag, key, settings) = opened(host, conversation, tag, caller).await?;
+    let (tag, key, settings) = prepare(host, conversation, tag, caller).await?;
     let conversations = settings.conversations(host, Deadline::after(host, WITHIN));
     match conversations.tag(&key, &tag).await {
-        Ok(Tagged::Yes) => Ok(done(host, caller, "tag.added", &key, &tag)),
+        Ok(Tagged::Yes) => Ok(log_and_answer(host, caller, "tag.added", &key, &tag)),
         Ok(Tagged::TooMany) => Err(AlertRejection::TooManyTags.into()),
         Err(StateError::NotStored) => Err(unknown().into()),
         Err(error) => Err(AlertRejection::from(error).into()),
@@ -41,34 +42,34 @@ pub(super) async fn delete<H: Host>(
     tag: &str,
     caller: &Caller,
 ) -> Result<Response<Bytes>, Rejection> {
-    let (tag, key, settings) = opened(host, conversation, tag, caller).await?;
+    let (tag, key, settings) = prepare(host, conversation, tag, caller).await?;
     let conversations = settings.conversations(host, Deadline::after(host, WITHIN));
     match conversations.untag(&key, &tag).await.map_err(AlertRejection::from)? {
-        true => Ok(done(host, caller, "tag.removed", &key, &tag)),
+        true => Ok(log_and_answer(host, caller, "tag.removed", &key, &tag)),
         false => Err(unknown().into()),
     }
 }
 
-/// What both routes ask of a call, and the settings that they need.
-async fn opened<H: Host>(
+/// Checks a call, and reads the settings.
+async fn prepare<H: Host>(
     host: &H,
     conversation: &str,
     tag: &str,
     caller: &Caller,
 ) -> Result<(Tag, ConversationKey, BotSettings), Rejection> {
     caller.require(Scope::Operate)?;
-    let (tag, key) = (read(tag)?, known(conversation)?);
+    let (tag, key) = (read(tag)?, read_key(conversation)?);
     let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
     Ok((tag, key, settings))
 }
 
-/// The tag in a path.
+/// Reads the tag in a path.
 pub(super) fn read(tag: &str) -> Result<Tag, AlertRejection> {
     let error = FieldError { path: "tag".into(), expected: A_TAG };
     Tag::parse(tag).ok_or_else(|| error.into())
 }
 
-fn known(conversation: &str) -> Result<ConversationKey, AlertRejection> {
+fn read_key(conversation: &str) -> Result<ConversationKey, AlertRejection> {
     ConversationKey::parse(conversation).ok_or_else(unknown)
 }
 
@@ -76,7 +77,13 @@ fn unknown() -> AlertRejection {
     AlertRejection::UnknownTarget { path: "conversation".into() }
 }
 
-fn done(host: &impl Host, caller: &Caller, event: &str, key: &ConversationKey, tag: &Tag) -> Response<Bytes> {
+fn log_and_answer(
+    host: &impl Host,
+    caller: &Caller,
+    event: &str,
+    key: &ConversationKey,
+    tag: &Tag,
+) -> Response<Bytes> {
     caller.event(host, Level::Info, event, json!({"conversation": key.as_str(), "tag": tag.as_str()}));
     answer::empty(StatusCode::NO_CONTENT)
 }

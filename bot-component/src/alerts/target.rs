@@ -1,4 +1,4 @@
-//! `to`: from what a caller writes to the conversations that it means.
+//! The member `to` of a call: finds the conversations that it names.
 
 use bot_framework::json::{FieldError, Fields};
 use bot_framework::{ChannelAccount, ConversationReference, channel_id};
@@ -17,10 +17,10 @@ use crate::settings::BotSettings;
 /// How many elements of `to` are looked up at once. A person makes several calls at once by itself.
 const FOUND_AT_ONCE: usize = 8;
 
-/// What a tag has to be.
+/// The expected form of a tag, for errors.
 pub(super) const A_TAG: &str = "a word of at most 64 letters, digits and -_.:#@+";
 
-/// One element of `to`, and where it stands.
+/// One element of `to`, and its path in the body.
 #[derive(Debug, PartialEq)]
 pub(super) struct To {
     path: String,
@@ -28,7 +28,7 @@ pub(super) struct To {
 }
 
 impl To {
-    /// Where it stands, the tag, and the tenant, if it is a tag.
+    /// The path, the tag and the tenant, if the element is a tag.
     pub(super) fn as_tag(&self) -> Option<(&str, &Tag, Option<&str>)> {
         match &self.form {
             Form::Tag { tag, tenant } => Some((&self.path, tag, tenant.as_deref())),
@@ -36,7 +36,7 @@ impl To {
         }
     }
 
-    /// Refuses what the caller's key may not name, before anything is looked up.
+    /// Refuses an element that the caller's key may not name, before any lookup.
     pub(super) fn expect_allowed(&self, caller: &Caller) -> Result<(), AlertRejection> {
         let Self { path, form } = self;
         match form {
@@ -49,7 +49,7 @@ impl To {
         }
     }
 
-    /// The conversation that it names itself.
+    /// The key of the conversation, if the element names the conversation itself.
     fn names(&self) -> Option<ConversationKey> {
         match &self.form {
             Form::Conversation(text) => ConversationKey::parse(text),
@@ -73,9 +73,9 @@ enum Form {
 pub(super) struct Target {
     pub(super) key: ConversationKey,
     pub(super) address: ConversationReference,
-    /// Why it gets nothing now.
+    /// Why the conversation gets no alert now.
     pub(super) held: Option<Held>,
-    /// Whether a tag led there. Its sender does not know who that is.
+    /// Whether a tag named the conversation. The sender then does not know which conversations get the alert.
     pub(super) is_subscriber: bool,
 }
 
@@ -89,7 +89,7 @@ impl Target {
         Self { key, address, held, is_subscriber: false }
     }
 
-    /// A conversation to which a tag led.
+    /// A conversation that a tag named.
     pub(super) fn subscriber(
         key: ConversationKey,
         conversation: Conversation,
@@ -104,14 +104,15 @@ impl Target {
 pub(super) enum Held {
     /// The person said `stop`.
     Stopped,
-    /// The channel says that nobody is there.
+    /// The channel reported that the person cannot be reached.
     Paused,
-    /// Its Connector is on no list, or its tenant is not in `tenants`: it was stored in another mode, or with other values.
+    /// The Connector is not trusted, or the tenant is not in `tenants`. The conversation was stored in
+    /// another mode, or with other values of the variables.
     Untrusted,
 }
 
 impl Held {
-    /// What the ledger says of the alert.
+    /// The status of the alert in the ledger.
     pub(super) fn status(self) -> Status {
         match self {
             Self::Stopped => Status::Stopped,
@@ -169,14 +170,15 @@ fn read_form(mut fields: Fields, path: &str) -> Result<Form, FieldError> {
         }
         "address" => {
             let address = ConversationReference::from_fields(fields.required_object("address")?)?;
-            // Our seal will say that we wrote this: nobody else may say that its serviceUrl was verified.
+            // The bot seals this address, so the caller must not be able to claim that its serviceUrl was
+            // verified.
             Ok(Form::Address(Box::new(address.with_service_url_verified(false))))
         }
         _ => Err(whole(FORMS)),
     }
 }
 
-/// Reads `tenant`, beside a tag.
+/// Reads the member `tenant` beside a tag.
 pub(super) fn read_tenant(fields: &mut Fields) -> Result<Option<String>, FieldError> {
     match fields.string("tenant")? {
         Some(tenant) if tenant.is_empty() => Err(fields.error("tenant", "the id of a tenant, or `none`")),
@@ -184,8 +186,9 @@ pub(super) fn read_tenant(fields: &mut Fields) -> Result<Option<String>, FieldEr
     }
 }
 
-/// The conversations that `to` names one by one, each once: those of its elements that are no tags. That one of them is not
-/// known is an error of the whole call, so that nothing is half done; on a later page it was found before.
+/// Finds the conversations that `to` names one by one, without tags, each once. An unknown conversation is an
+/// error of the whole call, so that no call is done by half. On a later page it is skipped, because the first
+/// page has found it.
 pub(super) async fn named<H: Host>(
     conversations: &Conversations<'_, H>,
     settings: &BotSettings,
@@ -208,7 +211,7 @@ pub(super) async fn named<H: Host>(
     Ok(targets)
 }
 
-/// The conversation that one element of `to` leads to; none if it is a tag.
+/// Finds the conversation of one element of `to`. Returns `None` for a tag.
 async fn find<H: Host>(
     conversations: &Conversations<'_, H>,
     named: &ByKey<Known>,
@@ -235,7 +238,7 @@ async fn find<H: Host>(
                 return Err(AlertRejection::TenantNotAllowed { path: path.clone() }.into());
             }
             let key = ConversationKey::of(address);
-            // Who has said `stop` is left alone, however the conversation is named.
+            // `stop` holds in whatever form the caller names the conversation.
             let known = of_key(named, &key);
             let standing = known.map(|known| known.standing).unwrap_or_default();
             let held = held_by_person(standing.stopped, standing.paused);
@@ -245,15 +248,16 @@ async fn find<H: Host>(
             return Ok(Some(Target { key, address, held, is_subscriber: false }));
         }
     };
-    // To a key of one tenant, the conversations of others are not known.
+    // For a key with `tenant=`, conversations of other tenants are unknown.
     match found.filter(|(_, conversation)| grant.reaches(&conversation.address)) {
         Some((key, conversation)) => Ok(Some(Target::known(key, conversation, settings))),
         None => Err(AlertRejection::UnknownTarget { path: path.clone() }.into()),
     }
 }
 
-/// The address with the bot's own account in it, by which the Connector knows who speaks. A caller may leave it out where the bot
-/// knows it: it was heard in the conversation, or it is on Teams, where a bot's id is made of its application's.
+/// Adds the bot's own account to the address, because the Connector needs it as the sender. A caller may
+/// leave the account out if the bot knows it: from an earlier activity of the conversation, or on Teams,
+/// where the bot's id is made of its app id.
 fn from_the_bot(
     address: &ConversationReference,
     known: Option<&Conversation>,
@@ -269,7 +273,7 @@ fn from_the_bot(
         let app_id = app_id.filter(|_| address.channel_id == "msteams")?;
         Some(ChannelAccount::with_id(format!("28:{app_id}")))
     };
-    // In anonymous mode the bot has no id, and what answers on loopback takes any.
+    // In anonymous mode the bot has no id, and the programs on loopback accept every id.
     let of_tests = || app_id.is_none().then(|| ChannelAccount::with_id("bot"));
     address.bot = heard.and_then(|heard| heard.bot.clone()).or_else(of_teams).or_else(of_tests);
     match address.bot {

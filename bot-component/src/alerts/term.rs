@@ -1,4 +1,4 @@
-//! How long an idempotency key answers for its call, by a clock that moves.
+//! Tests of the term of an idempotency key, with a clock that the test moves.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -26,7 +26,7 @@ struct Bot {
 }
 
 impl Bot {
-    /// A bot that knows one conversation, this long after the start of the host's calendar.
+    /// A bot that knows one conversation. `at` is the time since the start of the host's calendar.
     fn new(at: Duration) -> Self {
         let host = FakeHost::with_settings([
             ("authmode", "anonymous"),
@@ -79,7 +79,7 @@ impl Bot {
         self.call("POST", "/api/alerts", &body)
     }
 
-    /// Makes the call, which must be accepted: the alert's id and status.
+    /// Makes the call, which must be accepted. Returns the id and the status of the alert.
     #[track_caller]
     fn accepted(&self, text: &str) -> (String, String) {
         let (status, body) = self.alert(text);
@@ -92,7 +92,7 @@ impl Bot {
         self.call("DELETE", &format!("/api/alerts/{id}"), &Value::Null)
     }
 
-    /// What the poller notes when an alert is delivered.
+    /// Records that an alert was delivered, as the poller does.
     fn deliver(&self, id: &str) {
         let (account, tables) = (&self.settings.queue.account, &self.settings.tables);
         let ledger = Ledger::new(&self.host, account, tables, self.deadline());
@@ -100,7 +100,7 @@ impl Bot {
         run(ledger.note(&Transition::to(key, Status::Delivered))).unwrap();
     }
 
-    /// The messages that were put on the queue so far: the alert's id, and whether another message may have it.
+    /// The messages on the queue so far: the id of the alert, and whether the message has the mark `once`.
     fn put(&self) -> Vec<(String, bool)> {
         let sent = self.host.sent.borrow();
         let is_put = |request: &&Request<Bytes>| {
@@ -122,15 +122,15 @@ fn reference() -> ConversationReference {
     ConversationReference::from_fields(Fields::parse(json).unwrap()).unwrap()
 }
 
-/// Moments for a first call: in the middle of a period, and such that its term ends in the next one. The second element says
-/// whether a boundary of periods lies within the term.
+/// Times for a first call: in the middle of a period, and at its end, so that the term ends in the next
+/// period. The second element is whether the term crosses the end of a period.
 fn moments() -> [(Duration, bool); 3] {
     // The calendar begins on the fifth day of a period, at 22:00.
     [(HOUR, false), (51 * HOUR, true), (73 * HOUR, true)]
 }
 
 #[test]
-fn key_within_its_term_answers_for_its_alert_and_after_it_for_a_new_one() {
+fn repeated_call_within_the_term_gets_the_first_alert_and_later_a_new_one() {
     for (at, crosses) in moments() {
         let bot = Bot::new(at);
         let (first, begin) = (bot.accepted("x"), bot.period());
@@ -155,7 +155,7 @@ fn key_within_its_term_answers_for_its_alert_and_after_it_for_a_new_one() {
 }
 
 #[test]
-fn key_used_every_day_makes_an_alert_every_day() {
+fn call_with_the_same_key_every_day_makes_an_alert_every_day() {
     let bot = Bot::new(Duration::ZERO);
     let mut ids = std::collections::BTreeSet::new();
     for day in 0..20 {
@@ -168,7 +168,7 @@ fn key_used_every_day_makes_an_alert_every_day() {
 }
 
 #[test]
-fn key_of_a_cancelled_alert_says_so_within_its_term() {
+fn repeated_call_within_the_term_reports_the_cancelled_alert() {
     for (at, crosses) in moments() {
         let bot = Bot::new(at);
         let (first, begin) = (bot.accepted("x").0, bot.period());
@@ -180,12 +180,12 @@ fn key_of_a_cancelled_alert_says_so_within_its_term() {
         bot.pass(HOUR);
         let second = bot.accepted("x");
         assert_ne!(second.0, first, "{at:?}");
-        assert_eq!((second.1.as_str(), bot.put().len()), ("queued", 2), "{at:?}");
+        assert_eq!((second.1.as_str(), bot.put().len()), ("queued", 2), "{at:?}: status, messages");
     }
 }
 
 #[test]
-fn correction_is_refused_within_the_term_and_accepted_after_it() {
+fn changed_body_with_the_same_key_is_422_until_the_term_ends() {
     for (at, _) in moments() {
         for is_cancelled in [false, true] {
             let bot = Bot::new(at);
@@ -200,23 +200,23 @@ fn correction_is_refused_within_the_term_and_accepted_after_it() {
             bot.pass(Duration::from_secs(1));
             assert_eq!(bot.accepted("corrected").1, "queued", "{at:?}");
             assert_eq!(bot.put().len(), 2, "{at:?}");
-            // Now the key answers for the correction.
+            // Now the key belongs to the corrected call.
             assert_eq!(bot.alert("x").0, 422, "{at:?}");
         }
     }
 }
 
 #[test]
-fn cancel_of_an_unknown_alert_and_of_one_that_is_over() {
+fn cancel_of_an_unknown_alert_is_404_and_of_a_delivered_alert_409() {
     let bot = Bot::new(Duration::ZERO);
     let id = bot.accepted("x").0;
     let unknown = format!("{}{}", &id[..4], "0".repeat(28));
-    // An id of another century, and text that is none.
+    // An id of another century, and texts that are no ids.
     for id in [&unknown, &"0".repeat(32), &"f".repeat(32), "x", &id.to_uppercase()] {
         let (status, body) = bot.cancel(id);
         assert_eq!((status, &body["error"]["code"]), (404, &"AlertNotFound".into()), "{id}");
     }
-    // In the next period the id still leads to its record.
+    // In the next period the record is still found by the id.
     bot.deliver(&id);
     for time in [Duration::ZERO, 24 * 8 * HOUR] {
         bot.pass(time);

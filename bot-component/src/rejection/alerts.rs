@@ -1,4 +1,4 @@
-//! Why a call of another program was turned down.
+//! Refusals of the routes for other programs.
 
 use bot_framework::json::FieldError;
 use http::StatusCode;
@@ -9,46 +9,47 @@ use thiserror::Error;
 
 use crate::limits::MAX_TARGETS;
 
-/// Why a call was turned down. Nothing was queued.
+/// Why the bot refused a call of another program. The call queued nothing.
 #[derive(Debug, Clone, Error)]
 pub(crate) enum AlertRejection {
-    #[error("a valid alert key is required, as `Authorization: Bearer <key>`")]
+    #[error("Authorization: expected a valid alert key; send `Bearer <key>`")]
     Unauthorized,
-    #[error("the key `{key}` lacks the scope `{scope}`, which this call needs")]
+    #[error("key `{key}`: this call needs the scope `{scope}`; add the scope to the key")]
     ScopeMissing { key: String, scope: &'static str },
-    #[error("{path}: the key `{key}` is for {only} only")]
+    #[error("{path}: the key `{key}` is only for {only}; name such a target, or use another key")]
     TargetNotAllowed { path: String, key: String, only: String },
     #[error("{0}")]
     Field(#[from] FieldError),
-    #[error("to: it has {targets} elements, and a call takes at most {MAX_TARGETS}")]
+    #[error("to: expected at most {MAX_TARGETS} elements, found {targets}; send several calls")]
     TooManyTargets { targets: usize },
-    #[error("{path}: no conversation is known for it")]
+    #[error(
+        "{path}: the bot knows no conversation for this target; list the known ones with GET /api/targets"
+    )]
     UnknownTarget { path: String },
     #[error(
-        "{path}: anybody can write this id, because the channel binds only those that begin with dl_; alert the \
-         conversation, or set unboundusers=allow"
+        "{path}: any client can choose this user id, because the channel binds only ids that begin with dl_; \
+         alert the conversation, or set unboundusers=allow"
     )]
     UnboundUser { path: String },
-    #[error("{path}: the address is in a tenant that the bot does not serve")]
+    #[error("{path}: the bot does not serve the tenant of this address; add the tenant to `tenants`")]
     TenantNotAllowed { path: String },
-    #[error("the conversation has {MAX_TAGS} tags, which are as many as one may have")]
+    #[error("conversation: has {MAX_TAGS} tags already, and no more are allowed; remove a tag")]
     TooManyTags,
-    #[error(
-        "the conversation is forgotten, but its messages may still be in the poison queue; send the call again"
-    )]
+    #[error("conversation: deleted, but the poison queue may still hold its messages; send the call again")]
     PoisonNotSearched,
-    #[error("no alert is known by this id")]
+    #[error("id: no alert with this id is known to the key; use an id from an answer of POST /api/alerts")]
     NoSuchAlert,
-    #[error("it cannot be cancelled any more: it is {}", .0.as_str())]
+    #[error("id: the alert is already {}; only an alert that waits can be cancelled", .0.as_str())]
     AlertIsOver(Status),
     #[error(
-        "the alert and its address have {json_bytes} bytes of JSON, the queue takes {}",
+        "alert: expected at most {} bytes of JSON with the address, found {json_bytes}; shorten `text` or \
+         `activity`",
         envelope::MAX_JSON_BYTES
     )]
     TooLarge { json_bytes: usize },
-    #[error("idempotencyKey: it was used within 24 hours for another call")]
+    #[error("idempotencyKey: used for another call within 24 hours; choose a new key")]
     IdempotencyKeyReused,
-    #[error("the table storage cannot be reached; nothing was queued")]
+    #[error("storage tables: cannot be reached; nothing was queued, so send the call again")]
     StateUnavailable(#[from] StateError),
 }
 

@@ -1,7 +1,12 @@
-//! Every way to turn a request down: one closed list of statuses, codes and texts, so that no inner error reaches the
-//! wire by accident.
+//! Every refusal of a request, as one closed list of statuses, codes and messages. So no text of an inner
+//! error reaches a caller by accident.
+//!
+//! `docs/errors.md` lists all of them. A test in `documented.rs` compares that page with this list.
 
 mod alerts;
+#[cfg(test)]
+mod documented;
+mod triggers;
 
 use bot_framework::json::FieldError;
 use bot_framework::{AuthError, ForeignHost, NotTrusted, TenantRefused};
@@ -14,53 +19,56 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 pub(crate) use alerts::AlertRejection;
+pub(crate) use triggers::{TriggerRefusal, Undelivered};
 
-/// How an alert failed that a trigger asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Undelivered {
-    /// It may work later.
-    ForNow,
-    /// It will not.
-    ForGood,
-    /// Nobody knows whether it was delivered; it will not be sent again.
-    Unsure,
-}
+use crate::limits::MAX_BODY_BYTES;
 
-/// Why a request was turned down. The text goes to the caller, except what concerns the operator.
+/// Why the bot refused a request. [`Rejection::message`] decides which text the caller gets.
 #[derive(Debug, Error)]
 pub(crate) enum Rejection {
-    #[error("there is nothing here")]
+    #[error("path: there is no such route; check the URL")]
     NoSuchRoute,
-    #[error("this method is not allowed here")]
+    #[error("method: not allowed on this route; use {allow}")]
     MethodNotAllowed { allow: &'static str },
     #[error("{0}")]
     ForeignHost(#[from] ForeignHost),
     #[error("{0}")]
     Auth(#[from] AuthError),
-    #[error("the body has to be application/json")]
+    #[error("Content-Type: expected application/json")]
     NotJson,
-    #[error("{0}")]
-    Body(#[from] BodyError),
-    #[error("not an activity: {0}")]
+    #[error("body: expected at most {MAX_BODY_BYTES} bytes; send less")]
+    BodyTooLarge,
+    #[error("body: the connection broke before the end; send the request again")]
+    BodyBroken,
+    #[error("body: not an activity; {0}")]
     NotAnActivity(#[from] FieldError),
     #[error("{0}")]
     NotTrusted(#[from] NotTrusted),
     #[error("{0}")]
     TenantRefused(#[from] TenantRefused),
-    #[error("the trigger's value is not an envelope: {0}")]
+    #[error("value: not an envelope; {0}")]
     NotATrigger(#[from] DecodeError),
-    #[error("this trigger is not accepted: {0}")]
-    TriggerRefused(&'static str),
-    #[error("the alert was not delivered")]
-    AlertNotDelivered(Undelivered),
-    #[error("the queue did not take the message; nothing was stored")]
+    #[error("{0}")]
+    TriggerRefused(#[from] TriggerRefusal),
+    #[error("{0}")]
+    AlertNotDelivered(#[from] Undelivered),
+    #[error("queue: did not confirm the message; send the activity again")]
     QueueUnavailable,
-    #[error("the table storage cannot be reached; nothing was stored")]
+    #[error("storage tables: cannot be reached; nothing was queued, so send the request again")]
     StateUnavailable,
     #[error("{0}")]
     Alert(#[from] AlertRejection),
     #[error("{0}")]
     Misconfigured(#[from] SettingsError),
+}
+
+impl From<BodyError> for Rejection {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge => Self::BodyTooLarge,
+            BodyError::Broken => Self::BodyBroken,
+        }
+    }
 }
 
 impl Rejection {
@@ -71,8 +79,8 @@ impl Rejection {
             Self::ForeignHost(_) => (StatusCode::FORBIDDEN, ForeignHost::CODE),
             Self::Auth(error) => (auth_status(error), error.code()),
             Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType"),
-            Self::Body(BodyError::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, "MessageSizeTooBig"),
-            Self::Body(BodyError::Broken) => (StatusCode::BAD_REQUEST, "BadSyntax"),
+            Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "MessageSizeTooBig"),
+            Self::BodyBroken => (StatusCode::BAD_REQUEST, "BadSyntax"),
             Self::NotAnActivity(_) => (StatusCode::BAD_REQUEST, "BadSyntax"),
             Self::NotTrusted(_) => (StatusCode::FORBIDDEN, "ServiceUrlNotAllowed"),
             Self::TenantRefused(_) => (StatusCode::FORBIDDEN, "TenantNotAllowed"),
@@ -92,21 +100,39 @@ impl Rejection {
         }
     }
 
-    /// Why, for the log.
+    /// The message for the caller. It leaves out what only the operator may learn.
+    fn message(&self) -> String {
+        match self {
+            // The full text names the call of the login host that failed.
+            Self::Auth(AuthError::KeysUnavailable(_)) => {
+                "token: the issuer's keys are not available, so no token can be checked; try again later"
+                    .to_owned()
+            }
+            // The full text names the tenant and the variable.
+            Self::TenantRefused(_) => "activity: the bot does not serve this tenant".to_owned(),
+            // The full text names the variable.
+            Self::Misconfigured(_) => {
+                "bot: a setting is wrong; see its log for the variable and the reason".to_owned()
+            }
+            other => other.to_string(),
+        }
+    }
+
+    /// The reason for the log, which only the operator reads.
     pub(crate) fn reason(&self) -> String {
         match self {
-            // Which credential or account is wrong concerns the operator, not the caller.
+            // The full text names the credential or the account that is wrong.
             Self::Alert(AlertRejection::StateUnavailable(error)) => error.to_string(),
             other => other.to_string(),
         }
     }
 
-    /// The answer to the caller, and the line in the log.
+    /// Writes the line in the log, and returns the answer to the caller.
     pub(crate) fn log_and_answer(self, host: &impl Host) -> Response<Bytes> {
         self.log_about(host, Map::new())
     }
 
-    /// The same, where the line says more about the caller.
+    /// Like [`Rejection::log_and_answer`]. `about` are the fields of the log line that describe the caller.
     pub(crate) fn log_about(self, host: &impl Host, mut about: Map<String, Value>) -> Response<Bytes> {
         let (status, code) = self.status_and_code();
         let level = if status.is_server_error() { Level::Error } else { Level::Warn };
@@ -114,19 +140,7 @@ impl Rejection {
         about.insert("code".into(), code.into());
         about.insert("reason".into(), self.reason().into());
         host.event(level, "request.rejected", about.into());
-        let message = match &self {
-            Self::Auth(AuthError::KeysUnavailable(_)) => {
-                "the keys to check the token with are not available; try again later".to_owned()
-            }
-            // Which tenants the bot serves concerns the operator.
-            Self::TenantRefused(_) => "this bot does not serve the activity's tenant".to_owned(),
-            // Which variable is wrong concerns the operator, not whoever calls.
-            Self::Misconfigured(_) => {
-                "the bot is not configured correctly; its log says what is wrong".to_owned()
-            }
-            other => other.to_string(),
-        };
-        let mut response = answer::error(status, code, &message);
+        let mut response = answer::error(status, code, &self.message());
         match self {
             Self::MethodNotAllowed { allow } => {
                 response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));

@@ -2,15 +2,16 @@
 //! Akamai's scheduler sends only GET
 //! (<https://techdocs.akamai.com/akamai-functions/docs/schedule-tasks-with-cron-jobs-in-spin>).
 
-use bot_framework::{AuthMode, ForeignHost};
+use bot_framework::AuthMode;
 use bytes::Bytes;
-use http::header::{ALLOW, AUTHORIZATION, WWW_AUTHENTICATE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::header::AUTHORIZATION;
+use http::{Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use platform::{Host, Level, Reply, Secret, SettingsError, answer, bearer};
 use serde_json::json;
 
 use crate::Limits;
+use crate::poll_refusal::PollRefusal;
 use crate::run::{self, Beginning, EntryPoint, RunError};
 use crate::settings::{bot_key, poll_key};
 
@@ -44,20 +45,19 @@ pub async fn handle<H: Host, B>(host: &H, request: Request<B>) -> Reply<'_> {
 
 /// Checks that the caller may begin a run. Returns the refusal as the error.
 fn admit<B>(host: &impl Host, request: &Request<B>) -> Result<(), Box<Response<Bytes>>> {
-    let no_such_route =
-        || answer::error(StatusCode::NOT_FOUND, "NotFound", "path: there is no such route; check the URL");
+    let no_such_route = || PollRefusal::NoSuchRoute.answer();
     if request.uri().path() != "/internal/poll" {
         return Err(no_such_route().into());
     }
     let misconfigured = |error: SettingsError| {
         host.event(Level::Error, "poll.misconfigured", json!({"reason": error.to_string()}));
-        Box::new(misconfigured())
+        Box::new(PollRefusal::Misconfigured.answer())
     };
     let key = poll_key(host).map_err(misconfigured)?;
     let is_method_allowed = [Method::GET, Method::POST].contains(request.method());
     let expect_own_host = || {
         let mode = AuthMode::read(host).map_err(misconfigured)?;
-        mode.check_host(request.headers()).map_err(|error| Box::new(foreign_host(error)))
+        mode.check_host(request.headers()).map_err(|error| Box::new(PollRefusal::from(error).answer()))
     };
     if is_method_allowed && key.as_ref().is_some_and(|key| is_authorized(key, request)) {
         return expect_own_host();
@@ -73,26 +73,10 @@ fn admit<B>(host: &impl Host, request: &Request<B>) -> Result<(), Box<Response<B
         return Err(no_such_route().into());
     }
     if !is_method_allowed {
-        let mut response = answer::error(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "MethodNotAllowed",
-            "method: not allowed on this route; use GET or POST",
-        );
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST"));
-        return Err(response.into());
+        return Err(PollRefusal::MethodNotAllowed.answer().into());
     }
     host.event(Level::Warn, "poll.unauthorized", json!({}));
-    let mut response = answer::error(
-        StatusCode::UNAUTHORIZED,
-        "Unauthorized",
-        "poll key: missing or wrong; send the value of pollkey",
-    );
-    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    Err(response.into())
-}
-
-fn foreign_host(error: ForeignHost) -> Response<Bytes> {
-    answer::error(StatusCode::FORBIDDEN, ForeignHost::CODE, &error.to_string())
+    Err(PollRefusal::Unauthorized.answer().into())
 }
 
 fn responds_async<B>(request: &Request<B>) -> bool {
@@ -101,24 +85,12 @@ fn responds_async<B>(request: &Request<B>) -> bool {
 }
 
 fn failed(error: &RunError) -> Response<Bytes> {
-    match error {
-        RunError::Misconfigured(_) => misconfigured(),
-        RunError::Queue(_) => answer::error(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "QueueUnavailable",
-            "queue: cannot be read, and nothing is lost; call again later",
-        ),
-        RunError::State(_) | RunError::NoStorageToken(_) => answer::error(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "StateUnavailable",
-            "storage tables: cannot be used, so the run stopped, and nothing is lost; call again later",
-        ),
-    }
-}
-
-fn misconfigured() -> Response<Bytes> {
-    let message = "poller: a setting is wrong; see its log for the variable and the reason";
-    answer::error(StatusCode::INTERNAL_SERVER_ERROR, "Misconfigured", message)
+    let refusal = match error {
+        RunError::Misconfigured(_) => PollRefusal::Misconfigured,
+        RunError::Queue(_) => PollRefusal::QueueUnavailable,
+        RunError::State(_) | RunError::NoStorageToken(_) => PollRefusal::StateUnavailable,
+    };
+    refusal.answer()
 }
 
 /// Checks the key in `Authorization: Bearer <key>`, or in `?key=<key>` for schedulers that can set no header
@@ -137,6 +109,7 @@ fn is_authorized<B>(key: &Secret, request: &Request<B>) -> bool {
 mod tests {
     use std::time::Duration;
 
+    use http::HeaderValue;
     use platform::testing::{FakeHost, run};
     use storage_table::testing::FakeTables;
 

@@ -1,4 +1,4 @@
-//! Which conversations `to` leads to.
+//! Which conversations `to` names.
 
 use platform::Clock;
 use platform::testing::run;
@@ -15,7 +15,7 @@ fn check(to: Value) -> Result<Vec<To>, String> {
 }
 
 #[test]
-fn every_form_is_read() {
+fn to_is_read_in_every_form() {
     let user = |channel_id: &str, id: &str| Form::User { channel_id: channel_id.into(), id: id.into() };
     let tag = |tag: &str, tenant: Option<&str>| Form::Tag {
         tag: Tag::parse(tag).unwrap(),
@@ -35,7 +35,7 @@ fn every_form_is_read() {
 }
 
 #[test]
-fn what_names_nobody_is_told_where() {
+fn wrong_element_of_to_is_refused_with_its_path() {
     for (to, path) in [
         (json!(null), "to"),
         (json!("x"), "to"),
@@ -103,7 +103,7 @@ fn found(stage: &Stage, to: &Value) -> Result<Vec<(ConversationKey, Option<Held>
 }
 
 #[test]
-fn each_conversation_is_found_once_in_the_order_of_the_call() {
+fn conversations_are_found_once_and_in_the_order_of_the_call() {
     let stage = Stage::new();
     for id in ["a", "b", "c"] {
         add(&stage, id, HERE);
@@ -121,13 +121,17 @@ fn each_conversation_is_found_once_in_the_order_of_the_call() {
         json!({"user": "d"}),
         json!({"tag": "y"}),
     ] {
-        let error = found(&stage, &json!([{"tag": "x"}, unknown])).expect_err("nobody");
-        assert_eq!(error, "to[1]: no conversation is known for it", "{unknown}");
+        let error = found(&stage, &json!([{"tag": "x"}, unknown])).expect_err("an unknown target");
+        assert_eq!(
+            error,
+            "to[1]: the bot knows no conversation for this target; list the known ones with GET /api/targets",
+            "{unknown}"
+        );
     }
 }
 
 #[test]
-fn a_stop_holds_however_the_conversation_is_named_and_an_untrusted_connector_too() {
+fn stop_and_an_untrusted_connector_hold_in_every_form_of_the_target() {
     let stage = Stage::new();
     add(&stage, "a", HERE);
     add(&stage, "b", ELSEWHERE);
@@ -140,14 +144,14 @@ fn a_stop_holds_however_the_conversation_is_named_and_an_untrusted_connector_too
     }
     let untrusted = json!({"user": "msteams/29:b"});
     assert_eq!(found(&stage, &untrusted), Ok(vec![(key("b"), Some(Held::Untrusted))]));
-    // A stop of a conversation that is not stored.
+    // `stop` in a conversation without a record.
     run(stage.conversations().stop(&key("c"), stage.host.now())).unwrap();
     let by_address = json!({"address": reference("c", HERE).to_json()});
     assert_eq!(found(&stage, &by_address), Ok(vec![(key("c"), Some(Held::Stopped))]));
 }
 
 #[test]
-fn an_address_without_the_bot_gets_it_or_is_refused() {
+fn address_without_the_bot_is_completed_or_refused() {
     let without = |id: &str, channel_id: &str| {
         let mut address = reference(id, HERE).to_json();
         address.as_object_mut().unwrap().remove("bot");
@@ -157,9 +161,14 @@ fn an_address_without_the_bot_gets_it_or_is_refused() {
     let stage = Stage::new();
     add(&stage, "a", HERE);
     let found = |id, channel_id| found(&stage, &json!({"address": without(id, channel_id).to_json()}));
-    assert_eq!(found("a", "msteams"), Ok(vec![(key("a"), None)]), "the bot was heard there");
+    assert_eq!(
+        found("a", "msteams"),
+        Ok(vec![(key("a"), None)]),
+        "the record of the conversation has the bot's account"
+    );
     assert_eq!(found("b", "slack"), Ok(vec![(ConversationKey::of(&without("b", "slack")), None)]));
-    let refusal = from_the_bot(&without("b", "slack"), None, Some("app"), "to").expect_err("who speaks?");
+    let refusal = from_the_bot(&without("b", "slack"), None, Some("app"), "to")
+        .expect_err("the bot's account is unknown");
     assert!(refusal.to_string().starts_with("to.address.bot: expected the bot's account"), "{refusal}");
     for (channel_id, expected) in [("msteams", Some("28:app")), ("slack", None)] {
         let address = without("b", channel_id);
@@ -167,11 +176,11 @@ fn an_address_without_the_bot_gets_it_or_is_refused() {
         assert_eq!(filled.map(|bot| bot.id).as_deref(), expected, "{channel_id}");
     }
     let named = from_the_bot(&reference("b", HERE), None, Some("app"), "to").unwrap();
-    assert_eq!(named.bot.unwrap().id, "28:b", "what the caller says stays");
+    assert_eq!(named.bot.unwrap().id, "28:b", "an account from the caller is kept");
 }
 
 #[test]
-fn a_table_service_that_refuses_turns_the_call_down_and_the_log_has_the_reason() {
+fn call_is_503_if_the_table_service_refuses_and_the_log_has_the_reason() {
     let stage = Stage::new();
     stage.refuse_tables();
     for to in [json!({"user": "d"}), json!({"tag": "x"}), json!({"address": reference("a", HERE).to_json()})]
@@ -184,7 +193,10 @@ fn a_table_service_that_refuses_turns_the_call_down_and_the_log_has_the_reason()
         assert_eq!(answer.status(), 503);
         let body: Value = serde_json::from_slice(answer.body()).unwrap();
         assert_eq!(body["error"]["code"], "StateUnavailable");
-        assert_eq!(body["error"]["message"], "the table storage cannot be reached; nothing was queued");
+        assert_eq!(
+            body["error"]["message"],
+            "storage tables: cannot be reached; nothing was queued, so send the call again"
+        );
     }
     let logged = stage.host.events("request.rejected");
     assert!(logged[0]["reason"].as_str().unwrap().contains("refused access"), "{logged:?}");

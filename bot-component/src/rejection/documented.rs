@@ -1,0 +1,427 @@
+//! Writes `docs/errors.md` from the code, and compares it.
+//!
+//! Each list below names every variant of an enum, so a new variant does not compile until it has a row.
+
+use std::path::Path;
+
+use bot_framework::json::FieldError;
+use bot_framework::{AuthError, BrokenRule, ForeignHost, KeysError, NotAllowed, NotTrusted, TenantRefused};
+use envelope::DecodeError;
+use http::StatusCode;
+use platform::SettingsError;
+use state::StateError;
+use state::ledger::Status;
+use trigger_component::PollRefusal;
+
+use super::{AlertRejection, Rejection, TriggerRefusal, Undelivered};
+use crate::invoke;
+use crate::limits::MAX_TARGETS;
+
+const COMMAND: &str = "UPDATE_ERRORS=1 cargo test -p bot-component documented";
+
+const INTRODUCTION: &str = "\
+# Errors
+
+An answer with an error has the body `{\"error\": {\"code\": \"...\", \"message\": \"...\"}}`. Programs read
+the code, which never changes. People read the message, which may change:
+`<where>: <what is wrong>; <what to do>`.
+
+The table lists every code and message of the bot's routes and of `/internal/poll`. In a message, `<...>`
+stands for a value. A number that depends on the call, and the status `delivered`, are examples. For each
+refusal the bot writes one line `request.rejected` to its log, with the full reason. The poller writes
+`poll.unauthorized`, `poll.misconfigured` or `drain`.
+";
+
+const CLOSED: &str = "Check the path. The alert routes are closed while `alertkey` and `alertkeys` are \
+                      empty, and `/internal/poll` while `pollkey` is empty.";
+const LOOPBACK_ONLY: &str =
+    "Call the bot by `localhost` or a loopback address. To serve other hosts, set `authmode=required`.";
+const ALLOWED: &str = "Use a method that the header `Allow` of the answer names.";
+
+/// An error with the advice for the caller or the operator.
+type Advised<T> = (T, &'static str);
+
+/// Lists samples of each variant of an enum, in lines of `pattern => [(sample, advice), ...]`.
+macro_rules! every_variant {
+    ($type:ty { $($pattern:pat => $samples:expr,)+ }) => {{
+        // The match has no wildcard, so a variant without a line does not compile.
+        let _: fn(&$type) = |error| match error { $($pattern => {})+ };
+        let mut all: Vec<Advised<$type>> = Vec::new();
+        $({
+            let samples: Vec<Advised<$type>> = $samples.into();
+            let fit = samples.iter().all(|(sample, _)| matches!(sample, $pattern));
+            assert!(fit && !samples.is_empty(), "{}: expected samples of this variant", stringify!($pattern));
+            all.extend(samples);
+        })+
+        all
+    }};
+}
+
+fn within<T: Into<U>, U>(errors: Vec<Advised<T>>) -> Vec<Advised<U>> {
+    errors.into_iter().map(|(error, advice)| (error.into(), advice)).collect()
+}
+
+fn field_error(path: &str) -> FieldError {
+    FieldError { path: path.into(), expected: "<what this field may hold>" }
+}
+
+fn broken_rules() -> Vec<Advised<BrokenRule>> {
+    const SIGN_ANEW: &str = "Send the token as the issuer made it, or get a new token.";
+    const NEW_TOKEN: &str = "Get a new token from the issuer.";
+    use BrokenRule as Rule;
+    every_variant!(BrokenRule {
+        Rule::Missing => [(Rule::Missing, "Send the header `Authorization`.")],
+        Rule::NotBearer => [(
+            Rule::NotBearer,
+            "Send the header `Authorization` once, as `Bearer <token>`."
+        )],
+        Rule::TooLong => [(Rule::TooLong, NEW_TOKEN)],
+        Rule::Malformed => [(Rule::Malformed, SIGN_ANEW)],
+        Rule::DuplicateMember => [(Rule::DuplicateMember, SIGN_ANEW)],
+        Rule::Algorithm => [(Rule::Algorithm, "Use a token that is signed with RS256.")],
+        Rule::HeaderMember => [(
+            Rule::HeaderMember,
+            "Use a token whose header brings neither a key nor an extension."
+        )],
+        Rule::KeyId => [(Rule::KeyId, SIGN_ANEW)],
+        Rule::Claim => [(Rule::Claim, SIGN_ANEW)],
+        Rule::Issuer => [(
+            Rule::Issuer,
+            "Use a token of the Bot Framework, or of the tenant in `microsoftapptenantid`. In another cloud, \
+             set `channelservice`."
+        )],
+        Rule::Audience => [(
+            Rule::Audience,
+            "Compare `microsoftappid` with the registration of the bot. Request the token for this app id."
+        )],
+        Rule::Expired => [(Rule::Expired, NEW_TOKEN)],
+        Rule::NotYetValid => [(
+            Rule::NotYetValid,
+            "Compare the clocks of the issuer and of the bot's host."
+        )],
+        Rule::Version => [(Rule::Version, NEW_TOKEN)],
+        Rule::Tenant => [(Rule::Tenant, NEW_TOKEN)],
+        Rule::UserToken => [(
+            Rule::UserToken,
+            "Request the token with `grant_type=client_credentials`."
+        )],
+        Rule::UnknownKey => [(
+            Rule::UnknownKey,
+            "Get a new token. If the error stays, compare `openidmetadata` with the cloud of the bot."
+        )],
+        Rule::UnusableKey => [(Rule::UnusableKey, NEW_TOKEN)],
+        Rule::Signature => [(Rule::Signature, SIGN_ANEW)],
+        Rule::Endorsement => [(
+            Rule::Endorsement,
+            "Use the token that the channel sends with its own activities."
+        )],
+        Rule::ServiceUrl => [(
+            Rule::ServiceUrl,
+            "Send the activity with the `serviceUrl` for which the token was issued."
+        )],
+    })
+}
+
+fn auth_errors() -> Vec<Advised<AuthError>> {
+    every_variant!(AuthError {
+        AuthError::Unauthorized(_) => within(broken_rules()),
+        AuthError::Forbidden(NotAllowed) => [(
+            NotAllowed.into(),
+            "Call as a channel. To test with the bot's own token, set `emulatortokens=accept`. A back end \
+             calls `/api/alerts`."
+        )],
+        AuthError::KeysUnavailable(_) => [(
+            KeysError::NoKeysUrl.into(),
+            "Send the request again later. The log names the request for the keys that failed."
+        )],
+    })
+}
+
+fn untrusted() -> Vec<Advised<NotTrusted>> {
+    const LOOPBACK: &str = "Use an address of this machine, or set `authmode=required`.";
+    const TRUST: &str = "Compare `serviceUrl` with the one that the channel sends. An operator can add its \
+                         host to `servicehosts`.";
+    every_variant!(NotTrusted {
+        NotTrusted::NotAUrl => [(NotTrusted::NotAUrl, "Send `serviceUrl` as the channel wrote it.")],
+        NotTrusted::NotLoopback => [(NotTrusted::NotLoopback, LOOPBACK)],
+        NotTrusted::NotSecure => [(NotTrusted::NotSecure, "Use https, without a port.")],
+        NotTrusted::IpLiteral => [(NotTrusted::IpLiteral, "Use the name of the host.")],
+        NotTrusted::UnknownHost => [(NotTrusted::UnknownHost, TRUST)],
+    })
+}
+
+fn refused_tenants() -> Vec<Advised<TenantRefused>> {
+    const SERVE: &str = "An operator can add the tenant to `tenants`. The log names the tenant.";
+    every_variant!(TenantRefused {
+        TenantRefused::NotListed(_) => [(TenantRefused::NotListed("<tenant>".into()), SERVE)],
+        TenantRefused::Missing => [(TenantRefused::Missing, SERVE)],
+    })
+}
+
+fn trigger_refusals() -> Vec<Advised<TriggerRefusal>> {
+    const NEW_ALERT: &str = "Send a new alert by `POST /api/alerts`.";
+    const NOTHING: &str = "Send nothing: the person wants no alert.";
+    use TriggerRefusal as Refusal;
+    every_variant!(TriggerRefusal {
+        Refusal::NoSeal => [(
+            Refusal::NoSeal,
+            "Send the message of the queue unchanged. For a producer of the 2017 template, set \
+             `unsealedtriggers=allow`."
+        )],
+        Refusal::BrokenSeal => [(
+            Refusal::BrokenSeal,
+            "Send the message of the queue unchanged. While `sealkey` is changed, it has to hold the old \
+             key, too."
+        )],
+        Refusal::OldSeal => [(Refusal::OldSeal, NEW_ALERT)],
+        Refusal::TenantNotServed => [(
+            Refusal::TenantNotServed,
+            "An operator can add the tenant to `tenants`."
+        )],
+        Refusal::Stopped => [(Refusal::Stopped, NOTHING)],
+        Refusal::Forgotten => [(Refusal::Forgotten, NOTHING)],
+        Refusal::Cancelled => [(Refusal::Cancelled, NEW_ALERT)],
+        Refusal::Ended => [(Refusal::Ended, NEW_ALERT)],
+    })
+}
+
+fn undelivered() -> Vec<Advised<Undelivered>> {
+    every_variant!(Undelivered {
+        Undelivered::ForNow => [(
+            Undelivered::ForNow,
+            "Send the trigger again later: the Connector is busy, or the alert is not due yet."
+        )],
+        Undelivered::ForGood => [(Undelivered::ForGood, "Look for `trigger.failed` in the log.")],
+        Undelivered::Unsure => [(
+            Undelivered::Unsure,
+            "Look at the conversation before you send the alert anew, because the person may have it."
+        )],
+    })
+}
+
+fn alert_rejections() -> Vec<Advised<AlertRejection>> {
+    use AlertRejection as Refusal;
+    let path = || "<path>".to_owned();
+    let key = || "<key name>".to_owned();
+    every_variant!(AlertRejection {
+        Refusal::Unauthorized => [(
+            Refusal::Unauthorized,
+            "Send a key of `alertkey` or `alertkeys`. If the key has ended, the log has the line \
+             `alert.key-refused`."
+        )],
+        Refusal::ScopeMissing { .. } => [(
+            Refusal::ScopeMissing { key: key(), scope: "<scope>" },
+            "Add the scope to the entry of the key in `alertkeys`, or to the app roles of the application."
+        )],
+        Refusal::TargetNotAllowed { .. } => [
+            (
+                Refusal::TargetNotAllowed { path: path(), key: key(), only: "the tenant `<tenant>`".into() },
+                "Name a target in this tenant, or use a key without `tenant=`."
+            ),
+            (
+                Refusal::TargetNotAllowed {
+                    path: path(),
+                    key: key(),
+                    only: "tags that begin with `<prefix>`".into()
+                },
+                "Name a tag with this prefix, or use a key without `tag=`."
+            ),
+        ],
+        Refusal::Field(_) => [(
+            field_error("<path>").into(),
+            "Correct the member or parameter at the path. [openapi.yaml](openapi.yaml) describes all of them."
+        )],
+        Refusal::TooManyTargets { .. } => [(
+            Refusal::TooManyTargets { targets: MAX_TARGETS + 1 },
+            "Send several calls, each with its own `idempotencyKey`, or alert a tag."
+        )],
+        Refusal::UnknownTarget { .. } => [(
+            Refusal::UnknownTarget { path: path() },
+            "List the targets. The bot knows a conversation once a person wrote there, or installed the bot \
+             there."
+        )],
+        Refusal::UnboundUser { .. } => [(
+            Refusal::UnboundUser { path: path() },
+            "Alert the conversation or a tag, or give out tokens with a `user.id` that begins with `dl_`."
+        )],
+        Refusal::TenantNotAllowed { .. } => [(
+            Refusal::TenantNotAllowed { path: path() },
+            "Correct the address, or add the tenant to `tenants`."
+        )],
+        Refusal::TooManyTags => [(Refusal::TooManyTags, "Remove a tag of the conversation first.")],
+        Refusal::PoisonNotSearched => [(Refusal::PoisonNotSearched, "Send the same call again later.")],
+        Refusal::NoSuchAlert => [(
+            Refusal::NoSuchAlert,
+            "Compare the id with the answer to `POST /api/alerts`, and use the key that sent the alert."
+        )],
+        Refusal::AlertIsOver(_) => [(
+            Refusal::AlertIsOver(Status::Delivered),
+            "Do nothing: the message names the final status of the alert."
+        )],
+        Refusal::TooLarge { .. } => [(
+            Refusal::TooLarge { json_bytes: 50_000 },
+            "Shorten `text`, or put large content behind a link."
+        )],
+        Refusal::IdempotencyKeyReused => [(
+            Refusal::IdempotencyKeyReused,
+            "To repeat a call, send the same body. For another alert, choose another `idempotencyKey`."
+        )],
+        Refusal::StateUnavailable(_) => [(
+            StateError::NotStored.into(),
+            "Send the same call again later. The log has the reason."
+        )],
+    })
+}
+
+fn rejections() -> Vec<Advised<Rejection>> {
+    use Rejection as Refusal;
+    every_variant!(Rejection {
+        Refusal::NoSuchRoute => [(
+            Refusal::NoSuchRoute,
+            CLOSED
+        )],
+        Refusal::MethodNotAllowed { .. } => [(
+            Refusal::MethodNotAllowed { allow: "<methods>" },
+            ALLOWED
+        )],
+        Refusal::ForeignHost(ForeignHost) => [(
+            ForeignHost.into(),
+            LOOPBACK_ONLY
+        )],
+        Refusal::Auth(_) => within(auth_errors()),
+        Refusal::NotJson => [(Refusal::NotJson, "Send the header `Content-Type: application/json`.")],
+        Refusal::BodyTooLarge => [(Refusal::BodyTooLarge, "Send a shorter body, or several calls.")],
+        Refusal::BodyBroken => [(Refusal::BodyBroken, "Send the request again.")],
+        Refusal::NotAnActivity(_) => [(
+            field_error("<path>").into(),
+            "Send an activity of the Bot Framework, and correct the field at the path."
+        )],
+        Refusal::NotTrusted(_) => within(untrusted()),
+        Refusal::TenantRefused(_) => within(refused_tenants()),
+        Refusal::NotATrigger(_) => [(
+            DecodeError::from(field_error("<path>")).into(),
+            "Send the text of the queue message unchanged as the `value` of the activity."
+        )],
+        Refusal::TriggerRefused(_) => within(trigger_refusals()),
+        Refusal::AlertNotDelivered(_) => within(undelivered()),
+        Refusal::QueueUnavailable => [(
+            Refusal::QueueUnavailable,
+            "Send the activity again, as channels do. The bot recognizes it by its id."
+        )],
+        Refusal::StateUnavailable => [(
+            Refusal::StateUnavailable,
+            "Send the request again later. The log has the reason."
+        )],
+        Refusal::Alert(_) => within(alert_rejections()),
+        Refusal::Misconfigured(_) => [(
+            SettingsError::new("<variable>", "<problem>").into(),
+            "Look for `request.rejected` in the log, and correct the variable."
+        )],
+    })
+}
+
+fn poll_refusals() -> Vec<Advised<PollRefusal>> {
+    use PollRefusal as Refusal;
+    every_variant!(PollRefusal {
+        Refusal::NoSuchRoute => [(
+            Refusal::NoSuchRoute,
+            CLOSED
+        )],
+        Refusal::MethodNotAllowed => [(
+            Refusal::MethodNotAllowed,
+            ALLOWED
+        )],
+        Refusal::Unauthorized => [(
+            Refusal::Unauthorized,
+            "Send the value of `pollkey` in the header, or as `?key=` if the scheduler can set no header."
+        )],
+        Refusal::ForeignHost(ForeignHost) => [(
+            ForeignHost.into(),
+            LOOPBACK_ONLY
+        )],
+        Refusal::Misconfigured => [(
+            Refusal::Misconfigured,
+            "Look for `poll.misconfigured` or `drain` in the log, and correct the variable."
+        )],
+        Refusal::QueueUnavailable => [(
+            Refusal::QueueUnavailable,
+            "Poll again later. The log has the reason (`drain`)."
+        )],
+        Refusal::StateUnavailable => [(
+            Refusal::StateUnavailable,
+            "Poll again later. The log has the reason (`drain`)."
+        )],
+    })
+}
+
+/// One line of the table.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Row {
+    status: u16,
+    code: &'static str,
+    message: String,
+    advice: &'static str,
+}
+
+impl Row {
+    fn new((status, code): (StatusCode, &'static str), message: String, advice: &'static str) -> Self {
+        Self { status: status.as_u16(), code, message, advice }
+    }
+
+    fn to_markdown(&self) -> String {
+        let Self { status, code, message, advice } = self;
+        // Two backticks, because a message may hold one.
+        format!("| {status} | `{code}` | `` {message} `` | {advice} |\n")
+    }
+}
+
+/// Every row once, in the order of the statuses.
+fn rows() -> Vec<Row> {
+    let of_bot = rejections()
+        .into_iter()
+        .map(|(error, advice)| Row::new(error.status_and_code(), error.message(), advice));
+    let of_poller = poll_refusals()
+        .into_iter()
+        .map(|(error, advice)| Row::new(error.status_and_code(), error.to_string(), advice));
+    let of_invokes = Row::new(
+        (StatusCode::OK, invoke::CODE),
+        invoke::MESSAGE.into(),
+        "Send a message. The status is 200, because a client shows any other status as a fault of the bot.",
+    );
+    // `alerts/call.rs` writes this message: it depends on the alerts of the call and on its `idempotencyKey`.
+    let of_alerts = Row::new(
+        (StatusCode::SERVICE_UNAVAILABLE, "QueueUnavailable"),
+        "the queue did not confirm <number> of <number> alerts; <what to do>".into(),
+        "Do what the message says. With an `idempotencyKey`, send the same call again.",
+    );
+    let mut rows: Vec<_> = of_bot.chain(of_poller).chain([of_invokes, of_alerts]).collect();
+    rows.sort();
+    rows.dedup();
+    rows
+}
+
+#[test]
+fn errors_page_lists_every_code_and_message() {
+    let mut page = format!("{INTRODUCTION}\n<!-- A test writes this page: {COMMAND} -->\n\n");
+    page.push_str("| status | code | message | what to do |\n|---|---|---|---|\n");
+    page.extend(rows().iter().map(Row::to_markdown));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/errors.md");
+    if std::env::var_os("UPDATE_ERRORS").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    let changed = page.lines().find(|line| !found.contains(line));
+    assert!(
+        found == page,
+        "docs/errors.md: expected the errors of the code, first difference {changed:?}; run `{COMMAND}`"
+    );
+}
+
+#[test]
+fn messages_name_the_place_before_the_problem() {
+    for Row { code, message, .. } in rows() {
+        let place = message.split_once(": ").map(|(place, _)| place);
+        let is_summary = message.starts_with("the queue did not confirm");
+        assert!(place.is_some_and(|place| !place.contains(';')) || is_summary, "{code}: {message}");
+    }
+}

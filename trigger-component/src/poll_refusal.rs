@@ -1,0 +1,64 @@
+//! Every refusal of `/internal/poll`, as one closed list. `docs/errors.md` lists them, too.
+
+use bot_framework::ForeignHost;
+use bytes::Bytes;
+use http::header::{ALLOW, WWW_AUTHENTICATE};
+use http::{HeaderValue, Response, StatusCode};
+use platform::answer;
+use thiserror::Error;
+
+/// Why `/internal/poll` did not begin a run, or why the run ended early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum PollRefusal {
+    /// The path is another one, or no key is configured.
+    #[error("path: there is no such route; check the URL")]
+    NoSuchRoute,
+    /// The method is neither GET nor POST.
+    #[error("method: not allowed on this route; use GET or POST")]
+    MethodNotAllowed,
+    /// The caller has no valid key.
+    #[error("poll key: missing or wrong; send the value of pollkey")]
+    Unauthorized,
+    /// `Host` names another machine, in anonymous mode.
+    #[error("{0}")]
+    ForeignHost(#[from] ForeignHost),
+    /// A variable is wrong. The log names the variable, because only the operator may learn it.
+    #[error("poller: a setting is wrong; see its log for the variable and the reason")]
+    Misconfigured,
+    /// The queue did not answer, or refused the run.
+    #[error("queue: cannot be read, and nothing is lost; call again later")]
+    QueueUnavailable,
+    /// The tables did not answer, or there is no token for the storage account.
+    #[error("storage tables: cannot be used, so the run stopped, and nothing is lost; call again later")]
+    StateUnavailable,
+}
+
+impl PollRefusal {
+    /// The status of the answer, and the error code, which programs read and which never changes.
+    pub fn status_and_code(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::NoSuchRoute => (StatusCode::NOT_FOUND, "NotFound"),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "Unauthorized"),
+            Self::ForeignHost(_) => (StatusCode::FORBIDDEN, ForeignHost::CODE),
+            Self::Misconfigured => (StatusCode::INTERNAL_SERVER_ERROR, "Misconfigured"),
+            Self::QueueUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "QueueUnavailable"),
+            Self::StateUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "StateUnavailable"),
+        }
+    }
+
+    pub(crate) fn answer(self) -> Response<Bytes> {
+        let (status, code) = self.status_and_code();
+        let mut response = answer::error(status, code, &self.to_string());
+        match self {
+            Self::MethodNotAllowed => {
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST"));
+            }
+            Self::Unauthorized => {
+                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            _ => {}
+        }
+        response
+    }
+}

@@ -1,4 +1,5 @@
-//! Puts of which nobody knows whether the queue took them: what the person and the caller are told, and what the copies say.
+//! Tests of Puts whose result is unknown: the replies to the person, the answers to the caller, and the marks
+//! of copies.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -30,14 +31,14 @@ fn status(status: u16) -> Answer {
     Ok(response(status, ""))
 }
 
-/// A bot with a queue that answers as it is told, and tables that may be away.
+/// A bot with a queue whose answers the test sets, and a table service that can be made to refuse every call.
 struct Bot {
     host: FakeHost,
     tables: Rc<RefCell<FakeTables>>,
-    /// The answers to the next Puts; those behind them succeed.
+    /// The answers to the next Puts. Later Puts succeed.
     puts: Rc<RefCell<Vec<Answer>>>,
     has_tables: Rc<Cell<bool>>,
-    /// How many messages the queue holds, as it says.
+    /// The number of messages that the queue reports.
     waiting: Rc<Cell<usize>>,
 }
 
@@ -98,7 +99,7 @@ impl Bot {
         self.call("POST", "/api/alerts", &body)
     }
 
-    /// The bodies that were sent to a port since this was asked last.
+    /// The bodies that the bot has sent to a port since the last call of `said`.
     fn sent(&self, port: u16) -> Vec<String> {
         let sent = self.host.sent.borrow();
         let to_port = |request: &&Request<Bytes>| {
@@ -110,7 +111,8 @@ impl Bot {
             .collect()
     }
 
-    /// What the bot said, and for each message that it put whether the queue may hold another one. Nothing twice.
+    /// The texts that the bot has sent, and for each Put whether the message has the mark `once`. Each only
+    /// once.
     fn said(&self) -> (Vec<String>, Vec<bool>) {
         let texts = self.sent(9200).into_iter().map(|body| {
             let json: Value = serde_json::from_str(&body).unwrap();
@@ -126,8 +128,8 @@ impl Bot {
         said
     }
 
-    /// Whether runs were told of a copy.
-    fn has_told_runs(&self) -> bool {
+    /// Whether the bot has recorded for the runs that the queue may hold a copy.
+    fn has_noted_copy(&self) -> bool {
         let mut tables = self.tables.borrow_mut();
         let rows = tables.entities_mut("proactivebotruns");
         let told = rows.values().any(|row| row["kind"] == "doubled");
@@ -137,11 +139,12 @@ impl Bot {
 }
 
 #[test]
-fn person_is_told_what_is_true_of_the_queue() {
+fn reply_to_the_person_matches_the_result_of_the_puts() {
     const NOT: &str = "Not accepted: ";
     const PERHAPS: &str = "Perhaps accepted: ";
     const QUEUED: &str = "Queued: ";
-    // The answers to the Puts of one message; what the person reads; which Puts are marked; whether runs are told.
+    // The answers to the Puts of one message, the reply to the person, which Puts have the mark, and whether
+    // a copy is recorded for the runs.
     type Row = (Vec<Answer>, &'static str, Vec<bool>, bool);
     let rows: [Row; 8] = [
         (vec![], QUEUED, vec![false], false),
@@ -160,17 +163,20 @@ fn person_is_told_what_is_true_of_the_queue() {
         assert_eq!(bot.say("hello"), if words == QUEUED { 202 } else { 503 }, "{shown}");
         let (said, marked) = bot.said();
         assert!(said.len() == 1 && said[0].starts_with(words), "{shown}: {said:?}");
-        assert_eq!((marked, bot.has_told_runs()), (marks, told), "{shown}");
+        assert_eq!((marked, bot.has_noted_copy()), (marks, told), "{shown}");
         if words == QUEUED {
             continue;
         }
-        // The channel sends it again, and the queue certainly does not take it.
+        // The channel sends the activity again, and the queue certainly refuses the message.
         *bot.puts.borrow_mut() = vec![status(403)];
         assert_eq!(bot.say("hello"), 503, "{shown}");
         let (said, marked) = bot.said();
-        assert!(said[0].starts_with(words), "{shown}: what was perhaps queued still is: {said:?}");
+        assert!(
+            said[0].starts_with(words),
+            "{shown}: a certain failure does not change the earlier result: {said:?}"
+        );
         assert_eq!(marked, [true], "{shown}");
-        // And again: now it takes it.
+        // The channel sends the activity a third time, and the queue takes the message.
         assert_eq!(
             (bot.say("hello"), bot.said()),
             (202, (vec!["Queued: hello".into()], vec![true])),
@@ -180,12 +186,13 @@ fn person_is_told_what_is_true_of_the_queue() {
 }
 
 #[test]
-fn person_without_tables_is_told_what_is_true_so_often_as_is_allowed() {
+fn repeated_message_without_tables_is_answered_as_often_as_is_allowed() {
     let bot = Bot::new();
     assert_eq!(bot.say("hello"), 202);
     bot.said();
     bot.has_tables.set(false);
-    // The channel sends it again: it is on the queue, and nobody can know that now.
+    // The channel sends the activity again. The message is on the queue, but without tables the bot cannot
+    // know that.
     for _ in 0..25 {
         assert_eq!(bot.say("hello"), 503);
     }
@@ -196,7 +203,7 @@ fn person_without_tables_is_told_what_is_true_so_often_as_is_allowed() {
 }
 
 #[test]
-fn caller_is_told_which_alerts_may_be_on_the_queue() {
+fn answer_to_the_caller_names_alerts_that_may_be_on_the_queue() {
     for (answers, expected) in [
         (vec![lost(), lost(), lost()], "unconfirmed"),
         (vec![status(500), status(503), status(503)], "unconfirmed"),
@@ -213,7 +220,7 @@ fn caller_is_told_which_alerts_may_be_on_the_queue() {
             let (_, marked) = bot.said();
             assert_eq!(marked[0], !key.is_null(), "{shown}: a call with a key may be repeated at any time");
             assert!(marked[1..].iter().all(|mark| *mark), "{shown}: {marked:?}");
-            // A failure that is certain does not undo one that is not.
+            // A later certain failure does not change the status of the alert.
             if expected != "queued" && !key.is_null() {
                 *bot.puts.borrow_mut() = vec![self::status(403)];
                 let (_, body) = bot.alert(&json!({"idempotencyKey": key}));
@@ -225,7 +232,7 @@ fn caller_is_told_which_alerts_may_be_on_the_queue() {
 }
 
 #[test]
-fn cancelling_answers_what_is_true() {
+fn cancel_is_cancelled_or_409_if_the_queue_certainly_holds_no_message() {
     let bot = Bot::new();
     let cancel = |id: &str| {
         let (status, body) = bot.call("DELETE", &format!("/api/alerts/{id}"), &Value::Null);
@@ -239,17 +246,18 @@ fn cancelling_answers_what_is_true() {
     };
     let (waiting, failed) = (alert(vec![]), alert(vec![status(403)]));
     assert_eq!(cancel(&waiting), (202, "cancelling".into()));
-    assert_eq!(cancel(&failed), (202, "cancelled".into()), "the queue does not hold it");
-    // Of these no run has told the ledger what became of them: it was killed, or the tables failed.
+    assert_eq!(cancel(&failed), (202, "cancelled".into()), "the queue does not hold the alert");
+    // No run has recorded a result for these alerts, because the run was killed or the tables failed.
     let (sent, perhaps) = (alert(vec![]), alert(vec![lost(), lost(), lost()]));
     bot.waiting.set(0);
     for _ in 0..2 {
         assert_eq!(cancel(&sent), (202, "cancelling".into()));
-        assert_eq!(cancel(&perhaps), (202, "cancelled".into()), "the queue has not taken it");
+        assert_eq!(cancel(&perhaps), (202, "cancelled".into()), "the queue has not taken the alert");
     }
     bot.host.elapsed.set(bot.host.elapsed.get() + Duration::from_secs(61));
-    assert_eq!(cancel(&sent), (409, "it cannot be cancelled any more: it is delivered".into()));
-    // The message may still come.
+    let delivered = "id: the alert is already delivered; only an alert that waits can be cancelled";
+    assert_eq!(cancel(&sent), (409, delivered.into()));
+    // The queue has a message again, which may be this alert.
     bot.waiting.set(1);
     assert_eq!(cancel(&sent), (202, "cancelling".into()));
 }

@@ -14,10 +14,10 @@
 //! | to change | look in |
 //! |---|---|
 //! | a route, or its methods | `router.rs`, `alerts/mod.rs` |
-//! | what becomes of an activity, by its type | `messages.rs` |
-//! | what happens to a person's message, and what the bot says | `turn.rs` |
-//! | which messages are not answered: of programs, and a group's talk | `loops.rs`; how many are: `crates/state`, and `own_count.rs` while the tables do not answer; the text of a message: `crates/bot-framework`, `message_text/` |
-//! | what a word of a person does | `commands.rs` (the words: `crates/envelope`) |
+//! | the effect of an activity, by its type | `messages.rs` |
+//! | the effect of a person's message, and the bot's replies | `turn.rs` |
+//! | which messages the bot does not answer | `loops.rs`; how many it answers: `crates/state`, and `own_count.rs` while the tables do not answer; the text of a message: `crates/bot-framework`, `message_text/` |
+//! | the effect of a command | `commands.rs`; the words: `crates/envelope` |
 //! | who may subscribe to a tag | `subscribing.rs`; the codes: `tag_code.rs`; tenants: `tag_scope.rs` |
 //! | which data of a conversation are stored, and when | `conversation.rs` |
 //! | the answer to the button of a card, or to another invoke | `invoke.rs` |

@@ -20,8 +20,8 @@ const MAX_HIDE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// The most Puts of one call that run at once.
 const PUTS_AT_ONCE: usize = 8;
 
-/// How long it may take to tell runs of an alert that the queue may hold twice.
-const TELL_WITHIN: Duration = Duration::from_secs(2);
+/// The longest time for recording that the queue may hold an alert twice.
+const NOTE_WITHIN: Duration = Duration::from_secs(2);
 
 /// A message for the queue.
 #[derive(Debug)]
@@ -33,8 +33,8 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// The message with the mark that the queue may hold it twice, so that a run looks whether it was sent. An envelope that
-    /// could be encoded has room for the mark.
+    /// The text of the message with the mark that the queue may hold it twice, so that a run reads whether it
+    /// was sent. An envelope that could be encoded has room for the mark.
     pub(crate) fn marked(&self, seal_key: Option<&SealKey>) -> Option<String> {
         Envelope { once: true, ..self.envelope.clone() }.encode(seal_key).ok()
     }
@@ -50,25 +50,26 @@ pub(crate) struct Outbox<'a, H> {
 }
 
 impl<'a, H: Host> Outbox<'a, H> {
-    /// Puts take until then at most.
+    /// The Puts end at `deadline` at the latest.
     pub(crate) fn new(host: &'a H, settings: &'a BotSettings, deadline: Deadline) -> Self {
         let queue = &settings.queue;
         let client = QueueClient::new(host, &queue.account, &queue.name, deadline);
         Self { host, settings, client, has_due: Cell::new(false) }
     }
 
-    /// Whether something was put, or may have been put, that is due already.
+    /// Whether the queue has, or may have, a new message that is due already.
     pub(crate) fn has_due(&self) -> bool {
         self.has_due.get()
     }
 
-    /// Puts one message on the queue. After a failure the next attempts put it with the mark that the queue may hold it twice.
+    /// Puts one message on the queue. After a failed attempt, the next attempts put the message with the mark
+    /// that the queue may hold it twice.
     pub(crate) async fn put(&self, message: &Message) -> Put {
         let Message { envelope, text, options } = message;
         let marked = || message.marked(self.settings.seal_key.as_ref()).filter(|_| !envelope.once);
         let put = self.client.put_marking_copies(text, *options, marked).await;
         if put.is_doubtful && !envelope.once {
-            self.tell_runs(envelope).await;
+            self.note_copy(envelope).await;
         }
         if options.visibility_timeout_seconds == 0 && (put.result.is_ok() || put.is_doubtful) {
             self.has_due.set(true);
@@ -76,11 +77,11 @@ impl<'a, H: Host> Outbox<'a, H> {
         put
     }
 
-    /// Tells runs that the queue may hold an alert twice. The copy of the first attempt does not say so, and may arrive after
-    /// the others: if the queue was slow, that is, and its answer not lost.
-    async fn tell_runs(&self, envelope: &Envelope) {
+    /// Records for the runs that the queue may hold an alert twice. The message of the first attempt has no
+    /// mark, and may arrive after the others if the queue is slow.
+    async fn note_copy(&self, envelope: &Envelope) {
         let doubled = Withdrawal::Doubled(envelope.id.as_str().to_owned());
-        let deadline = Deadline::after(self.host, TELL_WITHIN);
+        let deadline = Deadline::after(self.host, NOTE_WITHIN);
         if let Err(error) = self.settings.withdrawals(self.host, deadline).note(&doubled).await {
             let fields = json!({"envelope": envelope.id.as_str(), "reason": error.to_string()});
             self.host.event(Level::Warn, "queue.copy.not-noted", fields);
@@ -106,14 +107,15 @@ impl<'a, H: Host> Outbox<'a, H> {
     }
 }
 
-/// Logs a Put that has no success to show. `is_doubtful`: the queue may hold the message all the same.
+/// Logs a Put that did not succeed. `is_doubtful`: the queue may hold the message nevertheless.
 pub(crate) fn log_failed_put(host: &impl Host, id: &str, error: &QueueError, is_doubtful: bool) {
     let fields = json!({"envelope": id, "reason": error.to_string(), "perhapsQueued": is_doubtful});
     host.event(Level::Error, "queue.put.failed", fields);
 }
 
-/// Hidden until it is due, or for as long as the queue can: the poller hides it again. Never forgotten, because alerts may
-/// lie longer than a queue's default of seven days.
+/// The options of a Put. The queue hides the message until it is due, or for the longest possible time, after
+/// which the poller hides it again. The message never expires, because the default of seven days is too short
+/// for alerts.
 pub(crate) fn put_options(envelope: &Envelope, now: DateTime<Utc>) -> PutOptions {
     let wait =
         envelope.not_before.and_then(|due| (due - now).to_std().ok()).unwrap_or_default().min(MAX_HIDE);
@@ -161,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn puts_of_one_call_go_side_by_side_and_none_begins_after_a_failure() {
+    fn puts_of_one_call_run_at_once_and_none_begins_after_a_failure() {
         let crate::testing::Stage { host, settings, .. } = crate::testing::Stage::new();
         for (failing, begun_at_most) in [(None, 100), (Some(0), PUTS_AT_ONCE), (Some(50), 50 + PUTS_AT_ONCE)]
         {

@@ -1,14 +1,15 @@
-//! How many messages of a conversation this host answers in a minute while the ledger cannot count them. The count stands in
-//! key-value, so each host has its own, and messages of one moment may share a number. Two programs that answer each other take
-//! turns, so their talk ends all the same.
+//! Counts the answers of a conversation in a minute while the ledger cannot count them. The count is stored
+//! in key-value, so each host has its own count, and messages that arrive at once may be counted as one. Two
+//! programs that answer each other send one message at a time, so this count also stops them.
 
 use platform::Host;
 use serde_json::{Value, json};
 use state::ConversationKey;
 use state::ledger::{Allowance, Allowed};
 
-/// Counts an answer. After the last one of a minute the conversation hears nothing for the rest of it, and in the next one. If
-/// key-value does not answer either, everything is answered: a person who hears nothing would not know why.
+/// Counts an answer. After the last allowed answer of a minute, the bot does not answer for the rest of that
+/// minute and in the next minute. If key-value fails, too, the bot answers every message, because a person
+/// without an answer would not know why.
 pub(crate) async fn count<H: Host>(
     host: &H,
     conversation: &ConversationKey,
@@ -39,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn conversation_with_all_its_answers_hears_nothing_until_the_minute_after_the_next() {
+    fn conversation_with_all_its_answers_gets_none_until_the_minute_after_the_next() {
         let host = FakeHost::with_settings([("answersperminute", "3")]);
         let allowance = Allowance::read(&host).unwrap();
         let key = |digit: &str| ConversationKey::parse(&digit.repeat(32)).unwrap();
@@ -50,7 +51,7 @@ mod tests {
                 assert_eq!(count("1"), Allowed::Yes(()), "{round}");
             }
             assert_eq!((count("1"), count("1")), (silent(true), silent(false)), "{round}");
-            assert_eq!(count("2"), Allowed::Yes(()), "another conversation");
+            assert_eq!(count("2"), Allowed::Yes(()), "another conversation has its own count");
             host.elapsed.set(host.elapsed.get() + Duration::from_secs(60));
             assert_eq!(count("1"), silent(false), "{round}");
             host.elapsed.set(host.elapsed.get() + Duration::from_secs(60));

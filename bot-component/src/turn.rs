@@ -77,7 +77,7 @@ impl<H: Host> Turn<'_, H> {
         }
         let (text, after) = match commands::heed(self.host, self.settings, text, &address).await {
             Wish::Queue { text, after } => (text, after),
-            // It is done in any case: a `stop` holds, also where nothing is said any more.
+            // The command is executed in any case: `stop` also holds if the conversation has no answers left.
             Wish::Say(reply) => {
                 self.say_if_allowed(&address, &reply, Answers::TheActivity).await;
                 return Ok(accepted.into());
@@ -91,7 +91,7 @@ impl<H: Host> Turn<'_, H> {
         envelope.cancellable = after.is_some();
         let seal_key = self.settings.seal_key.as_ref();
         let Ok(text) = envelope.encode(seal_key) else {
-            // The person can mend this, the channel cannot: so the channel's call succeeds.
+            // The person can correct this, but the channel cannot. So the channel's call succeeds.
             self.say_if_allowed(&envelope.address, words.too_long, Answers::TheActivity).await;
             return Ok(accepted.into());
         };
@@ -131,9 +131,10 @@ impl<H: Host> Turn<'_, H> {
         let mut message = Message { envelope, text, options };
         let shown = known.as_ref().map(|record| record.shown_status());
         if let Some(record) = known {
-            // It is as old as the first: a `deleteUserData` that came in between holds for it.
+            // The message keeps the time of the first attempt, so that a `deleteUserData` in between holds
+            // for it.
             message.envelope.enqueued_at = record.accepted_at.unwrap_or(now);
-            // It may stand on the queue already: the poller looks whether it was sent.
+            // The queue may hold the message already. With the mark, the poller reads whether it was sent.
             if let Some(text) = message.marked(seal_key) {
                 (message.envelope.once, message.text) = (true, text);
             }
@@ -141,7 +142,7 @@ impl<H: Host> Turn<'_, H> {
         let put = outbox.put(&message).await;
         let envelope = &message.envelope;
         if let Err(error) = put.result {
-            // An earlier call with this activity may have put it there.
+            // An earlier call with this activity may have put the message on the queue.
             let is_doubtful = put.is_doubtful || shown.is_some_and(|shown| shown != Status::Failed);
             log_failed_put(self.host, envelope.id.as_str(), &error, is_doubtful);
             let id = std::iter::once(&alert.id);
@@ -159,7 +160,7 @@ impl<H: Host> Turn<'_, H> {
             return Err(Rejection::QueueUnavailable);
         }
         self.host.event(Level::Info, "message.queued", json!({"envelope": envelope.id.as_str()}));
-        // The person is not told again: two acknowledgements look like two alerts.
+        // The person gets no second acknowledgement, because two acknowledgements look like two alerts.
         let noted_before_telling = shown.is_some() || self.is_late();
         if noted_before_telling {
             self.note_put(&ledger, &alert.id).await;
@@ -228,8 +229,8 @@ impl<H: Host> Turn<'_, H> {
         Connector::new(self.host, self.tokens, Deadline::after(self.host, answer_by))
     }
 
-    /// Says something that is not about a message on the queue, unless the conversation has had its answers of this minute.
-    /// If the ledger cannot count them, this host does.
+    /// Sends a reply to a message that the bot does not queue, unless the conversation has had all its
+    /// answers of this minute. If the ledger cannot count the answers, this host counts them.
     pub(crate) async fn say_if_allowed(&self, address: &ConversationReference, text: &str, answers: Answers) {
         let conversation = ConversationKey::of(address);
         let counted = self.ledger().count_answer(&conversation, self.settings.allowance).await;
@@ -278,7 +279,7 @@ impl<H: Host> Turn<'_, H> {
         }
     }
 
-    /// Whether the conversation has answers left in this minute, as far as this host knows.
+    /// Whether the conversation has answers left in this minute, by the count of this host.
     async fn may_say_without_ledger(&self, conversation: &ConversationKey) -> bool {
         match own_count::count(self.host, conversation, self.settings.allowance).await {
             Allowed::Yes(()) => true,

@@ -152,7 +152,7 @@ impl<H: Host> Sender<'_, H> {
         let make = |id: &CallId| -> Result<Vec<NewAlert>, AlertRejection> {
             alerts = draft.alerts(settings, caller, id, Some(identity))?;
             if alerts.is_empty() {
-                return Ok(vec![draft.mark_of_nobody(caller, id, identity)]);
+                return Ok(vec![draft.record_of_empty_page(caller, id, identity)]);
             }
             Ok(alerts.iter().map(|alert| alert.alert.clone()).collect())
         };
@@ -162,8 +162,8 @@ impl<H: Host> Sender<'_, H> {
         }
     }
 
-    /// The alerts that an earlier call accepted. Its caller may have had no answer, because the call was cut off in the middle:
-    /// what may not be on the queue is put there, and the poller sends each alert once.
+    /// The alerts that an earlier call accepted. The earlier call may have been cut off before its answer. So
+    /// alerts that may be missing on the queue are put there again, and the poller sends each alert once.
     async fn again(&self, draft: &Draft<'_>, earlier: &Earlier) -> Result<Accepted, Rejection> {
         let Earlier { id, records, next } = earlier;
         let named = |conversation: &str| {
@@ -216,7 +216,7 @@ impl<H: Host> Sender<'_, H> {
 
     /// Puts the messages of the alerts on the queue, several at once.
     async fn put(&self, Accepted { mut alerts, next }: Accepted) -> Sent {
-        // Those that are not begun, too.
+        // Also for Puts that do not begin.
         alerts.iter_mut().for_each(Alert::expect_no_put);
         let put = async |outbox: &Outbox<'_, H>, alert: &mut Alert| {
             let Some(message) = &alert.message else { return true };
@@ -269,7 +269,7 @@ impl<H: Host> Sender<'_, H> {
         if failed == 0 {
             return Answered::with_kick(answer::json(StatusCode::ACCEPTED, &body), kick);
         }
-        let message = not_taken(queued, failed, unconfirmed, self.identity.is_some());
+        let message = not_confirmed(queued, failed, unconfirmed, self.identity.is_some());
         body["error"] = json!({"code": "QueueUnavailable", "message": message});
         Answered::with_kick(answer::json(StatusCode::SERVICE_UNAVAILABLE, &body), kick)
     }
@@ -298,13 +298,13 @@ impl<H: Host> Sender<'_, H> {
     }
 }
 
-/// What the caller can do about alerts that the queue did not confirm, without sending any twice. The queue may hold those that
-/// are `unconfirmed`, and holds none of the others.
-fn not_taken(queued: usize, failed: usize, unconfirmed: usize, has_key: bool) -> String {
+/// The message about alerts that the queue did not confirm, with what the caller can do without sending an
+/// alert twice. The queue may hold the alerts that are `unconfirmed`, and holds none of the others.
+pub(crate) fn not_confirmed(queued: usize, failed: usize, unconfirmed: usize, has_key: bool) -> String {
     let all = queued + failed;
     let what_to_do = match (has_key, queued, unconfirmed) {
         (true, ..) => "send the same call again, because with its idempotencyKey nothing is sent twice",
-        (false, 0, 0) => "send the same call again, because none of it is on the queue",
+        (false, 0, 0) => "send the same call again, because none of its alerts is on the queue",
         (false, _, 0) => {
             "do not send the same call again, because it has no idempotencyKey and the others would be sent twice; name \
              only the conversations whose status is failed"
@@ -314,19 +314,19 @@ fn not_taken(queued: usize, failed: usize, unconfirmed: usize, has_key: bool) ->
              unconfirmed; cancel each id whose status is unconfirmed, and send again what could be cancelled, and what has failed"
         }
     };
-    format!("the queue did not confirm {failed} of {all} alerts; {what_to_do}")
+    format!("queue: did not confirm {failed} of {all} alerts; {what_to_do}")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::not_taken;
+    use super::not_confirmed;
 
     #[test]
-    fn caller_is_told_to_repeat_a_call_only_where_that_sends_nothing_twice() {
+    fn message_says_to_repeat_the_call_only_if_that_sends_nothing_twice() {
         for (queued, failed, unconfirmed, has_key, expected) in [
             (0, 1, 0, true, "send the same call again"),
             (2, 1, 1, true, "send the same call again"),
-            (0, 1, 0, false, "send the same call again, because none of it is on the queue"),
+            (0, 1, 0, false, "send the same call again, because none of its alerts is on the queue"),
             (
                 2,
                 1,
@@ -342,9 +342,9 @@ mod tests {
                 "do not send the same call again, because it has no idempotencyKey and the queue",
             ),
         ] {
-            let said = not_taken(queued, failed, unconfirmed, has_key);
+            let said = not_confirmed(queued, failed, unconfirmed, has_key);
             let all = queued + failed;
-            let begin = format!("the queue did not confirm {failed} of {all} alerts; {expected}");
+            let begin = format!("queue: did not confirm {failed} of {all} alerts; {expected}");
             assert!(said.starts_with(&begin), "{said}");
         }
     }

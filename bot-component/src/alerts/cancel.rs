@@ -19,13 +19,14 @@ use crate::settings::{BotSettings, CallerSettings};
 
 const WITHIN: Duration = Duration::from_secs(20);
 
-/// A run tells the ledger of a delivery no later than that, unless it is killed or the tables fail.
-const RUNS_TELL_WITHIN: Duration = Duration::from_millis(700);
+/// A run records a delivery within this time, unless the run is killed or the tables fail.
+const RUNS_RECORD_WITHIN: Duration = Duration::from_millis(700);
 
-/// Whoever takes a cancelled alert off an empty queue drops it within this time: a run, or a function that brings it as a trigger.
+/// A run, or a function that sends triggers, drops a cancelled alert within this time after it has taken the
+/// alert off the queue.
 const DROPPED_WITHIN: TimeDelta = TimeDelta::seconds(60);
 
-/// Takes an alert back, unless something became of it before.
+/// Cancels an alert, unless its status is final already.
 pub(super) async fn delete<H: Host>(
     host: &H,
     id: &str,
@@ -49,7 +50,7 @@ pub(super) async fn delete<H: Host>(
         Withdrawn::TooLate(status) => return Err(AlertRejection::AlertIsOver(status).into()),
         Withdrawn::Unknown => return Err(AlertRejection::NoSuchAlert.into()),
     };
-    // A run that has the alert in hand asks for what was withdrawn a short time ago, and not for each alert.
+    // A run reads all recent withdrawals at once, and does not ask for each alert in hand.
     let withdrawal = Withdrawal::Cancelled(id.as_str().to_owned());
     settings.withdrawals(host, deadline).note(&withdrawal).await.map_err(AlertRejection::from)?;
     let queue = QueueClient::new(host, &settings.queue.account, &settings.queue.name, deadline);
@@ -64,15 +65,17 @@ pub(super) async fn delete<H: Host>(
     Ok(answer::json(StatusCode::ACCEPTED, &json!({"id": id.as_str(), "status": status})))
 }
 
-/// What became of an alert while the queue is empty, so that no run can drop it any more. A run may be about to tell the
-/// ledger. If none does, the queue has not taken an alert that it did not confirm. Any other that was cancelled a while ago had left
-/// the queue before: a run has delivered it, and was killed before it could tell the ledger, or the tables failed.
+/// The final status of an alert if the queue is empty, so that no run can drop the alert any more. First a
+/// run gets time to record its result. Without such a record, there are two cases. The queue has not taken an
+/// alert whose Put it did not confirm. Another alert that was cancelled a minute ago had left the queue
+/// before: a run has delivered it, but could not record the delivery, because the run was killed or the
+/// tables failed.
 async fn ended_meanwhile<H: Host>(
     host: &H,
     ledger: &Ledger<'_, H>,
     id: &AlertId,
 ) -> Result<Option<Status>, TableError> {
-    host.sleep(RUNS_TELL_WITHIN).await;
+    host.sleep(RUNS_RECORD_WITHIN).await;
     let Some(record) = ledger.find(id).await? else { return Ok(None) };
     let is_dropped_by_now = record.cancelled_at.is_some_and(|at| host.now() - at > DROPPED_WITHIN);
     Ok(match record.status {

@@ -78,13 +78,13 @@ impl Draft<'_> {
         }
     }
 
-    /// What the ledger gets of a page without alerts: the call is answered by it when it is repeated, although somebody may
-    /// have moved into the page meanwhile whom another page has alerted.
-    pub(super) fn mark_of_nobody(&self, caller: &Caller, id: &CallId, identity: &Identity) -> NewAlert {
+    /// The record of a page without alerts. A repeated call finds this record and gets the same empty page,
+    /// although subscribers whom another page has alerted may have moved into this page.
+    pub(super) fn record_of_empty_page(&self, caller: &Caller, id: &CallId, identity: &Identity) -> NewAlert {
         NewAlert {
             id: id.alert(0),
             conversation: String::new(),
-            // Final: there is nothing to cancel.
+            // A final status, because the page has no alert that could be cancelled.
             status: Status::Expired,
             until: self.call.due.max(self.call.expires),
             call: Some(identity.note(0, self.next.as_ref())),
@@ -92,8 +92,8 @@ impl Draft<'_> {
         }
     }
 
-    /// The message of one alert, with the time at which it was accepted: a `stop` or a `deleteUserData` that came after that holds
-    /// for it. `once`: the queue may hold it already.
+    /// Makes the message of one alert. It holds the time at which the alert was accepted, because a later
+    /// `stop` or `deleteUserData` holds for the alert. `once`: the queue may hold the message already.
     pub(super) fn message(
         &self,
         settings: &BotSettings,
@@ -117,7 +117,7 @@ impl Draft<'_> {
     }
 }
 
-/// One conversation's alert on its way.
+/// The alert to one conversation.
 #[derive(Debug)]
 pub(super) struct Alert {
     pub(super) alert: NewAlert,
@@ -142,8 +142,9 @@ impl Alert {
         Self { is_again: message.is_some(), is_repeated: true, alert, message, status }
     }
 
-    /// Sets its status as it is if this call does not put its message on the queue, where there is one. An earlier call may have
-    /// done so, unless the ledger says that it certainly did not.
+    /// Sets the status that an alert with a message has if this call does not put the message on the queue:
+    /// `unconfirmed` if an earlier call may have put it there, or `failed` if the ledger has recorded that it
+    /// certainly did not.
     pub(super) fn expect_no_put(&mut self) {
         if self.message.is_some() {
             let is_doubtful = self.is_again && self.alert.status != Status::Failed;
@@ -151,7 +152,8 @@ impl Alert {
         }
     }
 
-    /// What the caller learns of it. For an alert that was delivered meanwhile that is `queued`, as in the first answer.
+    /// The JSON for the answer. An alert that was delivered meanwhile is shown as `queued`, as in the first
+    /// answer.
     pub(super) fn shown(&self) -> Value {
         let conversation = self.alert.conversation.as_str();
         let status = match self.status {

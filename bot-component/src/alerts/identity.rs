@@ -18,7 +18,7 @@ const MOST_TURNS: u32 = 12;
 pub(super) enum Met {
     /// The call is new. The ledger has accepted its alerts.
     ForTheFirstTime,
-    /// An earlier call with the same key and body made them.
+    /// An earlier call with the same key and body made the alerts.
     Again(Earlier),
 }
 
@@ -26,9 +26,9 @@ pub(super) enum Met {
 #[derive(Debug)]
 pub(super) struct Earlier {
     pub(super) id: CallId,
-    /// Its alerts.
+    /// The records of its alerts.
     pub(super) records: Vec<Record>,
-    /// Where it went on.
+    /// The `next` of its answer.
     pub(super) next: Option<Cursor>,
 }
 
@@ -141,7 +141,7 @@ async fn find_in<H: HttpClient + Clock + Randomness>(
     Ok(None)
 }
 
-/// The call whose first record is this; `None` if its key does not answer for it any more.
+/// The call whose first record this is. `None` if the term of its key has ended.
 async fn answers<H: HttpClient + Clock + Randomness>(
     ledger: &Ledger<'_, H>,
     identity: &Identity,

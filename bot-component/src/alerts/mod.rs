@@ -35,6 +35,8 @@ use platform::{Host, RequestBody};
 use crate::answered::Answered;
 use crate::rejection::Rejection;
 use crate::request::expect_own_host;
+#[cfg(test)]
+pub(crate) use call::not_confirmed;
 use caller::Caller;
 use keys::AlertKeys;
 use request_id::RequestId;

@@ -152,7 +152,7 @@ impl Bot {
         unreachable!()
     }
 
-    /// How many calls of the tables were made so far that read.
+    /// The number of reading calls of the table service so far.
     fn reads(&self) -> usize {
         let sent = self.host.sent.borrow();
         let is_read = |request: &&Request<Bytes>| {
@@ -161,7 +161,7 @@ impl Bot {
         sent.iter().filter(is_read).count()
     }
 
-    /// How many messages the queue was given so far.
+    /// The number of Puts so far.
     fn puts(&self) -> usize {
         self.host.sent.borrow().iter().filter(|request| request.uri().port_u16() == Some(10_001)).count()
     }

@@ -20,11 +20,11 @@ use crate::tag_scope::TagScope;
 /// Puts.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(8);
 
-/// How many tags are looked up at once, at most.
+/// The most tags that are looked up at once.
 const TAGS_AT_ONCE: usize = 8;
 
-/// Where a call goes on: one of its tags, and the conversation there behind which nobody was looked at yet. A forged one does
-/// no harm: it leaves out conversations that its sender could leave out anyway.
+/// The place where a call continues: a tag, and the last conversation of that tag that was read. A forged
+/// cursor does no harm, because it only skips conversations that its sender could leave out anyway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cursor {
     /// The index of the tag among the tags in `to`.
@@ -72,11 +72,13 @@ pub(super) struct Page {
     pub(super) next: Option<Cursor>,
 }
 
-/// The conversations that `to` names one by one, once they were looked up: every page of a call needs them.
+/// The conversations that `to` names one by one. The call looks them up once, and every page of the call
+/// needs them.
 pub(super) type Named = OnceCell<Vec<ConversationKey>>;
 
-/// The page of a call that begins at a cursor. The first one has the conversations that `to` names one by one, and shows that
-/// every element of `to` leads somewhere. Each page looks at no more than 100 subscribers.
+/// Reads the page of a call that begins at a cursor. The first page also has the conversations that `to`
+/// names one by one, and checks that every element of `to` names a conversation. Each page has at most 100
+/// subscribers.
 pub(super) async fn read<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -104,7 +106,7 @@ pub(super) async fn read<H: Host>(
     let mut room = MAX_TARGETS - targets.len();
     let (mut index, mut after) = at.map(|at| (at.tag, at.after.clone())).unwrap_or_default();
     let mut is_within = false;
-    // One tag may fill the page. As long as tags do not, more and more of them are looked up at once.
+    // The first tag may fill the page. If it does not, the bot looks up more tags at once in each round.
     let mut at_once = 1;
     while room > 0 && !is_within && index < tags.len() {
         let (limit, begin) = (room, after.take());
@@ -113,15 +115,15 @@ pub(super) async fn read<H: Host>(
             tagged.page(book, after.as_ref(), limit).await
         };
         let mut pages = stream::iter(ahead).map(look_up).buffered(TAGS_AT_ONCE);
-        // In the order of `to`, whichever is found first.
+        // The pages are used in the order of `to`, not in the order of the answers.
         while room > 0
             && !is_within
             && let Some(page) = pages.next().await
         {
             let mut page = page?;
             if is_first && page.conversations.is_empty() {
-                // The rows so far lead nowhere; there may be more.
-                tags[index].expect_somebody(book, page.next.as_ref()).await?;
+                // None of these rows has a conversation, but later rows may have one.
+                tags[index].expect_subscriber_after(book, page.next.as_ref()).await?;
             }
             if page.conversations.len() > room {
                 page.conversations.truncate(room);
@@ -143,7 +145,7 @@ pub(super) async fn read<H: Host>(
     }
     if is_first {
         let rest = tags.iter().skip(index + usize::from(is_within));
-        let look_up = async |tagged: &Tagged<'_>| tagged.expect_somebody_at_all(book).await;
+        let look_up = async |tagged: &Tagged<'_>| tagged.expect_subscriber(book).await;
         let mut rest = stream::iter(rest).map(look_up).buffered(TAGS_AT_ONCE);
         while let Some(found) = rest.next().await {
             found?;
@@ -157,12 +159,12 @@ pub(super) async fn read<H: Host>(
 struct Tagged<'a> {
     path: &'a str,
     subscribers: Subscribers,
-    /// An earlier element of `to` is the same.
+    /// Whether an earlier element of `to` is the same.
     is_repeated: bool,
 }
 
 impl Tagged<'_> {
-    /// Subscribers behind a conversation.
+    /// The subscribers after a conversation.
     async fn page<H: Host>(
         &self,
         book: &Conversations<'_, H>,
@@ -176,26 +178,25 @@ impl Tagged<'_> {
         Ok(book.page(after, limit, &filter).await?)
     }
 
-    /// Somebody subscribes to the tag.
-    async fn expect_somebody_at_all<H: Host>(
-        &self,
-        book: &Conversations<'_, H>,
-    ) -> Result<(), AlertRejection> {
+    /// Checks that the tag has a subscriber.
+    async fn expect_subscriber<H: Host>(&self, book: &Conversations<'_, H>) -> Result<(), AlertRejection> {
         match self.page(book, None, 1).await? {
-            page if page.conversations.is_empty() => self.expect_somebody(book, page.next.as_ref()).await,
+            page if page.conversations.is_empty() => {
+                self.expect_subscriber_after(book, page.next.as_ref()).await
+            }
             _ => Ok(()),
         }
     }
 
-    /// Somebody subscribes to the tag behind `next`, where there is such a place; before it there is nobody.
-    async fn expect_somebody<H: Host>(
+    /// Checks that the tag has a subscriber after `next`. The caller has found none before `next`.
+    async fn expect_subscriber_after<H: Host>(
         &self,
         book: &Conversations<'_, H>,
         next: Option<&ConversationKey>,
     ) -> Result<(), AlertRejection> {
         let mut next = next.cloned();
         while let Some(after) = next {
-            // Rows that lead nowhere may come first.
+            // Rows without a conversation may come first.
             let page = self.page(book, Some(&after), 10).await?;
             if !page.conversations.is_empty() {
                 return Ok(());
@@ -216,7 +217,7 @@ fn tags_of<'a>(
 ) -> Result<Vec<Tagged<'a>>, AlertRejection> {
     let mut tags: Vec<Tagged<'a>> = Vec::new();
     for (path, tag, tenant) in to.iter().filter_map(To::as_tag) {
-        // To a key of one tenant, a tag means its subscribers there.
+        // For a key with `tenant=`, a tag means its subscribers in this tenant.
         let tenant = tenant.or(caller.grant.tenant());
         let scope = TagScope::named(tenant, &format!("{path}.tenant"), settings)?;
         let subscribers = scope.subscribers(tag.clone());

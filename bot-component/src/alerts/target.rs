@@ -14,7 +14,8 @@ use crate::limits::MAX_TARGETS;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::BotSettings;
 
-/// How many elements of `to` are looked up at once. A person makes several calls at once by itself.
+/// How many elements of `to` are looked up at once. The lookup of a person already makes several calls at
+/// once.
 const FOUND_AT_ONCE: usize = 8;
 
 /// The expected form of a tag, for errors.

@@ -14,6 +14,7 @@ use state::ledger::Status;
 use trigger_component::PollRefusal;
 
 use super::{AlertRejection, Rejection, TriggerRefusal, Undelivered};
+use crate::alerts::not_confirmed;
 use crate::invoke;
 use crate::limits::MAX_TARGETS;
 
@@ -388,13 +389,17 @@ fn rows() -> Vec<Row> {
         invoke::MESSAGE.into(),
         "Send a message. The status is 200, because a client shows any other status as a fault of the bot.",
     );
-    // `alerts/call.rs` writes this message: it depends on the alerts of the call and on its `idempotencyKey`.
-    let of_alerts = Row::new(
-        (StatusCode::SERVICE_UNAVAILABLE, "QueueUnavailable"),
-        "the queue did not confirm <number> of <number> alerts; <what to do>".into(),
-        "Do what the message says. With an `idempotencyKey`, send the same call again.",
-    );
-    let mut rows: Vec<_> = of_bot.chain(of_poller).chain([of_invokes, of_alerts]).collect();
+    // Of two alerts: whether the call has an `idempotencyKey`, how many are queued, and how many are
+    // unconfirmed.
+    let calls = [(true, 1, 0), (false, 0, 0), (false, 1, 0), (false, 1, 1)];
+    let of_alerts = calls.map(|(has_key, queued, unconfirmed)| {
+        Row::new(
+            (StatusCode::SERVICE_UNAVAILABLE, "QueueUnavailable"),
+            not_confirmed(queued, 2 - queued, unconfirmed, has_key),
+            "Do what the message says. The member `alerts` of the answer has the status of each alert.",
+        )
+    });
+    let mut rows: Vec<_> = of_bot.chain(of_poller).chain([of_invokes]).chain(of_alerts).collect();
     rows.sort();
     rows.dedup();
     rows
@@ -421,7 +426,6 @@ fn errors_page_lists_every_code_and_message() {
 fn messages_name_the_place_before_the_problem() {
     for Row { code, message, .. } in rows() {
         let place = message.split_once(": ").map(|(place, _)| place);
-        let is_summary = message.starts_with("the queue did not confirm");
-        assert!(place.is_some_and(|place| !place.contains(';')) || is_summary, "{code}: {message}");
+        assert!(place.is_some_and(|place| !place.contains(';')), "{code}: {message}");
     }
 }

@@ -1,4 +1,4 @@
-//! How many calls the elements of `to` take, in which order they come, and pages with nobody in them.
+//! Tests of lookups: the number of calls for the elements of `to`, their order, and pages without alerts.
 
 use std::collections::BTreeSet;
 
@@ -9,10 +9,10 @@ use state::{ConversationKey, Tag};
 use super::{Bot, conversations, reference};
 
 #[test]
-fn call_to_a_hundred_tags_or_people_makes_a_bounded_number_of_calls_in_their_order() {
+fn call_to_100_tags_or_persons_keeps_their_order_with_few_reads() {
     let bot = Bot::new();
     let name = |number: usize| format!("t{number}");
-    // Three tags at a conversation: it is alerted for the first one.
+    // A conversation with three of the tags is alerted for the first of them.
     let keys: Vec<String> = (0..34)
         .map(|number| {
             let tags: Vec<String> = (0..3).map(|tag| name(number + 34 * tag)).collect();
@@ -27,10 +27,13 @@ fn call_to_a_hundred_tags_or_people_makes_a_bounded_number_of_calls_in_their_ord
     let tags: Vec<Value> = (0..100).map(|number| json!({"tag": name(number)})).collect();
     let before = bot.reads();
     let answer = bot.accepted(&json!({"to": tags, "text": "hello"}));
-    assert_eq!(all(&answer), keys, "in the order of the tags");
+    assert_eq!(all(&answer), keys, "expected the order of the tags");
     let reads = bot.reads() - before;
-    assert!(reads <= 2 * 100, "{reads}: a query of the tag, and one of its conversation");
-    // The same tag again and again is one.
+    assert!(
+        reads <= 2 * 100,
+        "expected two reads for each tag, its rows and its conversation; found {reads}"
+    );
+    // A tag that is named 100 times is looked up once.
     let before = bot.reads();
     assert_eq!(
         all(&bot.accepted(&json!({"to": vec![json!({"tag": "t7"}); 100], "text": "hello"}))),
@@ -38,7 +41,7 @@ fn call_to_a_hundred_tags_or_people_makes_a_bounded_number_of_calls_in_their_ord
     );
     assert!(bot.reads() - before <= 2, "{}", bot.reads() - before);
 
-    // People are looked up once for a call, however many pages a tag beside them has.
+    // Persons are looked up once for a call, also if a tag beside them has many pages.
     let crowd = bot.big_crowd(1000..1450, "crowd");
     let people = (0..99).map(|number| {
         let reference = reference(&format!("dl_{number}"), "webchat");
@@ -52,12 +55,12 @@ fn call_to_a_hundred_tags_or_people_makes_a_bounded_number_of_calls_in_their_ord
     let reads = bot.reads() - before;
     assert!(
         reads <= 2 * 99 + 5 * 20,
-        "{reads}: two for each person, and for each page one of the tag and 16 of its shards"
+        "expected two reads for each person, and 17 for each page: the tag, and 16 shards; found {reads}"
     );
 }
 
 #[test]
-fn small_tags_around_a_big_one_come_in_their_order_and_go_on_where_they_ended() {
+fn pages_of_small_and_big_tags_keep_the_order_and_continue_at_next() {
     let bot = Bot::new();
     let small = |number: usize| bot.add(&reference(&format!("small{number}"), "x"), &[&format!("s{number}")]);
     let (before, behind): (Vec<_>, Vec<_>) = ((0..5).map(small).collect(), (5..12).map(small).collect());
@@ -73,7 +76,8 @@ fn small_tags_around_a_big_one_come_in_their_order_and_go_on_where_they_ended() 
     let first = bot.accepted(&body);
     let mut rest = body.clone();
     rest["next"] = first["next"].clone();
-    // A page of the crowd begins where the one before has ended, and the first page had five others.
+    // Each page of the crowd begins where the page before ended. The first page also had five other
+    // conversations.
     assert_eq!(first["next"], format!("5.{}", expected[999]));
     let second = bot.accepted(&rest);
     assert_eq!([keys(&first), keys(&second)].concat(), expected);
@@ -81,9 +85,10 @@ fn small_tags_around_a_big_one_come_in_their_order_and_go_on_where_they_ended() 
 }
 
 #[test]
-fn page_with_nobody_in_it_stays_empty_when_the_call_is_repeated() {
+fn empty_page_stays_empty_when_the_call_is_repeated() {
     let bot = Bot::new();
-    // The second page looks at those of `b` whom `a` has, and finds nobody: the only other one has the last key.
+    // The second page reads subscribers of `b` that are also subscribers of `a`, so it has no alert. The only
+    // other subscriber has the last key.
     let mut all: Vec<_> = (0..101).map(|number| reference(&format!("c{number}"), "x")).collect();
     all.sort_by_key(ConversationKey::of);
     let last = bot.add(&all.remove(100), &["b"]);
@@ -92,10 +97,10 @@ fn page_with_nobody_in_it_stays_empty_when_the_call_is_repeated() {
     let first = bot.accepted(&body);
     let alerted = conversations(first["alerts"].as_array().unwrap());
     assert!(alerted.is_superset(&both) && alerted.contains(&last) && alerted.len() == 101);
-    // Somebody whom the first page has alerted is now only in the second.
+    // A conversation that the first page has alerted is now only a subscriber of `b`, on the second page.
     let moved = ConversationKey::parse(both.first().unwrap()).unwrap();
     assert_eq!(run(bot.conversations().untag(&moved, &Tag::parse("a").unwrap())), Ok(true));
-    assert_eq!(bot.accepted(&body), first, "the same alerts, by their ids");
+    assert_eq!(bot.accepted(&body), first, "expected the same alerts, by their ids");
     let mut from_second = body.clone();
     from_second["next"] = "1.".into();
     for _ in 0..2 {
@@ -105,5 +110,5 @@ fn page_with_nobody_in_it_stays_empty_when_the_call_is_repeated() {
         );
     }
     from_second["text"] = "other words".into();
-    assert_eq!(bot.alert(&from_second).0, 422, "its key answers for it");
+    assert_eq!(bot.alert(&from_second).0, 422, "the key belongs to the first body");
 }

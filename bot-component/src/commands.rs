@@ -7,7 +7,7 @@ use envelope::words::{Command, Words};
 use platform::{Deadline, Host, Level};
 use serde_json::json;
 use state::runs::Withdrawal;
-use state::{ConversationKey, StateError, Tag, known_key};
+use state::{ConversationKey, StateError, Tag};
 
 use crate::limits::MAX_AHEAD;
 use crate::settings::BotSettings;
@@ -68,7 +68,7 @@ pub(crate) async fn heed<H: Host>(
         // Key-value has a fingerprint, but the table has no record. Without the fingerprint, the person's
         // next message stores the record. If the fingerprint cannot be deleted, the first message of the next
         // day stores the record.
-        _ = host.delete(&known_key(&key)).await;
+        conversations.delete_fingerprint(&key).await;
     }
     Wish::Say(words.not_remembered.into())
 }
@@ -102,7 +102,7 @@ mod tests {
     use bot_framework::json::Fields;
     use platform::Clock;
     use platform::testing::run;
-    use state::{Conversation, MAX_TAGS, Sign};
+    use state::{Conversation, MAX_TAGS, Sign, known_key};
 
     use super::*;
     use crate::testing::Stage;
@@ -209,6 +209,10 @@ mod tests {
         stage.host.store.borrow_mut().insert(known, b"a fingerprint of a record that is gone".to_vec());
         assert_eq!(say(&stage, "subscribe x"), Wish::Say(words().not_remembered.into()));
         assert!(stage.host.store.borrow().is_empty(), "the next message stores the record");
+        stage.host.store_fails.set(true);
+        assert_eq!(say(&stage, "subscribe x"), Wish::Say(words().not_remembered.into()));
+        assert_eq!(stage.host.events("conversation.fingerprint-not-deleted").len(), 1);
+        stage.host.store_fails.set(false);
         // A stop holds even so.
         assert_eq!(say(&stage, "stop"), Wish::Say(words().stopped.into()));
         let standing = run(stage.conversations().standing(&ConversationKey::of(&address()))).unwrap();

@@ -51,14 +51,15 @@ async fn record_activity<H: Host>(
     reference: &ConversationReference,
     sign: Sign,
 ) -> Result<(), StateError> {
-    let name = known_key(&ConversationKey::of(reference));
+    let key = ConversationKey::of(reference);
+    let name = known_key(&key);
     let known = host.get(&name).await.ok().flatten();
     let known = known.as_deref().and_then(Fingerprint::read);
     match conversations.hear(reference, sign, known.as_ref()).await? {
         Heard::Stored(fingerprint) => _ = host.set(&name, &fingerprint.to_bytes()).await,
         // The poller has paused the conversation, but could not delete the fingerprint in the store of the
         // bot.
-        Heard::Paused if known.is_some() => _ = host.delete(&name).await,
+        Heard::Paused if known.is_some() => conversations.delete_fingerprint(&key).await,
         Heard::Known | Heard::Paused | Heard::Newer => {}
     }
     Ok(())

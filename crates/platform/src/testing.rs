@@ -28,6 +28,8 @@ pub struct FakeHost {
     pub slow_setting: RefCell<Option<(String, Duration)>>,
     /// The content of the key-value store.
     pub store: RefCell<BTreeMap<String, Vec<u8>>>,
+    /// Whether every call of the key-value store fails.
+    pub store_fails: Cell<bool>,
     /// Every key that was read from the store, in order.
     pub reads: RefCell<Vec<String>>,
     /// How many values were written to the store.
@@ -142,6 +144,7 @@ impl HttpClient for FakeHost {
 impl KeyValue for FakeHost {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, KeyValueError> {
         self.reads.borrow_mut().push(key.into());
+        self.check_store()?;
         Ok(self.store.borrow().get(key).cloned())
     }
 
@@ -150,14 +153,22 @@ impl KeyValue for FakeHost {
             key.len() <= 255 && !key.contains(['/', '\\', '?', '#']),
             "not every store accepts this key: {key}"
         );
+        self.check_store()?;
         self.writes.set(self.writes.get() + 1);
         self.store.borrow_mut().insert(key.into(), value.into());
         Ok(())
     }
 
     async fn delete(&self, key: &str) -> Result<(), KeyValueError> {
+        self.check_store()?;
         self.store.borrow_mut().remove(key);
         Ok(())
+    }
+}
+
+impl FakeHost {
+    fn check_store(&self) -> Result<(), KeyValueError> {
+        if self.store_fails.get() { Err(KeyValueError::Failed) } else { Ok(()) }
     }
 }
 

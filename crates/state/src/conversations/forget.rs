@@ -23,7 +23,7 @@ impl<H: Host> Conversations<'_, H> {
         };
         // The fingerprint is deleted before the record, in case the bot ends in between. It is deleted again
         // at the end, in case an activity of the conversation has written it in the meantime.
-        self.forget_fingerprint(key).await;
+        self.delete_fingerprint(key).await;
         self.delete_all([key_of(key, &Row::Record)]).await?;
         let mut indexes: Vec<_> = address.map(Index::ever_of_address).unwrap_or_default();
         match address {
@@ -35,7 +35,7 @@ impl<H: Host> Conversations<'_, H> {
         let index_rows = indexes.iter().map(|index| index.row(key));
         let tag_rows = rows.tags.into_iter().map(|tag| key_of(key, &Row::Tag(tag)));
         self.delete_all(index_rows.chain(tag_rows)).await?;
-        self.forget_fingerprint(key).await;
+        self.delete_fingerprint(key).await;
         Ok(())
     }
 

@@ -133,8 +133,9 @@ impl<'a, H: Host> Conversations<'a, H> {
         Ok(())
     }
 
-    /// Deletes the fingerprint, so that the next activity of the conversation reads the table.
-    async fn forget_fingerprint(&self, key: &ConversationKey) {
+    /// Deletes the fingerprint in key-value, so that the next activity of the conversation reads the table. A
+    /// failure is logged, because the bot would not see until the next day that the record has changed.
+    pub async fn delete_fingerprint(&self, key: &ConversationKey) {
         if let Err(error) = self.host.delete(&known_key(key)).await {
             // The fingerprint covers the conversation at most until the end of its day.
             let fields = serde_json::json!({"conversation": key.as_str(), "reason": error.to_string()});

@@ -40,7 +40,7 @@ impl<H: Host> Conversations<'_, H> {
                     Conditional::Gone => return Ok(()),
                 }
             }
-            self.forget_fingerprint(&key).await;
+            self.delete_fingerprint(&key).await;
             return Ok(());
         }
         Err(StateError::Contended { attempts: ATTEMPTS })

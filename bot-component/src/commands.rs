@@ -19,37 +19,38 @@ const DONE_WITHIN: Duration = Duration::from_secs(7);
 
 /// The result of reading a message.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Wish {
+pub(crate) enum Intent {
     /// The text is to be queued, and sent back at once or after a time.
     Queue { text: String, after: Option<Duration> },
     /// The message was a command, and the bot has executed it. This is the reply.
-    Say(String),
+    Reply(String),
 }
 
 /// Executes the command in a message. Returns the reply, or the text to queue if the message is no command.
-pub(crate) async fn heed<H: Host>(
+pub(crate) async fn execute<H: Host>(
     host: &H,
     settings: &BotSettings,
     text: String,
     address: &ConversationReference,
-) -> Wish {
-    let Some(command) = Command::parse(&text) else { return Wish::Queue { text, after: None } };
+) -> Intent {
+    let Some(command) = Command::parse(&text) else { return Intent::Queue { text, after: None } };
     let words = Words::of(address);
     let key = ConversationKey::of(address);
     let conversations = settings.conversations(host, Deadline::after(host, DONE_WITHIN));
     let done = match command {
         Command::Remind(after, _) if after > MAX_AHEAD => Ok(words.too_far.into()),
-        Command::Remind(after, text) => return Wish::Queue { text, after: Some(after) },
+        Command::Remind(after, text) => return Intent::Queue { text, after: Some(after) },
         Command::Help => Ok(words.help.into()),
         // No channel says in an activity whether its sender may speak for the group.
         Command::Stop if address.conversation.is_group() => Ok(words.not_stopped.into()),
         Command::Stop => {
             let withdrawal = Withdrawal::Stopped(key.as_str().to_owned());
-            obey(host, settings, conversations.stop(&key, host.now()), withdrawal, words.stopped).await
+            store_command(host, settings, conversations.stop(&key, host.now()), withdrawal, words.stopped)
+                .await
         }
         Command::Start => {
             let withdrawal = Withdrawal::Started(key.as_str().to_owned());
-            obey(host, settings, conversations.start(&key), withdrawal, words.started).await
+            store_command(host, settings, conversations.start(&key), withdrawal, words.started).await
         }
         Command::Subscribe { tag, code } => {
             subscribe(host, settings, &conversations, address, &tag, code.as_deref()).await
@@ -60,7 +61,7 @@ pub(crate) async fn heed<H: Host>(
         },
     };
     let error = match done {
-        Ok(reply) => return Wish::Say(reply),
+        Ok(reply) => return Intent::Reply(reply),
         Err(error) => error,
     };
     host.event(Level::Error, "command.failed", json!({"reason": error.to_string()}));
@@ -70,11 +71,11 @@ pub(crate) async fn heed<H: Host>(
         // day stores the record.
         conversations.delete_fingerprint(&key).await;
     }
-    Wish::Say(words.not_remembered.into())
+    Intent::Reply(words.not_remembered.into())
 }
 
 /// Stores the person's command, and then records the withdrawal for the runs.
-async fn obey<H: Host>(
+async fn store_command<H: Host>(
     host: &H,
     settings: &BotSettings,
     change: impl Future<Output = Result<(), StateError>>,
@@ -94,7 +95,7 @@ async fn note_withdrawal<H: Host>(
     withdrawal: Withdrawal,
 ) -> Result<(), StateError> {
     let withdrawals = settings.withdrawals(host, Deadline::after(host, DONE_WITHIN));
-    Ok(withdrawals.note(&withdrawal).await?)
+    Ok(withdrawals.record(&withdrawal).await?)
 }
 
 #[cfg(test)]
@@ -102,7 +103,7 @@ mod tests {
     use bot_framework::json::Fields;
     use platform::Clock;
     use platform::testing::run;
-    use state::{Conversation, MAX_TAGS, Sign, known_key};
+    use state::{Conversation, MAX_TAGS, Sign, fingerprint_key};
 
     use super::*;
     use crate::testing::Stage;
@@ -113,8 +114,8 @@ mod tests {
         ConversationReference::from_fields(Fields::parse(json).unwrap()).unwrap()
     }
 
-    fn say(stage: &Stage, text: &str) -> Wish {
-        run(heed(&stage.host, &stage.settings, text.to_owned(), &address()))
+    fn say(stage: &Stage, text: &str) -> Intent {
+        run(execute(&stage.host, &stage.settings, text.to_owned(), &address()))
     }
 
     fn words() -> &'static Words {
@@ -123,7 +124,7 @@ mod tests {
 
     fn known() -> Stage {
         let stage = Stage::new();
-        run(stage.conversations().hear(&address(), Sign::Message, None)).unwrap();
+        run(stage.conversations().record_activity(&address(), Sign::Message, None)).unwrap();
         stage
     }
 
@@ -134,7 +135,7 @@ mod tests {
     #[test]
     fn commands_change_the_conversation() {
         let stage = known();
-        let done = |words: &str| Wish::Say(words.into());
+        let done = |words: &str| Intent::Reply(words.into());
         assert_eq!(say(&stage, "stop"), done(words().stopped));
         assert!(conversation(&stage).stopped);
         assert_eq!(say(&stage, "start"), done(words().started));
@@ -161,13 +162,13 @@ mod tests {
             let json = json!({"channelId": "x", "serviceUrl": "https://x/", "conversation": conversation});
             let fields = Fields::parse(json.to_string().as_bytes()).unwrap();
             let address = ConversationReference::from_fields(fields).unwrap();
-            let say = |text: &str| run(heed(&stage.host, &stage.settings, text.to_owned(), &address));
-            assert_eq!(say("stop"), Wish::Say(expected.into()), "{conversation}");
+            let say = |text: &str| run(execute(&stage.host, &stage.settings, text.to_owned(), &address));
+            assert_eq!(say("stop"), Intent::Reply(expected.into()), "{conversation}");
             let is_stopped = || super::tests::conversation(&stage).stopped;
             assert_eq!(is_stopped(), expected == words().stopped, "{conversation}");
             // An earlier version stopped groups too.
             run(stage.conversations().stop(&ConversationKey::of(&address), stage.host.now())).unwrap();
-            assert_eq!(say("start"), Wish::Say(words().started.into()), "{conversation}");
+            assert_eq!(say("start"), Intent::Reply(words().started.into()), "{conversation}");
             assert!(!is_stopped(), "{conversation}");
         }
     }
@@ -178,19 +179,19 @@ mod tests {
         for number in 0..MAX_TAGS {
             say(&stage, &format!("subscribe tag-{number}"));
         }
-        assert_eq!(say(&stage, "subscribe one-more"), Wish::Say(words().too_many_tags.into()));
-        assert_eq!(say(&stage, "subscribe tag-0"), Wish::Say(words().subscribed("tag-0")));
+        assert_eq!(say(&stage, "subscribe one-more"), Intent::Reply(words().too_many_tags.into()));
+        assert_eq!(say(&stage, "subscribe tag-0"), Intent::Reply(words().subscribed("tag-0")));
         assert_eq!(conversation(&stage).tags.len(), MAX_TAGS);
     }
 
     #[test]
     fn message_that_is_no_command_is_queued_without_a_call() {
         let stage = Stage::new();
-        let queue = |text: &str, after| Wish::Queue { text: text.into(), after };
+        let queue = |text: &str, after| Intent::Queue { text: text.into(), after };
         assert_eq!(say(&stage, "stop it"), queue("stop it", None));
         assert_eq!(say(&stage, "remind me in 1 min tea"), queue("tea", Some(Duration::from_secs(60))));
         assert_eq!(say(&stage, "remind me in 366 days tea"), queue("tea", Some(MAX_AHEAD)));
-        assert_eq!(say(&stage, "remind me in 367 days tea"), Wish::Say(words().too_far.into()));
+        assert_eq!(say(&stage, "remind me in 367 days tea"), Intent::Reply(words().too_far.into()));
         assert_eq!(stage.calls(), 0);
         assert!(stage.host.store.borrow().is_empty());
     }
@@ -200,22 +201,22 @@ mod tests {
         let stage = known();
         stage.refuse_tables();
         for text in ["stop", "start", "subscribe x", "unsubscribe x"] {
-            assert_eq!(say(&stage, text), Wish::Say(words().not_remembered.into()), "{text}");
+            assert_eq!(say(&stage, text), Intent::Reply(words().not_remembered.into()), "{text}");
         }
         assert_eq!(stage.host.events("command.failed").len(), 4);
         // A tag of a conversation without a record would find no conversation.
         let stage = Stage::new();
-        let known = known_key(&ConversationKey::of(&address()));
+        let known = fingerprint_key(&ConversationKey::of(&address()));
         stage.host.store.borrow_mut().insert(known, b"a fingerprint of a record that is gone".to_vec());
-        assert_eq!(say(&stage, "subscribe x"), Wish::Say(words().not_remembered.into()));
+        assert_eq!(say(&stage, "subscribe x"), Intent::Reply(words().not_remembered.into()));
         assert!(stage.host.store.borrow().is_empty(), "the next message stores the record");
         stage.host.store_fails.set(true);
-        assert_eq!(say(&stage, "subscribe x"), Wish::Say(words().not_remembered.into()));
+        assert_eq!(say(&stage, "subscribe x"), Intent::Reply(words().not_remembered.into()));
         assert_eq!(stage.host.events("conversation.fingerprint-not-deleted").len(), 1);
         stage.host.store_fails.set(false);
         // A stop holds even so.
-        assert_eq!(say(&stage, "stop"), Wish::Say(words().stopped.into()));
-        let standing = run(stage.conversations().standing(&ConversationKey::of(&address()))).unwrap();
+        assert_eq!(say(&stage, "stop"), Intent::Reply(words().stopped.into()));
+        let standing = run(stage.conversations().delivery_state(&ConversationKey::of(&address()))).unwrap();
         assert!(standing.stopped);
     }
 }

@@ -6,7 +6,9 @@ use bot_framework::{Activity, ActivityKind, ConversationReference};
 use platform::{Deadline, Host, Level};
 use serde_json::json;
 use state::runs::Withdrawal;
-use state::{ConversationKey, Conversations, Fingerprint, Heard, PAUSED_FOR, Sign, StateError, known_key};
+use state::{
+    ConversationKey, Conversations, Fingerprint, PAUSED_FOR, Recorded, Sign, StateError, fingerprint_key,
+};
 
 use crate::rejection::Rejection;
 use crate::settings::BotSettings;
@@ -52,15 +54,15 @@ async fn record_activity<H: Host>(
     sign: Sign,
 ) -> Result<(), StateError> {
     let key = ConversationKey::of(reference);
-    let name = known_key(&key);
+    let name = fingerprint_key(&key);
     let known = host.get(&name).await.ok().flatten();
     let known = known.as_deref().and_then(Fingerprint::read);
-    match conversations.hear(reference, sign, known.as_ref()).await? {
-        Heard::Stored(fingerprint) => _ = host.set(&name, &fingerprint.to_bytes()).await,
+    match conversations.record_activity(reference, sign, known.as_ref()).await? {
+        Recorded::Stored(fingerprint) => _ = host.set(&name, &fingerprint.to_bytes()).await,
         // The poller has paused the conversation, but could not delete the fingerprint in the store of the
         // bot.
-        Heard::Paused if known.is_some() => conversations.delete_fingerprint(&key).await,
-        Heard::Known | Heard::Paused | Heard::Newer => {}
+        Recorded::Paused if known.is_some() => conversations.delete_fingerprint(&key).await,
+        Recorded::Known | Recorded::Paused | Recorded::Newer => {}
     }
     Ok(())
 }
@@ -89,8 +91,8 @@ pub(crate) async fn forget_for_good<H: Host>(
 ) -> Result<(), StateError> {
     let (at, conversation) = (host.now(), key.as_str().to_owned());
     let conversations = settings.conversations(host, deadline);
-    conversations.entomb(key, at).await?;
-    settings.withdrawals(host, deadline).note(&Withdrawal::Forgotten { conversation, at }).await?;
+    conversations.write_tombstone(key, at).await?;
+    settings.withdrawals(host, deadline).record(&Withdrawal::Forgotten { conversation, at }).await?;
     conversations.forget(key).await
 }
 
@@ -172,14 +174,14 @@ mod tests {
     fn activity_without_news_costs_one_read_of_key_value() {
         let stage = Stage::new();
         receive(&stage, &json!({}));
-        assert_eq!(stage.host.store.borrow().keys().cloned().collect::<Vec<_>>(), [known_key(&key())]);
+        assert_eq!(stage.host.store.borrow().keys().cloned().collect::<Vec<_>>(), [fingerprint_key(&key())]);
         let (calls, writes) = (stage.calls(), stage.host.writes.get());
         for change in
             [json!({}), json!({"id": "8"}), json!({"type": "conversationUpdate"}), json!({"type": "message"})]
         {
             stage.host.reads.take();
             receive(&stage, &change);
-            assert_eq!(stage.host.reads.take(), [known_key(&key())], "{change}");
+            assert_eq!(stage.host.reads.take(), [fingerprint_key(&key())], "{change}");
         }
         assert_eq!(
             (stage.calls(), stage.host.writes.get()),
@@ -202,13 +204,13 @@ mod tests {
         receive(&stage, &json!({}));
         let reference = ConversationReference::of(&activity(&json!({}))).unwrap();
         for keeps_fingerprint in [false, true] {
-            let known = run(stage.host.get(&known_key(&key()))).unwrap().unwrap();
+            let known = run(stage.host.get(&fingerprint_key(&key()))).unwrap().unwrap();
             run(pause(&stage.host, &stage.settings, &reference));
             assert!(is_paused() && stage.host.store.borrow().is_empty());
             if keeps_fingerprint {
                 // The poller has its own store. An update with news finds the pause, and deletes the
                 // fingerprint.
-                run(stage.host.set(&known_key(&key()), &known)).unwrap();
+                run(stage.host.set(&fingerprint_key(&key()), &known)).unwrap();
             }
             receive(
                 &stage,

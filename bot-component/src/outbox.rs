@@ -82,7 +82,7 @@ impl<'a, H: Host> Outbox<'a, H> {
     async fn note_copy(&self, envelope: &Envelope) {
         let doubled = Withdrawal::Doubled(envelope.id.as_str().to_owned());
         let deadline = Deadline::after(self.host, NOTE_WITHIN);
-        if let Err(error) = self.settings.withdrawals(self.host, deadline).note(&doubled).await {
+        if let Err(error) = self.settings.withdrawals(self.host, deadline).record(&doubled).await {
             let fields = json!({"envelope": envelope.id.as_str(), "reason": error.to_string()});
             self.host.event(Level::Warn, "queue.copy.not-noted", fields);
         }

@@ -75,7 +75,7 @@ mod tests {
 
     fn say(stage: &Stage, address: &ConversationReference, tag: &str, code: Option<&str>) -> String {
         let conversations = stage.conversations();
-        run(conversations.hear(address, Sign::Message, None)).unwrap();
+        run(conversations.record_activity(address, Sign::Message, None)).unwrap();
         run(subscribe(&stage.host, &stage.settings, &conversations, address, tag, code)).unwrap()
     }
 

@@ -19,7 +19,7 @@ use http::{Response, StatusCode};
 use platform::{Deadline, Host, Level, Settings, answer};
 use serde_json::{Value, json};
 use state::ConversationKey;
-use state::ledger::{KEPT, Ledger, RecordKey, Status, Taken, Transition};
+use state::ledger::{Claim, KEPT, Ledger, RecordKey, Status, Transition};
 
 use crate::conversation;
 use crate::rejection::{Rejection, TriggerRefusal, Undelivered};
@@ -73,7 +73,7 @@ pub(crate) async fn answer<H: Host>(
     let deadline = Deadline::after(host, STATE_WITHIN);
     let is_ours = seal == SealState::Valid || settings.seal_key.is_none();
     let conversation = ConversationKey::of(&envelope.address);
-    let standing = settings.conversations(host, deadline).standing(&conversation).await;
+    let standing = settings.conversations(host, deadline).delivery_state(&conversation).await;
     let standing = standing.map_err(|error| not_looked_up(&error))?;
     // Another program may have set any `stoppable` in an envelope without the bot's seal, so `stop` always
     // holds for it.
@@ -85,8 +85,8 @@ pub(crate) async fn answer<H: Host>(
     }
     let record = RecordKey::of_message(envelope.id.as_str(), is_ours, envelope.enqueued_at);
     let ledger = |deadline| Ledger::new(host, &settings.queue.account, &settings.tables, deadline);
-    let taken = ledger(deadline).take(&record).await.map_err(|error| not_looked_up(&error))?;
-    if taken == Taken::Ended(Status::Delivered) {
+    let taken = ledger(deadline).claim(&record).await.map_err(|error| not_looked_up(&error))?;
+    if taken == Claim::Ended(Status::Delivered) {
         log(Level::Info, "trigger.repeated", "");
         return Ok(done);
     }
@@ -100,12 +100,12 @@ pub(crate) async fn answer<H: Host>(
     let noted = match outcome {
         Ok(()) => {
             let activity_id = verdict.activity_id.clone();
-            ledger.note(&Transition { activity_id, ..Transition::to(record, Status::Delivered) }).await
+            ledger.record(&Transition { activity_id, ..Transition::to(record, Status::Delivered) }).await
         }
         Err(Undelivered::Unsure) => {
-            ledger.note(&Transition { uncertain: true, ..Transition::to(record, Status::Dropped) }).await
+            ledger.record(&Transition { uncertain: true, ..Transition::to(record, Status::Dropped) }).await
         }
-        Err(Undelivered::ForNow | Undelivered::ForGood) => ledger.give_back(&record).await,
+        Err(Undelivered::ForNow | Undelivered::ForGood) => ledger.release_claim(&record).await,
     };
     // The envelope stays taken then, so the alert is not sent a second time.
     if let Err(error) = noted {
@@ -134,18 +134,18 @@ fn is_too_old(envelope: &Envelope, now: DateTime<Utc>) -> bool {
 }
 
 /// Checks that this call has taken the envelope, and so may send the alert.
-fn expect_taken(taken: Taken, now: DateTime<Utc>) -> Result<(), Rejection> {
+fn expect_taken(taken: Claim, now: DateTime<Utc>) -> Result<(), Rejection> {
     match taken {
-        Taken::Yes => Ok(()),
+        Claim::Yes => Ok(()),
         // Direct Line reports every failure to its caller in the same way, and the caller tries again.
-        Taken::Before(at) if now - at < SENDING_TAKES => {
+        Claim::Before(at) if now - at < SENDING_TAKES => {
             Err(Rejection::AlertNotDelivered(Undelivered::ForNow))
         }
-        Taken::Before(_) | Taken::Ended(Status::Dropped) => {
+        Claim::Before(_) | Claim::Ended(Status::Dropped) => {
             Err(Rejection::AlertNotDelivered(Undelivered::Unsure))
         }
-        Taken::Ended(Status::Cancelled) => Err(TriggerRefusal::Cancelled.into()),
-        Taken::Ended(_) => Err(TriggerRefusal::Ended.into()),
+        Claim::Ended(Status::Cancelled) => Err(TriggerRefusal::Cancelled.into()),
+        Claim::Ended(_) => Err(TriggerRefusal::Ended.into()),
     }
 }
 

@@ -14,7 +14,7 @@ use state::ConversationKey;
 use state::ledger::{Accepted, AlertId, Allowed, Ledger, NewAlert, Status};
 
 use crate::answered::Answered;
-use crate::commands::{self, Wish};
+use crate::commands::{self, Intent};
 use crate::invoke;
 use crate::outbox::{Message, Outbox, log_failed_put, put_options};
 use crate::own_count;
@@ -75,10 +75,10 @@ impl<H: Host> Turn<'_, H> {
             self.say_if_allowed(&address, word, Answers::TheActivity).await;
             return Ok(accepted.into());
         }
-        let (text, after) = match commands::heed(self.host, self.settings, text, &address).await {
-            Wish::Queue { text, after } => (text, after),
+        let (text, after) = match commands::execute(self.host, self.settings, text, &address).await {
+            Intent::Queue { text, after } => (text, after),
             // The command is executed in any case: `stop` also holds if the conversation has no answers left.
-            Wish::Say(reply) => {
+            Intent::Reply(reply) => {
                 self.say_if_allowed(&address, &reply, Answers::TheActivity).await;
                 return Ok(accepted.into());
             }
@@ -146,8 +146,11 @@ impl<H: Host> Turn<'_, H> {
             let is_doubtful = put.is_doubtful || shown.is_some_and(|shown| shown != Status::Failed);
             log_failed_put(self.host, envelope.id.as_str(), &error, is_doubtful);
             let id = std::iter::once(&alert.id);
-            let noted =
-                if is_doubtful { ledger.note_unconfirmed(id).await } else { ledger.note_failed(id).await };
+            let noted = if is_doubtful {
+                ledger.record_unconfirmed_put(id).await
+            } else {
+                ledger.record_failed_put(id).await
+            };
             if let Err(error) = noted {
                 self.log_failure("ledger.not-noted", envelope, &error);
             }
@@ -163,7 +166,7 @@ impl<H: Host> Turn<'_, H> {
         // The person gets no second acknowledgement, because two acknowledgements look like two alerts.
         let noted_before_telling = shown.is_some() || self.is_late();
         if noted_before_telling {
-            self.note_put(&ledger, &alert.id).await;
+            self.record_put(&ledger, &alert.id).await;
         }
         if shown.is_none_or(|shown| matches!(shown, Status::Failed | Status::Unconfirmed)) {
             let reply = match after {
@@ -172,7 +175,7 @@ impl<H: Host> Turn<'_, H> {
             };
             let was_told = self.say(&envelope.address, &reply, Answers::TheActivity).await;
             if !noted_before_telling && (self.is_late() || !was_told) {
-                self.note_put(&ledger, &alert.id).await;
+                self.record_put(&ledger, &alert.id).await;
             }
         }
         let kick = self.settings.kick.clone().filter(|_| outbox.has_due());
@@ -186,8 +189,8 @@ impl<H: Host> Turn<'_, H> {
 
     /// Records that the message is on the queue. If the record cannot be written and the activity arrives
     /// again, the bot puts the message on the queue again, and the poller sends it once.
-    async fn note_put(&self, ledger: &Ledger<'_, H>, id: &AlertId) {
-        if let Err(error) = ledger.note_put(std::iter::once(id)).await {
+    async fn record_put(&self, ledger: &Ledger<'_, H>, id: &AlertId) {
+        if let Err(error) = ledger.record_put(std::iter::once(id)).await {
             let fields = json!({"envelope": id.as_str(), "reason": error.to_string()});
             self.host.event(Level::Warn, "message.not-noted", fields);
         }

@@ -75,7 +75,7 @@ fn calls_succeed_again_when_the_tables_recover(world: &World) {
     let mut body = to_conversation(&key, "during");
     body["idempotencyKey"] = "k".into();
     alert(&stage, &body).expect_error(503, "StateUnavailable");
-    // The bot does not obey a command either, and replies so.
+    // The bot does not store_command a command either, and replies so.
     let answered = stage.connector.received().len();
     stage.say(&message("a:1", "2", "stop"));
     assert!(stage.connector.wait_for(answered + 1)[answered].text().starts_with("Not done: "));

@@ -287,9 +287,9 @@ impl<H: Host> Sender<'_, H> {
         let failed = ids(&|alert| alert.status == Status::Failed);
         let unconfirmed = ids(&|alert| alert.status == Status::Unconfirmed);
         for noted in [
-            self.ledger.note_put(put.into_iter()).await,
-            self.ledger.note_failed(failed.into_iter()).await,
-            self.ledger.note_unconfirmed(unconfirmed.into_iter()).await,
+            self.ledger.record_put(put.into_iter()).await,
+            self.ledger.record_failed_put(failed.into_iter()).await,
+            self.ledger.record_unconfirmed_put(unconfirmed.into_iter()).await,
         ] {
             if let Err(error) = noted {
                 self.host.event(Level::Warn, "ledger.not-noted", json!({"reason": error.to_string()}));

@@ -52,7 +52,7 @@ pub(super) async fn delete<H: Host>(
     };
     // A run reads all recent withdrawals at once, and does not ask for each alert in hand.
     let withdrawal = Withdrawal::Cancelled(id.as_str().to_owned());
-    settings.withdrawals(host, deadline).note(&withdrawal).await.map_err(AlertRejection::from)?;
+    settings.withdrawals(host, deadline).record(&withdrawal).await.map_err(AlertRejection::from)?;
     let queue = QueueClient::new(host, &settings.queue.account, &settings.queue.name, deadline);
     if status == "cancelling" && matches!(queue.approximate_count().await, Ok(0)) {
         match ended_meanwhile(host, &ledger, &id).await.map_err(AlertRejection::from)? {

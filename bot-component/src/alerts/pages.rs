@@ -81,7 +81,7 @@ impl Bot {
     /// A conversation that subscribes to these tags.
     fn add(&self, reference: &ConversationReference, tags: &[&str]) -> String {
         let key = ConversationKey::of(reference);
-        run(self.conversations().hear(reference, Sign::Message, None)).unwrap();
+        run(self.conversations().record_activity(reference, Sign::Message, None)).unwrap();
         for tag in tags {
             run(self.conversations().tag(&key, &Tag::parse(tag).unwrap())).unwrap();
         }

@@ -45,7 +45,7 @@ impl Bot {
         host.elapsed.set(at);
         let bot = Self { host, settings };
         let conversations = bot.settings.conversations(&bot.host, bot.deadline());
-        run(conversations.hear(&reference(), Sign::Message, None)).unwrap();
+        run(conversations.record_activity(&reference(), Sign::Message, None)).unwrap();
         bot
     }
 
@@ -97,7 +97,7 @@ impl Bot {
         let (account, tables) = (&self.settings.queue.account, &self.settings.tables);
         let ledger = Ledger::new(&self.host, account, tables, self.deadline());
         let key = RecordKey::of_message(id, true, self.host.now());
-        run(ledger.note(&Transition::to(key, Status::Delivered))).unwrap();
+        run(ledger.record(&Transition::to(key, Status::Delivered))).unwrap();
     }
 
     /// The messages on the queue so far: the id of the alert, and whether the message has the mark `once`.

@@ -74,8 +74,8 @@ mod tables;
 mod world;
 
 pub use conversations::{
-    ByKey, Conversation, ConversationKey, Conversations, Filter, Fingerprint, Heard, Known, MAX_TAGS,
-    PAUSED_FOR, Page, Sign, Standing, Subscribers, Tag, Tagged, known_key, of_key, tenant_of,
+    ByKey, Conversation, ConversationKey, Conversations, DeliveryState, Filter, Fingerprint, Known, MAX_TAGS,
+    PAUSED_FOR, Page, Recorded, Sign, Subscribers, Tag, Tagged, fingerprint_key, of_key, tenant_of,
 };
 pub use error::StateError;
 pub use tables::Tables;

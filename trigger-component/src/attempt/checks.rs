@@ -147,7 +147,7 @@ impl<H: Host> Attempts<'_, H> {
         if is_cancellable && record.is_some_and(|record| record.cancelled_at.is_some()) {
             return Ok(Wanted::Cancelled);
         }
-        let standing = self.conversations.standing(&conversation).await?;
+        let standing = self.conversations.delivery_state(&conversation).await?;
         Ok(if standing.forgotten_at.is_some_and(|at| accepted_at <= at) {
             Wanted::Forgotten
         } else if standing.stopped && envelope.stoppable {

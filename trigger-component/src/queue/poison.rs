@@ -89,7 +89,7 @@ impl<H: Host> Queues<'_, H> {
             message: Some(message.id.as_str().to_owned()),
             ..Transition::to(record, Status::Dead)
         };
-        if let Err(error) = self.ledger.note(&dead).await {
+        if let Err(error) = self.ledger.record(&dead).await {
             log(Level::Warn, "ledger.not-noted", error.to_string());
         }
         self.delete_poisoned(message).await;

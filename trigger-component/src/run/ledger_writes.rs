@@ -89,7 +89,7 @@ impl<H: Host> Run<'_, '_, H> {
 impl<H: Host> RunContext<'_, H> {
     /// Writes these transitions; returns those that could not be written.
     async fn write_transitions(&self, some: Vec<Transition>) -> Vec<Transition> {
-        let Err((left, error)) = self.ledger.note_all(some).await else { return Vec::new() };
+        let Err((left, error)) = self.ledger.record_all(some).await else { return Vec::new() };
         let fields = json!({"run": self.run, "reason": error.to_string()});
         self.host.event(Level::Warn, "ledger.trouble", fields);
         left

@@ -90,7 +90,7 @@ const ELSEWHERE: &str = "https://elsewhere.example/";
 
 fn add(stage: &Stage, id: &str, service_url: &str) {
     let heard = stage.conversations();
-    run(heard.hear(&reference(id, service_url), Sign::Message, None)).unwrap();
+    run(heard.record_activity(&reference(id, service_url), Sign::Message, None)).unwrap();
 }
 
 fn found(stage: &Stage, to: &Value) -> Result<Vec<(ConversationKey, Option<Held>)>, String> {

@@ -5,7 +5,7 @@ use bot_framework::{ChannelAccount, ConversationReference};
 use chrono::{DateTime, Utc};
 use platform::name_of;
 
-use super::hear::Sign;
+use super::activity::Sign;
 
 /// The version of the text form. A fingerprint of another form is not read.
 const FORM: &str = "1";
@@ -49,7 +49,7 @@ impl Fingerprint {
     }
 
     /// Whether an activity with the fingerprint `heard` would not change the table. It follows the rules of
-    /// [`merged`](super::hear).
+    /// [`merged`](super::activity).
     pub(super) fn covers(&self, heard: &Self, sign: Sign) -> bool {
         let known = |known: &Option<String>, heard: &Option<String>| heard.is_none() || known == heard;
         let is_same_address = match sign {
@@ -97,7 +97,7 @@ pub(super) fn day(time: DateTime<Utc>) -> i64 {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::hear::{merged, stored_form};
+    use super::super::activity::{merged, stored_form};
     use super::super::testing::with;
     use super::*;
 

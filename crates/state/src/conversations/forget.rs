@@ -41,7 +41,7 @@ impl<H: Host> Conversations<'_, H> {
 
     /// Writes a tombstone: alerts for the conversation that were accepted until `now` are not delivered, even
     /// if the conversation is stored again later.
-    pub async fn entomb(&self, key: &ConversationKey, now: DateTime<Utc>) -> Result<(), StateError> {
+    pub async fn write_tombstone(&self, key: &ConversationKey, now: DateTime<Utc>) -> Result<(), StateError> {
         let entity = Entity::new(key_of(key, &Row::Forgotten)).with_int64("at", now.timestamp_millis());
         self.table.put(&entity).await?;
         Ok(())
@@ -93,18 +93,18 @@ mod tests {
     use serde_json::json;
 
     use super::super::testing::{Stage, key, place, with, write_entity};
-    use super::super::{Heard, Sign, known_key};
+    use super::super::{Recorded, Sign, fingerprint_key};
     use super::*;
 
     #[test]
     fn forgotten_conversation_keeps_only_its_stop() {
         let stage = Stage::new();
-        stage.hear(&with(|json| json["conversation"]["id"] = "a:other".into()), Sign::Message);
+        stage.record_activity(&with(|json| json["conversation"]["id"] = "a:other".into()), Sign::Message);
         let others = stage.rows();
-        let Heard::Stored(fingerprint) = stage.hear(&with(|_| {}), Sign::Message) else {
+        let Recorded::Stored(fingerprint) = stage.record_activity(&with(|_| {}), Sign::Message) else {
             panic!("expected a fingerprint")
         };
-        run(stage.host.set(&known_key(&key()), &fingerprint.to_bytes())).unwrap();
+        run(stage.host.set(&fingerprint_key(&key()), &fingerprint.to_bytes())).unwrap();
         stage.tag(&key(), "x#1");
         stage.tag(&key(), "y");
         run(stage.conversations().stop(&key(), stage.host.now())).unwrap();
@@ -115,7 +115,7 @@ mod tests {
             run(stage.conversations().forget(&key())).unwrap();
             assert_eq!(BTreeSet::from_iter(stage.rows()), expected);
         }
-        assert_eq!(run(stage.host.get(&known_key(&key()))), Ok(None));
+        assert_eq!(run(stage.host.get(&fingerprint_key(&key()))), Ok(None));
     }
 
     #[test]
@@ -132,10 +132,10 @@ mod tests {
     #[test]
     fn tombstone_of_a_forgotten_conversation_keeps_its_time() {
         let stage = Stage::new();
-        stage.hear(&with(|_| {}), Sign::Message);
-        run(stage.conversations().entomb(&key(), stage.host.now())).unwrap();
+        stage.record_activity(&with(|_| {}), Sign::Message);
+        run(stage.conversations().write_tombstone(&key(), stage.host.now())).unwrap();
         run(stage.conversations().forget(&key())).unwrap();
-        let standing = || run(stage.conversations().standing(&key())).unwrap();
+        let standing = || run(stage.conversations().delivery_state(&key())).unwrap();
         assert_eq!(standing().forgotten_at, Some(stage.host.now()));
         assert_eq!(
             run(stage.conversations().get(&key())),
@@ -144,10 +144,10 @@ mod tests {
         );
         // The person writes again, and asks to be forgotten again.
         stage.at(60);
-        stage.hear(&with(|_| {}), Sign::Message);
+        stage.record_activity(&with(|_| {}), Sign::Message);
         assert!(run(stage.conversations().get(&key())).unwrap().is_some());
         assert_eq!(standing().forgotten_at, Some(stage.host.now() - TimeDelta::seconds(60)));
-        run(stage.conversations().entomb(&key(), stage.host.now())).unwrap();
+        run(stage.conversations().write_tombstone(&key(), stage.host.now())).unwrap();
         assert_eq!(standing().forgotten_at, Some(stage.host.now()));
     }
 
@@ -168,13 +168,13 @@ mod tests {
         let mut expected: Vec<_> = (0..10)
             .map(|number| {
                 let reference = conversation(&format!("a:{number}"), "29:u");
-                stage.hear(&reference, Sign::Message);
+                stage.record_activity(&reference, Sign::Message);
                 ConversationKey::of(&reference)
             })
             .collect();
         expected.sort();
         let others = conversation("a:others", "29:other-person");
-        stage.hear(&others, Sign::Message);
+        stage.record_activity(&others, Sign::Message);
         let theirs = ConversationKey::of(&others);
         // A stale index row, which points to a conversation of another person.
         write_entity("u.msteams.29:u", theirs.as_str(), |entity| entity);
@@ -191,19 +191,19 @@ mod tests {
     #[test]
     fn own_conversations_of_a_member_of_a_group_do_not_contain_the_group() {
         let stage = Stage::new();
-        stage.hear(&conversation("a:1", "29:u"), Sign::Message);
+        stage.record_activity(&conversation("a:1", "29:u"), Sign::Message);
         let group = with(|json| {
             json["conversation"] =
                 json!({"id": "19:group", "conversationType": "groupChat", "tenantId": "t"});
         });
-        stage.hear(&group, Sign::Message);
+        stage.record_activity(&group, Sign::Message);
         assert_eq!(own(&stage, &group), [ConversationKey::of(&conversation("a:1", "29:u"))]);
     }
 
     #[test]
     fn own_conversations_of_a_web_chat_visitor_with_a_copied_id_are_only_the_visitor_s() {
         let stage = Stage::new();
-        stage.hear(&with(|_| {}), Sign::Message);
+        stage.record_activity(&with(|_| {}), Sign::Message);
         let visitor = |id: &str, user: serde_json::Value| {
             with(|json| {
                 json["channelId"] = "webchat".into();
@@ -212,11 +212,11 @@ mod tests {
             })
         };
         let victim = visitor("victim", json!({"id": "dl_ann"}));
-        stage.hear(&victim, Sign::Message);
+        stage.record_activity(&victim, Sign::Message);
         for user in [json!({"id": "29:u", "aadObjectId": "e5"}), json!({"id": "dl_ann", "aadObjectId": "e5"})]
         {
             let attacker = visitor("attacker", user);
-            stage.hear(&attacker, Sign::Message);
+            stage.record_activity(&attacker, Sign::Message);
             assert_eq!(own(&stage, &attacker), [ConversationKey::of(&attacker)]);
             let found = run(stage.conversations().of_aad_object("e5")).unwrap().map(|(key, _)| key);
             assert_eq!(found, Some(key()), "the person's own conversation, on Teams");

@@ -50,7 +50,7 @@ impl fmt::Display for ConversationKey {
 
 /// The key of the key-value store under which the bot keeps the [`Fingerprint`](super::Fingerprint) of a
 /// conversation. The value may be lost at any time; the bot then reads the table.
-pub fn known_key(key: &ConversationKey) -> String {
+pub fn fingerprint_key(key: &ConversationKey) -> String {
     format!("known:{key}")
 }
 

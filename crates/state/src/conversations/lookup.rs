@@ -85,7 +85,7 @@ impl<H: Host> Conversations<'_, H> {
     }
 
     /// Deletes a stale row, unless another writer has written it in the meantime. The row is read before the
-    /// conversation, because `hear` writes the conversation before the row. If `hear` writes the row after
+    /// conversation, because `record_activity` writes the conversation before the row. If `record_activity` writes the row after
     /// this read, the row's ETag changes and the delete is refused.
     async fn remove_stale(&self, index: &Index, row: &Key, key: &ConversationKey) -> Result<(), StateError> {
         let Some(found) = self.table.get(row).await? else { return Ok(()) };
@@ -145,7 +145,7 @@ mod tests {
             .map(|number| {
                 stage.at(10 * number);
                 let reference = webchat(&number.to_string());
-                stage.hear(&reference, Sign::Message);
+                stage.record_activity(&reference, Sign::Message);
                 ConversationKey::of(&reference)
             })
             .collect();
@@ -161,7 +161,7 @@ mod tests {
             Ok(None),
             "Web Chat does not vouch for object ids"
         );
-        stage.hear(&with(|_| {}), Sign::Message);
+        stage.record_activity(&with(|_| {}), Sign::Message);
         let found = run(stage.conversations().of_aad_object("E5")).unwrap().map(|(key, _)| key);
         assert_eq!(found, Some(key()));
         assert_eq!(run(stage.conversations().of_user("msteams", "dl_u")), Ok(None));
@@ -176,7 +176,7 @@ mod tests {
         references.sort_by_key(ConversationKey::of);
         for (seconds, reference) in (0..).zip(&references) {
             stage.at(seconds);
-            stage.hear(reference, Sign::Message);
+            stage.record_activity(reference, Sign::Message);
         }
         let newest = ConversationKey::of(&references[59]);
         let calls = stage.calls();
@@ -203,9 +203,9 @@ mod tests {
         let of_user = |conversations: Conversations<'_, _>| {
             run(conversations.of_user("webchat", "ann")).unwrap().is_some()
         };
-        stage.hear(&chosen, Sign::Message);
+        stage.record_activity(&chosen, Sign::Message);
         assert!(!stage.rows().iter().any(|row| row.starts_with("u.")), "{:?}", stage.rows());
-        run(allowing().hear(
+        run(allowing().record_activity(
             &with(|json| {
                 json["channelId"] = "webchat".into();
                 json["user"] = json!({"id": "ann", "name": "Ann"});
@@ -224,7 +224,7 @@ mod tests {
     fn stale_index_row_is_ignored_and_deleted() {
         let stage = Stage::new();
         let (partition, row) = place();
-        stage.hear(&with(|_| {}), Sign::Message);
+        stage.record_activity(&with(|_| {}), Sign::Message);
         // A row of another user, a row of a tag that the conversation does not have, a row of a conversation
         // that is not stored, and a foreign row.
         write_entity("u.msteams.29:other", &row, |entity| entity);
@@ -257,7 +257,7 @@ mod tests {
         for (nth, is_found) in [(2, true), (3, false), (4, false), (5, false)] {
             let stage = Stage::new();
             let (partition, row) = place();
-            stage.hear(&with(|_| {}), Sign::Message);
+            stage.record_activity(&with(|_| {}), Sign::Message);
             let record = read_entity(&partition, &row).unwrap();
             let index = read_entity("u.msteams.29:u", &row).unwrap();
             delete_entity(&partition, &row);

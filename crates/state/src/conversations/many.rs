@@ -7,7 +7,7 @@ use storage_table::{Filter as Rule, Query};
 
 use super::key::{ConversationKey, Row};
 use super::record::{Conversation, Rows, partition_of};
-use super::{AT_ONCE, Conversations, Standing};
+use super::{AT_ONCE, Conversations, DeliveryState};
 use crate::StateError;
 
 /// The most rows that a query reads for each requested conversation. If a query finds too few of them among
@@ -18,7 +18,7 @@ const ROWS_FOR_EACH: usize = 8;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Known {
     /// Whether the conversation may be sent alerts. This is known without a record too.
-    pub standing: Standing,
+    pub standing: DeliveryState,
     /// The conversation; `None` if its record is missing, or if this version cannot read it.
     pub conversation: Option<Conversation>,
 }
@@ -28,7 +28,7 @@ impl Known {
         let (stopped, forgotten_at) = (rows.stopped, rows.forgotten_at);
         let conversation = rows.conversation(now);
         let paused = conversation.as_ref().is_some_and(|conversation| conversation.paused);
-        Self { standing: Standing { stopped, paused, forgotten_at }, conversation }
+        Self { standing: DeliveryState { stopped, paused, forgotten_at }, conversation }
     }
 }
 

@@ -1,9 +1,9 @@
 //! The conversations that the bot knows: their records, their indexes, and whether they want alerts.
 
+mod activity;
 mod composed;
 mod fingerprint;
 mod forget;
-mod hear;
 mod index;
 mod key;
 mod list;
@@ -29,9 +29,9 @@ use index::MAX_TOP;
 use key::Row;
 use record::{FOREIGN_ROW, Rows, Stored, key_of, partition_of, skipped};
 
+pub use activity::{Recorded, Sign};
 pub use fingerprint::Fingerprint;
-pub use hear::{Heard, Sign};
-pub use key::{ConversationKey, Tag, known_key};
+pub use key::{ConversationKey, Tag, fingerprint_key};
 pub use list::{Filter, Page};
 pub use many::{ByKey, Known, of_key};
 pub use pause::PAUSED_FOR;
@@ -57,7 +57,7 @@ pub struct Conversations<'a, H> {
 
 /// Whether a conversation may be sent alerts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Standing {
+pub struct DeliveryState {
     /// The person has sent `stop`, so alerts of other senders are not delivered.
     pub stopped: bool,
     /// The conversation is paused, because the channel reported that it cannot reach the person.
@@ -92,7 +92,7 @@ impl<'a, H: Host> Conversations<'a, H> {
 
     /// Reads whether a conversation may be sent alerts, with one query. A `stop` is found even if the record
     /// is missing, or if this version cannot read it.
-    pub async fn standing(&self, key: &ConversationKey) -> Result<Standing, StateError> {
+    pub async fn delivery_state(&self, key: &ConversationKey) -> Result<DeliveryState, StateError> {
         Ok(Known::of(self.rows_of(key).await?, self.host.now()).standing)
     }
 
@@ -136,7 +136,7 @@ impl<'a, H: Host> Conversations<'a, H> {
     /// Deletes the fingerprint in key-value, so that the next activity of the conversation reads the table. A
     /// failure is logged, because the bot would not see until the next day that the record has changed.
     pub async fn delete_fingerprint(&self, key: &ConversationKey) {
-        if let Err(error) = self.host.delete(&known_key(key)).await {
+        if let Err(error) = self.host.delete(&fingerprint_key(key)).await {
             // The fingerprint covers the conversation at most until the end of its day.
             let fields = serde_json::json!({"conversation": key.as_str(), "reason": error.to_string()});
             self.host.event(platform::Level::Warn, "conversation.fingerprint-not-deleted", fields);

@@ -53,7 +53,7 @@ mod tests {
     use platform::{Clock, KeyValue};
 
     use super::super::testing::{Stage, key, place, read_entity, with, write_entity};
-    use super::super::{Heard, Sign, known_key};
+    use super::super::{Recorded, Sign, fingerprint_key};
     use super::*;
 
     fn pause(stage: &Stage, reference: &ConversationReference) {
@@ -64,12 +64,12 @@ mod tests {
     fn pause_ends_when_the_person_sends_a_message_or_installs_the_bot() {
         for (sign, expected) in [(Sign::Message, false), (Sign::Installed, false), (Sign::Update, true)] {
             let stage = Stage::new();
-            stage.hear(&with(|_| {}), Sign::Message);
+            stage.record_activity(&with(|_| {}), Sign::Message);
             pause(&stage, &with(|_| {}));
             assert!(stage.conversation().paused);
             // The activity changes the address, so that an activity of any kind writes the record.
-            let heard = stage.hear(&with(|json| json["serviceUrlVerified"] = false.into()), sign);
-            assert_eq!(heard == Heard::Paused, expected, "{sign:?}: a fingerprint would hide the pause");
+            let heard = stage.record_activity(&with(|json| json["serviceUrlVerified"] = false.into()), sign);
+            assert_eq!(heard == Recorded::Paused, expected, "{sign:?}: a fingerprint would hide the pause");
             assert_eq!(stage.conversation().paused, expected, "{sign:?}");
         }
     }
@@ -77,26 +77,26 @@ mod tests {
     #[test]
     fn pause_ends_after_a_day() {
         let stage = Stage::new();
-        stage.hear(&with(|_| {}), Sign::Message);
+        stage.record_activity(&with(|_| {}), Sign::Message);
         pause(&stage, &with(|_| {}));
         for (seconds, expected) in [(86_399, true), (86_400, false)] {
             stage.at(seconds);
             assert_eq!(stage.conversation().paused, expected, "after {seconds} seconds");
         }
-        let heard = stage.hear(&with(|_| {}), Sign::Update);
-        assert!(matches!(heard, Heard::Stored(_)), "{heard:?}");
+        let heard = stage.record_activity(&with(|_| {}), Sign::Update);
+        assert!(matches!(heard, Recorded::Stored(_)), "{heard:?}");
     }
 
     #[test]
     fn pause_of_a_paused_conversation_deletes_the_fingerprint_and_writes_nothing() {
         let stage = Stage::new();
-        stage.hear(&with(|_| {}), Sign::Message);
+        stage.record_activity(&with(|_| {}), Sign::Message);
         for writes in [1, 0] {
             let before = stage.writes();
-            run(stage.host.set(&known_key(&key()), b"x")).unwrap();
+            run(stage.host.set(&fingerprint_key(&key()), b"x")).unwrap();
             pause(&stage, &with(|_| {}));
             assert_eq!(stage.writes() - before, writes);
-            assert_eq!(run(stage.host.get(&known_key(&key()))), Ok(None));
+            assert_eq!(run(stage.host.get(&fingerprint_key(&key()))), Ok(None));
         }
     }
 
@@ -105,7 +105,7 @@ mod tests {
         let stage = Stage::new();
         pause(&stage, &with(|_| {}));
         assert!(stage.rows().is_empty(), "a pause does not create a record");
-        stage.hear(&with(|_| {}), Sign::Message);
+        stage.record_activity(&with(|_| {}), Sign::Message);
         let (partition, row) = place();
         let before = read_entity(&partition, &row).unwrap();
         pause(&stage, &with(|json| json["serviceUrl"] = "https://smba.trafficmanager.net/other/".into()));
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn conversation_that_moves_to_another_connector_during_the_pause_is_not_paused() {
         let stage = Stage::new();
-        stage.hear(&with(|_| {}), Sign::Message);
+        stage.record_activity(&with(|_| {}), Sign::Message);
         let moved = with(|json| json["serviceUrl"] = "https://smba.trafficmanager.net/emea/".into());
         let other = Stage::record_entity(&moved);
         let (partition, row) = place();

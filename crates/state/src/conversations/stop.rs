@@ -33,27 +33,27 @@ mod tests {
     use platform::testing::run;
 
     use super::super::testing::{Stage, key, place, with, write_entity};
-    use super::super::{PAUSED_FOR, Sign, Standing, Tag};
+    use super::super::{DeliveryState, PAUSED_FOR, Sign, Tag};
 
     #[test]
     fn stop_survives_every_other_write_until_start() {
         let stage = Stage::new();
-        stage.hear(&with(|_| {}), Sign::Message);
+        stage.record_activity(&with(|_| {}), Sign::Message);
         let conversations = stage.conversations();
         let tag = Tag::parse("x").unwrap();
         run(conversations.stop(&key(), stage.host.now())).unwrap();
         run(conversations.stop(&key(), stage.host.now())).unwrap();
-        stage.hear(&with(|json| json["locale"] = "fr".into()), Sign::Message);
+        stage.record_activity(&with(|json| json["locale"] = "fr".into()), Sign::Message);
         run(conversations.tag(&key(), &tag)).unwrap();
         run(conversations.untag(&key(), &tag)).unwrap();
         run(conversations.pause(&with(|_| {}), stage.host.now() + PAUSED_FOR)).unwrap();
         stage.at(24 * 60 * 60);
-        stage.hear(&with(|_| {}), Sign::Installed);
+        stage.record_activity(&with(|_| {}), Sign::Installed);
         assert!(stage.conversation().stopped);
         // The person asks to be forgotten, or uninstalls the bot, and installs the bot again.
-        run(conversations.entomb(&key(), stage.host.now())).unwrap();
+        run(conversations.write_tombstone(&key(), stage.host.now())).unwrap();
         run(conversations.forget(&key())).unwrap();
-        stage.hear(&with(|_| {}), Sign::Installed);
+        stage.record_activity(&with(|_| {}), Sign::Installed);
         assert!(stage.conversation().stopped);
         run(conversations.start(&key())).unwrap();
         run(conversations.start(&key())).unwrap();
@@ -66,7 +66,7 @@ mod tests {
             let stage = Stage::new();
             let (partition, row) = place();
             stage.before_call(nth, move || write_entity(&partition, &format!("{row}.s"), |entity| entity));
-            stage.hear(&with(|_| {}), Sign::Message);
+            stage.record_activity(&with(|_| {}), Sign::Message);
             assert!(stage.conversation().stopped, "before call {nth}");
         }
     }
@@ -74,13 +74,13 @@ mod tests {
     #[test]
     fn stop_without_a_readable_record_is_found() {
         let stage = Stage::new();
-        assert_eq!(run(stage.conversations().standing(&key())), Ok(Standing::default()));
+        assert_eq!(run(stage.conversations().delivery_state(&key())), Ok(DeliveryState::default()));
         run(stage.conversations().stop(&key(), stage.host.now())).unwrap();
-        let stopped = Standing { stopped: true, ..Standing::default() };
-        assert_eq!(run(stage.conversations().standing(&key())), Ok(stopped));
+        let stopped = DeliveryState { stopped: true, ..DeliveryState::default() };
+        assert_eq!(run(stage.conversations().delivery_state(&key())), Ok(stopped));
         assert_eq!(run(stage.conversations().get(&key())), Ok(None), "a stop alone is not a conversation");
         let (partition, row) = place();
         write_entity(&partition, &row, |entity| entity.with("version", 2));
-        assert_eq!(run(stage.conversations().standing(&key())), Ok(stopped));
+        assert_eq!(run(stage.conversations().delivery_state(&key())), Ok(stopped));
     }
 }

@@ -88,12 +88,12 @@ mod tests {
     #[test]
     fn tag_is_kept_until_the_subscription_ends() {
         let stage = Stage::new();
-        stage.hear(&with(|_| {}), Sign::Message);
+        stage.record_activity(&with(|_| {}), Sign::Message);
         let before = stage.rows();
         for text in ["b#1", "a.s", "b#1"] {
             assert_eq!(run(stage.conversations().tag(&key(), &tag(text))), Ok(Tagged::Yes));
         }
-        stage.hear(&with(|json| json["locale"] = "fr".into()), Sign::Message);
+        stage.record_activity(&with(|json| json["locale"] = "fr".into()), Sign::Message);
         assert_eq!(stage.conversation().tags, [tag("a.s"), tag("b#1")]);
         for text in ["b#1", "a.s", "b#1"] {
             run(stage.conversations().untag(&key(), &tag(text))).unwrap();
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn conversation_with_32_tags_gets_no_other_tag() {
         let stage = Stage::new();
-        stage.hear(&with(|_| {}), Sign::Message);
+        stage.record_activity(&with(|_| {}), Sign::Message);
         for number in 0..MAX_TAGS {
             assert_eq!(run(stage.conversations().tag(&key(), &tag(&number.to_string()))), Ok(Tagged::Yes));
         }
@@ -130,7 +130,7 @@ mod tests {
             key
         });
         let visitor = with(|json| json["channelId"] = "webchat".into());
-        stage.hear(&visitor, Sign::Message);
+        stage.record_activity(&visitor, Sign::Message);
         let visitor = ConversationKey::of(&visitor);
         stage.tag(&visitor, "x");
         let mut both = vec![ours.clone(), visitor.clone()];
@@ -152,19 +152,19 @@ mod tests {
     fn tags_of_a_conversation_that_changes_its_tenant_move_to_the_other_tenant() {
         let stage = Stage::new();
         let unverified = with(|json| json["serviceUrlVerified"] = false.into());
-        stage.hear(&unverified, Sign::Message);
+        stage.record_activity(&unverified, Sign::Message);
         stage.tag(&key(), "x");
         stage.tag(&key(), "y");
         assert_eq!(found(&stage, &[None]), [key()]);
         assert_eq!(found(&stage, &[Some("t")]), []);
         let before = stage.rows().len();
-        stage.hear(&with(|_| {}), Sign::Message);
+        stage.record_activity(&with(|_| {}), Sign::Message);
         assert_eq!(found(&stage, &[None]), []);
         assert_eq!(found(&stage, &[Some("t")]), [key()]);
         assert_eq!(stage.conversation().tags.len(), 2);
         assert_eq!(stage.rows().len(), before);
         // The case of a tenant's id does not matter.
-        stage.hear(&with(|json| json["conversation"]["tenantId"] = "T".into()), Sign::Message);
+        stage.record_activity(&with(|json| json["conversation"]["tenantId"] = "T".into()), Sign::Message);
         assert_eq!(found(&stage, &[Some("t")]), vec![key()]);
         run(stage.conversations().forget(&key())).unwrap();
         assert!(stage.rows().is_empty(), "{:?}", stage.rows());
@@ -173,19 +173,19 @@ mod tests {
     #[test]
     fn index_row_that_a_reader_deletes_while_a_tag_moves_is_written_again() {
         let stage = Stage::new();
-        stage.hear(&with(|json| json["serviceUrlVerified"] = false.into()), Sign::Message);
+        stage.record_activity(&with(|json| json["serviceUrlVerified"] = false.into()), Sign::Message);
         stage.tag(&key(), "x");
         // The calls: the record, all rows of the conversation, the new index row, the record's merge.
         let (_, row) = place();
         stage.before_call(4, move || delete_entity("t.t.x", &row));
-        stage.hear(&with(|_| {}), Sign::Message);
+        stage.record_activity(&with(|_| {}), Sign::Message);
         assert_eq!(found(&stage, &[Some("t")]), vec![key()]);
     }
 
     #[test]
     fn tag_of_a_conversation_without_a_readable_record_can_be_ended() {
         let stage = Stage::new();
-        stage.hear(&with(|_| {}), Sign::Message);
+        stage.record_activity(&with(|_| {}), Sign::Message);
         stage.tag(&key(), "x");
         let (partition, row) = place();
         write_entity(&partition, &row, |entity| entity.with("version", 2));

@@ -16,7 +16,7 @@ use storage_account::Account;
 use storage_table::testing::FakeTables;
 use storage_table::{Entity, Key};
 
-use super::{Conversation, ConversationKey, Conversations, Heard, Sign, Subscribers, Tag};
+use super::{Conversation, ConversationKey, Conversations, Recorded, Sign, Subscribers, Tag};
 use crate::Tables;
 
 type Act = Box<dyn FnOnce()>;
@@ -106,14 +106,14 @@ impl Stage {
 
     /// The entity of a record with this address.
     pub(super) fn record_entity(reference: &ConversationReference) -> Entity {
-        let address = super::hear::stored_form(reference);
+        let address = super::activity::stored_form(reference);
         let record = super::record::Record { address, seen_at: DateTime::UNIX_EPOCH, paused_until: None };
         record.to_entity(&ConversationKey::of(reference)).unwrap()
     }
 
     /// Records an activity, without a fingerprint.
-    pub(super) fn hear(&self, reference: &ConversationReference, sign: Sign) -> Heard {
-        run(self.conversations().hear(reference, sign, None)).unwrap()
+    pub(super) fn record_activity(&self, reference: &ConversationReference, sign: Sign) -> Recorded {
+        run(self.conversations().record_activity(reference, sign, None)).unwrap()
     }
 
     /// The standard conversation, as it is stored.
@@ -124,7 +124,7 @@ impl Stage {
     /// Stores the conversation with this number, user and tenant.
     pub(super) fn add(&self, number: usize, user: &str, tenant: &str) -> ConversationKey {
         let reference = numbered(number, user, tenant);
-        self.hear(&reference, Sign::Message);
+        self.record_activity(&reference, Sign::Message);
         ConversationKey::of(&reference)
     }
 

@@ -6,10 +6,10 @@
 //! its record.
 
 mod answers;
+mod claim;
 mod clean;
 mod key;
 mod record;
-mod take;
 
 use std::collections::BTreeMap;
 
@@ -21,9 +21,9 @@ use storage_table::{
 };
 
 pub use answers::{Allowance, Allowed};
+pub use claim::Claim;
 pub use key::{AlertId, CallId, Period, RecordKey};
 pub use record::{CallNote, KEPT, KEY_TERM, NewAlert, Record, Status, Transition};
-pub use take::Taken;
 
 use crate::Tables;
 
@@ -174,19 +174,22 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
 
     /// Records that these alerts of one call are on the queue: at most 100. A repeated call then does not put
     /// them on the queue again.
-    pub async fn note_put(&self, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {
+    pub async fn record_put(&self, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {
         self.note_time("putAt", ids).await
     }
 
     /// Records that the Put of these alerts of one call failed: at most 100. The queue may hold such an alert
     /// all the same, so a status that the poller records takes precedence.
-    pub async fn note_failed(&self, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {
+    pub async fn record_failed_put(&self, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {
         self.note_time("failedAt", ids).await
     }
 
     /// Records that the Puts of these alerts of one call had no clear answer: at most 100. A status that the
     /// poller records takes precedence.
-    pub async fn note_unconfirmed(&self, ids: impl Iterator<Item = &AlertId>) -> Result<(), TableError> {
+    pub async fn record_unconfirmed_put(
+        &self,
+        ids: impl Iterator<Item = &AlertId>,
+    ) -> Result<(), TableError> {
         self.note_time("unconfirmedAt", ids).await
     }
 
@@ -209,14 +212,17 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
     }
 
     /// Records the new status of one alert.
-    pub async fn note(&self, transition: &Transition) -> Result<(), TableError> {
+    pub async fn record(&self, transition: &Transition) -> Result<(), TableError> {
         self.table.put_merge(&transition.entity(self.host.now())).await.map(drop)
     }
 
     /// Records the new status of many alerts, with one call for each hundred alerts of a partition. If an
     /// alert occurs several times, its last transition counts. The error holds the transitions that were not
     /// recorded, and the reason of the last failure.
-    pub async fn note_all(&self, transitions: Vec<Transition>) -> Result<(), (Vec<Transition>, TableError)> {
+    pub async fn record_all(
+        &self,
+        transitions: Vec<Transition>,
+    ) -> Result<(), (Vec<Transition>, TableError)> {
         let now = self.host.now();
         let mut partitions: BTreeMap<String, BTreeMap<RecordKey, Transition>> = BTreeMap::new();
         for transition in transitions {
@@ -241,7 +247,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
 
     async fn note_batch(&self, transitions: &[Transition], now: DateTime<Utc>) -> Result<(), TableError> {
         if let [only] = transitions {
-            return self.note(only).await;
+            return self.record(only).await;
         }
         let entities: Vec<Entity> = transitions.iter().map(|transition| transition.entity(now)).collect();
         let operations: Vec<_> = entities.iter().map(Operation::PutMerge).collect();

@@ -43,11 +43,11 @@ fn alert_accepted_again_is_known_with_its_status() {
     let record = known(run(world.ledger().accept(&one)).unwrap());
     assert_eq!((record.status, record.conversation.as_str()), (Status::Queued, "c"));
     assert!(record.may_not_be_queued(), "the bot may have been cut off before the Put");
-    run(world.ledger().note_put(std::iter::once(&one.id))).unwrap();
+    run(world.ledger().record_put(std::iter::once(&one.id))).unwrap();
     assert!(!known(run(world.ledger().accept(&one)).unwrap()).may_not_be_queued());
     let mut sent = Transition::to(key(&world, &one.id), Status::Delivered);
     sent.activity_id = Some("7".into());
-    run(world.ledger().note(&sent)).unwrap();
+    run(world.ledger().record(&sent)).unwrap();
     let record = known(run(world.ledger().accept(&one)).unwrap());
     assert_eq!(
         (record.status, record.conversation.as_str()),
@@ -93,7 +93,7 @@ fn alert_is_cancelled_unless_it_has_a_final_status() {
     let record = run(world.ledger().find(&one.id)).unwrap().unwrap();
     assert_eq!((record.status, record.shown_status()), (Status::Queued, Status::Cancelled));
     // The poller had the alert in hand already, and delivers it.
-    run(world.ledger().note(&Transition::to(key(&world, &one.id), Status::Delivered))).unwrap();
+    run(world.ledger().record(&Transition::to(key(&world, &one.id), Status::Delivered))).unwrap();
     assert_eq!(run(world.ledger().withdraw(&one.id, None)), Ok(Withdrawn::TooLate(Status::Delivered)));
     let too_far = AlertId::parse(&"f".repeat(32)).unwrap();
     assert_eq!(run(world.ledger().withdraw(&too_far, None)), Ok(Withdrawn::Unknown), "period too far away");
@@ -106,7 +106,7 @@ fn record_of_a_cancelled_alert_outlasts_its_due_time() {
     run(world.ledger().accept(&NewAlert { until: Some(due), ..one.clone() })).unwrap();
     let cancelled =
         Transition { until: Some(due), ..Transition::to(key(&world, &one.id), Status::Cancelled) };
-    run(world.ledger().note(&cancelled)).unwrap();
+    run(world.ledger().record(&cancelled)).unwrap();
     let entity = cancelled.entity(world.host.now());
     assert!(
         entity.int("endsAt").unwrap() > due.timestamp_millis(),
@@ -142,9 +142,9 @@ fn transitions_of_many_alerts_take_a_call_for_each_partition_and_the_last_one_co
     let mut transitions = all(Status::Waiting);
     transitions.extend(all(Status::Delivered));
     // The first batch fails because the table is missing. The client creates the table and sends it again.
-    run(world.ledger().note_all(transitions.clone())).unwrap();
+    run(world.ledger().record_all(transitions.clone())).unwrap();
     let before = world.host.sent.borrow().len();
-    run(world.ledger().note_all(transitions)).unwrap();
+    run(world.ledger().record_all(transitions)).unwrap();
     assert_eq!(world.host.sent.borrow().len() - before, 4, "one call for each of the four shards");
     for id in &ids {
         assert_eq!(run(world.ledger().find(id)).unwrap().unwrap().status, Status::Delivered);
@@ -195,11 +195,11 @@ fn status_from_the_poller_takes_precedence_over_a_failed_put() {
     let one = alert(world.call(1).alert(0));
     run(world.ledger().accept(&one)).unwrap();
     let found = || run(world.ledger().find(&one.id)).unwrap().unwrap();
-    run(world.ledger().note_failed(std::iter::once(&one.id))).unwrap();
+    run(world.ledger().record_failed_put(std::iter::once(&one.id))).unwrap();
     assert_eq!(found().shown_status(), Status::Failed);
     assert!(found().may_not_be_queued());
-    run(world.ledger().note(&Transition::to(key(&world, &one.id), Status::Delivered))).unwrap();
-    run(world.ledger().note_failed(std::iter::once(&one.id))).unwrap();
+    run(world.ledger().record(&Transition::to(key(&world, &one.id), Status::Delivered))).unwrap();
+    run(world.ledger().record_failed_put(std::iter::once(&one.id))).unwrap();
     assert_eq!(found().shown_status(), Status::Delivered);
     assert!(!found().may_not_be_queued());
 }
@@ -210,7 +210,7 @@ fn id_of_any_length_has_a_record_that_can_be_written() {
     for length in [1, 400, 503, 504, 505, 506, 507, 508, 511, 512, 513, 3000] {
         for sealed in [true, false] {
             let key = RecordKey::of_message(&"x".repeat(length), sealed, world.host.now());
-            run(world.ledger().note(&Transition::to(key, Status::Delivered))).unwrap();
+            run(world.ledger().record(&Transition::to(key, Status::Delivered))).unwrap();
         }
     }
     assert_eq!(world.records(), 24);
@@ -223,15 +223,15 @@ fn alert_with_or_without_a_record_is_claimed_once_until_the_claim_is_released() 
     run(world.ledger().accept(&accepted)).unwrap();
     let foreign = RecordKey::of_message("another-producer-s", false, world.host.now());
     for key in [key(&world, &accepted.id), foreign] {
-        let take = || run(world.ledger().take(&key)).unwrap();
-        assert_eq!(take(), Taken::Yes, "{key:?}");
+        let take = || run(world.ledger().claim(&key)).unwrap();
+        assert_eq!(take(), Claim::Yes, "{key:?}");
         let at = world.host.now();
         world.pass(5);
-        assert_eq!(take(), Taken::Before(at), "{key:?}");
-        run(world.ledger().give_back(&key)).unwrap();
-        assert_eq!((take(), take()), (Taken::Yes, Taken::Before(world.host.now())), "{key:?}");
-        run(world.ledger().note(&Transition::to(key.clone(), Status::Delivered))).unwrap();
-        assert_eq!(take(), Taken::Ended(Status::Delivered), "{key:?}");
+        assert_eq!(take(), Claim::Before(at), "{key:?}");
+        run(world.ledger().release_claim(&key)).unwrap();
+        assert_eq!((take(), take()), (Claim::Yes, Claim::Before(world.host.now())), "{key:?}");
+        run(world.ledger().record(&Transition::to(key.clone(), Status::Delivered))).unwrap();
+        assert_eq!(take(), Claim::Ended(Status::Delivered), "{key:?}");
     }
     world.pass(60 * 24 * 60 * 60);
     assert_eq!(run(world.ledger().clean(8)), Ok(2), "every record is deleted in the end");
@@ -241,25 +241,25 @@ fn alert_with_or_without_a_record_is_claimed_once_until_the_claim_is_released() 
 fn alert_with_a_final_status_cannot_be_claimed_unless_it_is_in_the_poison_queue() {
     let world = World::new();
     for (index, (status, expected)) in [
-        (Status::Queued, Taken::Yes),
-        (Status::Waiting, Taken::Yes),
+        (Status::Queued, Claim::Yes),
+        (Status::Waiting, Claim::Yes),
         // An operator may move the alert from the poison queue back to the queue.
-        (Status::Dead, Taken::Yes),
-        (Status::Cancelled, Taken::Ended(Status::Cancelled)),
-        (Status::Expired, Taken::Ended(Status::Expired)),
-        (Status::Stopped, Taken::Ended(Status::Stopped)),
-        (Status::Dropped, Taken::Ended(Status::Dropped)),
+        (Status::Dead, Claim::Yes),
+        (Status::Cancelled, Claim::Ended(Status::Cancelled)),
+        (Status::Expired, Claim::Ended(Status::Expired)),
+        (Status::Stopped, Claim::Ended(Status::Stopped)),
+        (Status::Dropped, Claim::Ended(Status::Dropped)),
     ]
     .into_iter()
     .enumerate()
     {
         let one = alert(world.call(index as u8).alert(0));
         run(world.ledger().accept(&one)).unwrap();
-        run(world.ledger().note(&Transition::to(key(&world, &one.id), status))).unwrap();
-        assert_eq!(run(world.ledger().take(&key(&world, &one.id))), Ok(expected), "{status:?}");
+        run(world.ledger().record(&Transition::to(key(&world, &one.id), status))).unwrap();
+        assert_eq!(run(world.ledger().claim(&key(&world, &one.id))), Ok(expected), "{status:?}");
     }
     let one = alert(world.call(100).alert(0));
     run(world.ledger().accept(&one)).unwrap();
     assert_eq!(run(world.ledger().withdraw(&one.id, None)), Ok(Withdrawn::Yes));
-    assert_eq!(run(world.ledger().take(&key(&world, &one.id))), Ok(Taken::Ended(Status::Cancelled)));
+    assert_eq!(run(world.ledger().claim(&key(&world, &one.id))), Ok(Claim::Ended(Status::Cancelled)));
 }

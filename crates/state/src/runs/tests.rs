@@ -134,7 +134,7 @@ fn withdrawals_until_they_expire_are_read_in_order() {
         Withdrawal::Started("c1".into()),
     ];
     for withdrawal in &all {
-        run(withdrawals.note(withdrawal)).unwrap();
+        run(withdrawals.record(withdrawal)).unwrap();
         world.pass(1);
     }
     assert_eq!(run(withdrawals.since(start)), Ok((all.to_vec(), true)));

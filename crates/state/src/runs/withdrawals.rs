@@ -96,7 +96,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Withdrawals<'a, H> {
     }
 
     /// Records a withdrawal, so that runs find it.
-    pub async fn note(&self, withdrawal: &Withdrawal) -> Result<(), TableError> {
+    pub async fn record(&self, withdrawal: &Withdrawal) -> Result<(), TableError> {
         let mut random = [0; 8];
         self.host.fill(&mut random);
         let row = format!("{}.{:016x}", row_of(self.host.now()), u64::from_le_bytes(random));

@@ -9,9 +9,9 @@ use super::*;
 
 const DAY: u64 = 24 * 60 * 60;
 
-fn expect_fingerprint(heard: Heard) -> Fingerprint {
+fn expect_fingerprint(heard: Recorded) -> Fingerprint {
     match heard {
-        Heard::Stored(fingerprint) => fingerprint,
+        Recorded::Stored(fingerprint) => fingerprint,
         other => panic!("expected a fingerprint, found {other:?}"),
     }
 }
@@ -19,7 +19,7 @@ fn expect_fingerprint(heard: Heard) -> Fingerprint {
 #[test]
 fn activity_of_a_new_conversation_stores_the_record_and_its_indexes() {
     let stage = Stage::new();
-    expect_fingerprint(stage.hear(&with(|_| {}), Sign::Message));
+    expect_fingerprint(stage.record_activity(&with(|_| {}), Sign::Message));
     let stored = stage.conversation();
     assert_eq!(stored.address, stored_form(&with(|_| {})));
     assert_eq!(stored.address.activity_id, None);
@@ -37,20 +37,27 @@ fn activity_of_a_new_conversation_stores_the_record_and_its_indexes() {
 #[test]
 fn activity_that_the_fingerprint_covers_makes_no_call() {
     let stage = Stage::new();
-    let known = expect_fingerprint(stage.hear(&with(|_| {}), Sign::Message));
+    let known = expect_fingerprint(stage.record_activity(&with(|_| {}), Sign::Message));
     let calls = stage.calls();
     for (activity, sign) in [("8", Sign::Message), ("9", Sign::Update), ("10", Sign::Installed)] {
-        let heard =
-            run(stage.conversations().hear(&with(|json| json["id"] = activity.into()), sign, Some(&known)));
-        assert_eq!(heard, Ok(Heard::Known), "{sign:?}");
+        let heard = run(stage.conversations().record_activity(
+            &with(|json| json["id"] = activity.into()),
+            sign,
+            Some(&known),
+        ));
+        assert_eq!(heard, Ok(Recorded::Known), "{sign:?}");
     }
     assert_eq!(stage.calls(), calls);
     // Another locale changes the record, and its fingerprint replaces the first one.
     let french = with(|json| json["locale"] = "fr".into());
-    let known =
-        expect_fingerprint(run(stage.conversations().hear(&french, Sign::Message, Some(&known))).unwrap());
+    let known = expect_fingerprint(
+        run(stage.conversations().record_activity(&french, Sign::Message, Some(&known))).unwrap(),
+    );
     let calls = stage.calls();
-    assert_eq!(run(stage.conversations().hear(&french, Sign::Message, Some(&known))), Ok(Heard::Known));
+    assert_eq!(
+        run(stage.conversations().record_activity(&french, Sign::Message, Some(&known))),
+        Ok(Recorded::Known)
+    );
     assert_eq!(stage.calls(), calls);
     assert_eq!(stage.conversation().address.locale.as_deref(), Some("fr"));
 }
@@ -58,10 +65,10 @@ fn activity_that_the_fingerprint_covers_makes_no_call() {
 #[test]
 fn activity_without_a_fingerprint_costs_reads_and_no_write() {
     let stage = Stage::new();
-    let known = expect_fingerprint(stage.hear(&with(|_| {}), Sign::Message));
+    let known = expect_fingerprint(stage.record_activity(&with(|_| {}), Sign::Message));
     let (calls, writes) = (stage.calls(), stage.writes());
     for sign in [Sign::Message, Sign::Installed, Sign::Update] {
-        assert_eq!(expect_fingerprint(stage.hear(&with(|_| {}), sign)), known, "{sign:?}");
+        assert_eq!(expect_fingerprint(stage.record_activity(&with(|_| {}), sign)), known, "{sign:?}");
     }
     assert_eq!(stage.calls() - calls, 12, "a record and three indexes for each activity");
     assert_eq!(stage.writes() - writes, 0);
@@ -72,13 +79,13 @@ fn index_row_that_is_missing_is_written_again_without_a_fingerprint_or_on_the_ne
     let (_, row) = place();
     for partition in ["e.e5", "n.t", "u.msteams.29:u"] {
         let stage = Stage::new();
-        let known = expect_fingerprint(stage.hear(&with(|_| {}), Sign::Message));
+        let known = expect_fingerprint(stage.record_activity(&with(|_| {}), Sign::Message));
         delete_entity(partition, &row);
-        stage.hear(&with(|_| {}), Sign::Update);
+        stage.record_activity(&with(|_| {}), Sign::Update);
         assert!(read_entity(partition, &row).is_some(), "{partition}");
         delete_entity(partition, &row);
         stage.at(DAY);
-        run(stage.conversations().hear(&with(|_| {}), Sign::Message, Some(&known))).unwrap();
+        run(stage.conversations().record_activity(&with(|_| {}), Sign::Message, Some(&known))).unwrap();
         assert!(read_entity(partition, &row).is_some(), "{partition}, the next day");
         delete_entity(partition, &row);
     }
@@ -87,36 +94,36 @@ fn index_row_that_is_missing_is_written_again_without_a_fingerprint_or_on_the_ne
 #[test]
 fn seen_at_of_a_person_s_message_is_renewed_once_a_day() {
     let stage = Stage::new();
-    let mut known = expect_fingerprint(stage.hear(&with(|_| {}), Sign::Message));
+    let mut known = expect_fingerprint(stage.record_activity(&with(|_| {}), Sign::Message));
     let first = stage.conversation().seen_at;
     for day in [1, 2] {
         stage.at(day * DAY);
-        let update = run(stage.conversations().hear(&with(|_| {}), Sign::Update, Some(&known)));
-        assert_eq!(update, Ok(Heard::Known), "an update does not show that the person is present");
+        let update = run(stage.conversations().record_activity(&with(|_| {}), Sign::Update, Some(&known)));
+        assert_eq!(update, Ok(Recorded::Known), "an update does not show that the person is present");
         let writes = stage.writes();
         known = expect_fingerprint(
-            run(stage.conversations().hear(&with(|_| {}), Sign::Message, Some(&known))).unwrap(),
+            run(stage.conversations().record_activity(&with(|_| {}), Sign::Message, Some(&known))).unwrap(),
         );
         assert_eq!(stage.writes() - writes, 4, "the record and its indexes");
-        let again = run(stage.conversations().hear(&with(|_| {}), Sign::Message, Some(&known)));
-        assert_eq!(again, Ok(Heard::Known));
+        let again = run(stage.conversations().record_activity(&with(|_| {}), Sign::Message, Some(&known)));
+        assert_eq!(again, Ok(Recorded::Known));
         assert_eq!(stage.conversation().seen_at, first + std::time::Duration::from_secs(day * DAY));
     }
     // A time that a clock ahead of this one wrote is replaced.
     stage.at(0);
-    stage.hear(&with(|_| {}), Sign::Message);
+    stage.record_activity(&with(|_| {}), Sign::Message);
     assert_eq!(stage.conversation().seen_at, first);
 }
 
 #[test]
 fn activity_with_changes_updates_only_its_part_of_the_record() {
     let stage = Stage::new();
-    stage.hear(&with(|json| json["user"] = json!({"id": "28:b"})), Sign::Update);
+    stage.record_activity(&with(|json| json["user"] = json!({"id": "28:b"})), Sign::Update);
     assert_eq!(stage.conversation().address.user, None, "the bot is not the person");
-    stage.hear(&with(|json| json["user"] = json!({"id": "29:installer"})), Sign::Installed);
-    stage.hear(&with(|json| json["user"] = json!({"id": "29:other"})), Sign::Update);
+    stage.record_activity(&with(|json| json["user"] = json!({"id": "29:installer"})), Sign::Installed);
+    stage.record_activity(&with(|json| json["user"] = json!({"id": "29:other"})), Sign::Update);
     assert_eq!(stage.conversation().address.user.unwrap().id, "29:installer");
-    stage.hear(&with(|_| {}), Sign::Message);
+    stage.record_activity(&with(|_| {}), Sign::Message);
     assert_eq!(
         stage.conversation().address.user.unwrap().id,
         "29:u",
@@ -129,7 +136,7 @@ fn activity_with_changes_updates_only_its_part_of_the_record() {
         json["locale"] = "fr".into();
         json["conversation"].as_object_mut().unwrap().remove("tenantId");
     });
-    stage.hear(&update, Sign::Update);
+    stage.record_activity(&update, Sign::Update);
     let address = stage.conversation().address;
     assert_eq!(address.service_url, moved);
     assert_eq!(address.locale.as_deref(), Some("de"), "an update does not change the locale");
@@ -146,9 +153,9 @@ fn activity_of_another_member_of_a_group_changes_nothing() {
             json["locale"] = user.into();
         })
     };
-    let known = expect_fingerprint(stage.hear(&group("29:a"), Sign::Message));
-    let heard = run(stage.conversations().hear(&group("29:b"), Sign::Message, Some(&known)));
-    assert_eq!(heard, Ok(Heard::Known));
+    let known = expect_fingerprint(stage.record_activity(&group("29:a"), Sign::Message));
+    let heard = run(stage.conversations().record_activity(&group("29:b"), Sign::Message, Some(&known)));
+    assert_eq!(heard, Ok(Recorded::Known));
     let address = stage.conversation().address;
     assert_eq!(address.user, None);
     assert_eq!(address.locale, None);
@@ -164,18 +171,18 @@ fn write_after_a_conflict_is_repeated_on_the_other_writer_s_record() {
     let other = with(|json| json["serviceUrl"] = "https://smba.trafficmanager.net/emea/".into());
     let entity = Stage::record_entity(&other);
     stage.before_call(2, move || write_entity(&partition, &row, |_| entity));
-    stage.hear(&with(|json| json["locale"] = "fr".into()), Sign::Message);
+    stage.record_activity(&with(|json| json["locale"] = "fr".into()), Sign::Message);
     let address = stage.conversation().address;
     assert_eq!(address.service_url, "https://smba.trafficmanager.net/amer/");
     assert_eq!(address.locale.as_deref(), Some("fr"));
 
     // Another writer changes the person between the read and the merge. An update does not undo it.
     let stage = Stage::new();
-    stage.hear(&with(|_| {}), Sign::Message);
+    stage.record_activity(&with(|_| {}), Sign::Message);
     let (partition, row) = place();
     let entity = Stage::record_entity(&with(|json| json["user"] = json!({"id": "29:new"})));
     stage.before_call(2, move || write_entity(&partition, &row, |_| entity));
-    stage.hear(&with(|json| json["serviceUrlVerified"] = false.into()), Sign::Update);
+    stage.record_activity(&with(|json| json["serviceUrlVerified"] = false.into()), Sign::Update);
     let address = stage.conversation().address;
     assert_eq!(address.user.unwrap().id, "29:new");
     assert!(!address.service_url_verified);
@@ -184,12 +191,12 @@ fn write_after_a_conflict_is_repeated_on_the_other_writer_s_record() {
 #[test]
 fn fingerprint_of_another_table_covers_nothing() {
     let mut stage = Stage::new();
-    let known = expect_fingerprint(stage.hear(&with(|_| {}), Sign::Message));
+    let known = expect_fingerprint(stage.record_activity(&with(|_| {}), Sign::Message));
     // The operator has moved the bot to other tables, or to another account.
     stage.host.settings.borrow_mut().insert("tableprefix".into(), "moved".into());
     stage.tables = crate::Tables::read(&stage.host).unwrap();
     let moved = expect_fingerprint(
-        run(stage.conversations().hear(&with(|_| {}), Sign::Message, Some(&known))).unwrap(),
+        run(stage.conversations().record_activity(&with(|_| {}), Sign::Message, Some(&known))).unwrap(),
     );
     assert!(run(stage.conversations().get(&key())).unwrap().is_some());
     stage.account = storage_account::Account::parse(
@@ -206,13 +213,16 @@ fn fingerprint_of_another_table_covers_nothing() {
 fn write_after_a_third_conflict_is_an_error() {
     for (conflicts, is_stored) in [(2, true), (3, false)] {
         let stage = Stage::new();
-        stage.hear(&with(|_| {}), Sign::Message);
+        stage.record_activity(&with(|_| {}), Sign::Message);
         for nth in 1..=conflicts {
             let (partition, row) = place();
             stage.before_call(2 * nth, move || write_entity(&partition, &row, |entity| entity));
         }
-        let heard =
-            run(stage.conversations().hear(&with(|json| json["locale"] = "fr".into()), Sign::Message, None));
+        let heard = run(stage.conversations().record_activity(
+            &with(|json| json["locale"] = "fr".into()),
+            Sign::Message,
+            None,
+        ));
         assert_eq!(heard.is_ok(), is_stored, "{conflicts} conflicts: {heard:?}");
         if !is_stored {
             assert_eq!(heard, Err(StateError::Contended { attempts: 3 }));
@@ -226,7 +236,7 @@ fn record_of_a_newer_version_is_not_changed() {
     let (partition, row) = place();
     write_entity(&partition, &row, |entity| entity.with("version", 2).with("address", "else"));
     let before = read_entity(&partition, &row);
-    assert_eq!(stage.hear(&with(|_| {}), Sign::Message), Heard::Newer);
+    assert_eq!(stage.record_activity(&with(|_| {}), Sign::Message), Recorded::Newer);
     run(stage.conversations().pause(&with(|_| {}), DateTime::UNIX_EPOCH)).unwrap();
     run(stage.conversations().forget(&key())).unwrap();
     assert_eq!(read_entity(&partition, &row), before);
@@ -237,10 +247,10 @@ fn record_of_a_newer_version_is_not_changed() {
 #[test]
 fn property_of_a_later_version_survives_a_write() {
     let stage = Stage::new();
-    stage.hear(&with(|_| {}), Sign::Message);
+    stage.record_activity(&with(|_| {}), Sign::Message);
     let (partition, row) = place();
     write_entity(&partition, &row, |entity| entity.with("aPropertyOfTheFuture", 7));
-    stage.hear(&with(|json| json["locale"] = "fr".into()), Sign::Message);
+    stage.record_activity(&with(|json| json["locale"] = "fr".into()), Sign::Message);
     assert_eq!(read_entity(&partition, &row).unwrap().int("aPropertyOfTheFuture"), Some(7));
 }
 
@@ -257,7 +267,7 @@ fn record_that_cannot_be_read_is_logged_and_overwritten_by_the_next_message() {
     ];
     for (number, (change, is_readable)) in changes.into_iter().enumerate() {
         let stage = Stage::new();
-        stage.hear(&with(|_| {}), Sign::Message);
+        stage.record_activity(&with(|_| {}), Sign::Message);
         let (partition, row) = place();
         write_entity(&partition, &row, change);
         let found = run(stage.conversations().get(&key())).unwrap();
@@ -266,7 +276,7 @@ fn record_that_cannot_be_read_is_logged_and_overwritten_by_the_next_message() {
         assert_eq!(logged.len(), 1, "change {number}");
         assert_eq!(logged[0]["row"], Value::from(row.clone()));
         stage.at(DAY);
-        stage.hear(&with(|_| {}), Sign::Message);
+        stage.record_activity(&with(|_| {}), Sign::Message);
         assert!(run(stage.conversations().get(&key())).unwrap().is_some(), "change {number}");
         delete_entity(&partition, &row);
     }
@@ -276,7 +286,8 @@ fn record_that_cannot_be_read_is_logged_and_overwritten_by_the_next_message() {
 fn address_that_is_too_large_is_not_stored() {
     let stage = Stage::new();
     let large = with(|json| json["conversation"]["name"] = "x".repeat(MAX_ADDRESS_BYTES).into());
-    let error = run(stage.conversations().hear(&large, Sign::Message, None)).expect_err("too large");
+    let error =
+        run(stage.conversations().record_activity(&large, Sign::Message, None)).expect_err("too large");
     assert!(matches!(error, StateError::TooLarge { .. }), "{error}");
     assert!(stage.rows().is_empty());
 }

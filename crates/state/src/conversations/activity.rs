@@ -26,10 +26,10 @@ pub enum Sign {
 
 /// The result of recording an activity.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Heard {
+pub enum Recorded {
     /// The fingerprint shows that the activity would not change the table. No call was made.
     Known,
-    /// The record and its indexes are stored. Keep the fingerprint under [`known_key`](super::known_key).
+    /// The record and its indexes are stored. Keep the fingerprint under [`fingerprint_key`](super::fingerprint_key).
     Stored(Fingerprint),
     /// The record and its indexes are stored, and the conversation is paused. Keep no fingerprint: it would
     /// hide the pause, and the person's next message would not end it.
@@ -41,23 +41,23 @@ pub enum Heard {
 impl<H: Host> Conversations<'_, H> {
     /// Records an activity of a conversation. `known` is the fingerprint that the bot has kept of the
     /// conversation. The table is written only if the activity changes it.
-    pub async fn hear(
+    pub async fn record_activity(
         &self,
         reference: &ConversationReference,
         sign: Sign,
         known: Option<&Fingerprint>,
-    ) -> Result<Heard, StateError> {
+    ) -> Result<Recorded, StateError> {
         let now = self.host.now();
         let key = ConversationKey::of(reference);
         let heard = stored_form(reference);
         if known.is_some_and(|known| known.covers(&Fingerprint::of(&self.place(), &heard, now), sign)) {
-            return Ok(Heard::Known);
+            return Ok(Recorded::Known);
         }
         let shows_presence = sign != Sign::Update;
         for _ in 0..ATTEMPTS {
             let (stored, etag) = self.record_of(&key).await?;
             let before = match stored {
-                Stored::Newer => return Ok(Heard::Newer),
+                Stored::Newer => return Ok(Recorded::Newer),
                 Stored::Nothing | Stored::Broken => None,
                 Stored::Record(record) => Some(*record),
             };
@@ -139,11 +139,11 @@ impl<H: Host> Conversations<'_, H> {
     }
 }
 
-fn result_of(place: &[&str; 2], after: &Record, now: DateTime<Utc>) -> Heard {
+fn result_of(place: &[&str; 2], after: &Record, now: DateTime<Utc>) -> Recorded {
     if after.is_paused(now) {
-        Heard::Paused
+        Recorded::Paused
     } else {
-        Heard::Stored(Fingerprint::of(place, &after.address, after.seen_at))
+        Recorded::Stored(Fingerprint::of(place, &after.address, after.seen_at))
     }
 }
 

@@ -12,7 +12,7 @@ use super::{Ledger, RecordKey, contended};
 
 /// The result of claiming an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
+pub enum Claim {
     /// The caller may send the alert. Afterwards the caller has to record the result, or to release the
     /// claim.
     Yes,
@@ -25,7 +25,7 @@ pub enum Taken {
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     /// Claims an alert, whether it has a record or not. An alert in the poison queue can be claimed, because
     /// it was not delivered.
-    pub async fn take(&self, key: &RecordKey) -> Result<Taken, TableError> {
+    pub async fn claim(&self, key: &RecordKey) -> Result<Claim, TableError> {
         let now = self.host.now();
         let mut claim = Entity::new(key.to_key());
         claim.int64("takenAt", now.timestamp_millis());
@@ -36,28 +36,28 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                 let new =
                     new.with("status", Status::Queued.as_str()).with_int64("endsAt", ends_at(now, None));
                 match self.table.insert(&new).await? {
-                    Inserted::New(_) => return Ok(Taken::Yes),
+                    Inserted::New(_) => return Ok(Claim::Yes),
                     Inserted::Exists => continue,
                 }
             };
             let record = Record::read(&found.entity);
             match record.shown_status() {
                 Status::Dead => {}
-                status if status.is_final() => return Ok(Taken::Ended(status)),
+                status if status.is_final() => return Ok(Claim::Ended(status)),
                 _ => {}
             }
             if let Some(taken_at) = record.taken_at {
-                return Ok(Taken::Before(taken_at));
+                return Ok(Claim::Before(taken_at));
             }
             if let Conditional::Done(_) = self.table.merge(&claim, Some(&found.etag)).await? {
-                return Ok(Taken::Yes);
+                return Ok(Claim::Yes);
             }
         }
         Err(contended())
     }
 
     /// Releases the claim on an alert that was certainly not sent, so that another call can claim it.
-    pub async fn give_back(&self, key: &RecordKey) -> Result<(), TableError> {
+    pub async fn release_claim(&self, key: &RecordKey) -> Result<(), TableError> {
         let mut released = Entity::new(key.to_key());
         released.int64("takenAt", 0);
         self.table.put_merge(&released).await.map(drop)

@@ -28,7 +28,8 @@ end_to_end::cases!(
 
 fn gateway_failure_with_on_uncertain_drop_is_not_sent_again(world: &World) {
     for status in [408, 502, 504] {
-        // A stage for each, because the poller stops asking a host that fails for three conversations in a row.
+        // A stage for each, because the poller stops asking a host that fails for three conversations in a
+        // row.
         let stage = alerts::stage(world);
         let [key, other] = ["a", "b"].map(|name| known(&stage, &format!("{name}:{status}"), "hello"));
         stage.connector.on(move |received| {

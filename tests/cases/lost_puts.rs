@@ -1,5 +1,5 @@
-//! Puts whose answers are lost: the bot's replies are true, and each person is alerted once, whichever runs meet the
-//! copies.
+//! Puts whose answers are lost: the bot's replies are true, and each person is alerted once, whichever runs
+//! meet the copies.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

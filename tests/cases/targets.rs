@@ -280,8 +280,8 @@ fn hundred_tags_are_looked_up_several_at_once(world: &World) {
     assert!(most.is_some_and(|most| (2..=AT_ONCE).contains(&most)), "{most:?} at once");
 }
 
-/// The only subscriber of the second tag has the first tag too. So the first page alerts it, and the second page
-/// has no conversation. Then the subscriber leaves the first tag.
+/// The only subscriber of the second tag has the first tag too. So the first page alerts it, and the second
+/// page has no conversation. Then the subscriber leaves the first tag.
 fn page_of_a_call_with_a_key_that_was_empty_stays_empty(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:1", "hello");

@@ -61,8 +61,8 @@ pub(crate) const LONGEST_PUSH: Duration = Duration::from_secs(10);
 /// The longest pause after a failure without `Retry-After`.
 pub(crate) const LONGEST_BACKOFF: Duration = Duration::from_secs(5 * 60);
 
-/// An alert that has been due for longer than this, and waits for a host, is moved to the poison queue. So no alert
-/// waits for ever.
+/// An alert that has been due for longer than this, and waits for a host, is moved to the poison queue. So
+/// no alert waits for ever.
 pub(crate) const LONGEST_OUTAGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The longest `Retry-After` that the poller honours.

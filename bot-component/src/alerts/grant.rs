@@ -1,4 +1,4 @@
-//! What a caller of the alert routes is allowed to do.
+//! The rights of a caller of the alert routes.
 
 use bot_framework::ConversationReference;
 use state::Tag;

@@ -1,4 +1,4 @@
-//! Between an [`Envelope`] and the text of a queue message.
+//! Encodes an [`Envelope`] as the text of a queue message, and decodes it.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,37 +13,38 @@ use crate::{
     Arrival, Delivery, Envelope, EnvelopeId, Failure, OnUncertain, SealKey, SealState, VERSION, time,
 };
 
-/// The longest JSON: base64 makes 64 KiB of it, which is the longest message that Azure takes
+/// The longest JSON, in bytes. Its base64 has 64 KiB, the longest message that Azure accepts
 /// (<https://learn.microsoft.com/rest/api/storageservices/put-message>).
 pub const MAX_JSON_BYTES: usize = 48 * 1024;
 
-/// An envelope without this mark leaves room for it, so that a Put whose answer was lost can be repeated with it.
+/// The bytes of the mark `once`. Each envelope leaves room for it, so that a Put whose answer was lost can be
+/// repeated with the mark.
 const ONCE: &str = r#","once":true"#;
 
 /// The envelope does not fit into a queue message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the envelope has {json_bytes} bytes, the queue takes {MAX_JSON_BYTES}")]
 pub struct TooLarge {
-    /// How long its JSON is.
+    /// The length of the envelope's JSON, in bytes.
     pub json_bytes: usize,
 }
 
-/// The text of a queue message is no envelope that this code can read.
+/// The text of a queue message is not an envelope that this code can read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum DecodeError {
-    /// Neither JSON nor base64 of it, in any form that [`json_of`] takes.
+    /// Neither JSON nor base64 of JSON, in any form that [`json_of`] reads.
     #[error("neither a JSON object nor base64 of one")]
     NotJson,
-    /// Written by a newer producer.
+    /// A newer producer wrote the message.
     #[error("version {0} is not supported, this reads version {VERSION}")]
     UnsupportedVersion(u64),
-    /// JSON of no shape that is known here.
+    /// The JSON has no known shape.
     #[error(
         "neither version {VERSION} nor an older shape (`address`, `RelatesTo`, `ResumptionCookie`, an event named \
          ContinueConversation)"
     )]
     UnknownShape,
-    /// It does not say where to.
+    /// The message has no usable address.
     #[error("it cannot be addressed: {0}")]
     NotAddressable(&'static str),
     /// A field is missing or of the wrong type.
@@ -52,12 +53,13 @@ pub enum DecodeError {
 }
 
 impl Envelope {
-    /// The text of the queue message, sealed if there is a key. Where it fits, it also fits with `once`.
+    /// Returns the text of the queue message, sealed if there is a key. If the text fits, it also fits with
+    /// `once`.
     pub fn encode(&self, key: Option<&SealKey>) -> Result<String, TooLarge> {
         self.encode_with(key, None)
     }
 
-    /// The text for the poison queue: with the reason why it is there.
+    /// Returns the text for the poison queue, with the reason of the failure.
     pub fn encode_failed(&self, key: Option<&SealKey>, failure: &Failure) -> Result<String, TooLarge> {
         self.encode_with(key, Some(failure))
     }
@@ -76,8 +78,9 @@ impl Envelope {
         if json_bytes > MAX_JSON_BYTES { Err(TooLarge { json_bytes }) } else { Ok(STANDARD.encode(json)) }
     }
 
-    /// Reads the text of a queue message: base64 of JSON, or JSON itself, in every form that [`json_of`] takes. JSON without
-    /// a `version` is read as one of the older shapes, and `arrival` says of it what it does not say itself.
+    /// Reads the text of a queue message: base64 of JSON, or plain JSON, in every form that [`json_of`]
+    /// reads. JSON without a `version` is read as one of the older shapes; `arrival` supplies the values
+    /// that these shapes lack.
     pub fn decode(
         text: &str,
         key: Option<&SealKey>,
@@ -112,7 +115,8 @@ pub(crate) fn from_fields(
     key: Option<&SealKey>,
     arrival: Arrival,
 ) -> Result<(Envelope, SealState), DecodeError> {
-    // Only version 1 has a seal: one that has lost its version is broken, not old.
+    // Only version 1 has a seal. So a sealed envelope without a version was changed, and is not an older
+    // shape.
     if fields.as_object().contains_key("version") || fields.as_object().contains_key("seal") {
         return version_1(fields, key);
     }

@@ -1,12 +1,13 @@
-//! The JSON in the text of a queue message, whatever its producer has put around it.
+//! Finds the JSON in the text of a queue message, below the encodings that producers put around it.
 //!
-//! The readers of 2017 took more than base64 in one line: .NET's `Convert.FromBase64String`, behind the queue trigger of
-//! Azure Functions, skips blanks and line ends
-//! (<https://learn.microsoft.com/dotnet/api/system.convert.frombase64string>); Node's `Buffer.from(text, 'base64')` also
-//! takes the alphabet of URLs, and needs no padding
+//! The readers of 2017 accepted more than base64 in one line. .NET's `Convert.FromBase64String`, which the
+//! queue trigger of Azure Functions calls, skips blanks and line ends
+//! (<https://learn.microsoft.com/dotnet/api/system.convert.frombase64string>). Node's `Buffer.from(text,
+//! 'base64')` also accepts the alphabet of URLs, and needs no padding
 //! (<https://nodejs.org/api/buffer.html#buffers-and-character-encodings>).
 //!
-//! A seal covers the members of the JSON, which is parsed after all this: no wrapping turns a broken seal into a valid one.
+//! A seal covers the members of the JSON, which is parsed afterwards. So no encoding turns a broken seal
+//! into a valid one.
 
 use std::borrow::Cow;
 
@@ -19,10 +20,10 @@ use serde_json::Value;
 
 use crate::{DecodeError, legacy};
 
-/// How often base64 is taken off: some clients encode what their caller had encoded already.
+/// How many layers of base64 are decoded. Some clients encode a text that their caller has encoded already.
 const MAX_LAYERS: usize = 2;
 
-/// As lenient as .NET and Node are.
+/// Base64 as .NET and Node read it.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -30,15 +31,16 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The JSON object in the text of a queue message, unparsed. The text may be JSON as it is, or base64 of it, once or twice, with
-/// blanks and line ends, in the alphabet of URLs, or without padding. The JSON may be UTF-8 or UTF-16, with a byte order
-/// mark. Quotes around either, as JSON and Python write them, are taken off.
+/// Returns the JSON object in the text of a queue message, unparsed. The text may be plain JSON, or base64
+/// of it, once or twice, with blanks and line ends, in the alphabet of URLs, or without padding. The JSON
+/// may be UTF-8 or UTF-16, with a byte order mark. The function removes quotes around either, as JSON and
+/// Python write them.
 ///
-/// Everything that decodes messages calls this function, so that no two readers disagree about what a message says.
+/// Every reader of messages calls this function, so that no two readers disagree about a message.
 pub fn json_of(text: &str) -> Result<Cow<'_, str>, DecodeError> {
     let mut text = bare(text);
     for _ in 0..MAX_LAYERS {
-        // No valid base64 begins with a brace, so one look tells the two apart.
+        // No valid base64 begins with a brace, so the first character is enough to tell the two apart.
         if text.starts_with('{') {
             return Ok(text);
         }
@@ -47,7 +49,7 @@ pub fn json_of(text: &str) -> Result<Cow<'_, str>, DecodeError> {
     if text.starts_with('{') { Ok(text) } else { Err(DecodeError::NotJson) }
 }
 
-/// Without what stands around it: blanks, byte order marks, and then quotes.
+/// Removes blanks and byte order marks around the text, and then quotes.
 fn bare(text: &str) -> Cow<'_, str> {
     let text = trimmed(text);
     if let Some(inner) = text.strip_prefix("b'").and_then(|text| text.strip_suffix('\'')) {
@@ -66,7 +68,7 @@ fn trimmed(text: &str) -> &str {
 }
 
 fn decoded(text: &str) -> Result<String, DecodeError> {
-    // Most messages hold nothing but the alphabet, and then need no copy.
+    // Most messages contain only the alphabet of base64, and need no copy.
     let bytes = LENIENT.decode(text).or_else(|_| {
         let plain = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).map(|byte| match byte {
             b'-' => b'+',
@@ -75,15 +77,16 @@ fn decoded(text: &str) -> Result<String, DecodeError> {
         });
         LENIENT.decode(plain.collect::<Vec<_>>()).map_err(|_| DecodeError::NotJson)
     })?;
-    // RFC 1952: gzip.
+    // The first bytes of gzip (RFC 1952).
     if bytes.starts_with(&[0x1f, 0x8b]) {
         return Err(legacy::COMPRESSED);
     }
     characters(bytes).ok_or(DecodeError::NotJson)
 }
 
-/// The characters in UTF-8 or UTF-16. UTF-16 is known by its byte order mark, or by the zero beside a first brace: what .NET's
-/// `Encoding.Unicode.GetBytes` writes has no mark. Of half a character the replacement character is left.
+/// Decodes UTF-8 or UTF-16. The function detects UTF-16 by its byte order mark, or by a zero byte beside
+/// the first brace, because .NET's `Encoding.Unicode.GetBytes` writes no mark. Half a character becomes the
+/// replacement character.
 fn characters(bytes: Vec<u8>) -> Option<String> {
     let unit: fn([u8; 2]) -> u16 = match *bytes {
         [0xFF, 0xFE, ..] | [b'{', 0, ..] => u16::from_le_bytes,

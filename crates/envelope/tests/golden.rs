@@ -103,7 +103,7 @@ fn envelope_beyond_the_size_limit_by_one_byte_is_refused() {
     );
     envelope.text.push('x');
     assert_eq!(envelope.encode(None).expect_err("too large").json_bytes, MAX_JSON_BYTES + 1);
-    // What fits without the mark fits with it, too: its Put may have to be repeated.
+    // An envelope that fits without the mark also fits with it, because its Put may be repeated.
     envelope.once = false;
     assert_eq!(envelope.encode(None).expect_err("too large").json_bytes, MAX_JSON_BYTES + 1);
     envelope.text.pop();

@@ -1,4 +1,4 @@
-//! What producers put around the JSON of a message: every wrapping is taken off, and none helps a forger.
+//! Encodings around the JSON of a message: each is decoded, and none helps a forger.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use base64::Engine;
@@ -40,7 +40,7 @@ fn message_is_read_in_every_wrapping() {
         let expected = read(json);
         assert!(expected.is_ok(), "{json}");
         for (name, wrap) in WRAPPINGS {
-            // base64 of each of them is filled up by another number of signs.
+            // The base64 of each text has another number of padding characters.
             for blanks in ["", " ", "\n\n"] {
                 let text = wrap(&format!("{json}{blanks}"));
                 assert_eq!(read(&text), expected, "{name}: {text}");
@@ -79,14 +79,14 @@ fn seal_is_checked_in_every_wrapping() {
         ] {
             assert_eq!(read(&wrap(&json)).unwrap().1, expected, "{name}: {what}");
         }
-        // Without its version it is no older shape, but a broken envelope.
+        // A sealed envelope without its version is a broken envelope, not an older shape.
         let aged = json.replace(r#""version":1"#, r#""versio":1"#);
         assert!(matches!(read(&wrap(&aged)), Err(DecodeError::Field(_))), "{name}");
     }
 }
 
 #[test]
-fn text_that_is_no_message_says_so() {
+fn text_without_a_message_is_refused_with_its_reason() {
     let json = GOLDEN[2];
     let (once, twice) = (STANDARD.encode(json), STANDARD.encode(STANDARD.encode(json)));
     let cases = [
@@ -135,7 +135,7 @@ prop_compose! {
 }
 
 proptest! {
-    // Each of them in every wrapping.
+    // Each envelope in every wrapping.
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]

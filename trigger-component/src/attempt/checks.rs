@@ -89,8 +89,8 @@ impl<H: Host> Attempts<'_, H> {
         None
     }
 
-    /// Reads the alert's record, if the message was dequeued before, if the queue may hold it twice, or if the
-    /// alert may have been cancelled before the run began to read the withdrawals. Otherwise the record
+    /// Reads the alert's record, if the message was dequeued before, if the queue may hold it twice, or if
+    /// the alert may have been cancelled before the run began to read the withdrawals. Otherwise the record
     /// cannot change the outcome, so the read is saved.
     async fn record(&self, leased: &Leased, is_covered: bool) -> Result<Option<Record>, TableError> {
         let may_be_cancelled = leased.envelope.cancellable && self.is_ours(leased) && !is_covered;
@@ -100,8 +100,8 @@ impl<H: Host> Attempts<'_, H> {
         self.ledger.read(&leased.record).await
     }
 
-    /// Whether the bot wrote the message. Where alerts are sealed, the producer of an alert without a valid seal
-    /// may have used the id of another alert.
+    /// Whether the bot wrote the message. Where alerts are sealed, the producer of an alert without a valid
+    /// seal may have used the id of another alert.
     fn is_ours(&self, leased: &Leased) -> bool {
         leased.seal == SealState::Valid || self.seal_key.is_none()
     }

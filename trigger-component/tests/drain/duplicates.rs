@@ -137,8 +137,8 @@ fn late_copy_is_not_sent_where_the_bot_has_told_of_it() {
     }
 }
 
-/// A run reads the record of every alert that may have been cancelled before the run began. The record also has the
-/// outcome of the first copy.
+/// A run reads the record of every alert that may have been cancelled before the run began. The record also
+/// has the outcome of the first copy.
 #[test]
 fn copy_of_an_alert_that_was_accepted_long_ago_is_not_sent() {
     let sim = Sim::new(4);

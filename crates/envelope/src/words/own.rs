@@ -6,9 +6,9 @@ use super::TABLES;
 /// chance, and few enough that they are on the first line of a quotation.
 const DECISIVE_CHARACTERS: usize = 24;
 
-/// Whether a text begins as one of the bot's texts does, in any language. Only the beginning of the bot's text
-/// counts: up to its first placeholder, and at most 24 characters. White space and case do not count. In front
-/// of the first letter, `>` and other signs do not count either.
+/// Whether a text begins as one of the bot's texts does, in any language. Only the beginning of the bot's
+/// text counts: up to its first placeholder, and at most 24 characters. White space and case do not count.
+/// In front of the first letter, `>` and other signs do not count either.
 pub fn are_own(text: &str) -> bool {
     let text = text.trim_start_matches(|c: char| !c.is_alphanumeric());
     TABLES.iter().flat_map(|words| words.texts()).any(|own| {

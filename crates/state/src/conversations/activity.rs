@@ -29,7 +29,8 @@ pub enum Sign {
 pub enum Recorded {
     /// The fingerprint shows that the activity would not change the table. No call was made.
     Known,
-    /// The record and its indexes are stored. Keep the fingerprint under [`fingerprint_key`](super::fingerprint_key).
+    /// The record and its indexes are stored. Keep the fingerprint under
+    /// [`fingerprint_key`](super::fingerprint_key).
     Stored(Fingerprint),
     /// The record and its indexes are stored, and the conversation is paused. Keep no fingerprint: it would
     /// hide the pause, and the person's next message would not end it.

@@ -84,9 +84,9 @@ impl<H: Host> Conversations<'_, H> {
         Ok(conversations)
     }
 
-    /// Deletes a stale row, unless another writer has written it in the meantime. The row is read before the
-    /// conversation, because `record_activity` writes the conversation before the row. If `record_activity` writes the row after
-    /// this read, the row's ETag changes and the delete is refused.
+    /// Deletes a stale row, unless another writer has written it in the meantime. The row is read before
+    /// the conversation, because `record_activity` writes the conversation before the row. If
+    /// `record_activity` writes the row after this read, the row's ETag changes and the delete is refused.
     async fn remove_stale(&self, index: &Index, row: &Key, key: &ConversationKey) -> Result<(), StateError> {
         let Some(found) = self.table.get(row).await? else { return Ok(()) };
         if self.index_row_state(index, &self.rows_of(key).await?) == IndexRow::Stale {

@@ -2,8 +2,8 @@
 //!
 //! The readers of 2017 accepted more than base64 in one line. .NET's `Convert.FromBase64String`, which the
 //! queue trigger of Azure Functions calls, skips blanks and line ends
-//! (<https://learn.microsoft.com/dotnet/api/system.convert.frombase64string>). Node's `Buffer.from(text,
-//! 'base64')` also accepts the alphabet of URLs, and needs no padding
+//! (<https://learn.microsoft.com/dotnet/api/system.convert.frombase64string>). Node's `Buffer.from` with
+//! `'base64'` also accepts the alphabet of URLs, and needs no padding
 //! (<https://nodejs.org/api/buffer.html#buffers-and-character-encodings>).
 //!
 //! A seal covers the members of the JSON, which is parsed afterwards. So no encoding turns a broken seal

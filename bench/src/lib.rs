@@ -1,10 +1,11 @@
-//! Measures the application as a whole: the built components in the embedded host, between stubs that cost
-//! hardly anything. Each figure has a baseline beside it. `docs/performance.md` describes the method and has
-//! the results.
+//! Measures the application as a whole: the built components in the embedded host, between stubs that need
+//! hardly any time. The report compares each figure with a baseline. `docs/performance.md` describes the
+//! method and has the results.
 //!
 //! `cargo dev bench` uses this crate; no component contains it. The figures of [`exact`] (instructions,
-//! memory, calls, sizes) are the same on every machine, and a test compares them with the record. The figures
-//! of [`figures`] are times. They are measured, and no test asserts them.
+//! memory, calls, sizes) are the same on every machine, and a test compares them with
+//! `docs/performance.json`. The figures of [`figures`] are times. No test asserts them, because they differ
+//! from run to run.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod contender;

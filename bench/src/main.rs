@@ -34,13 +34,13 @@ struct Run {
     /// A short run: few repetitions, small loads
     #[arg(long)]
     quick: bool,
-    /// The host that runs the components; the exact figures are always of the embedded one
+    /// The host that runs the components; the exact figures always come from the embedded host
     #[arg(long, value_enum, default_value = "embedded")]
     host: HostKind,
     /// Only the figures that are the same on every machine: instructions, memory, calls, sizes
     #[arg(long)]
     exact: bool,
-    /// Only figures whose names contain this: start, stubs, inbound, drain, latency
+    /// Only figures whose names contain this text; the names are start, stubs, inbound, drain, latency
     #[arg(long)]
     only: Option<String>,
     /// Records the exact figures in docs/performance.json
@@ -113,7 +113,7 @@ impl Run {
         }
         let path = dev::workspace::target().join("bench.json");
         bench.report.write(&path, &machine, serde_json::to_value(&exact)?)?;
-        println!("{} s; all of it as JSON: {}", start.elapsed().as_secs(), path.display());
+        println!("{} s; all figures as JSON: {}", start.elapsed().as_secs(), path.display());
         match &exact {
             Some(exact) if self.record => record::write(exact),
             _ => Ok(()),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Values of one quantity, measured again and again.
+/// The values of one quantity that was measured several times.
 #[derive(Debug, Clone, Default)]
 pub struct Samples(Vec<f64>);
 
@@ -29,8 +29,8 @@ impl Samples {
     }
 }
 
-/// The percentile of durations, in milliseconds: `percent` of them are at most this long. `sorted` is in
-/// ascending order.
+/// The percentile of durations, in milliseconds: at least `percent` % of them are at most this long. `sorted`
+/// is in ascending order.
 pub fn percentile_milliseconds(sorted: &[Duration], percent: usize) -> f64 {
     let rank = (sorted.len() * percent).div_ceil(100).clamp(1, sorted.len().max(1));
     sorted.get(rank - 1).map_or(f64::NAN, |duration| duration.as_secs_f64() * 1000.0)

@@ -66,15 +66,15 @@ pub(crate) async fn execute<H: Host>(
     };
     host.event(Level::Error, "command.failed", json!({"reason": error.to_string()}));
     if error == StateError::NotStored {
-        // Key-value has a fingerprint, but the table has no record. Without the fingerprint, the person's
-        // next message stores the record. If the fingerprint cannot be deleted, the first message of the next
-        // day stores the record.
+        // Key-value has a fingerprint, but the table has no record. Without the fingerprint, the bot stores
+        // the record at the person's next message. If the bot cannot delete the fingerprint, it stores the
+        // record at the first message of the next day.
         conversations.delete_fingerprint(&key).await;
     }
     Intent::Reply(words.not_remembered.into())
 }
 
-/// Stores the person's command, and then records the withdrawal for the runs.
+/// Stores the person's `stop` or `start` in the conversation, and then records it for the runs.
 async fn store_command<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -87,8 +87,8 @@ async fn store_command<H: Host>(
     Ok(done.into())
 }
 
-/// Records that alerts to this conversation are withdrawn. A run reads all recent withdrawals at once, and
-/// does not ask for each conversation.
+/// Records a withdrawal, or its end, for the runs. A run reads all recent withdrawals with one query, instead
+/// of looking up each conversation.
 async fn note_withdrawal<H: Host>(
     host: &H,
     settings: &BotSettings,
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn subscriptions_beyond_the_most_tags_are_refused() {
+    fn subscriptions_beyond_the_greatest_number_of_tags_are_refused() {
         let stage = known();
         for number in 0..MAX_TAGS {
             say(&stage, &format!("subscribe tag-{number}"));
@@ -204,17 +204,21 @@ mod tests {
             assert_eq!(say(&stage, text), Intent::Reply(words().not_remembered.into()), "{text}");
         }
         assert_eq!(stage.host.events("command.failed").len(), 4);
-        // A tag of a conversation without a record would find no conversation.
+        // Without a record the bot stores no tag, because an alert to the tag needs the address in the
+        // record.
         let stage = Stage::new();
         let known = fingerprint_key(&ConversationKey::of(&address()));
         stage.host.store.borrow_mut().insert(known, b"a fingerprint of a record that is gone".to_vec());
         assert_eq!(say(&stage, "subscribe x"), Intent::Reply(words().not_remembered.into()));
-        assert!(stage.host.store.borrow().is_empty(), "the next message stores the record");
+        assert!(
+            stage.host.store.borrow().is_empty(),
+            "the fingerprint is deleted, so the next message stores the record"
+        );
         stage.host.store_fails.set(true);
         assert_eq!(say(&stage, "subscribe x"), Intent::Reply(words().not_remembered.into()));
         assert_eq!(stage.host.events("conversation.fingerprint-not-deleted").len(), 1);
         stage.host.store_fails.set(false);
-        // A stop holds even so.
+        // The bot stores a `stop` even if the conversation has no record.
         assert_eq!(say(&stage, "stop"), Intent::Reply(words().stopped.into()));
         let standing = run(stage.conversations().delivery_state(&ConversationKey::of(&address()))).unwrap();
         assert!(standing.stopped);

@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn code_is_read_in_any_case_with_look_alike_letters() {
+    fn code_is_read_in_upper_or_lower_case_with_look_alike_letters() {
         let host = FakeHost::default();
         let code = codes("app", &[1]).issue(&TagScope::NoTenant, &tag("x"), host.now()).unwrap();
         let groups: Vec<_> = code.split('-').map(str::len).collect();

@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn trigger_before_its_time_is_503_and_after_its_end_is_not_sent() {
+    fn trigger_before_its_time_is_answered_503_and_after_its_end_is_not_sent() {
         for (field, time, answer, sent) in [
             ("expires", "2026-11-23T22:00:00Z", 200, 0),
             ("expires", "2026-11-23T22:00:01Z", 200, 1),

@@ -1,4 +1,5 @@
-//! Tables that are unreachable, that refuse the credential, or that contain foreign entities.
+//! Tables that are unreachable, that refuse the credential, or that contain foreign entities (entities that
+//! the bot did not write).
 
 use end_to_end::activity::message;
 use end_to_end::alerts::{self, alert, call, key_of, known, queued, targets, to_conversation};
@@ -12,10 +13,10 @@ use serde_json::{Value, json};
 use storage_table::{Entity, Key};
 
 end_to_end::cases!(
-    unreachable_tables_are_answered_503_and_lose_no_message,
+    calls_are_answered_503_and_lose_no_message_while_the_tables_are_unreachable,
     calls_succeed_again_when_the_tables_recover,
-    answers_are_counted_and_true_while_the_tables_are_down,
-    sas_without_table_rights_is_named_in_the_log,
+    replies_are_limited_and_truthful_while_the_tables_fail,
+    sas_without_table_rights_is_logged_with_the_needed_rights,
     foreign_entities_are_skipped,
     record_of_a_newer_version_is_not_changed,
     conversation_with_names_too_long_for_a_key_is_alerted,
@@ -50,7 +51,7 @@ fn expect_unavailable(stage: &Stage, id: &str) {
     assert_eq!(stage.connector.received().len(), before + 1, "the poller delivers no alert");
 }
 
-fn unreachable_tables_are_answered_503_and_lose_no_message(world: &World) {
+fn calls_are_answered_503_and_lose_no_message_while_the_tables_are_unreachable(world: &World) {
     let closed = ClosedPort::reserve();
     let stage = alerts::script(world).unreachable_tables(&closed).start();
     let envelope = crate::draining::envelope(&stage, "waiting", "a:2", "waiting");
@@ -75,7 +76,7 @@ fn calls_succeed_again_when_the_tables_recover(world: &World) {
     let mut body = to_conversation(&key, "during");
     body["idempotencyKey"] = "k".into();
     alert(&stage, &body).expect_error(503, "StateUnavailable");
-    // The bot does not store_command a command either, and replies so.
+    // The bot cannot store a command either, and its reply says so.
     let answered = stage.connector.received().len();
     stage.say(&message("a:1", "2", "stop"));
     assert!(stage.connector.wait_for(answered + 1)[answered].text().starts_with("Not done: "));
@@ -95,8 +96,9 @@ fn calls_succeed_again_when_the_tables_recover(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-/// The channel sends an activity again. Its message is on the queue, but the bot cannot look that up.
-fn answers_are_counted_and_true_while_the_tables_are_down(world: &World) {
+/// The channel sends an activity again. The message of the activity is on the queue already, but the bot
+/// cannot find that out without the tables.
+fn replies_are_limited_and_truthful_while_the_tables_fail(world: &World) {
     const ANSWERS: usize = 20;
     let tables = FaultyTables::start(&world.azurite().table_authority());
     let stage = alerts::script(world).variable("pace", "0").tables_at(tables.authority()).start();
@@ -110,13 +112,13 @@ fn answers_are_counted_and_true_while_the_tables_are_down(world: &World) {
     let said = stage.connector.received();
     let is_true = |text: &str| text.starts_with(NOT_ACCEPTED) || text.starts_with("Not done: ");
     assert!(said[1..].iter().all(|said| is_true(said.text())), "{said:?}");
-    // The minute may have changed in between.
+    // The limit is for one minute, and the next minute may have begun during the loop.
     assert!((1 + ANSWERS..=1 + 2 * ANSWERS).contains(&said.len()), "{} answers", said.len());
     stage.wait_for_events("conversation.silenced", 1);
     assert_eq!(stage.queue.count(), 1);
 }
 
-fn sas_without_table_rights_is_named_in_the_log(world: &World) {
+fn sas_without_table_rights_is_logged_with_the_needed_rights(world: &World) {
     const NEEDS: &str = "ss=qt, srt=co, sp=rdacup";
     let azurite = world.azurite();
     let sas = account_sas("q", "sco", "rwdlacup");
@@ -256,8 +258,9 @@ fn foreign_entities_are_skipped(world: &World) {
         "expected log lines about the skipped entities"
     );
 
-    // The person writes again, and the bot stores the conversation again. It does so at the second message,
-    // because key-value still claims that the record exists.
+    // The person writes again. The first command fails, because key-value still has the fingerprint of the
+    // broken record, and the bot deletes the fingerprint. At the second message the bot stores the
+    // conversation again.
     stage.say(&message("a:broken", "not done", "subscribe news"));
     assert_eq!(stage.connector.received().last().unwrap().text().split(':').next(), Some("Not done"));
     stage.say(&message("a:broken", "again", "subscribe news"));
@@ -280,8 +283,8 @@ fn record_of_a_newer_version_is_not_changed(world: &World) {
     );
     let before = conversations.get(&shard, &newer);
 
-    // The message changes the locale, so that the bot reads the table although key-value has the
-    // conversation.
+    // The bot reads the table only if the message does not match the fingerprint in key-value. So the message
+    // has another locale.
     let mut again = message("a:newer", "2", "hello again");
     again["locale"] = "fr-FR".into();
     stage.say(&again);
@@ -306,8 +309,8 @@ fn record_of_a_newer_version_is_not_changed(world: &World) {
 }
 
 fn conversation_with_names_too_long_for_a_key_is_alerted(world: &World) {
-    // A name of 23 repeats fits alone, but not behind the prefix of its key. A name of 60 repeats does not
-    // fit at all.
+    // An escaped user id of 23 repeats fits into a key alone, but not together with the key's prefix. A name
+    // of 60 repeats does not even fit alone.
     for repeats in [23, 60] {
         expect_alerted_with_long_names(world, repeats);
     }
@@ -317,7 +320,7 @@ fn expect_alerted_with_long_names(world: &World, repeats: usize) {
     let stage = alerts::script(world).variable("pace", "0").start();
     let long = |what: &str| format!("{what}/\\#?ü'%🍕").repeat(repeats);
     let (conversation, user, tenant) = (long("a:"), long("29:"), long("tenant"));
-    // With a slash, the id would mean a channel and its user.
+    // The object id has no slash, because a `user` with a slash means a channel and the id of its user.
     let entra = "entra?ü'%🍕".repeat(repeats);
     let mut activity = message(&conversation, &long("id"), "subscribe news");
     activity["from"] = json!({"id": user, "aadObjectId": entra, "name": "Long"});

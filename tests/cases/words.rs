@@ -15,7 +15,7 @@ end_to_end::cases!(
     help_lists_every_command,
     locale_of_the_activity_picks_the_language_of_the_answer,
     text_of_the_bot_in_another_language_is_not_answered,
-    commands_are_whole_messages_in_any_case,
+    commands_are_whole_messages_in_upper_or_lower_case,
     command_with_a_mention_in_a_channel_is_obeyed,
     reminder_is_delivered_when_it_is_due,
     reminder_can_be_cancelled,
@@ -153,7 +153,7 @@ fn text_of_the_bot_in_another_language_is_not_answered(world: &World) {
     assert_eq!(stage.queue.count(), 0, "expected nothing on the queue");
 }
 
-fn commands_are_whole_messages_in_any_case(world: &World) {
+fn commands_are_whole_messages_in_upper_or_lower_case(world: &World) {
     let stage = alerts::stage(world);
     for text in ["HELP", " Stop ", "START", "Subscribe X"] {
         assert!(!answer_to(&stage, text).starts_with("Queued:"), "{text}");

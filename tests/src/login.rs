@@ -1,8 +1,8 @@
 //! A fake of the Entra login host. It gives the bot tokens, and accepts exactly the request that Entra
 //! documents.
 //!
-//! Any other request is answered 500 with the reason. The fake keeps that complaint, and fails the test when
-//! it is dropped.
+//! The fake answers any other request with 500 and the reason. It also keeps the reason, and fails the test
+//! when the fake is dropped.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,13 +20,13 @@ use crate::loopback_server::LoopbackServer;
 use crate::openid::{Documents, OpenId};
 use crate::stage::{APP_ID, TENANT};
 
-/// The bot's client secret. It contains letters that a form has to escape.
+/// The bot's client secret. It contains characters that a form has to escape.
 pub const SECRET: &str = "an e2e secret: ~&=+%/ü";
 /// The bot's federated token.
 pub const FEDERATED: &str = "e2e-federated.token.text";
 const PRIVATE_KEY: &str = include_str!("../../crates/bot-framework/tests/keys/pkcs8.pem");
 const CERTIFICATE: &str = include_str!("../../crates/bot-framework/tests/keys/certificate.pem");
-/// The output of `openssl x509 -outform der | sha256sum`, as base64url.
+/// The SHA-256 of `CERTIFICATE`: the output of `openssl x509 -outform der | sha256sum`, as base64url.
 const THUMBPRINT: &str = "Pjt0bBVCnjTOJpszfS1yzjicseZ4VfhyEmgFfeTRUEQ";
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -78,7 +78,7 @@ struct State {
 }
 
 impl Login {
-    /// Starts a login host that expects this proof of the bot.
+    /// Starts a login host that gives a token only if the bot proves its identity with `proof`.
     pub fn start(proof: Proof) -> Self {
         let state = Arc::new(Mutex::new(State {
             proof,
@@ -103,12 +103,12 @@ impl Login {
         format!("http://{}", self.server.authority())
     }
 
-    /// Also serves the documents of these issuers.
+    /// Makes the login host also serve the metadata and the signing keys of these issuers.
     pub fn publish(&self, issuer: &OpenId) {
         lock(&self.state).documents = Some(issuer.documents());
     }
 
-    /// The tokens that were and will be issued.
+    /// The tokens of this login host, also those that it issues later.
     pub fn tokens(&self) -> Tokens {
         self.tokens.clone()
     }
@@ -118,13 +118,13 @@ impl Login {
         lock(&self.state).requests
     }
 
-    /// Answers the next proper request so, instead of with a token.
+    /// Answers the next request that passes the checks with `answer` instead of a token.
     pub fn then(&self, answer: http::Response<Bytes>) {
         lock(&self.state).scripted.push_back(answer);
     }
 
-    /// Refuses the next proper request as Entra does: with this number, and with a text that quotes what the
-    /// bot sent.
+    /// Refuses the next request that passes the checks as Entra does: with this error code, and with a text
+    /// that seems to quote the request.
     pub fn then_refuse(&self, code: u32) {
         let description = format!("AADSTS{code}: hunter2 is what was sent.\r\nTrace ID: x");
         let body =

@@ -1,4 +1,4 @@
-//! The baseline: the same handlers, compiled natively, behind the same routes.
+//! The baseline: the components' handlers, compiled natively, behind the components' routes.
 
 mod host;
 mod server;

@@ -12,7 +12,7 @@ use http::{HeaderValue, Method};
 
 use super::{Stub, answer};
 
-/// A queue service with one queue, which exists.
+/// A queue service with one queue, which exists from the start.
 #[derive(Debug)]
 pub struct Queue(Stub<Messages>);
 
@@ -21,7 +21,7 @@ struct Messages {
     next_id: u64,
     last_put: Option<Instant>,
     visible: VecDeque<Message>,
-    /// By id. No lease expires here, because a run ends long before that.
+    /// By id. The stub never ends a lease, because a run ends long before its leases would.
     leased: HashMap<String, Message>,
 }
 
@@ -62,7 +62,7 @@ impl Queue {
         messages.visible.len() + messages.leased.len()
     }
 
-    /// Whether nothing is left, leased messages included.
+    /// Whether the queue has no message, neither a visible nor a leased one.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -51,8 +51,8 @@ fn is_token(text: &str) -> bool {
     text.bytes().filter(|byte| *byte == b'.').count() == 2
 }
 
-/// Verifies a token of Entra. Returns the name and the scopes of the application. The bot reads only
-/// variables until it has checked the claims, so that a wrong token costs no call.
+/// Verifies a token of Entra. Returns the name and the scopes of the application. The bot checks the claims
+/// before it reads key-value or sends a request, so a token with wrong claims causes neither.
 async fn of_token<H: Host>(
     host: &H,
     keys: &AlertKeys,
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn authorization_is_one_bearer_header_in_any_case() {
+    fn exactly_one_bearer_header_in_upper_or_lower_case_is_accepted() {
         let host = host(&entry(""), "required");
         let bearer = |scheme: &str, key: &str| format!("{scheme} {key}");
         for (authorization, expected) in [
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn key_that_has_ended_is_401_and_the_log_has_the_reason() {
+    fn key_that_has_ended_is_answered_401_and_the_log_has_the_reason() {
         let host = host(&entry(":2026-11-22"), "required");
         assert_eq!(admitted(&host, &[&format!("Bearer {KEY}")]), Err("401 Unauthorized".into()));
         let refused = &host.events("alert.key-refused")[0];
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn token_of_an_unknown_issuer_costs_no_call() {
+    fn token_of_an_unknown_issuer_is_refused_without_an_outbound_call() {
         let part = |json: &str| URL_SAFE_NO_PAD.encode(json);
         let header = part(r#"{"alg":"RS256","kid":"k"}"#);
         let token =

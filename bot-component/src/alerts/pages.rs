@@ -22,7 +22,7 @@ use crate::settings::{BotSettings, CallerSettings};
 
 const KEY: &str = "an-alert-key-for-tests";
 
-/// A key that is restricted to one tenant, and its entry.
+/// A key that is restricted to one tenant, and its entry in `alertkeys`.
 const OF_FOREIGN: (&str, &str) = (
     "pbk_0123456789abcdef0123456789abcdef",
     "ci:send+tenant=foreign:4344e8cb2e757661e80e17eb183a63ba2e58848f07a1f58f8f8be8764abd9f4c",
@@ -78,7 +78,7 @@ impl Bot {
         self.settings.conversations(&self.host, Deadline::after(&self.host, Duration::from_secs(10)))
     }
 
-    /// A conversation that subscribes to these tags.
+    /// Stores a conversation that subscribes to these tags. Returns its key.
     fn add(&self, reference: &ConversationReference, tags: &[&str]) -> String {
         let key = ConversationKey::of(reference);
         run(self.conversations().record_activity(reference, Sign::Message, None)).unwrap();
@@ -152,7 +152,7 @@ impl Bot {
         unreachable!()
     }
 
-    /// The number of reading calls of the table service so far.
+    /// The number of GET requests to the table service so far.
     fn reads(&self) -> usize {
         let sent = self.host.sent.borrow();
         let is_read = |request: &&Request<Bytes>| {
@@ -213,7 +213,7 @@ fn tag_with_1100_subscribers_takes_two_calls() {
 }
 
 #[test]
-fn page_that_was_cut_off_is_repeated_also_after_new_subscriptions() {
+fn page_that_failed_is_the_same_when_repeated_after_new_subscriptions() {
     let bot = Bot::new();
     let crowd = bot.crowd(0..150, &["crowd"]);
     let body = json!({"to": {"tag": "crowd"}, "text": "hello", "idempotencyKey": "k"});
@@ -229,7 +229,7 @@ fn page_that_was_cut_off_is_repeated_also_after_new_subscriptions() {
     assert!(again.iter().all(|alert| alert["status"] == "queued"), "{again:?}");
     assert_eq!(conversations(&again[..100]), failed, "the first page is the same");
     let all = conversations(again);
-    assert!(crowd.is_subset(&all), "expected an alert for every first subscriber");
+    assert!(crowd.is_subset(&all), "expected an alert for everyone who subscribed before the first call");
     assert_eq!(bot.host.events("queue.put.failed").len() + again.len(), bot.puts());
 }
 
@@ -238,7 +238,7 @@ fn call_that_fails_on_a_later_page_reports_its_alerts_and_next() {
     let bot = Bot::new();
     let crowd = bot.crowd(0..250, &["crowd"]);
     let body = json!({"to": {"tag": "crowd"}, "text": "hello"});
-    // The queue fails on the second page. So the third page does not begin.
+    // The queue fails on the second page. So the bot does not begin the third page.
     bot.room.set(150);
     let (status, answer) = bot.alert(&body);
     let alerts = answer["alerts"].as_array().unwrap();

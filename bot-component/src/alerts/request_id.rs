@@ -14,7 +14,8 @@ const MAX_CHARACTERS: usize = 64;
 pub(super) struct RequestId(String);
 
 impl RequestId {
-    /// The id that the caller sent, if it is valid, so that both logs name the same id. Otherwise a new id.
+    /// The id that the caller sent, if it is valid. The caller's log and the bot's log then have the same id.
+    /// Otherwise a new id.
     pub(super) fn of(host: &impl Randomness, headers: &HeaderMap) -> Self {
         let sent = headers.get(HEADER).and_then(|value| value.to_str().ok()).filter(|text| is_id(text));
         Self(sent.map_or_else(
@@ -57,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn id_of_the_caller_is_used_if_it_is_short_and_has_safe_characters() {
+    fn id_of_the_caller_is_used_if_it_is_short_and_has_only_safe_characters() {
         let host = FakeHost::default();
         let longest = "x".repeat(64);
         for sent in ["a", "0HMVD9-1:00000001", "Root=1-67891233/abc+def@x_y.z", &longest] {

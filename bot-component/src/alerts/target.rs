@@ -14,8 +14,8 @@ use crate::limits::MAX_TARGETS;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::BotSettings;
 
-/// How many elements of `to` are looked up at once. The lookup of a person already makes several calls at
-/// once.
+/// How many elements of `to` are looked up at once. The number is small, because the lookup of one person
+/// makes several calls at once.
 const FOUND_AT_ONCE: usize = 8;
 
 /// The expected form of a tag, for errors.
@@ -74,9 +74,10 @@ enum Form {
 pub(super) struct Target {
     pub(super) key: ConversationKey,
     pub(super) address: ConversationReference,
-    /// Why the conversation gets no alert now.
+    /// The reason why the conversation gets no alert now, or `None` if it gets one.
     pub(super) held: Option<Held>,
-    /// Whether a tag named the conversation. The sender then does not know which conversations get the alert.
+    /// Whether a tag named the conversation. The caller does not know the subscribers of a tag, so an alert
+    /// that is too large for one of them is still sent to the others.
     pub(super) is_subscriber: bool,
 }
 
@@ -107,8 +108,8 @@ pub(super) enum Held {
     Stopped,
     /// The channel reported that the person cannot be reached.
     Paused,
-    /// The Connector is not trusted, or the tenant is not in `tenants`. The conversation was stored in
-    /// another mode, or with other values of the variables.
+    /// The Connector is not trusted, or the tenant is not in `tenants`. The bot stored the conversation when
+    /// `authmode` or other variables had other values.
     Untrusted,
 }
 
@@ -187,9 +188,10 @@ pub(super) fn read_tenant(fields: &mut Fields) -> Result<Option<String>, FieldEr
     }
 }
 
-/// Finds the conversations that `to` names one by one, without tags, each once. An unknown conversation is an
-/// error of the whole call, so that no call is done by half. On a later page it is skipped, because the first
-/// page has found it.
+/// Finds the conversations of all elements of `to` that are not tags. The result has each conversation once.
+/// On the first page the bot refuses the whole call if a conversation is unknown, so that it never queues
+/// only a part of the alerts. On a later page the bot skips an unknown conversation, because the conversation
+/// was known on the first page.
 pub(super) async fn named<H: Host>(
     conversations: &Conversations<'_, H>,
     settings: &BotSettings,
@@ -239,7 +241,7 @@ async fn find<H: Host>(
                 return Err(AlertRejection::TenantNotAllowed { path: path.clone() }.into());
             }
             let key = ConversationKey::of(address);
-            // `stop` holds in whatever form the caller names the conversation.
+            // A `stop` in the conversation also holds if the caller names the conversation by its address.
             let known = of_key(named, &key);
             let standing = known.map(|known| known.standing).unwrap_or_default();
             let held = held_by_person(standing.stopped, standing.paused);
@@ -274,7 +276,7 @@ fn from_the_bot(
         let app_id = app_id.filter(|_| address.channel_id == "msteams")?;
         Some(ChannelAccount::with_id(format!("28:{app_id}")))
     };
-    // In anonymous mode the bot has no id, and the programs on loopback accept every id.
+    // In anonymous mode the bot has no app id. It talks only to programs on loopback, which accept every id.
     let of_tests = || app_id.is_none().then(|| ChannelAccount::with_id("bot"));
     address.bot = heard.and_then(|heard| heard.bot.clone()).or_else(of_teams).or_else(of_tests);
     match address.bot {

@@ -185,7 +185,7 @@ fn repeated_call_within_the_term_reports_the_cancelled_alert() {
 }
 
 #[test]
-fn changed_body_with_the_same_key_is_422_until_the_term_ends() {
+fn changed_body_with_the_same_key_is_answered_422_until_the_term_ends() {
     for (at, _) in moments() {
         for is_cancelled in [false, true] {
             let bot = Bot::new(at);
@@ -207,7 +207,7 @@ fn changed_body_with_the_same_key_is_422_until_the_term_ends() {
 }
 
 #[test]
-fn cancel_of_an_unknown_alert_is_404_and_of_a_delivered_alert_409() {
+fn cancel_of_an_unknown_alert_is_answered_404_and_of_a_delivered_alert_409() {
     let bot = Bot::new(Duration::ZERO);
     let id = bot.accepted("x").0;
     let unknown = format!("{}{}", &id[..4], "0".repeat(28));

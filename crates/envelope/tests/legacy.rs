@@ -73,7 +73,7 @@ fn golden_file_becomes_its_envelope_of_version_1() {
 }
 
 #[test]
-fn key_is_read_in_any_case() {
+fn key_is_read_in_upper_or_lower_case() {
     let pascal = |key: &str| key[..1].to_ascii_uppercase() + &key[1..];
     for (name, _, json, _) in GOLDEN {
         // Each key of an account in these files is a known key. `dialog` is not, and the envelope does not

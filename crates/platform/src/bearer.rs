@@ -1,7 +1,7 @@
 //! The value of an `Authorization` header with the scheme `Bearer` (RFC 6750).
 
-/// Returns the credential of `Bearer <credential>`. The scheme may be in any case (RFC 9110 section 11.1).
-/// Exactly one space separates the scheme from the credential.
+/// Returns the credential of `Bearer <credential>`. The scheme may be in upper or lower case (RFC 9110
+/// section 11.1). Exactly one space separates the scheme from the credential.
 pub fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, credential) = authorization.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(credential)
@@ -12,7 +12,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bearer_with_scheme_in_any_case_and_one_space_returns_the_credential() {
+    fn bearer_with_scheme_in_upper_or_lower_case_and_one_space_returns_the_credential() {
         for (value, expected) in [
             ("Bearer x", Some("x")),
             ("bearer x", Some("x")),

@@ -60,7 +60,7 @@ impl TransportError {
         Self::BodyLost(Box::new(BodyLost { status, headers, problem }))
     }
 
-    /// Whether the request may have arrived at the server and had its effect.
+    /// Whether the request may have arrived at the server and may have taken effect.
     pub fn may_have_arrived(&self) -> bool {
         match self {
             Self::Denied | Self::NotSent(_) => false,

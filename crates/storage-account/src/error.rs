@@ -47,7 +47,7 @@ pub enum Failure {
 pub struct Failed {
     /// How the last attempt ended.
     pub failure: Failure,
-    /// Whether an attempt of this call before the last one may have had its effect. Concurrent calls do not
+    /// Whether an attempt of this call before the last one may have taken effect. Concurrent calls do not
     /// count.
     pub may_be_done: bool,
     /// Whether an attempt, the last one too, has an unknown result.
@@ -74,7 +74,7 @@ impl Failure {
         }
     }
 
-    /// Whether the attempt may have had its effect.
+    /// Whether the attempt may have taken effect.
     pub(crate) fn may_have_arrived(&self) -> bool {
         match self {
             Self::Answered(_) => true,
@@ -83,9 +83,9 @@ impl Failure {
         }
     }
 
-    /// Whether the attempt may or may not have had its effect. A service that refuses a call for now (429,
-    /// 503) has done nothing. After a time-out (408, 500 `OperationTimedOut`) or a gateway's failure the
-    /// effect is unknown.
+    /// Whether the attempt may or may not have taken effect. A service that refuses a call for now (429, 503)
+    /// has done nothing. After a time-out (408, 500 `OperationTimedOut`) or a gateway's failure the effect is
+    /// unknown.
     pub(crate) fn is_doubtful(&self) -> bool {
         match self {
             Self::Answered(answer) => matches!(answer.status().as_u16(), 408 | 500 | 502 | 504),

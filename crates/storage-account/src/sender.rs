@@ -35,7 +35,7 @@ pub struct Sender<'a, H> {
 pub struct Sent {
     /// The answer. Its status is 2xx.
     pub answer: Response<Bytes>,
-    /// Whether an attempt before the last one may have had its effect.
+    /// Whether an attempt before the last one may have taken effect.
     pub may_be_done: bool,
     /// Whether an attempt before the last one has an unknown result.
     pub is_doubtful: bool,

@@ -94,7 +94,7 @@ pub enum Hidden {
     /// A later attempt found the message with another receipt. An earlier attempt may have hidden the message
     /// and changed the receipt, or the lease had ended before.
     Perhaps,
-    /// A later attempt found no such message, and an earlier attempt may have had its effect.
+    /// A later attempt found no such message, and an earlier attempt may have taken effect.
     Gone,
 }
 
@@ -228,7 +228,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         xml::read_messages(answer.body())?.into_iter().map(|mut fields| fields.take("MessageText")).collect()
     }
 
-    /// Delete Message. If an earlier attempt may have had its effect, a missing message counts as deleted.
+    /// Delete Message. If an earlier attempt may have taken effect, a missing message counts as deleted.
     pub async fn delete(&self, id: &MessageId, receipt: &PopReceipt) -> Result<(), QueueError> {
         self.delete_noting_trouble(id, receipt, async || {}).await
     }
@@ -285,7 +285,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
 
     /// [`QueueClient::update`] for a caller that does not need the new receipt.
     ///
-    /// An earlier attempt may have had its effect and changed the receipt. In that case, an invalid receipt
+    /// An earlier attempt may have taken effect and changed the receipt. In that case, an invalid receipt
     /// counts as a success, and [`Hidden`] shows how sure the success is.
     pub async fn hide(
         &self,

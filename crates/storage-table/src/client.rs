@@ -132,7 +132,7 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
     }
 
     /// Merge Entity: sets these properties and keeps the others, if the entity has this version. Without
-    /// `etag`, any version will do.
+    /// `etag`, the version does not matter.
     pub async fn merge(&self, entity: &Entity, etag: Option<&ETag>) -> Result<Conditional, TableError> {
         self.update(Method::PATCH, entity, etag).await
     }
@@ -176,8 +176,8 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         etag_of(sent.answer.headers())
     }
 
-    /// Delete Entity, if the entity has this version. Without `etag`, any version will do. If an earlier
-    /// attempt may have had its effect, a missing entity counts as deleted.
+    /// Delete Entity, if the entity has this version. Without `etag`, the version does not matter. If an
+    /// earlier attempt may have taken effect, a missing entity counts as deleted.
     pub async fn delete(&self, key: &Key, etag: Option<&ETag>) -> Result<Deleted, TableError> {
         key.check()?;
         let call = call::matching(call::new(Method::DELETE, entity_path(self.table, key)), etag)?;
@@ -203,12 +203,12 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
     /// Entity group transaction: does all operations or none. It holds 1 to 100 operations on different
     /// entities of one partition, in a request of at most 4 MiB.
     ///
-    /// If an earlier attempt may have had its effect and the repeated transaction is refused, the client
-    /// reads the first entity that the transaction writes. If this transaction wrote that entity, the
-    /// transaction is done.
+    /// If an earlier attempt may have taken effect and the repeated transaction is refused, the client reads
+    /// the first entity that the transaction writes. If this transaction wrote that entity, the transaction
+    /// is done.
     ///
-    /// A transaction of deletes alone writes no entity. If an earlier attempt did it, the result is a refusal
-    /// with 404, and the caller has to find out whether the entities are deleted.
+    /// A transaction that only deletes writes no entity. If an earlier attempt did it, the result is a
+    /// refusal with 404, and the caller has to find out whether the entities are deleted.
     pub async fn batch(&self, operations: &[Operation<'_>]) -> Result<Batch, TableError> {
         let op = self.op();
         let account = self.sender.account();
@@ -305,7 +305,7 @@ struct Refusal {
     /// The status of the last attempt's answer, or nothing if that attempt had no answer.
     status: Option<u16>,
     error: TableError,
-    /// Whether an attempt before the last one may have had its effect.
+    /// Whether an attempt before the last one may have taken effect.
     may_be_done: bool,
 }
 

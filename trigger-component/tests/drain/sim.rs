@@ -56,7 +56,7 @@ pub(crate) struct Sim {
     faults: RefCell<StorageRule>,
     table_faults: RefCell<StorageRule>,
     runs: Cell<usize>,
-    /// The latency of every call, in each direction.
+    /// The latency of every call except those to the login host, in each direction.
     latency: Duration,
 }
 
@@ -232,7 +232,7 @@ impl Sim {
         self.random(2);
         let mut asked = false;
         std::future::poll_fn(|context| {
-            // A sleep of zero also yields once, so that the other jobs go on.
+            // A sleep of zero also yields once, so that the other jobs of the run go on.
             if self.now() >= until && std::mem::replace(&mut asked, true) {
                 return Poll::Ready(());
             }
@@ -333,7 +333,7 @@ impl Sim {
         Ok(answer.body(Bytes::from_static(code.as_bytes())).unwrap())
     }
 
-    /// Returns the row keys of the stored lines.
+    /// Returns the row keys of the stored waiting lines.
     pub(crate) fn lines_left(&self) -> Vec<String> {
         let rows = self.tables.borrow().entities("proactivebotruns").clone();
         rows.into_keys().map(|(_, row)| row).filter(|row| row.starts_with("line.")).collect()
@@ -369,7 +369,7 @@ struct OnItsWay<'a> {
 }
 
 impl OnItsWay<'_> {
-    /// Ends the wait: the run was not killed, so it does the Delete itself.
+    /// Prevents the Delete in `drop`, because the run was not killed and does the Delete itself.
     fn sender_lives(mut self) {
         self.delete = None;
     }

@@ -74,7 +74,7 @@ enum Kind {
 }
 
 impl<'a> Operation<'a> {
-    /// Reads a request, whose path is percent-decoded. `None` if it is no operation.
+    /// Reads a request. `path` is percent-decoded already. `None` if the request is no operation.
     pub(super) fn parse(method: &str, path: &str, if_match: Option<&'a str>, body: &[u8]) -> Option<Self> {
         let kind = match method {
             "POST" => Kind::Insert,
@@ -156,7 +156,7 @@ impl Entities {
         self.table(table)?.get(key).ok_or(Refusal::MISSING)
     }
 
-    /// Executes an operation. Returns the entity's new ETag, and `None` after a deletion.
+    /// Executes an operation. Returns the entity's new ETag, or `None` after a deletion.
     pub(super) fn write(&mut self, operation: &Operation<'_>) -> Result<Option<String>, Refusal> {
         let Operation { kind, table, key, if_match, properties } = operation;
         let table = self.tables.get_mut(&table.to_ascii_lowercase()).ok_or(Refusal::TABLE_MISSING)?;
@@ -218,9 +218,9 @@ impl Entities {
         Ok(etags)
     }
 
-    /// Copies the rows whose row keys begin with the 32 digits of `of`, once for each of `keys`. Rows in the
-    /// partition of the first digit of `of` go to the partition of the new key's first digit; other rows keep
-    /// their partition.
+    /// Copies the rows whose row keys begin with the conversation key `of`, once for each of `keys`. The name
+    /// of a conversation's partition contains the first digit of its key, so copies of rows in that partition
+    /// get the partition of the new key. Copies of other rows keep their partition.
     pub(super) fn copy_rows(&mut self, of: &str, keys: impl Iterator<Item = String> + Clone) {
         let shard = |key: &str| format!("c{}", &key[..1]);
         for table in self.tables.values_mut() {

@@ -180,7 +180,7 @@ fn address_without_the_bot_is_completed_or_refused() {
 }
 
 #[test]
-fn call_is_503_if_the_table_service_refuses_and_the_log_has_the_reason() {
+fn call_is_answered_503_if_the_table_service_refuses_and_the_log_has_the_reason() {
     let stage = Stage::new();
     stage.refuse_tables();
     for to in [json!({"user": "d"}), json!({"tag": "x"}), json!({"address": reference("a", HERE).to_json()})]

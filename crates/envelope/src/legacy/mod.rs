@@ -1,6 +1,6 @@
 //! Readers for the messages of bots before version 1: the 2017 template in Node.js, its two versions in C#,
-//! and the `ContinueConversation` events of Composer. Keys are read in any case, because C# messages mix
-//! Pascal case and camel case.
+//! and the `ContinueConversation` events of Composer. Keys are read in upper or lower case, because C#
+//! messages mix Pascal case and camel case.
 //!
 //! Such a message has only an address and a text. Its carrier supplies the id and the time ([`Arrival`]).
 //! The code that sends the alert decides whether the address is trusted, and ignores the message's own

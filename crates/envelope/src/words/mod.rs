@@ -102,9 +102,9 @@ impl Words {
         Self::in_locale(address.locale.as_deref())
     }
 
-    /// The texts in the language of a `locale`, a tag of BCP 47. Only its first part counts, in any case;
-    /// `_` separates parts as `-` does. English if the locale is missing, or has another language than the
-    /// tables.
+    /// The texts in the language of a `locale`, a tag of BCP 47. Only its first part counts, in upper or
+    /// lower case; `_` separates parts as `-` does. English if the locale is missing, or has another language
+    /// than the tables.
     fn in_locale(locale: Option<&str>) -> &'static Self {
         let language = locale.and_then(|tag| tag.split(['-', '_']).next()).unwrap_or_default();
         TABLES

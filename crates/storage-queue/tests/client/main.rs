@@ -1,5 +1,5 @@
-//! Tests of the client against scripted answers: its requests (the signing vectors), its results, and its
-//! repeated calls.
+//! Tests of the client against scripted answers: its requests, whose signatures must be those of the test
+//! vectors, its results, and its repeated calls.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,7 +16,8 @@ use platform::{Clock, Deadline, TransportError};
 use storage_queue::{Account, Created, PutOptions, QueueClient, QueueError, QueueName, TimeToLive};
 
 const EMULATOR: &str = "UseDevelopmentStorage=true";
-/// The account of the vectors V9 and V10: the same account, with its name in the host instead of the path.
+/// The account of the test vectors V9 and V10: the account of `EMULATOR`, with its name in the host instead
+/// of the path.
 const HOST_STYLE: &str = "AccountName=devstoreaccount1;QueueEndpoint=http://devstoreaccount1.queue.localhost:10001;\
     AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 const SAS: &str = "AccountName=contoso;SharedAccessSignature=?sv=2021-12-02&sp=raup&sig=y%2BiKjadf%3D";

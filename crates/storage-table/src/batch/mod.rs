@@ -20,11 +20,11 @@ pub enum Operation<'e> {
     Put(&'e Entity),
     /// Insert Or Merge Entity.
     PutMerge(&'e Entity),
-    /// Merge Entity, if the entity has this version. Without an ETag, any version will do.
+    /// Merge Entity, if the entity has this version. Without an ETag, the version does not matter.
     Merge(&'e Entity, Option<&'e ETag>),
     /// Update Entity, if the entity has this version.
     Replace(&'e Entity, &'e ETag),
-    /// Delete Entity, if the entity has this version. Without an ETag, any version will do.
+    /// Delete Entity, if the entity has this version. Without an ETag, the version does not matter.
     Delete(&'e Key, Option<&'e ETag>),
 }
 
@@ -46,7 +46,7 @@ impl<'e> Operation<'e> {
 pub enum Batch {
     /// Every operation was done.
     Done,
-    /// No operation was done, because of this one.
+    /// No operation was done, because the service refused this one.
     Refused {
         /// The index of the operation, counted from 0.
         index: usize,

@@ -22,7 +22,7 @@ pub(crate) struct Transaction<'e> {
 }
 
 impl<'e> Transaction<'e> {
-    /// Checks the operations and builds the request. Every entity that it writes has `op`.
+    /// Checks the operations and builds the request, which stores `op` in every entity that it writes.
     pub(crate) fn new(
         base: &str,
         table: &TableName,
@@ -56,7 +56,8 @@ impl<'e> Transaction<'e> {
         self.call.clone()
     }
 
-    /// Returns the key of the first entity that has the `op`.
+    /// Returns the key of the first entity in which the transaction stores its `op`. `None` if it only
+    /// deletes.
     pub(crate) fn first_written(&self) -> Option<&'e Key> {
         self.first_written
     }
@@ -84,7 +85,8 @@ fn check(operations: &[Operation<'_>]) -> Result<(), TableError> {
     Ok(())
 }
 
-/// Writes one operation as a request inside the request. It needs no date, no authorization, and no length.
+/// Writes one operation as a request inside the request. The inner request needs no date, no authorization,
+/// and no length.
 fn part(base: &str, table: &TableName, operation: Operation<'_>, op: &str) -> Result<String, TableError> {
     let keyed = |key: &Key| format!("{base}{}", entity_path(table, key));
     let write = |method: &str, entity: &Entity, condition: Option<Option<&ETag>>| {

@@ -111,7 +111,7 @@ fn fetch_that_ends_does_not_refill_the_bucket_that_other_requests_emptied() {
 
 /// A channel sends an activity again after 503, and not after 401.
 #[test]
-fn unknown_key_is_401_only_if_the_keys_were_fetched_a_moment_ago() {
+fn unknown_key_is_answered_401_only_if_the_keys_were_fetched_a_moment_ago() {
     let (host, issuer, new) = (bot(), TestKey::issuer(), TestKey::stranger());
     assert_eq!(call_with_key(&host, issuer), outcome_and_sent("channel", 2));
     assert_eq!(call_with_key(at(&host, 9), new), outcome_and_sent("UnknownKey", 2));

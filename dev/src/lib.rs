@@ -25,6 +25,7 @@ pub mod process_group;
 pub mod progress;
 pub mod python;
 mod run_note;
+pub mod spinkube;
 pub mod steps;
 pub mod tools;
 pub mod words;

@@ -10,7 +10,7 @@ use dev::host::HostKind;
 use dev::progress::quiet;
 use dev::python::{self, Program};
 use dev::steps::{cargo, loud};
-use dev::{build, deny, tools, words};
+use dev::{build, deny, spinkube, tools, words};
 
 #[derive(Debug, Args)]
 pub(crate) struct Test {
@@ -103,9 +103,30 @@ fn supply_chain(steps: &mut Steps) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Checks the recipe for Kubernetes.
+fn kubernetes(steps: &mut Steps) -> anyhow::Result<()> {
+    let validator = match steps.install("kubernetes-validate")? {
+        Program::There(program) => Some(program),
+        Program::Missing(why) => {
+            steps.skip("kubernetes-validate", why);
+            None
+        }
+    };
+    let mut skipped = Vec::new();
+    steps.run("deploy/spinkube", || {
+        skipped = spinkube::check(validator.as_deref())?;
+        Ok(())
+    })?;
+    for check in skipped {
+        steps.skip(check.name, check.why);
+    }
+    Ok(())
+}
+
 fn checks(steps: &mut Steps) -> anyhow::Result<()> {
     steps.run("words", || words::run(&crate::Cli::command()))?;
     supply_chain(steps)?;
+    kubernetes(steps)?;
     steps.run("format", || loud("format", cargo(&["fmt", "--all", "--check"])))?;
     let deny = ["--", "-D", "warnings"];
     let lint = |name: &str, arguments: &[&str]| {

@@ -43,6 +43,7 @@ mod round_trip;
 mod sandbox;
 mod seals;
 mod shared_state;
+mod spinkube;
 mod storm;
 mod table_contract;
 mod tables;
@@ -58,6 +59,7 @@ fn main() {
     let skipped = [
         Skipped { group: "browser", reason: dev::browser::MISSING, skip: Browser::find().is_none() },
         Skipped { group: "openapi", reason: openapi::MISSING, skip: openapi::schemathesis().is_none() },
+        Skipped { group: "spinkube", reason: spinkube::MISSING, skip: !spinkube::can_run() },
     ];
     end_to_end::suite::run(GROUPS, &skipped);
 }
@@ -105,6 +107,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("sandbox", sandbox::CASES),
     ("seals", seals::CASES),
     ("shared_state", shared_state::CASES),
+    ("spinkube", spinkube::CASES),
     ("storm", storm::CASES),
     ("table_contract", table_contract::CASES),
     ("tables", tables::CASES),

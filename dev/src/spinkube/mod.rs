@@ -1,0 +1,178 @@
+//! Checks the recipe for Kubernetes in `deploy/spinkube/`, without a cluster.
+//!
+//! - Kubernetes' own kinds, by the schemas of `kubernetes-validate`, a program from PyPI;
+//! - custom resources, by the schemas of their CRDs, which are not part of the project (`schema.rs`);
+//! - the names that the resources, the manifest and the scripts share (`references.rs`);
+//! - who reaches whom by the NetworkPolicies, as the README's table shows it (`reach.rs`);
+//! - the same for the bots' folders as `kubectl kustomize` renders them, where there is a kubectl.
+//!
+//! A real cluster checks more: admission, images, the operator's Deployment, and the network plug-in.
+
+mod reach;
+mod references;
+mod resource;
+mod schema;
+#[cfg(all(test, unix))]
+mod secret_tests;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, ensure};
+
+use self::references::Context;
+use self::resource::Resource;
+use crate::steps::silent;
+use crate::workspace::root;
+
+const FOLDER: &str = "deploy/spinkube";
+/// Files of Kubernetes' own kinds.
+const BUILT_IN: [&str; 7] =
+    ["account", "namespace", "poll", "network", "ingress", "quota", "../secret.example"];
+/// Files of custom resources.
+const CUSTOM: [&str; 2] = ["app", "../keda/poll"];
+/// The folders that a user applies.
+const APPLIED: [&str; 2] = ["bot", "many-bots"];
+/// The CRDs' files, in a folder beside the project.
+const CRDS: [&str; 4] = ["spinapps", "spinappexecutors", "scaledjobs", "triggerauthentications"];
+
+/// A check that could not be made.
+#[derive(Debug)]
+pub struct Skipped {
+    /// The check.
+    pub name: &'static str,
+    /// Why, and what to do.
+    pub why: String,
+}
+
+/// Makes all checks. `validator` is `kubernetes-validate`, if it is installed.
+pub fn check(validator: Option<&Path>) -> anyhow::Result<Vec<Skipped>> {
+    let root = root();
+    let mut skipped = Vec::new();
+    let (context, sources) = (context(&root)?, sources(&root)?);
+    let mut findings = check_sources(&context, &sources);
+    let readme = read(&root, &format!("{FOLDER}/README.md"))?;
+    findings.extend(missing_lines(&readme));
+
+    let mut custom = sources.clone();
+    match rendered(&root)? {
+        Some(bots) => {
+            for (namespace, resources) in &bots {
+                let of_bot =
+                    references::check(&context, resources).into_iter().chain(reach::check(resources));
+                findings.extend(of_bot.map(|finding| format!("{namespace}: {finding}")));
+            }
+            custom.extend(bots.into_values().flatten());
+        }
+        None => skipped.push(Skipped {
+            name: "deploy/spinkube: bots as kustomize renders them",
+            why: "kubectl: not found; install it to render the bots' folders".to_owned(),
+        }),
+    }
+    match crds(&root)? {
+        Some(crds) => findings.extend(check_custom(&crds, &custom)),
+        None => skipped.push(Skipped {
+            name: "deploy/spinkube: custom resources",
+            why: format!(
+                "{}: not found; put the CRDs of spin-operator 0.6.1 and KEDA 2.20.2 there",
+                crd_folder(&root).display()
+            ),
+        }),
+    }
+    ensure!(findings.is_empty(), "{FOLDER}: correct this:\n{}", findings.join("\n"));
+    if let Some(validator) = validator {
+        let mut command = Command::new(validator);
+        command.args(["--strict", "--quiet"]).args(built_in_files()).current_dir(&root);
+        silent(command)?;
+    }
+    Ok(skipped)
+}
+
+/// The arguments of `kubernetes-validate`.
+fn built_in_files() -> impl Iterator<Item = String> {
+    BUILT_IN.iter().map(|file| format!("{FOLDER}/base/{file}.yaml"))
+}
+
+fn context(root: &Path) -> anyhow::Result<Context> {
+    let example = Resource::read(root, &format!("{FOLDER}/secret.example.yaml"))?;
+    Ok(Context {
+        manifest: read(root, "deploy/spin.http.toml")?.parse().context("deploy/spin.http.toml")?,
+        example: example.into_iter().next().context("secret.example.yaml: expected a Secret")?,
+        script: read(root, &format!("{FOLDER}/make-secret.sh"))?,
+    })
+}
+
+/// The resources of a bot, with both ways to poll. kustomize makes the ConfigMap from `poll.sh`.
+fn sources(root: &Path) -> anyhow::Result<Vec<Resource>> {
+    let mut resources =
+        Resource::parse("base/kustomization.yaml", "{kind: ConfigMap, metadata: {name: poll}}")?;
+    let built_in = BUILT_IN.iter().filter(|file| !file.contains("secret"));
+    for file in built_in.chain(&CUSTOM) {
+        resources.extend(Resource::read(root, &format!("{FOLDER}/base/{file}.yaml"))?);
+    }
+    Ok(resources)
+}
+
+fn check_sources(context: &Context, sources: &[Resource]) -> Vec<String> {
+    [references::check(context, sources), reach::check(sources)].concat()
+}
+
+/// The lines of the table of who reaches whom that the README does not have.
+fn missing_lines(readme: &str) -> Vec<String> {
+    let lines = reach::TABLE.iter().map(reach::Line::markdown);
+    let missing = lines.filter(|line| !readme.lines().any(|known| known == line));
+    missing.map(|line| format!("{FOLDER}/README.md: the table does not have the line {line}")).collect()
+}
+
+/// The resources of each bot that the applied folders have, by namespace. `None` if there is no kubectl.
+fn rendered(root: &Path) -> anyhow::Result<Option<BTreeMap<String, Vec<Resource>>>> {
+    let mut bots: BTreeMap<String, Vec<Resource>> = BTreeMap::new();
+    for folder in APPLIED {
+        let Some(resources) = Resource::render(root, &format!("{FOLDER}/{folder}"))? else {
+            return Ok(None);
+        };
+        for resource in resources {
+            let is_namespace = resource.kind() == "Namespace";
+            let namespace = if is_namespace { resource.name() } else { resource.namespace() }.to_owned();
+            bots.entry(namespace).or_default().push(resource);
+        }
+    }
+    Ok(Some(bots))
+}
+
+fn crd_folder(root: &Path) -> PathBuf {
+    root.join("../shared/data/crds")
+}
+
+/// The CRDs; `None` if they are not on this machine.
+fn crds(root: &Path) -> anyhow::Result<Option<Vec<Resource>>> {
+    let folder = crd_folder(root);
+    if !folder.is_dir() {
+        return Ok(None);
+    }
+    let files = CRDS.iter().map(|name| Resource::read(&folder, &format!("{name}.yaml")));
+    Ok(Some(files.collect::<anyhow::Result<Vec<_>>>()?.concat()))
+}
+
+/// Checks every custom resource against its CRD.
+fn check_custom(crds: &[Resource], resources: &[Resource]) -> Vec<String> {
+    let is_custom = |resource: &&Resource| {
+        let version = resource.value["apiVersion"].as_str().unwrap_or_default();
+        version.contains(".dev/") || version.contains("keda.sh/")
+    };
+    resources
+        .iter()
+        .filter(is_custom)
+        .flat_map(|resource| match crds.iter().find_map(|crd| schema::check(crd, resource)) {
+            Some(findings) => findings,
+            None => vec![resource.finding("no CRD defines this kind; correct kind or apiVersion")],
+        })
+        .collect()
+}
+
+fn read(root: &Path, file: &str) -> anyhow::Result<String> {
+    std::fs::read_to_string(root.join(file)).with_context(|| format!("cannot read {file}"))
+}

@@ -1,0 +1,327 @@
+//! Compares the names that the resources of one bot, the manifest and the scripts share.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use toml::Table;
+
+use super::resource::{Resource, list, text};
+
+/// The variables without which the bot cannot run. `make-secret.sh` asks for the same ones.
+const NEEDED: [&str; 3] = ["microsoftappid", "storageconnection", "pollkey"];
+/// The Secret's keys whose values in the example are the user's own.
+const OWN_VALUES: [&str; 5] =
+    ["microsoftappid", "microsoftapptenantid", "microsoftapppassword", "storageconnection", "pollkey"];
+/// The longest poll (`curl -m`), in seconds.
+const LONGEST_POLL: u64 = 40;
+const PORT: u16 = 80;
+const POLL_ROUTE: &str = "/internal/poll";
+
+/// The files with which the resources are compared.
+#[derive(Debug)]
+pub(super) struct Context {
+    /// `deploy/spin.http.toml`
+    pub(super) manifest: Table,
+    /// `secret.example.yaml`
+    pub(super) example: Resource,
+    /// `make-secret.sh`
+    pub(super) script: String,
+}
+
+/// Checks the resources of one namespace.
+pub(super) fn check(context: &Context, resources: &[Resource]) -> Vec<String> {
+    let mut findings = Vec::new();
+    let apps: Vec<_> = resources.iter().filter(|resource| resource.kind() == "SpinApp").collect();
+    let [app] = apps[..] else {
+        return vec![format!("expected one SpinApp, found {}", apps.len())];
+    };
+    check_app(context, app, resources, &mut findings);
+    check_variables(context, app, &mut findings);
+    check_example(context, &mut findings);
+    for resource in resources {
+        check_secret_keys(context, resource, &resource.value, &mut findings);
+        check_config_maps(resources, resource, &resource.value, &mut findings);
+    }
+    check_ingress(context, app, resources, &mut findings);
+    check_polls(context, app, resources, &mut findings);
+    findings
+}
+
+/// The rules of the operator's webhook, and the routes of the checks.
+fn check_app(context: &Context, app: &Resource, resources: &[Resource], findings: &mut Vec<String>) {
+    let executor = text(&app.value, "/spec/executor");
+    let fits = |resource: &&Resource| resource.kind() == "SpinAppExecutor" && resource.name() == executor;
+    if resources.iter().find(fits).is_none() {
+        findings.push(app.finding(&format!("the namespace has no SpinAppExecutor {executor}; add it")));
+    }
+    let account = text(&app.value, "/spec/serviceAccountName");
+    let fits = |resource: &&Resource| resource.kind() == "ServiceAccount" && resource.name() == account;
+    if resources.iter().find(fits).is_none_or(|known| known.value["automountServiceAccountToken"] != false) {
+        findings.push(app.finding(&format!("no ServiceAccount {account:?} without a token exists; add it")));
+    }
+    let has_replicas = app.value["spec"]["replicas"].as_u64().is_some_and(|replicas| replicas > 0);
+    if has_replicas == (app.value["spec"]["enableAutoscaling"] == true) {
+        findings.push(app.finding("expected either replicas or enableAutoscaling; keep one"));
+    }
+    for check in ["readiness", "liveness"] {
+        let path = text(&app.value, &format!("/spec/checks/{check}/httpGet/path"));
+        // Spin itself answers the second route.
+        if !(is_route(context, path) || path == "/.well-known/spin/health") {
+            findings.push(app.finding(&format!("{check}: the app has no route {path:?}; correct the path")));
+        }
+    }
+}
+
+fn check_variables(context: &Context, app: &Resource, findings: &mut Vec<String>) {
+    let variables = list(&app.value, "/spec/variables");
+    let found: BTreeSet<&str> = variables.iter().map(|variable| text(variable, "/name")).collect();
+    let expected: BTreeSet<&str> = declared(context).map(|(name, _)| name).collect();
+    if found.len() != variables.len() {
+        findings.push(app.finding("a variable is listed twice; keep one"));
+    }
+    for name in expected.symmetric_difference(&found) {
+        findings.push(app.finding(&format!(
+            "variable {name}: expected in both the SpinApp and deploy/spin.http.toml; add or delete it"
+        )));
+    }
+    for variable in variables {
+        let (name, reference) = (text(variable, "/name"), &variable["valueFrom"]["secretKeyRef"]);
+        if reference["key"] != name || reference["name"] != context.example.name() {
+            findings.push(app.finding(&format!(
+                "variable {name}: expected the key {name} of the Secret {}, found {reference}",
+                context.example.name()
+            )));
+        }
+        if NEEDED.contains(&name) == (reference["optional"] == true) {
+            findings.push(
+                app.finding(&format!(
+                    "variable {name}: expected `optional` unless the bot needs the variable"
+                )),
+            );
+        }
+    }
+    if !context.script.contains(&format!("\"{}\"", NEEDED.join(" "))) {
+        findings.push(format!("make-secret.sh: expected it to need {NEEDED:?}, as the SpinApp does"));
+    }
+}
+
+/// The example has every key, with the manifest's default unless the value is the user's own.
+fn check_example(context: &Context, findings: &mut Vec<String>) {
+    let empty = serde_json::Map::new();
+    let values = context.example.value["stringData"].as_object().unwrap_or(&empty);
+    let known: BTreeSet<&str> = declared(context).map(|(name, _)| name).collect();
+    for name in values.keys().filter(|name| !known.contains(name.as_str())) {
+        findings.push(context.example.finding(&format!("the bot has no variable {name}; delete the key")));
+    }
+    for (name, default) in declared(context) {
+        match values.get(name) {
+            None => findings.push(context.example.finding(&format!("the key {name} is missing; add it"))),
+            Some(value) if !OWN_VALUES.contains(&name) && value != default => findings.push(
+                context
+                    .example
+                    .finding(&format!("key {name}: expected the default {default:?}, found {value}")),
+            ),
+            Some(_) => {}
+        }
+    }
+}
+
+/// Every reference to a key of a Secret, at any depth.
+fn check_secret_keys(context: &Context, resource: &Resource, value: &Value, findings: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                if name == "secretKeyRef" {
+                    check_secret_key(context, resource, member, findings);
+                }
+                for reference in list(value, "/secretTargetRef").iter().filter(|_| name == "secretTargetRef")
+                {
+                    check_secret_key(context, resource, reference, findings);
+                }
+                check_secret_keys(context, resource, member, findings);
+            }
+        }
+        Value::Array(items) => {
+            items.iter().for_each(|item| check_secret_keys(context, resource, item, findings));
+        }
+        _ => {}
+    }
+}
+
+fn check_secret_key(context: &Context, resource: &Resource, reference: &Value, findings: &mut Vec<String>) {
+    let has_key = context.example.value["stringData"].get(text(reference, "/key")).is_some();
+    if !has_key || text(reference, "/name") != context.example.name() {
+        findings
+            .push(resource.finding(&format!("secret.example.yaml has no such Secret or key: {reference}")));
+    }
+}
+
+fn check_config_maps(resources: &[Resource], resource: &Resource, value: &Value, findings: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                if name == "configMap" {
+                    let wanted = text(member, "/name");
+                    let fits = |known: &&Resource| known.kind() == "ConfigMap" && known.name() == wanted;
+                    if resources.iter().find(fits).is_none() {
+                        findings.push(
+                            resource.finding(&format!("no ConfigMap {wanted} exists; correct the name")),
+                        );
+                    }
+                }
+                check_config_maps(resources, resource, member, findings);
+            }
+        }
+        Value::Array(items) => {
+            items.iter().for_each(|item| check_config_maps(resources, resource, item, findings));
+        }
+        _ => {}
+    }
+}
+
+/// The Ingress leads every route to the app's Service, except the poller's.
+fn check_ingress(context: &Context, app: &Resource, resources: &[Resource], findings: &mut Vec<String>) {
+    let Some(ingress) = resources.iter().find(|resource| resource.kind() == "Ingress") else {
+        findings.push("expected an Ingress, found none".to_owned());
+        return;
+    };
+    let rules = list(&ingress.value, "/spec/rules");
+    let paths: Vec<&Value> = rules.iter().flat_map(|rule| list(rule, "/http/paths")).collect();
+    for path in &paths {
+        let service = &path["backend"]["service"];
+        if text(service, "/name") != app.name() || service["port"]["number"] != PORT {
+            findings.push(
+                ingress.finding(&format!(
+                    "expected the Service {} and port {PORT}, found {service}",
+                    app.name()
+                )),
+            );
+        }
+    }
+    let covers = |route: &str| {
+        paths.iter().any(|path| {
+            let prefix = text(path, "/path").trim_end_matches('/');
+            let rest = route.strip_prefix(prefix);
+            rest == Some("")
+                || (text(path, "/pathType") == "Prefix" && rest.is_some_and(|rest| rest.starts_with('/')))
+        })
+    };
+    for route in routes(context) {
+        if covers(route) == (route == POLL_ROUTE) {
+            findings.push(ingress.finding(&format!(
+                "{route}: expected every route except {POLL_ROUTE} in the paths; correct the paths"
+            )));
+        }
+    }
+    let hosts = |rule: &Value| {
+        list(&ingress.value, "/spec/tls").iter().any(|tls| list(tls, "/hosts").contains(&rule["host"]))
+    };
+    if !rules.iter().all(hosts) {
+        findings.push(ingress.finding("a host of the rules has no certificate; add it to tls"));
+    }
+}
+
+fn check_polls(context: &Context, app: &Resource, resources: &[Resource], findings: &mut Vec<String>) {
+    let mut templates = Vec::new();
+    for resource in resources {
+        let (job, is_scaled) = match resource.kind() {
+            "CronJob" => (resource.value.pointer("/spec/jobTemplate/spec"), false),
+            "ScaledJob" => (resource.value.pointer("/spec/jobTargetRef"), true),
+            _ => continue,
+        };
+        let job = job.unwrap_or(&Value::Null);
+        let pod = &job["template"]["spec"];
+        // Kubernetes refuses a Job without it, and the schema does not say so.
+        if !["Never", "OnFailure"].contains(&text(pod, "/restartPolicy")) {
+            findings.push(resource.finding("restartPolicy: expected Never or OnFailure; add it"));
+        }
+        for container in list(pod, "/containers") {
+            if !text(container, "/image").contains("@sha256:") {
+                findings.push(resource.finding("image: expected a digest (@sha256:...); add it"));
+            }
+        }
+        let variable = |name: &str| {
+            let known = list(pod, "/containers/0/env");
+            known.iter().find(|known| known["name"] == name).map_or("", |known| text(known, "/value"))
+        };
+        let expected = format!("http://{}{POLL_ROUTE}", app.name());
+        if variable("POLL_URL") != expected || !is_route(context, POLL_ROUTE) {
+            findings.push(resource.finding(&format!("POLL_URL: expected {expected}")));
+        }
+        let seconds = variable("POLL_SECONDS").parse::<u64>().unwrap_or(u64::MAX);
+        let limit = job["activeDeadlineSeconds"].as_u64().unwrap_or_default();
+        if seconds.saturating_add(LONGEST_POLL) > limit {
+            findings.push(resource.finding("activeDeadlineSeconds: expected POLL_SECONDS and 40 s more"));
+        }
+        if is_scaled && seconds > 0 {
+            findings.push(resource.finding("POLL_SECONDS: expected 0, because KEDA starts each poll"));
+        }
+        templates.push((resource, without_poll_seconds(&job["template"])));
+        for trigger in list(&resource.value, "/spec/triggers") {
+            check_trigger(context, resource, resources, trigger, findings);
+        }
+    }
+    if templates.is_empty() {
+        findings.push("expected a CronJob or a ScaledJob, found none".to_owned());
+    }
+    for (resource, template) in templates.iter().skip(1) {
+        if *template != templates[0].1 {
+            findings.push(
+                resource.finding("template: expected the same as the CronJob's, except for POLL_SECONDS"),
+            );
+        }
+    }
+}
+
+/// The trigger of a ScaledJob.
+fn check_trigger(
+    context: &Context,
+    resource: &Resource,
+    resources: &[Resource],
+    trigger: &Value,
+    findings: &mut Vec<String>,
+) {
+    let authentication = text(trigger, "/authenticationRef/name");
+    let fits = |known: &&Resource| known.kind() == "TriggerAuthentication" && known.name() == authentication;
+    if resources.iter().find(fits).is_none() {
+        findings.push(
+            resource.finding(&format!("no TriggerAuthentication {authentication} exists; correct the name")),
+        );
+    }
+    let default = declared(context).find(|(name, _)| *name == "queuename").map_or("", |(_, default)| default);
+    let queue = text(trigger, "/metadata/queueName");
+    // A bot's folder replaces the name.
+    if resource.namespace().is_empty() && queue != default {
+        findings.push(resource.finding(&format!("queueName: expected {default}, found {queue}")));
+    }
+    if text(trigger, "/metadata/queueLengthStrategy") != "visibleonly" {
+        findings.push(resource.finding("queueLengthStrategy: expected visibleonly"));
+    }
+}
+
+fn without_poll_seconds(template: &Value) -> Value {
+    let mut template = template.clone();
+    if let Some(Value::Array(variables)) = template.pointer_mut("/spec/containers/0/env") {
+        variables.retain(|variable| variable["name"] != "POLL_SECONDS");
+    }
+    template
+}
+
+/// The variables of the manifest, with their defaults.
+fn declared(context: &Context) -> impl Iterator<Item = (&str, &str)> {
+    let variables = context.manifest.get("variables").and_then(toml::Value::as_table);
+    variables.into_iter().flatten().map(|(name, declaration)| {
+        (name.as_str(), declaration.get("default").and_then(toml::Value::as_str).unwrap_or_default())
+    })
+}
+
+/// The routes of the manifest, without a final `/...`.
+fn routes(context: &Context) -> impl Iterator<Item = &str> {
+    let triggers = context.manifest.get("trigger").and_then(|trigger| trigger.get("http"));
+    let triggers = triggers.and_then(toml::Value::as_array).into_iter().flatten();
+    triggers.filter_map(|trigger| trigger.get("route")?.as_str()).map(|route| route.trim_end_matches("/..."))
+}
+
+fn is_route(context: &Context, path: &str) -> bool {
+    routes(context).any(|route| route == path)
+}

@@ -1,0 +1,76 @@
+//! Reads Kubernetes resources from YAML.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, bail, ensure};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// One resource.
+#[derive(Debug, Clone)]
+pub(super) struct Resource {
+    /// The file, from the workspace's root, or the command that printed the resource.
+    pub(super) place: String,
+    pub(super) value: Value,
+}
+
+impl Resource {
+    /// Reads a file with one or more resources.
+    pub(super) fn read(root: &Path, file: &str) -> anyhow::Result<Vec<Self>> {
+        let text = std::fs::read_to_string(root.join(file)).with_context(|| format!("cannot read {file}"))?;
+        Self::parse(file, &text)
+    }
+
+    /// Parses a stream of YAML documents. A key that is set twice is an error.
+    pub(super) fn parse(place: &str, text: &str) -> anyhow::Result<Vec<Self>> {
+        let mut resources = Vec::new();
+        for document in serde_yaml_ng::Deserializer::from_str(text) {
+            // YAML's own value, because serde_json keeps the last of two equal keys.
+            let value = serde_yaml_ng::Value::deserialize(document).with_context(|| place.to_owned())?;
+            let value = serde_json::to_value(value).with_context(|| place.to_owned())?;
+            ensure!(value.is_object(), "{place}: expected a resource, found {value}");
+            resources.push(Self { place: place.to_owned(), value });
+        }
+        Ok(resources)
+    }
+
+    /// Renders a folder by `kubectl kustomize`, which needs no cluster. `None` if there is no kubectl.
+    pub(super) fn render(root: &Path, folder: &str) -> anyhow::Result<Option<Vec<Self>>> {
+        let Ok(output) = Command::new("kubectl").arg("kustomize").arg(root.join(folder)).output() else {
+            return Ok(None);
+        };
+        let place = format!("kubectl kustomize {folder}");
+        if !output.status.success() {
+            bail!("{place}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Self::parse(&place, &String::from_utf8_lossy(&output.stdout)).map(Some)
+    }
+
+    pub(super) fn kind(&self) -> &str {
+        text(&self.value, "/kind")
+    }
+
+    pub(super) fn name(&self) -> &str {
+        text(&self.value, "/metadata/name")
+    }
+
+    pub(super) fn namespace(&self) -> &str {
+        text(&self.value, "/metadata/namespace")
+    }
+
+    /// A finding about this resource.
+    pub(super) fn finding(&self, what: &str) -> String {
+        format!("{}: {} {}: {what}", self.place, self.kind(), self.name())
+    }
+}
+
+/// The text at a JSON pointer; empty if there is none.
+pub(super) fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The list at a JSON pointer; empty if there is none.
+pub(super) fn list<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
+    value.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}

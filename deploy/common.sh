@@ -60,6 +60,6 @@ build_components() {
     fi
     for component in bot_component trigger_component; do
         [ -f "$root/target/wasm32-wasip2/release/$component.wasm" ] ||
-            fail "target/wasm32-wasip2/release/$component.wasm: not found; run this without --no-build"
+            fail "target/wasm32-wasip2/release/$component.wasm: not found; build it first, as yourself: cargo dev build"
     done
 }

@@ -50,8 +50,6 @@ case $version in
 'spin 3.'[4-9]* | 'spin 3.'[1-9][0-9]* | 'spin '[4-9].* | 'spin '[1-9][0-9]*) ;;
 *) fail "spin: expected version 3.4 or newer, found '$version'; install Spin 4 from https://spinframework.dev/install" ;;
 esac
-[ -f "$root/target/wasm32-wasip2/release/trigger_component.wasm" ] ||
-    fail "the components are not built; run as yourself: cargo dev build"
 build_components
 private_folder
 open_env "$manifest" "microsoftappid storageconnection" ""

@@ -10,7 +10,7 @@ use dev::host::HostKind;
 use dev::progress::quiet;
 use dev::python::{self, Program};
 use dev::steps::{cargo, loud};
-use dev::{build, deny, tools, words};
+use dev::{build, deny, recipes, tools, words};
 
 #[derive(Debug, Args)]
 pub(crate) struct Test {
@@ -103,9 +103,34 @@ fn supply_chain(steps: &mut Steps) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Checks the scripts, the service and the workflows. The tests of `dev` run the scripts.
+fn deploy_recipes(steps: &mut Steps) -> anyhow::Result<()> {
+    let mut unchecked = None;
+    steps.run("service of systemd", || {
+        unchecked = recipes::check_service()?;
+        Ok(())
+    })?;
+    if let Some(why) = unchecked {
+        steps.skip("service of systemd", why);
+    }
+    let mut programs = Vec::new();
+    for name in ["shellcheck", "actionlint", "zizmor"] {
+        match steps.install(name)? {
+            Program::There(program) => programs.push(program),
+            Program::Missing(why) => steps.skip(name, why),
+        }
+    }
+    if let [shellcheck, actionlint, zizmor] = programs.as_slice() {
+        steps.run("deploy scripts", || recipes::check_scripts(shellcheck))?;
+        steps.run("workflows", || recipes::check_workflows(actionlint, shellcheck, zizmor))?;
+    }
+    Ok(())
+}
+
 fn checks(steps: &mut Steps) -> anyhow::Result<()> {
     steps.run("words", || words::run(&crate::Cli::command()))?;
     supply_chain(steps)?;
+    deploy_recipes(steps)?;
     steps.run("format", || loud("format", cargo(&["fmt", "--all", "--check"])))?;
     let deny = ["--", "-D", "warnings"];
     let lint = |name: &str, arguments: &[&str]| {

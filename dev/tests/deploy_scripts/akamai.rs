@@ -153,7 +153,7 @@ fn failure_before_the_deployment_changes_nothing_and_names_the_remedy() {
     case(
         &|stage| std::fs::remove_dir_all(stage.path("target")).unwrap(),
         &["--no-build"],
-        "not found; run this without --no-build",
+        "bot_component.wasm: not found; build it first",
     );
     case(&|stage| std::fs::remove_file(stage.path(".env")).unwrap(), &[], ".env: not found; write it first");
     case(&|stage| stage.write_env("SPIN_VARIABLE_PACE=1\r\n"), &[], "nothing was done; correct");

@@ -84,7 +84,7 @@ fn failure_names_the_remedy_and_writes_nothing() {
     case(
         &|stage| std::fs::remove_dir_all(stage.path("target")).unwrap(),
         &[],
-        "the components are not built; run as yourself: cargo dev build",
+        "bot_component.wasm: not found; build it first",
     );
     case(&|stage| stage.write_env("SPIN_VARIABLE_PACE=1 \n"), &[], "nothing was done; correct");
     case(&|_| {}, &["--listen", "3000"], "--listen: expected an address and a port");

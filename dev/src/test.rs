@@ -113,18 +113,29 @@ fn deploy_recipes(steps: &mut Steps) -> anyhow::Result<()> {
     if let Some(why) = unchecked {
         steps.skip("service of systemd", why);
     }
-    let mut programs = Vec::new();
-    for name in ["shellcheck", "actionlint", "zizmor"] {
-        match steps.install(name)? {
-            Program::There(program) => programs.push(program),
-            Program::Missing(why) => steps.skip(name, why),
+    let shellcheck = match recipes::shellcheck_is_missing() {
+        Some(why) => Program::Missing(why),
+        None => steps.install("shellcheck")?,
+    };
+    let shellcheck = match shellcheck {
+        Program::Missing(why) => {
+            steps.skip("deploy scripts", why);
+            None
+        }
+        Program::There(shellcheck) => {
+            steps.run("deploy scripts", || recipes::check_scripts(&shellcheck))?;
+            Some(shellcheck)
+        }
+    };
+    match (steps.install("actionlint")?, steps.install("zizmor")?) {
+        (Program::There(actionlint), Program::There(zizmor)) => {
+            steps.run("workflows", || recipes::check_workflows(&actionlint, shellcheck.as_deref(), &zizmor))
+        }
+        (Program::Missing(why), _) | (_, Program::Missing(why)) => {
+            steps.skip("workflows", why);
+            Ok(())
         }
     }
-    if let [shellcheck, actionlint, zizmor] = programs.as_slice() {
-        steps.run("deploy scripts", || recipes::check_scripts(shellcheck))?;
-        steps.run("workflows", || recipes::check_workflows(actionlint, shellcheck, zizmor))?;
-    }
-    Ok(())
 }
 
 fn checks(steps: &mut Steps) -> anyhow::Result<()> {

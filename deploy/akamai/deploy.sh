@@ -49,7 +49,9 @@ id_of_app() {
 }
 
 id=$(id_of_app)
-if [ -z "$id" ] && grep -qwF -e "$name" "$work/apps"; then
+# A line that begins with the name, but has no id, is in a form that this script does not know.
+if [ -z "$id" ] && awk -F '[^A-Za-z0-9_-]+' -v "name=$name" \
+    '{ sub(/^ +/, "") } $1 == name { found = 1 } END { exit !found }' "$work/apps"; then
     fail "spin aka app list names $name in an unknown form; update the plugin with: spin plugins upgrade aka, or report this"
 fi
 build_components

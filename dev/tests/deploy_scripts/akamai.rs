@@ -56,7 +56,10 @@ fn created_jobs() -> Vec<String> {
 #[test]
 fn first_run_builds_creates_the_app_and_makes_five_jobs() {
     let stage = Stage::new();
-    stub_account(&stage, "");
+    stub_account(
+        &stage,
+        "my-proactive-bot(8d8ffd7d-57fe-4c0e-b982-251542db8792)\nproactive-bot-2(b6cc1427-392c-4f96-859d-bb4d0adc216c)\n",
+    );
     let ran = stage.run(SCRIPT, &[]).expect_success();
     assert_eq!(ran.calls[0], "spin aka --version");
     assert_eq!(ran.calls[2], "cargo dev build");

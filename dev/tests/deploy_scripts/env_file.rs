@@ -64,7 +64,7 @@ fn env_file_with_a_fault_is_refused_with_its_line_and_the_remedy() {
     for (text, expected) in [
         (
             "SPIN_VARIABLE_TENANTS=any\r\nSPIN_VARIABLE_PACE=1\r\n",
-            ".env:1: the line ends in CR LF, as on Windows; remove",
+            ".env:1: the line ends in CR LF, as on Windows; run: umask 077; tr -d",
         ),
         ("\u{feff}SPIN_VARIABLE_TENANTS=any\n", ".env:1: the file begins with a byte order mark"),
         ("SPIN_VARIABLE_TENANTS =any\n", ".env:1: a blank is before the ="),

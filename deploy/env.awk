@@ -113,7 +113,7 @@ FILENAME == ARGV[1] {
     file = FILENAME
     if (index($0, "\r")) {
         if (!has_cr++) {
-            problem("the line ends in CR LF, as on Windows; remove the CRs: tr -d '\\r' < .env > .env.new && mv .env.new .env")
+            problem("the line ends in CR LF, as on Windows; run: umask 077; tr -d '\\r' <" FILENAME " >" FILENAME ".new && mv " FILENAME ".new " FILENAME)
         }
         next
     }

@@ -24,6 +24,7 @@ pub mod ports;
 pub mod process_group;
 pub mod progress;
 pub mod python;
+pub mod recipes;
 mod run_note;
 pub mod spinkube;
 pub mod steps;

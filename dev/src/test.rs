@@ -10,7 +10,7 @@ use dev::host::HostKind;
 use dev::progress::quiet;
 use dev::python::{self, Program};
 use dev::steps::{cargo, loud};
-use dev::{build, deny, spinkube, tools, words};
+use dev::{build, deny, recipes, spinkube, tools, words};
 
 #[derive(Debug, Args)]
 pub(crate) struct Test {
@@ -123,10 +123,46 @@ fn kubernetes(steps: &mut Steps) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Checks the scripts, the service and the workflows. The tests of `dev` run the scripts.
+fn deploy_recipes(steps: &mut Steps) -> anyhow::Result<()> {
+    let mut unchecked = None;
+    steps.run("service of systemd", || {
+        unchecked = recipes::check_service()?;
+        Ok(())
+    })?;
+    if let Some(why) = unchecked {
+        steps.skip("service of systemd", why);
+    }
+    let shellcheck = match recipes::shellcheck_is_missing() {
+        Some(why) => Program::Missing(why),
+        None => steps.install("shellcheck")?,
+    };
+    let shellcheck = match shellcheck {
+        Program::Missing(why) => {
+            steps.skip("deploy scripts", why);
+            None
+        }
+        Program::There(shellcheck) => {
+            steps.run("deploy scripts", || recipes::check_scripts(&shellcheck))?;
+            Some(shellcheck)
+        }
+    };
+    match (steps.install("actionlint")?, steps.install("zizmor")?) {
+        (Program::There(actionlint), Program::There(zizmor)) => {
+            steps.run("workflows", || recipes::check_workflows(&actionlint, shellcheck.as_deref(), &zizmor))
+        }
+        (Program::Missing(why), _) | (_, Program::Missing(why)) => {
+            steps.skip("workflows", why);
+            Ok(())
+        }
+    }
+}
+
 fn checks(steps: &mut Steps) -> anyhow::Result<()> {
     steps.run("words", || words::run(&crate::Cli::command()))?;
     supply_chain(steps)?;
     kubernetes(steps)?;
+    deploy_recipes(steps)?;
     steps.run("format", || loud("format", cargo(&["fmt", "--all", "--check"])))?;
     let deny = ["--", "-D", "warnings"];
     let lint = |name: &str, arguments: &[&str]| {

@@ -6,6 +6,7 @@ use toml::{Table, Value};
 
 end_to_end::cases!(
     hosted_manifest_equals_the_local_one_without_cron_and_loopback,
+    manifest_of_the_service_equals_the_local_one_without_loopback,
     manifest_without_kick_equals_the_hosted_one_except_for_the_kick,
     joined_variables_match_those_of_the_components,
     manifests_list_the_expected_hosts_stores_and_secrets,
@@ -18,6 +19,12 @@ fn hosted_manifest_equals_the_local_one_without_cron_and_loopback(_: &World) {
     let local = Manifest::local().without_cron().without_loopback();
     let hosted = from_one_folder_up(Manifest::read("deploy/spin.http.toml").table().clone());
     assert!(*local.table() == hosted, "local:\n{}\n\nhosted:\n{hosted}", local.table());
+}
+
+fn manifest_of_the_service_equals_the_local_one_without_loopback(_: &World) {
+    let local = Manifest::local().without_loopback();
+    let service = from_one_folder_up(Manifest::read("deploy/spin.cron.toml").table().clone());
+    assert!(*local.table() == service, "local:\n{}\n\nservice:\n{service}", local.table());
 }
 
 fn manifest_without_kick_equals_the_hosted_one_except_for_the_kick(_: &World) {
@@ -69,11 +76,14 @@ fn from_one_folder_up(mut manifest: Table) -> Table {
 }
 
 fn manifests_list_the_expected_hosts_stores_and_secrets(_: &World) {
-    for (name, expects_loopback) in
-        [("spin.toml", true), ("deploy/spin.http.toml", false), ("deploy/spin.http.nokick.toml", false)]
-    {
+    for (name, expects_cron, expects_loopback) in [
+        ("spin.toml", true, true),
+        ("deploy/spin.cron.toml", true, false),
+        ("deploy/spin.http.toml", false, false),
+        ("deploy/spin.http.nokick.toml", false, false),
+    ] {
         let manifest = Manifest::read(name);
-        assert_eq!(manifest.table()["trigger"].get("cron").is_some(), expects_loopback, "{name}");
+        assert_eq!(manifest.table()["trigger"].get("cron").is_some(), expects_cron, "{name}");
         for (id, component) in manifest.table()["component"].as_table().unwrap() {
             let hosts = component["allowed_outbound_hosts"].as_array().unwrap();
             assert_eq!(hosts.iter().any(is_loopback), expects_loopback, "{name}: {id}");

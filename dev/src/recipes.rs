@@ -1,0 +1,151 @@
+//! Checks files that only other machines run: the deploy scripts, the service of systemd, and the workflows
+//! of GitHub. No check reaches a network.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, ensure};
+
+use crate::steps::{shown, silent};
+use crate::workspace::root;
+
+const SERVICE: &str = "proactive-bot.service";
+/// The units that a service of systemd needs to be verified in a folder of its own.
+const UNITS: [&str; 5] = ["basic", "multi-user", "network-online", "shutdown", "sysinit"];
+/// The first systemd with `--offline`.
+const SYSTEMD: u32 = 250;
+/// The exposure that `systemd-analyze security` may find, in tenths: 0 is best, and 100 is worst.
+const EXPOSURE: &str = "20";
+
+/// The reason why this machine has no ShellCheck. PyPI has binaries for the usual machines only.
+pub fn shellcheck_is_missing() -> Option<String> {
+    let is_missing = cfg!(all(target_os = "linux", not(target_arch = "x86_64")));
+    is_missing.then(|| "PyPI has no ShellCheck for this machine; CI checks the scripts".to_owned())
+}
+
+/// Checks all shell scripts below `deploy` with ShellCheck.
+pub fn check_scripts(shellcheck: &Path) -> anyhow::Result<()> {
+    let mut scripts = Vec::new();
+    find(&root().join("deploy"), "sh", &mut scripts)?;
+    ensure!(!scripts.is_empty(), "deploy: no script found");
+    let mut command = Command::new(shellcheck);
+    command.args(["--external-sources", "--source-path", "."]).args(&scripts).current_dir(root());
+    silent(command)
+}
+
+/// Checks the workflows: their syntax and their scripts by actionlint, their security by zizmor.
+pub fn check_workflows(actionlint: &Path, shellcheck: Option<&Path>, zizmor: &Path) -> anyhow::Result<()> {
+    let mut workflows = Vec::new();
+    find(&root().join(".github/workflows"), "yml", &mut workflows)?;
+    ensure!(!workflows.is_empty(), ".github/workflows: no workflow found");
+    let mut lint = Command::new(actionlint);
+    // Without ShellCheck, an empty path turns its part off.
+    lint.arg("-shellcheck").arg(shellcheck.unwrap_or(Path::new(""))).args(&workflows).current_dir(root());
+    silent(lint)?;
+    let mut audit = Command::new(zizmor);
+    audit.args(["--offline", "--no-progress", "--quiet"]).args(&workflows).current_dir(root());
+    silent(audit)
+}
+
+/// Verifies the service with systemd's own program, in a folder with the files that the service names. If
+/// this machine cannot do that, nothing is checked, and the reason is returned.
+pub fn check_service() -> anyhow::Result<Option<String>> {
+    let Some(version) = systemd_version() else {
+        return Ok(Some(
+            "systemd-analyze is not installed (Debian and Ubuntu: apt-get install systemd)".to_owned(),
+        ));
+    };
+    if version < SYSTEMD {
+        return Ok(Some(format!("systemd: expected {SYSTEMD} or newer, found {version}; update the system")));
+    }
+    let folder = root().join("target/systemd");
+    let units = folder.join("etc/systemd/system");
+    let write = |path: PathBuf, text: &[u8]| {
+        std::fs::create_dir_all(path.parent().context("the file is in a folder")?)?;
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    };
+    for unit in UNITS {
+        write(units.join(format!("{unit}.target")), b"[Unit]\nDescription=a stand-in\n")?;
+    }
+    let spin = folder.join("usr/local/bin/spin");
+    write(spin.clone(), b"#!/bin/sh\n")?;
+    #[cfg(unix)]
+    std::fs::set_permissions(&spin, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let service = root().join("deploy/systemd").join(SERVICE);
+    let text = std::fs::read(&service).with_context(|| format!("cannot read {}", service.display()))?;
+    write(units.join(SERVICE), &text)?;
+
+    let mut verify = Command::new("systemd-analyze");
+    verify.arg(format!("--root={}", folder.display())).args(["verify", SERVICE]);
+    let command = shown(&verify);
+    let output = verify.output().with_context(|| format!("cannot run {command}"))?;
+    let messages = String::from_utf8_lossy(&output.stderr);
+    // The program succeeds also if a key or a value is wrong.
+    ensure!(output.status.success() && messages.trim().is_empty(), "{command} failed:\n{messages}");
+    let mut security = Command::new("systemd-analyze");
+    security.args(["security", "--offline=true", "--no-pager"]).arg(format!("--threshold={EXPOSURE}"));
+    security.arg(&service);
+    silent(security)?;
+    Ok(None)
+}
+
+/// The version in the first line of `systemd-analyze --version`: `systemd 252 (252.38-1)`.
+fn systemd_version() -> Option<u32> {
+    let output = Command::new("systemd-analyze").arg("--version").output().ok()?;
+    String::from_utf8_lossy(&output.stdout).split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Finds the files below `folder` whose names end in `.extension`, in the order of their paths.
+fn find(folder: &Path, extension: &str, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    for entry in entries {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            find(&path, extension, files)?;
+        } else if path.extension().is_some_and(|found| found == extension) {
+            files.push(path);
+        }
+    }
+    files.sort_unstable();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workflow(name: &str) -> String {
+        std::fs::read_to_string(root().join(".github/workflows").join(name)).unwrap()
+    }
+
+    #[test]
+    fn actions_are_pinned_by_hash_with_their_version() {
+        for name in ["ci.yml", "release.yml"] {
+            for line in workflow(name).lines() {
+                let Some((_, action)) = line.split_once("uses: ") else { continue };
+                if action.starts_with("./") {
+                    continue;
+                }
+                let (action, version) = action.split_once(" # v").unwrap_or_else(|| panic!("{name}: {line}"));
+                let (_, hash) = action.split_once('@').unwrap_or_else(|| panic!("{name}: {line}"));
+                assert!(
+                    hash.len() == 40 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()),
+                    "{name}: {line}"
+                );
+                assert_eq!(version.split('.').count(), 3, "{name}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn workflows_use_the_test_command_and_the_rust_of_the_project() {
+        assert!(workflow("ci.yml").contains("run: cargo dev test\n"));
+        let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+        let version = manifest.lines().find_map(|line| line.strip_prefix("rust-version = \"")).unwrap();
+        let toolchain = format!("rustup toolchain install {}.0 ", version.trim_end_matches('"'));
+        for name in ["ci.yml", "release.yml"] {
+            assert!(workflow(name).contains(&toolchain), "{name}: expected {toolchain}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Runs the scripts of `deploy/` for Akamai Functions, Fermyon Cloud, systemd and releases between programs
+//! that record their arguments. No script reaches a network here.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod akamai;
+mod env_file;
+mod fermyon_cloud;
+mod release;
+mod stage;
+mod systemd;

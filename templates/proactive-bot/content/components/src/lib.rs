@@ -1,0 +1,1 @@
+//! This package has no code: it names the version of the components that `spin.toml` builds.

@@ -10,7 +10,7 @@ use dev::host::HostKind;
 use dev::progress::quiet;
 use dev::python::{self, Program};
 use dev::steps::{cargo, loud};
-use dev::{build, deny, tools, words};
+use dev::{arm, build, deny, tools, words};
 
 #[derive(Debug, Args)]
 pub(crate) struct Test {
@@ -103,8 +103,24 @@ fn supply_chain(steps: &mut Steps) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Compares the Azure template with Azure's descriptions of its types. The unit tests check everything else of
+/// the template.
+fn azure_template(steps: &mut Steps) -> anyhow::Result<()> {
+    const STEP: &str = "types of the Azure template";
+    let mut unchecked = None;
+    steps.run(STEP, || {
+        unchecked = arm::check_types()?;
+        Ok(())
+    })?;
+    if let Some(why) = unchecked {
+        steps.skip(STEP, why);
+    }
+    Ok(())
+}
+
 fn checks(steps: &mut Steps) -> anyhow::Result<()> {
     steps.run("words", || words::run(&crate::Cli::command()))?;
+    azure_template(steps)?;
     supply_chain(steps)?;
     steps.run("format", || loud("format", cargo(&["fmt", "--all", "--check"])))?;
     let deny = ["--", "-D", "warnings"];

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::evaluate::{At, EvaluationError, GROUP_ID, Scope};
@@ -22,8 +22,10 @@ pub(super) enum TemplateError {
 pub(super) struct Deployment {
     /// The resources whose condition is true, in the template's order.
     pub(super) resources: Vec<Value>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "only the tests compare the outputs"))]
     pub(super) outputs: Map<String, Value>,
     /// The names that the template declares, and that this deployment did not read.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only the tests look for unread names"))]
     pub(super) unread: BTreeSet<String>,
 }
 
@@ -188,11 +190,4 @@ fn array<'a>(of: &'a Value, name: &str) -> &'a [Value] {
 
 fn text<'a>(of: &'a Value, name: &str) -> &'a str {
     of[name].as_str().unwrap_or_default()
-}
-
-impl Deployment {
-    /// The deployment as JSON, for a comparison with a golden file.
-    pub(super) fn to_json(&self) -> Value {
-        json!({ "resources": self.resources, "outputs": self.outputs })
-    }
 }

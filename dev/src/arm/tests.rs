@@ -28,7 +28,11 @@ fn evaluated_template_equals_the_golden_file() {
     let mut differences = Vec::new();
     for (name, deployment) in deployments() {
         let expected = crate::workspace::root().join(format!("dev/src/arm/golden/{name}.json"));
-        let found = serde_json::to_string_pretty(&deployment.to_json()).unwrap() + "\n";
+        let found = serde_json::to_string_pretty(
+            &json!({"resources": deployment.resources, "outputs": deployment.outputs}),
+        )
+        .unwrap()
+            + "\n";
         if std::fs::read_to_string(&expected).is_ok_and(|expected| expected == found) {
             continue;
         }

@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2154
-# Functions of deploy.sh that call az. deploy.sh assigns the variables; $scratch is its folder for az's errors.
+# Functions of deploy.sh that call az. deploy.sh assigns the variables; its folder $scratch has az's errors.
 
 # Runs az: the first argument says what for. If az fails, one sentence names the remedy.
 azure() {

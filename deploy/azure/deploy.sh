@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the Azure resources of a bot, and writes the bot's variables to a .env file. README.md beside this file
+# Makes the Azure resources of a bot, and writes the bot's variables to a .env file. README.md beside it
 # explains the options. A second run keeps what exists, and goes on where the first one was interrupted.
 set -eu
 umask 077

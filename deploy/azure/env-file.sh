@@ -26,15 +26,15 @@ refuse_line() {
 # Prints the value of a name, without its quotes.
 value_of() {
     [ -f "$env_file" ] || return 0
-    sed -n "s/^$1=//p" "$env_file" | sed -n "\$ { s/^'\\(.*\\)'\$/\\1/; s/^\"\\(.*\\)\"\$/\\1/; p; }"
+    sed -n -e "/^$1=/{ s///; s/^'\\(.*\\)'\$/\\1/; s/^\"\\(.*\\)\"\$/\\1/; h; }" -e "\$ { x; p; }" "$env_file"
 }
 
 has() {
     [ -n "$(value_of "$1")" ]
 }
 
-# Writes a value. The shell, Spin and `cargo dev` read the file, so a value has single quotes where one of them
-# would change it.
+# Writes a value. The shell, Spin and `cargo dev` read the file, so a value has single quotes where one of
+# them would change it.
 put() {
     if [ "$(value_of "$1")" = "$2" ] && [ -n "$2" ]; then return 0; fi
     case $2 in

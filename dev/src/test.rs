@@ -103,8 +103,8 @@ fn supply_chain(steps: &mut Steps) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Compares the Azure template with Azure's descriptions of its types. The unit tests check everything else of
-/// the template.
+/// Compares the Azure template with Azure's descriptions of its types. The unit tests check everything else
+/// of the template.
 fn azure_template(steps: &mut Steps) -> anyhow::Result<()> {
     const STEP: &str = "types of the Azure template";
     let mut unchecked = None;

@@ -15,7 +15,7 @@ mod types;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::workspace::root;
 
@@ -55,6 +55,12 @@ fn template() -> anyhow::Result<Value> {
 /// The descriptions of Azure's types.
 fn data() -> PathBuf {
     root().join("../shared/data/bicep-types")
+}
+
+/// The outputs of the template with these parameters. The error names a parameter that the template does not
+/// take.
+pub fn outputs(parameters: &Value) -> anyhow::Result<Map<String, Value>> {
+    Ok(template::deploy(&template()?, parameters)?.outputs)
 }
 
 /// Compares the template's resources with Azure's types. Without the descriptions nothing is checked, and the

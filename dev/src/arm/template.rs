@@ -22,7 +22,6 @@ pub(super) enum TemplateError {
 pub(super) struct Deployment {
     /// The resources whose condition is true, in the template's order.
     pub(super) resources: Vec<Value>,
-    #[cfg_attr(not(test), expect(dead_code, reason = "only the tests compare the outputs"))]
     pub(super) outputs: Map<String, Value>,
     /// The names that the template declares, and that this deployment did not read.
     #[cfg_attr(not(test), expect(dead_code, reason = "only the tests look for unread names"))]

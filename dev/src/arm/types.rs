@@ -90,10 +90,10 @@ impl Description {
             }
             "ArrayType" => {
                 expect(value.is_array(), "an array")?;
-                let items = value.as_array().into_iter().flatten().enumerate();
-                items
-                    .map(|(index, item)| self.check(&format!("{place}[{index}]"), &entry["itemType"], item))
-                    .collect()
+                let mut items = value.as_array().into_iter().flatten().enumerate();
+                items.try_for_each(|(index, item)| {
+                    self.check(&format!("{place}[{index}]"), &entry["itemType"], item)
+                })
             }
             "ObjectType" => {
                 self.check_object(place, &[&entry["properties"]], &entry["additionalProperties"], value)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# A stub of az for the tests of deploy/azure/deploy.sh. It keeps what was made as files in $AZ_STUB, and writes its
-# arguments to `calls`. A call that the tests do not know fails.
+# A stub of az for the tests of deploy/azure/deploy.sh. It keeps what was made as files in $AZ_STUB, and
+# writes its arguments to `calls`. A call that the tests do not know fails.
 set -eu
 cd "$AZ_STUB"
 call="$*"

@@ -1,5 +1,5 @@
-//! Runs `deploy/azure/deploy.sh` with a stub of `az` (`az.sh`), which records its arguments and fails at calls
-//! that it does not know.
+//! Runs `deploy/azure/deploy.sh` with a stub of `az` (`az.sh`), which records its arguments and fails at
+//! calls that it does not know.
 #![cfg(unix)]
 #![allow(
     clippy::panic,

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use serde_json::{Map, Value};
+
 use crate::stage::{APP, BOT, PRINCIPAL, SECRET, STORAGE, STORAGE_KEY, Stage, TENANT, shells};
 
 fn template() -> String {
@@ -68,9 +70,6 @@ fn first_run_makes_everything_in_every_shell() {
         assert_eq!(values, expected.into_iter().collect(), "{shell}");
         assert_eq!(stage.mode(), 0o600, "{shell}");
         assert!(!stdout.contains(SECRET), "{shell}: {stdout}");
-        let files: Vec<_> =
-            fs::read_dir(stage.path("work")).unwrap().map(|file| file.unwrap().file_name()).collect();
-        assert_eq!(files, [".env"], "{shell}");
     }
 }
 
@@ -86,6 +85,35 @@ fn every_variable_of_the_env_file_is_in_the_manifest() {
 }
 
 #[test]
+fn template_takes_the_parameters_of_the_script() {
+    for (arguments, connection) in
+        [(&["--url", "https://bot.example"][..], true), (&["--access", "sas"], false)]
+    {
+        let stage = Stage::new();
+        stage.succeed(arguments);
+        let calls = stage.calls();
+        let call = calls.iter().find(|call| call.starts_with(&["deployment".to_owned()])).unwrap();
+        let parameters = call.iter().skip_while(|word| *word != "--parameters").skip(1);
+        let parameters = parameters.take_while(|word| !word.starts_with("--")).map(|word| {
+            let (name, value) = word.split_once('=').unwrap();
+            // az turns the text into the parameter's type.
+            let value = value.parse::<bool>().map_or_else(|_| Value::from(value), Value::from);
+            (name.to_owned(), value)
+        });
+        let outputs = dev::arm::outputs(&parameters.collect::<Map<_, _>>().into()).unwrap();
+        let env = stage.env();
+        assert_eq!(outputs["microsoftappid"], env["SPIN_VARIABLE_MICROSOFTAPPID"].as_str());
+        assert_eq!(outputs["queuename"], env["SPIN_VARIABLE_QUEUENAME"].as_str());
+        assert_eq!(
+            outputs["storageconnection"] == env["SPIN_VARIABLE_STORAGECONNECTION"].as_str(),
+            connection
+        );
+        let query = call.iter().skip_while(|word| *word != "--query").nth(1).unwrap();
+        assert_eq!(query, "properties.outputs.storageconnection.value");
+    }
+}
+
+#[test]
 fn second_run_changes_nothing_but_the_url() {
     let stage = Stage::new();
     stage.succeed(&["--access", "sas", "--keda"]);
@@ -96,7 +124,7 @@ fn second_run_changes_nothing_but_the_url() {
     assert_eq!(fs::read_to_string(stage.env_file()).unwrap(), first);
     stage.succeed(&["--url", "https://bot.example/"]);
     let expected = deployment("allowSharedKeyAccess=true appUrl=https://bot.example");
-    assert_eq!(stage.changes(), [expected.clone()]);
+    assert_eq!(stage.changes(), std::slice::from_ref(&expected));
     let with_url = fs::read_to_string(stage.env_file()).unwrap();
     assert_eq!(with_url, first + "BOT_URL=https://bot.example\n");
     stage.succeed(&[]);
@@ -104,7 +132,7 @@ fn second_run_changes_nothing_but_the_url() {
     assert_eq!(fs::read_to_string(stage.env_file()).unwrap(), with_url);
 }
 
-/// The calls that change something. A run is interrupted at each of them.
+/// The calls that change something or read a key, in the script's order.
 const STEPS: [&str; 7] = [
     "group create",
     "ad app create",
@@ -116,28 +144,23 @@ const STEPS: [&str; 7] = [
 ];
 
 #[test]
-fn interrupted_run_is_continued_by_the_next() {
+fn run_that_was_interrupted_at_every_step_is_continued_by_the_next() {
     let names = |stage: &Stage| -> Vec<String> { stage.env().into_keys().collect() };
     let arguments = ["--access", "sas", "--keda", "--url", "https://bot.example"];
-    let expected = Stage::new();
+    let (stage, expected) = (Stage::new(), Stage::new());
     expected.succeed(&arguments);
-    // In each case but the first, the call has its effect, and the script does not learn of it.
-    let steps = [("fail-before", "deployment group create")]
-        .into_iter()
-        .chain(STEPS.map(|step| ("fail-after", step)));
-    for (when, step) in steps {
-        let stage = Stage::new();
-        stage.set(when, &format!("{step}\nERROR: the connection was closed\n"));
+    for step in STEPS {
+        // The call has its effect, and the script does not learn of it.
+        stage.set("fail-after", &format!("{step}\nERROR: the connection was closed\n"));
         let run = stage.run(&arguments);
-        assert!(!run.is_success, "{step}, {when}: {run:?}");
-        assert!(run.stderr.contains("failed: az gives the reason below"), "{step}, {when}: {run:?}");
-        assert!(!stage.path("work/.env.new").exists(), "{step}, {when}");
-        stage.succeed(&arguments);
-        assert_eq!(names(&stage), names(&expected), "{step}, {when}");
-        assert_eq!(stage.mode(), 0o600, "{step}, {when}");
-        for made in ["apps", "sp", "group", "bot", "storage"] {
-            assert_eq!(stage.state(made), expected.state(made), "{step}, {when}: {made}");
-        }
+        assert!(!run.is_success, "{step}: {run:?}");
+        assert!(run.stderr.contains("failed: az gives the reason below"), "{step}: {run:?}");
+    }
+    stage.succeed(&arguments);
+    assert_eq!(names(&stage), names(&expected));
+    assert_eq!(stage.mode(), 0o600);
+    for made in ["apps", "sp", "group", "bot", "storage"] {
+        assert_eq!(stage.state(made), expected.state(made), "{made}");
     }
 }
 
@@ -209,7 +232,10 @@ fn sas_has_the_letters_of_its_user() {
             assert!(value.split('&').any(|found| found == part), "{name}: {part}: {value}");
         }
     }
+    stage.changes();
     stage.succeed(&["--renew"]);
+    let made = |call: &&String| call.contains("generate-sas");
+    assert_eq!(stage.changes().iter().filter(made).count(), 2);
     assert_eq!(stage.env()["SPIN_VARIABLE_MICROSOFTAPPPASSWORD"], "sec~ret.2_of-app");
     assert_eq!(stage.env()["SPIN_VARIABLE_SEALKEY"], env["SPIN_VARIABLE_SEALKEY"]);
 }
@@ -294,6 +320,9 @@ fn lines_of_the_person_are_kept() {
     stage.succeed(&[]);
     let found = fs::read_to_string(stage.env_file()).unwrap();
     assert!(found.starts_with(text), "{found}");
+    // A run that changes no value makes the file private, too.
+    fs::set_permissions(stage.env_file(), fs::Permissions::from_mode(0o644)).unwrap();
+    stage.succeed(&[]);
     assert_eq!(stage.mode(), 0o600);
     assert!(stage.changes().last().unwrap().contains("queueName=own-queue"));
 }
@@ -310,4 +339,16 @@ fn bot_of_a_lost_env_file_is_found_again() {
     assert_eq!(changes.len(), 2, "{changes:?}");
     assert!(changes[0].starts_with(&format!("ad app credential reset --id {APP} --append")), "{changes:?}");
     assert_eq!(stage.env()["SPIN_VARIABLE_MICROSOFTAPPID"], APP);
+}
+
+#[test]
+fn names_are_the_same_for_both_spellings_of_a_group() {
+    let name = |group: &str, subscription: &str| {
+        let stage = Stage::new();
+        stage.set("login", &format!("{subscription} {TENANT} AzureCloud\n"));
+        stage.succeed(&["--group", group]);
+        stage.env()["BOT_NAME"].clone()
+    };
+    assert_eq!(name("Alerts", "AAAA"), name("alerts", "aaaa"));
+    assert_ne!(name("alerts", "aaaa"), name("alerts", "bbbb"));
 }

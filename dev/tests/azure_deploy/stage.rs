@@ -1,10 +1,10 @@
 //! A folder with a `.env` file and with the state of the stub, and a PATH on which only the tools of a POSIX
 //! system and the stub are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use dev::workspace::root;
@@ -45,7 +45,7 @@ impl Stage {
     /// A machine with az, logged in to a subscription without any resource.
     pub(crate) fn new() -> Self {
         let stage = Self { folder: TempDir::new().unwrap(), shell: "sh" };
-        for folder in ["bin", "state", "work"] {
+        for folder in ["bin", "state", "tmp", "work"] {
             fs::create_dir(stage.folder.path().join(folder)).unwrap();
         }
         let path = std::env::var_os("PATH").unwrap();
@@ -92,8 +92,17 @@ impl Stage {
             .env("PATH", self.path("bin"))
             .env("AZ_STUB", self.path("state"))
             .env("DEPLOY_PAUSE_SECONDS", "0")
+            .env("TMPDIR", self.path("tmp"))
             .output()
             .unwrap();
+        let files =
+            |folder: &str| fs::read_dir(self.path(folder)).unwrap().map(|file| file.unwrap().file_name());
+        assert_eq!(
+            files("tmp").count(),
+            0,
+            "the private key or an answer of az may be among them: {arguments:?}"
+        );
+        assert!(files("work").all(|file| file == ".env"), "{arguments:?}");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         let is_success = output.status.success();
         Run { is_success, stdout: text(output.stdout), stderr: text(output.stderr) }
@@ -162,9 +171,12 @@ fn shell(name: &str) -> PathBuf {
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file()).unwrap()
 }
 
-/// The shells of this machine in which the script has to run.
+/// The shells of this machine in which the script has to run, each under one of its names.
 pub(crate) fn shells() -> impl Iterator<Item = &'static str> {
-    ["sh", "dash", "bash", "ksh", "zsh"].into_iter().filter(|name| {
-        *name == "sh" || ["/bin", "/usr/bin"].iter().any(|folder| Path::new(folder).join(name).is_file())
+    let path = std::env::var_os("PATH").unwrap();
+    let mut seen = BTreeSet::new();
+    ["sh", "dash", "bash", "ksh", "zsh"].into_iter().filter(move |name| {
+        let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
+        found.is_some_and(|file| seen.insert(file.canonicalize().unwrap()))
     })
 }

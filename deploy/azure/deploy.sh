@@ -273,7 +273,10 @@ make_certificate() {
 
 if [ "$credential" = certificate ]; then kept=SPIN_VARIABLE_CERTIFICATE; else kept=SPIN_VARIABLE_MICROSOFTAPPPASSWORD; fi
 if $renew || ! has "$kept"; then
-    if change "make a $credential for the app, valid for a year"; then "make_$credential"; fi
+    if change "make a $credential for the app, valid for a year"; then
+        "make_$credential"
+        put BOT_CREDENTIALUNTIL "$(days_ahead 365)"
+    fi
 fi
 
 # --- The keys of the bot's own routes
@@ -322,7 +325,8 @@ table_endpoint="TableEndpoint=https://$storage.table.core.windows.net/"
 # Makes a SAS: services, resource types, permissions. az reads the account's key from the environment, because
 # every user of the machine can read command lines.
 sas() {
-    key=$(azure "the read of the account's key" storage account keys list -g "$group" -n "$storage" --query '[0].value' -o tsv) || exit 1
+    key=$(azure "the read of the account's key" storage account keys list -g "$group" -n "$storage" \
+        --query '[0].value' -o tsv) || exit 1
     AZURE_STORAGE_KEY=$key
     export AZURE_STORAGE_KEY
     azure "the SAS" storage account generate-sas --account-name "$storage" --services "$1" --resource-types "$2" \
@@ -349,12 +353,17 @@ if $keda && ! keeps_sas KEDA_STORAGECONNECTION && change "make a SAS with which 
     put KEDA_STORAGECONNECTION "$queue_endpoint;SharedAccessSignature=$token"
 fi
 
-for name in SPIN_VARIABLE_STORAGECONNECTION KEDA_STORAGECONNECTION; do
-    end=$(value_of "$name" | sed -n 's/.*[=&?]se=\([0-9-]*\).*/\1/p')
+# Says so if the day is less than a month away.
+warn_of_end() {
     soon=$(days_ahead 30)
-    if [ -n "$end" ] && [ "$(printf '%s\n%s\n' "$end" "$soon" | sort | head -n 1)" = "$end" ]; then
-        say "Note: the SAS in $name ends on $end; run this again with --renew, then deploy the bot again."
+    if [ -n "$2" ] && [ "$(printf '%s\n%s\n' "$2" "$soon" | sort | head -n 1)" = "$2" ]; then
+        say "Note: $1 ends on $2; run this again with --renew, then deploy the bot again."
     fi
+}
+
+warn_of_end "the credential of the app" "$(value_of BOT_CREDENTIALUNTIL)"
+for name in SPIN_VARIABLE_STORAGECONNECTION KEDA_STORAGECONNECTION; do
+    warn_of_end "the SAS in $name" "$(value_of "$name" | sed -n 's/.*[=&?]se=\([0-9-]*\).*/\1/p')"
 done
 
 # --- What was made
@@ -377,7 +386,7 @@ case $sku in
     *) price="Teams is free of charge, messages on Web Chat and Direct Line are not" ;;
 esac
 say "  cost             bot: $price"
-say "                   storage: by use, about 1 USD a month with a poll a minute, more with a poll a second"
+say "                   storage: by use, less than 1 USD a month with a poll a minute, a few USD with a poll a second"
 if [ -z "$url" ]; then
     say "Next: deploy the bot to a platform with $env_file, then run this again with --url https://<your app>."
 else

@@ -44,6 +44,8 @@ fn first_run_makes_everything_in_every_shell() {
         let env = stage.env();
         let mut values: BTreeMap<_, _> =
             env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let end = values.remove("BOT_CREDENTIALUNTIL").unwrap();
+        assert!(end.len() == 10 && end.starts_with("20"), "{shell}: {end}");
         let keys = ["POLLKEY", "SEALKEY", "ALERTKEY"]
             .map(|name| values.remove(format!("SPIN_VARIABLE_{name}").as_str()).unwrap());
         for key in keys {
@@ -241,18 +243,23 @@ fn sas_has_the_letters_of_its_user() {
 }
 
 #[test]
-fn sas_that_ends_soon_is_named() {
+fn sas_or_credential_that_ends_soon_is_named() {
     let stage = Stage::new();
     assert!(!stage.succeed(&["--access", "sas"]).contains("Note:"));
-    let text = fs::read_to_string(stage.env_file()).unwrap();
-    let (before, after) = text.split_once("SharedAccessSignature=se=").unwrap();
-    fs::write(stage.env_file(), format!("{before}SharedAccessSignature=se=2026-01-02{}", &after[10..]))
-        .unwrap();
+    let mut text = fs::read_to_string(stage.env_file()).unwrap();
+    for (mark, day) in [("SharedAccessSignature=se=", "2026-01-02"), ("BOT_CREDENTIALUNTIL=", "2026-01-03")] {
+        let at = text.find(mark).unwrap() + mark.len();
+        text.replace_range(at..at + day.len(), day);
+    }
+    fs::write(stage.env_file(), text).unwrap();
     let stdout = stage.succeed(&[]);
-    assert!(
-        stdout.contains("Note: the SAS in SPIN_VARIABLE_STORAGECONNECTION ends on 2026-01-02;"),
-        "{stdout}"
-    );
+    for expected in [
+        "Note: the SAS in SPIN_VARIABLE_STORAGECONNECTION ends on 2026-01-02;",
+        "Note: the credential of the app ends on 2026-01-03;",
+    ] {
+        assert!(stdout.contains(expected), "{stdout}");
+    }
+    assert!(!stage.succeed(&["--renew"]).contains("Note:"));
 }
 
 #[test]

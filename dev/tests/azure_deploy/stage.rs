@@ -175,7 +175,7 @@ fn shell(name: &str) -> PathBuf {
 pub(crate) fn shells() -> impl Iterator<Item = &'static str> {
     let path = std::env::var_os("PATH").unwrap();
     let mut seen = BTreeSet::new();
-    ["sh", "dash", "bash", "ksh", "zsh"].into_iter().filter(move |name| {
+    ["sh", "dash", "bash", "ksh"].into_iter().filter(move |name| {
         let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
         found.is_some_and(|file| seen.insert(file.canonicalize().unwrap()))
     })

@@ -30,6 +30,7 @@ Usage: deploy/azure/deploy.sh [options]
   --table-prefix TEXT     the first part of the names of the tables (proactivebot)
   --sku F0|S1             the price of the bot (F0: free of charge)
   --env FILE              the file to write (.env)
+  --help                  shows this text
 TEXT
 }
 

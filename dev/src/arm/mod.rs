@@ -12,7 +12,7 @@ mod template;
 mod tests;
 mod types;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::{Map, Value, json};
@@ -66,7 +66,10 @@ pub fn outputs(parameters: &Value) -> anyhow::Result<Map<String, Value>> {
 /// Compares the template's resources with Azure's types. Without the descriptions nothing is checked, and the
 /// reason is returned.
 pub fn check_types() -> anyhow::Result<Option<String>> {
-    let data = data();
+    check_types_by(&data())
+}
+
+fn check_types_by(data: &Path) -> anyhow::Result<Option<String>> {
     if !data.is_dir() {
         return Ok(Some(format!(
             "resource types, apiVersions and properties are NOT checked, because {} does not exist; put files of \
@@ -77,7 +80,7 @@ pub fn check_types() -> anyhow::Result<Option<String>> {
     let template = template()?;
     for (name, parameters) in examples() {
         for resource in template::deploy(&template, &parameters).with_context(|| name.to_owned())?.resources {
-            types::check(&data, &resource)
+            types::check(data, &resource)
                 .with_context(|| format!("deploy/azure/azuredeploy.json: {name}"))?;
         }
     }

@@ -184,6 +184,12 @@ fn mistake_in_the_template_is_found() {
     assert!(error.contains("the template does not declare it"), "{error}");
 }
 
+#[test]
+fn missing_descriptions_are_reported_and_not_passed_over() {
+    let why = super::check_types_by(std::path::Path::new("/no/such/folder")).unwrap().unwrap();
+    assert!(why.contains("are NOT checked, because /no/such/folder does not exist; put files of"), "{why}");
+}
+
 /// Runs only where the descriptions are. `cargo dev test` lists them as skipped where they are missing.
 #[test]
 fn difference_from_azures_types_is_found() {

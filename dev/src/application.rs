@@ -54,6 +54,7 @@ pub struct Application {
 impl Application {
     /// Starts all parts side by side, and waits until each of them answers.
     pub fn start(options: &ApplicationOptions) -> anyhow::Result<Self> {
+        options.refuse_storage_of_a_deployed_bot(chosen::outside("BOT_NAME").as_deref())?;
         create_private(&options.state_dir)?;
         let storage_key = StorageKey::random()?;
         let storage = options.storage(&storage_key);
@@ -118,6 +119,19 @@ impl ApplicationOptions {
         (!is_chosen).then(|| self.azurite_ports.connection_string(key))
     }
 
+    /// Fails if `.env` is the file of a bot in Azure: a bot without authentication would take the messages of
+    /// that bot's queue. The script `deploy/azure/deploy.sh` writes `BOT_NAME` into the file.
+    fn refuse_storage_of_a_deployed_bot(&self, name: Option<&str>) -> anyhow::Result<()> {
+        let names_storage = self.variables.iter().any(|(name, _)| name == "storageconnection");
+        if let Some(name) = name.filter(|_| !names_storage) {
+            bail!(
+                ".env: it is the file of {name} in Azure, and this local bot would take the messages of its queue; move \
+                 the file out of this folder, or choose another storage account with --variable storageconnection=..."
+            );
+        }
+        Ok(())
+    }
+
     fn host(&self) -> HostOptions {
         let mut variables = vec![("authmode".to_owned(), "anonymous".to_owned())];
         variables.extend(self.variables.iter().cloned());
@@ -142,5 +156,34 @@ impl ApplicationOptions {
             log: self.state_dir.join("playground.log"),
             recording: self.recording.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(variables: &[(&str, &str)]) -> ApplicationOptions {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        ApplicationOptions {
+            host: HostKind::Embedded,
+            bot_port: 0,
+            azurite_ports: AzuritePorts::DEFAULT,
+            playground_port: 0,
+            channel_id: "msteams".to_owned(),
+            variables: variables.iter().map(owned).collect(),
+            alert_key: None,
+            state_dir: PathBuf::new(),
+            recording: None,
+        }
+    }
+
+    #[test]
+    fn storage_of_a_deployed_bot_is_refused_unless_a_person_has_chosen_another() {
+        let refusal = |variables, name| options(variables).refuse_storage_of_a_deployed_bot(name).err();
+        assert!(refusal(&[], None).is_none());
+        assert!(refusal(&[("storageconnection", "x")], Some("contoso-alerts")).is_none());
+        let error = refusal(&[("pace", "5")], Some("contoso-alerts")).unwrap().to_string();
+        assert!(error.starts_with(".env: it is the file of contoso-alerts in Azure"), "{error}");
     }
 }

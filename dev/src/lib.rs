@@ -8,6 +8,7 @@
 
 pub mod alert_key;
 pub mod application;
+pub mod arm;
 pub mod azurite;
 pub mod back_end;
 pub mod browser;

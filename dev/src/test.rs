@@ -10,7 +10,7 @@ use dev::host::HostKind;
 use dev::progress::quiet;
 use dev::python::{self, Program};
 use dev::steps::{cargo, loud};
-use dev::{build, deny, recipes, spinkube, tools, words};
+use dev::{arm, build, deny, recipes, spinkube, tools, words};
 
 #[derive(Debug, Args)]
 pub(crate) struct Test {
@@ -123,6 +123,21 @@ fn kubernetes(steps: &mut Steps) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Compares the Azure template with Azure's descriptions of its types. The unit tests check everything else
+/// of the template.
+fn azure_template(steps: &mut Steps) -> anyhow::Result<()> {
+    const STEP: &str = "types of the Azure template";
+    let mut unchecked = None;
+    steps.run(STEP, || {
+        unchecked = arm::check_types()?;
+        Ok(())
+    })?;
+    if let Some(why) = unchecked {
+        steps.skip(STEP, why);
+    }
+    Ok(())
+}
+
 /// Checks the scripts, the service and the workflows. The tests of `dev` run the scripts.
 fn deploy_recipes(steps: &mut Steps) -> anyhow::Result<()> {
     let mut unchecked = None;
@@ -160,6 +175,7 @@ fn deploy_recipes(steps: &mut Steps) -> anyhow::Result<()> {
 
 fn checks(steps: &mut Steps) -> anyhow::Result<()> {
     steps.run("words", || words::run(&crate::Cli::command()))?;
+    azure_template(steps)?;
     supply_chain(steps)?;
     kubernetes(steps)?;
     deploy_recipes(steps)?;

@@ -1,0 +1,88 @@
+//! Checks of `deploy/azure/azuredeploy.json`, without Azure.
+//!
+//! `expression.rs` parses the template's expressions, `evaluate.rs` and `template.rs` evaluate them for each
+//! type of app, and the tests compare the result with golden files. `types.rs` compares the evaluated
+//! resources with Azure's own descriptions. These are data of others, which the project does not contain:
+//! without them the summary of `cargo dev test` lists the check as skipped.
+
+mod evaluate;
+mod expression;
+mod template;
+#[cfg(test)]
+mod tests;
+mod types;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde_json::{Map, Value, json};
+
+use crate::workspace::root;
+
+/// The types of app, each with the parameters of an example.
+fn examples() -> [(&'static str, Value); 2] {
+    [
+        (
+            "single-tenant",
+            json!({
+                "appId": "11111111-1111-1111-1111-111111111111",
+                "principalId": "22222222-2222-2222-2222-222222222222",
+                "appUrl": "https://bot.example",
+                "allowSharedKeyAccess": false,
+            }),
+        ),
+        (
+            "user-assigned-identity",
+            json!({
+                "appType": "UserAssignedMSI",
+                "appUrl": "https://bot.example",
+                "botName": "contoso-alerts",
+                "channels": ["MsTeamsChannel"],
+                "federatedIssuer": "https://issuer.example",
+                "federatedSubject": "contoso-alerts",
+                "sku": "S1",
+            }),
+        ),
+    ]
+}
+
+fn template() -> anyhow::Result<Value> {
+    let path = root().join("deploy/azure/azuredeploy.json");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("cannot parse {}", path.display()))
+}
+
+/// The descriptions of Azure's types.
+fn data() -> PathBuf {
+    root().join("../shared/data/bicep-types")
+}
+
+/// The outputs of the template with these parameters. The error names a parameter that the template does not
+/// take.
+pub fn outputs(parameters: &Value) -> anyhow::Result<Map<String, Value>> {
+    Ok(template::deploy(&template()?, parameters)?.outputs)
+}
+
+/// Compares the template's resources with Azure's types. Without the descriptions nothing is checked, and the
+/// reason is returned.
+pub fn check_types() -> anyhow::Result<Option<String>> {
+    check_types_by(&data())
+}
+
+fn check_types_by(data: &Path) -> anyhow::Result<Option<String>> {
+    if !data.is_dir() {
+        return Ok(Some(format!(
+            "resource types, apiVersions and properties are NOT checked, because {} does not exist; put files of \
+             https://github.com/Azure/bicep-types-az there",
+            data.display()
+        )));
+    }
+    let template = template()?;
+    for (name, parameters) in examples() {
+        for resource in template::deploy(&template, &parameters).with_context(|| name.to_owned())?.resources {
+            types::check(data, &resource)
+                .with_context(|| format!("deploy/azure/azuredeploy.json: {name}"))?;
+        }
+    }
+    Ok(None)
+}

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 use crate::account::{Account, Credential, Service};
-use crate::auth::{ToSign, shared_key};
+use crate::auth::ToSign;
 use crate::date::rfc_1123;
 use crate::error::Unusable;
 
@@ -105,6 +105,7 @@ impl Call {
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = uri.parse().map_err(|_| Unusable::NoUrl)?;
         *request.headers_mut() = self.headers.clone();
+        let date = rfc_1123(now);
         let authorization = match &account.credential {
             Credential::Sas(_) => None,
             Credential::Entra(None) => return Err(Unusable::NoToken),
@@ -118,15 +119,15 @@ impl Call {
                     query: &self.query,
                     body_bytes: self.body.len(),
                     content_type: content_type.unwrap_or_default(),
-                    date: &rfc_1123(now),
+                    date: &date,
                 };
-                Some(shared_key(account, key, &to_sign.text(service)))
+                Some(key.authorization(account, &to_sign.text(service)))
             }
         };
         let headers = request.headers_mut();
         headers.insert("x-ms-version", HeaderValue::from_static(API_VERSION));
         if let Some(authorization) = authorization {
-            let date = HeaderValue::try_from(rfc_1123(now)).map_err(|_| Unusable::NoUrl)?;
+            let date = HeaderValue::try_from(date).map_err(|_| Unusable::NoUrl)?;
             headers.insert("x-ms-date", date);
             // The error does not repeat the reason, because the value is a secret.
             let mut value = HeaderValue::try_from(authorization).map_err(|_| Unusable::NoToken)?;

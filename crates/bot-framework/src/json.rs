@@ -164,6 +164,10 @@ pub(crate) const NOT_ONLY_DOTS: &str = "an id that is not only dots";
 /// Whether JSON has more than this many levels of objects and arrays. The function counts brackets outside
 /// strings, so the check needs no parser. For text that is not JSON, the result has no meaning.
 fn has_more_levels(json: &[u8], levels: usize) -> bool {
+    // Most bodies have so few brackets that these cannot be nested too deeply, and counting them is cheaper.
+    if json.iter().filter(|byte| matches!(byte, b'{' | b'[')).count() <= levels {
+        return false;
+    }
     let (mut depth, mut in_string) = (0_usize, false);
     let mut bytes = json.iter();
     while let Some(byte) = bytes.next() {

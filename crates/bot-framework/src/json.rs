@@ -5,6 +5,7 @@
 //! of `flatten` name neither the path nor the expected type.
 
 use platform::excerpt;
+pub use platform::value_of;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -149,13 +150,6 @@ impl Fields {
     pub fn rest(self) -> Map<String, Value> {
         self.object
     }
-}
-
-/// Parses `bytes` as JSON; returns `None` if they are not JSON.
-// One copy of the parser, which is large, in each component.
-#[inline(never)]
-pub fn value_of(bytes: &[u8]) -> Option<Value> {
-    serde_json::from_slice(bytes).ok()
 }
 
 /// The expectation for an id that becomes a segment of a path.

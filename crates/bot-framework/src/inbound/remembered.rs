@@ -41,7 +41,8 @@ impl Remembered {
     /// keys. Only a hash of the token is stored.
     pub(super) fn of(app_id: &str, keys_from: &str, token: &UnverifiedToken<'_>) -> Self {
         let mut hash = Sha256::new();
-        for part in [app_id, keys_from, token.compact] {
+        let [header, claims] = &token.json;
+        for part in [app_id.as_bytes(), keys_from.as_bytes(), header, claims, &token.signature] {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }

@@ -15,6 +15,10 @@ use crate::error::Unusable;
 /// every emulator knows it.
 pub const API_VERSION: &str = "2021-12-02";
 
+// Constants, because a name that is given as text is parsed in each request.
+const VERSION_HEADER: HeaderName = HeaderName::from_static("x-ms-version");
+const DATE_HEADER: HeaderName = HeaderName::from_static("x-ms-date");
+
 /// All characters but RFC 3986's unreserved ones. A pop receipt contains `+`, `/` and `=`, and the service
 /// reads an unencoded `+` as a space.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -87,7 +91,7 @@ impl Call {
         service: Service,
         now: DateTime<Utc>,
     ) -> Result<Request<Bytes>, Unusable> {
-        let mut uri = format!("{}{}", account.endpoint(service)?, self.path);
+        let mut uri = [account.endpoint(service)?, &self.path].concat();
         let mut separator = '?';
         for (name, value) in &self.query {
             uri.push(separator);
@@ -125,10 +129,10 @@ impl Call {
             }
         };
         let headers = request.headers_mut();
-        headers.insert("x-ms-version", HeaderValue::from_static(API_VERSION));
+        headers.insert(VERSION_HEADER, HeaderValue::from_static(API_VERSION));
         if let Some(authorization) = authorization {
             let date = HeaderValue::try_from(date).map_err(|_| Unusable::NoUrl)?;
-            headers.insert("x-ms-date", date);
+            headers.insert(DATE_HEADER, date);
             // The error does not repeat the reason, because the value is a secret.
             let mut value = HeaderValue::try_from(authorization).map_err(|_| Unusable::NoToken)?;
             value.set_sensitive(true);

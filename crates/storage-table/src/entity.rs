@@ -72,7 +72,7 @@ impl Entity {
     /// Sets a property to a number of 64 bits. It stores the value as a string, and the type in a second
     /// property.
     pub fn int64(&mut self, name: &str, value: i64) {
-        self.properties.insert(format!("{name}{TYPE_SUFFIX}"), INT64.into());
+        self.properties.insert([name, TYPE_SUFFIX].concat(), INT64.into());
         self.properties.insert(name.to_owned(), value.to_string().into());
     }
 

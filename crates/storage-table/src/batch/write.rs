@@ -30,7 +30,7 @@ impl<'e> Transaction<'e> {
         op: &str,
     ) -> Result<Self, TableError> {
         check(operations)?;
-        let (batch, changeset) = (format!("batch_{op}"), format!("changeset_{op}"));
+        let (batch, changeset) = (["batch_", op].concat(), ["changeset_", op].concat());
         let mut body = format!("--{batch}\r\nContent-Type: multipart/mixed; boundary={changeset}\r\n\r\n");
         for operation in operations {
             let head = "\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n";

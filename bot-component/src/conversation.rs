@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bot_framework::json::FieldError;
 use bot_framework::{Activity, ActivityKind, ConversationReference};
 use platform::{Deadline, Host, Level};
 use serde_json::json;
@@ -17,8 +18,22 @@ use crate::settings::BotSettings;
 /// it. The bot calls the table service only if there is something new to record.
 const RECORD_WITHIN: Duration = Duration::from_secs(3);
 
-/// Records what an activity shows about its conversation. `service_url_verified`: whether the caller's token
-/// vouches for the serviceUrl.
+/// The conversation of an activity: its address, and the key that is made of the address.
+pub(crate) struct Addressed {
+    pub(crate) address: ConversationReference,
+    pub(crate) key: ConversationKey,
+}
+
+impl Addressed {
+    /// Reads the conversation of an activity. `service_url_verified`: whether the caller's token vouches for
+    /// the serviceUrl.
+    pub(crate) fn of(activity: &Activity, service_url_verified: bool) -> Result<Self, FieldError> {
+        let address = ConversationReference::of(activity)?.with_service_url_verified(service_url_verified);
+        Ok(Self { key: ConversationKey::of(&address), address })
+    }
+}
+
+/// Records what an activity shows about its conversation.
 ///
 /// A failure is only logged, because the person's message matters more. The exception is `deleteUserData`:
 /// its failure is an error, so that the channel sends the activity again.
@@ -26,17 +41,15 @@ pub(crate) async fn note<H: Host>(
     host: &H,
     settings: &BotSettings,
     activity: &Activity,
-    service_url_verified: bool,
+    conversation: &Addressed,
 ) -> Result<(), Rejection> {
-    // Without a reference the bot can neither answer nor alert the conversation.
-    let Ok(reference) = ConversationReference::of(activity) else { return Ok(()) };
-    let reference = reference.with_service_url_verified(service_url_verified);
+    let Addressed { address, key } = conversation;
     let conversations = settings.conversations(host, Deadline::after(host, RECORD_WITHIN));
     let effect = effect_of(activity);
     let result = match effect {
-        Effect::Active(sign) => record_activity(host, &conversations, &reference, sign).await,
-        Effect::Ended => conversations.forget(&ConversationKey::of(&reference)).await,
-        Effect::ForgetPerson => forget_person(host, settings, &conversations, &reference).await,
+        Effect::Active(sign) => record_activity(host, &conversations, conversation, sign).await,
+        Effect::Ended => conversations.forget(key).await,
+        Effect::ForgetPerson => forget_person(host, settings, &conversations, address).await,
         Effect::None => return Ok(()),
     };
     let is_done = result.is_ok();
@@ -50,18 +63,17 @@ pub(crate) async fn note<H: Host>(
 async fn record_activity<H: Host>(
     host: &H,
     conversations: &Conversations<'_, H>,
-    reference: &ConversationReference,
+    Addressed { address, key }: &Addressed,
     sign: Sign,
 ) -> Result<(), StateError> {
-    let key = ConversationKey::of(reference);
-    let name = fingerprint_key(&key);
+    let name = fingerprint_key(key);
     let known = host.get(&name).await.ok().flatten();
     let known = known.as_deref().and_then(Fingerprint::read);
-    match conversations.record_activity(reference, sign, known.as_ref()).await? {
+    match conversations.record_activity(address, sign, known.as_ref()).await? {
         Recorded::Stored(fingerprint) => _ = host.set(&name, &fingerprint.to_bytes()).await,
         // The poller has paused the conversation, but could not delete the fingerprint in the store of the
         // bot.
-        Recorded::Paused if known.is_some() => conversations.delete_fingerprint(&key).await,
+        Recorded::Paused if known.is_some() => conversations.delete_fingerprint(key).await,
         Recorded::Known | Recorded::Paused | Recorded::Newer => {}
     }
     Ok(())
@@ -166,8 +178,12 @@ mod tests {
         ConversationKey::of(&ConversationReference::of(&activity(&json!({}))).unwrap())
     }
 
+    async fn note_activity(stage: &Stage, activity: &Activity) -> Result<(), Rejection> {
+        note(&stage.host, &stage.settings, activity, &Addressed::of(activity, true)?).await
+    }
+
     fn receive(stage: &Stage, change: &Value) {
-        run(note(&stage.host, &stage.settings, &activity(change), true)).unwrap();
+        run(note_activity(stage, &activity(change))).unwrap();
     }
 
     #[test]
@@ -247,7 +263,7 @@ mod tests {
         // Only the failure of `deleteUserData` is an error, because the channel has to send it again.
         for (kind, expected) in [("message", true), ("endOfConversation", true), ("deleteUserData", false)] {
             let activity = activity(&json!({"type": kind}));
-            assert_eq!(run(note(&stage.host, &stage.settings, &activity, true)).is_ok(), expected, "{kind}");
+            assert_eq!(run(note_activity(&stage, &activity)).is_ok(), expected, "{kind}");
         }
     }
 

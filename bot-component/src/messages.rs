@@ -4,15 +4,14 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use bot_framework::{
-    Activity, ActivityKind, Caller, ConversationReference, Tokens, TriggerName, VerifiedToken,
-};
+use bot_framework::json::FieldError;
+use bot_framework::{Activity, ActivityKind, Caller, Tokens, TriggerName, VerifiedToken};
 use http::{Request, StatusCode};
 use platform::{Deadline, Host, Level, RequestBody, answer};
 use serde_json::json;
 
 use crate::answered::Answered;
-use crate::conversation;
+use crate::conversation::{self, Addressed};
 use crate::invoke;
 use crate::limits::MAX_BODY_BYTES;
 use crate::loops;
@@ -82,10 +81,14 @@ async fn answer_caller<H: Host>(
         let answered = Answered::from(answer::json(StatusCode::ACCEPTED, &json!({})));
         return Ok(if activity.expects_replies() { answered.with_replies(&[]) } else { answered });
     }
-    conversation::note(host, settings, &activity, service_url_verified).await?;
+    let conversation = Addressed::of(&activity, service_url_verified);
+    // Without an address the bot can neither answer nor alert the conversation.
+    if let Ok(conversation) = &conversation {
+        conversation::note(host, settings, &activity, conversation).await?;
+    }
     let replies = activity.expects_replies().then(RefCell::default);
-    let turn = Turn { host, settings, tokens, service_url, service_url_verified, begin, replies };
-    let answered = answer_activity(&turn, &activity).await?;
+    let turn = Turn { host, settings, tokens, service_url, begin, replies };
+    let answered = answer_activity(&turn, &activity, conversation).await?;
     // The answer to an invoke already holds the reply.
     match turn.replies {
         Some(replies) if activity.kind != ActivityKind::Invoke => {
@@ -96,17 +99,21 @@ async fn answer_caller<H: Host>(
 }
 
 /// Acts on an activity, by its type.
-async fn answer_activity<H: Host>(turn: &Turn<'_, H>, activity: &Activity) -> Result<Answered, Rejection> {
+async fn answer_activity<H: Host>(
+    turn: &Turn<'_, H>,
+    activity: &Activity,
+    conversation: Result<Addressed, FieldError>,
+) -> Result<Answered, Rejection> {
     let (host, settings) = (turn.host, turn.settings);
     match activity.kind {
-        ActivityKind::Message => turn.queue_message(activity).await,
+        ActivityKind::Message => turn.queue_message(activity, conversation?).await,
         ActivityKind::ConversationUpdate if activity.adds_the_bot() => {
-            turn.greet(activity).await?;
+            turn.greet(activity, &conversation?).await?;
             Ok(answer::json(StatusCode::OK, &json!({})).into())
         }
         ActivityKind::Invoke => Ok(invoke::answer(host, activity).into()),
         ActivityKind::Event | ActivityKind::Trigger if TriggerName::read(host)?.names(activity) => {
-            let id = turn.id_for(&ConversationReference::of(activity)?);
+            let id = turn.id_for(&conversation?.address);
             let answered = trigger_activity::answer(host, settings, &turn.connector(), activity, id).await?;
             Ok(answered.into())
         }

@@ -2,7 +2,7 @@
 //! in key-value, so each host has its own count, and messages that arrive at once may be counted as one. Two
 //! programs that answer each other send one message at a time, so this count also stops them.
 
-use platform::Host;
+use platform::{Host, value_of};
 use serde_json::{Value, json};
 use state::ConversationKey;
 use state::ledger::{Allowance, Allowed};
@@ -20,7 +20,7 @@ pub(crate) async fn count<H: Host>(
     let key = format!("answers:{conversation}");
     let minute = host.now().timestamp() / 60;
     let known = host.get(&key).await.ok().flatten();
-    let known: Value = known.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+    let known: Value = known.and_then(|bytes| value_of(&bytes)).unwrap_or_default();
     let number = |index: usize| known[index].as_i64().unwrap_or_default();
     let (age, answers) = (minute - number(0), number(1));
     if (0..=1).contains(&age) && answers > limit {

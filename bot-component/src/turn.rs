@@ -15,6 +15,7 @@ use state::ledger::{Accepted, AlertId, Allowed, Ledger, NewAlert, Status};
 
 use crate::answered::Answered;
 use crate::commands::{self, Intent};
+use crate::conversation::Addressed;
 use crate::invoke;
 use crate::outbox::{Message, Outbox, log_failed_put, put_options};
 use crate::own_count;
@@ -46,8 +47,6 @@ pub(crate) struct Turn<'a, H> {
     pub(crate) settings: &'a BotSettings,
     pub(crate) tokens: Option<&'a Tokens<'a, H>>,
     pub(crate) service_url: ServiceUrl,
-    /// Whether the caller's token vouches for the serviceUrl.
-    pub(crate) service_url_verified: bool,
     /// When the request arrived, on the monotonic clock.
     pub(crate) begin: Duration,
     /// The replies so far, if the caller expects them in the response. Otherwise the bot sends replies to the
@@ -63,9 +62,11 @@ pub(crate) enum Answers {
 }
 
 impl<H: Host> Turn<'_, H> {
-    pub(crate) async fn queue_message(&self, activity: &Activity) -> Result<Answered, Rejection> {
-        let address =
-            ConversationReference::of(activity)?.with_service_url_verified(self.service_url_verified);
+    pub(crate) async fn queue_message(
+        &self,
+        activity: &Activity,
+        Addressed { address, key: conversation }: Addressed,
+    ) -> Result<Answered, Rejection> {
         let words = Words::of(&address);
         let text = activity.text_to_the_bot();
         let accepted = answer::json(StatusCode::ACCEPTED, &json!({}));
@@ -84,7 +85,6 @@ impl<H: Host> Turn<'_, H> {
             }
         };
         let now = self.host.now();
-        let conversation = ConversationKey::of(&address);
         let id = self.alert_id(activity, &conversation);
         let mut envelope = Envelope::new(EnvelopeId::from_text(id.as_str()), address, text, now);
         envelope.not_before = after.map(|after| now + after);
@@ -244,15 +244,17 @@ impl<H: Host> Turn<'_, H> {
 
     /// Sends the greeting once for each time that the bot is added, because a channel may send the activity
     /// twice.
-    pub(crate) async fn greet(&self, activity: &Activity) -> Result<(), Rejection> {
-        let address = ConversationReference::of(activity)?;
-        let conversation = ConversationKey::of(&address);
+    pub(crate) async fn greet(
+        &self,
+        activity: &Activity,
+        Addressed { address, key }: &Addressed,
+    ) -> Result<(), Rejection> {
         let minute = || (self.host.now().timestamp() / 60).to_string();
         let what = format!("greeting {}", activity.id.clone().unwrap_or_else(minute));
         let ledger = self.ledger();
-        let counted = ledger.count_answer_once(&conversation, &what, self.settings.allowance).await;
-        if self.may_say(&conversation, counted, |is_new| is_new).await {
-            self.say(&address, Words::of(&address).greeting, Answers::Nothing).await;
+        let counted = ledger.count_answer_once(key, &what, self.settings.allowance).await;
+        if self.may_say(key, counted, |is_new| is_new).await {
+            self.say(address, Words::of(address).greeting, Answers::Nothing).await;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::lock::Mutex;
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
-use platform::{Deadline, Host, Secret, Settings, SettingsError, Timeouts, TransportError};
+use platform::{Deadline, Host, Secret, Settings, SettingsError, Timeouts, TransportError, value_of};
 use serde_json::{Value, json};
 
 use crate::auth_mode::AuthMode;
@@ -140,8 +140,7 @@ impl<'a, H: Host> DirectLine<'a, H> {
         if verdict.class != Class::Accepted {
             return Err(start_verdict(verdict));
         }
-        let body: Value =
-            answer.ok().and_then(|answer| serde_json::from_slice(answer.body()).ok()).unwrap_or_default();
+        let body = answer.ok().and_then(|answer| value_of(answer.body())).unwrap_or_default();
         match body["conversationId"].as_str().and_then(segment) {
             Some(id) => Ok(id.to_string()),
             None => Err(start_verdict(Verdict {

@@ -5,6 +5,7 @@
 //! of `flatten` name neither the path nor the expected type.
 
 use platform::excerpt;
+pub use platform::value_of;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -151,19 +152,16 @@ impl Fields {
     }
 }
 
-/// Parses `bytes` as JSON; returns `None` if they are not JSON.
-// One copy of the parser, which is large, in each component.
-#[inline(never)]
-pub fn value_of(bytes: &[u8]) -> Option<Value> {
-    serde_json::from_slice(bytes).ok()
-}
-
 /// The expectation for an id that becomes a segment of a path.
 pub(crate) const NOT_ONLY_DOTS: &str = "an id that is not only dots";
 
 /// Whether JSON has more than this many levels of objects and arrays. The function counts brackets outside
 /// strings, so the check needs no parser. For text that is not JSON, the result has no meaning.
 fn has_more_levels(json: &[u8], levels: usize) -> bool {
+    // Most bodies have so few brackets that these cannot be nested too deeply, and counting them is cheaper.
+    if json.iter().filter(|byte| matches!(byte, b'{' | b'[')).count() <= levels {
+        return false;
+    }
     let (mut depth, mut in_string) = (0_usize, false);
     let mut bytes = json.iter();
     while let Some(byte) = bytes.next() {

@@ -225,7 +225,8 @@ impl TrustPolicy {
             Self::Anonymous if is_loopback(host) => Ok(()),
             Self::Anonymous => Err(NotTrusted::NotLoopback),
             Self::Listed { extra, .. }
-                if extra.loopback_origins.contains(&url.origin().ascii_serialization()) =>
+                if is_loopback(host)
+                    && extra.loopback_origins.contains(&url.origin().ascii_serialization()) =>
             {
                 Ok(())
             }

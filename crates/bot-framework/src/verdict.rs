@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use platform::TransportError;
+use platform::{TransportError, value_of};
 use serde_json::Value;
 
 use crate::outbound::TokenError;
@@ -129,7 +129,7 @@ pub fn classify(answer: &Result<http::Response<Bytes>, TransportError>, now: Dat
     };
     let status = status.as_u16();
     // Gateways answer with HTML or an empty body. So the status decides, and an error code only refines it.
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let body = value_of(body).unwrap_or_default();
     let code = error_code(&body);
     let class = match (status, code.as_deref()) {
         (200..=299, _) => Class::Accepted,
@@ -161,7 +161,7 @@ pub fn classify(answer: &Result<http::Response<Bytes>, TransportError>, now: Dat
 fn error_code(body: &Value) -> Option<String> {
     let sub_code = || {
         body.get("errorCode")?;
-        let nested: Value = serde_json::from_str(body["message"].as_str()?).ok()?;
+        let nested = value_of(body["message"].as_str()?.as_bytes())?;
         find_sub_code(&nested, 4)
     };
     let code = body["error"]["code"].as_str().map(Into::into).or_else(sub_code)?;

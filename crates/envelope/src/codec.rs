@@ -67,12 +67,11 @@ impl Envelope {
     fn encode_with(&self, key: Option<&SealKey>, failure: Option<&Failure>) -> Result<String, TooLarge> {
         let mut object = self.to_json();
         put(&mut object, "failure", failure.map(Failure::to_json));
-        if let Some(key) = key {
-            let seal = key.seal(&object);
-            put(&mut object, "seal", Some(seal));
-        }
-        // Writing JSON of text keys into memory does not fail.
-        let json = serde_json::to_vec(&object).unwrap_or_default();
+        let json = match key {
+            Some(key) => key.sealed_json(&object),
+            // Writing JSON of text keys into memory does not fail.
+            None => serde_json::to_vec(&object).unwrap_or_default(),
+        };
         let is_marked = self.once || failure.is_some();
         let json_bytes = json.len() + if is_marked { 0 } else { ONCE.len() };
         if json_bytes > MAX_JSON_BYTES { Err(TooLarge { json_bytes }) } else { Ok(STANDARD.encode(json)) }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use platform::{Clock, Host};
+use platform::{Clock, Host, value_of};
 use serde_json::Value;
 
 /// The longest time that a hint is believed. A longer time means that the clock of its writer was ahead.
@@ -29,7 +29,7 @@ fn end_of_hint(record: &Value, clock: &impl Clock) -> i64 {
 /// `false` if the store does not answer. It costs one read.
 pub async fn is_run_at_work(host: &impl Host, queue: &str) -> bool {
     let record = host.get(&run_record_key(queue)).await.ok().flatten();
-    let record: Value = record.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+    let record = record.and_then(|bytes| value_of(&bytes)).unwrap_or_default();
     end_of_hint(&record, host) > host.now().timestamp_millis()
 }
 

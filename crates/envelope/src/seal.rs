@@ -33,8 +33,18 @@ impl SealKey {
         Some(Self { current, previous: keys.get(1).copied().map(keyed) })
     }
 
-    pub(crate) fn seal(&self, object: &Map<String, Value>) -> String {
-        URL_SAFE_NO_PAD.encode(mac(&self.current, &canonical(object)).finalize().into_bytes())
+    /// The JSON of an object that is not empty, with its seal as the last member.
+    pub(crate) fn sealed_json(&self, object: &Map<String, Value>) -> Vec<u8> {
+        // The canonical bytes are JSON, so the object is written only once.
+        let mut json = canonical(object);
+        let seal = self.seal(&json);
+        json.pop();
+        json.extend([r#","seal":""#, &seal, r#""}"#].concat().bytes());
+        json
+    }
+
+    fn seal(&self, canonical: &[u8]) -> String {
+        URL_SAFE_NO_PAD.encode(mac(&self.current, canonical).finalize().into_bytes())
     }
 
     pub(crate) fn check(&self, object: &Map<String, Value>, seal: &str) -> SealState {
@@ -140,6 +150,10 @@ mod tests {
 
     use super::*;
 
+    fn seal(key: &SealKey, object: &Map<String, Value>) -> String {
+        key.seal(&canonical(object))
+    }
+
     #[test]
     fn canonical_bytes_are_sorted_and_compact() {
         let value = json!({"b": [1, {"z": null, "a": "ü\n"}], "a": 1.5, "A": true});
@@ -156,8 +170,8 @@ mod tests {
         // Computed with Python: hmac.new(bytes(range(32)), b'{"a":1}', sha256), base64url without padding.
         let key = SealKey::new(std::array::from_fn(|index| index as u8));
         let Value::Object(object) = json!({"a": 1}) else { unreachable!() };
-        assert_eq!(key.seal(&object), "tM694wmCRD7DbBj6ma0Qpw5wW7p3n1fDfoTey2SuUPs");
-        assert_eq!(key.check(&object, &key.seal(&object)), SealState::Valid);
+        assert_eq!(seal(&key, &object), "tM694wmCRD7DbBj6ma0Qpw5wW7p3n1fDfoTey2SuUPs");
+        assert_eq!(key.check(&object, &seal(&key, &object)), SealState::Valid);
     }
 
     #[test]
@@ -165,14 +179,14 @@ mod tests {
         let (old, new) = ([7; 32], [8; 32]);
         let Value::Object(object) = json!({"a": 1}) else { unreachable!() };
         let both = SealKey::of(&[new, old]).unwrap();
-        assert_eq!(both.seal(&object), SealKey::new(new).seal(&object));
+        assert_eq!(seal(&both, &object), seal(&SealKey::new(new), &object));
         for (key, expected) in
             [(new, SealState::Valid), (old, SealState::Valid), ([9; 32], SealState::Broken)]
         {
-            assert_eq!(both.check(&object, &SealKey::new(key).seal(&object)), expected, "{key:?}");
+            assert_eq!(both.check(&object, &seal(&SealKey::new(key), &object)), expected, "{key:?}");
         }
         assert_eq!(
-            SealKey::of(&[new]).unwrap().check(&object, &SealKey::new(old).seal(&object)),
+            SealKey::of(&[new]).unwrap().check(&object, &seal(&SealKey::new(old), &object)),
             SealState::Broken
         );
         assert!(SealKey::of(&[]).is_none());
@@ -182,7 +196,7 @@ mod tests {
     fn changed_field_or_seal_or_key_breaks_the_seal() {
         let key = SealKey::new([7; 32]);
         let Value::Object(object) = json!({"a": 1, "b": {"c": "x"}}) else { unreachable!() };
-        let seal = key.seal(&object);
+        let seal = seal(&key, &object);
         for changed in [
             json!({"a": 2, "b": {"c": "x"}}),
             json!({"a": 1, "b": {"c": "y"}}),

@@ -27,6 +27,12 @@ pub struct Joined {
     pub names: &'static [&'static str],
 }
 
+impl Joined {
+    fn index(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|known| *known == name)
+    }
+}
+
 /// The joined variables that have been read so far. Each is read when a caller asks for the first of its
 /// names.
 #[derive(Debug)]
@@ -34,8 +40,8 @@ pub struct JoinedSettings {
     parts: Vec<(Joined, OnceCell<Result<Values, SettingsError>>)>,
 }
 
-/// Pairs of name and value.
-type Values = Vec<(String, String)>;
+/// The values, in the order of [`Joined::names`]. `None` for a name that the text does not have.
+type Values = Vec<Option<String>>;
 
 impl JoinedSettings {
     /// Stores which variables are joined; reads none of them yet.
@@ -49,12 +55,11 @@ impl JoinedSettings {
         name: &str,
         read: impl Fn(&str) -> Result<String, SettingsError>,
     ) -> Result<String, SettingsError> {
-        let Some((joined, values)) = self.parts.iter().find(|(joined, _)| joined.names.contains(&name))
-        else {
-            return read(name);
-        };
+        let found =
+            self.parts.iter().find_map(|(joined, values)| Some((joined, values, joined.index(name)?)));
+        let Some((joined, values, index)) = found else { return read(name) };
         let values = values.get_or_init(|| split(joined, &read(joined.variable)?)).as_ref();
-        let value = values.map_err(SettingsError::clone)?.iter().find(|(known, _)| known == name);
+        let value = values.map_err(SettingsError::clone)?.get(index).cloned().flatten();
         let missing = || {
             SettingsError::new(
                 name,
@@ -64,19 +69,16 @@ impl JoinedSettings {
                 ),
             )
         };
-        value.map(|(_, value)| value.clone()).ok_or_else(missing)
+        value.ok_or_else(missing)
     }
 }
 
 fn split(joined: &Joined, text: &str) -> Result<Values, SettingsError> {
-    let mut values: Values = Vec::new();
+    let mut values: Values = vec![None; joined.names.len()];
     for part in text.split(SEPARATOR).filter(|part| !part.is_empty()) {
-        match part.split_once('=') {
-            Some((name, value))
-                if joined.names.contains(&name) && !values.iter().any(|(known, _)| known == name) =>
-            {
-                values.push((name.to_owned(), value.to_owned()));
-            }
+        let named = part.split_once('=').and_then(|(name, value)| Some((joined.index(name)?, value)));
+        match named.and_then(|(index, value)| Some((values.get_mut(index)?, value))) {
+            Some((known @ None, value)) => *known = Some(value.to_owned()),
             // The error does not repeat the text, because the text may be part of a secret.
             _ => {
                 let problem = "expected each name once as name=value, separated by U+001F; remove U+001F from the \

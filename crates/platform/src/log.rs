@@ -19,12 +19,18 @@ pub trait Log {
     {
         // The line is assembled by hand, so that it begins with the fields that people look for first.
         let time = self.now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
-        let head =
-            format!(r#"{{"time":"{time}","level":"{}","event":{}"#, level.as_str(), Value::from(event));
         // Writing JSON with text keys into memory cannot fail.
+        let event = serde_json::to_string(event).unwrap_or_default();
         let fields = serde_json::to_string(&fields).unwrap_or_default();
-        let rest = fields.strip_prefix('{').filter(|rest| *rest != "}");
-        self.line(&format!("{head}{}{}", if rest.is_some() { "," } else { "" }, rest.unwrap_or("}")));
+        let (separator, rest) = match fields.strip_prefix('{') {
+            None | Some("}") => ("", "}"),
+            Some(rest) => (",", rest),
+        };
+        let level = level.as_str();
+        self.line(
+            &[r#"{"time":""#, &time, r#"","level":""#, level, r#"","event":"#, &event, separator, rest]
+                .concat(),
+        );
     }
 }
 

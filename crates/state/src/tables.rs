@@ -28,7 +28,7 @@ impl Tables {
                 "must be 1 to 40 letters and digits, beginning with a letter; the table names begin with it";
             let is_short = prefix.len() <= 40;
             is_short
-                .then(|| TableName::parse(&format!("{prefix}{rest}")).ok())
+                .then(|| TableName::parse(&[prefix, rest].concat()).ok())
                 .flatten()
                 .ok_or_else(|| SettingsError::new("tableprefix", problem))
         };

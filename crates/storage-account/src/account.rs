@@ -4,6 +4,7 @@ use std::fmt;
 
 use platform::Secret;
 
+use crate::auth::AccountKey;
 use crate::connection_string::{ConnectionStringError, wrong};
 use crate::error::Unusable;
 
@@ -45,7 +46,7 @@ pub struct Account {
 #[derive(Clone)]
 pub(crate) enum Credential {
     /// Every request is signed with the account's key.
-    SharedKey { account: String, key: Vec<u8> },
+    SharedKey { account: String, key: AccountKey },
     /// A shared access signature, made by the owner of the account: query parameters, already encoded.
     Sas(String),
     /// Every request carries this token of Entra ID. Without a token, no request can be sent.

@@ -7,13 +7,17 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 use crate::account::{Account, Credential, Service};
-use crate::auth::{ToSign, shared_key};
+use crate::auth::ToSign;
 use crate::date::rfc_1123;
 use crate::error::Unusable;
 
 /// The version of the services' API. It is the first version with every operation that the clients use, and
 /// every emulator knows it.
 pub const API_VERSION: &str = "2021-12-02";
+
+// Constants, because a name that is given as text is parsed in each request.
+const VERSION_HEADER: HeaderName = HeaderName::from_static("x-ms-version");
+const DATE_HEADER: HeaderName = HeaderName::from_static("x-ms-date");
 
 /// All characters but RFC 3986's unreserved ones. A pop receipt contains `+`, `/` and `=`, and the service
 /// reads an unencoded `+` as a space.
@@ -87,7 +91,7 @@ impl Call {
         service: Service,
         now: DateTime<Utc>,
     ) -> Result<Request<Bytes>, Unusable> {
-        let mut uri = format!("{}{}", account.endpoint(service)?, self.path);
+        let mut uri = [account.endpoint(service)?, &self.path].concat();
         let mut separator = '?';
         for (name, value) in &self.query {
             uri.push(separator);
@@ -105,6 +109,7 @@ impl Call {
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = uri.parse().map_err(|_| Unusable::NoUrl)?;
         *request.headers_mut() = self.headers.clone();
+        let date = rfc_1123(now);
         let authorization = match &account.credential {
             Credential::Sas(_) => None,
             Credential::Entra(None) => return Err(Unusable::NoToken),
@@ -118,16 +123,16 @@ impl Call {
                     query: &self.query,
                     body_bytes: self.body.len(),
                     content_type: content_type.unwrap_or_default(),
-                    date: &rfc_1123(now),
+                    date: &date,
                 };
-                Some(shared_key(account, key, &to_sign.text(service)))
+                Some(key.authorization(account, &to_sign.text(service)))
             }
         };
         let headers = request.headers_mut();
-        headers.insert("x-ms-version", HeaderValue::from_static(API_VERSION));
+        headers.insert(VERSION_HEADER, HeaderValue::from_static(API_VERSION));
         if let Some(authorization) = authorization {
-            let date = HeaderValue::try_from(rfc_1123(now)).map_err(|_| Unusable::NoUrl)?;
-            headers.insert("x-ms-date", date);
+            let date = HeaderValue::try_from(date).map_err(|_| Unusable::NoUrl)?;
+            headers.insert(DATE_HEADER, date);
             // The error does not repeat the reason, because the value is a secret.
             let mut value = HeaderValue::try_from(authorization).map_err(|_| Unusable::NoToken)?;
             value.set_sensitive(true);

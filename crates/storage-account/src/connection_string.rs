@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use thiserror::Error;
 
 use crate::account::{Account, Credential};
+use crate::auth::AccountKey;
 
 /// The well-known account of the storage emulator. Its key is public.
 const EMULATOR_ACCOUNT: &str = "devstoreaccount1";
@@ -81,7 +82,9 @@ impl Account {
             (Some(key), None) => match (get("accountname"), STANDARD.decode(key)) {
                 (None, _) => return wrong("AccountKey: AccountName is missing; add it"),
                 (_, Err(_)) => return wrong("AccountKey: expected base64; copy the whole key"),
-                (Some(account), Ok(key)) => Credential::SharedKey { account: account.to_owned(), key },
+                (Some(account), Ok(key)) => {
+                    Credential::SharedKey { account: account.to_owned(), key: AccountKey::new(&key) }
+                }
             },
             (None, Some(sas)) => {
                 let sas = sas.strip_prefix('?').unwrap_or(sas);
@@ -116,7 +119,7 @@ impl Account {
                 format!("{}://{}", parsed.scheme_str().unwrap_or("http"), parsed.host().unwrap_or_default())
             }
         };
-        let key = STANDARD.decode(EMULATOR_KEY).unwrap_or_default();
+        let key = AccountKey::new(&STANDARD.decode(EMULATOR_KEY).unwrap_or_default());
         Ok(Self {
             queue_endpoint: Some(format!("{origin}:10001/{EMULATOR_ACCOUNT}")),
             table_endpoint: Some(format!("{origin}:10002/{EMULATOR_ACCOUNT}")),

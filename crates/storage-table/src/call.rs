@@ -13,6 +13,9 @@ use crate::page::Continuation;
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The value of `Accept`. Without it, the service answers with Atom, or refuses the request.
 pub(crate) const NO_METADATA: &str = "application/json;odata=nometadata";
+// Constants, because a name that is given as text is parsed in each request.
+const VERSION_HEADER: HeaderName = HeaderName::from_static("dataserviceversion");
+const MAX_VERSION_HEADER: HeaderName = HeaderName::from_static("maxdataserviceversion");
 const DATA_VERSION: HeaderValue = HeaderValue::from_static("3.0;NetFx");
 
 const MOST_ROWS: u16 = 1000;
@@ -21,8 +24,8 @@ const MOST_ROWS: u16 = 1000;
 pub(crate) fn new(method: Method, path: String) -> Call {
     Call::new(method, path)
         .header(ACCEPT, HeaderValue::from_static(NO_METADATA))
-        .header(HeaderName::from_static("dataserviceversion"), DATA_VERSION)
-        .header(HeaderName::from_static("maxdataserviceversion"), DATA_VERSION)
+        .header(VERSION_HEADER, DATA_VERSION)
+        .header(MAX_VERSION_HEADER, DATA_VERSION)
 }
 
 pub(crate) fn create(table: &TableName) -> Call {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{DATE, ETAG};
 use http::{HeaderMap, Method, Response};
-use platform::{Clock, Deadline, HttpClient, Randomness, Timeouts};
+use platform::{Clock, Deadline, HttpClient, Randomness, Timeouts, value_of};
 use storage_account::{Account, Call, Failed, Sender, Sent, Service, header, parse_rfc_1123};
 
 use crate::batch::{Batch, Operation, Outcome, Transaction};
@@ -310,7 +310,7 @@ struct Refusal {
 }
 
 fn json(body: &[u8]) -> Result<serde_json::Value, TableError> {
-    serde_json::from_slice(body).map_err(|_| TableError::Unreadable("the body is not JSON".to_owned()))
+    value_of(body).ok_or_else(|| TableError::Unreadable("the body is not JSON".to_owned()))
 }
 
 fn etag_of(headers: &HeaderMap) -> Result<ETag, TableError> {

@@ -1,10 +1,12 @@
 //! Entities: the rules for writing them, and how an answer is read.
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
 use serde_json::{Map, Number, Value};
 
 use crate::error::TableError;
-use crate::key::Key;
+use crate::key::{Key, utf16_units};
 use crate::names::ETag;
 use crate::op::OP;
 
@@ -70,7 +72,7 @@ impl Entity {
     /// Sets a property to a number of 64 bits. It stores the value as a string, and the type in a second
     /// property.
     pub fn int64(&mut self, name: &str, value: i64) {
-        self.properties.insert(format!("{name}{TYPE_SUFFIX}"), INT64.into());
+        self.properties.insert([name, TYPE_SUFFIX].concat(), INT64.into());
         self.properties.insert(name.to_owned(), value.to_string().into());
     }
 
@@ -97,14 +99,7 @@ impl Entity {
     /// URL.
     pub(crate) fn body(&self, op: &str, with_keys: bool) -> Result<String, TableError> {
         self.check()?;
-        let mut body = self.properties.clone();
-        body.insert(OP.to_owned(), op.into());
-        if with_keys {
-            let [partition, row] = KEYS;
-            body.insert(partition.to_owned(), self.key.partition.as_str().into());
-            body.insert(row.to_owned(), self.key.row.as_str().into());
-        }
-        Ok(ascii_json(&Value::Object(body)))
+        Ok(ascii_json(&Body { entity: self, op, with_keys }))
     }
 
     fn check(&self) -> Result<(), TableError> {
@@ -160,10 +155,37 @@ impl Entity {
     }
 }
 
+/// The body of a write.
+struct Body<'e> {
+    entity: &'e Entity,
+    op: &'e str,
+    with_keys: bool,
+}
+
+impl Serialize for Body<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut body = serializer.serialize_map(None)?;
+        if self.with_keys {
+            let [partition, row] = KEYS;
+            body.serialize_entry(partition, &self.entity.key.partition)?;
+            body.serialize_entry(row, &self.entity.key.row)?;
+        }
+        for (name, value) in &self.entity.properties {
+            body.serialize_entry(name, value)?;
+        }
+        body.serialize_entry(OP, self.op)?;
+        body.end()
+    }
+}
+
 /// Writes JSON in ASCII. Azurite decodes a body piece by piece, and damages a character whose bytes are in
 /// two pieces.
-fn ascii_json(value: &Value) -> String {
-    let json = value.to_string();
+fn ascii_json(value: &impl Serialize) -> String {
+    // Writing JSON with text keys into memory cannot fail.
+    let json = serde_json::to_string(value).unwrap_or_default();
+    if json.is_ascii() {
+        return json;
+    }
     let mut ascii = String::with_capacity(json.len());
     for character in json.chars() {
         if character.is_ascii() {
@@ -178,7 +200,7 @@ fn ascii_json(value: &Value) -> String {
 }
 
 fn utf16_bytes(text: &str) -> usize {
-    2 * text.encode_utf16().count()
+    2 * utf16_units(text)
 }
 
 fn invalid<T>(name: &str, problem: &str) -> Result<T, TableError> {

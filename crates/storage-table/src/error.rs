@@ -2,8 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
-use platform::TransportError;
-use serde_json::Value;
+use platform::{TransportError, value_of};
 use storage_account::{
     Failure, Unusable, denial, header, is_busy, is_retryable, read_error, retry_after_seconds, word,
 };
@@ -99,7 +98,7 @@ impl TableError {
     /// neither code nor body. The code is in the header, or in a body of JSON or XML.
     pub(crate) fn from_parts(status: u16, headers: &HeaderMap, body: &[u8], with_token: bool) -> Self {
         let xml = read_error(body);
-        let json = serde_json::from_slice::<Value>(body).unwrap_or_default();
+        let json = value_of(body).unwrap_or_default();
         let in_body = json["odata.error"]["code"].as_str().unwrap_or(&xml.code);
         let code = word(header(headers, "x-ms-error-code").unwrap_or(in_body));
         let code_text = || code.to_owned();

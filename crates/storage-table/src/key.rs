@@ -31,7 +31,7 @@ impl Key {
 }
 
 fn check_part(part: &str, text: &str) -> Result<(), TableError> {
-    if text.encode_utf16().count() > LONGEST_UNITS {
+    if utf16_units(text) > LONGEST_UNITS {
         return Err(TableError::Invalid(format!(
             "{part}: expected at most {LONGEST_UNITS} UTF-16 units; use escape()"
         )));
@@ -42,6 +42,12 @@ fn check_part(part: &str, text: &str) -> Result<(), TableError> {
         )));
     }
     Ok(())
+}
+
+/// The length of a text in UTF-16.
+pub(crate) fn utf16_units(text: &str) -> usize {
+    // Nearly every text is ASCII, which needs no decoding.
+    if text.is_ascii() { text.len() } else { text.encode_utf16().count() }
 }
 
 pub(crate) fn is_forbidden(character: char) -> bool {
@@ -66,7 +72,7 @@ pub fn escape(text: &str) -> String {
             escaped.push(character);
         }
     }
-    if escaped.encode_utf16().count() <= LONGEST_UNITS {
+    if utf16_units(&escaped) <= LONGEST_UNITS {
         return escaped;
     }
     format!("!h{}", hex(&Sha256::digest(text)))

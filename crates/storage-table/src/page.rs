@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
+use platform::value_of;
 use serde_json::Value;
 use storage_account::header;
 use thiserror::Error;
@@ -51,8 +52,8 @@ impl Continuation {
             return Err(InvalidContinuation);
         }
         let json = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidContinuation)?;
-        let parts: Vec<String> = match serde_json::from_slice(&json) {
-            Ok(Value::Array(parts)) => {
+        let parts: Vec<String> = match value_of(&json) {
+            Some(Value::Array(parts)) => {
                 parts.iter().map(|part| part.as_str().map(str::to_owned).ok_or(InvalidContinuation)).collect()
             }
             _ => Err(InvalidContinuation),
@@ -74,7 +75,7 @@ impl Continuation {
 impl Page {
     pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, TableError> {
         let unreadable = || TableError::Unreadable("the body is not a page of entities".to_owned());
-        let mut body: Value = serde_json::from_slice(body).map_err(|_| unreadable())?;
+        let mut body = value_of(body).ok_or_else(unreadable)?;
         let Some(Value::Array(rows)) = body.get_mut("value").map(Value::take) else {
             return Err(unreadable());
         };

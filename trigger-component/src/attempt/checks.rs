@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use envelope::SealState;
-use platform::{Host, Level};
-use serde_json::{Value, json};
+use platform::{Host, Level, value_of};
+use serde_json::json;
 use state::ledger::{Record, Status};
 use state::runs::RECENTLY;
 use state::{ConversationKey, StateError};
@@ -39,7 +39,7 @@ impl<H: Host> Attempts<'_, H> {
             return Some(outcome);
         }
         if let Some(tried) = record.as_ref().and_then(|record| record.tried.as_deref()) {
-            let tried: Value = serde_json::from_str(tried).unwrap_or_default();
+            let tried = value_of(tried.as_bytes()).unwrap_or_default();
             leased.envelope.delivery.raise_to(&tried);
         }
         let Leased { message, envelope, seal, .. } = &*leased;

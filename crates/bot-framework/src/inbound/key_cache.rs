@@ -4,8 +4,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use platform::{Deadline, Host, Level};
-use serde_json::{Value, json};
+use platform::{Deadline, Host, Level, value_of};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::bucket::Bucket;
@@ -139,7 +139,7 @@ impl<H: Host> KeyCache<'_, H> {
     /// Loads the entry. If the store fails or the entry is unreadable, the result is empty.
     async fn load(&self) -> Cached {
         let stored = self.host.get(&self.key()).await.ok().flatten().unwrap_or_default();
-        let stored: Value = serde_json::from_slice(&stored).unwrap_or_default();
+        let stored = value_of(&stored).unwrap_or_default();
         let seconds = |name: &str| stored[name].as_i64().unwrap_or_default();
         Cached {
             keys: KeySet::read(&stored),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{ACCEPT, USER_AGENT};
-use platform::{Deadline, Host, Timeouts, TransportError};
+use platform::{Deadline, Host, Timeouts, TransportError, value_of};
 use serde_json::Value;
 use thiserror::Error;
 use url::Url;
@@ -119,7 +119,7 @@ async fn get(
     if answer.status() != StatusCode::OK {
         return Err(KeysError::Status { what, status: answer.status().as_u16() });
     }
-    Ok(serde_json::from_slice(answer.body()).unwrap_or_default())
+    Ok(value_of(answer.body()).unwrap_or_default())
 }
 
 #[cfg(test)]

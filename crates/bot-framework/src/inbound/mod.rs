@@ -119,7 +119,7 @@ impl InboundAuth {
                 cloud,
             },
             entra_keys: KeySource {
-                metadata_url: format!("{}{}", identity.login_endpoint, cloud.entra_metadata_path()),
+                metadata_url: [&identity.login_endpoint, cloud.entra_metadata_path()].concat(),
                 cloud,
             },
             entra: EntraPolicy::read(settings, identity)?,

@@ -7,7 +7,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use platform::{Host, Level};
+use platform::{Host, Level, value_of};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -41,7 +41,8 @@ impl Remembered {
     /// keys. Only a hash of the token is stored.
     pub(super) fn of(app_id: &str, keys_from: &str, token: &UnverifiedToken<'_>) -> Self {
         let mut hash = Sha256::new();
-        for part in [app_id, keys_from, token.compact] {
+        let [header, claims] = &token.json;
+        for part in [app_id.as_bytes(), keys_from.as_bytes(), header, claims, &token.signature] {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
@@ -54,7 +55,7 @@ impl Remembered {
     /// answer.
     pub(super) async fn load(&self, host: &impl Host) -> Option<Checked> {
         let stored = host.get(&self.slot).await.ok()??;
-        let stored: Value = serde_json::from_slice(&stored).ok()?;
+        let stored = value_of(&stored)?;
         let until = stored["until"].as_i64().filter(|until| host.now().timestamp() < *until)?;
         if stored["digest"] != self.digest.as_str() {
             return None;

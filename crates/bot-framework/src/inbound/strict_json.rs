@@ -4,6 +4,7 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
 use super::error::BrokenRule;
@@ -43,12 +44,11 @@ impl<'de> Visitor<'de> for Strict<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some(name) = access.next_key::<String>()? {
-            if object.contains_key(&name) {
+            let Entry::Vacant(member) = object.entry(name) else {
                 *self.doubled = true;
                 return Err(A::Error::custom("a member is set twice"));
-            }
-            let value = access.next_value_seed(Strict { doubled: self.doubled })?;
-            object.insert(name, value);
+            };
+            member.insert(access.next_value_seed(Strict { doubled: self.doubled })?);
         }
         Ok(object.into())
     }

@@ -5,7 +5,6 @@ use std::fmt;
 use base64::Engine;
 // This engine refuses padding, white space and unused bits, so that each signature has only one spelling.
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::Value;
 
 use super::error::BrokenRule;
 use super::strict_json;
@@ -27,8 +26,9 @@ pub(super) struct UnverifiedToken<'a> {
     /// Header and claims in the form that was signed.
     pub(super) signed: &'a str,
     pub(super) signature: Vec<u8>,
-    /// The whole token.
-    pub(super) compact: &'a str,
+    /// The JSON of the header and of the claims. With the signature, it stands for the whole token, because
+    /// each part has only one spelling in base64url.
+    pub(super) json: [Vec<u8>; 2],
 }
 
 impl fmt::Debug for UnverifiedToken<'_> {
@@ -65,15 +65,17 @@ impl<'a> UnverifiedToken<'a> {
     pub(super) fn parse(compact: &'a str) -> Result<Self, BrokenRule> {
         let (signed, signature) = compact.rsplit_once('.').ok_or(BrokenRule::Malformed)?;
         let (header, claims) = signed.split_once('.').ok_or(BrokenRule::Malformed)?;
-        let key_id = read_header(Fields::new(decode_object(header)?, ""))?;
-        let claims = Claims::read(Fields::new(decode_object(claims)?, "")).map_err(|_| BrokenRule::Claim)?;
-        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| BrokenRule::Malformed)?;
-        Ok(Self { key_id, claims, signed, signature, compact })
+        let header_json = decode(header)?;
+        let key_id = read_header(Fields::new(strict_json::object(&header_json)?, ""))?;
+        let claims_json = decode(claims)?;
+        let claims = Claims::read(Fields::new(strict_json::object(&claims_json)?, ""))
+            .map_err(|_| BrokenRule::Claim)?;
+        Ok(Self { key_id, claims, signed, signature: decode(signature)?, json: [header_json, claims_json] })
     }
 }
 
-fn decode_object(part: &str) -> Result<serde_json::Map<String, Value>, BrokenRule> {
-    strict_json::object(&URL_SAFE_NO_PAD.decode(part).map_err(|_| BrokenRule::Malformed)?)
+fn decode(part: &str) -> Result<Vec<u8>, BrokenRule> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| BrokenRule::Malformed)
 }
 
 /// Checks the header, and returns the key id. `typ` and unknown members are ignored.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use platform::TransportError;
+use platform::{TransportError, value_of};
 use serde_json::Value;
 
 use super::access_token::AccessToken;
@@ -38,7 +38,7 @@ pub(super) fn read_answer(
     };
     let status = response.status().as_u16();
     let after = retry_after::of_headers(response.headers(), now);
-    let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
+    let body = value_of(response.body()).unwrap_or_default();
     let is_passing = matches!(body["error"].as_str(), Some("temporarily_unavailable" | "server_error"));
     match status {
         200 => grant(&body).ok_or_else(|| unavailable("status 200 without a token".into(), None, false)),

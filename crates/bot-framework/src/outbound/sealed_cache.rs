@@ -29,7 +29,6 @@ const TIME_BYTES: usize = 8;
 
 /// The cache for the token of one bot and one scope.
 pub(super) struct SealedCache {
-    key: String,
     cipher: XChaCha20Poly1305,
     bound_to: Vec<u8>,
 }
@@ -50,13 +49,18 @@ impl SealedCache {
         }
         let secret = bot.credential.secret_bytes();
         let key = derive_key(secret, KeyPurpose::TokenCache, &[&identity.app_id.to_ascii_lowercase()]);
-        let name = URL_SAFE_NO_PAD.encode(&Sha256::digest(&bound_to)[..16]);
-        Self { key: format!("token:{name}"), cipher: XChaCha20Poly1305::new(&key.into()), bound_to }
+        Self { cipher: XChaCha20Poly1305::new(&key.into()), bound_to }
+    }
+
+    /// The entry's key in the store.
+    fn key(&self) -> String {
+        let name = URL_SAFE_NO_PAD.encode(&Sha256::digest(&self.bound_to)[..16]);
+        format!("token:{name}")
     }
 
     /// Returns the stored entry without opening it.
     pub(super) async fn load(&self, host: &impl Host) -> Option<Vec<u8>> {
-        host.get(&self.key).await.ok()?
+        host.get(&self.key()).await.ok()?
     }
 
     /// Opens an entry. `None` if the entry does not open, or if the token ends within [`MARGIN`].
@@ -94,13 +98,13 @@ impl SealedCache {
         let payload = Payload { msg: opened.as_slice(), aad: &self.bound_to };
         let sealed = self.cipher.encrypt(&nonce.into(), payload).ok()?;
         let entry = [&[VERSION][..], &nonce, &sealed].concat();
-        _ = host.set(&self.key, &entry).await;
+        _ = host.set(&self.key(), &entry).await;
         Some(entry)
     }
 
     /// Deletes the stored token.
     pub(super) async fn drop_token(&self, host: &impl Host) {
-        _ = host.delete(&self.key).await;
+        _ = host.delete(&self.key()).await;
     }
 }
 
@@ -196,8 +200,8 @@ mod tests {
         ] {
             let other = SealedCache::of(&other, other.identity.cloud.connector_scope());
             // The entry must not open even if it is copied to the key of the other cache.
-            host.store.borrow_mut().insert(other.key.clone(), entry.clone());
-            assert_eq!(load(&other, &host), None, "{}", other.key);
+            host.store.borrow_mut().insert(other.key(), entry.clone());
+            assert_eq!(load(&other, &host), None, "{}", other.key());
         }
         for index in 0..entry.len() {
             let mut changed = entry.clone();

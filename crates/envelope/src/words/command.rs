@@ -79,8 +79,8 @@ impl Command {
 fn after_words<'a>(message: &'a str, words: &str) -> Option<&'a str> {
     words.split(' ').try_fold(message, |rest, expected| {
         let (word, rest) = next_word(rest);
-        let word: String = word.chars().filter(|c| !is_invisible(*c)).collect();
-        (word.to_lowercase() == expected).then_some(trim(rest))
+        let word = word.chars().filter(|c| !is_invisible(*c)).flat_map(char::to_lowercase);
+        word.eq(expected.chars()).then(|| trim(rest))
     })
 }
 

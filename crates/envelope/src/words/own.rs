@@ -11,10 +11,11 @@ const DECISIVE_CHARACTERS: usize = 24;
 /// In front of the first letter, `>` and other signs do not count either.
 pub fn are_own(text: &str) -> bool {
     let text = text.trim_start_matches(|c: char| !c.is_alphanumeric());
-    TABLES.iter().flat_map(|words| words.texts()).any(|own| {
-        let mut characters = folded(text);
-        opening(own).all(|expected| characters.next() == Some(expected))
-    })
+    let begin: Vec<char> = folded(text).take(DECISIVE_CHARACTERS).collect();
+    TABLES
+        .iter()
+        .flat_map(|words| words.texts())
+        .any(|own| opening(own).enumerate().all(|(index, expected)| begin.get(index) == Some(&expected)))
 }
 
 /// The beginning of one of the bot's texts, as [`are_own`] compares it.

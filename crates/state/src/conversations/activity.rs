@@ -49,11 +49,11 @@ impl<H: Host> Conversations<'_, H> {
         known: Option<&Fingerprint>,
     ) -> Result<Recorded, StateError> {
         let now = self.host.now();
-        let key = ConversationKey::of(reference);
         let heard = stored_form(reference);
         if known.is_some_and(|known| known.covers(&Fingerprint::of(&self.place(), &heard, now), sign)) {
             return Ok(Recorded::Known);
         }
+        let key = ConversationKey::of(reference);
         let shows_presence = sign != Sign::Update;
         for _ in 0..ATTEMPTS {
             let (stored, etag) = self.record_of(&key).await?;

@@ -4,6 +4,7 @@
 use bot_framework::{ChannelAccount, ConversationReference};
 use chrono::{DateTime, Utc};
 use platform::name_of;
+use serde_json::Value;
 
 use super::activity::Sign;
 
@@ -35,13 +36,13 @@ impl Fingerprint {
     /// fingerprint must not cover a conversation in another table.
     pub(super) fn of(place: &[&str; 2], address: &ConversationReference, seen_at: DateTime<Utc>) -> Self {
         let account = |account: &Option<ChannelAccount>| {
-            account.as_ref().map(|account| name_of(&[&account.to_json().to_string()]))
+            account.as_ref().map(|account| name_of(&[&json_text(&account.to_json())]))
         };
         let verified = if address.service_url_verified { "verified" } else { "" };
         Self {
             day: day(seen_at),
             connector: name_of(&[&address.service_url, verified, place[0], place[1]]),
-            conversation: name_of(&[&address.conversation.to_json().to_string()]),
+            conversation: name_of(&[&json_text(&address.conversation.to_json())]),
             bot: account(&address.bot),
             locale: address.locale.as_ref().map(|locale| name_of(&[locale])),
             user: account(&address.user),
@@ -86,6 +87,12 @@ impl Fingerprint {
         let [bot, locale, user] = [&self.bot, &self.locale, &self.user].map(or_dash);
         format!("{FORM} {day} {connector} {conversation} {bot} {locale} {user}").into_bytes()
     }
+}
+
+/// The JSON of a value. `Value::to_string` gives the same text and costs twice as much.
+fn json_text(value: &Value) -> String {
+    // Writing JSON with text keys into memory cannot fail.
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 /// The day that contains a time: days since 1970, in UTC.

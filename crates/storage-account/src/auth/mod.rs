@@ -35,20 +35,44 @@ impl ToSign<'_> {
     }
 }
 
-/// Returns the value of the `authorization` header.
-pub(crate) fn shared_key(account: &str, key: &[u8], text: &str) -> String {
-    format!("SharedKey {account}:{}", sign(key, text))
+/// The key of an account. It holds the state of HMAC-SHA256 after the key, so that this state is computed only
+/// once.
+#[derive(Clone)]
+pub(crate) struct AccountKey(Hmac<Sha256>);
+
+impl AccountKey {
+    pub(crate) fn new(bytes: &[u8]) -> Self {
+        #[allow(clippy::expect_used, reason = "HMAC takes keys of every length")]
+        Self(Hmac::new_from_slice(bytes).expect("any length will do"))
+    }
+
+    /// Returns the value of the `authorization` header for a string to sign.
+    pub(crate) fn authorization(&self, account: &str, text: &str) -> String {
+        ["SharedKey ", account, ":", &self.sign(text)].concat()
+    }
+
+    fn sign(&self, text: &str) -> String {
+        let mut mac = self.0.clone();
+        mac.update(text.as_bytes());
+        STANDARD.encode(mac.finalize().into_bytes())
+    }
 }
 
-fn sign(key: &[u8], text: &str) -> String {
-    #[allow(clippy::expect_used, reason = "HMAC takes keys of every length")]
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any length will do");
-    mac.update(text.as_bytes());
-    STANDARD.encode(mac.finalize().into_bytes())
+/// Two keys are equal if they make the same signature.
+impl PartialEq for AccountKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.sign("") == other.sign("")
+    }
 }
+
+impl Eq for AccountKey {}
 
 #[cfg(test)]
 pub(crate) const EMULATOR_KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+#[cfg(test)]
+fn sign(key: &[u8], text: &str) -> String {
+    AccountKey::new(key).sign(text)
+}
 #[cfg(test)]
 const DATE: &str = "Mon, 23 Nov 2026 22:00:00 GMT";

@@ -8,15 +8,16 @@ pub(super) fn string_to_sign(request: &ToSign<'_>) -> String {
     let length = if request.body_bytes == 0 { String::new() } else { request.body_bytes.to_string() };
     // The nine empty lines are Content-Encoding, Content-Language, Content-MD5, Date (x-ms-date replaces it),
     // the four If-* headers, and Range.
-    let mut text = format!("{}\n\n\n{length}\n\n{}\n\n\n\n\n\n\n", request.method, request.content_type);
-    text.push_str(&format!("x-ms-date:{}\nx-ms-version:{API_VERSION}\n", request.date));
+    let mut text =
+        [request.method, "\n\n\n", &length, "\n\n", request.content_type, "\n\n\n\n\n\n\n"].concat();
+    text.extend(["x-ms-date:", request.date, "\nx-ms-version:", API_VERSION, "\n"]);
     // The paths of the emulator begin with the account, so the string contains the account twice, as
     // documented.
-    text.push_str(&format!("/{}{}", request.account, request.path));
+    text.extend(["/", request.account, request.path]);
     let mut query: Vec<_> = request.query.iter().collect();
     query.sort_unstable_by_key(|(name, _)| *name);
     for (name, value) in query {
-        text.push_str(&format!("\n{name}:{value}"));
+        text.extend(["\n", name, ":", value]);
     }
     text
 }

@@ -6,9 +6,9 @@ use super::ToSign;
 pub(super) fn string_to_sign(request: &ToSign<'_>) -> String {
     let ToSign { method, account, path, content_type, date, .. } = request;
     // The empty line is Content-MD5. The Date line repeats x-ms-date.
-    let mut text = format!("{method}\n\n{content_type}\n{date}\n/{account}{path}");
+    let mut text = [method, "\n\n", content_type, "\n", date, "\n/", account, path].concat();
     if let Some((_, comp)) = request.query.iter().find(|(name, _)| *name == "comp") {
-        text.push_str(&format!("?comp={comp}"));
+        text.extend(["?comp=", comp]);
     }
     text
 }

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
+use platform::value_of;
 use serde_json::Value;
 
 use crate::error::TableError;
@@ -83,8 +84,9 @@ impl Part<'_> {
     fn json(&self) -> Value {
         let Some(begin) = self.rest.find('{') else { return Value::Null };
         let text = self.rest.get(begin..).unwrap_or_default();
-        let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
-        values.next().and_then(Result::ok).unwrap_or_default()
+        // The boundary behind the part begins with two dashes.
+        let json = text.split("\n--").next().unwrap_or_default();
+        value_of(json.as_bytes()).unwrap_or_default()
     }
 }
 

@@ -30,15 +30,13 @@ impl<'e> Transaction<'e> {
         op: &str,
     ) -> Result<Self, TableError> {
         check(operations)?;
-        let (batch, changeset) = (format!("batch_{op}"), format!("changeset_{op}"));
+        let (batch, changeset) = (["batch_", op].concat(), ["changeset_", op].concat());
         let mut body = format!("--{batch}\r\nContent-Type: multipart/mixed; boundary={changeset}\r\n\r\n");
         for operation in operations {
-            body.push_str(&format!(
-                "--{changeset}\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"
-            ));
-            body.push_str(&part(base, table, *operation, op)?);
+            let head = "\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n";
+            body.extend(["--", &changeset, head, &part(base, table, *operation, op)?]);
         }
-        body.push_str(&format!("--{changeset}--\r\n--{batch}--\r\n"));
+        body.extend(["--", &changeset, "--\r\n--", &batch, "--\r\n"]);
         if body.len() > LARGEST_BODY_BYTES {
             return Err(TableError::TooLarge);
         }
@@ -88,7 +86,7 @@ fn check(operations: &[Operation<'_>]) -> Result<(), TableError> {
 /// Writes one operation as a request inside the request. The inner request needs no date, no authorization,
 /// and no length.
 fn part(base: &str, table: &TableName, operation: Operation<'_>, op: &str) -> Result<String, TableError> {
-    let keyed = |key: &Key| format!("{base}{}", entity_path(table, key));
+    let keyed = |key: &Key| [base, &entity_path(table, key)].concat();
     let write = |method: &str, entity: &Entity, condition: Option<Option<&ETag>>| {
         let condition = condition.map_or_else(|| Ok(String::new()), if_match_line)?;
         Ok(request(method, &keyed(&entity.key), &condition, &entity.body(op, false)?))
@@ -96,7 +94,7 @@ fn part(base: &str, table: &TableName, operation: Operation<'_>, op: &str) -> Re
     match operation {
         Operation::Insert(entity) => Ok(request(
             "POST",
-            &format!("{base}/{}", table.as_str()),
+            &[base, "/", table.as_str()].concat(),
             "Prefer: return-no-content\r\n",
             &entity.body(op, true)?,
         )),
@@ -116,7 +114,19 @@ fn if_match_line(etag: Option<&ETag>) -> Result<String, TableError> {
 
 fn request(method: &str, url: &str, headers: &str, body: &str) -> String {
     let content_type = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
-    format!(
-        "{method} {url} HTTP/1.1\r\n{content_type}Accept: {NO_METADATA}\r\nDataServiceVersion: 3.0\r\n{headers}\r\n{body}\r\n"
-    )
+    [
+        method,
+        " ",
+        url,
+        " HTTP/1.1\r\n",
+        content_type,
+        "Accept: ",
+        NO_METADATA,
+        "\r\nDataServiceVersion: 3.0\r\n",
+        headers,
+        "\r\n",
+        body,
+        "\r\n",
+    ]
+    .concat()
 }

@@ -26,6 +26,7 @@ pub mod progress;
 pub mod python;
 mod run_note;
 pub mod steps;
+pub mod teams_package;
 pub mod tools;
 pub mod words;
 pub mod workspace;

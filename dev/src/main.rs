@@ -4,6 +4,7 @@ mod bench;
 mod key;
 mod send;
 mod soak;
+mod teams;
 mod test;
 mod up;
 
@@ -28,6 +29,8 @@ enum Command {
     Send(send::Send),
     /// Makes a key with a name and scopes for a program that alerts people
     Key(key::Key),
+    /// Makes the app package of the bot, to upload to Teams
+    Teams(teams::Teams),
     /// Tests everything: format, lints, unit tests, and the built components end to end
     Test(test::Test),
     /// Measures everything beside baselines; takes minutes, during which the machine should do nothing else
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Command::Up(up) => up.run(),
         Command::Send(send) => send.run(),
         Command::Key(key) => key.run(),
+        Command::Teams(teams) => teams.run(),
         Command::Test(test) => test.run(),
         Command::Bench(bench) => bench.run(),
         Command::Soak(soak) => soak.run(),

@@ -27,6 +27,7 @@
 
 mod alerts;
 mod answered;
+mod check;
 mod commands;
 mod conversation;
 mod invoke;
@@ -47,6 +48,7 @@ mod testing;
 mod trigger_activity;
 mod turn;
 
+pub use check::check_settings;
 pub use router::handle;
 pub use settings::JOINED;
 

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use envelope::{Arrival, Envelope, EnvelopeId, OnUncertain, SealState, Unsealed, words};
 use http::{Response, StatusCode};
-use platform::{Deadline, Host, Level, Settings, answer};
+use platform::{Deadline, Host, Level, Settings, SettingsError, answer};
 use serde_json::{Value, json};
 use state::ConversationKey;
 use state::ledger::{KEPT, Ledger, RecordKey, Status, Taken, Transition};
@@ -142,13 +142,16 @@ fn expect_taken(taken: Taken, now: DateTime<Utc>) -> Result<(), Rejection> {
     }
 }
 
+/// Reads the variable `unsealedtriggers`.
+pub(crate) fn unsealed(settings: &impl Settings) -> Result<Unsealed, SettingsError> {
+    settings.choice("unsealedtriggers", &[("refuse", Unsealed::Refuse), ("allow", Unsealed::Allow)])
+}
+
 fn expect_seal(settings: &impl Settings, seal: SealState) -> Result<(), Rejection> {
-    let unsealed =
-        || settings.choice("unsealedtriggers", &[("refuse", Unsealed::Refuse), ("allow", Unsealed::Allow)]);
     match seal {
         SealState::Valid => Ok(()),
         SealState::Broken => Err(Rejection::TriggerRefused("its seal is broken")),
-        SealState::Missing | SealState::Unchecked => match unsealed()? {
+        SealState::Missing | SealState::Unchecked => match unsealed(settings)? {
             Unsealed::Allow => Ok(()),
             Unsealed::Refuse => {
                 Err(Rejection::TriggerRefused("it has no seal of ours, and unsealedtriggers=refuse"))

@@ -35,4 +35,4 @@ mod settings;
 pub use entry_points::handle;
 pub use limits::Limits;
 pub use run::Report;
-pub use settings::JOINED;
+pub use settings::{JOINED, check_settings};

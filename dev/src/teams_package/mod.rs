@@ -67,9 +67,14 @@ impl App {
 
     /// Makes the package.
     pub fn package(&self, icons: &Icons) -> anyhow::Result<Vec<u8>> {
-        self.expect_valid()?;
-        let manifest = serde_json::to_vec_pretty(&manifest::of(self)).context("the manifest")?;
+        let manifest = serde_json::to_vec_pretty(&self.manifest()?).context("the manifest")?;
         zip::stored(&[(MANIFEST, &manifest), (COLOR, icons.color()), (OUTLINE, icons.outline())])
+    }
+
+    /// The content of `manifest.json`.
+    pub fn manifest(&self) -> anyhow::Result<serde_json::Value> {
+        self.expect_valid()?;
+        Ok(manifest::of(self))
     }
 
     /// The address without a path, in lower case.

@@ -22,5 +22,5 @@ pub use checks::{Examination, examine};
 pub use env_file::EnvFile;
 pub use machine::{Machine, block_on};
 pub use manifest::Manifest;
-pub use report::{Report, Status};
+pub use report::{Line, Report, Status};
 pub use variables::Variables;

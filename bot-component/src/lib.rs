@@ -36,6 +36,7 @@
 
 mod alerts;
 mod answered;
+mod check;
 mod commands;
 mod conversation;
 #[cfg(test)]
@@ -59,6 +60,7 @@ mod testing;
 mod trigger_activity;
 mod turn;
 
+pub use check::check_settings;
 pub use router::handle;
 pub use settings::JOINED;
 

@@ -125,7 +125,7 @@ pub(crate) enum Subscriptions {
 }
 
 impl Subscriptions {
-    fn read(settings: &impl Settings, mode: AuthMode) -> Result<Self, SettingsError> {
+    pub(crate) fn read(settings: &impl Settings, mode: AuthMode) -> Result<Self, SettingsError> {
         let mut choices = [("closed", Self::Closed), ("open", Self::Open)];
         // The first choice is the default.
         if mode == AuthMode::Anonymous {

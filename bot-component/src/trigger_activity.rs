@@ -16,7 +16,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use envelope::words::Words;
 use envelope::{Arrival, Envelope, EnvelopeId, OnUncertain, SealState, Unsealed};
 use http::{Response, StatusCode};
-use platform::{Deadline, Host, Level, Settings, answer};
+use platform::{Deadline, Host, Level, Settings, SettingsError, answer};
 use serde_json::{Value, json};
 use state::ConversationKey;
 use state::ledger::{Claim, KEPT, Ledger, RecordKey, Status, Transition};
@@ -149,13 +149,16 @@ fn expect_taken(taken: Claim, now: DateTime<Utc>) -> Result<(), Rejection> {
     }
 }
 
+/// Reads the variable `unsealedtriggers`.
+pub(crate) fn unsealed(settings: &impl Settings) -> Result<Unsealed, SettingsError> {
+    settings.choice("unsealedtriggers", &[("refuse", Unsealed::Refuse), ("allow", Unsealed::Allow)])
+}
+
 fn expect_seal(settings: &impl Settings, seal: SealState) -> Result<(), Rejection> {
-    let unsealed =
-        || settings.choice("unsealedtriggers", &[("refuse", Unsealed::Refuse), ("allow", Unsealed::Allow)]);
     match seal {
         SealState::Valid => Ok(()),
         SealState::Broken => Err(TriggerRefusal::BrokenSeal.into()),
-        SealState::Missing | SealState::Unchecked => match unsealed()? {
+        SealState::Missing | SealState::Unchecked => match unsealed(settings)? {
             Unsealed::Allow => Ok(()),
             Unsealed::Refuse => Err(TriggerRefusal::NoSeal.into()),
         },

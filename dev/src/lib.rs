@@ -29,6 +29,7 @@ pub mod recipes;
 mod run_note;
 pub mod spinkube;
 pub mod steps;
+pub mod teams_package;
 pub mod tools;
 pub mod words;
 pub mod workspace;

@@ -1,9 +1,11 @@
 //! `cargo dev`: runs, tests and builds everything on a machine with Rust and Node.js.
 
 mod bench;
+mod doctor;
 mod key;
 mod send;
 mod soak;
+mod teams;
 mod test;
 mod up;
 
@@ -28,6 +30,10 @@ enum Command {
     Send(send::Send),
     /// Makes a key with a name and scopes for a program that alerts people
     Key(key::Key),
+    /// Makes the app package of the bot, to upload to Teams
+    Teams(teams::Teams),
+    /// Looks at everything that has to be right in a deployment, and says what is wrong and what to do
+    Doctor(doctor::Doctor),
     /// Tests everything: format, lints, unit tests, and the built components end to end
     Test(test::Test),
     /// Measures everything beside baselines; takes minutes, during which the machine should do nothing else
@@ -45,6 +51,8 @@ fn main() -> ExitCode {
         Command::Up(up) => up.run(),
         Command::Send(send) => send.run(),
         Command::Key(key) => key.run(),
+        Command::Teams(teams) => teams.run(),
+        Command::Doctor(doctor) => doctor.run(),
         Command::Test(test) => test.run(),
         Command::Bench(bench) => bench.run(),
         Command::Soak(soak) => soak.run(),

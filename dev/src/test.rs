@@ -10,7 +10,7 @@ use dev::host::HostKind;
 use dev::progress::quiet;
 use dev::python::{self, Program};
 use dev::steps::{cargo, loud};
-use dev::{arm, build, deny, recipes, spinkube, tools, words};
+use dev::{arm, build, deny, recipes, spinkube, teams_package, tools, words};
 
 #[derive(Debug, Args)]
 pub(crate) struct Test {
@@ -44,6 +44,9 @@ impl Test {
                     npm.join().unwrap_or_else(|_| bail!("the thread that runs npm panicked"))
                 })
             })?;
+            if self.filter.is_none() {
+                steps.run("Teams package", || quiet("Teams package", teams_package::check::run))?;
+            }
             let schemathesis = self.schemathesis(&mut steps)?;
             steps.run("end-to-end tests", || self.end_to_end(schemathesis))
         })?;

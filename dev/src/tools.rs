@@ -101,6 +101,7 @@ mod tests {
         let lock = std::fs::read_to_string(root().join("dev/package-lock.json")).unwrap();
         for (package, version) in [
             ("azurite", "3.35.0"),
+            ("@microsoft/app-manifest", "1.1.2"),
             ("@microsoft/m365agentsplayground", "0.2.28"),
             ("playwright-core", "1.65.1"),
         ] {

@@ -10,6 +10,7 @@ mod browser;
 mod components;
 mod cron;
 mod direct_line;
+mod doctor;
 mod documents;
 mod doors;
 mod draining;
@@ -74,6 +75,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("components", components::CASES),
     ("cron", cron::CASES),
     ("direct_line", direct_line::CASES),
+    ("doctor", doctor::CASES),
     ("documents", documents::CASES),
     ("doors", doors::CASES),
     ("draining", draining::CASES),

@@ -37,4 +37,4 @@ pub use entry_points::handle;
 pub use limits::Limits;
 pub use poll_refusal::PollRefusal;
 pub use run::Report;
-pub use settings::JOINED;
+pub use settings::{JOINED, check_settings};

@@ -92,7 +92,7 @@ impl DrainSettings {
                 "unsealed=refuse needs a key, and no other setting yields one; set a key or unsealed=allow";
             return Err(SettingsError::new("sealkey", problem));
         }
-        let pace = settings.setting("pace")?;
+        let pace = pace(settings)?;
         Ok(Self {
             direct_line: direct_line.then(|| DirectLineSettings::read(settings, mode, &trust)).transpose()?,
             trust,
@@ -102,17 +102,35 @@ impl DrainSettings {
             bot,
             seal_key,
             unsealed,
-            pace: match pace.trim() {
-                "" => 30,
-                number => number.parse().map_err(|_| {
-                    SettingsError::new(
-                        "pace",
-                        "expected a whole number of messages a second; 0 means no limit",
-                    )
-                })?,
-            },
+            pace,
         })
     }
+}
+
+/// Reads `pace`, the messages a second.
+fn pace(settings: &impl Settings) -> Result<u32, SettingsError> {
+    match settings.setting("pace")?.trim() {
+        "" => Ok(30),
+        number => number.parse().map_err(|_| {
+            SettingsError::new("pace", "expected a whole number of messages a second; 0 means no limit")
+        }),
+    }
+}
+
+/// Returns an error for each variable that only the poller reads and cannot use, and the first error of a
+/// run. `bot_component::check_settings` checks the variables that both components read.
+pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
+    let mut faults: Vec<_> = DrainSettings::read(settings).err().into_iter().collect();
+    let mode = AuthMode::read(settings).unwrap_or(AuthMode::Required);
+    let delivery = settings.choice("delivery", &[("connector", ()), ("directline", ())]);
+    let errors =
+        [pace(settings).err(), poll_key(settings).err(), unsealed(settings, mode).err(), delivery.err()];
+    for error in errors.into_iter().flatten() {
+        if !faults.contains(&error) {
+            faults.push(error);
+        }
+    }
+    faults
 }
 
 /// The shortest `pollkey`, because a caller could find a shorter key by trying.
@@ -143,5 +161,30 @@ fn unsealed(settings: &impl Settings, mode: AuthMode) -> Result<Unsealed, Settin
     match mode {
         AuthMode::Required => settings.choice("unsealed", &[refuse, allow]),
         AuthMode::Anonymous => settings.choice("unsealed", &[allow, refuse]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use platform::testing::FakeHost;
+
+    use super::*;
+
+    #[test]
+    fn every_wrong_variable_of_the_poller_is_named() {
+        let host = FakeHost::with_settings([
+            ("authmode", "anonymous"),
+            ("storageconnection", "AccountName=contoso;AccountKey=c2VjcmV0"),
+            ("queuename", "bot-queue"),
+        ]);
+        let wrong = || -> Vec<_> { check_settings(&host).into_iter().map(|error| error.name).collect() };
+        assert_eq!(wrong(), [""; 0]);
+        let every = [("pace", "fast"), ("pollkey", "short"), ("unsealed", "perhaps"), ("delivery", "pigeon")];
+        for (name, value) in every {
+            host.settings.borrow_mut().insert(name.into(), value.into());
+        }
+        let mut found = wrong();
+        found.sort();
+        assert_eq!(found, ["delivery", "pace", "pollkey", "unsealed"]);
     }
 }

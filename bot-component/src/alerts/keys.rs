@@ -51,6 +51,13 @@ impl AlertKeys {
         Ok(is_open.then_some(Self { simple, named, names_app_tokens }))
     }
 
+    /// Returns the error of each variable that cannot be used.
+    pub(super) fn check(settings: &impl Settings) -> Vec<SettingsError> {
+        let simple = settings.setting("alertkey").and_then(|text| read_simple(&text));
+        let named = settings.setting("alertkeys").and_then(|text| read_named(&text));
+        simple.err().into_iter().chain(named.err()).collect()
+    }
+
     /// Looks up a key. The text is compared with every key, so that the time does not reveal which key nearly
     /// matched.
     pub(super) fn holder_of(&self, candidate: &str, now: DateTime<Utc>) -> Holder<'_> {

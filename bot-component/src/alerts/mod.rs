@@ -30,7 +30,7 @@ use std::borrow::Cow;
 
 use http::{Method, Request};
 use percent_encoding::percent_decode_str;
-use platform::{Host, RequestBody};
+use platform::{Host, RequestBody, Settings, SettingsError};
 
 use crate::answered::Answered;
 use crate::rejection::Rejection;
@@ -55,6 +55,11 @@ enum Route<'a> {
     TagOf { conversation: &'a str, tag: Cow<'a, str> },
     /// Codes for a tag. Scope `operate`.
     Codes { tag: Cow<'a, str> },
+}
+
+/// Returns the error of each of `alertkey` and `alertkeys` that cannot be used.
+pub(crate) fn check_keys(settings: &impl Settings) -> Vec<SettingsError> {
+    AlertKeys::check(settings)
 }
 
 impl<'a> Route<'a> {

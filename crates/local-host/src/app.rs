@@ -7,7 +7,6 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
-use crate::allowed_hosts::AllowedHosts;
 use crate::bindings::cron::CronPre;
 use crate::engine::{Loader, explain};
 use crate::http::{Handler, Site};
@@ -19,6 +18,7 @@ use crate::routes::Route;
 use crate::state::Component;
 use crate::ticks::{self, Job};
 use crate::variables::Variables;
+use allowed_hosts::AllowedHosts;
 
 pub(crate) struct App {
     pub(crate) site: Arc<Site>,

@@ -42,7 +42,6 @@
 //! Compiled components are kept in wasmtime's own cache (`wasmtime` in the user's cache folder,
 //! `XDG_CACHE_HOME` if that is set), which all checkouts and state folders share.
 
-mod allowed_hosts;
 mod app;
 mod bindings;
 mod engine;

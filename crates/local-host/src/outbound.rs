@@ -21,9 +21,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, default_send_request};
 
-use crate::allowed_hosts::{AllowedHosts, Target, chained_component};
 use crate::http::{self, Site};
 use crate::output;
+use allowed_hosts::{AllowedHosts, Target, chained_component};
 
 /// The time-out of each phase of a request, unless the guest sets one. It is the same as Spin's.
 const PHASE: Duration = Duration::from_secs(600);

@@ -161,6 +161,9 @@ mod tests {
             (401, coded(700_027), UnknownCertificate, "certificate"),
             (401, coded(70_021), UnknownFederation, "federatedtoken"),
             (401, coded(700_213), UnknownFederation, "federatedtoken"),
+            (400, coded(7_000_229), NoServicePrincipal, "az ad sp create"),
+            (401, coded(7_000_112), Disabled, "Enterprise applications"),
+            (400, coded(53_003), BlockedByPolicy, "Conditional Access"),
             (
                 400,
                 described("AADSTS700016: Application with identifier 'x' was not found"),

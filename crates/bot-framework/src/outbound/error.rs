@@ -78,6 +78,20 @@ pub enum TokenRefusal {
          (api://AzureADTokenExchange)"
     )]
     UnknownFederation,
+    /// The tenant knows the app, but has no service principal for it.
+    #[error(
+        "AADSTS7000229: the app has no service principal in its tenant; create it: az ad sp create --id <microsoftappid>"
+    )]
+    NoServicePrincipal,
+    /// An administrator has disabled the app.
+    #[error("AADSTS7000112: the app is disabled in its tenant; enable it under Enterprise applications")]
+    Disabled,
+    /// A Conditional Access policy refuses the app.
+    #[error(
+        "AADSTS53003: a Conditional Access policy blocks the app; exclude the app (a workload identity) from the \
+         policy, or allow the addresses that it calls from"
+    )]
+    BlockedByPolicy,
     /// The private key in `certificate` cannot sign.
     #[error(
         "certificate: the private key cannot sign, because its numbers do not belong together; export the key again"
@@ -115,6 +129,9 @@ impl TokenRefusal {
             700_024 => Self::ClockSkew,
             700_027 => Self::UnknownCertificate,
             70_021 | 700_211..=700_213 => Self::UnknownFederation,
+            7_000_229 => Self::NoServicePrincipal,
+            7_000_112 => Self::Disabled,
+            53_003 => Self::BlockedByPolicy,
             _ => return None,
         })
     }

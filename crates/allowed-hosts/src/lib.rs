@@ -1,8 +1,11 @@
-//! `allowed_outbound_hosts`: decides which URLs a component may call. Nothing here does input or output.
+//! `allowed_outbound_hosts`: decides which URLs a component may call. The embedded host enforces the rules,
+//! and `cargo dev doctor` explains which entry is missing. Nothing here does input or output.
 //!
 //! The grammar and its special cases are Spin's (`crates/outbound-networking-config/src/allowed_hosts.rs`):
 //! an entry is `scheme://host[:port]`; everything is denied unless an entry allows it. Not supported: `self`
 //! (requests to the application itself by a relative URL); such an entry allows nothing here.
+
+#![warn(missing_docs)]
 
 use std::net::IpAddr;
 use std::ops::Range;
@@ -11,7 +14,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 /// The target of a request: the parts of its URL that the policy checks.
 #[derive(Debug)]
-pub(crate) struct Target {
+pub struct Target {
     scheme: String,
     host: String,
     port: Option<u16>,
@@ -20,7 +23,7 @@ pub(crate) struct Target {
 impl Target {
     /// Makes a target. The host is read as in the URL standard (lower case, `127.1` is 127.0.0.1), as Spin
     /// does.
-    pub(crate) fn new(scheme: &str, host: &str, port: Option<u16>) -> Result<Self> {
+    pub fn new(scheme: &str, host: &str, port: Option<u16>) -> Result<Self> {
         let host = url::Host::parse(host).with_context(|| format!("{host:?} is not a host"))?.to_string();
         let scheme = scheme.to_ascii_lowercase();
         let port = port.or_else(|| default_port(&scheme));
@@ -43,26 +46,27 @@ const CHAINING: &str = ".spin.internal";
 
 /// The component that a request to `http://<component>.spin.internal/` means, as Spin reads it
 /// (`parse_service_chaining_target`).
-pub(crate) fn chained_component(uri: &hyper::Uri) -> Option<&str> {
+pub fn chained_component(uri: &http::Uri) -> Option<&str> {
     uri.host()?.strip_suffix(CHAINING)
 }
 
 /// The entries of one component.
 #[derive(Debug)]
-pub(crate) struct AllowedHosts(Vec<Entry>);
+pub struct AllowedHosts(Vec<Entry>);
 
 impl AllowedHosts {
     /// Parses all entries, or none. One malformed entry must not silently change the policy.
-    pub(crate) fn parse<S: AsRef<str>>(entries: impl IntoIterator<Item = S>) -> Result<Self> {
+    pub fn parse<S: AsRef<str>>(entries: impl IntoIterator<Item = S>) -> Result<Self> {
         entries.into_iter().map(|entry| Entry::parse(entry.as_ref())).collect::<Result<_>>().map(Self)
     }
 
-    pub(crate) fn allows(&self, target: &Target) -> bool {
+    /// Whether an entry allows the target.
+    pub fn allows(&self, target: &Target) -> bool {
         self.0.iter().any(|entry| entry.allows(target))
     }
 
     /// Whether an entry means the application itself, and so allows nothing here.
-    pub(crate) fn names_self(&self) -> bool {
+    pub fn names_self(&self) -> bool {
         self.0.iter().any(|entry| matches!(entry.host, Host::Application))
     }
 }

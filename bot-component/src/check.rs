@@ -1,0 +1,139 @@
+//! Reads every variable of the bot, to find out before a deployment which ones are wrong.
+
+use bot_framework::outbound::seal_keys;
+use bot_framework::{
+    AuthMode, BotCredentials, BotIdentity, Credential, InboundAuth, Tenants, TriggerName, TrustPolicy,
+    UnboundUsers,
+};
+use platform::{Settings, SettingsError};
+use state::Tables;
+use state::ledger::Allowance;
+use storage_queue::{QueueName, QueueSettings};
+
+use crate::alerts;
+use crate::kick::Kick;
+use crate::settings::{BotSettings, CallerSettings, Subscriptions};
+use crate::trigger_activity::unsealed;
+
+/// Returns an error for each variable that the bot cannot use. A request reads the same variables, but ends
+/// at the first error.
+pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
+    let mut faults = Faults(alerts::check_keys(settings));
+    let queue = faults.value(QueueSettings::read(settings));
+    let name = settings.setting("queuename").map(|name| QueueName::parse(&name));
+    faults.value(
+        name.and_then(|name| name.map_err(|error| SettingsError::new("queuename", error.to_string()))),
+    );
+    faults.value(Tables::read(settings));
+    faults.value(Allowance::read(settings));
+    faults.value(TriggerName::read(settings));
+    faults.value(unsealed(settings));
+    if let Some(mode) = faults.value(AuthMode::read(settings)) {
+        faults.value(TrustPolicy::read(mode, settings));
+        faults.value(Subscriptions::read(settings, mode));
+        faults.value(UnboundUsers::read(settings, mode));
+        let bot = match mode {
+            AuthMode::Anonymous => Some(None),
+            AuthMode::Required => {
+                let identity = faults.value(BotIdentity::read(settings));
+                let credential = faults.value(Credential::read(settings));
+                if let Some(identity) = &identity {
+                    faults.value(InboundAuth::read(settings, identity));
+                    faults.value(Tenants::read(settings, Some(identity)));
+                }
+                let bot = identity.zip(credential);
+                bot.map(|(identity, credential)| Some(BotCredentials { identity, credential }))
+            }
+        };
+        if let (Some(bot), Some(queue)) = (bot, queue) {
+            faults.value(seal_keys(settings, bot.as_ref(), queue.name.as_str()));
+            faults.value(Kick::read(settings, bot.as_ref(), &queue.name));
+        }
+    }
+    // The order of a request, in case that it reads a variable that is not listed above.
+    if faults.0.is_empty() {
+        let caller = CallerSettings::read(settings);
+        faults.value(caller.and_then(|caller| BotSettings::read(settings, caller)));
+    }
+    faults.0
+}
+
+/// The errors so far, each once.
+struct Faults(Vec<SettingsError>);
+
+impl Faults {
+    fn value<T>(&mut self, read: Result<T, SettingsError>) -> Option<T> {
+        match read {
+            Ok(value) => Some(value),
+            Err(error) => {
+                if !self.0.contains(&error) {
+                    self.0.push(error);
+                }
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use platform::testing::FakeHost;
+
+    use super::*;
+
+    const VALID: [(&str, &str); 6] = [
+        ("authmode", "required"),
+        ("microsoftappid", "11111111-2222-3333-4444-555555555555"),
+        ("microsoftapppassword", "secret"),
+        ("microsoftapptenantid", "11111111-2222-3333-4444-555555555556"),
+        ("storageconnection", "AccountName=contoso;AccountKey=c2VjcmV0"),
+        ("queuename", "bot-queue"),
+    ];
+
+    fn wrong(changes: &[(&str, &str)]) -> Vec<String> {
+        let host = FakeHost::with_settings(VALID);
+        for (name, value) in changes {
+            host.settings.borrow_mut().insert((*name).into(), (*value).into());
+        }
+        check_settings(&host).into_iter().map(|error| error.name).collect()
+    }
+
+    #[test]
+    fn every_wrong_variable_is_named_and_not_only_the_first() {
+        assert_eq!(wrong(&[]), [""; 0]);
+        let every = [
+            ("authmode", "no"),
+            ("queuename", "A"),
+            ("tableprefix", "7"),
+            ("alertkey", "short"),
+            ("alertkeys", "x"),
+            ("answersperminute", "many"),
+            ("unsealedtriggers", "perhaps"),
+        ];
+        let mut found = wrong(&every);
+        let mut expected = every.map(|(name, _)| name.to_owned());
+        found.sort();
+        expected.sort();
+        assert_eq!(found, expected);
+        for (name, value) in [
+            ("microsoftappid", ""),
+            ("microsoftapppassword", ""),
+            ("microsoftapptenantid", ""),
+            ("microsoftapptype", "MSI"),
+            ("tenants", "everybody"),
+            ("channelservice", "mars"),
+            ("servicehosts", "https://x"),
+            ("loginendpoint", "x"),
+            ("openidmetadata", "x"),
+            ("emulatortokens", "x"),
+            ("storageconnection", "x"),
+            ("unboundusers", "x"),
+            ("sealkey", "short"),
+            ("subscriptions", "x"),
+            ("kick", "x"),
+        ] {
+            assert!(wrong(&[(name, value)]).contains(&name.to_owned()), "{name}={value}");
+        }
+        assert_eq!(wrong(&[("microsoftappid", ""), ("microsoftapppassword", "")]).len(), 2);
+    }
+}

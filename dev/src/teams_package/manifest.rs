@@ -1,0 +1,160 @@
+//! `manifest.json` of the package.
+//!
+//! Source: <https://learn.microsoft.com/microsoft-365/extensibility/schema/>.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{App, COLOR, OUTLINE};
+
+/// The version of the schema. Old Teams clients refuse newer ones, and 1.19 has all that the bot needs.
+const VERSION: &str = "1.19";
+
+/// The commands that Teams suggests: title, description, and whether the bot obeys the command in a group.
+/// A person types the rest after the title, e.g. the tag.
+const COMMANDS: [(&str, &str, bool); 6] = [
+    ("help", "Lists what the bot understands", true),
+    ("remind me in", "Reminds you later, e.g. remind me in 10 minutes tea", true),
+    ("subscribe", "Brings the alerts of a tag into this conversation, e.g. subscribe orders-42", true),
+    ("unsubscribe", "Ends the alerts of a tag, e.g. unsubscribe orders-42", true),
+    ("stop", "Ends all alerts from others in this chat", false),
+    ("start", "Brings the alerts back", false),
+];
+
+/// The manifest of an app whose options are valid.
+pub(super) fn of(app: &App) -> Value {
+    let origin = app.origin().unwrap_or_default();
+    let page = |page: &Option<String>| page.clone().unwrap_or_else(|| origin.clone());
+    let host = origin.trim_start_matches("https://");
+    let mut manifest = json!({
+        "$schema": format!(
+            "https://developer.microsoft.com/en-us/json-schemas/teams/v{VERSION}/MicrosoftTeams.schema.json"
+        ),
+        "manifestVersion": VERSION,
+        "version": app.version,
+        "id": app_id(&app.bot_id),
+        "developer": {
+            "name": app.developer,
+            "websiteUrl": page(&app.website),
+            "privacyUrl": page(&app.privacy),
+            "termsOfUseUrl": page(&app.terms),
+        },
+        "name": {"short": app.name, "full": app.name},
+        "description": {
+            "short": "Sends you alerts, and repeats what you write to it",
+            "full": "The bot sends alerts of your organization's programs to people, teams and chats. It queues \
+                     what you write to it, and sends it back as an alert. Write help to see its commands.",
+        },
+        "icons": {"color": COLOR, "outline": OUTLINE},
+        "accentColor": "#1F4E8C",
+        "bots": [{
+            "botId": app.bot_id.to_ascii_lowercase(),
+            "scopes": app.scopes,
+            "isNotificationOnly": false,
+            "supportsFiles": false,
+            "supportsCalling": false,
+            "supportsVideo": false,
+            "commandLists": command_lists(&app.scopes),
+        }],
+        "validDomains": [host],
+    });
+    if app.read_receipts {
+        // `resource` has no meaning for this kind of permission, but Teams refuses the package without it.
+        let id = app.bot_id.to_ascii_lowercase();
+        manifest["webApplicationInfo"] = json!({"id": id, "resource": format!("api://{id}")});
+        let permission = json!({"name": "ChatMessageReadReceipt.Read.Chat", "type": "Application"});
+        manifest["authorization"] = json!({"permissions": {"resourceSpecific": [permission]}});
+    }
+    manifest
+}
+
+/// A list for persons, and a list for groups, in which the bot obeys fewer commands.
+fn command_lists(scopes: &[String]) -> Vec<Value> {
+    let (personal, groups): (Vec<_>, Vec<_>) = scopes.iter().partition(|scope| *scope == "personal");
+    let lists = [(personal, false), (groups, true)].into_iter().filter(|(scopes, _)| !scopes.is_empty());
+    lists
+        .map(|(scopes, in_group)| {
+            let commands = COMMANDS.iter().filter(|(_, _, works_in_group)| *works_in_group || !in_group);
+            let command = |(title, description, _): &(&str, &str, bool)| {
+                json!({"title": title, "description": description})
+            };
+            json!({"scopes": scopes, "commands": commands.map(command).collect::<Vec<_>>()})
+        })
+        .collect()
+}
+
+/// The app's id in Teams: a UUID of version 8 (RFC 9562) from the bot's id. It stays the same for a bot, and
+/// differs from the bot's id, because an organization can then have several apps of one bot.
+fn app_id(bot_id: &str) -> String {
+    let mut digest = Sha256::digest(format!("proactive-bot teams app {}", bot_id.to_ascii_lowercase()));
+    digest[6] = digest[6] & 0x0f | 0x80;
+    digest[8] = digest[8] & 0x3f | 0x80;
+    let mut id = String::new();
+    for (index, byte) in digest.iter().take(16).enumerate() {
+        if [4, 6, 8, 10].contains(&index) {
+            id.push('-');
+        }
+        // Writing to a string does not fail.
+        _ = write!(id, "{byte:02x}");
+    }
+    id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::is_uuid;
+    use super::super::tests::app;
+    use super::*;
+
+    #[test]
+    fn manifest_names_the_bot_its_scopes_and_its_host() {
+        let manifest = of(&app());
+        let bot = &manifest["bots"][0];
+        assert_eq!(bot["botId"], "11111111-2222-3333-4444-555555555555");
+        assert_eq!(bot["scopes"], json!(["personal", "team", "groupChat"]));
+        assert_eq!(manifest["validDomains"], json!(["bot.example.com"]));
+        assert_eq!(manifest["developer"]["privacyUrl"], "https://bot.example.com");
+        assert!(manifest.get("authorization").is_none() && manifest.get("webApplicationInfo").is_none());
+    }
+
+    #[test]
+    fn commands_that_the_bot_refuses_in_groups_are_for_persons_only() {
+        let titles = |scopes: &[&str]| -> Vec<Vec<String>> {
+            let scopes: Vec<_> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+            let titles = |list: Value| -> Vec<String> {
+                let commands = list["commands"].as_array().unwrap();
+                commands.iter().map(|command| command["title"].as_str().unwrap().to_owned()).collect()
+            };
+            command_lists(&scopes).into_iter().map(titles).collect()
+        };
+        let (personal, group) = (6, 4);
+        for (scopes, expected) in [
+            (&["personal", "team", "groupChat"][..], &[personal, group][..]),
+            (&["personal"], &[personal]),
+            (&["team"], &[group]),
+        ] {
+            let lists = titles(scopes);
+            assert_eq!(lists.iter().map(Vec::len).collect::<Vec<_>>(), expected, "{scopes:?}");
+        }
+        assert!(!titles(&["team"])[0].contains(&"stop".to_owned()));
+    }
+
+    #[test]
+    fn app_id_is_stable_and_differs_from_the_bots_id() {
+        let id = app_id("AAAAAAAA-2222-3333-4444-555555555555");
+        assert!(is_uuid(&id), "{id}");
+        assert_eq!(id, app_id("aaaaaaaa-2222-3333-4444-555555555555"));
+        assert_ne!(id, app_id("aaaaaaab-2222-3333-4444-555555555555"));
+        assert_eq!(&id[14..15], "8");
+    }
+
+    #[test]
+    fn read_receipts_ask_for_the_permission() {
+        let manifest = of(&App { read_receipts: true, ..app() });
+        let permission = &manifest["authorization"]["permissions"]["resourceSpecific"][0];
+        assert_eq!(permission["name"], "ChatMessageReadReceipt.Read.Chat");
+        assert_eq!(manifest["webApplicationInfo"]["id"], app().bot_id.as_str());
+    }
+}

@@ -1,0 +1,195 @@
+//! The parts of a shared access signature that can be read without a call.
+//!
+//! Source: <https://learn.microsoft.com/rest/api/storageservices/create-account-sas>.
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
+use percent_encoding::percent_decode_str;
+
+use crate::report::Report;
+
+/// A right of an account SAS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Right {
+    pub(super) letter: char,
+    pub(super) name: &'static str,
+    /// The use of the right, on queues and on tables.
+    pub(super) purpose: &'static str,
+}
+
+const fn right(letter: char, name: &'static str, purpose: &'static str) -> Right {
+    Right { letter, name, purpose }
+}
+
+/// The rights that the bot needs, besides `c`, which it needs only to create queues and tables.
+pub(super) const RIGHTS: [Right; 5] = [
+    right('r', "read", "the poller peeks at the queue, and the components read the tables"),
+    right('a', "add", "the components put messages and insert records"),
+    right('u', "update", "the components hide messages and change records"),
+    right('d', "delete", "the components delete delivered messages and old records"),
+    right('p', "process", "the poller gets messages from the queue"),
+];
+
+/// A SAS ends soon if it ends in less than this.
+const SOON: TimeDelta = TimeDelta::days(14);
+
+/// The parts of a SAS.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Sas {
+    services: String,
+    resource_types: String,
+    permissions: String,
+    start: String,
+    expiry: String,
+    addresses: String,
+    protocol: String,
+}
+
+impl Sas {
+    /// The SAS of a connection string, if it has one.
+    pub(super) fn of_connection_string(text: &str) -> Option<Self> {
+        let parts = text.split(';').filter_map(|part| part.split_once('='));
+        let mut sas = parts.filter(|(name, _)| name.trim().eq_ignore_ascii_case("SharedAccessSignature"));
+        let query = sas.next()?.1.trim();
+        let value = |name: &str| {
+            let pairs = query.trim_start_matches('?').split('&').filter_map(|pair| pair.split_once('='));
+            let value = pairs.filter(|(other, _)| *other == name).map(|(_, value)| value).next();
+            percent_decode_str(value.unwrap_or_default()).decode_utf8_lossy().into_owned()
+        };
+        Some(Self {
+            services: value("ss"),
+            resource_types: value("srt"),
+            permissions: value("sp"),
+            start: value("st"),
+            expiry: value("se"),
+            addresses: value("sip"),
+            protocol: value("spr"),
+        })
+    }
+
+    /// Whether the SAS gives a right. Without the permissions in the text, nothing is known.
+    pub(super) fn has(&self, letter: char) -> bool {
+        self.permissions.contains(letter)
+    }
+
+    /// Whether the SAS is for a service, by its letter.
+    pub(super) fn is_for(&self, service: char) -> bool {
+        self.services.contains(service)
+    }
+
+    /// Whether calls of messages or entities can be permitted at all. If not, the report has the reason.
+    pub(super) fn is_for_objects(&self) -> bool {
+        self.resource_types.contains('o')
+    }
+
+    /// Whether a missing queue or table can be created.
+    pub(super) fn may_create(&self) -> bool {
+        self.has('c') && self.resource_types.contains('c')
+    }
+
+    /// Whether the time of the SAS has ended or has not begun.
+    pub(super) fn is_out_of_time(&self, now: DateTime<Utc>) -> bool {
+        parse_time(&self.expiry).is_some_and(|end| end <= now)
+            || parse_time(&self.start).is_some_and(|start| start > now)
+    }
+
+    /// Reports every part that is wrong.
+    pub(super) fn check(&self, now: DateTime<Utc>, report: &mut Report) {
+        const REMEDY: &str = "make a new account SAS with ss=qt, srt=co, sp=rdacup";
+        if self.services.is_empty() && self.resource_types.is_empty() {
+            report.problem(format!("SAS: is for one queue or table only (no ss and srt); {REMEDY}"));
+            return;
+        }
+        for (letter, name) in [('q', "queues"), ('t', "tables")] {
+            if !self.is_for(letter) {
+                report
+                    .problem(format!("SAS: `{letter}` is missing in ss, so it is not for {name}; {REMEDY}"));
+            }
+        }
+        if !self.resource_types.contains('o') {
+            report.problem(format!(
+                "SAS: `o` is missing in srt, so it is not for messages and entities; {REMEDY}"
+            ));
+        }
+        for Right { letter, name, purpose } in RIGHTS {
+            if !self.has(letter) {
+                report.problem(format!("SAS: `{letter}` ({name}) is missing in sp; {purpose}; {REMEDY}"));
+            }
+        }
+        match (parse_time(&self.expiry), self.expiry.as_str()) {
+            (Some(end), text) if end <= now => {
+                report.problem(format!("SAS: has expired (se={text}); {REMEDY}"));
+            }
+            (Some(end), text) if end - now < SOON => {
+                report.warn(format!("SAS: ends soon (se={text}); {REMEDY}"));
+            }
+            (None, _) => report.warn("SAS: no end can be read in se; check it"),
+            _ => {}
+        }
+        if parse_time(&self.start).is_some_and(|start| start > now) {
+            report
+                .problem(format!("SAS: is not valid before st={}; wait, or make one without st", self.start));
+        }
+        if !self.addresses.is_empty() {
+            report.warn(format!(
+                "SAS: works only from the addresses sip={}; a host may call from others",
+                self.addresses
+            ));
+        }
+        if self.protocol.contains("http,") || self.protocol.ends_with(",http") {
+            report.warn("SAS: permits plain http; make one with spr=https");
+        }
+    }
+}
+
+/// Reads a time in one of the forms of a SAS: a day, or a time in UTC with or without seconds.
+fn parse_time(text: &str) -> Option<DateTime<Utc>> {
+    let day = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0);
+    let minute = || NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%MZ").ok();
+    let other = || DateTime::parse_from_rfc3339(text).ok().map(|time| time.naive_utc());
+    other().or_else(minute).or_else(day).map(|time| time.and_utc())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Status;
+
+    fn found(sas: &str, status: Status) -> Vec<String> {
+        let connection = format!("AccountName=contoso;SharedAccessSignature={sas}&sig=hunter2");
+        let mut report = Report::default();
+        let now = "2026-11-29T12:00:00Z".parse().unwrap();
+        Sas::of_connection_string(&connection).unwrap().check(now, &mut report);
+        report.with(status).map(|line| line.text.clone()).collect()
+    }
+
+    #[test]
+    fn each_missing_or_wrong_part_of_a_sas_is_named() {
+        const GOOD: &str = "?sv=1&ss=qt&srt=co&sp=rdacup&se=2027-11-29T00%3A00%3A00Z&spr=https";
+        assert_eq!(found(GOOD, Status::Problem), [""; 0]);
+        assert_eq!(found(GOOD, Status::Warning), [""; 0]);
+        for (from, to, status, expected) in [
+            ("ss=qt", "ss=q", Status::Problem, "`t` is missing in ss"),
+            ("ss=qt", "ss=bt", Status::Problem, "`q` is missing in ss"),
+            ("srt=co", "srt=c", Status::Problem, "`o` is missing in srt"),
+            ("rdacup", "dacup", Status::Problem, "`r` (read)"),
+            ("rdacup", "racup", Status::Problem, "`d` (delete)"),
+            ("rdacup", "rdcup", Status::Problem, "`a` (add)"),
+            ("rdacup", "rdacp", Status::Problem, "`u` (update)"),
+            ("rdacup", "rdacu", Status::Problem, "`p` (process)"),
+            ("2027-11-29T00%3A00%3A00Z", "2026-11-29T11:59Z", Status::Problem, "has expired"),
+            ("2027-11-29T00%3A00%3A00Z", "2026-11-29", Status::Problem, "has expired"),
+            ("2027-11-29T00%3A00%3A00Z", "2026-12-01", Status::Warning, "ends soon"),
+            ("2027-11-29T00%3A00%3A00Z", "later", Status::Warning, "no end"),
+            ("&se=", "&st=2026-12-01&se=", Status::Problem, "not valid before"),
+            ("&se=", "&sip=1.2.3.4&se=", Status::Warning, "1.2.3.4"),
+            ("spr=https", "spr=https,http", Status::Warning, "plain http"),
+            ("ss=qt&srt=co", "sr=q", Status::Problem, "one queue or table"),
+        ] {
+            let found = found(&GOOD.replace(from, to), status);
+            assert_eq!(found.len(), 1, "{to}: {found:?}");
+            assert!(found[0].contains(expected) && !found[0].contains("hunter2"), "{to}: {found:?}");
+        }
+        assert_eq!(found(&GOOD.replace("rdacup", "rdaup"), Status::Problem), [""; 0], "c is optional");
+        assert_eq!(Sas::of_connection_string("AccountName=contoso;AccountKey=x"), None);
+    }
+}

@@ -1,0 +1,142 @@
+//! One call of the storage account, and what its answer shows about the credentials.
+
+use std::time::Duration;
+
+use http::header::{ACCEPT, HeaderName};
+use http::{HeaderValue, Method};
+use platform::{Clock, Deadline, HttpClient, Randomness, Timeouts};
+use serde_json::Value;
+use storage_account::{Account, Call, Failure, Sender, Service, denial, header, read_error, word};
+
+const WITHIN: Duration = Duration::from_secs(15);
+const TIMEOUTS: Timeouts = Timeouts {
+    connect: Duration::from_secs(5),
+    first_byte: Duration::from_secs(6),
+    between_bytes: Duration::from_secs(6),
+    total: Duration::from_secs(12),
+    max_answer_bytes: 4 * 1024 * 1024,
+};
+
+/// A queue and a table that do not exist. The services check the rights of a call before they look for the
+/// queue or table, so that a permitted call is answered with 404, and changes nothing.
+const NO_SUCH_QUEUE: &str = "cargo-dev-doctor";
+const NO_SUCH_TABLE: &str = "cargodevdoctor";
+
+/// The meaning of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The credentials permit the call.
+    Permitted {
+        /// The HTTP status.
+        status: u16,
+        /// The service's error code, or the empty string.
+        code: String,
+    },
+    /// The credentials are valid, and do not permit the call.
+    NoRight,
+    /// The account does not accept the credentials. The text is the project's own.
+    Refused(String),
+    /// There is no answer.
+    Unreachable(String),
+}
+
+/// Makes a call, and reads its answer.
+pub(super) async fn probe<H>(host: &H, account: &Account, service: Service, call: &Call) -> Outcome
+where
+    H: HttpClient + Clock + Randomness,
+{
+    let sender = Sender::new(host, account, service, TIMEOUTS, Deadline::after(host, WITHIN));
+    let answer = match sender.send(call).await {
+        Ok(sent) => return Outcome::Permitted { status: sent.answer.status().as_u16(), code: String::new() },
+        Err(failed) => match failed.failure {
+            Failure::Answered(answer) => answer,
+            Failure::Transport(error) => return Outcome::Unreachable(error.to_string()),
+            Failure::Unusable(problem) => return Outcome::Refused(problem.to_string()),
+        },
+    };
+    let status = answer.status().as_u16();
+    let xml = read_error(answer.body());
+    let json: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
+    let in_body = json["odata.error"]["code"].as_str().unwrap_or(&xml.code);
+    let code = word(header(answer.headers(), "x-ms-error-code").unwrap_or(in_body));
+    match (status, code) {
+        (
+            403,
+            "AuthorizationPermissionMismatch"
+            | "AuthorizationResourceTypeMismatch"
+            | "AuthorizationServiceMismatch"
+            | "InsufficientAccountPermissions",
+        ) => Outcome::NoRight,
+        (401 | 403, _) | (400, "InvalidAuthenticationInfo") => {
+            let reason = match code {
+                "AuthorizationFailure" => {
+                    "the account's network rules refuse this address, or the signature is wrong; check Networking of \
+                     the account, and storageconnection"
+                }
+                "KeyBasedAuthenticationNotPermitted" => {
+                    "the account permits neither keys nor SAS; set storageconnection to AccountName=<account> alone"
+                }
+                "AccountIsDisabled" => "the account is disabled; enable it in Azure",
+                _ => denial(code, &xml, "the right is missing"),
+            };
+            Outcome::Refused(format!("{}: {reason}", format!("{status} {code}").trim_end()))
+        }
+        _ => Outcome::Permitted { status, code: code.to_owned() },
+    }
+}
+
+/// Looks at a queue without leasing a message.
+pub(super) fn peek(queue: &str) -> Call {
+    Call::new(Method::GET, format!("/{queue}/messages")).query("numofmessages", 1).query("peekonly", true)
+}
+
+/// Reads at most one entity of a table.
+pub(super) fn look(table: &str) -> Call {
+    json(Call::new(Method::GET, format!("/{table}()")).query("$top", 1))
+}
+
+/// The calls that need a right, each for its service. They name a queue or table that does not exist.
+pub(super) fn calls_with(right: char) -> Vec<(Service, Call)> {
+    const MESSAGE: &str = "/messages/00000000-0000-0000-0000-000000000000";
+    let queue = |method, path: &str| Call::new(method, format!("/{NO_SUCH_QUEUE}{path}"));
+    let entity = |method| {
+        let key = "(PartitionKey='doctor',RowKey='doctor')";
+        let call = json(Call::new(method, format!("/{NO_SUCH_TABLE}{key}")));
+        call.header(HeaderName::from_static("if-match"), HeaderValue::from_static("*"))
+    };
+    let body = || HeaderValue::from_static("application/json");
+    match right {
+        'r' => vec![(Service::Queue, peek(NO_SUCH_QUEUE)), (Service::Table, look(NO_SUCH_TABLE))],
+        'a' => {
+            let message = "<QueueMessage><MessageText>ZG9jdG9y</MessageText></QueueMessage>";
+            let xml = HeaderValue::from_static("application/xml");
+            let insert = json(Call::new(Method::POST, format!("/{NO_SUCH_TABLE}")));
+            let row = r#"{"PartitionKey":"doctor","RowKey":"doctor"}"#;
+            vec![
+                (Service::Queue, queue(Method::POST, "/messages").body(xml, message)),
+                (Service::Table, insert.body(body(), row)),
+            ]
+        }
+        'u' => {
+            let update =
+                queue(Method::PUT, MESSAGE).query("popreceipt", "AgAAAA==").query("visibilitytimeout", 0);
+            vec![(Service::Queue, update), (Service::Table, entity(Method::PATCH).body(body(), "{}"))]
+        }
+        'd' => {
+            let delete = queue(Method::DELETE, MESSAGE).query("popreceipt", "AgAAAA==");
+            vec![(Service::Queue, delete), (Service::Table, entity(Method::DELETE))]
+        }
+        // Tables have no such right.
+        'p' => {
+            let get = queue(Method::GET, "/messages").query("numofmessages", 1).query("visibilitytimeout", 1);
+            vec![(Service::Queue, get)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn json(call: Call) -> Call {
+    let version = HeaderValue::from_static("3.0");
+    call.header(ACCEPT, HeaderValue::from_static("application/json;odata=nometadata"))
+        .header(HeaderName::from_static("dataserviceversion"), version)
+}

@@ -1,0 +1,165 @@
+//! The ports on this machine: HTTP, the clock, random numbers, and a store in memory.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use http::{Method, StatusCode};
+use platform::{
+    BodyProblem, Clock, HttpClient, KeyValue, KeyValueError, Randomness, Timeouts, TransportError,
+};
+use ureq::Agent;
+
+/// The ports on this machine. Calls block, so [`block_on`] runs their futures.
+pub struct Machine {
+    started: Instant,
+    /// Uses the proxy that the environment names.
+    agent: Agent,
+    /// For servers on this machine, which no proxy can reach.
+    local_agent: Agent,
+    store: RefCell<BTreeMap<String, Vec<u8>>>,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        let config = || Agent::config_builder().http_status_as_error(false).max_redirects(0);
+        Self {
+            started: Instant::now(),
+            agent: Agent::new_with_config(config().build()),
+            local_agent: Agent::new_with_config(config().proxy(None).build()),
+            store: RefCell::default(),
+        }
+    }
+}
+
+impl fmt::Debug for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Machine").finish_non_exhaustive()
+    }
+}
+
+/// Runs a future whose ports block.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return value;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+impl HttpClient for Machine {
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        timeouts: Timeouts,
+    ) -> Result<http::Response<Bytes>, TransportError> {
+        let is_local = request.uri().host().is_some_and(is_loopback);
+        let agent = if is_local { &self.local_agent } else { &self.agent };
+        let has_body = !matches!(*request.method(), Method::GET | Method::HEAD | Method::DELETE);
+        let answer = if has_body {
+            let request = agent.configure_request(request.map(|body| body.to_vec()));
+            agent.run(
+                request.timeout_connect(Some(timeouts.connect)).timeout_global(Some(timeouts.total)).build(),
+            )
+        } else {
+            let request = agent.configure_request(request.map(drop));
+            agent.run(
+                request.timeout_connect(Some(timeouts.connect)).timeout_global(Some(timeouts.total)).build(),
+            )
+        };
+        let (head, mut body) = answer.map_err(|error| transport_error(&error))?.into_parts();
+        let limit_bytes = timeouts.max_answer_bytes;
+        let limit = u64::try_from(limit_bytes).unwrap_or(u64::MAX);
+        match body.with_config().limit(limit).read_to_vec() {
+            Ok(body) => Ok(http::Response::from_parts(head, body.into())),
+            Err(ureq::Error::BodyExceedsLimit(_)) => {
+                Err(lost(head.status, head.headers, BodyProblem::TooLong { limit_bytes }))
+            }
+            Err(ureq::Error::Timeout(_)) => Err(lost(head.status, head.headers, BodyProblem::OutOfTime)),
+            Err(_) => Err(lost(head.status, head.headers, BodyProblem::Broken)),
+        }
+    }
+}
+
+fn lost(status: StatusCode, headers: http::HeaderMap, problem: BodyProblem) -> TransportError {
+    TransportError::body_lost(status, headers, problem)
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Describes a failure. The texts are not ureq's, because those may repeat the URL, which may hold a SAS.
+fn transport_error(error: &ureq::Error) -> TransportError {
+    use std::io::ErrorKind;
+    use ureq::Timeout;
+    let not_sent = |text: &str| TransportError::NotSent(text.to_owned());
+    match error {
+        ureq::Error::HostNotFound => not_sent("no such host; check its name"),
+        ureq::Error::ConnectionFailed => not_sent("the connection failed"),
+        ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => not_sent("the connection took too long"),
+        ureq::Error::Io(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            not_sent("the server refuses connections")
+        }
+        ureq::Error::Rustls(_) | ureq::Error::Tls(_) => not_sent("the server's certificate is not accepted"),
+        // rustls reports a bad certificate as an I/O error.
+        ureq::Error::Io(error) if error.kind() == ErrorKind::InvalidData => {
+            not_sent("the server's certificate is not accepted")
+        }
+        // The resolver's errors have no kind of their own.
+        ureq::Error::Io(error) if error.to_string().contains("lookup") => {
+            not_sent("no such host; check its name")
+        }
+        ureq::Error::BadUri(_) | ureq::Error::Http(_) => not_sent("the address is not valid"),
+        ureq::Error::Timeout(_) => TransportError::AnswerLost("the answer took too long".into()),
+        _ => TransportError::AnswerLost("the connection broke".into()),
+    }
+}
+
+impl KeyValue for Machine {
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, KeyValueError> {
+        Ok(self.store.borrow().get(key).cloned())
+    }
+
+    async fn set(&self, key: &str, value: &[u8]) -> Result<(), KeyValueError> {
+        self.store.borrow_mut().insert(key.to_owned(), value.to_vec());
+        Ok(())
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), KeyValueError> {
+        self.store.borrow_mut().remove(key);
+        Ok(())
+    }
+}
+
+impl Clock for Machine {
+    fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        std::thread::sleep(duration);
+    }
+}
+
+impl Randomness for Machine {
+    fn fill(&self, buffer: &mut [u8]) {
+        // Random numbers are for jitter and for PSS salts. PSS is secure with any salt, so a system without
+        // random numbers does not end the examination.
+        if getrandom::fill(buffer).is_err() {
+            buffer.fill(0);
+        }
+    }
+}

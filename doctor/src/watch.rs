@@ -1,0 +1,105 @@
+//! A host that notes the time of each server that answers.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use platform::{
+    Clock, HttpClient, KeyValue, KeyValueError, Log, Randomness, Settings, SettingsError, Timeouts,
+    TransportError,
+};
+use storage_account::{header, parse_rfc_1123};
+
+use crate::variables::Variables;
+
+/// How far the clock of a server is ahead of this machine's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Skew {
+    /// The host of the server.
+    pub(crate) host: String,
+    /// The server's time minus this machine's.
+    pub(crate) ahead: TimeDelta,
+}
+
+/// A host with the variables of the deployment. It notes the `Date` of each answer.
+pub(crate) struct Watch<'a, H> {
+    inner: &'a H,
+    variables: Option<&'a Variables>,
+    skews: RefCell<Vec<Skew>>,
+}
+
+impl<'a, H> Watch<'a, H> {
+    pub(crate) fn new(inner: &'a H, variables: Option<&'a Variables>) -> Self {
+        Self { inner, variables, skews: RefCell::default() }
+    }
+
+    /// The servers that answered with a `Date`, each once.
+    pub(crate) fn skews(&self) -> Vec<Skew> {
+        self.skews.borrow().clone()
+    }
+}
+
+impl<H: HttpClient + Clock> HttpClient for Watch<'_, H> {
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        timeouts: Timeouts,
+    ) -> Result<http::Response<Bytes>, TransportError> {
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        let answer = self.inner.send(request, timeouts).await;
+        let date = answer.as_ref().ok().and_then(|answer| header(answer.headers(), "date"));
+        if let Some(time) = date.and_then(parse_rfc_1123) {
+            let mut skews = self.skews.borrow_mut();
+            if !skews.iter().any(|skew| skew.host == host) {
+                skews.push(Skew { host, ahead: time - self.inner.now() });
+            }
+        }
+        answer
+    }
+}
+
+impl<H: KeyValue> KeyValue for Watch<'_, H> {
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, KeyValueError> {
+        self.inner.get(key).await
+    }
+
+    async fn set(&self, key: &str, value: &[u8]) -> Result<(), KeyValueError> {
+        self.inner.set(key, value).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), KeyValueError> {
+        self.inner.delete(key).await
+    }
+}
+
+impl<H: Clock> Clock for Watch<'_, H> {
+    fn now(&self) -> DateTime<Utc> {
+        self.inner.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.inner.monotonic()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.inner.sleep(duration).await;
+    }
+}
+
+impl<H: Randomness> Randomness for Watch<'_, H> {
+    fn fill(&self, buffer: &mut [u8]) {
+        self.inner.fill(buffer);
+    }
+}
+
+impl<H> Settings for Watch<'_, H> {
+    fn setting(&self, name: &str) -> Result<String, SettingsError> {
+        Ok(self.variables.map(|variables| variables.value(name).to_owned()).unwrap_or_default())
+    }
+}
+
+impl<H> Log for Watch<'_, H> {
+    /// The report says all that is of interest, so the log of the bot's own code is not shown.
+    fn line(&self, _: &str) {}
+}

@@ -35,8 +35,8 @@ impl ToSign<'_> {
     }
 }
 
-/// The key of an account. It holds the state of HMAC-SHA256 after the key, so that this state is computed only
-/// once.
+/// The key of an account. It holds the state of HMAC-SHA256 after the key, so that this state is computed
+/// only once.
 #[derive(Clone)]
 pub(crate) struct AccountKey(Hmac<Sha256>);
 

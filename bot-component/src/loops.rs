@@ -10,16 +10,16 @@ use state::ConversationKey;
 /// Whether the bot ignores a message, because a program or the bot itself sent it, or because a message of a
 /// group does not mention the bot. The log names the reason. The bot does not record the conversation either:
 /// each thread of a channel is a conversation, and alerts go only to threads in which a person has addressed
-/// the bot.
-pub(crate) fn is_ignored(host: &impl Host, activity: &Activity) -> bool {
-    let Some(reason) = reason_to_ignore(activity) else { return false };
+/// the bot. `text` is [`Activity::text_to_the_bot`].
+pub(crate) fn is_ignored(host: &impl Host, activity: &Activity, text: &str) -> bool {
+    let Some(reason) = reason_to_ignore(activity, text) else { return false };
     let conversation = ConversationReference::of(activity).map(|address| ConversationKey::of(&address));
     let conversation = conversation.as_ref().map(ConversationKey::as_str).unwrap_or_default();
     host.event(Level::Info, "message.ignored", json!({"conversation": conversation, "reason": reason}));
     true
 }
 
-fn reason_to_ignore(activity: &Activity) -> Option<&'static str> {
+fn reason_to_ignore(activity: &Activity, text: &str) -> Option<&'static str> {
     if activity.kind != ActivityKind::Message {
         return None;
     }
@@ -29,7 +29,7 @@ fn reason_to_ignore(activity: &Activity) -> Option<&'static str> {
     if !activity.is_for_the_bot() {
         return Some("the message does not mention the bot");
     }
-    words::are_own(&activity.text_to_the_bot()).then_some("the message begins with the bot's own words")
+    words::are_own(text).then_some("the message begins with the bot's own words")
 }
 
 #[cfg(test)]
@@ -67,7 +67,7 @@ mod tests {
             json.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
             let activity = Activity::parse(Value::to_string(&json).as_bytes()).unwrap();
             let host = FakeHost::default();
-            assert_eq!(is_ignored(&host, &activity), expected, "{change}");
+            assert_eq!(is_ignored(&host, &activity, &activity.text_to_the_bot()), expected, "{change}");
             assert_eq!(host.events("message.ignored").len(), usize::from(expected), "{change}");
         }
     }

@@ -77,7 +77,8 @@ async fn answer_caller<H: Host>(
     let service_url = settings.trust.check(claim)?;
     // In anonymous mode no token vouches for the serviceUrl.
     let service_url_verified = caller.is_some_and(Caller::vouches_for_service_url);
-    if loops::is_ignored(host, &activity) {
+    let text = activity.text_to_the_bot();
+    if loops::is_ignored(host, &activity, &text) {
         let answered = Answered::from(answer::json(StatusCode::ACCEPTED, &json!({})));
         return Ok(if activity.expects_replies() { answered.with_replies(&[]) } else { answered });
     }
@@ -88,7 +89,7 @@ async fn answer_caller<H: Host>(
     }
     let replies = activity.expects_replies().then(RefCell::default);
     let turn = Turn { host, settings, tokens, service_url, begin, replies };
-    let answered = answer_activity(&turn, &activity, conversation).await?;
+    let answered = answer_activity(&turn, &activity, text, conversation).await?;
     // The answer to an invoke already holds the reply.
     match turn.replies {
         Some(replies) if activity.kind != ActivityKind::Invoke => {
@@ -98,15 +99,16 @@ async fn answer_caller<H: Host>(
     }
 }
 
-/// Acts on an activity, by its type.
+/// Acts on an activity, by its type. `text` is [`Activity::text_to_the_bot`].
 async fn answer_activity<H: Host>(
     turn: &Turn<'_, H>,
     activity: &Activity,
+    text: String,
     conversation: Result<Addressed, FieldError>,
 ) -> Result<Answered, Rejection> {
     let (host, settings) = (turn.host, turn.settings);
     match activity.kind {
-        ActivityKind::Message => turn.queue_message(activity, conversation?).await,
+        ActivityKind::Message => turn.queue_message(activity, text, conversation?).await,
         ActivityKind::ConversationUpdate if activity.adds_the_bot() => {
             turn.greet(activity, &conversation?).await?;
             Ok(answer::json(StatusCode::OK, &json!({})).into())

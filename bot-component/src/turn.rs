@@ -65,10 +65,10 @@ impl<H: Host> Turn<'_, H> {
     pub(crate) async fn queue_message(
         &self,
         activity: &Activity,
+        text: String,
         Addressed { address, key: conversation }: Addressed,
     ) -> Result<Answered, Rejection> {
         let words = Words::of(&address);
-        let text = activity.text_to_the_bot();
         let accepted = answer::json(StatusCode::ACCEPTED, &json!({}));
         if text.is_empty() {
             let word =

@@ -214,11 +214,10 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         let account = self.sender.account();
         let base = account.endpoint(Service::Table)?;
         let transaction = Transaction::new(base, self.table, operations, &op)?;
-        let call = transaction.call();
         let mut may_be_done = false;
         let mut may_create = true;
         loop {
-            let (outcome, earlier) = match self.send(&call).await {
+            let (outcome, earlier) = match self.send(transaction.call()).await {
                 Ok(Sent { answer, may_be_done, .. }) => {
                     (Outcome::read(&answer, operations.len(), account.needs_token())?, may_be_done)
                 }

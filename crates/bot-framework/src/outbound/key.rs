@@ -1,10 +1,16 @@
 //! Derives keys from secrets.
 
-use hkdf::Hkdf;
+use std::sync::LazyLock;
+
+use hkdf::HkdfExtract;
 use platform::{Settings, SettingsError};
 use sha2::Sha256;
 
 use super::credential::BotCredentials;
+
+/// HKDF's first step without a salt, before it reads the secret. This state is the same for every key, so it
+/// is computed once.
+static EXTRACT: LazyLock<HkdfExtract<Sha256>> = LazyLock::new(|| HkdfExtract::new(None));
 
 /// The purpose of a key. Each purpose has its own key, so that data made for one purpose is useless for
 /// another.
@@ -44,9 +50,12 @@ pub(super) fn derive_key(secret: &[u8], purpose: KeyPurpose, bound_to: &[&str]) 
         info.extend((part.len() as u64).to_le_bytes());
         info.extend(part.as_bytes());
     }
+    let mut extract = EXTRACT.clone();
+    extract.input_ikm(secret);
+    let (_, hkdf) = extract.finalize();
     let mut key = [0; 32];
     #[allow(clippy::expect_used, reason = "HKDF-SHA256 returns up to 8160 bytes")]
-    Hkdf::<Sha256>::new(None, secret).expand(&info, &mut key).expect("32 bytes are within the limit");
+    hkdf.expand(&info, &mut key).expect("32 bytes are within the limit");
     key
 }
 

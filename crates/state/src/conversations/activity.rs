@@ -1,6 +1,6 @@
 //! Records the activity of a conversation: its address, and the time at which it was last active.
 
-use bot_framework::ConversationReference;
+use bot_framework::{ChannelAccount, ConversationReference};
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use platform::Host;
@@ -49,10 +49,10 @@ impl<H: Host> Conversations<'_, H> {
         known: Option<&Fingerprint>,
     ) -> Result<Recorded, StateError> {
         let now = self.host.now();
-        let heard = stored_form(reference);
-        if known.is_some_and(|known| known.covers(&Fingerprint::of(&self.place(), &heard, now), sign)) {
+        if known.is_some_and(|known| known.covers(&Fingerprint::of(&self.place(), reference, now), sign)) {
             return Ok(Recorded::Known);
         }
+        let heard = stored_form(reference);
         let key = ConversationKey::of(reference);
         let shows_presence = sign != Sign::Update;
         for _ in 0..ATTEMPTS {
@@ -148,17 +148,28 @@ fn result_of(place: &[&str; 2], after: &Record, now: DateTime<Utc>) -> Recorded 
     }
 }
 
-/// The stored form of a reference. It has no activity id. The reference of a group also has no person and no
-/// locale, because these belong to whichever member wrote last.
+/// The stored form of a reference. It has no activity id.
 pub(super) fn stored_form(reference: &ConversationReference) -> ConversationReference {
-    let is_bot = |id: &str| reference.bot.as_ref().is_some_and(|bot| bot.id == id);
     let mut stored = reference.clone();
     stored.activity_id = None;
-    stored.user = stored.user.filter(|user| !stored.conversation.is_group() && !is_bot(&user.id));
-    if stored.conversation.is_group() {
+    if stored_user(reference).is_none() {
+        stored.user = None;
+    }
+    if stored_locale(reference).is_none() {
         stored.locale = None;
     }
     stored
+}
+
+/// The person in the stored form. A group has none, because the person is whichever member wrote last.
+pub(super) fn stored_user(reference: &ConversationReference) -> Option<&ChannelAccount> {
+    let is_bot = |id: &str| reference.bot.as_ref().is_some_and(|bot| bot.id == id);
+    reference.user.as_ref().filter(|user| !reference.conversation.is_group() && !is_bot(&user.id))
+}
+
+/// The locale in the stored form. A group has none, because each member has their own.
+pub(super) fn stored_locale(reference: &ConversationReference) -> Option<&str> {
+    reference.locale.as_deref().filter(|_| !reference.conversation.is_group())
 }
 
 /// The known address, updated by the address of an activity. [`Fingerprint::covers`] must follow the same

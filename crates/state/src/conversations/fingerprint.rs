@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use platform::name_of;
 use serde_json::Value;
 
-use super::activity::Sign;
+use super::activity::{Sign, stored_locale, stored_user};
 
 /// The version of the text form. A fingerprint of another form is not read.
 const FORM: &str = "1";
@@ -32,20 +32,18 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// The fingerprint of an address in its stored form. `place` identifies the table, because the
+    /// The fingerprint of an address, as it is in its stored form. `place` identifies the table, because the
     /// fingerprint must not cover a conversation in another table.
     pub(super) fn of(place: &[&str; 2], address: &ConversationReference, seen_at: DateTime<Utc>) -> Self {
-        let account = |account: &Option<ChannelAccount>| {
-            account.as_ref().map(|account| name_of(&[&json_text(&account.to_json())]))
-        };
+        let account = |account: &ChannelAccount| name_of(&[&json_text(&account.to_json())]);
         let verified = if address.service_url_verified { "verified" } else { "" };
         Self {
             day: day(seen_at),
             connector: name_of(&[&address.service_url, verified, place[0], place[1]]),
             conversation: name_of(&[&json_text(&address.conversation.to_json())]),
-            bot: account(&address.bot),
-            locale: address.locale.as_ref().map(|locale| name_of(&[locale])),
-            user: account(&address.user),
+            bot: address.bot.as_ref().map(account),
+            locale: stored_locale(address).map(|locale| name_of(&[locale])),
+            user: stored_user(address).map(account),
         }
     }
 

@@ -49,7 +49,7 @@ fn parts(body: &str) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     let mut rest = body;
     while let Some((line, after)) = rest.split_once('\n') {
-        let status = line.trim_end().strip_prefix("HTTP/1.1 ").and_then(|line| line.get(..3)?.parse().ok());
+        let status = line.strip_prefix("HTTP/1.1 ").and_then(|line| line.get(..3)?.parse().ok());
         if let Some(status) = status {
             parts.push(Part { status, rest: after });
         }

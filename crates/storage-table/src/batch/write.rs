@@ -50,8 +50,8 @@ impl<'e> Transaction<'e> {
         })
     }
 
-    pub(crate) fn call(&self) -> Call {
-        self.call.clone()
+    pub(crate) fn call(&self) -> &Call {
+        &self.call
     }
 
     /// Returns the key of the first entity in which the transaction stores its `op`. `None` if it only
@@ -72,7 +72,10 @@ fn check(operations: &[Operation<'_>]) -> Result<(), TableError> {
     let mut rows = BTreeSet::new();
     for operation in operations {
         let key = operation.key();
-        key.check()?;
+        // The keys of entities are checked with their properties.
+        if let Operation::Delete(key, _) = operation {
+            key.check()?;
+        }
         if key.partition != first.key().partition {
             return invalid("expected entities of one partition, found several partitions".to_owned());
         }

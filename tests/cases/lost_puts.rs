@@ -79,7 +79,7 @@ fn message_whose_puts_have_no_answer_is_perhaps_accepted_and_alerted_once(world:
 }
 
 fn alert_without_a_key_whose_put_has_no_answer_is_sent_once(world: &World) {
-    for delay in [Duration::ZERO, Duration::from_millis(1500)] {
+    for delay in [Duration::ZERO, Duration::from_millis(600)] {
         let (queue, begin) =
             puts(world, &[lost(), Plan { delay, ..lost() }, Plan { delay, ..Plan::default() }]);
         let stage = alerts::script(world).queue_at(queue.authority()).start();

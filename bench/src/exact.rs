@@ -20,9 +20,10 @@ use crate::workload::{KNOWN, Tokens, Workload};
 pub struct Exact {
     /// The executed instructions.
     pub instructions: Instructions,
-    /// Calls of the host, by the work that makes them.
+    /// Calls to the host, for each kind of work.
     pub host_calls: PerWork,
-    /// Outbound calls per alert, from the activity that asks for the alert to its deletion from the queue.
+    /// Outbound calls per alert, from the activity that asks for the alert to the deletion of the alert from
+    /// the queue.
     pub calls_per_alert: f64,
     /// Outbound calls per alert that a program asks for.
     pub calls_per_api_alert: PerApiAlert,
@@ -53,8 +54,8 @@ pub struct Instructions {
     pub delivery: u64,
 }
 
-/// Calls of the host: of one activity in a known conversation with a known token, of a run that finds the
-/// queue empty, and of a whole run that delivers [`DELIVERIES`] alerts.
+/// Calls to the host, for each kind of work. An activity is in a known conversation with a known token. A
+/// full run delivers [`DELIVERIES`] alerts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PerWork {
@@ -68,8 +69,8 @@ pub struct PerWork {
     pub full_run: HostCalls,
 }
 
-/// Outbound calls for an alert by `POST /api/alerts` without an idempotency key, by the number of targets.
-/// The targets are conversations, named by their keys.
+/// Outbound calls per alert of `POST /api/alerts` without an idempotency key, by the number of targets. The
+/// targets are conversations, named by their keys.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PerApiAlert {
@@ -79,7 +80,8 @@ pub struct PerApiAlert {
     pub hundred_targets: f64,
 }
 
-/// The number of alerts over which calls are counted. With so many, one more Get or token hardly matters.
+/// The number of alerts over which calls are counted. With so many alerts, one more Get or one more fetch of
+/// a token hardly changes the calls per alert.
 pub const ALERTS: usize = 1_000;
 const ACTIVITIES: usize = 41;
 /// The number of alerts in the run that delivers.
@@ -112,7 +114,7 @@ pub fn measure(backlogs: &[usize], books: &[usize]) -> anyhow::Result<Exact> {
     })
 }
 
-/// Counts instructions and calls of the host; `noop` is the metered component that does nothing.
+/// Counts instructions and calls to the host; `noop` is the metered component that does nothing.
 pub fn metered(
     stubs: &Stubs,
     workload: &Workload,
@@ -147,7 +149,7 @@ pub fn metered(
     let mut run = |messages: usize| -> anyhow::Result<Used> {
         workload.messages(messages, messages).into_iter().for_each(|text| stubs.queue.put(text));
         driver::send(components.url(), workload.poll(), 200)?;
-        ensure!(stubs.queue.is_empty(), "expected one run for {messages} messages, found messages left");
+        ensure!(stubs.queue.is_empty(), "expected {messages} messages delivered in one run, found some left");
         Ok(meter.take(1)?[0])
     };
     let empty = (0..RUNS).map(|_| run(0)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -185,7 +187,7 @@ pub fn calls_per_alert(stubs: &Stubs, workload: &Workload) -> anyhow::Result<f64
     Ok((stubs.calls() - before) as f64 / ALERTS as f64)
 }
 
-/// Counts the outbound calls of [`ALERTS`] alerts by API, for people whom the bot knows.
+/// Counts the outbound calls of [`ALERTS`] alerts by `POST /api/alerts`, for people whom the bot knows.
 pub fn calls_per_api_alert(stubs: &Stubs, workload: &Workload) -> anyhow::Result<PerApiAlert> {
     let components = Contender::components(workload, Variant::default())?;
     driver::load(components.url(), 1, workload.activities(KNOWN, Tokens::One), 202)?;
@@ -230,7 +232,7 @@ pub fn component_bytes() -> anyhow::Result<BTreeMap<String, u64>> {
     dev::build::component_files().into_iter().map(size).collect()
 }
 
-/// Runs the drain until the queue is empty, and returns the number of runs.
+/// Starts run after run of the poller until the queue is empty, and returns the number of runs.
 pub fn drain(stubs: &Stubs, workload: &Workload, contender: &Contender) -> anyhow::Result<usize> {
     let mut runs = 0;
     while !stubs.queue.is_empty() {

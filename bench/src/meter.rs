@@ -14,12 +14,12 @@ pub struct Used {
     pub fuel: u64,
     /// The linear memory at the end of the instance, which is its peak.
     pub memory_bytes: u64,
-    /// The calls of the host that the instance made.
+    /// The calls that the instance made to the host.
     #[serde(flatten)]
     pub calls: HostCalls,
 }
 
-/// Calls of the host, in numbers.
+/// The numbers of calls to the host.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HostCalls {

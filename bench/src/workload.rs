@@ -113,8 +113,8 @@ impl Workload {
         &self.variables
     }
 
-    /// `count` activities, no two alike, of people who write again and again: in [`KNOWN`] conversations in
-    /// turn.
+    /// `count` different activities of people who write again and again. The [`KNOWN`] conversations take
+    /// turns.
     pub fn activities(&self, count: usize, tokens: Tokens) -> Vec<http::Request<Bytes>> {
         (0..count).map(|index| self.activity(&Person::known(index % KNOWN), tokens, index)).collect()
     }
@@ -151,7 +151,7 @@ impl Workload {
         ConversationKey::of(&self.address(&Person::known(index)))
     }
 
-    /// `GET {path}` of a route for back ends.
+    /// `GET {path}` of a route for other programs.
     pub fn alerts_get(&self, path: &str) -> http::Request<Bytes> {
         let request = http::Request::get(path).header(AUTHORIZATION, format!("Bearer {ALERT_KEY}"));
         request.body(Bytes::new()).expect("a well-formed request")
@@ -181,7 +181,8 @@ impl Workload {
         self.activity_request(person, token)
     }
 
-    /// The same requests, with headers that name the host calls of the floor's guest.
+    /// The same requests for the guest that measures the floor (`bench/guest`). Their headers name the calls
+    /// that the guest has to make to the host.
     pub fn floor_of(
         &self,
         requests: Vec<http::Request<Bytes>>,

@@ -1,11 +1,11 @@
-//! The member `activity` of a call: what an alert may hold beside its text.
+//! The member `activity` of a call: what an alert may hold in addition to its text.
 
 use bot_framework::MORE_MEMBERS;
 use bot_framework::json::{FieldError, Fields};
 use serde_json::{Map, Value};
 
-/// Checks the members of `activity`, and returns them. Other members are refused, because the bot sets all
-/// other fields of a message.
+/// Checks the members of `activity` that a caller may set ([`MORE_MEMBERS`]), and returns them. Any other
+/// member is refused, because the bot itself sets all other members of a message.
 pub(super) fn read(mut fields: Fields) -> Result<Map<String, Value>, FieldError> {
     let mut activity = Map::new();
     for name in MORE_MEMBERS {

@@ -23,13 +23,13 @@ use crate::rejection::{AlertRejection, Rejection};
 use crate::request::expect_json;
 use crate::settings::{BotSettings, CallerSettings};
 
-/// Hosted platforms end a request after 30 s.
+/// The longest time for the calls to the storage account, because hosted platforms end a request after 30 s.
 const STORE_WITHIN: Duration = Duration::from_secs(20);
 
 /// No page begins after this time, so that each page that begins also ends in time.
 const PAGES_WITHIN: Duration = Duration::from_secs(10);
 
-/// The longest time for finding conversations whose alerts an earlier call accepted.
+/// The longest time for reading the conversations that are no longer on the page of a repeated call.
 const AGAIN_WITHIN: Duration = Duration::from_secs(4);
 
 pub(super) async fn post<H: Host>(
@@ -88,7 +88,8 @@ struct Sender<'a, H> {
     ledger: Ledger<'a, H>,
     outbox: Outbox<'a, H>,
     identity: Option<Identity>,
-    /// The checked call. It is an error if the call is repeated so late that its times have passed.
+    /// The checked call, or the reason for its refusal. Before the bot refuses the call, it looks for an
+    /// earlier call with the same key, because the times in a repeated call may have passed meanwhile.
     call: Result<AlertCall, AlertRejection>,
     now: DateTime<Utc>,
     named: paging::Named,
@@ -170,8 +171,8 @@ impl<H: Host> Sender<'_, H> {
             let found = draft.targets.iter().find(|target| target.key.as_str() == conversation);
             found.map(|target| &target.address)
         };
-        // New subscribers move other subscribers to the next page, but the earlier call has accepted the
-        // alerts of the others.
+        // Since the earlier call, new subscribers may have moved other subscribers from this page to the next
+        // page. The earlier call accepted alerts to them, so the bot looks up their addresses.
         let elsewhere = records.iter().map(|record| (record, record.conversation.as_str()));
         let elsewhere = elsewhere.filter(|(record, to)| record.may_not_be_queued() && named(to).is_none());
         let elsewhere = elsewhere.filter_map(|(_, to)| ConversationKey::parse(to));
@@ -216,7 +217,7 @@ impl<H: Host> Sender<'_, H> {
 
     /// Puts the messages of the alerts on the queue, several at once.
     async fn put(&self, Accepted { mut alerts, next }: Accepted) -> Sent {
-        // Also for Puts that do not begin.
+        // Some Puts may not begin before the deadline. Their alerts need a status too.
         alerts.iter_mut().for_each(Alert::expect_no_put);
         let put = async |outbox: &Outbox<'_, H>, alert: &mut Alert| {
             let Some(message) = &alert.message else { return true };
@@ -274,9 +275,9 @@ impl<H: Host> Sender<'_, H> {
         Answered::with_kick(answer::json(StatusCode::SERVICE_UNAVAILABLE, &body), kick)
     }
 
-    /// Records the result of the Puts for a repeated call. If every first Put succeeds, the bot records
-    /// nothing, because a record would cost a call. If the record fails, the poller still sends each alert
-    /// once.
+    /// Records the results of the Puts in the ledger, where a repeated call finds them. If all Puts of a new
+    /// call succeed, the bot records nothing, because a record would cost a call to the table service. If the
+    /// write of a record fails, the poller still sends each alert once.
     async fn note(&self, page: &Sent, is_broken: bool) {
         let ids = |is_meant: &dyn Fn(&&Alert) -> bool| -> Vec<&AlertId> {
             page.alerts.iter().filter(is_meant).map(|alert| &alert.alert.id).collect()
@@ -306,12 +307,12 @@ pub(crate) fn not_confirmed(queued: usize, failed: usize, unconfirmed: usize, ha
         (true, ..) => "send the same call again, because with its idempotencyKey nothing is sent twice",
         (false, 0, 0) => "send the same call again, because none of its alerts is on the queue",
         (false, _, 0) => {
-            "do not send the same call again, because it has no idempotencyKey and the others would be sent twice; name \
-             only the conversations whose status is failed"
+            "do not send the same call again, because it has no idempotencyKey and the others would be sent twice; send \
+             another call to only the conversations whose status is failed"
         }
         (false, ..) => {
-            "do not send the same call again, because it has no idempotencyKey and the queue may hold what is \
-             unconfirmed; cancel each id whose status is unconfirmed, and send again what could be cancelled, and what has failed"
+            "do not send the same call again, because it has no idempotencyKey and the queue may hold the \
+             unconfirmed alerts; cancel each alert whose status is unconfirmed, and send the cancelled and the failed alerts again"
         }
     };
     format!("queue: did not confirm {failed} of {all} alerts; {what_to_do}")

@@ -17,12 +17,12 @@ use crate::conversation;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::{BotSettings, CallerSettings};
 
-/// Hosted platforms end a request after 30 s.
+/// The longest time for the calls to the storage account, because hosted platforms end a request after 30 s.
 const WITHIN: Duration = Duration::from_secs(20);
 /// The search begins no Get after this time.
 const SEARCH_WITHIN: Duration = Duration::from_secs(15);
-/// How long the search hides each message. The search makes the other messages visible at its end. If the bot
-/// is killed before, they become visible after this time.
+/// How long the search hides each message. At its end, the search makes the messages visible that it did not
+/// delete. If the bot is killed before, they become visible after this time.
 const LEASE_SECONDS: u32 = 30;
 /// How many messages the search makes visible at once.
 const RELEASED_AT_ONCE: usize = 8;

@@ -1,6 +1,9 @@
-//! The routes for other programs: `POST /api/alerts`, `DELETE /api/alerts/{id}`, `GET /api/targets`, `DELETE
-//! /api/targets/{conversation}`, `PUT` and `DELETE /api/targets/{conversation}/tags/{tag}`, and `POST
-//! /api/tags/{tag}/codes`. `docs/openapi.yaml` describes them.
+//! The routes for other programs. `docs/openapi.yaml` describes them:
+//!
+//! - `POST /api/alerts`, `DELETE /api/alerts/{id}`;
+//! - `GET /api/targets`, `DELETE /api/targets/{conversation}`;
+//! - `PUT` and `DELETE` of `/api/targets/{conversation}/tags/{tag}`;
+//! - `POST /api/tags/{tag}/codes`.
 
 mod activity;
 mod admission;

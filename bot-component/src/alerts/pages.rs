@@ -291,7 +291,7 @@ fn conversation_that_several_elements_name_is_alerted_once() {
 }
 
 #[test]
-fn a_tag_that_nobody_subscribes_to_is_an_error_before_anything_is_queued() {
+fn tag_without_subscribers_or_wrong_next_is_an_error_before_anything_is_queued() {
     let bot = Bot::new();
     bot.crowd(0..150, &["crowd"]);
     for (to, path) in [

@@ -6,8 +6,8 @@ use crate::account::ChannelAccount;
 use crate::json::put;
 use crate::reference::ConversationReference;
 
-/// Members that an alert may add to a message, beside the text and the address. The writer of the queue
-/// message chooses their values. So the list has no member that names the sender, the recipient or the
+/// Members that an alert may add to a message, in addition to the text and the address. The writer of the
+/// queue message chooses their values. So the list has no member that names the sender, the recipient or the
 /// conversation.
 pub const MORE_MEMBERS: [&str; 5] =
     ["attachments", "attachmentLayout", "suggestedActions", "summary", "importance"];

@@ -32,7 +32,7 @@ impl ResourceLimiter for Memory {
     }
 }
 
-/// The calls of the host that an instance made.
+/// The calls that an instance made to the host.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     pub(crate) variables: u64,

@@ -3,8 +3,8 @@
 //! - Kubernetes' own kinds, by the schemas of `kubernetes-validate`, a program from PyPI;
 //! - custom resources, by the schemas of their CRDs, which are not part of the project (`schema.rs`);
 //! - the names that the resources, the manifest and the scripts share (`references.rs`);
-//! - who reaches whom by the NetworkPolicies, as the README's table shows it (`reach.rs`);
-//! - the same for the bots' folders as `kubectl kustomize` renders them, where there is a kubectl.
+//! - whether the NetworkPolicies allow and refuse connections as the README's table says (`reach.rs`);
+//! - the last three checks for the bots' folders too, as kustomize renders them, if there is a kubectl.
 //!
 //! A real cluster checks more: admission, images, the operator's Deployment, and the network plug-in.
 
@@ -120,14 +120,15 @@ fn check_sources(context: &Context, sources: &[Resource]) -> Vec<String> {
     [references::check(context, sources), reach::check(sources)].concat()
 }
 
-/// The lines of the table of who reaches whom that the README does not have.
+/// The lines of [`reach::TABLE`] that the README does not have.
 fn missing_lines(readme: &str) -> Vec<String> {
     let lines = reach::TABLE.iter().map(reach::Line::markdown);
     let missing = lines.filter(|line| !readme.lines().any(|known| known == line));
     missing.map(|line| format!("{FOLDER}/README.md: the table does not have the line {line}")).collect()
 }
 
-/// The resources of each bot that the applied folders have, by namespace. `None` if there is no kubectl.
+/// The rendered resources of the applied folders, by namespace: one namespace for each bot. `None` if there
+/// is no kubectl.
 fn rendered(root: &Path) -> anyhow::Result<Option<BTreeMap<String, Vec<Resource>>>> {
     let mut bots: BTreeMap<String, Vec<Resource>> = BTreeMap::new();
     for folder in APPLIED {

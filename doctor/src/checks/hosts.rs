@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn each_host_that_a_variable_adds_is_named_for_each_component() {
+    fn each_host_that_the_manifest_lacks_is_one_problem() {
         const HTTP: &str = "deploy/spin.http.toml";
         assert_eq!(problems(HTTP, &[]), [""; 0]);
         assert_eq!(problems("spin.toml", &[("storageconnection", "UseDevelopmentStorage=true")]), [""; 0]);

@@ -1,4 +1,4 @@
-//! All checks, in the order in which one depends on another.
+//! All checks. Each check comes after the checks that it depends on.
 
 mod application;
 mod clock;

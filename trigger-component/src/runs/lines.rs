@@ -13,9 +13,9 @@ use crate::schedule::{LaneKey, Line};
 const WRITTEN_WITHIN: Duration = Duration::from_secs(3);
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 
-/// Stores the line of a conversation, or deletes the stored line if no message has to wait. The
-/// conversation's messages are not worked on meanwhile. If the write fails for three seconds, the failure is
-/// logged, and the order is certain within this run only.
+/// Stores the line of a conversation, or deletes the stored line if no message has to wait. Meanwhile the run
+/// works on no message of the conversation. If the write fails for three seconds, the run logs the failure,
+/// and the order of the conversation is certain within this run only.
 pub(crate) async fn write_line<H: Host>(
     queues: &Queues<'_, H>,
     runs: &Runs<'_, H>,

@@ -14,8 +14,8 @@ use crate::{envelope, milliseconds, seconds};
 const CONVERSATIONS: u64 = 12;
 const EACH: u64 = 6;
 
-/// A random generator for the scripted failures. It is apart from the world's generator, so that the order of
-/// their uses does not matter.
+/// A random generator for the scripted failures. The world has another generator for its own random numbers,
+/// so the failures of a seed do not depend on how many numbers the world uses.
 struct Dice(u64);
 
 impl Dice {
@@ -119,10 +119,10 @@ fn check_world(seed: u64) {
     }
 }
 
-/// Checks the order in one world: no alert overtakes an older one that was throttled, could not be hidden, or
-/// was in hand of a killed run. This holds without overlapping runs, and if no response to a Get is lost.
-/// Returns `None` if a run was killed between a Get and the record of its messages, because that has the
-/// effect of a lost response.
+/// Checks the order in one world: no alert overtakes an older alert that was throttled, that the poller could
+/// not hide, or that a killed run had in hand. The order is certain only if runs do not overlap, and if no
+/// response to a Get is lost. Returns `None` if a run was killed between a Get and the record of its
+/// messages, because such a kill has the same effect as a lost response.
 fn check_order_in_world(seed: u64, kills: bool) -> Option<()> {
     let sim = world(seed);
     let mut dice = Dice(!seed);
@@ -160,8 +160,8 @@ fn check_order_in_world(seed: u64, kills: bool) -> Option<()> {
     for conversation in 0..CONVERSATIONS {
         let name = format!("c{conversation}");
         let mut shown = sim.shown(&name);
-        // An alert that the poller moved to the poison queue is not checked. If the Put failed, a later try
-        // may deliver it out of order.
+        // An alert that the poller tried to move to the poison queue is not checked. If the Put into the
+        // poison queue failed, a later try may deliver the alert out of order.
         shown.retain(|text| {
             let id = format!("\"{name}-{text}\"");
             !lines.iter().any(|line| line.contains("\"alert.poisoned\"") && line.contains(&id))
@@ -197,7 +197,8 @@ fn alert_in_a_world_of_failures_and_kills_is_neither_lost_nor_sent_twice() {
     }
 }
 
-/// Such a failure loses no alert, but the alert may lose its order, be copied twice, or wait longer.
+/// A failed read of a table loses no alert. But an alert may lose its order, be copied to the poison queue
+/// twice, or wait longer.
 #[test]
 fn failed_read_of_the_tables_is_logged_once_for_each_run() {
     let is_read_of = |request: &http::Request<bytes::Bytes>, part: &str| {
@@ -212,7 +213,7 @@ fn failed_read_of_the_tables_is_logged_once_for_each_run() {
                 sim.storage.borrow_mut().put(QUEUE, "no envelope", sim.now(), None);
             }
         }
-        // A killed run seems to have dequeued the messages before.
+        // The messages look as if a killed run had dequeued them before.
         for message in sim.storage.borrow_mut().queues.get_mut(QUEUE).unwrap().iter_mut() {
             message.dequeue_count = 1;
         }

@@ -22,10 +22,10 @@ pub struct Exact {
     pub instructions: Instructions,
     /// Calls to the host, for each kind of work.
     pub host_calls: PerWork,
-    /// Outbound calls per alert, from the activity that asks for the alert to the deletion of the alert from
-    /// the queue.
+    /// Outbound calls for one alert that a user requests by a message. They are counted from the arrival of
+    /// the message until the alert is deleted from the queue.
     pub calls_per_alert: f64,
-    /// Outbound calls per alert that a program asks for.
+    /// The same for alerts that a program requests by `POST /api/alerts`.
     pub calls_per_api_alert: PerApiAlert,
     /// The largest instance of the poller, in bytes of linear memory, by the number of waiting messages.
     pub poller_memory_bytes: BTreeMap<usize, u64>,
@@ -35,11 +35,11 @@ pub struct Exact {
     pub component_bytes: BTreeMap<String, u64>,
 }
 
-/// Executed wasm instructions, as wasmtime counts fuel: medians.
+/// Medians of the executed wasm instructions. They are the fuel that wasmtime counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Instructions {
-    /// Of a component that does nothing; 0 if it was left out.
+    /// Of a component that does nothing; 0 if it was not measured.
     pub noop: u64,
     /// Of a message activity in a known conversation with a known token: checked, queued, acknowledged.
     pub activity: u64,
@@ -244,7 +244,7 @@ pub fn drain(stubs: &Stubs, workload: &Workload, contender: &Contender) -> anyho
     Ok(runs)
 }
 
-/// The instance in the middle, by instructions.
+/// The element of `used` with the median number of instructions.
 fn median(used: &[Used]) -> Used {
     let mut used = used.to_vec();
     used.sort_by_key(|used| used.fuel);

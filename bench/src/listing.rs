@@ -27,7 +27,7 @@ pub const SHORT_BOOKS: [usize; 2] = [1_000, 4_000];
 pub struct Listing {
     /// Calls of the table service for a page of all conversations, on average.
     pub calls_per_page: f64,
-    /// The same for a page of an index: the conversations of one tenant, which are all of them.
+    /// The same for a page of the index of one tenant. All conversations belong to this tenant.
     pub calls_per_indexed_page: f64,
     /// The largest instance of the bot, in bytes of linear memory.
     pub bot_memory_bytes: u64,

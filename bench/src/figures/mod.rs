@@ -1,5 +1,5 @@
-//! The figures that depend on the machine. Each is measured in turn with its baseline, so that other work of
-//! the machine affects both alike.
+//! The figures that depend on the machine. Measurements of a figure and of its baseline alternate, so that
+//! other work of the machine affects both alike.
 
 mod drain;
 mod inbound;
@@ -31,14 +31,15 @@ pub struct Bench {
     pub report: Report,
     /// The host that runs the components.
     pub host: HostKind,
-    /// The host calls of the components, which the floor's guest repeats.
+    /// The host calls of the components. The guest that measures the floor makes the same calls.
     pub host_calls: PerWork,
     /// A short run: few repetitions, small loads.
     pub quick: bool,
 }
 
 impl Bench {
-    /// Adds the cost of the components as a multiple of the floor, for one repetition.
+    /// Adds the cost of the components as a multiple of the floor, for one repetition. The floor is the cost
+    /// of a guest that only makes the same host calls.
     fn add_ratio(&mut self, figure: &str, costs: &[(&str, f64)]) {
         let cost = |wanted: &str| costs.iter().find(|(name, _)| *name == wanted).map(|(_, cost)| *cost);
         if let (Some(components), Some(floor)) = (cost("components"), cost("floor"))

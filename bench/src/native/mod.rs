@@ -1,4 +1,4 @@
-//! The baseline: the components' handlers, compiled natively, behind the components' routes.
+//! The baseline: the components' handlers, compiled natively, and served at the same paths as the components.
 
 mod host;
 mod server;

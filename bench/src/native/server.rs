@@ -58,7 +58,7 @@ fn accept(listener: TcpListener, shared: &Arc<Shared>, fresh_connections: bool) 
 
 async fn answer(host: &NativeHost, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
-    // A body that breaks off counts as empty. The driver sends none.
+    // A body that breaks off counts as empty. The driver never sends such a body.
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let request = Request::from_parts(head, body);
     let reply = if request.uri().path() == "/internal/poll" {
@@ -66,6 +66,6 @@ async fn answer(host: &NativeHost, request: Request<Incoming>) -> Response<Full<
     } else {
         bot_component::handle(host, request).await
     };
-    // With `kick=off`, no work follows the answer.
+    // `reply.then`, the work after the answer, is not run: with `kick=off` there is none.
     reply.answer.map(Full::new)
 }

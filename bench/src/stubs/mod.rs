@@ -28,9 +28,11 @@ pub struct Stubs {
     pub table: Table,
     /// The Bot Connector.
     pub connector: Connector,
-    /// The issuer of the channel's tokens. It checks strictly, because the bot calls it once a day only.
+    /// The issuer of the channel's tokens. Its strict checks hardly change the figures, because the bot calls
+    /// it only once a day.
     pub open_id: OpenId,
-    /// The issuer of the bot's tokens. It checks strictly, because the bot calls it once an hour only.
+    /// The issuer of the bot's tokens. Its strict checks hardly change the figures, because the bot calls it
+    /// only once an hour.
     pub login: Login,
 }
 

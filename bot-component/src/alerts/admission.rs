@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn exactly_one_bearer_header_in_upper_or_lower_case_is_accepted() {
+    fn authorization_must_be_one_header_with_the_scheme_bearer_in_any_letter_case() {
         let host = host(&entry(""), "required");
         let bearer = |scheme: &str, key: &str| format!("{scheme} {key}");
         for (authorization, expected) in [

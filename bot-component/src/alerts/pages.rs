@@ -338,7 +338,7 @@ fn alert_to_a_tag_reaches_only_the_named_tenant() {
         let bot = Bot::with(&[&[("authmode", "required")][..], &variables].concat());
         let own = bot.add(&in_tenant("1", "msteams", "OWN"), &["x"]);
         let foreign = bot.add(&in_tenant("2", "msteams", "foreign"), &["x"]);
-        // On Web Chat the client chose the tenant, and the channel does not vouch for it.
+        // On Web Chat the client chose the tenant, and the channel does not confirm it.
         let visitor = bot.add(&in_tenant("3", "webchat", "foreign"), &["x"]);
         let alert = |to: Value| {
             let (status, answer) = bot.alert(&json!({"to": to, "text": "hello"}));

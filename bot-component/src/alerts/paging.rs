@@ -122,7 +122,8 @@ pub(super) async fn read<H: Host>(
         {
             let mut page = page?;
             if is_first && page.conversations.is_empty() {
-                // None of these rows has a conversation, but later rows may have one.
+                // The rows that were read give no conversation, for example because it was forgotten. Later
+                // rows may give one.
                 tags[index].expect_subscriber_after(book, page.next.as_ref()).await?;
             }
             if page.conversations.len() > room {
@@ -164,7 +165,8 @@ struct Tagged<'a> {
 }
 
 impl Tagged<'_> {
-    /// The subscribers after a conversation.
+    /// Reads at most `limit` subscribers whose keys follow `after`. A repeated tag gives none, because the
+    /// earlier element gives them.
     async fn page<H: Host>(
         &self,
         book: &Conversations<'_, H>,
@@ -188,7 +190,7 @@ impl Tagged<'_> {
         }
     }
 
-    /// Checks that the tag has a subscriber after `next`. The caller has found none before `next`.
+    /// Checks that the tag has a subscriber after `next`. Up to `next`, none was found.
     async fn expect_subscriber_after<H: Host>(
         &self,
         book: &Conversations<'_, H>,
@@ -196,7 +198,7 @@ impl Tagged<'_> {
     ) -> Result<(), AlertRejection> {
         let mut next = next.cloned();
         while let Some(after) = next {
-            // Rows without a conversation may come first.
+            // The rows of a page may give no conversation although rows of a later page do.
             let page = self.page(book, Some(&after), 10).await?;
             if !page.conversations.is_empty() {
                 return Ok(());

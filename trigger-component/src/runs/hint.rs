@@ -7,10 +7,12 @@ use envelope::run_record_key;
 use platform::Host;
 use serde_json::json;
 
-/// How long a hint is valid. The hint of a killed run keeps the bot from calling for no longer than this.
+/// How long a hint is valid. If a run is killed, its hint keeps the bot from calling the poller for at most
+/// this time.
 const TERM: Duration = Duration::from_secs(5);
 const RENEW_AFTER: Duration = Duration::from_secs(2);
-/// A shorter run writes no hint, because a write to key-value may be a flush of the disk.
+/// A run that is shorter than this writes no hint, because a write to key-value may be slow: the host may
+/// have to flush it to disk.
 const FIRST_AFTER: Duration = Duration::from_millis(150);
 
 /// The hint of one run.
@@ -27,7 +29,7 @@ impl Hint {
         Self { key: run_record_key(queue), due: host.monotonic() + FIRST_AFTER, is_written: false }
     }
 
-    /// Writes the hint, if that is due. If the write fails, the bot calls the poller in vain.
+    /// Writes the hint, if that is due. If the write fails, the bot only calls the poller needlessly.
     pub(crate) async fn write(&mut self, host: &impl Host) {
         let now = host.monotonic();
         if now < self.due {
@@ -39,7 +41,7 @@ impl Hint {
         _ = host.set(&self.key, json!({"untilMilliseconds": until}).to_string().as_bytes()).await;
     }
 
-    /// Keeps the bot from calling the poller until this moment, because no alert can be sent.
+    /// Keeps the bot from calling the poller before `until`, because no alert can be sent before then.
     pub(crate) async fn pause(&mut self, host: &impl Host, until: chrono::DateTime<chrono::Utc>) {
         self.is_written = false;
         let hint = json!({"untilMilliseconds": until.timestamp_millis()});

@@ -16,11 +16,11 @@ use state::runs::StoredLine;
 use crate::limits::MAX_HIDE;
 
 /// How long a message keeps its place after it should have become visible. It may be behind a long queue, or
-/// in the lease of a run that was killed. A message that such a run has deleted never comes, so the wait has
-/// an end.
+/// in the lease of a run that was killed. If such a run has deleted the message, the message never becomes
+/// visible again. Therefore the other messages stop waiting after this time.
 const GRACE: Duration = Duration::from_secs(90);
-/// The most places of a line. Messages beyond them usually become visible in the order in which they were
-/// hidden.
+/// The most places of a line. Further messages have no place. They usually keep their order without one,
+/// because they become visible in the order in which they were hidden.
 const LONGEST_LINE: usize = 64;
 
 /// When a message was put on the queue: by the queue's clock in seconds, then by its producer's clock in
@@ -56,7 +56,7 @@ pub(crate) struct Line {
     pub(crate) until: Duration,
     /// When the last message becomes visible, at the latest.
     pub(crate) tail: Duration,
-    /// How long before the start of this run's clock `until` had passed.
+    /// If `until` was before the start of this run's clock: how long before. Otherwise zero.
     overdue: Duration,
 }
 
@@ -84,8 +84,8 @@ impl Line {
         now.saturating_sub(self.until) + self.overdue
     }
 
-    /// Records that `front` is hidden until this moment and that the conversation waits for it. `next` will
-    /// be hidden behind it.
+    /// Records that `front` is hidden up to the moment `until`, and that the conversation waits for it. The
+    /// messages of `next` will be hidden behind it.
     pub(crate) fn wait_behind(&mut self, front: &Place, next: &[Place], until: Duration) {
         self.set_hidden(front, until);
         next.iter().for_each(|place| self.set_hidden(place, until));
@@ -93,13 +93,14 @@ impl Line {
         (self.until, self.overdue) = (until, Duration::ZERO);
     }
 
-    /// Records that a message is hidden until this moment.
+    /// Records that a message is hidden up to the moment `until`.
     pub(crate) fn set_hidden(&mut self, place: &Place, until: Duration) {
         self.expect_until(place, until + GRACE);
         self.tail = self.tail.max(until);
     }
 
-    /// Records that a message may become visible until `ends`, because another run had it in hand.
+    /// Records that younger messages wait for this message until `ends`, if they do not already wait for
+    /// longer. Recovery needs this for messages that a killed run had leased.
     pub(crate) fn expect_until(&mut self, place: &Place, ends: Duration) {
         let position = self.position(place);
         if !self.contains(&place.id) {
@@ -117,7 +118,7 @@ impl Line {
         self.places.len() != before
     }
 
-    /// Gives a message the place that it had in an earlier form of this line, or removes it if it had none.
+    /// Gives a message the place that it had in an earlier copy of this line, or removes it if it had none.
     pub(crate) fn restore(&mut self, message: &str, earlier: &Self) {
         self.remove(message);
         if let Some(place) = earlier.places.iter().find(|place| place.id == message) {
@@ -157,8 +158,8 @@ impl Line {
         }
     }
 
-    /// Reads the line that an earlier run stored. Places that have expired or cannot be right are left out; a
-    /// text that cannot be read gives an empty line.
+    /// Reads the line that an earlier run stored. Places that have expired or cannot be right are left out.
+    /// If the stored text cannot be read, the result is a line without messages.
     pub(crate) fn from_stored(stored: &StoredLine, clock: &impl Clock) -> Self {
         let Ok(written) = serde_json::from_str::<StoredForm>(&stored.text) else { return Self::default() };
         let (now, monotonic) = (clock.now().timestamp_millis(), clock.monotonic());
@@ -242,7 +243,7 @@ mod tests {
             ("m5", vec!["m2", "m3", "m4"], 6, false),
             ("m9", vec!["m2", "m3", "m4"], 6, true),
             ("m9", vec!["m2", "m3", "m4", "m6"], 6, false),
-            // The wait for a message that does not become visible ends.
+            // If a message does not become visible, the others stop waiting for it after `GRACE`.
             ("m5", vec![], 94, true),
             ("m5", vec![], 97, false),
             ("m9", vec![], 96, true),
@@ -250,8 +251,8 @@ mod tests {
         ] {
             assert_eq!(waits(&line, message, &here, at), expected, "{message} {here:?} {at} s");
         }
-        // `expect_until` never shortens a wait, and a message that was not in the line is waited for until
-        // `ends` only.
+        // `expect_until` never shortens a wait. If the message was not in the line, the others wait for it
+        // until `ends`, without `GRACE`.
         let mut other = line.clone();
         other.expect_until(&place("m4"), seconds(9));
         assert_eq!(other, line);
@@ -275,7 +276,7 @@ mod tests {
         assert_eq!(stored.ends_at, host.now() + seconds(12) + GRACE);
         host.elapsed.set(seconds(15));
         assert_eq!(Line::from_stored(&stored, &host).overdue(seconds(16)), seconds(6));
-        // The wait for messages that no run dequeues again ends.
+        // A message that no run dequeues again in time loses its place.
         host.elapsed.set(seconds(101));
         assert_eq!(ids(&Line::from_stored(&stored, &host)), ["m3"]);
         host.elapsed.set(seconds(102));

@@ -35,7 +35,7 @@ fn outcomes(sim: &Sim) -> Vec<Value> {
 }
 
 #[test]
-fn message_of_any_kind_has_the_same_tries() {
+fn message_of_any_kind_has_the_same_number_of_tries() {
     for text in [envelope("a", "1").to_string(), longest_message(), LEGACY.to_owned()] {
         let start = |reply: Reply| {
             let sim = Sim::new(2);

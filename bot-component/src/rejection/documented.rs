@@ -28,7 +28,7 @@ the code, which never changes. People read the message, which may change:
 `<where>: <what is wrong>; <what to do>`.
 
 The table lists every code and message of the bot's routes and of `/internal/poll`. In a message, `<...>`
-stands for a value. A number that depends on the call, and the status `delivered`, are examples. For each
+stands for a value. Numbers such as `found 101`, and the status `delivered`, are examples. For each
 refusal the bot writes one line `request.rejected` to its log, with the full reason. The poller writes
 `poll.unauthorized`, `poll.misconfigured` or `drain`.
 ";
@@ -128,12 +128,12 @@ fn auth_errors() -> Vec<Advised<AuthError>> {
         AuthError::Unauthorized(_) => within(broken_rules()),
         AuthError::Forbidden(NotAllowed) => [(
             NotAllowed.into(),
-            "Call as a channel. To test with the bot's own token, set `emulatortokens=accept`. A back end \
+            "Only channels (Teams, Web Chat and others) may call this route. To test with the bot's own token, set `emulatortokens=accept`. A back end \
              calls `/api/alerts`."
         )],
         AuthError::KeysUnavailable(_) => [(
             KeysError::NoKeysUrl.into(),
-            "Send the request again later. The log names the request for the keys that failed."
+            "Send the request again later. The log names the failed request for the keys."
         )],
     })
 }
@@ -301,7 +301,7 @@ fn rejections() -> Vec<Advised<Rejection>> {
         Refusal::TenantRefused(_) => within(refused_tenants()),
         Refusal::NotATrigger(_) => [(
             DecodeError::from(field_error("<path>")).into(),
-            "Send the text of the queue message unchanged as the `value` of the activity."
+            "Only for triggers of a 2017 bot: copy the text of the queue message, unchanged, into the `value` of the activity."
         )],
         Refusal::TriggerRefused(_) => within(trigger_refusals()),
         Refusal::AlertNotDelivered(_) => within(undelivered()),

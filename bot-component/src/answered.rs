@@ -20,7 +20,7 @@ impl Answered {
         Self { response, kick }
     }
 
-    /// Replaces the response by one that holds the bot's replies. The kick stays.
+    /// Replaces the response by a response with the bot's replies. The kick is kept.
     pub(crate) fn with_replies(self, replies: &[Value]) -> Self {
         Self { response: answer::json(StatusCode::OK, &json!({"activities": replies})), ..self }
     }

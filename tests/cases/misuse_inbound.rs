@@ -193,7 +193,7 @@ fn mentions_beyond_the_eighth_stay_in_the_text(world: &World) {
     assert_eq!(text.split_whitespace().collect::<Vec<_>>(), ["@Bot", "@Bot"]);
 }
 
-/// Posts a request whose `Host` header names another host than the one that gets the request.
+/// Posts a request to the bot. Its `Host` header has the name `host`, and not the bot's own name.
 fn through(stage: &Stage, host: &str, path: &str, key: &str, body: &Value) -> Answer {
     let mut request = http::Request::post(stage.url(path)).header("host", host);
     if !key.is_empty() {

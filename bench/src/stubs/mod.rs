@@ -69,8 +69,8 @@ impl Stubs {
     }
 }
 
-/// A server that plays one service, with the state behind its answers. It counts the calls, and keeps the
-/// first one that it did not expect.
+/// A server that plays one service, with the state behind its answers. It counts the calls. If a call comes
+/// that it does not expect, it keeps the first such call for the report.
 #[derive(Debug)]
 struct Stub<S> {
     server: LoopbackServer,

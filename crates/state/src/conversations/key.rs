@@ -92,7 +92,7 @@ fn lower_case(text: &str) -> Option<String> {
 pub(super) enum Row {
     Record,
     Stop,
-    /// The tombstone that `deleteUserData` writes.
+    /// The tombstone, which `deleteUserData` writes.
     Forgotten,
     /// A subscription. Reading a row does not parse the tag, so that the poller's wasm does not need the
     /// Unicode tables for lower case.

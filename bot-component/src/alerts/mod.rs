@@ -1,6 +1,8 @@
 //! The routes for other programs. `docs/openapi.yaml` describes them:
 //!
-//! - `POST /api/alerts`, `DELETE /api/alerts/{id}`;
+//! - `GET` and `POST /api/alerts`, `GET` and `DELETE /api/alerts/{id}`;
+//! - `GET /api/dead`, `POST /api/dead/replay`, `DELETE /api/dead/{id}`;
+//! - `GET /api/status`, `GET /metrics`;
 //! - `GET /api/targets`, `DELETE /api/targets/{conversation}`;
 //! - `PUT` and `DELETE` of `/api/targets/{conversation}/tags/{tag}`;
 //! - `POST /api/tags/{tag}/codes`.
@@ -16,14 +18,17 @@ mod draft;
 mod duration;
 mod forgetting;
 mod grant;
+mod history;
 mod identity;
 mod keys;
 mod listing;
 mod named_key;
+mod operating;
 #[cfg(test)]
 mod pages;
 mod paging;
 mod request_id;
+mod status;
 mod tags;
 mod target;
 #[cfg(test)]
@@ -48,8 +53,18 @@ use request_id::RequestId;
 enum Route<'a> {
     /// Scope `send`.
     Alerts,
-    /// Scope `cancel`.
+    /// Scope `cancel`, or to read the status: any scope.
     Alert(&'a str),
+    /// The dead letters. Scope `operate`.
+    DeadLetters,
+    /// The replay of dead letters. Scope `operate`.
+    Replay,
+    /// A dead letter, by its id. Scope `operate`.
+    DeadLetter(&'a str),
+    /// The state of the bot, for a person or a probe. Scope `operate`.
+    Status,
+    /// The figures, for Prometheus. Scope `operate`.
+    Metrics,
     /// Scope `list`.
     Targets,
     /// A conversation, by its key. Scope `operate`.
@@ -71,6 +86,10 @@ impl<'a> Route<'a> {
         match path {
             "/api/alerts" => Some(Self::Alerts),
             "/api/targets" => Some(Self::Targets),
+            "/api/dead" => Some(Self::DeadLetters),
+            "/api/dead/replay" => Some(Self::Replay),
+            "/api/status" => Some(Self::Status),
+            "/metrics" => Some(Self::Metrics),
             _ => Self::below(path.strip_prefix("/api/")?),
         }
     }
@@ -80,6 +99,7 @@ impl<'a> Route<'a> {
         let segments: Vec<&str> = rest.split('/').collect();
         match (first, segments.as_slice()) {
             ("alerts", _) => Some(Self::Alert(rest)),
+            ("dead", [id]) => Some(Self::DeadLetter(id)),
             ("targets", [conversation]) => Some(Self::Target(conversation)),
             ("targets", [conversation, "tags", tag]) => {
                 Some(Self::TagOf { conversation, tag: decoded(tag)? })
@@ -92,9 +112,11 @@ impl<'a> Route<'a> {
     /// The allowed methods, as the value of the header `Allow`.
     fn allow(&self) -> &'static str {
         match self {
-            Self::Alerts | Self::Codes { .. } => "POST",
-            Self::Alert(_) | Self::Target(_) => "DELETE",
-            Self::Targets => "GET",
+            Self::Alerts => "GET, POST",
+            Self::Codes { .. } | Self::Replay => "POST",
+            Self::Alert(_) => "DELETE, GET",
+            Self::Target(_) | Self::DeadLetter(_) => "DELETE",
+            Self::Targets | Self::DeadLetters | Self::Status | Self::Metrics => "GET",
             Self::TagOf { .. } => "DELETE, PUT",
         }
     }
@@ -145,8 +167,21 @@ async fn answer<H: Host>(
     caller: &Caller,
 ) -> Result<Answered, Rejection> {
     match route {
-        Route::Alerts => call::post(host, request, caller).await,
-        Route::Alert(id) => cancel::delete(host, id, caller).await.map(Answered::from),
+        Route::Alerts => match *request.method() {
+            Method::POST => call::post(host, request, caller).await,
+            _ => history::get(host, request.uri().query().unwrap_or_default(), caller).await,
+        },
+        Route::Alert(id) => match *request.method() {
+            Method::DELETE => cancel::delete(host, id, caller).await.map(Answered::from),
+            _ => status::get(host, id, request.uri().query().unwrap_or_default(), caller).await,
+        },
+        Route::DeadLetters => {
+            operating::dead::get(host, request.uri().query().unwrap_or_default(), caller).await
+        }
+        Route::Replay => operating::dead::replay(host, request, caller).await,
+        Route::DeadLetter(id) => operating::dead::delete(host, id, caller).await,
+        Route::Status => operating::status::get(host, caller).await,
+        Route::Metrics => operating::metrics::get(host, caller).await,
         Route::Targets => {
             let query = request.uri().query().unwrap_or_default();
             listing::get(host, query, caller).await.map(Answered::from)

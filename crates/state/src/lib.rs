@@ -60,7 +60,8 @@
 //!
 //! | PartitionKey | RowKey | properties | who writes it |
 //! |---|---|---|---|
-//! | `<queue>` | `run` | `version`, `run`, `fence`, `why`, `pausedUntil`, `hosts` (JSON), `hand0`… | the run that holds the lock, with the ETag |
+//! | `<queue>` | `run` | `version`, `run`, `fence`, `why`, `pausedUntil`, `hosts` (JSON), `figures` (JSON), `hand0`… | the run that holds the lock, with the ETag |
+//! | `<queue>` | `idle` | `at` | a run that finds nothing to do, once a minute at the most |
 //! | `<queue>` | `line.<lane>` | `line` (JSON), `endsAt` | the same run |
 //! | `<queue>` | `since.<milliseconds>.<random>` | `kind`, `subject`, `at` | the bot, for each recent withdrawal, and for each alert that the queue may hold twice |
 #![warn(missing_docs)]

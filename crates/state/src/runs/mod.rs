@@ -7,8 +7,10 @@
 //! and recovers the messages of the killed run. The age of a lock is computed from the service's clock only:
 //! the response's `Date` minus the record's `Timestamp`.
 
+mod figures;
 mod in_hand;
 mod lines;
+mod overview;
 mod withdrawals;
 
 use std::time::Duration;
@@ -18,8 +20,10 @@ use platform::{Clock, Deadline, HttpClient, Randomness};
 use storage_account::Account;
 use storage_table::{Conditional, ETag, Entity, Found, Inserted, Key, TableClient, TableError, escape};
 
+pub use figures::{DELAY_BOUNDS_MILLISECONDS, Delays, Figures, LastRun, PausedConversation};
 pub use in_hand::InHand;
 pub use lines::StoredLine;
+pub use overview::Overview;
 pub use withdrawals::{RECENTLY, Withdrawal, Withdrawals};
 
 use crate::Tables;
@@ -44,7 +48,8 @@ pub enum PauseReason {
 }
 
 impl PauseReason {
-    fn as_str(self) -> &'static str {
+    /// The word for this reason, in records and in HTTP responses.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::CredentialsRefused => "credentialsRefused",
             Self::NoToken => "noToken",
@@ -76,6 +81,8 @@ pub struct FreeLock {
     pub left: Vec<InHand>,
     /// The text that the last run stored with [`RunLock::set_hosts`].
     pub hosts: String,
+    /// What the runs have counted so far.
+    pub figures: Figures,
 }
 
 /// The run lock, held by this run.
@@ -87,6 +94,7 @@ pub struct RunLock {
     /// When the last confirmed write began, on the monotonic clock.
     confirmed_at: Duration,
     hosts: String,
+    figures: String,
 }
 
 /// The content of the queue's record, to be written. [`RunLock::renewal`], [`RunLock::release`] and
@@ -128,6 +136,11 @@ impl RunLock {
         self.hosts = hosts;
     }
 
+    /// Sets what the runs have counted, which every later write stores.
+    pub fn set_figures(&mut self, figures: &Figures) {
+        self.figures = figures.stored();
+    }
+
     /// Records the messages that this run has in hand, and renews the lock. Each write needs the ETag of the
     /// previous one, so only one write may be under way at a time.
     pub fn renewal(&self, in_hand: &[InHand]) -> LockWrite {
@@ -157,7 +170,7 @@ impl RunLock {
         pause: Option<(PauseReason, DateTime<Utc>)>,
     ) -> LockWrite {
         let mut entity = Entity::new(Key::new("", ""));
-        fill(&mut entity, run, self.fence, in_hand, &self.hosts);
+        fill(&mut entity, (run, self.fence), in_hand, &self.hosts, &self.figures);
         if let Some((reason, until)) = pause {
             entity.properties.insert("why".into(), reason.as_str().into());
             entity.int64("pausedUntil", until.timestamp_millis());
@@ -166,13 +179,15 @@ impl RunLock {
     }
 }
 
-fn fill(entity: &mut Entity, run: &str, fence: i64, in_hand: &[InHand], hosts: &str) {
+fn fill(entity: &mut Entity, (run, fence): (&str, i64), in_hand: &[InHand], hosts: &str, figures: &str) {
     entity.properties.insert("version".into(), VERSION.into());
     entity.properties.insert("run".into(), run.into());
     entity.int64("fence", fence);
     in_hand::write(entity, in_hand);
-    if !hosts.is_empty() {
-        entity.properties.insert("hosts".into(), hosts.into());
+    for (name, text) in [("hosts", hosts), ("figures", figures)] {
+        if !text.is_empty() {
+            entity.properties.insert(name.into(), text.into());
+        }
     }
 }
 
@@ -208,7 +223,8 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
     /// Reads the state of the run lock, with one call.
     pub async fn read_lock(&self) -> Result<LockState, TableError> {
         let Some(found) = self.table.get(&self.key()).await? else {
-            return Ok(LockState::Free(FreeLock::default()));
+            let figures = Figures::read(None, self.host.now());
+            return Ok(LockState::Free(FreeLock { figures, ..FreeLock::default() }));
         };
         let entity = &found.entity;
         let fence = entity.int("fence").unwrap_or_default();
@@ -219,7 +235,9 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
             return Ok(LockState::Paused(reason));
         }
         let hosts = entity.str("hosts").unwrap_or_default().to_owned();
-        Ok(LockState::Free(FreeLock { left: in_hand::read(entity), hosts, etag: Some(found.etag), fence }))
+        let figures = Figures::read(entity.str("figures"), self.host.now());
+        let left = in_hand::read(entity);
+        Ok(LockState::Free(FreeLock { left, hosts, figures, etag: Some(found.etag), fence }))
     }
 
     /// Takes the lock; `None` if another run has taken it since [`Runs::read_lock`]. The messages in
@@ -228,7 +246,8 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
         let begun_at = self.host.monotonic();
         let fence = free.fence.saturating_add(1);
         let mut entity = Entity::new(self.key());
-        fill(&mut entity, run, fence, &free.left, &free.hosts);
+        let figures = free.figures.stored();
+        fill(&mut entity, (run, fence), &free.left, &free.hosts, &figures);
         let etag = match &free.etag {
             None => match self.table.insert(&entity).await? {
                 Inserted::New(etag) => etag,
@@ -240,7 +259,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
             },
         };
         let hosts = free.hosts.clone();
-        Ok(Some(RunLock { run: run.to_owned(), fence, etag, confirmed_at: begun_at, hosts }))
+        Ok(Some(RunLock { run: run.to_owned(), fence, etag, confirmed_at: begun_at, hosts, figures }))
     }
 
     /// Writes the record of the run that holds the lock; `None` if another run has taken the lock.

@@ -1,0 +1,11 @@
+//! `GET /metrics`: the figures, in OpenMetrics text.
+
+use platform::Host;
+
+use super::super::caller::Caller;
+use crate::answered::Answered;
+use crate::rejection::Rejection;
+
+pub(in super::super) async fn get<H: Host>(_host: &H, _caller: &Caller) -> Result<Answered, Rejection> {
+    Err(Rejection::NoSuchRoute)
+}

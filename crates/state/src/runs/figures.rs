@@ -1,0 +1,171 @@
+//! The figures of a queue: what its runs have counted since the bot was deployed.
+//!
+//! A run counts in memory and stores the sums in the queue's record, with each write that the run lock needs
+//! anyway. So the figures cost no call. The same write removes a finished message from the messages in hand.
+//! So a run that is killed loses no figure: the next run finds the message in hand, and counts it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// The upper bounds of the buckets of [`Delays`], in milliseconds. A longer delay counts only in the sum.
+pub const DELAY_BOUNDS_MILLISECONDS: [u64; 12] =
+    [100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000, 900_000, 3_600_000];
+
+/// The most conversations in [`Figures::paused`].
+const MAX_PAUSED: usize = 20;
+
+/// What the runs of a queue have counted. Times are in milliseconds since 1970; zero means never.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Figures {
+    /// When counting began.
+    pub since: i64,
+    /// Alerts that a run has dequeued for the first time.
+    pub accepted: u64,
+    /// Alerts that ended, by the word of their final status. The dead ones are in `dead`.
+    pub ended: BTreeMap<String, u64>,
+    /// Alerts that were moved to the poison queue, by the word of the reason.
+    pub dead: BTreeMap<String, u64>,
+    /// Attempts that ended without an outcome, by the run report's word: `throttled`, `retried`, `hostOut`,
+    /// `possiblyDelivered`, `notDue`.
+    pub waits: BTreeMap<String, u64>,
+    /// The delays of delivered alerts.
+    pub delays: Delays,
+    /// When the Connector accepted an alert for the last time.
+    pub delivered_at: i64,
+    /// The last run that had the lock.
+    pub last_run: LastRun,
+    /// The regions of the Connector that were out when the last run ended.
+    pub hosts_out: Vec<String>,
+    /// The conversations that runs have paused, the newest last.
+    pub paused: Vec<PausedConversation>,
+}
+
+/// How long delivered alerts took, from the time at which they were accepted or due until the Connector
+/// accepted them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Delays {
+    /// The alerts in each bucket of [`DELAY_BOUNDS_MILLISECONDS`], without those of the buckets before.
+    pub buckets: [u64; DELAY_BOUNDS_MILLISECONDS.len()],
+    /// All alerts.
+    pub count: u64,
+    /// The sum of the delays.
+    pub sum_milliseconds: u64,
+}
+
+/// The last run that had the lock.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct LastRun {
+    /// The run's id in the log.
+    pub id: String,
+    /// The run's entry point: `cron`, `http` or `kick`.
+    pub entry_point: String,
+    /// When the run began.
+    pub began_at: i64,
+    /// When the run released the lock; zero while it works, or if it was killed.
+    pub ended_at: i64,
+    /// The messages that the run dequeued.
+    pub received: u64,
+    /// The alerts that the run delivered.
+    pub delivered: u64,
+    /// The reason for which the run failed or stopped, for people; empty if it did not.
+    pub failure: String,
+}
+
+/// A conversation that a run has paused.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct PausedConversation {
+    /// The conversation's key.
+    pub conversation: String,
+    /// When the pause ends, unless the person writes before.
+    pub until: i64,
+}
+
+impl Delays {
+    /// Adds the delay of one alert.
+    pub fn add(&mut self, delay: Duration) {
+        let milliseconds = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        self.count += 1;
+        self.sum_milliseconds = self.sum_milliseconds.saturating_add(milliseconds);
+        let bucket = DELAY_BOUNDS_MILLISECONDS.iter().position(|bound| milliseconds <= *bound);
+        if let Some(count) = bucket.and_then(|bucket| self.buckets.get_mut(bucket)) {
+            *count += 1;
+        }
+    }
+}
+
+impl Figures {
+    /// Reads the stored figures. Figures that cannot be read begin again at zero.
+    pub(super) fn read(text: Option<&str>, now: DateTime<Utc>) -> Self {
+        let read = text.and_then(|text| serde_json::from_str(text).ok());
+        read.unwrap_or_else(|| Self { since: now.timestamp_millis(), ..Self::default() })
+    }
+
+    pub(super) fn stored(&self) -> String {
+        // Writing JSON into memory does not fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Adds a paused conversation, and removes the pauses that have ended.
+    pub fn add_paused(&mut self, conversation: &str, until: DateTime<Utc>, now: DateTime<Utc>) {
+        let ends_later = |paused: &PausedConversation| paused.until > now.timestamp_millis();
+        self.paused.retain(|paused| paused.conversation != conversation && ends_later(paused));
+        if self.paused.len() >= MAX_PAUSED {
+            self.paused.remove(0);
+        }
+        let until = until.timestamp_millis();
+        self.paused.push(PausedConversation { conversation: conversation.to_owned(), until });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delay_counts_in_the_first_bucket_that_holds_it() {
+        let mut delays = Delays::default();
+        for (milliseconds, bucket) in
+            [(0, Some(0)), (100, Some(0)), (101, Some(1)), (3_600_000, Some(11)), (3_600_001, None)]
+        {
+            let before = delays.clone();
+            delays.add(Duration::from_millis(milliseconds));
+            let changed =
+                (0..delays.buckets.len()).find(|index| delays.buckets[*index] != before.buckets[*index]);
+            assert_eq!((changed, delays.count), (bucket, before.count + 1), "{milliseconds}");
+        }
+    }
+
+    #[test]
+    fn figures_of_another_version_keep_what_is_known() {
+        let now = DateTime::from_timestamp_millis(1_795_471_200_000).unwrap();
+        let read = Figures::read(Some(r#"{"accepted": 7, "unknown": [], "lastRun": {"id": "r"}}"#), now);
+        assert_eq!((read.accepted, read.last_run.id.as_str()), (7, "r"));
+        for text in [None, Some(""), Some("[]"), Some(r#"{"accepted":"x"}"#)] {
+            let read = Figures::read(text, now);
+            assert_eq!((read.accepted, read.since), (0, now.timestamp_millis()), "{text:?}");
+        }
+        assert_eq!(Figures::read(Some(&read.stored()), now), read);
+    }
+
+    #[test]
+    fn paused_conversations_are_few_and_end() {
+        let at = |seconds| DateTime::from_timestamp(1_795_471_200 + seconds, 0).unwrap();
+        let mut figures = Figures::default();
+        for index in 0..30 {
+            figures.add_paused(&format!("c{index}"), at(100 + index), at(0));
+        }
+        figures.add_paused("c29", at(500), at(0));
+        let of =
+            |figures: &Figures| figures.paused.iter().map(|one| one.conversation.clone()).collect::<Vec<_>>();
+        assert_eq!((figures.paused.len(), of(&figures).last().cloned()), (MAX_PAUSED, Some("c29".into())));
+        figures.add_paused("new", at(900), at(300));
+        assert_eq!(of(&figures), ["c29", "new"]);
+    }
+}

@@ -20,7 +20,7 @@ use crate::schedule::Leased;
 /// How long a message is hidden if the tables do not answer whether it may be sent.
 const STATE_RETRY_AFTER: Duration = Duration::from_secs(5);
 /// How long a conversation that cannot be reached gets no alerts. An activity from it ends the pause earlier.
-const PAUSE: chrono::TimeDelta = chrono::TimeDelta::days(1);
+pub(crate) const PAUSE: chrono::TimeDelta = chrono::TimeDelta::days(1);
 
 impl<H: Host> Attempts<'_, H> {
     /// Returns the outcome for a message that must not be sent; `None` if the message may be sent.

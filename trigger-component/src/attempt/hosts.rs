@@ -156,6 +156,13 @@ impl Hosts {
         if failing.is_empty() { String::new() } else { serde_json::to_string(&failing).unwrap_or_default() }
     }
 
+    /// Returns the names of the hosts that are out.
+    pub(crate) fn out(&self) -> Vec<String> {
+        let hosts = self.0.borrow();
+        let out = hosts.iter().filter(|(_, results)| results.is_out());
+        out.take(STORED_HOSTS).map(|(host, _)| host.clone()).collect()
+    }
+
     /// Returns how long an alert has to wait before it may be sent to the host; `None` if it may be sent now.
     /// While a host is out, one alert at a time probes it. `is_uncertain`: whether the alert may have been
     /// delivered.

@@ -19,6 +19,7 @@ use serde_json::json;
 use state::Conversations;
 use state::ledger::Ledger;
 
+pub(crate) use checks::PAUSE;
 pub(crate) use decide::{Hidden, PoisonReason, Stop, hide_for, stops_the_run};
 pub(crate) use delivery_path::DeliveryPath;
 pub(crate) use hosts::Hosts;

@@ -16,12 +16,13 @@ use storage_queue::{QueueClient, QueueError};
 use storage_table::TableError;
 use thiserror::Error;
 
+use super::figures::Counting;
 use super::report::{Report, SkipReason};
 use super::{Ended, Run, RunContext};
 use crate::attempt::{Attempts, DeliveryPath, Hosts, TokenUse};
 use crate::limits::{AFTER_LAST_RESPONSE, Limits};
 use crate::queue::{Queues, Warnings};
-use crate::runs::{ExclusiveRun, Hint};
+use crate::runs::{ExclusiveRun, Hint, record_idle};
 use crate::settings::DrainSettings;
 
 /// The entry point that started a run.
@@ -223,6 +224,7 @@ async fn take_lock<H: Host>(
         log.report.polls += 1;
     }
     if is_empty && free.left.is_empty() {
+        record_idle(host, &runs, queue.name.as_str()).await;
         if host.up_to(CLEAN_ONE_IN - 1) == 0 {
             let ledger = Ledger::new(host, &queue.account, tables, log.deadline(host, limits.budget));
             clean(host, &runs, &ledger).await;
@@ -324,8 +326,10 @@ async fn drain<H: Host>(
     let result = loop {
         let (lock, free) = taken;
         let exclusive = ExclusiveRun::new(lock, free.left);
-        let ended =
-            Run::new(&context, exclusive, &mut hint, &mut log.report, budget, is_kicked).drive().await;
+        let counting = Counting::new(free.figures, &run, log.entry_point.as_str(), host.now());
+        let ended = Run::new(&context, exclusive, &mut hint, &mut log.report, budget, is_kicked, counting)
+            .drive()
+            .await;
         if !matches!(ended, Ok(Ended::QueueEmpty)) || budget.has_passed(host) {
             break ended.map(drop);
         }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use bot_framework::Verdict;
 use chrono::{DateTime, Utc};
-use state::ledger::Transition;
 use state::runs::{StoredLine, Withdrawal, Written};
 use storage_queue::{QueueError, QueueMessage};
 use storage_table::TableError;
 
 use super::apply::Applied;
+use super::ledger_writes::LedgerWritten;
 use super::put_back::PutBackDone;
 use super::report::Count;
 use crate::schedule::Leased;
@@ -29,8 +29,8 @@ pub(crate) enum Event {
     Poisoned(Count),
     /// These messages are visible on the queue again.
     Released { ids: Vec<String> },
-    /// The ledger was written, except these transitions.
-    LedgerWritten { left: Vec<Transition> },
+    /// A write of the ledger has ended.
+    LedgerWritten(LedgerWritten),
     /// The delivery path is ready, or has failed to get ready.
     Ready(Result<(), Verdict>),
     /// The timer fired.

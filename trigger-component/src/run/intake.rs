@@ -78,6 +78,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
         let before = self.opened.len();
         for message in messages {
             self.report.received += 1;
+            self.counting.received(message.dequeue_count);
             self.report.saw((wall - message.insertion_time).to_std().unwrap_or_default());
             let arrival =
                 Arrival { id: EnvelopeId::of_queue_message(message.id.as_str()), at: message.insertion_time };
@@ -135,7 +136,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
         if due.is_none() || !has_work {
             return;
         }
-        let write = self.exclusive.start_write();
+        let write = self.exclusive.start_write(self.counting.figures());
         let opened = std::mem::take(&mut self.opened);
         let now = context.host.now();
         let read_from = self.withdrawn.read_from(&opened, now);

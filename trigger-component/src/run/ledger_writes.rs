@@ -17,10 +17,27 @@ const WRITE_AFTER: Duration = Duration::from_millis(500);
 /// The pause after a failed write.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// A transition that is to be recorded.
+#[derive(Debug, Clone)]
+pub(crate) struct LedgerWrite {
+    transition: Transition,
+    /// The message that stays in hand until the transition is recorded.
+    message: Option<String>,
+}
+
+/// The result of a write of the ledger.
+#[derive(Debug, Default)]
+pub(crate) struct LedgerWritten {
+    /// The transitions that were not written.
+    left: Vec<LedgerWrite>,
+    /// The messages whose transitions were written.
+    pub(super) messages: Vec<String>,
+}
+
 /// The transitions that the ledger has not recorded yet.
 #[derive(Debug, Default)]
 pub(super) struct LedgerWrites {
-    waiting: Vec<Transition>,
+    waiting: Vec<LedgerWrite>,
     /// When the waiting transitions have to be written.
     due: Option<Duration>,
     is_writing: bool,
@@ -29,9 +46,10 @@ pub(super) struct LedgerWrites {
 }
 
 impl LedgerWrites {
-    pub(super) fn add(&mut self, transition: Option<Transition>, now: Duration) {
+    /// Adds a transition. `message` is the message that stays in hand until the transition is recorded.
+    pub(super) fn add(&mut self, transition: Option<Transition>, message: Option<String>, now: Duration) {
         if let Some(transition) = transition {
-            self.waiting.push(transition);
+            self.waiting.push(LedgerWrite { transition, message });
             self.due.get_or_insert(now + WRITE_AFTER);
         }
     }
@@ -41,7 +59,7 @@ impl LedgerWrites {
         self.due.filter(|_| !self.is_writing)
     }
 
-    fn take_due(&mut self, now: Duration) -> Option<Vec<Transition>> {
+    fn take_due(&mut self, now: Duration) -> Option<Vec<LedgerWrite>> {
         let is_full = self.waiting.len() >= FULL_BATCH && !self.has_failed;
         let is_due = is_full || self.due.is_some_and(|due| due <= now);
         if self.is_writing || self.waiting.is_empty() || !is_due {
@@ -51,9 +69,9 @@ impl LedgerWrites {
         Some(std::mem::take(&mut self.waiting))
     }
 
-    /// Ends a write. The transitions in `left` were not written, so they are written again. If a newer
-    /// transition of the same alert waits, only the newer one counts.
-    pub(super) fn batch_written(&mut self, mut left: Vec<Transition>, clock: &impl Clock) {
+    /// Ends a write. Transitions that were not written are written again. If a newer transition of the same
+    /// alert waits, only the newer one counts.
+    pub(super) fn batch_written(&mut self, mut left: Vec<LedgerWrite>, clock: &impl Clock) {
         self.is_writing = false;
         self.has_failed = !left.is_empty();
         if self.has_failed {
@@ -63,10 +81,9 @@ impl LedgerWrites {
         }
     }
 
-    /// Writes all waiting transitions, at the end of the run. Returns how many of them could not be written.
-    pub(super) async fn flush<H: Host>(&mut self, context: &RunContext<'_, H>) -> usize {
-        let waiting = std::mem::take(&mut self.waiting);
-        if waiting.is_empty() { 0 } else { context.write_transitions(waiting).await.len() }
+    /// Takes all waiting transitions, at the end of the run.
+    fn take_all(&mut self) -> Vec<LedgerWrite> {
+        std::mem::take(&mut self.waiting)
     }
 }
 
@@ -79,19 +96,50 @@ impl<H: Host> Run<'_, '_, H> {
             return;
         }
         if let Some(some) = self.ledger_writes.take_due(context.host.monotonic()) {
-            self.jobs.push(Box::pin(async move {
-                Event::LedgerWritten { left: context.write_transitions(some).await }
-            }));
+            self.jobs
+                .push(Box::pin(async move { Event::LedgerWritten(context.write_transitions(some).await) }));
         }
+    }
+
+    /// Handles the end of a write. The messages of recorded transitions are no longer in hand.
+    pub(super) fn ledger_written(&mut self, written: LedgerWritten) {
+        written.messages.iter().for_each(|message| self.exclusive.remove(message));
+        self.ledger_writes.batch_written(written.left, self.context.host);
+    }
+
+    /// Writes all waiting transitions, at the end of the run. Messages whose transitions cannot be written
+    /// stay in hand, so the next run writes them. Returns how many transitions could not be written.
+    pub(super) async fn flush_ledger(&mut self) -> usize {
+        let waiting = self.ledger_writes.take_all();
+        if waiting.is_empty() {
+            return 0;
+        }
+        let written = self.context.write_transitions(waiting).await;
+        written.messages.iter().for_each(|message| self.exclusive.remove(message));
+        written.left.len()
     }
 }
 
 impl<H: Host> RunContext<'_, H> {
-    /// Writes these transitions; returns those that could not be written.
-    async fn write_transitions(&self, some: Vec<Transition>) -> Vec<Transition> {
-        let Err((left, error)) = self.ledger.record_all(some).await else { return Vec::new() };
-        let fields = json!({"run": self.run, "reason": error.to_string()});
-        self.host.event(Level::Warn, "ledger.trouble", fields);
-        left
+    /// Writes these transitions.
+    async fn write_transitions(&self, some: Vec<LedgerWrite>) -> LedgerWritten {
+        let transitions = some.iter().map(|write| write.transition.clone()).collect();
+        let not_recorded = match self.ledger.record_all(transitions).await {
+            Ok(()) => Vec::new(),
+            Err((left, error)) => {
+                let fields = json!({"run": self.run, "reason": error.to_string()});
+                self.host.event(Level::Warn, "ledger.trouble", fields);
+                left
+            }
+        };
+        let mut written = LedgerWritten::default();
+        for write in some {
+            if not_recorded.iter().any(|left| left.key == write.transition.key) {
+                written.left.push(write);
+            } else {
+                written.messages.extend(write.message);
+            }
+        }
+        written
     }
 }

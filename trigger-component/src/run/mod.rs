@@ -9,6 +9,7 @@ mod apply;
 mod begin;
 mod context;
 mod events;
+mod figures;
 mod intake;
 mod ledger_writes;
 mod put_back;
@@ -24,6 +25,7 @@ use bot_framework::Verdict;
 use futures_util::stream::FuturesUnordered;
 use platform::{Deadline, Host, Level};
 use serde_json::json;
+use state::ledger::Status;
 use state::runs::{InHand, PauseReason};
 
 pub use begin::{Beginning, Begun, EntryPoint, RunError, begin, run, run_within};
@@ -35,6 +37,7 @@ use crate::runs::{ExclusiveRun, Hint, recover};
 use crate::schedule::{Front, LaneKey, Lanes, Leased, Line, PutBack};
 use apply::Applied;
 use events::{Event, Job, Readiness};
+use figures::Counting;
 use ledger_writes::LedgerWrites;
 use put_back::PutBackDone;
 use recent::Recent;
@@ -91,10 +94,11 @@ struct Run<'a, 'r, H> {
     stopping: bool,
     /// The reason for which no alert can be sent, and the pause that follows. The reason is in the log
     /// already.
-    stopped: Option<(PauseReason, Duration)>,
+    stopped: Option<(PauseReason, Duration, String)>,
     failure: Option<RunError>,
     delivered: Recent,
     ledger_writes: LedgerWrites,
+    counting: Counting,
 }
 
 impl<'a, 'r, H: Host> Run<'a, 'r, H> {
@@ -106,6 +110,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         report: &'r mut Report,
         budget: Deadline,
         is_kicked: bool,
+        counting: Counting,
     ) -> Self {
         Self {
             context,
@@ -133,6 +138,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             failure: None,
             delivered: Recent::default(),
             ledger_writes: LedgerWrites::default(),
+            counting,
         }
     }
 
@@ -154,9 +160,10 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                 Event::Poisoned(count) => {
                     self.poisoning -= 1;
                     self.report.add(count);
+                    self.counting.counted(count);
                 }
                 Event::Released { ids } => self.released(&ids),
-                Event::LedgerWritten { left } => self.ledger_writes.batch_written(left, self.context.host),
+                Event::LedgerWritten(written) => self.ledger_written(written),
                 Event::Ready(outcome) => self.ready(outcome),
                 Event::TimerFired => {}
             }
@@ -183,6 +190,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             let until = self.exclusive.valid_until();
             let recovered = recover(context.queues, context.runs, &mut self.lanes, &left, until).await;
             self.report.add_many(Count::Recovered, recovered.put_back);
+            recovered.missed.into_iter().for_each(|missed| self.counting.missed(missed));
             recovered.done.iter().for_each(|id| self.exclusive.remove(id));
         }
         Ok(())
@@ -229,7 +237,10 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
 
     fn put_back_done(&mut self, done: PutBackDone) {
         done.ids.iter().for_each(|id| self.exclusive.remove(id));
-        done.counts.into_iter().for_each(|count| self.report.add(count));
+        for count in done.counts {
+            self.report.add(count);
+            self.counting.counted(count);
+        }
         self.lanes.put_back_done(&done.key, done.line, self.context.host.monotonic());
     }
 
@@ -318,13 +329,25 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                     self.delivered.insert(leased.record.clone());
                 }
                 self.report.add(count);
-                self.ledger_writes.add(transition, now);
-                self.exclusive.remove(leased.id());
+                self.counting.worked(&leased, count, self.context.host.now());
+                // The ledger knows an alert in the poison queue already.
+                let status = transition.as_ref().map(|transition| transition.status);
+                match status.filter(|status| status.is_final() && *status != Status::Dead) {
+                    Some(status) => {
+                        self.exclusive.finish(leased.id(), status);
+                        self.ledger_writes.add(transition, Some(leased.id().to_owned()), now);
+                    }
+                    None => {
+                        self.exclusive.remove(leased.id());
+                        self.ledger_writes.add(transition, None, now);
+                    }
+                }
                 self.lanes.done(&leased.lane, leased.id(), now);
             }
             Applied::Wait { count, after, delivery, transition } => {
                 self.report.add(count);
-                self.ledger_writes.add(transition, now);
+                self.counting.worked(&leased, count, self.context.host.now());
+                self.ledger_writes.add(transition, None, now);
                 let put_back = self.lanes.wait(Front { leased, after, delivery }, now);
                 self.put_back(put_back);
             }
@@ -354,7 +377,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             }
         };
         self.context.host.event(level, event, json!({"run": self.context.run, "reason": reason}));
-        self.stopped = Some((why, pause));
+        self.stopped = Some((why, pause, reason.to_owned()));
     }
 
     fn fail(&mut self, error: RunError) {
@@ -376,20 +399,24 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
     /// Writes the remaining transitions to the ledger, and releases the lock.
     async fn end(mut self) -> Result<Ended, RunError> {
         let context = self.context;
-        let left = self.ledger_writes.flush(context).await;
+        let left = self.flush_ledger().await;
         if left > 0 {
             context.host.event(Level::Warn, "ledger.not-noted", json!({"run": context.run, "alerts": left}));
         }
         let ended = if self.empty && !self.stopping { Ended::QueueEmpty } else { Ended::Early };
         self.hint.delete(context.host).await;
-        self.exclusive.set_hosts(context.attempts.hosts.stored());
+        let stop_reason = self.stopped.as_ref().map(|(.., reason)| reason.clone());
+        let failure = self.failure.as_ref().map(ToString::to_string).or(stop_reason).unwrap_or_default();
+        let hosts = &context.attempts.hosts;
+        self.counting.end(self.report, hosts.out(), failure, context.host.now());
+        self.exclusive.set_results(hosts.stored(), self.counting.figures());
         let Some((lock, left)) = self.exclusive.into_lock() else {
             context.host.event(Level::Warn, "run.taken-over", json!({"run": context.run}));
             return self.failure.map_or(Ok(Ended::Early), Err);
         };
         let write = match self.stopped {
             None => lock.release(&left),
-            Some((why, pause)) => {
+            Some((why, pause, _)) => {
                 let until = context.host.now() + pause;
                 self.hint.pause(context.host, until).await;
                 lock.release_and_pause(&left, why, until)

@@ -75,7 +75,8 @@ pub(crate) enum Count {
 }
 
 impl Count {
-    fn field(self) -> &'static str {
+    /// The field of the report, and the word in the figures.
+    pub(super) fn field(self) -> &'static str {
         match self {
             Self::Delivered => "delivered",
             Self::AlreadySent => "alreadySent",

@@ -3,10 +3,15 @@
 use std::time::Duration;
 
 use platform::Clock;
-use state::runs::{InHand, LockWrite, RunLock, Written};
+use state::ledger::Status;
+use state::runs::{Figures, InHand, LockWrite, RunLock, Written};
 
 /// The pause after a failed write, before the record is written again.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
+
+/// The most finished messages whose final status the ledger has not recorded yet. A run has more of them only
+/// if the ledger cannot be written.
+const MAX_UNRECORDED: usize = 1_000;
 
 /// The run lock of this run, and the messages that it has in hand. Only one write of the record is under way
 /// at a time.
@@ -42,7 +47,22 @@ impl ExclusiveRun {
         self.has_unwritten = true;
     }
 
-    /// Removes a message that is finished or back on the queue. The next renewal writes that.
+    /// Marks a message as finished. It stays in the record until the ledger has recorded the alert's final
+    /// status. If the run is killed before that, the next run records the status.
+    pub(crate) fn finish(&mut self, message: &str, status: Status) {
+        if let Some(in_hand) = self.in_hand.iter_mut().find(|in_hand| in_hand.message == message) {
+            in_hand.ended = Some(status.as_str().to_owned());
+        }
+        let is_ended = |in_hand: &InHand| in_hand.ended.is_some();
+        if self.in_hand.iter().filter(|in_hand| is_ended(in_hand)).count() > MAX_UNRECORDED
+            && let Some(oldest) = self.in_hand.iter().position(is_ended)
+        {
+            self.in_hand.remove(oldest);
+        }
+    }
+
+    /// Removes a message that is back on the queue, or whose alert has its final status in the ledger. The
+    /// next renewal writes that.
     pub(crate) fn remove(&mut self, message: &str) {
         self.in_hand.retain(|in_hand| in_hand.message != message);
     }
@@ -64,8 +84,9 @@ impl ExclusiveRun {
     }
 
     /// Begins a write, and returns the record's content.
-    pub(crate) fn start_write(&mut self) -> LockWrite {
+    pub(crate) fn start_write(&mut self, figures: &Figures) -> LockWrite {
         (self.is_writing, self.has_unwritten) = (true, false);
+        self.lock.set_figures(figures);
         self.lock.renewal(&self.in_hand)
     }
 
@@ -91,10 +112,11 @@ impl ExclusiveRun {
         self.not_before = clock.monotonic() + RETRY_AFTER;
     }
 
-    /// Sets the results of the Connector's hosts for the next run. They are written when the lock is
-    /// released.
-    pub(crate) fn set_hosts(&mut self, hosts: String) {
+    /// Sets the results of the Connector's hosts for the next run, and the figures. They are written when the
+    /// lock is released.
+    pub(crate) fn set_results(&mut self, hosts: String, figures: &Figures) {
         self.lock.set_hosts(hosts);
+        self.lock.set_figures(figures);
     }
 
     /// Returns the lock, to be released, and the messages in hand; `None` if another run has taken the lock.

@@ -3,10 +3,12 @@
 
 mod exclusive;
 mod hint;
+mod idle;
 mod lines;
 mod recovery;
 
 pub(crate) use exclusive::ExclusiveRun;
 pub(crate) use hint::Hint;
+pub(crate) use idle::record_idle;
 pub(crate) use lines::write_line;
 pub(crate) use recovery::recover;

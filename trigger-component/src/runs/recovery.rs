@@ -7,9 +7,11 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use futures_util::StreamExt;
 use futures_util::stream;
 use platform::Host;
+use state::ledger::{Missed, RecordKey, Status, Transition};
 use state::runs::{InHand, Runs};
 use storage_queue::{Hidden, QueueError};
 
@@ -31,6 +33,8 @@ pub(crate) struct Recovered {
     pub(crate) put_back: usize,
     /// The ids of the messages that this run no longer has in hand.
     pub(crate) done: Vec<String>,
+    /// What the ledger knew of the alerts whose messages are missing.
+    pub(crate) missed: Vec<Missed>,
 }
 
 /// Puts back the messages `left` of the last run, in each conversation the oldest first. After `until`
@@ -42,8 +46,8 @@ pub(crate) async fn recover<H: Host>(
     left: &[InHand],
     until: Duration,
 ) -> Recovered {
-    let mut all = Recovered::default();
-    let mut left: Vec<&InHand> = left.iter().collect();
+    let mut all = Recovered { done: record_ended(queues, left).await, ..Recovered::default() };
+    let mut left: Vec<&InHand> = left.iter().filter(|one| one.ended.is_none()).collect();
     left.sort_by_key(|one| (&one.lane, one.age));
     let conversations: Vec<(LaneKey, Line, Vec<&InHand>)> = left
         .chunk_by(|a, b| a.lane == b.lane)
@@ -70,8 +74,49 @@ pub(crate) async fn recover<H: Host>(
         lanes.set_line(key, line);
         all.put_back += recovered.put_back;
         all.done.extend(recovered.done);
+        all.missed.extend(recovered.missed);
     }
     all
+}
+
+/// Records the final statuses of the alerts that the last run had finished, and returns the ids of their
+/// messages. If the ledger cannot be written, they stay in hand, and the next run tries again.
+async fn record_ended<H: Host>(queues: &Queues<'_, H>, left: &[InHand]) -> Vec<String> {
+    let mut done = Vec::new();
+    let mut transitions = Vec::new();
+    for one in left {
+        let Some(word) = &one.ended else { continue };
+        done.push((one.message.clone(), one.record.clone()));
+        if let (Some(record), Some(status)) = (&one.record, Status::from_word(word)) {
+            transitions.push(Transition::to(record.clone(), status));
+        }
+    }
+    let not_recorded = match queues.ledger.record_all(transitions).await {
+        Ok(()) => Vec::new(),
+        Err((not_recorded, error)) => {
+            queues.warn_once("ledger.trouble", &error);
+            not_recorded
+        }
+    };
+    let is_recorded = |record: &Option<RecordKey>| {
+        record.as_ref().is_none_or(|record| not_recorded.iter().all(|left| left.key != *record))
+    };
+    done.into_iter().filter(|(_, record)| is_recorded(record)).map(|(message, _)| message).collect()
+}
+
+/// Notes in the ledger that the message of an alert is missing: the killed run had deleted it, or hidden it
+/// until `visible_at` at the latest.
+async fn miss<H: Host>(queues: &Queues<'_, H>, one: &InHand, visible_at: Duration) -> Option<Missed> {
+    let record = one.record.as_ref()?;
+    let wait = visible_at.saturating_sub(queues.host.monotonic());
+    let visible_at = queues.host.now() + TimeDelta::from_std(wait).unwrap_or_default();
+    match queues.ledger.record_missing(record, visible_at).await {
+        Ok(missed) => Some(missed),
+        Err(error) => {
+            queues.warn_once("ledger.not-noted", &error);
+            None
+        }
+    }
 }
 
 async fn put_back<H: Host>(
@@ -106,7 +151,11 @@ async fn put_back<H: Host>(
             }
             // The killed run had deleted or hidden the message. If it was hidden, the stored line had its
             // place.
-            Err(QueueError::LeaseLost) => line.restore(&one.message, &known),
+            Err(QueueError::LeaseLost) => {
+                line.restore(&one.message, &known);
+                let ends = known.ends(&one.message).unwrap_or_default();
+                recovered.missed.extend(miss(queues, one, ends).await);
+            }
             Err(error) => {
                 queues.warn_once("recovery.failed", &error);
                 line.expect_until(&place(one), now + queues.limits.lease);

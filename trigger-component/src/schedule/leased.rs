@@ -109,6 +109,8 @@ impl Leased {
             receipt: self.message.pop_receipt.as_str().to_owned(),
             lane: self.lane.name(),
             age: (put_at_seconds, written_at_milliseconds),
+            record: Some(self.record.clone()),
+            ended: None,
         }
     }
 }

@@ -111,6 +111,11 @@ impl Line {
         self.places.truncate(LONGEST_LINE);
     }
 
+    /// Until when younger messages wait for a message of this line.
+    pub(crate) fn ends(&self, message: &str) -> Option<Duration> {
+        self.places.iter().find(|place| place.id == message).map(|place| place.ends)
+    }
+
     /// Removes a message, so that no other message waits for it. Returns whether it was in the line.
     pub(crate) fn remove(&mut self, message: &str) -> bool {
         let before = self.places.len();

@@ -4,6 +4,7 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use platform::name_of;
+use serde::{Deserialize, Serialize};
 use storage_table::{Key, escape};
 
 use crate::ConversationKey;
@@ -119,10 +120,12 @@ pub(super) fn partition(period: Period, digit: char) -> String {
     format!("{}.{shard}", period.prefix())
 }
 
-/// The key of a record.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The key of a record. As JSON it is an object with the short names that the record of the run lock uses.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RecordKey {
+    #[serde(rename = "p")]
     partition: String,
+    #[serde(rename = "w")]
     row: String,
 }
 

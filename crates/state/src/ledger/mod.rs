@@ -9,6 +9,7 @@ mod answers;
 mod claim;
 mod clean;
 mod key;
+mod missing;
 mod record;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use storage_table::{
 pub use answers::{Allowance, Allowed};
 pub use claim::Claim;
 pub use key::{AlertId, CallId, Period, RecordKey};
+pub use missing::Missed;
 pub use record::{CallNote, KEPT, KEY_TERM, NewAlert, Record, Status, Transition};
 
 use crate::Tables;
@@ -156,7 +158,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
             if sender.is_some() && record.key.as_deref() != sender {
                 return Ok(Withdrawn::Unknown);
             }
-            let withdrawn = match record.shown_status() {
+            let withdrawn = match record.settled_status(now) {
                 Status::Cancelled if record.status == Status::Cancelled => return Ok(Withdrawn::Done),
                 Status::Cancelled => return Ok(Withdrawn::Yes),
                 status if status.is_final() => return Ok(Withdrawn::TooLate(status)),

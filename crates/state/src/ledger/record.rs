@@ -143,6 +143,15 @@ pub struct Record {
     pub unconfirmed_at: Option<DateTime<Utc>>,
     /// When the sender cancelled the alert.
     pub cancelled_at: Option<DateTime<Utc>>,
+    /// When the status was recorded last.
+    pub changed_at: Option<DateTime<Utc>>,
+    /// When a run found that a killed run had had the alert in hand, and that the queue did not seem to hold
+    /// its message any more.
+    pub missed_at: Option<DateTime<Utc>>,
+    /// When a run would have met the alert after that, if its message were still on the queue.
+    pub missing_from: Option<DateTime<Utc>>,
+    /// When the record may be deleted.
+    pub ends_at: Option<DateTime<Utc>>,
     /// When a call claimed the alert that a trigger activity brought; `None` after the claim was released.
     pub taken_at: Option<DateTime<Utc>>,
     /// The attempts so far, in a form that only the poller reads.
@@ -177,6 +186,10 @@ impl Record {
             failed_at: time("failedAt"),
             unconfirmed_at: time("unconfirmedAt"),
             cancelled_at: time("cancelledAt"),
+            changed_at: time("changedAt"),
+            missed_at: time("missedAt"),
+            missing_from: time("missingFrom"),
+            ends_at: time("endsAt"),
             taken_at: time("takenAt").filter(|at| *at > DateTime::UNIX_EPOCH),
             tried: text("tried"),
             message: text("message"),
@@ -197,6 +210,15 @@ impl Record {
             Status::Queued if self.put_at.is_none() && self.failed_at.is_some() => Status::Failed,
             status => status,
         }
+    }
+
+    /// The status to report at a moment. It differs from [`Record::shown_status`] for an alert that a killed
+    /// run had in hand: if no run has met the alert again by the time at which its message would have become
+    /// visible, then the killed run had delivered the alert and deleted the message.
+    pub fn settled_status(&self, now: DateTime<Utc>) -> Status {
+        let was_met_since = self.changed_at > self.missed_at;
+        let is_missing = self.missing_from.is_some_and(|from| from <= now) && !was_met_since;
+        if is_missing && !self.status.is_final() { Status::Delivered } else { self.shown_status() }
     }
 
     /// Whether the alert's message may be missing on the queue, because the bot was cut off after it had

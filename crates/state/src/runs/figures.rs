@@ -103,8 +103,12 @@ impl Delays {
 impl Figures {
     /// Reads the stored figures. Figures that cannot be read begin again at zero.
     pub(super) fn read(text: Option<&str>, now: DateTime<Utc>) -> Self {
-        let read = text.and_then(|text| serde_json::from_str(text).ok());
-        read.unwrap_or_else(|| Self { since: now.timestamp_millis(), ..Self::default() })
+        let read: Option<Self> = text.and_then(|text| serde_json::from_str(text).ok());
+        let mut figures = read.unwrap_or_default();
+        if figures.since == 0 {
+            figures.since = now.timestamp_millis();
+        }
+        figures
     }
 
     pub(super) fn stored(&self) -> String {
@@ -156,7 +160,7 @@ mod tests {
 
     #[test]
     fn paused_conversations_are_few_and_end() {
-        let at = |seconds| DateTime::from_timestamp(1_795_471_200 + seconds, 0).unwrap();
+        let at = |seconds: i64| DateTime::from_timestamp(1_795_471_200 + seconds, 0).unwrap();
         let mut figures = Figures::default();
         for index in 0..30 {
             figures.add_paused(&format!("c{index}"), at(100 + index), at(0));

@@ -3,13 +3,15 @@
 use serde::{Deserialize, Serialize};
 use storage_table::Entity;
 
+use crate::ledger::RecordKey;
+
 /// The most bytes of one property. The service stores at most 32 768 UTF-16 units in a property.
 const MAX_PROPERTY_BYTES: usize = 30_000;
 /// The most properties. This is more than a run needs.
 const MAX_PROPERTIES: usize = 24;
 
-/// A message that was handed out to a run, until the run has finished it and the ledger has recorded its
-/// result.
+/// A message that was handed out to a run, until the message is back on the queue, or the ledger has recorded
+/// the final status of its alert.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InHand {
     /// The queue's id of the message.
@@ -25,6 +27,13 @@ pub struct InHand {
     /// producer's clock in milliseconds.
     #[serde(rename = "a")]
     pub age: (i64, i64),
+    /// The alert's record in the ledger.
+    #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<RecordKey>,
+    /// The word of the alert's final status, if the run has finished the message, and the ledger may not have
+    /// recorded that yet.
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
 }
 
 /// Writes the messages in hand into a run's record.
@@ -55,6 +64,7 @@ pub(super) fn read(entity: &Entity) -> Vec<InHand> {
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
     use storage_table::Key;
 
     use super::*;
@@ -68,6 +78,8 @@ mod tests {
                     receipt: "AgAAAAMAAAAAAAAAMjM0NQ==".into(),
                     lane: format!("{index:016x}"),
                     age: (1_795_471_200, 1_795_471_200_123 + index),
+                    record: Some(RecordKey::of_message(&format!("id-{index}"), true, DateTime::UNIX_EPOCH)),
+                    ended: (index % 2 == 0).then(|| "delivered".into()),
                 })
                 .collect();
             let mut entity = Entity::new(Key::new("q", "run"));

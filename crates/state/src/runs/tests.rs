@@ -22,7 +22,14 @@ impl World {
 }
 
 fn in_hand(message: &str) -> InHand {
-    InHand { message: message.into(), receipt: "r".into(), lane: "l".into(), age: (1, 2) }
+    InHand {
+        message: message.into(),
+        receipt: "r".into(),
+        lane: "l".into(),
+        age: (1, 2),
+        record: None,
+        ended: None,
+    }
 }
 
 #[test]

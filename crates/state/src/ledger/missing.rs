@@ -1,0 +1,60 @@
+//! Alerts that a killed run had in hand, and whose messages the queue does not seem to hold any more.
+//!
+//! A run deletes a message right after the Connector has accepted the alert, and records that in the ledger
+//! up to half a second later. If the run is killed in between, the alert's record says `queued`, although the
+//! alert was delivered. The next run finds the message among those that the killed run had in hand, and the
+//! queue refuses its pop receipt. Then the message was deleted, or the killed run had hidden it. In the second
+//! case a run meets the message when it becomes visible. So the run notes until when that should have
+//! happened, and from then on the alert counts as delivered.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use platform::{Clock, HttpClient, Randomness};
+use storage_table::{Conditional, Entity, TableError};
+
+use super::record::KEPT;
+use super::{Ledger, Record, RecordKey, Status, contended};
+
+/// How long after a message became visible a run should have met it.
+const MET_WITHIN: TimeDelta = TimeDelta::minutes(2);
+
+/// What the ledger knew of an alert whose message is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missed {
+    /// The alert has ended with this status.
+    Ended(Status),
+    /// The alert had not ended. The record now says that its message is missing.
+    Recorded,
+    /// The ledger has no record of the alert.
+    Unknown,
+}
+
+impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
+    /// Records that the message of an alert is missing. `visible_at` is when the message becomes visible if a
+    /// run had hidden it, as far as the caller knows.
+    pub async fn record_missing(
+        &self,
+        key: &RecordKey,
+        visible_at: DateTime<Utc>,
+    ) -> Result<Missed, TableError> {
+        let now = self.host.now();
+        // If another writer changes the record in between, it is read again.
+        for _ in 0..3 {
+            let Some(found) = self.table.get(&key.to_key()).await? else { return Ok(Missed::Unknown) };
+            let record = Record::read(&found.entity);
+            if record.status.is_final() {
+                return Ok(Missed::Ended(record.status));
+            }
+            // An alert that is not due yet is hidden until it is due. The record is kept for some days after
+            // that.
+            let due = record.ends_at.map_or(now, |ends_at| ends_at - KEPT);
+            let missing_from = visible_at.max(due).max(now) + MET_WITHIN;
+            let mut change = Entity::new(key.to_key());
+            change.int64("missedAt", now.timestamp_millis());
+            change.int64("missingFrom", missing_from.timestamp_millis());
+            if let Conditional::Done(_) = self.table.merge(&change, Some(&found.etag)).await? {
+                return Ok(Missed::Recorded);
+            }
+        }
+        Err(contended())
+    }
+}

@@ -12,6 +12,7 @@ mod outage;
 mod pace;
 mod queue;
 mod script;
+mod settled;
 mod sim;
 mod token;
 mod tried;

@@ -21,7 +21,7 @@ pub(crate) struct Message {
     expires: Option<Duration>,
     pub(crate) visible_at: Duration,
     pub(crate) dequeue_count: u32,
-    receipt: String,
+    pub(crate) receipt: String,
 }
 
 /// A call that the service received.

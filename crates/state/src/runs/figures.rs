@@ -23,9 +23,12 @@ const MAX_PAUSED: usize = 20;
 pub struct Figures {
     /// When counting began.
     pub since: i64,
-    /// Alerts that a run has dequeued for the first time.
+    /// Messages that a run has dequeued for the first time. Messages of a Get are missing here if the run was
+    /// killed before it could record the Get.
     pub accepted: u64,
-    /// Alerts that ended, by the word of their final status. The dead ones are in `dead`.
+    /// Messages that ended, by the word of the alert's final status. The dead ones are in `dead`. `copy` are
+    /// copies of a message whose alert had ended before. `unrecorded` are messages that a killed run had
+    /// finished, with a status that nobody knows.
     pub ended: BTreeMap<String, u64>,
     /// Alerts that were moved to the poison queue, by the word of the reason.
     pub dead: BTreeMap<String, u64>,

@@ -1,0 +1,209 @@
+//! Alerts of killed runs: each gets a final status in the ledger, and the figures count each message once.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeZone, Utc};
+use platform::testing::{FakeHost, run};
+use platform::{Clock, Deadline};
+use state::ledger::{AlertId, Ledger, NewAlert, Record, Status, Withdrawn};
+use state::runs::{Figures, Overview, Runs};
+use state::{ConversationKey, Tables};
+use storage_account::Account;
+use storage_table::testing::FakeTables;
+
+use crate::sim::{Fault, Planned, QUEUE, Reply, START_SECONDS, Sim};
+use crate::{envelope, milliseconds, seconds};
+use trigger_component::Limits;
+
+/// Calls the bot's side of the tables, at the simulated moment.
+fn with_tables<T>(sim: &Sim, call: impl AsyncFnOnce(&FakeHost, &Account, &Tables, Deadline) -> T) -> T {
+    let tables = Rc::new(RefCell::new(std::mem::take(&mut *sim.tables.borrow_mut())));
+    let host = FakeHost::default();
+    let now = wall(sim);
+    host.elapsed.set((now - host.now()).to_std().unwrap());
+    let service: Rc<RefCell<FakeTables>> = Rc::clone(&tables);
+    host.answers(move |request| service.borrow_mut().answer(request, now).map(Ok));
+    let account = Account::parse("UseDevelopmentStorage=true").unwrap();
+    let names = Tables::read(&host).unwrap();
+    let result = run(call(&host, &account, &names, Deadline::after(&host, seconds(20))));
+    drop(host);
+    *sim.tables.borrow_mut() = Rc::into_inner(tables).unwrap().into_inner();
+    result
+}
+
+fn wall(sim: &Sim) -> DateTime<Utc> {
+    Utc.timestamp_opt(START_SECONDS, 0).unwrap() + sim.now()
+}
+
+/// Accepts an alert as the bot does, and puts it on the queue.
+fn accept(sim: &Sim, conversation: &str, text: &str) -> AlertId {
+    let key = ConversationKey::parse(&platform::name_of(&[conversation])).unwrap();
+    let id = AlertId::of_activity(wall(sim), &key, text);
+    let alert = NewAlert {
+        id: id.clone(),
+        conversation: key.as_str().to_owned(),
+        status: Status::Queued,
+        until: None,
+        call: None,
+        key: None,
+    };
+    with_tables(sim, async |host, account, tables, deadline| {
+        Ledger::new(host, account, tables, deadline).accept(&alert).await.unwrap()
+    });
+    let mut message = envelope(conversation, text);
+    message["id"] = id.as_str().into();
+    sim.put(&message);
+    id
+}
+
+fn record(sim: &Sim, id: &AlertId) -> Record {
+    let found = with_tables(sim, async |host, account, tables, deadline| {
+        Ledger::new(host, account, tables, deadline).find(id).await.unwrap()
+    });
+    found.unwrap()
+}
+
+fn overview(sim: &Sim) -> Overview {
+    with_tables(sim, async |host, account, tables, deadline| {
+        Runs::new(host, account, tables, QUEUE, deadline).overview().await.unwrap()
+    })
+}
+
+/// The messages that the figures count as ended.
+fn ended(figures: &Figures) -> u64 {
+    figures.ended.values().sum::<u64>() + figures.dead.values().sum::<u64>()
+}
+
+/// Begins a run, and kills it after a while. Returns whether the run had ended before.
+fn killed_after(sim: &Sim, after: Duration) -> bool {
+    let (start, limits) = (sim.now(), Limits::default());
+    sim.run_all(vec![Planned { start, kill: Some(start + after), limits }])[0].is_some()
+}
+
+/// Runs every second for a while.
+fn poll_for(sim: &Sim, time: Duration) {
+    let until = sim.now() + time;
+    while sim.now() < until {
+        sim.run();
+        sim.pass(seconds(1));
+    }
+}
+
+#[test]
+fn alerts_of_a_run_that_is_killed_at_any_moment_end_and_are_counted_once() {
+    let mut missed = 0;
+    for after in (1..60).chain((60..600).step_by(9)) {
+        let sim = Sim::new(after);
+        sim.connector(|conversation, _| match conversation {
+            "gone" => Reply::status(400),
+            "slow" => Reply::status(201).after(milliseconds(300)),
+            _ => Reply::status(201),
+        });
+        let mut ids: Vec<AlertId> = ["1", "2", "3"].iter().map(|text| accept(&sim, "a", text)).collect();
+        for conversation in ["b", "gone", "slow"] {
+            ids.push(accept(&sim, conversation, "1"));
+        }
+        let has_ended = killed_after(&sim, milliseconds(after));
+        poll_for(&sim, seconds(75));
+        sim.pass(seconds(130));
+        assert!(sim.storage.borrow().queues[QUEUE].is_empty(), "killed after {after} ms");
+        for id in &ids {
+            let record = record(&sim, id);
+            missed += usize::from(!record.status.is_final());
+            let expected = if *id == ids[4] { Status::Dead } else { Status::Delivered };
+            assert_eq!(record.settled_status(wall(&sim)), expected, "killed after {after} ms: {record:?}");
+        }
+        let figures = overview(&sim).figures;
+        assert_eq!(ended(&figures), 6, "killed after {after} ms: {figures:?}");
+        // A run that is killed between a Get and its record leaves messages that were dequeued before.
+        assert!(matches!(figures.accepted, 0 | 6), "killed after {after} ms: {figures:?}");
+        if has_ended {
+            break;
+        }
+    }
+    assert!(missed > 0, "no run was killed between a Delete and its record");
+}
+
+#[test]
+fn transitions_that_a_run_cannot_write_are_written_by_the_next_run() {
+    let sim = Sim::new(1);
+    let id = accept(&sim, "a", "1");
+    sim.table_faults(|request| {
+        let is_ledger = request.uri().path().contains("proactivebotledger");
+        (is_ledger && request.method() != http::Method::GET).then_some(Fault::Status(503))
+    });
+    sim.run();
+    assert_eq!((sim.shown("a").len(), record(&sim, &id).status), (1, Status::Queued));
+    sim.table_faults(|_| None);
+    sim.run();
+    assert_eq!(record(&sim, &id).status, Status::Delivered);
+    assert_eq!(overview(&sim).figures.ended["delivered"], 1);
+}
+
+#[test]
+fn alert_whose_delivery_nobody_recorded_cannot_be_cancelled_any_more() {
+    let sim = Sim::new(2);
+    let id = accept(&sim, "a", "1");
+    // The record of the lock names the message, and the message is deleted.
+    sim.connector(|_, _| Reply::status(201).after(seconds(5)));
+    assert!(!killed_after(&sim, seconds(1)));
+    sim.storage.borrow_mut().queues.get_mut(QUEUE).unwrap().clear();
+    let cancel = |sim: &Sim| {
+        with_tables(sim, async |host, account, tables, deadline| {
+            Ledger::new(host, account, tables, deadline).withdraw(&id, None).await.unwrap()
+        })
+    };
+    poll_for(&sim, seconds(12));
+    let found = record(&sim, &id);
+    assert!(found.missed_at.is_some(), "{found:?}");
+    assert_eq!(found.settled_status(wall(&sim)), Status::Queued, "a run may still meet the message");
+    poll_for(&sim, seconds(125));
+    assert_eq!(cancel(&sim), Withdrawn::TooLate(Status::Delivered));
+}
+
+#[test]
+fn message_that_a_killed_run_made_visible_is_met_again_and_ends_by_itself() {
+    let sim = Sim::new(3);
+    let id = accept(&sim, "a", "1");
+    sim.connector(|_, _| Reply::status(201).after(seconds(5)));
+    assert!(!killed_after(&sim, seconds(1)));
+    // Another client has changed the pop receipt, so the recovery cannot find the message.
+    for message in sim.storage.borrow_mut().queues.get_mut(QUEUE).unwrap().iter_mut() {
+        message.receipt.push('x');
+    }
+    sim.connector(|_, _| Reply::status(400));
+    poll_for(&sim, seconds(60));
+    let found = record(&sim, &id);
+    assert!(found.missed_at.is_some(), "{found:?}");
+    assert_eq!(found.settled_status(wall(&sim) + chrono::TimeDelta::days(1)), Status::Dead, "{found:?}");
+}
+
+#[test]
+fn idle_runs_are_recorded_once_a_minute() {
+    let sim = Sim::new(4);
+    assert_eq!(overview_or_none(&sim), None);
+    poll_for(&sim, seconds(59));
+    let first = overview_or_none(&sim);
+    assert!(first.is_some());
+    poll_for(&sim, seconds(2));
+    assert!(overview_or_none(&sim) > first);
+    assert_eq!(sim.writes.borrow().iter().filter(|key| key.starts_with("idle:")).count(), 2);
+}
+
+fn overview_or_none(sim: &Sim) -> Option<DateTime<Utc>> {
+    overview(sim).idle_at
+}
+
+#[test]
+fn figures_of_a_run_name_the_run_and_why_it_stopped() {
+    let sim = Sim::with_login(5);
+    accept(&sim, "a", "1");
+    sim.most_tokens.set(0);
+    sim.run();
+    let Overview { figures, pause, is_running, .. } = overview(&sim);
+    assert!(figures.last_run.failure.contains("AADSTS7000222"), "{figures:?}");
+    assert!(pause.is_some() && !is_running);
+    assert_eq!((figures.accepted, figures.last_run.received, figures.last_run.delivered), (1, 1, 0));
+}

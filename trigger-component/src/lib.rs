@@ -22,6 +22,7 @@
 //! | Delete, Update, the poison queue | `queue/` |
 //! | the recovery after a run was killed | `runs/recovery.rs` |
 //! | the line in the log; the counts in the response | `run/report.rs` |
+//! | the figures that all runs count together | `run/figures.rs` |
 
 mod attempt;
 mod entry_points;

@@ -56,7 +56,7 @@ fn instructions_are_as_recorded(_: &World) {
     );
     assert_eq!(
         (read_and_written(empty_run), empty_run.outbound_calls),
-        ((2, 0, 0), 2),
+        ((2, 1, 0), 2),
         "a run on an empty queue"
     );
     // A long run stores a hint for the bot now and then. A delivery writes nothing.

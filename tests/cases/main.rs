@@ -43,12 +43,14 @@ mod queueing;
 mod round_trip;
 mod sandbox;
 mod seals;
+mod seen;
 mod shared_state;
 mod spinkube;
 mod storm;
 mod table_contract;
 mod tables;
 mod targets;
+mod tracing;
 mod trust;
 mod versions;
 mod words;
@@ -108,12 +110,14 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("round_trip", round_trip::CASES),
     ("sandbox", sandbox::CASES),
     ("seals", seals::CASES),
+    ("seen", seen::CASES),
     ("shared_state", shared_state::CASES),
     ("spinkube", spinkube::CASES),
     ("storm", storm::CASES),
     ("table_contract", table_contract::CASES),
     ("tables", tables::CASES),
     ("targets", targets::CASES),
+    ("tracing", tracing::CASES),
     ("trust", trust::CASES),
     ("versions", versions::CASES),
     ("words", words::CASES),

@@ -51,6 +51,7 @@ mod tables;
 mod targets;
 mod trust;
 mod versions;
+mod what_became;
 mod words;
 
 use dev::browser::Browser;
@@ -116,5 +117,6 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("targets", targets::CASES),
     ("trust", trust::CASES),
     ("versions", versions::CASES),
+    ("what_became", what_became::CASES),
     ("words", words::CASES),
 ];

@@ -56,8 +56,8 @@ impl Caller {
         Err(AlertRejection::ScopeMissing { key: self.key.clone(), scope: scope.as_str() })
     }
 
-    /// The alerts that the caller may see. A restriction to a tenant or a tag does not matter, because the caller
-    /// sees only alerts of the key's own name.
+    /// The alerts that the caller may see. A restriction to a tenant or a tag does not matter, because the
+    /// caller sees only alerts of the key's own name.
     pub(super) fn sight(&self) -> Sight<'_> {
         if self.grant.allows(Scope::Operate) {
             return Sight::All;

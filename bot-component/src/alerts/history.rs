@@ -25,8 +25,8 @@ const DEFAULT_LIMIT: usize = 20;
 /// Hosted platforms end a request after 30 s.
 const LIST_WITHIN: Duration = Duration::from_secs(20);
 
-/// How many digits of the check a page token has. The check finds a token that was changed, or that belongs to
-/// another list. It protects nothing: a position shows no alert that the caller's key may not see.
+/// How many digits of the check a page token has. The check finds a token that was changed, or that belongs
+/// to another list. It protects nothing: a position shows no alert that the caller's key may not see.
 const CHECK_DIGITS: usize = 8;
 
 const THE_NEXT: &str = "the `next` of the previous page, unchanged, with the same key, status, tag and since";

@@ -76,8 +76,8 @@ pub(super) struct Target {
     pub(super) address: ConversationReference,
     /// The reason why the conversation gets no alert now, or `None` if it gets one.
     pub(super) held: Option<Held>,
-    /// The first tag by which the call found the conversation, if a tag named it. The caller does not know the
-    /// subscribers of a tag, so an alert that is too large for one of them is still sent to the others.
+    /// The first tag by which the call found the conversation, if a tag named it. The caller does not know
+    /// the subscribers of a tag, so an alert that is too large for one of them is still sent to the others.
     pub(super) tag: Option<Tag>,
 }
 

@@ -1,6 +1,6 @@
-//! The index of the ledger by time. One row stands for all alerts of a page of a call, or for one message of a
-//! person. It is in the partition of their records, so the transaction that inserts the records also inserts the
-//! row.
+//! The index of the ledger by time. One row stands for all alerts of a page of a call, or for one message of
+//! a person. It is in the partition of their records, so the transaction that inserts the records also
+//! inserts the row.
 //!
 //! The row key is `at.<time>.<name>`. The time counts down, so that the newest row is the first one of its
 //! partition. The name is the id of the alert, or the part of the ids that the alerts of the call share.
@@ -18,8 +18,8 @@ pub(super) const FIRST: &str = "at.";
 /// The first row key after all rows of the index.
 pub(super) const END: &str = "at/";
 
-/// The number from which the time is subtracted: the greatest number of 13 digits. In milliseconds since 1970,
-/// it lies in the year 2286.
+/// The number from which the time is subtracted: the greatest number of 13 digits. In milliseconds since
+/// 1970, it lies in the year 2286.
 const LAST_MILLISECOND: i64 = 9_999_999_999_999;
 
 /// The property with the tags of the alerts, separated by blanks. A tag contains no blank.
@@ -55,16 +55,16 @@ impl Countdown {
     }
 }
 
-/// The row for alerts that are accepted together; `None` if there is no alert. `key` is the record of the first
-/// alert.
+/// The row for alerts that are accepted together; `None` if there is no alert. `key` is the record of the
+/// first alert.
 pub(super) fn row_for(alerts: &[NewAlert], key: &RecordKey, now: DateTime<Utc>) -> Option<Entity> {
     let first = alerts.first().filter(|first| first.call.as_ref().is_none_or(|call| call.alerts > 0))?;
     let (name, count) = match alerts.len() {
         1 => (first.id.as_str(), None),
         count => (first.id.as_str().get(..CALL_DIGITS)?, u32::try_from(count).ok()),
     };
-    // The period of the partition comes from the time at which a channel sent the activity. The row stays within
-    // this period, so that a reader finds the rows in the order of their times, period by period.
+    // The period of the partition comes from the time at which a channel sent the activity. The row stays
+    // within this period, so that a reader finds the rows in the order of their times, period by period.
     let period = first.id.period(now)?;
     let at = Countdown::of(now.clamp(period.begin(), period.last()));
     let mut row = Entity::new(Key::new(key.partition(), format!("{FIRST}{}.{name}", at.digits())));

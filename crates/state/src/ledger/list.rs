@@ -1,8 +1,8 @@
 //! The list of alerts by the time of their acceptance, the newest first, page by page.
 //!
-//! A page walks the index of the four partitions of a period together, then the period before. It then reads the
-//! records: the alerts of a call by one range, other alerts by their keys. A filter of row keys that are joined by
-//! `or` would take fewer calls, but the service answers it by reading the whole partition.
+//! A page walks the index of the four partitions of a period together, then the period before. It then reads
+//! the records: the alerts of a call by one range, other alerts by their keys. A filter of row keys that are
+//! joined by `or` would take fewer calls, but the service answers it by reading the whole partition.
 
 use std::fmt;
 
@@ -16,8 +16,8 @@ use super::index::{ALERTS, Countdown, END, FIRST, Row, SENDER, TAGS};
 use super::key::Period;
 use super::record::Record;
 
-/// The most calls to the table service for one page, apart from repeated calls. So a page may end before it has
-/// as many alerts as the caller wants.
+/// The most calls to the table service for one page, apart from repeated calls. So a page may end before it
+/// has as many alerts as the caller wants.
 pub const MAX_CALLS: usize = 30;
 
 /// The most rows that the service returns for one call.
@@ -32,8 +32,8 @@ const AT_ONCE: usize = 8;
 /// How many empty pages of an index are followed.
 const MAX_EMPTY: usize = 3;
 
-/// How many digits of an alert's id a position holds. That is enough to tell alerts of one millisecond apart, but
-/// does not name an alert that its reader may not see.
+/// How many digits of an alert's id a position holds. That is enough to tell alerts of one millisecond apart,
+/// but does not name an alert that its reader may not see.
 const POSITION_DIGITS: usize = 16;
 
 /// The wanted alerts.
@@ -201,7 +201,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         let from = at.row();
         let to =
             wanted.since.map_or(END.to_owned(), |since| format!("{FIRST}{}/", Countdown::of(since).digits()));
-        // A page has no calls to read the alerts of more rows. If only some rows count, it reads as many as it can.
+        // A page has no calls to read the alerts of more rows. If only some rows count, it reads as many as
+        // it can.
         let is_choosy = wanted.sender.is_some() || wanted.tag.is_some();
         let top = if is_choosy { MAX_ROWS } else { MOST_READ };
         let (from, to) = (&from, &to);
@@ -289,7 +290,8 @@ fn no_progress() -> TableError {
     TableError::Busy { status: 503, code: "OperationTimedOut".into(), retry_after_seconds: None }
 }
 
-/// How many of these rows have enough alerts for a page with this room, and take no more than these calls.
+/// How many of these rows have enough alerts for a page with this many free places, and take no more than
+/// these calls.
 fn enough(rows: &[Row], at: &Position, room: usize, calls: usize) -> usize {
     let (mut found, mut count) = (0, 0);
     for row in rows.iter().take(calls) {

@@ -57,8 +57,8 @@ pub enum Withdrawn {
     /// The record has the cancellation, by this call or by an earlier one. A run drops the message when it
     /// dequeues it.
     Yes,
-    /// The record has had the cancellation for so long that a run would have dropped the message by now. No run
-    /// sends the message any more, but a run may have sent it before, without recording that.
+    /// The record has had the cancellation for so long that a run would have dropped the message by now. No
+    /// run sends the message any more, but a run may have sent it before, without recording that.
     Unseen,
     /// A run has dropped the message, or the queue never took it.
     Done,

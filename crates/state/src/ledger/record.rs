@@ -292,8 +292,8 @@ impl Transition {
         set("tried", self.tried.clone().map(Value::from));
         set("message", self.message.clone().map(Value::from));
         entity.int64("changedAt", now.timestamp_millis());
-        // If the bot did not accept the alert, only this write sets `endsAt`. Without `endsAt` the record would
-        // never be deleted.
+        // If the bot did not accept the alert, only this write sets `endsAt`. Without `endsAt` the record
+        // would never be deleted.
         entity.int64("endsAt", ends_at(now, self.until));
         entity
     }

@@ -1,5 +1,5 @@
-//! The state of an alert as its sender sees it. No state lasts for ever: each one ends by its deadline, even if
-//! no run records a result.
+//! The state of an alert as its sender sees it. No state lasts for ever: each one ends by its deadline, even
+//! if no run records a result.
 
 use std::fmt;
 
@@ -116,7 +116,8 @@ impl Record {
         }
     }
 
-    /// When the alert was due. For the alerts of earlier versions, the time follows from the end of the record.
+    /// When the alert was due. For the alerts of earlier versions, the time follows from the end of the
+    /// record.
     fn due(&self) -> DateTime<Utc> {
         let accepted_at = self.accepted_at.unwrap_or_default();
         let due = self.due_at.or(self.ends_at.map(|ends_at| later(ends_at, -KEPT))).unwrap_or_default();

@@ -7,11 +7,12 @@ use std::time::Duration;
 use bot_framework::json::FieldError;
 use bot_framework::{Activity, ActivityKind, Caller, Tokens, TriggerName, VerifiedToken};
 use http::{Request, StatusCode};
-use platform::{Deadline, Host, Level, RequestBody, answer};
+use platform::{Deadline, Host, Level, RequestBody, Traceparent, answer};
 use serde_json::json;
 
 use crate::answered::Answered;
 use crate::conversation::{self, Addressed};
+use crate::feedback;
 use crate::invoke;
 use crate::limits::MAX_BODY_BYTES;
 use crate::loops;
@@ -86,9 +87,11 @@ async fn answer_caller<H: Host>(
     // Without an address the bot can neither answer nor alert the conversation.
     if let Ok(conversation) = &conversation {
         conversation::note(host, settings, &activity, conversation).await?;
+        feedback::note(host, settings, &activity, conversation).await;
     }
     let replies = activity.expects_replies().then(RefCell::default);
-    let turn = Turn { host, settings, tokens, service_url, begin, replies };
+    let trace = Traceparent::of(&head.headers);
+    let turn = Turn { host, settings, tokens, service_url, begin, trace, replies };
     let answered = answer_activity(&turn, &activity, text, conversation).await?;
     // The answer to an invoke already holds the reply.
     match turn.replies {
@@ -125,6 +128,7 @@ async fn answer_activity<H: Host>(
         | ActivityKind::DeleteUserData
         | ActivityKind::Event
         | ActivityKind::Trigger
+        | ActivityKind::MessageReaction
         | ActivityKind::Other(_) => Ok(answer::json(StatusCode::OK, &json!({})).into()),
     }
 }

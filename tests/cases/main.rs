@@ -43,14 +43,17 @@ mod queueing;
 mod round_trip;
 mod sandbox;
 mod seals;
+mod seen;
 mod shared_state;
 mod spinkube;
 mod storm;
 mod table_contract;
 mod tables;
 mod targets;
+mod tracing;
 mod trust;
 mod versions;
+mod what_became;
 mod words;
 
 use dev::browser::Browser;
@@ -108,13 +111,16 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("round_trip", round_trip::CASES),
     ("sandbox", sandbox::CASES),
     ("seals", seals::CASES),
+    ("seen", seen::CASES),
     ("shared_state", shared_state::CASES),
     ("spinkube", spinkube::CASES),
     ("storm", storm::CASES),
     ("table_contract", table_contract::CASES),
     ("tables", tables::CASES),
     ("targets", targets::CASES),
+    ("tracing", tracing::CASES),
     ("trust", trust::CASES),
     ("versions", versions::CASES),
+    ("what_became", what_became::CASES),
     ("words", words::CASES),
 ];

@@ -20,8 +20,10 @@
 //! | PartitionKey | RowKey | properties | who writes it |
 //! |---|---|---|---|
 //! | `c<shard>` | `<key>` | `version`, `address` (JSON), `seenAt`, `pausedUntil` | the bot, when an activity changes the record; the poller writes `pausedUntil` only |
+//! | | | `readId`, `readAt` | the bot, when Teams reports which message the person has read last |
 //! | `c<shard>` | `<key>.s` | `at` | only the commands `stop` (inserts the row) and `start` (deletes the row) |
 //! | `c<shard>` | `<key>.f` | `at` | `deleteUserData`: a tombstone. Alerts that were accepted until `at` are not delivered. The row is never deleted |
+//! | `c<shard>` | `<key>.r.<message id>` | `reactions`, `replies`, `cause`, `endsAt` | the bot, when people react or reply to a message on Teams |
 //! | `c<shard>` | `<key>.t.<tag>` | `at` | the commands `subscribe` and `unsubscribe`; the routes `PUT` and `DELETE` of a tag |
 //! | `u.<channel>.<user>` | `<key>` | `seenAt` | the bot, after the record: an index of a person's own conversations, by an id that the channel has bound, or with `unboundusers=allow` |
 //! | `e.<Entra object id>` | `<key>` | `seenAt` | the same, on channels that vouch for the object id (`msteams`) |
@@ -34,6 +36,11 @@
 //! deletes it. The indexes of a person have `seenAt`, because a query returns no time of writing, and a
 //! person may have many conversations.
 //!
+//! A conversation has at most 20 rows `<key>.r.<message id>`. Such a row ends seven days after its last
+//! change, so it lasts as long as the ledger's record of the alert. Readers ignore a row that has ended. The
+//! bot deletes such rows when it inserts another one, and all of them when it forgets the conversation.
+//! `cause` is a hash of the activity that was counted last.
+//!
 //! Parts of a partition key that come from outside are escaped so that they contain no dot. Parts that are
 //! longer than 200 characters are hashed. Only the bot and the poller write this table. If another program
 //! adds an entity, or writes a property of another type, the reader logs that and continues.
@@ -45,13 +52,19 @@
 //!
 //! | PartitionKey | RowKey | properties | who writes it |
 //! |---|---|---|---|
-//! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `conversation`, `key`; in the first alert of a call with an idempotency key: `fingerprint`, `alerts` (0: the page has no alert), `next` | the bot, once, when it accepts the alert |
+//! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `dueAt`, `conversation`, `key`, `tag`; in the first alert of a call with an idempotency key: `fingerprint`, `alerts` (0: the page has no alert), `next` | the bot, once, when it accepts the alert |
 //! | | | `version`, `status`, `changedAt`, `reason`, `activityId`, `uncertain`, `tried`, `message`, `endsAt` | the poller, when the alert's status changes |
 //! | | | `missedAt`, `missingFrom` | the poller, if a killed run had the alert in hand and the queue refuses the message's pop receipt |
 //! | | | `cancelledAt`, `putAt`, `failedAt`, `unconfirmedAt` | the bot, when the sender cancels the alert, when a call is repeated, when a Put fails, when a Put has no clear answer |
 //! | | | `takenAt` | the bot, before it sends an alert that a trigger activity brought; zero after a failure that certainly delivered nothing |
 //! | `<period>.<shard>` | `answer.<key>.<minute>.<row>` | `endsAt`, `silent` | the bot, for each answer to a conversation, together with the alert's record if there is one; with `silent`, for each row of the next minute that may not be used for an answer |
+//! | `<period>.<shard>` | `at.<countdown>.<name>` | `endsAt`, `key`, `tags`, `alerts` | the bot, together with the records of a page or of a message: an index by time |
 //! | `<period>.<shard>` | `once.<hash>` | `endsAt` | the bot, when it answers an activity that makes no alert and is answered only once |
+//!
+//! `<countdown>` is the time of acceptance, subtracted from the greatest number of 13 digits, so that the
+//! newest row is the first one. `<name>` is the id of the alert, or the part of the ids that the alerts of a
+//! page share. The row of a page of 100 alerts is inserted after the records, because their transaction has
+//! no more room.
 //!
 //! A period is eight days. Expired records are found by their period and deleted page by page. The shard is
 //! the fifth digit of the alert's id, modulo 4. For a person's message, the fifth digit is the first digit of
@@ -76,8 +89,9 @@ mod tables;
 mod world;
 
 pub use conversations::{
-    ByKey, Conversation, ConversationKey, Conversations, DeliveryState, Filter, Fingerprint, Known, MAX_TAGS,
-    PAUSED_FOR, Page, Recorded, Sign, Subscribers, Tag, Tagged, fingerprint_key, of_key, tenant_of,
+    ByKey, Conversation, ConversationKey, Conversations, DeliveryState, Feedback, Filter, Fingerprint, Known,
+    MAX_TAGS, MessageNumber, PAUSED_FOR, Page, Reception, Recorded, Response, Sign, Subscribers, Tag, Tagged,
+    fingerprint_key, of_key, tenant_of,
 };
 pub use error::StateError;
 pub use tables::Tables;

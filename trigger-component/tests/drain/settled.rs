@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeZone, Utc};
 use platform::testing::{FakeHost, run};
 use platform::{Clock, Deadline};
-use state::ledger::{AlertId, Ledger, NewAlert, Record, Status, Withdrawn};
+use state::ledger::{AlertId, Ledger, NewAlert, Record, Shown, Status, Withdrawn};
 use state::runs::{Figures, Overview, Runs};
 use state::{ConversationKey, Tables};
 use storage_account::Account;
@@ -45,7 +45,9 @@ fn accept(sim: &Sim, conversation: &str, text: &str) -> AlertId {
         id: id.clone(),
         conversation: key.as_str().to_owned(),
         status: Status::Queued,
+        due: None,
         until: None,
+        tag: None,
         call: None,
         key: None,
     };
@@ -113,7 +115,8 @@ fn alerts_of_a_run_that_is_killed_at_any_moment_end_and_are_counted_once() {
             let record = record(&sim, id);
             missed += usize::from(!record.status.is_final());
             let expected = if *id == ids[4] { Status::Dead } else { Status::Delivered };
-            assert_eq!(record.settled_status(wall(&sim)), expected, "killed after {after} ms: {record:?}");
+            let shown = record.shown(wall(&sim));
+            assert_eq!(shown.as_str(), expected.as_str(), "killed after {after} ms: {record:?}");
         }
         let figures = overview(&sim).figures;
         assert_eq!(ended(&figures), 6, "killed after {after} ms: {figures:?}");
@@ -158,7 +161,7 @@ fn alert_whose_delivery_nobody_recorded_cannot_be_cancelled_any_more() {
     poll_for(&sim, seconds(12));
     let found = record(&sim, &id);
     assert!(found.missed_at.is_some(), "{found:?}");
-    assert_eq!(found.settled_status(wall(&sim)), Status::Queued, "a run may still meet the message");
+    assert_eq!(found.shown(wall(&sim)), Shown::Status(Status::Queued), "a run may still meet the message");
     poll_for(&sim, seconds(125));
     assert_eq!(cancel(&sim), Withdrawn::TooLate(Status::Delivered));
 }
@@ -177,7 +180,11 @@ fn message_that_a_killed_run_made_visible_is_met_again_and_ends_by_itself() {
     poll_for(&sim, seconds(60));
     let found = record(&sim, &id);
     assert!(found.missed_at.is_some(), "{found:?}");
-    assert_eq!(found.settled_status(wall(&sim) + chrono::TimeDelta::days(1)), Status::Dead, "{found:?}");
+    assert_eq!(
+        found.shown(wall(&sim) + chrono::TimeDelta::days(1)),
+        Shown::Status(Status::Dead),
+        "{found:?}"
+    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Clock, HttpClient, Randomness};
 use storage_table::{Conditional, Entity, TableError};
 
-use super::record::KEPT;
+use super::shown::later;
 use super::{Ledger, Record, RecordKey, Status, contended};
 
 /// How long after a message became visible a run should have met it.
@@ -44,10 +44,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             if record.status.is_final() {
                 return Ok(Missed::Ended(record.status));
             }
-            // An alert that is not due yet is hidden until it is due. The record is kept for some days after
-            // that.
-            let due = record.ends_at.map_or(now, |ends_at| ends_at - KEPT);
-            let missing_from = visible_at.max(due).max(now) + MET_WITHIN;
+            // An alert that is not due yet is hidden until it is due.
+            let missing_from = later(visible_at.max(record.due()).max(now), MET_WITHIN);
             let mut change = Entity::new(key.to_key());
             change.int64("missedAt", now.timestamp_millis());
             change.int64("missingFrom", missing_from.timestamp_millis());

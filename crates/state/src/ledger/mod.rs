@@ -10,6 +10,7 @@ mod claim;
 mod clean;
 mod key;
 mod record;
+mod replay;
 
 use std::collections::BTreeMap;
 
@@ -24,6 +25,7 @@ pub use answers::{Allowance, Allowed};
 pub use claim::Claim;
 pub use key::{AlertId, CallId, Period, RecordKey};
 pub use record::{CallNote, KEPT, KEY_TERM, NewAlert, Record, Status, Transition};
+pub use replay::{Reopened, Replay};
 
 use crate::Tables;
 

@@ -26,7 +26,9 @@ const DIGITS: usize = 14;
 const MAX_ID_CHARACTERS: usize = 64;
 /// The most characters of a stored reason.
 const MAX_REASON_CHARACTERS: usize = 500;
-/// The first characters after the digits of every row key.
+/// The most empty answers of the service for one page.
+const MAX_EMPTY_PAGES: usize = 8;
+/// The character after the digits of every row key.
 const AFTER_DIGITS: char = '.';
 /// A character that sorts before all others that a row key may hold.
 const LOWEST: char = '!';
@@ -214,14 +216,22 @@ impl<'a, H: HttpClient + Clock + Randomness> DeadLetters<'a, H> {
         }
     }
 
-    /// Reads up to `most` rows that come after `after` in the list, with one call. The service may return
-    /// fewer.
+    /// Reads up to `most` rows that come after `after` in the list. The service may return fewer. An empty
+    /// answer of the service is no end, so the bot then asks for the rows that follow.
     pub async fn page(&self, after: Option<&DeadLetterId>, most: u16) -> Result<DeadPage, TableError> {
         let from = after.map(|after| format!("{after}{LOWEST}")).unwrap_or_default();
         let filter = Filter::partition(&self.partition).rows(&from, AFTER_ALL);
-        let page = self.table.query(&Query { filter, top: most, select: Vec::new() }, None).await?;
-        let letters = page.entities.iter().filter_map(DeadLetter::read).collect();
-        Ok(DeadPage { letters, has_more: page.next.is_some() })
+        let query = Query { filter, top: most, select: Vec::new() };
+        let (mut letters, mut next) = (Vec::new(), None);
+        for _ in 0..MAX_EMPTY_PAGES {
+            let page = self.table.query(&query, next.as_ref()).await?;
+            letters.extend(page.entities.iter().filter_map(DeadLetter::read));
+            next = page.next;
+            if !letters.is_empty() || next.is_none() {
+                break;
+            }
+        }
+        Ok(DeadPage { has_more: next.is_some() && !letters.is_empty(), letters })
     }
 
     /// Finds the rows with these digests. Reads at most `pages` pages of a thousand rows, and returns whether
@@ -324,6 +334,8 @@ mod tests {
         expected.reverse();
         let first = run(dead.page(None, 3)).unwrap();
         assert_eq!((first.letters.as_slice(), first.has_more), (&expected[..3], true));
+        world.tables.borrow_mut().answer_empty_pages(2);
+        assert_eq!(run(dead.page(None, 3)).unwrap(), first, "an empty answer of the service is no end");
         let rest = run(dead.page(Some(&expected[2].id), 3)).unwrap();
         assert_eq!((rest.letters.as_slice(), rest.has_more), (&expected[3..], false));
         assert_eq!(run(dead.read(&expected[1].id)).unwrap().as_ref(), Some(&expected[1]));

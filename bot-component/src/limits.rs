@@ -9,6 +9,9 @@ pub(crate) const MAX_BODY_BYTES: usize = 256 * 1024;
 /// of a page in one batch.
 pub(crate) const MAX_TARGETS: usize = 100;
 
+/// The most ids of one replay.
+pub(crate) const MAX_IDS: usize = 100;
+
 /// The most pages of one call, because a call has 30 s, and each conversation takes a Put.
 pub(crate) const MAX_PAGES: usize = 10;
 

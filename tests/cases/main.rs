@@ -9,6 +9,7 @@ mod broken_answers;
 mod browser;
 mod components;
 mod cron;
+mod dead_letters;
 mod direct_line;
 mod doctor;
 mod documents;
@@ -77,6 +78,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("browser", browser::CASES),
     ("components", components::CASES),
     ("cron", cron::CASES),
+    ("dead_letters", dead_letters::CASES),
     ("direct_line", direct_line::CASES),
     ("doctor", doctor::CASES),
     ("documents", documents::CASES),

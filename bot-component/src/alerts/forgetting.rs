@@ -1,18 +1,21 @@
 //! `DELETE /api/targets/{conversation}`: deletes a conversation, and its messages in the poison queue.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
-use envelope::{Arrival, Envelope, EnvelopeId};
-use futures_util::{StreamExt, stream};
 use http::{Response, StatusCode};
 use platform::{Deadline, Host, Level, answer};
 use serde_json::json;
 use state::ConversationKey;
-use storage_queue::{MessageId, PopReceipt, QueueClient, QueueError};
+use state::runs::DeadLetterId;
+use storage_queue::QueueError;
+use storage_table::TableError;
 
 use super::caller::Caller;
 use super::grant::Scope;
+use super::operating::dead::{Letter, dead_letters};
+use super::poison_walk::PoisonWalk;
 use crate::conversation;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::{BotSettings, CallerSettings};
@@ -21,13 +24,8 @@ use crate::settings::{BotSettings, CallerSettings};
 const WITHIN: Duration = Duration::from_secs(20);
 /// The search begins no Get after this time.
 const SEARCH_WITHIN: Duration = Duration::from_secs(15);
-/// How long the search hides each message. At its end, the search makes the messages visible that it did not
-/// delete. If the bot is killed before, they become visible after this time.
-const LEASE_SECONDS: u32 = 30;
-/// How many messages the search makes visible at once.
-const RELEASED_AT_ONCE: usize = 8;
-/// The most messages that a Get returns.
-const BATCH: u8 = 32;
+/// The most pages of a thousand rows that are read to find the rows of messages that name none.
+const MAX_DIGEST_PAGES: u32 = 4;
 
 /// The result of the search in the poison queue.
 #[derive(Debug, Default)]
@@ -38,6 +36,10 @@ struct Search {
     unreadable: u32,
     /// Whether the search read every message.
     is_complete: bool,
+    /// The rows of the removed messages in the list of dead letters.
+    rows: Vec<DeadLetterId>,
+    /// The digests of the removed messages that name no row.
+    digests: BTreeSet<String>,
 }
 
 /// Deletes the conversation as `deleteUserData` does, and deletes its messages in the poison queue. The bot
@@ -57,7 +59,8 @@ pub(super) async fn delete<H: Host>(
         host.event(Level::Error, "poison.not-searched", json!({"reason": error.to_string()}));
         AlertRejection::PoisonNotSearched
     })?;
-    let Search { removed, unreadable, is_complete } = search;
+    remove_rows(host, &settings, &search, deadline).await;
+    let Search { removed, unreadable, is_complete, .. } = search;
     let fields = json!({
         "conversation": key.as_str(), "removed": removed, "unreadable": unreadable, "complete": is_complete,
     });
@@ -73,41 +76,49 @@ async fn search_poison<H: Host>(
     search_until: Deadline,
 ) -> Result<Search, QueueError> {
     let name = settings.queue.name.poison();
-    let poison = QueueClient::new(host, &settings.queue.account, &name, deadline);
+    let mut walk = PoisonWalk::new(host, settings, &name, deadline, search_until);
     let mut search = Search::default();
-    let mut others = Vec::new();
-    while !search_until.has_passed(host) {
-        let messages = match poison.get(BATCH, LEASE_SECONDS).await {
-            Ok(messages) if !messages.is_empty() => messages,
-            Ok(_) | Err(QueueError::QueueMissing) => {
-                search.is_complete = true;
-                break;
-            }
-            Err(error) => return Err(error),
-        };
+    while let Some(messages) = walk.next().await? {
         for message in messages {
-            let id = EnvelopeId::of_queue_message(message.id.as_str());
-            let arrival = Arrival { id, at: message.insertion_time };
-            match Envelope::decode(&message.text, None, arrival) {
-                Ok((envelope, _)) if ConversationKey::of(&envelope.address) == *key => {
-                    poison.delete(&message.id, &message.pop_receipt).await?;
+            let letter = Letter::open(&message.id, message.insertion_time, &message.text, None);
+            match letter.envelope() {
+                Some(_) if letter.conversation() == key.as_str() => {
+                    walk.delete(&message).await?;
                     search.removed += 1;
+                    match letter.row() {
+                        Some(row) => search.rows.push(row),
+                        None => _ = search.digests.insert(letter.digest),
+                    }
                 }
-                Ok(_) => others.push((message.id, message.pop_receipt)),
-                Err(_) => {
+                Some(_) => walk.leave(&message),
+                None => {
                     search.unreadable += 1;
-                    others.push((message.id, message.pop_receipt));
+                    walk.leave(&message);
                 }
             }
         }
     }
-    // The next search must find these messages, and not an empty queue.
-    let release = async |(id, receipt): (MessageId, PopReceipt)| {
-        if let Err(error) = poison.hide(&id, &receipt, 0, None).await {
-            host.event(Level::Warn, "poison.not-released", json!({"reason": error.to_string()}));
-        }
-    };
-    let release = &release;
-    stream::iter(others).for_each_concurrent(RELEASED_AT_ONCE, release).await;
+    search.is_complete = walk.is_at_end();
+    // The next search must find the other messages, and not an empty queue.
+    walk.end().await;
     Ok(search)
+}
+
+/// Deletes the rows of the removed messages from the list of dead letters. A row that stays names only the
+/// conversation's key, and an operator can drop it.
+async fn remove_rows<H: Host>(host: &H, settings: &BotSettings, search: &Search, deadline: Deadline) {
+    let dead = dead_letters(host, settings, deadline);
+    let removed = async {
+        let mut rows = search.rows.clone();
+        if !search.digests.is_empty() {
+            rows.extend(dead.with_digests(&search.digests, MAX_DIGEST_PAGES).await?.0.into_values());
+        }
+        for row in rows {
+            dead.remove(&row).await?;
+        }
+        Ok::<_, TableError>(())
+    };
+    if let Err(error) = removed.await {
+        host.event(Level::Warn, "dead.not-removed", json!({"reason": error.to_string()}));
+    }
 }

@@ -27,6 +27,7 @@ mod operating;
 #[cfg(test)]
 mod pages;
 mod paging;
+mod poison_walk;
 mod request_id;
 mod status;
 mod tags;

@@ -7,7 +7,7 @@ use state::{MAX_TAGS, StateError};
 use storage_table::TableError;
 use thiserror::Error;
 
-use crate::limits::MAX_TARGETS;
+use crate::limits::{MAX_IDS, MAX_TARGETS};
 
 /// Why the bot refused a call of another program. The call queued nothing.
 #[derive(Debug, Clone, Error)]
@@ -37,6 +37,12 @@ pub(crate) enum AlertRejection {
     TooManyTags,
     #[error("conversation: deleted, but the poison queue may still hold its messages; send the call again")]
     PoisonNotSearched,
+    #[error("dead letter: no dead letter has this id; list them with GET /api/dead")]
+    NoSuchDeadLetter,
+    #[error("ids: expected at most {MAX_IDS} elements, found {ids}; send several calls")]
+    TooManyIds { ids: usize },
+    #[error("poison queue: cannot be reached; nothing is lost, so send the call again")]
+    PoisonNotReached,
     #[error("id: no alert with this id is known to the key; use an id from an answer of POST /api/alerts")]
     NoSuchAlert,
     #[error("id: the alert is already {}; only an alert that waits can be cancelled", .0.as_str())]
@@ -75,7 +81,11 @@ impl AlertRejection {
             Self::NoSuchAlert => (StatusCode::NOT_FOUND, "AlertNotFound"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "MessageSizeTooBig"),
             Self::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "IdempotencyKeyReused"),
-            Self::PoisonNotSearched => (StatusCode::SERVICE_UNAVAILABLE, "QueueUnavailable"),
+            Self::NoSuchDeadLetter => (StatusCode::NOT_FOUND, "DeadLetterNotFound"),
+            Self::TooManyIds { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "TooManyIds"),
+            Self::PoisonNotSearched | Self::PoisonNotReached => {
+                (StatusCode::SERVICE_UNAVAILABLE, "QueueUnavailable")
+            }
             Self::StateUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "StateUnavailable"),
         }
     }

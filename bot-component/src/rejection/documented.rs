@@ -16,7 +16,7 @@ use trigger_component::PollRefusal;
 use super::{AlertRejection, Rejection, TriggerRefusal, Undelivered};
 use crate::alerts::not_confirmed;
 use crate::invoke;
-use crate::limits::MAX_TARGETS;
+use crate::limits::{MAX_IDS, MAX_TARGETS};
 
 const COMMAND: &str = "UPDATE_ERRORS=1 cargo test -p bot-component documented";
 
@@ -251,6 +251,19 @@ fn alert_rejections() -> Vec<Advised<AlertRejection>> {
         )],
         Refusal::TooManyTags => [(Refusal::TooManyTags, "Remove a tag of the conversation first.")],
         Refusal::PoisonNotSearched => [(Refusal::PoisonNotSearched, "Send the same call again later.")],
+        Refusal::NoSuchDeadLetter => [(
+            Refusal::NoSuchDeadLetter,
+            "Do nothing if an earlier call replayed or dropped it. Otherwise compare the id with the answer to \
+             `GET /api/dead`."
+        )],
+        Refusal::TooManyIds { .. } => [(
+            Refusal::TooManyIds { ids: MAX_IDS + 1 },
+            "Send several calls, or name an outcome instead of ids."
+        )],
+        Refusal::PoisonNotReached => [(
+            Refusal::PoisonNotReached,
+            "Send the same call again later. The log has the reason (`poison.not-reached`)."
+        )],
         Refusal::NoSuchAlert => [(
             Refusal::NoSuchAlert,
             "Compare the id with the answer to `POST /api/alerts`, and use the key that sent the alert."

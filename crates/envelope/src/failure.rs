@@ -1,14 +1,20 @@
-//! The reason that the poller adds to an envelope when it moves the message to the poison queue.
+//! The reason that the poller adds to an envelope when it moves the message to the poison queue, and how the
+//! bot reads it there.
 
 use bot_framework::json::put;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use crate::time;
+use crate::{Envelope, time};
 
-/// The field `failure` of an envelope on the poison queue: `{outcome, reason, status?, at, attempts}`.
+/// The name of the field.
+const FIELD: &str = "failure";
+
+/// The field `failure` of an envelope on the poison queue: `{id, outcome, reason, status?, at, attempts}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
+    /// The id of the dead letter, which the table `<tableprefix>runs` lists.
+    pub id: String,
     /// The outcome, from the poller's closed list.
     pub outcome: &'static str,
     /// The reason, as a text for operators.
@@ -24,11 +30,50 @@ pub struct Failure {
 impl Failure {
     pub(crate) fn to_json(&self) -> Value {
         let mut object = Map::new();
+        put(&mut object, "id", Some(self.id.as_str()));
         put(&mut object, "outcome", Some(self.outcome));
         put(&mut object, "reason", Some(self.reason.as_str()));
         put(&mut object, "status", self.status);
         put(&mut object, "at", Some(time::to_text(self.at)));
         put(&mut object, "attempts", Some(self.attempts));
         object.into()
+    }
+}
+
+/// The field `failure` of an envelope, as far as it can be read. Another program may have written it, unless
+/// the seal of the envelope is valid.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FailureNote {
+    /// The id of the dead letter. Older pollers did not write it.
+    pub id: Option<String>,
+    /// The outcome.
+    pub outcome: Option<String>,
+    /// The reason, as a text for operators.
+    pub reason: Option<String>,
+    /// The HTTP status of the Connector's response.
+    pub status: Option<u16>,
+    /// The time at which the poller moved the message to the poison queue.
+    pub at: Option<DateTime<Utc>>,
+    /// How often the queue had handed out the message.
+    pub attempts: u32,
+}
+
+impl Envelope {
+    /// Takes the field `failure` out of an envelope; `None` if the envelope has no such field.
+    pub fn take_failure(&mut self) -> Option<FailureNote> {
+        let failure = self.rest.remove(FIELD)?;
+        let text = |name: &str| failure[name].as_str().map(str::to_owned);
+        let at = failure["at"].as_str().and_then(|at| DateTime::parse_from_rfc3339(at).ok());
+        Some(FailureNote {
+            id: text("id"),
+            outcome: text("outcome"),
+            reason: text("reason"),
+            status: failure["status"].as_u64().and_then(|status| u16::try_from(status).ok()),
+            at: at.map(|at| at.with_timezone(&Utc)),
+            attempts: failure["attempts"]
+                .as_u64()
+                .and_then(|count| u32::try_from(count).ok())
+                .unwrap_or_default(),
+        })
     }
 }

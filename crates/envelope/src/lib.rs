@@ -36,7 +36,7 @@ use serde_json::{Map, Value};
 pub use arrival::Arrival;
 pub use codec::{DecodeError, MAX_JSON_BYTES, TooLarge};
 pub use delivery::{Delivery, OnUncertain};
-pub use failure::Failure;
+pub use failure::{Failure, FailureNote};
 pub use id::EnvelopeId;
 pub use legacy::Shape;
 pub use run::{is_run_at_work, run_record_key};

@@ -5,8 +5,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use envelope::{
-    Arrival, DecodeError, Delivery, Envelope, EnvelopeId, Failure, MAX_JSON_BYTES, OnUncertain, SealKey,
-    SealState,
+    Arrival, DecodeError, Delivery, Envelope, EnvelopeId, Failure, FailureNote, MAX_JSON_BYTES, OnUncertain,
+    SealKey, SealState,
 };
 use serde_json::{Value, json};
 
@@ -198,6 +198,7 @@ fn record_of_the_poller_is_the_same_after_writing_and_reading() {
     envelope.expires = envelope.enqueued_at.checked_add_days(chrono::Days::new(31));
     assert_eq!(read(&envelope.encode(None).unwrap()).unwrap(), envelope);
     let failure = Failure {
+        id: "98204528800000.m".into(),
         outcome: "destinationGone",
         reason: "404 ConversationNotFound".into(),
         status: Some(404),
@@ -207,10 +208,23 @@ fn record_of_the_poller_is_the_same_after_writing_and_reading() {
     let text = envelope.encode_failed(None, &failure).unwrap();
     let json: Value = serde_json::from_slice(&STANDARD.decode(text).unwrap()).unwrap();
     let expected = json!({
-        "outcome": "destinationGone", "reason": "404 ConversationNotFound", "status": 404,
+        "id": "98204528800000.m", "outcome": "destinationGone", "reason": "404 ConversationNotFound", "status": 404,
         "at": "2026-11-23T22:00:00.000Z", "attempts": 3,
     });
     assert_eq!(json["failure"], expected);
+    let mut dead = read(&json.to_string()).unwrap();
+    let note = FailureNote {
+        id: Some(failure.id),
+        outcome: Some(failure.outcome.into()),
+        reason: Some(failure.reason),
+        status: failure.status,
+        at: Some(failure.at),
+        attempts: failure.attempts,
+    };
+    assert_eq!((dead.take_failure(), dead.take_failure()), (Some(note), None));
+    assert_eq!(dead, envelope);
+    dead.rest.insert("failure".into(), json!({"id": 7, "status": -1, "at": "soon", "attempts": "x"}));
+    assert_eq!(dead.take_failure(), Some(FailureNote::default()), "another producer wrote the field");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use storage_account::{Account, Call, Failed, Sender, Service, encoded, header, p
 
 use crate::error::QueueError;
 use crate::names::{MessageId, PopReceipt, QueueName};
-use crate::xml::{self, QueueMessage};
+use crate::xml::{self, PeekedMessage, QueueMessage};
 
 const XML: HeaderValue = HeaderValue::from_static("application/xml");
 
@@ -226,6 +226,17 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
             .reading_the_answer();
         let answer = self.call(&call).await?;
         xml::read_messages(answer.body())?.into_iter().map(|mut fields| fields.take("MessageText")).collect()
+    }
+
+    /// [`QueueClient::peek`] with the ids and times of the messages. A message that cannot be read is left out.
+    pub async fn peek_messages(&self, count: u8) -> Result<Vec<PeekedMessage>, QueueError> {
+        let call = Call::new(Method::GET, self.path(&["messages"]))
+            .query("numofmessages", count)
+            .query("peekonly", true)
+            .reading_the_answer();
+        let answer = self.call(&call).await?;
+        let all = xml::read_messages(answer.body())?;
+        Ok(all.into_iter().filter_map(|fields| fields.into_peeked_message().ok()).collect())
     }
 
     /// Delete Message. If an earlier attempt may have taken effect, a missing message counts as deleted.

@@ -24,4 +24,4 @@ pub use error::QueueError;
 pub use names::{InvalidQueueName, MessageId, PopReceipt, QueueName};
 pub use settings::QueueSettings;
 pub use storage_account::{API_VERSION, Account, ConnectionStringError};
-pub use xml::QueueMessage;
+pub use xml::{PeekedMessage, QueueMessage};

@@ -27,6 +27,17 @@ pub struct QueueMessage {
     pub text: String,
 }
 
+/// A message that Peek Messages returned, without leasing it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeekedMessage {
+    /// The id of the message.
+    pub id: MessageId,
+    /// When the message was put on the queue.
+    pub insertion_time: DateTime<Utc>,
+    /// The text of the message.
+    pub text: String,
+}
+
 /// The fields of a message that an answer holds. The answer to Put Message has no text and no count, and the
 /// answer to Peek Messages has no receipt.
 #[derive(Debug, Default)]
@@ -53,6 +64,16 @@ impl Fields {
                 .take("DequeueCount")?
                 .parse()
                 .map_err(|_| unreadable("DequeueCount is not a number"))?,
+            text: self.take("MessageText")?,
+        })
+    }
+}
+
+impl Fields {
+    pub(crate) fn into_peeked_message(mut self) -> Result<PeekedMessage, QueueError> {
+        Ok(PeekedMessage {
+            id: MessageId(self.take("MessageId")?),
+            insertion_time: self.take_time("InsertionTime")?,
             text: self.take("MessageText")?,
         })
     }

@@ -9,6 +9,7 @@ use envelope::SealKey;
 use platform::{Host, Level};
 use serde_json::json;
 use state::ledger::Ledger;
+use state::runs::DeadLetters;
 use storage_queue::{QueueClient, QueueError};
 
 pub(crate) use poison::{PoisonCopy, Poisoned};
@@ -26,6 +27,8 @@ pub(crate) struct Queues<'a, H> {
     pub(crate) main: QueueClient<'a, H>,
     pub(crate) poison: QueueClient<'a, H>,
     pub(crate) ledger: &'a Ledger<'a, H>,
+    /// The list of the messages on the poison queue.
+    pub(crate) dead: DeadLetters<'a, H>,
     pub(crate) seal_key: Option<&'a SealKey>,
     pub(crate) warnings: Warnings,
 }

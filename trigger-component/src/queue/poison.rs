@@ -1,9 +1,12 @@
 //! Moves messages to the poison queue.
 
-use envelope::{Envelope, Failure, SealState};
+use chrono::{DateTime, Utc};
+use envelope::{Envelope, EnvelopeId, Failure, SealState};
 use platform::{Host, Level, Traceparent};
 use serde_json::json;
+use state::ConversationKey;
 use state::ledger::{RecordKey, Status, Transition};
+use state::runs::{DeadLetter, DeadLetterId, digest_of};
 use storage_queue::{PutOptions, QueueMessage, TimeToLive};
 
 use super::Queues;
@@ -15,9 +18,42 @@ use crate::schedule::Leased;
 pub(crate) struct PoisonCopy<'m> {
     pub(crate) message: &'m QueueMessage,
     pub(crate) record: RecordKey,
+    /// The envelope, if the message holds one.
     pub(crate) envelope: Option<&'m Envelope>,
+    /// Whether the bot wrote the envelope, so that it can be replayed.
+    pub(crate) is_genuine: bool,
     pub(crate) why: PoisonReason,
     pub(crate) reason: &'m str,
+    /// The HTTP status of the Connector's response, if there was a response.
+    pub(crate) status: Option<u16>,
+}
+
+impl PoisonCopy<'_> {
+    /// The row that lists the message, which is put on the poison queue with this text.
+    fn letter(&self, text: &str, now: DateTime<Utc>) -> DeadLetter {
+        let Self { message, envelope, .. } = self;
+        let alert = envelope.map(|envelope| envelope.id.excerpt().into_owned());
+        let conversation =
+            envelope.map(|envelope| ConversationKey::of(&envelope.address).as_str().to_owned());
+        DeadLetter {
+            id: id_of(message),
+            alert: alert.unwrap_or_default(),
+            conversation: conversation.unwrap_or_default(),
+            outcome: self.why.as_str().to_owned(),
+            reason: self.reason.to_owned(),
+            status: self.status,
+            died_at: now,
+            enqueued_at: envelope.map_or(message.insertion_time, |envelope| envelope.enqueued_at),
+            expires_at: envelope.and_then(|envelope| envelope.expires),
+            attempts: message.dequeue_count,
+            is_genuine: self.is_genuine,
+            digest: digest_of(text),
+        }
+    }
+}
+
+fn id_of(message: &QueueMessage) -> DeadLetterId {
+    DeadLetterId::of(message.id.as_str(), message.insertion_time)
 }
 
 /// Whether the message is in the poison queue now.
@@ -40,6 +76,7 @@ impl<H: Host> Queues<'_, H> {
     ) -> Poisoned {
         let Leased { message, envelope, seal, .. } = leased;
         let failure = Failure {
+            id: id_of(message).as_str().to_owned(),
             outcome: why.as_str(),
             reason: reason.to_owned(),
             status,
@@ -57,22 +94,31 @@ impl<H: Host> Queues<'_, H> {
         };
         // With the reason, the text may be longer than a message can be. Then the text is copied unchanged.
         let text = text.unwrap_or_else(|_| message.text.clone());
-        let envelope = Some(envelope);
-        self.put_poison_copy(
-            PoisonCopy { message, record: leased.record.clone(), envelope, why, reason },
-            &text,
-        )
-        .await
+        // A message of an older format has no id, so that the bot could not recognise a second copy of it.
+        let is_sealed = *seal == SealState::Valid || self.seal_key.is_none();
+        let copy = PoisonCopy {
+            message,
+            record: leased.record.clone(),
+            envelope: Some(envelope),
+            is_genuine: is_sealed && !envelope.shape.is_legacy(),
+            why,
+            reason,
+            status,
+        };
+        self.put_poison_copy(copy, &text).await
     }
 
-    /// Puts a copy into the poison queue, records that in the ledger, and deletes the message. The Put comes
-    /// before the Delete, so that a failure in between leaves two copies and never none. The record in the
-    /// ledger keeps a later run from putting a third copy.
+    /// Lists a message as a dead letter, puts a copy into the poison queue, records that in the ledger, and
+    /// deletes the message. The row of the list comes first, so that every message of the poison queue is
+    /// listed. The Put comes before the Delete, so that a failure in between leaves two copies and never none.
+    /// The record in the ledger keeps a later run from putting a third copy.
     pub(crate) async fn put_poison_copy(&self, copy: PoisonCopy<'_>, text: &str) -> Poisoned {
-        let PoisonCopy { message, record, envelope, why, reason } = copy;
+        let letter = copy.letter(text, self.host.now());
+        let PoisonCopy { message, record, envelope, why, reason, .. } = copy;
+        let id = envelope.map(|envelope| &envelope.id);
         let trace = envelope.and_then(|envelope| envelope.traceparent.as_ref());
         let fields = json!({
-            "run": self.run, "envelope": envelope.map(|envelope| envelope.id.excerpt()), "message": message.id.as_str(), "outcome": why.as_str(),
+            "run": self.run, "envelope": id.map(EnvelopeId::excerpt), "message": message.id.as_str(), "outcome": why.as_str(),
             "reason": reason,
         });
         self.host.event(Level::Warn, "alert.poisoned", Traceparent::add_to(trace, fields));
@@ -80,6 +126,10 @@ impl<H: Host> Queues<'_, H> {
             let fields = json!({"run": self.run, "message": message.id.as_str(), "reason": reason});
             self.host.event(level, event, Traceparent::add_to(trace, fields));
         };
+        // Without its row, the message is still in the poison queue, and a list with texts shows it.
+        if let Err(error) = self.dead.record(&letter).await {
+            self.warn_once("dead.not-listed", &error);
+        }
         let options = PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() };
         if let Err(error) = self.poison.put_creating_queue_if_missing(text, options).await {
             log(Level::Error, "poison.put.failed", error.to_string());

@@ -11,7 +11,7 @@ use platform::{Deadline, Host, Level, SettingsError};
 use serde_json::json;
 use state::Conversations;
 use state::ledger::Ledger;
-use state::runs::{FreeLock, LockState, PauseReason, RunLock, Runs, Withdrawals};
+use state::runs::{DeadLetters, FreeLock, LockState, PauseReason, RunLock, Runs, Withdrawals};
 use storage_queue::{QueueClient, QueueError};
 use storage_table::TableError;
 use thiserror::Error;
@@ -292,6 +292,7 @@ async fn drain<H: Host>(
         main: QueueClient::new(host, &queue.account, &queue.name, hard_end),
         poison: QueueClient::new(host, &queue.account, &poison_name, hard_end),
         ledger: &ledger,
+        dead: DeadLetters::new(host, &queue.account, tables, queue.name.as_str(), hard_end),
         seal_key: settings.seal_key.as_ref(),
         warnings: Warnings::default(),
     };
@@ -344,8 +345,15 @@ async fn drain<H: Host>(
         let fields = json!({"run": run, "note": "servicehosts: names this machine; use that for tests only"});
         host.event(Level::Warn, "trust.loopback", fields);
     }
-    log.report.storage_retries =
-        queues.main.retries() + queues.poison.retries() + runs.retries() + ledger.retries();
+    log.report.storage_retries = [
+        queues.main.retries(),
+        queues.poison.retries(),
+        queues.dead.retries(),
+        runs.retries(),
+        ledger.retries(),
+    ]
+    .iter()
+    .sum();
     result
 }
 

@@ -85,7 +85,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
             match Envelope::decode(&message.text, seal_key, arrival) {
                 Ok((mut envelope, seal)) => {
                     // An operator has put the message back from the poison queue, so its counts start anew.
-                    if envelope.rest.remove("failure").is_some() {
+                    if envelope.take_failure().is_some() {
                         envelope.delivery = Delivery::default();
                     }
                     self.opened.push(Leased::new(message, envelope, seal, seal_key.is_some(), leased_at));
@@ -118,7 +118,15 @@ impl<'a, H: Host> Run<'a, '_, H> {
                 return Event::Poisoned(Count::AlreadyPoisoned);
             }
             let why = PoisonReason::Unreadable;
-            let copy = PoisonCopy { message: &message, record, envelope: None, why, reason: &reason };
+            let copy = PoisonCopy {
+                message: &message,
+                record,
+                envelope: None,
+                is_genuine: false,
+                why,
+                reason: &reason,
+                status: None,
+            };
             Event::Poisoned(match context.queues.put_poison_copy(copy, &message.text).await {
                 Poisoned::Yes(_) => Count::Poisoned(why),
                 Poisoned::No => Count::StorageTrouble,

@@ -1,32 +1,79 @@
-//! The dead letters: `GET /api/dead`, `POST /api/dead/replay`, `DELETE /api/dead/{id}`.
+//! The dead letters, i.e. the messages of the poison queue: `GET /api/dead`, `POST /api/dead/replay`,
+//! `DELETE /api/dead/{id}`.
 
-use http::Request;
-use platform::{Host, RequestBody};
+mod body;
+mod drop;
+mod letter;
+mod list;
+mod replay;
+mod why;
 
-use super::super::caller::Caller;
-use crate::answered::Answered;
-use crate::rejection::Rejection;
+use std::time::Duration;
 
-pub(in super::super) async fn get<H: Host>(
-    _host: &H,
-    _query: &str,
-    _caller: &Caller,
-) -> Result<Answered, Rejection> {
-    Err(Rejection::NoSuchRoute)
+use platform::{Deadline, Host, Level};
+use serde_json::json;
+use state::runs::{DeadLetterId, DeadLetters};
+use storage_queue::QueueError;
+
+use crate::rejection::AlertRejection;
+use crate::settings::BotSettings;
+
+pub(in super::super) use drop::delete;
+pub(in super::super) use letter::Letter;
+pub(in super::super) use list::get;
+pub(in super::super) use replay::post as replay;
+
+/// The longest time for the calls to the storage account, because hosted platforms end a request after 30 s.
+const WITHIN: Duration = Duration::from_secs(18);
+
+/// The id prefix of a message without a row. The message's own id on the poison queue follows.
+const OF_MESSAGE: &str = "m.";
+
+/// The longest id of a message. The service's ids have 36 characters.
+const MAX_MESSAGE_ID_CHARACTERS: usize = 64;
+
+/// A dead letter, as a caller names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Named {
+    /// By its row.
+    Row(DeadLetterId),
+    /// A message without a row, by its id on the poison queue. An old poller or another program put it there.
+    Message(String),
 }
 
-pub(in super::super) async fn replay<H: Host>(
-    _host: &H,
-    _request: Request<impl RequestBody>,
-    _caller: &Caller,
-) -> Result<Answered, Rejection> {
-    Err(Rejection::NoSuchRoute)
+impl Named {
+    fn parse(text: &str) -> Option<Self> {
+        match text.strip_prefix(OF_MESSAGE) {
+            Some(id) if (1..=MAX_MESSAGE_ID_CHARACTERS).contains(&id.len()) => {
+                Some(Self::Message(id.to_owned()))
+            }
+            Some(_) => None,
+            None => DeadLetterId::parse(text).map(Self::Row),
+        }
+    }
+
+    fn to_text(&self) -> String {
+        match self {
+            Self::Row(id) => id.as_str().to_owned(),
+            Self::Message(id) => [OF_MESSAGE, id].concat(),
+        }
+    }
 }
 
-pub(in super::super) async fn delete<H: Host>(
-    _host: &H,
-    _id: &str,
-    _caller: &Caller,
-) -> Result<Answered, Rejection> {
-    Err(Rejection::NoSuchRoute)
+/// The list of dead letters. Calls end at `deadline` at the latest.
+pub(in super::super) fn dead_letters<'a, H: Host>(
+    host: &'a H,
+    settings: &'a BotSettings,
+    deadline: Deadline,
+) -> DeadLetters<'a, H> {
+    DeadLetters::new(host, &settings.queue.account, &settings.tables, settings.queue.name.as_str(), deadline)
 }
+
+/// Logs that the poison queue cannot be used, and returns the refusal.
+fn not_reached(host: &impl Host, error: &QueueError) -> AlertRejection {
+    host.event(Level::Error, "poison.not-reached", json!({"reason": error.to_string()}));
+    AlertRejection::PoisonNotReached
+}
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ mod key;
 mod list;
 mod missing;
 mod record;
+mod replay;
 mod shown;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ pub use key::{AlertId, CallId, Period, RecordKey};
 pub use list::{Listed, MAX_CALLS, Position, Wanted};
 pub use missing::Missed;
 pub use record::{CallNote, KEPT, KEY_TERM, NewAlert, Record, Status, Transition};
+pub use replay::{Reopened, Replay};
 pub use shown::{DEQUEUED_WITHIN, SETTLED_WITHIN, Shown};
 
 use crate::Tables;

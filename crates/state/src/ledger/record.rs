@@ -170,6 +170,8 @@ pub struct Record {
     pub missing_from: Option<DateTime<Utc>>,
     /// When a call claimed the alert that a trigger activity brought; `None` after the claim was released.
     pub taken_at: Option<DateTime<Utc>>,
+    /// When an operator replayed the alert.
+    pub replayed_at: Option<DateTime<Utc>>,
     /// The attempts so far, in a form that only the poller reads.
     pub tried: Option<String>,
     /// If the alert is in the poison queue: the id that its message had on the queue.
@@ -186,8 +188,11 @@ impl Record {
     /// Reads a record. A property that cannot be read counts as missing. An unknown status is read as
     /// [`Status::Queued`], so that the alert is not dropped because of it.
     pub(super) fn read(entity: &Entity) -> Self {
-        let time = |name: &str| entity.int(name).and_then(DateTime::from_timestamp_millis);
-        let text = |name: &str| entity.str(name).map(str::to_owned);
+        // A property cannot be removed by a merge. A zero or an empty text means that it no longer counts.
+        let time = |name: &str| {
+            entity.int(name).and_then(DateTime::from_timestamp_millis).filter(|at| *at > DateTime::UNIX_EPOCH)
+        };
+        let text = |name: &str| entity.str(name).filter(|text| !text.is_empty()).map(str::to_owned);
         let call = text("fingerprint").map(|fingerprint| CallNote {
             fingerprint,
             alerts: entity.int("alerts").and_then(|alerts| u32::try_from(alerts).ok()).unwrap_or(1),
@@ -213,7 +218,8 @@ impl Record {
             cancelled_at: time("cancelledAt"),
             missed_at: time("missedAt"),
             missing_from: time("missingFrom"),
-            taken_at: time("takenAt").filter(|at| *at > DateTime::UNIX_EPOCH),
+            taken_at: time("takenAt"),
+            replayed_at: time("replayedAt"),
             tried: text("tried"),
             message: text("message"),
             call,

@@ -136,12 +136,12 @@ impl Record {
         }
     }
 
-    /// When the alert was due. For the alerts of earlier versions, the time follows from the end of the
+    /// When the alert was due, or was replayed after that. For the alerts of earlier versions, the time follows from the end of the
     /// record.
     pub(super) fn due(&self) -> DateTime<Utc> {
         let accepted_at = self.accepted_at.unwrap_or_default();
         let due = self.due_at.or(self.ends_at.map(|ends_at| later(ends_at, -KEPT))).unwrap_or_default();
-        due.max(accepted_at)
+        due.max(accepted_at).max(self.replayed_at.unwrap_or_default())
     }
 }
 

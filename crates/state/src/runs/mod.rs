@@ -7,6 +7,7 @@
 //! and recovers the messages of the killed run. The age of a lock is computed from the service's clock only:
 //! the response's `Date` minus the record's `Timestamp`.
 
+mod dead;
 mod figures;
 mod in_hand;
 mod lines;
@@ -20,6 +21,7 @@ use platform::{Clock, Deadline, HttpClient, Randomness};
 use storage_account::Account;
 use storage_table::{Conditional, ETag, Entity, Found, Inserted, Key, TableClient, TableError, escape};
 
+pub use dead::{DeadLetter, DeadLetterId, DeadLetters, DeadPage, digest_of};
 pub use figures::{DELAY_BOUNDS_MILLISECONDS, Delays, Figures, LastRun, PausedConversation};
 pub use in_hand::InHand;
 pub use lines::StoredLine;

@@ -91,6 +91,8 @@ fn scheduled_alert_is_not_overdue_before_it_is_due_even_if_an_earlier_version_ac
     ] {
         assert_eq!(record.shown(at), expected, "{at}");
     }
+    let replayed = Record { due_at: Some(now()), replayed_at: Some(due), ..record.clone() };
+    assert_eq!(replayed.shown(due), Shown::Status(Status::Queued), "a replay begins a new term");
     let expiring = Record { due_at: Some(now()), ..record };
     assert_eq!(expiring.shown(now() + TimeDelta::days(3)), Shown::Overdue, "only its end is far away");
 }

@@ -1,0 +1,130 @@
+//! The content of one message of the poison queue.
+
+use chrono::{DateTime, Utc};
+use envelope::{Arrival, DecodeError, Envelope, EnvelopeId, FailureNote, SealKey, SealState};
+use serde_json::Value;
+use state::ConversationKey;
+use state::ledger::RecordKey;
+use state::runs::{DeadLetterId, digest_of};
+use storage_queue::MessageId;
+
+use super::Named;
+use super::why::Why;
+
+/// The member of an envelope that was replayed. It holds the outcome that the envelope had before.
+const REPLAYED: &str = "replayed";
+
+/// The content of a message of the poison queue.
+#[derive(Debug)]
+pub(in crate::alerts) struct Letter {
+    message_id: String,
+    inserted_at: DateTime<Utc>,
+    content: Result<(Envelope, SealState), DecodeError>,
+    /// The `failure` of the envelope. Other programs can write anything into it, unless the seal is valid.
+    pub(super) failure: FailureNote,
+    pub(in crate::alerts) digest: String,
+    is_sealing: bool,
+}
+
+impl Letter {
+    /// Reads a message with this text. With `seal_key`, the bot seals its messages.
+    pub(in crate::alerts) fn open(
+        message_id: &MessageId,
+        inserted_at: DateTime<Utc>,
+        text: &str,
+        seal_key: Option<&SealKey>,
+    ) -> Self {
+        let arrival = Arrival { id: EnvelopeId::of_queue_message(message_id.as_str()), at: inserted_at };
+        let mut content = Envelope::decode(text, seal_key, arrival);
+        let failure = content.as_mut().ok().and_then(|(envelope, _)| envelope.take_failure());
+        Self {
+            message_id: message_id.as_str().to_owned(),
+            inserted_at,
+            content,
+            failure: failure.unwrap_or_default(),
+            digest: digest_of(text),
+            is_sealing: seal_key.is_some(),
+        }
+    }
+
+    /// The row that the message names.
+    pub(in crate::alerts) fn row(&self) -> Option<DeadLetterId> {
+        self.failure.id.as_deref().and_then(DeadLetterId::parse)
+    }
+
+    /// The message as a dead letter without a row.
+    pub(super) fn without_row(&self) -> Named {
+        Named::Message(self.message_id.clone())
+    }
+
+    pub(super) fn is_message(&self, id: &str) -> bool {
+        self.message_id == id
+    }
+
+    pub(in crate::alerts) fn envelope(&self) -> Option<&Envelope> {
+        self.content.as_ref().ok().map(|(envelope, _)| envelope)
+    }
+
+    /// The outcome for which the message was moved to the poison queue, as far as the message shows it.
+    pub(super) fn outcome(&self) -> &str {
+        match (&self.failure.outcome, &self.content) {
+            (Some(outcome), _) => outcome,
+            (None, Err(_)) => "unreadable",
+            (None, Ok((_, SealState::Broken))) => "sealBroken",
+            (None, Ok(_)) => "unknown",
+        }
+    }
+
+    /// When the message was moved to the poison queue.
+    pub(super) fn died_at(&self) -> DateTime<Utc> {
+        self.failure.at.unwrap_or(self.inserted_at)
+    }
+
+    /// When the alert was accepted.
+    pub(super) fn enqueued_at(&self) -> DateTime<Utc> {
+        self.envelope().map_or(self.inserted_at, |envelope| envelope.enqueued_at)
+    }
+
+    /// The key of the conversation; empty if the message holds no envelope.
+    pub(in crate::alerts) fn conversation(&self) -> String {
+        let key = self.envelope().map(|envelope| ConversationKey::of(&envelope.address).as_str().to_owned());
+        key.unwrap_or_default()
+    }
+
+    /// The envelope to put on the queue again, marked and without the traces of the failure. The error is the
+    /// reason for which the message may not be sent.
+    pub(super) fn to_replay(&self, now: DateTime<Utc>) -> Result<Envelope, Why> {
+        let (envelope, seal) = self.content.as_ref().map_err(|_| Why::Unreadable)?;
+        match seal {
+            SealState::Broken => return Err(Why::Tampered),
+            SealState::Missing if self.is_sealing => return Err(Why::Unsealed),
+            SealState::Valid | SealState::Missing | SealState::Unchecked => {}
+        }
+        if envelope.shape.is_legacy() {
+            return Err(Why::OlderFormat);
+        }
+        if envelope.expires.is_some_and(|expires| expires <= now) {
+            return Err(Why::Expired);
+        }
+        let mut envelope =
+            Envelope { once: true, delivery: envelope::Delivery::default(), ..envelope.clone() };
+        envelope.rest.insert(REPLAYED.into(), Value::from(self.outcome()));
+        Ok(envelope)
+    }
+
+    /// The alert's record in the ledger, as the poller found it for the message on the queue. `row` names that
+    /// message. `None` if the message holds no envelope and has no row.
+    pub(super) fn record(&self, row: Option<&DeadLetterId>) -> Option<RecordKey> {
+        let put_at = row.map_or(self.inserted_at, DeadLetterId::inserted_at);
+        let Ok((envelope, seal)) = &self.content else {
+            return row.map(|row| RecordKey::of_message(row.message_id(), false, put_at));
+        };
+        let is_ours = *seal == SealState::Valid || !self.is_sealing;
+        let id = match row {
+            // The id of an older format is that of its message on the queue.
+            Some(row) if envelope.shape.is_legacy() => EnvelopeId::of_queue_message(row.message_id()),
+            _ => envelope.id.clone(),
+        };
+        Some(RecordKey::of_message(id.as_str(), is_ours, put_at))
+    }
+}

@@ -1,0 +1,189 @@
+//! `GET /api/dead`: lists the dead letters. The list comes from a table. Only a list with texts reads the
+//! poison queue, and only its 32 oldest messages, because a list must not hide messages from other calls.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bot_framework::json::put;
+use chrono::{DateTime, SecondsFormat, Utc};
+use http::StatusCode;
+use platform::{Deadline, Host, Level, answer, excerpt};
+use serde_json::{Map, Value, json};
+use state::runs::{DeadLetter, DeadLetterId, DeadLetters};
+use storage_queue::{QueueClient, QueueError};
+
+use super::body::ListQuery;
+use super::letter::Letter;
+use super::{WITHIN, dead_letters, not_reached};
+use crate::alerts::caller::Caller;
+use crate::alerts::grant::Scope;
+use crate::alerts::poison_walk::BATCH;
+use crate::answered::Answered;
+use crate::rejection::{AlertRejection, Rejection};
+use crate::settings::{BotSettings, CallerSettings};
+
+/// The rows of one call to the table, for a list with a condition.
+const ROWS_AT_ONCE: u16 = 500;
+/// The most calls to the table for one page of such a list.
+const MAX_CALLS: usize = 4;
+/// The most pages of a thousand rows that are read to recognise a message without a row.
+const MAX_DIGEST_PAGES: u32 = 4;
+/// The most characters that are shown of a message without an envelope.
+const MAX_RAW_CHARACTERS: usize = 300;
+
+pub(in crate::alerts) async fn get<H: Host>(
+    host: &H,
+    query: &str,
+    caller: &Caller,
+) -> Result<Answered, Rejection> {
+    caller.require(Scope::Operate)?;
+    let query = ListQuery::read(query).map_err(AlertRejection::from)?;
+    let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
+    let deadline = Deadline::after(host, WITHIN);
+    let dead = dead_letters(host, &settings, deadline);
+    let (letters, next) = page(&dead, &query).await?;
+    let name = settings.queue.name.poison();
+    let poison = QueueClient::new(host, &settings.queue.account, &name, deadline);
+    let messages = match poison.approximate_count().await {
+        Ok(messages) => messages,
+        Err(QueueError::QueueMissing) => 0,
+        Err(error) => return Err(not_reached(host, &error).into()),
+    };
+    let peeked = if query.with_texts { peek(host, &settings, &poison).await? } else { BTreeMap::new() };
+    let now = host.now();
+    // A message without a row belongs to no page, so the first page shows it.
+    let is_first = query.after.is_none() && !query.has_filter();
+    let without_row = if is_first { without_row(&dead, &letters, &peeked).await? } else { Vec::new() };
+    let shown: Vec<_> = without_row
+        .into_iter()
+        .map(|(letter, text)| show_message(letter, text, now))
+        .chain(letters.iter().map(|letter| {
+            let text = peeked.get(&letter.digest).map(|(_, text)| text.as_str());
+            show_row(letter, text, now)
+        }))
+        .collect();
+    let fields = json!({"dead": shown.len(), "messages": messages, "texts": query.with_texts});
+    caller.event(host, Level::Info, "dead.listed", fields);
+    let mut body = json!({"messages": messages, "dead": shown});
+    if let Some(next) = next {
+        body["next"] = next.as_str().into();
+    }
+    Ok(answer::json(StatusCode::OK, &body).into())
+}
+
+/// The rows of one page, and the last row that was read if more may follow.
+async fn page<H: Host>(
+    dead: &DeadLetters<'_, H>,
+    query: &ListQuery,
+) -> Result<(Vec<DeadLetter>, Option<DeadLetterId>), AlertRejection> {
+    let fits = |letter: &DeadLetter| {
+        query.outcome.as_ref().is_none_or(|outcome| *outcome == letter.outcome)
+            && query.conversation.as_ref().is_none_or(|key| key.as_str() == letter.conversation)
+    };
+    let at_once =
+        if query.has_filter() { ROWS_AT_ONCE } else { u16::try_from(query.limit).unwrap_or(u16::MAX) };
+    let (mut letters, mut last) = (Vec::new(), query.after.clone());
+    for _ in 0..MAX_CALLS {
+        let page = dead.page(last.as_ref(), at_once).await?;
+        let mut rows = page.letters.into_iter().peekable();
+        while let Some(letter) = rows.next() {
+            last = Some(letter.id.clone());
+            if fits(&letter) {
+                letters.push(letter);
+            }
+            if letters.len() >= query.limit {
+                let has_more = page.has_more || rows.peek().is_some();
+                return Ok((letters, last.filter(|_| has_more)));
+            }
+        }
+        if !page.has_more {
+            return Ok((letters, None));
+        }
+    }
+    Ok((letters, last))
+}
+
+/// The oldest messages of the poison queue, by their digests, with their texts.
+async fn peek<H: Host>(
+    host: &H,
+    settings: &BotSettings,
+    poison: &QueueClient<'_, H>,
+) -> Result<BTreeMap<String, (Letter, String)>, AlertRejection> {
+    let messages = match poison.peek_messages(BATCH).await {
+        Ok(messages) => messages,
+        Err(QueueError::QueueMissing) => Vec::new(),
+        Err(error) => return Err(not_reached(host, &error)),
+    };
+    let open = |message: storage_queue::PeekedMessage| {
+        let letter =
+            Letter::open(&message.id, message.insertion_time, &message.text, settings.seal_key.as_ref());
+        let text = match letter.envelope() {
+            Some(envelope) => envelope.text.clone(),
+            None => message.text.chars().take(MAX_RAW_CHARACTERS).collect(),
+        };
+        (letter.digest.clone(), (letter, text))
+    };
+    Ok(messages.into_iter().map(open).collect())
+}
+
+/// The messages for which there is no row. If the list is too long to know that, there are none.
+async fn without_row<'p, H: Host>(
+    dead: &DeadLetters<'_, H>,
+    letters: &[DeadLetter],
+    peeked: &'p BTreeMap<String, (Letter, String)>,
+) -> Result<Vec<&'p (Letter, String)>, AlertRejection> {
+    let mut unknown: BTreeSet<String> = peeked.keys().cloned().collect();
+    for letter in letters {
+        unknown.remove(&letter.digest);
+    }
+    if unknown.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (known, is_complete) = dead.with_digests(&unknown, MAX_DIGEST_PAGES).await?;
+    unknown.retain(|digest| is_complete && !known.contains_key(digest));
+    Ok(unknown.iter().filter_map(|digest| peeked.get(digest)).collect())
+}
+
+fn show_row(letter: &DeadLetter, text: Option<&str>, now: DateTime<Utc>) -> Value {
+    let mut shown = Map::new();
+    put(&mut shown, "id", Some(letter.id.as_str()));
+    put(&mut shown, "alert", Some(letter.alert.as_str()));
+    put(&mut shown, "outcome", Some(letter.outcome.as_str()));
+    put(&mut shown, "reason", Some(letter.reason.as_str()));
+    put(&mut shown, "status", letter.status);
+    put_times(&mut shown, letter.died_at, letter.enqueued_at, now);
+    put(&mut shown, "conversation", Some(letter.conversation.as_str()).filter(|key| !key.is_empty()));
+    put(&mut shown, "attempts", Some(letter.attempts));
+    let has_expired = letter.expires_at.is_some_and(|expires_at| expires_at <= now);
+    put(&mut shown, "replayable", Some(letter.is_genuine && !has_expired));
+    put(&mut shown, "text", text);
+    shown.into()
+}
+
+fn show_message(letter: &Letter, text: &str, now: DateTime<Utc>) -> Value {
+    let mut shown = Map::new();
+    let alert = letter.envelope().map(|envelope| envelope.id.excerpt()).unwrap_or_default();
+    put(&mut shown, "id", Some(letter.without_row().to_text()));
+    put(&mut shown, "alert", Some(alert.as_ref()));
+    put(&mut shown, "outcome", Some(excerpt(letter.outcome()).as_ref()));
+    let reason = letter.failure.reason.as_deref().map(|reason| reason.chars().take(500).collect::<String>());
+    put(&mut shown, "reason", Some(reason.unwrap_or_else(|| "the message was not listed".to_owned())));
+    put(&mut shown, "status", letter.failure.status);
+    put_times(&mut shown, letter.died_at(), letter.enqueued_at(), now);
+    put(&mut shown, "conversation", Some(letter.conversation()).filter(|key| !key.is_empty()));
+    put(&mut shown, "attempts", Some(letter.failure.attempts));
+    put(&mut shown, "replayable", Some(letter.to_replay(now).is_ok()));
+    put(&mut shown, "text", Some(text));
+    shown.into()
+}
+
+fn put_times(
+    shown: &mut Map<String, Value>,
+    died_at: DateTime<Utc>,
+    enqueued_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) {
+    let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Millis, true);
+    put(shown, "diedAt", Some(time(died_at)));
+    put(shown, "enqueuedAt", Some(time(enqueued_at)));
+    put(shown, "ageSeconds", Some((now - died_at).num_seconds().max(0)));
+}

@@ -1,0 +1,167 @@
+//! Replays messages that the walk has found.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt, stream};
+use platform::{Host, Level};
+use serde_json::json;
+use state::ledger::{RecordKey, Reopened, Replay};
+
+use super::{Job, Replayer};
+use crate::alerts::operating::dead::Named;
+use crate::alerts::operating::dead::not_reached;
+use crate::alerts::operating::dead::why::Why;
+use crate::alerts::poison_walk::PoisonWalk;
+use crate::outbox::{Message, log_failed_put, put_options};
+use crate::rejection::AlertRejection;
+
+/// How many conversations are worked on at once.
+const CONVERSATIONS_AT_ONCE: usize = 8;
+
+/// The results of a replay.
+#[derive(Debug, Default)]
+pub(super) struct Results {
+    /// The dead letters that are on the queue again, with the ids of their alerts.
+    pub(super) replayed: Vec<(Named, String)>,
+    pub(super) refused: Vec<(Named, Why)>,
+    /// Whether the replay did not reach all dead letters.
+    pub(super) has_more: bool,
+}
+
+impl Results {
+    pub(super) fn refuse(&mut self, named: &Named, why: Why) {
+        self.refused.push((named.clone(), why));
+    }
+}
+
+/// The result for one message.
+enum Done {
+    Replayed { alert: String },
+    Refused(Why),
+}
+
+/// The shared state of the work on several conversations.
+struct Progress {
+    results: RefCell<Results>,
+    /// The first failure. After it, no further message is begun.
+    failure: RefCell<Option<AlertRejection>>,
+    is_stopped: Cell<bool>,
+}
+
+impl<H: Host> Replayer<'_, H> {
+    /// Replays these messages, several conversations at once, and those of one conversation in this order. A
+    /// failure ends the work. It is the result if nothing was done before.
+    pub(super) async fn act(
+        &self,
+        walk: &PoisonWalk<'_, H>,
+        jobs: Vec<Job>,
+        results: Results,
+    ) -> Result<Results, AlertRejection> {
+        let mut lanes: BTreeMap<String, Vec<Job>> = BTreeMap::new();
+        for job in jobs {
+            lanes.entry(job.letter.conversation()).or_default().push(job);
+        }
+        let progress = Progress {
+            results: RefCell::new(results),
+            failure: RefCell::default(),
+            is_stopped: Cell::new(false),
+        };
+        let progress = &progress;
+        let work = async |lane: Vec<Job>| {
+            for job in lane {
+                self.work(walk, &job, progress).await;
+            }
+        };
+        let work = &work;
+        stream::iter(lanes.into_values()).for_each_concurrent(CONVERSATIONS_AT_ONCE, work).await;
+        let results = progress.results.take();
+        match progress.failure.take() {
+            Some(failure) if results.replayed.is_empty() && results.refused.is_empty() => Err(failure),
+            _ => Ok(results),
+        }
+    }
+
+    /// Replays one message, and records the result. A message that stays in the poison queue is made visible.
+    async fn work(&self, walk: &PoisonWalk<'_, H>, job: &Job, progress: &Progress) {
+        let done = if progress.is_stopped.get() || self.act_until.has_passed(self.host) {
+            progress.results.borrow_mut().has_more = true;
+            None
+        } else {
+            match self.replay_one(walk, job).await {
+                Ok(done) => Some(done),
+                Err(failure) => {
+                    progress.is_stopped.set(true);
+                    progress.results.borrow_mut().has_more = true;
+                    progress.failure.borrow_mut().get_or_insert(failure);
+                    None
+                }
+            }
+        };
+        match done {
+            Some(Done::Replayed { alert }) => {
+                progress.results.borrow_mut().replayed.push((job.named(), alert));
+            }
+            Some(Done::Refused(why)) => {
+                progress.results.borrow_mut().refuse(&job.named(), why);
+                if !matches!(why, Why::Ended(_)) {
+                    walk.release(&job.message.id, &job.message.pop_receipt).await;
+                }
+            }
+            None => walk.release(&job.message.id, &job.message.pop_receipt).await,
+        }
+    }
+
+    async fn replay_one(&self, walk: &PoisonWalk<'_, H>, job: &Job) -> Result<Done, AlertRejection> {
+        let (message, record) = match self.message(job) {
+            Ok(made) => made,
+            Err(why) => return Ok(Done::Refused(why)),
+        };
+        let envelope = &message.envelope;
+        let conversation = job.letter.conversation();
+        let replay = Replay {
+            conversation: &conversation,
+            accepted_at: envelope.enqueued_at,
+            until: envelope.not_before.max(envelope.expires),
+            by: &self.caller.key,
+        };
+        match self.ledger.reopen(&record, &replay).await? {
+            Reopened::Yes => {}
+            Reopened::Newer => return Ok(Done::Refused(Why::Newer)),
+            Reopened::Ended(status) => {
+                self.delete(walk, job).await;
+                return Ok(Done::Refused(Why::Ended(status)));
+            }
+        }
+        let put = self.outbox.put(&message).await;
+        if let Err(error) = put.result {
+            log_failed_put(self.host, &envelope, &error, put.is_doubtful);
+            return Err(not_reached(self.host, &error));
+        }
+        self.delete(walk, job).await;
+        Ok(Done::Replayed { alert: envelope.id.excerpt().into_owned() })
+    }
+
+    /// Makes the message for the queue, and finds the alert's record.
+    fn message(&self, job: &Job) -> Result<(Message, RecordKey), Why> {
+        let now = self.host.now();
+        let envelope = job.letter.to_replay(now)?;
+        let record = job.letter.record(job.row.as_ref()).ok_or(Why::Unreadable)?;
+        let text = envelope.encode(self.settings.seal_key.as_ref()).map_err(|_| Why::TooLarge)?;
+        let options = put_options(&envelope, now);
+        Ok((Message { envelope, text, options }, record))
+    }
+
+    /// Deletes a message that must not be replayed again, and then its row. If that fails, the next replay
+    /// finds the message, and the ledger shows that it must not be sent.
+    async fn delete(&self, walk: &PoisonWalk<'_, H>, job: &Job) {
+        if let Err(error) = walk.delete(&job.message).await {
+            let fields = json!({"dead": job.named().to_text(), "reason": error.to_string()});
+            self.host.event(Level::Warn, "poison.not-deleted", fields);
+            return;
+        }
+        if let Some(row) = &job.row {
+            self.remove_row(row).await;
+        }
+    }
+}

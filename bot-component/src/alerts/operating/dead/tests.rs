@@ -1,0 +1,603 @@
+//! Tests of the routes, with fakes of the queue and the tables. The tests kill the bot after each of its calls.
+
+mod queues;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bot_framework::ConversationReference;
+use bot_framework::json::Fields;
+use bytes::Bytes;
+use chrono::TimeDelta;
+use envelope::{Arrival, Envelope, EnvelopeId, Failure, SealState};
+use http::Request;
+use platform::testing::{FakeHost, response, run};
+use platform::{Clock, Deadline, TransportError};
+use serde_json::{Value, json};
+use state::ConversationKey;
+use state::ledger::{AlertId, CallId, Ledger, NewAlert, Period, RecordKey, Status, Transition};
+use state::runs::{DeadLetter, DeadLetterId, DeadLetters, digest_of};
+use storage_table::testing::FakeTables;
+
+use crate::alerts::handle;
+use crate::settings::{BotSettings, CallerSettings};
+use queues::FakeQueues;
+
+const KEY: &str = "an-alert-key-for-tests";
+const QUEUE: &str = "bot-queue";
+const POISON: &str = "bot-queue-poison";
+
+/// A bot that seals, with fakes of the services.
+struct Bot {
+    host: Rc<FakeHost>,
+    settings: BotSettings,
+    queues: Rc<RefCell<FakeQueues>>,
+    tables: Rc<RefCell<FakeTables>>,
+    /// How many further calls reach a service. The later ones reach none, as if the bot were killed.
+    calls_left: Rc<Cell<usize>>,
+    /// How many further calls the table service does before it is busy.
+    table_calls_left: Rc<Cell<usize>>,
+    /// The alerts that people have got, in order.
+    shown: RefCell<Vec<String>>,
+}
+
+impl Bot {
+    fn new() -> Self {
+        let host = Rc::new(FakeHost::with_settings([
+            ("authmode", "anonymous"),
+            ("storageconnection", "UseDevelopmentStorage=true"),
+            ("queuename", QUEUE),
+            ("kick", "off"),
+            ("alertkey", KEY),
+            ("sealkey", "a seal key for tests"),
+        ]));
+        let settings = BotSettings::read(&*host, CallerSettings::read(&*host).unwrap()).unwrap();
+        let (queues, tables) =
+            (Rc::new(RefCell::new(FakeQueues::default())), Rc::new(RefCell::new(FakeTables::default())));
+        let (calls_left, table_calls_left) = (Rc::new(Cell::new(usize::MAX)), Rc::new(Cell::new(usize::MAX)));
+        let (clock, queue, table) = (Rc::downgrade(&host), queues.clone(), tables.clone());
+        let (left, table_left) = (calls_left.clone(), table_calls_left.clone());
+        host.answers(move |request| {
+            let spend = |left: &Cell<usize>| left.replace(left.get().saturating_sub(1)) > 0;
+            let now = clock.upgrade().map(|host| host.now()).unwrap_or_default();
+            if !spend(&left) {
+                return Some(Err(TransportError::Denied));
+            }
+            if request.uri().port_u16() == Some(10_001) {
+                return Some(Ok(queue.borrow_mut().answer(request, now)));
+            }
+            if !spend(&table_left) {
+                return Some(Ok(response(503, "")));
+            }
+            table.borrow_mut().answer(request, now).map(Ok)
+        });
+        Self { host, settings, queues, tables, calls_left, table_calls_left, shown: RefCell::default() }
+    }
+
+    fn deadline(&self) -> Deadline {
+        Deadline::after(&*self.host, Duration::from_secs(10))
+    }
+
+    fn ledger(&self) -> Ledger<'_, FakeHost> {
+        Ledger::new(&*self.host, &self.settings.queue.account, &self.settings.tables, self.deadline())
+    }
+
+    fn dead(&self) -> DeadLetters<'_, FakeHost> {
+        DeadLetters::new(
+            &*self.host,
+            &self.settings.queue.account,
+            &self.settings.tables,
+            QUEUE,
+            self.deadline(),
+        )
+    }
+
+    fn pass(&self, seconds: u64) {
+        self.host.elapsed.set(self.host.elapsed.get() + Duration::from_secs(seconds));
+    }
+
+    fn call(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let request =
+            Request::builder().method(method).uri(path).header("authorization", format!("Bearer {KEY}"));
+        let request = request.header("host", "localhost").header("content-type", "application/json");
+        let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
+        let answer = match run(handle(&*self.host, request.body(body).unwrap())) {
+            Ok(answered) => answered.into_reply(&*self.host).answer,
+            Err(rejection) => rejection.log_and_answer(&*self.host),
+        };
+        (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap_or_default())
+    }
+
+    fn replay(&self, body: &Value) -> (u16, Value) {
+        self.call("POST", "/api/dead/replay", body)
+    }
+
+    fn list(&self, query: &str) -> Value {
+        let (status, answer) = self.call("GET", &format!("/api/dead{query}"), &Value::Null);
+        assert_eq!(status, 200, "{answer}");
+        answer
+    }
+
+    /// Makes an alert with this text die, as the poller does. `change` changes its envelope before.
+    fn die(&self, text: &str, change: impl FnOnce(&mut Envelope)) -> Died {
+        let now = self.host.now();
+        let mut random = [0; 16];
+        platform::Randomness::fill(&*self.host, &mut random);
+        let id = CallId::random(Period::of(now), random).alert(0);
+        let mut envelope = Envelope::new(EnvelopeId::from_text(id.as_str()), address(), text, now);
+        (envelope.cancellable, envelope.stoppable) = (true, true);
+        envelope.delivery.tries = 5;
+        change(&mut envelope);
+        let alert = NewAlert {
+            id: id.clone(),
+            conversation: ConversationKey::of(&address()).as_str().to_owned(),
+            status: Status::Queued,
+            until: None,
+            call: None,
+            key: None,
+        };
+        run(self.ledger().accept(&alert)).unwrap();
+        let message = format!("799a2c63-e5ea-4d21-a5b9-{}", &id.as_str()[20..]);
+        let letter = DeadLetterId::of(&message, now);
+        let failure = Failure {
+            id: letter.as_str().to_owned(),
+            outcome: "permanent",
+            reason: "400 BadSyntax".into(),
+            status: Some(400),
+            at: now,
+            attempts: 1,
+        };
+        let text = envelope.encode_failed(self.settings.seal_key.as_ref(), &failure).unwrap();
+        let row = DeadLetter {
+            id: letter.clone(),
+            alert: id.as_str().to_owned(),
+            conversation: alert.conversation,
+            outcome: "permanent".into(),
+            reason: failure.reason,
+            status: Some(400),
+            died_at: now,
+            enqueued_at: envelope.enqueued_at,
+            expires_at: envelope.expires,
+            attempts: 1,
+            is_genuine: true,
+            digest: digest_of(&text),
+        };
+        run(self.dead().record(&row)).unwrap();
+        self.queues.borrow_mut().put(POISON, &text, now);
+        let record = RecordKey::of_message(id.as_str(), true, now);
+        let transition = Transition {
+            reason: Some("permanent: 400 BadSyntax".into()),
+            message: Some(message),
+            ..Transition::to(record, Status::Dead)
+        };
+        run(self.ledger().record(&transition)).unwrap();
+        Died { alert: id, letter: letter.as_str().to_owned() }
+    }
+
+    /// Does what a run does with a marked message: it reads the ledger before it sends the message.
+    fn deliver(&self) {
+        let messages = self.queues.borrow_mut().queues.remove(QUEUE).unwrap_or_default();
+        for message in messages {
+            let arrival = Arrival { id: EnvelopeId::from_text("x"), at: message.inserted_at };
+            let (envelope, seal) =
+                Envelope::decode(&message.text, self.settings.seal_key.as_ref(), arrival).unwrap();
+            assert_eq!((seal, envelope.once), (SealState::Valid, true), "{envelope:?}");
+            assert_eq!(envelope.delivery.tries, 0, "a replay starts with fresh tries");
+            assert!(!envelope.rest.contains_key("failure"), "{envelope:?}");
+            assert_eq!(envelope.rest["replayed"], "permanent");
+            let key = RecordKey::of_message(envelope.id.as_str(), true, message.inserted_at);
+            let record = run(self.ledger().read(&key)).unwrap().unwrap();
+            assert_eq!(record.message, None, "a run would take the message for the dead one");
+            if !record.status.is_final() {
+                self.shown.borrow_mut().push(envelope.text);
+                run(self.ledger().record(&Transition::to(key, Status::Delivered))).unwrap();
+            }
+        }
+    }
+
+    fn status(&self, alert: &AlertId) -> Status {
+        run(self.ledger().find(alert)).unwrap().unwrap().shown_status()
+    }
+
+    fn poison(&self) -> Vec<String> {
+        self.queues.borrow().texts(POISON)
+    }
+}
+
+struct Died {
+    alert: AlertId,
+    letter: String,
+}
+
+fn address() -> ConversationReference {
+    in_conversation("a:1")
+}
+
+fn in_conversation(id: &str) -> ConversationReference {
+    let json = json!({
+        "channelId": "msteams", "serviceUrl": "http://127.0.0.1:9200/", "conversation": {"id": id},
+    });
+    ConversationReference::from_fields(Fields::parse(json.to_string().as_bytes()).unwrap()).unwrap()
+}
+
+fn whys(answer: &Value) -> Vec<&str> {
+    answer["refused"].as_array().unwrap().iter().map(|refused| refused["why"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn replay_delivers_once_and_a_second_replay_is_refused() {
+    let bot = Bot::new();
+    let died = bot.die("pizza", |_| ());
+    let body = json!({"ids": [died.letter]});
+    let (status, answer) = bot.replay(&body);
+    assert_eq!(status, 200);
+    assert_eq!(answer, json!({"replayed": [died.letter], "refused": [], "more": false}));
+    assert_eq!(bot.status(&died.alert), Status::Queued);
+    assert_eq!(whys(&bot.replay(&body).1), ["unknown"]);
+    bot.deliver();
+    assert_eq!(whys(&bot.replay(&body).1), ["unknown"]);
+    assert_eq!(bot.shown.borrow().as_slice(), ["pizza"]);
+    assert_eq!(bot.list("?text=true"), json!({"messages": 0, "dead": []}));
+    let line = &bot.host.events("dead.replayed")[0];
+    assert_eq!((&line["key"], &line["alerts"][0]), (&"alertkey".into(), &died.alert.as_str().into()));
+    assert!(line["request"].is_string(), "{line}");
+}
+
+/// The bot is killed after each of its calls. In between, runs deliver what is on the queue, or they do not.
+#[test]
+fn replay_that_is_killed_at_any_call_is_finished_by_the_next_and_delivers_once() {
+    for (is_delivered_between, body_of) in [
+        (true, (|died: &Died| json!({"ids": [died.letter]})) as fn(&Died) -> Value),
+        (false, |died| json!({"ids": [died.letter]})),
+        (true, |_| json!({"all": true})),
+        (false, |_| json!({"outcome": "permanent"})),
+    ] {
+        let mut is_finished = false;
+        for calls in 0..20 {
+            let bot = Bot::new();
+            let died = bot.die("pizza", |_| ());
+            bot.calls_left.set(calls);
+            let (status, answer) = bot.replay(&body_of(&died));
+            is_finished = status == 200 && answer["more"] == false && bot.calls_left.get() > 0;
+            bot.calls_left.set(usize::MAX);
+            if is_delivered_between {
+                bot.deliver();
+            }
+            bot.pass(61);
+            let (status, again) = bot.replay(&body_of(&died));
+            assert_eq!((status, &again["more"]), (200, &false.into()), "{calls}: {answer}, {again}");
+            bot.deliver();
+            bot.pass(61);
+            // A killed call may have left the row behind.
+            let (_, last) = bot.replay(&json!({"ids": [died.letter]}));
+            assert!(matches!(whys(&last).as_slice(), ["unknown" | "missing"]), "{calls}: {last}");
+            bot.deliver();
+            assert_eq!(bot.shown.borrow().as_slice(), ["pizza"], "{calls}: {answer}, {again}");
+            assert_eq!(bot.status(&died.alert), Status::Delivered, "{calls}");
+            assert_eq!((bot.poison(), bot.list("")["dead"].clone()), (vec![], json!([])), "{calls}");
+            if is_finished {
+                break;
+            }
+        }
+        assert!(is_finished, "expected a replay that ends within 20 calls");
+    }
+}
+
+#[test]
+fn replay_refuses_what_expired_was_changed_or_ended_otherwise() {
+    let bot = Bot::new();
+    let expires = bot.host.now() + TimeDelta::seconds(60);
+    let expired = bot.die("too late", |envelope| envelope.expires = Some(expires));
+    let delivered = bot.die("delivered", |_| ());
+    let changed = bot.die("pay me", |_| ());
+    let cancelled = bot.die("cancelled", |_| ());
+    let at = |alert: &AlertId| RecordKey::of_message(alert.as_str(), true, bot.host.now());
+    run(bot.ledger().record(&Transition::to(at(&delivered.alert), Status::Delivered))).unwrap();
+    run(bot.ledger().record(&Transition::to(at(&cancelled.alert), Status::Cancelled))).unwrap();
+    for message in bot.queues.borrow_mut().queues.get_mut(POISON).unwrap() {
+        let json = envelope::json_of(&message.text).unwrap().replace("pay me", "pay him");
+        message.text = json;
+    }
+    bot.pass(60);
+    let ids: Vec<_> = [&expired, &delivered, &changed, &cancelled].map(|died| died.letter.clone()).into();
+    let (status, answer) = bot.replay(&json!({"ids": ids}));
+    let of = |id: &str| {
+        let refused = answer["refused"].as_array().unwrap().iter().find(|refused| refused["id"] == id);
+        refused.map(|refused| refused["why"].as_str().unwrap().to_owned()).unwrap_or_default()
+    };
+    assert_eq!((status, &answer["replayed"]), (200, &json!([])), "{answer}");
+    let whys: Vec<_> = ids.iter().map(|id| of(id)).collect();
+    assert_eq!(whys, ["expired", "delivered", "tampered", "cancelled"]);
+    bot.deliver();
+    assert!(bot.shown.borrow().is_empty());
+    // The copies of alerts that ended otherwise are deleted. The others stay, and are visible.
+    assert_eq!(bot.poison().len(), 2);
+    let left: BTreeSet<_> = bot.list("?text=true")["dead"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|dead| dead["id"].to_string())
+        .collect();
+    assert!(left.contains(&json!(expired.letter).to_string()), "{left:?}");
+    let (_, again) = bot.replay(&json!({"all": true}));
+    assert_eq!(again["refused"].as_array().unwrap().len(), 2, "{again}");
+}
+
+#[test]
+fn replay_of_many_keeps_the_order_of_a_conversation() {
+    let bot = Bot::new();
+    let texts: Vec<String> = (0..40).map(|number| format!("{number}")).collect();
+    for text in &texts {
+        bot.die(text, |_| ());
+        bot.pass(1);
+    }
+    // A walk of another call has changed the order of the poison queue.
+    bot.queues.borrow_mut().queues.get_mut(POISON).unwrap().reverse();
+    for (index, message) in bot.queues.borrow_mut().queues.get_mut(POISON).unwrap().iter_mut().enumerate() {
+        message.visible_at = message.inserted_at - TimeDelta::seconds(100 * i64::try_from(index).unwrap());
+    }
+    let (_, answer) = bot.replay(&json!({"outcome": "permanent"}));
+    assert_eq!((answer["replayed"].as_array().unwrap().len(), &answer["more"]), (40, &false.into()));
+    bot.deliver();
+    assert_eq!(*bot.shown.borrow(), texts);
+}
+
+#[test]
+fn replay_selects_by_outcome_and_time() {
+    let bot = Bot::new();
+    let times: Vec<String> = (0..3)
+        .map(|number| {
+            bot.die(&number.to_string(), |_| ());
+            bot.pass(10);
+            bot.host.now().to_rfc3339()
+        })
+        .collect();
+    let (_, answer) = bot.replay(&json!({"outcome": "destinationGone"}));
+    assert_eq!(answer, json!({"replayed": [], "refused": [], "more": false}));
+    let (_, answer) = bot.replay(&json!({"outcome": "permanent", "since": times[0], "until": times[1]}));
+    assert_eq!(answer["replayed"].as_array().unwrap().len(), 1, "{answer}");
+    bot.deliver();
+    assert_eq!(bot.shown.borrow().as_slice(), ["1"]);
+    assert_eq!(bot.poison().len(), 2);
+    let (_, answer) = bot.replay(&json!({"all": true}));
+    assert_eq!(
+        answer["replayed"].as_array().unwrap().len(),
+        2,
+        "the first calls left the messages visible: {answer}"
+    );
+}
+
+#[test]
+fn replay_while_the_tables_fail_loses_nothing_and_can_be_repeated() {
+    for calls in 0..60 {
+        let bot = Bot::new();
+        let alerts: Vec<_> = (0..3).map(|number| bot.die(&number.to_string(), |_| ()).alert).collect();
+        bot.table_calls_left.set(calls);
+        let (status, answer) = bot.replay(&json!({"all": true}));
+        assert!(status == 503 || status == 200, "{status} {answer}");
+        let is_finished = bot.table_calls_left.get() > 0;
+        assert!(
+            is_finished || status == 503 || answer["more"] == true || bot.poison().is_empty(),
+            "{answer}"
+        );
+        bot.table_calls_left.set(usize::MAX);
+        bot.deliver();
+        bot.pass(31);
+        let (status, again) = bot.replay(&json!({"all": true}));
+        assert_eq!((status, &again["more"]), (200, &false.into()), "{again}");
+        bot.deliver();
+        let mut shown = bot.shown.borrow().clone();
+        shown.sort();
+        assert_eq!(shown, ["0", "1", "2"], "{calls}: {answer}, {again}");
+        assert!(alerts.iter().all(|alert| bot.status(alert) == Status::Delivered), "{calls}");
+        assert_eq!(bot.poison(), Vec::<String>::new(), "{calls}");
+        if is_finished {
+            return;
+        }
+    }
+    panic!("expected a replay that ends within 60 calls of the tables");
+}
+
+#[test]
+fn replay_of_a_message_that_another_call_has_hidden_is_refused_until_it_is_visible() {
+    let bot = Bot::new();
+    let died = bot.die("pizza", |_| ());
+    let now = bot.host.now();
+    bot.queues.borrow_mut().queues.get_mut(POISON).unwrap()[0].visible_at = now + TimeDelta::seconds(200);
+    bot.pass(100);
+    let body = json!({"ids": [died.letter]});
+    assert_eq!(whys(&bot.replay(&body).1), ["hidden"]);
+    let path = format!("/api/dead/{}", died.letter);
+    assert_eq!(bot.call("DELETE", &path, &Value::Null), (202, json!({"more": true})));
+    bot.pass(100);
+    assert_eq!(bot.replay(&body).1["replayed"], json!([died.letter]));
+}
+
+#[test]
+fn row_without_a_message_is_removed_after_a_minute() {
+    let bot = Bot::new();
+    let died = bot.die("pizza", |_| ());
+    let row = bot.list("")["dead"].clone();
+    bot.queues.borrow_mut().queues.remove(POISON);
+    let body = json!({"ids": [died.letter]});
+    // A run that has written the row may put the message on the poison queue at any moment.
+    assert_eq!(whys(&bot.replay(&body).1), ["hidden"]);
+    assert_eq!(bot.list("")["dead"], row);
+    bot.pass(61);
+    assert_eq!(whys(&bot.replay(&body).1), ["missing"]);
+    assert_eq!(bot.list("")["dead"], json!([]));
+}
+
+#[test]
+fn record_that_was_deleted_is_made_anew_by_a_replay() {
+    let bot = Bot::new();
+    let died = bot.die("pizza", |_| ());
+    bot.tables.borrow_mut().entities_mut("proactivebotledger").clear();
+    assert_eq!(bot.replay(&json!({"ids": [died.letter]})).1["replayed"], json!([died.letter]));
+    let record = run(bot.ledger().find(&died.alert)).unwrap().unwrap();
+    assert_eq!(
+        (record.status, record.conversation),
+        (Status::Queued, ConversationKey::of(&address()).as_str().to_owned())
+    );
+    bot.deliver();
+    assert_eq!(bot.shown.borrow().as_slice(), ["pizza"]);
+}
+
+#[test]
+fn record_of_a_newer_version_is_not_changed() {
+    let bot = Bot::new();
+    let died = bot.die("pizza", |_| ());
+    for entity in bot.tables.borrow_mut().entities_mut("proactivebotledger").values_mut() {
+        entity.insert("version".into(), 99.into());
+    }
+    let before = bot.tables.borrow().entities("proactivebotledger").clone();
+    assert_eq!(whys(&bot.replay(&json!({"ids": [died.letter]})).1), ["newer"]);
+    assert!(*bot.tables.borrow().entities("proactivebotledger") == before);
+    assert_eq!(bot.poison().len(), 1);
+}
+
+#[test]
+fn drop_that_is_killed_at_any_call_is_finished_by_the_next() {
+    for calls in 0..20 {
+        let bot = Bot::new();
+        let (kept, died) = (bot.die("kept", |_| ()), bot.die("dropped", |_| ()));
+        let path = format!("/api/dead/{}", died.letter);
+        bot.calls_left.set(calls);
+        let (status, _) = bot.call("DELETE", &path, &Value::Null);
+        let is_finished = bot.calls_left.get() > 0;
+        bot.calls_left.set(usize::MAX);
+        bot.pass(61);
+        let (again, _) = bot.call("DELETE", &path, &Value::Null);
+        assert!(matches!((status, again), (503, 204) | (204, 404)), "{calls}: {status}, {again}");
+        assert_eq!((bot.poison().len(), bot.list("")["dead"][0]["id"].clone()), (1, json!(kept.letter)));
+        assert_eq!(bot.status(&died.alert), Status::Dead);
+        let key = RecordKey::of_message(died.alert.as_str(), true, bot.host.now());
+        let ledger = bot.tables.borrow().entities("proactivebotledger").clone();
+        let reason = &ledger.iter().find(|((_, row), _)| *row == died.alert.as_str()).unwrap().1["reason"];
+        assert_eq!(reason, "dropped by alertkey; permanent: 400 BadSyntax", "{calls} {key:?}");
+        // The other message is visible.
+        assert_eq!(bot.replay(&json!({"all": true})).1["replayed"], json!([kept.letter]), "{calls}");
+        if is_finished {
+            return;
+        }
+    }
+    panic!("expected a drop that ends within 20 calls");
+}
+
+#[test]
+fn message_of_another_producer_is_shown_refused_and_dropped() {
+    let bot = Bot::new();
+    let died = bot.die("pizza", |_| ());
+    let older =
+        r#"{"address":{"channelId":"x","serviceUrl":"https://x/","conversation":{"id":"a"}},"text":"older"}"#;
+    for text in ["no envelope <&>", older] {
+        let now = bot.host.now();
+        bot.queues.borrow_mut().put(POISON, text, now);
+    }
+    let plain = bot.list("");
+    assert_eq!((&plain["messages"], plain["dead"].as_array().unwrap().len()), (&3.into(), 1));
+    assert_eq!(plain["dead"][0].get("text"), None);
+    let list = bot.list("?text=true");
+    let texts: BTreeSet<_> =
+        list["dead"].as_array().unwrap().iter().map(|dead| dead["text"].as_str().unwrap()).collect();
+    assert_eq!(texts, ["no envelope <&>", "older", "pizza"].into());
+    let foreign: Vec<_> = list["dead"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|dead| dead["replayable"] == false)
+        .map(|dead| dead["id"].clone())
+        .collect();
+    assert_eq!(foreign.len(), 2, "{list}");
+    let mut refused = bot.replay(&json!({"ids": foreign})).1;
+    refused["refused"].as_array_mut().unwrap().sort_by_key(|refused| refused["why"].to_string());
+    assert_eq!(whys(&refused), ["unreadable", "unsealed"]);
+    let (_, answer) = bot.replay(&json!({"all": true}));
+    assert_eq!((&answer["replayed"], whys(&answer).len()), (&json!([died.letter]), 2));
+    for id in &foreign {
+        let path = format!("/api/dead/{}", id.as_str().unwrap());
+        assert_eq!(bot.call("DELETE", &path, &Value::Null).0, 204);
+        assert_eq!(bot.call("DELETE", &path, &Value::Null).0, 404);
+    }
+    assert_eq!(bot.list("?text=true"), json!({"messages": 0, "dead": []}));
+}
+
+#[test]
+fn list_of_any_length_costs_few_calls_and_shows_each_once() {
+    let bot = Bot::new();
+    let template = bot.die("x", |_| ());
+    let properties = bot.tables.borrow().entities("proactivebotruns").values().next().unwrap().clone();
+    let now = bot.host.now();
+    for number in 0..3000 {
+        let id = DeadLetterId::of(&format!("m{number}"), now - TimeDelta::seconds(number));
+        let mut properties = properties.clone();
+        properties.remove("op");
+        properties.insert("outcome".into(), if number % 1000 == 7 { "rare" } else { "often" }.into());
+        bot.tables.borrow_mut().store("proactivebotruns", "bot-queue.dead", id.as_str(), properties, now);
+    }
+    let (mut seen, mut query) = (BTreeSet::new(), "?limit=100".to_owned());
+    loop {
+        let before = bot.host.sent.borrow().len();
+        let page = bot.list(&query);
+        assert_eq!(bot.host.sent.borrow().len() - before, 2, "calls of one page");
+        seen.extend(
+            page["dead"].as_array().unwrap().iter().map(|dead| dead["id"].as_str().unwrap().to_owned()),
+        );
+        match page["next"].as_str() {
+            Some(next) => query = format!("?limit=100&after={next}"),
+            None => break,
+        }
+    }
+    assert_eq!((seen.len(), seen.contains(&template.letter)), (3001, true));
+    let (mut found, mut query) = (0, "?limit=2&outcome=rare".to_owned());
+    loop {
+        let before = bot.host.sent.borrow().len();
+        let page = bot.list(&query);
+        assert!(bot.host.sent.borrow().len() - before <= 5, "calls of one page");
+        found += page["dead"].as_array().unwrap().len();
+        match page["next"].as_str() {
+            Some(next) => query = format!("?limit=2&outcome=rare&after={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(found, 3);
+}
+
+#[test]
+fn wrong_calls_are_refused_and_change_nothing() {
+    let bot = Bot::new();
+    let died = bot.die("pizza", |_| ());
+    for (method, path, body, expected) in [
+        ("POST", "/api/dead/replay", json!({}), (400, "BadArgument")),
+        ("POST", "/api/dead/replay", json!({"ids": vec!["m.1"; 101]}), (422, "TooManyIds")),
+        ("POST", "/api/dead/replay", json!([]), (400, "BadArgument")),
+        ("GET", "/api/dead?after=x", Value::Null, (400, "BadArgument")),
+        ("GET", "/api/dead/replay", Value::Null, (405, "MethodNotAllowed")),
+        ("DELETE", "/api/dead/x", Value::Null, (404, "DeadLetterNotFound")),
+        ("DELETE", "/api/dead/98204528799999.x", Value::Null, (404, "DeadLetterNotFound")),
+        ("DELETE", "/api/dead/m.x", Value::Null, (404, "DeadLetterNotFound")),
+        ("GET", "/api/dead/x", Value::Null, (405, "MethodNotAllowed")),
+    ] {
+        let (status, answer) = bot.call(method, path, &body);
+        assert_eq!(
+            (status, answer["error"]["code"].as_str().unwrap()),
+            expected,
+            "{method} {path}: {answer}"
+        );
+    }
+    assert_eq!(bot.list("")["dead"][0]["id"], died.letter);
+    bot.host.settings.borrow_mut().insert("alertkey".into(), String::new());
+    let key = "ci:send+cancel+list:4344e8cb2e757661e80e17eb183a63ba2e58848f07a1f58f8f8be8764abd9f4c";
+    bot.host.settings.borrow_mut().insert("alertkeys".into(), key.into());
+    for (method, path) in [("GET", "/api/dead"), ("POST", "/api/dead/replay"), ("DELETE", "/api/dead/x")] {
+        let request = Request::builder().method(method).uri(path).header("host", "localhost");
+        let request = request.header("authorization", "Bearer pbk_0123456789abcdef0123456789abcdef");
+        let answer = run(handle(&*bot.host, request.body(Bytes::new()).unwrap()))
+            .unwrap()
+            .into_reply(&*bot.host)
+            .answer;
+        assert_eq!(answer.status(), 403, "{method} {path}");
+    }
+}

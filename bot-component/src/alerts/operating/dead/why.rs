@@ -1,0 +1,85 @@
+//! The reasons for which a dead letter is not replayed.
+
+use state::ledger::Status;
+
+/// Why the bot did not replay a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// No dead letter has this id. An earlier replay may have put it on the queue.
+    Unknown,
+    /// The poison queue no longer holds the message.
+    Missing,
+    /// The message is hidden, because another call works on it.
+    Hidden,
+    /// The message holds no envelope.
+    Unreadable,
+    /// The message has an older format without an id, so the bot could not keep a second copy from being
+    /// sent.
+    OlderFormat,
+    /// The bot seals its messages, and this one has no seal.
+    Unsealed,
+    /// The seal is broken.
+    Tampered,
+    /// The alert has expired.
+    Expired,
+    /// The alert fits into no message of the queue.
+    TooLarge,
+    /// A newer version of this program wrote the alert's record.
+    Newer,
+    /// According to the ledger, the alert has ended in another way. Its message was deleted.
+    Ended(Status),
+}
+
+impl Why {
+    /// The word in answers.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Missing => "missing",
+            Self::Hidden => "hidden",
+            Self::Unreadable => "unreadable",
+            Self::OlderFormat => "olderFormat",
+            Self::Unsealed => "unsealed",
+            Self::Tampered => "tampered",
+            Self::Expired => "expired",
+            Self::TooLarge => "tooLarge",
+            Self::Newer => "newer",
+            Self::Ended(status) => status.as_str(),
+        }
+    }
+
+    /// The problem and the remedy, for people.
+    pub(super) fn message(self) -> String {
+        let text = match self {
+            Self::Unknown => "id: no dead letter has this id; an earlier replay may have put it on the queue",
+            Self::Missing => {
+                "message: no longer in the poison queue, so nothing can be sent; the bot has removed it from the list"
+            }
+            Self::Hidden => {
+                "message: hidden, because another call works on it; send the call again in a minute"
+            }
+            Self::Unreadable => "message: holds no envelope, so it has no address; drop it",
+            Self::OlderFormat => {
+                "message: has an older format without an id, so a replay could deliver it twice; put its text back on the \
+                 queue with a storage tool, or drop it"
+            }
+            Self::Unsealed => {
+                "seal: missing, so the bot cannot know who wrote the message; put its text back on the queue with a \
+                 storage tool, or drop it"
+            }
+            Self::Tampered => {
+                "seal: broken, because the message was changed or sealed with another key; check sealkey, or drop it"
+            }
+            Self::Expired => "alert: has expired; send a new alert, and drop this one",
+            Self::TooLarge => "message: too large for the queue; drop it",
+            Self::Newer => "record: a newer version of the bot wrote it; update the bot",
+            Self::Ended(status) => {
+                return format!(
+                    "alert: is already {}, so it is not sent again; the bot has deleted this copy",
+                    status.as_str()
+                );
+            }
+        };
+        text.to_owned()
+    }
+}

@@ -1,0 +1,106 @@
+//! A walk through the poison queue. The service cannot list a queue, so the walk leases one batch after
+//! another. It deletes messages, or makes them visible again at its end.
+
+use futures_util::{StreamExt, stream};
+use platform::{Deadline, Host, Level};
+use serde_json::json;
+use storage_queue::{MessageId, PopReceipt, QueueClient, QueueError, QueueMessage, QueueName};
+
+use crate::settings::BotSettings;
+
+/// How long the walk hides each message. If the bot is killed, the messages become visible after this time.
+/// So do the messages that a walk leaves hidden because it did not reach the end of the queue.
+const LEASE_SECONDS: u32 = 30;
+/// How many messages the walk makes visible at once.
+const RELEASED_AT_ONCE: usize = 8;
+/// The most messages that a Get returns.
+pub(super) const BATCH: u8 = 32;
+
+/// A walk through the poison queue.
+#[derive(Debug)]
+pub(super) struct PoisonWalk<'a, H> {
+    host: &'a H,
+    queue: QueueClient<'a, H>,
+    deadline: Deadline,
+    until: Deadline,
+    /// How many messages the walk has leased.
+    seen: u64,
+    is_at_end: bool,
+    others: Vec<(MessageId, PopReceipt)>,
+}
+
+impl<'a, H: Host> PoisonWalk<'a, H> {
+    /// A walk through the queue `poison`. It begins no Get after `until`, and no other call after `deadline`.
+    pub(super) fn new(
+        host: &'a H,
+        settings: &'a BotSettings,
+        poison: &'a QueueName,
+        deadline: Deadline,
+        until: Deadline,
+    ) -> Self {
+        let queue = QueueClient::new(host, &settings.queue.account, poison, deadline);
+        Self { host, queue, deadline, until, seen: 0, is_at_end: false, others: Vec::new() }
+    }
+
+    /// Leases the next messages. `None` at the end of the queue, and if the time has passed.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<QueueMessage>>, QueueError> {
+        if self.is_at_end || self.until.has_passed(self.host) {
+            return Ok(None);
+        }
+        match self.queue.get(BATCH, LEASE_SECONDS).await {
+            Ok(messages) if !messages.is_empty() => {
+                self.seen += messages.len() as u64;
+                Ok(Some(messages))
+            }
+            Ok(_) | Err(QueueError::QueueMissing) => {
+                self.is_at_end = true;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the walk has read every visible message.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.is_at_end
+    }
+
+    /// Whether the queue holds no message that the walk has not seen, hidden ones included. Ask before the
+    /// first Delete.
+    pub(super) async fn has_seen_all(&self) -> Result<bool, QueueError> {
+        match self.queue.approximate_count().await {
+            Ok(count) => Ok(self.is_at_end && count <= self.seen),
+            Err(QueueError::QueueMissing) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes a message that the walk has leased.
+    pub(super) async fn delete(&self, message: &QueueMessage) -> Result<(), QueueError> {
+        self.queue.delete(&message.id, &message.pop_receipt).await
+    }
+
+    /// Leaves a message on the queue.
+    pub(super) fn leave(&mut self, message: &QueueMessage) {
+        self.others.push((message.id.clone(), message.pop_receipt.clone()));
+    }
+
+    /// Makes one message visible.
+    pub(super) async fn release(&self, id: &MessageId, receipt: &PopReceipt) {
+        if self.deadline.has_passed(self.host) {
+            return;
+        }
+        if let Err(error) = self.queue.hide(id, receipt, 0, None).await {
+            self.host.event(Level::Warn, "poison.not-released", json!({"reason": error.to_string()}));
+        }
+    }
+
+    /// Makes the messages visible that the walk has left on the queue, so that the next walk finds them.
+    pub(super) async fn end(mut self) {
+        let others = std::mem::take(&mut self.others);
+        let walk = &self;
+        let release = async |(id, receipt): (MessageId, PopReceipt)| walk.release(&id, &receipt).await;
+        let release = &release;
+        stream::iter(others).for_each_concurrent(RELEASED_AT_ONCE, release).await;
+    }
+}

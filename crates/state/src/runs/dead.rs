@@ -1,0 +1,381 @@
+//! The dead letters of a queue: one row for each message that a run has moved to the poison queue.
+//!
+//! The service cannot list a queue, so these rows are the list. A run writes the row before it puts the
+//! message on the poison queue. If the run is killed in between, the next run writes the same row again,
+//! because the key consists of the time and the id that the message had on the queue.
+//!
+//! A row never holds the text of an alert. It holds a digest of the message on the poison queue, by which the
+//! bot recognises the message there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use platform::{Clock, Deadline, HttpClient, Randomness, name_of};
+use storage_account::Account;
+use storage_table::{Deleted, Entity, Filter, Key, Query, TableClient, TableError, escape};
+
+use crate::Tables;
+
+const VERSION: i64 = 1;
+/// A row key begins with this number minus the time in milliseconds, so that the newest row comes first.
+const LATEST_MILLISECONDS: i64 = 99_999_999_999_999;
+/// The digits of [`LATEST_MILLISECONDS`].
+const DIGITS: usize = 14;
+/// The longest message id that becomes part of a row key unchanged. The service's ids have 36 characters.
+const MAX_ID_CHARACTERS: usize = 64;
+/// The most characters of a stored reason.
+const MAX_REASON_CHARACTERS: usize = 500;
+/// The most empty answers of the service for one page.
+const MAX_EMPTY_PAGES: usize = 8;
+/// The character after the digits of every row key.
+const AFTER_DIGITS: char = '.';
+/// A character that sorts before all others that a row key may hold.
+const LOWEST: char = '!';
+/// Sorts after every row key.
+const AFTER_ALL: &str = ":";
+
+/// The id of a dead letter: the key of its row.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeadLetterId(String);
+
+impl DeadLetterId {
+    /// The id of a message, by its id and insertion time on the queue.
+    pub fn of(message_id: &str, inserted_at: DateTime<Utc>) -> Self {
+        let inverted = LATEST_MILLISECONDS - inserted_at.timestamp_millis().clamp(0, LATEST_MILLISECONDS);
+        let name = if is_plain(message_id) { message_id.to_owned() } else { name_of(&[message_id]) };
+        Self(format!("{inverted:0DIGITS$}{AFTER_DIGITS}{name}"))
+    }
+
+    /// Parses an id from a caller; `None` if it does not have the form of an id.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (digits, name) = text.split_once(AFTER_DIGITS)?;
+        let is_id =
+            digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit()) && is_plain(name);
+        is_id.then(|| Self(text.to_owned()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The id that the message had on the queue.
+    pub fn message_id(&self) -> &str {
+        self.0.split_once(AFTER_DIGITS).map_or("", |(_, name)| name)
+    }
+
+    /// The insertion time that the message had on the queue.
+    pub fn inserted_at(&self) -> DateTime<Utc> {
+        let inverted = self.0.get(..DIGITS).and_then(|digits| digits.parse::<i64>().ok());
+        inverted
+            .and_then(|inverted| DateTime::from_timestamp_millis(LATEST_MILLISECONDS - inverted))
+            .unwrap_or_default()
+    }
+}
+
+fn is_plain(name: &str) -> bool {
+    (1..=MAX_ID_CHARACTERS).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+impl fmt::Display for DeadLetterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Returns the digest of the text of a message.
+pub fn digest_of(text: &str) -> String {
+    name_of(&["dead letter", text])
+}
+
+/// A message that a run has moved to the poison queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The id.
+    pub id: DeadLetterId,
+    /// The id of the alert, or the excerpt of an id that another producer chose; empty if the message holds
+    /// no envelope.
+    pub alert: String,
+    /// The key of the conversation; empty if the message holds no envelope.
+    pub conversation: String,
+    /// The outcome, from the poller's closed list.
+    pub outcome: String,
+    /// The reason, as a text for operators.
+    pub reason: String,
+    /// The HTTP status of the Connector's response, if there was a response.
+    pub status: Option<u16>,
+    /// When the run moved the message.
+    pub died_at: DateTime<Utc>,
+    /// When the alert was accepted.
+    pub enqueued_at: DateTime<Utc>,
+    /// When the alert expires.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// How often the queue had handed out the message.
+    pub attempts: u32,
+    /// Whether the message holds an envelope of the bot with a valid seal, so that a replay is possible.
+    pub is_genuine: bool,
+    /// The digest of the message's text on the poison queue.
+    pub digest: String,
+}
+
+impl DeadLetter {
+    fn entity(&self, partition: &str) -> Entity {
+        let mut entity = Entity::new(Key::new(partition, self.id.as_str()))
+            .with("version", VERSION)
+            .with("alert", self.alert.as_str())
+            .with("conversation", self.conversation.as_str())
+            .with("outcome", self.outcome.as_str())
+            .with("reason", self.reason.chars().take(MAX_REASON_CHARACTERS).collect::<String>())
+            .with("attempts", i64::from(self.attempts))
+            .with("genuine", self.is_genuine)
+            .with("digest", self.digest.as_str())
+            .with_int64("diedAt", self.died_at.timestamp_millis())
+            .with_int64("enqueuedAt", self.enqueued_at.timestamp_millis());
+        if let Some(status) = self.status {
+            entity = entity.with("status", status);
+        }
+        if let Some(expires_at) = self.expires_at {
+            entity.int64("expiresAt", expires_at.timestamp_millis());
+        }
+        entity
+    }
+
+    /// Reads a row. A property that cannot be read counts as missing. A row of another program has no result.
+    fn read(entity: &Entity) -> Option<Self> {
+        let id = DeadLetterId::parse(&entity.key.row)?;
+        let text = |name: &str| entity.str(name).unwrap_or_default().to_owned();
+        let time = |name: &str| entity.int(name).and_then(DateTime::from_timestamp_millis);
+        Some(Self {
+            alert: text("alert"),
+            conversation: text("conversation"),
+            outcome: text("outcome"),
+            reason: text("reason"),
+            status: entity.int("status").and_then(|status| u16::try_from(status).ok()),
+            died_at: time("diedAt").unwrap_or_else(|| id.inserted_at()),
+            enqueued_at: time("enqueuedAt").unwrap_or_else(|| id.inserted_at()),
+            expires_at: time("expiresAt"),
+            attempts: entity.int("attempts").and_then(|count| u32::try_from(count).ok()).unwrap_or_default(),
+            is_genuine: entity.bool("genuine").unwrap_or_default(),
+            digest: text("digest"),
+            id,
+        })
+    }
+}
+
+/// One page of the list, the newest dead letter first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadPage {
+    /// The dead letters.
+    pub letters: Vec<DeadLetter>,
+    /// Whether more may follow.
+    pub has_more: bool,
+}
+
+/// The dead letters of one queue. Calls take until a deadline at most.
+#[derive(Debug)]
+pub struct DeadLetters<'a, H> {
+    table: TableClient<'a, H>,
+    partition: String,
+}
+
+impl<'a, H: HttpClient + Clock + Randomness> DeadLetters<'a, H> {
+    /// Opens the dead letters of `queue` in these tables.
+    pub fn new(
+        host: &'a H,
+        account: &'a Account,
+        tables: &'a Tables,
+        queue: &str,
+        deadline: Deadline,
+    ) -> Self {
+        let partition = [&escape(queue), ".dead"].concat();
+        Self { table: TableClient::new(host, account, &tables.runs, deadline), partition }
+    }
+
+    /// How many calls the client has repeated so far.
+    pub fn retries(&self) -> u32 {
+        self.table.retries()
+    }
+
+    /// Writes the row of a dead letter, or replaces it.
+    pub async fn record(&self, letter: &DeadLetter) -> Result<(), TableError> {
+        self.table.put(&letter.entity(&self.partition)).await.map(drop)
+    }
+
+    /// Reads one row.
+    pub async fn read(&self, id: &DeadLetterId) -> Result<Option<DeadLetter>, TableError> {
+        let found = self.table.get(&self.key(id)).await?;
+        Ok(found.and_then(|found| DeadLetter::read(&found.entity)))
+    }
+
+    /// Deletes one row. A row that is missing is not an error.
+    pub async fn remove(&self, id: &DeadLetterId) -> Result<(), TableError> {
+        match self.table.delete(&self.key(id), None).await? {
+            Deleted::Done | Deleted::Changed | Deleted::Gone => Ok(()),
+        }
+    }
+
+    /// Reads up to `most` rows that come after `after` in the list. The service may return fewer. An empty
+    /// answer of the service is no end, so the bot then asks for the rows that follow.
+    pub async fn page(&self, after: Option<&DeadLetterId>, most: u16) -> Result<DeadPage, TableError> {
+        let from = after.map(|after| format!("{after}{LOWEST}")).unwrap_or_default();
+        let filter = Filter::partition(&self.partition).rows(&from, AFTER_ALL);
+        let query = Query { filter, top: most, select: Vec::new() };
+        let (mut letters, mut next) = (Vec::new(), None);
+        for _ in 0..MAX_EMPTY_PAGES {
+            let page = self.table.query(&query, next.as_ref()).await?;
+            letters.extend(page.entities.iter().filter_map(DeadLetter::read));
+            next = page.next;
+            if !letters.is_empty() || next.is_none() {
+                break;
+            }
+        }
+        Ok(DeadPage { has_more: next.is_some() && !letters.is_empty(), letters })
+    }
+
+    /// Finds the rows with these digests. Reads at most `pages` pages of a thousand rows, and returns whether
+    /// these are all rows.
+    pub async fn with_digests(
+        &self,
+        digests: &BTreeSet<String>,
+        pages: u32,
+    ) -> Result<(BTreeMap<String, DeadLetterId>, bool), TableError> {
+        let filter = Filter::partition(&self.partition).rows("", AFTER_ALL);
+        let query = Query { filter, top: 1000, select: vec!["digest"] };
+        let (mut found, mut from) = (BTreeMap::new(), None);
+        for _ in 0..pages {
+            let page = self.table.query(&query, from.as_ref()).await?;
+            for entity in &page.entities {
+                let digest = entity.str("digest").filter(|digest| digests.contains(*digest));
+                if let (Some(digest), Some(id)) = (digest, DeadLetterId::parse(&entity.key.row)) {
+                    found.insert(digest.to_owned(), id);
+                }
+            }
+            from = page.next;
+            if from.is_none() {
+                return Ok((found, true));
+            }
+        }
+        Ok((found, false))
+    }
+
+    fn key(&self, id: &DeadLetterId) -> Key {
+        Key::new(&self.partition, id.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use platform::testing::run;
+
+    use super::*;
+    use crate::world::World;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_795_471_200 + seconds, 0).unwrap()
+    }
+
+    fn letter(seconds: i64, message: &str) -> DeadLetter {
+        DeadLetter {
+            id: DeadLetterId::of(message, at(seconds)),
+            alert: "a".into(),
+            conversation: "c".into(),
+            outcome: "permanent".into(),
+            reason: "400 BadSyntax".into(),
+            status: Some(400),
+            died_at: at(seconds + 1),
+            enqueued_at: at(seconds),
+            expires_at: Some(at(900)),
+            attempts: 1,
+            is_genuine: true,
+            digest: digest_of(message),
+        }
+    }
+
+    fn open(world: &World) -> DeadLetters<'_, platform::testing::FakeHost> {
+        let deadline = Deadline::after(&*world.host, Duration::from_secs(10));
+        DeadLetters::new(&*world.host, &world.account, &world.names, "bot-queue", deadline)
+    }
+
+    #[test]
+    fn id_of_any_message_is_parsed_again_and_sorts_the_newest_first() {
+        let guid = "799a2c63-e5ea-4d21-a5b9-5c1d0d8f6e11";
+        let id = DeadLetterId::of(guid, at(0));
+        assert_eq!(id.as_str(), "98204528799999.799a2c63-e5ea-4d21-a5b9-5c1d0d8f6e11", "ids are stored");
+        assert_eq!((id.message_id(), id.inserted_at()), (guid, at(0)));
+        assert!(DeadLetterId::of(guid, at(1)) < id);
+        for message in [guid, "", "a/b", "ü", &"x".repeat(65)] {
+            for seconds in [i64::MIN / 1_000_000_000, 0, 200_000_000_000] {
+                let time = DateTime::from_timestamp(seconds, 0).unwrap_or(DateTime::<Utc>::MIN_UTC);
+                let id = DeadLetterId::of(message, time);
+                assert_eq!(DeadLetterId::parse(id.as_str()), Some(id));
+            }
+        }
+        for text in
+            ["", "1.a", "98204528799999.", "98204528799999", "98204528799999.a/b", "9820452879999x.a", "m.1"]
+        {
+            assert_eq!(DeadLetterId::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn row_that_is_written_twice_is_one_row_and_pages_show_the_newest_first() {
+        let world = World::new();
+        let dead = open(&world);
+        assert_eq!(run(dead.page(None, 20)).unwrap(), DeadPage { letters: Vec::new(), has_more: false });
+        let letters: Vec<_> = (0..5).map(|index| letter(index, &format!("m{index}"))).collect();
+        for letter in letters.iter().chain(&letters) {
+            run(dead.record(letter)).unwrap();
+        }
+        let mut expected = letters.clone();
+        expected.reverse();
+        let first = run(dead.page(None, 3)).unwrap();
+        assert_eq!((first.letters.as_slice(), first.has_more), (&expected[..3], true));
+        world.tables.borrow_mut().answer_empty_pages(2);
+        assert_eq!(run(dead.page(None, 3)).unwrap(), first, "an empty answer of the service is no end");
+        let rest = run(dead.page(Some(&expected[2].id), 3)).unwrap();
+        assert_eq!((rest.letters.as_slice(), rest.has_more), (&expected[3..], false));
+        assert_eq!(run(dead.read(&expected[1].id)).unwrap().as_ref(), Some(&expected[1]));
+        for _ in 0..2 {
+            run(dead.remove(&expected[1].id)).unwrap();
+        }
+        assert_eq!(run(dead.read(&expected[1].id)).unwrap(), None);
+        let digests = BTreeSet::from([digest_of("m4"), digest_of("m3"), digest_of("other")]);
+        let found = BTreeMap::from([(digest_of("m4"), expected[0].id.clone())]);
+        assert_eq!(run(dead.with_digests(&digests, 4)).unwrap(), (found, true));
+    }
+
+    #[test]
+    fn row_of_another_version_is_read_as_far_as_possible() {
+        let world = World::new();
+        let id = DeadLetterId::of("m", at(0));
+        let properties =
+            serde_json::json!({"version": 9, "outcome": 7, "status": "x", "digest": "d", "more": true});
+        let properties = properties.as_object().unwrap().clone();
+        world.tables.borrow_mut().store(
+            "proactivebotruns",
+            "bot-queue.dead",
+            id.as_str(),
+            properties.clone(),
+            at(0),
+        );
+        world.tables.borrow_mut().store("proactivebotruns", "bot-queue.dead", "0-foreign", properties, at(0));
+        let page = run(open(&world).page(None, 20)).unwrap();
+        assert_eq!(page.letters.len(), 1);
+        let DeadLetter { outcome, status, digest, enqueued_at, is_genuine, .. } = &page.letters[0];
+        assert_eq!((outcome.as_str(), *status, digest.as_str()), ("", None, "d"));
+        assert_eq!((*enqueued_at, *is_genuine), (at(0), false));
+    }
+
+    #[test]
+    fn reason_of_any_length_is_shortened() {
+        let world = World::new();
+        let letter = DeadLetter { reason: "ü".repeat(40_000), ..letter(0, "m") };
+        run(open(&world).record(&letter)).unwrap();
+        let read = run(open(&world).read(&letter.id)).unwrap().unwrap();
+        assert_eq!(read.reason, "ü".repeat(500));
+    }
+}

@@ -1,0 +1,428 @@
+//! Dead letters: the list, the replay, and the drop of messages in the poison queue.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use chrono::{TimeDelta, Utc};
+use end_to_end::alerts::{self, ALERT_KEY, alert, call, known, queued, to_conversation};
+use end_to_end::connector::Reply;
+use end_to_end::faulty_tables::{Fault, FaultyTables};
+use end_to_end::queue::decode;
+use end_to_end::stage::{Script, Stage};
+use end_to_end::suite::World;
+use end_to_end::table::Table;
+use end_to_end::waiting::eventually;
+use serde_json::{Value, json};
+use storage_table::{Entity, Key, Operation};
+
+end_to_end::cases!(
+    dead_alert_is_listed_and_a_replay_delivers_it_once,
+    replay_to_a_conversation_that_was_gone_tries_again,
+    replay_keeps_the_order_and_kicks_the_poller,
+    two_replays_at_once_deliver_once,
+    replay_refuses_what_was_changed_or_has_expired,
+    replay_that_dies_again_is_a_new_dead_letter,
+    replay_while_the_tables_fail_in_the_middle_can_be_repeated,
+    dead_letter_whose_row_was_not_written_is_shown_and_replayed,
+    dropped_dead_letter_is_gone_and_stays_dead_in_the_ledger,
+    forgotten_conversation_has_no_dead_letter,
+    list_of_ten_thousand_costs_two_calls_a_page,
+    dead_letters_need_the_scope_operate,
+);
+
+/// The Connector's answer to alerts: a status that the test sets. 201 accepts them.
+struct Answering(Arc<AtomicU16>);
+
+impl Answering {
+    fn of(stage: &Stage, status: u16, code: &'static str) -> Self {
+        let now = Arc::new(AtomicU16::new(status));
+        let answering = Arc::clone(&now);
+        stage.connector.on(move |received| {
+            let status = answering.load(Ordering::SeqCst);
+            (received.is_alert() && status != 201).then(|| Reply::error(status, code))
+        });
+        Self(now)
+    }
+
+    fn accept(&self) {
+        self.0.store(201, Ordering::SeqCst);
+    }
+}
+
+fn sealing(world: &World) -> Script<'_> {
+    alerts::script(world).variable("sealkey", "a seal key for tests")
+}
+
+/// Sends these alerts to a conversation, and lets them die. Returns their ids.
+fn dead(stage: &Stage, key: &str, texts: &[&str]) -> Vec<String> {
+    let ids: Vec<_> = texts.iter().map(|text| queued(stage, &to_conversation(key, text))).collect();
+    let counts = stage.poll();
+    assert_eq!(counts["poisoned"], texts.len(), "{counts}");
+    ids
+}
+
+fn list(stage: &Stage, query: &str) -> Value {
+    call(stage, "GET", &format!("/api/dead{query}"), &Value::Null).expect_status(200).json()
+}
+
+fn ids_of(list: &Value) -> Vec<String> {
+    list["dead"].as_array().unwrap().iter().map(|dead| dead["id"].as_str().unwrap().to_owned()).collect()
+}
+
+fn replay(stage: &Stage, body: &Value) -> Value {
+    call(stage, "POST", "/api/dead/replay", body).expect_status(200).json()
+}
+
+fn whys(answer: &Value) -> Vec<&str> {
+    answer["refused"].as_array().unwrap().iter().map(|refused| refused["why"].as_str().unwrap()).collect()
+}
+
+/// The texts of the alerts that the Connector received.
+fn alerted(stage: &Stage) -> Vec<String> {
+    let received = stage.connector.received();
+    received.iter().filter(|received| received.is_alert()).map(|alert| alert.text().to_owned()).collect()
+}
+
+fn record(world: &World, stage: &Stage, id: &str) -> Entity {
+    let table = Table::new(&world.azurite().connection_string(), &format!("{}ledger", stage.table_prefix));
+    table.entities().into_iter().find(|entity| entity.key.row == id).expect("a record")
+}
+
+fn dead_alert_is_listed_and_a_replay_delivers_it_once(world: &World) {
+    let stage = sealing(world).start();
+    let key = known(&stage, "a:1", "hello");
+    let connector = Answering::of(&stage, 400, "BadSyntax");
+    let ids = dead(&stage, &key, &["pizza"]);
+    let answer = list(&stage, "");
+    assert_eq!((&answer["messages"], answer.get("next")), (&1.into(), None), "{answer}");
+    let letter = &answer["dead"][0];
+    for (member, expected) in [
+        ("alert", json!(ids[0])),
+        ("outcome", "permanent".into()),
+        ("status", 400.into()),
+        ("conversation", json!(key)),
+        ("attempts", 1.into()),
+        ("replayable", true.into()),
+    ] {
+        assert_eq!(letter[member], expected, "{member}: {letter}");
+    }
+    assert!(letter["reason"].as_str().unwrap().contains("BadSyntax"), "{letter}");
+    assert!(!answer.to_string().contains("pizza"), "a list shows no text unless it is asked for: {answer}");
+    assert_eq!(list(&stage, "?text=true")["dead"][0]["text"], "pizza");
+    assert_eq!(list(&stage, "?outcome=destinationGone")["dead"], json!([]));
+    assert_eq!(ids_of(&list(&stage, &format!("?outcome=permanent&conversation={key}"))).len(), 1);
+    call(&stage, "GET", "/api/dead?after=x", &Value::Null).expect_error(400, "BadArgument");
+
+    connector.accept();
+    stage.connector.forget();
+    let body = json!({"ids": ids_of(&answer)});
+    let replayed = replay(&stage, &body);
+    assert_eq!(replayed, json!({"replayed": ids_of(&answer), "refused": [], "more": false}));
+    assert_eq!(record(world, &stage, &ids[0]).str("status"), Some("queued"));
+    assert_eq!(whys(&replay(&stage, &body)), ["unknown"]);
+    let counts = stage.poll();
+    assert_eq!(counts["delivered"], 1, "{counts}");
+    assert_eq!(whys(&replay(&stage, &body)), ["unknown"]);
+    assert_eq!(stage.poll()["delivered"], 0);
+    assert_eq!(alerted(&stage), ["Alert: pizza"]);
+    let record = record(world, &stage, &ids[0]);
+    assert_eq!(
+        (record.str("status"), record.str("reason")),
+        (Some("delivered"), Some("replayed by alertkey"))
+    );
+    assert_eq!(list(&stage, "?text=true"), json!({"messages": 0, "dead": []}));
+    let line = stage.wait_for_events("dead.replayed", 1).remove(0);
+    assert_eq!((&line["key"], &line["alerts"]), (&"alertkey".into(), &json!(ids)), "{line}");
+    assert!(!stage.lines().iter().any(|line| line.contains("pizza")), "a text is in the log");
+}
+
+fn replay_to_a_conversation_that_was_gone_tries_again(world: &World) {
+    let stage = sealing(world).start();
+    let key = known(&stage, "a:1", "hello");
+    let connector = Answering::of(&stage, 404, "ConversationNotFound");
+    dead(&stage, &key, &["pizza"]);
+    let answer = list(&stage, "");
+    assert_eq!(answer["dead"][0]["outcome"], "destinationGone", "{answer}");
+    connector.accept();
+    stage.connector.forget();
+    assert_eq!(replay(&stage, &json!({"outcome": "destinationGone"}))["replayed"], json!(ids_of(&answer)));
+    assert_eq!(stage.poll()["delivered"], 1);
+    assert_eq!(alerted(&stage), ["Alert: pizza"]);
+    // The pause ends when the person writes, or after a day.
+    let answer = alert(&stage, &to_conversation(&key, "another")).expect_status(202).json();
+    assert_eq!(answer["alerts"][0]["status"], "paused");
+}
+
+fn replay_keeps_the_order_and_kicks_the_poller(world: &World) {
+    let stage = sealing(world).variable("kick", "on").start();
+    let connector = Answering::of(&stage, 400, "BadSyntax");
+    let key = known(&stage, "a:1", "hello");
+    let texts: Vec<String> = (0..40).map(|number| number.to_string()).collect();
+    for text in &texts {
+        queued(&stage, &to_conversation(&key, text));
+    }
+    eventually("40 dead letters", || (list(&stage, "")["messages"] == 40).then_some(()));
+    eventually("an empty queue", || (stage.queue.count() == 0).then_some(()));
+    connector.accept();
+    stage.connector.forget();
+    let replayed = replay(&stage, &json!({"all": true}));
+    assert_eq!((replayed["replayed"].as_array().unwrap().len(), &replayed["more"]), (40, &false.into()));
+    let expected: Vec<_> = texts.iter().map(|text| format!("Alert: {text}")).collect();
+    eventually("40 alerts", || (alerted(&stage).len() >= 40).then_some(()));
+    assert_eq!(alerted(&stage), expected);
+}
+
+fn two_replays_at_once_deliver_once(world: &World) {
+    let stage = sealing(world).start();
+    let connector = Answering::of(&stage, 400, "BadSyntax");
+    let keys = ["a:1", "a:2", "a:3"].map(|conversation| known(&stage, conversation, "hello"));
+    let mut texts = Vec::new();
+    for key in &keys {
+        for number in 0..8 {
+            texts.push(format!("Alert: {} {number}", &key[..4]));
+            queued(&stage, &to_conversation(key, &texts.last().unwrap()["Alert: ".len()..]));
+        }
+    }
+    assert_eq!(stage.poll()["poisoned"], 24);
+    connector.accept();
+    stage.connector.forget();
+    let ids = ids_of(&list(&stage, "?limit=100"));
+    let bodies = [json!({"ids": ids}), json!({"all": true}), json!({"ids": ids})];
+    std::thread::scope(|scope| {
+        for body in &bodies {
+            scope.spawn(|| replay(&stage, body));
+        }
+    });
+    // What one replay had hidden from another one is visible again.
+    replay(&stage, &json!({"all": true}));
+    while stage.poll()["received"] != 0 {}
+    let mut found = alerted(&stage);
+    found.sort();
+    texts.sort();
+    assert_eq!(found, texts);
+    assert_eq!(list(&stage, "?text=true"), json!({"messages": 0, "dead": []}));
+}
+
+fn replay_refuses_what_was_changed_or_has_expired(world: &World) {
+    let stage = sealing(world).start();
+    let connector = Answering::of(&stage, 400, "BadSyntax");
+    let key = known(&stage, "a:1", "hello");
+    queued(&stage, &to_conversation(&key, "changed on the queue"));
+    let mut changed = decode(&stage.queue.take_all().remove(0));
+    changed["text"] = "pay me".into();
+    stage.queue.put_json(&changed);
+    let mut expiring = to_conversation(&key, "expiring");
+    expiring["expires"] = (Utc::now() + TimeDelta::seconds(4)).to_rfc3339().into();
+    queued(&stage, &expiring);
+    queued(&stage, &to_conversation(&key, "changed on the poison queue"));
+    stage.queue.put("no envelope");
+    assert_eq!(stage.poll()["poisoned"], 4);
+    connector.accept();
+    stage.connector.forget();
+    let poison = stage.queue.poison();
+    for text in poison.take_all() {
+        match end_to_end::queue::envelope_of(&text) {
+            Some(mut envelope) if envelope["text"] == "changed on the poison queue" => {
+                envelope["text"] = "pay me twice".into();
+                poison.put_json(&envelope);
+            }
+            _ => poison.put(&text),
+        }
+    }
+    let all = list(&stage, "");
+    let replayable = |outcome: &str| {
+        let letter =
+            all["dead"].as_array().unwrap().iter().find(|letter| letter["outcome"] == outcome).cloned();
+        letter.unwrap()["replayable"].clone()
+    };
+    assert_eq!((replayable("sealBroken"), replayable("unreadable")), (false.into(), false.into()), "{all}");
+    let ids = ids_of(&all);
+    eventually("the end of the alert's life", || {
+        let dead = list(&stage, "")["dead"].take();
+        let is_replayable = |letter: &Value| letter["replayable"] == true;
+        // The one that was changed on the poison queue still looks as if it could be replayed.
+        (dead.as_array().unwrap().iter().filter(|letter| is_replayable(letter)).count() == 1).then_some(())
+    });
+    let answer = replay(&stage, &json!({"ids": ids}));
+    assert_eq!(answer["replayed"], json!([]), "{answer}");
+    let mut found = whys(&answer);
+    found.sort_unstable();
+    assert_eq!(found, ["expired", "tampered", "tampered", "unreadable"]);
+    let again = replay(&stage, &json!({"all": true}));
+    assert_eq!((&again["replayed"], whys(&again).len()), (&json!([]), 4), "{again}");
+    assert_eq!(stage.poll()["received"], 0);
+    for id in ids {
+        call(&stage, "DELETE", &format!("/api/dead/{id}"), &Value::Null).expect_status(204);
+    }
+    assert_eq!(list(&stage, "?text=true"), json!({"messages": 0, "dead": []}));
+    assert!(alerted(&stage).is_empty());
+}
+
+fn replay_that_dies_again_is_a_new_dead_letter(world: &World) {
+    let stage = sealing(world).start();
+    let connector = Answering::of(&stage, 400, "BadSyntax");
+    let key = known(&stage, "a:1", "hello");
+    let ids = dead(&stage, &key, &["pizza"]);
+    let first = ids_of(&list(&stage, ""));
+    replay(&stage, &json!({"all": true}));
+    assert_eq!(stage.poll()["poisoned"], 1);
+    let second = ids_of(&list(&stage, ""));
+    assert!(second.len() == 1 && second != first, "{first:?}, {second:?}");
+    assert_eq!(record(world, &stage, &ids[0]).str("status"), Some("dead"));
+    assert_eq!(whys(&replay(&stage, &json!({"ids": first}))), ["unknown"]);
+    connector.accept();
+    stage.connector.forget();
+    assert_eq!(replay(&stage, &json!({"ids": second}))["replayed"], json!(second));
+    assert_eq!(stage.poll()["delivered"], 1);
+    assert_eq!(alerted(&stage), ["Alert: pizza"]);
+}
+
+fn replay_while_the_tables_fail_in_the_middle_can_be_repeated(world: &World) {
+    let tables = FaultyTables::start(&world.azurite().table_authority());
+    let stage = sealing(world).tables_at(tables.authority()).start();
+    let connector = Answering::of(&stage, 400, "BadSyntax");
+    let key = known(&stage, "a:1", "hello");
+    let ids = dead(&stage, &key, &["one", "two", "three"]);
+    connector.accept();
+    stage.connector.forget();
+    // The record of the second alert cannot be changed.
+    let failing = ids[1].clone();
+    tables.fail(move |call| {
+        (call.method == "PATCH" && call.path.contains(&failing)).then_some(Fault::Status(503))
+    });
+    let answer = replay(&stage, &json!({"all": true}));
+    assert_eq!(
+        (answer["replayed"].as_array().unwrap().len(), &answer["more"]),
+        (1, &true.into()),
+        "{answer}"
+    );
+    tables.fail(|_| Some(Fault::Status(503)));
+    call(&stage, "POST", "/api/dead/replay", &json!({"all": true})).expect_error(503, "StateUnavailable");
+    tables.fail_nothing();
+    let mut replayed = 0;
+    eventually("the rest", || {
+        replayed += replay(&stage, &json!({"all": true}))["replayed"].as_array().unwrap().len();
+        (replayed == 2).then_some(())
+    });
+    while stage.poll()["received"] != 0 {}
+    assert_eq!(alerted(&stage), ["Alert: one", "Alert: two", "Alert: three"]);
+    assert_eq!(list(&stage, "?text=true"), json!({"messages": 0, "dead": []}));
+}
+
+fn dead_letter_whose_row_was_not_written_is_shown_and_replayed(world: &World) {
+    let tables = FaultyTables::start(&world.azurite().table_authority());
+    let stage = sealing(world).tables_at(tables.authority()).start();
+    let connector = Answering::of(&stage, 400, "BadSyntax");
+    let key = known(&stage, "a:1", "hello");
+    tables.fail(|call| call.path.contains(".dead'").then_some(Fault::Status(403)));
+    let ids = dead(&stage, &key, &["pizza", "pasta"]);
+    stage.wait_for_events("dead.not-listed", 1);
+    tables.fail_nothing();
+    connector.accept();
+    stage.connector.forget();
+    assert_eq!(list(&stage, ""), json!({"messages": 2, "dead": []}));
+    let shown = list(&stage, "?text=true");
+    let letters = shown["dead"].as_array().unwrap();
+    let pizza = letters.iter().find(|letter| letter["text"] == "pizza").unwrap();
+    assert_eq!((&pizza["alert"], &pizza["outcome"]), (&json!(ids[0]), &"permanent".into()), "{pizza}");
+    assert!(pizza["id"].as_str().unwrap().starts_with("m."), "{pizza}");
+    let answer = replay(&stage, &json!({"ids": [pizza["id"]]}));
+    assert_eq!(answer["replayed"].as_array().unwrap().len(), 1, "{answer}");
+    assert_eq!(replay(&stage, &json!({"all": true}))["replayed"].as_array().unwrap().len(), 1);
+    assert_eq!(stage.poll()["delivered"], 2);
+    assert_eq!(alerted(&stage), ["Alert: pizza", "Alert: pasta"]);
+    assert_eq!(list(&stage, "?text=true"), json!({"messages": 0, "dead": []}));
+}
+
+fn dropped_dead_letter_is_gone_and_stays_dead_in_the_ledger(world: &World) {
+    let stage = sealing(world).start();
+    let connector = Answering::of(&stage, 400, "BadSyntax");
+    let key = known(&stage, "a:1", "hello");
+    let ids = dead(&stage, &key, &["dropped", "kept"]);
+    let all = list(&stage, "");
+    let letter =
+        all["dead"].as_array().unwrap().iter().find(|letter| letter["alert"] == json!(ids[0])).unwrap();
+    let path = format!("/api/dead/{}", letter["id"].as_str().unwrap());
+    call(&stage, "DELETE", &path, &Value::Null).expect_status(204);
+    call(&stage, "DELETE", &path, &Value::Null).expect_error(404, "DeadLetterNotFound");
+    let record = record(world, &stage, &ids[0]);
+    assert_eq!(record.str("status"), Some("dead"));
+    assert!(record.str("reason").unwrap().starts_with("dropped by alertkey; permanent: "), "{record:?}");
+    connector.accept();
+    stage.connector.forget();
+    assert_eq!(replay(&stage, &json!({"all": true}))["replayed"].as_array().unwrap().len(), 1);
+    assert_eq!(stage.poll()["delivered"], 1);
+    assert_eq!(alerted(&stage), ["Alert: kept"]);
+    assert_eq!(stage.wait_for_events("dead.dropped", 1)[0]["key"], "alertkey");
+}
+
+fn forgotten_conversation_has_no_dead_letter(world: &World) {
+    let stage = sealing(world).start();
+    Answering::of(&stage, 400, "BadSyntax");
+    let keys = ["a:1", "a:2"].map(|conversation| known(&stage, conversation, "hello"));
+    dead(&stage, &keys[0], &["one", "two"]);
+    dead(&stage, &keys[1], &["other"]);
+    call(&stage, "DELETE", &format!("/api/targets/{}", keys[0]), &Value::Null).expect_status(200);
+    let left = list(&stage, "");
+    assert_eq!((&left["messages"], &left["dead"][0]["conversation"]), (&1.into(), &json!(keys[1])), "{left}");
+    assert_eq!(ids_of(&left).len(), 1);
+}
+
+fn list_of_ten_thousand_costs_two_calls_a_page(world: &World) {
+    let tables = FaultyTables::start(&world.azurite().table_authority());
+    let stage = sealing(world).tables_at(tables.authority()).start();
+    let key = known(&stage, "a:1", "hello");
+    Answering::of(&stage, 400, "BadSyntax");
+    dead(&stage, &key, &["pizza"]);
+    let table = Table::new(&world.azurite().connection_string(), &format!("{}runs", stage.table_prefix));
+    let row = table.entities().into_iter().find(|entity| entity.key.partition.ends_with(".dead")).unwrap();
+    let rows: Vec<Entity> = (0..10_000)
+        .map(|number| {
+            let time = 98_204_000_000_000_i64 + number;
+            let key = Key::new(&row.key.partition, format!("{time}.planted-{number}"));
+            let now = Utc::now().timestamp_millis();
+            Entity::new(key)
+                .with("outcome", "planted")
+                .with_int64("diedAt", now)
+                .with_int64("enqueuedAt", now)
+        })
+        .collect();
+    table.with(async |client| {
+        for chunk in rows.chunks(100) {
+            let operations: Vec<_> = chunk.iter().map(Operation::Insert).collect();
+            client.batch(&operations).await.unwrap();
+        }
+    });
+    let calls = || tables.calls_and_faults().0;
+    let (mut seen, mut query) = (0, "?limit=100".to_owned());
+    for _ in 0..3 {
+        let before = calls();
+        let page = list(&stage, &query);
+        assert_eq!(calls() - before, 1, "calls to the tables");
+        seen += ids_of(&page).len();
+        query = format!("?limit=100&after={}", page["next"].as_str().unwrap());
+    }
+    assert_eq!(seen, 300);
+    let before = calls();
+    list(&stage, "?outcome=permanent&limit=5");
+    assert!(calls() - before <= 4, "calls to the tables");
+}
+
+fn dead_letters_need_the_scope_operate(world: &World) {
+    const SENDER: (&str, &str) = (
+        "pbk_0123456789abcdef0123456789abcdef",
+        "ci:send+cancel+list:4344e8cb2e757661e80e17eb183a63ba2e58848f07a1f58f8f8be8764abd9f4c",
+    );
+    let stage = alerts::script(world).variable("alertkeys", SENDER.1).start();
+    let bearer = format!("Bearer {}", SENDER.0);
+    for (method, path, body) in [
+        ("GET", "/api/dead?text=true", Value::Null),
+        ("POST", "/api/dead/replay", json!({"all": true})),
+        ("DELETE", "/api/dead/m.x", Value::Null),
+    ] {
+        alerts::call_with(&stage, method, path, &bearer, &body).expect_error(403, "ScopeMissing");
+        alerts::call_with(&stage, method, path, "", &body).expect_error(401, "Unauthorized");
+        let status = alerts::call_with(&stage, method, path, &format!("Bearer {ALERT_KEY}"), &body).status;
+        assert!(matches!(status, 200 | 404), "{method} {path}: {status}");
+    }
+}

@@ -49,6 +49,8 @@ pub(crate) enum AlertRejection {
     TooLarge { json_bytes: usize },
     #[error("idempotencyKey: used for another call within 24 hours; choose a new key")]
     IdempotencyKeyReused,
+    #[error("storage account: neither the queue nor the tables can be read; send the call again")]
+    NothingReadable,
     #[error("storage tables: cannot be reached; nothing was queued, so send the call again")]
     StateUnavailable(#[from] StateError),
 }
@@ -76,6 +78,7 @@ impl AlertRejection {
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "MessageSizeTooBig"),
             Self::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "IdempotencyKeyReused"),
             Self::PoisonNotSearched => (StatusCode::SERVICE_UNAVAILABLE, "QueueUnavailable"),
+            Self::NothingReadable => (StatusCode::SERVICE_UNAVAILABLE, "StateUnavailable"),
             Self::StateUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "StateUnavailable"),
         }
     }

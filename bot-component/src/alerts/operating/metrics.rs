@@ -90,7 +90,7 @@ fn add_counters(text: &mut Exposition, figures: &Figures) {
     };
     counters(
         "proactivebot_alerts_accepted",
-        "Alerts that the poller has dequeued for the first time.",
+        "Messages that the poller has dequeued for the first time.",
         "",
         &BTreeMap::from([("", figures.accepted)]),
     );
@@ -102,7 +102,7 @@ fn add_counters(text: &mut Exposition, figures: &Figures) {
         "",
         &BTreeMap::from([("", delivered)]),
     );
-    counters("proactivebot_alerts_ended", "Alerts that have ended, by their final status.", "status", &ended);
+    counters("proactivebot_alerts_ended", "Messages that have ended, by the final status of their alert. copy: the alert had ended before.", "status", &ended);
     let dead = figures.dead.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
     counters(
         "proactivebot_alerts_dead",

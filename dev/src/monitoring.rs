@@ -87,7 +87,7 @@ mod tests {
 
     /// The labels of each name in the sample of `GET /metrics`: names and values.
     fn shown_metrics() -> BTreeMap<String, BTreeSet<(String, String)>> {
-        let path = root().join("bot-component/src/alerts/operating/metrics.txt");
+        let path = root().join("bot-component/src/alerts/operating/metrics.prom");
         let sample = std::fs::read_to_string(path).unwrap();
         let mut shown: BTreeMap<String, BTreeSet<_>> = BTreeMap::new();
         for line in sample.lines().filter(|line| !line.starts_with('#')) {

@@ -1,4 +1,4 @@
-//! What an operator sees of the running bot: `GET /api/status` and `GET /metrics`.
+//! The routes for an operator, of the running bot: `GET /api/status` and `GET /metrics`.
 
 use dev::named_key::{NamedKey, Purpose};
 use end_to_end::alerts::{self, call, call_with, key_of, known, queued, to_conversation};

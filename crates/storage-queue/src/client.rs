@@ -230,8 +230,8 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         messages.into_iter().map(|mut fields| fields.take("MessageText")).collect()
     }
 
-    /// Peek Messages: returns when the oldest of the first 32 visible messages was put on the queue. `None` if
-    /// no message is visible. A hidden message does not count, because Peek Messages does not return it.
+    /// Peek Messages: returns when the oldest of the first 32 visible messages was put on the queue. `None`
+    /// if no message is visible. A hidden message does not count, because Peek Messages does not return it.
     pub async fn oldest_insertion(&self) -> Result<Option<DateTime<Utc>>, QueueError> {
         let mut oldest = None;
         for mut fields in self.peek_fields(MOST_MESSAGES).await? {

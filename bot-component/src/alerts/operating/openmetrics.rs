@@ -80,8 +80,8 @@ impl Family<'_> {
         self.created(labels, since);
     }
 
-    /// Adds a histogram. Each bucket has its upper bound and the number of values in it, without the values of
-    /// the buckets before. `count` is the number of all values.
+    /// Adds a histogram. Each bucket has its upper bound and the number of values in it, without the values
+    /// of the buckets before. `count` is the number of all values.
     pub(super) fn histogram(
         &mut self,
         buckets: impl Iterator<Item = (Decimal, u64)>,

@@ -1,4 +1,4 @@
-//! What an operator has to know or to do, as sentences. Programs read the other members of the status.
+//! The problems that an operator has to know of, as sentences. Programs read the other members of the status.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use state::runs::{Overview, PauseReason};
@@ -11,7 +11,8 @@ const SIGN_OF_LIFE_EVERY: TimeDelta = TimeDelta::minutes(5);
 /// Azure refuses a signed request if the clocks differ by 15 minutes.
 const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
 
-/// Returns one sentence for each problem, the most urgent one first: `<where>: <what is wrong>; <what to do>`.
+/// Returns one sentence for each problem, the most urgent one first, in the form
+/// `<where>: <what is wrong>; <what to do>`.
 pub(super) fn problems(snapshot: &Snapshot) -> Vec<String> {
     let mut problems = Vec::new();
     if let Err(reason) = &snapshot.queue {

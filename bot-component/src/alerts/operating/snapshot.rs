@@ -1,8 +1,8 @@
 //! The state of the bot at one moment: the queues, and what the poller's runs have stored.
 //!
 //! The number of calls does not depend on the backlog: five calls of the storage account, each sent twice at
-//! the most. If the bot opens the account with its own token, and key-value has none, one request to the login
-//! host comes first, or two if the first one fails in a way that a repetition cures.
+//! the most. If the bot opens the account with its own token, and key-value has none, one request to the
+//! login host comes first, or two if the first one fails in a way that a repetition cures.
 
 use std::time::Duration;
 
@@ -97,8 +97,8 @@ impl Snapshot {
         time(last_run.began_at).max(time(last_run.ended_at)).max(overview.idle_at)
     }
 
-    /// How long the oldest visible message has been on the queue. The time of the queue service counts, as far
-    /// as it is known.
+    /// How long the oldest visible message has been on the queue. The time of the queue service counts, as
+    /// far as it is known.
     pub(super) fn oldest_age(&self) -> Option<Duration> {
         let inserted_at = self.queue.as_ref().ok()?.oldest_inserted_at?;
         let ahead = self.runs.as_ref().map(|overview| overview.clock_skew).unwrap_or_default();

@@ -15,8 +15,8 @@ use super::snapshot::{Snapshot, time};
 use crate::answered::Answered;
 use crate::rejection::Rejection;
 
-/// The statuses with which an alert can end, except `dead`, which has a count for each reason. All of them are
-/// in the answer, also with a count of zero.
+/// The statuses with which an alert can end, except `dead`, which has a count for each reason. All of them
+/// are in the answer, also with a count of zero.
 pub(super) const ENDED: [Status; 5] =
     [Status::Delivered, Status::Cancelled, Status::Expired, Status::Stopped, Status::Dropped];
 

@@ -23,7 +23,7 @@ const SENDER: (&str, &str) = (
     "ci:send:4344e8cb2e757661e80e17eb183a63ba2e58848f07a1f58f8f8be8764abd9f4c",
 );
 /// The sample of every metric, for people and for the tests of `deploy/monitoring`.
-const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/alerts/operating/metrics.txt");
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/alerts/operating/metrics.prom");
 
 /// How the fakes answer from now on.
 #[derive(Clone, Default)]

@@ -164,6 +164,13 @@ fn add_state(text: &mut Exposition, snapshot: &Snapshot, overview: &Overview) {
         "When the Connector last accepted an alert.",
         time(figures.delivered_at),
     );
+    text.family(
+        "proactivebot_poller_running",
+        Kind::Gauge,
+        "",
+        "1 while a run of the poller holds the run lock, else 0.",
+    )
+    .gauge(&[], u8::from(overview.is_running));
     let mut paused = text.family(
         "proactivebot_poller_paused",
         Kind::Gauge,

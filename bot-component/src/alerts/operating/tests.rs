@@ -285,7 +285,22 @@ fn part_that_cannot_be_read_is_null_and_named_in_the_problems() {
         let body: Value = serde_json::from_slice(answer.body()).unwrap();
         assert_eq!((answer.status().as_u16(), &body["error"]["code"]), (503, &"StateUnavailable".into()));
     }
+    assert_eq!(bot.calls(), 20, "each of five calls is sent twice for each route");
     assert_eq!(bot.host.events("status.not-read").len(), 4, "a line for each part and call");
+}
+
+#[test]
+fn age_of_a_message_is_right_although_the_clock_of_the_host_is_wrong() {
+    let bot = Bot::new();
+    bot.store(&figures(), None);
+    bot.services.messages.set(Some(1));
+    // The clock of the fake services does not go on.
+    bot.host.elapsed.set(Duration::from_secs(20 * 60));
+    let status = bot.status();
+    let found = (&status["clockSkewSeconds"], &status["queue"]["oldestSeconds"]);
+    assert_eq!(found, (&json!(1_200), &json!(600)), "{status}");
+    let has_problem = |problem: &Value| problem.as_str().unwrap().starts_with("clock: ");
+    assert!(status["problems"].as_array().unwrap().iter().any(has_problem), "{status}");
 }
 
 #[test]

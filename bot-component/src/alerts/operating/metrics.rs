@@ -102,7 +102,12 @@ fn add_counters(text: &mut Exposition, figures: &Figures) {
         "",
         &BTreeMap::from([("", delivered)]),
     );
-    counters("proactivebot_alerts_ended", "Messages that have ended, by the final status of their alert. copy: the alert had ended before.", "status", &ended);
+    counters(
+        "proactivebot_alerts_ended",
+        "Messages that have ended, by the final status of their alert. copy: the alert had ended before.",
+        "status",
+        &ended,
+    );
     let dead = figures.dead.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
     counters(
         "proactivebot_alerts_dead",

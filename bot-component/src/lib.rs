@@ -29,6 +29,7 @@
 //! | tags of conversations, and codes for tags | `alerts/tags.rs`, `alerts/codes.rs` |
 //! | the effect of an idempotency key | `alerts/identity.rs` |
 //! | how a call deletes a conversation | `alerts/forgetting.rs` |
+//! | the state and the figures for operators | `alerts/operating/`: `snapshot.rs` reads them; problems: `problems.rs` |
 //! | in which order a call is recorded, queued and answered | `alerts/call.rs`; the content of its alerts: `alerts/draft.rs` |
 //! | how a message is put on the queue | `outbox.rs` |
 //! | how the bot calls the poller | `kick.rs` |

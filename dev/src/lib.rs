@@ -19,6 +19,7 @@ mod chosen;
 pub mod deny;
 pub mod host;
 mod loopback_http;
+pub mod monitoring;
 pub mod named_key;
 pub mod playground;
 pub mod ports;

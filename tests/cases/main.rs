@@ -35,6 +35,8 @@ mod misuse_seals;
 mod misuse_tags;
 mod misuse_tenants;
 mod openapi;
+mod openmetrics;
+mod operating;
 mod outages;
 mod outbound;
 mod playground;
@@ -64,6 +66,7 @@ fn main() {
     let skipped = [
         Skipped { group: "browser", reason: dev::browser::MISSING, skip: Browser::find().is_none() },
         Skipped { group: "openapi", reason: openapi::MISSING, skip: openapi::schemathesis().is_none() },
+        Skipped { group: "openmetrics", reason: openmetrics::MISSING, skip: openmetrics::python().is_none() },
         Skipped { group: "spinkube", reason: spinkube::MISSING, skip: !spinkube::can_run() },
     ];
     end_to_end::suite::run(GROUPS, &skipped);
@@ -104,6 +107,8 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("misuse_tags", misuse_tags::CASES),
     ("misuse_tenants", misuse_tenants::CASES),
     ("openapi", openapi::CASES),
+    ("openmetrics", openmetrics::CASES),
+    ("operating", operating::CASES),
     ("outages", outages::CASES),
     ("outbound", outbound::CASES),
     ("playground", playground::CASES),

@@ -55,6 +55,8 @@ pub(crate) enum AlertRejection {
     TooLarge { json_bytes: usize },
     #[error("idempotencyKey: used for another call within 24 hours; choose a new key")]
     IdempotencyKeyReused,
+    #[error("storage account: neither the queue nor the tables can be read; send the call again")]
+    NothingReadable,
     #[error("storage tables: cannot be reached; nothing was queued, so send the call again")]
     StateUnavailable(#[from] StateError),
 }
@@ -86,6 +88,7 @@ impl AlertRejection {
             Self::PoisonNotSearched | Self::PoisonNotReached => {
                 (StatusCode::SERVICE_UNAVAILABLE, "QueueUnavailable")
             }
+            Self::NothingReadable => (StatusCode::SERVICE_UNAVAILABLE, "StateUnavailable"),
             Self::StateUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "StateUnavailable"),
         }
     }

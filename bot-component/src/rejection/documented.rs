@@ -280,6 +280,10 @@ fn alert_rejections() -> Vec<Advised<AlertRejection>> {
             Refusal::IdempotencyKeyReused,
             "To repeat a call, send the same body. For another alert, choose another `idempotencyKey`."
         )],
+        Refusal::NothingReadable => [(
+            Refusal::NothingReadable,
+            "Send the call again later. The log has the line `status.not-read` with the reason."
+        )],
         Refusal::StateUnavailable(_) => [(
             StateError::NotStored.into(),
             "Send the same call again later. The log has the reason."

@@ -11,8 +11,8 @@ use crate::account::{Account, Service};
 use crate::call::Call;
 use crate::error::{Failed, Failure};
 
-/// The most attempts of one call. The wait before the second is random, up to 200 ms; the wait before the
-/// third, up to 400 ms.
+/// The most attempts of one call, by default. The wait before the second is random, up to 200 ms; the wait
+/// before the third, up to 400 ms.
 const ATTEMPTS: u32 = 3;
 const FIRST_WAIT_MILLISECONDS: u64 = 200;
 
@@ -27,6 +27,7 @@ pub struct Sender<'a, H> {
     service: Service,
     timeouts: Timeouts,
     deadline: Deadline,
+    attempts: u32,
     retries: Cell<u32>,
 }
 
@@ -52,7 +53,13 @@ impl<'a, H: HttpClient + Clock + Randomness> Sender<'a, H> {
         timeouts: Timeouts,
         deadline: Deadline,
     ) -> Self {
-        Self { host, account, service, timeouts, deadline, retries: Cell::new(0) }
+        Self { host, account, service, timeouts, deadline, attempts: ATTEMPTS, retries: Cell::new(0) }
+    }
+
+    /// Sends each call at most this many times. At least one attempt is made.
+    #[must_use]
+    pub fn with_attempts(self, attempts: u32) -> Self {
+        Self { attempts, ..self }
     }
 
     /// The host that calls are sent through.
@@ -103,7 +110,10 @@ impl<'a, H: HttpClient + Clock + Randomness> Sender<'a, H> {
             let jittered = Duration::from_millis(self.host.up_to(longest));
             let retry_after = Duration::from_secs(failure.retry_after_seconds().unwrap_or_default());
             let wait = jittered.saturating_add(retry_after);
-            if attempt == ATTEMPTS || !failure.is_retryable() || wait >= self.deadline.remaining(self.host) {
+            if attempt >= self.attempts
+                || !failure.is_retryable()
+                || wait >= self.deadline.remaining(self.host)
+            {
                 return Err(Failed { failure, may_be_done, is_doubtful });
             }
             may_be_done |= failure.may_have_arrived();

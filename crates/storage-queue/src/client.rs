@@ -11,7 +11,7 @@ use storage_account::{Account, Call, Failed, Sender, Service, encoded, header, p
 
 use crate::error::QueueError;
 use crate::names::{MessageId, PopReceipt, QueueName};
-use crate::xml::{self, PeekedMessage, QueueMessage};
+use crate::xml::{self, Fields, PeekedMessage, QueueMessage};
 
 const XML: HeaderValue = HeaderValue::from_static("application/xml");
 
@@ -24,7 +24,7 @@ const TIMEOUTS: Timeouts = Timeouts {
 };
 
 /// The most messages that one Get Messages hands out.
-const MOST_MESSAGES: usize = 32;
+const MOST_MESSAGES: u8 = 32;
 /// The size of the longest text of a message.
 const LONGEST_TEXT_BYTES: usize = 64 * 1024;
 /// The most bytes into which XML escapes one byte: `&quot;`, `&#x1F;`.
@@ -35,7 +35,7 @@ const AROUND_A_TEXT_BYTES: usize = 2 * 1024;
 /// The size of the longest possible answer. A smaller limit would let a sender write messages that together
 /// exceed it. Every Get would then lease messages and fail, again and again.
 const LONGEST_ANSWER_BYTES: usize =
-    MOST_MESSAGES * (LONGEST_TEXT_BYTES * ESCAPED_BYTE_BYTES + AROUND_A_TEXT_BYTES);
+    MOST_MESSAGES as usize * (LONGEST_TEXT_BYTES * ESCAPED_BYTE_BYTES + AROUND_A_TEXT_BYTES);
 
 /// A client of one queue, until a deadline.
 ///
@@ -113,6 +113,12 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
     /// with time-outs of about 1 ms.
     pub fn new(host: &'a H, account: &'a Account, queue: &'a QueueName, deadline: Deadline) -> Self {
         Self { sender: Sender::new(host, account, Service::Queue, TIMEOUTS, deadline), queue }
+    }
+
+    /// Sends each call at most this many times. By default, the client sends a call up to three times.
+    #[must_use]
+    pub fn with_attempts(self, attempts: u32) -> Self {
+        Self { sender: self.sender.with_attempts(attempts), ..self }
     }
 
     /// How many calls were repeated so far.
@@ -220,22 +226,33 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
 
     /// Peek Messages: returns the texts of up to `count` visible messages (1 to 32) without leasing them.
     pub async fn peek(&self, count: u8) -> Result<Vec<String>, QueueError> {
+        let messages = self.peek_fields(count).await?;
+        messages.into_iter().map(|mut fields| fields.take("MessageText")).collect()
+    }
+
+    /// Peek Messages: returns when the oldest of the first 32 visible messages was put on the queue. `None`
+    /// if no message is visible. A hidden message does not count, because Peek Messages does not return it.
+    pub async fn oldest_insertion(&self) -> Result<Option<DateTime<Utc>>, QueueError> {
+        let mut oldest = None;
+        for mut fields in self.peek_fields(MOST_MESSAGES).await? {
+            let insertion_time = fields.take_time("InsertionTime")?;
+            oldest = Some(oldest.map_or(insertion_time, |oldest| insertion_time.min(oldest)));
+        }
+        Ok(oldest)
+    }
+
+    async fn peek_fields(&self, count: u8) -> Result<Vec<Fields>, QueueError> {
         let call = Call::new(Method::GET, self.path(&["messages"]))
             .query("numofmessages", count)
             .query("peekonly", true)
             .reading_the_answer();
         let answer = self.call(&call).await?;
-        xml::read_messages(answer.body())?.into_iter().map(|mut fields| fields.take("MessageText")).collect()
+        xml::read_messages(answer.body())
     }
 
     /// [`QueueClient::peek`] with the ids and times of the messages. A message that cannot be read is left out.
     pub async fn peek_messages(&self, count: u8) -> Result<Vec<PeekedMessage>, QueueError> {
-        let call = Call::new(Method::GET, self.path(&["messages"]))
-            .query("numofmessages", count)
-            .query("peekonly", true)
-            .reading_the_answer();
-        let answer = self.call(&call).await?;
-        let all = xml::read_messages(answer.body())?;
+        let all = self.peek_fields(count).await?;
         Ok(all.into_iter().filter_map(|fields| fields.into_peeked_message().ok()).collect())
     }
 

@@ -84,6 +84,12 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         Self { sender: Sender::new(host, account, Service::Table, TIMEOUTS, deadline), table }
     }
 
+    /// Sends each call at most this many times. By default, the client sends a call up to three times.
+    #[must_use]
+    pub fn with_attempts(self, attempts: u32) -> Self {
+        Self { sender: self.sender.with_attempts(attempts), ..self }
+    }
+
     /// How many calls were repeated so far.
     pub fn retries(&self) -> u32 {
         self.sender.retries()

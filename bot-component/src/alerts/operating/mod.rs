@@ -2,4 +2,9 @@
 
 pub(super) mod dead;
 pub(super) mod metrics;
+mod openmetrics;
+mod problems;
+mod snapshot;
 pub(super) mod status;
+#[cfg(test)]
+mod tests;

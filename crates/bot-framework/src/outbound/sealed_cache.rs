@@ -10,6 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
+use chrono::{DateTime, Utc};
 use platform::{Clock, Host};
 use sha2::{Digest, Sha256};
 
@@ -65,6 +66,15 @@ impl SealedCache {
 
     /// Opens an entry. `None` if the entry does not open, or if the token ends within [`MARGIN`].
     pub(super) fn open(&self, clock: &impl Clock, entry: &[u8]) -> Option<AccessToken> {
+        self.open_with_end(clock, entry).map(|(token, _)| token)
+    }
+
+    /// Returns until when an entry opens. `None` if it does not open now.
+    pub(super) fn valid_until(&self, clock: &impl Clock, entry: &[u8]) -> Option<DateTime<Utc>> {
+        self.open_with_end(clock, entry).and_then(|(_, until)| DateTime::from_timestamp(until, 0))
+    }
+
+    fn open_with_end(&self, clock: &impl Clock, entry: &[u8]) -> Option<(AccessToken, i64)> {
         let (version, rest) = entry.split_first()?;
         let (nonce, sealed) = rest.split_at_checked(NONCE_BYTES)?;
         if *version != VERSION {
@@ -73,10 +83,12 @@ impl SealedCache {
         let payload = Payload { msg: sealed, aad: &self.bound_to };
         let opened = self.cipher.decrypt(&XNonce::try_from(nonce).ok()?, payload).ok()?;
         let (until, token) = opened.split_at_checked(TIME_BYTES)?;
-        let left = i64::from_le_bytes(until.try_into().ok()?).checked_sub(clock.now().timestamp())?;
+        let until = i64::from_le_bytes(until.try_into().ok()?);
+        let left = until.checked_sub(clock.now().timestamp())?;
         // A longer time means that a clock is wrong now or was wrong when the entry was stored.
         let is_good = left > 0 && left <= i64::try_from(LONGEST.as_secs()).ok()?;
-        is_good.then(|| AccessToken::new(std::str::from_utf8(token).ok()?)).flatten()
+        let token = is_good.then(|| AccessToken::new(std::str::from_utf8(token).ok()?)).flatten()?;
+        Some((token, until))
     }
 
     /// Stores a token that is valid for `life`, and returns the entry. A token that is valid only for
@@ -164,10 +176,12 @@ mod tests {
                 "{life}: a short-lived token must not be stored"
             );
             let Some(kept) = kept else { continue };
+            let until = |host: &FakeHost| cache.valid_until(host, &run(cache.load(host))?);
+            assert_eq!(until(&host), Some(host.now() + Duration::from_secs(kept)), "{life}");
             host.elapsed.set(Duration::from_secs(kept - 1));
             assert_eq!(load(&cache, &host), Some(token()), "{life}");
             host.elapsed.set(Duration::from_secs(kept));
-            assert_eq!(load(&cache, &host), None, "{life}");
+            assert_eq!((load(&cache, &host), until(&host)), (None, None), "{life}");
         }
     }
 

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures_util::lock::Mutex;
 use platform::{Deadline, Host, Secret, Timeouts};
 
@@ -83,6 +84,13 @@ impl<'a, H: Host> Tokens<'a, H> {
     /// The token that the run used, sealed. `None` if it used none.
     pub async fn sealed(&self) -> Option<Vec<u8>> {
         self.state.lock().await.entry.clone()
+    }
+
+    /// Returns until when the platform's store keeps a valid token for requests to come. `None` if the store
+    /// has none. No request is sent.
+    pub async fn kept_until(&self) -> Option<DateTime<Utc>> {
+        let entry = self.cache.load(self.host).await?;
+        self.cache.valid_until(self.host, &entry)
     }
 
     /// Returns the token of this run. The first call looks in the entry that the caller kept, then in the

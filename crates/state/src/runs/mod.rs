@@ -213,6 +213,12 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
         Self { host, table: TableClient::new(host, account, &tables.runs, deadline), queue: escape(queue) }
     }
 
+    /// Sends each call at most this many times.
+    #[must_use]
+    pub fn with_attempts(self, attempts: u32) -> Self {
+        Self { table: self.table.with_attempts(attempts), ..self }
+    }
+
     /// How many calls the client has repeated so far.
     pub fn retries(&self) -> u32 {
         self.table.retries()

@@ -1,6 +1,7 @@
 //! The state of a queue's runs, for people and programs that watch the bot.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::join;
 use platform::{Clock, HttpClient, Randomness};
 use storage_table::{Entity, Key, TableError};
 
@@ -26,10 +27,11 @@ pub struct Overview {
 }
 
 impl<H: HttpClient + Clock + Randomness> Runs<'_, H> {
-    /// Reads the state of the runs, with two calls.
+    /// Reads the state of the runs, with two calls at once.
     pub async fn overview(&self) -> Result<Overview, TableError> {
-        let idle = self.table.get(&self.idle_key()).await?;
-        let found = self.table.get(&self.key()).await?;
+        let (idle_key, key) = (self.idle_key(), self.key());
+        let (idle, found) = join(self.table.get(&idle_key), self.table.get(&key)).await;
+        let (idle, found) = (idle?, found?);
         let now = self.host.now();
         let idle_at = idle.as_ref().and_then(|idle| idle.entity.int("at"));
         let answered_at = found.as_ref().or(idle.as_ref()).map(|found| found.answered_at);

@@ -192,6 +192,29 @@ fn answer_of_each_call_is_read() {
 }
 
 #[test]
+fn oldest_insertion_is_the_earliest_of_the_peeked_messages() {
+    let host = FakeHost::default();
+    // The answer to Peek Messages has no receipt. A message that was hidden may be behind younger ones.
+    let peeked = |hour: &str| {
+        let time = format!("<InsertionTime>Mon, 23 Nov 2026 {hour}:00:00 GMT</InsertionTime>");
+        format!("<QueueMessage><MessageId>m</MessageId>{time}<MessageText>x</MessageText></QueueMessage>")
+    };
+    let list = |messages: &str| format!("<QueueMessagesList>{messages}</QueueMessagesList>");
+    host.then_status(200, &list(&[peeked("21"), peeked("19"), peeked("20")].concat()))
+        .then_status(200, &list(""))
+        .then_status(200, &list("<QueueMessage><MessageText>x</MessageText></QueueMessage>"))
+        .then(error(404, "QueueNotFound"));
+    with(&host, EMULATOR, async |queue| {
+        assert_eq!(queue.oldest_insertion().await, Ok(Some(host.now() - Duration::from_secs(3 * 60 * 60))));
+        assert_eq!(queue.oldest_insertion().await, Ok(None));
+        assert!(matches!(queue.oldest_insertion().await, Err(QueueError::Unreadable(_))));
+        assert_eq!(queue.oldest_insertion().await, Err(QueueError::QueueMissing));
+    });
+    let uri = host.sent.borrow()[0].uri().to_string();
+    assert_eq!(uri, format!("{BASE}/messages?numofmessages=32&peekonly=true"));
+}
+
+#[test]
 fn put_to_a_missing_queue_creates_the_queue_once() {
     let host = FakeHost::default();
     host.then(error(404, "QueueNotFound")).then_status(201, "").then_status(201, PUT_ANSWER);

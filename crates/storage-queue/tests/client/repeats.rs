@@ -117,6 +117,18 @@ fn call_is_repeated_only_if_another_attempt_may_succeed() {
 }
 
 #[test]
+fn call_of_a_client_with_fewer_attempts_is_repeated_less_often() {
+    for (attempts, expected) in [(0, 1), (1, 1), (2, 2), (3, 3)] {
+        let host = FakeHost::default();
+        host.answers(|_| Some(error(503, "ServerBusy")));
+        let result =
+            with(&host, EMULATOR, async |queue| queue.with_attempts(attempts).approximate_count().await);
+        assert!(result.is_err());
+        assert_eq!(host.sent.borrow().len(), expected, "{attempts}");
+    }
+}
+
+#[test]
 fn attempt_that_would_begin_or_last_past_the_deadline_is_left_out_or_shortened() {
     let (account, queue) = (Account::parse(EMULATOR).unwrap(), QueueName::parse("test-vectors").unwrap());
     for (deadline_seconds, retry_after, attempts) in

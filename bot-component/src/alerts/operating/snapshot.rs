@@ -1,0 +1,124 @@
+//! The state of the bot at one moment: the queues, and what the poller's runs have stored.
+//!
+//! The number of calls does not depend on the backlog: five calls of the storage account, each sent twice at
+//! the most. If the bot opens the account with its own token, and key-value has none, one request to the
+//! login host comes first, or two if the first one fails in a way that a repetition cures.
+
+use std::time::Duration;
+
+use bot_framework::Tokens;
+use chrono::{DateTime, Utc};
+use futures_util::future::join4;
+use platform::{Deadline, Host, Level};
+use serde_json::json;
+use state::runs::{Overview, Runs};
+use storage_queue::{QueueClient, QueueError};
+
+use crate::rejection::{AlertRejection, Rejection};
+use crate::settings::{BotSettings, CallerSettings};
+
+/// The longest time for all calls, because Prometheus waits 10 s by default.
+const WITHIN: Duration = Duration::from_secs(8);
+/// Each call is sent at most this many times. A program that watches the bot calls again soon anyway.
+const ATTEMPTS: u32 = 2;
+
+/// The state of the bot at one moment. A part is an `Err` with the reason if it could not be read.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    /// When the bot had read everything, by the clock of its host.
+    pub(super) now: DateTime<Utc>,
+    /// The name of the queue.
+    pub(super) queue_name: String,
+    pub(super) queue: Result<Backlog, String>,
+    /// The number of messages in the poison queue.
+    pub(super) dead_messages: Result<u64, String>,
+    pub(super) runs: Result<Overview, String>,
+    /// Until when the bot's key-value store keeps the token for the Connector, if it has one.
+    pub(super) token_kept_until: Option<DateTime<Utc>>,
+}
+
+/// The messages on the queue.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Backlog {
+    /// All messages, hidden messages included. The number may be too high.
+    pub(super) messages: u64,
+    /// When the oldest visible message was put on the queue.
+    pub(super) oldest_inserted_at: Option<DateTime<Utc>>,
+}
+
+impl Snapshot {
+    /// Reads the state. A part that cannot be read does not hide the others. The call fails only if no part
+    /// can be read.
+    pub(super) async fn read<H: Host>(host: &H) -> Result<Self, Rejection> {
+        let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
+        let (account, name) = (&settings.queue.account, &settings.queue.name);
+        let (poison_name, deadline) = (name.poison(), Deadline::after(host, WITHIN));
+        let runs = Runs::new(host, account, &settings.tables, name.as_str(), deadline);
+        let runs = runs.with_attempts(ATTEMPTS);
+        let queue = QueueClient::new(host, account, name, deadline).with_attempts(ATTEMPTS);
+        let poison = QueueClient::new(host, account, &poison_name, deadline).with_attempts(ATTEMPTS);
+        let (overview, messages, oldest_inserted_at, dead_messages) = join4(
+            runs.overview(),
+            queue.approximate_count(),
+            queue.oldest_insertion(),
+            poison.approximate_count(),
+        )
+        .await;
+        let queue = missing_as_empty(messages).and_then(|messages| {
+            Ok(Backlog { messages, oldest_inserted_at: missing_as_empty(oldest_inserted_at)? })
+        });
+        let dead_messages = missing_as_empty(dead_messages);
+        let runs = overview.map_err(|error| error.to_string());
+        if queue.is_err() && dead_messages.is_err() && runs.is_err() {
+            log_unreadable(host, "queue", queue.as_ref().err());
+            log_unreadable(host, "tables", runs.as_ref().err());
+            return Err(AlertRejection::NothingReadable.into());
+        }
+        let token_kept_until = match &settings.bot {
+            Some(bot) => Tokens::new(host, bot).kept_until().await,
+            None => None,
+        };
+        let queue_name = name.as_str().to_owned();
+        Ok(Self { now: host.now(), queue_name, queue, dead_messages, runs, token_kept_until })
+    }
+
+    /// When a run last worked or found nothing to do.
+    pub(super) fn last_success_at(&self) -> Option<DateTime<Utc>> {
+        let overview = self.runs.as_ref().ok()?;
+        let last_run = &overview.figures.last_run;
+        let succeeded_at = last_run.failure.is_empty().then(|| time(last_run.ended_at)).flatten();
+        succeeded_at.max(overview.idle_at)
+    }
+
+    /// When a run last gave a sign of life.
+    pub(super) fn last_activity_at(&self) -> Option<DateTime<Utc>> {
+        let overview = self.runs.as_ref().ok()?;
+        let last_run = &overview.figures.last_run;
+        time(last_run.began_at).max(time(last_run.ended_at)).max(overview.idle_at)
+    }
+
+    /// How long the oldest visible message has been on the queue. The time of the queue service counts, as
+    /// far as it is known.
+    pub(super) fn oldest_age(&self) -> Option<Duration> {
+        let inserted_at = self.queue.as_ref().ok()?.oldest_inserted_at?;
+        let ahead = self.runs.as_ref().map(|overview| overview.clock_skew).unwrap_or_default();
+        Some((self.now - ahead - inserted_at).to_std().unwrap_or_default())
+    }
+}
+
+/// The time of a stored figure; zero means never.
+pub(super) fn time(milliseconds: i64) -> Option<DateTime<Utc>> {
+    (milliseconds != 0).then(|| DateTime::from_timestamp_millis(milliseconds)).flatten()
+}
+
+/// A queue that does not exist is empty. The text of the error holds no secret.
+fn missing_as_empty<T: Default>(result: Result<T, QueueError>) -> Result<T, String> {
+    match result {
+        Err(QueueError::QueueMissing) => Ok(T::default()),
+        result => result.map_err(|error| error.to_string()),
+    }
+}
+
+fn log_unreadable(host: &impl Host, part: &str, reason: Option<&String>) {
+    host.event(Level::Error, "status.not-read", json!({"part": part, "reason": reason}));
+}

@@ -102,6 +102,7 @@ mod tests {
         for (package, version) in [
             ("azurite", "3.35.0"),
             ("@microsoft/app-manifest", "1.1.2"),
+            ("axe-core", "4.14.1"),
             ("@microsoft/m365agentsplayground", "0.2.28"),
             ("playwright-core", "1.65.1"),
         ] {

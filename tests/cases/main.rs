@@ -34,6 +34,7 @@ mod misuse_seals;
 mod misuse_tags;
 mod misuse_tenants;
 mod openapi;
+mod operators_page;
 mod outages;
 mod outbound;
 mod playground;
@@ -59,6 +60,7 @@ use end_to_end::suite::{Case, Skipped};
 fn main() {
     let skipped = [
         Skipped { group: "browser", reason: dev::browser::MISSING, skip: Browser::find().is_none() },
+        Skipped { group: "operators_page", reason: dev::browser::MISSING, skip: Browser::find().is_none() },
         Skipped { group: "openapi", reason: openapi::MISSING, skip: openapi::schemathesis().is_none() },
         Skipped { group: "spinkube", reason: spinkube::MISSING, skip: !spinkube::can_run() },
     ];
@@ -99,6 +101,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("misuse_tags", misuse_tags::CASES),
     ("misuse_tenants", misuse_tenants::CASES),
     ("openapi", openapi::CASES),
+    ("operators_page", operators_page::CASES),
     ("outages", outages::CASES),
     ("outbound", outbound::CASES),
     ("playground", playground::CASES),

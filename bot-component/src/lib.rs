@@ -31,6 +31,7 @@
 //! | how a call deletes a conversation | `alerts/forgetting.rs` |
 //! | the state and the figures for operators | `alerts/operating/`: `snapshot.rs` reads them; problems: `problems.rs` |
 //! | in which order a call is recorded, queued and answered | `alerts/call.rs`; the content of its alerts: `alerts/draft.rs` |
+//! | the operator's page | `ops/` |
 //! | how a message is put on the queue | `outbox.rs` |
 //! | how the bot calls the poller | `kick.rs` |
 //! | a status, a code or a message of a refusal | `rejection/`, then `docs/errors.md` |
@@ -49,6 +50,7 @@ mod kick;
 mod limits;
 mod loops;
 mod messages;
+mod ops;
 mod outbox;
 mod own_count;
 mod rejection;

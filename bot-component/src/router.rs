@@ -5,6 +5,7 @@ use platform::{Host, Reply, RequestBody, answer};
 
 use crate::alerts;
 use crate::messages;
+use crate::ops;
 use crate::rejection::Rejection;
 
 /// Answers one request. Never fails: each error becomes an answer and a line in the log.
@@ -20,6 +21,7 @@ pub async fn handle<H: Host>(host: &H, request: Request<impl RequestBody>) -> Re
             Method::GET | Method::HEAD => Ok(answer::empty(StatusCode::OK).into()),
             _ => Err(Rejection::MethodNotAllowed { allow: "GET, HEAD" }),
         },
+        "/ops" => ops::get(host, &request).map(Into::into),
         _ => alerts::handle(host, request).await,
     };
     match answered {

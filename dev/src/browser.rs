@@ -1,4 +1,6 @@
-//! A real browser that shows the chat page. `dev/browser.cjs` controls it.
+//! A real browser. `dev/browser.cjs` lets it show the chat page, and `dev/walk.cjs` any page.
+
+pub mod walk;
 
 use std::path::{Path, PathBuf};
 

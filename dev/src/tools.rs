@@ -103,6 +103,7 @@ mod tests {
             ("@grafana/schema", "13.2.3"),
             ("azurite", "3.35.0"),
             ("@microsoft/app-manifest", "1.1.2"),
+            ("axe-core", "4.14.1"),
             ("@microsoft/m365agentsplayground", "0.2.28"),
             ("playwright-core", "1.65.1"),
             ("typescript", "5.9.3"),

@@ -37,6 +37,7 @@ mod misuse_tenants;
 mod openapi;
 mod openmetrics;
 mod operating;
+mod operators_page;
 mod outages;
 mod outbound;
 mod playground;
@@ -65,6 +66,7 @@ use end_to_end::suite::{Case, Skipped};
 fn main() {
     let skipped = [
         Skipped { group: "browser", reason: dev::browser::MISSING, skip: Browser::find().is_none() },
+        Skipped { group: "operators_page", reason: dev::browser::MISSING, skip: Browser::find().is_none() },
         Skipped { group: "openapi", reason: openapi::MISSING, skip: openapi::schemathesis().is_none() },
         Skipped { group: "openmetrics", reason: openmetrics::MISSING, skip: openmetrics::python().is_none() },
         Skipped { group: "spinkube", reason: spinkube::MISSING, skip: !spinkube::can_run() },
@@ -109,6 +111,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("openapi", openapi::CASES),
     ("openmetrics", openmetrics::CASES),
     ("operating", operating::CASES),
+    ("operators_page", operators_page::CASES),
     ("outages", outages::CASES),
     ("outbound", outbound::CASES),
     ("playground", playground::CASES),

@@ -23,6 +23,7 @@ pub mod login;
 pub mod loopback_server;
 pub mod manifest;
 pub mod openid;
+pub mod operated;
 pub mod ports;
 pub mod put_only_queue;
 pub mod queue;

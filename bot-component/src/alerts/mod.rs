@@ -76,6 +76,11 @@ enum Route<'a> {
     Codes { tag: Cow<'a, str> },
 }
 
+/// Whether a key opens these routes.
+pub(crate) fn are_open(settings: &impl Settings) -> Result<bool, SettingsError> {
+    Ok(AlertKeys::read(settings)?.is_some())
+}
+
 /// Returns the error of each of `alertkey` and `alertkeys` that cannot be used.
 pub(crate) fn check_keys(settings: &impl Settings) -> Vec<SettingsError> {
     AlertKeys::check(settings)

@@ -1,0 +1,238 @@
+// The dead letters: lists, replays and drops them.
+const work = $("dead-work");
+const deadList = $("dead-list");
+const chosen = () => [...deadList.querySelectorAll("input:checked")].map((box) => box.closest("li"));
+
+function offerOutcome(outcome) {
+  const select = $("dead-outcome");
+  if (![...select.options].some((option) => option.value === outcome)) select.append(make("option", { value: outcome, textContent: plain(outcome, 60) }));
+}
+Object.keys(OUTCOMES).forEach(offerOutcome);
+
+function deadRow(letter) {
+  if (typeof letter.outcome === "string") offerOutcome(letter.outcome);
+  const name = plain(letter.alert ?? letter.id, 64);
+  const box = make("input", { type: "checkbox", ariaLabel: `Select ${name}` });
+  const http = letter.status ? ` · HTTP ${plain(letter.status, 10)}` : "";
+  const tries = letter.attempts ? ` · ${count(letter.attempts, "attempt")}` : "";
+  const head = make("p", {}, make("span", { className: "badge bad" }, outside(letter.outcome ?? "unknown", 60)), " ", time(letter.diedAt), `${http}${tries} · ${duration(letter.ageSeconds)} old`);
+  const reason = make("p", {}, outside(letter.reason ?? "no reason is recorded"));
+  const text = letter.text === undefined ? [] : [make("p", { className: "text" }, outside(letter.text, 2000))];
+  const note = make("p", { className: "hint", textContent: letter.replayable === false ? "This message cannot be replayed." : "" });
+  const button = (word, isDanger, act) => {
+    const made = make("button", { type: "button", className: isDanger ? "danger" : "", textContent: word, ariaLabel: `${word} ${name}` });
+    made.addEventListener("click", act);
+    return made;
+  };
+  const replay = button("Replay", false, () => replayRows([row]));
+  replay.disabled = letter.replayable === false;
+  const buttons = make("div", { className: "row" }, replay, button("Drop", true, () => dropRows([row])));
+  const body = make("div", {}, head, reason, ...text, note, details(letter, make("span", {}, "Alert ", make("span", { className: "id", textContent: name }))));
+  const row = make("li", { tabIndex: -1 }, make("label", { className: "check" }, box), body, buttons);
+  return Object.assign(row, { letter, note });
+}
+
+const deads = paged({
+  list: deadList, more: $("dead-more"), said: $("dead-said"), one: "dead letter", many: "dead letters", row: deadRow,
+  async read(after) {
+    const { answer } = await call("GET", query("api/dead", { outcome: outcome(), text: $("dead-text").checked && "true", after, limit: 100 }));
+    return { items: answer.dead ?? [], next: answer.next };
+  },
+});
+
+const outcome = () => $("dead-outcome").value;
+
+function loadDead() {
+  const one = outcome();
+  $("dead-meaning").textContent = OUTCOMES[one] ?? "";
+  $("replay-every").textContent = one ? `Replay all ${plain(one, 60)}` : "Replay all";
+  $("drop-every").textContent = one ? `Drop all ${plain(one, 60)}` : "Drop all";
+  return deads.load(true).then(showChosen);
+}
+
+function showChosen() {
+  const number = chosen().length;
+  for (const word of ["replay", "drop"]) {
+    $(`${word}-selected`).disabled = number === 0;
+    $(`${word}-selected`).textContent = `${word === "replay" ? "Replay" : "Drop"} selected${number ? ` (${number})` : ""}`;
+  }
+  const boxes = deadList.childElementCount;
+  $("dead-all").checked = boxes > 0 && number === boxes;
+  $("dead-all").indeterminate = number > 0 && number < boxes;
+}
+deadList.addEventListener("change", showChosen);
+new MutationObserver(showChosen).observe(deadList, { childList: true });
+$("dead-all").addEventListener("change", (event) => {
+  for (const box of deadList.querySelectorAll("input")) box.checked = event.target.checked;
+  showChosen();
+});
+$("dead-filter").addEventListener("submit", (event) => {
+  event.preventDefault();
+  $("dead-refused").replaceChildren();
+  loadDead();
+});
+
+// The job that is at work: it shows its progress, and ends when it is done, stopped or has failed.
+let job = null;
+$("job-stop").addEventListener("click", () => {
+  job.stopped = true;
+  say($("job-said"), "Stopping after the current call …");
+});
+addEventListener("beforeunload", (event) => job && event.preventDefault());
+
+async function run(title, total, done, steps) {
+  const mine = (job = { stopped: false, done: 0, refused: new Map() });
+  $("job-title").textContent = title;
+  $("job").hidden = false;
+  $("dead-refused").replaceChildren();
+  say($("dead-said"), "");
+  work.disabled = true;
+  $("job-stop").focus();
+  mine.show = () => {
+    const finished = mine.done + mine.refused.size;
+    if (total) Object.assign($("job-bar"), { max: Math.max(total, finished), value: finished });
+    else $("job-bar").removeAttribute("value");
+    if (!mine.stopped) say($("job-said"), `${number(mine.done)}${total ? ` of about ${number(total)}` : ""} ${done}${mine.refused.size ? `, ${number(mine.refused.size)} refused` : ""}`);
+  };
+  mine.show();
+  let problem = null;
+  try {
+    await steps(mine);
+  } catch (error) {
+    problem = error;
+  }
+  job = null;
+  $("job").hidden = true;
+  work.disabled = false;
+  const left = mine.refused.size ? ` ${number(mine.refused.size)} refused:` : "";
+  const result = `${count(mine.done, "dead letter")} ${done}${mine.stopped ? ", then stopped" : ""}.${left}`;
+  showRefused(mine.refused);
+  await readStatus();
+  if (problem) fail($("dead-said"), problem, `${count(mine.done, "dead letter")} ${done}, then a call failed.`);
+  else say($("dead-said"), result, mine.refused.size > 0);
+  if (key) $("dead-said").focus();
+}
+
+function showRefused(refused) {
+  const groups = new Map();
+  for (const { why, message } of refused.values()) {
+    const text = plain(message ?? why ?? "no reason was given");
+    groups.set(text, (groups.get(text) ?? 0) + 1);
+  }
+  $("dead-refused").replaceChildren(...[...groups].slice(0, 20).map(([text, times]) => make("li", {}, `${times} × `, outside(text))));
+}
+
+// Repeats a call while the bot says that its search goes on. Stops if nothing happens for too long.
+async function repeat(mine, step) {
+  for (let idle = 0; !mine.stopped;) {
+    const before = mine.done + mine.refused.size;
+    if (!(await step())) return;
+    mine.show();
+    idle = mine.done + mine.refused.size > before ? 0 : idle + 1;
+    if (idle > 60) throw new Problem("The search of the queue makes no progress. Another search may hide its messages; wait a minute, then try again.");
+    if (idle > 1) await pause(Math.min(250 * idle, 2000));
+  }
+}
+
+function take(mine, answer) {
+  const replayed = answer.replayed ?? [], refused = answer.refused ?? [];
+  mine.done += replayed.length;
+  for (const one of refused) mine.refused.set(one.id, one);
+  for (const row of [...deadList.children]) {
+    const why = refused.find(({ id }) => id === row.letter.id);
+    if (why) row.note.textContent = `Not replayed: ${plain(why.message ?? why.why)}`;
+    if (replayed.includes(row.letter.id)) row.remove();
+  }
+  return [...replayed, ...refused.map(({ id }) => id)];
+}
+
+async function replayRows(rows) {
+  const able = rows.filter(({ letter }) => letter.replayable !== false);
+  const skipped = rows.length - able.length;
+  const text = `The bot sends ${able.length === 1 ? "this alert" : "these alerts"} again. It refuses what has expired or was changed.${skipped ? ` ${count(skipped, "message")} cannot be replayed, and ${skipped === 1 ? "stays" : "stay"} here.` : ""}`;
+  if (!able.length) return say($("dead-said"), "None of the selected messages can be replayed.", true);
+  if (!(await ask(`Replay ${count(able.length, "dead letter")}?`, text, "Replay"))) return;
+  await run("Replaying", able.length, "replayed", async (mine) => {
+    for (let at = 0; at < able.length && !mine.stopped; at += 100) {
+      let ids = able.slice(at, at + 100).map(({ letter }) => letter.id), after;
+      await repeat(mine, async () => {
+        const { answer } = await call("POST", "api/dead/replay", { ids, after });
+        const ended = take(mine, answer);
+        ids = ids.filter((id) => !ended.includes(id));
+        after = answer.after;
+        return answer.more && ids.length > 0;
+      });
+    }
+  });
+}
+
+async function dropRow(mine, row) {
+  await repeat(mine, async () => {
+    try {
+      if ((await call("DELETE", `api/dead/${encodeURIComponent(row.letter.id)}`)).status === 202) return true;
+    } catch (error) {
+      // Another operator may have dropped it.
+      if (error.status !== 404) throw error;
+    }
+    mine.done += 1;
+    row.remove();
+    return false;
+  });
+  mine.show();
+}
+
+async function dropRows(rows) {
+  const text = `The bot deletes ${rows.length === 1 ? "this message" : "these messages"} for good. The person never gets ${rows.length === 1 ? "it" : "them"}.`;
+  if (!(await ask(`Drop ${count(rows.length, "dead letter")}?`, text, "Drop", true))) return;
+  await run("Dropping", rows.length, "dropped", async (mine) => {
+    for (const row of rows) if (!mine.stopped) await dropRow(mine, row);
+  });
+}
+
+// The approximate number of dead letters, if the list shows all reasons.
+const about = async () => (outcome() ? 0 : (await call("GET", "api/dead?limit=1")).answer.messages ?? 0);
+const every = () => `all dead letters${outcome() ? ` with the reason ${plain(outcome(), 60)}` : ""}`;
+
+async function replayEvery() {
+  if (!(await ask(`Replay ${every()}?`, `${OUTCOMES[outcome()] ?? ""} The bot sends every one of them again, also those that the list does not show yet. You can stop in between.`.trim(), "Replay all"))) return;
+  const selection = outcome() ? { outcome: outcome() } : { all: true };
+  await run(`Replaying ${every()}`, await about().catch(() => 0), "replayed", async (mine) => {
+    let after;
+    await repeat(mine, async () => {
+      const { answer } = await call("POST", "api/dead/replay", { ...selection, after });
+      take(mine, answer);
+      after = answer.after;
+      return answer.more;
+    });
+  });
+  reload();
+}
+
+async function dropEvery() {
+  if (!(await ask(`Drop ${every()}?`, "The bot deletes every one of them for good, also those that the list does not show yet. The persons never get these alerts. You can stop in between.", "Drop all", true))) return;
+  await run(`Dropping ${every()}`, await about().catch(() => 0), "dropped", async (mine) => {
+    while (!mine.stopped) {
+      const { answer } = await call("GET", query("api/dead", { outcome: outcome(), limit: 100 }));
+      const letters = answer.dead ?? [];
+      if (!letters.length && !answer.next) return;
+      for (const letter of letters) {
+        const shown = [...deadList.children].find((row) => row.letter.id === letter.id);
+        if (!mine.stopped) await dropRow(mine, shown ?? { letter, remove() {} });
+      }
+    }
+  });
+  reload();
+}
+
+// Shows the list again, and keeps the result of the job in view.
+async function reload() {
+  const said = $("dead-said");
+  const [text, isError] = [said.textContent, said.classList.contains("error")];
+  await loadDead();
+  if (text) say(said, `${text} ${isError ? "" : said.textContent}`.trim(), isError);
+}
+
+$("replay-selected").addEventListener("click", () => replayRows(chosen()));
+$("drop-selected").addEventListener("click", () => dropRows(chosen()));
+$("replay-every").addEventListener("click", replayEvery);
+$("drop-every").addEventListener("click", dropEvery);

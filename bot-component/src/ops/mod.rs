@@ -1,0 +1,173 @@
+//! `GET /ops`: the operator's page. It is one document without a framework, made of the files in this folder.
+//!
+//! The page itself holds no data. Its script calls the routes of `docs/openapi.yaml` with the key that a
+//! person types. So the page is answered without a key, but only if the routes are open.
+
+use bytes::Bytes;
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use platform::{Host, answer};
+
+use crate::alerts;
+use crate::rejection::Rejection;
+use crate::request::expect_own_host;
+
+/// Joins files of this folder into one text.
+macro_rules! joined {
+    ($($part:literal),+ $(,)?) => { concat!($(include_str!($part)),+) };
+}
+
+macro_rules! style {
+    () => {
+        joined!("page.css")
+    };
+}
+
+/// The script's files in their order: each may use the names of the ones before.
+macro_rules! script {
+    () => {
+        joined!("words.js", "calls.js", "status.js", "alerts.js", "dead.js", "start.js")
+    };
+}
+
+const PAGE: &str = concat!(
+    include_str!("head.html"),
+    "<style>",
+    style!(),
+    "</style>\n",
+    include_str!("body.html"),
+    "<script>",
+    script!(),
+    "</script>\n",
+    include_str!("end.html"),
+);
+
+/// Permits this style, this script, and calls to this bot. Everything else is refused, also markup that a
+/// script would make of a text (`require-trusted-types-for`). A test compares the hashes with the files.
+const POLICY: &str = "default-src 'none'; \
+    script-src 'sha256-LCXG9BCzMVdj58k0AmcNs6yDybvWApnrjNn2G6IVWcE='; \
+    style-src 'sha256-vpK5zX6uIeMfdySLWYWyFUKXBFTekixakurdJdIwgMU='; \
+    connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+    require-trusted-types-for 'script'; trusted-types 'none'";
+
+const HEADERS: [(HeaderName, &str); 7] = [
+    (CONTENT_TYPE, "text/html; charset=utf-8"),
+    (CONTENT_SECURITY_POLICY, POLICY),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (REFERRER_POLICY, "no-referrer"),
+    (CACHE_CONTROL, "no-store"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+/// Answers with the page.
+pub(crate) fn get<B>(host: &impl Host, request: &Request<B>) -> Result<Response<Bytes>, Rejection> {
+    if !alerts::are_open(host)? {
+        return Err(Rejection::NoSuchRoute);
+    }
+    let page = match *request.method() {
+        Method::GET => PAGE,
+        Method::HEAD => "",
+        _ => return Err(Rejection::MethodNotAllowed { allow: "GET, HEAD" }),
+    };
+    expect_own_host(host, request.headers())?;
+    let mut response = answer::empty(StatusCode::OK);
+    *response.body_mut() = Bytes::from_static(page.as_bytes());
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use platform::testing::{FakeHost, run};
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    const KEY: (&str, &str) = ("alertkey", "an-alert-key-for-tests");
+
+    /// The answer of the router.
+    fn answer_to(host: &FakeHost, method: &str, authority: &str) -> Response<Bytes> {
+        let request = Request::builder().method(method).uri("/ops").header("host", authority);
+        run(crate::handle(host, request.body(Bytes::new()).unwrap())).answer
+    }
+
+    #[test]
+    fn policy_permits_the_style_and_the_script_of_the_page_only() {
+        let hash = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)));
+        for (directive, text) in [("script-src", script!()), ("style-src", style!())] {
+            let expected = format!("{directive} {}; ", hash(text));
+            assert!(POLICY.contains(&expected), "POLICY: expected `{expected}`; write it there");
+        }
+        // The browser hashes the text between the tags, so the parts must not end a tag early.
+        for (tag, text) in [("script", script!()), ("style", style!())] {
+            let element = format!("<{tag}>{text}</{tag}>");
+            assert_eq!(PAGE.matches(&element).count(), 1, "{tag}");
+            assert_eq!(PAGE.matches(&format!("<{tag}")).count(), 1, "{tag}");
+            assert!(!text.contains("</") && !text.contains("<!--"), "{tag}");
+        }
+    }
+
+    #[test]
+    fn page_has_no_handler_in_markup_no_foreign_address_and_no_way_to_keep_the_key() {
+        for refused in [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "Function(",
+            " onclick=",
+            " onerror=",
+            " onload=",
+            " style=",
+            "javascript:",
+            "http://",
+            "https://",
+            "localStorage",
+            "sessionStorage",
+            "indexedDB",
+            "document.cookie",
+            "console.",
+        ] {
+            assert!(!PAGE.contains(refused), "{refused}");
+        }
+        assert!(PAGE.len() < 48 * 1024, "the page has {} bytes", PAGE.len());
+    }
+
+    #[test]
+    fn page_is_answered_to_get_and_its_headers_to_head() {
+        let host = FakeHost::with_settings([KEY, ("authmode", "required")]);
+        for (method, length) in [("GET", PAGE.len()), ("HEAD", 0)] {
+            let answer = answer_to(&host, method, "bot.example");
+            assert_eq!((answer.status(), answer.body().len()), (StatusCode::OK, length), "{method}");
+            for (name, value) in HEADERS {
+                assert_eq!(answer.headers()[&name], value, "{method}");
+            }
+        }
+        assert!(host.sent.borrow().is_empty() && host.reads.borrow().is_empty());
+    }
+
+    #[test]
+    fn page_is_refused_without_a_key_with_another_method_and_to_a_foreign_host_in_anonymous_mode() {
+        for (setting, method, authority, expected) in [
+            (("alertkey", ""), "GET", "localhost", StatusCode::NOT_FOUND),
+            (("alertkey", ""), "POST", "localhost", StatusCode::NOT_FOUND),
+            (("alertkeys", "entra:roles"), "GET", "localhost", StatusCode::OK),
+            (KEY, "POST", "localhost", StatusCode::METHOD_NOT_ALLOWED),
+            (KEY, "GET", "localhost", StatusCode::OK),
+            (KEY, "GET", "evil.example", StatusCode::FORBIDDEN),
+            (("alertkey", "short"), "GET", "localhost", StatusCode::INTERNAL_SERVER_ERROR),
+        ] {
+            let host = FakeHost::with_settings([setting, ("authmode", "anonymous")]);
+            let answer = answer_to(&host, method, authority);
+            assert_eq!(answer.status(), expected, "{setting:?} {method} {authority}");
+        }
+    }
+}

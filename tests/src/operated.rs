@@ -1,0 +1,302 @@
+//! A strict fake of a bot that an operator's page calls: the real page in front of routes with the shapes of
+//! `docs/openapi.yaml`. The fake holds lists of alerts, dead letters and conversations, and does what the
+//! page asks. It complains about every call that the page must not make.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use serde_json::{Value, json};
+use url::form_urlencoded;
+
+use crate::failure;
+use crate::loopback_server::LoopbackServer;
+use crate::web::Answer;
+
+/// The key that the fake accepts.
+pub const KEY: &str = "an-alert-key-for-tests";
+
+/// How many dead letters the fake replays in one call, as many as one Get Messages returns.
+const REPLAYED_AT_ONCE: usize = 32;
+
+/// The fake. If the page made a wrong call, the test fails when the fake is dropped.
+#[derive(Debug)]
+pub struct Operated {
+    server: LoopbackServer,
+    shared: Arc<Mutex<Shared>>,
+}
+
+/// A call that the page made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    pub method: String,
+    /// The path with its query.
+    pub path: String,
+    pub body: String,
+}
+
+/// What the fake holds.
+#[derive(Debug, Default)]
+pub struct Shared {
+    pub status: Value,
+    /// The alerts, newest first.
+    pub alerts: Vec<Value>,
+    /// The dead letters, newest first.
+    pub dead: Vec<Value>,
+    pub targets: Vec<Value>,
+    /// The ids of the dead letters that cannot be replayed, with the sentence for people.
+    pub refusals: BTreeMap<String, String>,
+    /// Answers to the next calls whose method and path begin so, instead of success.
+    pub scripted: VecDeque<(&'static str, u16, Value)>,
+    calls: Vec<Call>,
+    unexpected: Vec<String>,
+}
+
+impl Operated {
+    /// Starts a fake that answers `GET /ops` with this answer of the real bot.
+    pub fn start(page: &Answer) -> Self {
+        let shared = Arc::new(Mutex::new(Shared::default()));
+        let (answering, page) = (Arc::clone(&shared), page.clone());
+        let server = LoopbackServer::start(move |request: Request<Bytes>| {
+            let answer =
+                if request.uri() == "/ops" { passed_on(&page) } else { locked(&answering).answer(&request) };
+            async move { Some(answer) }
+        });
+        Self { server, shared }
+    }
+
+    /// The address of the page.
+    pub fn page(&self) -> String {
+        format!("http://{}/ops", self.server.authority())
+    }
+
+    /// What the fake holds, to be read or changed.
+    pub fn hold(&self) -> MutexGuard<'_, Shared> {
+        locked(&self.shared)
+    }
+
+    /// The calls that begin with this method and path, in their order.
+    pub fn calls(&self, beginning: &str) -> Vec<Call> {
+        let begins = |call: &&Call| format!("{} {}", call.method, call.path).starts_with(beginning);
+        self.hold().calls.iter().filter(begins).cloned().collect()
+    }
+
+    /// Takes the complaints out, for the tests of the complaints themselves.
+    pub fn take_unexpected(&self) -> Vec<String> {
+        std::mem::take(&mut self.hold().unexpected)
+    }
+}
+
+impl Drop for Operated {
+    fn drop(&mut self) {
+        let unexpected = self.take_unexpected();
+        if std::thread::panicking() {
+            failure::note(format!("The fake's complaints about the page: {unexpected:#?}"));
+        } else {
+            assert!(unexpected.is_empty(), "the page made calls that it must not make: {unexpected:#?}");
+        }
+    }
+}
+
+fn locked(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn passed_on(page: &Answer) -> Response<Bytes> {
+    let mut response = Response::new(page.body.clone());
+    *response.headers_mut() = page.headers.clone();
+    for name in ["content-length", "transfer-encoding", "connection", "date"] {
+        response.headers_mut().remove(name);
+    }
+    response
+}
+
+fn answered(status: u16, body: &Value) -> Response<Bytes> {
+    let response = Response::builder().status(status).header("content-type", "application/json");
+    response.header("x-request-id", "request-of-the-test").body(body.to_string().into()).unwrap()
+}
+
+fn refused(status: u16, code: &str, message: &str) -> Response<Bytes> {
+    answered(status, &json!({"error": {"code": code, "message": message}}))
+}
+
+/// A part of a list: `limit` elements behind the one with the id `after`.
+fn page_of<'a>(
+    list: impl Iterator<Item = &'a Value>,
+    query: &BTreeMap<String, String>,
+    id: &str,
+) -> (Vec<Value>, Value) {
+    let limit: usize = query["limit"].parse().unwrap();
+    let mut rest = list.peekable();
+    if let Some(after) = query.get("after") {
+        while rest.next_if(|element| element[id] != after.as_str()).is_some() {}
+        rest.next();
+    }
+    let page: Vec<Value> = rest.by_ref().take(limit).cloned().collect();
+    let next = if rest.peek().is_some() {
+        page.last().map_or(Value::Null, |last| last[id].clone())
+    } else {
+        Value::Null
+    };
+    (page, next)
+}
+
+fn with_next(mut body: Value, next: Value) -> Response<Bytes> {
+    if !next.is_null() {
+        body["next"] = next;
+    }
+    answered(200, &body)
+}
+
+impl Shared {
+    fn answer(&mut self, request: &Request<Bytes>) -> Response<Bytes> {
+        let (method, path) = (request.method().as_str(), request.uri().path());
+        let whole = request.uri().to_string();
+        let body = String::from_utf8_lossy(request.body()).into_owned();
+        self.calls.push(Call { method: method.into(), path: whole.clone(), body: body.clone() });
+        let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
+        let authorization = header("authorization").unwrap_or_default().to_owned();
+        for (is_wrong, complaint) in [
+            (header("cookie").is_some(), "a call has a cookie"),
+            (header("referer").is_some(), "a call names the page"),
+            (whole.contains(KEY) || body.contains(KEY), "the key is in the URL or in the body"),
+            (!authorization.starts_with("Bearer "), "a call has no key"),
+        ] {
+            if is_wrong {
+                return self.complain(method, &whole, complaint);
+            }
+        }
+        if authorization != format!("Bearer {KEY}") {
+            return refused(401, "Unauthorized", "Authorization: the key is unknown; check the key");
+        }
+        let line = format!("{method} {whole}");
+        if let Some(at) = self.scripted.iter().position(|(beginning, ..)| line.starts_with(beginning)) {
+            let (_, status, body) = self.scripted.remove(at).unwrap();
+            return answered(status, &body);
+        }
+        let query: BTreeMap<String, String> =
+            form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
+                .into_owned()
+                .collect();
+        let known: &[&str] = match (method, path) {
+            ("GET", "/api/status") | ("POST", _) | ("DELETE", _) => &[],
+            ("GET", "/api/dead") => &["after", "limit", "outcome", "conversation", "text"],
+            ("GET", "/api/targets") => &["after", "limit"],
+            ("GET", "/api/alerts") => &["status", "tag", "since", "after", "limit"],
+            _ => &["wait"],
+        };
+        if let Some(name) = query.keys().find(|name| !known.contains(&name.as_str())) {
+            return self.complain(method, &whole, &format!("there is no parameter {name}"));
+        }
+        let body: Value = serde_json::from_str(&body).unwrap_or_default();
+        match (method, path) {
+            ("GET", "/api/status") => answered(200, &self.status),
+            ("GET", "/api/alerts") => {
+                let is_asked = |alert: &&Value| {
+                    ["status", "tag"]
+                        .iter()
+                        .all(|name| query.get(*name).is_none_or(|asked| alert[name] == **asked))
+                };
+                let (page, next) = page_of(self.alerts.iter().filter(is_asked), &query, "id");
+                with_next(json!({"alerts": page}), next)
+            }
+            ("GET", "/api/targets") => {
+                let (page, next) = page_of(self.targets.iter(), &query, "conversation");
+                with_next(json!({"targets": page}), next)
+            }
+            ("GET", "/api/dead") => self.dead_letters(&query),
+            ("POST", "/api/dead/replay") => self.replay(&whole, &body),
+            ("POST", "/api/alerts") => self.alert(&whole, &body),
+            ("DELETE", _) if path.starts_with("/api/dead/") => {
+                let before = self.dead.len();
+                self.dead.retain(|letter| letter["id"] != path["/api/dead/".len()..]);
+                match before - self.dead.len() {
+                    0 => refused(404, "NotFound", "id: there is no such dead letter; list them again"),
+                    _ => Response::builder().status(204).body(Bytes::new()).unwrap(),
+                }
+            }
+            ("GET", _) if path.starts_with("/api/alerts/") => {
+                let id = &path["/api/alerts/".len()..];
+                match self.alerts.iter().find(|alert| alert["id"] == id) {
+                    Some(alert) => answered(200, alert),
+                    None => refused(404, "NotFound", "id: the bot knows no such alert; check the id"),
+                }
+            }
+            _ => self.complain(method, &whole, "there is no such route"),
+        }
+    }
+
+    fn complain(&mut self, method: &str, path: &str, complaint: &str) -> Response<Bytes> {
+        let complaint = format!("{method} {path}: {complaint}");
+        self.unexpected.push(complaint.clone());
+        refused(500, "Unexpected", &complaint)
+    }
+
+    fn dead_letters(&self, query: &BTreeMap<String, String>) -> Response<Bytes> {
+        let is_asked =
+            |letter: &&Value| query.get("outcome").is_none_or(|asked| letter["outcome"] == **asked);
+        let (mut page, next) = page_of(self.dead.iter().filter(is_asked), query, "id");
+        // The text is shown only on demand.
+        if query.get("text").map(String::as_str) != Some("true") {
+            page.iter_mut().for_each(|letter| _ = letter.as_object_mut().unwrap().remove("text"));
+        }
+        with_next(json!({"messages": self.dead.len(), "dead": page}), next)
+    }
+
+    fn replay(&mut self, path: &str, body: &Value) -> Response<Bytes> {
+        let ids: Option<Vec<&str>> =
+            body["ids"].as_array().map(|ids| ids.iter().map(|id| id.as_str().unwrap()).collect());
+        let known = ["ids", "outcome", "all", "after"];
+        let is_wrong =
+            body.as_object().is_none_or(|body| body.keys().any(|name| !known.contains(&name.as_str())))
+                || [ids.is_some(), body["outcome"].is_string(), body["all"] == true]
+                    .iter()
+                    .filter(|given| **given)
+                    .count()
+                    != 1
+                || ids.as_ref().is_some_and(|ids| ids.is_empty() || ids.len() > 100);
+        if is_wrong {
+            return self.complain("POST", path, &format!("expected one selection, found {body}"));
+        }
+        let is_chosen = |letter: &Value| match &ids {
+            Some(ids) => ids.iter().any(|id| letter["id"] == *id),
+            None => body["all"] == true || letter["outcome"] == body["outcome"],
+        };
+        // As many letters as one look at the queue finds. `after` is the number of refused ones so far.
+        let passed: usize = body["after"].as_str().map_or(0, |after| after.parse().unwrap());
+        let chosen: Vec<Value> = self.dead.iter().filter(|letter| is_chosen(letter)).cloned().collect();
+        let now: Vec<Value> = chosen.iter().skip(passed).take(REPLAYED_AT_ONCE).cloned().collect();
+        let (mut replayed, mut refused) = (Vec::new(), Vec::new());
+        for letter in &now {
+            let id = letter["id"].as_str().unwrap();
+            match self.refusals.get(id) {
+                Some(message) => refused.push(json!({"id": id, "why": "expired", "message": message})),
+                None => replayed.push(id.to_owned()),
+            }
+        }
+        self.dead.retain(|letter| !replayed.iter().any(|id| letter["id"] == id.as_str()));
+        let more = chosen.len() > passed + now.len();
+        let after = (passed + refused.len()).to_string();
+        answered(200, &json!({"replayed": replayed, "refused": refused, "more": more, "after": after}))
+    }
+
+    fn alert(&mut self, path: &str, body: &Value) -> Response<Bytes> {
+        let conversation = &body["to"]["conversation"];
+        let is_right = self.targets.iter().any(|target| target["conversation"] == *conversation)
+            && body["text"].is_string()
+            && body["idempotencyKey"].is_string();
+        if !is_right {
+            return self.complain("POST", path, &format!("expected an alert to a target, found {body}"));
+        }
+        let id = "000000000000000000000000000000ff";
+        self.alerts.insert(
+            0,
+            json!({
+                "id": id, "status": "delivered", "conversation": conversation, "acceptedAt": "2026-11-29T12:00:00.000Z",
+                "changedAt": "2026-11-29T12:00:00.400Z", "keptUntil": "2026-12-07T00:00:00.000Z", "sender": "alertkey",
+            }),
+        );
+        answered(202, &json!({"alerts": [{"id": id, "conversation": conversation, "status": "queued"}]}))
+    }
+}

@@ -6,6 +6,7 @@
 # format=options  --variable 'name=value' for each variable, quoted for a POSIX shell
 # format=names    the names, separated by blanks
 # format=pollkey  the value of `pollkey`, percent-encoded
+# format=keda     {"connection":"value"} with the value of KEDA_STORAGECONNECTION; nothing if the file has none
 # format=header   a line of a configuration file of curl, with the key that the poller expects
 #
 # `needed` lists the variables that must have a value. kick=off refuses `kick=on`. Problems go to stderr as
@@ -125,6 +126,18 @@ FILENAME == ARGV[1] {
 
 /^[ \t]*$/ || /^[ \t]*#/ { next }
 
+/^KEDA_STORAGECONNECTION=/ {
+    if (keda != "") {
+        problem("KEDA_STORAGECONNECTION is set twice; remove one of the lines")
+        next
+    }
+    keda = decoded(substr($0, index($0, "=") + 1))
+    if (fault != "") {
+        problem("KEDA_STORAGECONNECTION: " fault)
+    }
+    next
+}
+
 !/^SPIN_VARIABLE_/ {
     if ($0 ~ /SPIN_VARIABLE_/) {
         problem("SPIN_VARIABLE_ is not at the beginning of the line; remove the text or the blank before it")
@@ -212,6 +225,12 @@ END {
     }
     if (format == "pollkey") {
         print percent_encoded(values["pollkey"])
+        exit 0
+    }
+    if (format == "keda") {
+        if (keda != "") {
+            print "{" json("connection") ": " json(keda) "}"
+        }
         exit 0
     }
     if (format == "header") {

@@ -92,5 +92,5 @@ for minute in 0 1 2 3 4; do
         fail "the job poll-$minute was not made; run this again. Until then, alerts for later and retries wait"
 done
 
-say "Done. Set this endpoint at the bot in Azure: https://$id.fwf.app/api/messages"
-say "(az bot update --resource-group <group> --name <bot> --endpoint https://$id.fwf.app/api/messages)"
+say "Done. The bot answers on https://$id.fwf.app. Tell Azure, unless it knows the address:"
+say "deploy/azure/deploy.sh --url https://$id.fwf.app"

@@ -66,6 +66,6 @@ poll=$root/.poll.curl
 chmod 600 "$work/poll.curl"
 mv -f "$work/poll.curl" "$poll"
 
-say "Done. Set this endpoint at the bot in Azure: $url/api/messages"
+say "Done. The bot answers on $url. Tell Azure, unless it knows the address: deploy/azure/deploy.sh --url $url"
 say "Fermyon Cloud has no scheduler. On a machine that always runs, copy $poll there, and add to its crontab:"
 say "* * * * * curl -fsS -m 40 -o /dev/null -K $poll"

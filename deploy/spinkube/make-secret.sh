@@ -1,6 +1,7 @@
 #!/bin/sh
-# Makes the Secret of a bot from `.env`, or replaces it. No value is printed, and no command gets one as an
-# argument. `--dry-run` only checks the file. deploy/spinkube/README.md describes the script.
+# Makes the Secret of a bot from `.env`, or replaces it. If the file has KEDA_STORAGECONNECTION, KEDA gets a
+# Secret of its own. No value is printed, and no command gets one as an argument. `--dry-run` only checks the
+# file. deploy/spinkube/README.md describes the script.
 set -eu
 script=deploy/spinkube/make-secret.sh
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
@@ -24,6 +25,23 @@ done
 case $namespace in
 '' | *[!a-z0-9-]* | -* | *-) fail "--namespace: expected lower-case letters, digits and -; choose another name" ;;
 esac
+
+# store_secret NAME FORMAT: makes or replaces a Secret with the values that print_env prints in this format.
+# `replace` deletes keys that `.env` no longer has, and `apply` does not. `apply` also keeps a second copy of
+# the values in an annotation.
+store_secret() {
+    found=$(kubectl get secret "$1" --namespace "$namespace" --ignore-not-found --output name) ||
+        fail "the Secret $1 cannot be read; ask for the rights get, create and update on secrets in $namespace"
+    if [ -n "$found" ]; then verb=replace; else verb=create; fi
+    {
+        printf '{"apiVersion":"v1","kind":"Secret","type":"Opaque",'
+        printf '"metadata":{"name":"%s","namespace":"%s"},"stringData":' "$1" "$namespace"
+        print_env "$2"
+        printf '}\n'
+    } >"$work/secret.json"
+    kubectl "$verb" --filename "$work/secret.json" >/dev/null ||
+        fail "the Secret $1 was not stored, so the former one is unchanged; read kubectl's message above, then run this again"
+}
 
 private_folder
 open_env "$root/deploy/spin.http.toml" "microsoftappid storageconnection pollkey" ""
@@ -50,21 +68,12 @@ if [ -z "$found" ]; then
     kubectl create namespace "$namespace" --save-config >/dev/null ||
         fail "the namespace $namespace was not created; ask for the right to create it, then run this again"
 fi
-found=$(kubectl get secret proactive-bot --namespace "$namespace" --ignore-not-found --output name) ||
-    fail "the Secret cannot be read; ask for the rights get, create and update on secrets in $namespace"
-# `replace` deletes keys that `.env` no longer has, and `apply` does not. `apply` also keeps a second copy of
-# the values in an annotation.
-if [ -n "$found" ]; then verb=replace; else verb=create; fi
-{
-    printf '{"apiVersion":"v1","kind":"Secret","type":"Opaque",'
-    printf '"metadata":{"name":"proactive-bot","namespace":"%s"},"stringData":' "$namespace"
-    print_env json
-    printf '}\n'
-} >"$work/secret.json"
-kubectl "$verb" --filename "$work/secret.json" >/dev/null ||
-    fail "the Secret was not stored, so the former one is unchanged; read kubectl's message above, then run this again"
+print_env keda >"$work/keda.json"
+if [ -s "$work/keda.json" ]; then store_secret proactive-bot-keda keda; fi
+store_secret proactive-bot json
 
 say "The Secret proactive-bot in the namespace $namespace (context $context) has these keys: $names"
+if [ -s "$work/keda.json" ]; then say "The Secret proactive-bot-keda has KEDA's connection string."; fi
 if [ "$verb" = replace ]; then
     say "Pods read the Secret when they start. Run: kubectl rollout restart deployment/proactive-bot --namespace $namespace"
 fi

@@ -89,5 +89,5 @@ until curl -fsS -m 5 -o /dev/null "http://$listen/healthz" 2>"$work/errors"; do
     [ "$tries" -gt 0 ] || fail "the bot does not answer on http://$listen/healthz; read: journalctl -u proactive-bot.service -n 50"
     sleep 2
 done
-say "Done. The bot answers on http://$listen. Put a proxy with TLS before it, and set https://<your host>/api/messages"
-say "as the endpoint of the bot in Azure. deploy/systemd/README.md has an example."
+say "Done. The bot answers on http://$listen. Put a proxy with TLS before it; deploy/systemd/README.md has an example."
+say "Then tell Azure, unless it knows the address: deploy/azure/deploy.sh --url https://<your host>"

@@ -72,15 +72,9 @@ pub fn check(validator: Option<&Path>) -> anyhow::Result<Vec<Skipped>> {
             why: "kubectl: not found; install it to render the bots' folders".to_owned(),
         }),
     }
-    match crds(&root)? {
-        Some(crds) => findings.extend(check_custom(&crds, &custom)),
-        None => skipped.push(Skipped {
-            name: "deploy/spinkube: custom resources",
-            why: format!(
-                "{}: not found; put the CRDs of spin-operator 0.6.1 and KEDA 2.20.2 there",
-                crd_folder(&root).display()
-            ),
-        }),
+    match check_custom_by(&crd_folder(), &custom)? {
+        Ok(of_custom) => findings.extend(of_custom),
+        Err(why) => skipped.push(Skipped { name: "deploy/spinkube: custom resources", why }),
     }
     ensure!(findings.is_empty(), "{FOLDER}: correct this:\n{}", findings.join("\n"));
     if let Some(validator) = validator {
@@ -97,10 +91,13 @@ fn built_in_files() -> impl Iterator<Item = String> {
 }
 
 fn context(root: &Path) -> anyhow::Result<Context> {
-    let example = Resource::read(root, &format!("{FOLDER}/secret.example.yaml"))?;
+    let examples = Resource::read(root, &format!("{FOLDER}/secret.example.yaml"))?;
+    let [example, keda_example] =
+        examples.try_into().ok().context("secret.example.yaml: expected the bot's Secret and KEDA's")?;
     Ok(Context {
         manifest: read(root, "deploy/spin.http.toml")?.parse().context("deploy/spin.http.toml")?,
-        example: example.into_iter().next().context("secret.example.yaml: expected a Secret")?,
+        example,
+        keda_example,
         script: read(root, &format!("{FOLDER}/make-secret.sh"))?,
     })
 }
@@ -144,18 +141,29 @@ fn rendered(root: &Path) -> anyhow::Result<Option<BTreeMap<String, Vec<Resource>
     Ok(Some(bots))
 }
 
-fn crd_folder(root: &Path) -> PathBuf {
-    root.join("../shared/data/crds")
+fn crd_folder() -> PathBuf {
+    root().join("../shared/data/crds")
 }
 
 /// The CRDs; `None` if they are not on this machine.
-fn crds(root: &Path) -> anyhow::Result<Option<Vec<Resource>>> {
-    let folder = crd_folder(root);
+fn crds(folder: &Path) -> anyhow::Result<Option<Vec<Resource>>> {
     if !folder.is_dir() {
         return Ok(None);
     }
-    let files = CRDS.iter().map(|name| Resource::read(&folder, &format!("{name}.yaml")));
+    let files = CRDS.iter().map(|name| Resource::read(folder, &format!("{name}.yaml")));
     Ok(Some(files.collect::<anyhow::Result<Vec<_>>>()?.concat()))
+}
+
+/// Checks every custom resource against the CRDs in this folder. The inner error says why nothing could be
+/// checked.
+fn check_custom_by(folder: &Path, resources: &[Resource]) -> anyhow::Result<Result<Vec<String>, String>> {
+    Ok(match crds(folder)? {
+        Some(crds) => Ok(check_custom(&crds, resources)),
+        None => Err(format!(
+            "{}: not found; put the CRDs of spin-operator 0.6.1 and KEDA 2.20.2 there",
+            folder.display()
+        )),
+    })
 }
 
 /// Checks every custom resource against its CRD.

@@ -22,8 +22,10 @@ const POLL_ROUTE: &str = "/internal/poll";
 pub(super) struct Context {
     /// `deploy/spin.http.toml`
     pub(super) manifest: Table,
-    /// `secret.example.yaml`
+    /// The Secret of the bot in `secret.example.yaml`.
     pub(super) example: Resource,
+    /// The Secret of KEDA in the same file.
+    pub(super) keda_example: Resource,
     /// `make-secret.sh`
     pub(super) script: String,
 }
@@ -103,6 +105,12 @@ fn check_variables(context: &Context, app: &Resource, findings: &mut Vec<String>
     if !context.script.contains(&format!("\"{}\"", NEEDED.join(" "))) {
         findings.push(format!("make-secret.sh: expected it to need {NEEDED:?}, as the SpinApp does"));
     }
+    for (secret, format) in [(&context.example, "json"), (&context.keda_example, "keda")] {
+        let call = format!("store_secret {} {format}", secret.name());
+        if !context.script.contains(&call) {
+            findings.push(secret.finding(&format!("make-secret.sh: expected the call {call:?}; correct it")));
+        }
+    }
 }
 
 /// The example has every key, with the manifest's default unless the value is the user's own.
@@ -149,8 +157,12 @@ fn check_secret_keys(context: &Context, resource: &Resource, value: &Value, find
 }
 
 fn check_secret_key(context: &Context, resource: &Resource, reference: &Value, findings: &mut Vec<String>) {
-    let has_key = context.example.value["stringData"].get(text(reference, "/key")).is_some();
-    if !has_key || text(reference, "/name") != context.example.name() {
+    let examples = [&context.example, &context.keda_example];
+    let has_key = examples.iter().any(|example| {
+        example.name() == text(reference, "/name")
+            && example.value["stringData"].get(text(reference, "/key")).is_some()
+    });
+    if !has_key {
         findings
             .push(resource.finding(&format!("secret.example.yaml has no such Secret or key: {reference}")));
     }

@@ -23,9 +23,11 @@ case $* in
 "config current-context") echo test-cluster ;;
 "get namespace $NAMESPACE --ignore-not-found --output name") cat "$STUB/namespace" 2>/dev/null || : ;;
 "create namespace $NAMESPACE --save-config") echo namespace/made >"$STUB/namespace" ;;
-"get secret proactive-bot --namespace $NAMESPACE --ignore-not-found --output name")
-    if [ -e "$STUB/secret" ]; then echo secret/proactive-bot; fi ;;
-"create --filename "* | "replace --filename "*) cp "$3" "$STUB/secret" ;;
+"get secret proactive-bot --namespace $NAMESPACE --ignore-not-found --output name" | \
+    "get secret proactive-bot-keda --namespace $NAMESPACE --ignore-not-found --output name")
+    if [ -e "$STUB/$3.json" ]; then echo "secret/$3"; fi ;;
+"create --filename "* | "replace --filename "*)
+    cp "$3" "$STUB/$(sed -n 's/.*"metadata":{"name":"\([a-z-]*\)".*/\1/p' "$3").json" ;;
 *) echo "unexpected call: $*" >&2 && exit 97 ;;
 esac
 "#;
@@ -76,7 +78,12 @@ impl Script {
     }
 
     fn secret(&self) -> Value {
-        serde_json::from_slice(&std::fs::read(self.path().join("secret")).unwrap()).unwrap()
+        self.secret_named("proactive-bot").unwrap()
+    }
+
+    fn secret_named(&self, name: &str) -> Option<Value> {
+        let file = std::fs::read(self.path().join(format!("{name}.json"))).ok()?;
+        Some(serde_json::from_slice(&file).unwrap())
     }
 
     fn run(&self, arguments: &[&str]) -> Outcome {
@@ -132,6 +139,7 @@ fn secret_is_created_with_its_namespace_and_replaced_by_a_second_run() {
     let calls = script.calls();
     let verbs: Vec<&str> = calls.iter().filter_map(|call| call.split(' ').next()).collect();
     assert_eq!(verbs, ["config", "get", "create", "get", "create"], "{calls:?}");
+    assert_eq!(script.secret_named("proactive-bot-keda"), None, "the file has nothing for KEDA");
     assert!(!first.stdout.contains("rollout restart"), "no pod runs yet: {}", first.stdout);
 
     let second = script.run(&[]);
@@ -141,6 +149,26 @@ fn secret_is_created_with_its_namespace_and_replaced_by_a_second_run() {
     let verbs: Vec<&str> = calls.iter().filter_map(|call| call.split(' ').next()).collect();
     assert_eq!(verbs, ["config", "get", "get", "replace"], "{calls:?}");
     assert_eq!(script.secret(), expected);
+}
+
+#[test]
+fn sas_of_keda_gets_a_secret_of_its_own() {
+    let keda = "QueueEndpoint=https://a.queue.core.windows.net/;SharedAccessSignature=sp=r&sig=%2Bkeda";
+    let script = Script::new("proactive-bot", &format!("{GOOD}KEDA_STORAGECONNECTION='{keda}'\n"));
+    for verb in ["create", "replace"] {
+        let before = script.calls().len();
+        let outcome = script.run(&[]);
+        assert!(outcome.is_success, "{}", outcome.stderr);
+        assert!(outcome.stdout.contains("proactive-bot-keda"), "{}", outcome.stdout);
+        let calls = script.calls().split_off(before);
+        let stored = calls.iter().filter(|call| call.starts_with(&format!("{verb} --filename"))).count();
+        assert_eq!(stored, 2, "{calls:?}");
+    }
+    let secret = script.secret_named("proactive-bot-keda").unwrap();
+    assert_eq!(secret["metadata"], json!({"name": "proactive-bot-keda", "namespace": "proactive-bot"}));
+    assert_eq!(secret["stringData"], json!({"connection": keda}));
+    let of_bot = script.secret()["stringData"].to_string();
+    assert!(!of_bot.contains("keda"), "the bot's Secret has no SAS of KEDA");
 }
 
 #[test]
@@ -166,6 +194,11 @@ fn env_with_a_mistake_is_refused_with_a_remedy_before_any_call() {
         (GOOD.replace("POLLKEY=0123456789abcdef", "POLKEY=0123456789abcdef"), "SPIN_VARIABLE_POLKEY"),
         (GOOD.replace("POLLKEY=0123456789abcdef", "POLLKEY=0123456"), "openssl rand -hex 32"),
         (format!("{GOOD}SPIN_VARIABLE_POLLKEY=0123456789abcdef\n"), "twice"),
+        (format!("{GOOD}KEDA_STORAGECONNECTION=a b\n"), "KEDA_STORAGECONNECTION: the value has a blank"),
+        (
+            format!("{GOOD}KEDA_STORAGECONNECTION=a\nKEDA_STORAGECONNECTION=b\n"),
+            "KEDA_STORAGECONNECTION is set twice",
+        ),
         (without("POLLKEY"), "SPIN_VARIABLE_POLLKEY is missing or empty"),
         (without("APPID"), "SPIN_VARIABLE_MICROSOFTAPPID is missing or empty"),
         (without("STORAGE"), "SPIN_VARIABLE_STORAGECONNECTION is missing or empty"),

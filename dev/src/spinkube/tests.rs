@@ -47,9 +47,15 @@ fn recipe_has_no_findings() {
 }
 
 #[test]
+fn missing_crds_are_reported_and_not_passed_over() {
+    let why = check_custom_by(Path::new("/no/such/folder"), &[]).unwrap().unwrap_err();
+    assert!(why.contains("/no/such/folder: not found; put the CRDs of"), "{why}");
+}
+
+#[test]
 fn wrong_name_is_found() {
     let context = context(&root()).unwrap();
-    let mistakes: [Mistake; 26] = [
+    let mistakes: [Mistake; 27] = [
         ("SpinApp", "/spec/executor", json!("spin"), "no SpinAppExecutor spin"),
         ("SpinApp", "/spec/enableAutoscaling", json!(true), "either replicas or enableAutoscaling"),
         ("SpinApp", "/spec/checks/readiness/httpGet/path", json!("/health"), "no route"),
@@ -93,6 +99,12 @@ fn wrong_name_is_found() {
             "no TriggerAuthentication auth",
         ),
         ("TriggerAuthentication", "/spec/secretTargetRef/0/key", json!("storage"), "no such Secret or key"),
+        (
+            "TriggerAuthentication",
+            "/spec/secretTargetRef/0/name",
+            json!("proactive-bot"),
+            "no such Secret or key",
+        ),
         ("Ingress", "/spec/rules/0/http/paths/0/path", json!("/"), "except /internal/poll"),
         ("Ingress", "/spec/rules/0/http/paths/0/backend/service/port/number", json!(8080), "port 80"),
         ("Ingress", "/spec/tls/0/hosts/0", json!("other.example.com"), "no certificate"),
@@ -114,6 +126,12 @@ fn wrong_example_of_the_secret_is_found() {
         change(std::slice::from_mut(&mut context.example), "Secret", &format!("/stringData/{key}"), value);
         let findings = references::check(&context, &sources);
         assert!(findings.iter().any(|finding| finding.contains(expected)), "{key}: {findings:#?}");
+    }
+    let mut context = context(&root()).unwrap();
+    change(std::slice::from_mut(&mut context.keda_example), "Secret", "/metadata/name", json!("keda"));
+    let findings = references::check(&context, &sources);
+    for expected in ["expected the call \"store_secret keda keda\"", "no such Secret or key"] {
+        assert!(findings.iter().any(|finding| finding.contains(expected)), "{expected}: {findings:#?}");
     }
 }
 
@@ -229,7 +247,7 @@ spec:
 #[test]
 fn wrong_custom_resource_is_found_by_the_published_crds() {
     // Where the CRDs are missing, `cargo dev test` lists the check as skipped.
-    let Some(crds) = crds(&root()).unwrap() else { return };
+    let Some(crds) = crds(&crd_folder()).unwrap() else { return };
     let mistakes: [Mistake; 6] = [
         ("SpinApp", "/spec/invocationLimit", json!({}), "/spec/invocationLimit"),
         ("SpinApp", "/spec/replicas", json!("2"), "/spec/replicas: expected integer"),

@@ -8,29 +8,40 @@ use super::Finding;
 use super::prose::Document;
 
 /// A command that a page shows.
-struct Shown {
-    line: usize,
-    arguments: Vec<String>,
+pub(super) struct Shown {
+    pub(super) line: usize,
+    /// The program and its arguments, without assignments in front of them.
+    pub(super) words: Vec<String>,
     /// Whether it is in the text and not in fenced code. It may then lack required arguments, and may have
     /// `N` in place of a number.
     is_in_text: bool,
 }
 
+impl Shown {
+    /// The arguments behind `cargo dev`; `None` for another program.
+    fn arguments(&self) -> Option<&[String]> {
+        match self.words.as_slice() {
+            [cargo, dev, arguments @ ..] if cargo == "cargo" && dev == "dev" => Some(arguments),
+            _ => None,
+        }
+    }
+}
+
 /// Checks the commands of a page.
 pub(super) fn check(file: &Path, page: &Document, cli: &clap::Command, findings: &mut Vec<Finding>) {
     for command in shown(page) {
-        let problem = problem(cli, &command);
+        let problem = command.arguments().and_then(|arguments| problem(cli, arguments, command.is_in_text));
         findings.extend(problem.map(|problem| Finding::new(file, command.line, problem)));
     }
 }
 
-/// The arguments of all commands of a page, each with its line.
+/// The arguments of all `cargo dev` commands of a page, each with its line.
 pub(super) fn arguments_of(page: &Document) -> impl Iterator<Item = (usize, Vec<String>)> {
-    shown(page).into_iter().map(|command| (command.line, command.arguments))
+    shown(page).into_iter().filter_map(|command| Some((command.line, command.arguments()?.to_vec())))
 }
 
 /// Finds the commands in fenced code, and in `code` of the text.
-fn shown(page: &Document) -> Vec<Shown> {
+pub(super) fn shown(page: &Document) -> Vec<Shown> {
     let mut commands = Vec::new();
     let mut lines = page.code.iter();
     while let Some(first) = lines.next() {
@@ -38,33 +49,33 @@ fn shown(page: &Document) -> Vec<Shown> {
         while let Some(continued) = text.strip_suffix('\\') {
             text = format!("{continued} {}", lines.next().map_or("", |line| line.text.trim()));
         }
-        let arguments = arguments(&text);
-        commands.extend(arguments.map(|arguments| Shown { line: first.line, arguments, is_in_text: false }));
+        let of_line = commands_of(text.strip_prefix("$ ").unwrap_or(&text)).into_iter();
+        commands.extend(of_line.map(|words| Shown { line: first.line, words, is_in_text: false }));
     }
     for segment in &page.segments {
         for (at, code) in segment.code() {
-            let arguments = arguments(&code.replace(['[', ']'], " "));
             let line = segment.line_at(at);
-            commands.extend(arguments.map(|arguments| Shown { line, arguments, is_in_text: true }));
+            let of_code = commands_of(&code.replace(['[', ']'], " ")).into_iter();
+            commands.extend(of_code.map(|words| Shown { line, words, is_in_text: true }));
         }
     }
     commands
 }
 
-/// The arguments of a line that runs `cargo dev`; `None` if it runs something else.
-fn arguments(line: &str) -> Option<Vec<String>> {
-    let words = words(line.strip_prefix("$ ").unwrap_or(line));
-    let is_variable = |word: &str| word.split_once('=').is_some_and(|(name, _)| !name.contains('-'));
-    let mut words = words.into_iter().skip_while(|word| is_variable(word));
-    let is_ours = words.next()? == "cargo" && words.next()? == "dev";
-    is_ours.then(|| words.collect())
+/// The commands of a line of shell, up to a comment. A file behind `>` is left out.
+fn commands_of(line: &str) -> Vec<Vec<String>> {
+    let is_variable = |word: &String| word.split_once('=').is_some_and(|(name, _)| !name.contains('-'));
+    let commands = words(line).into_iter().map(|words| words.into_iter().skip_while(is_variable).collect());
+    commands.filter(|words: &Vec<String>| !words.is_empty()).collect()
 }
 
-/// The words of a line of shell, up to a comment or the end of the command.
-fn words(line: &str) -> Vec<String> {
-    let mut words = Vec::new();
+/// The words of each command of a line.
+fn words(line: &str) -> Vec<Vec<String>> {
+    let mut commands = vec![Vec::new()];
     let mut word: Option<String> = None;
     let mut quote = None;
+    // Behind `>` follows a file.
+    let mut is_redirected = false;
     for character in line.chars() {
         match (quote, character) {
             (Some(open), _) if character == open => quote = None,
@@ -73,17 +84,32 @@ fn words(line: &str) -> Vec<String> {
                 word.get_or_insert_default();
                 quote = Some(character);
             }
-            (None, '|' | '&' | ';' | '>') => break,
             (None, '#') if word.is_none() => break,
-            (None, _) if character.is_whitespace() => words.extend(word.take()),
+            (None, '|' | '&' | ';' | '>') => {
+                end(&mut commands, &mut word, is_redirected);
+                is_redirected = character == '>';
+                if !is_redirected {
+                    commands.push(Vec::new());
+                }
+            }
+            (None, _) if character.is_whitespace() => end(&mut commands, &mut word, is_redirected),
             (None, _) => word.get_or_insert_default().push(character),
         }
     }
-    words.extend(word);
-    words
+    end(&mut commands, &mut word, is_redirected);
+    commands
 }
 
-fn problem(cli: &clap::Command, Shown { arguments, is_in_text, .. }: &Shown) -> Option<String> {
+/// Ends a word of the last command.
+fn end(commands: &mut [Vec<String>], word: &mut Option<String>, is_redirected: bool) {
+    if let (Some(word), Some(command)) = (word.take(), commands.last_mut())
+        && !is_redirected
+    {
+        command.push(word);
+    }
+}
+
+fn problem(cli: &clap::Command, arguments: &[String], is_in_text: bool) -> Option<String> {
     let words = std::iter::once("cargo dev").chain(arguments.iter().map(String::as_str));
     let error = cli.clone().try_get_matches_from(words).err()?;
     let is_fine = match error.kind() {
@@ -91,7 +117,7 @@ fn problem(cli: &clap::Command, Shown { arguments, is_in_text, .. }: &Shown) -> 
         | ErrorKind::DisplayVersion
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => true,
         ErrorKind::MissingRequiredArgument | ErrorKind::MissingSubcommand | ErrorKind::ValueValidation => {
-            *is_in_text
+            is_in_text
         }
         _ => false,
     };

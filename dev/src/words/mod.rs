@@ -1,16 +1,19 @@
 //! `cargo dev words`: keeps comments and documents readable for engineers who never met their authors.
 //!
-//! The check reads the tree's text and needs no network. It looks for four things:
+//! The check reads the tree's text and needs no network. It looks for five things:
 //!
 //! - lines with a comment that are wider than the code (`width.rs`);
 //! - words of `dev/words.txt` in comments and in Markdown (`wording.rs`);
 //! - links between Markdown pages whose file or heading does not exist (`links.rs`);
-//! - `cargo dev` commands in Markdown that clap does not accept (`commands.rs`).
+//! - `cargo dev` commands in Markdown that clap does not accept (`commands.rs`);
+//! - scripts, options and files in Markdown that do not exist, and snippets that differ from their file
+//!   (`snippets.rs`).
 
 mod commands;
 mod comments;
 mod links;
 mod prose;
+mod snippets;
 #[cfg(test)]
 mod tests;
 mod width;
@@ -139,6 +142,7 @@ fn check(root: &Path, cli: &clap::Command) -> anyhow::Result<Report> {
             let page = prose::read(prose::numbered(&text));
             wording.check(file, &page, &mut findings);
             commands::check(file, &page, cli, &mut findings);
+            snippets::check(root, file, &page, &mut findings);
             pages.push((file.as_path(), page));
         } else {
             check_code(file, &text, *syntax, &wording, &mut findings);

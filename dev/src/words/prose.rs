@@ -1,6 +1,8 @@
 //! Markdown, as far as the checks need it: paragraphs, table cells, headings, and fenced code. Comments are
 //! read by the same rules.
 
+use std::ops::Range;
+
 /// The kind of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -101,11 +103,23 @@ pub(super) struct CodeLine {
     pub(super) text: String,
 }
 
+/// A fenced block of code.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fence {
+    /// The line that opens it.
+    pub(super) line: usize,
+    /// The words behind the opening mark: a language, and a file.
+    pub(super) info: String,
+    /// Its lines, as indices of [`Document::code`].
+    pub(super) code: Range<usize>,
+}
+
 /// A page of Markdown, or a block of comments.
 #[derive(Debug, Default)]
 pub(super) struct Document {
     pub(super) segments: Vec<Segment>,
     pub(super) code: Vec<CodeLine>,
+    pub(super) fences: Vec<Fence>,
 }
 
 /// The lines of a whole file, with their numbers.
@@ -128,11 +142,16 @@ pub(super) fn read<'a>(lines: impl Iterator<Item = (usize, &'a str)>) -> Documen
                 fence = None;
             } else {
                 document.code.push(CodeLine { line: number, text: line.to_owned() });
+                if let Some(fence) = document.fences.last_mut() {
+                    fence.code.end = document.code.len();
+                }
             }
             continue;
         }
-        if opens.is_some() {
+        if let Some(mark) = opens {
             (fence, goes_on) = (opens, false);
+            let (info, next) = (line_text.trim_start_matches(mark).trim().to_owned(), document.code.len());
+            document.fences.push(Fence { line: number, info, code: next..next });
         } else if line_text.is_empty() {
             goes_on = false;
         } else if let Some(heading) = heading(line_text) {

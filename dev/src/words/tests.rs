@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::{Arg, Command};
 
 use super::wording::Wording;
-use super::{Finding, Syntax, check, check_code, commands, comments, prose};
+use super::{Finding, Syntax, check, check_code, commands, comments, prose, snippets};
 
 /// Sentences that were in this project, and what took their place.
 const REWRITES: [(&str, &str); 9] = [
@@ -202,6 +202,37 @@ fn commands_are_accepted_as_clap_accepts_them() {
         let page = prose::read(prose::numbered(text));
         commands::check(Path::new("a.md"), &page, &cli(), &mut findings);
         assert_eq!(!findings.is_empty(), is_found, "{text}: {findings:?}");
+    }
+}
+
+#[test]
+fn commands_and_snippets_are_compared_with_the_files_that_they_name() {
+    let root = tempfile::tempdir().unwrap();
+    let script = "case $1 in\n    --env | --name)\n        shift ;;\n    --now) exit ;;\nesac\n";
+    for (file, text) in [("deploy/a/run.sh", script), ("deploy/a/b.yaml", "a: 1\nb:\n  - c\nd: 2\n")] {
+        std::fs::create_dir_all(root.path().join(file).parent().unwrap()).unwrap();
+        std::fs::write(root.path().join(file), text).unwrap();
+    }
+    for (text, expected) in [
+        ("```sh\ndeploy/a/run.sh --env x --name=y   # says --no-such\n```", ""),
+        ("```sh\ncargo dev && sudo deploy/a/run.sh --now && kubectl apply -k deploy/a >log\n```", ""),
+        ("`run.sh --now`, `deploy/<name>/run.sh --no`, `deploy/*.sh`, `/a/b`, `spin up --no`", ""),
+        ("```sh\ndeploy/a/run.sh --evn x\n```", "deploy/a/run.sh has no option --evn"),
+        ("```sh\ncargo dev && sudo deploy/a/run.sh --no\n```", "no option --no"),
+        ("`run.sh --later`", "run.sh has no option --later"),
+        ("```sh\ndeploy/a/runs.sh\n```", "`deploy/a/runs.sh` does not exist"),
+        ("```sh\nkubectl apply -k deploy/b\n```", "`deploy/b` does not exist"),
+        ("```yaml deploy/a/b.yaml\nb:\n  - c\n```", ""),
+        ("```yaml deploy/a/b.yaml\nb:\n- c\n```", "is no part of `deploy/a/b.yaml`"),
+        ("```yaml deploy/a/b.yaml\na: 1\nd: 2\n```", "is no part of"),
+        ("```yaml deploy/a/c.yaml\nb:\n```", "`deploy/a/c.yaml` of the snippet cannot be read"),
+        ("```yaml\nb:\n```", "names no file"),
+    ] {
+        let mut findings = Vec::new();
+        let page = prose::read(prose::numbered(text));
+        snippets::check(root.path(), Path::new("deploy/a/README.md"), &page, &mut findings);
+        assert_eq!(findings.is_empty(), expected.is_empty(), "{text}: {findings:?}");
+        assert!(findings.iter().all(|finding| finding.text.contains(expected)), "{text}: {findings:?}");
     }
 }
 

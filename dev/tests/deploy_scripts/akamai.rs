@@ -79,7 +79,11 @@ fn first_run_builds_creates_the_app_and_makes_five_jobs() {
         })
     );
     assert_eq!(ran.calls[ran.calls.len() - 5..], created_jobs());
-    assert!(ran.stdout.contains(&format!("https://{ID}.fwf.app/api/messages")), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains(&format!("deploy/azure/deploy.sh --url https://{ID}.fwf.app")),
+        "{}",
+        ran.stdout
+    );
     // The scheduler takes the key in a path only. No other secret is an argument.
     for secret in ["a$secret", "c2VjcmV0a2V5"] {
         assert!(ran.calls_with(secret).is_empty(), "{:?}", ran.calls);

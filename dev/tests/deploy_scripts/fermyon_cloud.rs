@@ -49,7 +49,7 @@ fn run_deploys_every_variable_and_writes_the_scheduler_s_file() {
          header = \"Authorization: Bearer a&poll\\\"key+of 20 ?\"\n"
     );
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-    assert!(ran.stdout.contains("https://proactive-bot-abc.fermyon.app/api/messages"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("deploy.sh --url https://proactive-bot-abc.fermyon.app"), "{}", ran.stdout);
     assert!(ran.stdout.contains("* * * * * curl -fsS -m 40 -o /dev/null -K "), "{}", ran.stdout);
 }
 

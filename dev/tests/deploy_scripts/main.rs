@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod akamai;
+mod button;
 mod env_file;
 mod fermyon_cloud;
 mod release;

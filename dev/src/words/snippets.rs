@@ -1,0 +1,82 @@
+//! Commands and other snippets in Markdown: the scripts and files that they name exist, a script accepts the
+//! options that a page gives it, and a snippet that names its file is a part of this file.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::Finding;
+use super::commands::{Shown, shown};
+use super::prose::{Document, Fence};
+
+/// The pages whose snippets have to name a file, unless they are shell commands.
+const PAGES_OF_RECIPES: [&str; 2] = ["deploy", "docs/deploying.md"];
+
+/// Checks the commands and the snippets of a page.
+pub(super) fn check(root: &Path, file: &Path, page: &Document, findings: &mut Vec<Finding>) {
+    for command in shown(page) {
+        let problem = problem_of_command(root, file, &command);
+        findings.extend(problem.map(|problem| Finding::new(file, command.line, problem)));
+    }
+    for fence in &page.fences {
+        let problem = problem_of_snippet(root, file, page, fence);
+        findings.extend(problem.map(|problem| Finding::new(file, fence.line, problem)));
+    }
+}
+
+fn problem_of_command(root: &Path, page: &Path, Shown { words, .. }: &Shown) -> Option<String> {
+    let words = if words[0] == "sudo" { &words[1..] } else { words };
+    let (program, arguments) = words.split_first()?;
+    let missing = words.iter().find(|word| is_missing_path(root, word));
+    if let Some(path) = missing {
+        return Some(format!("`{path}` does not exist; correct the path"));
+    }
+    // A page names the scripts of its folder without the folder.
+    let folder = if program.contains('/') { Path::new("") } else { page.parent()? };
+    let script = root.join(folder).join(program);
+    if script.extension()? != "sh" {
+        return None;
+    }
+    let script = std::fs::read_to_string(script).ok()?;
+    let accepted = options_of(&script);
+    let unknown = arguments
+        .iter()
+        .map(|argument| argument.split_once('=').map_or(argument.as_str(), |(name, _)| name))
+        .find(|argument| argument.starts_with("--") && !accepted.contains(*argument))?;
+    Some(format!("{program} has no option {unknown}; `{program} --help` lists them"))
+}
+
+/// Whether the word is a path in a folder of the project, and nothing has this path.
+fn is_missing_path(root: &Path, word: &str) -> bool {
+    let Some((folder, rest)) = word.split_once('/') else { return false };
+    let is_pattern = word.contains(['<', '>', '*', '{', '$', '…']);
+    let is_made = folder == "target" || rest.ends_with(".cdx.json");
+    let is_own = !folder.is_empty() && folder.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+    is_own && !is_pattern && !is_made && root.join(folder).is_dir() && !root.join(word).exists()
+}
+
+/// The options of a script: the labels of its `case` that begin with `--`.
+fn options_of(script: &str) -> BTreeSet<&str> {
+    let labels = script.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
+    let labels = labels.filter_map(|line| line.split([')', '\\']).next());
+    labels.flat_map(|label| label.split(['|', ' '])).filter(|word| word.starts_with("--")).collect()
+}
+
+fn problem_of_snippet(root: &Path, page: &Path, document: &Document, fence: &Fence) -> Option<String> {
+    let mut info = fence.info.split_whitespace();
+    let (language, source) = (info.next(), info.next());
+    let Some(source) = source else {
+        let is_recipe = PAGES_OF_RECIPES.iter().any(|recipes| page.starts_with(recipes));
+        return (is_recipe && language != Some("sh")).then(|| {
+            "the snippet names no file; write the file's path behind the language, e.g. ```yaml deploy/a.yaml"
+                .to_owned()
+        });
+    };
+    let Ok(text) = std::fs::read_to_string(root.join(source)) else {
+        return Some(format!("the file `{source}` of the snippet cannot be read; correct its path"));
+    };
+    let snippet: Vec<&str> =
+        document.code[fence.code.clone()].iter().map(|line| line.text.as_str()).collect();
+    let lines: Vec<&str> = text.lines().collect();
+    let is_part = lines.windows(snippet.len().max(1)).any(|part| part == snippet);
+    (!is_part).then(|| format!("the snippet is no part of `{source}`; copy it from there"))
+}

@@ -1,6 +1,7 @@
 //! The operator's page as a person sees it, in a real browser. The page is the one of the built bot. A strict
 //! fake answers its calls, except in the last case, in which the bot itself does.
 
+mod on_the_bot;
 mod samples;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use end_to_end::alerts;
 use end_to_end::operated::{KEY, Operated};
 use end_to_end::suite::World;
 use end_to_end::web;
+use on_the_bot::operator_finds_replays_and_drops_with_the_page_alone;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
@@ -22,6 +24,7 @@ end_to_end::cases!(
     key_is_forgotten_with_the_tab_by_a_reload_and_by_the_button,
     failed_call_is_shown_as_a_sentence_with_a_remedy,
     fake_complains_about_a_call_that_the_page_must_not_make,
+    operator_finds_replays_and_drops_with_the_page_alone,
 );
 
 /// The real page in front of the fake.

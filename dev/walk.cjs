@@ -40,7 +40,7 @@ class Walk {
     const { walk } = this;
     const page = await this.context.newPage();
     page.setDefaultTimeout(STEP_MS);
-    // The browser itself reports each answer of 400 and above. Those are for the page to show.
+    // The browser itself reports each answer of 400 and above. The page has to show them.
     const isReport = (text) => text.startsWith("Failed to load resource: the server responded with");
     page.on("console", (line) => isReport(line.text()) || this.fault(`console: ${line.text()}`));
     page.on("pageerror", (error) => this.fault(`error in a script: ${error.message}`));

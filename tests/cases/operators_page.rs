@@ -1,6 +1,7 @@
 //! The operator's page as a person sees it, in a real browser. The page is the one of the built bot. A strict
 //! fake answers its calls, except in the last case, in which the bot itself does.
 
+mod on_the_bot;
 mod samples;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use end_to_end::alerts;
 use end_to_end::operated::{KEY, Operated};
 use end_to_end::suite::World;
 use end_to_end::web;
+use on_the_bot::operator_finds_replays_and_drops_with_the_page_alone;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
@@ -22,6 +24,7 @@ end_to_end::cases!(
     key_is_forgotten_with_the_tab_by_a_reload_and_by_the_button,
     failed_call_is_shown_as_a_sentence_with_a_remedy,
     fake_complains_about_a_call_that_the_page_must_not_make,
+    operator_finds_replays_and_drops_with_the_page_alone,
 );
 
 /// The real page in front of the fake.
@@ -117,7 +120,7 @@ fn keyboard_alone_replays_drops_and_sends_a_test_alert(world: &World) {
     let walk =
         walk.expect_focus("button", "Replay selected (2)").press("Enter").expect_focus("button", "Cancel");
     let walk = walk.tab_to("button", "Replay").press("Enter").expect("2 dead letters replayed.");
-    // One that the bot refuses, and one that is dropped.
+    // The bot refuses the next one. The one after it is dropped.
     let walk = walk.tab_to("button", &format!("Replay {}", samples::id(5))).press("Enter");
     let walk = walk.expect("Replay 1 dead letter?").tab_to("button", "Replay").press("Enter");
     let walk = walk
@@ -168,7 +171,7 @@ fn hostile_text_in_every_field_is_shown_as_text(world: &World) {
     for (number, text) in texts_of_attackers.iter().enumerate() {
         samples::fill(&bot, 4);
         {
-            let mut held = bot.hold();
+            let held = &mut *bot.hold();
             let poison = |value: &mut Value| put_everywhere(value, text);
             poison(&mut held.status);
             held.dead.iter_mut().chain(&mut held.alerts).chain(&mut held.targets).for_each(poison);
@@ -260,13 +263,12 @@ fn ten_thousand_dead_letters_are_replayed_and_dropped_with_progress_and_a_stop(w
     let broken: Vec<_> = (0..1000).filter(|number| number % 4 == 3).collect();
     let why = "seal: does not match; drop the message";
     bot.hold().refusals.extend(broken.iter().map(|number| (format!("dead-{number}"), why.to_owned())));
-    let choose = |walk: Walk, text: &str| {
-        walk.tab_to("combobox", "Reason").write(text).tab_to("button", "Show").press("Enter")
-    };
-    let walk = choose(opened(&bot, 1280), "perm").expect("100 dead letters shown.");
+    let choose = |walk: Walk, text: &str| walk.write(text).tab_to("button", "Show").press("Enter");
+    let walk =
+        choose(opened(&bot, 1280).tab_to("combobox", "Reason"), "perm").expect("100 dead letters shown.");
     let walk = walk.tab_to("button", "Replay all permanent").press("Enter").expect_focus("button", "Cancel");
     let walk = walk.tab_to("button", "Replay all").press("Enter").expect("250 dead letters replayed.");
-    let walk = choose(walk.back_to("heading", "Dead letters"), "seal").expect("100 dead letters shown.");
+    let walk = choose(walk.back_to("combobox", "Reason"), "seal").expect("100 dead letters shown.");
     let walk = walk
         .tab_to("button", "Replay all sealBroken")
         .press("Enter")

@@ -36,7 +36,7 @@ pub struct Call {
     pub body: String,
 }
 
-/// What the fake holds.
+/// The content of the fake.
 #[derive(Debug, Default)]
 pub struct Shared {
     pub status: Value,
@@ -71,7 +71,7 @@ impl Operated {
         format!("http://{}/ops", self.server.authority())
     }
 
-    /// What the fake holds, to be read or changed.
+    /// The content of the fake, to be read or changed.
     pub fn hold(&self) -> MutexGuard<'_, Shared> {
         locked(&self.shared)
     }

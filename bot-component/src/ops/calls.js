@@ -65,7 +65,7 @@ const query = (path, parameters) => {
 
 const pause = (milliseconds) => new Promise((resume) => setTimeout(resume, milliseconds));
 
-// Asks a person before something is done. Resolves to whether the person agreed. The browser returns the focus.
+// Asks a person before something is done, and resolves to the answer. The browser returns the focus.
 function ask(title, text, action, isDanger) {
   const dialog = $("ask");
   $("ask-title").textContent = title;

@@ -32,10 +32,13 @@ function deadRow(letter) {
   return Object.assign(row, { letter, note });
 }
 
+// How many messages the poison queue holds, about.
+let held = 0;
 const deads = paged({
   list: deadList, more: $("dead-more"), said: $("dead-said"), one: "dead letter", many: "dead letters", row: deadRow,
   async read(after) {
     const { answer } = await call("GET", query("api/dead", { outcome: outcome(), text: $("dead-text").checked && "true", after, limit: 100 }));
+    held = answer.messages;
     return { items: answer.dead ?? [], next: answer.next };
   },
 });
@@ -47,7 +50,14 @@ function loadDead() {
   $("dead-meaning").textContent = OUTCOMES[one] ?? "";
   $("replay-every").textContent = one ? `Replay all ${plain(one, 60)}` : "Replay all";
   $("drop-every").textContent = one ? `Drop all ${plain(one, 60)}` : "Drop all";
-  return deads.load(true).then(showChosen);
+  return deads.load(true).then(explain);
+}
+
+// Tells what is not in the list: only the messages that the poller moved here have an entry in the list.
+function explain() {
+  const hasAll = !outcome() && !$("dead-text").checked && $("dead-more").hidden;
+  if ($("dead-text").checked) $("dead-meaning").textContent = "The list shows the texts of the 32 oldest messages, and also messages of other programs among them.";
+  else if (hasAll && held > deadList.childElementCount) $("dead-meaning").textContent = `The poison queue holds about ${count(held, "message")}. Show texts to see also the messages that other programs put there.`;
 }
 
 function showChosen() {
@@ -190,13 +200,13 @@ async function dropRows(rows) {
 }
 
 // The approximate number of dead letters, if the list shows all reasons.
-const about = async () => (outcome() ? 0 : (await call("GET", "api/dead?limit=1")).answer.messages ?? 0);
+const about = () => (outcome() ? 0 : held ?? 0);
 const every = () => `all dead letters${outcome() ? ` with the reason ${plain(outcome(), 60)}` : ""}`;
 
 async function replayEvery() {
   if (!(await ask(`Replay ${every()}?`, `${OUTCOMES[outcome()] ?? ""} The bot sends every one of them again, also those that the list does not show yet. You can stop in between.`.trim(), "Replay all"))) return;
   const selection = outcome() ? { outcome: outcome() } : { all: true };
-  await run(`Replaying ${every()}`, await about().catch(() => 0), "replayed", async (mine) => {
+  await run(`Replaying ${every()}`, about(), "replayed", async (mine) => {
     let after;
     await repeat(mine, async () => {
       const { answer } = await call("POST", "api/dead/replay", { ...selection, after });
@@ -210,7 +220,7 @@ async function replayEvery() {
 
 async function dropEvery() {
   if (!(await ask(`Drop ${every()}?`, "The bot deletes every one of them for good, also those that the list does not show yet. The persons never get these alerts. You can stop in between.", "Drop all", true))) return;
-  await run(`Dropping ${every()}`, await about().catch(() => 0), "dropped", async (mine) => {
+  await run(`Dropping ${every()}`, about(), "dropped", async (mine) => {
     while (!mine.stopped) {
       const { answer } = await call("GET", query("api/dead", { outcome: outcome(), limit: 100 }));
       const letters = answer.dead ?? [];

@@ -47,8 +47,8 @@ const PAGE: &str = concat!(
 /// Permits this style, this script, and calls to this bot. Everything else is refused, also markup that a
 /// script would make of a text (`require-trusted-types-for`). A test compares the hashes with the files.
 const POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-LCXG9BCzMVdj58k0AmcNs6yDybvWApnrjNn2G6IVWcE='; \
-    style-src 'sha256-vpK5zX6uIeMfdySLWYWyFUKXBFTekixakurdJdIwgMU='; \
+    script-src 'sha256-4bgzfpXVll2wsTTyT31wyGZdN+hJx/6QeX6c/14kUVQ='; \
+    style-src 'sha256-io5HZLGtamryOMnjfVoNA5qrTwFdEN5LOvc5wc55KMQ='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";
 

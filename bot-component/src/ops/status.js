@@ -16,8 +16,8 @@ function problemsOf(status) {
 }
 
 function runOf({ lastRun, running, now }) {
-  const state = running ? "at work" : "not at work now";
-  if (!lastRun) return tile("Poller", state, "no run yet");
+  const state = running ? "at work" : running === false ? "not at work now" : "not readable now";
+  if (!lastRun) return tile("Poller", state, ...(running === null ? [] : ["no run yet"]));
   const what = make("span", {}, `last run ${ago(lastRun.beganAt, now)} by `, outside(lastRun.entryPoint ?? "?", 40));
   const counts = `${number(lastRun.received ?? 0)} received, ${number(lastRun.delivered ?? 0)} delivered`;
   const failure = lastRun.failure ? [make("span", { className: "error" }, outside(lastRun.failure, 600))] : [];
@@ -38,7 +38,7 @@ function factsOf(status) {
   ];
   if (paused) facts.push(tile("Poller is paused until", time(paused.until), make("span", { className: "error" }, outside(paused.reason))));
   if (typeof skew === "number") facts.push(tile("Clock", Math.abs(skew) < 2 ? "right" : `${duration(Math.abs(skew))} ${skew > 0 ? "ahead" : "behind"}`, "against the storage"));
-  if (status.token?.at) facts.push(moment("Last token", status.token.at));
+  if (status.token?.until) facts.push(tile("Token of the bot", `good for ${duration((Date.parse(status.token.until) - Date.parse(status.now)) / 1000)}`, time(status.token.until)));
   if (versions) facts.push(tile("Version", outside(versions.bot ?? "unknown", 40), ...(versions.commit ? [outside(versions.commit, 40)] : [])));
   if (hostsOut?.length) facts.push(tile("Hosts that are out", count(hostsOut.length, "host"), ...hostsOut.map((host) => outside(host))));
   if (pausedConversations?.length) {

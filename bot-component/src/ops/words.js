@@ -1,6 +1,6 @@
 
 "use strict";
-// Texts and elements. Every text that comes from outside is shown by `textContent`, so no text becomes markup.
+// Texts and elements. The page shows every outside text by `textContent`, so no text becomes markup.
 const $ = (id) => document.getElementById(id);
 
 // Characters that a reader cannot see, or that turn the direction of a text.
@@ -71,13 +71,13 @@ function details(object, summary) {
 const pair = (label, ...values) => make("div", {}, make("dt", { textContent: label }), make("dd", {}, ...values));
 
 const GOOD = ["delivered", "seen", "answered"];
-const BAD = ["dead", "failed", "unconfirmed", "untrusted", "tooLarge", "dropped"];
+const BAD = ["dead", "overdue", "failed", "unconfirmed", "untrusted", "tooLarge", "dropped"];
 const badge = (status) => {
   const kind = GOOD.includes(status) ? "good" : BAD.includes(status) ? "bad" : "";
   return make("span", { className: `badge ${kind}` }, outside(status ?? "unknown", 60));
 };
 
-// What an outcome means, and whether a replay helps.
+// The meaning of each outcome, and whether a replay helps.
 const OUTCOMES = {
   destinationGone: "The person has removed or blocked the bot, or the conversation has been deleted. A replay helps only after the person has written to the bot again.",
   permanent: "The Connector refused the alert for good. Read the reason; a replay helps only after its cause is removed.",

@@ -20,7 +20,7 @@ pub struct Walk {
     steps: Vec<Value>,
 }
 
-/// What a walk kept, by the names in its steps.
+/// The values that a walk kept, by the names in its steps.
 pub type Seen = Map<String, Value>;
 
 impl Walk {

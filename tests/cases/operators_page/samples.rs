@@ -1,4 +1,4 @@
-//! What the fake bot of these cases holds.
+//! The content of the fake bot of these cases.
 
 use end_to_end::operated::Operated;
 use serde_json::{Value, json};
@@ -18,9 +18,10 @@ pub(super) fn id(number: usize) -> String {
 /// A dead letter. Every fourth one has each outcome, and those with a broken seal cannot be replayed.
 pub(super) fn dead_letter(number: usize) -> Value {
     let (outcome, reason) = &OUTCOMES[number % 4];
+    let http_status = [400, 404, 503].get(number % 4);
     json!({
         "id": format!("dead-{number}"), "alert": id(number), "outcome": outcome, "reason": reason,
-        "status": [400, 404, 503].get(number % 4), "diedAt": "2026-11-29T12:00:00.000Z",
+        "status": http_status, "diedAt": "2026-11-29T12:00:00.000Z",
         "enqueuedAt": "2026-11-29T11:00:00.000Z", "ageSeconds": 3600 + number, "conversation": id(number % 7),
         "attempts": number % 5 + 1, "replayable": *outcome != "sealBroken", "text": format!("the text of {number}"),
     })
@@ -28,10 +29,11 @@ pub(super) fn dead_letter(number: usize) -> Value {
 
 pub(super) fn alert(number: usize) -> Value {
     let status = ["delivered", "waiting", "dead", "expired"][number % 4];
+    let reason = (status == "dead").then_some("permanent: the Connector answered 400");
     json!({
         "id": id(number), "status": status, "conversation": id(number % 7), "acceptedAt": "2026-11-29T11:00:00.000Z",
         "changedAt": "2026-11-29T11:00:01.000Z", "keptUntil": "2026-12-08T00:00:00.000Z", "attempts": 1,
-        "reason": (status == "dead").then_some("permanent: the Connector answered 400"), "sender": "ci", "tag": "orders-42",
+        "reason": reason, "sender": "ci", "tag": "orders-42",
     })
 }
 
@@ -60,7 +62,7 @@ pub(super) fn status(dead: usize) -> Value {
             "received": 32, "delivered": 30,
         },
         "idleAt": "2026-11-29T11:00:00.000Z", "lastSuccessAt": "2026-11-29T12:09:20.000Z",
-        "lastDeliveryAt": "2026-11-29T12:09:19.000Z", "token": {"at": "2026-11-29T12:00:00.000Z"}, "clockSkewSeconds": 0.4,
+        "lastDeliveryAt": "2026-11-29T12:09:19.000Z", "token": {"until": "2026-11-29T13:00:00.000Z"}, "clockSkewSeconds": 0.4,
         "hostsOut": ["smba.trafficmanager.net/emea"],
         "pausedConversations": [{"conversation": id(3), "until": "2026-11-30T12:00:00.000Z"}],
         "totals": {

@@ -117,13 +117,13 @@ impl Evidence {
 
     /// Whether the ledger had recorded the delivery of the alert before that moment.
     fn is_in_ledger(&self, attempt: &Attempt, before: Instant) -> bool {
-        let row = format!("other.{}", attempt.alert);
+        let row = &attempt.alert;
         let records_delivery = |note: &faulty_tables::Note| match note.path.as_str() {
             "$batch" => note.body.split("--changeset").any(|part| {
-                part.contains(&self.ledger) && part.contains(&row) && part.contains(r#""delivered""#)
+                part.contains(&self.ledger) && part.contains(row) && part.contains(r#""delivered""#)
             }),
             path => {
-                path.starts_with(&self.ledger) && path.contains(&row) && note.body.contains(r#""delivered""#)
+                path.starts_with(&self.ledger) && path.contains(row) && note.body.contains(r#""delivered""#)
             }
         };
         let since = self.tables.iter().filter(|note| note.asked >= attempt.at && note.at <= before);

@@ -11,6 +11,7 @@
 
 mod channel;
 mod evidence;
+mod ledger;
 mod mixture;
 mod verdict;
 
@@ -18,6 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use end_to_end::activity::at_service;
+use end_to_end::alerts::ALERT_KEY;
 use end_to_end::dice::Dice;
 use end_to_end::faulty_queue::FaultyQueue;
 use end_to_end::faulty_tables::FaultyTables;
@@ -96,6 +98,7 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
         .tables_at(tables_of_first)
         .second_host(queue_of_second, tables_of_second)
         .variable("pace", "0")
+        .variable("alertkey", ALERT_KEY)
         // The people of the storm send more messages in a minute than the bot would answer.
         .variable("answersperminute", "0")
         .start();
@@ -107,6 +110,9 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
     let alerts: Vec<(usize, usize)> = (0..form.each)
         .flat_map(|index| (0..form.conversations).map(move |conversation| (conversation, index)))
         .collect();
+    let records = Table::new(&world.azurite().connection_string(), &format!("{}ledger", stage.table_prefix));
+    records.with(async |client| client.create().await).unwrap();
+    ledger::accept(&records, alerts.iter().map(|(conversation, index)| ledger::id(*conversation, *index)));
     // After each start of a host, new alerts are queued, and older ones become visible again.
     let mut chunks = alerts.chunks(alerts.len().div_ceil(form.kills + 1));
     let mut kills = Vec::new();
@@ -156,6 +162,7 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
     let conversations = format!("{}conversations", stage.table_prefix);
     let conversations = Table::new(&world.azurite().connection_string(), &conversations).entities();
     verdict.look_at_pauses(&conversations, &evidence);
+    verdict.look_at_states(form, &stage);
     println!("{verdict}");
     for (host, Runs { answered, with_work }) in runs.iter().enumerate() {
         let kills = evidence.deaths.iter().filter(|death| death.host == host).count();
@@ -181,18 +188,13 @@ fn chosen_seed() -> u64 {
     u64::from(since_epoch.subsec_nanos()) / 1000
 }
 
-/// The id of an alert, which is also its text.
-fn name(conversation: usize, index: usize) -> String {
-    format!("c{conversation:03}-{index:02}")
-}
-
 fn envelope(authority: &str, conversation: usize, index: usize) -> Value {
     let region = if conversation.is_multiple_of(3) { mixture::OUT } else { "amer" };
     let address = json!({
         "id": "1", "channelId": "msteams", "serviceUrl": format!("http://127.0.0.1:1/{region}/"), "user": {"id": "29:u"},
         "bot": {"id": "28:b"}, "conversation": {"id": format!("a:{conversation:03}"), "tenantId": TENANT},
     });
-    let name = name(conversation, index);
+    let name = ledger::id(conversation, index);
     json!({
         "version": 1, "id": name, "text": name, "enqueuedAt": format!("2026-11-23T22:00:00.{index:03}Z"),
         "address": at_service(&address, authority),

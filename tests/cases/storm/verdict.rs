@@ -12,7 +12,7 @@ use storage_table::Entity;
 use super::channel::{Outcome, Sent};
 use super::evidence::Evidence;
 use super::mixture::{Attempt, Scripted};
-use super::{Form, name};
+use super::{Form, ledger};
 
 /// Why an alert was delivered again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +49,10 @@ pub(super) struct Verdict {
     paused: usize,
     doubled: BTreeMap<Doubled, usize>,
     overtaken: BTreeMap<Overtaken, usize>,
+    /// The ids of the alerts in the poison queue.
+    dead: BTreeSet<String>,
+    /// The alerts by the status that the bot shows in the end.
+    states: BTreeMap<String, usize>,
     /// The result of the messages that the channel sent.
     channel: Outcome,
     /// Descriptions of everything that must not happen, for people.
@@ -65,10 +69,11 @@ impl Verdict {
             poisoned: poisoned.outcomes,
             poison_copies: poisoned.copies,
             violations: poisoned.violations,
+            dead: poisoned.alerts.clone(),
             ..Self::default()
         };
         for conversation in 0..form.conversations {
-            let alerts: Vec<String> = (0..form.each).map(|index| name(conversation, index)).collect();
+            let alerts: Vec<String> = (0..form.each).map(|index| ledger::id(conversation, index)).collect();
             for alert in &alerts {
                 let all: Vec<&Attempt> = attempts.iter().filter(|attempt| attempt.alert == *alert).collect();
                 verdict.look_at(alert, &all, poisoned.alerts.contains(alert), evidence);
@@ -121,6 +126,19 @@ impl Verdict {
                     .push(format!("{address} is paused, but the Connector answered no listed error code"));
             }
         }
+    }
+
+    /// Checks that the bot shows the right final status of every alert, so that the sum of all statuses is the
+    /// number of alerts.
+    pub(super) fn look_at_states(&mut self, form: Form, stage: &Stage) {
+        let ids: Vec<String> = (0..form.conversations)
+            .flat_map(|conversation| (0..form.each).map(move |index| ledger::id(conversation, index)))
+            .collect();
+        let dead = &self.dead;
+        let expected = |id: &str| if dead.contains(id) { "dead" } else { "delivered" };
+        let (states, mut violations) = ledger::states(stage, &ids, expected);
+        self.states = states;
+        self.violations.append(&mut violations);
     }
 
     /// Alerts in the poison queue that a person would have called deliverable.
@@ -176,6 +194,7 @@ impl fmt::Display for Verdict {
             "  poisoned              {:?}; copies beyond the first {}; shown nevertheless {}",
             self.poisoned, self.poison_copies, self.shown_and_poisoned
         )?;
+        writeln!(f, "  shown by the bot      {:?}", self.states)?;
         writeln!(f, "  attempts cut          {}", self.uncertain)?;
         writeln!(f, "  paused                {}", self.paused)?;
         writeln!(f, "  doubled               {:?}", self.doubled)?;

@@ -1,0 +1,75 @@
+//! The records of the storm's alerts: the case accepts each alert as the bot does, and at the end asks the bot
+//! what became of it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use end_to_end::alerts::call;
+use end_to_end::stage::Stage;
+use end_to_end::table::Table;
+use serde_json::Value;
+use storage_table::{Batch, Entity, Key, Operation};
+
+/// After a kill, a run meets an alert again within this time, or the alert counts as delivered.
+const SETTLED_WITHIN: Duration = Duration::from_secs(200);
+const PERIOD_SECONDS: i64 = 8 * 24 * 60 * 60;
+const DAY_MILLISECONDS: i64 = 24 * 60 * 60 * 1000;
+
+/// The id of an alert, which is also its text: as the bot makes ids, with the period in front.
+pub(super) fn id(conversation: usize, index: usize) -> String {
+    let period = Utc::now().timestamp() / PERIOD_SECONDS;
+    format!("{period:04x}{:x}{conversation:019x}{index:08x}", conversation % 16)
+}
+
+/// Inserts the records of these alerts.
+pub(super) fn accept(ledger: &Table, ids: impl Iterator<Item = String>) {
+    let now = Utc::now().timestamp_millis();
+    let mut partitions: BTreeMap<String, Vec<Entity>> = BTreeMap::new();
+    for id in ids {
+        let digit = u32::from_str_radix(&id[4..5], 16).unwrap();
+        let period = u32::from_str_radix(&id[..4], 16).unwrap();
+        let partition = format!("{period:05}.{}", digit % 4);
+        let entity = Entity::new(Key::new(&partition, &id)).with("version", 1).with("status", "queued");
+        let entity = entity.with_int64("acceptedAt", now).with_int64("endsAt", now + 7 * DAY_MILLISECONDS);
+        partitions.entry(partition).or_default().push(entity);
+    }
+    for entities in partitions.values() {
+        for chunk in entities.chunks(100) {
+            let operations: Vec<_> = chunk.iter().map(Operation::Insert).collect();
+            let done = ledger.with(async |client| client.batch(&operations).await).unwrap();
+            assert_eq!(done, Batch::Done);
+        }
+    }
+}
+
+/// What the bot says of each alert, as soon as each is in its final state. `expected` gives the status that it
+/// must have. Returns the number of alerts by status, and a sentence for each wrong one.
+pub(super) fn states(
+    stage: &Stage,
+    ids: &[String],
+    expected: impl Fn(&str) -> &'static str,
+) -> (BTreeMap<String, usize>, Vec<String>) {
+    let deadline = Instant::now() + SETTLED_WITHIN;
+    let (mut counts, mut violations) = (BTreeMap::<String, usize>::new(), Vec::new());
+    for id in ids {
+        loop {
+            let answer = call(stage, "GET", &format!("/api/alerts/{id}"), &Value::Null);
+            let alert = answer.json();
+            let status = alert["status"].as_str().unwrap_or_default();
+            if status != expected(id) && Instant::now() < deadline {
+                // A record of a run, or the time at which the alert counts as delivered, is still to come.
+                _ = stage.try_poll();
+                std::thread::sleep(Duration::from_millis(500));
+                continue;
+            }
+            if status != expected(id) {
+                violations.push(format!("expected {id} to be {}, found {alert}", expected(id)));
+            }
+            let certainty = if alert["uncertain"] == true { " (uncertain)" } else { "" };
+            *counts.entry(format!("{status}{certainty}")).or_default() += 1;
+            break;
+        }
+    }
+    (counts, violations)
+}

@@ -99,8 +99,8 @@ impl<'a, H: Host> DirectLine<'a, H> {
         Self { host, settings, deadline, conversation: Mutex::new(None) }
     }
 
-    /// Posts a trigger to the bot, in a trace if there is one, and waits until the bot has answered. [`Class::Accepted`] means that the
-    /// bot answered with success.
+    /// Posts a trigger to the bot, in a trace if there is one, and waits until the bot has answered.
+    /// [`Class::Accepted`] means that the bot answered with success.
     ///
     /// A fault of the Direct Line conversation never counts as a fault of the person's conversation. If
     /// Direct Line answers that its conversation is missing, the verdict is [`Class::Unavailable`]. If the

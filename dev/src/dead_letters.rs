@@ -37,11 +37,11 @@ pub struct Page {
 pub struct Selection {
     /// These, if there are any. The other members are then ignored.
     pub ids: Vec<String>,
-    /// Those with this outcome.
+    /// Only dead letters with this outcome.
     pub outcome: Option<String>,
-    /// Those that died at this time or later.
+    /// Only dead letters that died at this time or later.
     pub since: Option<String>,
-    /// Those that died before this time.
+    /// Only dead letters that died before this time.
     pub until: Option<String>,
 }
 

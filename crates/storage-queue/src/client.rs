@@ -228,7 +228,8 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         xml::read_messages(answer.body())?.into_iter().map(|mut fields| fields.take("MessageText")).collect()
     }
 
-    /// [`QueueClient::peek`] with the ids and times of the messages. A message that cannot be read is left out.
+    /// [`QueueClient::peek`] with the ids and times of the messages. A message that cannot be read is left
+    /// out.
     pub async fn peek_messages(&self, count: u8) -> Result<Vec<PeekedMessage>, QueueError> {
         let call = Call::new(Method::GET, self.path(&["messages"]))
             .query("numofmessages", count)

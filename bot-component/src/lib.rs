@@ -1,9 +1,9 @@
 //! The HTTP entry point of the bot: receives activities of the Bot Framework and calls of other programs,
 //! puts envelopes on the queue, and answers. Use this component wherever channels or back ends call the bot.
 //!
-//! The component takes no messages off the queue: the poller (`trigger-component`) delivers them. Only a call
-//! that deletes a conversation reads the poison queue. It sends only replies to the person who has just
-//! written, and the alerts of trigger activities.
+//! The component takes no messages off the queue: the poller (`trigger-component`) delivers them. Only calls
+//! that delete a conversation, or list, replay or drop dead letters, read the poison queue. The component
+//! sends only replies to the person who has just written, and the alerts of trigger activities.
 //!
 //! Sources: activities are specified at
 //! <https://github.com/microsoft/Agents/blob/main/specs/activity/protocol-activity.md>, the routes for other
@@ -30,6 +30,7 @@
 //! | the effect of an idempotency key | `alerts/identity.rs` |
 //! | how a call deletes a conversation | `alerts/forgetting.rs` |
 //! | the state and the figures for operators | `alerts/operating/`: `snapshot.rs` reads them; problems: `problems.rs` |
+//! | how dead letters are listed, replayed and dropped | `alerts/operating/dead/`; the search in the poison queue: `alerts/poison_walk.rs` |
 //! | in which order a call is recorded, queued and answered | `alerts/call.rs`; the content of its alerts: `alerts/draft.rs` |
 //! | the operator's page | `ops/` |
 //! | how a message is put on the queue | `outbox.rs` |

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use ureq::Agent;
 
 use crate::alert_key::AlertKey;
-use crate::loopback_http::agent;
+use crate::loopback_http::{agent, remote_agent};
 use crate::run_note::RunNote;
 
 /// The content type of an Adaptive Card.
@@ -66,6 +66,45 @@ impl BackEnd {
         }
     }
 
+    /// Makes a back end that calls the bot at this address, anywhere. The key is sent over https only, or
+    /// within this machine.
+    pub fn at(url: &str, key: &str) -> anyhow::Result<Self> {
+        let bot = url.trim().trim_end_matches('/');
+        let host = bot.strip_prefix("http://").map(|rest| rest.split(['/', ':']).next().unwrap_or_default());
+        let is_safe = match host {
+            Some(host) => ["localhost", "127.0.0.1"].contains(&host),
+            None => bot.starts_with("https://"),
+        };
+        ensure!(is_safe, "--url: expected https://<host of the bot>, or http:// and localhost");
+        let key = AlertKey::new(key);
+        ensure!(
+            key.bearer().is_some(),
+            "ALERTKEY: expected a key with the scope operate; set the environment variable"
+        );
+        Ok(Self { agent: remote_agent(), bot: bot.to_owned(), key })
+    }
+
+    /// Calls a route, and returns the status and the JSON of the answer. A status of 400 or more is an error.
+    pub fn call(&self, method: &str, path: &str, body: Option<&Value>) -> anyhow::Result<(u16, Value)> {
+        let request = ureq::http::Request::builder().method(method).uri(self.url(path));
+        let request = request.header("authorization", self.authorization());
+        let sent = match body {
+            Some(body) => {
+                let request = request.header("content-type", "application/json").body(body.to_string())?;
+                self.agent.run(request)
+            }
+            None => self.agent.run(request.body(())?),
+        };
+        let mut answer =
+            sent.with_context(|| format!("{}: the bot does not answer; check the address", self.bot))?;
+        let status = answer.status().as_u16();
+        let body = answer.body_mut().read_to_string().unwrap_or_default();
+        let body: Value = serde_json::from_str(&body).unwrap_or_default();
+        let message = body["error"]["message"].as_str().unwrap_or("no reason given");
+        ensure!(status < 400, "the bot refuses the call ({status}): {message}");
+        Ok((status, body))
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.bot)
     }
@@ -111,6 +150,24 @@ mod tests {
         assert_eq!(attachment["content"], card);
         for other in [json!({}), json!([]), json!("AdaptiveCard"), json!({"type": "message"}), attachment] {
             assert!(attachment_of(&other).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn key_is_sent_over_https_or_within_this_machine_only() {
+        for (url, expected) in [
+            ("https://bot.example", true),
+            ("https://bot.example/", true),
+            ("http://127.0.0.1:3000", true),
+            ("http://localhost:3000/", true),
+            ("http://bot.example", false),
+            ("http://localhost.bot.example", false),
+            ("http://localhost@bot.example", false),
+            ("bot.example", false),
+            ("", false),
+        ] {
+            assert_eq!(BackEnd::at(url, "a key").is_ok(), expected, "{url}");
+            assert!(BackEnd::at(url, " ,").is_err(), "{url}");
         }
     }
 

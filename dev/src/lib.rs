@@ -16,6 +16,7 @@ pub mod build;
 pub mod chat;
 pub mod children;
 mod chosen;
+pub mod dead_letters;
 pub mod deny;
 pub mod host;
 mod loopback_http;

@@ -1,4 +1,4 @@
-//! An HTTP client for servers on this machine.
+//! HTTP clients for servers on this machine, and for a deployed bot.
 
 use std::time::Duration;
 
@@ -10,5 +10,12 @@ const WITHIN: Duration = Duration::from_secs(30);
 /// A client that uses no proxy, and for which no status is an error.
 pub(crate) fn agent() -> Agent {
     let config = Agent::config_builder().timeout_global(Some(WITHIN)).proxy(None);
+    Agent::new_with_config(config.http_status_as_error(false).build())
+}
+
+/// A client that uses the proxy of the environment, and for which no status is an error. It follows no
+/// redirect, because it sends a key.
+pub(crate) fn remote_agent() -> Agent {
+    let config = Agent::config_builder().timeout_global(Some(WITHIN)).max_redirects(0);
     Agent::new_with_config(config.http_status_as_error(false).build())
 }

@@ -1,6 +1,7 @@
 //! `cargo dev`: runs, tests and builds everything on a machine with Rust and Node.js.
 
 mod bench;
+mod dead;
 mod doctor;
 mod key;
 mod send;
@@ -30,6 +31,8 @@ enum Command {
     Send(send::Send),
     /// Makes a key with a name and scopes for a program that alerts people
     Key(key::Key),
+    /// Lists, replays and drops the alerts that could not be delivered
+    Dead(dead::Dead),
     /// Makes the app package of the bot, to upload to Teams
     Teams(teams::Teams),
     /// Looks at everything that has to be right in a deployment, and says what is wrong and what to do
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Command::Up(up) => up.run(),
         Command::Send(send) => send.run(),
         Command::Key(key) => key.run(),
+        Command::Dead(dead) => dead.run(),
         Command::Teams(teams) => teams.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Test(test) => test.run(),

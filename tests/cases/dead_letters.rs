@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use chrono::{TimeDelta, Utc};
+use dev::back_end::BackEnd;
+use dev::dead_letters::{DeadLetters, Selection};
 use end_to_end::alerts::{self, ALERT_KEY, alert, call, known, queued, to_conversation};
 use end_to_end::connector::Reply;
 use end_to_end::faulty_tables::{Fault, FaultyTables};
@@ -28,6 +30,7 @@ end_to_end::cases!(
     forgotten_conversation_has_no_dead_letter,
     list_of_ten_thousand_costs_two_calls_a_page,
     dead_letters_need_the_scope_operate,
+    shell_command_lists_shows_replays_and_drops,
 );
 
 /// The Connector's answer to alerts: a status that the test sets. 201 accepts them.
@@ -193,7 +196,7 @@ fn two_replays_at_once_deliver_once(world: &World) {
             scope.spawn(|| replay(&stage, body));
         }
     });
-    // What one replay had hidden from another one is visible again.
+    // The messages that one replay had hidden from another one are visible again.
     replay(&stage, &json!({"all": true}));
     while stage.poll()["received"] != 0 {}
     let mut found = alerted(&stage);
@@ -425,4 +428,35 @@ fn dead_letters_need_the_scope_operate(world: &World) {
         let status = alerts::call_with(&stage, method, path, &format!("Bearer {ALERT_KEY}"), &body).status;
         assert!(matches!(status, 200 | 404), "{method} {path}: {status}");
     }
+}
+
+fn shell_command_lists_shows_replays_and_drops(world: &World) {
+    let stage = sealing(world).start();
+    let connector = Answering::of(&stage, 400, "BadSyntax");
+    let key = known(&stage, "a:1", "hello");
+    let alerts = dead(&stage, &key, &["one", "two", "three"]);
+    stage.queue.put("no envelope");
+    assert_eq!(stage.poll()["poisoned"], 1);
+    connector.accept();
+    stage.connector.forget();
+    let letters = DeadLetters::new(BackEnd::at(stage.url("").trim_end_matches('/'), ALERT_KEY).unwrap());
+    let page = letters.page(&[("outcome", "permanent")]).unwrap();
+    assert_eq!((page.messages, page.letters.len()), (4, 3));
+    let id_of = |alert: &str| {
+        let letter = page.letters.iter().find(|letter| letter["alert"] == alert).unwrap();
+        letter["id"].as_str().unwrap().to_owned()
+    };
+    let ids: Vec<String> = alerts.iter().map(|alert| id_of(alert)).collect();
+    assert_eq!(letters.find(&ids[0]).unwrap()["text"], "one");
+    letters.drop_letter(&ids[2]).unwrap();
+    let error = letters.drop_letter(&ids[2]).unwrap_err().to_string();
+    assert!(error.contains("404") && error.contains("dead letter"), "{error}");
+    assert!(letters.find(&ids[2]).is_err());
+    let by_ids = Selection { ids: vec![ids[0].clone(), ids[2].clone()], ..Selection::default() };
+    let replayed = letters.replay(&by_ids).unwrap();
+    assert_eq!((replayed.ids.len(), replayed.refused[0].0.as_str()), (1, ids[2].as_str()), "{replayed:?}");
+    let all = letters.replay(&Selection::default()).unwrap();
+    assert_eq!((all.ids.len(), all.refused.len(), all.is_unfinished), (1, 1, false), "{all:?}");
+    assert_eq!(stage.poll()["delivered"], 2);
+    assert_eq!(alerted(&stage), ["Alert: one", "Alert: two"]);
 }

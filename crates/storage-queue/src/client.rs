@@ -250,7 +250,8 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         xml::read_messages(answer.body())
     }
 
-    /// [`QueueClient::peek`] with the ids and times of the messages. A message that cannot be read is left out.
+    /// [`QueueClient::peek`] with the ids and times of the messages. A message that cannot be read is left
+    /// out.
     pub async fn peek_messages(&self, count: u8) -> Result<Vec<PeekedMessage>, QueueError> {
         let all = self.peek_fields(count).await?;
         Ok(all.into_iter().filter_map(|fields| fields.into_peeked_message().ok()).collect())

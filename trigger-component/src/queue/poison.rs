@@ -110,8 +110,8 @@ impl<H: Host> Queues<'_, H> {
 
     /// Lists a message as a dead letter, puts a copy into the poison queue, records that in the ledger, and
     /// deletes the message. The row of the list comes first, so that every message of the poison queue is
-    /// listed. The Put comes before the Delete, so that a failure in between leaves two copies and never none.
-    /// The record in the ledger keeps a later run from putting a third copy.
+    /// listed. The Put comes before the Delete, so that a failure in between leaves two copies and never
+    /// none. The record in the ledger keeps a later run from putting a third copy.
     pub(crate) async fn put_poison_copy(&self, copy: PoisonCopy<'_>, text: &str) -> Poisoned {
         let letter = copy.letter(text, self.host.now());
         let PoisonCopy { message, record, envelope, why, reason, .. } = copy;

@@ -32,7 +32,7 @@ const AN_OUTCOME: &str = "the word of an outcome, such as permanent";
 pub(super) enum Selection {
     /// These.
     Ids(BTreeSet<Named>),
-    /// Those that match.
+    /// All that match.
     Matching(Match),
 }
 

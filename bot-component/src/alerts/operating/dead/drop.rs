@@ -57,7 +57,7 @@ pub(in crate::alerts) async fn delete<H: Host>(
     }
 }
 
-/// Whether the dead letter is gone.
+/// Whether the dead letter was deleted.
 enum Dropped {
     Yes,
     /// The search did not reach the message, or another call has hidden it.
@@ -116,8 +116,8 @@ impl<H: Host> Dropping<'_, H> {
         }
     }
 
-    /// Records the drop in the ledger, and then deletes the message. If the bot is killed in between, the next
-    /// call continues.
+    /// Records the drop in the ledger, and then deletes the message. If the bot is killed in between, the
+    /// next call continues.
     async fn delete(
         &self,
         walk: &PoisonWalk<'_, H>,

@@ -112,8 +112,8 @@ impl Letter {
         Ok(envelope)
     }
 
-    /// The alert's record in the ledger, as the poller found it for the message on the queue. `row` names that
-    /// message. `None` if the message holds no envelope and has no row.
+    /// The alert's record in the ledger, as the poller found it for the message on the queue. `row` names
+    /// that message. `None` if the message holds no envelope and has no row.
     pub(super) fn record(&self, row: Option<&DeadLetterId>) -> Option<RecordKey> {
         let put_at = row.map_or(self.inserted_at, DeadLetterId::inserted_at);
         let Ok((envelope, seal)) = &self.content else {

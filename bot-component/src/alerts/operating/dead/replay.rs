@@ -1,5 +1,5 @@
-//! `POST /api/dead/replay`: puts dead letters on the queue again. The person sees each alert once, even if the
-//! replay is killed at any moment, or two replays run at once:
+//! `POST /api/dead/replay`: puts dead letters on the queue again. The person sees each alert once, even if
+//! the replay is killed at any moment, or two replays run at once:
 //!
 //! 1. The bot finds the messages by a walk through the poison queue.
 //! 2. It gives the alert's record the status `queued`, on the condition that the record is unchanged.
@@ -248,8 +248,8 @@ impl<H: Host> Replayer<'_, H> {
         }
     }
 
-    /// Refuses the dead letters that the walk has not found. It removes a row if the poison queue certainly no
-    /// longer holds its message.
+    /// Refuses the dead letters that the walk has not found. It removes a row if the poison queue certainly
+    /// no longer holds its message.
     async fn refuse_missing(
         &self,
         walk: &PoisonWalk<'_, H>,

@@ -1,4 +1,5 @@
-//! Tests of the routes, with fakes of the queue and the tables. The tests kill the bot after each of its calls.
+//! Tests of the routes, with fakes of the queue and the tables. The tests kill the bot after each of its
+//! calls.
 
 mod queues;
 

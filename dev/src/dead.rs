@@ -1,0 +1,223 @@
+//! `cargo dev dead`: lists, shows, replays and drops dead letters, from a shell.
+
+use anyhow::{Context, ensure};
+use clap::{Args, Subcommand};
+use dev::back_end::BackEnd;
+use dev::dead_letters::{DeadLetters, Replayed, Selection};
+use dev::playground::Playground;
+use serde_json::Value;
+
+/// The environment variable with the key for `--url`.
+const KEY: &str = "ALERTKEY";
+
+#[derive(Debug, Args)]
+pub(crate) struct Dead {
+    #[command(subcommand)]
+    what: What,
+    /// The address of a deployed bot, https://<host>; its key comes from the environment variable ALERTKEY
+    /// [default: the bot of `cargo dev up`]
+    #[arg(long, global = true)]
+    url: Option<String>,
+    /// The port of the chat page of `cargo dev up`
+    #[arg(long, global = true, default_value_t = Playground::PORT)]
+    playground_port: u16,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Lists the dead letters, the newest first
+    List {
+        /// Only those with this outcome, e.g. destinationGone
+        #[arg(long)]
+        outcome: Option<String>,
+        /// Only those to the conversation with this key
+        #[arg(long, value_name = "KEY")]
+        conversation: Option<String>,
+        /// With the texts of the 32 oldest messages, and messages of other programs
+        #[arg(long)]
+        text: bool,
+        /// The most dead letters to list
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// Shows one dead letter
+    Show {
+        /// The id, from the list
+        id: String,
+    },
+    /// Puts dead letters on the queue again: each alert is delivered once
+    Replay {
+        /// The ids, from the list
+        #[arg(required_unless_present_any = ["outcome", "all"], conflicts_with_all = ["outcome", "all", "since", "until"])]
+        ids: Vec<String>,
+        /// All with this outcome, e.g. destinationGone
+        #[arg(long)]
+        outcome: Option<String>,
+        /// All
+        #[arg(long)]
+        all: bool,
+        /// Of these, only those that died at this time or later, e.g. 2027-01-31T12:00:00Z
+        #[arg(long)]
+        since: Option<String>,
+        /// Of these, only those that died before this time
+        #[arg(long)]
+        until: Option<String>,
+    },
+    /// Deletes dead letters for good; their alerts stay `dead`
+    Drop {
+        /// The ids, from the list
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+}
+
+impl Dead {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let letters = DeadLetters::new(match &self.url {
+            None => BackEnd::find(self.playground_port)?,
+            Some(url) => {
+                let key = std::env::var(KEY);
+                BackEnd::at(
+                    url,
+                    &key.with_context(|| format!("{KEY}: not set; set it to a key with the scope operate"))?,
+                )?
+            }
+        });
+        match self.what {
+            What::List { outcome, conversation, text, limit } => {
+                list(&letters, outcome.as_deref(), conversation.as_deref(), text, limit)
+            }
+            What::Show { id } => {
+                println!("{}", serde_json::to_string_pretty(&letters.find(&id)?)?);
+                Ok(())
+            }
+            What::Replay { ids, outcome, since, until, all: _ } => {
+                report(&letters.replay(&Selection { ids, outcome, since, until })?)
+            }
+            What::Drop { ids } => {
+                for id in ids {
+                    letters.drop_letter(&id)?;
+                    println!("Dropped {}", plain(&id));
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn list(
+    letters: &DeadLetters,
+    outcome: Option<&str>,
+    conversation: Option<&str>,
+    text: bool,
+    limit: usize,
+) -> anyhow::Result<()> {
+    let (mut shown, mut after) = (0, None::<String>);
+    loop {
+        let at_once = limit.saturating_sub(shown).clamp(1, 100).to_string();
+        let mut parameters = vec![("limit", at_once.as_str())];
+        parameters.extend(outcome.map(|outcome| ("outcome", outcome)));
+        parameters.extend(conversation.map(|key| ("conversation", key)));
+        parameters.extend(after.as_deref().map(|after| ("after", after)));
+        parameters.extend(text.then_some(("text", "true")));
+        let page = letters.page(&parameters)?;
+        if after.is_none() {
+            println!("The poison queue holds about {} messages.", page.messages);
+        }
+        for letter in &page.letters {
+            println!("\n{}", described(letter));
+        }
+        shown += page.letters.len();
+        match page.next {
+            Some(next) if shown < limit => after = Some(next),
+            Some(_) => {
+                println!("\nThere are more; list them with a larger --limit");
+                return Ok(());
+            }
+            None => return Ok(()),
+        }
+    }
+}
+
+/// The lines about one dead letter.
+fn described(letter: &Value) -> String {
+    let text = |name: &str| plain(letter[name].as_str().unwrap_or_default());
+    let status = letter["status"].as_u64().map(|status| format!(" {status}")).unwrap_or_default();
+    let replayable = if letter["replayable"] == true { "" } else { ", cannot be replayed" };
+    let mut lines = vec![
+        text("id"),
+        format!("  {}{status} at {}{replayable}", text("outcome"), text("diedAt")),
+        format!("  {}", text("reason")),
+    ];
+    for (name, what) in [("alert", "alert"), ("conversation", "conversation"), ("text", "text")] {
+        if !text(name).is_empty() {
+            lines.push(format!("  {what} {}", text(name)));
+        }
+    }
+    lines.join("\n")
+}
+
+/// A text without control characters, which could change the terminal.
+fn plain(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}
+
+fn report(replayed: &Replayed) -> anyhow::Result<()> {
+    let Replayed { ids, refused, is_unfinished } = replayed;
+    println!("{} on the queue again", ids.len());
+    for (id, message) in refused {
+        println!("{}: {}", plain(id), plain(message));
+    }
+    ensure!(
+        !is_unfinished,
+        "the bot has not reached all dead letters; try again in a minute, because other calls may hide some of them"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        dead: Dead,
+    }
+
+    #[test]
+    fn arguments_of_a_replay_are_ids_or_a_condition() {
+        for (arguments, expected) in [
+            (&["list"][..], true),
+            (&["list", "--outcome", "permanent", "--url", "https://bot.example"], true),
+            (&["show", "a"], true),
+            (&["show"], false),
+            (&["replay", "a", "b"], true),
+            (&["replay", "--outcome", "permanent", "--since", "2027-01-31T12:00:00Z"], true),
+            (&["replay", "--all"], true),
+            (&["replay"], false),
+            (&["replay", "--since", "2027-01-31T12:00:00Z"], false),
+            (&["replay", "a", "--all"], false),
+            (&["drop", "a"], true),
+            (&["drop"], false),
+            (&[], false),
+        ] {
+            let parsed = Cli::try_parse_from([&["dead"], arguments].concat());
+            assert_eq!(parsed.is_ok(), expected, "{arguments:?}: {parsed:?}");
+        }
+    }
+
+    #[test]
+    fn dead_letter_is_described_without_control_characters() {
+        let letter = json!({
+            "id": "98204528799999.m", "alert": "a", "outcome": "permanent", "reason": "x\u{1b}[2Jy", "status": 400,
+            "diedAt": "2026-11-23T22:00:00.000Z", "replayable": false, "text": "\u{7}hi\n",
+        });
+        let expected = "98204528799999.m\n  permanent 400 at 2026-11-23T22:00:00.000Z, cannot be replayed\n  x [2Jy\n  \
+                        alert a\n  text  hi ";
+        assert_eq!(described(&letter), expected);
+    }
+}

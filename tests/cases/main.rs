@@ -41,6 +41,7 @@ mod poll_door;
 mod queue_contract;
 mod queueing;
 mod round_trip;
+mod run_warnings;
 mod sandbox;
 mod seals;
 mod shared_state;
@@ -106,6 +107,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("queue_contract", queue_contract::CASES),
     ("queueing", queueing::CASES),
     ("round_trip", round_trip::CASES),
+    ("run_warnings", run_warnings::CASES),
     ("sandbox", sandbox::CASES),
     ("seals", seals::CASES),
     ("shared_state", shared_state::CASES),

@@ -17,6 +17,7 @@ pub mod chat;
 pub mod children;
 mod chosen;
 pub mod deny;
+pub mod doctor_options;
 pub mod host;
 mod loopback_http;
 pub mod named_key;

@@ -96,6 +96,7 @@ impl Contender {
             log: None,
             print_prefix: false,
             meter: variant.meter,
+            variable_delay: Duration::ZERO,
         })?;
         let url = host.url().to_owned();
         Ok(Self { process: Process::Host(host), url, _folder: folder })

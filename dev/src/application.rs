@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::thread::ScopedJoinHandle;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 
@@ -145,6 +146,7 @@ impl ApplicationOptions {
             log: None,
             print_prefix: false,
             meter: false,
+            variable_delay: Duration::ZERO,
         }
     }
 

@@ -40,6 +40,8 @@ pub struct HostOptions {
     pub print_prefix: bool,
     /// Whether the embedded host reports what each instance used.
     pub meter: bool,
+    /// How long the embedded host waits at each read of a variable.
+    pub variable_delay: Duration,
 }
 
 /// A running host; dropping it ends it.
@@ -81,6 +83,10 @@ impl Host {
         }
         if options.meter {
             command.arg("--meter");
+        }
+        if !options.variable_delay.is_zero() {
+            let milliseconds = options.variable_delay.as_millis().to_string();
+            command.args(["--slow-variables-milliseconds", &milliseconds]);
         }
         let output =
             Output { print_behind: options.print_prefix.then(String::new), log: options.log.clone() };

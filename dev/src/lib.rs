@@ -18,6 +18,7 @@ pub mod children;
 mod chosen;
 pub mod dead_letters;
 pub mod deny;
+pub mod doctor_options;
 pub mod host;
 mod loopback_http;
 pub mod monitoring;

@@ -13,6 +13,7 @@ mod up;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use dev::doctor_options::DoctorOptions;
 use dev::steps::loud;
 use dev::{build, tools, words};
 
@@ -36,7 +37,7 @@ enum Command {
     /// Makes the app package of the bot, to upload to Teams
     Teams(teams::Teams),
     /// Looks at everything that has to be right in a deployment, and says what is wrong and what to do
-    Doctor(doctor::Doctor),
+    Doctor(DoctorOptions),
     /// Tests everything: format, lints, unit tests, and the built components end to end
     Test(test::Test),
     /// Measures everything beside baselines; takes minutes, during which the machine should do nothing else
@@ -56,7 +57,7 @@ fn main() -> ExitCode {
         Command::Key(key) => key.run(),
         Command::Dead(dead) => dead.run(),
         Command::Teams(teams) => teams.run(),
-        Command::Doctor(doctor) => doctor.run(),
+        Command::Doctor(options) => doctor::run(options),
         Command::Test(test) => test.run(),
         Command::Bench(bench) => bench.run(),
         Command::Soak(soak) => soak.run(),

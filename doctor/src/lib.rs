@@ -12,6 +12,7 @@
 mod archive;
 mod checks;
 mod env_file;
+mod local_ports;
 mod machine;
 mod manifest;
 mod report;
@@ -20,6 +21,7 @@ mod watch;
 
 pub use checks::{Examination, examine};
 pub use env_file::EnvFile;
+pub use local_ports::LocalPorts;
 pub use machine::{Machine, block_on};
 pub use manifest::Manifest;
 pub use report::{Line, Report, Status};

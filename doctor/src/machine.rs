@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -15,9 +15,11 @@ use platform::{
 };
 use ureq::Agent;
 
+use crate::local_ports::LocalPorts;
+
 /// The ports on this machine. Calls block, so [`block_on`] runs their futures.
 pub struct Machine {
-    started: Instant,
+    local: LocalPorts,
     /// Uses the proxy that the environment names.
     agent: Agent,
     /// For servers on this machine, which no proxy can reach.
@@ -29,7 +31,7 @@ impl Default for Machine {
     fn default() -> Self {
         let config = || Agent::config_builder().http_status_as_error(false).max_redirects(0);
         Self {
-            started: Instant::now(),
+            local: LocalPorts::default(),
             agent: Agent::new_with_config(config().build()),
             local_agent: Agent::new_with_config(config().proxy(None).build()),
             store: RefCell::default(),
@@ -142,11 +144,11 @@ impl KeyValue for Machine {
 
 impl Clock for Machine {
     fn now(&self) -> DateTime<Utc> {
-        Utc::now()
+        self.local.now()
     }
 
     fn monotonic(&self) -> Duration {
-        self.started.elapsed()
+        self.local.monotonic()
     }
 
     async fn sleep(&self, duration: Duration) {
@@ -156,10 +158,6 @@ impl Clock for Machine {
 
 impl Randomness for Machine {
     fn fill(&self, buffer: &mut [u8]) {
-        // Random numbers are for jitter and for PSS salts. PSS is secure with any salt, so a system without
-        // random numbers does not end the examination.
-        if getrandom::fill(buffer).is_err() {
-            buffer.fill(0);
-        }
+        self.local.fill(buffer);
     }
 }

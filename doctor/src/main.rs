@@ -1,10 +1,10 @@
 //! The program behind `cargo dev doctor`.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Parser;
+use dev::doctor_options::DoctorOptions;
 use dev::workspace::root;
 use doctor::{EnvFile, Examination, Machine, Manifest, block_on, examine};
 
@@ -13,14 +13,8 @@ use doctor::{EnvFile, Examination, Machine, Manifest, block_on, examine};
 #[derive(Debug, Parser)]
 #[command(name = "cargo dev doctor")]
 struct Cli {
-    #[arg(long, value_name = "FILE")]
-    env: Option<PathBuf>,
-    #[arg(long)]
-    url: Option<String>,
-    #[arg(long, value_name = "FILE")]
-    teams: Option<PathBuf>,
-    #[arg(long, value_name = "FILE")]
-    manifest: Option<PathBuf>,
+    #[command(flatten)]
+    options: DoctorOptions,
 }
 
 fn main() -> ExitCode {
@@ -35,10 +29,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<bool> {
-    let Cli { env, url, teams, manifest } = cli;
-    if env.is_none() && url.is_none() {
-        bail!("nothing to examine; give --env FILE with the variables, --url https://<app>, or both");
-    }
+    let DoctorOptions { env, url, teams, manifest } = cli.options.with_defaults()?;
     let manifest = manifest.unwrap_or_else(|| root().join("deploy/spin.http.toml"));
     let manifest = Manifest::read(&manifest)?;
     let env = env.map(|path| EnvFile::read(&path, &manifest)).transpose()?;

@@ -45,6 +45,7 @@ mod poll_door;
 mod queue_contract;
 mod queueing;
 mod round_trip;
+mod run_warnings;
 mod sandbox;
 mod seals;
 mod seen;
@@ -119,6 +120,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("queue_contract", queue_contract::CASES),
     ("queueing", queueing::CASES),
     ("round_trip", round_trip::CASES),
+    ("run_warnings", run_warnings::CASES),
     ("sandbox", sandbox::CASES),
     ("seals", seals::CASES),
     ("seen", seen::CASES),

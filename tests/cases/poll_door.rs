@@ -1,16 +1,22 @@
 //! `POST /internal/poll`, the poller's HTTP entry point for hosts without a cron trigger.
 
+use std::time::Duration;
+
+use dev::host::HostKind;
 use end_to_end::activity::message;
 use end_to_end::closed_port::ClosedPort;
 use end_to_end::stage::{POLL_KEY, Script, Stage};
 use end_to_end::suite::World;
 use end_to_end::web;
 
+use crate::draining::envelope;
+
 end_to_end::cases!(
     poll_with_the_key_is_accepted_and_others_are_refused,
     poll_route_does_not_exist_without_a_configured_key,
     unreachable_queue_is_answered_503,
-    answer_has_the_counts_of_the_log_line
+    answer_has_the_counts_of_the_log_line,
+    run_with_variables_slower_than_its_budget_sends_nothing,
 );
 
 fn call(stage: &Stage, method: &str, path: &str, authorization: Option<String>) -> web::Answer {
@@ -75,4 +81,24 @@ fn answer_has_the_counts_of_the_log_line(world: &World) {
         assert_eq!(&line[field], value, "{field}");
     }
     assert_eq!(counts["delivered"], 1);
+}
+
+/// A run reads two variables before it takes the run lock, so its budget of 20 s has passed when it gets the
+/// message.
+fn run_with_variables_slower_than_its_budget_sends_nothing(world: &World) {
+    if world.host() == HostKind::Spin {
+        // Only the embedded host can make its variables slow.
+        return;
+    }
+    let slow = Duration::from_millis(10_500);
+    let stage = Script::new(world).variable("unsealed", "allow").slow_variables(slow).start();
+    stage.queue.put_json(&envelope(&stage, "late", "a:late", "hello"));
+    let counts = stage.poll();
+    assert_eq!(
+        (&counts["received"], &counts["delivered"], &counts["released"], &counts["outOfBudget"]),
+        (&1.into(), &0.into(), &1.into(), &true.into()),
+        "{counts}"
+    );
+    stage.connector.expect_silence();
+    assert_eq!(stage.queue.texts().len(), 1, "the message is visible for the next run");
 }

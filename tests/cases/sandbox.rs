@@ -1,5 +1,7 @@
 //! The sandbox of the host: a component can call only hosts that its manifest names.
 
+use std::time::Duration;
+
 use dev::host::HostKind;
 use end_to_end::activity::message;
 use end_to_end::manifest::Manifest;
@@ -45,6 +47,7 @@ fn malformed_outbound_host_is_refused(world: &World) {
         log: None,
         print_prefix: false,
         meter: false,
+        variable_delay: Duration::ZERO,
     };
     match dev::host::Host::start(&options) {
         // The host refuses the manifest at the start. The embedded host names the entry; the text of Spin

@@ -28,6 +28,12 @@ pub fn read(state: &Path) -> Option<BTreeMap<String, Vec<u8>>> {
     Some(read().unwrap_or_else(|error| panic!("the key-value store cannot be read: {error}")))
 }
 
+/// Makes every later call of a running host's store fail.
+pub fn break_store(state: &Path) {
+    let connection = Connection::open(state.join(FILE)).unwrap();
+    connection.execute("DROP TABLE spin_key_value", []).unwrap();
+}
+
 /// Removes the store of a host that does not run.
 pub fn remove(state: &Path) {
     for name in files() {

@@ -1,23 +1,18 @@
 //! Native implementations of the ports that the storage clients need.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use doctor::LocalPorts;
 use platform::{BodyProblem, Clock, HttpClient, Randomness, Timeouts, TransportError};
 
 use crate::web;
 
 /// The ports on this machine: HTTP, the clock, random numbers.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Machine {
-    started: Instant,
-}
-
-impl Default for Machine {
-    fn default() -> Self {
-        Self { started: Instant::now() }
-    }
+    local: LocalPorts,
 }
 
 impl HttpClient for Machine {
@@ -41,11 +36,11 @@ impl HttpClient for Machine {
 
 impl Clock for Machine {
     fn now(&self) -> DateTime<Utc> {
-        Utc::now()
+        self.local.now()
     }
 
     fn monotonic(&self) -> Duration {
-        self.started.elapsed()
+        self.local.monotonic()
     }
 
     async fn sleep(&self, duration: Duration) {
@@ -55,12 +50,6 @@ impl Clock for Machine {
 
 impl Randomness for Machine {
     fn fill(&self, buffer: &mut [u8]) {
-        use std::hash::{BuildHasher, Hasher, RandomState};
-        // Only ids and jitter of tests use this, so the randomly keyed hasher of the standard library is
-        // random enough.
-        for chunk in buffer.chunks_mut(8) {
-            let random = RandomState::new().build_hasher().finish().to_le_bytes();
-            chunk.copy_from_slice(&random[..chunk.len()]);
-        }
+        self.local.fill(buffer);
     }
 }

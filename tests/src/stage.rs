@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dev::azurite::connection_string;
 use dev::host::{Host, HostOptions};
@@ -45,6 +45,7 @@ pub struct Script<'w> {
     second: Option<(String, String)>,
     trusts_connector: bool,
     is_metered: bool,
+    variable_delay: Duration,
     login: Option<&'w Login>,
 }
 
@@ -142,6 +143,7 @@ impl<'w> Script<'w> {
             second: None,
             trusts_connector: false,
             is_metered: false,
+            variable_delay: Duration::ZERO,
             login: None,
         };
         script
@@ -181,6 +183,13 @@ impl<'w> Script<'w> {
     #[must_use]
     pub fn metered(mut self) -> Self {
         self.is_metered = true;
+        self
+    }
+
+    /// Makes the embedded host wait at each read of a variable, as a slow variable provider does.
+    #[must_use]
+    pub fn slow_variables(mut self, delay: Duration) -> Self {
+        self.variable_delay = delay;
         self
     }
 
@@ -263,7 +272,7 @@ impl<'w> Script<'w> {
         }
         let folder = tempfile::Builder::new().prefix("e2e-").tempdir().unwrap();
         let manifest = self.manifest.clone().write(folder.path());
-        let (kind, meter) = (self.world.host(), self.is_metered);
+        let (kind, meter, variable_delay) = (self.world.host(), self.is_metered, self.variable_delay);
         let options = |name: &str, variables: Vec<(String, String)>| HostOptions {
             kind,
             manifest: manifest.clone(),
@@ -274,6 +283,7 @@ impl<'w> Script<'w> {
             log: Some(folder.path().join(format!("host{name}.log"))),
             print_prefix: false,
             meter,
+            variable_delay,
         };
         let mut replicas = vec![Replica::start(options("", self.variables.clone()))];
         let queue = Queue::new(&self.world.azurite().connection_string(), &self.queue_name);
@@ -361,6 +371,12 @@ impl Stage {
     #[track_caller]
     pub fn lose_disk(&mut self) {
         self.replicas[0].stop_and_restart(|options| std::fs::remove_dir_all(&options.state_dir).unwrap());
+    }
+
+    /// Makes every later call of the first host's key-value store fail.
+    #[track_caller]
+    pub fn break_key_value(&self) {
+        key_value::break_store(self.replicas[0].state());
     }
 
     /// Restarts the host on its disk, with other tables.

@@ -15,7 +15,7 @@ use crate::manifest::{self, Manifest};
 use crate::outbound::{Outbound, Shared};
 use crate::output;
 use crate::routes::Route;
-use crate::state::Component;
+use crate::state::{Component, HostSettings};
 use crate::ticks::{self, Job};
 use crate::variables::Variables;
 use allowed_hosts::AllowedHosts;
@@ -31,8 +31,7 @@ impl App {
         manifest: &Manifest,
         variables: &Variables,
         state_dir: &Path,
-        quiet: bool,
-        meter: bool,
+        settings: HostSettings,
     ) -> Result<Self> {
         let in_manifest = || format!("in the manifest {}", manifest.path.display());
         let schedules = manifest
@@ -48,12 +47,12 @@ impl App {
             .component
             .iter()
             .map(|(id, entry)| {
-                let component = component(manifest, id, entry, variables, &key_value, &shared, quiet, meter)?;
+                let component = component(manifest, id, entry, variables, &key_value, &shared, settings)?;
                 Ok((id.as_str(), (entry, Arc::new(component))))
             })
             .collect::<Result<BTreeMap<_, _>>>()
             .with_context(in_manifest)?;
-        let mut loader = Loader::new(meter)?;
+        let mut loader = Loader::new(settings.meter)?;
         let mut site = Site::new();
         for trigger in &manifest.trigger.http {
             let (entry, component) = &components[trigger.component.as_str()];
@@ -82,10 +81,6 @@ impl App {
     }
 }
 
-#[allow(
-    clippy::too_many_arguments,
-    reason = "each is one thing of the application that the component shares"
-)]
 fn component(
     manifest: &Manifest,
     id: &str,
@@ -93,8 +88,7 @@ fn component(
     variables: &Variables,
     key_value: &Arc<KeyValue>,
     shared: &Arc<Shared>,
-    quiet: bool,
-    meter: bool,
+    settings: HostSettings,
 ) -> Result<Component> {
     let own = variables.map(&entry.variables).with_context(|| format!("`[component.{id}.variables]`"))?;
     let id: Arc<str> = id.into();
@@ -105,8 +99,7 @@ fn component(
         variables: own,
         stores: entry.key_value_stores.clone(),
         key_value: key_value.clone(),
-        quiet,
-        meter,
+        settings,
     })
 }
 

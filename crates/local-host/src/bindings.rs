@@ -6,6 +6,7 @@ pub(crate) mod guest {
         path: "wit",
         world: "local:host/guest",
         with: { "fermyon:spin/key-value.store": crate::state::OpenStore },
+        imports: { "fermyon:spin/variables.get": async },
     });
 }
 

@@ -60,12 +60,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
 
 use crate::app::App;
 use crate::manifest::Manifest;
+use crate::state::HostSettings;
 use crate::variables::{Sources, Variables};
 
 #[derive(Debug, Parser)]
@@ -95,6 +97,9 @@ struct Up {
     /// Print the resources that each instance used: a line of JSON behind `Meter `. Slows the guests down.
     #[arg(long, hide = true)]
     meter: bool,
+    /// Wait this long at each read of a variable, as with a slow variable provider. For tests.
+    #[arg(long, hide = true, value_name = "MILLISECONDS", default_value_t = 0)]
+    slow_variables_milliseconds: u64,
 }
 
 fn key_value(text: &str) -> Result<(String, String), &'static str> {
@@ -127,9 +132,12 @@ async fn up(options: Up) -> Result<()> {
     let here = std::env::current_dir().context("cannot determine the current folder")?;
     let variables = Variables::resolve(&manifest.variables, &Sources::read(options.variable, &here)?)?;
     let state_dir = options.state_dir.unwrap_or_else(|| manifest.folder().join(".spin"));
-    let loading = tokio::task::spawn_blocking(move || {
-        App::load(&manifest, &variables, &state_dir, options.quiet, options.meter)
-    });
+    let settings = HostSettings {
+        quiet: options.quiet,
+        meter: options.meter,
+        variable_delay: Duration::from_millis(options.slow_variables_milliseconds),
+    };
+    let loading = tokio::task::spawn_blocking(move || App::load(&manifest, &variables, &state_dir, settings));
     tokio::pin!(interrupted);
     let app = tokio::select! {
         app = loading => app.context("the host panicked while it loaded the application")??,

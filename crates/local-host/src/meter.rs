@@ -46,7 +46,7 @@ pub(crate) struct Calls {
 
 /// Starts the meter. To be called before the instance is created.
 pub(crate) fn start(store: &mut Store<State>) {
-    if store.data().component().meter {
+    if store.data().component().settings.meter {
         store.limiter(|state| &mut state.memory);
         // This fails only in an engine without fuel, which has nothing to report.
         _ = store.set_fuel(u64::MAX);
@@ -56,7 +56,7 @@ pub(crate) fn start(store: &mut Store<State>) {
 /// Prints the report. To be called after the work of the instance.
 pub(crate) fn report(store: &Store<State>) {
     let (state, component) = (store.data(), store.data().component());
-    if let (true, Ok(left)) = (component.meter, store.get_fuel()) {
+    if let (true, Ok(left)) = (component.settings.meter, store.get_fuel()) {
         let Calls { variables, key_value_reads, key_value_writes, key_value_lists } = state.calls;
         output::print(&format!(
             r#"Meter {{"component":"{}","fuel":{},"memoryBytes":{},"variables":{variables},"keyValueReads":{key_value_reads},"keyValueWrites":{key_value_writes},"keyValueLists":{key_value_lists},"outboundCalls":{}}}"#,

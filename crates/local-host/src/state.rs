@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -26,8 +27,16 @@ pub(crate) struct Component {
     pub(crate) stores: Vec<String>,
     pub(crate) key_value: Arc<KeyValue>,
     pub(crate) outbound: Outbound,
+    pub(crate) settings: HostSettings,
+}
+
+/// The options of the command line that concern every instance.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HostSettings {
     pub(crate) quiet: bool,
     pub(crate) meter: bool,
+    /// How long each read of a variable takes, as with a slow variable provider.
+    pub(crate) variable_delay: Duration,
 }
 
 /// The state of one instance.
@@ -44,8 +53,12 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(component: &Arc<Component>) -> Self {
-        let output =
-            |sink| GuestOutput::new(component.id.clone(), if component.quiet { Sink::Nowhere } else { sink });
+        let output = |sink| {
+            GuestOutput::new(
+                component.id.clone(),
+                if component.settings.quiet { Sink::Nowhere } else { sink },
+            )
+        };
         // No files, arguments, environment or sockets: a Spin component has none unless its manifest asks for
         // them.
         let wasi = WasiCtx::builder().stdout(output(Sink::Stdout)).stderr(output(Sink::Stderr)).build();
@@ -88,8 +101,9 @@ impl WasiHttpView for State {
 }
 
 impl variables::Host for State {
-    fn get(&mut self, name: String) -> Result<String, variables::Error> {
+    async fn get(&mut self, name: String) -> Result<String, variables::Error> {
         self.calls.variables += 1;
+        tokio::time::sleep(self.component.settings.variable_delay).await;
         check_name(&name).map_err(|why| variables::Error::InvalidName(format!("{name:?}: {why}")))?;
         self.component.variables.get(&name).cloned().ok_or_else(|| {
             variables::Error::Undefined(format!("no variable for {:?}.{name:?}", &*self.component.id))

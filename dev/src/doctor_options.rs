@@ -1,0 +1,40 @@
+//! The options of `cargo dev doctor`. The command passes them on to the program that it builds.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::ensure;
+use clap::Args;
+
+/// The parts of a deployment that the doctor examines.
+#[derive(Debug, Args)]
+pub struct DoctorOptions {
+    /// A file with lines SPIN_VARIABLE_<NAME>=value: examines variables, login, signing keys and storage
+    /// [default without --url: .env]
+    #[arg(long, value_name = "FILE")]
+    pub env: Option<PathBuf>,
+    /// The address of the running application, or the messaging endpoint that is registered in Azure. With
+    /// --env too, the doctor starts one run of the poller
+    #[arg(long)]
+    pub url: Option<String>,
+    /// The app package for Teams, to compare with microsoftappid
+    #[arg(long, value_name = "FILE")]
+    pub teams: Option<PathBuf>,
+    /// The manifest that is deployed [default: deploy/spin.http.toml]
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
+}
+
+impl DoctorOptions {
+    /// Adds the default of `--env`: `.env`, which Spin reads by itself. Fails if nothing is left to examine.
+    pub fn with_defaults(mut self) -> anyhow::Result<Self> {
+        let default = Path::new(".env");
+        if self.env.is_none() && self.url.is_none() && default.exists() {
+            self.env = Some(default.to_owned());
+        }
+        ensure!(
+            self.env.is_some() || self.url.is_some(),
+            "nothing to examine, and there is no .env; give --env FILE with the variables, --url https://<app>, or both"
+        );
+        Ok(self)
+    }
+}

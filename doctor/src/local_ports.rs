@@ -1,0 +1,39 @@
+//! The clock and the random numbers of this machine.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+
+/// The clock and the random numbers of this machine, for programs that run on it natively. How a program
+/// waits and calls is its own.
+#[derive(Debug)]
+pub struct LocalPorts {
+    started: Instant,
+}
+
+impl Default for LocalPorts {
+    fn default() -> Self {
+        Self { started: Instant::now() }
+    }
+}
+
+impl LocalPorts {
+    /// As [`platform::Clock::now`].
+    pub fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+
+    /// As [`platform::Clock::monotonic`].
+    pub fn monotonic(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// As [`platform::Randomness::fill`].
+    pub fn fill(&self, buffer: &mut [u8]) {
+        // Random numbers are for ids, jitter and PSS salts. PSS is secure with any salt, so a system without
+        // random numbers does not end the examination.
+        if getrandom::fill(buffer).is_err() {
+            buffer.fill(0);
+        }
+    }
+}

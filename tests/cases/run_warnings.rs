@@ -1,0 +1,170 @@
+//! Log lines about failures that a run or the bot survives. A run writes each of them once, although the
+//! failure happens several times.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use end_to_end::activity::message;
+use end_to_end::alerts::{self, alert, known, to_conversation};
+use end_to_end::connector::Reply;
+use end_to_end::faulty_queue::{FaultyQueue, Plan};
+use end_to_end::faulty_tables::{Call, Fault, FaultyTables};
+use end_to_end::stage::{POLL_KEY, Script, Stage};
+use end_to_end::suite::World;
+use end_to_end::waiting::eventually;
+use end_to_end::web;
+use http::{Method, Request};
+use serde_json::Value;
+
+use crate::draining::envelope;
+
+end_to_end::cases!(
+    withdrawals_that_cannot_be_read_are_logged_once_and_alerts_are_delivered,
+    ledger_that_cannot_be_read_is_logged_once_and_unreadable_messages_are_moved,
+    messages_of_a_killed_run_that_cannot_be_put_back_are_logged_once,
+    run_that_cannot_begin_again_is_logged_and_the_next_run_delivers,
+    fingerprint_that_cannot_be_deleted_is_logged_and_the_conversation_is_forgotten,
+);
+
+/// A status that the clients do not repeat.
+const REFUSED: u16 = 403;
+
+/// Expects one log line of this event, with its reason.
+#[track_caller]
+fn expect_one(stage: &Stage, event: &str) {
+    let events = stage.wait_for_events(event, 1);
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!(events[0]["level"], "warn", "{events:?}");
+    assert!(events[0]["reason"].as_str().is_some_and(|reason| reason.contains("403")), "{events:?}");
+}
+
+#[track_caller]
+fn expect_several_refusals(tables: &FaultyTables) {
+    let refused = tables.notes().iter().filter(|note| note.status == Some(REFUSED)).count();
+    assert!(refused > 1, "expected several refused calls, so that one log line is a choice, found {refused}");
+}
+
+fn withdrawals_that_cannot_be_read_are_logged_once_and_alerts_are_delivered(world: &World) {
+    // One call gets 32 messages, and the run reads the withdrawals after each call.
+    const ALERTS: usize = 40;
+    let tables = FaultyTables::start(&world.azurite().table_authority());
+    let stage = Script::new(world).variable("pace", "0").tables_at(tables.authority()).start();
+    for index in 0..ALERTS {
+        let id = index.to_string();
+        stage.queue.put_json(&envelope(&stage, &id, &format!("a:{id}"), "hello"));
+    }
+    tables.fail(|call| {
+        let reads = call.method == Method::GET && call.query.contains("since.");
+        reads.then_some(Fault::Status(REFUSED))
+    });
+    let counts = stage.poll();
+    assert_eq!(counts["delivered"], ALERTS, "{counts}");
+    expect_several_refusals(&tables);
+    expect_one(&stage, "withdrawals.not-read");
+}
+
+/// The run reads the ledger for an unreadable message that was dequeued before, because the poison queue may
+/// have it already.
+fn ledger_that_cannot_be_read_is_logged_once_and_unreadable_messages_are_moved(world: &World) {
+    const MESSAGES: usize = 3;
+    let tables = FaultyTables::start(&world.azurite().table_authority());
+    let stage = Script::new(world).tables_at(tables.authority()).start();
+    for index in 0..MESSAGES {
+        stage.queue.put(&format!("garbage {index}"));
+    }
+    let dequeued = stage.queue.with(async |client| client.get(32, 1).await).unwrap();
+    assert_eq!(dequeued.len(), MESSAGES);
+    eventually("the messages to become visible again", || {
+        (stage.queue.texts().len() == MESSAGES).then_some(())
+    });
+    tables.fail(|call| {
+        let reads = call.method == Method::GET && call.table().ends_with("ledger");
+        reads.then_some(Fault::Status(REFUSED))
+    });
+    let counts = stage.poll();
+    assert_eq!(counts["poisonedBy"]["unreadable"], MESSAGES, "{counts}");
+    assert_eq!((stage.queue.count(), stage.queue.poison().count()), (0, MESSAGES as u64));
+    expect_several_refusals(&tables);
+    expect_one(&stage, "ledger.not-read");
+}
+
+fn messages_of_a_killed_run_that_cannot_be_put_back_are_logged_once(world: &World) {
+    const MESSAGES: usize = 3;
+    let fails = Arc::new(AtomicBool::new(false));
+    let is_failing = Arc::clone(&fails);
+    // Only the update of a message is a PUT here.
+    let queue = FaultyQueue::start(&world.azurite().queue_authority(), move |_, method| {
+        let is_update = *method == Method::PUT && is_failing.load(Ordering::SeqCst);
+        Plan { fault: is_update.then_some(Fault::Status(REFUSED)), ..Plan::default() }
+    });
+    let mut stage = Script::new(world).variable("pace", "0").queue_at(queue.authority()).start();
+    for index in 0..MESSAGES {
+        let id = index.to_string();
+        stage.queue.put_json(&envelope(&stage, &id, &format!("a:{id}"), "hello"));
+    }
+    // The run has all messages in hand, and waits for the Connector when its host is killed.
+    stage.connector.on(|_| Some(Reply::created("x").after(Duration::from_secs(60))));
+    let poll =
+        Request::post(stage.url("/internal/poll")).header("authorization", format!("Bearer {POLL_KEY}"));
+    let poll = poll.body(web::whole("")).unwrap();
+    let killed = std::thread::spawn(move || web::try_send(poll).is_err());
+    stage.connector.wait_for(MESSAGES);
+    fails.store(true, Ordering::SeqCst);
+    stage.kill_and_restart(0);
+    assert!(killed.join().unwrap(), "the poll of a killed host has no answer");
+    let counts = eventually("a run after the lock of the killed one", || {
+        Some(stage.poll()).filter(|counts| counts.get("skipped").is_none())
+    });
+    assert_eq!(counts.get("handedBack"), None, "{counts}");
+    assert!(queue.calls_and_faults().1 >= MESSAGES, "each message is tried");
+    expect_one(&stage, "recovery.failed");
+}
+
+/// A message arrives while the run releases its lock, and then the run cannot read the lock.
+fn run_that_cannot_begin_again_is_logged_and_the_next_run_delivers(world: &World) {
+    let tables = FaultyTables::start(&world.azurite().table_authority());
+    let stage = Script::new(world).tables_at(tables.authority()).start();
+    let (queue, late) = (stage.queue.clone(), envelope(&stage, "late", "a:late", "late"));
+    let released = AtomicBool::new(false);
+    tables.fail(move |call| {
+        let is_lock = call.path.ends_with("RowKey='run')");
+        if is_release(call, is_lock) && !released.swap(true, Ordering::SeqCst) {
+            // The client of the queue blocks, and the proxy has few threads.
+            tokio::task::block_in_place(|| queue.put_json(&late));
+        }
+        let reads = is_lock && call.method == Method::GET && released.load(Ordering::SeqCst);
+        reads.then_some(Fault::Status(REFUSED))
+    });
+    stage.queue.put_json(&envelope(&stage, "first", "a:first", "first"));
+    let counts = stage.poll();
+    assert_eq!(counts["delivered"], 1, "{counts}");
+    assert_eq!(stage.queue.texts().len(), 1, "the late message is visible for the next run");
+    expect_one(&stage, "run.not-repeated");
+    tables.fail_nothing();
+    assert_eq!(stage.poll()["delivered"], 1);
+}
+
+/// Whether the call writes the lock without a run.
+fn is_release(call: &Call<'_>, is_lock: bool) -> bool {
+    let body: Value = serde_json::from_str(&call.body).unwrap_or_default();
+    is_lock && call.method != Method::GET && body["run"] == ""
+}
+
+fn fingerprint_that_cannot_be_deleted_is_logged_and_the_conversation_is_forgotten(world: &World) {
+    let stage = alerts::stage(world);
+    let key = known(&stage, "a:1", "hello");
+    stage.break_key_value();
+    let mut over = stage.connector.host(&message("a:1", "2", ""));
+    over["type"] = "endOfConversation".into();
+    stage.post(&over).expect_status(200);
+    let events = stage.wait_for_events("conversation.fingerprint-not-deleted", 1);
+    for event in &events {
+        assert_eq!(
+            (&event["level"], &event["conversation"]),
+            (&"warn".into(), &key.as_str().into()),
+            "{event}"
+        );
+    }
+    alert(&stage, &to_conversation(&key, "x")).expect_error(404, "TargetNotFound");
+}

@@ -28,6 +28,7 @@
 //! | the conversations that `to` names | `alerts/target.rs`; pages: `alerts/paging.rs` |
 //! | tags of conversations, and codes for tags | `alerts/tags.rs`, `alerts/codes.rs` |
 //! | the effect of an idempotency key | `alerts/identity.rs` |
+//! | what a program sees of an alert, and the list of alerts | `alerts/status.rs`, `alerts/history.rs`; states and their deadlines: `crates/state`, `ledger/shown.rs` |
 //! | how a call deletes a conversation | `alerts/forgetting.rs` |
 //! | the state and the figures for operators | `alerts/operating/`: `snapshot.rs` reads them; problems: `problems.rs` |
 //! | how dead letters are listed, replayed and dropped | `alerts/operating/dead/`; the search in the poison queue: `alerts/poison_walk.rs` |

@@ -144,7 +144,7 @@ pub(crate) struct Hosts(RefCell<BTreeMap<String, Results>>);
 impl Hosts {
     /// Reads the text that an earlier run stored. A text that cannot be read counts as empty.
     pub(crate) fn read(stored: &str) -> Self {
-        Self(RefCell::new(serde_json::from_str(stored).unwrap_or_default()))
+        Self(RefCell::new(serde_json::from_slice(stored.as_bytes()).unwrap_or_default()))
     }
 
     /// Returns the text for the next run: empty while no host fails, at most about 12 KiB.

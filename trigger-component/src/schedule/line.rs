@@ -166,7 +166,9 @@ impl Line {
     /// Reads the line that an earlier run stored. Places that have expired or cannot be right are left out.
     /// If the stored text cannot be read, the result is a line without messages.
     pub(crate) fn from_stored(stored: &StoredLine, clock: &impl Clock) -> Self {
-        let Ok(written) = serde_json::from_str::<StoredForm>(&stored.text) else { return Self::default() };
+        let Ok(written) = serde_json::from_slice::<StoredForm>(stored.text.as_bytes()) else {
+            return Self::default();
+        };
         let (now, monotonic) = (clock.now().timestamp_millis(), clock.monotonic());
         let duration =
             |milliseconds: i64| Duration::from_millis(u64::try_from(milliseconds).unwrap_or_default());

@@ -106,7 +106,7 @@ impl Delays {
 impl Figures {
     /// Reads the stored figures. Figures that cannot be read begin again at zero.
     pub(super) fn read(text: Option<&str>, now: DateTime<Utc>) -> Self {
-        let read: Option<Self> = text.and_then(|text| serde_json::from_str(text).ok());
+        let read: Option<Self> = text.and_then(|text| serde_json::from_slice(text.as_bytes()).ok());
         let mut figures = read.unwrap_or_default();
         if figures.since == 0 {
             figures.since = now.timestamp_millis();

@@ -59,7 +59,9 @@ pub(super) fn write(entity: &mut Entity, in_hand: &[InHand]) {
 /// become visible when their leases end.
 pub(super) fn read(entity: &Entity) -> Vec<InHand> {
     let texts = (0..MAX_PROPERTIES).map_while(|index| entity.str(&format!("hand{index}")));
-    texts.flat_map(|text| serde_json::from_str::<Vec<InHand>>(text).unwrap_or_default()).collect()
+    texts
+        .flat_map(|text| serde_json::from_slice::<Vec<InHand>>(text.as_bytes()).unwrap_or_default())
+        .collect()
 }
 
 #[cfg(test)]

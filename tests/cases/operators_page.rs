@@ -280,7 +280,7 @@ fn ten_thousand_dead_letters_are_replayed_and_dropped_with_progress_and_a_stop(w
         .press("Enter")
         .expect("The bot deletes every one of them for good");
     let walk = walk.tab_to("button", "Drop all").press("Enter").expect("250 dead letters dropped.");
-    take(&walk.expect("There are no such dead letters."), "every");
+    take(&walk.expect("There are no dead letters to show."), "every");
     let left: Vec<_> =
         bot.hold().dead.iter().map(|letter| letter["outcome"].as_str().unwrap().to_owned()).collect();
     assert_eq!(left.len(), 500);

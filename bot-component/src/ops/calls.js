@@ -107,7 +107,7 @@ function paged({ list, more, said, one, many, read, row }) {
     more.hidden = !next;
     const shown = list.childElementCount;
     const rest = next ? " There are more." : shown ? " These are all." : "";
-    say(said, shown ? `${count(shown, one, many)} shown.${rest}` : next ? `None found yet. “${more.textContent}” goes on.` : `There are no such ${many}.`);
+    say(said, shown ? `${count(shown, one, many)} shown.${rest}` : next ? `None found yet. “${more.textContent}” goes on.` : `There are no ${many} to show.`);
     if (!isFirst) (list.children[before] ?? more).focus();
   }
   more.addEventListener("click", () => load(false));

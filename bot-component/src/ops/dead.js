@@ -219,7 +219,7 @@ async function replayEvery() {
 }
 
 async function dropEvery() {
-  if (!(await ask(`Drop ${every()}?`, "The bot deletes every one of them for good, also those that the list does not show yet. The persons never get these alerts. You can stop in between.", "Drop all", true))) return;
+  if (!(await ask(`Drop ${every()}?`, "The bot deletes every one of them for good, also those that the list does not show yet. People never get these alerts. You can stop in between.", "Drop all", true))) return;
   await run(`Dropping ${every()}`, about(), "dropped", async (mine) => {
     while (!mine.stopped) {
       const { answer } = await call("GET", query("api/dead", { outcome: outcome(), limit: 100 }));

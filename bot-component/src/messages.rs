@@ -7,7 +7,7 @@ use std::time::Duration;
 use bot_framework::json::FieldError;
 use bot_framework::{Activity, ActivityKind, Caller, Tokens, TriggerName, VerifiedToken};
 use http::{Request, StatusCode};
-use platform::{Deadline, Host, Level, RequestBody, answer};
+use platform::{Deadline, Host, Level, RequestBody, Traceparent, answer};
 use serde_json::json;
 
 use crate::answered::Answered;
@@ -88,7 +88,8 @@ async fn answer_caller<H: Host>(
         conversation::note(host, settings, &activity, conversation).await?;
     }
     let replies = activity.expects_replies().then(RefCell::default);
-    let turn = Turn { host, settings, tokens, service_url, begin, replies };
+    let trace = Traceparent::of(&head.headers);
+    let turn = Turn { host, settings, tokens, service_url, begin, trace, replies };
     let answered = answer_activity(&turn, &activity, text, conversation).await?;
     // The answer to an invoke already holds the reply.
     match turn.replies {

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use envelope::{Envelope, SealKey};
 use futures_util::StreamExt;
 use futures_util::stream;
-use platform::{Deadline, Host, Level};
+use platform::{Deadline, Host, Level, Traceparent};
 use serde_json::json;
 use state::runs::Withdrawal;
 use storage_queue::{Put, PutOptions, QueueClient, QueueError, TimeToLive};
@@ -84,6 +84,7 @@ impl<'a, H: Host> Outbox<'a, H> {
         let deadline = Deadline::after(self.host, NOTE_WITHIN);
         if let Err(error) = self.settings.withdrawals(self.host, deadline).record(&doubled).await {
             let fields = json!({"envelope": envelope.id.as_str(), "reason": error.to_string()});
+            let fields = Traceparent::add_to(envelope.traceparent.as_ref(), fields);
             self.host.event(Level::Warn, "queue.copy.not-noted", fields);
         }
     }
@@ -108,8 +109,11 @@ impl<'a, H: Host> Outbox<'a, H> {
 }
 
 /// Logs a Put that did not succeed. `is_doubtful`: the queue may hold the message nevertheless.
-pub(crate) fn log_failed_put(host: &impl Host, id: &str, error: &QueueError, is_doubtful: bool) {
-    let fields = json!({"envelope": id, "reason": error.to_string(), "perhapsQueued": is_doubtful});
+pub(crate) fn log_failed_put(host: &impl Host, envelope: &Envelope, error: &QueueError, is_doubtful: bool) {
+    let fields = json!({
+        "envelope": envelope.id.as_str(), "reason": error.to_string(), "perhapsQueued": is_doubtful,
+    });
+    let fields = Traceparent::add_to(envelope.traceparent.as_ref(), fields);
     host.event(Level::Error, "queue.put.failed", fields);
 }
 

@@ -16,7 +16,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use envelope::words::Words;
 use envelope::{Arrival, Envelope, EnvelopeId, OnUncertain, SealState, Unsealed};
 use http::{Response, StatusCode};
-use platform::{Deadline, Host, Level, Settings, SettingsError, answer};
+use platform::{Deadline, Host, Level, Settings, SettingsError, Traceparent, answer};
 use serde_json::{Value, json};
 use state::ConversationKey;
 use state::ledger::{Claim, KEPT, Ledger, RecordKey, Status, Transition};
@@ -49,7 +49,8 @@ pub(crate) async fn answer<H: Host>(
         return Err(TriggerRefusal::TenantNotServed.into());
     }
     let log = |level, event, reason: &str| {
-        host.event(level, event, json!({"envelope": envelope.id.excerpt(), "reason": reason}));
+        let fields = json!({"envelope": envelope.id.excerpt(), "reason": reason});
+        host.event(level, event, Traceparent::add_to(envelope.traceparent.as_ref(), fields));
     };
     let done = answer::json(StatusCode::OK, &json!({}));
     if envelope.expires.is_some_and(|expires| expires <= host.now()) {
@@ -93,6 +94,7 @@ pub(crate) async fn answer<H: Host>(
     expect_taken(taken, host.now())?;
     let text = Words::of(&envelope.address).alert(&envelope.text);
     let alert = OutgoingMessage::new(&envelope.address, &text).with(&envelope.activity);
+    let alert = alert.in_trace(envelope.traceparent.as_ref());
     let conversation = &envelope.address.conversation.id;
     let verdict = connector.send_in_any_cloud(&settings.trust, &service_url, conversation, &alert).await;
     let outcome = outcome(&verdict, envelope.on_uncertain);

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use envelope::words::Words;
 use envelope::{Envelope, EnvelopeId};
 use http::StatusCode;
-use platform::{Deadline, Host, Level, answer, hex};
+use platform::{Deadline, Host, Level, Traceparent, answer, hex};
 use serde_json::{Value, json};
 use state::ConversationKey;
 use state::ledger::{Accepted, AlertId, Allowed, Ledger, NewAlert, Status};
@@ -49,6 +49,8 @@ pub(crate) struct Turn<'a, H> {
     pub(crate) service_url: ServiceUrl,
     /// When the request arrived, on the monotonic clock.
     pub(crate) begin: Duration,
+    /// The trace of the request. Every call and log line about the message has its id.
+    pub(crate) trace: Option<Traceparent>,
     /// The replies so far, if the caller expects them in the response. Otherwise the bot sends replies to the
     /// Connector.
     pub(crate) replies: Option<RefCell<Vec<Value>>>,
@@ -89,6 +91,7 @@ impl<H: Host> Turn<'_, H> {
         let mut envelope = Envelope::new(EnvelopeId::from_text(id.as_str()), address, text, now);
         envelope.not_before = after.map(|after| now + after);
         envelope.cancellable = after.is_some();
+        envelope.traceparent.clone_from(&self.trace);
         let seal_key = self.settings.seal_key.as_ref();
         let Ok(text) = envelope.encode(seal_key) else {
             // The person can correct this, but the channel cannot. So the channel's call succeeds.
@@ -123,7 +126,7 @@ impl<H: Host> Turn<'_, H> {
         };
         // A channel without an answer in time sends the activity again.
         if known.as_ref().is_some_and(|record| !record.may_not_be_queued()) {
-            self.host.event(Level::Info, "message.seen", json!({"envelope": envelope.id.as_str()}));
+            self.log(Level::Info, "message.seen", json!({"envelope": envelope.id.as_str()}));
             return Ok(accepted.into());
         }
         let outbox = Outbox::new(self.host, self.settings, deadline);
@@ -144,7 +147,7 @@ impl<H: Host> Turn<'_, H> {
         if let Err(error) = put.result {
             // An earlier call with this activity may have put the message on the queue.
             let is_doubtful = put.is_doubtful || shown.is_some_and(|shown| shown != Status::Failed);
-            log_failed_put(self.host, envelope.id.as_str(), &error, is_doubtful);
+            log_failed_put(self.host, envelope, &error, is_doubtful);
             let id = std::iter::once(&alert.id);
             let noted = if is_doubtful {
                 ledger.record_unconfirmed_put(id).await
@@ -162,7 +165,7 @@ impl<H: Host> Turn<'_, H> {
             self.say(&envelope.address, reply, Answers::TheActivity).await;
             return Err(Rejection::QueueUnavailable);
         }
-        self.host.event(Level::Info, "message.queued", json!({"envelope": envelope.id.as_str()}));
+        self.log(Level::Info, "message.queued", json!({"envelope": envelope.id.as_str()}));
         // The person gets no second acknowledgement, because two acknowledgements look like two alerts.
         let noted_before_telling = shown.is_some() || self.is_late();
         if noted_before_telling {
@@ -192,13 +195,18 @@ impl<H: Host> Turn<'_, H> {
     async fn record_put(&self, ledger: &Ledger<'_, H>, id: &AlertId) {
         if let Err(error) = ledger.record_put(std::iter::once(id)).await {
             let fields = json!({"envelope": id.as_str(), "reason": error.to_string()});
-            self.host.event(Level::Warn, "message.not-noted", fields);
+            self.log(Level::Warn, "message.not-noted", fields);
         }
     }
 
     fn log_failure(&self, event: &str, envelope: &Envelope, error: &dyn std::error::Error) {
         let fields = json!({"envelope": envelope.id.as_str(), "reason": error.to_string()});
-        self.host.event(Level::Error, event, fields);
+        self.log(Level::Error, event, fields);
+    }
+
+    /// Writes a log line about the activity, with the id of its trace.
+    fn log(&self, level: Level, event: &str, fields: Value) {
+        self.host.event(level, event, Traceparent::add_to(self.trace.as_ref(), fields));
     }
 
     /// The id of the alert. The same activity always gets the same id, even if the channel sends it again.
@@ -306,7 +314,7 @@ impl<H: Host> Turn<'_, H> {
     /// Sends a message to the person, and returns whether the Connector accepted it. A failure is only
     /// logged, because the message on the queue matters more.
     pub(crate) async fn say(&self, address: &ConversationReference, text: &str, answers: Answers) -> bool {
-        let message = OutgoingMessage::new(address, text);
+        let message = OutgoingMessage::new(address, text).in_trace(self.trace.as_ref());
         let activity = address.activity_id.as_ref().filter(|_| answers == Answers::TheActivity);
         let message = if activity.is_some() { message.in_reply_to(address) } else { message };
         if let Some(replies) = &self.replies {
@@ -320,7 +328,7 @@ impl<H: Host> Turn<'_, H> {
         };
         let was_told = said.class == Class::Accepted;
         if !was_told {
-            self.host.event(Level::Warn, "connector.answer.failed", json!({"reason": said.reason}));
+            self.log(Level::Warn, "connector.answer.failed", json!({"reason": said.reason}));
         }
         was_told
     }

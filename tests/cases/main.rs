@@ -49,6 +49,7 @@ mod storm;
 mod table_contract;
 mod tables;
 mod targets;
+mod tracing;
 mod trust;
 mod versions;
 mod words;
@@ -114,6 +115,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("table_contract", table_contract::CASES),
     ("tables", tables::CASES),
     ("targets", targets::CASES),
+    ("tracing", tracing::CASES),
     ("trust", trust::CASES),
     ("versions", versions::CASES),
     ("words", words::CASES),

@@ -130,7 +130,8 @@ impl<H: Host> Sender<'_, H> {
         let call = self.call.as_ref().map_err(AlertRejection::clone)?;
         let Page { targets, next } =
             paging::read(self.host, self.settings, self.caller, &call.to, at, &self.named).await?;
-        Ok(Draft { call, targets, now: self.now, is_first: at.is_none(), next })
+        let trace = self.caller.request_id.trace();
+        Ok(Draft { call, targets, now: self.now, trace, is_first: at.is_none(), next })
     }
 
     /// Accepts the alerts of the page in the ledger, or finds the alerts of an earlier call with the same
@@ -207,7 +208,8 @@ impl<H: Host> Sender<'_, H> {
         // The bot no longer knows an element of `to`. The alerts to the other elements are put on the queue
         // again, if they may be missing there.
         if let Ok(call) = &self.call {
-            let draft = Draft { call, targets: Vec::new(), now: self.now, is_first: false, next: None };
+            let (now, trace) = (self.now, self.caller.request_id.trace());
+            let draft = Draft { call, targets: Vec::new(), now, trace, is_first: false, next: None };
             return self.again(&draft, &earlier).await.map(Some);
         }
         let Earlier { id, records, next } = earlier;
@@ -229,7 +231,7 @@ impl<H: Host> Sender<'_, H> {
             if put.is_doubtful {
                 alert.status = Status::Unconfirmed;
             }
-            log_failed_put(self.host, alert.alert.id.as_str(), &error, put.is_doubtful);
+            log_failed_put(self.host, &message.envelope, &error, put.is_doubtful);
             false
         };
         let waiting = alerts.iter_mut().filter(|alert| alert.message.is_some());
@@ -293,7 +295,8 @@ impl<H: Host> Sender<'_, H> {
             self.ledger.record_unconfirmed_put(unconfirmed.into_iter()).await,
         ] {
             if let Err(error) = noted {
-                self.host.event(Level::Warn, "ledger.not-noted", json!({"reason": error.to_string()}));
+                let fields = json!({"reason": error.to_string()});
+                self.caller.event(self.host, Level::Warn, "ledger.not-noted", fields);
             }
         }
     }

@@ -3,6 +3,7 @@
 use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};
 use envelope::{Envelope, EnvelopeId, TooLarge};
+use platform::Traceparent;
 use serde_json::{Value, json};
 use state::ledger::{AlertId, CallId, NewAlert, Record, Status};
 
@@ -19,6 +20,8 @@ pub(super) struct Draft<'a> {
     pub(super) call: &'a AlertCall,
     pub(super) targets: Vec<Target>,
     pub(super) now: DateTime<Utc>,
+    /// The trace of the call.
+    pub(super) trace: Option<&'a Traceparent>,
     pub(super) is_first: bool,
     pub(super) next: Option<Cursor>,
 }
@@ -109,6 +112,7 @@ impl Draft<'_> {
         envelope.on_uncertain = self.call.on_uncertain;
         (envelope.cancellable, envelope.stoppable) = (true, true);
         envelope.once = once;
+        envelope.traceparent = self.trace.cloned();
         let text = envelope
             .encode(settings.seal_key.as_ref())
             .map_err(|TooLarge { json_bytes }| AlertRejection::TooLarge { json_bytes })?;

@@ -1,7 +1,9 @@
-//! The id of a request, in each of its log lines and in its answer.
+//! The id of a request, in each of its log lines and in its answer. The log lines also have the id of the
+//! request's trace.
 
+use bot_framework::json::put;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use platform::{Randomness, hex};
+use platform::{Randomness, Traceparent, hex};
 use serde_json::{Map, Value};
 
 /// The header with the id, in the request and in the answer.
@@ -9,37 +11,48 @@ const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
 const MAX_CHARACTERS: usize = 64;
 
-/// The id of one request.
+/// The id of one request, and its trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct RequestId(String);
+pub(super) struct RequestId {
+    id: String,
+    trace: Option<Traceparent>,
+}
 
 impl RequestId {
     /// The id that the caller sent, if it is valid. The caller's log and the bot's log then have the same id.
     /// Otherwise a new id.
     pub(super) fn of(host: &impl Randomness, headers: &HeaderMap) -> Self {
         let sent = headers.get(HEADER).and_then(|value| value.to_str().ok()).filter(|text| is_id(text));
-        Self(sent.map_or_else(
+        let id = sent.map_or_else(
             || {
                 let mut bytes = [0; 16];
                 host.fill(&mut bytes);
                 hex(&bytes)
             },
             str::to_owned,
-        ))
+        );
+        Self { id, trace: Traceparent::of(headers) }
+    }
+
+    /// The trace of the request, which its alerts keep.
+    pub(super) fn trace(&self) -> Option<&Traceparent> {
+        self.trace.as_ref()
     }
 
     fn as_str(&self) -> &str {
-        &self.0
+        &self.id
     }
 
-    /// The id as a field for the log.
+    /// The id as a field for the log: `request`, and `trace` if the caller sent a trace.
     pub(super) fn about(&self) -> Map<String, Value> {
-        Map::from_iter([("request".to_owned(), self.as_str().into())])
+        let mut about = Map::from_iter([("request".to_owned(), self.as_str().into())]);
+        put(&mut about, "trace", self.trace.as_ref().map(Traceparent::trace_id));
+        about
     }
 
     /// Adds the id to the headers of the answer.
     pub(super) fn add_to(&self, headers: &mut HeaderMap) {
-        if let Ok(value) = HeaderValue::from_str(&self.0) {
+        if let Ok(value) = HeaderValue::from_str(&self.id) {
             headers.insert(HEADER, value);
         }
     }
@@ -56,6 +69,17 @@ mod tests {
     use platform::testing::FakeHost;
 
     use super::*;
+
+    #[test]
+    fn trace_of_the_caller_is_in_each_log_line() {
+        let host = FakeHost::default();
+        let headers = |trace| HeaderMap::from_iter([(Traceparent::HEADER, HeaderValue::from_static(trace))]);
+        let of = |headers: &HeaderMap| RequestId::of(&host, headers).about().get("trace").cloned();
+        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(of(&headers(trace)), Some("4bf92f3577b34da6a3ce929d0e0e4736".into()));
+        assert_eq!(of(&headers("00-x")), None);
+        assert_eq!(of(&HeaderMap::new()), None);
+    }
 
     #[test]
     fn id_of_the_caller_is_used_if_it_is_short_and_has_only_safe_characters() {

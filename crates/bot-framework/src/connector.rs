@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use platform::{Deadline, Host, Timeouts, TransportError};
+use platform::{Deadline, Host, Timeouts, Traceparent, TransportError};
 
 use crate::message::OutgoingMessage;
 use crate::outbound::{AccessToken, TokenError, Tokens};
@@ -130,6 +130,9 @@ impl<'a, H: Host> Connector<'a, H> {
         if let Some(token) = token {
             request = request.header(http::header::AUTHORIZATION, token.header());
         }
+        if let Some(trace) = &message.trace {
+            request = request.header(Traceparent::HEADER, trace.child(self.host).to_string());
+        }
         let answer = match request.body(Bytes::from(message.to_bytes())) {
             Ok(request) => self.host.send(request, TIMEOUTS.within(self.deadline.remaining(self.host))).await,
             Err(_) => Err(TransportError::NotSent("the address is not valid".into())),
@@ -204,6 +207,27 @@ mod tests {
             }
         }
         assert!(host.sent.borrow().is_empty());
+    }
+
+    #[test]
+    fn message_in_a_trace_has_the_trace_id_in_each_call() {
+        let host = FakeHost::default();
+        host.answers(|_| Some(Ok(response(503, ""))));
+        let (reference, url) = (reference(), service_url());
+        let connector = anonymous(&host);
+        let trace = Traceparent::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+        let message = OutgoingMessage::new(&reference, "hi");
+        run(connector.send(&url, "c", &message));
+        let message = message.in_trace(trace.as_ref());
+        run(connector.send(&url, "c", &message));
+        run(connector.reply(&url, "c", "7", &message));
+        let sent = host.sent.borrow();
+        let traces: Vec<_> = sent.iter().map(|request| Traceparent::of(request.headers())).collect();
+        assert_eq!(traces[0], None, "a message without a trace");
+        let id = |trace: &Option<Traceparent>| trace.as_ref().unwrap().trace_id().to_owned();
+        assert_eq!((id(&traces[1]), id(&traces[2])), (id(&trace), id(&trace)));
+        assert!(traces[1] != traces[2] && traces[1] != trace, "each call has its own parent id: {traces:?}");
+        assert_eq!(sent[0].body(), sent[1].body(), "the trace is no member of the message");
     }
 
     #[test]

@@ -10,7 +10,9 @@ use bytes::Bytes;
 use futures_util::lock::Mutex;
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
-use platform::{Deadline, Host, Secret, Settings, SettingsError, Timeouts, TransportError, value_of};
+use platform::{
+    Deadline, Host, Secret, Settings, SettingsError, Timeouts, Traceparent, TransportError, value_of,
+};
 use serde_json::{Value, json};
 
 use crate::auth_mode::AuthMode;
@@ -97,13 +99,13 @@ impl<'a, H: Host> DirectLine<'a, H> {
         Self { host, settings, deadline, conversation: Mutex::new(None) }
     }
 
-    /// Posts a trigger to the bot, and waits until the bot has answered. [`Class::Accepted`] means that the
-    /// bot answered with success.
+    /// Posts a trigger to the bot, in a trace if there is one, and waits until the bot has answered.
+    /// [`Class::Accepted`] means that the bot answered with success.
     ///
     /// A fault of the Direct Line conversation never counts as a fault of the person's conversation. If
     /// Direct Line answers that its conversation is missing, the verdict is [`Class::Unavailable`]. If the
     /// conversation cannot be started, it is [`Class::NoToken`].
-    pub async fn post_trigger(&self, value: &Value) -> Verdict {
+    pub async fn post_trigger(&self, value: &Value, trace: Option<&Traceparent>) -> Verdict {
         let conversation = match self.conversation().await {
             Ok(conversation) => conversation,
             Err(verdict) => return verdict,
@@ -111,7 +113,7 @@ impl<'a, H: Host> DirectLine<'a, H> {
         let path = format!("conversations/{conversation}/activities");
         let name = self.settings.trigger.as_str();
         let trigger = json!({"type": "event", "name": name, "from": {"id": FROM}, "value": value});
-        let answer = self.call(&path, Some(&trigger)).await;
+        let answer = self.call(&path, Some(&trigger), trace).await;
         let verdict = classify(&answer, self.host.now());
         if matches!(verdict.status, Some(404 | 410)) {
             // The conversation has ended. The next trigger starts another one.
@@ -135,7 +137,7 @@ impl<'a, H: Host> DirectLine<'a, H> {
 
     /// Starts a conversation: `POST /v3/directline/conversations`.
     async fn start(&self) -> Result<String, Verdict> {
-        let answer = self.call("conversations", None).await;
+        let answer = self.call("conversations", None, None).await;
         let verdict = classify(&answer, self.host.now());
         if verdict.class != Class::Accepted {
             return Err(start_verdict(verdict));
@@ -151,7 +153,12 @@ impl<'a, H: Host> DirectLine<'a, H> {
         }
     }
 
-    async fn call(&self, path: &str, body: Option<&Value>) -> Result<http::Response<Bytes>, TransportError> {
+    async fn call(
+        &self,
+        path: &str,
+        body: Option<&Value>,
+        trace: Option<&Traceparent>,
+    ) -> Result<http::Response<Bytes>, TransportError> {
         let mut request =
             http::Request::post(format!("{}/v3/directline/{path}", self.settings.endpoint.base()))
                 .header(USER_AGENT, OUR_USER_AGENT);
@@ -160,6 +167,9 @@ impl<'a, H: Host> DirectLine<'a, H> {
         }
         if body.is_some() {
             request = request.header(CONTENT_TYPE, "application/json");
+        }
+        if let Some(trace) = trace {
+            request = request.header(Traceparent::HEADER, trace.child(self.host).to_string());
         }
         let body = body.map(Value::to_string).unwrap_or_default();
         let request = request
@@ -231,7 +241,7 @@ mod tests {
     fn post(host: &FakeHost) -> Verdict {
         let settings = settings(host);
         let line = DirectLine::new(host, &settings, Deadline::after(host, Duration::from_secs(20)));
-        run(line.post_trigger(&json!({"text": "x"})))
+        run(line.post_trigger(&json!({"text": "x"}), None))
     }
 
     const STARTED: &str = r#"{"conversationId":"a/1","token":"t","expires_in":1800,"streamUrl":"wss://x"}"#;
@@ -243,7 +253,7 @@ mod tests {
         let settings = settings(&host);
         let line = DirectLine::new(&host, &settings, Deadline::after(&host, Duration::from_secs(20)));
         let (x, y) = (json!({"text": "x"}), json!({"text": "y"}));
-        let (first, second) = run(join(line.post_trigger(&x), line.post_trigger(&y)));
+        let (first, second) = run(join(line.post_trigger(&x, None), line.post_trigger(&y, None)));
         assert_eq!((first.class, second.class), (Class::Accepted, Class::Accepted));
         let sent = host.sent.borrow();
         let uris: Vec<_> = sent.iter().map(|request| request.uri().to_string()).collect();
@@ -257,6 +267,21 @@ mod tests {
             assert_eq!(authorization.to_str().unwrap(), format!("Bearer {SECRET}"));
             assert!(!format!("{request:?}").contains(SECRET), "a sensitive header is masked");
         }
+    }
+
+    #[test]
+    fn trace_of_an_alert_is_in_the_call_with_its_trigger_only() {
+        let host = host();
+        host.then_status(201, STARTED).then_status(200, "{}");
+        let settings = settings(&host);
+        let line = DirectLine::new(&host, &settings, Deadline::after(&host, Duration::from_secs(20)));
+        let trace = Traceparent::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
+        run(line.post_trigger(&json!({"text": "x"}), Some(&trace)));
+        let sent = host.sent.borrow();
+        let traces: Vec<_> = sent.iter().map(|request| Traceparent::of(request.headers())).collect();
+        assert_eq!(traces[0], None, "all alerts of a run share the conversation");
+        assert_eq!(traces[1].as_ref().map(Traceparent::trace_id), Some(trace.trace_id()));
+        assert_ne!(traces[1].as_ref(), Some(&trace));
     }
 
     #[test]
@@ -341,15 +366,15 @@ mod tests {
         let line = DirectLine::new(&host, &settings, Deadline::after(&host, Duration::from_secs(20)));
         host.then_status(503, "");
         let value = json!({});
-        let (first, second) = run(join(line.post_trigger(&value), line.post_trigger(&value)));
+        let (first, second) = run(join(line.post_trigger(&value, None), line.post_trigger(&value, None)));
         assert_eq!(first, second);
         assert_eq!(host.sent.borrow().len(), 1);
 
         let line = DirectLine::new(&host, &settings, Deadline::after(&host, Duration::from_secs(20)));
         host.then_status(200, STARTED).then_status(404, "");
-        assert_eq!(run(line.post_trigger(&value)).class, Class::Unavailable);
+        assert_eq!(run(line.post_trigger(&value, None)).class, Class::Unavailable);
         host.then_status(200, r#"{"conversationId":"b"}"#).then_status(200, "{}");
-        assert_eq!(run(line.post_trigger(&value)).class, Class::Accepted);
+        assert_eq!(run(line.post_trigger(&value, None)).class, Class::Accepted);
         assert!(host.sent.borrow().last().unwrap().uri().path().ends_with("/conversations/b/activities"));
     }
 
@@ -414,7 +439,7 @@ mod tests {
         assert!(!format!("{settings:?}").contains(SECRET));
         host.answers(|_| Some(Ok(response(200, STARTED))));
         let line = DirectLine::new(&host, &settings, Deadline::after(&host, Duration::from_secs(20)));
-        assert_eq!(run(line.post_trigger(&json!({}))).class, Class::Accepted);
+        assert_eq!(run(line.post_trigger(&json!({}), None)).class, Class::Accepted);
         assert!(host.sent.borrow().iter().all(|request| !request.headers().contains_key(AUTHORIZATION)));
     }
 }

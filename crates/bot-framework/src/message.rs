@@ -1,5 +1,6 @@
 //! Messages that the bot sends.
 
+use platform::Traceparent;
 use serde_json::{Map, Value};
 
 use crate::account::ChannelAccount;
@@ -15,7 +16,11 @@ pub const MORE_MEMBERS: [&str; 5] =
 /// A message from the bot into the conversation of a reference:
 /// `{type, text, textFormat, from, recipient, conversation, channelId, serviceUrl, locale?, replyToId?}`.
 #[derive(Debug, Clone)]
-pub struct OutgoingMessage(Map<String, Value>);
+pub struct OutgoingMessage {
+    members: Map<String, Value>,
+    /// The trace to which the message belongs. It is a header of the call, not a member of the message.
+    pub(crate) trace: Option<Traceparent>,
+}
 
 impl OutgoingMessage {
     /// A message with this text that is not a reply to an activity.
@@ -31,7 +36,7 @@ impl OutgoingMessage {
         put(&mut message, "channelId", Some(reference.channel_id.clone()));
         put(&mut message, "serviceUrl", Some(reference.service_url.clone()));
         put(&mut message, "locale", reference.locale.clone());
-        Self(message)
+        Self { members: message, trace: None }
     }
 
     /// Adds the [members that an alert may add](MORE_MEMBERS) and ignores all others. Members that are
@@ -40,13 +45,14 @@ impl OutgoingMessage {
     pub fn with(mut self, activity: &Map<String, Value>) -> Self {
         for name in MORE_MEMBERS {
             if let Some(value) = activity.get(name) {
-                self.0.entry(name).or_insert_with(|| value.clone());
+                self.members.entry(name).or_insert_with(|| value.clone());
             }
         }
         // A channel accepts a message with only a card. With an empty text, it would show an empty message
         // beside it.
-        if self.0.get("text").is_some_and(|text| text == "") && self.0.contains_key("attachments") {
-            self.0.retain(|name, _| !matches!(name.as_str(), "text" | "textFormat"));
+        if self.members.get("text").is_some_and(|text| text == "") && self.members.contains_key("attachments")
+        {
+            self.members.retain(|name, _| !matches!(name.as_str(), "text" | "textFormat"));
         }
         self
     }
@@ -54,19 +60,27 @@ impl OutgoingMessage {
     /// Marks the message as the reply to the activity of `reference`.
     #[must_use]
     pub fn in_reply_to(mut self, reference: &ConversationReference) -> Self {
-        put(&mut self.0, "replyToId", reference.activity_id.clone());
+        put(&mut self.members, "replyToId", reference.activity_id.clone());
+        self
+    }
+
+    /// Sets the trace of the request that made the message. The Connector gets its id in the header
+    /// `traceparent`.
+    #[must_use]
+    pub fn in_trace(mut self, trace: Option<&Traceparent>) -> Self {
+        self.trace = trace.cloned();
         self
     }
 
     /// Returns the message as a JSON value.
     pub fn into_json(self) -> Value {
-        self.0.into()
+        self.members.into()
     }
 
     /// Returns the JSON that is sent.
     pub fn to_bytes(&self) -> Vec<u8> {
         // Writing JSON with string keys into memory cannot fail.
-        serde_json::to_vec(&self.0).unwrap_or_default()
+        serde_json::to_vec(&self.members).unwrap_or_default()
     }
 }
 

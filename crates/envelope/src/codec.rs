@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bot_framework::ConversationReference;
 use bot_framework::json::{FieldError, Fields, put};
+use platform::Traceparent;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -54,7 +55,8 @@ pub enum DecodeError {
 
 impl Envelope {
     /// Returns the text of the queue message, sealed if there is a key. If the text fits, it also fits with
-    /// `once`.
+    /// `once`. The text is without `traceparent` if it would not fit with it, because a header must not make
+    /// an alert fail.
     pub fn encode(&self, key: Option<&SealKey>) -> Result<String, TooLarge> {
         self.encode_with(key, None)
     }
@@ -74,7 +76,13 @@ impl Envelope {
         };
         let is_marked = self.once || failure.is_some();
         let json_bytes = json.len() + if is_marked { 0 } else { ONCE.len() };
-        if json_bytes > MAX_JSON_BYTES { Err(TooLarge { json_bytes }) } else { Ok(STANDARD.encode(json)) }
+        if json_bytes <= MAX_JSON_BYTES {
+            return Ok(STANDARD.encode(json));
+        }
+        match self.traceparent {
+            Some(_) => Self { traceparent: None, ..self.clone() }.encode_with(key, failure),
+            None => Err(TooLarge { json_bytes }),
+        }
     }
 
     /// Reads the text of a queue message: base64 of JSON, or plain JSON, in every form that [`json_of`]
@@ -104,6 +112,7 @@ impl Envelope {
             put(&mut object, name, value.then_some(true));
         }
         self.on_uncertain.put(&mut object);
+        put(&mut object, "traceparent", self.traceparent.as_ref().map(Traceparent::to_string));
         self.delivery.put(&mut object);
         object
     }
@@ -147,9 +156,18 @@ fn version_1(mut fields: Fields, key: Option<&SealKey>) -> Result<(Envelope, Sea
         stoppable: fields.boolean("stoppable")?,
         once: fields.boolean("once")?,
         on_uncertain: OnUncertain::take(&mut fields)?,
+        traceparent: take_traceparent(&mut fields),
         delivery: Delivery::take(&mut fields)?,
         rest: fields.rest(),
         shape: Shape::Version1,
     };
     Ok((envelope, state))
+}
+
+/// Takes the `traceparent`, if it is valid. Otherwise it is left with the unknown fields, and the alert is
+/// delivered without a trace.
+fn take_traceparent(fields: &mut Fields) -> Option<Traceparent> {
+    let trace = fields.as_object().get("traceparent")?.as_str().and_then(Traceparent::parse)?;
+    fields.take("traceparent");
+    Some(trace)
 }

@@ -30,6 +30,7 @@ mod wrapping;
 
 use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};
+use platform::Traceparent;
 use serde_json::{Map, Value};
 
 pub use arrival::Arrival;
@@ -70,6 +71,9 @@ pub struct Envelope {
     pub once: bool,
     /// `onUncertain`: the rule for an attempt that may have delivered the alert.
     pub on_uncertain: OnUncertain,
+    /// `traceparent`: the W3C header of the request that made the alert. Calls and log lines about the alert
+    /// have the same trace id.
+    pub traceparent: Option<Traceparent>,
     /// `delivery`: the poller's attempts so far.
     pub delivery: Delivery,
     /// Fields of later versions and of other producers. They are written again unchanged.
@@ -98,6 +102,7 @@ impl Envelope {
             stoppable: false,
             once: false,
             on_uncertain: OnUncertain::default(),
+            traceparent: None,
             delivery: Delivery::default(),
             rest: Map::new(),
             shape: Shape::Version1,

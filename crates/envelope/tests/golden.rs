@@ -10,8 +10,9 @@ use envelope::{
 };
 use serde_json::{Value, json};
 
-const GOLDEN: [(&str, &str); 3] = [
+const GOLDEN: [(&str, &str); 4] = [
     ("v1-minimal", include_str!("golden/v1-minimal.json")),
+    ("v1-traced", include_str!("golden/v1-traced.json")),
     ("v1-full", include_str!("golden/v1-full.json")),
     ("v1-alert", include_str!("golden/v1-alert.json")),
 ];
@@ -49,7 +50,7 @@ fn golden_file_is_the_same_after_reading_and_writing() {
 
 #[test]
 fn envelope_has_the_fields_of_the_2017_template() {
-    let envelope = read(GOLDEN[1].1).unwrap();
+    let envelope = read(include_str!("golden/v1-full.json")).unwrap();
     let json: Value =
         serde_json::from_slice(&STANDARD.decode(envelope.encode(None).unwrap()).unwrap()).unwrap();
     assert_eq!(json["text"], "Grüße & <b>pizza</b> 🍕");
@@ -110,6 +111,37 @@ fn envelope_beyond_the_size_limit_by_one_byte_is_refused() {
     assert!(envelope.encode(None).unwrap().len() < 64 * 1024);
     envelope.once = true;
     assert_eq!(envelope.encode(None).unwrap().len(), 64 * 1024);
+}
+
+#[test]
+fn trace_that_would_make_the_envelope_too_long_is_left_out() {
+    let mut envelope = read(GOLDEN[1].1).unwrap();
+    assert!(envelope.traceparent.is_some() && !envelope.once);
+    envelope.text = String::new();
+    let empty = STANDARD.decode(envelope.encode(None).unwrap()).unwrap().len();
+    // The mark `once` needs 12 bytes more.
+    for (more, has_trace) in [(0, true), (1, false)] {
+        envelope.text = "x".repeat(MAX_JSON_BYTES - empty - 12 + more);
+        let written = read(&envelope.encode(None).unwrap()).unwrap();
+        assert_eq!((written.traceparent.is_some(), &written.text), (has_trace, &envelope.text), "{more}");
+    }
+    envelope.text = "x".repeat(MAX_JSON_BYTES);
+    assert!(envelope.encode(None).is_err());
+}
+
+#[test]
+fn trace_that_is_not_valid_is_no_error_and_is_written_unchanged() {
+    for trace in [json!("00-x"), json!(""), json!(7), json!(null), json!({"a": 1})] {
+        let mut json = parse(GOLDEN[0].1);
+        json["traceparent"] = trace;
+        let envelope = read(&json.to_string()).unwrap();
+        assert_eq!(envelope.traceparent, None);
+        let written = STANDARD.decode(envelope.encode(None).unwrap()).unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&written).unwrap(), json);
+    }
+    let mut legacy = parse(GOLDEN[1].1);
+    legacy.as_object_mut().unwrap().remove("version");
+    assert_eq!(read(&legacy.to_string()).unwrap().traceparent, None, "an older shape has no trace");
 }
 
 #[test]

@@ -31,6 +31,7 @@ mod settings;
 pub mod spin;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod trace;
 mod transport_error;
 
 pub use bearer::bearer;
@@ -47,6 +48,7 @@ pub use reply::Reply;
 pub use request_body::{BodyError, RequestBody};
 pub use secret::{Secret, SecretHash};
 pub use settings::{Settings, SettingsError};
+pub use trace::Traceparent;
 pub use transport_error::{BodyLost, BodyProblem, TransportError};
 
 /// All ports at once. A component gets them from its platform.

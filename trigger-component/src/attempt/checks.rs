@@ -162,7 +162,7 @@ impl<H: Host> Attempts<'_, H> {
         let reason = error.to_string();
         let fields =
             json!({"run": self.run, "envelope": leased.envelope.id.excerpt(), "reason": reason.as_str()});
-        self.host.event(Level::Warn, "state.trouble", fields);
+        self.host.event(Level::Warn, "state.trouble", leased.traced(fields));
         let mut delivery = leased.envelope.delivery.clone();
         delivery.accounted = leased.message.dequeue_count;
         Outcome::Wait { why: Hidden::StateUnknown, after: STATE_RETRY_AFTER, delivery, reason }
@@ -180,7 +180,7 @@ impl<H: Host> Attempts<'_, H> {
             let fields = json!({
                 "run": self.run, "envelope": leased.envelope.id.excerpt(), "reason": error.to_string(),
             });
-            self.host.event(Level::Warn, "conversation.not-paused", fields);
+            self.host.event(Level::Warn, "conversation.not-paused", leased.traced(fields));
         }
     }
 }

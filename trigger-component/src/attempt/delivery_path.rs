@@ -46,11 +46,15 @@ impl<H: Host> DeliveryPath<'_, H> {
             Self::Connector(connector) => {
                 let text = Words::of(&envelope.address).alert(&envelope.text);
                 let alert = OutgoingMessage::new(&envelope.address, &text).with(&envelope.activity);
+                let alert = alert.in_trace(envelope.traceparent.as_ref());
                 connector
                     .send_in_any_cloud(trust, service_url, &envelope.address.conversation.id, &alert)
                     .await
             }
-            Self::DirectLine(line) => line.post_trigger(&envelope.trigger_value(&leased.message.text)).await,
+            Self::DirectLine(line) => {
+                let trigger = envelope.trigger_value(&leased.message.text);
+                line.post_trigger(&trigger, envelope.traceparent.as_ref()).await
+            }
         }
     }
 }

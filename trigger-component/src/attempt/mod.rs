@@ -126,7 +126,7 @@ impl<H: Host> Attempts<'_, H> {
             "dequeueCount": leased.message.dequeue_count, "shape": leased.envelope.shape.as_str(),
             "reason": verdict.reason,
         });
-        self.host.event(Level::Warn, "alert.retried", fields);
+        self.host.event(Level::Warn, "alert.retried", leased.traced(fields));
     }
 
     /// Logs that a host began to fail or works again: one line for all alerts that wait for the host.

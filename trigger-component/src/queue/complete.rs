@@ -45,7 +45,7 @@ impl<H: Host> Queues<'_, H> {
             "run": self.run, "envelope": leased.envelope.id.excerpt(), "status": transition.status.as_str(),
             "reason": error.to_string(),
         });
-        self.host.event(Level::Warn, "ledger.not-noted", fields);
+        self.host.event(Level::Warn, "ledger.not-noted", leased.traced(fields));
         false
     }
 }

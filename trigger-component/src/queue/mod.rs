@@ -40,6 +40,6 @@ impl<H: Host> Queues<'_, H> {
         let fields = json!({
             "run": self.run, "envelope": leased.envelope.id.excerpt(), "call": call, "reason": error.to_string(),
         });
-        self.host.event(Level::Warn, "queue.trouble", fields);
+        self.host.event(Level::Warn, "queue.trouble", leased.traced(fields));
     }
 }

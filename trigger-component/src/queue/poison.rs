@@ -1,7 +1,7 @@
 //! Moves messages to the poison queue.
 
-use envelope::{EnvelopeId, Failure, SealState};
-use platform::{Host, Level};
+use envelope::{Envelope, Failure, SealState};
+use platform::{Host, Level, Traceparent};
 use serde_json::json;
 use state::ledger::{RecordKey, Status, Transition};
 use storage_queue::{PutOptions, QueueMessage, TimeToLive};
@@ -15,7 +15,7 @@ use crate::schedule::Leased;
 pub(crate) struct PoisonCopy<'m> {
     pub(crate) message: &'m QueueMessage,
     pub(crate) record: RecordKey,
-    pub(crate) envelope: Option<&'m EnvelopeId>,
+    pub(crate) envelope: Option<&'m Envelope>,
     pub(crate) why: PoisonReason,
     pub(crate) reason: &'m str,
 }
@@ -57,7 +57,7 @@ impl<H: Host> Queues<'_, H> {
         };
         // With the reason, the text may be longer than a message can be. Then the text is copied unchanged.
         let text = text.unwrap_or_else(|_| message.text.clone());
-        let envelope = Some(&envelope.id);
+        let envelope = Some(envelope);
         self.put_poison_copy(
             PoisonCopy { message, record: leased.record.clone(), envelope, why, reason },
             &text,
@@ -70,14 +70,15 @@ impl<H: Host> Queues<'_, H> {
     /// ledger keeps a later run from putting a third copy.
     pub(crate) async fn put_poison_copy(&self, copy: PoisonCopy<'_>, text: &str) -> Poisoned {
         let PoisonCopy { message, record, envelope, why, reason } = copy;
+        let trace = envelope.and_then(|envelope| envelope.traceparent.as_ref());
         let fields = json!({
-            "run": self.run, "envelope": envelope.map(EnvelopeId::excerpt), "message": message.id.as_str(), "outcome": why.as_str(),
+            "run": self.run, "envelope": envelope.map(|envelope| envelope.id.excerpt()), "message": message.id.as_str(), "outcome": why.as_str(),
             "reason": reason,
         });
-        self.host.event(Level::Warn, "alert.poisoned", fields);
+        self.host.event(Level::Warn, "alert.poisoned", Traceparent::add_to(trace, fields));
         let log = |level, event, reason: String| {
             let fields = json!({"run": self.run, "message": message.id.as_str(), "reason": reason});
-            self.host.event(level, event, fields);
+            self.host.event(level, event, Traceparent::add_to(trace, fields));
         };
         let options = PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() };
         if let Err(error) = self.poison.put_creating_queue_if_missing(text, options).await {

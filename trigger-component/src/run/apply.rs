@@ -149,6 +149,6 @@ impl<H: Host> RunContext<'_, H> {
             "dequeueCount": leased.message.dequeue_count, "shape": leased.envelope.shape.as_str(),
             "status": verdict.status, "reason": verdict.reason,
         });
-        self.host.event(level, event, fields);
+        self.host.event(level, event, leased.traced(fields));
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bot_framework::ConversationReference;
 use envelope::{Envelope, SealState};
-use platform::Clock;
+use platform::{Clock, Traceparent};
+use serde_json::Value;
 use state::ledger::RecordKey;
 use state::runs::InHand;
 use storage_queue::QueueMessage;
@@ -86,6 +87,11 @@ impl Leased {
 
     pub(crate) fn id(&self) -> &str {
         self.message.id.as_str()
+    }
+
+    /// Adds the id of the alert's trace to the fields of a log line, if the alert has one.
+    pub(crate) fn traced(&self, fields: Value) -> Value {
+        Traceparent::add_to(self.envelope.traceparent.as_ref(), fields)
     }
 
     /// Returns the time until the queue deletes the message.

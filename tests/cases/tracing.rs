@@ -1,0 +1,182 @@
+//! The header `traceparent`: one trace id leads from the sender's request to the Connector, and through the
+//! log.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use end_to_end::activity::message;
+use end_to_end::alerts::{self, ALERT_KEY, known, to_conversation};
+use end_to_end::connector::{Received, Reply};
+use end_to_end::direct_line::DirectLine;
+use end_to_end::stage::{Script, Stage};
+use end_to_end::suite::World;
+use end_to_end::waiting::eventually;
+use end_to_end::web::{self, Answer};
+use serde_json::{Value, json};
+
+end_to_end::cases!(
+    trace_of_a_call_reaches_the_connector_and_every_log_line,
+    trace_of_an_activity_reaches_the_reply_and_the_alert,
+    trace_survives_a_retry_and_is_in_the_poison_queue,
+    trace_goes_through_direct_line_in_the_envelope,
+    invalid_trace_of_a_caller_or_of_another_producer_changes_nothing,
+);
+
+/// The example of the specification.
+const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+#[track_caller]
+fn post(stage: &Stage, path: &str, trace: &str, body: &Value) -> Answer {
+    let mut request = http::Request::post(stage.url(path))
+        .header("authorization", format!("Bearer {ALERT_KEY}"))
+        .header("content-type", "application/json");
+    if !trace.is_empty() {
+        request = request.header("traceparent", trace);
+    }
+    web::send(request.body(web::whole(body.to_string())).unwrap())
+}
+
+/// Sends an alert with this header, expects that it is accepted, and returns its envelope.
+#[track_caller]
+fn alert(stage: &Stage, key: &str, trace: &str, text: &str) -> Value {
+    post(stage, "/api/alerts", trace, &to_conversation(key, text)).expect_status(202);
+    stage.queue.envelopes().pop().expect("an envelope")
+}
+
+fn header(received: &Received) -> Option<&str> {
+    received.headers.get("traceparent").map(|value| value.to_str().unwrap())
+}
+
+/// Expects the trace in a request, with a parent id of its own, and returns the header.
+#[track_caller]
+fn expect_trace(received: &Received) -> String {
+    let header = header(received).unwrap_or_default();
+    let is_child = header.len() == TRACE.len()
+        && header.starts_with(&format!("00-{TRACE_ID}-"))
+        && header.ends_with("-01")
+        && header != TRACE;
+    assert!(is_child, "expected the trace {TRACE_ID} with another parent id, found {received:?}");
+    header.to_owned()
+}
+
+#[track_caller]
+fn expect_logged(stage: &Stage, event: &str, count: usize) {
+    let events = stage.wait_for_events(event, count);
+    let traces: Vec<&Value> = events.iter().map(|event| &event["trace"]).collect();
+    assert_eq!(traces, vec![TRACE_ID; count], "{event}");
+}
+
+fn trace_of_a_call_reaches_the_connector_and_every_log_line(world: &World) {
+    let stage = alerts::stage(world);
+    let key = known(&stage, "a:1", "hello");
+    let envelope = alert(&stage, &key, TRACE, "tea");
+    assert_eq!(envelope["traceparent"], TRACE);
+    stage.poll();
+    let received = stage.connector.wait_for(1).remove(0);
+    assert_eq!(received.text(), "Alert: tea");
+    expect_trace(&received);
+    assert_eq!(received.body.get("traceparent"), None, "the trace is a header only");
+    expect_logged(&stage, "alerts.queued", 1);
+    expect_logged(&stage, "alert.delivered", 1);
+    // A refused call is logged with its trace, too.
+    post(&stage, "/api/alerts", TRACE, &json!({"text": 7})).expect_status(400);
+    expect_logged(&stage, "request.rejected", 1);
+    // An alert without the header is as before.
+    let plain = alert(&stage, &key, "", "coffee");
+    assert_eq!(plain.get("traceparent"), None);
+    stage.poll();
+    let received = stage.connector.wait_for(2).remove(1);
+    assert_eq!((received.text(), header(&received)), ("Alert: coffee", None));
+    for event in ["alerts.queued", "alert.delivered"] {
+        assert_eq!(stage.wait_for_events(event, 2)[1].get("trace"), None, "{event}");
+    }
+}
+
+fn trace_of_an_activity_reaches_the_reply_and_the_alert(world: &World) {
+    let stage = alerts::stage(world);
+    let activity = stage.connector.host(&message("a:1", "1", "tea"));
+    post(&stage, "/api/messages", TRACE, &activity).expect_status(202);
+    assert_eq!(stage.queue.envelopes()[0]["traceparent"], TRACE);
+    stage.poll();
+    let received = stage.connector.wait_for(2);
+    let texts: Vec<&str> = received.iter().map(Received::text).collect();
+    assert_eq!(texts, ["Queued: tea", "Alert: tea"]);
+    assert_ne!(expect_trace(&received[0]), expect_trace(&received[1]), "each call has its own parent id");
+    expect_logged(&stage, "message.queued", 1);
+    expect_logged(&stage, "alert.delivered", 1);
+}
+
+fn trace_survives_a_retry_and_is_in_the_poison_queue(world: &World) {
+    let stage = alerts::stage(world);
+    let key = known(&stage, "a:1", "hello");
+    let is_first = AtomicBool::new(true);
+    stage.connector.on(move |_| {
+        let is_throttled = is_first.swap(false, Ordering::SeqCst);
+        is_throttled.then(|| Reply::error(429, "Throttled").header("retry-after", "1"))
+    });
+    alert(&stage, &key, TRACE, "tea");
+    eventually("two attempts", || {
+        stage.poll();
+        (stage.connector.received().len() >= 2).then_some(())
+    });
+    let received = stage.connector.wait_for(2);
+    assert_ne!(expect_trace(&received[0]), expect_trace(&received[1]), "each attempt has its own parent id");
+    expect_logged(&stage, "alert.retried", 1);
+    expect_logged(&stage, "alert.delivered", 1);
+    stage.connector.on(|_| Some(Reply::error(400, "BadSyntax")));
+    alert(&stage, &key, TRACE, "coffee");
+    stage.poll();
+    expect_logged(&stage, "alert.poisoned", 1);
+    assert_eq!(stage.queue.poison().envelopes()[0]["traceparent"], TRACE);
+}
+
+fn trace_goes_through_direct_line_in_the_envelope(world: &World) {
+    let direct_line = DirectLine::start("");
+    let stage = Script::new(world)
+        .variable("alertkey", ALERT_KEY)
+        .variable("unsealedtriggers", "allow")
+        .variable("delivery", "directline")
+        .variable("directlineendpoint", &format!("http://{}", direct_line.authority()))
+        .start();
+    direct_line.bring_to(stage.url("/api/messages"));
+    let key = known(&stage, "a:1", "hello");
+    alert(&stage, &key, TRACE, "tea");
+    stage.poll();
+    let received = stage.connector.wait_for(1);
+    assert_eq!(received[0].text(), "Alert: tea");
+    expect_trace(&received[0]);
+    expect_logged(&stage, "trigger.delivered", 1);
+}
+
+fn invalid_trace_of_a_caller_or_of_another_producer_changes_nothing(world: &World) {
+    let stage = alerts::stage(world);
+    let key = known(&stage, "a:1", "hello");
+    let invalid =
+        ["00-x", &TRACE.to_uppercase(), &TRACE.replace(TRACE_ID, &"0".repeat(32)), &format!("{TRACE}-x")];
+    for (index, trace) in invalid.into_iter().enumerate() {
+        let envelope = alert(&stage, &key, trace, "tea");
+        assert_eq!(envelope.get("traceparent"), None, "{trace}");
+        stage.poll();
+        let received = stage.connector.wait_for(index + 1);
+        assert_eq!(header(&received[index]), None, "{trace}");
+    }
+    stage.connector.forget();
+    for (index, trace) in [json!(7), json!("00-x"), json!({"a": [1]}), Value::Null].into_iter().enumerate() {
+        let mut envelope = crate::draining::envelope(&stage, &format!("foreign-{index}"), "a:2", "foreign");
+        envelope["traceparent"] = trace;
+        stage.queue.put_json(&envelope);
+        stage.poll();
+        let received = stage.connector.wait_for(index + 1);
+        assert_eq!(
+            (received[index].text(), header(&received[index])),
+            ("Alert: foreign", None),
+            "{envelope}"
+        );
+    }
+    // The poller also takes a valid trace of another producer.
+    let mut envelope = crate::draining::envelope(&stage, "foreign-valid", "a:2", "foreign");
+    envelope["traceparent"] = TRACE.into();
+    stage.queue.put_json(&envelope);
+    stage.poll();
+    expect_trace(&stage.connector.wait_for(5)[4]);
+}

@@ -149,9 +149,11 @@ fn effect_of(activity: &Activity) -> Effect {
         },
         ActivityKind::EndOfConversation => Effect::Ended,
         ActivityKind::DeleteUserData => Effect::ForgetPerson,
-        ActivityKind::Invoke | ActivityKind::Event | ActivityKind::Trigger | ActivityKind::Other(_) => {
-            Effect::None
-        }
+        ActivityKind::Invoke
+        | ActivityKind::Event
+        | ActivityKind::Trigger
+        | ActivityKind::MessageReaction
+        | ActivityKind::Other(_) => Effect::None,
     }
 }
 

@@ -20,6 +20,7 @@
 //! | the effect of a command | `commands.rs`; the words: `crates/envelope` |
 //! | who may subscribe to a tag | `subscribing.rs`; the codes: `tag_code.rs`; tenants: `tag_scope.rs` |
 //! | which data of a conversation are stored, and when | `conversation.rs` |
+//! | read receipts, reactions and replies | `feedback.rs`; their rows: `crates/state` |
 //! | the answer to the button of a card, or to another invoke | `invoke.rs` |
 //! | an alert that arrives as a trigger activity | `trigger_activity.rs` |
 //! | who may call the alert routes, and the scopes of a key | `alerts/admission.rs`, `alerts/keys.rs`, `alerts/named_key.rs`, `alerts/grant.rs` |
@@ -41,6 +42,7 @@ mod commands;
 mod conversation;
 #[cfg(test)]
 mod doubts;
+mod feedback;
 mod invoke;
 mod kick;
 mod limits;

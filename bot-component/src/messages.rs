@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::answered::Answered;
 use crate::conversation::{self, Addressed};
+use crate::feedback;
 use crate::invoke;
 use crate::limits::MAX_BODY_BYTES;
 use crate::loops;
@@ -86,6 +87,7 @@ async fn answer_caller<H: Host>(
     // Without an address the bot can neither answer nor alert the conversation.
     if let Ok(conversation) = &conversation {
         conversation::note(host, settings, &activity, conversation).await?;
+        feedback::note(host, settings, &activity, conversation).await;
     }
     let replies = activity.expects_replies().then(RefCell::default);
     let trace = Traceparent::of(&head.headers);
@@ -126,6 +128,7 @@ async fn answer_activity<H: Host>(
         | ActivityKind::DeleteUserData
         | ActivityKind::Event
         | ActivityKind::Trigger
+        | ActivityKind::MessageReaction
         | ActivityKind::Other(_) => Ok(answer::json(StatusCode::OK, &json!({})).into()),
     }
 }

@@ -43,6 +43,7 @@ mod queueing;
 mod round_trip;
 mod sandbox;
 mod seals;
+mod seen;
 mod shared_state;
 mod spinkube;
 mod storm;
@@ -109,6 +110,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("round_trip", round_trip::CASES),
     ("sandbox", sandbox::CASES),
     ("seals", seals::CASES),
+    ("seen", seen::CASES),
     ("shared_state", shared_state::CASES),
     ("spinkube", spinkube::CASES),
     ("storm", storm::CASES),

@@ -62,6 +62,8 @@ pub enum ActivityKind {
     Event,
     /// The form of an event before early 2017. It has no name.
     Trigger,
+    /// People added reactions to a message, or removed them.
+    MessageReaction,
     /// Any other `type`: acknowledged and ignored.
     Other(String),
 }
@@ -77,6 +79,7 @@ impl From<String> for ActivityKind {
             "invoke" => Self::Invoke,
             "event" => Self::Event,
             "trigger" => Self::Trigger,
+            "messageReaction" => Self::MessageReaction,
             _ => Self::Other(name),
         }
     }

@@ -20,8 +20,10 @@
 //! | PartitionKey | RowKey | properties | who writes it |
 //! |---|---|---|---|
 //! | `c<shard>` | `<key>` | `version`, `address` (JSON), `seenAt`, `pausedUntil` | the bot, when an activity changes the record; the poller writes `pausedUntil` only |
+//! | | | `readId`, `readAt` | the bot, when Teams reports which message the person has read last |
 //! | `c<shard>` | `<key>.s` | `at` | only the commands `stop` (inserts the row) and `start` (deletes the row) |
 //! | `c<shard>` | `<key>.f` | `at` | `deleteUserData`: a tombstone. Alerts that were accepted until `at` are not delivered. The row is never deleted |
+//! | `c<shard>` | `<key>.r.<message id>` | `reactions`, `replies`, `cause`, `endsAt` | the bot, when people react or reply to a message on Teams |
 //! | `c<shard>` | `<key>.t.<tag>` | `at` | the commands `subscribe` and `unsubscribe`; the routes `PUT` and `DELETE` of a tag |
 //! | `u.<channel>.<user>` | `<key>` | `seenAt` | the bot, after the record: an index of a person's own conversations, by an id that the channel has bound, or with `unboundusers=allow` |
 //! | `e.<Entra object id>` | `<key>` | `seenAt` | the same, on channels that vouch for the object id (`msteams`) |
@@ -33,6 +35,11 @@
 //! stale if the conversation's own rows no longer match it. A reader that finds a stale row ignores and
 //! deletes it. The indexes of a person have `seenAt`, because a query returns no time of writing, and a
 //! person may have many conversations.
+//!
+//! A conversation has at most 20 rows `<key>.r.<message id>`. Such a row ends seven days after its last
+//! change, so it lasts as long as the ledger's record of the alert. Readers ignore a row that has ended. The
+//! bot deletes such rows when it inserts another one, and all of them when it forgets the conversation.
+//! `cause` is a hash of the activity that was counted last.
 //!
 //! Parts of a partition key that come from outside are escaped so that they contain no dot. Parts that are
 //! longer than 200 characters are hashed. Only the bot and the poller write this table. If another program
@@ -75,8 +82,9 @@ mod tables;
 mod world;
 
 pub use conversations::{
-    ByKey, Conversation, ConversationKey, Conversations, DeliveryState, Filter, Fingerprint, Known, MAX_TAGS,
-    PAUSED_FOR, Page, Recorded, Sign, Subscribers, Tag, Tagged, fingerprint_key, of_key, tenant_of,
+    ByKey, Conversation, ConversationKey, Conversations, DeliveryState, Feedback, Filter, Fingerprint, Known,
+    MAX_TAGS, MessageNumber, PAUSED_FOR, Page, Reception, Recorded, Response, Sign, Subscribers, Tag, Tagged,
+    fingerprint_key, of_key, tenant_of,
 };
 pub use error::StateError;
 pub use tables::Tables;

@@ -12,8 +12,9 @@ use super::record::{Stored, key_of};
 use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
-    /// Deletes a conversation: its record, tags, indexes and fingerprint. A `stop` is kept, because only
-    /// `start` ends it. A tombstone is kept too. If a newer version wrote the record, nothing is deleted.
+    /// Deletes a conversation: its record, tags, responses, indexes and fingerprint. A `stop` is kept, because
+    /// only `start` ends it. A tombstone is kept too. If a newer version wrote the record, nothing is
+    /// deleted.
     pub async fn forget(&self, key: &ConversationKey) -> Result<(), StateError> {
         let rows = self.rows_of(key).await?;
         let address = match &rows.stored {
@@ -34,7 +35,8 @@ impl<H: Host> Conversations<'_, H> {
         }
         let index_rows = indexes.iter().map(|index| index.row(key));
         let tag_rows = rows.tags.into_iter().map(|tag| key_of(key, &Row::Tag(tag)));
-        self.delete_all(index_rows.chain(tag_rows)).await?;
+        let responses = rows.responses.into_iter().map(|of| key_of(key, &Row::Responses(of.message)));
+        self.delete_all(index_rows.chain(tag_rows).chain(responses)).await?;
         self.delete_fingerprint(key).await;
         Ok(())
     }

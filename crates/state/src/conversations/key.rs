@@ -7,6 +7,7 @@ use platform::name_of;
 use storage_table::{escape, unescape};
 
 use super::composed::{composed, is_mark};
+use super::feedback::MessageNumber;
 
 /// The number of digits in a key.
 const DIGITS: usize = 32;
@@ -94,6 +95,8 @@ pub(super) enum Row {
     Stop,
     /// The tombstone, which `deleteUserData` writes.
     Forgotten,
+    /// The reactions and replies to one of the bot's messages.
+    Responses(MessageNumber),
     /// A subscription. Reading a row does not parse the tag, so that the poller's wasm does not need the
     /// Unicode tables for lower case.
     Tag(Tag),
@@ -106,6 +109,7 @@ impl Row {
             Self::Record => key.to_string(),
             Self::Stop => format!("{key}.s"),
             Self::Forgotten => format!("{key}.f"),
+            Self::Responses(message) => format!("{key}.r.{message}"),
             Self::Tag(tag) => format!("{key}.t.{}", escape(tag.as_str())),
         }
     }
@@ -118,7 +122,10 @@ impl Row {
             "" => Self::Record,
             ".s" => Self::Stop,
             ".f" => Self::Forgotten,
-            rest => Self::Tag(Tag(unescape(rest.strip_prefix(".t.")?)?)),
+            rest => match rest.strip_prefix(".r.") {
+                Some(message) => Self::Responses(MessageNumber::parse(message)?),
+                None => Self::Tag(Tag(unescape(rest.strip_prefix(".t.")?)?)),
+            },
         };
         Some((key, row))
     }
@@ -190,6 +197,7 @@ mod tests {
             Row::Record,
             Row::Stop,
             Row::Forgotten,
+            Row::Responses(MessageNumber::parse("1795167064521").unwrap()),
             tag("s"),
             tag("a.b:c#d@e+f_g"),
             tag("größe"),
@@ -199,9 +207,16 @@ mod tests {
             assert!(text.starts_with(KEY) && !text.contains(['/', '\\', '#', '?']), "{text}");
             assert_eq!(Row::parse(&text), Some((key.clone(), row)), "{text}");
         }
-        for foreign in
-            ["", "run", &KEY[1..], &format!("{KEY}.x"), &format!("{KEY}s"), &format!("{KEY}.t"), "ü"]
-        {
+        for foreign in [
+            "",
+            "run",
+            &KEY[1..],
+            &format!("{KEY}.x"),
+            &format!("{KEY}s"),
+            &format!("{KEY}.t"),
+            &format!("{KEY}.r.x"),
+            "ü",
+        ] {
             assert_eq!(Row::parse(foreign), None, "{foreign}");
         }
     }

@@ -2,6 +2,7 @@
 
 mod activity;
 mod composed;
+mod feedback;
 mod fingerprint;
 mod forget;
 mod index;
@@ -30,6 +31,7 @@ use key::Row;
 use record::{FOREIGN_ROW, Rows, Stored, key_of, partition_of, skipped};
 
 pub use activity::{Recorded, Sign};
+pub use feedback::{Feedback, MessageNumber, Reception, Response};
 pub use fingerprint::Fingerprint;
 pub use key::{ConversationKey, Tag, fingerprint_key};
 pub use list::{Filter, Page};

@@ -7,6 +7,7 @@ use platform::{Host, Level, excerpt};
 use serde_json::json;
 use storage_table::{Entity, Key};
 
+use super::feedback::{LastRead, Responses};
 use super::key::{ConversationKey, Row, Tag};
 use crate::StateError;
 
@@ -106,6 +107,9 @@ pub(super) struct Rows {
     pub(super) stopped: bool,
     pub(super) forgotten_at: Option<DateTime<Utc>>,
     pub(super) tags: Vec<Tag>,
+    /// The last message that the person has read. It is a part of the record.
+    pub(super) last_read: Option<LastRead>,
+    pub(super) responses: Vec<Responses>,
 }
 
 impl Rows {
@@ -114,6 +118,7 @@ impl Rows {
             Row::Record => {
                 self.has_record = true;
                 self.stored = Stored::read(entity, host);
+                self.last_read = LastRead::of(entity);
             }
             Row::Stop => self.stopped = true,
             Row::Forgotten => {
@@ -122,6 +127,7 @@ impl Rows {
                     skipped(host, &entity.key, "at: expected milliseconds since 1970");
                 }
             }
+            Row::Responses(message) => self.responses.push(Responses::of(message, entity)),
             Row::Tag(tag) => self.tags.push(tag),
         }
     }

@@ -1,0 +1,243 @@
+//! The feedback of people to the bot's messages on Teams: the last message that they have read, and how often
+//! they reacted and replied to a message.
+//!
+//! A message of Teams has a number as its id. Read receipts are compared by these numbers:
+//! <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/conversation-messages>.
+
+use std::fmt;
+
+use bot_framework::vouches_for_identity;
+use chrono::{DateTime, Utc};
+use platform::{Host, name_of};
+use storage_table::{Conditional, Entity, Inserted};
+
+use super::key::{ConversationKey, Row};
+use super::record::{Rows, Stored, key_of};
+use super::{ATTEMPTS, Conversations};
+use crate::StateError;
+use crate::ledger::KEPT;
+
+/// The most messages of a conversation whose reactions and replies are counted: the newest ones.
+const MAX_MESSAGES: usize = 20;
+
+/// The most digits of a message's number, so that it fits an Int64.
+const MAX_DIGITS: usize = 18;
+
+const READ_ID: &str = "readId";
+const READ_AT: &str = "readAt";
+const REACTIONS: &str = "reactions";
+const REPLIES: &str = "replies";
+const CAUSE: &str = "cause";
+const ENDS_AT: &str = "endsAt";
+
+/// The id of a message of Teams, which is a number. Messages of one conversation have rising numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MessageNumber(i64);
+
+impl MessageNumber {
+    /// Parses an id; `None` if it is not a number in its usual form.
+    pub fn parse(id: &str) -> Option<Self> {
+        let is_number = id.len() <= MAX_DIGITS && id.bytes().all(|byte| byte.is_ascii_digit());
+        let number = id.parse().ok().filter(|_| is_number && !id.starts_with('0'))?;
+        Some(Self(number))
+    }
+
+    /// Whether the ledger may still have the record of an alert with this id. Teams makes the number from the
+    /// time of the message, in milliseconds.
+    pub fn is_recent(self, now: DateTime<Utc>) -> bool {
+        self.0 >= (now - KEPT).timestamp_millis()
+    }
+}
+
+impl fmt::Display for MessageNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The last message that the person has read, and when the bot learned that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LastRead {
+    message: MessageNumber,
+    at: DateTime<Utc>,
+}
+
+impl LastRead {
+    /// Reads the properties of a record. Values that cannot be read count as missing.
+    pub(super) fn of(entity: &Entity) -> Option<Self> {
+        let message = entity.int(READ_ID).filter(|number| *number > 0).map(MessageNumber)?;
+        Some(Self { message, at: DateTime::from_timestamp_millis(entity.int(READ_AT)?)? })
+    }
+}
+
+/// The counts of one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Responses {
+    pub(super) message: MessageNumber,
+    reactions: u32,
+    replies: u32,
+    ends_at: DateTime<Utc>,
+}
+
+impl Responses {
+    /// Reads a row. A value that cannot be read counts as zero.
+    pub(super) fn of(message: MessageNumber, entity: &Entity) -> Self {
+        let count = |name| entity.int(name).and_then(|count| u32::try_from(count).ok()).unwrap_or_default();
+        let ends_at = entity.int(ENDS_AT).and_then(DateTime::from_timestamp_millis).unwrap_or_default();
+        Self { message, reactions: count(REACTIONS), replies: count(REPLIES), ends_at }
+    }
+
+    fn is_over(&self, now: DateTime<Utc>) -> bool {
+        self.ends_at <= now
+    }
+}
+
+/// A response of people to a message: new reactions, reactions that they took back, or a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Response<'a> {
+    /// The message to which people respond.
+    pub message: MessageNumber,
+    /// The reactions that were added, less the reactions that were removed.
+    pub reactions: i32,
+    /// The replies: 0 or 1.
+    pub replies: i32,
+    /// The id of the activity that reports the response, if it has one. The channel may send an activity
+    /// twice; it is counted once.
+    pub cause: Option<&'a str>,
+}
+
+/// The feedback in one conversation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Feedback {
+    last_read: Option<LastRead>,
+    responses: Vec<Responses>,
+}
+
+/// The feedback to one message.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reception {
+    /// When the bot learned that the person has read the message or a later one. The newest report counts, so
+    /// the person may have read the message earlier. `None` if there is no report, e.g. because the app has
+    /// no permission for it, or because the conversation is a group.
+    pub seen_at: Option<DateTime<Utc>>,
+    /// The reactions that the message has.
+    pub reactions: u32,
+    /// The replies to the message that reached the bot.
+    pub replies: u32,
+}
+
+impl Feedback {
+    fn of_rows(rows: Rows, now: DateTime<Utc>) -> Self {
+        let is_personal = match &rows.stored {
+            Stored::Record(record) => {
+                vouches_for_identity(&record.address.channel_id)
+                    && record.address.conversation.conversation_type() == Some("personal")
+            }
+            Stored::Nothing | Stored::Newer | Stored::Broken => false,
+        };
+        let responses = rows.responses.into_iter().filter(|of| !of.is_over(now)).collect();
+        Self { last_read: rows.last_read.filter(|_| is_personal), responses }
+    }
+
+    /// The feedback to the message with this activity id.
+    pub fn of(&self, activity_id: &str) -> Reception {
+        let Some(message) = MessageNumber::parse(activity_id) else { return Reception::default() };
+        let seen = self.last_read.filter(|last_read| message <= last_read.message);
+        let responses = self.responses.iter().find(|of| of.message == message);
+        Reception {
+            seen_at: seen.map(|last_read| last_read.at),
+            reactions: responses.map_or(0, |of| of.reactions),
+            replies: responses.map_or(0, |of| of.replies),
+        }
+    }
+}
+
+impl<H: Host> Conversations<'_, H> {
+    /// Reads the feedback in a conversation, with one query.
+    pub async fn feedback(&self, key: &ConversationKey) -> Result<Feedback, StateError> {
+        Ok(Feedback::of_rows(self.rows_of(key).await?, self.host.now()))
+    }
+
+    /// Records that the person has read a message and all before it. The number never goes down. Nothing is
+    /// written if the bot does not know the conversation, or if the person had read the message before.
+    pub async fn record_read(&self, key: &ConversationKey, message: MessageNumber) -> Result<(), StateError> {
+        let row = key_of(key, &Row::Record);
+        for _ in 0..ATTEMPTS {
+            let Some(found) = self.table.get(&row).await? else { return Ok(()) };
+            let is_ours = matches!(Stored::read(&found.entity, self.host), Stored::Record(_));
+            let is_known = LastRead::of(&found.entity).is_some_and(|known| message <= known.message);
+            if !is_ours || is_known {
+                return Ok(());
+            }
+            let entity = Entity::new(row.clone()).with_int64(READ_ID, message.0);
+            let entity = entity.with_int64(READ_AT, self.host.now().timestamp_millis());
+            match self.table.merge(&entity, Some(&found.etag)).await? {
+                Conditional::Changed => {}
+                // A conversation that was forgotten meanwhile stays forgotten.
+                Conditional::Done(_) | Conditional::Gone => return Ok(()),
+            }
+        }
+        Err(StateError::Contended { attempts: ATTEMPTS })
+    }
+
+    /// Counts a response. Nothing is written if the bot does not know the conversation.
+    pub async fn record_response(
+        &self,
+        key: &ConversationKey,
+        response: Response<'_>,
+    ) -> Result<(), StateError> {
+        let row = key_of(key, &Row::Responses(response.message));
+        let cause = response.cause.map(|cause| name_of(&[cause]));
+        for _ in 0..ATTEMPTS {
+            let now = self.host.now();
+            let found = self.table.get(&row).await?;
+            if let Some(found) = &found
+                && cause.is_some()
+                && found.entity.str(CAUSE) == cause.as_deref()
+            {
+                return Ok(());
+            }
+            let known = found.as_ref().map(|found| Responses::of(response.message, &found.entity));
+            let known = known.filter(|known| !known.is_over(now));
+            let count = |known: Option<u32>, change: i32| {
+                i32::try_from(known.unwrap_or_default().saturating_add_signed(change)).unwrap_or(i32::MAX)
+            };
+            let reactions = count(known.as_ref().map(|known| known.reactions), response.reactions);
+            let replies = count(known.as_ref().map(|known| known.replies), response.replies);
+            if found.is_none() && (reactions == 0 && replies == 0 || !self.make_room(key, now).await?) {
+                return Ok(());
+            }
+            let entity = Entity::new(row.clone()).with(REACTIONS, reactions).with(REPLIES, replies);
+            let entity = entity.with(CAUSE, cause.as_deref().unwrap_or_default());
+            let entity = entity.with_int64(ENDS_AT, (now + KEPT).timestamp_millis());
+            let is_written = match &found {
+                None => matches!(self.table.insert(&entity).await?, Inserted::New(_)),
+                Some(found) => {
+                    matches!(self.table.merge(&entity, Some(&found.etag)).await?, Conditional::Done(_))
+                }
+            };
+            if is_written {
+                return Ok(());
+            }
+        }
+        Err(StateError::Contended { attempts: ATTEMPTS })
+    }
+
+    /// Deletes the rows of responses that have ended, and more if the conversation has too many: those that
+    /// end first. Returns whether the bot knows the conversation.
+    async fn make_room(&self, key: &ConversationKey, now: DateTime<Utc>) -> Result<bool, StateError> {
+        let mut rows = self.rows_of(key).await?;
+        if !matches!(rows.stored, Stored::Record(_)) {
+            return Ok(false);
+        }
+        rows.responses.sort_unstable_by_key(|of| of.ends_at);
+        let too_many = (rows.responses.len() + 1).saturating_sub(MAX_MESSAGES);
+        let old = rows.responses.iter().enumerate();
+        let old = old.filter(|(index, of)| *index < too_many || of.is_over(now));
+        self.delete_all(old.map(|(_, of)| key_of(key, &Row::Responses(of.message)))).await?;
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! Read receipts, reactions and replies: what the bot stores of them.
+
+use std::collections::BTreeMap;
+
+use end_to_end::activity::{fixture, message};
+use end_to_end::alerts::{self, key_of, known};
+use end_to_end::stage::Stage;
+use end_to_end::suite::World;
+use end_to_end::table::Table;
+use serde_json::{Value, json};
+
+end_to_end::cases!(
+    read_receipt_of_a_personal_chat_is_stored_and_never_goes_back,
+    read_receipt_that_teams_does_not_vouch_for_changes_nothing,
+    reactions_and_replies_are_counted_for_their_message,
+    feedback_of_a_person_who_asks_to_be_forgotten_is_deleted,
+);
+
+const CONVERSATION: &str = "a:1Case19";
+
+/// The conversations' rows by their keys, without the indexes.
+fn rows(world: &World, stage: &Stage) -> BTreeMap<String, Value> {
+    let name = format!("{}conversations", stage.table_prefix);
+    let entities = Table::new(&world.azurite().connection_string(), &name).entities();
+    let own = entities.into_iter().filter(|entity| entity.key.partition.starts_with('c'));
+    own.map(|entity| (entity.key.row, entity.properties.into())).collect()
+}
+
+fn field(name: &str) -> Value {
+    fixture(&format!("field/{name}.json"))
+}
+
+fn receipt(conversation: &str, id: &str) -> Value {
+    let mut receipt = field("19-read-receipt");
+    receipt["conversation"]["id"] = conversation.into();
+    receipt["value"]["lastReadMessageId"] = id.into();
+    receipt
+}
+
+/// The number of a message that Teams would make now.
+fn message_now() -> i64 {
+    chrono::Utc::now().timestamp_millis()
+}
+
+/// Posts an activity that is not answered by a message.
+#[track_caller]
+fn post(stage: &Stage, activity: &Value) {
+    stage.post(&stage.connector.host(activity)).expect_status(200);
+}
+
+/// Expects that the bot has neither answered nor queued anything.
+#[track_caller]
+fn expect_silence(stage: &Stage) {
+    stage.connector.expect_silence();
+    assert_eq!(stage.queue.count(), 0);
+    assert_eq!(stage.events("feedback.not-recorded"), Vec::<Value>::new());
+}
+
+fn read_receipt_of_a_personal_chat_is_stored_and_never_goes_back(world: &World) {
+    let stage = alerts::stage(world);
+    let key = known(&stage, CONVERSATION, "hello");
+    let other = known(&stage, "a:other", "hello");
+    for (id, expected) in [
+        ("1795167064521", "1795167064521"),
+        ("1795167064520", "1795167064521"),
+        // Compared as a text, this number would be later.
+        ("999", "1795167064521"),
+        ("1795167064522", "1795167064522"),
+        ("x", "1795167064522"),
+    ] {
+        post(&stage, &receipt(CONVERSATION, id));
+        assert_eq!(rows(world, &stage)[&key]["readId"], expected, "{id}");
+    }
+    let rows = rows(world, &stage);
+    assert!(rows[&key]["readAt"].is_string() && rows[&key]["address"].is_string(), "{rows:?}");
+    assert_eq!(rows[&other].get("readId"), None, "another conversation");
+    expect_silence(&stage);
+}
+
+fn read_receipt_that_teams_does_not_vouch_for_changes_nothing(world: &World) {
+    let stage = alerts::stage(world);
+    known(&stage, CONVERSATION, "hello");
+    let mut webchat = fixture("webchat.json");
+    stage.say(&webchat);
+    stage.queue.take_all();
+    stage.connector.forget();
+    let before = rows(world, &stage);
+    (webchat["type"], webchat["name"]) = ("event".into(), "application/vnd.microsoft.readReceipt".into());
+    webchat["value"] = json!({"lastReadMessageId": "1795167064521"});
+    post(&stage, &webchat);
+    let mut group = receipt(CONVERSATION, "1795167064521");
+    group["conversation"]["conversationType"] = "groupChat".into();
+    post(&stage, &group);
+    post(&stage, &receipt("a:unknown", "1795167064521"));
+    assert_eq!(rows(world, &stage), before);
+    expect_silence(&stage);
+}
+
+fn reactions_and_replies_are_counted_for_their_message(world: &World) {
+    let stage = alerts::stage(world);
+    let key = known(&stage, CONVERSATION, "hello");
+    let alert = message_now().to_string();
+    let row = format!("{key}.r.{alert}");
+    let mut reaction = field("20-message-reaction");
+    reaction["replyToId"] = alert.as_str().into();
+    // Teams sends an activity again if it gets no answer in time.
+    post(&stage, &reaction);
+    post(&stage, &reaction);
+    let counts = || {
+        let rows = rows(world, &stage);
+        (rows[&row]["reactions"].clone(), rows[&row]["replies"].clone())
+    };
+    assert_eq!(counts(), (1.into(), 0.into()));
+    expect_silence(&stage);
+    let mut reply = message(CONVERSATION, "reply-1", "thank you");
+    reply["replyToId"] = alert.as_str().into();
+    stage.say(&reply);
+    assert_eq!(counts(), (1.into(), 1.into()));
+    assert_eq!(stage.connector.wait_for(1)[0].text(), "Queued: thank you", "the reply is queued as before");
+    reaction["id"] = "f:case-20-removed".into();
+    reaction["reactionsRemoved"] = reaction["reactionsAdded"].take();
+    post(&stage, &reaction);
+    assert_eq!(counts(), (0.into(), 1.into()));
+    // A reaction to a message of last year makes no row.
+    reaction["replyToId"] = "1764000000000".into();
+    reaction["reactionsAdded"] = reaction["reactionsRemoved"].take();
+    reaction["id"] = "f:case-20-old".into();
+    post(&stage, &reaction);
+    let all = rows(world, &stage);
+    assert_eq!(all.keys().filter(|row| row.contains(".r.")).collect::<Vec<_>>(), [&row]);
+    // The list of targets does not show the rows.
+    assert_eq!(alerts::targets(&stage).len(), 1);
+    assert_eq!(stage.events("conversation.entity-skipped"), Vec::<Value>::new());
+}
+
+fn feedback_of_a_person_who_asks_to_be_forgotten_is_deleted(world: &World) {
+    let stage = alerts::stage(world);
+    let key = known(&stage, CONVERSATION, "hello");
+    let mut reaction = field("20-message-reaction");
+    reaction["replyToId"] = message_now().to_string().into();
+    post(&stage, &reaction);
+    post(&stage, &receipt(CONVERSATION, "1795167064521"));
+    assert_eq!(rows(world, &stage).len(), 2);
+    let mut forget = receipt(CONVERSATION, "1");
+    forget["type"] = "deleteUserData".into();
+    post(&stage, &forget);
+    // A receipt that comes too late does not bring the conversation back.
+    post(&stage, &receipt(CONVERSATION, "1795167064523"));
+    reaction["id"] = "f:late".into();
+    post(&stage, &reaction);
+    assert_eq!(
+        rows(world, &stage).into_keys().collect::<Vec<_>>(),
+        [format!("{key}.f")],
+        "only the tombstone"
+    );
+    assert_eq!(key, key_of("msteams", CONVERSATION));
+}

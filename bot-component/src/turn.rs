@@ -105,7 +105,9 @@ impl<H: Host> Turn<'_, H> {
             id,
             conversation: conversation.as_str().to_owned(),
             status: Status::Queued,
+            due: envelope.not_before,
             until: envelope.not_before,
+            tag: None,
             call: None,
             key: None,
         };

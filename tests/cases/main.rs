@@ -53,6 +53,7 @@ mod targets;
 mod tracing;
 mod trust;
 mod versions;
+mod what_became;
 mod words;
 
 use dev::browser::Browser;
@@ -120,5 +121,6 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("tracing", tracing::CASES),
     ("trust", trust::CASES),
     ("versions", versions::CASES),
+    ("what_became", what_became::CASES),
     ("words", words::CASES),
 ];

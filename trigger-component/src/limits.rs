@@ -104,3 +104,18 @@ impl Limits {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use state::ledger::{DEQUEUED_WITHIN, SETTLED_WITHIN};
+
+    use super::*;
+
+    /// The bot shows an alert as overdue, or as cancelled, after these times.
+    #[test]
+    fn poller_ends_every_wait_before_the_bot_shows_an_alert_as_overdue() {
+        let lease = Limits::default().lease;
+        assert!(LONGEST_OUTAGE + LONGEST_RETRY_AFTER + lease < SETTLED_WITHIN.to_std().unwrap());
+        assert!(LONGEST_RETRY_AFTER.max(LONGEST_BACKOFF) + lease < DEQUEUED_WITHIN.to_std().unwrap());
+    }
+}

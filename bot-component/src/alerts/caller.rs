@@ -18,6 +18,28 @@ pub(super) struct Caller {
     pub(super) request_id: RequestId,
 }
 
+/// The alerts that a caller may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sight<'a> {
+    /// The alerts of every sender, and the alerts of people.
+    All,
+    /// The alerts that a key of this name sent.
+    Of(&'a str),
+    /// No alert.
+    Nothing,
+}
+
+impl Sight<'_> {
+    /// Whether the caller sees an alert that a key of this name sent.
+    pub(super) fn includes(self, sender: Option<&str>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Of(own) => sender == Some(own),
+            Self::Nothing => false,
+        }
+    }
+}
+
 impl Caller {
     /// A caller with the key `ci`.
     #[cfg(test)]
@@ -32,6 +54,16 @@ impl Caller {
             return Ok(());
         }
         Err(AlertRejection::ScopeMissing { key: self.key.clone(), scope: scope.as_str() })
+    }
+
+    /// The alerts that the caller may see. A restriction to a tenant or a tag does not matter, because the
+    /// caller sees only alerts of the key's own name.
+    pub(super) fn sight(&self) -> Sight<'_> {
+        if self.grant.allows(Scope::Operate) {
+            return Sight::All;
+        }
+        let may_see = [Scope::Send, Scope::Cancel, Scope::List].iter().any(|scope| self.grant.allows(*scope));
+        if may_see { Sight::Of(&self.key) } else { Sight::Nothing }
     }
 
     /// Refuses a target that the key may not name. A key with `tag=<prefix>` may name only tags with this

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use http::{Response, StatusCode};
 use platform::{Deadline, Host, Level, answer};
 use serde_json::json;
-use state::ledger::{AlertId, Ledger, Status, Withdrawn};
+use state::ledger::{AlertId, Ledger, Shown, Status, Withdrawn};
 use state::runs::Withdrawal;
 use storage_queue::QueueClient;
 use storage_table::TableError;
@@ -44,9 +44,10 @@ pub(super) async fn delete<H: Host>(
     let deadline = Deadline::after(host, WITHIN);
     let (account, tables) = (&settings.queue.account, &settings.tables);
     let ledger = Ledger::new(host, account, tables, deadline);
-    let mut status = match ledger.withdraw(&id, sender).await.map_err(AlertRejection::from)? {
-        Withdrawn::Yes => "cancelling",
-        Withdrawn::Done => "cancelled",
+    let mut state = match ledger.withdraw(&id, sender).await.map_err(AlertRejection::from)? {
+        Withdrawn::Yes => Shown::Cancelling,
+        Withdrawn::Unseen => Shown::CancelledUnseen,
+        Withdrawn::Done => Shown::Status(Status::Cancelled),
         Withdrawn::TooLate(status) => return Err(AlertRejection::AlertIsOver(status).into()),
         Withdrawn::Unknown => return Err(AlertRejection::NoSuchAlert.into()),
     };
@@ -54,15 +55,20 @@ pub(super) async fn delete<H: Host>(
     let withdrawal = Withdrawal::Cancelled(id.as_str().to_owned());
     settings.withdrawals(host, deadline).record(&withdrawal).await.map_err(AlertRejection::from)?;
     let queue = QueueClient::new(host, &settings.queue.account, &settings.queue.name, deadline);
-    if status == "cancelling" && matches!(queue.approximate_count().await, Ok(0)) {
+    let is_open = matches!(state, Shown::Cancelling | Shown::CancelledUnseen);
+    if is_open && matches!(queue.approximate_count().await, Ok(0)) {
         match ended_meanwhile(host, &ledger, &id).await.map_err(AlertRejection::from)? {
             None => {}
-            Some(Status::Cancelled) => status = "cancelled",
+            Some(Status::Cancelled) => state = Shown::Status(Status::Cancelled),
             Some(ended) => return Err(AlertRejection::AlertIsOver(ended).into()),
         }
     }
     caller.event(host, Level::Info, "alert.cancelling", json!({"envelope": id.as_str()}));
-    Ok(answer::json(StatusCode::ACCEPTED, &json!({"id": id.as_str(), "status": status})))
+    let mut body = json!({"id": id.as_str(), "status": state.as_str()});
+    if state == Shown::CancelledUnseen {
+        body["uncertain"] = true.into();
+    }
+    Ok(answer::json(StatusCode::ACCEPTED, &body))
 }
 
 /// The final status of an alert if the queue is empty, so that no run can drop the alert any more. First a

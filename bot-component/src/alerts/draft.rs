@@ -48,7 +48,7 @@ impl Draft<'_> {
                     Ok(message) => Some(message),
                     // If the address of one subscriber is too long, the other subscribers still get the
                     // alert.
-                    Err(error) if target.is_subscriber => {
+                    Err(error) if target.tag.is_some() => {
                         held = Some(Status::TooLarge);
                         too_large = Some(error);
                         None
@@ -60,7 +60,9 @@ impl Draft<'_> {
                 id,
                 conversation: target.key.as_str().to_owned(),
                 status: held.unwrap_or(Status::Queued),
+                due: self.call.due,
                 until: self.call.due.max(self.call.expires),
+                tag: target.tag.as_ref().map(|tag| tag.as_str().to_owned()),
                 call: identity
                     .filter(|_| index == 0)
                     .map(|identity| identity.note(self.targets.len(), self.next.as_ref())),
@@ -89,7 +91,9 @@ impl Draft<'_> {
             conversation: String::new(),
             // A final status, because the page has no alert that could be cancelled.
             status: Status::Expired,
+            due: self.call.due,
             until: self.call.due.max(self.call.expires),
+            tag: None,
             call: Some(identity.note(0, self.next.as_ref())),
             key: Some(caller.key.clone()),
         }
@@ -141,7 +145,8 @@ impl Alert {
     pub(super) fn known(record: &Record, id: AlertId, message: Option<Message>) -> Self {
         let status = record.shown_status();
         let conversation = record.conversation.clone();
-        let alert = NewAlert { id, conversation, status, until: None, call: None, key: None };
+        let (due, until, tag, call, key) = (None, None, None, None, None);
+        let alert = NewAlert { id, conversation, status, due, until, tag, call, key };
         let message = message.filter(|_| record.may_not_be_queued());
         Self { is_again: message.is_some(), is_repeated: true, alert, message, status }
     }

@@ -51,9 +51,9 @@ use request_id::RequestId;
 
 /// A route by its path. Each comment names the scope that the key of the caller needs.
 enum Route<'a> {
-    /// Scope `send`.
+    /// Scope `send`, or to list alerts: `send`, `cancel`, `list` or `operate`.
     Alerts,
-    /// Scope `cancel`, or to read the status: any scope.
+    /// Scope `cancel` or `operate`, or to read the status: also `send` or `list`.
     Alert(&'a str),
     /// The dead letters. Scope `operate`.
     DeadLetters,

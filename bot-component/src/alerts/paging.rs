@@ -131,11 +131,12 @@ pub(super) async fn read<H: Host>(
                 page.next = page.conversations.last().map(|(key, _)| key.clone());
             }
             room -= page.conversations.len();
+            let tag = &tags[index].subscribers.tag;
             for (key, conversation) in page.conversations {
                 let is_elsewhere = keys.contains(&key)
                     || tags[..index].iter().any(|earlier| earlier.subscribers.has(&conversation));
                 if !is_elsewhere {
-                    targets.push(Target::subscriber(key, conversation, settings));
+                    targets.push(Target::subscriber(key, conversation, settings, tag));
                 }
             }
             after = page.next;

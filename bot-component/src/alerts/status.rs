@@ -1,16 +1,151 @@
 //! `GET /api/alerts/{id}`: the status of one alert.
 
-use platform::Host;
+use std::time::Duration;
+
+use bot_framework::json::{FieldError, put};
+use chrono::{DateTime, SecondsFormat, Utc};
+use envelope::Delivery;
+use http::StatusCode;
+use platform::{Deadline, Host, answer, value_of};
+use serde_json::{Map, Value};
+use state::ledger::{AlertId, Ledger, Record, Shown, Status};
+use url::form_urlencoded;
 
 use super::caller::Caller;
 use crate::answered::Answered;
-use crate::rejection::Rejection;
+use crate::rejection::{AlertRejection, Rejection};
+use crate::settings::{BotSettings, CallerSettings};
+
+/// The longest `wait`, in seconds.
+const MAX_WAIT_SECONDS: u64 = 30;
+
+/// The longest time for the whole request, because hosted platforms end a request after 30 s.
+const ANSWER_WITHIN: Duration = Duration::from_secs(25);
+
+/// No wait goes on after this time, so that the last read also ends in time.
+const WAIT_WITHIN: Duration = Duration::from_secs(23);
+
+/// The pause before the record is read again: at first, and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) async fn get<H: Host>(
-    _host: &H,
-    _id: &str,
-    _query: &str,
-    _caller: &Caller,
+    host: &H,
+    id: &str,
+    query: &str,
+    caller: &Caller,
 ) -> Result<Answered, Rejection> {
-    Err(Rejection::NoSuchRoute)
+    let begin = host.monotonic();
+    let id = AlertId::parse(id).ok_or(AlertRejection::NoSuchAlert)?;
+    let wait = read_wait(query).map_err(AlertRejection::from)?.min(WAIT_WITHIN);
+    let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
+    let deadline = Deadline::after(host, ANSWER_WITHIN);
+    let ledger = Ledger::new(host, &settings.queue.account, &settings.tables, deadline);
+    let mut record = find(&ledger, &id, caller).await?.ok_or(AlertRejection::NoSuchAlert)?;
+    let first = record.shown(host.now());
+    let mut pause = FIRST_PAUSE;
+    while !record.is_settled(host.now()) && record.shown(host.now()) == first {
+        let left = wait.saturating_sub(host.monotonic().saturating_sub(begin));
+        if left.is_zero() {
+            break;
+        }
+        host.sleep(pause.min(left)).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+        match find(&ledger, &id, caller).await {
+            Ok(Some(found)) => record = found,
+            Ok(None) => return Err(AlertRejection::NoSuchAlert.into()),
+            // The caller gets the status that was read last. An answer without it would be no better.
+            Err(_) => break,
+        }
+    }
+    Ok(answer::json(StatusCode::OK, &shown(&record, host.now()).into()).into())
 }
+
+/// Reads the record of an alert that the caller may see.
+async fn find<H: Host>(
+    ledger: &Ledger<'_, H>,
+    id: &AlertId,
+    caller: &Caller,
+) -> Result<Option<Record>, AlertRejection> {
+    let record = ledger.find(id).await?;
+    Ok(record.filter(|record| is_alert(record) && caller.sight().includes(record.key.as_deref())))
+}
+
+/// Whether the record is about an alert that the bot accepted. The record of a page without alerts is not.
+pub(super) fn is_alert(record: &Record) -> bool {
+    record.accepted_at.is_some() && record.call.as_ref().is_none_or(|call| call.alerts > 0)
+}
+
+/// Reads the query: `wait`, in seconds.
+fn read_wait(query: &str) -> Result<Duration, FieldError> {
+    let mut wait = Duration::ZERO;
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let error = |expected| FieldError { path: name.to_string(), expected };
+        match name.as_ref() {
+            "wait" => {
+                let seconds = value.parse().ok().filter(|seconds| (1..=MAX_WAIT_SECONDS).contains(seconds));
+                wait = Duration::from_secs(seconds.ok_or_else(|| error("a number of seconds from 1 to 30"))?);
+            }
+            _ => return Err(error("no parameter other than wait")),
+        }
+    }
+    Ok(wait)
+}
+
+/// The JSON of an alert.
+pub(super) fn shown(record: &Record, now: DateTime<Utc>) -> Map<String, Value> {
+    let state = record.shown(now);
+    let mut alert = Map::new();
+    put(&mut alert, "id", Some(record.id.as_str()));
+    put(&mut alert, "status", Some(state.as_str()));
+    put(&mut alert, "conversation", Some(record.conversation.as_str()));
+    put(&mut alert, "acceptedAt", record.accepted_at.map(time));
+    put(&mut alert, "changedAt", changed_at(record).map(time));
+    put(
+        &mut alert,
+        "dueAt",
+        record.due_at.filter(|due| record.accepted_at.is_some_and(|at| *due > at)).map(time),
+    );
+    put(&mut alert, "keptUntil", record.ends_at.map(time));
+    put(&mut alert, "reason", reason(record, &state));
+    put(&mut alert, "attempts", attempts(record));
+    let is_uncertain = record.uncertain || state == Shown::CancelledUnseen;
+    put(&mut alert, "uncertain", is_uncertain.then_some(true));
+    put(&mut alert, "activityId", record.activity_id.as_deref());
+    put(&mut alert, "sender", record.key.as_deref());
+    put(&mut alert, "tag", record.tag.as_deref());
+    alert
+}
+
+/// The last change of the status, by the poller or by the bot.
+fn changed_at(record: &Record) -> Option<DateTime<Utc>> {
+    [record.changed_at, record.cancelled_at, record.failed_at, record.unconfirmed_at]
+        .into_iter()
+        .flatten()
+        .max()
+}
+
+/// The reason of the status. The record keeps the reason of an earlier status, for example if the alert was
+/// delivered after it had been in the poison queue.
+fn reason<'r>(record: &'r Record, state: &Shown) -> Option<&'r str> {
+    let recorded = record.reason.as_deref();
+    match state {
+        Shown::Status(Status::Queued | Status::Failed | Status::Unconfirmed) => None,
+        Shown::Status(Status::Delivered) => recorded.filter(|_| record.uncertain),
+        state => state.reason().or(recorded),
+    }
+}
+
+/// The attempts that did not certainly deliver the alert, if the ledger has recorded them.
+fn attempts(record: &Record) -> Option<u32> {
+    let mut delivery = Delivery::default();
+    delivery.raise_to(&value_of(record.tried.as_deref()?.as_bytes())?);
+    Some(delivery.attempts()).filter(|attempts| *attempts > 0)
+}
+
+fn time(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+#[cfg(test)]
+mod tests;

@@ -76,9 +76,9 @@ pub(super) struct Target {
     pub(super) address: ConversationReference,
     /// The reason why the conversation gets no alert now, or `None` if it gets one.
     pub(super) held: Option<Held>,
-    /// Whether a tag named the conversation. The caller does not know the subscribers of a tag, so an alert
-    /// that is too large for one of them is still sent to the others.
-    pub(super) is_subscriber: bool,
+    /// The first tag by which the call found the conversation, if a tag named it. The caller does not know
+    /// the subscribers of a tag, so an alert that is too large for one of them is still sent to the others.
+    pub(super) tag: Option<Tag>,
 }
 
 impl Target {
@@ -88,7 +88,7 @@ impl Target {
         let untrusted =
             settings.trust.check(&address.service_url).is_err() || !settings.tenants.allow(&address);
         let held = held_by_person(stopped, paused).or(untrusted.then_some(Held::Untrusted));
-        Self { key, address, held, is_subscriber: false }
+        Self { key, address, held, tag: None }
     }
 
     /// A conversation that a tag named.
@@ -96,8 +96,9 @@ impl Target {
         key: ConversationKey,
         conversation: Conversation,
         settings: &BotSettings,
+        tag: &Tag,
     ) -> Self {
-        Self { is_subscriber: true, ..Self::known(key, conversation, settings) }
+        Self { tag: Some(tag.clone()), ..Self::known(key, conversation, settings) }
     }
 }
 
@@ -248,7 +249,7 @@ async fn find<H: Host>(
             let known = known.and_then(|known| known.conversation.as_ref());
             let app_id = settings.bot.as_ref().map(|bot| bot.identity.app_id.as_str());
             let address = from_the_bot(address, known, app_id, path)?;
-            return Ok(Some(Target { key, address, held, is_subscriber: false }));
+            return Ok(Some(Target { key, address, held, tag: None }));
         }
     };
     // For a key with `tenant=`, conversations of other tenants are unknown.

@@ -62,6 +62,12 @@ impl Delivery {
         counts.into()
     }
 
+    /// All attempts so far that did not certainly deliver the alert.
+    pub fn attempts(&self) -> u32 {
+        let counts = [self.tries, self.outages, self.throttled, self.uncertain];
+        counts.into_iter().fold(0, u32::saturating_add)
+    }
+
     /// Raises each count to its value in `json`, the form that [`Delivery::to_json`] writes, if that is
     /// higher. No count goes down.
     pub fn raise_to(&mut self, json: &Value) {

@@ -52,12 +52,18 @@
 //!
 //! | PartitionKey | RowKey | properties | who writes it |
 //! |---|---|---|---|
-//! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `conversation`, `key`; in the first alert of a call with an idempotency key: `fingerprint`, `alerts` (0: the page has no alert), `next` | the bot, once, when it accepts the alert |
+//! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `dueAt`, `conversation`, `key`, `tag`; in the first alert of a call with an idempotency key: `fingerprint`, `alerts` (0: the page has no alert), `next` | the bot, once, when it accepts the alert |
 //! | | | `version`, `status`, `changedAt`, `reason`, `activityId`, `uncertain`, `tried`, `message`, `endsAt` | the poller, when the alert's status changes |
 //! | | | `cancelledAt`, `putAt`, `failedAt`, `unconfirmedAt` | the bot, when the sender cancels the alert, when a call is repeated, when a Put fails, when a Put has no clear answer |
 //! | | | `takenAt` | the bot, before it sends an alert that a trigger activity brought; zero after a failure that certainly delivered nothing |
 //! | `<period>.<shard>` | `answer.<key>.<minute>.<row>` | `endsAt`, `silent` | the bot, for each answer to a conversation, together with the alert's record if there is one; with `silent`, for each row of the next minute that may not be used for an answer |
+//! | `<period>.<shard>` | `at.<countdown>.<name>` | `endsAt`, `key`, `tags`, `alerts` | the bot, together with the records of a page or of a message: an index by time |
 //! | `<period>.<shard>` | `once.<hash>` | `endsAt` | the bot, when it answers an activity that makes no alert and is answered only once |
+//!
+//! `<countdown>` is the time of acceptance, subtracted from the greatest number of 13 digits, so that the
+//! newest row is the first one. `<name>` is the id of the alert, or the part of the ids that the alerts of a
+//! page share. The row of a page of 100 alerts is inserted after the records, because their transaction has
+//! no more room.
 //!
 //! A period is eight days. Expired records are found by their period and deleted page by page. The shard is
 //! the fifth digit of the alert's id, modulo 4. For a person's message, the fifth digit is the first digit of

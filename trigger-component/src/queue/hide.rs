@@ -35,7 +35,10 @@ impl<H: Host> Queues<'_, H> {
             // If this write fails as well, the queue's DequeueCount still limits how often the alert is
             // tried.
             let tried = Some(delivery.to_json().to_string());
-            let waiting = Transition { tried, ..Transition::to(leased.record.clone(), Status::Waiting) };
+            // The record has to be kept until the alert is due.
+            let until = envelope.not_before;
+            let waiting =
+                Transition { tried, until, ..Transition::to(leased.record.clone(), Status::Waiting) };
             self.record_transition(leased, &waiting).await;
         }
         match hidden {

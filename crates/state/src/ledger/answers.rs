@@ -16,7 +16,7 @@ use platform::{Clock, HttpClient, Randomness, Settings, SettingsError, name_of};
 use storage_table::{Batch, Entity, Filter, Inserted, Key, Operation, Query, TableError};
 
 use super::key::partition;
-use super::{Accepted, Ledger, NewAlert, Period, done};
+use super::{Accepted, Ledger, NewAlert, Period, done, index};
 use crate::ConversationKey;
 
 /// The greatest limit. One batch must be able to insert all rows of the next minute.
@@ -114,8 +114,11 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             return self.accept(alert).await.map(Allowed::Yes);
         }
         let key = self.key_of(&alert.id)?;
-        let record = alert.entity(&key, self.host.now());
-        match self.count(Some(&record), key.partition(), &alert.conversation, allowance).await? {
+        let now = self.host.now();
+        let record = alert.entity(&key, now);
+        let row = index::row_for(std::slice::from_ref(alert), &key, now);
+        let with = [Some(&record), row.as_ref()];
+        match self.count(with, key.partition(), &alert.conversation, allowance).await? {
             Counted::Yes => Ok(Allowed::Yes(Accepted::New)),
             Counted::RecordExists => self.accepted_before(&key).await.map(Allowed::Yes),
             Counted::No { begins } => Ok(Allowed::No { begins }),
@@ -132,7 +135,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             return Ok(Allowed::Yes(()));
         }
         let partition = partition(Period::of(self.host.now()), conversation.digit());
-        match self.count(None, &partition, conversation.as_str(), allowance).await? {
+        match self.count([None; 2], &partition, conversation.as_str(), allowance).await? {
             Counted::Yes | Counted::RecordExists => Ok(Allowed::Yes(())),
             Counted::No { begins } => Ok(Allowed::No { begins }),
         }
@@ -155,17 +158,17 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             let is_new = matches!(self.table.insert(&mark).await?, Inserted::New(_));
             return Ok(Allowed::Yes(is_new));
         }
-        Ok(match self.count(Some(&mark), &partition, conversation.as_str(), allowance).await? {
+        Ok(match self.count([Some(&mark), None], &partition, conversation.as_str(), allowance).await? {
             Counted::Yes => Allowed::Yes(true),
             Counted::RecordExists => Allowed::Yes(false),
             Counted::No { begins } => Allowed::No { begins },
         })
     }
 
-    /// Inserts a row of the current minute, together with the record.
+    /// Inserts a row of the current minute, together with the record and its row in the index by time.
     async fn count(
         &self,
-        record: Option<&Entity>,
+        [record, by_time]: [Option<&Entity>; 2],
         partition: &str,
         conversation: &str,
         Allowance(rows): Allowance,
@@ -178,7 +181,9 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             let row_exists = match record {
                 None => self.table.insert(&row).await? == Inserted::Exists,
                 Some(record) => {
-                    match self.table.batch(&[Operation::Insert(record), Operation::Insert(&row)]).await? {
+                    let entities = [Some(record), Some(&row), by_time];
+                    let operations: Vec<_> = entities.into_iter().flatten().map(Operation::Insert).collect();
+                    match self.table.batch(&operations).await? {
                         Batch::Refused { index: 0, status: 409, .. } => return Ok(Counted::RecordExists),
                         Batch::Refused { status: 409, .. } => true,
                         batch => {

@@ -36,6 +36,32 @@ impl Period {
         Self(self.0.saturating_sub(1))
     }
 
+    /// The next period.
+    #[must_use]
+    pub(super) fn after(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// The seconds since 1970 at which the period begins.
+    pub(super) fn begin_seconds(self) -> i64 {
+        i64::from(self.0) * PERIOD_SECONDS
+    }
+
+    /// The oldest period in which a record can be found.
+    pub(super) fn oldest(now: DateTime<Utc>) -> Self {
+        Self(Self::of(now).0.saturating_sub(MAX_PERIODS_AWAY))
+    }
+
+    /// Reads the period from a partition key.
+    pub(super) fn of_partition(partition: &str) -> Option<Self> {
+        partition.split_once('.')?.0.parse().ok().map(Self)
+    }
+
+    /// The partition keys of the period.
+    pub(super) fn partitions(self) -> impl Iterator<Item = String> {
+        (0..SHARDS).map(move |shard| format!("{}.{shard}", self.prefix()))
+    }
+
     /// The prefix of the period's partition keys. It sorts before the partition keys of later periods.
     pub(super) fn prefix(self) -> String {
         format!("{:05}", self.0)
@@ -46,6 +72,9 @@ impl Period {
 /// alert was accepted, so that its record can be found by the id alone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AlertId(String);
+
+/// How many digits of the id all alerts of one call share.
+pub(super) const CALL_DIGITS: usize = 30;
 
 /// The part of the id that all alerts of one call share.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +101,7 @@ impl AlertId {
     }
 
     /// The period in which the alert was accepted, if it is near the current period.
-    fn period(&self, now: DateTime<Utc>) -> Option<Period> {
+    pub(super) fn period(&self, now: DateTime<Utc>) -> Option<Period> {
         let period = Period(u32::from_str_radix(self.0.get(..4)?, 16).ok()?);
         (period.0.abs_diff(Period::of(now).0) <= MAX_PERIODS_AWAY).then_some(period)
     }

@@ -8,8 +8,11 @@
 mod answers;
 mod claim;
 mod clean;
+mod index;
 mod key;
+mod list;
 mod record;
+mod shown;
 
 use std::collections::BTreeMap;
 
@@ -23,7 +26,9 @@ use storage_table::{
 pub use answers::{Allowance, Allowed};
 pub use claim::Claim;
 pub use key::{AlertId, CallId, Period, RecordKey};
+pub use list::{Listed, MAX_CALLS, Position, Wanted};
 pub use record::{CallNote, KEPT, KEY_TERM, NewAlert, Record, Status, Transition};
+pub use shown::{DEQUEUED_WITHIN, SETTLED_WITHIN, Shown};
 
 use crate::Tables;
 
@@ -52,6 +57,9 @@ pub enum Withdrawn {
     /// The record has the cancellation, by this call or by an earlier one. A run drops the message when it
     /// dequeues it.
     Yes,
+    /// The record has had the cancellation for so long that a run would have dropped the message by now. No
+    /// run sends the message any more, but a run may have sent it before, without recording that.
+    Unseen,
     /// A run has dropped the message, or the queue never took it.
     Done,
     /// The alert already has this final status.
@@ -73,10 +81,18 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
 
     /// Accepts one alert, unless it was accepted before.
     pub async fn accept(&self, alert: &NewAlert) -> Result<Accepted, TableError> {
-        let key = self.key_of(&alert.id)?;
-        match self.table.insert(&alert.entity(&key, self.host.now())).await? {
-            Inserted::New(_) => Ok(Accepted::New),
-            Inserted::Exists => self.accepted_before(&key).await,
+        let (key, now) = (self.key_of(&alert.id)?, self.host.now());
+        let record = alert.entity(&key, now);
+        let Some(row) = index::row_for(std::slice::from_ref(alert), &key, now) else {
+            return match self.table.insert(&record).await? {
+                Inserted::New(_) => Ok(Accepted::New),
+                Inserted::Exists => self.accepted_before(&key).await,
+            };
+        };
+        // The record is the first operation, because its refusal shows that the alert was accepted before.
+        match self.table.batch(&[Operation::Insert(&record), Operation::Insert(&row)]).await? {
+            Batch::Refused { index: 0, status: 409, .. } => self.accepted_before(&key).await,
+            batch => done(batch).map(|()| Accepted::New),
         }
     }
 
@@ -95,13 +111,23 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
             return self.accept(first).await;
         }
         let now = self.host.now();
-        let entities: Vec<Entity> = alerts
+        let mut entities: Vec<Entity> = alerts
             .iter()
             .map(|alert| Ok(alert.entity(&self.key_of(&alert.id)?, now)))
             .collect::<Result<_, TableError>>()?;
+        let row = index::row_for(alerts, &self.key_of(&first.id)?, now);
+        // A transaction has room for 100 operations, so the row of 100 alerts takes a call of its own.
+        let has_room = entities.len() < MAX_OPERATIONS;
+        entities.extend(row.clone().filter(|_| has_room));
         let operations: Vec<_> = entities.iter().map(Operation::Insert).collect();
         match self.table.batch(&operations).await? {
-            Batch::Done => Ok(Accepted::New),
+            Batch::Done => {
+                if let Some(row) = row.filter(|_| !has_room) {
+                    // The alerts are accepted. Without the row, only the list lacks them.
+                    _ = self.table.insert(&row).await;
+                }
+                Ok(Accepted::New)
+            }
             Batch::Refused { status: 409, .. } => match self.read(&self.key_of(&first.id)?).await? {
                 Some(record) => Ok(Accepted::Known(Box::new(record))),
                 None => Err(TableError::Refused { status: 409, code: "EntityAlreadyExists".into() }),
@@ -158,6 +184,9 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
             }
             let withdrawn = match record.shown_status() {
                 Status::Cancelled if record.status == Status::Cancelled => return Ok(Withdrawn::Done),
+                Status::Cancelled if record.shown(now) == Shown::CancelledUnseen => {
+                    return Ok(Withdrawn::Unseen);
+                }
                 Status::Cancelled => return Ok(Withdrawn::Yes),
                 status if status.is_final() => return Ok(Withdrawn::TooLate(status)),
                 Status::Failed => Withdrawn::Done,

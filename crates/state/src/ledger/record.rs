@@ -47,7 +47,7 @@ pub enum Status {
 }
 
 impl Status {
-    const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Queued,
         Self::Waiting,
         Self::Delivered,
@@ -102,9 +102,13 @@ pub struct NewAlert {
     pub conversation: String,
     /// [`Status::Queued`], or the reason for which the alert is not queued.
     pub status: Status,
+    /// When the alert is due; `None` if it is due at once.
+    pub due: Option<DateTime<Utc>>,
     /// When the alert is due or expires. The record is kept for [`KEPT`] after that, because the status can
     /// change until then.
     pub until: Option<DateTime<Utc>>,
+    /// The tag by which the call found the conversation; the first one, if there are several.
+    pub tag: Option<String>,
     /// In the first alert of a call with an idempotency key: the description of the call.
     pub call: Option<CallNote>,
     /// The name of the key with which the sender called; `None` for a person's message.
@@ -130,10 +134,26 @@ pub struct Record {
     pub id: String,
     /// The status that was recorded last. [`Record::shown_status`] is the status to report.
     pub status: Status,
+    /// The word of the recorded status, if this version does not know the word.
+    pub newer_status: Option<String>,
     /// The key of the conversation; empty if the bot did not accept the alert.
     pub conversation: String,
     /// When the bot accepted the alert; `None` if the record was made without the bot accepting it.
     pub accepted_at: Option<DateTime<Utc>>,
+    /// When the alert is due. `None` if it is due at once, or if an earlier version of the bot accepted it.
+    pub due_at: Option<DateTime<Utc>>,
+    /// When the poller last changed the status.
+    pub changed_at: Option<DateTime<Utc>>,
+    /// When the record may be deleted.
+    pub ends_at: Option<DateTime<Utc>>,
+    /// The reason of the status, as text for people.
+    pub reason: Option<String>,
+    /// The id of the activity that the Connector returned.
+    pub activity_id: Option<String>,
+    /// Whether it is unknown if the alert was delivered.
+    pub uncertain: bool,
+    /// The tag by which the call found the conversation.
+    pub tag: Option<String>,
     /// When the bot recorded that the alert is on the queue. It does so only in doubtful cases: usually the
     /// alert is on the queue right after it was accepted, and a record of that would cost a call.
     pub put_at: Option<DateTime<Utc>>,
@@ -168,11 +188,20 @@ impl Record {
             alerts: entity.int("alerts").and_then(|alerts| u32::try_from(alerts).ok()).unwrap_or(1),
             next: text("next"),
         });
+        let status = entity.str("status").map(|word| (word, Status::from_word(word)));
         Self {
             id: entity.key.row.clone(),
-            status: entity.str("status").and_then(Status::from_word).unwrap_or(Status::Queued),
+            status: status.and_then(|(_, status)| status).unwrap_or(Status::Queued),
+            newer_status: status.filter(|(_, status)| status.is_none()).map(|(word, _)| shortened(word)),
             conversation: text("conversation").unwrap_or_default(),
             accepted_at: time("acceptedAt"),
+            due_at: time("dueAt"),
+            changed_at: time("changedAt"),
+            ends_at: time("endsAt"),
+            reason: text("reason"),
+            activity_id: text("activityId"),
+            uncertain: entity.bool("uncertain") == Some(true),
+            tag: text("tag"),
             put_at: time("putAt"),
             failed_at: time("failedAt"),
             unconfirmed_at: time("unconfirmedAt"),
@@ -263,10 +292,9 @@ impl Transition {
         set("tried", self.tried.clone().map(Value::from));
         set("message", self.message.clone().map(Value::from));
         entity.int64("changedAt", now.timestamp_millis());
-        // If the bot did not accept the alert, only this write sets `endsAt`.
-        if self.status.is_final() {
-            entity.int64("endsAt", ends_at(now, self.until));
-        }
+        // If the bot did not accept the alert, only this write sets `endsAt`. Without `endsAt` the record
+        // would never be deleted.
+        entity.int64("endsAt", ends_at(now, self.until));
         entity
     }
 }
@@ -288,8 +316,15 @@ impl NewAlert {
         if let Some(key) = &self.key {
             properties.insert("key".into(), key.as_str().into());
         }
+        if let Some(tag) = &self.tag {
+            properties.insert("tag".into(), tag.as_str().into());
+        }
         entity.properties = properties;
         entity.int64("acceptedAt", now.timestamp_millis());
+        // Without `dueAt`, the due time follows from `endsAt`. See `Record::due`.
+        if let Some(due) = self.due.or(self.until.map(|_| now)) {
+            entity.int64("dueAt", due.timestamp_millis());
+        }
         entity.int64("endsAt", ends_at(now, self.until));
         entity
     }

@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn paused_conversations_are_few_and_end() {
-        let at = |seconds| DateTime::from_timestamp(1_795_471_200 + seconds, 0).unwrap();
+        let at = |seconds: i64| DateTime::from_timestamp(1_795_471_200 + seconds, 0).unwrap();
         let mut figures = Figures::default();
         for index in 0..30 {
             figures.add_paused(&format!("c{index}"), at(100 + index), at(0));

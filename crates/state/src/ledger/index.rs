@@ -1,0 +1,160 @@
+//! The index of the ledger by time. One row stands for all alerts of a page of a call, or for one message of
+//! a person. It is in the partition of their records, so the transaction that inserts the records also
+//! inserts the row.
+//!
+//! The row key is `at.<time>.<name>`. The time counts down, so that the newest row is the first one of its
+//! partition. The name is the id of the alert, or the part of the ids that the alerts of the call share.
+
+use chrono::{DateTime, Utc};
+use storage_table::{Entity, Key};
+
+use super::key::{AlertId, CALL_DIGITS, Period, RecordKey};
+use super::record::{NewAlert, ends_at};
+use super::shown::SETTLED_WITHIN;
+
+/// The prefix of the row keys.
+pub(super) const FIRST: &str = "at.";
+
+/// The first row key after all rows of the index.
+pub(super) const END: &str = "at/";
+
+/// The number from which the time is subtracted: the greatest number of 13 digits. In milliseconds since
+/// 1970, it lies in the year 2286.
+const LAST_MILLISECOND: i64 = 9_999_999_999_999;
+
+/// The property with the tags of the alerts, separated by blanks. A tag contains no blank.
+pub(super) const TAGS: &str = "tags";
+
+/// The property with the name of the sender's key.
+pub(super) const SENDER: &str = "key";
+
+/// The property with the number of alerts. A row without it stands for one alert, whose id it names.
+pub(super) const ALERTS: &str = "alerts";
+
+/// A moment of the index, which counts down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Countdown(i64);
+
+impl Countdown {
+    pub(super) fn of(moment: DateTime<Utc>) -> Self {
+        Self((LAST_MILLISECOND - moment.timestamp_millis()).clamp(0, LAST_MILLISECOND))
+    }
+
+    /// Reads 13 digits.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let is_number = text.len() == 13 && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse().ok().filter(|_| is_number).map(Self)
+    }
+
+    pub(super) fn moment(self) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(LAST_MILLISECOND - self.0).unwrap_or_default()
+    }
+
+    pub(super) fn digits(self) -> String {
+        format!("{:013}", self.0)
+    }
+}
+
+/// The row for alerts that are accepted together; `None` if there is no alert. `key` is the record of the
+/// first alert.
+pub(super) fn row_for(alerts: &[NewAlert], key: &RecordKey, now: DateTime<Utc>) -> Option<Entity> {
+    let first = alerts.first().filter(|first| first.call.as_ref().is_none_or(|call| call.alerts > 0))?;
+    let (name, count) = match alerts.len() {
+        1 => (first.id.as_str(), None),
+        count => (first.id.as_str().get(..CALL_DIGITS)?, u32::try_from(count).ok()),
+    };
+    // The period of the partition comes from the time at which a channel sent the activity. The row stays
+    // within this period, so that a reader finds the rows in the order of their times, period by period.
+    let period = first.id.period(now)?;
+    let at = Countdown::of(now.clamp(period.begin(), period.last()));
+    let mut row = Entity::new(Key::new(key.partition(), format!("{FIRST}{}.{name}", at.digits())));
+    let mut tags: Vec<&str> = Vec::new();
+    for tag in alerts.iter().filter_map(|alert| alert.tag.as_deref()) {
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+    }
+    if !tags.is_empty() {
+        row = row.with(TAGS, tags.join(" "));
+    }
+    if let Some(count) = count {
+        row = row.with(ALERTS, count);
+    }
+    if let Some(sender) = &first.key {
+        row = row.with(SENDER, sender.as_str());
+    }
+    // The records are kept from their last change on.
+    let until = alerts.iter().filter_map(|alert| alert.until).max();
+    let ends_at = ends_at(now, until).saturating_add(SETTLED_WITHIN.num_milliseconds());
+    Some(row.with_int64("endsAt", ends_at))
+}
+
+/// A row of the index that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) at: Countdown,
+    /// The id of the alert, or the part that the ids of the call share.
+    pub(super) name: String,
+    pub(super) partition: String,
+    /// How many alerts there are, if they are a call's.
+    alerts: Option<u8>,
+    pub(super) sender: Option<String>,
+    tags: String,
+}
+
+impl Row {
+    /// Reads a row; `None` if another program wrote it.
+    pub(super) fn read(entity: &Entity) -> Option<Self> {
+        let (at, name) = entity.key.row.strip_prefix(FIRST)?.split_once('.')?;
+        let alerts = entity.int(ALERTS).map(u8::try_from).transpose().ok()?;
+        let row = Self {
+            at: Countdown::parse(at)?,
+            name: name.to_owned(),
+            partition: entity.key.partition.clone(),
+            alerts,
+            sender: entity.str(SENDER).map(str::to_owned),
+            tags: entity.str(TAGS).unwrap_or_default().to_owned(),
+        };
+        row.id(0).map(|_| row)
+    }
+
+    /// How many alerts the row stands for.
+    pub(super) fn len(&self) -> u8 {
+        self.alerts.unwrap_or(1)
+    }
+
+    pub(super) fn has_tag(&self, tag: &str) -> bool {
+        self.tags.split(' ').any(|own| own == tag)
+    }
+
+    /// The id of the alert with this index.
+    pub(super) fn id(&self, index: u8) -> Option<AlertId> {
+        match self.alerts {
+            None => AlertId::parse(&self.name),
+            Some(_) => AlertId::parse(&format!("{}{index:02x}", self.name)),
+        }
+    }
+
+    /// The index of the alert with this id.
+    pub(super) fn index_of(&self, id: &str) -> Option<u8> {
+        u8::from_str_radix(id.strip_prefix(&self.name)?, 16).ok()
+    }
+
+    /// The order of the rows of all partitions.
+    pub(super) fn place(&self) -> (Countdown, &str) {
+        (self.at, &self.name)
+    }
+}
+
+impl Period {
+    /// The first moment of the period.
+    pub(super) fn begin(self) -> DateTime<Utc> {
+        DateTime::from_timestamp(self.begin_seconds(), 0).unwrap_or_default()
+    }
+
+    /// The last millisecond of the period.
+    pub(super) fn last(self) -> DateTime<Utc> {
+        let seconds = self.after().begin_seconds();
+        DateTime::from_timestamp_millis(seconds * 1000 - 1).unwrap_or_default()
+    }
+}

@@ -1,0 +1,308 @@
+//! The list of alerts by the time of their acceptance, the newest first, page by page.
+//!
+//! A page walks the index of the four partitions of a period together, then the period before. It then reads
+//! the records: the alerts of a call by one range, other alerts by their keys. A filter of row keys that are
+//! joined by `or` would take fewer calls, but the service answers it by reading the whole partition.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use platform::{Clock, HttpClient, Randomness};
+use storage_table::{Continuation, Filter, Key, Query, TableError};
+
+use super::Ledger;
+use super::index::{ALERTS, Countdown, END, FIRST, Row, SENDER, TAGS};
+use super::key::Period;
+use super::record::Record;
+
+/// The most calls to the table service for one page, apart from repeated calls. So a page may end before it
+/// has as many alerts as the caller wants.
+pub const MAX_CALLS: usize = 30;
+
+/// The most rows that the service returns for one call.
+const MAX_ROWS: u16 = 1000;
+
+/// The most rows whose alerts a page can read, and the one that the page before has read.
+const MOST_READ: u16 = MAX_CALLS as u16 + 1;
+
+/// How many records are read at once.
+const AT_ONCE: usize = 8;
+
+/// How many empty pages of an index are followed.
+const MAX_EMPTY: usize = 3;
+
+/// How many digits of an alert's id a position holds. That is enough to tell alerts of one millisecond apart,
+/// but does not name an alert that its reader may not see.
+const POSITION_DIGITS: usize = 16;
+
+/// The wanted alerts.
+#[derive(Debug, Clone)]
+pub struct Wanted<'q> {
+    /// The name of the key that sent them; `None` for the alerts of every sender.
+    pub sender: Option<&'q str>,
+    /// The tag by which their call found the conversation.
+    pub tag: Option<&'q str>,
+    /// The time since which they were accepted.
+    pub since: Option<DateTime<Utc>>,
+    /// The position at which the page begins; `None` for the newest alerts.
+    pub after: Option<Position>,
+    /// The most alerts on the page.
+    pub limit: usize,
+}
+
+/// A page of the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The alerts, the newest first. The alerts of one call are in the order of the call.
+    pub records: Vec<Record>,
+    /// Where the next page begins; `None` after the last page.
+    pub next: Option<Position>,
+}
+
+/// A position in the list. It holds for every list, because it says nothing about the wanted alerts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    at: Countdown,
+    /// The first digits of the row's name; empty at the beginning of a period.
+    name: String,
+    /// How many alerts of the row were read.
+    taken: u8,
+}
+
+impl Position {
+    fn first_of(period: Period) -> Self {
+        Self { at: Countdown::of(period.last()), name: String::new(), taken: 0 }
+    }
+
+    fn in_row(row: &Row, taken: u8) -> Self {
+        let name = row.name.get(..POSITION_DIGITS).unwrap_or(&row.name).to_owned();
+        Self { at: row.at, name, taken }
+    }
+
+    /// Reads the text of a position.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (at, rest) = text.split_once('.')?;
+        let (name, taken) = rest.split_once('.')?;
+        let is_name = [0, POSITION_DIGITS].contains(&name.len())
+            && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let taken = taken.parse().ok().filter(|number: &u8| number.to_string() == taken)?;
+        is_name.then_some(Self { at: Countdown::parse(at)?, name: name.to_owned(), taken })
+    }
+
+    fn period(&self) -> Period {
+        Period::of(self.at.moment())
+    }
+
+    /// The row key from which the index is read.
+    fn row(&self) -> String {
+        format!("{FIRST}{}.{}", self.at.digits(), self.name)
+    }
+
+    /// How many alerts of a row were read.
+    fn taken_of(&self, row: &Row) -> u8 {
+        let is_row = self.at == row.at && !self.name.is_empty() && row.name.starts_with(&self.name);
+        if is_row { self.taken } else { 0 }
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.at.digits(), self.name, self.taken)
+    }
+}
+
+/// The rows of a period's partitions from a position on.
+struct Rows {
+    /// In the order of the list. There is none between them that was not read.
+    rows: Vec<Row>,
+    /// The row key up to which the period was read, if it has more rows.
+    read_to: Option<String>,
+    calls: usize,
+}
+
+impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
+    /// Reads a page of the list. `is_wanted` chooses among the wanted alerts by their records.
+    pub async fn list(
+        &self,
+        wanted: &Wanted<'_>,
+        is_wanted: impl Fn(&Record) -> bool,
+    ) -> Result<Listed, TableError> {
+        let now = self.host.now();
+        let this = Period::of(now);
+        let after = wanted.after.clone().filter(|after| after.period() <= this);
+        let mut at = after.unwrap_or_else(|| Position::first_of(this));
+        let since = wanted.since.map_or(Period::oldest(now), Period::of);
+        let mut oldest = since.max(Period::oldest(now));
+        let (mut records, mut calls, mut is_oldest_known) = (Vec::new(), 0, false);
+        while at.period() >= oldest {
+            let period = at.period();
+            // The periods before the last two only have alerts that were due long after their acceptance.
+            if period < this.before() && !is_oldest_known {
+                calls += 1;
+                is_oldest_known = true;
+                match self.oldest_in_index(oldest, period).await? {
+                    Some(found) => oldest = oldest.max(found),
+                    None => break,
+                }
+                continue;
+            }
+            if calls + period.partitions().count() > MAX_CALLS {
+                return Ok(Listed { records, next: Some(at) });
+            }
+            let Rows { rows, read_to, calls: made } = self.rows_from(&at, wanted).await?;
+            calls += made;
+            let rows: Vec<Row> = rows.into_iter().filter(|row| wanted.admits(row)).collect();
+            let mut left = rows.as_slice();
+            while !left.is_empty() {
+                let room = wanted.limit.saturating_sub(records.len());
+                let some = enough(left, &at, room, MAX_CALLS.saturating_sub(calls));
+                if some == 0 {
+                    return Ok(Listed { records, next: Some(at) });
+                }
+                let (some, rest) = left.split_at(some);
+                (left, calls) = (rest, calls + some.len());
+                let position = &at;
+                let read = async |row| self.records_of(row, position.taken_of(row)).await;
+                let found: Vec<_> = stream::iter(some).map(read).buffered(AT_ONCE).try_collect().await?;
+                for (row, found) in some.iter().zip(found) {
+                    for (index, record) in found {
+                        if !wanted.admits_record(&record) || !is_wanted(&record) {
+                            continue;
+                        }
+                        records.push(record);
+                        if records.len() >= wanted.limit {
+                            let next = Position::in_row(row, index.saturating_add(1));
+                            return Ok(Listed { records, next: Some(next) });
+                        }
+                    }
+                    at = Position::in_row(row, row.len());
+                }
+            }
+            // A row that another program wrote may come after all rows of the index.
+            let after = read_to.as_deref().and_then(Position::after_row);
+            at = after.unwrap_or_else(|| Position::first_of(period.before()));
+        }
+        Ok(Listed { records, next: None })
+    }
+
+    /// The oldest period from `oldest` to `newest` with a row in its index; `None` if there is no row.
+    async fn oldest_in_index(&self, oldest: Period, newest: Period) -> Result<Option<Period>, TableError> {
+        let filter = Filter::partitions(&oldest.prefix(), &newest.after().prefix()).rows(FIRST, END);
+        let page = self.table.query(&Query { filter, top: 1, select: vec![ALERTS] }, None).await?;
+        Ok(match page.entities.first() {
+            Some(row) => Period::of_partition(&row.key.partition),
+            None => page.next.map(|_| oldest),
+        })
+    }
+
+    /// Reads the index of a period from a position on.
+    async fn rows_from(&self, at: &Position, wanted: &Wanted<'_>) -> Result<Rows, TableError> {
+        let from = at.row();
+        let to =
+            wanted.since.map_or(END.to_owned(), |since| format!("{FIRST}{}/", Countdown::of(since).digits()));
+        // A page has no calls to read the alerts of more rows. If only some rows count, it reads as many as
+        // it can.
+        let is_choosy = wanted.sender.is_some() || wanted.tag.is_some();
+        let top = if is_choosy { MAX_ROWS } else { MOST_READ };
+        let (from, to) = (&from, &to);
+        let read = async |partition: String| {
+            let filter = Filter::partition(&partition).rows(from, to);
+            let query = Query { filter, top, select: vec![ALERTS, SENDER, TAGS] };
+            let (mut calls, mut next): (usize, Option<Continuation>) = (0, None);
+            loop {
+                let page = self.table.query(&query, next.as_ref()).await?;
+                calls += 1;
+                let read_to = match (&page.next, page.entities.last()) {
+                    (None, _) => None,
+                    (Some(_), Some(last)) => Some(last.key.row.clone()),
+                    (Some(_), None) if calls > MAX_EMPTY => return Err(no_progress()),
+                    (Some(_), None) => {
+                        next = page.next;
+                        continue;
+                    }
+                };
+                return Ok::<_, TableError>((page.entities, read_to, calls));
+            }
+        };
+        let partitions = stream::iter(at.period().partitions());
+        let pages: Vec<_> = partitions.map(read).buffered(AT_ONCE).try_collect().await?;
+        let calls = pages.iter().map(|(_, _, calls)| calls).sum();
+        let read_to = pages.iter().filter_map(|(_, read_to, _)| read_to.clone()).min();
+        let rows = pages.iter().flat_map(|(rows, _, _)| rows);
+        let rows = rows.filter(|row| read_to.as_ref().is_none_or(|read_to| row.key.row <= *read_to));
+        let mut rows: Vec<Row> = rows.filter_map(Row::read).collect();
+        rows.sort_by(|a, b| a.place().cmp(&b.place()));
+        Ok(Rows { rows, read_to, calls })
+    }
+
+    /// Reads the records of a row's alerts, except the first `taken` ones: each with its index in the row. A
+    /// record that was deleted is left out.
+    async fn records_of(&self, row: &Row, taken: u8) -> Result<Vec<(u8, Record)>, TableError> {
+        let (Some(from), Some(to)) = (row.id(taken), row.id(row.len())) else { return Ok(Vec::new()) };
+        if taken >= row.len() {
+            return Ok(Vec::new());
+        }
+        if from == to {
+            let found = self.table.get(&Key::new(&row.partition, from.as_str())).await?;
+            return Ok(found.map(|found| (0, Record::read(&found.entity))).into_iter().collect());
+        }
+        let filter = Filter::partition(&row.partition).rows(from.as_str(), to.as_str());
+        let query = Query { filter, top: MAX_ROWS, select: Vec::new() };
+        let (mut records, mut next) = (Vec::new(), None);
+        loop {
+            let page = self.table.query(&query, next.as_ref()).await?;
+            let records_here = page.entities.iter().map(Record::read);
+            records.extend(records_here.filter_map(|record| Some((row.index_of(&record.id)?, record))));
+            match page.next {
+                Some(from) => next = Some(from),
+                None => return Ok(records),
+            }
+        }
+    }
+}
+
+impl Position {
+    /// The position after a row of which only the key is known.
+    fn after_row(key: &str) -> Option<Self> {
+        let (at, name) = key.strip_prefix(FIRST)?.split_once('.')?;
+        let name = name.get(..POSITION_DIGITS)?.to_owned();
+        Some(Self { at: Countdown::parse(at)?, name, taken: u8::MAX })
+    }
+}
+
+impl Wanted<'_> {
+    /// Whether an alert of a row may be wanted.
+    fn admits(&self, row: &Row) -> bool {
+        self.sender.is_none_or(|sender| row.sender.as_deref() == Some(sender))
+            && self.tag.is_none_or(|tag| row.has_tag(tag))
+    }
+
+    /// Whether an alert is wanted. The record decides, because a row may stand for alerts of several tags.
+    fn admits_record(&self, record: &Record) -> bool {
+        self.sender.is_none_or(|sender| record.key.as_deref() == Some(sender))
+            && self.tag.is_none_or(|tag| record.tag.as_deref() == Some(tag))
+    }
+}
+
+/// The error if the service returns empty pages only.
+fn no_progress() -> TableError {
+    TableError::Busy { status: 503, code: "OperationTimedOut".into(), retry_after_seconds: None }
+}
+
+/// How many of these rows have enough alerts for a page with this many free places, and take no more than
+/// these calls.
+fn enough(rows: &[Row], at: &Position, room: usize, calls: usize) -> usize {
+    let (mut found, mut count) = (0, 0);
+    for row in rows.iter().take(calls) {
+        if found >= room {
+            break;
+        }
+        found += usize::from(row.len().saturating_sub(at.taken_of(row)));
+        count += 1;
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! The state of an alert as its sender sees it. No state lasts for ever: each one ends by its deadline, even
+//! if no run records a result.
+
+use std::fmt;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::record::{KEPT, KEY_TERM, Record, Status};
+
+/// A run records a result within this time after an alert is due. The poller moves an alert that waits for a
+/// host to the poison queue after a day, and a pause is at most an hour long.
+pub const SETTLED_WITHIN: TimeDelta = TimeDelta::days(2);
+
+/// A run dequeues a message within this time, because the poller hides a message for at most an hour after it
+/// is due. So a run drops a cancelled alert within this time.
+pub const DEQUEUED_WITHIN: TimeDelta = TimeDelta::hours(2);
+
+/// The state of an alert as its sender sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shown {
+    /// The recorded status, or the status that follows from the results of the Puts.
+    Status(Status),
+    /// The sender has cancelled the alert, and no run has dropped it yet.
+    Cancelling,
+    /// The sender has cancelled the alert. No run sends it any more, but no run has recorded that it dropped
+    /// the alert. So a run may have sent it before.
+    CancelledUnseen,
+    /// No run has recorded a result, although one should have by now.
+    Overdue,
+    /// A status that a newer version of the poller recorded.
+    Newer(String),
+}
+
+impl Shown {
+    /// Whether a word stands for a state, except [`Shown::Newer`].
+    pub fn is_word(word: &str) -> bool {
+        Status::from_word(word).is_some()
+            || [Self::Cancelling, Self::Overdue].iter().any(|it| it.as_str() == word)
+    }
+
+    /// The word for this state in HTTP responses.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Status(status) => status.as_str(),
+            Self::Cancelling => "cancelling",
+            Self::CancelledUnseen => Status::Cancelled.as_str(),
+            Self::Overdue => "overdue",
+            Self::Newer(word) => word,
+        }
+    }
+
+    /// The reason for people, if the state does not come from a recorded status.
+    pub fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::CancelledUnseen => Some(
+                "ledger: no run has recorded that it dropped the alert, so a run may have sent it before; look at the \
+                 conversation",
+            ),
+            Self::Overdue => Some(
+                "ledger: no run has recorded a result in time; look whether the poller runs, and at its log",
+            ),
+            Self::Status(_) | Self::Cancelling | Self::Newer(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Record {
+    /// The state of the alert at a moment.
+    pub fn shown(&self, now: DateTime<Utc>) -> Shown {
+        let state = self.shown_in_time();
+        match self.deadline() {
+            Some(deadline) if now >= deadline => match state {
+                Shown::Cancelling => Shown::CancelledUnseen,
+                // The queue did not take the alert, and the idempotency key no longer stands for the call.
+                Shown::Status(Status::Failed) => state,
+                _ => Shown::Overdue,
+            },
+            _ => state,
+        }
+    }
+
+    /// The moment until which the state of the alert can last; `None` if the state is final.
+    pub fn deadline(&self) -> Option<DateTime<Utc>> {
+        let deadline = match self.shown_in_time() {
+            Shown::Cancelling => {
+                later(self.due().max(self.cancelled_at.unwrap_or_default()), DEQUEUED_WITHIN)
+            }
+            // Until then, a repeated call may put the alert on the queue.
+            Shown::Status(Status::Failed) => later(self.accepted_at.unwrap_or_default(), KEY_TERM),
+            Shown::Status(status) if status.is_final() => return None,
+            Shown::Status(_) => later(self.due(), SETTLED_WITHIN),
+            // The newer version knows whether the status is final. The record ends with its term.
+            Shown::Newer(_) | Shown::CancelledUnseen | Shown::Overdue => return None,
+        };
+        Some(deadline)
+    }
+
+    /// Whether the alert stays in this state until its record is deleted, unless a late run records a result.
+    pub fn is_settled(&self, now: DateTime<Utc>) -> bool {
+        self.deadline().is_none_or(|deadline| now >= deadline)
+    }
+
+    fn shown_in_time(&self) -> Shown {
+        match &self.newer_status {
+            Some(word) => Shown::Newer(word.clone()),
+            None => match self.shown_status() {
+                Status::Cancelled if self.status != Status::Cancelled => Shown::Cancelling,
+                status => Shown::Status(status),
+            },
+        }
+    }
+
+    /// When the alert was due. For the alerts of earlier versions, the time follows from the end of the
+    /// record.
+    fn due(&self) -> DateTime<Utc> {
+        let accepted_at = self.accepted_at.unwrap_or_default();
+        let due = self.due_at.or(self.ends_at.map(|ends_at| later(ends_at, -KEPT))).unwrap_or_default();
+        due.max(accepted_at)
+    }
+}
+
+/// A time of a record plus a term. A time that no calendar has becomes the last one.
+fn later(time: DateTime<Utc>, term: TimeDelta) -> DateTime<Utc> {
+    time.checked_add_signed(term).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+#[cfg(test)]
+mod tests;

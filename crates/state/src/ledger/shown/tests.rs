@@ -1,0 +1,117 @@
+use super::*;
+use crate::ledger::record::NewAlert;
+use crate::ledger::{AlertId, RecordKey, Transition};
+use storage_table::Entity;
+
+fn now() -> DateTime<Utc> {
+    "2026-11-29T12:00:00Z".parse().unwrap()
+}
+
+/// The times that the bot may have recorded beside the status.
+const MARKS: [&str; 5] = ["cancelledAt", "putAt", "failedAt", "unconfirmedAt", "takenAt"];
+
+/// Every status with every combination of the bot's marks, as the bot or only the poller wrote the record.
+fn every_record() -> Vec<Record> {
+    let id = AlertId::parse(&format!("0a27{:028}", 1)).unwrap();
+    let key = RecordKey::of(&id, now()).unwrap();
+    let due = now() + TimeDelta::days(300);
+    let accepted = |due, until| {
+        let (conversation, status) = ("c".into(), Status::Queued);
+        let (tag, call, key_name) = (None, None, None);
+        NewAlert { id: id.clone(), conversation, status, due, until, tag, call, key: key_name }
+            .entity(&key, now())
+    };
+    let bases = [
+        (None, Some(accepted(None, None))),
+        (Some(due), Some(accepted(Some(due), Some(due)))),
+        (None, Some(accepted(None, Some(due)))),
+        // The bot did not accept the alert, or another program deleted its properties.
+        (None, None),
+    ];
+    let mut records = Vec::new();
+    for status in Status::ALL {
+        for (until, base) in &bases {
+            for marks in 0..1 << MARKS.len() {
+                let until = *until;
+                let transition = Transition { until, ..Transition::to(key.clone(), status) }.entity(now());
+                let mut entity = base.clone().unwrap_or_else(|| Entity::new(transition.key.clone()));
+                if base.is_none() || status != Status::Queued {
+                    entity.properties.extend(transition.properties);
+                }
+                for (bit, mark) in MARKS.iter().enumerate().filter(|(bit, _)| marks & 1 << bit != 0) {
+                    entity.int64(mark, (now() + TimeDelta::seconds(bit as i64)).timestamp_millis());
+                }
+                records.push(Record::read(&entity));
+            }
+        }
+    }
+    records
+}
+
+#[test]
+fn state_of_every_record_ends_by_its_deadline_and_the_record_is_deleted_later() {
+    let records = every_record();
+    assert_eq!(records.len(), Status::ALL.len() * 4 * 32);
+    for record in records {
+        let ends_at = record.ends_at.expect("every record is deleted in the end");
+        let Some(deadline) = record.deadline() else {
+            let shown = record.shown(now());
+            let is_final = matches!(shown, Shown::Status(status) if status.is_final());
+            assert!(is_final, "{record:?} is {shown} for ever");
+            continue;
+        };
+        let before = record.shown(deadline - TimeDelta::milliseconds(1));
+        let is_open = match before {
+            Shown::Status(status) => !status.is_final(),
+            Shown::Cancelling => true,
+            Shown::CancelledUnseen | Shown::Overdue | Shown::Newer(_) => false,
+        };
+        assert!(is_open, "{record:?} is {before} before its deadline");
+        let after = record.shown(deadline);
+        let expected = match before {
+            Shown::Cancelling => Shown::CancelledUnseen,
+            Shown::Status(Status::Failed) => before.clone(),
+            _ => Shown::Overdue,
+        };
+        assert_eq!(after, expected, "{record:?}");
+        assert!(record.is_settled(deadline) && !record.is_settled(deadline - TimeDelta::milliseconds(1)));
+        assert!(deadline < ends_at, "{record:?} would be deleted as {before}");
+    }
+}
+
+#[test]
+fn scheduled_alert_is_not_overdue_before_it_is_due_even_if_an_earlier_version_accepted_it() {
+    let due = now() + TimeDelta::days(300);
+    let record = Record { due_at: None, ends_at: Some(due + KEPT), ..every_record().swap_remove(0) };
+    assert_eq!((record.status, record.accepted_at), (Status::Queued, Some(now())));
+    for (at, expected) in [
+        (now() + TimeDelta::days(3), Shown::Status(Status::Queued)),
+        (due + TimeDelta::days(1), Shown::Status(Status::Queued)),
+        (due + TimeDelta::days(2), Shown::Overdue),
+    ] {
+        assert_eq!(record.shown(at), expected, "{at}");
+    }
+    let expiring = Record { due_at: Some(now()), ..record };
+    assert_eq!(expiring.shown(now() + TimeDelta::days(3)), Shown::Overdue, "only its end is far away");
+}
+
+#[test]
+fn status_of_a_newer_version_is_shown_as_it_is_written() {
+    let record = every_record().swap_remove(0);
+    let newer = Record { newer_status: Some("answered".into()), ..record };
+    for at in [now(), now() + TimeDelta::days(400)] {
+        assert_eq!(newer.shown(at).as_str(), "answered");
+    }
+}
+
+#[test]
+fn times_that_no_calendar_has_end_a_state_too() {
+    let record = every_record().swap_remove(0);
+    for time in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
+        let (times, at) = (Some(time), now());
+        let odd = Record { accepted_at: times, due_at: times, ends_at: times, ..record.clone() };
+        let cancelled = Record { cancelled_at: times, ..odd.clone() };
+        assert!(odd.deadline().is_some() && cancelled.deadline().is_some());
+        _ = (odd.shown(at), cancelled.shown(at));
+    }
+}

@@ -1,9 +1,11 @@
 //! Read receipts, reactions and replies: what the bot stores of them.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use end_to_end::activity::{fixture, message};
-use end_to_end::alerts::{self, key_of, known};
+use end_to_end::alerts::{self, call, key_of, known, queued, to_conversation};
+use end_to_end::connector::Reply;
 use end_to_end::stage::Stage;
 use end_to_end::suite::World;
 use end_to_end::table::Table;
@@ -13,6 +15,7 @@ end_to_end::cases!(
     read_receipt_of_a_personal_chat_is_stored_and_never_goes_back,
     read_receipt_that_teams_does_not_vouch_for_changes_nothing,
     reactions_and_replies_are_counted_for_their_message,
+    status_of_an_alert_shows_the_feedback_of_people,
     feedback_of_a_person_who_asks_to_be_forgotten_is_deleted,
 );
 
@@ -131,6 +134,47 @@ fn reactions_and_replies_are_counted_for_their_message(world: &World) {
     // The list of targets does not show the rows.
     assert_eq!(alerts::targets(&stage).len(), 1);
     assert_eq!(stage.events("conversation.entity-skipped"), Vec::<Value>::new());
+}
+
+fn status_of_an_alert_shows_the_feedback_of_people(world: &World) {
+    let stage = alerts::stage(world);
+    let (key, other) = (known(&stage, CONVERSATION, "hello"), known(&stage, "a:other", "hello"));
+    // Teams gives each message a number. The numbers of two messages differ by one.
+    let first = message_now();
+    let next = AtomicI64::new(first);
+    stage.connector.on(move |_| Some(Reply::created(&next.fetch_add(1, Ordering::SeqCst).to_string())));
+    let send = |key: &str| {
+        let id = queued(&stage, &to_conversation(key, "tea"));
+        assert_eq!(stage.poll()["delivered"], 1);
+        id
+    };
+    let (one, two, others) = (send(&key), send(&key), send(&other));
+    let status = |id: &str| {
+        let path = format!("/api/alerts/{id}");
+        call(&stage, "GET", &path, &Value::Null).expect_status(200).json()
+    };
+    let feedback = |id: &str| {
+        let shown = status(id);
+        assert_eq!(shown["status"], "delivered", "{shown}");
+        (shown["seenAt"].is_string(), shown["reactions"].as_u64(), shown["replies"].as_u64())
+    };
+    for id in [&one, &two, &others] {
+        assert_eq!(feedback(id), (false, None, None));
+    }
+    assert_eq!(status(&one)["activityId"], first.to_string());
+    post(&stage, &receipt(CONVERSATION, &(first - 1).to_string()));
+    assert_eq!(feedback(&one), (false, None, None), "an earlier message was read");
+    post(&stage, &receipt(CONVERSATION, &first.to_string()));
+    assert_eq!((feedback(&one), feedback(&two)), ((true, None, None), (false, None, None)));
+    let mut reaction = field("20-message-reaction");
+    reaction["replyToId"] = (first + 1).to_string().into();
+    post(&stage, &reaction);
+    let mut press = message(CONVERSATION, "press-1", "");
+    (press["replyToId"], press["value"]) = ((first + 1).to_string().into(), json!({"done": true}));
+    stage.say(&press);
+    post(&stage, &receipt(CONVERSATION, &(first + 50).to_string()));
+    assert_eq!((feedback(&one), feedback(&two)), ((true, None, None), (true, Some(1), Some(1))));
+    assert_eq!(feedback(&others), (false, None, None), "a receipt of another conversation");
 }
 
 fn feedback_of_a_person_who_asks_to_be_forgotten_is_deleted(world: &World) {

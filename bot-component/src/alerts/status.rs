@@ -6,9 +6,10 @@ use bot_framework::json::{FieldError, put};
 use chrono::{DateTime, SecondsFormat, Utc};
 use envelope::Delivery;
 use http::StatusCode;
-use platform::{Deadline, Host, answer, value_of};
-use serde_json::{Map, Value};
+use platform::{Deadline, Host, Level, answer, value_of};
+use serde_json::{Map, Value, json};
 use state::ledger::{AlertId, Ledger, Record, Shown, Status};
+use state::{ConversationKey, Conversations, MessageNumber, Reception};
 use url::form_urlencoded;
 
 use super::caller::Caller;
@@ -58,7 +59,34 @@ pub(super) async fn get<H: Host>(
             Err(_) => break,
         }
     }
-    Ok(answer::json(StatusCode::OK, &shown(&record, host.now()).into()).into())
+    let mut alert = shown(&record, host.now());
+    add_feedback(host, &settings.conversations(host, deadline), &record, &mut alert).await;
+    Ok(answer::json(StatusCode::OK, &alert.into()).into())
+}
+
+/// Adds the feedback of people to a delivered alert. If the table does not answer, the alert is shown without
+/// it, because the status matters more.
+async fn add_feedback<H: Host>(
+    host: &H,
+    conversations: &Conversations<'_, H>,
+    record: &Record,
+    alert: &mut Map<String, Value>,
+) {
+    // Only messages of Teams have a number as their id.
+    let activity_id = record.activity_id.as_deref().filter(|id| MessageNumber::parse(id).is_some());
+    let Some(activity_id) = activity_id else { return };
+    let Some(conversation) = ConversationKey::parse(&record.conversation) else { return };
+    match conversations.feedback(&conversation).await {
+        Ok(feedback) => {
+            let Reception { seen_at, reactions, replies } = feedback.of(activity_id);
+            put(alert, "seenAt", seen_at.map(time));
+            put(alert, "reactions", Some(reactions).filter(|count| *count > 0));
+            put(alert, "replies", Some(replies).filter(|count| *count > 0));
+        }
+        Err(error) => {
+            host.event(Level::Warn, "feedback.not-read", json!({"reason": error.to_string()}));
+        }
+    }
 }
 
 /// Reads the record of an alert that the caller may see.

@@ -28,6 +28,7 @@
 //! | the conversations that `to` names | `alerts/target.rs`; pages: `alerts/paging.rs` |
 //! | tags of conversations, and codes for tags | `alerts/tags.rs`, `alerts/codes.rs` |
 //! | the effect of an idempotency key | `alerts/identity.rs` |
+//! | what a program sees of an alert, and the list of alerts | `alerts/status.rs`, `alerts/history.rs`; states and their deadlines: `crates/state`, `ledger/shown.rs` |
 //! | how a call deletes a conversation | `alerts/forgetting.rs` |
 //! | in which order a call is recorded, queued and answered | `alerts/call.rs`; the content of its alerts: `alerts/draft.rs` |
 //! | how a message is put on the queue | `outbox.rs` |

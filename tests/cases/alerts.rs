@@ -193,17 +193,20 @@ fn wrong_call_is_refused_with_the_path_of_the_field(world: &World) {
     assert_eq!(stage.queue.count(), 0);
 }
 
-const ROUTES: [(&str, &str); 4] = [
-    ("POST", "/api/alerts"),
-    ("DELETE", "/api/alerts/0123456789abcdef0123456789abcdef"),
-    ("GET", "/api/targets"),
-    ("POST", "/api/tags/x/codes"),
+/// Each with the header `Allow` of its path.
+const ROUTES: [(&str, &str, &str); 6] = [
+    ("POST", "/api/alerts", "GET, POST"),
+    ("GET", "/api/alerts", "GET, POST"),
+    ("DELETE", "/api/alerts/0123456789abcdef0123456789abcdef", "DELETE, GET"),
+    ("GET", "/api/alerts/0123456789abcdef0123456789abcdef", "DELETE, GET"),
+    ("GET", "/api/targets", "GET"),
+    ("POST", "/api/tags/x/codes", "POST"),
 ];
 
 fn call_with_either_alert_key_is_accepted_and_others_are_refused(world: &World) {
     let stage =
         alerts::script(world).variable("alertkey", "the old key of tests, the-new-key-of-tests").start();
-    for (method, path) in ROUTES {
+    for (method, path, allow) in ROUTES {
         for stranger in [
             "",
             "Bearer ",
@@ -223,12 +226,12 @@ fn call_with_either_alert_key_is_accepted_and_others_are_refused(world: &World) 
             );
         }
         let answer = call_with(&stage, "PUT", path, "Bearer the-new-key-of-tests", &Value::Null);
-        assert_eq!(answer.expect_error(405, "MethodNotAllowed").header("allow"), method);
+        assert_eq!(answer.expect_error(405, "MethodNotAllowed").header("allow"), allow);
     }
     assert!(!stage.host_log().contains("the-new-key-of-tests"), "a key is in the log");
 
     let closed = Stage::start(world);
-    for (method, path) in ROUTES {
+    for (method, path, _) in ROUTES {
         call(&closed, method, path, &Value::Null).expect_error(404, "NotFound");
     }
     for wrong in ["the-first-of-three,the-second-of-three,the-third-of-three", "hunter2-hunter2"] {

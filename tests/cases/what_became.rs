@@ -6,11 +6,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use dev::named_key::{NamedKey, Purpose};
 use end_to_end::activity::message;
 use end_to_end::alerts::{self, call, call_with, known, queued, to_conversation};
-use end_to_end::faulty_tables::{Fault, FaultyTables};
+use end_to_end::faulty_tables::{Fault, FaultyTables, Note};
 use end_to_end::stage::{Script, Stage, TENANT};
 use end_to_end::suite::World;
 use end_to_end::table::Table;
+use end_to_end::waiting::eventually;
 use end_to_end::web::Answer;
+use http::Method;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
@@ -116,17 +118,27 @@ fn status_of_an_alert_follows_it_to_the_person(world: &World) {
 }
 
 fn call_that_waits_is_answered_when_the_status_changes(world: &World) {
-    let stage = alerts::stage(world);
+    let tables = FaultyTables::start(&world.azurite().table_authority());
+    let stage = alerts::script(world).tables_at(tables.authority()).start();
     let key = known(&stage, "a:1", "hello");
     let id = queued(&stage, &to_conversation(&key, "hello"));
     assert_eq!(get(&stage, &format!("/api/alerts/{id}?wait=1"))["status"], "queued");
+    let reads = || {
+        let is_read = |note: &&Note| note.method == Method::GET && note.path.contains(&id);
+        tables.notes().iter().filter(is_read).count()
+    };
+    let before = reads();
     let shown = std::thread::scope(|scope| {
         let waiting = scope.spawn(|| get(&stage, &format!("/api/alerts/{id}?wait=30")));
+        // A call that does not wait reads the record once.
+        eventually("a second read of the record", || (reads() > before + 1).then_some(()));
         assert_eq!(stage.poll()["delivered"], 1);
         waiting.join().unwrap()
     });
     assert_eq!(shown["status"], "delivered");
-    assert_eq!(get(&stage, &format!("/api/alerts/{id}?wait=30")), shown, "a final status does not change");
+    let before = reads();
+    assert_eq!(get(&stage, &format!("/api/alerts/{id}?wait=30")), shown);
+    assert_eq!(reads() - before, 1, "a final status does not change");
     stage.connector.forget();
 }
 

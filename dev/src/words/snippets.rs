@@ -8,7 +8,7 @@ use super::Finding;
 use super::commands::{Shown, shown};
 use super::prose::{Document, Fence};
 
-/// The pages whose snippets have to name a file, unless they are shell commands.
+/// The pages whose snippets have to name a file, unless they are shell commands or queries.
 const PAGES_OF_RECIPES: [&str; 2] = ["deploy", "docs/deploying.md"];
 
 /// Checks the commands and the snippets of a page.
@@ -66,7 +66,7 @@ fn problem_of_snippet(root: &Path, page: &Path, document: &Document, fence: &Fen
     let (language, source) = (info.next(), info.next());
     let Some(source) = source else {
         let is_recipe = PAGES_OF_RECIPES.iter().any(|recipes| page.starts_with(recipes));
-        return (is_recipe && language != Some("sh")).then(|| {
+        return (is_recipe && !matches!(language, Some("sh" | "kql"))).then(|| {
             "the snippet names no file; write the file's path behind the language, e.g. ```yaml deploy/a.yaml"
                 .to_owned()
         });

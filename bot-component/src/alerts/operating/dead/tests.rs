@@ -137,6 +137,8 @@ impl Bot {
             conversation: ConversationKey::of(&address()).as_str().to_owned(),
             status: Status::Queued,
             until: None,
+            due: None,
+            tag: None,
             call: None,
             key: None,
         };

@@ -32,7 +32,7 @@ pub(super) fn check(package: &[u8], variables: Option<&Variables>, url: Option<&
     let shown: String = bot.chars().take(36).collect();
     if app_id.is_empty() {
         report.skip(format!(
-            "the package is for the bot {shown}; give --env to compare it with microsoftappid"
+            "the package is for the bot {shown}; give --env FILE with microsoftappid to compare the two"
         ));
     } else if bot.eq_ignore_ascii_case(app_id) {
         report.fine("the package is for this bot");

@@ -235,7 +235,7 @@ async fn take_lock<H: Host>(
     if lock.is_none() {
         log.report.skip(SkipReason::AnotherRun);
     }
-    Ok(lock.map(|lock| (lock, free)))
+    Ok(lock.map(|lock| (lock, *free)))
 }
 
 /// Deletes expired rows from the tables. A run without messages has the time for it.
@@ -366,7 +366,7 @@ async fn take_lock_again<H: Host>(context: &RunContext<'_, H>, run: &str) -> Opt
     let taken = async {
         let LockState::Free(free) = context.runs.read_lock().await? else { return Ok(None) };
         let lock = context.runs.take_lock(run, &free).await?;
-        Ok::<_, TableError>(lock.map(|lock| (lock, free)))
+        Ok::<_, TableError>(lock.map(|lock| (lock, *free)))
     };
     taken.await.unwrap_or_else(|error| {
         // A message that came at the end of the run waits for the scheduler's next run.

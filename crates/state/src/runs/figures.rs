@@ -17,7 +17,7 @@ pub const DELAY_BOUNDS_MILLISECONDS: [u64; 12] =
 /// The most conversations in [`Figures::paused`].
 const MAX_PAUSED: usize = 20;
 
-/// What the runs of a queue have counted. Times are in milliseconds since 1970; zero means never.
+/// The counts of all runs of a queue. Times are in milliseconds since 1970; zero means never.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Figures {

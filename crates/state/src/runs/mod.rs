@@ -67,7 +67,7 @@ impl PauseReason {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LockState {
     /// No run holds the lock.
-    Free(FreeLock),
+    Free(Box<FreeLock>),
     /// Another run holds the lock.
     Held,
     /// No run may work, until the pause ends.
@@ -83,7 +83,7 @@ pub struct FreeLock {
     pub left: Vec<InHand>,
     /// The text that the last run stored with [`RunLock::set_hosts`].
     pub hosts: String,
-    /// What the runs have counted so far.
+    /// The counts of all runs so far.
     pub figures: Figures,
 }
 
@@ -232,7 +232,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
     pub async fn read_lock(&self) -> Result<LockState, TableError> {
         let Some(found) = self.table.get(&self.key()).await? else {
             let figures = Figures::read(None, self.host.now());
-            return Ok(LockState::Free(FreeLock { figures, ..FreeLock::default() }));
+            return Ok(LockState::Free(Box::new(FreeLock { figures, ..FreeLock::default() })));
         };
         let entity = &found.entity;
         let fence = entity.int("fence").unwrap_or_default();
@@ -245,7 +245,8 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
         let hosts = entity.str("hosts").unwrap_or_default().to_owned();
         let figures = Figures::read(entity.str("figures"), self.host.now());
         let left = in_hand::read(entity);
-        Ok(LockState::Free(FreeLock { left, hosts, figures, etag: Some(found.etag), fence }))
+        let free = FreeLock { left, hosts, figures, etag: Some(found.etag), fence };
+        Ok(LockState::Free(Box::new(free)))
     }
 
     /// Takes the lock; `None` if another run has taken it since [`Runs::read_lock`]. The messages in

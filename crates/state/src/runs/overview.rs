@@ -14,7 +14,7 @@ const IDLE_ROW: &str = "idle";
 /// The state of a queue's runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overview {
-    /// What the runs have counted.
+    /// The counts of all runs.
     pub figures: Figures,
     /// Whether a run holds the lock.
     pub is_running: bool,

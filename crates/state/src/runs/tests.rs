@@ -11,7 +11,7 @@ impl World {
 
     fn free(&self) -> FreeLock {
         match run(self.runs().read_lock()).unwrap() {
-            LockState::Free(free) => free,
+            LockState::Free(free) => *free,
             other => panic!("expected a free lock, found {other:?}"),
         }
     }

@@ -135,7 +135,7 @@ impl<H: Host> Replayer<'_, H> {
         }
         let put = self.outbox.put(&message).await;
         if let Err(error) = put.result {
-            log_failed_put(self.host, &envelope, &error, put.is_doubtful);
+            log_failed_put(self.host, envelope, &error, put.is_doubtful);
             return Err(not_reached(self.host, &error));
         }
         self.delete(walk, job).await;

@@ -44,10 +44,11 @@ enum Named {
 impl Named {
     fn parse(text: &str) -> Option<Self> {
         match text.strip_prefix(OF_MESSAGE) {
-            Some(id) if (1..=MAX_MESSAGE_ID_CHARACTERS).contains(&id.len()) => {
-                Some(Self::Message(id.to_owned()))
+            Some(id) => {
+                let is_id = (1..=MAX_MESSAGE_ID_CHARACTERS).contains(&id.len())
+                    && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+                is_id.then(|| Self::Message(id.to_owned()))
             }
-            Some(_) => None,
             None => DeadLetterId::parse(text).map(Self::Row),
         }
     }

@@ -190,6 +190,7 @@ mod tests {
             (json!({"ids": [ID, "x"]}), "ids[1]"),
             (json!({"ids": [7]}), "ids[0]"),
             (json!({"ids": ["m."]}), "ids[0]"),
+            (json!({"ids": ["m.a/b"]}), "ids[0]"),
             (json!({"ids": [format!("m.{}", "x".repeat(65))]}), "ids[0]"),
             (json!({"ids": [ID], "all": true}), "ids"),
             (json!({"ids": [ID], "outcome": "gone"}), "ids"),

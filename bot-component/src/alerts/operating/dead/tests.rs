@@ -337,10 +337,12 @@ fn replay_of_many_keeps_the_order_of_a_conversation() {
         bot.die(text, |_| ());
         bot.pass(1);
     }
-    // A walk of another call has changed the order of the poison queue.
-    bot.queues.borrow_mut().queues.get_mut(POISON).unwrap().reverse();
-    for (index, message) in bot.queues.borrow_mut().queues.get_mut(POISON).unwrap().iter_mut().enumerate() {
-        message.visible_at = message.inserted_at - TimeDelta::seconds(100 * i64::try_from(index).unwrap());
+    // Walks of other calls have changed the order of the poison queue: the newest message comes first.
+    let begin = bot.host.now() - TimeDelta::seconds(1000);
+    for (index, message) in
+        (0..).zip(bot.queues.borrow_mut().queues.get_mut(POISON).unwrap().iter_mut().rev())
+    {
+        message.visible_at = begin + TimeDelta::seconds(index);
     }
     let (_, answer) = bot.replay(&json!({"outcome": "permanent"}));
     assert_eq!((answer["replayed"].as_array().unwrap().len(), &answer["more"]), (40, &false.into()));

@@ -292,11 +292,13 @@ fn key_is_forgotten_with_the_tab_by_a_reload_and_by_the_button(world: &World) {
     let bot = operated(world);
     samples::fill(&bot, 2);
     let kept = format!(
-        "[JSON.stringify(localStorage), JSON.stringify(sessionStorage), document.cookie, location.href, \
+        "[document.cookie, location.href, \
           document.documentElement.outerHTML, document.getElementById('key').value].map((kept) => kept.includes('{KEY}'))"
     );
     let is_open = "document.getElementById('open').hidden === false";
     let walk = opened(&bot, 1280).evaluate("kept", &kept).evaluate("before", is_open);
+    let walk = walk.evaluate("stored", "localStorage.length + sessionStorage.length");
+    let walk = walk.evaluate("databases", "indexedDB.databases().then((all) => all.length)");
     let walk = walk.new_tab().expect("A key with the scope").evaluate("inAnotherTab", is_open);
     let walk = unlocked(walk).reload().expect("A key with the scope").evaluate("afterReload", is_open);
     let walk = unlocked(walk)
@@ -306,7 +308,8 @@ fn key_is_forgotten_with_the_tab_by_a_reload_and_by_the_button(world: &World) {
     let walk =
         walk.evaluate("afterForget", is_open).evaluate("text", "document.getElementById('open').textContent");
     let seen = take(&walk, "key");
-    assert_eq!(seen["kept"], json!([false, false, false, false, false, false]));
+    assert_eq!(seen["kept"], json!([false, false, false, false]));
+    assert_eq!((&seen["stored"], &seen["databases"]), (&json!(0), &json!(0)), "the page stores nothing");
     let states =
         ["before", "inAnotherTab", "afterReload", "afterForget"].map(|name| seen[name].as_bool().unwrap());
     assert_eq!(states, [true, false, false, false]);

@@ -162,7 +162,7 @@ fn no_alert_is_lost_or_delivered_twice_without_a_known_reason(world: &World) {
     let conversations = format!("{}conversations", stage.table_prefix);
     let conversations = Table::new(&world.azurite().connection_string(), &conversations).entities();
     verdict.look_at_pauses(&conversations, &evidence);
-    verdict.look_at_states(form, &stage);
+    verdict.look_at_states(form, &stage, &evidence);
     println!("{verdict}");
     for (host, Runs { answered, with_work }) in runs.iter().enumerate() {
         let kills = evidence.deaths.iter().filter(|death| death.host == host).count();

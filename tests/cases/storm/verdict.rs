@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Instant;
 
+use end_to_end::faulty_queue::What;
 use end_to_end::queue::envelope_of;
 use end_to_end::stage::Stage;
 use serde_json::Value;
@@ -53,6 +54,8 @@ pub(super) struct Verdict {
     dead: BTreeSet<String>,
     /// The alerts by the status that the bot shows in the end.
     states: BTreeMap<String, usize>,
+    /// The figures of the bot, as text.
+    figures: String,
     /// The result of the messages that the channel sent.
     channel: Outcome,
     /// Descriptions of everything that must not happen, for people.
@@ -130,7 +133,7 @@ impl Verdict {
 
     /// Checks that the bot shows the right final status of every alert, so that the sum of all statuses is the
     /// number of alerts.
-    pub(super) fn look_at_states(&mut self, form: Form, stage: &Stage) {
+    pub(super) fn look_at_states(&mut self, form: Form, stage: &Stage, evidence: &Evidence) {
         let ids: Vec<String> = (0..form.conversations)
             .flat_map(|conversation| (0..form.each).map(move |index| ledger::id(conversation, index)))
             .collect();
@@ -139,6 +142,14 @@ impl Verdict {
         let (states, mut violations) = ledger::states(stage, &ids, expected);
         self.states = states;
         self.violations.append(&mut violations);
+        // Each message leaves the queue by one Delete, and is counted once, whichever runs were killed.
+        let deleted = evidence.queue.iter().filter(|note| note.what == What::Deleted);
+        let deleted: BTreeSet<&str> = deleted.map(|note| note.message.as_str()).collect();
+        let (ended, figures) = ledger::ended(stage);
+        self.figures = format!("{ended} messages ended, {} deleted; {figures}", deleted.len());
+        if ended != deleted.len() as u64 {
+            self.violations.push(format!("the figures are wrong: {}", self.figures));
+        }
     }
 
     /// Alerts in the poison queue that a person would have called deliverable.
@@ -195,6 +206,7 @@ impl fmt::Display for Verdict {
             self.poisoned, self.poison_copies, self.shown_and_poisoned
         )?;
         writeln!(f, "  shown by the bot      {:?}", self.states)?;
+        writeln!(f, "  figures               {}", self.figures)?;
         writeln!(f, "  attempts cut          {}", self.uncertain)?;
         writeln!(f, "  paused                {}", self.paused)?;
         writeln!(f, "  doubled               {:?}", self.doubled)?;

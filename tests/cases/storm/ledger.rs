@@ -1,5 +1,5 @@
-//! The records of the storm's alerts: the case accepts each alert as the bot does, and at the end asks the bot
-//! what became of it.
+//! The records of the storm's alerts: the case accepts each alert as the bot does, and at the end asks the
+//! bot for its status.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -44,7 +44,7 @@ pub(super) fn accept(ledger: &Table, ids: impl Iterator<Item = String>) {
     }
 }
 
-/// What the bot says of each alert, as soon as each is in its final state. `expected` gives the status that it
+/// Asks the bot for each alert, until each has its final status. `expected` gives the status that an alert
 /// must have. Returns the number of alerts by status, and a sentence for each wrong one.
 pub(super) fn states(
     stage: &Stage,

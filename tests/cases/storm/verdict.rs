@@ -131,7 +131,7 @@ impl Verdict {
         }
     }
 
-    /// Checks that the bot shows the right final status of every alert, so that the sum of all statuses is the
+    /// Checks that the bot shows the right final status of every alert. Then the sum of all statuses is the
     /// number of alerts.
     pub(super) fn look_at_states(&mut self, form: Form, stage: &Stage, evidence: &Evidence) {
         let ids: Vec<String> = (0..form.conversations)

@@ -15,7 +15,7 @@ use crate::schedule::Leased;
 
 /// The word for copies of a message whose alert has ended before.
 const COPY: &str = "copy";
-/// The word for alerts that a killed run had finished, with a status that nobody knows.
+/// The word for alerts that a killed run had finished, with an unknown status.
 const UNRECORDED: &str = "unrecorded";
 
 /// The figures of the queue, while a run counts.

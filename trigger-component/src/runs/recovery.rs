@@ -33,7 +33,7 @@ pub(crate) struct Recovered {
     pub(crate) put_back: usize,
     /// The ids of the messages that this run no longer has in hand.
     pub(crate) done: Vec<String>,
-    /// What the ledger knew of the alerts whose messages are missing.
+    /// The ledger's knowledge of the alerts whose messages are missing.
     pub(crate) missed: Vec<Missed>,
 }
 

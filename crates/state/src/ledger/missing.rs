@@ -3,8 +3,8 @@
 //! A run deletes a message right after the Connector has accepted the alert, and records that in the ledger
 //! up to half a second later. If the run is killed in between, the alert's record says `queued`, although the
 //! alert was delivered. The next run finds the message among those that the killed run had in hand, and the
-//! queue refuses its pop receipt. Then the message was deleted, or the killed run had hidden it. In the second
-//! case a run meets the message when it becomes visible. So the run notes until when that should have
+//! queue refuses its pop receipt. Then the killed run has deleted the message, or has hidden it. In the
+//! second case a run meets the message when it becomes visible. So the run notes until when that should have
 //! happened, and from then on the alert counts as delivered.
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -17,7 +17,7 @@ use super::{Ledger, Record, RecordKey, Status, contended};
 /// How long after a message became visible a run should have met it.
 const MET_WITHIN: TimeDelta = TimeDelta::minutes(2);
 
-/// What the ledger knew of an alert whose message is missing.
+/// The ledger's knowledge of an alert whose message is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missed {
     /// The alert has ended with this status.

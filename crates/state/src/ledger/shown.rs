@@ -25,8 +25,8 @@ pub enum Shown {
     /// The sender has cancelled the alert. No run sends it any more, but no run has recorded that it dropped
     /// the alert. So a run may have sent it before.
     CancelledUnseen,
-    /// A run that was killed had the alert in hand, and the queue no longer holds its message. So that run
-    /// has delivered the alert, and nobody has recorded that.
+    /// A killed run had the alert in hand, and the queue no longer holds its message. The killed run has
+    /// delivered the alert, and could not record that.
     DeliveredUnseen,
     /// No run has recorded a result, although one should have by now.
     Overdue,
@@ -114,8 +114,8 @@ impl Record {
         Some(deadline)
     }
 
-    /// Whether a killed run had the alert in hand, and no run has met the alert by the time at which its message
-    /// would have become visible. Then the killed run had delivered the alert and deleted the message.
+    /// Whether a killed run had the alert in hand, and no run has met the alert by the time at which its
+    /// message would have become visible. Then the killed run had delivered the alert and deleted the message.
     pub fn is_missing(&self, now: DateTime<Utc>) -> bool {
         let was_met_since = self.changed_at > self.missed_at;
         !self.status.is_final() && !was_met_since && self.missing_from.is_some_and(|from| from <= now)
@@ -136,8 +136,8 @@ impl Record {
         }
     }
 
-    /// When the alert was due, or was replayed after that. For the alerts of earlier versions, the time follows from the end of the
-    /// record.
+    /// When the alert was due, or was replayed after that. For the alerts of earlier versions, the time
+    /// follows from the end of the record.
     pub(super) fn due(&self) -> DateTime<Utc> {
         let accepted_at = self.accepted_at.unwrap_or_default();
         let due = self.due_at.or(self.ends_at.map(|ends_at| later(ends_at, -KEPT))).unwrap_or_default();

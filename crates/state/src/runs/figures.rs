@@ -28,7 +28,7 @@ pub struct Figures {
     pub accepted: u64,
     /// Messages that ended, by the word of the alert's final status. The dead ones are in `dead`. `copy` are
     /// copies of a message whose alert had ended before. `unrecorded` are messages that a killed run had
-    /// finished, with a status that nobody knows.
+    /// finished, with an unknown status.
     pub ended: BTreeMap<String, u64>,
     /// Alerts that were moved to the poison queue, by the word of the reason.
     pub dead: BTreeMap<String, u64>,

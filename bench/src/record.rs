@@ -19,7 +19,7 @@ pub const MOST_CALLS_PER_ALERT: f64 = 5.5;
 pub const MOST_CALLS_PER_API_ALERT: [f64; 2] = [5.5, 3.6];
 
 /// The most bytes that a component may have.
-pub const MOST_COMPONENT_BYTES: u64 = 2 * 1024 * 1024;
+pub const MOST_COMPONENT_BYTES: u64 = 3 * 1024 * 1024;
 
 /// The path of the record.
 pub fn path() -> PathBuf {

@@ -75,7 +75,7 @@ pub(super) fn states(
     (counts, violations)
 }
 
-/// How many messages the figures of the bot count as ended, and the figures as text.
+/// How many alerts the figures of the bot count as ended, without copies, and the figures as text.
 pub(super) fn ended(stage: &Stage) -> (u64, String) {
     let totals = waiting::eventually("the figures", || {
         let answer = call(stage, "GET", "/api/status", &Value::Null);
@@ -83,7 +83,7 @@ pub(super) fn ended(stage: &Stage) -> (u64, String) {
         Some(answer.json()["totals"].clone()).filter(|totals| answer.status == 200 && totals.is_object())
     });
     let of = |value: &Value| value.as_u64().unwrap_or_default();
-    let ends = ["delivered", "cancelled", "expired", "stopped", "dropped", "copy", "unrecorded"];
+    let ends = ["delivered", "cancelled", "expired", "stopped", "dropped", "unrecorded"];
     let dead: u64 = totals["dead"].as_object().map_or(0, |dead| dead.values().map(of).sum());
     (ends.iter().map(|end| of(&totals[*end])).sum::<u64>() + dead, totals.to_string())
 }

@@ -142,11 +142,12 @@ impl Verdict {
         let (states, mut violations) = ledger::states(stage, &ids, expected);
         self.states = states;
         self.violations.append(&mut violations);
-        // Each message leaves the queue by one Delete, and is counted once, whichever runs were killed.
+        // Each alert leaves the queue once and is counted once, whichever runs were killed. Copies of a message
+        // have a count of their own.
         let deleted = evidence.queue.iter().filter(|note| note.what == What::Deleted);
-        let deleted: BTreeSet<&str> = deleted.map(|note| note.message.as_str()).collect();
+        let deleted: BTreeSet<&str> = deleted.map(|note| note.envelope.as_str()).collect();
         let (ended, figures) = ledger::ended(stage);
-        self.figures = format!("{ended} messages ended, {} deleted; {figures}", deleted.len());
+        self.figures = format!("{ended} alerts ended, {} left the queue; {figures}", deleted.len());
         if ended != deleted.len() as u64 {
             self.violations.push(format!("the figures are wrong: {}", self.figures));
         }

@@ -223,7 +223,7 @@ async fn take_lock<H: Host>(
     if log.entry_point != EntryPoint::Kick {
         log.report.polls += 1;
     }
-    if is_empty && free.left.is_empty() {
+    if is_empty && free.left.is_empty() && free.ended.is_empty() {
         record_idle(host, &runs, queue.name.as_str()).await;
         if host.up_to(CLEAN_ONE_IN - 1) == 0 {
             let ledger = Ledger::new(host, &queue.account, tables, log.deadline(host, limits.budget));
@@ -326,8 +326,9 @@ async fn drain<H: Host>(
     let is_kicked = log.entry_point == EntryPoint::Kick;
     let result = loop {
         let (lock, free) = taken;
-        let exclusive = ExclusiveRun::new(lock, free.left);
-        let counting = Counting::new(free.figures, &run, log.entry_point.as_str(), host.now());
+        let figures = free.figures(host.now());
+        let counting = Counting::new(figures, &run, log.entry_point.as_str(), host.now());
+        let exclusive = ExclusiveRun::new(lock, free.left, free.ended);
         let ended = Run::new(&context, exclusive, &mut hint, &mut log.report, budget, is_kicked, counting)
             .drive()
             .await;

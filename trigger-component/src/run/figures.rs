@@ -8,6 +8,7 @@ use envelope::Envelope;
 use state::ConversationKey;
 use state::ledger::{Missed, Status};
 use state::runs::{Figures, LastRun};
+use storage_queue::QueueMessage;
 
 use super::report::{Count, Report};
 use crate::attempt::{PAUSE, PoisonReason};
@@ -44,9 +45,14 @@ impl Counting {
     }
 
     /// Counts a message that was dequeued.
-    pub(super) fn received(&mut self, dequeue_count: u32) {
-        if dequeue_count <= 1 {
+    pub(super) fn received(&mut self, message: &QueueMessage) {
+        if message.dequeue_count <= 1 {
             self.figures.accepted += 1;
+        } else if self.figures.remove_missing(message.id.as_str())
+            && let Some(count) = self.figures.ended.get_mut(UNRECORDED)
+        {
+            // The killed run had hidden the message.
+            *count = count.saturating_sub(1);
         }
     }
 
@@ -89,13 +95,16 @@ impl Counting {
     }
 
     /// Counts an alert that a killed run had finished without counting it.
-    pub(super) fn missed(&mut self, missed: Missed) {
+    pub(super) fn missed(&mut self, message: &str, missed: Missed) {
         let word = match missed {
             Missed::Ended(Status::Dead) => {
                 return *self.figures.dead.entry(UNRECORDED.into()).or_default() += 1;
             }
             Missed::Ended(status) => status.as_str(),
-            Missed::Recorded | Missed::Unknown => UNRECORDED,
+            Missed::Recorded | Missed::Unknown => {
+                self.figures.add_missing(message);
+                UNRECORDED
+            }
         };
         *self.figures.ended.entry(word.into()).or_default() += 1;
     }

@@ -78,7 +78,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
         let before = self.opened.len();
         for message in messages {
             self.report.received += 1;
-            self.counting.received(message.dequeue_count);
+            self.counting.received(&message);
             self.report.saw((wall - message.insertion_time).to_std().unwrap_or_default());
             let arrival =
                 Arrival { id: EnvelopeId::of_queue_message(message.id.as_str()), at: message.insertion_time };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use platform::{Clock, Host, Level};
 use serde_json::json;
-use state::ledger::Transition;
+use state::ledger::{RecordKey, Transition};
 
 use super::Run;
 use super::context::RunContext;
@@ -17,27 +17,19 @@ const WRITE_AFTER: Duration = Duration::from_millis(500);
 /// The pause after a failed write.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// A transition that is to be recorded.
-#[derive(Debug, Clone)]
-pub(crate) struct LedgerWrite {
-    transition: Transition,
-    /// The message that stays in hand until the transition is recorded.
-    message: Option<String>,
-}
-
 /// The result of a write of the ledger.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct LedgerWritten {
     /// The transitions that were not written.
-    left: Vec<LedgerWrite>,
-    /// The messages whose transitions were written.
-    pub(super) messages: Vec<String>,
+    left: Vec<Transition>,
+    /// The records whose final status was written.
+    records: Vec<RecordKey>,
 }
 
 /// The transitions that the ledger has not recorded yet.
 #[derive(Debug, Default)]
 pub(super) struct LedgerWrites {
-    waiting: Vec<LedgerWrite>,
+    waiting: Vec<Transition>,
     /// When the waiting transitions have to be written.
     due: Option<Duration>,
     is_writing: bool,
@@ -46,10 +38,9 @@ pub(super) struct LedgerWrites {
 }
 
 impl LedgerWrites {
-    /// Adds a transition. `message` is the message that stays in hand until the transition is recorded.
-    pub(super) fn add(&mut self, transition: Option<Transition>, message: Option<String>, now: Duration) {
+    pub(super) fn add(&mut self, transition: Option<Transition>, now: Duration) {
         if let Some(transition) = transition {
-            self.waiting.push(LedgerWrite { transition, message });
+            self.waiting.push(transition);
             self.due.get_or_insert(now + WRITE_AFTER);
         }
     }
@@ -59,7 +50,7 @@ impl LedgerWrites {
         self.due.filter(|_| !self.is_writing)
     }
 
-    fn take_due(&mut self, now: Duration) -> Option<Vec<LedgerWrite>> {
+    fn take_due(&mut self, now: Duration) -> Option<Vec<Transition>> {
         let is_full = self.waiting.len() >= FULL_BATCH && !self.has_failed;
         let is_due = is_full || self.due.is_some_and(|due| due <= now);
         if self.is_writing || self.waiting.is_empty() || !is_due {
@@ -71,7 +62,7 @@ impl LedgerWrites {
 
     /// Ends a write. Transitions that were not written are written again. If a newer transition of the same
     /// alert waits, only the newer one counts.
-    pub(super) fn batch_written(&mut self, mut left: Vec<LedgerWrite>, clock: &impl Clock) {
+    pub(super) fn batch_written(&mut self, mut left: Vec<Transition>, clock: &impl Clock) {
         self.is_writing = false;
         self.has_failed = !left.is_empty();
         if self.has_failed {
@@ -82,7 +73,7 @@ impl LedgerWrites {
     }
 
     /// Takes all waiting transitions, at the end of the run.
-    fn take_all(&mut self) -> Vec<LedgerWrite> {
+    fn take_all(&mut self) -> Vec<Transition> {
         std::mem::take(&mut self.waiting)
     }
 }
@@ -101,45 +92,36 @@ impl<H: Host> Run<'_, '_, H> {
         }
     }
 
-    /// Handles the end of a write. The messages of recorded transitions are no longer in hand.
+    /// Handles the end of a write.
     pub(super) fn ledger_written(&mut self, written: LedgerWritten) {
-        written.messages.iter().for_each(|message| self.exclusive.remove(message));
+        self.exclusive.recorded(&written.records);
         self.ledger_writes.batch_written(written.left, self.context.host);
     }
 
-    /// Writes all waiting transitions, at the end of the run. Messages whose transitions cannot be written
-    /// stay in hand, so the next run writes them. Returns how many transitions could not be written.
+    /// Writes all waiting transitions, at the end of the run. If the final status of an alert cannot be
+    /// written, the next run writes it. Returns how many transitions could not be written.
     pub(super) async fn flush_ledger(&mut self) -> usize {
         let waiting = self.ledger_writes.take_all();
         if waiting.is_empty() {
             return 0;
         }
         let written = self.context.write_transitions(waiting).await;
-        written.messages.iter().for_each(|message| self.exclusive.remove(message));
+        self.exclusive.recorded(&written.records);
         written.left.len()
     }
 }
 
 impl<H: Host> RunContext<'_, H> {
     /// Writes these transitions.
-    async fn write_transitions(&self, some: Vec<LedgerWrite>) -> LedgerWritten {
-        let transitions = some.iter().map(|write| write.transition.clone()).collect();
-        let not_recorded = match self.ledger.record_all(transitions).await {
-            Ok(()) => Vec::new(),
-            Err((left, error)) => {
-                let fields = json!({"run": self.run, "reason": error.to_string()});
-                self.host.event(Level::Warn, "ledger.trouble", fields);
-                left
-            }
+    async fn write_transitions(&self, some: Vec<Transition>) -> LedgerWritten {
+        let ends = some.iter().filter(|transition| transition.status.is_final());
+        let mut records: Vec<RecordKey> = ends.map(|transition| transition.key.clone()).collect();
+        let Err((left, error)) = self.ledger.record_all(some).await else {
+            return LedgerWritten { left: Vec::new(), records };
         };
-        let mut written = LedgerWritten::default();
-        for write in some {
-            if not_recorded.iter().any(|left| left.key == write.transition.key) {
-                written.left.push(write);
-            } else {
-                written.messages.extend(write.message);
-            }
-        }
-        written
+        let fields = json!({"run": self.run, "reason": error.to_string()});
+        self.host.event(Level::Warn, "ledger.trouble", fields);
+        records.retain(|record| left.iter().all(|transition| transition.key != *record));
+        LedgerWritten { left, records }
     }
 }

@@ -33,7 +33,7 @@ use context::RunContext;
 pub use report::Report;
 
 use crate::attempt::{Outcome, Stop, Withdrawn, stops_the_run};
-use crate::runs::{ExclusiveRun, Hint, recover};
+use crate::runs::{ExclusiveRun, Hint, record_ended, recover};
 use crate::schedule::{Front, LaneKey, Lanes, Leased, Line, PutBack};
 use apply::Applied;
 use events::{Event, Job, Readiness};
@@ -185,12 +185,17 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             }
         }
         self.knows_all_lines = is_all;
+        let ended = self.exclusive.ended().to_vec();
+        if !ended.is_empty() {
+            let recorded = record_ended(context.queues, &ended).await;
+            self.exclusive.recorded(&recorded);
+        }
         let left: Vec<InHand> = self.exclusive.in_hand().to_vec();
         if !left.is_empty() {
             let until = self.exclusive.valid_until();
             let recovered = recover(context.queues, context.runs, &mut self.lanes, &left, until).await;
             self.report.add_many(Count::Recovered, recovered.put_back);
-            recovered.missed.into_iter().for_each(|missed| self.counting.missed(missed));
+            recovered.missed.iter().for_each(|(message, missed)| self.counting.missed(message, *missed));
             recovered.done.iter().for_each(|id| self.exclusive.remove(id));
         }
         Ok(())
@@ -333,21 +338,16 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                 // The ledger knows an alert in the poison queue already.
                 let status = transition.as_ref().map(|transition| transition.status);
                 match status.filter(|status| status.is_final() && *status != Status::Dead) {
-                    Some(status) => {
-                        self.exclusive.finish(leased.id(), status);
-                        self.ledger_writes.add(transition, Some(leased.id().to_owned()), now);
-                    }
-                    None => {
-                        self.exclusive.remove(leased.id());
-                        self.ledger_writes.add(transition, None, now);
-                    }
+                    Some(status) => self.exclusive.finish(leased.id(), leased.record.clone(), status),
+                    None => self.exclusive.remove(leased.id()),
                 }
+                self.ledger_writes.add(transition, now);
                 self.lanes.done(&leased.lane, leased.id(), now);
             }
             Applied::Wait { count, after, delivery, transition } => {
                 self.report.add(count);
                 self.counting.worked(&leased, count, self.context.host.now());
-                self.ledger_writes.add(transition, None, now);
+                self.ledger_writes.add(transition, now);
                 let put_back = self.lanes.wait(Front { leased, after, delivery }, now);
                 self.put_back(put_back);
             }

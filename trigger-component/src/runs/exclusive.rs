@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use platform::Clock;
-use state::ledger::Status;
-use state::runs::{Figures, InHand, LockWrite, RunLock, Written};
+use state::ledger::{RecordKey, Status};
+use state::runs::{EndedAlert, Figures, InHand, LockWrite, RunLock, Written};
 
 /// The pause after a failed write, before the record is written again.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 
-/// The most finished messages whose final status the ledger has not recorded yet. A run has more of them only
-/// if the ledger cannot be written.
-const MAX_UNRECORDED: usize = 1_000;
+/// The most finished alerts whose final status the ledger has not recorded yet. A run has more of them only if
+/// the ledger cannot be written.
+const MAX_ENDED: usize = 1_000;
 
 /// The run lock of this run, and the messages that it has in hand. Only one write of the record is under way
 /// at a time.
@@ -19,6 +19,7 @@ const MAX_UNRECORDED: usize = 1_000;
 pub(crate) struct ExclusiveRun {
     lock: RunLock,
     in_hand: Vec<InHand>,
+    ended: Vec<EndedAlert>,
     /// Messages came in hand that the record does not name yet.
     has_unwritten: bool,
     /// A write of the record is under way.
@@ -30,10 +31,10 @@ pub(crate) struct ExclusiveRun {
 
 impl ExclusiveRun {
     /// A run that has just taken the lock. `left` are the messages of the last run, which this run has in
-    /// hand now.
-    pub(crate) fn new(lock: RunLock, left: Vec<InHand>) -> Self {
+    /// hand now. `ended` are the alerts that the last run had finished.
+    pub(crate) fn new(lock: RunLock, left: Vec<InHand>, ended: Vec<EndedAlert>) -> Self {
         let (has_unwritten, is_writing, is_lost) = (false, false, false);
-        Self { lock, in_hand: left, has_unwritten, is_writing, not_before: Duration::ZERO, is_lost }
+        Self { lock, in_hand: left, ended, has_unwritten, is_writing, not_before: Duration::ZERO, is_lost }
     }
 
     /// The messages that this run has in hand.
@@ -47,22 +48,27 @@ impl ExclusiveRun {
         self.has_unwritten = true;
     }
 
-    /// Marks a message as finished. It stays in the record until the ledger has recorded the alert's final
-    /// status. If the run is killed before that, the next run records the status.
-    pub(crate) fn finish(&mut self, message: &str, status: Status) {
-        if let Some(in_hand) = self.in_hand.iter_mut().find(|in_hand| in_hand.message == message) {
-            in_hand.ended = Some(status.as_str().to_owned());
-        }
-        let is_ended = |in_hand: &InHand| in_hand.ended.is_some();
-        if self.in_hand.iter().filter(|in_hand| is_ended(in_hand)).count() > MAX_UNRECORDED
-            && let Some(oldest) = self.in_hand.iter().position(is_ended)
-        {
-            self.in_hand.remove(oldest);
-        }
+    /// The alerts that a run has finished, and whose final status the ledger may not have recorded.
+    pub(crate) fn ended(&self) -> &[EndedAlert] {
+        &self.ended
     }
 
-    /// Removes a message that is back on the queue, or whose alert has its final status in the ledger. The
-    /// next renewal writes that.
+    /// Removes a finished message. Its alert stays in the record until the ledger has recorded the final
+    /// status. If the run is killed before that, the next run records the status.
+    pub(crate) fn finish(&mut self, message: &str, record: RecordKey, status: Status) {
+        self.remove(message);
+        if self.ended.len() >= MAX_ENDED {
+            self.ended.remove(0);
+        }
+        self.ended.push(EndedAlert::new(record, status));
+    }
+
+    /// Removes finished alerts whose final status is in the ledger.
+    pub(crate) fn recorded(&mut self, records: &[RecordKey]) {
+        self.ended.retain(|ended| !records.contains(&ended.record));
+    }
+
+    /// Removes a message that is finished or back on the queue. The next renewal writes that.
     pub(crate) fn remove(&mut self, message: &str) {
         self.in_hand.retain(|in_hand| in_hand.message != message);
     }
@@ -86,6 +92,7 @@ impl ExclusiveRun {
     /// Begins a write, and returns the record's content.
     pub(crate) fn start_write(&mut self, figures: &Figures) -> LockWrite {
         (self.is_writing, self.has_unwritten) = (true, false);
+        self.lock.set_ended(&self.ended);
         self.lock.set_figures(figures);
         self.lock.renewal(&self.in_hand)
     }
@@ -116,6 +123,7 @@ impl ExclusiveRun {
     /// lock is released.
     pub(crate) fn set_results(&mut self, hosts: String, figures: &Figures) {
         self.lock.set_hosts(hosts);
+        self.lock.set_ended(&self.ended);
         self.lock.set_figures(figures);
     }
 

@@ -11,8 +11,8 @@ use chrono::TimeDelta;
 use futures_util::StreamExt;
 use futures_util::stream;
 use platform::Host;
-use state::ledger::{Missed, RecordKey, Status, Transition};
-use state::runs::{InHand, Runs};
+use state::ledger::{Missed, RecordKey, Transition};
+use state::runs::{EndedAlert, InHand, Runs};
 use storage_queue::{Hidden, QueueError};
 
 use super::write_line;
@@ -33,8 +33,8 @@ pub(crate) struct Recovered {
     pub(crate) put_back: usize,
     /// The ids of the messages that this run no longer has in hand.
     pub(crate) done: Vec<String>,
-    /// The ledger's knowledge of the alerts whose messages are missing.
-    pub(crate) missed: Vec<Missed>,
+    /// The ids of the messages that are missing, with the ledger's knowledge of their alerts.
+    pub(crate) missed: Vec<(String, Missed)>,
 }
 
 /// Puts back the messages `left` of the last run, in each conversation the oldest first. After `until`
@@ -46,8 +46,8 @@ pub(crate) async fn recover<H: Host>(
     left: &[InHand],
     until: Duration,
 ) -> Recovered {
-    let mut all = Recovered { done: record_ended(queues, left).await, ..Recovered::default() };
-    let mut left: Vec<&InHand> = left.iter().filter(|one| one.ended.is_none()).collect();
+    let mut all = Recovered::default();
+    let mut left: Vec<&InHand> = left.iter().collect();
     left.sort_by_key(|one| (&one.lane, one.age));
     let conversations: Vec<(LaneKey, Line, Vec<&InHand>)> = left
         .chunk_by(|a, b| a.lane == b.lane)
@@ -79,29 +79,17 @@ pub(crate) async fn recover<H: Host>(
     all
 }
 
-/// Records the final statuses of the alerts that the last run had finished, and returns the ids of their
-/// messages. If the ledger cannot be written, they stay in hand, and the next run tries again.
-async fn record_ended<H: Host>(queues: &Queues<'_, H>, left: &[InHand]) -> Vec<String> {
-    let mut done = Vec::new();
-    let mut transitions = Vec::new();
-    for one in left {
-        let Some(word) = &one.ended else { continue };
-        done.push((one.message.clone(), one.record.clone()));
-        if let (Some(record), Some(status)) = (&one.record, Status::from_word(word)) {
-            transitions.push(Transition::to(record.clone(), status));
-        }
+/// Records the final statuses of the alerts that the last run had finished, and returns the records that need
+/// no further write. If the ledger cannot be written, the next run tries again.
+pub(crate) async fn record_ended<H: Host>(queues: &Queues<'_, H>, ended: &[EndedAlert]) -> Vec<RecordKey> {
+    let transitions =
+        ended.iter().filter_map(|one| Some(Transition::to(one.record.clone(), one.status()?))).collect();
+    let mut recorded: Vec<RecordKey> = ended.iter().map(|one| one.record.clone()).collect();
+    if let Err((left, error)) = queues.ledger.record_all(transitions).await {
+        queues.warn_once("ledger.trouble", &error);
+        recorded.retain(|record| left.iter().all(|transition| transition.key != *record));
     }
-    let not_recorded = match queues.ledger.record_all(transitions).await {
-        Ok(()) => Vec::new(),
-        Err((not_recorded, error)) => {
-            queues.warn_once("ledger.trouble", &error);
-            not_recorded
-        }
-    };
-    let is_recorded = |record: &Option<RecordKey>| {
-        record.as_ref().is_none_or(|record| not_recorded.iter().all(|left| left.key != *record))
-    };
-    done.into_iter().filter(|(_, record)| is_recorded(record)).map(|(message, _)| message).collect()
+    recorded
 }
 
 /// Notes in the ledger that the message of an alert is missing: the killed run had deleted it, or hidden it
@@ -154,7 +142,8 @@ async fn put_back<H: Host>(
             Err(QueueError::LeaseLost) => {
                 line.restore(&one.message, &known);
                 let ends = known.ends(&one.message).unwrap_or_default();
-                recovered.missed.extend(miss(queues, one, ends).await);
+                let missed = miss(queues, one, ends).await;
+                recovered.missed.extend(missed.map(|missed| (one.message.clone(), missed)));
             }
             Err(error) => {
                 queues.warn_once("recovery.failed", &error);

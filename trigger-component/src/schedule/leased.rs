@@ -116,7 +116,6 @@ impl Leased {
             lane: self.lane.name(),
             age: (put_at_seconds, written_at_milliseconds),
             record: Some(self.record.clone()),
-            ended: None,
         }
     }
 }

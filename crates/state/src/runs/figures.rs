@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 pub const DELAY_BOUNDS_MILLISECONDS: [u64; 12] =
     [100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000, 900_000, 3_600_000];
 
+/// The most messages in `Figures::missing`.
+const MAX_MISSING: usize = 100;
+
 /// The most conversations in [`Figures::paused`].
 const MAX_PAUSED: usize = 20;
 
@@ -45,6 +48,10 @@ pub struct Figures {
     pub hosts_out: Vec<String>,
     /// The conversations that runs have paused, the newest last.
     pub paused: Vec<PausedConversation>,
+    /// The ids of messages that are counted as `unrecorded`, the newest last. If a run meets one of them, it
+    /// was not finished, and the count is taken back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
 }
 
 /// How long delivered alerts took, from the time at which they were accepted or due until the Connector
@@ -117,6 +124,21 @@ impl Figures {
     pub(super) fn stored(&self) -> String {
         // Writing JSON into memory does not fail.
         serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Adds a message that is counted as `unrecorded`.
+    pub fn add_missing(&mut self, message: &str) {
+        if self.missing.len() >= MAX_MISSING {
+            self.missing.remove(0);
+        }
+        self.missing.push(message.to_owned());
+    }
+
+    /// Removes a message that a run has met again. Returns whether it was counted as `unrecorded`.
+    pub fn remove_missing(&mut self, message: &str) -> bool {
+        let before = self.missing.len();
+        self.missing.retain(|missing| missing != message);
+        self.missing.len() != before
     }
 
     /// Adds a paused conversation, and removes the pauses that have ended.

@@ -1,17 +1,23 @@
-//! The messages that a run has in hand, as its record stores them: JSON text, split over several properties.
+//! The messages that a run has in hand, and the alerts that it has finished, as its record stores them: JSON
+//! text, split over several properties.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use storage_table::Entity;
 
-use crate::ledger::RecordKey;
+use crate::ledger::{RecordKey, Status};
 
 /// The most bytes of one property. The service stores at most 32 768 UTF-16 units in a property.
 const MAX_PROPERTY_BYTES: usize = 30_000;
-/// The most properties. This is more than a run needs.
-const MAX_PROPERTIES: usize = 24;
+/// The most properties of the messages in hand. This is more than a run needs.
+const MAX_IN_HAND: usize = 20;
+/// The most properties of the finished alerts.
+const MAX_ENDED: usize = 8;
+/// The prefixes of the properties' names.
+const IN_HAND: &str = "hand";
+const ENDED: &str = "ended";
 
-/// A message that was handed out to a run, until the message is back on the queue, or the ledger has recorded
-/// the final status of its alert.
+/// A message that was handed out to a run, until the run has finished it or the message is back on the queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InHand {
     /// The queue's id of the message.
@@ -30,16 +36,44 @@ pub struct InHand {
     /// The alert's record in the ledger.
     #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
     pub record: Option<RecordKey>,
-    /// The word of the alert's final status, if the run has finished the message, and the ledger may not have
-    /// recorded that yet.
-    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
-    pub ended: Option<String>,
+}
+
+/// An alert that a run has finished, until the ledger has recorded its final status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedAlert {
+    /// The alert's record in the ledger.
+    #[serde(rename = "k")]
+    pub record: RecordKey,
+    /// The word of the final status.
+    #[serde(rename = "s")]
+    status: String,
+}
+
+impl EndedAlert {
+    /// An alert with its final status.
+    pub fn new(record: RecordKey, status: Status) -> Self {
+        Self { record, status: status.as_str().to_owned() }
+    }
+
+    /// The final status; `None` if only a newer version knows it.
+    pub fn status(&self) -> Option<Status> {
+        Status::from_word(&self.status)
+    }
 }
 
 /// Writes the messages in hand into a run's record.
 pub(super) fn write(entity: &mut Entity, in_hand: &[InHand]) {
+    write_list(entity, IN_HAND, MAX_IN_HAND, in_hand);
+}
+
+/// Writes the finished alerts into a run's record.
+pub(super) fn write_ended(entity: &mut Entity, ended: &[EndedAlert]) {
+    write_list(entity, ENDED, MAX_ENDED, ended);
+}
+
+fn write_list(entity: &mut Entity, prefix: &str, most: usize, all: &[impl Serialize]) {
     let mut texts: Vec<String> = Vec::new();
-    for one in in_hand {
+    for one in all {
         // Writing JSON into memory does not fail.
         let text = serde_json::to_string(one).unwrap_or_default();
         match texts.last_mut().filter(|last| last.len() + text.len() < MAX_PROPERTY_BYTES) {
@@ -50,18 +84,25 @@ pub(super) fn write(entity: &mut Entity, in_hand: &[InHand]) {
             None => texts.push(text),
         }
     }
-    for (index, text) in texts.into_iter().take(MAX_PROPERTIES).enumerate() {
-        entity.properties.insert(format!("hand{index}"), format!("[{text}]").into());
+    for (index, text) in texts.into_iter().take(most).enumerate() {
+        entity.properties.insert(format!("{prefix}{index}"), format!("[{text}]").into());
     }
 }
 
 /// Reads the messages that a run had in hand. A property that cannot be read is skipped, because its messages
 /// become visible when their leases end.
 pub(super) fn read(entity: &Entity) -> Vec<InHand> {
-    let texts = (0..MAX_PROPERTIES).map_while(|index| entity.str(&format!("hand{index}")));
-    texts
-        .flat_map(|text| serde_json::from_slice::<Vec<InHand>>(text.as_bytes()).unwrap_or_default())
-        .collect()
+    read_list(entity, IN_HAND, MAX_IN_HAND)
+}
+
+/// Reads the alerts that a run had finished. A property that cannot be read is skipped.
+pub(super) fn read_ended(entity: &Entity) -> Vec<EndedAlert> {
+    read_list(entity, ENDED, MAX_ENDED)
+}
+
+fn read_list<T: DeserializeOwned>(entity: &Entity, prefix: &str, most: usize) -> Vec<T> {
+    let texts = (0..most).map_while(|index| entity.str(&format!("{prefix}{index}")));
+    texts.flat_map(|text| serde_json::from_slice::<Vec<T>>(text.as_bytes()).unwrap_or_default()).collect()
 }
 
 #[cfg(test)]
@@ -81,7 +122,6 @@ mod tests {
                     lane: format!("{index:016x}"),
                     age: (1_795_471_200, 1_795_471_200_123 + index),
                     record: Some(RecordKey::of_message(&format!("id-{index}"), true, DateTime::UNIX_EPOCH)),
-                    ended: (index % 2 == 0).then(|| "delivered".into()),
                 })
                 .collect();
             let mut entity = Entity::new(Key::new("q", "run"));
@@ -94,6 +134,12 @@ mod tests {
                 .max();
             assert!(longest.unwrap_or_default() < 32_768, "{longest:?}");
             assert_eq!(read(&entity), in_hand);
+            let ended =
+                in_hand.into_iter().filter_map(|one| Some(EndedAlert::new(one.record?, Status::Expired)));
+            let ended: Vec<EndedAlert> = ended.collect();
+            write_ended(&mut entity, &ended);
+            assert_eq!(read_ended(&entity), ended);
+            assert!(ended.iter().all(|one| one.status() == Some(Status::Expired)));
         }
     }
 

@@ -23,7 +23,7 @@ use storage_table::{Conditional, ETag, Entity, Found, Inserted, Key, TableClient
 
 pub use dead::{DeadLetter, DeadLetterId, DeadLetters, DeadPage, digest_of};
 pub use figures::{DELAY_BOUNDS_MILLISECONDS, Delays, Figures, LastRun, PausedConversation};
-pub use in_hand::InHand;
+pub use in_hand::{EndedAlert, InHand};
 pub use lines::StoredLine;
 pub use overview::Overview;
 pub use withdrawals::{RECENTLY, Withdrawal, Withdrawals};
@@ -81,10 +81,19 @@ pub struct FreeLock {
     fence: i64,
     /// The messages that the last run had in hand and did not make visible again.
     pub left: Vec<InHand>,
+    /// The alerts that the last run had finished, and whose final status the ledger may not have recorded.
+    pub ended: Vec<EndedAlert>,
     /// The text that the last run stored with [`RunLock::set_hosts`].
     pub hosts: String,
+    /// The counts of all runs so far, as the last run stored them.
+    figures: String,
+}
+
+impl FreeLock {
     /// The counts of all runs so far.
-    pub figures: Figures,
+    pub fn figures(&self, now: DateTime<Utc>) -> Figures {
+        Figures::read(Some(&self.figures), now)
+    }
 }
 
 /// The run lock, held by this run.
@@ -95,6 +104,7 @@ pub struct RunLock {
     etag: ETag,
     /// When the last confirmed write began, on the monotonic clock.
     confirmed_at: Duration,
+    ended: Vec<EndedAlert>,
     hosts: String,
     figures: String,
 }
@@ -138,6 +148,12 @@ impl RunLock {
         self.hosts = hosts;
     }
 
+    /// Sets the alerts that this run has finished, and whose final status the ledger has not recorded. Every
+    /// later write stores them.
+    pub fn set_ended(&mut self, ended: &[EndedAlert]) {
+        self.ended = ended.to_vec();
+    }
+
     /// Sets what the runs have counted, which every later write stores.
     pub fn set_figures(&mut self, figures: &Figures) {
         self.figures = figures.stored();
@@ -172,7 +188,7 @@ impl RunLock {
         pause: Option<(PauseReason, DateTime<Utc>)>,
     ) -> LockWrite {
         let mut entity = Entity::new(Key::new("", ""));
-        fill(&mut entity, (run, self.fence), in_hand, &self.hosts, &self.figures);
+        fill(&mut entity, (run, self.fence), in_hand, &self.ended, &self.hosts, &self.figures);
         if let Some((reason, until)) = pause {
             entity.properties.insert("why".into(), reason.as_str().into());
             entity.int64("pausedUntil", until.timestamp_millis());
@@ -181,11 +197,19 @@ impl RunLock {
     }
 }
 
-fn fill(entity: &mut Entity, (run, fence): (&str, i64), in_hand: &[InHand], hosts: &str, figures: &str) {
+fn fill(
+    entity: &mut Entity,
+    (run, fence): (&str, i64),
+    in_hand: &[InHand],
+    ended: &[EndedAlert],
+    hosts: &str,
+    figures: &str,
+) {
     entity.properties.insert("version".into(), VERSION.into());
     entity.properties.insert("run".into(), run.into());
     entity.int64("fence", fence);
     in_hand::write(entity, in_hand);
+    in_hand::write_ended(entity, ended);
     for (name, text) in [("hosts", hosts), ("figures", figures)] {
         if !text.is_empty() {
             entity.properties.insert(name.into(), text.into());
@@ -231,8 +255,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
     /// Reads the state of the run lock, with one call.
     pub async fn read_lock(&self) -> Result<LockState, TableError> {
         let Some(found) = self.table.get(&self.key()).await? else {
-            let figures = Figures::read(None, self.host.now());
-            return Ok(LockState::Free(Box::new(FreeLock { figures, ..FreeLock::default() })));
+            return Ok(LockState::Free(Box::default()));
         };
         let entity = &found.entity;
         let fence = entity.int("fence").unwrap_or_default();
@@ -243,9 +266,9 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
             return Ok(LockState::Paused(reason));
         }
         let hosts = entity.str("hosts").unwrap_or_default().to_owned();
-        let figures = Figures::read(entity.str("figures"), self.host.now());
-        let left = in_hand::read(entity);
-        let free = FreeLock { left, hosts, figures, etag: Some(found.etag), fence };
+        let figures = entity.str("figures").unwrap_or_default().to_owned();
+        let (left, ended) = (in_hand::read(entity), in_hand::read_ended(entity));
+        let free = FreeLock { left, ended, hosts, figures, etag: Some(found.etag), fence };
         Ok(LockState::Free(Box::new(free)))
     }
 
@@ -255,8 +278,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
         let begun_at = self.host.monotonic();
         let fence = free.fence.saturating_add(1);
         let mut entity = Entity::new(self.key());
-        let figures = free.figures.stored();
-        fill(&mut entity, (run, fence), &free.left, &free.hosts, &figures);
+        fill(&mut entity, (run, fence), &free.left, &free.ended, &free.hosts, &free.figures);
         let etag = match &free.etag {
             None => match self.table.insert(&entity).await? {
                 Inserted::New(etag) => etag,
@@ -267,8 +289,8 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
                 Conditional::Changed | Conditional::Gone => return Ok(None),
             },
         };
-        let hosts = free.hosts.clone();
-        Ok(Some(RunLock { run: run.to_owned(), fence, etag, confirmed_at: begun_at, hosts, figures }))
+        let (ended, hosts, figures) = (free.ended.clone(), free.hosts.clone(), free.figures.clone());
+        Ok(Some(RunLock { run: run.to_owned(), fence, etag, confirmed_at: begun_at, ended, hosts, figures }))
     }
 
     /// Writes the record of the run that holds the lock; `None` if another run has taken the lock.

@@ -22,14 +22,7 @@ impl World {
 }
 
 fn in_hand(message: &str) -> InHand {
-    InHand {
-        message: message.into(),
-        receipt: "r".into(),
-        lane: "l".into(),
-        age: (1, 2),
-        record: None,
-        ended: None,
-    }
+    InHand { message: message.into(), receipt: "r".into(), lane: "l".into(), age: (1, 2), record: None }
 }
 
 #[test]

@@ -72,10 +72,11 @@ pub(super) async fn delete<H: Host>(
 }
 
 /// The final status of an alert if the queue is empty, so that no run can drop the alert any more. First a
-/// run gets time to record its result. Without such a record, there are two cases. The queue has not taken an
-/// alert whose Put it did not confirm. Another alert that was cancelled a minute ago had left the queue
-/// before: a run has delivered it, but could not record the delivery, because the run was killed or the
-/// tables failed.
+/// run gets time to record its result. Without such a record, there are two cases:
+///
+/// - The queue never confirmed the Put of the alert. Then the alert is not on the queue.
+/// - The alert was cancelled more than a minute ago. Then a run took it off the queue before that and
+///   delivered it, but could not record the delivery, because the run was killed or the tables failed.
 async fn ended_meanwhile<H: Host>(
     host: &H,
     ledger: &Ledger<'_, H>,

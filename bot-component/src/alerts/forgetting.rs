@@ -24,7 +24,8 @@ use crate::settings::{BotSettings, CallerSettings};
 const WITHIN: Duration = Duration::from_secs(20);
 /// The search begins no Get after this time.
 const SEARCH_WITHIN: Duration = Duration::from_secs(15);
-/// The most pages of a thousand rows that are read to find the rows of messages that name none.
+/// Messages of an older poller do not name their row. To find these rows, the search reads at most this many
+/// pages of a thousand rows.
 const MAX_DIGEST_PAGES: u32 = 4;
 
 /// The result of the search in the poison queue.
@@ -43,7 +44,7 @@ struct Search {
 }
 
 /// Deletes the conversation as `deleteUserData` does, and deletes its messages in the poison queue. The bot
-/// searches also for an unknown conversation, because the poison queue may hold messages to it.
+/// searches the poison queue even if it does not know the conversation, because messages to it may be there.
 pub(super) async fn delete<H: Host>(
     host: &H,
     conversation: &str,
@@ -99,13 +100,13 @@ async fn search_poison<H: Host>(
         }
     }
     search.is_complete = walk.is_at_end();
-    // The next search must find the other messages, and not an empty queue.
+    // Makes the other messages visible again. Otherwise the next search would find an empty queue.
     walk.end().await;
     Ok(search)
 }
 
-/// Deletes the rows of the removed messages from the list of dead letters. A row that stays names only the
-/// conversation's key, and an operator can drop it.
+/// Deletes the rows of the removed messages from the list of dead letters. If a row
+/// cannot be deleted, it shows only the conversation's key, and an operator can drop it.
 async fn remove_rows<H: Host>(host: &H, settings: &BotSettings, search: &Search, deadline: Deadline) {
     let dead = dead_letters(host, settings, deadline);
     let removed = async {

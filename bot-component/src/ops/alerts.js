@@ -44,7 +44,7 @@ $("alerts-find").addEventListener("submit", async (event) => {
 
 // The test alert: sends it, and follows it until it has ended.
 const targets = paged({
-  list: $("test-target"), more: $("test-more"), said: $("test-said"), one: "entry", many: "conversations",
+  list: $("test-target"), more: $("test-more"), said: $("test-said"), one: "conversation", many: "conversations", keep: 1,
   async read(after) {
     const { answer } = await call("GET", query("api/targets", { after, limit: 100 }));
     return { items: answer.targets ?? [], next: answer.next };
@@ -67,7 +67,7 @@ async function follow(id, said) {
     if (Date.now() - begun < 1000) await pause(1000);
   }
   const seconds = (Date.parse(alert.changedAt) - Date.parse(alert.acceptedAt)) / 1000;
-  if (alert.status === "delivered") return say(said, `The Connector accepted the alert${seconds >= 0 ? `, ${seconds.toFixed(1)} s after the bot` : ""}. Look into your conversation.`);
+  if (alert.status === "delivered") return say(said, `The Connector accepted the alert${seconds >= 0 ? `, ${seconds.toFixed(1)} s after the bot had accepted it` : ""}. Look into your conversation.`);
   const reason = alert.reason ? ` Reason: ${plain(alert.reason)}.` : "";
   if (waits.includes(alert.status)) return say(said, `The alert is still ${plain(alert.status, 60)}.${reason} Refresh, and read the problems under Status.`, true);
   say(said, `The alert was not delivered. Its status is ${plain(alert.status, 60)}.${reason}`, true);

@@ -17,7 +17,7 @@ function refusal(response, answer) {
   const where = `(${status}${id ? `, request ${plain(id, 64)} in the log` : ""})`;
   if (status === 401) return "The bot does not accept this key: the key is unknown, or it has ended. Type another key.";
   if (typeof message === "string" && message) return `${plain(message, 600)} ${where}`;
-  return `The answer is not one of the bot, so perhaps a proxy answered. Check the address of this page and the proxy ${where}.`;
+  return `This answer did not come from the bot. Perhaps a proxy sent it. Check the address of this page and the proxy ${where}.`;
 }
 
 async function call(method, path, body) {
@@ -79,13 +79,13 @@ function ask(title, text, action, isDanger) {
   });
 }
 
-// A list that grows page by page. `read(after)` returns `{ items, next }`.
-function paged({ list, more, said, one, many, read, row }) {
+// A list that grows page by page. `read(after)` returns `{ items, next }`. The first `keep` children always stay.
+function paged({ list, more, said, one, many, read, row, keep = 0 }) {
   let next, turn = 0;
   async function load(isFirst) {
     const mine = ++turn;
     if (isFirst) {
-      list.replaceChildren();
+      while (list.childElementCount > keep) list.lastElementChild.remove();
       next = undefined;
     }
     more.hidden = true;
@@ -105,9 +105,9 @@ function paged({ list, more, said, one, many, read, row }) {
       return fail(said, error);
     }
     more.hidden = !next;
-    const shown = list.childElementCount;
+    const shown = list.childElementCount - keep;
     const rest = next ? " There are more." : shown ? " These are all." : "";
-    say(said, shown ? `${count(shown, one, many)} shown.${rest}` : next ? `None found yet. “${more.textContent}” goes on.` : `There are no ${many} to show.`);
+    say(said, shown ? `${count(shown, one, many)} shown.${rest}` : next ? `None found yet. Press “${more.textContent}” to search on.` : `There are no ${many} to show.`);
     if (!isFirst) (list.children[before] ?? more).focus();
   }
   more.addEventListener("click", () => load(false));

@@ -56,7 +56,7 @@ function loadDead() {
 // Tells what is not in the list: only the messages that the poller moved here have an entry in the list.
 function explain() {
   const hasAll = !outcome() && !$("dead-text").checked && $("dead-more").hidden;
-  if ($("dead-text").checked) $("dead-meaning").textContent = "The list shows the texts of the 32 oldest messages, and also messages of other programs among them.";
+  if ($("dead-text").checked) $("dead-meaning").textContent = "The list shows the texts of the 32 oldest messages only. If other programs put some of these there, it shows them, too.";
   else if (hasAll && held > deadList.childElementCount) $("dead-meaning").textContent = `The poison queue holds about ${count(held, "message")}. Show texts to see also the messages that other programs put there.`;
 }
 
@@ -139,7 +139,7 @@ async function repeat(mine, step) {
     if (!(await step())) return;
     mine.show();
     idle = mine.done + mine.refused.size > before ? 0 : idle + 1;
-    if (idle > 60) throw new Problem("The search of the queue makes no progress. Another search may hide its messages; wait a minute, then try again.");
+    if (idle > 60) throw new Problem("The search of the queue makes no progress. Perhaps another replay or drop works on these messages; wait a minute, then try again.");
     if (idle > 1) await pause(Math.min(250 * idle, 2000));
   }
 }
@@ -164,12 +164,11 @@ async function replayRows(rows) {
   if (!(await ask(`Replay ${count(able.length, "dead letter")}?`, text, "Replay"))) return;
   await run("Replaying", able.length, "replayed", async (mine) => {
     for (let at = 0; at < able.length && !mine.stopped; at += 100) {
-      let ids = able.slice(at, at + 100).map(({ letter }) => letter.id), after;
+      let ids = able.slice(at, at + 100).map(({ letter }) => letter.id);
       await repeat(mine, async () => {
-        const { answer } = await call("POST", "api/dead/replay", { ids, after });
+        const { answer } = await call("POST", "api/dead/replay", { ids });
         const ended = take(mine, answer);
         ids = ids.filter((id) => !ended.includes(id));
-        after = answer.after;
         return answer.more && ids.length > 0;
       });
     }
@@ -207,11 +206,9 @@ async function replayEvery() {
   if (!(await ask(`Replay ${every()}?`, `${OUTCOMES[outcome()] ?? ""} The bot sends every one of them again, also those that the list does not show yet. You can stop in between.`.trim(), "Replay all"))) return;
   const selection = outcome() ? { outcome: outcome() } : { all: true };
   await run(`Replaying ${every()}`, about(), "replayed", async (mine) => {
-    let after;
     await repeat(mine, async () => {
-      const { answer } = await call("POST", "api/dead/replay", { ...selection, after });
+      const { answer } = await call("POST", "api/dead/replay", selection);
       take(mine, answer);
-      after = answer.after;
       return answer.more;
     });
   });

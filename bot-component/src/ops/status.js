@@ -37,7 +37,7 @@ function factsOf(status) {
     moment("Last good run", status.lastSuccessAt),
   ];
   if (paused) facts.push(tile("Poller is paused until", time(paused.until), make("span", { className: "error" }, outside(paused.reason))));
-  if (typeof skew === "number") facts.push(tile("Clock", Math.abs(skew) < 2 ? "right" : `${duration(Math.abs(skew))} ${skew > 0 ? "ahead" : "behind"}`, "against the storage"));
+  if (typeof skew === "number") facts.push(tile("Clock", Math.abs(skew) < 2 ? "correct" : `${duration(Math.abs(skew))} ${skew > 0 ? "ahead" : "behind"}`, "compared with the storage account"));
   if (status.token?.until) facts.push(tile("Token of the bot", `good for ${duration((Date.parse(status.token.until) - Date.parse(status.now)) / 1000)}`, time(status.token.until)));
   if (versions) facts.push(tile("Version", outside(versions.bot ?? "unknown", 40), ...(versions.commit ? [outside(versions.commit, 40)] : [])));
   if (hostsOut?.length) facts.push(tile("Hosts that are out", count(hostsOut.length, "host"), ...hostsOut.map((host) => outside(host))));

@@ -87,7 +87,7 @@ const OUTCOMES = {
   outOfTime: "The queue would have deleted the message before the next try. Replay it.",
   unreadable: "The message is no alert that this bot can read. Another program may have written it. A replay does not help.",
   sealBroken: "The message was changed after the bot sealed it, or another key sealed it. Do not trust it: find out who writes to the queue, then drop it.",
-  unsealed: "The message has no seal, so another program wrote it. The variable `unsealed` decides whether the poller sends such messages.",
+  unsealed: "The message has no seal, so another program wrote it. The bot does not replay it. Find the program, then drop the message.",
   untrustedHost: "The alert's Connector is not on the list of trusted hosts. If you trust the host, add it to `servicehosts`, then replay.",
   tenantNotAllowed: "The conversation is in a tenant that the bot does not serve. If the bot should serve it, add it to `tenants`, then replay.",
 };

@@ -92,7 +92,7 @@ pub fn walk(
             Event::Eof if path.is_empty() => return Ok(()),
             Event::Eof => return Err(malformed()),
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
-            // No answer of the services has one, and a document type can define dangerous entities.
+            // A document type can define dangerous entities, and no answer of the services has a document type.
             Event::DocType(_) => return Err(malformed()),
         }
     }

@@ -181,7 +181,7 @@ impl<H: Host> Examined<'_, H> {
     }
 }
 
-/// How a service is named in lines.
+/// The words for a service in the report.
 struct Words {
     one: &'static str,
     many: &'static str,

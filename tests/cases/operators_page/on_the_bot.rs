@@ -81,11 +81,21 @@ pub(super) fn operator_finds_replays_and_drops_with_the_page_alone(world: &World
         stage.connector.received().iter().map(|received| received.text().to_owned()).collect();
     alerted.sort();
     assert_eq!(alerted, ["Alert: cake", "Alert: pie", "Alert: tea"]);
+    // The figures come out even: five messages, three of them twice.
+    let totals = alerts::call(&stage, "GET", "/api/status", &Value::Null).json()["totals"].clone();
+    let dead = totals["dead"].as_object().unwrap().values().filter_map(Value::as_u64).sum::<u64>();
+    assert_eq!(
+        (totals["accepted"].as_u64(), totals["delivered"].as_u64(), dead),
+        (Some(8), Some(3), 5),
+        "{totals}"
+    );
 
     // The test alert is delivered while the page waits for it.
     let choose = format!("document.getElementById('test-target').value = '{here}'");
     let walk = unlocked(Walk::open(&stage.url("/ops"), 320)).expect("alerts shown.");
-    let walk = walk.evaluate("chosen", &choose).click("button", "Send test alert");
+    let chosen = "String(document.getElementById('test-target').value)";
+    let walk =
+        walk.evaluate("chosen before", chosen).evaluate("chosen", &choose).click("button", "Send test alert");
     let walk = walk.expect("The alert is queued. The page waits for the outcome");
     std::thread::scope(|scope| {
         let seen = scope.spawn(|| take(&walk.expect("The Connector accepted the alert"), "bot-test"));
@@ -93,6 +103,7 @@ pub(super) fn operator_finds_replays_and_drops_with_the_page_alone(world: &World
             (stage.queue.count() > 0).then_some(())
         });
         assert_eq!(stage.poll()["delivered"], 1);
-        seen.join().unwrap();
+        let seen = seen.join().unwrap();
+        assert_eq!(seen["chosen before"], "", "the page must choose no conversation by itself");
     });
 }

@@ -1,7 +1,7 @@
 //! Counts for the figures of the queue, which the record of the run lock stores.
 //!
-//! A message is counted at the moment at which the list of messages in hand shows it as finished. One write
-//! stores both. So if the run is killed, the next run knows which messages are counted.
+//! A message is counted at the moment at which it leaves the list of messages in hand. One write stores the
+//! counts and the list. So if the run is killed, the next run knows which messages are counted.
 
 use chrono::{DateTime, Utc};
 use envelope::Envelope;
@@ -27,7 +27,7 @@ pub(super) struct Counting {
 }
 
 impl Counting {
-    /// Goes on counting from the figures of the last run. `run` is the run's id, and `entry_point` its word.
+    /// Goes on counting from the figures of the last run. `run` is the run's id.
     pub(super) fn new(figures: Figures, run: &str, entry_point: &str, now: DateTime<Utc>) -> Self {
         let last_run = LastRun {
             id: run.to_owned(),
@@ -51,7 +51,7 @@ impl Counting {
         } else if self.figures.remove_missing(message.id.as_str())
             && let Some(count) = self.figures.ended.get_mut(UNRECORDED)
         {
-            // The killed run had hidden the message.
+            // The killed run had only hidden the message, so the message has not ended.
             *count = count.saturating_sub(1);
         }
     }
@@ -129,7 +129,7 @@ fn delivered(figures: &Figures) -> u64 {
     figures.ended.get(Status::Delivered.as_str()).copied().unwrap_or_default()
 }
 
-/// When the alert was accepted, or due.
+/// When the alert was due, or was accepted if that is later.
 fn due_at(envelope: &Envelope) -> DateTime<Utc> {
     envelope.not_before.map_or(envelope.enqueued_at, |due| due.max(envelope.enqueued_at))
 }

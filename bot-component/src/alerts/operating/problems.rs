@@ -5,10 +5,11 @@ use state::runs::{Overview, PauseReason};
 
 use super::snapshot::{Snapshot, time};
 
-/// A poller that works gives a sign of life at least this often, because a scheduler starts a run once a
-/// minute, and the bot after each alert.
+/// A poller that works gives a sign of life at least this often. A scheduler starts a run at least every five
+/// minutes, and the bot starts one after each alert.
 const SIGN_OF_LIFE_EVERY: TimeDelta = TimeDelta::minutes(5);
-/// Azure refuses a signed request if the clocks differ by 15 minutes.
+/// The operator hears of a wrong clock before it does harm: at a difference of 15 minutes, Azure refuses
+/// every signed request.
 const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
 
 /// Returns one sentence for each problem, the most urgent one first, in the form
@@ -30,7 +31,7 @@ pub(super) fn problems(snapshot: &Snapshot) -> Vec<String> {
     }
     if let Ok(messages @ 1..) = snapshot.dead_messages {
         problems.push(format!(
-            "poison queue: holds {}, which could not be delivered; look at their reasons with GET /api/dead",
+            "poison queue: holds {}, which could not be delivered; look for the reasons with GET /api/dead",
             counted(messages, "message")
         ));
     }
@@ -61,8 +62,8 @@ fn of_runs(snapshot: &Snapshot, overview: &Overview, problems: &mut Vec<String>)
     }
     for host in &overview.figures.hosts_out {
         problems.push(format!(
-            "Connector: {host} did not answer the last run, so its alerts wait; wait, because the poller probes \
-             the host and sends them as soon as it answers"
+            "Connector: {host} did not answer the last run, so its alerts are late; do nothing, because the poller \
+             probes the host and sends them as soon as it answers"
         ));
     }
     let skew = overview.clock_skew;
@@ -77,8 +78,8 @@ fn of_runs(snapshot: &Snapshot, overview: &Overview, problems: &mut Vec<String>)
     let paused = overview.figures.paused.iter().filter(|paused| time(paused.until) > Some(now)).count();
     if paused > 0 {
         problems.push(format!(
-            "conversations: alerts cannot reach {}, because the person has removed or blocked the bot; wait, \
-             because a pause ends when the person writes, and after a day at the latest",
+            "conversations: {} cannot be reached, because the people have removed or blocked the bot; ask them to \
+             write to the bot, or wait a day, because then the poller tries again",
             counted(paused as u64, "conversation")
         ));
     }
@@ -227,7 +228,7 @@ mod tests {
                     runs(s).figures.add_paused("c1", time(at(60)).unwrap(), now);
                     runs(s).figures.add_paused("c2", time(at(0)).unwrap(), now);
                 },
-                &["conversations: alerts cannot reach 1 conversation,"],
+                &["conversations: 1 conversation cannot be reached,"],
             ),
             // The most urgent problem comes first.
             (

@@ -79,7 +79,7 @@ function ask(title, text, action, isDanger) {
   });
 }
 
-// A list that grows page by page. `read(after)` returns `{ items, next }`. The first `keep` children always stay.
+// A list that grows page by page. `read(after)` returns `{ items, next }`. The first `keep` children stay.
 function paged({ list, more, said, one, many, read, row, keep = 0 }) {
   let next, turn = 0;
   async function load(isFirst) {

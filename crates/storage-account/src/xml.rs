@@ -92,7 +92,7 @@ pub fn walk(
             Event::Eof if path.is_empty() => return Ok(()),
             Event::Eof => return Err(malformed()),
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
-            // A document type can define dangerous entities, and no answer of the services has a document type.
+            // A document type can define dangerous entities. The services send none.
             Event::DocType(_) => return Err(malformed()),
         }
     }

@@ -142,8 +142,8 @@ impl Verdict {
         let (states, mut violations) = ledger::states(stage, &ids, expected);
         self.states = states;
         self.violations.append(&mut violations);
-        // Each alert leaves the queue once and is counted once, whichever runs were killed. Copies of a message
-        // have a count of their own.
+        // Each alert leaves the queue once and is counted once, whichever runs were killed. Copies of a
+        // message have a count of their own.
         let deleted = evidence.queue.iter().filter(|note| note.what == What::Deleted);
         let deleted: BTreeSet<&str> = deleted.map(|note| note.envelope.as_str()).collect();
         let (ended, figures) = ledger::ended(stage);

@@ -8,8 +8,8 @@ use super::snapshot::{Snapshot, time};
 /// A poller that works gives a sign of life at least this often. A scheduler starts a run at least every five
 /// minutes, and the bot starts one after each alert.
 const SIGN_OF_LIFE_EVERY: TimeDelta = TimeDelta::minutes(5);
-/// The operator hears of a wrong clock before it does harm: at a difference of 15 minutes, Azure refuses
-/// every signed request.
+/// The operator gets to know of a wrong clock before it does harm: at a difference of 15 minutes, Azure
+/// refuses every signed request.
 const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
 
 /// Returns one sentence for each problem, the most urgent one first, in the form

@@ -115,7 +115,8 @@ impl Record {
     }
 
     /// Whether a killed run had the alert in hand, and no run has met the alert by the time at which its
-    /// message would have become visible. Then the killed run had delivered the alert and deleted the message.
+    /// message would have become visible. Then the killed run had delivered the alert and deleted the
+    /// message.
     pub fn is_missing(&self, now: DateTime<Utc>) -> bool {
         let was_met_since = self.changed_at > self.missed_at;
         !self.status.is_final() && !was_met_since && self.missing_from.is_some_and(|from| from <= now)

@@ -81,7 +81,8 @@ async fn search_poison<H: Host>(
     let mut search = Search::default();
     while let Some(messages) = walk.next().await? {
         for message in messages {
-            let letter = Letter::open(&message.id, message.insertion_time, &message.text, None);
+            let letter =
+                Letter::open(&message.id, message.insertion_time, &message.text, settings.seal_key.as_ref());
             match letter.envelope() {
                 Some(_) if letter.conversation() == key.as_str() => {
                     walk.delete(&message).await?;
@@ -99,7 +100,8 @@ async fn search_poison<H: Host>(
             }
         }
     }
-    search.is_complete = walk.is_at_end();
+    // A replay or another search may have hidden messages.
+    search.is_complete = walk.has_seen_all(search.removed.into()).await?;
     // Makes the other messages visible again. Otherwise the next search would find an empty queue.
     walk.end().await;
     Ok(search)

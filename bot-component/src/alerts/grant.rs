@@ -119,6 +119,11 @@ impl Grant {
         Ok(grant)
     }
 
+    /// Whether the restrictions to a tenant and to tags are the same.
+    pub(super) fn is_bound_like(&self, other: &Self) -> bool {
+        self.tenant == other.tenant && self.tag_prefix == other.tag_prefix
+    }
+
     /// Whether the caller has this scope.
     pub(super) fn allows(&self, scope: Scope) -> bool {
         self.scopes.has(scope)

@@ -136,6 +136,11 @@ fn read_named(text: &str) -> Result<(Vec<NamedKey>, bool), SettingsError> {
             let problem = "the key is in another entry, too; give each entry its own key";
             return Err(wrong(EntryProblem { name: Some(key.name), problem }));
         }
+        // Keys of one name share their alerts, so they must have the same restrictions.
+        if keys.iter().any(|other| other.name == key.name && !other.grant.is_bound_like(&key.grant)) {
+            let problem = "another entry of this name has another tenant= or tag=; give each its own name";
+            return Err(wrong(EntryProblem { name: Some(key.name), problem }));
+        }
         keys.push(key);
         if keys.len() > MAX_ENTRIES {
             return Err(SettingsError::new("alertkeys", format!("expected at most {MAX_ENTRIES} entries")));
@@ -235,6 +240,10 @@ mod tests {
             (
                 format!("ci:send:{hash},other:list:{}", hash.to_uppercase()),
                 "entry 2 (`other`): the key is in another entry",
+            ),
+            (
+                format!("ci:send:{hash},ci:send+tenant=t-1:{}", SHORT.1),
+                "entry 2 (`ci`): another entry of this name has another tenant= or tag=",
             ),
             ("entra:everybody".into(), "entry 1: expected a name"),
         ] {

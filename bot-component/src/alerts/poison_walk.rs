@@ -65,11 +65,11 @@ impl<'a, H: Host> PoisonWalk<'a, H> {
         self.is_at_end
     }
 
-    /// Whether the queue holds no message that the walk has not seen, hidden ones included. Ask before the
-    /// first Delete.
-    pub(super) async fn has_seen_all(&self) -> Result<bool, QueueError> {
+    /// Whether the queue holds no message that the walk has not seen, hidden ones included. `deleted` is how
+    /// many messages the caller has deleted since the walk began.
+    pub(super) async fn has_seen_all(&self, deleted: u64) -> Result<bool, QueueError> {
         match self.queue.approximate_count().await {
-            Ok(count) => Ok(self.is_at_end && count <= self.seen),
+            Ok(count) => Ok(self.is_at_end && count.saturating_add(deleted) <= self.seen),
             Err(QueueError::QueueMissing) => Ok(true),
             Err(error) => Err(error),
         }

@@ -11,7 +11,7 @@ Object.keys(OUTCOMES).forEach(offerOutcome);
 
 function deadRow(letter) {
   if (typeof letter.outcome === "string") offerOutcome(letter.outcome);
-  const name = plain(letter.alert ?? letter.id, 64);
+  const name = plain(letter.alert || letter.id, 64);
   const box = make("input", { type: "checkbox", ariaLabel: `Select ${name}` });
   const http = letter.status ? ` · HTTP ${plain(letter.status, 10)}` : "";
   const tries = letter.attempts ? ` · ${count(letter.attempts, "attempt")}` : "";
@@ -218,10 +218,13 @@ async function replayEvery() {
 async function dropEvery() {
   if (!(await ask(`Drop ${every()}?`, "The bot deletes every one of them for good, also those that the list does not show yet. People never get these alerts. You can stop in between.", "Drop all", true))) return;
   await run(`Dropping ${every()}`, about(), "dropped", async (mine) => {
+    let after;
     while (!mine.stopped) {
-      const { answer } = await call("GET", query("api/dead", { outcome: outcome(), limit: 100 }));
+      const { answer } = await call("GET", query("api/dead", { outcome: outcome(), after, limit: 100 }));
       const letters = answer.dead ?? [];
-      if (!letters.length && !answer.next) return;
+      // A page may be empty and still have a next one.
+      if (!letters.length) after = answer.next;
+      if (!letters.length && !after) return;
       for (const letter of letters) {
         const shown = [...deadList.children].find((row) => row.letter.id === letter.id);
         if (!mine.stopped) await dropRow(mine, shown ?? { letter, remove() {} });

@@ -8,6 +8,8 @@ function forget(sentence = "") {
   if (job) job.stopped = true;
   for (const shown of document.querySelectorAll("#problems, #facts, #totals, #dead-list, #dead-refused, #alerts-list, .said")) shown.replaceChildren();
   $("test-target").length = 1;
+  for (const field of document.querySelectorAll("input, textarea")) field.type === "checkbox" ? (field.checked = false) : (field.value = field.defaultValue);
+  $("dead-meaning").textContent = "";
   $("ask").close();
   $("open").hidden = $("tools").hidden = true;
   $("unlock").hidden = false;

@@ -85,5 +85,6 @@ pub(super) fn ended(stage: &Stage) -> (u64, String) {
     let of = |value: &Value| value.as_u64().unwrap_or_default();
     let ends = ["delivered", "cancelled", "expired", "stopped", "dropped", "unrecorded"];
     let dead: u64 = totals["dead"].as_object().map_or(0, |dead| dead.values().map(of).sum());
-    (ends.iter().map(|end| of(&totals[*end])).sum::<u64>() + dead, totals.to_string())
+    let ended = ends.iter().map(|end| of(&totals[*end])).sum::<u64>() - of(&totals["foundAgain"]);
+    (ended + dead, totals.to_string())
 }

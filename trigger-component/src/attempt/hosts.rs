@@ -156,6 +156,14 @@ impl Hosts {
         if failing.is_empty() { String::new() } else { serde_json::to_string(&failing).unwrap_or_default() }
     }
 
+    /// Removes the results that are too old to count.
+    pub(crate) fn remove_old(&self, clock: &impl Clock) {
+        let now = clock.now().timestamp_millis();
+        let mut hosts = self.0.borrow_mut();
+        hosts.values_mut().for_each(|results| results.remove_old(now));
+        hosts.retain(|_, results| !results.last.is_empty());
+    }
+
     /// Returns the names of the hosts that are out.
     pub(crate) fn out(&self) -> Vec<String> {
         let hosts = self.0.borrow();

@@ -131,8 +131,14 @@ impl<H: Host> Queues<'_, H> {
             self.warn_once("dead.not-listed", &error);
         }
         let options = PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() };
-        if let Err(error) = self.poison.put_creating_queue_if_missing(text, options).await {
+        let put = self.poison.put_marking_copies(text, options, || None).await;
+        if let Err(error) = put.result {
             log(Level::Error, "poison.put.failed", error.to_string());
+            // If the queue certainly did not take the message, it is no dead letter. If this call fails, a
+            // drop of the row removes it.
+            if !put.is_doubtful {
+                _ = self.dead.remove(&letter.id).await;
+            }
             return Poisoned::No;
         }
         let dead = Transition {

@@ -327,7 +327,8 @@ async fn drain<H: Host>(
     let result = loop {
         let (lock, free) = taken;
         let figures = free.figures(host.now());
-        let counting = Counting::new(figures, &run, log.entry_point.as_str(), host.now());
+        let pauses = matches!(context.attempts.delivery_path, DeliveryPath::Connector(_));
+        let counting = Counting::new(figures, &run, log.entry_point.as_str(), pauses, host.now());
         let exclusive = ExclusiveRun::new(lock, free.left, free.ended);
         let ended = Run::new(&context, exclusive, &mut hint, &mut log.report, budget, is_kicked, counting)
             .drive()

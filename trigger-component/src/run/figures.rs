@@ -23,20 +23,26 @@ const UNRECORDED: &str = "unrecorded";
 #[derive(Debug)]
 pub(super) struct Counting {
     figures: Figures,
-    delivered_before: u64,
+    /// Whether the poller pauses conversations. Over Direct Line it does not.
+    pauses: bool,
 }
 
 impl Counting {
     /// Goes on counting from the figures of the last run. `run` is the run's id.
-    pub(super) fn new(figures: Figures, run: &str, entry_point: &str, now: DateTime<Utc>) -> Self {
+    pub(super) fn new(
+        figures: Figures,
+        run: &str,
+        entry_point: &str,
+        pauses: bool,
+        now: DateTime<Utc>,
+    ) -> Self {
         let last_run = LastRun {
             id: run.to_owned(),
             entry_point: entry_point.to_owned(),
             began_at: now.timestamp_millis(),
             ..LastRun::default()
         };
-        let delivered_before = delivered(&figures);
-        Self { figures: Figures { last_run, ..figures }, delivered_before }
+        Self { figures: Figures { last_run, ..figures }, pauses }
     }
 
     /// The figures, to be stored.
@@ -44,16 +50,17 @@ impl Counting {
         &self.figures
     }
 
-    /// Counts a message that was dequeued.
-    pub(super) fn received(&mut self, message: &QueueMessage) {
+    /// Counts a message that was dequeued. Returns whether an earlier run had missed the message.
+    pub(super) fn received(&mut self, message: &QueueMessage) -> bool {
         if message.dequeue_count <= 1 {
             self.figures.accepted += 1;
-        } else if self.figures.remove_missing(message.id.as_str())
-            && let Some(count) = self.figures.ended.get_mut(UNRECORDED)
-        {
-            // The killed run had only hidden the message, so the message has not ended.
-            *count = count.saturating_sub(1);
+        } else if self.figures.remove_missing(message.id.as_str()) {
+            // The killed run had only hidden the message, so the message has not ended. Counters of
+            // Prometheus must not go down, so this has a counter of its own.
+            self.figures.found_again += 1;
+            return true;
         }
+        false
     }
 
     /// Counts the result of an attempt.
@@ -62,9 +69,11 @@ impl Counting {
             self.figures.delivered_at = now.timestamp_millis();
             self.figures.delays.add((now - due_at(&leased.envelope)).to_std().unwrap_or_default());
         }
-        if count == Count::Poisoned(PoisonReason::DestinationGone) {
-            let conversation = ConversationKey::of(&leased.envelope.address);
-            self.figures.add_paused(conversation.as_str(), now + PAUSE, now);
+        let conversation = || ConversationKey::of(&leased.envelope.address);
+        if count == Count::Poisoned(PoisonReason::DestinationGone) && self.pauses {
+            self.figures.add_paused(conversation().as_str(), now + PAUSE, now);
+        } else if count == Count::Delivered && !self.figures.paused.is_empty() {
+            self.figures.remove_paused(conversation().as_str());
         }
         self.counted(count);
     }
@@ -118,15 +127,14 @@ impl Counting {
         now: DateTime<Utc>,
     ) {
         self.figures.hosts_out = hosts_out;
-        let delivered = delivered(&self.figures).saturating_sub(self.delivered_before);
+        let delivered = report.count(Count::Delivered).into();
+        if failure.is_empty() {
+            self.figures.succeeded_at = now.timestamp_millis();
+        }
         let last_run = &mut self.figures.last_run;
         (last_run.ended_at, last_run.failure) = (now.timestamp_millis(), failure);
         (last_run.received, last_run.delivered) = (report.received.into(), delivered);
     }
-}
-
-fn delivered(figures: &Figures) -> u64 {
-    figures.ended.get(Status::Delivered.as_str()).copied().unwrap_or_default()
 }
 
 /// When the alert was due, or was accepted if that is later.

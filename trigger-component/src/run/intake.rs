@@ -8,7 +8,7 @@ use envelope::{Arrival, Delivery, Envelope, EnvelopeId};
 use futures_util::future::join3;
 use platform::{Host, Level};
 use serde_json::json;
-use state::ledger::RecordKey;
+use state::ledger::{RecordKey, Status, Transition};
 use state::runs::StoredLine;
 use storage_queue::{QueueError, QueueMessage};
 
@@ -78,7 +78,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
         let before = self.opened.len();
         for message in messages {
             self.report.received += 1;
-            self.counting.received(&message);
+            let was_missed = self.counting.received(&message);
             self.report.saw((wall - message.insertion_time).to_std().unwrap_or_default());
             let arrival =
                 Arrival { id: EnvelopeId::of_queue_message(message.id.as_str()), at: message.insertion_time };
@@ -88,7 +88,16 @@ impl<'a, H: Host> Run<'a, '_, H> {
                     if envelope.take_failure().is_some() {
                         envelope.delivery = Delivery::default();
                     }
-                    self.opened.push(Leased::new(message, envelope, seal, seal_key.is_some(), leased_at));
+                    let leased = Leased::new(message, envelope, seal, seal_key.is_some(), leased_at);
+                    if was_missed {
+                        // The ledger says that the message is missing, and the run may only hide the message.
+                        let reason = Some("a run has met the message again".into());
+                        let until = leased.envelope.not_before;
+                        let record = leased.record.clone();
+                        let met = Transition { reason, until, ..Transition::to(record, Status::Waiting) };
+                        self.ledger_writes.add(Some(met), context.host.monotonic());
+                    }
+                    self.opened.push(leased);
                 }
                 Err(reason) => self.poison_unreadable(message, reason.to_string()),
             }

@@ -26,14 +26,14 @@ use futures_util::stream::FuturesUnordered;
 use platform::{Deadline, Host, Level};
 use serde_json::json;
 use state::ledger::Status;
-use state::runs::{InHand, PauseReason};
+use state::runs::{EndedAlert, InHand, PauseReason};
 
 pub use begin::{Beginning, Begun, EntryPoint, RunError, begin, run, run_within};
 use context::RunContext;
 pub use report::Report;
 
 use crate::attempt::{Outcome, Stop, Withdrawn, stops_the_run};
-use crate::runs::{ExclusiveRun, Hint, record_ended, recover};
+use crate::runs::{ExclusiveRun, Hint, recover};
 use crate::schedule::{Front, LaneKey, Lanes, Leased, Line, PutBack};
 use apply::Applied;
 use events::{Event, Job, Readiness};
@@ -185,10 +185,14 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             }
         }
         self.knows_all_lines = is_all;
-        let ended = self.exclusive.ended().to_vec();
-        if !ended.is_empty() {
-            let recorded = record_ended(context.queues, &ended).await;
-            self.exclusive.recorded(&recorded);
+        // A job writes the statuses that the last run could not write, because the ledger may not answer for
+        // a long time.
+        let now = context.host.monotonic();
+        for end in self.exclusive.ended().iter().filter_map(EndedAlert::transition) {
+            if matches!(end.status, Status::Delivered | Status::Dropped) {
+                self.delivered.insert(end.key.clone());
+            }
+            self.ledger_writes.add(Some(end), now);
         }
         let left: Vec<InHand> = self.exclusive.in_hand().to_vec();
         if !left.is_empty() {
@@ -335,10 +339,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                 }
                 self.report.add(count);
                 self.counting.worked(&leased, count, self.context.host.now());
-                // The ledger knows an alert in the poison queue already.
-                let status = transition.as_ref().map(|transition| transition.status);
-                match status.filter(|status| status.is_final() && *status != Status::Dead) {
-                    Some(status) => self.exclusive.finish(leased.id(), leased.record.clone(), status),
+                match transition.as_ref().filter(|transition| transition.status.is_final()) {
+                    Some(end) => self.exclusive.finish(leased.id(), end),
                     None => self.exclusive.remove(leased.id()),
                 }
                 self.ledger_writes.add(transition, now);
@@ -408,6 +410,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         let stop_reason = self.stopped.as_ref().map(|(.., reason)| reason.clone());
         let failure = self.failure.as_ref().map(ToString::to_string).or(stop_reason).unwrap_or_default();
         let hosts = &context.attempts.hosts;
+        hosts.remove_old(context.host);
         self.counting.end(self.report, hosts.out(), failure, context.host.now());
         self.exclusive.set_results(hosts.stored(), self.counting.figures());
         let Some((lock, left)) = self.exclusive.into_lock() else {

@@ -140,6 +140,11 @@ impl Report {
         }
     }
 
+    /// Returns how many messages had this result.
+    pub(crate) fn count(&self, count: Count) -> u32 {
+        self.counts.get(count.field()).copied().unwrap_or_default()
+    }
+
     pub(crate) fn skip(&mut self, reason: SkipReason) {
         self.skipped = Some(reason);
     }

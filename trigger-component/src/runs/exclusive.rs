@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use platform::Clock;
-use state::ledger::{RecordKey, Status};
+use state::ledger::{RecordKey, Transition};
 use state::runs::{EndedAlert, Figures, InHand, LockWrite, RunLock, Written};
 
 /// The pause after a failed write, before the record is written again.
@@ -55,12 +55,12 @@ impl ExclusiveRun {
 
     /// Removes a finished message. Its alert stays in the record until the ledger has recorded the final
     /// status. If the run is killed before that, the next run records the status.
-    pub(crate) fn finish(&mut self, message: &str, record: RecordKey, status: Status) {
+    pub(crate) fn finish(&mut self, message: &str, end: &Transition) {
         self.remove(message);
         if self.ended.len() >= MAX_ENDED {
             self.ended.remove(0);
         }
-        self.ended.push(EndedAlert::new(record, status));
+        self.ended.push(EndedAlert::of(end));
     }
 
     /// Removes finished alerts whose final status is in the ledger.

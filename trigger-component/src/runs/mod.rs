@@ -11,4 +11,4 @@ pub(crate) use exclusive::ExclusiveRun;
 pub(crate) use hint::Hint;
 pub(crate) use idle::record_idle;
 pub(crate) use lines::write_line;
-pub(crate) use recovery::{record_ended, recover};
+pub(crate) use recovery::recover;

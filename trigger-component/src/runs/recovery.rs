@@ -11,9 +11,10 @@ use chrono::TimeDelta;
 use futures_util::StreamExt;
 use futures_util::stream;
 use platform::Host;
-use state::ledger::{Missed, RecordKey, Transition};
-use state::runs::{EndedAlert, InHand, Runs};
+use state::ledger::Missed;
+use state::runs::{InHand, Runs};
 use storage_queue::{Hidden, QueueError};
+use storage_table::TableError;
 
 use super::write_line;
 use crate::queue::Queues;
@@ -65,7 +66,7 @@ pub(crate) async fn recover<H: Host>(
             if queues.host.monotonic() >= until {
                 return (key, line, Recovered::default());
             }
-            put_back(queues, runs, key, line, messages).await
+            put_back(queues, runs, key, line, messages, until).await
         })
         .buffer_unordered(CONVERSATIONS_AT_ONCE)
         .collect()
@@ -79,32 +80,17 @@ pub(crate) async fn recover<H: Host>(
     all
 }
 
-/// Records the final statuses of the alerts that the last run had finished, and returns the records that need
-/// no further write. If the ledger cannot be written, the next run tries again.
-pub(crate) async fn record_ended<H: Host>(queues: &Queues<'_, H>, ended: &[EndedAlert]) -> Vec<RecordKey> {
-    let transitions =
-        ended.iter().filter_map(|one| Some(Transition::to(one.record.clone(), one.status()?))).collect();
-    let mut recorded: Vec<RecordKey> = ended.iter().map(|one| one.record.clone()).collect();
-    if let Err((left, error)) = queues.ledger.record_all(transitions).await {
-        queues.warn_once("ledger.trouble", &error);
-        recorded.retain(|record| left.iter().all(|transition| transition.key != *record));
-    }
-    recorded
-}
-
 /// Notes in the ledger that the message of an alert is missing: the killed run had deleted it, or hidden it
 /// until `visible_at` at the latest.
-async fn miss<H: Host>(queues: &Queues<'_, H>, one: &InHand, visible_at: Duration) -> Option<Missed> {
-    let record = one.record.as_ref()?;
+async fn miss<H: Host>(
+    queues: &Queues<'_, H>,
+    one: &InHand,
+    visible_at: Duration,
+) -> Result<Missed, TableError> {
+    let Some(record) = &one.record else { return Ok(Missed::Unknown) };
     let wait = visible_at.saturating_sub(queues.host.monotonic());
     let visible_at = queues.host.now() + TimeDelta::from_std(wait).unwrap_or_default();
-    match queues.ledger.record_missing(record, visible_at).await {
-        Ok(missed) => Some(missed),
-        Err(error) => {
-            queues.warn_once("ledger.not-noted", &error);
-            None
-        }
-    }
+    queues.ledger.record_missing(record, visible_at).await
 }
 
 async fn put_back<H: Host>(
@@ -113,6 +99,7 @@ async fn put_back<H: Host>(
     key: LaneKey,
     mut line: Line,
     messages: Vec<&InHand>,
+    until: Duration,
 ) -> (LaneKey, Line, Recovered) {
     let mut recovered = Recovered::default();
     let known = line.clone();
@@ -127,6 +114,11 @@ async fn put_back<H: Host>(
     for one in messages {
         let (id, receipt) = (one.message.clone().into(), one.receipt.clone().into());
         let now = queues.host.monotonic();
+        // Another run may hold the lock. It recovers the other messages.
+        if now >= until {
+            break;
+        }
+        let mut is_missing = false;
         match queues.main.hide(&id, &receipt, seconds, None).await {
             Ok(Hidden::Surely) => {
                 line.set_hidden(&place(one), now + VISIBLE_IN);
@@ -136,14 +128,13 @@ async fn put_back<H: Host>(
             Ok(Hidden::Gone) => {
                 line.remove(&one.message);
                 line.expect_until(&place(one), now + VISIBLE_IN + IF_MISSING);
+                is_missing = true;
             }
             // The killed run had deleted or hidden the message. If it was hidden, the stored line had its
             // place.
             Err(QueueError::LeaseLost) => {
                 line.restore(&one.message, &known);
-                let ends = known.ends(&one.message).unwrap_or_default();
-                let missed = miss(queues, one, ends).await;
-                recovered.missed.extend(missed.map(|missed| (one.message.clone(), missed)));
+                is_missing = true;
             }
             Err(error) => {
                 queues.warn_once("recovery.failed", &error);
@@ -152,6 +143,17 @@ async fn put_back<H: Host>(
                 // would be refused again.
                 if error.is_retryable() {
                     continue;
+                }
+            }
+        }
+        if is_missing {
+            match miss(queues, one, known.ends(&one.message).unwrap_or_default()).await {
+                Ok(missed) => recovered.missed.push((one.message.clone(), missed)),
+                Err(error) => {
+                    queues.warn_once("ledger.not-noted", &error);
+                    if error.is_retryable() {
+                        continue;
+                    }
                 }
             }
         }

@@ -104,9 +104,16 @@ fn add_counters(text: &mut Exposition, figures: &Figures) {
     );
     counters(
         "proactivebot_alerts_ended",
-        "Messages that have ended, by the final status of their alert. copy: the alert had ended before.",
+        "Messages that have ended, by the final status of their alert. copy: the alert had ended before. \
+         unrecorded: a killed run had the message in hand.",
         "status",
         &ended,
+    );
+    counters(
+        "proactivebot_alerts_found_again",
+        "Messages that count as unrecorded, and that a later run met.",
+        "",
+        &BTreeMap::from([("", figures.found_again)]),
     );
     let dead = figures.dead.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
     counters(

@@ -1,7 +1,7 @@
 //! The problems that an operator has to know of, as sentences. Programs read the other members of the status.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use state::runs::{Overview, PauseReason};
+use state::runs::{MAX_PAUSED, Overview, PauseReason};
 
 use super::snapshot::{Snapshot, time};
 
@@ -54,7 +54,8 @@ fn of_runs(snapshot: &Snapshot, overview: &Overview, problems: &mut Vec<String>)
         None => problems.extend(silence(snapshot, overview)),
     }
     let last_run = &overview.figures.last_run;
-    if !last_run.failure.is_empty() {
+    // A run that found nothing to do since then could reach the queue and the tables.
+    if !last_run.failure.is_empty() && overview.idle_at <= time(last_run.ended_at) {
         problems.push(format!(
             "last run: failed ({}); look for its line with \"run\":\"{}\" in the poller's log",
             last_run.failure, last_run.id
@@ -78,8 +79,9 @@ fn of_runs(snapshot: &Snapshot, overview: &Overview, problems: &mut Vec<String>)
     let paused = overview.figures.paused.iter().filter(|paused| time(paused.until) > Some(now)).count();
     if paused > 0 {
         problems.push(format!(
-            "conversations: {} cannot be reached, because the people have removed or blocked the bot; ask them to \
-             write to the bot, or wait a day, because then the poller tries again",
+            "conversations: {}{} could not be reached by the last alert, because the people have removed or blocked the \
+             bot; ask them to write to the bot, or wait a day, because then the poller tries again",
+            if paused >= MAX_PAUSED { "at least " } else { "" },
             counted(paused as u64, "conversation")
         ));
     }
@@ -228,7 +230,7 @@ mod tests {
                     runs(s).figures.add_paused("c1", time(at(60)).unwrap(), now);
                     runs(s).figures.add_paused("c2", time(at(0)).unwrap(), now);
                 },
-                &["conversations: 1 conversation cannot be reached,"],
+                &["conversations: 1 conversation could not be reached"],
             ),
             // The most urgent problem comes first.
             (

@@ -85,9 +85,7 @@ impl Snapshot {
     /// When a run last worked or found nothing to do.
     pub(super) fn last_success_at(&self) -> Option<DateTime<Utc>> {
         let overview = self.runs.as_ref().ok()?;
-        let last_run = &overview.figures.last_run;
-        let succeeded_at = last_run.failure.is_empty().then(|| time(last_run.ended_at)).flatten();
-        succeeded_at.max(overview.idle_at)
+        time(overview.figures.succeeded_at).max(overview.idle_at)
     }
 
     /// When a run last gave a sign of life.

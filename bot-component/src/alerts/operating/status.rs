@@ -99,6 +99,7 @@ fn totals(figures: &Figures) -> Map<String, Value> {
         ENDED.iter().map(|status| (status.as_str().to_owned(), 0.into())).collect();
     // A newer poller may know more words. None of them may replace a member that is not a count of ends.
     totals.extend(figures.ended.iter().map(|(status, count)| (status.clone(), (*count).into())));
+    put(&mut totals, "foundAgain", Some(figures.found_again).filter(|count| *count > 0));
     put(&mut totals, "since", time(figures.since).map(rfc_3339));
     put(&mut totals, "accepted", Some(figures.accepted));
     put(&mut totals, "dead", Some(json!(figures.dead)));

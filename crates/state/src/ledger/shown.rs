@@ -61,8 +61,8 @@ impl Shown {
                  conversation",
             ),
             Self::DeliveredUnseen => Some(
-                "ledger: the run that sent the alert was killed before it could record the result; look at the \
-                 conversation",
+                "ledger: a run was killed before it could record the result; it has delivered the alert, or ended it in \
+                 another way; look at the conversation",
             ),
             Self::Overdue => Some(
                 "ledger: no run has recorded a result in time; look whether the poller runs, and at its log",
@@ -119,7 +119,12 @@ impl Record {
     /// message.
     pub fn is_missing(&self, now: DateTime<Utc>) -> bool {
         let was_met_since = self.changed_at > self.missed_at;
-        !self.status.is_final() && !was_met_since && self.missing_from.is_some_and(|from| from <= now)
+        // The killed run may have dropped an alert that was cancelled before.
+        let was_cancelled = self.cancelled_at.is_some() && self.cancelled_at <= self.missed_at;
+        !was_cancelled
+            && !self.status.is_final()
+            && !was_met_since
+            && self.missing_from.is_some_and(|from| from <= now)
     }
 
     /// Whether the alert stays in this state until its record is deleted, unless a late run records a result.

@@ -18,7 +18,7 @@ pub const DELAY_BOUNDS_MILLISECONDS: [u64; 12] =
 const MAX_MISSING: usize = 100;
 
 /// The most conversations in [`Figures::paused`].
-const MAX_PAUSED: usize = 20;
+pub const MAX_PAUSED: usize = 20;
 
 /// The counts of all runs of a queue. Times are in milliseconds since 1970; zero means never.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,8 +40,12 @@ pub struct Figures {
     pub waits: BTreeMap<String, u64>,
     /// The delays of delivered alerts.
     pub delays: Delays,
+    /// How often a message that counts as `unrecorded` turned out not to have ended.
+    pub found_again: u64,
     /// When the Connector accepted an alert for the last time.
     pub delivered_at: i64,
+    /// When a run ended without a failure for the last time.
+    pub succeeded_at: i64,
     /// The last run that had the lock.
     pub last_run: LastRun,
     /// The regions of the Connector that were out when the last run ended.
@@ -49,7 +53,7 @@ pub struct Figures {
     /// The conversations that runs have paused, the newest last.
     pub paused: Vec<PausedConversation>,
     /// The ids of messages that are counted as `unrecorded`, the newest last. If a run meets one of them, it
-    /// was not finished, and the count is taken back.
+    /// had not ended, and counts as found again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
 }
@@ -124,6 +128,11 @@ impl Figures {
     pub(super) fn stored(&self) -> String {
         // Writing JSON into memory does not fail.
         serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Removes a conversation to which an alert was delivered.
+    pub fn remove_paused(&mut self, conversation: &str) {
+        self.paused.retain(|paused| paused.conversation != conversation);
     }
 
     /// Adds a message that is counted as `unrecorded`.

@@ -1,11 +1,12 @@
 //! The messages that a run has in hand, and the alerts that it has finished, as its record stores them: JSON
 //! text, split over several properties.
 
+use chrono::DateTime;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use storage_table::Entity;
 
-use crate::ledger::{RecordKey, Status};
+use crate::ledger::{RecordKey, Status, Transition};
 
 /// The most bytes of one property. The service stores at most 32 768 UTF-16 units in a property.
 const MAX_PROPERTY_BYTES: usize = 30_000;
@@ -47,17 +48,37 @@ pub struct EndedAlert {
     /// The word of the final status.
     #[serde(rename = "s")]
     status: String,
+    /// The id of the activity that the Connector returned.
+    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
+    activity_id: Option<String>,
+    /// Whether it is unknown if the alert was delivered.
+    #[serde(rename = "u", default, skip_serializing_if = "std::ops::Not::not")]
+    uncertain: bool,
+    /// When the alert is due, in milliseconds since 1970.
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+    until: Option<i64>,
 }
 
 impl EndedAlert {
-    /// An alert with its final status.
-    pub fn new(record: RecordKey, status: Status) -> Self {
-        Self { record, status: status.as_str().to_owned() }
+    /// The alert of a transition to a final status. The reason is left out, because it may be long.
+    pub fn of(transition: &Transition) -> Self {
+        Self {
+            record: transition.key.clone(),
+            status: transition.status.as_str().to_owned(),
+            activity_id: transition.activity_id.clone(),
+            uncertain: transition.uncertain,
+            until: transition.until.map(|until| until.timestamp_millis()),
+        }
     }
 
-    /// The final status; `None` if only a newer version knows it.
-    pub fn status(&self) -> Option<Status> {
-        Status::from_word(&self.status)
+    /// The transition; `None` if only a newer version knows the status.
+    pub fn transition(&self) -> Option<Transition> {
+        Some(Transition {
+            activity_id: self.activity_id.clone(),
+            uncertain: self.uncertain,
+            until: self.until.and_then(DateTime::from_timestamp_millis),
+            ..Transition::to(self.record.clone(), Status::from_word(&self.status)?)
+        })
     }
 }
 
@@ -107,7 +128,6 @@ fn read_list<T: DeserializeOwned>(entity: &Entity, prefix: &str, most: usize) ->
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
     use storage_table::Key;
 
     use super::*;
@@ -134,12 +154,23 @@ mod tests {
                 .max();
             assert!(longest.unwrap_or_default() < 32_768, "{longest:?}");
             assert_eq!(read(&entity), in_hand);
-            let ended =
-                in_hand.into_iter().filter_map(|one| Some(EndedAlert::new(one.record?, Status::Expired)));
-            let ended: Vec<EndedAlert> = ended.collect();
-            write_ended(&mut entity, &ended);
-            assert_eq!(read_ended(&entity), ended);
-            assert!(ended.iter().all(|one| one.status() == Some(Status::Expired)));
+            let transitions: Vec<Transition> = in_hand
+                .into_iter()
+                .enumerate()
+                .filter_map(|(index, one)| {
+                    Some(Transition {
+                        activity_id: (index % 2 == 0).then(|| "1764436801730".into()),
+                        uncertain: index % 3 == 0,
+                        until: (index % 5 == 0).then_some(DateTime::UNIX_EPOCH),
+                        ..Transition::to(one.record?, Status::Expired)
+                    })
+                })
+                .take(1_000)
+                .collect();
+            write_ended(&mut entity, &transitions.iter().map(EndedAlert::of).collect::<Vec<_>>());
+            let read: Vec<Transition> =
+                read_ended(&entity).iter().filter_map(EndedAlert::transition).collect();
+            assert_eq!(read, transitions);
         }
     }
 

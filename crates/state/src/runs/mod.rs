@@ -22,7 +22,7 @@ use storage_account::Account;
 use storage_table::{Conditional, ETag, Entity, Found, Inserted, Key, TableClient, TableError, escape};
 
 pub use dead::{DeadLetter, DeadLetterId, DeadLetters, DeadPage, digest_of};
-pub use figures::{DELAY_BOUNDS_MILLISECONDS, Delays, Figures, LastRun, PausedConversation};
+pub use figures::{DELAY_BOUNDS_MILLISECONDS, Delays, Figures, LastRun, MAX_PAUSED, PausedConversation};
 pub use in_hand::{EndedAlert, InHand};
 pub use lines::StoredLine;
 pub use overview::Overview;

@@ -87,7 +87,8 @@ impl<H: Host> Dropping<'_, H> {
                     (Named::Row(_), row) => row.as_ref().is_some_and(|row| row.digest == letter.digest),
                 };
                 // A message that was changed on the poison queue has another digest.
-                let is_named = self.row.as_ref().is_some_and(|row| letter.row().as_ref() == Some(&row.id));
+                let is_named =
+                    self.row.as_ref().is_some_and(|row| letter.named_row().as_ref() == Some(&row.id));
                 if is_exact || is_named {
                     self.delete(walk, &message, &letter).await?;
                     is_found = true;
@@ -141,7 +142,7 @@ impl<H: Host> Dropping<'_, H> {
         if self.row.as_ref().is_some_and(|row| self.host.now() - row.died_at < PUT_WITHIN) {
             return Ok(false);
         }
-        walk.has_seen_all().await.map_err(|error| not_reached(self.host, &error))
+        walk.has_seen_all(0).await.map_err(|error| not_reached(self.host, &error))
     }
 }
 

@@ -47,8 +47,14 @@ impl Letter {
         }
     }
 
-    /// The row that the message names.
+    /// The row of the message, as the poller wrote it into the message.
     pub(in crate::alerts) fn row(&self) -> Option<DeadLetterId> {
+        let is_genuine = !self.is_sealing || matches!(self.content, Ok((_, SealState::Valid)));
+        self.named_row().filter(|_| is_genuine)
+    }
+
+    /// The row that the message names. If its seal is not valid, another program may have written the name.
+    pub(super) fn named_row(&self) -> Option<DeadLetterId> {
         self.failure.id.as_deref().and_then(DeadLetterId::parse)
     }
 

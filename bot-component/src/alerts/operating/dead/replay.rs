@@ -113,6 +113,8 @@ struct Pending {
     /// The rows, by their digests.
     digests: BTreeMap<String, DeadLetterId>,
     messages: BTreeSet<String>,
+    /// The rows that a message names whose seal is not valid.
+    tampered: BTreeSet<DeadLetterId>,
 }
 
 impl Pending {
@@ -127,7 +129,11 @@ impl Pending {
             self.rows.remove(&row);
             return Some(Some(row));
         }
-        let id = self.messages.iter().find(|id| letter.is_message(id)).cloned()?;
+        let Some(id) = self.messages.iter().find(|id| letter.is_message(id)).cloned() else {
+            // The walk goes on, because the message of the row may follow.
+            self.tampered.extend(letter.named_row().filter(|row| self.rows.contains_key(row)));
+            return None;
+        };
         self.messages.remove(&id);
         Some(letter.row())
     }
@@ -221,9 +227,18 @@ impl<H: Host> Replayer<'_, H> {
             for message in messages {
                 let seal_key = self.settings.seal_key.as_ref();
                 let letter = Letter::open(&message.id, message.insertion_time, &message.text, seal_key);
-                match take(&letter) {
-                    Some(row) => jobs.push(Job { message, letter, row }),
-                    None => walk.leave(&message),
+                let Some(row) = take(&letter) else {
+                    walk.leave(&message);
+                    continue;
+                };
+                let job = Job { message, letter, row };
+                match job.letter.to_replay(self.host.now()) {
+                    Ok(_) => jobs.push(job),
+                    // The message stays hidden until the walk ends, so that the walk goes on behind it.
+                    Err(why) => {
+                        results.refuse(&job.named(), why);
+                        walk.leave(&job.message);
+                    }
                 }
             }
         }
@@ -259,11 +274,15 @@ impl<H: Host> Replayer<'_, H> {
         if pending.is_empty() || !walk.is_at_end() {
             return Ok(());
         }
-        let has_seen_all = walk.has_seen_all().await.map_err(|error| not_reached(self.host, &error))?;
+        let has_seen_all = walk.has_seen_all(0).await.map_err(|error| not_reached(self.host, &error))?;
         for id in pending.messages {
             results.refuse(&Named::Message(id), if has_seen_all { Why::Unknown } else { Why::Hidden });
         }
         for (id, row) in pending.rows {
+            if pending.tampered.contains(&id) {
+                results.refuse(&Named::Row(id), Why::Tampered);
+                continue;
+            }
             let is_gone = has_seen_all && self.host.now() - row.died_at >= PUT_WITHIN;
             if is_gone {
                 self.remove_row(&id).await;

@@ -79,19 +79,44 @@ fn message_of_another_producer_is_shown_refused_and_dropped() {
     assert_eq!(bot.list("?text=true"), json!({"messages": 0, "dead": []}));
 }
 
-#[test]
-fn list_of_any_length_costs_few_calls_and_shows_each_once() {
+/// A bot with one dead letter, and so many rows of other ones. Returns the id of the first.
+fn bot_with_rows(rows: i64) -> (Bot, String) {
     let bot = Bot::new();
-    let template = bot.die("x", |_| ());
+    let letter = bot.die("x", |_| ()).letter;
     let properties = bot.tables.borrow().entities("proactivebotruns").values().next().unwrap().clone();
     let now = bot.host.now();
-    for number in 0..3000 {
+    for number in 0..rows {
         let id = DeadLetterId::of(&format!("m{number}"), now - TimeDelta::seconds(number));
         let mut properties = properties.clone();
         properties.remove("op");
         properties.insert("outcome".into(), if number % 1000 == 7 { "rare" } else { "often" }.into());
         bot.tables.borrow_mut().store("proactivebotruns", "bot-queue.dead", id.as_str(), properties, now);
     }
+    (bot, letter)
+}
+
+#[test]
+fn list_of_a_hundred_thousand_costs_two_calls_a_page() {
+    let (bot, _) = bot_with_rows(100_000);
+    let (mut seen, mut query) = (BTreeSet::new(), "?limit=100".to_owned());
+    for _ in 0..4 {
+        let before = bot.host.sent.borrow().len();
+        let page = bot.list(&query);
+        assert_eq!(bot.host.sent.borrow().len() - before, 2, "calls of one page");
+        seen.extend(
+            page["dead"].as_array().unwrap().iter().map(|dead| dead["id"].as_str().unwrap().to_owned()),
+        );
+        query = format!("?limit=100&after={}", page["next"].as_str().unwrap());
+    }
+    assert_eq!(seen.len(), 400);
+    let before = bot.host.sent.borrow().len();
+    assert_eq!(bot.list("?limit=2&outcome=rare")["dead"].as_array().unwrap().len(), 2);
+    assert!(bot.host.sent.borrow().len() - before <= 5, "calls of one page");
+}
+
+#[test]
+fn list_of_any_length_costs_few_calls_and_shows_each_once() {
+    let (bot, letter) = bot_with_rows(3000);
     let (mut seen, mut query) = (BTreeSet::new(), "?limit=100".to_owned());
     loop {
         let before = bot.host.sent.borrow().len();
@@ -105,7 +130,7 @@ fn list_of_any_length_costs_few_calls_and_shows_each_once() {
             None => break,
         }
     }
-    assert_eq!((seen.len(), seen.contains(&template.letter)), (3001, true));
+    assert_eq!((seen.len(), seen.contains(&letter)), (3001, true));
     let (mut found, mut query) = (0, "?limit=2&outcome=rare".to_owned());
     loop {
         let before = bot.host.sent.borrow().len();

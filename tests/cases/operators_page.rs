@@ -141,7 +141,7 @@ fn keyboard_alone_replays_drops_and_sends_a_test_alert(world: &World) {
         .write("Ada")
         .tab_to("button", "Send test alert")
         .press("Enter");
-    let walk = walk.expect("The Connector accepted the alert, 0.4 s after the bot.");
+    let walk = walk.expect("The Connector accepted the alert, 0.4 s after the bot had accepted it.");
     let walk = walk.tab_to("button", "Forget the key").press("Enter").expect("A key with the scope");
     let seen = take(&walk, "keyboard");
     assert_eq!(texts(&seen, "left"), [2, 4, 5].map(samples::id));
@@ -352,7 +352,7 @@ fn failed_call_is_shown_as_a_sentence_with_a_remedy(world: &World) {
             error("ScopeMissing", "scope: the key `ci` lacks `list`; use another key"),
             "lacks `list`; use another key",
         ),
-        ("GET /api/dead", 200, json!("not an object"), "The answer is not one of the bot"),
+        ("GET /api/dead", 200, json!("not an object"), "This answer did not come from the bot"),
     ] {
         samples::fill(&bot, 2);
         bot.hold().scripted.push_back((call, status, body));
@@ -361,7 +361,7 @@ fn failed_call_is_shown_as_a_sentence_with_a_remedy(world: &World) {
     // A replay that fails in the middle says what was done.
     samples::fill(&bot, 100);
     let replay = "POST /api/dead/replay";
-    let first = json!({"replayed": ["dead-0"], "refused": [], "more": true, "after": "0"});
+    let first = json!({"replayed": ["dead-0"], "refused": [], "more": true});
     bot.hold().scripted.extend([(replay, 200, first), (replay, 503, tables)]);
     let walk = opened(&bot, 1280)
         .click("button", "Replay all")

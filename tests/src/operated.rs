@@ -247,7 +247,7 @@ impl Shared {
     fn replay(&mut self, path: &str, body: &Value) -> Response<Bytes> {
         let ids: Option<Vec<&str>> =
             body["ids"].as_array().map(|ids| ids.iter().map(|id| id.as_str().unwrap()).collect());
-        let known = ["ids", "outcome", "all", "after"];
+        let known = ["ids", "outcome", "all"];
         let is_wrong =
             body.as_object().is_none_or(|body| body.keys().any(|name| !known.contains(&name.as_str())))
                 || [ids.is_some(), body["outcome"].is_string(), body["all"] == true]
@@ -263,22 +263,18 @@ impl Shared {
             Some(ids) => ids.iter().any(|id| letter["id"] == *id),
             None => body["all"] == true || letter["outcome"] == body["outcome"],
         };
-        // As many letters as one look at the queue finds. `after` is the number of refused ones so far.
-        let passed: usize = body["after"].as_str().map_or(0, |after| after.parse().unwrap());
-        let chosen: Vec<Value> = self.dead.iter().filter(|letter| is_chosen(letter)).cloned().collect();
-        let now: Vec<Value> = chosen.iter().skip(passed).take(REPLAYED_AT_ONCE).cloned().collect();
-        let (mut replayed, mut refused) = (Vec::new(), Vec::new());
-        for letter in &now {
+        // As many letters as one call replays. A refused letter takes no place among them.
+        let (mut replayed, mut refused, mut more) = (Vec::new(), Vec::new(), false);
+        for letter in self.dead.iter().filter(|letter| is_chosen(letter)) {
             let id = letter["id"].as_str().unwrap();
             match self.refusals.get(id) {
                 Some(message) => refused.push(json!({"id": id, "why": "expired", "message": message})),
-                None => replayed.push(id.to_owned()),
+                None if replayed.len() < REPLAYED_AT_ONCE => replayed.push(id.to_owned()),
+                None => more = true,
             }
         }
         self.dead.retain(|letter| !replayed.iter().any(|id| letter["id"] == id.as_str()));
-        let more = chosen.len() > passed + now.len();
-        let after = (passed + refused.len()).to_string();
-        answered(200, &json!({"replayed": replayed, "refused": refused, "more": more, "after": after}))
+        answered(200, &json!({"replayed": replayed, "refused": refused, "more": more}))
     }
 
     fn alert(&mut self, path: &str, body: &Value) -> Response<Bytes> {

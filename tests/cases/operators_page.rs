@@ -344,7 +344,7 @@ fn failed_call_is_shown_as_a_sentence_with_a_remedy(world: &World) {
             "GET /api/dead",
             502,
             json!("<html>Bad Gateway</html>"),
-            "The answer is not one of the bot, so perhaps a proxy answered.",
+            "This answer did not come from the bot. Perhaps a proxy sent it.",
         ),
         (
             "GET /api/targets",

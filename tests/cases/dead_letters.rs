@@ -243,7 +243,7 @@ fn replay_refuses_what_was_changed_or_has_expired(world: &World) {
     eventually("the end of the alert's life", || {
         let dead = list(&stage, "")["dead"].take();
         let is_replayable = |letter: &Value| letter["replayable"] == true;
-        // The one that was changed on the poison queue still looks as if it could be replayed.
+        // The list does not know that a message was changed on the poison queue.
         (dead.as_array().unwrap().iter().filter(|letter| is_replayable(letter)).count() == 1).then_some(())
     });
     let answer = replay(&stage, &json!({"ids": ids}));

@@ -1,5 +1,5 @@
-//! Records that runs find nothing to do, so that an operator can tell an idle poller from one that no longer
-//! runs.
+//! Records that runs find nothing to do. So an operator can distinguish an idle poller from one that no
+//! longer runs.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Host, Level};

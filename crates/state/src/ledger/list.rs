@@ -23,7 +23,8 @@ pub const MAX_CALLS: usize = 30;
 /// The most rows that the service returns for one call.
 const MAX_ROWS: u16 = 1000;
 
-/// The most rows whose alerts a page can read, and the one that the page before has read.
+/// The most rows that one page needs: it has calls for so many, and the first may be the last of the page
+/// before.
 const MOST_READ: u16 = MAX_CALLS as u16 + 1;
 
 /// How many records are read at once.

@@ -106,7 +106,7 @@ fn kill_during_a_replay(stage: &mut Stage, is_hanging: impl Fn() -> bool) {
     let request = Request::post(stage.url("/api/dead/replay"))
         .header("authorization", format!("Bearer {ALERT_KEY}"))
         .header("content-type", "application/json");
-    let request = request.body(web::whole(&json!({"all": true}).to_string())).unwrap();
+    let request = request.body(web::whole(json!({"all": true}).to_string())).unwrap();
     let replay = std::thread::spawn(move || web::try_send(request).is_err());
     eventually("a call that hangs", || is_hanging().then_some(()));
     stage.kill_and_restart(0);

@@ -175,6 +175,8 @@ mod tests {
         let allowed: Vec<_> = Scope::ALL.into_iter().filter(|scope| grant.allows(*scope)).collect();
         assert_eq!(allowed, [Scope::Send, Scope::List]);
         assert_eq!((grant.tenant(), grant.tag_prefix()), (Some("T-1"), Some("orders-")));
+        assert!(Grant::read("operate").unwrap().allows(Scope::Watch), "operate includes watch");
+        assert!(!Grant::read("watch").unwrap().allows(Scope::Operate));
         for (text, problem) in [
             ("", "expected scopes among"),
             ("send+", "expected scopes among"),

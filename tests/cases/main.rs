@@ -23,6 +23,7 @@ mod figures;
 mod inbound;
 mod joining;
 mod kick;
+mod killed_replay;
 mod legacy;
 mod lost_puts;
 mod lost_store;
@@ -98,6 +99,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("inbound", inbound::CASES),
     ("joining", joining::CASES),
     ("kick", kick::CASES),
+    ("killed_replay", killed_replay::CASES),
     ("legacy", legacy::CASES),
     ("lost_puts", lost_puts::CASES),
     ("lost_store", lost_store::CASES),

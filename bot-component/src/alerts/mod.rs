@@ -1,7 +1,7 @@
 //! The routes for other programs. `docs/openapi.yaml` describes them:
 //!
 //! - `GET` and `POST /api/alerts`, `GET` and `DELETE /api/alerts/{id}`;
-//! - `GET /api/dead`, `POST /api/dead/replay`, `DELETE /api/dead/{id}`;
+//! - `GET /api/dead`, `POST /api/dead/replay`, `POST /api/dead/drop`, `DELETE /api/dead/{id}`;
 //! - `GET /api/status`, `GET /metrics`;
 //! - `GET /api/targets`, `DELETE /api/targets/{conversation}`;
 //! - `PUT` and `DELETE` of `/api/targets/{conversation}/tags/{tag}`;
@@ -60,11 +60,13 @@ enum Route<'a> {
     DeadLetters,
     /// The replay of dead letters. Scope `operate`.
     Replay,
+    /// The drop of dead letters. Scope `operate`.
+    Drop,
     /// A dead letter, by its id. Scope `operate`.
     DeadLetter(&'a str),
-    /// The state of the bot, for a person or a probe. Scope `operate`.
+    /// The state of the bot, for a person or a probe. Scope `watch`.
     Status,
-    /// The figures, for Prometheus. Scope `operate`.
+    /// The figures, for Prometheus. Scope `watch`.
     Metrics,
     /// Scope `list`.
     Targets,
@@ -94,6 +96,7 @@ impl<'a> Route<'a> {
             "/api/targets" => Some(Self::Targets),
             "/api/dead" => Some(Self::DeadLetters),
             "/api/dead/replay" => Some(Self::Replay),
+            "/api/dead/drop" => Some(Self::Drop),
             "/api/status" => Some(Self::Status),
             "/metrics" => Some(Self::Metrics),
             _ => Self::below(path.strip_prefix("/api/")?),
@@ -119,7 +122,7 @@ impl<'a> Route<'a> {
     fn allow(&self) -> &'static str {
         match self {
             Self::Alerts => "GET, POST",
-            Self::Codes { .. } | Self::Replay => "POST",
+            Self::Codes { .. } | Self::Replay | Self::Drop => "POST",
             Self::Alert(_) => "DELETE, GET",
             Self::Target(_) | Self::DeadLetter(_) => "DELETE",
             Self::Targets | Self::DeadLetters | Self::Status | Self::Metrics => "GET",
@@ -185,6 +188,7 @@ async fn answer<H: Host>(
             operating::dead::get(host, request.uri().query().unwrap_or_default(), caller).await
         }
         Route::Replay => operating::dead::replay(host, request, caller).await,
+        Route::Drop => operating::dead::drop(host, request, caller).await,
         Route::DeadLetter(id) => operating::dead::delete(host, id, caller).await,
         Route::Status => operating::status::get(host, caller).await,
         Route::Metrics => operating::metrics::get(host, caller).await,

@@ -22,6 +22,8 @@ use crate::schedule::{Leased, Line};
 pub(crate) enum Applied {
     /// The message is finished, so the next one of its conversation may start.
     Done { count: Count, transition: Option<Transition> },
+    /// The message is finished, and the ledger has recorded its end.
+    Recorded { count: Count, end: Transition },
     /// Nothing was done yet. The caller has to hide the message for `after`, and the younger ones behind it.
     Wait { count: Count, after: Duration, delivery: Delivery, transition: Option<Transition> },
     /// The run has to stop.
@@ -89,6 +91,7 @@ impl<H: Host> RunContext<'_, H> {
             Outcome::Poison { why, reason, status } => {
                 self.leave_line(leased, line_after).await;
                 match self.queues.move_to_poison_queue(leased, why, &reason, status).await {
+                    Poisoned::Recorded(dead) => Applied::Recorded { count: Count::Poisoned(why), end: *dead },
                     Poisoned::Yes(dead) => {
                         Applied::Done { count: Count::Poisoned(why), transition: Some(*dead) }
                     }

@@ -11,6 +11,7 @@ mod order;
 mod outage;
 mod pace;
 mod queue;
+mod replayed;
 mod script;
 mod settled;
 mod sim;

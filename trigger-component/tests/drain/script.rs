@@ -11,6 +11,8 @@ pub(crate) enum Fault {
     CutBefore,
     /// The service does the call, and the response is lost.
     CutAfter,
+    /// The service never answers.
+    Hang,
 }
 
 /// A response of the Connector.

@@ -269,12 +269,20 @@ impl Sim {
         answer
     }
 
-    async fn ask_tables(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+    async fn ask_tables(
+        &self,
+        request: Request<Bytes>,
+        timeouts: Timeouts,
+    ) -> Result<Response<Bytes>, TransportError> {
         let fault = (self.table_faults.borrow_mut())(&request);
         self.sleep(self.latency).await;
         let answer = match fault {
             Some(Fault::Status(status)) => Ok(Response::builder().status(status).body(Bytes::new()).unwrap()),
             Some(Fault::CutBefore) => Err(TransportError::NotSent("cut".into())),
+            Some(Fault::Hang) => {
+                self.sleep(timeouts.total).await;
+                Err(TransportError::AnswerLost("timed out".into()))
+            }
             other => {
                 let now = Utc.timestamp_opt(START_SECONDS, 0).unwrap() + self.now();
                 let answer =
@@ -420,7 +428,7 @@ impl HttpClient for SimHost<'_> {
     ) -> Result<Response<Bytes>, TransportError> {
         match request.uri().port_u16() {
             Some(10001) => self.sim.ask_storage(self.run, request).await,
-            Some(10002) => self.sim.ask_tables(request).await,
+            Some(10002) => self.sim.ask_tables(request, timeouts).await,
             Some(9000) => self.sim.ask_login().await,
             _ => self.sim.ask_connector(request, timeouts).await,
         }

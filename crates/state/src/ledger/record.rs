@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use storage_table::Entity;
 
 use super::key::{AlertId, RecordKey};
+use super::replay::LastReplay;
 
 pub(super) const VERSION: i64 = 1;
 
@@ -273,6 +274,9 @@ pub struct Transition {
     /// When the alert is due. A copy of the message is valid until some days after that. The record has to be
     /// kept as long, because it may show that the alert was cancelled.
     pub until: Option<DateTime<Utc>>,
+    /// The last replay that the caller knows. If an operator has replayed the alert since, the transition no
+    /// longer counts. `None` records it in any case.
+    pub known_replay: Option<LastReplay>,
 }
 
 impl Transition {
@@ -287,6 +291,7 @@ impl Transition {
             tried: None,
             message: None,
             until: None,
+            known_replay: None,
         }
     }
 

@@ -184,10 +184,10 @@ pub(crate) fn classify_change(
     let class = match (verdict.status, code.as_deref(), changing) {
         (Some(405 | 501), ..) => Class::NotChangeable,
         _ if verdict.class == Class::DestinationGone => Class::DestinationGone,
-        (Some(404 | 410), Some(_), _) => Class::MessageGone,
+        (Some(404 | 410), Some("ActivityNotFoundInConversation"), _) => Class::MessageGone,
         // After a wrong guess, the message is sent anew, and the answer to that counts. A deletion that did
         // not happen must not count as done.
-        (Some(404 | 410), None, Changing::Content)
+        (Some(404 | 410), _, Changing::Content)
         | (Some(400), Some("BadArgument"), Changing::Content)
         | (Some(403), Some("ServiceError"), Changing::Content) => Class::MessageGone,
         _ => match verdict.class {
@@ -345,6 +345,7 @@ mod tests {
             (404, coded("ActivityNotFoundInConversation"), Content, Class::MessageGone),
             (404, coded("ActivityNotFoundInConversation"), Deletion, Class::MessageGone),
             (404, String::new(), Content, Class::MessageGone),
+            (404, coded("NotFound"), Deletion, Class::Permanent),
             // A gateway may have sent this page, so nobody knows whether the message is deleted.
             (404, String::new(), Deletion, Class::Permanent),
             (404, coded("ConversationNotFound"), Content, Class::DestinationGone),

@@ -22,6 +22,7 @@ mod field_out;
 mod figures;
 mod inbound;
 mod joining;
+mod keyed;
 mod kick;
 mod legacy;
 mod lost_puts;
@@ -97,6 +98,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("figures", figures::CASES),
     ("inbound", inbound::CASES),
     ("joining", joining::CASES),
+    ("keyed", keyed::CASES),
     ("kick", kick::CASES),
     ("legacy", legacy::CASES),
     ("lost_puts", lost_puts::CASES),

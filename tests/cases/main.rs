@@ -22,6 +22,7 @@ mod field_out;
 mod figures;
 mod inbound;
 mod joining;
+mod keyed;
 mod kick;
 mod killed_replay;
 mod legacy;
@@ -98,6 +99,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("figures", figures::CASES),
     ("inbound", inbound::CASES),
     ("joining", joining::CASES),
+    ("keyed", keyed::CASES),
     ("kick", kick::CASES),
     ("killed_replay", killed_replay::CASES),
     ("legacy", legacy::CASES),

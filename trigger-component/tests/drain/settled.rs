@@ -44,16 +44,7 @@ pub(crate) fn wall(sim: &Sim) -> DateTime<Utc> {
 pub(crate) fn accept(sim: &Sim, conversation: &str, text: &str) -> AlertId {
     let key = ConversationKey::parse(&platform::name_of(&[conversation])).unwrap();
     let id = AlertId::of_activity(wall(sim), &key, text);
-    let alert = NewAlert {
-        id: id.clone(),
-        conversation: key.as_str().to_owned(),
-        status: Status::Queued,
-        due: None,
-        until: None,
-        tag: None,
-        call: None,
-        key: None,
-    };
+    let alert = NewAlert::queued(id.clone(), key.as_str());
     with_tables(sim, async |host, account, tables, deadline| {
         Ledger::new(host, account, tables, deadline).accept(&alert).await.unwrap()
     });

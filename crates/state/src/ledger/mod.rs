@@ -8,6 +8,7 @@
 mod answers;
 mod claim;
 mod clean;
+mod edit;
 mod index;
 mod key;
 mod list;
@@ -15,6 +16,7 @@ mod missing;
 mod record;
 mod replay;
 mod shown;
+mod standing;
 
 use std::collections::BTreeMap;
 
@@ -27,12 +29,14 @@ use storage_table::{
 
 pub use answers::{Allowance, Allowed};
 pub use claim::Claim;
+pub use edit::Edit;
 pub use key::{AlertId, CallId, Period, RecordKey};
 pub use list::{Listed, MAX_CALLS, Position, Wanted};
 pub use missing::Missed;
 pub use record::{CallNote, KEPT, KEY_TERM, NewAlert, Record, Status, Transition};
 pub use replay::{BeforeDeath, LastReplay, Origin, Reopened, Replay};
 pub use shown::{DEQUEUED_WITHIN, SETTLED_WITHIN, Shown};
+pub use standing::{KeyOrder, Standing, Stood};
 
 use crate::Tables;
 
@@ -190,6 +194,20 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
     /// Records that the sender cancels an alert. For `sender`, the alerts of other senders are unknown.
     /// `None` may cancel every alert.
     pub async fn withdraw(&self, id: &AlertId, sender: Option<&str>) -> Result<Withdrawn, TableError> {
+        self.cancel(id, sender, None).await
+    }
+
+    /// Records that another alert takes the place of an alert, which is cancelled for that.
+    pub async fn withdraw_for(&self, id: &AlertId, other: &AlertId) -> Result<Withdrawn, TableError> {
+        self.cancel(id, None, Some(other)).await
+    }
+
+    async fn cancel(
+        &self,
+        id: &AlertId,
+        sender: Option<&str>,
+        replaced_by: Option<&AlertId>,
+    ) -> Result<Withdrawn, TableError> {
         let now = self.host.now();
         let Some(key) = RecordKey::of(id, now) else { return Ok(Withdrawn::Unknown) };
         // If another writer changes the record in between, it is read again.
@@ -214,6 +232,9 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
             };
             let mut change = Entity::new(key.to_key());
             change.int64("cancelledAt", now.timestamp_millis());
+            if let Some(other) = replaced_by {
+                change.properties.insert("replacedBy".into(), other.as_str().into());
+            }
             if let Conditional::Done(_) = self.table.merge(&change, Some(&found.etag)).await? {
                 return Ok(withdrawn);
             }

@@ -137,14 +137,9 @@ impl Bot {
         change(&mut envelope);
         let origin = Origin { sender: Some("ci".into()), tag: Some("orders".into()) };
         let alert = NewAlert {
-            id: id.clone(),
-            conversation: ConversationKey::of(&address()).as_str().to_owned(),
-            status: Status::Queued,
-            until: None,
-            due: None,
             tag: origin.tag.clone(),
-            call: None,
             key: origin.sender.clone(),
+            ..NewAlert::queued(id.clone(), ConversationKey::of(&address()).as_str())
         };
         run(self.ledger().accept(&alert)).unwrap();
         let message = format!("799a2c63-e5ea-4d21-a5b9-{}", &id.as_str()[20..]);

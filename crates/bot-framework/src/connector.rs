@@ -1,16 +1,17 @@
-//! The two calls of the Bot Connector that this project makes: send to a conversation, and reply to an
-//! activity.
+//! The calls of the Bot Connector that send messages: send to a conversation, and reply to an activity. Also
+//! what every call has in common: the token, and the time.
 
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Method;
 use platform::{Deadline, Host, Timeouts, Traceparent, TransportError};
 
 use crate::message::OutgoingMessage;
 use crate::outbound::{AccessToken, TokenError, Tokens};
 use crate::path::segment;
 use crate::trust::{ServiceUrl, TrustPolicy};
-use crate::verdict::{Class, Verdict, classify};
+use crate::verdict::{Answer, Class, Verdict, read};
 
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(3),
@@ -21,6 +22,28 @@ const TIMEOUTS: Timeouts = Timeouts {
 };
 
 pub(crate) const USER_AGENT: &str = concat!("proactive-bot/", env!("CARGO_PKG_VERSION"));
+
+/// One call of the Connector, without its credentials.
+#[derive(Debug)]
+pub(crate) struct Call<'c> {
+    pub(crate) method: Method,
+    pub(crate) uri: &'c str,
+    /// The JSON of the body; empty if the call has none.
+    pub(crate) body: Bytes,
+    pub(crate) trace: Option<&'c Traceparent>,
+    pub(crate) max_answer_bytes: usize,
+}
+
+impl<'c> Call<'c> {
+    pub(crate) fn post(uri: &'c str, body: Bytes) -> Self {
+        Self { method: Method::POST, body, ..Self::get(uri) }
+    }
+
+    pub(crate) fn get(uri: &'c str) -> Self {
+        let max_answer_bytes = TIMEOUTS.max_answer_bytes;
+        Self { method: Method::GET, uri, body: Bytes::new(), trace: None, max_answer_bytes }
+    }
+}
 
 /// A client of the Bot Connector. It accepts only a [`ServiceUrl`], an address that a [`TrustPolicy`] has
 /// checked.
@@ -98,46 +121,57 @@ impl<'a, H: Host> Connector<'a, H> {
     }
 
     async fn post(&self, service_url: &ServiceUrl, uri: &str, message: &OutgoingMessage) -> Verdict {
+        let call = Call { trace: message.trace.as_ref(), ..Call::post(uri, message.to_bytes().into()) };
+        self.call(service_url, &call).await.verdict
+    }
+
+    /// Makes a call, with the bot's token where one is needed.
+    pub(crate) async fn call(&self, service_url: &ServiceUrl, call: &Call<'_>) -> Answer {
         let Some(tokens) = self.tokens.filter(|_| service_url.takes_token()) else {
-            return self.post_once(uri, message, None).await.token_ruled_out();
+            return self.call_once(call, None).await.token_ruled_out();
         };
         let current = match tokens.get(self.deadline).await {
             Ok(current) => current,
             Err(error) => return error.into(),
         };
-        let verdict = self.post_once(uri, message, Some(&current.token)).await;
-        if verdict.class != Class::Unauthorized {
-            return verdict;
+        let answer = self.call_once(call, Some(&current.token)).await;
+        if answer.verdict.class != Class::Unauthorized {
+            return answer;
         }
         // The token may have been revoked, or a wrong clock stored it. So the client tries once more with a
         // fresh token.
         match tokens.replace(&current, self.deadline).await {
-            Ok(Some(fresh)) => self.post_once(uri, message, Some(&fresh.token)).await.token_ruled_out(),
-            Ok(None) => verdict.token_ruled_out(),
+            Ok(Some(fresh)) => self.call_once(call, Some(&fresh.token)).await.token_ruled_out(),
+            Ok(None) => answer.token_ruled_out(),
             Err(error) => error.into(),
         }
     }
 
-    async fn post_once(&self, uri: &str, message: &OutgoingMessage, token: Option<&AccessToken>) -> Verdict {
+    async fn call_once(&self, call: &Call<'_>, token: Option<&AccessToken>) -> Answer {
         // Waiting for the token may have used all the time. Then nothing is sent, so that the message loses
         // no try.
         if token.is_some() && self.deadline.has_passed(self.host) {
             return TokenError::too_late().into();
         }
-        let mut request = http::Request::post(uri)
-            .header(http::header::CONTENT_TYPE, "application/json")
+        let mut request = http::Request::builder()
+            .method(call.method.clone())
+            .uri(call.uri)
             .header(http::header::USER_AGENT, USER_AGENT);
+        if !call.body.is_empty() {
+            request = request.header(http::header::CONTENT_TYPE, "application/json");
+        }
         if let Some(token) = token {
             request = request.header(http::header::AUTHORIZATION, token.header());
         }
-        if let Some(trace) = &message.trace {
+        if let Some(trace) = call.trace {
             request = request.header(Traceparent::HEADER, trace.child(self.host).to_string());
         }
-        let answer = match request.body(Bytes::from(message.to_bytes())) {
-            Ok(request) => self.host.send(request, TIMEOUTS.within(self.deadline.remaining(self.host))).await,
+        let timeouts = Timeouts { max_answer_bytes: call.max_answer_bytes, ..TIMEOUTS };
+        let answer = match request.body(call.body.clone()) {
+            Ok(request) => self.host.send(request, timeouts.within(self.deadline.remaining(self.host))).await,
             Err(_) => Err(TransportError::NotSent("the address is not valid".into())),
         };
-        classify(&answer, self.host.now())
+        read(&answer, self.host.now())
     }
 }
 

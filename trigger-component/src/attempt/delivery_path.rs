@@ -2,6 +2,7 @@
 //! over Direct Line and the bot sends the alert. The 2017 template works in the second way.
 
 use bot_framework::{Connector, DirectLine, OutgoingMessage, ServiceUrl, TrustPolicy, Verdict};
+use envelope::Envelope;
 use envelope::words::Words;
 use platform::Host;
 
@@ -34,6 +35,13 @@ impl<H: Host> DeliveryPath<'_, H> {
         }
     }
 
+    /// The message that the conversation gets.
+    pub(super) fn message(envelope: &Envelope) -> OutgoingMessage {
+        let text = Words::of(&envelope.address).alert(&envelope.text);
+        let alert = OutgoingMessage::new(&envelope.address, &text).with(&envelope.activity);
+        alert.in_trace(envelope.traceparent.as_ref())
+    }
+
     /// Delivers a message. The caller has checked its `serviceUrl`.
     pub(crate) async fn deliver(
         &self,
@@ -44,9 +52,7 @@ impl<H: Host> DeliveryPath<'_, H> {
         let envelope = &leased.envelope;
         match self {
             Self::Connector(connector) => {
-                let text = Words::of(&envelope.address).alert(&envelope.text);
-                let alert = OutgoingMessage::new(&envelope.address, &text).with(&envelope.activity);
-                let alert = alert.in_trace(envelope.traceparent.as_ref());
+                let alert = Self::message(envelope);
                 connector
                     .send_in_any_cloud(trust, service_url, &envelope.address.conversation.id, &alert)
                     .await

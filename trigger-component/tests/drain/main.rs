@@ -10,6 +10,7 @@ mod killed;
 mod order;
 mod outage;
 mod pace;
+mod people;
 mod queue;
 mod script;
 mod settled;

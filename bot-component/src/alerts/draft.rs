@@ -2,7 +2,7 @@
 
 use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};
-use envelope::{Envelope, EnvelopeId, TooLarge};
+use envelope::{Creation, Envelope, EnvelopeId, TooLarge};
 use platform::Traceparent;
 use serde_json::{Value, json};
 use state::ledger::{AlertId, CallId, NewAlert, Record, Status};
@@ -14,6 +14,9 @@ use super::target::{self, Target};
 use crate::outbox::{Message, put_options};
 use crate::rejection::AlertRejection;
 use crate::settings::BotSettings;
+
+/// The word in the answer for a queued alert whose conversation the poller has to create or find first.
+const CREATING: &str = "creating";
 
 /// A valid call, and the conversations of one page.
 pub(super) struct Draft<'a> {
@@ -44,7 +47,7 @@ impl Draft<'_> {
             let message = match held {
                 Some(_) => None,
                 // A call with a key may be repeated while its Put runs, so its messages have the mark `once`.
-                None => match self.message(settings, &id, &target.address, self.now, identity.is_some()) {
+                None => match self.message(settings, &id, target.into(), self.now, identity.is_some()) {
                     Ok(message) => Some(message),
                     // If the address of one subscriber is too long, the other subscribers still get the
                     // alert.
@@ -69,7 +72,8 @@ impl Draft<'_> {
                 key: Some(caller.key.clone()),
             };
             let status = Status::Queued;
-            alerts.push(Alert { alert, message, status, is_again: false, is_repeated: false });
+            let is_creating = target.creation.is_some();
+            alerts.push(Alert { alert, message, status, is_creating, is_again: false, is_repeated: false });
         }
         match too_large {
             Some(error)
@@ -105,23 +109,38 @@ impl Draft<'_> {
         &self,
         settings: &BotSettings,
         id: &AlertId,
-        address: &ConversationReference,
+        to: Destination<'_>,
         accepted_at: DateTime<Utc>,
         once: bool,
     ) -> Result<Message, AlertRejection> {
         let id = EnvelopeId::from_text(id.as_str());
-        let mut envelope = Envelope::new(id, address.clone(), self.call.text.as_str(), accepted_at);
+        let mut envelope = Envelope::new(id, to.address.clone(), self.call.text.as_str(), accepted_at);
         envelope.activity = self.call.activity.clone();
         (envelope.not_before, envelope.expires) = (self.call.due, self.call.expires);
         envelope.on_uncertain = self.call.on_uncertain;
         (envelope.cancellable, envelope.stoppable) = (true, true);
         envelope.once = once;
+        envelope.creation = to.creation.cloned();
         envelope.traceparent = self.trace.cloned();
         let text = envelope
             .encode(settings.seal_key.as_ref())
             .map_err(|TooLarge { json_bytes }| AlertRejection::TooLarge { json_bytes })?;
         let options = put_options(&envelope, self.now);
         Ok(Message { envelope, text, options })
+    }
+}
+
+/// Where a message goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Destination<'a> {
+    pub(super) address: &'a ConversationReference,
+    /// The conversation has to be created or found first.
+    pub(super) creation: Option<&'a Creation>,
+}
+
+impl<'a> From<&'a Target> for Destination<'a> {
+    fn from(target: &'a Target) -> Self {
+        Self { address: &target.address, creation: target.creation.as_ref() }
     }
 }
 
@@ -133,6 +152,8 @@ pub(super) struct Alert {
     pub(super) message: Option<Message>,
     /// The status for the answer.
     pub(super) status: Status,
+    /// Whether the poller has to create or find the conversation first.
+    pub(super) is_creating: bool,
     /// Whether an earlier call with the same key accepted the alert, and may have been cut off before the
     /// Put.
     pub(super) is_again: bool,
@@ -142,13 +163,13 @@ pub(super) struct Alert {
 
 impl Alert {
     /// An alert that the ledger knows already. It has its message if the message may be missing on the queue.
-    pub(super) fn known(record: &Record, id: AlertId, message: Option<Message>) -> Self {
+    pub(super) fn known(record: &Record, id: AlertId, message: Option<Message>, is_creating: bool) -> Self {
         let status = record.shown_status();
         let conversation = record.conversation.clone();
         let (due, until, tag, call, key) = (None, None, None, None, None);
         let alert = NewAlert { id, conversation, status, due, until, tag, call, key };
         let message = message.filter(|_| record.may_not_be_queued());
-        Self { is_again: message.is_some(), is_repeated: true, alert, message, status }
+        Self { is_again: message.is_some(), is_repeated: true, is_creating, alert, message, status }
     }
 
     /// Sets the status that an alert with a message has if this call does not put the message on the queue:
@@ -172,6 +193,7 @@ impl Alert {
             Status::Waiting | Status::Delivered => Status::Queued,
             other => other,
         };
-        json!({"id": self.alert.id.as_str(), "conversation": conversation, "status": status.as_str()})
+        let word = if status == Status::Queued && self.is_creating { CREATING } else { status.as_str() };
+        json!({"id": self.alert.id.as_str(), "conversation": conversation, "status": word})
     }
 }

@@ -14,6 +14,7 @@ mod call;
 mod caller;
 mod cancel;
 mod codes;
+mod creating;
 mod draft;
 mod duration;
 mod forgetting;

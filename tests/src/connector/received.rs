@@ -76,16 +76,19 @@ impl Received {
         }
     }
 
-    /// Why a Connector would refuse the request; `None` for a proper post of an activity.
-    pub(super) fn objection(&self, tokens: Option<&Tokens>) -> Option<&'static str> {
-        if self.method != http::Method::POST {
+    /// Why a Connector would refuse the request; `None` for a proper one. `is_activity`: whether it has to be
+    /// the post of an activity.
+    pub(super) fn objection(&self, is_activity: bool, tokens: Option<&Tokens>) -> Option<&'static str> {
+        if is_activity && self.method != http::Method::POST {
             Some("the bot only posts")
-        } else if self.target().is_none() {
+        } else if is_activity && self.target().is_none() {
             Some("no such route")
         } else if tokens.is_none() && self.headers.contains_key("authorization") {
             Some("no credential may be sent in anonymous mode")
         } else if tokens.is_some_and(|tokens| !self.token().is_some_and(|token| tokens.contains(token))) {
             Some("expected exactly one token of the login host")
+        } else if self.method == http::Method::GET {
+            None
         } else if !self
             .headers
             .get("content-type")
@@ -94,7 +97,7 @@ impl Received {
             Some("an activity is application/json")
         } else if !self.headers.contains_key("content-length") {
             Some("the body must have a declared length")
-        } else if !self.body["type"].is_string() {
+        } else if is_activity && !self.body["type"].is_string() {
             Some("an activity has a type")
         } else {
             None

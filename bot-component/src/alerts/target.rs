@@ -127,8 +127,9 @@ impl Target {
         Self { key, address, held: None, tag: None, creation: Some(Creation::new(of)) }
     }
 
-    /// Whether an alert to this conversation or person may have been recorded for the conversation with this
-    /// key. An alert to a person whom the bot has come to know in the meantime was recorded for a placeholder.
+    /// Whether an alert to this conversation or person may have been recorded for the conversation with
+    /// this key. An alert to a person whom the bot has come to know in the meantime was recorded for a
+    /// placeholder.
     pub(super) fn is_recorded_as(&self, conversation: &str) -> bool {
         let is_key = |key: ConversationKey| key.as_str() == conversation;
         self.key.as_str() == conversation || creating::placeholder_of(&self.address).is_some_and(is_key)
@@ -295,8 +296,8 @@ pub(super) async fn named<H: Host>(
     Ok(targets)
 }
 
-/// Finds the conversations of one element of `to`. There is none for a tag, several for `members`, and one for
-/// every other form.
+/// Finds the conversations of one element of `to`. There is none for a tag, several for `members`, and one
+/// for every other form.
 async fn find<H: Host>(
     creating: &Creating<'_, H>,
     named: &ByKey<Known>,

@@ -215,7 +215,7 @@ fn created(answer: Answer, trust: &TrustPolicy, service_url: Option<String>) -> 
     }
 }
 
-/// The verdict of a call that sends no message. Whatever became of the call, it can be repeated.
+/// The verdict of a call that sends no message. The call can be repeated in any case.
 fn nothing_delivered(verdict: Verdict) -> Verdict {
     let class = match verdict.class {
         Class::PossiblyDelivered | Class::GatewayFailed => Class::Unavailable,

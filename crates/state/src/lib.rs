@@ -32,12 +32,12 @@
 //! | `t.<tenant>.<tag>` | `<key>` | `at` | the commands and routes of tags, after the conversation's own row; the bot, when the conversation's tenant changes |
 //!
 //! `<key>` is the [`ConversationKey`]. Its first digit is the shard. One query of a shard reads a
-//! conversation with all its rows. A chat that the poller creates has an address whose person has the object id
-//! as their id, until the person writes. If Teams has purged a chat and the poller creates another one, the
-//! poller moves the tags and the `stop` there, and deletes the rows of the old one. `t..<tag>` lists the subscribers that are in no tenant. An index row is
-//! stale if the conversation's own rows no longer match it. A reader that finds a stale row ignores and
-//! deletes it. The indexes of a person have `seenAt`, because a query returns no time of writing, and a
-//! person may have many conversations.
+//! conversation with all its rows. In a chat that the poller created, the person's id is the object id until
+//! the person writes. If Teams has purged a chat and the poller creates another one, the poller moves the
+//! tags and the `stop` there, and deletes the rows of the old one. `t..<tag>` lists the subscribers that are
+//! in no tenant. An index row is stale if the conversation's own rows no longer match it. A reader that finds
+//! a stale row ignores and deletes it. The indexes of a person have `seenAt`, because a query returns no time
+//! of writing, and a person may have many conversations.
 //!
 //! A conversation has at most 20 rows `<key>.r.<message id>`. Such a row ends seven days after its last
 //! change, so it lasts as long as the ledger's record of the alert. Readers ignore a row that has ended. The

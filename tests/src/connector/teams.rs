@@ -1,5 +1,6 @@
-//! What the fake Connector knows of Teams: people, the teams and chats that they are in, and for whom the bot
-//! is installed. It creates conversations and names members, and it complains about bodies that Teams refuses.
+//! The part of the fake Connector that knows Teams: people, the teams and chats that they are in, and for
+//! whom the bot is installed. The fake creates conversations and names members, and it complains about
+//! bodies that Teams refuses.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -116,8 +116,8 @@ impl<H: Host> Attempts<'_, H> {
         Ok(self.delivery_path.deliver(leased, service_url, self.trust).await)
     }
 
-    /// Sends an alert. If Teams has purged the personal chat, the chat is created anew, once, and the alert is
-    /// sent there.
+    /// Sends an alert. If Teams has purged the personal chat, the chat is created anew, once, and the alert
+    /// is sent there.
     pub(super) async fn send(
         &self,
         leased: &mut Leased,
@@ -133,8 +133,8 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// Creates a personal chat anew, and sends the alert there. If Teams creates no other chat, the verdict of
-    /// the send stands.
+    /// Creates a personal chat anew, and sends the alert there. If Teams creates no other chat, the result is
+    /// the verdict of the first send.
     async fn send_anew(
         &self,
         connector: &Connector<'_, H>,

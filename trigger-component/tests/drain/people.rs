@@ -67,8 +67,8 @@ fn reference(json: &Value) -> ConversationReference {
     ConversationReference::from_fields(Fields::parse(json.to_string().as_bytes()).unwrap()).unwrap()
 }
 
-/// The bot hears from the person, for the first time, in this chat.
-fn hear(sim: &Sim, chat: &str) {
+/// Records the person's first activity in this chat, as the bot does.
+fn record_first_activity(sim: &Sim, chat: &str) {
     let mut address = to_chat(chat, "x")["address"].clone();
     address["user"] = json!({"id": "29:kim", "aadObjectId": PERSON});
     with_book(sim, async |book| {
@@ -166,7 +166,7 @@ fn alert_to_a_person_without_the_bot_waits_until_it_is_installed() {
     assert_eq!(sim.shown("another"), ["0"], "only the person's own alerts wait");
     assert_eq!(sim.status("p-0").as_deref(), Some("waiting"));
     assert!((10..=11).contains(&asked.get()), "asked {} times in five hours", asked.get());
-    hear(&sim, "a:kim");
+    record_first_activity(&sim, "a:kim");
     poll_for(&sim, 6);
     assert_eq!(sim.shown("a:kim"), ["0", "1"], "within five minutes, and in order");
     assert_eq!(statuses(&sim, &["p-0", "p-1"]), ["delivered"; 2]);

@@ -31,8 +31,8 @@ pub fn without_thread(conversation_id: &str) -> &str {
     conversation_id.split_once(THREAD).map_or(conversation_id, |(channel, _)| channel)
 }
 
-/// The row of the team or chat to which a conversation belongs; `None` for the conversation of one person, and
-/// where the channel does not vouch for the tenant.
+/// The row of the team or chat to which a conversation belongs; `None` for the conversation of one person,
+/// and where the channel does not vouch for the tenant.
 fn key_of_roster(address: &ConversationReference) -> Option<Key> {
     let tenant = address.vouched_tenant().filter(|_| address.conversation.is_group())?;
     let id = without_thread(&address.conversation.id);
@@ -90,13 +90,13 @@ impl<H: Host> Conversations<'_, H> {
         Ok(rows.iter().filter_map(roster).collect())
     }
 
-    /// An address in a tenant, whose Connector and bot a new conversation of the tenant has too; `None` if the
-    /// bot knows no conversation there. This takes two calls, or a few more if index rows are stale.
+    /// An address in a tenant, whose Connector and bot a new conversation of the tenant has too; `None` if
+    /// the bot knows no conversation there. This takes two calls, or a few more if index rows are stale.
     pub async fn neighbour(&self, tenant_id: &str) -> Result<Option<ConversationReference>, StateError> {
         const MOST_TRIED: usize = 3;
         let index = Index::of_tenant(tenant_id);
-        // Any conversation of the tenant will do. The first page of the index has enough of them to choose one
-        // that was active lately.
+        // Any conversation of the tenant will do. The first page of the index has enough of them to choose
+        // one that was active lately.
         let query = Query { top: 100, ..index.query() };
         let mut rows = self.table.query(&query, None).await?.entities;
         rows.sort_by_key(|entity| Reverse(entity.int(SEEN_AT)));

@@ -1,5 +1,5 @@
-//! The calls of the Bot Connector that send messages: send to a conversation, and reply to an activity. Also
-//! what every call has in common: the token, and the time.
+//! The calls of the Bot Connector that this project makes: send to a conversation, reply to an activity,
+//! change a message, and delete a message.
 
 use std::time::Duration;
 
@@ -7,9 +7,11 @@ use bytes::Bytes;
 use http::Method;
 use platform::{Deadline, Host, Timeouts, Traceparent, TransportError};
 
+use crate::changing::{Changing, classify_change};
 use crate::message::OutgoingMessage;
 use crate::outbound::{AccessToken, TokenError, Tokens};
 use crate::path::segment;
+use crate::reference::ConversationReference;
 use crate::trust::{ServiceUrl, TrustPolicy};
 use crate::verdict::{Answer, Class, Verdict, read};
 
@@ -22,28 +24,6 @@ const TIMEOUTS: Timeouts = Timeouts {
 };
 
 pub(crate) const USER_AGENT: &str = concat!("proactive-bot/", env!("CARGO_PKG_VERSION"));
-
-/// One call of the Connector, without its credentials.
-#[derive(Debug)]
-pub(crate) struct Call<'c> {
-    pub(crate) method: Method,
-    pub(crate) uri: &'c str,
-    /// The JSON of the body; empty if the call has none.
-    pub(crate) body: Bytes,
-    pub(crate) trace: Option<&'c Traceparent>,
-    pub(crate) max_answer_bytes: usize,
-}
-
-impl<'c> Call<'c> {
-    pub(crate) fn post(uri: &'c str, body: Bytes) -> Self {
-        Self { method: Method::POST, body, ..Self::get(uri) }
-    }
-
-    pub(crate) fn get(uri: &'c str) -> Self {
-        let max_answer_bytes = TIMEOUTS.max_answer_bytes;
-        Self { method: Method::GET, uri, body: Bytes::new(), trace: None, max_answer_bytes }
-    }
-}
 
 /// A client of the Bot Connector. It accepts only a [`ServiceUrl`], an address that a [`TrustPolicy`] has
 /// checked.
@@ -80,7 +60,7 @@ impl<'a, H: Host> Connector<'a, H> {
         message: &OutgoingMessage,
     ) -> Verdict {
         match activities_of(service_url, conversation_id) {
-            Some(uri) => self.post(service_url, &uri, message).await,
+            Some(uri) => self.call(service_url, &Call::send(uri, message)).await.verdict,
             None => Verdict::unusable_address(),
         }
     }
@@ -94,14 +74,10 @@ impl<'a, H: Host> Connector<'a, H> {
         conversation_id: &str,
         message: &OutgoingMessage,
     ) -> Verdict {
-        let verdict = self.send(service_url, conversation_id, message).await;
-        if verdict.class != Class::WrongCloud {
-            return verdict;
-        }
-        match trust.gcc_connector() {
-            Some(gcc) => self.send(&gcc, conversation_id, message).await,
-            None => verdict,
-        }
+        in_any_cloud(trust, service_url, async |service_url| {
+            self.send(service_url, conversation_id, message).await
+        })
+        .await
     }
 
     /// Replies to an activity: `POST /v3/conversations/{id}/activities/{activity}`.
@@ -112,17 +88,76 @@ impl<'a, H: Host> Connector<'a, H> {
         activity_id: &str,
         message: &OutgoingMessage,
     ) -> Verdict {
-        match (activities_of(service_url, conversation_id), segment(activity_id)) {
-            (Some(uri), Some(activity)) => {
-                self.post(service_url, &format!("{uri}/{activity}"), message).await
-            }
-            _ => Verdict::unusable_address(),
+        match activity_of(service_url, conversation_id, activity_id) {
+            Some(uri) => self.call(service_url, &Call::send(uri, message)).await.verdict,
+            None => Verdict::unusable_address(),
         }
     }
 
-    async fn post(&self, service_url: &ServiceUrl, uri: &str, message: &OutgoingMessage) -> Verdict {
-        let call = Call { trace: message.trace.as_ref(), ..Call::post(uri, message.to_bytes().into()) };
-        self.call(service_url, &call).await.verdict
+    /// Replies in the thread of a message. In a channel of Teams, the thread is a conversation of its own,
+    /// whose id has the id of the message. Everywhere else this is [`Connector::reply`]. The clouds are
+    /// those of [`Connector::send_in_any_cloud`].
+    pub async fn reply_in_thread(
+        &self,
+        trust: &TrustPolicy,
+        service_url: &ServiceUrl,
+        address: &ConversationReference,
+        activity_id: &str,
+        message: OutgoingMessage,
+    ) -> Verdict {
+        let conversation = &address.conversation;
+        if conversation.conversation_type() != Some("channel") {
+            let message = &message.in_reply_to_activity(activity_id);
+            return in_any_cloud(trust, service_url, async |service_url| {
+                self.reply(service_url, &conversation.id, activity_id, message).await
+            })
+            .await;
+        }
+        let thread = match conversation.id.contains(THREAD) {
+            true => conversation.id.clone(),
+            false => [&conversation.id, THREAD, activity_id].concat(),
+        };
+        self.send_in_any_cloud(trust, service_url, &thread, &message).await
+    }
+
+    /// Changes a message: `PUT /v3/conversations/{id}/activities/{activity}`. The verdict has the class
+    /// [`Class::MessageGone`] if the conversation no longer shows the message, and [`Class::NotChangeable`]
+    /// if the channel changes no messages. A change can be repeated, so it is never possibly delivered. The
+    /// clouds are those of [`Connector::send_in_any_cloud`].
+    pub async fn update(
+        &self,
+        trust: &TrustPolicy,
+        service_url: &ServiceUrl,
+        conversation_id: &str,
+        activity_id: &str,
+        message: &OutgoingMessage,
+    ) -> Verdict {
+        in_any_cloud(trust, service_url, async |service_url| {
+            match activity_of(service_url, conversation_id, activity_id) {
+                Some(uri) => self.call(service_url, &Call::update(uri, message)).await.verdict,
+                None => Verdict::unusable_address(),
+            }
+        })
+        .await
+    }
+
+    /// Deletes a message: `DELETE /v3/conversations/{id}/activities/{activity}`. The verdict is like that of
+    /// [`Connector::update`].
+    pub async fn delete(
+        &self,
+        trust: &TrustPolicy,
+        service_url: &ServiceUrl,
+        conversation_id: &str,
+        activity_id: &str,
+        trace: Option<&Traceparent>,
+    ) -> Verdict {
+        in_any_cloud(trust, service_url, async |service_url| {
+            match activity_of(service_url, conversation_id, activity_id) {
+                Some(uri) => self.call(service_url, &Call::delete(uri, trace)).await.verdict,
+                None => Verdict::unusable_address(),
+            }
+        })
+        .await
     }
 
     /// Makes a call, with the bot's token where one is needed.
@@ -155,7 +190,7 @@ impl<'a, H: Host> Connector<'a, H> {
         }
         let mut request = http::Request::builder()
             .method(call.method.clone())
-            .uri(call.uri)
+            .uri(&call.uri)
             .header(http::header::USER_AGENT, USER_AGENT);
         if !call.body.is_empty() {
             request = request.header(http::header::CONTENT_TYPE, "application/json");
@@ -171,8 +206,69 @@ impl<'a, H: Host> Connector<'a, H> {
             Ok(request) => self.host.send(request, timeouts.within(self.deadline.remaining(self.host))).await,
             Err(_) => Err(TransportError::NotSent("the address is not valid".into())),
         };
-        read(&answer, self.host.now())
+        match call.changing {
+            None => read(&answer, self.host.now()),
+            Some(changing) => classify_change(&answer, self.host.now(), changing).into(),
+        }
     }
+}
+
+/// The text between the id of a channel of Teams and the id of the message that began a thread.
+const THREAD: &str = ";messageid=";
+
+/// One call of the Connector.
+#[derive(Debug)]
+pub(crate) struct Call<'m> {
+    pub(crate) method: Method,
+    pub(crate) uri: String,
+    /// The JSON of the body; empty if the call has none.
+    pub(crate) body: Bytes,
+    pub(crate) trace: Option<&'m Traceparent>,
+    pub(crate) changing: Option<Changing>,
+    pub(crate) max_answer_bytes: usize,
+}
+
+impl<'m> Call<'m> {
+    fn send(uri: String, message: &'m OutgoingMessage) -> Self {
+        Self { trace: message.trace.as_ref(), ..Self::post(uri, message.to_bytes().into()) }
+    }
+
+    fn update(uri: String, message: &'m OutgoingMessage) -> Self {
+        Self { method: Method::PUT, changing: Some(Changing::Content), ..Self::send(uri, message) }
+    }
+
+    fn delete(uri: String, trace: Option<&'m Traceparent>) -> Self {
+        Self { method: Method::DELETE, trace, changing: Some(Changing::Deletion), ..Self::get(uri) }
+    }
+
+    pub(crate) fn post(uri: String, body: Bytes) -> Self {
+        Self { method: Method::POST, body, ..Self::get(uri) }
+    }
+
+    pub(crate) fn get(uri: String) -> Self {
+        let max_answer_bytes = TIMEOUTS.max_answer_bytes;
+        Self { method: Method::GET, uri, body: Bytes::new(), trace: None, changing: None, max_answer_bytes }
+    }
+}
+
+/// Does a call. If the Connector reports that the conversation is in another cloud, the call is repeated at
+/// GCC's Connector.
+async fn in_any_cloud(
+    trust: &TrustPolicy,
+    service_url: &ServiceUrl,
+    call: impl AsyncFn(&ServiceUrl) -> Verdict,
+) -> Verdict {
+    let verdict = call(service_url).await;
+    match trust.gcc_connector().filter(|_| verdict.class == Class::WrongCloud) {
+        Some(gcc) => call(&gcc).await,
+        None => verdict,
+    }
+}
+
+/// The URL of an activity. `None` if an id cannot be a segment of the path.
+fn activity_of(service_url: &ServiceUrl, conversation_id: &str, activity_id: &str) -> Option<String> {
+    let uri = activities_of(service_url, conversation_id)?;
+    Some(format!("{uri}/{}", segment(activity_id)?))
 }
 
 /// The URL of a conversation's activities. `None` if the id cannot be a segment of the path.

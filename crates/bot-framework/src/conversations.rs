@@ -131,7 +131,7 @@ impl<H: Host> Connector<'_, H> {
         let body = Bytes::from(body.to_string());
         let call = async |service_url: &ServiceUrl| {
             let uri = format!("{}/v3/conversations", service_url.base());
-            self.call(service_url, &Call { trace, ..Call::post(&uri, body.clone()) }).await
+            self.call(service_url, &Call { trace, ..Call::post(uri, body.clone()) }).await
         };
         let answer = call(service_url).await;
         let gcc = trust.gcc_connector().filter(|_| answer.verdict.class == Class::WrongCloud);
@@ -153,7 +153,7 @@ impl<H: Host> Connector<'_, H> {
             return Err(Verdict::unusable_address());
         };
         let uri = format!("{}/v3/conversations/{conversation}/members/{member}", service_url.base());
-        let Answer { verdict, body, .. } = self.call(service_url, &Call::get(&uri)).await;
+        let Answer { verdict, body, .. } = self.call(service_url, &Call::get(uri)).await;
         match (verdict.class, verdict.status) {
             (Class::Accepted, _) => Ok(Member::of(&body)),
             // The codes of these refusals are not documented.
@@ -177,7 +177,7 @@ impl<H: Host> Connector<'_, H> {
         if let Some(token) = continuation.and_then(segment) {
             uri.push_str(&format!("&continuationToken={token}"));
         }
-        let call = Call { max_answer_bytes: MAX_ANSWER_BYTES, ..Call::get(&uri) };
+        let call = Call { max_answer_bytes: MAX_ANSWER_BYTES, ..Call::get(uri) };
         let Answer { verdict, body, .. } = self.call(service_url, &call).await;
         if verdict.class != Class::Accepted {
             return Err(verdict);

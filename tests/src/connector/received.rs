@@ -36,7 +36,7 @@ impl Received {
         self.target().map(|(conversation, _)| conversation)
     }
 
-    /// The activity id in the path, decoded; only a reply has one.
+    /// The activity id in the path, decoded; only a reply, a change and a deletion have one.
     pub fn reply_to(&self) -> Option<String> {
         self.target().and_then(|(_, activity)| activity)
     }
@@ -77,17 +77,24 @@ impl Received {
     }
 
     /// Why a Connector would refuse the request; `None` for a proper one. `is_activity`: whether it has to be
-    /// the post of an activity.
+    /// the post, the change or the deletion of an activity.
     pub(super) fn objection(&self, is_activity: bool, tokens: Option<&Tokens>) -> Option<&'static str> {
-        if is_activity && self.method != http::Method::POST {
-            Some("the bot only posts")
+        use http::Method;
+        let is_deletion = self.method == Method::DELETE;
+        let is_known = is_deletion || self.method == Method::POST || self.method == Method::PUT;
+        if is_activity && !is_known {
+            Some("the bot only posts, puts and deletes")
         } else if is_activity && self.target().is_none() {
             Some("no such route")
+        } else if self.method != Method::POST && self.reply_to().is_none() {
+            Some("a change or a deletion names an activity")
+        } else if is_deletion && !self.raw.is_empty() {
+            Some("a deletion has no body")
         } else if tokens.is_none() && self.headers.contains_key("authorization") {
             Some("no credential may be sent in anonymous mode")
         } else if tokens.is_some_and(|tokens| !self.token().is_some_and(|token| tokens.contains(token))) {
             Some("expected exactly one token of the login host")
-        } else if self.method == http::Method::GET {
+        } else if is_deletion || self.method == Method::GET {
             None
         } else if !self
             .headers

@@ -38,6 +38,9 @@ impl<H: Host> Attempts<'_, H> {
         if let Some(outcome) = record.as_ref().and_then(|record| ended(leased, record)) {
             return Some(outcome);
         }
+        // If the Delete failed after the first copy was moved to the poison queue, the queue also holds the
+        // copy that an operator has replayed.
+        leased.envelope.once |= record.as_ref().is_some_and(|record| record.replayed_at.is_some());
         if let Some(tried) = record.as_ref().and_then(|record| record.tried.as_deref()) {
             let tried = value_of(tried.as_bytes()).unwrap_or_default();
             leased.envelope.delivery.raise_to(&tried);
@@ -102,7 +105,7 @@ impl<H: Host> Attempts<'_, H> {
 
     /// Whether the bot wrote the message. Where alerts are sealed, the producer of an alert without a valid
     /// seal may have used the id of another alert.
-    fn is_ours(&self, leased: &Leased) -> bool {
+    pub(super) fn is_ours(&self, leased: &Leased) -> bool {
         leased.seal == SealState::Valid || self.seal_key.is_none()
     }
 
@@ -188,7 +191,9 @@ impl<H: Host> Attempts<'_, H> {
 /// Returns the outcome for an alert whose record in the ledger has a final status.
 fn ended(leased: &Leased, record: &Record) -> Option<Outcome> {
     match record.status {
-        Status::Delivered | Status::Dropped => Some(Outcome::AlreadySent),
+        Status::Delivered | Status::Dropped | Status::Replaced | Status::Withdrawn => {
+            Some(Outcome::AlreadySent)
+        }
         // With another message id, an operator has put the alert back from the poison queue: it is sent
         // again.
         Status::Dead => (record.message.as_deref() == Some(leased.id())).then_some(Outcome::AlreadyPoisoned),

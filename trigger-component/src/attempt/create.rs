@@ -13,7 +13,7 @@ use platform::{Host, Level};
 use serde_json::json;
 use state::{ConversationKey, Sign, StateError};
 
-use super::delivery_path::DeliveryPath;
+use super::delivery_path::{DeliveryPath, message_of};
 use super::{Attempts, Outcome, PoisonReason};
 use crate::schedule::Leased;
 
@@ -89,9 +89,8 @@ impl<H: Host> Attempts<'_, H> {
             return Err(Outcome::TooLate.into());
         }
         let verdict = match is_known {
-            true => self.send_to(leased, address, &service_url, Self::send).await?,
-            // The chat was created a moment ago, so it is not created again.
-            false => self.send_to(leased, address, &service_url, Self::send_once).await?,
+            true => self.send_to(leased, address, &service_url, Self::send_planned).await?,
+            false => self.send_to(leased, address, &service_url, Self::send_first).await?,
         };
         Ok(verdict)
     }
@@ -110,6 +109,23 @@ impl<H: Host> Attempts<'_, H> {
         let other = mem::replace(&mut leased.envelope.address, own);
         leased.sent_to.get_or_insert(other);
         sent
+    }
+
+    /// Sends an alert to a conversation that was found. An alert with a key may change a message there, which
+    /// the run could not plan before.
+    async fn send_planned(&self, leased: &mut Leased, service_url: &ServiceUrl) -> Result<Verdict, Outcome> {
+        match self.plan(leased).await? {
+            None => self.send(leased, service_url).await,
+            Some(plan) => self.carry_out(leased, plan, service_url).await,
+        }
+    }
+
+    /// Sends an alert to a conversation that was created, and is not created again.
+    async fn send_first(&self, leased: &mut Leased, service_url: &ServiceUrl) -> Result<Verdict, Outcome> {
+        match self.plan(leased).await? {
+            None => self.send_once(leased, service_url).await,
+            Some(plan) => self.carry_out(leased, plan, service_url).await,
+        }
     }
 
     async fn send_once(&self, leased: &mut Leased, service_url: &ServiceUrl) -> Result<Verdict, Outcome> {
@@ -185,7 +201,7 @@ impl<H: Host> Attempts<'_, H> {
     ) -> Result<Verdict, NotReached> {
         let address = &leased.envelope.address;
         let channel = address.conversation.id.clone();
-        let message = DeliveryPath::<H>::message(&leased.envelope);
+        let message = message_of(&leased.envelope);
         let created = connector.create_thread(self.trust, service_url, &channel, tenant_id, message).await;
         match created {
             Created::Conversation(created) => {

@@ -35,13 +35,6 @@ impl<H: Host> DeliveryPath<'_, H> {
         }
     }
 
-    /// The message that the conversation gets.
-    pub(super) fn message(envelope: &Envelope) -> OutgoingMessage {
-        let text = Words::of(&envelope.address).alert(&envelope.text);
-        let alert = OutgoingMessage::new(&envelope.address, &text).with(&envelope.activity);
-        alert.in_trace(envelope.traceparent.as_ref())
-    }
-
     /// Delivers a message. The caller has checked its `serviceUrl`.
     pub(crate) async fn deliver(
         &self,
@@ -52,7 +45,7 @@ impl<H: Host> DeliveryPath<'_, H> {
         let envelope = &leased.envelope;
         match self {
             Self::Connector(connector) => {
-                let alert = Self::message(envelope);
+                let alert = message_of(envelope);
                 connector
                     .send_in_any_cloud(trust, service_url, &envelope.address.conversation.id, &alert)
                     .await
@@ -63,4 +56,11 @@ impl<H: Host> DeliveryPath<'_, H> {
             }
         }
     }
+}
+
+/// Makes the message of an alert, as the Connector gets it.
+pub(super) fn message_of(envelope: &Envelope) -> OutgoingMessage {
+    let text = Words::of(&envelope.address).alert(&envelope.text);
+    let alert = OutgoingMessage::new(&envelope.address, &text).with(&envelope.activity);
+    alert.in_trace(envelope.traceparent.as_ref())
 }

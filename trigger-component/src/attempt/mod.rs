@@ -7,6 +7,7 @@ mod decide;
 mod delivery_path;
 mod hosts;
 mod outcome;
+mod standing;
 mod token_use;
 mod withdrawn;
 
@@ -14,7 +15,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use bot_framework::{Class, Tenants, TrustPolicy, Verdict};
-use envelope::{SealKey, SealState, Unsealed};
+use envelope::{CreationOf, SealKey, SealState, Unsealed};
 use platform::{Host, Level};
 use serde_json::json;
 use state::Conversations;
@@ -25,6 +26,7 @@ pub(crate) use decide::{Hidden, PoisonReason, Stop, hide_for, stops_the_run};
 pub(crate) use delivery_path::DeliveryPath;
 pub(crate) use hosts::Hosts;
 pub(crate) use outcome::Outcome;
+pub(crate) use standing::Change as KeyedChange;
 pub(crate) use token_use::TokenUse;
 pub(crate) use withdrawn::{Wanted, Withdrawn};
 
@@ -78,6 +80,15 @@ impl<H: Host> Attempts<'_, H> {
                 "seal: missing, and unsealed=refuse; seal the message or set unsealed=allow",
             );
         }
+        // The plan for a person's chat needs the chat, which has to be found first.
+        let is_unknown = leased.envelope.creation.as_ref().is_some_and(|it| it.of != CreationOf::Thread);
+        let plan = match is_unknown {
+            true => None,
+            false => match self.plan(leased).await {
+                Ok(plan) => plan,
+                Err(outcome) => return outcome,
+            },
+        };
         // The reads above can take seconds.
         if self.host.monotonic() >= self.may_send_until.get() {
             return Outcome::TooLate;
@@ -87,9 +98,10 @@ impl<H: Host> Attempts<'_, H> {
             let action = wait_for_host(wait, &self.situation(leased), |max| self.host.up_to(max));
             return outcome_of(action, host_out(region));
         }
-        let sent = match leased.envelope.creation.clone() {
-            None => self.send(leased, &service_url).await.map_err(NotReached::Ended),
-            Some(creation) => self.send_creating(leased, &creation, &service_url).await,
+        let sent = match (plan, leased.envelope.creation.clone()) {
+            (Some(plan), _) => self.carry_out(leased, plan, &service_url).await.map_err(NotReached::Ended),
+            (None, None) => self.send(leased, &service_url).await.map_err(NotReached::Ended),
+            (None, Some(creation)) => self.send_creating(leased, &creation, &service_url).await,
         };
         let verdict = match sent {
             Ok(verdict) => verdict,
@@ -136,7 +148,7 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    fn due_for(&self, leased: &Leased) -> Duration {
+    pub(super) fn due_for(&self, leased: &Leased) -> Duration {
         let put_at = leased.message.insertion_time;
         let due_at = leased.envelope.not_before.map_or(put_at, |not_before| not_before.max(put_at));
         (self.host.now() - due_at).to_std().unwrap_or_default()

@@ -42,6 +42,7 @@ mod operating;
 mod operators_page;
 mod outages;
 mod outbound;
+mod people;
 mod playground;
 mod poll_door;
 mod queue_contract;
@@ -119,6 +120,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("operators_page", operators_page::CASES),
     ("outages", outages::CASES),
     ("outbound", outbound::CASES),
+    ("people", people::CASES),
     ("playground", playground::CASES),
     ("poll_door", poll_door::CASES),
     ("queue_contract", queue_contract::CASES),

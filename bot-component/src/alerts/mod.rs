@@ -15,6 +15,7 @@ mod caller;
 mod cancel;
 mod change;
 mod codes;
+mod creating;
 mod draft;
 mod duration;
 mod forgetting;

@@ -12,6 +12,7 @@ mod killed;
 mod order;
 mod outage;
 mod pace;
+mod people;
 mod queue;
 mod replayed;
 mod script;

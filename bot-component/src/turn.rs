@@ -110,6 +110,7 @@ impl<H: Host> Turn<'_, H> {
             tag: None,
             call: None,
             key: None,
+            series: None,
         };
         let known = match ledger.accept_message(&alert, self.settings.allowance).await {
             Ok(Allowed::Yes(Accepted::New)) => None,

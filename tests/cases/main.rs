@@ -24,6 +24,7 @@ mod inbound;
 mod joining;
 mod kick;
 mod legacy;
+mod looks;
 mod lost_puts;
 mod lost_store;
 mod malformed;
@@ -99,6 +100,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("joining", joining::CASES),
     ("kick", kick::CASES),
     ("legacy", legacy::CASES),
+    ("looks", looks::CASES),
     ("lost_puts", lost_puts::CASES),
     ("lost_store", lost_store::CASES),
     ("malformed", malformed::CASES),

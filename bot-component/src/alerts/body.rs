@@ -2,19 +2,20 @@
 
 use bot_framework::json::{FieldError, Fields};
 use chrono::{DateTime, TimeDelta, Utc};
-use envelope::OnUncertain;
+use envelope::{Look, OnUncertain};
 use platform::name_of;
 use serde_json::{Map, Value};
 
+use super::series::{self, Recurrence};
 use super::target::{self, To};
-use super::{activity, duration};
+use super::{activity, duration, looks};
 use crate::limits::MAX_AHEAD;
 use crate::rejection::AlertRejection;
 
 pub(super) const MAX_IDEMPOTENCY_KEY_CHARACTERS: usize = 200;
 
-const MEMBERS: &str =
-    "one of the members to, text, activity, at, delay, expires, idempotencyKey, onUncertain and next";
+const MEMBERS: &str = "one of the members to, text, activity, format, mentions, importance, at, delay, every, until, zone, expires, \
+     idempotencyKey, onUncertain and next";
 
 /// A call, checked.
 #[derive(Debug)]
@@ -22,8 +23,11 @@ pub(super) struct AlertCall {
     pub(super) to: Vec<To>,
     pub(super) text: String,
     pub(super) activity: Map<String, Value>,
+    pub(super) look: Look,
     /// The alert is not delivered earlier. `None` means at once.
     pub(super) due: Option<DateTime<Utc>>,
+    /// How the alert recurs. `None`: it is sent once.
+    pub(super) series: Option<Recurrence>,
     pub(super) expires: Option<DateTime<Utc>>,
     pub(super) on_uncertain: OnUncertain,
 }
@@ -54,18 +58,25 @@ fn is_idempotency_key(key: &str) -> bool {
 }
 
 impl AlertCall {
+    /// Whether quiet hours do not hold for the alert.
+    pub(super) fn is_important(&self) -> bool {
+        self.activity.get("importance").is_some_and(|importance| importance == "high")
+    }
+
     pub(super) fn read(mut fields: Fields, now: DateTime<Utc>) -> Result<Self, AlertRejection> {
         let to = target::read(&mut fields)?;
         let text = fields.string("text")?.unwrap_or_default();
-        let activity = match fields.object("activity")? {
+        let mut activity = match fields.object("activity")? {
             Some(members) => activity::read(members)?,
             None => Map::new(),
         };
         if text.trim().is_empty() && !activity.contains_key("attachments") {
             return Err(fields.error("text", "some text, unless activity.attachments is set").into());
         }
+        let look = looks::read(&mut fields, &text, &mut activity)?;
         let due = read_due(&mut fields, now)?;
         let expires = take_time(&mut fields, "expires")?;
+        let series = series::read(&mut fields, due.unwrap_or(now), expires.is_some())?;
         if expires.is_some_and(|expires| expires <= due.unwrap_or(now)) {
             return Err(fields.error("expires", "a time in the future, later than `at` or `delay`").into());
         }
@@ -82,7 +93,7 @@ impl AlertCall {
         if let Some(other) = fields.as_object().keys().next() {
             return Err(fields.error(other, MEMBERS).into());
         }
-        Ok(Self { to, text, activity, due, expires, on_uncertain })
+        Ok(Self { to, text, activity, look, due, series, expires, on_uncertain })
     }
 }
 

@@ -12,9 +12,10 @@ use state::{ConversationKey, of_key};
 
 use super::body::{AlertCall, Identity};
 use super::caller::Caller;
-use super::draft::{Alert, Draft};
+use super::draft::{Alert, Draft, Recipient};
 use super::grant::Scope;
 use super::identity::{self, Earlier, Met};
+use super::looks;
 use super::paging::{self, Cursor, Page};
 use crate::answered::Answered;
 use crate::limits::{MAX_BODY_BYTES, MAX_PAGES};
@@ -46,14 +47,19 @@ pub(super) async fn post<H: Host>(
     let mut at = Cursor::take(&mut fields).map_err(AlertRejection::from)?;
     let deadline = Deadline::after(host, STORE_WITHIN);
     let now = host.now();
+    let identity = Identity::of(&fields, &caller.key);
+    let mut call = AlertCall::read(fields, now);
+    if let Ok(AlertCall { text, look, .. }) = &mut call {
+        looks::resolve(host, &settings, caller, text, look).await?;
+    }
     let sender = Sender {
         host,
         settings: &settings,
         caller,
         ledger: Ledger::new(host, &settings.queue.account, &settings.tables, deadline),
         outbox: Outbox::new(host, &settings, deadline),
-        identity: Identity::of(&fields, &caller.key),
-        call: AlertCall::read(fields, now),
+        identity,
+        call,
         now,
         named: paging::Named::new(),
     };
@@ -170,7 +176,7 @@ impl<H: Host> Sender<'_, H> {
         let Earlier { id, records, next } = earlier;
         let named = |conversation: &str| {
             let found = draft.targets.iter().find(|target| target.key.as_str() == conversation);
-            found.map(|target| &target.address)
+            found.map(|target| (&target.address, target.zone))
         };
         // Since the earlier call, new subscribers may have moved other subscribers from this page to the next
         // page. The earlier call accepted alerts to them, so the bot looks up their addresses.
@@ -181,15 +187,18 @@ impl<H: Host> Sender<'_, H> {
         let elsewhere = conversations.get_all(elsewhere).await.map_err(AlertRejection::from)?;
         let known = |to: &str| {
             let known = of_key(&elsewhere, &ConversationKey::parse(to)?)?.conversation.as_ref();
-            known.map(|conversation| &conversation.address)
+            known.map(|conversation| (&conversation.address, conversation.zone))
         };
         let alerts = (0..).zip(records).map(|(index, record)| {
             let id = id.alert(index);
             let to = record.conversation.as_str();
             let message = match named(to).or_else(|| known(to)) {
-                Some(address) if record.may_not_be_queued() => {
+                Some((address, zone)) if record.may_not_be_queued() => {
                     let accepted_at = record.accepted_at.unwrap_or(draft.now);
-                    Some(draft.message(self.settings, &id, address, accepted_at, true)?)
+                    // Quiet hours may have moved the alert. An alert that is due at once has no other time.
+                    let due = record.due_at.filter(|due| *due > accepted_at).or(draft.call.due);
+                    let recipient = Recipient { address, zone, due };
+                    Some(draft.message(self.settings, &id, &recipient, accepted_at, true)?)
                 }
                 _ => None,
             };

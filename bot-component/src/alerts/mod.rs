@@ -22,6 +22,7 @@ mod history;
 mod identity;
 mod keys;
 mod listing;
+mod looks;
 mod named_key;
 mod operating;
 #[cfg(test)]
@@ -29,6 +30,7 @@ mod pages;
 mod paging;
 mod poison_walk;
 mod request_id;
+mod series;
 mod status;
 mod tags;
 mod target;

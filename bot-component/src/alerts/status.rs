@@ -142,6 +142,7 @@ pub(super) fn shown(record: &Record, now: DateTime<Utc>) -> Map<String, Value> {
     put(&mut alert, "activityId", record.activity_id.as_deref());
     put(&mut alert, "sender", record.key.as_deref());
     put(&mut alert, "tag", record.tag.as_deref());
+    put(&mut alert, "series", record.series.as_deref());
     alert
 }
 

@@ -6,7 +6,8 @@ use futures_util::{StreamExt, stream};
 use platform::Host;
 use serde_json::Value;
 use state::ledger::Status;
-use state::{ByKey, Conversation, ConversationKey, Conversations, Known, Tag, of_key};
+use state::{ByKey, Conversation, ConversationKey, Conversations, Known, Quiet, Tag, of_key};
+use zones::Zone;
 
 use super::caller::Caller;
 use super::grant::{Grant, Scope};
@@ -79,16 +80,22 @@ pub(super) struct Target {
     /// The first tag by which the call found the conversation, if a tag named it. The caller does not know
     /// the subscribers of a tag, so an alert that is too large for one of them is still sent to the others.
     pub(super) tag: Option<Tag>,
+    /// The path in the body of the element that names the conversation. `None` if a tag named it.
+    pub(super) path: Option<String>,
+    /// The person's time zone, if the bot knows it.
+    pub(super) zone: Option<Zone>,
+    /// The person's quiet hours.
+    pub(super) quiet: Option<Quiet>,
 }
 
 impl Target {
     /// A conversation that the bot knows.
     fn known(key: ConversationKey, conversation: Conversation, settings: &BotSettings) -> Self {
-        let Conversation { address, stopped, paused, .. } = conversation;
+        let Conversation { address, stopped, paused, zone, quiet, .. } = conversation;
         let untrusted =
             settings.trust.check(&address.service_url).is_err() || !settings.tenants.allow(&address);
         let held = held_by_person(stopped, paused).or(untrusted.then_some(Held::Untrusted));
-        Self { key, address, held, tag: None }
+        Self { key, address, held, tag: None, path: None, zone, quiet }
     }
 
     /// A conversation that a tag named.
@@ -249,12 +256,16 @@ async fn find<H: Host>(
             let known = known.and_then(|known| known.conversation.as_ref());
             let app_id = settings.bot.as_ref().map(|bot| bot.identity.app_id.as_str());
             let address = from_the_bot(address, known, app_id, path)?;
-            return Ok(Some(Target { key, address, held, tag: None }));
+            let (path, zone) = (Some(path.clone()), known.and_then(|known| known.zone));
+            return Ok(Some(Target { key, address, held, tag: None, path, zone, quiet: standing.quiet }));
         }
     };
     // For a key with `tenant=`, conversations of other tenants are unknown.
     match found.filter(|(_, conversation)| grant.reaches(&conversation.address)) {
-        Some((key, conversation)) => Ok(Some(Target::known(key, conversation, settings))),
+        Some((key, conversation)) => {
+            let target = Target::known(key, conversation, settings);
+            Ok(Some(Target { path: Some(path.clone()), ..target }))
+        }
         None => Err(AlertRejection::UnknownTarget { path: path.clone() }.into()),
     }
 }

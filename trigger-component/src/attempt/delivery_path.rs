@@ -1,8 +1,7 @@
 //! The two ways to deliver an alert: the poller posts it to the Connector, or it posts a trigger to the bot
 //! over Direct Line and the bot sends the alert. The 2017 template works in the second way.
 
-use bot_framework::{Connector, DirectLine, OutgoingMessage, ServiceUrl, TrustPolicy, Verdict};
-use envelope::words::Words;
+use bot_framework::{Connector, DirectLine, ServiceUrl, TrustPolicy, Verdict};
 use platform::Host;
 
 use crate::schedule::Leased;
@@ -44,12 +43,8 @@ impl<H: Host> DeliveryPath<'_, H> {
         let envelope = &leased.envelope;
         match self {
             Self::Connector(connector) => {
-                let text = Words::of(&envelope.address).alert(&envelope.text);
-                let alert = OutgoingMessage::new(&envelope.address, &text).with(&envelope.activity);
-                let alert = alert.in_trace(envelope.traceparent.as_ref());
-                connector
-                    .send_in_any_cloud(trust, service_url, &envelope.address.conversation.id, &alert)
-                    .await
+                let conversation = &envelope.address.conversation.id;
+                connector.send_in_any_cloud(trust, service_url, conversation, &envelope.message()).await
             }
             Self::DirectLine(line) => {
                 let trigger = envelope.trigger_value(&leased.message.text);

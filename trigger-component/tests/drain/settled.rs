@@ -18,7 +18,10 @@ use crate::{envelope, milliseconds, seconds};
 use trigger_component::Limits;
 
 /// Calls the bot's side of the tables, at the simulated moment.
-fn with_tables<T>(sim: &Sim, call: impl AsyncFnOnce(&FakeHost, &Account, &Tables, Deadline) -> T) -> T {
+pub(crate) fn with_tables<T>(
+    sim: &Sim,
+    call: impl AsyncFnOnce(&FakeHost, &Account, &Tables, Deadline) -> T,
+) -> T {
     let tables = Rc::new(RefCell::new(std::mem::take(&mut *sim.tables.borrow_mut())));
     let host = FakeHost::default();
     let now = wall(sim);
@@ -33,7 +36,7 @@ fn with_tables<T>(sim: &Sim, call: impl AsyncFnOnce(&FakeHost, &Account, &Tables
     result
 }
 
-fn wall(sim: &Sim) -> DateTime<Utc> {
+pub(crate) fn wall(sim: &Sim) -> DateTime<Utc> {
     Utc.timestamp_opt(START_SECONDS, 0).unwrap() + sim.now()
 }
 
@@ -50,6 +53,7 @@ fn accept(sim: &Sim, conversation: &str, text: &str) -> AlertId {
         tag: None,
         call: None,
         key: None,
+        series: None,
     };
     with_tables(sim, async |host, account, tables, deadline| {
         Ledger::new(host, account, tables, deadline).accept(&alert).await.unwrap()
@@ -60,7 +64,7 @@ fn accept(sim: &Sim, conversation: &str, text: &str) -> AlertId {
     id
 }
 
-fn record(sim: &Sim, id: &AlertId) -> Record {
+pub(crate) fn record(sim: &Sim, id: &AlertId) -> Record {
     let found = with_tables(sim, async |host, account, tables, deadline| {
         Ledger::new(host, account, tables, deadline).find(id).await.unwrap()
     });
@@ -85,7 +89,7 @@ fn killed_after(sim: &Sim, after: Duration) -> bool {
 }
 
 /// Runs every second for a while.
-fn poll_for(sim: &Sim, time: Duration) {
+pub(crate) fn poll_for(sim: &Sim, time: Duration) {
     let until = sim.now() + time;
     while sim.now() < until {
         sim.run();

@@ -37,6 +37,9 @@ fn record() -> Record {
         message: None,
         call: None,
         key: Some("ci".into()),
+        series: None,
+        series_next: None,
+        series_ended_at: None,
         is_newer: false,
     }
 }

@@ -12,7 +12,7 @@ use super::record::{Stored, key_of};
 use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
-    /// Deletes a conversation: its record, tags, responses, indexes and fingerprint. A `stop` is kept,
+    /// Deletes a conversation: its record, tags, quiet hours, responses, indexes and fingerprint. A `stop` is kept,
     /// because only `start` ends it. A tombstone is kept too. If a newer version wrote the record, nothing
     /// is deleted.
     pub async fn forget(&self, key: &ConversationKey) -> Result<(), StateError> {
@@ -35,8 +35,9 @@ impl<H: Host> Conversations<'_, H> {
         }
         let index_rows = indexes.iter().map(|index| index.row(key));
         let tag_rows = rows.tags.into_iter().map(|tag| key_of(key, &Row::Tag(tag)));
+        let quiet = rows.has_hours.then(|| key_of(key, &Row::Quiet));
         let responses = rows.responses.into_iter().map(|of| key_of(key, &Row::Responses(of.message)));
-        self.delete_all(index_rows.chain(tag_rows).chain(responses)).await?;
+        self.delete_all(index_rows.chain(tag_rows).chain(responses).chain(quiet)).await?;
         self.delete_fingerprint(key).await;
         Ok(())
     }
@@ -110,7 +111,9 @@ mod tests {
         stage.tag(&key(), "x#1");
         stage.tag(&key(), "y");
         run(stage.conversations().stop(&key(), stage.host.now())).unwrap();
-        assert_eq!(stage.rows().len(), others.len() + 9);
+        let night = zones::ClockSpan::parse("22-7").unwrap();
+        run(stage.conversations().set_quiet(&key(), night, stage.host.now())).unwrap();
+        assert_eq!(stage.rows().len(), others.len() + 10);
         let (partition, row) = place();
         let expected = BTreeSet::from_iter([others, vec![format!("{partition}/{row}.s")]].concat());
         for _ in 0..2 {

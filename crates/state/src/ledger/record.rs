@@ -113,6 +113,8 @@ pub struct NewAlert {
     pub call: Option<CallNote>,
     /// The name of the key with which the sender called; `None` for a person's message.
     pub key: Option<String>,
+    /// The id of the first alert of the series, for a recurring alert.
+    pub series: Option<String>,
 }
 
 /// The description of a call with an idempotency key. It distinguishes a repeated call from another call that
@@ -180,6 +182,12 @@ pub struct Record {
     pub call: Option<CallNote>,
     /// The name of the key with which the sender called, if the bot accepted the alert from a program.
     pub key: Option<String>,
+    /// The id of the first alert of the series, if the alert recurs.
+    pub series: Option<String>,
+    /// In the first alert of a series: the id of the alert that follows. [`Record::following`] reads it.
+    pub series_next: Option<String>,
+    /// In the first alert of a series: when the sender ended the series.
+    pub series_ended_at: Option<DateTime<Utc>>,
     /// Whether a newer version of this program wrote the record.
     pub is_newer: bool,
 }
@@ -224,6 +232,9 @@ impl Record {
             message: text("message"),
             call,
             key: text("key"),
+            series: text("series"),
+            series_next: text("seriesNext"),
+            series_ended_at: time("seriesEndedAt"),
             is_newer: entity.int("version").is_some_and(|version| version > VERSION),
         }
     }
@@ -328,6 +339,9 @@ impl NewAlert {
         }
         if let Some(key) = &self.key {
             properties.insert("key".into(), key.as_str().into());
+        }
+        if let Some(series) = &self.series {
+            properties.insert("series".into(), series.as_str().into());
         }
         if let Some(tag) = &self.tag {
             properties.insert("tag".into(), tag.as_str().into());

@@ -18,7 +18,7 @@ fn every_record() -> Vec<Record> {
     let accepted = |due, until| {
         let (conversation, status) = ("c".into(), Status::Queued);
         let (tag, call, key_name) = (None, None, None);
-        NewAlert { id: id.clone(), conversation, status, due, until, tag, call, key: key_name }
+        NewAlert { id: id.clone(), conversation, status, due, until, tag, call, key: key_name, series: None }
             .entity(&key, now())
     };
     let bases = [

@@ -93,8 +93,8 @@ async fn end_series<H: Host>(
         Some(Following::Nothing) | None => id,
     };
     let withdrawn = match ledger.withdraw_of_series(&open).await? {
-        // A run has sent this alert, and is about to put the next one on the queue. When that one is dequeued,
-        // its run finds that the series has ended.
+        // A run has sent this alert, and is about to put the next one on the queue. When that one is
+        // dequeued, its run finds that the series has ended.
         Withdrawn::TooLate(_)
             if record.is_some_and(|record| {
                 record.series_ended_at.is_none() && record.following() != Following::Nothing

@@ -123,7 +123,7 @@ impl Draft<'_> {
         }
     }
 
-    /// What the target's channel does not show. An error if the channel refuses the whole alert.
+    /// The parts that the target's channel does not show. An error if the channel refuses the whole alert.
     fn warnings(&self, target: &Target) -> Result<Vec<String>, AlertRejection> {
         let AlertCall { text, look, activity, .. } = self.call;
         let content = channels::Content { text, format: look.format, mentions: &look.mentions, activity };
@@ -209,7 +209,7 @@ pub(super) struct Alert {
     pub(super) is_again: bool,
     /// Whether an earlier call with the same key accepted the alert.
     pub(super) is_repeated: bool,
-    /// What the channel does not show.
+    /// The parts that the channel does not show.
     pub(super) warnings: Vec<String>,
     /// The end of the person's quiet hours, if the alert waits for it.
     pub(super) quiet_until: Option<DateTime<Utc>>,

@@ -1,5 +1,5 @@
-//! What channels do not show. The bot tells the sender of an alert before it queues the alert, because a
-//! channel itself tells nobody.
+//! The parts of a message that a channel does not show. The bot tells the sender of an alert before it queues
+//! the alert, because the channel reports no such part.
 //!
 //! The table follows <https://learn.microsoft.com/azure/bot-service/bot-service-channels-reference>, and for
 //! Teams <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages>. A
@@ -109,12 +109,14 @@ pub enum NotShown {
         channel: String,
     },
     /// The channel shows the name.
-    #[error("mentions: `{channel}` has no mentions and shows the names only; nobody is notified by them")]
+    #[error(
+        "mentions: `{channel}` has no mentions and shows the names only; tell these people in another way"
+    )]
     NoMentions {
         /// The channel.
         channel: String,
     },
-    /// Teams shows the name, and notifies nobody.
+    /// Teams shows the name, and does not notify the person.
     #[error(
         "mentions: Teams knows `{name}` in a card only, because the bot has no Teams id of this person; let the \
          person write to the bot, or mention them in a card"
@@ -132,7 +134,7 @@ impl NotShown {
     }
 }
 
-/// What a channel makes of cards.
+/// How a channel shows cards.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Cards {
     Shown,

@@ -26,7 +26,7 @@ impl TextFormat {
         }
     }
 
-    /// The format for which a word of the Bot Framework stands.
+    /// The format with this word of the Bot Framework.
     pub fn from_word(word: &str) -> Option<Self> {
         [Self::Plain, Self::Markdown].into_iter().find(|format| format.as_str() == word)
     }
@@ -35,7 +35,8 @@ impl TextFormat {
 /// A person whom a message mentions. Teams shows the name as a mention, and notifies the person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mention {
-    /// The person's id on Teams (`29:...`), or their object id in Entra. Teams knows object ids in cards only.
+    /// The person's id on Teams (`29:...`), or their object id in Entra. Teams knows object ids in cards
+    /// only.
     pub id: String,
     /// The name, which is in the text or in a card as `<at>name</at>`.
     pub name: String,
@@ -47,7 +48,7 @@ impl Mention {
         self.id.starts_with("29:")
     }
 
-    /// The element that stands for the mention in a text.
+    /// The element of the mention in a text.
     pub fn element(&self) -> String {
         format!("<at>{}</at>", self.name)
     }

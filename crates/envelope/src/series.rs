@@ -109,7 +109,8 @@ impl Envelope {
     ) -> Option<Self> {
         let series = Some(Series { index, ..self.series.clone()? });
         let (not_before, enqueued_at, delivery) = (Some(due), now, Delivery::default());
-        // The poller puts the alert on the queue again if it does not know whether an earlier run has done so.
+        // The poller puts the alert on the queue again if it does not know whether an earlier run has done
+        // so.
         Some(Self { id, series, not_before, enqueued_at, delivery, once: true, ..self.clone() })
     }
 

@@ -158,8 +158,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// The end is the first minute at which the clock shows no time of the span: in any zone, near and far
-        /// from changes.
+        /// The end is the first minute at which the clock shows no time of the span: in any zone, near and
+        /// far from changes.
         #[test]
         fn end_is_the_first_minute_outside_the_span(
             zone in prop::sample::select(vec![

@@ -52,13 +52,18 @@ impl Zone {
         Self(Kind::Offset(offset.local_minus_utc() / 60 * 60))
     }
 
+    /// Whether the zone has a name, so that its changes of the offset are known.
+    pub fn is_named(&self) -> bool {
+        matches!(self.0, Kind::Named(..))
+    }
+
     /// The time that a clock in this zone shows at a moment.
     pub fn clock_at(&self, moment: DateTime<Utc>) -> NaiveDateTime {
         moment.naive_utc() + TimeDelta::seconds(self.offset_at(moment).into())
     }
 
-    /// The moment at which a clock in this zone shows a time: the first one, if there are two. In the night in
-    /// which summer time begins, a time that the clock leaves out counts in standard time.
+    /// The moment at which a clock in this zone shows a time: the first one, if there are two. In the night
+    /// in which summer time begins, a time that the clock leaves out counts in standard time.
     pub fn moment_of(&self, clock: NaiveDateTime) -> DateTime<Utc> {
         let standard = match self.0 {
             Kind::Named(_, rule) => rule.standard,

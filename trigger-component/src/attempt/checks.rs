@@ -143,9 +143,9 @@ impl<H: Host> Attempts<'_, H> {
         age < RECENTLY && withdrawn.is_complete() && (self.is_ours(leased) || !leased.envelope.stoppable)
     }
 
-    /// Returns whether the sender has cancelled the alert, the person has sent `stop`, has quiet hours, or has
-    /// asked to be forgotten. The run has already read the withdrawals that concern recent alerts. For an
-    /// older alert this costs a read. Where alerts are sealed, an alert without a valid seal cannot be
+    /// Returns whether the sender has cancelled the alert, the person has sent `stop`, has quiet hours, or
+    /// has asked to be forgotten. The run has already read the withdrawals that concern recent alerts. For
+    /// an older alert this costs a read. Where alerts are sealed, an alert without a valid seal cannot be
     /// cancelled.
     async fn is_wanted(
         &self,

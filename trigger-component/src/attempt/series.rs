@@ -1,6 +1,6 @@
-//! The next alert of a series. A run puts it on the queue before it sends the alert in hand. So a run that is
-//! killed loses no alert of the series. The next run repeats the step, and the ledger shows how far the killed
-//! run came.
+//! The next alert of a series. A run puts it on the queue before it sends the alert in hand. So a run that
+//! is killed loses no alert of the series. The next run repeats the step, and the ledger shows how far the
+//! killed run came.
 
 use chrono::{DateTime, Utc};
 use envelope::{EnvelopeId, SealState, Series};
@@ -15,7 +15,7 @@ use super::Attempts;
 use crate::limits::MAX_HIDE;
 use crate::schedule::Leased;
 
-/// What happens to the alert in hand.
+/// The result for the alert in hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Continued {
     /// The alert is sent.

@@ -100,7 +100,8 @@ fn run_that_is_killed_at_any_moment_loses_no_alert_of_a_series_and_doubles_none(
             poll_for(&sim, seconds(500));
             let shown = sent(&sim, start);
             let killed = shown.get(&u64::from(index)).copied().unwrap_or_default();
-            // A run that is killed between the Connector's answer and the record of it may send the alert twice.
+            // A run that is killed between the Connector's answer and the record of it may send the alert
+            // twice.
             let near = sim
                 .attempts
                 .borrow()
@@ -111,7 +112,7 @@ fn run_that_is_killed_at_any_moment_loses_no_alert_of_a_series_and_doubles_none(
             }
             let newest = shown.keys().next_back();
             assert_eq!(newest, Some(&3), "killed after {after} ms: {shown:?}");
-            assert!(shown.len() >= 3 && killed <= 1, "killed after {after} ms: {shown:?}");
+            assert!(shown.len() >= 3 && (killed <= 1 || near), "killed after {after} ms: {shown:?}");
             assert!(sim.storage.borrow().queues[QUEUE].is_empty(), "killed after {after} ms");
             let found = record(&sim, &first);
             assert_eq!(found.following(), Following::Nothing, "killed after {after} ms");

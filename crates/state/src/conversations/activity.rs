@@ -182,9 +182,11 @@ pub(super) fn stored_zone(reference: &ConversationReference, zone: Option<Zone>)
     zone.filter(|_| !reference.conversation.is_group())
 }
 
-/// The known zone, updated by the zone of an activity. Only a message shows where the person is.
+/// The known zone, updated by the zone of an activity. Only a message shows where the person is. An offset
+/// does not replace a name, because some clients of a person send names, and others send offsets.
 fn merged_zone(known: Option<Zone>, heard: Option<Zone>, sign: Sign) -> Option<Zone> {
-    heard.filter(|_| sign == Sign::Message).or(known)
+    let is_better = |heard: &Zone| heard.is_named() || !known.is_some_and(|known| known.is_named());
+    heard.filter(|heard| sign == Sign::Message && is_better(heard)).or(known)
 }
 
 /// The known address, updated by the address of an activity. [`Fingerprint::covers`] must follow the same

@@ -60,13 +60,17 @@ impl Fingerprint {
     /// [`merged`](super::activity).
     pub(super) fn covers(&self, heard: &Self, sign: Sign) -> bool {
         let known = |known: &Option<String>, heard: &Option<String>| heard.is_none() || known == heard;
+        // A name of a zone is not replaced by an offset, which begins with its sign.
+        let is_name = |zone: &Option<String>| {
+            zone.as_ref().is_some_and(|zone| zone.starts_with(|c: char| c.is_ascii_alphabetic()))
+        };
         let is_same_address = match sign {
             Sign::Message => {
                 self.conversation == heard.conversation
                     && known(&self.bot, &heard.bot)
                     && known(&self.locale, &heard.locale)
                     && known(&self.user, &heard.user)
-                    && known(&self.zone, &heard.zone)
+                    && (known(&self.zone, &heard.zone) || is_name(&self.zone) && !is_name(&heard.zone))
             }
             Sign::Installed | Sign::Update => self.user.is_some() || heard.user.is_none(),
         };

@@ -1,5 +1,5 @@
-//! The commands `quiet` and `quiet off`. The quiet hours are an entity of their own, so no other write can change
-//! them.
+//! The commands `quiet` and `quiet off`. The quiet hours are an entity of their own, so no other write can
+//! change them.
 
 use chrono::{DateTime, Utc};
 use platform::Host;
@@ -81,9 +81,12 @@ mod tests {
         assert_eq!(quiet(), None);
         run(stage.conversations().set_quiet(&key(), night(), stage.host.now())).unwrap();
         assert_eq!(quiet(), Some(Quiet { hours: night(), zone: Zone::UTC }));
-        for (zone, expected) in
-            [(berlin, berlin), (None, berlin), (Zone::parse("+05:30"), Zone::parse("+05:30"))]
-        {
+        for (zone, expected) in [
+            (Zone::parse("+05:30"), Zone::parse("+05:30")),
+            (berlin, berlin),
+            (None, berlin),
+            (Zone::parse("+01:00"), berlin),
+        ] {
             record(zone);
             assert_eq!(quiet().map(|quiet| quiet.zone), expected);
         }
@@ -123,6 +126,7 @@ mod tests {
         };
         assert!(record("Europe/Berlin") > 0);
         assert_eq!(record("Europe/Berlin"), 0);
+        assert_eq!(record("+02:00"), 0, "an offset does not replace a name");
         assert_eq!(record("nowhere"), 0, "an activity without a zone brings nothing new");
         assert!(record("America/New_York") > 0);
         assert_eq!(record("America/New_York"), 0);

@@ -1,5 +1,5 @@
-//! Series of recurring alerts. The record of the first alert also stands for the series, and is kept as long as
-//! the series goes on.
+//! Series of recurring alerts. The record of the first alert also stands for the series, and is kept as long
+//! as the series goes on.
 
 use chrono::{DateTime, Utc};
 use platform::{Clock, HttpClient, Randomness, name_of};
@@ -19,13 +19,13 @@ pub enum Following {
     First,
     /// This alert is on the queue.
     Alert(AlertId),
-    /// The series is over: no alert follows.
+    /// The series has ended: no alert follows.
     Nothing,
 }
 
 impl AlertId {
-    /// The id of an alert of a series. `period` is the period in which the alert is accepted; it has to be the
-    /// same each time.
+    /// The id of an alert of a series. `period` is the period in which the alert is accepted; it has to be
+    /// the same each time.
     pub fn of_series(first: &Self, index: u32, period: Period) -> Self {
         let name = name_of(&["series", first.as_str(), &index.to_string()]);
         Self::of_period(period, &name[..28])

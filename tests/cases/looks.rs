@@ -194,6 +194,7 @@ fn quiet_hours_hold_alerts_back_except_important_ones(world: &World) {
     assert_eq!(answer["alerts"][0].get("quietUntil"), None, "{answer}");
     // A person in a group cannot decide for the others.
     let mut channel = fixture("teams-channel.json");
+    channel["locale"] = "en-US".into();
     channel["text"] = "<at>Proactive Bot</at> quiet 22:00-07:00".into();
     channel["attachments"] = json!([]);
     let seen = stage.connector.received().len();

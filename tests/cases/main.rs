@@ -22,7 +22,9 @@ mod field_out;
 mod figures;
 mod inbound;
 mod joining;
+mod keyed;
 mod kick;
+mod killed_replay;
 mod legacy;
 mod looks;
 mod lost_puts;
@@ -98,7 +100,9 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("figures", figures::CASES),
     ("inbound", inbound::CASES),
     ("joining", joining::CASES),
+    ("keyed", keyed::CASES),
     ("kick", kick::CASES),
+    ("killed_replay", killed_replay::CASES),
     ("legacy", legacy::CASES),
     ("looks", looks::CASES),
     ("lost_puts", lost_puts::CASES),

@@ -3,7 +3,7 @@
 use bot_framework::ConversationReference;
 use bot_framework::channels::{self, NotShown};
 use chrono::{DateTime, SecondsFormat, Utc};
-use envelope::{Envelope, EnvelopeId, TooLarge};
+use envelope::{Envelope, EnvelopeId, Keyed, TooLarge};
 use platform::Traceparent;
 use serde_json::{Value, json};
 use state::ledger::{AlertId, CallId, NewAlert, Record, Status};
@@ -11,7 +11,6 @@ use state::runs::RECENTLY;
 use zones::Zone;
 
 use super::body::{AlertCall, Identity};
-use super::caller::Caller;
 use super::paging::Cursor;
 use super::target::{self, Target};
 use crate::outbox::{Message, put_options};
@@ -23,6 +22,8 @@ pub(super) struct Draft<'a> {
     pub(super) call: &'a AlertCall,
     pub(super) targets: Vec<Target>,
     pub(super) now: DateTime<Utc>,
+    /// The name of the caller's key, to which the alerts belong.
+    pub(super) sender: &'a str,
     /// The trace of the call.
     pub(super) trace: Option<&'a Traceparent>,
     pub(super) is_first: bool,
@@ -35,7 +36,6 @@ impl Draft<'_> {
     pub(super) fn alerts(
         &self,
         settings: &BotSettings,
-        caller: &Caller,
         id: &CallId,
         identity: Option<&Identity>,
     ) -> Result<Vec<Alert>, AlertRejection> {
@@ -78,8 +78,6 @@ impl Draft<'_> {
                 },
             };
             let alert = NewAlert {
-                id: id.clone(),
-                conversation: target.key.as_str().to_owned(),
                 status: held.unwrap_or(Status::Queued),
                 due,
                 until: due.max(self.call.expires),
@@ -87,8 +85,9 @@ impl Draft<'_> {
                 call: identity
                     .filter(|_| index == 0)
                     .map(|identity| identity.note(self.targets.len(), self.next.as_ref())),
-                key: Some(caller.key.clone()),
                 series: self.call.series.as_ref().map(|_| id.as_str().to_owned()),
+                keyed: self.keyed(self.now).as_ref().map(Keyed::to_note),
+                ..self.record(id, target.key.as_str())
             };
             let (status, quiet_until) = (Status::Queued, due.filter(|_| due != self.call.due));
             let (is_again, is_repeated) = (false, false);
@@ -108,19 +107,27 @@ impl Draft<'_> {
 
     /// The record of a page without alerts. A repeated call finds this record and gets the same empty page,
     /// although subscribers whom another page has alerted may have moved into this page.
-    pub(super) fn record_of_empty_page(&self, caller: &Caller, id: &CallId, identity: &Identity) -> NewAlert {
+    pub(super) fn record_of_empty_page(&self, id: &CallId, identity: &Identity) -> NewAlert {
         NewAlert {
-            id: id.alert(0),
-            conversation: String::new(),
             // A final status, because the page has no alert that could be cancelled.
             status: Status::Expired,
+            call: Some(identity.note(0, self.next.as_ref())),
+            ..self.record(id.alert(0), "")
+        }
+    }
+
+    /// The record of an alert of this call, with what all of them have.
+    pub(super) fn record(&self, id: AlertId, conversation: &str) -> NewAlert {
+        NewAlert {
             due: self.call.due,
             until: self.call.due.max(self.call.expires),
-            tag: None,
-            call: Some(identity.note(0, self.next.as_ref())),
-            key: Some(caller.key.clone()),
-            series: None,
+            key: Some(self.sender.to_owned()),
+            ..NewAlert::queued(id, conversation)
         }
+    }
+
+    fn keyed(&self, accepted_at: DateTime<Utc>) -> Option<Keyed> {
+        self.call.keyed.as_ref().map(|keyed| keyed.keyed(self.sender, accepted_at, self.call.due))
     }
 
     /// The parts that the target's channel does not show. An error if the channel refuses the whole alert.
@@ -157,6 +164,18 @@ impl Draft<'_> {
         accepted_at: DateTime<Utc>,
         once: bool,
     ) -> Result<Message, AlertRejection> {
+        let mut envelope = self.envelope(id, recipient, accepted_at);
+        envelope.once = once;
+        message_of(settings, envelope, self.now)
+    }
+
+    /// Makes the envelope of one alert.
+    pub(super) fn envelope(
+        &self,
+        id: &AlertId,
+        recipient: &Recipient<'_>,
+        accepted_at: DateTime<Utc>,
+    ) -> Envelope {
         let id = EnvelopeId::from_text(id.as_str());
         let Recipient { address, zone, due } = *recipient;
         let start = self.call.due.unwrap_or(accepted_at);
@@ -168,15 +187,9 @@ impl Draft<'_> {
         (envelope.not_before, envelope.expires) = (due, self.call.expires);
         envelope.on_uncertain = self.call.on_uncertain;
         (envelope.cancellable, envelope.stoppable) = (true, true);
-        envelope.once = once;
+        envelope.keyed = self.keyed(accepted_at);
         envelope.traceparent = self.trace.cloned();
-        let too_large = |TooLarge { json_bytes }| AlertRejection::TooLarge { json_bytes };
-        if let Some(longest) = envelope.longest_of_series() {
-            longest.encode(settings.seal_key.as_ref()).map_err(too_large)?;
-        }
-        let text = envelope.encode(settings.seal_key.as_ref()).map_err(too_large)?;
-        let options = put_options(&envelope, self.now);
-        Ok(Message { envelope, text, options })
+        envelope
     }
 }
 
@@ -194,6 +207,21 @@ impl<'a> Recipient<'a> {
     fn of(target: &'a Target, due: Option<DateTime<Utc>>) -> Self {
         Self { address: &target.address, zone: target.zone, due }
     }
+}
+
+/// Makes the message of an envelope.
+pub(super) fn message_of(
+    settings: &BotSettings,
+    envelope: Envelope,
+    now: DateTime<Utc>,
+) -> Result<Message, AlertRejection> {
+    let too_large = |TooLarge { json_bytes }| AlertRejection::TooLarge { json_bytes };
+    if let Some(longest) = envelope.longest_of_series() {
+        longest.encode(settings.seal_key.as_ref()).map_err(too_large)?;
+    }
+    let text = envelope.encode(settings.seal_key.as_ref()).map_err(too_large)?;
+    let options = put_options(&envelope, now);
+    Ok(Message { envelope, text, options })
 }
 
 /// The alert to one conversation.
@@ -220,8 +248,7 @@ impl Alert {
     pub(super) fn known(record: &Record, id: AlertId, message: Option<Message>) -> Self {
         let status = record.shown_status();
         let conversation = record.conversation.clone();
-        let (due, until, tag, call, key, series) = (None, None, None, None, None, None);
-        let alert = NewAlert { id, conversation, status, due, until, tag, call, key, series };
+        let alert = NewAlert { status, ..NewAlert::queued(id, conversation) };
         let message = message.filter(|_| record.may_not_be_queued());
         let (warnings, quiet_until) = (Vec::new(), None);
         Self { is_again: message.is_some(), is_repeated: true, alert, message, status, warnings, quiet_until }

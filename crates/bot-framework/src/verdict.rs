@@ -57,6 +57,10 @@ pub enum Class {
     /// The person, the conversation or the installation can no longer be reached (403, 404 or 410 with a code
     /// of a closed list).
     DestinationGone,
+    /// The conversation no longer shows the message that was to be changed or deleted.
+    MessageGone,
+    /// The channel changes and deletes no messages.
+    NotChangeable,
     /// No later try will succeed (400, 413, everything else). This includes a gateway's 404, which does not
     /// show that the person or the conversation is missing.
     Permanent,
@@ -158,7 +162,7 @@ pub fn classify(answer: &Result<http::Response<Bytes>, TransportError>, now: Dat
 
 /// The error code: `error.code`, or `subCode` in Teams' other shape
 /// `{"errorCode":209,"message":"<JSON text with subCode>"}`.
-fn error_code(body: &Value) -> Option<String> {
+pub(crate) fn error_code(body: &Value) -> Option<String> {
     let sub_code = || {
         body.get("errorCode")?;
         let nested = value_of(body["message"].as_str()?.as_bytes())?;

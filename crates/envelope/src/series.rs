@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 use zones::Zone;
 
-use crate::{Delivery, Envelope, EnvelopeId, time};
+use crate::{Delivery, Envelope, EnvelopeId, Keyed, time};
 
 const SECONDS_OF_A_DAY: u32 = 24 * 60 * 60;
 
@@ -109,9 +109,11 @@ impl Envelope {
     ) -> Option<Self> {
         let series = Some(Series { index, ..self.series.clone()? });
         let (not_before, enqueued_at, delivery) = (Some(due), now, Delivery::default());
+        // The next alert is newer than this one, so it takes its place in the order of the alerts with its key.
+        let keyed = self.keyed.clone().map(|keyed| Keyed { at: due.timestamp_millis(), ..keyed });
         // The poller puts the alert on the queue again if it does not know whether an earlier run has done
         // so.
-        Some(Self { id, series, not_before, enqueued_at, delivery, once: true, ..self.clone() })
+        Some(Self { id, series, keyed, not_before, enqueued_at, delivery, once: true, ..self.clone() })
     }
 
     /// An alert of the series whose text is as long as that of any other one. `None` if the envelope is no

@@ -39,6 +39,9 @@ impl<H: Host> Attempts<'_, H> {
         if let Some(outcome) = record.as_ref().and_then(|record| ended(leased, record)) {
             return Some(outcome);
         }
+        // If the Delete failed after the first copy was moved to the poison queue, the queue also holds the
+        // copy that an operator has replayed.
+        leased.envelope.once |= record.as_ref().is_some_and(|record| record.replayed_at.is_some());
         if let Some(tried) = record.as_ref().and_then(|record| record.tried.as_deref()) {
             let tried = value_of(tried.as_bytes()).unwrap_or_default();
             leased.envelope.delivery.raise_to(&tried);
@@ -161,7 +164,10 @@ impl<H: Host> Attempts<'_, H> {
             return Ok(Wanted::Yes);
         }
         let conversation = ConversationKey::of(&envelope.address);
-        let heeds_quiet = envelope.stoppable && !envelope.is_important();
+        // A change of a message notifies no person.
+        let is_change =
+            envelope.keyed.as_ref().is_some_and(|keyed| keyed.edits.is_some() || keyed.takes_back.is_some());
+        let heeds_quiet = envelope.stoppable && !envelope.is_important() && !is_change;
         if is_covered {
             let id = Some(envelope.id.as_str()).filter(|_| is_cancellable);
             let wanted = withdrawn.look_up(id, conversation.as_str(), accepted_at, envelope.stoppable);
@@ -185,7 +191,7 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// Hides a message whose state cannot be read. Sending it could deliver it twice, or after a withdrawal.
-    fn state_unknown(&self, leased: &Leased, error: &dyn std::error::Error) -> Outcome {
+    pub(super) fn state_unknown(&self, leased: &Leased, error: &dyn std::error::Error) -> Outcome {
         let reason = error.to_string();
         let fields =
             json!({"run": self.run, "envelope": leased.envelope.id.excerpt(), "reason": reason.as_str()});
@@ -215,7 +221,9 @@ impl<H: Host> Attempts<'_, H> {
 /// Returns the outcome for an alert whose record in the ledger has a final status.
 fn ended(leased: &Leased, record: &Record) -> Option<Outcome> {
     match record.status {
-        Status::Delivered | Status::Dropped => Some(Outcome::AlreadySent),
+        Status::Delivered | Status::Dropped | Status::Replaced | Status::Withdrawn => {
+            Some(Outcome::AlreadySent)
+        }
         // With another message id, an operator has put the alert back from the poison queue: it is sent
         // again.
         Status::Dead => (record.message.as_deref() == Some(leased.id())).then_some(Outcome::AlreadyPoisoned),

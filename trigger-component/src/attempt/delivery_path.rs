@@ -1,7 +1,8 @@
 //! The two ways to deliver an alert: the poller posts it to the Connector, or it posts a trigger to the bot
 //! over Direct Line and the bot sends the alert. The 2017 template works in the second way.
 
-use bot_framework::{Connector, DirectLine, ServiceUrl, TrustPolicy, Verdict};
+use bot_framework::{Connector, DirectLine, OutgoingMessage, ServiceUrl, TrustPolicy, Verdict};
+use envelope::Envelope;
 use platform::Host;
 
 use crate::schedule::Leased;
@@ -44,7 +45,7 @@ impl<H: Host> DeliveryPath<'_, H> {
         match self {
             Self::Connector(connector) => {
                 let conversation = &envelope.address.conversation.id;
-                connector.send_in_any_cloud(trust, service_url, conversation, &envelope.message()).await
+                connector.send_in_any_cloud(trust, service_url, conversation, &message_of(envelope)).await
             }
             Self::DirectLine(line) => {
                 let trigger = envelope.trigger_value(&leased.message.text);
@@ -52,4 +53,9 @@ impl<H: Host> DeliveryPath<'_, H> {
             }
         }
     }
+}
+
+/// Makes the message of an alert, as the Connector gets it.
+pub(super) fn message_of(envelope: &Envelope) -> OutgoingMessage {
+    envelope.message()
 }

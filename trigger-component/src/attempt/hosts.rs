@@ -54,13 +54,14 @@ enum Sign {
 impl Sign {
     fn of(class: Class) -> Option<Self> {
         match class {
-            Class::Accepted | Class::DestinationGone => Some(Self::Reached),
+            Class::Accepted | Class::DestinationGone | Class::MessageGone => Some(Self::Reached),
             Class::Unavailable | Class::GatewayFailed | Class::PossiblyDelivered => Some(Self::Failed),
             // A gateway or the login host may have sent these responses.
             Class::Throttled
             | Class::Unauthorized
             | Class::NoToken
             | Class::WrongCloud
+            | Class::NotChangeable
             | Class::Permanent => None,
         }
     }
@@ -322,6 +323,10 @@ mod tests {
         let next = Hosts::read(&hosts.stored());
         assert!(next.wait(HOST, false, &host).is_some());
         host.elapsed.set(host.elapsed.get() + RESULTS_END_AFTER);
+        // The figures show the host until a run removes the old results.
+        assert_eq!(next.out(), [HOST]);
+        next.remove_old(&host);
+        assert_eq!((next.out(), next.stored()), (Vec::new(), String::new()));
         assert_eq!(next.wait(HOST, false, &host), None);
         for text in [
             "",

@@ -5,7 +5,7 @@
 use chrono::{DateTime, Utc};
 use envelope::{EnvelopeId, SealState, Series};
 use platform::Host;
-use state::ledger::{Accepted, AlertId, Following, NewAlert, Period, Record, Status};
+use state::ledger::{Accepted, AlertId, Following, NewAlert, Period, Record};
 use state::{ConversationKey, StateError};
 use storage_queue::{PutOptions, QueueError, TimeToLive};
 use storage_table::TableError;
@@ -82,15 +82,13 @@ impl<H: Host> Attempts<'_, H> {
             return Ok(());
         }
         let alert = NewAlert {
-            id: id.clone(),
-            conversation: ConversationKey::of(&leased.envelope.address).as_str().to_owned(),
-            status: Status::Queued,
             due: Some(due),
             until: Some(due),
             tag: record.and_then(|record| record.tag.clone()),
-            call: None,
             key: record.and_then(|record| record.key.clone()),
             series: Some(first.as_str().to_owned()),
+            keyed: record.and_then(|record| record.keyed.clone()),
+            ..NewAlert::queued(id.clone(), ConversationKey::of(&leased.envelope.address).as_str())
         };
         let accepted = self.ledger.accept(&alert).await?;
         let has_ended = matches!(&accepted, Accepted::Known(known) if known.status.is_final());

@@ -23,15 +23,10 @@ fn accept_series(sim: &Sim, conversation: &str, alerts: u32) -> AlertId {
     let key = ConversationKey::parse(&platform::name_of(&["msteams", conversation])).unwrap();
     let id = AlertId::of_activity(wall(sim), &key, "series");
     let alert = NewAlert {
-        id: id.clone(),
-        conversation: key.as_str().to_owned(),
-        status: Status::Queued,
-        due: None,
-        until: None,
         tag: Some("news".into()),
-        call: None,
         key: Some("ci".into()),
         series: Some(id.as_str().to_owned()),
+        ..NewAlert::queued(id.clone(), key.as_str())
     };
     with_tables(sim, async |host: &FakeHost, account: &Account, tables: &Tables, deadline: Deadline| {
         Ledger::new(host, account, tables, deadline).accept(&alert).await.unwrap()

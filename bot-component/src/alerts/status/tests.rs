@@ -40,6 +40,10 @@ fn record() -> Record {
         series: None,
         series_next: None,
         series_ended_at: None,
+        keyed: None,
+        changes: None,
+        edited: None,
+        replaced_by: None,
         is_newer: false,
     }
 }

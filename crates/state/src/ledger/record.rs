@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use storage_table::Entity;
 
 use super::key::{AlertId, RecordKey};
+use super::replay::LastReplay;
 
 pub(super) const VERSION: i64 = 1;
 
@@ -44,10 +45,14 @@ pub enum Status {
     Failed,
     /// The queue did not answer whether it took the alert, and the sender got this status.
     Unconfirmed,
+    /// A newer alert with the same key, or a later change, took the place of the alert.
+    Replaced,
+    /// The sender took the alert back: its message was deleted in the conversation.
+    Withdrawn,
 }
 
 impl Status {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Queued,
         Self::Waiting,
         Self::Delivered,
@@ -61,6 +66,8 @@ impl Status {
         Self::Dropped,
         Self::Failed,
         Self::Unconfirmed,
+        Self::Replaced,
+        Self::Withdrawn,
     ];
 
     /// The word for this status, in records and in HTTP responses.
@@ -79,6 +86,8 @@ impl Status {
             Self::Dropped => "dropped",
             Self::Failed => "failed",
             Self::Unconfirmed => "unconfirmed",
+            Self::Replaced => "replaced",
+            Self::Withdrawn => "withdrawn",
         }
     }
 
@@ -115,6 +124,11 @@ pub struct NewAlert {
     pub key: Option<String>,
     /// The id of the first alert of the series, for a recurring alert.
     pub series: Option<String>,
+    /// If the alert has a key for the messages of its conversation: the note of its envelope, for a later
+    /// change of the alert.
+    pub keyed: Option<String>,
+    /// The alert that this one changes or takes back.
+    pub changes: Option<AlertId>,
 }
 
 /// The description of a call with an idempotency key. It distinguishes a repeated call from another call that
@@ -188,6 +202,14 @@ pub struct Record {
     pub series_next: Option<String>,
     /// In the first alert of a series: when the sender ended the series.
     pub series_ended_at: Option<DateTime<Utc>>,
+    /// The note of the envelope of an alert with a key for the messages of its conversation.
+    pub keyed: Option<String>,
+    /// The id of the alert that this one changes or takes back.
+    pub changes: Option<String>,
+    /// The last change that was sent: its time in milliseconds since 1970, and its id.
+    pub edited: Option<(i64, String)>,
+    /// The id of the alert that took the place of this one before it was sent.
+    pub replaced_by: Option<String>,
     /// Whether a newer version of this program wrote the record.
     pub is_newer: bool,
 }
@@ -235,6 +257,10 @@ impl Record {
             series: text("series"),
             series_next: text("seriesNext"),
             series_ended_at: time("seriesEndedAt"),
+            keyed: text("keyed"),
+            changes: text("changes"),
+            edited: entity.int("editedAt").zip(text("editedBy")),
+            replaced_by: text("replacedBy"),
             is_newer: entity.int("version").is_some_and(|version| version > VERSION),
         }
     }
@@ -284,6 +310,9 @@ pub struct Transition {
     /// When the alert is due. A copy of the message is valid until some days after that. The record has to be
     /// kept as long, because it may show that the alert was cancelled.
     pub until: Option<DateTime<Utc>>,
+    /// The last replay that the caller knows. If an operator has replayed the alert since, the transition no
+    /// longer counts. `None` records it in any case.
+    pub known_replay: Option<LastReplay>,
 }
 
 impl Transition {
@@ -298,6 +327,7 @@ impl Transition {
             tried: None,
             message: None,
             until: None,
+            known_replay: None,
         }
     }
 
@@ -324,6 +354,23 @@ impl Transition {
 }
 
 impl NewAlert {
+    /// An alert that is due at once, and has nothing but what each alert has.
+    pub fn queued(id: AlertId, conversation: impl Into<String>) -> Self {
+        Self {
+            id,
+            conversation: conversation.into(),
+            status: Status::Queued,
+            due: None,
+            until: None,
+            tag: None,
+            call: None,
+            key: None,
+            series: None,
+            keyed: None,
+            changes: None,
+        }
+    }
+
     pub(super) fn entity(&self, key: &RecordKey, now: DateTime<Utc>) -> Entity {
         let mut entity = Entity::new(key.to_key());
         let mut properties = Map::new();
@@ -342,6 +389,12 @@ impl NewAlert {
         }
         if let Some(series) = &self.series {
             properties.insert("series".into(), series.as_str().into());
+        }
+        if let Some(keyed) = &self.keyed {
+            properties.insert("keyed".into(), keyed.as_str().into());
+        }
+        if let Some(changes) = &self.changes {
+            properties.insert("changes".into(), changes.as_str().into());
         }
         if let Some(tag) = &self.tag {
             properties.insert("tag".into(), tag.as_str().into());
@@ -364,6 +417,6 @@ pub(super) fn ends_at(now: DateTime<Utc>, until: Option<DateTime<Utc>>) -> i64 {
 }
 
 /// The first thousand characters of a text, because a reason may quote a long response of a Connector.
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     text.chars().take(1000).collect()
 }

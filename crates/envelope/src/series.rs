@@ -109,7 +109,7 @@ impl Envelope {
     ) -> Option<Self> {
         let series = Some(Series { index, ..self.series.clone()? });
         let (not_before, enqueued_at, delivery) = (Some(due), now, Delivery::default());
-        // The next alert is newer than this one, so it takes its place in the order of the alerts with its key.
+        // The next alert is newer than this one in the order of the alerts with its key.
         let keyed = self.keyed.clone().map(|keyed| Keyed { at: due.timestamp_millis(), ..keyed });
         // The poller puts the alert on the queue again if it does not know whether an earlier run has done
         // so.

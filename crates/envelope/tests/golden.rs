@@ -174,6 +174,11 @@ fn sealed_and_changed(ours: &SealKey, theirs: &SealKey, envelope: Envelope) {
                 changed[field] = text.replace("2026", "2027").into()
             }
             Value::String(_) if field == "onUncertain" => changed[field] = "retry".into(),
+            Value::String(_) if field == "format" => changed[field] = "plain".into(),
+            Value::Array(mut values) => {
+                values.pop();
+                changed[field] = values.into();
+            }
             Value::Bool(value) => changed[field] = (!value).into(),
             Value::String(text) => changed[field] = format!("{text}!").into(),
             Value::Object(mut object) => {

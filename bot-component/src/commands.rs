@@ -7,7 +7,8 @@ use envelope::words::{Command, Words};
 use platform::{Deadline, Host, Level};
 use serde_json::json;
 use state::runs::Withdrawal;
-use state::{ConversationKey, StateError, Tag};
+use state::{ConversationKey, Conversations, StateError, Tag};
+use zones::ClockSpan;
 
 use crate::limits::MAX_AHEAD;
 use crate::settings::BotSettings;
@@ -52,6 +53,15 @@ pub(crate) async fn execute<H: Host>(
             let withdrawal = Withdrawal::Started(key.as_str().to_owned());
             store_command(host, settings, conversations.start(&key), withdrawal, words.started).await
         }
+        Command::Quiet(_) | Command::QuietOff if address.conversation.is_group() => {
+            Ok(words.not_quiet.into())
+        }
+        Command::Quiet(None) => Ok(words.no_hours.into()),
+        Command::Quiet(Some(hours)) => set_quiet(host, settings, &conversations, &key, hours, words).await,
+        Command::QuietOff => {
+            let withdrawal = Withdrawal::Quieted(key.as_str().to_owned());
+            store_command(host, settings, conversations.end_quiet(&key), withdrawal, words.quiet_ended).await
+        }
         Command::Subscribe { tag, code } => {
             subscribe(host, settings, &conversations, address, &tag, code.as_deref()).await
         }
@@ -85,6 +95,21 @@ async fn store_command<H: Host>(
     change.await?;
     note_withdrawal(host, settings, withdrawal).await?;
     Ok(done.into())
+}
+
+/// Stores the person's quiet hours, and says in which time zone they are.
+async fn set_quiet<H: Host>(
+    host: &H,
+    settings: &BotSettings,
+    conversations: &Conversations<'_, H>,
+    key: &ConversationKey,
+    hours: ClockSpan,
+    words: &Words,
+) -> Result<String, StateError> {
+    conversations.set_quiet(key, hours, host.now()).await?;
+    note_withdrawal(host, settings, Withdrawal::Quieted(key.as_str().to_owned())).await?;
+    let zone = conversations.delivery_state(key).await?.quiet.map(|quiet| quiet.zone.to_string());
+    Ok(words.quiet(&hours.to_string(), zone.as_deref().unwrap_or("UTC")))
 }
 
 /// Records a withdrawal, or its end, for the runs. A run reads all recent withdrawals with one query, instead
@@ -174,6 +199,30 @@ mod tests {
     }
 
     #[test]
+    fn quiet_hours_are_stored_with_the_zone_of_the_person_and_refused_in_a_group() {
+        let stage = known();
+        let hours = || conversation(&stage).quiet.map(|quiet| quiet.hours.to_string());
+        let reply = Intent::Reply(words().quiet("22:00-07:00", "+00:00"));
+        assert_eq!(say(&stage, "quiet 22-7"), reply, "without a zone, UTC counts");
+        assert_eq!(hours().as_deref(), Some("22:00-07:00"));
+        let conversations = stage.conversations().in_zone(zones::Zone::parse("Asia/Tokyo"));
+        run(conversations.record_activity(&address(), Sign::Message, None)).unwrap();
+        let reply = Intent::Reply(words().quiet("12:30-13:15", "Asia/Tokyo"));
+        assert_eq!(say(&stage, "quiet 12:30-13:15"), reply);
+        assert_eq!(say(&stage, "quiet 25:00-13:15"), Intent::Reply(words().no_hours.into()));
+        assert_eq!(hours().as_deref(), Some("12:30-13:15"));
+        assert_eq!(say(&stage, "quiet off"), Intent::Reply(words().quiet_ended.into()));
+        assert_eq!(hours(), None);
+        let json = br#"{"channelId":"x","serviceUrl":"https://x/","conversation":{"id":"c","isGroup":true}}"#;
+        let group = ConversationReference::from_fields(Fields::parse(json).unwrap()).unwrap();
+        for text in ["quiet 22-7", "quiet off"] {
+            let reply = run(execute(&stage.host, &stage.settings, text.to_owned(), &group));
+            assert_eq!(reply, Intent::Reply(words().not_quiet.into()), "{text}");
+        }
+        assert_eq!(hours(), None);
+    }
+
+    #[test]
     fn subscriptions_beyond_the_greatest_number_of_tags_are_refused() {
         let stage = known();
         for number in 0..MAX_TAGS {
@@ -200,10 +249,10 @@ mod tests {
     fn command_that_cannot_be_stored_is_reported_to_the_person() {
         let stage = known();
         stage.refuse_tables();
-        for text in ["stop", "start", "subscribe x", "unsubscribe x"] {
+        for text in ["stop", "start", "subscribe x", "unsubscribe x", "quiet 22-7", "quiet off"] {
             assert_eq!(say(&stage, text), Intent::Reply(words().not_remembered.into()), "{text}");
         }
-        assert_eq!(stage.host.events("command.failed").len(), 4);
+        assert_eq!(stage.host.events("command.failed").len(), 6);
         // Without a record the bot stores no tag, because an alert to the tag needs the address in the
         // record.
         let stage = Stage::new();

@@ -11,6 +11,7 @@ use state::{
     ConversationKey, Conversations, Fingerprint, PAUSED_FOR, Recorded, Sign, StateError, fingerprint_key,
 };
 
+use crate::clock;
 use crate::rejection::Rejection;
 use crate::settings::BotSettings;
 
@@ -45,6 +46,7 @@ pub(crate) async fn note<H: Host>(
 ) -> Result<(), Rejection> {
     let Addressed { address, key } = conversation;
     let conversations = settings.conversations(host, Deadline::after(host, RECORD_WITHIN));
+    let conversations = conversations.in_zone(clock::zone_of(activity));
     let effect = effect_of(activity);
     let result = match effect {
         Effect::Active(sign) => record_activity(host, &conversations, conversation, sign).await,

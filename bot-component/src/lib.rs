@@ -19,12 +19,12 @@
 //! | which messages the bot does not answer | `loops.rs`; how many it answers: `crates/state`, and `own_count.rs` while the tables do not answer; the text of a message: `crates/bot-framework`, `message_text/` |
 //! | the effect of a command | `commands.rs`; the words: `crates/envelope` |
 //! | who may subscribe to a tag | `subscribing.rs`; the codes: `tag_code.rs`; tenants: `tag_scope.rs` |
-//! | which data of a conversation are stored, and when | `conversation.rs` |
+//! | which data of a conversation are stored, and when | `conversation.rs`; the person's time zone: `clock.rs` |
 //! | read receipts, reactions and replies | `feedback.rs`; their rows: `crates/state` |
 //! | the answer to the button of a card, or to another invoke | `invoke.rs` |
 //! | an alert that arrives as a trigger activity | `trigger_activity.rs` |
 //! | who may call the alert routes, and the scopes of a key | `alerts/admission.rs`, `alerts/keys.rs`, `alerts/named_key.rs`, `alerts/grant.rs` |
-//! | the body of `POST /api/alerts` | `alerts/body.rs`, `alerts/activity.rs` |
+//! | the body of `POST /api/alerts` | `alerts/body.rs`, `alerts/activity.rs`; how the alert looks: `alerts/looks.rs`; how it recurs: `alerts/series.rs` |
 //! | the conversations that `to` names | `alerts/target.rs`; pages: `alerts/paging.rs` |
 //! | tags of conversations, and codes for tags | `alerts/tags.rs`, `alerts/codes.rs` |
 //! | the effect of an idempotency key | `alerts/identity.rs` |
@@ -42,6 +42,7 @@
 mod alerts;
 mod answered;
 mod check;
+mod clock;
 mod commands;
 mod conversation;
 #[cfg(test)]

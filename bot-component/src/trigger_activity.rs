@@ -10,10 +10,9 @@
 
 use std::time::Duration;
 
-use bot_framework::{Activity, Class, Connector, OutgoingMessage, Verdict};
+use bot_framework::{Activity, Class, Connector, Verdict};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use envelope::words::Words;
 use envelope::{Arrival, Envelope, EnvelopeId, OnUncertain, SealState, Unsealed};
 use http::{Response, StatusCode};
 use platform::{Deadline, Host, Level, Settings, SettingsError, Traceparent, answer};
@@ -92,10 +91,8 @@ pub(crate) async fn answer<H: Host>(
         return Ok(done);
     }
     expect_taken(taken, host.now())?;
-    let text = Words::of(&envelope.address).alert(&envelope.text);
-    let alert = OutgoingMessage::new(&envelope.address, &text).with(&envelope.activity);
-    let alert = alert.in_trace(envelope.traceparent.as_ref());
     let conversation = &envelope.address.conversation.id;
+    let alert = envelope.message();
     let verdict = connector.send_in_any_cloud(&settings.trust, &service_url, conversation, &alert).await;
     let outcome = outcome(&verdict, envelope.on_uncertain);
     let ledger = ledger(Deadline::after(host, NOTE_WITHIN));

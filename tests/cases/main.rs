@@ -26,6 +26,7 @@ mod keyed;
 mod kick;
 mod killed_replay;
 mod legacy;
+mod looks;
 mod lost_puts;
 mod lost_store;
 mod malformed;
@@ -104,6 +105,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("kick", kick::CASES),
     ("killed_replay", killed_replay::CASES),
     ("legacy", legacy::CASES),
+    ("looks", looks::CASES),
     ("lost_puts", lost_puts::CASES),
     ("lost_store", lost_store::CASES),
     ("malformed", malformed::CASES),

@@ -2,20 +2,21 @@
 
 use bot_framework::json::{FieldError, Fields};
 use chrono::{DateTime, TimeDelta, Utc};
-use envelope::OnUncertain;
+use envelope::{Look, OnUncertain};
 use platform::name_of;
 use serde_json::{Map, Value};
 
 use super::keyed::KeyedCall;
+use super::series::{self, Recurrence};
 use super::target::{self, To};
-use super::{activity, duration};
+use super::{activity, duration, looks};
 use crate::limits::MAX_AHEAD;
 use crate::rejection::AlertRejection;
 
 pub(super) const MAX_IDEMPOTENCY_KEY_CHARACTERS: usize = 200;
 
-const MEMBERS: &str = "one of the members to, text, activity, card, key, state, again, notify, at, delay, \
-                       expires, idempotencyKey, onUncertain and next";
+const MEMBERS: &str = "one of the members to, text, activity, card, format, mentions, importance, key, state, again, \
+                        notify, at, delay, every, until, zone, expires, idempotencyKey, onUncertain and next";
 
 /// A call, checked. A route that reads another form than `POST /api/alerts` makes one with
 /// [`AlertCall::new`], and sets the fields that it has.
@@ -24,10 +25,13 @@ pub(super) struct AlertCall {
     pub(super) to: Vec<To>,
     pub(super) text: String,
     pub(super) activity: Map<String, Value>,
+    pub(super) look: Look,
     /// The key of the alert, if it has one.
     pub(super) keyed: Option<KeyedCall>,
     /// The alert is not delivered earlier. `None` means at once.
     pub(super) due: Option<DateTime<Utc>>,
+    /// How the alert recurs. `None`: it is sent once.
+    pub(super) series: Option<Recurrence>,
     pub(super) expires: Option<DateTime<Utc>>,
     pub(super) on_uncertain: OnUncertain,
 }
@@ -78,14 +82,21 @@ pub(super) fn take_content(fields: &mut Fields) -> Result<(String, Map<String, V
 }
 
 impl AlertCall {
+    /// Whether quiet hours do not hold for the alert.
+    pub(super) fn is_important(&self) -> bool {
+        self.activity.get("importance").is_some_and(|importance| importance == "high")
+    }
+
     /// A call with this text, to be sent at once.
     pub(super) fn new(to: Vec<To>, text: impl Into<String>) -> Self {
         Self {
             to,
             text: text.into(),
             activity: Map::new(),
+            look: Look::default(),
             keyed: None,
             due: None,
+            series: None,
             expires: None,
             on_uncertain: OnUncertain::default(),
         }
@@ -93,10 +104,12 @@ impl AlertCall {
 
     pub(super) fn read(mut fields: Fields, now: DateTime<Utc>) -> Result<Self, AlertRejection> {
         let to = target::read(&mut fields)?;
-        let (text, activity) = take_content(&mut fields)?;
+        let (text, mut activity) = take_content(&mut fields)?;
+        let look = looks::read(&mut fields, &text, &mut activity)?;
         let keyed = KeyedCall::take(&mut fields)?;
         let due = read_due(&mut fields, now)?;
         let expires = take_time(&mut fields, "expires")?;
+        let series = series::read(&mut fields, due.unwrap_or(now), expires.is_some())?;
         if expires.is_some_and(|expires| expires <= due.unwrap_or(now)) {
             return Err(fields.error("expires", "a time in the future, later than `at` or `delay`").into());
         }
@@ -113,7 +126,7 @@ impl AlertCall {
         if let Some(other) = fields.as_object().keys().next() {
             return Err(fields.error(other, MEMBERS).into());
         }
-        Ok(Self { activity, keyed, due, expires, on_uncertain, ..Self::new(to, text) })
+        Ok(Self { activity, look, keyed, due, series, expires, on_uncertain, ..Self::new(to, text) })
     }
 }
 

@@ -14,9 +14,10 @@ use storage_queue::PutOptions;
 
 use super::body::{AlertCall, Identity};
 use super::caller::Caller;
-use super::draft::{Alert, Destination, Draft};
+use super::draft::{Alert, Draft, Recipient};
 use super::grant::Scope;
 use super::identity::{self, Earlier, Met};
+use super::looks;
 use super::paging::{self, Cursor, Page};
 use crate::answered::Answered;
 use crate::limits::{MAX_BODY_BYTES, MAX_PAGES};
@@ -47,7 +48,10 @@ pub(super) async fn post<H: Host>(
     let mut fields = Fields::of_request(&body.read(MAX_BODY_BYTES).await?).map_err(AlertRejection::from)?;
     let at = Cursor::take(&mut fields).map_err(AlertRejection::from)?;
     let identity = Identity::of(&fields, &caller.key);
-    let call = AlertCall::read(fields, host.now());
+    let mut call = AlertCall::read(fields, host.now());
+    if let Ok(AlertCall { text, look, .. }) = &mut call {
+        looks::resolve(host, &settings, caller, text, look).await?;
+    }
     send(host, &settings, caller, call, identity, at, begin).await
 }
 
@@ -188,7 +192,7 @@ impl<H: Host> Sender<'_, H> {
         let Earlier { id, records, next } = earlier;
         let named = |conversation: &str| {
             let found = draft.targets.iter().find(|target| target.is_recorded_as(conversation));
-            found.map(Destination::from)
+            found.map(|target| Recipient::of(target, None))
         };
         // Since the earlier call, new subscribers may have moved other subscribers from this page to the next
         // page. The earlier call accepted alerts to them, so the bot looks up their addresses.
@@ -199,7 +203,12 @@ impl<H: Host> Sender<'_, H> {
         let elsewhere = conversations.get_all(elsewhere).await.map_err(AlertRejection::from)?;
         let known = |to: &str| {
             let known = of_key(&elsewhere, &ConversationKey::parse(to)?)?.conversation.as_ref();
-            known.map(|conversation| Destination { address: &conversation.address, creation: None })
+            known.map(|conversation| Recipient {
+                address: &conversation.address,
+                creation: None,
+                zone: conversation.zone,
+                due: None,
+            })
         };
         let alerts = (0..).zip(records).map(|(index, record)| {
             let id = id.alert(index);
@@ -207,7 +216,10 @@ impl<H: Host> Sender<'_, H> {
             let message = match named(to).or_else(|| known(to)) {
                 Some(to) if record.may_not_be_queued() => {
                     let accepted_at = record.accepted_at.unwrap_or(draft.now);
-                    Some(draft.message(self.settings, &id, to, accepted_at, true)?)
+                    // Quiet hours may have moved the alert. An alert that is due at once has no other time.
+                    let due = record.due_at.filter(|due| *due > accepted_at).or(draft.call.due);
+                    let recipient = Recipient { due, ..to };
+                    Some(draft.message(self.settings, &id, &recipient, accepted_at, true)?)
                 }
                 _ => None,
             };

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use http::StatusCode;
 use platform::{Deadline, Host, Level, answer};
 use serde_json::json;
-use state::ledger::{AlertId, Ledger, Shown, Status, Withdrawn};
+use state::ledger::{AlertId, Following, Ledger, Record, Shown, Status, Withdrawn};
 use state::runs::Withdrawal;
 use storage_queue::QueueClient;
 use storage_table::TableError;
@@ -59,19 +59,27 @@ pub(super) async fn delete<H: Host>(
         let replaced_by = subject.record.replaced_by.as_deref().and_then(AlertId::parse);
         id = replaced_by.unwrap_or(subject.id);
     }
-    let mut state = match ledger.withdraw(&id, sender).await.map_err(AlertRejection::from)? {
+    let withdrawn = ledger.withdraw(&id, sender).await.map_err(AlertRejection::from)?;
+    let asked = id.clone();
+    let is_series = matches!(withdrawn, Withdrawn::OfSeries(_));
+    let (id, withdrawn) = match withdrawn {
+        Withdrawn::OfSeries(first) => end_series(&ledger, id, &first).await.map_err(AlertRejection::from)?,
+        withdrawn => (id, withdrawn),
+    };
+    let mut state = match withdrawn {
         Withdrawn::Yes => Shown::Cancelling,
         Withdrawn::Unseen => Shown::CancelledUnseen,
         Withdrawn::Done => Shown::Status(Status::Cancelled),
         Withdrawn::TooLate(status) => return Err(AlertRejection::AlertIsOver(status).into()),
-        Withdrawn::Unknown => return Err(AlertRejection::NoSuchAlert.into()),
+        Withdrawn::Unknown | Withdrawn::OfSeries(_) => return Err(AlertRejection::NoSuchAlert.into()),
     };
     // A run reads all recent withdrawals at once, and does not ask for each alert in hand.
     let withdrawal = Withdrawal::Cancelled(id.as_str().to_owned());
     settings.withdrawals(host, deadline).record(&withdrawal).await.map_err(AlertRejection::from)?;
     let queue = QueueClient::new(host, &settings.queue.account, &settings.queue.name, deadline);
     let is_open = matches!(state, Shown::Cancelling | Shown::CancelledUnseen);
-    if is_open && matches!(queue.approximate_count().await, Ok(0)) {
+    // A run may be about to put the next alert of a series on the queue.
+    if is_open && !is_series && matches!(queue.approximate_count().await, Ok(0)) {
         match ended_meanwhile(host, &ledger, &id).await.map_err(AlertRejection::from)? {
             None => {}
             Some(Status::Cancelled) => state = Shown::Status(Status::Cancelled),
@@ -79,7 +87,7 @@ pub(super) async fn delete<H: Host>(
         }
     }
     caller.event(host, Level::Info, "alert.cancelling", json!({"envelope": id.as_str()}));
-    let mut body = json!({"id": id.as_str(), "status": state.as_str()});
+    let mut body = json!({"id": asked.as_str(), "status": state.as_str()});
     if state == Shown::CancelledUnseen {
         body["uncertain"] = true.into();
     }
@@ -99,6 +107,34 @@ fn read_sent(query: &str) -> Result<bool, FieldError> {
         };
     }
     Ok(sent)
+}
+
+/// Ends a series, and cancels the alert of it that is on the queue. Returns this alert.
+async fn end_series<H: Host>(
+    ledger: &Ledger<'_, H>,
+    id: AlertId,
+    first: &AlertId,
+) -> Result<(AlertId, Withdrawn), TableError> {
+    let record = ledger.end_series(first).await?;
+    let open = match record.as_ref().map(Record::following) {
+        Some(Following::First) => first.clone(),
+        Some(Following::Alert(next)) => next,
+        // The last alert of the series may still wait.
+        Some(Following::Nothing) | None => id,
+    };
+    let withdrawn = match ledger.withdraw_of_series(&open).await? {
+        // A run has sent this alert, and is about to put the next one on the queue. When that one is
+        // dequeued, its run finds that the series has ended.
+        Withdrawn::TooLate(_)
+            if record.is_some_and(|record| {
+                record.series_ended_at.is_none() && record.following() != Following::Nothing
+            }) =>
+        {
+            Withdrawn::Yes
+        }
+        withdrawn => withdrawn,
+    };
+    Ok((open, withdrawn))
 }
 
 /// The final status of an alert if the queue is empty, so that no run can drop the alert any more. First a

@@ -16,9 +16,10 @@ use state::{ConversationKey, of_key};
 
 use super::body::{AlertCall, take_content};
 use super::caller::Caller;
-use super::draft::{Draft, message_of};
+use super::draft::{Draft, Recipient, message_of};
 use super::grant::Scope;
 use super::keyed::place;
+use super::looks;
 use super::status::is_alert;
 use super::target::Target;
 use crate::answered::Answered;
@@ -30,7 +31,7 @@ use crate::settings::{BotSettings, CallerSettings};
 
 const WITHIN: Duration = Duration::from_secs(20);
 
-const MEMBERS: &str = "one of the members text, activity, card and notify";
+const MEMBERS: &str = "one of the members text, activity, card, format, mentions, importance and notify";
 
 /// An alert that a caller names, and its record. The id of a change stands for the alert that it changes.
 #[derive(Debug)]
@@ -102,7 +103,8 @@ pub(super) async fn patch<H: Host>(
     let (head, body) = request.into_parts();
     expect_json(&head.headers)?;
     let mut fields = Fields::of_request(&body.read(MAX_BODY_BYTES).await?).map_err(AlertRejection::from)?;
-    let (text, activity) = take_content(&mut fields).map_err(AlertRejection::from)?;
+    let (text, mut activity) = take_content(&mut fields).map_err(AlertRejection::from)?;
+    let mut look = looks::read(&mut fields, &text, &mut activity).map_err(AlertRejection::from)?;
     let notify = fields.boolean("notify").map_err(AlertRejection::from)?;
     if let Some(other) = fields.as_object().keys().next() {
         return Err(AlertRejection::from(fields.error(other, MEMBERS)).into());
@@ -110,8 +112,9 @@ pub(super) async fn patch<H: Host>(
     let jobs = Jobs::new(host, &settings, caller);
     let subject = Subject::find(&jobs.ledger, id, Some(&caller.key)).await?;
     let waits = subject.waits(jobs.now)?;
+    looks::resolve(host, &settings, caller, &text, &mut look).await?;
     let mut call = AlertCall::new(Vec::new(), text);
-    call.activity = activity;
+    (call.activity, call.look) = (activity, look);
     // A change of an alert that is not due yet has to wait as long.
     call.due = subject.record.due_at.filter(|due| *due > jobs.now);
     let keyed = Keyed { notify, edits: Some(subject.id.as_str().to_owned()), ..subject.keyed() };
@@ -170,7 +173,8 @@ impl<'a, H: Host> Jobs<'a, H> {
         let (sender, trace) = (self.caller.key.as_str(), self.caller.request_id.trace());
         let draft =
             Draft { call, targets: Vec::new(), now: self.now, sender, trace, is_first: true, next: None };
-        let envelope = draft.envelope(&id, &target.address, self.now);
+        let recipient = Recipient { address: &target.address, creation: None, zone: None, due: call.due };
+        let envelope = draft.envelope(&id, &recipient, self.now);
         let message = message_of(self.settings, Envelope { keyed: Some(keyed), ..envelope }, self.now)?;
         let record = NewAlert {
             tag: subject.record.tag.clone(),

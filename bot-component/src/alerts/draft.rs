@@ -1,11 +1,14 @@
 //! The alerts of one page of a call before the ledger accepts them: each with its record and its message.
 
 use bot_framework::ConversationReference;
-use chrono::{DateTime, Utc};
+use bot_framework::channels::{self, NotShown};
+use chrono::{DateTime, SecondsFormat, Utc};
 use envelope::{Creation, Envelope, EnvelopeId, Keyed, TooLarge};
 use platform::Traceparent;
 use serde_json::{Value, json};
 use state::ledger::{AlertId, CallId, NewAlert, Record, Status};
+use state::runs::RECENTLY;
+use zones::Zone;
 
 use super::body::{AlertCall, Identity};
 use super::paging::Cursor;
@@ -44,10 +47,28 @@ impl Draft<'_> {
         for (index, target) in (0..).zip(&self.targets) {
             let id = id.alert(index);
             let mut held = target.held.map(target::Held::status);
+            let mut warnings = Vec::new();
+            if held.is_none() {
+                match self.warnings(target) {
+                    Ok(found) => warnings = found,
+                    Err(error) if target.tag.is_some() => {
+                        held = Some(Status::TooLarge);
+                        too_large = Some(error);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            let due = self.due(target);
             let message = match held {
                 Some(_) => None,
                 // A call with a key may be repeated while its Put runs, so its messages have the mark `once`.
-                None => match self.message(settings, &id, target.into(), self.now, identity.is_some()) {
+                None => match self.message(
+                    settings,
+                    &id,
+                    &Recipient::of(target, due),
+                    self.now,
+                    identity.is_some(),
+                ) {
                     Ok(message) => Some(message),
                     // If the address of one subscriber is too long, the other subscribers still get the
                     // alert.
@@ -61,16 +82,29 @@ impl Draft<'_> {
             };
             let alert = NewAlert {
                 status: held.unwrap_or(Status::Queued),
+                due,
+                until: due.max(self.call.expires),
                 tag: target.tag.as_ref().map(|tag| tag.as_str().to_owned()),
                 call: identity
                     .filter(|_| index == 0)
                     .map(|identity| identity.note(self.targets.len(), self.next.as_ref())),
+                series: self.call.series.as_ref().map(|_| id.as_str().to_owned()),
                 keyed: self.keyed(self.now).as_ref().map(Keyed::to_note),
                 ..self.record(id, target.key.as_str())
             };
-            let status = Status::Queued;
+            let (status, quiet_until) = (Status::Queued, due.filter(|_| due != self.call.due));
             let is_creating = target.creation.is_some();
-            alerts.push(Alert { alert, message, status, is_creating, is_again: false, is_repeated: false });
+            let (is_again, is_repeated) = (false, false);
+            alerts.push(Alert {
+                alert,
+                message,
+                status,
+                is_creating,
+                is_again,
+                is_repeated,
+                warnings,
+                quiet_until,
+            });
         }
         match too_large {
             Some(error)
@@ -109,18 +143,42 @@ impl Draft<'_> {
         self.call.keyed.as_ref().map(|keyed| keyed.keyed(self.sender, accepted_at, self.call.due))
     }
 
+    /// The parts that the target's channel does not show. An error if the channel refuses the whole alert.
+    fn warnings(&self, target: &Target) -> Result<Vec<String>, AlertRejection> {
+        let AlertCall { text, look, activity, .. } = self.call;
+        let content = channels::Content { text, format: look.format, mentions: &look.mentions, activity };
+        let address = &target.address;
+        let not_shown = channels::shows(&address.channel_id, address.conversation.is_group(), &content);
+        if let Some(why) = not_shown.iter().find(|not_shown| not_shown.is_refusal()) {
+            let path = target.path.clone().unwrap_or_else(|| "to".into());
+            return Err(AlertRejection::NotShown { path, why: why.clone() });
+        }
+        Ok(not_shown.iter().map(NotShown::to_string).collect())
+    }
+
+    /// When the alert is due. If the person's quiet hours include that time, the alert is due at their end.
+    /// For an alert that is due later, the poller asks for the quiet hours at that time, because they may
+    /// change until then.
+    fn due(&self, target: &Target) -> Option<DateTime<Utc>> {
+        let due = self.call.due;
+        let moment = due.unwrap_or(self.now);
+        let is_soon = (moment - self.now).to_std().unwrap_or_default() < RECENTLY;
+        let quiet = target.quiet.filter(|_| is_soon && !self.call.is_important());
+        quiet.and_then(|quiet| quiet.end_after(moment)).or(due)
+    }
+
     /// Makes the message of one alert. It holds the time at which the alert was accepted, because a later
     /// `stop` or `deleteUserData` holds for the alert. `once`: the queue may hold the message already.
     pub(super) fn message(
         &self,
         settings: &BotSettings,
         id: &AlertId,
-        to: Destination<'_>,
+        recipient: &Recipient<'_>,
         accepted_at: DateTime<Utc>,
         once: bool,
     ) -> Result<Message, AlertRejection> {
-        let mut envelope = self.envelope(id, to.address, accepted_at);
-        envelope.creation = to.creation.cloned();
+        let mut envelope = self.envelope(id, recipient, accepted_at);
+        envelope.creation = recipient.creation.cloned();
         envelope.once = once;
         message_of(settings, envelope, self.now)
     }
@@ -129,13 +187,18 @@ impl Draft<'_> {
     pub(super) fn envelope(
         &self,
         id: &AlertId,
-        address: &ConversationReference,
+        recipient: &Recipient<'_>,
         accepted_at: DateTime<Utc>,
     ) -> Envelope {
         let id = EnvelopeId::from_text(id.as_str());
+        let Recipient { address, zone, due, .. } = *recipient;
+        let start = self.call.due.unwrap_or(accepted_at);
+        let series = self.call.series.as_ref().map(|series| series.first(&id, start, zone));
         let mut envelope = Envelope::new(id, address.clone(), self.call.text.as_str(), accepted_at);
         envelope.activity = self.call.activity.clone();
-        (envelope.not_before, envelope.expires) = (self.call.due, self.call.expires);
+        envelope.look = self.call.look.clone();
+        envelope.series = series;
+        (envelope.not_before, envelope.expires) = (due, self.call.expires);
         envelope.on_uncertain = self.call.on_uncertain;
         (envelope.cancellable, envelope.stoppable) = (true, true);
         envelope.keyed = self.keyed(accepted_at);
@@ -144,17 +207,21 @@ impl Draft<'_> {
     }
 }
 
-/// Where a message goes.
+/// The conversation that gets a message.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Destination<'a> {
+pub(super) struct Recipient<'a> {
     pub(super) address: &'a ConversationReference,
     /// The conversation has to be created or found first.
     pub(super) creation: Option<&'a Creation>,
+    /// The person's time zone, if the bot knows it.
+    pub(super) zone: Option<Zone>,
+    /// When the message is due. `None` means at once.
+    pub(super) due: Option<DateTime<Utc>>,
 }
 
-impl<'a> From<&'a Target> for Destination<'a> {
-    fn from(target: &'a Target) -> Self {
-        Self { address: &target.address, creation: target.creation.as_ref() }
+impl<'a> Recipient<'a> {
+    pub(super) fn of(target: &'a Target, due: Option<DateTime<Utc>>) -> Self {
+        Self { address: &target.address, creation: target.creation.as_ref(), zone: target.zone, due }
     }
 }
 
@@ -164,9 +231,11 @@ pub(super) fn message_of(
     envelope: Envelope,
     now: DateTime<Utc>,
 ) -> Result<Message, AlertRejection> {
-    let text = envelope
-        .encode(settings.seal_key.as_ref())
-        .map_err(|TooLarge { json_bytes }| AlertRejection::TooLarge { json_bytes })?;
+    let too_large = |TooLarge { json_bytes }| AlertRejection::TooLarge { json_bytes };
+    if let Some(longest) = envelope.longest_of_series() {
+        longest.encode(settings.seal_key.as_ref()).map_err(too_large)?;
+    }
+    let text = envelope.encode(settings.seal_key.as_ref()).map_err(too_large)?;
     let options = put_options(&envelope, now);
     Ok(Message { envelope, text, options })
 }
@@ -186,6 +255,10 @@ pub(super) struct Alert {
     pub(super) is_again: bool,
     /// Whether an earlier call with the same key accepted the alert.
     pub(super) is_repeated: bool,
+    /// The parts that the channel does not show.
+    pub(super) warnings: Vec<String>,
+    /// The end of the person's quiet hours, if the alert waits for it.
+    pub(super) quiet_until: Option<DateTime<Utc>>,
 }
 
 impl Alert {
@@ -195,7 +268,9 @@ impl Alert {
         let conversation = record.conversation.clone();
         let alert = NewAlert { status, ..NewAlert::queued(id, conversation) };
         let message = message.filter(|_| record.may_not_be_queued());
-        Self { is_again: message.is_some(), is_repeated: true, is_creating, alert, message, status }
+        let (warnings, quiet_until) = (Vec::new(), None);
+        let (is_again, is_repeated) = (message.is_some(), true);
+        Self { is_again, is_repeated, is_creating, alert, message, status, warnings, quiet_until }
     }
 
     /// Sets the status that an alert with a message has if this call does not put the message on the queue:
@@ -220,6 +295,13 @@ impl Alert {
             other => other,
         };
         let word = if status == Status::Queued && self.is_creating { CREATING } else { status.as_str() };
-        json!({"id": self.alert.id.as_str(), "conversation": conversation, "status": word})
+        let mut shown = json!({"id": self.alert.id.as_str(), "conversation": conversation, "status": word});
+        if let Some(until) = self.quiet_until {
+            shown["quietUntil"] = until.to_rfc3339_opts(SecondsFormat::Secs, true).into();
+        }
+        if !self.warnings.is_empty() {
+            shown["warnings"] = self.warnings.clone().into();
+        }
+        shown
     }
 }

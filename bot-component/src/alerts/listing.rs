@@ -116,7 +116,7 @@ impl ListQuery {
 /// The JSON of a conversation for the caller. The address of the Connector is left out, because the caller
 /// does not need it.
 fn shown(key: &ConversationKey, conversation: &Conversation, grant: &Grant) -> Value {
-    let Conversation { address, tags, stopped, paused, seen_at } = conversation;
+    let Conversation { address, tags, stopped, paused, seen_at, .. } = conversation;
     let mut target = Map::new();
     put(&mut target, "conversation", Some(key.as_str()));
     put(&mut target, "channelId", Some(address.channel_id.as_str()));

@@ -25,6 +25,7 @@ mod identity;
 mod keyed;
 mod keys;
 mod listing;
+mod looks;
 mod named_key;
 mod operating;
 #[cfg(test)]
@@ -32,6 +33,7 @@ mod pages;
 mod paging;
 mod poison_walk;
 mod request_id;
+mod series;
 mod status;
 mod tags;
 mod target;

@@ -144,6 +144,7 @@ pub(super) fn shown(record: &Record, now: DateTime<Utc>) -> Map<String, Value> {
     put(&mut alert, "tag", record.tag.as_deref());
     put(&mut alert, "changes", record.changes.as_deref());
     put(&mut alert, "replacedBy", record.replaced_by.as_deref());
+    put(&mut alert, "series", record.series.as_deref());
     alert
 }
 

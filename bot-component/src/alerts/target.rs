@@ -7,7 +7,8 @@ use futures_util::{StreamExt, stream};
 use platform::Host;
 use serde_json::Value;
 use state::ledger::Status;
-use state::{ByKey, Conversation, ConversationKey, Known, Tag, of_key};
+use state::{ByKey, Conversation, ConversationKey, Known, Quiet, Tag, of_key};
+use zones::Zone;
 
 use super::caller::Caller;
 use super::creating::{self, Creating, TEAMS};
@@ -109,22 +110,28 @@ pub(super) struct Target {
     pub(super) tag: Option<Tag>,
     /// The conversation has to be created or found first, so `address` and `key` are provisional.
     pub(super) creation: Option<Creation>,
+    /// The path in the body of the element that names the conversation. `None` if a tag named it.
+    pub(super) path: Option<String>,
+    /// The person's time zone, if the bot knows it.
+    pub(super) zone: Option<Zone>,
+    /// The person's quiet hours.
+    pub(super) quiet: Option<Quiet>,
 }
 
 impl Target {
     /// A conversation that the bot knows.
     pub(super) fn known(key: ConversationKey, conversation: Conversation, settings: &BotSettings) -> Self {
-        let Conversation { address, stopped, paused, .. } = conversation;
+        let Conversation { address, stopped, paused, zone, quiet, .. } = conversation;
         let untrusted =
             settings.trust.check(&address.service_url).is_err() || !settings.tenants.allow(&address);
         let held = held_by_person(stopped, paused).or(untrusted.then_some(Held::Untrusted));
-        Self { key, address, held, tag: None, creation: None }
+        Self { key, address, held, tag: None, creation: None, path: None, zone, quiet }
     }
 
     /// A conversation that has to be created or found.
     pub(super) fn to_create(address: ConversationReference, of: CreationOf) -> Self {
-        let key = ConversationKey::of(&address);
-        Self { key, address, held: None, tag: None, creation: Some(Creation::new(of)) }
+        let (key, creation) = (ConversationKey::of(&address), Some(Creation::new(of)));
+        Self { key, address, held: None, tag: None, creation, path: None, zone: None, quiet: None }
     }
 
     /// Whether an alert to this conversation or person may have been recorded for the conversation with
@@ -274,16 +281,17 @@ pub(super) async fn named<H: Host>(
     is_first_page: bool,
 ) -> Result<Vec<Target>, Rejection> {
     let known = creating.book.get_all(to.iter().filter_map(To::names)).await.map_err(AlertRejection::from)?;
-    let find = async |to: &To| find(creating, &known, to).await;
+    let find = async |to: &To| (to.path.clone(), find(creating, &known, to).await);
     let find = &find;
     let mut found = stream::iter(to).map(find).buffered(FOUND_AT_ONCE);
     let mut targets: Vec<Target> = Vec::new();
-    while let Some(more) = found.next().await {
+    while let Some((path, more)) = found.next().await {
         let more = match more {
             Err(Rejection::Alert(AlertRejection::UnknownTarget { .. })) if !is_first_page => Vec::new(),
             more => more?,
         };
-        for target in more {
+        for mut target in more {
+            target.path = Some(path.clone());
             if !targets.iter().any(|other| other.key == target.key) {
                 targets.push(target);
             }
@@ -354,7 +362,9 @@ async fn find<H: Host>(
             let known = known.and_then(|known| known.conversation.as_ref());
             let app_id = settings.bot.as_ref().map(|bot| bot.identity.app_id.as_str());
             let address = from_the_bot(address, known, app_id, path)?;
-            return Ok(vec![Target { key, address, held, tag: None, creation: None }]);
+            let zone = known.and_then(|known| known.zone);
+            let (creation, quiet) = (None, standing.quiet);
+            return Ok(vec![Target { key, address, held, tag: None, creation, path: None, zone, quiet }]);
         }
     };
     let (key, conversation) = found.filter(reached).ok_or_else(unknown)?;

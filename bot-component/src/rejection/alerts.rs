@@ -1,5 +1,6 @@
 //! Refusals of the routes for other programs.
 
+use bot_framework::channels::NotShown;
 use bot_framework::json::FieldError;
 use http::StatusCode;
 use state::ledger::Status;
@@ -68,6 +69,8 @@ pub(crate) enum AlertRejection {
         envelope::MAX_JSON_BYTES
     )]
     TooLarge { json_bytes: usize },
+    #[error("{path}: {why}")]
+    NotShown { path: String, why: NotShown },
     #[error("idempotencyKey: used for another call within 24 hours; choose a new key")]
     IdempotencyKeyReused,
     #[error("storage account: neither the queue nor the tables can be read; send the call again")]
@@ -102,6 +105,7 @@ impl AlertRejection {
             Self::ChangeNotQueued => (StatusCode::SERVICE_UNAVAILABLE, "QueueUnavailable"),
             Self::NoSuchAlert => (StatusCode::NOT_FOUND, "AlertNotFound"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "MessageSizeTooBig"),
+            Self::NotShown { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "NotShown"),
             Self::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "IdempotencyKeyReused"),
             Self::NoSuchDeadLetter => (StatusCode::NOT_FOUND, "DeadLetterNotFound"),
             Self::TooManyIds { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "TooManyIds"),

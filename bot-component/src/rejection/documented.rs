@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use bot_framework::channels::NotShown;
 use bot_framework::json::FieldError;
 use bot_framework::{AuthError, BrokenRule, ForeignHost, KeysError, NotAllowed, NotTrusted, TenantRefused};
 use envelope::DecodeError;
@@ -296,6 +297,10 @@ fn alert_rejections() -> Vec<Advised<AlertRejection>> {
         Refusal::TooLarge { .. } => [(
             Refusal::TooLarge { json_bytes: 50_000 },
             "Shorten `text`, or put large content behind a link."
+        )],
+        Refusal::NotShown { .. } => [(
+            Refusal::NotShown { path: "to".into(), why: NotShown::CardTooLarge { index: 0, bytes: 30_000 } },
+            "Teams would refuse the alert. Send a smaller card, or fewer cards."
         )],
         Refusal::IdempotencyKeyReused => [(
             Refusal::IdempotencyKeyReused,

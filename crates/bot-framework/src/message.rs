@@ -1,7 +1,7 @@
 //! Messages that the bot sends.
 
 use platform::Traceparent;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::account::ChannelAccount;
 use crate::json::put;
@@ -17,7 +17,7 @@ pub const MORE_MEMBERS: [&str; 5] =
 /// `{type, text, textFormat, from, recipient, conversation, channelId, serviceUrl, locale?, replyToId?}`.
 #[derive(Debug, Clone)]
 pub struct OutgoingMessage {
-    members: Map<String, Value>,
+    pub(crate) members: Map<String, Value>,
     /// The trace to which the message belongs. It is a header of the call, not a member of the message.
     pub(crate) trace: Option<Traceparent>,
 }
@@ -40,7 +40,7 @@ impl OutgoingMessage {
     }
 
     /// Adds the [members that an alert may add](MORE_MEMBERS) and ignores all others. Members that are
-    /// already set keep their values.
+    /// already set keep their values. On Teams, a message of high importance also raises a notification.
     #[must_use]
     pub fn with(mut self, activity: &Map<String, Value>) -> Self {
         for name in MORE_MEMBERS {
@@ -53,6 +53,12 @@ impl OutgoingMessage {
         if self.members.get("text").is_some_and(|text| text == "") && self.members.contains_key("attachments")
         {
             self.members.retain(|name, _| !matches!(name.as_str(), "text" | "textFormat"));
+        }
+        let is_important = self.members.get("importance").is_some_and(|importance| importance == "high");
+        if is_important && self.members.get("channelId").is_some_and(|channel| channel == "msteams") {
+            // Teams shows such a message as a banner, with the summary:
+            // https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/notification-only-bot
+            put(&mut self.members, "channelData", Some(json!({"notification": {"alert": true}})));
         }
         self
     }
@@ -93,8 +99,6 @@ impl OutgoingMessage {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::json::Fields;
 
@@ -119,6 +123,23 @@ mod tests {
             "serviceUrl": "https://x/", "attachments": [{"contentType": "x"}], "summary": "s", "importance": "high",
         });
         assert_eq!(sent, expected);
+    }
+
+    #[test]
+    fn message_of_high_importance_raises_a_notification_on_teams_only() {
+        let sent = |channel: &str, importance: &str| {
+            let address =
+                json!({"channelId": channel, "serviceUrl": "https://x/", "conversation": {"id": "c"}});
+            let address = Fields::parse(address.to_string().as_bytes()).unwrap();
+            let address = ConversationReference::from_fields(address).unwrap();
+            let activity =
+                json!({"importance": importance, "channelData": {"notification": {"alert": false}}});
+            OutgoingMessage::new(&address, "x").with(activity.as_object().unwrap()).into_json()
+        };
+        assert_eq!(sent("msteams", "high")["channelData"], json!({"notification": {"alert": true}}));
+        for (channel, importance) in [("msteams", "normal"), ("msteams", "low"), ("webchat", "high")] {
+            assert_eq!(sent(channel, importance).get("channelData"), None, "{channel} {importance}");
+        }
     }
 
     #[test]

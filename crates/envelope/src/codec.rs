@@ -11,8 +11,8 @@ use thiserror::Error;
 use crate::legacy::{self, Shape};
 use crate::wrapping::json_of;
 use crate::{
-    Arrival, Creation, Delivery, Envelope, EnvelopeId, Failure, Keyed, OnUncertain, SealKey, SealState,
-    VERSION, time,
+    Arrival, Creation, Delivery, Envelope, EnvelopeId, Failure, Keyed, Look, OnUncertain, SealKey, SealState,
+    Series, VERSION, time,
 };
 
 /// The longest JSON, in bytes. Its base64 has 64 KiB, the longest message that Azure accepts
@@ -104,6 +104,8 @@ impl Envelope {
         put(&mut object, "address", Some(self.address.to_json()));
         put(&mut object, "text", Some(self.text.as_str()));
         put(&mut object, "activity", Some(self.activity.clone()).filter(|activity| !activity.is_empty()));
+        self.look.put(&mut object);
+        Series::put(self.series.as_ref(), &mut object);
         put(&mut object, "enqueuedAt", Some(time::to_text(self.enqueued_at)));
         put(&mut object, "notBefore", self.not_before.map(time::to_text));
         put(&mut object, "expires", self.expires.map(time::to_text));
@@ -151,6 +153,8 @@ fn version_1(mut fields: Fields, key: Option<&SealKey>) -> Result<(Envelope, Sea
         address: ConversationReference::from_fields(fields.required_object("address")?)?,
         text: fields.string("text")?.unwrap_or_default(),
         activity: fields.object("activity")?.map(Fields::rest).unwrap_or_default(),
+        look: Look::take(&mut fields)?,
+        series: Series::take(&mut fields)?,
         enqueued_at: time::take(&mut fields, "enqueuedAt")?
             .ok_or_else(|| fields.error("enqueuedAt", "a time as of RFC 3339"))?,
         not_before: time::take(&mut fields, "notBefore")?,

@@ -21,8 +21,10 @@ mod failure;
 mod id;
 mod keyed;
 mod legacy;
+mod look;
 mod run;
 mod seal;
+mod series;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
@@ -43,8 +45,10 @@ pub use failure::{Failure, FailureNote};
 pub use id::EnvelopeId;
 pub use keyed::{Again, KeyState, Keyed};
 pub use legacy::Shape;
+pub use look::Look;
 pub use run::{is_run_at_work, run_record_key};
 pub use seal::{SealKey, SealState, Unsealed};
+pub use series::Series;
 pub use wrapping::json_of;
 
 /// The version that this code writes, and the latest version that it reads.
@@ -61,6 +65,10 @@ pub struct Envelope {
     pub text: String,
     /// `activity`: further members of the activity to send, of [`bot_framework::MORE_MEMBERS`].
     pub activity: Map<String, Value>,
+    /// `format`, `mentions`: how the alert looks.
+    pub look: Look,
+    /// `series`: the series to which a recurring alert belongs.
+    pub series: Option<Series>,
     /// `enqueuedAt`: the time at which the alert was put on the queue.
     pub enqueued_at: DateTime<Utc>,
     /// `notBefore`: the alert must not be delivered earlier.
@@ -103,6 +111,8 @@ impl Envelope {
             address,
             text: text.into(),
             activity: Map::new(),
+            look: Look::default(),
+            series: None,
             enqueued_at,
             not_before: None,
             expires: None,

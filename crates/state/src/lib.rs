@@ -19,9 +19,10 @@
 //!
 //! | PartitionKey | RowKey | properties | who writes it |
 //! |---|---|---|---|
-//! | `c<shard>` | `<key>` | `version`, `address` (JSON), `seenAt`, `pausedUntil` | the bot, when an activity changes the record; the poller, when it creates a chat; `pausedUntil` alone: the poller |
+//! | `c<shard>` | `<key>` | `version`, `address` (JSON), `seenAt`, `zone` (the person's time zone), `pausedUntil` | the bot, when an activity changes the record; the poller, when it creates a chat; `pausedUntil` alone: the poller |
 //! | | | `readId`, `readAt` | the bot, when Teams reports which message the person has read last |
 //! | `c<shard>` | `<key>.s` | `at` | only the commands `stop` (inserts the row) and `start` (deletes the row) |
+//! | `c<shard>` | `<key>.w` | `from`, `to` (minutes of the day), `at` | only the commands `quiet` (writes the row) and `quiet off` (deletes it), and the bot when it forgets the conversation |
 //! | `c<shard>` | `<key>.f` | `at` | `deleteUserData`: a tombstone. Alerts that were accepted until `at` are not delivered. The row is never deleted |
 //! | `c<shard>` | `<key>.r.<message id>` | `reactions`, `replies`, `cause`, `endsAt` | the bot, when people react or reply to a message on Teams |
 //! | `c<shard>` | `<key>.t.<tag>` | `at` | the commands `subscribe` and `unsubscribe`; the routes `PUT` and `DELETE` of a tag |
@@ -59,6 +60,7 @@
 //! | | | `version`, `status`, `changedAt`, `reason`, `conversation` (if the poller created or found it), `activityId`, `uncertain`, `tried`, `message`, `endsAt` | the poller, when the alert's status changes |
 //! | | | `missedAt`, `missingFrom` | the poller, if a killed run had the alert in hand and the queue refuses the message's pop receipt |
 //! | | | `cancelledAt`, `putAt`, `failedAt`, `unconfirmedAt` | the bot, when the sender cancels the alert, when a call is repeated, when a Put fails, when a Put has no clear answer |
+//! | | | `series`; in the first alert of a series: `seriesNext`, `seriesEndedAt` | `series`: who inserts the record. The poller writes `seriesNext` before it sends an alert of the series, and inserts the record of the alert that follows. The bot writes `seriesEndedAt` when the sender ends the series |
 //! | | | `takenAt` | the bot, before it sends an alert that a trigger activity brought; zero after a failure that certainly delivered nothing |
 //! | | | `replayedAt`, `status` (`queued`), `reason`, `endsAt` | the bot, when an operator replays the alert; with the ETag, before the message is put on the queue. The poller records `dead` only if `replayedAt` has not changed since it moved the message |
 //! | | | `keyed`, `changes` | the bot, when it accepts an alert with a key, or a change of an alert |
@@ -109,8 +111,8 @@ mod world;
 
 pub use conversations::{
     ByKey, Conversation, ConversationKey, Conversations, DeliveryState, Feedback, Filter, Fingerprint, Known,
-    MAX_TAGS, MessageNumber, PAUSED_FOR, Page, Reception, Recorded, Response, Roster, Sign, Subscribers, Tag,
-    Tagged, fingerprint_key, of_key, tenant_of, without_thread,
+    MAX_TAGS, MessageNumber, PAUSED_FOR, Page, Quiet, Reception, Recorded, Response, Roster, Sign,
+    Subscribers, Tag, Tagged, fingerprint_key, of_key, tenant_of, without_thread,
 };
 pub use error::StateError;
 pub use tables::Tables;

@@ -14,13 +14,14 @@ const VERSION: &str = "1.19";
 
 /// The commands that Teams suggests: title, description, and whether the bot obeys the command in a group.
 /// A person types the rest after the title, e.g. the tag.
-const COMMANDS: [(&str, &str, bool); 6] = [
+const COMMANDS: [(&str, &str, bool); 7] = [
     ("help", "Lists what the bot understands", true),
     ("remind me in", "Reminds you later, e.g. remind me in 10 minutes tea", true),
     ("subscribe", "Brings the alerts of a tag into this conversation, e.g. subscribe orders-42", true),
     ("unsubscribe", "Ends the alerts of a tag, e.g. unsubscribe orders-42", true),
     ("stop", "Ends all alerts from others in this chat", false),
     ("start", "Brings the alerts back", false),
+    ("quiet", "Keeps alerts from others waiting in these hours, e.g. quiet 22:00-07:00", false),
 ];
 
 /// The manifest of an app whose options are valid.
@@ -129,7 +130,7 @@ mod tests {
             };
             command_lists(&scopes).into_iter().map(titles).collect()
         };
-        let (personal, group) = (6, 4);
+        let (personal, group) = (7, 4);
         for (scopes, expected) in [
             (&["personal", "team", "groupChat"][..], &[personal, group][..]),
             (&["personal"], &[personal]),

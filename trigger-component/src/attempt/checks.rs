@@ -14,6 +14,7 @@ use storage_table::TableError;
 
 use super::decide::{Hidden, hide_for};
 use super::delivery_path::DeliveryPath;
+use super::series::Continued;
 use super::{Attempts, Outcome, PoisonReason, Wanted, Withdrawn};
 use crate::schedule::Leased;
 
@@ -62,17 +63,21 @@ impl<H: Host> Attempts<'_, H> {
         match wanted {
             Wanted::Cancelled => return Some(Outcome::Cancelled),
             Wanted::Forgotten => return Some(Outcome::Forgotten),
-            Wanted::Stopped | Wanted::Yes => {}
+            Wanted::Stopped | Wanted::Quiet { .. } | Wanted::Yes => {}
         }
         let wait = envelope.not_before.and_then(|due| (due - now).to_std().ok()).unwrap_or_default();
         if !wait.is_zero() {
-            return Some(match hide_for(wait, leased.until_deletion(self.host)) {
-                Some(pause) => Outcome::NotDue(pause),
-                None => Outcome::poison(
-                    PoisonReason::OutOfTime,
-                    "message: the queue deletes it before the alert is due; use a longer time to live",
-                ),
-            });
+            return Some(self.wait_until_due(leased, wait, Outcome::NotDue));
+        }
+        if let Wanted::Quiet { until } = wanted {
+            let wait = (until - now).to_std().unwrap_or_default();
+            return Some(self.wait_until_due(leased, wait, Outcome::Quiet));
+        }
+        match self.continue_series(leased).await {
+            Ok(Continued::Send) => {}
+            Ok(Continued::Ended) => return Some(Outcome::Cancelled),
+            Ok(Continued::Missed) => return Some(Outcome::Missed),
+            Err(error) => return Some(self.state_unknown(leased, &error)),
         }
         if wanted == Wanted::Stopped {
             return Some(Outcome::Stopped);
@@ -90,6 +95,22 @@ impl<H: Host> Attempts<'_, H> {
             return Some(Outcome::poison(PoisonReason::Abandoned, reason));
         }
         None
+    }
+
+    /// Hides a message until its alert is due.
+    fn wait_until_due(
+        &self,
+        leased: &Leased,
+        wait: Duration,
+        outcome: impl FnOnce(Duration) -> Outcome,
+    ) -> Outcome {
+        match hide_for(wait, leased.until_deletion(self.host)) {
+            Some(pause) => outcome(pause),
+            None => Outcome::poison(
+                PoisonReason::OutOfTime,
+                "message: the queue deletes it before the alert is due; use a longer time to live",
+            ),
+        }
     }
 
     /// Reads the alert's record, if the message was dequeued before, if the queue may hold it twice, or if
@@ -125,9 +146,9 @@ impl<H: Host> Attempts<'_, H> {
         age < RECENTLY && withdrawn.is_complete() && (self.is_ours(leased) || !leased.envelope.stoppable)
     }
 
-    /// Returns whether the sender has cancelled the alert, the person has sent `stop`, or the person has
-    /// asked to be forgotten. The run has already read the withdrawals that concern recent alerts. For an
-    /// older alert this costs a read. Where alerts are sealed, an alert without a valid seal cannot be
+    /// Returns whether the sender has cancelled the alert, the person has sent `stop`, has quiet hours, or
+    /// has asked to be forgotten. The run has already read the withdrawals that concern recent alerts. For
+    /// an older alert this costs a read. Where alerts are sealed, an alert without a valid seal cannot be
     /// cancelled.
     async fn is_wanted(
         &self,
@@ -143,9 +164,16 @@ impl<H: Host> Attempts<'_, H> {
             return Ok(Wanted::Yes);
         }
         let conversation = ConversationKey::of(&envelope.address);
+        // A change of a message notifies no person.
+        let is_change =
+            envelope.keyed.as_ref().is_some_and(|keyed| keyed.edits.is_some() || keyed.takes_back.is_some());
+        let heeds_quiet = envelope.stoppable && !envelope.is_important() && !is_change;
         if is_covered {
             let id = Some(envelope.id.as_str()).filter(|_| is_cancellable);
-            return Ok(withdrawn.look_up(id, conversation.as_str(), accepted_at, envelope.stoppable));
+            let wanted = withdrawn.look_up(id, conversation.as_str(), accepted_at, envelope.stoppable);
+            if wanted != Wanted::Yes || !heeds_quiet || !withdrawn.is_quieted(conversation.as_str()) {
+                return Ok(wanted);
+            }
         }
         if is_cancellable && record.is_some_and(|record| record.cancelled_at.is_some()) {
             return Ok(Wanted::Cancelled);
@@ -156,7 +184,9 @@ impl<H: Host> Attempts<'_, H> {
         } else if standing.stopped && envelope.stoppable {
             Wanted::Stopped
         } else {
-            Wanted::Yes
+            let quiet = standing.quiet.filter(|_| heeds_quiet);
+            let until = quiet.and_then(|quiet| quiet.end_after(self.host.now()));
+            until.map_or(Wanted::Yes, |until| Wanted::Quiet { until })
         })
     }
 

@@ -3,7 +3,6 @@
 
 use bot_framework::{Connector, DirectLine, OutgoingMessage, ServiceUrl, TrustPolicy, Verdict};
 use envelope::Envelope;
-use envelope::words::Words;
 use platform::Host;
 
 use crate::schedule::Leased;
@@ -45,10 +44,8 @@ impl<H: Host> DeliveryPath<'_, H> {
         let envelope = &leased.envelope;
         match self {
             Self::Connector(connector) => {
-                let alert = message_of(envelope);
-                connector
-                    .send_in_any_cloud(trust, service_url, &envelope.address.conversation.id, &alert)
-                    .await
+                let conversation = &envelope.address.conversation.id;
+                connector.send_in_any_cloud(trust, service_url, conversation, &message_of(envelope)).await
             }
             Self::DirectLine(line) => {
                 let trigger = envelope.trigger_value(&leased.message.text);
@@ -60,7 +57,5 @@ impl<H: Host> DeliveryPath<'_, H> {
 
 /// Makes the message of an alert, as the Connector gets it.
 pub(super) fn message_of(envelope: &Envelope) -> OutgoingMessage {
-    let text = Words::of(&envelope.address).alert(&envelope.text);
-    let alert = OutgoingMessage::new(&envelope.address, &text).with(&envelope.activity);
-    alert.in_trace(envelope.traceparent.as_ref())
+    envelope.message()
 }

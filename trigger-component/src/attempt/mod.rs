@@ -7,6 +7,7 @@ mod decide;
 mod delivery_path;
 mod hosts;
 mod outcome;
+mod series;
 mod standing;
 mod token_use;
 mod withdrawn;
@@ -20,6 +21,7 @@ use platform::{Host, Level};
 use serde_json::json;
 use state::Conversations;
 use state::ledger::Ledger;
+use storage_queue::QueueClient;
 
 pub(crate) use checks::PAUSE;
 pub(crate) use decide::{Hidden, PoisonReason, Stop, hide_for, stops_the_run};
@@ -43,6 +45,8 @@ pub(crate) struct Attempts<'a, H> {
     pub(crate) run: &'a str,
     pub(crate) limits: &'a Limits,
     pub(crate) ledger: &'a Ledger<'a, H>,
+    /// The queue, for the next alert of a series.
+    pub(crate) queue: &'a QueueClient<'a, H>,
     pub(crate) conversations: Conversations<'a, H>,
     pub(crate) delivery_path: DeliveryPath<'a, H>,
     pub(crate) trust: &'a TrustPolicy,

@@ -31,6 +31,10 @@ pub(crate) enum Outcome {
     Forgotten,
     /// The alert is not due before this time has passed.
     NotDue(Duration),
+    /// The person has quiet hours until this time has passed.
+    Quiet(Duration),
+    /// A newer alert of the series is due.
+    Missed,
     /// The message has to be hidden for `after`, and the younger ones of its conversation wait behind it.
     Wait { why: Hidden, after: Duration, delivery: Delivery, reason: String },
     /// The message has to be moved to the poison queue.

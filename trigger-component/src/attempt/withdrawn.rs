@@ -15,6 +15,10 @@ pub(crate) enum Wanted {
     Stopped,
     /// The person asked to be forgotten after the alert was accepted.
     Forgotten,
+    /// The person wants no alerts until then.
+    Quiet {
+        until: DateTime<Utc>,
+    },
 }
 
 /// A message that a person sent can be withdrawn only by the person's wish to be forgotten. For such messages
@@ -31,6 +35,8 @@ pub(crate) struct Withdrawn {
     doubled: BTreeSet<String>,
     /// By conversation: when its person last asked to be forgotten.
     forgotten: BTreeMap<String, DateTime<Utc>>,
+    /// The conversations whose person has changed their quiet hours.
+    quieted: BTreeSet<String>,
     /// When all withdrawals were last read; `None` if never, or if the last read did not return all of them.
     read_at: Option<DateTime<Utc>>,
 }
@@ -55,6 +61,7 @@ impl Withdrawn {
                 Withdrawal::Doubled(id) => _ = self.doubled.insert(id),
                 Withdrawal::Stopped(conversation) => _ = self.stopped.insert(conversation, true),
                 Withdrawal::Started(conversation) => _ = self.stopped.insert(conversation, false),
+                Withdrawal::Quieted(conversation) => _ = self.quieted.insert(conversation),
                 Withdrawal::Forgotten { conversation, at } => _ = self.forgotten.insert(conversation, at),
             }
         }
@@ -78,7 +85,15 @@ impl Withdrawn {
 
     /// Whether no alert was withdrawn.
     pub(crate) fn is_empty(&self) -> bool {
-        self.cancelled.is_empty() && self.stopped.is_empty() && self.forgotten.is_empty()
+        self.cancelled.is_empty()
+            && self.stopped.is_empty()
+            && self.forgotten.is_empty()
+            && self.quieted.is_empty()
+    }
+
+    /// Whether the person of a conversation has changed their quiet hours, so that they have to be read.
+    pub(crate) fn is_quieted(&self, conversation: &str) -> bool {
+        self.quieted.contains(conversation)
     }
 
     /// Returns whether an alert is still wanted. `id` is set only if the alert can be cancelled.
@@ -121,10 +136,12 @@ mod tests {
             Withdrawal::Stopped("d".into()),
             Withdrawal::Started("d".into()),
             Withdrawal::Forgotten { conversation: "e".into(), at: at(10) },
+            Withdrawal::Quieted("f".into()),
         ];
         withdrawn.add((all, true), DateTime::UNIX_EPOCH);
         assert!(withdrawn.is_complete() && !withdrawn.is_empty());
         assert!(withdrawn.is_doubled("b") && !withdrawn.is_doubled("a"));
+        assert!(withdrawn.is_quieted("f") && !withdrawn.is_quieted("e"));
         for (id, conversation, seconds, is_stoppable, expected) in [
             (Some("a"), "x", 0, true, Wanted::Cancelled),
             (None, "x", 0, true, Wanted::Yes),

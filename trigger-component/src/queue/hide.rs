@@ -36,7 +36,7 @@ impl<H: Host> Queues<'_, H> {
             // tried.
             let tried = Some(delivery.to_json().to_string());
             // The record has to be kept until the alert is due.
-            let until = envelope.not_before;
+            let until = leased.kept_until();
             let waiting =
                 Transition { tried, until, ..Transition::to(leased.record.clone(), Status::Waiting) };
             self.record_transition(leased, &waiting).await;

@@ -35,7 +35,7 @@ pub(crate) enum Applied {
 impl<H: Host> RunContext<'_, H> {
     /// Carries out an outcome. `line_after` is the line without the message, if other messages wait for it.
     pub(super) async fn apply(&self, leased: &Leased, outcome: Outcome, line_after: Option<Line>) -> Applied {
-        let until = leased.envelope.not_before;
+        let until = leased.kept_until();
         let conversation = leased.sent_to.as_ref().map(|to| ConversationKey::of(to).as_str().to_owned());
         let to = |status| {
             let conversation = conversation.clone();
@@ -90,11 +90,15 @@ impl<H: Host> RunContext<'_, H> {
                 self.end(leased, Transition { reason, ..to(Status::Stopped) }, Count::Stopped, line_after)
                     .await
             }
-            Outcome::NotDue(pause) => {
-                self.leave_line(leased, line_after).await;
-                self.queues.hide(leased, pause, None).await;
-                let transition = Transition { reason: Some("not due".into()), ..to(Status::Waiting) };
-                Applied::Done { count: Count::NotDue, transition: Some(transition) }
+            Outcome::Missed => {
+                let reason = Some("series: a newer alert of the series was due already".into());
+                let end = Transition { reason, ..to(Status::Expired) };
+                self.end(leased, end, Count::Expired, line_after).await
+            }
+            Outcome::NotDue(pause) => self.wait_until_due(leased, pause, "not due", line_after).await,
+            Outcome::Quiet(pause) => {
+                let reason = "quiet: the person wants no alerts at this time";
+                self.wait_until_due(leased, pause, reason, line_after).await
             }
             Outcome::Wait { why, after, delivery, reason } => {
                 let count = match why {
@@ -155,6 +159,20 @@ impl<H: Host> RunContext<'_, H> {
     async fn end(&self, leased: &Leased, end: Transition, count: Count, line_after: Option<Line>) -> Applied {
         self.leave_line(leased, line_after).await;
         self.complete(leased, end, count).await
+    }
+
+    async fn wait_until_due(
+        &self,
+        leased: &Leased,
+        pause: Duration,
+        reason: &str,
+        line_after: Option<Line>,
+    ) -> Applied {
+        self.leave_line(leased, line_after).await;
+        self.queues.hide(leased, pause, None).await;
+        let (reason, until) = (Some(reason.to_owned()), leased.kept_until());
+        let waiting = Transition { reason, until, ..Transition::to(leased.record.clone(), Status::Waiting) };
+        Applied::Done { count: Count::NotDue, transition: Some(waiting) }
     }
 
     async fn complete(&self, leased: &Leased, end: Transition, count: Count) -> Applied {

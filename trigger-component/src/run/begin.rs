@@ -301,6 +301,7 @@ async fn drain<H: Host>(
         run: &run,
         limits,
         ledger: &ledger,
+        queue: &queues.main,
         conversations: Conversations::new(host, &queue.account, tables, hard_end),
         delivery_path,
         trust,

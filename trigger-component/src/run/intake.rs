@@ -92,7 +92,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
                     if was_missed {
                         // The ledger says that the message is missing, and the run may only hide the message.
                         let reason = Some("a run has met the message again".into());
-                        let until = leased.envelope.not_before;
+                        let until = leased.kept_until();
                         let record = leased.record.clone();
                         let met = Transition { reason, until, ..Transition::to(record, Status::Waiting) };
                         self.ledger_writes.add(Some(met), context.host.monotonic());

@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use bot_framework::ConversationReference;
+use chrono::{DateTime, Utc};
 use envelope::{Envelope, SealState};
 use platform::{Clock, Traceparent};
 use serde_json::Value;
@@ -112,6 +113,14 @@ impl Leased {
     /// Returns the time until the queue deletes the message.
     pub(crate) fn until_deletion(&self, clock: &impl Clock) -> Duration {
         (self.message.expiration_time - clock.now()).to_std().unwrap_or_default().min(MAX_HIDE * 2)
+    }
+
+    /// When the record of the alert is needed last: when the alert is due. The record of an alert of a series
+    /// is needed until the next one is due.
+    pub(crate) fn kept_until(&self) -> Option<DateTime<Utc>> {
+        let series = self.envelope.series.as_ref();
+        let next = series.and_then(|series| series.due(series.index.saturating_add(1)));
+        self.envelope.not_before.max(next)
     }
 
     pub(crate) fn age(&self) -> Age {

@@ -123,9 +123,12 @@ impl Storage {
         match (request.method().as_str(), id.as_deref().unwrap_or_default()) {
             ("POST", "") => {
                 let life = query.get("messagettl").map(String::as_str);
-                assert_eq!(life, Some("-1"), "messages in the poison queue never expire");
+                assert_eq!(life, Some("-1"), "messages of the poller never expire");
                 self.put(&queue, &text().unwrap(), now, None);
-                let id = &self.queues[&queue].last().unwrap().id;
+                let message = self.queues.get_mut(&queue).unwrap().last_mut().unwrap();
+                message.visible_at =
+                    now + Duration::from_secs(number("visibilitytimeout").unwrap_or_default());
+                let id = &message.id;
                 let list = format!(
                     "<QueueMessagesList><QueueMessage><MessageId>{id}</MessageId><PopReceipt>r</PopReceipt>\
                      </QueueMessage></QueueMessagesList>"

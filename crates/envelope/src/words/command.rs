@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bot_framework::is_invisible;
+use zones::ClockSpan;
 
 use super::time;
 
@@ -22,6 +23,10 @@ pub enum Command {
     Stop,
     /// Ends a [`Command::Stop`].
     Start,
+    /// Sets the hours in which the person wants no alerts. `None` if the bot cannot read the hours.
+    Quiet(Option<ClockSpan>),
+    /// Ends the quiet hours.
+    QuietOff,
     /// Asks for the list of commands.
     Help,
     /// Asks the bot to send this text after this time.
@@ -33,14 +38,17 @@ enum Pattern {
     Nothing(fn() -> Command),
     OneWord(fn(String) -> Command),
     TagAndCode,
+    Hours,
     TimeAndText(fn(Duration, String) -> Command),
 }
 
-const COMMANDS: [(&str, Pattern); 6] = [
+const COMMANDS: [(&str, Pattern); 8] = [
     ("subscribe", Pattern::TagAndCode),
     ("unsubscribe", Pattern::OneWord(Command::Unsubscribe)),
     ("stop", Pattern::Nothing(|| Command::Stop)),
     ("start", Pattern::Nothing(|| Command::Start)),
+    ("quiet off", Pattern::Nothing(|| Command::QuietOff)),
+    ("quiet", Pattern::Hours),
     ("help", Pattern::Nothing(|| Command::Help)),
     ("remind me in", Pattern::TimeAndText(Command::Remind)),
 ];
@@ -65,6 +73,7 @@ impl Command {
                     let code = Some(code.to_owned()).filter(|code| !code.is_empty());
                     is_command.then(|| Command::Subscribe { tag: tag.to_owned(), code })
                 }
+                Pattern::Hours => looks_like_hours(rest).then(|| Command::Quiet(ClockSpan::parse(rest))),
                 Pattern::TimeAndText(command) => {
                     let (after, text) = time::take(rest)?;
                     (!text.is_empty()).then(|| command(after, text.to_owned()))
@@ -96,6 +105,12 @@ pub(super) fn next_word(text: &str) -> (&str, &str) {
     }
 }
 
+/// Whether a text may be hours, perhaps with typing errors. `quiet please` has none, so it is not a command.
+fn looks_like_hours(text: &str) -> bool {
+    let is_of_hours = |c: char| c.is_ascii_digit() || c == ' ' || ":.-\u{2013}\u{2014}".contains(c);
+    text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().all(is_of_hours)
+}
+
 /// Whether a word may be a code, perhaps with typing errors. `subscribe to newsletters` has none, so it is
 /// not a command.
 fn looks_like_code(word: &str) -> bool {
@@ -114,6 +129,7 @@ mod tests {
         let subscribe = |tag: &str, code: Option<&str>| {
             Some(Command::Subscribe { tag: tag.to_owned(), code: code.map(str::to_owned) })
         };
+        let quiet = |hours: &str| Some(Command::Quiet(Some(ClockSpan::parse(hours).unwrap())));
         for (message, expected) in [
             ("stop", Some(Command::Stop)),
             ("  STOP\n", Some(Command::Stop)),
@@ -122,6 +138,16 @@ mod tests {
             ("/stop", Some(Command::Stop)),
             (" /Help ", Some(Command::Help)),
             ("/subscribe news", subscribe("news", None)),
+            ("quiet 22:00-07:00", quiet("22:00-07:00")),
+            ("Quiet 22 \u{2013} 7", quiet("22:00-07:00")),
+            ("quiet 22-22", Some(Command::Quiet(None))),
+            ("quiet 22:00", Some(Command::Quiet(None))),
+            ("quiet 25:00-07:00", Some(Command::Quiet(None))),
+            ("/quiet off", Some(Command::QuietOff)),
+            ("quiet", None),
+            ("quiet please", None),
+            ("quiet 22:00-07:00 please", None),
+            ("quiet off now", None),
             ("stop\u{200b}", Some(Command::Stop)),
             ("\u{200e}st\u{ad}op\u{200f} \u{feff}", Some(Command::Stop)),
             ("subscribe \u{200b}news", subscribe("news", None)),

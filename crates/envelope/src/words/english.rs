@@ -21,12 +21,19 @@ pub(super) static WORDS: Words = Words {
     started: "Started: alerts come here again.",
     not_stopped: "Not done: one person cannot stop the alerts of a group. You can remove me from the group, \
         write unsubscribe and the name of a subscription, or ask the people who send the alerts.",
+    quiet: "Quiet hours: no alerts from others come here from {from} to {to} ({zone}), except important ones. \
+        They come afterwards. To end this, write: quiet off",
+    quiet_ended: "Quiet hours ended: alerts come here at every hour again. An alert that waits already comes at the \
+        end of the hours that you had.",
+    not_quiet: "Not done: one person cannot set quiet hours for a group. You can set them in our own chat.",
+    no_hours: "Not done: I cannot read these hours. Please write for example: quiet 22:00-07:00",
     help: "I am a bot that sends alerts. If you write to me, I confirm with Queued: that I have your \
         message. Then I send it back to you with Alert: in front. These messages do something else:\n\
         - remind me in 10 minutes tea: I send you \"tea\" in 10 minutes\n\
         - subscribe orders-42: alerts about orders-42 come here\n\
         - unsubscribe orders-42: alerts about orders-42 no longer come here\n\
         - stop: no alerts from others come here (in a group, stop does nothing)\n\
+        - quiet 22-7: alerts from others wait in these hours (also 22:30-6:15; quiet off ends this)\n\
         - start: alerts come here again\n\
         - help: I show this list",
     no_tag: "Not done: the name of a subscription is one word of at most 64 letters, digits and these signs: \

@@ -23,6 +23,13 @@ pub(super) static WORDS: Words = Words {
     not_stopped: "Non effectué : une seule personne ne peut pas arrêter les alertes d'un groupe. Vous pouvez \
         me retirer du groupe, écrire unsubscribe et le nom d'un abonnement, ou vous adresser aux personnes \
         qui envoient les alertes.",
+    quiet: "Heures calmes choisies : de {from} à {to} ({zone}), aucune alerte des autres n'arrive ici, sauf les alertes \
+        importantes. Elles arrivent ensuite. Pour arrêter cela, écrivez : quiet off",
+    quiet_ended: "Heures calmes terminées : les alertes arrivent de nouveau ici à toute heure. Une alerte qui \
+        attend déjà arrive à la fin des heures calmes précédentes.",
+    not_quiet: "Non effectué : une personne seule ne peut pas choisir des heures calmes pour un groupe. Vous pouvez \
+        le faire dans notre propre conversation.",
+    no_hours: "Non effectué : je ne peux pas lire ces heures. Écrivez par exemple : quiet 22:00-07:00",
     help: "Je suis un bot qui envoie des alertes. Si vous m'écrivez, je confirme avec Queued: que j'ai votre \
         message. Ensuite, je vous le renvoie avec Alert: au début. Ces commandes en anglais font autre \
         chose :\n\
@@ -31,6 +38,8 @@ pub(super) static WORDS: Words = Words {
         - subscribe orders-42 : les alertes sur orders-42 arrivent ici\n\
         - unsubscribe orders-42 : les alertes sur orders-42 n'arrivent plus ici\n\
         - stop : aucune alerte envoyée par d'autres n'arrive ici (dans un groupe, stop ne fait rien)\n\
+        - quiet 22-7 : les alertes des autres attendent pendant ces heures (aussi 22:30-6:15 ; quiet off \
+        arrête cela)\n\
         - start : les alertes arrivent de nouveau ici\n\
         - help : j'affiche cette liste",
     no_tag: "Non effectué : le nom d'un abonnement est un seul mot d'au plus 64 lettres, chiffres et signes \

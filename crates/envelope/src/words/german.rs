@@ -23,6 +23,14 @@ pub(super) static WORDS: Words = Words {
     not_stopped: "Nicht erledigt: Eine Person allein kann die Benachrichtigungen einer Gruppe nicht stoppen. \
         Sie können mich aus der Gruppe entfernen, unsubscribe und den Namen eines Abonnements schreiben oder \
         die Absender der Benachrichtigungen fragen.",
+    quiet: "Ruhezeit gesetzt: Hier kommen von {from} bis {to} ({zone}) keine Benachrichtigungen von anderen an, außer \
+        wichtigen. Sie kommen danach an. Um das zu beenden, schreiben Sie: quiet off",
+    quiet_ended: "Ruhezeit beendet: Benachrichtigungen kommen hier wieder zu jeder Zeit an. Eine Benachrichtigung, die \
+        schon wartet, kommt am Ende der bisherigen Ruhezeit an.",
+    not_quiet: "Nicht erledigt: Eine Person allein kann für eine Gruppe keine Ruhezeit setzen. In unserer eigenen \
+        Unterhaltung können Sie das.",
+    no_hours: "Nicht erledigt: Ich kann diese Uhrzeiten nicht lesen. Bitte schreiben Sie zum Beispiel: quiet \
+        22:00-07:00",
     help: "Ich bin ein Bot, der Benachrichtigungen schickt. Wenn Sie mir schreiben, bestätige ich mit \
         Queued:, dass ich Ihre Nachricht habe. Dann schicke ich sie Ihnen mit Alert: am Anfang zurück. Diese \
         englischen Befehle bewirken etwas anderes:\n\
@@ -31,6 +39,7 @@ pub(super) static WORDS: Words = Words {
         - subscribe orders-42: Benachrichtigungen zu orders-42 kommen hier an\n\
         - unsubscribe orders-42: Benachrichtigungen zu orders-42 kommen hier nicht mehr an\n\
         - stop: Hier kommen keine Benachrichtigungen von anderen an (in einer Gruppe bewirkt stop nichts)\n\
+        - quiet 22-7: Benachrichtigungen von anderen warten in dieser Zeit (auch 22:30-6:15; quiet off beendet das)\n\
         - start: Benachrichtigungen kommen wieder hier an\n\
         - help: Ich zeige diese Liste",
     no_tag: "Nicht erledigt: Der Name eines Abonnements ist ein Wort aus höchstens 64 Buchstaben, Ziffern \

@@ -66,6 +66,14 @@ pub struct Words {
     pub started: &'static str,
     /// Answers `stop` in a group, where it does nothing.
     pub not_stopped: &'static str,
+    /// `{from}`, `{to}`, `{zone}`
+    quiet: &'static str,
+    /// Answers `quiet off`.
+    pub quiet_ended: &'static str,
+    /// Answers `quiet` in a group, where it does nothing.
+    pub not_quiet: &'static str,
+    /// Answers `quiet` if the bot cannot read the hours.
+    pub no_hours: &'static str,
     /// Answers `help`.
     pub help: &'static str,
     /// Answers `subscribe` and `unsubscribe` if the word behind them cannot be a tag.
@@ -162,8 +170,14 @@ impl Words {
         fill(self.unsubscribed, &[("tag", tag)])
     }
 
+    /// Answers `quiet`. `hours` are of the form `22:00-07:00`.
+    pub fn quiet(&self, hours: &str, zone: &str) -> String {
+        let (from, to) = hours.split_once('-').unwrap_or((hours, ""));
+        fill(self.quiet, &[("from", from), ("to", to), ("zone", zone)])
+    }
+
     /// Every text of the table, in the same order for each language.
-    fn texts(&self) -> [&'static str; 25] {
+    fn texts(&self) -> [&'static str; 29] {
         // A new key that is missing here does not compile.
         let Self {
             language: _,
@@ -179,6 +193,10 @@ impl Words {
             stopped,
             started,
             not_stopped,
+            quiet,
+            quiet_ended,
+            not_quiet,
+            no_hours,
             help,
             no_tag,
             too_many_tags,
@@ -208,6 +226,10 @@ impl Words {
             stopped,
             started,
             not_stopped,
+            quiet,
+            quiet_ended,
+            not_quiet,
+            no_hours,
             help,
             no_tag,
             too_many_tags,
@@ -300,7 +322,7 @@ mod tests {
                 .map(|line| line.strip_prefix("- ").unwrap().split(':').next().unwrap().trim_end())
                 .collect();
             let known = commands.iter().filter(|command| Command::parse(command).is_some()).count();
-            assert_eq!((commands.len(), known), (6, 6), "lines, commands: {}", words.help);
+            assert_eq!((commands.len(), known), (7, 7), "lines, commands: {}", words.help);
         }
     }
 

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use platform::Host;
 use storage_table::{Conditional, Entity, Inserted};
+use zones::Zone;
 
 use super::fingerprint::{Fingerprint, day};
 use super::index::{Index, SEEN_AT};
@@ -49,9 +50,22 @@ impl<H: Host> Conversations<'_, H> {
         known: Option<&Fingerprint>,
     ) -> Result<Recorded, StateError> {
         let now = self.host.now();
-        if known.is_some_and(|known| known.covers(&Fingerprint::of(&self.place(), reference, now), sign)) {
+        if known.is_some_and(|known| {
+            known.covers(&Fingerprint::of(&self.place(), reference, self.zone, now), sign)
+        }) {
             return Ok(Recorded::Known);
         }
+        self.record(reference, sign, None).await
+    }
+
+    /// Records an activity without a look at a fingerprint. A new record gets `zone`.
+    pub(super) async fn record(
+        &self,
+        reference: &ConversationReference,
+        sign: Sign,
+        zone: Option<Zone>,
+    ) -> Result<Recorded, StateError> {
+        let now = self.host.now();
         let heard = stored_form(reference);
         let key = ConversationKey::of(reference);
         let shows_presence = sign != Sign::Update;
@@ -63,12 +77,14 @@ impl<H: Host> Conversations<'_, H> {
                 Stored::Record(record) => Some(*record),
             };
             let mut after = match &before {
-                None => Record { address: heard.clone(), seen_at: now, paused_until: None },
+                None => Record { address: heard.clone(), seen_at: now, paused_until: None, zone },
                 Some(before) => Record { address: merged(&before.address, &heard, sign), ..before.clone() },
             };
+            after.zone = merged_zone(after.zone, stored_zone(&heard, self.zone), sign);
             let indexes = Index::of_address(&after.address, self.unbound);
             if let Some(before) = &before {
                 let is_changed = after.address != before.address
+                    || after.zone != before.zone
                     || shows_presence && (before.is_paused(now) || day(before.seen_at) != day(now));
                 if !is_changed {
                     // The bot may have ended between the writes of the record and of its indexes.
@@ -145,7 +161,7 @@ fn result_of(place: &[&str; 2], after: &Record, now: DateTime<Utc>) -> Recorded 
     if after.is_paused(now) {
         Recorded::Paused
     } else {
-        Recorded::Stored(Fingerprint::of(place, &after.address, after.seen_at))
+        Recorded::Stored(Fingerprint::of(place, &after.address, after.zone, after.seen_at))
     }
 }
 
@@ -171,6 +187,18 @@ pub(super) fn stored_user(reference: &ConversationReference) -> Option<&ChannelA
 /// The locale in the stored form. A group has none, because each member has their own.
 pub(super) fn stored_locale(reference: &ConversationReference) -> Option<&str> {
     reference.locale.as_deref().filter(|_| !reference.conversation.is_group())
+}
+
+/// The zone in the stored form. A group has none, because each member has their own.
+pub(super) fn stored_zone(reference: &ConversationReference, zone: Option<Zone>) -> Option<Zone> {
+    zone.filter(|_| !reference.conversation.is_group())
+}
+
+/// The known zone, updated by the zone of an activity. Only a message shows where the person is. An offset
+/// does not replace a name, because some clients of a person send names, and others send offsets.
+fn merged_zone(known: Option<Zone>, heard: Option<Zone>, sign: Sign) -> Option<Zone> {
+    let is_better = |heard: &Zone| heard.is_named() || !known.is_some_and(|known| known.is_named());
+    heard.filter(|heard| sign == Sign::Message && is_better(heard)).or(known)
 }
 
 /// The known address, updated by the address of an activity. [`Fingerprint::covers`] must follow the same

@@ -5,11 +5,12 @@ use bot_framework::{ChannelAccount, ConversationReference};
 use chrono::{DateTime, Utc};
 use platform::name_of;
 use serde_json::Value;
+use zones::Zone;
 
-use super::activity::{Sign, stored_locale, stored_user};
+use super::activity::{Sign, stored_locale, stored_user, stored_zone};
 
 /// The version of the text form. A fingerprint of another form is not read.
-const FORM: &str = "1";
+const FORM: &str = "2";
 
 /// The fingerprint of a stored conversation: a hash of each part of its address, and the day of `seenAt`.
 ///
@@ -29,12 +30,19 @@ pub struct Fingerprint {
     bot: Option<String>,
     locale: Option<String>,
     user: Option<String>,
+    /// The name of the zone, which has no blanks, in place of a hash.
+    zone: Option<String>,
 }
 
 impl Fingerprint {
     /// The fingerprint of an address, as it is in its stored form. `place` identifies the table, because the
     /// fingerprint must not cover a conversation in another table.
-    pub(super) fn of(place: &[&str; 2], address: &ConversationReference, seen_at: DateTime<Utc>) -> Self {
+    pub(super) fn of(
+        place: &[&str; 2],
+        address: &ConversationReference,
+        zone: Option<Zone>,
+        seen_at: DateTime<Utc>,
+    ) -> Self {
         let account = |account: &ChannelAccount| name_of(&[&json_text(&account.to_json())]);
         let verified = if address.service_url_verified { "verified" } else { "" };
         Self {
@@ -44,6 +52,7 @@ impl Fingerprint {
             bot: address.bot.as_ref().map(account),
             locale: stored_locale(address).map(|locale| name_of(&[locale])),
             user: stored_user(address).map(account),
+            zone: stored_zone(address, zone).map(|zone| zone.to_string()),
         }
     }
 
@@ -51,12 +60,17 @@ impl Fingerprint {
     /// [`merged`](super::activity).
     pub(super) fn covers(&self, heard: &Self, sign: Sign) -> bool {
         let known = |known: &Option<String>, heard: &Option<String>| heard.is_none() || known == heard;
+        // A name of a zone is not replaced by an offset, which begins with its sign.
+        let is_name = |zone: &Option<String>| {
+            zone.as_ref().is_some_and(|zone| zone.starts_with(|c: char| c.is_ascii_alphabetic()))
+        };
         let is_same_address = match sign {
             Sign::Message => {
                 self.conversation == heard.conversation
                     && known(&self.bot, &heard.bot)
                     && known(&self.locale, &heard.locale)
                     && known(&self.user, &heard.user)
+                    && (known(&self.zone, &heard.zone) || is_name(&self.zone) && !is_name(&heard.zone))
             }
             Sign::Installed | Sign::Update => self.user.is_some() || heard.user.is_none(),
         };
@@ -74,16 +88,16 @@ impl Fingerprint {
         let day = words.next()?.parse().ok()?;
         let (connector, conversation) = (words.next()?, words.next()?);
         let mut part = || words.next().map(|word| Some(word).filter(|word| word != "-"));
-        let (bot, locale, user) = (part()?, part()?, part()?);
-        words.next().is_none().then_some(Self { day, connector, conversation, bot, locale, user })
+        let (bot, locale, user, zone) = (part()?, part()?, part()?, part()?);
+        words.next().is_none().then_some(Self { day, connector, conversation, bot, locale, user, zone })
     }
 
     /// The fingerprint as text: the form, the day, and each hash. `-` stands for a part that is missing.
     pub fn to_bytes(&self) -> Vec<u8> {
         let or_dash = |part: &Option<String>| part.clone().unwrap_or_else(|| "-".into());
         let Self { day, connector, conversation, .. } = self;
-        let [bot, locale, user] = [&self.bot, &self.locale, &self.user].map(or_dash);
-        format!("{FORM} {day} {connector} {conversation} {bot} {locale} {user}").into_bytes()
+        let [bot, locale, user, zone] = [&self.bot, &self.locale, &self.user, &self.zone].map(or_dash);
+        format!("{FORM} {day} {connector} {conversation} {bot} {locale} {user} {zone}").into_bytes()
     }
 }
 
@@ -119,11 +133,11 @@ mod tests {
             with(|json| json["user"] = Value::Null),
             with(|json| (json["bot"], json["locale"], json["user"]) = Default::default()),
         ] {
-            let fingerprint = Fingerprint::of(&PLACE, &reference, at(0));
+            let fingerprint = Fingerprint::of(&PLACE, &reference, Zone::parse("Europe/Berlin"), at(0));
             let bytes = fingerprint.to_bytes();
             assert_eq!(Fingerprint::read(&bytes), Some(fingerprint));
             let text = String::from_utf8(bytes).unwrap();
-            for other in [&text[1..], &format!("2{}", &text[1..]), &format!("{text} x"), &text[..40], "", "1"]
+            for other in [&text[1..], &format!("1{}", &text[1..]), &format!("{text} x"), &text[..40], "", "2"]
             {
                 assert_eq!(Fingerprint::read(other.as_bytes()), None, "{other}");
             }
@@ -154,8 +168,9 @@ mod tests {
             for heard in changes.map(|change| stored_form(&with(change))) {
                 for sign in [Sign::Message, Sign::Installed, Sign::Update] {
                     let expected = merged(&known, &heard, sign) == known;
-                    let fingerprint = Fingerprint::of(&PLACE, &known, at(0));
-                    let covers = |time| fingerprint.covers(&Fingerprint::of(&PLACE, &heard, time), sign);
+                    let fingerprint = Fingerprint::of(&PLACE, &known, None, at(0));
+                    let covers =
+                        |time| fingerprint.covers(&Fingerprint::of(&PLACE, &heard, None, time), sign);
                     assert_eq!(covers(at(0)), expected, "{sign:?}: {known:?} then {heard:?}");
                     covered += usize::from(expected);
                     // The next day begins two hours, or 7200 seconds, later.

@@ -13,9 +13,9 @@ use super::rosters::key_of_ended_roster;
 use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
-    /// Deletes a conversation: its record, tags, responses, indexes and fingerprint. A `stop` is kept,
-    /// because only `start` ends it. A tombstone is kept too. If a newer version wrote the record, nothing
-    /// is deleted.
+    /// Deletes a conversation: its record, tags, quiet hours, responses, indexes and fingerprint. A `stop`
+    /// is kept, because only `start` ends it. A tombstone is kept too. If a newer version wrote the record,
+    /// nothing is deleted.
     pub async fn forget(&self, key: &ConversationKey) -> Result<(), StateError> {
         let rows = self.rows_of(key).await?;
         let address = match &rows.stored {
@@ -36,9 +36,11 @@ impl<H: Host> Conversations<'_, H> {
         }
         let index_rows = indexes.iter().map(|index| index.row(key));
         let tag_rows = rows.tags.into_iter().map(|tag| key_of(key, &Row::Tag(tag)));
+        let quiet = rows.has_hours.then(|| key_of(key, &Row::Quiet));
         let responses = rows.responses.into_iter().map(|of| key_of(key, &Row::Responses(of.message)));
         let roster = address.and_then(key_of_ended_roster);
-        self.delete_all(index_rows.chain(tag_rows).chain(responses).chain(roster)).await?;
+        let ended = index_rows.chain(tag_rows).chain(responses).chain(quiet).chain(roster);
+        self.delete_all(ended).await?;
         self.delete_fingerprint(key).await;
         Ok(())
     }
@@ -112,7 +114,9 @@ mod tests {
         stage.tag(&key(), "x#1");
         stage.tag(&key(), "y");
         run(stage.conversations().stop(&key(), stage.host.now())).unwrap();
-        assert_eq!(stage.rows().len(), others.len() + 9);
+        let night = zones::ClockSpan::parse("22-7").unwrap();
+        run(stage.conversations().set_quiet(&key(), night, stage.host.now())).unwrap();
+        assert_eq!(stage.rows().len(), others.len() + 10);
         let (partition, row) = place();
         let expected = BTreeSet::from_iter([others, vec![format!("{partition}/{row}.s")]].concat());
         for _ in 0..2 {

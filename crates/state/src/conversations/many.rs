@@ -25,10 +25,10 @@ pub struct Known {
 
 impl Known {
     pub(super) fn of(rows: Rows, now: DateTime<Utc>) -> Self {
-        let (stopped, forgotten_at) = (rows.stopped, rows.forgotten_at);
+        let (stopped, forgotten_at, quiet) = (rows.stopped, rows.forgotten_at, rows.quiet());
         let conversation = rows.conversation(now);
         let paused = conversation.as_ref().is_some_and(|conversation| conversation.paused);
-        Self { standing: DeliveryState { stopped, paused, forgotten_at }, conversation }
+        Self { standing: DeliveryState { stopped, paused, forgotten_at, quiet }, conversation }
     }
 }
 

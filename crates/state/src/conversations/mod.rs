@@ -11,6 +11,7 @@ mod list;
 mod lookup;
 mod many;
 mod pause;
+mod quiet;
 mod record;
 mod replace;
 mod rosters;
@@ -26,6 +27,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use platform::{Deadline, Host};
 use storage_account::{Account, Service};
 use storage_table::{ETag, Filter as Rule, Key, Query, TableClient};
+use zones::Zone;
 
 use crate::{StateError, Tables};
 use index::MAX_TOP;
@@ -39,6 +41,7 @@ pub use key::{ConversationKey, Tag, fingerprint_key};
 pub use list::{Filter, Page};
 pub use many::{ByKey, Known, of_key};
 pub use pause::PAUSED_FOR;
+pub use quiet::Quiet;
 pub use record::Conversation;
 pub use rosters::{Roster, without_thread};
 pub use subscribers::{Subscribers, tenant_of};
@@ -58,6 +61,7 @@ pub struct Conversations<'a, H> {
     account: &'a Account,
     tables: &'a Tables,
     unbound: UnboundUsers,
+    zone: Option<Zone>,
 }
 
 /// Whether a conversation may be sent alerts.
@@ -69,13 +73,22 @@ pub struct DeliveryState {
     pub paused: bool,
     /// When the person asked to be forgotten. Alerts that were accepted until then are not delivered.
     pub forgotten_at: Option<DateTime<Utc>>,
+    /// The person's quiet hours.
+    pub quiet: Option<Quiet>,
 }
 
 impl<'a, H: Host> Conversations<'a, H> {
     /// Opens the conversations in these tables of a storage account. Calls take until `deadline` at most.
     pub fn new(host: &'a H, account: &'a Account, tables: &'a Tables, deadline: Deadline) -> Self {
         let table = TableClient::new(host, account, &tables.conversations, deadline);
-        Self { host, table, account, tables, unbound: UnboundUsers::default() }
+        Self { host, table, account, tables, unbound: UnboundUsers::default(), zone: None }
+    }
+
+    /// Sets the time zone of the person whose activity is recorded. `None` if the activity names none.
+    #[must_use]
+    pub fn in_zone(mut self, zone: Option<Zone>) -> Self {
+        self.zone = zone;
+        self
     }
 
     /// Sets the rule for user ids that clients choose. By default, such an id finds no conversation.

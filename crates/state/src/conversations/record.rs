@@ -6,9 +6,11 @@ use chrono::{DateTime, Utc};
 use platform::{Host, Level, excerpt};
 use serde_json::json;
 use storage_table::{Entity, Key};
+use zones::{ClockSpan, Zone};
 
 use super::feedback::{LastRead, Responses};
 use super::key::{ConversationKey, Row, Tag};
+use super::quiet::{Quiet, hours_of};
 use crate::StateError;
 
 const VERSION: i64 = 1;
@@ -31,6 +33,10 @@ pub struct Conversation {
     pub paused: bool,
     /// When the conversation was last active, to within a day.
     pub seen_at: DateTime<Utc>,
+    /// The person's time zone, if a channel has sent it.
+    pub zone: Option<Zone>,
+    /// The person's quiet hours.
+    pub quiet: Option<Quiet>,
 }
 
 /// The row `<key>`: the record.
@@ -39,6 +45,7 @@ pub(super) struct Record {
     pub(super) address: ConversationReference,
     pub(super) seen_at: DateTime<Utc>,
     pub(super) paused_until: Option<DateTime<Utc>>,
+    pub(super) zone: Option<Zone>,
 }
 
 impl Record {
@@ -53,7 +60,10 @@ impl Record {
             return Err(StateError::TooLarge { bytes: address.len(), most: MAX_ADDRESS_BYTES });
         }
         let entity = Entity::new(key_of(key, &Row::Record));
-        let entity = entity.with("version", VERSION).with("address", address);
+        let mut entity = entity.with("version", VERSION).with("address", address);
+        if let Some(zone) = self.zone {
+            entity = entity.with("zone", zone.to_string());
+        }
         Ok(entity.with_int64("seenAt", self.seen_at.timestamp_millis()))
     }
 }
@@ -94,7 +104,9 @@ impl Stored {
         };
         // A time that cannot be read counts as missing. The next message writes it again.
         let seen_at = time("seenAt").unwrap_or_default();
-        Self::Record(Box::new(Record { address, seen_at, paused_until: time("pausedUntil") }))
+        // A later version may know more zones than this one.
+        let zone = entity.str("zone").and_then(Zone::parse);
+        Self::Record(Box::new(Record { address, seen_at, paused_until: time("pausedUntil"), zone }))
     }
 }
 
@@ -106,6 +118,10 @@ pub(super) struct Rows {
     pub(super) has_record: bool,
     pub(super) stopped: bool,
     pub(super) forgotten_at: Option<DateTime<Utc>>,
+    /// The hours in the row `<key>.w`.
+    pub(super) hours: Option<ClockSpan>,
+    /// Whether the row `<key>.w` exists, even if it cannot be read.
+    pub(super) has_hours: bool,
     pub(super) tags: Vec<Tag>,
     /// The last message that the person has read. It is a part of the record.
     pub(super) last_read: Option<LastRead>,
@@ -127,15 +143,28 @@ impl Rows {
                     skipped(host, &entity.key, "at: expected milliseconds since 1970");
                 }
             }
+            Row::Quiet => (self.hours, self.has_hours) = (hours_of(entity), true),
             Row::Responses(message) => self.responses.push(Responses::of(message, entity)),
             Row::Tag(tag) => self.tags.push(tag),
         }
     }
 
+    /// The person's quiet hours, in the zone of the record.
+    pub(super) fn quiet(&self) -> Option<Quiet> {
+        let zone = match &self.stored {
+            Stored::Record(record) => record.zone,
+            Stored::Nothing | Stored::Newer | Stored::Broken => None,
+        };
+        Some(Quiet { hours: self.hours?, zone: zone.unwrap_or(Zone::UTC) })
+    }
+
     /// The conversation; `None` if its record is missing, or if this version cannot read it.
     pub(super) fn conversation(self, now: DateTime<Utc>) -> Option<Conversation> {
+        let quiet = self.quiet();
         let Stored::Record(record) = self.stored else { return None };
         Some(Conversation {
+            zone: record.zone,
+            quiet,
             paused: record.is_paused(now),
             address: record.address,
             tags: self.tags,

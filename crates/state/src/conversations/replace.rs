@@ -6,10 +6,11 @@ use platform::Host;
 use super::Conversations;
 use super::activity::Sign;
 use super::key::ConversationKey;
+use super::record::Stored;
 use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
-    /// Stores `address` in the place of the conversation `old`: with its tags and its `stop`. The old
+    /// Stores `address` in the place of the conversation `old`: with its tags, its `stop` and its quiet hours. The old
     /// conversation is forgotten. If it is not stored, nothing is. A call that was cut off can be repeated.
     pub async fn replace(
         &self,
@@ -25,7 +26,15 @@ impl<H: Host> Conversations<'_, H> {
         if rows.stopped {
             self.stop(&new, self.host.now()).await?;
         }
-        self.record_activity(address, Sign::Update, None).await?;
+        let quiet = rows.quiet();
+        if let Some(quiet) = quiet {
+            self.set_quiet(&new, quiet.hours, self.host.now()).await?;
+        }
+        let zone = match rows.stored {
+            Stored::Record(ref record) => record.zone,
+            Stored::Nothing | Stored::Newer | Stored::Broken => None,
+        };
+        self.record(address, Sign::Update, zone).await?;
         for tag in &rows.tags {
             self.tag(&new, tag).await?;
         }
@@ -39,6 +48,9 @@ mod tests {
     use platform::testing::run;
     use serde_json::json;
 
+    use zones::{ClockSpan, Zone};
+
+    use super::super::Quiet;
     use super::super::testing::{Stage, key, with};
     use super::*;
 
@@ -47,19 +59,26 @@ mod tests {
     }
 
     #[test]
-    fn conversation_that_was_replaced_keeps_tags_and_stop_even_if_the_call_is_repeated() {
+    fn conversation_that_was_replaced_keeps_tags_stop_and_quiet_hours_even_if_the_call_is_repeated() {
         for stopped in [false, true] {
             let stage = Stage::new();
-            stage.record_activity(&with(|_| {}), Sign::Message);
+            let in_berlin = stage.conversations().in_zone(Zone::parse("Europe/Berlin"));
+            run(in_berlin.record_activity(&with(|_| {}), Sign::Message, None)).unwrap();
             stage.tag(&key(), "x");
             if stopped {
                 run(stage.conversations().stop(&key(), stage.host.now())).unwrap();
             }
+            let quiet = Quiet {
+                hours: ClockSpan::parse("22-7").unwrap(),
+                zone: Zone::parse("Europe/Berlin").unwrap(),
+            };
+            run(stage.conversations().set_quiet(&key(), quiet.hours, stage.host.now())).unwrap();
             for _ in 0..2 {
                 run(stage.conversations().replace(&key(), &new())).unwrap();
                 let conversation =
                     run(stage.conversations().get(&ConversationKey::of(&new()))).unwrap().unwrap();
                 assert_eq!((conversation.stopped, conversation.tags.len()), (stopped, 1));
+                assert_eq!(conversation.quiet, Some(quiet));
                 assert_eq!(run(stage.conversations().get(&key())), Ok(None));
             }
             let of_person = run(stage.conversations().of_aad_object("e5")).unwrap().map(|(key, _)| key);

@@ -90,6 +90,11 @@ impl AlertId {
         Self(format!("{:04x}{}{}", Period::of(sent_at).0 & 0xFFFF, conversation.digit(), &name[..27]))
     }
 
+    /// The id with these 28 digits in a period.
+    pub(super) fn of_period(period: Period, digits: &str) -> Self {
+        Self(format!("{:04x}{digits}", period.0 & 0xFFFF))
+    }
+
     /// Parses an id from a caller; `None` if it does not have the form of an alert's id.
     pub fn parse(text: &str) -> Option<Self> {
         let is_id = text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));

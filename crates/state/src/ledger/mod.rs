@@ -15,6 +15,7 @@ mod list;
 mod missing;
 mod record;
 mod replay;
+mod series;
 mod shown;
 mod standing;
 
@@ -35,6 +36,7 @@ pub use list::{Listed, MAX_CALLS, Position, Wanted};
 pub use missing::Missed;
 pub use record::{CallNote, KEPT, KEY_TERM, NOT_INSTALLED, NewAlert, Record, Status, Transition};
 pub use replay::{BeforeDeath, LastReplay, Origin, Reopened, Replay};
+pub use series::Following;
 pub use shown::{DEQUEUED_WITHIN, SETTLED_WITHIN, Shown};
 pub use standing::{KeyOrder, Standing, Stood};
 
@@ -60,7 +62,7 @@ pub enum Accepted {
 }
 
 /// The result of cancelling an alert.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Withdrawn {
     /// The record has the cancellation, by this call or by an earlier one. A run drops the message when it
     /// dequeues it.
@@ -74,6 +76,8 @@ pub enum Withdrawn {
     TooLate(Status),
     /// The ledger has no such alert of this sender.
     Unknown,
+    /// The alert belongs to the series that begins with this alert. Nothing was recorded.
+    OfSeries(AlertId),
 }
 
 impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
@@ -194,12 +198,17 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
     /// Records that the sender cancels an alert. For `sender`, the alerts of other senders are unknown.
     /// `None` may cancel every alert.
     pub async fn withdraw(&self, id: &AlertId, sender: Option<&str>) -> Result<Withdrawn, TableError> {
-        self.cancel(id, sender, None).await
+        self.cancel(id, sender, None, false).await
+    }
+
+    /// Like [`Ledger::withdraw`], for an alert of a series that has ended.
+    pub async fn withdraw_of_series(&self, id: &AlertId) -> Result<Withdrawn, TableError> {
+        self.cancel(id, None, None, true).await
     }
 
     /// Records that another alert takes the place of an alert, which is cancelled for that.
     pub async fn withdraw_for(&self, id: &AlertId, other: &AlertId) -> Result<Withdrawn, TableError> {
-        self.cancel(id, None, Some(other)).await
+        self.cancel(id, None, Some(other), true).await
     }
 
     async fn cancel(
@@ -207,6 +216,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         id: &AlertId,
         sender: Option<&str>,
         replaced_by: Option<&AlertId>,
+        also_of_series: bool,
     ) -> Result<Withdrawn, TableError> {
         let now = self.host.now();
         let Some(key) = RecordKey::of(id, now) else { return Ok(Withdrawn::Unknown) };
@@ -216,6 +226,10 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
             let record = Record::read(&found.entity);
             if sender.is_some() && record.key.as_deref() != sender {
                 return Ok(Withdrawn::Unknown);
+            }
+            if let Some(first) = record.series.as_deref().and_then(AlertId::parse).filter(|_| !also_of_series)
+            {
+                return Ok(Withdrawn::OfSeries(first));
             }
             if record.is_missing(now) {
                 return Ok(Withdrawn::TooLate(Status::Delivered));

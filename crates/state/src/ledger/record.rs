@@ -126,6 +126,8 @@ pub struct NewAlert {
     pub call: Option<CallNote>,
     /// The name of the key with which the sender called; `None` for a person's message.
     pub key: Option<String>,
+    /// The id of the first alert of the series, for a recurring alert.
+    pub series: Option<String>,
     /// If the alert has a key for the messages of its conversation: the note of its envelope, for a later
     /// change of the alert.
     pub keyed: Option<String>,
@@ -198,6 +200,12 @@ pub struct Record {
     pub call: Option<CallNote>,
     /// The name of the key with which the sender called, if the bot accepted the alert from a program.
     pub key: Option<String>,
+    /// The id of the first alert of the series, if the alert recurs.
+    pub series: Option<String>,
+    /// In the first alert of a series: the id of the alert that follows. [`Record::following`] reads it.
+    pub series_next: Option<String>,
+    /// In the first alert of a series: when the sender ended the series.
+    pub series_ended_at: Option<DateTime<Utc>>,
     /// The note of the envelope of an alert with a key for the messages of its conversation.
     pub keyed: Option<String>,
     /// The id of the alert that this one changes or takes back.
@@ -250,6 +258,9 @@ impl Record {
             message: text("message"),
             call,
             key: text("key"),
+            series: text("series"),
+            series_next: text("seriesNext"),
+            series_ended_at: time("seriesEndedAt"),
             keyed: text("keyed"),
             changes: text("changes"),
             edited: entity.int("editedAt").zip(text("editedBy")),
@@ -362,6 +373,7 @@ impl NewAlert {
             tag: None,
             call: None,
             key: None,
+            series: None,
             keyed: None,
             changes: None,
         }
@@ -382,6 +394,9 @@ impl NewAlert {
         }
         if let Some(key) = &self.key {
             properties.insert("key".into(), key.as_str().into());
+        }
+        if let Some(series) = &self.series {
+            properties.insert("series".into(), series.as_str().into());
         }
         if let Some(keyed) = &self.keyed {
             properties.insert("keyed".into(), keyed.as_str().into());

@@ -1,4 +1,4 @@
-//! Recent withdrawals: cancelled alerts, conversations in which a person sent `stop` or `start`, and
+//! Recent withdrawals: cancelled alerts, conversations in which a person sent `stop`, `start` or `quiet`, and
 //! conversations whose person asked to be forgotten.
 //!
 //! A run reads all recent withdrawals with one query, instead of looking up each message that it receives.
@@ -36,6 +36,8 @@ pub enum Withdrawal {
     Stopped(String),
     /// A person sent `start` in the conversation with this key.
     Started(String),
+    /// The person in the conversation with this key set or ended their quiet hours.
+    Quieted(String),
     /// The person of this conversation asked to be forgotten. Alerts that were accepted until then are not
     /// delivered.
     Forgotten {
@@ -54,6 +56,7 @@ impl Withdrawal {
             Self::Cancelled(id) => ("cancelled", id),
             Self::Stopped(conversation) => ("stopped", conversation),
             Self::Started(conversation) => ("started", conversation),
+            Self::Quieted(conversation) => ("quieted", conversation),
             Self::Forgotten { conversation, .. } => ("forgotten", conversation),
             Self::Doubled(id) => ("doubled", id),
         }
@@ -65,6 +68,7 @@ impl Withdrawal {
             "cancelled" => Some(Self::Cancelled(subject)),
             "stopped" => Some(Self::Stopped(subject)),
             "started" => Some(Self::Started(subject)),
+            "quieted" => Some(Self::Quieted(subject)),
             "doubled" => Some(Self::Doubled(subject)),
             "forgotten" => {
                 let at = DateTime::from_timestamp_millis(entity.int("at")?)?;

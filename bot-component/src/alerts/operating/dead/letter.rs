@@ -117,8 +117,12 @@ impl Letter {
         if envelope.expires.is_some_and(|expires| expires <= now) {
             return Err(Why::Expired);
         }
-        let mut envelope =
-            Envelope { once: true, delivery: envelope::Delivery::default(), ..envelope.clone() };
+        let mut envelope = Envelope {
+            once: true,
+            delivery: envelope::Delivery::default(),
+            series: None,
+            ..envelope.clone()
+        };
         envelope.rest.insert(REPLAYED.into(), Value::from(self.outcome()));
         Ok(envelope)
     }

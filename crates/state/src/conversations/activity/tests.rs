@@ -209,7 +209,12 @@ fn fingerprint_of_another_table_covers_nothing() {
     )
     .unwrap();
     assert!(!moved.covers(
-        &Fingerprint::of(&stage.conversations().place(), &with(|_| {}), platform::Clock::now(&stage.host)),
+        &Fingerprint::of(
+            &stage.conversations().place(),
+            &with(|_| {}),
+            None,
+            platform::Clock::now(&stage.host)
+        ),
         Sign::Message
     ));
 }

@@ -1,0 +1,118 @@
+//! The members `every`, `until` and `zone` of a call: the alert recurs.
+
+use std::time::Duration;
+
+use bot_framework::json::{FieldError, Fields};
+use chrono::{DateTime, Utc};
+use envelope::{EnvelopeId, Series};
+use zones::Zone;
+
+use super::body::take_time;
+use super::duration;
+use crate::limits::MAX_AHEAD;
+
+/// The shortest time from one alert to the next.
+const SHORTEST: Duration = Duration::from_secs(60);
+
+/// How an alert recurs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Recurrence {
+    every_seconds: u32,
+    until: DateTime<Utc>,
+    /// The zone that the caller names.
+    zone: Option<Zone>,
+}
+
+impl Recurrence {
+    /// The place of the first alert in its series. If the caller names no zone, the clock of the person
+    /// counts, whose zone is `zone`.
+    pub(super) fn first(&self, id: &EnvelopeId, start: DateTime<Utc>, zone: Option<Zone>) -> Series {
+        let Self { every_seconds, until, zone: named } = *self;
+        Series { first: id.clone(), start, every_seconds, zone: named.or(zone), until, index: 0 }
+    }
+}
+
+/// Reads the members. `due` is when the first alert is due; `expires` is whether the call has an `expires`.
+pub(super) fn read(
+    fields: &mut Fields,
+    due: DateTime<Utc>,
+    expires: bool,
+) -> Result<Option<Recurrence>, FieldError> {
+    const EVERY: &str = "a duration of ISO 8601 from PT1M to P366D, such as P1D";
+    let until = take_time(fields, "until")?;
+    let zone = fields.string("zone")?;
+    let Some(every) = fields.string("every")? else {
+        let alone = [("until", until.is_some()), ("zone", zone.is_some())];
+        return match alone.into_iter().find(|(_, is_set)| *is_set) {
+            Some((name, _)) => Err(fields.error(name, "`every` beside it; leave it out, or set `every`")),
+            None => Ok(None),
+        };
+    };
+    let every = duration::parse(&every).filter(|every| (SHORTEST..=MAX_AHEAD).contains(every));
+    let every_seconds = every.and_then(|every| u32::try_from(every.as_secs()).ok());
+    let every_seconds = every_seconds.ok_or_else(|| fields.error("every", EVERY))?;
+    if expires {
+        return Err(fields.error("expires", "`until` in its place, because the alert recurs"));
+    }
+    let zone = match zone {
+        None => None,
+        Some(zone) => Some(Zone::parse(&zone).ok_or_else(|| {
+            fields.error("zone", "a zone of the Time Zone Database, such as Europe/Berlin")
+        })?),
+    };
+    let last = due + MAX_AHEAD;
+    let until = until.unwrap_or(last);
+    if until <= due || until > last {
+        return Err(fields.error("until", "a time after the first alert, and at most 366 days after it"));
+    }
+    Ok(Some(Recurrence { every_seconds, until, zone }))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn due() -> DateTime<Utc> {
+        "2026-12-01T08:00:00Z".parse().unwrap()
+    }
+
+    fn recurrence(body: &Value, expires: bool) -> Result<Option<Recurrence>, String> {
+        let mut fields = Fields::parse(body.to_string().as_bytes()).unwrap();
+        read(&mut fields, due(), expires).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn recurrence_ends_after_366_days_unless_the_caller_ends_it() {
+        assert_eq!(recurrence(&json!({}), true), Ok(None));
+        let daily = recurrence(&json!({"every": "P1D"}), false).unwrap().unwrap();
+        let series = daily.first(&EnvelopeId::from_text("a"), due(), Zone::parse("Europe/Berlin"));
+        assert_eq!((series.every_seconds, series.index), (86_400, 0));
+        assert_eq!(series.until, "2027-12-02T08:00:00Z".parse::<DateTime<Utc>>().unwrap());
+        assert_eq!(series.zone, Zone::parse("Europe/Berlin"), "the person's zone");
+        let named = json!({"every": "PT1M", "until": "2026-12-01T08:00:01Z", "zone": "america/new_york"});
+        let named = recurrence(&named, false).unwrap().unwrap();
+        let series = named.first(&EnvelopeId::from_text("a"), due(), Zone::parse("Europe/Berlin"));
+        assert_eq!((series.every_seconds, series.zone), (60, Zone::parse("America/New_York")));
+    }
+
+    #[test]
+    fn wrong_member_of_a_recurrence_is_refused_with_its_path() {
+        for (body, expires, path) in [
+            (json!({"every": "PT59S"}), false, "every"),
+            (json!({"every": "P367D"}), false, "every"),
+            (json!({"every": "daily"}), false, "every"),
+            (json!({"every": 1}), false, "every"),
+            (json!({"every": "P1D"}), true, "expires"),
+            (json!({"every": "P1D", "until": "2026-12-01T08:00:00Z"}), false, "until"),
+            (json!({"every": "P1D", "until": "2028-12-01T08:00:00Z"}), false, "until"),
+            (json!({"until": "2026-12-02T08:00:00Z"}), false, "until"),
+            (json!({"zone": "Europe/Berlin"}), false, "zone"),
+            (json!({"every": "P1D", "zone": "Mars/Olympus"}), false, "zone"),
+        ] {
+            let error = recurrence(&body, expires).expect_err("refused");
+            assert!(error.starts_with(&format!("{path}: ")), "{body}: {error}");
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! The parts of a message that a channel does not show. The bot tells the sender of an alert before it queues
+//! the alert, because the channel reports no such part.
+//!
+//! The table follows <https://learn.microsoft.com/azure/bot-service/bot-service-channels-reference>, and for
+//! Teams <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages>. A
+//! channel that is not in the table gets no warning, because nothing is known about it.
+
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use crate::look::{ADAPTIVE_CARD, Mention, TextFormat, mentioned_names};
+
+/// The largest card that Teams documents. Teams measures a whole message in UTF-16 and accepts 100 KB of it,
+/// which is more than a message of the queue can hold.
+pub const MAX_TEAMS_CARD_BYTES: usize = 28 * 1024;
+
+/// The most suggested actions that Teams shows.
+const MAX_TEAMS_SUGGESTIONS: usize = 3;
+
+/// The most cards that Teams shows in one message.
+const MAX_TEAMS_CARDS: usize = 10;
+
+/// The latest version of Adaptive Cards that Teams shows.
+const TEAMS_CARD_VERSION: (u32, u32) = (1, 5);
+
+/// The most levels of a card that are searched. The body of a call has at most 32.
+const MAX_LEVELS: usize = 40;
+
+/// The parts of a message on which the guard decides.
+#[derive(Debug, Clone, Copy)]
+pub struct Content<'a> {
+    /// The text, before words of the bot are put in front.
+    pub text: &'a str,
+    /// The format of the text.
+    pub format: TextFormat,
+    /// The mentions.
+    pub mentions: &'a [Mention],
+    /// Further members of the activity, of [`crate::MORE_MEMBERS`].
+    pub activity: &'a Map<String, Value>,
+}
+
+/// A part of a message that a channel does not show. The text names the part and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NotShown {
+    /// Teams refuses the message.
+    #[error(
+        "activity.attachments[{index}]: the card has {bytes} bytes, and Teams shows at most \
+         {MAX_TEAMS_CARD_BYTES}; shorten it, or send a link to the rest"
+    )]
+    CardTooLarge {
+        /// The index of the attachment.
+        index: usize,
+        /// The size of the card's JSON.
+        bytes: usize,
+    },
+    /// Teams refuses the message.
+    #[error(
+        "activity.attachments: {cards} attachments, and Teams shows at most {MAX_TEAMS_CARDS}; send several \
+         alerts"
+    )]
+    TooManyCards {
+        /// The number of attachments.
+        cards: usize,
+    },
+    /// Teams shows the card's fallback, or an error, instead of the card.
+    #[error(
+        "activity.attachments[{index}]: Teams knows Adaptive Cards up to version 1.5; use this version if the \
+         card allows it"
+    )]
+    CardVersion {
+        /// The index of the attachment.
+        index: usize,
+    },
+    /// The channel has no cards.
+    #[error("activity.attachments: `{channel}` shows no cards; put what matters into `text`")]
+    NoCards {
+        /// The channel.
+        channel: String,
+    },
+    /// The channel shows a picture of the card.
+    #[error(
+        "activity.attachments: `{channel}` shows a card as a picture without buttons; put links into `text`"
+    )]
+    PictureOfCard {
+        /// The channel.
+        channel: String,
+    },
+    /// Web Chat does nothing when the button is pressed.
+    #[error(
+        "activity.attachments[{index}]: a button with Action.Execute does nothing in Web Chat; give it a \
+         `fallback` with Action.Submit or Action.OpenUrl"
+    )]
+    ExecuteWithoutFallback {
+        /// The index of the attachment.
+        index: usize,
+    },
+    /// Teams shows the first three suggested actions only.
+    #[error(
+        "activity.suggestedActions: Teams shows at most {MAX_TEAMS_SUGGESTIONS}; use a card for more buttons"
+    )]
+    TooManySuggestions,
+    /// Teams shows suggested actions in personal chats only.
+    #[error("activity.suggestedActions: Teams shows them in personal chats only; use a card in groups")]
+    SuggestionsInGroup,
+    /// The channel shows the signs of Markdown.
+    #[error("format: `{channel}` does not know Markdown and shows its signs; send plain text there")]
+    NoMarkdown {
+        /// The channel.
+        channel: String,
+    },
+    /// The channel shows the name.
+    #[error(
+        "mentions: `{channel}` has no mentions and shows the names only; tell these people in another way"
+    )]
+    NoMentions {
+        /// The channel.
+        channel: String,
+    },
+    /// Teams shows the name, and does not notify the person.
+    #[error(
+        "mentions: Teams knows `{name}` in a card only, because the bot has no Teams id of this person; let the \
+         person write to the bot, or mention them in a card"
+    )]
+    MentionUnknownInText {
+        /// The name.
+        name: String,
+    },
+}
+
+impl NotShown {
+    /// Whether the channel refuses the whole message.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::CardTooLarge { .. } | Self::TooManyCards { .. })
+    }
+}
+
+/// How a channel shows cards.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cards {
+    Shown,
+    Picture,
+    None,
+}
+
+/// Returns the parts of a message that a channel does not show. `is_group`: whether the conversation has
+/// several people.
+pub fn shows(channel_id: &str, is_group: bool, content: &Content<'_>) -> Vec<NotShown> {
+    let channel = || channel_id.to_owned();
+    let (cards, markdown) = match channel_id {
+        "msteams" | "webchat" | "directline" | "emulator" => (Cards::Shown, true),
+        "slack" | "telegram" | "email" => (Cards::Picture, true),
+        "facebook" | "line" | "groupme" | "kik" => (Cards::Picture, false),
+        "sms" | "twilio-sms" => (Cards::None, false),
+        _ => return Vec::new(),
+    };
+    let mut not_shown = Vec::new();
+    if content.format == TextFormat::Markdown && !content.text.is_empty() && !markdown {
+        not_shown.push(NotShown::NoMarkdown { channel: channel() });
+    }
+    let attachments =
+        content.activity.get("attachments").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    match cards {
+        Cards::None if !attachments.is_empty() => not_shown.push(NotShown::NoCards { channel: channel() }),
+        Cards::Picture if attachments.iter().any(is_card) => {
+            not_shown.push(NotShown::PictureOfCard { channel: channel() });
+        }
+        Cards::Shown | Cards::Picture | Cards::None => {}
+    }
+    if channel_id != "msteams" {
+        if !content.mentions.is_empty() {
+            not_shown.push(NotShown::NoMentions { channel: channel() });
+        }
+        if matches!(channel_id, "webchat" | "directline") {
+            let executing = attachments.iter().enumerate().filter(|(_, card)| executes(card, 0));
+            not_shown.extend(executing.map(|(index, _)| NotShown::ExecuteWithoutFallback { index }));
+        }
+        return not_shown;
+    }
+    not_shown.extend(on_teams(is_group, content, attachments));
+    not_shown
+}
+
+fn on_teams(is_group: bool, content: &Content<'_>, attachments: &[Value]) -> Vec<NotShown> {
+    let mut not_shown = Vec::new();
+    if attachments.len() > MAX_TEAMS_CARDS {
+        not_shown.push(NotShown::TooManyCards { cards: attachments.len() });
+    }
+    for (index, card) in attachments.iter().enumerate().filter(|(_, attachment)| is_card(attachment)) {
+        let bytes = card.get("content").map(json_bytes).unwrap_or_default();
+        if bytes > MAX_TEAMS_CARD_BYTES {
+            not_shown.push(NotShown::CardTooLarge { index, bytes });
+        }
+        if version_of(card).is_some_and(|version| version > TEAMS_CARD_VERSION) {
+            not_shown.push(NotShown::CardVersion { index });
+        }
+    }
+    let suggestions = content.activity.get("suggestedActions").and_then(|actions| actions.get("actions"));
+    match suggestions.and_then(Value::as_array).map(Vec::len).unwrap_or_default() {
+        0 => {}
+        _ if is_group => not_shown.push(NotShown::SuggestionsInGroup),
+        count if count > MAX_TEAMS_SUGGESTIONS => not_shown.push(NotShown::TooManySuggestions),
+        _ => {}
+    }
+    let unknown = content.mentions.iter().filter(|mention| !mention.has_teams_id());
+    let in_text = unknown.filter(|mention| mentioned_names(content.text).any(|name| name == mention.name));
+    not_shown.extend(in_text.map(|mention| NotShown::MentionUnknownInText { name: mention.name.clone() }));
+    not_shown
+}
+
+fn is_card(attachment: &Value) -> bool {
+    let kind = attachment.get("contentType").and_then(Value::as_str).unwrap_or_default();
+    kind.starts_with("application/vnd.microsoft.")
+}
+
+fn json_bytes(value: &Value) -> usize {
+    // Writing JSON with text keys into memory does not fail.
+    serde_json::to_vec(value).map(|bytes| bytes.len()).unwrap_or_default()
+}
+
+/// The version of an Adaptive Card.
+fn version_of(attachment: &Value) -> Option<(u32, u32)> {
+    let kind = attachment.get("contentType").and_then(Value::as_str)?;
+    let version = attachment.get("content")?.get("version")?.as_str()?;
+    let (major, minor) = version.split_once('.')?;
+    kind.eq_ignore_ascii_case(ADAPTIVE_CARD).then_some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// Whether a value has an `Action.Execute` without a fallback.
+fn executes(value: &Value, level: usize) -> bool {
+    if level > MAX_LEVELS {
+        return false;
+    }
+    match value {
+        Value::Object(members) => {
+            let is_execute = members.get("type").is_some_and(|kind| kind == "Action.Execute");
+            is_execute && !members.contains_key("fallback")
+                || members.values().any(|value| executes(value, level + 1))
+        }
+        Value::Array(values) => values.iter().any(|value| executes(value, level + 1)),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn card(content: Value) -> Value {
+        json!({"attachments": [{"contentType": ADAPTIVE_CARD, "content": content}]})
+    }
+
+    fn found(
+        channel: &str,
+        is_group: bool,
+        text: &str,
+        activity: &Value,
+        mentions: &[Mention],
+    ) -> Vec<String> {
+        let format = if text.is_empty() { TextFormat::Plain } else { TextFormat::Markdown };
+        let activity = activity.as_object().unwrap();
+        let content = Content { text, format, mentions, activity };
+        shows(channel, is_group, &content).iter().map(ToString::to_string).collect()
+    }
+
+    #[track_caller]
+    fn expect(found: &[String], expected: &[&str]) {
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert!(found.starts_with(expected) && found.contains("; "), "{found}: expected {expected}");
+        }
+    }
+
+    #[test]
+    fn card_is_measured_on_teams() {
+        let sized = |bytes: usize| {
+            let frame = json!({"type": "AdaptiveCard", "text": ""}).to_string().len();
+            card(json!({"type": "AdaptiveCard", "text": "x".repeat(bytes - frame)}))
+        };
+        expect(&found("msteams", false, "", &sized(28 * 1024), &[]), &[]);
+        expect(&found("webchat", false, "", &sized(28 * 1024 + 1), &[]), &[]);
+        let refused = found("msteams", true, "", &sized(28 * 1024 + 1), &[]);
+        expect(&refused, &["activity.attachments[0]: the card has 28673 bytes"]);
+        let many = json!({"attachments": vec![json!({"contentType": "image/png"}); 11]});
+        expect(&found("msteams", false, "", &many, &[]), &["activity.attachments: 11 attachments"]);
+        for (version, expected) in [("1.5", 0), ("1.6", 1), ("1.10", 1), ("x", 0), ("1", 0)] {
+            let card = card(json!({"version": version}));
+            assert_eq!(found("msteams", false, "", &card, &[]).len(), expected, "{version}");
+        }
+    }
+
+    #[test]
+    fn execute_without_a_fallback_is_named_in_web_chat() {
+        let execute = card(json!({"body": [], "actions": [{"type": "Action.Execute", "verb": "x"}]}));
+        let nested = card(json!({"actions": [{"type": "Action.ShowCard", "card": {"body": [
+            {"type": "ActionSet", "actions": [{"type": "Action.Execute"}]}]}}]}));
+        let falls_back = card(json!({"actions": [
+            {"type": "Action.Execute", "fallback": {"type": "Action.Submit"}}, {"type": "Action.OpenUrl"}]}));
+        let expected = "activity.attachments[0]: a button with Action.Execute does nothing in Web Chat";
+        for channel in ["webchat", "directline"] {
+            expect(&found(channel, false, "", &execute, &[]), &[expected]);
+            expect(&found(channel, false, "", &nested, &[]), &[expected]);
+            expect(&found(channel, false, "", &falls_back, &[]), &[]);
+        }
+        expect(&found("msteams", false, "", &execute, &[]), &[]);
+        let mut deep = json!({"type": "Action.Execute"});
+        for _ in 0..200 {
+            deep = Value::Array(vec![deep]);
+        }
+        expect(&found("webchat", false, "", &json!({"attachments": [deep]}), &[]), &[]);
+    }
+
+    #[test]
+    fn suggested_actions_are_counted_on_teams() {
+        let actions = |count: usize| json!({"suggestedActions": {"actions": vec![json!({}); count]}});
+        expect(&found("msteams", false, "", &actions(3), &[]), &[]);
+        expect(
+            &found("msteams", false, "", &actions(4), &[]),
+            &["activity.suggestedActions: Teams shows at most"],
+        );
+        expect(
+            &found("msteams", true, "", &actions(1), &[]),
+            &["activity.suggestedActions: Teams shows them in"],
+        );
+        expect(&found("webchat", true, "", &actions(9), &[]), &[]);
+    }
+
+    #[test]
+    fn markdown_cards_and_mentions_are_named_where_no_one_sees_them() {
+        let kim = Mention { id: "29:kim".into(), name: "Kim".into() };
+        let lee = Mention { id: "e5e0".into(), name: "Lee".into() };
+        let (none, card) = (json!({}), card(json!({})));
+        let picture = json!({"attachments": [{"contentType": "image/png"}]});
+        let both = [kim.clone(), lee.clone()];
+        for (channel, text, activity, mentions, expected) in [
+            ("twilio-sms", "**x**", &none, &[][..], &["format: `twilio-sms` does not know"][..]),
+            ("twilio-sms", "", &picture, &[], &["activity.attachments: `twilio-sms` shows no cards"]),
+            ("slack", "x", &card, &[], &["activity.attachments: `slack` shows a card as a picture"]),
+            ("slack", "x", &picture, &[], &[]),
+            ("webchat", "<at>Kim</at>", &none, &both[..1], &["mentions: `webchat` has no mentions"]),
+            ("msteams", "<at>Kim</at>", &none, &both[..1], &[]),
+            (
+                "msteams",
+                "<at>Kim</at> <at>Lee</at>",
+                &none,
+                &both,
+                &["mentions: Teams knows `Lee` in a card only"],
+            ),
+            ("msteams", "hi", &card, &both, &[]),
+            // Nothing is known about this channel.
+            ("carrier-pigeon", "**x**", &card, &both, &[]),
+        ] {
+            expect(&found(channel, false, text, activity, mentions), expected);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! A recurring alert: each message of the queue is one occurrence of its series.
+
+use bot_framework::json::{FieldError, Fields, put};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Map, Value, json};
+use zones::Zone;
+
+use crate::{Delivery, Envelope, EnvelopeId, Keyed, time};
+
+const SECONDS_OF_A_DAY: u32 = 24 * 60 * 60;
+
+/// The series to which an alert belongs, and its place in the series.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Series {
+    /// `first`: the id of the first alert of the series.
+    pub first: EnvelopeId,
+    /// `start`: when the first alert was due.
+    pub start: DateTime<Utc>,
+    /// `every`: the time from one alert to the next, in seconds, at least 1.
+    pub every_seconds: u32,
+    /// `zone`: if the alerts are whole days apart, a clock in this zone shows the same time at each of them.
+    pub zone: Option<Zone>,
+    /// `until`: no alert of the series is due later.
+    pub until: DateTime<Utc>,
+    /// `index`: the place of this alert; the first one has 0.
+    pub index: u32,
+}
+
+impl Series {
+    /// When the alert with this index is due. `None` after the end of the series.
+    pub fn due(&self, index: u32) -> Option<DateTime<Utc>> {
+        self.moment(index).filter(|due| *due <= self.until)
+    }
+
+    fn moment(&self, index: u32) -> Option<DateTime<Utc>> {
+        let after = TimeDelta::seconds(i64::from(index) * i64::from(self.every_seconds));
+        match &self.zone {
+            Some(zone) if self.every_seconds.is_multiple_of(SECONDS_OF_A_DAY) => {
+                Some(zone.moment_of(zone.clock_at(self.start).checked_add_signed(after)?))
+            }
+            _ => self.start.checked_add_signed(after),
+        }
+    }
+
+    /// The index of the last alert that is due at `now`; 0 before the start. The end of the series does not
+    /// matter.
+    pub fn last_due(&self, now: DateTime<Utc>) -> u32 {
+        let passed = (now - self.start).num_seconds().max(0);
+        let estimate = u32::try_from(passed / i64::from(self.every_seconds.max(1))).unwrap_or(u32::MAX);
+        // A change of the offset moves an alert by some hours, which is less than a day.
+        let near = (estimate.saturating_sub(1)..=estimate.saturating_add(1)).rev();
+        near.into_iter().find(|index| self.moment(*index).is_some_and(|due| due <= now)).unwrap_or_default()
+    }
+
+    pub(crate) fn take(fields: &mut Fields) -> Result<Option<Self>, FieldError> {
+        let Some(mut fields) = fields.object("series")? else { return Ok(None) };
+        let number = |fields: &mut Fields, name: &str| {
+            let number = fields.take(name).as_ref().and_then(Value::as_u64);
+            let number = number.and_then(|number| u32::try_from(number).ok());
+            number.ok_or_else(|| fields.error(name, "a whole number from 0 to 4294967295"))
+        };
+        let required = |fields: &mut Fields, name: &str| {
+            time::take(fields, name)?.ok_or_else(|| fields.error(name, "a time as of RFC 3339"))
+        };
+        let every_seconds = match number(&mut fields, "every")? {
+            0 => return Err(fields.error("every", "at least 1")),
+            every => every,
+        };
+        let zone = match fields.string("zone")? {
+            None => None,
+            // A later version may know more zones. Without the zone, the alerts are as far apart as `every`.
+            Some(zone) => Zone::parse(&zone),
+        };
+        Ok(Some(Self {
+            first: EnvelopeId::from_text(fields.required_string("first")?),
+            start: required(&mut fields, "start")?,
+            every_seconds,
+            zone,
+            until: required(&mut fields, "until")?,
+            index: number(&mut fields, "index")?,
+        }))
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        let mut series = json!({
+            "first": self.first.as_str(), "start": time::to_text(self.start), "every": self.every_seconds,
+            "until": time::to_text(self.until), "index": self.index,
+        });
+        if let Some(series) = series.as_object_mut() {
+            put(series, "zone", self.zone.map(|zone| zone.to_string()));
+        }
+        series
+    }
+
+    pub(crate) fn put(series: Option<&Self>, object: &mut Map<String, Value>) {
+        put(object, "series", series.map(Self::to_json));
+    }
+}
+
+impl Envelope {
+    /// The alert of the series that follows this one, with an id of its own. It counts as accepted at `now`.
+    /// `None` if the envelope is no alert of a series.
+    pub fn following(
+        &self,
+        id: EnvelopeId,
+        index: u32,
+        due: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Option<Self> {
+        let series = Some(Series { index, ..self.series.clone()? });
+        let (not_before, enqueued_at, delivery) = (Some(due), now, Delivery::default());
+        // The next alert is newer than this one in the order of the alerts with its key.
+        let keyed = self.keyed.clone().map(|keyed| Keyed { at: due.timestamp_millis(), ..keyed });
+        // The poller puts the alert on the queue again if it does not know whether an earlier run has done
+        // so.
+        Some(Self { id, series, keyed, not_before, enqueued_at, delivery, once: true, ..self.clone() })
+    }
+
+    /// An alert of the series whose text is as long as that of any other one. `None` if the envelope is no
+    /// alert of a series.
+    pub fn longest_of_series(&self) -> Option<Self> {
+        let until = self.series.as_ref()?.until;
+        self.following(self.id.clone(), u32::MAX, until, until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    fn series(start: &str, every_seconds: u32, zone: Option<&str>) -> Series {
+        Series {
+            first: EnvelopeId::from_text("a"),
+            start: at(start),
+            every_seconds,
+            zone: zone.map(|zone| Zone::parse(zone).unwrap()),
+            until: at("2028-01-01T00:00:00Z"),
+            index: 0,
+        }
+    }
+
+    #[test]
+    fn alerts_that_are_days_apart_keep_the_time_of_the_clock_in_their_zone() {
+        let daily = series("2027-03-26T08:00:00Z", 86_400, Some("Europe/Berlin"));
+        let due = |index| daily.due(index).unwrap();
+        assert_eq!(due(1), at("2027-03-27T08:00:00Z"));
+        assert_eq!(due(2), at("2027-03-28T07:00:00Z"), "09:00 in summer time");
+        assert_eq!(due(219), at("2027-10-31T08:00:00Z"), "09:00 in winter time again");
+        // 02:30 does not exist in the night in which summer time begins.
+        let nightly = series("2027-03-27T01:30:00Z", 86_400, Some("Europe/Berlin"));
+        assert_eq!(nightly.due(1), Some(at("2027-03-28T01:30:00Z")));
+        assert_eq!(nightly.due(2), Some(at("2027-03-29T00:30:00Z")));
+        // Without a zone, and for other distances, the alerts are as far apart as asked for.
+        let exact = series("2027-03-26T08:00:00Z", 86_400, None);
+        assert_eq!(exact.due(2), Some(at("2027-03-28T08:00:00Z")));
+        let hourly = series("2027-03-28T00:00:00Z", 3600, Some("Europe/Berlin"));
+        assert_eq!(hourly.due(3), Some(at("2027-03-28T03:00:00Z")));
+    }
+
+    #[test]
+    fn no_alert_is_due_after_the_end_of_the_series() {
+        let daily =
+            Series { until: at("2027-03-28T08:00:00Z"), ..series("2027-03-26T08:00:00Z", 86_400, None) };
+        assert_eq!((daily.due(2), daily.due(3)), (Some(at("2027-03-28T08:00:00Z")), None));
+        assert_eq!(daily.due(u32::MAX), None);
+    }
+
+    #[test]
+    fn last_due_alert_is_the_newest_one_that_is_not_in_the_future() {
+        let daily = series("2027-03-26T08:00:00Z", 86_400, Some("Europe/Berlin"));
+        for (now, expected) in [
+            ("2027-03-01T00:00:00Z", 0),
+            ("2027-03-26T08:00:00Z", 0),
+            ("2027-03-27T07:59:59Z", 0),
+            ("2027-03-27T08:00:00Z", 1),
+            ("2027-03-28T06:59:59Z", 1),
+            ("2027-03-28T07:00:00Z", 2),
+            ("2027-10-31T07:59:59Z", 218),
+            ("2027-10-31T08:00:00Z", 219),
+        ] {
+            assert_eq!(daily.last_due(at(now)), expected, "{now}");
+        }
+    }
+}

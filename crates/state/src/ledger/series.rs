@@ -1,0 +1,72 @@
+//! Series of recurring alerts. The record of the first alert also stands for the series, and is kept as long
+//! as the series goes on.
+
+use chrono::{DateTime, Utc};
+use platform::{Clock, HttpClient, Randomness, name_of};
+use storage_table::{Entity, TableError};
+
+use super::key::{AlertId, Period};
+use super::record::ends_at;
+use super::{Ledger, Record};
+
+/// The value of `seriesNext` after the last alert of a series.
+const NONE_FOLLOWS: &str = "none";
+
+/// The alert that follows in a series, as the poller recorded it last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Following {
+    /// No alert of the series has been sent yet, so the first one is open.
+    First,
+    /// This alert is on the queue.
+    Alert(AlertId),
+    /// The series has ended: no alert follows.
+    Nothing,
+}
+
+impl AlertId {
+    /// The id of an alert of a series. `period` is the period in which the alert is accepted; it has to be
+    /// the same each time.
+    pub fn of_series(first: &Self, index: u32, period: Period) -> Self {
+        let name = name_of(&["series", first.as_str(), &index.to_string()]);
+        Self::of_period(period, &name[..28])
+    }
+}
+
+impl Record {
+    /// The alert that follows in the series, if this is the record of the first alert.
+    pub fn following(&self) -> Following {
+        match self.series_next.as_deref() {
+            None => Following::First,
+            Some(NONE_FOLLOWS) => Following::Nothing,
+            // A text that is no id was written by a later version.
+            Some(id) => AlertId::parse(id).map_or(Following::Nothing, Following::Alert),
+        }
+    }
+}
+
+impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
+    /// Records which alert follows in a series: `next` with its time, or nothing. The record of the first
+    /// alert is kept for as long as the following one.
+    pub async fn record_following(
+        &self,
+        first: &AlertId,
+        next: Option<(&AlertId, DateTime<Utc>)>,
+    ) -> Result<(), TableError> {
+        let mut change = Entity::new(self.key_of(first)?.to_key());
+        let (id, due) = next.map_or((NONE_FOLLOWS, None), |(id, due)| (id.as_str(), Some(due)));
+        change.properties.insert("seriesNext".into(), id.into());
+        change.int64("endsAt", ends_at(self.host.now(), due));
+        self.table.put_merge(&change).await.map(drop)
+    }
+
+    /// Records that the sender ends a series. Returns the record of the first alert as it was before.
+    pub async fn end_series(&self, first: &AlertId) -> Result<Option<Record>, TableError> {
+        let Some(record) = self.find(first).await? else { return Ok(None) };
+        if record.series_ended_at.is_none() {
+            let mut change = Entity::new(self.key_of(first)?.to_key());
+            change.int64("seriesEndedAt", self.host.now().timestamp_millis());
+            self.table.put_merge(&change).await?;
+        }
+        Ok(Some(record))
+    }
+}

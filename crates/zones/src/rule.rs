@@ -1,0 +1,86 @@
+//! The rule of a zone: its offset, and the two changes of a year if it has summer time.
+
+use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Utc};
+
+/// Offsets are seconds east of UTC.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) standard: i32,
+    pub(crate) summer: Option<Summer>,
+}
+
+/// The summer time of a zone.
+#[derive(Debug)]
+pub(crate) struct Summer {
+    pub(crate) offset: i32,
+    /// The change to summer time. Its time of the day is in standard time.
+    pub(crate) begin: Change,
+    /// The change back. Its time of the day is in summer time.
+    pub(crate) end: Change,
+}
+
+/// A change: on the given weekday (0 is Sunday) of the given week of the month, where week 5 is the last one.
+/// `seconds` after the begin of the day; they may be negative, or more than a day.
+#[derive(Debug)]
+pub(crate) struct Change {
+    pub(crate) month: u32,
+    pub(crate) week: u32,
+    pub(crate) weekday: u32,
+    pub(crate) seconds: i32,
+}
+
+include!(concat!(env!("OUT_DIR"), "/table.rs"));
+
+impl Rule {
+    /// Finds the rule of a zone by its name, in upper or lower case. Also returns the name as the database
+    /// has it.
+    pub(crate) fn named(name: &str) -> Option<(&'static str, &'static Self)> {
+        fn lower(name: &str) -> impl Iterator<Item = u8> {
+            name.bytes().map(|byte| byte.to_ascii_lowercase())
+        }
+        let found = ZONES.binary_search_by(|(known, _)| lower(known).cmp(lower(name))).ok()?;
+        let (name, rule) = ZONES.get(found)?;
+        Some((name, RULES.get(usize::from(*rule))?))
+    }
+
+    /// The offset at a moment.
+    pub(crate) fn offset_at(&self, moment: DateTime<Utc>) -> i32 {
+        let Some(summer) = &self.summer else { return self.standard };
+        let year = (moment + TimeDelta::seconds(self.standard.into())).year();
+        let (Some(begin), Some(end)) = self.changes(summer, year) else { return self.standard };
+        let is_summer = match begin < end {
+            true => (begin..end).contains(&moment),
+            // South of the equator summer crosses the end of the year.
+            false => !(end..begin).contains(&moment),
+        };
+        if is_summer { summer.offset } else { self.standard }
+    }
+
+    /// The changes of the offset from one year before a moment until one year after it.
+    pub(crate) fn changes_near(&self, moment: DateTime<Utc>) -> impl Iterator<Item = DateTime<Utc>> {
+        let summer = self.summer.iter();
+        let years = move |summer| (-1..=1).map(move |more| self.changes(summer, moment.year() + more));
+        summer.flat_map(years).flat_map(|(begin, end)| [begin, end]).flatten()
+    }
+
+    /// The offsets that the zone uses.
+    pub(crate) fn offsets(&self) -> impl Iterator<Item = i32> {
+        [Some(self.standard), self.summer.as_ref().map(|summer| summer.offset)].into_iter().flatten()
+    }
+
+    fn changes(&self, summer: &Summer, year: i32) -> (Option<DateTime<Utc>>, Option<DateTime<Utc>>) {
+        (summer.begin.moment(year, self.standard), summer.end.moment(year, summer.offset))
+    }
+}
+
+impl Change {
+    /// The moment of the change in a year. `offset` is the offset before the change.
+    fn moment(&self, year: i32, offset: i32) -> Option<DateTime<Utc>> {
+        let first = NaiveDate::from_ymd_opt(year, self.month, 1)?;
+        let to_weekday = (7 + self.weekday - first.weekday().num_days_from_sunday()) % 7;
+        let in_week = |week: u32| first.checked_add_days(Days::new(u64::from(to_weekday + 7 * (week - 1))));
+        // A month has four or five of each weekday.
+        let day = in_week(self.week).filter(|day| day.month() == self.month).or_else(|| in_week(4))?;
+        Some(day.and_hms_opt(0, 0, 0)?.and_utc() + TimeDelta::seconds((self.seconds - offset).into()))
+    }
+}

@@ -1,0 +1,121 @@
+//! The next alert of a series. A run puts it on the queue before it sends the alert in hand. So a run that
+//! is killed loses no alert of the series. The next run repeats the step, and the ledger shows how far the
+//! killed run came.
+
+use chrono::{DateTime, Utc};
+use envelope::{EnvelopeId, SealState, Series};
+use platform::Host;
+use state::ledger::{Accepted, AlertId, Following, NewAlert, Period, Record};
+use state::{ConversationKey, StateError};
+use storage_queue::{PutOptions, QueueError, TimeToLive};
+use storage_table::TableError;
+use thiserror::Error;
+
+use super::Attempts;
+use crate::limits::MAX_HIDE;
+use crate::schedule::Leased;
+
+/// The result for the alert in hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Continued {
+    /// The alert is sent.
+    Send,
+    /// The sender has ended the series.
+    Ended,
+    /// A newer alert of the series is due, and is sent in its place.
+    Missed,
+}
+
+/// The next alert could not be put on the queue, so the alert in hand has to wait.
+#[derive(Debug, Error)]
+pub(super) enum SeriesError {
+    #[error("{0}")]
+    State(#[from] StateError),
+    #[error("series: the queue did not take the next alert; {0}")]
+    Queue(#[from] QueueError),
+}
+
+impl From<TableError> for SeriesError {
+    fn from(error: TableError) -> Self {
+        Self::State(error.into())
+    }
+}
+
+impl<H: Host> Attempts<'_, H> {
+    /// Puts the next alert of the series on the queue, unless an earlier run has done so. An alert of no
+    /// series, and an alert of another producer, is only sent.
+    pub(super) async fn continue_series(&self, leased: &Leased) -> Result<Continued, SeriesError> {
+        let series = leased.envelope.series.as_ref().filter(|_| self.is_ours(leased));
+        let first = series.and_then(|series| Some((series, AlertId::parse(series.first.as_str())?)));
+        let Some((series, first)) = first else { return Ok(Continued::Send) };
+        // Without the record, the tables were lost. The series goes on.
+        let record = self.ledger.find(&first).await?;
+        if record.as_ref().is_some_and(|record| record.series_ended_at.is_some()) {
+            return Ok(Continued::Ended);
+        }
+        let newest = series.last_due(self.host.now().min(series.until));
+        let is_missed = newest > series.index;
+        let next = newest.max(series.index.saturating_add(1));
+        self.follow(leased, series, (&first, record.as_ref()), next).await?;
+        Ok(if is_missed { Continued::Missed } else { Continued::Send })
+    }
+
+    /// Makes the alert with this index the one that follows.
+    async fn follow(
+        &self,
+        leased: &Leased,
+        series: &Series,
+        (first, record): (&AlertId, Option<&Record>),
+        index: u32,
+    ) -> Result<(), SeriesError> {
+        let following = record.map_or(Following::First, Record::following);
+        let Some(due) = series.due(index) else {
+            if following != Following::Nothing {
+                self.ledger.record_following(first, None).await?;
+            }
+            return Ok(());
+        };
+        // No alert of a series is accepted before the one before it is due.
+        let accepted = series.due(index.saturating_sub(1)).unwrap_or(due);
+        let id = AlertId::of_series(first, index, Period::of(accepted));
+        if following == Following::Alert(id.clone()) {
+            return Ok(());
+        }
+        let alert = NewAlert {
+            due: Some(due),
+            until: Some(due),
+            tag: record.and_then(|record| record.tag.clone()),
+            key: record.and_then(|record| record.key.clone()),
+            series: Some(first.as_str().to_owned()),
+            keyed: record.and_then(|record| record.keyed.clone()),
+            ..NewAlert::queued(id.clone(), ConversationKey::of(&leased.envelope.address).as_str())
+        };
+        let accepted = self.ledger.accept(&alert).await?;
+        let has_ended = matches!(&accepted, Accepted::Known(known) if known.status.is_final());
+        if !has_ended {
+            self.put_following(leased, &id, index, due).await?;
+        }
+        Ok(self.ledger.record_following(first, Some((&id, due))).await?)
+    }
+
+    async fn put_following(
+        &self,
+        leased: &Leased,
+        id: &AlertId,
+        index: u32,
+        due: DateTime<Utc>,
+    ) -> Result<(), SeriesError> {
+        let now = self.host.now();
+        let id = EnvelopeId::from_text(id.as_str());
+        let key = self.seal_key.filter(|_| leased.seal == SealState::Valid);
+        let next = leased.envelope.following(id, index, due, now);
+        // The bot accepts a series only if each of its alerts fits.
+        let Some(text) = next.and_then(|next| next.encode(key).ok()) else { return Ok(()) };
+        let wait = (due - now).to_std().unwrap_or_default().min(MAX_HIDE);
+        // Rounded up, so that the queue hands out no message before it is due.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let visibility_timeout_seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+        let options = PutOptions { visibility_timeout_seconds, time_to_live: TimeToLive::Never };
+        Ok(self.queue.put(&text, options).await?)
+    }
+}

@@ -1,0 +1,74 @@
+//! Quiet hours: alerts that were accepted long before wait for their end.
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use state::runs::{Withdrawal, Withdrawals};
+use state::{ConversationKey, Conversations};
+use zones::ClockSpan;
+
+use crate::settled::{wall, with_tables};
+use crate::sim::{QUEUE, Sim};
+use crate::{envelope, seconds};
+
+/// The person's night. The simulation begins at 22:00 UTC.
+fn set_quiet(sim: &Sim, conversation: &str) {
+    let key = ConversationKey::parse(&platform::name_of(&["msteams", conversation])).unwrap();
+    let night = ClockSpan::parse("22:00-07:00").unwrap();
+    let now = wall(sim);
+    with_tables(sim, async |host, account, tables, deadline| {
+        Conversations::new(host, account, tables, deadline).set_quiet(&key, night, now).await.unwrap();
+    });
+}
+
+/// An alert that was accepted an hour ago.
+fn alert(sim: &Sim, conversation: &str, text: &str) -> Value {
+    let mut alert = envelope(conversation, text);
+    alert["enqueuedAt"] = (wall(sim) - TimeDelta::hours(1)).to_rfc3339().into();
+    alert["stoppable"] = true.into();
+    alert
+}
+
+#[test]
+fn alert_that_was_accepted_before_the_night_waits_for_the_morning() {
+    let sim = Sim::new(1);
+    set_quiet(&sim, "a");
+    sim.put(&alert(&sim, "a", "1"));
+    sim.put(&alert(&sim, "b", "1"));
+    let mut important = alert(&sim, "a", "2");
+    important["activity"] = json!({"importance": "high"});
+    sim.put(&important);
+    // The person's own reminder.
+    let mut own = alert(&sim, "a", "3");
+    own["stoppable"] = false.into();
+    sim.put(&own);
+    sim.run();
+    assert_eq!(
+        (sim.shown("a"), sim.shown("b")),
+        (vec!["2".to_owned(), "3".to_owned()], vec!["1".to_owned()])
+    );
+    let hidden = sim.storage.borrow().messages(QUEUE)[0].visible_at;
+    let morning = seconds(9 * 3600);
+    assert!(hidden >= morning - seconds(2) && hidden <= morning + seconds(2), "{hidden:?}");
+    sim.pass(morning);
+    sim.run();
+    assert_eq!(sim.shown("a"), ["2", "3", "1"]);
+}
+
+#[test]
+fn alert_that_waits_while_the_person_asks_for_quiet_waits_for_the_morning() {
+    let sim = Sim::new(2);
+    let mut recent = alert(&sim, "a", "1");
+    recent["enqueuedAt"] = wall(&sim).to_rfc3339().into();
+    sim.put(&recent);
+    set_quiet(&sim, "a");
+    let key = platform::name_of(&["msteams", "a"]);
+    with_tables(&sim, async |host, account, tables, deadline| {
+        let withdrawals = Withdrawals::new(host, account, tables, QUEUE, deadline);
+        withdrawals.record(&Withdrawal::Quieted(key)).await.unwrap();
+    });
+    sim.run();
+    assert!(sim.shown("a").is_empty());
+    sim.pass(seconds(9 * 3600));
+    sim.run();
+    assert_eq!(sim.shown("a"), ["1"]);
+}

@@ -6,6 +6,7 @@ use envelope::OnUncertain;
 use platform::name_of;
 use serde_json::{Map, Value};
 
+use super::asking::{self, Asking};
 use super::target::{self, To};
 use super::{activity, duration};
 use crate::limits::MAX_AHEAD;
@@ -13,8 +14,8 @@ use crate::rejection::AlertRejection;
 
 pub(super) const MAX_IDEMPOTENCY_KEY_CHARACTERS: usize = 200;
 
-const MEMBERS: &str =
-    "one of the members to, text, activity, at, delay, expires, idempotencyKey, onUncertain and next";
+const MEMBERS: &str = "one of the members to, text, activity, actions, answers, reply, acknowledge, callback, escalate, at, \
+     delay, expires, idempotencyKey, onUncertain and next";
 
 /// A call, checked.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(super) struct AlertCall {
     pub(super) to: Vec<To>,
     pub(super) text: String,
     pub(super) activity: Map<String, Value>,
+    /// The question, if people can answer the alert.
+    pub(super) asking: Option<Asking>,
     /// The alert is not delivered earlier. `None` means at once.
     pub(super) due: Option<DateTime<Utc>>,
     pub(super) expires: Option<DateTime<Utc>>,
@@ -64,6 +67,7 @@ impl AlertCall {
         if text.trim().is_empty() && !activity.contains_key("attachments") {
             return Err(fields.error("text", "some text, unless activity.attachments is set").into());
         }
+        let asking = asking::read(&mut fields)?;
         let due = read_due(&mut fields, now)?;
         let expires = take_time(&mut fields, "expires")?;
         if expires.is_some_and(|expires| expires <= due.unwrap_or(now)) {
@@ -82,7 +86,10 @@ impl AlertCall {
         if let Some(other) = fields.as_object().keys().next() {
             return Err(fields.error(other, MEMBERS).into());
         }
-        Ok(Self { to, text, activity, due, expires, on_uncertain })
+        if let Some(asking) = &asking {
+            asking.expect_before(expires, due.unwrap_or(now))?;
+        }
+        Ok(Self { to, text, activity, asking, due, expires, on_uncertain })
     }
 }
 

@@ -1,14 +1,15 @@
 //! The alerts of one page of a call before the ledger accepts them: each with its record and its message.
 
 use bot_framework::ConversationReference;
-use chrono::{DateTime, Utc};
-use envelope::{Envelope, EnvelopeId, TooLarge};
-use platform::Traceparent;
+use chrono::{DateTime, SecondsFormat, Utc};
+use envelope::{Envelope, EnvelopeId, TooLarge, end_of_question};
+use platform::{Randomness, Traceparent};
 use serde_json::{Value, json};
 use state::ledger::{AlertId, CallId, NewAlert, Record, Status};
 
 use super::body::{AlertCall, Identity};
 use super::caller::Caller;
+use super::escalating::Asks;
 use super::paging::Cursor;
 use super::target::{self, Target};
 use crate::outbox::{Message, put_options};
@@ -24,6 +25,16 @@ pub(super) struct Draft<'a> {
     pub(super) trace: Option<&'a Traceparent>,
     pub(super) is_first: bool,
     pub(super) next: Option<Cursor>,
+    /// The question of the alerts, if people can answer them.
+    pub(super) asks: Option<Asks>,
+}
+
+/// The times of one alert, and the alerts whose answer makes it superfluous.
+pub(super) struct Course {
+    /// When the alert was accepted, because a later `stop` or `deleteUserData` holds for it.
+    pub(super) accepted_at: DateTime<Utc>,
+    pub(super) due: Option<DateTime<Utc>>,
+    pub(super) unless_answered: Vec<String>,
 }
 
 impl Draft<'_> {
@@ -31,11 +42,13 @@ impl Draft<'_> {
     /// alert.
     pub(super) fn alerts(
         &self,
+        host: &impl Randomness,
         settings: &BotSettings,
         caller: &Caller,
         id: &CallId,
         identity: Option<&Identity>,
     ) -> Result<Vec<Alert>, AlertRejection> {
+        let escalations = self.asks.as_ref().map(|asks| asks.ids_from(id, 0)).unwrap_or_default();
         let mut alerts = Vec::with_capacity(self.targets.len());
         let mut too_large = None;
         for (index, target) in (0..).zip(&self.targets) {
@@ -67,9 +80,10 @@ impl Draft<'_> {
                     .filter(|_| index == 0)
                     .map(|identity| identity.note(self.targets.len(), self.next.as_ref())),
                 key: Some(caller.key.clone()),
+                question: None,
             };
-            let status = Status::Queued;
-            alerts.push(Alert { alert, message, status, is_again: false, is_repeated: false });
+            let question = self.question(host, &alert.id, alert.due, escalations.clone())?;
+            alerts.push(Alert::new(NewAlert { question, ..alert }, message));
         }
         match too_large {
             Some(error)
@@ -96,11 +110,24 @@ impl Draft<'_> {
             tag: None,
             call: Some(identity.note(0, self.next.as_ref())),
             key: Some(caller.key.clone()),
+            question: None,
         }
     }
 
-    /// Makes the message of one alert. It holds the time at which the alert was accepted, because a later
-    /// `stop` or `deleteUserData` holds for the alert. `once`: the queue may hold the message already.
+    /// The question of an alert for the ledger. `escalations` are the alerts that an answer cancels.
+    pub(super) fn question(
+        &self,
+        host: &impl Randomness,
+        id: &AlertId,
+        due: Option<DateTime<Utc>>,
+        escalations: Vec<String>,
+    ) -> Result<Option<String>, AlertRejection> {
+        let until = end_of_question(self.now, due, self.call.expires);
+        self.asks.as_ref().map(|asks| asks.sealed(host, self.call, id, until, escalations)).transpose()
+    }
+
+    /// Makes the message of one alert of the call. It holds the time at which the alert was accepted, because
+    /// a later `stop` or `deleteUserData` holds for the alert. `once`: the queue may hold the message already.
     pub(super) fn message(
         &self,
         settings: &BotSettings,
@@ -109,10 +136,25 @@ impl Draft<'_> {
         accepted_at: DateTime<Utc>,
         once: bool,
     ) -> Result<Message, AlertRejection> {
+        let course = Course { accepted_at, due: self.call.due, unless_answered: Vec::new() };
+        self.message_in(settings, id, address, course, once)
+    }
+
+    /// Makes the message of an alert.
+    pub(super) fn message_in(
+        &self,
+        settings: &BotSettings,
+        id: &AlertId,
+        address: &ConversationReference,
+        Course { accepted_at, due, unless_answered }: Course,
+        once: bool,
+    ) -> Result<Message, AlertRejection> {
         let id = EnvelopeId::from_text(id.as_str());
         let mut envelope = Envelope::new(id, address.clone(), self.call.text.as_str(), accepted_at);
         envelope.activity = self.call.activity.clone();
-        (envelope.not_before, envelope.expires) = (self.call.due, self.call.expires);
+        envelope.question = self.call.asking.as_ref().map(|asking| asking.question.clone());
+        envelope.unless_answered = unless_answered;
+        (envelope.not_before, envelope.expires) = (due, self.call.expires);
         envelope.on_uncertain = self.call.on_uncertain;
         (envelope.cancellable, envelope.stoppable) = (true, true);
         envelope.once = once;
@@ -141,12 +183,17 @@ pub(super) struct Alert {
 }
 
 impl Alert {
+    /// A new alert.
+    pub(super) fn new(alert: NewAlert, message: Option<Message>) -> Self {
+        Self { alert, message, status: Status::Queued, is_again: false, is_repeated: false }
+    }
+
     /// An alert that the ledger knows already. It has its message if the message may be missing on the queue.
     pub(super) fn known(record: &Record, id: AlertId, message: Option<Message>) -> Self {
         let status = record.shown_status();
         let conversation = record.conversation.clone();
-        let (due, until, tag, call, key) = (None, None, None, None, None);
-        let alert = NewAlert { id, conversation, status, due, until, tag, call, key };
+        let (due, until, tag, call, key, question) = (record.due_at, None, None, None, None, None);
+        let alert = NewAlert { id, conversation, status, due, until, tag, call, key, question };
         let message = message.filter(|_| record.may_not_be_queued());
         Self { is_again: message.is_some(), is_repeated: true, alert, message, status }
     }
@@ -159,6 +206,21 @@ impl Alert {
             let is_doubtful = self.is_again && self.alert.status != Status::Failed;
             self.status = if is_doubtful { Status::Unconfirmed } else { Status::Failed };
         }
+    }
+
+    /// The alert after the ledger has accepted it.
+    pub(super) fn accepted(mut self) -> Self {
+        self.status = self.alert.status;
+        self
+    }
+
+    /// The JSON of the alert of an escalation, with its due time.
+    pub(super) fn shown_as_step(&self) -> Value {
+        let mut shown = self.shown();
+        if let Some(due) = self.alert.due {
+            shown["dueAt"] = due.to_rfc3339_opts(SecondsFormat::Millis, true).into();
+        }
+        shown
     }
 
     /// The JSON for the answer. An alert that was delivered meanwhile is shown as `queued`, as in the first

@@ -9,6 +9,7 @@
 
 mod activity;
 mod admission;
+mod asking;
 mod body;
 mod call;
 mod caller;
@@ -16,6 +17,7 @@ mod cancel;
 mod codes;
 mod draft;
 mod duration;
+mod escalating;
 mod forgetting;
 mod grant;
 mod history;

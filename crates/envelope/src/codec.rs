@@ -11,7 +11,8 @@ use thiserror::Error;
 use crate::legacy::{self, Shape};
 use crate::wrapping::json_of;
 use crate::{
-    Arrival, Delivery, Envelope, EnvelopeId, Failure, OnUncertain, SealKey, SealState, VERSION, time,
+    AnswerJob, Arrival, Delivery, Envelope, EnvelopeId, Failure, OnUncertain, Question, SealKey, SealState,
+    VERSION, question, time,
 };
 
 /// The longest JSON, in bytes. Its base64 has 64 KiB, the longest message that Azure accepts
@@ -113,6 +114,11 @@ impl Envelope {
         }
         self.on_uncertain.put(&mut object);
         put(&mut object, "traceparent", self.traceparent.as_ref().map(Traceparent::to_string));
+        put(&mut object, "question", self.question.as_ref().map(Question::to_json));
+        if let Some(answer) = &self.answer {
+            answer.put(&mut object);
+        }
+        question::put_unless_answered(&mut object, &self.unless_answered);
         self.delivery.put(&mut object);
         object
     }
@@ -157,6 +163,9 @@ fn version_1(mut fields: Fields, key: Option<&SealKey>) -> Result<(Envelope, Sea
         once: fields.boolean("once")?,
         on_uncertain: OnUncertain::take(&mut fields)?,
         traceparent: take_traceparent(&mut fields),
+        question: Question::take(&mut fields)?,
+        answer: AnswerJob::take(&mut fields)?,
+        unless_answered: question::take_unless_answered(&mut fields)?,
         delivery: Delivery::take(&mut fields)?,
         rest: fields.rest(),
         shape: Shape::Version1,

@@ -13,12 +13,14 @@
 //! files in `tests/golden/` show each form.
 #![warn(missing_docs)]
 
+mod answer;
 mod arrival;
 mod codec;
 mod delivery;
 mod failure;
 mod id;
 mod legacy;
+mod question;
 mod run;
 mod seal;
 #[cfg(feature = "testing")]
@@ -29,16 +31,21 @@ pub mod words;
 mod wrapping;
 
 use bot_framework::ConversationReference;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use platform::Traceparent;
 use serde_json::{Map, Value};
 
+pub use answer::{Answer, AnswerJob, By, Steps};
 pub use arrival::Arrival;
 pub use codec::{DecodeError, MAX_JSON_BYTES, TooLarge};
 pub use delivery::{Delivery, OnUncertain};
 pub use failure::{Failure, FailureNote};
 pub use id::EnvelopeId;
 pub use legacy::Shape;
+pub use question::{
+    ACKNOWLEDGE, Action, Answers, Asked, Looks, MAX_ASKED_BYTES, Press, Question, QuestionKeys, REPLY, Style,
+    can_change, card_of, filled_in,
+};
 pub use run::{is_run_at_work, run_record_key};
 pub use seal::{SealKey, SealState, Unsealed};
 pub use wrapping::json_of;
@@ -74,6 +81,12 @@ pub struct Envelope {
     /// `traceparent`: the W3C header of the request that made the alert. Calls and log lines about the alert
     /// have the same trace id.
     pub traceparent: Option<Traceparent>,
+    /// `question`: the buttons of the alert, and how it is answered.
+    pub question: Option<Question>,
+    /// `answer`: the message is no alert, but a job of the poller.
+    pub answer: Option<AnswerJob>,
+    /// `unlessAnswered`: the ids of alerts. If one of them has been answered, this alert is not sent.
+    pub unless_answered: Vec<String>,
     /// `delivery`: the poller's attempts so far.
     pub delivery: Delivery,
     /// Fields of later versions and of other producers. They are written again unchanged.
@@ -82,7 +95,26 @@ pub struct Envelope {
     pub shape: Shape,
 }
 
+/// How long a question without `expires` can be answered after its alert was accepted or due. The ledger
+/// keeps the record of the alert as long.
+pub const ANSWERED_WITHIN: TimeDelta = TimeDelta::days(7);
+
+/// When a question ends.
+pub fn end_of_question(
+    accepted_at: DateTime<Utc>,
+    due: Option<DateTime<Utc>>,
+    expires: Option<DateTime<Utc>>,
+) -> DateTime<Utc> {
+    let begin = due.map_or(accepted_at, |due| due.max(accepted_at));
+    expires.unwrap_or_else(|| begin.checked_add_signed(ANSWERED_WITHIN).unwrap_or(begin))
+}
+
 impl Envelope {
+    /// When the question of the alert ends.
+    pub fn question_until(&self) -> DateTime<Utc> {
+        end_of_question(self.enqueued_at, self.not_before, self.expires)
+    }
+
     /// Makes an envelope with only the fields that each envelope has.
     pub fn new(
         id: EnvelopeId,
@@ -103,6 +135,9 @@ impl Envelope {
             once: false,
             on_uncertain: OnUncertain::default(),
             traceparent: None,
+            question: None,
+            answer: None,
+            unless_answered: Vec::new(),
             delivery: Delivery::default(),
             rest: Map::new(),
             shape: Shape::Version1,

@@ -21,9 +21,11 @@
 //! |---|---|---|---|
 //! | `c<shard>` | `<key>` | `version`, `address` (JSON), `seenAt`, `pausedUntil` | the bot, when an activity changes the record; the poller writes `pausedUntil` only |
 //! | | | `readId`, `readAt` | the bot, when Teams reports which message the person has read last |
+//! | | | `asked`, `askedUntil` | the poller, when it has sent a question that a text can answer, and when it was answered |
 //! | `c<shard>` | `<key>.s` | `at` | only the commands `stop` (inserts the row) and `start` (deletes the row) |
 //! | `c<shard>` | `<key>.f` | `at` | `deleteUserData`: a tombstone. Alerts that were accepted until `at` are not delivered. The row is never deleted |
 //! | `c<shard>` | `<key>.r.<message id>` | `reactions`, `replies`, `cause`, `endsAt` | the bot, when people react or reply to a message on Teams |
+//! | | | `asked`, `askedUntil`, `endsAt` | the poller, when it has sent a question to a channel of Teams |
 //! | `c<shard>` | `<key>.t.<tag>` | `at` | the commands `subscribe` and `unsubscribe`; the routes `PUT` and `DELETE` of a tag |
 //! | `u.<channel>.<user>` | `<key>` | `seenAt` | the bot, after the record: an index of a person's own conversations, by an id that the channel has bound, or with `unboundusers=allow` |
 //! | `e.<Entra object id>` | `<key>` | `seenAt` | the same, on channels that vouch for the object id (`msteams`) |
@@ -46,7 +48,8 @@
 //! adds an entity, or writes a property of another type, the reader logs that and continues.
 //!
 //! Records are written by merges with their ETag, so that properties of later versions are kept. After a
-//! pause, `pausedUntil` is zero.
+//! pause, `pausedUntil` is zero. `asked` is the id of the alert that the person's next text answers, until
+//! `askedUntil`; after an answer it is zero.
 //!
 //! ## `<prefix>ledger`: one record for each alert
 //!
@@ -57,6 +60,10 @@
 //! | | | `missedAt`, `missingFrom` | the poller, if a killed run had the alert in hand and the queue refuses the message's pop receipt |
 //! | | | `cancelledAt`, `putAt`, `failedAt`, `unconfirmedAt` | the bot, when the sender cancels the alert, when a call is repeated, when a Put fails, when a Put has no clear answer |
 //! | | | `takenAt` | the bot, before it sends an alert that a trigger activity brought; zero after a failure that certainly delivered nothing |
+//! | | | `question` (encrypted) | the bot, with the record of an alert that people can answer |
+//! | | | `answeredAt`, `answer` (encrypted) | the poller, when a person has answered the alert |
+//! | `<period>.<shard>` | `reply.<alert id>.<row>` | `press`, `answer` (encrypted), `endsAt` | the bot, when a person answers; the poller, if the bot was killed before |
+//! | | | `doneAt` | the poller, when the answer has reached the sender's program and the card |
 //! | | | `replayedAt`, `status` (`queued`), `reason`, `endsAt` | the bot, when an operator replays the alert; with the ETag, before the message is put on the queue |
 //! | `<period>.<shard>` | `answer.<key>.<minute>.<row>` | `endsAt`, `silent` | the bot, for each answer to a conversation, together with the alert's record if there is one; with `silent`, for each row of the next minute that may not be used for an answer |
 //! | `<period>.<shard>` | `at.<countdown>.<name>` | `endsAt`, `key`, `tags`, `alerts` | the bot, together with the records of a page or of a message: an index by time |
@@ -66,6 +73,10 @@
 //! newest row is the first one. `<name>` is the id of the alert, or the part of the ids that the alerts of a
 //! page share. The row of a page of 100 alerts is inserted after the records, because their transaction has
 //! no more room.
+//!
+//! `<row>` is `one` for an alert that takes one answer: of two people, only one inserts the row. For other
+//! alerts it is a hash of the person, or of the press. The encrypted properties open only with a key that is
+//! derived from `sealkey` or the bot's credential, and only for their alert.
 //!
 //! A period is eight days. Expired records are found by their period and deleted page by page. The shard is
 //! the fifth digit of the alert's id, modulo 4. For a person's message, the fifth digit is the first digit of

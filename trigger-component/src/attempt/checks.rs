@@ -188,7 +188,9 @@ impl<H: Host> Attempts<'_, H> {
 /// Returns the outcome for an alert whose record in the ledger has a final status.
 fn ended(leased: &Leased, record: &Record) -> Option<Outcome> {
     match record.status {
-        Status::Delivered | Status::Dropped => Some(Outcome::AlreadySent),
+        // An answer shows that the alert was delivered, although no run has recorded that.
+        _ if record.answered_at.is_some() => Some(Outcome::AlreadySent),
+        Status::Delivered | Status::Dropped | Status::Answered => Some(Outcome::AlreadySent),
         // With another message id, an operator has put the alert back from the poison queue: it is sent
         // again.
         Status::Dead => (record.message.as_deref() == Some(leased.id())).then_some(Outcome::AlreadyPoisoned),

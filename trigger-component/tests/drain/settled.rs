@@ -50,6 +50,7 @@ fn accept(sim: &Sim, conversation: &str, text: &str) -> AlertId {
         tag: None,
         call: None,
         key: None,
+        question: None,
     };
     with_tables(sim, async |host, account, tables, deadline| {
         Ledger::new(host, account, tables, deadline).accept(&alert).await.unwrap()

@@ -49,6 +49,8 @@ mod tests {
                 words.subscriptions_closed("news"),
                 words.code_refused("news"),
                 words.unsubscribed("news"),
+                words.answer_recorded("Yes"),
+                words.answered_before("Yes (Kim)"),
             ];
             for text in filled.iter().map(String::as_str).chain(words.texts()) {
                 for before in ["", "  \n\t", "> ", ">> > ", "\u{feff}", "\"", "**", "| ", "\u{201e}", "- "] {

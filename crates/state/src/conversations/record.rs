@@ -7,6 +7,7 @@ use platform::{Host, Level, excerpt};
 use serde_json::json;
 use storage_table::{Entity, Key};
 
+use super::asked::OpenQuestion;
 use super::feedback::{LastRead, Responses};
 use super::key::{ConversationKey, Row, Tag};
 use crate::StateError;
@@ -39,6 +40,8 @@ pub(super) struct Record {
     pub(super) address: ConversationReference,
     pub(super) seen_at: DateTime<Utc>,
     pub(super) paused_until: Option<DateTime<Utc>>,
+    /// The question that the person's next text answers. Only the poller writes it.
+    pub(super) asked: Option<OpenQuestion>,
 }
 
 impl Record {
@@ -46,7 +49,7 @@ impl Record {
         self.paused_until.is_some_and(|until| now < until)
     }
 
-    /// The entity to write, without `pausedUntil`.
+    /// The entity to write, without `pausedUntil` and the open question.
     pub(super) fn to_entity(&self, key: &ConversationKey) -> Result<Entity, StateError> {
         let address = self.address.to_json().to_string();
         if address.len() > MAX_ADDRESS_BYTES {
@@ -94,7 +97,8 @@ impl Stored {
         };
         // A time that cannot be read counts as missing. The next message writes it again.
         let seen_at = time("seenAt").unwrap_or_default();
-        Self::Record(Box::new(Record { address, seen_at, paused_until: time("pausedUntil") }))
+        let (paused_until, asked) = (time("pausedUntil"), OpenQuestion::of(entity));
+        Self::Record(Box::new(Record { address, seen_at, paused_until, asked }))
     }
 }
 

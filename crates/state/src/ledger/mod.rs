@@ -14,6 +14,7 @@ mod list;
 mod missing;
 mod record;
 mod replay;
+mod replies;
 mod shown;
 
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ pub use list::{Listed, MAX_CALLS, Position, Wanted};
 pub use missing::Missed;
 pub use record::{CallNote, KEPT, KEY_TERM, NewAlert, Record, Status, Transition};
 pub use replay::{Reopened, Replay};
+pub use replies::Reply;
 pub use shown::{DEQUEUED_WITHIN, SETTLED_WITHIN, Shown};
 
 use crate::Tables;

@@ -44,10 +44,12 @@ pub enum Status {
     Failed,
     /// The queue did not answer whether it took the alert, and the sender got this status.
     Unconfirmed,
+    /// A person has answered the alert. No record has this word: it follows from `answeredAt`.
+    Answered,
 }
 
 impl Status {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Queued,
         Self::Waiting,
         Self::Delivered,
@@ -61,6 +63,7 @@ impl Status {
         Self::Dropped,
         Self::Failed,
         Self::Unconfirmed,
+        Self::Answered,
     ];
 
     /// The word for this status, in records and in HTTP responses.
@@ -79,6 +82,7 @@ impl Status {
             Self::Dropped => "dropped",
             Self::Failed => "failed",
             Self::Unconfirmed => "unconfirmed",
+            Self::Answered => "answered",
         }
     }
 
@@ -113,6 +117,8 @@ pub struct NewAlert {
     pub call: Option<CallNote>,
     /// The name of the key with which the sender called; `None` for a person's message.
     pub key: Option<String>,
+    /// The question of the alert, encrypted, if people can answer the alert.
+    pub question: Option<String>,
 }
 
 /// The description of a call with an idempotency key. It distinguishes a repeated call from another call that
@@ -180,6 +186,12 @@ pub struct Record {
     pub call: Option<CallNote>,
     /// The name of the key with which the sender called, if the bot accepted the alert from a program.
     pub key: Option<String>,
+    /// The question of the alert, encrypted, if people can answer the alert.
+    pub question: Option<String>,
+    /// When a person answered the alert; the last time, if it takes several answers.
+    pub answered_at: Option<DateTime<Utc>>,
+    /// The last answer, encrypted.
+    pub answer: Option<String>,
     /// Whether a newer version of this program wrote the record.
     pub is_newer: bool,
 }
@@ -224,6 +236,9 @@ impl Record {
             message: text("message"),
             call,
             key: text("key"),
+            question: text("question"),
+            answered_at: time("answeredAt"),
+            answer: text("answer"),
             is_newer: entity.int("version").is_some_and(|version| version > VERSION),
         }
     }
@@ -232,7 +247,10 @@ impl Record {
     /// service may have done a Put that failed for the bot.
     pub fn shown_status(&self) -> Status {
         match self.status {
+            Status::Delivered | Status::Dropped if self.answered_at.is_some() => Status::Answered,
             status if status.is_final() => status,
+            // The answer shows that the alert was delivered, although no run has recorded that yet.
+            _ if self.answered_at.is_some() => Status::Answered,
             _ if self.cancelled_at.is_some() => Status::Cancelled,
             // An attempt that certainly failed does not cancel one whose result is unknown.
             Status::Queued if self.put_at.is_none() && self.unconfirmed_at.is_some() => Status::Unconfirmed,
@@ -331,6 +349,9 @@ impl NewAlert {
         }
         if let Some(tag) = &self.tag {
             properties.insert("tag".into(), tag.as_str().into());
+        }
+        if let Some(question) = &self.question {
+            properties.insert("question".into(), question.as_str().into());
         }
         entity.properties = properties;
         entity.int64("acceptedAt", now.timestamp_millis());

@@ -32,6 +32,7 @@ fn alert(id: AlertId) -> NewAlert {
         tag: None,
         call: None,
         key: None,
+        question: None,
     }
 }
 

@@ -141,6 +141,7 @@ impl Bot {
             tag: None,
             call: None,
             key: None,
+            question: None,
         };
         run(self.ledger().accept(&alert)).unwrap();
         let message = format!("799a2c63-e5ea-4d21-a5b9-{}", &id.as_str()[20..]);

@@ -24,6 +24,7 @@ impl World {
             tag: None,
             call: None,
             key: None,
+            question: None,
         }
     }
 

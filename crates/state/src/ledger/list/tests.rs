@@ -75,7 +75,17 @@ impl World {
 
 fn alert(id: AlertId) -> NewAlert {
     let (status, conversation) = (Status::Queued, "c".into());
-    NewAlert { id, conversation, status, due: None, until: None, tag: None, call: None, key: None }
+    NewAlert {
+        id,
+        conversation,
+        status,
+        due: None,
+        until: None,
+        tag: None,
+        call: None,
+        key: None,
+        question: None,
+    }
 }
 
 #[test]

@@ -18,8 +18,18 @@ fn every_record() -> Vec<Record> {
     let accepted = |due, until| {
         let (conversation, status) = ("c".into(), Status::Queued);
         let (tag, call, key_name) = (None, None, None);
-        NewAlert { id: id.clone(), conversation, status, due, until, tag, call, key: key_name }
-            .entity(&key, now())
+        NewAlert {
+            id: id.clone(),
+            conversation,
+            status,
+            due,
+            until,
+            tag,
+            call,
+            key: key_name,
+            question: None,
+        }
+        .entity(&key, now())
     };
     let bases = [
         (None, Some(accepted(None, None))),

@@ -13,7 +13,6 @@ use std::time::Duration;
 use bot_framework::{Activity, Class, Connector, OutgoingMessage, Verdict};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use envelope::words::Words;
 use envelope::{Arrival, Envelope, EnvelopeId, OnUncertain, SealState, Unsealed};
 use http::{Response, StatusCode};
 use platform::{Deadline, Host, Level, Settings, SettingsError, Traceparent, answer};
@@ -22,6 +21,7 @@ use state::ConversationKey;
 use state::ledger::{Claim, KEPT, Ledger, RecordKey, Status, Transition};
 
 use crate::conversation;
+use crate::pressing;
 use crate::rejection::{Rejection, TriggerRefusal, Undelivered};
 use crate::settings::BotSettings;
 
@@ -92,8 +92,13 @@ pub(crate) async fn answer<H: Host>(
         return Ok(done);
     }
     expect_taken(taken, host.now())?;
-    let text = Words::of(&envelope.address).alert(&envelope.text);
-    let alert = OutgoingMessage::new(&envelope.address, &text).with(&envelope.activity);
+    // Another program must not make buttons for the alert of somebody else.
+    let keys = match &envelope.question {
+        Some(_) if is_ours => Some(pressing::keys(host, settings)?),
+        _ => None,
+    };
+    let (text, members) = envelope.shown(keys.as_ref());
+    let alert = OutgoingMessage::new(&envelope.address, &text).with(&members);
     let alert = alert.in_trace(envelope.traceparent.as_ref());
     let conversation = &envelope.address.conversation.id;
     let verdict = connector.send_in_any_cloud(&settings.trust, &service_url, conversation, &alert).await;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use envelope::words::Words;
-use envelope::{Answer, Answers, Looks, Press, can_change, card_of};
+use envelope::{Answers, Looks, Press, can_change, card_of, line};
 use http::{Response, StatusCode};
 use platform::{Host, answer};
 use serde_json::{Value, json};
@@ -28,14 +28,7 @@ const ERROR: &str = "application/vnd.microsoft.error";
 impl Stored {
     /// The answer as text: the title of the action, what the person wrote, and who it was.
     fn line(&self, words: &'static Words) -> String {
-        let Answer { action, input, by, .. } = &self.answer;
-        let name = by.name.as_deref();
-        let title = self.asked.as_ref().and_then(|asked| asked.question.action(action));
-        match (title, input) {
-            (Some(title), _) => Words::answer(title.title(words), input.as_deref(), name),
-            (None, Some(input)) => Words::answer("", Some(input), name),
-            (None, None) => Words::answer(action, None, name),
-        }
+        line(self.asked.as_ref(), &self.answer, words)
     }
 }
 

@@ -30,9 +30,11 @@ mod trigger;
 pub mod words;
 mod wrapping;
 
+use std::borrow::Cow;
+
 use bot_framework::ConversationReference;
 use chrono::{DateTime, TimeDelta, Utc};
-use platform::Traceparent;
+use platform::{Traceparent, name_of};
 use serde_json::{Map, Value};
 
 pub use answer::{Answer, AnswerJob, By, Steps};
@@ -44,7 +46,7 @@ pub use id::EnvelopeId;
 pub use legacy::Shape;
 pub use question::{
     ACKNOWLEDGE, Action, Answers, Asked, Looks, MAX_ASKED_BYTES, Press, Question, QuestionKeys, REPLY, Style,
-    can_change, card_of, filled_in,
+    can_change, card_of, filled_in, line,
 };
 pub use run::{is_run_at_work, run_record_key};
 pub use seal::{SealKey, SealState, Unsealed};
@@ -110,6 +112,37 @@ pub fn end_of_question(
 }
 
 impl Envelope {
+    /// The text of the alert and the further members of its activity, as the channel gets them. `keys` make
+    /// the buttons of a question; without them there are none.
+    pub fn shown(&self, keys: Option<&QuestionKeys>) -> (String, Cow<'_, Map<String, Value>>) {
+        let address = &self.address;
+        let words = words::Words::of(address);
+        let text = words.alert(&self.text);
+        let (Some(question), Some(keys)) = (&self.question, keys) else {
+            return (text, Cow::Borrowed(&self.activity));
+        };
+        let conversation = name_of(&[&address.channel_id, &address.conversation.id]);
+        let until = self.question_until();
+        let data = |action: &str| {
+            let press = Press {
+                alert: self.id.as_str().to_owned(),
+                conversation: conversation.clone(),
+                action: action.to_owned(),
+                answers: question.answers,
+                until,
+            };
+            press.data(keys)
+        };
+        let looks = Looks::of(&address.channel_id);
+        let (text, activity) = question.show(looks, &text, &self.activity, words, data);
+        (text, Cow::Owned(activity))
+    }
+
+    /// `enqueuedAt` as text.
+    pub fn enqueued_at_text(&self) -> String {
+        time::to_text(self.enqueued_at)
+    }
+
     /// When the question of the alert ends.
     pub fn question_until(&self) -> DateTime<Utc> {
         end_of_question(self.enqueued_at, self.not_before, self.expires)

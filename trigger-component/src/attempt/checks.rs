@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use envelope::SealState;
 use platform::{Host, Level, value_of};
 use serde_json::json;
-use state::ledger::{Record, Status};
+use state::ledger::{AlertId, Record, Status};
 use state::runs::RECENTLY;
 use state::{ConversationKey, StateError};
 use storage_table::TableError;
@@ -74,6 +74,14 @@ impl<H: Host> Attempts<'_, H> {
         if wanted == Wanted::Stopped {
             return Some(Outcome::Stopped);
         }
+        if !envelope.unless_answered.is_empty() {
+            let ids = envelope.unless_answered.iter().filter_map(|id| AlertId::parse(id));
+            match self.ledger.is_one_answered(&ids.collect::<Vec<_>>()).await {
+                Ok(true) => return Some(Outcome::AnsweredBefore),
+                Ok(false) => {}
+                Err(error) => return Some(self.state_unknown(leased, &error)),
+            }
+        }
         if envelope.delivery.uncertain > 1 {
             let reason =
                 "delivery: two attempts were uncertain; find out whether the person has received the alert";
@@ -102,7 +110,7 @@ impl<H: Host> Attempts<'_, H> {
 
     /// Whether the bot wrote the message. Where alerts are sealed, the producer of an alert without a valid
     /// seal may have used the id of another alert.
-    fn is_ours(&self, leased: &Leased) -> bool {
+    pub(super) fn is_ours(&self, leased: &Leased) -> bool {
         leased.seal == SealState::Valid || self.seal_key.is_none()
     }
 
@@ -158,7 +166,7 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// Hides a message whose state cannot be read. Sending it could deliver it twice, or after a withdrawal.
-    fn state_unknown(&self, leased: &Leased, error: &dyn std::error::Error) -> Outcome {
+    pub(super) fn state_unknown(&self, leased: &Leased, error: &dyn std::error::Error) -> Outcome {
         let reason = error.to_string();
         let fields =
             json!({"run": self.run, "envelope": leased.envelope.id.excerpt(), "reason": reason.as_str()});

@@ -2,7 +2,7 @@
 //! over Direct Line and the bot sends the alert. The 2017 template works in the second way.
 
 use bot_framework::{Connector, DirectLine, OutgoingMessage, ServiceUrl, TrustPolicy, Verdict};
-use envelope::words::Words;
+use envelope::{Envelope, QuestionKeys};
 use platform::Host;
 
 use crate::schedule::Leased;
@@ -34,19 +34,18 @@ impl<H: Host> DeliveryPath<'_, H> {
         }
     }
 
-    /// Delivers a message. The caller has checked its `serviceUrl`.
+    /// Delivers a message. The caller has checked its `serviceUrl`. `keys` make the buttons of a question.
     pub(crate) async fn deliver(
         &self,
         leased: &Leased,
         service_url: &ServiceUrl,
         trust: &TrustPolicy,
+        keys: Option<&QuestionKeys>,
     ) -> Verdict {
         let envelope = &leased.envelope;
         match self {
             Self::Connector(connector) => {
-                let text = Words::of(&envelope.address).alert(&envelope.text);
-                let alert = OutgoingMessage::new(&envelope.address, &text).with(&envelope.activity);
-                let alert = alert.in_trace(envelope.traceparent.as_ref());
+                let alert = message_of(envelope, keys);
                 connector
                     .send_in_any_cloud(trust, service_url, &envelope.address.conversation.id, &alert)
                     .await
@@ -57,4 +56,11 @@ impl<H: Host> DeliveryPath<'_, H> {
             }
         }
     }
+}
+
+/// Makes the message of an alert, as the Connector gets it. `keys` make the buttons of a question.
+pub(super) fn message_of(envelope: &Envelope, keys: Option<&QuestionKeys>) -> OutgoingMessage {
+    let (text, activity) = envelope.shown(keys);
+    let alert = OutgoingMessage::new(&envelope.address, &text).with(&activity);
+    alert.in_trace(envelope.traceparent.as_ref())
 }

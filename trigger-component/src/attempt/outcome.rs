@@ -22,6 +22,10 @@ pub(crate) enum Outcome {
     Expired,
     /// The sender has cancelled the alert.
     Cancelled,
+    /// Somebody has answered the alert to whose escalation this alert belongs.
+    AnsweredBefore,
+    /// The message was a job, and the job is done.
+    Answered,
     /// The person has sent `stop`.
     Stopped,
     /// The person asked to be forgotten after the alert was accepted.

@@ -7,7 +7,8 @@ use platform::Randomness;
 use serde_json::{Map, Value, json};
 
 use super::{Question, QuestionKeys};
-use crate::time;
+use crate::words::Words;
+use crate::{Answer, time};
 
 /// The longest stored question, in bytes of JSON. Encrypted and in base64, it fits into a property of a
 /// table.
@@ -63,6 +64,11 @@ impl Asked {
         })
     }
 
+    /// The answer as text: the title of the action, what the person wrote, and who it was.
+    pub fn line(&self, answer: &Answer, words: &'static Words) -> String {
+        line(Some(self), answer, words)
+    }
+
     /// Encrypts the question of an alert. `Err` with the number of bytes if it is longer than
     /// [`MAX_ASKED_BYTES`].
     pub fn seal(&self, host: &impl Randomness, keys: &QuestionKeys, alert: &str) -> Result<String, usize> {
@@ -79,6 +85,17 @@ impl Asked {
     pub fn open(keys: &QuestionKeys, alert: &str, sealed: &str) -> Option<Self> {
         let Value::Object(object) = keys.open(&place(alert), sealed)? else { return None };
         Self::read(Fields::new(object, "")).ok()
+    }
+}
+
+/// The text of an answer, whose question may be unknown.
+pub fn line(asked: Option<&Asked>, answer: &Answer, words: &'static Words) -> String {
+    let Answer { action, input, by, .. } = answer;
+    let name = by.name.as_deref();
+    match (asked.and_then(|asked| asked.question.action(action)), input) {
+        (Some(title), _) => Words::answer(title.title(words), input.as_deref(), name),
+        (None, Some(input)) => Words::answer("", Some(input), name),
+        (None, None) => Words::answer(action, None, name),
     }
 }
 

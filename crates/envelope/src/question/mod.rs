@@ -15,7 +15,7 @@ mod press;
 use bot_framework::json::{FieldError, Fields, put};
 use serde_json::{Map, Value, json};
 
-pub use asked::{Asked, MAX_ASKED_BYTES};
+pub use asked::{Asked, MAX_ASKED_BYTES, line};
 pub use card::{Looks, can_change, card_of, filled_in};
 pub use keys::QuestionKeys;
 pub use press::Press;

@@ -78,8 +78,10 @@ impl Received {
 
     /// Why a Connector would refuse the request; `None` for a proper post of an activity.
     pub(super) fn objection(&self, tokens: Option<&Tokens>) -> Option<&'static str> {
-        if self.method != http::Method::POST {
-            Some("the bot only posts")
+        if ![http::Method::POST, http::Method::PUT].contains(&self.method) {
+            Some("the bot only posts and changes")
+        } else if self.method == http::Method::PUT && self.reply_to().is_none() {
+            Some("a change names its message")
         } else if self.target().is_none() {
             Some("no such route")
         } else if tokens.is_none() && self.headers.contains_key("authorization") {

@@ -94,6 +94,9 @@ impl Shared {
             (Ok(_), Some(objection)) => self.complain(objection, &received),
             (Ok(Some(reply)), None) => reply,
             (Ok(None), None) if received.body["type"] == "typing" => Reply::status(202, Value::Null),
+            (Ok(None), None) if received.method == http::Method::PUT => {
+                Reply::status(200, json!({"id": received.reply_to()}))
+            }
             (Ok(None), None) => Reply::created(&format!("sent-{sequence}")),
         };
         if reply.cut != Some(Cut::Unseen) {

@@ -18,7 +18,7 @@ use crate::{envelope, milliseconds, seconds};
 use trigger_component::Limits;
 
 /// Calls the bot's side of the tables, at the simulated moment.
-fn with_tables<T>(sim: &Sim, call: impl AsyncFnOnce(&FakeHost, &Account, &Tables, Deadline) -> T) -> T {
+pub(crate) fn with_tables<T>(sim: &Sim, call: impl AsyncFnOnce(&FakeHost, &Account, &Tables, Deadline) -> T) -> T {
     let tables = Rc::new(RefCell::new(std::mem::take(&mut *sim.tables.borrow_mut())));
     let host = FakeHost::default();
     let now = wall(sim);
@@ -33,7 +33,7 @@ fn with_tables<T>(sim: &Sim, call: impl AsyncFnOnce(&FakeHost, &Account, &Tables
     result
 }
 
-fn wall(sim: &Sim) -> DateTime<Utc> {
+pub(crate) fn wall(sim: &Sim) -> DateTime<Utc> {
     Utc.timestamp_opt(START_SECONDS, 0).unwrap() + sim.now()
 }
 

@@ -2,7 +2,9 @@
 // a screenshot.
 //
 //   node browser.cjs --chromium PROGRAM --page URL --screenshot FILE --say TEXT [--expect ANSWER]...
-//     --card TITLE
+//     --card TITLE [--press BUTTON --shows TEXT]
+//
+// With --press, the person then presses a button, and waits until a card shows a text.
 //
 // At the end, prints the bot's part of the page as JSON:
 // {"bubbles": [text, …], "cards": [{"texts": [text, …], "buttons": [label, …]}, …]}. A card is inside a
@@ -31,6 +33,8 @@ const { values: options } = parseArgs({
     say: text,
     expect: { ...text, multiple: true, default: [] },
     card: text,
+    press: text,
+    shows: text,
   },
 });
 
@@ -60,6 +64,10 @@ async function main() {
     const awaited = cards.filter({ has: page.getByText(options.card, { exact: true }) }).first();
     await awaited.waitFor();
     await awaited.scrollIntoViewIfNeeded();
+    if (options.press) {
+      await cards.getByRole("button", { name: options.press, exact: true }).first().click();
+      await cards.getByText(options.shows, { exact: true }).first().waitFor();
+    }
     const read = async (card) => ({
       texts: trimmed(await card.locator(".ac-textBlock").allInnerTexts()),
       // A button that opens an address has the role of a link.

@@ -48,6 +48,9 @@ impl Browser {
         command.args(["--say", visit.say]);
         command.args(visit.answers.iter().flat_map(|answer| ["--expect", answer]));
         command.args(["--card", visit.card]);
+        if let Some((button, text)) = visit.press {
+            command.args(["--press", button, "--shows", text]);
+        }
         let output = command.output().context("Node.js: cannot run node")?;
         if !output.status.success() {
             let error = String::from_utf8_lossy(&output.stderr);
@@ -69,6 +72,8 @@ pub struct Visit<'a> {
     pub answers: &'a [&'a str],
     /// A text on the card for which the person waits at the end.
     pub card: &'a str,
+    /// A button that the person then presses, and the text that a card then shows.
+    pub press: Option<(&'a str, &'a str)>,
 }
 
 /// The part of the page that comes from the bot, from the top.

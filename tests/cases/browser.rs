@@ -3,9 +3,14 @@
 use dev::browser::{Browser, Card, Visit};
 use dev::workspace;
 use end_to_end::chat_page::{self, ChatPage};
+use end_to_end::program::Program;
 use end_to_end::suite::World;
+use serde_json::json;
 
-end_to_end::cases!(chat_page_shows_the_answer_the_alert_and_a_card);
+end_to_end::cases!(
+    chat_page_shows_the_answer_the_alert_and_a_card,
+    pressed_button_changes_the_card_and_a_program_gets_one_signed_call
+);
 
 fn chat_page_shows_the_answer_the_alert_and_a_card(world: &World) {
     let (title, text, button) = ("The pizza is ready", "Collect it within ten minutes.", "Open the order");
@@ -14,7 +19,7 @@ fn chat_page_shows_the_answer_the_alert_and_a_card(world: &World) {
     std::fs::create_dir_all(&folder).unwrap();
     let page = ChatPage::start(world, "msteams");
     let answers = ["Queued: hello from the page", "Alert: hello from the page"];
-    let visit = Visit { say: "hello from the page", answers: &answers, card: title };
+    let visit = Visit { say: "hello from the page", answers: &answers, card: title, press: None };
     let seen = std::thread::scope(|scope| {
         let seen = scope.spawn(|| browser.chat(&page.url(), &visit, &folder.join("chat.png")));
         // The bot has stored the conversation when the person has written, so the back end finds it. The page
@@ -37,4 +42,38 @@ fn chat_page_shows_the_answer_the_alert_and_a_card(world: &World) {
     let card = Card { texts: vec![title.into(), text.into()], buttons: vec![button.into()] };
     assert_eq!(seen.cards, [card], "{seen:?}");
     assert!(!rest[2].contains("TextBlock"), "{seen:?}");
+}
+
+fn pressed_button_changes_the_card_and_a_program_gets_one_signed_call(world: &World) {
+    let browser = Browser::find().expect(dev::browser::MISSING);
+    let folder = workspace::target().join("browser");
+    std::fs::create_dir_all(&folder).unwrap();
+    let (page, program) = (ChatPage::start(world, "msteams"), Program::start());
+    let (text, answered) = ("Alert: Deploy 1.4.2 to production?", "Approve");
+    let press = Some(("Approve", answered));
+    let visit = Visit { say: "hello", answers: &["Alert: hello"], card: text, press };
+    let seen = std::thread::scope(|scope| {
+        let seen = scope.spawn(|| browser.chat(&page.url(), &visit, &folder.join("press.png")));
+        page.wait_for("Alert: hello");
+        let back_end = page.back_end();
+        let targets = back_end.targets().unwrap_or_else(|error| panic!("{error:#}"));
+        let question = json!({
+            "to": {"conversation": targets[0]["conversation"]}, "text": "Deploy 1.4.2 to production?",
+            "actions": [{"id": "approve", "title": "Approve"}, {"id": "reject", "title": "Reject"}],
+            "callback": program.url(),
+        });
+        let alerted = back_end.alert(&question).unwrap_or_else(|error| panic!("{error:#}"));
+        assert_eq!(alerted[0].status, "queued", "{alerted:?}");
+        seen.join().unwrap()
+    });
+    let seen = seen.unwrap_or_else(|error| panic!("{error:#}"));
+    let [card] = &seen.cards[..] else { panic!("expected one card, found {seen:?}") };
+    assert!(
+        card.buttons.is_empty() && card.texts[0] == text && card.texts[1].starts_with(answered),
+        "{card:?}"
+    );
+    let callback = program.wait_for(1).remove(0);
+    assert_eq!(callback.body()["action"], "approve");
+    let secret = page.callback_secret();
+    assert_eq!(callback.verified_with(&secret), callback.body(), "by the reference library");
 }

@@ -1,11 +1,13 @@
 //! A sender's program that gets callbacks. It records them, and answers as the test says.
 
+use std::io::Write;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::loopback_server::LoopbackServer;
 use crate::waiting::eventually;
@@ -29,6 +31,43 @@ impl Callback {
     pub fn header(&self, name: &str) -> &str {
         self.headers[name].to_str().expect("a header is text")
     }
+}
+
+impl Callback {
+    /// Checks the signature with the reference library of Standard Webhooks. Returns the body that the library
+    /// accepted.
+    #[track_caller]
+    pub fn verified_with(&self, secret: &str) -> Value {
+        let names = ["webhook-id", "webhook-timestamp", "webhook-signature"];
+        let headers: Map<String, Value> =
+            names.iter().map(|name| ((*name).to_owned(), self.header(name).into())).collect();
+        let body = String::from_utf8_lossy(&self.raw);
+        let input = json!({"secret": secret, "headers": headers, "body": body});
+        run_node("dev/webhook.cjs", &[], &[], &input.to_string())
+    }
+}
+
+/// Takes every message of a queue with Microsoft's own client, as a program of a user's does.
+#[track_caller]
+pub fn take_replies(connection_string: &str, queue: &str) -> Vec<Value> {
+    let environment = [("QUEUE_CONNECTION", connection_string)];
+    match run_node("dev/replies.cjs", &[queue], &environment, "") {
+        Value::Array(replies) => replies,
+        other => panic!("expected a list, found {other}"),
+    }
+}
+
+/// Runs a script of `dev`, and returns the JSON that it prints.
+#[track_caller]
+fn run_node(script: &str, arguments: &[&str], environment: &[(&str, &str)], input: &str) -> Value {
+    let mut command = dev::tools::node();
+    command.arg(dev::workspace::root().join(script)).args(arguments).envs(environment.iter().copied());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("Node.js runs");
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{script}: {error}"))
 }
 
 /// The program; it answers 204 at first.

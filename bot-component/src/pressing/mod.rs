@@ -10,6 +10,8 @@
 //! | what the person sees | `shown.rs` |
 
 mod shown;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

@@ -16,8 +16,8 @@ use trigger_component::PollRefusal;
 use super::{AlertRejection, Rejection, TriggerRefusal, Undelivered};
 use crate::alerts::not_confirmed;
 use crate::invoke;
-use crate::pressing::{NOT_RECORDED, OVER, UNKNOWN};
 use crate::limits::{MAX_IDS, MAX_TARGETS};
+use crate::pressing::{NOT_RECORDED, OVER, UNKNOWN};
 
 const COMMAND: &str = "UPDATE_ERRORS=1 cargo test -p bot-component documented";
 
@@ -429,7 +429,8 @@ fn rows() -> Vec<Row> {
             "Do what the message says. The member `alerts` of the answer has the status of each alert.",
         )
     });
-    let mut rows: Vec<_> = of_bot.chain(of_poller).chain([of_invokes]).chain(of_buttons).chain(of_alerts).collect();
+    let mut rows: Vec<_> =
+        of_bot.chain(of_poller).chain([of_invokes]).chain(of_buttons).chain(of_alerts).collect();
     rows.sort();
     rows.dedup();
     rows

@@ -25,7 +25,8 @@ fn sim(seed: u64) -> Sim {
 }
 
 fn keys() -> QuestionKeys {
-    let host = platform::testing::FakeHost::with_settings([("storageconnection", "UseDevelopmentStorage=true")]);
+    let host =
+        platform::testing::FakeHost::with_settings([("storageconnection", "UseDevelopmentStorage=true")]);
     QuestionKeys::new(&question_keys(&host, None, QUEUE).unwrap())
 }
 
@@ -64,7 +65,8 @@ fn ask(sim: &Sim, conversation: &str) -> AlertId {
 fn job(conversation: &str, alert: &AlertId, person: &str, at: DateTime<Utc>) -> Value {
     let address = envelope(conversation, "1")["address"].take();
     let Value::Object(address) = address else { unreachable!() };
-    let address = bot_framework::ConversationReference::from_fields(bot_framework::json::Fields::new(address, ""));
+    let address =
+        bot_framework::ConversationReference::from_fields(bot_framework::json::Fields::new(address, ""));
     let press = platform::name_of(&["press", alert.as_str(), person]);
     let by = By { id: Some(person.to_owned()), ..By::default() };
     let answer = Answer { action: "acknowledge".into(), input: None, data: Map::new(), at, by };
@@ -124,8 +126,16 @@ fn program_that_is_down_for_an_hour_gets_every_answer_once() {
         assert_eq!(accepted.len() as u64, answers, "each answer");
         assert!(accepted.values().all(|count| *count == 1), "{accepted:?}");
         let storage = sim.storage.borrow();
-        assert_eq!((storage.messages(QUEUE).len(), storage.messages(POISON).len()), (0, 0), "waiting, poisoned");
-        assert_eq!(storage.messages(REPLIES).len() as u64, answers, "the queue of replies has each answer once");
+        assert_eq!(
+            (storage.messages(QUEUE).len(), storage.messages(POISON).len()),
+            (0, 0),
+            "waiting, poisoned"
+        );
+        assert_eq!(
+            storage.messages(REPLIES).len() as u64,
+            answers,
+            "the queue of replies has each answer once"
+        );
     }
 }
 

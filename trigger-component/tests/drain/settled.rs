@@ -18,7 +18,10 @@ use crate::{envelope, milliseconds, seconds};
 use trigger_component::Limits;
 
 /// Calls the bot's side of the tables, at the simulated moment.
-pub(crate) fn with_tables<T>(sim: &Sim, call: impl AsyncFnOnce(&FakeHost, &Account, &Tables, Deadline) -> T) -> T {
+pub(crate) fn with_tables<T>(
+    sim: &Sim,
+    call: impl AsyncFnOnce(&FakeHost, &Account, &Tables, Deadline) -> T,
+) -> T {
     let tables = Rc::new(RefCell::new(std::mem::take(&mut *sim.tables.borrow_mut())));
     let host = FakeHost::default();
     let now = wall(sim);

@@ -53,6 +53,10 @@ pub(crate) async fn answer<H: Host>(
         host.event(level, event, Traceparent::add_to(envelope.traceparent.as_ref(), fields));
     };
     let done = answer::json(StatusCode::OK, &json!({}));
+    // Only the poller does such a job.
+    if envelope.answer.is_some() {
+        return Err(TriggerRefusal::Ended.into());
+    }
     if envelope.expires.is_some_and(|expires| expires <= host.now()) {
         log(Level::Info, "trigger.expired", "");
         return Ok(done);
@@ -92,7 +96,7 @@ pub(crate) async fn answer<H: Host>(
         return Ok(done);
     }
     expect_taken(taken, host.now())?;
-    // Another program must not make buttons for the alert of somebody else.
+    // A program must not make buttons for an alert of another program.
     let keys = match &envelope.question {
         Some(_) if is_ours => Some(pressing::keys(host, settings)?),
         _ => None,

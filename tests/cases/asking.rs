@@ -1,4 +1,4 @@
-//! Questions: buttons under an alert, answers of people, and the ways in which a program hears of them.
+//! Questions: buttons under an alert, answers of people, and the ways in which a program gets them.
 
 use std::time::Duration;
 

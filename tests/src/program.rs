@@ -34,8 +34,8 @@ impl Callback {
 }
 
 impl Callback {
-    /// Checks the signature with the reference library of Standard Webhooks. Returns the body that the library
-    /// accepted.
+    /// Checks the signature with the reference library of Standard Webhooks. Returns the body that the
+    /// library accepted.
     #[track_caller]
     pub fn verified_with(&self, secret: &str) -> Value {
         let names = ["webhook-id", "webhook-timestamp", "webhook-signature"];
@@ -50,7 +50,9 @@ impl Callback {
 /// Takes every message of a queue with Microsoft's own client, as a program of a user's does.
 #[track_caller]
 pub fn take_replies(connection_string: &str, queue: &str) -> Vec<Value> {
-    let environment = [("QUEUE_CONNECTION", connection_string)];
+    // The client takes a string without the protocol for one with a SAS.
+    let connection_string = format!("DefaultEndpointsProtocol=http;{connection_string}");
+    let environment = [("QUEUE_CONNECTION", connection_string.as_str())];
     match run_node("dev/replies.cjs", &[queue], &environment, "") {
         Value::Array(replies) => replies,
         other => panic!("expected a list, found {other}"),

@@ -36,7 +36,7 @@ pub(super) struct Asking {
     pub(super) escalate: Vec<Step>,
 }
 
-/// A step of an escalation: others are alerted, unless somebody has answered.
+/// A step of an escalation: others are alerted, unless a person has answered.
 #[derive(Debug)]
 pub(super) struct Step {
     /// The time after the alert is due.

@@ -153,7 +153,7 @@ impl<H: Host> Sender<'_, H> {
             host.fill(&mut random);
             let id = CallId::random(Period::of(draft.now), random);
             let alerts = draft.alerts(*host, settings, caller, &id, None)?;
-            // Without the alerts of the call, nobody can answer, so the escalation comes first.
+            // Without the alerts of the call, no person can answer, so the escalation comes first.
             let escalations = self.escalate(draft, &id, &alerts, false).await?;
             identity::accept_new(ledger, alerts.iter().map(|alert| &alert.alert)).await?;
             return Ok(new(alerts, escalations));

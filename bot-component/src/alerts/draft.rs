@@ -127,7 +127,8 @@ impl Draft<'_> {
     }
 
     /// Makes the message of one alert of the call. It holds the time at which the alert was accepted, because
-    /// a later `stop` or `deleteUserData` holds for the alert. `once`: the queue may hold the message already.
+    /// a later `stop` or `deleteUserData` holds for the alert. `once`: the queue may hold the message
+    /// already.
     pub(super) fn message(
         &self,
         settings: &BotSettings,

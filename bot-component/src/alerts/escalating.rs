@@ -1,5 +1,5 @@
-//! The alerts of an escalation: ordinary delayed alerts of the same call, which the poller sends unless
-//! somebody has answered.
+//! The alerts of an escalation: ordinary delayed alerts of the same call, which the poller sends unless a
+//! person has answered.
 
 use bot_framework::AuthMode;
 use bot_framework::json::FieldError;

@@ -1,4 +1,4 @@
-//! What a person sees after an answer.
+//! The texts and cards that a person sees after an answer.
 
 use bytes::Bytes;
 use envelope::words::Words;

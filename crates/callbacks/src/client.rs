@@ -77,7 +77,7 @@ pub async fn call<H: HttpClient + Clock + Randomness>(
     };
     let (status, headers) = match &answer {
         Ok(answer) => (answer.status().as_u16(), answer.headers()),
-        // The back end has answered, and nobody reads the body.
+        // The back end has answered, and no code reads the body.
         Err(TransportError::BodyLost(lost)) => (lost.status.as_u16(), &lost.headers),
         Err(error) => {
             return Called::Failed { status: None, reason: error.to_string(), retry_after: None };

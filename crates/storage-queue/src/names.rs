@@ -21,7 +21,8 @@ const REPLIES: &str = "-replies";
 pub struct InvalidQueueName;
 
 impl QueueName {
-    /// Checks a name. A name may have at most 55 characters, because the name of its queue of replies is longer.
+    /// Checks a name. A name may have at most 55 characters, because the name of its queue of replies is
+    /// longer.
     pub fn parse(name: &str) -> Result<Self, InvalidQueueName> {
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let valid = (3..=63 - REPLIES.len()).contains(&name.len())
@@ -39,8 +40,8 @@ impl QueueName {
         Self(format!("{}{POISON}", self.0))
     }
 
-    /// Returns the name of the queue of replies, which holds the answers of people for the programs that asked
-    /// them: `<name>-replies`.
+    /// Returns the name of the queue of replies, which holds the answers of people for the programs that
+    /// asked them: `<name>-replies`.
     #[must_use]
     pub fn replies(&self) -> Self {
         Self(format!("{}{REPLIES}", self.0))

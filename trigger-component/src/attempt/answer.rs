@@ -1,9 +1,9 @@
 //! Jobs that send no alert: an answer that has to reach the sender's program and the card, and a person's
 //! message that has to reach a program.
 //!
-//! An answer takes four steps: the ledger, the queue of replies, the card, and the callback. The message keeps
-//! which steps are done, so that a retry repeats none of them. The last write marks the answer's row, so that
-//! a copy of the message does nothing.
+//! An answer takes four steps: the ledger, the queue of replies, the card, and the callback. The message
+//! keeps which steps are done, so that a retry repeats none of them. The last write marks the answer's row,
+//! so that a copy of the message does nothing.
 
 use std::cell::OnceCell;
 use std::time::Duration;
@@ -35,7 +35,7 @@ use crate::schedule::Leased;
 /// After this many failures the poller changes the card no more. The ledger and the program have the answer.
 const MAX_CARD_TRIES: u8 = 5;
 
-/// What jobs need in addition to [`Attempts`].
+/// The data and clients that jobs need in addition to [`Attempts`].
 #[derive(Debug)]
 pub(crate) struct AnswerTools<'a, H> {
     pub(crate) bot: Option<&'a BotCredentials>,
@@ -307,7 +307,7 @@ impl<H: Host> Attempts<'_, H> {
         match class {
             Class::Accepted => None,
             Class::Permanent => Some(Outcome::Poison {
-                why: PoisonReason::DestinationGone,
+                why: PoisonReason::Permanent,
                 reason: verdict.reason,
                 status: verdict.status,
             }),

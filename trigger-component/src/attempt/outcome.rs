@@ -22,7 +22,7 @@ pub(crate) enum Outcome {
     Expired,
     /// The sender has cancelled the alert.
     Cancelled,
-    /// Somebody has answered the alert to whose escalation this alert belongs.
+    /// A person has answered the alert to whose escalation this alert belongs.
     AnsweredBefore,
     /// The message was a job, and the job is done.
     Answered,

@@ -64,7 +64,7 @@ impl<H: Host> RunContext<'_, H> {
                 Applied::Done { count: Count::Answered, transition: None }
             }
             Outcome::AnsweredBefore => {
-                let reason = Some("somebody has answered".into());
+                let reason = Some("a person has answered".into());
                 self.end(leased, Transition { reason, ..to(Status::Cancelled) }, Count::Cancelled, line_after)
                     .await
             }

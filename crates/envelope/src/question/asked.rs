@@ -1,5 +1,5 @@
-//! What the ledger keeps of a question, encrypted: what is needed to draw the answered card, and to tell the
-//! sender.
+//! The part of a question that the ledger keeps, encrypted: the answered card is made of it, and the message
+//! to the sender.
 
 use bot_framework::json::{FieldError, Fields, put};
 use chrono::{DateTime, Utc};

@@ -168,7 +168,8 @@ pub fn card_of(activity: &Map<String, Value>) -> Option<&Value> {
     attachments.iter().find(|attachment| is_card(attachment))?.get("content")
 }
 
-/// What a person has filled in beside the button: the input of the action, and the other fields of the card.
+/// The fields that a person has filled in beside the button: the input of the action, and the other fields of
+/// the card.
 pub fn filled_in(data: &Value) -> (Option<String>, Map<String, Value>) {
     let (mut input, mut others) = (None, Map::new());
     for (name, value) in data.as_object().into_iter().flatten() {

@@ -69,7 +69,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Ok(found.map(|found| Reply::read(&found.entity)))
     }
 
-    /// Records that the poller has finished its work on an answer, so that a copy of its message does nothing.
+    /// Records that the poller has finished its work on an answer, so that a copy of its message does
+    /// nothing.
     pub async fn finish_reply(&self, alert: &AlertId, row: &str) -> Result<(), TableError> {
         let entity = Entity::new(self.reply_key(alert, row)?);
         let entity = entity.with_int64(DONE_AT, self.host.now().timestamp_millis());

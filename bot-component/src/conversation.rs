@@ -187,7 +187,7 @@ mod tests {
         ConversationKey::of(&ConversationReference::of(&activity(&json!({}))).unwrap())
     }
 
-    async fn note_activity(stage: &Stage, activity: &Activity) -> Result<(), Rejection> {
+    async fn note_activity(stage: &Stage, activity: &Activity) -> Result<Option<String>, Rejection> {
         note(&stage.host, &stage.settings, activity, &Addressed::of(activity, true)?).await
     }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use envelope::words::Words;
-use envelope::{Answers, Looks, Press, can_change, card_of, line};
+use envelope::{Answers, ButtonData, Looks, Press, can_change, card_of, line};
 use http::{Response, StatusCode};
 use platform::{Host, answer};
 use serde_json::{Value, json};
@@ -92,7 +92,7 @@ impl<H: Host> Answering<'_, H> {
             };
             press.data(&self.keys)
         };
-        let keeps: Option<&dyn Fn(&str) -> serde_json::Map<String, Value>> =
+        let keeps: Option<ButtonData<'_>> =
             if asked.question.answers == Answers::Many { Some(&data) } else { None };
         let looks = Looks::of(&self.address().channel_id);
         let text = words.alert(&asked.text);

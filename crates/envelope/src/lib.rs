@@ -45,8 +45,8 @@ pub use failure::{Failure, FailureNote};
 pub use id::EnvelopeId;
 pub use legacy::Shape;
 pub use question::{
-    ACKNOWLEDGE, Action, Answers, Asked, Looks, MAX_ASKED_BYTES, Press, Question, QuestionKeys, REPLY, Style,
-    can_change, card_of, filled_in, line,
+    ACKNOWLEDGE, Action, Answers, Asked, ButtonData, Looks, MAX_ASKED_BYTES, Press, Question, QuestionKeys,
+    REPLY, Style, can_change, card_of, filled_in, line,
 };
 pub use run::{is_run_at_work, run_record_key};
 pub use seal::{SealKey, SealState, Unsealed};

@@ -18,6 +18,9 @@ const INPUT: &str = "proactivebotinput";
 /// The most characters of an input.
 const MAX_INPUT: usize = 1000;
 
+/// Makes the data of the button with an id.
+pub type ButtonData<'a> = &'a dyn Fn(&str) -> Map<String, Value>;
+
 /// How a channel shows buttons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Looks {
@@ -144,7 +147,7 @@ impl Question {
         activity: &Map<String, Value>,
         words: &'static Words,
         line: &str,
-        keeps_buttons: Option<&dyn Fn(&str) -> Map<String, Value>>,
+        keeps_buttons: Option<ButtonData<'_>>,
     ) -> (String, Map<String, Value>) {
         let line = json!({
             "type": "TextBlock", "text": line, "wrap": true, "weight": "Bolder", "color": "Good", "separator": true,
@@ -357,7 +360,7 @@ mod tests {
     #[test]
     fn answered_card_has_the_line_and_no_button_but_pages() {
         let empty = Map::new();
-        let answered = |keeps: Option<&dyn Fn(&str) -> Map<String, Value>>| {
+        let answered = |keeps: Option<ButtonData<'_>>| {
             let (_, activity) = question().show_answered(
                 Looks::Execute,
                 "Alert: Deploy?",

@@ -16,7 +16,7 @@ use bot_framework::json::{FieldError, Fields, put};
 use serde_json::{Map, Value, json};
 
 pub use asked::{Asked, MAX_ASKED_BYTES, line};
-pub use card::{Looks, can_change, card_of, filled_in};
+pub use card::{ButtonData, Looks, can_change, card_of, filled_in};
 pub use keys::QuestionKeys;
 pub use press::Press;
 

@@ -2,27 +2,20 @@
 // a screenshot.
 //
 //   node browser.cjs --chromium PROGRAM --page URL --screenshot FILE --say TEXT [--expect ANSWER]...
-//     --card TITLE [--press BUTTON --shows TEXT]
+//     --card TITLE [--press BUTTON --shows TEXT] [--then-say TEXT --then-card TITLE]
 //
 // With --press, the person then presses a button, and waits until a card shows a text.
+// With --then-say, the person then writes again, and waits for another card.
 //
 // At the end, prints the bot's part of the page as JSON:
-// {"bubbles": [text, …], "cards": [{"texts": [text, …], "buttons": [label, …]}, …]}. A card is inside a
-// bubble. Every step has its time limit.
+// {"bubbles": [text, …], "cards": [{"texts": [text, …], "buttons": [label, …]}, …], "colors": [color, …]}.
+// A card is inside a bubble. "colors" has the background of the first container of each awaited card, if it
+// has one. Every step has its time limit.
 "use strict";
 const { parseArgs } = require("node:util");
-const { chromium } = require("playwright-core");
+const { launch } = require("./chromium.cjs");
 
 const STEP_MS = 60_000;
-const ARGUMENTS = [
-  "--no-sandbox", // Chromium has no sandbox for root, and only the project's own page is opened.
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 
 const text = { type: "string" };
 const { values: options } = parseArgs({
@@ -35,6 +28,8 @@ const { values: options } = parseArgs({
     card: text,
     press: text,
     shows: text,
+    "then-say": text,
+    "then-card": text,
   },
 });
 
@@ -42,7 +37,7 @@ const trimmed = (texts) => texts.map((text) => text.trim());
 
 async function main() {
   // Playwright gives the browser an empty profile, and deletes the profile at the end.
-  const browser = await chromium.launch({ executablePath: options.chromium, args: ARGUMENTS, timeout: STEP_MS });
+  const browser = await launch(options.chromium, STEP_MS);
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
   page.setDefaultTimeout(STEP_MS);
   try {
@@ -51,8 +46,11 @@ async function main() {
     await page.goto(options.page);
     const box = page.getByRole("textbox");
     await box.waitFor();
-    await box.pressSequentially(options.say);
-    await box.press("Enter");
+    const say = async (text) => {
+      await box.pressSequentially(text);
+      await box.press("Enter");
+    };
+    await say(options.say);
     // The bot's bubbles. Their texts also appear in the list of chats and in the log. The page has no role or
     // label for bubbles, so a CSS class finds them; the page's version is pinned.
     const bubbles = page.locator(".fai-OutputCard");
@@ -61,12 +59,22 @@ async function main() {
     }
     // A rendered card. A card that the page cannot render gives a bubble without this element.
     const cards = page.locator(".ac-adaptiveCard");
-    const awaited = cards.filter({ has: page.getByText(options.card, { exact: true }) }).first();
-    await awaited.waitFor();
-    await awaited.scrollIntoViewIfNeeded();
+    const colors = [];
+    const awaitCard = async (title) => {
+      const awaited = cards.filter({ has: page.getByText(title, { exact: true }) }).first();
+      await awaited.waitFor();
+      await awaited.scrollIntoViewIfNeeded();
+      const container = awaited.locator(".ac-container .ac-container").first();
+      if (await container.count()) colors.push(await container.evaluate((element) => getComputedStyle(element).backgroundColor));
+    };
+    await awaitCard(options.card);
     if (options.press) {
       await cards.getByRole("button", { name: options.press, exact: true }).first().click();
       await cards.getByText(options.shows, { exact: true }).first().waitFor();
+    }
+    if (options["then-say"]) {
+      await say(options["then-say"]);
+      await awaitCard(options["then-card"]);
     }
     const read = async (card) => ({
       texts: trimmed(await card.locator(".ac-textBlock").allInnerTexts()),
@@ -76,6 +84,7 @@ async function main() {
     return {
       bubbles: trimmed(await bubbles.allInnerTexts()),
       cards: await Promise.all((await cards.all()).map(read)),
+      colors,
     };
   } finally {
     await page.screenshot({ path: options.screenshot }).finally(() => browser.close());

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Puts the Deploy-to-Azure button into the README, or replaces it. The button leads Azure's portal to the
-# template in a public repository on GitHub.
+# Replaces the Deploy-to-Azure button of the README, which opens an empty form of Azure's portal. The new
+# button opens the form of the template, which the portal reads from a public repository on GitHub.
 set -eu
 script=deploy/azure/button.sh
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)

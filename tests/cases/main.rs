@@ -23,7 +23,9 @@ mod field_out;
 mod figures;
 mod inbound;
 mod joining;
+mod keyed;
 mod kick;
+mod killed_replay;
 mod legacy;
 mod lost_puts;
 mod lost_store;
@@ -99,7 +101,9 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("figures", figures::CASES),
     ("inbound", inbound::CASES),
     ("joining", joining::CASES),
+    ("keyed", keyed::CASES),
     ("kick", kick::CASES),
+    ("killed_replay", killed_replay::CASES),
     ("legacy", legacy::CASES),
     ("lost_puts", lost_puts::CASES),
     ("lost_store", lost_store::CASES),

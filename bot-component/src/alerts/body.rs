@@ -7,6 +7,7 @@ use platform::name_of;
 use serde_json::{Map, Value};
 
 use super::asking::{self, Asking};
+use super::keyed::KeyedCall;
 use super::target::{self, To};
 use super::{activity, duration};
 use crate::limits::MAX_AHEAD;
@@ -14,15 +15,18 @@ use crate::rejection::AlertRejection;
 
 pub(super) const MAX_IDEMPOTENCY_KEY_CHARACTERS: usize = 200;
 
-const MEMBERS: &str = "one of the members to, text, activity, actions, answers, reply, acknowledge, callback, escalate, at, \
-     delay, expires, idempotencyKey, onUncertain and next";
+const MEMBERS: &str = "one of the members to, text, activity, card, key, state, again, notify, actions, answers, reply, \
+     acknowledge, callback, escalate, at, delay, expires, idempotencyKey, onUncertain and next";
 
-/// A call, checked.
+/// A call, checked. A route that reads another form than `POST /api/alerts` makes one with
+/// [`AlertCall::new`], and sets the fields that it has.
 #[derive(Debug)]
 pub(super) struct AlertCall {
     pub(super) to: Vec<To>,
     pub(super) text: String,
     pub(super) activity: Map<String, Value>,
+    /// The key of the alert, if it has one.
+    pub(super) keyed: Option<KeyedCall>,
     /// The question, if people can answer the alert.
     pub(super) asking: Option<Asking>,
     /// The alert is not delivered earlier. `None` means at once.
@@ -56,18 +60,46 @@ fn is_idempotency_key(key: &str) -> bool {
     (1..=MAX_IDEMPOTENCY_KEY_CHARACTERS).contains(&key.chars().count())
 }
 
+/// Takes the content of an alert out of a body: the text, and the further members of the activity. `card` is
+/// the short form of one attachment.
+pub(super) fn take_content(fields: &mut Fields) -> Result<(String, Map<String, Value>), FieldError> {
+    let text = fields.string("text")?.unwrap_or_default();
+    let mut activity = match fields.object("activity")? {
+        Some(members) => activity::read(members)?,
+        None => Map::new(),
+    };
+    if let Some(card) = fields.object("card")? {
+        let attachments = activity::attachments_of(card.rest());
+        if activity.insert("attachments".into(), attachments).is_some() {
+            return Err(fields.error("card", "no value beside activity.attachments; leave one out"));
+        }
+    }
+    if text.trim().is_empty() && !activity.contains_key("attachments") {
+        return Err(fields.error("text", "some text, unless `card` or activity.attachments is set"));
+    }
+    Ok((text, activity))
+}
+
 impl AlertCall {
+    /// A call with this text, to be sent at once.
+    pub(super) fn new(to: Vec<To>, text: impl Into<String>) -> Self {
+        Self {
+            to,
+            text: text.into(),
+            activity: Map::new(),
+            keyed: None,
+            asking: None,
+            due: None,
+            expires: None,
+            on_uncertain: OnUncertain::default(),
+        }
+    }
+
     pub(super) fn read(mut fields: Fields, now: DateTime<Utc>) -> Result<Self, AlertRejection> {
         let to = target::read(&mut fields)?;
-        let text = fields.string("text")?.unwrap_or_default();
-        let activity = match fields.object("activity")? {
-            Some(members) => activity::read(members)?,
-            None => Map::new(),
-        };
-        if text.trim().is_empty() && !activity.contains_key("attachments") {
-            return Err(fields.error("text", "some text, unless activity.attachments is set").into());
-        }
+        let (text, activity) = take_content(&mut fields)?;
         let asking = asking::read(&mut fields)?;
+        let keyed = KeyedCall::take(&mut fields)?;
         let due = read_due(&mut fields, now)?;
         let expires = take_time(&mut fields, "expires")?;
         if expires.is_some_and(|expires| expires <= due.unwrap_or(now)) {
@@ -89,7 +121,7 @@ impl AlertCall {
         if let Some(asking) = &asking {
             asking.expect_before(expires, due.unwrap_or(now))?;
         }
-        Ok(Self { to, text, activity, asking, due, expires, on_uncertain })
+        Ok(Self { activity, keyed, asking, due, expires, on_uncertain, ..Self::new(to, text) })
     }
 }
 
@@ -168,6 +200,9 @@ mod tests {
             (json!({"text": null}), "text"),
             (json!({"text": 7}), "text"),
             (json!({"text": null, "activity": {"summary": "s"}}), "text"),
+            (json!({"card": []}), "card"),
+            (json!({"card": {}, "activity": {"attachments": [{}]}}), "card"),
+            (json!({"state": "resolved"}), "state"),
             (json!({"activity": []}), "activity"),
             (json!({"activity": {"from": {}}}), "activity.from"),
             (json!({"at": "tomorrow"}), "at"),

@@ -2,13 +2,12 @@
 
 use bot_framework::ConversationReference;
 use chrono::{DateTime, SecondsFormat, Utc};
-use envelope::{Envelope, EnvelopeId, TooLarge, end_of_question};
+use envelope::{Envelope, EnvelopeId, Keyed, TooLarge, end_of_question};
 use platform::{Randomness, Traceparent};
 use serde_json::{Value, json};
 use state::ledger::{AlertId, CallId, NewAlert, Record, Status};
 
 use super::body::{AlertCall, Identity};
-use super::caller::Caller;
 use super::escalating::Asks;
 use super::paging::Cursor;
 use super::target::{self, Target};
@@ -21,20 +20,14 @@ pub(super) struct Draft<'a> {
     pub(super) call: &'a AlertCall,
     pub(super) targets: Vec<Target>,
     pub(super) now: DateTime<Utc>,
+    /// The name of the caller's key, to which the alerts belong.
+    pub(super) sender: &'a str,
     /// The trace of the call.
     pub(super) trace: Option<&'a Traceparent>,
     pub(super) is_first: bool,
     pub(super) next: Option<Cursor>,
     /// The question of the alerts, if people can answer them.
     pub(super) asks: Option<Asks>,
-}
-
-/// The times of one alert, and the alerts whose answer makes it superfluous.
-pub(super) struct Course {
-    /// When the alert was accepted, because a later `stop` or `deleteUserData` holds for it.
-    pub(super) accepted_at: DateTime<Utc>,
-    pub(super) due: Option<DateTime<Utc>>,
-    pub(super) unless_answered: Vec<String>,
 }
 
 impl Draft<'_> {
@@ -44,7 +37,6 @@ impl Draft<'_> {
         &self,
         host: &impl Randomness,
         settings: &BotSettings,
-        caller: &Caller,
         id: &CallId,
         identity: Option<&Identity>,
     ) -> Result<Vec<Alert>, AlertRejection> {
@@ -70,17 +62,13 @@ impl Draft<'_> {
                 },
             };
             let alert = NewAlert {
-                id,
-                conversation: target.key.as_str().to_owned(),
                 status: held.unwrap_or(Status::Queued),
-                due: self.call.due,
-                until: self.call.due.max(self.call.expires),
                 tag: target.tag.as_ref().map(|tag| tag.as_str().to_owned()),
                 call: identity
                     .filter(|_| index == 0)
                     .map(|identity| identity.note(self.targets.len(), self.next.as_ref())),
-                key: Some(caller.key.clone()),
-                question: None,
+                keyed: self.keyed(self.now).as_ref().map(Keyed::to_note),
+                ..self.record(id, target.key.as_str())
             };
             let question = self.question(host, &alert.id, alert.due, escalations.clone())?;
             alerts.push(Alert::new(NewAlert { question, ..alert }, message));
@@ -99,19 +87,27 @@ impl Draft<'_> {
 
     /// The record of a page without alerts. A repeated call finds this record and gets the same empty page,
     /// although subscribers whom another page has alerted may have moved into this page.
-    pub(super) fn record_of_empty_page(&self, caller: &Caller, id: &CallId, identity: &Identity) -> NewAlert {
+    pub(super) fn record_of_empty_page(&self, id: &CallId, identity: &Identity) -> NewAlert {
         NewAlert {
-            id: id.alert(0),
-            conversation: String::new(),
             // A final status, because the page has no alert that could be cancelled.
             status: Status::Expired,
+            call: Some(identity.note(0, self.next.as_ref())),
+            ..self.record(id.alert(0), "")
+        }
+    }
+
+    /// The record of an alert of this call, with what all of them have.
+    pub(super) fn record(&self, id: AlertId, conversation: &str) -> NewAlert {
+        NewAlert {
             due: self.call.due,
             until: self.call.due.max(self.call.expires),
-            tag: None,
-            call: Some(identity.note(0, self.next.as_ref())),
-            key: Some(caller.key.clone()),
-            question: None,
+            key: Some(self.sender.to_owned()),
+            ..NewAlert::queued(id, conversation)
         }
+    }
+
+    fn keyed(&self, accepted_at: DateTime<Utc>) -> Option<Keyed> {
+        self.call.keyed.as_ref().map(|keyed| keyed.keyed(self.sender, accepted_at, self.call.due))
     }
 
     /// The question of an alert for the ledger. `escalations` are the alerts that an answer cancels.
@@ -126,9 +122,8 @@ impl Draft<'_> {
         self.asks.as_ref().map(|asks| asks.sealed(host, self.call, id, until, escalations)).transpose()
     }
 
-    /// Makes the message of one alert of the call. It holds the time at which the alert was accepted, because
-    /// a later `stop` or `deleteUserData` holds for the alert. `once`: the queue may hold the message
-    /// already.
+    /// Makes the message of one alert. It holds the time at which the alert was accepted, because a later
+    /// `stop` or `deleteUserData` holds for the alert. `once`: the queue may hold the message already.
     pub(super) fn message(
         &self,
         settings: &BotSettings,
@@ -137,35 +132,42 @@ impl Draft<'_> {
         accepted_at: DateTime<Utc>,
         once: bool,
     ) -> Result<Message, AlertRejection> {
-        let course = Course { accepted_at, due: self.call.due, unless_answered: Vec::new() };
-        self.message_in(settings, id, address, course, once)
+        let mut envelope = self.envelope(id, address, accepted_at);
+        envelope.once = once;
+        message_of(settings, envelope, self.now)
     }
 
-    /// Makes the message of an alert.
-    pub(super) fn message_in(
+    /// Makes the envelope of one alert.
+    pub(super) fn envelope(
         &self,
-        settings: &BotSettings,
         id: &AlertId,
         address: &ConversationReference,
-        Course { accepted_at, due, unless_answered }: Course,
-        once: bool,
-    ) -> Result<Message, AlertRejection> {
+        accepted_at: DateTime<Utc>,
+    ) -> Envelope {
         let id = EnvelopeId::from_text(id.as_str());
         let mut envelope = Envelope::new(id, address.clone(), self.call.text.as_str(), accepted_at);
         envelope.activity = self.call.activity.clone();
         envelope.question = self.call.asking.as_ref().map(|asking| asking.question.clone());
-        envelope.unless_answered = unless_answered;
-        (envelope.not_before, envelope.expires) = (due, self.call.expires);
+        (envelope.not_before, envelope.expires) = (self.call.due, self.call.expires);
         envelope.on_uncertain = self.call.on_uncertain;
         (envelope.cancellable, envelope.stoppable) = (true, true);
-        envelope.once = once;
+        envelope.keyed = self.keyed(accepted_at);
         envelope.traceparent = self.trace.cloned();
-        let text = envelope
-            .encode(settings.seal_key.as_ref())
-            .map_err(|TooLarge { json_bytes }| AlertRejection::TooLarge { json_bytes })?;
-        let options = put_options(&envelope, self.now);
-        Ok(Message { envelope, text, options })
+        envelope
     }
+}
+
+/// Makes the message of an envelope.
+pub(super) fn message_of(
+    settings: &BotSettings,
+    envelope: Envelope,
+    now: DateTime<Utc>,
+) -> Result<Message, AlertRejection> {
+    let text = envelope
+        .encode(settings.seal_key.as_ref())
+        .map_err(|TooLarge { json_bytes }| AlertRejection::TooLarge { json_bytes })?;
+    let options = put_options(&envelope, now);
+    Ok(Message { envelope, text, options })
 }
 
 /// The alert to one conversation.
@@ -193,8 +195,8 @@ impl Alert {
     pub(super) fn known(record: &Record, id: AlertId, message: Option<Message>) -> Self {
         let status = record.shown_status();
         let conversation = record.conversation.clone();
-        let (due, until, tag, call, key, question) = (record.due_at, None, None, None, None, None);
-        let alert = NewAlert { id, conversation, status, due, until, tag, call, key, question };
+        let due = record.due_at;
+        let alert = NewAlert { status, due, ..NewAlert::queued(id, conversation) };
         let message = message.filter(|_| record.may_not_be_queued());
         Self { is_again: message.is_some(), is_repeated: true, alert, message, status }
     }

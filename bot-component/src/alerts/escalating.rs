@@ -12,7 +12,7 @@ use state::ledger::{AlertId, CallId, NewAlert, Status};
 use super::asking::Asking;
 use super::body::AlertCall;
 use super::caller::Caller;
-use super::draft::{Alert, Course, Draft};
+use super::draft::{Alert, Draft, message_of};
 use super::paging::{self, Named};
 use super::target::{Held, Target};
 use crate::limits::MAX_TARGETS;
@@ -105,7 +105,6 @@ impl Draft<'_> {
         &self,
         host: &impl Randomness,
         settings: &BotSettings,
-        caller: &Caller,
         call: &CallId,
         alerts: &[Alert],
         once: bool,
@@ -121,22 +120,25 @@ impl Draft<'_> {
             for (index, target) in (0..).zip(targets) {
                 let id = id.alert(index);
                 let held = target.held.map(Held::status);
-                let course = Course { accepted_at: self.now, due, unless_answered: before.clone() };
                 let message = match held {
                     Some(_) => None,
-                    None => Some(self.message_in(settings, &id, &target.address, course, once)?),
+                    None => {
+                        let mut envelope = self.envelope(&id, &target.address, self.now);
+                        (envelope.not_before, envelope.once) = (due, once);
+                        envelope.unless_answered.clone_from(&before);
+                        // The step is a message of its own.
+                        envelope.keyed = None;
+                        Some(message_of(settings, envelope, self.now)?)
+                    }
                 };
                 let question = self.question(host, &id, due, asks.ids_from(call, number + 1))?;
                 let alert = NewAlert {
-                    id,
-                    conversation: target.key.as_str().to_owned(),
                     status: held.unwrap_or(Status::Queued),
                     due,
                     until: due.max(self.call.expires),
                     tag: target.tag.as_ref().map(|tag| tag.as_str().to_owned()),
-                    call: None,
-                    key: Some(caller.key.clone()),
                     question,
+                    ..self.record(id, target.key.as_str())
                 };
                 made.push(Alert::new(alert, message));
             }

@@ -1,7 +1,7 @@
 //! The routes for other programs. `docs/openapi.yaml` describes them:
 //!
-//! - `GET` and `POST /api/alerts`, `GET` and `DELETE /api/alerts/{id}`;
-//! - `GET /api/dead`, `POST /api/dead/replay`, `DELETE /api/dead/{id}`;
+//! - `GET` and `POST /api/alerts`, `GET`, `PATCH` and `DELETE /api/alerts/{id}`;
+//! - `GET /api/dead`, `POST /api/dead/replay`, `POST /api/dead/drop`, `DELETE /api/dead/{id}`;
 //! - `GET /api/status`, `GET /metrics`;
 //! - `GET /api/targets`, `DELETE /api/targets/{conversation}`;
 //! - `PUT` and `DELETE` of `/api/targets/{conversation}/tags/{tag}`;
@@ -14,6 +14,7 @@ mod body;
 mod call;
 mod caller;
 mod cancel;
+mod change;
 mod codes;
 mod draft;
 mod duration;
@@ -22,6 +23,7 @@ mod forgetting;
 mod grant;
 mod history;
 mod identity;
+mod keyed;
 mod keys;
 mod listing;
 mod named_key;
@@ -56,17 +58,19 @@ use request_id::RequestId;
 enum Route<'a> {
     /// Scope `send`, or to list alerts: `send`, `cancel`, `list` or `operate`.
     Alerts,
-    /// Scope `cancel` or `operate`, or to read the status: also `send` or `list`.
+    /// Scope `cancel` or `operate`; to change the alert: `send`; to read the status: also `send` or `list`.
     Alert(&'a str),
     /// The dead letters. Scope `operate`.
     DeadLetters,
     /// The replay of dead letters. Scope `operate`.
     Replay,
+    /// The drop of dead letters. Scope `operate`.
+    Drop,
     /// A dead letter, by its id. Scope `operate`.
     DeadLetter(&'a str),
-    /// The state of the bot, for a person or a probe. Scope `operate`.
+    /// The state of the bot, for a person or a probe. Scope `watch`.
     Status,
-    /// The figures, for Prometheus. Scope `operate`.
+    /// The figures, for Prometheus. Scope `watch`.
     Metrics,
     /// Scope `list`.
     Targets,
@@ -96,6 +100,7 @@ impl<'a> Route<'a> {
             "/api/targets" => Some(Self::Targets),
             "/api/dead" => Some(Self::DeadLetters),
             "/api/dead/replay" => Some(Self::Replay),
+            "/api/dead/drop" => Some(Self::Drop),
             "/api/status" => Some(Self::Status),
             "/metrics" => Some(Self::Metrics),
             _ => Self::below(path.strip_prefix("/api/")?),
@@ -121,8 +126,8 @@ impl<'a> Route<'a> {
     fn allow(&self) -> &'static str {
         match self {
             Self::Alerts => "GET, POST",
-            Self::Codes { .. } | Self::Replay => "POST",
-            Self::Alert(_) => "DELETE, GET",
+            Self::Codes { .. } | Self::Replay | Self::Drop => "POST",
+            Self::Alert(_) => "DELETE, GET, PATCH",
             Self::Target(_) | Self::DeadLetter(_) => "DELETE",
             Self::Targets | Self::DeadLetters | Self::Status | Self::Metrics => "GET",
             Self::TagOf { .. } => "DELETE, PUT",
@@ -180,13 +185,17 @@ async fn answer<H: Host>(
             _ => history::get(host, request.uri().query().unwrap_or_default(), caller).await,
         },
         Route::Alert(id) => match *request.method() {
-            Method::DELETE => cancel::delete(host, id, caller).await.map(Answered::from),
+            Method::DELETE => {
+                cancel::delete(host, id, request.uri().query().unwrap_or_default(), caller).await
+            }
+            Method::PATCH => change::patch(host, id, request, caller).await,
             _ => status::get(host, id, request.uri().query().unwrap_or_default(), caller).await,
         },
         Route::DeadLetters => {
             operating::dead::get(host, request.uri().query().unwrap_or_default(), caller).await
         }
         Route::Replay => operating::dead::replay(host, request, caller).await,
+        Route::Drop => operating::dead::drop(host, request, caller).await,
         Route::DeadLetter(id) => operating::dead::delete(host, id, caller).await,
         Route::Status => operating::status::get(host, caller).await,
         Route::Metrics => operating::metrics::get(host, caller).await,

@@ -37,15 +37,8 @@ fn ask(stage: &Stage, answers: Answers) -> AlertId {
     };
     let keys = keys(&stage.host, &stage.settings).unwrap();
     let alert = NewAlert {
-        id: id.clone(),
-        conversation: String::new(),
-        status: Status::Queued,
-        due: None,
-        until: None,
-        tag: None,
-        call: None,
-        key: None,
         question: Some(asked.seal(&stage.host, &keys, id.as_str()).unwrap()),
+        ..NewAlert::queued(id.clone(), "")
     };
     let deadline = Deadline::after(&stage.host, STORE_WITHIN);
     let ledger = Ledger::new(&stage.host, &stage.settings.queue.account, &stage.settings.tables, deadline);

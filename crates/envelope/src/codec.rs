@@ -11,8 +11,8 @@ use thiserror::Error;
 use crate::legacy::{self, Shape};
 use crate::wrapping::json_of;
 use crate::{
-    AnswerJob, Arrival, Delivery, Envelope, EnvelopeId, Failure, OnUncertain, Question, SealKey, SealState,
-    VERSION, question, time,
+    AnswerJob, Arrival, Delivery, Envelope, EnvelopeId, Failure, Keyed, OnUncertain, Question, SealKey,
+    SealState, VERSION, question, time,
 };
 
 /// The longest JSON, in bytes. Its base64 has 64 KiB, the longest message that Azure accepts
@@ -113,6 +113,7 @@ impl Envelope {
             put(&mut object, name, value.then_some(true));
         }
         self.on_uncertain.put(&mut object);
+        Keyed::put(self.keyed.as_ref(), &mut object);
         put(&mut object, "traceparent", self.traceparent.as_ref().map(Traceparent::to_string));
         put(&mut object, "question", self.question.as_ref().map(Question::to_json));
         if let Some(answer) = &self.answer {
@@ -162,6 +163,7 @@ fn version_1(mut fields: Fields, key: Option<&SealKey>) -> Result<(Envelope, Sea
         stoppable: fields.boolean("stoppable")?,
         once: fields.boolean("once")?,
         on_uncertain: OnUncertain::take(&mut fields)?,
+        keyed: Keyed::take(&mut fields)?,
         traceparent: take_traceparent(&mut fields),
         question: Question::take(&mut fields)?,
         answer: AnswerJob::take(&mut fields)?,

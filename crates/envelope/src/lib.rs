@@ -19,6 +19,7 @@ mod codec;
 mod delivery;
 mod failure;
 mod id;
+mod keyed;
 mod legacy;
 mod question;
 mod run;
@@ -43,6 +44,7 @@ pub use codec::{DecodeError, MAX_JSON_BYTES, TooLarge};
 pub use delivery::{Delivery, OnUncertain};
 pub use failure::{Failure, FailureNote};
 pub use id::EnvelopeId;
+pub use keyed::{Again, KeyState, Keyed};
 pub use legacy::Shape;
 pub use question::{
     ACKNOWLEDGE, Action, Answers, Asked, ButtonData, Looks, MAX_ASKED_BYTES, Press, Question, QuestionKeys,
@@ -80,6 +82,8 @@ pub struct Envelope {
     pub once: bool,
     /// `onUncertain`: the rule for an attempt that may have delivered the alert.
     pub on_uncertain: OnUncertain,
+    /// `keyed`: the relation of the alert to a message that the conversation shows already.
+    pub keyed: Option<Keyed>,
     /// `traceparent`: the W3C header of the request that made the alert. Calls and log lines about the alert
     /// have the same trace id.
     pub traceparent: Option<Traceparent>,
@@ -167,6 +171,7 @@ impl Envelope {
             stoppable: false,
             once: false,
             on_uncertain: OnUncertain::default(),
+            keyed: None,
             traceparent: None,
             question: None,
             answer: None,

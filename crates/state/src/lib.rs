@@ -64,15 +64,26 @@
 //! | | | `answeredAt`, `answer` (encrypted) | the poller, when a person has answered the alert |
 //! | `<period>.<shard>` | `reply.<alert id>.<row>` | `press`, `answer` (encrypted), `endsAt` | the bot, when a person answers; the poller, if the bot was killed before |
 //! | | | `doneAt` | the poller, when the answer has reached the sender's program and the card |
-//! | | | `replayedAt`, `status` (`queued`), `reason`, `endsAt` | the bot, when an operator replays the alert; with the ETag, before the message is put on the queue |
+//! | | | `replayedAt`, `status` (`queued`), `reason`, `endsAt` | the bot, when an operator replays the alert; with the ETag, before the message is put on the queue. The poller records `dead` only if `replayedAt` has not changed since it moved the message |
+//! | | | `keyed`, `changes` | the bot, when it accepts an alert with a key, or a change of an alert |
+//! | | | `replacedBy` | the bot, when a change takes the place of an alert that was not sent yet; together with `cancelledAt` |
+//! | | | `editedAt`, `editedBy`, `activityId` | the poller, after it has changed the alert's message; with the ETag |
 //! | `<period>.<shard>` | `answer.<key>.<minute>.<row>` | `endsAt`, `silent` | the bot, for each answer to a conversation, together with the alert's record if there is one; with `silent`, for each row of the next minute that may not be used for an answer |
-//! | `<period>.<shard>` | `at.<countdown>.<name>` | `endsAt`, `key`, `tags`, `alerts` | the bot, together with the records of a page or of a message: an index by time |
+//! | `<period>.<shard>` | `at.<countdown>.<name>` | `endsAt`, `key`, `tags`, `alerts` | the bot, together with the records of a page or of a message, or with a record that a replay makes anew: an index by time |
 //! | `<period>.<shard>` | `once.<hash>` | `endsAt` | the bot, when it answers an activity that makes no alert and is answered only once |
+//! | `key.<digit>` | `<key>.<hash>` | `version`, `activityId`, `at`, `alert`, `state`, `digest`, `endsAt` | the poller, after it has sent an alert with a key; with the ETag |
+//! | | | `latestAt`, `latestAlert`, `endsAt` | the bot, after it has put an alert with a key on the queue |
+//!
+//! `key.<digit>` has the messages that conversations show under a key. `<digit>` is the first digit of
+//! `<key>`, the key of the conversation. `<hash>` is a hash of the sender's name and the sender's key. The
+//! record ends 30 days after the last alert with the key.
 //!
 //! `<countdown>` is the time of acceptance, subtracted from the greatest number of 13 digits, so that the
 //! newest row is the first one. `<name>` is the id of the alert, or the part of the ids that the alerts of a
-//! page share. The row of a page of 100 alerts is inserted after the records, because their transaction has
-//! no more room.
+//! page share. The row of a page of 100 alerts is inserted before the records, because their transaction has
+//! no more room. So a row may be stored without its records. A row only counts for records whose
+//! `acceptedAt` is the row's time, because a repeated call finds the records of the first one. The row
+//! of a record that a replay makes anew has the `tags` `*`, which means any tag.
 //!
 //! `<row>` is `one` for an alert that takes one answer: of two people, only one inserts the row. For other
 //! alerts it is a hash of the person, or of the press. The encrypted properties open only with a key that is
@@ -89,7 +100,7 @@
 //! | `<queue>` | `run` | `version`, `run`, `fence`, `why`, `pausedUntil`, `hosts` (JSON), `figures` (JSON), `hand0`…, `ended0`… | the run that holds the lock, with the ETag |
 //! | `<queue>` | `idle` | `at` | a run that finds nothing to do, once a minute at the most |
 //! | `<queue>` | `line.<lane>` | `line` (JSON), `endsAt` | the same run |
-//! | `<queue>.dead` | `<inverted milliseconds>.<message id>` | `version`, `alert`, `conversation`, `outcome`, `reason`, `status`, `diedAt`, `enqueuedAt`, `expiresAt`, `attempts`, `genuine`, `digest` | a run, before it puts a message on the poison queue; the bot deletes the row when an operator replays or drops the message |
+//! | `<queue>.dead` | `<inverted milliseconds>.<message id>` | `version`, `alert`, `conversation`, `outcome`, `reason`, `status`, `diedAt`, `enqueuedAt`, `expiresAt`, `attempts`, `genuine`, `digest`, `key`, `tag` | a run, before it puts a message on the poison queue; the bot deletes the row when an operator replays or drops the message |
 //! | `<queue>` | `since.<milliseconds>.<random>` | `kind`, `subject`, `at` | the bot, for each recent withdrawal, and for each alert that the queue may hold twice |
 //!
 //! The time in the key of a dead letter is the insertion time of the message on the queue, subtracted from

@@ -38,6 +38,9 @@ impl<H: Host> Attempts<'_, H> {
         if let Some(outcome) = record.as_ref().and_then(|record| ended(leased, record)) {
             return Some(outcome);
         }
+        // If the Delete failed after the first copy was moved to the poison queue, the queue also holds the
+        // copy that an operator has replayed.
+        leased.envelope.once |= record.as_ref().is_some_and(|record| record.replayed_at.is_some());
         if let Some(tried) = record.as_ref().and_then(|record| record.tried.as_deref()) {
             let tried = value_of(tried.as_bytes()).unwrap_or_default();
             leased.envelope.delivery.raise_to(&tried);
@@ -198,7 +201,9 @@ fn ended(leased: &Leased, record: &Record) -> Option<Outcome> {
     match record.status {
         // An answer shows that the alert was delivered, although no run has recorded that.
         _ if record.answered_at.is_some() => Some(Outcome::AlreadySent),
-        Status::Delivered | Status::Dropped | Status::Answered => Some(Outcome::AlreadySent),
+        Status::Delivered | Status::Dropped | Status::Replaced | Status::Withdrawn | Status::Answered => {
+            Some(Outcome::AlreadySent)
+        }
         // With another message id, an operator has put the alert back from the poison queue: it is sent
         // again.
         Status::Dead => (record.message.as_deref() == Some(leased.id())).then_some(Outcome::AlreadyPoisoned),

@@ -7,6 +7,7 @@ mod decide;
 mod delivery_path;
 mod hosts;
 mod outcome;
+mod standing;
 mod token_use;
 mod withdrawn;
 
@@ -14,7 +15,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use bot_framework::{Class, Tenants, TrustPolicy, Verdict};
-use envelope::{Envelope, Looks, SealKey, SealState, Unsealed};
+use envelope::{Envelope, Looks, QuestionKeys, SealKey, SealState, Unsealed};
 use platform::{Host, Level};
 use serde_json::json;
 use state::ledger::Ledger;
@@ -26,6 +27,7 @@ pub(crate) use decide::{Hidden, PoisonReason, Stop, hide_for, stops_the_run};
 pub(crate) use delivery_path::DeliveryPath;
 pub(crate) use hosts::Hosts;
 pub(crate) use outcome::Outcome;
+pub(crate) use standing::Change as KeyedChange;
 pub(crate) use token_use::TokenUse;
 pub(crate) use withdrawn::{Wanted, Withdrawn};
 
@@ -83,14 +85,19 @@ impl<H: Host> Attempts<'_, H> {
                 "seal: missing, and unsealed=refuse; seal the message or set unsealed=allow",
             );
         }
+        let plan = match self.plan(leased).await {
+            Ok(plan) => plan,
+            Err(outcome) => return outcome,
+        };
         // The reads above can take seconds.
         if self.host.monotonic() >= self.may_send_until.get() {
             return Outcome::TooLate;
         }
         let region = self.delivery_path.region(&service_url);
         let envelope = &leased.envelope;
+        let delivery = envelope.delivery.clone();
         let mut situation = Situation {
-            delivery: &envelope.delivery,
+            delivery: &delivery,
             on_uncertain: envelope.on_uncertain,
             dequeue_count: leased.message.dequeue_count,
             refused_alone: false,
@@ -105,9 +112,16 @@ impl<H: Host> Attempts<'_, H> {
             let action = wait_for_host(wait, &situation, |max| self.host.up_to(max));
             return outcome_of(action, host_out(region));
         }
-        let keys = envelope.question.as_ref().filter(|_| self.is_ours(leased));
-        let keys = keys.and_then(|_| self.question_keys());
-        let verdict = self.delivery_path.deliver(leased, &service_url, self.trust, keys).await;
+        let verdict = match plan {
+            None => {
+                let keys = self.keys_of(leased);
+                self.delivery_path.deliver(leased, &service_url, self.trust, keys).await
+            }
+            Some(plan) => match self.carry_out(leased, plan, &service_url).await {
+                Ok(verdict) => verdict,
+                Err(outcome) => return outcome,
+            },
+        };
         let (state, change) = self.hosts.record(region, leased.lane, verdict.class, self.host);
         situation.host = state;
         situation.refused_alone = self.token_use.refused_alone(self.host, &verdict, leased.lane).await;
@@ -125,6 +139,12 @@ impl<H: Host> Attempts<'_, H> {
             Action::Drop | Action::Poison(_) | Action::StopRun(_) => {}
         }
         outcome_of(action, verdict)
+    }
+
+    /// The keys for the buttons of a message; `None` if it has none, or if another producer wrote it.
+    pub(super) fn keys_of(&self, leased: &Leased) -> Option<&QuestionKeys> {
+        let question = leased.envelope.question.as_ref().filter(|_| self.is_ours(leased));
+        question.and_then(|_| self.question_keys())
     }
 
     /// Records that the person's next text, or a reply in the thread, answers the alert, if that is so. A
@@ -150,7 +170,7 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    fn due_for(&self, leased: &Leased) -> Duration {
+    pub(super) fn due_for(&self, leased: &Leased) -> Duration {
         let put_at = leased.message.insertion_time;
         let due_at = leased.envelope.not_before.map_or(put_at, |not_before| not_before.max(put_at));
         (self.host.now() - due_at).to_std().unwrap_or_default()

@@ -26,6 +26,9 @@ pub(crate) enum Outcome {
     AnsweredBefore,
     /// The message was a job, and the job is done.
     Answered,
+    /// A newer alert with the same key, or a later change, takes the place of the alert. The reason is for
+    /// people.
+    Replaced(String),
     /// The person has sent `stop`.
     Stopped,
     /// The person asked to be forgotten after the alert was accepted.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bot_framework::Verdict;
 use envelope::Delivery;
+use futures_util::future::join;
 use platform::{Host, Level};
 use serde_json::json;
 use state::ledger::{Status, Transition};
@@ -22,6 +23,8 @@ use crate::schedule::{Leased, Line};
 pub(crate) enum Applied {
     /// The message is finished, so the next one of its conversation may start.
     Done { count: Count, transition: Option<Transition> },
+    /// The message is finished, and the ledger has recorded its end.
+    Recorded { count: Count, end: Transition },
     /// Nothing was done yet. The caller has to hide the message for `after`, and the younger ones behind it.
     Wait { count: Count, after: Duration, delivery: Delivery, transition: Option<Transition> },
     /// The run has to stop.
@@ -35,8 +38,16 @@ impl<H: Host> RunContext<'_, H> {
         let to = |status| Transition { until, ..Transition::to(leased.record.clone(), status) };
         match outcome {
             Outcome::Delivered(verdict) => {
-                let end = Transition { activity_id: verdict.activity_id.clone(), ..to(Status::Delivered) };
-                let applied = self.complete(leased, end, Count::Delivered).await;
+                let (status, count) = match &leased.change {
+                    Some(change) if change.takes_back => (Status::Withdrawn, Count::Withdrawn),
+                    _ => (Status::Delivered, Count::Delivered),
+                };
+                let reason = leased.change.as_ref().and_then(|change| change.note).map(str::to_owned);
+                let end = Transition { activity_id: verdict.activity_id.clone(), reason, ..to(status) };
+                // The Delete does not wait for the records, because a run that is killed before the Delete
+                // would send the alert again.
+                let (applied, ()) =
+                    join(self.complete(leased, end, count), self.attempts.record_change(leased)).await;
                 self.leave_line(leased, line_after).await;
                 self.log(Level::Info, "alert.delivered", leased, &verdict);
                 applied
@@ -75,6 +86,11 @@ impl<H: Host> RunContext<'_, H> {
             }
             Outcome::Expired => self.end(leased, to(Status::Expired), Count::Expired, line_after).await,
             Outcome::Cancelled => self.end(leased, to(Status::Cancelled), Count::Cancelled, line_after).await,
+            Outcome::Replaced(reason) => {
+                let uncertain = leased.envelope.delivery.uncertain > 0;
+                let end = Transition { reason: Some(reason), uncertain, ..to(Status::Replaced) };
+                self.end(leased, end, Count::Replaced, line_after).await
+            }
             Outcome::Stopped => self.end(leased, to(Status::Stopped), Count::Stopped, line_after).await,
             Outcome::Forgotten => {
                 let reason = Some("the person asked to be forgotten".into());
@@ -103,6 +119,7 @@ impl<H: Host> RunContext<'_, H> {
             Outcome::Poison { why, reason, status } => {
                 self.leave_line(leased, line_after).await;
                 match self.queues.move_to_poison_queue(leased, why, &reason, status).await {
+                    Poisoned::Recorded(dead) => Applied::Recorded { count: Count::Poisoned(why), end: *dead },
                     Poisoned::Yes(dead) => {
                         Applied::Done { count: Count::Poisoned(why), transition: Some(*dead) }
                     }

@@ -334,7 +334,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         let now = self.context.host.monotonic();
         match applied {
             Applied::Done { count, transition } => {
-                if count == Count::Delivered {
+                if matches!(count, Count::Delivered | Count::Withdrawn) {
                     self.delivered.insert(leased.record.clone());
                 }
                 self.report.add(count);
@@ -344,6 +344,15 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                     None => self.exclusive.remove(leased.id()),
                 }
                 self.ledger_writes.add(transition, now);
+                self.lanes.done(&leased.lane, leased.id(), now);
+            }
+            Applied::Recorded { count, end } => {
+                self.report.add(count);
+                self.counting.worked(&leased, count, self.context.host.now());
+                match self.ledger_writes.recorded(end, now) {
+                    Some(end) => self.exclusive.finish(leased.id(), &end),
+                    None => self.exclusive.remove(leased.id()),
+                }
                 self.lanes.done(&leased.lane, leased.id(), now);
             }
             Applied::Wait { count, after, delivery, transition } => {

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use envelope::{Action, Answer, AnswerJob, Asked, By, Envelope, EnvelopeId, Question, QuestionKeys, Steps};
 use serde_json::{Map, Value, json};
 use state::ConversationKey;
-use state::ledger::{AlertId, Ledger, NewAlert, Status};
+use state::ledger::{AlertId, Ledger, NewAlert};
 
 use crate::settled::{wall, with_tables};
 use crate::sim::{POISON, Planned, QUEUE, Sim};
@@ -45,15 +45,8 @@ fn ask(sim: &Sim, conversation: &str) -> AlertId {
     };
     let host = platform::testing::FakeHost::default();
     let alert = NewAlert {
-        id: id.clone(),
-        conversation: key.as_str().to_owned(),
-        status: Status::Queued,
-        due: None,
-        until: None,
-        tag: None,
-        call: None,
-        key: None,
         question: Some(asked.seal(&host, &keys(), id.as_str()).unwrap()),
+        ..NewAlert::queued(id.clone(), key.as_str())
     };
     with_tables(sim, async |host, account, tables, deadline| {
         Ledger::new(host, account, tables, deadline).accept(&alert).await.unwrap()

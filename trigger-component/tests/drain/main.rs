@@ -2,16 +2,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod answers;
+mod chat;
 mod duplicates;
 mod ends;
 mod faults;
 mod gateways;
 mod isolation;
+mod keyed;
 mod killed;
 mod order;
 mod outage;
 mod pace;
 mod queue;
+mod replayed;
 mod script;
 mod settled;
 mod sim;

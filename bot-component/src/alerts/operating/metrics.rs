@@ -23,7 +23,7 @@ use crate::rejection::Rejection;
 const WAITS: [&str; 5] = ["hostOut", "notDue", "possiblyDelivered", "retried", "throttled"];
 
 pub(in super::super) async fn get<H: Host>(host: &H, caller: &Caller) -> Result<Answered, Rejection> {
-    caller.require(Scope::Operate)?;
+    caller.require(Scope::Watch)?;
     let snapshot = Snapshot::read(host).await?;
     let mut response = answer::empty(StatusCode::OK);
     *response.body_mut() = exposition(&snapshot).into();

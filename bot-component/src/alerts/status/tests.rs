@@ -40,6 +40,10 @@ fn record() -> Record {
         question: None,
         answered_at: None,
         answer: None,
+        keyed: None,
+        changes: None,
+        edited: None,
+        replaced_by: None,
         is_newer: false,
     }
 }

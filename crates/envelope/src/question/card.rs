@@ -3,6 +3,7 @@
 //! Sources: <https://adaptivecards.io/explorer/Action.Execute.html>, and for Teams
 //! <https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/universal-actions-for-adaptive-cards/work-with-universal-actions-for-adaptive-cards>.
 
+use bot_framework::can_change_messages;
 use serde_json::{Map, Value, json};
 
 use super::{Action, Question};
@@ -44,9 +45,9 @@ impl Looks {
     }
 }
 
-/// Whether the channel can change a message that it shows. Web Chat and Direct Line cannot.
+/// Whether the channel can change a card that it shows. Web Chat and Direct Line cannot.
 pub fn can_change(channel_id: &str) -> bool {
-    matches!(channel_id, "msteams" | "emulator" | "test")
+    Looks::of(channel_id) != Looks::Text && can_change_messages(channel_id)
 }
 
 impl Question {

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use storage_table::Entity;
 
 use super::key::{AlertId, RecordKey};
+use super::replay::LastReplay;
 
 pub(super) const VERSION: i64 = 1;
 
@@ -44,12 +45,16 @@ pub enum Status {
     Failed,
     /// The queue did not answer whether it took the alert, and the sender got this status.
     Unconfirmed,
+    /// A newer alert with the same key, or a later change, took the place of the alert.
+    Replaced,
+    /// The sender took the alert back: its message was deleted in the conversation.
+    Withdrawn,
     /// A person has answered the alert. No record has this word: it follows from `answeredAt`.
     Answered,
 }
 
 impl Status {
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::Queued,
         Self::Waiting,
         Self::Delivered,
@@ -63,6 +68,8 @@ impl Status {
         Self::Dropped,
         Self::Failed,
         Self::Unconfirmed,
+        Self::Replaced,
+        Self::Withdrawn,
         Self::Answered,
     ];
 
@@ -82,6 +89,8 @@ impl Status {
             Self::Dropped => "dropped",
             Self::Failed => "failed",
             Self::Unconfirmed => "unconfirmed",
+            Self::Replaced => "replaced",
+            Self::Withdrawn => "withdrawn",
             Self::Answered => "answered",
         }
     }
@@ -117,6 +126,11 @@ pub struct NewAlert {
     pub call: Option<CallNote>,
     /// The name of the key with which the sender called; `None` for a person's message.
     pub key: Option<String>,
+    /// If the alert has a key for the messages of its conversation: the note of its envelope, for a later
+    /// change of the alert.
+    pub keyed: Option<String>,
+    /// The alert that this one changes or takes back.
+    pub changes: Option<AlertId>,
     /// The question of the alert, encrypted, if people can answer the alert.
     pub question: Option<String>,
 }
@@ -186,6 +200,14 @@ pub struct Record {
     pub call: Option<CallNote>,
     /// The name of the key with which the sender called, if the bot accepted the alert from a program.
     pub key: Option<String>,
+    /// The note of the envelope of an alert with a key for the messages of its conversation.
+    pub keyed: Option<String>,
+    /// The id of the alert that this one changes or takes back.
+    pub changes: Option<String>,
+    /// The last change that was sent: its time in milliseconds since 1970, and its id.
+    pub edited: Option<(i64, String)>,
+    /// The id of the alert that took the place of this one before it was sent.
+    pub replaced_by: Option<String>,
     /// The question of the alert, encrypted, if people can answer the alert.
     pub question: Option<String>,
     /// When a person answered the alert; the last time, if it takes several answers.
@@ -236,6 +258,10 @@ impl Record {
             message: text("message"),
             call,
             key: text("key"),
+            keyed: text("keyed"),
+            changes: text("changes"),
+            edited: entity.int("editedAt").zip(text("editedBy")),
+            replaced_by: text("replacedBy"),
             question: text("question"),
             answered_at: time("answeredAt"),
             answer: text("answer"),
@@ -291,6 +317,9 @@ pub struct Transition {
     /// When the alert is due. A copy of the message is valid until some days after that. The record has to be
     /// kept as long, because it may show that the alert was cancelled.
     pub until: Option<DateTime<Utc>>,
+    /// The last replay that the caller knows. If an operator has replayed the alert since, the transition no
+    /// longer counts. `None` records it in any case.
+    pub known_replay: Option<LastReplay>,
 }
 
 impl Transition {
@@ -305,6 +334,7 @@ impl Transition {
             tried: None,
             message: None,
             until: None,
+            known_replay: None,
         }
     }
 
@@ -331,6 +361,23 @@ impl Transition {
 }
 
 impl NewAlert {
+    /// An alert that is due at once, and has nothing but what each alert has.
+    pub fn queued(id: AlertId, conversation: impl Into<String>) -> Self {
+        Self {
+            id,
+            conversation: conversation.into(),
+            status: Status::Queued,
+            due: None,
+            until: None,
+            tag: None,
+            call: None,
+            key: None,
+            keyed: None,
+            changes: None,
+            question: None,
+        }
+    }
+
     pub(super) fn entity(&self, key: &RecordKey, now: DateTime<Utc>) -> Entity {
         let mut entity = Entity::new(key.to_key());
         let mut properties = Map::new();
@@ -346,6 +393,12 @@ impl NewAlert {
         }
         if let Some(key) = &self.key {
             properties.insert("key".into(), key.as_str().into());
+        }
+        if let Some(keyed) = &self.keyed {
+            properties.insert("keyed".into(), keyed.as_str().into());
+        }
+        if let Some(changes) = &self.changes {
+            properties.insert("changes".into(), changes.as_str().into());
         }
         if let Some(tag) = &self.tag {
             properties.insert("tag".into(), tag.as_str().into());
@@ -371,6 +424,6 @@ pub(super) fn ends_at(now: DateTime<Utc>, until: Option<DateTime<Utc>>) -> i64 {
 }
 
 /// The first thousand characters of a text, because a reason may quote a long response of a Connector.
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     text.chars().take(1000).collect()
 }

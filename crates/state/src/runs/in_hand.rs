@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use storage_table::Entity;
 
-use crate::ledger::{RecordKey, Status, Transition};
+use crate::ledger::{LastReplay, RecordKey, Status, Transition};
 
 /// The most bytes of one property. The service stores at most 32 768 UTF-16 units in a property.
 const MAX_PROPERTY_BYTES: usize = 30_000;
@@ -57,6 +57,9 @@ pub struct EndedAlert {
     /// When the alert is due, in milliseconds since 1970.
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     until: Option<i64>,
+    /// The last replay that the run knew, if a later one makes the status void.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    known_replay: Option<LastReplay>,
 }
 
 impl EndedAlert {
@@ -68,6 +71,7 @@ impl EndedAlert {
             activity_id: transition.activity_id.clone(),
             uncertain: transition.uncertain,
             until: transition.until.map(|until| until.timestamp_millis()),
+            known_replay: transition.known_replay,
         }
     }
 
@@ -77,6 +81,7 @@ impl EndedAlert {
             activity_id: self.activity_id.clone(),
             uncertain: self.uncertain,
             until: self.until.and_then(DateTime::from_timestamp_millis),
+            known_replay: self.known_replay,
             ..Transition::to(self.record.clone(), Status::from_word(&self.status)?)
         })
     }

@@ -43,6 +43,7 @@ mod operating;
 mod operators_page;
 mod outages;
 mod outbound;
+mod people;
 mod playground;
 mod poll_door;
 mod queue_contract;
@@ -121,6 +122,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("operators_page", operators_page::CASES),
     ("outages", outages::CASES),
     ("outbound", outbound::CASES),
+    ("people", people::CASES),
     ("playground", playground::CASES),
     ("poll_door", poll_door::CASES),
     ("queue_contract", queue_contract::CASES),

@@ -124,6 +124,7 @@ impl Draft<'_> {
                     Some(_) => None,
                     None => {
                         let mut envelope = self.envelope(&id, &target.address, self.now);
+                        envelope.creation.clone_from(&target.creation);
                         (envelope.not_before, envelope.once) = (due, once);
                         envelope.unless_answered.clone_from(&before);
                         // The step is a message of its own.
@@ -140,7 +141,7 @@ impl Draft<'_> {
                     question,
                     ..self.record(id, target.key.as_str())
                 };
-                made.push(Alert::new(alert, message));
+                made.push(Alert::new(alert, message, target.creation.is_some()));
             }
             before.extend(ids_of(&id, targets));
             if !made.is_empty() {

@@ -157,7 +157,8 @@ impl Grant {
     }
 }
 
-fn is_tenant(id: &str) -> bool {
+/// Whether a text can be the id of a tenant.
+pub(super) fn is_tenant(id: &str) -> bool {
     (1..=MAX_TENANT_CHARACTERS).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
 }

@@ -16,6 +16,7 @@ mod caller;
 mod cancel;
 mod change;
 mod codes;
+mod creating;
 mod draft;
 mod duration;
 mod escalating;

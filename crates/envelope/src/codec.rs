@@ -11,7 +11,7 @@ use thiserror::Error;
 use crate::legacy::{self, Shape};
 use crate::wrapping::json_of;
 use crate::{
-    AnswerJob, Arrival, Delivery, Envelope, EnvelopeId, Failure, Keyed, OnUncertain, Question, SealKey,
+    AnswerJob, Arrival, Creation, Delivery, Envelope, EnvelopeId, Failure, Keyed, OnUncertain, Question, SealKey,
     SealState, VERSION, question, time,
 };
 
@@ -120,6 +120,7 @@ impl Envelope {
             answer.put(&mut object);
         }
         question::put_unless_answered(&mut object, &self.unless_answered);
+        put(&mut object, "creation", self.creation.as_ref().map(Creation::to_json));
         self.delivery.put(&mut object);
         object
     }
@@ -168,6 +169,7 @@ fn version_1(mut fields: Fields, key: Option<&SealKey>) -> Result<(Envelope, Sea
         question: Question::take(&mut fields)?,
         answer: AnswerJob::take(&mut fields)?,
         unless_answered: question::take_unless_answered(&mut fields)?,
+        creation: Creation::take(&mut fields)?,
         delivery: Delivery::take(&mut fields)?,
         rest: fields.rest(),
         shape: Shape::Version1,

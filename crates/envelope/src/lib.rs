@@ -16,6 +16,7 @@
 mod answer;
 mod arrival;
 mod codec;
+mod creation;
 mod delivery;
 mod failure;
 mod id;
@@ -41,6 +42,7 @@ use serde_json::{Map, Value};
 pub use answer::{Answer, AnswerJob, By, Steps};
 pub use arrival::Arrival;
 pub use codec::{DecodeError, MAX_JSON_BYTES, TooLarge};
+pub use creation::{Creation, CreationOf};
 pub use delivery::{Delivery, OnUncertain};
 pub use failure::{Failure, FailureNote};
 pub use id::EnvelopeId;
@@ -93,6 +95,8 @@ pub struct Envelope {
     pub answer: Option<AnswerJob>,
     /// `unlessAnswered`: the ids of alerts. If one of them has been answered, this alert is not sent.
     pub unless_answered: Vec<String>,
+    /// `creation`: the conversation has to be created or found before the alert is sent.
+    pub creation: Option<Creation>,
     /// `delivery`: the poller's attempts so far.
     pub delivery: Delivery,
     /// Fields of later versions and of other producers. They are written again unchanged.
@@ -176,6 +180,7 @@ impl Envelope {
             question: None,
             answer: None,
             unless_answered: Vec::new(),
+            creation: None,
             delivery: Delivery::default(),
             rest: Map::new(),
             shape: Shape::Version1,

@@ -19,7 +19,7 @@
 //!
 //! | PartitionKey | RowKey | properties | who writes it |
 //! |---|---|---|---|
-//! | `c<shard>` | `<key>` | `version`, `address` (JSON), `seenAt`, `pausedUntil` | the bot, when an activity changes the record; the poller writes `pausedUntil` only |
+//! | `c<shard>` | `<key>` | `version`, `address` (JSON), `seenAt`, `pausedUntil` | the bot, when an activity changes the record; the poller, when it creates a chat; `pausedUntil` alone: the poller |
 //! | | | `readId`, `readAt` | the bot, when Teams reports which message the person has read last |
 //! | | | `asked`, `askedUntil` | the poller, when it has sent a question that a text can answer, and when it was answered |
 //! | `c<shard>` | `<key>.s` | `at` | only the commands `stop` (inserts the row) and `start` (deletes the row) |
@@ -30,13 +30,16 @@
 //! | `u.<channel>.<user>` | `<key>` | `seenAt` | the bot, after the record: an index of a person's own conversations, by an id that the channel has bound, or with `unboundusers=allow` |
 //! | `e.<Entra object id>` | `<key>` | `seenAt` | the same, on channels that vouch for the object id (`msteams`) |
 //! | `n.<tenant>` | `<key>` | `seenAt` | the bot, after the record: an index of a tenant's conversations, on the same channels |
+//! | `g.<tenant>` | `<key of the channel or chat>` | `conversation`, `serviceUrl`, `seenAt` | the bot, after the record of a group or of a thread, on the same channels: the teams and chats whose members the Connector names |
 //! | `t.<tenant>.<tag>` | `<key>` | `at` | the commands and routes of tags, after the conversation's own row; the bot, when the conversation's tenant changes |
 //!
 //! `<key>` is the [`ConversationKey`]. Its first digit is the shard. One query of a shard reads a
-//! conversation with all its rows. `t..<tag>` lists the subscribers that are in no tenant. An index row is
-//! stale if the conversation's own rows no longer match it. A reader that finds a stale row ignores and
-//! deletes it. The indexes of a person have `seenAt`, because a query returns no time of writing, and a
-//! person may have many conversations.
+//! conversation with all its rows. In a chat that the poller created, the person's id is the object id until
+//! the person writes. If Teams has purged a chat and the poller creates another one, the poller moves the
+//! tags and the `stop` there, and deletes the rows of the old one. `t..<tag>` lists the subscribers that are
+//! in no tenant. An index row is stale if the conversation's own rows no longer match it. A reader that finds
+//! a stale row ignores and deletes it. The indexes of a person have `seenAt`, because a query returns no time
+//! of writing, and a person may have many conversations.
 //!
 //! A conversation has at most 20 rows `<key>.r.<message id>`. Such a row ends seven days after its last
 //! change, so it lasts as long as the ledger's record of the alert. Readers ignore a row that has ended. The
@@ -56,7 +59,7 @@
 //! | PartitionKey | RowKey | properties | who writes it |
 //! |---|---|---|---|
 //! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `dueAt`, `conversation`, `key`, `tag`; in the first alert of a call with an idempotency key: `fingerprint`, `alerts` (0: the page has no alert), `next` | the bot, once, when it accepts the alert |
-//! | | | `version`, `status`, `changedAt`, `reason`, `activityId`, `uncertain`, `tried`, `message`, `endsAt` | the poller, when the alert's status changes |
+//! | | | `version`, `status`, `changedAt`, `reason`, `conversation` (if the poller created or found it), `activityId`, `uncertain`, `tried`, `message`, `endsAt` | the poller, when the alert's status changes |
 //! | | | `missedAt`, `missingFrom` | the poller, if a killed run had the alert in hand and the queue refuses the message's pop receipt |
 //! | | | `cancelledAt`, `putAt`, `failedAt`, `unconfirmedAt` | the bot, when the sender cancels the alert, when a call is repeated, when a Put fails, when a Put has no clear answer |
 //! | | | `takenAt` | the bot, before it sends an alert that a trigger activity brought; zero after a failure that certainly delivered nothing |
@@ -117,8 +120,8 @@ mod world;
 
 pub use conversations::{
     ByKey, Conversation, ConversationKey, Conversations, DeliveryState, Feedback, Filter, Fingerprint, Known,
-    MAX_TAGS, MessageNumber, PAUSED_FOR, Page, Reception, Recorded, Response, Sign, Subscribers, Tag, Tagged,
-    fingerprint_key, of_key, tenant_of,
+    MAX_TAGS, MessageNumber, PAUSED_FOR, Page, Reception, Recorded, Response, Roster, Sign, Subscribers, Tag,
+    Tagged, fingerprint_key, of_key, tenant_of, without_thread,
 };
 pub use error::StateError;
 pub use tables::Tables;

@@ -27,8 +27,7 @@ use storage_queue::{PutOptions, QueueClient, QueueError, TimeToLive};
 use storage_table::TableError;
 
 use super::decide::{Hidden, answer_pause, wait_for_host};
-use super::hosts::HostState;
-use super::{Attempts, DeliveryPath, Outcome, PoisonReason, Situation, host_out, outcome_of};
+use super::{Attempts, DeliveryPath, Outcome, PoisonReason, host_out, outcome_of};
 use crate::limits::LONGEST_OUTAGE;
 use crate::schedule::Leased;
 
@@ -274,16 +273,7 @@ impl<H: Host> Attempts<'_, H> {
             return Some(Outcome::poison(PoisonReason::Permanent, reason));
         };
         let envelope = &leased.envelope;
-        let situation = Situation {
-            delivery: &envelope.delivery,
-            on_uncertain: envelope.on_uncertain,
-            dequeue_count: leased.message.dequeue_count,
-            refused_alone: false,
-            host: HostState::Unclear,
-            due_for: self.due_for(leased),
-            until_deletion: leased.until_deletion(self.host),
-            until_expired: None,
-        };
+        let situation = self.situation(leased);
         if let Some(wait) = self.hosts.wait(url.origin(), false, self.host) {
             let action = wait_for_host(wait, &situation, |max| self.host.up_to(max));
             return Some(outcome_of(action, host_out(url.origin())));

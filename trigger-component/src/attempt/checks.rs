@@ -119,7 +119,7 @@ impl<H: Host> Attempts<'_, H> {
 
     /// When the alert was accepted. If another producer may have written the message, and its `enqueuedAt` is
     /// later than the time at which the queue received it, the queue's time counts.
-    fn accepted_at(&self, leased: &Leased) -> DateTime<Utc> {
+    pub(super) fn accepted_at(&self, leased: &Leased) -> DateTime<Utc> {
         match self.is_ours(leased) {
             true => leased.envelope.enqueued_at,
             false => leased.envelope.enqueued_at.min(leased.message.insertion_time),
@@ -185,7 +185,7 @@ impl<H: Host> Attempts<'_, H> {
         if !matches!(self.delivery_path, DeliveryPath::Connector(_)) {
             return;
         }
-        let address = &leased.envelope.address;
+        let address = leased.destination();
         let paused = self.conversations.pause(address, self.host.now() + PAUSE).await;
         if let Err(error) = paused {
             let fields = json!({

@@ -8,7 +8,8 @@ use envelope::Delivery;
 use futures_util::future::join;
 use platform::{Host, Level};
 use serde_json::json;
-use state::ledger::{Status, Transition};
+use state::ConversationKey;
+use state::ledger::{NOT_INSTALLED, Status, Transition};
 
 use super::context::RunContext;
 use super::report::Count;
@@ -35,7 +36,11 @@ impl<H: Host> RunContext<'_, H> {
     /// Carries out an outcome. `line_after` is the line without the message, if other messages wait for it.
     pub(super) async fn apply(&self, leased: &Leased, outcome: Outcome, line_after: Option<Line>) -> Applied {
         let until = leased.envelope.not_before;
-        let to = |status| Transition { until, ..Transition::to(leased.record.clone(), status) };
+        let conversation = leased.sent_to.as_ref().map(|to| ConversationKey::of(to).as_str().to_owned());
+        let to = |status| {
+            let conversation = conversation.clone();
+            Transition { until, conversation, ..Transition::to(leased.record.clone(), status) }
+        };
         match outcome {
             Outcome::Delivered(verdict) => {
                 let (status, count) = match &leased.change {
@@ -108,8 +113,13 @@ impl<H: Host> RunContext<'_, H> {
                     Hidden::Throttled => Count::Throttled,
                     Hidden::Unavailable => Count::Retried,
                     Hidden::HostOut => Count::HostOut,
+                    Hidden::NotInstalled => Count::NotInstalled,
                     Hidden::PossiblyDelivered => Count::PossiblyDelivered,
                     Hidden::StateUnknown => Count::StorageTrouble,
+                };
+                let reason = match why {
+                    Hidden::NotInstalled => format!("{NOT_INSTALLED}: {reason}"),
+                    _ => reason,
                 };
                 // A job is no alert, so the ledger has no record of it.
                 let is_alert = leased.envelope.answer.is_none();

@@ -13,6 +13,7 @@ mod killed;
 mod order;
 mod outage;
 mod pace;
+mod people;
 mod queue;
 mod replayed;
 mod script;

@@ -15,7 +15,7 @@ use platform::{
     Clock, HttpClient, KeyValue, KeyValueError, Log, Randomness, Settings, SettingsError, Timeouts,
     TransportError,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use storage_table::testing::FakeTables;
 use trigger_component::run::{EntryPoint, RunError, run_within};
 use trigger_component::{Limits, Report};
@@ -31,6 +31,7 @@ pub(crate) const START_SECONDS: i64 = 1_795_471_200;
 
 type Outcome = Result<Report, RunError>;
 type ConnectorRule = Box<dyn FnMut(&str, &str) -> Reply>;
+type CreationRule = Box<dyn FnMut(&Value) -> (u16, Value)>;
 type StorageRule = Box<dyn FnMut(&Request<Bytes>) -> Option<Fault>>;
 
 pub(crate) struct Sim {
@@ -56,6 +57,7 @@ pub(crate) struct Sim {
     /// After this many tokens the login host refuses the bot.
     pub(crate) most_tokens: Cell<usize>,
     connector: RefCell<ConnectorRule>,
+    creations: RefCell<CreationRule>,
     faults: RefCell<StorageRule>,
     table_faults: RefCell<StorageRule>,
     /// The sender's program: the status of its answer to a callback, by the callback's id.
@@ -110,6 +112,7 @@ impl Sim {
             tokens: Cell::new(0),
             most_tokens: Cell::new(usize::MAX),
             connector: RefCell::new(Box::new(|_, _| Reply::status(201))),
+            creations: RefCell::new(Box::new(|_| (404, Value::Null))),
             faults: RefCell::new(Box::new(|_| None)),
             table_faults: RefCell::new(Box::new(|_| None)),
             program: RefCell::new(Box::new(|_| 200)),
@@ -121,6 +124,11 @@ impl Sim {
     /// Sets the Connector's replies, by conversation and text.
     pub(crate) fn connector(&self, rule: impl FnMut(&str, &str) -> Reply + 'static) {
         *self.connector.borrow_mut() = Box::new(rule);
+    }
+
+    /// Sets the Connector's answers to calls that create conversations, by their bodies.
+    pub(crate) fn creations(&self, rule: impl FnMut(&Value) -> (u16, Value) + 'static) {
+        *self.creations.borrow_mut() = Box::new(rule);
     }
 
     /// Sets the failures of calls to the queue service.
@@ -333,8 +341,13 @@ impl Sim {
         timeouts: Timeouts,
     ) -> Result<Response<Bytes>, TransportError> {
         self.sleep(self.latency).await;
-        let (conversation, activity) = chat::target_of(request.uri().path());
         let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+        if request.uri().path().ends_with("/v3/conversations") {
+            let (status, answer) = (self.creations.borrow_mut())(&body);
+            self.sleep(self.latency).await;
+            return Ok(Response::builder().status(status).body(Bytes::from(answer.to_string())).unwrap());
+        }
+        let (conversation, activity) = chat::target_of(request.uri().path());
         let text = body["text"].as_str().unwrap_or_default().trim_start_matches("Alert: ").to_owned();
         let reply = (self.connector.borrow_mut())(&conversation, &text);
         let method = request.method().clone();
@@ -368,7 +381,7 @@ impl Sim {
             answer = answer.header("retry-after", seconds);
         }
         let code =
-            if status == 404 && reply.status != 404 { "ActivityNotFoundInConversation" } else { "Scripted" };
+            if status == 404 && reply.status != 404 { "ActivityNotFoundInConversation" } else { reply.code };
         let body = serde_json::json!({"id": id, "error": {"code": code}});
         Ok(answer.body(Bytes::from(body.to_string())).unwrap())
     }
@@ -381,9 +394,14 @@ impl Sim {
 
     /// Returns the status of an alert in the ledger.
     pub(crate) fn status(&self, id: &str) -> Option<String> {
+        self.record(id)?["status"].as_str().map(str::to_owned)
+    }
+
+    /// Returns the record of an alert in the ledger.
+    pub(crate) fn record(&self, id: &str) -> Option<serde_json::Map<String, Value>> {
         let rows = self.tables.borrow().entities("proactivebotledger").clone();
         let (_, record) = rows.into_iter().find(|((_, row), _)| row.ends_with(&format!(".{id}")))?;
-        record["status"].as_str().map(str::to_owned)
+        Some(record)
     }
 
     /// Returns the texts that a conversation showed, in order.

@@ -34,7 +34,7 @@ pub use edit::Edit;
 pub use key::{AlertId, CallId, Period, RecordKey};
 pub use list::{Listed, MAX_CALLS, Position, Wanted};
 pub use missing::Missed;
-pub use record::{CallNote, KEPT, KEY_TERM, NewAlert, Record, Status, Transition};
+pub use record::{CallNote, KEPT, KEY_TERM, NOT_INSTALLED, NewAlert, Record, Status, Transition};
 pub use replay::{BeforeDeath, LastReplay, Origin, Reopened, Replay};
 pub use replies::Reply;
 pub use shown::{DEQUEUED_WITHIN, SETTLED_WITHIN, Shown};

@@ -16,6 +16,10 @@ pub const KEPT: TimeDelta = TimeDelta::days(7);
 /// searches only the current period and the one before.
 pub const KEY_TERM: TimeDelta = TimeDelta::hours(24);
 
+/// The beginning of the reason of an alert that waits until the bot is installed for the person or in the
+/// team. It waits until it expires, however long that is.
+pub const NOT_INSTALLED: &str = "notInstalled";
+
 /// The status of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
@@ -306,6 +310,8 @@ pub struct Transition {
     pub status: Status,
     /// The reason, as text for people.
     pub reason: Option<String>,
+    /// The key of the conversation, if the poller created or found it. Otherwise the record keeps its own.
+    pub conversation: Option<String>,
     /// The id of the activity that the Connector returned.
     pub activity_id: Option<String>,
     /// Whether it is unknown if the alert was delivered.
@@ -329,6 +335,7 @@ impl Transition {
             key,
             status,
             reason: None,
+            conversation: None,
             activity_id: None,
             uncertain: false,
             tried: None,
@@ -348,6 +355,7 @@ impl Transition {
         set("version", Some(VERSION.into()));
         set("status", Some(self.status.as_str().into()));
         set("reason", self.reason.as_deref().map(|reason| shortened(reason).into()));
+        set("conversation", self.conversation.as_deref().map(Value::from));
         set("activityId", self.activity_id.as_deref().map(|id| shortened(id).into()));
         set("uncertain", self.uncertain.then_some(true.into()));
         set("tried", self.tried.clone().map(Value::from));

@@ -48,6 +48,9 @@ pub struct EndedAlert {
     /// The word of the final status.
     #[serde(rename = "s")]
     status: String,
+    /// The key of the conversation, if the poller created or found it.
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+    conversation: Option<String>,
     /// The id of the activity that the Connector returned.
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
     activity_id: Option<String>,
@@ -68,6 +71,7 @@ impl EndedAlert {
         Self {
             record: transition.key.clone(),
             status: transition.status.as_str().to_owned(),
+            conversation: transition.conversation.clone(),
             activity_id: transition.activity_id.clone(),
             uncertain: transition.uncertain,
             until: transition.until.map(|until| until.timestamp_millis()),
@@ -78,6 +82,7 @@ impl EndedAlert {
     /// The transition; `None` if only a newer version knows the status.
     pub fn transition(&self) -> Option<Transition> {
         Some(Transition {
+            conversation: self.conversation.clone(),
             activity_id: self.activity_id.clone(),
             uncertain: self.uncertain,
             until: self.until.and_then(DateTime::from_timestamp_millis),

@@ -11,8 +11,8 @@ use thiserror::Error;
 use crate::legacy::{self, Shape};
 use crate::wrapping::json_of;
 use crate::{
-    AnswerJob, Arrival, Creation, Delivery, Envelope, EnvelopeId, Failure, Keyed, OnUncertain, Question, SealKey,
-    SealState, VERSION, question, time,
+    AnswerJob, Arrival, Creation, Delivery, Envelope, EnvelopeId, Failure, Keyed, OnUncertain, Question,
+    SealKey, SealState, VERSION, question, time,
 };
 
 /// The longest JSON, in bytes. Its base64 has 64 KiB, the longest message that Azure accepts

@@ -15,7 +15,7 @@ use platform::{
     Clock, HttpClient, KeyValue, KeyValueError, Log, Randomness, Settings, SettingsError, Timeouts,
     TransportError,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use storage_table::testing::FakeTables;
 use trigger_component::run::{EntryPoint, RunError, run_within};
 use trigger_component::{Limits, Report};

@@ -317,12 +317,6 @@ impl Sim {
         Ok(Response::builder().status(status).body(Bytes::new()).unwrap())
     }
 
-    /// Answers the change of a message.
-    async fn change(&self) -> Result<Response<Bytes>, TransportError> {
-        self.sleep(self.latency).await;
-        Ok(Response::builder().status(200).body(Bytes::from_static(b"{}")).unwrap())
-    }
-
     /// Answers a call to the login host after three seconds.
     async fn ask_login(&self) -> Result<Response<Bytes>, TransportError> {
         self.sleep(Duration::from_secs(3)).await;
@@ -481,7 +475,6 @@ impl HttpClient for SimHost<'_> {
             Some(10002) => self.sim.ask_tables(request, timeouts).await,
             Some(9000) => self.sim.ask_login().await,
             Some(9400) => self.sim.ask_program(request).await,
-            _ if request.method() == http::Method::PUT => self.sim.change().await,
             _ => self.sim.ask_connector(request, timeouts).await,
         }
     }

@@ -2,8 +2,9 @@
 // a screenshot.
 //
 //   node browser.cjs --chromium PROGRAM --page URL --screenshot FILE --say TEXT [--expect ANSWER]...
-//     --card TITLE [--then-say TEXT --then-card TITLE]
+//     --card TITLE [--press BUTTON --shows TEXT] [--then-say TEXT --then-card TITLE]
 //
+// With --press, the person then presses a button, and waits until a card shows a text.
 // With --then-say, the person then writes again, and waits for another card.
 //
 // At the end, prints the bot's part of the page as JSON:
@@ -25,6 +26,8 @@ const { values: options } = parseArgs({
     say: text,
     expect: { ...text, multiple: true, default: [] },
     card: text,
+    press: text,
+    shows: text,
     "then-say": text,
     "then-card": text,
   },
@@ -65,6 +68,10 @@ async function main() {
       if (await container.count()) colors.push(await container.evaluate((element) => getComputedStyle(element).backgroundColor));
     };
     await awaitCard(options.card);
+    if (options.press) {
+      await cards.getByRole("button", { name: options.press, exact: true }).first().click();
+      await cards.getByText(options.shows, { exact: true }).first().waitFor();
+    }
     if (options["then-say"]) {
       await say(options["then-say"]);
       await awaitCard(options["then-card"]);

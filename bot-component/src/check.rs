@@ -5,6 +5,7 @@ use bot_framework::{
     AuthMode, BotCredentials, BotIdentity, Credential, InboundAuth, Tenants, TriggerName, TrustPolicy,
     UnboundUsers,
 };
+use callbacks::{CallbackHosts, CallbackSecrets};
 use platform::{Settings, SettingsError};
 use state::Tables;
 use state::ledger::Allowance;
@@ -12,7 +13,7 @@ use storage_queue::{QueueName, QueueSettings};
 
 use crate::alerts;
 use crate::kick::Kick;
-use crate::settings::{BotSettings, CallerSettings, Subscriptions};
+use crate::settings::{BotSettings, CallerSettings, Replies, Subscriptions};
 use crate::trigger_activity::unsealed;
 
 /// Returns an error for each variable that the bot cannot use. A request reads the same variables, but ends
@@ -26,10 +27,13 @@ pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
     );
     faults.value(Tables::read(settings));
     faults.value(Allowance::read(settings));
+    faults.value(Replies::read(settings));
+    faults.value(CallbackSecrets::read(settings));
     faults.value(TriggerName::read(settings));
     faults.value(unsealed(settings));
     if let Some(mode) = faults.value(AuthMode::read(settings)) {
         faults.value(TrustPolicy::read(mode, settings));
+        faults.value(CallbackHosts::read(settings, mode));
         faults.value(Subscriptions::read(settings, mode));
         faults.value(UnboundUsers::read(settings, mode));
         let bot = match mode {
@@ -131,6 +135,9 @@ mod tests {
             ("sealkey", "short"),
             ("subscriptions", "x"),
             ("kick", "x"),
+            ("replies", "x"),
+            ("callbackhosts", "https://x"),
+            ("callbacksecret", "x"),
         ] {
             assert!(wrong(&[(name, value)]).contains(&name.to_owned()), "{name}={value}");
         }

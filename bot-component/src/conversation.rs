@@ -37,29 +37,35 @@ impl Addressed {
 /// Records what an activity shows about its conversation.
 ///
 /// A failure is only logged, because the person's message matters more. The exception is `deleteUserData`:
-/// its failure is an error, so that the channel sends the activity again.
+/// its failure is an error, so that the channel sends the activity again. Returns the id of the alert whose
+/// question waits for a text in this conversation.
 pub(crate) async fn note<H: Host>(
     host: &H,
     settings: &BotSettings,
     activity: &Activity,
     conversation: &Addressed,
-) -> Result<(), Rejection> {
+) -> Result<Option<String>, Rejection> {
     let Addressed { address, key } = conversation;
     let conversations = settings.conversations(host, Deadline::after(host, RECORD_WITHIN));
     let conversations = conversations.in_zone(clock::zone_of(activity));
     let effect = effect_of(activity);
     let result = match effect {
         Effect::Active(sign) => record_activity(host, &conversations, conversation, sign).await,
-        Effect::Ended => conversations.forget(key).await,
-        Effect::ForgetPerson => forget_person(host, settings, &conversations, address).await,
-        Effect::None => return Ok(()),
+        Effect::Ended => conversations.forget(key).await.map(|()| None),
+        Effect::ForgetPerson => forget_person(host, settings, &conversations, address).await.map(|()| None),
+        Effect::None => return Ok(None),
     };
-    let is_done = result.is_ok();
-    log(host, result);
-    if is_done || effect != Effect::ForgetPerson { Ok(()) } else { Err(Rejection::StateUnavailable) }
+    match result {
+        Ok(asked) => Ok(asked),
+        Err(error) => {
+            log(host, Err(error));
+            if effect == Effect::ForgetPerson { Err(Rejection::StateUnavailable) } else { Ok(None) }
+        }
+    }
 }
 
-/// Records that the conversation was active. Key-value holds a fingerprint of the conversation's record, so
+/// Records that the conversation was active, and returns the alert whose question waits for a text. Key-value
+/// holds a fingerprint of the conversation's record, so
 /// an activity without news costs one read of key-value, and no call of the table service. If key-value
 /// fails, the bot calls the table service.
 async fn record_activity<H: Host>(
@@ -67,7 +73,7 @@ async fn record_activity<H: Host>(
     conversations: &Conversations<'_, H>,
     Addressed { address, key }: &Addressed,
     sign: Sign,
-) -> Result<(), StateError> {
+) -> Result<Option<String>, StateError> {
     let name = fingerprint_key(key);
     let known = host.get(&name).await.ok().flatten();
     let known = known.as_deref().and_then(Fingerprint::read);
@@ -76,9 +82,10 @@ async fn record_activity<H: Host>(
         // The poller has paused the conversation, but could not delete the fingerprint in the store of the
         // bot.
         Recorded::Paused if known.is_some() => conversations.delete_fingerprint(key).await,
+        Recorded::Asked { alert } => return Ok(Some(alert)),
         Recorded::Known | Recorded::Paused | Recorded::Newer => {}
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Deletes the person's own conversations.
@@ -182,7 +189,7 @@ mod tests {
         ConversationKey::of(&ConversationReference::of(&activity(&json!({}))).unwrap())
     }
 
-    async fn note_activity(stage: &Stage, activity: &Activity) -> Result<(), Rejection> {
+    async fn note_activity(stage: &Stage, activity: &Activity) -> Result<Option<String>, Rejection> {
         note(&stage.host, &stage.settings, activity, &Addressed::of(activity, true)?).await
     }
 

@@ -38,23 +38,25 @@ enum Feedback<'a> {
 }
 
 /// Records the feedback in an activity, if it has any. A failure is only logged, because the person's message
-/// matters more. An activity without feedback costs no call.
+/// matters more. An activity without feedback costs no call. Returns the id of the alert that a reply in the
+/// thread answers.
 pub(crate) async fn note<H: Host>(
     host: &H,
     settings: &BotSettings,
     activity: &Activity,
     conversation: &Addressed,
-) {
-    let Some(feedback) = of(activity, conversation, host.now()) else { return };
+) -> Option<String> {
+    let feedback = of(activity, conversation, host.now())?;
     let conversations = settings.conversations(host, Deadline::after(host, RECORD_WITHIN));
     let result = match feedback {
-        Feedback::Read(message) => conversations.record_read(&conversation.key, message).await,
+        Feedback::Read(message) => conversations.record_read(&conversation.key, message).await.map(|()| None),
         Feedback::Response(key, response) => conversations.record_response(&key, response).await,
     };
-    if let Err(error) = result {
+    result.unwrap_or_else(|error| {
         let fields = json!({"conversation": conversation.key.as_str(), "reason": error.to_string()});
         host.event(Level::Warn, "feedback.not-recorded", fields);
-    }
+        None
+    })
 }
 
 /// The feedback in an activity; `None` if it has none, or if the channel does not vouch for it.

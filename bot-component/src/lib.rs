@@ -21,10 +21,12 @@
 //! | who may subscribe to a tag | `subscribing.rs`; the codes: `tag_code.rs`; tenants: `tag_scope.rs` |
 //! | which data of a conversation are stored, and when | `conversation.rs`; the person's time zone: `clock.rs` |
 //! | read receipts, reactions and replies | `feedback.rs`; their rows: `crates/state` |
-//! | the answer to the button of a card, or to another invoke | `invoke.rs` |
+//! | answers to questions: buttons and texts | `pressing/` |
+//! | the answer to another invoke | `invoke.rs` |
 //! | an alert that arrives as a trigger activity | `trigger_activity.rs` |
 //! | who may call the alert routes, and the scopes of a key | `alerts/admission.rs`, `alerts/keys.rs`, `alerts/named_key.rs`, `alerts/grant.rs` |
-//! | the body of `POST /api/alerts` | `alerts/body.rs`, `alerts/activity.rs`; how the alert looks: `alerts/looks.rs`; how it recurs: `alerts/series.rs` |
+//! | the body of `POST /api/alerts` | `alerts/body.rs`, `alerts/activity.rs`; how the alert looks: `alerts/looks.rs`; how it recurs: `alerts/series.rs`; questions: `alerts/asking.rs` |
+//! | the alerts of an escalation | `alerts/escalating.rs` |
 //! | the conversations that `to` names | `alerts/target.rs`; pages: `alerts/paging.rs` |
 //! | tags of conversations, and codes for tags | `alerts/tags.rs`, `alerts/codes.rs` |
 //! | the effect of an idempotency key | `alerts/identity.rs` |
@@ -56,6 +58,7 @@ mod messages;
 mod ops;
 mod outbox;
 mod own_count;
+mod pressing;
 mod rejection;
 mod request;
 mod router;

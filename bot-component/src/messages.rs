@@ -16,6 +16,7 @@ use crate::feedback;
 use crate::invoke;
 use crate::limits::MAX_BODY_BYTES;
 use crate::loops;
+use crate::pressing::{self, Answering};
 use crate::rejection::Rejection;
 use crate::request::{expect_json, expect_own_host};
 use crate::settings::{BotSettings, CallerSettings};
@@ -85,14 +86,15 @@ async fn answer_caller<H: Host>(
     }
     let conversation = Addressed::of(&activity, service_url_verified);
     // Without an address the bot can neither answer nor alert the conversation.
+    let mut asked = None;
     if let Ok(conversation) = &conversation {
-        conversation::note(host, settings, &activity, conversation).await?;
-        feedback::note(host, settings, &activity, conversation).await;
+        asked = conversation::note(host, settings, &activity, conversation).await?;
+        asked = feedback::note(host, settings, &activity, conversation).await.or(asked);
     }
     let replies = activity.expects_replies().then(RefCell::default);
     let trace = Traceparent::of(&head.headers);
     let turn = Turn { host, settings, tokens, service_url, begin, trace, replies };
-    let answered = answer_activity(&turn, &activity, text, conversation).await?;
+    let answered = answer_activity(&turn, &activity, text, conversation, asked.as_deref()).await?;
     // The answer to an invoke already holds the reply.
     match turn.replies {
         Some(replies) if activity.kind != ActivityKind::Invoke => {
@@ -102,21 +104,31 @@ async fn answer_caller<H: Host>(
     }
 }
 
-/// Acts on an activity, by its type. `text` is [`Activity::text_to_the_bot`].
+/// Acts on an activity, by its type. `text` is [`Activity::text_to_the_bot`]. `asked` is the id of the alert
+/// whose question a text answers.
 async fn answer_activity<H: Host>(
     turn: &Turn<'_, H>,
     activity: &Activity,
     text: String,
     conversation: Result<Addressed, FieldError>,
+    asked: Option<&str>,
 ) -> Result<Answered, Rejection> {
     let (host, settings) = (turn.host, turn.settings);
     match activity.kind {
-        ActivityKind::Message => turn.queue_message(activity, text, conversation?).await,
+        ActivityKind::Message => turn.queue_message(activity, text, conversation?, asked).await,
         ActivityKind::ConversationUpdate if activity.adds_the_bot() => {
             turn.greet(activity, &conversation?).await?;
             Ok(answer::json(StatusCode::OK, &json!({})).into())
         }
-        ActivityKind::Invoke => Ok(invoke::answer(host, activity).into()),
+        ActivityKind::Invoke => match pressing::data_of(activity) {
+            Some(data) => {
+                let conversation = conversation?;
+                let answering = Answering::new(host, settings, &conversation, turn.trace.as_ref())?;
+                let recorded = answering.press(activity, data).await;
+                Ok(Answered::with_kick(answering.invoke_answer(&recorded), turn.kick(answering.has_due())))
+            }
+            None => Ok(invoke::answer(host, activity).into()),
+        },
         ActivityKind::Event | ActivityKind::Trigger if TriggerName::read(host)?.names(activity) => {
             let id = turn.id_for(&conversation?.address);
             let answered = trigger_activity::answer(host, settings, &turn.connector(), activity, id).await?;

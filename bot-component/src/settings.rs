@@ -58,6 +58,9 @@ pub const JOINED: [Joined; 3] = [
             "subscriptions",
             "kick",
             "answersperminute",
+            "callbackhosts",
+            "callbacksecret",
+            "replies",
         ],
     },
 ];
@@ -113,6 +116,23 @@ pub(crate) struct BotSettings {
     pub(crate) kick: Option<Kick>,
     /// How many messages of a conversation the bot answers in a minute.
     pub(crate) allowance: Allowance,
+    /// Where a person's text goes that is neither a command nor an answer.
+    pub(crate) replies: Replies,
+}
+
+/// The variable `replies`: where a person's text goes that is neither a command nor an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Replies {
+    /// The poller sends it back to the person, as the template of 2017 did.
+    Echo,
+    /// The poller puts it on the queue of replies, for a program.
+    Queue,
+}
+
+impl Replies {
+    pub(crate) fn read(settings: &impl Settings) -> Result<Self, SettingsError> {
+        settings.choice("replies", &[("echo", Self::Echo), ("queue", Self::Queue)])
+    }
 }
 
 /// The variable `subscriptions`: whether a person may subscribe to a tag by the command alone.
@@ -151,6 +171,7 @@ impl BotSettings {
             unbound_users: UnboundUsers::read(settings, caller.auth_mode)?,
             tenants: caller.tenants,
             allowance: Allowance::read(settings)?,
+            replies: Replies::read(settings)?,
             queue,
             bot,
         })

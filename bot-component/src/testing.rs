@@ -17,6 +17,8 @@ pub(crate) struct Stage {
     pub(crate) host: FakeHost,
     pub(crate) settings: BotSettings,
     is_refusing: Rc<Cell<bool>>,
+    /// Whether the queue service refuses every Put.
+    pub(crate) is_queue_full: Rc<Cell<bool>>,
 }
 
 impl Stage {
@@ -29,16 +31,21 @@ impl Stage {
         let settings = BotSettings::read(&host, CallerSettings::read(&host).unwrap()).unwrap();
         let mut service = FakeTables::default();
         service.entities_mut("proactivebotconversations");
+        service.entities_mut("proactivebotledger");
         let service = RefCell::new(service);
         let is_refusing = Rc::new(Cell::new(false));
-        let (refusing, now) = (is_refusing.clone(), host.now());
+        let is_queue_full = Rc::new(Cell::new(false));
+        let (refusing, full, now) = (is_refusing.clone(), is_queue_full.clone(), host.now());
         host.answers(move |request| {
+            if request.uri().port_u16() == Some(10_001) {
+                return Some(Ok(response(if full.get() { 403 } else { 201 }, "")));
+            }
             if refusing.get() {
                 return Some(Ok(response(403, "")));
             }
             service.borrow_mut().answer(request, now).map(Ok)
         });
-        Self { host, settings, is_refusing }
+        Self { host, settings, is_refusing, is_queue_full }
     }
 
     pub(crate) fn conversations(&self) -> Conversations<'_, FakeHost> {

@@ -21,6 +21,7 @@ use state::ConversationKey;
 use state::ledger::{Claim, KEPT, Ledger, RecordKey, Status, Transition};
 
 use crate::conversation;
+use crate::pressing;
 use crate::rejection::{Rejection, TriggerRefusal, Undelivered};
 use crate::settings::BotSettings;
 
@@ -52,6 +53,10 @@ pub(crate) async fn answer<H: Host>(
         host.event(level, event, Traceparent::add_to(envelope.traceparent.as_ref(), fields));
     };
     let done = answer::json(StatusCode::OK, &json!({}));
+    // Only the poller does such a job.
+    if envelope.answer.is_some() {
+        return Err(TriggerRefusal::Ended.into());
+    }
     if envelope.expires.is_some_and(|expires| expires <= host.now()) {
         log(Level::Info, "trigger.expired", "");
         return Ok(done);
@@ -91,8 +96,13 @@ pub(crate) async fn answer<H: Host>(
         return Ok(done);
     }
     expect_taken(taken, host.now())?;
+    // A program must not make buttons for an alert of another program.
+    let keys = match &envelope.question {
+        Some(_) if is_ours => Some(pressing::keys(host, settings)?),
+        _ => None,
+    };
     let conversation = &envelope.address.conversation.id;
-    let alert = envelope.message();
+    let alert = envelope.message(keys.as_ref());
     let verdict = connector.send_in_any_cloud(&settings.trust, &service_url, conversation, &alert).await;
     let outcome = outcome(&verdict, envelope.on_uncertain);
     let ledger = ledger(Deadline::after(host, NOTE_WITHIN));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bot_framework::{Activity, Class, Connector, ConversationReference, OutgoingMessage, ServiceUrl, Tokens};
 use chrono::{DateTime, TimeDelta, Utc};
 use envelope::words::Words;
-use envelope::{Envelope, EnvelopeId};
+use envelope::{AnswerJob, By, Envelope, EnvelopeId};
 use http::StatusCode;
 use platform::{Deadline, Host, Level, Traceparent, answer, hex};
 use serde_json::{Value, json};
@@ -17,10 +17,12 @@ use crate::answered::Answered;
 use crate::commands::{self, Intent};
 use crate::conversation::Addressed;
 use crate::invoke;
+use crate::kick::Kick;
 use crate::outbox::{Message, Outbox, log_failed_put, put_options};
 use crate::own_count;
+use crate::pressing::{self, Answering};
 use crate::rejection::Rejection;
-use crate::settings::BotSettings;
+use crate::settings::{BotSettings, Replies};
 
 /// A channel waits 15 s for an answer, and Teams then sends the activity again. Storing gets half of this
 /// time, so that the bot can still reply to the person.
@@ -64,33 +66,57 @@ pub(crate) enum Answers {
 }
 
 impl<H: Host> Turn<'_, H> {
+    /// Queues a person's message, unless it is a command or an answer. `asked` is the id of the alert whose
+    /// question a text answers.
     pub(crate) async fn queue_message(
         &self,
         activity: &Activity,
         text: String,
-        Addressed { address, key: conversation }: Addressed,
+        addressed: Addressed,
+        asked: Option<&str>,
     ) -> Result<Answered, Rejection> {
-        let words = Words::of(&address);
         let accepted = answer::json(StatusCode::ACCEPTED, &json!({}));
+        if let Some(data) = pressing::data_of(activity) {
+            let answering = Answering::new(self.host, self.settings, &addressed, self.trace.as_ref())?;
+            let recorded = answering.press(activity, data).await;
+            if let Some(reply) = answering.submit_answer(&recorded) {
+                self.say_if_allowed(&addressed.address, &reply, Answers::TheActivity).await;
+            }
+            return Ok(Answered::with_kick(accepted, self.kick(answering.has_due())));
+        }
+        let words = Words::of(&addressed.address);
         if text.is_empty() {
             let word =
                 if invoke::is_press(activity) { words.nothing_behind_button } else { words.nothing_to_queue };
-            self.say_if_allowed(&address, word, Answers::TheActivity).await;
+            self.say_if_allowed(&addressed.address, word, Answers::TheActivity).await;
             return Ok(accepted.into());
         }
-        let (text, after) = match commands::execute(self.host, self.settings, text, &address).await {
+        let executed = commands::execute(self.host, self.settings, text, &addressed.address).await;
+        let (text, after) = match executed {
             Intent::Queue { text, after } => (text, after),
             // The command is executed in any case: `stop` also holds if the conversation has no answers left.
             Intent::Reply(reply) => {
-                self.say_if_allowed(&address, &reply, Answers::TheActivity).await;
+                self.say_if_allowed(&addressed.address, &reply, Answers::TheActivity).await;
                 return Ok(accepted.into());
             }
         };
+        if let Some(alert) = asked.filter(|_| after.is_none()) {
+            let answering = Answering::new(self.host, self.settings, &addressed, self.trace.as_ref())?;
+            if let Some(recorded) = answering.text(activity, alert, &text).await {
+                let reply = answering.text_of(&recorded);
+                self.say_if_allowed(&addressed.address, &reply, Answers::TheActivity).await;
+                return Ok(Answered::with_kick(accepted, self.kick(answering.has_due())));
+            }
+        }
+        let Addressed { address, key: conversation } = addressed;
         let now = self.host.now();
         let id = self.alert_id(activity, &conversation);
         let mut envelope = Envelope::new(EnvelopeId::from_text(id.as_str()), address, text, now);
         envelope.not_before = after.map(|after| now + after);
         envelope.cancellable = after.is_some();
+        if self.settings.replies == Replies::Queue && after.is_none() {
+            envelope.answer = Some(AnswerJob::Message { by: By::of(&envelope.address) });
+        }
         envelope.traceparent.clone_from(&self.trace);
         let seal_key = self.settings.seal_key.as_ref();
         let Ok(text) = envelope.encode(seal_key) else {
@@ -178,8 +204,12 @@ impl<H: Host> Turn<'_, H> {
                 self.record_put(&ledger, &alert.id).await;
             }
         }
-        let kick = self.settings.kick.clone().filter(|_| outbox.has_due());
-        Ok(Answered::with_kick(accepted, kick))
+        Ok(Answered::with_kick(accepted, self.kick(outbox.has_due())))
+    }
+
+    /// The kick, if the queue has a new message that is due.
+    pub(crate) fn kick(&self, has_due: bool) -> Option<Kick> {
+        self.settings.kick.clone().filter(|_| has_due)
     }
 
     /// Whether the channel may have stopped waiting for the answer, so that it sends the activity again.

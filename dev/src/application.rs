@@ -15,6 +15,9 @@ use crate::playground::{Playground, PlaygroundOptions};
 use crate::run_note::{NoteFile, RunNote};
 use crate::workspace::root;
 
+/// The environment variable from which both hosts read the secret that signs callbacks.
+const CALLBACK_SECRET: &str = "SPIN_VARIABLE_CALLBACKSECRET";
+
 /// The environment variable from which both hosts read the connection string.
 const STORAGE: &str = "SPIN_VARIABLE_STORAGECONNECTION";
 
@@ -59,17 +62,20 @@ impl Application {
         create_private(&options.state_dir)?;
         let storage_key = StorageKey::random()?;
         let storage = options.storage(&storage_key);
+        let callback_secret = options.callback_secret()?;
         std::thread::scope(|scope| {
             let azurite = scope.spawn(|| Azurite::start(options.azurite_ports, storage_key));
             let playground = scope.spawn(|| Playground::start(&options.playground()));
             let key = options.alert_key.as_ref();
             let alert_key = key.map(|key| (alert_key::VARIABLE, key.as_variable()));
             let connection = storage.as_deref().map(|connection| (STORAGE, connection));
-            let environment: Vec<_> = alert_key.into_iter().chain(connection).collect();
+            let secret = callback_secret.as_deref().map(|secret| (CALLBACK_SECRET, secret));
+            let environment: Vec<_> = alert_key.into_iter().chain(connection).chain(secret).collect();
             let host = Host::start_with(&options.host(), &environment);
             let (azurite, playground) = (join(azurite), join(playground));
             let (host, azurite, playground) = (host?, azurite?, playground?);
-            let note = |key: &AlertKey| RunNote { bot: host.url().to_owned(), key: key.clone(), storage };
+            let bot = host.url().to_owned();
+            let note = |key: &AlertKey| RunNote { bot, key: key.clone(), storage, callback_secret };
             let note = key.map(note);
             let note = note.map(|note| note.write(options.playground_port)).transpose()?;
             Ok(Self { host, azurite, playground, _note: note })
@@ -118,6 +124,14 @@ impl ApplicationOptions {
         let is_chosen = self.variables.iter().any(|(name, _)| name == "storageconnection")
             || chosen::outside(STORAGE).is_some();
         (!is_chosen).then(|| self.azurite_ports.connection_string(key))
+    }
+
+    /// The secret that signs callbacks, for one run; `None` if the person has set one.
+    fn callback_secret(&self) -> anyhow::Result<Option<String>> {
+        let is_chosen = self.variables.iter().any(|(name, _)| name == "callbacksecret")
+            || chosen::outside(CALLBACK_SECRET).is_some();
+        // Hexadecimal digits are base64 too.
+        (!is_chosen).then(|| Ok(format!("whsec_{}", chosen::random_hex()?))).transpose()
     }
 
     /// Fails if `.env` is the file of a bot in Azure: a bot without authentication would take the messages of

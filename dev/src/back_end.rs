@@ -17,6 +17,7 @@ pub struct BackEnd {
     agent: Agent,
     bot: String,
     key: AlertKey,
+    callback_secret: Option<String>,
 }
 
 /// The outcome of an alert for one conversation.
@@ -31,13 +32,18 @@ pub struct Alerted {
 impl BackEnd {
     /// Makes a back end that calls the bot at `http://127.0.0.1:<port>` with this key.
     pub fn new(bot: &str, key: AlertKey) -> Self {
-        Self { agent: agent(), bot: bot.to_owned(), key }
+        Self { agent: agent(), bot: bot.to_owned(), key, callback_secret: None }
+    }
+
+    /// The secret with which the bot's poller signs callbacks, if `cargo dev up` has made it.
+    pub fn callback_secret(&self) -> Option<&str> {
+        self.callback_secret.as_deref()
     }
 
     /// Finds the application of `cargo dev up` by the port of its chat page.
     pub fn find(playground_port: u16) -> anyhow::Result<Self> {
-        let RunNote { bot, key, .. } = RunNote::read(playground_port)?;
-        Ok(Self::new(&bot, key))
+        let RunNote { bot, key, callback_secret, .. } = RunNote::read(playground_port)?;
+        Ok(Self { callback_secret, ..Self::new(&bot, key) })
     }
 
     /// Sends an alert, `{"to": …, "text": …, "activity": …}`.
@@ -81,7 +87,7 @@ impl BackEnd {
             key.bearer().is_some(),
             "ALERTKEY: expected a key with the scope operate; set the environment variable"
         );
-        Ok(Self { agent: remote_agent(), bot: bot.to_owned(), key })
+        Ok(Self { agent: remote_agent(), bot: bot.to_owned(), key, callback_secret: None })
     }
 
     /// Calls a route, and returns the status and the JSON of the answer. A status of 400 or more is an error.

@@ -48,6 +48,9 @@ impl Browser {
         command.args(["--say", visit.say]);
         command.args(visit.answers.iter().flat_map(|answer| ["--expect", answer]));
         command.args(["--card", visit.card]);
+        if let Some((button, text)) = visit.press {
+            command.args(["--press", button, "--shows", text]);
+        }
         if let Some((say, card)) = visit.then {
             command.args(["--then-say", say, "--then-card", card]);
         }
@@ -72,6 +75,8 @@ pub struct Visit<'a> {
     pub answers: &'a [&'a str],
     /// A text on the card for which the person waits at the end.
     pub card: &'a str,
+    /// A button that the person then presses, and the text that a card then shows.
+    pub press: Option<(&'a str, &'a str)>,
     /// The message that the person types when the card is there, and a text on the card for which the person
     /// waits then.
     pub then: Option<(&'a str, &'a str)>,

@@ -1,6 +1,7 @@
 //! The run note: a file under `target/` by which other commands find a running application.
 //!
-//! It holds the bot's address, the key of the alert routes, and the connection string of the queue. Each chat
+//! It holds the bot's address, the key of the alert routes, the secret that signs callbacks, and the
+//! connection string of the queue. Each chat
 //! page has its own file. Only its user can read it, and it is deleted when the run ends.
 
 use std::fs::OpenOptions;
@@ -22,6 +23,8 @@ pub(crate) struct RunNote {
     pub(crate) key: AlertKey,
     /// The connection string of the run's own storage account.
     pub(crate) storage: Option<String>,
+    /// The run's own secret that signs callbacks.
+    pub(crate) callback_secret: Option<String>,
 }
 
 /// The file; dropping this removes it.
@@ -47,6 +50,7 @@ impl RunNote {
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
             let note = json!({
                 "bot": self.bot, "alertKey": self.key.as_variable(), "storageConnection": self.storage,
+                "callbackSecret": self.callback_secret,
             });
             options.open(&path)?.write_all(note.to_string().as_bytes())
         };
@@ -68,6 +72,7 @@ impl RunNote {
                 bot: bot.to_owned(),
                 key: AlertKey::new(key),
                 storage: note["storageConnection"].as_str().map(str::to_owned),
+                callback_secret: note["callbackSecret"].as_str().map(str::to_owned),
             }),
             _ => bail!("{}: the run note is broken; end `cargo dev up` and start it again", path.display()),
         }
@@ -94,10 +99,12 @@ mod tests {
             bot: "http://127.0.0.1:1".to_owned(),
             key: AlertKey::random().unwrap(),
             storage: Some("AccountName=a".to_owned()),
+            callback_secret: Some("whsec_a".to_owned()),
         };
         let file = note.write(port).unwrap();
         let read = RunNote::read(port).unwrap();
         assert_eq!((read.bot, read.key, read.storage), (note.bot, note.key, note.storage));
+        assert_eq!(read.callback_secret, note.callback_secret);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;

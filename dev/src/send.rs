@@ -12,11 +12,17 @@ use serde_json::{Value, json};
 #[derive(Debug, Args)]
 pub(crate) struct Send {
     /// The message of the person to the bot, e.g. "hello"
-    #[arg(required_unless_present_any = ["alert", "card"], conflicts_with_all = ["alert", "card"])]
+    #[arg(required_unless_present_any = ["alert", "card", "ask"], conflicts_with_all = ["alert", "card", "ask"])]
     text: Option<String>,
     /// Alerts the person through POST /api/alerts, as a back end does, e.g. "The pizza is ready"
     #[arg(long, value_name = "TEXT")]
     alert: Option<String>,
+    /// Asks the person, waits for the answer, and prints it, e.g. "Deploy?"
+    #[arg(long, value_name = "TEXT", conflicts_with = "alert")]
+    ask: Option<String>,
+    /// A button of the question, e.g. approve, or approve="Approve it"; without one, a button to acknowledge
+    #[arg(long = "action", value_name = "ID[=TITLE]", requires = "ask")]
+    actions: Vec<String>,
     /// An Adaptive Card as a JSON file, to send with the alert or instead of its text
     #[arg(long, value_name = "FILE")]
     card: Option<PathBuf>,
@@ -34,14 +40,60 @@ impl Send {
             println!("Sent. If the chat page is open, the answer appears there: {page}");
             return Ok(());
         }
-        let mut alert = json!({"to": {"address": chat.reference()}, "text": self.alert});
+        let text = self.ask.as_ref().or(self.alert.as_ref());
+        let mut alert = json!({"to": {"address": chat.reference()}, "text": text});
+        if self.ask.is_some() {
+            match self.actions.as_slice() {
+                [] => alert["acknowledge"] = true.into(),
+                actions => alert["actions"] = actions.iter().map(|action| action_of(action)).collect(),
+            }
+        }
         if let Some(card) = &self.card {
             alert["activity"] = json!({"attachments": [read_card(card)?]});
         }
-        let alerted = BackEnd::find(self.playground_port)?.alert(&alert)?;
+        let back_end = BackEnd::find(self.playground_port)?;
+        let alerted = back_end.alert(&alert)?;
         let id = queued(&alerted)?;
+        if self.ask.is_some() {
+            eprintln!("Asked as alert {id}. Press a button in the chat page: {page}");
+            println!("{}", wait_for_answer(&back_end, id)?);
+            return Ok(());
+        }
         println!("Accepted as alert {id}. If the chat page is open, the alert appears there at once: {page}");
         Ok(())
+    }
+}
+
+/// The button with an id, and with a title if there is one.
+fn action_of(action: &str) -> Value {
+    let (id, title) = match action.split_once('=') {
+        Some((id, title)) => (id, title.to_owned()),
+        None => {
+            let mut letters = action.chars();
+            let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+            (action, first + letters.as_str())
+        }
+    };
+    json!({"id": id, "title": title})
+}
+
+/// Waits until the person has answered, and returns the answer: the id of the button, and what the person
+/// wrote.
+fn wait_for_answer(back_end: &BackEnd, id: &str) -> anyhow::Result<String> {
+    loop {
+        let (_, alert) = back_end.call("GET", &format!("/api/alerts/{id}?wait=30"), None)?;
+        match alert["status"].as_str().unwrap_or_default() {
+            "answered" => {
+                let answer = &alert["answer"];
+                let name = answer["by"]["name"].as_str().unwrap_or("the person in the chat page");
+                eprintln!("Answered by {name}.");
+                let action = answer["action"].as_str().unwrap_or_default();
+                let input = answer["input"].as_str().map(|input| format!(": {input}"));
+                return Ok(format!("{action}{}", input.unwrap_or_default()));
+            }
+            "queued" | "waiting" | "delivered" => {}
+            other => bail!("the question got no answer, because it is {other}; ask again"),
+        }
     }
 }
 
@@ -90,9 +142,26 @@ mod tests {
             (&["hello", "--alert", "pizza"], false),
             (&["hello", "--card", "card.json"], false),
             (&["--playground-port", "1"], false),
+            (&["--ask", "Deploy?"], true),
+            (&["--ask", "Deploy?", "--action", "approve", "--action", "reject=Not now"], true),
+            (&["--ask", "Deploy?", "--card", "card.json"], true),
+            (&["--ask", "Deploy?", "--alert", "x"], false),
+            (&["hello", "--ask", "Deploy?"], false),
+            (&["--alert", "x", "--action", "approve"], false),
         ] {
             let parsed = Cli::try_parse_from([&["send"], arguments].concat());
             assert_eq!(parsed.is_ok(), expected, "{arguments:?}: {parsed:?}");
+        }
+    }
+
+    #[test]
+    fn button_has_its_id_and_a_title() {
+        for (action, expected) in [
+            ("approve", json!({"id": "approve", "title": "Approve"})),
+            ("reject=Not now", json!({"id": "reject", "title": "Not now"})),
+            ("\u{e9}tage", json!({"id": "\u{e9}tage", "title": "\u{c9}tage"})),
+        ] {
+            assert_eq!(action_of(action), expected);
         }
     }
 

@@ -3,11 +3,13 @@
 use dev::browser::{Browser, Card, Visit};
 use dev::workspace;
 use end_to_end::chat_page::{self, ChatPage};
+use end_to_end::program::Program;
 use end_to_end::suite::World;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
     chat_page_shows_the_answer_the_alert_and_a_card,
+    pressed_button_changes_the_card_and_a_program_gets_one_signed_call,
     alert_with_a_key_is_one_bubble_that_turns_from_red_to_green
 );
 
@@ -18,7 +20,7 @@ fn chat_page_shows_the_answer_the_alert_and_a_card(world: &World) {
     std::fs::create_dir_all(&folder).unwrap();
     let page = ChatPage::start(world, "msteams");
     let answers = ["Queued: hello from the page", "Alert: hello from the page"];
-    let visit = Visit { say: "hello from the page", answers: &answers, card: title, then: None };
+    let visit = Visit { say: "hello from the page", answers: &answers, card: title, press: None, then: None };
     let seen = std::thread::scope(|scope| {
         let seen = scope.spawn(|| browser.chat(&page.url(), &visit, &folder.join("chat.png")));
         // The bot has stored the conversation when the person has written, so the back end finds it. The page
@@ -43,6 +45,40 @@ fn chat_page_shows_the_answer_the_alert_and_a_card(world: &World) {
     assert!(!rest[2].contains("TextBlock"), "{seen:?}");
 }
 
+fn pressed_button_changes_the_card_and_a_program_gets_one_signed_call(world: &World) {
+    let browser = Browser::find().expect(dev::browser::MISSING);
+    let folder = workspace::target().join("browser");
+    std::fs::create_dir_all(&folder).unwrap();
+    let (page, program) = (ChatPage::start(world, "msteams"), Program::start());
+    let (text, answered) = ("Alert: Deploy 1.4.2 to production?", "Approve");
+    let press = Some(("Approve", answered));
+    let visit = Visit { say: "hello", answers: &["Alert: hello"], card: text, press, then: None };
+    let seen = std::thread::scope(|scope| {
+        let seen = scope.spawn(|| browser.chat(&page.url(), &visit, &folder.join("press.png")));
+        page.wait_for("Alert: hello");
+        let back_end = page.back_end();
+        let targets = back_end.targets().unwrap_or_else(|error| panic!("{error:#}"));
+        let question = json!({
+            "to": {"conversation": targets[0]["conversation"]}, "text": "Deploy 1.4.2 to production?",
+            "actions": [{"id": "approve", "title": "Approve"}, {"id": "reject", "title": "Reject"}],
+            "callback": program.url(),
+        });
+        let alerted = back_end.alert(&question).unwrap_or_else(|error| panic!("{error:#}"));
+        assert_eq!(alerted[0].status, "queued", "{alerted:?}");
+        seen.join().unwrap()
+    });
+    let seen = seen.unwrap_or_else(|error| panic!("{error:#}"));
+    let [card] = &seen.cards[..] else { panic!("expected one card, found {seen:?}") };
+    assert!(
+        card.buttons.is_empty() && card.texts[0] == text && card.texts[1].starts_with(answered),
+        "{card:?}"
+    );
+    let callback = program.wait_for(1).remove(0);
+    assert_eq!(callback.body()["action"], "approve");
+    let secret = page.callback_secret();
+    assert_eq!(callback.verified_with(&secret), callback.body(), "by the reference library");
+}
+
 /// A card with one container of this style.
 fn card_of(style: &str, text: &str) -> Value {
     json!({"type": "AdaptiveCard", "version": "1.5", "body": [
@@ -57,7 +93,8 @@ fn alert_with_a_key_is_one_bubble_that_turns_from_red_to_green(world: &World) {
     std::fs::create_dir_all(&folder).unwrap();
     let page = ChatPage::start(world, "msteams");
     let answers = ["Alert: hello"];
-    let visit = Visit { say: "hello", answers: &answers, card: red, then: Some(("I see it", green)) };
+    let visit =
+        Visit { say: "hello", answers: &answers, card: red, press: None, then: Some(("I see it", green)) };
     let alert = |text: &str, style: &str, state: &str| {
         let back_end = page.back_end();
         let targets = back_end.targets().unwrap_or_else(|error| panic!("{error:#}"));

@@ -5,6 +5,7 @@
 mod alert_times;
 mod alerts;
 mod answers;
+mod asking;
 mod broken_answers;
 mod browser;
 mod components;
@@ -84,6 +85,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("alerts", alerts::CASES),
     ("alert_times", alert_times::CASES),
     ("answers", answers::CASES),
+    ("asking", asking::CASES),
     ("broken_answers", broken_answers::CASES),
     ("browser", browser::CASES),
     ("components", components::CASES),

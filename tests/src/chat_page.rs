@@ -105,6 +105,12 @@ impl ChatPage {
         BackEnd::find(self.port).unwrap_or_else(|error| panic!("{error:#}"))
     }
 
+    /// The secret that signs the callbacks of this run.
+    #[track_caller]
+    pub fn callback_secret(&self) -> String {
+        self.back_end().callback_secret().expect("a secret for callbacks").to_owned()
+    }
+
     /// Sends an alert with a card and a summary to the only stored conversation, and returns its attachments.
     #[track_caller]
     pub fn alert_with_card(&self, card: &Value) -> Value {

@@ -25,6 +25,7 @@ pub mod manifest;
 pub mod openid;
 pub mod operated;
 pub mod ports;
+pub mod program;
 pub mod put_only_queue;
 pub mod queue;
 pub mod recorder;

@@ -48,6 +48,11 @@ impl Queue {
         self.name.as_str()
     }
 
+    /// Another queue of the account.
+    pub fn named(&self, name: &str) -> Self {
+        self.with_name(QueueName::parse(name).unwrap())
+    }
+
     /// Its poison queue.
     pub fn poison(&self) -> Self {
         self.with_name(self.name.poison())

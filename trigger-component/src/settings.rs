@@ -2,6 +2,7 @@
 
 use bot_framework::outbound::{kick_key, seal_keys};
 use bot_framework::{AuthMode, BotCredentials, DirectLineSettings, Tenants, Tokens, TrustPolicy};
+use callbacks::{CallbackHosts, CallbackSecrets};
 use envelope::{SealKey, Unsealed};
 use platform::{Deadline, Host, Joined, Secret, Settings, SettingsError};
 use state::Tables;
@@ -36,6 +37,8 @@ pub const JOINED: [Joined; 1] = [Joined {
         "directlinesecret",
         "directlineendpoint",
         "pace",
+        "callbackhosts",
+        "callbacksecret",
     ],
 }];
 
@@ -55,6 +58,10 @@ pub(crate) struct DrainSettings {
     pub(crate) unsealed: Unsealed,
     /// The messages a second into one channel and tenant; 0 means no limit.
     pub(crate) pace: u32,
+    /// The hosts of senders' programs that may be called.
+    pub(crate) callback_hosts: CallbackHosts,
+    /// The secrets that sign those calls; `None` if the variable is empty.
+    pub(crate) callback_secrets: Option<CallbackSecrets>,
 }
 
 impl DrainSettings {
@@ -103,6 +110,8 @@ impl DrainSettings {
             seal_key,
             unsealed,
             pace,
+            callback_hosts: CallbackHosts::read(settings, mode)?,
+            callback_secrets: CallbackSecrets::read(settings)?,
         })
     }
 }

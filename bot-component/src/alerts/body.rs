@@ -6,6 +6,7 @@ use envelope::{Look, OnUncertain};
 use platform::name_of;
 use serde_json::{Map, Value};
 
+use super::asking::{self, Asking};
 use super::keyed::KeyedCall;
 use super::series::{self, Recurrence};
 use super::target::{self, To};
@@ -16,7 +17,8 @@ use crate::rejection::AlertRejection;
 pub(super) const MAX_IDEMPOTENCY_KEY_CHARACTERS: usize = 200;
 
 const MEMBERS: &str = "one of the members to, text, activity, card, format, mentions, importance, key, state, again, \
-                        notify, at, delay, every, until, zone, expires, idempotencyKey, onUncertain and next";
+     notify, actions, answers, reply, acknowledge, callback, escalate, at, delay, every, until, zone, expires, \
+     idempotencyKey, onUncertain and next";
 
 /// A call, checked. A route that reads another form than `POST /api/alerts` makes one with
 /// [`AlertCall::new`], and sets the fields that it has.
@@ -28,6 +30,8 @@ pub(super) struct AlertCall {
     pub(super) look: Look,
     /// The key of the alert, if it has one.
     pub(super) keyed: Option<KeyedCall>,
+    /// The question, if people can answer the alert.
+    pub(super) asking: Option<Asking>,
     /// The alert is not delivered earlier. `None` means at once.
     pub(super) due: Option<DateTime<Utc>>,
     /// How the alert recurs. `None`: it is sent once.
@@ -95,6 +99,7 @@ impl AlertCall {
             activity: Map::new(),
             look: Look::default(),
             keyed: None,
+            asking: None,
             due: None,
             series: None,
             expires: None,
@@ -106,6 +111,7 @@ impl AlertCall {
         let to = target::read(&mut fields)?;
         let (text, mut activity) = take_content(&mut fields)?;
         let look = looks::read(&mut fields, &text, &mut activity)?;
+        let asking = asking::read(&mut fields)?;
         let keyed = KeyedCall::take(&mut fields)?;
         let due = read_due(&mut fields, now)?;
         let expires = take_time(&mut fields, "expires")?;
@@ -126,7 +132,15 @@ impl AlertCall {
         if let Some(other) = fields.as_object().keys().next() {
             return Err(fields.error(other, MEMBERS).into());
         }
-        Ok(Self { activity, look, keyed, due, series, expires, on_uncertain, ..Self::new(to, text) })
+        if let Some(asking) = &asking {
+            asking.expect_before(expires, due.unwrap_or(now))?;
+            if series.is_some() {
+                let expected =
+                    "no `every` beside `actions`, `reply` or `acknowledge`; send each question by itself";
+                return Err(FieldError { path: "every".into(), expected }.into());
+            }
+        }
+        Ok(Self { activity, look, keyed, asking, due, series, expires, on_uncertain, ..Self::new(to, text) })
     }
 }
 
@@ -221,6 +235,7 @@ mod tests {
             (json!({"expires": "2026-11-23T22:00:00Z"}), "expires"),
             (json!({"expires": "2026-11-23T22:05:00Z", "delay": "PT10M"}), "expires"),
             (json!({"expires": "soon"}), "expires"),
+            (json!({"every": "P1D", "at": "2026-11-24T00:00:00Z", "acknowledge": true}), "every"),
             (json!({"idempotencyKey": ""}), "idempotencyKey"),
             (json!({"idempotencyKey": "x".repeat(201)}), "idempotencyKey"),
             (json!({"onUncertain": "ask"}), "onUncertain"),

@@ -8,13 +8,14 @@ use envelope::Envelope;
 use http::{Request, StatusCode};
 use platform::{Deadline, Host, Level, RequestBody, answer};
 use serde_json::json;
-use state::ledger::{AlertId, CallId, Ledger, NewAlert, Period, Status};
+use state::ledger::{Accepted as InLedger, AlertId, CallId, Ledger, NewAlert, Period, Status};
 use state::{ConversationKey, of_key};
 use storage_queue::PutOptions;
 
 use super::body::{AlertCall, Identity};
 use super::caller::Caller;
 use super::draft::{Alert, Draft, Recipient};
+use super::escalating::Asks;
 use super::grant::Scope;
 use super::identity::{self, Earlier, Met};
 use super::looks;
@@ -121,6 +122,8 @@ struct Sender<'a, H> {
 #[derive(Debug)]
 struct Accepted {
     alerts: Vec<Alert>,
+    /// The alerts of the steps of an escalation.
+    escalations: Vec<Alert>,
     next: Option<Cursor>,
 }
 
@@ -128,6 +131,7 @@ struct Accepted {
 #[derive(Debug)]
 struct Sent {
     alerts: Vec<Alert>,
+    escalations: Vec<Alert>,
     /// How many alerts the queue did not confirm.
     failed: usize,
     next: Option<Cursor>,
@@ -153,37 +157,74 @@ impl<H: Host> Sender<'_, H> {
         let Page { targets, next } =
             paging::read(self.host, self.settings, self.caller, &call.to, at, &self.named).await?;
         let (trace, sender) = (self.caller.request_id.trace(), self.caller.key.as_str());
-        Ok(Draft { call, targets, now: self.now, sender, trace, is_first: at.is_none(), next })
+        let is_only_page = at.is_none() && next.is_none();
+        let asks = Asks::read(self.host, self.settings, self.caller, call, is_only_page).await?;
+        Ok(Draft { call, targets, now: self.now, sender, trace, is_first: at.is_none(), next, asks })
     }
 
     /// Accepts the alerts of the page in the ledger, or finds the alerts of an earlier call with the same
     /// key.
     async fn accept(&self, draft: &Draft<'_>, identity: Option<&Identity>) -> Result<Accepted, Rejection> {
         let Self { host, settings, ledger, .. } = self;
-        let new = |mut alerts: Vec<Alert>| {
+        let new = |mut alerts: Vec<Alert>, escalations: Vec<Alert>| {
             alerts.iter_mut().for_each(|alert| alert.status = alert.alert.status);
-            Accepted { alerts, next: draft.next.clone() }
+            Accepted { alerts, escalations, next: draft.next.clone() }
         };
         let Some(identity) = identity else {
             let mut random = [0; 16];
             host.fill(&mut random);
             let id = CallId::random(Period::of(draft.now), random);
-            let alerts = draft.alerts(settings, &id, None)?;
+            let alerts = draft.alerts(*host, settings, &id, None)?;
+            // Without the alerts of the call, no person can answer, so the escalation comes first.
+            let escalations = self.escalate(draft, &id, &alerts, false).await?;
             identity::accept_new(ledger, alerts.iter().map(|alert| &alert.alert)).await?;
-            return Ok(new(alerts));
+            return Ok(new(alerts, escalations));
         };
-        let mut alerts = Vec::new();
+        let (mut alerts, mut made) = (Vec::new(), None);
         let make = |id: &CallId| -> Result<Vec<NewAlert>, AlertRejection> {
-            alerts = draft.alerts(settings, id, Some(identity))?;
+            made = Some(id.clone());
+            alerts = draft.alerts(*host, settings, id, Some(identity))?;
             if alerts.is_empty() {
                 return Ok(vec![draft.record_of_empty_page(id, identity)]);
             }
             Ok(alerts.iter().map(|alert| alert.alert.clone()).collect())
         };
         match identity::meet(ledger, identity, draft.now, make).await? {
-            Met::ForTheFirstTime => Ok(new(alerts)),
+            Met::ForTheFirstTime => {
+                let escalations = match &made {
+                    Some(id) => self.escalate(draft, id, &alerts, true).await?,
+                    None => Vec::new(),
+                };
+                Ok(new(alerts, escalations))
+            }
             Met::Again(earlier) => self.again(draft, &earlier).await,
         }
+    }
+
+    /// Accepts the alerts of an escalation in the ledger. If an earlier call was cut off, they may be known.
+    async fn escalate(
+        &self,
+        draft: &Draft<'_>,
+        id: &CallId,
+        alerts: &[Alert],
+        once: bool,
+    ) -> Result<Vec<Alert>, Rejection> {
+        let mut all = Vec::new();
+        for (id, step) in draft.escalations(self.host, self.settings, id, alerts, once)? {
+            let new: Vec<NewAlert> = step.iter().map(|alert| alert.alert.clone()).collect();
+            match self.ledger.accept_call(&new).await.map_err(AlertRejection::from)? {
+                InLedger::New => all.extend(step.into_iter().map(Alert::accepted)),
+                InLedger::Known(_) => {
+                    let count = u32::try_from(step.len()).unwrap_or(u32::MAX);
+                    let records = self.ledger.of_call(&id, count).await.map_err(AlertRejection::from)?;
+                    let known = (0..).zip(records).zip(step);
+                    all.extend(known.map(|((index, record), alert)| {
+                        Alert::known(&record, id.alert(index), alert.message, alert.is_creating)
+                    }));
+                }
+            }
+        }
+        Ok(all)
     }
 
     /// The alerts that an earlier call accepted. The earlier call may have been cut off before its answer. So
@@ -226,8 +267,9 @@ impl<H: Host> Sender<'_, H> {
             let is_creating = named(to).is_some_and(|to| to.creation.is_some());
             Ok(Alert::known(record, id, message, is_creating))
         });
-        let alerts = alerts.collect::<Result<_, AlertRejection>>()?;
-        Ok(Accepted { alerts, next: next.clone() })
+        let alerts = alerts.collect::<Result<Vec<_>, AlertRejection>>()?;
+        let escalations = self.escalate(draft, id, &alerts, true).await?;
+        Ok(Accepted { alerts, escalations, next: next.clone() })
     }
 
     /// The alerts of an earlier call with the same key, for a repeated call that would be refused now.
@@ -240,20 +282,20 @@ impl<H: Host> Sender<'_, H> {
         // again, if they may be missing there.
         if let Ok(call) = &self.call {
             let (now, trace) = (self.now, self.caller.request_id.trace());
-            let (sender, targets) = (self.caller.key.as_str(), Vec::new());
-            let draft = Draft { call, targets, now, sender, trace, is_first: false, next: None };
+            let (sender, targets, asks) = (self.caller.key.as_str(), Vec::new(), None);
+            let draft = Draft { call, targets, now, sender, trace, is_first: false, next: None, asks };
             return self.again(&draft, &earlier).await.map(Some);
         }
         let Earlier { id, records, next } = earlier;
         let known =
             (0..).zip(&records).map(|(index, record)| Alert::known(record, id.alert(index), None, false));
-        Ok(Some(Accepted { alerts: known.collect(), next }))
+        Ok(Some(Accepted { alerts: known.collect(), escalations: Vec::new(), next }))
     }
 
     /// Puts the messages of the alerts on the queue, several at once.
-    async fn put(&self, Accepted { mut alerts, next }: Accepted) -> Sent {
+    async fn put(&self, Accepted { mut alerts, mut escalations, next }: Accepted) -> Sent {
         // Some Puts may not begin before the deadline. Their alerts need a status too.
-        alerts.iter_mut().for_each(Alert::expect_no_put);
+        alerts.iter_mut().chain(&mut escalations).for_each(Alert::expect_no_put);
         let put = async |outbox: &Outbox<'_, H>, alert: &mut Alert| {
             let Some(message) = &alert.message else { return true };
             let put = outbox.put(message).await;
@@ -268,10 +310,10 @@ impl<H: Host> Sender<'_, H> {
             log_failed_put(self.host, &message.envelope, &error, put.is_doubtful);
             false
         };
-        let waiting = alerts.iter_mut().filter(|alert| alert.message.is_some());
+        let waiting = alerts.iter_mut().chain(&mut escalations).filter(|alert| alert.message.is_some());
         self.outbox.put_all(waiting, put).await;
-        let failed = alerts.iter().filter(|alert| alert.message.is_some()).count();
-        Sent { alerts, failed, next }
+        let failed = alerts.iter().chain(&escalations).filter(|alert| alert.message.is_some()).count();
+        Sent { alerts, escalations, failed, next }
     }
 
     /// Notes an alert with a key as the newest one on the queue, so that it takes the place of earlier ones
@@ -290,8 +332,11 @@ impl<H: Host> Sender<'_, H> {
 
     /// Makes the answer: the status of each alert, and `next` if there are more pages.
     async fn answer(&self, sent: Vec<Sent>, next: Option<&Cursor>) -> Answered {
-        let alerts = || sent.iter().flat_map(|page| &page.alerts);
-        let shown: Vec<_> = alerts().map(Alert::shown).collect();
+        let of_call = || sent.iter().flat_map(|page| &page.alerts);
+        let of_steps = || sent.iter().flat_map(|page| &page.escalations);
+        let alerts = || of_call().chain(of_steps());
+        let shown: Vec<_> = of_call().map(Alert::shown).collect();
+        let escalations: Vec<_> = of_steps().map(Alert::shown_as_step).collect();
         let queued = alerts().filter(|alert| alert.status == Status::Queued).count();
         let failed: usize = sent.iter().map(|page| page.failed).sum();
         let unconfirmed = alerts().filter(|alert| alert.status == Status::Unconfirmed).count();
@@ -304,15 +349,19 @@ impl<H: Host> Sender<'_, H> {
                 "queued": queued,
                 "failed": failed,
                 "unconfirmed": unconfirmed,
-                "held": shown.len() - queued - failed,
+                "held": shown.len() + escalations.len() - queued - failed,
                 "repeated": alerts().filter(|alert| alert.is_repeated).count(),
                 "alerts": ids,
             }),
         );
         for page in &sent {
-            self.note(page, failed > 0).await;
+            self.note(&page.alerts, failed > 0).await;
+            self.note(&page.escalations, failed > 0).await;
         }
         let mut body = json!({ "alerts": shown });
+        if !escalations.is_empty() {
+            body["escalations"] = escalations.into();
+        }
         if let Some(next) = next {
             body["next"] = next.to_string().into();
         }
@@ -328,9 +377,9 @@ impl<H: Host> Sender<'_, H> {
     /// Records the results of the Puts in the ledger, where a repeated call finds them. If all Puts of a new
     /// call succeed, the bot records nothing, because a record would cost a call to the table service. If the
     /// write of a record fails, the poller still sends each alert once.
-    async fn note(&self, page: &Sent, is_broken: bool) {
+    async fn note(&self, alerts: &[Alert], is_broken: bool) {
         let ids = |is_meant: &dyn Fn(&&Alert) -> bool| -> Vec<&AlertId> {
-            page.alerts.iter().filter(is_meant).map(|alert| &alert.alert.id).collect()
+            alerts.iter().filter(is_meant).map(|alert| &alert.alert.id).collect()
         };
         // A repeated call must not put these alerts on the queue again.
         let put = ids(&|alert| alert.status == Status::Queued && (alert.is_again || is_broken));

@@ -171,8 +171,16 @@ impl<'a, H: Host> Jobs<'a, H> {
         self.host.fill(&mut random);
         let id = CallId::random(Period::of(self.now), random).alert(0);
         let (sender, trace) = (self.caller.key.as_str(), self.caller.request_id.trace());
-        let draft =
-            Draft { call, targets: Vec::new(), now: self.now, sender, trace, is_first: true, next: None };
+        let draft = Draft {
+            call,
+            targets: Vec::new(),
+            now: self.now,
+            sender,
+            trace,
+            is_first: true,
+            next: None,
+            asks: None,
+        };
         let recipient = Recipient { address: &target.address, creation: None, zone: None, due: call.due };
         let envelope = draft.envelope(&id, &recipient, self.now);
         let message = message_of(self.settings, Envelope { keyed: Some(keyed), ..envelope }, self.now)?;

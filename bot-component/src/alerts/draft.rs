@@ -3,14 +3,15 @@
 use bot_framework::ConversationReference;
 use bot_framework::channels::{self, NotShown};
 use chrono::{DateTime, SecondsFormat, Utc};
-use envelope::{Creation, Envelope, EnvelopeId, Keyed, TooLarge};
-use platform::Traceparent;
+use envelope::{Creation, Envelope, EnvelopeId, Keyed, TooLarge, end_of_question};
+use platform::{Randomness, Traceparent};
 use serde_json::{Value, json};
 use state::ledger::{AlertId, CallId, NewAlert, Record, Status};
 use state::runs::RECENTLY;
 use zones::Zone;
 
 use super::body::{AlertCall, Identity};
+use super::escalating::Asks;
 use super::paging::Cursor;
 use super::target::{self, Target};
 use crate::outbox::{Message, put_options};
@@ -31,6 +32,8 @@ pub(super) struct Draft<'a> {
     pub(super) trace: Option<&'a Traceparent>,
     pub(super) is_first: bool,
     pub(super) next: Option<Cursor>,
+    /// The question of the alerts, if people can answer them.
+    pub(super) asks: Option<Asks>,
 }
 
 impl Draft<'_> {
@@ -38,10 +41,12 @@ impl Draft<'_> {
     /// alert.
     pub(super) fn alerts(
         &self,
+        host: &impl Randomness,
         settings: &BotSettings,
         id: &CallId,
         identity: Option<&Identity>,
     ) -> Result<Vec<Alert>, AlertRejection> {
+        let escalations = self.asks.as_ref().map(|asks| asks.ids_from(id, 0)).unwrap_or_default();
         let mut alerts = Vec::with_capacity(self.targets.len());
         let mut too_large = None;
         for (index, target) in (0..).zip(&self.targets) {
@@ -92,19 +97,10 @@ impl Draft<'_> {
                 keyed: self.keyed(self.now).as_ref().map(Keyed::to_note),
                 ..self.record(id, target.key.as_str())
             };
-            let (status, quiet_until) = (Status::Queued, due.filter(|_| due != self.call.due));
-            let is_creating = target.creation.is_some();
-            let (is_again, is_repeated) = (false, false);
-            alerts.push(Alert {
-                alert,
-                message,
-                status,
-                is_creating,
-                is_again,
-                is_repeated,
-                warnings,
-                quiet_until,
-            });
+            let question = self.question(host, &alert.id, alert.due, escalations.clone())?;
+            let (alert, is_creating) = (NewAlert { question, ..alert }, target.creation.is_some());
+            let quiet_until = due.filter(|_| due != self.call.due);
+            alerts.push(Alert { warnings, quiet_until, ..Alert::new(alert, message, is_creating) });
         }
         match too_large {
             Some(error)
@@ -167,6 +163,18 @@ impl Draft<'_> {
         quiet.and_then(|quiet| quiet.end_after(moment)).or(due)
     }
 
+    /// The question of an alert for the ledger. `escalations` are the alerts that an answer cancels.
+    pub(super) fn question(
+        &self,
+        host: &impl Randomness,
+        id: &AlertId,
+        due: Option<DateTime<Utc>>,
+        escalations: Vec<String>,
+    ) -> Result<Option<String>, AlertRejection> {
+        let until = end_of_question(self.now, due, self.call.expires);
+        self.asks.as_ref().map(|asks| asks.sealed(host, self.call, id, until, escalations)).transpose()
+    }
+
     /// Makes the message of one alert. It holds the time at which the alert was accepted, because a later
     /// `stop` or `deleteUserData` holds for the alert. `once`: the queue may hold the message already.
     pub(super) fn message(
@@ -198,6 +206,7 @@ impl Draft<'_> {
         envelope.activity = self.call.activity.clone();
         envelope.look = self.call.look.clone();
         envelope.series = series;
+        envelope.question = self.call.asking.as_ref().map(|asking| asking.question.clone());
         (envelope.not_before, envelope.expires) = (due, self.call.expires);
         envelope.on_uncertain = self.call.on_uncertain;
         (envelope.cancellable, envelope.stoppable) = (true, true);
@@ -262,11 +271,26 @@ pub(super) struct Alert {
 }
 
 impl Alert {
+    /// A new alert.
+    pub(super) fn new(alert: NewAlert, message: Option<Message>, is_creating: bool) -> Self {
+        Self {
+            alert,
+            message,
+            status: Status::Queued,
+            is_creating,
+            is_again: false,
+            is_repeated: false,
+            warnings: Vec::new(),
+            quiet_until: None,
+        }
+    }
+
     /// An alert that the ledger knows already. It has its message if the message may be missing on the queue.
     pub(super) fn known(record: &Record, id: AlertId, message: Option<Message>, is_creating: bool) -> Self {
         let status = record.shown_status();
         let conversation = record.conversation.clone();
-        let alert = NewAlert { status, ..NewAlert::queued(id, conversation) };
+        let due = record.due_at;
+        let alert = NewAlert { status, due, ..NewAlert::queued(id, conversation) };
         let message = message.filter(|_| record.may_not_be_queued());
         let (warnings, quiet_until) = (Vec::new(), None);
         let (is_again, is_repeated) = (message.is_some(), true);
@@ -281,6 +305,21 @@ impl Alert {
             let is_doubtful = self.is_again && self.alert.status != Status::Failed;
             self.status = if is_doubtful { Status::Unconfirmed } else { Status::Failed };
         }
+    }
+
+    /// The alert after the ledger has accepted it.
+    pub(super) fn accepted(mut self) -> Self {
+        self.status = self.alert.status;
+        self
+    }
+
+    /// The JSON of the alert of an escalation, with its due time.
+    pub(super) fn shown_as_step(&self) -> Value {
+        let mut shown = self.shown();
+        if let Some(due) = self.alert.due {
+            shown["dueAt"] = due.to_rfc3339_opts(SecondsFormat::Millis, true).into();
+        }
+        shown
     }
 
     /// The JSON for the answer. An alert that was delivered meanwhile is shown as `queued`, as in the first

@@ -9,6 +9,7 @@
 
 mod activity;
 mod admission;
+mod asking;
 mod body;
 mod call;
 mod caller;
@@ -18,6 +19,7 @@ mod codes;
 mod creating;
 mod draft;
 mod duration;
+mod escalating;
 mod forgetting;
 mod grant;
 mod history;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bot_framework::json::{FieldError, put};
 use chrono::{DateTime, SecondsFormat, Utc};
-use envelope::Delivery;
+use envelope::{Answer, Delivery};
 use http::StatusCode;
 use platform::{Deadline, Host, Level, answer, value_of};
 use serde_json::{Map, Value, json};
@@ -14,6 +14,7 @@ use url::form_urlencoded;
 
 use super::caller::Caller;
 use crate::answered::Answered;
+use crate::pressing;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::{BotSettings, CallerSettings};
 
@@ -45,7 +46,7 @@ pub(super) async fn get<H: Host>(
     let mut record = find(&ledger, &id, caller).await?.ok_or(AlertRejection::NoSuchAlert)?;
     let first = record.shown(host.now());
     let mut pause = FIRST_PAUSE;
-    while !record.is_settled(host.now()) && record.shown(host.now()) == first {
+    while waits_on(&record, &first, host.now()) {
         let left = wait.saturating_sub(host.monotonic().saturating_sub(begin));
         if left.is_zero() {
             break;
@@ -60,8 +61,24 @@ pub(super) async fn get<H: Host>(
         }
     }
     let mut alert = shown(&record, host.now());
+    if let Some(sealed) = &record.answer {
+        let keys = pressing::keys(host, &settings)?;
+        let answer = Answer::open(&keys, id.as_str(), "", sealed);
+        put(&mut alert, "answer", answer.map(|answer| answer.to_json()));
+    }
     add_feedback(host, &settings.conversations(host, deadline), &record, &mut alert).await;
     Ok(answer::json(StatusCode::OK, &alert.into()).into())
+}
+
+/// Whether a wait goes on. The wait for a question ends with its answer, and not already with its delivery.
+fn waits_on(record: &Record, first: &Shown, now: DateTime<Utc>) -> bool {
+    let state = record.shown(now);
+    match state {
+        Shown::Status(Status::Delivered | Status::Queued | Status::Waiting) if record.question.is_some() => {
+            true
+        }
+        _ => !record.is_settled(now) && state == *first,
+    }
 }
 
 /// Adds the feedback of people to a delivered alert. If the table does not answer, the alert is shown without
@@ -150,7 +167,7 @@ pub(super) fn shown(record: &Record, now: DateTime<Utc>) -> Map<String, Value> {
 
 /// The last change of the status, by the poller or by the bot.
 fn changed_at(record: &Record) -> Option<DateTime<Utc>> {
-    [record.changed_at, record.cancelled_at, record.failed_at, record.unconfirmed_at]
+    [record.changed_at, record.cancelled_at, record.failed_at, record.unconfirmed_at, record.answered_at]
         .into_iter()
         .flatten()
         .max()
@@ -163,7 +180,7 @@ fn reason<'r>(record: &'r Record, state: &Shown) -> Option<&'r str> {
     match state {
         Shown::Status(Status::Queued | Status::Failed | Status::Unconfirmed) => None,
         // A reason that begins so is about the delivery itself.
-        Shown::Status(Status::Delivered) => {
+        Shown::Status(Status::Delivered | Status::Answered) => {
             recorded.filter(|reason| record.uncertain || reason.starts_with("key: "))
         }
         state => state.reason().or(recorded),

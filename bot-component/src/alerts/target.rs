@@ -40,6 +40,11 @@ impl To {
         }
     }
 
+    /// The element of a `to` that is below another member.
+    pub(super) fn below(self, path: &str) -> Self {
+        Self { path: format!("{path}.{}", self.path), ..self }
+    }
+
     /// Refuses an element that the caller's key may not name, before any lookup.
     pub(super) fn expect_allowed(&self, caller: &Caller) -> Result<(), AlertRejection> {
         let Self { path, form } = self;

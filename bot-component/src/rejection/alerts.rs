@@ -71,6 +71,17 @@ pub(crate) enum AlertRejection {
     TooLarge { json_bytes: usize },
     #[error("{path}: {why}")]
     NotShown { path: String, why: NotShown },
+    #[error(
+        "alert: expected at most {} bytes of JSON for a question with its text and activity, found {json_bytes}; \
+         shorten `text` or `activity`",
+        envelope::MAX_ASKED_BYTES
+    )]
+    QuestionTooLarge { json_bytes: usize },
+    #[error(
+        "escalate: expected at most {MAX_TARGETS} conversations in the call, and {MAX_TARGETS} in all steps together; \
+         name fewer, or send several calls"
+    )]
+    EscalationTooLarge,
     #[error("idempotencyKey: used for another call within 24 hours; choose a new key")]
     IdempotencyKeyReused,
     #[error("storage account: neither the queue nor the tables can be read; send the call again")]
@@ -86,6 +97,17 @@ impl From<TableError> for AlertRejection {
 }
 
 impl AlertRejection {
+    /// The refusal, with the path of a member that is below another one.
+    pub(crate) fn below(self, path: &str) -> Self {
+        let below = |inner: String| if inner.starts_with(path) { inner } else { format!("{path}.{inner}") };
+        match self {
+            Self::Field(FieldError { path, expected }) => {
+                Self::Field(FieldError { path: below(path), expected })
+            }
+            other => other,
+        }
+    }
+
     pub(crate) fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "Unauthorized"),
@@ -104,8 +126,11 @@ impl AlertRejection {
             Self::AlertNotChangeable(_) => (StatusCode::CONFLICT, "AlertIsOver"),
             Self::ChangeNotQueued => (StatusCode::SERVICE_UNAVAILABLE, "QueueUnavailable"),
             Self::NoSuchAlert => (StatusCode::NOT_FOUND, "AlertNotFound"),
-            Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "MessageSizeTooBig"),
             Self::NotShown { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "NotShown"),
+            Self::TooLarge { .. } | Self::QuestionTooLarge { .. } => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "MessageSizeTooBig")
+            }
+            Self::EscalationTooLarge => (StatusCode::BAD_REQUEST, "TooManyTargets"),
             Self::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "IdempotencyKeyReused"),
             Self::NoSuchDeadLetter => (StatusCode::NOT_FOUND, "DeadLetterNotFound"),
             Self::TooManyIds { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "TooManyIds"),

@@ -18,6 +18,7 @@ use super::{AlertRejection, Rejection, TriggerRefusal, Undelivered};
 use crate::alerts::not_confirmed;
 use crate::invoke;
 use crate::limits::{MAX_IDS, MAX_TARGETS};
+use crate::pressing::{NOT_RECORDED, OVER, UNKNOWN};
 
 const COMMAND: &str = "UPDATE_ERRORS=1 cargo test -p bot-component documented";
 
@@ -302,6 +303,14 @@ fn alert_rejections() -> Vec<Advised<AlertRejection>> {
             Refusal::NotShown { path: "to".into(), why: NotShown::CardTooLarge { index: 0, bytes: 30_000 } },
             "Teams would refuse the alert. Send a smaller card, or fewer cards."
         )],
+        Refusal::QuestionTooLarge { .. } => [(
+            Refusal::QuestionTooLarge { json_bytes: 25_000 },
+            "Shorten `text` or the card, or put large content behind a link."
+        )],
+        Refusal::EscalationTooLarge => [(
+            Refusal::EscalationTooLarge,
+            "Send several calls, each with its own steps, or name fewer conversations."
+        )],
         Refusal::IdempotencyKeyReused => [(
             Refusal::IdempotencyKeyReused,
             "To repeat a call, send the same body. For another alert, choose another `idempotencyKey`."
@@ -432,6 +441,10 @@ fn rows() -> Vec<Row> {
         invoke::MESSAGE.into(),
         "Send a message. The status is 200, because a client shows any other status as a fault of the bot.",
     );
+    const PRESS: &str = "The person sees the message in their language. The status is 200, and the card has the \
+                         error, because a client shows any other status as a fault of the bot.";
+    let of_buttons = [UNKNOWN, OVER, NOT_RECORDED]
+        .map(|(code, message)| Row::new((StatusCode::OK, code), message.into(), PRESS));
     // Of two alerts: whether the call has an `idempotencyKey`, how many are queued, and how many are
     // unconfirmed.
     let calls = [(true, 1, 0), (false, 0, 0), (false, 1, 0), (false, 1, 1)];
@@ -442,7 +455,8 @@ fn rows() -> Vec<Row> {
             "Do what the message says. The member `alerts` of the answer has the status of each alert.",
         )
     });
-    let mut rows: Vec<_> = of_bot.chain(of_poller).chain([of_invokes]).chain(of_alerts).collect();
+    let mut rows: Vec<_> =
+        of_bot.chain(of_poller).chain([of_invokes]).chain(of_buttons).chain(of_alerts).collect();
     rows.sort();
     rows.dedup();
     rows

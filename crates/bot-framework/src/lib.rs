@@ -60,6 +60,7 @@ pub use message::{MORE_MEMBERS, OutgoingMessage};
 pub use message_text::is_invisible;
 pub use outbound::{BotCredentials, Credential, Tokens};
 pub use reference::ConversationReference;
+pub use retry_after::of_headers as retry_after_of;
 pub use tenants::{TenantRefused, Tenants};
 pub use trigger_name::TriggerName;
 pub use trust::{NotTrusted, ServiceHosts, ServiceUrl, TrustPolicy};

@@ -30,7 +30,7 @@ pub(crate) fn of_answer(headers: &HeaderMap, body: &Value, now: DateTime<Utc>) -
 }
 
 /// The pause that the headers alone ask for.
-pub(crate) fn of_headers(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+pub fn of_headers(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     let values = headers.get_all(RETRY_AFTER).iter().filter_map(|value| value.to_str().ok());
     values.filter_map(|value| read(value, now).or_else(|| longest_of_list(value, now))).max()
 }

@@ -11,8 +11,8 @@ use thiserror::Error;
 use crate::legacy::{self, Shape};
 use crate::wrapping::json_of;
 use crate::{
-    Arrival, Creation, Delivery, Envelope, EnvelopeId, Failure, Keyed, Look, OnUncertain, SealKey, SealState,
-    Series, VERSION, time,
+    AnswerJob, Arrival, Creation, Delivery, Envelope, EnvelopeId, Failure, Keyed, Look, OnUncertain,
+    Question, SealKey, SealState, Series, VERSION, question, time,
 };
 
 /// The longest JSON, in bytes. Its base64 has 64 KiB, the longest message that Azure accepts
@@ -117,6 +117,11 @@ impl Envelope {
         self.on_uncertain.put(&mut object);
         Keyed::put(self.keyed.as_ref(), &mut object);
         put(&mut object, "traceparent", self.traceparent.as_ref().map(Traceparent::to_string));
+        put(&mut object, "question", self.question.as_ref().map(Question::to_json));
+        if let Some(answer) = &self.answer {
+            answer.put(&mut object);
+        }
+        question::put_unless_answered(&mut object, &self.unless_answered);
         put(&mut object, "creation", self.creation.as_ref().map(Creation::to_json));
         self.delivery.put(&mut object);
         object
@@ -165,6 +170,9 @@ fn version_1(mut fields: Fields, key: Option<&SealKey>) -> Result<(Envelope, Sea
         on_uncertain: OnUncertain::take(&mut fields)?,
         keyed: Keyed::take(&mut fields)?,
         traceparent: take_traceparent(&mut fields),
+        question: Question::take(&mut fields)?,
+        answer: AnswerJob::take(&mut fields)?,
+        unless_answered: question::take_unless_answered(&mut fields)?,
         creation: Creation::take(&mut fields)?,
         delivery: Delivery::take(&mut fields)?,
         rest: fields.rest(),

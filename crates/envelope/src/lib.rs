@@ -13,6 +13,7 @@
 //! files in `tests/golden/` show each form.
 #![warn(missing_docs)]
 
+mod answer;
 mod arrival;
 mod codec;
 mod creation;
@@ -22,6 +23,7 @@ mod id;
 mod keyed;
 mod legacy;
 mod look;
+mod question;
 mod run;
 mod seal;
 mod series;
@@ -32,11 +34,14 @@ mod trigger;
 pub mod words;
 mod wrapping;
 
+use std::borrow::Cow;
+
 use bot_framework::ConversationReference;
-use chrono::{DateTime, Utc};
-use platform::Traceparent;
+use chrono::{DateTime, TimeDelta, Utc};
+use platform::{Traceparent, name_of};
 use serde_json::{Map, Value};
 
+pub use answer::{Answer, AnswerJob, By, Steps};
 pub use arrival::Arrival;
 pub use codec::{DecodeError, MAX_JSON_BYTES, TooLarge};
 pub use creation::{Creation, CreationOf};
@@ -46,6 +51,10 @@ pub use id::EnvelopeId;
 pub use keyed::{Again, KeyState, Keyed};
 pub use legacy::Shape;
 pub use look::Look;
+pub use question::{
+    ACKNOWLEDGE, Action, Answers, Asked, ButtonData, Looks, MAX_ASKED_BYTES, Press, Question, QuestionKeys,
+    REPLY, Style, can_change, card_of, filled_in, line,
+};
 pub use run::{is_run_at_work, run_record_key};
 pub use seal::{SealKey, SealState, Unsealed};
 pub use series::Series;
@@ -88,6 +97,12 @@ pub struct Envelope {
     /// `traceparent`: the W3C header of the request that made the alert. Calls and log lines about the alert
     /// have the same trace id.
     pub traceparent: Option<Traceparent>,
+    /// `question`: the buttons of the alert, and how it is answered.
+    pub question: Option<Question>,
+    /// `answer`: the message is no alert, but a job of the poller.
+    pub answer: Option<AnswerJob>,
+    /// `unlessAnswered`: the ids of alerts. If one of them has been answered, this alert is not sent.
+    pub unless_answered: Vec<String>,
     /// `creation`: the conversation has to be created or found before the alert is sent.
     pub creation: Option<Creation>,
     /// `delivery`: the poller's attempts so far.
@@ -98,7 +113,57 @@ pub struct Envelope {
     pub shape: Shape,
 }
 
+/// How long a question without `expires` can be answered after its alert was accepted or due. The ledger
+/// keeps the record of the alert as long.
+pub const ANSWERED_WITHIN: TimeDelta = TimeDelta::days(7);
+
+/// When a question ends.
+pub fn end_of_question(
+    accepted_at: DateTime<Utc>,
+    due: Option<DateTime<Utc>>,
+    expires: Option<DateTime<Utc>>,
+) -> DateTime<Utc> {
+    let begin = due.map_or(accepted_at, |due| due.max(accepted_at));
+    expires.unwrap_or_else(|| begin.checked_add_signed(ANSWERED_WITHIN).unwrap_or(begin))
+}
+
 impl Envelope {
+    /// The text of the alert and the further members of its activity, as the channel gets them. `keys` make
+    /// the buttons of a question; without them there are none.
+    pub fn shown(&self, keys: Option<&QuestionKeys>) -> (String, Cow<'_, Map<String, Value>>) {
+        let address = &self.address;
+        let words = words::Words::of(address);
+        let text = words.alert(&self.text);
+        let (Some(question), Some(keys)) = (&self.question, keys) else {
+            return (text, Cow::Borrowed(&self.activity));
+        };
+        let conversation = name_of(&[&address.channel_id, &address.conversation.id]);
+        let until = self.question_until();
+        let data = |action: &str| {
+            let press = Press {
+                alert: self.id.as_str().to_owned(),
+                conversation: conversation.clone(),
+                action: action.to_owned(),
+                answers: question.answers,
+                until,
+            };
+            press.data(keys)
+        };
+        let looks = Looks::of(&address.channel_id);
+        let (text, activity) = question.show(looks, &text, &self.activity, words, data);
+        (text, Cow::Owned(activity))
+    }
+
+    /// `enqueuedAt` as text.
+    pub fn enqueued_at_text(&self) -> String {
+        time::to_text(self.enqueued_at)
+    }
+
+    /// When the question of the alert ends.
+    pub fn question_until(&self) -> DateTime<Utc> {
+        end_of_question(self.enqueued_at, self.not_before, self.expires)
+    }
+
     /// Makes an envelope with only the fields that each envelope has.
     pub fn new(
         id: EnvelopeId,
@@ -122,6 +187,9 @@ impl Envelope {
             on_uncertain: OnUncertain::default(),
             keyed: None,
             traceparent: None,
+            question: None,
+            answer: None,
+            unless_answered: Vec::new(),
             creation: None,
             delivery: Delivery::default(),
             rest: Map::new(),

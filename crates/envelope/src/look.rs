@@ -4,8 +4,7 @@ use bot_framework::json::{FieldError, Fields, put};
 use bot_framework::{Mention, OutgoingMessage, TextFormat};
 use serde_json::{Map, Value, json};
 
-use crate::Envelope;
-use crate::words::Words;
+use crate::{Envelope, QuestionKeys};
 
 /// The format of an alert's text, and the people whom the alert mentions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,10 +40,10 @@ impl Look {
 
 impl Envelope {
     /// The message for the Connector: the text with the words of an alert in front, and everything that the
-    /// envelope says about its look.
-    pub fn message(&self) -> OutgoingMessage {
-        let text = Words::of(&self.address).alert(&self.text);
-        let message = OutgoingMessage::new(&self.address, &text).with(&self.activity);
+    /// envelope says about its look. `keys` make the buttons of a question.
+    pub fn message(&self, keys: Option<&QuestionKeys>) -> OutgoingMessage {
+        let (text, activity) = self.shown(keys);
+        let message = OutgoingMessage::new(&self.address, &text).with(&activity);
         let message = message.in_format(self.look.format).mentioning(&self.look.mentions);
         message.in_trace(self.traceparent.as_ref())
     }

@@ -21,10 +21,12 @@
 //! |---|---|---|---|
 //! | `c<shard>` | `<key>` | `version`, `address` (JSON), `seenAt`, `zone` (the person's time zone), `pausedUntil` | the bot, when an activity changes the record; the poller, when it creates a chat; `pausedUntil` alone: the poller |
 //! | | | `readId`, `readAt` | the bot, when Teams reports which message the person has read last |
+//! | | | `asked`, `askedUntil` | the poller, when it has sent a question that a text can answer, and when it was answered |
 //! | `c<shard>` | `<key>.s` | `at` | only the commands `stop` (inserts the row) and `start` (deletes the row) |
 //! | `c<shard>` | `<key>.w` | `from`, `to` (minutes of the day), `at` | only the commands `quiet` (writes the row) and `quiet off` (deletes it), and the bot when it forgets the conversation |
 //! | `c<shard>` | `<key>.f` | `at` | `deleteUserData`: a tombstone. Alerts that were accepted until `at` are not delivered. The row is never deleted |
 //! | `c<shard>` | `<key>.r.<message id>` | `reactions`, `replies`, `cause`, `endsAt` | the bot, when people react or reply to a message on Teams |
+//! | | | `asked`, `askedUntil`, `endsAt` | the poller, when it has sent a question to a channel of Teams |
 //! | `c<shard>` | `<key>.t.<tag>` | `at` | the commands `subscribe` and `unsubscribe`; the routes `PUT` and `DELETE` of a tag |
 //! | `u.<channel>.<user>` | `<key>` | `seenAt` | the bot, after the record: an index of a person's own conversations, by an id that the channel has bound, or with `unboundusers=allow` |
 //! | `e.<Entra object id>` | `<key>` | `seenAt` | the same, on channels that vouch for the object id (`msteams`) |
@@ -50,7 +52,8 @@
 //! adds an entity, or writes a property of another type, the reader logs that and continues.
 //!
 //! Records are written by merges with their ETag, so that properties of later versions are kept. After a
-//! pause, `pausedUntil` is zero.
+//! pause, `pausedUntil` is zero. `asked` is the id of the alert that the person's next text answers, until
+//! `askedUntil`; after an answer it is zero.
 //!
 //! ## `<prefix>ledger`: one record for each alert
 //!
@@ -62,6 +65,10 @@
 //! | | | `cancelledAt`, `putAt`, `failedAt`, `unconfirmedAt` | the bot, when the sender cancels the alert, when a call is repeated, when a Put fails, when a Put has no clear answer |
 //! | | | `series`; in the first alert of a series: `seriesNext`, `seriesEndedAt` | `series`: who inserts the record. The poller writes `seriesNext` before it sends an alert of the series, and inserts the record of the alert that follows. The bot writes `seriesEndedAt` when the sender ends the series |
 //! | | | `takenAt` | the bot, before it sends an alert that a trigger activity brought; zero after a failure that certainly delivered nothing |
+//! | | | `question` (encrypted) | the bot, with the record of an alert that people can answer |
+//! | | | `answeredAt`, `answer` (encrypted) | the poller, when a person has answered the alert |
+//! | `<period>.<shard>` | `reply.<alert id>.<row>` | `press`, `answer` (encrypted), `endsAt` | the bot, when a person answers; the poller, if the bot was killed before |
+//! | | | `doneAt` | the poller, when the answer has reached the sender's program and the card |
 //! | | | `replayedAt`, `status` (`queued`), `reason`, `endsAt` | the bot, when an operator replays the alert; with the ETag, before the message is put on the queue. The poller records `dead` only if `replayedAt` has not changed since it moved the message |
 //! | | | `keyed`, `changes` | the bot, when it accepts an alert with a key, or a change of an alert |
 //! | | | `replacedBy` | the bot, when a change takes the place of an alert that was not sent yet; together with `cancelledAt` |
@@ -82,6 +89,10 @@
 //! no more room. So a row may be stored without its records. A row only counts for records whose
 //! `acceptedAt` is the row's time, because a repeated call finds the records of the first one. The row
 //! of a record that a replay makes anew has the `tags` `*`, which means any tag.
+//!
+//! `<row>` is `one` for an alert that takes one answer: of two people, only one inserts the row. For other
+//! alerts it is a hash of the person, or of the press. The encrypted properties open only with a key that is
+//! derived from `sealkey` or the bot's credential, and only for their alert.
 //!
 //! A period is eight days. Expired records are found by their period and deleted page by page. The shard is
 //! the fifth digit of the alert's id, modulo 4. For a person's message, the fifth digit is the first digit of

@@ -10,20 +10,22 @@ use thiserror::Error;
 pub struct QueueName(String);
 
 const POISON: &str = "-poison";
+const REPLIES: &str = "-replies";
 
 /// A text that is not the name of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "expected 3 to 56 lower-case letters, digits and single dashes, with a letter or digit at both ends; the service \
-     allows 63, and the name of the poison queue needs 7 more"
+    "expected 3 to 55 lower-case letters, digits and single dashes, with a letter or digit at both ends; the service \
+     allows 63, and the name of the queue of replies needs 8 more"
 )]
 pub struct InvalidQueueName;
 
 impl QueueName {
-    /// Checks a name. A name may have at most 56 characters, because the name of its poison queue is longer.
+    /// Checks a name. A name may have at most 55 characters, because the name of its queue of replies is
+    /// longer.
     pub fn parse(name: &str) -> Result<Self, InvalidQueueName> {
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        let valid = (3..=63 - POISON.len()).contains(&name.len())
+        let valid = (3..=63 - REPLIES.len()).contains(&name.len())
             && name.bytes().all(allowed)
             && !name.starts_with('-')
             && !name.ends_with('-')
@@ -36,6 +38,13 @@ impl QueueName {
     #[must_use]
     pub fn poison(&self) -> Self {
         Self(format!("{}{POISON}", self.0))
+    }
+
+    /// Returns the name of the queue of replies, which holds the answers of people for the programs that
+    /// asked them: `<name>-replies`.
+    #[must_use]
+    pub fn replies(&self) -> Self {
+        Self(format!("{}{REPLIES}", self.0))
     }
 
     /// The name's text.
@@ -92,8 +101,8 @@ mod tests {
             ("bot-queue", true),
             ("abc", true),
             ("0a9", true),
-            (&"a".repeat(56), true),
-            (&"a".repeat(57), false),
+            (&"a".repeat(55), true),
+            (&"a".repeat(56), false),
             ("ab", false),
             ("", false),
             ("Bot", false),

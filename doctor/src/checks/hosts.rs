@@ -101,6 +101,9 @@ fn needs(variables: &Variables) -> Vec<Need> {
             source: "servicehosts",
         }));
     }
+    for host in variables.value("callbackhosts").split(',').map(str::trim).filter(|host| !host.is_empty()) {
+        needs.push(Need { component: "poller", url: format!("https://{host}"), source: "callbackhosts" });
+    }
     if variables.choice("kick", &[("on", true), ("off", false)]).unwrap_or_default() {
         needs.push(Need { component: "bot", url: POLLER.to_owned(), source: "kick=on" });
     }
@@ -150,6 +153,7 @@ mod tests {
             (HTTP, ("loginendpoint", "https://login.example.com"), 1, "https://login.example.com"),
             (HTTP, ("openidmetadata", "https://keys.example.com/x"), 1, "https://keys.example.com"),
             (HTTP, ("servicehosts", "a.example.com"), 1, "https://a.example.com"),
+            (HTTP, ("callbackhosts", "ci.example.com"), 1, "https://ci.example.com"),
             ("deploy/spin.http.nokick.toml", ("kick", "on"), 1, "kick=off"),
         ] {
             let found = problems(manifest, &[set]);

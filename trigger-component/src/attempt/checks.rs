@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use envelope::SealState;
 use platform::{Host, Level, value_of};
 use serde_json::json;
-use state::ledger::{Record, Status};
+use state::ledger::{AlertId, Record, Status};
 use state::runs::RECENTLY;
 use state::{ConversationKey, StateError};
 use storage_table::TableError;
@@ -81,6 +81,14 @@ impl<H: Host> Attempts<'_, H> {
         }
         if wanted == Wanted::Stopped {
             return Some(Outcome::Stopped);
+        }
+        if !envelope.unless_answered.is_empty() {
+            let ids = envelope.unless_answered.iter().filter_map(|id| AlertId::parse(id));
+            match self.ledger.is_one_answered(&ids.collect::<Vec<_>>()).await {
+                Ok(true) => return Some(Outcome::AnsweredBefore),
+                Ok(false) => {}
+                Err(error) => return Some(self.state_unknown(leased, &error)),
+            }
         }
         if envelope.delivery.uncertain > 1 {
             let reason =
@@ -221,7 +229,9 @@ impl<H: Host> Attempts<'_, H> {
 /// Returns the outcome for an alert whose record in the ledger has a final status.
 fn ended(leased: &Leased, record: &Record) -> Option<Outcome> {
     match record.status {
-        Status::Delivered | Status::Dropped | Status::Replaced | Status::Withdrawn => {
+        // An answer shows that the alert was delivered, although no run has recorded that.
+        _ if record.answered_at.is_some() => Some(Outcome::AlreadySent),
+        Status::Delivered | Status::Dropped | Status::Replaced | Status::Withdrawn | Status::Answered => {
             Some(Outcome::AlreadySent)
         }
         // With another message id, an operator has put the alert back from the poison queue: it is sent

@@ -129,7 +129,7 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     async fn send_once(&self, leased: &mut Leased, service_url: &ServiceUrl) -> Result<Verdict, Outcome> {
-        Ok(self.delivery_path.deliver(leased, service_url, self.trust).await)
+        Ok(self.delivery_path.deliver(leased, service_url, self.trust, self.keys_of(leased)).await)
     }
 
     /// Sends an alert. If Teams has purged the personal chat, the chat is created anew, once, and the alert
@@ -139,7 +139,7 @@ impl<H: Host> Attempts<'_, H> {
         leased: &mut Leased,
         service_url: &ServiceUrl,
     ) -> Result<Verdict, Outcome> {
-        let verdict = self.delivery_path.deliver(leased, service_url, self.trust).await;
+        let verdict = self.delivery_path.deliver(leased, service_url, self.trust, self.keys_of(leased)).await;
         let is_missing = verdict.class == Class::DestinationGone && verdict.status == Some(404);
         match &self.delivery_path {
             DeliveryPath::Connector(connector) if is_missing => {
@@ -201,7 +201,7 @@ impl<H: Host> Attempts<'_, H> {
     ) -> Result<Verdict, NotReached> {
         let address = &leased.envelope.address;
         let channel = address.conversation.id.clone();
-        let message = message_of(&leased.envelope);
+        let message = message_of(&leased.envelope, self.keys_of(leased));
         let created = connector.create_thread(self.trust, service_url, &channel, tenant_id, message).await;
         match created {
             Created::Conversation(created) => {

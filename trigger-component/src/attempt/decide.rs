@@ -242,6 +242,17 @@ fn backoff(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) -> Du
     Duration::from_millis(jitter(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX)))
 }
 
+/// Returns the pause before a job is tried again: at least the one that was asked for.
+pub(crate) fn answer_pause(
+    limits: &Limits,
+    attempt: u32,
+    retry_after: Option<Duration>,
+    jitter: impl FnOnce(u64) -> u64,
+) -> Duration {
+    let asked = retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+    asked.max(backoff(limits.backoff, attempt, jitter)).max(Duration::from_secs(1))
+}
+
 /// Returns the pause after a failure that may be the host's: at first as [`backoff`], then 30 to 60 seconds,
 /// so that the alert is delivered soon after the outage.
 fn outage_pause(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) -> Duration {

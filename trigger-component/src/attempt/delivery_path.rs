@@ -2,7 +2,7 @@
 //! over Direct Line and the bot sends the alert. The 2017 template works in the second way.
 
 use bot_framework::{Connector, DirectLine, OutgoingMessage, ServiceUrl, TrustPolicy, Verdict};
-use envelope::Envelope;
+use envelope::{Envelope, QuestionKeys};
 use platform::Host;
 
 use crate::schedule::Leased;
@@ -34,18 +34,20 @@ impl<H: Host> DeliveryPath<'_, H> {
         }
     }
 
-    /// Delivers a message. The caller has checked its `serviceUrl`.
+    /// Delivers a message. The caller has checked its `serviceUrl`. `keys` make the buttons of a question.
     pub(crate) async fn deliver(
         &self,
         leased: &Leased,
         service_url: &ServiceUrl,
         trust: &TrustPolicy,
+        keys: Option<&QuestionKeys>,
     ) -> Verdict {
         let envelope = &leased.envelope;
         match self {
             Self::Connector(connector) => {
                 let conversation = &envelope.address.conversation.id;
-                connector.send_in_any_cloud(trust, service_url, conversation, &message_of(envelope)).await
+                let alert = message_of(envelope, keys);
+                connector.send_in_any_cloud(trust, service_url, conversation, &alert).await
             }
             Self::DirectLine(line) => {
                 let trigger = envelope.trigger_value(&leased.message.text);
@@ -55,7 +57,7 @@ impl<H: Host> DeliveryPath<'_, H> {
     }
 }
 
-/// Makes the message of an alert, as the Connector gets it.
-pub(super) fn message_of(envelope: &Envelope) -> OutgoingMessage {
-    envelope.message()
+/// Makes the message of an alert, as the Connector gets it. `keys` make the buttons of a question.
+pub(super) fn message_of(envelope: &Envelope, keys: Option<&QuestionKeys>) -> OutgoingMessage {
+    envelope.message(keys)
 }

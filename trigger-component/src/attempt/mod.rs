@@ -1,6 +1,7 @@
 //! One attempt to deliver a message: the checks, the call, and the outcome. Nothing in this module changes
 //! the message on the queue.
 
+mod answer;
 mod checks;
 mod create;
 mod decide;
@@ -16,13 +17,14 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use bot_framework::{Class, Tenants, TrustPolicy, Verdict};
-use envelope::{CreationOf, SealKey, SealState, Unsealed};
+use envelope::{CreationOf, Envelope, Looks, QuestionKeys, SealKey, SealState, Unsealed};
 use platform::{Host, Level};
 use serde_json::json;
-use state::Conversations;
 use state::ledger::Ledger;
+use state::{ConversationKey, Conversations, MessageNumber};
 use storage_queue::QueueClient;
 
+pub(crate) use answer::AnswerTools;
 pub(crate) use checks::PAUSE;
 pub(crate) use decide::{Hidden, PoisonReason, Stop, hide_for, stops_the_run};
 pub(crate) use delivery_path::DeliveryPath;
@@ -55,8 +57,10 @@ pub(crate) struct Attempts<'a, H> {
     pub(crate) unsealed: Unsealed,
     /// The conversations that accepted or refused the bot's token.
     pub(crate) token_use: TokenUse,
-    /// The state of the Connector's hosts.
+    /// The state of the hosts of Connectors and of callbacks.
     pub(crate) hosts: Hosts,
+    /// The tools for answers of people.
+    pub(crate) answers: AnswerTools<'a, H>,
     /// After this moment, on the monotonic clock, nothing is sent, because another run may hold the lock.
     pub(crate) may_send_until: Cell<Duration>,
 }
@@ -64,6 +68,9 @@ pub(crate) struct Attempts<'a, H> {
 impl<H: Host> Attempts<'_, H> {
     /// Checks a message, sends it if all checks pass, and returns the outcome.
     pub(crate) async fn attempt(&self, leased: &mut Leased, withdrawn: &Withdrawn) -> Outcome {
+        if leased.envelope.answer.is_some() {
+            return self.do_job(leased).await;
+        }
         if let Some(outcome) = self.decide_without_sending(leased, withdrawn).await {
             return outcome;
         }
@@ -127,12 +134,44 @@ impl<H: Host> Attempts<'_, H> {
         }
         let action = decide(&verdict, &situation, self.limits, |max| self.host.up_to(max));
         match &action {
-            Action::Delete => self.token_use.delivered(),
+            Action::Delete => {
+                self.token_use.delivered();
+                self.open_question(leased, &verdict).await;
+            }
             Action::Hide { .. } => self.log_retry(leased, &verdict),
             Action::Poison(PoisonReason::DestinationGone) => self.pause_conversation(leased).await,
             Action::Drop | Action::Poison(_) | Action::StopRun(_) => {}
         }
         outcome_of(action, verdict)
+    }
+
+    /// The keys for the buttons of a message; `None` if it has none, or if another producer wrote it.
+    pub(super) fn keys_of(&self, leased: &Leased) -> Option<&QuestionKeys> {
+        let question = leased.envelope.question.as_ref().filter(|_| self.is_ours(leased));
+        question.and_then(|_| self.question_keys())
+    }
+
+    /// Records that the person's next text, or a reply in the thread, answers the alert, if that is so. A
+    /// failure is only logged, because the buttons still work.
+    async fn open_question(&self, leased: &Leased, verdict: &Verdict) {
+        let Envelope { id, address, question, .. } = &leased.envelope;
+        let Some(question) = question.as_ref().filter(|_| self.is_ours(leased)) else { return };
+        if !question.reply && Looks::of(&address.channel_id) != Looks::Text {
+            return;
+        }
+        let until = leased.envelope.question_until();
+        let opened = if !address.conversation.is_group() {
+            self.conversations.open_question(address, id.as_str(), until).await
+        } else if let Some(message) = verdict.activity_id.as_deref().and_then(MessageNumber::parse) {
+            let channel = ConversationKey::of(address);
+            self.conversations.open_question_in_thread(&channel, message, id.as_str(), until).await
+        } else {
+            Ok(())
+        };
+        if let Err(error) = opened {
+            let fields = json!({"run": self.run, "envelope": id.excerpt(), "reason": error.to_string()});
+            self.host.event(Level::Warn, "question.not-opened", leased.traced(fields));
+        }
     }
 
     /// The facts about a message that its outcome depends on, before its host is known to work.

@@ -22,6 +22,10 @@ pub(crate) enum Outcome {
     Expired,
     /// The sender has cancelled the alert.
     Cancelled,
+    /// A person has answered the alert to whose escalation this alert belongs.
+    AnsweredBefore,
+    /// The message was a job, and the job is done.
+    Answered,
     /// A newer alert with the same key, or a later change, takes the place of the alert. The reason is for
     /// people.
     Replaced(String),

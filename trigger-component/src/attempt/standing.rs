@@ -11,7 +11,7 @@ mod sending;
 use std::time::Duration;
 
 use bot_framework::{Class, Verdict, can_change_messages};
-use envelope::{Again, Envelope, KeyState, Keyed};
+use envelope::{Again, Envelope, KeyState, Keyed, QuestionKeys};
 use futures_util::future::try_join;
 use platform::{Host, name_of};
 use state::ConversationKey;
@@ -90,7 +90,7 @@ impl<H: Host> Attempts<'_, H> {
         let (record, standing) =
             self.known(leased, &keyed).await.map_err(|error| self.state_unknown(leased, &error))?;
         let standing = standing.filter(|standing| concerns(record.as_ref(), standing));
-        let digest = digest_of(&leased.envelope, &keyed);
+        let digest = digest_of(&leased.envelope, &keyed, self.keys_of(leased));
         let decided = self.decide_way(leased, &keyed, record.as_ref(), standing.as_ref(), &digest).await;
         let plan = |way| Plan { keyed: keyed.clone(), way, standing: standing.clone(), digest };
         match decided.map_err(|error| self.state_unknown(leased, &error))? {
@@ -255,8 +255,8 @@ fn fresh(keyed: &Keyed, standing: Option<&Standing>, digest: &str) -> Decision {
 
 /// The digest of an alert's content, with the state. Without the state, a second problem with the same words
 /// would not be sent.
-fn digest_of(envelope: &Envelope, keyed: &Keyed) -> String {
-    let message = message_of(envelope).to_bytes();
+fn digest_of(envelope: &Envelope, keyed: &Keyed, keys: Option<&QuestionKeys>) -> String {
+    let message = message_of(envelope, keys).to_bytes();
     name_of(&[keyed.state.as_str(), &String::from_utf8_lossy(&message)])
 }
 

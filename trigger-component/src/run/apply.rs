@@ -72,6 +72,18 @@ impl<H: Host> RunContext<'_, H> {
                 self.queues.delete(leased).await;
                 Applied::Done { count: Count::AlreadySent, transition: None }
             }
+            Outcome::Answered => {
+                self.leave_line(leased, line_after).await;
+                self.queues.delete(leased).await;
+                let fields = json!({"run": self.run, "envelope": leased.envelope.id.excerpt()});
+                self.host.event(Level::Info, "answer.passed-on", leased.traced(fields));
+                Applied::Done { count: Count::Answered, transition: None }
+            }
+            Outcome::AnsweredBefore => {
+                let reason = Some("a person has answered".into());
+                self.end(leased, Transition { reason, ..to(Status::Cancelled) }, Count::Cancelled, line_after)
+                    .await
+            }
             Outcome::AlreadyPoisoned => {
                 self.leave_line(leased, line_after).await;
                 self.queues.delete_poisoned(&leased.message).await;
@@ -113,8 +125,10 @@ impl<H: Host> RunContext<'_, H> {
                     Hidden::NotInstalled => format!("{NOT_INSTALLED}: {reason}"),
                     _ => reason,
                 };
-                let transition = Transition { reason: Some(reason), ..to(Status::Waiting) };
-                Applied::Wait { count, after, delivery, transition: Some(transition) }
+                // A job is no alert, so the ledger has no record of it.
+                let is_alert = leased.envelope.answer.is_none();
+                let transition = is_alert.then(|| Transition { reason: Some(reason), ..to(Status::Waiting) });
+                Applied::Wait { count, after, delivery, transition }
             }
             Outcome::Poison { why, reason, status } => {
                 self.leave_line(leased, line_after).await;

@@ -1,6 +1,6 @@
 //! Begins a run, and repeats its work if messages came at its end.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::time::Duration;
 
 use bot_framework::outbound::TokenError;
@@ -19,7 +19,7 @@ use thiserror::Error;
 use super::figures::Counting;
 use super::report::{Report, SkipReason};
 use super::{Ended, Run, RunContext};
-use crate::attempt::{Attempts, DeliveryPath, Hosts, TokenUse};
+use crate::attempt::{AnswerTools, Attempts, DeliveryPath, Hosts, TokenUse};
 use crate::limits::{AFTER_LAST_RESPONSE, Limits};
 use crate::queue::{Queues, Warnings};
 use crate::runs::{ExclusiveRun, Hint, record_idle};
@@ -277,7 +277,7 @@ async fn drain<H: Host>(
     let last_response = log.deadline(host, limits.hard_end.saturating_sub(AFTER_LAST_RESPONSE));
     let budget = log.deadline(host, limits.budget);
     let DrainSettings { queue, tables, trust, tenants, .. } = settings;
-    let poison_name = queue.name.poison();
+    let (poison_name, replies_name) = (queue.name.poison(), queue.name.replies());
     let tokens = settings.bot.as_ref().map(|bot| Tokens::new(host, bot));
     let delivery_path = match &settings.direct_line {
         None => DeliveryPath::Connector(Connector::new(host, tokens.as_ref(), last_response)),
@@ -310,6 +310,16 @@ async fn drain<H: Host>(
         unsealed: settings.unsealed,
         token_use: TokenUse::default(),
         hosts: Hosts::read(&taken.1.hosts),
+        answers: AnswerTools {
+            bot: settings.bot.as_ref(),
+            queue: queue.name.as_str(),
+            hosts: &settings.callback_hosts,
+            secrets: settings.callback_secrets.as_ref(),
+            replies: QueueClient::new(host, &queue.account, &replies_name, hard_end),
+            withdrawals: Withdrawals::new(host, &queue.account, tables, queue.name.as_str(), hard_end),
+            keys: OnceCell::new(),
+            deadline: last_response,
+        },
         may_send_until: Cell::new(Duration::ZERO),
     };
     let withdrawals = Withdrawals::new(host, &queue.account, tables, queue.name.as_str(), hard_end);

@@ -83,6 +83,7 @@ impl Counting {
         let figures = &mut self.figures;
         let counter = match count {
             Count::Delivered => figures.ended.entry(Status::Delivered.as_str().into()),
+            Count::Answered => figures.ended.entry(Status::Answered.as_str().into()),
             Count::Expired => figures.ended.entry(Status::Expired.as_str().into()),
             Count::Cancelled => figures.ended.entry(Status::Cancelled.as_str().into()),
             Count::Stopped => figures.ended.entry(Status::Stopped.as_str().into()),

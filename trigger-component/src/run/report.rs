@@ -38,6 +38,8 @@ pub(crate) enum Count {
     AlreadySent,
     /// Only deleted, because an earlier run had already put the message into the poison queue.
     AlreadyPoisoned,
+    /// The answer, or the message of a person, has reached the program.
+    Answered,
     /// Deleted, because the alert had expired.
     Expired,
     /// Deleted, because the sender had cancelled the alert.
@@ -87,6 +89,7 @@ impl Count {
             Self::Delivered => "delivered",
             Self::AlreadySent => "alreadySent",
             Self::AlreadyPoisoned => "alreadyPoisoned",
+            Self::Answered => "answered",
             Self::Expired => "expired",
             Self::Cancelled => "cancelled",
             Self::Replaced => "replaced",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};
-use envelope::{Envelope, SealState};
+use envelope::{AnswerJob, Envelope, SealState};
 use platform::{Clock, Traceparent};
 use serde_json::Value;
 use state::ledger::RecordKey;
@@ -25,6 +25,11 @@ pub(crate) struct LaneKey(u64);
 impl LaneKey {
     fn of(address: &ConversationReference) -> Self {
         Self(fnv_1a(&[&address.service_url, &address.conversation.id]))
+    }
+
+    /// The lane of the answers to an alert, so that a program that does not answer holds up no alert.
+    fn of_answers(alert: &str) -> Self {
+        Self(fnv_1a(&["answers", alert]))
     }
 
     /// Reads a lane's name in the table; `None` if the text is no such name.
@@ -85,7 +90,11 @@ impl Leased {
         has_seal_key: bool,
         leased_at: Duration,
     ) -> Self {
-        let (lane, tenant) = (LaneKey::of(&envelope.address), TenantKey::of(&envelope.address));
+        let lane = match &envelope.answer {
+            Some(AnswerJob::Answer { alert, .. }) => LaneKey::of_answers(alert),
+            Some(AnswerJob::Message { .. }) | None => LaneKey::of(&envelope.address),
+        };
+        let tenant = TenantKey::of(&envelope.address);
         let is_ours = seal == SealState::Valid || !has_seal_key;
         let record = RecordKey::of_message(envelope.id.as_str(), is_ours, message.insertion_time);
         Self { message, envelope, seal, lane, tenant, leased_at, record, sent_to: None, change: None }

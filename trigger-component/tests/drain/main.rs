@@ -1,6 +1,7 @@
 //! Runs of the poller in a simulated world.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod answers;
 mod chat;
 mod duplicates;
 mod ends;

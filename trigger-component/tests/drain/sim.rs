@@ -60,6 +60,8 @@ pub(crate) struct Sim {
     creations: RefCell<CreationRule>,
     faults: RefCell<StorageRule>,
     table_faults: RefCell<StorageRule>,
+    /// The sender's program: the status of its answer to a callback, by the callback's id.
+    pub(crate) program: RefCell<Box<dyn FnMut(&str) -> u16>>,
     runs: Cell<usize>,
     /// The latency of every call except those to the login host, in each direction.
     latency: Duration,
@@ -113,6 +115,7 @@ impl Sim {
             creations: RefCell::new(Box::new(|_| (404, Value::Null))),
             faults: RefCell::new(Box::new(|_| None)),
             table_faults: RefCell::new(Box::new(|_| None)),
+            program: RefCell::new(Box::new(|_| 200)),
             runs: Cell::new(0),
             latency: Duration::from_millis(2),
         }
@@ -306,6 +309,14 @@ impl Sim {
         answer
     }
 
+    /// Answers a callback after ten milliseconds.
+    async fn ask_program(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        self.sleep(Duration::from_millis(10)).await;
+        let id = request.headers()["webhook-id"].to_str().unwrap();
+        let status = (self.program.borrow_mut())(id);
+        Ok(Response::builder().status(status).body(Bytes::new()).unwrap())
+    }
+
     /// Answers a call to the login host after three seconds.
     async fn ask_login(&self) -> Result<Response<Bytes>, TransportError> {
         self.sleep(Duration::from_secs(3)).await;
@@ -463,6 +474,7 @@ impl HttpClient for SimHost<'_> {
             Some(10001) => self.sim.ask_storage(self.run, request).await,
             Some(10002) => self.sim.ask_tables(request, timeouts).await,
             Some(9000) => self.sim.ask_login().await,
+            Some(9400) => self.sim.ask_program(request).await,
             _ => self.sim.ask_connector(request, timeouts).await,
         }
     }

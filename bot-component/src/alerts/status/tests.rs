@@ -40,6 +40,9 @@ fn record() -> Record {
         series: None,
         series_next: None,
         series_ended_at: None,
+        question: None,
+        answered_at: None,
+        answer: None,
         keyed: None,
         changes: None,
         edited: None,
@@ -113,6 +116,14 @@ fn alert_is_shown_with_what_the_record_says() {
             }),
         ),
         (Record { key: None, ..record() }, json!({"status": "queued", "sender": null})),
+        (
+            Record { status: Status::Delivered, answered_at: at, ..record() },
+            json!({"status": "answered", "changedAt": "2026-11-29T12:00:00.000Z"}),
+        ),
+        (
+            Record { answered_at: at, ..record() },
+            json!({"status": "answered", "changedAt": "2026-11-29T12:00:00.000Z"}),
+        ),
     ] {
         let mut all = always.clone();
         all.as_object_mut().unwrap().extend(expected.as_object().unwrap().clone());
@@ -166,5 +177,29 @@ fn wait_of_one_to_thirty_seconds_is_read() {
         ("waitt=1", "waitt"),
     ] {
         assert_eq!(read_wait(query).expect_err(query).path, path);
+    }
+}
+
+#[test]
+fn wait_for_a_question_goes_on_until_its_answer() {
+    let question = Some("sealed".to_owned());
+    let delivered = Record { status: Status::Delivered, ..record() };
+    let asked = Record { question, ..delivered.clone() };
+    let answered = Record { answered_at: Some(now()), ..asked.clone() };
+    for (first, record, expected) in [
+        (Status::Queued, record(), true),
+        (Status::Queued, delivered, false),
+        (Status::Queued, asked.clone(), true),
+        (Status::Delivered, asked.clone(), true),
+        (Status::Queued, Record { status: Status::Waiting, ..asked.clone() }, true),
+        (Status::Queued, Record { status: Status::Dead, ..asked }, false),
+        (Status::Delivered, answered, false),
+    ] {
+        assert_eq!(
+            waits_on(&record, &Shown::Status(first), now()),
+            expected,
+            "{first:?} {:?}",
+            record.status
+        );
     }
 }

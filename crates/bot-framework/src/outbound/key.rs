@@ -24,6 +24,10 @@ pub(super) enum KeyPurpose {
     Kick,
     /// Makes the codes by which people subscribe to tags.
     TagCode,
+    /// Proves that the bot made a button.
+    Button,
+    /// Encrypts what the ledger keeps of a question and its answers.
+    StoredQuestion,
 }
 
 impl KeyPurpose {
@@ -35,6 +39,8 @@ impl KeyPurpose {
             Self::TokenCache => b"proactive-bot/token-cache/v2",
             Self::Kick => b"proactive-bot/kick/v2",
             Self::TagCode => b"proactive-bot/tag-code/v1",
+            Self::Button => b"proactive-bot/button/v1",
+            Self::StoredQuestion => b"proactive-bot/stored-question/v1",
         }
     }
 }

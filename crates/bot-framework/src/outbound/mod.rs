@@ -25,7 +25,7 @@ pub use certificate::Certificate;
 pub use credential::{BotCredentials, Credential};
 pub use error::TokenError;
 pub use kick_key::kick_key;
-pub use seal_keys::{seal_keys, tag_code_keys};
+pub use seal_keys::{question_keys, seal_keys, tag_code_keys};
 pub use tokens::Tokens;
 
 pub(crate) use access_token::AccessToken;

@@ -35,7 +35,31 @@ pub fn tag_code_keys(
 ) -> Result<Vec<[u8; 32]>, SettingsError> {
     let app_id = app_id_of(settings, bot)?;
     let derive = |secret: &[u8]| derive_key(secret, KeyPurpose::TagCode, &[&app_id]);
-    let keys = lasting_keys(settings, bot, derive)?;
+    keys_or_of_storage(settings, bot, derive)
+}
+
+/// Derives the keys of questions: each pair has a key for buttons, and a key for what the ledger keeps. The
+/// secrets are the same as for [`tag_code_keys`]. The first pair makes, and every pair opens. They are for
+/// one bot and one queue.
+pub fn question_keys(
+    settings: &impl Settings,
+    bot: Option<&BotCredentials>,
+    queue: &str,
+) -> Result<Vec<[[u8; 32]; 2]>, SettingsError> {
+    let app_id = app_id_of(settings, bot)?;
+    let purposes = [KeyPurpose::Button, KeyPurpose::StoredQuestion];
+    let derive = |secret: &[u8]| purposes.map(|purpose| derive_key(secret, purpose, &[&app_id, queue]));
+    keys_or_of_storage(settings, bot, derive)
+}
+
+/// Derives keys as [`lasting_keys`] does. In anonymous mode without `sealkey`, derives one from
+/// `storageconnection`.
+fn keys_or_of_storage<T>(
+    settings: &impl Settings,
+    bot: Option<&BotCredentials>,
+    derive: impl Fn(&[u8]) -> T,
+) -> Result<Vec<T>, SettingsError> {
+    let keys = lasting_keys(settings, bot, &derive)?;
     if keys.is_empty() {
         return Ok(vec![derive(settings.setting("storageconnection")?.trim().as_bytes())]);
     }
@@ -44,11 +68,11 @@ pub fn tag_code_keys(
 
 /// Derives keys from `sealkey`. If it is empty, derives one key from the credential, which must not change
 /// every hour.
-fn lasting_keys(
+fn lasting_keys<T>(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,
-    derive: impl Fn(&[u8]) -> [u8; 32],
-) -> Result<Vec<[u8; 32]>, SettingsError> {
+    derive: impl Fn(&[u8]) -> T,
+) -> Result<Vec<T>, SettingsError> {
     let error = |problem: String| SettingsError::new("sealkey", problem);
     let text = settings.setting("sealkey")?;
     let given: Vec<_> = text.split(',').filter_map(|key| Secret::new(key.trim())).collect();
@@ -105,6 +129,20 @@ mod tests {
 
     fn anonymous(variables: &[(&str, &str)]) -> Result<Vec<[u8; 32]>, SettingsError> {
         seal_keys(&host(variables), None, "bot-queue")
+    }
+
+    #[test]
+    fn keys_of_questions_are_pairs_that_differ_by_bot_queue_and_secret() {
+        let read =
+            |queue: &str, variables: &[(&str, &str)]| question_keys(&host(variables), None, queue).unwrap();
+        let storage = |account| [("storageconnection", account)];
+        let this = read("bot-queue", &storage("a"));
+        assert_ne!(this[0][0], this[0][1], "a button's key opens nothing that is stored");
+        assert_ne!(this, read("other-queue", &storage("a")));
+        assert_ne!(this, read("bot-queue", &storage("b")));
+        let two = [("sealkey", "the new key of 16 characters,the old key of 16 characters")];
+        let old = [("sealkey", "the old key of 16 characters")];
+        assert_eq!(read("bot-queue", &two)[1], read("bot-queue", &old)[0]);
     }
 
     #[test]

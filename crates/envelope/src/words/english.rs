@@ -52,6 +52,12 @@ pub(super) static WORDS: Words = Words {
     too_long: "Not accepted: your message is too long. Please send a shorter one.",
     nothing_to_queue: "Not accepted: your message has no text. Please send me some text.",
     nothing_behind_button: "Nothing happened: this button has no effect.",
+    acknowledge: "Acknowledge",
+    answer_recorded: "Your answer is recorded: {text}",
+    answered_before: "This was already answered: {text}",
+    question_over: "Not recorded: this question has ended, so your answer has no effect.",
+    question_unknown: "Not recorded: this button belongs to another conversation or message.",
+    answer_not_recorded: "Not recorded: I could not save your answer. Please answer again in a minute.",
     greeting: "Hello. I am a bot that sends alerts. Write me a message, and I send it back to you as an \
         alert. Write help to see what else I can do.",
     units: [

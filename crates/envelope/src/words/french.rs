@@ -60,6 +60,13 @@ pub(super) static WORDS: Words = Words {
     too_long: "Non accepté : votre message est trop long. Envoyez un message plus court.",
     nothing_to_queue: "Non accepté : votre message ne contient pas de texte. Envoyez-moi du texte.",
     nothing_behind_button: "Sans effet : ce bouton ne fait rien ici.",
+    acknowledge: "Confirmer",
+    answer_recorded: "Votre réponse est enregistrée : {text}",
+    answered_before: "La question a déjà reçu une réponse : {text}",
+    question_over: "Non enregistré : cette question est terminée, votre réponse n'a plus d'effet.",
+    question_unknown: "Non enregistré : ce bouton appartient à une autre conversation ou à un autre message.",
+    answer_not_recorded: "Non enregistré : je n'ai pas pu enregistrer votre réponse. Répondez de nouveau \
+        dans une minute.",
     greeting: "Bonjour. Je suis un bot qui envoie des alertes. Écrivez-moi un message, et je vous le renvoie \
         sous forme d'alerte. Écrivez help pour voir ce que je sais faire d'autre.",
     units: [

@@ -62,6 +62,14 @@ pub(super) static WORDS: Words = Words {
     nothing_to_queue: "Nicht angenommen: Ihre Nachricht enthält keinen Text. Bitte senden Sie mir einen \
         Text.",
     nothing_behind_button: "Nichts passiert: Diese Schaltfläche hat keine Wirkung.",
+    acknowledge: "Bestätigen",
+    answer_recorded: "Ihre Antwort ist gespeichert: {text}",
+    answered_before: "Das wurde schon beantwortet: {text}",
+    question_over: "Nicht gespeichert: Diese Frage ist beendet, Ihre Antwort bewirkt nichts mehr.",
+    question_unknown: "Nicht gespeichert: Diese Schaltfläche gehört zu einer anderen Unterhaltung oder \
+        Nachricht.",
+    answer_not_recorded: "Nicht gespeichert: Ich konnte Ihre Antwort nicht speichern. Bitte antworten Sie in \
+        einer Minute noch einmal.",
     greeting: "Hallo. Ich bin ein Bot, der Benachrichtigungen schickt. Schreiben Sie mir eine Nachricht, und \
         ich schicke sie Ihnen als Benachrichtigung zurück. Schreiben Sie help, um zu sehen, was ich noch \
         kann.",

@@ -99,6 +99,18 @@ pub struct Words {
     pub nothing_to_queue: &'static str,
     /// Answers a pressed button of a card that sends no text.
     pub nothing_behind_button: &'static str,
+    /// The text of the ready-made button. It is no text of a message.
+    pub acknowledge: &'static str,
+    /// `{text}`
+    answer_recorded: &'static str,
+    /// `{text}`
+    answered_before: &'static str,
+    /// Answers an answer to a question that has ended.
+    pub question_over: &'static str,
+    /// Answers a button that the bot did not make, or made for another conversation.
+    pub question_unknown: &'static str,
+    /// Answers an answer that the bot could not store.
+    pub answer_not_recorded: &'static str,
     /// Greets when the bot is added to a conversation.
     pub greeting: &'static str,
     /// One week and several weeks, then days, hours, minutes and seconds. The words have the case that
@@ -176,8 +188,32 @@ impl Words {
         fill(self.quiet, &[("from", from), ("to", to), ("zone", zone)])
     }
 
+    /// Confirms an answer. `text` is [`Words::answer`].
+    pub fn answer_recorded(&self, text: &str) -> String {
+        fill(self.answer_recorded, &[("text", text)])
+    }
+
+    /// Answers a further answer to a question that takes one. `text` is [`Words::answer`].
+    pub fn answered_before(&self, text: &str) -> String {
+        fill(self.answered_before, &[("text", text)])
+    }
+
+    /// An answer, as the card shows it: the title of the action, the text that the person wrote, and the
+    /// person's name.
+    pub fn answer(title: &str, input: Option<&str>, name: Option<&str>) -> String {
+        let input = input.map(|input| if title.is_empty() { input.to_owned() } else { format!(": {input}") });
+        let name = name.map(|name| format!(" ({name})"));
+        [title, input.as_deref().unwrap_or_default(), name.as_deref().unwrap_or_default()].concat()
+    }
+
+    /// The texts in English.
+    #[cfg(test)]
+    pub(crate) fn english() -> &'static Self {
+        &english::WORDS
+    }
+
     /// Every text of the table, in the same order for each language.
-    fn texts(&self) -> [&'static str; 29] {
+    fn texts(&self) -> [&'static str; 34] {
         // A new key that is missing here does not compile.
         let Self {
             language: _,
@@ -209,6 +245,12 @@ impl Words {
             too_long,
             nothing_to_queue,
             nothing_behind_button,
+            acknowledge: _,
+            answer_recorded,
+            answered_before,
+            question_over,
+            question_unknown,
+            answer_not_recorded,
             greeting,
             units: _,
             no_time: _,
@@ -242,6 +284,11 @@ impl Words {
             too_long,
             nothing_to_queue,
             nothing_behind_button,
+            answer_recorded,
+            answered_before,
+            question_over,
+            question_unknown,
+            answer_not_recorded,
             greeting,
         ]
     }

@@ -52,6 +52,8 @@ mod tests {
                 words.code_refused("news"),
                 words.unsubscribed("news"),
                 words.quiet("22:00-07:00", "Europe/Berlin"),
+                words.answer_recorded("Yes"),
+                words.answered_before("Yes (Kim)"),
             ];
             for text in filled.iter().map(String::as_str).chain(words.texts()) {
                 for before in ["", "  \n\t", "> ", ">> > ", "\u{feff}", "\"", "**", "| ", "\u{201e}", "- "] {

@@ -36,6 +36,12 @@ pub enum Recorded {
     /// The record and its indexes are stored, and the conversation is paused. Keep no fingerprint: it would
     /// hide the pause, and the person's next message would not end it.
     Paused,
+    /// The record and its indexes are stored, and a question waits for the person's text. Keep no
+    /// fingerprint: it would hide the question.
+    Asked {
+        /// The id of the alert.
+        alert: String,
+    },
     /// A newer version wrote the record. This version did not change it.
     Newer,
 }
@@ -77,7 +83,9 @@ impl<H: Host> Conversations<'_, H> {
                 Stored::Record(record) => Some(*record),
             };
             let mut after = match &before {
-                None => Record { address: heard.clone(), seen_at: now, paused_until: None, zone },
+                None => {
+                    Record { address: heard.clone(), seen_at: now, paused_until: None, zone, asked: None }
+                }
                 Some(before) => Record { address: merged(&before.address, &heard, sign), ..before.clone() },
             };
             after.zone = merged_zone(after.zone, stored_zone(&heard, self.zone), sign);
@@ -158,10 +166,11 @@ impl<H: Host> Conversations<'_, H> {
 }
 
 fn result_of(place: &[&str; 2], after: &Record, now: DateTime<Utc>) -> Recorded {
-    if after.is_paused(now) {
-        Recorded::Paused
-    } else {
-        Recorded::Stored(Fingerprint::of(place, &after.address, after.zone, after.seen_at))
+    let asked = after.asked.as_ref().and_then(|asked| asked.open(now));
+    match asked {
+        _ if after.is_paused(now) => Recorded::Paused,
+        Some(alert) => Recorded::Asked { alert: alert.to_owned() },
+        None => Recorded::Stored(Fingerprint::of(place, &after.address, after.zone, after.seen_at)),
     }
 }
 

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use platform::{Host, name_of};
 use storage_table::{Conditional, Entity, Inserted};
 
+use super::asked::OpenQuestion;
 use super::key::{ConversationKey, Row};
 use super::record::{Rows, Stored, key_of};
 use super::{ATTEMPTS, Conversations};
@@ -180,22 +181,25 @@ impl<H: Host> Conversations<'_, H> {
         Err(StateError::Contended { attempts: ATTEMPTS })
     }
 
-    /// Counts a response. Nothing is written if the bot does not know the conversation.
+    /// Counts a response. Nothing is written if the bot does not know the conversation. Returns the id of the
+    /// alert that a reply to this message answers, if the message is an open question.
     pub async fn record_response(
         &self,
         key: &ConversationKey,
         response: Response<'_>,
-    ) -> Result<(), StateError> {
+    ) -> Result<Option<String>, StateError> {
         let row = key_of(key, &Row::Responses(response.message));
         let cause = response.cause.map(|cause| name_of(&[cause]));
         for _ in 0..ATTEMPTS {
             let now = self.host.now();
             let found = self.table.get(&row).await?;
+            let asked = found.as_ref().and_then(|found| OpenQuestion::of(&found.entity));
+            let asked = asked.and_then(|asked| asked.open(now).map(str::to_owned));
             if let Some(found) = &found
                 && cause.is_some()
                 && found.entity.str(CAUSE) == cause.as_deref()
             {
-                return Ok(());
+                return Ok(asked);
             }
             let known = found.as_ref().map(|found| Responses::of(response.message, &found.entity));
             let known = known.filter(|known| !known.is_over(now));
@@ -205,7 +209,7 @@ impl<H: Host> Conversations<'_, H> {
             let reactions = count(known.as_ref().map(|known| known.reactions), response.reactions);
             let replies = count(known.as_ref().map(|known| known.replies), response.replies);
             if found.is_none() && (reactions == 0 && replies == 0 || !self.make_room(key, now).await?) {
-                return Ok(());
+                return Ok(None);
             }
             let entity = Entity::new(row.clone()).with(REACTIONS, reactions).with(REPLIES, replies);
             let entity = entity.with(CAUSE, cause.as_deref().unwrap_or_default());
@@ -217,7 +221,7 @@ impl<H: Host> Conversations<'_, H> {
                 }
             };
             if is_written {
-                return Ok(());
+                return Ok(asked);
             }
         }
         Err(StateError::Contended { attempts: ATTEMPTS })

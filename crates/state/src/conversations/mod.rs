@@ -1,6 +1,7 @@
 //! The conversations that the bot knows: their records, their indexes, and whether they want alerts.
 
 mod activity;
+mod asked;
 mod composed;
 mod feedback;
 mod fingerprint;

@@ -8,6 +8,7 @@ use serde_json::json;
 use storage_table::{Entity, Key};
 use zones::{ClockSpan, Zone};
 
+use super::asked::OpenQuestion;
 use super::feedback::{LastRead, Responses};
 use super::key::{ConversationKey, Row, Tag};
 use super::quiet::{Quiet, hours_of};
@@ -46,6 +47,8 @@ pub(super) struct Record {
     pub(super) seen_at: DateTime<Utc>,
     pub(super) paused_until: Option<DateTime<Utc>>,
     pub(super) zone: Option<Zone>,
+    /// The question that the person's next text answers. Only the poller writes it.
+    pub(super) asked: Option<OpenQuestion>,
 }
 
 impl Record {
@@ -53,7 +56,7 @@ impl Record {
         self.paused_until.is_some_and(|until| now < until)
     }
 
-    /// The entity to write, without `pausedUntil`.
+    /// The entity to write, without `pausedUntil` and the open question.
     pub(super) fn to_entity(&self, key: &ConversationKey) -> Result<Entity, StateError> {
         let address = self.address.to_json().to_string();
         if address.len() > MAX_ADDRESS_BYTES {
@@ -106,7 +109,8 @@ impl Stored {
         let seen_at = time("seenAt").unwrap_or_default();
         // A later version may know more zones than this one.
         let zone = entity.str("zone").and_then(Zone::parse);
-        Self::Record(Box::new(Record { address, seen_at, paused_until: time("pausedUntil"), zone }))
+        let (paused_until, asked) = (time("pausedUntil"), OpenQuestion::of(entity));
+        Self::Record(Box::new(Record { address, seen_at, paused_until, zone, asked }))
     }
 }
 

@@ -107,8 +107,13 @@ impl Stage {
     /// The entity of a record with this address.
     pub(super) fn record_entity(reference: &ConversationReference) -> Entity {
         let address = super::activity::stored_form(reference);
-        let record =
-            super::record::Record { address, seen_at: DateTime::UNIX_EPOCH, paused_until: None, zone: None };
+        let record = super::record::Record {
+            address,
+            seen_at: DateTime::UNIX_EPOCH,
+            paused_until: None,
+            zone: None,
+            asked: None,
+        };
         record.to_entity(&ConversationKey::of(reference)).unwrap()
     }
 

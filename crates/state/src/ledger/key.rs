@@ -141,6 +141,14 @@ impl CallId {
         Self(format!("{:04x}{}", period.0 & 0xFFFF, &name_of(&["alerts of a call", what])[..26]))
     }
 
+    /// The call that makes the alerts of a step of an escalation. Their records are in the partition of this
+    /// call's records.
+    #[must_use]
+    pub fn step(&self, step: usize) -> Self {
+        let name = name_of(&["step of an escalation", &self.0, &step.to_string()]);
+        Self(format!("{}{}", &self.0[..5], &name[..25]))
+    }
+
     /// The id of the alert with this index in the call.
     pub fn alert(&self, index: u8) -> AlertId {
         AlertId(format!("{}{index:02x}", self.0))

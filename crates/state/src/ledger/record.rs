@@ -53,10 +53,12 @@ pub enum Status {
     Replaced,
     /// The sender took the alert back: its message was deleted in the conversation.
     Withdrawn,
+    /// A person has answered the alert. No record has this word: it follows from `answeredAt`.
+    Answered,
 }
 
 impl Status {
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::Queued,
         Self::Waiting,
         Self::Delivered,
@@ -72,6 +74,7 @@ impl Status {
         Self::Unconfirmed,
         Self::Replaced,
         Self::Withdrawn,
+        Self::Answered,
     ];
 
     /// The word for this status, in records and in HTTP responses.
@@ -92,6 +95,7 @@ impl Status {
             Self::Unconfirmed => "unconfirmed",
             Self::Replaced => "replaced",
             Self::Withdrawn => "withdrawn",
+            Self::Answered => "answered",
         }
     }
 
@@ -133,6 +137,8 @@ pub struct NewAlert {
     pub keyed: Option<String>,
     /// The alert that this one changes or takes back.
     pub changes: Option<AlertId>,
+    /// The question of the alert, encrypted, if people can answer the alert.
+    pub question: Option<String>,
 }
 
 /// The description of a call with an idempotency key. It distinguishes a repeated call from another call that
@@ -214,6 +220,12 @@ pub struct Record {
     pub edited: Option<(i64, String)>,
     /// The id of the alert that took the place of this one before it was sent.
     pub replaced_by: Option<String>,
+    /// The question of the alert, encrypted, if people can answer the alert.
+    pub question: Option<String>,
+    /// When a person answered the alert; the last time, if it takes several answers.
+    pub answered_at: Option<DateTime<Utc>>,
+    /// The last answer, encrypted.
+    pub answer: Option<String>,
     /// Whether a newer version of this program wrote the record.
     pub is_newer: bool,
 }
@@ -265,6 +277,9 @@ impl Record {
             changes: text("changes"),
             edited: entity.int("editedAt").zip(text("editedBy")),
             replaced_by: text("replacedBy"),
+            question: text("question"),
+            answered_at: time("answeredAt"),
+            answer: text("answer"),
             is_newer: entity.int("version").is_some_and(|version| version > VERSION),
         }
     }
@@ -273,7 +288,10 @@ impl Record {
     /// service may have done a Put that failed for the bot.
     pub fn shown_status(&self) -> Status {
         match self.status {
+            Status::Delivered | Status::Dropped if self.answered_at.is_some() => Status::Answered,
             status if status.is_final() => status,
+            // The answer shows that the alert was delivered, although no run has recorded that yet.
+            _ if self.answered_at.is_some() => Status::Answered,
             _ if self.cancelled_at.is_some() => Status::Cancelled,
             // An attempt that certainly failed does not cancel one whose result is unknown.
             Status::Queued if self.put_at.is_none() && self.unconfirmed_at.is_some() => Status::Unconfirmed,
@@ -376,6 +394,7 @@ impl NewAlert {
             series: None,
             keyed: None,
             changes: None,
+            question: None,
         }
     }
 
@@ -406,6 +425,9 @@ impl NewAlert {
         }
         if let Some(tag) = &self.tag {
             properties.insert("tag".into(), tag.as_str().into());
+        }
+        if let Some(question) = &self.question {
+            properties.insert("question".into(), question.as_str().into());
         }
         entity.properties = properties;
         entity.int64("acceptedAt", now.timestamp_millis());

@@ -126,6 +126,7 @@ impl Record {
         // The killed run may have dropped an alert that was cancelled before.
         let was_cancelled = self.cancelled_at.is_some() && self.cancelled_at <= self.missed_at;
         !was_cancelled
+            && self.answered_at.is_none()
             && !self.status.is_final()
             && !was_met_since
             && self.missing_from.is_some_and(|from| from <= now)

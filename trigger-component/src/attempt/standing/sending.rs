@@ -24,7 +24,8 @@ impl<H: Host> Attempts<'_, H> {
         service_url: &ServiceUrl,
     ) -> Result<Verdict, Outcome> {
         let DeliveryPath::Connector(connector) = &self.delivery_path else {
-            return Ok(self.delivery_path.deliver(leased, service_url, self.trust).await);
+            let keys = self.keys_of(leased);
+            return Ok(self.delivery_path.deliver(leased, service_url, self.trust, keys).await);
         };
         let (mut plan, mut note) = (plan, None);
         let can_change = can_change_messages(&leased.envelope.address.channel_id);
@@ -68,19 +69,20 @@ impl<H: Host> Attempts<'_, H> {
         service_url: &ServiceUrl,
     ) -> Verdict {
         let envelope = &leased.envelope;
+        let keys = self.keys_of(leased);
         let (trust, conversation) = (self.trust, envelope.address.conversation.id.as_str());
         match way {
             Way::New => {
-                let message = message_of(envelope);
+                let message = message_of(envelope, keys);
                 connector.send_in_any_cloud(trust, service_url, conversation, &message).await
             }
             Way::Reply(id) => {
                 connector
-                    .reply_in_thread(trust, service_url, &envelope.address, id, message_of(envelope))
+                    .reply_in_thread(trust, service_url, &envelope.address, id, message_of(envelope, keys))
                     .await
             }
             Way::Change(id) => {
-                connector.update(trust, service_url, conversation, id, &message_of(envelope)).await
+                connector.update(trust, service_url, conversation, id, &message_of(envelope, keys)).await
             }
             Way::Delete(id) => {
                 let trace = envelope.traceparent.as_ref();

@@ -1,0 +1,341 @@
+//! Answers to questions: a button that a person presses, or a text that answers.
+//!
+//! One round trip stores an answer: the bot reads the alert's record, inserts the row that decides whose
+//! answer counts, and puts a job for the poller on the queue, all at once. The poller tells the sender, and
+//! changes the card for the others.
+//!
+//! | to change | look in |
+//! |---|---|
+//! | what counts as an answer | here |
+//! | what the person sees | `shown.rs` |
+
+mod shown;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use bot_framework::outbound::question_keys;
+use bot_framework::{Activity, ActivityKind, ConversationReference};
+use chrono::{DateTime, Utc};
+use envelope::{
+    Answer, AnswerJob, Answers, Asked, By, Envelope, EnvelopeId, Press, QuestionKeys, Steps, TooLarge,
+    filled_in,
+};
+use futures_util::future::join3;
+use platform::{Deadline, Host, Level, Settings, SettingsError, Traceparent, hex, name_of};
+use serde_json::{Value, json};
+use state::ConversationKey;
+use state::ledger::{AlertId, Ledger, Record, Status};
+use storage_table::TableError;
+
+use crate::conversation::Addressed;
+use crate::outbox::{Message, Outbox, log_failed_put, put_options};
+use crate::settings::BotSettings;
+
+#[cfg(test)]
+pub(crate) use shown::{NOT_RECORDED, OVER, UNKNOWN};
+
+/// A channel waits 10 s for the answer to a button.
+const STORE_WITHIN: Duration = Duration::from_secs(7);
+
+/// The name of the invoke that a button of an Adaptive Card makes.
+const CARD_ACTION: &str = "adaptiveCard/action";
+
+/// The text between the id of a channel and that of a thread's first message.
+const OF_THREAD: &str = ";messageid=";
+
+/// The keys of questions.
+pub(crate) fn keys(settings: &impl Settings, bot: &BotSettings) -> Result<QuestionKeys, SettingsError> {
+    Ok(QuestionKeys::new(&question_keys(settings, bot.bot.as_ref(), bot.queue.name.as_str())?))
+}
+
+/// The data of the bot's button that a person has pressed, genuine or not; `None` if the activity is no
+/// press of such a button.
+pub(crate) fn data_of(activity: &Activity) -> Option<&Value> {
+    let value = activity.rest.get("value")?;
+    let data = match activity.kind {
+        ActivityKind::Invoke if activity.rest.get("name")? == CARD_ACTION => {
+            value.get("action")?.get("data")?
+        }
+        ActivityKind::Message => value,
+        _ => return None,
+    };
+    Press::is_in(data).then_some(data)
+}
+
+/// The result of an answer.
+#[derive(Debug)]
+pub(crate) enum Recorded {
+    /// The answer counts.
+    Counted(Stored),
+    /// Another answer, or an earlier one of the same person, counts.
+    Before(Option<Stored>),
+    /// The question has ended.
+    Over,
+    /// The bot did not make the button, or made it for another conversation.
+    Unknown,
+    /// The answer is too long.
+    TooLong,
+    /// The answer may be lost. The person has to answer again.
+    NotRecorded,
+}
+
+/// An answer that counts, with its question if the bot can read it.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    alert: AlertId,
+    until: DateTime<Utc>,
+    asked: Option<Asked>,
+    answer: Answer,
+}
+
+/// The work on one answer.
+pub(crate) struct Answering<'a, H> {
+    host: &'a H,
+    settings: &'a BotSettings,
+    keys: QuestionKeys,
+    conversation: &'a Addressed,
+    trace: Option<&'a Traceparent>,
+    ledger: Ledger<'a, H>,
+    outbox: Outbox<'a, H>,
+}
+
+/// An answer, before it is stored.
+struct Candidate {
+    alert: AlertId,
+    answers: Answers,
+    until: DateTime<Utc>,
+    answer: Answer,
+    /// The id of the message with the button.
+    card: Option<String>,
+    /// The id of the activity.
+    activity: Option<String>,
+}
+
+impl<'a, H: Host> Answering<'a, H> {
+    pub(crate) fn new(
+        host: &'a H,
+        settings: &'a BotSettings,
+        conversation: &'a Addressed,
+        trace: Option<&'a Traceparent>,
+    ) -> Result<Self, SettingsError> {
+        let deadline = Deadline::after(host, STORE_WITHIN);
+        Ok(Self {
+            host,
+            settings,
+            keys: keys(host, settings)?,
+            conversation,
+            trace,
+            ledger: Ledger::new(host, &settings.queue.account, &settings.tables, deadline),
+            outbox: Outbox::new(host, settings, deadline),
+        })
+    }
+
+    /// Whether the queue has a new job, for the kick.
+    pub(crate) fn has_due(&self) -> bool {
+        self.outbox.has_due()
+    }
+
+    fn address(&self) -> &ConversationReference {
+        &self.conversation.address
+    }
+
+    /// Stores the answer of a button. A button that the bot did not make, or that has ended, costs no call.
+    pub(crate) async fn press(&self, activity: &Activity, data: &Value) -> Recorded {
+        let now = self.host.now();
+        let genuine = Press::of(data, &self.keys).filter(|press| self.is_here(&press.conversation));
+        let genuine = genuine.and_then(|press| Some((AlertId::parse(&press.alert)?, press)));
+        let Some((alert, press)) = genuine else {
+            self.log(Level::Warn, "answer.refused", json!({"reason": "not a button of this conversation"}));
+            return Recorded::Unknown;
+        };
+        if press.until <= now {
+            return Recorded::Over;
+        }
+        let (input, fields) = filled_in(data);
+        let answer =
+            Answer { action: press.action, input, data: fields, at: now, by: By::of(self.address()) };
+        let candidate = Candidate {
+            alert,
+            answers: press.answers,
+            until: press.until,
+            answer,
+            card: activity.rest.get("replyToId").and_then(Value::as_str).map(str::to_owned),
+            activity: activity.id.clone(),
+        };
+        let record = self.ledger.find(&candidate.alert);
+        self.store(&candidate, record).await
+    }
+
+    /// Stores a person's text as the answer to an open question; `None` if the text is no answer to it.
+    pub(crate) async fn text(&self, activity: &Activity, alert: &str, text: &str) -> Option<Recorded> {
+        let alert = AlertId::parse(alert)?;
+        let record = match self.ledger.find(&alert).await {
+            Ok(record) => record?,
+            Err(error) => {
+                self.log_error("answer.question-not-read", &error);
+                return None;
+            }
+        };
+        let asked = Asked::open(&self.keys, alert.as_str(), record.question.as_deref()?)?;
+        let now = self.host.now();
+        let until = asked.until;
+        let is_answered = record.answered_at.is_some() && asked.question.answers == Answers::One;
+        if is_answered || is_ended(&record) || until <= now {
+            return None;
+        }
+        let words = envelope::words::Words::of(self.address());
+        let (action, input) = asked.question.answer_of(text, words, !asked.question.reply)?;
+        let (by, data) = (By::of(self.address()), serde_json::Map::new());
+        let answer = Answer { action, input, data, at: now, by };
+        let (answers, activity) = (asked.question.answers, activity.id.clone());
+        let candidate = Candidate { alert, answers, until, answer, card: None, activity };
+        Some(self.store(&candidate, async { Ok(Some(record)) }).await)
+    }
+
+    /// Whether a button belongs to this conversation. A press in a thread that an alert to the channel began
+    /// comes from the conversation of the thread.
+    fn is_here(&self, conversation: &str) -> bool {
+        let Addressed { address, key } = self.conversation;
+        let of_channel = || {
+            let (channel, _) = address.conversation.id.split_once(OF_THREAD)?;
+            let mut address = address.clone();
+            address.conversation.id = channel.to_owned();
+            Some(ConversationKey::of(&address))
+        };
+        key.as_str() == conversation || of_channel().is_some_and(|key| key.as_str() == conversation)
+    }
+
+    /// Reads the record, inserts the row, and puts the job on the queue, all at once.
+    async fn store(
+        &self,
+        candidate: &Candidate,
+        record: impl Future<Output = Result<Option<Record>, TableError>>,
+    ) -> Recorded {
+        let Candidate { alert, answers, until, answer, .. } = candidate;
+        let row = self.row_of(candidate);
+        let press = press_id(alert, &row, answer);
+        let Ok(message) = self.job(candidate, &row, &press, answer) else { return Recorded::TooLong };
+        let sealed = answer.seal(self.host, &self.keys, alert.as_str(), &row);
+        let insert = self.ledger.insert_reply(alert, &row, (&press, &sealed), *until);
+        let (record, inserted, put) = join3(record, insert, self.outbox.put(&message)).await;
+        let is_put = self.is_put(&message, put);
+        let record = match record {
+            Ok(Some(record)) if is_ended(&record) => return Recorded::Over,
+            Ok(Some(record)) => Some(record),
+            Ok(None) => return Recorded::Over,
+            Err(error) => {
+                self.log_error("answer.question-not-read", &error);
+                None
+            }
+        };
+        let sealed = record.as_ref().and_then(|record| record.question.as_deref());
+        let asked = sealed.and_then(|sealed| Asked::open(&self.keys, alert.as_str(), sealed));
+        let stored = |answer| Stored { alert: alert.clone(), until: *until, asked, answer };
+        match inserted {
+            Err(error) => {
+                // The poller inserts the row, if the queue has the job.
+                self.log_error("answer.not-stored", &error);
+                Recorded::NotRecorded
+            }
+            Ok(known) if known.as_ref().is_none_or(|known| known.press == press) => {
+                if !is_put {
+                    return Recorded::NotRecorded;
+                }
+                let fields =
+                    json!({"envelope": alert.as_str(), "action": answer.action, "mode": answers.as_str()});
+                self.log(Level::Info, "answer.stored", fields);
+                Recorded::Counted(stored(answer.clone()))
+            }
+            Ok(None) => Recorded::NotRecorded,
+            Ok(Some(known)) => {
+                let first = Answer::open(&self.keys, alert.as_str(), &row, &known.answer);
+                // The person's first press may have stored the row without its job.
+                let is_own = first.as_ref().is_some_and(|first| first.by.id == answer.by.id);
+                if let Some(first) = first.as_ref().filter(|_| is_own && !known.is_done)
+                    && let Ok(message) = self.job(candidate, &row, &known.press, first)
+                {
+                    let put = self.outbox.put(&message).await;
+                    self.is_put(&message, put);
+                }
+                Recorded::Before(first.map(stored))
+            }
+        }
+    }
+
+    fn is_put(&self, message: &Message, put: storage_queue::Put) -> bool {
+        match put.result {
+            Ok(()) => true,
+            Err(error) => {
+                log_failed_put(self.host, &message.envelope, &error, put.is_doubtful);
+                false
+            }
+        }
+    }
+
+    /// The row of an answer: the same for all people if the alert takes one answer, or one for each person,
+    /// or one for each activity.
+    fn row_of(&self, Candidate { answers, answer, activity, .. }: &Candidate) -> String {
+        let person = answer.by.id.as_deref().unwrap_or_default();
+        match answers {
+            Answers::One => "one".to_owned(),
+            Answers::Each => name_of(&["each", person]),
+            Answers::Many => match activity {
+                Some(activity) => name_of(&["many", person, activity]),
+                None => {
+                    let mut bytes = [0; 16];
+                    self.host.fill(&mut bytes);
+                    hex(&bytes)
+                }
+            },
+        }
+    }
+
+    /// The job of the poller. A repeated press makes the same job.
+    fn job(
+        &self,
+        candidate: &Candidate,
+        row: &str,
+        press: &str,
+        answer: &Answer,
+    ) -> Result<Message, TooLarge> {
+        let now = self.host.now();
+        let id = EnvelopeId::from_text(press);
+        let mut envelope = Envelope::new(id, self.address().clone(), "", now);
+        envelope.answer = Some(AnswerJob::Answer {
+            alert: candidate.alert.as_str().to_owned(),
+            row: row.to_owned(),
+            press: press.to_owned(),
+            answer: Box::new(answer.clone()),
+            card: candidate.card.clone(),
+            done: Steps::default(),
+        });
+        envelope.traceparent = self.trace.cloned();
+        let text = envelope.encode(self.settings.seal_key.as_ref())?;
+        let options = put_options(&envelope, now);
+        Ok(Message { envelope, text, options })
+    }
+
+    fn log(&self, level: Level, event: &str, mut fields: Value) {
+        fields["conversation"] = self.conversation.key.as_str().into();
+        self.host.event(level, event, Traceparent::add_to(self.trace, fields));
+    }
+
+    fn log_error(&self, event: &str, error: &TableError) {
+        self.log(Level::Error, event, json!({"reason": error.to_string()}));
+    }
+}
+
+/// The id of a press: the same if the same person gives the same answer again.
+fn press_id(alert: &AlertId, row: &str, answer: &Answer) -> String {
+    let person = answer.by.id.as_deref().unwrap_or_default();
+    let input = answer.input.as_deref().unwrap_or_default();
+    let data = Value::Object(answer.data.clone()).to_string();
+    name_of(&["press", alert.as_str(), row, person, &answer.action, input, &data])
+}
+
+/// Whether the alert was withdrawn. Its buttons may still be on a screen.
+fn is_ended(record: &Record) -> bool {
+    record.shown_status() == Status::Cancelled
+}

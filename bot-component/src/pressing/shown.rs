@@ -1,0 +1,114 @@
+//! The texts and cards that a person sees after an answer.
+
+use bytes::Bytes;
+use envelope::words::Words;
+use envelope::{Answers, ButtonData, Looks, Press, can_change, card_of, line};
+use http::{Response, StatusCode};
+use platform::{Host, answer};
+use serde_json::{Value, json};
+
+use super::{Answering, Recorded, Stored};
+
+/// The codes and messages of the refusals that a client gets as the answer to a button.
+pub(crate) const UNKNOWN: (&str, &str) = (
+    "ButtonUnknown",
+    "value: this button belongs to another conversation or message; press the button of the message itself",
+);
+pub(crate) const OVER: (&str, &str) =
+    ("QuestionOver", "value: this question has ended; the answer has no effect");
+pub(crate) const NOT_RECORDED: (&str, &str) =
+    ("AnswerNotRecorded", "value: the answer could not be saved; press the button again in a minute");
+
+/// The media types of answers to `adaptiveCard/action`:
+/// <https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/universal-actions-for-adaptive-cards/work-with-universal-actions-for-adaptive-cards#response-format>.
+const CARD: &str = "application/vnd.microsoft.card.adaptive";
+const MESSAGE: &str = "application/vnd.microsoft.activity.message";
+const ERROR: &str = "application/vnd.microsoft.error";
+
+impl Stored {
+    /// The answer as text: the title of the action, what the person wrote, and who it was.
+    fn line(&self, words: &'static Words) -> String {
+        line(self.asked.as_ref(), &self.answer, words)
+    }
+}
+
+impl<H: Host> Answering<'_, H> {
+    fn words(&self) -> &'static Words {
+        Words::of(self.address())
+    }
+
+    /// The answer to the invoke of a button. The status is 200 in any case, because a client shows any other
+    /// status as a fault of the bot.
+    pub(crate) fn invoke_answer(&self, recorded: &Recorded) -> Response<Bytes> {
+        let body = match recorded {
+            Recorded::Counted(stored) | Recorded::Before(Some(stored)) => match self.card(stored) {
+                Some(card) => json!({"statusCode": 200, "type": CARD, "value": card}),
+                None => json!({"statusCode": 200, "type": MESSAGE, "value": self.text_of(recorded)}),
+            },
+            Recorded::Before(None) | Recorded::TooLong => {
+                json!({"statusCode": 200, "type": MESSAGE, "value": self.text_of(recorded)})
+            }
+            Recorded::Over => refusal(OVER, self.words().question_over),
+            Recorded::Unknown => refusal(UNKNOWN, self.words().question_unknown),
+            Recorded::NotRecorded => refusal(NOT_RECORDED, self.words().answer_not_recorded),
+        };
+        answer::json(StatusCode::OK, &body)
+    }
+
+    /// The text to send after a press that was a message; `None` if the change of the card says enough.
+    pub(crate) fn submit_answer(&self, recorded: &Recorded) -> Option<String> {
+        let is_shown_by_the_card = matches!(recorded, Recorded::Counted(stored) if stored.is_for_all())
+            && can_change(&self.address().channel_id);
+        (!is_shown_by_the_card).then(|| self.text_of(recorded))
+    }
+
+    /// The text about an answer.
+    pub(crate) fn text_of(&self, recorded: &Recorded) -> String {
+        let words = self.words();
+        match recorded {
+            Recorded::Counted(stored) => words.answer_recorded(&stored.line(words)),
+            Recorded::Before(Some(stored)) => words.answered_before(&stored.line(words)),
+            Recorded::Before(None) => words.answered_before(""),
+            Recorded::Over => words.question_over.into(),
+            Recorded::Unknown => words.question_unknown.into(),
+            Recorded::TooLong => words.too_long.into(),
+            Recorded::NotRecorded => words.answer_not_recorded.into(),
+        }
+    }
+
+    /// The answered card. A question that takes many answers keeps its buttons.
+    fn card(&self, stored: &Stored) -> Option<Value> {
+        let Stored { alert, until, asked, .. } = stored;
+        let asked = asked.as_ref()?;
+        let words = self.words();
+        let conversation = self.conversation.key.as_str();
+        let data = |action: &str| {
+            let press = Press {
+                alert: alert.as_str().to_owned(),
+                conversation: conversation.to_owned(),
+                action: action.to_owned(),
+                answers: asked.question.answers,
+                until: *until,
+            };
+            press.data(&self.keys)
+        };
+        let keeps: Option<ButtonData<'_>> =
+            if asked.question.answers == Answers::Many { Some(&data) } else { None };
+        let looks = Looks::of(&self.address().channel_id);
+        let text = words.alert(&asked.text);
+        let (_, activity) =
+            asked.question.show_answered(looks, &text, &asked.activity, words, &stored.line(words), keeps);
+        card_of(&activity).cloned()
+    }
+}
+
+impl Stored {
+    /// Whether the card shows the answer to all people.
+    fn is_for_all(&self) -> bool {
+        self.asked.as_ref().is_some_and(|asked| asked.question.answers == Answers::One)
+    }
+}
+
+fn refusal((code, _): (&str, &str), message: &str) -> Value {
+    json!({"statusCode": 400, "type": ERROR, "value": {"code": code, "message": message}})
+}

@@ -1,0 +1,154 @@
+//! One call of a back end.
+
+use std::time::Duration;
+
+use bot_framework::retry_after_of;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, Request};
+use platform::{Clock, Deadline, HttpClient, Randomness, Timeouts, Traceparent, TransportError};
+
+use crate::hosts::CallbackUrl;
+use crate::signature::CallbackSecrets;
+
+const TIMEOUTS: Timeouts = Timeouts {
+    connect: Duration::from_secs(3),
+    first_byte: Duration::from_secs(8),
+    between_bytes: Duration::from_secs(3),
+    total: Duration::from_secs(12),
+    max_answer_bytes: 64 * 1024,
+};
+
+/// A callback.
+#[derive(Debug, Clone)]
+pub struct Callback<'a> {
+    /// The address.
+    pub url: &'a CallbackUrl,
+    /// The id of the message, which is the same for each attempt (`webhook-id`).
+    pub id: &'a str,
+    /// The body, as JSON.
+    pub body: Bytes,
+    /// The trace to which the call belongs.
+    pub trace: Option<&'a Traceparent>,
+}
+
+/// The result of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Called {
+    /// The back end has the message: it answered 2xx.
+    Accepted,
+    /// The back end wants no messages at this address any more: it answered 410.
+    Gone,
+    /// The back end limits the rate: it answered 429. The pause that it asked for.
+    Throttled(Option<Duration>),
+    /// Every other answer, and no answer. A later attempt may succeed. The status if there was one, the
+    /// reason for the log, and the pause that the back end asked for.
+    Failed {
+        /// The HTTP status, if there was an answer.
+        status: Option<u16>,
+        /// The reason, without the body of the answer.
+        reason: String,
+        /// The pause that the back end asked for.
+        retry_after: Option<Duration>,
+    },
+}
+
+/// Sends a callback once, signed as of now.
+pub async fn call<H: HttpClient + Clock + Randomness>(
+    host: &H,
+    secrets: &CallbackSecrets,
+    callback: &Callback<'_>,
+    deadline: Deadline,
+) -> Called {
+    let Callback { url, id, body, trace } = callback;
+    let timestamp = host.now().timestamp();
+    let mut request = Request::post(url.as_str())
+        .header(CONTENT_TYPE, "application/json")
+        .header(USER_AGENT, concat!("proactive-bot/", env!("CARGO_PKG_VERSION")))
+        .header("webhook-id", *id)
+        .header("webhook-timestamp", timestamp)
+        .header("webhook-signature", secrets.sign(id, timestamp, body));
+    if let Some(trace) = trace {
+        request = request.header(Traceparent::HEADER, trace.child(host).to_string());
+    }
+    let answer = match request.body(body.clone()) {
+        Ok(request) => host.send(request, TIMEOUTS.within(deadline.remaining(host))).await,
+        Err(_) => Err(TransportError::NotSent("the address is not valid".into())),
+    };
+    let (status, headers) = match &answer {
+        Ok(answer) => (answer.status().as_u16(), answer.headers()),
+        // The back end has answered, and no code reads the body.
+        Err(TransportError::BodyLost(lost)) => (lost.status.as_u16(), &lost.headers),
+        Err(error) => {
+            return Called::Failed { status: None, reason: error.to_string(), retry_after: None };
+        }
+    };
+    let pause = |headers: &HeaderMap| retry_after_of(headers, host.now());
+    match status {
+        200..=299 => Called::Accepted,
+        410 => Called::Gone,
+        429 => Called::Throttled(pause(headers)),
+        _ => Called::Failed { status: Some(status), reason: status.to_string(), retry_after: pause(headers) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use bot_framework::AuthMode;
+    use platform::testing::{FakeHost, response, run};
+
+    use super::*;
+    use crate::hosts::CallbackHosts;
+
+    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+    fn called(host: &FakeHost) -> Called {
+        host.settings.borrow_mut().insert("callbacksecret".into(), SECRET.into());
+        let secrets = CallbackSecrets::read(host).unwrap().unwrap();
+        let url =
+            CallbackHosts::read(host, AuthMode::Anonymous).unwrap().check("http://127.0.0.1:1/x").unwrap();
+        let body = Bytes::from_static(b"{}");
+        let callback = Callback { url: &url, id: "a", body, trace: None };
+        run(call(host, &secrets, &callback, Deadline::after(host, Duration::from_secs(20))))
+    }
+
+    #[test]
+    fn callback_has_the_headers_of_standard_webhooks() {
+        let host = FakeHost::default();
+        host.then_status(204, "");
+        assert_eq!(called(&host), Called::Accepted);
+        let sent = host.sent.borrow();
+        let header = |name: &str| sent[0].headers()[name].to_str().unwrap().to_owned();
+        assert_eq!(header("webhook-id"), "a");
+        assert_eq!(header("webhook-timestamp"), FakeHost::START_SECONDS.to_string());
+        assert!(header("webhook-signature").starts_with("v1,"));
+        assert_eq!(header("content-type"), "application/json");
+    }
+
+    #[test]
+    fn answer_decides_whether_the_callback_is_repeated() {
+        let failed =
+            |status| Called::Failed { status: Some(status), reason: status.to_string(), retry_after: None };
+        for (status, expected) in [
+            (200, Called::Accepted),
+            (202, Called::Accepted),
+            // A redirect is not followed, because it could lead to a host that is not listed.
+            (302, failed(302)),
+            (400, failed(400)),
+            (404, failed(404)),
+            (410, Called::Gone),
+            (429, Called::Throttled(None)),
+            (500, failed(500)),
+        ] {
+            let host = FakeHost::default();
+            host.then(Ok(response(status, "")));
+            assert_eq!(called(&host), expected, "{status}");
+            assert_eq!(host.sent.borrow().len(), 1, "{status}: one call");
+        }
+        let host = FakeHost::default();
+        host.then(Err(TransportError::AnswerLost("no answer in time".into())));
+        assert!(matches!(called(&host), Called::Failed { status: None, .. }));
+    }
+}

@@ -1,0 +1,221 @@
+//! The variable `callbackhosts`: which addresses the poller may call.
+
+use std::fmt;
+
+use bot_framework::AuthMode;
+use platform::{Settings, SettingsError};
+use thiserror::Error;
+use url::{Host, Url};
+
+const NAME: &str = "callbackhosts";
+
+/// The hosts that may be called. In anonymous mode, also every address of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallbackHosts {
+    /// Exact host names in lower case.
+    hosts: Vec<String>,
+    allows_loopback: bool,
+}
+
+/// An address that [`CallbackHosts::check`] has checked. Its query may hold a secret, so `Debug` shows the
+/// origin only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CallbackUrl {
+    url: String,
+    origin: String,
+}
+
+impl CallbackUrl {
+    /// The whole address.
+    pub fn as_str(&self) -> &str {
+        &self.url
+    }
+
+    /// Scheme and host: the part that can fail by itself, and that a log may show.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+}
+
+impl fmt::Debug for CallbackUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CallbackUrl").field(&self.origin).finish()
+    }
+}
+
+/// Why an address may not be called. The texts do not repeat the address, because it may hold a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum NotAllowed {
+    /// The address is no URL, or has a user, a fragment, or characters that parsers read differently.
+    #[error("an absolute URL without user and fragment")]
+    NotAUrl,
+    /// The address is not https on the default port.
+    #[error("https on its default port")]
+    NotSecure,
+    /// The host is an IP address.
+    #[error("a host name, not an IP address")]
+    IpLiteral,
+    /// The host is not in the variable.
+    #[error("a host of the variable callbackhosts")]
+    UnknownHost,
+}
+
+impl NotAllowed {
+    /// The expected form, for an error that names the member.
+    pub fn expected(self) -> &'static str {
+        match self {
+            Self::NotAUrl => "an absolute URL without user and fragment",
+            Self::NotSecure => "a URL with https on its default port",
+            Self::IpLiteral => "a URL with a host name, not an IP address",
+            Self::UnknownHost => "a URL whose host is in the variable callbackhosts",
+        }
+    }
+}
+
+impl CallbackHosts {
+    /// Reads the variable: exact host names, separated by commas.
+    pub fn read(settings: &impl Settings, mode: AuthMode) -> Result<Self, SettingsError> {
+        let mut hosts = Vec::new();
+        let text = settings.setting(NAME)?;
+        for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+            if !is_host_name(entry) {
+                let problem = "must be host names separated by commas (no scheme, no port, no `*`)";
+                return Err(SettingsError::new(NAME, problem));
+            }
+            hosts.push(entry.to_ascii_lowercase());
+        }
+        Ok(Self { hosts, allows_loopback: mode == AuthMode::Anonymous })
+    }
+
+    /// Checks an address.
+    pub fn check(&self, address: &str) -> Result<CallbackUrl, NotAllowed> {
+        // Parsers read these characters differently: one drops them, another reads a slash, a third a part of
+        // the name.
+        if address.bytes().any(|byte| !(0x21..=0x7e).contains(&byte) || matches!(byte, b'\\' | b'@' | b'#')) {
+            return Err(NotAllowed::NotAUrl);
+        }
+        let (_, rest) = address.split_once("://").ok_or(NotAllowed::NotAUrl)?;
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        if authority.is_empty() || authority.contains('%') {
+            return Err(NotAllowed::NotAUrl);
+        }
+        let url = Url::parse(address).map_err(|_| NotAllowed::NotAUrl)?;
+        if !matches!(url.scheme(), "https" | "http") {
+            return Err(NotAllowed::NotAUrl);
+        }
+        let host = url.host().ok_or(NotAllowed::NotAUrl)?;
+        let is_loopback = match &host {
+            Host::Domain(name) => *name == "localhost",
+            Host::Ipv4(address) => address.is_loopback(),
+            Host::Ipv6(address) => address.is_loopback(),
+        };
+        let literal = match url.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_string(),
+        };
+        // The text must contain the parsed host literally: `0x7f.1` for 127.0.0.1 is refused.
+        let written = authority.to_ascii_lowercase();
+        let default_port = if url.scheme() == "https" { ":443" } else { ":80" };
+        if written != literal && written.strip_suffix(default_port) != Some(literal.as_str()) {
+            return Err(NotAllowed::NotAUrl);
+        }
+        let checked =
+            || CallbackUrl { url: url.as_str().to_owned(), origin: url.origin().ascii_serialization() };
+        if self.allows_loopback && is_loopback {
+            return Ok(checked());
+        }
+        let Host::Domain(name) = host else { return Err(NotAllowed::IpLiteral) };
+        if url.scheme() != "https" || url.port().is_some() {
+            return Err(NotAllowed::NotSecure);
+        }
+        if self.hosts.iter().any(|known| known == name) {
+            Ok(checked())
+        } else {
+            Err(NotAllowed::UnknownHost)
+        }
+    }
+}
+
+/// Whether the text has at least two labels of letters, digits and `-`. The last label must not be a number,
+/// because the text would then be an IP address.
+fn is_host_name(text: &str) -> bool {
+    let labels: Vec<_> = text.split('.').collect();
+    let is_label =
+        |label: &&str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    labels.len() > 1
+        && labels.iter().all(is_label)
+        && labels.last().is_some_and(|label| !label.bytes().all(|b| b.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use platform::testing::FakeHost;
+
+    use super::*;
+
+    fn hosts(list: &str, mode: AuthMode) -> CallbackHosts {
+        CallbackHosts::read(&FakeHost::with_settings([(NAME, list)]), mode).unwrap()
+    }
+
+    #[test]
+    fn address_is_allowed_only_at_an_exact_host_over_https() {
+        let hosts = hosts("ci.example.com, X.azurewebsites.net", AuthMode::Required);
+        for (address, expected) in [
+            ("https://ci.example.com/bot", Ok(())),
+            ("https://CI.example.com:443/bot", Ok(())),
+            ("https://x.azurewebsites.net/api/f?code=a%3D", Ok(())),
+            ("https://ci.example.com", Ok(())),
+            ("http://ci.example.com/bot", Err(NotAllowed::NotSecure)),
+            ("https://ci.example.com:8443/bot", Err(NotAllowed::NotSecure)),
+            ("https://evil.example.com/bot", Err(NotAllowed::UnknownHost)),
+            ("https://a.ci.example.com/", Err(NotAllowed::UnknownHost)),
+            ("https://ci.example.com.evil.example/", Err(NotAllowed::UnknownHost)),
+            ("https://ci.example.com@evil.example/", Err(NotAllowed::NotAUrl)),
+            ("https://evil.example/#ci.example.com", Err(NotAllowed::NotAUrl)),
+            ("https://169.254.169.254/", Err(NotAllowed::IpLiteral)),
+            ("https://10.0.0.1/", Err(NotAllowed::IpLiteral)),
+            ("https://[::1]/", Err(NotAllowed::IpLiteral)),
+            ("https://0x7f.1/", Err(NotAllowed::NotAUrl)),
+            ("https://2130706433/", Err(NotAllowed::NotAUrl)),
+            ("https://127.0.0.1/", Err(NotAllowed::IpLiteral)),
+            ("http://localhost:1/", Err(NotAllowed::NotSecure)),
+            ("https://ci.example.com\\@evil.example/", Err(NotAllowed::NotAUrl)),
+            ("https://ci%2eexample.com/", Err(NotAllowed::NotAUrl)),
+            ("https:/ci.example.com/", Err(NotAllowed::NotAUrl)),
+            ("ftp://ci.example.com/", Err(NotAllowed::NotAUrl)),
+            ("file:///etc/passwd", Err(NotAllowed::NotAUrl)),
+            ("ci.example.com/bot", Err(NotAllowed::NotAUrl)),
+            ("", Err(NotAllowed::NotAUrl)),
+        ] {
+            assert_eq!(hosts.check(address).map(|_| ()), expected, "{address}");
+        }
+        let url = hosts.check("https://x.azurewebsites.net/api/f?code=secret").unwrap();
+        assert_eq!(url.origin(), "https://x.azurewebsites.net");
+        assert!(!format!("{url:?}").contains("secret"));
+    }
+
+    #[test]
+    fn loopback_is_allowed_in_anonymous_mode_only() {
+        for address in ["http://127.0.0.1:9400/x", "http://localhost:9400/x", "http://[::1]:9400/x"] {
+            assert!(hosts("", AuthMode::Anonymous).check(address).is_ok(), "{address}");
+            assert!(hosts("", AuthMode::Required).check(address).is_err(), "{address}");
+        }
+        assert_eq!(
+            hosts("", AuthMode::Anonymous).check("http://169.254.169.254/"),
+            Err(NotAllowed::IpLiteral),
+            "an address of the cloud's metadata"
+        );
+    }
+
+    #[test]
+    fn list_with_anything_but_host_names_is_refused() {
+        for list in ["https://x.example", "x.example:8443", "*.example.com", "10.0.0.1", "localhost", "a b.c"]
+        {
+            let settings = FakeHost::with_settings([(NAME, list)]);
+            let error = CallbackHosts::read(&settings, AuthMode::Required).expect_err(list);
+            assert_eq!(error.name, NAME);
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Callbacks: signed calls of a sender's back end, which report the answer to an alert.
+//!
+//! Use it to check the address that a sender names ([`CallbackHosts`]), to sign ([`CallbackSecrets`]), and to
+//! call ([`call`]). This crate repeats no call and follows no redirect, and it does not know what a body
+//! means. It never calls an address that [`CallbackHosts`] has not checked.
+//!
+//! Source: Standard Webhooks 1.0,
+//! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>.
+#![warn(missing_docs)]
+
+mod client;
+mod hosts;
+mod signature;
+
+pub use client::{Callback, Called, call};
+pub use hosts::{CallbackHosts, CallbackUrl, NotAllowed};
+pub use signature::CallbackSecrets;

@@ -1,0 +1,227 @@
+//! Jobs of the poller that send no alert: an answer that has to reach the sender's back end and the card, and
+//! a person's message that has to reach the back end.
+
+use bot_framework::json::{FieldError, Fields, put};
+use bot_framework::{ChannelAccount, ConversationReference};
+use chrono::{DateTime, Utc};
+use platform::Randomness;
+use serde_json::{Map, Value};
+
+use crate::{QuestionKeys, time};
+
+/// The person who answered, as far as the channel vouches for that.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct By {
+    /// The object id in Entra, on channels that vouch for it.
+    pub aad_object_id: Option<String>,
+    /// The tenant in Entra, on channels that vouch for it.
+    pub tenant: Option<String>,
+    /// The name, as the channel sent it.
+    pub name: Option<String>,
+    /// The id on the channel.
+    pub id: Option<String>,
+}
+
+impl By {
+    /// The person at an address.
+    pub fn of(address: &ConversationReference) -> Self {
+        Self {
+            aad_object_id: address.vouched_aad_object_id().map(str::to_owned),
+            tenant: address.vouched_tenant().map(str::to_owned),
+            name: address.user.as_ref().and_then(ChannelAccount::name).map(str::to_owned),
+            id: address.user.as_ref().map(|user| user.id.clone()),
+        }
+    }
+
+    /// The JSON form: `{aadObjectId?, tenant?, name?, id?}`.
+    pub fn to_json(&self) -> Value {
+        let mut object = Map::new();
+        put(&mut object, "aadObjectId", self.aad_object_id.as_deref());
+        put(&mut object, "tenant", self.tenant.as_deref());
+        put(&mut object, "name", self.name.as_deref());
+        put(&mut object, "id", self.id.as_deref());
+        object.into()
+    }
+
+    fn read(mut fields: Fields) -> Result<Self, FieldError> {
+        Ok(Self {
+            aad_object_id: fields.string("aadObjectId")?,
+            tenant: fields.string("tenant")?,
+            name: fields.string("name")?,
+            id: fields.string("id")?,
+        })
+    }
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The id of the action.
+    pub action: String,
+    /// The text that the person wrote with it.
+    pub input: Option<String>,
+    /// The other fields of the card.
+    pub data: Map<String, Value>,
+    /// When the person answered.
+    pub at: DateTime<Utc>,
+    /// The person.
+    pub by: By,
+}
+
+impl Answer {
+    /// The JSON form: `{action, input?, data?, at, by}`.
+    pub fn to_json(&self) -> Map<String, Value> {
+        let mut object = Map::new();
+        put(&mut object, "action", Some(self.action.as_str()));
+        put(&mut object, "input", self.input.as_deref());
+        put(&mut object, "data", Some(self.data.clone()).filter(|data| !data.is_empty()));
+        put(&mut object, "at", Some(time::to_text(self.at)));
+        put(&mut object, "by", Some(self.by.to_json()));
+        object
+    }
+
+    /// Reads the JSON form.
+    pub fn of(mut fields: Fields) -> Result<Self, FieldError> {
+        Ok(Self {
+            action: fields.required_string("action")?,
+            input: fields.string("input")?,
+            data: fields.object("data")?.map(Fields::rest).unwrap_or_default(),
+            at: time::take(&mut fields, "at")?.ok_or_else(|| fields.error("at", "a time as of RFC 3339"))?,
+            by: By::read(fields.required_object("by")?)?,
+        })
+    }
+}
+
+impl Answer {
+    /// Encrypts the answer for a row of the ledger: that of the answer itself, or with an empty `row` that of
+    /// the alert.
+    pub fn seal(&self, host: &impl Randomness, keys: &QuestionKeys, alert: &str, row: &str) -> String {
+        keys.seal(host, &place(alert, row), &self.to_json().into()).unwrap_or_default()
+    }
+
+    /// Decrypts an answer; `None` if it is of another row, changed, or of another key.
+    pub fn open(keys: &QuestionKeys, alert: &str, row: &str, sealed: &str) -> Option<Self> {
+        let Value::Object(object) = keys.open(&place(alert, row), sealed)? else { return None };
+        Self::of(Fields::new(object, "")).ok()
+    }
+}
+
+fn place(alert: &str, row: &str) -> String {
+    format!("answer {alert} {row}")
+}
+
+/// The steps of a job that are done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Steps {
+    /// The ledger has the answer, and later steps of an escalation are cancelled.
+    pub recorded: bool,
+    /// The queue of replies has the answer.
+    pub queued: bool,
+    /// The card shows the answer, or never will.
+    pub shown: bool,
+    /// How often the poller has tried to change the card.
+    pub tries: u8,
+}
+
+/// A job.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AnswerJob {
+    /// An answer to an alert.
+    Answer {
+        /// The id of the alert.
+        alert: String,
+        /// Which answer of the alert it is: the end of its row's key in the ledger.
+        row: String,
+        /// The id of the press, by which the row tells whose press counts.
+        press: String,
+        /// The answer.
+        answer: Box<Answer>,
+        /// The id of the message with the card, if the channel named it.
+        card: Option<String>,
+        /// The steps that are done.
+        done: Steps,
+    },
+    /// A person's message. The text and the address are those of the envelope.
+    Message {
+        /// The person.
+        by: By,
+    },
+}
+
+impl AnswerJob {
+    pub(crate) fn take(fields: &mut Fields) -> Result<Option<Self>, FieldError> {
+        let Some(mut fields) = fields.object("answer")? else { return Ok(None) };
+        let Some(alert) = fields.string("alert")? else {
+            return Ok(Some(Self::Message { by: By::read(fields.required_object("by")?)? }));
+        };
+        let tries = fields.take("tries").and_then(|tries| tries.as_u64()).unwrap_or_default();
+        Ok(Some(Self::Answer {
+            alert,
+            row: fields.required_string("row")?,
+            press: fields.required_string("press")?,
+            card: fields.string("card")?,
+            done: Steps {
+                recorded: fields.boolean("recorded")?,
+                queued: fields.boolean("queued")?,
+                shown: fields.boolean("shown")?,
+                tries: u8::try_from(tries).unwrap_or(u8::MAX),
+            },
+            answer: Box::new(Answer::of(fields)?),
+        }))
+    }
+
+    pub(crate) fn put(&self, object: &mut Map<String, Value>) {
+        let json = match self {
+            Self::Message { by } => Map::from_iter([("by".to_owned(), by.to_json())]),
+            Self::Answer { alert, row, press, answer, card, done } => {
+                let mut json = answer.to_json();
+                put(&mut json, "alert", Some(alert.as_str()));
+                put(&mut json, "row", Some(row.as_str()));
+                put(&mut json, "press", Some(press.as_str()));
+                put(&mut json, "card", card.as_deref());
+                for (name, is_done) in
+                    [("recorded", done.recorded), ("queued", done.queued), ("shown", done.shown)]
+                {
+                    put(&mut json, name, is_done.then_some(true));
+                }
+                put(&mut json, "tries", Some(done.tries).filter(|tries| *tries > 0));
+                json
+            }
+        };
+        put(object, "answer", Some(json));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn job_survives_a_round_trip() {
+        let answer = Answer {
+            action: "reject".into(),
+            input: Some("too late".into()),
+            data: Map::from_iter([("size".to_owned(), json!("L"))]),
+            at: "2026-11-27T09:12:44.123Z".parse().unwrap(),
+            by: By { name: Some("Kim".into()), ..By::default() },
+        };
+        let job = AnswerJob::Answer {
+            alert: "0a26".into(),
+            row: "one".into(),
+            press: "p".into(),
+            answer: Box::new(answer),
+            card: Some("1764".into()),
+            done: Steps { recorded: true, tries: 2, ..Steps::default() },
+        };
+        let message = AnswerJob::Message { by: By { id: Some("29:u".into()), ..By::default() } };
+        for job in [job, message] {
+            let mut object = Map::new();
+            job.put(&mut object);
+            let mut fields = Fields::parse(Value::Object(object).to_string().as_bytes()).unwrap();
+            assert_eq!(AnswerJob::take(&mut fields), Ok(Some(job)));
+        }
+        assert_eq!(AnswerJob::take(&mut Fields::new(Map::new(), "")), Ok(None));
+    }
+}

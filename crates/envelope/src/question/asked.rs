@@ -1,0 +1,135 @@
+//! The part of a question that the ledger keeps, encrypted: the answered card is made of it, and the message
+//! to the sender.
+
+use bot_framework::json::{FieldError, Fields, put};
+use chrono::{DateTime, Utc};
+use platform::Randomness;
+use serde_json::{Map, Value, json};
+
+use super::{Question, QuestionKeys};
+use crate::words::Words;
+use crate::{Answer, time};
+
+/// The longest stored question, in bytes of JSON. Encrypted and in base64, it fits into a property of a
+/// table.
+pub const MAX_ASKED_BYTES: usize = 24 * 1024 - 64;
+
+/// A question as the ledger keeps it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked {
+    /// The buttons, and the mode of the answers.
+    pub question: Question,
+    /// When the question ends.
+    pub until: DateTime<Utc>,
+    /// The text of the alert, as its sender wrote it.
+    pub text: String,
+    /// Further members of the activity.
+    pub activity: Map<String, Value>,
+    /// The address of the sender's back end.
+    pub callback: Option<String>,
+    /// The key of a keyed alert, as its sender wrote it.
+    pub key: Option<String>,
+    /// The alerts that an answer cancels.
+    pub escalations: Vec<String>,
+}
+
+impl Asked {
+    /// The JSON form.
+    pub fn to_json(&self) -> Value {
+        let mut object = Map::new();
+        put(&mut object, "question", Some(self.question.to_json()));
+        put(&mut object, "until", Some(time::to_text(self.until)));
+        put(&mut object, "text", Some(self.text.as_str()).filter(|text| !text.is_empty()));
+        put(&mut object, "activity", Some(self.activity.clone()).filter(|activity| !activity.is_empty()));
+        put(&mut object, "callback", self.callback.as_deref());
+        put(&mut object, "key", self.key.as_deref());
+        put(&mut object, "escalations", (!self.escalations.is_empty()).then(|| json!(self.escalations)));
+        object.into()
+    }
+
+    fn read(mut fields: Fields) -> Result<Self, FieldError> {
+        let escalations = match fields.take("escalations") {
+            Some(Value::Array(ids)) => ids.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            _ => Vec::new(),
+        };
+        Ok(Self {
+            question: Question::of(fields.required_object("question")?)?,
+            until: time::take(&mut fields, "until")?
+                .ok_or_else(|| fields.error("until", "a time as of RFC 3339"))?,
+            text: fields.string("text")?.unwrap_or_default(),
+            activity: fields.object("activity")?.map(Fields::rest).unwrap_or_default(),
+            callback: fields.string("callback")?,
+            key: fields.string("key")?,
+            escalations,
+        })
+    }
+
+    /// The answer as text: the title of the action, what the person wrote, and who it was.
+    pub fn line(&self, answer: &Answer, words: &'static Words) -> String {
+        line(Some(self), answer, words)
+    }
+
+    /// Encrypts the question of an alert. `Err` with the number of bytes if it is longer than
+    /// [`MAX_ASKED_BYTES`].
+    pub fn seal(&self, host: &impl Randomness, keys: &QuestionKeys, alert: &str) -> Result<String, usize> {
+        let json = self.to_json();
+        let bytes = json.to_string().len();
+        if bytes > MAX_ASKED_BYTES {
+            return Err(bytes);
+        }
+        // Without a key there is nothing to store, and no button can be pressed.
+        Ok(keys.seal(host, &place(alert), &json).unwrap_or_default())
+    }
+
+    /// Decrypts the question of an alert; `None` if it is of another alert, changed, or of another key.
+    pub fn open(keys: &QuestionKeys, alert: &str, sealed: &str) -> Option<Self> {
+        let Value::Object(object) = keys.open(&place(alert), sealed)? else { return None };
+        Self::read(Fields::new(object, "")).ok()
+    }
+}
+
+/// The text of an answer, whose question may be unknown.
+pub fn line(asked: Option<&Asked>, answer: &Answer, words: &'static Words) -> String {
+    let Answer { action, input, by, .. } = answer;
+    let name = by.name.as_deref();
+    match (asked.and_then(|asked| asked.question.action(action)), input) {
+        (Some(title), _) => Words::answer(title.title(words), input.as_deref(), name),
+        (None, Some(input)) => Words::answer("", Some(input), name),
+        (None, None) => Words::answer(action, None, name),
+    }
+}
+
+fn place(alert: &str) -> String {
+    format!("question {alert}")
+}
+
+#[cfg(test)]
+mod tests {
+    use platform::testing::FakeHost;
+
+    use super::super::Action;
+    use super::*;
+
+    #[test]
+    fn stored_question_survives_a_round_trip_and_has_a_longest_length() {
+        let host = FakeHost::default();
+        let keys = QuestionKeys::new(&[[[1; 32], [2; 32]]]);
+        let asked = Asked {
+            question: Question { actions: vec![Action::acknowledge()], ..Question::default() },
+            until: "2026-11-27T09:12:44Z".parse().unwrap(),
+            text: "Deploy?".into(),
+            activity: Map::from_iter([("summary".to_owned(), json!("s"))]),
+            callback: Some("https://ci.example.com/".into()),
+            key: Some("deploy/1".into()),
+            escalations: vec!["0a26".into()],
+        };
+        let sealed = asked.seal(&host, &keys, "a").unwrap();
+        assert_eq!(Asked::open(&keys, "a", &sealed), Some(asked.clone()));
+        assert_eq!(Asked::open(&keys, "b", &sealed), None);
+        let long = |length| Asked { text: "x".repeat(length), ..asked.clone() };
+        let most = MAX_ASKED_BYTES - asked.to_json().to_string().len() + asked.text.len();
+        let sealed = long(most).seal(&host, &keys, "a").unwrap();
+        assert!(sealed.encode_utf16().count() <= 32_768, "{}", sealed.len());
+        assert_eq!(long(most + 1).seal(&host, &keys, "a"), Err(MAX_ASKED_BYTES + 1));
+    }
+}

@@ -1,0 +1,301 @@
+//! A question: an alert with buttons, which people answer.
+//!
+//! | to change | look in |
+//! |---|---|
+//! | the member `question` of an envelope | here |
+//! | how a channel shows the buttons, and the answered card | `card.rs` |
+//! | the data behind a button, which no client can make | `press.rs` |
+//! | what the ledger keeps of a question | `asked.rs` |
+
+mod asked;
+mod card;
+mod keys;
+mod press;
+
+use bot_framework::json::{FieldError, Fields, put};
+use serde_json::{Map, Value, json};
+
+pub use asked::{Asked, MAX_ASKED_BYTES, line};
+pub use card::{ButtonData, Looks, can_change, card_of, filled_in};
+pub use keys::QuestionKeys;
+pub use press::Press;
+
+use crate::words::Words;
+
+/// The id of the action that `acknowledge` makes.
+pub const ACKNOWLEDGE: &str = "acknowledge";
+
+/// The id of the answer that is a text of its own.
+pub const REPLY: &str = "reply";
+
+/// How many answers a question takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Answers {
+    /// One: the first answer counts.
+    #[default]
+    One,
+    /// One of each person.
+    Each,
+    /// Any number.
+    Many,
+}
+
+impl Answers {
+    /// Reads the word: `one`, `each` or `many`.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::One, Self::Each, Self::Many].into_iter().find(|answers| answers.as_str() == word)
+    }
+
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::One => "one",
+            Self::Each => "each",
+            Self::Many => "many",
+        }
+    }
+}
+
+/// How a button looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// The answer that is wanted most.
+    Positive,
+    /// An answer that destroys something.
+    Destructive,
+}
+
+impl Style {
+    /// Reads the word: `positive` or `destructive`.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Positive, Self::Destructive].into_iter().find(|style| style.as_str() == word)
+    }
+
+    /// The word, which is also that of Adaptive Cards.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Positive => "positive",
+            Self::Destructive => "destructive",
+        }
+    }
+}
+
+/// One button.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// The press is an answer.
+    Answer {
+        /// The id that the sender gets.
+        id: String,
+        /// The text of the button; `None` for the ready-made action, whose text is in the person's language.
+        title: Option<String>,
+        /// The question for a text that the person writes with the answer.
+        input: Option<String>,
+        /// The look of the button.
+        style: Option<Style>,
+    },
+    /// The press opens a page, and the bot does not hear of it.
+    Open {
+        /// The page.
+        url: String,
+        /// The text of the button.
+        title: String,
+    },
+}
+
+impl Action {
+    /// The ready-made action of `acknowledge`.
+    pub fn acknowledge() -> Self {
+        Self::Answer { id: ACKNOWLEDGE.into(), title: None, input: None, style: Some(Style::Positive) }
+    }
+
+    /// The id; `None` if the press is no answer.
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Self::Answer { id, .. } => Some(id),
+            Self::Open { .. } => None,
+        }
+    }
+
+    /// The text of the button.
+    pub fn title(&self, words: &'static Words) -> &str {
+        match self {
+            Self::Answer { title: Some(title), .. } | Self::Open { title, .. } => title,
+            Self::Answer { title: None, .. } => words.acknowledge,
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let mut object = Map::new();
+        match self {
+            Self::Answer { id, title, input, style } => {
+                put(&mut object, "id", Some(id.as_str()));
+                put(&mut object, "title", title.as_deref());
+                put(&mut object, "input", input.as_deref());
+                put(&mut object, "style", style.map(Style::as_str));
+            }
+            Self::Open { url, title } => {
+                put(&mut object, "url", Some(url.as_str()));
+                put(&mut object, "title", Some(title.as_str()));
+            }
+        }
+        object.into()
+    }
+
+    fn of(mut fields: Fields) -> Result<Self, FieldError> {
+        let title = fields.string("title")?;
+        if let Some(url) = fields.string("url")? {
+            return Ok(Self::Open { title: title.unwrap_or_else(|| url.clone()), url });
+        }
+        let id = fields.required_string("id")?;
+        let input = fields.string("input")?;
+        let style = fields.string("style")?.as_deref().and_then(Style::from_word);
+        Ok(Self::Answer { id, title, input, style })
+    }
+}
+
+/// The question of an alert.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Question {
+    /// The buttons, in order.
+    pub actions: Vec<Action>,
+    /// How many answers it takes.
+    pub answers: Answers,
+    /// Whether a text is an answer too: the next message in a personal chat, or a reply in the thread.
+    pub reply: bool,
+}
+
+impl Question {
+    /// The action with this id.
+    pub fn action(&self, id: &str) -> Option<&Action> {
+        self.actions.iter().find(|action| action.id() == Some(id))
+    }
+
+    /// The answer that a person's text is; `None` if it is none. A text that is, or begins with, the title of
+    /// an action is that action; with an action that asks for an input, the rest of the text is the input.
+    /// `is_listed` allows only texts that name an action.
+    pub fn answer_of(
+        &self,
+        text: &str,
+        words: &'static Words,
+        is_listed: bool,
+    ) -> Option<(String, Option<String>)> {
+        let text = text.trim();
+        for action in &self.actions {
+            let Action::Answer { id, input, .. } = action else { continue };
+            let title = action.title(words);
+            let rest = match text.get(..title.len()) {
+                Some(begin) if begin.to_lowercase() == title.to_lowercase() => &text[title.len()..],
+                _ => continue,
+            };
+            let said = rest.trim_start_matches([':', ',', '-', ' ', '\n']).trim();
+            if rest.is_empty() || rest.len() != said.len() && input.is_some() {
+                let said = Some(said).filter(|said| !said.is_empty() && input.is_some());
+                return Some((id.clone(), said.map(str::to_owned)));
+            }
+        }
+        (self.reply && !is_listed && !text.is_empty()).then(|| (REPLY.to_owned(), Some(text.to_owned())))
+    }
+
+    /// The JSON form: `{actions?, answers?, reply?}`.
+    pub fn to_json(&self) -> Value {
+        let mut object = Map::new();
+        let actions: Vec<Value> = self.actions.iter().map(Action::to_json).collect();
+        put(&mut object, "actions", Some(actions).filter(|actions| !actions.is_empty()));
+        put(&mut object, "answers", (self.answers != Answers::One).then(|| self.answers.as_str()));
+        put(&mut object, "reply", self.reply.then_some(true));
+        object.into()
+    }
+
+    /// Reads the JSON form.
+    pub fn of(mut fields: Fields) -> Result<Self, FieldError> {
+        let actions = fields.objects("actions")?.into_iter().map(Action::of).collect::<Result<_, _>>()?;
+        let answers = match fields.string("answers")? {
+            None => Answers::One,
+            Some(word) => {
+                Answers::from_word(&word).ok_or_else(|| fields.error("answers", "`one`, `each` or `many`"))?
+            }
+        };
+        Ok(Self { actions, answers, reply: fields.boolean("reply")? })
+    }
+
+    pub(crate) fn take(fields: &mut Fields) -> Result<Option<Self>, FieldError> {
+        fields.object("question")?.map(Self::of).transpose()
+    }
+}
+
+/// Takes `unlessAnswered`: the ids of the alerts whose answer makes this alert superfluous.
+pub(crate) fn take_unless_answered(fields: &mut Fields) -> Result<Vec<String>, FieldError> {
+    match fields.take("unlessAnswered") {
+        None => Ok(Vec::new()),
+        Some(Value::Array(ids)) => {
+            let id = |id: Value| id.as_str().map(str::to_owned);
+            let ids: Option<Vec<String>> = ids.into_iter().map(id).collect();
+            ids.ok_or_else(|| fields.error("unlessAnswered", "an array of strings"))
+        }
+        Some(_) => Err(fields.error("unlessAnswered", "an array of strings")),
+    }
+}
+
+pub(crate) fn put_unless_answered(object: &mut Map<String, Value>, ids: &[String]) {
+    put(object, "unlessAnswered", (!ids.is_empty()).then(|| json!(ids)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question() -> Question {
+        let json = json!({
+            "actions": [
+                {"id": "approve", "title": "Approve", "style": "positive"},
+                {"id": "reject", "title": "Reject", "input": "Why?"},
+                {"url": "https://ci.example.com/1", "title": "Open"},
+                {"id": "acknowledge"},
+            ],
+            "answers": "each", "reply": true,
+        });
+        Question::of(Fields::parse(json.to_string().as_bytes()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn question_survives_a_round_trip() {
+        let question = question();
+        let json = question.to_json();
+        let again = Question::of(Fields::parse(json.to_string().as_bytes()).unwrap()).unwrap();
+        assert_eq!(again, question);
+        assert_eq!(Question::default().to_json(), json!({}));
+        assert_eq!(question.action("reject").unwrap().id(), Some("reject"));
+        assert_eq!(question.action("Open"), None);
+    }
+
+    #[test]
+    fn text_that_names_an_action_is_its_answer() {
+        let words = Words::english();
+        let with = |reply| Question { reply, ..question() };
+        let answer = |id: &str, input: Option<&str>| Some((id.to_owned(), input.map(str::to_owned)));
+        for (text, is_listed, reply, expected) in [
+            ("Approve", true, false, answer("approve", None)),
+            (" approve ", true, false, answer("approve", None)),
+            ("Acknowledge", true, false, answer("acknowledge", None)),
+            ("Reject", true, false, answer("reject", None)),
+            ("reject: too late", true, false, answer("reject", Some("too late"))),
+            ("reject too late", true, false, answer("reject", Some("too late"))),
+            ("rejected", true, false, None),
+            ("Approve it please", true, false, None),
+            ("Open", true, false, None),
+            ("hello", true, true, None),
+            ("hello", false, true, answer("reply", Some("hello"))),
+            ("hello", false, false, None),
+            ("approve", false, true, answer("approve", None)),
+            (" ", false, true, None),
+            ("\u{e9}", false, true, answer("reply", Some("\u{e9}"))),
+        ] {
+            assert_eq!(
+                with(reply).answer_of(text, words, is_listed),
+                expected,
+                "{text:?} {is_listed} {reply}"
+            );
+        }
+    }
+}

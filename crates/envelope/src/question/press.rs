@@ -1,0 +1,124 @@
+//! The data behind a button.
+//!
+//! A client sends this data back when a person presses the button. The client can change it, copy it from
+//! another card, or invent it, so it has a MAC.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use hmac::Mac;
+use serde_json::{Map, Value, json};
+
+use super::{Answers, QuestionKeys};
+
+/// The member of a button's data.
+pub(super) const MEMBER: &str = "proactivebot";
+
+/// The bytes of a MAC that a button has.
+const MAC_BYTES: usize = 16;
+
+/// A button of the bot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Press {
+    /// The id of the alert.
+    pub alert: String,
+    /// The key of the conversation to which the alert was sent.
+    pub conversation: String,
+    /// The id of the action.
+    pub action: String,
+    /// How many answers the alert takes.
+    pub answers: Answers,
+    /// When the question ends.
+    pub until: DateTime<Utc>,
+}
+
+impl Press {
+    fn bytes(&self) -> Vec<u8> {
+        let until = self.until.timestamp().to_string();
+        let parts = [&self.alert, &self.conversation, &self.action, self.answers.as_str(), until.as_str()];
+        let mut bytes = Vec::new();
+        for part in parts {
+            // The length makes ("ab", "c") and ("a", "bc") differ.
+            bytes.extend((part.len() as u64).to_le_bytes());
+            bytes.extend(part.as_bytes());
+        }
+        bytes
+    }
+
+    /// The data of the button: `{"proactivebot": {a, c, i, m, x, s}}`.
+    pub fn data(&self, keys: &QuestionKeys) -> Map<String, Value> {
+        let mac = keys.mac(&self.bytes()).map(|mac| mac.finalize().into_bytes()).unwrap_or_default();
+        let mac = URL_SAFE_NO_PAD.encode(&mac[..MAC_BYTES]);
+        let data = json!({
+            "a": self.alert, "c": self.conversation, "i": self.action, "m": self.answers.as_str(),
+            "x": self.until.timestamp(), "s": mac,
+        });
+        Map::from_iter([(MEMBER.to_owned(), data)])
+    }
+
+    /// Whether data is that of a button of this bot, genuine or not.
+    pub fn is_in(data: &Value) -> bool {
+        data.get(MEMBER).is_some_and(Value::is_object)
+    }
+
+    /// Reads the data of a button; `None` if the bot did not make it.
+    pub fn of(data: &Value, keys: &QuestionKeys) -> Option<Self> {
+        let data = data.get(MEMBER)?;
+        let text = |name: &str| data.get(name).and_then(Value::as_str);
+        let press = Self {
+            alert: text("a")?.to_owned(),
+            conversation: text("c")?.to_owned(),
+            action: text("i")?.to_owned(),
+            answers: Answers::from_word(text("m")?)?,
+            until: DateTime::from_timestamp(data.get("x")?.as_i64()?, 0)?,
+        };
+        let mac = URL_SAFE_NO_PAD.decode(text("s")?).ok().filter(|mac| mac.len() == MAC_BYTES)?;
+        keys.is_made(&press.bytes(), &mac).then_some(press)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn press() -> Press {
+        Press {
+            alert: "0a26".into(),
+            conversation: "625a".into(),
+            action: "approve".into(),
+            answers: Answers::One,
+            until: DateTime::from_timestamp(1_795_471_200, 0).unwrap(),
+        }
+    }
+
+    #[test]
+    fn button_that_was_changed_or_made_with_another_key_is_refused() {
+        let (old, new) = ([[1; 32], [2; 32]], [[3; 32], [4; 32]]);
+        let keys = QuestionKeys::new(&[old]);
+        let data = Value::Object(press().data(&keys));
+        assert_eq!(Press::of(&data, &keys), Some(press()));
+        assert_eq!(Press::of(&data, &QuestionKeys::new(&[new, old])), Some(press()), "during a change");
+        assert_eq!(Press::of(&data, &QuestionKeys::new(&[new])), None);
+        assert_eq!(Press::of(&data, &QuestionKeys::new(&[])), None);
+        assert!(Press::is_in(&data));
+        for (name, value) in [
+            ("a", json!("0a27")),
+            ("c", json!("625b")),
+            ("i", json!("reject")),
+            ("m", json!("many")),
+            ("x", json!(1_795_471_201)),
+            ("s", json!("")),
+            ("s", json!("AAAAAAAAAAAAAAAAAAAAAA")),
+            ("s", Value::Null),
+            ("x", json!("soon")),
+            ("m", json!("none")),
+        ] {
+            let mut changed = data.clone();
+            changed[MEMBER][name] = value;
+            assert_eq!(Press::of(&changed, &keys), None, "{name}");
+        }
+        for other in [json!({}), json!({MEMBER: 1}), json!([]), Value::Null] {
+            assert!(!Press::is_in(&other) && Press::of(&other, &keys).is_none(), "{other}");
+        }
+    }
+}

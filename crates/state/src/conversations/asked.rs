@@ -1,0 +1,166 @@
+//! The open question of a conversation: the alert that the person's next text answers.
+//!
+//! In a personal chat, two properties of the record name the alert. They are written as a pause is: the
+//! fingerprint is deleted, so that the person's next message reads the record. In a channel of Teams, the row
+//! of the responses to the question names the alert, because a reply in the thread reads that row anyway.
+//! So no message of a conversation without an open question costs a call for this.
+
+use bot_framework::ConversationReference;
+use chrono::{DateTime, Utc};
+use platform::Host;
+use storage_table::{Conditional, Entity, Key};
+
+use super::feedback::MessageNumber;
+use super::key::{ConversationKey, Row};
+use super::record::{Stored, key_of};
+use super::{ATTEMPTS, Conversations};
+use crate::StateError;
+
+const ASKED: &str = "asked";
+const ASKED_UNTIL: &str = "askedUntil";
+
+/// A question that waits for a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct OpenQuestion {
+    /// The id of the alert.
+    pub(super) alert: String,
+    pub(super) until: DateTime<Utc>,
+}
+
+impl OpenQuestion {
+    /// Reads the properties of a row. Values that cannot be read count as missing.
+    pub(super) fn of(entity: &Entity) -> Option<Self> {
+        let alert = entity.str(ASKED).filter(|alert| !alert.is_empty())?.to_owned();
+        Some(Self { alert, until: DateTime::from_timestamp_millis(entity.int(ASKED_UNTIL)?)? })
+    }
+
+    /// The alert, unless the question has ended.
+    pub(super) fn open(&self, now: DateTime<Utc>) -> Option<&str> {
+        (now < self.until).then_some(self.alert.as_str())
+    }
+
+    fn entity(key: Key, alert: &str, until: DateTime<Utc>) -> Entity {
+        Entity::new(key).with(ASKED, alert).with_int64(ASKED_UNTIL, until.timestamp_millis())
+    }
+}
+
+impl<H: Host> Conversations<'_, H> {
+    /// Records that the person's next text in a personal chat answers an alert. Nothing is written if the bot
+    /// does not know the conversation.
+    pub async fn open_question(
+        &self,
+        reference: &ConversationReference,
+        alert: &str,
+        until: DateTime<Utc>,
+    ) -> Result<(), StateError> {
+        let key = ConversationKey::of(reference);
+        for _ in 0..ATTEMPTS {
+            let (Stored::Record(_), Some(etag)) = self.record_of(&key).await? else { return Ok(()) };
+            let entity = OpenQuestion::entity(key_of(&key, &Row::Record), alert, until);
+            match self.table.merge(&entity, Some(&etag)).await? {
+                Conditional::Done(_) => {}
+                Conditional::Changed => continue,
+                // A conversation that was forgotten meanwhile stays forgotten.
+                Conditional::Gone => return Ok(()),
+            }
+            self.delete_fingerprint(&key).await;
+            return Ok(());
+        }
+        Err(StateError::Contended { attempts: ATTEMPTS })
+    }
+
+    /// Records that a reply in the thread that a message began answers an alert.
+    pub async fn open_question_in_thread(
+        &self,
+        channel: &ConversationKey,
+        message: MessageNumber,
+        alert: &str,
+        until: DateTime<Utc>,
+    ) -> Result<(), StateError> {
+        let entity = OpenQuestion::entity(key_of(channel, &Row::Responses(message)), alert, until);
+        // The row lasts as long as the question, at least.
+        self.table.put_merge(&entity.with_int64("endsAt", until.timestamp_millis())).await?;
+        Ok(())
+    }
+
+    /// Ends the open question of a personal chat, if it is that of this alert.
+    pub async fn close_question(&self, key: &ConversationKey, alert: &str) -> Result<(), StateError> {
+        let row = key_of(key, &Row::Record);
+        let Some(found) = self.table.get(&row).await? else { return Ok(()) };
+        if OpenQuestion::of(&found.entity).is_none_or(|open| open.alert != alert) {
+            return Ok(());
+        }
+        // A merge cannot remove a property, so zero ends the question.
+        let entity = Entity::new(row).with_int64(ASKED_UNTIL, 0);
+        // If another writer has changed the record, the question ends by itself.
+        self.table.merge(&entity, Some(&found.etag)).await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use platform::testing::run;
+    use platform::{Clock, KeyValue};
+
+    use super::super::testing::{Stage, key, with};
+    use super::super::{Recorded, Response, Sign, fingerprint_key};
+    use super::*;
+
+    fn asked(alert: &str) -> Recorded {
+        Recorded::Asked { alert: alert.into() }
+    }
+
+    #[test]
+    fn open_question_is_found_by_the_next_message_until_it_ends() {
+        let stage = Stage::new();
+        stage.record_activity(&with(|_| {}), Sign::Message);
+        run(stage.host.set(&fingerprint_key(&key()), b"x")).unwrap();
+        let until = stage.host.now() + TimeDelta::seconds(60);
+        run(stage.conversations().open_question(&with(|_| {}), "a", until)).unwrap();
+        assert_eq!(run(stage.host.get(&fingerprint_key(&key()))), Ok(None));
+        for _ in 0..2 {
+            assert_eq!(stage.record_activity(&with(|_| {}), Sign::Message), asked("a"));
+        }
+        // A newer question takes the place of an older one, and only its own alert closes it.
+        run(stage.conversations().open_question(&with(|_| {}), "b", until)).unwrap();
+        run(stage.conversations().close_question(&key(), "a")).unwrap();
+        assert_eq!(stage.record_activity(&with(|_| {}), Sign::Message), asked("b"));
+        run(stage.conversations().close_question(&key(), "b")).unwrap();
+        let heard = stage.record_activity(&with(|_| {}), Sign::Message);
+        assert!(matches!(heard, Recorded::Stored(_)), "{heard:?}");
+        run(stage.conversations().open_question(&with(|_| {}), "c", until)).unwrap();
+        stage.at(60);
+        let heard = stage.record_activity(&with(|_| {}), Sign::Message);
+        assert!(matches!(heard, Recorded::Stored(_)), "{heard:?}");
+    }
+
+    #[test]
+    fn question_to_an_unknown_conversation_writes_nothing() {
+        let stage = Stage::new();
+        let until = stage.host.now() + TimeDelta::seconds(60);
+        run(stage.conversations().open_question(&with(|_| {}), "a", until)).unwrap();
+        run(stage.conversations().close_question(&key(), "a")).unwrap();
+        assert!(stage.rows().is_empty());
+    }
+
+    #[test]
+    fn reply_in_a_thread_finds_its_question() {
+        let stage = Stage::new();
+        stage.record_activity(&with(|_| {}), Sign::Message);
+        let message = MessageNumber::parse("1795471200000").unwrap();
+        let until = stage.host.now() + TimeDelta::seconds(60);
+        run(stage.conversations().open_question_in_thread(&key(), message, "a", until)).unwrap();
+        let reply = |cause| {
+            let response = Response { message, reactions: 0, replies: 1, cause: Some(cause) };
+            run(stage.conversations().record_response(&key(), response)).unwrap()
+        };
+        assert_eq!(reply("1").as_deref(), Some("a"));
+        assert_eq!(reply("1").as_deref(), Some("a"), "the channel sends an activity twice");
+        stage.at(60);
+        assert_eq!(reply("2"), None);
+        let feedback = run(stage.conversations().feedback(&key())).unwrap();
+        assert_eq!(feedback.of("1795471200000").replies, 2, "replies are counted, too");
+    }
+}

@@ -1,0 +1,25 @@
+// Takes every message from a queue as a program of a user's does, with Microsoft's own client, and prints the
+// JSON of each one as a list. The connection string is in the environment, as QUEUE_CONNECTION.
+//
+//   node replies.cjs QUEUE
+"use strict";
+const { QueueServiceClient } = require("@azure/storage-queue");
+
+async function main() {
+  const queue = QueueServiceClient.fromConnectionString(process.env.QUEUE_CONNECTION).getQueueClient(process.argv[2]);
+  const replies = [];
+  for (;;) {
+    const { receivedMessageItems: messages } = await queue.receiveMessages({ numberOfMessages: 32 });
+    if (messages.length === 0) break;
+    for (const { messageId, popReceipt, messageText } of messages) {
+      replies.push(JSON.parse(Buffer.from(messageText, "base64").toString("utf8")));
+      await queue.deleteMessage(messageId, popReceipt);
+    }
+  }
+  console.log(JSON.stringify(replies));
+}
+
+main().catch((error) => {
+  console.error(`dev/replies.cjs: ${error.message}`);
+  process.exitCode = 1;
+});

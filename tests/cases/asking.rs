@@ -1,0 +1,437 @@
+//! Questions: buttons under an alert, answers of people, and the ways in which a program gets them.
+
+use std::time::Duration;
+
+use end_to_end::activity::message;
+use end_to_end::alerts::{alert, call, known, queued, script};
+use end_to_end::program::{Program, take_replies};
+use end_to_end::queue::decode;
+use end_to_end::stage::Stage;
+use end_to_end::suite::World;
+use end_to_end::waiting::eventually;
+use serde_json::{Value, json};
+
+end_to_end::cases!(
+    pressed_button_changes_the_card_and_reaches_the_program_once,
+    first_of_fifty_presses_wins,
+    button_that_is_forged_copied_or_over_is_refused_without_a_call,
+    question_for_each_person_takes_one_answer_of_each,
+    text_of_web_chat_and_submit_answer_a_question,
+    text_in_a_personal_chat_answers_a_question_that_takes_replies,
+    answer_waits_for_a_program_that_is_down,
+    answer_cancels_the_steps_of_an_escalation,
+    escalation_alerts_the_others_if_nobody_answers,
+    callback_to_another_host_is_refused_at_the_call,
+    text_of_a_person_goes_to_the_queue_of_replies
+);
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+fn stage(world: &World) -> Stage {
+    script(world).variable("callbacksecret", SECRET).start()
+}
+
+fn question(to: &str) -> Value {
+    json!({
+        "to": {"conversation": to}, "text": "Deploy 1.4.2?",
+        "actions": [
+            {"id": "approve", "title": "Approve"}, {"id": "reject", "title": "Reject", "input": "Why?"},
+            {"url": "https://ci.example.com/1423", "title": "Open"},
+        ],
+    })
+}
+
+/// Asks, and delivers the question. Returns the alert's id and the card that the Connector got.
+#[track_caller]
+fn ask(stage: &Stage, body: &Value) -> (String, Value) {
+    let before = stage.connector.received().len();
+    let id = queued(stage, body);
+    stage.poll();
+    let sent = stage.connector.received();
+    assert_eq!(sent.len(), before + 1, "one message for one question");
+    (id, sent[before].body["attachments"][0]["content"].clone())
+}
+
+/// The data of a button of a card, by the id of its action.
+#[track_caller]
+fn data(card: &Value, id: &str) -> Value {
+    let actions = card["actions"].as_array().expect("buttons");
+    let inner = actions.iter().map(|action| action.pointer("/card/actions/0").unwrap_or(action));
+    let found = inner.map(|action| &action["data"]).find(|data| data["proactivebot"]["i"] == id);
+    found.unwrap_or_else(|| panic!("no button {id}: {card}")).clone()
+}
+
+/// The invoke that Teams sends when a person presses a button.
+fn press(conversation: &str, person: &str, id: &str, data: Value) -> Value {
+    let mut activity = message(conversation, id, "");
+    (activity["type"], activity["name"]) = ("invoke".into(), "adaptiveCard/action".into());
+    activity["replyToId"] = "sent-1".into();
+    activity["from"] =
+        json!({"id": format!("29:{person}"), "name": person, "aadObjectId": format!("object-{person}")});
+    activity["value"] =
+        json!({"action": {"type": "Action.Execute", "verb": "x", "data": data}, "trigger": "manual"});
+    activity
+}
+
+#[track_caller]
+fn invoke(stage: &Stage, activity: &Value) -> Value {
+    stage.post(&stage.connector.host(activity)).expect_status(200).json()
+}
+
+#[track_caller]
+fn status(stage: &Stage, id: &str) -> Value {
+    call(stage, "GET", &format!("/api/alerts/{id}"), &Value::Null).expect_status(200).json()
+}
+
+fn replies_of(stage: &Stage) -> String {
+    format!("{}-replies", stage.queue.name())
+}
+
+fn replies(stage: &Stage) -> Vec<Value> {
+    stage.queue.named(&replies_of(stage)).take_all().iter().map(|text| decode(text)).collect()
+}
+
+fn pressed_button_changes_the_card_and_reaches_the_program_once(world: &World) {
+    let (stage, program) = (stage(world), Program::start());
+    let to = known(&stage, "a:1", "hello");
+    let mut body = question(&to);
+    body["callback"] = program.url().into();
+    let (id, card) = ask(&stage, &body);
+    assert_eq!(card["body"][0]["text"], "Alert: Deploy 1.4.2?");
+    assert_eq!(card["actions"][0]["fallback"]["type"], "Action.Submit");
+    assert_eq!(status(&stage, &id)["status"], "delivered");
+    let mut data = data(&card, "reject");
+    data["proactivebotinput1"] = "too late".into();
+    let answered = invoke(&stage, &press("a:1", "Kim", "p1", data.clone()));
+    assert_eq!(
+        (&answered["statusCode"], &answered["type"]),
+        (&200.into(), &"application/vnd.microsoft.card.adaptive".into()),
+        "{answered}"
+    );
+    assert_eq!(answered["value"]["body"][1]["text"], "Reject: too late (Kim)");
+    let actions = answered["value"]["actions"].as_array().unwrap();
+    assert_eq!(actions.len(), 1, "the page can still be opened: {answered}");
+    // Teams sends an invoke again if the answer took too long, and the person presses again.
+    invoke(&stage, &press("a:1", "Kim", "p1", data.clone()));
+    invoke(&stage, &press("a:1", "Kim", "p2", data));
+    let run = stage.poll();
+    assert_eq!(run["answered"], 1, "{run}");
+    let changed = stage.connector.received().pop().unwrap();
+    assert_eq!((changed.method.as_str(), changed.reply_to().as_deref()), ("PUT", Some("sent-1")));
+    assert_eq!(changed.body["attachments"][0]["content"]["body"][1]["text"], "Reject: too late (Kim)");
+    let callbacks = program.wait_for(1);
+    let callback = callbacks[0].body();
+    let by = json!({"aadObjectId": "object-Kim", "id": "29:Kim", "name": "Kim", "tenant": callback["by"]["tenant"]});
+    let expected = json!({
+        "type": "alert.answered", "id": callback["id"], "alert": id, "key": null, "action": "reject",
+        "input": "too late", "conversation": to, "at": callback["at"], "by": by,
+    });
+    assert_eq!(callback, expected);
+    assert_eq!(callbacks[0].header("webhook-id"), callback["id"]);
+    assert!(callback["by"]["tenant"].is_string(), "{callback}");
+    // Independent libraries, as a user's program has them.
+    assert_eq!(callbacks[0].verified_with(SECRET), callback);
+    let replies = take_replies(&world.azurite().connection_string(), &replies_of(&stage));
+    assert_eq!(replies, [callback]);
+    let shown = status(&stage, &id);
+    assert_eq!(
+        (&shown["status"], &shown["answer"]["action"]),
+        (&"answered".into(), &"reject".into()),
+        "{shown}"
+    );
+    assert_eq!(shown["answer"]["by"], expected["by"]);
+    assert_eq!(stage.queue.count(), 0);
+    let log = stage.lines().concat();
+    for secret in ["a-secret", "too late", SECRET] {
+        assert!(!log.contains(secret), "the log shows {secret:?}");
+    }
+}
+
+fn first_of_fifty_presses_wins(world: &World) {
+    let (stage, program) = (stage(world), Program::start());
+    let to = known(&stage, "a:1", "hello");
+    let mut body = question(&to);
+    body["callback"] = program.url().into();
+    let (id, card) = ask(&stage, &body);
+    let data = data(&card, "approve");
+    let answers: Vec<Value> = std::thread::scope(|scope| {
+        let press = |number: usize| {
+            let (stage, data) = (&stage, data.clone());
+            move || invoke(stage, &press("a:1", &format!("person-{number}"), &format!("p{number}"), data))
+        };
+        let presses: Vec<_> = (0..50).map(|number| scope.spawn(press(number))).collect();
+        presses.into_iter().map(|press| press.join().unwrap()).collect()
+    });
+    let lines: std::collections::BTreeSet<_> =
+        answers.iter().map(|answer| answer["value"]["body"][1]["text"].to_string()).collect();
+    assert_eq!(lines.len(), 1, "all cards say the same: {lines:?}");
+    eventually("an empty queue", || {
+        stage.poll();
+        (stage.queue.count() == 0).then_some(())
+    });
+    let callback = program.wait_for(1)[0].body();
+    let winner = callback["by"]["name"].as_str().unwrap();
+    assert!(lines.first().unwrap().contains(&format!("({winner})")), "{lines:?} {callback}");
+    assert_eq!(status(&stage, &id)["answer"]["by"]["name"], winner);
+    assert_eq!(replies(&stage).len(), 1);
+}
+
+fn button_that_is_forged_copied_or_over_is_refused_without_a_call(world: &World) {
+    let stage = stage(world);
+    let (here, other) = (known(&stage, "a:1", "hello"), known(&stage, "a:2", "hello"));
+    let mut body = question(&here);
+    body["expires"] = (chrono::Utc::now() + Duration::from_secs(2)).to_rfc3339().into();
+    let (_, card) = ask(&stage, &body);
+    let (_, of_other) = ask(&stage, &question(&other));
+    let genuine = data(&card, "approve");
+    let mut forged = genuine.clone();
+    forged["proactivebot"]["i"] = "reject".into();
+    let mut foreign = genuine.clone();
+    foreign["proactivebot"]["a"] = data(&of_other, "approve")["proactivebot"]["a"].clone();
+    let refuse = |data: &Value, code: &str| {
+        let answer = invoke(&stage, &press("a:1", "Kim", "p", data.clone()));
+        assert_eq!(answer["type"], "application/vnd.microsoft.error", "{answer}");
+        assert_eq!(
+            (&answer["statusCode"], &answer["value"]["code"]),
+            (&400.into(), &code.into()),
+            "{answer}"
+        );
+    };
+    for data in [forged, foreign, data(&of_other, "approve"), json!({"proactivebot": {}})] {
+        refuse(&data, "ButtonUnknown");
+    }
+    eventually("the end of the question", || {
+        let answer = invoke(&stage, &press("a:1", "Kim", "late", genuine.clone()));
+        (answer["value"]["code"] == "QuestionOver").then_some(())
+    });
+    // The presses before the end of the question count.
+    stage.queue.take_all();
+    refuse(&genuine, "QuestionOver");
+    assert_eq!(stage.queue.count(), 0, "nothing is queued for a refused press");
+}
+
+fn question_for_each_person_takes_one_answer_of_each(world: &World) {
+    let stage = stage(world);
+    let to = known(&stage, "a:1", "hello");
+    let mut body = question(&to);
+    body["answers"] = "each".into();
+    let (id, card) = ask(&stage, &body);
+    let answer = |person: &str, action: &str, activity: &str| {
+        let answer = invoke(&stage, &press("a:1", person, activity, data(&card, action)));
+        answer["value"]["body"][1]["text"].as_str().unwrap_or_default().to_owned()
+    };
+    assert_eq!(answer("Kim", "approve", "1"), "Approve (Kim)");
+    assert_eq!(answer("Lee", "reject", "2"), "Reject (Lee)");
+    assert_eq!(answer("Kim", "reject", "3"), "Approve (Kim)", "the first answer of each person counts");
+    stage.poll();
+    let mut said: Vec<_> = replies(&stage).iter().map(|reply| reply["by"]["name"].clone()).collect();
+    said.sort_by_key(ToString::to_string);
+    assert_eq!(said, ["Kim", "Lee"]);
+    assert_eq!(status(&stage, &id)["status"], "answered");
+    let changes = stage.connector.received().iter().filter(|sent| sent.method == http::Method::PUT).count();
+    assert_eq!(changes, 0, "the others still need the buttons");
+}
+
+fn text_of_web_chat_and_submit_answer_a_question(world: &World) {
+    let stage = stage(world);
+    let mut hello = message("web", "1", "hello");
+    hello["channelId"] = "webchat".into();
+    stage.say(&hello);
+    stage.queue.take_all();
+    stage.connector.forget();
+    let to = end_to_end::alerts::key_of("webchat", "web");
+    let (_, card) = ask(&stage, &question(&to));
+    assert_eq!(card["actions"][0]["type"], "Action.Submit", "Web Chat does nothing at Action.Execute");
+    let mut submit = hello.clone();
+    (submit["id"], submit["text"]) = ("2".into(), Value::Null);
+    submit["value"] = data(&card, "approve");
+    stage.say(&submit);
+    let said = stage.connector.received().pop().unwrap();
+    assert!(said.text().starts_with("Your answer is recorded: Approve"), "{said:?}");
+    stage.poll();
+    let replies = replies(&stage);
+    assert_eq!((replies.len(), &replies[0]["action"]), (1, &"approve".into()));
+    assert!(replies[0]["by"].get("aadObjectId").is_none(), "Web Chat vouches for nobody: {replies:?}");
+    // A channel without cards: the button sends its title.
+    let mut hello = message("tg", "1", "hello");
+    (hello["channelId"], hello["conversation"]) = ("telegram".into(), json!({"id": "tg"}));
+    stage.say(&hello);
+    stage.queue.take_all();
+    stage.connector.forget();
+    let id = queued(&stage, &question(&end_to_end::alerts::key_of("telegram", "tg")));
+    stage.poll();
+    let sent = stage.connector.wait_for(1).remove(0);
+    assert_eq!(
+        (sent.text(), &sent.body["suggestedActions"]["actions"][0]["value"]),
+        ("Alert: Deploy 1.4.2?", &"Approve".into())
+    );
+    let say = |id: &str, text: &str| {
+        let mut activity = hello.clone();
+        (activity["id"], activity["text"]) = (id.into(), text.into());
+        stage.say(&activity);
+        stage.connector.received().pop().unwrap().text().to_owned()
+    };
+    assert_eq!(
+        say("2", "what is that?"),
+        "Queued: what is that?",
+        "a text that names no action is no answer"
+    );
+    assert!(say("3", "reject: no time").starts_with("Your answer is recorded: Reject: no time"));
+    stage.poll();
+    assert_eq!(status(&stage, &id)["answer"]["input"], "no time");
+    assert_eq!(say("4", "approve"), "Queued: approve", "the question is answered");
+}
+
+fn text_in_a_personal_chat_answers_a_question_that_takes_replies(world: &World) {
+    let stage = stage(world);
+    let to = known(&stage, "a:1", "hello");
+    let (id, _) = ask(&stage, &{
+        let mut body = question(&to);
+        body["reply"] = true.into();
+        body
+    });
+    stage.connector.forget();
+    let say = |id: &str, text: &str| {
+        stage.say(&message("a:1", id, text));
+        stage.connector.received().pop().map(|said| said.text().to_owned()).unwrap_or_default()
+    };
+    assert!(say("2", "help").starts_with("I am a bot"), "a command stays a command");
+    assert!(say("3", "only after lunch").starts_with("Your answer is recorded: only after lunch"));
+    stage.poll();
+    let answer = status(&stage, &id)["answer"].clone();
+    assert_eq!((&answer["action"], &answer["input"]), (&"reply".into(), &"only after lunch".into()));
+    assert_eq!(say("4", "thanks"), "Queued: thanks");
+    assert_eq!(replies(&stage).len(), 1);
+}
+
+fn answer_waits_for_a_program_that_is_down(world: &World) {
+    let (stage, program) = (stage(world), Program::start());
+    let to = known(&stage, "a:1", "hello");
+    let mut body = question(&to);
+    body["callback"] = program.url().into();
+    let (id, card) = ask(&stage, &body);
+    program.answer(503);
+    invoke(&stage, &press("a:1", "Kim", "p1", data(&card, "approve")));
+    let run = stage.poll();
+    assert_eq!((&run["retried"], stage.queue.count()), (&1.into(), 1), "{run}");
+    assert_eq!(status(&stage, &id)["status"], "answered", "the ledger does not wait for the program");
+    // Other alerts to the conversation do not wait for the program.
+    queued(&stage, &json!({"to": {"conversation": to}, "text": "more"}));
+    assert_eq!(stage.poll()["delivered"], 1);
+    program.answer(200);
+    eventually("the callback", || {
+        stage.poll();
+        (stage.queue.count() == 0).then_some(())
+    });
+    let callbacks = program.received();
+    let ids: Vec<_> = callbacks.iter().map(|callback| callback.header("webhook-id")).collect();
+    assert!(ids.len() >= 2 && ids.iter().all(|id| *id == ids[0]), "each attempt has the same id: {ids:?}");
+    assert_eq!(replies(&stage).len(), 1, "a retry does not repeat the finished steps");
+    let changes = stage.connector.received().iter().filter(|sent| sent.method == http::Method::PUT).count();
+    assert_eq!(changes, 1);
+}
+
+fn answer_cancels_the_steps_of_an_escalation(world: &World) {
+    let stage = stage(world);
+    let (to, lead) = (known(&stage, "a:1", "hello"), known(&stage, "a:lead", "hello"));
+    let body = json!({
+        "to": {"conversation": to}, "text": "Disk full", "acknowledge": true, "idempotencyKey": "disk/1",
+        "escalate": [{"after": "PT1S", "to": {"conversation": lead}}, {"after": "PT10M", "to": {"conversation": lead}}],
+    });
+    let answer = alert(&stage, &body).expect_status(202).json();
+    assert_eq!(alert(&stage, &body).expect_status(202).json()["escalations"], answer["escalations"]);
+    let steps = answer["escalations"].as_array().unwrap();
+    assert_eq!((steps.len(), &steps[0]["conversation"]), (2, &lead.as_str().into()), "{answer}");
+    let id = |alert: &Value| alert["id"].as_str().unwrap().to_owned();
+    stage.poll();
+    let card = stage.connector.wait_for(1)[0].body["attachments"][0]["content"].clone();
+    assert_eq!(card["actions"][0]["title"], "Acknowledge");
+    invoke(&stage, &press("a:1", "Kim", "p1", data(&card, "acknowledge")));
+    stage.poll();
+    let of_step = |step: usize| status(&stage, &id(&steps[step]))["status"].clone();
+    assert_eq!(of_step(1), "cancelling", "in the ledger, before the step is due");
+    eventually("the first step", || {
+        stage.poll();
+        (of_step(0) == "cancelled").then_some(())
+    });
+    let alerts = stage.connector.received().iter().filter(|sent| sent.method == http::Method::POST).count();
+    assert_eq!(alerts, 1, "nobody else is alerted");
+}
+
+fn escalation_alerts_the_others_if_nobody_answers(world: &World) {
+    let stage = stage(world);
+    let (to, lead) = (known(&stage, "a:1", "hello"), known(&stage, "a:lead", "hello"));
+    let body = json!({
+        "to": {"conversation": to}, "text": "Disk full", "acknowledge": true,
+        "escalate": [{"after": "PT1S", "to": {"conversation": lead}}, {"after": "PT2S", "to": {"conversation": lead}}],
+    });
+    let answer = alert(&stage, &body).expect_status(202).json();
+    stage.poll();
+    stage.connector.wait_for(1);
+    eventually("the first step", || {
+        stage.poll();
+        (stage.connector.received().len() >= 2).then_some(())
+    });
+    let second = stage.connector.received().remove(1);
+    assert_eq!(second.conversation().as_deref(), Some("a:lead"));
+    // The answer of the second person cancels the rest.
+    let card = &second.body["attachments"][0]["content"];
+    invoke(&stage, &press("a:lead", "Lee", "p1", data(card, "acknowledge")));
+    let last = answer["escalations"][1]["id"].as_str().unwrap();
+    eventually("the end of the escalation", || {
+        stage.poll();
+        (status(&stage, last)["status"] == "cancelled").then_some(())
+    });
+}
+
+fn callback_to_another_host_is_refused_at_the_call(world: &World) {
+    let stage =
+        script(world).variable("callbacksecret", SECRET).variable("callbackhosts", "ci.example.com").start();
+    let to = known(&stage, "a:1", "hello");
+    for callback in [
+        "http://169.254.169.254/latest/meta-data/",
+        "https://169.254.169.254/",
+        "https://evil.example.com/bot",
+        "http://ci.example.com/bot",
+        "https://ci.example.com:8443/bot",
+        "https://ci.example.com@evil.example.com/",
+    ] {
+        let mut body = question(&to);
+        body["callback"] = callback.into();
+        let answer = alert(&stage, &body).expect_status(400);
+        assert_eq!(answer.error_code(), "BadArgument", "{callback}");
+        assert!(answer.json()["error"]["message"].as_str().unwrap().starts_with("callback: "), "{callback}");
+    }
+    let mut body = question(&to);
+    body["callback"] = "https://ci.example.com/bot?code=x".into();
+    alert(&stage, &body).expect_status(202);
+    assert_eq!(stage.queue.take_all().len(), 1);
+    let without = script(world).start();
+    let to = known(&without, "a:1", "hello");
+    let mut body = question(&to);
+    body["callback"] = "http://127.0.0.1:9/".into();
+    let answer = alert(&without, &body).expect_status(400).json();
+    assert!(answer["error"]["message"].as_str().unwrap().contains("callbacksecret"), "{answer}");
+}
+
+fn text_of_a_person_goes_to_the_queue_of_replies(world: &World) {
+    let stage = script(world).variable("replies", "queue").start();
+    stage.say(&message("a:1", "1", "two pizzas"));
+    stage.connector.wait_for(1);
+    let run = stage.poll();
+    assert_eq!(run["answered"], 1, "{run}");
+    let replies = replies(&stage);
+    let reply = &replies[0];
+    assert_eq!((replies.len(), &reply["type"], &reply["text"]), (1, &"message".into(), &"two pizzas".into()));
+    assert_eq!(reply["conversation"], end_to_end::alerts::key_of("msteams", "a:1"));
+    assert!(reply["by"]["id"].is_string() && reply["at"].is_string(), "{reply}");
+    stage.connector.wait_for(1);
+    // A reminder and a command are no messages to the program.
+    stage.say(&message("a:1", "2", "remind me in 1 second tea"));
+    stage.say(&message("a:1", "3", "help"));
+    eventually("the reminder", || {
+        stage.poll();
+        stage.connector.received().iter().any(|sent| sent.text() == "Alert: tea").then_some(())
+    });
+    assert_eq!(self::replies(&stage), Vec::<Value>::new());
+}

@@ -1,0 +1,351 @@
+//! Jobs that send no alert: an answer that has to reach the sender's program and the card, and a person's
+//! message that has to reach a program.
+//!
+//! An answer takes four steps: the ledger, the queue of replies, the card, and the callback. The message
+//! keeps which steps are done, so that a retry repeats none of them. The last write marks the answer's row,
+//! so that a copy of the message does nothing.
+
+use std::cell::OnceCell;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bot_framework::outbound::question_keys;
+use bot_framework::{BotCredentials, Class, OutgoingMessage, Verdict};
+use bytes::Bytes;
+use callbacks::{Callback, CallbackHosts, CallbackSecrets, Called, call};
+use envelope::words::Words;
+use envelope::{
+    Answer, AnswerJob, Answers, Asked, Envelope, Looks, QuestionKeys, SealState, Steps, can_change,
+};
+use platform::{Deadline, Host, Level};
+use serde_json::{Value, json};
+use state::ConversationKey;
+use state::ledger::{AlertId, Record, Status};
+use state::runs::{Withdrawal, Withdrawals};
+use storage_queue::{PutOptions, QueueClient, QueueError, TimeToLive};
+use storage_table::TableError;
+
+use super::decide::{Hidden, answer_pause, wait_for_host};
+use super::{Attempts, DeliveryPath, Outcome, PoisonReason, host_out, outcome_of};
+use crate::limits::LONGEST_OUTAGE;
+use crate::schedule::Leased;
+
+/// After this many failures the poller changes the card no more. The ledger and the program have the answer.
+const MAX_CARD_TRIES: u8 = 5;
+
+/// The data and clients that jobs need in addition to [`Attempts`].
+#[derive(Debug)]
+pub(crate) struct AnswerTools<'a, H> {
+    pub(crate) bot: Option<&'a BotCredentials>,
+    pub(crate) queue: &'a str,
+    pub(crate) hosts: &'a CallbackHosts,
+    pub(crate) secrets: Option<&'a CallbackSecrets>,
+    /// The queue of replies.
+    pub(crate) replies: QueueClient<'a, H>,
+    pub(crate) withdrawals: Withdrawals<'a, H>,
+    /// The keys of questions. They are derived at the first question of a run.
+    pub(crate) keys: OnceCell<Option<QuestionKeys>>,
+    /// Every callback ends at this time.
+    pub(crate) deadline: Deadline,
+}
+
+/// An answer in hand.
+struct InWork {
+    alert: AlertId,
+    row: String,
+    press: String,
+    answer: Answer,
+    card: Option<String>,
+    record: Record,
+    asked: Asked,
+}
+
+impl<H: Host> Attempts<'_, H> {
+    /// The keys of questions; `None` if they cannot be derived.
+    pub(super) fn question_keys(&self) -> Option<&QuestionKeys> {
+        let tools = &self.answers;
+        let derive =
+            || question_keys(self.host, tools.bot, tools.queue).ok().map(|keys| QuestionKeys::new(&keys));
+        tools.keys.get_or_init(derive).as_ref()
+    }
+
+    /// Carries out a job.
+    pub(super) async fn do_job(&self, leased: &mut Leased) -> Outcome {
+        if !self.is_ours(leased) {
+            let (why, reason) = match leased.seal {
+                SealState::Broken => (
+                    PoisonReason::SealBroken,
+                    "seal: broken, because the message was changed or sealed with another key; check sealkey",
+                ),
+                _ => {
+                    (PoisonReason::Unsealed, "seal: missing, and only the bot makes such a message; drop it")
+                }
+            };
+            return Outcome::poison(why, reason);
+        }
+        let unaccounted = leased.message.dequeue_count.saturating_sub(leased.envelope.delivery.accounted);
+        if unaccounted > self.limits.max_unaccounted {
+            let reason = format!(
+                "message: dequeued {unaccounted} times without a result; look for runs that were killed"
+            );
+            return Outcome::poison(PoisonReason::Abandoned, reason);
+        }
+        if self.host.monotonic() >= self.may_send_until.get() {
+            return Outcome::TooLate;
+        }
+        match leased.envelope.answer.clone() {
+            None => Outcome::AlreadySent,
+            Some(AnswerJob::Message { by }) => {
+                let body = message_body(&leased.envelope, &by.to_json());
+                match self.put_reply(&body).await {
+                    Ok(()) => Outcome::Answered,
+                    Err(error) => self.state_unknown(leased, &error),
+                }
+            }
+            Some(AnswerJob::Answer { alert, row, press, answer, card, done }) => {
+                let Some(alert) = AlertId::parse(&alert) else {
+                    return Outcome::poison(PoisonReason::Permanent, "answer: names no alert; drop it");
+                };
+                match self.look_up(alert, row, press, *answer, card).await {
+                    Ok(Some(work)) => self.do_steps(leased, &work, done).await,
+                    Ok(None) => Outcome::AlreadySent,
+                    Err(error) => self.state_unknown(leased, &error),
+                }
+            }
+        }
+    }
+
+    /// Reads the alert and the row of the answer; `None` if the answer does not count, or is worked off.
+    async fn look_up(
+        &self,
+        alert: AlertId,
+        row: String,
+        press: String,
+        answer: Answer,
+        card: Option<String>,
+    ) -> Result<Option<InWork>, TableError> {
+        let (record, known) =
+            futures_util::future::try_join(self.ledger.find(&alert), self.ledger.reply(&alert, &row)).await?;
+        let Some(record) = record.filter(|record| record.shown_status() != Status::Cancelled) else {
+            return Ok(None);
+        };
+        let Some(keys) = self.question_keys() else { return Ok(None) };
+        let sealed = record.question.as_deref().unwrap_or_default();
+        let Some(asked) = Asked::open(keys, alert.as_str(), sealed) else {
+            let fields =
+                json!({"run": self.run, "envelope": alert.as_str(), "reason": "sealkey has changed"});
+            self.host.event(Level::Error, "answer.question-unreadable", fields);
+            return Ok(None);
+        };
+        let known = match known {
+            // The bot was killed before it had inserted the row.
+            None => {
+                let sealed = answer.seal(self.host, keys, alert.as_str(), &row);
+                self.ledger.insert_reply(&alert, &row, (&press, &sealed), asked.until).await?
+            }
+            known => known,
+        };
+        let counts = known.is_none_or(|known| known.press == press && !known.is_done);
+        Ok(counts.then_some(InWork { alert, row, press, answer, card, record, asked }))
+    }
+
+    async fn do_steps(&self, leased: &mut Leased, work: &InWork, mut done: Steps) -> Outcome {
+        if !done.recorded {
+            if let Err(error) = self.record_answer(leased, work).await {
+                return self.state_unknown(leased, &error);
+            }
+            done.recorded = true;
+        }
+        let body = answer_body(work);
+        if !done.queued {
+            if let Err(error) = self.put_reply(&body).await {
+                keep(leased, done);
+                return self.state_unknown(leased, &error);
+            }
+            done.queued = true;
+        }
+        let mut failed = None;
+        if !done.shown {
+            match self.change_card(leased, work).await {
+                Some(verdict) if done.tries + 1 < MAX_CARD_TRIES => {
+                    done.tries += 1;
+                    failed = Some(verdict);
+                }
+                _ => done.shown = true,
+            }
+        }
+        keep(leased, done);
+        if let Some(url) = &work.asked.callback
+            && let Some(outcome) = self.call_back(leased, url, &work.press, &body).await
+        {
+            return outcome;
+        }
+        if let Some(verdict) = failed {
+            return self.again(leased, &verdict.reason, verdict.retry_after);
+        }
+        match self.ledger.finish_reply(&work.alert, &work.row).await {
+            Ok(()) => Outcome::Answered,
+            Err(error) => self.state_unknown(leased, &error),
+        }
+    }
+
+    /// Records the answer in the ledger, and cancels what it makes superfluous.
+    async fn record_answer(&self, leased: &Leased, work: &InWork) -> Result<(), TableError> {
+        let InWork { alert, answer, asked, .. } = work;
+        let Some(keys) = self.question_keys() else { return Ok(()) };
+        let sealed = answer.seal(self.host, keys, alert.as_str(), "");
+        self.ledger.record_answer(alert, &sealed, answer.at).await?;
+        for id in asked.escalations.iter().filter_map(|id| AlertId::parse(id)) {
+            self.ledger.withdraw(&id, None).await?;
+            // A run that has the alert in hand reads the recent withdrawals.
+            self.answers.withdrawals.record(&Withdrawal::Cancelled(id.as_str().to_owned())).await?;
+        }
+        if asked.question.answers == Answers::One {
+            let conversation = ConversationKey::of(&leased.envelope.address);
+            if let Err(error) = self.conversations.close_question(&conversation, alert.as_str()).await {
+                // The bot finds in the ledger that the question is answered.
+                let fields = json!({"run": self.run, "reason": error.to_string()});
+                self.host.event(Level::Warn, "question.not-closed", leased.traced(fields));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a JSON body on the queue of replies, in base64 as Azure Functions reads it.
+    async fn put_reply(&self, body: &Value) -> Result<(), QueueError> {
+        let options = PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() };
+        let text = STANDARD.encode(body.to_string());
+        self.answers.replies.put_marking_copies(&text, options, || None).await.result
+    }
+
+    /// Changes the card for all people. `Some` with the verdict if a later try may succeed.
+    async fn change_card(&self, leased: &Leased, work: &InWork) -> Option<Verdict> {
+        let InWork { answer, asked, record, card, .. } = work;
+        let address = &leased.envelope.address;
+        let DeliveryPath::Connector(connector) = &self.delivery_path else { return None };
+        if asked.question.answers != Answers::One || !can_change(&address.channel_id) {
+            return None;
+        }
+        let message = record.activity_id.as_ref().or(card.as_ref())?;
+        let service_url = self.trust.check(&address.service_url).ok()?;
+        let words = Words::of(address);
+        let line = asked.line(answer, words);
+        let text = words.alert(&asked.text);
+        let looks = Looks::of(&address.channel_id);
+        let (text, activity) =
+            asked.question.show_answered(looks, &text, &asked.activity, words, &line, None);
+        let changed = OutgoingMessage::new(address, &text).with(&activity);
+        let changed = changed.in_trace(leased.envelope.traceparent.as_ref());
+        let conversation = &address.conversation.id;
+        let verdict = connector.update(self.trust, &service_url, conversation, message, &changed).await;
+        if verdict.class == Class::Accepted {
+            return None;
+        }
+        let fields = json!({
+            "run": self.run, "envelope": work.alert.as_str(), "status": verdict.status, "reason": verdict.reason,
+        });
+        self.host.event(Level::Warn, "answer.card-not-changed", leased.traced(fields));
+        matches!(
+            verdict.class,
+            Class::Throttled
+                | Class::Unavailable
+                | Class::GatewayFailed
+                | Class::PossiblyDelivered
+                | Class::Unauthorized
+                | Class::NoToken
+        )
+        .then_some(verdict)
+    }
+
+    /// Calls the sender's program. `None` if it has the answer.
+    async fn call_back(&self, leased: &Leased, url: &str, id: &str, body: &Value) -> Option<Outcome> {
+        let tools = &self.answers;
+        let url = match tools.hosts.check(url) {
+            Ok(url) => url,
+            Err(why) => {
+                let reason = format!("callback: expected {why}; add the host to callbackhosts, and replay");
+                return Some(Outcome::poison(PoisonReason::UntrustedHost, reason));
+            }
+        };
+        let Some(secrets) = tools.secrets else {
+            let reason = "callback: callbacksecret is empty; set it, and replay";
+            return Some(Outcome::poison(PoisonReason::Permanent, reason));
+        };
+        let envelope = &leased.envelope;
+        let situation = self.situation(leased);
+        if let Some(wait) = self.hosts.wait(url.origin(), false, self.host) {
+            let action = wait_for_host(wait, &situation, |max| self.host.up_to(max));
+            return Some(outcome_of(action, host_out(url.origin())));
+        }
+        let bytes = Bytes::from(body.to_string());
+        let callback = Callback { url: &url, id, body: bytes, trace: envelope.traceparent.as_ref() };
+        let called = call(self.host, secrets, &callback, tools.deadline).await;
+        let (class, status, reason, retry_after) = match called {
+            Called::Accepted => (Class::Accepted, None, String::new(), None),
+            Called::Gone => (Class::Permanent, Some(410), "410".to_owned(), None),
+            Called::Throttled(after) => (Class::Throttled, Some(429), "429".to_owned(), after),
+            Called::Failed { status, reason, retry_after } => {
+                (Class::Unavailable, status, reason, retry_after)
+            }
+        };
+        let reason = format!("callback: {} answered {reason}", url.origin());
+        let verdict = Verdict { class, status, reason, retry_after, activity_id: None };
+        if let (_, Some(change)) = self.hosts.record(url.origin(), leased.lane, class, self.host) {
+            self.log_change(change, url.origin(), &verdict);
+        }
+        match class {
+            Class::Accepted => None,
+            Class::Permanent => Some(Outcome::Poison {
+                why: PoisonReason::Permanent,
+                reason: verdict.reason,
+                status: verdict.status,
+            }),
+            _ => {
+                self.log_retry(leased, &verdict);
+                Some(self.again(leased, &verdict.reason, verdict.retry_after))
+            }
+        }
+    }
+
+    /// Tries a job again later, for a day.
+    fn again(&self, leased: &Leased, reason: &str, retry_after: Option<Duration>) -> Outcome {
+        if self.due_for(leased) > LONGEST_OUTAGE {
+            return Outcome::poison(PoisonReason::RetriesExhausted, reason);
+        }
+        let mut delivery = leased.envelope.delivery.clone();
+        delivery.outages = delivery.outages.saturating_add(1);
+        delivery.accounted = leased.message.dequeue_count;
+        let after = answer_pause(self.limits, delivery.outages, retry_after, |max| self.host.up_to(max));
+        Outcome::Wait { why: Hidden::Unavailable, after, delivery, reason: reason.to_owned() }
+    }
+}
+
+/// Stores the finished steps in the message, for the next try.
+fn keep(leased: &mut Leased, steps: Steps) {
+    if let Some(AnswerJob::Answer { done, .. }) = &mut leased.envelope.answer {
+        *done = steps;
+    }
+}
+
+/// The body of an answer, on the queue of replies and in a callback.
+fn answer_body(work: &InWork) -> Value {
+    let mut body = json!({
+        "type": "alert.answered", "id": work.press, "alert": work.alert.as_str(), "key": work.asked.key,
+        "input": null, "conversation": work.record.conversation,
+    });
+    for (name, value) in work.answer.to_json() {
+        body[name] = value;
+    }
+    body
+}
+
+/// The body of a person's message, on the queue of replies.
+fn message_body(envelope: &Envelope, by: &Value) -> Value {
+    let address = &envelope.address;
+    json!({
+        "type": "message", "id": envelope.id.as_str(), "text": envelope.text,
+        "conversation": ConversationKey::of(address).as_str(), "channel": address.channel_id,
+        "locale": address.locale, "at": envelope.enqueued_at_text(), "by": by,
+    })
+}

@@ -1,0 +1,195 @@
+//! Answers of people: each reaches the sender's program once, however long the program is down.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use bot_framework::outbound::question_keys;
+use chrono::{DateTime, Utc};
+use envelope::{Action, Answer, AnswerJob, Asked, By, Envelope, EnvelopeId, Question, QuestionKeys, Steps};
+use serde_json::{Map, Value, json};
+use state::ConversationKey;
+use state::ledger::{AlertId, Ledger, NewAlert};
+
+use crate::settled::{wall, with_tables};
+use crate::sim::{POISON, Planned, QUEUE, Sim};
+use crate::{counts, envelope, milliseconds, seconds};
+
+const REPLIES: &str = "bot-queue-replies";
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+fn sim(seed: u64) -> Sim {
+    let sim = Sim::new(seed);
+    sim.settings.borrow_mut().insert("callbacksecret".into(), SECRET.into());
+    sim
+}
+
+fn keys() -> QuestionKeys {
+    let host =
+        platform::testing::FakeHost::with_settings([("storageconnection", "UseDevelopmentStorage=true")]);
+    QuestionKeys::new(&question_keys(&host, None, QUEUE).unwrap())
+}
+
+/// Accepts a question as the bot does. Returns its id.
+fn ask(sim: &Sim, conversation: &str) -> AlertId {
+    let key = ConversationKey::parse(&platform::name_of(&["msteams", conversation])).unwrap();
+    let id = AlertId::of_activity(wall(sim), &key, "question");
+    let asked = Asked {
+        question: Question { actions: vec![Action::acknowledge()], ..Question::default() },
+        until: wall(sim) + chrono::TimeDelta::days(7),
+        text: "Deploy?".into(),
+        activity: Map::new(),
+        callback: Some("http://127.0.0.1:9400/bot".into()),
+        key: None,
+        escalations: Vec::new(),
+    };
+    let host = platform::testing::FakeHost::default();
+    let alert = NewAlert {
+        question: Some(asked.seal(&host, &keys(), id.as_str()).unwrap()),
+        ..NewAlert::queued(id.clone(), key.as_str())
+    };
+    with_tables(sim, async |host, account, tables, deadline| {
+        Ledger::new(host, account, tables, deadline).accept(&alert).await.unwrap()
+    });
+    id
+}
+
+/// The job that the bot puts on the queue when a person answers.
+fn job(conversation: &str, alert: &AlertId, person: &str, at: DateTime<Utc>) -> Value {
+    let address = envelope(conversation, "1")["address"].take();
+    let Value::Object(address) = address else { unreachable!() };
+    let address =
+        bot_framework::ConversationReference::from_fields(bot_framework::json::Fields::new(address, ""));
+    let press = platform::name_of(&["press", alert.as_str(), person]);
+    let by = By { id: Some(person.to_owned()), ..By::default() };
+    let answer = Answer { action: "acknowledge".into(), input: None, data: Map::new(), at, by };
+    let mut envelope = Envelope::new(EnvelopeId::from_text(press.clone()), address.unwrap(), "", at);
+    envelope.answer = Some(AnswerJob::Answer {
+        alert: alert.as_str().to_owned(),
+        row: "one".into(),
+        press,
+        answer: Box::new(answer),
+        card: Some("1".into()),
+        done: Steps::default(),
+    });
+    let text = envelope.encode(None).unwrap();
+    serde_json::from_str(&envelope::json_of(&text).unwrap()).unwrap()
+}
+
+/// How often each callback was accepted.
+fn program(sim: &Sim, is_up: impl Fn() -> bool + 'static) -> Rc<RefCell<BTreeMap<String, usize>>> {
+    let accepted = Rc::new(RefCell::new(BTreeMap::new()));
+    let counting = Rc::clone(&accepted);
+    *sim.program.borrow_mut() = Box::new(move |id| {
+        if !is_up() {
+            return 503;
+        }
+        *counting.borrow_mut().entry(id.to_owned()).or_default() += 1;
+        200
+    });
+    accepted
+}
+
+fn run_until(sim: &Sim, clock: &Cell<u64>, until: u64) {
+    while sim.now() < seconds(until) {
+        clock.set(sim.now().as_secs());
+        sim.run();
+        sim.pass(seconds(30));
+    }
+}
+
+#[test]
+fn program_that_is_down_for_an_hour_gets_every_answer_once() {
+    for answers in [1, 20] {
+        let sim = sim(answers);
+        let clock = Rc::new(Cell::new(0));
+        let now = Rc::clone(&clock);
+        let accepted = program(&sim, move || now.get() >= 3600);
+        for index in 0..answers {
+            let conversation = format!("c{index}");
+            let id = ask(&sim, &conversation);
+            sim.put(&job(&conversation, &id, "29:u", wall(&sim)));
+        }
+        run_until(&sim, &clock, 60);
+        // Alerts to the same conversations do not wait for the program.
+        sim.put(&envelope("c0", "1"));
+        assert_eq!(counts(&sim.run(), ["delivered"]), [1]);
+        run_until(&sim, &clock, 3600 + 600);
+        let accepted = accepted.borrow();
+        assert_eq!(accepted.len() as u64, answers, "each answer");
+        assert!(accepted.values().all(|count| *count == 1), "{accepted:?}");
+        let storage = sim.storage.borrow();
+        assert_eq!(
+            (storage.messages(QUEUE).len(), storage.messages(POISON).len()),
+            (0, 0),
+            "waiting, poisoned"
+        );
+        assert_eq!(
+            storage.messages(REPLIES).len() as u64,
+            answers,
+            "the queue of replies has each answer once"
+        );
+    }
+}
+
+#[test]
+fn program_that_is_down_for_a_day_loses_no_answer() {
+    let sim = sim(7);
+    let clock = Rc::new(Cell::new(0));
+    program(&sim, || false);
+    let id = ask(&sim, "a");
+    sim.put(&job("a", &id, "29:u", wall(&sim)));
+    run_until(&sim, &clock, 60);
+    sim.pass(seconds(24 * 3600));
+    run_until(&sim, &clock, 24 * 3600 + 600);
+    let storage = sim.storage.borrow();
+    assert_eq!((storage.messages(QUEUE).len(), storage.messages(POISON).len()), (0, 1), "waiting, poisoned");
+}
+
+#[test]
+fn answers_of_two_people_have_one_winner_and_copies_do_nothing() {
+    let sim = sim(3);
+    let accepted = program(&sim, || true);
+    let id = ask(&sim, "a");
+    for person in ["29:first", "29:second", "29:first", "29:second"] {
+        sim.put(&job("a", &id, person, wall(&sim)));
+    }
+    let run = sim.run();
+    assert_eq!(counts(&run, ["answered", "alreadySent"]), [1, 3]);
+    assert_eq!(accepted.borrow().len(), 1);
+    assert_eq!(sim.storage.borrow().messages(REPLIES).len(), 1);
+    // A later copy does nothing either.
+    sim.put(&job("a", &id, "29:first", wall(&sim)));
+    assert_eq!(counts(&sim.run(), ["answered", "alreadySent"]), [0, 1]);
+}
+
+#[test]
+fn answer_of_a_killed_run_is_passed_on() {
+    for kill in (5..120).step_by(5) {
+        let sim = sim(kill);
+        let accepted = program(&sim, || true);
+        let id = ask(&sim, "a");
+        sim.put(&job("a", &id, "29:u", wall(&sim)));
+        let (start, limits) = (sim.now(), trigger_component::Limits::default());
+        let kill = Some(start + milliseconds(kill));
+        sim.run_all(vec![Planned { start, kill, limits }]);
+        for _ in 0..5 {
+            sim.pass(seconds(30));
+            sim.run();
+        }
+        assert_eq!(accepted.borrow().len(), 1, "{kill:?}: one id");
+        assert_eq!(sim.storage.borrow().messages(QUEUE).len(), 0, "{kill:?}");
+    }
+}
+
+#[test]
+fn job_of_another_producer_is_refused() {
+    let sim = Sim::with_login(5);
+    sim.settings.borrow_mut().insert("callbacksecret".into(), SECRET.into());
+    let accepted = program(&sim, || true);
+    let id = ask(&sim, "a");
+    sim.put(&job("a", &id, "29:u", wall(&sim)));
+    let run = sim.run().to_json();
+    assert_eq!(run["poisonedBy"], json!({"unsealed": 1}), "{run}");
+    assert!(accepted.borrow().is_empty());
+}

@@ -45,7 +45,7 @@ pub use channel_id::channel_id;
 pub use cloud::Cloud;
 pub use connector::Connector;
 pub use direct_line::{DirectLine, DirectLineSettings};
-pub use identity::BotIdentity;
+pub use identity::{BotIdentity, endpoint_override};
 #[cfg(fuzzing)]
 pub use inbound::fuzzing;
 pub use inbound::{App, AuthError, BrokenRule, Caller, InboundAuth, KeysError, NotAllowed, VerifiedToken};

@@ -24,6 +24,8 @@ pub(super) enum KeyPurpose {
     Kick,
     /// Makes the codes by which people subscribe to tags.
     TagCode,
+    /// Makes webhook addresses.
+    Hook,
 }
 
 impl KeyPurpose {
@@ -35,6 +37,7 @@ impl KeyPurpose {
             Self::TokenCache => b"proactive-bot/token-cache/v2",
             Self::Kick => b"proactive-bot/kick/v2",
             Self::TagCode => b"proactive-bot/tag-code/v1",
+            Self::Hook => b"proactive-bot/hook/v1",
         }
     }
 }

@@ -95,6 +95,8 @@ pub(super) enum Row {
     Stop,
     /// The tombstone, which `deleteUserData` writes.
     Forgotten,
+    /// The webhook address.
+    Hook,
     /// The reactions and replies to one of the bot's messages.
     Responses(MessageNumber),
     /// A subscription. Reading a row does not parse the tag, so that the poller's wasm does not need the
@@ -109,6 +111,7 @@ impl Row {
             Self::Record => key.to_string(),
             Self::Stop => format!("{key}.s"),
             Self::Forgotten => format!("{key}.f"),
+            Self::Hook => format!("{key}.h"),
             Self::Responses(message) => format!("{key}.r.{message}"),
             Self::Tag(tag) => format!("{key}.t.{}", escape(tag.as_str())),
         }
@@ -122,6 +125,7 @@ impl Row {
             "" => Self::Record,
             ".s" => Self::Stop,
             ".f" => Self::Forgotten,
+            ".h" => Self::Hook,
             rest => match rest.strip_prefix(".r.") {
                 Some(message) => Self::Responses(MessageNumber::parse(message)?),
                 None => Self::Tag(Tag(unescape(rest.strip_prefix(".t.")?)?)),
@@ -197,6 +201,7 @@ mod tests {
             Row::Record,
             Row::Stop,
             Row::Forgotten,
+            Row::Hook,
             Row::Responses(MessageNumber::parse("1795167064521").unwrap()),
             tag("s"),
             tag("a.b:c#d@e+f_g"),

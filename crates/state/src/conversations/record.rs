@@ -8,6 +8,7 @@ use serde_json::json;
 use storage_table::{Entity, Key};
 
 use super::feedback::{LastRead, Responses};
+use super::hook::Hook;
 use super::key::{ConversationKey, Row, Tag};
 use crate::StateError;
 
@@ -107,6 +108,7 @@ pub(super) struct Rows {
     pub(super) stopped: bool,
     pub(super) forgotten_at: Option<DateTime<Utc>>,
     pub(super) tags: Vec<Tag>,
+    pub(super) hook: Option<Hook>,
     /// The last message that the person has read. It is a part of the record.
     pub(super) last_read: Option<LastRead>,
     pub(super) responses: Vec<Responses>,
@@ -127,6 +129,7 @@ impl Rows {
                     skipped(host, &entity.key, "at: expected milliseconds since 1970");
                 }
             }
+            Row::Hook => self.hook = Some(Hook::read(entity)),
             Row::Responses(message) => self.responses.push(Responses::of(message, entity)),
             Row::Tag(tag) => self.tags.push(tag),
         }

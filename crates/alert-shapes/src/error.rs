@@ -1,0 +1,51 @@
+//! The reasons why a payload makes no alert.
+
+use thiserror::Error;
+
+use crate::{MAX_EVENTS, Shape};
+
+/// The reason why a payload makes no alert. The text is for the person who set up the sender.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ShapeError {
+    /// The body has bytes that are not UTF-8.
+    #[error("body: expected UTF-8, found other bytes at {at}; send UTF-8")]
+    NotUtf8 {
+        /// The first such byte, counted from 0.
+        at: usize,
+    },
+    /// The body is broken JSON, or has more than 120 levels.
+    #[error("body: no JSON from line {line}, column {column}; send valid JSON")]
+    NotJson {
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1.
+        column: usize,
+    },
+    /// The body has no known shape.
+    #[error(
+        "body: no known shape; send {{\"text\": \"...\"}}, plain text, a MessageCard, an Adaptive Card, or the \
+         format of Alertmanager, Grafana, Azure Monitor (common alert schema), Slack, GitHub, CloudEvents or \
+         Event Grid"
+    )]
+    Unknown,
+    /// The body lacks a member that its shape needs.
+    #[error("{member}: missing, and {shape} needs it; send it, or leave the source to be recognised")]
+    Missing {
+        /// The shape that the caller named, or that the body has.
+        shape: Shape,
+        /// The member, header or kind of body.
+        member: &'static str,
+    },
+    /// The body has nothing that a person could read.
+    #[error("body: {shape} without any text that a person could read; send a text or a title")]
+    Empty {
+        /// The shape of the body.
+        shape: Shape,
+    },
+    /// The batch has more events than [`MAX_EVENTS`].
+    #[error("body: expected at most {MAX_EVENTS} events, found {found}; send them in smaller batches")]
+    TooMany {
+        /// The number of events.
+        found: usize,
+    },
+}

@@ -1,0 +1,134 @@
+//! The request: what arrives, and its content as JSON or text.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use percent_encoding::percent_decode;
+use serde_json::{Map, Value};
+
+use crate::ShapeError;
+
+/// The most fields of a form that are read.
+const MAX_FIELDS: usize = 64;
+
+/// The request of a sender: its headers and its body.
+#[derive(Clone, Copy)]
+pub struct Incoming<'a> {
+    /// The header `Content-Type`.
+    pub content_type: Option<&'a str>,
+    /// Looks up another header. The name is in lower case.
+    pub header: &'a dyn Fn(&str) -> Option<&'a str>,
+    /// The body. The caller limits its size.
+    pub body: &'a [u8],
+}
+
+impl fmt::Debug for Incoming<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming").field("content_type", &self.content_type).finish_non_exhaustive()
+    }
+}
+
+/// The content of a body.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Content {
+    /// An object or an array.
+    Json(Value),
+    /// Any other text.
+    Text(String),
+    /// Bytes of another kind, which only a binary CloudEvent may have.
+    Bytes { count: usize },
+}
+
+impl Content {
+    /// The JSON, or null.
+    pub(crate) fn json(&self) -> &Value {
+        match self {
+            Self::Json(value) => value,
+            Self::Text(_) | Self::Bytes { .. } => &Value::Null,
+        }
+    }
+}
+
+impl Incoming<'_> {
+    /// Another header, without blanks around it.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        (self.header)(name).map(str::trim).filter(|value| !value.is_empty())
+    }
+
+    /// The media type in lower case, without parameters.
+    pub(crate) fn media_type(&self) -> String {
+        let whole = self.content_type.unwrap_or_default();
+        whole.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    }
+
+    /// Reads the body. A body that begins like JSON is read as JSON, whatever `Content-Type` it has, because
+    /// `curl -d` sends JSON as a form.
+    pub(crate) fn content(&self) -> Result<Content, ShapeError> {
+        let media_type = self.media_type();
+        let text = match std::str::from_utf8(self.body) {
+            Ok(text) => text.trim_start_matches('\u{feff}').trim(),
+            Err(_) if self.header("ce-specversion").is_some() => {
+                return Ok(Content::Bytes { count: self.body.len() });
+            }
+            Err(error) => return Err(ShapeError::NotUtf8 { at: error.valid_up_to() }),
+        };
+        let is_form = media_type == "application/x-www-form-urlencoded";
+        let is_text = media_type.starts_with("text/") && media_type != "text/json";
+        if text.starts_with(['{', '[']) {
+            return match parse(text) {
+                Err(_) if is_text => Ok(Content::Text(text.to_owned())),
+                parsed => parsed,
+            };
+        }
+        if is_form {
+            return form(text);
+        }
+        if media_type.ends_with("json") && !text.is_empty() {
+            // A text in quotes is JSON, too.
+            return match serde_json::from_str::<Value>(text).map_err(|error| not_json(&error))? {
+                Value::String(text) => Ok(Content::Text(text)),
+                value => Ok(Content::Json(value)),
+            };
+        }
+        Ok(Content::Text(text.to_owned()))
+    }
+}
+
+fn parse(text: &str) -> Result<Content, ShapeError> {
+    serde_json::from_str(text).map(Content::Json).map_err(|error| not_json(&error))
+}
+
+fn not_json(error: &serde_json::Error) -> ShapeError {
+    ShapeError::NotJson { line: error.line(), column: error.column() }
+}
+
+/// Reads a form. The field `payload` holds JSON, as in Slack's and GitHub's old form. A form of one word
+/// without `=` is a text, because `curl -d 'done'` sends it.
+fn form(text: &str) -> Result<Content, ShapeError> {
+    let mut fields = Map::new();
+    for pair in text.split('&').take(MAX_FIELDS) {
+        let Some((name, value)) = pair.split_once('=') else { continue };
+        let name = decoded(name).into_owned();
+        let value = decoded(value).into_owned();
+        if name == "payload" && value.trim_start().starts_with(['{', '[']) {
+            return parse(value.trim());
+        }
+        fields.entry(name).or_insert(Value::String(value));
+    }
+    let is_plain = ["text", "message", "title", "body"].iter().any(|name| fields.contains_key(*name));
+    match is_plain {
+        true => Ok(Content::Json(Value::Object(fields))),
+        false => Ok(Content::Text(decoded(text).into_owned())),
+    }
+}
+
+fn decoded(text: &str) -> Cow<'_, str> {
+    let spaced = match text.contains('+') {
+        true => Cow::Owned(text.replace('+', " ")),
+        false => Cow::Borrowed(text),
+    };
+    match spaced {
+        Cow::Borrowed(text) => percent_decode(text.as_bytes()).decode_utf8_lossy(),
+        Cow::Owned(text) => Cow::Owned(percent_decode(text.as_bytes()).decode_utf8_lossy().into_owned()),
+    }
+}

@@ -1,0 +1,72 @@
+//! Short look-ups in a JSON value.
+
+use serde_json::Value;
+
+/// The most levels of an object whose members become facts.
+const MAX_LEVELS: usize = 3;
+
+/// A member that is a text with something to read in it.
+pub(crate) fn text<'a>(value: &'a Value, member: &str) -> Option<&'a str> {
+    value.get(member)?.as_str().map(str::trim).filter(|text| !text.is_empty())
+}
+
+/// The first of several members that has a text.
+pub(crate) fn first<'a>(value: &'a Value, members: &[&str]) -> Option<&'a str> {
+    members.iter().find_map(|member| text(value, member))
+}
+
+/// The elements of a member that is an array.
+pub(crate) fn list<'a>(value: &'a Value, member: &str) -> &'a [Value] {
+    value.get(member).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// A text, number or truth value as text.
+pub(crate) fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if text.trim().is_empty() => None,
+        Value::String(text) => Some(text.trim().to_owned()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// A member as text, whether it is a text, a number or a truth value.
+pub(crate) fn shown(value: &Value, member: &str) -> Option<String> {
+    value.get(member).and_then(scalar)
+}
+
+/// The members of an object of texts, as names and values.
+pub(crate) fn pairs(value: &Value) -> Vec<(String, String)> {
+    let members = value.as_object().into_iter().flatten();
+    members.filter_map(|(name, value)| Some((name.clone(), scalar(value)?))).collect()
+}
+
+/// The texts, numbers and truth values of a value of any shape, at most `limit`. The name of an inner one is
+/// its path with dots.
+pub(crate) fn facts(value: &Value, limit: usize) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    collect(value, String::new(), 0, limit, &mut found);
+    found
+}
+
+fn collect(value: &Value, path: String, level: usize, limit: usize, found: &mut Vec<(String, String)>) {
+    if found.len() >= limit || path.len() > 100 {
+        return;
+    }
+    match value {
+        Value::Object(members) if level < MAX_LEVELS => {
+            for (name, inner) in members {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                collect(inner, path, level + 1, limit, found);
+            }
+        }
+        Value::Array(elements) if elements.iter().all(|element| scalar(element).is_some()) => {
+            let texts: Vec<_> = elements.iter().take(10).filter_map(scalar).collect();
+            if !texts.is_empty() {
+                found.push((path, texts.join(", ")));
+            }
+        }
+        _ => found.extend(scalar(value).map(|text| (path, text))),
+    }
+}

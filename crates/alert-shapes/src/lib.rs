@@ -1,0 +1,137 @@
+//! Readers of the payloads that monitoring, CI and chat programs post to a webhook.
+//!
+//! [`read`] recognises the sender's shape and makes alerts from it, each with an Adaptive Card 1.5.
+//! [`cloud_events_options`] answers the handshake of CloudEvents. [`github`] and [`grafana`] check the
+//! signatures of these senders.
+//!
+//! The crate does no I/O. It trusts no sender: an alert mentions no person, links only to `https:` and
+//! `http:`, loads images only from such addresses, and has no button that posts. A card has at most
+//! [`MAX_CARD_BYTES`], whatever the payload has. If the crate leaves something out, the card says so.
+//!
+//! | where | what |
+//! |---|---|
+//! | `incoming`, `detect` | the body and its shape |
+//! | `alertmanager`, `azure_monitor`, … | one reader for each shape; each makes drafts |
+//! | `draft` | a draft becomes a card that fits |
+//! | `passed_card` | a sender's own Adaptive Card becomes a harmless one |
+//! | `markdown`, `html`, `mrkdwn`, `link`, `cut` | what strangers may write |
+#![warn(missing_docs)]
+
+mod alertmanager;
+mod azure_monitor;
+mod cloud_events;
+mod cut;
+mod detect;
+mod draft;
+mod error;
+mod event_grid;
+mod github_events;
+mod html;
+mod incoming;
+mod json;
+mod link;
+mod markdown;
+mod message_card;
+mod mrkdwn;
+mod passed_card;
+mod plain;
+mod shape;
+mod signature;
+mod slack;
+mod time;
+
+use serde_json::Value;
+
+pub use cloud_events::{OptionsAnswer, cloud_events_options};
+pub use error::ShapeError;
+pub use incoming::Incoming;
+pub use shape::Shape;
+pub use signature::{github, grafana};
+
+/// The most bytes that a card has as JSON.
+pub const MAX_CARD_BYTES: usize = 24_000;
+
+/// The most events that one batch may have.
+pub const MAX_EVENTS: usize = 100;
+
+/// The most bytes of a key, and of an idempotency key.
+pub const MAX_KEY_BYTES: usize = 200;
+
+/// The result of reading a payload.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reading {
+    /// The alerts to queue. There is at least one.
+    Alerts(Vec<ShapedAlert>),
+    /// The sender only tests the address: the answer is 200 with this body, and no alert is queued.
+    Handshake {
+        /// The body of the answer.
+        body: Value,
+    },
+}
+
+/// One alert, made from a payload.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShapedAlert {
+    /// One line of plain text, which a phone shows in its notification. It is never empty.
+    pub summary: String,
+    /// An Adaptive Card 1.5 of at most [`MAX_CARD_BYTES`].
+    pub card: Value,
+    /// The sender's key. A later alert with the same key changes the message of the earlier one. At most
+    /// [`MAX_KEY_BYTES`].
+    pub key: Option<String>,
+    /// Whether the problem goes on.
+    pub state: State,
+    /// The sender's own id of this delivery. A repeated delivery has the same id. At most
+    /// [`MAX_KEY_BYTES`].
+    pub idempotency_key: Option<String>,
+    /// Whether the sender calls the alert critical.
+    pub importance_high: bool,
+    /// The parts of the payload that the card does not have, e.g. a button that posts. The card names them,
+    /// too.
+    pub left_out: Vec<String>,
+}
+
+/// The state of the problem that an alert reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// The problem goes on, or the work runs.
+    Firing,
+    /// The problem has ended, or the work is done.
+    Resolved,
+    /// The sender has no such state.
+    None,
+}
+
+/// Reads a payload. Without `source`, the crate recognises the shape by the headers and the members of the
+/// body.
+///
+/// # Errors
+/// If the body is no JSON or has no known shape, if a member is missing that the shape needs, if there is
+/// nothing to show, or if a batch has more than [`MAX_EVENTS`] events.
+pub fn read(incoming: &Incoming<'_>, source: Option<Shape>) -> Result<Reading, ShapeError> {
+    let body = incoming.content()?;
+    let shape = match source {
+        Some(shape) => shape,
+        None => detect::shape_of(incoming, &body).ok_or(ShapeError::Unknown)?,
+    };
+    let drafts = match shape {
+        Shape::Plain => vec![plain::read(&body)?],
+        Shape::MessageCard => vec![message_card::read(&body)?],
+        Shape::AdaptiveCard => return Ok(Reading::Alerts(vec![passed_card::read(&body)?])),
+        Shape::Alertmanager | Shape::Grafana => vec![alertmanager::read(&body, shape)?],
+        Shape::AzureMonitor => vec![azure_monitor::read(&body)?],
+        Shape::Slack => vec![slack::read(&body)?],
+        Shape::GitHub => match github_events::read(incoming, &body)? {
+            Some(draft) => vec![draft],
+            None => return Ok(Reading::Handshake { body: serde_json::json!({"status": "pong"}) }),
+        },
+        Shape::CloudEvents => cloud_events::read(incoming, &body)?,
+        Shape::EventGrid => match event_grid::read(&body)? {
+            event_grid::Events::Validation(code) => {
+                return Ok(Reading::Handshake { body: serde_json::json!({"validationResponse": code}) });
+            }
+            event_grid::Events::Drafts(drafts) => drafts,
+        },
+    };
+    drafts.into_iter().map(draft::Draft::finish).collect::<Result<_, _>>().map(Reading::Alerts)
+}

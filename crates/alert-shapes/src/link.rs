@@ -1,0 +1,67 @@
+//! Addresses that a card may open or load.
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+/// The longest address.
+const MAX_BYTES: usize = 1_500;
+
+/// The characters that are encoded, because an address may not have them, or because they end a link in
+/// Markdown.
+const UNSAFE: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
+
+const IN_MARKDOWN: &AsciiSet = &UNSAFE.add(b'(').add(b')').add(b'[').add(b']');
+
+/// Encodes a text that becomes one part of a query or of a path.
+pub(crate) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// The address, if it is one of the web: `https:` or `http:`, with a host, and without a user's name. An
+/// address with `\` is none, because browsers read it as `/`, and encoded it would be a part of the host.
+pub(crate) fn web(address: &str) -> Option<String> {
+    let address = address.trim();
+    let rest = rest_of_web(address)?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let is_host = |host: &str| {
+        let allowed = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
+        host.chars().any(char::is_alphanumeric) && host.chars().all(allowed)
+    };
+    if address.len() > MAX_BYTES
+        || !is_host(authority)
+        || address.chars().any(|c| c.is_control() || c == '\\')
+    {
+        return None;
+    }
+    let encoded = utf8_percent_encode(address, UNSAFE).to_string();
+    (encoded.len() <= MAX_BYTES).then_some(encoded)
+}
+
+/// The address in the form that Markdown can have between parentheses.
+pub(crate) fn in_markdown(address: &str) -> Option<String> {
+    let address = web(address)?;
+    let encoded = utf8_percent_encode(&address, IN_MARKDOWN).to_string();
+    // A host in brackets is a literal address. Markdown cannot link to it.
+    (encoded.len() <= MAX_BYTES && web(&encoded).is_some()).then_some(encoded)
+}
+
+/// A link in Markdown, or the title alone if the address is not one of the web.
+pub(crate) fn markdown(title: &str, address: &str) -> String {
+    let title = title.replace(['[', ']', '\n'], " ");
+    match in_markdown(address) {
+        Some(address) => format!("[{title}]({address})"),
+        None => title,
+    }
+}
+
+/// Whether a text begins like an address of the web.
+pub(crate) fn is_web(text: &str) -> bool {
+    rest_of_web(text).is_some()
+}
+
+fn rest_of_web(text: &str) -> Option<&str> {
+    ["https://", "http://"].iter().find_map(|scheme| {
+        let begins = text.get(..scheme.len())?.eq_ignore_ascii_case(scheme);
+        begins.then(|| &text[scheme.len()..])
+    })
+}

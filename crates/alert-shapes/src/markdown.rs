@@ -1,0 +1,243 @@
+//! Cleans the Markdown of strangers: no mention, and no link but to the web.
+
+use crate::{cut, html, link};
+
+/// The passes over a text. A removed part can join the characters around it to a new tag or link, so the
+/// passes are repeated while they change the text.
+const MAX_PASSES: usize = 4;
+
+/// How far the end of a link is searched.
+const MAX_TARGET_BYTES: usize = 512;
+
+/// Cleans Markdown, and cuts it to at most `most` bytes.
+pub(crate) fn block(text: &str, most: usize) -> String {
+    // More than is shown is not cleaned. The count of missing characters stays exact.
+    let read = cut::prefix(text, most.saturating_mul(2));
+    let cleaned = clean(read);
+    if read.len() == text.len() {
+        return cut::text(cleaned.trim(), most);
+    }
+    let kept = cut::prefix(cleaned.trim(), most.saturating_sub(40)).trim_end();
+    let missing = text.chars().count().saturating_sub(kept.chars().count());
+    format!("{kept}… ({missing} more characters)")
+}
+
+/// Cleans Markdown that becomes one line.
+pub(crate) fn line(text: &str, most: usize) -> String {
+    let cleaned = clean(cut::prefix(text, most.saturating_mul(2)));
+    let joined = cleaned.split_whitespace().collect::<Vec<_>>().join(" ");
+    cut::line(&joined, most)
+}
+
+/// One line without the marks of Markdown, e.g. for a notification.
+pub(crate) fn plain_line(text: &str, most: usize) -> String {
+    let cleaned = clean(cut::prefix(text, most.saturating_mul(4)));
+    let text = without_links(&cleaned).replace("**", "").replace("__", "").replace('`', "");
+    let words = text.split_whitespace().filter(|word| !word.chars().all(|c| matches!(c, '#' | '>')));
+    // Removed marks can join characters, so the line is cleaned once more.
+    let line = clean(&words.collect::<Vec<_>>().join(" "));
+    cut::line(line.trim(), most)
+}
+
+/// Makes each line break visible. Markdown shows a single one as a blank.
+pub(crate) fn with_line_breaks(text: &str) -> String {
+    let mut result = String::with_capacity(text.len() + 16);
+    let mut is_in_code = false;
+    for (index, line) in text.lines().enumerate() {
+        let trimmed = line.trim_start();
+        let begins_block = trimmed.is_empty()
+            || trimmed.starts_with(['-', '*', '>', '|', '#', '+'])
+            || trimmed.split_once(['.', ')']).is_some_and(|(number, _)| is_number(number));
+        if index > 0 {
+            let follows_blank = result.ends_with('\n') || result.is_empty();
+            result.push_str(if begins_block || follows_blank || is_in_code { "\n" } else { "\n\n" });
+        }
+        if trimmed.starts_with("```") {
+            is_in_code = !is_in_code;
+        }
+        result.push_str(line);
+    }
+    result
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.len() < 4 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Removes mentions, tags that load or link, and links that do not lead to the web.
+pub(crate) fn clean(text: &str) -> String {
+    let mut text = visible(text);
+    for _ in 0..MAX_PASSES {
+        let next = without_foreign_links(&html::without_tags(&text));
+        if next == text {
+            return text;
+        }
+        text = next;
+    }
+    // The text was made to resist the passes. Without these characters, it has neither tags nor links.
+    text.retain(|c| !matches!(c, '<' | '[' | ']'));
+    text
+}
+
+/// Removes characters that show nothing or turn the direction of the text, except line breaks and tabs.
+fn visible(text: &str) -> String {
+    let is_hidden = |c: char| {
+        (c.is_control() && !matches!(c, '\n' | '\t'))
+            || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
+            || matches!(c, '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+    };
+    text.replace("\r\n", "\n").replace('\r', "\n").replace(is_hidden, "")
+}
+
+/// Turns `[text](javascript:…)` into its text, and breaks definitions of links (`[name]: …`).
+fn without_foreign_links(text: &str) -> String {
+    if !text.contains("](") && !text.contains("]:") {
+        return text.to_owned();
+    }
+    let mut kept = Vec::with_capacity(text.len());
+    let mut opened = Vec::new();
+    let mut removed = Vec::new();
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        at += 1;
+        match (byte, bytes.get(at)) {
+            (b'[', _) => opened.push(kept.len()),
+            (b']', Some(b':')) => {
+                opened.pop();
+                kept.extend_from_slice(b"] ");
+                continue;
+            }
+            (b']', Some(b'(')) => {
+                let target = text[at + 1..].trim_start().trim_start_matches('<');
+                let start = opened.pop();
+                if !link::is_web(target) {
+                    match (start, end_of_target(&bytes[at..])) {
+                        (Some(start), Some(length)) => {
+                            removed.push(start);
+                            let is_image = start.checked_sub(1).is_some_and(|before| kept[before] == b'!');
+                            removed.extend(is_image.then(|| start - 1));
+                            at += length;
+                        }
+                        _ => kept.extend_from_slice(b"] "),
+                    }
+                    continue;
+                }
+            }
+            (b']', _) => _ = opened.pop(),
+            _ => {}
+        }
+        kept.push(byte);
+    }
+    removed.sort_unstable();
+    let mut removed = removed.into_iter().peekable();
+    let bytes = kept.into_iter().enumerate().filter(|(at, _)| {
+        let is_removed = removed.peek() == Some(at);
+        while removed.next_if(|next| next == at).is_some() {}
+        !is_removed
+    });
+    // Only whole ASCII characters were removed, so the rest is UTF-8.
+    String::from_utf8(bytes.map(|(_, byte)| byte).collect()).unwrap_or_default()
+}
+
+/// The length of `(…)` at the beginning of the bytes.
+fn end_of_target(bytes: &[u8]) -> Option<usize> {
+    let mut depth = 0_usize;
+    for (at, byte) in bytes.iter().take(MAX_TARGET_BYTES).enumerate() {
+        match byte {
+            b'(' => depth += 1,
+            b')' if depth <= 1 => return Some(at + 1),
+            b')' => depth -= 1,
+            b'\n' => return None,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Turns `[text](address)` into its text.
+fn without_links(text: &str) -> String {
+    let mut result = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("](") {
+        let (before, after) = rest.split_at(at);
+        let Some(length) = after.as_bytes().get(1..).and_then(long_end) else { break };
+        match before.rfind('[') {
+            Some(open) => {
+                result.push_str(before[..open].trim_end_matches('!'));
+                result.push_str(&before[open + 1..]);
+            }
+            None => result.push_str(before),
+        }
+        rest = &after[1 + length..];
+    }
+    result + rest
+}
+
+fn long_end(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|byte| *byte == b')').map(|at| at + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{block, clean, plain_line, with_line_breaks};
+
+    #[test]
+    fn markdown_of_strangers_keeps_no_mention_and_no_foreign_link() {
+        for (text, expected) in [
+            ("**bold** and [a](https://example.com/a_(b))", "**bold** and [a](https://example.com/a_(b))"),
+            ("[a](HTTP://example.com)", "[a](HTTP://example.com)"),
+            ("<at>Kim</at> look", "Kim look"),
+            ("<AT id=\"0\">Kim</AT >", "Kim"),
+            ("< at >Kim</ at>", "Kim"),
+            ("<<at>at>Kim", "Kim"),
+            ("<a<at>t>Kim", "at>Kim"),
+            ("<[at>](javascript:1)", ""),
+            ("a<b, <attempt> and <none>", "a<b, <attempt> and <none>"),
+            ("[a](javascript:alert(1))", "a"),
+            ("[a]( <javascript:x> )", "a"),
+            ("![x](data:image/png;base64,AA)", "x"),
+            ("[a](java\u{200b}script:x)", "a"),
+            ("[a](<at>javascript:x)", "a"),
+            ("]<at>(javascript:x)", "] (javascript:x)"),
+            ("[a](/relative)", "a"),
+            ("[a]: javascript:x", "[a] : javascript:x"),
+            (
+                "<javascript:x> <https://example.com> <mailto:a@b>",
+                "javascript:x> <https://example.com> mailto:a@b>",
+            ),
+            ("[[a](tel:1)](tel:2)", "a"),
+            ("[a](msteams://x\n)", "[a] (msteams://x\n)"),
+        ] {
+            assert_eq!(clean(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn markdown_made_to_resist_the_passes_loses_its_marks() {
+        let nested = format!("{}at>{}", "<a".repeat(2), "<at>t>".repeat(9));
+        let cleaned = clean(&nested);
+        assert!(!cleaned.contains("<at"), "{cleaned}");
+        let deep = (0..20).fold("at".to_owned(), |inner, _| format!("<{inner}>")) + "x";
+        assert!(!clean(&deep).contains("<at"));
+    }
+
+    #[test]
+    fn long_markdown_says_how_much_is_missing() {
+        let long = "word ".repeat(1_000);
+        let shown = block(&long, 100);
+        assert!(shown.len() <= 100 && shown.ends_with("more characters)"), "{shown}");
+        assert_eq!(block("short", 100), "short");
+    }
+
+    #[test]
+    fn notification_has_no_marks_of_markdown() {
+        let text = "## **Disk** of `db-1` is [full](https://example.com)\n> soon";
+        assert_eq!(plain_line(text, 200), "Disk of db-1 is full soon");
+    }
+
+    #[test]
+    fn line_breaks_stay_visible() {
+        assert_eq!(with_line_breaks("a\nb\n\nc\n- d\n- e\n1. f"), "a\n\nb\n\nc\n- d\n- e\n1. f");
+    }
+}

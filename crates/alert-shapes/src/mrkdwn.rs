@@ -1,0 +1,114 @@
+//! Slack's own markup, as Markdown.
+
+use crate::{html, link, markdown};
+
+/// Turns Slack's markup into Markdown: `*bold*`, `~struck~`, `<https://…|text>`, `<!here>`, `&lt;`.
+pub(crate) fn to_markdown(text: &str) -> String {
+    let mut marks =
+        Marks { result: String::with_capacity(text.len() + 16), opened: None, is_code: false, before: ' ' };
+    let mut rest = text;
+    while let Some(at) = rest.find('<') {
+        marks.push(&rest[..at], '<');
+        rest = &rest[at + 1..];
+        // An element has no `<` in it. Without this rule, `<<<<…` would be read again and again.
+        let end = rest.bytes().position(|byte| matches!(byte, b'>' | b'<'));
+        match end.filter(|end| rest.as_bytes().get(*end) == Some(&b'>')) {
+            Some(end) => {
+                marks.push_element(&element(&rest[..end]));
+                rest = &rest[end + 1..];
+            }
+            None => marks.push_element("<"),
+        }
+    }
+    marks.push(rest, ' ');
+    markdown::with_line_breaks(&marks.result)
+}
+
+/// The text between `<` and `>`.
+fn element(text: &str) -> String {
+    let (target, label) = text.split_once('|').map_or((text, None), |(target, label)| (target, Some(label)));
+    let label = label.map(html::with_characters).filter(|label| !label.trim().is_empty());
+    match target.split_at_checked(1) {
+        Some(("!", name)) => label.unwrap_or_else(|| format!("@{}", name.split('^').next().unwrap_or(name))),
+        Some(("@", id)) => format!("@{}", label.as_deref().unwrap_or(id)),
+        Some(("#", id)) => format!("#{}", label.as_deref().unwrap_or(id)),
+        _ => {
+            let address = html::with_characters(target);
+            match link::is_web(&address) {
+                true => link::markdown(label.as_deref().unwrap_or(&address), &address),
+                false => label.unwrap_or(address),
+            }
+        }
+    }
+}
+
+/// The marks of bold and struck text, and whether they are open. A link can be between two marks.
+struct Marks {
+    result: String,
+    /// The mark that waits for its partner.
+    opened: Option<char>,
+    is_code: bool,
+    before: char,
+}
+
+impl Marks {
+    /// Adds a text. Marks of bold and struck text are doubled where they are marks: a word begins behind the
+    /// first one, and ends before the second one. `next` is the character behind the text.
+    fn push(&mut self, text: &str, next: char) {
+        let text = html::with_characters(text);
+        let mut characters = text.chars().peekable();
+        while let Some(c) = characters.next() {
+            let after = characters.peek().copied().unwrap_or(next);
+            match c {
+                '`' => self.is_code = !self.is_code,
+                '*' | '~' if !self.is_code && after != c && self.before != c => {
+                    let opens = !self.before.is_alphanumeric() && !after.is_whitespace();
+                    let closes =
+                        self.opened == Some(c) && !self.before.is_whitespace() && !after.is_alphanumeric();
+                    if closes || (self.opened.is_none() && opens) {
+                        self.opened = if closes { None } else { Some(c) };
+                        self.result.push(c);
+                    }
+                }
+                _ => {}
+            }
+            self.result.push(c);
+            self.before = c;
+        }
+    }
+
+    /// Adds a text that has no marks.
+    fn push_element(&mut self, text: &str) {
+        self.result.push_str(text);
+        self.before = text.chars().last().unwrap_or(self.before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::to_markdown;
+
+    #[test]
+    fn markup_of_slack_becomes_markdown() {
+        for (slack, expected) in [
+            ("*bold* and _it_ and ~old~", "**bold** and _it_ and ~~old~~"),
+            ("2 * 3 = `a*b*c`", "2 * 3 = `a*b*c`"),
+            ("<https://example.com|the *page*>", "[the *page*](https://example.com)"),
+            (
+                "<https://example.com/a?b=1&amp;c=2>",
+                "[https://example.com/a?b=1&c=2](https://example.com/a?b=1&c=2)",
+            ),
+            ("<!channel> <@U123|kim> <#C1|ops> <!date^1^x|then>", "@channel @kim #ops then"),
+            ("<mailto:a@b.c|mail>", "mail"),
+            ("a &lt; b &amp;&amp; c", "a < b && c"),
+            ("one\ntwo", "one\n\ntwo"),
+            (
+                "*Order <https://example.com|#42>* is *paid*",
+                "**Order [#42](https://example.com)** is **paid**",
+            ),
+            ("<<<", "<<<"),
+        ] {
+            assert_eq!(to_markdown(slack), expected, "{slack}");
+        }
+    }
+}

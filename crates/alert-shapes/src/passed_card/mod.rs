@@ -1,0 +1,91 @@
+//! Adaptive Cards that senders make themselves: bare, or in the message that Teams' Workflows take.
+//!
+//! The card keeps the elements of version 1.5 that show something, and loses all that asks, posts, plays,
+//! mentions or refreshes. A table of elements (`elements`) lists what stays, so an unknown member or element
+//! is left out.
+
+mod cleaner;
+mod elements;
+
+use serde_json::{Value, json};
+
+use crate::incoming::Content;
+use crate::{Shape, ShapeError, ShapedAlert, State, draft, json, markdown};
+
+use cleaner::Cleaner;
+
+/// The versions that a card may name.
+const VERSIONS: [&str; 6] = ["1.0", "1.1", "1.2", "1.3", "1.4", "1.5"];
+
+/// The media type of a card.
+const CARD: &str = "application/vnd.microsoft.card.adaptive";
+
+/// Whether a value is a card, or a message with a card.
+pub(crate) fn is_card(value: &Value) -> bool {
+    card_of(value).is_some()
+}
+
+/// The card: bare, or the first one of a message.
+fn card_of(value: &Value) -> Option<&Value> {
+    if value["type"] == "AdaptiveCard" {
+        return Some(value);
+    }
+    cards_of(value).next()
+}
+
+fn cards_of(value: &Value) -> impl Iterator<Item = &Value> {
+    let attachments = json::list(value, "attachments").iter();
+    attachments
+        .filter(|attachment| attachment["contentType"] == CARD)
+        .map(|attachment| &attachment["content"])
+}
+
+/// Reads a card.
+pub(crate) fn read(content: &Content) -> Result<ShapedAlert, ShapeError> {
+    let shape = Shape::AdaptiveCard;
+    let value = content.json();
+    let card = card_of(value).ok_or(ShapeError::Missing { shape, member: "attachments" })?;
+    let mut cleaner = Cleaner::default();
+    let mut members = cleaner.card(card);
+    let extra = cards_of(value).count().saturating_sub(1);
+    if extra > 0 {
+        cleaner.leave_out(&format!("{extra} more cards"));
+    }
+    let message_texts = ["summary", "text"].map(|member| json::text(value, member).unwrap_or_default());
+    let texts = message_texts
+        .into_iter()
+        .chain([cleaner.text(), json::text(card, "fallbackText").unwrap_or_default()]);
+    let summary = texts.map(|text| markdown::plain_line(text, 240)).find(|line| !line.is_empty());
+    let summary = summary.ok_or(ShapeError::Empty { shape })?;
+    let missing = cleaner.missing();
+    let left_out = draft::cleaned_names(cleaner.into_left_out());
+    let mut body = match members.remove("body") {
+        Some(Value::Array(body)) => body,
+        _ => vec![json!({"type": "TextBlock", "text": summary, "wrap": true})],
+    };
+    if missing > 0 {
+        let text = draft::more(missing as u64, "part");
+        body.push(
+            json!({"type": "TextBlock", "text": text, "wrap": true, "isSubtle": true, "size": "Small"}),
+        );
+    }
+    body.extend(draft::frame(shape, &left_out));
+    members.insert("type".to_owned(), json!("AdaptiveCard"));
+    let version = json::text(card, "version").filter(|version| VERSIONS.contains(version)).unwrap_or("1.5");
+    members.insert("version".to_owned(), json!(version));
+    members.insert("body".to_owned(), Value::Array(body));
+    // Only Teams reads this member. Alertmanager sets it.
+    if json::text(&card["msteams"], "width").is_some_and(|width| width.eq_ignore_ascii_case("full")) {
+        members.insert("msteams".to_owned(), json!({"width": "Full"}));
+    }
+    let card = Value::Object(members);
+    Ok(ShapedAlert {
+        summary,
+        card,
+        key: None,
+        state: State::None,
+        idempotency_key: None,
+        importance_high: false,
+        left_out,
+    })
+}

@@ -1,0 +1,87 @@
+//! The shapes that a payload can have.
+
+use std::fmt;
+
+/// The shape of a payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Shape {
+    /// `text`, `message` or `title` in JSON or in a form, and plain text. Apprise and Gotify send it.
+    Plain,
+    /// The card that Teams' former incoming webhooks took.
+    MessageCard,
+    /// An Adaptive Card, alone or in the message that Teams' Workflows take.
+    AdaptiveCard,
+    /// Prometheus Alertmanager's webhook, version 4.
+    Alertmanager,
+    /// The webhook of Grafana's alerting.
+    Grafana,
+    /// Azure Monitor's common alert schema.
+    AzureMonitor,
+    /// A message for Slack's incoming webhooks.
+    Slack,
+    /// A webhook of GitHub.
+    GitHub,
+    /// CloudEvents 1.0: structured, batch or binary.
+    CloudEvents,
+    /// Azure Event Grid's own schema.
+    EventGrid,
+}
+
+impl Shape {
+    /// Every shape.
+    pub const ALL: [Self; 10] = [
+        Self::Plain,
+        Self::MessageCard,
+        Self::AdaptiveCard,
+        Self::Alertmanager,
+        Self::Grafana,
+        Self::AzureMonitor,
+        Self::Slack,
+        Self::GitHub,
+        Self::CloudEvents,
+        Self::EventGrid,
+    ];
+
+    /// The shape of this name, as a URL has it: `alertmanager`, `azuremonitor`, …
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|shape| shape.name() == name)
+    }
+
+    /// The name in a URL.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::MessageCard => "messagecard",
+            Self::AdaptiveCard => "adaptivecard",
+            Self::Alertmanager => "alertmanager",
+            Self::Grafana => "grafana",
+            Self::AzureMonitor => "azuremonitor",
+            Self::Slack => "slack",
+            Self::GitHub => "github",
+            Self::CloudEvents => "cloudevents",
+            Self::EventGrid => "eventgrid",
+        }
+    }
+
+    /// The name that a card shows: "by webhook · Alertmanager".
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Plain => "text",
+            Self::MessageCard => "MessageCard",
+            Self::AdaptiveCard => "Adaptive Card",
+            Self::Alertmanager => "Alertmanager",
+            Self::Grafana => "Grafana",
+            Self::AzureMonitor => "Azure Monitor",
+            Self::Slack => "Slack format",
+            Self::GitHub => "GitHub",
+            Self::CloudEvents => "CloudEvents",
+            Self::EventGrid => "Event Grid",
+        }
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,98 @@
+//! The signatures of senders. Every comparison takes constant time.
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+/// GitHub's signature.
+pub mod github {
+    /// The header that has the signature.
+    pub const HEADER: &str = "x-hub-signature-256";
+
+    /// Whether the value of `X-Hub-Signature-256` is the signature of the body with this secret.
+    pub fn signature_is_valid(secret: &[u8], body: &[u8], header: &str) -> bool {
+        let claimed = header.trim().strip_prefix("sha256=");
+        claimed.is_some_and(|claimed| super::is_mac(secret, &[body], claimed))
+    }
+}
+
+/// Grafana's signature.
+pub mod grafana {
+    /// The header that has the signature, unless Grafana is configured with another one.
+    pub const HEADER: &str = "x-grafana-alerting-signature";
+
+    /// Whether the header is the signature of the body with this secret. `timestamp` is the value of the
+    /// header with the seconds since 1970, if Grafana is configured to send one; it is signed, too. The
+    /// caller compares it with the clock.
+    pub fn signature_is_valid(secret: &[u8], body: &[u8], timestamp: Option<&str>, header: &str) -> bool {
+        match timestamp {
+            Some(seconds) => super::is_mac(secret, &[seconds.as_bytes(), b":", body], header.trim()),
+            None => super::is_mac(secret, &[body], header.trim()),
+        }
+    }
+}
+
+fn is_mac(secret: &[u8], parts: &[&[u8]], claimed: &str) -> bool {
+    let Some(claimed) = bytes_of(claimed) else { return false };
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else { return false };
+    for part in parts {
+        mac.update(part);
+    }
+    mac.verify_slice(&claimed).is_ok()
+}
+
+/// Reads 32 bytes in hexadecimal.
+fn bytes_of(text: &str) -> Option<[u8; 32]> {
+    let digits = text.as_bytes();
+    let mut bytes = [0; 32];
+    if digits.len() != 64 {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        let digit = |at: usize| char::from(pair[at]).to_digit(16);
+        *byte = u8::try_from(digit(0)? * 16 + digit(1)?).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{github, grafana};
+
+    const SECRET: &[u8] = b"It's a Secret to Everybody";
+    const MAC: &str = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+
+    #[test]
+    fn github_signature_of_the_documentation_is_valid() {
+        assert!(github::signature_is_valid(SECRET, b"Hello, World!", &format!("sha256={MAC}")));
+        assert!(github::signature_is_valid(
+            SECRET,
+            b"Hello, World!",
+            &format!("sha256={}", MAC.to_uppercase())
+        ));
+    }
+
+    #[test]
+    fn github_signature_of_another_text_is_invalid() {
+        let changed = MAC.replacen('7', "8", 1);
+        let (short, long) = (&MAC[..62], format!("{MAC}00"));
+        for claimed in [MAC, "sha256=", "", "sha1=00"] {
+            assert!(!github::signature_is_valid(SECRET, b"Hello, World!", claimed), "{claimed}");
+        }
+        for claimed in [changed.as_str(), short, &long, &"é".repeat(32)] {
+            let claimed = format!("sha256={claimed}");
+            assert!(!github::signature_is_valid(SECRET, b"Hello, World!", &claimed), "{claimed}");
+        }
+        assert!(!github::signature_is_valid(b"", b"Hello, World!", &format!("sha256={MAC}")));
+        assert!(!github::signature_is_valid(SECRET, b"Hello, World?", &format!("sha256={MAC}")));
+    }
+
+    #[test]
+    fn grafana_signature_covers_the_timestamp() {
+        assert!(grafana::signature_is_valid(SECRET, b"Hello, World!", None, MAC));
+        // Computed with Python: hmac.new(b"It's a Secret to Everybody", b"1764450000:Hello, World!", sha256).
+        let timed = "4fb1a95da187f374ea44ef59cd544c22b1d7e9e9950338f8cb3b69f5fc72f16b";
+        assert!(grafana::signature_is_valid(SECRET, b"Hello, World!", Some("1764450000"), timed));
+        assert!(!grafana::signature_is_valid(SECRET, b"Hello, World!", Some("1764450001"), timed));
+        assert!(!grafana::signature_is_valid(SECRET, b"Hello, World!", None, timed));
+    }
+}

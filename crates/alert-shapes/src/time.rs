@@ -1,0 +1,32 @@
+//! Times as a card shows them.
+
+use chrono::{DateTime, Datelike, Utc};
+
+/// A time in RFC 3339 as `2026-11-27 09:12 UTC`. `None` for another text, and for the year 1, which
+/// Alertmanager sends in place of no time.
+pub(crate) fn shown(text: &str) -> Option<String> {
+    let time = DateTime::parse_from_rfc3339(text.trim()).ok()?.with_timezone(&Utc);
+    is_real(&time).then(|| minutes(&time))
+}
+
+/// Seconds since 1970 in the same form.
+pub(crate) fn of_seconds(seconds: i64) -> Option<String> {
+    let time = DateTime::from_timestamp(seconds, 0)?;
+    is_real(&time).then(|| minutes(&time))
+}
+
+fn is_real(time: &DateTime<Utc>) -> bool {
+    (1971..=9999).contains(&time.year())
+}
+
+fn minutes(time: &DateTime<Utc>) -> String {
+    use chrono::Timelike;
+    format!(
+        "{:04}-{:02}-{:02} {:02}:{:02} UTC",
+        time.year(),
+        time.month(),
+        time.day(),
+        time.hour(),
+        time.minute()
+    )
+}

@@ -173,9 +173,12 @@ fn outcome(verdict: &Verdict, on_uncertain: OnUncertain) -> Result<(), Undeliver
         Class::Throttled | Class::Unavailable | Class::NoToken => Err(Undelivered::ForNow),
         Class::GatewayFailed if on_uncertain == OnUncertain::Retry => Err(Undelivered::ForNow),
         Class::GatewayFailed | Class::PossiblyDelivered => Err(Undelivered::Unsure),
-        Class::Unauthorized | Class::WrongCloud | Class::DestinationGone | Class::Permanent => {
-            Err(Undelivered::ForGood)
-        }
+        Class::Unauthorized
+        | Class::WrongCloud
+        | Class::DestinationGone
+        | Class::MessageGone
+        | Class::NotChangeable
+        | Class::Permanent => Err(Undelivered::ForGood),
     }
 }
 

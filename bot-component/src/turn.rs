@@ -102,14 +102,9 @@ impl<H: Host> Turn<'_, H> {
         let (account, tables) = (&self.settings.queue.account, &self.settings.tables);
         let ledger = Ledger::new(self.host, account, tables, deadline);
         let alert = NewAlert {
-            id,
-            conversation: conversation.as_str().to_owned(),
-            status: Status::Queued,
             due: envelope.not_before,
             until: envelope.not_before,
-            tag: None,
-            call: None,
-            key: None,
+            ..NewAlert::queued(id, conversation.as_str())
         };
         let known = match ledger.accept_message(&alert, self.settings.allowance).await {
             Ok(Allowed::Yes(Accepted::New)) => None,

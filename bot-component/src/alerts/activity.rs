@@ -2,7 +2,7 @@
 
 use bot_framework::MORE_MEMBERS;
 use bot_framework::json::{FieldError, Fields};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Checks the members of `activity` that a caller may set ([`MORE_MEMBERS`]), and returns them. Any other
 /// member is refused, because the bot itself sets all other members of a message.
@@ -29,6 +29,11 @@ pub(super) fn read(mut fields: Fields) -> Result<Map<String, Value>, FieldError>
         )),
         None => Ok(activity),
     }
+}
+
+/// The attachments of a message with one Adaptive Card.
+pub(super) fn attachments_of(card: Map<String, Value>) -> Value {
+    json!([{"contentType": "application/vnd.microsoft.card.adaptive", "content": card}])
 }
 
 fn is_list_of_objects(value: &Value) -> bool {

@@ -6,6 +6,7 @@ use envelope::OnUncertain;
 use platform::name_of;
 use serde_json::{Map, Value};
 
+use super::keyed::KeyedCall;
 use super::target::{self, To};
 use super::{activity, duration};
 use crate::limits::MAX_AHEAD;
@@ -13,15 +14,18 @@ use crate::rejection::AlertRejection;
 
 pub(super) const MAX_IDEMPOTENCY_KEY_CHARACTERS: usize = 200;
 
-const MEMBERS: &str =
-    "one of the members to, text, activity, at, delay, expires, idempotencyKey, onUncertain and next";
+const MEMBERS: &str = "one of the members to, text, activity, card, key, state, again, notify, at, delay, \
+                       expires, idempotencyKey, onUncertain and next";
 
-/// A call, checked.
+/// A call, checked. A route that reads another form than `POST /api/alerts` makes one with
+/// [`AlertCall::new`], and sets the fields that it has.
 #[derive(Debug)]
 pub(super) struct AlertCall {
     pub(super) to: Vec<To>,
     pub(super) text: String,
     pub(super) activity: Map<String, Value>,
+    /// The key of the alert, if it has one.
+    pub(super) keyed: Option<KeyedCall>,
     /// The alert is not delivered earlier. `None` means at once.
     pub(super) due: Option<DateTime<Utc>>,
     pub(super) expires: Option<DateTime<Utc>>,
@@ -53,17 +57,44 @@ fn is_idempotency_key(key: &str) -> bool {
     (1..=MAX_IDEMPOTENCY_KEY_CHARACTERS).contains(&key.chars().count())
 }
 
+/// Takes the content of an alert out of a body: the text, and the further members of the activity. `card` is
+/// the short form of one attachment.
+pub(super) fn take_content(fields: &mut Fields) -> Result<(String, Map<String, Value>), FieldError> {
+    let text = fields.string("text")?.unwrap_or_default();
+    let mut activity = match fields.object("activity")? {
+        Some(members) => activity::read(members)?,
+        None => Map::new(),
+    };
+    if let Some(card) = fields.object("card")? {
+        let attachments = activity::attachments_of(card.rest());
+        if activity.insert("attachments".into(), attachments).is_some() {
+            return Err(fields.error("card", "no value beside activity.attachments; leave one out"));
+        }
+    }
+    if text.trim().is_empty() && !activity.contains_key("attachments") {
+        return Err(fields.error("text", "some text, unless `card` or activity.attachments is set"));
+    }
+    Ok((text, activity))
+}
+
 impl AlertCall {
+    /// A call with this text, to be sent at once.
+    pub(super) fn new(to: Vec<To>, text: impl Into<String>) -> Self {
+        Self {
+            to,
+            text: text.into(),
+            activity: Map::new(),
+            keyed: None,
+            due: None,
+            expires: None,
+            on_uncertain: OnUncertain::default(),
+        }
+    }
+
     pub(super) fn read(mut fields: Fields, now: DateTime<Utc>) -> Result<Self, AlertRejection> {
         let to = target::read(&mut fields)?;
-        let text = fields.string("text")?.unwrap_or_default();
-        let activity = match fields.object("activity")? {
-            Some(members) => activity::read(members)?,
-            None => Map::new(),
-        };
-        if text.trim().is_empty() && !activity.contains_key("attachments") {
-            return Err(fields.error("text", "some text, unless activity.attachments is set").into());
-        }
+        let (text, activity) = take_content(&mut fields)?;
+        let keyed = KeyedCall::take(&mut fields)?;
         let due = read_due(&mut fields, now)?;
         let expires = take_time(&mut fields, "expires")?;
         if expires.is_some_and(|expires| expires <= due.unwrap_or(now)) {
@@ -82,7 +113,7 @@ impl AlertCall {
         if let Some(other) = fields.as_object().keys().next() {
             return Err(fields.error(other, MEMBERS).into());
         }
-        Ok(Self { to, text, activity, due, expires, on_uncertain })
+        Ok(Self { activity, keyed, due, expires, on_uncertain, ..Self::new(to, text) })
     }
 }
 
@@ -161,6 +192,9 @@ mod tests {
             (json!({"text": null}), "text"),
             (json!({"text": 7}), "text"),
             (json!({"text": null, "activity": {"summary": "s"}}), "text"),
+            (json!({"card": []}), "card"),
+            (json!({"card": {}, "activity": {"attachments": [{}]}}), "card"),
+            (json!({"state": "resolved"}), "state"),
             (json!({"activity": []}), "activity"),
             (json!({"activity": {"from": {}}}), "activity.from"),
             (json!({"at": "tomorrow"}), "at"),

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use bot_framework::json::Fields;
 use chrono::{DateTime, Utc};
+use envelope::Envelope;
 use http::{Request, StatusCode};
 use platform::{Deadline, Host, Level, RequestBody, answer};
 use serde_json::json;
 use state::ledger::{AlertId, CallId, Ledger, NewAlert, Period, Status};
 use state::{ConversationKey, of_key};
+use storage_queue::PutOptions;
 
 use super::body::{AlertCall, Identity};
 use super::caller::Caller;
@@ -43,18 +45,34 @@ pub(super) async fn post<H: Host>(
     let (head, body) = request.into_parts();
     expect_json(&head.headers)?;
     let mut fields = Fields::of_request(&body.read(MAX_BODY_BYTES).await?).map_err(AlertRejection::from)?;
-    let mut at = Cursor::take(&mut fields).map_err(AlertRejection::from)?;
+    let at = Cursor::take(&mut fields).map_err(AlertRejection::from)?;
+    let identity = Identity::of(&fields, &caller.key);
+    let call = AlertCall::read(fields, host.now());
+    send(host, &settings, caller, call, identity, at, begin).await
+}
+
+/// Sends the alerts of a call, page by page. `call` is the checked call, or the reason for its refusal. A
+/// refused call with an `identity` may repeat a call that was accepted. `begin` is when the request came, on
+/// the monotonic clock.
+pub(super) async fn send<H: Host>(
+    host: &H,
+    settings: &BotSettings,
+    caller: &Caller,
+    call: Result<AlertCall, AlertRejection>,
+    identity: Option<Identity>,
+    mut at: Option<Cursor>,
+    begin: Duration,
+) -> Result<Answered, Rejection> {
     let deadline = Deadline::after(host, STORE_WITHIN);
-    let now = host.now();
     let sender = Sender {
         host,
-        settings: &settings,
+        settings,
         caller,
         ledger: Ledger::new(host, &settings.queue.account, &settings.tables, deadline),
-        outbox: Outbox::new(host, &settings, deadline),
-        identity: Identity::of(&fields, &caller.key),
-        call: AlertCall::read(fields, now),
-        now,
+        outbox: Outbox::new(host, settings, deadline),
+        identity,
+        call,
+        now: host.now(),
         named: paging::Named::new(),
     };
     let mut sent: Vec<Sent> = Vec::new();
@@ -130,14 +148,14 @@ impl<H: Host> Sender<'_, H> {
         let call = self.call.as_ref().map_err(AlertRejection::clone)?;
         let Page { targets, next } =
             paging::read(self.host, self.settings, self.caller, &call.to, at, &self.named).await?;
-        let trace = self.caller.request_id.trace();
-        Ok(Draft { call, targets, now: self.now, trace, is_first: at.is_none(), next })
+        let (trace, sender) = (self.caller.request_id.trace(), self.caller.key.as_str());
+        Ok(Draft { call, targets, now: self.now, sender, trace, is_first: at.is_none(), next })
     }
 
     /// Accepts the alerts of the page in the ledger, or finds the alerts of an earlier call with the same
     /// key.
     async fn accept(&self, draft: &Draft<'_>, identity: Option<&Identity>) -> Result<Accepted, Rejection> {
-        let Self { host, settings, caller, ledger, .. } = self;
+        let Self { host, settings, ledger, .. } = self;
         let new = |mut alerts: Vec<Alert>| {
             alerts.iter_mut().for_each(|alert| alert.status = alert.alert.status);
             Accepted { alerts, next: draft.next.clone() }
@@ -146,15 +164,15 @@ impl<H: Host> Sender<'_, H> {
             let mut random = [0; 16];
             host.fill(&mut random);
             let id = CallId::random(Period::of(draft.now), random);
-            let alerts = draft.alerts(settings, caller, &id, None)?;
+            let alerts = draft.alerts(settings, &id, None)?;
             identity::accept_new(ledger, alerts.iter().map(|alert| &alert.alert)).await?;
             return Ok(new(alerts));
         };
         let mut alerts = Vec::new();
         let make = |id: &CallId| -> Result<Vec<NewAlert>, AlertRejection> {
-            alerts = draft.alerts(settings, caller, id, Some(identity))?;
+            alerts = draft.alerts(settings, id, Some(identity))?;
             if alerts.is_empty() {
-                return Ok(vec![draft.record_of_empty_page(caller, id, identity)]);
+                return Ok(vec![draft.record_of_empty_page(id, identity)]);
             }
             Ok(alerts.iter().map(|alert| alert.alert.clone()).collect())
         };
@@ -209,7 +227,8 @@ impl<H: Host> Sender<'_, H> {
         // again, if they may be missing there.
         if let Ok(call) = &self.call {
             let (now, trace) = (self.now, self.caller.request_id.trace());
-            let draft = Draft { call, targets: Vec::new(), now, trace, is_first: false, next: None };
+            let (sender, targets) = (self.caller.key.as_str(), Vec::new());
+            let draft = Draft { call, targets, now, sender, trace, is_first: false, next: None };
             return self.again(&draft, &earlier).await.map(Some);
         }
         let Earlier { id, records, next } = earlier;
@@ -225,6 +244,7 @@ impl<H: Host> Sender<'_, H> {
             let Some(message) = &alert.message else { return true };
             let put = outbox.put(message).await;
             let Err(error) = put.result else {
+                self.note_latest(&message.envelope, message.options).await;
                 (alert.status, alert.message) = (Status::Queued, None);
                 return true;
             };
@@ -238,6 +258,20 @@ impl<H: Host> Sender<'_, H> {
         self.outbox.put_all(waiting, put).await;
         let failed = alerts.iter().filter(|alert| alert.message.is_some()).count();
         Sent { alerts, failed, next }
+    }
+
+    /// Notes an alert with a key as the newest one on the queue, so that it takes the place of earlier ones
+    /// that still wait. If the note fails, the poller sends those too.
+    async fn note_latest(&self, envelope: &Envelope, options: PutOptions) {
+        let replacing = envelope.keyed.as_ref().filter(|keyed| keyed.again.replaces());
+        let key = replacing.and_then(|keyed| Some((keyed.key.as_deref()?, keyed.at)));
+        let Some((key, at)) = key.filter(|_| options.visibility_timeout_seconds == 0) else { return };
+        let conversation = ConversationKey::of(&envelope.address);
+        let noted = self.ledger.note_latest(&conversation, key, (at, envelope.id.as_str())).await;
+        if let Err(error) = noted {
+            let fields = json!({"envelope": envelope.id.as_str(), "reason": error.to_string()});
+            self.caller.event(self.host, Level::Warn, "key.not-noted", fields);
+        }
     }
 
     /// Makes the answer: the status of each alert, and `next` if there are more pages.

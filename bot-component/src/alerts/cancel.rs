@@ -1,19 +1,22 @@
-//! `DELETE /api/alerts/{id}`: cancels an alert.
+//! `DELETE /api/alerts/{id}`: cancels an alert. With `sent=true`, an alert that was sent is taken back.
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bot_framework::json::FieldError;
 use chrono::TimeDelta;
-use http::{Response, StatusCode};
+use http::StatusCode;
 use platform::{Deadline, Host, Level, answer};
 use serde_json::json;
 use state::ledger::{AlertId, Ledger, Shown, Status, Withdrawn};
 use state::runs::Withdrawal;
 use storage_queue::QueueClient;
 use storage_table::TableError;
+use url::form_urlencoded;
 
 use super::caller::Caller;
+use super::change::{self, Subject};
 use super::grant::Scope;
+use crate::answered::Answered;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::{BotSettings, CallerSettings};
 
@@ -26,12 +29,14 @@ const RUNS_RECORD_WITHIN: Duration = Duration::from_millis(700);
 /// alert off the queue.
 const DROPPED_WITHIN: TimeDelta = TimeDelta::seconds(60);
 
-/// Cancels an alert, unless its status is final already.
+/// Cancels an alert, unless its status is final already. With the query `sent=true`, an alert that was sent is
+/// taken back.
 pub(super) async fn delete<H: Host>(
     host: &H,
     id: &str,
+    query: &str,
     caller: &Caller,
-) -> Result<Response<Bytes>, Rejection> {
+) -> Result<Answered, Rejection> {
     // With the scope `operate`, a key may cancel every alert. Other keys may cancel only their own alerts.
     let sender = if caller.grant.allows(Scope::Operate) {
         None
@@ -39,11 +44,21 @@ pub(super) async fn delete<H: Host>(
         caller.require(Scope::Cancel)?;
         Some(caller.key.as_str())
     };
-    let id = AlertId::parse(id).ok_or(AlertRejection::NoSuchAlert)?;
+    let mut id = AlertId::parse(id).ok_or(AlertRejection::NoSuchAlert)?;
+    let takes_back = read_sent(query).map_err(AlertRejection::from)?;
     let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
     let deadline = Deadline::after(host, WITHIN);
     let (account, tables) = (&settings.queue.account, &settings.tables);
     let ledger = Ledger::new(host, account, tables, deadline);
+    if takes_back {
+        let subject = Subject::find(&ledger, id, sender).await?;
+        if subject.was_sent(host.now()) {
+            return change::take_back(host, &settings, caller, &subject).await;
+        }
+        // A change that has taken the alert's place is on the queue instead of the alert.
+        let replaced_by = subject.record.replaced_by.as_deref().and_then(AlertId::parse);
+        id = replaced_by.unwrap_or(subject.id);
+    }
     let mut state = match ledger.withdraw(&id, sender).await.map_err(AlertRejection::from)? {
         Withdrawn::Yes => Shown::Cancelling,
         Withdrawn::Unseen => Shown::CancelledUnseen,
@@ -68,7 +83,22 @@ pub(super) async fn delete<H: Host>(
     if state == Shown::CancelledUnseen {
         body["uncertain"] = true.into();
     }
-    Ok(answer::json(StatusCode::ACCEPTED, &body))
+    Ok(answer::json(StatusCode::ACCEPTED, &body).into())
+}
+
+/// Reads the query: `sent`.
+fn read_sent(query: &str) -> Result<bool, FieldError> {
+    let mut sent = false;
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let error = |expected| FieldError { path: name.to_string(), expected };
+        sent = match (name.as_ref(), value.as_ref()) {
+            ("sent", "true") => true,
+            ("sent", "false") => false,
+            ("sent", _) => return Err(error("`true` or `false`")),
+            _ => return Err(error("no parameter other than sent")),
+        };
+    }
+    Ok(sent)
 }
 
 /// The final status of an alert if the queue is empty, so that no run can drop the alert any more. First a

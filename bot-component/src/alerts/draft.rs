@@ -2,13 +2,12 @@
 
 use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};
-use envelope::{Envelope, EnvelopeId, TooLarge};
+use envelope::{Envelope, EnvelopeId, Keyed, TooLarge};
 use platform::Traceparent;
 use serde_json::{Value, json};
 use state::ledger::{AlertId, CallId, NewAlert, Record, Status};
 
 use super::body::{AlertCall, Identity};
-use super::caller::Caller;
 use super::paging::Cursor;
 use super::target::{self, Target};
 use crate::outbox::{Message, put_options};
@@ -20,6 +19,8 @@ pub(super) struct Draft<'a> {
     pub(super) call: &'a AlertCall,
     pub(super) targets: Vec<Target>,
     pub(super) now: DateTime<Utc>,
+    /// The name of the caller's key, to which the alerts belong.
+    pub(super) sender: &'a str,
     /// The trace of the call.
     pub(super) trace: Option<&'a Traceparent>,
     pub(super) is_first: bool,
@@ -32,7 +33,6 @@ impl Draft<'_> {
     pub(super) fn alerts(
         &self,
         settings: &BotSettings,
-        caller: &Caller,
         id: &CallId,
         identity: Option<&Identity>,
     ) -> Result<Vec<Alert>, AlertRejection> {
@@ -57,16 +57,13 @@ impl Draft<'_> {
                 },
             };
             let alert = NewAlert {
-                id,
-                conversation: target.key.as_str().to_owned(),
                 status: held.unwrap_or(Status::Queued),
-                due: self.call.due,
-                until: self.call.due.max(self.call.expires),
                 tag: target.tag.as_ref().map(|tag| tag.as_str().to_owned()),
                 call: identity
                     .filter(|_| index == 0)
                     .map(|identity| identity.note(self.targets.len(), self.next.as_ref())),
-                key: Some(caller.key.clone()),
+                keyed: self.keyed(self.now).as_ref().map(Keyed::to_note),
+                ..self.record(id, target.key.as_str())
             };
             let status = Status::Queued;
             alerts.push(Alert { alert, message, status, is_again: false, is_repeated: false });
@@ -85,18 +82,27 @@ impl Draft<'_> {
 
     /// The record of a page without alerts. A repeated call finds this record and gets the same empty page,
     /// although subscribers whom another page has alerted may have moved into this page.
-    pub(super) fn record_of_empty_page(&self, caller: &Caller, id: &CallId, identity: &Identity) -> NewAlert {
+    pub(super) fn record_of_empty_page(&self, id: &CallId, identity: &Identity) -> NewAlert {
         NewAlert {
-            id: id.alert(0),
-            conversation: String::new(),
             // A final status, because the page has no alert that could be cancelled.
             status: Status::Expired,
+            call: Some(identity.note(0, self.next.as_ref())),
+            ..self.record(id.alert(0), "")
+        }
+    }
+
+    /// The record of an alert of this call, with what all of them have.
+    pub(super) fn record(&self, id: AlertId, conversation: &str) -> NewAlert {
+        NewAlert {
             due: self.call.due,
             until: self.call.due.max(self.call.expires),
-            tag: None,
-            call: Some(identity.note(0, self.next.as_ref())),
-            key: Some(caller.key.clone()),
+            key: Some(self.sender.to_owned()),
+            ..NewAlert::queued(id, conversation)
         }
+    }
+
+    fn keyed(&self, accepted_at: DateTime<Utc>) -> Option<Keyed> {
+        self.call.keyed.as_ref().map(|keyed| keyed.keyed(self.sender, accepted_at, self.call.due))
     }
 
     /// Makes the message of one alert. It holds the time at which the alert was accepted, because a later
@@ -109,20 +115,41 @@ impl Draft<'_> {
         accepted_at: DateTime<Utc>,
         once: bool,
     ) -> Result<Message, AlertRejection> {
+        let mut envelope = self.envelope(id, address, accepted_at);
+        envelope.once = once;
+        message_of(settings, envelope, self.now)
+    }
+
+    /// Makes the envelope of one alert.
+    pub(super) fn envelope(
+        &self,
+        id: &AlertId,
+        address: &ConversationReference,
+        accepted_at: DateTime<Utc>,
+    ) -> Envelope {
         let id = EnvelopeId::from_text(id.as_str());
         let mut envelope = Envelope::new(id, address.clone(), self.call.text.as_str(), accepted_at);
         envelope.activity = self.call.activity.clone();
         (envelope.not_before, envelope.expires) = (self.call.due, self.call.expires);
         envelope.on_uncertain = self.call.on_uncertain;
         (envelope.cancellable, envelope.stoppable) = (true, true);
-        envelope.once = once;
+        envelope.keyed = self.keyed(accepted_at);
         envelope.traceparent = self.trace.cloned();
-        let text = envelope
-            .encode(settings.seal_key.as_ref())
-            .map_err(|TooLarge { json_bytes }| AlertRejection::TooLarge { json_bytes })?;
-        let options = put_options(&envelope, self.now);
-        Ok(Message { envelope, text, options })
+        envelope
     }
+}
+
+/// Makes the message of an envelope.
+pub(super) fn message_of(
+    settings: &BotSettings,
+    envelope: Envelope,
+    now: DateTime<Utc>,
+) -> Result<Message, AlertRejection> {
+    let text = envelope
+        .encode(settings.seal_key.as_ref())
+        .map_err(|TooLarge { json_bytes }| AlertRejection::TooLarge { json_bytes })?;
+    let options = put_options(&envelope, now);
+    Ok(Message { envelope, text, options })
 }
 
 /// The alert to one conversation.
@@ -145,8 +172,7 @@ impl Alert {
     pub(super) fn known(record: &Record, id: AlertId, message: Option<Message>) -> Self {
         let status = record.shown_status();
         let conversation = record.conversation.clone();
-        let (due, until, tag, call, key) = (None, None, None, None, None);
-        let alert = NewAlert { id, conversation, status, due, until, tag, call, key };
+        let alert = NewAlert { status, ..NewAlert::queued(id, conversation) };
         let message = message.filter(|_| record.may_not_be_queued());
         Self { is_again: message.is_some(), is_repeated: true, alert, message, status }
     }

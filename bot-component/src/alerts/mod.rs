@@ -1,6 +1,6 @@
 //! The routes for other programs. `docs/openapi.yaml` describes them:
 //!
-//! - `GET` and `POST /api/alerts`, `GET` and `DELETE /api/alerts/{id}`;
+//! - `GET` and `POST /api/alerts`, `GET`, `PATCH` and `DELETE /api/alerts/{id}`;
 //! - `GET /api/dead`, `POST /api/dead/replay`, `DELETE /api/dead/{id}`;
 //! - `GET /api/status`, `GET /metrics`;
 //! - `GET /api/targets`, `DELETE /api/targets/{conversation}`;
@@ -13,6 +13,7 @@ mod body;
 mod call;
 mod caller;
 mod cancel;
+mod change;
 mod codes;
 mod draft;
 mod duration;
@@ -20,6 +21,7 @@ mod forgetting;
 mod grant;
 mod history;
 mod identity;
+mod keyed;
 mod keys;
 mod listing;
 mod named_key;
@@ -54,7 +56,7 @@ use request_id::RequestId;
 enum Route<'a> {
     /// Scope `send`, or to list alerts: `send`, `cancel`, `list` or `operate`.
     Alerts,
-    /// Scope `cancel` or `operate`, or to read the status: also `send` or `list`.
+    /// Scope `cancel` or `operate`; to change the alert: `send`; to read the status: also `send` or `list`.
     Alert(&'a str),
     /// The dead letters. Scope `operate`.
     DeadLetters,
@@ -120,7 +122,7 @@ impl<'a> Route<'a> {
         match self {
             Self::Alerts => "GET, POST",
             Self::Codes { .. } | Self::Replay => "POST",
-            Self::Alert(_) => "DELETE, GET",
+            Self::Alert(_) => "DELETE, GET, PATCH",
             Self::Target(_) | Self::DeadLetter(_) => "DELETE",
             Self::Targets | Self::DeadLetters | Self::Status | Self::Metrics => "GET",
             Self::TagOf { .. } => "DELETE, PUT",
@@ -178,7 +180,10 @@ async fn answer<H: Host>(
             _ => history::get(host, request.uri().query().unwrap_or_default(), caller).await,
         },
         Route::Alert(id) => match *request.method() {
-            Method::DELETE => cancel::delete(host, id, caller).await.map(Answered::from),
+            Method::DELETE => {
+                cancel::delete(host, id, request.uri().query().unwrap_or_default(), caller).await
+            }
+            Method::PATCH => change::patch(host, id, request, caller).await,
             _ => status::get(host, id, request.uri().query().unwrap_or_default(), caller).await,
         },
         Route::DeadLetters => {

@@ -142,6 +142,8 @@ pub(super) fn shown(record: &Record, now: DateTime<Utc>) -> Map<String, Value> {
     put(&mut alert, "activityId", record.activity_id.as_deref());
     put(&mut alert, "sender", record.key.as_deref());
     put(&mut alert, "tag", record.tag.as_deref());
+    put(&mut alert, "changes", record.changes.as_deref());
+    put(&mut alert, "replacedBy", record.replaced_by.as_deref());
     alert
 }
 
@@ -159,7 +161,10 @@ fn reason<'r>(record: &'r Record, state: &Shown) -> Option<&'r str> {
     let recorded = record.reason.as_deref();
     match state {
         Shown::Status(Status::Queued | Status::Failed | Status::Unconfirmed) => None,
-        Shown::Status(Status::Delivered) => recorded.filter(|_| record.uncertain),
+        // A reason that begins so is about the delivery itself.
+        Shown::Status(Status::Delivered) => {
+            recorded.filter(|reason| record.uncertain || reason.starts_with("key: "))
+        }
         state => state.reason().or(recorded),
     }
 }

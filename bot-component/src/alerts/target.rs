@@ -83,7 +83,7 @@ pub(super) struct Target {
 
 impl Target {
     /// A conversation that the bot knows.
-    fn known(key: ConversationKey, conversation: Conversation, settings: &BotSettings) -> Self {
+    pub(super) fn known(key: ConversationKey, conversation: Conversation, settings: &BotSettings) -> Self {
         let Conversation { address, stopped, paused, .. } = conversation;
         let untrusted =
             settings.trust.check(&address.service_url).is_err() || !settings.tenants.allow(&address);

@@ -1,5 +1,5 @@
 // The alerts, from `GET /api/alerts`.
-const STATUSES = ["queued", "waiting", "overdue", "delivered", "cancelling", "cancelled", "expired", "stopped", "dead", "dropped", "failed", "unconfirmed", "paused", "untrusted", "tooLarge"];
+const STATUSES = ["queued", "waiting", "overdue", "delivered", "cancelling", "cancelled", "expired", "stopped", "replaced", "withdrawn", "dead", "dropped", "failed", "unconfirmed", "paused", "untrusted", "tooLarge"];
 for (const status of STATUSES) $("alerts-status").append(make("option", { value: status, textContent: status }));
 
 function alertRow(alert) {

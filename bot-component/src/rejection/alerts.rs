@@ -47,6 +47,10 @@ pub(crate) enum AlertRejection {
     NoSuchAlert,
     #[error("id: the alert is already {}; only an alert that waits can be cancelled", .0.as_str())]
     AlertIsOver(Status),
+    #[error("id: the alert is {}; only an alert that waits or was delivered can be changed", .0.as_str())]
+    AlertNotChangeable(Status),
+    #[error("queue: did not confirm the change; send the same call again")]
+    ChangeNotQueued,
     #[error(
         "alert: expected at most {} bytes of JSON with the address, found {json_bytes}; shorten `text` or \
          `activity`",
@@ -80,6 +84,8 @@ impl AlertRejection {
             Self::UnknownTarget { .. } => (StatusCode::NOT_FOUND, "TargetNotFound"),
             Self::TooManyTags => (StatusCode::CONFLICT, "TooManyTags"),
             Self::AlertIsOver(_) => (StatusCode::CONFLICT, "AlertIsOver"),
+            Self::AlertNotChangeable(_) => (StatusCode::CONFLICT, "AlertIsOver"),
+            Self::ChangeNotQueued => (StatusCode::SERVICE_UNAVAILABLE, "QueueUnavailable"),
             Self::NoSuchAlert => (StatusCode::NOT_FOUND, "AlertNotFound"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "MessageSizeTooBig"),
             Self::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "IdempotencyKeyReused"),

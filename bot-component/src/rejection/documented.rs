@@ -272,6 +272,15 @@ fn alert_rejections() -> Vec<Advised<AlertRejection>> {
             Refusal::AlertIsOver(Status::Delivered),
             "Do nothing: the message names the final status of the alert."
         )],
+        Refusal::AlertNotChangeable(_) => [(
+            Refusal::AlertNotChangeable(Status::Expired),
+            "Send a new alert by `POST /api/alerts`."
+        )],
+        Refusal::ChangeNotQueued => [(
+            Refusal::ChangeNotQueued,
+            "Send the same call again. A change that the queue has after all is then made twice, which does no \
+             harm."
+        )],
         Refusal::TooLarge { .. } => [(
             Refusal::TooLarge { json_bytes: 50_000 },
             "Shorten `text`, or put large content behind a link."

@@ -1,16 +1,18 @@
-//! The two calls of the Bot Connector that this project makes: send to a conversation, and reply to an
-//! activity.
+//! The calls of the Bot Connector that this project makes: send to a conversation, reply to an activity,
+//! change a message, and delete a message.
 
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Method;
 use platform::{Deadline, Host, Timeouts, Traceparent, TransportError};
 
 use crate::message::OutgoingMessage;
 use crate::outbound::{AccessToken, TokenError, Tokens};
 use crate::path::segment;
+use crate::reference::ConversationReference;
 use crate::trust::{ServiceUrl, TrustPolicy};
-use crate::verdict::{Class, Verdict, classify};
+use crate::verdict::{Changing, Class, Verdict, classify, classify_change};
 
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(3),
@@ -57,7 +59,7 @@ impl<'a, H: Host> Connector<'a, H> {
         message: &OutgoingMessage,
     ) -> Verdict {
         match activities_of(service_url, conversation_id) {
-            Some(uri) => self.post(service_url, &uri, message).await,
+            Some(uri) => self.call(service_url, &Call::send(uri, message)).await,
             None => Verdict::unusable_address(),
         }
     }
@@ -71,14 +73,10 @@ impl<'a, H: Host> Connector<'a, H> {
         conversation_id: &str,
         message: &OutgoingMessage,
     ) -> Verdict {
-        let verdict = self.send(service_url, conversation_id, message).await;
-        if verdict.class != Class::WrongCloud {
-            return verdict;
-        }
-        match trust.gcc_connector() {
-            Some(gcc) => self.send(&gcc, conversation_id, message).await,
-            None => verdict,
-        }
+        in_any_cloud(trust, service_url, async |service_url| {
+            self.send(service_url, conversation_id, message).await
+        })
+        .await
     }
 
     /// Replies to an activity: `POST /v3/conversations/{id}/activities/{activity}`.
@@ -89,56 +87,176 @@ impl<'a, H: Host> Connector<'a, H> {
         activity_id: &str,
         message: &OutgoingMessage,
     ) -> Verdict {
-        match (activities_of(service_url, conversation_id), segment(activity_id)) {
-            (Some(uri), Some(activity)) => {
-                self.post(service_url, &format!("{uri}/{activity}"), message).await
-            }
-            _ => Verdict::unusable_address(),
+        match activity_of(service_url, conversation_id, activity_id) {
+            Some(uri) => self.call(service_url, &Call::send(uri, message)).await,
+            None => Verdict::unusable_address(),
         }
     }
 
-    async fn post(&self, service_url: &ServiceUrl, uri: &str, message: &OutgoingMessage) -> Verdict {
+    /// Replies in the thread of a message. In a channel of Teams, the thread is a conversation of its own,
+    /// whose id has the id of the message. Everywhere else this is [`Connector::reply`]. The clouds are
+    /// those of [`Connector::send_in_any_cloud`].
+    pub async fn reply_in_thread(
+        &self,
+        trust: &TrustPolicy,
+        service_url: &ServiceUrl,
+        address: &ConversationReference,
+        activity_id: &str,
+        message: OutgoingMessage,
+    ) -> Verdict {
+        let conversation = &address.conversation;
+        if conversation.conversation_type() != Some("channel") {
+            let message = &message.in_reply_to_activity(activity_id);
+            return in_any_cloud(trust, service_url, async |service_url| {
+                self.reply(service_url, &conversation.id, activity_id, message).await
+            })
+            .await;
+        }
+        let thread = match conversation.id.contains(THREAD) {
+            true => conversation.id.clone(),
+            false => [&conversation.id, THREAD, activity_id].concat(),
+        };
+        self.send_in_any_cloud(trust, service_url, &thread, &message).await
+    }
+
+    /// Changes a message: `PUT /v3/conversations/{id}/activities/{activity}`. The verdict has the class
+    /// [`Class::MessageGone`] if the conversation no longer shows the message, and [`Class::NotChangeable`]
+    /// if the channel changes no messages. A change can be repeated, so it is never possibly delivered. The
+    /// clouds are those of [`Connector::send_in_any_cloud`].
+    pub async fn update(
+        &self,
+        trust: &TrustPolicy,
+        service_url: &ServiceUrl,
+        conversation_id: &str,
+        activity_id: &str,
+        message: &OutgoingMessage,
+    ) -> Verdict {
+        in_any_cloud(trust, service_url, async |service_url| {
+            match activity_of(service_url, conversation_id, activity_id) {
+                Some(uri) => self.call(service_url, &Call::update(uri, message)).await,
+                None => Verdict::unusable_address(),
+            }
+        })
+        .await
+    }
+
+    /// Deletes a message: `DELETE /v3/conversations/{id}/activities/{activity}`. The verdict is like that of
+    /// [`Connector::update`].
+    pub async fn delete(
+        &self,
+        trust: &TrustPolicy,
+        service_url: &ServiceUrl,
+        conversation_id: &str,
+        activity_id: &str,
+        trace: Option<&Traceparent>,
+    ) -> Verdict {
+        in_any_cloud(trust, service_url, async |service_url| {
+            match activity_of(service_url, conversation_id, activity_id) {
+                Some(uri) => self.call(service_url, &Call::delete(uri, trace)).await,
+                None => Verdict::unusable_address(),
+            }
+        })
+        .await
+    }
+
+    async fn call(&self, service_url: &ServiceUrl, call: &Call<'_>) -> Verdict {
         let Some(tokens) = self.tokens.filter(|_| service_url.takes_token()) else {
-            return self.post_once(uri, message, None).await.token_ruled_out();
+            return self.call_once(call, None).await.token_ruled_out();
         };
         let current = match tokens.get(self.deadline).await {
             Ok(current) => current,
             Err(error) => return error.into(),
         };
-        let verdict = self.post_once(uri, message, Some(&current.token)).await;
+        let verdict = self.call_once(call, Some(&current.token)).await;
         if verdict.class != Class::Unauthorized {
             return verdict;
         }
         // The token may have been revoked, or a wrong clock stored it. So the client tries once more with a
         // fresh token.
         match tokens.replace(&current, self.deadline).await {
-            Ok(Some(fresh)) => self.post_once(uri, message, Some(&fresh.token)).await.token_ruled_out(),
+            Ok(Some(fresh)) => self.call_once(call, Some(&fresh.token)).await.token_ruled_out(),
             Ok(None) => verdict.token_ruled_out(),
             Err(error) => error.into(),
         }
     }
 
-    async fn post_once(&self, uri: &str, message: &OutgoingMessage, token: Option<&AccessToken>) -> Verdict {
+    async fn call_once(&self, call: &Call<'_>, token: Option<&AccessToken>) -> Verdict {
         // Waiting for the token may have used all the time. Then nothing is sent, so that the message loses
         // no try.
         if token.is_some() && self.deadline.has_passed(self.host) {
             return TokenError::too_late().into();
         }
-        let mut request = http::Request::post(uri)
-            .header(http::header::CONTENT_TYPE, "application/json")
+        let mut request = http::Request::builder()
+            .method(call.method.clone())
+            .uri(&call.uri)
             .header(http::header::USER_AGENT, USER_AGENT);
+        if call.message.is_some() {
+            request = request.header(http::header::CONTENT_TYPE, "application/json");
+        }
         if let Some(token) = token {
             request = request.header(http::header::AUTHORIZATION, token.header());
         }
-        if let Some(trace) = &message.trace {
+        if let Some(trace) = call.trace {
             request = request.header(Traceparent::HEADER, trace.child(self.host).to_string());
         }
-        let answer = match request.body(Bytes::from(message.to_bytes())) {
+        let body = call.message.map(OutgoingMessage::to_bytes).unwrap_or_default();
+        let answer = match request.body(Bytes::from(body)) {
             Ok(request) => self.host.send(request, TIMEOUTS.within(self.deadline.remaining(self.host))).await,
             Err(_) => Err(TransportError::NotSent("the address is not valid".into())),
         };
-        classify(&answer, self.host.now())
+        match call.changing {
+            None => classify(&answer, self.host.now()),
+            Some(changing) => classify_change(&answer, self.host.now(), changing),
+        }
     }
+}
+
+/// What stands between the id of a channel of Teams and the id of the message that began a thread.
+const THREAD: &str = ";messageid=";
+
+/// One call of the Connector.
+#[derive(Debug)]
+struct Call<'m> {
+    method: Method,
+    uri: String,
+    message: Option<&'m OutgoingMessage>,
+    trace: Option<&'m Traceparent>,
+    changing: Option<Changing>,
+}
+
+impl<'m> Call<'m> {
+    fn send(uri: String, message: &'m OutgoingMessage) -> Self {
+        let trace = message.trace.as_ref();
+        Self { method: Method::POST, uri, message: Some(message), trace, changing: None }
+    }
+
+    fn update(uri: String, message: &'m OutgoingMessage) -> Self {
+        Self { method: Method::PUT, changing: Some(Changing::Content), ..Self::send(uri, message) }
+    }
+
+    fn delete(uri: String, trace: Option<&'m Traceparent>) -> Self {
+        Self { method: Method::DELETE, uri, message: None, trace, changing: Some(Changing::Deletion) }
+    }
+}
+
+/// Does a call. If the Connector reports that the conversation is in another cloud, the call is repeated at
+/// GCC's Connector.
+async fn in_any_cloud(
+    trust: &TrustPolicy,
+    service_url: &ServiceUrl,
+    call: impl AsyncFn(&ServiceUrl) -> Verdict,
+) -> Verdict {
+    let verdict = call(service_url).await;
+    match trust.gcc_connector().filter(|_| verdict.class == Class::WrongCloud) {
+        Some(gcc) => call(&gcc).await,
+        None => verdict,
+    }
+}
+
+/// The URL of an activity. `None` if an id cannot be a segment of the path.
+fn activity_of(service_url: &ServiceUrl, conversation_id: &str, activity_id: &str) -> Option<String> {
+    let uri = activities_of(service_url, conversation_id)?;
+    Some(format!("{uri}/{}", segment(activity_id)?))
 }
 
 /// The URL of a conversation's activities. `None` if the id cannot be a segment of the path.

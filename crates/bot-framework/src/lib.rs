@@ -16,6 +16,7 @@
 mod account;
 mod activity;
 mod auth_mode;
+mod changing;
 mod channel_id;
 mod cloud;
 mod connector;
@@ -41,6 +42,7 @@ mod vouching;
 pub use account::{ChannelAccount, ConversationAccount};
 pub use activity::{Activity, ActivityKind};
 pub use auth_mode::{AuthMode, ForeignHost};
+pub use changing::can_change_messages;
 pub use channel_id::channel_id;
 pub use cloud::Cloud;
 pub use connector::Connector;

@@ -64,6 +64,13 @@ impl OutgoingMessage {
         self
     }
 
+    /// Marks the message as the reply to the activity with this id.
+    #[must_use]
+    pub fn in_reply_to_activity(mut self, activity_id: &str) -> Self {
+        put(&mut self.members, "replyToId", Some(activity_id));
+        self
+    }
+
     /// Sets the trace of the request that made the message. The Connector gets its id in the header
     /// `traceparent`.
     #[must_use]

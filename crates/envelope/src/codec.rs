@@ -11,7 +11,7 @@ use thiserror::Error;
 use crate::legacy::{self, Shape};
 use crate::wrapping::json_of;
 use crate::{
-    Arrival, Delivery, Envelope, EnvelopeId, Failure, OnUncertain, SealKey, SealState, VERSION, time,
+    Arrival, Delivery, Envelope, EnvelopeId, Failure, Keyed, OnUncertain, SealKey, SealState, VERSION, time,
 };
 
 /// The longest JSON, in bytes. Its base64 has 64 KiB, the longest message that Azure accepts
@@ -112,6 +112,7 @@ impl Envelope {
             put(&mut object, name, value.then_some(true));
         }
         self.on_uncertain.put(&mut object);
+        Keyed::put(self.keyed.as_ref(), &mut object);
         put(&mut object, "traceparent", self.traceparent.as_ref().map(Traceparent::to_string));
         self.delivery.put(&mut object);
         object
@@ -156,6 +157,7 @@ fn version_1(mut fields: Fields, key: Option<&SealKey>) -> Result<(Envelope, Sea
         stoppable: fields.boolean("stoppable")?,
         once: fields.boolean("once")?,
         on_uncertain: OnUncertain::take(&mut fields)?,
+        keyed: Keyed::take(&mut fields)?,
         traceparent: take_traceparent(&mut fields),
         delivery: Delivery::take(&mut fields)?,
         rest: fields.rest(),

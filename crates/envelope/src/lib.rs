@@ -18,6 +18,7 @@ mod codec;
 mod delivery;
 mod failure;
 mod id;
+mod keyed;
 mod legacy;
 mod run;
 mod seal;
@@ -38,6 +39,7 @@ pub use codec::{DecodeError, MAX_JSON_BYTES, TooLarge};
 pub use delivery::{Delivery, OnUncertain};
 pub use failure::{Failure, FailureNote};
 pub use id::EnvelopeId;
+pub use keyed::{Again, KeyState, Keyed};
 pub use legacy::Shape;
 pub use run::{is_run_at_work, run_record_key};
 pub use seal::{SealKey, SealState, Unsealed};
@@ -71,6 +73,8 @@ pub struct Envelope {
     pub once: bool,
     /// `onUncertain`: the rule for an attempt that may have delivered the alert.
     pub on_uncertain: OnUncertain,
+    /// `keyed`: the relation of the alert to a message that the conversation shows already.
+    pub keyed: Option<Keyed>,
     /// `traceparent`: the W3C header of the request that made the alert. Calls and log lines about the alert
     /// have the same trace id.
     pub traceparent: Option<Traceparent>,
@@ -102,6 +106,7 @@ impl Envelope {
             stoppable: false,
             once: false,
             on_uncertain: OnUncertain::default(),
+            keyed: None,
             traceparent: None,
             delivery: Delivery::default(),
             rest: Map::new(),

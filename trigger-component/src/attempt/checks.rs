@@ -102,7 +102,7 @@ impl<H: Host> Attempts<'_, H> {
 
     /// Whether the bot wrote the message. Where alerts are sealed, the producer of an alert without a valid
     /// seal may have used the id of another alert.
-    fn is_ours(&self, leased: &Leased) -> bool {
+    pub(super) fn is_ours(&self, leased: &Leased) -> bool {
         leased.seal == SealState::Valid || self.seal_key.is_none()
     }
 
@@ -158,7 +158,7 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// Hides a message whose state cannot be read. Sending it could deliver it twice, or after a withdrawal.
-    fn state_unknown(&self, leased: &Leased, error: &dyn std::error::Error) -> Outcome {
+    pub(super) fn state_unknown(&self, leased: &Leased, error: &dyn std::error::Error) -> Outcome {
         let reason = error.to_string();
         let fields =
             json!({"run": self.run, "envelope": leased.envelope.id.excerpt(), "reason": reason.as_str()});
@@ -188,7 +188,9 @@ impl<H: Host> Attempts<'_, H> {
 /// Returns the outcome for an alert whose record in the ledger has a final status.
 fn ended(leased: &Leased, record: &Record) -> Option<Outcome> {
     match record.status {
-        Status::Delivered | Status::Dropped => Some(Outcome::AlreadySent),
+        Status::Delivered | Status::Dropped | Status::Replaced | Status::Withdrawn => {
+            Some(Outcome::AlreadySent)
+        }
         // With another message id, an operator has put the alert back from the poison queue: it is sent
         // again.
         Status::Dead => (record.message.as_deref() == Some(leased.id())).then_some(Outcome::AlreadyPoisoned),

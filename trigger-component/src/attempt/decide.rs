@@ -121,7 +121,9 @@ pub(crate) fn decide(
     let (why, pause) = match verdict.class {
         Class::Accepted => return Action::Delete,
         Class::DestinationGone => return Action::Poison(PoisonReason::DestinationGone),
-        Class::Permanent | Class::WrongCloud => return Action::Poison(PoisonReason::Permanent),
+        Class::Permanent | Class::WrongCloud | Class::MessageGone | Class::NotChangeable => {
+            return Action::Poison(PoisonReason::Permanent);
+        }
         Class::Throttled => {
             delivery.throttled = delivery.throttled.saturating_add(1);
             (

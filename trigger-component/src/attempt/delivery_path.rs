@@ -2,6 +2,7 @@
 //! over Direct Line and the bot sends the alert. The 2017 template works in the second way.
 
 use bot_framework::{Connector, DirectLine, OutgoingMessage, ServiceUrl, TrustPolicy, Verdict};
+use envelope::Envelope;
 use envelope::words::Words;
 use platform::Host;
 
@@ -44,9 +45,7 @@ impl<H: Host> DeliveryPath<'_, H> {
         let envelope = &leased.envelope;
         match self {
             Self::Connector(connector) => {
-                let text = Words::of(&envelope.address).alert(&envelope.text);
-                let alert = OutgoingMessage::new(&envelope.address, &text).with(&envelope.activity);
-                let alert = alert.in_trace(envelope.traceparent.as_ref());
+                let alert = message_of(envelope);
                 connector
                     .send_in_any_cloud(trust, service_url, &envelope.address.conversation.id, &alert)
                     .await
@@ -57,4 +56,11 @@ impl<H: Host> DeliveryPath<'_, H> {
             }
         }
     }
+}
+
+/// Makes the message of an alert, as the Connector gets it.
+pub(super) fn message_of(envelope: &Envelope) -> OutgoingMessage {
+    let text = Words::of(&envelope.address).alert(&envelope.text);
+    let alert = OutgoingMessage::new(&envelope.address, &text).with(&envelope.activity);
+    alert.in_trace(envelope.traceparent.as_ref())
 }

@@ -54,13 +54,14 @@ enum Sign {
 impl Sign {
     fn of(class: Class) -> Option<Self> {
         match class {
-            Class::Accepted | Class::DestinationGone => Some(Self::Reached),
+            Class::Accepted | Class::DestinationGone | Class::MessageGone => Some(Self::Reached),
             Class::Unavailable | Class::GatewayFailed | Class::PossiblyDelivered => Some(Self::Failed),
             // A gateway or the login host may have sent these responses.
             Class::Throttled
             | Class::Unauthorized
             | Class::NoToken
             | Class::WrongCloud
+            | Class::NotChangeable
             | Class::Permanent => None,
         }
     }

@@ -6,6 +6,7 @@ mod decide;
 mod delivery_path;
 mod hosts;
 mod outcome;
+mod standing;
 mod token_use;
 mod withdrawn;
 
@@ -24,6 +25,7 @@ pub(crate) use decide::{Hidden, PoisonReason, Stop, hide_for, stops_the_run};
 pub(crate) use delivery_path::DeliveryPath;
 pub(crate) use hosts::Hosts;
 pub(crate) use outcome::Outcome;
+pub(crate) use standing::Change as KeyedChange;
 pub(crate) use token_use::TokenUse;
 pub(crate) use withdrawn::{Wanted, Withdrawn};
 
@@ -76,14 +78,19 @@ impl<H: Host> Attempts<'_, H> {
                 "seal: missing, and unsealed=refuse; seal the message or set unsealed=allow",
             );
         }
+        let plan = match self.plan(leased).await {
+            Ok(plan) => plan,
+            Err(outcome) => return outcome,
+        };
         // The reads above can take seconds.
         if self.host.monotonic() >= self.may_send_until.get() {
             return Outcome::TooLate;
         }
         let region = self.delivery_path.region(&service_url);
         let envelope = &leased.envelope;
+        let delivery = envelope.delivery.clone();
         let mut situation = Situation {
-            delivery: &envelope.delivery,
+            delivery: &delivery,
             on_uncertain: envelope.on_uncertain,
             dequeue_count: leased.message.dequeue_count,
             refused_alone: false,
@@ -98,7 +105,13 @@ impl<H: Host> Attempts<'_, H> {
             let action = wait_for_host(wait, &situation, |max| self.host.up_to(max));
             return outcome_of(action, host_out(region));
         }
-        let verdict = self.delivery_path.deliver(leased, &service_url, self.trust).await;
+        let verdict = match plan {
+            None => self.delivery_path.deliver(leased, &service_url, self.trust).await,
+            Some(plan) => match self.carry_out(leased, plan, &service_url).await {
+                Ok(verdict) => verdict,
+                Err(outcome) => return outcome,
+            },
+        };
         let (state, change) = self.hosts.record(region, leased.lane, verdict.class, self.host);
         situation.host = state;
         situation.refused_alone = self.token_use.refused_alone(self.host, &verdict, leased.lane).await;
@@ -115,7 +128,7 @@ impl<H: Host> Attempts<'_, H> {
         outcome_of(action, verdict)
     }
 
-    fn due_for(&self, leased: &Leased) -> Duration {
+    pub(super) fn due_for(&self, leased: &Leased) -> Duration {
         let put_at = leased.message.insertion_time;
         let due_at = leased.envelope.not_before.map_or(put_at, |not_before| not_before.max(put_at));
         (self.host.now() - due_at).to_std().unwrap_or_default()

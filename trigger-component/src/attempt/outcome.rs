@@ -22,6 +22,9 @@ pub(crate) enum Outcome {
     Expired,
     /// The sender has cancelled the alert.
     Cancelled,
+    /// A newer alert with the same key, or a later change, takes the place of the alert. The reason is for
+    /// people.
+    Replaced(String),
     /// The person has sent `stop`.
     Stopped,
     /// The person asked to be forgotten after the alert was accepted.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bot_framework::Verdict;
 use envelope::Delivery;
+use futures_util::future::join;
 use platform::{Host, Level};
 use serde_json::json;
 use state::ledger::{Status, Transition};
@@ -35,8 +36,16 @@ impl<H: Host> RunContext<'_, H> {
         let to = |status| Transition { until, ..Transition::to(leased.record.clone(), status) };
         match outcome {
             Outcome::Delivered(verdict) => {
-                let end = Transition { activity_id: verdict.activity_id.clone(), ..to(Status::Delivered) };
-                let applied = self.complete(leased, end, Count::Delivered).await;
+                let (status, count) = match &leased.change {
+                    Some(change) if change.takes_back => (Status::Withdrawn, Count::Withdrawn),
+                    _ => (Status::Delivered, Count::Delivered),
+                };
+                let reason = leased.change.as_ref().and_then(|change| change.note).map(str::to_owned);
+                let end = Transition { activity_id: verdict.activity_id.clone(), reason, ..to(status) };
+                // The Delete does not wait for the records, because a run that is killed before the Delete
+                // would send the alert again.
+                let (applied, ()) =
+                    join(self.complete(leased, end, count), self.attempts.record_change(leased)).await;
                 self.leave_line(leased, line_after).await;
                 self.log(Level::Info, "alert.delivered", leased, &verdict);
                 applied
@@ -63,6 +72,11 @@ impl<H: Host> RunContext<'_, H> {
             }
             Outcome::Expired => self.end(leased, to(Status::Expired), Count::Expired, line_after).await,
             Outcome::Cancelled => self.end(leased, to(Status::Cancelled), Count::Cancelled, line_after).await,
+            Outcome::Replaced(reason) => {
+                let uncertain = leased.envelope.delivery.uncertain > 0;
+                let end = Transition { reason: Some(reason), uncertain, ..to(Status::Replaced) };
+                self.end(leased, end, Count::Replaced, line_after).await
+            }
             Outcome::Stopped => self.end(leased, to(Status::Stopped), Count::Stopped, line_after).await,
             Outcome::Forgotten => {
                 let reason = Some("the person asked to be forgotten".into());

@@ -86,6 +86,8 @@ impl Counting {
             Count::Expired => figures.ended.entry(Status::Expired.as_str().into()),
             Count::Cancelled => figures.ended.entry(Status::Cancelled.as_str().into()),
             Count::Stopped => figures.ended.entry(Status::Stopped.as_str().into()),
+            Count::Replaced => figures.ended.entry(Status::Replaced.as_str().into()),
+            Count::Withdrawn => figures.ended.entry(Status::Withdrawn.as_str().into()),
             Count::DroppedUncertain => figures.ended.entry(Status::Dropped.as_str().into()),
             Count::AlreadySent | Count::AlreadyPoisoned => figures.ended.entry(COPY.into()),
             Count::Poisoned(reason) => figures.dead.entry(reason.as_str().into()),

@@ -334,7 +334,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         let now = self.context.host.monotonic();
         match applied {
             Applied::Done { count, transition } => {
-                if count == Count::Delivered {
+                if matches!(count, Count::Delivered | Count::Withdrawn) {
                     self.delivered.insert(leased.record.clone());
                 }
                 self.report.add(count);

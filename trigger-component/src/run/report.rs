@@ -42,6 +42,10 @@ pub(crate) enum Count {
     Expired,
     /// Deleted, because the sender had cancelled the alert.
     Cancelled,
+    /// Deleted, because a newer alert with the same key, or a later change, takes the alert's place.
+    Replaced,
+    /// The message of an earlier alert was deleted in the conversation.
+    Withdrawn,
     /// Deleted, because the person has sent `stop` or asked to be forgotten.
     Stopped,
     /// Hidden until the alert is due.
@@ -83,6 +87,8 @@ impl Count {
             Self::AlreadyPoisoned => "alreadyPoisoned",
             Self::Expired => "expired",
             Self::Cancelled => "cancelled",
+            Self::Replaced => "replaced",
+            Self::Withdrawn => "withdrawn",
             Self::Stopped => "stopped",
             Self::NotDue => "notDue",
             Self::Throttled => "throttled",

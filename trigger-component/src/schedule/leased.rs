@@ -12,6 +12,7 @@ use state::runs::InHand;
 use storage_queue::QueueMessage;
 
 use super::line::{Age, Place};
+use crate::attempt::KeyedChange;
 use crate::limits::MAX_HIDE;
 
 /// The key of a lane: one conversation at its Connector, whose messages keep their order. It is a hash. If
@@ -67,6 +68,8 @@ pub(crate) struct Leased {
     pub(crate) leased_at: Duration,
     /// The alert's record in the ledger.
     pub(crate) record: RecordKey,
+    /// After an alert with a key was sent: the records that follow.
+    pub(crate) change: Option<Box<KeyedChange>>,
 }
 
 impl Leased {
@@ -82,7 +85,7 @@ impl Leased {
         let (lane, tenant) = (LaneKey::of(&envelope.address), TenantKey::of(&envelope.address));
         let is_ours = seal == SealState::Valid || !has_seal_key;
         let record = RecordKey::of_message(envelope.id.as_str(), is_ours, message.insertion_time);
-        Self { message, envelope, seal, lane, tenant, leased_at, record }
+        Self { message, envelope, seal, lane, tenant, leased_at, record, change: None }
     }
 
     pub(crate) fn id(&self) -> &str {

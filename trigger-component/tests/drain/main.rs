@@ -1,11 +1,13 @@
 //! Runs of the poller in a simulated world.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod chat;
 mod duplicates;
 mod ends;
 mod faults;
 mod gateways;
 mod isolation;
+mod keyed;
 mod killed;
 mod order;
 mod outage;

@@ -44,6 +44,9 @@ impl Reply {
 pub(crate) struct Attempt {
     pub(crate) at: Duration,
     pub(crate) conversation: String,
+    pub(crate) method: http::Method,
+    /// The id of the message that was sent, changed or deleted.
+    pub(crate) activity: String,
     /// The alert's text, without the prefix `Alert: `.
     pub(crate) text: String,
     /// The person saw the alert.

@@ -18,7 +18,10 @@ use crate::{envelope, milliseconds, seconds};
 use trigger_component::Limits;
 
 /// Calls the bot's side of the tables, at the simulated moment.
-fn with_tables<T>(sim: &Sim, call: impl AsyncFnOnce(&FakeHost, &Account, &Tables, Deadline) -> T) -> T {
+pub(crate) fn with_tables<T>(
+    sim: &Sim,
+    call: impl AsyncFnOnce(&FakeHost, &Account, &Tables, Deadline) -> T,
+) -> T {
     let tables = Rc::new(RefCell::new(std::mem::take(&mut *sim.tables.borrow_mut())));
     let host = FakeHost::default();
     let now = wall(sim);
@@ -33,7 +36,7 @@ fn with_tables<T>(sim: &Sim, call: impl AsyncFnOnce(&FakeHost, &Account, &Tables
     result
 }
 
-fn wall(sim: &Sim) -> DateTime<Utc> {
+pub(crate) fn wall(sim: &Sim) -> DateTime<Utc> {
     Utc.timestamp_opt(START_SECONDS, 0).unwrap() + sim.now()
 }
 
@@ -41,16 +44,7 @@ fn wall(sim: &Sim) -> DateTime<Utc> {
 fn accept(sim: &Sim, conversation: &str, text: &str) -> AlertId {
     let key = ConversationKey::parse(&platform::name_of(&[conversation])).unwrap();
     let id = AlertId::of_activity(wall(sim), &key, text);
-    let alert = NewAlert {
-        id: id.clone(),
-        conversation: key.as_str().to_owned(),
-        status: Status::Queued,
-        due: None,
-        until: None,
-        tag: None,
-        call: None,
-        key: None,
-    };
+    let alert = NewAlert::queued(id.clone(), key.as_str());
     with_tables(sim, async |host, account, tables, deadline| {
         Ledger::new(host, account, tables, deadline).accept(&alert).await.unwrap()
     });

@@ -20,6 +20,7 @@ use storage_table::testing::FakeTables;
 use trigger_component::run::{EntryPoint, RunError, run_within};
 use trigger_component::{Limits, Report};
 
+use crate::chat::{self, Chats};
 use crate::queue::Storage;
 pub(crate) use crate::script::{Attempt, Fault, Reply};
 
@@ -47,6 +48,8 @@ pub(crate) struct Sim {
     pub(crate) storage: RefCell<Storage>,
     pub(crate) tables: RefCell<FakeTables>,
     pub(crate) attempts: RefCell<Vec<Attempt>>,
+    /// What the conversations show.
+    pub(crate) chats: RefCell<Chats>,
     in_flight: RefCell<BTreeMap<String, usize>>,
     pub(crate) most_at_once: Cell<usize>,
     tokens: Cell<usize>,
@@ -99,6 +102,7 @@ impl Sim {
             storage: RefCell::default(),
             tables: RefCell::default(),
             attempts: RefCell::default(),
+            chats: RefCell::default(),
             in_flight: RefCell::default(),
             most_at_once: Cell::new(0),
             tokens: Cell::new(0),
@@ -304,15 +308,24 @@ impl Sim {
         timeouts: Timeouts,
     ) -> Result<Response<Bytes>, TransportError> {
         self.sleep(self.latency).await;
-        let body: Value = serde_json::from_slice(request.body()).unwrap();
-        let conversation = body["conversation"]["id"].as_str().unwrap().to_owned();
-        let text = body["text"].as_str().unwrap().trim_start_matches("Alert: ").to_owned();
+        let (conversation, activity) = chat::target_of(request.uri().path());
+        let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+        let text = body["text"].as_str().unwrap_or_default().trim_start_matches("Alert: ").to_owned();
         let reply = (self.connector.borrow_mut())(&conversation, &text);
-        let shown = (200..300).contains(&reply.status);
+        let method = request.method().clone();
+        let (status, id) = match (200..300).contains(&reply.status) {
+            true => {
+                self.chats.borrow_mut().answer(&method, &conversation, activity.as_deref(), &text, &reply)
+            }
+            false => (reply.status, String::new()),
+        };
+        let shown = (200..300).contains(&status);
         let index = self.attempts.borrow().len();
         self.attempts.borrow_mut().push(Attempt {
             at: self.now(),
             conversation: conversation.clone(),
+            method,
+            activity: id.clone(),
             text,
             shown,
             answered: false,
@@ -325,12 +338,14 @@ impl Sim {
             return Err(TransportError::AnswerLost("cut or timed out".into()));
         }
         self.attempts.borrow_mut()[index].answered = true;
-        let mut answer = Response::builder().status(reply.status);
+        let mut answer = Response::builder().status(status);
         if let Some(seconds) = reply.retry_after {
             answer = answer.header("retry-after", seconds);
         }
-        let code = r#"{"id":"1","error":{"code":"Scripted"}}"#;
-        Ok(answer.body(Bytes::from_static(code.as_bytes())).unwrap())
+        let code =
+            if status == 404 && reply.status != 404 { "ActivityNotFoundInConversation" } else { "Scripted" };
+        let body = serde_json::json!({"id": id, "error": {"code": code}});
+        Ok(answer.body(Bytes::from(body.to_string())).unwrap())
     }
 
     /// Returns the row keys of the stored waiting lines.

@@ -17,8 +17,15 @@ use crate::rejection::Rejection;
 
 /// The statuses with which an alert can end, except `dead`, which has a count for each reason. All of them
 /// are in the answer, also with a count of zero.
-pub(super) const ENDED: [Status; 5] =
-    [Status::Delivered, Status::Cancelled, Status::Expired, Status::Stopped, Status::Dropped];
+pub(super) const ENDED: [Status; 7] = [
+    Status::Delivered,
+    Status::Cancelled,
+    Status::Expired,
+    Status::Stopped,
+    Status::Dropped,
+    Status::Replaced,
+    Status::Withdrawn,
+];
 
 pub(in super::super) async fn get<H: Host>(host: &H, caller: &Caller) -> Result<Answered, Rejection> {
     caller.require(Scope::Operate)?;

@@ -219,7 +219,7 @@ fn status_shows_every_figure() {
         ],
         "totals": {
             "since": "2026-11-22T22:00:00.000Z", "accepted": 120, "delivered": 100, "cancelled": 3, "expired": 2,
-            "stopped": 0, "dropped": 0, "dead": {"destinationGone": 4, "permanent": 1}, "waits": {"throttled": 7, "hostOut": 2},
+            "stopped": 0, "dropped": 0, "replaced": 0, "withdrawn": 0, "dead": {"destinationGone": 4, "permanent": 1}, "waits": {"throttled": 7, "hostOut": 2},
         },
     });
     assert_eq!(status, expected);

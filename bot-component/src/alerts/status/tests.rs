@@ -37,6 +37,10 @@ fn record() -> Record {
         message: None,
         call: None,
         key: Some("ci".into()),
+        keyed: None,
+        changes: None,
+        edited: None,
+        replaced_by: None,
         is_newer: false,
     }
 }

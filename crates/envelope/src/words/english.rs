@@ -7,6 +7,8 @@ pub(super) static WORDS: Words = Words {
     queued: "Queued: {text}",
     reminder_queued: "Queued: {text} (in {time})",
     alert: "Alert: {text}",
+    changed: "The message above has changed: {text}",
+    resolved: "The problem above has ended: {text}",
     subscribed: "Subscribed: alerts about {tag} come here from now on. To end this, write: unsubscribe {tag}",
     subscriptions_closed: "Not done: the people who send alerts about {tag} decide who gets them. Please ask \
         them to add this conversation, or to give you a code. If you have a code, write: subscribe {tag} \

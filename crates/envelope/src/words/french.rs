@@ -7,6 +7,8 @@ pub(super) static WORDS: Words = Words {
     queued: "Queued: {text}",
     reminder_queued: "Queued: {text} (dans {time})",
     alert: "Alert: {text}",
+    changed: "Le message ci-dessus a été modifié : {text}",
+    resolved: "Le problème ci-dessus est résolu : {text}",
     subscribed: "Abonnement ajouté : les alertes sur {tag} arrivent désormais ici. Pour y mettre fin, \
         écrivez : unsubscribe {tag}",
     subscriptions_closed: "Non effectué : les personnes qui envoient les alertes sur {tag} décident qui les \

@@ -7,6 +7,8 @@ pub(super) static WORDS: Words = Words {
     queued: "Queued: {text}",
     reminder_queued: "Queued: {text} (in {time})",
     alert: "Alert: {text}",
+    changed: "Die Nachricht oben wurde geändert: {text}",
+    resolved: "Das Problem oben ist behoben: {text}",
     subscribed: "Abonniert: Benachrichtigungen zu {tag} kommen ab jetzt hier an. Um das zu beenden, \
         schreiben Sie: unsubscribe {tag}",
     subscriptions_closed: "Nicht erledigt: Die Absender der Benachrichtigungen zu {tag} entscheiden, wer sie \

@@ -48,6 +48,10 @@ pub struct Words {
     reminder_queued: &'static str,
     /// `{text}`
     alert: &'static str,
+    /// `{text}`
+    changed: &'static str,
+    /// `{text}`
+    resolved: &'static str,
     /// `{tag}`
     subscribed: &'static str,
     /// `{tag}`
@@ -128,6 +132,16 @@ impl Words {
         if text.is_empty() { String::new() } else { fill(self.alert, &[("text", text)]) }
     }
 
+    /// Says in the thread of an alert that the alert has changed. `text` is the text of the alert.
+    pub fn changed(&self, text: &str) -> String {
+        fill(self.changed, &[("text", text)])
+    }
+
+    /// Says in the thread of an alert that its problem has ended. `text` is the text of the alert.
+    pub fn resolved(&self, text: &str) -> String {
+        fill(self.resolved, &[("text", text)])
+    }
+
     /// Answers `subscribe`.
     pub fn subscribed(&self, tag: &str) -> String {
         fill(self.subscribed, &[("tag", tag)])
@@ -149,13 +163,15 @@ impl Words {
     }
 
     /// Every text of the table, in the same order for each language.
-    fn texts(&self) -> [&'static str; 23] {
+    fn texts(&self) -> [&'static str; 25] {
         // A new key that is missing here does not compile.
         let Self {
             language: _,
             queued,
             reminder_queued,
             alert,
+            changed,
+            resolved,
             subscribed,
             subscriptions_closed,
             code_refused,
@@ -183,6 +199,8 @@ impl Words {
             queued,
             reminder_queued,
             alert,
+            changed,
+            resolved,
             subscribed,
             subscriptions_closed,
             code_refused,

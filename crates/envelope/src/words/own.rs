@@ -45,6 +45,8 @@ mod tests {
                 words.queued("tea"),
                 words.reminder_queued("tea", day),
                 words.alert("tea"),
+                words.changed("tea"),
+                words.resolved("tea"),
                 words.subscribed("news"),
                 words.subscriptions_closed("news"),
                 words.code_refused("news"),

@@ -35,6 +35,6 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                 None => break,
             }
         }
-        Ok(deleted)
+        Ok(deleted + self.clean_keys(pages).await?)
     }
 }

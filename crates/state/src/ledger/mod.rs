@@ -15,6 +15,7 @@ mod missing;
 mod record;
 mod replay;
 mod shown;
+mod standing;
 
 use std::collections::BTreeMap;
 
@@ -30,9 +31,10 @@ pub use claim::Claim;
 pub use key::{AlertId, CallId, Period, RecordKey};
 pub use list::{Listed, MAX_CALLS, Position, Wanted};
 pub use missing::Missed;
-pub use record::{CallNote, KEPT, KEY_TERM, NewAlert, Record, Status, Transition};
+pub use record::{CallNote, Edit, KEPT, KEY_TERM, NewAlert, Record, Status, Transition};
 pub use replay::{Reopened, Replay};
 pub use shown::{DEQUEUED_WITHIN, SETTLED_WITHIN, Shown};
+pub use standing::{KeyOrder, Standing, Stood};
 
 use crate::Tables;
 
@@ -177,6 +179,20 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
     /// Records that the sender cancels an alert. For `sender`, the alerts of other senders are unknown.
     /// `None` may cancel every alert.
     pub async fn withdraw(&self, id: &AlertId, sender: Option<&str>) -> Result<Withdrawn, TableError> {
+        self.cancel(id, sender, None).await
+    }
+
+    /// Records that another alert takes the place of an alert, which is cancelled for that.
+    pub async fn withdraw_for(&self, id: &AlertId, other: &AlertId) -> Result<Withdrawn, TableError> {
+        self.cancel(id, None, Some(other)).await
+    }
+
+    async fn cancel(
+        &self,
+        id: &AlertId,
+        sender: Option<&str>,
+        replaced_by: Option<&AlertId>,
+    ) -> Result<Withdrawn, TableError> {
         let now = self.host.now();
         let Some(key) = RecordKey::of(id, now) else { return Ok(Withdrawn::Unknown) };
         // If another writer changes the record in between, it is read again.
@@ -201,6 +217,9 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
             };
             let mut change = Entity::new(key.to_key());
             change.int64("cancelledAt", now.timestamp_millis());
+            if let Some(other) = replaced_by {
+                change.properties.insert("replacedBy".into(), other.as_str().into());
+            }
             if let Conditional::Done(_) = self.table.merge(&change, Some(&found.etag)).await? {
                 return Ok(withdrawn);
             }
@@ -288,6 +307,22 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         let entities: Vec<Entity> = transitions.iter().map(|transition| transition.entity(now)).collect();
         let operations: Vec<_> = entities.iter().map(Operation::PutMerge).collect();
         done(self.table.batch(&operations).await?)
+    }
+
+    /// Records a change of an alert that was sent. A later change that is recorded already stays.
+    pub async fn record_edit(&self, key: &RecordKey, edit: &Edit) -> Result<(), TableError> {
+        // If another writer changes the record in between, it is read again.
+        for _ in 0..3 {
+            let Some(found) = self.table.get(&key.to_key()).await? else { return Ok(()) };
+            let record = Record::read(&found.entity);
+            if record.edited.is_some_and(|(at, by)| (at, by.as_str()) > (edit.at, edit.by.as_str())) {
+                return Ok(());
+            }
+            if let Conditional::Done(_) = self.table.merge(&edit.entity(key), Some(&found.etag)).await? {
+                return Ok(());
+            }
+        }
+        Err(contended())
     }
 
     fn key_of(&self, id: &AlertId) -> Result<RecordKey, TableError> {

@@ -44,10 +44,14 @@ pub enum Status {
     Failed,
     /// The queue did not answer whether it took the alert, and the sender got this status.
     Unconfirmed,
+    /// A newer alert with the same key, or a later change, took the place of the alert.
+    Replaced,
+    /// The sender took the alert back: its message was deleted in the conversation.
+    Withdrawn,
 }
 
 impl Status {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Queued,
         Self::Waiting,
         Self::Delivered,
@@ -61,6 +65,8 @@ impl Status {
         Self::Dropped,
         Self::Failed,
         Self::Unconfirmed,
+        Self::Replaced,
+        Self::Withdrawn,
     ];
 
     /// The word for this status, in records and in HTTP responses.
@@ -79,6 +85,8 @@ impl Status {
             Self::Dropped => "dropped",
             Self::Failed => "failed",
             Self::Unconfirmed => "unconfirmed",
+            Self::Replaced => "replaced",
+            Self::Withdrawn => "withdrawn",
         }
     }
 
@@ -113,6 +121,11 @@ pub struct NewAlert {
     pub call: Option<CallNote>,
     /// The name of the key with which the sender called; `None` for a person's message.
     pub key: Option<String>,
+    /// If the alert has a key for the messages of its conversation: the note of its envelope, for a later
+    /// change of the alert.
+    pub keyed: Option<String>,
+    /// The alert that this one changes or takes back.
+    pub changes: Option<AlertId>,
 }
 
 /// The description of a call with an idempotency key. It distinguishes a repeated call from another call that
@@ -180,6 +193,14 @@ pub struct Record {
     pub call: Option<CallNote>,
     /// The name of the key with which the sender called, if the bot accepted the alert from a program.
     pub key: Option<String>,
+    /// The note of the envelope of an alert with a key for the messages of its conversation.
+    pub keyed: Option<String>,
+    /// The id of the alert that this one changes or takes back.
+    pub changes: Option<String>,
+    /// The last change that was sent: its time in milliseconds since 1970, and its id.
+    pub edited: Option<(i64, String)>,
+    /// The id of the alert that took the place of this one before it was sent.
+    pub replaced_by: Option<String>,
     /// Whether a newer version of this program wrote the record.
     pub is_newer: bool,
 }
@@ -224,6 +245,10 @@ impl Record {
             message: text("message"),
             call,
             key: text("key"),
+            keyed: text("keyed"),
+            changes: text("changes"),
+            edited: entity.int("editedAt").zip(text("editedBy")),
+            replaced_by: text("replacedBy"),
             is_newer: entity.int("version").is_some_and(|version| version > VERSION),
         }
     }
@@ -250,6 +275,28 @@ impl Record {
     /// Whether the idempotency key of the alert's call is still within its term.
     pub fn answers_for_key(&self, now: DateTime<Utc>) -> bool {
         self.accepted_at.is_some_and(|accepted| now - accepted < KEY_TERM)
+    }
+}
+
+/// A change of a message that was sent, as the record of its first alert has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    /// When the bot accepted the change, in milliseconds since 1970.
+    pub at: i64,
+    /// The id of the change.
+    pub by: String,
+    /// The id of the message that has the new content, if it is known.
+    pub activity_id: Option<String>,
+}
+
+impl Edit {
+    pub(super) fn entity(&self, key: &RecordKey) -> Entity {
+        let mut entity = Entity::new(key.to_key()).with("editedBy", self.by.as_str());
+        entity.int64("editedAt", self.at);
+        if let Some(id) = &self.activity_id {
+            entity.properties.insert("activityId".into(), shortened(id).into());
+        }
+        entity
     }
 }
 
@@ -313,6 +360,22 @@ impl Transition {
 }
 
 impl NewAlert {
+    /// An alert that is due at once, and has nothing but what each alert has.
+    pub fn queued(id: AlertId, conversation: impl Into<String>) -> Self {
+        Self {
+            id,
+            conversation: conversation.into(),
+            status: Status::Queued,
+            due: None,
+            until: None,
+            tag: None,
+            call: None,
+            key: None,
+            keyed: None,
+            changes: None,
+        }
+    }
+
     pub(super) fn entity(&self, key: &RecordKey, now: DateTime<Utc>) -> Entity {
         let mut entity = Entity::new(key.to_key());
         let mut properties = Map::new();
@@ -328,6 +391,12 @@ impl NewAlert {
         }
         if let Some(key) = &self.key {
             properties.insert("key".into(), key.as_str().into());
+        }
+        if let Some(keyed) = &self.keyed {
+            properties.insert("keyed".into(), keyed.as_str().into());
+        }
+        if let Some(changes) = &self.changes {
+            properties.insert("changes".into(), changes.as_str().into());
         }
         if let Some(tag) = &self.tag {
             properties.insert("tag".into(), tag.as_str().into());

@@ -23,16 +23,7 @@ impl World {
 }
 
 fn alert(id: AlertId) -> NewAlert {
-    NewAlert {
-        id,
-        conversation: "c".into(),
-        status: Status::Queued,
-        due: None,
-        until: None,
-        tag: None,
-        call: None,
-        key: None,
-    }
+    NewAlert::queued(id, "c")
 }
 
 fn key(world: &World, id: &AlertId) -> RecordKey {

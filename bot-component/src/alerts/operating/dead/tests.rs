@@ -132,16 +132,7 @@ impl Bot {
         (envelope.cancellable, envelope.stoppable) = (true, true);
         envelope.delivery.tries = 5;
         change(&mut envelope);
-        let alert = NewAlert {
-            id: id.clone(),
-            conversation: ConversationKey::of(&address()).as_str().to_owned(),
-            status: Status::Queued,
-            until: None,
-            due: None,
-            tag: None,
-            call: None,
-            key: None,
-        };
+        let alert = NewAlert::queued(id.clone(), ConversationKey::of(&address()).as_str());
         run(self.ledger().accept(&alert)).unwrap();
         let message = format!("799a2c63-e5ea-4d21-a5b9-{}", &id.as_str()[20..]);
         let letter = DeadLetterId::of(&message, now);

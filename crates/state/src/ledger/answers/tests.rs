@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use platform::testing::{FakeHost, run};
 
-use super::super::{AlertId, CallId, Record, Status};
+use super::super::{AlertId, CallId, Record};
 use super::*;
 use crate::world::World;
 
@@ -15,16 +15,8 @@ fn conversations() -> [ConversationKey; 2] {
 
 impl World {
     fn message(&self, conversation: &ConversationKey, activity: &str) -> NewAlert {
-        NewAlert {
-            id: AlertId::of_activity(self.host.now(), conversation, activity),
-            conversation: conversation.as_str().into(),
-            status: Status::Queued,
-            due: None,
-            until: None,
-            tag: None,
-            call: None,
-            key: None,
-        }
+        let id = AlertId::of_activity(self.host.now(), conversation, activity);
+        NewAlert::queued(id, conversation.as_str())
     }
 
     fn accept_message(

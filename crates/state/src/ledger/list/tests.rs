@@ -74,8 +74,7 @@ impl World {
 }
 
 fn alert(id: AlertId) -> NewAlert {
-    let (status, conversation) = (Status::Queued, "c".into());
-    NewAlert { id, conversation, status, due: None, until: None, tag: None, call: None, key: None }
+    NewAlert::queued(id, "c")
 }
 
 #[test]

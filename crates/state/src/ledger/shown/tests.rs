@@ -15,12 +15,8 @@ fn every_record() -> Vec<Record> {
     let id = AlertId::parse(&format!("0a27{:028}", 1)).unwrap();
     let key = RecordKey::of(&id, now()).unwrap();
     let due = now() + TimeDelta::days(300);
-    let accepted = |due, until| {
-        let (conversation, status) = ("c".into(), Status::Queued);
-        let (tag, call, key_name) = (None, None, None);
-        NewAlert { id: id.clone(), conversation, status, due, until, tag, call, key: key_name }
-            .entity(&key, now())
-    };
+    let accepted =
+        |due, until| NewAlert { due, until, ..NewAlert::queued(id.clone(), "c") }.entity(&key, now());
     let bases = [
         (None, Some(accepted(None, None))),
         (Some(due), Some(accepted(Some(due), Some(due)))),

@@ -1,0 +1,229 @@
+//! `PATCH /api/alerts/{id}`: changes an alert. `DELETE /api/alerts/{id}?sent=true`: takes back an alert that was
+//! sent. Both put a message of its own on the queue, with a record of its own. The poller calls the Connector.
+
+use std::time::Duration;
+
+use bot_framework::json::Fields;
+use chrono::{DateTime, Utc};
+use envelope::{Envelope, Keyed};
+use http::{Request, StatusCode};
+use platform::{Deadline, Host, Level, RequestBody, answer};
+use serde_json::json;
+use state::ledger::{AlertId, CallId, Ledger, NewAlert, Period, Record, Shown, Status};
+use state::runs::Withdrawal;
+use state::{ConversationKey, of_key};
+
+use super::body::{AlertCall, take_content};
+use super::caller::Caller;
+use super::draft::{Draft, message_of};
+use super::grant::Scope;
+use super::keyed::place;
+use super::status::is_alert;
+use super::target::Target;
+use crate::answered::Answered;
+use crate::limits::MAX_BODY_BYTES;
+use crate::outbox::{Outbox, log_failed_put};
+use crate::rejection::{AlertRejection, Rejection};
+use crate::request::expect_json;
+use crate::settings::{BotSettings, CallerSettings};
+
+const WITHIN: Duration = Duration::from_secs(20);
+
+const MEMBERS: &str = "one of the members text, activity, card and notify";
+
+/// An alert that a caller names, and its record. The id of a change stands for the alert that it changes.
+#[derive(Debug)]
+pub(super) struct Subject {
+    pub(super) id: AlertId,
+    pub(super) record: Record,
+}
+
+impl Subject {
+    /// Finds an alert. For `sender`, the alerts of other senders are unknown.
+    pub(super) async fn find<H: Host>(
+        ledger: &Ledger<'_, H>,
+        id: AlertId,
+        sender: Option<&str>,
+    ) -> Result<Self, AlertRejection> {
+        let is_known = |record: &Record| {
+            is_alert(record) && sender.is_none_or(|sender| record.key.as_deref() == Some(sender))
+        };
+        let find = async |id: &AlertId| -> Result<Record, AlertRejection> {
+            ledger.find(id).await?.filter(is_known).ok_or(AlertRejection::NoSuchAlert)
+        };
+        let record = find(&id).await?;
+        match record.changes.as_deref().and_then(AlertId::parse) {
+            None => Ok(Self { id, record }),
+            Some(id) => Ok(Self { record: find(&id).await?, id }),
+        }
+    }
+
+    /// Whether a run has sent the alert, as far as the ledger knows.
+    pub(super) fn was_sent(&self, now: DateTime<Utc>) -> bool {
+        matches!(self.record.shown(now), Shown::Status(Status::Delivered) | Shown::DeliveredUnseen)
+            || (self.record.replaced_by.is_some() && self.record.activity_id.is_some())
+    }
+
+    /// Whether a change takes the alert's place, because no run has sent the alert.
+    fn waits(&self, now: DateTime<Utc>) -> Result<bool, AlertRejection> {
+        if self.was_sent(now) || self.record.replaced_by.is_some() {
+            return Ok(false);
+        }
+        match self.record.shown(now) {
+            Shown::Status(Status::Queued | Status::Waiting | Status::Unconfirmed)
+            | Shown::Overdue
+            | Shown::Newer(_) => Ok(true),
+            Shown::Status(status) => Err(AlertRejection::AlertNotChangeable(status)),
+            Shown::Cancelling | Shown::CancelledUnseen | Shown::DeliveredUnseen => {
+                Err(AlertRejection::AlertNotChangeable(Status::Cancelled))
+            }
+        }
+    }
+
+    /// The field `keyed` of a job about the alert: the alert's key, and its place in the order of the key.
+    fn keyed(&self) -> Keyed {
+        let record = &self.record;
+        let note = record.keyed.as_deref().and_then(Keyed::from_note).unwrap_or_default();
+        Keyed { at: place(record.accepted_at.unwrap_or_default(), record.due_at), ..note }
+    }
+}
+
+/// Changes an alert. A change of an alert that waits takes its place on the queue.
+pub(super) async fn patch<H: Host>(
+    host: &H,
+    id: &str,
+    request: Request<impl RequestBody>,
+    caller: &Caller,
+) -> Result<Answered, Rejection> {
+    caller.require(Scope::Send)?;
+    let id = AlertId::parse(id).ok_or(AlertRejection::NoSuchAlert)?;
+    let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
+    let (head, body) = request.into_parts();
+    expect_json(&head.headers)?;
+    let mut fields = Fields::of_request(&body.read(MAX_BODY_BYTES).await?).map_err(AlertRejection::from)?;
+    let (text, activity) = take_content(&mut fields).map_err(AlertRejection::from)?;
+    let notify = fields.boolean("notify").map_err(AlertRejection::from)?;
+    if let Some(other) = fields.as_object().keys().next() {
+        return Err(AlertRejection::from(fields.error(other, MEMBERS)).into());
+    }
+    let jobs = Jobs::new(host, &settings, caller);
+    let subject = Subject::find(&jobs.ledger, id, Some(&caller.key)).await?;
+    let waits = subject.waits(jobs.now)?;
+    let mut call = AlertCall::new(Vec::new(), text);
+    call.activity = activity;
+    // A change of an alert that is not due yet has to wait as long.
+    call.due = subject.record.due_at.filter(|due| *due > jobs.now);
+    let keyed = Keyed { notify, edits: Some(subject.id.as_str().to_owned()), ..subject.keyed() };
+    jobs.queue(&subject, &call, keyed, waits).await
+}
+
+/// Puts a job on the queue that takes back an alert.
+pub(super) async fn take_back<H: Host>(
+    host: &H,
+    settings: &BotSettings,
+    caller: &Caller,
+    subject: &Subject,
+) -> Result<Answered, Rejection> {
+    let jobs = Jobs::new(host, settings, caller);
+    let keyed = Keyed { takes_back: Some(subject.id.as_str().to_owned()), ..subject.keyed() };
+    jobs.queue(subject, &AlertCall::new(Vec::new(), ""), keyed, false).await
+}
+
+/// The work on a change, or on a job that takes an alert back.
+struct Jobs<'a, H> {
+    host: &'a H,
+    settings: &'a BotSettings,
+    caller: &'a Caller,
+    ledger: Ledger<'a, H>,
+    deadline: Deadline,
+    now: DateTime<Utc>,
+}
+
+impl<'a, H: Host> Jobs<'a, H> {
+    fn new(host: &'a H, settings: &'a BotSettings, caller: &'a Caller) -> Self {
+        let deadline = Deadline::after(host, WITHIN);
+        let ledger = Ledger::new(host, &settings.queue.account, &settings.tables, deadline);
+        Self { host, settings, caller, ledger, deadline, now: host.now() }
+    }
+
+    /// Accepts a job, puts it on the queue, and cancels the alert whose place it takes, if there is one. The
+    /// alert is cancelled last, because a job that is not on the queue must not replace it.
+    async fn queue(
+        &self,
+        subject: &Subject,
+        call: &AlertCall,
+        keyed: Keyed,
+        replaces: bool,
+    ) -> Result<Answered, Rejection> {
+        let target = self.target(subject).await?;
+        let conversation = target.key.as_str();
+        if let Some(held) = target.held {
+            let shown = json!({
+                "changes": subject.id.as_str(), "conversation": conversation, "status": held.status().as_str(),
+            });
+            return Ok(answer::json(StatusCode::ACCEPTED, &shown).into());
+        }
+        let mut random = [0; 16];
+        self.host.fill(&mut random);
+        let id = CallId::random(Period::of(self.now), random).alert(0);
+        let (sender, trace) = (self.caller.key.as_str(), self.caller.request_id.trace());
+        let draft =
+            Draft { call, targets: Vec::new(), now: self.now, sender, trace, is_first: true, next: None };
+        let envelope = draft.envelope(&id, &target.address, self.now);
+        let message = message_of(self.settings, Envelope { keyed: Some(keyed), ..envelope }, self.now)?;
+        let record = NewAlert {
+            tag: subject.record.tag.clone(),
+            keyed: subject.record.keyed.clone(),
+            changes: Some(subject.id.clone()),
+            ..draft.record(id.clone(), conversation)
+        };
+        self.ledger.accept(&record).await.map_err(AlertRejection::from)?;
+        let outbox = Outbox::new(self.host, self.settings, self.deadline);
+        let put = outbox.put(&message).await;
+        if let Err(error) = put.result {
+            log_failed_put(self.host, &message.envelope, &error, put.is_doubtful);
+            let ids = std::iter::once(&id);
+            let noted = match put.is_doubtful {
+                true => self.ledger.record_unconfirmed_put(ids).await,
+                false => self.ledger.record_failed_put(ids).await,
+            };
+            if let Err(error) = noted {
+                let fields = json!({"reason": error.to_string()});
+                self.caller.event(self.host, Level::Warn, "ledger.not-noted", fields);
+            }
+            return Err(AlertRejection::ChangeNotQueued.into());
+        }
+        if replaces {
+            self.cancel(&subject.id, &id).await?;
+        }
+        let fields = json!({"envelope": id.as_str(), "changes": subject.id.as_str()});
+        self.caller.event(self.host, Level::Info, "alert.changing", fields);
+        let shown = json!({
+            "id": id.as_str(), "changes": subject.id.as_str(), "conversation": conversation,
+            "status": Status::Queued.as_str(),
+        });
+        let kick = self.settings.kick.clone().filter(|_| outbox.has_due());
+        Ok(Answered::with_kick(answer::json(StatusCode::ACCEPTED, &shown), kick))
+    }
+
+    /// Cancels an alert whose place a change takes. The change waits until a run has met the alert, and
+    /// changes its message if a run has sent it meanwhile.
+    async fn cancel(&self, id: &AlertId, other: &AlertId) -> Result<(), AlertRejection> {
+        self.ledger.withdraw_for(id, other).await?;
+        let withdrawal = Withdrawal::Cancelled(id.as_str().to_owned());
+        Ok(self.settings.withdrawals(self.host, self.deadline).record(&withdrawal).await?)
+    }
+
+    /// The conversation of an alert.
+    async fn target(&self, subject: &Subject) -> Result<Target, AlertRejection> {
+        let key = ConversationKey::parse(&subject.record.conversation).ok_or(AlertRejection::NoSuchAlert)?;
+        let book = self.settings.conversations(self.host, self.deadline);
+        let known = book.get_all([key.clone()]).await?;
+        let conversation = of_key(&known, &key).and_then(|known| known.conversation.clone());
+        let conversation = conversation.filter(|known| self.caller.grant.reaches(&known.address));
+        match conversation {
+            Some(conversation) => Ok(Target::known(key, conversation, self.settings)),
+            None => Err(AlertRejection::UnknownTarget { path: "id".to_owned() }),
+        }
+    }
+}

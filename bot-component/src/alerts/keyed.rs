@@ -1,0 +1,132 @@
+//! The members `key`, `state`, `again` and `notify` of a call: an alert with a key changes the message that the
+//! conversation shows for the alert before.
+
+use bot_framework::json::{FieldError, Fields};
+use chrono::{DateTime, Utc};
+use envelope::{Again, KeyState, Keyed};
+use platform::name_of;
+
+/// The longest key, in characters.
+const MAX_KEY_CHARACTERS: usize = 200;
+
+const BESIDE_A_KEY: &str = "no value, because the call has no `key`; add a `key` or leave this out";
+
+/// The key of a call, and what the alert does with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct KeyedCall {
+    /// The sender's own name for what the alert reports.
+    pub(super) key: String,
+    /// Whether the alert ends the key.
+    pub(super) state: KeyState,
+    /// The rule if the conversation shows an alert with this key.
+    pub(super) again: Again,
+    /// Whether a reply in the thread tells people about a change.
+    pub(super) notify: bool,
+}
+
+impl KeyedCall {
+    /// A firing alert with this key, which changes the message of the alert before.
+    #[cfg(test)]
+    pub(super) fn firing(key: &str) -> Self {
+        let (state, again, notify) = (KeyState::default(), Again::default(), false);
+        Self { key: key.to_owned(), state, again, notify }
+    }
+
+    /// Takes the members out of a body. `None` if the call has no key.
+    pub(super) fn take(fields: &mut Fields) -> Result<Option<Self>, FieldError> {
+        let key = fields.string("key")?;
+        if key.is_none() {
+            let others = ["state", "again", "notify"];
+            let other = others.into_iter().find(|name| fields.take(name).is_some());
+            return other.map_or(Ok(None), |other| Err(fields.error(other, BESIDE_A_KEY)));
+        }
+        let key = key.filter(|key| (1..=MAX_KEY_CHARACTERS).contains(&key.chars().count()));
+        let key = key.ok_or_else(|| fields.error("key", "1 to 200 characters"))?;
+        let state = match fields.string("state")? {
+            None => KeyState::default(),
+            Some(word) => {
+                KeyState::from_word(&word).ok_or_else(|| fields.error("state", "`firing` or `resolved`"))?
+            }
+        };
+        let again = match fields.string("again")? {
+            None => Again::default(),
+            Some(word) => Again::from_word(&word)
+                .ok_or_else(|| fields.error("again", "`update`, `reply`, `new` or `skip`"))?,
+        };
+        Ok(Some(Self { key, state, again, notify: fields.boolean("notify")? }))
+    }
+
+    /// The field `keyed` of the envelope. A key belongs to the name of the sender's key, so two programs
+    /// cannot change each other's messages.
+    pub(super) fn keyed(
+        &self,
+        sender: &str,
+        accepted_at: DateTime<Utc>,
+        due: Option<DateTime<Utc>>,
+    ) -> Keyed {
+        Keyed {
+            key: Some(name_of(&["key", sender, &self.key])),
+            at: place(accepted_at, due),
+            state: self.state,
+            again: self.again,
+            notify: self.notify,
+            ..Keyed::default()
+        }
+    }
+}
+
+/// The place of an alert in the order of the alerts with its key: when it was accepted, or when it is due, if
+/// that is later.
+pub(super) fn place(accepted_at: DateTime<Utc>, due: Option<DateTime<Utc>>) -> i64 {
+    due.map_or(accepted_at, |due| due.max(accepted_at)).timestamp_millis()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn take(body: &Value) -> Result<Option<KeyedCall>, String> {
+        let mut fields = Fields::parse(body.to_string().as_bytes()).unwrap();
+        KeyedCall::take(&mut fields).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn members_of_a_key_are_read_or_refused_with_their_path() {
+        assert_eq!(take(&json!({})), Ok(None));
+        assert_eq!(take(&json!({"key": null, "state": null})), Ok(None));
+        let firing = KeyedCall::firing("disk/db-7");
+        assert_eq!(take(&json!({"key": "disk/db-7"})), Ok(Some(firing.clone())));
+        let all = json!({"key": "disk/db-7", "state": "resolved", "again": "reply", "notify": true});
+        let (state, again) = (KeyState::Resolved, Again::Reply);
+        assert_eq!(take(&all), Ok(Some(KeyedCall { state, again, notify: true, ..firing })));
+        for (body, path) in [
+            (json!({"key": ""}), "key"),
+            (json!({"key": "x".repeat(201)}), "key"),
+            (json!({"key": 7}), "key"),
+            (json!({"key": "x", "state": "over"}), "state"),
+            (json!({"key": "x", "again": "never"}), "again"),
+            (json!({"key": "x", "notify": "yes"}), "notify"),
+            (json!({"state": "resolved"}), "state"),
+            (json!({"again": "new"}), "again"),
+            (json!({"notify": true}), "notify"),
+        ] {
+            let error = take(&body).expect_err(&body.to_string());
+            assert!(error.starts_with(&format!("{path}: ")), "{body}: {error}");
+        }
+        assert!(take(&json!({"key": "ü".repeat(200)})).is_ok());
+    }
+
+    #[test]
+    fn key_of_another_sender_is_another_key() {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let (accepted, due) = (at("2026-11-29T10:00:00Z"), at("2026-11-29T10:00:07.5Z"));
+        let call = KeyedCall::firing("disk");
+        let keyed = call.keyed("ci", accepted, None);
+        assert_ne!(keyed.key, call.keyed("shop", accepted, None).key);
+        assert_eq!(keyed.at, accepted.timestamp_millis());
+        assert_eq!(call.keyed("ci", accepted, Some(due)).at, due.timestamp_millis());
+        assert_eq!(call.keyed("ci", due, Some(accepted)).at, due.timestamp_millis(), "due before it came");
+    }
+}

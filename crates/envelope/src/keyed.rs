@@ -1,0 +1,224 @@
+//! The field `keyed` of an envelope: the relation of the alert to a message that the conversation shows
+//! already.
+
+use bot_framework::json::{FieldError, Fields, put};
+use serde_json::{Map, Value};
+
+const FIELD: &str = "keyed";
+const NAME: &str = "32 hexadecimal digits in lower case";
+
+/// The relation of an alert to a message that its conversation shows: an alert with a key, a change of an
+/// earlier alert, or a job that takes an earlier alert back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Keyed {
+    /// `key`: a hash of the sender's name and the sender's key. A change of an alert has the key of that
+    /// alert. `None` for the change of an alert without a key.
+    pub key: Option<String>,
+    /// `at`: the alert's place in the order of the alerts with its key, in milliseconds since 1970: when the
+    /// alert was accepted, or when it is due, if that is later. A change of an alert has the place of that
+    /// alert.
+    pub at: i64,
+    /// `state`: whether the alert ends its key.
+    pub state: KeyState,
+    /// `again`: the rule for the case that the conversation shows an alert with this key.
+    pub again: Again,
+    /// `notify`: after a change, a short reply tells the people of the conversation about it.
+    pub notify: bool,
+    /// `edits`: the id of the alert whose message this alert changes.
+    pub edits: Option<String>,
+    /// `takesBack`: the id of the alert whose message has to be deleted. Such a job has no text.
+    pub takes_back: Option<String>,
+}
+
+/// The state of what an alert reports.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KeyState {
+    /// The problem lasts. The next alert with the key changes the message. The default.
+    #[default]
+    Firing,
+    /// The problem has ended. The next alert with the key is a new message.
+    Resolved,
+}
+
+/// The rule for an alert whose key is firing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Again {
+    /// Change the message. The default.
+    #[default]
+    Update,
+    /// Reply in the thread of the message.
+    Reply,
+    /// Send a new message.
+    New,
+    /// Send nothing until the key is resolved.
+    Skip,
+}
+
+impl KeyState {
+    /// Reads the value of the field: `firing` or `resolved`.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Firing, Self::Resolved].into_iter().find(|state| state.as_str() == word)
+    }
+
+    /// The word for this state.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Firing => "firing",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+impl Again {
+    /// Reads the value of the field: `update`, `reply`, `new` or `skip`.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Update, Self::Reply, Self::New, Self::Skip].into_iter().find(|again| again.as_str() == word)
+    }
+
+    /// The word for this rule.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Update => "update",
+            Self::Reply => "reply",
+            Self::New => "new",
+            Self::Skip => "skip",
+        }
+    }
+
+    /// Whether such an alert takes the place of an earlier alert with the same key that still waits. The
+    /// other rules make a message of each alert.
+    pub fn replaces(self) -> bool {
+        matches!(self, Self::Update | Self::Skip)
+    }
+}
+
+impl Keyed {
+    /// The id in the order of the alerts with the key. `own` is the id of the envelope.
+    pub fn subject<'a>(&'a self, own: &'a str) -> &'a str {
+        self.edits.as_deref().or(self.takes_back.as_deref()).unwrap_or(own)
+    }
+
+    /// The form in which the ledger keeps the key of an alert, for a later change of the alert.
+    pub fn to_note(&self) -> String {
+        let note = Self { at: 0, edits: None, takes_back: None, ..self.clone() };
+        Value::Object(note.to_json()).to_string()
+    }
+
+    /// Reads the text of [`Keyed::to_note`]. An unreadable text is like none.
+    pub fn from_note(note: &str) -> Option<Self> {
+        Self::read(Fields::parse(note.as_bytes()).ok()?).ok()
+    }
+
+    pub(crate) fn take(fields: &mut Fields) -> Result<Option<Self>, FieldError> {
+        fields.object(FIELD)?.map(Self::read).transpose()
+    }
+
+    fn read(mut fields: Fields) -> Result<Self, FieldError> {
+        let mut name = |member: &str| match fields.string(member)? {
+            Some(name) if !is_name(&name) => Err(fields.error(member, NAME)),
+            name => Ok(name),
+        };
+        let (key, edits, takes_back) = (name("key")?, name("edits")?, name("takesBack")?);
+        let at = match fields.take("at") {
+            None => 0,
+            Some(at) => at.as_i64().ok_or_else(|| fields.error("at", "whole milliseconds since 1970"))?,
+        };
+        let state = match fields.string("state")? {
+            None => KeyState::default(),
+            Some(word) => {
+                KeyState::from_word(&word).ok_or_else(|| fields.error("state", "`firing` or `resolved`"))?
+            }
+        };
+        let again = match fields.string("again")? {
+            None => Again::default(),
+            Some(word) => Again::from_word(&word)
+                .ok_or_else(|| fields.error("again", "`update`, `reply`, `new` or `skip`"))?,
+        };
+        Ok(Self { key, at, state, again, notify: fields.boolean("notify")?, edits, takes_back })
+    }
+
+    pub(crate) fn put(keyed: Option<&Self>, object: &mut Map<String, Value>) {
+        put(object, FIELD, keyed.map(Self::to_json));
+    }
+
+    fn to_json(&self) -> Map<String, Value> {
+        let mut json = Map::new();
+        put(&mut json, "key", self.key.as_deref());
+        put(&mut json, "at", Some(self.at).filter(|at| *at != 0));
+        put(&mut json, "state", Some(self.state.as_str()).filter(|_| self.state != KeyState::default()));
+        put(&mut json, "again", Some(self.again.as_str()).filter(|_| self.again != Again::default()));
+        put(&mut json, "notify", self.notify.then_some(true));
+        put(&mut json, "edits", self.edits.as_deref());
+        put(&mut json, "takesBack", self.takes_back.as_deref());
+        json
+    }
+}
+
+/// Whether a text has the form of an id or of a hash. Both become parts of keys in the tables.
+fn is_name(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const KEY: &str = "0123456789abcdef0123456789abcdef";
+    const OTHER: &str = "fedcba9876543210fedcba9876543210";
+
+    fn read(json: &Value) -> Result<Option<Keyed>, String> {
+        let mut fields = Fields::parse(json!({"keyed": json}).to_string().as_bytes()).unwrap();
+        Keyed::take(&mut fields).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn keyed_of_any_kind_survives_a_round_trip() {
+        let key = || Some(KEY.to_owned());
+        for keyed in [
+            Keyed { key: key(), at: 1_795_471_200_123, ..Keyed::default() },
+            Keyed { key: key(), at: 1, state: KeyState::Resolved, notify: true, ..Keyed::default() },
+            Keyed { key: key(), again: Again::Reply, ..Keyed::default() },
+            Keyed { key: key(), again: Again::New, ..Keyed::default() },
+            Keyed { key: key(), again: Again::Skip, ..Keyed::default() },
+            Keyed { edits: Some(OTHER.into()), at: 7, ..Keyed::default() },
+            Keyed { key: key(), takes_back: Some(OTHER.into()), ..Keyed::default() },
+        ] {
+            let mut object = Map::new();
+            Keyed::put(Some(&keyed), &mut object);
+            assert_eq!(read(&object["keyed"]).unwrap(), Some(keyed.clone()), "{object:?}");
+            let note = Keyed::from_note(&keyed.to_note()).unwrap();
+            assert_eq!(note, Keyed { at: 0, edits: None, takes_back: None, ..keyed });
+        }
+        let mut object = Map::new();
+        Keyed::put(None, &mut object);
+        assert!(object.is_empty(), "an alert without a key has no field `keyed`: {object:?}");
+    }
+
+    #[test]
+    fn keyed_with_a_wrong_member_is_refused_with_its_path() {
+        for (json, path) in [
+            (json!([]), "keyed"),
+            (json!({"key": 7}), "keyed.key"),
+            (json!({"key": "disk"}), "keyed.key"),
+            (json!({"key": KEY.to_uppercase()}), "keyed.key"),
+            (json!({"edits": "../x"}), "keyed.edits"),
+            (json!({"takesBack": ""}), "keyed.takesBack"),
+            (json!({"at": "now"}), "keyed.at"),
+            (json!({"at": 0.5}), "keyed.at"),
+            (json!({"state": "over"}), "keyed.state"),
+            (json!({"again": "Update"}), "keyed.again"),
+            (json!({"notify": "yes"}), "keyed.notify"),
+        ] {
+            let error = read(&json).expect_err(&json.to_string());
+            assert!(error.starts_with(&format!("{path}: ")), "{json}: {error}");
+        }
+    }
+
+    #[test]
+    fn alert_that_makes_a_message_of_its_own_replaces_no_waiting_alert() {
+        let replacing = |word| Again::from_word(word).unwrap().replaces();
+        assert_eq!(["update", "skip", "reply", "new"].map(replacing), [true, true, false, false]);
+    }
+}

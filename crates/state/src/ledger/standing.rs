@@ -1,0 +1,186 @@
+//! The message that a conversation shows under a key. The poller changes this message when the next alert
+//! with the key comes.
+//!
+//! The poller writes the record after the Connector has accepted a message, with the record's ETag. The bot
+//! notes in the same record which alert with the key is the newest on the queue, so that the poller need not
+//! send the older ones.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use platform::{Clock, HttpClient, Randomness};
+use storage_table::{Batch, Conditional, ETag, Entity, Filter, Inserted, Key, Operation, Query, TableError};
+
+use super::record::VERSION;
+use super::{Ledger, MAX_OPERATIONS, contended};
+use crate::ConversationKey;
+
+/// How long a key lasts after its last alert.
+const KEPT: TimeDelta = TimeDelta::days(30);
+
+/// The partitions of the records: one for each first digit of a conversation's key.
+const PARTITIONS: &[u8; 16] = b"0123456789abcdef";
+
+/// The place of an alert in the order of the alerts with a key: its time in milliseconds since 1970, then its
+/// id.
+pub type KeyOrder<'a> = (i64, &'a str);
+
+/// What a conversation shows under a key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The id of the message; `None` if the conversation shows no message, or if its id is unknown.
+    pub activity_id: Option<String>,
+    /// The time of the alert that was sent last, in milliseconds since 1970.
+    pub at: i64,
+    /// The id of the alert that was sent last; empty if none was sent.
+    pub alert: String,
+    /// Whether the key is firing. If not, the next alert is a new message.
+    pub is_firing: bool,
+    /// The digest of the message's content.
+    pub digest: String,
+    /// The newest alert with the key that the bot has put on the queue, as far as the bot could note that.
+    latest: (i64, String),
+    etag: Option<ETag>,
+}
+
+/// The result of recording what a conversation shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stood {
+    /// The record says what the poller has sent.
+    Recorded,
+    /// Another run has recorded a newer alert meanwhile. The record stays as it is.
+    Overtaken,
+}
+
+impl Standing {
+    /// The place of the alert that was sent last.
+    pub fn order(&self) -> KeyOrder<'_> {
+        (self.at, &self.alert)
+    }
+
+    /// The newest alert with the key that the bot has put on the queue.
+    pub fn latest(&self) -> KeyOrder<'_> {
+        (self.latest.0, &self.latest.1)
+    }
+
+    fn read(entity: &Entity, etag: ETag) -> Self {
+        let text = |name: &str| entity.str(name).unwrap_or_default().to_owned();
+        let number = |name: &str| entity.int(name).unwrap_or_default();
+        Self {
+            activity_id: Some(text("activityId")).filter(|id| !id.is_empty()),
+            at: number("at"),
+            alert: text("alert"),
+            is_firing: entity.str("state") == Some(FIRING),
+            digest: text("digest"),
+            latest: (number("latestAt"), text("latestAlert")),
+            etag: Some(etag),
+        }
+    }
+
+    fn entity(&self, key: Key, now: DateTime<Utc>) -> Entity {
+        let activity_id = self.activity_id.as_deref().unwrap_or_default();
+        let mut entity = Entity::new(key)
+            .with("version", VERSION)
+            .with("activityId", activity_id)
+            .with("alert", self.alert.as_str())
+            .with("state", if self.is_firing { FIRING } else { "resolved" })
+            .with("digest", self.digest.as_str())
+            .with_int64("at", self.at);
+        entity.int64("endsAt", ends_at(now));
+        entity
+    }
+}
+
+const FIRING: &str = "firing";
+
+impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
+    /// Reads what a conversation shows under a key. `key` is the hash of the key.
+    pub async fn standing(&self, conversation: &ConversationKey, key: &str) -> Result<Standing, TableError> {
+        let found = self.table.get(&key_of(conversation, key)).await?;
+        Ok(found.map_or_else(Standing::default, |found| Standing::read(&found.entity, found.etag)))
+    }
+
+    /// Records what a conversation shows now, with the ETag of the record that was read. If the bot has noted
+    /// a newer alert meanwhile, the record is read again. If another run has recorded a newer alert, the
+    /// record stays as it is.
+    pub async fn record_standing(
+        &self,
+        conversation: &ConversationKey,
+        key: &str,
+        standing: &Standing,
+    ) -> Result<Stood, TableError> {
+        let entity = standing.entity(key_of(conversation, key), self.host.now());
+        let mut etag = standing.etag.clone();
+        for _ in 0..4 {
+            let is_written = match &etag {
+                None => matches!(self.table.insert(&entity).await?, Inserted::New(_)),
+                Some(etag) => matches!(self.table.merge(&entity, Some(etag)).await?, Conditional::Done(_)),
+            };
+            if is_written {
+                return Ok(Stood::Recorded);
+            }
+            let found = self.standing(conversation, key).await?;
+            if found.order() > standing.order() {
+                return Ok(Stood::Overtaken);
+            }
+            etag = found.etag;
+        }
+        Err(contended())
+    }
+
+    /// Notes that an alert is the newest one with its key on the queue. The bot calls this after the Put
+    /// succeeded, because an alert that is not on the queue must not replace another one. If two calls come
+    /// at once, the older one may win. Then the poller sends one alert more.
+    pub async fn note_latest(
+        &self,
+        conversation: &ConversationKey,
+        key: &str,
+        (at, alert): KeyOrder<'_>,
+    ) -> Result<(), TableError> {
+        let mut note = Entity::new(key_of(conversation, key)).with("latestAlert", alert);
+        note.int64("latestAt", at);
+        note.int64("endsAt", ends_at(self.host.now()));
+        self.table.put_merge(&note).await.map(drop)
+    }
+
+    /// Deletes the records of keys that have ended, in one partition of sixteen. Reads at most `pages` pages,
+    /// and returns how many records it deleted.
+    pub async fn clean_keys(&self, pages: u32) -> Result<usize, TableError> {
+        let mut random = [0];
+        self.host.fill(&mut random);
+        let digit = char::from(PARTITIONS[usize::from(random[0] % 16)]);
+        let now = self.host.now().timestamp_millis();
+        let filter = Filter::partition(&partition(digit)).and(Filter::before("endsAt", now));
+        let query = Query { filter, top: 1000, select: vec!["endsAt"] };
+        let (mut deleted, mut from) = (0, None);
+        for _ in 0..pages {
+            let page = self.table.query(&query, from.as_ref()).await?;
+            let keys: Vec<Key> = page.entities.into_iter().map(|entity| entity.key).collect();
+            for chunk in keys.chunks(MAX_OPERATIONS) {
+                let operations: Vec<_> = chunk.iter().map(|key| Operation::Delete(key, None)).collect();
+                // The next cleaning deletes what this one could not delete.
+                if self.table.batch(&operations).await? == Batch::Done {
+                    deleted += chunk.len();
+                }
+            }
+            match page.next {
+                Some(next) => from = Some(next),
+                None => break,
+            }
+        }
+        Ok(deleted)
+    }
+}
+
+fn key_of(conversation: &ConversationKey, key: &str) -> Key {
+    Key::new(&partition(conversation.digit()), &format!("{}.{key}", conversation.as_str()))
+}
+
+fn partition(digit: char) -> String {
+    format!("key.{digit}")
+}
+
+fn ends_at(now: DateTime<Utc>) -> i64 {
+    now.timestamp_millis().saturating_add(KEPT.num_milliseconds())
+}
+
+#[cfg(test)]
+mod tests;

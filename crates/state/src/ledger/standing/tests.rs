@@ -1,0 +1,95 @@
+use platform::testing::run;
+
+use super::*;
+use crate::world::World;
+
+const HASH: &str = "0123456789abcdef0123456789abcdef";
+
+fn conversation() -> ConversationKey {
+    ConversationKey::parse(&"c".repeat(32)).unwrap()
+}
+
+fn sent(standing: &Standing, at: i64, alert: &str) -> Standing {
+    let (activity_id, alert) = (Some(format!("m{at}")), alert.to_owned());
+    Standing { activity_id, at, alert, is_firing: true, digest: format!("d{at}"), ..standing.clone() }
+}
+
+#[test]
+fn record_of_a_key_keeps_what_was_sent_and_what_the_bot_noted() {
+    let world = World::new();
+    let ledger = world.ledger();
+    let before = run(ledger.standing(&conversation(), HASH)).unwrap();
+    assert_eq!(before, Standing::default());
+    // The bot notes the next alert between the poller's read and its write.
+    run(ledger.note_latest(&conversation(), HASH, (7, "b"))).unwrap();
+    let first = sent(&before, 5, "a");
+    assert_eq!(run(ledger.record_standing(&conversation(), HASH, &first)), Ok(Stood::Recorded));
+    let found = run(ledger.standing(&conversation(), HASH)).unwrap();
+    assert_eq!((found.order(), found.latest()), ((5, "a"), (7, "b")));
+    assert_eq!(
+        (found.activity_id.as_deref(), found.digest.as_str(), found.is_firing),
+        (Some("m5"), "d5", true)
+    );
+    // Another key, and another conversation, have records of their own.
+    let other = ConversationKey::parse(&"d".repeat(32)).unwrap();
+    assert_eq!(run(ledger.standing(&other, HASH)).unwrap(), Standing::default());
+    assert_eq!(run(ledger.standing(&conversation(), &"f".repeat(32))).unwrap(), Standing::default());
+}
+
+#[test]
+fn record_of_a_newer_alert_is_not_overwritten() {
+    let world = World::new();
+    let ledger = world.ledger();
+    let before = run(ledger.standing(&conversation(), HASH)).unwrap();
+    for (at, alert, expected) in [
+        (5, "b", Stood::Recorded),
+        (4, "c", Stood::Overtaken),
+        (5, "a", Stood::Overtaken),
+        (5, "c", Stood::Recorded),
+    ] {
+        // Each writer has read the record before the first write.
+        let stood = run(ledger.record_standing(&conversation(), HASH, &sent(&before, at, alert)));
+        assert_eq!(stood, Ok(expected), "{at} {alert}");
+    }
+    assert_eq!(run(ledger.standing(&conversation(), HASH)).unwrap().order(), (5, "c"));
+}
+
+#[test]
+fn record_of_a_key_is_deleted_thirty_days_after_its_last_alert() {
+    const DAY: u64 = 24 * 60 * 60;
+    let world = World::new();
+    let ledger = world.ledger();
+    let has_record = || {
+        let tables = world.tables.borrow();
+        tables.entities("proactivebotledger").keys().any(|(partition, _)| partition == "key.c")
+    };
+    let clean = || (0..200).map(|_| run(ledger.clean(8)).unwrap()).sum::<usize>();
+    run(ledger.note_latest(&conversation(), HASH, (7, "b"))).unwrap();
+    world.pass(20 * DAY);
+    run(ledger.note_latest(&conversation(), HASH, (8, "c"))).unwrap();
+    world.pass(29 * DAY);
+    assert_eq!((clean(), has_record()), (0, true));
+    world.pass(2 * DAY);
+    // Each cleaning deletes from one of sixteen partitions.
+    assert_eq!((clean(), has_record()), (1, false));
+}
+
+#[test]
+fn later_change_of_an_alert_is_not_overwritten_by_an_earlier_one() {
+    let world = World::new();
+    let ledger = world.ledger();
+    let now = world.host.now();
+    let id = super::super::CallId::random(super::super::Period::of(now), [1; 16]).alert(0);
+    let key = super::super::RecordKey::of(&id, now).unwrap();
+    run(ledger.accept(&super::super::NewAlert::queued(id.clone(), "c"))).unwrap();
+    for (at, by, activity) in [(2, "b", Some("m1")), (1, "c", Some("m2")), (3, "a", None)] {
+        let edit = super::super::Edit { at, by: by.into(), activity_id: activity.map(str::to_owned) };
+        run(ledger.record_edit(&key, &edit)).unwrap();
+    }
+    let record = run(ledger.find(&id)).unwrap().unwrap();
+    assert_eq!((record.edited, record.activity_id.as_deref()), (Some((3, "a".into())), Some("m1")));
+    // An alert takes the place of one that was not sent.
+    run(ledger.withdraw_for(&id, &id)).unwrap();
+    let record = run(ledger.find(&id)).unwrap().unwrap();
+    assert!(record.cancelled_at.is_some() && record.replaced_by.as_deref() == Some(id.as_str()));
+}

@@ -1,0 +1,447 @@
+//! Alerts with a key, changes of alerts, and jobs that take an alert back: decides whether such an alert is a
+//! new message, changes the message that the conversation shows, or needs no call at all.
+//!
+//! An older alert never replaces a newer one. The order is that of the acceptance, or of the due times. Only
+//! one run works at a time, and a run sends nothing after its lock may have ended. So the record that this
+//! module reads before a call says what the conversation shows.
+
+use std::time::Duration;
+
+use bot_framework::{Class, Connector, OutgoingMessage, ServiceUrl, Verdict, can_change_messages};
+use envelope::words::Words;
+use envelope::{Again, Envelope, KeyState, Keyed};
+use futures_util::future::try_join;
+use platform::{Host, Level, name_of};
+use serde_json::json;
+use state::ConversationKey;
+use state::ledger::{AlertId, Edit, Record, RecordKey, Shown, Standing, Status, Stood, Transition};
+use storage_table::TableError;
+
+use super::delivery_path::{DeliveryPath, message_of};
+use super::{Attempts, Outcome, PoisonReason};
+use crate::schedule::Leased;
+
+/// A change of an alert waits this long for the result of the alert that it changes, if that alert was
+/// cancelled. A run records a result within a second, unless it is killed.
+const RESULT_WITHIN: Duration = Duration::from_secs(60);
+/// The pause of such a change: at first, and at most.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+const NEWER_SHOWN: &str = "key: the conversation shows a newer alert with this key";
+const NEWER_WAITS: &str = "key: a newer alert with this key takes its place";
+const STILL_FIRING: &str = "key: not resolved yet, and the alert says `again: skip`";
+const SAME_CONTENT: &str = "key: the message that the conversation shows has the same content";
+const DELETED: &str = "key: the message was deleted, so the alert is a new message";
+const NO_CHANGES: &str = "key: the channel cannot change a message, so the alert is a new message";
+const LATER_CHANGE: &str = "alert: a later change of it was sent";
+const TAKEN_BACK: &str = "alert: its message was taken back";
+
+/// The call that an alert needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Way {
+    /// A new message.
+    New,
+    /// A reply in the thread of this message.
+    Reply(String),
+    /// A change of this message.
+    Change(String),
+    /// The deletion of this message.
+    Delete(String),
+}
+
+/// The plan for an alert.
+#[derive(Debug)]
+pub(super) struct Plan {
+    keyed: Keyed,
+    way: Way,
+    /// What the conversation shows under the key so far.
+    standing: Option<Standing>,
+    /// The digest of the alert's content.
+    digest: String,
+}
+
+/// The records that follow an alert that was sent. The run writes them together with the Delete of the
+/// message.
+#[derive(Debug, Clone)]
+pub(crate) struct Change {
+    /// The reason that the ledger shows for the delivery.
+    pub(crate) note: Option<&'static str>,
+    /// Whether the alert was a job that took another alert back.
+    pub(crate) takes_back: bool,
+    standing: Option<(String, Standing)>,
+    edit: Option<(RecordKey, Edit)>,
+    taken_back: Option<RecordKey>,
+}
+
+/// The result of looking at what the conversation shows.
+enum Decision {
+    Send(Way),
+    /// No call is needed, because the conversation shows the content.
+    IsShown(Option<String>, Option<&'static str>),
+    Not(Outcome),
+}
+
+impl<H: Host> Attempts<'_, H> {
+    /// Plans an alert with a key, a change of an alert, or a job that takes an alert back. `None` is the plan
+    /// for every other alert, and costs no call. The error is the outcome if nothing has to be sent.
+    pub(super) async fn plan(&self, leased: &mut Leased) -> Result<Option<Plan>, Outcome> {
+        let Some(keyed) = leased.envelope.keyed.clone() else { return Ok(None) };
+        if !self.is_ours(leased) {
+            let reason = "keyed: the message has no valid seal, so it must not change another one; seal it";
+            return Err(Outcome::poison(PoisonReason::Unsealed, reason));
+        }
+        if !matches!(self.delivery_path, DeliveryPath::Connector(_)) {
+            return match keyed.takes_back {
+                None => Ok(None),
+                Some(_) => {
+                    Err(cannot_delete("delivery: over Direct Line the poller cannot delete a message"))
+                }
+            };
+        }
+        let (record, standing) =
+            self.known(leased, &keyed).await.map_err(|error| self.state_unknown(leased, &error))?;
+        let digest = digest_of(&leased.envelope, &keyed);
+        let decided = self.decide_way(leased, &keyed, record.as_ref(), standing.as_ref(), &digest).await;
+        let plan = |way| Plan { keyed: keyed.clone(), way, standing: standing.clone(), digest };
+        match decided.map_err(|error| self.state_unknown(leased, &error))? {
+            Decision::Send(way) => Ok(Some(plan(way))),
+            Decision::Not(outcome) => Err(outcome),
+            Decision::IsShown(activity_id, note) => {
+                let shown = activity_id.clone().map_or(Way::New, Way::Change);
+                let reason = note.unwrap_or("the conversation shows it already").to_owned();
+                let verdict =
+                    Verdict { class: Class::Accepted, status: None, reason, retry_after: None, activity_id };
+                self.set_change(leased, &plan(shown), &verdict, note);
+                Err(Outcome::Delivered(verdict))
+            }
+        }
+    }
+
+    /// Reads the record of the alert that this one changes or takes back, and what the conversation shows
+    /// under the key.
+    async fn known(
+        &self,
+        leased: &Leased,
+        keyed: &Keyed,
+    ) -> Result<(Option<Record>, Option<Standing>), TableError> {
+        let record = async {
+            match keyed.edits.as_deref().or(keyed.takes_back.as_deref()).and_then(AlertId::parse) {
+                Some(id) => self.ledger.find(&id).await,
+                None => Ok(None),
+            }
+        };
+        let standing = async {
+            match &keyed.key {
+                Some(key) => {
+                    let conversation = ConversationKey::of(&leased.envelope.address);
+                    self.ledger.standing(&conversation, key).await.map(Some)
+                }
+                None => Ok(None),
+            }
+        };
+        try_join(record, standing).await
+    }
+
+    async fn decide_way(
+        &self,
+        leased: &Leased,
+        keyed: &Keyed,
+        record: Option<&Record>,
+        standing: Option<&Standing>,
+        digest: &str,
+    ) -> Result<Decision, TableError> {
+        let replaced = |reason: &str| Ok(Decision::Not(Outcome::Replaced(reason.to_owned())));
+        let envelope = &leased.envelope;
+        let mine = (keyed.at, keyed.subject(envelope.id.as_str()));
+        if standing.is_some_and(|standing| standing.order() > mine) {
+            return replaced(NEWER_SHOWN);
+        }
+        let shown = standing.filter(|standing| standing.order() == mine);
+        let shown_id = shown.and_then(|standing| standing.activity_id.clone());
+        if keyed.takes_back.is_some() {
+            let activity_id = shown_id.or(record.and_then(|record| record.activity_id.clone()));
+            return Ok(way_back(leased, record, activity_id));
+        }
+        if let Some(standing) = standing.filter(|standing| standing.latest() > mine)
+            && self.is_coming(standing.latest().1).await?
+        {
+            return replaced(NEWER_WAITS);
+        }
+        let Some(record) = record.filter(|_| keyed.edits.is_some()) else {
+            return Ok(match shown {
+                // A run was killed after it had sent the alert, and before it had deleted the message.
+                Some(_) => Decision::IsShown(shown_id, None),
+                None => fresh(keyed, standing, digest),
+            });
+        };
+        let edit = edit_of(envelope, None);
+        if record.edited.as_ref().is_some_and(|(at, by)| (*at, by.as_str()) > (edit.at, edit.by.as_str())) {
+            return replaced(LATER_CHANGE);
+        }
+        if record.status == Status::Withdrawn {
+            return replaced(TAKEN_BACK);
+        }
+        Ok(match shown_id.or_else(|| record.activity_id.clone()) {
+            Some(id) if record.edited.as_ref().is_some_and(|(_, by)| *by == edit.by) => {
+                Decision::IsShown(Some(id), None)
+            }
+            Some(id) if shown.is_some_and(|standing| standing.digest == digest) => {
+                Decision::IsShown(Some(id), Some(SAME_CONTENT))
+            }
+            Some(id) => Decision::Send(Way::Change(id)),
+            None => match self.wait_for(leased, record) {
+                Some(pause) => Decision::Not(Outcome::NotDue(pause)),
+                None => fresh(keyed, standing, digest),
+            },
+        })
+    }
+
+    /// Whether a run will send an alert, or has sent it. An alert that was cancelled, or has ended in another
+    /// way, does not take the place of another one.
+    async fn is_coming(&self, alert: &str) -> Result<bool, TableError> {
+        let Some(id) = AlertId::parse(alert) else { return Ok(false) };
+        let record = self.ledger.find(&id).await?;
+        Ok(record.is_some_and(|record| match record.shown(self.host.now()) {
+            Shown::Status(status) => matches!(
+                status,
+                Status::Queued | Status::Waiting | Status::Unconfirmed | Status::Delivered | Status::Replaced
+            ),
+            Shown::DeliveredUnseen | Shown::Newer(_) => true,
+            Shown::Cancelling | Shown::CancelledUnseen | Shown::Overdue => false,
+        }))
+    }
+
+    /// How long a change waits for the alert that it changes. The bot has cancelled that alert. But a run may
+    /// have sent it a moment ago, without recording that so far.
+    fn wait_for(&self, leased: &Leased, record: &Record) -> Option<Duration> {
+        let waited = self.due_for(leased);
+        let has_waited = record.cancelled_at.is_some() && waited >= RESULT_WITHIN;
+        let has_ended = record.status.is_final() || record.is_settled(self.host.now());
+        (!has_ended && !has_waited).then(|| (waited / 4).clamp(FIRST_PAUSE, LONGEST_PAUSE))
+    }
+
+    /// Makes the call of a plan. If the Connector accepts it, the leased message gets the records that
+    /// follow. The error is the outcome if the run has no time left for a second call.
+    pub(super) async fn carry_out(
+        &self,
+        leased: &mut Leased,
+        plan: Plan,
+        service_url: &ServiceUrl,
+    ) -> Result<Verdict, Outcome> {
+        let DeliveryPath::Connector(connector) = &self.delivery_path else {
+            return Ok(self.delivery_path.deliver(leased, service_url, self.trust).await);
+        };
+        let (mut plan, mut note) = (plan, None);
+        let can_change = can_change_messages(&leased.envelope.address.channel_id);
+        if matches!(plan.way, Way::Change(_)) && !can_change {
+            (plan.way, note) = (Way::New, Some(NO_CHANGES));
+        }
+        let mut verdict = self.call(connector, leased, &plan.way, service_url).await;
+        match (&plan.way, verdict.class) {
+            (Way::Change(_), Class::MessageGone | Class::NotChangeable) => {
+                if self.host.monotonic() >= self.may_send_until.get() {
+                    return Err(Outcome::TooLate);
+                }
+                note = Some(match verdict.class {
+                    Class::MessageGone => DELETED,
+                    _ => NO_CHANGES,
+                });
+                plan.way = Way::New;
+                verdict = self.call(connector, leased, &plan.way, service_url).await;
+            }
+            // The message is deleted already.
+            (Way::Delete(_), Class::MessageGone) => verdict.class = Class::Accepted,
+            _ => {}
+        }
+        if verdict.class == Class::Accepted {
+            if let Way::Change(id) | Way::Delete(id) = &plan.way {
+                verdict.activity_id = Some(id.clone());
+            }
+            if let (Way::Change(id), true) = (&plan.way, plan.keyed.notify) {
+                note = note.or(self.notify(connector, leased, &plan.keyed, id, service_url).await);
+            }
+            self.set_change(leased, &plan, &verdict, note);
+        }
+        Ok(verdict)
+    }
+
+    async fn call(
+        &self,
+        connector: &Connector<'_, H>,
+        leased: &Leased,
+        way: &Way,
+        service_url: &ServiceUrl,
+    ) -> Verdict {
+        let envelope = &leased.envelope;
+        let (trust, conversation) = (self.trust, envelope.address.conversation.id.as_str());
+        match way {
+            Way::New => {
+                let message = message_of(envelope);
+                connector.send_in_any_cloud(trust, service_url, conversation, &message).await
+            }
+            Way::Reply(id) => {
+                connector
+                    .reply_in_thread(trust, service_url, &envelope.address, id, message_of(envelope))
+                    .await
+            }
+            Way::Change(id) => {
+                connector.update(trust, service_url, conversation, id, &message_of(envelope)).await
+            }
+            Way::Delete(id) => {
+                let trace = envelope.traceparent.as_ref();
+                connector.delete(trust, service_url, conversation, id, trace).await
+            }
+        }
+    }
+
+    /// Tells the people of the conversation in the thread that the message has changed, because a channel
+    /// notifies nobody of a change. The change itself stays delivered if this call fails. Returns the reason
+    /// for the ledger if it fails.
+    async fn notify(
+        &self,
+        connector: &Connector<'_, H>,
+        leased: &Leased,
+        keyed: &Keyed,
+        activity_id: &str,
+        service_url: &ServiceUrl,
+    ) -> Option<&'static str> {
+        const FAILED: &str = "key: the message was changed, but the reply about it was not sent";
+        self.host.sleep(self.limits.conversation_gap).await;
+        if self.host.monotonic() >= self.may_send_until.get() {
+            return Some(FAILED);
+        }
+        let envelope = &leased.envelope;
+        let words = Words::of(&envelope.address);
+        let summary =
+            envelope.activity.get("summary").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let text = if envelope.text.is_empty() { summary } else { &envelope.text };
+        let text = match keyed.state {
+            KeyState::Firing => words.changed(text),
+            KeyState::Resolved => words.resolved(text),
+        };
+        let reply = OutgoingMessage::new(&envelope.address, &text).in_trace(envelope.traceparent.as_ref());
+        let verdict =
+            connector.reply_in_thread(self.trust, service_url, &envelope.address, activity_id, reply).await;
+        if verdict.class == Class::Accepted {
+            return None;
+        }
+        let fields = json!({
+            "run": self.run, "envelope": envelope.id.excerpt(), "status": verdict.status, "reason": verdict.reason,
+        });
+        self.host.event(Level::Warn, "alert.not-notified", leased.traced(fields));
+        Some(FAILED)
+    }
+
+    /// Sets the records that follow an alert that was sent.
+    fn set_change(&self, leased: &mut Leased, plan: &Plan, verdict: &Verdict, note: Option<&'static str>) {
+        let Plan { keyed, way, standing, digest } = plan;
+        let envelope = &leased.envelope;
+        let record_of =
+            |id: &Option<String>| RecordKey::of(&AlertId::parse(id.as_deref()?)?, self.host.now());
+        let standing = standing.clone().map(|mut standing| {
+            match way {
+                Way::New | Way::Change(_) => {
+                    standing.activity_id.clone_from(&verdict.activity_id);
+                    standing.digest.clone_from(digest);
+                }
+                Way::Reply(_) => {}
+                Way::Delete(_) => (standing.activity_id, standing.digest) = (None, String::new()),
+            }
+            standing.at = keyed.at;
+            keyed.subject(envelope.id.as_str()).clone_into(&mut standing.alert);
+            standing.is_firing = keyed.state == KeyState::Firing && keyed.takes_back.is_none();
+            standing
+        });
+        leased.change = Some(Box::new(Change {
+            note,
+            takes_back: keyed.takes_back.is_some(),
+            standing: keyed.key.clone().zip(standing),
+            edit: record_of(&keyed.edits).map(|key| (key, edit_of(envelope, verdict.activity_id.clone()))),
+            taken_back: record_of(&keyed.takes_back),
+        }));
+    }
+
+    /// Writes the records that follow an alert that was sent. After a failure, the next alert with the key is
+    /// a new message.
+    pub(crate) async fn record_change(&self, leased: &Leased) {
+        let Some(change) = &leased.change else { return };
+        let warn = |event: &str, reason: String| {
+            let fields = json!({"run": self.run, "envelope": leased.envelope.id.excerpt(), "reason": reason});
+            self.host.event(Level::Warn, event, leased.traced(fields));
+        };
+        if let Some((key, standing)) = &change.standing {
+            let conversation = ConversationKey::of(&leased.envelope.address);
+            match self.ledger.record_standing(&conversation, key, standing).await {
+                Ok(Stood::Recorded) => {}
+                Ok(Stood::Overtaken) => {
+                    warn("key.overtaken", "another run has sent a newer alert with the key".into());
+                }
+                Err(error) => warn("key.not-recorded", error.to_string()),
+            }
+        }
+        let edited = match &change.edit {
+            Some((key, edit)) => self.ledger.record_edit(key, edit).await,
+            None => Ok(()),
+        };
+        let taken_back = match &change.taken_back {
+            Some(key) => self.ledger.record(&Transition::to(key.clone(), Status::Withdrawn)).await,
+            None => Ok(()),
+        };
+        for error in [edited.err(), taken_back.err()].into_iter().flatten() {
+            warn("ledger.not-noted", error.to_string());
+        }
+    }
+}
+
+/// Decides about a job that takes an alert back. `activity_id` is the id of the message.
+fn way_back(leased: &Leased, record: Option<&Record>, activity_id: Option<String>) -> Decision {
+    if record.is_some_and(|record| record.status == Status::Withdrawn) {
+        return Decision::IsShown(None, None);
+    }
+    if !can_change_messages(&leased.envelope.address.channel_id) {
+        return Decision::Not(cannot_delete("channel: it cannot delete a message"));
+    }
+    match activity_id {
+        Some(id) => Decision::Send(Way::Delete(id)),
+        None => Decision::Not(cannot_delete("alert: the id of its message is unknown")),
+    }
+}
+
+/// Decides about an alert that the conversation does not show yet.
+fn fresh(keyed: &Keyed, standing: Option<&Standing>, digest: &str) -> Decision {
+    let Some(standing) = standing else { return Decision::Send(Way::New) };
+    let again = match (keyed.again, keyed.state) {
+        // `skip` ends with the key, so the end is shown.
+        (Again::Skip, KeyState::Resolved) => Again::Update,
+        (again, _) => again,
+    };
+    let has_content = standing.activity_id.is_some() && standing.digest == digest;
+    if has_content && again.replaces() {
+        return Decision::IsShown(standing.activity_id.clone(), Some(SAME_CONTENT));
+    }
+    match (again, &standing.activity_id) {
+        _ if !standing.is_firing => Decision::Send(Way::New),
+        (Again::Skip, _) => Decision::Not(Outcome::Replaced(STILL_FIRING.to_owned())),
+        (Again::Update, Some(id)) => Decision::Send(Way::Change(id.clone())),
+        (Again::Reply, Some(id)) => Decision::Send(Way::Reply(id.clone())),
+        (Again::New, _) | (_, None) => Decision::Send(Way::New),
+    }
+}
+
+/// The digest of an alert's content, with the state. Without the state, a problem that comes back with the
+/// same words would not be sent.
+fn digest_of(envelope: &Envelope, keyed: &Keyed) -> String {
+    let message = message_of(envelope).to_bytes();
+    name_of(&[keyed.state.as_str(), &String::from_utf8_lossy(&message)])
+}
+
+/// The change that an envelope makes, as the ledger records it.
+fn edit_of(envelope: &Envelope, activity_id: Option<String>) -> Edit {
+    Edit { at: envelope.enqueued_at.timestamp_millis(), by: envelope.id.as_str().to_owned(), activity_id }
+}
+
+fn cannot_delete(reason: &str) -> Outcome {
+    let what_to_do = "delete the message in the channel";
+    Outcome::poison(PoisonReason::Permanent, format!("{reason}; {what_to_do}"))
+}

@@ -1,0 +1,65 @@
+//! What the simulated conversations show. The Connector of the simulation changes and deletes messages as
+//! Teams does.
+
+use std::collections::BTreeMap;
+
+use http::Method;
+use percent_encoding::percent_decode_str;
+
+use crate::script::Reply;
+
+/// The messages of the conversations, the oldest first: the id of each, and its text.
+#[derive(Debug, Default)]
+pub(crate) struct Chats {
+    messages: BTreeMap<String, Vec<(String, String)>>,
+    sent: usize,
+}
+
+impl Chats {
+    /// Does an accepted call. Returns the status, and the id of the message.
+    pub(crate) fn answer(
+        &mut self,
+        method: &Method,
+        conversation: &str,
+        activity: Option<&str>,
+        text: &str,
+        reply: &Reply,
+    ) -> (u16, String) {
+        let messages = self.messages.entry(conversation.to_owned()).or_default();
+        if *method == Method::POST {
+            self.sent += 1;
+            let id = format!("m{}", self.sent);
+            messages.push((id.clone(), text.to_owned()));
+            return (reply.status, id);
+        }
+        let Some(at) = messages.iter().position(|(id, _)| Some(id.as_str()) == activity) else {
+            return (404, String::new());
+        };
+        match *method == Method::PUT {
+            true => text.clone_into(&mut messages[at].1),
+            false => drop(messages.remove(at)),
+        }
+        (200, activity.unwrap_or_default().to_owned())
+    }
+
+    /// The texts that a conversation shows, the oldest message first.
+    pub(crate) fn texts(&self, conversation: &str) -> Vec<&str> {
+        let messages = self.messages.get(conversation).into_iter().flatten();
+        messages.map(|(_, text)| text.as_str()).collect()
+    }
+
+    /// A person deletes every message of a conversation.
+    pub(crate) fn delete_all(&mut self, conversation: &str) {
+        self.messages.remove(conversation);
+    }
+}
+
+/// The conversation and the activity in the path of a call.
+pub(crate) fn target_of(path: &str) -> (String, Option<String>) {
+    let decoded = |segment: &str| percent_decode_str(segment).decode_utf8().unwrap().into_owned();
+    let (_, rest) = path.split_once("/v3/conversations/").unwrap();
+    let mut segments = rest.split('/').map(decoded);
+    let conversation = segments.next().unwrap();
+    assert_eq!(segments.next().as_deref(), Some("activities"), "{path}");
+    (conversation, segments.next())
+}

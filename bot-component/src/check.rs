@@ -11,7 +11,9 @@ use state::ledger::Allowance;
 use storage_queue::{QueueName, QueueSettings};
 
 use crate::alerts;
+use crate::hook_token::HookKeys;
 use crate::kick::Kick;
+use crate::public_url::PublicUrl;
 use crate::settings::{BotSettings, CallerSettings, Subscriptions};
 use crate::trigger_activity::unsealed;
 
@@ -28,6 +30,7 @@ pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
     faults.value(Allowance::read(settings));
     faults.value(TriggerName::read(settings));
     faults.value(unsealed(settings));
+    faults.value(PublicUrl::read(settings));
     if let Some(mode) = faults.value(AuthMode::read(settings)) {
         faults.value(TrustPolicy::read(mode, settings));
         faults.value(Subscriptions::read(settings, mode));
@@ -48,6 +51,7 @@ pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
         if let (Some(bot), Some(queue)) = (bot, queue) {
             faults.value(seal_keys(settings, bot.as_ref(), queue.name.as_str()));
             faults.value(Kick::read(settings, bot.as_ref(), &queue.name));
+            faults.value(HookKeys::read(settings, bot.as_ref()));
         }
     }
     // The order of a request, in case that it reads a variable that is not listed above.
@@ -131,6 +135,8 @@ mod tests {
             ("sealkey", "short"),
             ("subscriptions", "x"),
             ("kick", "x"),
+            ("hookkey", "short"),
+            ("publicurl", "http://bot.example.com"),
         ] {
             assert!(wrong(&[(name, value)]).contains(&name.to_owned()), "{name}={value}");
         }

@@ -11,7 +11,7 @@ use state::{ByKey, Conversation, ConversationKey, Conversations, Known, Tag, of_
 use super::caller::Caller;
 use super::grant::{Grant, Scope};
 use crate::limits::MAX_TARGETS;
-use crate::rejection::{AlertRejection, Rejection};
+use crate::rejection::{AlertRejection, HookRejection, Rejection};
 use crate::settings::BotSettings;
 
 /// How many elements of `to` are looked up at once. The number is small, because the lookup of one person
@@ -29,6 +29,11 @@ pub(super) struct To {
 }
 
 impl To {
+    /// A conversation that the bot has already looked up, and that the caller may reach.
+    pub(super) fn known(target: Target) -> Self {
+        Self { path: "to".into(), form: Form::Known(Box::new(target)) }
+    }
+
     /// The path, the tag and the tenant, if the element is a tag.
     pub(super) fn as_tag(&self) -> Option<(&str, &Tag, Option<&str>)> {
         match &self.form {
@@ -47,6 +52,7 @@ impl To {
                 tenant.as_ref().map_or(Ok(()), |tenant| caller.require_tenant(path, tenant))
             }
             Form::Conversation(_) | Form::User { .. } | Form::AadObject(_) => caller.require_tag(path, None),
+            Form::Known(_) => Ok(()),
         }
     }
 
@@ -55,7 +61,7 @@ impl To {
         match &self.form {
             Form::Conversation(text) => ConversationKey::parse(text),
             Form::Address(address) => Some(ConversationKey::of(address)),
-            Form::User { .. } | Form::AadObject(_) | Form::Tag { .. } => None,
+            Form::User { .. } | Form::AadObject(_) | Form::Tag { .. } | Form::Known(_) => None,
         }
     }
 }
@@ -67,10 +73,11 @@ enum Form {
     AadObject(String),
     Tag { tag: Tag, tenant: Option<String> },
     Address(Box<ConversationReference>),
+    Known(Box<Target>),
 }
 
 /// A conversation to alert.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Target {
     pub(super) key: ConversationKey,
     pub(super) address: ConversationReference,
@@ -125,6 +132,17 @@ impl Held {
     }
 }
 
+impl From<Held> for HookRejection {
+    fn from(held: Held) -> Self {
+        match held {
+            Held::Stopped => Self::Stopped,
+            Held::Paused => Self::Paused,
+            // The sender does not learn which tenants and channels the bot serves.
+            Held::Untrusted => Self::Unknown,
+        }
+    }
+}
+
 /// Reads `to`: one target, or an array of them.
 pub(super) fn read(fields: &mut Fields) -> Result<Vec<To>, AlertRejection> {
     let elements = match fields.as_object().get("to") {
@@ -142,8 +160,12 @@ pub(super) fn read(fields: &mut Fields) -> Result<Vec<To>, AlertRejection> {
         }
         _ => {}
     }
-    let read = |(path, element): (String, Fields)| Ok(To { form: read_form(element, &path)?, path });
-    elements.into_iter().map(read).collect()
+    elements.into_iter().map(|(path, element)| Ok(of_element(element, &path)?)).collect()
+}
+
+/// Reads one element of `to`, whose path is `path`.
+pub(super) fn of_element(element: Fields, path: &str) -> Result<To, FieldError> {
+    Ok(To { form: read_form(element, path)?, path: path.to_owned() })
 }
 
 fn read_form(mut fields: Fields, path: &str) -> Result<Form, FieldError> {
@@ -236,6 +258,7 @@ async fn find<H: Host>(
         }
         Form::AadObject(id) => conversations.of_aad_object(id).await.map_err(AlertRejection::from)?,
         Form::Tag { .. } => return Ok(None),
+        Form::Known(target) => return Ok(Some(Target::clone(target))),
         Form::Address(address) => {
             settings.trust.check(&address.service_url)?;
             if !settings.tenants.allow(address) {

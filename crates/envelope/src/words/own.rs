@@ -51,6 +51,7 @@ mod tests {
                 words.subscriptions_closed("news"),
                 words.code_refused("news"),
                 words.unsubscribed("news"),
+                words.hook("https://bot.example/api/hooks/x", "secret"),
             ];
             for text in filled.iter().map(String::as_str).chain(words.texts()) {
                 for before in ["", "  \n\t", "> ", ">> > ", "\u{feff}", "\"", "**", "| ", "\u{201e}", "- "] {

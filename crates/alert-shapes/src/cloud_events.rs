@@ -54,11 +54,13 @@ pub(crate) fn read(incoming: &Incoming<'_>, content: &Content) -> Result<Vec<Dra
 
 /// The event whose attributes are headers and whose data is the body.
 fn binary(incoming: &Incoming<'_>, content: &Content) -> Value {
-    let attributes = ATTRIBUTES.into_iter().filter_map(|name| {
-        let value = incoming.header(&format!("ce-{name}"))?;
-        Some((name.to_owned(), Value::from(percent_decode_str(value).decode_utf8_lossy().into_owned())))
-    });
-    let mut event: Map<_, _> = attributes.collect();
+    let mut event = Map::new();
+    for name in ATTRIBUTES {
+        if let Some(value) = incoming.header(&format!("ce-{name}")) {
+            let value = percent_decode_str(value).decode_utf8_lossy().into_owned();
+            event.insert(name.to_owned(), Value::String(value));
+        }
+    }
     let data = match content {
         Content::Json(value) => value.clone(),
         Content::Text(text) => Value::from(text.as_str()),

@@ -85,21 +85,19 @@ impl Incoming<'_> {
         }
         if media_type.ends_with("json") && !text.is_empty() {
             // A text in quotes is JSON, too.
-            return match serde_json::from_str::<Value>(text).map_err(|error| not_json(&error))? {
-                Value::String(text) => Ok(Content::Text(text)),
-                value => Ok(Content::Json(value)),
+            return match parse(text)? {
+                Content::Json(Value::String(text)) => Ok(Content::Text(text)),
+                content => Ok(content),
             };
         }
         Ok(Content::Text(text.to_owned()))
     }
 }
 
+/// Reads JSON. The other crates read it from bytes, too, so a guest has one reader.
 fn parse(text: &str) -> Result<Content, ShapeError> {
-    serde_json::from_str(text).map(Content::Json).map_err(|error| not_json(&error))
-}
-
-fn not_json(error: &serde_json::Error) -> ShapeError {
-    ShapeError::NotJson { line: error.line(), column: error.column() }
+    let parsed = serde_json::from_slice(text.as_bytes()).map(Content::Json);
+    parsed.map_err(|error| ShapeError::NotJson { line: error.line(), column: error.column() })
 }
 
 /// Reads a form. The field `payload` holds JSON, as in Slack's and GitHub's old form. A form of one word

@@ -9,6 +9,9 @@ const MAX_PASSES: usize = 4;
 /// How far the end of a link is searched.
 const MAX_TARGET_BYTES: usize = 512;
 
+/// Marks a removed byte. The text has no such byte, because it is visible.
+const REMOVED: u8 = 0;
+
 /// Cleans Markdown, and cuts it to at most `most` bytes.
 pub(crate) fn block(text: &str, most: usize) -> String {
     // More than is shown is not cleaned. The count of missing characters stays exact.
@@ -96,7 +99,6 @@ fn without_foreign_links(text: &str) -> String {
     }
     let mut kept = Vec::with_capacity(text.len());
     let mut opened = Vec::new();
-    let mut removed = Vec::new();
     let bytes = text.as_bytes();
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
@@ -114,9 +116,11 @@ fn without_foreign_links(text: &str) -> String {
                 if !link::is_web(target) {
                     match (start, end_of_target(&bytes[at..])) {
                         (Some(start), Some(length)) => {
-                            removed.push(start);
-                            let is_image = start.checked_sub(1).is_some_and(|before| kept[before] == b'!');
-                            removed.extend(is_image.then(|| start - 1));
+                            kept[start] = REMOVED;
+                            if let Some(before @ b'!') = start.checked_sub(1).and_then(|at| kept.get_mut(at))
+                            {
+                                *before = REMOVED;
+                            }
                             at += length;
                         }
                         _ => kept.extend_from_slice(b"] "),
@@ -129,15 +133,9 @@ fn without_foreign_links(text: &str) -> String {
         }
         kept.push(byte);
     }
-    removed.sort_unstable();
-    let mut removed = removed.into_iter().peekable();
-    let bytes = kept.into_iter().enumerate().filter(|(at, _)| {
-        let is_removed = removed.peek() == Some(at);
-        while removed.next_if(|next| next == at).is_some() {}
-        !is_removed
-    });
+    kept.retain(|byte| *byte != REMOVED);
     // Only whole ASCII characters were removed, so the rest is UTF-8.
-    String::from_utf8(bytes.map(|(_, byte)| byte).collect()).unwrap_or_default()
+    String::from_utf8(kept).unwrap_or_default()
 }
 
 /// The length of `(…)` at the beginning of the bytes.

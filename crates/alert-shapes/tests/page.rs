@@ -1,0 +1,55 @@
+//! The examples of `docs/hooks.md` are recognised, each as the format under whose heading it is.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use alert_shapes::{Reading, Shape};
+
+use support::{Request, check};
+
+const PAGE: &str = include_str!("../../../docs/hooks.md");
+
+/// The texts in single quotes behind an option, e.g. `-H`.
+fn options<'a>(command: &'a str, option: &str) -> Vec<&'a str> {
+    let begin = format!(" {option} '");
+    let mut rest = command;
+    let mut found = Vec::new();
+    while let Some((_, after)) = rest.split_once(&begin) {
+        let (value, behind) = after.split_once('\'').expect("the quote has an end");
+        found.push(value);
+        rest = behind;
+    }
+    found
+}
+
+#[test]
+fn examples_of_the_page_are_recognised_as_their_format() {
+    let mut shapes = Vec::new();
+    let (_, section) = PAGE.split_once("\n## What is understood\n").expect("the section is on the page");
+    let section = section.split_once("\n## ").map_or(section, |(section, _)| section);
+    for part in section.split("\n### ").skip(1) {
+        let (heading, text) = part.split_once('\n').unwrap();
+        let name = heading.to_lowercase().replace(' ', "");
+        let shape =
+            Shape::named(if name == "text" { "plain" } else { &name }).expect("the heading names a format");
+        for command in text.split("```sh\n").skip(1).map(|block| block.split_once("\n```").unwrap().0) {
+            let headers = options(command, "-H").into_iter().filter_map(|header| header.split_once(": "));
+            let headers: BTreeMap<_, _> =
+                headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
+            // An example that signs has its body in a variable.
+            let body = options(command, "-d").first().copied();
+            let body = body.or_else(|| Some(command.strip_prefix("body='")?.split_once('\'')?.0));
+            let request = Request { headers, body: body.expect("a body").as_bytes().to_vec() };
+            let read = request.read(None).unwrap_or_else(|error| panic!("{heading}: {error}"));
+            assert_eq!(request.read(Some(shape)).as_ref(), Ok(&read), "{heading}");
+            let Reading::Alerts(alerts) = read else { panic!("{heading}: a handshake") };
+            alerts.iter().try_for_each(check).unwrap_or_else(|problem| panic!("{heading}: {problem}"));
+            shapes.push(shape);
+        }
+    }
+    for shape in Shape::ALL {
+        assert!(shapes.contains(&shape), "no example of {shape}");
+    }
+}

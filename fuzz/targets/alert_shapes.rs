@@ -1,0 +1,42 @@
+//! Reads the body of a webhook, in every shape.
+#![no_main]
+
+use alert_shapes::{Incoming, MAX_CARD_BYTES, MAX_KEY_BYTES, Reading, Shape, read};
+use libfuzzer_sys::fuzz_target;
+
+const TYPES: [Option<&str>; 6] = [
+    None,
+    Some("application/json"),
+    Some("text/plain"),
+    Some("application/x-www-form-urlencoded"),
+    Some("application/cloudevents+json"),
+    Some("application/cloudevents-batch+json"),
+];
+const EVENTS: [&str; 6] = ["push", "pull_request", "workflow_run", "check_run", "release", "star"];
+
+// The first byte chooses the headers, and the second one the source.
+fuzz_target!(|data: &[u8]| {
+    let [kind, source, body @ ..] = data else { return };
+    let header = |name: &str| match (kind / 16, name) {
+        (1, "x-github-event") => Some(EVENTS[usize::from(*kind) % EVENTS.len()]),
+        (2, "aeg-event-type") => Some("Notification"),
+        (3, "ce-specversion" | "ce-id" | "ce-type") => Some("1.0"),
+        (3, "ce-source") => Some("%3Cat%3Ea%3C/at%3E"),
+        _ => None,
+    };
+    let incoming = Incoming { content_type: TYPES[usize::from(*kind % 16) % TYPES.len()], header: &header, body };
+    let source = Shape::ALL.get(usize::from(*source) % 32).copied();
+    let Ok(Reading::Alerts(alerts)) = read(&incoming, source) else { return };
+    assert!(!alerts.is_empty());
+    for alert in alerts {
+        let card = alert.card.to_string();
+        assert!(card.len() <= MAX_CARD_BYTES);
+        assert!(!alert.summary.trim().is_empty());
+        let keys = [alert.key, alert.idempotency_key];
+        assert!(keys.into_iter().flatten().all(|key| !key.is_empty() && key.len() <= MAX_KEY_BYTES));
+        let shown = (card + &alert.summary).to_ascii_lowercase();
+        for refused in ["<at>", "</at>", "](javascript:", "](data:", "\"url\":\"javascript:", "\"url\":\"data:"] {
+            assert!(!shown.contains(refused), "{refused} in {shown}");
+        }
+    }
+});

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use http::header::HOST;
-use platform::testing::{FakeHost, response, run};
-use platform::{BodyError, Clock, KeyValue};
-use serde_json::{Value, json};
+use platform::testing::{FakeHost, run};
+use platform::{BodyError, Clock};
+use serde_json::Value;
 use state::Sign;
 
 use bot_framework::ConversationReference;
@@ -124,25 +124,3 @@ fn handshake_of_cloud_events_is_answered_with_the_origin() {
         (200, &"events.example.com".parse().unwrap())
     );
 }
-
-#[test]
-fn post_makes_three_calls_besides_the_kick() {
-    let (stage, token) = stage();
-    // The run at work takes the new message, so the bot sends no kick.
-    let until = stage.host.now().timestamp_millis() + 1000;
-    let record = json!({"run": "a", "untilMilliseconds": until}).to_string();
-    run(stage.host.set("drain:bot-queue", record.as_bytes())).unwrap();
-    let calls = stage.calls();
-    // The fake table service answers the calls to the tables. The call to the queue gets this answer.
-    stage.host.then(Ok(response(201, PUT)));
-    assert_eq!(post(&stage.host, &token), (202, String::new()));
-    let sent = stage.host.sent.borrow();
-    let paths: Vec<_> = sent[calls..]
-        .iter()
-        .map(|request| (request.method().clone(), request.uri().path().to_owned()))
-        .collect();
-    assert_eq!(paths.len(), 3, "the conversation, the ledger, the queue: {paths:?}");
-}
-
-const PUT: &str =
-    "<QueueMessagesList><QueueMessage><MessageId>1</MessageId></QueueMessage></QueueMessagesList>";

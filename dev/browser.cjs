@@ -2,11 +2,14 @@
 // a screenshot.
 //
 //   node browser.cjs --chromium PROGRAM --page URL --screenshot FILE --say TEXT [--expect ANSWER]...
-//     --card TITLE
+//     --card TITLE [--then-say TEXT --then-card TITLE]
+//
+// With --then-say, the person then writes again, and waits for another card.
 //
 // At the end, prints the bot's part of the page as JSON:
-// {"bubbles": [text, …], "cards": [{"texts": [text, …], "buttons": [label, …]}, …]}. A card is inside a
-// bubble. Every step has its time limit.
+// {"bubbles": [text, …], "cards": [{"texts": [text, …], "buttons": [label, …]}, …], "colors": [color, …]}.
+// A card is inside a bubble. "colors" has the background of the first container of each awaited card, if it
+// has one. Every step has its time limit.
 "use strict";
 const { parseArgs } = require("node:util");
 const { chromium } = require("playwright-core");
@@ -31,6 +34,8 @@ const { values: options } = parseArgs({
     say: text,
     expect: { ...text, multiple: true, default: [] },
     card: text,
+    "then-say": text,
+    "then-card": text,
   },
 });
 
@@ -47,8 +52,11 @@ async function main() {
     await page.goto(options.page);
     const box = page.getByRole("textbox");
     await box.waitFor();
-    await box.pressSequentially(options.say);
-    await box.press("Enter");
+    const say = async (text) => {
+      await box.pressSequentially(text);
+      await box.press("Enter");
+    };
+    await say(options.say);
     // The bot's bubbles. Their texts also appear in the list of chats and in the log. The page has no role or
     // label for bubbles, so a CSS class finds them; the page's version is pinned.
     const bubbles = page.locator(".fai-OutputCard");
@@ -57,9 +65,19 @@ async function main() {
     }
     // A rendered card. A card that the page cannot render gives a bubble without this element.
     const cards = page.locator(".ac-adaptiveCard");
-    const awaited = cards.filter({ has: page.getByText(options.card, { exact: true }) }).first();
-    await awaited.waitFor();
-    await awaited.scrollIntoViewIfNeeded();
+    const colors = [];
+    const awaitCard = async (title) => {
+      const awaited = cards.filter({ has: page.getByText(title, { exact: true }) }).first();
+      await awaited.waitFor();
+      await awaited.scrollIntoViewIfNeeded();
+      const container = awaited.locator(".ac-container .ac-container").first();
+      if (await container.count()) colors.push(await container.evaluate((element) => getComputedStyle(element).backgroundColor));
+    };
+    await awaitCard(options.card);
+    if (options["then-say"]) {
+      await say(options["then-say"]);
+      await awaitCard(options["then-card"]);
+    }
     const read = async (card) => ({
       texts: trimmed(await card.locator(".ac-textBlock").allInnerTexts()),
       // A button that opens an address has the role of a link.
@@ -68,6 +86,7 @@ async function main() {
     return {
       bubbles: trimmed(await bubbles.allInnerTexts()),
       cards: await Promise.all((await cards.all()).map(read)),
+      colors,
     };
   } finally {
     await page.screenshot({ path: options.screenshot }).finally(() => browser.close());

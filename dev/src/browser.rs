@@ -48,6 +48,9 @@ impl Browser {
         command.args(["--say", visit.say]);
         command.args(visit.answers.iter().flat_map(|answer| ["--expect", answer]));
         command.args(["--card", visit.card]);
+        if let Some((say, card)) = visit.then {
+            command.args(["--then-say", say, "--then-card", card]);
+        }
         let output = command.output().context("Node.js: cannot run node")?;
         if !output.status.success() {
             let error = String::from_utf8_lossy(&output.stderr);
@@ -69,6 +72,9 @@ pub struct Visit<'a> {
     pub answers: &'a [&'a str],
     /// A text on the card for which the person waits at the end.
     pub card: &'a str,
+    /// The message that the person types when the card is there, and a text on the card for which the person
+    /// waits then.
+    pub then: Option<(&'a str, &'a str)>,
 }
 
 /// The part of the page that comes from the bot, from the top.
@@ -78,6 +84,8 @@ pub struct Seen {
     pub bubbles: Vec<String>,
     /// The cards in the bubbles that the page has rendered.
     pub cards: Vec<Card>,
+    /// The background of the first container of each card for which the person waited, if it has one.
+    pub colors: Vec<String>,
 }
 
 /// A rendered card.
@@ -97,6 +105,6 @@ impl Seen {
         let card =
             |card: &Value| Some(Card { texts: texts(&card["texts"])?, buttons: texts(&card["buttons"])? });
         let cards = seen["cards"].as_array()?.iter().map(card).collect::<Option<_>>()?;
-        Some(Self { bubbles: texts(&seen["bubbles"])?, cards })
+        Some(Self { bubbles: texts(&seen["bubbles"])?, cards, colors: texts(&seen["colors"])? })
     }
 }

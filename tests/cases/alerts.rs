@@ -197,8 +197,8 @@ fn wrong_call_is_refused_with_the_path_of_the_field(world: &World) {
 const ROUTES: [(&str, &str, &str); 6] = [
     ("POST", "/api/alerts", "GET, POST"),
     ("GET", "/api/alerts", "GET, POST"),
-    ("DELETE", "/api/alerts/0123456789abcdef0123456789abcdef", "DELETE, GET"),
-    ("GET", "/api/alerts/0123456789abcdef0123456789abcdef", "DELETE, GET"),
+    ("DELETE", "/api/alerts/0123456789abcdef0123456789abcdef", "DELETE, GET, PATCH"),
+    ("GET", "/api/alerts/0123456789abcdef0123456789abcdef", "DELETE, GET, PATCH"),
     ("GET", "/api/targets", "GET"),
     ("POST", "/api/tags/x/codes", "POST"),
 ];

@@ -8,6 +8,7 @@ use serde_json::json;
 
 end_to_end::cases!(
     connector_complains_about_an_unexpected_request,
+    connector_changes_and_deletes_only_messages_that_it_shows,
     connector_cuts_the_connection_before_or_after_the_record,
     direct_line_complains_about_an_unexpected_request,
 );
@@ -29,6 +30,9 @@ fn connector_complains_about_an_unexpected_request(_: &World) {
         ("POST", "/v3/conversations//activities", json_type, good, "no such route"),
         ("POST", "/v3/conversations/c/activities", ("content-type", "text/plain"), good, "application/json"),
         ("POST", "/v3/conversations/c/activities", json_type, "{}", "has a type"),
+        ("PUT", "/v3/conversations/c/activities", json_type, good, "names an activity"),
+        ("PUT", "/v3/conversations/c/activities/sent-1", json_type, "{}", "has a type"),
+        ("DELETE", "/v3/conversations/c/activities/sent-1", json_type, good, "has no body"),
     ] {
         let answer = call(method, path, header, body).expect_status(500);
         let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
@@ -38,6 +42,30 @@ fn connector_complains_about_an_unexpected_request(_: &World) {
         );
         assert_eq!(connector.take_unexpected().len(), 1);
     }
+}
+
+fn connector_changes_and_deletes_only_messages_that_it_shows(_: &World) {
+    let connector = Connector::start();
+    let call = |method: &str, path: &str, body: &str| {
+        let uri = format!("http://{}/v3/conversations/c/activities{path}", connector.authority());
+        let request = http::Request::builder().method(method).uri(uri);
+        let request = request.header("content-type", "application/json");
+        web::send(request.body(web::whole(body.to_owned())).unwrap())
+    };
+    let texts =
+        || connector.shown("c").iter().map(|activity| activity["text"].to_string()).collect::<Vec<_>>();
+    let gone = "ActivityNotFoundInConversation";
+    call("PUT", "/sent-1", r#"{"type":"message","text":"2"}"#).expect_error(404, gone);
+    let answer = call("POST", "", r#"{"type":"message","text":"1"}"#).expect_status(201).json();
+    let path = format!("/{}", answer["id"].as_str().unwrap());
+    call("PUT", &path, r#"{"type":"message","text":"2"}"#).expect_status(200);
+    assert_eq!(texts(), ["\"2\""]);
+    call("DELETE", &path, "").expect_status(200);
+    call("DELETE", &path, "").expect_error(404, gone);
+    assert!(texts().is_empty());
+    let web_chat = r#"{"type":"message","channelId":"webchat"}"#;
+    let answer = call("POST", "", web_chat).expect_status(201).json();
+    call("PUT", &format!("/{}", answer["id"].as_str().unwrap()), web_chat).expect_error(405, "BadArgument");
 }
 
 fn connector_cuts_the_connection_before_or_after_the_record(_: &World) {

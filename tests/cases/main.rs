@@ -26,6 +26,7 @@ mod hook_posts;
 mod hooks;
 mod inbound;
 mod joining;
+mod keyed;
 mod kick;
 mod legacy;
 mod lost_puts;
@@ -108,6 +109,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("hooks", hooks::CASES),
     ("inbound", inbound::CASES),
     ("joining", joining::CASES),
+    ("keyed", keyed::CASES),
     ("kick", kick::CASES),
     ("legacy", legacy::CASES),
     ("lost_puts", lost_puts::CASES),

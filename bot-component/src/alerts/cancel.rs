@@ -29,8 +29,8 @@ const RUNS_RECORD_WITHIN: Duration = Duration::from_millis(700);
 /// alert off the queue.
 const DROPPED_WITHIN: TimeDelta = TimeDelta::seconds(60);
 
-/// Cancels an alert, unless its status is final already. With the query `sent=true`, an alert that was sent is
-/// taken back.
+/// Cancels an alert, unless its status is final already. With the query `sent=true`, an alert that was sent
+/// is taken back.
 pub(super) async fn delete<H: Host>(
     host: &H,
     id: &str,

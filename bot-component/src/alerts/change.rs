@@ -1,5 +1,6 @@
-//! `PATCH /api/alerts/{id}`: changes an alert. `DELETE /api/alerts/{id}?sent=true`: takes back an alert that was
-//! sent. Both put a message of its own on the queue, with a record of its own. The poller calls the Connector.
+//! `PATCH /api/alerts/{id}`: changes an alert. `DELETE /api/alerts/{id}?sent=true`: takes back an alert that
+//! was sent. Each call puts a message of its own on the queue, with a record of its own. The poller calls the
+//! Connector.
 
 use std::time::Duration;
 

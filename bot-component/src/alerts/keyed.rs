@@ -1,5 +1,5 @@
-//! The members `key`, `state`, `again` and `notify` of a call: an alert with a key changes the message that the
-//! conversation shows for the alert before.
+//! The members `key`, `state`, `again` and `notify` of a call: an alert with a key changes the message that
+//! the conversation shows for the alert before.
 
 use bot_framework::json::{FieldError, Fields};
 use chrono::{DateTime, Utc};

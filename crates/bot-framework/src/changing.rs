@@ -1,4 +1,11 @@
-//! The channels that change no messages.
+//! Changes and deletions of messages that were sent before: the channels that make none, and the class of an
+//! answer.
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use platform::{TransportError, value_of};
+
+use crate::verdict::{Class, Verdict, classify, error_code};
 
 /// The channels that are known to refuse the change and the deletion of a message. Web Chat and Direct Line
 /// answer 405: <https://github.com/microsoft/botframework-sdk/issues/4734>. A mail or a text message cannot
@@ -11,13 +18,90 @@ pub fn can_change_messages(channel_id: &str) -> bool {
     !WITHOUT_CHANGES.contains(&channel_id)
 }
 
+/// The kind of change of a message that was sent before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Changing {
+    Content,
+    Deletion,
+}
+
+/// Classifies an answer to the change or deletion of a message. Such a call can be repeated without harm, so
+/// a lost answer is only a failure. Sources of the codes:
+/// <https://github.com/microsoft/BotFramework-Services/issues/269> (`ActivityNotFoundInConversation`, and 403
+/// `ServiceError` for a message that a person has deleted),
+/// <https://github.com/MicrosoftDocs/msteams-docs/issues/399> (400 `BadArgument` for an unknown id),
+/// <https://github.com/microsoft/botframework-sdk/issues/4734> (405 of Web Chat).
+pub(crate) fn classify_change(
+    answer: &Result<http::Response<Bytes>, TransportError>,
+    now: DateTime<Utc>,
+    changing: Changing,
+) -> Verdict {
+    let verdict = classify(answer, now);
+    let code =
+        answer.as_ref().ok().and_then(|answer| error_code(&value_of(answer.body()).unwrap_or_default()));
+    let class = match (verdict.status, code.as_deref(), changing) {
+        (Some(405 | 501), ..) => Class::NotChangeable,
+        _ if verdict.class == Class::DestinationGone => Class::DestinationGone,
+        (Some(404 | 410), Some("ActivityNotFoundInConversation"), _) => Class::MessageGone,
+        // After a wrong guess, the message is sent anew, and the answer to that counts. A deletion that did
+        // not happen must not count as done.
+        (Some(404 | 410), _, Changing::Content)
+        | (Some(400), Some("BadArgument"), Changing::Content)
+        | (Some(403), Some("ServiceError"), Changing::Content) => Class::MessageGone,
+        _ => match verdict.class {
+            Class::PossiblyDelivered | Class::GatewayFailed => Class::Unavailable,
+            class => class,
+        },
+    };
+    Verdict { class, ..verdict }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn coded(code: &str) -> String {
+        format!(r#"{{"error":{{"code":"{code}","message":"words"}}}}"#)
+    }
 
     #[test]
     fn channel_without_changes_is_known_by_its_id() {
         let channels = ["msteams", "slack", "emulator", "webchat", "directline"];
         assert_eq!(channels.map(can_change_messages), [true, true, true, false, false]);
+    }
+
+    #[test]
+    fn classify_change_tells_a_missing_message_from_a_channel_without_changes() {
+        use Changing::{Content, Deletion};
+        for (status, body, changing, class) in [
+            (200, r#"{"id":"1"}"#.to_owned(), Content, Class::Accepted),
+            (200, String::new(), Deletion, Class::Accepted),
+            (404, coded("ActivityNotFoundInConversation"), Content, Class::MessageGone),
+            (404, coded("ActivityNotFoundInConversation"), Deletion, Class::MessageGone),
+            (404, String::new(), Content, Class::MessageGone),
+            (404, coded("NotFound"), Deletion, Class::Permanent),
+            // A gateway may have sent this page, so the message may still be there.
+            (404, String::new(), Deletion, Class::Permanent),
+            (404, coded("ConversationNotFound"), Content, Class::DestinationGone),
+            (403, coded("BotNotInConversationRoster"), Content, Class::DestinationGone),
+            (403, coded("ServiceError"), Content, Class::MessageGone),
+            (403, coded("ServiceError"), Deletion, Class::Permanent),
+            (400, coded("BadArgument"), Content, Class::MessageGone),
+            (400, coded("BadSyntax"), Content, Class::Permanent),
+            (405, coded("BadArgument"), Content, Class::NotChangeable),
+            (405, String::new(), Deletion, Class::NotChangeable),
+            (501, String::new(), Deletion, Class::NotChangeable),
+            (500, String::new(), Content, Class::Unavailable),
+            (502, String::new(), Content, Class::Unavailable),
+            (429, String::new(), Content, Class::Throttled),
+            (401, String::new(), Content, Class::Unauthorized),
+            (413, String::new(), Content, Class::Permanent),
+        ] {
+            let response = http::Response::builder().status(status).body(Bytes::from(body.clone())).unwrap();
+            let verdict = classify_change(&Ok(response), DateTime::UNIX_EPOCH, changing);
+            assert_eq!(verdict.class, class, "{status} {body} {changing:?}");
+        }
+        let lost = Err(TransportError::AnswerLost("cut".into()));
+        assert_eq!(classify_change(&lost, DateTime::UNIX_EPOCH, Content).class, Class::Unavailable);
     }
 }

@@ -7,12 +7,13 @@ use bytes::Bytes;
 use http::Method;
 use platform::{Deadline, Host, Timeouts, Traceparent, TransportError};
 
+use crate::changing::{Changing, classify_change};
 use crate::message::OutgoingMessage;
 use crate::outbound::{AccessToken, TokenError, Tokens};
 use crate::path::segment;
 use crate::reference::ConversationReference;
 use crate::trust::{ServiceUrl, TrustPolicy};
-use crate::verdict::{Changing, Class, Verdict, classify, classify_change};
+use crate::verdict::{Class, Verdict, classify};
 
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(3),
@@ -211,7 +212,7 @@ impl<'a, H: Host> Connector<'a, H> {
     }
 }
 
-/// What stands between the id of a channel of Teams and the id of the message that began a thread.
+/// The text between the id of a channel of Teams and the id of the message that began a thread.
 const THREAD: &str = ";messageid=";
 
 /// One call of the Connector.

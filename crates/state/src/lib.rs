@@ -68,9 +68,9 @@
 //! | `key.<digit>` | `<key>.<hash>` | `version`, `activityId`, `at`, `alert`, `state`, `digest`, `endsAt` | the poller, after it has sent an alert with a key; with the ETag |
 //! | | | `latestAt`, `latestAlert`, `endsAt` | the bot, after it has put an alert with a key on the queue |
 //!
-//! `key.<digit>` has what each conversation shows under a key: `<digit>` is the first digit of `<key>`, the key of the
-//! conversation, and `<hash>` is a hash of the sender's name and the sender's key. The record ends 30 days after
-//! the last alert with the key.
+//! `key.<digit>` has the messages that conversations show under a key. `<digit>` is the first digit of
+//! `<key>`, the key of the conversation. `<hash>` is a hash of the sender's name and the sender's key. The
+//! record ends 30 days after the last alert with the key.
 //!
 //! `<countdown>` is the time of acceptance, subtracted from the greatest number of 13 digits, so that the
 //! newest row is the first one. `<name>` is the id of the alert, or the part of the ids that the alerts of a

@@ -83,7 +83,8 @@ pub(super) fn ended(stage: &Stage) -> (u64, String) {
         Some(answer.json()["totals"].clone()).filter(|totals| answer.status == 200 && totals.is_object())
     });
     let of = |value: &Value| value.as_u64().unwrap_or_default();
-    let ends = ["delivered", "cancelled", "expired", "stopped", "dropped", "unrecorded"];
+    let ends =
+        ["delivered", "cancelled", "expired", "stopped", "dropped", "replaced", "withdrawn", "unrecorded"];
     let dead: u64 = totals["dead"].as_object().map_or(0, |dead| dead.values().map(of).sum());
     let ended = ends.iter().map(|end| of(&totals[*end])).sum::<u64>() - of(&totals["foundAgain"]);
     (ended + dead, totals.to_string())

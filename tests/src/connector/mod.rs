@@ -4,6 +4,7 @@
 //! otherwise. A request that the bot must never send is answered 500 with the request's text. The fake keeps
 //! that complaint, and fails the test when it is dropped.
 
+mod chats;
 mod drip;
 mod received;
 mod reply;
@@ -62,6 +63,16 @@ impl Connector {
     /// Every request that was received so far, in order.
     pub fn received(&self) -> Vec<Received> {
         self.shared.received.lock().unwrap().clone()
+    }
+
+    /// The messages of the bot that a conversation shows now, in order. The bot changes and deletes them.
+    pub fn shown(&self, conversation: &str) -> Vec<Value> {
+        self.shared.chats.lock().unwrap().shown(conversation)
+    }
+
+    /// Deletes every message in every conversation, as people do.
+    pub fn forget_chats(&self) {
+        *self.shared.chats.lock().unwrap() = chats::Chats::default();
     }
 
     /// Clears the record of received requests.

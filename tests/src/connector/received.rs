@@ -36,7 +36,7 @@ impl Received {
         self.target().map(|(conversation, _)| conversation)
     }
 
-    /// The activity id in the path, decoded; only a reply has one.
+    /// The activity id in the path, decoded; only a reply, a change and a deletion have one.
     pub fn reply_to(&self) -> Option<String> {
         self.target().and_then(|(_, activity)| activity)
     }
@@ -76,16 +76,24 @@ impl Received {
         }
     }
 
-    /// Why a Connector would refuse the request; `None` for a proper post of an activity.
+    /// Why a Connector would refuse the request; `None` for a proper post, change or deletion of an activity.
     pub(super) fn objection(&self, tokens: Option<&Tokens>) -> Option<&'static str> {
-        if self.method != http::Method::POST {
-            Some("the bot only posts")
+        use http::Method;
+        let is_deletion = self.method == Method::DELETE;
+        if !is_deletion && self.method != Method::POST && self.method != Method::PUT {
+            Some("the bot only posts, puts and deletes")
         } else if self.target().is_none() {
             Some("no such route")
+        } else if self.method != Method::POST && self.reply_to().is_none() {
+            Some("a change or a deletion names an activity")
+        } else if is_deletion && !self.raw.is_empty() {
+            Some("a deletion has no body")
         } else if tokens.is_none() && self.headers.contains_key("authorization") {
             Some("no credential may be sent in anonymous mode")
         } else if tokens.is_some_and(|tokens| !self.token().is_some_and(|token| tokens.contains(token))) {
             Some("expected exactly one token of the login host")
+        } else if is_deletion {
+            None
         } else if !self
             .headers
             .get("content-type")

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use serde_json::{Value, json};
 
+use super::chats::Chats;
 use super::reply::Cut;
 use super::{Received, Reply, Rule};
 use crate::login::Tokens;
@@ -19,6 +20,7 @@ pub(super) struct Shared {
     pub(super) received: Mutex<Vec<Received>>,
     pub(super) unexpected: Mutex<Vec<String>>,
     pub(super) rules: Mutex<Vec<Rule>>,
+    pub(super) chats: Mutex<Chats>,
     /// The tokens that requests must carry; `None` if a request may carry none.
     pub(super) tokens: Mutex<Option<Tokens>>,
     pub(super) most_at_once: AtomicUsize,
@@ -94,8 +96,15 @@ impl Shared {
             (Ok(_), Some(objection)) => self.complain(objection, &received),
             (Ok(Some(reply)), None) => reply,
             (Ok(None), None) if received.body["type"] == "typing" => Reply::status(202, Value::Null),
-            (Ok(None), None) => Reply::created(&format!("sent-{sequence}")),
+            (Ok(None), None) => {
+                let changed = self.chats.lock().unwrap().answer(&received);
+                changed.unwrap_or_else(|| Reply::created(&format!("sent-{sequence}")))
+            }
         };
+        if (200..300).contains(&reply.status) && reply.cut != Some(Cut::Unseen) {
+            let body: Value = serde_json::from_str(&reply.body).unwrap_or_default();
+            self.chats.lock().unwrap().apply(&received, body["id"].as_str());
+        }
         if reply.cut != Some(Cut::Unseen) {
             all.push(received);
         }

@@ -5,21 +5,24 @@
 //! one run works at a time, and a run sends nothing after its lock may have ended. So the record that this
 //! module reads before a call says what the conversation shows.
 
+mod records;
+mod sending;
+
 use std::time::Duration;
 
-use bot_framework::{Class, Connector, OutgoingMessage, ServiceUrl, Verdict, can_change_messages};
-use envelope::words::Words;
+use bot_framework::{Class, Verdict, can_change_messages};
 use envelope::{Again, Envelope, KeyState, Keyed};
 use futures_util::future::try_join;
-use platform::{Host, Level, name_of};
-use serde_json::json;
+use platform::{Host, name_of};
 use state::ConversationKey;
-use state::ledger::{AlertId, Edit, Record, RecordKey, Shown, Standing, Status, Stood, Transition};
+use state::ledger::{AlertId, Record, Shown, Standing, Status};
 use storage_table::TableError;
 
 use super::delivery_path::{DeliveryPath, message_of};
 use super::{Attempts, Outcome, PoisonReason};
 use crate::schedule::Leased;
+pub(crate) use records::Change;
+use records::edit_of;
 
 /// A change of an alert waits this long for the result of the alert that it changes, if that alert was
 /// cancelled. A run records a result within a second, unless it is killed.
@@ -32,8 +35,6 @@ const NEWER_SHOWN: &str = "key: the conversation shows a newer alert with this k
 const NEWER_WAITS: &str = "key: a newer alert with this key takes its place";
 const STILL_FIRING: &str = "key: not resolved yet, and the alert says `again: skip`";
 const SAME_CONTENT: &str = "key: the message that the conversation shows has the same content";
-const DELETED: &str = "key: the message was deleted, so the alert is a new message";
-const NO_CHANGES: &str = "key: the channel cannot change a message, so the alert is a new message";
 const LATER_CHANGE: &str = "alert: a later change of it was sent";
 const TAKEN_BACK: &str = "alert: its message was taken back";
 
@@ -55,23 +56,10 @@ enum Way {
 pub(super) struct Plan {
     keyed: Keyed,
     way: Way,
-    /// What the conversation shows under the key so far.
+    /// The message that the conversation shows under the key so far.
     standing: Option<Standing>,
     /// The digest of the alert's content.
     digest: String,
-}
-
-/// The records that follow an alert that was sent. The run writes them together with the Delete of the
-/// message.
-#[derive(Debug, Clone)]
-pub(crate) struct Change {
-    /// The reason that the ledger shows for the delivery.
-    pub(crate) note: Option<&'static str>,
-    /// Whether the alert was a job that took another alert back.
-    pub(crate) takes_back: bool,
-    standing: Option<(String, Standing)>,
-    edit: Option<(RecordKey, Edit)>,
-    taken_back: Option<RecordKey>,
 }
 
 /// The result of looking at what the conversation shows.
@@ -220,178 +208,6 @@ impl<H: Host> Attempts<'_, H> {
         let has_ended = record.status.is_final() || record.is_settled(self.host.now());
         (!has_ended && !has_waited).then(|| (waited / 4).clamp(FIRST_PAUSE, LONGEST_PAUSE))
     }
-
-    /// Makes the call of a plan. If the Connector accepts it, the leased message gets the records that
-    /// follow. The error is the outcome if the run has no time left for a second call.
-    pub(super) async fn carry_out(
-        &self,
-        leased: &mut Leased,
-        plan: Plan,
-        service_url: &ServiceUrl,
-    ) -> Result<Verdict, Outcome> {
-        let DeliveryPath::Connector(connector) = &self.delivery_path else {
-            return Ok(self.delivery_path.deliver(leased, service_url, self.trust).await);
-        };
-        let (mut plan, mut note) = (plan, None);
-        let can_change = can_change_messages(&leased.envelope.address.channel_id);
-        if matches!(plan.way, Way::Change(_)) && !can_change {
-            (plan.way, note) = (Way::New, Some(NO_CHANGES));
-        }
-        let mut verdict = self.call(connector, leased, &plan.way, service_url).await;
-        match (&plan.way, verdict.class) {
-            (Way::Change(_), Class::MessageGone | Class::NotChangeable) => {
-                if self.host.monotonic() >= self.may_send_until.get() {
-                    return Err(Outcome::TooLate);
-                }
-                note = Some(match verdict.class {
-                    Class::MessageGone => DELETED,
-                    _ => NO_CHANGES,
-                });
-                plan.way = Way::New;
-                verdict = self.call(connector, leased, &plan.way, service_url).await;
-            }
-            // The message is deleted already.
-            (Way::Delete(_), Class::MessageGone) => verdict.class = Class::Accepted,
-            _ => {}
-        }
-        if verdict.class == Class::Accepted {
-            if let Way::Change(id) | Way::Delete(id) = &plan.way {
-                verdict.activity_id = Some(id.clone());
-            }
-            if let (Way::Change(id), true) = (&plan.way, plan.keyed.notify) {
-                note = note.or(self.notify(connector, leased, &plan.keyed, id, service_url).await);
-            }
-            self.set_change(leased, &plan, &verdict, note);
-        }
-        Ok(verdict)
-    }
-
-    async fn call(
-        &self,
-        connector: &Connector<'_, H>,
-        leased: &Leased,
-        way: &Way,
-        service_url: &ServiceUrl,
-    ) -> Verdict {
-        let envelope = &leased.envelope;
-        let (trust, conversation) = (self.trust, envelope.address.conversation.id.as_str());
-        match way {
-            Way::New => {
-                let message = message_of(envelope);
-                connector.send_in_any_cloud(trust, service_url, conversation, &message).await
-            }
-            Way::Reply(id) => {
-                connector
-                    .reply_in_thread(trust, service_url, &envelope.address, id, message_of(envelope))
-                    .await
-            }
-            Way::Change(id) => {
-                connector.update(trust, service_url, conversation, id, &message_of(envelope)).await
-            }
-            Way::Delete(id) => {
-                let trace = envelope.traceparent.as_ref();
-                connector.delete(trust, service_url, conversation, id, trace).await
-            }
-        }
-    }
-
-    /// Tells the people of the conversation in the thread that the message has changed, because a channel
-    /// notifies nobody of a change. The change itself stays delivered if this call fails. Returns the reason
-    /// for the ledger if it fails.
-    async fn notify(
-        &self,
-        connector: &Connector<'_, H>,
-        leased: &Leased,
-        keyed: &Keyed,
-        activity_id: &str,
-        service_url: &ServiceUrl,
-    ) -> Option<&'static str> {
-        const FAILED: &str = "key: the message was changed, but the reply about it was not sent";
-        self.host.sleep(self.limits.conversation_gap).await;
-        if self.host.monotonic() >= self.may_send_until.get() {
-            return Some(FAILED);
-        }
-        let envelope = &leased.envelope;
-        let words = Words::of(&envelope.address);
-        let summary =
-            envelope.activity.get("summary").and_then(serde_json::Value::as_str).unwrap_or_default();
-        let text = if envelope.text.is_empty() { summary } else { &envelope.text };
-        let text = match keyed.state {
-            KeyState::Firing => words.changed(text),
-            KeyState::Resolved => words.resolved(text),
-        };
-        let reply = OutgoingMessage::new(&envelope.address, &text).in_trace(envelope.traceparent.as_ref());
-        let verdict =
-            connector.reply_in_thread(self.trust, service_url, &envelope.address, activity_id, reply).await;
-        if verdict.class == Class::Accepted {
-            return None;
-        }
-        let fields = json!({
-            "run": self.run, "envelope": envelope.id.excerpt(), "status": verdict.status, "reason": verdict.reason,
-        });
-        self.host.event(Level::Warn, "alert.not-notified", leased.traced(fields));
-        Some(FAILED)
-    }
-
-    /// Sets the records that follow an alert that was sent.
-    fn set_change(&self, leased: &mut Leased, plan: &Plan, verdict: &Verdict, note: Option<&'static str>) {
-        let Plan { keyed, way, standing, digest } = plan;
-        let envelope = &leased.envelope;
-        let record_of =
-            |id: &Option<String>| RecordKey::of(&AlertId::parse(id.as_deref()?)?, self.host.now());
-        let standing = standing.clone().map(|mut standing| {
-            match way {
-                Way::New | Way::Change(_) => {
-                    standing.activity_id.clone_from(&verdict.activity_id);
-                    standing.digest.clone_from(digest);
-                }
-                Way::Reply(_) => {}
-                Way::Delete(_) => (standing.activity_id, standing.digest) = (None, String::new()),
-            }
-            standing.at = keyed.at;
-            keyed.subject(envelope.id.as_str()).clone_into(&mut standing.alert);
-            standing.is_firing = keyed.state == KeyState::Firing && keyed.takes_back.is_none();
-            standing
-        });
-        leased.change = Some(Box::new(Change {
-            note,
-            takes_back: keyed.takes_back.is_some(),
-            standing: keyed.key.clone().zip(standing),
-            edit: record_of(&keyed.edits).map(|key| (key, edit_of(envelope, verdict.activity_id.clone()))),
-            taken_back: record_of(&keyed.takes_back),
-        }));
-    }
-
-    /// Writes the records that follow an alert that was sent. After a failure, the next alert with the key is
-    /// a new message.
-    pub(crate) async fn record_change(&self, leased: &Leased) {
-        let Some(change) = &leased.change else { return };
-        let warn = |event: &str, reason: String| {
-            let fields = json!({"run": self.run, "envelope": leased.envelope.id.excerpt(), "reason": reason});
-            self.host.event(Level::Warn, event, leased.traced(fields));
-        };
-        if let Some((key, standing)) = &change.standing {
-            let conversation = ConversationKey::of(&leased.envelope.address);
-            match self.ledger.record_standing(&conversation, key, standing).await {
-                Ok(Stood::Recorded) => {}
-                Ok(Stood::Overtaken) => {
-                    warn("key.overtaken", "another run has sent a newer alert with the key".into());
-                }
-                Err(error) => warn("key.not-recorded", error.to_string()),
-            }
-        }
-        let edited = match &change.edit {
-            Some((key, edit)) => self.ledger.record_edit(key, edit).await,
-            None => Ok(()),
-        };
-        let taken_back = match &change.taken_back {
-            Some(key) => self.ledger.record(&Transition::to(key.clone(), Status::Withdrawn)).await,
-            None => Ok(()),
-        };
-        for error in [edited.err(), taken_back.err()].into_iter().flatten() {
-            warn("ledger.not-noted", error.to_string());
-        }
-    }
 }
 
 /// Decides about a job that takes an alert back. `activity_id` is the id of the message.
@@ -429,16 +245,11 @@ fn fresh(keyed: &Keyed, standing: Option<&Standing>, digest: &str) -> Decision {
     }
 }
 
-/// The digest of an alert's content, with the state. Without the state, a problem that comes back with the
-/// same words would not be sent.
+/// The digest of an alert's content, with the state. Without the state, a second problem with the same words
+/// would not be sent.
 fn digest_of(envelope: &Envelope, keyed: &Keyed) -> String {
     let message = message_of(envelope).to_bytes();
     name_of(&[keyed.state.as_str(), &String::from_utf8_lossy(&message)])
-}
-
-/// The change that an envelope makes, as the ledger records it.
-fn edit_of(envelope: &Envelope, activity_id: Option<String>) -> Edit {
-    Edit { at: envelope.enqueued_at.timestamp_millis(), by: envelope.id.as_str().to_owned(), activity_id }
 }
 
 fn cannot_delete(reason: &str) -> Outcome {

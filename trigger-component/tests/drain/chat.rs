@@ -1,5 +1,5 @@
-//! What the simulated conversations show. The Connector of the simulation changes and deletes messages as
-//! Teams does.
+//! The messages that the simulated conversations show. The Connector of the simulation changes and deletes
+//! messages as Teams does.
 
 use std::collections::BTreeMap;
 

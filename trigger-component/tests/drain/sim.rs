@@ -48,7 +48,7 @@ pub(crate) struct Sim {
     pub(crate) storage: RefCell<Storage>,
     pub(crate) tables: RefCell<FakeTables>,
     pub(crate) attempts: RefCell<Vec<Attempt>>,
-    /// What the conversations show.
+    /// The messages that the conversations show.
     pub(crate) chats: RefCell<Chats>,
     in_flight: RefCell<BTreeMap<String, usize>>,
     pub(crate) most_at_once: Cell<usize>,

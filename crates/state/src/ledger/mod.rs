@@ -8,6 +8,7 @@
 mod answers;
 mod claim;
 mod clean;
+mod edit;
 mod index;
 mod key;
 mod list;
@@ -28,10 +29,11 @@ use storage_table::{
 
 pub use answers::{Allowance, Allowed};
 pub use claim::Claim;
+pub use edit::Edit;
 pub use key::{AlertId, CallId, Period, RecordKey};
 pub use list::{Listed, MAX_CALLS, Position, Wanted};
 pub use missing::Missed;
-pub use record::{CallNote, Edit, KEPT, KEY_TERM, NewAlert, Record, Status, Transition};
+pub use record::{CallNote, KEPT, KEY_TERM, NewAlert, Record, Status, Transition};
 pub use replay::{Reopened, Replay};
 pub use shown::{DEQUEUED_WITHIN, SETTLED_WITHIN, Shown};
 pub use standing::{KeyOrder, Standing, Stood};
@@ -307,22 +309,6 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         let entities: Vec<Entity> = transitions.iter().map(|transition| transition.entity(now)).collect();
         let operations: Vec<_> = entities.iter().map(Operation::PutMerge).collect();
         done(self.table.batch(&operations).await?)
-    }
-
-    /// Records a change of an alert that was sent. A later change that is recorded already stays.
-    pub async fn record_edit(&self, key: &RecordKey, edit: &Edit) -> Result<(), TableError> {
-        // If another writer changes the record in between, it is read again.
-        for _ in 0..3 {
-            let Some(found) = self.table.get(&key.to_key()).await? else { return Ok(()) };
-            let record = Record::read(&found.entity);
-            if record.edited.is_some_and(|(at, by)| (at, by.as_str()) > (edit.at, edit.by.as_str())) {
-                return Ok(());
-            }
-            if let Conditional::Done(_) = self.table.merge(&edit.entity(key), Some(&found.etag)).await? {
-                return Ok(());
-            }
-        }
-        Err(contended())
     }
 
     fn key_of(&self, id: &AlertId) -> Result<RecordKey, TableError> {

@@ -278,28 +278,6 @@ impl Record {
     }
 }
 
-/// A change of a message that was sent, as the record of its first alert has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Edit {
-    /// When the bot accepted the change, in milliseconds since 1970.
-    pub at: i64,
-    /// The id of the change.
-    pub by: String,
-    /// The id of the message that has the new content, if it is known.
-    pub activity_id: Option<String>,
-}
-
-impl Edit {
-    pub(super) fn entity(&self, key: &RecordKey) -> Entity {
-        let mut entity = Entity::new(key.to_key()).with("editedBy", self.by.as_str());
-        entity.int64("editedAt", self.at);
-        if let Some(id) = &self.activity_id {
-            entity.properties.insert("activityId".into(), shortened(id).into());
-        }
-        entity
-    }
-}
-
 /// A change of an alert's status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transition {
@@ -419,6 +397,6 @@ pub(super) fn ends_at(now: DateTime<Utc>, until: Option<DateTime<Utc>>) -> i64 {
 }
 
 /// The first thousand characters of a text, because a reason may quote a long response of a Connector.
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     text.chars().take(1000).collect()
 }

@@ -23,7 +23,7 @@ const PARTITIONS: &[u8; 16] = b"0123456789abcdef";
 /// id.
 pub type KeyOrder<'a> = (i64, &'a str);
 
-/// What a conversation shows under a key.
+/// The message that a conversation shows under a key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Standing {
     /// The id of the message; `None` if the conversation shows no message, or if its id is unknown.

@@ -1,0 +1,47 @@
+//! Changes of messages that were sent: the record of the first alert has the last change.
+
+use platform::{Clock, HttpClient, Randomness};
+use storage_table::{Conditional, Entity, TableError};
+
+use super::record::{Record, shortened};
+use super::{Ledger, RecordKey, contended};
+
+/// A change of a message that was sent, as the record of its first alert has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    /// When the bot accepted the change, in milliseconds since 1970.
+    pub at: i64,
+    /// The id of the change.
+    pub by: String,
+    /// The id of the message that has the new content, if it is known.
+    pub activity_id: Option<String>,
+}
+
+impl Edit {
+    pub(super) fn entity(&self, key: &RecordKey) -> Entity {
+        let mut entity = Entity::new(key.to_key()).with("editedBy", self.by.as_str());
+        entity.int64("editedAt", self.at);
+        if let Some(id) = &self.activity_id {
+            entity.properties.insert("activityId".into(), shortened(id).into());
+        }
+        entity
+    }
+}
+
+impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
+    /// Records a change of an alert that was sent. A later change that is recorded already stays.
+    pub async fn record_edit(&self, key: &RecordKey, edit: &Edit) -> Result<(), TableError> {
+        // If another writer changes the record in between, it is read again.
+        for _ in 0..3 {
+            let Some(found) = self.table.get(&key.to_key()).await? else { return Ok(()) };
+            let record = Record::read(&found.entity);
+            if record.edited.is_some_and(|(at, by)| (at, by.as_str()) > (edit.at, edit.by.as_str())) {
+                return Ok(());
+            }
+            if let Conditional::Done(_) = self.table.merge(&edit.entity(key), Some(&found.etag)).await? {
+                return Ok(());
+            }
+        }
+        Err(contended())
+    }
+}

@@ -1,0 +1,64 @@
+//! The messages that the conversations of the fake Connector show.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::{Received, Reply};
+
+/// The channels whose Connector changes and deletes no messages.
+const WITHOUT_CHANGES: [&str; 2] = ["webchat", "directline"];
+
+/// A message that a conversation shows.
+#[derive(Debug, Clone)]
+struct Shown {
+    conversation: String,
+    id: String,
+    activity: Value,
+}
+
+/// The messages that the bot has sent and not deleted, in order.
+#[derive(Debug, Default)]
+pub(super) struct Chats(Vec<Shown>);
+
+impl Chats {
+    /// The activities that a conversation shows.
+    pub(super) fn shown(&self, conversation: &str) -> Vec<Value> {
+        let shown = self.0.iter().filter(|shown| shown.conversation == conversation);
+        shown.map(|shown| shown.activity.clone()).collect()
+    }
+
+    /// The answer of a Connector to a change or a deletion; `None` for every other request.
+    pub(super) fn answer(&self, received: &Received) -> Option<Reply> {
+        if received.method == Method::POST {
+            return None;
+        }
+        let Some(at) = self.position(received) else {
+            return Some(Reply::error(404, "ActivityNotFoundInConversation"));
+        };
+        let channel = self.0[at].activity["channelId"].as_str().unwrap_or_default();
+        if WITHOUT_CHANGES.contains(&channel) {
+            return Some(Reply::error(405, "BadArgument"));
+        }
+        Some(Reply::status(200, json!({"id": self.0[at].id})))
+    }
+
+    /// Does what an accepted request asks for. `id` is the id in the answer.
+    pub(super) fn apply(&mut self, received: &Received, id: Option<&str>) {
+        let at = self.position(received);
+        let activity = received.body.clone();
+        match (&received.method, at) {
+            (&Method::POST, _) if activity["type"] == "message" => {
+                let (Some(conversation), Some(id)) = (received.conversation(), id) else { return };
+                self.0.push(Shown { conversation, id: id.to_owned(), activity });
+            }
+            (&Method::PUT, Some(at)) => self.0[at].activity = activity,
+            (&Method::DELETE, Some(at)) => drop(self.0.remove(at)),
+            _ => {}
+        }
+    }
+
+    fn position(&self, received: &Received) -> Option<usize> {
+        let (conversation, id) = (received.conversation()?, received.reply_to()?);
+        self.0.iter().position(|shown| shown.conversation == conversation && shown.id == id)
+    }
+}

@@ -1,0 +1,99 @@
+//! The records that follow an alert that was sent: the message that the conversation shows under the key, the
+//! last change of an alert, and the status of an alert that was taken back.
+
+use bot_framework::Verdict;
+use envelope::{Envelope, KeyState};
+use platform::{Host, Level};
+use serde_json::json;
+use state::ConversationKey;
+use state::ledger::{AlertId, Edit, RecordKey, Standing, Status, Stood, Transition};
+
+use super::{Plan, Way};
+use crate::attempt::Attempts;
+use crate::schedule::Leased;
+
+/// The records that follow an alert that was sent. The run writes them together with the Delete of the
+/// message.
+#[derive(Debug, Clone)]
+pub(crate) struct Change {
+    /// The reason that the ledger shows for the delivery.
+    pub(crate) note: Option<&'static str>,
+    /// Whether the alert was a job that took another alert back.
+    pub(crate) takes_back: bool,
+    standing: Option<(String, Standing)>,
+    edit: Option<(RecordKey, Edit)>,
+    taken_back: Option<RecordKey>,
+}
+
+impl<H: Host> Attempts<'_, H> {
+    /// Sets the records that follow an alert that was sent.
+    pub(super) fn set_change(
+        &self,
+        leased: &mut Leased,
+        plan: &Plan,
+        verdict: &Verdict,
+        note: Option<&'static str>,
+    ) {
+        let Plan { keyed, way, standing, digest } = plan;
+        let envelope = &leased.envelope;
+        let record_of =
+            |id: &Option<String>| RecordKey::of(&AlertId::parse(id.as_deref()?)?, self.host.now());
+        let standing = standing.clone().map(|mut standing| {
+            match way {
+                Way::New | Way::Change(_) => {
+                    standing.activity_id.clone_from(&verdict.activity_id);
+                    standing.digest.clone_from(digest);
+                }
+                Way::Reply(_) => {}
+                Way::Delete(_) => (standing.activity_id, standing.digest) = (None, String::new()),
+            }
+            standing.at = keyed.at;
+            keyed.subject(envelope.id.as_str()).clone_into(&mut standing.alert);
+            standing.is_firing = keyed.state == KeyState::Firing && keyed.takes_back.is_none();
+            standing
+        });
+        leased.change = Some(Box::new(Change {
+            note,
+            takes_back: keyed.takes_back.is_some(),
+            standing: keyed.key.clone().zip(standing),
+            edit: record_of(&keyed.edits).map(|key| (key, edit_of(envelope, verdict.activity_id.clone()))),
+            taken_back: record_of(&keyed.takes_back),
+        }));
+    }
+
+    /// Writes the records that follow an alert that was sent. After a failure, the next alert with the key is
+    /// a new message.
+    pub(crate) async fn record_change(&self, leased: &Leased) {
+        let Some(change) = &leased.change else { return };
+        let warn = |event: &str, reason: String| {
+            let fields = json!({"run": self.run, "envelope": leased.envelope.id.excerpt(), "reason": reason});
+            self.host.event(Level::Warn, event, leased.traced(fields));
+        };
+        if let Some((key, standing)) = &change.standing {
+            let conversation = ConversationKey::of(&leased.envelope.address);
+            match self.ledger.record_standing(&conversation, key, standing).await {
+                Ok(Stood::Recorded) => {}
+                Ok(Stood::Overtaken) => {
+                    warn("key.overtaken", "another run has sent a newer alert with the key".into());
+                }
+                Err(error) => warn("key.not-recorded", error.to_string()),
+            }
+        }
+        let edited = match &change.edit {
+            Some((key, edit)) => self.ledger.record_edit(key, edit).await,
+            None => Ok(()),
+        };
+        let taken_back = match &change.taken_back {
+            Some(key) => self.ledger.record(&Transition::to(key.clone(), Status::Withdrawn)).await,
+            None => Ok(()),
+        };
+        for error in [edited.err(), taken_back.err()].into_iter().flatten() {
+            warn("ledger.not-noted", error.to_string());
+        }
+    }
+}
+
+/// The change that an envelope makes, as the ledger records it.
+pub(super) fn edit_of(envelope: &Envelope, activity_id: Option<String>) -> Edit {
+    Edit { at: envelope.enqueued_at.timestamp_millis(), by: envelope.id.as_str().to_owned(), activity_id }
+}

@@ -70,6 +70,7 @@ pub(crate) async fn execute<H: Host>(
             }
         }
         Command::EndWebhook => {
+            let key = ConversationKey::of(&webhook::owner_of(address));
             let ended = conversations.end_hook(&key).await;
             ended.map(|()| {
                 host.event(Level::Info, "hook.ended", json!({"conversation": key.as_str()}));

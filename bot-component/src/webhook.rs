@@ -5,7 +5,7 @@ use envelope::words::Words;
 use http::HeaderMap;
 use platform::{Host, Level, SettingsError};
 use serde_json::json;
-use state::{ConversationKey, Conversations, StateError};
+use state::{ConversationKey, Conversations, Sign, StateError};
 use thiserror::Error;
 
 use crate::hook_token::{HookKeys, Issued, shown};
@@ -79,6 +79,21 @@ pub(crate) async fn address<H: Host>(
     Ok(HookAddress { url: public.hook(&token), secret, shown: shown(&token).to_owned() })
 }
 
+/// Separates the id of a channel of Teams from the message that begins a thread.
+const OF_THREAD: &str = ";messageid=";
+
+/// The conversation that owns the address: in a channel of Teams, the channel and not the thread in which a
+/// person asks. So each alert begins a thread of its own.
+pub(crate) fn owner_of(address: &ConversationReference) -> ConversationReference {
+    let mut owner = address.clone();
+    if let Some((channel, _)) = address.conversation.id.split_once(OF_THREAD)
+        && address.channel_id == "msteams"
+    {
+        owner.conversation.id = channel.to_owned();
+    }
+    owner
+}
+
 /// Answers `webhook` and `webhook new`. In a group, the address is for the person's own chat.
 pub(crate) async fn show<H: Host>(
     host: &H,
@@ -89,7 +104,12 @@ pub(crate) async fn show<H: Host>(
     wanted: Wanted,
 ) -> Result<HookReply, StateError> {
     let words = Words::of(address);
-    let key = ConversationKey::of(address);
+    let owner = owner_of(address);
+    if owner != *address {
+        // Nobody may have written to the bot outside of threads, so the bot may not know the channel itself.
+        conversations.record_activity(&owner, Sign::Message, None).await?;
+    }
+    let key = ConversationKey::of(&owner);
     let made = match self::address(host, settings, conversations, &key, headers, wanted).await {
         Ok(made) => made,
         Err(NoAddress::State(error)) => return Err(error),
@@ -132,7 +152,6 @@ mod tests {
     use http::HeaderValue;
     use http::header::HOST;
     use platform::testing::run;
-    use state::Sign;
 
     use super::*;
     use crate::testing::Stage;
@@ -192,6 +211,25 @@ mod tests {
         assert_ne!(token_in(&here(say(&stage, &other, Wanted::New))), token);
         let log = stage.host.lines.borrow().join("\n");
         assert!(log.contains(&token[..6]) && !log.contains(&token[..7]), "{log}");
+    }
+
+    #[test]
+    fn address_belongs_to_the_channel_and_not_to_a_thread() {
+        let stage = Stage::new();
+        let in_thread = |message: &str| {
+            let mut address = group();
+            address.conversation.id = format!("{};messageid={message}", address.conversation.id);
+            address
+        };
+        let one = here(say(&stage, &in_thread("1"), Wanted::Any));
+        assert_eq!(here(say(&stage, &in_thread("2"), Wanted::Any)), one);
+        let channel = ConversationKey::of(&group());
+        let known = run(stage.conversations().known(&channel)).unwrap();
+        let conversation = known.conversation.unwrap();
+        assert_eq!((known.hook, conversation.address.conversation), (Some(1), group().conversation));
+        let mut elsewhere = in_thread("1");
+        elsewhere.channel_id = "slack".into();
+        assert_eq!(owner_of(&elsewhere), elsewhere);
     }
 
     #[test]

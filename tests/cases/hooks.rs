@@ -64,20 +64,23 @@ fn address_of_a_channel_goes_to_the_persons_own_chat(world: &World) {
     let mention = in_channel["entities"][0]["text"].as_str().unwrap().to_owned();
     in_channel["text"] = format!("{mention} webhook").into();
     in_channel["attachments"] = json!([]);
+    in_channel["locale"] = "en-US".into();
     stage.say(&in_channel);
-    let channel = in_channel["conversation"]["id"].as_str().unwrap();
+    let thread = in_channel["conversation"]["id"].as_str().unwrap().to_owned();
+    let (channel, _) = thread.split_once(";messageid=").unwrap();
     let answer = stage.connector.wait_for(1).remove(0);
     assert!(Hook::in_reply(answer.text()).is_some(), "the bot knows no chat of the person's own yet");
-    assert_eq!(answer.conversation().as_deref(), Some(channel));
+    assert_eq!(answer.conversation().as_deref(), Some(thread.as_str()));
     known(&stage, "a:own", "hello");
     in_channel["id"] = "again".into();
     stage.say(&in_channel);
     let answers = stage.connector.wait_for(2);
     assert_eq!(answers[0].conversation().as_deref(), Some("a:own"));
-    assert_eq!(answers[1].conversation().as_deref(), Some(channel));
+    assert_eq!(answers[1].conversation().as_deref(), Some(thread.as_str()));
     assert!(!answers[1].text().contains("/api/hooks/"), "{}", answers[1].text());
     let hook = Hook::in_reply(answers[0].text()).unwrap();
     stage.connector.forget();
+    // The alert begins a thread of its own in the channel.
     hook.post(&text("to the channel")).expect_status(202);
     stage.poll();
     assert_eq!(stage.connector.wait_for(1)[0].conversation().as_deref(), Some(channel));

@@ -70,7 +70,7 @@ async function main() {
       const awaited = cards.filter({ has: page.getByText(title, { exact: true }) }).first();
       await awaited.waitFor();
       await awaited.scrollIntoViewIfNeeded();
-      const container = awaited.locator(".ac-container .ac-container").first();
+      const container = awaited.locator(".ac-container").first();
       if (await container.count()) colors.push(await container.evaluate((element) => getComputedStyle(element).backgroundColor));
     };
     await awaitCard(options.card);

@@ -3,7 +3,7 @@
 
 use dev::named_key::{NamedKey, Purpose};
 use end_to_end::activity::{fixture, message};
-use end_to_end::alerts::{self, alert, call, call_with, key_of, known, queued};
+use end_to_end::alerts::{self, call, call_with, key_of, known, queued};
 use end_to_end::stage::Stage;
 use end_to_end::suite::World;
 use http::Method;

@@ -89,6 +89,7 @@ impl<H: Host> Attempts<'_, H> {
         }
         let (record, standing) =
             self.known(leased, &keyed).await.map_err(|error| self.state_unknown(leased, &error))?;
+        let standing = standing.filter(|standing| concerns(record.as_ref(), standing));
         let digest = digest_of(&leased.envelope, &keyed);
         let decided = self.decide_way(leased, &keyed, record.as_ref(), standing.as_ref(), &digest).await;
         let plan = |way| Plan { keyed: keyed.clone(), way, standing: standing.clone(), digest };
@@ -208,6 +209,13 @@ impl<H: Host> Attempts<'_, H> {
         let has_ended = record.status.is_final() || record.is_settled(self.host.now());
         (!has_ended && !has_waited).then(|| (waited / 4).clamp(FIRST_PAUSE, LONGEST_PAUSE))
     }
+}
+
+/// Whether the record of the key is about the message of the alert that this one changes or takes back. It is
+/// not if that alert was a reply, or if the key has another message since.
+fn concerns(record: Option<&Record>, standing: &Standing) -> bool {
+    let changed = record.and_then(|record| record.activity_id.as_deref());
+    changed.is_none_or(|id| standing.activity_id.as_deref() == Some(id))
 }
 
 /// Decides about a job that takes an alert back. `activity_id` is the id of the message.

@@ -319,6 +319,34 @@ fn change_of_an_alert_whose_key_has_a_newer_alert_is_dropped() {
 }
 
 #[test]
+fn change_of_an_alert_with_a_message_of_its_own_leaves_the_message_of_the_key_alone() {
+    for again in ["reply", "new"] {
+        let sim = Sim::new(19);
+        accept(&sim, &keyed(&sim, 1, 1, &json!({})), true);
+        sim.run();
+        accept(&sim, &keyed(&sim, 2, 2, &json!({"again": again})), true);
+        sim.run();
+        // `new` moves the key to the second message, and `reply` leaves the key with the first one.
+        let (own, of_key) = if again == "new" { (1, 2) } else { (2, 1) };
+        let of = json!({"key": key(), "at": START_SECONDS * 1000 + i64::from(own), "again": again});
+        accept(&sim, &change(&sim, 3, own, 900, &of), false);
+        sim.run();
+        let expected = if again == "new" { ["3 change", "2 text"] } else { ["1 text", "3 change"] };
+        assert_eq!(
+            (texts(&sim), status(&sim, 3)),
+            (expected.map(str::to_owned).to_vec(), "delivered"),
+            "{again}"
+        );
+        accept(&sim, &taking_back(&sim, 4, own, &of), false);
+        sim.run();
+        assert_eq!(texts(&sim), [format!("{of_key} text")], "{again}");
+        accept(&sim, &keyed(&sim, 5, 5, &json!({})), true);
+        sim.run();
+        assert_eq!(texts(&sim), ["5 text"], "{again}: the key is still firing");
+    }
+}
+
+#[test]
 fn change_waits_for_the_alert_that_it_replaces() {
     let sim = Sim::new(14);
     let mut plain = envelope(CONVERSATION, "0 text");

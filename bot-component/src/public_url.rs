@@ -21,8 +21,8 @@ impl PublicUrl {
     /// The variable `publicurl`, or else the host that the caller of this request called. The caller is
     /// verified: a channel calls the bot at the address that its owner registered.
     ///
-    /// `X-Forwarded-Host` and `Forwarded` are ignored, because a caller can set them where no front door
-    /// replaces them. If a front door changes `Host`, the operator sets `publicurl`.
+    /// `X-Forwarded-Host` and `Forwarded` are ignored, because a caller can set them where no proxy
+    /// replaces them. If a reverse proxy changes `Host`, the operator sets `publicurl`.
     pub(crate) fn of(settings: &impl Settings, headers: &HeaderMap) -> Result<Option<Self>, SettingsError> {
         if let Some(set) = Self::read(settings)? {
             return Ok(Some(set));

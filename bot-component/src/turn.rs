@@ -84,7 +84,8 @@ impl<H: Host> Turn<'_, H> {
         let (text, after) =
             match commands::execute(self.host, self.settings, text, &address, self.headers).await {
                 Intent::Queue { text, after } => (text, after),
-                // The command is executed in any case: `stop` also holds if the conversation has no answers left.
+                // The command is executed in any case: `stop` also holds if the conversation has no answers
+                // left.
                 Intent::Reply(reply) => {
                     self.say_if_allowed(&address, &reply, Answers::TheActivity).await;
                     return Ok(accepted.into());

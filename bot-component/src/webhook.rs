@@ -106,7 +106,7 @@ pub(crate) async fn show<H: Host>(
     let words = Words::of(address);
     let owner = owner_of(address);
     if owner != *address {
-        // Nobody may have written to the bot outside of threads, so the bot may not know the channel itself.
+        // All messages to the bot may be in threads, so the bot may not know the channel itself.
         conversations.record_activity(&owner, Sign::Message, None).await?;
     }
     let key = ConversationKey::of(&owner);

@@ -1,4 +1,4 @@
-//! Runs the commands of `docs/hooks.md` as they stand there.
+//! Runs the commands of `docs/hooks.md`, unchanged.
 
 use std::process::Command;
 

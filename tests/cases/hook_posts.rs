@@ -1,4 +1,4 @@
-//! What is posted to webhook addresses, and what becomes of it.
+//! Posts to webhook addresses, and the messages that come of them.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -214,7 +214,7 @@ fn group_of_azure_monitor_is_one_message_that_turns_green(world: &World) {
     let green = said(&stage);
     assert_eq!((green.method.as_str(), green.reply_to().as_deref()), ("PUT", Some("sent-1")), "{green:?}");
     assert!(card(&green).to_string().contains("good"), "{green:?}");
-    // The problem comes back after its end, so it is a new message.
+    // The problem begins again after its end, so it is a new message.
     hook.post(&alert("Fired")).expect_status(202);
     assert_eq!(said(&stage).method.as_str(), "POST");
 }

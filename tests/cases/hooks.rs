@@ -164,7 +164,7 @@ fn forgotten_conversation_has_no_address_any_more(world: &World) {
     activity["type"] = "deleteUserData".into();
     stage.post(&activity).expect_status(200);
     hook.post(&text("x")).expect_error(410, "HookEnded");
-    // The person comes back.
+    // The person writes again.
     stage.say(&message("a:1", "back", "hello"));
     hook.post(&text("x")).expect_error(410, "HookEnded");
     assert_ne!(ask(&stage, "a:1", "webhook").url, hook.url);

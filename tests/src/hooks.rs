@@ -1,4 +1,4 @@
-//! What a program does with a webhook address.
+//! A program with a webhook address.
 
 use hmac::{Hmac, KeyInit, Mac};
 use platform::hex;

@@ -11,8 +11,8 @@ use crate::rejection::AlertRejection;
 /// An accepted program, and its request.
 #[derive(Debug)]
 pub(super) struct Caller {
-    /// The name of the key, `app:<app id>` for a token of Entra, or `hook:<conversation>`. Idempotency keys and cancellations belong
-    /// to the name.
+    /// The name of the key, `app:<app id>` for a token of Entra, or `hook:<conversation>`. Idempotency keys
+    /// and cancellations belong to the name.
     pub(super) key: String,
     pub(super) grant: Grant,
     pub(super) request_id: RequestId,

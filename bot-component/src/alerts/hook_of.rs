@@ -1,5 +1,5 @@
-//! `POST` and `DELETE /api/targets/{conversation}/hook`: a back end gets the webhook address of a conversation
-//! to which it may send, or ends the address.
+//! `POST` and `DELETE /api/targets/{conversation}/hook`: a back end gets the webhook address of a
+//! conversation to which it may send, or ends the address.
 
 use std::time::Duration;
 

@@ -313,11 +313,11 @@ fn hook_rejections() -> Vec<Advised<HookRejection>> {
         )],
         Refusal::Ended => [(
             Refusal::Ended,
-            "Somebody wrote `webhook new` or `webhook off`, or a back end did the same."
+            "A person wrote `webhook new` or `webhook off`, or a back end did the same."
         )],
         Refusal::NoConversation => [(
             Refusal::NoConversation,
-            "Somebody removed the bot from the conversation. After it is added again, the same address works."
+            "A person removed the bot from the conversation. After it is added again, the same address works."
         )],
         Refusal::Stopped => [(Refusal::Stopped, "Post nothing until the person writes `start`.")],
         Refusal::Paused => [(

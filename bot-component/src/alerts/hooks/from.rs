@@ -60,7 +60,7 @@ fn shape_of(source: &str) -> Result<Option<Shape>, FieldError> {
     }
 }
 
-/// What a query names.
+/// The target and the cursor of a query.
 #[derive(Debug)]
 struct Named {
     /// The target: the parameters have the names and values of an element of `to`.

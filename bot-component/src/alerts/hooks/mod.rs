@@ -1,8 +1,8 @@
 //! `POST`, `PUT` and `OPTIONS /api/hooks/{token}`: whatever a program posts to the webhook address of a
 //! conversation is said there. The address is the proof, so the caller needs no key.
 //!
-//! A forged token costs no call. A post reads the conversation, inserts the alert in the ledger and puts it on
-//! the queue. 202 means that the alert is on the queue, and 503 that it is not. The bot never answers 429,
+//! A forged token costs no call. A post reads the conversation, inserts the alert in the ledger and puts it
+//! on the queue. 202 means that the alert is on the queue, and 503 that it is not. The bot never answers 429,
 //! because most senders do not repeat a post after it.
 
 mod alert;

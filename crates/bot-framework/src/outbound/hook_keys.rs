@@ -10,8 +10,8 @@ use super::seal_keys::{given_keys, lasting_keys_or_storage};
 /// checks them.
 ///
 /// The keys come from the variable `hookkey`, which may hold two keys during a change. If it is empty, the
-/// secrets are the same as for the codes of tags ([`super::tag_code_keys`]). Then a change of `sealkey`, or of
-/// the bot's password without `sealkey`, ends every address.
+/// secrets are the same as for the codes of tags ([`super::tag_code_keys`]). Then a change of `sealkey`, or
+/// of the bot's password without `sealkey`, ends every address.
 pub fn hook_keys(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,

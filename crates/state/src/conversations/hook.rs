@@ -23,7 +23,7 @@ pub(super) struct Hook {
 }
 
 impl Hook {
-    /// Reads the row. An entity that cannot be read counts as ended, because nobody can say which address
+    /// Reads the row. An entity that cannot be read counts as ended, because it is unknown which address
     /// works.
     pub(super) fn read(entity: &Entity) -> Self {
         let generation = entity.int(GENERATION).and_then(|number| u16::try_from(number).ok());

@@ -197,3 +197,22 @@ fn buttons_and_images_lead_only_to_the_web() {
         assert_eq!(card.left_out.is_empty(), is_kept, "{address}");
     }
 }
+
+#[test]
+fn big_payload_fits_and_the_card_says_what_is_missing() {
+    let long = "\"quoted\" \\ and é\n".repeat(150);
+    let facts: Vec<_> =
+        (0..50).map(|n| json!({"name": format!("n{n}"), "title": "t", "value": long})).collect();
+    let repeat = |value: Value| json!(vec![value; 40]);
+    for body in [
+        json!({"@type": "MessageCard", "text": long, "sections": repeat(json!({"text": long, "facts": facts}))}),
+        json!({"text": long, "attachments": repeat(json!({"color": "good", "text": long, "fields": facts}))}),
+        json!({"type": "AdaptiveCard", "body": repeat(json!({"type": "TextBlock", "text": long}))}),
+        json!({"type": "AdaptiveCard", "body": repeat(json!({"type": "FactSet", "facts": facts}))}),
+    ] {
+        // `alert` checks the size.
+        let card = alert(&body).card.to_string();
+        assert!(card.contains(" more part"), "{card}");
+        assert!(card.len() > 12_000, "only {} bytes are used", card.len());
+    }
+}

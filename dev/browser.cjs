@@ -12,18 +12,9 @@
 // has one. Every step has its time limit.
 "use strict";
 const { parseArgs } = require("node:util");
-const { chromium } = require("playwright-core");
+const { launch } = require("./chromium.cjs");
 
 const STEP_MS = 60_000;
-const ARGUMENTS = [
-  "--no-sandbox", // Chromium has no sandbox for root, and only the project's own page is opened.
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 
 const text = { type: "string" };
 const { values: options } = parseArgs({
@@ -43,7 +34,7 @@ const trimmed = (texts) => texts.map((text) => text.trim());
 
 async function main() {
   // Playwright gives the browser an empty profile, and deletes the profile at the end.
-  const browser = await chromium.launch({ executablePath: options.chromium, args: ARGUMENTS, timeout: STEP_MS });
+  const browser = await launch(options.chromium, STEP_MS);
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
   page.setDefaultTimeout(STEP_MS);
   try {

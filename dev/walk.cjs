@@ -10,19 +10,10 @@
 "use strict";
 const fs = require("node:fs");
 const { parseArgs } = require("node:util");
-const { chromium } = require("playwright-core");
+const { launch } = require("./chromium.cjs");
 
 const STEP_MS = 60_000;
 const MOST_TABS = 600;
-const ARGUMENTS = [
-  "--no-sandbox", // Chromium has no sandbox for root, and only the project's own page is opened.
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 
 const { values: options } = parseArgs({ options: { chromium: { type: "string" } } });
 
@@ -130,7 +121,7 @@ const STEPS = {
 
 async function main() {
   const plan = JSON.parse(fs.readFileSync(0, "utf8"));
-  const browser = await chromium.launch({ executablePath: options.chromium, args: ARGUMENTS, timeout: STEP_MS });
+  const browser = await launch(options.chromium, STEP_MS);
   try {
     const walk = new Walk(browser, plan);
     await walk.start();

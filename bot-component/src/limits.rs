@@ -9,7 +9,7 @@ pub(crate) const MAX_BODY_BYTES: usize = 256 * 1024;
 /// of a page in one batch.
 pub(crate) const MAX_TARGETS: usize = 100;
 
-/// The most ids of one replay.
+/// The most ids of one replay or drop.
 pub(crate) const MAX_IDS: usize = 100;
 
 /// The most pages of one call, because a call has 30 s, and each conversation takes a Put.

@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use dev::back_end::BackEnd;
-use dev::dead_letters::{DeadLetters, Replayed, Selection};
+use dev::dead_letters::{DeadLetters, Done, Selection};
 use dev::playground::Playground;
 use serde_json::Value;
 
@@ -46,29 +46,36 @@ enum What {
         id: String,
     },
     /// Puts dead letters on the queue again: each alert is delivered once
-    Replay {
-        /// The ids, from the list
-        #[arg(required_unless_present_any = ["outcome", "all"], conflicts_with_all = ["outcome", "all", "since", "until"])]
-        ids: Vec<String>,
-        /// All with this outcome, e.g. destinationGone
-        #[arg(long)]
-        outcome: Option<String>,
-        /// All
-        #[arg(long)]
-        all: bool,
-        /// Of these, only those that died at this time or later, e.g. 2027-01-31T12:00:00Z
-        #[arg(long)]
-        since: Option<String>,
-        /// Of these, only those that died before this time
-        #[arg(long)]
-        until: Option<String>,
-    },
+    Replay(Chosen),
     /// Deletes dead letters for good; their alerts stay `dead`
-    Drop {
-        /// The ids, from the list
-        #[arg(required = true)]
-        ids: Vec<String>,
-    },
+    Drop(Chosen),
+}
+
+/// The dead letters to replay or drop.
+#[derive(Debug, Args)]
+struct Chosen {
+    /// The ids, from the list
+    #[arg(required_unless_present_any = ["outcome", "all"], conflicts_with_all = ["outcome", "all", "since", "until"])]
+    ids: Vec<String>,
+    /// All with this outcome, e.g. destinationGone
+    #[arg(long)]
+    outcome: Option<String>,
+    /// All
+    #[arg(long)]
+    all: bool,
+    /// Of these, only those that died at this time or later, e.g. 2027-01-31T12:00:00Z
+    #[arg(long)]
+    since: Option<String>,
+    /// Of these, only those that died before this time
+    #[arg(long)]
+    until: Option<String>,
+}
+
+impl Chosen {
+    fn selection(self) -> Selection {
+        let Self { ids, outcome, all: _, since, until } = self;
+        Selection { ids, outcome, since, until }
+    }
 }
 
 impl Dead {
@@ -91,16 +98,8 @@ impl Dead {
                 println!("{}", serde_json::to_string_pretty(&letters.find(&id)?)?);
                 Ok(())
             }
-            What::Replay { ids, outcome, since, until, all: _ } => {
-                report(&letters.replay(&Selection { ids, outcome, since, until })?)
-            }
-            What::Drop { ids } => {
-                for id in ids {
-                    letters.drop_letter(&id)?;
-                    println!("Dropped {}", plain(&id));
-                }
-                Ok(())
-            }
+            What::Replay(chosen) => report(&letters.replay(&chosen.selection())?, "on the queue again"),
+            What::Drop(chosen) => report(&letters.drop(&chosen.selection())?, "dropped"),
         }
     }
 }
@@ -162,9 +161,9 @@ fn plain(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
 
-fn report(replayed: &Replayed) -> anyhow::Result<()> {
-    let Replayed { ids, refused, is_unfinished } = replayed;
-    println!("{} on the queue again", ids.len());
+fn report(done: &Done, what: &str) -> anyhow::Result<()> {
+    let Done { ids, refused, is_unfinished } = done;
+    println!("{} {what}", ids.len());
     for (id, message) in refused {
         println!("{}: {}", plain(id), plain(message));
     }
@@ -202,6 +201,8 @@ mod tests {
             (&["replay", "--since", "2027-01-31T12:00:00Z"], false),
             (&["replay", "a", "--all"], false),
             (&["drop", "a"], true),
+            (&["drop", "--outcome", "permanent"], true),
+            (&["drop", "a", "--all"], false),
             (&["drop"], false),
             (&[], false),
         ] {

@@ -12,11 +12,8 @@ use crate::back_end::BackEnd;
 const MAX_IDS: usize = 100;
 /// The most calls of one replay or drop, so that it ends if the bot never finishes.
 const MAX_CALLS: usize = 500;
-/// A replay ends after this many calls without a result.
+/// A replay or drop ends after this many calls without a result.
 const MAX_IDLE_CALLS: usize = 5;
-/// How often a drop is repeated at once.
-const DROP_CALLS: usize = 3;
-
 /// The dead letters of one bot.
 #[derive(Debug)]
 pub struct DeadLetters(BackEnd);
@@ -32,7 +29,7 @@ pub struct Page {
     pub next: Option<String>,
 }
 
-/// The dead letters to replay.
+/// The dead letters to replay or drop.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
     /// These, if there are any. The other members are then ignored.
@@ -45,12 +42,12 @@ pub struct Selection {
     pub until: Option<String>,
 }
 
-/// The result of a replay.
+/// The result of a replay or a drop.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Replayed {
-    /// The ids of the dead letters that are on the queue again.
+pub struct Done {
+    /// The ids of the dead letters that are on the queue again, or are dropped.
     pub ids: BTreeSet<String>,
-    /// Why the others were not replayed: the id and the reason for people.
+    /// Why the others are left: the id and the reason for people.
     pub refused: Vec<(String, String)>,
     /// Whether dead letters may be left that the bot did not reach.
     pub is_unfinished: bool,
@@ -93,8 +90,18 @@ impl DeadLetters {
     }
 
     /// Replays dead letters, with as many calls as it takes.
-    pub fn replay(&self, selection: &Selection) -> anyhow::Result<Replayed> {
-        let mut replayed = Replayed::default();
+    pub fn replay(&self, selection: &Selection) -> anyhow::Result<Done> {
+        self.act(("/api/dead/replay", "replayed"), selection)
+    }
+
+    /// Drops dead letters, with as many calls as it takes.
+    pub fn drop(&self, selection: &Selection) -> anyhow::Result<Done> {
+        self.act(("/api/dead/drop", "dropped"), selection)
+    }
+
+    /// Calls a route, whose answer lists under `member` the dead letters that are done.
+    fn act(&self, route: (&str, &str), selection: &Selection) -> anyhow::Result<Done> {
+        let mut done = Done::default();
         if selection.ids.is_empty() {
             let mut body = match &selection.outcome {
                 Some(outcome) => json!({"outcome": outcome}),
@@ -105,38 +112,39 @@ impl DeadLetters {
                     body[name] = time.as_str().into();
                 }
             }
-            self.replay_until_done(&mut replayed, |_| body.clone())?;
+            self.act_until_done(route, &mut done, |_| body.clone())?;
         }
         for ids in selection.ids.chunks(MAX_IDS) {
-            self.replay_until_done(&mut replayed, |done| {
-                let left: Vec<_> = ids.iter().filter(|id| !done.contains(*id)).collect();
+            self.act_until_done(route, &mut done, |ended| {
+                let left: Vec<_> = ids.iter().filter(|id| !ended.contains(*id)).collect();
                 json!({"ids": left})
             })?;
         }
-        Ok(replayed)
+        Ok(done)
     }
 
-    fn replay_until_done(
+    fn act_until_done(
         &self,
-        replayed: &mut Replayed,
+        (path, member): (&str, &str),
+        done: &mut Done,
         body: impl Fn(&BTreeSet<String>) -> Value,
     ) -> anyhow::Result<()> {
-        let (mut done, mut idle_calls) = (BTreeSet::new(), 0);
+        let (mut ended, mut idle_calls) = (BTreeSet::new(), 0);
         for _ in 0..MAX_CALLS {
-            let (_, answer) = self.0.call("POST", "/api/dead/replay", Some(&body(&done)))?;
-            let before = done.len();
-            for id in answer["replayed"].as_array().context(BROKEN)? {
+            let (_, answer) = self.0.call("POST", path, Some(&body(&ended)))?;
+            let before = ended.len();
+            for id in answer[member].as_array().context(BROKEN)? {
                 let id = id.as_str().context(BROKEN)?.to_owned();
-                done.insert(id.clone());
-                replayed.ids.insert(id);
+                ended.insert(id.clone());
+                done.ids.insert(id);
             }
             for refused in answer["refused"].as_array().context(BROKEN)? {
                 let id = refused["id"].as_str().context(BROKEN)?.to_owned();
-                if done.insert(id.clone()) {
-                    replayed.refused.push((id, refused["message"].as_str().unwrap_or_default().to_owned()));
+                if ended.insert(id.clone()) {
+                    done.refused.push((id, refused["message"].as_str().unwrap_or_default().to_owned()));
                 }
             }
-            idle_calls = if done.len() > before { 0 } else { idle_calls + 1 };
+            idle_calls = if ended.len() > before { 0 } else { idle_calls + 1 };
             if answer["more"] != true {
                 return Ok(());
             }
@@ -144,23 +152,10 @@ impl DeadLetters {
                 break;
             }
         }
-        replayed.is_unfinished = true;
+        done.is_unfinished = true;
         Ok(())
-    }
-
-    /// Drops one dead letter.
-    pub fn drop_letter(&self, id: &str) -> anyhow::Result<()> {
-        let id: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
-        for _ in 0..DROP_CALLS {
-            if self.0.call("DELETE", &format!("/api/dead/{id}"), None)?.0 == 204 {
-                return Ok(());
-            }
-        }
-        bail!(
-            "{id}: the bot has not reached the message, or another call has hidden it; try again in a minute"
-        )
     }
 }
 
 const BROKEN: &str =
-    "the bot's answer: expected lists of replayed and refused dead letters; compare the versions";
+    "the bot's answer: expected lists of dead letters that are done and refused; compare the versions";

@@ -8,7 +8,7 @@ pub(crate) struct Key {
     /// The name of the program that gets the key, e.g. ci; log and ledger show it
     #[arg(long)]
     name: String,
-    /// The scopes of the key, separated by commas: some of send, address, cancel, list, operate
+    /// The scopes of the key, separated by commas: some of send, address, cancel, list, operate, watch
     #[arg(long, value_delimiter = ',', required = true)]
     scopes: Vec<String>,
     /// The last day on which the key is valid, e.g. 2027-01-31, or a time as of RFC 3339

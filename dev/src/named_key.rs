@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-const SCOPES: [&str; 5] = ["send", "address", "cancel", "list", "operate"];
+const SCOPES: [&str; 6] = ["send", "address", "cancel", "list", "operate", "watch"];
 
 /// The purpose of a key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -81,10 +81,11 @@ impl Purpose {
             ensure!(is_known, "--scopes: expected some of {}, found `{scope}`", SCOPES.join(", "));
         }
         let is_restricted = self.tenant.is_some() || self.tag.is_some();
-        let is_unbounded = self.scopes.iter().any(|scope| ["address", "operate"].contains(&scope.as_str()));
+        let is_unbounded =
+            self.scopes.iter().any(|scope| ["address", "operate", "watch"].contains(&scope.as_str()));
         ensure!(
             !(is_restricted && is_unbounded),
-            "--scopes: address and operate cannot be restricted by --tenant or --tag; make two keys"
+            "--scopes: address, operate and watch cannot be restricted by --tenant or --tag; make two keys"
         );
         if let Some(until) = &self.until {
             let is_time = until.get(..10).is_some_and(is_day) && !until.contains([',', ' ']);
@@ -160,6 +161,10 @@ mod tests {
             (
                 "--scopes",
                 Box::new(|purpose| (purpose.scopes, purpose.tag) = (list(&["operate"]), Some("x".into()))),
+            ),
+            (
+                "--scopes",
+                Box::new(|purpose| (purpose.scopes, purpose.tag) = (list(&["watch"]), Some("x".into()))),
             ),
             ("--until", Box::new(|purpose| purpose.until = Some("tomorrow".into()))),
             ("--tenant", Box::new(|purpose| purpose.tenant = Some("a:b".into()))),

@@ -421,6 +421,7 @@ fn dead_letters_need_the_scope_operate(world: &World) {
     for (method, path, body) in [
         ("GET", "/api/dead?text=true", Value::Null),
         ("POST", "/api/dead/replay", json!({"all": true})),
+        ("POST", "/api/dead/drop", json!({"all": true})),
         ("DELETE", "/api/dead/m.x", Value::Null),
     ] {
         alerts::call_with(&stage, method, path, &bearer, &body).expect_error(403, "ScopeMissing");
@@ -448,9 +449,10 @@ fn shell_command_lists_shows_replays_and_drops(world: &World) {
     };
     let ids: Vec<String> = alerts.iter().map(|alert| id_of(alert)).collect();
     assert_eq!(letters.find(&ids[0]).unwrap()["text"], "one");
-    letters.drop_letter(&ids[2]).unwrap();
-    let error = letters.drop_letter(&ids[2]).unwrap_err().to_string();
-    assert!(error.contains("404") && error.contains("dead letter"), "{error}");
+    let third = Selection { ids: vec![ids[2].clone()], ..Selection::default() };
+    assert_eq!(letters.drop(&third).unwrap().ids, [ids[2].clone()].into());
+    let again = letters.drop(&third).unwrap();
+    assert!(again.ids.is_empty() && again.refused[0].1.contains("dead letter"), "{again:?}");
     assert!(letters.find(&ids[2]).is_err());
     let by_ids = Selection { ids: vec![ids[0].clone(), ids[2].clone()], ..Selection::default() };
     let replayed = letters.replay(&by_ids).unwrap();
@@ -459,4 +461,7 @@ fn shell_command_lists_shows_replays_and_drops(world: &World) {
     assert_eq!((all.ids.len(), all.refused.len(), all.is_unfinished), (1, 1, false), "{all:?}");
     assert_eq!(stage.poll()["delivered"], 2);
     assert_eq!(alerted(&stage), ["Alert: one", "Alert: two"]);
+    let unreadable = Selection { outcome: Some("unreadable".into()), ..Selection::default() };
+    assert_eq!(letters.drop(&unreadable).unwrap().ids.len(), 1);
+    assert_eq!(list(&stage, "?text=true"), json!({"messages": 0, "dead": []}));
 }

@@ -26,7 +26,8 @@ fn connector_complains_about_an_unexpected_request(_: &World) {
     assert!(connector.take_unexpected().is_empty());
     for (method, path, header, body, complaint) in [
         ("GET", "/v3/conversations/c/activities", json_type, good, "only posts"),
-        ("POST", "/v3/conversations", json_type, good, "no such route"),
+        ("POST", "/v3/conversations", json_type, good, "created in a tenant"),
+        ("POST", "/v3/conversation", json_type, good, "no such route"),
         ("POST", "/v3/conversations//activities", json_type, good, "no such route"),
         ("POST", "/v3/conversations/c/activities", ("content-type", "text/plain"), good, "application/json"),
         ("POST", "/v3/conversations/c/activities", json_type, "{}", "has a type"),

@@ -28,6 +28,7 @@ mod inbound;
 mod joining;
 mod keyed;
 mod kick;
+mod killed_replay;
 mod legacy;
 mod lost_puts;
 mod lost_store;
@@ -45,6 +46,7 @@ mod operating;
 mod operators_page;
 mod outages;
 mod outbound;
+mod people;
 mod playground;
 mod poll_door;
 mod queue_contract;
@@ -111,6 +113,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("joining", joining::CASES),
     ("keyed", keyed::CASES),
     ("kick", kick::CASES),
+    ("killed_replay", killed_replay::CASES),
     ("legacy", legacy::CASES),
     ("lost_puts", lost_puts::CASES),
     ("lost_store", lost_store::CASES),
@@ -128,6 +131,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("operators_page", operators_page::CASES),
     ("outages", outages::CASES),
     ("outbound", outbound::CASES),
+    ("people", people::CASES),
     ("playground", playground::CASES),
     ("poll_door", poll_door::CASES),
     ("queue_contract", queue_contract::CASES),

@@ -83,7 +83,7 @@ fn address(stage: &Stage, conversation: &str) -> Value {
 }
 
 fn key_is_allowed_its_scopes_and_nothing_else(world: &World) {
-    let names = ["send", "address", "cancel", "list", "operate"];
+    let names = ["send", "address", "cancel", "list", "operate", "watch"];
     let keys = names.map(|name| key(name, name));
     let both = key("both", "send,address");
     let all: Vec<_> = keys.iter().chain([&both]).collect();
@@ -99,6 +99,8 @@ fn key_is_allowed_its_scopes_and_nothing_else(world: &World) {
             ("POST", "/api/alerts", &to_address, &["both"], if name == "send" { "address" } else { "send" }),
             ("GET", "/api/targets", &Value::Null, &["list"], "list"),
             ("DELETE", unknown, &Value::Null, &["cancel", "operate"], "cancel"),
+            ("GET", "/metrics", &Value::Null, &["watch", "operate"], "watch"),
+            ("POST", "/api/dead/drop", &Value::Null, &["operate"], "operate"),
         ] {
             let answer = call(&stage, key.key(), method, path, body);
             if proper.contains(&name) {

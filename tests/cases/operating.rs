@@ -17,7 +17,7 @@ end_to_end::cases!(
     figures_of_deliveries_are_shown_and_come_out_even,
     part_that_cannot_be_read_is_null_and_has_a_reason,
     status_without_the_storage_account_is_503,
-    only_a_key_with_the_scope_operate_reads_the_figures,
+    only_a_key_with_the_scope_watch_or_operate_reads_the_figures,
 );
 
 /// The most outbound calls of each route.
@@ -173,17 +173,19 @@ fn status_without_the_storage_account_is_503(world: &World) {
     );
 }
 
-fn only_a_key_with_the_scope_operate_reads_the_figures(world: &World) {
+fn only_a_key_with_the_scope_watch_or_operate_reads_the_figures(world: &World) {
     let key = |name: &str, scopes: &[&str]| {
         let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
         NamedKey::random(&Purpose { name: name.into(), scopes, ..Purpose::default() }).unwrap()
     };
     let (sender, operator) = (key("ci", &["send", "cancel", "list", "address"]), key("ops", &["operate"]));
-    let entries = [sender.entry(), operator.entry()].join(",");
+    let watcher = key("prometheus", &["watch"]);
+    let entries = [sender.entry(), operator.entry(), watcher.entry()].join(",");
     let stage = alerts::script(world).variable("alertkeys", &entries).start();
     for (path, _) in ROUTES {
         let get = |authorization: &str| call_with(&stage, "GET", path, authorization, &Value::Null);
         get(&format!("Bearer {}", operator.key())).expect_status(200);
+        get(&format!("Bearer {}", watcher.key())).expect_status(200);
         get(&format!("Bearer {}", sender.key())).expect_error(403, "ScopeMissing");
         get("").expect_error(401, "Unauthorized");
         get(&format!("Basic {}", operator.key())).expect_error(401, "Unauthorized");

@@ -17,8 +17,8 @@ use crate::web::Answer;
 /// The key that the fake accepts.
 pub const KEY: &str = "an-alert-key-for-tests";
 
-/// How many dead letters the fake replays in one call, as many as one Get Messages returns.
-const REPLAYED_AT_ONCE: usize = 32;
+/// How many dead letters the fake replays or drops in one call, as many as one Get Messages returns.
+const DONE_AT_ONCE: usize = 32;
 
 /// The fake. If the page made a wrong call, the test fails when the fake is dropped.
 #[derive(Debug)]
@@ -180,7 +180,7 @@ impl Shared {
                 .into_owned()
                 .collect();
         let known: &[&str] = match (method, path) {
-            ("GET", "/api/status") | ("POST", _) | ("DELETE", _) => &[],
+            ("GET", "/api/status") | ("POST", _) => &[],
             ("GET", "/api/dead") => &["after", "limit", "outcome", "conversation", "text"],
             ("GET", "/api/targets") => &["after", "limit"],
             ("GET", "/api/alerts") => &["status", "tag", "since", "after", "limit"],
@@ -206,16 +206,9 @@ impl Shared {
                 with_next(json!({"targets": page}), next)
             }
             ("GET", "/api/dead") => self.dead_letters(&query),
-            ("POST", "/api/dead/replay") => self.replay(&whole, &body),
+            ("POST", "/api/dead/replay") => self.act(&whole, &body, "replayed"),
+            ("POST", "/api/dead/drop") => self.act(&whole, &body, "dropped"),
             ("POST", "/api/alerts") => self.alert(&whole, &body),
-            ("DELETE", _) if path.starts_with("/api/dead/") => {
-                let before = self.dead.len();
-                self.dead.retain(|letter| letter["id"] != path["/api/dead/".len()..]);
-                match before - self.dead.len() {
-                    0 => refused(404, "NotFound", "id: there is no such dead letter; list them again"),
-                    _ => Response::builder().status(204).body(Bytes::new()).unwrap(),
-                }
-            }
             ("GET", _) if path.starts_with("/api/alerts/") => {
                 let id = &path["/api/alerts/".len()..];
                 match self.alerts.iter().find(|alert| alert["id"] == id) {
@@ -244,7 +237,8 @@ impl Shared {
         with_next(json!({"messages": self.dead.len(), "dead": page}), next)
     }
 
-    fn replay(&mut self, path: &str, body: &Value) -> Response<Bytes> {
+    /// Replays or drops dead letters. `done` is the member of the answer that lists them.
+    fn act(&mut self, path: &str, body: &Value, done: &str) -> Response<Bytes> {
         let ids: Option<Vec<&str>> =
             body["ids"].as_array().map(|ids| ids.iter().map(|id| id.as_str().unwrap()).collect());
         let known = ["ids", "outcome", "all"];
@@ -263,18 +257,23 @@ impl Shared {
             Some(ids) => ids.iter().any(|id| letter["id"] == *id),
             None => body["all"] == true || letter["outcome"] == body["outcome"],
         };
-        // As many letters as one call replays. A refused letter takes no place among them.
-        let (mut replayed, mut refused, mut more) = (Vec::new(), Vec::new(), false);
+        // As many letters as one call does. A refused letter takes no place among them.
+        let (mut ended, mut refused, mut more) = (Vec::new(), Vec::new(), false);
         for letter in self.dead.iter().filter(|letter| is_chosen(letter)) {
             let id = letter["id"].as_str().unwrap();
             match self.refusals.get(id) {
-                Some(message) => refused.push(json!({"id": id, "why": "expired", "message": message})),
-                None if replayed.len() < REPLAYED_AT_ONCE => replayed.push(id.to_owned()),
-                None => more = true,
+                Some(message) if done == "replayed" => {
+                    refused.push(json!({"id": id, "why": "expired", "message": message}))
+                }
+                _ if ended.len() < DONE_AT_ONCE => ended.push(id.to_owned()),
+                _ => more = true,
             }
         }
-        self.dead.retain(|letter| !replayed.iter().any(|id| letter["id"] == id.as_str()));
-        answered(200, &json!({"replayed": replayed, "refused": refused, "more": more}))
+        // The page must not count a letter twice that another operator has dropped.
+        let gone = ids.iter().flatten().filter(|id| self.dead.iter().all(|letter| letter["id"] != **id));
+        refused.extend(gone.map(|id| json!({"id": id, "why": "unknown", "message": "id: is unknown"})));
+        self.dead.retain(|letter| !ended.iter().any(|id| letter["id"] == id.as_str()));
+        answered(200, &json!({done: ended, "refused": refused, "more": more}))
     }
 
     fn alert(&mut self, path: &str, body: &Value) -> Response<Bytes> {

@@ -65,6 +65,12 @@ pub(crate) const LONGEST_BACKOFF: Duration = Duration::from_secs(5 * 60);
 /// no alert waits for ever.
 pub(crate) const LONGEST_OUTAGE: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The pauses between two looks whether the bot is installed for a person. In the first hour the alert is
+/// fresh, and the person may be about to install the bot.
+pub(crate) const FIRST_INSTALLATION_PAUSE: Duration = Duration::from_secs(60);
+pub(crate) const INSTALLATION_PAUSE: Duration = Duration::from_secs(5 * 60);
+pub(crate) const INSTALLED_SOON: Duration = Duration::from_secs(60 * 60);
+
 /// The longest `Retry-After` that the poller honours.
 pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
@@ -116,6 +122,9 @@ mod tests {
     fn poller_ends_every_wait_before_the_bot_shows_an_alert_as_overdue() {
         let lease = Limits::default().lease;
         assert!(LONGEST_OUTAGE + LONGEST_RETRY_AFTER + lease < SETTLED_WITHIN.to_std().unwrap());
-        assert!(LONGEST_RETRY_AFTER.max(LONGEST_BACKOFF) + lease < DEQUEUED_WITHIN.to_std().unwrap());
+        assert!(
+            LONGEST_RETRY_AFTER.max(LONGEST_BACKOFF).max(INSTALLATION_PAUSE) + lease
+                < DEQUEUED_WITHIN.to_std().unwrap()
+        );
     }
 }

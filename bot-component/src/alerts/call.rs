@@ -14,7 +14,7 @@ use storage_queue::PutOptions;
 
 use super::body::{AlertCall, Identity};
 use super::caller::Caller;
-use super::draft::{Alert, Draft};
+use super::draft::{Alert, Destination, Draft};
 use super::grant::Scope;
 use super::identity::{self, Earlier, Met};
 use super::paging::{self, Cursor, Page};
@@ -189,8 +189,8 @@ impl<H: Host> Sender<'_, H> {
     async fn again(&self, draft: &Draft<'_>, earlier: &Earlier) -> Result<Accepted, Rejection> {
         let Earlier { id, records, next } = earlier;
         let named = |conversation: &str| {
-            let found = draft.targets.iter().find(|target| target.key.as_str() == conversation);
-            found.map(|target| &target.address)
+            let found = draft.targets.iter().find(|target| target.is_recorded_as(conversation));
+            found.map(Destination::from)
         };
         // Since the earlier call, new subscribers may have moved other subscribers from this page to the next
         // page. The earlier call accepted alerts to them, so the bot looks up their addresses.
@@ -201,19 +201,20 @@ impl<H: Host> Sender<'_, H> {
         let elsewhere = conversations.get_all(elsewhere).await.map_err(AlertRejection::from)?;
         let known = |to: &str| {
             let known = of_key(&elsewhere, &ConversationKey::parse(to)?)?.conversation.as_ref();
-            known.map(|conversation| &conversation.address)
+            known.map(|conversation| Destination { address: &conversation.address, creation: None })
         };
         let alerts = (0..).zip(records).map(|(index, record)| {
             let id = id.alert(index);
             let to = record.conversation.as_str();
             let message = match named(to).or_else(|| known(to)) {
-                Some(address) if record.may_not_be_queued() => {
+                Some(to) if record.may_not_be_queued() => {
                     let accepted_at = record.accepted_at.unwrap_or(draft.now);
-                    Some(draft.message(self.settings, &id, address, accepted_at, true)?)
+                    Some(draft.message(self.settings, &id, to, accepted_at, true)?)
                 }
                 _ => None,
             };
-            Ok(Alert::known(record, id, message))
+            let is_creating = named(to).is_some_and(|to| to.creation.is_some());
+            Ok(Alert::known(record, id, message, is_creating))
         });
         let alerts = alerts.collect::<Result<_, AlertRejection>>()?;
         Ok(Accepted { alerts, next: next.clone() })
@@ -234,7 +235,8 @@ impl<H: Host> Sender<'_, H> {
             return self.again(&draft, &earlier).await.map(Some);
         }
         let Earlier { id, records, next } = earlier;
-        let known = (0..).zip(&records).map(|(index, record)| Alert::known(record, id.alert(index), None));
+        let known =
+            (0..).zip(&records).map(|(index, record)| Alert::known(record, id.alert(index), None, false));
         Ok(Some(Accepted { alerts: known.collect(), next }))
     }
 

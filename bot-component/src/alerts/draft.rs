@@ -2,7 +2,7 @@
 
 use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};
-use envelope::{Envelope, EnvelopeId, Keyed, TooLarge};
+use envelope::{Creation, Envelope, EnvelopeId, Keyed, TooLarge};
 use platform::Traceparent;
 use serde_json::{Value, json};
 use state::ledger::{AlertId, CallId, NewAlert, Record, Status};
@@ -13,6 +13,9 @@ use super::target::{self, Target};
 use crate::outbox::{Message, put_options};
 use crate::rejection::AlertRejection;
 use crate::settings::BotSettings;
+
+/// The word in the answer for a queued alert whose conversation the poller has to create or find first.
+const CREATING: &str = "creating";
 
 /// A valid call, and the conversations of one page.
 pub(super) struct Draft<'a> {
@@ -44,7 +47,7 @@ impl Draft<'_> {
             let message = match held {
                 Some(_) => None,
                 // A call with a key may be repeated while its Put runs, so its messages have the mark `once`.
-                None => match self.message(settings, &id, &target.address, self.now, identity.is_some()) {
+                None => match self.message(settings, &id, target.into(), self.now, identity.is_some()) {
                     Ok(message) => Some(message),
                     // If the address of one subscriber is too long, the other subscribers still get the
                     // alert.
@@ -66,7 +69,8 @@ impl Draft<'_> {
                 ..self.record(id, target.key.as_str())
             };
             let status = Status::Queued;
-            alerts.push(Alert { alert, message, status, is_again: false, is_repeated: false });
+            let is_creating = target.creation.is_some();
+            alerts.push(Alert { alert, message, status, is_creating, is_again: false, is_repeated: false });
         }
         match too_large {
             Some(error)
@@ -111,11 +115,12 @@ impl Draft<'_> {
         &self,
         settings: &BotSettings,
         id: &AlertId,
-        address: &ConversationReference,
+        to: Destination<'_>,
         accepted_at: DateTime<Utc>,
         once: bool,
     ) -> Result<Message, AlertRejection> {
-        let mut envelope = self.envelope(id, address, accepted_at);
+        let mut envelope = self.envelope(id, to.address, accepted_at);
+        envelope.creation = to.creation.cloned();
         envelope.once = once;
         message_of(settings, envelope, self.now)
     }
@@ -136,6 +141,20 @@ impl Draft<'_> {
         envelope.keyed = self.keyed(accepted_at);
         envelope.traceparent = self.trace.cloned();
         envelope
+    }
+}
+
+/// Where a message goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Destination<'a> {
+    pub(super) address: &'a ConversationReference,
+    /// The conversation has to be created or found first.
+    pub(super) creation: Option<&'a Creation>,
+}
+
+impl<'a> From<&'a Target> for Destination<'a> {
+    fn from(target: &'a Target) -> Self {
+        Self { address: &target.address, creation: target.creation.as_ref() }
     }
 }
 
@@ -160,6 +179,8 @@ pub(super) struct Alert {
     pub(super) message: Option<Message>,
     /// The status for the answer.
     pub(super) status: Status,
+    /// Whether the poller has to create or find the conversation first.
+    pub(super) is_creating: bool,
     /// Whether an earlier call with the same key accepted the alert, and may have been cut off before the
     /// Put.
     pub(super) is_again: bool,
@@ -169,12 +190,12 @@ pub(super) struct Alert {
 
 impl Alert {
     /// An alert that the ledger knows already. It has its message if the message may be missing on the queue.
-    pub(super) fn known(record: &Record, id: AlertId, message: Option<Message>) -> Self {
+    pub(super) fn known(record: &Record, id: AlertId, message: Option<Message>, is_creating: bool) -> Self {
         let status = record.shown_status();
         let conversation = record.conversation.clone();
         let alert = NewAlert { status, ..NewAlert::queued(id, conversation) };
         let message = message.filter(|_| record.may_not_be_queued());
-        Self { is_again: message.is_some(), is_repeated: true, alert, message, status }
+        Self { is_again: message.is_some(), is_repeated: true, is_creating, alert, message, status }
     }
 
     /// Sets the status that an alert with a message has if this call does not put the message on the queue:
@@ -198,6 +219,7 @@ impl Alert {
             Status::Waiting | Status::Delivered => Status::Queued,
             other => other,
         };
-        json!({"id": self.alert.id.as_str(), "conversation": conversation, "status": status.as_str()})
+        let word = if status == Status::Queued && self.is_creating { CREATING } else { status.as_str() };
+        json!({"id": self.alert.id.as_str(), "conversation": conversation, "status": word})
     }
 }

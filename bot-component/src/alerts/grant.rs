@@ -19,10 +19,12 @@ pub(super) enum Scope {
     List,
     /// Operate the bot, and cancel alerts of every key.
     Operate,
+    /// Read the state and the figures of the bot. `Operate` includes it.
+    Watch,
 }
 
 impl Scope {
-    const ALL: [Self; 5] = [Self::Send, Self::Address, Self::Cancel, Self::List, Self::Operate];
+    const ALL: [Self; 6] = [Self::Send, Self::Address, Self::Cancel, Self::List, Self::Operate, Self::Watch];
 
     /// The word in `alertkeys`, in a token's `roles`, and in answers.
     pub(super) fn as_str(self) -> &'static str {
@@ -32,6 +34,7 @@ impl Scope {
             Self::Cancel => "cancel",
             Self::List => "list",
             Self::Operate => "operate",
+            Self::Watch => "watch",
         }
     }
 
@@ -88,7 +91,7 @@ impl Grant {
             match word.split_once('=') {
                 None => {
                     let scope = Scope::from_word(word).ok_or(
-                        "expected scopes among send, address, cancel, list and operate, separated by `+`",
+                        "expected scopes among send, address, cancel, list, operate and watch, separated by `+`",
                     )?;
                     grant.scopes = grant.scopes.with(scope);
                 }
@@ -109,12 +112,13 @@ impl Grant {
                 }
             }
         }
-        let is_unbounded = grant.allows(Scope::Address) || grant.allows(Scope::Operate);
+        let is_unbounded =
+            [Scope::Address, Scope::Operate, Scope::Watch].iter().any(|scope| grant.allows(*scope));
         if is_unbounded && (grant.tenant.is_some() || grant.tag_prefix.is_some()) {
-            return Err("address and operate cannot be restricted by tenant= or tag=; use two keys");
+            return Err("address, operate and watch cannot be restricted by tenant= or tag=; use two keys");
         }
         if grant.scopes == Scopes::default() {
-            return Err("expected at least one of the scopes send, address, cancel, list and operate");
+            return Err("expected at least one of the scopes send, address, cancel, list, operate and watch");
         }
         Ok(grant)
     }
@@ -124,9 +128,9 @@ impl Grant {
         self.tenant == other.tenant && self.tag_prefix == other.tag_prefix
     }
 
-    /// Whether the caller has this scope.
+    /// Whether the caller has this scope, or one that includes it.
     pub(super) fn allows(&self, scope: Scope) -> bool {
-        self.scopes.has(scope)
+        self.scopes.has(scope) || scope == Scope::Watch && self.scopes.has(Scope::Operate)
     }
 
     /// The tenant to which the caller is restricted.
@@ -153,7 +157,8 @@ impl Grant {
     }
 }
 
-fn is_tenant(id: &str) -> bool {
+/// Whether a text can be the id of a tenant.
+pub(super) fn is_tenant(id: &str) -> bool {
     (1..=MAX_TENANT_CHARACTERS).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
 }
@@ -171,6 +176,8 @@ mod tests {
         let allowed: Vec<_> = Scope::ALL.into_iter().filter(|scope| grant.allows(*scope)).collect();
         assert_eq!(allowed, [Scope::Send, Scope::List]);
         assert_eq!((grant.tenant(), grant.tag_prefix()), (Some("T-1"), Some("orders-")));
+        assert!(Grant::read("operate").unwrap().allows(Scope::Watch), "operate includes watch");
+        assert!(!Grant::read("watch").unwrap().allows(Scope::Operate));
         for (text, problem) in [
             ("", "expected scopes among"),
             ("send+", "expected scopes among"),
@@ -187,6 +194,7 @@ mod tests {
             ("send+user=x", "in a part with `=`"),
             ("send+address+tenant=t", "two keys"),
             ("operate+tag=x", "two keys"),
+            ("watch+tenant=t", "two keys"),
         ] {
             let error = Grant::read(text).expect_err(text);
             assert!(error.contains(problem), "{text}: {error}");

@@ -3,7 +3,7 @@
 //! - `GET` and `POST /api/alerts`, `GET`, `PATCH` and `DELETE /api/alerts/{id}`;
 //! - `POST /api/alerts/from/{source}`;
 //! - `POST`, `PUT` and `OPTIONS /api/hooks/{token}`;
-//! - `GET /api/dead`, `POST /api/dead/replay`, `DELETE /api/dead/{id}`;
+//! - `GET /api/dead`, `POST /api/dead/replay`, `POST /api/dead/drop`, `DELETE /api/dead/{id}`;
 //! - `GET /api/status`, `GET /metrics`;
 //! - `GET /api/targets`, `DELETE /api/targets/{conversation}`;
 //! - `POST` and `DELETE` of `/api/targets/{conversation}/hook`;
@@ -18,6 +18,7 @@ mod caller;
 mod cancel;
 mod change;
 mod codes;
+mod creating;
 mod draft;
 mod duration;
 mod forgetting;
@@ -71,11 +72,13 @@ enum Route<'a> {
     DeadLetters,
     /// The replay of dead letters. Scope `operate`.
     Replay,
+    /// The drop of dead letters. Scope `operate`.
+    Drop,
     /// A dead letter, by its id. Scope `operate`.
     DeadLetter(&'a str),
-    /// The state of the bot, for a person or a probe. Scope `operate`.
+    /// The state of the bot, for a person or a probe. Scope `watch`.
     Status,
-    /// The figures, for Prometheus. Scope `operate`.
+    /// The figures, for Prometheus. Scope `watch`.
     Metrics,
     /// Scope `list`.
     Targets,
@@ -107,6 +110,7 @@ impl<'a> Route<'a> {
             "/api/targets" => Some(Self::Targets),
             "/api/dead" => Some(Self::DeadLetters),
             "/api/dead/replay" => Some(Self::Replay),
+            "/api/dead/drop" => Some(Self::Drop),
             "/api/status" => Some(Self::Status),
             "/metrics" => Some(Self::Metrics),
             _ => Self::below(path.strip_prefix("/api/")?),
@@ -134,7 +138,7 @@ impl<'a> Route<'a> {
     fn allow(&self) -> &'static str {
         match self {
             Self::Alerts => "GET, POST",
-            Self::Codes { .. } | Self::Replay | Self::From(_) => "POST",
+            Self::Codes { .. } | Self::Replay | Self::Drop | Self::From(_) => "POST",
             Self::Hook(_) => "DELETE, POST",
             Self::Alert(_) => "DELETE, GET, PATCH",
             Self::Target(_) | Self::DeadLetter(_) => "DELETE",
@@ -209,6 +213,7 @@ async fn answer<H: Host>(
             operating::dead::get(host, request.uri().query().unwrap_or_default(), caller).await
         }
         Route::Replay => operating::dead::replay(host, request, caller).await,
+        Route::Drop => operating::dead::drop(host, request, caller).await,
         Route::DeadLetter(id) => operating::dead::delete(host, id, caller).await,
         Route::Status => operating::status::get(host, caller).await,
         Route::Metrics => operating::metrics::get(host, caller).await,

@@ -10,6 +10,7 @@ use platform::{Deadline, Host};
 use state::{ConversationKey, Conversations, Filter, Subscribers};
 
 use super::caller::Caller;
+use super::creating::Creating;
 use super::target::{self, Target, To};
 use crate::limits::MAX_TARGETS;
 use crate::rejection::{AlertRejection, Rejection};
@@ -94,11 +95,13 @@ pub(super) async fn read<H: Host>(
     if at.is_some_and(|at| at.tag >= tags.len()) {
         return Err(AlertRejection::from(wrong_next()).into());
     }
-    let book = &settings.conversations(host, Deadline::after(host, RESOLVE_WITHIN));
+    let deadline = Deadline::after(host, RESOLVE_WITHIN);
+    let book = &settings.conversations(host, deadline);
     let is_first = at.is_none();
     let mut targets = Vec::new();
     if named.get().is_none() {
-        let found = target::named(book, settings, &caller.grant, to, is_first).await?;
+        let creating = Creating { host, book, settings, caller, deadline };
+        let found = target::named(&creating, to, is_first).await?;
         _ = named.set(found.iter().map(|target| target.key.clone()).collect());
         targets = if is_first { found } else { Vec::new() };
     }

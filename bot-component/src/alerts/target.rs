@@ -2,14 +2,16 @@
 
 use bot_framework::json::{FieldError, Fields};
 use bot_framework::{ChannelAccount, ConversationReference, channel_id};
+use envelope::{Creation, CreationOf};
 use futures_util::{StreamExt, stream};
 use platform::Host;
 use serde_json::Value;
 use state::ledger::Status;
-use state::{ByKey, Conversation, ConversationKey, Conversations, Known, Tag, of_key};
+use state::{ByKey, Conversation, ConversationKey, Known, Tag, of_key};
 
 use super::caller::Caller;
-use super::grant::{Grant, Scope};
+use super::creating::{self, Creating, TEAMS};
+use super::grant::{Scope, is_tenant};
 use crate::limits::MAX_TARGETS;
 use crate::rejection::{AlertRejection, HookRejection, Rejection};
 use crate::settings::BotSettings;
@@ -51,7 +53,11 @@ impl To {
                 caller.require_tag(path, Some(tag))?;
                 tenant.as_ref().map_or(Ok(()), |tenant| caller.require_tenant(path, tenant))
             }
-            Form::Conversation(_) | Form::User { .. } | Form::AadObject(_) => caller.require_tag(path, None),
+            Form::AadObject { tenant, .. } | Form::Email { tenant, .. } | Form::Channel { tenant, .. } => {
+                caller.require_tag(path, None)?;
+                tenant.as_ref().map_or(Ok(()), |tenant| caller.require_tenant(path, tenant))
+            }
+            Form::Conversation(_) | Form::Members(_) | Form::User { .. } => caller.require_tag(path, None),
             Form::Known(_) => Ok(()),
         }
     }
@@ -59,9 +65,11 @@ impl To {
     /// The key of the conversation, if the element names the conversation itself.
     fn names(&self) -> Option<ConversationKey> {
         match &self.form {
-            Form::Conversation(text) => ConversationKey::parse(text),
+            Form::Conversation(text) | Form::Members(text) => ConversationKey::parse(text),
             Form::Address(address) => Some(ConversationKey::of(address)),
-            Form::User { .. } | Form::AadObject(_) | Form::Tag { .. } | Form::Known(_) => None,
+            Form::Channel { id, .. } => Some(ConversationKey::of_ids(TEAMS, id)),
+            Form::User { .. } | Form::AadObject { .. } | Form::Email { .. } | Form::Tag { .. } => None,
+            Form::Known(_) => None,
         }
     }
 }
@@ -69,9 +77,30 @@ impl To {
 #[derive(Debug, PartialEq)]
 enum Form {
     Conversation(String),
-    User { channel_id: String, id: String },
-    AadObject(String),
-    Tag { tag: Tag, tenant: Option<String> },
+    User {
+        channel_id: String,
+        id: String,
+    },
+    /// A person, who may be unknown to the bot.
+    AadObject {
+        id: String,
+        tenant: Option<String>,
+    },
+    Email {
+        email: String,
+        tenant: Option<String>,
+    },
+    /// A new thread in a channel of Teams.
+    Channel {
+        id: String,
+        tenant: Option<String>,
+    },
+    /// Each member of a team or chat, by the key of its conversation.
+    Members(String),
+    Tag {
+        tag: Tag,
+        tenant: Option<String>,
+    },
     Address(Box<ConversationReference>),
     Known(Box<Target>),
 }
@@ -86,6 +115,8 @@ pub(super) struct Target {
     /// The first tag by which the call found the conversation, if a tag named it. The caller does not know
     /// the subscribers of a tag, so an alert that is too large for one of them is still sent to the others.
     pub(super) tag: Option<Tag>,
+    /// The conversation has to be created or found first, so `address` and `key` are provisional.
+    pub(super) creation: Option<Creation>,
 }
 
 impl Target {
@@ -95,7 +126,21 @@ impl Target {
         let untrusted =
             settings.trust.check(&address.service_url).is_err() || !settings.tenants.allow(&address);
         let held = held_by_person(stopped, paused).or(untrusted.then_some(Held::Untrusted));
-        Self { key, address, held, tag: None }
+        Self { key, address, held, tag: None, creation: None }
+    }
+
+    /// A conversation that has to be created or found.
+    pub(super) fn to_create(address: ConversationReference, of: CreationOf) -> Self {
+        let key = ConversationKey::of(&address);
+        Self { key, address, held: None, tag: None, creation: Some(Creation::new(of)) }
+    }
+
+    /// Whether an alert to this conversation or person may have been recorded for the conversation with
+    /// this key. An alert to a person whom the bot has come to know in the meantime was recorded for a
+    /// placeholder.
+    pub(super) fn is_recorded_as(&self, conversation: &str) -> bool {
+        let is_key = |key: ConversationKey| key.as_str() == conversation;
+        self.key.as_str() == conversation || creating::placeholder_of(&self.address).is_some_and(is_key)
     }
 
     /// A conversation that a tag named.
@@ -169,22 +214,45 @@ pub(super) fn of_element(element: Fields, path: &str) -> Result<To, FieldError> 
 }
 
 fn read_form(mut fields: Fields, path: &str) -> Result<Form, FieldError> {
-    const FORMS: &str = "exactly one of conversation, user, tag (with a tenant or without) and address";
+    const FORMS: &str = "exactly one of conversation, user, email, channel, members, tag and address; a tenant only beside a \
+                         tag, the object id of a user, an email or a channel";
+    /// The forms that may have a tenant.
+    const IN_A_TENANT: [&str; 4] = ["tag", "user", "email", "channel"];
     let whole = |expected| FieldError { path: path.into(), expected };
-    let has_tag = fields.as_object().contains_key("tag");
-    let mut names = fields.as_object().keys().filter(|name| !(has_tag && *name == "tenant"));
+    let has_tenant = fields.as_object().keys().any(|name| IN_A_TENANT.contains(&name.as_str()));
+    let mut names = fields.as_object().keys().filter(|name| !(has_tenant && *name == "tenant"));
     let (Some(name), None) = (names.next().cloned(), names.next()) else { return Err(whole(FORMS)) };
     match name.as_str() {
         "conversation" => Ok(Form::Conversation(fields.required_string("conversation")?)),
+        "members" => Ok(Form::Members(fields.required_string("members")?)),
         "user" => {
             let user = fields.required_string("user")?;
+            let tenant = read_tenant_id(&mut fields)?;
             match user.split_once('/') {
-                None => Ok(Form::AadObject(user)),
+                None => Ok(Form::AadObject { id: user, tenant }),
+                Some(_) if tenant.is_some() => {
+                    Err(fields.error("tenant", "no tenant beside channelId/id, which names one person"))
+                }
                 Some((channel, id)) => match channel_id(channel).filter(|_| !id.is_empty()) {
                     Some(channel_id) => Ok(Form::User { channel_id, id: id.into() }),
                     None => Err(fields.error("user", "channelId/id or an Entra object id")),
                 },
             }
+        }
+        "email" => {
+            let email = fields.required_string("email")?;
+            if !creating::is_email(&email) {
+                return Err(fields.error("email", "an e-mail address or a user principal name"));
+            }
+            Ok(Form::Email { email, tenant: read_tenant_id(&mut fields)? })
+        }
+        "channel" => {
+            let id = fields.required_string("channel")?;
+            if !creating::is_channel(&id) {
+                let expected = "the id of a channel of Teams, such as 19:...@thread.tacv2, without a thread";
+                return Err(fields.error("channel", expected));
+            }
+            Ok(Form::Channel { id, tenant: read_tenant_id(&mut fields)? })
         }
         "tag" => {
             let tag = Tag::parse(&fields.required_string("tag")?);
@@ -203,6 +271,14 @@ fn read_form(mut fields: Fields, path: &str) -> Result<Form, FieldError> {
     }
 }
 
+/// Reads the member `tenant` beside a person or a channel.
+fn read_tenant_id(fields: &mut Fields) -> Result<Option<String>, FieldError> {
+    match fields.string("tenant")? {
+        Some(tenant) if !is_tenant(&tenant) => Err(fields.error("tenant", "the id of a tenant")),
+        tenant => Ok(tenant),
+    }
+}
+
 /// Reads the member `tenant` beside a tag.
 pub(super) fn read_tenant(fields: &mut Fields) -> Result<Option<String>, FieldError> {
     match fields.string("tenant")? {
@@ -216,49 +292,79 @@ pub(super) fn read_tenant(fields: &mut Fields) -> Result<Option<String>, FieldEr
 /// only a part of the alerts. On a later page the bot skips an unknown conversation, because the conversation
 /// was known on the first page.
 pub(super) async fn named<H: Host>(
-    conversations: &Conversations<'_, H>,
-    settings: &BotSettings,
-    grant: &Grant,
+    creating: &Creating<'_, H>,
     to: &[To],
     is_first_page: bool,
 ) -> Result<Vec<Target>, Rejection> {
-    let known = conversations.get_all(to.iter().filter_map(To::names)).await.map_err(AlertRejection::from)?;
-    let find = async |to: &To| find(conversations, &known, settings, grant, to).await;
+    let known = creating.book.get_all(to.iter().filter_map(To::names)).await.map_err(AlertRejection::from)?;
+    let find = async |to: &To| find(creating, &known, to).await;
     let find = &find;
     let mut found = stream::iter(to).map(find).buffered(FOUND_AT_ONCE);
     let mut targets: Vec<Target> = Vec::new();
-    while let Some(target) = found.next().await {
-        let target = match target {
-            Err(Rejection::Alert(AlertRejection::UnknownTarget { .. })) if !is_first_page => None,
-            target => target?,
+    while let Some(more) = found.next().await {
+        let more = match more {
+            Err(Rejection::Alert(AlertRejection::UnknownTarget { .. })) if !is_first_page => Vec::new(),
+            more => more?,
         };
-        targets.extend(target.filter(|target| !targets.iter().any(|other| other.key == target.key)));
+        for target in more {
+            if !targets.iter().any(|other| other.key == target.key) {
+                targets.push(target);
+            }
+        }
+        // The members of several teams may be more than one page.
+        if targets.len() > MAX_TARGETS {
+            return Err(AlertRejection::TooManyMembers { path: "to".into() }.into());
+        }
     }
     Ok(targets)
 }
 
-/// Finds the conversation of one element of `to`. Returns `None` for a tag.
+/// Finds the conversations of one element of `to`. There is none for a tag, several for `members`, and one
+/// for every other form.
 async fn find<H: Host>(
-    conversations: &Conversations<'_, H>,
+    creating: &Creating<'_, H>,
     named: &ByKey<Known>,
-    settings: &BotSettings,
-    grant: &Grant,
     To { path, form }: &To,
-) -> Result<Option<Target>, Rejection> {
+) -> Result<Vec<Target>, Rejection> {
+    let Creating { book, settings, caller, .. } = creating;
+    let by_key = |text: &str| {
+        let key = ConversationKey::parse(text)?;
+        let conversation = of_key(named, &key)?.conversation.clone()?;
+        Some((key, conversation))
+    };
+    // For a key with `tenant=`, conversations of other tenants are unknown.
+    let reached =
+        |(_, conversation): &(ConversationKey, Conversation)| caller.grant.reaches(&conversation.address);
+    let unknown = || AlertRejection::UnknownTarget { path: path.clone() };
     let found = match form {
-        Form::Conversation(text) => ConversationKey::parse(text).and_then(|key| {
-            let conversation = of_key(named, &key)?.conversation.clone()?;
-            Some((key, conversation))
-        }),
+        Form::Conversation(text) => by_key(text),
         Form::User { channel_id, id } if !settings.unbound_users.admit(channel_id, id) => {
             return Err(AlertRejection::UnboundUser { path: path.clone() }.into());
         }
-        Form::User { channel_id, id } => {
-            conversations.of_user(channel_id, id).await.map_err(AlertRejection::from)?
+        Form::User { channel_id, id } => book.of_user(channel_id, id).await.map_err(AlertRejection::from)?,
+        Form::AadObject { id, tenant } => {
+            let found = book.of_aad_object(id).await.map_err(AlertRejection::from)?;
+            let is_there = |(_, found): &(ConversationKey, Conversation)| {
+                tenant.as_ref().is_none_or(|tenant| creating::is_in(tenant, &found.address))
+            };
+            match found.filter(reached).filter(is_there) {
+                Some(found) => Some(found),
+                None => return Ok(vec![creating.person(path, id, tenant.as_deref()).await?]),
+            }
         }
-        Form::AadObject(id) => conversations.of_aad_object(id).await.map_err(AlertRejection::from)?,
-        Form::Tag { .. } => return Ok(None),
-        Form::Known(target) => return Ok(Some(Target::clone(target))),
+        Form::Email { email, tenant } => {
+            return Ok(vec![creating.email(path, email, tenant.as_deref()).await?]);
+        }
+        Form::Channel { id, tenant } => {
+            let known = of_key(named, &ConversationKey::of_ids(TEAMS, id));
+            return Ok(vec![creating.channel(path, id, tenant.as_deref(), known).await?]);
+        }
+        Form::Members(text) => {
+            let (_, conversation) = by_key(text).filter(reached).ok_or_else(unknown)?;
+            return creating.members(path, &conversation).await;
+        }
+        Form::Tag { .. } => return Ok(Vec::new()),
+        Form::Known(target) => return Ok(vec![Target::clone(target)]),
         Form::Address(address) => {
             settings.trust.check(&address.service_url)?;
             if !settings.tenants.allow(address) {
@@ -272,14 +378,11 @@ async fn find<H: Host>(
             let known = known.and_then(|known| known.conversation.as_ref());
             let app_id = settings.bot.as_ref().map(|bot| bot.identity.app_id.as_str());
             let address = from_the_bot(address, known, app_id, path)?;
-            return Ok(Some(Target { key, address, held, tag: None }));
+            return Ok(vec![Target { key, address, held, tag: None, creation: None }]);
         }
     };
-    // For a key with `tenant=`, conversations of other tenants are unknown.
-    match found.filter(|(_, conversation)| grant.reaches(&conversation.address)) {
-        Some((key, conversation)) => Ok(Some(Target::known(key, conversation, settings))),
-        None => Err(AlertRejection::UnknownTarget { path: path.clone() }.into()),
-    }
+    let (key, conversation) = found.filter(reached).ok_or_else(unknown)?;
+    Ok(vec![Target::known(key, conversation, settings)])
 }
 
 /// Adds the bot's own account to the address, because the Connector needs it as the sender. A caller may
@@ -313,7 +416,7 @@ fn from_the_bot(
     }
 }
 
-fn held_by_person(stopped: bool, paused: bool) -> Option<Held> {
+pub(super) fn held_by_person(stopped: bool, paused: bool) -> Option<Held> {
     if stopped { Some(Held::Stopped) } else { paused.then_some(Held::Paused) }
 }
 

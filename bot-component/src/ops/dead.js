@@ -144,16 +144,42 @@ async function repeat(mine, step) {
   }
 }
 
-function take(mine, answer) {
-  const replayed = answer.replayed ?? [], refused = answer.refused ?? [];
-  mine.done += replayed.length;
+// Counts the results of a call, and removes the rows of dead letters that are done.
+function take(mine, answer, done) {
+  const refused = answer.refused ?? [];
+  mine.done += done.length;
   for (const one of refused) mine.refused.set(one.id, one);
   for (const row of [...deadList.children]) {
     const why = refused.find(({ id }) => id === row.letter.id);
-    if (why) row.note.textContent = `Not replayed: ${plain(why.message ?? why.why)}`;
-    if (replayed.includes(row.letter.id)) row.remove();
+    if (why) row.note.textContent = `Not done: ${plain(why.message ?? why.why)}`;
+    if (done.includes(row.letter.id)) row.remove();
   }
-  return [...replayed, ...refused.map(({ id }) => id)];
+  return [...done, ...refused.map(({ id }) => id)];
+}
+
+// Calls `act` for these rows, a hundred at a time.
+async function actOnRows(mine, rows, act) {
+  for (let at = 0; at < rows.length && !mine.stopped; at += 100) {
+    let ids = rows.slice(at, at + 100).map(({ letter }) => letter.id);
+    await repeat(mine, async () => {
+      const { answer, ended } = await act(mine, { ids });
+      ids = ids.filter((id) => !ended.includes(id));
+      return answer.more && ids.length > 0;
+    });
+  }
+}
+
+async function replayStep(mine, selection) {
+  const { answer } = await call("POST", "api/dead/replay", selection);
+  return { answer, ended: take(mine, answer, answer.replayed ?? []) };
+}
+
+// Another operator may have dropped a dead letter that the bot does not know, so it counts as dropped.
+async function dropStep(mine, selection) {
+  const { answer } = await call("POST", "api/dead/drop", selection);
+  const gone = (answer.refused ?? []).filter(({ why }) => why === "unknown").map(({ id }) => id);
+  const refused = (answer.refused ?? []).filter(({ why }) => why !== "unknown");
+  return { answer, ended: take(mine, { refused }, [...(answer.dropped ?? []), ...gone]) };
 }
 
 async function replayRows(rows) {
@@ -162,75 +188,34 @@ async function replayRows(rows) {
   const text = `The bot sends ${able.length === 1 ? "this alert" : "these alerts"} again. It refuses what has expired or was changed.${skipped ? ` ${count(skipped, "message")} cannot be replayed, and ${skipped === 1 ? "stays" : "stay"} here.` : ""}`;
   if (!able.length) return say($("dead-said"), "None of the selected messages can be replayed.", true);
   if (!(await ask(`Replay ${count(able.length, "dead letter")}?`, text, "Replay"))) return;
-  await run("Replaying", able.length, "replayed", async (mine) => {
-    for (let at = 0; at < able.length && !mine.stopped; at += 100) {
-      let ids = able.slice(at, at + 100).map(({ letter }) => letter.id);
-      await repeat(mine, async () => {
-        const { answer } = await call("POST", "api/dead/replay", { ids });
-        const ended = take(mine, answer);
-        ids = ids.filter((id) => !ended.includes(id));
-        return answer.more && ids.length > 0;
-      });
-    }
-  });
-}
-
-async function dropRow(mine, row) {
-  await repeat(mine, async () => {
-    try {
-      if ((await call("DELETE", `api/dead/${encodeURIComponent(row.letter.id)}`)).status === 202) return true;
-    } catch (error) {
-      // Another operator may have dropped it.
-      if (error.status !== 404) throw error;
-    }
-    mine.done += 1;
-    row.remove();
-    return false;
-  });
-  mine.show();
+  await run("Replaying", able.length, "replayed", (mine) => actOnRows(mine, able, replayStep));
 }
 
 async function dropRows(rows) {
   const text = `The bot deletes ${rows.length === 1 ? "this message" : "these messages"} for good. The person never gets ${rows.length === 1 ? "it" : "them"}.`;
   if (!(await ask(`Drop ${count(rows.length, "dead letter")}?`, text, "Drop", true))) return;
-  await run("Dropping", rows.length, "dropped", async (mine) => {
-    for (const row of rows) if (!mine.stopped) await dropRow(mine, row);
-  });
+  await run("Dropping", rows.length, "dropped", (mine) => actOnRows(mine, rows, dropStep));
 }
 
 // The approximate number of dead letters, if the list shows all reasons.
 const about = () => (outcome() ? 0 : held ?? 0);
 const every = () => `all dead letters${outcome() ? ` with the reason ${plain(outcome(), 60)}` : ""}`;
 
+// Calls `act` for all dead letters with the chosen reason, until the bot has reached them all.
+function actOnEvery(mine, act) {
+  const selection = outcome() ? { outcome: outcome() } : { all: true };
+  return repeat(mine, async () => (await act(mine, selection)).answer.more);
+}
+
 async function replayEvery() {
   if (!(await ask(`Replay ${every()}?`, `${OUTCOMES[outcome()] ?? ""} The bot sends every one of them again, also those that the list does not show yet. You can stop in between.`.trim(), "Replay all"))) return;
-  const selection = outcome() ? { outcome: outcome() } : { all: true };
-  await run(`Replaying ${every()}`, about(), "replayed", async (mine) => {
-    await repeat(mine, async () => {
-      const { answer } = await call("POST", "api/dead/replay", selection);
-      take(mine, answer);
-      return answer.more;
-    });
-  });
+  await run(`Replaying ${every()}`, about(), "replayed", (mine) => actOnEvery(mine, replayStep));
   reload();
 }
 
 async function dropEvery() {
   if (!(await ask(`Drop ${every()}?`, "The bot deletes every one of them for good, also those that the list does not show yet. People never get these alerts. You can stop in between.", "Drop all", true))) return;
-  await run(`Dropping ${every()}`, about(), "dropped", async (mine) => {
-    let after;
-    while (!mine.stopped) {
-      const { answer } = await call("GET", query("api/dead", { outcome: outcome(), after, limit: 100 }));
-      const letters = answer.dead ?? [];
-      // A page may be empty and still have a next one.
-      if (!letters.length) after = answer.next;
-      if (!letters.length && !after) return;
-      for (const letter of letters) {
-        const shown = [...deadList.children].find((row) => row.letter.id === letter.id);
-        if (!mine.stopped) await dropRow(mine, shown ?? { letter, remove() {} });
-      }
-    }
-  });
+  await run(`Dropping ${every()}`, about(), "dropped", (mine) => actOnEvery(mine, dropStep));
   reload();
 }
 

@@ -47,7 +47,7 @@ const PAGE: &str = concat!(
 /// Permits this style, this script, and calls to this bot. Everything else is refused, also markup that a
 /// script would make of a text (`require-trusted-types-for`). A test compares the hashes with the files.
 const POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-vj3L+CLN5nQJm7+PbCQ9Wk9dEOA1hSKUY8zJB0SyHuo='; \
+    script-src 'sha256-NEOMUOsuXlpdJremfMHu2hP9GFQFegn4fJwP0cbeIZw='; \
     style-src 'sha256-io5HZLGtamryOMnjfVoNA5qrTwFdEN5LOvc5wc55KMQ='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";

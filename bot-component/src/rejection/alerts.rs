@@ -33,6 +33,17 @@ pub(crate) enum AlertRejection {
     UnboundUser { path: String },
     #[error("{path}: the bot does not serve the tenant of this address; add the tenant to `tenants`")]
     TenantNotAllowed { path: String },
+    #[error(
+        "{path}: has more than {MAX_TARGETS} members, and a call alerts at most that many; alert a tag, or smaller teams"
+    )]
+    TooManyMembers { path: String },
+    #[error(
+        "{path}: the Connector refused to name the members ({reason}); look whether the bot is still in this team \
+         or chat"
+    )]
+    MembersRefused { path: String, reason: String },
+    #[error("{path}: the Connector named no members ({reason}); nothing was queued, so send the call again")]
+    MembersUnavailable { path: String, reason: String },
     #[error("conversation: has {MAX_TAGS} tags already, and no more are allowed; remove a tag")]
     TooManyTags,
     #[error("conversation: deleted, but the poison queue may still hold its messages; send the call again")]
@@ -82,6 +93,9 @@ impl AlertRejection {
             Self::UnboundUser { .. } => (StatusCode::FORBIDDEN, "UserNotBound"),
             Self::TenantNotAllowed { .. } => (StatusCode::FORBIDDEN, "TenantNotAllowed"),
             Self::UnknownTarget { .. } => (StatusCode::NOT_FOUND, "TargetNotFound"),
+            Self::TooManyMembers { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "TooManyMembers"),
+            Self::MembersRefused { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "MembersNotRead"),
+            Self::MembersUnavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "ConnectorUnavailable"),
             Self::TooManyTags => (StatusCode::CONFLICT, "TooManyTags"),
             Self::AlertIsOver(_) => (StatusCode::CONFLICT, "AlertIsOver"),
             Self::AlertNotChangeable(_) => (StatusCode::CONFLICT, "AlertIsOver"),

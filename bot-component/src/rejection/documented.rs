@@ -250,6 +250,18 @@ fn alert_rejections() -> Vec<Advised<AlertRejection>> {
             Refusal::TenantNotAllowed { path: path() },
             "Correct the address, or add the tenant to `tenants`."
         )],
+        Refusal::TooManyMembers { .. } => [(
+            Refusal::TooManyMembers { path: path() },
+            "Alert a tag that its members subscribe to, or several smaller teams."
+        )],
+        Refusal::MembersRefused { .. } => [(
+            Refusal::MembersRefused { path: path(), reason: "<reason>".into() },
+            "Add the bot to the team or chat, or name its people."
+        )],
+        Refusal::MembersUnavailable { .. } => [(
+            Refusal::MembersUnavailable { path: path(), reason: "<reason>".into() },
+            "Send the same call again later."
+        )],
         Refusal::TooManyTags => [(Refusal::TooManyTags, "Remove a tag of the conversation first.")],
         Refusal::PoisonNotSearched => [(Refusal::PoisonNotSearched, "Send the same call again later.")],
         Refusal::NoSuchDeadLetter => [(

@@ -56,6 +56,14 @@ account! {
 }
 
 impl ChannelAccount {
+    /// Sets the name and the object id in Entra, as far as they are known.
+    #[must_use]
+    pub fn named(mut self, name: Option<&str>, aad_object_id: Option<&str>) -> Self {
+        put(&mut self.rest, "name", name);
+        put(&mut self.rest, "aadObjectId", aad_object_id);
+        self
+    }
+
     /// Reads an account of an activity. `None` without an id: some channels send such an object in place of
     /// no account.
     pub(crate) fn of_activity(mut fields: Fields) -> Result<Option<Self>, FieldError> {
@@ -77,6 +85,14 @@ impl ChannelAccount {
 }
 
 impl ConversationAccount {
+    /// Makes a conversation of Teams with this id. `kind` is `personal`, `groupChat` or `channel`.
+    pub fn of_teams(id: impl Into<String>, kind: &str, tenant_id: &str) -> Self {
+        let mut conversation = Self::with_id(id).or_in_tenant(Some(tenant_id));
+        put(&mut conversation.rest, "conversationType", Some(kind));
+        put(&mut conversation.rest, "isGroup", (kind != "personal").then_some(true));
+        conversation
+    }
+
     /// The Entra tenant of the conversation, if the channel sent one.
     pub fn tenant_id(&self) -> Option<&str> {
         self.text("tenantId")

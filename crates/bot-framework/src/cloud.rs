@@ -110,6 +110,16 @@ impl Cloud {
         }
     }
 
+    /// The Connector of Teams for a conversation that has not named one yet. `None` if this cloud's is not
+    /// known. Source: <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/send-proactive-messages>.
+    pub fn teams_connector(self) -> Option<&'static str> {
+        match self {
+            Self::Public => Some("https://smba.trafficmanager.net/teams/"),
+            Self::UsGov => Some("https://smba.infra.gov.teams.microsoft.us/teams/"),
+            Self::China => None,
+        }
+    }
+
     /// Direct Line's host. Its regions are subdomains (`europe.directline.botframework.com`).
     pub fn direct_line_host(self) -> &'static str {
         match self {

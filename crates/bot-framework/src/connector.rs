@@ -13,7 +13,7 @@ use crate::outbound::{AccessToken, TokenError, Tokens};
 use crate::path::segment;
 use crate::reference::ConversationReference;
 use crate::trust::{ServiceUrl, TrustPolicy};
-use crate::verdict::{Class, Verdict, classify};
+use crate::verdict::{Answer, Class, Verdict, read};
 
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(3),
@@ -60,7 +60,7 @@ impl<'a, H: Host> Connector<'a, H> {
         message: &OutgoingMessage,
     ) -> Verdict {
         match activities_of(service_url, conversation_id) {
-            Some(uri) => self.call(service_url, &Call::send(uri, message)).await,
+            Some(uri) => self.call(service_url, &Call::send(uri, message)).await.verdict,
             None => Verdict::unusable_address(),
         }
     }
@@ -89,7 +89,7 @@ impl<'a, H: Host> Connector<'a, H> {
         message: &OutgoingMessage,
     ) -> Verdict {
         match activity_of(service_url, conversation_id, activity_id) {
-            Some(uri) => self.call(service_url, &Call::send(uri, message)).await,
+            Some(uri) => self.call(service_url, &Call::send(uri, message)).await.verdict,
             None => Verdict::unusable_address(),
         }
     }
@@ -134,7 +134,7 @@ impl<'a, H: Host> Connector<'a, H> {
     ) -> Verdict {
         in_any_cloud(trust, service_url, async |service_url| {
             match activity_of(service_url, conversation_id, activity_id) {
-                Some(uri) => self.call(service_url, &Call::update(uri, message)).await,
+                Some(uri) => self.call(service_url, &Call::update(uri, message)).await.verdict,
                 None => Verdict::unusable_address(),
             }
         })
@@ -153,14 +153,15 @@ impl<'a, H: Host> Connector<'a, H> {
     ) -> Verdict {
         in_any_cloud(trust, service_url, async |service_url| {
             match activity_of(service_url, conversation_id, activity_id) {
-                Some(uri) => self.call(service_url, &Call::delete(uri, trace)).await,
+                Some(uri) => self.call(service_url, &Call::delete(uri, trace)).await.verdict,
                 None => Verdict::unusable_address(),
             }
         })
         .await
     }
 
-    async fn call(&self, service_url: &ServiceUrl, call: &Call<'_>) -> Verdict {
+    /// Makes a call, with the bot's token where one is needed.
+    pub(crate) async fn call(&self, service_url: &ServiceUrl, call: &Call<'_>) -> Answer {
         let Some(tokens) = self.tokens.filter(|_| service_url.takes_token()) else {
             return self.call_once(call, None).await.token_ruled_out();
         };
@@ -168,20 +169,20 @@ impl<'a, H: Host> Connector<'a, H> {
             Ok(current) => current,
             Err(error) => return error.into(),
         };
-        let verdict = self.call_once(call, Some(&current.token)).await;
-        if verdict.class != Class::Unauthorized {
-            return verdict;
+        let answer = self.call_once(call, Some(&current.token)).await;
+        if answer.verdict.class != Class::Unauthorized {
+            return answer;
         }
         // The token may have been revoked, or a wrong clock stored it. So the client tries once more with a
         // fresh token.
         match tokens.replace(&current, self.deadline).await {
             Ok(Some(fresh)) => self.call_once(call, Some(&fresh.token)).await.token_ruled_out(),
-            Ok(None) => verdict.token_ruled_out(),
+            Ok(None) => answer.token_ruled_out(),
             Err(error) => error.into(),
         }
     }
 
-    async fn call_once(&self, call: &Call<'_>, token: Option<&AccessToken>) -> Verdict {
+    async fn call_once(&self, call: &Call<'_>, token: Option<&AccessToken>) -> Answer {
         // Waiting for the token may have used all the time. Then nothing is sent, so that the message loses
         // no try.
         if token.is_some() && self.deadline.has_passed(self.host) {
@@ -191,7 +192,7 @@ impl<'a, H: Host> Connector<'a, H> {
             .method(call.method.clone())
             .uri(&call.uri)
             .header(http::header::USER_AGENT, USER_AGENT);
-        if call.message.is_some() {
+        if !call.body.is_empty() {
             request = request.header(http::header::CONTENT_TYPE, "application/json");
         }
         if let Some(token) = token {
@@ -200,14 +201,14 @@ impl<'a, H: Host> Connector<'a, H> {
         if let Some(trace) = call.trace {
             request = request.header(Traceparent::HEADER, trace.child(self.host).to_string());
         }
-        let body = call.message.map(OutgoingMessage::to_bytes).unwrap_or_default();
-        let answer = match request.body(Bytes::from(body)) {
-            Ok(request) => self.host.send(request, TIMEOUTS.within(self.deadline.remaining(self.host))).await,
+        let timeouts = Timeouts { max_answer_bytes: call.max_answer_bytes, ..TIMEOUTS };
+        let answer = match request.body(call.body.clone()) {
+            Ok(request) => self.host.send(request, timeouts.within(self.deadline.remaining(self.host))).await,
             Err(_) => Err(TransportError::NotSent("the address is not valid".into())),
         };
         match call.changing {
-            None => classify(&answer, self.host.now()),
-            Some(changing) => classify_change(&answer, self.host.now(), changing),
+            None => read(&answer, self.host.now()),
+            Some(changing) => classify_change(&answer, self.host.now(), changing).into(),
         }
     }
 }
@@ -217,18 +218,19 @@ const THREAD: &str = ";messageid=";
 
 /// One call of the Connector.
 #[derive(Debug)]
-struct Call<'m> {
-    method: Method,
-    uri: String,
-    message: Option<&'m OutgoingMessage>,
-    trace: Option<&'m Traceparent>,
-    changing: Option<Changing>,
+pub(crate) struct Call<'m> {
+    pub(crate) method: Method,
+    pub(crate) uri: String,
+    /// The JSON of the body; empty if the call has none.
+    pub(crate) body: Bytes,
+    pub(crate) trace: Option<&'m Traceparent>,
+    pub(crate) changing: Option<Changing>,
+    pub(crate) max_answer_bytes: usize,
 }
 
 impl<'m> Call<'m> {
     fn send(uri: String, message: &'m OutgoingMessage) -> Self {
-        let trace = message.trace.as_ref();
-        Self { method: Method::POST, uri, message: Some(message), trace, changing: None }
+        Self { trace: message.trace.as_ref(), ..Self::post(uri, message.to_bytes().into()) }
     }
 
     fn update(uri: String, message: &'m OutgoingMessage) -> Self {
@@ -236,7 +238,16 @@ impl<'m> Call<'m> {
     }
 
     fn delete(uri: String, trace: Option<&'m Traceparent>) -> Self {
-        Self { method: Method::DELETE, uri, message: None, trace, changing: Some(Changing::Deletion) }
+        Self { method: Method::DELETE, trace, changing: Some(Changing::Deletion), ..Self::get(uri) }
+    }
+
+    pub(crate) fn post(uri: String, body: Bytes) -> Self {
+        Self { method: Method::POST, body, ..Self::get(uri) }
+    }
+
+    pub(crate) fn get(uri: String) -> Self {
+        let max_answer_bytes = TIMEOUTS.max_answer_bytes;
+        Self { method: Method::GET, uri, body: Bytes::new(), trace: None, changing: None, max_answer_bytes }
     }
 }
 

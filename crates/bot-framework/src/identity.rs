@@ -71,8 +71,8 @@ fn is_tenant(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
 }
 
-/// Whether the text is 8-4-4-4-12 hexadecimal digits.
-pub(crate) fn is_guid(text: &str) -> bool {
+/// Whether the text is 8-4-4-4-12 hexadecimal digits, the form of the ids of Entra.
+pub fn is_guid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(index, byte)| match index {
             8 | 13 | 18 | 23 => byte == b'-',

@@ -20,6 +20,7 @@ mod changing;
 mod channel_id;
 mod cloud;
 mod connector;
+mod conversations;
 mod direct_line;
 mod identity;
 mod inbound;
@@ -46,8 +47,9 @@ pub use changing::can_change_messages;
 pub use channel_id::channel_id;
 pub use cloud::Cloud;
 pub use connector::Connector;
+pub use conversations::{Created, Member, MemberPage, NewConversation};
 pub use direct_line::{DirectLine, DirectLineSettings};
-pub use identity::{BotIdentity, endpoint_override};
+pub use identity::{BotIdentity, endpoint_override, is_guid};
 #[cfg(fuzzing)]
 pub use inbound::fuzzing;
 pub use inbound::{App, AuthError, BrokenRule, Caller, InboundAuth, KeysError, NotAllowed, VerifiedToken};

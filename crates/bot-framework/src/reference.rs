@@ -57,6 +57,26 @@ impl ConversationReference {
         })
     }
 
+    /// The reference of a conversation of Teams that no activity came from.
+    pub fn of_teams(
+        service_url: impl Into<String>,
+        bot: ChannelAccount,
+        user: Option<ChannelAccount>,
+        conversation: ConversationAccount,
+    ) -> Self {
+        Self {
+            activity_id: None,
+            channel_id: "msteams".into(),
+            service_url: service_url.into(),
+            locale: None,
+            user,
+            bot: Some(bot),
+            conversation,
+            service_url_verified: false,
+            rest: Map::new(),
+        }
+    }
+
     /// The tenant of the conversation, if the channel vouches for it. On other channels the client chooses
     /// the value.
     pub fn vouched_tenant(&self) -> Option<&str> {

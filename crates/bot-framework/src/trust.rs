@@ -209,6 +209,15 @@ impl TrustPolicy {
         }
     }
 
+    /// The URL of Teams' Connector for a conversation that has not named one yet. `None` if there is none, as
+    /// in anonymous mode.
+    pub fn teams_connector(&self) -> Option<&'static str> {
+        match self {
+            Self::Listed { cloud, .. } => cloud.teams_connector(),
+            Self::Anonymous => None,
+        }
+    }
+
     /// The Connector of GCC tenants. It serves a conversation whose own Connector answers that the
     /// conversation is in another cloud.
     pub fn gcc_connector(&self) -> Option<ServiceUrl> {

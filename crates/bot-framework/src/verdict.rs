@@ -115,20 +115,49 @@ impl From<TokenError> for Verdict {
     }
 }
 
+/// An answer of the Connector, or its absence, with the data of its body.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) verdict: Verdict,
+    /// The Connector's error code.
+    pub(crate) code: Option<String>,
+    /// The body; `null` if it is not JSON.
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    /// Applies [`Verdict::token_ruled_out`].
+    pub(crate) fn token_ruled_out(self) -> Self {
+        Self { verdict: self.verdict.token_ruled_out(), ..self }
+    }
+}
+
+impl From<Verdict> for Answer {
+    fn from(verdict: Verdict) -> Self {
+        Self { verdict, code: None, body: Value::Null }
+    }
+}
+
+impl From<TokenError> for Answer {
+    fn from(error: TokenError) -> Self {
+        Verdict::from(error).into()
+    }
+}
+
 /// Classifies an answer, or its absence. `now` is needed for a `Retry-After` that is a date.
 pub fn classify(answer: &Result<http::Response<Bytes>, TransportError>, now: DateTime<Utc>) -> Verdict {
+    read(answer, now).verdict
+}
+
+/// Classifies an answer, or its absence, and returns its body too.
+pub(crate) fn read(answer: &Result<http::Response<Bytes>, TransportError>, now: DateTime<Utc>) -> Answer {
     let (status, headers, body, lost) = match answer {
         Ok(response) => (response.status(), response.headers(), response.body().as_ref(), None),
         Err(TransportError::BodyLost(lost)) => (lost.status, &lost.headers, &[][..], Some(lost.problem)),
         Err(error) => {
             let class = if error.may_have_arrived() { Class::PossiblyDelivered } else { Class::Unavailable };
-            return Verdict {
-                class,
-                status: None,
-                reason: error.to_string(),
-                retry_after: None,
-                activity_id: None,
-            };
+            let (status, reason) = (None, error.to_string());
+            return Verdict { class, status, reason, retry_after: None, activity_id: None }.into();
         }
     };
     let status = status.as_u16();
@@ -146,18 +175,19 @@ pub fn classify(answer: &Result<http::Response<Bytes>, TransportError>, now: Dat
         (500, _) => Class::PossiblyDelivered,
         _ => Class::Permanent,
     };
-    let reason = match (code, lost) {
+    let reason = match (&code, lost) {
         (Some(code), _) => format!("{status} {code}"),
         (None, Some(problem)) => format!("{status}, and its body was lost: {problem}"),
         (None, None) => status.to_string(),
     };
-    Verdict {
+    let verdict = Verdict {
         class,
         status: Some(status),
         reason,
         retry_after: retry_after::of_answer(headers, &body, now),
         activity_id: body["id"].as_str().map(Into::into),
-    }
+    };
+    Answer { verdict, code, body }
 }
 
 /// The error code: `error.code`, or `subCode` in Teams' other shape

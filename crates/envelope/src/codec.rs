@@ -11,7 +11,8 @@ use thiserror::Error;
 use crate::legacy::{self, Shape};
 use crate::wrapping::json_of;
 use crate::{
-    Arrival, Delivery, Envelope, EnvelopeId, Failure, Keyed, OnUncertain, SealKey, SealState, VERSION, time,
+    Arrival, Creation, Delivery, Envelope, EnvelopeId, Failure, Keyed, OnUncertain, SealKey, SealState,
+    VERSION, time,
 };
 
 /// The longest JSON, in bytes. Its base64 has 64 KiB, the longest message that Azure accepts
@@ -114,6 +115,7 @@ impl Envelope {
         self.on_uncertain.put(&mut object);
         Keyed::put(self.keyed.as_ref(), &mut object);
         put(&mut object, "traceparent", self.traceparent.as_ref().map(Traceparent::to_string));
+        put(&mut object, "creation", self.creation.as_ref().map(Creation::to_json));
         self.delivery.put(&mut object);
         object
     }
@@ -159,6 +161,7 @@ fn version_1(mut fields: Fields, key: Option<&SealKey>) -> Result<(Envelope, Sea
         on_uncertain: OnUncertain::take(&mut fields)?,
         keyed: Keyed::take(&mut fields)?,
         traceparent: take_traceparent(&mut fields),
+        creation: Creation::take(&mut fields)?,
         delivery: Delivery::take(&mut fields)?,
         rest: fields.rest(),
         shape: Shape::Version1,

@@ -15,6 +15,7 @@
 
 mod arrival;
 mod codec;
+mod creation;
 mod delivery;
 mod failure;
 mod id;
@@ -36,6 +37,7 @@ use serde_json::{Map, Value};
 
 pub use arrival::Arrival;
 pub use codec::{DecodeError, MAX_JSON_BYTES, TooLarge};
+pub use creation::{Creation, CreationOf};
 pub use delivery::{Delivery, OnUncertain};
 pub use failure::{Failure, FailureNote};
 pub use id::EnvelopeId;
@@ -78,6 +80,8 @@ pub struct Envelope {
     /// `traceparent`: the W3C header of the request that made the alert. Calls and log lines about the alert
     /// have the same trace id.
     pub traceparent: Option<Traceparent>,
+    /// `creation`: the conversation has to be created or found before the alert is sent.
+    pub creation: Option<Creation>,
     /// `delivery`: the poller's attempts so far.
     pub delivery: Delivery,
     /// Fields of later versions and of other producers. They are written again unchanged.
@@ -108,6 +112,7 @@ impl Envelope {
             on_uncertain: OnUncertain::default(),
             keyed: None,
             traceparent: None,
+            creation: None,
             delivery: Delivery::default(),
             rest: Map::new(),
             shape: Shape::Version1,

@@ -10,11 +10,12 @@ use envelope::{
 };
 use serde_json::{Value, json};
 
-const GOLDEN: [(&str, &str); 4] = [
+const GOLDEN: [(&str, &str); 5] = [
     ("v1-minimal", include_str!("golden/v1-minimal.json")),
     ("v1-traced", include_str!("golden/v1-traced.json")),
     ("v1-full", include_str!("golden/v1-full.json")),
     ("v1-alert", include_str!("golden/v1-alert.json")),
+    ("v1-creation", include_str!("golden/v1-creation.json")),
 ];
 
 fn read(text: &str) -> Result<Envelope, DecodeError> {

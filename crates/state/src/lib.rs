@@ -19,7 +19,7 @@
 //!
 //! | PartitionKey | RowKey | properties | who writes it |
 //! |---|---|---|---|
-//! | `c<shard>` | `<key>` | `version`, `address` (JSON), `seenAt`, `pausedUntil` | the bot, when an activity changes the record; the poller writes `pausedUntil` only |
+//! | `c<shard>` | `<key>` | `version`, `address` (JSON), `seenAt`, `pausedUntil` | the bot, when an activity changes the record; the poller, when it creates a chat; `pausedUntil` alone: the poller |
 //! | | | `readId`, `readAt` | the bot, when Teams reports which message the person has read last |
 //! | `c<shard>` | `<key>.s` | `at` | only the commands `stop` (inserts the row) and `start` (deletes the row) |
 //! | `c<shard>` | `<key>.f` | `at` | `deleteUserData`: a tombstone. Alerts that were accepted until `at` are not delivered. The row is never deleted |
@@ -29,13 +29,16 @@
 //! | `u.<channel>.<user>` | `<key>` | `seenAt` | the bot, after the record: an index of a person's own conversations, by an id that the channel has bound, or with `unboundusers=allow` |
 //! | `e.<Entra object id>` | `<key>` | `seenAt` | the same, on channels that vouch for the object id (`msteams`) |
 //! | `n.<tenant>` | `<key>` | `seenAt` | the bot, after the record: an index of a tenant's conversations, on the same channels |
+//! | `g.<tenant>` | `<key of the channel or chat>` | `conversation`, `serviceUrl`, `seenAt` | the bot, after the record of a group or of a thread, on the same channels: the teams and chats whose members the Connector names |
 //! | `t.<tenant>.<tag>` | `<key>` | `at` | the commands and routes of tags, after the conversation's own row; the bot, when the conversation's tenant changes |
 //!
 //! `<key>` is the [`ConversationKey`]. Its first digit is the shard. One query of a shard reads a
-//! conversation with all its rows. `t..<tag>` lists the subscribers that are in no tenant. An index row is
-//! stale if the conversation's own rows no longer match it. A reader that finds a stale row ignores and
-//! deletes it. The indexes of a person have `seenAt`, because a query returns no time of writing, and a
-//! person may have many conversations.
+//! conversation with all its rows. In a chat that the poller created, the person's id is the object id until
+//! the person writes. If Teams has purged a chat and the poller creates another one, the poller moves the
+//! tags and the `stop` there, and deletes the rows of the old one. `t..<tag>` lists the subscribers that are
+//! in no tenant. An index row is stale if the conversation's own rows no longer match it. A reader that finds
+//! a stale row ignores and deletes it. The indexes of a person have `seenAt`, because a query returns no time
+//! of writing, and a person may have many conversations.
 //!
 //! A conversation has at most 20 rows `<key>.r.<message id>`. Such a row ends seven days after its last
 //! change, so it lasts as long as the ledger's record of the alert. Readers ignore a row that has ended. The
@@ -54,16 +57,16 @@
 //! | PartitionKey | RowKey | properties | who writes it |
 //! |---|---|---|---|
 //! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `dueAt`, `conversation`, `key`, `tag`; in the first alert of a call with an idempotency key: `fingerprint`, `alerts` (0: the page has no alert), `next` | the bot, once, when it accepts the alert |
-//! | | | `version`, `status`, `changedAt`, `reason`, `activityId`, `uncertain`, `tried`, `message`, `endsAt` | the poller, when the alert's status changes |
+//! | | | `version`, `status`, `changedAt`, `reason`, `conversation` (if the poller created or found it), `activityId`, `uncertain`, `tried`, `message`, `endsAt` | the poller, when the alert's status changes |
 //! | | | `missedAt`, `missingFrom` | the poller, if a killed run had the alert in hand and the queue refuses the message's pop receipt |
 //! | | | `cancelledAt`, `putAt`, `failedAt`, `unconfirmedAt` | the bot, when the sender cancels the alert, when a call is repeated, when a Put fails, when a Put has no clear answer |
 //! | | | `takenAt` | the bot, before it sends an alert that a trigger activity brought; zero after a failure that certainly delivered nothing |
-//! | | | `replayedAt`, `status` (`queued`), `reason`, `endsAt` | the bot, when an operator replays the alert; with the ETag, before the message is put on the queue |
+//! | | | `replayedAt`, `status` (`queued`), `reason`, `endsAt` | the bot, when an operator replays the alert; with the ETag, before the message is put on the queue. The poller records `dead` only if `replayedAt` has not changed since it moved the message |
 //! | | | `keyed`, `changes` | the bot, when it accepts an alert with a key, or a change of an alert |
 //! | | | `replacedBy` | the bot, when a change takes the place of an alert that was not sent yet; together with `cancelledAt` |
 //! | | | `editedAt`, `editedBy`, `activityId` | the poller, after it has changed the alert's message; with the ETag |
 //! | `<period>.<shard>` | `answer.<key>.<minute>.<row>` | `endsAt`, `silent` | the bot, for each answer to a conversation, together with the alert's record if there is one; with `silent`, for each row of the next minute that may not be used for an answer |
-//! | `<period>.<shard>` | `at.<countdown>.<name>` | `endsAt`, `key`, `tags`, `alerts` | the bot, together with the records of a page or of a message: an index by time |
+//! | `<period>.<shard>` | `at.<countdown>.<name>` | `endsAt`, `key`, `tags`, `alerts` | the bot, together with the records of a page or of a message, or with a record that a replay makes anew: an index by time |
 //! | `<period>.<shard>` | `once.<hash>` | `endsAt` | the bot, when it answers an activity that makes no alert and is answered only once |
 //! | `key.<digit>` | `<key>.<hash>` | `version`, `activityId`, `at`, `alert`, `state`, `digest`, `endsAt` | the poller, after it has sent an alert with a key; with the ETag |
 //! | | | `latestAt`, `latestAlert`, `endsAt` | the bot, after it has put an alert with a key on the queue |
@@ -74,8 +77,10 @@
 //!
 //! `<countdown>` is the time of acceptance, subtracted from the greatest number of 13 digits, so that the
 //! newest row is the first one. `<name>` is the id of the alert, or the part of the ids that the alerts of a
-//! page share. The row of a page of 100 alerts is inserted after the records, because their transaction has
-//! no more room.
+//! page share. The row of a page of 100 alerts is inserted before the records, because their transaction has
+//! no more room. So a row may be stored without its records. A row only counts for records whose
+//! `acceptedAt` is the row's time, because a repeated call finds the records of the first one. The row
+//! of a record that a replay makes anew has the `tags` `*`, which means any tag.
 //!
 //! A period is eight days. Expired records are found by their period and deleted page by page. The shard is
 //! the fifth digit of the alert's id, modulo 4. For a person's message, the fifth digit is the first digit of
@@ -88,7 +93,7 @@
 //! | `<queue>` | `run` | `version`, `run`, `fence`, `why`, `pausedUntil`, `hosts` (JSON), `figures` (JSON), `hand0`…, `ended0`… | the run that holds the lock, with the ETag |
 //! | `<queue>` | `idle` | `at` | a run that finds nothing to do, once a minute at the most |
 //! | `<queue>` | `line.<lane>` | `line` (JSON), `endsAt` | the same run |
-//! | `<queue>.dead` | `<inverted milliseconds>.<message id>` | `version`, `alert`, `conversation`, `outcome`, `reason`, `status`, `diedAt`, `enqueuedAt`, `expiresAt`, `attempts`, `genuine`, `digest` | a run, before it puts a message on the poison queue; the bot deletes the row when an operator replays or drops the message |
+//! | `<queue>.dead` | `<inverted milliseconds>.<message id>` | `version`, `alert`, `conversation`, `outcome`, `reason`, `status`, `diedAt`, `enqueuedAt`, `expiresAt`, `attempts`, `genuine`, `digest`, `key`, `tag` | a run, before it puts a message on the poison queue; the bot deletes the row when an operator replays or drops the message |
 //! | `<queue>` | `since.<milliseconds>.<random>` | `kind`, `subject`, `at` | the bot, for each recent withdrawal, and for each alert that the queue may hold twice |
 //!
 //! The time in the key of a dead letter is the insertion time of the message on the queue, subtracted from
@@ -105,8 +110,8 @@ mod world;
 
 pub use conversations::{
     ByKey, Conversation, ConversationKey, Conversations, DeliveryState, Feedback, Filter, Fingerprint, Known,
-    MAX_TAGS, MessageNumber, PAUSED_FOR, Page, Reception, Recorded, Response, Sign, Subscribers, Tag, Tagged,
-    fingerprint_key, of_key, tenant_of,
+    MAX_TAGS, MessageNumber, PAUSED_FOR, Page, Reception, Recorded, Response, Roster, Sign, Subscribers, Tag,
+    Tagged, fingerprint_key, of_key, tenant_of, without_thread,
 };
 pub use error::StateError;
 pub use tables::Tables;

@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use platform::Clock;
 use platform::testing::FakeHost;
+use platform::{Clock, TransportError};
 use storage_account::Account;
 use storage_table::testing::FakeTables;
 
@@ -24,13 +24,25 @@ impl World {
     pub(crate) fn new() -> Self {
         let host = Rc::new(FakeHost::default());
         let tables = Rc::new(RefCell::new(FakeTables::default()));
-        let (clock, service) = (Rc::downgrade(&host), Rc::clone(&tables));
-        host.answers(move |request| {
+        let names = Tables::read(&*host).unwrap();
+        let account = Account::parse("UseDevelopmentStorage=true").unwrap();
+        let world = Self { host, tables, account, names };
+        world.allow_calls(usize::MAX);
+        world
+    }
+
+    /// Lets so many further calls reach the service. The later ones reach nothing, as if the program were
+    /// killed.
+    pub(crate) fn allow_calls(&self, mut calls: usize) {
+        let (clock, service) = (Rc::downgrade(&self.host), Rc::clone(&self.tables));
+        self.host.answers(move |request| {
+            if calls == 0 {
+                return Some(Err(TransportError::Denied));
+            }
+            calls -= 1;
             let now = clock.upgrade().map(|host| host.now()).unwrap_or_default();
             service.borrow_mut().answer(request, now).map(Ok)
         });
-        let names = Tables::read(&*host).unwrap();
-        Self { host, tables, account: Account::parse("UseDevelopmentStorage=true").unwrap(), names }
     }
 
     pub(crate) fn pass(&self, seconds: u64) {

@@ -9,6 +9,7 @@ mod drip;
 mod received;
 mod reply;
 mod server;
+mod teams;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -18,6 +19,7 @@ use serde_json::Value;
 pub use drip::Drip;
 pub use received::Received;
 pub use reply::Reply;
+pub use teams::Teams;
 
 use crate::failure;
 use crate::login::Login;
@@ -60,7 +62,17 @@ impl Connector {
         self.shared.rules.lock().unwrap().insert(0, Box::new(rule));
     }
 
-    /// Every request that was received so far, in order.
+    /// Changes the people, teams and channels of the fake's tenant.
+    pub fn teams(&self, change: impl FnOnce(&mut Teams)) {
+        change(&mut self.shared.teams.lock().unwrap());
+    }
+
+    /// Every call so far that was no activity, in order: conversations that were created, and members.
+    pub fn other_calls(&self) -> Vec<Received> {
+        self.shared.other_calls.lock().unwrap().clone()
+    }
+
+    /// Every activity that was received so far, in order.
     pub fn received(&self) -> Vec<Received> {
         self.shared.received.lock().unwrap().clone()
     }
@@ -78,6 +90,7 @@ impl Connector {
     /// Clears the record of received requests.
     pub fn forget(&self) {
         self.shared.received.lock().unwrap().clear();
+        self.shared.other_calls.lock().unwrap().clear();
     }
 
     /// Waits for `count` requests, and fails the test if more have come.

@@ -76,13 +76,15 @@ impl Received {
         }
     }
 
-    /// Why a Connector would refuse the request; `None` for a proper post, change or deletion of an activity.
-    pub(super) fn objection(&self, tokens: Option<&Tokens>) -> Option<&'static str> {
+    /// Why a Connector would refuse the request; `None` for a proper one. `is_activity`: whether it has to be
+    /// the post, the change or the deletion of an activity.
+    pub(super) fn objection(&self, is_activity: bool, tokens: Option<&Tokens>) -> Option<&'static str> {
         use http::Method;
         let is_deletion = self.method == Method::DELETE;
-        if !is_deletion && self.method != Method::POST && self.method != Method::PUT {
+        let is_known = is_deletion || self.method == Method::POST || self.method == Method::PUT;
+        if is_activity && !is_known {
             Some("the bot only posts, puts and deletes")
-        } else if self.target().is_none() {
+        } else if is_activity && self.target().is_none() {
             Some("no such route")
         } else if self.method != Method::POST && self.reply_to().is_none() {
             Some("a change or a deletion names an activity")
@@ -92,7 +94,7 @@ impl Received {
             Some("no credential may be sent in anonymous mode")
         } else if tokens.is_some_and(|tokens| !self.token().is_some_and(|token| tokens.contains(token))) {
             Some("expected exactly one token of the login host")
-        } else if is_deletion {
+        } else if is_deletion || self.method == Method::GET {
             None
         } else if !self
             .headers
@@ -102,7 +104,7 @@ impl Received {
             Some("an activity is application/json")
         } else if !self.headers.contains_key("content-length") {
             Some("the body must have a declared length")
-        } else if !self.body["type"].is_string() {
+        } else if is_activity && !self.body["type"].is_string() {
             Some("an activity has a type")
         } else {
             None

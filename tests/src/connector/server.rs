@@ -11,13 +11,16 @@ use serde_json::{Value, json};
 
 use super::chats::Chats;
 use super::reply::Cut;
-use super::{Received, Reply, Rule};
+use super::{Received, Reply, Rule, Teams};
 use crate::login::Tokens;
 use crate::loopback_server::{AnswerBody, Broken};
 
 #[derive(Default)]
 pub(super) struct Shared {
     pub(super) received: Mutex<Vec<Received>>,
+    /// The requests that are no activities.
+    pub(super) other_calls: Mutex<Vec<Received>>,
+    pub(super) teams: Mutex<Teams>,
     pub(super) unexpected: Mutex<Vec<String>>,
     pub(super) rules: Mutex<Vec<Rule>>,
     pub(super) chats: Mutex<Chats>,
@@ -89,17 +92,29 @@ impl Shared {
         let rules = self.rules.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let ruled = catch_unwind(AssertUnwindSafe(|| rules.iter().find_map(|rule| rule(&received))));
         drop(rules);
-        let mut all = self.received.lock().unwrap();
+        let mut teams = self.teams.lock().unwrap();
+        let answered = teams.answer(&received);
+        let objection = match &answered {
+            Some(Err(why)) => Some(*why),
+            other => received.objection(other.is_none(), self.tokens.lock().unwrap().as_ref()),
+        };
+        let is_activity = answered.is_none();
+        let mut all = if is_activity { &self.received } else { &self.other_calls }.lock().unwrap();
         let sequence = all.len() + 1;
-        let reply = match (ruled, received.objection(self.tokens.lock().unwrap().as_ref())) {
+        let is_purged = received.conversation().is_some_and(|conversation| teams.is_purged(&conversation));
+        let reply = match (ruled, objection) {
             (Err(_), _) => self.complain("a rule of the test panicked", &received),
             (Ok(_), Some(objection)) => self.complain(objection, &received),
             (Ok(Some(reply)), None) => reply,
+            (Ok(None), None) if is_purged => Reply::error(404, "ConversationNotFound"),
             (Ok(None), None) if received.body["type"] == "typing" => Reply::status(202, Value::Null),
-            (Ok(None), None) => {
-                let changed = self.chats.lock().unwrap().answer(&received);
-                changed.unwrap_or_else(|| Reply::created(&format!("sent-{sequence}")))
-            }
+            (Ok(None), None) => match answered {
+                Some(Ok(reply)) => reply,
+                _ => {
+                    let changed = self.chats.lock().unwrap().answer(&received);
+                    changed.unwrap_or_else(|| Reply::created(&format!("sent-{sequence}")))
+                }
+            },
         };
         if (200..300).contains(&reply.status) && reply.cut != Some(Cut::Unseen) {
             let body: Value = serde_json::from_str(&reply.body).unwrap_or_default();

@@ -38,6 +38,9 @@ impl<H: Host> Attempts<'_, H> {
         if let Some(outcome) = record.as_ref().and_then(|record| ended(leased, record)) {
             return Some(outcome);
         }
+        // If the Delete failed after the first copy was moved to the poison queue, the queue also holds the
+        // copy that an operator has replayed.
+        leased.envelope.once |= record.as_ref().is_some_and(|record| record.replayed_at.is_some());
         if let Some(tried) = record.as_ref().and_then(|record| record.tried.as_deref()) {
             let tried = value_of(tried.as_bytes()).unwrap_or_default();
             leased.envelope.delivery.raise_to(&tried);
@@ -108,7 +111,7 @@ impl<H: Host> Attempts<'_, H> {
 
     /// When the alert was accepted. If another producer may have written the message, and its `enqueuedAt` is
     /// later than the time at which the queue received it, the queue's time counts.
-    fn accepted_at(&self, leased: &Leased) -> DateTime<Utc> {
+    pub(super) fn accepted_at(&self, leased: &Leased) -> DateTime<Utc> {
         match self.is_ours(leased) {
             true => leased.envelope.enqueued_at,
             false => leased.envelope.enqueued_at.min(leased.message.insertion_time),
@@ -174,7 +177,7 @@ impl<H: Host> Attempts<'_, H> {
         if !matches!(self.delivery_path, DeliveryPath::Connector(_)) {
             return;
         }
-        let address = &leased.envelope.address;
+        let address = leased.destination();
         let paused = self.conversations.pause(address, self.host.now() + PAUSE).await;
         if let Err(error) = paused {
             let fields = json!({

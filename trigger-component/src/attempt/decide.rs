@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use bot_framework::{Class, Verdict};
 use envelope::{Delivery, OnUncertain};
+use state::ledger::NOT_INSTALLED;
 
 use super::hosts::{HostState, LONGEST_PROBE_PAUSE};
 use crate::limits::{
-    LAST_TRY_BEFORE_DELETION, LONGEST_BACKOFF, LONGEST_OUTAGE, LONGEST_RETRY_AFTER, Limits, MAX_HIDE,
-    SHORTEST_BEFORE_DELETION,
+    FIRST_INSTALLATION_PAUSE, INSTALLATION_PAUSE, INSTALLED_SOON, LAST_TRY_BEFORE_DELETION, LONGEST_BACKOFF,
+    LONGEST_OUTAGE, LONGEST_RETRY_AFTER, Limits, MAX_HIDE, SHORTEST_BEFORE_DELETION,
 };
 
 /// The action that follows from a response.
@@ -45,6 +46,8 @@ pub(crate) enum Hidden {
     /// The Connector's host is out, so the message was not sent.
     HostOut,
     PossiblyDelivered,
+    /// The bot is not installed for the person or in the team.
+    NotInstalled,
     /// The tables could not be read, so the poller does not know whether the message may be sent.
     StateUnknown,
 }
@@ -67,6 +70,10 @@ pub(crate) enum PoisonReason {
     UntrustedHost,
     /// The conversation is in a tenant that the bot does not serve.
     TenantNotAllowed,
+    /// The bot was not installed for the person or in the team in time.
+    NotInstalled,
+    /// The tenant has no such person, or the bot is in no team or chat with this e-mail address.
+    UnknownPerson,
 }
 
 impl PoisonReason {
@@ -83,6 +90,8 @@ impl PoisonReason {
             Self::Unsealed => "unsealed",
             Self::UntrustedHost => "untrustedHost",
             Self::TenantNotAllowed => "tenantNotAllowed",
+            Self::NotInstalled => NOT_INSTALLED,
+            Self::UnknownPerson => "unknownPerson",
         }
     }
 }
@@ -182,6 +191,19 @@ pub(crate) fn wait_for_host(
     // When the host works again, its messages must not all become visible in the same second.
     let spread = jitter(u64::try_from(LONGEST_PROBE_PAUSE.as_millis()).unwrap_or(u64::MAX));
     hide(wait + Duration::from_millis(spread), delivery, Hidden::HostOut, situation)
+}
+
+/// Decides what happens to a message for a person or a team that has not installed the bot. The message waits
+/// until the alert expires, or for a day if it does not expire. Each look reads the address book, because an
+/// installation adds the person there.
+pub(crate) fn wait_for_installation(situation: &Situation<'_>) -> Action {
+    if situation.until_expired.is_none() && situation.due_for > LONGEST_OUTAGE {
+        return Action::Poison(PoisonReason::NotInstalled);
+    }
+    let delivery = Delivery { accounted: situation.dequeue_count, ..situation.delivery.clone() };
+    let is_recent = situation.due_for < INSTALLED_SOON;
+    let pause = if is_recent { FIRST_INSTALLATION_PAUSE } else { INSTALLATION_PAUSE };
+    hide(pause, delivery, Hidden::NotInstalled, situation)
 }
 
 fn hide(pause: Duration, delivery: Delivery, why: Hidden, situation: &Situation<'_>) -> Action {

@@ -323,6 +323,10 @@ mod tests {
         let next = Hosts::read(&hosts.stored());
         assert!(next.wait(HOST, false, &host).is_some());
         host.elapsed.set(host.elapsed.get() + RESULTS_END_AFTER);
+        // The figures show the host until a run removes the old results.
+        assert_eq!(next.out(), [HOST]);
+        next.remove_old(&host);
+        assert_eq!((next.out(), next.stored()), (Vec::new(), String::new()));
         assert_eq!(next.wait(HOST, false, &host), None);
         for text in [
             "",

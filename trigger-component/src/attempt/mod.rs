@@ -2,6 +2,7 @@
 //! the message on the queue.
 
 mod checks;
+mod create;
 mod decide;
 mod delivery_path;
 mod hosts;
@@ -14,7 +15,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use bot_framework::{Class, Tenants, TrustPolicy, Verdict};
-use envelope::{SealKey, SealState, Unsealed};
+use envelope::{CreationOf, SealKey, SealState, Unsealed};
 use platform::{Host, Level};
 use serde_json::json;
 use state::Conversations;
@@ -31,7 +32,8 @@ pub(crate) use withdrawn::{Wanted, Withdrawn};
 
 use crate::limits::Limits;
 use crate::schedule::Leased;
-use decide::{Action, Situation, decide, wait_for_host};
+use create::NotReached;
+use decide::{Action, Situation, decide, wait_for_host, wait_for_installation};
 use hosts::{Change, HostState};
 
 /// The data and clients that attempts need. All jobs of a run share them.
@@ -78,40 +80,41 @@ impl<H: Host> Attempts<'_, H> {
                 "seal: missing, and unsealed=refuse; seal the message or set unsealed=allow",
             );
         }
-        let plan = match self.plan(leased).await {
-            Ok(plan) => plan,
-            Err(outcome) => return outcome,
+        // The plan for a person's chat needs the chat, which has to be found first.
+        let is_unknown = leased.envelope.creation.as_ref().is_some_and(|it| it.of != CreationOf::Thread);
+        let plan = match is_unknown {
+            true => None,
+            false => match self.plan(leased).await {
+                Ok(plan) => plan,
+                Err(outcome) => return outcome,
+            },
         };
         // The reads above can take seconds.
         if self.host.monotonic() >= self.may_send_until.get() {
             return Outcome::TooLate;
         }
         let region = self.delivery_path.region(&service_url);
-        let envelope = &leased.envelope;
-        let delivery = envelope.delivery.clone();
-        let mut situation = Situation {
-            delivery: &delivery,
-            on_uncertain: envelope.on_uncertain,
-            dequeue_count: leased.message.dequeue_count,
-            refused_alone: false,
-            host: HostState::Fails,
-            due_for: self.due_for(leased),
-            until_deletion: leased.until_deletion(self.host),
-            until_expired: envelope
-                .expires
-                .map(|expires| (expires - self.host.now()).to_std().unwrap_or_default()),
-        };
-        if let Some(wait) = self.hosts.wait(region, envelope.delivery.uncertain > 0, self.host) {
-            let action = wait_for_host(wait, &situation, |max| self.host.up_to(max));
+        if let Some(wait) = self.hosts.wait(region, leased.envelope.delivery.uncertain > 0, self.host) {
+            let action = wait_for_host(wait, &self.situation(leased), |max| self.host.up_to(max));
             return outcome_of(action, host_out(region));
         }
-        let verdict = match plan {
-            None => self.delivery_path.deliver(leased, &service_url, self.trust).await,
-            Some(plan) => match self.carry_out(leased, plan, &service_url).await {
-                Ok(verdict) => verdict,
-                Err(outcome) => return outcome,
-            },
+        let sent = match (plan, leased.envelope.creation.clone()) {
+            (Some(plan), _) => self.carry_out(leased, plan, &service_url).await.map_err(NotReached::Ended),
+            (None, None) => self.send(leased, &service_url).await.map_err(NotReached::Ended),
+            (None, Some(creation)) => self.send_creating(leased, &creation, &service_url).await,
         };
+        let verdict = match sent {
+            Ok(verdict) => verdict,
+            Err(NotReached::Ended(outcome)) => return outcome,
+            Err(NotReached::NotInstalled(verdict)) => {
+                if verdict.status.is_some() {
+                    self.hosts.record(region, leased.lane, Class::DestinationGone, self.host);
+                }
+                let action = wait_for_installation(&self.situation(leased));
+                return outcome_of(action, verdict);
+            }
+        };
+        let mut situation = self.situation(leased);
         let (state, change) = self.hosts.record(region, leased.lane, verdict.class, self.host);
         situation.host = state;
         situation.refused_alone = self.token_use.refused_alone(self.host, &verdict, leased.lane).await;
@@ -126,6 +129,23 @@ impl<H: Host> Attempts<'_, H> {
             Action::Drop | Action::Poison(_) | Action::StopRun(_) => {}
         }
         outcome_of(action, verdict)
+    }
+
+    /// The facts about a message that its outcome depends on, before its host is known to work.
+    fn situation<'l>(&self, leased: &'l Leased) -> Situation<'l> {
+        let envelope = &leased.envelope;
+        Situation {
+            delivery: &envelope.delivery,
+            on_uncertain: envelope.on_uncertain,
+            dequeue_count: leased.message.dequeue_count,
+            refused_alone: false,
+            host: HostState::Fails,
+            due_for: self.due_for(leased),
+            until_deletion: leased.until_deletion(self.host),
+            until_expired: envelope
+                .expires
+                .map(|expires| (expires - self.host.now()).to_std().unwrap_or_default()),
+        }
     }
 
     pub(super) fn due_for(&self, leased: &Leased) -> Duration {

@@ -5,7 +5,7 @@ use envelope::{Envelope, EnvelopeId, Failure, SealState};
 use platform::{Host, Level, Traceparent};
 use serde_json::json;
 use state::ConversationKey;
-use state::ledger::{RecordKey, Status, Transition};
+use state::ledger::{BeforeDeath, RecordKey, Status, Transition};
 use state::runs::{DeadLetter, DeadLetterId, digest_of};
 use storage_queue::{PutOptions, QueueMessage, TimeToLive};
 
@@ -30,7 +30,7 @@ pub(crate) struct PoisonCopy<'m> {
 
 impl PoisonCopy<'_> {
     /// The row that lists the message, which is put on the poison queue with this text.
-    fn letter(&self, text: &str, now: DateTime<Utc>) -> DeadLetter {
+    fn letter(&self, text: &str, before: Option<&BeforeDeath>, now: DateTime<Utc>) -> DeadLetter {
         let Self { message, envelope, .. } = self;
         let alert = envelope.map(|envelope| envelope.id.excerpt().into_owned());
         let conversation =
@@ -48,6 +48,7 @@ impl PoisonCopy<'_> {
             attempts: message.dequeue_count,
             is_genuine: self.is_genuine,
             digest: digest_of(text),
+            origin: before.map(|before| before.origin.clone()).unwrap_or_default(),
         }
     }
 }
@@ -59,7 +60,9 @@ fn id_of(message: &QueueMessage) -> DeadLetterId {
 /// Whether the message is in the poison queue now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Poisoned {
-    /// The message is in the poison queue. The ledger records this transition.
+    /// The message is in the poison queue, and the ledger has recorded this transition.
+    Recorded(Box<Transition>),
+    /// The message is in the poison queue. The ledger still has to record this transition.
     Yes(Box<Transition>),
     /// The Put failed. The message stays on the queue, and is dequeued again.
     No,
@@ -113,7 +116,8 @@ impl<H: Host> Queues<'_, H> {
     /// listed. The Put comes before the Delete, so that a failure in between leaves two copies and never
     /// none. The record in the ledger keeps a later run from putting a third copy.
     pub(crate) async fn put_poison_copy(&self, copy: PoisonCopy<'_>, text: &str) -> Poisoned {
-        let letter = copy.letter(text, self.host.now());
+        let before = self.before_death(&copy).await;
+        let letter = copy.letter(text, before.as_ref(), self.host.now());
         let PoisonCopy { message, record, envelope, why, reason, .. } = copy;
         let id = envelope.map(|envelope| &envelope.id);
         let trace = envelope.and_then(|envelope| envelope.traceparent.as_ref());
@@ -144,13 +148,34 @@ impl<H: Host> Queues<'_, H> {
         let dead = Transition {
             reason: Some(format!("{}: {reason}", why.as_str())),
             message: Some(message.id.as_str().to_owned()),
+            known_replay: before.as_ref().map(|before| before.last_replay),
             ..Transition::to(record, Status::Dead)
         };
-        if let Err(error) = self.ledger.record(&dead).await {
+        let recorded = match &before {
+            Some(before) => self.ledger.record_death(&dead, before).await,
+            None => self.ledger.record(&dead).await,
+        };
+        if let Err(error) = &recorded {
             log(Level::Warn, "ledger.not-noted", error.to_string());
         }
         self.delete_poisoned(message).await;
-        Poisoned::Yes(Box::new(dead))
+        let dead = Box::new(dead);
+        if recorded.is_ok() { Poisoned::Recorded(dead) } else { Poisoned::Yes(dead) }
+    }
+
+    /// Reads the alert's record for its sender, and for its last replay. An operator can replay the alert as
+    /// soon as its message is in the poison queue, and `dead` must not replace the replay's status. `None`
+    /// for a message that an operator cannot replay.
+    async fn before_death(&self, copy: &PoisonCopy<'_>) -> Option<BeforeDeath> {
+        if !copy.is_genuine {
+            return None;
+        }
+        let before = self.ledger.read_before_death(&copy.record).await;
+        Some(before.unwrap_or_else(|error| {
+            // A record that cannot be read counts as a record without a replay.
+            self.warn_once("ledger.not-read", &error);
+            BeforeDeath::default()
+        }))
     }
 
     /// Deletes a message whose copy is in the poison queue.

@@ -8,7 +8,8 @@ use envelope::Delivery;
 use futures_util::future::join;
 use platform::{Host, Level};
 use serde_json::json;
-use state::ledger::{Status, Transition};
+use state::ConversationKey;
+use state::ledger::{NOT_INSTALLED, Status, Transition};
 
 use super::context::RunContext;
 use super::report::Count;
@@ -23,6 +24,8 @@ use crate::schedule::{Leased, Line};
 pub(crate) enum Applied {
     /// The message is finished, so the next one of its conversation may start.
     Done { count: Count, transition: Option<Transition> },
+    /// The message is finished, and the ledger has recorded its end.
+    Recorded { count: Count, end: Transition },
     /// Nothing was done yet. The caller has to hide the message for `after`, and the younger ones behind it.
     Wait { count: Count, after: Duration, delivery: Delivery, transition: Option<Transition> },
     /// The run has to stop.
@@ -33,7 +36,11 @@ impl<H: Host> RunContext<'_, H> {
     /// Carries out an outcome. `line_after` is the line without the message, if other messages wait for it.
     pub(super) async fn apply(&self, leased: &Leased, outcome: Outcome, line_after: Option<Line>) -> Applied {
         let until = leased.envelope.not_before;
-        let to = |status| Transition { until, ..Transition::to(leased.record.clone(), status) };
+        let conversation = leased.sent_to.as_ref().map(|to| ConversationKey::of(to).as_str().to_owned());
+        let to = |status| {
+            let conversation = conversation.clone();
+            Transition { until, conversation, ..Transition::to(leased.record.clone(), status) }
+        };
         match outcome {
             Outcome::Delivered(verdict) => {
                 let (status, count) = match &leased.change {
@@ -94,8 +101,13 @@ impl<H: Host> RunContext<'_, H> {
                     Hidden::Throttled => Count::Throttled,
                     Hidden::Unavailable => Count::Retried,
                     Hidden::HostOut => Count::HostOut,
+                    Hidden::NotInstalled => Count::NotInstalled,
                     Hidden::PossiblyDelivered => Count::PossiblyDelivered,
                     Hidden::StateUnknown => Count::StorageTrouble,
+                };
+                let reason = match why {
+                    Hidden::NotInstalled => format!("{NOT_INSTALLED}: {reason}"),
+                    _ => reason,
                 };
                 let transition = Transition { reason: Some(reason), ..to(Status::Waiting) };
                 Applied::Wait { count, after, delivery, transition: Some(transition) }
@@ -103,6 +115,7 @@ impl<H: Host> RunContext<'_, H> {
             Outcome::Poison { why, reason, status } => {
                 self.leave_line(leased, line_after).await;
                 match self.queues.move_to_poison_queue(leased, why, &reason, status).await {
+                    Poisoned::Recorded(dead) => Applied::Recorded { count: Count::Poisoned(why), end: *dead },
                     Poisoned::Yes(dead) => {
                         Applied::Done { count: Count::Poisoned(why), transition: Some(*dead) }
                     }

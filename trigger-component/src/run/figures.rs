@@ -69,7 +69,7 @@ impl Counting {
             self.figures.delivered_at = now.timestamp_millis();
             self.figures.delays.add((now - due_at(&leased.envelope)).to_std().unwrap_or_default());
         }
-        let conversation = || ConversationKey::of(&leased.envelope.address);
+        let conversation = || ConversationKey::of(leased.destination());
         if count == Count::Poisoned(PoisonReason::DestinationGone) && self.pauses {
             self.figures.add_paused(conversation().as_str(), now + PAUSE, now);
         } else if count == Count::Delivered && !self.figures.paused.is_empty() {
@@ -91,9 +91,12 @@ impl Counting {
             Count::DroppedUncertain => figures.ended.entry(Status::Dropped.as_str().into()),
             Count::AlreadySent | Count::AlreadyPoisoned => figures.ended.entry(COPY.into()),
             Count::Poisoned(reason) => figures.dead.entry(reason.as_str().into()),
-            Count::NotDue | Count::Throttled | Count::Retried | Count::HostOut | Count::PossiblyDelivered => {
-                figures.waits.entry(count.field().into())
-            }
+            Count::NotDue
+            | Count::Throttled
+            | Count::Retried
+            | Count::HostOut
+            | Count::NotInstalled
+            | Count::PossiblyDelivered => figures.waits.entry(count.field().into()),
             Count::Credentials
             | Count::NoToken
             | Count::HiddenBehind

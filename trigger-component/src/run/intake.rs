@@ -137,7 +137,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
                 status: None,
             };
             Event::Poisoned(match context.queues.put_poison_copy(copy, &message.text).await {
-                Poisoned::Yes(_) => Count::Poisoned(why),
+                Poisoned::Recorded(_) | Poisoned::Yes(_) => Count::Poisoned(why),
                 Poisoned::No => Count::StorageTrouble,
             })
         }));

@@ -33,6 +33,8 @@ pub(super) struct LedgerWrites {
     /// When the waiting transitions have to be written.
     due: Option<Duration>,
     is_writing: bool,
+    /// The records of the write that is under way.
+    under_way: Vec<RecordKey>,
     /// The last write failed. Then the next one waits until `due`, even with a full batch.
     has_failed: bool,
 }
@@ -43,6 +45,19 @@ impl LedgerWrites {
             self.waiting.push(transition);
             self.due.get_or_insert(now + WRITE_AFTER);
         }
+    }
+
+    /// Handles the end of an alert that the ledger has recorded already. Older transitions of the alert no
+    /// longer count. If a write with one of them is under way, it may come last, so the end has to be written
+    /// again, and is returned.
+    pub(super) fn recorded(&mut self, end: Transition, now: Duration) -> Option<Transition> {
+        self.waiting.retain(|waiting| waiting.key != end.key);
+        if self.waiting.is_empty() {
+            self.due = None;
+        }
+        let again = self.under_way.contains(&end.key).then_some(end);
+        self.add(again.clone(), now);
+        again
     }
 
     /// When the ledger has to be written, on the monotonic clock; `None` while a write is under way.
@@ -57,13 +72,16 @@ impl LedgerWrites {
             return None;
         }
         (self.is_writing, self.due) = (true, None);
-        Some(std::mem::take(&mut self.waiting))
+        let some = std::mem::take(&mut self.waiting);
+        self.under_way = some.iter().map(|transition| transition.key.clone()).collect();
+        Some(some)
     }
 
     /// Ends a write. Transitions that were not written are written again. If a newer transition of the same
     /// alert waits, only the newer one counts.
     pub(super) fn batch_written(&mut self, mut left: Vec<Transition>, clock: &impl Clock) {
         self.is_writing = false;
+        self.under_way.clear();
         self.has_failed = !left.is_empty();
         if self.has_failed {
             left.append(&mut self.waiting);

@@ -346,6 +346,15 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                 self.ledger_writes.add(transition, now);
                 self.lanes.done(&leased.lane, leased.id(), now);
             }
+            Applied::Recorded { count, end } => {
+                self.report.add(count);
+                self.counting.worked(&leased, count, self.context.host.now());
+                match self.ledger_writes.recorded(end, now) {
+                    Some(end) => self.exclusive.finish(leased.id(), &end),
+                    None => self.exclusive.remove(leased.id()),
+                }
+                self.lanes.done(&leased.lane, leased.id(), now);
+            }
             Applied::Wait { count, after, delivery, transition } => {
                 self.report.add(count);
                 self.counting.worked(&leased, count, self.context.host.now());

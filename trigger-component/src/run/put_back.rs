@@ -71,7 +71,7 @@ impl<H: Host> RunContext<'_, H> {
         let reason =
             "message: the queue deletes it before the older ones are finished; use a longer time to live";
         match self.queues.move_to_poison_queue(leased, PoisonReason::OutOfTime, reason, None).await {
-            Poisoned::Yes(_) => {
+            Poisoned::Recorded(_) | Poisoned::Yes(_) => {
                 line.remove(leased.id());
                 Count::Poisoned(PoisonReason::OutOfTime)
             }

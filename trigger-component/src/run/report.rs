@@ -56,6 +56,8 @@ pub(crate) enum Count {
     Retried,
     /// Hidden without a try, because the Connector's host is out.
     HostOut,
+    /// Hidden, because the bot is not installed for the person or in the team.
+    NotInstalled,
     /// Hidden for one more try, because the alert may have been delivered.
     PossiblyDelivered,
     /// Deleted, because the alert may have been delivered and its sender wanted no second try.
@@ -94,6 +96,7 @@ impl Count {
             Self::Throttled => "throttled",
             Self::Retried => "retried",
             Self::HostOut => "hostOut",
+            Self::NotInstalled => "notInstalled",
             Self::PossiblyDelivered => "possiblyDelivered",
             Self::DroppedUncertain => "droppedUncertain",
             Self::Credentials => "credentials",

@@ -172,7 +172,7 @@ impl Lanes {
         lane.busy = true;
         lane.next_start = now + limits.conversation_gap;
         if !limits.tenant_gap.is_zero() {
-            self.tenant_starts.set(leased.tenant, now + limits.tenant_gap, now);
+            self.tenant_starts.set(leased.tenant, now + limits.tenant_gap * leased.calls(), now);
         }
         let line_after = lane.line.contains(leased.id()).then(|| {
             let mut line = lane.line.clone();

@@ -68,6 +68,8 @@ pub(crate) struct Leased {
     pub(crate) leased_at: Duration,
     /// The alert's record in the ledger.
     pub(crate) record: RecordKey,
+    /// The conversation to which this run sent the alert, if it created or found the conversation.
+    pub(crate) sent_to: Option<ConversationReference>,
     /// After an alert with a key was sent: the records that follow.
     pub(crate) change: Option<Box<KeyedChange>>,
 }
@@ -85,11 +87,21 @@ impl Leased {
         let (lane, tenant) = (LaneKey::of(&envelope.address), TenantKey::of(&envelope.address));
         let is_ours = seal == SealState::Valid || !has_seal_key;
         let record = RecordKey::of_message(envelope.id.as_str(), is_ours, message.insertion_time);
-        Self { message, envelope, seal, lane, tenant, leased_at, record, change: None }
+        Self { message, envelope, seal, lane, tenant, leased_at, record, sent_to: None, change: None }
     }
 
     pub(crate) fn id(&self) -> &str {
         self.message.id.as_str()
+    }
+
+    /// The conversation to which the alert was sent, or is to be sent.
+    pub(crate) fn destination(&self) -> &ConversationReference {
+        self.sent_to.as_ref().unwrap_or(&self.envelope.address)
+    }
+
+    /// How many calls of the Connector the alert takes at least.
+    pub(super) fn calls(&self) -> u32 {
+        self.envelope.creation.as_ref().map_or(1, |creation| creation.of.calls())
     }
 
     /// Adds the id of the alert's trace to the fields of a log line, if the alert has one.

@@ -198,3 +198,18 @@ fn outage_of_more_than_a_day_ends_in_the_poison_queue() {
     run_until(&sim, &clock, 24 * 3600 + 300);
     assert_eq!((waiting(&sim), poisoned(&sim)), (0, 4), "waiting, poisoned");
 }
+
+#[test]
+fn host_that_no_alert_needs_any_more_does_not_stay_out_in_the_figures() {
+    let (sim, clock) = outage(9, Reply::status(503), 10_000);
+    for conversation in ["a", "b", "c"] {
+        sim.put(&envelope(conversation, "1"));
+    }
+    run_until(&sim, &clock, 20);
+    assert_eq!(crate::settled::overview(&sim).figures.hosts_out.len(), 1);
+    sim.storage.borrow_mut().queues.get_mut(QUEUE).unwrap().clear();
+    sim.pass(seconds(11 * 60));
+    sim.put(&in_region(envelope("works", "1"), "emea"));
+    assert_eq!(counts(&sim.run(), ["delivered"]), [1]);
+    assert_eq!(crate::settled::overview(&sim).figures.hosts_out, [""; 0]);
+}

@@ -11,6 +11,8 @@ pub(crate) enum Fault {
     CutBefore,
     /// The service does the call, and the response is lost.
     CutAfter,
+    /// The service never answers.
+    Hang,
 }
 
 /// A response of the Connector.
@@ -21,11 +23,17 @@ pub(crate) struct Reply {
     pub(crate) delay: Duration,
     /// The response is lost. The message counts as shown if the status is 2xx.
     pub(crate) cut: bool,
+    /// The error code in the body.
+    pub(crate) code: &'static str,
 }
 
 impl Reply {
     pub(crate) fn status(status: u16) -> Self {
-        Self { status, retry_after: None, delay: Duration::from_millis(10), cut: false }
+        let delay = Duration::from_millis(10);
+        Self { status, retry_after: None, delay, cut: false, code: "Scripted" }
+    }
+    pub(crate) fn coded(status: u16, code: &'static str) -> Self {
+        Self { code, ..Self::status(status) }
     }
     pub(crate) fn retry_after(seconds: u64) -> Self {
         Self { retry_after: Some(seconds), ..Self::status(429) }

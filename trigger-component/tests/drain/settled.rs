@@ -41,7 +41,7 @@ pub(crate) fn wall(sim: &Sim) -> DateTime<Utc> {
 }
 
 /// Accepts an alert as the bot does, and puts it on the queue.
-fn accept(sim: &Sim, conversation: &str, text: &str) -> AlertId {
+pub(crate) fn accept(sim: &Sim, conversation: &str, text: &str) -> AlertId {
     let key = ConversationKey::parse(&platform::name_of(&[conversation])).unwrap();
     let id = AlertId::of_activity(wall(sim), &key, text);
     let alert = NewAlert::queued(id.clone(), key.as_str());
@@ -54,32 +54,32 @@ fn accept(sim: &Sim, conversation: &str, text: &str) -> AlertId {
     id
 }
 
-fn record(sim: &Sim, id: &AlertId) -> Record {
+pub(crate) fn record(sim: &Sim, id: &AlertId) -> Record {
     let found = with_tables(sim, async |host, account, tables, deadline| {
         Ledger::new(host, account, tables, deadline).find(id).await.unwrap()
     });
     found.unwrap()
 }
 
-fn overview(sim: &Sim) -> Overview {
+pub(crate) fn overview(sim: &Sim) -> Overview {
     with_tables(sim, async |host, account, tables, deadline| {
         Runs::new(host, account, tables, QUEUE, deadline).overview().await.unwrap()
     })
 }
 
 /// The messages that the figures count as ended.
-fn ended(figures: &Figures) -> u64 {
+pub(crate) fn ended(figures: &Figures) -> u64 {
     figures.ended.values().sum::<u64>() + figures.dead.values().sum::<u64>()
 }
 
 /// Begins a run, and kills it after a while. Returns whether the run had ended before.
-fn killed_after(sim: &Sim, after: Duration) -> bool {
+pub(crate) fn killed_after(sim: &Sim, after: Duration) -> bool {
     let (start, limits) = (sim.now(), Limits::default());
     sim.run_all(vec![Planned { start, kill: Some(start + after), limits }])[0].is_some()
 }
 
 /// Runs every second for a while.
-fn poll_for(sim: &Sim, time: Duration) {
+pub(crate) fn poll_for(sim: &Sim, time: Duration) {
     let until = sim.now() + time;
     while sim.now() < until {
         sim.run();
@@ -179,6 +179,75 @@ fn message_that_a_killed_run_made_visible_is_met_again_and_ends_by_itself() {
         Shown::Status(Status::Dead),
         "{found:?}"
     );
+    // The figures counted the message as unrecorded, and a later run met it.
+    let figures = overview(&sim).figures;
+    assert_eq!((figures.found_again, figures.ended["unrecorded"], ended(&figures)), (1, 1, 2), "{figures:?}");
+    assert!(figures.missing.is_empty(), "{figures:?}");
+}
+
+/// The ledger says that the message is missing. A run that meets the message again records that, because the
+/// alert would count as delivered two minutes later.
+#[test]
+fn alert_whose_message_a_run_meets_again_waits_and_does_not_count_as_delivered() {
+    let sim = Sim::new(3);
+    let id = accept(&sim, "a", "1");
+    sim.connector(|_, _| Reply::status(201).after(seconds(5)));
+    assert!(!killed_after(&sim, seconds(1)));
+    for message in sim.storage.borrow_mut().queues.get_mut(QUEUE).unwrap().iter_mut() {
+        message.receipt.push('x');
+    }
+    // The runs between find that the message is missing. The last one meets it, and is killed as well.
+    while record(&sim, &id).missed_at.is_none()
+        || sim.storage.borrow().messages(QUEUE)[0].visible_at > sim.now()
+    {
+        sim.run();
+        sim.pass(seconds(1));
+    }
+    sim.pass(seconds(10));
+    assert!(!killed_after(&sim, seconds(2)));
+    let found = record(&sim, &id);
+    assert_eq!(found.status, Status::Waiting, "{found:?}");
+    let later = wall(&sim) + chrono::TimeDelta::minutes(30);
+    assert_eq!(found.shown(later), Shown::Status(Status::Waiting), "{found:?}");
+}
+
+#[test]
+fn ledger_that_hangs_delays_no_delivery() {
+    let sim = Sim::new(6);
+    let first = accept(&sim, "a", "1");
+    let is_write = |request: &http::Request<bytes::Bytes>| {
+        request.uri().path().contains("proactivebotledger") && request.method() != http::Method::GET
+    };
+    sim.table_faults(move |request| is_write(request).then_some(Fault::Status(503)));
+    sim.run();
+    // The next run has to record the status of the first alert, and the ledger hangs.
+    sim.table_faults(|_| None);
+    accept(&sim, "b", "1");
+    sim.table_faults(move |request| is_write(request).then_some(Fault::Hang));
+    let begun = sim.now();
+    let outcome = sim.run_with(Limits::default());
+    let delivered_at = sim.attempts.borrow().iter().find(|attempt| attempt.conversation == "b").unwrap().at;
+    assert!(delivered_at - begun < seconds(1), "delivered after {:?}: {outcome:?}", delivered_at - begun);
+    sim.table_faults(|_| None);
+    poll_for(&sim, seconds(15));
+    assert_eq!(record(&sim, &first).status, Status::Delivered);
+}
+
+/// The queue holds the alert twice, and the copy was never dequeued, so the run does not read its record.
+#[test]
+fn copy_of_an_alert_that_the_last_run_had_delivered_is_not_sent_while_the_ledger_fails() {
+    let sim = Sim::new(7);
+    accept(&sim, "a", "1");
+    let copy = sim.storage.borrow().messages(QUEUE)[0].text.clone();
+    sim.table_faults(|request| {
+        let is_write = request.method() != http::Method::GET;
+        (is_write && request.uri().path().contains("proactivebotledger")).then_some(Fault::Status(503))
+    });
+    sim.run();
+    sim.storage.borrow_mut().put(QUEUE, &copy, sim.now(), None);
+    let report = sim.run();
+    assert_eq!(sim.shown("a"), ["1"], "{report:?}");
+    assert!(sim.storage.borrow().messages(QUEUE).is_empty());
 }
 
 #[test]

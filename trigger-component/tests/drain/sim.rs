@@ -15,7 +15,7 @@ use platform::{
     Clock, HttpClient, KeyValue, KeyValueError, Log, Randomness, Settings, SettingsError, Timeouts,
     TransportError,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use storage_table::testing::FakeTables;
 use trigger_component::run::{EntryPoint, RunError, run_within};
 use trigger_component::{Limits, Report};
@@ -31,6 +31,7 @@ pub(crate) const START_SECONDS: i64 = 1_795_471_200;
 
 type Outcome = Result<Report, RunError>;
 type ConnectorRule = Box<dyn FnMut(&str, &str) -> Reply>;
+type CreationRule = Box<dyn FnMut(&Value) -> (u16, Value)>;
 type StorageRule = Box<dyn FnMut(&Request<Bytes>) -> Option<Fault>>;
 
 pub(crate) struct Sim {
@@ -56,6 +57,7 @@ pub(crate) struct Sim {
     /// After this many tokens the login host refuses the bot.
     pub(crate) most_tokens: Cell<usize>,
     connector: RefCell<ConnectorRule>,
+    creations: RefCell<CreationRule>,
     faults: RefCell<StorageRule>,
     table_faults: RefCell<StorageRule>,
     runs: Cell<usize>,
@@ -108,6 +110,7 @@ impl Sim {
             tokens: Cell::new(0),
             most_tokens: Cell::new(usize::MAX),
             connector: RefCell::new(Box::new(|_, _| Reply::status(201))),
+            creations: RefCell::new(Box::new(|_| (404, Value::Null))),
             faults: RefCell::new(Box::new(|_| None)),
             table_faults: RefCell::new(Box::new(|_| None)),
             runs: Cell::new(0),
@@ -118,6 +121,11 @@ impl Sim {
     /// Sets the Connector's replies, by conversation and text.
     pub(crate) fn connector(&self, rule: impl FnMut(&str, &str) -> Reply + 'static) {
         *self.connector.borrow_mut() = Box::new(rule);
+    }
+
+    /// Sets the Connector's answers to calls that create conversations, by their bodies.
+    pub(crate) fn creations(&self, rule: impl FnMut(&Value) -> (u16, Value) + 'static) {
+        *self.creations.borrow_mut() = Box::new(rule);
     }
 
     /// Sets the failures of calls to the queue service.
@@ -273,12 +281,20 @@ impl Sim {
         answer
     }
 
-    async fn ask_tables(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+    async fn ask_tables(
+        &self,
+        request: Request<Bytes>,
+        timeouts: Timeouts,
+    ) -> Result<Response<Bytes>, TransportError> {
         let fault = (self.table_faults.borrow_mut())(&request);
         self.sleep(self.latency).await;
         let answer = match fault {
             Some(Fault::Status(status)) => Ok(Response::builder().status(status).body(Bytes::new()).unwrap()),
             Some(Fault::CutBefore) => Err(TransportError::NotSent("cut".into())),
+            Some(Fault::Hang) => {
+                self.sleep(timeouts.total).await;
+                Err(TransportError::AnswerLost("timed out".into()))
+            }
             other => {
                 let now = Utc.timestamp_opt(START_SECONDS, 0).unwrap() + self.now();
                 let answer =
@@ -308,8 +324,13 @@ impl Sim {
         timeouts: Timeouts,
     ) -> Result<Response<Bytes>, TransportError> {
         self.sleep(self.latency).await;
-        let (conversation, activity) = chat::target_of(request.uri().path());
         let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+        if request.uri().path().ends_with("/v3/conversations") {
+            let (status, answer) = (self.creations.borrow_mut())(&body);
+            self.sleep(self.latency).await;
+            return Ok(Response::builder().status(status).body(Bytes::from(answer.to_string())).unwrap());
+        }
+        let (conversation, activity) = chat::target_of(request.uri().path());
         let text = body["text"].as_str().unwrap_or_default().trim_start_matches("Alert: ").to_owned();
         let reply = (self.connector.borrow_mut())(&conversation, &text);
         let method = request.method().clone();
@@ -343,7 +364,7 @@ impl Sim {
             answer = answer.header("retry-after", seconds);
         }
         let code =
-            if status == 404 && reply.status != 404 { "ActivityNotFoundInConversation" } else { "Scripted" };
+            if status == 404 && reply.status != 404 { "ActivityNotFoundInConversation" } else { reply.code };
         let body = serde_json::json!({"id": id, "error": {"code": code}});
         Ok(answer.body(Bytes::from(body.to_string())).unwrap())
     }
@@ -356,9 +377,14 @@ impl Sim {
 
     /// Returns the status of an alert in the ledger.
     pub(crate) fn status(&self, id: &str) -> Option<String> {
+        self.record(id)?["status"].as_str().map(str::to_owned)
+    }
+
+    /// Returns the record of an alert in the ledger.
+    pub(crate) fn record(&self, id: &str) -> Option<serde_json::Map<String, Value>> {
         let rows = self.tables.borrow().entities("proactivebotledger").clone();
         let (_, record) = rows.into_iter().find(|((_, row), _)| row.ends_with(&format!(".{id}")))?;
-        record["status"].as_str().map(str::to_owned)
+        Some(record)
     }
 
     /// Returns the texts that a conversation showed, in order.
@@ -435,7 +461,7 @@ impl HttpClient for SimHost<'_> {
     ) -> Result<Response<Bytes>, TransportError> {
         match request.uri().port_u16() {
             Some(10001) => self.sim.ask_storage(self.run, request).await,
-            Some(10002) => self.sim.ask_tables(request).await,
+            Some(10002) => self.sim.ask_tables(request, timeouts).await,
             Some(9000) => self.sim.ask_login().await,
             _ => self.sim.ask_connector(request, timeouts).await,
         }

@@ -1,15 +1,17 @@
 //! The dead letters, i.e. the messages of the poison queue: `GET /api/dead`, `POST /api/dead/replay`,
-//! `DELETE /api/dead/{id}`.
+//! `POST /api/dead/drop`, `DELETE /api/dead/{id}`.
 
 mod body;
 mod drop;
 mod letter;
 mod list;
 mod replay;
+mod search;
 mod why;
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use platform::{Deadline, Host, Level};
 use serde_json::json;
 use state::runs::{DeadLetterId, DeadLetters};
@@ -18,13 +20,16 @@ use storage_queue::QueueError;
 use crate::rejection::AlertRejection;
 use crate::settings::BotSettings;
 
-pub(in super::super) use drop::delete;
+pub(in super::super) use drop::{delete, post as drop};
 pub(in super::super) use letter::Letter;
 pub(in super::super) use list::get;
 pub(in super::super) use replay::post as replay;
 
 /// The longest time for the calls to the storage account, because hosted platforms end a request after 30 s.
 const WITHIN: Duration = Duration::from_secs(18);
+
+/// A run writes the row before it puts the message on the poison queue. After this time it has done so.
+const PUT_WITHIN: TimeDelta = TimeDelta::minutes(1);
 
 /// The id prefix of a message without a row. The message's own id on the poison queue follows.
 const OF_MESSAGE: &str = "m.";

@@ -20,10 +20,10 @@ use crate::answered::Answered;
 use crate::rejection::Rejection;
 
 /// The reasons of [`Figures::waits`] that have a sample from the beginning.
-const WAITS: [&str; 5] = ["hostOut", "notDue", "possiblyDelivered", "retried", "throttled"];
+const WAITS: [&str; 6] = ["hostOut", "notDue", "notInstalled", "possiblyDelivered", "retried", "throttled"];
 
 pub(in super::super) async fn get<H: Host>(host: &H, caller: &Caller) -> Result<Answered, Rejection> {
-    caller.require(Scope::Operate)?;
+    caller.require(Scope::Watch)?;
     let snapshot = Snapshot::read(host).await?;
     let mut response = answer::empty(StatusCode::OK);
     *response.body_mut() = exposition(&snapshot).into();

@@ -28,7 +28,7 @@ pub(super) const ENDED: [Status; 7] = [
 ];
 
 pub(in super::super) async fn get<H: Host>(host: &H, caller: &Caller) -> Result<Answered, Rejection> {
-    caller.require(Scope::Operate)?;
+    caller.require(Scope::Watch)?;
     let snapshot = Snapshot::read(host).await?;
     Ok(answer::json(StatusCode::OK, &shown(&snapshot)).into())
 }

@@ -226,6 +226,19 @@ fn status_shows_every_figure() {
 }
 
 #[test]
+fn pause_of_a_conversation_is_not_shown_after_its_end() {
+    let bot = Bot::new();
+    bot.store(&figures(), None);
+    for (seconds, shown) in [(3_599, 1), (1, 0)] {
+        bot.host.elapsed.set(bot.host.elapsed.get() + Duration::from_secs(seconds));
+        let status = bot.status();
+        assert_eq!(status["pausedConversations"].as_array().unwrap().len(), shown, "{status}");
+        let problems = status["problems"].to_string();
+        assert_eq!(problems.contains("conversations: "), shown > 0, "{problems}");
+    }
+}
+
+#[test]
 fn status_of_a_new_bot_has_no_problems() {
     let bot = Bot::new();
     bot.services.messages.set(None);
@@ -361,7 +374,20 @@ fn token_in_the_store_is_shown_with_its_end() {
 }
 
 #[test]
-fn caller_without_the_scope_operate_is_refused_before_any_call() {
+fn key_with_the_scope_watch_reads_the_figures_and_nothing_else() {
+    let watcher = SENDER.1.replace("send", "watch");
+    let bot = Bot::with(&[("alertkeys", &watcher)]);
+    for path in ["/api/status", "/metrics"] {
+        assert_eq!(bot.get_with(path, SENDER.0).status(), 200, "{path}");
+    }
+    for path in ["/api/dead", "/api/alerts", "/api/alerts/0a260123456789abcdef0123456789ab", "/api/targets"] {
+        let status = bot.get_with(path, SENDER.0).status().as_u16();
+        assert!(matches!(status, 403 | 404), "{path}: {status}");
+    }
+}
+
+#[test]
+fn caller_without_the_scope_watch_is_refused_before_any_call() {
     let bot = Bot::new();
     for path in ["/api/status", "/metrics"] {
         let answer = bot.get_with(path, SENDER.0);

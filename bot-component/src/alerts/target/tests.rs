@@ -5,6 +5,7 @@ use platform::testing::run;
 use serde_json::json;
 use state::Sign;
 
+use super::super::grant::Grant;
 use super::super::paging;
 use super::*;
 use crate::testing::Stage;
@@ -24,7 +25,17 @@ fn to_is_read_in_every_form() {
     for (to, expected) in [
         (json!({"conversation": "x"}), Form::Conversation("x".into())),
         (json!({"user": "msteams/29:1a/b"}), user("msteams", "29:1a/b")),
-        (json!({"user": "e5e0"}), Form::AadObject("e5e0".into())),
+        (json!({"user": "e5e0"}), Form::AadObject { id: "e5e0".into(), tenant: None }),
+        (
+            json!({"user": "e5e0", "tenant": "t"}),
+            Form::AadObject { id: "e5e0".into(), tenant: Some("t".into()) },
+        ),
+        (json!({"email": "k@x.com"}), Form::Email { email: "k@x.com".into(), tenant: None }),
+        (
+            json!({"channel": "19:c@thread.tacv2", "tenant": "t"}),
+            Form::Channel { id: "19:c@thread.tacv2".into(), tenant: Some("t".into()) },
+        ),
+        (json!({"members": "x"}), Form::Members("x".into())),
         (json!({"tag": "Orders-42"}), tag("orders-42", None)),
         (json!({"tag": "x", "tenant": null}), tag("x", None)),
         (json!({"tag": "x", "tenant": "t"}), tag("x", Some("t"))),
@@ -49,7 +60,19 @@ fn wrong_element_of_to_is_refused_with_its_path() {
         (json!({"tag": "x", "tenant": 7}), "to.tenant"),
         (json!({"tag": "x", "tenant": "t", "user": "y"}), "to"),
         (json!({"tenant": "t"}), "to"),
-        (json!({"user": "y", "tenant": "t"}), "to"),
+        (json!({"user": "msteams/29:y", "tenant": "t"}), "to.tenant"),
+        (json!({"user": "y", "tenant": "two words"}), "to.tenant"),
+        (json!({"conversation": "y", "tenant": "t"}), "to"),
+        (json!({"members": "y", "tenant": "t"}), "to"),
+        (json!({"email": "kim"}), "to.email"),
+        (json!({"email": "kim@"}), "to.email"),
+        (json!({"email": "kim@a@b"}), "to.email"),
+        (json!({"email": "k im@contoso.com"}), "to.email"),
+        (json!({"email": "kim/x@contoso.com"}), "to.email"),
+        (json!({"email": format!("kim@{}", "x".repeat(251))}), "to.email"),
+        (json!({"channel": "a:1"}), "to.channel"),
+        (json!({"channel": "19:c@unq.gbl.spaces"}), "to.channel"),
+        (json!({"channel": "19:c@thread.tacv2;messageid=1"}), "to.channel"),
         (json!({"conversation": ""}), "to.conversation"),
         (json!({"conversation": 7}), "to.conversation"),
         (json!({"user": "/x"}), "to.user"),
@@ -200,4 +223,104 @@ fn call_is_answered_503_if_the_table_service_refuses_and_the_log_has_the_reason(
     }
     let logged = stage.host.events("request.rejected");
     assert!(logged[0]["reason"].as_str().unwrap().contains("refused access"), "{logged:?}");
+}
+
+/// The settings of a bot with its own tenant.
+fn registered(stage: &Stage, tenants: &str) -> BotSettings {
+    let mut settings = stage.host.settings.borrow_mut();
+    for (name, value) in [
+        ("authmode", "required"),
+        ("microsoftappid", "app"),
+        ("microsoftapppassword", "secret"),
+        ("microsoftapptenantid", OWN),
+        ("tenants", tenants),
+    ] {
+        settings.insert(name.into(), value.into());
+    }
+    drop(settings);
+    BotSettings::read(&stage.host, crate::settings::CallerSettings::read(&stage.host).unwrap()).unwrap()
+}
+
+const OWN: &str = "11111111-2222-3333-4444-555555555555";
+const OTHER: &str = "99999999-2222-3333-4444-555555555555";
+const PERSON: &str = "e5e0a3b6-5f2c-4f1c-8a9e-3a1f3f2c9d10";
+
+/// The address that is made for one target, or the error.
+fn to_create(stage: &Stage, settings: &BotSettings, grant: &str, to: &Value) -> Result<Target, String> {
+    let to = read(&mut Fields::parse(json!({ "to": to }).to_string().as_bytes()).unwrap()).unwrap();
+    let caller = Caller::of_tests(Grant::read(grant).unwrap());
+    let found = run(paging::read(&stage.host, settings, &caller, &to, None, &paging::Named::new()));
+    found.map(|mut page| page.targets.remove(0)).map_err(|error| error.to_string())
+}
+
+#[test]
+fn person_who_never_wrote_gets_an_address_of_the_tenant() {
+    let stage = Stage::new();
+    let settings = registered(&stage, "");
+    let target = to_create(&stage, &settings, "send", &json!({ "user": PERSON })).unwrap();
+    let address = target.address.to_json();
+    let expected = json!({
+        "channelId": "msteams", "serviceUrl": "https://smba.trafficmanager.net/teams/", "bot": {"id": "28:app"},
+        "user": {"id": PERSON, "aadObjectId": PERSON},
+        "conversation": {"id": format!("new:{OWN}/{PERSON}"), "conversationType": "personal", "tenantId": OWN},
+    });
+    assert_eq!(address, expected, "the cloud's own Connector, because the bot knows no conversation there");
+    assert_eq!(target.creation, Some(Creation::new(CreationOf::Person)));
+    // The same person, named in another way, has the same key, so that the alerts keep their order.
+    let again = json!({"user": PERSON.to_uppercase(), "tenant": OWN});
+    assert_eq!(to_create(&stage, &settings, "send", &again).unwrap().key, target.key);
+    // A conversation of the tenant lends its Connector and its bot.
+    let mut neighbour = reference("n", "https://smba.trafficmanager.net/emea/").to_json();
+    neighbour["conversation"]["tenantId"] = OWN.into();
+    let neighbour =
+        ConversationReference::from_fields(Fields::parse(neighbour.to_string().as_bytes()).unwrap()).unwrap();
+    run(stage.conversations().record_activity(&neighbour, Sign::Message, None)).unwrap();
+    let target = to_create(&stage, &settings, "send", &json!({"email": "Kim@contoso.com"})).unwrap();
+    assert_eq!(target.address.service_url, "https://smba.trafficmanager.net/emea/");
+    assert_eq!(target.address.bot.unwrap().id, "28:b");
+    assert_eq!(target.creation.unwrap().of, CreationOf::Member { email: "Kim@contoso.com".into() });
+    let channel = json!({"channel": "19:c@thread.tacv2"});
+    let target = to_create(&stage, &settings, "send", &channel).unwrap();
+    assert_eq!(target.key, ConversationKey::of_ids("msteams", "19:c@thread.tacv2"));
+    assert!(target.address.conversation.is_group());
+}
+
+#[test]
+fn key_creates_conversations_only_in_its_tenants() {
+    let stage = Stage::new();
+    let settings = registered(&stage, &format!("{OWN},{OTHER}"));
+    let in_tenant = |tenant: Option<&str>| json!({"user": PERSON, "tenant": tenant});
+    let scoped = format!("send+tenant={OTHER}");
+    for (grant, to, expected) in [
+        ("send", in_tenant(None), Ok(OWN)),
+        ("send", in_tenant(Some(OTHER)), Err("needs the scope `address`")),
+        ("send+address", in_tenant(Some(OTHER)), Ok(OTHER)),
+        ("send+address", in_tenant(Some("elsewhere")), Err("does not serve the tenant")),
+        (&scoped, in_tenant(None), Ok(OTHER)),
+        (&scoped, in_tenant(Some(OWN)), Err("is only for the tenant")),
+        ("send+tag=x", in_tenant(None), Err("is only for tags")),
+        ("send", json!({ "user": "no-guid" }), Err("knows no conversation")),
+        ("send", json!({"email": "kim@contoso.com", "tenant": OTHER}), Err("needs the scope `address`")),
+        ("send", json!({"channel": "19:c@thread.tacv2", "tenant": OTHER}), Err("needs the scope `address`")),
+    ] {
+        let found = to_create(&stage, &settings, grant, &to);
+        match (found, expected) {
+            (Ok(target), Ok(tenant)) => {
+                assert_eq!(target.address.vouched_tenant(), Some(tenant), "{grant} {to}")
+            }
+            (Err(error), Err(words)) => assert!(error.contains(words), "{grant} {to}: {error}"),
+            (found, expected) => panic!("{grant} {to}: expected {expected:?}, found {found:?}"),
+        }
+    }
+}
+
+#[test]
+fn person_is_unknown_where_the_bot_has_no_tenant_and_no_connector() {
+    let stage = Stage::new();
+    for to in [json!({ "user": PERSON }), json!({"user": PERSON, "tenant": OWN})] {
+        let error = to_create(&stage, &stage.settings, "send", &to).expect_err("unknown");
+        assert!(error.contains("knows no conversation"), "{to}: {error}");
+    }
+    let error = to_create(&stage, &stage.settings, "send", &json!({"email": "kim@contoso.com"}));
+    assert!(error.expect_err("no tenant").starts_with("to.tenant: "));
 }

@@ -103,6 +103,7 @@ impl<H: Host> Conversations<'_, H> {
             // All indexes are written after the record, at least on each day with a message. This restores an
             // index row that was lost.
             self.put_indexes(&key, &indexes, now, false).await?;
+            self.put_roster(&after.address, now).await?;
             // A reader may have deleted the new tag rows as stale, before the record was written.
             for tag in &moving {
                 self.put_tag(Index::of_tag_at(&after.address, tag).row(&key)).await?;

@@ -9,6 +9,7 @@ use super::Conversations;
 use super::index::Index;
 use super::key::{ConversationKey, Row};
 use super::record::{Stored, key_of};
+use super::rosters::key_of_ended_roster;
 use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
@@ -36,7 +37,8 @@ impl<H: Host> Conversations<'_, H> {
         let index_rows = indexes.iter().map(|index| index.row(key));
         let tag_rows = rows.tags.into_iter().map(|tag| key_of(key, &Row::Tag(tag)));
         let responses = rows.responses.into_iter().map(|of| key_of(key, &Row::Responses(of.message)));
-        self.delete_all(index_rows.chain(tag_rows).chain(responses)).await?;
+        let roster = address.and_then(key_of_ended_roster);
+        self.delete_all(index_rows.chain(tag_rows).chain(responses).chain(roster)).await?;
         self.delete_fingerprint(key).await;
         Ok(())
     }

@@ -39,6 +39,11 @@ impl Index {
         Self(format!("n.{}", part(&tenant_id.to_lowercase())))
     }
 
+    /// The teams and chats of a tenant. Their rows are no conversations, so this index has no address.
+    pub(super) fn of_rosters(tenant_id: &str) -> Self {
+        Self(format!("g.{}", part(&tenant_id.to_lowercase())))
+    }
+
     /// The subscribers of a tag in a tenant. `None` stands for the subscribers that are in no tenant.
     pub(super) fn of_tag(tenant_id: Option<&str>, tag: &Tag) -> Self {
         Self(format!("t.{}.{}", part(&tenant_id.unwrap_or_default().to_lowercase()), part(tag.as_str())))

@@ -22,7 +22,12 @@ pub struct ConversationKey(String);
 impl ConversationKey {
     /// The key of the conversation of `reference`.
     pub fn of(reference: &ConversationReference) -> Self {
-        Self(name_of(&[&reference.channel_id, &reference.conversation.id]))
+        Self::of_ids(&reference.channel_id, &reference.conversation.id)
+    }
+
+    /// The key of the conversation with this id on a channel.
+    pub fn of_ids(channel_id: &str, conversation_id: &str) -> Self {
+        Self(name_of(&[channel_id, conversation_id]))
     }
 
     /// Parses a key; `None` if the text does not have the form of a key.

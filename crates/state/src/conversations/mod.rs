@@ -13,6 +13,8 @@ mod lookup;
 mod many;
 mod pause;
 mod record;
+mod replace;
+mod rosters;
 mod stop;
 mod subscribers;
 mod tags;
@@ -39,6 +41,7 @@ pub use list::{Filter, Page};
 pub use many::{ByKey, Known, of_key};
 pub use pause::PAUSED_FOR;
 pub use record::Conversation;
+pub use rosters::{Roster, without_thread};
 pub use subscribers::{Subscribers, tenant_of};
 pub use tags::{MAX_TAGS, Tagged};
 

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use storage_table::{Entity, Key};
 
 use super::key::{AlertId, CALL_DIGITS, Period, RecordKey};
-use super::record::{NewAlert, ends_at};
+use super::record::{NewAlert, Record, ends_at};
 use super::shown::SETTLED_WITHIN;
 
 /// The prefix of the row keys.
@@ -25,6 +25,12 @@ const LAST_MILLISECOND: i64 = 9_999_999_999_999;
 /// The property with the tags of the alerts, separated by blanks. A tag contains no blank.
 pub(super) const TAGS: &str = "tags";
 
+/// The value of [`TAGS`] if the alerts may have any tag. No tag contains this character.
+const ANY_TAG: &str = "*";
+
+/// The most alerts of a call.
+const MAX_ALERTS: u32 = 100;
+
 /// The property with the name of the sender's key.
 pub(super) const SENDER: &str = "key";
 
@@ -38,6 +44,13 @@ pub(super) struct Countdown(i64);
 impl Countdown {
     pub(super) fn of(moment: DateTime<Utc>) -> Self {
         Self((LAST_MILLISECOND - moment.timestamp_millis()).clamp(0, LAST_MILLISECOND))
+    }
+
+    /// A moment, moved into a period. The period of a partition comes from the time at which a channel sent
+    /// the activity. Its rows stay within this period, so that a reader finds the rows in the order of their
+    /// times, period by period.
+    fn within(period: Period, moment: DateTime<Utc>) -> Self {
+        Self::of(moment.clamp(period.begin(), period.last()))
     }
 
     /// Reads 13 digits.
@@ -63,10 +76,7 @@ pub(super) fn row_for(alerts: &[NewAlert], key: &RecordKey, now: DateTime<Utc>) 
         1 => (first.id.as_str(), None),
         count => (first.id.as_str().get(..CALL_DIGITS)?, u32::try_from(count).ok()),
     };
-    // The period of the partition comes from the time at which a channel sent the activity. The row stays
-    // within this period, so that a reader finds the rows in the order of their times, period by period.
-    let period = first.id.period(now)?;
-    let at = Countdown::of(now.clamp(period.begin(), period.last()));
+    let at = Countdown::within(first.id.period(now)?, now);
     let mut row = Entity::new(Key::new(key.partition(), format!("{FIRST}{}.{name}", at.digits())));
     let mut tags: Vec<&str> = Vec::new();
     for tag in alerts.iter().filter_map(|alert| alert.tag.as_deref()) {
@@ -87,6 +97,34 @@ pub(super) fn row_for(alerts: &[NewAlert], key: &RecordKey, now: DateTime<Utc>) 
     let until = alerts.iter().filter_map(|alert| alert.until).max();
     let ends_at = ends_at(now, until).saturating_add(SETTLED_WITHIN.num_milliseconds());
     Some(row.with_int64("endsAt", ends_at))
+}
+
+/// The row for an alert whose record a replay makes anew. Alerts of one call share a row, as they did before.
+/// The alert of a person, or of an unknown sender, has a row of its own.
+pub(super) fn row_for_remade(
+    id: &AlertId,
+    key: &RecordKey,
+    sender: Option<&str>,
+    accepted_at: DateTime<Utc>,
+    ends_at: i64,
+) -> Option<Entity> {
+    let at = Countdown::within(id.period(accepted_at)?, accepted_at);
+    let name = match sender {
+        None => id.as_str(),
+        Some(_) => id.as_str().get(..CALL_DIGITS)?,
+    };
+    let mut row = Entity::new(Key::new(key.partition(), format!("{FIRST}{}.{name}", at.digits())))
+        .with(TAGS, ANY_TAG)
+        .with_int64("endsAt", ends_at.saturating_add(SETTLED_WITHIN.num_milliseconds()));
+    if let Some(sender) = sender {
+        row = row.with(ALERTS, MAX_ALERTS).with(SENDER, sender);
+    }
+    Some(row)
+}
+
+/// Whether a row was inserted together with this record.
+pub(super) fn is_row_of(row: &Entity, record: &Record) -> bool {
+    Row::read(row).is_some_and(|row| row.is_of(record))
 }
 
 /// A row of the index that was read.
@@ -124,7 +162,7 @@ impl Row {
     }
 
     pub(super) fn has_tag(&self, tag: &str) -> bool {
-        self.tags.split(' ').any(|own| own == tag)
+        self.tags == ANY_TAG || self.tags.split(' ').any(|own| own == tag)
     }
 
     /// The id of the alert with this index.
@@ -138,6 +176,15 @@ impl Row {
     /// The index of the alert with this id.
     pub(super) fn index_of(&self, id: &str) -> Option<u8> {
         u8::from_str_radix(id.strip_prefix(&self.name)?, 16).ok()
+    }
+
+    /// Whether the row was inserted together with this record. A row of a full page is inserted before its
+    /// records, so the records may be those of an earlier call with the same idempotency key, or missing. A
+    /// record that a replay has made anew is listed by another row than before.
+    pub(super) fn is_of(&self, record: &Record) -> bool {
+        let period = Period::of_partition(&self.partition);
+        let accepted_at = record.accepted_at.zip(period).map(|(at, period)| Countdown::within(period, at));
+        accepted_at == Some(self.at)
     }
 
     /// The order of the rows of all partitions.

@@ -181,6 +181,11 @@ impl RecordKey {
         })
     }
 
+    /// The id of the alert, if the bot accepted it.
+    pub(super) fn alert_id(&self) -> Option<AlertId> {
+        AlertId::parse(&self.row)
+    }
+
     /// The key in the table.
     pub(super) fn to_key(&self) -> Key {
         Key::new(&self.partition, &self.row)

@@ -238,7 +238,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     }
 
     /// Reads the records of a row's alerts, except the first `taken` ones: each with its index in the row. A
-    /// record that was deleted is left out.
+    /// record that was deleted, or that another row lists, is left out.
     async fn records_of(&self, row: &Row, taken: u8) -> Result<Vec<(u8, Record)>, TableError> {
         let (Some(from), Some(to)) = (row.id(taken), row.id(row.len())) else { return Ok(Vec::new()) };
         if taken >= row.len() {
@@ -246,14 +246,15 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         }
         if from == to {
             let found = self.table.get(&Key::new(&row.partition, from.as_str())).await?;
-            return Ok(found.map(|found| (0, Record::read(&found.entity))).into_iter().collect());
+            let record = found.map(|found| Record::read(&found.entity)).filter(|record| row.is_of(record));
+            return Ok(record.map(|record| (0, record)).into_iter().collect());
         }
         let filter = Filter::partition(&row.partition).rows(from.as_str(), to.as_str());
         let query = Query { filter, top: MAX_ROWS, select: Vec::new() };
         let (mut records, mut next) = (Vec::new(), None);
         loop {
             let page = self.table.query(&query, next.as_ref()).await?;
-            let records_here = page.entities.iter().map(Record::read);
+            let records_here = page.entities.iter().map(Record::read).filter(|record| row.is_of(record));
             records.extend(records_here.filter_map(|record| Some((row.index_of(&record.id)?, record))));
             match page.next {
                 Some(from) => next = Some(from),

@@ -33,8 +33,8 @@ pub use edit::Edit;
 pub use key::{AlertId, CallId, Period, RecordKey};
 pub use list::{Listed, MAX_CALLS, Position, Wanted};
 pub use missing::Missed;
-pub use record::{CallNote, KEPT, KEY_TERM, NewAlert, Record, Status, Transition};
-pub use replay::{Reopened, Replay};
+pub use record::{CallNote, KEPT, KEY_TERM, NOT_INSTALLED, NewAlert, Record, Status, Transition};
+pub use replay::{BeforeDeath, LastReplay, Origin, Reopened, Replay};
 pub use shown::{DEQUEUED_WITHIN, SETTLED_WITHIN, Shown};
 pub use standing::{KeyOrder, Standing, Stood};
 
@@ -124,23 +124,36 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
             .map(|alert| Ok(alert.entity(&self.key_of(&alert.id)?, now)))
             .collect::<Result<_, TableError>>()?;
         let row = index::row_for(alerts, &self.key_of(&first.id)?, now);
-        // A transaction has room for 100 operations, so the row of 100 alerts takes a call of its own.
-        let has_room = entities.len() < MAX_OPERATIONS;
-        entities.extend(row.clone().filter(|_| has_room));
+        // A transaction has room for 100 operations, so the row of 100 alerts takes a call of its own. That
+        // call comes first, because an alert that is accepted must be in the list.
+        let first_row = row.clone().filter(|_| entities.len() >= MAX_OPERATIONS);
+        match &first_row {
+            Some(row) => match self.table.insert(row).await? {
+                Inserted::New(_) | Inserted::Exists => {}
+            },
+            None => entities.extend(row),
+        }
         let operations: Vec<_> = entities.iter().map(Operation::Insert).collect();
         match self.table.batch(&operations).await? {
-            Batch::Done => {
-                if let Some(row) = row.filter(|_| !has_room) {
-                    // The alerts are accepted. Without the row, only the list lacks them.
-                    _ = self.table.insert(&row).await;
-                }
-                Ok(Accepted::New)
-            }
+            Batch::Done => Ok(Accepted::New),
             Batch::Refused { status: 409, .. } => match self.read(&self.key_of(&first.id)?).await? {
-                Some(record) => Ok(Accepted::Known(Box::new(record))),
+                Some(record) => {
+                    self.remove_row_of_other_alerts(first_row.as_ref(), &record).await;
+                    Ok(Accepted::Known(Box::new(record)))
+                }
                 None => Err(TableError::Refused { status: 409, code: "EntityAlreadyExists".into() }),
             },
             Batch::Refused { status, code, .. } => Err(TableError::Refused { status, code }),
+        }
+    }
+
+    /// Deletes a row of the index that was inserted for alerts which an earlier call had accepted. The list
+    /// ignores such a row, so a failure only costs the list a read.
+    async fn remove_row_of_other_alerts(&self, row: Option<&Entity>, first: &Record) {
+        if let Some(row) = row
+            && !index::is_row_of(row, first)
+        {
+            _ = self.table.delete(&row.key, None).await;
         }
     }
 
@@ -270,12 +283,16 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
 
     /// Records the new status of one alert.
     pub async fn record(&self, transition: &Transition) -> Result<(), TableError> {
+        if let Some(last) = transition.known_replay {
+            return self.record_unless_replayed(transition, last).await;
+        }
         self.table.put_merge(&transition.entity(self.host.now())).await.map(drop)
     }
 
-    /// Records the new status of many alerts, with one call for each hundred alerts of a partition. If an
-    /// alert occurs several times, its last transition counts. The error holds the transitions that were not
-    /// recorded, and the reason of the last failure.
+    /// Records the new status of many alerts, with one call for each hundred alerts of a partition. A
+    /// transition with `known_replay` takes calls of its own. If an alert occurs several times, its last
+    /// transition counts. The error holds the transitions that were not recorded, and the reason of the last
+    /// failure.
     pub async fn record_all(
         &self,
         transitions: Vec<Transition>,
@@ -288,7 +305,14 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         }
         let (mut not_recorded, mut failure) = (Vec::new(), None);
         for partition in partitions.into_values() {
-            let all: Vec<Transition> = partition.into_values().collect();
+            let (conditional, all): (Vec<Transition>, Vec<Transition>) =
+                partition.into_values().partition(|transition| transition.known_replay.is_some());
+            for transition in conditional {
+                if let Err(error) = self.record(&transition).await {
+                    not_recorded.push(transition);
+                    failure = Some(error);
+                }
+            }
             for chunk in all.chunks(MAX_OPERATIONS) {
                 if let Err(error) = self.note_batch(chunk, now).await {
                     not_recorded.extend_from_slice(chunk);

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use storage_table::Entity;
 
 use super::key::{AlertId, RecordKey};
+use super::replay::LastReplay;
 
 pub(super) const VERSION: i64 = 1;
 
@@ -14,6 +15,10 @@ pub const KEPT: TimeDelta = TimeDelta::days(7);
 /// How long an idempotency key identifies its call. This must not be longer than a period, because the bot
 /// searches only the current period and the one before.
 pub const KEY_TERM: TimeDelta = TimeDelta::hours(24);
+
+/// The beginning of the reason of an alert that waits until the bot is installed for the person or in the
+/// team. It waits until it expires, however long that is.
+pub const NOT_INSTALLED: &str = "notInstalled";
 
 /// The status of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -287,6 +292,8 @@ pub struct Transition {
     pub status: Status,
     /// The reason, as text for people.
     pub reason: Option<String>,
+    /// The key of the conversation, if the poller created or found it. Otherwise the record keeps its own.
+    pub conversation: Option<String>,
     /// The id of the activity that the Connector returned.
     pub activity_id: Option<String>,
     /// Whether it is unknown if the alert was delivered.
@@ -298,6 +305,9 @@ pub struct Transition {
     /// When the alert is due. A copy of the message is valid until some days after that. The record has to be
     /// kept as long, because it may show that the alert was cancelled.
     pub until: Option<DateTime<Utc>>,
+    /// The last replay that the caller knows. If an operator has replayed the alert since, the transition no
+    /// longer counts. `None` records it in any case.
+    pub known_replay: Option<LastReplay>,
 }
 
 impl Transition {
@@ -307,11 +317,13 @@ impl Transition {
             key,
             status,
             reason: None,
+            conversation: None,
             activity_id: None,
             uncertain: false,
             tried: None,
             message: None,
             until: None,
+            known_replay: None,
         }
     }
 
@@ -325,6 +337,7 @@ impl Transition {
         set("version", Some(VERSION.into()));
         set("status", Some(self.status.as_str().into()));
         set("reason", self.reason.as_deref().map(|reason| shortened(reason).into()));
+        set("conversation", self.conversation.as_deref().map(Value::from));
         set("activityId", self.activity_id.as_deref().map(|id| shortened(id).into()));
         set("uncertain", self.uncertain.then_some(true.into()));
         set("tried", self.tried.clone().map(Value::from));

@@ -1,11 +1,12 @@
 //! An alert that an operator replays or drops after it was moved to the poison queue.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Clock, HttpClient, Randomness};
-use storage_table::{Conditional, Entity, Inserted, TableError};
+use serde::{Deserialize, Serialize};
+use storage_table::{Batch, Conditional, ETag, Entity, Inserted, Operation, TableError};
 
 use super::record::{VERSION, ends_at};
-use super::{Ledger, Record, RecordKey, Status, contended};
+use super::{Ledger, Record, RecordKey, Status, Transition, contended, done, index};
 
 /// How often a change is tried if other writers change the record in between.
 const ATTEMPTS: usize = 3;
@@ -25,6 +26,37 @@ pub struct Replay<'a> {
     pub by: &'a str,
 }
 
+/// The sender of an alert, and the tag by which the sender's call found the conversation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The name of the sender's key; `None` for a person's message, or if it is unknown.
+    pub sender: Option<String>,
+    /// The tag.
+    pub tag: Option<String>,
+}
+
+/// The last replay of an alert, as a record shows it: in milliseconds since 1970; zero if there is none. Each
+/// replay has a later time than the one before, so that a caller can tell whether there was another replay.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LastReplay(i64);
+
+impl LastReplay {
+    fn of(record: &Record) -> Self {
+        Self(record.replayed_at.map_or(0, |at| at.timestamp_millis()))
+    }
+}
+
+/// The record of an alert that is to be moved to the poison queue.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BeforeDeath {
+    /// The sender and the tag.
+    pub origin: Origin,
+    /// The last replay.
+    pub last_replay: LastReplay,
+    etag: Option<ETag>,
+}
+
 /// The result of [`Ledger::reopen`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reopened {
@@ -35,22 +67,58 @@ pub enum Reopened {
     Ended(Status),
     /// A newer version of this program wrote the record.
     Newer,
+    /// The record has been deleted, because its time has ended. The caller finds out the alert's origin, and
+    /// calls [`Ledger::remake`].
+    Missing,
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Gives a dead alert the status `queued`, with fresh tries. If the replay is killed afterwards, the next
-    /// replay finds the record and continues. If the record has been deleted, a new one is inserted.
-    pub async fn reopen(&self, key: &RecordKey, replay: &Replay<'_>) -> Result<Reopened, TableError> {
+    /// Reads the record of an alert that is to be moved to the poison queue.
+    pub async fn read_before_death(&self, key: &RecordKey) -> Result<BeforeDeath, TableError> {
+        let Some(found) = self.table.get(&key.to_key()).await? else { return Ok(BeforeDeath::default()) };
+        let record = Record::read(&found.entity);
+        let last_replay = LastReplay::of(&record);
+        let origin = Origin { sender: record.key, tag: record.tag };
+        Ok(BeforeDeath { origin, last_replay, etag: Some(found.etag) })
+    }
+
+    /// Records that an alert is in the poison queue. `before` is the record before that.
+    pub async fn record_death(&self, dead: &Transition, before: &BeforeDeath) -> Result<(), TableError> {
+        if let Some(etag) = &before.etag
+            && let Conditional::Done(_) = self.table.merge(&dead.entity(self.host.now()), Some(etag)).await?
+        {
+            return Ok(());
+        }
+        self.record_unless_replayed(dead, before.last_replay).await
+    }
+
+    /// Records a transition, unless an operator has replayed the alert after the replay `last`.
+    pub(super) async fn record_unless_replayed(
+        &self,
+        transition: &Transition,
+        last: LastReplay,
+    ) -> Result<(), TableError> {
+        let change = transition.entity(self.host.now());
         for _ in 0..ATTEMPTS {
-            let Some(found) = self.table.get(&key.to_key()).await? else {
-                let mut entity = self.reopened(key, replay, None);
-                entity.properties.insert("conversation".into(), replay.conversation.into());
-                entity.int64("acceptedAt", replay.accepted_at.timestamp_millis());
-                match self.table.insert(&entity).await? {
-                    Inserted::New(_) => return Ok(Reopened::Yes),
-                    Inserted::Exists => continue,
+            let is_done = match self.table.get(&change.key).await? {
+                None => matches!(self.table.insert(&change).await?, Inserted::New(_)),
+                Some(found) if LastReplay::of(&Record::read(&found.entity)) != last => true,
+                Some(found) => {
+                    matches!(self.table.merge(&change, Some(&found.etag)).await?, Conditional::Done(_))
                 }
             };
+            if is_done {
+                return Ok(());
+            }
+        }
+        Err(contended())
+    }
+
+    /// Gives a dead alert the status `queued`, with fresh tries. If the replay is killed afterwards, the next
+    /// replay finds the record and continues.
+    pub async fn reopen(&self, key: &RecordKey, replay: &Replay<'_>) -> Result<Reopened, TableError> {
+        for _ in 0..ATTEMPTS {
+            let Some(found) = self.table.get(&key.to_key()).await? else { return Ok(Reopened::Missing) };
             let record = Record::read(&found.entity);
             if record.is_newer {
                 return Ok(Reopened::Newer);
@@ -69,6 +137,40 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             }
         }
         Err(contended())
+    }
+
+    /// Inserts a new record for a dead alert whose record has been deleted, with a row in the index, so that
+    /// its sender finds the alert.
+    pub async fn remake(
+        &self,
+        key: &RecordKey,
+        replay: &Replay<'_>,
+        origin: &Origin,
+    ) -> Result<Reopened, TableError> {
+        let mut entity = self.reopened(key, replay, None);
+        entity.properties.insert("conversation".into(), replay.conversation.into());
+        entity.int64("acceptedAt", replay.accepted_at.timestamp_millis());
+        for (name, value) in [("key", &origin.sender), ("tag", &origin.tag)] {
+            if let Some(value) = value {
+                entity.properties.insert(name.into(), value.as_str().into());
+            }
+        }
+        // The ledger does not list an alert of another producer.
+        let row = key.alert_id().and_then(|id| {
+            let ends_at = ends_at(self.host.now(), replay.until);
+            index::row_for_remade(&id, key, origin.sender.as_deref(), replay.accepted_at, ends_at)
+        });
+        let is_new = match &row {
+            None => matches!(self.table.insert(&entity).await?, Inserted::New(_)),
+            Some(row) => {
+                match self.table.batch(&[Operation::Insert(&entity), Operation::PutMerge(row)]).await? {
+                    Batch::Refused { index: 0, status: 409, .. } => false,
+                    batch => done(batch).map(|()| true)?,
+                }
+            }
+        };
+        // If the record exists, another replay has made it.
+        if is_new { Ok(Reopened::Yes) } else { self.reopen(key, replay).await }
     }
 
     /// Records that an operator has dropped a dead alert. The status stays `dead`.
@@ -116,7 +218,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             }
         }
         entity.int64("changedAt", now.timestamp_millis());
-        entity.int64("replayedAt", now.timestamp_millis());
+        let last = record.and_then(|record| record.replayed_at).map(|at| at + TimeDelta::milliseconds(1));
+        entity.int64("replayedAt", last.map_or(now, |last| last.max(now)).timestamp_millis());
         entity.int64("endsAt", ends_at(now, replay.until));
         entity
     }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::record::{KEPT, KEY_TERM, Record, Status};
+use super::record::{KEPT, KEY_TERM, NOT_INSTALLED, Record, Status};
 
 /// A run records a result within this time after an alert is due. The poller moves an alert that waits for a
 /// host to the poison queue after a day, and a pause is at most an hour long.
@@ -105,6 +105,10 @@ impl Record {
             // Until then, a repeated call may put the alert on the queue.
             Shown::Status(Status::Failed) => later(self.accepted_at.unwrap_or_default(), KEY_TERM),
             Shown::Status(status) if status.is_final() => return None,
+            // Such an alert waits until it expires, and runs record that again and again.
+            Shown::Status(Status::Waiting) if self.waits_for_installation() => {
+                later(self.due().max(self.changed_at.unwrap_or_default()), SETTLED_WITHIN)
+            }
             Shown::Status(_) => later(self.due(), SETTLED_WITHIN),
             // The newer version knows whether the status is final. The record ends with its term.
             Shown::Newer(_) | Shown::CancelledUnseen | Shown::DeliveredUnseen | Shown::Overdue => {
@@ -130,6 +134,11 @@ impl Record {
     /// Whether the alert stays in this state until its record is deleted, unless a late run records a result.
     pub fn is_settled(&self, now: DateTime<Utc>) -> bool {
         self.is_missing(now) || self.deadline().is_none_or(|deadline| now >= deadline)
+    }
+
+    /// Whether the alert waits until the bot is installed for the person or in the team.
+    fn waits_for_installation(&self) -> bool {
+        self.reason.as_deref().is_some_and(|reason| reason.starts_with(NOT_INSTALLED))
     }
 
     fn shown_in_time(&self) -> Shown {

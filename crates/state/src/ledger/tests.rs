@@ -3,6 +3,7 @@ use std::time::Duration;
 use platform::testing::{FakeHost, run};
 
 use super::*;
+use crate::runs::EndedAlert;
 use crate::world::World;
 
 impl World {
@@ -273,4 +274,55 @@ fn alert_with_a_final_status_cannot_be_claimed_unless_it_is_in_the_poison_queue(
     run(world.ledger().accept(&one)).unwrap();
     assert_eq!(run(world.ledger().withdraw(&one.id, None)), Ok(Withdrawn::Yes));
     assert_eq!(run(world.ledger().claim(&key(&world, &one.id))), Ok(Claim::Ended(Status::Cancelled)));
+}
+
+fn dead(world: &World, id: &AlertId, before: &BeforeDeath) -> Transition {
+    Transition {
+        known_replay: Some(before.last_replay),
+        message: Some("m".into()),
+        ..Transition::to(key(world, id), Status::Dead)
+    }
+}
+
+#[test]
+fn death_that_is_recorded_after_a_replay_does_not_change_its_status() {
+    let world = World::new();
+    let (one, ledger) = (alert(world.call(1).alert(0)), world.ledger());
+    run(ledger.accept(&one)).unwrap();
+    let key = key(&world, &one.id);
+    let replay = Replay { conversation: "c", accepted_at: world.host.now(), until: None, by: "operator" };
+    let status = || run(ledger.find(&one.id)).unwrap().unwrap().status;
+    // The clock does not move, so only the replays themselves tell the deaths apart.
+    for death in 0..3 {
+        let before = run(ledger.read_before_death(&key)).unwrap();
+        let dead = dead(&world, &one.id, &before);
+        run(ledger.record_death(&dead, &before)).unwrap();
+        assert_eq!(status(), Status::Dead, "{death}");
+        assert_eq!(run(ledger.reopen(&key, &replay)), Ok(Reopened::Yes));
+        run(ledger.record_death(&dead, &before)).unwrap();
+        run(ledger.record(&dead)).unwrap();
+        let waiting = Transition::to(self::key(&world, &world.call(2).alert(0)), Status::Waiting);
+        let stored = EndedAlert::of(&dead).transition().unwrap();
+        run(ledger.record_all(vec![waiting, stored])).unwrap();
+        assert_eq!(status(), Status::Queued, "{death}");
+        let record = run(ledger.find(&one.id)).unwrap().unwrap();
+        assert_eq!((record.message, record.reason.as_deref()), (None, Some("replayed by operator")));
+    }
+}
+
+#[test]
+fn death_is_recorded_although_another_writer_has_changed_the_record_or_there_is_none() {
+    let world = World::new();
+    let (one, ledger) = (alert(world.call(1).alert(0)), world.ledger());
+    run(ledger.accept(&one)).unwrap();
+    let before = run(ledger.read_before_death(&key(&world, &one.id))).unwrap();
+    run(ledger.withdraw(&one.id, None)).unwrap();
+    run(ledger.record_death(&dead(&world, &one.id, &before), &before)).unwrap();
+    let record = run(ledger.find(&one.id)).unwrap().unwrap();
+    assert!(record.status == Status::Dead && record.cancelled_at.is_some(), "{record:?}");
+    let unknown = world.call(2).alert(0);
+    let before = run(ledger.read_before_death(&key(&world, &unknown))).unwrap();
+    assert_eq!(before, BeforeDeath::default());
+    run(ledger.record_death(&dead(&world, &unknown, &before), &before)).unwrap();
+    assert_eq!(run(ledger.find(&unknown)).unwrap().unwrap().status, Status::Dead);
 }

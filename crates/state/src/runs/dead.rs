@@ -13,9 +13,10 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use platform::{Clock, Deadline, HttpClient, Randomness, name_of};
 use storage_account::Account;
-use storage_table::{Deleted, Entity, Filter, Key, Query, TableClient, TableError, escape};
+use storage_table::{Batch, Deleted, Entity, Filter, Key, Operation, Query, TableClient, TableError, escape};
 
 use crate::Tables;
+use crate::ledger::Origin;
 
 const VERSION: i64 = 1;
 /// A row key begins with this number minus the time in milliseconds, so that the newest row comes first.
@@ -26,6 +27,8 @@ const DIGITS: usize = 14;
 const MAX_ID_CHARACTERS: usize = 64;
 /// The most characters of a stored reason.
 const MAX_REASON_CHARACTERS: usize = 500;
+/// The most operations of one batch.
+const MAX_OPERATIONS: usize = 100;
 /// The most empty answers of the service for one page.
 const MAX_EMPTY_PAGES: usize = 8;
 /// The character after the digits of every row key.
@@ -118,6 +121,8 @@ pub struct DeadLetter {
     pub is_genuine: bool,
     /// The digest of the message's text on the poison queue.
     pub digest: String,
+    /// The sender of the alert, and its tag. They outlast the alert's record.
+    pub origin: Origin,
 }
 
 impl DeadLetter {
@@ -135,6 +140,11 @@ impl DeadLetter {
             .with_int64("enqueuedAt", self.enqueued_at.timestamp_millis());
         if let Some(status) = self.status {
             entity = entity.with("status", status);
+        }
+        for (name, value) in [("key", &self.origin.sender), ("tag", &self.origin.tag)] {
+            if let Some(value) = value {
+                entity = entity.with(name, value.as_str());
+            }
         }
         if let Some(expires_at) = self.expires_at {
             entity.int64("expiresAt", expires_at.timestamp_millis());
@@ -159,6 +169,10 @@ impl DeadLetter {
             attempts: entity.int("attempts").and_then(|count| u32::try_from(count).ok()).unwrap_or_default(),
             is_genuine: entity.bool("genuine").unwrap_or_default(),
             digest: text("digest"),
+            origin: Origin {
+                sender: entity.str("key").map(str::to_owned),
+                tag: entity.str("tag").map(str::to_owned),
+            },
             id,
         })
     }
@@ -216,6 +230,26 @@ impl<'a, H: HttpClient + Clock + Randomness> DeadLetters<'a, H> {
         }
     }
 
+    /// Deletes these rows, with one call for each hundred. A row that is missing is not an error.
+    pub async fn remove_all(&self, ids: &[DeadLetterId]) -> Result<(), TableError> {
+        for some in ids.chunks(MAX_OPERATIONS) {
+            if let [only] = some {
+                self.remove(only).await?;
+                continue;
+            }
+            let keys: Vec<Key> = some.iter().map(|id| self.key(id)).collect();
+            let operations: Vec<_> = keys.iter().map(|key| Operation::Delete(key, None)).collect();
+            if self.table.batch(&operations).await? == Batch::Done {
+                continue;
+            }
+            // The service refuses the batch if one of the rows is missing.
+            for id in some {
+                self.remove(id).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Reads up to `most` rows that come after `after` in the list. The service may return fewer. An empty
     /// answer of the service is no end, so the bot then asks for the rows that follow.
     pub async fn page(&self, after: Option<&DeadLetterId>, most: u16) -> Result<DeadPage, TableError> {
@@ -266,116 +300,4 @@ impl<'a, H: HttpClient + Clock + Randomness> DeadLetters<'a, H> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use platform::testing::run;
-
-    use super::*;
-    use crate::world::World;
-
-    fn at(seconds: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_795_471_200 + seconds, 0).unwrap()
-    }
-
-    fn letter(seconds: i64, message: &str) -> DeadLetter {
-        DeadLetter {
-            id: DeadLetterId::of(message, at(seconds)),
-            alert: "a".into(),
-            conversation: "c".into(),
-            outcome: "permanent".into(),
-            reason: "400 BadSyntax".into(),
-            status: Some(400),
-            died_at: at(seconds + 1),
-            enqueued_at: at(seconds),
-            expires_at: Some(at(900)),
-            attempts: 1,
-            is_genuine: true,
-            digest: digest_of(message),
-        }
-    }
-
-    fn open(world: &World) -> DeadLetters<'_, platform::testing::FakeHost> {
-        let deadline = Deadline::after(&*world.host, Duration::from_secs(10));
-        DeadLetters::new(&*world.host, &world.account, &world.names, "bot-queue", deadline)
-    }
-
-    #[test]
-    fn id_of_any_message_is_parsed_again_and_sorts_the_newest_first() {
-        let guid = "799a2c63-e5ea-4d21-a5b9-5c1d0d8f6e11";
-        let id = DeadLetterId::of(guid, at(0));
-        assert_eq!(id.as_str(), "98204528799999.799a2c63-e5ea-4d21-a5b9-5c1d0d8f6e11", "ids are stored");
-        assert_eq!((id.message_id(), id.inserted_at()), (guid, at(0)));
-        assert!(DeadLetterId::of(guid, at(1)) < id);
-        for message in [guid, "", "a/b", "ü", &"x".repeat(65)] {
-            for seconds in [i64::MIN / 1_000_000_000, 0, 200_000_000_000] {
-                let time = DateTime::from_timestamp(seconds, 0).unwrap_or(DateTime::<Utc>::MIN_UTC);
-                let id = DeadLetterId::of(message, time);
-                assert_eq!(DeadLetterId::parse(id.as_str()), Some(id));
-            }
-        }
-        for text in
-            ["", "1.a", "98204528799999.", "98204528799999", "98204528799999.a/b", "9820452879999x.a", "m.1"]
-        {
-            assert_eq!(DeadLetterId::parse(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn row_that_is_written_twice_is_one_row_and_pages_show_the_newest_first() {
-        let world = World::new();
-        let dead = open(&world);
-        assert_eq!(run(dead.page(None, 20)).unwrap(), DeadPage { letters: Vec::new(), has_more: false });
-        let letters: Vec<_> = (0..5).map(|index| letter(index, &format!("m{index}"))).collect();
-        for letter in letters.iter().chain(&letters) {
-            run(dead.record(letter)).unwrap();
-        }
-        let mut expected = letters.clone();
-        expected.reverse();
-        let first = run(dead.page(None, 3)).unwrap();
-        assert_eq!((first.letters.as_slice(), first.has_more), (&expected[..3], true));
-        world.tables.borrow_mut().answer_empty_pages(2);
-        assert_eq!(run(dead.page(None, 3)).unwrap(), first, "an empty answer of the service is no end");
-        let rest = run(dead.page(Some(&expected[2].id), 3)).unwrap();
-        assert_eq!((rest.letters.as_slice(), rest.has_more), (&expected[3..], false));
-        assert_eq!(run(dead.read(&expected[1].id)).unwrap().as_ref(), Some(&expected[1]));
-        for _ in 0..2 {
-            run(dead.remove(&expected[1].id)).unwrap();
-        }
-        assert_eq!(run(dead.read(&expected[1].id)).unwrap(), None);
-        let digests = BTreeSet::from([digest_of("m4"), digest_of("m3"), digest_of("other")]);
-        let found = BTreeMap::from([(digest_of("m4"), expected[0].id.clone())]);
-        assert_eq!(run(dead.with_digests(&digests, 4)).unwrap(), (found, true));
-    }
-
-    #[test]
-    fn row_of_another_version_is_read_as_far_as_possible() {
-        let world = World::new();
-        let id = DeadLetterId::of("m", at(0));
-        let properties =
-            serde_json::json!({"version": 9, "outcome": 7, "status": "x", "digest": "d", "more": true});
-        let properties = properties.as_object().unwrap().clone();
-        world.tables.borrow_mut().store(
-            "proactivebotruns",
-            "bot-queue.dead",
-            id.as_str(),
-            properties.clone(),
-            at(0),
-        );
-        world.tables.borrow_mut().store("proactivebotruns", "bot-queue.dead", "0-foreign", properties, at(0));
-        let page = run(open(&world).page(None, 20)).unwrap();
-        assert_eq!(page.letters.len(), 1);
-        let DeadLetter { outcome, status, digest, enqueued_at, is_genuine, .. } = &page.letters[0];
-        assert_eq!((outcome.as_str(), *status, digest.as_str()), ("", None, "d"));
-        assert_eq!((*enqueued_at, *is_genuine), (at(0), false));
-    }
-
-    #[test]
-    fn reason_of_any_length_is_shortened() {
-        let world = World::new();
-        let letter = DeadLetter { reason: "ü".repeat(40_000), ..letter(0, "m") };
-        run(open(&world).record(&letter)).unwrap();
-        let read = run(open(&world).read(&letter.id)).unwrap().unwrap();
-        assert_eq!(read.reason, "ü".repeat(500));
-    }
-}
+mod tests;

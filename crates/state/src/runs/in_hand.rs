@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use storage_table::Entity;
 
-use crate::ledger::{RecordKey, Status, Transition};
+use crate::ledger::{LastReplay, RecordKey, Status, Transition};
 
 /// The most bytes of one property. The service stores at most 32 768 UTF-16 units in a property.
 const MAX_PROPERTY_BYTES: usize = 30_000;
@@ -48,6 +48,9 @@ pub struct EndedAlert {
     /// The word of the final status.
     #[serde(rename = "s")]
     status: String,
+    /// The key of the conversation, if the poller created or found it.
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+    conversation: Option<String>,
     /// The id of the activity that the Connector returned.
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
     activity_id: Option<String>,
@@ -57,6 +60,9 @@ pub struct EndedAlert {
     /// When the alert is due, in milliseconds since 1970.
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     until: Option<i64>,
+    /// The last replay that the run knew, if a later one makes the status void.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    known_replay: Option<LastReplay>,
 }
 
 impl EndedAlert {
@@ -65,18 +71,22 @@ impl EndedAlert {
         Self {
             record: transition.key.clone(),
             status: transition.status.as_str().to_owned(),
+            conversation: transition.conversation.clone(),
             activity_id: transition.activity_id.clone(),
             uncertain: transition.uncertain,
             until: transition.until.map(|until| until.timestamp_millis()),
+            known_replay: transition.known_replay,
         }
     }
 
     /// The transition; `None` if only a newer version knows the status.
     pub fn transition(&self) -> Option<Transition> {
         Some(Transition {
+            conversation: self.conversation.clone(),
             activity_id: self.activity_id.clone(),
             uncertain: self.uncertain,
             until: self.until.and_then(DateTime::from_timestamp_millis),
+            known_replay: self.known_replay,
             ..Transition::to(self.record.clone(), Status::from_word(&self.status)?)
         })
     }

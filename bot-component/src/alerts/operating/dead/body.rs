@@ -1,4 +1,4 @@
-//! The body of `POST /api/dead/replay`, and the query of `GET /api/dead`.
+//! The body of `POST /api/dead/replay` and `POST /api/dead/drop`, and the query of `GET /api/dead`.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use platform::excerpt;
 use serde_json::Value;
 use state::ConversationKey;
-use state::runs::DeadLetterId;
+use state::runs::{DeadLetter, DeadLetterId};
 use url::form_urlencoded;
 
 use super::Named;
@@ -27,7 +27,7 @@ const PARAMETERS: &str = "one of the parameters after, limit, outcome, conversat
 const AN_ID: &str = "the id of a dead letter, as GET /api/dead shows it";
 const AN_OUTCOME: &str = "the word of an outcome, such as permanent";
 
-/// The dead letters that a call replays.
+/// The dead letters that a call replays or drops.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Selection {
     /// These.
@@ -49,8 +49,15 @@ pub(super) struct Match {
 
 impl Match {
     pub(super) fn fits(&self, letter: &Letter) -> bool {
-        let died_at = letter.died_at();
-        self.outcome.as_deref().is_none_or(|outcome| outcome == letter.outcome())
+        self.admits(letter.outcome(), letter.died_at())
+    }
+
+    pub(super) fn fits_row(&self, row: &DeadLetter) -> bool {
+        self.admits(&row.outcome, row.died_at)
+    }
+
+    fn admits(&self, outcome: &str, died_at: DateTime<Utc>) -> bool {
+        self.outcome.as_deref().is_none_or(|wanted| wanted == outcome)
             && self.since.is_none_or(|since| since <= died_at)
             && self.until.is_none_or(|until| died_at < until)
     }

@@ -1,29 +1,61 @@
-//! `DELETE /api/dead/{id}`: drops a dead letter. Its alert stays `dead` in the ledger.
+//! `POST /api/dead/drop` and `DELETE /api/dead/{id}`: drop dead letters. Their alerts stay `dead` in the
+//! ledger. A drop finds all its messages by one walk through the poison queue, so that the number of calls
+//! does not grow with the square of the number of dead letters.
 
-use std::time::Duration;
+mod act;
 
-use chrono::TimeDelta;
-use http::StatusCode;
-use platform::{Deadline, Host, Level, answer};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use bot_framework::json::Fields;
+use http::{Request, StatusCode};
+use platform::{Deadline, Host, Level, RequestBody, answer};
 use serde_json::json;
-use state::ledger::{AlertId, Ledger, RecordKey};
-use state::runs::{DeadLetter, DeadLetters};
-use storage_queue::QueueMessage;
+use state::ledger::Ledger;
+use state::runs::{DeadLetter, DeadLetterId, DeadLetters};
 
+use super::body::{Match, Selection};
 use super::letter::Letter;
-use super::{Named, WITHIN, dead_letters, not_reached};
+use super::search::{ACT_WITHIN, Found, Job, Pending, SEARCH_WITHIN, find, find_rows};
+use super::why::Why;
+use super::{Named, PUT_WITHIN, WITHIN, dead_letters, not_reached};
 use crate::alerts::caller::Caller;
 use crate::alerts::grant::Scope;
 use crate::alerts::poison_walk::PoisonWalk;
 use crate::answered::Answered;
+use crate::limits::MAX_BODY_BYTES;
 use crate::rejection::{AlertRejection, Rejection};
+use crate::request::expect_json;
 use crate::settings::{BotSettings, CallerSettings};
+use act::Results;
 
-/// The search begins no Get after this time.
-const SEARCH_WITHIN: Duration = Duration::from_secs(12);
+/// The rows of one call to the table.
+const ROWS_AT_ONCE: u16 = 1000;
+/// The most calls to the table that search for rows without a message.
+const MAX_ROW_PAGES: usize = 20;
 
-/// A run writes the row before it puts the message on the poison queue. After this time it has done so.
-pub(super) const PUT_WITHIN: TimeDelta = TimeDelta::minutes(1);
+pub(in crate::alerts) async fn post<H: Host>(
+    host: &H,
+    request: Request<impl RequestBody>,
+    caller: &Caller,
+) -> Result<Answered, Rejection> {
+    caller.require(Scope::Operate)?;
+    let begun = Begun::at(host);
+    let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
+    let (head, body) = request.into_parts();
+    expect_json(&head.headers)?;
+    let fields = Fields::of_request(&body.read(MAX_BODY_BYTES).await?).map_err(AlertRejection::from)?;
+    let selection = Selection::read(fields)?;
+    let Results { dropped, refused, has_more, .. } =
+        Dropper::new(host, &settings, caller, &begun).drop(selection, &begun).await?;
+    let ids: Vec<_> = dropped.iter().map(Named::to_text).collect();
+    let refused: Vec<_> = refused
+        .iter()
+        .map(|(named, why)| json!({"id": named.to_text(), "why": why.as_str(), "message": why.message()}))
+        .collect();
+    let body = json!({"dropped": ids, "refused": refused, "more": has_more});
+    Ok(answer::json(StatusCode::OK, &body).into())
+}
 
 pub(in crate::alerts) async fn delete<H: Host>(
     host: &H,
@@ -32,122 +64,225 @@ pub(in crate::alerts) async fn delete<H: Host>(
 ) -> Result<Answered, Rejection> {
     caller.require(Scope::Operate)?;
     let named = Named::parse(id).ok_or(AlertRejection::NoSuchDeadLetter)?;
+    let begun = Begun::at(host);
     let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
-    let deadline = Deadline::after(host, WITHIN);
-    let dead = dead_letters(host, &settings, deadline);
-    let row = match &named {
-        Named::Row(id) => {
-            Some(dead.read(id).await.map_err(AlertRejection::from)?.ok_or(AlertRejection::NoSuchDeadLetter)?)
-        }
-        Named::Message(_) => None,
-    };
-    let ledger = Ledger::new(host, &settings.queue.account, &settings.tables, deadline);
-    let dropping = Dropping { host, settings: &settings, caller, ledger, dead, named, row };
-    let poison = settings.queue.name.poison();
-    let search_until = Deadline::after(host, SEARCH_WITHIN);
-    let mut walk = PoisonWalk::new(host, &settings, &poison, deadline, search_until);
-    let dropped = dropping.search(&mut walk).await;
-    walk.end().await;
-    match dropped? {
-        Dropped::Yes => {
-            caller.event(host, Level::Info, "dead.dropped", json!({"dead": dropping.named.to_text()}));
-            Ok(answer::empty(StatusCode::NO_CONTENT).into())
-        }
-        Dropped::NotYet => Ok(answer::json(StatusCode::ACCEPTED, &json!({"more": true})).into()),
+    let selection = Selection::Ids([named].into());
+    let results = Dropper::new(host, &settings, caller, &begun).drop(selection, &begun).await?;
+    if results.refused.iter().any(|(_, why)| *why == Why::Unknown) {
+        return Err(AlertRejection::NoSuchDeadLetter.into());
+    }
+    if results.dropped.is_empty() {
+        return Ok(answer::json(StatusCode::ACCEPTED, &json!({"more": true})).into());
+    }
+    Ok(answer::empty(StatusCode::NO_CONTENT).into())
+}
+
+/// The limits of a call, from its beginning on.
+struct Begun {
+    deadline: Deadline,
+    search_until: Deadline,
+    act_until: Deadline,
+}
+
+impl Begun {
+    fn at<H: Host>(host: &H) -> Self {
+        let after = |within| Deadline::after(host, within);
+        Self { deadline: after(WITHIN), search_until: after(SEARCH_WITHIN), act_until: after(ACT_WITHIN) }
     }
 }
 
-/// Whether the dead letter was deleted.
-enum Dropped {
-    Yes,
-    /// The search did not reach the message, or another call has hidden it.
-    NotYet,
-}
-
-struct Dropping<'a, H> {
+struct Dropper<'a, H> {
     host: &'a H,
     settings: &'a BotSettings,
     caller: &'a Caller,
     ledger: Ledger<'a, H>,
     dead: DeadLetters<'a, H>,
-    named: Named,
-    row: Option<DeadLetter>,
+    act_until: Deadline,
 }
 
-impl<H: Host> Dropping<'_, H> {
-    async fn search(&self, walk: &mut PoisonWalk<'_, H>) -> Result<Dropped, AlertRejection> {
-        let mut is_found = false;
-        while let Some(messages) = walk.next().await.map_err(|error| not_reached(self.host, &error))? {
-            let mut is_last = false;
-            for message in messages {
-                let seal_key = self.settings.seal_key.as_ref();
-                let letter = Letter::open(&message.id, message.insertion_time, &message.text, seal_key);
-                let is_exact = match (&self.named, &self.row) {
-                    (Named::Message(id), _) => letter.is_message(id),
-                    (Named::Row(_), row) => row.as_ref().is_some_and(|row| row.digest == letter.digest),
-                };
-                // A message that was changed on the poison queue has another digest.
-                let is_named =
-                    self.row.as_ref().is_some_and(|row| letter.named_row().as_ref() == Some(&row.id));
-                if is_exact || is_named {
-                    self.delete(walk, &message, &letter).await?;
-                    is_found = true;
-                    is_last |= is_exact;
-                } else {
-                    walk.leave(&message);
-                }
-            }
-            if is_last {
-                break;
-            }
-        }
-        if !is_found && !self.is_gone(walk).await? {
-            return Ok(Dropped::NotYet);
-        }
-        match (&self.row, is_found) {
-            (None, false) => Err(AlertRejection::NoSuchDeadLetter),
-            (None, true) => Ok(Dropped::Yes),
-            (Some(row), _) => {
-                if !is_found {
-                    self.note(of_row(row)).await?;
-                }
-                self.dead.remove(&row.id).await?;
-                Ok(Dropped::Yes)
-            }
-        }
+/// The messages that a walk has read, by which a row without a message is recognised.
+#[derive(Default)]
+struct Seen {
+    digests: BTreeSet<String>,
+    rows: BTreeSet<DeadLetterId>,
+}
+
+impl Seen {
+    fn add(&mut self, letter: &Letter) {
+        self.digests.insert(letter.digest.clone());
+        self.rows.extend(letter.named_row());
     }
 
-    /// Records the drop in the ledger, and then deletes the message. If the bot is killed in between, the
-    /// next call continues.
-    async fn delete(
+    fn has(&self, row: &DeadLetter) -> bool {
+        self.digests.contains(&row.digest) || self.rows.contains(&row.id)
+    }
+}
+
+impl<'a, H: Host> Dropper<'a, H> {
+    fn new(host: &'a H, settings: &'a BotSettings, caller: &'a Caller, begun: &Begun) -> Self {
+        let ledger = Ledger::new(host, &settings.queue.account, &settings.tables, begun.deadline);
+        let dead = dead_letters(host, settings, begun.deadline);
+        Self { host, settings, caller, ledger, dead, act_until: begun.act_until }
+    }
+
+    async fn drop(&self, selection: Selection, begun: &Begun) -> Result<Results, AlertRejection> {
+        let poison = self.settings.queue.name.poison();
+        let (deadline, until) = (begun.deadline, begun.search_until);
+        let mut walk = PoisonWalk::new(self.host, self.settings, &poison, deadline, until);
+        let results = match selection {
+            Selection::Matching(condition) => self.drop_matching(&mut walk, &condition).await,
+            Selection::Ids(ids) => self.drop_ids(&mut walk, ids).await,
+        };
+        // If the walk did not reach the end, the next call has to find the messages that this one has not
+        // seen.
+        if walk.is_at_end() || results.as_ref().is_ok_and(|results| !results.has_more) {
+            walk.end().await;
+        }
+        let results = results?;
+        let ids: Vec<_> = results.dropped.iter().map(Named::to_text).collect();
+        let refused: Vec<_> = results
+            .refused
+            .iter()
+            .map(|(named, why)| json!({"dead": named.to_text(), "why": why.as_str()}))
+            .collect();
+        let fields = json!({"dead": ids, "refused": refused, "more": results.has_more});
+        self.caller.event(self.host, Level::Info, "dead.dropped", fields);
+        Ok(results)
+    }
+
+    async fn drop_ids(
+        &self,
+        walk: &mut PoisonWalk<'_, H>,
+        ids: BTreeSet<Named>,
+    ) -> Result<Results, AlertRejection> {
+        let mut results = Results::default();
+        let pending = Pending::read(&self.dead, ids).await?;
+        results.refused.extend(pending.unknown.iter().map(|named| (named.clone(), Why::Unknown)));
+        let named = RefCell::new(BTreeSet::new());
+        let pending = RefCell::new(pending);
+        let take = |letter: &Letter| {
+            let mut pending = pending.borrow_mut();
+            if let Some(row) = pending.take_exact(letter) {
+                return Some(Some(row));
+            }
+            // A message that was changed on the poison queue has another digest. The walk goes on, because
+            // the message of the row may follow.
+            if let Some(row) = letter.named_row().filter(|row| pending.rows.contains_key(row)) {
+                named.borrow_mut().insert(row.clone());
+                return Some(Some(row));
+            }
+            pending.take_message(letter).map(|_| letter.row())
+        };
+        let Found { jobs, has_more } =
+            find((self.host, self.settings), walk, take, || pending.borrow().is_empty()).await?;
+        results.has_more = has_more;
+        let results = self.act(walk, jobs, results).await?;
+        let mut pending = pending.into_inner();
+        let named = named.into_inner();
+        pending.rows.retain(|id, _| !named.contains(id));
+        self.drop_missing(walk, pending, results).await
+    }
+
+    /// Drops the dead letters whose message the walk has not found, if the poison queue certainly no longer
+    /// holds it.
+    async fn drop_missing(
         &self,
         walk: &PoisonWalk<'_, H>,
-        message: &QueueMessage,
-        letter: &Letter,
-    ) -> Result<(), AlertRejection> {
-        let row = self.row.as_ref().map(|row| row.id.clone()).or_else(|| letter.row());
-        self.note(letter.record(row.as_ref())).await?;
-        walk.delete(message).await.map_err(|error| not_reached(self.host, &error))
-    }
-
-    async fn note(&self, record: Option<RecordKey>) -> Result<(), AlertRejection> {
-        match record {
-            Some(record) => Ok(self.ledger.note_dropped(&record, &self.caller.key).await?),
-            None => Ok(()),
+        pending: Pending,
+        mut results: Results,
+    ) -> Result<Results, AlertRejection> {
+        if pending.is_empty() || !walk.is_at_end() {
+            return Ok(results);
         }
-    }
-
-    /// Whether the poison queue certainly no longer holds the message.
-    async fn is_gone(&self, walk: &PoisonWalk<'_, H>) -> Result<bool, AlertRejection> {
-        if self.row.as_ref().is_some_and(|row| self.host.now() - row.died_at < PUT_WITHIN) {
-            return Ok(false);
+        let has_seen_all = self.has_seen_all(walk, &results).await?;
+        for id in pending.messages {
+            let why = if has_seen_all { Why::Unknown } else { Why::Hidden };
+            results.refused.push((Named::Message(id), why));
         }
-        walk.has_seen_all(0).await.map_err(|error| not_reached(self.host, &error))
+        let (gone, hidden): (Vec<_>, Vec<_>) =
+            pending.rows.into_values().partition(|row| has_seen_all && self.may_have_no_message(row));
+        results.refused.extend(hidden.into_iter().map(|row| (Named::Row(row.id), Why::Hidden)));
+        self.drop_rows(gone, results).await
     }
-}
 
-/// The alert's record, by a row without a message.
-fn of_row(row: &DeadLetter) -> Option<RecordKey> {
-    let is_ours = row.is_genuine && AlertId::parse(&row.alert).is_some();
-    is_ours.then(|| RecordKey::of_message(&row.alert, true, row.id.inserted_at()))
+    async fn drop_matching(
+        &self,
+        walk: &mut PoisonWalk<'_, H>,
+        condition: &Match,
+    ) -> Result<Results, AlertRejection> {
+        let seen = RefCell::new(Seen::default());
+        let take = |letter: &Letter| {
+            seen.borrow_mut().add(letter);
+            // If the message does not name its outcome, its row decides.
+            let may_fit = letter.failure.outcome.is_none() || condition.fits(letter);
+            may_fit.then(|| letter.row())
+        };
+        let Found { mut jobs, has_more } = find((self.host, self.settings), walk, take, || false).await?;
+        find_rows(self.host, &self.dead, &mut jobs).await;
+        let mut fitting = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            if self.fits(&job, condition).await? {
+                fitting.push(job);
+            } else {
+                walk.leave(&job.message);
+            }
+        }
+        let results = self.act(walk, fitting, Results { has_more, ..Results::default() }).await?;
+        if results.has_more {
+            return Ok(results);
+        }
+        if !self.has_seen_all(walk, &results).await? {
+            // Another call has hidden messages. They become visible soon.
+            return Ok(Results { has_more: true, ..results });
+        }
+        self.drop_rows_without_message(condition, &seen.into_inner(), results).await
+    }
+
+    /// Whether a message fits. For a message that does not name its outcome, the row decides, if there is
+    /// one.
+    async fn fits(&self, job: &Job, condition: &Match) -> Result<bool, AlertRejection> {
+        if job.letter.failure.outcome.is_some() {
+            return Ok(true);
+        }
+        let row = match &job.row {
+            Some(row) => self.dead.read(row).await?,
+            None => None,
+        };
+        Ok(row.map_or_else(|| condition.fits(&job.letter), |row| condition.fits_row(&row)))
+    }
+
+    async fn drop_rows_without_message(
+        &self,
+        condition: &Match,
+        seen: &Seen,
+        mut results: Results,
+    ) -> Result<Results, AlertRejection> {
+        let mut after = None;
+        for _ in 0..MAX_ROW_PAGES {
+            let page = self.dead.page(after.as_ref(), ROWS_AT_ONCE).await?;
+            after = page.letters.last().map(|row| row.id.clone());
+            let is_gone =
+                |row: &DeadLetter| condition.fits_row(row) && !seen.has(row) && self.may_have_no_message(row);
+            results = self.drop_rows(page.letters.into_iter().filter(is_gone).collect(), results).await?;
+            if !page.has_more || results.has_more {
+                return Ok(results);
+            }
+        }
+        Ok(Results { has_more: true, ..results })
+    }
+
+    /// Whether a run has put the message on the poison queue by now, so that a row without a message is left
+    /// over.
+    fn may_have_no_message(&self, row: &DeadLetter) -> bool {
+        self.host.now() - row.died_at >= PUT_WITHIN
+    }
+
+    /// Whether the poison queue holds no message that the walk has not seen.
+    async fn has_seen_all(
+        &self,
+        walk: &PoisonWalk<'_, H>,
+        results: &Results,
+    ) -> Result<bool, AlertRejection> {
+        walk.has_seen_all(results.deleted).await.map_err(|error| not_reached(self.host, &error))
+    }
 }

@@ -63,6 +63,11 @@ impl Letter {
         Named::Message(self.message_id.clone())
     }
 
+    /// The message as a caller names it. `row` is its row, if it has one.
+    pub(super) fn named(&self, row: Option<&DeadLetterId>) -> Named {
+        row.cloned().map_or_else(|| self.without_row(), Named::Row)
+    }
+
     pub(super) fn is_message(&self, id: &str) -> bool {
         self.message_id == id
     }

@@ -152,6 +152,8 @@ fn show_row(letter: &DeadLetter, text: Option<&str>, now: DateTime<Utc>) -> Valu
     put(&mut shown, "status", letter.status);
     put_times(&mut shown, letter.died_at, letter.enqueued_at, now);
     put(&mut shown, "conversation", Some(letter.conversation.as_str()).filter(|key| !key.is_empty()));
+    put(&mut shown, "sender", letter.origin.sender.as_deref());
+    put(&mut shown, "tag", letter.origin.tag.as_deref());
     put(&mut shown, "attempts", Some(letter.attempts));
     let has_expired = letter.expires_at.is_some_and(|expires_at| expires_at <= now);
     put(&mut shown, "replayable", Some(letter.is_genuine && !has_expired));

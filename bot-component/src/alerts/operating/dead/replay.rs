@@ -11,24 +11,21 @@
 
 mod act;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use bot_framework::json::Fields;
-use futures_util::{StreamExt, TryStreamExt, stream};
 use http::{Request, StatusCode};
 use platform::{Deadline, Host, Level, RequestBody, answer};
 use serde_json::json;
 use state::ledger::Ledger;
-use state::runs::{DeadLetter, DeadLetterId, DeadLetters};
-use storage_queue::QueueMessage;
-use storage_table::TableError;
+use state::runs::{DeadLetterId, DeadLetters};
 
 use super::body::Selection;
-use super::drop::PUT_WITHIN;
 use super::letter::Letter;
+use super::search::{ACT_WITHIN, Pending, SEARCH_WITHIN, find, find_rows};
 use super::why::Why;
-use super::{Named, WITHIN, dead_letters, not_reached};
+use super::{Named, PUT_WITHIN, WITHIN, dead_letters, not_reached};
 use crate::alerts::caller::Caller;
 use crate::alerts::grant::Scope;
 use crate::alerts::poison_walk::PoisonWalk;
@@ -39,17 +36,6 @@ use crate::rejection::{AlertRejection, Rejection};
 use crate::request::expect_json;
 use crate::settings::{BotSettings, CallerSettings};
 use act::Results;
-
-/// The walk begins no Get after this time.
-const SEARCH_WITHIN: Duration = Duration::from_secs(8);
-/// No replay of a message begins after this time.
-const ACT_WITHIN: Duration = Duration::from_secs(14);
-/// The walk ends when it has found this many messages.
-const MAX_JOBS: usize = 512;
-/// How many rows are read at once.
-const READS_AT_ONCE: usize = 8;
-/// The most pages of a thousand rows that are read to find the rows of messages that name none.
-const MAX_DIGEST_PAGES: u32 = 4;
 
 pub(in crate::alerts) async fn post<H: Host>(
     host: &H,
@@ -83,6 +69,39 @@ pub(in crate::alerts) async fn post<H: Host>(
     Ok(replayer.answer(results?))
 }
 
+/// The dead letters that a replay wants.
+struct Wanted {
+    pending: Pending,
+    /// The rows that a message names whose digest is another one: the queue then holds a second copy of the
+    /// message.
+    named: BTreeSet<DeadLetterId>,
+    /// The rows that a message names whose seal is not valid.
+    tampered: BTreeSet<DeadLetterId>,
+}
+
+impl Wanted {
+    fn of(pending: Pending) -> Self {
+        Self { pending, named: BTreeSet::new(), tampered: BTreeSet::new() }
+    }
+
+    /// Chooses a wanted message, and returns its row. If the message only names the row, the walk goes on,
+    /// because the message of the row may follow.
+    fn take(&mut self, letter: &Letter) -> Option<Option<DeadLetterId>> {
+        if let Some(row) = self.pending.take_exact(letter) {
+            return Some(Some(row));
+        }
+        if let Some(row) = letter.row().filter(|row| self.pending.rows.contains_key(row)) {
+            self.named.insert(row.clone());
+            return Some(Some(row));
+        }
+        if self.pending.take_message(letter).is_some() {
+            return Some(letter.row());
+        }
+        self.tampered.extend(letter.named_row().filter(|row| self.pending.rows.contains_key(row)));
+        None
+    }
+}
+
 struct Replayer<'a, H> {
     host: &'a H,
     settings: &'a BotSettings,
@@ -93,174 +112,45 @@ struct Replayer<'a, H> {
     act_until: Deadline,
 }
 
-/// A message to replay.
-struct Job {
-    message: QueueMessage,
-    letter: Letter,
-    row: Option<DeadLetterId>,
-}
-
-impl Job {
-    fn named(&self) -> Named {
-        self.row.clone().map_or_else(|| self.letter.without_row(), Named::Row)
-    }
-}
-
-/// The dead letters that a call names by their ids, and the walk has not found yet.
-#[derive(Default)]
-struct Pending {
-    rows: BTreeMap<DeadLetterId, DeadLetter>,
-    /// The rows, by their digests.
-    digests: BTreeMap<String, DeadLetterId>,
-    messages: BTreeSet<String>,
-    /// The rows that a message names whose seal is not valid.
-    tampered: BTreeSet<DeadLetterId>,
-}
-
-impl Pending {
-    fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.messages.is_empty()
-    }
-
-    /// Removes the dead letter that this message is, and returns its row.
-    fn take(&mut self, letter: &Letter) -> Option<Option<DeadLetterId>> {
-        let by_digest = self.digests.get(&letter.digest).cloned();
-        if let Some(row) = by_digest.or_else(|| letter.row()).filter(|row| self.rows.contains_key(row)) {
-            self.rows.remove(&row);
-            return Some(Some(row));
-        }
-        let Some(id) = self.messages.iter().find(|id| letter.is_message(id)).cloned() else {
-            // The walk goes on, because the message of the row may follow.
-            self.tampered.extend(letter.named_row().filter(|row| self.rows.contains_key(row)));
-            return None;
-        };
-        self.messages.remove(&id);
-        Some(letter.row())
-    }
-}
-
 impl<H: Host> Replayer<'_, H> {
     async fn replay(
         &self,
         walk: &mut PoisonWalk<'_, H>,
         selection: Selection,
     ) -> Result<Results, AlertRejection> {
-        let mut results = Results::default();
-        let mut jobs = match selection {
-            Selection::Matching(condition) => {
-                let jobs = self.find(
-                    walk,
-                    &mut results,
-                    |letter| condition.fits(letter).then(|| letter.row()),
-                    || false,
-                );
-                let mut jobs = jobs.await?;
-                self.find_rows(&mut jobs).await;
-                jobs
-            }
-            Selection::Ids(ids) => {
-                let pending = std::cell::RefCell::new(self.pending(ids, &mut results).await?);
-                let take = |letter: &Letter| pending.borrow_mut().take(letter);
-                let jobs = self.find(walk, &mut results, take, || pending.borrow().is_empty()).await?;
-                self.refuse_missing(walk, pending.into_inner(), &mut results).await?;
-                jobs
+        let results = RefCell::new(Results::default());
+        let now = self.host.now();
+        // A message that may not be sent again stays in the poison queue.
+        let may_send = |letter: &Letter, row: Option<DeadLetterId>| match letter.to_replay(now) {
+            Ok(_) => Some(row),
+            Err(why) => {
+                results.borrow_mut().refuse(&letter.named(row.as_ref()), why);
+                None
             }
         };
-        // Messages of one conversation keep their order.
-        jobs.sort_by_key(|job| job.letter.enqueued_at());
-        self.act(walk, jobs, results).await
-    }
-
-    /// Reads the rows of these dead letters.
-    async fn pending(&self, ids: BTreeSet<Named>, results: &mut Results) -> Result<Pending, TableError> {
-        let mut pending = Pending::default();
-        let mut rows = Vec::new();
-        for named in ids {
-            match named {
-                Named::Row(id) => rows.push(id),
-                Named::Message(id) => _ = pending.messages.insert(id),
-            }
-        }
-        let read = async |id: DeadLetterId| Ok::<_, TableError>((self.dead.read(&id).await?, id));
-        let read: Vec<_> =
-            stream::iter(rows.into_iter().map(read)).buffer_unordered(READS_AT_ONCE).try_collect().await?;
-        for (row, id) in read {
-            match row {
-                None => results.refuse(&Named::Row(id), Why::Unknown),
-                Some(row) => {
-                    pending.digests.insert(row.digest.clone(), id.clone());
-                    pending.rows.insert(id, row);
-                }
-            }
-        }
-        Ok(pending)
-    }
-
-    /// Finds the messages that `take` takes, until `is_done`.
-    async fn find(
-        &self,
-        walk: &mut PoisonWalk<'_, H>,
-        results: &mut Results,
-        take: impl Fn(&Letter) -> Option<Option<DeadLetterId>>,
-        is_done: impl Fn() -> bool,
-    ) -> Result<Vec<Job>, AlertRejection> {
-        let mut jobs: Vec<Job> = Vec::new();
-        while !is_done() {
-            if jobs.len() >= MAX_JOBS {
-                results.has_more = true;
-                return Ok(jobs);
-            }
-            let messages = match walk.next().await {
-                Ok(Some(messages)) => messages,
-                Ok(None) => {
-                    results.has_more = !walk.is_at_end();
-                    return Ok(jobs);
-                }
-                Err(error) if jobs.is_empty() => return Err(not_reached(self.host, &error)),
-                // The messages that were found are replayed.
-                Err(error) => {
-                    not_reached(self.host, &error);
-                    results.has_more = true;
-                    return Ok(jobs);
-                }
-            };
-            for message in messages {
-                let seal_key = self.settings.seal_key.as_ref();
-                let letter = Letter::open(&message.id, message.insertion_time, &message.text, seal_key);
-                let Some(row) = take(&letter) else {
-                    walk.leave(&message);
-                    continue;
+        let parts = (self.host, self.settings);
+        let mut found = match selection {
+            Selection::Matching(condition) => {
+                let take = |letter: &Letter| {
+                    condition.fits(letter).then(|| may_send(letter, letter.row())).flatten()
                 };
-                let job = Job { message, letter, row };
-                match job.letter.to_replay(self.host.now()) {
-                    Ok(_) => jobs.push(job),
-                    // The message stays hidden until the walk ends, so that the walk goes on behind it.
-                    Err(why) => {
-                        results.refuse(&job.named(), why);
-                        walk.leave(&job.message);
-                    }
-                }
+                let mut found = find(parts, walk, take, || false).await?;
+                find_rows(self.host, &self.dead, &mut found.jobs).await;
+                found
             }
-        }
-        Ok(jobs)
-    }
-
-    /// Finds the rows of messages that do not name their rows. A row that is not found stays in the list. The
-    /// next call that names the row removes it.
-    async fn find_rows(&self, jobs: &mut [Job]) {
-        let digests: BTreeSet<_> =
-            jobs.iter().filter(|job| job.row.is_none()).map(|job| job.letter.digest.clone()).collect();
-        if digests.is_empty() {
-            return;
-        }
-        match self.dead.with_digests(&digests, MAX_DIGEST_PAGES).await {
-            Ok((found, _)) => {
-                for job in jobs.iter_mut().filter(|job| job.row.is_none()) {
-                    job.row = found.get(&job.letter.digest).cloned();
-                }
+            Selection::Ids(ids) => {
+                let wanted = RefCell::new(Wanted::of(Pending::read(&self.dead, ids).await?));
+                let take = |letter: &Letter| may_send(letter, wanted.borrow_mut().take(letter)?);
+                let found = find(parts, walk, take, || wanted.borrow().pending.is_empty()).await?;
+                self.refuse_missing(walk, wanted.into_inner(), &mut results.borrow_mut()).await?;
+                found
             }
-            Err(error) => self.host.event(Level::Warn, "dead.not-read", json!({"reason": error.to_string()})),
-        }
+        };
+        let mut results = results.into_inner();
+        results.has_more = found.has_more;
+        // Messages of one conversation keep their order.
+        found.jobs.sort_by_key(|job| job.letter.enqueued_at());
+        self.act(walk, found.jobs, results).await
     }
 
     /// Refuses the dead letters that the walk has not found. It removes a row if the poison queue certainly
@@ -268,9 +158,13 @@ impl<H: Host> Replayer<'_, H> {
     async fn refuse_missing(
         &self,
         walk: &PoisonWalk<'_, H>,
-        pending: Pending,
+        wanted: Wanted,
         results: &mut Results,
     ) -> Result<(), AlertRejection> {
+        let Wanted { pending, named, tampered } = wanted;
+        for unknown in &pending.unknown {
+            results.refuse(unknown, Why::Unknown);
+        }
         if pending.is_empty() || !walk.is_at_end() {
             return Ok(());
         }
@@ -279,7 +173,11 @@ impl<H: Host> Replayer<'_, H> {
             results.refuse(&Named::Message(id), if has_seen_all { Why::Unknown } else { Why::Hidden });
         }
         for (id, row) in pending.rows {
-            if pending.tampered.contains(&id) {
+            // The message that names the row is replayed.
+            if named.contains(&id) {
+                continue;
+            }
+            if tampered.contains(&id) {
                 results.refuse(&Named::Row(id), Why::Tampered);
                 continue;
             }

@@ -1,8 +1,11 @@
 //! Tests of the routes, with fakes of the queue and the tables. The tests kill the bot after each of its
 //! calls.
 
+mod copies;
 mod drop_and_list;
+mod drop_many;
 mod queues;
+mod records;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -19,7 +22,7 @@ use platform::testing::{FakeHost, response, run};
 use platform::{Clock, Deadline, TransportError};
 use serde_json::{Value, json};
 use state::ConversationKey;
-use state::ledger::{AlertId, CallId, Ledger, NewAlert, Period, RecordKey, Status, Transition};
+use state::ledger::{AlertId, CallId, Ledger, NewAlert, Origin, Period, RecordKey, Status, Transition};
 use state::runs::{DeadLetter, DeadLetterId, DeadLetters, digest_of};
 use storage_table::testing::FakeTables;
 
@@ -132,7 +135,12 @@ impl Bot {
         (envelope.cancellable, envelope.stoppable) = (true, true);
         envelope.delivery.tries = 5;
         change(&mut envelope);
-        let alert = NewAlert::queued(id.clone(), ConversationKey::of(&address()).as_str());
+        let origin = Origin { sender: Some("ci".into()), tag: Some("orders".into()) };
+        let alert = NewAlert {
+            tag: origin.tag.clone(),
+            key: origin.sender.clone(),
+            ..NewAlert::queued(id.clone(), ConversationKey::of(&address()).as_str())
+        };
         run(self.ledger().accept(&alert)).unwrap();
         let message = format!("799a2c63-e5ea-4d21-a5b9-{}", &id.as_str()[20..]);
         let letter = DeadLetterId::of(&message, now);
@@ -158,6 +166,7 @@ impl Bot {
             attempts: 1,
             is_genuine: true,
             digest: digest_of(&text),
+            origin,
         };
         run(self.dead().record(&row)).unwrap();
         self.queues.borrow_mut().put(POISON, &text, now);
@@ -425,32 +434,4 @@ fn row_without_a_message_is_removed_after_a_minute() {
     bot.pass(61);
     assert_eq!(whys(&bot.replay(&body).1), ["missing"]);
     assert_eq!(bot.list("")["dead"], json!([]));
-}
-
-#[test]
-fn record_that_was_deleted_is_made_anew_by_a_replay() {
-    let bot = Bot::new();
-    let died = bot.die("pizza", |_| ());
-    bot.tables.borrow_mut().entities_mut("proactivebotledger").clear();
-    assert_eq!(bot.replay(&json!({"ids": [died.letter]})).1["replayed"], json!([died.letter]));
-    let record = run(bot.ledger().find(&died.alert)).unwrap().unwrap();
-    assert_eq!(
-        (record.status, record.conversation),
-        (Status::Queued, ConversationKey::of(&address()).as_str().to_owned())
-    );
-    bot.deliver();
-    assert_eq!(bot.shown.borrow().as_slice(), ["pizza"]);
-}
-
-#[test]
-fn record_of_a_newer_version_is_not_changed() {
-    let bot = Bot::new();
-    let died = bot.die("pizza", |_| ());
-    for entity in bot.tables.borrow_mut().entities_mut("proactivebotledger").values_mut() {
-        entity.insert("version".into(), 99.into());
-    }
-    let before = bot.tables.borrow().entities("proactivebotledger").clone();
-    assert_eq!(whys(&bot.replay(&json!({"ids": [died.letter]})).1), ["newer"]);
-    assert!(*bot.tables.borrow().entities("proactivebotledger") == before);
-    assert_eq!(bot.poison().len(), 1);
 }

@@ -159,7 +159,12 @@ fn activity_of_another_member_of_a_group_changes_nothing() {
     let address = stage.conversation().address;
     assert_eq!(address.user, None);
     assert_eq!(address.locale, None);
-    assert_eq!(stage.rows().len(), 2, "a record, and the row of the tenant's index: {:?}", stage.rows());
+    assert_eq!(
+        stage.rows().len(),
+        3,
+        "a record, and a row of the tenant and of its teams: {:?}",
+        stage.rows()
+    );
     assert_eq!(run(stage.conversations().of_user("msteams", "29:a")), Ok(None));
 }
 

@@ -9,7 +9,7 @@ use crate::ConversationKey;
 use crate::ledger::answers::Allowance;
 use crate::ledger::key::AlertId;
 use crate::ledger::record::{NewAlert, Status};
-use crate::ledger::{CallId, CallNote};
+use crate::ledger::{CallId, CallNote, Origin, RecordKey, Reopened, Replay};
 use crate::world::World;
 
 const TABLE: &str = "proactivebotledger";
@@ -176,6 +176,73 @@ fn alert_that_is_accepted_again_is_listed_once() {
     let empty = NewAlert { call: Some(empty), status: Status::Expired, ..alert(call.alert(0)) };
     run(world.ledger().accept_call(&[empty])).unwrap();
     assert_eq!(world.rows_by_time(), 5);
+}
+
+/// A page of 100 has its row in a call of its own.
+#[test]
+fn page_of_a_hundred_that_is_killed_at_any_call_is_listed_if_it_is_accepted() {
+    let mut is_accepted = false;
+    for calls in 0..6 {
+        let world = World::new();
+        // The table exists, so that each call is one request.
+        world.hears('b', "0");
+        world.pass(1);
+        let call = CallId::of_key(Period::of(world.host.now()), None, "k", 0);
+        let mut all: Vec<NewAlert> = (0..100).map(|index| alert(call.alert(index))).collect();
+        all[0].call = Some(CallNote { fingerprint: "f".into(), alerts: 100, next: None });
+        world.allow_calls(calls);
+        is_accepted = run(world.ledger().accept_call(&all)).is_ok();
+        world.allow_calls(usize::MAX);
+        let first = run(world.ledger().find(&call.alert(0))).unwrap();
+        let listed = world.all(&everything(100)).0.len();
+        assert_eq!(listed, if first.is_some() { 101 } else { 1 }, "killed after {calls} calls");
+        assert_eq!(is_accepted, first.is_some(), "killed after {calls} calls");
+        // The call is repeated.
+        world.pass(1);
+        run(world.ledger().accept_call(&all)).unwrap();
+        let ids: Vec<String> = all.iter().map(|alert| alert.id.to_string()).collect();
+        let (listed, _) = world.all(&everything(7));
+        assert_eq!(listed[..100], ids, "killed after {calls} calls");
+        assert_eq!(listed.len(), 101);
+        if is_accepted {
+            break;
+        }
+    }
+    assert!(is_accepted, "expected a page that is accepted with 5 calls");
+}
+
+#[test]
+fn record_that_a_replay_makes_anew_is_listed_once_for_its_sender() {
+    for (alerts, passed) in [(1, 0), (3, 0), (3, 40 * DAY)] {
+        let world = World::new();
+        let ids = world.sends("ci", 1, alerts, Some("orders"));
+        let id = AlertId::parse(ids.last().unwrap()).unwrap();
+        let key = RecordKey::of(&id, world.host.now()).unwrap();
+        let accepted_at = world.host.now();
+        world.pass(passed);
+        let mut tables = world.tables.borrow_mut();
+        tables
+            .entities_mut(TABLE)
+            .retain(|(_, row), _| row != id.as_str() && (passed == 0 || row.is_empty()));
+        drop(tables);
+        let replay = Replay { conversation: "c", accepted_at, until: None, by: "operator" };
+        let origin = Origin { sender: Some("ci".into()), tag: Some("orders".into()) };
+        let ledger = world.ledger();
+        assert_eq!(run(ledger.reopen(&key, &replay)), Ok(Reopened::Missing));
+        for _ in 0..2 {
+            assert_eq!(run(ledger.remake(&key, &replay, &origin)), Ok(Reopened::Yes));
+        }
+        let record = run(ledger.find(&id)).unwrap().unwrap();
+        assert_eq!((record.key.as_deref(), record.tag.as_deref()), (Some("ci"), Some("orders")));
+        let left: Vec<String> = if passed == 0 { ids } else { Vec::new() };
+        let expected: BTreeSet<String> = left.into_iter().chain([id.to_string()]).collect();
+        for wanted in [everything(2), of("ci", Some("orders"))] {
+            let (listed, _) = world.all(&wanted);
+            assert_eq!(listed.len(), expected.len(), "{listed:?}");
+            assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), expected);
+        }
+        assert_eq!(world.all(&of("shop", None)).0, [""; 0]);
+    }
 }
 
 #[test]

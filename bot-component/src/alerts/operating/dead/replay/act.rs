@@ -1,16 +1,19 @@
 //! Replays messages that the walk has found.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, stream};
 use platform::{Host, Level};
 use serde_json::json;
-use state::ledger::{RecordKey, Reopened, Replay};
+use state::ledger::{Origin, RecordKey, Reopened, Replay};
+use state::runs::DeadLetterId;
+use storage_table::TableError;
 
-use super::{Job, Replayer};
+use super::Replayer;
 use crate::alerts::operating::dead::Named;
 use crate::alerts::operating::dead::not_reached;
+use crate::alerts::operating::dead::search::Job;
 use crate::alerts::operating::dead::why::Why;
 use crate::alerts::poison_walk::PoisonWalk;
 use crate::outbox::{Message, log_failed_put, put_options};
@@ -47,6 +50,8 @@ struct Progress {
     /// The first failure. After it, no further message is begun.
     failure: RefCell<Option<AlertRejection>>,
     is_stopped: Cell<bool>,
+    /// The rows whose message is on the queue again.
+    rows: RefCell<BTreeSet<DeadLetterId>>,
 }
 
 impl<H: Host> Replayer<'_, H> {
@@ -66,6 +71,7 @@ impl<H: Host> Replayer<'_, H> {
             results: RefCell::new(results),
             failure: RefCell::default(),
             is_stopped: Cell::new(false),
+            rows: RefCell::default(),
         };
         let progress = &progress;
         let work = async |lane: Vec<Job>| {
@@ -84,6 +90,10 @@ impl<H: Host> Replayer<'_, H> {
 
     /// Replays one message, and records the result. A message that stays in the poison queue is made visible.
     async fn work(&self, walk: &PoisonWalk<'_, H>, job: &Job, progress: &Progress) {
+        // The poison queue holds the message twice, and the other copy is on the queue.
+        if job.row.as_ref().is_some_and(|row| progress.rows.borrow().contains(row)) {
+            return self.delete(walk, job).await;
+        }
         let done = if progress.is_stopped.get() || self.act_until.has_passed(self.host) {
             progress.results.borrow_mut().has_more = true;
             None
@@ -100,6 +110,7 @@ impl<H: Host> Replayer<'_, H> {
         };
         match done {
             Some(Done::Replayed { alert }) => {
+                progress.rows.borrow_mut().extend(job.row.clone());
                 progress.results.borrow_mut().replayed.push((job.named(), alert));
             }
             Some(Done::Refused(why)) => {
@@ -125,8 +136,8 @@ impl<H: Host> Replayer<'_, H> {
             until: envelope.not_before.max(envelope.expires),
             by: &self.caller.key,
         };
-        match self.ledger.reopen(&record, &replay).await? {
-            Reopened::Yes => {}
+        match self.reopen(job, &record, &replay).await? {
+            Reopened::Yes | Reopened::Missing => {}
             Reopened::Newer => return Ok(Done::Refused(Why::Newer)),
             Reopened::Ended(status) => {
                 self.delete(walk, job).await;
@@ -140,6 +151,26 @@ impl<H: Host> Replayer<'_, H> {
         }
         self.delete(walk, job).await;
         Ok(Done::Replayed { alert: envelope.id.excerpt().into_owned() })
+    }
+
+    /// Gives the alert's record the status `queued`. If the record has been deleted, the row of the dead
+    /// letter still names the sender and the tag.
+    async fn reopen(
+        &self,
+        job: &Job,
+        record: &RecordKey,
+        replay: &Replay<'_>,
+    ) -> Result<Reopened, TableError> {
+        match self.ledger.reopen(record, replay).await? {
+            Reopened::Missing => {}
+            reopened => return Ok(reopened),
+        }
+        let row = match &job.row {
+            Some(row) => self.dead.read(row).await?,
+            None => None,
+        };
+        let origin = row.map_or_else(Origin::default, |row| row.origin);
+        self.ledger.remake(record, replay, &origin).await
     }
 
     /// Makes the message for the queue, and finds the alert's record.

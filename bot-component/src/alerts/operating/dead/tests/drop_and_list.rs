@@ -153,6 +153,9 @@ fn wrong_calls_are_refused_and_change_nothing() {
         ("POST", "/api/dead/replay", json!({}), (400, "BadArgument")),
         ("POST", "/api/dead/replay", json!({"ids": vec!["m.1"; 101]}), (422, "TooManyIds")),
         ("POST", "/api/dead/replay", json!([]), (400, "BadArgument")),
+        ("POST", "/api/dead/drop", json!({}), (400, "BadArgument")),
+        ("POST", "/api/dead/drop", json!({"ids": vec!["m.1"; 101]}), (422, "TooManyIds")),
+        ("GET", "/api/dead/drop", Value::Null, (405, "MethodNotAllowed")),
         ("GET", "/api/dead?after=x", Value::Null, (400, "BadArgument")),
         ("GET", "/api/dead/replay", Value::Null, (405, "MethodNotAllowed")),
         ("DELETE", "/api/dead/x", Value::Null, (404, "DeadLetterNotFound")),
@@ -171,7 +174,12 @@ fn wrong_calls_are_refused_and_change_nothing() {
     bot.host.settings.borrow_mut().insert("alertkey".into(), String::new());
     let key = "ci:send+cancel+list:4344e8cb2e757661e80e17eb183a63ba2e58848f07a1f58f8f8be8764abd9f4c";
     bot.host.settings.borrow_mut().insert("alertkeys".into(), key.into());
-    for (method, path) in [("GET", "/api/dead"), ("POST", "/api/dead/replay"), ("DELETE", "/api/dead/x")] {
+    for (method, path) in [
+        ("GET", "/api/dead"),
+        ("POST", "/api/dead/replay"),
+        ("POST", "/api/dead/drop"),
+        ("DELETE", "/api/dead/x"),
+    ] {
         let request = Request::builder().method(method).uri(path).header("host", "localhost");
         let request = request.header("authorization", "Bearer pbk_0123456789abcdef0123456789abcdef");
         let answer = run(handle(&*bot.host, request.body(Bytes::new()).unwrap()))

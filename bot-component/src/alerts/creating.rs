@@ -1,0 +1,291 @@
+//! Targets whose conversations the poller has to create or find: people who never wrote, by object id or
+//! e-mail address, channels, and the members of a team or chat.
+
+use bot_framework::json::FieldError;
+use bot_framework::{
+    ChannelAccount, Class, Connector, ConversationAccount, ConversationReference, Member, Tokens, Verdict,
+    is_guid,
+};
+use envelope::{Creation, CreationOf};
+use futures_util::{StreamExt, stream};
+use platform::{Deadline, Host};
+use state::{Conversation, ConversationKey, Conversations, without_thread};
+
+use super::caller::Caller;
+use super::grant::Scope;
+use super::target::{Target, held_by_person};
+use crate::limits::MAX_TARGETS;
+use crate::rejection::{AlertRejection, Rejection};
+use crate::settings::BotSettings;
+
+/// The channel whose conversations the bot can create.
+pub(super) const TEAMS: &str = "msteams";
+
+/// How many members are looked up at once.
+const MEMBERS_AT_ONCE: usize = 8;
+
+/// The most pages of a roster. A page has up to 100 members, so a roster that is small enough ends sooner.
+const MAX_PAGES: usize = 5;
+
+/// The longest e-mail address (RFC 5321).
+const MAX_EMAIL: usize = 254;
+
+/// The longest id of a person or channel.
+const MAX_ID: usize = 256;
+
+/// Whether a text can be an e-mail address or a user principal name.
+pub(super) fn is_email(text: &str) -> bool {
+    let is_word = |part: &str| !part.is_empty() && !part.contains(['/', '@']);
+    text.chars().count() <= MAX_EMAIL
+        && !text.chars().any(|c| c.is_control() || c.is_whitespace())
+        && text.split_once('@').is_some_and(|(user, domain)| is_word(user) && is_word(domain))
+}
+
+/// Whether a text is the id of a channel of Teams, without a thread.
+pub(super) fn is_channel(text: &str) -> bool {
+    text.len() <= MAX_ID
+        && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';')
+        && text.strip_prefix("19:").is_some_and(|rest| rest.contains("@thread."))
+}
+
+/// Finds the targets of a call whose conversations have to be created or found first.
+pub(super) struct Creating<'a, H> {
+    pub(super) host: &'a H,
+    pub(super) book: &'a Conversations<'a, H>,
+    pub(super) settings: &'a BotSettings,
+    pub(super) caller: &'a Caller,
+    /// The calls of the Connector end here.
+    pub(super) deadline: Deadline,
+}
+
+impl<H: Host> Creating<'_, H> {
+    /// A person whom the bot does not know, by the object id in Entra. The person is unknown for good if no
+    /// tenant is named and the bot has none of its own.
+    pub(super) async fn person(
+        &self,
+        path: &str,
+        object_id: &str,
+        tenant_id: Option<&str>,
+    ) -> Result<Target, AlertRejection> {
+        let unknown = || AlertRejection::UnknownTarget { path: path.to_owned() };
+        // A caller that names the tenant means a person of Entra. Otherwise the form of the id shows it.
+        let is_person = tenant_id.is_some() || is_guid(object_id);
+        if !is_person || object_id.len() > MAX_ID {
+            return Err(unknown());
+        }
+        let Some(tenant_id) = tenant_id.or(self.default_tenant()) else { return Err(unknown()) };
+        self.expect_tenant(path, tenant_id)?;
+        let user = ChannelAccount::with_id(object_id).named(None, Some(object_id));
+        self.new_person(path, user, object_id, tenant_id, None).await
+    }
+
+    /// The person with an e-mail address. Only the poller can find out who that is.
+    pub(super) async fn email(
+        &self,
+        path: &str,
+        email: &str,
+        tenant_id: Option<&str>,
+    ) -> Result<Target, AlertRejection> {
+        let tenant_id = self.tenant(path, tenant_id)?;
+        let conversation =
+            ConversationAccount::of_teams(Creation::placeholder(tenant_id, email), "personal", tenant_id);
+        let address = self.address(path, tenant_id, None, conversation, None).await?;
+        let of = CreationOf::Member { email: email.to_owned() };
+        Ok(Target::to_create(address, of))
+    }
+
+    /// A new thread in a channel. `known`: the channel, if the bot has a record of it.
+    pub(super) async fn channel(
+        &self,
+        path: &str,
+        id: &str,
+        tenant_id: Option<&str>,
+        known: Option<&state::Known>,
+    ) -> Result<Target, AlertRejection> {
+        let tenant_id = self.tenant(path, tenant_id)?;
+        let conversation = ConversationAccount::of_teams(id, "channel", tenant_id);
+        let standing = known.map(|known| known.standing).unwrap_or_default();
+        let neighbour =
+            known.and_then(|known| known.conversation.as_ref()).map(|known| known.address.clone());
+        let address = self.address(path, tenant_id, None, conversation, neighbour).await?;
+        let held = held_by_person(standing.stopped, standing.paused);
+        Ok(Target { held, ..Target::to_create(address, CreationOf::Thread) })
+    }
+
+    /// Each member of a team or chat, in the chat of their own.
+    pub(super) async fn members(
+        &self,
+        path: &str,
+        conversation: &Conversation,
+    ) -> Result<Vec<Target>, Rejection> {
+        let address = &conversation.address;
+        let tenant_id = address.vouched_tenant().filter(|_| address.conversation.is_group());
+        let Some(tenant_id) = tenant_id else {
+            let expected = "the key of a team, a channel or a group chat on Teams";
+            return Err(AlertRejection::from(FieldError { path: format!("{path}.members"), expected }).into());
+        };
+        self.expect_tenant(path, tenant_id)?;
+        let members = self.roster(path, address).await?;
+        let find = async |member: Member| self.member(path, address, tenant_id, &member).await;
+        let find = &find;
+        let mut found = stream::iter(members).map(find).buffered(MEMBERS_AT_ONCE);
+        let mut targets = Vec::new();
+        while let Some(target) = found.next().await {
+            targets.push(target?);
+        }
+        Ok(targets)
+    }
+
+    /// Reads the members of a team or chat, page by page. The bot itself is no member.
+    async fn roster(&self, path: &str, address: &ConversationReference) -> Result<Vec<Member>, Rejection> {
+        let service_url = self.settings.trust.check(&address.service_url)?;
+        let tokens = self.settings.bot.as_ref().map(|bot| Tokens::new(self.host, bot));
+        let connector = Connector::new(self.host, tokens.as_ref(), self.deadline);
+        let conversation_id = without_thread(&address.conversation.id);
+        let is_bot = |member: &Member| address.bot.as_ref().is_some_and(|bot| bot.id == member.id);
+        let mut members: Vec<Member> = Vec::new();
+        let mut next: Option<String> = None;
+        for _ in 0..MAX_PAGES {
+            let page = connector.members(&service_url, conversation_id, next.as_deref()).await;
+            let page = page.map_err(|verdict| not_read(path, &verdict))?;
+            members.extend(page.members.into_iter().filter(|member| !is_bot(member)));
+            next = page.next;
+            if next.is_none() || members.len() > MAX_TARGETS {
+                break;
+            }
+        }
+        if next.is_some() || members.len() > MAX_TARGETS {
+            return Err(AlertRejection::TooManyMembers { path: path.to_owned() }.into());
+        }
+        if members.is_empty() {
+            return Err(AlertRejection::UnknownTarget { path: path.to_owned() }.into());
+        }
+        Ok(members)
+    }
+
+    /// A member of a team or chat: the chat that the bot knows, or a chat to create.
+    async fn member(
+        &self,
+        path: &str,
+        group: &ConversationReference,
+        tenant_id: &str,
+        member: &Member,
+    ) -> Result<Target, AlertRejection> {
+        let Member { id, aad_object_id, name } = member;
+        let found = match aad_object_id {
+            Some(id) => self.book.of_aad_object(id).await?,
+            None => self.book.of_user(TEAMS, id).await?,
+        };
+        let is_there = |(_, found): &(ConversationKey, Conversation)| is_in(tenant_id, &found.address);
+        if let Some((key, conversation)) = found.filter(is_there) {
+            return Ok(Target::known(key, conversation, self.settings));
+        }
+        let user = ChannelAccount::with_id(id).named(name.as_deref(), aad_object_id.as_deref());
+        let person = aad_object_id.as_deref().unwrap_or(id);
+        self.new_person(path, user, person, tenant_id, Some(group.clone())).await
+    }
+
+    /// A person whom the bot does not know. `person` names the person in the placeholder.
+    async fn new_person(
+        &self,
+        path: &str,
+        user: ChannelAccount,
+        person: &str,
+        tenant_id: &str,
+        neighbour: Option<ConversationReference>,
+    ) -> Result<Target, AlertRejection> {
+        let placeholder = Creation::placeholder(tenant_id, person);
+        let conversation = ConversationAccount::of_teams(placeholder, "personal", tenant_id);
+        let address = self.address(path, tenant_id, Some(user), conversation, neighbour).await?;
+        Ok(Target::to_create(address, CreationOf::Person))
+    }
+
+    /// Makes the address of a conversation that does not exist yet. Its Connector and its bot are those of a
+    /// neighbour, which is a conversation of the same tenant, or else those of the cloud.
+    async fn address(
+        &self,
+        path: &str,
+        tenant_id: &str,
+        user: Option<ChannelAccount>,
+        conversation: ConversationAccount,
+        neighbour: Option<ConversationReference>,
+    ) -> Result<ConversationReference, AlertRejection> {
+        let settings = self.settings;
+        let neighbour = match neighbour {
+            Some(neighbour) => Some(neighbour),
+            None => self.book.neighbour(tenant_id).await?,
+        };
+        let neighbour = neighbour.filter(|neighbour| settings.trust.check(&neighbour.service_url).is_ok());
+        let bot = neighbour.as_ref().and_then(|neighbour| neighbour.bot.clone());
+        let bot = bot.unwrap_or_else(|| {
+            let app_id = settings.bot.as_ref().map(|bot| &bot.identity.app_id);
+            // In anonymous mode the programs on loopback accept every id.
+            ChannelAccount::with_id(app_id.map_or_else(|| "bot".to_owned(), |id| format!("28:{id}")))
+        });
+        let service_url = neighbour.map(|neighbour| neighbour.service_url);
+        let service_url = service_url.or_else(|| settings.trust.teams_connector().map(str::to_owned));
+        let Some(service_url) = service_url else {
+            return Err(AlertRejection::UnknownTarget { path: path.to_owned() });
+        };
+        let address = ConversationReference::of_teams(service_url, bot, user, conversation);
+        if settings.tenants.allow(&address) {
+            Ok(address)
+        } else {
+            Err(AlertRejection::TenantNotAllowed { path: path.to_owned() })
+        }
+    }
+
+    /// The tenant of an element of `to`, checked.
+    fn tenant<'t>(&'t self, path: &str, named: Option<&'t str>) -> Result<&'t str, AlertRejection> {
+        let tenant_id = named.or(self.default_tenant()).ok_or_else(|| FieldError {
+            path: format!("{path}.tenant"),
+            expected: "the id of a tenant, because the bot has none of its own",
+        })?;
+        self.expect_tenant(path, tenant_id)?;
+        Ok(tenant_id)
+    }
+
+    /// The tenant of the key, or else the bot's own.
+    fn default_tenant(&self) -> Option<&str> {
+        self.caller.grant.tenant().or(self.own_tenant())
+    }
+
+    fn own_tenant(&self) -> Option<&str> {
+        let bot = self.settings.bot.as_ref()?;
+        bot.identity.tenant_id.as_deref().filter(|id| is_guid(id))
+    }
+
+    /// Refuses a tenant in which the key may create no conversation. A key with `send` may do so in its own
+    /// tenant, or else in the bot's own. Another tenant needs `address`, because the conversations there are
+    /// unknown to the bot. In anonymous mode every tenant is a test's.
+    fn expect_tenant(&self, path: &str, tenant_id: &str) -> Result<(), AlertRejection> {
+        self.caller.require_tenant(path, tenant_id)?;
+        let is_own = self.own_tenant().is_some_and(|own| own.eq_ignore_ascii_case(tenant_id));
+        if self.settings.bot.is_none() || self.caller.grant.tenant().is_some() || is_own {
+            return Ok(());
+        }
+        self.caller.require(Scope::Address)
+    }
+}
+
+/// The key under which an alert to the person of a conversation was recorded before the bot knew the person.
+pub(super) fn placeholder_of(address: &ConversationReference) -> Option<ConversationKey> {
+    let placeholder = Creation::placeholder(address.vouched_tenant()?, Creation::person_of(address)?);
+    Some(ConversationKey::of_ids(TEAMS, &placeholder))
+}
+
+/// Whether a conversation is in a tenant, and the channel vouches for that.
+pub(super) fn is_in(tenant_id: &str, address: &ConversationReference) -> bool {
+    address.vouched_tenant().is_some_and(|tenant| tenant.eq_ignore_ascii_case(tenant_id))
+}
+
+/// The refusal of a call whose roster cannot be read.
+fn not_read(path: &str, verdict: &Verdict) -> AlertRejection {
+    let path = path.to_owned();
+    match verdict.class {
+        Class::DestinationGone | Class::Permanent | Class::WrongCloud => {
+            AlertRejection::MembersRefused { path, reason: verdict.reason.clone() }
+        }
+        _ => AlertRejection::MembersUnavailable { path, reason: verdict.reason.clone() },
+    }
+}

@@ -1,0 +1,127 @@
+//! Drops messages that the walk has found, and rows without a message.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+
+use futures_util::{StreamExt, stream};
+use platform::Host;
+use state::ledger::{AlertId, RecordKey};
+use state::runs::{DeadLetter, DeadLetterId};
+
+use super::Dropper;
+use crate::alerts::operating::dead::search::Job;
+use crate::alerts::operating::dead::why::Why;
+use crate::alerts::operating::dead::{Named, not_reached};
+use crate::alerts::poison_walk::PoisonWalk;
+use crate::rejection::AlertRejection;
+
+/// How many dead letters are worked on at once.
+const AT_ONCE: usize = 8;
+/// How many rows are deleted with one call. If the bot is killed before, so many rows have no message, and
+/// the next call deletes them.
+const ROWS_OF_A_CALL: usize = 100;
+
+/// The results of a drop.
+#[derive(Debug, Default)]
+pub(super) struct Results {
+    pub(super) dropped: Vec<Named>,
+    pub(super) refused: Vec<(Named, Why)>,
+    /// Whether the drop did not reach all dead letters.
+    pub(super) has_more: bool,
+    /// How many messages the call has deleted.
+    pub(super) deleted: u64,
+}
+
+impl<H: Host> Dropper<'_, H> {
+    /// Drops these messages: the ledger records the drop, then the message is deleted, and then the row. If
+    /// the bot is killed in between, the next call continues. A failure ends the work. It is the result if
+    /// nothing was done before.
+    pub(super) async fn act(
+        &self,
+        walk: &PoisonWalk<'_, H>,
+        jobs: Vec<Job>,
+        mut results: Results,
+    ) -> Result<Results, AlertRejection> {
+        let failure = RefCell::new(None);
+        let mut jobs = jobs.into_iter().peekable();
+        while jobs.peek().is_some() && failure.borrow().is_none() && !self.act_until.has_passed(self.host) {
+            let some: Vec<Job> = jobs.by_ref().take(ROWS_OF_A_CALL).collect();
+            let is_stopped = Cell::new(false);
+            let deleted = RefCell::new(Vec::new());
+            let (failure, is_stopped, deleted) = (&failure, &is_stopped, &deleted);
+            let work = async |job: Job| {
+                if is_stopped.get() {
+                    return walk.release(&job.message.id, &job.message.pop_receipt).await;
+                }
+                match self.delete(walk, &job).await {
+                    Ok(()) => deleted.borrow_mut().push((job.named(), job.row)),
+                    Err(error) => {
+                        is_stopped.set(true);
+                        failure.borrow_mut().get_or_insert(error);
+                        walk.release(&job.message.id, &job.message.pop_receipt).await;
+                    }
+                }
+            };
+            let work = &work;
+            stream::iter(some).for_each_concurrent(AT_ONCE, work).await;
+            let deleted = deleted.take();
+            results.deleted += deleted.len() as u64;
+            let (named, rows): (BTreeSet<Named>, BTreeSet<Option<DeadLetterId>>) =
+                deleted.into_iter().unzip();
+            let rows: Vec<DeadLetterId> = rows.into_iter().flatten().collect();
+            match self.dead.remove_all(&rows).await {
+                Ok(()) => results.dropped.extend(named),
+                // The rows stay in the list until the next drop.
+                Err(error) => _ = failure.borrow_mut().get_or_insert(error.into()),
+            }
+        }
+        if jobs.peek().is_some() || failure.borrow().is_some() {
+            results.has_more = true;
+        }
+        // These messages become visible, so that the next call finds them.
+        let release = async |job: Job| walk.release(&job.message.id, &job.message.pop_receipt).await;
+        let release = &release;
+        stream::iter(jobs).for_each_concurrent(AT_ONCE, release).await;
+        match failure.into_inner() {
+            Some(failure) if results.dropped.is_empty() => Err(failure),
+            _ => Ok(results),
+        }
+    }
+
+    /// Records the drop in the ledger, and then deletes the message.
+    async fn delete(&self, walk: &PoisonWalk<'_, H>, job: &Job) -> Result<(), AlertRejection> {
+        if let Some(record) = job.letter.record(job.row.as_ref()) {
+            self.ledger.note_dropped(&record, &self.caller.key).await?;
+        }
+        walk.delete(&job.message).await.map_err(|error| not_reached(self.host, &error))
+    }
+
+    /// Drops dead letters of which only the row is left.
+    pub(super) async fn drop_rows(
+        &self,
+        rows: Vec<DeadLetter>,
+        mut results: Results,
+    ) -> Result<Results, AlertRejection> {
+        for some in rows.chunks(ROWS_OF_A_CALL) {
+            if self.act_until.has_passed(self.host) {
+                results.has_more = true;
+                return Ok(results);
+            }
+            for row in some {
+                if let Some(record) = record_of(row) {
+                    self.ledger.note_dropped(&record, &self.caller.key).await?;
+                }
+            }
+            let ids: Vec<_> = some.iter().map(|row| row.id.clone()).collect();
+            self.dead.remove_all(&ids).await?;
+            results.dropped.extend(ids.into_iter().map(Named::Row));
+        }
+        Ok(results)
+    }
+}
+
+/// The alert's record, by a row without a message.
+fn record_of(row: &DeadLetter) -> Option<RecordKey> {
+    let is_ours = row.is_genuine && AlertId::parse(&row.alert).is_some();
+    is_ours.then(|| RecordKey::of_message(&row.alert, true, row.id.inserted_at()))
+}

@@ -1,0 +1,160 @@
+//! The search of the poison queue for the messages that a call names.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use platform::{Host, Level};
+use serde_json::json;
+use state::runs::{DeadLetter, DeadLetterId, DeadLetters};
+use storage_queue::QueueMessage;
+use storage_table::TableError;
+
+use super::letter::Letter;
+use super::{Named, not_reached};
+use crate::alerts::poison_walk::PoisonWalk;
+use crate::rejection::AlertRejection;
+use crate::settings::BotSettings;
+
+/// The walk begins no Get after this time.
+pub(super) const SEARCH_WITHIN: Duration = Duration::from_secs(8);
+/// No work on a message begins after this time.
+pub(super) const ACT_WITHIN: Duration = Duration::from_secs(14);
+/// The search ends when it has found this many messages.
+const MAX_JOBS: usize = 512;
+/// How many rows are read at once.
+const READS_AT_ONCE: usize = 8;
+/// The most pages of a thousand rows that are read to find the rows of messages that name none.
+const MAX_DIGEST_PAGES: u32 = 4;
+
+/// A message to work on.
+pub(super) struct Job {
+    pub(super) message: QueueMessage,
+    pub(super) letter: Letter,
+    pub(super) row: Option<DeadLetterId>,
+}
+
+impl Job {
+    pub(super) fn named(&self) -> Named {
+        self.letter.named(self.row.as_ref())
+    }
+}
+
+/// The messages that a search has found.
+pub(super) struct Found {
+    pub(super) jobs: Vec<Job>,
+    /// Whether the search did not reach all messages.
+    pub(super) has_more: bool,
+}
+
+/// Finds messages, until `is_done`. `take` chooses a message, and returns its row if the message has one. A
+/// message that is not chosen stays hidden until the walk ends, so that the walk goes on behind it.
+pub(super) async fn find<H: Host>(
+    (host, settings): (&H, &BotSettings),
+    walk: &mut PoisonWalk<'_, H>,
+    mut take: impl FnMut(&Letter) -> Option<Option<DeadLetterId>>,
+    is_done: impl Fn() -> bool,
+) -> Result<Found, AlertRejection> {
+    let mut jobs: Vec<Job> = Vec::new();
+    while !is_done() {
+        if jobs.len() >= MAX_JOBS {
+            return Ok(Found { jobs, has_more: true });
+        }
+        let messages = match walk.next().await {
+            Ok(Some(messages)) => messages,
+            Ok(None) => return Ok(Found { jobs, has_more: !walk.is_at_end() }),
+            Err(error) if jobs.is_empty() => return Err(not_reached(host, &error)),
+            // The call works on the messages that were found.
+            Err(error) => {
+                not_reached(host, &error);
+                return Ok(Found { jobs, has_more: true });
+            }
+        };
+        for message in messages {
+            let seal_key = settings.seal_key.as_ref();
+            let letter = Letter::open(&message.id, message.insertion_time, &message.text, seal_key);
+            match take(&letter) {
+                Some(row) => jobs.push(Job { message, letter, row }),
+                None => walk.leave(&message),
+            }
+        }
+    }
+    Ok(Found { jobs, has_more: false })
+}
+
+/// The dead letters that a call names by their ids, and the walk has not found yet.
+#[derive(Default)]
+pub(super) struct Pending {
+    pub(super) rows: BTreeMap<DeadLetterId, DeadLetter>,
+    /// The rows, by their digests.
+    digests: BTreeMap<String, DeadLetterId>,
+    pub(super) messages: BTreeSet<String>,
+    /// The ids without a row.
+    pub(super) unknown: Vec<Named>,
+}
+
+impl Pending {
+    /// Reads the rows of these dead letters.
+    pub(super) async fn read<H: Host>(
+        dead: &DeadLetters<'_, H>,
+        ids: BTreeSet<Named>,
+    ) -> Result<Self, TableError> {
+        let mut pending = Self::default();
+        let mut rows = Vec::new();
+        for named in ids {
+            match named {
+                Named::Row(id) => rows.push(id),
+                Named::Message(id) => _ = pending.messages.insert(id),
+            }
+        }
+        let read = async |id: DeadLetterId| Ok::<_, TableError>((dead.read(&id).await?, id));
+        let read: Vec<_> =
+            stream::iter(rows.into_iter().map(read)).buffer_unordered(READS_AT_ONCE).try_collect().await?;
+        for (row, id) in read {
+            match row {
+                None => pending.unknown.push(Named::Row(id)),
+                Some(row) => {
+                    pending.digests.insert(row.digest.clone(), id.clone());
+                    pending.rows.insert(id, row);
+                }
+            }
+        }
+        Ok(pending)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.messages.is_empty()
+    }
+
+    /// The row of this message, if the row has the message's digest. The row is then no longer pending.
+    pub(super) fn take_exact(&mut self, letter: &Letter) -> Option<DeadLetterId> {
+        let row = self.digests.get(&letter.digest).filter(|row| self.rows.contains_key(*row)).cloned()?;
+        self.rows.remove(&row);
+        Some(row)
+    }
+
+    /// The id of this message, if the call names it. The id is then no longer pending.
+    pub(super) fn take_message(&mut self, letter: &Letter) -> Option<Named> {
+        let id = self.messages.iter().find(|id| letter.is_message(id)).cloned()?;
+        self.messages.remove(&id);
+        Some(Named::Message(id))
+    }
+}
+
+/// Finds the rows of messages that do not name their rows. A row that is not found stays in the list. The
+/// next call that names the row removes it.
+pub(super) async fn find_rows<H: Host>(host: &H, dead: &DeadLetters<'_, H>, jobs: &mut [Job]) {
+    let digests: BTreeSet<_> =
+        jobs.iter().filter(|job| job.row.is_none()).map(|job| job.letter.digest.clone()).collect();
+    if digests.is_empty() {
+        return;
+    }
+    match dead.with_digests(&digests, MAX_DIGEST_PAGES).await {
+        Ok((found, _)) => {
+            for job in jobs.iter_mut().filter(|job| job.row.is_none()) {
+                job.row = found.get(&job.letter.digest).cloned();
+            }
+        }
+        Err(error) => host.event(Level::Warn, "dead.not-read", json!({"reason": error.to_string()})),
+    }
+}

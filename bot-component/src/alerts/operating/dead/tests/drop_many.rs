@@ -1,0 +1,195 @@
+//! Tests of a drop of many dead letters.
+
+use chrono::TimeDelta;
+use platform::Clock;
+use serde_json::{Value, json};
+use state::ledger::Status;
+use state::runs::DeadLetterId;
+
+use super::{Bot, POISON, in_conversation, whys};
+
+impl Bot {
+    fn drop(&self, body: &Value) -> (u16, Value) {
+        self.call("POST", "/api/dead/drop", body)
+    }
+}
+
+/// A bot with a dead letter, and others without an envelope. A message without an envelope names neither its
+/// row nor its outcome.
+fn bot_with_unreadable(letters: i64) -> Bot {
+    let bot = Bot::new();
+    let died = bot.die("pizza", |_| ());
+    let now = bot.host.now();
+    let row = bot.tables.borrow().entities("proactivebotruns").values().next().unwrap().clone();
+    for number in 0..letters {
+        let id = DeadLetterId::of(&format!("m{number}"), now - TimeDelta::milliseconds(number + 1));
+        let (mut row, text) = (row.clone(), format!("no envelope {number}"));
+        row.remove("op");
+        row.insert("digest".into(), state::runs::digest_of(&text).into());
+        row.insert("outcome".into(), "unreadable".into());
+        bot.tables.borrow_mut().store("proactivebotruns", "bot-queue.dead", id.as_str(), row, now);
+        bot.queues.borrow_mut().put(POISON, &text, now);
+    }
+    assert_eq!(bot.list("")["dead"][0]["id"], died.letter);
+    bot
+}
+
+#[test]
+fn drop_of_thousands_costs_a_fixed_number_of_calls_for_each() {
+    const LETTERS: usize = 10_000;
+    let bot = Bot::new();
+    let (now, seal_key) = (bot.host.now(), bot.settings.seal_key.as_ref());
+    let first = bot.die("0", |_| ());
+    let row = bot.tables.borrow().entities("proactivebotruns").values().next().unwrap().clone();
+    for number in 1..LETTERS {
+        let id = DeadLetterId::of(&format!("m{number}"), now - TimeDelta::milliseconds(number as i64));
+        let id_of_alert = format!("{:.26}{number:06}", first.alert.as_str());
+        let envelope_id = envelope::EnvelopeId::from_text(&id_of_alert);
+        let mut envelope = envelope::Envelope::new(envelope_id, in_conversation("a:1"), "x", now);
+        envelope.cancellable = true;
+        let failure = envelope::Failure {
+            id: id.as_str().to_owned(),
+            outcome: "permanent",
+            reason: "400".into(),
+            status: Some(400),
+            at: now,
+            attempts: 1,
+        };
+        let text = envelope.encode_failed(seal_key, &failure).unwrap();
+        let mut row = row.clone();
+        row.remove("op");
+        row.insert("digest".into(), state::runs::digest_of(&text).into());
+        bot.tables.borrow_mut().store("proactivebotruns", "bot-queue.dead", id.as_str(), row, now);
+        bot.queues.borrow_mut().put(POISON, &text, now);
+    }
+    bot.host.sent.borrow_mut().clear();
+    let (mut dropped, mut calls) = (0, 0);
+    loop {
+        calls += 1;
+        let (status, answer) = bot.drop(&json!({"all": true}));
+        assert_eq!((status, whys(&answer)), (200, vec![]), "{}", answer["error"]);
+        dropped += answer["dropped"].as_array().unwrap().len();
+        if answer["more"] == false {
+            break;
+        }
+    }
+    assert_eq!((dropped, bot.poison().len()), (LETTERS, 0));
+    assert_eq!(bot.list("?text=true"), json!({"messages": 0, "dead": []}));
+    // A read of the record, the deletion of the message, and a share of the Gets and of the deletion of rows.
+    let per_letter = bot.host.sent.borrow().len() as f64 / LETTERS as f64;
+    assert!(per_letter < 2.1, "{per_letter} calls of the services for each dead letter");
+    assert_eq!(calls, LETTERS.div_ceil(512), "calls of the bot");
+}
+
+#[test]
+fn drop_that_is_killed_at_any_call_is_finished_by_the_next_and_leaves_the_others() {
+    for calls in 0..40 {
+        let bot = Bot::new();
+        let kept = bot.die("kept", |_| ());
+        bot.pass(10);
+        let since = bot.host.now().to_rfc3339();
+        let died: Vec<_> = (0..3).map(|number| bot.die(&number.to_string(), |_| ())).collect();
+        let body = json!({"outcome": "permanent", "since": since});
+        bot.calls_left.set(calls);
+        let (status, answer) = bot.drop(&body);
+        let is_finished = status == 200 && answer["more"] == false && bot.calls_left.get() > 0;
+        bot.calls_left.set(usize::MAX);
+        bot.pass(61);
+        let (status, again) = bot.drop(&body);
+        assert_eq!((status, &again["more"], whys(&again)), (200, &false.into(), vec![]), "{calls}: {again}");
+        let left = bot.list("")["dead"].clone();
+        assert_eq!((bot.poison().len(), left.as_array().unwrap().len()), (1, 1), "{calls}: {left}");
+        assert_eq!(left[0]["id"], kept.letter, "{calls}");
+        for one in &died {
+            let record = platform::testing::run(bot.ledger().find(&one.alert)).unwrap().unwrap();
+            assert_eq!(record.status, Status::Dead);
+            assert_eq!(record.reason.as_deref(), Some("dropped by alertkey; permanent: 400 BadSyntax"));
+        }
+        // The other message is visible.
+        assert_eq!(bot.replay(&json!({"all": true})).1["replayed"], json!([kept.letter]), "{calls}");
+        if is_finished {
+            return;
+        }
+    }
+    panic!("expected a drop that ends within 40 calls");
+}
+
+#[test]
+fn drop_by_outcome_finds_a_message_without_a_reason_by_its_row() {
+    let bot = bot_with_unreadable(3);
+    let (_, answer) = bot.drop(&json!({"outcome": "permanent"}));
+    assert_eq!((answer["dropped"].as_array().unwrap().len(), bot.poison().len()), (1, 3), "{answer}");
+    for outcome in ["sealBroken", "unknown"] {
+        let (_, answer) = bot.drop(&json!({"outcome": outcome}));
+        assert_eq!(answer, json!({"dropped": [], "refused": [], "more": false}), "{outcome}");
+    }
+    let (_, answer) = bot.drop(&json!({"outcome": "unreadable"}));
+    assert_eq!(
+        (answer["dropped"].as_array().unwrap().len(), &answer["more"]),
+        (3, &false.into()),
+        "{answer}"
+    );
+    assert_eq!(bot.list("?text=true"), json!({"messages": 0, "dead": []}));
+}
+
+#[test]
+fn drop_deletes_the_row_of_a_missing_message_and_keeps_those_of_hidden_messages() {
+    let bot = Bot::new();
+    let died = [bot.die("missing", |_| ()), bot.die("hidden", |_| ())];
+    bot.queues.borrow_mut().queues.get_mut(POISON).unwrap().remove(0);
+    let until = bot.host.now() + TimeDelta::seconds(300);
+    bot.queues.borrow_mut().queues.get_mut(POISON).unwrap()[0].visible_at = until;
+    bot.pass(100);
+    let ids = json!({"ids": [died[0].letter, died[1].letter]});
+    // While a message is hidden, no caller knows which one it is.
+    for body in [&ids, &json!({"all": true})] {
+        let (_, answer) = bot.drop(body);
+        assert_eq!(answer["dropped"], json!([]), "{answer}");
+        assert!(answer["more"] == true || whys(&answer) == ["hidden", "hidden"], "{answer}");
+    }
+    bot.pass(300);
+    let (_, answer) = bot.drop(&json!({"ids": [died[0].letter]}));
+    assert_eq!(answer, json!({"dropped": [died[0].letter], "refused": [], "more": false}));
+    let (_, answer) = bot.drop(&ids);
+    assert_eq!((&answer["dropped"], whys(&answer)), (&json!([died[1].letter]), vec!["unknown"]));
+    // A run has just written the row, and puts the message on the poison queue at any moment.
+    let new = bot.die("new", |_| ());
+    bot.queues.borrow_mut().queues.remove(POISON);
+    let (_, answer) = bot.drop(&json!({"all": true}));
+    assert_eq!(answer["dropped"], json!([]), "{answer}");
+    assert_eq!(bot.list("")["dead"][0]["id"], new.letter);
+    bot.pass(61);
+    assert_eq!(bot.drop(&json!({"all": true})).1["dropped"], json!([new.letter]));
+    assert_eq!(bot.list("")["dead"], json!([]));
+}
+
+#[test]
+fn replay_of_one_letter_behind_hundreds_of_refused_ones_takes_one_call() {
+    let bot = Bot::new();
+    let now = bot.host.now();
+    for number in 0..600 {
+        bot.queues.borrow_mut().put(POISON, &format!("no envelope {number}"), now);
+    }
+    let died = bot.die("pizza", |_| ());
+    let (_, answer) = bot.replay(&json!({"all": true}));
+    assert_eq!((&answer["replayed"], whys(&answer).len()), (&json!([died.letter]), 600));
+    assert_eq!(answer["more"], false);
+}
+
+#[test]
+fn forgotten_conversation_is_complete_only_if_every_message_was_seen() {
+    let bot = Bot::new();
+    let path = format!("/api/targets/{}", state::ConversationKey::of(&in_conversation("a:1")).as_str());
+    for _ in 0..2 {
+        bot.die("pizza", |_| ());
+    }
+    // A replay or another search has hidden one of the messages.
+    let until = bot.host.now() + TimeDelta::seconds(25);
+    bot.queues.borrow_mut().queues.get_mut(POISON).unwrap()[1].visible_at = until;
+    for (complete, left) in [(false, 1), (true, 0)] {
+        let (status, answer) = bot.call("DELETE", &path, &Value::Null);
+        assert_eq!((status, &answer["complete"], &answer["removed"]), (200, &json!(complete), &json!(1)));
+        assert_eq!(bot.poison().len(), left);
+        bot.pass(30);
+    }
+}

@@ -1,0 +1,228 @@
+//! The calls of the Connector that create conversations on Teams, and that find people in them.
+//!
+//! The bodies are those that Teams accepts: the facts are in
+//! <https://github.com/microsoft/teams.net/blob/main/docs/CreateConversation-API-Behavior.md>, and for members
+//! in <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/get-teams-context>.
+
+use bytes::Bytes;
+use platform::{Host, Traceparent};
+use serde_json::{Value, json};
+
+use crate::connector::{Call, Connector};
+use crate::message::OutgoingMessage;
+use crate::path::segment;
+use crate::trust::{ServiceUrl, TrustPolicy};
+use crate::verdict::{Answer, Class, Verdict};
+
+/// A page of members may be long: a member has about 400 bytes.
+const MAX_ANSWER_BYTES: usize = 512 * 1024;
+
+/// The members of a page. Teams allows 50 to 500.
+const PAGE_SIZE: usize = 100;
+
+/// The codes with which Teams refuses to create a chat although the bot may be installed for the person.
+const GONE_CODES: [&str; 3] = ["BotDisabledByAdmin", "ConversationBlockedByUser", "MessageWritesBlocked"];
+
+/// The result of a call that creates a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Created {
+    /// The conversation exists now.
+    Conversation(NewConversation),
+    /// The bot is not installed for the person or in the team. A later call may succeed.
+    NotInstalled(Verdict),
+    /// The tenant has no such person. No later call will succeed.
+    UnknownPerson(Verdict),
+    /// The call failed for another reason.
+    Failed(Verdict),
+}
+
+/// A conversation that the Connector created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewConversation {
+    /// The id of the conversation. For a personal chat it is the same each time.
+    pub id: String,
+    /// The Connector of the conversation, if it is another one. It is trusted.
+    pub service_url: Option<String>,
+    /// The verdict. It has the id of the first message of a thread.
+    pub verdict: Verdict,
+}
+
+/// A member of a team or chat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The id on the channel.
+    pub id: String,
+    /// The person's object id in Entra.
+    pub aad_object_id: Option<String>,
+    /// The name.
+    pub name: Option<String>,
+}
+
+/// A page of the members of a team or chat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberPage {
+    /// The members.
+    pub members: Vec<Member>,
+    /// The token for the next page; `None` on the last page.
+    pub next: Option<String>,
+}
+
+impl Member {
+    /// Reads a member. Teams writes the object id as `objectId`, and its documentation as `aadObjectId`.
+    fn of(json: &Value) -> Option<Self> {
+        let text = |name: &str| json[name].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        let aad_object_id = text("aadObjectId").or(text("objectId"));
+        Some(Self { id: text("id")?, aad_object_id, name: text("name") })
+    }
+}
+
+impl<H: Host> Connector<'_, H> {
+    /// Creates the personal chat with a person, by the person's id on the channel or object id in Entra. The
+    /// call sends no message. If the chat exists, Teams returns its id. So a call whose answer was lost can
+    /// be repeated, and its verdict says that nothing was delivered.
+    pub async fn create_chat(
+        &self,
+        trust: &TrustPolicy,
+        service_url: &ServiceUrl,
+        person: &str,
+        tenant_id: &str,
+        trace: Option<&Traceparent>,
+    ) -> Created {
+        // With a member `activity`, Teams would send that activity again each time.
+        let body = json!({
+            "isGroup": false, "members": [{"id": person}], "tenantId": tenant_id,
+            "channelData": {"tenant": {"id": tenant_id}},
+        });
+        match self.create(trust, service_url, &body, trace).await {
+            Created::Failed(verdict) => Created::Failed(nothing_delivered(verdict)),
+            created => created,
+        }
+    }
+
+    /// Creates a thread in a channel, with its first message. Each call creates another thread.
+    pub async fn create_thread(
+        &self,
+        trust: &TrustPolicy,
+        service_url: &ServiceUrl,
+        channel: &str,
+        tenant_id: &str,
+        message: OutgoingMessage,
+    ) -> Created {
+        let trace = message.trace.clone();
+        let activity = message.into_json();
+        let mut body = json!({
+            "isGroup": true, "tenantId": tenant_id,
+            "channelData": {"channel": {"id": channel}, "tenant": {"id": tenant_id}},
+        });
+        if let Some(bot) = activity.get("from") {
+            body["bot"] = json!({"id": bot["id"]});
+        }
+        body["activity"] = activity;
+        self.create(trust, service_url, &body, trace.as_ref()).await
+    }
+
+    async fn create(
+        &self,
+        trust: &TrustPolicy,
+        service_url: &ServiceUrl,
+        body: &Value,
+        trace: Option<&Traceparent>,
+    ) -> Created {
+        let body = Bytes::from(body.to_string());
+        let call = async |service_url: &ServiceUrl| {
+            let uri = format!("{}/v3/conversations", service_url.base());
+            self.call(service_url, &Call { trace, ..Call::post(uri, body.clone()) }).await
+        };
+        let answer = call(service_url).await;
+        let gcc = trust.gcc_connector().filter(|_| answer.verdict.class == Class::WrongCloud);
+        match gcc {
+            Some(gcc) => created(call(&gcc).await, trust, Some(gcc.to_string())),
+            None => created(answer, trust, None),
+        }
+    }
+
+    /// Finds a member of a conversation by an e-mail address, a user principal name or an id. `None` if the
+    /// conversation has no such member, or if the bot is not in it any more.
+    pub async fn member(
+        &self,
+        service_url: &ServiceUrl,
+        conversation_id: &str,
+        member: &str,
+    ) -> Result<Option<Member>, Verdict> {
+        let (Some(conversation), Some(member)) = (segment(conversation_id), segment(member)) else {
+            return Err(Verdict::unusable_address());
+        };
+        let uri = format!("{}/v3/conversations/{conversation}/members/{member}", service_url.base());
+        let Answer { verdict, body, .. } = self.call(service_url, &Call::get(uri)).await;
+        match (verdict.class, verdict.status) {
+            (Class::Accepted, _) => Ok(Member::of(&body)),
+            // The codes of these refusals are not documented.
+            (_, Some(400 | 403 | 404)) => Ok(None),
+            _ => Err(nothing_delivered(verdict)),
+        }
+    }
+
+    /// Reads a page of the members of a conversation: `GET .../pagedmembers`.
+    pub async fn members(
+        &self,
+        service_url: &ServiceUrl,
+        conversation_id: &str,
+        continuation: Option<&str>,
+    ) -> Result<MemberPage, Verdict> {
+        let conversation = segment(conversation_id).ok_or_else(Verdict::unusable_address)?;
+        let mut uri = format!(
+            "{}/v3/conversations/{conversation}/pagedmembers?pageSize={PAGE_SIZE}",
+            service_url.base()
+        );
+        if let Some(token) = continuation.and_then(segment) {
+            uri.push_str(&format!("&continuationToken={token}"));
+        }
+        let call = Call { max_answer_bytes: MAX_ANSWER_BYTES, ..Call::get(uri) };
+        let Answer { verdict, body, .. } = self.call(service_url, &call).await;
+        if verdict.class != Class::Accepted {
+            return Err(verdict);
+        }
+        let members = body["members"].as_array().into_iter().flatten().filter_map(Member::of).collect();
+        let next = body["continuationToken"].as_str().filter(|token| !token.is_empty());
+        Ok(MemberPage { members, next: next.map(str::to_owned) })
+    }
+}
+
+/// Classifies the answer to a call that creates a conversation.
+fn created(answer: Answer, trust: &TrustPolicy, service_url: Option<String>) -> Created {
+    let Answer { verdict, code, body } = answer;
+    let code = code.as_deref();
+    match (verdict.class, verdict.status, code) {
+        (Class::Accepted, ..) => {
+            let Some(id) = body["id"].as_str().filter(|id| segment(id).is_some()).map(str::to_owned) else {
+                let reason = format!("{}: the Connector named no conversation", verdict.reason);
+                return Created::Failed(Verdict { class: Class::Permanent, reason, ..verdict });
+            };
+            let named = body["serviceUrl"].as_str().filter(|url| trust.check(url).is_ok());
+            let activity_id = body["activityId"].as_str().map(str::to_owned);
+            let service_url = named.map(str::to_owned).or(service_url);
+            Created::Conversation(NewConversation {
+                id,
+                service_url,
+                verdict: Verdict { activity_id, ..verdict },
+            })
+        }
+        (_, Some(403 | 404), Some(code)) if GONE_CODES.contains(&code) => Created::Failed(verdict),
+        (Class::WrongCloud, ..) => Created::Failed(verdict),
+        (_, Some(403 | 404), _) => Created::NotInstalled(verdict),
+        (_, Some(400), Some("MemberNotFoundInConversation" | "BadSyntax")) => Created::UnknownPerson(verdict),
+        _ => Created::Failed(verdict),
+    }
+}
+
+/// The verdict of a call that sends no message. The call can be repeated in any case.
+fn nothing_delivered(verdict: Verdict) -> Verdict {
+    let class = match verdict.class {
+        Class::PossiblyDelivered | Class::GatewayFailed => Class::Unavailable,
+        class => class,
+    };
+    Verdict { class, ..verdict }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! The member `creation` of an envelope: the conversation that the poller has to create or find before it
+//! sends the alert.
+
+use bot_framework::json::{FieldError, Fields, put};
+use bot_framework::{ChannelAccount, ConversationReference};
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+
+use crate::time;
+
+/// The conversation that the poller has to create or find. The envelope's `address` names the Connector, the
+/// tenant and the bot. Its conversation is the channel, or a [placeholder](Creation::placeholder) that keeps
+/// the alerts to one person in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Creation {
+    /// `kind` and `email`: the conversation to create or to find.
+    pub of: CreationOf,
+    /// `askedAt`: when the poller last asked the Connector to create the conversation. The Connector answered
+    /// that the bot is not installed there.
+    pub asked_at: Option<DateTime<Utc>>,
+}
+
+/// The conversation that an alert needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CreationOf {
+    /// `person`: the personal chat with the person in `address.user`.
+    Person,
+    /// `member`: the personal chat with the person who has this e-mail address in a team or chat of the
+    /// tenant.
+    Member {
+        /// The e-mail address or the user principal name.
+        email: String,
+    },
+    /// `thread`: a new thread in the channel `address.conversation`, with the alert as its first message.
+    Thread,
+}
+
+impl CreationOf {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Person => "person",
+            Self::Member { .. } => "member",
+            Self::Thread => "thread",
+        }
+    }
+
+    /// How many calls of the Connector the alert takes at least, all of which count against the rate limit of
+    /// the tenant.
+    pub fn calls(&self) -> u32 {
+        match self {
+            Self::Thread => 1,
+            Self::Person => 2,
+            Self::Member { .. } => 3,
+        }
+    }
+}
+
+impl Creation {
+    /// A conversation that the Connector was not asked for yet.
+    pub fn new(of: CreationOf) -> Self {
+        Self { of, asked_at: None }
+    }
+
+    /// The id that stands for the conversation of a person whom the bot does not know. It is the same for
+    /// every alert to the person, and no conversation of a channel has it. `person` is an object id, an id of
+    /// the channel, or an e-mail address.
+    pub fn placeholder(tenant_id: &str, person: &str) -> String {
+        format!("new:{}/{}", tenant_id.to_lowercase(), person.to_lowercase())
+    }
+
+    /// The person in an address: the object id if it is known, else the id of the channel.
+    pub fn person_of(address: &ConversationReference) -> Option<&str> {
+        let object_id = address.vouched_aad_object_id();
+        object_id.or(address.user.as_ref().map(|user: &ChannelAccount| user.id.as_str()))
+    }
+
+    pub(crate) fn take(fields: &mut Fields) -> Result<Option<Self>, FieldError> {
+        let Some(mut fields) = fields.object("creation")? else { return Ok(None) };
+        let of = match fields.required_string("kind")?.as_str() {
+            "person" => CreationOf::Person,
+            "member" => CreationOf::Member { email: fields.required_string("email")? },
+            "thread" => CreationOf::Thread,
+            _ => return Err(fields.error("kind", "`person`, `member` or `thread`")),
+        };
+        Ok(Some(Self { of, asked_at: time::take(&mut fields, "askedAt")? }))
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        let mut object = Map::new();
+        put(&mut object, "kind", Some(self.of.kind()));
+        if let CreationOf::Member { email } = &self.of {
+            put(&mut object, "email", Some(email.as_str()));
+        }
+        put(&mut object, "askedAt", self.asked_at.map(time::to_text));
+        object.into()
+    }
+}

@@ -1,0 +1,120 @@
+//! Replays of dead letters whose host is killed in the middle.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use end_to_end::alerts::{self, ALERT_KEY, call, known, queued, to_conversation};
+use end_to_end::connector::Reply;
+use end_to_end::faulty_tables::{Call, FaultyTables, Plan};
+use end_to_end::stage::Stage;
+use end_to_end::suite::World;
+use end_to_end::waiting::eventually;
+use end_to_end::web;
+use http::{Method, Request};
+use serde_json::json;
+
+end_to_end::cases!(replay_whose_host_is_killed_goes_on_and_delivers_each_alert_once);
+
+/// A dead letter stays hidden this long after a kill, because the walk of the killed call has leased it.
+const LEASE: Duration = Duration::from_secs(30);
+/// While the host is killed, the call that it makes hangs this long.
+const HANG: Duration = Duration::from_secs(4);
+
+/// The call of a replay during which the host is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    /// The record of an alert becomes `queued`.
+    Record,
+    /// The row of a dead letter is deleted.
+    Row,
+}
+
+impl Moment {
+    fn of(call: &Call<'_>) -> Option<Self> {
+        match *call.method {
+            Method::PATCH if call.table().ends_with("ledger") => Some(Self::Record),
+            Method::DELETE if call.path.contains(".dead'") => Some(Self::Row),
+            _ => None,
+        }
+    }
+}
+
+fn replay_whose_host_is_killed_goes_on_and_delivers_each_alert_once(world: &World) {
+    const ALERTS: usize = 9;
+    // How many calls of a moment are left until one hangs; zero means none hangs.
+    let left = [Moment::Record, Moment::Row].map(|moment| (moment, Arc::new(AtomicU64::new(0))));
+    let hanging = left.clone();
+    let tables = FaultyTables::start_with(&world.azurite().table_authority(), move |call, _| {
+        let moment = Moment::of(call);
+        let left = hanging.iter().find(|(of, _)| Some(*of) == moment).map(|(_, left)| left);
+        let is_meant = left.is_some_and(|left| {
+            let before = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+            before == Ok(1)
+        });
+        Plan { delay: if is_meant { HANG } else { Duration::ZERO }, ..Plan::default() }
+    });
+    let script = alerts::script(world).variable("sealkey", "a seal key for tests").variable("pace", "0");
+    let mut stage = script.tables_at(tables.authority()).start();
+    let status = Arc::new(AtomicU16::new(400));
+    let answering = Arc::clone(&status);
+    stage.connector.on(move |received| {
+        let status = answering.load(Ordering::SeqCst);
+        (received.is_alert() && status != 201).then(|| Reply::error(status, "BadSyntax"))
+    });
+    let keys = ["a:1", "a:2"].map(|conversation| known(&stage, conversation, "hello"));
+    let texts: Vec<String> = (0..ALERTS).map(|number| number.to_string()).collect();
+    for (text, key) in texts.iter().zip(keys.iter().cycle()) {
+        queued(&stage, &to_conversation(key, text));
+    }
+    assert_eq!(stage.poll()["poisoned"], ALERTS);
+    status.store(201, Ordering::SeqCst);
+    stage.connector.forget();
+
+    for (moment, count) in [(Moment::Record, 3), (Moment::Row, 2)] {
+        let (_, left) = left.iter().find(|(of, _)| *of == moment).unwrap();
+        left.store(count, Ordering::SeqCst);
+        kill_during_a_replay(&mut stage, || left.load(Ordering::SeqCst) == 0);
+        let since = Instant::now();
+        // A run delivers what the killed replay has put on the queue.
+        while stage.poll()["received"] != 0 {}
+        let begun = alerted(&stage).len();
+        assert!(
+            (1..ALERTS).contains(&begun),
+            "killed during {moment:?}: {begun} of {ALERTS} alerts replayed"
+        );
+        // The other dead letters become visible when the leases of the killed call have ended.
+        std::thread::sleep(LEASE.saturating_sub(since.elapsed()) + Duration::from_secs(1));
+    }
+    eventually("the end of the replay", || {
+        let answer =
+            call(&stage, "POST", "/api/dead/replay", &json!({"all": true})).expect_status(200).json();
+        (answer["more"] == false && answer["refused"] == json!([])).then_some(())
+    });
+    while stage.poll()["received"] != 0 {}
+    let mut delivered = alerted(&stage);
+    delivered.sort();
+    assert_eq!(delivered, texts.iter().map(|text| format!("Alert: {text}")).collect::<Vec<_>>());
+    assert_eq!((stage.queue.count(), stage.queue.poison().count()), (0, 0), "messages, dead letters");
+    // A row that a killed call left behind is removed by a drop.
+    let rows = call(&stage, "POST", "/api/dead/drop", &json!({"all": true})).expect_status(200).json();
+    assert_eq!(rows["more"], false, "{rows}");
+}
+
+/// Begins a replay, and kills the host as soon as a call hangs.
+fn kill_during_a_replay(stage: &mut Stage, is_hanging: impl Fn() -> bool) {
+    let request = Request::post(stage.url("/api/dead/replay"))
+        .header("authorization", format!("Bearer {ALERT_KEY}"))
+        .header("content-type", "application/json");
+    let request = request.body(web::whole(json!({"all": true}).to_string())).unwrap();
+    let replay = std::thread::spawn(move || web::try_send(request).is_err());
+    eventually("a call that hangs", || is_hanging().then_some(()));
+    stage.kill_and_restart(0);
+    assert!(replay.join().unwrap(), "the replay of a killed host has no answer");
+}
+
+/// The texts of the alerts that the Connector received.
+fn alerted(stage: &Stage) -> Vec<String> {
+    let received = stage.connector.received();
+    received.iter().filter(|received| received.is_alert()).map(|alert| alert.text().to_owned()).collect()
+}

@@ -1,0 +1,366 @@
+//! Creates or finds the conversation of an alert before the alert is sent: a personal chat with a person who
+//! never wrote, a thread in a channel, or a new chat in the place of one that Teams has purged.
+
+use std::mem;
+
+use bot_framework::{
+    ChannelAccount, Class, Connector, ConversationAccount, ConversationReference, Created, Member,
+    ServiceUrl, Verdict,
+};
+use chrono::TimeDelta;
+use envelope::{Creation, CreationOf};
+use platform::{Host, Level};
+use serde_json::json;
+use state::{ConversationKey, Sign, StateError};
+
+use super::delivery_path::{DeliveryPath, message_of};
+use super::{Attempts, Outcome, PoisonReason};
+use crate::schedule::Leased;
+
+/// The most teams and chats that are asked for an e-mail address, those that were active last.
+const MOST_ROSTERS: usize = 20;
+
+/// The Connector is asked at most this often whether the bot is installed for a person. In between, the
+/// address book shows it, because an installation makes the channel send an activity.
+const ASK_EVERY: TimeDelta = TimeDelta::minutes(30);
+
+/// The reason why an alert was not sent to a conversation that had to be created or found first.
+#[derive(Debug)]
+pub(super) enum NotReached {
+    /// The bot is not installed for the person or in the team. The alert waits.
+    NotInstalled(Verdict),
+    /// The alert must not be sent, or no later attempt can send it.
+    Ended(Outcome),
+}
+
+impl From<Outcome> for NotReached {
+    fn from(outcome: Outcome) -> Self {
+        Self::Ended(outcome)
+    }
+}
+
+impl<H: Host> Attempts<'_, H> {
+    /// Sends an alert whose conversation has to be created or found first. The verdict is that of the send,
+    /// or of the call that failed before it.
+    pub(super) async fn send_creating(
+        &self,
+        leased: &mut Leased,
+        creation: &Creation,
+        service_url: &ServiceUrl,
+    ) -> Result<Verdict, NotReached> {
+        let DeliveryPath::Connector(connector) = &self.delivery_path else {
+            let reason = "creation: delivery=directline creates no conversation; use delivery=connector";
+            return Err(Outcome::poison(PoisonReason::Permanent, reason).into());
+        };
+        let Some(tenant_id) = leased.envelope.address.vouched_tenant().map(str::to_owned) else {
+            let reason = "creation: the address names no tenant of Teams; name one";
+            return Err(Outcome::poison(PoisonReason::Permanent, reason).into());
+        };
+        if creation.of == CreationOf::Thread {
+            return self.send_thread(connector, leased, &tenant_id, service_url).await;
+        }
+        let mut address = leased.envelope.address.clone();
+        if let CreationOf::Member { email } = &creation.of {
+            address.user = match self.member(connector, leased, &tenant_id, email).await? {
+                Ok(member) => Some(account_of(&member)),
+                Err(verdict) => return Ok(verdict),
+            };
+        }
+        let known = self.known_chat(leased, &address, &tenant_id).await?;
+        let is_known = known.is_some();
+        let address = match known {
+            Some(known) => known,
+            None => {
+                match self.create_chat(connector, leased, creation, address, &tenant_id, service_url).await? {
+                    Ok(created) => created,
+                    Err(verdict) => return Ok(verdict),
+                }
+            }
+        };
+        self.expect_wanted(leased, &address).await?;
+        let service_url = match self.trust.check(&address.service_url) {
+            Ok(service_url) => service_url,
+            Err(reason) => {
+                return Err(Outcome::poison(PoisonReason::UntrustedHost, reason.to_string()).into());
+            }
+        };
+        // The calls above can take seconds.
+        if self.host.monotonic() >= self.may_send_until.get() {
+            return Err(Outcome::TooLate.into());
+        }
+        let verdict = match is_known {
+            true => self.send_to(leased, address, &service_url, Self::send_planned).await?,
+            false => self.send_to(leased, address, &service_url, Self::send_first).await?,
+        };
+        Ok(verdict)
+    }
+
+    /// Sends an alert to another address than its own. The message on the queue keeps its own address, so
+    /// that its lane stays the same. The outcome is recorded for the other conversation.
+    async fn send_to(
+        &self,
+        leased: &mut Leased,
+        address: ConversationReference,
+        service_url: &ServiceUrl,
+        send: impl AsyncFnOnce(&Self, &mut Leased, &ServiceUrl) -> Result<Verdict, Outcome>,
+    ) -> Result<Verdict, Outcome> {
+        let own = mem::replace(&mut leased.envelope.address, address);
+        let sent = send(self, leased, service_url).await;
+        let other = mem::replace(&mut leased.envelope.address, own);
+        leased.sent_to.get_or_insert(other);
+        sent
+    }
+
+    /// Sends an alert to a conversation that was found. An alert with a key may change a message there, which
+    /// the run could not plan before.
+    async fn send_planned(&self, leased: &mut Leased, service_url: &ServiceUrl) -> Result<Verdict, Outcome> {
+        match self.plan(leased).await? {
+            None => self.send(leased, service_url).await,
+            Some(plan) => self.carry_out(leased, plan, service_url).await,
+        }
+    }
+
+    /// Sends an alert to a conversation that was created, and is not created again.
+    async fn send_first(&self, leased: &mut Leased, service_url: &ServiceUrl) -> Result<Verdict, Outcome> {
+        match self.plan(leased).await? {
+            None => self.send_once(leased, service_url).await,
+            Some(plan) => self.carry_out(leased, plan, service_url).await,
+        }
+    }
+
+    async fn send_once(&self, leased: &mut Leased, service_url: &ServiceUrl) -> Result<Verdict, Outcome> {
+        Ok(self.delivery_path.deliver(leased, service_url, self.trust).await)
+    }
+
+    /// Sends an alert. If Teams has purged the personal chat, the chat is created anew, once, and the alert
+    /// is sent there.
+    pub(super) async fn send(
+        &self,
+        leased: &mut Leased,
+        service_url: &ServiceUrl,
+    ) -> Result<Verdict, Outcome> {
+        let verdict = self.delivery_path.deliver(leased, service_url, self.trust).await;
+        let is_missing = verdict.class == Class::DestinationGone && verdict.status == Some(404);
+        match &self.delivery_path {
+            DeliveryPath::Connector(connector) if is_missing => {
+                self.send_anew(connector, leased, service_url, verdict).await
+            }
+            _ => Ok(verdict),
+        }
+    }
+
+    /// Creates a personal chat anew, and sends the alert there. If Teams creates no other chat, the result is
+    /// the verdict of the first send.
+    async fn send_anew(
+        &self,
+        connector: &Connector<'_, H>,
+        leased: &mut Leased,
+        service_url: &ServiceUrl,
+        missing: Verdict,
+    ) -> Result<Verdict, Outcome> {
+        let old = &leased.envelope.address;
+        let is_personal = old.conversation.conversation_type() == Some("personal");
+        let (Some(user), Some(tenant_id), true) = (&old.user, old.vouched_tenant(), is_personal) else {
+            return Ok(missing);
+        };
+        let trace = leased.envelope.traceparent.as_ref();
+        let created = match connector.create_chat(self.trust, service_url, &user.id, tenant_id, trace).await {
+            Created::Conversation(created) if created.id != old.conversation.id => created,
+            Created::Failed(verdict) if can_be_repeated(verdict.class) => return Ok(verdict),
+            _ => return Ok(missing),
+        };
+        let mut address = old.clone();
+        address.activity_id = None;
+        address.conversation = ConversationAccount::of_teams(created.id, "personal", tenant_id);
+        if let Some(service_url) = created.service_url {
+            address.service_url = service_url;
+        }
+        let old = ConversationKey::of(old);
+        self.log_created(leased, &address, "conversation.replaced");
+        if let Err(error) = self.conversations.replace(&old, &address).await {
+            self.log_not_stored(leased, &error);
+        }
+        self.expect_wanted(leased, &address).await?;
+        let service_url = match self.trust.check(&address.service_url) {
+            Ok(service_url) => service_url,
+            Err(_) => return Ok(missing),
+        };
+        if self.host.monotonic() >= self.may_send_until.get() {
+            return Err(Outcome::TooLate);
+        }
+        self.send_to(leased, address, &service_url, Self::send_once).await
+    }
+
+    /// Starts a thread with the alert as its first message.
+    async fn send_thread(
+        &self,
+        connector: &Connector<'_, H>,
+        leased: &mut Leased,
+        tenant_id: &str,
+        service_url: &ServiceUrl,
+    ) -> Result<Verdict, NotReached> {
+        let address = &leased.envelope.address;
+        let channel = address.conversation.id.clone();
+        let message = message_of(&leased.envelope);
+        let created = connector.create_thread(self.trust, service_url, &channel, tenant_id, message).await;
+        match created {
+            Created::Conversation(created) => {
+                let mut thread = address.clone();
+                thread.conversation = ConversationAccount::of_teams(created.id, "channel", tenant_id);
+                leased.sent_to = Some(thread);
+                Ok(created.verdict)
+            }
+            Created::NotInstalled(verdict) => Err(NotReached::NotInstalled(verdict)),
+            Created::UnknownPerson(verdict) | Created::Failed(verdict) => Ok(verdict),
+        }
+    }
+
+    /// Finds the person with an e-mail address in the teams and chats of the tenant. The inner error is the
+    /// verdict of a call that failed for now.
+    async fn member(
+        &self,
+        connector: &Connector<'_, H>,
+        leased: &Leased,
+        tenant_id: &str,
+        email: &str,
+    ) -> Result<Result<Member, Verdict>, Outcome> {
+        let rosters = self.conversations.rosters(tenant_id, MOST_ROSTERS).await;
+        let rosters = rosters.map_err(|error| self.state_unknown(leased, &error))?;
+        let mut asked = 0;
+        for roster in rosters {
+            let Ok(service_url) = self.trust.check(&roster.service_url) else { continue };
+            asked += 1;
+            match connector.member(&service_url, &roster.conversation_id, email).await {
+                Ok(None) => {}
+                Ok(Some(member)) => return Ok(Ok(member)),
+                Err(verdict) => return Ok(Err(verdict)),
+            }
+        }
+        let reason = format!(
+            "email: {asked} of the tenant's teams and chats that the bot is in have no such member; add the bot \
+             to one that has, or use the person's object id"
+        );
+        Err(Outcome::Poison { why: PoisonReason::UnknownPerson, reason, status: Some(404) })
+    }
+
+    /// Finds the personal chat in the address book; `None` if the bot does not know the person.
+    async fn known_chat(
+        &self,
+        leased: &Leased,
+        address: &ConversationReference,
+        tenant_id: &str,
+    ) -> Result<Option<ConversationReference>, NotReached> {
+        let found = match (address.vouched_aad_object_id(), &address.user) {
+            (Some(id), _) => self.conversations.of_aad_object(id).await,
+            (None, Some(user)) => self.conversations.of_user(&address.channel_id, &user.id).await,
+            (None, None) => {
+                let reason = "creation: the address names no person; name one";
+                return Err(Outcome::poison(PoisonReason::Permanent, reason).into());
+            }
+        };
+        let found = found.map_err(|error| self.state_unknown(leased, &error))?;
+        let is_in_tenant = |address: &ConversationReference| {
+            address.vouched_tenant().is_some_and(|tenant| tenant.eq_ignore_ascii_case(tenant_id))
+        };
+        match found.map(|(_, conversation)| conversation).filter(|found| is_in_tenant(&found.address)) {
+            Some(found) if found.paused => {
+                Err(not_installed("the channel reported that it cannot reach the person"))
+            }
+            found => Ok(found.map(|found| found.address)),
+        }
+    }
+
+    /// Creates the personal chat, and stores it in the address book, so that the next alert to the person is
+    /// an ordinary one. The inner error is the verdict of a call that failed.
+    async fn create_chat(
+        &self,
+        connector: &Connector<'_, H>,
+        leased: &mut Leased,
+        creation: &Creation,
+        mut address: ConversationReference,
+        tenant_id: &str,
+        service_url: &ServiceUrl,
+    ) -> Result<Result<ConversationReference, Verdict>, NotReached> {
+        let now = self.host.now();
+        if creation.asked_at.is_some_and(|asked_at| now - asked_at < ASK_EVERY) {
+            return Err(not_installed("the bot is not installed for the person yet"));
+        }
+        let Some(person) = address.user.as_ref().map(|user| user.id.as_str()) else {
+            return Err(not_installed("the address names no person"));
+        };
+        let trace = leased.envelope.traceparent.as_ref();
+        match connector.create_chat(self.trust, service_url, person, tenant_id, trace).await {
+            Created::Conversation(created) => {
+                address.conversation = ConversationAccount::of_teams(created.id, "personal", tenant_id);
+                if let Some(service_url) = created.service_url {
+                    address.service_url = service_url;
+                }
+            }
+            Created::NotInstalled(verdict) => {
+                leased.envelope.creation = Some(Creation { asked_at: Some(now), ..creation.clone() });
+                return Err(NotReached::NotInstalled(verdict));
+            }
+            Created::UnknownPerson(Verdict { reason, status, .. }) => {
+                let reason = format!("{reason}: the tenant has no such person");
+                return Err(Outcome::Poison { why: PoisonReason::UnknownPerson, reason, status }.into());
+            }
+            Created::Failed(verdict) => return Ok(Err(verdict)),
+        }
+        self.log_created(leased, &address, "conversation.created");
+        // Without the record, the next alert creates the chat again and gets the same one.
+        if let Err(error) = self.conversations.record_activity(&address, Sign::Update, None).await {
+            self.log_not_stored(leased, &error);
+        }
+        Ok(Ok(address))
+    }
+
+    /// Checks that the person wants alerts in the conversation that was created or found. The checks before
+    /// the attempt could not know it.
+    async fn expect_wanted(&self, leased: &Leased, address: &ConversationReference) -> Result<(), Outcome> {
+        let standing = self.conversations.delivery_state(&ConversationKey::of(address)).await;
+        let standing = standing.map_err(|error| self.state_unknown(leased, &error))?;
+        if standing.forgotten_at.is_some_and(|at| self.accepted_at(leased) <= at) {
+            return Err(Outcome::Forgotten);
+        }
+        if standing.stopped && leased.envelope.stoppable {
+            return Err(Outcome::Stopped);
+        }
+        Ok(())
+    }
+
+    fn log_created(&self, leased: &Leased, address: &ConversationReference, event: &str) {
+        let conversation = ConversationKey::of(address);
+        let fields = json!({
+            "run": self.run, "envelope": leased.envelope.id.excerpt(), "conversation": conversation.as_str(),
+        });
+        self.host.event(Level::Info, event, leased.traced(fields));
+    }
+
+    fn log_not_stored(&self, leased: &Leased, error: &StateError) {
+        let fields = json!({
+            "run": self.run, "envelope": leased.envelope.id.excerpt(), "reason": error.to_string(),
+        });
+        self.host.event(Level::Warn, "conversation.not-stored", leased.traced(fields));
+    }
+}
+
+/// The account of a member, as an activity of the person has it.
+fn account_of(Member { id, aad_object_id, name }: &Member) -> ChannelAccount {
+    ChannelAccount::with_id(id).named(name.as_deref(), aad_object_id.as_deref())
+}
+
+/// Whether a later call that creates a chat may succeed.
+fn can_be_repeated(class: Class) -> bool {
+    matches!(class, Class::Throttled | Class::Unavailable | Class::Unauthorized | Class::NoToken)
+}
+
+/// An alert that waits although the Connector was not asked.
+fn not_installed(reason: &str) -> NotReached {
+    NotReached::NotInstalled(Verdict {
+        class: Class::DestinationGone,
+        status: None,
+        reason: reason.to_owned(),
+        retry_after: None,
+        activity_id: None,
+    })
+}

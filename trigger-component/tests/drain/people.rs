@@ -1,0 +1,322 @@
+//! Alerts to people whose chats the poller has to create or find.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bot_framework::ConversationReference;
+use bot_framework::json::Fields;
+use platform::testing::{FakeHost, run};
+use platform::{Clock, Deadline};
+use serde_json::{Value, json};
+use state::{Conversations, Sign, Tables};
+use storage_queue::QueueSettings;
+
+use crate::sim::{POISON, QUEUE, Reply, Sim};
+use crate::{counts, envelope, seconds};
+
+const PERSON: &str = "e5e0a3b6-5f2c-4f1c-8a9e-3a1f3f2c9d10";
+
+/// An alert to a person whom the bot does not know.
+fn to_person(text: &str) -> Value {
+    let mut alert = envelope(&format!("new:t/{PERSON}"), text);
+    alert["id"] = format!("p-{text}").into();
+    alert["address"]["user"] = json!({"id": PERSON, "aadObjectId": PERSON});
+    alert["address"]["conversation"]["conversationType"] = "personal".into();
+    alert["creation"] = json!({"kind": "person"});
+    alert
+}
+
+/// An alert in a new thread of a channel.
+fn to_channel(text: &str) -> Value {
+    let mut alert = envelope("19:c@thread.tacv2", text);
+    alert["creation"] = json!({"kind": "thread"});
+    alert
+}
+
+/// An alert to a chat that the bot knows.
+fn to_chat(chat: &str, text: &str) -> Value {
+    let mut alert = envelope(chat, text);
+    alert["address"]["conversation"]["conversationType"] = "personal".into();
+    alert
+}
+
+fn created(id: &str) -> (u16, Value) {
+    (201, json!({ "id": id }))
+}
+
+fn refused(status: u16, code: &str) -> (u16, Value) {
+    (status, json!({"error": {"code": code, "message": "words"}}))
+}
+
+/// Does `work` with the address book of the simulation, as the bot does when an activity arrives.
+fn with_book(sim: &Sim, work: impl AsyncFnOnce(&Conversations<'_, FakeHost>)) {
+    let host = FakeHost::with_settings([("storageconnection", "UseDevelopmentStorage=true")]);
+    host.settings.borrow_mut().insert("queuename".into(), QUEUE.into());
+    let tables = Rc::new(RefCell::new(sim.tables.take()));
+    let (service, now) = (Rc::clone(&tables), host.now());
+    host.answers(move |request| service.borrow_mut().answer(request, now).map(Ok));
+    let (queue, names) = (QueueSettings::read(&host).unwrap(), Tables::read(&host).unwrap());
+    let deadline = Deadline::after(&host, seconds(20));
+    run(work(&Conversations::new(&host, &queue.account, &names, deadline)));
+    sim.tables.replace(tables.take());
+}
+
+fn reference(json: &Value) -> ConversationReference {
+    ConversationReference::from_fields(Fields::parse(json.to_string().as_bytes()).unwrap()).unwrap()
+}
+
+/// Records the person's first activity in this chat, as the bot does.
+fn record_first_activity(sim: &Sim, chat: &str) {
+    let mut address = to_chat(chat, "x")["address"].clone();
+    address["user"] = json!({"id": "29:kim", "aadObjectId": PERSON});
+    with_book(sim, async |book| {
+        book.record_activity(&reference(&address), Sign::Installed, None).await.unwrap();
+    });
+}
+
+fn statuses(sim: &Sim, ids: &[&str]) -> Vec<String> {
+    ids.iter().map(|id| sim.status(id).unwrap_or_default()).collect()
+}
+
+/// Runs once a minute, for this many minutes.
+fn poll_for(sim: &Sim, minutes: u64) {
+    poll_every(sim, 1, minutes);
+}
+
+/// Runs once in `step` minutes, for this many minutes.
+fn poll_every(sim: &Sim, step: u64, minutes: u64) {
+    for _ in 0..minutes / step {
+        sim.run();
+        sim.pass(seconds(60 * step));
+    }
+}
+
+/// The outcomes in the poison queue.
+fn outcomes(sim: &Sim) -> Vec<String> {
+    let outcome = |message: crate::queue::Message| {
+        let text = STANDARD.decode(&message.text).unwrap();
+        let envelope: Value = serde_json::from_slice(&text).unwrap();
+        envelope["failure"]["outcome"].as_str().unwrap().to_owned()
+    };
+    sim.storage.borrow().messages(POISON).into_iter().map(outcome).collect()
+}
+
+#[test]
+fn alerts_at_once_to_a_new_person_make_one_chat_and_keep_their_order() {
+    for seed in 0..20 {
+        let sim = Sim::new(seed);
+        let calls = Rc::new(Cell::new(0));
+        let failures = sim.random(4);
+        let count = Rc::clone(&calls);
+        sim.creations(move |_| {
+            count.set(count.get() + 1);
+            if count.get() <= failures { refused(503, "ServiceUnavailable") } else { created("a:kim") }
+        });
+        for text in ["0", "1", "2"] {
+            sim.put(&to_person(text));
+        }
+        poll_for(&sim, 10);
+        assert_eq!(sim.shown("a:kim"), ["0", "1", "2"], "seed {seed}");
+        assert_eq!(
+            calls.get(),
+            failures + 1,
+            "seed {seed}: the next alerts find the chat in the address book"
+        );
+        assert!(sim.storage.borrow().messages(QUEUE).is_empty());
+        assert_eq!(statuses(&sim, &["p-0", "p-1", "p-2"]), ["delivered"; 3], "seed {seed}");
+    }
+}
+
+#[test]
+fn answer_of_a_creation_that_was_lost_is_asked_for_again_and_the_alert_is_sent_once() {
+    for status in [500, 502, 504, 408] {
+        let sim = Sim::new(status.into());
+        let first = Cell::new(true);
+        sim.creations(
+            move |_| {
+                if first.replace(false) { refused(status, "ServiceError") } else { created("a:kim") }
+            },
+        );
+        let mut alert = to_person("0");
+        // The creation sends nothing, so the rule for uncertain attempts does not apply to it.
+        alert["onUncertain"] = "drop".into();
+        sim.put(&alert);
+        poll_for(&sim, 5);
+        assert_eq!(sim.shown("a:kim"), ["0"], "{status}");
+    }
+}
+
+#[test]
+fn alert_to_a_person_without_the_bot_waits_until_it_is_installed() {
+    let sim = Sim::new(1);
+    let asked = Rc::new(Cell::new(0));
+    let count = Rc::clone(&asked);
+    sim.creations(move |_| {
+        count.set(count.get() + 1);
+        refused(403, "BotNotInConversationRoster")
+    });
+    sim.put(&to_person("0"));
+    let report = sim.run();
+    assert_eq!(counts(&report, ["notInstalled", "poisoned", "retried"]), [1, 0, 0]);
+    sim.put(&to_person("1"));
+    sim.put(&envelope("another", "0"));
+    poll_for(&sim, 5 * 60);
+    assert_eq!(sim.shown("another"), ["0"], "only the person's own alerts wait");
+    assert_eq!(sim.status("p-0").as_deref(), Some("waiting"));
+    assert!((10..=11).contains(&asked.get()), "asked {} times in five hours", asked.get());
+    record_first_activity(&sim, "a:kim");
+    poll_for(&sim, 6);
+    assert_eq!(sim.shown("a:kim"), ["0", "1"], "within five minutes, and in order");
+    assert_eq!(statuses(&sim, &["p-0", "p-1"]), ["delivered"; 2]);
+}
+
+#[test]
+fn alert_to_a_person_without_the_bot_ends_after_a_day_or_when_it_expires() {
+    let sim = Sim::new(2);
+    sim.creations(|_| refused(404, "ConversationNotFound"));
+    sim.put(&to_person("0"));
+    poll_every(&sim, 10, 23 * 60);
+    assert!(sim.storage.borrow().messages(POISON).is_empty());
+    poll_for(&sim, 70);
+    assert_eq!(outcomes(&sim), ["notInstalled"]);
+
+    let sim = Sim::new(3);
+    sim.creations(|_| refused(403, "ForbiddenOperationException"));
+    let mut alert = to_person("0");
+    alert["expires"] = "2026-11-25T22:00:00Z".into();
+    sim.put(&alert);
+    poll_every(&sim, 10, 47 * 60);
+    assert_eq!(sim.status("p-0").as_deref(), Some("waiting"), "it has not expired yet");
+    poll_for(&sim, 70);
+    assert_eq!(sim.status("p-0").as_deref(), Some("expired"));
+    assert!(sim.attempts.borrow().is_empty());
+}
+
+#[test]
+fn person_who_is_unknown_to_the_tenant_is_no_reason_to_wait() {
+    for (status, code, outcome) in [
+        (400, "MemberNotFoundInConversation", "unknownPerson"),
+        (400, "BadSyntax", "unknownPerson"),
+        (400, "BadArgument", "permanent"),
+        (403, "ConversationBlockedByUser", "destinationGone"),
+    ] {
+        let sim = Sim::new(4);
+        sim.creations(move |_| refused(status, code));
+        sim.put(&to_person("0"));
+        let report = sim.run();
+        assert_eq!(counts(&report, ["poisoned"]), [1], "{code}");
+        assert_eq!(report.to_json()["poisonedBy"][outcome], 1, "{code}");
+        assert!(sim.attempts.borrow().is_empty());
+    }
+}
+
+#[test]
+fn stop_of_a_person_holds_for_an_alert_that_was_accepted_before_the_bot_knew_them() {
+    let sim = Sim::new(5);
+    sim.creations(|_| created("a:kim"));
+    let chat = reference(&to_chat("a:kim", "x")["address"]);
+    with_book(&sim, async |book| {
+        book.stop(&state::ConversationKey::of(&chat), chrono::DateTime::UNIX_EPOCH).await.unwrap();
+    });
+    let mut alert = to_person("0");
+    alert["stoppable"] = true.into();
+    sim.put(&alert);
+    assert_eq!(counts(&sim.run(), ["stopped", "delivered"]), [1, 0]);
+    assert!(sim.attempts.borrow().is_empty());
+}
+
+#[test]
+fn purged_chat_is_created_anew_once_and_keeps_its_tags() {
+    let sim = Sim::new(6);
+    sim.connector(|conversation, _| {
+        if conversation == "a:old" { Reply::coded(404, "ConversationNotFound") } else { Reply::status(201) }
+    });
+    sim.creations(|body| {
+        assert_eq!(body["members"], json!([{"id": "29:u"}]));
+        created("a:new")
+    });
+    let chat = reference(&to_chat("a:old", "x")["address"]);
+    let tag = state::Tag::parse("news").unwrap();
+    with_book(&sim, async |book| {
+        book.record_activity(&chat, Sign::Message, None).await.unwrap();
+        book.tag(&state::ConversationKey::of(&chat), &tag).await.unwrap();
+    });
+    sim.put(&to_chat("a:old", "0"));
+    sim.put(&to_chat("a:old", "1"));
+    assert_eq!(counts(&sim.run(), ["delivered", "poisoned"]), [2, 0]);
+    assert_eq!(sim.shown("a:new"), ["0", "1"]);
+    with_book(&sim, async |book| {
+        let key = |chat: &str| state::ConversationKey::of(&reference(&to_chat(chat, "x")["address"]));
+        assert_eq!(book.get(&key("a:old")).await, Ok(None));
+        let new = book.get(&key("a:new")).await.unwrap().expect("the new chat is in the address book");
+        assert_eq!(new.tags, [tag]);
+    });
+}
+
+#[test]
+fn chat_that_is_purged_each_time_is_not_created_in_a_loop() {
+    let sim = Sim::new(7);
+    sim.connector(|_, _| Reply::coded(404, "ConversationNotFound"));
+    let calls = Rc::new(Cell::new(0));
+    let count = Rc::clone(&calls);
+    sim.creations(move |_| {
+        count.set(count.get() + 1);
+        created(&format!("a:new-{}", count.get()))
+    });
+    sim.put(&to_chat("a:old", "0"));
+    sim.put(&to_person("0"));
+    poll_for(&sim, 30);
+    assert_eq!(sim.storage.borrow().messages(POISON).len(), 2);
+    assert_eq!(calls.get(), 2, "one call for each alert");
+    assert_eq!(sim.attempts.borrow().len(), 3, "the old chat, and the two new ones");
+}
+
+#[test]
+fn thread_whose_answer_is_lost_is_started_once_more_and_then_given_to_the_operator() {
+    let sim = Sim::new(8);
+    let calls = Rc::new(Cell::new(0));
+    let count = Rc::clone(&calls);
+    sim.creations(move |body| {
+        count.set(count.get() + 1);
+        assert_eq!(body["activity"]["text"], "Alert: 0");
+        refused(500, "ServiceError")
+    });
+    sim.put(&to_channel("0"));
+    poll_for(&sim, 10);
+    assert_eq!(calls.get(), 2);
+    assert_eq!(outcomes(&sim), ["possiblyDelivered"]);
+}
+
+#[test]
+fn thread_is_recorded_in_the_ledger_by_its_own_key() {
+    let sim = Sim::new(9);
+    let thread = "19:c@thread.tacv2;messageid=17";
+    sim.creations(move |_| (201, json!({"id": thread, "activityId": "17"})));
+    sim.put(&to_channel("0"));
+    assert_eq!(counts(&sim.run(), ["delivered"]), [1]);
+    let record = sim.record("19:c@thread.tacv2-0").expect("a record");
+    assert_eq!(record["conversation"], state::ConversationKey::of_ids("msteams", thread).as_str());
+    assert_eq!(record["activityId"], "17");
+    assert!(sim.attempts.borrow().is_empty(), "the creation sends the alert");
+}
+
+#[test]
+fn creations_count_against_the_pace() {
+    let sim = Sim::new(10);
+    sim.settings.borrow_mut().insert("pace".into(), "10".into());
+    sim.creations(|body| created(&format!("a:{}", body["members"][0]["id"].as_str().unwrap())));
+    for number in 0..40 {
+        let mut alert = to_person("0");
+        let person = format!("{PERSON}-{number}");
+        alert["id"] = person.as_str().into();
+        alert["address"]["user"] = json!({"id": person, "aadObjectId": person});
+        alert["address"]["conversation"]["id"] = format!("new:t/{person}").into();
+        sim.put(&alert);
+    }
+    let begin = sim.now();
+    assert_eq!(counts(&sim.run(), ["delivered"]), [40]);
+    let took = sim.now() - begin;
+    assert!(took >= seconds(39 * 2 / 10), "40 creations and 40 messages at 10 a second took {took:?}");
+}

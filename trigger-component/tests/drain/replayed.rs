@@ -1,0 +1,119 @@
+//! Alerts that an operator replays while a run still works on their first death.
+
+use http::Method;
+use serde_json::json;
+use state::ledger::{AlertId, Ledger, RecordKey, Reopened, Replay, Status};
+
+use crate::settled::{accept, killed_after, overview, poll_for, record, wall, with_tables};
+use crate::sim::{Fault, POISON, QUEUE, Reply, Sim};
+use crate::{envelope, milliseconds, seconds};
+
+/// Gives the alert the status `queued`, as the bot does before it puts the message on the queue.
+fn reopen(sim: &Sim, id: &AlertId) {
+    let key = RecordKey::of(id, wall(sim)).unwrap();
+    let replay = Replay { conversation: "a", accepted_at: wall(sim), until: None, by: "operator" };
+    let reopened = with_tables(sim, async |host, account, tables, deadline| {
+        Ledger::new(host, account, tables, deadline).reopen(&key, &replay).await.unwrap()
+    });
+    assert_eq!(reopened, Reopened::Yes);
+}
+
+/// Puts the replayed message on the queue.
+fn put_again(sim: &Sim, id: &AlertId) {
+    let mut message = envelope("a", "1");
+    (message["id"], message["once"]) = (id.as_str().into(), json!(true));
+    sim.put(&message);
+}
+
+#[test]
+fn death_that_the_next_run_records_does_not_undo_a_replay() {
+    for is_replayed in [true, false] {
+        let sim = Sim::new(1);
+        let id = accept(&sim, "a", "1");
+        sim.connector(|_, _| Reply::status(400));
+        sim.table_faults(|request| {
+            let is_write = request.method() != Method::GET;
+            (is_write && request.uri().path().contains("proactivebotledger")).then_some(Fault::Status(503))
+        });
+        sim.run();
+        assert_eq!(
+            (sim.storage.borrow().messages(POISON).len(), record(&sim, &id).status),
+            (1, Status::Queued)
+        );
+        sim.table_faults(|_| None);
+        if is_replayed {
+            reopen(&sim, &id);
+        }
+        sim.run();
+        let expected = if is_replayed { Status::Queued } else { Status::Dead };
+        assert_eq!(record(&sim, &id).status, expected, "{is_replayed}");
+        let figures = overview(&sim).figures;
+        assert_eq!(figures.dead["permanent"], 1, "{figures:?}");
+        if is_replayed {
+            sim.connector(|_, _| Reply::status(201));
+            put_again(&sim, &id);
+            sim.run();
+            assert_eq!((sim.shown("a"), record(&sim, &id).status), (vec!["1".to_owned()], Status::Delivered));
+        }
+    }
+}
+
+#[test]
+fn death_is_recorded_with_one_write_of_the_ledger() {
+    let sim = Sim::new(2);
+    let id = accept(&sim, "a", "1");
+    sim.connector(|_, _| Reply::status(400));
+    let calls = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let seen = calls.clone();
+    sim.table_faults(move |request| {
+        if request.uri().path().contains("proactivebotledger") {
+            seen.borrow_mut().push(request.method().clone());
+        }
+        None
+    });
+    sim.run();
+    assert_eq!(record(&sim, &id).status, Status::Dead);
+    assert_eq!(calls.borrow().len(), 2, "a read and a write: {calls:?}");
+}
+
+/// The Delete failed after the first copy was moved to the poison queue, so the queue holds the alert twice
+/// after a replay.
+#[test]
+fn old_copy_of_a_replayed_alert_is_recorded_as_delivered_before_it_is_deleted() {
+    let mut deleted = 0;
+    for after in (20..80).step_by(2).map(milliseconds) {
+        let sim = Sim::new(3);
+        let id = accept(&sim, "a", "1");
+        let old = sim.storage.borrow().messages(QUEUE)[0].id.clone();
+        sim.connector(|_, _| Reply::status(400));
+        sim.faults(|request| (request.method() == Method::DELETE).then_some(Fault::Status(503)));
+        sim.run();
+        assert_eq!(
+            (sim.storage.borrow().messages(POISON).len(), record(&sim, &id).status),
+            (1, Status::Dead)
+        );
+        sim.faults(|_| None);
+        sim.connector(|_, _| Reply::status(201));
+        // The old copy is sent first.
+        sim.pass(seconds(2));
+        reopen(&sim, &id);
+        put_again(&sim, &id);
+        sim.pass(seconds(300));
+        let has_ended = killed_after(&sim, after);
+        let is_deleted = sim.storage.borrow().messages(QUEUE).iter().all(|message| message.id != old);
+        if is_deleted {
+            deleted += 1;
+            assert_eq!(record(&sim, &id).status, Status::Delivered, "killed after {after:?}");
+        }
+        poll_for(&sim, seconds(90));
+        let answered =
+            sim.attempts.borrow().iter().filter(|attempt| attempt.answered && attempt.shown).count();
+        assert!(answered <= 1 || !is_deleted, "killed after {after:?}");
+        let found = record(&sim, &id);
+        assert_eq!(found.status, Status::Delivered, "killed after {after:?}: {found:?}");
+        if has_ended {
+            break;
+        }
+    }
+    assert!(deleted > 0, "expected a run that is killed after the Delete");
+}

@@ -12,7 +12,9 @@ use state::ledger::Allowance;
 use storage_queue::{QueueName, QueueSettings};
 
 use crate::alerts;
+use crate::hook_token::HookKeys;
 use crate::kick::Kick;
+use crate::public_url::PublicUrl;
 use crate::settings::{BotSettings, CallerSettings, Replies, Subscriptions};
 use crate::trigger_activity::unsealed;
 
@@ -31,6 +33,7 @@ pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
     faults.value(CallbackSecrets::read(settings));
     faults.value(TriggerName::read(settings));
     faults.value(unsealed(settings));
+    faults.value(PublicUrl::read(settings));
     if let Some(mode) = faults.value(AuthMode::read(settings)) {
         faults.value(TrustPolicy::read(mode, settings));
         faults.value(CallbackHosts::read(settings, mode));
@@ -52,6 +55,7 @@ pub fn check_settings(settings: &impl Settings) -> Vec<SettingsError> {
         if let (Some(bot), Some(queue)) = (bot, queue) {
             faults.value(seal_keys(settings, bot.as_ref(), queue.name.as_str()));
             faults.value(Kick::read(settings, bot.as_ref(), &queue.name));
+            faults.value(HookKeys::read(settings, bot.as_ref()));
         }
     }
     // The order of a request, in case that it reads a variable that is not listed above.
@@ -138,6 +142,8 @@ mod tests {
             ("replies", "x"),
             ("callbackhosts", "https://x"),
             ("callbacksecret", "x"),
+            ("hookkey", "short"),
+            ("publicurl", "http://bot.example.com"),
         ] {
             assert!(wrong(&[(name, value)]).contains(&name.to_owned()), "{name}={value}");
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bot_framework::ConversationReference;
 use envelope::words::{Command, Words};
+use http::HeaderMap;
 use platform::{Deadline, Host, Level};
 use serde_json::json;
 use state::runs::Withdrawal;
@@ -13,6 +14,7 @@ use zones::ClockSpan;
 use crate::limits::MAX_AHEAD;
 use crate::settings::BotSettings;
 use crate::subscribing::subscribe;
+use crate::webhook::{self, HookReply, PrivateReply, Wanted};
 
 /// The longest time for storing a command, so that the bot can still reply within the 15 s that a channel
 /// waits.
@@ -25,19 +27,26 @@ pub(crate) enum Intent {
     Queue { text: String, after: Option<Duration> },
     /// The message was a command, and the bot has executed it. This is the reply.
     Reply(String),
+    /// The message was a command, and the reply is for the person alone.
+    ReplyInPrivate(Box<PrivateReply>),
 }
 
 /// Executes the command in a message. Returns the reply, or the text to queue if the message is no command.
+/// `headers` are those of the request, because a webhook address begins as the address that the channel
+/// called.
 pub(crate) async fn execute<H: Host>(
     host: &H,
     settings: &BotSettings,
     text: String,
     address: &ConversationReference,
+    headers: &HeaderMap,
 ) -> Intent {
     let Some(command) = Command::parse(&text) else { return Intent::Queue { text, after: None } };
     let words = Words::of(address);
     let key = ConversationKey::of(address);
     let conversations = settings.conversations(host, Deadline::after(host, DONE_WITHIN));
+    let show_hook =
+        async |wanted| webhook::show(host, settings, &conversations, address, headers, wanted).await;
     let done = match command {
         Command::Remind(after, _) if after > MAX_AHEAD => Ok(words.too_far.into()),
         Command::Remind(after, text) => return Intent::Queue { text, after: Some(after) },
@@ -61,6 +70,22 @@ pub(crate) async fn execute<H: Host>(
         Command::QuietOff => {
             let withdrawal = Withdrawal::Quieted(key.as_str().to_owned());
             store_command(host, settings, conversations.end_quiet(&key), withdrawal, words.quiet_ended).await
+        }
+        Command::Webhook | Command::NewWebhook => {
+            let wanted = if command == Command::Webhook { Wanted::Any } else { Wanted::New };
+            match show_hook(wanted).await {
+                Ok(HookReply::InPrivate(reply)) => return Intent::ReplyInPrivate(reply),
+                Ok(HookReply::Here(reply)) => Ok(reply),
+                Err(error) => Err(error),
+            }
+        }
+        Command::EndWebhook => {
+            let key = ConversationKey::of(&webhook::owner_of(address));
+            let ended = conversations.end_hook(&key).await;
+            ended.map(|()| {
+                host.event(Level::Info, "hook.ended", json!({"conversation": key.as_str()}));
+                words.hook_ended.into()
+            })
         }
         Command::Subscribe { tag, code } => {
             subscribe(host, settings, &conversations, address, &tag, code.as_deref()).await
@@ -139,8 +164,12 @@ mod tests {
         ConversationReference::from_fields(Fields::parse(json).unwrap()).unwrap()
     }
 
+    fn headers() -> HeaderMap {
+        HeaderMap::from_iter([(http::header::HOST, http::HeaderValue::from_static("127.0.0.1:3978"))])
+    }
+
     fn say(stage: &Stage, text: &str) -> Intent {
-        run(execute(&stage.host, &stage.settings, text.to_owned(), &address()))
+        run(execute(&stage.host, &stage.settings, text.to_owned(), &address(), &headers()))
     }
 
     fn words() -> &'static Words {
@@ -175,6 +204,25 @@ mod tests {
     }
 
     #[test]
+    fn webhook_shows_the_same_address_until_it_is_replaced_or_ended() {
+        let stage = known();
+        let working = || run(stage.conversations().known(&ConversationKey::of(&address()))).unwrap().hook;
+        let shown = |text: &str| match say(&stage, text) {
+            Intent::Reply(reply) => reply,
+            other => panic!("expected a reply, found {other:?}"),
+        };
+        let first = shown("webhook");
+        assert!(first.contains("\nhttp://127.0.0.1:3978/api/hooks/"), "{first}");
+        assert_eq!((shown("Webhook"), working()), (first.clone(), Some(1)));
+        assert_ne!(shown("webhook new"), first);
+        assert_eq!(working(), Some(2));
+        assert_eq!((shown("webhook off").as_str(), working()), (words().hook_ended, None));
+        assert_eq!(shown("webhook off"), words().hook_ended);
+        shown("webhook");
+        assert_eq!(working(), Some(3));
+    }
+
+    #[test]
     fn group_cannot_be_stopped_and_can_be_started_by_each_member() {
         for (conversation, expected) in [
             (json!({"id": "c", "isGroup": true}), words().not_stopped),
@@ -187,7 +235,9 @@ mod tests {
             let json = json!({"channelId": "x", "serviceUrl": "https://x/", "conversation": conversation});
             let fields = Fields::parse(json.to_string().as_bytes()).unwrap();
             let address = ConversationReference::from_fields(fields).unwrap();
-            let say = |text: &str| run(execute(&stage.host, &stage.settings, text.to_owned(), &address));
+            let say = |text: &str| {
+                run(execute(&stage.host, &stage.settings, text.to_owned(), &address, &headers()))
+            };
             assert_eq!(say("stop"), Intent::Reply(expected.into()), "{conversation}");
             let is_stopped = || super::tests::conversation(&stage).stopped;
             assert_eq!(is_stopped(), expected == words().stopped, "{conversation}");
@@ -216,7 +266,7 @@ mod tests {
         let json = br#"{"channelId":"x","serviceUrl":"https://x/","conversation":{"id":"c","isGroup":true}}"#;
         let group = ConversationReference::from_fields(Fields::parse(json).unwrap()).unwrap();
         for text in ["quiet 22-7", "quiet off"] {
-            let reply = run(execute(&stage.host, &stage.settings, text.to_owned(), &group));
+            let reply = run(execute(&stage.host, &stage.settings, text.to_owned(), &group, &headers()));
             assert_eq!(reply, Intent::Reply(words().not_quiet.into()), "{text}");
         }
         assert_eq!(hours(), None);
@@ -249,7 +299,16 @@ mod tests {
     fn command_that_cannot_be_stored_is_reported_to_the_person() {
         let stage = known();
         stage.refuse_tables();
-        for text in ["stop", "start", "subscribe x", "unsubscribe x", "quiet 22-7", "quiet off"] {
+        for text in [
+            "stop",
+            "start",
+            "subscribe x",
+            "unsubscribe x",
+            "quiet 22-7",
+            "quiet off",
+            "webhook",
+            "webhook off",
+        ] {
             assert_eq!(say(&stage, text), Intent::Reply(words().not_remembered.into()), "{text}");
         }
         assert_eq!(stage.host.events("command.failed").len(), 6);

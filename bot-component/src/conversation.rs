@@ -114,6 +114,8 @@ pub(crate) async fn forget_for_good<H: Host>(
     let conversations = settings.conversations(host, deadline);
     conversations.write_tombstone(key, at).await?;
     settings.withdrawals(host, deadline).record(&Withdrawal::Forgotten { conversation, at }).await?;
+    // Otherwise the webhook address would work again if the person writes again.
+    conversations.end_hook(key).await?;
     conversations.forget(key).await
 }
 

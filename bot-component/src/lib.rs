@@ -18,6 +18,8 @@
 //! | the effect of a person's message, and the bot's replies | `turn.rs` |
 //! | which messages the bot does not answer | `loops.rs`; how many it answers: `crates/state`, and `own_count.rs` while the tables do not answer; the text of a message: `crates/bot-framework`, `message_text/` |
 //! | the effect of a command | `commands.rs`; the words: `crates/envelope` |
+//! | the webhook address of a conversation | `webhook.rs`, `alerts/hook_of.rs`; its form: `hook_token.rs`, `public_url.rs`; which one works: `crates/state` |
+//! | what is posted to a webhook address | `alerts/hooks/`; the shapes of payloads: `crates/alert-shapes` |
 //! | who may subscribe to a tag | `subscribing.rs`; the codes: `tag_code.rs`; tenants: `tag_scope.rs` |
 //! | which data of a conversation are stored, and when | `conversation.rs`; the person's time zone: `clock.rs` |
 //! | read receipts, reactions and replies | `feedback.rs`; their rows: `crates/state` |
@@ -50,6 +52,7 @@ mod conversation;
 #[cfg(test)]
 mod doubts;
 mod feedback;
+mod hook_token;
 mod invoke;
 mod kick;
 mod limits;
@@ -59,6 +62,7 @@ mod ops;
 mod outbox;
 mod own_count;
 mod pressing;
+mod public_url;
 mod rejection;
 mod request;
 mod router;
@@ -70,6 +74,7 @@ mod tag_scope;
 mod testing;
 mod trigger_activity;
 mod turn;
+mod webhook;
 
 pub use check::check_settings;
 pub use router::handle;

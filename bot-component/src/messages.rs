@@ -93,7 +93,8 @@ async fn answer_caller<H: Host>(
     }
     let replies = activity.expects_replies().then(RefCell::default);
     let trace = Traceparent::of(&head.headers);
-    let turn = Turn { host, settings, tokens, service_url, begin, trace, replies };
+    let headers = &head.headers;
+    let turn = Turn { host, settings, tokens, service_url, begin, trace, replies, headers };
     let answered = answer_activity(&turn, &activity, text, conversation, asked.as_deref()).await?;
     // The answer to an invoke already holds the reply.
     match turn.replies {

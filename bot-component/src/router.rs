@@ -22,6 +22,7 @@ pub async fn handle<H: Host>(host: &H, request: Request<impl RequestBody>) -> Re
             _ => Err(Rejection::MethodNotAllowed { allow: "GET, HEAD" }),
         },
         "/ops" => ops::get(host, &request).map(Into::into),
+        path if path.starts_with(alerts::HOOKS_PATH) => alerts::handle_hook(host, request).await,
         _ => alerts::handle(host, request).await,
     };
     match answered {

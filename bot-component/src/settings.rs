@@ -61,6 +61,8 @@ pub const JOINED: [Joined; 3] = [
             "callbackhosts",
             "callbacksecret",
             "replies",
+            "hookkey",
+            "publicurl",
         ],
     },
 ];
@@ -180,12 +182,17 @@ impl BotSettings {
     /// Reads the settings. If the connection string has neither a key nor a SAS, the bot also gets its own
     /// token for the storage account.
     pub(crate) async fn open<H: Host>(host: &H, caller: CallerSettings) -> Result<Self, Rejection> {
-        let mut settings = Self::read(host, caller)?;
-        if !settings.queue.account.needs_token() {
-            return Ok(settings);
+        Self::read(host, caller)?.with_storage_token(host).await
+    }
+
+    /// Gets the bot's own token for the storage account, if the connection string has neither a key nor a
+    /// SAS.
+    pub(crate) async fn with_storage_token<H: Host>(mut self, host: &H) -> Result<Self, Rejection> {
+        if !self.queue.account.needs_token() {
+            return Ok(self);
         }
         let wrong = |problem: &str| SettingsError::new("storageconnection", problem);
-        let bot = settings.bot.as_ref();
+        let bot = self.bot.as_ref();
         let bot = bot.ok_or_else(|| {
             wrong("expected AccountKey or SharedAccessSignature, because authmode=anonymous gets no token")
         })?;
@@ -194,9 +201,9 @@ impl BotSettings {
             host.event(Level::Error, "storage.no-token", json!({"reason": error.to_string()}));
             Rejection::StateUnavailable
         })?;
-        let account = settings.queue.account.clone();
-        settings.queue.account = account.with_token(token).map_err(|error| wrong(&error.to_string()))?;
-        Ok(settings)
+        let account = self.queue.account.clone();
+        self.queue.account = account.with_token(token).map_err(|error| wrong(&error.to_string()))?;
+        Ok(self)
     }
 
     /// The stored conversations. Calls end at `deadline` at the latest.

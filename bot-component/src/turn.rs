@@ -7,7 +7,7 @@ use bot_framework::{Activity, Class, Connector, ConversationReference, OutgoingM
 use chrono::{DateTime, TimeDelta, Utc};
 use envelope::words::Words;
 use envelope::{AnswerJob, By, Envelope, EnvelopeId};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use platform::{Deadline, Host, Level, Traceparent, answer, hex};
 use serde_json::{Value, json};
 use state::ConversationKey;
@@ -23,6 +23,7 @@ use crate::own_count;
 use crate::pressing::{self, Answering};
 use crate::rejection::Rejection;
 use crate::settings::{BotSettings, Replies};
+use crate::webhook::PrivateReply;
 
 /// A channel waits 15 s for an answer, and Teams then sends the activity again. Storing gets half of this
 /// time, so that the bot can still reply to the person.
@@ -56,6 +57,8 @@ pub(crate) struct Turn<'a, H> {
     /// The replies so far, if the caller expects them in the response. Otherwise the bot sends replies to the
     /// Connector.
     pub(crate) replies: Option<RefCell<Vec<Value>>>,
+    /// The headers of the request.
+    pub(crate) headers: &'a HeaderMap,
 }
 
 /// Whether the bot's message is a reply to the person's activity.
@@ -91,12 +94,16 @@ impl<H: Host> Turn<'_, H> {
             self.say_if_allowed(&addressed.address, word, Answers::TheActivity).await;
             return Ok(accepted.into());
         }
-        let executed = commands::execute(self.host, self.settings, text, &addressed.address).await;
-        let (text, after) = match executed {
+        let executed = commands::execute(self.host, self.settings, text, &addressed.address, self.headers);
+        let (text, after) = match executed.await {
             Intent::Queue { text, after } => (text, after),
             // The command is executed in any case: `stop` also holds if the conversation has no answers left.
             Intent::Reply(reply) => {
                 self.say_if_allowed(&addressed.address, &reply, Answers::TheActivity).await;
+                return Ok(accepted.into());
+            }
+            Intent::ReplyInPrivate(reply) => {
+                self.say_in_private_if_allowed(&addressed.address, &reply).await;
                 return Ok(accepted.into());
             }
         };
@@ -275,6 +282,27 @@ impl<H: Host> Turn<'_, H> {
         if self.may_say(&conversation, counted, |()| true).await {
             self.say(address, text, answers).await;
         }
+    }
+
+    /// Sends a reply to the person's own chat, and a note to the group in which the person wrote. If the
+    /// Connector does not accept the reply, the person gets it in the group.
+    async fn say_in_private_if_allowed(&self, address: &ConversationReference, reply: &PrivateReply) {
+        let PrivateReply { to, text, note } = reply;
+        let conversation = ConversationKey::of(address);
+        let counted = self.ledger().count_answer(&conversation, self.settings.allowance).await;
+        if !self.may_say(&conversation, counted, |()| true).await {
+            return;
+        }
+        let message = OutgoingMessage::new(to, text).in_trace(self.trace.as_ref());
+        let was_told = match self.settings.trust.check(&to.service_url) {
+            Ok(service_url) => {
+                let sent = self.connector().send(&service_url, &to.conversation.id, &message).await;
+                sent.class == Class::Accepted
+            }
+            Err(_) => false,
+        };
+        let here = if was_told { note } else { text };
+        self.say(address, here, Answers::TheActivity).await;
     }
 
     /// Sends the greeting once for each time that the bot is added, because a channel may send the activity

@@ -56,6 +56,11 @@ impl Test {
         if self.filter.is_none() && Browser::find().is_none() {
             println!("   skipped  the chat page in a browser: {}", dev::browser::MISSING);
         }
+        if self.filter.is_none() && !has_alertmanager() {
+            println!(
+                "   skipped  Alertmanager: it is not installed (Debian and Ubuntu: apt-get install prometheus-alertmanager)"
+            );
+        }
         Ok(())
     }
 
@@ -108,6 +113,12 @@ impl Test {
         );
         loud("end-to-end tests", command)
     }
+}
+
+/// Whether Alertmanager's tool is on the `PATH`. Debian's package has the tool and Alertmanager itself.
+fn has_alertmanager() -> bool {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&folders).any(|folder| folder.join("amtool").is_file())
 }
 
 /// Checks the crates on which the workspace depends.

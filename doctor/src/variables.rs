@@ -50,7 +50,7 @@ impl Variables {
         for name in &self.secrets {
             let Some(value) = self.set.get(name) else { continue };
             secrets.extend([value.clone(), value.trim().to_owned()]);
-            if ["alertkey", "sealkey", "callbacksecret"].contains(&name.as_str()) {
+            if ["alertkey", "sealkey", "callbacksecret", "hookkey"].contains(&name.as_str()) {
                 secrets.extend(value.split(',').map(|key| key.trim().to_owned()));
             }
             if name == "storageconnection" {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod alert_times;
+mod alertmanager;
 mod alerts;
 mod answers;
 mod asking;
@@ -21,6 +22,9 @@ mod faulty_tables;
 mod field_in;
 mod field_out;
 mod figures;
+mod hook_page;
+mod hook_posts;
+mod hooks;
 mod inbound;
 mod joining;
 mod keyed;
@@ -67,10 +71,13 @@ mod what_became;
 mod words;
 
 use dev::browser::Browser;
+use end_to_end::alertmanager::Programs;
 use end_to_end::suite::{Case, Skipped};
 
 fn main() {
+    let alertmanager = Programs::find().is_none() || Browser::find().is_none();
     let skipped = [
+        Skipped { group: "alertmanager", reason: alertmanager::MISSING, skip: alertmanager },
         Skipped { group: "browser", reason: dev::browser::MISSING, skip: Browser::find().is_none() },
         Skipped { group: "operators_page", reason: dev::browser::MISSING, skip: Browser::find().is_none() },
         Skipped { group: "openapi", reason: openapi::MISSING, skip: openapi::schemathesis().is_none() },
@@ -84,6 +91,7 @@ fn main() {
 const GROUPS: &[(&str, &[Case])] = &[
     ("alerts", alerts::CASES),
     ("alert_times", alert_times::CASES),
+    ("alertmanager", alertmanager::CASES),
     ("answers", answers::CASES),
     ("asking", asking::CASES),
     ("broken_answers", broken_answers::CASES),
@@ -101,6 +109,9 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("field_in", field_in::CASES),
     ("field_out", field_out::CASES),
     ("figures", figures::CASES),
+    ("hook_page", hook_page::CASES),
+    ("hook_posts", hook_posts::CASES),
+    ("hooks", hooks::CASES),
     ("inbound", inbound::CASES),
     ("joining", joining::CASES),
     ("keyed", keyed::CASES),

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod activity;
+pub mod alertmanager;
 pub mod alerts;
 pub mod chat_page;
 pub mod closed_port;
@@ -18,6 +19,7 @@ mod failure;
 pub mod faulty_queue;
 mod faulty_service;
 pub mod faulty_tables;
+pub mod hooks;
 pub mod key_value;
 pub mod login;
 pub mod loopback_server;

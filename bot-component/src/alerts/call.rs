@@ -5,9 +5,9 @@ use std::time::Duration;
 use bot_framework::json::Fields;
 use chrono::{DateTime, Utc};
 use envelope::Envelope;
-use http::{Request, StatusCode};
-use platform::{Deadline, Host, Level, RequestBody, answer};
-use serde_json::json;
+use http::Request;
+use platform::{Deadline, Host, Level, RequestBody};
+use serde_json::{Map, json};
 use state::ledger::{Accepted as InLedger, AlertId, CallId, Ledger, NewAlert, Period, Status};
 use state::{ConversationKey, of_key};
 use storage_queue::PutOptions;
@@ -20,6 +20,7 @@ use super::grant::Scope;
 use super::identity::{self, Earlier, Met};
 use super::looks;
 use super::paging::{self, Cursor, Page};
+use super::sending::Sending;
 use crate::answered::Answered;
 use crate::limits::{MAX_BODY_BYTES, MAX_PAGES};
 use crate::outbox::{Outbox, log_failed_put};
@@ -53,7 +54,8 @@ pub(super) async fn post<H: Host>(
     if let Ok(AlertCall { text, look, .. }) = &mut call {
         looks::resolve(host, &settings, caller, text, look).await?;
     }
-    send(host, &settings, caller, call, identity, at, begin).await
+    let sending = send(host, &settings, caller, call, identity, at, begin).await?;
+    Ok(sending.into_answered(Map::new()))
 }
 
 /// Sends the alerts of a call, page by page. `call` is the checked call, or the reason for its refusal. A
@@ -67,7 +69,7 @@ pub(super) async fn send<H: Host>(
     identity: Option<Identity>,
     mut at: Option<Cursor>,
     begin: Duration,
-) -> Result<Answered, Rejection> {
+) -> Result<Sending, Rejection> {
     let deadline = Deadline::after(host, STORE_WITHIN);
     let sender = Sender {
         host,
@@ -100,7 +102,7 @@ pub(super) async fn send<H: Host>(
             break;
         }
     }
-    Ok(sender.answer(sent, at.as_ref()).await)
+    Ok(sender.finish(sent, at.as_ref()).await)
 }
 
 /// The work on one call.
@@ -330,8 +332,8 @@ impl<H: Host> Sender<'_, H> {
         }
     }
 
-    /// Makes the answer: the status of each alert, and `next` if there are more pages.
-    async fn answer(&self, sent: Vec<Sent>, next: Option<&Cursor>) -> Answered {
+    /// Logs and records the result: the status of each alert, and `next` if there are more pages.
+    async fn finish(&self, sent: Vec<Sent>, next: Option<&Cursor>) -> Sending {
         let of_call = || sent.iter().flat_map(|page| &page.alerts);
         let of_steps = || sent.iter().flat_map(|page| &page.escalations);
         let alerts = || of_call().chain(of_steps());
@@ -358,20 +360,9 @@ impl<H: Host> Sender<'_, H> {
             self.note(&page.alerts, failed > 0).await;
             self.note(&page.escalations, failed > 0).await;
         }
-        let mut body = json!({ "alerts": shown });
-        if !escalations.is_empty() {
-            body["escalations"] = escalations.into();
-        }
-        if let Some(next) = next {
-            body["next"] = next.to_string().into();
-        }
         let kick = self.settings.kick.clone().filter(|_| self.outbox.has_due());
-        if failed == 0 {
-            return Answered::with_kick(answer::json(StatusCode::ACCEPTED, &body), kick);
-        }
-        let message = not_confirmed(queued, failed, unconfirmed, self.identity.is_some());
-        body["error"] = json!({"code": "QueueUnavailable", "message": message});
-        Answered::with_kick(answer::json(StatusCode::SERVICE_UNAVAILABLE, &body), kick)
+        let (is_repeatable, next) = (self.identity.is_some(), next.map(Cursor::to_string));
+        Sending { shown, escalations, queued, failed, unconfirmed, is_repeatable, next, kick }
     }
 
     /// Records the results of the Puts in the ledger, where a repeated call finds them. If all Puts of a new

@@ -2,7 +2,7 @@
 
 use platform::{Host, Level};
 use serde_json::{Map, Value};
-use state::Tag;
+use state::{ConversationKey, Tag};
 
 use super::grant::{Grant, Scope};
 use super::request_id::RequestId;
@@ -11,8 +11,8 @@ use crate::rejection::AlertRejection;
 /// An accepted program, and its request.
 #[derive(Debug)]
 pub(super) struct Caller {
-    /// The name of the key, or `app:<app id>` for a token of Entra. Idempotency keys and cancellations belong
-    /// to the name.
+    /// The name of the key, `app:<app id>` for a token of Entra, or `hook:<conversation>`. Idempotency keys
+    /// and cancellations belong to the name.
     pub(super) key: String,
     pub(super) grant: Grant,
     pub(super) request_id: RequestId,
@@ -41,6 +41,12 @@ impl Sight<'_> {
 }
 
 impl Caller {
+    /// A program that posts to the webhook address of a conversation. It may do nothing else.
+    pub(super) fn of_hook(conversation: &ConversationKey, request_id: &RequestId) -> Self {
+        let key = format!("hook:{conversation}");
+        Self { key, grant: Grant::default(), request_id: request_id.clone() }
+    }
+
     /// A caller with the key `ci`.
     #[cfg(test)]
     pub(super) fn of_tests(grant: Grant) -> Self {

@@ -1,9 +1,12 @@
 //! The routes for other programs. `docs/openapi.yaml` describes them:
 //!
 //! - `GET` and `POST /api/alerts`, `GET`, `PATCH` and `DELETE /api/alerts/{id}`;
+//! - `POST /api/alerts/from/{source}`;
+//! - `POST`, `PUT` and `OPTIONS /api/hooks/{token}`;
 //! - `GET /api/dead`, `POST /api/dead/replay`, `POST /api/dead/drop`, `DELETE /api/dead/{id}`;
 //! - `GET /api/status`, `GET /metrics`;
 //! - `GET /api/targets`, `DELETE /api/targets/{conversation}`;
+//! - `POST` and `DELETE` of `/api/targets/{conversation}/hook`;
 //! - `PUT` and `DELETE` of `/api/targets/{conversation}/tags/{tag}`;
 //! - `POST /api/tags/{tag}/codes`.
 
@@ -23,6 +26,8 @@ mod escalating;
 mod forgetting;
 mod grant;
 mod history;
+mod hook_of;
+mod hooks;
 mod identity;
 mod keyed;
 mod keys;
@@ -35,6 +40,7 @@ mod pages;
 mod paging;
 mod poison_walk;
 mod request_id;
+mod sending;
 mod series;
 mod status;
 mod tags;
@@ -54,6 +60,7 @@ use crate::request::expect_own_host;
 #[cfg(test)]
 pub(crate) use call::not_confirmed;
 use caller::Caller;
+pub(crate) use hooks::{PATH as HOOKS_PATH, handle as handle_hook};
 use keys::AlertKeys;
 use request_id::RequestId;
 
@@ -63,6 +70,8 @@ enum Route<'a> {
     Alerts,
     /// Scope `cancel` or `operate`; to change the alert: `send`; to read the status: also `send` or `list`.
     Alert(&'a str),
+    /// A foreign payload, for the targets in the query. Scope `send`.
+    From(&'a str),
     /// The dead letters. Scope `operate`.
     DeadLetters,
     /// The replay of dead letters. Scope `operate`.
@@ -79,6 +88,8 @@ enum Route<'a> {
     Targets,
     /// A conversation, by its key. Scope `operate`.
     Target(&'a str),
+    /// The webhook address of a conversation. Scope `send`.
+    Hook(&'a str),
     /// A tag of a conversation. Scope `operate`.
     TagOf { conversation: &'a str, tag: Cow<'a, str> },
     /// Codes for a tag. Scope `operate`.
@@ -114,9 +125,11 @@ impl<'a> Route<'a> {
         let (first, rest) = path.split_once('/')?;
         let segments: Vec<&str> = rest.split('/').collect();
         match (first, segments.as_slice()) {
+            ("alerts", ["from", source]) => Some(Self::From(source)),
             ("alerts", _) => Some(Self::Alert(rest)),
             ("dead", [id]) => Some(Self::DeadLetter(id)),
             ("targets", [conversation]) => Some(Self::Target(conversation)),
+            ("targets", [conversation, "hook"]) => Some(Self::Hook(conversation)),
             ("targets", [conversation, "tags", tag]) => {
                 Some(Self::TagOf { conversation, tag: decoded(tag)? })
             }
@@ -129,7 +142,8 @@ impl<'a> Route<'a> {
     fn allow(&self) -> &'static str {
         match self {
             Self::Alerts => "GET, POST",
-            Self::Codes { .. } | Self::Replay | Self::Drop => "POST",
+            Self::Codes { .. } | Self::Replay | Self::Drop | Self::From(_) => "POST",
+            Self::Hook(_) => "DELETE, POST",
             Self::Alert(_) => "DELETE, GET, PATCH",
             Self::Target(_) | Self::DeadLetter(_) => "DELETE",
             Self::Targets | Self::DeadLetters | Self::Status | Self::Metrics => "GET",
@@ -193,6 +207,11 @@ async fn answer<H: Host>(
             }
             Method::PATCH => change::patch(host, id, request, caller).await,
             _ => status::get(host, id, request.uri().query().unwrap_or_default(), caller).await,
+        },
+        Route::From(source) => hooks::from::post(host, request, source, caller).await,
+        Route::Hook(conversation) => match *request.method() {
+            Method::DELETE => hook_of::delete(host, conversation, caller).await.map(Answered::from),
+            _ => hook_of::post(host, request, conversation, caller).await.map(Answered::from),
         },
         Route::DeadLetters => {
             operating::dead::get(host, request.uri().query().unwrap_or_default(), caller).await

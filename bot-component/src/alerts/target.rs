@@ -14,7 +14,7 @@ use super::caller::Caller;
 use super::creating::{self, Creating, TEAMS};
 use super::grant::{Scope, is_tenant};
 use crate::limits::MAX_TARGETS;
-use crate::rejection::{AlertRejection, Rejection};
+use crate::rejection::{AlertRejection, HookRejection, Rejection};
 use crate::settings::BotSettings;
 
 /// How many elements of `to` are looked up at once. The number is small, because the lookup of one person
@@ -32,6 +32,11 @@ pub(super) struct To {
 }
 
 impl To {
+    /// A conversation that the bot has already looked up, and that the caller may reach.
+    pub(super) fn known(target: Target) -> Self {
+        Self { path: "to".into(), form: Form::Known(Box::new(target)) }
+    }
+
     /// The path, the tag and the tenant, if the element is a tag.
     pub(super) fn as_tag(&self) -> Option<(&str, &Tag, Option<&str>)> {
         match &self.form {
@@ -59,6 +64,7 @@ impl To {
                 tenant.as_ref().map_or(Ok(()), |tenant| caller.require_tenant(path, tenant))
             }
             Form::Conversation(_) | Form::Members(_) | Form::User { .. } => caller.require_tag(path, None),
+            Form::Known(_) => Ok(()),
         }
     }
 
@@ -69,6 +75,7 @@ impl To {
             Form::Address(address) => Some(ConversationKey::of(address)),
             Form::Channel { id, .. } => Some(ConversationKey::of_ids(TEAMS, id)),
             Form::User { .. } | Form::AadObject { .. } | Form::Email { .. } | Form::Tag { .. } => None,
+            Form::Known(_) => None,
         }
     }
 }
@@ -101,10 +108,11 @@ enum Form {
         tenant: Option<String>,
     },
     Address(Box<ConversationReference>),
+    Known(Box<Target>),
 }
 
 /// A conversation to alert.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Target {
     pub(super) key: ConversationKey,
     pub(super) address: ConversationReference,
@@ -181,6 +189,17 @@ impl Held {
     }
 }
 
+impl From<Held> for HookRejection {
+    fn from(held: Held) -> Self {
+        match held {
+            Held::Stopped => Self::Stopped,
+            Held::Paused => Self::Paused,
+            // The sender does not learn which tenants and channels the bot serves.
+            Held::Untrusted => Self::Unknown,
+        }
+    }
+}
+
 /// Reads `to`: one target, or an array of them.
 pub(super) fn read(fields: &mut Fields) -> Result<Vec<To>, AlertRejection> {
     let elements = match fields.as_object().get("to") {
@@ -198,8 +217,12 @@ pub(super) fn read(fields: &mut Fields) -> Result<Vec<To>, AlertRejection> {
         }
         _ => {}
     }
-    let read = |(path, element): (String, Fields)| Ok(To { form: read_form(element, &path)?, path });
-    elements.into_iter().map(read).collect()
+    elements.into_iter().map(|(path, element)| Ok(of_element(element, &path)?)).collect()
+}
+
+/// Reads one element of `to`, whose path is `path`.
+pub(super) fn of_element(element: Fields, path: &str) -> Result<To, FieldError> {
+    Ok(To { form: read_form(element, path)?, path: path.to_owned() })
 }
 
 fn read_form(mut fields: Fields, path: &str) -> Result<Form, FieldError> {
@@ -354,6 +377,7 @@ async fn find<H: Host>(
             return creating.members(path, &conversation).await;
         }
         Form::Tag { .. } => return Ok(Vec::new()),
+        Form::Known(target) => return Ok(vec![Target::clone(target)]),
         Form::Address(address) => {
             settings.trust.check(&address.service_url)?;
             if !settings.tenants.allow(address) {

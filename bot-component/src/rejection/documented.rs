@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use alert_shapes::{Shape, ShapeError};
 use bot_framework::channels::NotShown;
 use bot_framework::json::FieldError;
 use bot_framework::{AuthError, BrokenRule, ForeignHost, KeysError, NotAllowed, NotTrusted, TenantRefused};
@@ -14,7 +15,7 @@ use state::StateError;
 use state::ledger::Status;
 use trigger_component::PollRefusal;
 
-use super::{AlertRejection, Rejection, TriggerRefusal, Undelivered};
+use super::{AlertRejection, HookRejection, Rejection, TriggerRefusal, Undelivered};
 use crate::alerts::not_confirmed;
 use crate::invoke;
 use crate::limits::{MAX_IDS, MAX_TARGETS};
@@ -326,6 +327,52 @@ fn alert_rejections() -> Vec<Advised<AlertRejection>> {
     })
 }
 
+fn hook_rejections() -> Vec<Advised<HookRejection>> {
+    use HookRejection as Refusal;
+    const ENTER: &str = "Write `webhook` to the bot. The answer has the secret.";
+    let header = "<header>";
+    every_variant!(HookRejection {
+        Refusal::Unknown => [(
+            Refusal::Unknown,
+            "Copy the whole address. After a change of `hookkey`, or of the secret from which the bot derives it, \
+             write `webhook` to the bot again."
+        )],
+        Refusal::Ended => [(
+            Refusal::Ended,
+            "A person wrote `webhook new` or `webhook off`, or a back end did the same."
+        )],
+        Refusal::NoConversation => [(
+            Refusal::NoConversation,
+            "A person removed the bot from the conversation. After it is added again, the same address works."
+        )],
+        Refusal::Stopped => [(Refusal::Stopped, "Post nothing until the person writes `start`.")],
+        Refusal::Paused => [(
+            Refusal::Paused,
+            "Write a message to the bot in this conversation. Without it, the pause ends after a day."
+        )],
+        Refusal::SignatureMissing { .. } => [(Refusal::SignatureMissing { header }, ENTER)],
+        Refusal::SignatureWrong { .. } => [(Refusal::SignatureWrong { header }, ENTER)],
+        Refusal::Shape(_) => within(shape_errors()),
+    })
+}
+
+fn shape_errors() -> Vec<Advised<ShapeError>> {
+    const SHAPES: &str = "[hooks.md](hooks.md) has an example for each sender.";
+    use ShapeError as Problem;
+    let shape = Shape::Alertmanager;
+    every_variant!(ShapeError {
+        Problem::NotUtf8 { .. } => [(Problem::NotUtf8 { at: 7 }, "Send text in UTF-8.")],
+        Problem::NotJson { .. } => [(Problem::NotJson { line: 1, column: 7 }, "Check the template of the sender.")],
+        Problem::Unknown => [(Problem::Unknown, SHAPES)],
+        Problem::Missing { .. } => [(Problem::Missing { shape, member: "<member>" }, SHAPES)],
+        Problem::Empty { .. } => [(Problem::Empty { shape }, "Check the template of the sender.")],
+        Problem::TooMany { .. } => [(
+            Problem::TooMany { found: alert_shapes::MAX_EVENTS + 1 },
+            "Limit the size of a batch in the sender's settings."
+        )],
+    })
+}
+
 fn rejections() -> Vec<Advised<Rejection>> {
     use Rejection as Refusal;
     every_variant!(Rejection {
@@ -366,6 +413,7 @@ fn rejections() -> Vec<Advised<Rejection>> {
             "Send the request again later. The log has the reason."
         )],
         Refusal::Alert(_) => within(alert_rejections()),
+        Refusal::Hook(_) => within(hook_rejections()),
         Refusal::Misconfigured(_) => [(
             SettingsError::new("<variable>", "<problem>").into(),
             "Look for `request.rejected` in the log, and correct the variable."

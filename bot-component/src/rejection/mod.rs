@@ -6,6 +6,7 @@
 mod alerts;
 #[cfg(test)]
 mod documented;
+mod hooks;
 mod triggers;
 
 use bot_framework::json::FieldError;
@@ -19,6 +20,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 pub(crate) use alerts::AlertRejection;
+pub(crate) use hooks::HookRejection;
 pub(crate) use triggers::{TriggerRefusal, Undelivered};
 
 use crate::limits::MAX_BODY_BYTES;
@@ -59,6 +61,8 @@ pub(crate) enum Rejection {
     #[error("{0}")]
     Alert(#[from] AlertRejection),
     #[error("{0}")]
+    Hook(#[from] HookRejection),
+    #[error("{0}")]
     Misconfigured(#[from] SettingsError),
 }
 
@@ -96,6 +100,7 @@ impl Rejection {
             Self::QueueUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "QueueUnavailable"),
             Self::StateUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "StateUnavailable"),
             Self::Alert(rejection) => rejection.status_and_code(),
+            Self::Hook(rejection) => rejection.status_and_code(),
             Self::Misconfigured(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Misconfigured"),
         }
     }

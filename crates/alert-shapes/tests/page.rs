@@ -38,7 +38,10 @@ fn examples_of_the_page_are_recognised_as_their_format() {
             let headers = options(command, "-H").into_iter().filter_map(|header| header.split_once(": "));
             let headers: BTreeMap<_, _> =
                 headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
-            let request = Request { headers, body: options(command, "-d")[0].as_bytes().to_vec() };
+            // An example that signs has its body in a variable.
+            let body = options(command, "-d").first().copied();
+            let body = body.or_else(|| Some(command.strip_prefix("body='")?.split_once('\'')?.0));
+            let request = Request { headers, body: body.expect("a body").as_bytes().to_vec() };
             let read = request.read(None).unwrap_or_else(|error| panic!("{heading}: {error}"));
             assert_eq!(request.read(Some(shape)).as_ref(), Ok(&read), "{heading}");
             let Reading::Alerts(alerts) = read else { panic!("{heading}: a handshake") };

@@ -82,10 +82,7 @@ pub fn is_guid(text: &str) -> bool {
 
 /// Reads a variable that overrides a well-known URL, without a slash at the end. The URL must be https; for
 /// tests, http to loopback is accepted too.
-pub(crate) fn endpoint_override(
-    settings: &impl Settings,
-    name: &str,
-) -> Result<Option<String>, SettingsError> {
+pub fn endpoint_override(settings: &impl Settings, name: &str) -> Result<Option<String>, SettingsError> {
     let text = settings.setting(name)?;
     let text = text.trim();
     if text.is_empty() {

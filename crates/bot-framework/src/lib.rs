@@ -51,7 +51,7 @@ pub use cloud::Cloud;
 pub use connector::Connector;
 pub use conversations::{Created, Member, MemberPage, NewConversation};
 pub use direct_line::{DirectLine, DirectLineSettings};
-pub use identity::{BotIdentity, is_guid};
+pub use identity::{BotIdentity, endpoint_override, is_guid};
 #[cfg(fuzzing)]
 pub use inbound::fuzzing;
 pub use inbound::{App, AuthError, BrokenRule, Caller, InboundAuth, KeysError, NotAllowed, VerifiedToken};

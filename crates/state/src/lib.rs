@@ -25,6 +25,7 @@
 //! | `c<shard>` | `<key>.s` | `at` | only the commands `stop` (inserts the row) and `start` (deletes the row) |
 //! | `c<shard>` | `<key>.w` | `from`, `to` (minutes of the day), `at` | only the commands `quiet` (writes the row) and `quiet off` (deletes it), and the bot when it forgets the conversation |
 //! | `c<shard>` | `<key>.f` | `at` | `deleteUserData`: a tombstone. Alerts that were accepted until `at` are not delivered. The row is never deleted |
+//! | `c<shard>` | `<key>.h` | `generation`, `off` | the bot, with the ETag: the commands `webhook`, `webhook new` and `webhook off`, the route `POST` and `DELETE` of a hook, and `deleteUserData` (sets `off`). The row is never deleted, so that an ended webhook address never works again |
 //! | `c<shard>` | `<key>.r.<message id>` | `reactions`, `replies`, `cause`, `endsAt` | the bot, when people react or reply to a message on Teams |
 //! | | | `asked`, `askedUntil`, `endsAt` | the poller, when it has sent a question to a channel of Teams |
 //! | `c<shard>` | `<key>.t.<tag>` | `at` | the commands `subscribe` and `unsubscribe`; the routes `PUT` and `DELETE` of a tag |

@@ -98,7 +98,7 @@ fn check_keys(variables: &Variables, report: &mut Report) {
     if variables.trimmed("alertkey").is_empty() && variables.trimmed("alertkeys").is_empty() {
         report.warn("alertkeys: is empty, as is alertkey, so no program can send alerts; add an entry (cargo dev key)");
     }
-    let keys = ["microsoftapppassword", "pollkey", "alertkey", "sealkey"];
+    let keys = ["microsoftapppassword", "pollkey", "alertkey", "sealkey", "hookkey"];
     for (index, name) in keys.iter().enumerate() {
         let value = variables.trimmed(name);
         let twin =

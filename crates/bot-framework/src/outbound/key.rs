@@ -28,6 +28,8 @@ pub(super) enum KeyPurpose {
     Button,
     /// Encrypts what the ledger keeps of a question and its answers.
     StoredQuestion,
+    /// Makes webhook addresses.
+    Hook,
 }
 
 impl KeyPurpose {
@@ -41,6 +43,7 @@ impl KeyPurpose {
             Self::TagCode => b"proactive-bot/tag-code/v1",
             Self::Button => b"proactive-bot/button/v1",
             Self::StoredQuestion => b"proactive-bot/stored-question/v1",
+            Self::Hook => b"proactive-bot/hook/v1",
         }
     }
 }

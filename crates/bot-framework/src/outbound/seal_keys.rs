@@ -5,8 +5,8 @@ use platform::{Secret, Settings, SettingsError};
 use super::credential::BotCredentials;
 use super::key::{KeyPurpose, app_id_of, derive_key};
 
-/// The minimum length of `sealkey`. A reader of one sealed envelope could find out a shorter key by trying
-/// all of them.
+/// The minimum length of a key in a variable. A reader of one sealed envelope could find out a shorter key by
+/// trying all of them.
 const SHORTEST_BYTES: usize = 16;
 
 /// Derives the keys that seal envelopes. The first key seals, and every key opens.
@@ -35,7 +35,7 @@ pub fn tag_code_keys(
 ) -> Result<Vec<[u8; 32]>, SettingsError> {
     let app_id = app_id_of(settings, bot)?;
     let derive = |secret: &[u8]| derive_key(secret, KeyPurpose::TagCode, &[&app_id]);
-    keys_or_of_storage(settings, bot, derive)
+    lasting_keys_or_storage(settings, bot, derive)
 }
 
 /// Derives the keys of questions: each pair has a key for buttons, and a key for what the ledger keeps. The
@@ -49,12 +49,12 @@ pub fn question_keys(
     let app_id = app_id_of(settings, bot)?;
     let purposes = [KeyPurpose::Button, KeyPurpose::StoredQuestion];
     let derive = |secret: &[u8]| purposes.map(|purpose| derive_key(secret, purpose, &[&app_id, queue]));
-    keys_or_of_storage(settings, bot, derive)
+    lasting_keys_or_storage(settings, bot, derive)
 }
 
-/// Derives keys as [`lasting_keys`] does. In anonymous mode without `sealkey`, derives one from
-/// `storageconnection`.
-fn keys_or_of_storage<T>(
+/// Derives keys as [`lasting_keys`] does. If there is no secret, because `authmode` is anonymous, the secret
+/// is `storageconnection`.
+pub(super) fn lasting_keys_or_storage<T>(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,
     derive: impl Fn(&[u8]) -> T,
@@ -66,15 +66,10 @@ fn keys_or_of_storage<T>(
     Ok(keys)
 }
 
-/// Derives keys from `sealkey`. If it is empty, derives one key from the credential, which must not change
-/// every hour.
-fn lasting_keys<T>(
-    settings: &impl Settings,
-    bot: Option<&BotCredentials>,
-    derive: impl Fn(&[u8]) -> T,
-) -> Result<Vec<T>, SettingsError> {
-    let error = |problem: String| SettingsError::new("sealkey", problem);
-    let text = settings.setting("sealkey")?;
+/// Reads a variable that may hold one key, or two while it is changed.
+pub(super) fn given_keys(settings: &impl Settings, name: &str) -> Result<Vec<Secret>, SettingsError> {
+    let error = |problem: String| SettingsError::new(name, problem);
+    let text = settings.setting(name)?;
     let given: Vec<_> = text.split(',').filter_map(|key| Secret::new(key.trim())).collect();
     if given.len() > 2 {
         return Err(error("must be one key, or two separated by a comma".into()));
@@ -82,15 +77,26 @@ fn lasting_keys<T>(
     if given.iter().any(|secret| secret.expose().len() < SHORTEST_BYTES) {
         return Err(error(format!("must be at least {SHORTEST_BYTES} characters long, and random")));
     }
+    Ok(given)
+}
+
+/// Derives keys from `sealkey`. If it is empty, derives one key from the credential, which must not change
+/// every hour.
+fn lasting_keys<T>(
+    settings: &impl Settings,
+    bot: Option<&BotCredentials>,
+    derive: impl Fn(&[u8]) -> T,
+) -> Result<Vec<T>, SettingsError> {
+    let given = given_keys(settings, "sealkey")?;
     if !given.is_empty() {
         return Ok(given.iter().map(|secret| derive(secret.expose().as_bytes())).collect());
     }
     match bot.map(|bot| bot.credential.lasting_secret()) {
         None => Ok(Vec::new()),
         Some(Some(secret)) => Ok(vec![derive(secret)]),
-        Some(None) => Err(error(
-            "must be set, because federatedtoken is the only credential and changes too often to derive a key from"
-                .into(),
+        Some(None) => Err(SettingsError::new(
+            "sealkey",
+            "must be set, because federatedtoken is the only credential and changes too often to derive a key from",
         )),
     }
 }

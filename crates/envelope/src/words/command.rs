@@ -29,6 +29,12 @@ pub enum Command {
     QuietOff,
     /// Asks for the list of commands.
     Help,
+    /// Asks for the webhook address of the conversation.
+    Webhook,
+    /// Asks for a new webhook address, which ends the earlier one.
+    NewWebhook,
+    /// Ends the webhook address of the conversation.
+    EndWebhook,
     /// Asks the bot to send this text after this time.
     Remind(Duration, String),
 }
@@ -42,7 +48,7 @@ enum Pattern {
     TimeAndText(fn(Duration, String) -> Command),
 }
 
-const COMMANDS: [(&str, Pattern); 8] = [
+const COMMANDS: [(&str, Pattern); 11] = [
     ("subscribe", Pattern::TagAndCode),
     ("unsubscribe", Pattern::OneWord(Command::Unsubscribe)),
     ("stop", Pattern::Nothing(|| Command::Stop)),
@@ -50,6 +56,9 @@ const COMMANDS: [(&str, Pattern); 8] = [
     ("quiet off", Pattern::Nothing(|| Command::QuietOff)),
     ("quiet", Pattern::Hours),
     ("help", Pattern::Nothing(|| Command::Help)),
+    ("webhook new", Pattern::Nothing(|| Command::NewWebhook)),
+    ("webhook off", Pattern::Nothing(|| Command::EndWebhook)),
+    ("webhook", Pattern::Nothing(|| Command::Webhook)),
     ("remind me in", Pattern::TimeAndText(Command::Remind)),
 ];
 
@@ -151,6 +160,13 @@ mod tests {
             ("stop\u{200b}", Some(Command::Stop)),
             ("\u{200e}st\u{ad}op\u{200f} \u{feff}", Some(Command::Stop)),
             ("subscribe \u{200b}news", subscribe("news", None)),
+            ("webhook", Some(Command::Webhook)),
+            ("/Webhook", Some(Command::Webhook)),
+            ("Webhook  NEW", Some(Command::NewWebhook)),
+            ("webhook off\n", Some(Command::EndWebhook)),
+            ("webhook on", None),
+            ("webhook new one", None),
+            ("webhooks", None),
             ("//stop", None),
             ("/ stop", None),
             ("/stop@somebody", None),

@@ -35,11 +35,23 @@ pub(super) static WORDS: Words = Words {
         - stop: no alerts from others come here (in a group, stop does nothing)\n\
         - quiet 22-7: alerts from others wait in these hours (also 22:30-6:15; quiet off ends this)\n\
         - start: alerts come here again\n\
+        - webhook: I show an address; other programs can post alerts to it\n\
         - help: I show this list",
     no_tag: "Not done: the name of a subscription is one word of at most 64 letters, digits and these signs: \
         - _ . : # @ +",
     too_many_tags: "Not done: this conversation has too many subscriptions. Please end one of them first: \
         write unsubscribe and its name.",
+    hook: "Webhook address of this conversation. Everything that a program posts to it comes here. Keep it \
+        secret: anyone who has it can post here.\n\
+        {address}\n\
+        To try it, run:\n\
+        {try}\n\
+        GitHub and Grafana can sign what they post. The secret for that: {secret}\n\
+        To replace the address, write: webhook new. To end it, write: webhook off",
+    hook_sent: "Webhook address sent: you find it in your own chat with me, because it is a secret.",
+    hook_ended: "Webhook address ended: programs can no longer post here. For a new address, write: webhook",
+    no_hook_address: "Not done: I do not know the address at which programs can reach me. Please ask the \
+        people who run me to look into my log.",
     too_far: "Not accepted: a reminder can be at most a year ahead. Please choose an earlier time.",
     not_remembered: "Not done: I could not save this. Please write it again in a minute.",
     queue_unavailable: "Not accepted: I could not save your message. Please send it again in a minute.",

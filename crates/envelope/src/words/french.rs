@@ -41,11 +41,25 @@ pub(super) static WORDS: Words = Words {
         - quiet 22-7 : les alertes des autres attendent pendant ces heures (aussi 22:30-6:15 ; quiet off \
         arrête cela)\n\
         - start : les alertes arrivent de nouveau ici\n\
+        - webhook : j'affiche une adresse où d'autres programmes peuvent envoyer des alertes\n\
         - help : j'affiche cette liste",
     no_tag: "Non effectué : le nom d'un abonnement est un seul mot d'au plus 64 lettres, chiffres et signes \
         parmi : - _ . : # @ +",
     too_many_tags: "Non effectué : cette conversation a trop d'abonnements. Mettez d'abord fin à l'un \
         d'eux : écrivez unsubscribe et son nom.",
+    hook: "Adresse de webhook de cette conversation. Tout ce qu'un programme y envoie arrive ici. Gardez-la \
+        secrète : quiconque la connaît peut écrire ici.\n\
+        {address}\n\
+        Pour l'essayer, exécutez :\n\
+        {try}\n\
+        GitHub et Grafana peuvent signer ce qu'ils envoient. Le secret pour cela : {secret}\n\
+        Pour remplacer l'adresse, écrivez : webhook new. Pour y mettre fin, écrivez : webhook off",
+    hook_sent: "Adresse de webhook envoyée : vous la trouvez dans votre propre conversation avec moi, car \
+        elle est secrète.",
+    hook_ended: "Adresse de webhook terminée : les programmes ne peuvent plus écrire ici. Pour une nouvelle \
+        adresse, écrivez : webhook",
+    no_hook_address: "Non effectué : je ne connais pas l'adresse à laquelle les programmes peuvent me \
+        joindre. Demandez aux personnes qui m'exploitent de consulter mon journal.",
     too_far: "Non accepté : un rappel peut être prévu au plus un an à l'avance. Choisissez un délai plus \
         court.",
     not_remembered: "Non effectué : je n'ai pas pu l'enregistrer. Écrivez-le de nouveau dans une minute.",

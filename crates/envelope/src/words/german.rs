@@ -41,11 +41,25 @@ pub(super) static WORDS: Words = Words {
         - stop: Hier kommen keine Benachrichtigungen von anderen an (in einer Gruppe bewirkt stop nichts)\n\
         - quiet 22-7: Benachrichtigungen von anderen warten in dieser Zeit (auch 22:30-6:15; quiet off beendet das)\n\
         - start: Benachrichtigungen kommen wieder hier an\n\
+        - webhook: Ich zeige eine Adresse, an die andere Programme Benachrichtigungen schicken können\n\
         - help: Ich zeige diese Liste",
     no_tag: "Nicht erledigt: Der Name eines Abonnements ist ein Wort aus höchstens 64 Buchstaben, Ziffern \
         und diesen Zeichen: - _ . : # @ +",
     too_many_tags: "Nicht erledigt: Diese Unterhaltung hat zu viele Abonnements. Bitte beenden Sie zuerst \
         eines davon: Schreiben Sie unsubscribe und seinen Namen.",
+    hook: "Webhook-Adresse dieser Unterhaltung. Alles, was ein Programm dorthin schickt, kommt hier an. \
+        Halten Sie die Adresse geheim: Wer sie hat, kann hierher schreiben.\n\
+        {address}\n\
+        Zum Ausprobieren führen Sie diese Zeile aus:\n\
+        {try}\n\
+        GitHub und Grafana können unterschreiben, was sie schicken. Der geheime Schlüssel dafür: {secret}\n\
+        Um die Adresse zu ersetzen, schreiben Sie: webhook new. Um sie zu beenden, schreiben Sie: webhook off",
+    hook_sent: "Webhook-Adresse geschickt: Sie finden sie in Ihrer eigenen Unterhaltung mit mir, weil sie \
+        geheim ist.",
+    hook_ended: "Webhook-Adresse beendet: Programme können nicht mehr hierher schreiben. Für eine neue \
+        Adresse schreiben Sie: webhook",
+    no_hook_address: "Nicht erledigt: Ich kenne die Adresse nicht, unter der Programme mich erreichen. Bitten \
+        Sie die Personen, die mich betreiben, in mein Protokoll zu sehen.",
     too_far: "Nicht angenommen: Eine Erinnerung kann höchstens ein Jahr in der Zukunft liegen. Bitte wählen \
         Sie eine frühere Zeit.",
     not_remembered: "Nicht erledigt: Ich konnte das nicht speichern. Bitte schreiben Sie es in einer Minute \

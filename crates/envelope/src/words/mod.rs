@@ -80,6 +80,14 @@ pub struct Words {
     pub no_tag: &'static str,
     /// Answers `subscribe` if the conversation has as many subscriptions as it may have.
     pub too_many_tags: &'static str,
+    /// `{address}`, `{try}`, `{secret}`
+    hook: &'static str,
+    /// Answers `webhook` in a group, if the person has the address in a chat of their own.
+    pub hook_sent: &'static str,
+    /// Answers `webhook off`.
+    pub hook_ended: &'static str,
+    /// Answers `webhook` if the bot cannot make an address.
+    pub no_hook_address: &'static str,
     /// Answers a reminder that is too far ahead.
     pub too_far: &'static str,
     /// Answers a command that the bot could not store.
@@ -212,8 +220,16 @@ impl Words {
         &english::WORDS
     }
 
+    /// Answers `webhook`, with the address, a command line that tries it, and the secret that signs.
+    pub fn hook(&self, address: &str, secret: &str) -> String {
+        let line = format!(
+            "curl -X POST {address} -H 'Content-Type: application/json' -d '{{\"text\": \"It works\"}}'"
+        );
+        fill(self.hook, &[("address", address), ("try", &line), ("secret", secret)])
+    }
+
     /// Every text of the table, in the same order for each language.
-    fn texts(&self) -> [&'static str; 34] {
+    fn texts(&self) -> [&'static str; 38] {
         // A new key that is missing here does not compile.
         let Self {
             language: _,
@@ -236,6 +252,10 @@ impl Words {
             help,
             no_tag,
             too_many_tags,
+            hook,
+            hook_sent,
+            hook_ended,
+            no_hook_address,
             too_far,
             not_remembered,
             queue_unavailable,
@@ -275,6 +295,10 @@ impl Words {
             help,
             no_tag,
             too_many_tags,
+            hook,
+            hook_sent,
+            hook_ended,
+            no_hook_address,
             too_far,
             not_remembered,
             queue_unavailable,

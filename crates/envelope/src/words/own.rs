@@ -54,6 +54,7 @@ mod tests {
                 words.quiet("22:00-07:00", "Europe/Berlin"),
                 words.answer_recorded("Yes"),
                 words.answered_before("Yes (Kim)"),
+                words.hook("https://bot.example/api/hooks/x", "secret"),
             ];
             for text in filled.iter().map(String::as_str).chain(words.texts()) {
                 for before in ["", "  \n\t", "> ", ">> > ", "\u{feff}", "\"", "**", "| ", "\u{201e}", "- "] {

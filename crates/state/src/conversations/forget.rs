@@ -14,8 +14,8 @@ use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
     /// Deletes a conversation: its record, tags, quiet hours, responses, indexes and fingerprint. A `stop`
-    /// is kept, because only `start` ends it. A tombstone is kept too. If a newer version wrote the record,
-    /// nothing is deleted.
+    /// is kept, because only `start` ends it. A tombstone and the generation of the webhook address are kept
+    /// too. If a newer version wrote the record, nothing is deleted.
     pub async fn forget(&self, key: &ConversationKey) -> Result<(), StateError> {
         let rows = self.rows_of(key).await?;
         let address = match &rows.stored {

@@ -102,6 +102,8 @@ pub(super) enum Row {
     Forgotten,
     /// The quiet hours.
     Quiet,
+    /// The webhook address.
+    Hook,
     /// The reactions and replies to one of the bot's messages.
     Responses(MessageNumber),
     /// A subscription. Reading a row does not parse the tag, so that the poller's wasm does not need the
@@ -117,6 +119,7 @@ impl Row {
             Self::Stop => format!("{key}.s"),
             Self::Forgotten => format!("{key}.f"),
             Self::Quiet => format!("{key}.w"),
+            Self::Hook => format!("{key}.h"),
             Self::Responses(message) => format!("{key}.r.{message}"),
             Self::Tag(tag) => format!("{key}.t.{}", escape(tag.as_str())),
         }
@@ -131,6 +134,7 @@ impl Row {
             ".s" => Self::Stop,
             ".f" => Self::Forgotten,
             ".w" => Self::Quiet,
+            ".h" => Self::Hook,
             rest => match rest.strip_prefix(".r.") {
                 Some(message) => Self::Responses(MessageNumber::parse(message)?),
                 None => Self::Tag(Tag(unescape(rest.strip_prefix(".t.")?)?)),
@@ -207,6 +211,7 @@ mod tests {
             Row::Stop,
             Row::Forgotten,
             Row::Quiet,
+            Row::Hook,
             Row::Responses(MessageNumber::parse("1795167064521").unwrap()),
             tag("s"),
             tag("a.b:c#d@e+f_g"),

@@ -5,6 +5,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use platform::Host;
 use storage_table::{Filter as Rule, Query};
 
+use super::hook::Hook;
 use super::key::{ConversationKey, Row};
 use super::record::{Conversation, Rows, partition_of};
 use super::{AT_ONCE, Conversations, DeliveryState};
@@ -21,14 +22,17 @@ pub struct Known {
     pub standing: DeliveryState,
     /// The conversation; `None` if its record is missing, or if this version cannot read it.
     pub conversation: Option<Conversation>,
+    /// The generation of the webhook address that works; `None` if none works.
+    pub hook: Option<u16>,
 }
 
 impl Known {
     pub(super) fn of(rows: Rows, now: DateTime<Utc>) -> Self {
         let (stopped, forgotten_at, quiet) = (rows.stopped, rows.forgotten_at, rows.quiet());
+        let hook = rows.hook.and_then(Hook::working);
         let conversation = rows.conversation(now);
         let paused = conversation.as_ref().is_some_and(|conversation| conversation.paused);
-        Self { standing: DeliveryState { stopped, paused, forgotten_at, quiet }, conversation }
+        Self { standing: DeliveryState { stopped, paused, forgotten_at, quiet }, conversation, hook }
     }
 }
 
@@ -181,7 +185,7 @@ mod tests {
         write_entity("c7", "foreign row", |entity| entity);
         let found = run(stage.conversations().get_all(keys.clone())).unwrap();
         for (number, key) in keys.iter().enumerate() {
-            let Known { standing, conversation } = of_key(&found, key).unwrap();
+            let Known { standing, conversation, .. } = of_key(&found, key).unwrap();
             assert_eq!(conversation.is_some(), number < 40, "{number}");
             assert_eq!(standing.stopped, [3, 50].contains(&number), "{number}");
             assert_eq!(standing.paused, number == 5, "{number}");

@@ -6,6 +6,7 @@ mod composed;
 mod feedback;
 mod fingerprint;
 mod forget;
+mod hook;
 mod index;
 mod key;
 mod list;
@@ -113,6 +114,11 @@ impl<'a, H: Host> Conversations<'a, H> {
     /// is missing, or if this version cannot read it.
     pub async fn delivery_state(&self, key: &ConversationKey) -> Result<DeliveryState, StateError> {
         Ok(Known::of(self.rows_of(key).await?, self.host.now()).standing)
+    }
+
+    /// Reads everything about a conversation that decides whether it gets an alert, with one query.
+    pub async fn known(&self, key: &ConversationKey) -> Result<Known, StateError> {
+        Ok(Known::of(self.rows_of(key).await?, self.host.now()))
     }
 
     /// Reads every row of a conversation.

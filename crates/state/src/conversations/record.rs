@@ -10,6 +10,7 @@ use zones::{ClockSpan, Zone};
 
 use super::asked::OpenQuestion;
 use super::feedback::{LastRead, Responses};
+use super::hook::Hook;
 use super::key::{ConversationKey, Row, Tag};
 use super::quiet::{Quiet, hours_of};
 use crate::StateError;
@@ -127,6 +128,7 @@ pub(super) struct Rows {
     /// Whether the row `<key>.w` exists, even if it cannot be read.
     pub(super) has_hours: bool,
     pub(super) tags: Vec<Tag>,
+    pub(super) hook: Option<Hook>,
     /// The last message that the person has read. It is a part of the record.
     pub(super) last_read: Option<LastRead>,
     pub(super) responses: Vec<Responses>,
@@ -148,6 +150,7 @@ impl Rows {
                 }
             }
             Row::Quiet => (self.hours, self.has_hours) = (hours_of(entity), true),
+            Row::Hook => self.hook = Some(Hook::read(entity)),
             Row::Responses(message) => self.responses.push(Responses::of(message, entity)),
             Row::Tag(tag) => self.tags.push(tag),
         }

@@ -1,0 +1,96 @@
+//! Makes the call for an alert that a foreign payload reports.
+
+use alert_shapes::{ShapedAlert, State};
+use envelope::{Again, KeyState};
+use platform::name_of;
+use serde_json::{Map, Value};
+
+use super::super::activity::attachments_of;
+use super::super::body::{AlertCall, Identity};
+use super::super::keyed::KeyedCall;
+use super::super::target::To;
+
+/// Every post with the same id of its sender is the same alert, whatever else differs. So the hash of the
+/// body does not count.
+const SAME_BY_ID: &str = "by id";
+
+/// The call that sends an alert to these targets.
+pub(super) fn call_of(alert: &ShapedAlert, to: Vec<To>) -> AlertCall {
+    let mut activity = Map::new();
+    if let Value::Object(card) = &alert.card {
+        activity.insert("attachments".into(), attachments_of(card.clone()));
+    }
+    activity.insert("summary".into(), alert.summary.as_str().into());
+    if alert.importance_high {
+        activity.insert("importance".into(), "high".into());
+    }
+    let keyed = alert.key.clone().map(|key| KeyedCall {
+        key,
+        state: match alert.state {
+            State::Resolved => KeyState::Resolved,
+            State::Firing | State::None => KeyState::Firing,
+        },
+        again: Again::default(),
+        notify: false,
+    });
+    AlertCall { activity, keyed, ..AlertCall::new(to, "") }
+}
+
+/// The identity of an alert, if its sender has an id for it: a repeated delivery is not said again. `sender`
+/// is the name of the caller's key, and `targets` names the targets of the post.
+pub(super) fn identity_of(alert: &ShapedAlert, sender: &str, targets: &str) -> Option<Identity> {
+    let id = alert.idempotency_key.as_deref()?;
+    Some(Identity {
+        key_name: sender.to_owned(),
+        idempotency_key: name_of(&["shape", targets, id]),
+        fingerprint: SAME_BY_ID.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn alert(state: State) -> ShapedAlert {
+        ShapedAlert {
+            summary: "disk is full".into(),
+            card: json!({"type": "AdaptiveCard"}),
+            key: Some("disk".into()),
+            state,
+            idempotency_key: Some("1".into()),
+            importance_high: true,
+            left_out: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn call_has_the_card_the_summary_and_the_key_of_the_alert() {
+        let call = call_of(&alert(State::Resolved), Vec::new());
+        let expected = json!({
+            "attachments": [{
+                "contentType": "application/vnd.microsoft.card.adaptive", "content": {"type": "AdaptiveCard"},
+            }],
+            "summary": "disk is full", "importance": "high",
+        });
+        assert_eq!((Value::Object(call.activity), call.text.as_str()), (expected, ""));
+        let keyed = call.keyed.unwrap();
+        assert_eq!((keyed.key.as_str(), keyed.state), ("disk", KeyState::Resolved));
+        assert_eq!(call_of(&alert(State::None), Vec::new()).keyed.unwrap().state, KeyState::Firing);
+        let plain = ShapedAlert { key: None, importance_high: false, ..alert(State::Firing) };
+        let call = call_of(&plain, Vec::new());
+        assert!(call.keyed.is_none() && !call.activity.contains_key("importance"));
+    }
+
+    #[test]
+    fn identity_is_the_senders_id_for_these_targets() {
+        let of = |sender: &str, targets: &str| identity_of(&alert(State::None), sender, targets).unwrap();
+        let key = |sender, targets| of(sender, targets).idempotency_key;
+        assert_eq!(key("ci", "tag=a"), key("ci", "tag=a"));
+        assert_ne!(key("ci", "tag=a"), key("ci", "tag=b"));
+        assert_eq!(of("ci", "x").key_name, "ci");
+        let without = ShapedAlert { idempotency_key: None, ..alert(State::None) };
+        assert!(identity_of(&without, "ci", "x").is_none());
+    }
+}

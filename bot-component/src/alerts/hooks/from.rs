@@ -1,0 +1,124 @@
+//! `POST /api/alerts/from/{source}`: a caller with a key posts a foreign payload, for the targets that the
+//! query names.
+
+use alert_shapes::{Incoming, Shape};
+use bot_framework::json::{FieldError, Fields};
+use http::Request;
+use http::header::CONTENT_TYPE;
+use platform::{Host, RequestBody};
+use serde_json::{Map, Value};
+use url::form_urlencoded;
+
+use super::super::caller::Caller;
+use super::super::grant::Scope;
+use super::super::paging::Cursor;
+use super::super::target;
+use super::header_of;
+use super::send::{self, Origin};
+use crate::answered::Answered;
+use crate::limits::MAX_BODY_BYTES;
+use crate::rejection::{AlertRejection, HookRejection, Rejection};
+use crate::settings::{BotSettings, CallerSettings};
+
+/// The source whose shape the bot recognises by the payload.
+const AUTO: &str = "auto";
+
+pub(in super::super) async fn post<H: Host>(
+    host: &H,
+    request: Request<impl RequestBody>,
+    source: &str,
+    caller: &Caller,
+) -> Result<Answered, Rejection> {
+    let begin = host.monotonic();
+    caller.require(Scope::Send)?;
+    let shape = shape_of(source).map_err(AlertRejection::from)?;
+    let query = request.uri().query().unwrap_or_default();
+    let Named { element, at } = Named::read(query).map_err(AlertRejection::from)?;
+    let to = || target::of_element(Fields::new(element.clone(), ""), "query");
+    to().map_err(AlertRejection::from)?;
+    let targets = Value::Object(element.clone()).to_string();
+    let settings = BotSettings::open(host, CallerSettings::read(host)?).await?;
+    let (head, body) = request.into_parts();
+    let body = body.read(MAX_BODY_BYTES).await?;
+    let header = |name: &str| header_of(&head.headers, name);
+    let incoming = Incoming { content_type: header(CONTENT_TYPE.as_str()), header: &header, body: &body };
+    let reading = alert_shapes::read(&incoming, shape).map_err(HookRejection::from)?;
+    let origin = Origin { caller, targets: &targets, at: at.as_ref() };
+    send::send(host, &settings, origin, reading, || to().into_iter().collect(), begin).await
+}
+
+/// The shape that a source names. `None` for `auto`.
+fn shape_of(source: &str) -> Result<Option<Shape>, FieldError> {
+    const SOURCES: &str = "auto, plain, messagecard, adaptivecard, alertmanager, grafana, azuremonitor, \
+                           slack, github, cloudevents or eventgrid";
+    match source {
+        AUTO => Ok(None),
+        name => match Shape::named(name) {
+            Some(shape) => Ok(Some(shape)),
+            None => Err(FieldError { path: "source".into(), expected: SOURCES }),
+        },
+    }
+}
+
+/// The target and the cursor of a query.
+#[derive(Debug)]
+struct Named {
+    /// The target: the parameters have the names and values of an element of `to`.
+    element: Map<String, Value>,
+    /// `next` of an earlier answer.
+    at: Option<Cursor>,
+}
+
+impl Named {
+    fn read(query: &str) -> Result<Self, FieldError> {
+        let mut element = Map::new();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            if element.insert(name.clone().into_owned(), value.into_owned().into()).is_some() {
+                return Err(FieldError { path: name.into_owned(), expected: "this parameter once" });
+            }
+        }
+        let mut fields = Fields::new(element, "");
+        let at = Cursor::take(&mut fields)?;
+        Ok(Self { element: fields.rest(), at })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn source_is_a_shape_or_auto() {
+        assert_eq!(shape_of("auto"), Ok(None));
+        for shape in Shape::ALL {
+            assert_eq!(shape_of(shape.name()), Ok(Some(shape)));
+            let error = shape_of("Alertmanager").expect_err("upper case");
+            assert!(error.expected.contains(shape.name()), "{}", shape.name());
+        }
+    }
+
+    #[test]
+    fn query_names_exactly_one_target() {
+        let targets_of = |query: &str| {
+            let Named { element, .. } = Named::read(query)?;
+            target::of_element(Fields::new(element, ""), "query").map(drop)
+        };
+        for query in
+            ["tag=ops", "tag=ops&tenant=t", "user=msteams%2F29%3Au", "conversation=625a", "tag=x&next=0."]
+        {
+            assert!(targets_of(query).is_ok(), "{query}");
+        }
+        for (query, path) in [
+            ("", "query"),
+            ("tag=a&user=msteams/b", "query"),
+            ("tag=a&tag=b", "tag"),
+            ("tag=a%20b", "tag"),
+            ("unknown=1", "query"),
+            ("tag=a&next=x", "next"),
+            ("address=x", "address"),
+        ] {
+            let error = targets_of(query).expect_err(query).to_string();
+            assert!(error.starts_with(&format!("{path}: ")), "{query}: {error}");
+        }
+    }
+}

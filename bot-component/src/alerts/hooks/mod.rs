@@ -1,0 +1,120 @@
+//! `POST`, `PUT` and `OPTIONS /api/hooks/{token}`: whatever a program posts to the webhook address of a
+//! conversation is said there. The address is the proof, so the caller needs no key.
+//!
+//! A forged token costs no call. A post reads the conversation, inserts the alert in the ledger and puts it
+//! on the queue. 202 means that the alert is on the queue, and 503 that it is not. The bot never answers 429,
+//! because most senders do not repeat a post after it.
+
+mod alert;
+pub(super) mod from;
+mod send;
+mod signed;
+
+use std::time::Duration;
+
+use alert_shapes::{Incoming, cloud_events_options};
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use platform::{Deadline, Host, RequestBody, answer};
+
+use super::caller::Caller;
+use super::request_id::RequestId;
+use super::target::{Target, To};
+use crate::answered::Answered;
+use crate::hook_token::{Hook, HookKeys, TokenForm, shown};
+use crate::limits::MAX_BODY_BYTES;
+use crate::rejection::{AlertRejection, HookRejection, Rejection};
+use crate::request::expect_own_host;
+use crate::settings::{BotSettings, CallerSettings};
+use send::Origin;
+
+/// The paths of these routes begin so.
+pub(crate) const PATH: &str = "/api/hooks/";
+
+const ALLOWED: &str = "OPTIONS, POST, PUT";
+
+/// The longest time for reading the conversation.
+const FOUND_WITHIN: Duration = Duration::from_secs(8);
+
+/// Answers a request for a webhook address. Log lines have only the beginning of the token.
+pub(crate) async fn handle<H: Host>(
+    host: &H,
+    request: Request<impl RequestBody>,
+) -> Result<Answered, Rejection> {
+    let request_id = RequestId::of(host, request.headers());
+    let token = request.uri().path().strip_prefix(PATH).unwrap_or_default().to_owned();
+    let mut about = request_id.about();
+    about.insert("hook".into(), shown(&token).into());
+    let result = answer(host, request, &token, &request_id).await;
+    let mut answered = result.unwrap_or_else(|rejection| rejection.log_about(host, about).into());
+    request_id.add_to(answered.headers_mut());
+    Ok(answered)
+}
+
+async fn answer<H: Host>(
+    host: &H,
+    request: Request<impl RequestBody>,
+    token: &str,
+    request_id: &RequestId,
+) -> Result<Answered, Rejection> {
+    let begin = host.monotonic();
+    if ![Method::POST, Method::PUT, Method::OPTIONS].contains(request.method()) {
+        return Err(Rejection::MethodNotAllowed { allow: ALLOWED });
+    }
+    let form = TokenForm::read(token).ok_or(HookRejection::Unknown)?;
+    expect_own_host(host, request.headers())?;
+    let settings = BotSettings::read(host, CallerSettings::read(host)?)?;
+    let hook = HookKeys::read(host, settings.bot.as_ref())?.verify(&form).ok_or(HookRejection::Unknown)?;
+    let (head, body) = request.into_parts();
+    if head.method == Method::OPTIONS {
+        return Ok(options(&head.headers).into());
+    }
+    let body = body.read(MAX_BODY_BYTES).await?;
+    let settings = settings.with_storage_token(host).await?;
+    let target = target_of(host, &settings, &hook).await?;
+    let header = |name: &str| header_of(&head.headers, name);
+    let incoming = Incoming { content_type: header(CONTENT_TYPE.as_str()), header: &header, body: &body };
+    signed::check(&incoming, &hook.secret, host.now())?;
+    let reading = alert_shapes::read(&incoming, None).map_err(HookRejection::from)?;
+    let caller = Caller::of_hook(&hook.conversation, request_id);
+    let to = || vec![To::known(target.clone())];
+    let origin = Origin { caller: &caller, targets: hook.conversation.as_str(), at: None };
+    send::send(host, &settings, origin, reading, to, begin).await
+}
+
+/// Finds the conversation of a hook, if the address works.
+async fn target_of<H: Host>(host: &H, settings: &BotSettings, hook: &Hook) -> Result<Target, Rejection> {
+    let conversations = settings.conversations(host, Deadline::after(host, FOUND_WITHIN));
+    let known = conversations.known(&hook.conversation).await.map_err(AlertRejection::from)?;
+    if known.hook != Some(hook.generation) {
+        return Err(HookRejection::Ended.into());
+    }
+    let conversation = known.conversation.ok_or(HookRejection::NoConversation)?;
+    let target = Target::known(hook.conversation.clone(), conversation, settings);
+    match target.held {
+        None => Ok(target),
+        Some(held) => Err(HookRejection::from(held).into()),
+    }
+}
+
+/// The value of a header, if it is text.
+fn header_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// Answers the handshake of a CloudEvents webhook. Another `OPTIONS` gets only the allowed methods.
+fn options(headers: &HeaderMap) -> Response<Bytes> {
+    let mut answer = answer::empty(StatusCode::OK);
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(ALLOWED));
+    let handshake = cloud_events_options(|name| header_of(headers, name));
+    for (name, value) in handshake.into_iter().flat_map(|answer| answer.headers) {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            answer.headers_mut().insert(name, value);
+        }
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,72 @@
+//! Sends the alerts of one post, and answers the post.
+
+use std::time::Duration;
+
+use alert_shapes::Reading;
+use http::StatusCode;
+use platform::{Host, Level, answer};
+use serde_json::{Map, Value, json};
+
+use super::super::call;
+use super::super::caller::Caller;
+use super::super::paging::Cursor;
+use super::super::sending::Sending;
+use super::super::target::To;
+use super::alert::{call_of, identity_of};
+use crate::answered::Answered;
+use crate::rejection::Rejection;
+use crate::settings::BotSettings;
+
+/// Where a post comes from, and where it goes.
+#[derive(Clone, Copy)]
+pub(super) struct Origin<'a> {
+    pub(super) caller: &'a Caller,
+    /// Names the targets. The same id of a sender for other targets is another alert.
+    pub(super) targets: &'a str,
+    /// Where the post continues, if it repeats one that reached only a part of a tag.
+    pub(super) at: Option<&'a Cursor>,
+}
+
+/// Sends the alerts of a post, one after the other, so that their order is kept. `begin` is when the post
+/// came, on the monotonic clock.
+///
+/// After an alert that is not on the queue, no other one is sent, and the answer is 503. If the sender then
+/// posts again, an alert with an id of its sender is not said twice.
+pub(super) async fn send<H: Host>(
+    host: &H,
+    settings: &BotSettings,
+    origin: Origin<'_>,
+    reading: Reading,
+    to: impl Fn() -> Vec<To>,
+    begin: Duration,
+) -> Result<Answered, Rejection> {
+    let Origin { caller, targets, at } = origin;
+    let alerts = match reading {
+        Reading::Alerts(alerts) => alerts,
+        Reading::Handshake { body } => return Ok(answer::json(StatusCode::OK, &body).into()),
+    };
+    let left_out: Vec<Value> =
+        alerts.iter().flat_map(|alert| &alert.left_out).map(|name| name.as_str().into()).collect();
+    let mut all = Sending::default();
+    for alert in alerts {
+        let identity = identity_of(&alert, &caller.key, targets);
+        let (call, at) = (Ok(call_of(&alert, to())), at.cloned());
+        match call::send(host, settings, caller, call, identity, at, begin).await {
+            Ok(sent) => all.add(sent),
+            Err(rejection) if all.shown.is_empty() => return Err(rejection),
+            // The earlier alerts are on the queue, so the answer lists them, and says that one is missing.
+            Err(rejection) => {
+                caller.event(host, Level::Error, "alerts.interrupted", json!({"reason": rejection.reason()}));
+                all.failed += 1;
+            }
+        }
+        if all.failed > 0 {
+            break;
+        }
+    }
+    let mut more = Map::new();
+    if !left_out.is_empty() {
+        more.insert("leftOut".into(), left_out.into());
+    }
+    Ok(all.into_answered(more))
+}

@@ -1,0 +1,105 @@
+//! Checks the signature of a post. The address itself is the proof that the sender may post. The signature
+//! also proves that nothing between the sender and the bot changed the body.
+
+use alert_shapes::{Incoming, github, grafana};
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::rejection::HookRejection;
+
+/// The header that names the event of GitHub.
+const GITHUB_EVENT: &str = "x-github-event";
+
+/// The header in which Grafana sends the time, if it is set up as `docs/hooks.md` shows.
+const GRAFANA_TIME: &str = "x-grafana-alerting-timestamp";
+
+/// A signed time may differ so much from now.
+const MOST_APART: TimeDelta = TimeDelta::minutes(5);
+
+/// Checks the signature. GitHub has to sign, because its documentation says that an address is no secret.
+/// Grafana may sign. The bot cannot check other senders.
+pub(super) fn check(incoming: &Incoming<'_>, secret: &str, now: DateTime<Utc>) -> Result<(), HookRejection> {
+    let secret = secret.as_bytes();
+    if let Some(signature) = (incoming.header)(github::HEADER) {
+        return match github::signature_is_valid(secret, incoming.body, signature) {
+            true => Ok(()),
+            false => Err(HookRejection::SignatureWrong { header: "X-Hub-Signature-256" }),
+        };
+    }
+    if (incoming.header)(GITHUB_EVENT).is_some() {
+        return Err(HookRejection::SignatureMissing { header: "X-Hub-Signature-256" });
+    }
+    let Some(signature) = (incoming.header)(grafana::HEADER) else { return Ok(()) };
+    let time = (incoming.header)(GRAFANA_TIME).filter(|time| is_near(time, now));
+    let is_valid = grafana::signature_is_valid(secret, incoming.body, None, signature)
+        | time.is_some_and(|time| grafana::signature_is_valid(secret, incoming.body, Some(time), signature));
+    match is_valid {
+        true => Ok(()),
+        false => Err(HookRejection::SignatureWrong { header: "X-Grafana-Alerting-Signature" }),
+    }
+}
+
+/// Whether a time in seconds since 1970 is near now.
+fn is_near(time: &str, now: DateTime<Utc>) -> bool {
+    let time = time.trim().parse().ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    time.is_some_and(|time| (now - time).abs() <= MOST_APART)
+}
+
+#[cfg(test)]
+mod tests {
+    use hmac::{Hmac, KeyInit, Mac};
+    use platform::hex;
+    use sha2::Sha256;
+
+    use super::*;
+
+    const SECRET: &str = "a secret";
+    const BODY: &[u8] = b"{}";
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_795_000_000, 0).unwrap()
+    }
+
+    fn mac(parts: &[&[u8]]) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+        parts.iter().for_each(|part| mac.update(part));
+        hex(&mac.finalize().into_bytes())
+    }
+
+    fn check_headers(headers: &[(&str, String)]) -> Result<(), &'static str> {
+        let header =
+            |name: &str| headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
+        let incoming = Incoming { content_type: None, header: &header, body: BODY };
+        check(&incoming, SECRET, now()).map_err(|error| match error {
+            HookRejection::SignatureMissing { .. } => "missing",
+            _ => "wrong",
+        })
+    }
+
+    #[test]
+    fn github_has_to_sign_and_every_signature_has_to_fit() {
+        let event = || ("x-github-event", "push".to_owned());
+        let github = |mac: String| ("x-hub-signature-256", format!("sha256={mac}"));
+        let grafana = |mac: String| ("x-grafana-alerting-signature", mac);
+        let at = |seconds: &str| ("x-grafana-alerting-timestamp", seconds.to_owned());
+        let timed = |seconds: &str| grafana(mac(&[seconds.as_bytes(), b":", BODY]));
+        for (headers, expected) in [
+            (vec![], Ok(())),
+            (vec![event()], Err("missing")),
+            (vec![event(), github(mac(&[BODY]))], Ok(())),
+            (vec![github(mac(&[BODY]))], Ok(())),
+            (vec![event(), github(mac(&[b"{ }"]))], Err("wrong")),
+            (vec![event(), ("x-hub-signature-256", String::new())], Err("wrong")),
+            (vec![grafana(mac(&[BODY]))], Ok(())),
+            (vec![grafana(mac(&[b"x"]))], Err("wrong")),
+            (vec![timed("1795000000"), at("1795000000")], Ok(())),
+            (vec![timed("1794999700"), at("1794999700")], Ok(())),
+            (vec![timed("1794999699"), at("1794999699")], Err("wrong")),
+            (vec![timed("1795000000")], Err("wrong")),
+            (vec![timed("1795000000"), at("1795000001")], Err("wrong")),
+            (vec![timed("soon"), at("soon")], Err("wrong")),
+            (vec![timed("9223372036854775807"), at("9223372036854775807")], Err("wrong")),
+        ] {
+            assert_eq!(check_headers(&headers), expected, "{headers:?}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The tokens of webhook addresses. A token names a conversation and a generation, and proves that the bot
+//! made it. So the bot refuses a forgery without a call of the table service, and stores no token.
+//!
+//! A token is 35 bytes in base64url (47 characters): the version 1, the conversation's key (16 bytes), the
+//! generation (2 bytes), and the first 16 bytes of an HMAC-SHA256 over them. The key of the HMAC is bound to
+//! the bot.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bot_framework::BotCredentials;
+use bot_framework::outbound::hook_keys;
+use hmac::{Hmac, KeyInit, Mac};
+use platform::{Settings, SettingsError, hex};
+use sha2::Sha256;
+use state::ConversationKey;
+
+const VERSION: u8 = 1;
+const NAMED_BYTES: usize = 1 + 16 + 2;
+const MAC_BYTES: usize = 16;
+const TOKEN_BYTES: usize = NAMED_BYTES + MAC_BYTES;
+const TOKEN_CHARACTERS: usize = 47;
+
+/// The labels keep the two uses of a key apart.
+const OF_TOKEN: &[u8] = b"token/";
+const OF_SECRET: &[u8] = b"secret/";
+
+/// How much of a token a log line has: enough to find the hook, and too little to use it.
+const SHOWN_CHARACTERS: usize = 6;
+
+/// The form of a token: 47 characters that decode to bytes of this version. Nothing is proven yet.
+#[derive(Clone, Copy)]
+pub(crate) struct TokenForm([u8; TOKEN_BYTES]);
+
+/// A token that the bot made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hook {
+    pub(crate) conversation: ConversationKey,
+    pub(crate) generation: u16,
+    /// The secret with which senders such as GitHub sign.
+    pub(crate) secret: String,
+}
+
+/// A new token.
+pub(crate) struct Issued {
+    pub(crate) token: String,
+    /// The secret with which senders such as GitHub sign.
+    pub(crate) secret: String,
+}
+
+/// Makes and checks tokens.
+pub(crate) struct HookKeys {
+    /// All keys check tokens. The first key makes tokens.
+    keys: Vec<[u8; 32]>,
+}
+
+impl TokenForm {
+    /// Reads the text of a token. `None` if no token has this form, which the caller finds out without a
+    /// read of a variable.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let bytes = (text.len() == TOKEN_CHARACTERS).then(|| URL_SAFE_NO_PAD.decode(text).ok()).flatten()?;
+        let bytes: [u8; TOKEN_BYTES] = bytes.try_into().ok()?;
+        (bytes[0] == VERSION).then_some(Self(bytes))
+    }
+}
+
+/// The beginning of a token, for a log line.
+pub(crate) fn shown(token: &str) -> &str {
+    token.get(..SHOWN_CHARACTERS).unwrap_or_default()
+}
+
+impl HookKeys {
+    /// Reads the keys (see [`hook_keys`]).
+    pub(crate) fn read(
+        settings: &impl Settings,
+        bot: Option<&BotCredentials>,
+    ) -> Result<Self, SettingsError> {
+        Ok(Self { keys: hook_keys(settings, bot)? })
+    }
+
+    /// Makes the token for a generation of a conversation's hook. `None` if there is no key.
+    pub(crate) fn issue(&self, conversation: &ConversationKey, generation: u16) -> Option<Issued> {
+        let key = self.keys.first()?;
+        let mut token = [0; TOKEN_BYTES];
+        token[0] = VERSION;
+        for (byte, digits) in token[1..17].iter_mut().zip(conversation.as_str().as_bytes().chunks(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+        }
+        token[17..NAMED_BYTES].copy_from_slice(&generation.to_be_bytes());
+        let mac = mac(key, OF_TOKEN, &token[..NAMED_BYTES]).finalize().into_bytes();
+        token[NAMED_BYTES..].copy_from_slice(&mac[..MAC_BYTES]);
+        Some(Issued { token: URL_SAFE_NO_PAD.encode(token), secret: secret_of(key, &token) })
+    }
+
+    /// Checks a token. The check takes the same time wherever two tokens differ, and whichever key fits.
+    pub(crate) fn verify(&self, TokenForm(token): &TokenForm) -> Option<Hook> {
+        let (named, claimed) = token.split_at(NAMED_BYTES);
+        let fitting = self.keys.iter().fold(None, |fitting, key| {
+            let fits = mac(key, OF_TOKEN, named).verify_truncated_left(claimed).is_ok();
+            if fits { Some(key) } else { fitting }
+        })?;
+        let conversation = ConversationKey::parse(&hex(&named[1..17]))?;
+        let generation = u16::from_be_bytes([named[17], named[18]]);
+        Some(Hook { conversation, generation, secret: secret_of(fitting, token) })
+    }
+}
+
+fn mac(key: &[u8; 32], label: &[u8], data: &[u8]) -> Hmac<Sha256> {
+    #[allow(clippy::expect_used, reason = "HMAC takes keys of every length")]
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length");
+    mac.update(label);
+    mac.update(data);
+    mac
+}
+
+fn secret_of(key: &[u8; 32], token: &[u8; TOKEN_BYTES]) -> String {
+    URL_SAFE_NO_PAD.encode(mac(key, OF_SECRET, token).finalize().into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(bytes: &[u8]) -> HookKeys {
+        HookKeys { keys: bytes.iter().map(|byte| [*byte; 32]).collect() }
+    }
+
+    fn conversation(text: &str) -> ConversationKey {
+        ConversationKey::parse(&text.repeat(32 / text.len())).unwrap()
+    }
+
+    fn verify(keys: &HookKeys, text: &str) -> Option<Hook> {
+        keys.verify(&TokenForm::read(text)?)
+    }
+
+    #[test]
+    fn token_names_its_conversation_and_generation_while_its_key_is_set() {
+        for (text, generation) in [("0123456789abcdef", 1), ("f0", 0), ("9", 65_535)] {
+            let conversation = conversation(text);
+            let Issued { token, secret } = keys(&[1]).issue(&conversation, generation).unwrap();
+            assert_eq!((token.len(), secret.len()), (47, 43));
+            let hook = Some(Hook { conversation, generation, secret });
+            assert_eq!(verify(&keys(&[1]), &token), hook);
+            assert_eq!(verify(&keys(&[2, 1]), &token), hook, "while the key is changed");
+            assert_eq!(verify(&keys(&[1, 2]), &token), hook);
+            assert_eq!(verify(&keys(&[2]), &token), None);
+            assert_eq!(verify(&keys(&[]), &token), None);
+        }
+    }
+
+    #[test]
+    fn token_with_any_changed_character_is_refused() {
+        let issued = keys(&[1]).issue(&conversation("0123456789abcdef"), 7).unwrap();
+        let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        for (at, known) in issued.token.char_indices() {
+            for other in alphabet.chars().filter(|other| *other != known) {
+                let mut changed = issued.token.clone();
+                changed.replace_range(at..=at, &other.to_string());
+                assert_eq!(verify(&keys(&[1]), &changed), None, "{changed}");
+            }
+        }
+        let other = keys(&[1]).issue(&conversation("0123456789abcdef"), 8).unwrap();
+        assert_ne!(issued.secret, other.secret);
+        // The proof of one conversation does not fit another one.
+        let mixed = format!("{}{}", &other.token[..26], &issued.token[26..]);
+        assert_eq!(verify(&keys(&[1]), &mixed), None);
+    }
+
+    #[test]
+    fn text_of_another_form_is_no_token() {
+        let token = keys(&[1]).issue(&conversation("0"), 1).unwrap().token;
+        let long = format!("{token}A");
+        let standard = token.replace(['-', '_'], "/");
+        for text in ["", "x", &token[1..], &long, &format!("{}=", &token[..46]), &"ü".repeat(24)] {
+            assert!(TokenForm::read(text).is_none(), "{text}");
+        }
+        assert!(standard == token || TokenForm::read(&standard).is_none());
+        assert!(TokenForm::read(&format!("B{}", &token[1..])).is_none(), "another version");
+        assert_eq!((shown(&token), shown("x")), (&token[..6], ""));
+    }
+}

@@ -1,0 +1,97 @@
+//! The address of the bot on the web, under which other programs reach its routes.
+
+use bot_framework::{AuthMode, endpoint_override};
+use http::HeaderMap;
+use http::header::HOST;
+use platform::{Settings, SettingsError};
+
+/// The longest name of a host, with its port.
+const MAX_HOST_CHARACTERS: usize = 261;
+
+/// The address of the bot, without a slash at the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PublicUrl(String);
+
+impl PublicUrl {
+    /// Reads the variable `publicurl`. `None` if it is empty.
+    pub(crate) fn read(settings: &impl Settings) -> Result<Option<Self>, SettingsError> {
+        Ok(endpoint_override(settings, "publicurl")?.map(Self))
+    }
+
+    /// The variable `publicurl`, or else the host that the caller of this request called. The caller is
+    /// verified: a channel calls the bot at the address that its owner registered.
+    ///
+    /// `X-Forwarded-Host` and `Forwarded` are ignored, because a caller can set them where no proxy
+    /// replaces them. If a reverse proxy changes `Host`, the operator sets `publicurl`.
+    pub(crate) fn of(settings: &impl Settings, headers: &HeaderMap) -> Result<Option<Self>, SettingsError> {
+        if let Some(set) = Self::read(settings)? {
+            return Ok(Some(set));
+        }
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok()).filter(|host| is_host(host));
+        Ok(host.map(|host| {
+            // Channels call the bot by https only. On this machine, a host serves http.
+            let is_local = AuthMode::Anonymous.check_host(headers).is_ok();
+            Self(format!("{}://{host}", if is_local { "http" } else { "https" }))
+        }))
+    }
+
+    /// The address of a hook.
+    pub(crate) fn hook(&self, token: &str) -> String {
+        format!("{}/api/hooks/{token}", self.0)
+    }
+}
+
+/// Whether the text has only characters of a host's name, an address and a port, so that it can be a part of
+/// a command line.
+fn is_host(text: &str) -> bool {
+    (1..=MAX_HOST_CHARACTERS).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use platform::testing::FakeHost;
+
+    use super::*;
+
+    fn of(variable: &str, headers: &[(&'static str, &str)]) -> Result<Option<String>, String> {
+        let settings = FakeHost::with_settings([("publicurl", variable)]);
+        let header = |(name, value): &(&'static str, &str)| {
+            (http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+        };
+        let headers = headers.iter().map(header).collect();
+        let url = PublicUrl::of(&settings, &headers).map_err(|error| error.name)?;
+        Ok(url.map(|url| url.hook("TOKEN")))
+    }
+
+    #[test]
+    fn address_is_the_variable_or_the_host_that_was_called() {
+        for (variable, host, expected) in [
+            ("", "bot.example.com", Some("https://bot.example.com/api/hooks/TOKEN")),
+            ("", "bot.example.com:8443", Some("https://bot.example.com:8443/api/hooks/TOKEN")),
+            ("", "localhost:3978", Some("http://localhost:3978/api/hooks/TOKEN")),
+            ("", "127.0.0.1:3978", Some("http://127.0.0.1:3978/api/hooks/TOKEN")),
+            ("", "[::1]:3978", Some("http://[::1]:3978/api/hooks/TOKEN")),
+            ("https://door.example/bot/", "inner", Some("https://door.example/bot/api/hooks/TOKEN")),
+            ("", "evil.example/'; rm", None),
+            ("", "user@evil.example", None),
+            ("", "", None),
+        ] {
+            assert_eq!(of(variable, &[("host", host)]), Ok(expected.map(str::to_owned)), "{variable} {host}");
+        }
+        assert_eq!(of("http://bot.example.com", &[]), Err("publicurl".into()));
+    }
+
+    #[test]
+    fn forwarded_headers_of_a_caller_do_not_change_the_address() {
+        let headers = [
+            ("host", "bot.example.com"),
+            ("x-forwarded-host", "evil.example"),
+            ("x-forwarded-proto", "http"),
+            ("forwarded", "host=evil.example;proto=http"),
+        ];
+        assert_eq!(of("", &headers), Ok(Some("https://bot.example.com/api/hooks/TOKEN".into())));
+        assert_eq!(of("", &headers[1..]), Ok(None));
+    }
+}

@@ -1,0 +1,48 @@
+//! Refusals of what is posted to a webhook address.
+
+use alert_shapes::ShapeError;
+use http::StatusCode;
+use thiserror::Error;
+
+/// Why the bot refused a post to a webhook address. The post queued nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum HookRejection {
+    #[error("path: no webhook has this address; write `webhook` to the bot, and copy the address")]
+    Unknown,
+    #[error("path: this webhook address has ended; write `webhook` to the bot, and use the new address")]
+    Ended,
+    #[error("conversation: the bot is no longer there; add the bot to it again")]
+    NoConversation,
+    #[error("conversation: the person wants no alerts; the person writes `start` to get them again")]
+    Stopped,
+    #[error(
+        "conversation: the channel reports that nobody can be reached there; write to the bot, and post again"
+    )]
+    Paused,
+    #[error(
+        "{header}: expected a signature; enter the secret that the bot showed with the address in the sender's settings"
+    )]
+    SignatureMissing { header: &'static str },
+    #[error(
+        "{header}: the signature does not fit the body; enter the secret that the bot showed with the address"
+    )]
+    SignatureWrong { header: &'static str },
+    #[error("{0}")]
+    Shape(#[from] ShapeError),
+}
+
+impl HookRejection {
+    pub(crate) fn status_and_code(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Unknown => (StatusCode::NOT_FOUND, "HookNotFound"),
+            Self::NoConversation => (StatusCode::NOT_FOUND, "TargetNotFound"),
+            Self::Ended => (StatusCode::GONE, "HookEnded"),
+            Self::Stopped => (StatusCode::GONE, "ConversationStopped"),
+            Self::Paused => (StatusCode::GONE, "ConversationPaused"),
+            Self::SignatureMissing { .. } | Self::SignatureWrong { .. } => {
+                (StatusCode::UNAUTHORIZED, "SignatureRefused")
+            }
+            Self::Shape(_) => (StatusCode::UNPROCESSABLE_ENTITY, "PayloadNotUnderstood"),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The keys of webhook addresses.
+
+use platform::{Settings, SettingsError};
+
+use super::credential::BotCredentials;
+use super::key::{KeyPurpose, app_id_of, derive_key};
+use super::seal_keys::{given_keys, lasting_keys_or_storage};
+
+/// Derives the keys that make and check webhook addresses. The first key makes addresses, and every key
+/// checks them.
+///
+/// The keys come from the variable `hookkey`, which may hold two keys during a change. If it is empty, the
+/// secrets are the same as for the codes of tags ([`super::tag_code_keys`]). Then a change of `sealkey`, or
+/// of the bot's password without `sealkey`, ends every address.
+pub fn hook_keys(
+    settings: &impl Settings,
+    bot: Option<&BotCredentials>,
+) -> Result<Vec<[u8; 32]>, SettingsError> {
+    let app_id = app_id_of(settings, bot)?;
+    let derive = |secret: &[u8]| derive_key(secret, KeyPurpose::Hook, &[&app_id]);
+    let given = given_keys(settings, "hookkey")?;
+    if given.is_empty() {
+        return lasting_keys_or_storage(settings, bot, derive);
+    }
+    Ok(given.iter().map(|secret| derive(secret.expose().as_bytes())).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use platform::testing::FakeHost;
+
+    use super::super::{seal_keys, tag_code_keys};
+    use super::*;
+    use crate::auth_mode::AuthMode;
+
+    const PASSWORD: (&str, &str) = ("microsoftapppassword", "hunter2");
+
+    fn of(mode: AuthMode, variables: &[(&str, &str)]) -> Result<Vec<[u8; 32]>, SettingsError> {
+        let host =
+            FakeHost::with_settings([("microsoftappid", "app-id"), ("microsoftapptenantid", "own-tenant")]);
+        for (name, value) in variables {
+            host.settings.borrow_mut().insert((*name).into(), (*value).into());
+        }
+        let bot = BotCredentials::read(mode, &host).unwrap();
+        let keys = hook_keys(&host, bot.as_ref())?;
+        // The same secret gives other keys for another purpose.
+        for others in [seal_keys(&host, bot.as_ref(), "bot-queue"), tag_code_keys(&host, bot.as_ref())] {
+            assert!(others.unwrap().iter().all(|other| !keys.contains(other)));
+        }
+        Ok(keys)
+    }
+
+    #[test]
+    fn hook_keys_come_from_the_variable_or_from_a_lasting_secret() {
+        let (old, new) = ("an old hook key 16+", "a new hook key 16+");
+        let required = |variables: &[(&str, &str)]| of(AuthMode::Required, variables).unwrap();
+        let both = format!("{new},{old}");
+        let both = required(&[("hookkey", &both), PASSWORD]);
+        let one = |key| required(&[("hookkey", key), ("microsoftapppassword", "other")]);
+        assert_eq!(both, [one(new), one(old)].concat(), "the password does not matter");
+        assert_eq!(required(&[PASSWORD]).len(), 1);
+        let two_seal_keys = ("sealkey", "a new seal key 16+,an old seal key 16+");
+        assert_eq!(required(&[two_seal_keys, PASSWORD]).len(), 2);
+        let anonymous = |storage| of(AuthMode::Anonymous, &[("storageconnection", storage)]).unwrap();
+        assert_eq!(anonymous("a").len(), 1);
+        assert_ne!(anonymous("a"), anonymous("b"));
+    }
+
+    #[test]
+    fn hook_key_that_is_short_or_one_of_three_is_refused_without_its_value() {
+        for text in ["hunter2", "a long hook key 1,a long hook key 2,a long hook key 3"] {
+            let error = of(AuthMode::Required, &[("hookkey", text), PASSWORD]).expect_err(text);
+            assert!(error.name == "hookkey" && !error.to_string().contains("hunter2"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The webhook address of a conversation: which generation of it works. Only the commands `webhook`,
+//! `webhook new` and `webhook off`, and the route for programs, write this entity.
+//!
+//! The address itself is not stored, because its token holds the conversation's key and the generation. The
+//! entity outlives the conversation, so that an address that was ended never works again.
+
+use platform::Host;
+use storage_table::{Conditional, ETag, Entity, Inserted};
+
+use super::key::{ConversationKey, Row};
+use super::record::key_of;
+use super::{ATTEMPTS, Conversations};
+use crate::StateError;
+
+const GENERATION: &str = "generation";
+const OFF: &str = "off";
+
+/// The row `<key>.h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hook {
+    generation: u16,
+    is_off: bool,
+}
+
+impl Hook {
+    /// Reads the row. An entity that cannot be read counts as ended, because it is unknown which address
+    /// works.
+    pub(super) fn read(entity: &Entity) -> Self {
+        let generation = entity.int(GENERATION).and_then(|number| u16::try_from(number).ok());
+        let is_off = generation.is_none() || entity.bool(OFF).unwrap_or_default();
+        Self { generation: generation.unwrap_or_default(), is_off }
+    }
+
+    /// The generation whose address works.
+    pub(super) fn working(self) -> Option<u16> {
+        (!self.is_off).then_some(self.generation)
+    }
+
+    /// The next generation. After the last one the numbers begin again, because 65 535 addresses lie between.
+    fn next(self) -> u16 {
+        self.generation.checked_add(1).unwrap_or(1)
+    }
+}
+
+/// A change of the row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Open,
+    Renew,
+    End,
+}
+
+impl Change {
+    /// The row after the change. `None` if the row stays as it is.
+    fn of(self, hook: Option<Hook>) -> Option<Hook> {
+        match (self, hook) {
+            (Self::Open, Some(hook)) if !hook.is_off => None,
+            (Self::Open | Self::Renew, hook) => {
+                Some(Hook { generation: hook.map_or(1, Hook::next), is_off: false })
+            }
+            (Self::End, Some(hook)) if !hook.is_off => Some(Hook { is_off: true, ..hook }),
+            (Self::End, _) => None,
+        }
+    }
+}
+
+impl<H: Host> Conversations<'_, H> {
+    /// Returns the generation of the conversation's address that works. If none works, a new one begins.
+    pub async fn open_hook(&self, key: &ConversationKey) -> Result<u16, StateError> {
+        Ok(self.change_hook(key, Change::Open).await?.map_or(0, |hook| hook.generation))
+    }
+
+    /// Begins a new generation, so that every earlier address of the conversation is ended. Returns the new
+    /// generation.
+    pub async fn renew_hook(&self, key: &ConversationKey) -> Result<u16, StateError> {
+        Ok(self.change_hook(key, Change::Renew).await?.map_or(0, |hook| hook.generation))
+    }
+
+    /// Ends the conversation's address, if it has one that works.
+    pub async fn end_hook(&self, key: &ConversationKey) -> Result<(), StateError> {
+        self.change_hook(key, Change::End).await?;
+        Ok(())
+    }
+
+    /// Changes the row, and returns it as it is then.
+    async fn change_hook(&self, key: &ConversationKey, change: Change) -> Result<Option<Hook>, StateError> {
+        let row = key_of(key, &Row::Hook);
+        for _ in 0..ATTEMPTS {
+            let found = self.table.get(&row).await?;
+            let hook = found.as_ref().map(|found| Hook::read(&found.entity));
+            let Some(changed) = change.of(hook) else { return Ok(hook) };
+            let entity = Entity::new(row.clone())
+                .with(GENERATION, i32::from(changed.generation))
+                .with(OFF, changed.is_off);
+            if self.write_hook(&entity, found.map(|found| found.etag)).await? {
+                return Ok(Some(changed));
+            }
+        }
+        Err(StateError::Contended { attempts: ATTEMPTS })
+    }
+
+    /// Writes the row unless another writer was faster. Returns whether it was written.
+    async fn write_hook(&self, entity: &Entity, etag: Option<ETag>) -> Result<bool, StateError> {
+        Ok(match etag {
+            None => matches!(self.table.insert(entity).await?, Inserted::New(_)),
+            Some(etag) => matches!(self.table.merge(entity, Some(&etag)).await?, Conditional::Done(_)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use platform::testing::run;
+
+    use super::super::Sign;
+    use super::super::testing::{Stage, key, place, read_entity, with, write_entity};
+    use super::*;
+
+    /// The generation whose address works, as a post finds it.
+    fn working(stage: &Stage) -> Option<u16> {
+        run(stage.conversations().known(&key())).unwrap().hook
+    }
+
+    fn stored() -> Stage {
+        let stage = Stage::new();
+        stage.record_activity(&with(|_| {}), Sign::Message);
+        stage
+    }
+
+    #[test]
+    fn hook_works_from_its_opening_until_it_is_renewed_or_ended() {
+        let stage = stored();
+        let conversations = stage.conversations();
+        assert_eq!(working(&stage), None, "no address works before somebody asks for one");
+        run(conversations.end_hook(&key())).unwrap();
+        assert_eq!(run(conversations.open_hook(&key())), Ok(1));
+        assert_eq!((run(conversations.open_hook(&key())), working(&stage)), (Ok(1), Some(1)));
+        assert_eq!((run(conversations.renew_hook(&key())), working(&stage)), (Ok(2), Some(2)));
+        run(conversations.end_hook(&key())).unwrap();
+        assert_eq!(working(&stage), None);
+        assert_eq!(run(conversations.open_hook(&key())), Ok(3), "an ended address stays ended");
+        run(conversations.end_hook(&key())).unwrap();
+        assert_eq!(run(conversations.renew_hook(&key())), Ok(4));
+    }
+
+    #[test]
+    fn hook_of_a_forgotten_conversation_keeps_its_generation() {
+        let stage = stored();
+        let conversations = stage.conversations();
+        assert_eq!(run(conversations.renew_hook(&key())), Ok(1));
+        run(conversations.forget(&key())).unwrap();
+        assert_eq!(run(conversations.known(&key())).unwrap().conversation, None);
+        stage.record_activity(&with(|_| {}), Sign::Installed);
+        assert_eq!((working(&stage), run(conversations.renew_hook(&key()))), (Some(1), Ok(2)));
+    }
+
+    #[test]
+    fn hook_that_another_writer_changes_meanwhile_is_read_again() {
+        // The calls: the row, its write.
+        let stage = stored();
+        let (partition, row) = place();
+        let hook_row = format!("{row}.h");
+        let other = (partition.clone(), hook_row.clone());
+        stage.before_call(2, move || {
+            write_entity(&other.0, &other.1, |entity| entity.with(GENERATION, 7).with(OFF, false));
+        });
+        assert_eq!(run(stage.conversations().renew_hook(&key())), Ok(8));
+        write_entity(&partition, &hook_row, |entity| entity.with(GENERATION, 65_535).with(OFF, false));
+        assert_eq!(run(stage.conversations().renew_hook(&key())), Ok(1));
+        // A row that cannot be read has no address that works.
+        write_entity(&partition, &hook_row, |entity| entity.with(GENERATION, "x"));
+        assert_eq!((working(&stage), run(stage.conversations().open_hook(&key()))), (None, Ok(1)));
+        assert!(read_entity(&partition, &hook_row).is_some());
+        assert!(stage.host.events("conversation.entity-skipped").is_empty());
+    }
+}

@@ -1,0 +1,94 @@
+//! The real Alertmanager of Prometheus, and its tool `amtool`.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use chrono::Utc;
+use dev::children::{Output, Running};
+use dev::ports;
+use tempfile::TempDir;
+
+use crate::closed_port::free_port;
+
+const STARTS_WITHIN: Duration = Duration::from_secs(60);
+
+/// The names of the program: Debian's, and Prometheus' own.
+const PROGRAMS: [&str; 2] = ["prometheus-alertmanager", "alertmanager"];
+const TOOL: &str = "amtool";
+
+/// The programs that are installed here.
+#[derive(Debug)]
+pub struct Programs {
+    alertmanager: PathBuf,
+    amtool: PathBuf,
+}
+
+impl Programs {
+    /// Looks for the programs on the `PATH`.
+    pub fn find() -> Option<Self> {
+        let alertmanager = PROGRAMS.into_iter().find_map(on_path)?;
+        Some(Self { alertmanager, amtool: on_path(TOOL)? })
+    }
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| path.is_file())
+}
+
+/// A running Alertmanager; it ends when it is dropped.
+#[derive(Debug)]
+pub struct Alertmanager {
+    // Dropped before the folder with its data.
+    _running: Running,
+    url: String,
+    amtool: PathBuf,
+    _folder: TempDir,
+}
+
+impl Alertmanager {
+    /// Starts it with this configuration, and waits until it answers.
+    #[track_caller]
+    pub fn start(programs: Programs, configuration: &str) -> Self {
+        let folder = tempfile::Builder::new().prefix("e2e-alertmanager-").tempdir().unwrap();
+        let file = folder.path().join("alertmanager.yml");
+        std::fs::write(&file, configuration).unwrap();
+        let port = free_port();
+        let mut command = Command::new(programs.alertmanager);
+        command
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!("--storage.path={}", folder.path().join("data").display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            // It runs alone.
+            .arg("--cluster.listen-address=")
+            .env("NO_PROXY", "127.0.0.1");
+        let mut running = Running::start("Alertmanager", command, &Output::default())
+            .unwrap_or_else(|error| panic!("{error:#}"));
+        let answers = running.wait_until(STARTS_WITHIN, |_| ports::answers_http(port).then_some(()));
+        answers.unwrap_or_else(|error| panic!("{error:#}"));
+        let url = format!("http://127.0.0.1:{port}");
+        Self { _running: running, url, amtool: programs.amtool, _folder: folder }
+    }
+
+    /// Raises an alert, or ends it, with `amtool alert add`.
+    #[track_caller]
+    pub fn alert(&self, name: &str, summary: &str, has_ended: bool) {
+        let mut command = Command::new(&self.amtool);
+        command.args([
+            "--alertmanager.url",
+            &self.url,
+            "alert",
+            "add",
+            name,
+            "severity=critical",
+            "instance=db-7",
+        ]);
+        command.arg(format!("--annotation=summary={summary}"));
+        if has_ended {
+            command.arg(format!("--end={}", Utc::now().to_rfc3339()));
+        }
+        let output = command.env("NO_PROXY", "127.0.0.1").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}

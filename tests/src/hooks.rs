@@ -1,0 +1,79 @@
+//! A program with a webhook address.
+
+use hmac::{Hmac, KeyInit, Mac};
+use platform::hex;
+use sha2::Sha256;
+
+use crate::activity::message;
+use crate::stage::Stage;
+use crate::waiting::eventually;
+use crate::web::{self, Answer};
+
+/// A webhook address, and the secret with which senders sign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hook {
+    pub url: String,
+    pub secret: String,
+}
+
+impl Hook {
+    /// Reads the address and the secret in a reply of the bot. `None` if the text has no address.
+    pub fn in_reply(text: &str) -> Option<Self> {
+        let url = text.lines().find(|line| line.starts_with("http") && line.contains("/api/hooks/"))?;
+        let secret = text.lines().find_map(|line| line.split_once("The secret for that: "))?.1;
+        Some(Self { url: url.to_owned(), secret: secret.to_owned() })
+    }
+
+    /// The token, which is the last part of the address.
+    pub fn token(&self) -> &str {
+        self.url.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Posts JSON.
+    #[track_caller]
+    pub fn post(&self, body: &serde_json::Value) -> Answer {
+        self.post_with(&[("content-type", "application/json")], &body.to_string())
+    }
+
+    /// Posts a body with these headers.
+    #[track_caller]
+    pub fn post_with(&self, headers: &[(&str, &str)], body: &str) -> Answer {
+        send(http::Method::POST, &self.url, headers, body)
+    }
+
+    /// The signature of a body, in hexadecimal.
+    pub fn signature(&self, body: &str) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes()).expect("any length");
+        mac.update(body.as_bytes());
+        hex(&mac.finalize().into_bytes())
+    }
+}
+
+/// Sends a request to an address.
+#[track_caller]
+pub fn send(method: http::Method, url: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let mut request = http::Request::builder().method(method).uri(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    web::send(request.body(web::whole(body.to_owned())).unwrap())
+}
+
+/// A person says this in a personal chat, and the bot answers with an address.
+#[track_caller]
+pub fn ask(stage: &Stage, conversation: &str, text: &str) -> Hook {
+    let before = stage.connector.received().len();
+    let id = format!("{conversation}-{text}-{before}");
+    stage.say(&message(conversation, &id, text));
+    eventually("a reply with a webhook address", || {
+        stage.connector.received()[before..].iter().find_map(|received| Hook::in_reply(received.text()))
+    })
+}
+
+/// The address of a personal chat. Afterwards the Connector's record is empty.
+#[track_caller]
+pub fn hook(stage: &Stage) -> Hook {
+    let hook = ask(stage, "a:1", "webhook");
+    stage.connector.forget();
+    hook
+}

@@ -20,6 +20,7 @@ mod faulty_tables;
 mod field_in;
 mod field_out;
 mod figures;
+mod host_spans;
 mod inbound;
 mod joining;
 mod kick;
@@ -68,6 +69,7 @@ fn main() {
     let skipped = [
         Skipped { group: "browser", reason: dev::browser::MISSING, skip: Browser::find().is_none() },
         Skipped { group: "operators_page", reason: dev::browser::MISSING, skip: Browser::find().is_none() },
+        Skipped { group: "host_spans", reason: host_spans::MISSING, skip: !host_spans::can_run() },
         Skipped { group: "openapi", reason: openapi::MISSING, skip: openapi::schemathesis().is_none() },
         Skipped { group: "openmetrics", reason: openmetrics::MISSING, skip: openmetrics::python().is_none() },
         Skipped { group: "spinkube", reason: spinkube::MISSING, skip: !spinkube::can_run() },
@@ -95,6 +97,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("field_in", field_in::CASES),
     ("field_out", field_out::CASES),
     ("figures", figures::CASES),
+    ("host_spans", host_spans::CASES),
     ("inbound", inbound::CASES),
     ("joining", joining::CASES),
     ("kick", kick::CASES),

@@ -104,22 +104,29 @@ fn host_replaces_the_trace_of_an_alert_that_another_run_delivers(world: &World) 
     });
     assert_ne!(delivery.trace_id, TRACE_ID);
     expect_below(&collector, &delivery, &run);
-    // The log line leads from the sender's trace to the span of the run.
+    // The log line has the sender's trace, and Spin makes an event of the line in the span of the run.
     expect_logged(&stage, "alert.delivered", 1);
+    let is_delivered = |line: &str| line.contains(r#""event":"alert.delivered""#) && line.contains(TRACE_ID);
+    let poller = collector.wait_for("the log line as an event of a span", |span| {
+        span.events.iter().any(|event| event.get("app_log").is_some_and(|line| is_delivered(line)))
+    });
+    assert_eq!(poller.span_id, delivery.parent_id, "the run's span is the parent of the delivery's");
 }
 
 fn sender_trace_reaches_the_connector_if_outbound_calls_have_no_spans(world: &World) {
     let collector = SpanCollector::start();
-    let stage = alerts::script(world)
+    let mut stage = alerts::script(world)
         .exporting(&collector)
         .environment("SPIN_OTEL_TRACING_LEVEL", "info,spin_factor_outbound_http=off")
-        .environment("RUST_LOG", "spin_factor_outbound_http=info")
         .start();
     let key = known(&stage, "a:1", "hello");
-    alert(&stage, &key, TRACE, "tea");
-    stage.poll();
+    stage.restart_with("kick", "on");
+    post(&stage, "/api/alerts", TRACE, &alerts::to_conversation(&key, "tea")).expect_status(202);
     expect_trace(&delivered(&stage));
     span_of_the_call(&collector);
+    let poller = collector.wait_for("the span of the poller", |span| span.name.ends_with(" poller"));
+    assert_ne!(poller.trace_id, TRACE_ID);
+    assert_eq!(poller.parent_id, "");
     assert!(collector.spans().iter().all(|span| span.attribute("url.full").is_empty()));
 }
 

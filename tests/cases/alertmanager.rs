@@ -56,8 +56,13 @@ fn group_of_alertmanager_turns_from_red_to_green_in_the_browser(world: &World) {
     let folder = workspace::target().join("browser");
     std::fs::create_dir_all(&folder).unwrap();
     let page = ChatPage::start(world, "msteams");
-    let visit =
-        Visit { say: "hello", answers: &["Alert: hello"], card: FIRING, then: Some(("I see it", RESOLVED)) };
+    let visit = Visit {
+        say: "hello",
+        answers: &["Alert: hello"],
+        card: FIRING,
+        press: None,
+        then: Some(("I see it", RESOLVED)),
+    };
     let seen = std::thread::scope(|scope| {
         let seen = scope.spawn(|| browser.chat(&page.url(), &visit, &folder.join("alertmanager.png")));
         page.wait_for("Alert: hello");

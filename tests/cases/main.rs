@@ -25,6 +25,7 @@ mod figures;
 mod hook_page;
 mod hook_posts;
 mod hooks;
+mod host_spans;
 mod inbound;
 mod joining;
 mod keyed;
@@ -80,6 +81,7 @@ fn main() {
         Skipped { group: "alertmanager", reason: alertmanager::MISSING, skip: alertmanager },
         Skipped { group: "browser", reason: dev::browser::MISSING, skip: Browser::find().is_none() },
         Skipped { group: "operators_page", reason: dev::browser::MISSING, skip: Browser::find().is_none() },
+        Skipped { group: "host_spans", reason: host_spans::MISSING, skip: !host_spans::can_run() },
         Skipped { group: "openapi", reason: openapi::MISSING, skip: openapi::schemathesis().is_none() },
         Skipped { group: "openmetrics", reason: openmetrics::MISSING, skip: openmetrics::python().is_none() },
         Skipped { group: "spinkube", reason: spinkube::MISSING, skip: !spinkube::can_run() },
@@ -112,6 +114,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("hook_page", hook_page::CASES),
     ("hook_posts", hook_posts::CASES),
     ("hooks", hooks::CASES),
+    ("host_spans", host_spans::CASES),
     ("inbound", inbound::CASES),
     ("joining", joining::CASES),
     ("keyed", keyed::CASES),

@@ -22,11 +22,12 @@ end_to_end::cases!(
 );
 
 /// The example of the specification.
-const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
-const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+pub(crate) const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+pub(crate) const PARENT_ID: &str = "00f067aa0ba902b7";
+pub(crate) const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 #[track_caller]
-fn post(stage: &Stage, path: &str, trace: &str, body: &Value) -> Answer {
+pub(crate) fn post(stage: &Stage, path: &str, trace: &str, body: &Value) -> Answer {
     let mut request = http::Request::post(stage.url(path))
         .header("authorization", format!("Bearer {ALERT_KEY}"))
         .header("content-type", "application/json");
@@ -38,18 +39,18 @@ fn post(stage: &Stage, path: &str, trace: &str, body: &Value) -> Answer {
 
 /// Sends an alert with this header, expects that it is accepted, and returns its envelope.
 #[track_caller]
-fn alert(stage: &Stage, key: &str, trace: &str, text: &str) -> Value {
+pub(crate) fn alert(stage: &Stage, key: &str, trace: &str, text: &str) -> Value {
     post(stage, "/api/alerts", trace, &to_conversation(key, text)).expect_status(202);
     stage.queue.envelopes().pop().expect("an envelope")
 }
 
-fn header(received: &Received) -> Option<&str> {
+pub(crate) fn header(received: &Received) -> Option<&str> {
     received.headers.get("traceparent").map(|value| value.to_str().unwrap())
 }
 
 /// Expects the trace in a request, with a parent id of its own, and returns the header.
 #[track_caller]
-fn expect_trace(received: &Received) -> String {
+pub(crate) fn expect_trace(received: &Received) -> String {
     let header = header(received).unwrap_or_default();
     let is_child = header.len() == TRACE.len()
         && header.starts_with(&format!("00-{TRACE_ID}-"))
@@ -60,7 +61,7 @@ fn expect_trace(received: &Received) -> String {
 }
 
 #[track_caller]
-fn expect_logged(stage: &Stage, event: &str, count: usize) {
+pub(crate) fn expect_logged(stage: &Stage, event: &str, count: usize) {
     let events = stage.wait_for_events(event, count);
     let traces: Vec<&Value> = events.iter().map(|event| &event["trace"]).collect();
     assert_eq!(traces, vec![TRACE_ID; count], "{event}");

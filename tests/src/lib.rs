@@ -33,6 +33,7 @@ pub mod queue;
 pub mod recorder;
 mod runtime;
 pub mod sas;
+pub mod span_collector;
 pub mod stage;
 pub mod suite;
 pub mod table;

@@ -18,6 +18,7 @@ use crate::login::{Login, SECRET};
 use crate::manifest::Manifest;
 use crate::openid::OpenId;
 use crate::queue::Queue;
+use crate::span_collector::SpanCollector;
 use crate::suite::World;
 use crate::waiting::eventually;
 use crate::web::{self, Answer};
@@ -46,6 +47,8 @@ pub struct Script<'w> {
     trusts_connector: bool,
     is_metered: bool,
     variable_delay: Duration,
+    /// More environment variables of the hosts.
+    environment: Vec<(&'static str, String)>,
     login: Option<&'w Login>,
 }
 
@@ -63,6 +66,7 @@ pub struct Death {
 struct Replica {
     host: Host,
     options: HostOptions,
+    environment: Vec<(&'static str, String)>,
     /// Lines that the host wrote before its restarts.
     past_lines: Vec<String>,
 }
@@ -83,9 +87,10 @@ pub struct Stage {
 
 impl Replica {
     #[track_caller]
-    fn start(options: HostOptions) -> Self {
-        let host = Host::start(&options).unwrap_or_else(|error| panic!("the host does not start: {error:#}"));
-        Self { host, options, past_lines: Vec::new() }
+    fn start(options: HostOptions, environment: &[(&'static str, String)]) -> Self {
+        let environment = environment.to_vec();
+        let host = start_host(&options, &environment);
+        Self { host, options, environment, past_lines: Vec::new() }
     }
 
     fn state(&self) -> &Path {
@@ -110,8 +115,7 @@ impl Replica {
         let at = Instant::now();
         before_restart(self.state());
         self.past_lines.extend(self.host.lines());
-        self.host = Host::start(&self.options)
-            .unwrap_or_else(|error| panic!("the host does not start again: {error:#}"));
+        self.host = start_host(&self.options, &self.environment);
         at
     }
 
@@ -121,9 +125,15 @@ impl Replica {
         self.host.stop();
         change(&mut self.options);
         self.past_lines.extend(self.host.lines());
-        self.host = Host::start(&self.options)
-            .unwrap_or_else(|error| panic!("the host does not start again: {error:#}"));
+        self.host = start_host(&self.options, &self.environment);
     }
+}
+
+#[track_caller]
+fn start_host(options: &HostOptions, environment: &[(&'static str, String)]) -> Host {
+    let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    Host::start_with(options, &environment)
+        .unwrap_or_else(|error| panic!("the host does not start: {error:#}"))
 }
 
 impl<'w> Script<'w> {
@@ -144,6 +154,7 @@ impl<'w> Script<'w> {
             trusts_connector: false,
             is_metered: false,
             variable_delay: Duration::ZERO,
+            environment: Vec::new(),
             login: None,
         };
         script
@@ -190,6 +201,20 @@ impl<'w> Script<'w> {
     #[must_use]
     pub fn slow_variables(mut self, delay: Duration) -> Self {
         self.variable_delay = delay;
+        self
+    }
+
+    /// Makes Spin export its spans to this collector. The embedded host makes no spans.
+    #[must_use]
+    pub fn exporting(mut self, collector: &SpanCollector) -> Self {
+        self.environment.extend(collector.environment());
+        self
+    }
+
+    /// Sets an environment variable of the host, which is not a variable of the application.
+    #[must_use]
+    pub fn environment(mut self, name: &'static str, value: &str) -> Self {
+        self.environment.push((name, value.to_owned()));
         self
     }
 
@@ -285,12 +310,13 @@ impl<'w> Script<'w> {
             meter,
             variable_delay,
         };
-        let mut replicas = vec![Replica::start(options("", self.variables.clone()))];
+        let mut replicas = vec![Replica::start(options("", self.variables.clone()), &self.environment)];
         let queue = Queue::new(&self.world.azurite().connection_string(), &self.queue_name);
         let table_prefix = self.table_prefix.clone();
         if let Some((queue_authority, table_authority)) = self.second.take() {
             (self.queue_authority, self.table_authority) = (queue_authority, table_authority);
-            replicas.push(Replica::start(options("-second", self.connected().variables)));
+            let environment = std::mem::take(&mut self.environment);
+            replicas.push(Replica::start(options("-second", self.connected().variables), &environment));
         }
         Stage { replicas, connector, queue, table_prefix, _folder: folder }
     }

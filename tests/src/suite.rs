@@ -54,6 +54,18 @@ pub struct Skipped {
     pub skip: bool,
 }
 
+/// Reads which host runs the components. If the environment names another one, this ends the process.
+pub fn chosen_host() -> HostKind {
+    match std::env::var("E2E_HOST").as_deref() {
+        Err(_) | Ok("" | "embedded") => HostKind::Embedded,
+        Ok("spin") => HostKind::Spin,
+        Ok(other) => {
+            eprintln!("E2E_HOST: expected \"embedded\" or \"spin\", found {other:?}");
+            std::process::exit(2);
+        }
+    }
+}
+
 /// Runs the groups of cases and ends the process with libtest's exit code.
 pub fn run(groups: &[(&str, &[Case])], skipped: &[Skipped]) -> ! {
     let arguments = Arguments::from_args();
@@ -62,15 +74,7 @@ pub fn run(groups: &[(&str, &[Case])], skipped: &[Skipped]) -> ! {
         eprintln!("{error:#}");
         std::process::exit(2);
     }
-    let host = match std::env::var("E2E_HOST").as_deref() {
-        Err(_) | Ok("" | "embedded") => HostKind::Embedded,
-        Ok("spin") => HostKind::Spin,
-        Ok(other) => {
-            eprintln!("E2E_HOST: expected \"embedded\" or \"spin\", found {other:?}");
-            std::process::exit(2);
-        }
-    };
-    let world = Arc::new(World { azurite: OnceLock::new(), host });
+    let world = Arc::new(World { azurite: OnceLock::new(), host: chosen_host() });
     let trials = groups.iter().flat_map(|(group, cases)| {
         let skipped = skipped.iter().find(|skipped| skipped.skip && skipped.group == *group);
         cases.iter().map(|case| trial(&world, group, *case)).map(move |trial| match skipped {

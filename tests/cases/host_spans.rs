@@ -1,0 +1,143 @@
+//! The spans that Spin makes and exports by OTLP: whose trace they continue, and which header the Connector
+//! gets. Each span continues the trace of the request in which the host makes it.
+
+use dev::host::HostKind;
+use end_to_end::alerts::{self, known};
+use end_to_end::connector::Received;
+use end_to_end::span_collector::{Span, SpanCollector};
+use end_to_end::stage::Stage;
+use end_to_end::suite::{World, chosen_host};
+
+use crate::tracing::{PARENT_ID, TRACE, TRACE_ID, alert, expect_logged, expect_trace, header, post};
+
+end_to_end::cases!(
+    host_spans_of_a_call_continue_the_callers_trace,
+    host_spans_join_from_the_call_through_the_kick_to_the_connector,
+    host_replaces_the_trace_of_an_alert_that_another_run_delivers,
+    sender_trace_reaches_the_connector_if_outbound_calls_have_no_spans,
+    sender_trace_reaches_the_connector_from_a_cron_tick,
+);
+
+/// Why these cases are skipped.
+pub(crate) const MISSING: &str = "only Spin makes spans: set E2E_HOST=spin";
+
+/// Whether the host of this test run makes spans.
+pub(crate) fn can_run() -> bool {
+    chosen_host() == HostKind::Spin
+}
+
+/// Waits for the span of the request that the sender of [`TRACE`] made.
+#[track_caller]
+fn span_of_the_call(collector: &SpanCollector) -> Span {
+    let call = collector.wait_for("the span of the call", |span| span.parent_id == PARENT_ID);
+    assert!(call.is_inbound, "{call:?}");
+    assert_eq!((&*call.trace_id, call.attribute("url.path")), (TRACE_ID, "/api/alerts"), "{call:?}");
+    call
+}
+
+/// Waits for the span of the host's call of the Connector, by the header that the Connector received.
+#[track_caller]
+fn span_of_the_delivery(collector: &SpanCollector, received: &Received) -> Span {
+    let header = header(received).unwrap_or_default().to_owned();
+    let delivery = collector.wait_for(&format!("the span {header:?}"), |span| {
+        header == format!("00-{}-{}-01", span.trace_id, span.span_id)
+    });
+    assert!(delivery.attribute("url.full").contains("/v3/conversations/"), "{delivery:?}");
+    delivery
+}
+
+/// Expects that parents lead from a span to another one.
+#[track_caller]
+fn expect_below(collector: &SpanCollector, span: &Span, top: &Span) {
+    let mut above = span.parent_id.clone();
+    while above != top.span_id {
+        let parent = collector.wait_for(&format!("the parent {above:?}"), |other| other.span_id == above);
+        assert_eq!(parent.trace_id, span.trace_id);
+        above = parent.parent_id;
+    }
+}
+
+/// The only request that the Connector received.
+#[track_caller]
+fn delivered(stage: &Stage) -> Received {
+    let received = stage.connector.wait_for(1).remove(0);
+    assert_eq!(received.text(), "Alert: tea");
+    received
+}
+
+fn host_spans_of_a_call_continue_the_callers_trace(world: &World) {
+    let collector = SpanCollector::start();
+    let stage = alerts::script(world).exporting(&collector).start();
+    let key = known(&stage, "a:1", "hello");
+    // The component still sees the caller's header.
+    assert_eq!(alert(&stage, &key, TRACE, "tea")["traceparent"], TRACE);
+    expect_logged(&stage, "alerts.queued", 1);
+    let call = span_of_the_call(&collector);
+    let put = collector.wait_for("the span of Put Message", |span| {
+        span.trace_id == TRACE_ID && span.attribute("url.full").contains("/messages")
+    });
+    expect_below(&collector, &put, &call);
+}
+
+fn host_spans_join_from_the_call_through_the_kick_to_the_connector(world: &World) {
+    let collector = SpanCollector::start();
+    let mut stage = alerts::script(world).exporting(&collector).start();
+    let key = known(&stage, "a:1", "hello");
+    stage.restart_with("kick", "on");
+    post(&stage, "/api/alerts", TRACE, &alerts::to_conversation(&key, "tea")).expect_status(202);
+    let received = delivered(&stage);
+    expect_trace(&received);
+    let delivery = span_of_the_delivery(&collector, &received);
+    expect_below(&collector, &delivery, &span_of_the_call(&collector));
+    expect_logged(&stage, "alert.delivered", 1);
+}
+
+fn host_replaces_the_trace_of_an_alert_that_another_run_delivers(world: &World) {
+    let collector = SpanCollector::start();
+    let stage = alerts::script(world).exporting(&collector).start();
+    let key = known(&stage, "a:1", "hello");
+    alert(&stage, &key, TRACE, "tea");
+    stage.poll();
+    let delivery = span_of_the_delivery(&collector, &delivered(&stage));
+    let run = collector.wait_for("the span of the run", |span| {
+        span.is_inbound && span.attribute("url.path") == "/internal/poll"
+    });
+    assert_ne!(delivery.trace_id, TRACE_ID);
+    expect_below(&collector, &delivery, &run);
+    // The log line has the sender's trace, and Spin makes an event of the line in the span of the run.
+    expect_logged(&stage, "alert.delivered", 1);
+    let is_delivered = |line: &str| line.contains(r#""event":"alert.delivered""#) && line.contains(TRACE_ID);
+    let poller = collector.wait_for("the log line as an event of a span", |span| {
+        span.events.iter().any(|event| event.get("app_log").is_some_and(|line| is_delivered(line)))
+    });
+    assert_eq!(poller.span_id, delivery.parent_id, "the run's span is the parent of the delivery's");
+}
+
+fn sender_trace_reaches_the_connector_if_outbound_calls_have_no_spans(world: &World) {
+    let collector = SpanCollector::start();
+    let mut stage = alerts::script(world)
+        .exporting(&collector)
+        .environment("SPIN_OTEL_TRACING_LEVEL", "info,spin_factor_outbound_http=off")
+        .start();
+    let key = known(&stage, "a:1", "hello");
+    stage.restart_with("kick", "on");
+    post(&stage, "/api/alerts", TRACE, &alerts::to_conversation(&key, "tea")).expect_status(202);
+    expect_trace(&delivered(&stage));
+    span_of_the_call(&collector);
+    let poller = collector.wait_for("the span of the poller", |span| span.name.ends_with(" poller"));
+    assert_ne!(poller.trace_id, TRACE_ID);
+    assert_eq!(poller.parent_id, "");
+    assert!(collector.spans().iter().all(|span| span.attribute("url.full").is_empty()));
+}
+
+fn sender_trace_reaches_the_connector_from_a_cron_tick(world: &World) {
+    let collector = SpanCollector::start();
+    let stage = alerts::script(world).with_cron().exporting(&collector).start();
+    stage.say(&end_to_end::activity::message("a:1", "1", "hello"));
+    stage.connector.wait_for(2);
+    stage.connector.forget();
+    let key = alerts::key_of("msteams", "a:1");
+    let call = alerts::to_conversation(&key, "tea");
+    post(&stage, "/api/alerts", TRACE, &call).expect_status(202);
+    expect_trace(&delivered(&stage));
+}

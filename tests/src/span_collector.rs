@@ -1,0 +1,175 @@
+//! A fake of a trace collector: it takes the spans that Spin exports.
+//!
+//! The protocol is OTLP/HTTP with protobuf: <https://opentelemetry.io/docs/specs/otlp/#otlphttp>. The
+//! messages below have only the fields that cases read. Their numbers are in opentelemetry-proto:
+//! `opentelemetry/proto/trace/v1/trace.proto` and `common/v1/common.proto`.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use platform::hex;
+use prost::Message;
+
+use crate::loopback_server::LoopbackServer;
+use crate::waiting::eventually;
+
+/// The collector.
+#[derive(Debug)]
+pub struct SpanCollector {
+    server: LoopbackServer,
+    spans: Arc<Mutex<Vec<Span>>>,
+}
+
+/// A span, as Spin exported it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// 32 hexadecimal digits.
+    pub trace_id: String,
+    /// 16 hexadecimal digits.
+    pub span_id: String,
+    /// 16 hexadecimal digits; empty if the span begins the trace.
+    pub parent_id: String,
+    pub name: String,
+    /// Whether the span is an inbound request: Spin exports it with the kind `server`.
+    pub is_inbound: bool,
+    /// The attributes that are texts or whole numbers.
+    pub attributes: BTreeMap<String, String>,
+    /// The same of each event in the span.
+    pub events: Vec<BTreeMap<String, String>>,
+}
+
+impl Span {
+    /// The value of an attribute; empty if the span has no such attribute.
+    pub fn attribute(&self, name: &str) -> &str {
+        self.attributes.get(name).map(String::as_str).unwrap_or_default()
+    }
+}
+
+impl SpanCollector {
+    /// Starts the collector on a free loopback port. It also accepts metrics and log records, and ignores
+    /// them.
+    pub fn start() -> Self {
+        let spans = Arc::new(Mutex::new(Vec::new()));
+        let taking = Arc::clone(&spans);
+        let server = LoopbackServer::start(move |request: http::Request<Bytes>| {
+            if request.uri().path() == "/v1/traces" {
+                let export = Export::decode(request.into_body()).expect("an ExportTraceServiceRequest");
+                taking.lock().unwrap_or_else(PoisonError::into_inner).extend(export.spans());
+            }
+            // An empty message is the answer that reports success.
+            async { Some(http::Response::new(Bytes::new())) }
+        });
+        Self { server, spans }
+    }
+
+    /// The environment of a Spin that exports to this collector, soon after a span has ended.
+    pub fn environment(&self) -> [(&'static str, String); 2] {
+        [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", self.server.authority())),
+            ("OTEL_BSP_SCHEDULE_DELAY", "100".to_owned()),
+        ]
+    }
+
+    /// Every span so far, in the order of their ends.
+    pub fn spans(&self) -> Vec<Span> {
+        self.spans.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits for a span.
+    #[track_caller]
+    pub fn wait_for(&self, awaited: &str, is_awaited: impl Fn(&Span) -> bool) -> Span {
+        eventually(awaited, || self.spans().into_iter().find(|span| is_awaited(span)))
+    }
+}
+
+/// `ExportTraceServiceRequest`.
+#[derive(Clone, PartialEq, Message)]
+struct Export {
+    #[prost(message, repeated, tag = "1")]
+    resource_spans: Vec<ResourceSpans>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ResourceSpans {
+    #[prost(message, repeated, tag = "2")]
+    scope_spans: Vec<ScopeSpans>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ScopeSpans {
+    #[prost(message, repeated, tag = "2")]
+    spans: Vec<ExportedSpan>,
+}
+
+/// `Span`.
+#[derive(Clone, PartialEq, Message)]
+struct ExportedSpan {
+    #[prost(bytes = "vec", tag = "1")]
+    trace_id: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    span_id: Vec<u8>,
+    #[prost(bytes = "vec", tag = "4")]
+    parent_span_id: Vec<u8>,
+    #[prost(string, tag = "5")]
+    name: String,
+    #[prost(int32, tag = "6")]
+    kind: i32,
+    #[prost(message, repeated, tag = "9")]
+    attributes: Vec<KeyValue>,
+    #[prost(message, repeated, tag = "11")]
+    events: Vec<Event>,
+}
+
+/// `Span.Event`.
+#[derive(Clone, PartialEq, Message)]
+struct Event {
+    #[prost(message, repeated, tag = "3")]
+    attributes: Vec<KeyValue>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct KeyValue {
+    #[prost(string, tag = "1")]
+    key: String,
+    #[prost(message, optional, tag = "2")]
+    value: Option<AnyValue>,
+}
+
+/// `AnyValue`, whose two kinds here exclude each other.
+#[derive(Clone, PartialEq, Message)]
+struct AnyValue {
+    #[prost(string, optional, tag = "1")]
+    text: Option<String>,
+    #[prost(int64, optional, tag = "3")]
+    number: Option<i64>,
+}
+
+/// `SPAN_KIND_SERVER`.
+const KIND_SERVER: i32 = 2;
+
+impl Export {
+    fn spans(self) -> impl Iterator<Item = Span> {
+        let scopes = self.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
+        scopes.flat_map(|scope| scope.spans).map(Span::from)
+    }
+}
+
+impl From<ExportedSpan> for Span {
+    fn from(span: ExportedSpan) -> Self {
+        Self {
+            trace_id: hex(&span.trace_id),
+            span_id: hex(&span.span_id),
+            parent_id: hex(&span.parent_span_id),
+            name: span.name,
+            is_inbound: span.kind == KIND_SERVER,
+            attributes: texts(span.attributes),
+            events: span.events.into_iter().map(|event| texts(event.attributes)).collect(),
+        }
+    }
+}
+
+fn texts(attributes: Vec<KeyValue>) -> BTreeMap<String, String> {
+    let text = |value: AnyValue| value.text.or_else(|| value.number.map(|number| number.to_string()));
+    attributes.into_iter().filter_map(|one| Some((one.key, text(one.value?)?))).collect()
+}

@@ -311,7 +311,7 @@ mod tests {
         ] {
             assert_eq!(say(&stage, text), Intent::Reply(words().not_remembered.into()), "{text}");
         }
-        assert_eq!(stage.host.events("command.failed").len(), 6);
+        assert_eq!(stage.host.events("command.failed").len(), 8);
         // Without a record the bot stores no tag, because an alert to the tag needs the address in the
         // record.
         let stage = Stage::new();

@@ -64,8 +64,8 @@ pub(super) struct Verdict {
 
 impl Verdict {
     pub(super) fn of(form: Form, stage: &Stage, evidence: &Evidence, sent: &[Sent]) -> Self {
-        let poisoned = Poisoned::read(stage);
         let attempts = &evidence.attempts;
+        let poisoned = Poisoned::read(stage, attempts);
         let mut verdict = Self {
             alerts: form.conversations * form.each,
             attempts: attempts.len(),
@@ -232,13 +232,23 @@ struct Poisoned {
 }
 
 impl Poisoned {
-    fn read(stage: &Stage) -> Self {
+    /// Reads the queue. A 404 of a gateway has no error code of the Connector, so the poller makes the alert
+    /// `permanent`. The script decides how many there are, so they are counted apart, as `gatewayPage`.
+    fn read(stage: &Stage, attempts: &[Attempt]) -> Self {
+        let has_page = |text: &str| {
+            attempts.iter().any(|attempt| attempt.alert == text && attempt.scripted == Scripted::Page(404))
+        };
         let mut poisoned = Self::default();
         for text in stage.queue.poison().take_all() {
             let envelope = envelope_of(&text).unwrap_or_default();
-            poisoned.texts.insert(envelope["text"].as_str().unwrap_or_default().to_owned());
+            let said = envelope["text"].as_str().unwrap_or_default();
+            poisoned.texts.insert(said.to_owned());
             let failure = &envelope["failure"];
-            match (envelope["id"].as_str(), failure["outcome"].as_str(), failure["reason"].as_str()) {
+            let outcome = match failure["outcome"].as_str() {
+                Some("permanent") if has_page(said) => Some("gatewayPage"),
+                outcome => outcome,
+            };
+            match (envelope["id"].as_str(), outcome, failure["reason"].as_str()) {
                 (Some(id), Some(outcome), Some(_)) => {
                     if poisoned.alerts.insert(id.into()) {
                         *poisoned.outcomes.entry(outcome.into()).or_default() += 1;

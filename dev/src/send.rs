@@ -21,7 +21,7 @@ pub(crate) struct Send {
     #[arg(long, value_name = "TEXT", conflicts_with = "alert")]
     ask: Option<String>,
     /// A button of the question, e.g. approve, or approve="Approve it"; without one, a button to acknowledge
-    #[arg(long = "action", value_name = "ID[=TITLE]", requires = "ask")]
+    #[arg(long = "action", value_name = "ID[=TITLE]", requires = "ask", conflicts_with = "alert")]
     actions: Vec<String>,
     /// An Adaptive Card as a JSON file, to send with the alert or instead of its text
     #[arg(long, value_name = "FILE")]

@@ -78,7 +78,7 @@ pub(crate) enum Recorded {
     /// The answer is too long.
     TooLong,
     /// The answer may be lost. The person has to answer again.
-    NotRecorded,
+    Doubtful,
 }
 
 /// An answer that counts, with its question if the bot can read it.
@@ -237,18 +237,18 @@ impl<'a, H: Host> Answering<'a, H> {
             Err(error) => {
                 // The poller inserts the row, if the queue has the job.
                 self.log_error("answer.not-stored", &error);
-                Recorded::NotRecorded
+                Recorded::Doubtful
             }
             Ok(known) if known.as_ref().is_none_or(|known| known.press == press) => {
                 if !is_put {
-                    return Recorded::NotRecorded;
+                    return Recorded::Doubtful;
                 }
                 let fields =
                     json!({"envelope": alert.as_str(), "action": answer.action, "mode": answers.as_str()});
                 self.log(Level::Info, "answer.stored", fields);
                 Recorded::Counted(stored(answer.clone()))
             }
-            Ok(None) => Recorded::NotRecorded,
+            Ok(None) => Recorded::Doubtful,
             Ok(Some(known)) => {
                 let first = Answer::open(&self.keys, alert.as_str(), &row, &known.answer);
                 // The person's first press may have stored the row without its job.

@@ -50,7 +50,7 @@ impl<H: Host> Answering<'_, H> {
             }
             Recorded::Over => refusal(OVER, self.words().question_over),
             Recorded::Unknown => refusal(UNKNOWN, self.words().question_unknown),
-            Recorded::NotRecorded => refusal(NOT_RECORDED, self.words().answer_not_recorded),
+            Recorded::Doubtful => refusal(NOT_RECORDED, self.words().answer_not_recorded),
         };
         answer::json(StatusCode::OK, &body)
     }
@@ -72,7 +72,7 @@ impl<H: Host> Answering<'_, H> {
             Recorded::Over => words.question_over.into(),
             Recorded::Unknown => words.question_unknown.into(),
             Recorded::TooLong => words.too_long.into(),
-            Recorded::NotRecorded => words.answer_not_recorded.into(),
+            Recorded::Doubtful => words.answer_not_recorded.into(),
         }
     }
 

@@ -322,7 +322,7 @@ mod tests {
         record_all(&hosts, &host, &[(1, false), (2, false), (3, false)]);
         let next = Hosts::read(&hosts.stored());
         assert!(next.wait(HOST, false, &host).is_some());
-        host.elapsed.set(host.elapsed.get() + RESULTS_END_AFTER);
+        host.elapsed.set(host.elapsed.get() + RESULTS_END_AFTER + Duration::from_millis(1));
         // The figures show the host until a run removes the old results.
         assert_eq!(next.out(), [HOST]);
         next.remove_old(&host);

@@ -61,11 +61,14 @@ pub(crate) struct Sim {
     faults: RefCell<StorageRule>,
     table_faults: RefCell<StorageRule>,
     /// The sender's program: the status of its answer to a callback, by the callback's id.
-    pub(crate) program: RefCell<Box<dyn FnMut(&str) -> u16>>,
+    pub(crate) program: RefCell<ProgramRule>,
     runs: Cell<usize>,
     /// The latency of every call except those to the login host, in each direction.
     latency: Duration,
 }
+
+/// The status of a program's answer to a callback, by the callback's id.
+pub(crate) type ProgramRule = Box<dyn FnMut(&str) -> u16>;
 
 impl Sim {
     /// A world in which the bot needs a token.

@@ -171,7 +171,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
 }
 
 fn key_of(conversation: &ConversationKey, key: &str) -> Key {
-    Key::new(&partition(conversation.digit()), &format!("{}.{key}", conversation.as_str()))
+    Key::new(partition(conversation.digit()), format!("{}.{key}", conversation.as_str()))
 }
 
 fn partition(digit: char) -> String {

@@ -142,7 +142,9 @@ impl<H: Host> Replayer<'_, H> {
                 let wanted = RefCell::new(Wanted::of(Pending::read(&self.dead, ids).await?));
                 let take = |letter: &Letter| may_send(letter, wanted.borrow_mut().take(letter)?);
                 let found = find(parts, walk, take, || wanted.borrow().pending.is_empty()).await?;
-                self.refuse_missing(walk, wanted.into_inner(), &mut results.borrow_mut()).await?;
+                let mut so_far = results.take();
+                self.refuse_missing(walk, wanted.into_inner(), &mut so_far).await?;
+                results.replace(so_far);
                 found
             }
         };

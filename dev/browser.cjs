@@ -70,7 +70,8 @@ async function main() {
     await awaitCard(options.card);
     if (options.press) {
       await cards.getByRole("button", { name: options.press, exact: true }).first().click();
-      await cards.getByText(options.shows, { exact: true }).first().waitFor();
+      // The label of the button may have the same text.
+      await cards.locator(".ac-textBlock").filter({ hasText: options.shows }).first().waitFor();
     }
     if (options["then-say"]) {
       await say(options["then-say"]);

@@ -86,7 +86,7 @@ impl Received {
             Some("the bot only posts, puts and deletes")
         } else if is_activity && self.target().is_none() {
             Some("no such route")
-        } else if self.method != Method::POST && self.reply_to().is_none() {
+        } else if is_activity && self.method != Method::POST && self.reply_to().is_none() {
             Some("a change or a deletion names an activity")
         } else if is_deletion && !self.raw.is_empty() {
             Some("a deletion has no body")

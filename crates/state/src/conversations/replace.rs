@@ -10,8 +10,9 @@ use super::record::Stored;
 use crate::StateError;
 
 impl<H: Host> Conversations<'_, H> {
-    /// Stores `address` in the place of the conversation `old`: with its tags, its `stop` and its quiet hours. The old
-    /// conversation is forgotten. If it is not stored, nothing is. A call that was cut off can be repeated.
+    /// Stores `address` in the place of the conversation `old`: with its tags, its `stop` and its quiet
+    /// hours. The old conversation is forgotten. If it is not stored, nothing is. A call that was cut off can
+    /// be repeated.
     pub async fn replace(
         &self,
         old: &ConversationKey,

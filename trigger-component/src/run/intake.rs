@@ -94,7 +94,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
                         let reason = Some("a run has met the message again".into());
                         let until = leased.kept_until();
                         let record = leased.record.clone();
-                        let met = Transition { reason, until, ..Transition::to(record, Status::Waiting) };
+                        let met = Transition::to(record, Status::Waiting);
+                        let met = Transition { reason, until, unless_ended: true, ..met };
                         self.ledger_writes.add(Some(met), context.host.monotonic());
                     }
                     self.opened.push(leased);

@@ -302,6 +302,9 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         if let Some(last) = transition.known_replay {
             return self.record_unless_replayed(transition, last).await;
         }
+        if transition.unless_ended {
+            return self.record_unless_ended(transition).await;
+        }
         self.table.put_merge(&transition.entity(self.host.now())).await.map(drop)
     }
 
@@ -322,7 +325,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
         let (mut not_recorded, mut failure) = (Vec::new(), None);
         for partition in partitions.into_values() {
             let (conditional, all): (Vec<Transition>, Vec<Transition>) =
-                partition.into_values().partition(|transition| transition.known_replay.is_some());
+                partition.into_values().partition(Transition::is_conditional);
             for transition in conditional {
                 if let Err(error) = self.record(&transition).await {
                     not_recorded.push(transition);

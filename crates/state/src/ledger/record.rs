@@ -337,9 +337,17 @@ pub struct Transition {
     /// The last replay that the caller knows. If an operator has replayed the alert since, the transition no
     /// longer counts. `None` records it in any case.
     pub known_replay: Option<LastReplay>,
+    /// The transition does not count if the record has a final status already. Such a transition takes calls
+    /// of its own.
+    pub unless_ended: bool,
 }
 
 impl Transition {
+    /// Whether the transition depends on the record as it is, so that it takes calls of its own.
+    pub(super) fn is_conditional(&self) -> bool {
+        self.known_replay.is_some() || self.unless_ended
+    }
+
     /// A change to `status`, without further details.
     pub fn to(key: RecordKey, status: Status) -> Self {
         Self {
@@ -353,6 +361,7 @@ impl Transition {
             message: None,
             until: None,
             known_replay: None,
+            unless_ended: false,
         }
     }
 

@@ -114,6 +114,25 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Err(contended())
     }
 
+    /// Records a transition, unless the record has a final status. Another write of the same run may be under
+    /// way, and the run may be killed before it can correct the order.
+    pub(super) async fn record_unless_ended(&self, transition: &Transition) -> Result<(), TableError> {
+        let change = transition.entity(self.host.now());
+        for _ in 0..ATTEMPTS {
+            let is_done = match self.table.get(&change.key).await? {
+                None => matches!(self.table.insert(&change).await?, Inserted::New(_)),
+                Some(found) if Record::read(&found.entity).status.is_final() => true,
+                Some(found) => {
+                    matches!(self.table.merge(&change, Some(&found.etag)).await?, Conditional::Done(_))
+                }
+            };
+            if is_done {
+                return Ok(());
+            }
+        }
+        Err(contended())
+    }
+
     /// Gives a dead alert the status `queued`, with fresh tries. If the replay is killed afterwards, the next
     /// replay finds the record and continues.
     pub async fn reopen(&self, key: &RecordKey, replay: &Replay<'_>) -> Result<Reopened, TableError> {

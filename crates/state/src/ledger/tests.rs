@@ -276,6 +276,21 @@ fn alert_with_a_final_status_cannot_be_claimed_unless_it_is_in_the_poison_queue(
     assert_eq!(run(world.ledger().claim(&key(&world, &one.id))), Ok(Claim::Ended(Status::Cancelled)));
 }
 
+#[test]
+fn transition_that_does_not_count_after_the_end_changes_no_final_status() {
+    let world = World::new();
+    let (one, ledger) = (alert(world.call(1).alert(0)), world.ledger());
+    run(ledger.accept(&one)).unwrap();
+    let key = key(&world, &one.id);
+    let met = Transition { unless_ended: true, ..Transition::to(key.clone(), Status::Waiting) };
+    let status = || run(ledger.find(&one.id)).unwrap().unwrap().status;
+    run(ledger.record_all(vec![met.clone()])).unwrap();
+    assert_eq!(status(), Status::Waiting);
+    run(ledger.record(&Transition::to(key, Status::Dead))).unwrap();
+    run(ledger.record_all(vec![met])).unwrap();
+    assert_eq!(status(), Status::Dead);
+}
+
 fn dead(world: &World, id: &AlertId, before: &BeforeDeath) -> Transition {
     Transition {
         known_replay: Some(before.last_replay),

@@ -42,17 +42,7 @@ impl KeyedCall {
         }
         let key = key.filter(|key| (1..=MAX_KEY_CHARACTERS).contains(&key.chars().count()));
         let key = key.ok_or_else(|| fields.error("key", "1 to 200 characters"))?;
-        let state = match fields.string("state")? {
-            None => KeyState::default(),
-            Some(word) => {
-                KeyState::from_word(&word).ok_or_else(|| fields.error("state", "`firing` or `resolved`"))?
-            }
-        };
-        let again = match fields.string("again")? {
-            None => Again::default(),
-            Some(word) => Again::from_word(&word)
-                .ok_or_else(|| fields.error("again", "`update`, `reply`, `new` or `skip`"))?,
-        };
+        let (state, again) = (KeyState::take(fields)?, Again::take(fields)?);
         Ok(Some(Self { key, state, again, notify: fields.boolean("notify")? }))
     }
 

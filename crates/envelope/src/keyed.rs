@@ -60,6 +60,12 @@ impl KeyState {
         [Self::Firing, Self::Resolved].into_iter().find(|state| state.as_str() == word)
     }
 
+    /// Takes the field `state`.
+    pub fn take(fields: &mut Fields) -> Result<Self, FieldError> {
+        let Some(word) = fields.string("state")? else { return Ok(Self::default()) };
+        Self::from_word(&word).ok_or_else(|| fields.error("state", "`firing` or `resolved`"))
+    }
+
     /// The word for this state.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -73,6 +79,12 @@ impl Again {
     /// Reads the value of the field: `update`, `reply`, `new` or `skip`.
     pub fn from_word(word: &str) -> Option<Self> {
         [Self::Update, Self::Reply, Self::New, Self::Skip].into_iter().find(|again| again.as_str() == word)
+    }
+
+    /// Takes the field `again`.
+    pub fn take(fields: &mut Fields) -> Result<Self, FieldError> {
+        let Some(word) = fields.string("again")? else { return Ok(Self::default()) };
+        Self::from_word(&word).ok_or_else(|| fields.error("again", "`update`, `reply`, `new` or `skip`"))
     }
 
     /// The word for this rule.
@@ -123,17 +135,7 @@ impl Keyed {
             None => 0,
             Some(at) => at.as_i64().ok_or_else(|| fields.error("at", "whole milliseconds since 1970"))?,
         };
-        let state = match fields.string("state")? {
-            None => KeyState::default(),
-            Some(word) => {
-                KeyState::from_word(&word).ok_or_else(|| fields.error("state", "`firing` or `resolved`"))?
-            }
-        };
-        let again = match fields.string("again")? {
-            None => Again::default(),
-            Some(word) => Again::from_word(&word)
-                .ok_or_else(|| fields.error("again", "`update`, `reply`, `new` or `skip`"))?,
-        };
+        let (state, again) = (KeyState::take(&mut fields)?, Again::take(&mut fields)?);
         Ok(Self { key, at, state, again, notify: fields.boolean("notify")?, edits, takes_back })
     }
 

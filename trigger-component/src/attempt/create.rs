@@ -1,5 +1,5 @@
 //! Creates or finds the conversation of an alert before the alert is sent: a personal chat with a person who
-//! never wrote, a thread in a channel, or a new chat in the place of one that Teams has purged.
+//! never wrote, a thread in a channel, or a new chat if Teams has purged the old chat.
 
 use std::mem;
 

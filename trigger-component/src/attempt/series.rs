@@ -60,7 +60,7 @@ impl<H: Host> Attempts<'_, H> {
         Ok(if is_missed { Continued::Missed } else { Continued::Send })
     }
 
-    /// Makes the alert with this index the one that follows.
+    /// Sets the index of the alert that follows.
     async fn follow(
         &self,
         leased: &Leased,

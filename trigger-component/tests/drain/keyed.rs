@@ -537,7 +537,7 @@ proptest! {
             prop_assert!(*before <= number, "{number} replaced {before}: {:#?}", sim.attempts.borrow());
             *before = number;
         }
-        // The newest alert that makes no message of its own is the last one that was sent.
+        // The last alert that was sent is the newest alert without a message of its own.
         let newest = texts(&sim).iter().filter_map(|text| text.split(' ').next()?.parse::<u32>().ok()).max();
         prop_assert_eq!(newest, Some(5), "{:#?}", sim.attempts.borrow());
     }

@@ -76,7 +76,7 @@ impl<H: Host> Conversations<'_, H> {
         Ok(self.change_hook(key, Change::Renew).await?.map_or(0, |hook| hook.generation))
     }
 
-    /// Ends the conversation's address, if it has one that works.
+    /// Ends the webhook address of the conversation. Without a working address, this changes nothing.
     pub async fn end_hook(&self, key: &ConversationKey) -> Result<(), StateError> {
         self.change_hook(key, Change::End).await?;
         Ok(())

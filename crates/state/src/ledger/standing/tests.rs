@@ -88,7 +88,7 @@ fn later_change_of_an_alert_is_not_overwritten_by_an_earlier_one() {
     }
     let record = run(ledger.find(&id)).unwrap().unwrap();
     assert_eq!((record.edited, record.activity_id.as_deref()), (Some((3, "a".into())), Some("m1")));
-    // An alert takes the place of one that was not sent.
+    // The new alert replaces an alert that was not sent.
     run(ledger.withdraw_for(&id, &id)).unwrap();
     let record = run(ledger.find(&id)).unwrap().unwrap();
     assert!(record.cancelled_at.is_some() && record.replaced_by.as_deref() == Some(id.as_str()));

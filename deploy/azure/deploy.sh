@@ -129,7 +129,7 @@ expect() {
 
 expect --group "$group" '[A-Za-z0-9_().-]{0,89}[A-Za-z0-9_()-]' "up to 90 letters, digits, and some of -_.()"
 expect --queue "$queue" '[a-z0-9](-?[a-z0-9])*' "lower-case letters, digits and single dashes"
-expect --queue "$queue" '.{3,56}' "3 to 56 characters"
+expect --queue "$queue" '.{3,55}' "3 to 55 characters"
 expect --table-prefix "$prefix" '[A-Za-z][A-Za-z0-9]{0,39}' "up to 40 letters and digits, a letter first"
 expect --sku "$sku" 'F0|S1' "F0 or S1"
 expect --access "$access" 'roles|sas' "roles or sas"
@@ -282,7 +282,7 @@ fi
 
 # --- The keys of the bot's own routes
 
-for name in POLLKEY SEALKEY ALERTKEY; do
+for name in POLLKEY SEALKEY HOOKKEY ALERTKEY; do
     if ! has "SPIN_VARIABLE_$name" && change "make a random key: $name"; then
         put "SPIN_VARIABLE_$name" "$(random_key)"
     fi
@@ -376,7 +376,7 @@ fi
 say ""
 say "Done. $env_file has the bot's variables; only you can read it. It is as secret as the bot."
 say "  bot              $bot ($sku), app id $app_id, tenant $tenant"
-say "  storage account  $storage: queues $queue and $queue-poison, tables $prefix*"
+say "  storage account  $storage: queues $queue, $queue-poison and $queue-replies, tables $prefix*"
 if [ "$access" = roles ]; then
     say "  access           by the roles of the bot's own identity; they can take ten minutes to work"
 else

@@ -76,7 +76,7 @@ fn names_have_the_lengths_and_characters_that_azure_takes() {
     }
     // The longest names that the parameters allow.
     let longest = json!({
-        "botName": "b".repeat(42), "storageAccountName": "s".repeat(24), "queueName": "q".repeat(56),
+        "botName": "b".repeat(42), "storageAccountName": "s".repeat(24), "queueName": "q".repeat(55),
         "tablePrefix": "t".repeat(40), "appType": "UserAssignedMSI",
     });
     let deployment = deploy(&template().unwrap(), &longest).unwrap();
@@ -96,7 +96,7 @@ fn bot_has_what_the_components_expect() {
         };
         // The defaults of `queuename` and `tableprefix`.
         let queues = last("Microsoft.Storage/storageAccounts/queueServices/queues");
-        assert_eq!(queues, ["bot-queue", "bot-queue-poison"]);
+        assert_eq!(queues, ["bot-queue", "bot-queue-poison", "bot-queue-replies"]);
         let tables = last("Microsoft.Storage/storageAccounts/tableServices/tables");
         assert_eq!(tables, ["proactivebotconversations", "proactivebotledger", "proactivebotruns"]);
         let bot = of_type(&deployment, "Microsoft.BotService/botServices")[0];
@@ -174,7 +174,7 @@ fn mistake_in_the_template_is_found() {
         (
             "/outputs/queuename/value".into(),
             json!("[length(variables('queues'))]"),
-            "expected string, found 2",
+            "expected string, found 3",
         ),
     ] {
         let error = deploy(&broken(&pointer, value), &parameters).unwrap_err().to_string();

@@ -2,6 +2,7 @@
 # A stub of az for the tests of deploy/azure/deploy.sh. It keeps what was made as files in $AZ_STUB, and
 # writes its arguments to `calls`. A call that the tests do not know fails.
 set -eu
+caller=$PWD
 cd "$AZ_STUB"
 call="$*"
 printf '%s\037' "$@" >>calls
@@ -100,7 +101,7 @@ case $call in
         made="sec~ret.$(wc -l <secrets | tr -d ' ')_of-app"
         ;;
     "deployment group create -g "*)
-        [ -f group ] && [ -f "$(option --template-file "$@")" ] || unexpected
+        [ -f group ] && (cd "$caller" && [ -f "$(option --template-file "$@")" ]) || unexpected
         storage=$(parameter storageAccountName "$@")
         printf '%s\n' "$storage" >storage
         printf '%s %s\n' "$(parameter botName "$@")" "$(parameter appId "$@")" >bot

@@ -28,7 +28,7 @@ fn wrong_option_is_refused_before_any_call() {
         (&["--bot", "my bot"], "--bot: expected 4 to 42 letters"),
         (&["--storage-account", "My-Account"], "--storage-account: expected 3 to 24 lower-case"),
         (&["--queue", "bot--queue"], "--queue: expected lower-case letters"),
-        (&["--queue", "ab"], "--queue: expected 3 to 56"),
+        (&["--queue", "ab"], "--queue: expected 3 to 55"),
         (&["--table-prefix", "7bot"], "--table-prefix: expected up to 40"),
         (&["--sku", "F9"], "--sku: expected F0 or S1, found 'F9'"),
         (&["--access", "key"], "--access: expected roles or sas"),

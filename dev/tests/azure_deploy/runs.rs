@@ -1,6 +1,6 @@
 //! Runs that succeed: the calls of az, and the `.env` file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -46,13 +46,13 @@ fn first_run_makes_everything_in_every_shell() {
             env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let end = values.remove("BOT_CREDENTIALUNTIL").unwrap();
         assert!(end.len() == 10 && end.starts_with("20"), "{shell}: {end}");
-        let keys = ["POLLKEY", "SEALKEY", "ALERTKEY"]
+        let keys = ["POLLKEY", "SEALKEY", "HOOKKEY", "ALERTKEY"]
             .map(|name| values.remove(format!("SPIN_VARIABLE_{name}").as_str()).unwrap());
         for key in keys {
             assert!(key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit()), "{shell}: {key}");
             assert!(!stdout.contains(key), "{shell}: {stdout}");
         }
-        assert!(keys[0] != keys[1] && keys[1] != keys[2], "{shell}");
+        assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len(), "{shell}");
         let connection =
             format!("DefaultEndpointsProtocol=https;AccountName={STORAGE};EndpointSuffix=core.windows.net");
         let expected = [
@@ -189,6 +189,7 @@ fn what_if_changes_nothing() {
          would make a secret for the app, valid for a year\n\
          would make a random key: POLLKEY\n\
          would make a random key: SEALKEY\n\
+         would make a random key: HOOKKEY\n\
          would make a random key: ALERTKEY\n\
          would deploy the bot {BOT} and the storage account {STORAGE} into proactive-bot\n\
          would make a SAS for the bot and the poller, valid for a year\n\
@@ -309,7 +310,7 @@ fn no_secret_is_on_a_command_line() {
             ["KEY", "PASSWORD", "CERTIFICATE", "CONNECTION"].iter().any(|end| name.ends_with(end))
         });
         let secrets: Vec<_> = secrets.map(|(_, value)| value).chain([STORAGE_KEY.to_owned()]).collect();
-        assert_eq!(secrets.len(), 7, "{credential}");
+        assert_eq!(secrets.len(), 8, "{credential}");
         let lines = stage.calls().concat().join("\n") + &stdout;
         for secret in secrets {
             let signature = secret.split("sig=").last().unwrap();

@@ -39,7 +39,8 @@ pub(super) async fn check<H: Host>(
             return;
         }
     };
-    let queues = [queue.name.as_str().to_owned(), queue.name.poison().as_str().to_owned()];
+    let name = &queue.name;
+    let queues = [name.clone(), name.poison(), name.replies()].map(|name| name.as_str().to_owned());
     let tables = [tables.conversations, tables.ledger, tables.runs].map(|table| table.as_str().to_owned());
     let mut examined = Examined { host, account: &account, sas: sas.as_ref(), report };
     for (service, names) in [(Service::Queue, &queues[..]), (Service::Table, &tables)] {

@@ -66,6 +66,7 @@ impl Default for World {
             there: vec![
                 "bot-queue",
                 "bot-queue-poison",
+                "bot-queue-replies",
                 "proactivebotconversations",
                 "proactivebotledger",
                 "proactivebotruns",

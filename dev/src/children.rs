@@ -1,4 +1,4 @@
-//! Child processes that end with this process. Their last lines are kept for errors.
+//! Child processes that end with this process. An error about a child shows the last lines of its output.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;

@@ -42,7 +42,8 @@ impl EnvFile {
         Ok(file)
     }
 
-    /// Reads the text of a file. Text of a line never becomes part of a fault, because it may hold a secret.
+    /// Reads the text of a file. A fault never contains the value of a line, because the value may be a
+    /// secret.
     pub fn parse(text: &str, manifest: &Manifest) -> Self {
         let mut file = Self { values: BTreeMap::new(), faults: Vec::new() };
         if text.starts_with('\u{feff}') {
@@ -233,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_of_a_line_is_named_without_its_text() {
+    fn each_fault_of_a_line_is_named_without_its_value() {
         for (text, expected) in [
             ("POLLKEY=hunter2", "POLLKEY: Spin does not read this name; write SPIN_VARIABLE_POLLKEY"),
             ("pollkey=hunter2", "write SPIN_VARIABLE_POLLKEY"),

@@ -97,9 +97,9 @@ impl ListQuery {
         Ok(self)
     }
 
-    /// The filter for the list. The list of a tag shows the subscribers that an alert to this tag and
-    /// `tenant` would reach. In anonymous mode the conversations of a tenant are among the conversations in
-    /// no tenant.
+    /// The filter for the list. The list of a tag has the subscribers in the tenants to which an alert with
+    /// this tag and `tenant` would go. With a `tenant`, it also has the subscribers that are in no tenant
+    /// although their channel vouches for this tenant. In anonymous mode, all conversations are in no tenant.
     fn filter(&self, settings: &BotSettings) -> Result<Filter, FieldError> {
         let Some(tag) = self.tag.clone() else {
             return Ok(Filter { tag: None, tenant_id: self.tenant.clone() });

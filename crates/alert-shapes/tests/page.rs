@@ -1,4 +1,5 @@
-//! The examples of `docs/hooks.md` are recognised, each as the format under whose heading it is.
+//! The crate recognises each example of `docs/hooks.md` as the format that the heading above the example
+//! names.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;

@@ -30,7 +30,7 @@ pub(crate) struct Job {
 pub(crate) fn parse(expression: &str) -> Result<Schedule> {
     Schedule::from_str(expression).map_err(|e| {
         let why = e.to_string();
-        // A syntax error draws the place over several lines. The expression itself suffices.
+        // The text of a syntax error marks the place over several lines. The expression itself suffices.
         let why = if why.contains('\n') { "it cannot be parsed" } else { &why };
         anyhow!(
             "`[[trigger.cron]]` cron_expression {expression:?}: {why}; write six or seven fields, seconds first, such \

@@ -78,7 +78,7 @@ impl fmt::Display for Traceparent {
     }
 }
 
-/// Whether a text has so many hexadecimal digits in lower case, and not only zeros.
+/// Whether a text has exactly `digits` hexadecimal digits in lower case, and not only zeros.
 fn is_id(text: &str, digits: usize) -> bool {
     is_hex(text, digits) && text.bytes().any(|byte| byte != b'0')
 }

@@ -72,7 +72,11 @@ fn message_that_a_killed_run_had_finished_delays_no_other() {
     killed_after(&sim, seconds(1));
     sim.put(&envelope("a", "3"));
     poll_until(&sim, start + seconds(42));
-    assert_eq!(sim.shown("a"), ["1", "3"], "message 1 was in hand in the record, and deleted from the queue");
+    assert_eq!(
+        sim.shown("a"),
+        ["1", "3"],
+        "the killed run had deleted message 1, which its record named as in hand"
+    );
 }
 
 #[test]
@@ -143,7 +147,8 @@ fn messages_that_were_put_back_without_a_response_keep_their_places() {
     assert_eq!(sim.shown("a"), ["1", "1", "2", "3"]);
 }
 
-/// The killed run had deleted the messages. The responses that would show that are lost.
+/// The killed run had deleted the messages. The recovering run's Updates would show that, but the responses
+/// to their first attempts are lost.
 #[test]
 fn messages_that_a_killed_run_had_deleted_delay_the_others_for_some_seconds_only() {
     let sim = world_after_a_killed_run(7);

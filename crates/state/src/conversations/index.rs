@@ -39,7 +39,8 @@ impl Index {
         Self(format!("n.{}", part(&tenant_id.to_lowercase())))
     }
 
-    /// The teams and chats of a tenant. Their rows are no conversations, so this index has no address.
+    /// The teams and chats of a tenant. The rows do not point to conversations, so [`Self::of_address`] does
+    /// not return this index.
     pub(super) fn of_rosters(tenant_id: &str) -> Self {
         Self(format!("g.{}", part(&tenant_id.to_lowercase())))
     }
@@ -49,7 +50,7 @@ impl Index {
         Self(format!("t.{}.{}", part(&tenant_id.unwrap_or_default().to_lowercase()), part(tag.as_str())))
     }
 
-    /// The index of a tag's subscribers to which a conversation with this address belongs.
+    /// The index of a tag's subscribers that contains a conversation with this address and this tag.
     pub(super) fn of_tag_at(address: &ConversationReference, tag: &Tag) -> Self {
         Self::of_tag(tenant_of(address), tag)
     }

@@ -360,7 +360,10 @@ mod tests {
             let pages = read_pages(&stage, None, limit, &Filter::default());
             assert_eq!(pages.keys, keys, "by {limit}");
             let expected = 40_usize.div_ceil(limit);
-            assert_eq!(pages.number, expected, "a newer record counts and a stop does not, by {limit}");
+            assert_eq!(
+                pages.number, expected,
+                "a newer record takes a place on a page, and a stop takes none, by {limit}"
+            );
             let filter = Filter { tag: None, tenant_id: Some("t".into()) };
             assert_eq!(read_pages(&stage, None, limit, &filter).keys, keys, "of the tenant, by {limit}");
         }

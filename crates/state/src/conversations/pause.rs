@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn conversation_that_moves_to_another_connector_during_the_pause_is_not_paused() {
+    fn conversation_that_moves_to_another_connector_before_the_pause_is_written_is_not_paused() {
         let stage = Stage::new();
         stage.record_activity(&with(|_| {}), Sign::Message);
         let moved = with(|json| json["serviceUrl"] = "https://smba.trafficmanager.net/emea/".into());

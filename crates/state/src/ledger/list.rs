@@ -1,8 +1,9 @@
 //! The list of alerts by the time of their acceptance, the newest first, page by page.
 //!
-//! A page walks the index of the four partitions of a period together, then the period before. It then reads
-//! the records: the alerts of a call by one range, other alerts by their keys. A filter of row keys that are
-//! joined by `or` would take fewer calls, but the service answers it by reading the whole partition.
+//! To make a page, the ledger reads the indexes of the four partitions of a period at once, and merges them.
+//! Then it reads the period before. It then reads the records: the alerts of a call by one range, other
+//! alerts by their keys. A filter of row keys that are joined by `or` would take fewer calls, but the service
+//! answers it by reading the whole partition.
 
 use std::fmt;
 
@@ -23,8 +24,9 @@ pub const MAX_CALLS: usize = 30;
 /// The most rows that the service returns for one call.
 const MAX_ROWS: u16 = 1000;
 
-/// The most rows that one page needs: it has calls for so many, and the first may be the last of the page
-/// before.
+/// The most rows that one page needs. The records of a row take at least one call, so a page reads the
+/// records of at most `MAX_CALLS` rows. One more row is read, because the first row may be the last row of
+/// the page before.
 const MOST_READ: u16 = MAX_CALLS as u16 + 1;
 
 /// How many records are read at once.
@@ -33,8 +35,8 @@ const AT_ONCE: usize = 8;
 /// How many empty pages of an index are followed.
 const MAX_EMPTY: usize = 3;
 
-/// How many digits of an alert's id a position holds. That is enough to tell alerts of one millisecond apart,
-/// but does not name an alert that its reader may not see.
+/// The number of digits of an alert's id in a position. They distinguish the alerts of the same millisecond.
+/// They are not a whole id, so they do not name an alert to a caller that may not see it.
 const POSITION_DIGITS: usize = 16;
 
 /// The wanted alerts.
@@ -61,7 +63,7 @@ pub struct Listed {
     pub next: Option<Position>,
 }
 
-/// A position in the list. It holds for every list, because it says nothing about the wanted alerts.
+/// A position in the list. It is valid in every list, because it does not depend on the wanted alerts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
     at: Countdown,
@@ -115,7 +117,7 @@ impl fmt::Display for Position {
 
 /// The rows of a period's partitions from a position on.
 struct Rows {
-    /// In the order of the list. There is none between them that was not read.
+    /// In the order of the list, without a gap.
     rows: Vec<Row>,
     /// The row key up to which the period was read, if it has more rows.
     read_to: Option<String>,
@@ -138,7 +140,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         let (mut records, mut calls, mut is_oldest_known) = (Vec::new(), 0, false);
         while at.period() >= oldest {
             let period = at.period();
-            // The periods before the last two only have alerts that were due long after their acceptance.
+            // Periods older than the current and the previous one have only alerts that were due long after
+            // their acceptance.
             if period < this.before() && !is_oldest_known {
                 calls += 1;
                 is_oldest_known = true;
@@ -180,7 +183,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
                     at = Position::in_row(row, row.len());
                 }
             }
-            // A row that another program wrote may come after all rows of the index.
+            // `read_to` is not a position if another program wrote this row. Such a row may come after all
+            // rows of the index, so the list goes on with the period before.
             let after = read_to.as_deref().and_then(Position::after_row);
             at = after.unwrap_or_else(|| Position::first_of(period.before()));
         }
@@ -202,8 +206,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         let from = at.row();
         let to =
             wanted.since.map_or(END.to_owned(), |since| format!("{FIRST}{}/", Countdown::of(since).digits()));
-        // A page has no calls to read the alerts of more rows. If only some rows count, it reads as many as
-        // it can.
+        // More rows are useless, because the page has no calls left to read their records. With a sender or a
+        // tag, the page may skip most rows, so it asks for as many rows as the service allows.
         let is_choosy = wanted.sender.is_some() || wanted.tag.is_some();
         let top = if is_choosy { MAX_ROWS } else { MOST_READ };
         let (from, to) = (&from, &to);

@@ -100,7 +100,8 @@ struct Dropper<'a, H> {
     act_until: Deadline,
 }
 
-/// The messages that a walk has read, by which a row without a message is recognised.
+/// The messages that a walk has read. If a walk has read all messages, a row that is not among theirs has no
+/// message.
 #[derive(Default)]
 struct Seen {
     digests: BTreeSet<String>,
@@ -133,8 +134,9 @@ impl<'a, H: Host> Dropper<'a, H> {
             Selection::Matching(condition) => self.drop_matching(&mut walk, &condition).await,
             Selection::Ids(ids) => self.drop_ids(&mut walk, ids).await,
         };
-        // If the walk did not reach the end, the next call has to find the messages that this one has not
-        // seen.
+        // `end` makes the messages visible that the walk left on the queue. If the walk did not reach the
+        // end, they stay hidden for the rest of their lease, so that the next call finds the messages that
+        // this one has not seen.
         if walk.is_at_end() || results.as_ref().is_ok_and(|results| !results.has_more) {
             walk.end().await;
         }
@@ -271,13 +273,13 @@ impl<'a, H: Host> Dropper<'a, H> {
         Ok(Results { has_more: true, ..results })
     }
 
-    /// Whether a run has put the message on the poison queue by now, so that a row without a message is left
-    /// over.
+    /// Whether the row is so old that its run has put the message on the poison queue by now. If there is no
+    /// message then, the row is left over.
     fn may_have_no_message(&self, row: &DeadLetter) -> bool {
         self.host.now() - row.died_at >= PUT_WITHIN
     }
 
-    /// Whether the poison queue holds no message that the walk has not seen.
+    /// Whether the walk has seen every message of the poison queue, the hidden ones included.
     async fn has_seen_all(
         &self,
         walk: &PoisonWalk<'_, H>,

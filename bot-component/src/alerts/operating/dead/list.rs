@@ -125,7 +125,8 @@ async fn peek<H: Host>(
     Ok(messages.into_iter().map(open).collect())
 }
 
-/// The messages for which there is no row. If the list is too long to know that, there are none.
+/// The messages for which there is no row. If the table has more rows than this call may read, the result is
+/// empty.
 async fn without_row<'p, H: Host>(
     dead: &DeadLetters<'_, H>,
     letters: &[DeadLetter],
@@ -168,7 +169,11 @@ fn show_message(letter: &Letter, text: &str, now: DateTime<Utc>) -> Value {
     put(&mut shown, "alert", Some(alert.as_ref()));
     put(&mut shown, "outcome", Some(excerpt(letter.outcome()).as_ref()));
     let reason = letter.failure.reason.as_deref().map(|reason| reason.chars().take(500).collect::<String>());
-    put(&mut shown, "reason", Some(reason.unwrap_or_else(|| "the message was not listed".to_owned())));
+    put(
+        &mut shown,
+        "reason",
+        Some(reason.unwrap_or_else(|| "unknown: the table has no row for this message".to_owned())),
+    );
     put(&mut shown, "status", letter.failure.status);
     put_times(&mut shown, letter.died_at(), letter.enqueued_at(), now);
     put(&mut shown, "conversation", Some(letter.conversation()).filter(|key| !key.is_empty()));

@@ -1,8 +1,8 @@
-//! The reasons for which a dead letter is not replayed.
+//! The reasons why the bot does not replay or drop a dead letter.
 
 use state::ledger::Status;
 
-/// Why the bot did not replay a dead letter.
+/// Why the bot did not replay or drop a dead letter. A drop uses only `Unknown` and `Hidden`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Why {
     /// No dead letter has this id. An earlier replay may have put it on the queue.
@@ -13,7 +13,7 @@ pub(super) enum Why {
     Hidden,
     /// The message holds no envelope.
     Unreadable,
-    /// The message has an older format without an id, so the bot could not keep a second copy from being
+    /// The message has an older format without an id, so the bot could not prevent that a second copy is
     /// sent.
     OlderFormat,
     /// The bot seals its messages, and this one has no seal.

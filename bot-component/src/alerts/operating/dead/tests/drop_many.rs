@@ -14,8 +14,8 @@ impl Bot {
     }
 }
 
-/// A bot with a dead letter, and others without an envelope. A message without an envelope names neither its
-/// row nor its outcome.
+/// A bot with one dead letter that has an envelope, and with `letters` dead letters that have none. A message
+/// without an envelope names neither its row nor its outcome.
 fn bot_with_unreadable(letters: i64) -> Bot {
     let bot = Bot::new();
     let died = bot.die("pizza", |_| ());
@@ -77,12 +77,12 @@ fn drop_of_thousands_costs_a_fixed_number_of_calls_for_each() {
     assert_eq!(bot.list("?text=true"), json!({"messages": 0, "dead": []}));
     // A read of the record, the deletion of the message, and a share of the Gets and of the deletion of rows.
     let per_letter = bot.host.sent.borrow().len() as f64 / LETTERS as f64;
-    assert!(per_letter < 2.1, "{per_letter} calls of the services for each dead letter");
-    assert_eq!(calls, LETTERS.div_ceil(512), "calls of the bot");
+    assert!(per_letter < 2.1, "{per_letter} calls to the services for each dead letter");
+    assert_eq!(calls, LETTERS.div_ceil(512), "calls to the bot");
 }
 
 #[test]
-fn drop_that_is_killed_at_any_call_is_finished_by_the_next_and_leaves_the_others() {
+fn drop_that_is_killed_at_any_call_is_finished_by_the_next_drop_and_keeps_other_dead_letters() {
     for calls in 0..40 {
         let bot = Bot::new();
         let kept = bot.die("kept", |_| ());
@@ -152,7 +152,7 @@ fn drop_deletes_the_row_of_a_missing_message_and_keeps_those_of_hidden_messages(
     assert_eq!(answer, json!({"dropped": [died[0].letter], "refused": [], "more": false}));
     let (_, answer) = bot.drop(&ids);
     assert_eq!((&answer["dropped"], whys(&answer)), (&json!([died[1].letter]), vec!["unknown"]));
-    // A run has just written the row, and puts the message on the poison queue at any moment.
+    // A run has just written the row, and has not yet put the message on the poison queue.
     let new = bot.die("new", |_| ());
     bot.queues.borrow_mut().queues.remove(POISON);
     let (_, answer) = bot.drop(&json!({"all": true}));

@@ -102,15 +102,15 @@ impl Contender {
         Ok(Self { process: Process::Host(host), url, _folder: folder })
     }
 
-    /// Starts the native build: the program that runs now, in another process.
+    /// Starts the native build. It is this same program, in a second process.
     pub fn native(workload: &Workload, fresh_connections: bool) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("native");
         if fresh_connections {
             command.arg("--fresh-connections");
         }
-        // The variant has no kick: only the platform runs work behind an answer, and the native build has no
-        // platform.
+        // The variant has no kick, because only a platform runs work after the answer, and the native build
+        // has no platform.
         for (name, value) in variables(workload, Variant::default()) {
             command.arg("--variable").arg(format!("{name}={value}"));
         }

@@ -114,7 +114,7 @@ fn channel_token_is_accepted_repeatedly(world: &World) {
         "expected a verified serviceUrl in each envelope, found {envelopes:#?}"
     );
     scene.stage.connector.wait_for(3);
-    assert_eq!(scene.issuer.fetches(), 2, "expected one fetch: metadata and keys");
+    assert_eq!(scene.issuer.fetches(), 2, "expected one metadata document and one keys document");
     assert!(scene.stage.events("auth.anonymous").is_empty());
     scene.expect_no_token_in_the_log(&[token]);
 }

@@ -1,6 +1,6 @@
-//! A strict fake of a bot that an operator's page calls: the real page in front of routes with the shapes of
-//! `docs/openapi.yaml`. The fake holds lists of alerts, dead letters and conversations, and does what the
-//! page asks. It complains about every call that the page must not make.
+//! A strict fake of the bot that the operator's page calls. The fake serves the real page, and answers the
+//! page's calls in the shapes of `docs/openapi.yaml`. The fake holds lists of alerts, dead letters and
+//! conversations, and does what the page asks. It complains about every call that the page must not make.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,7 +47,8 @@ pub struct Shared {
     pub targets: Vec<Value>,
     /// The ids of the dead letters that cannot be replayed, with the sentence for people.
     pub refusals: BTreeMap<String, String>,
-    /// Answers to the next calls whose method and path begin so, instead of success.
+    /// Scripted answers, each with the beginning of `<method> <path>`, a status and a body. A call that
+    /// begins so gets the first such answer, and the fake does nothing else. Each answer is used once.
     pub scripted: VecDeque<(&'static str, u16, Value)>,
     calls: Vec<Call>,
     unexpected: Vec<String>,
@@ -257,7 +258,7 @@ impl Shared {
             Some(ids) => ids.iter().any(|id| letter["id"] == *id),
             None => body["all"] == true || letter["outcome"] == body["outcome"],
         };
-        // As many letters as one call does. A refused letter takes no place among them.
+        // One call replays or drops at most `DONE_AT_ONCE` letters. Refused letters do not count.
         let (mut ended, mut refused, mut more) = (Vec::new(), Vec::new(), false);
         for letter in self.dead.iter().filter(|letter| is_chosen(letter)) {
             let id = letter["id"].as_str().unwrap();
@@ -269,7 +270,8 @@ impl Shared {
                 _ => more = true,
             }
         }
-        // The page must not count a letter twice that another operator has dropped.
+        // The fake refuses an id that it does not have as `unknown`. Another operator may have dropped that
+        // letter.
         let gone = ids.iter().flatten().filter(|id| self.dead.iter().all(|letter| letter["id"] != **id));
         refused.extend(gone.map(|id| json!({"id": id, "why": "unknown", "message": "id: is unknown"})));
         self.dead.retain(|letter| !ended.iter().any(|id| letter["id"] == id.as_str()));

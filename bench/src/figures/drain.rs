@@ -19,7 +19,7 @@ pub fn drain(bench: &mut Bench) -> anyhow::Result<()> {
         ("native, kept connections", Contender::native(&bench.workload, false)?),
         ("native, a connection per call", Contender::native(&bench.workload, true)?),
     ];
-    // The calls of the metered run for each Get, rounded up.
+    // The key-value calls of the metered run, divided by the number of its Gets and rounded up.
     let run = bench.host_calls.full_run;
     let gets = exact::DELIVERIES.div_ceil(32) as u64 + 2;
     let per_get = HostCalls {

@@ -20,8 +20,8 @@ const MEMBERS: &str = "one of the members to, text, activity, card, format, ment
      notify, actions, answers, reply, acknowledge, callback, escalate, at, delay, every, until, zone, expires, \
      idempotencyKey, onUncertain and next";
 
-/// A call, checked. A route that reads another form than `POST /api/alerts` makes one with
-/// [`AlertCall::new`], and sets the fields that it has.
+/// A checked call. A route whose body has another form than that of `POST /api/alerts` makes the call with
+/// [`AlertCall::new`], and then sets further fields.
 #[derive(Debug)]
 pub(super) struct AlertCall {
     pub(super) to: Vec<To>,
@@ -86,7 +86,7 @@ pub(super) fn take_content(fields: &mut Fields) -> Result<(String, Map<String, V
 }
 
 impl AlertCall {
-    /// Whether quiet hours do not hold for the alert.
+    /// Whether the alert ignores quiet hours.
     pub(super) fn is_important(&self) -> bool {
         self.activity.get("importance").is_some_and(|importance| importance == "high")
     }

@@ -66,9 +66,11 @@ use request_id::RequestId;
 
 /// A route by its path. Each comment names the scope that the key of the caller needs.
 enum Route<'a> {
-    /// Scope `send`, or to list alerts: `send`, `cancel`, `list` or `operate`.
+    /// To send an alert: scope `send`. To list alerts: one of the scopes `send`, `cancel`, `list` and
+    /// `operate`.
     Alerts,
-    /// Scope `cancel` or `operate`; to change the alert: `send`; to read the status: also `send` or `list`.
+    /// To cancel the alert: scope `cancel` or `operate`. To change it: `send`. To read its status: one of the
+    /// scopes `send`, `cancel`, `list` and `operate`.
     Alert(&'a str),
     /// A foreign payload, for the targets in the query. Scope `send`.
     From(&'a str),
@@ -96,7 +98,7 @@ enum Route<'a> {
     Codes { tag: Cow<'a, str> },
 }
 
-/// Whether a key opens these routes.
+/// Whether `alertkey` or `alertkeys` has an entry. Without one, these routes answer 404.
 pub(crate) fn are_open(settings: &impl Settings) -> Result<bool, SettingsError> {
     Ok(AlertKeys::read(settings)?.is_some())
 }

@@ -34,7 +34,9 @@ pub(super) enum Outcome {
     },
     /// The credentials are valid, and do not permit the call.
     NoRight,
-    /// The account does not accept the credentials. The text is the project's own.
+    /// The account does not accept the credentials. The string is this project's explanation. Of the
+    /// service's answer it holds at most the status and the error code, because the rest may quote the
+    /// signature.
     Refused(String),
     /// There is no answer.
     Unreachable(String),

@@ -63,7 +63,7 @@ pub(crate) struct Sim {
     /// The sender's program: the status of its answer to a callback, by the callback's id.
     pub(crate) program: RefCell<ProgramRule>,
     runs: Cell<usize>,
-    /// The latency of every call except those to the login host, in each direction.
+    /// The latency of each call to the queue, the tables or the Connector, in each direction.
     latency: Duration,
 }
 

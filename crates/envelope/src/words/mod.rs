@@ -28,16 +28,16 @@ const TABLES: [&Words; 3] = [&english::WORDS, &german::WORDS, &french::WORDS];
 
 /// The texts of one language.
 ///
-/// A key is a field, so no table can leave one out. In a text, a name in braces is a placeholder; it stands
-/// for the value that a method of the same name as the key fills in. The tests check that each language has
-/// the same placeholders in a key.
+/// A key is a field, so no table can leave one out. In a text, a name in braces is a placeholder. The method
+/// with the key's name puts a value in its place. The tests check that each language has the same
+/// placeholders in a key.
 ///
 /// Two words are English in each language, because programs know the bot's messages by them: an
 /// acknowledgement begins with `Queued:` and an alert with `Alert:`, and the person's own text follows. The
 /// commands in the texts are English too, because [`Command`] understands no other language.
 ///
-/// The first words of each text also protect the bot from talking to itself (see [`are_own`]). So a text
-/// begins with a letter, and with words with which no person begins by chance.
+/// The first words of each text also protect the bot from talking to itself (see [`are_own`]). So each text
+/// begins with a letter, and no person begins a message with the same words by chance.
 #[derive(Debug)]
 pub struct Words {
     /// The language: a primary subtag of BCP 47 in lower case.
@@ -82,7 +82,7 @@ pub struct Words {
     pub too_many_tags: &'static str,
     /// `{address}`, `{try}`, `{secret}`
     hook: &'static str,
-    /// Answers `webhook` in a group, if the person has the address in a chat of their own.
+    /// Answers `webhook` in a group, if the bot sends the address to the person's own chat.
     pub hook_sent: &'static str,
     /// Answers `webhook off`.
     pub hook_ended: &'static str,
@@ -107,7 +107,8 @@ pub struct Words {
     pub nothing_to_queue: &'static str,
     /// Answers a pressed button of a card that sends no text.
     pub nothing_behind_button: &'static str,
-    /// The text of the ready-made button. It is no text of a message.
+    /// The title of the button that `acknowledge` adds. It is not the text of a message, so `texts` leaves it
+    /// out.
     pub acknowledge: &'static str,
     /// `{text}`
     answer_recorded: &'static str,
@@ -201,7 +202,8 @@ impl Words {
         fill(self.answer_recorded, &[("text", text)])
     }
 
-    /// Answers a further answer to a question that takes one. `text` is [`Words::answer`].
+    /// Answers a further answer that does not count, because an earlier answer counts. `text` is the earlier
+    /// answer, as [`Words::answer`] makes it, or is empty.
     pub fn answered_before(&self, text: &str) -> String {
         fill(self.answered_before, &[("text", text)])
     }
@@ -367,7 +369,7 @@ mod tests {
             }
             for other in &TABLES[..index] {
                 assert_ne!(words.language, other.language);
-                // These texts are the same where a language has the same words.
+                // Two languages may share a text, if both use the same words for it.
                 let same = texts.iter().zip(other.texts()).filter(|(text, other)| **text == *other).count();
                 assert!(same <= 3, "{} and {}: {same} equal texts", words.language, other.language);
             }

@@ -29,7 +29,8 @@ impl Edit {
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Records a change of an alert that was sent. A later change that is recorded already stays.
+    /// Records a change of an alert that was sent. If the record has a later change already, the record keeps
+    /// it.
     pub async fn record_edit(&self, key: &RecordKey, edit: &Edit) -> Result<(), TableError> {
         // If another writer changes the record in between, it is read again.
         for _ in 0..3 {

@@ -37,12 +37,12 @@ pub struct Timeouts {
     /// answer has arrived, the call fails with [`TransportError::AnswerLost`]. The server may have received
     /// the request.
     pub total: Duration,
-    /// The largest body that the client reads. Of an answer with a larger body, the caller gets only the
-    /// head, with [`BodyProblem::TooLong`](crate::BodyProblem::TooLong).
+    /// The largest body that the client reads. If the body of an answer is larger, the caller gets only the
+    /// head of the answer, with [`BodyProblem::TooLong`](crate::BodyProblem::TooLong).
     pub max_answer_bytes: usize,
 }
 
-/// How much earlier than the whole call the connect phase ends. A call that fails in the connect phase
+/// The connect phase ends this much earlier than the whole call. A call that fails in the connect phase
 /// reports that nothing was sent. A call that fails because its total time has ended cannot report that.
 const CONNECT_ENDS_BEFORE: Duration = Duration::from_millis(100);
 

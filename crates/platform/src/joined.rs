@@ -33,8 +33,8 @@ impl Joined {
     }
 }
 
-/// The joined variables that have been read so far. Each is read when a caller asks for the first of its
-/// names.
+/// The joined variables that have been read so far. A joined variable is read when a caller first asks for
+/// one of its names.
 #[derive(Debug)]
 pub struct JoinedSettings {
     parts: Vec<(Joined, OnceCell<Result<Values, SettingsError>>)>,

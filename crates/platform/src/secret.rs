@@ -33,8 +33,9 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The SHA-256 of a long, random secret. It identifies the secret without holding it. `Debug` masks it, and
-/// comparing takes the same time wherever two hashes differ.
+/// The SHA-256 of a long, random secret. A program can recognise the secret by its hash, and does not have to
+/// store the secret itself. `Debug` masks the hash. A comparison takes the same time wherever two hashes
+/// differ.
 #[derive(Clone)]
 pub struct SecretHash([u64; 4]);
 

@@ -24,7 +24,7 @@ type Answer = Box<dyn FnMut(&http::Request<Bytes>) -> Option<Result<http::Respon
 pub struct FakeHost {
     /// The variables, as [`Settings::setting`] returns them.
     pub settings: RefCell<BTreeMap<String, String>>,
-    /// A variable that takes this long to read.
+    /// The name of a variable that is slow to read, and the time that each read takes.
     pub slow_setting: RefCell<Option<(String, Duration)>>,
     /// The content of the key-value store.
     pub store: RefCell<BTreeMap<String, Vec<u8>>>,

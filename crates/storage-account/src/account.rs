@@ -95,7 +95,8 @@ impl Account {
     }
 }
 
-/// Whether a token can be sent to this endpoint unread by others: the endpoint is HTTPS, or on this machine.
+/// Whether a token may be sent to this endpoint. The endpoint must be HTTPS or on this machine, because
+/// others could read the token otherwise.
 fn may_carry_a_token(endpoint: &str) -> bool {
     let Ok(uri) = endpoint.parse::<http::Uri>() else { return false };
     let host = uri.host().unwrap_or_default();

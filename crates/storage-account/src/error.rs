@@ -50,7 +50,7 @@ pub struct Failed {
     /// Whether an attempt of this call before the last one may have taken effect. Concurrent calls do not
     /// count.
     pub may_be_done: bool,
-    /// Whether an attempt, the last one too, has an unknown result.
+    /// Whether any attempt, the last one included, has an unknown result.
     pub is_doubtful: bool,
 }
 
@@ -134,7 +134,8 @@ pub fn word(code: &str) -> &str {
 }
 
 /// Explains why the service refused the credentials, and what to do. The text is this crate's own, because
-/// the service's text may quote the signature. It is `mismatch` if a SAS or a role does not allow the call.
+/// the service's text may quote the signature. If a SAS or a role does not allow the call, the text is
+/// `mismatch`.
 pub fn denial(code: &str, body: &ErrorBody, mismatch: &'static str) -> &'static str {
     if matches!(
         code,

@@ -29,8 +29,8 @@ const MOST_MESSAGES: u8 = 32;
 const LONGEST_TEXT_BYTES: usize = 64 * 1024;
 /// The most bytes into which XML escapes one byte: `&quot;`, `&#x1F;`.
 const ESCAPED_BYTE_BYTES: usize = 6;
-/// More than an answer contains for each message in addition to its text: an id, a receipt, three dates, and
-/// their tags.
+/// An upper limit for the part of an answer that belongs to one message and is not its text: an id, a
+/// receipt, three dates, and their tags.
 const AROUND_A_TEXT_BYTES: usize = 2 * 1024;
 /// The size of the longest possible answer. A smaller limit would let a sender write messages that together
 /// exceed it. Every Get would then lease messages and fail, again and again.
@@ -147,8 +147,8 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         self.call(&self.put_call(text, options)).await.map(drop)
     }
 
-    /// [`QueueClient::put_creating_queue_if_missing`] of a message with a mark for possible copies. After the
-    /// first attempt has failed, the next attempts put the text that `marked` returns, if it returns one.
+    /// Puts a message like [`QueueClient::put_creating_queue_if_missing`], and marks possible copies. After
+    /// the first attempt has failed, the next attempts put the text that `marked` returns, if it returns one.
     pub async fn put_marking_copies(
         &self,
         text: &str,
@@ -250,8 +250,8 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         xml::read_messages(answer.body())
     }
 
-    /// [`QueueClient::peek`] with the ids and times of the messages. A message that cannot be read is left
-    /// out.
+    /// Does the same as [`QueueClient::peek`], and also returns the ids and times of the messages. A message
+    /// that cannot be read is left out.
     pub async fn peek_messages(&self, count: u8) -> Result<Vec<PeekedMessage>, QueueError> {
         let all = self.peek_fields(count).await?;
         Ok(all.into_iter().filter_map(|fields| fields.into_peeked_message().ok()).collect())
@@ -262,8 +262,8 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         self.delete_noting_trouble(id, receipt, async || {}).await
     }
 
-    /// [`QueueClient::delete`] that runs `on_trouble` as soon as the first attempt has failed: before the
-    /// next attempt, and before it returns the failure.
+    /// Deletes a message like [`QueueClient::delete`], and runs `on_trouble` as soon as the first attempt has
+    /// failed. That is before the next attempt, and before the method returns the failure.
     pub async fn delete_noting_trouble(
         &self,
         id: &MessageId,
@@ -280,8 +280,8 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         let Failed { may_be_done, .. } = failed;
         let status = failed.status();
         match QueueError::from(failed.failure) {
-            // An earlier attempt deleted the message. After a 400 that is not so: the message exists with
-            // another receipt.
+            // A 404 means that an earlier attempt deleted the message. A 400 means that the message still
+            // exists, with another receipt.
             QueueError::LeaseLost if may_be_done && status == Some(404) => Ok(()),
             error => Err(error),
         }
@@ -312,7 +312,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         })
     }
 
-    /// [`QueueClient::update`] for a caller that does not need the new receipt.
+    /// Does the same as [`QueueClient::update`], for a caller that does not need the new receipt.
     ///
     /// An earlier attempt may have taken effect and changed the receipt. In that case, an invalid receipt
     /// counts as a success, and [`Hidden`] shows how sure the success is.

@@ -1,4 +1,4 @@
-//! Names, ids and receipts, each with a type of its own, so that they cannot be mixed up.
+//! Names, ids and receipts. Each has its own type, so that no caller can confuse them.
 
 use std::fmt;
 
@@ -87,7 +87,8 @@ text! {
 }
 text! {
     /// The right to delete or update a message. Each time the message is handed out or updated, it gets a new
-    /// receipt, and the last one is no longer valid. The text is base64, so it may contain `+`, `/` and `=`.
+    /// receipt, and the earlier receipt is no longer valid. The text is base64, so it may contain `+`, `/`
+    /// and `=`.
     PopReceipt
 }
 

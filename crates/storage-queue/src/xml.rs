@@ -38,8 +38,8 @@ pub struct PeekedMessage {
     pub text: String,
 }
 
-/// The fields of a message that an answer holds. The answer to Put Message has no text and no count, and the
-/// answer to Peek Messages has no receipt.
+/// The fields of one message in an answer. The answer to Put Message has no `MessageText` and no
+/// `DequeueCount`, and the answer to Peek Messages has no receipt.
 #[derive(Debug, Default)]
 pub(crate) struct Fields(Vec<(&'static str, String)>);
 
@@ -154,7 +154,7 @@ mod tests {
         <Later>x</Later><MessageText>  a &amp; b &#65;&#xD;&lt;c&gt; <![CDATA[<d>]]> </MessageText></QueueMessage></QueueMessagesList>";
 
     #[test]
-    fn message_is_read_character_by_character() {
+    fn message_is_read_with_every_character_of_its_text() {
         let message = read_messages(ONE.as_bytes()).unwrap().remove(0).into_message().unwrap();
         assert_eq!(message.id.as_str(), "799a2c63");
         assert_eq!(message.pop_receipt.as_str(), "AgAA+b/cZ1nS2gE=");

@@ -307,7 +307,8 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
 
 /// A call that the service refused, or that has no answer.
 struct Refusal {
-    /// The status of the last attempt's answer, or nothing if that attempt had no answer.
+    /// The status of the last attempt's answer, or nothing if that attempt had no answer, or if the client
+    /// could not create the missing table.
     status: Option<u16>,
     error: TableError,
     /// Whether an attempt before the last one may have taken effect.

@@ -10,7 +10,7 @@ use crate::key::{Key, utf16_units};
 use crate::names::ETag;
 use crate::op::OP;
 
-/// The end of the name under which JSON holds the type of a property.
+/// JSON stores the type of a property under the name of the property with this ending.
 pub(crate) const TYPE_SUFFIX: &str = "@odata.type";
 pub(crate) const INT64: &str = "Edm.Int64";
 const KEYS: [&str; 2] = ["PartitionKey", "RowKey"];
@@ -27,8 +27,8 @@ const LARGEST_ENTITY_BYTES: usize = 1024 * 1024;
 pub struct Entity {
     /// The key.
     pub key: Key,
-    /// The properties: strings, booleans, numbers of 32 bits, and the numbers of 64 bits that
-    /// [`Entity::int64`] wrote.
+    /// The properties: strings, booleans, whole numbers of 32 bits, floating-point numbers, and the whole
+    /// numbers of 64 bits that [`Entity::int64`] wrote.
     ///
     /// In an entity that was read, an Int64 is a string without its type. Before you write the entity again,
     /// call [`Entity::int64`] for every such property. Otherwise the property becomes a String, and no filter
@@ -55,7 +55,7 @@ impl Entity {
         Self { key, properties: Map::new() }
     }
 
-    /// Sets a property to a string, a boolean, or a number of 32 bits.
+    /// Sets a property to a string, a boolean, a whole number of 32 bits, or a floating-point number.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.properties.insert(name.to_owned(), value.into());
@@ -69,8 +69,8 @@ impl Entity {
         self
     }
 
-    /// Sets a property to a number of 64 bits. It stores the value as a string, and the type in a second
-    /// property.
+    /// Sets a property to a whole number of 64 bits. The method stores the value as a string, and the type in
+    /// a second property.
     pub fn int64(&mut self, name: &str, value: i64) {
         self.properties.insert([name, TYPE_SUFFIX].concat(), INT64.into());
         self.properties.insert(name.to_owned(), value.to_string().into());

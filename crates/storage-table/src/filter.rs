@@ -7,7 +7,7 @@ pub struct Query {
     pub filter: Filter,
     /// The most entities on one page: 1 to 1000.
     pub top: u16,
-    /// The properties to return beside the keys. If empty, the service returns all properties.
+    /// The properties to return in addition to the keys. If empty, the service returns all properties.
     pub select: Vec<&'static str>,
 }
 

@@ -9,7 +9,7 @@ use crate::error::TableError;
 const LONGEST_UNITS: usize = 512;
 
 /// The key of an entity. Both parts are plain text of at most 512 UTF-16 units without `/`, `\`, `#`, `?` and
-/// control characters. [`escape`] makes such a text of any text. The client encodes and quotes both parts.
+/// control characters. [`escape`] turns any text into such a text. The client encodes and quotes both parts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     /// The partition key. A transaction and a cheap query stay within one partition.

@@ -1,4 +1,4 @@
-//! Names and versions, each with a type of its own, so that they cannot be mixed up.
+//! Names and versions. Each has its own type, so that no caller can confuse them.
 
 use std::fmt;
 

@@ -6,7 +6,7 @@
 //! another client's write stored it.
 //!
 //! Upserts and merges have an `op` as well. Otherwise they would leave the `op` of an earlier writer in the
-//! entity, and that writer would take the newer version for its own.
+//! entity, and that writer would conclude that it wrote the newer version.
 
 use platform::{Randomness, hex};
 

@@ -33,7 +33,7 @@ pub struct Continuation {
 #[error("the text is not a page token; use the token of the last answer")]
 pub struct InvalidContinuation;
 
-/// More than the longest token of a service whose keys have at most 1 KiB.
+/// An upper limit. The keys of the service have at most 1 KiB, so its longest token is shorter than this.
 const LONGEST_TEXT_BYTES: usize = 16 * 1024;
 
 impl Continuation {

@@ -1,5 +1,5 @@
-//! Shared Key (<https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key>). Each
-//! service signs another string, and all services sign it in the same way.
+//! Shared Key (<https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key>). The string
+//! to sign differs between the services. The signature is computed in the same way for all services.
 
 mod queue;
 mod table;

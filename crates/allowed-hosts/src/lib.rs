@@ -44,7 +44,7 @@ impl std::fmt::Display for Target {
 /// The domain of the application's components.
 const CHAINING: &str = ".spin.internal";
 
-/// The component that a request to `http://<component>.spin.internal/` means, as Spin reads it
+/// The component to which a request to `http://<component>.spin.internal/` goes, as in Spin
 /// (`parse_service_chaining_target`).
 pub fn chained_component(uri: &http::Uri) -> Option<&str> {
     uri.host()?.strip_suffix(CHAINING)
@@ -239,19 +239,20 @@ mod tests {
             (&["  https://example.com  "], "https://example.com", true),
             (&["redis://example.com"], "redis://example.com:6379", true),
             (&["redis://example.com"], "http://example.com:6379", false),
-            // Any scheme needs a port.
+            // The scheme `*` needs a port.
             (&["*://example.com:7777"], "http://example.com:7777", true),
             (&["*://example.com:7777"], "https://example.com:7777", true),
             (&["*://example.com:443"], "https://example.com", true),
             (&["*://example.com:443"], "http://example.com", false),
-            // Host names: whole, and in the URL's lower case only.
+            // An entry matches only a whole host name. The host of a URL is in lower case, so an entry in
+            // upper case matches no host.
             (&["https://example.com"], "https://EXAMPLE.com", true),
             (&["https://Example.com"], "https://example.com", false),
             (&["https://example.com"], "https://www.example.com", false),
             (&["https://example.com"], "https://example.com.evil.net", false),
             (&["https://example.com"], "https://example.com.", false),
             (&["https://example.com"], "https://notexample.com", false),
-            // Labels below a domain, at any depth, the domain itself not included.
+            // `*.` matches names below the domain at any depth, but not the domain itself.
             (&["http://*.example.com"], "http://a.example.com", true),
             (&["http://*.example.com"], "http://a.b.example.com", true),
             (&["http://*.example.com"], "http://example.com", false),

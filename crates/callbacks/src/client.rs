@@ -39,10 +39,10 @@ pub enum Called {
     Accepted,
     /// The back end wants no messages at this address any more: it answered 410.
     Gone,
-    /// The back end limits the rate: it answered 429. The pause that it asked for.
+    /// The back end limits the rate: it answered 429. The value is the pause that the back end asked for, if
+    /// it asked for one.
     Throttled(Option<Duration>),
-    /// Every other answer, and no answer. A later attempt may succeed. The status if there was one, the
-    /// reason for the log, and the pause that the back end asked for.
+    /// The back end gave any other answer, or no answer. A later attempt may succeed.
     Failed {
         /// The HTTP status, if there was an answer.
         status: Option<u16>,
@@ -53,7 +53,7 @@ pub enum Called {
     },
 }
 
-/// Sends a callback once, signed as of now.
+/// Sends a callback once, signed with the current time.
 pub async fn call<H: HttpClient + Clock + Randomness>(
     host: &H,
     secrets: &CallbackSecrets,

@@ -31,7 +31,8 @@ impl CallbackUrl {
         &self.url
     }
 
-    /// Scheme and host: the part that can fail by itself, and that a log may show.
+    /// The scheme and the host, with the port if it is not the default. A log may show the origin, because it
+    /// holds no secret. The poller records outages by origin.
     pub fn origin(&self) -> &str {
         &self.origin
     }

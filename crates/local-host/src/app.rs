@@ -105,9 +105,9 @@ fn component(
 
 /// Parses the entries of a component.
 ///
-/// A malformed literal ends the start, as in `spin up` (spin: crates/loader validates literals). An entry
-/// that is malformed only because of its `{{ variable }}` denies all requests at run time, as in Spin. Unlike
-/// Spin, this host reports it at the start.
+/// If an entry without a variable (a literal) is malformed, the host does not start. `spin up` does the same
+/// (spin: crates/loader validates literals). An entry that is malformed only because of its `{{ variable }}`
+/// denies all requests at run time, as in Spin. Unlike Spin, this host reports it at the start.
 fn allowed_hosts(
     id: &str,
     entries: &[String],
@@ -146,7 +146,7 @@ mod tests {
     use crate::variables::Sources;
 
     #[test]
-    fn malformed_literal_ends_the_start_and_malformed_template_denies_all() {
+    fn malformed_literal_stops_the_start_and_malformed_template_denies_all_requests() {
         let declared = toml::from_str("host = { default = 'a/b' }").unwrap();
         let variables = Variables::resolve(&declared, &Sources::default()).unwrap();
         let hosts = |entry: &str| {

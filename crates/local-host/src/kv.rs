@@ -1,5 +1,5 @@
 //! The key-value store. It works as Spin's default store does: one SQLite file in the state folder, the same
-//! statements, a flush of the disk with each change, one caller at a time (spin:
+//! statements, a flush to the disk after each change, and one caller at a time (spin:
 //! crates/key-value-spin/src/store.rs).
 
 use std::fs::{DirBuilder, OpenOptions};
@@ -12,8 +12,8 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 /// The name of the file, which is also Spin's.
 const FILE: &str = "sqlite_key_value.db";
 
-/// All stores of the application. A call blocks its guest; a change blocks it until the data is on the disk.
-/// Other guests run on, on other threads.
+/// All stores of the application. A call blocks its guest. A call that changes a value blocks its guest until
+/// the data is on the disk. Other guests continue on other threads.
 #[derive(Debug)]
 pub(crate) struct KeyValue(Mutex<Connection>);
 
@@ -91,9 +91,9 @@ impl KeyValue {
     }
 }
 
-/// Creates the folder and the file if they do not exist. Only their user can read them, because the store
-/// holds tokens and texts that people wrote to the bot. An existing folder keeps its mode, because other
-/// programs may use it. An existing file gets mode 0600.
+/// Creates the folder and the file if they do not exist. Only the user who runs the host can read them,
+/// because the store holds tokens and texts that people wrote to the bot. An existing folder keeps its mode,
+/// because other programs may use it. An existing file gets mode 0600.
 fn create_for_its_user(folder: &Path, file: &Path) -> std::io::Result<()> {
     let (mut folders, mut options) = (DirBuilder::new(), OpenOptions::new());
     folders.recursive(true);

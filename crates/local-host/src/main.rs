@@ -17,7 +17,7 @@
 //! - Three mistakes are errors at start-up, not at run time: a component without the export that its trigger
 //!   calls, a route of two triggers, and an unknown component. Failed cron ticks are reported; Spin's cron
 //!   plugin may not report them.
-//! - Variables are resolved once, at start-up. A required variable without a value ends the start.
+//! - Variables are resolved once, at start-up. If a required variable has no value, the host does not start.
 //! - `--quiet` silences the guests and the list of routes. Errors are always printed, and so is the line
 //!   `Serving http://...`, because tests wait for it.
 //! - Days of the week in cron expressions count from Sunday = 1 (the `cron` crate); names (`Mon`) are
@@ -35,8 +35,8 @@
 //! - limits of memory and time: a guest in an endless loop runs on, but does not block other guests.
 //!
 //! Some things are as slow as in Spin on purpose, because measurements here should show their cost. Key-value
-//! is a SQLite file, and each change is flushed to the disk. Outbound connections are kept. Neither the
-//! listener nor outbound connections have TCP_NODELAY. A component that another one calls
+//! is a SQLite file, and each change is flushed to the disk. Outbound connections over plain HTTP are kept.
+//! Neither the listener nor these connections have TCP_NODELAY. A component that another one calls
 //! (`http://<component>.spin.internal/`) runs in a fresh instance.
 //!
 //! Compiled components are kept in wasmtime's own cache (`wasmtime` in the user's cache folder,

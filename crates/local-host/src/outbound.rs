@@ -2,9 +2,9 @@
 //! the application, or to a server.
 //!
 //! As in Spin (spin: crates/factor-outbound-http/src/wasi.rs), plain HTTP uses connections that the whole
-//! application shares and keeps, without TCP_NODELAY. The guest's time-outs apply, and 10 minutes each if it
-//! sets none. Redirects are not followed. Unlike Spin, HTTPS uses wasmtime's own sender, which opens a
-//! connection for each request.
+//! application shares and keeps, without TCP_NODELAY. The guest's time-outs apply. A time-out that the guest
+//! does not set is 10 minutes. Redirects are not followed. Unlike Spin, HTTPS uses wasmtime's own sender,
+//! which opens a connection for each request.
 
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -78,8 +78,8 @@ impl Outbound {
         self.calls
     }
 
-    /// Checks the policy. The reason for a refusal is printed on stderr; the guest learns only that it was
-    /// denied. The path and the query are never printed, because they can hold secrets.
+    /// Checks the policy. The host prints the reason for a refusal on stderr. The guest learns only that the
+    /// request was denied. The path and the query are never printed, because they can hold secrets.
     fn check(&self, uri: &Uri) -> Result<(), Error> {
         let Rules { component, manifest, allowed, .. } = &*self.rules;
         let target =

@@ -17,7 +17,8 @@ use crate::engine::{explain, store};
 use crate::state::{Component, State};
 use crate::{meter, output};
 
-/// The longest time between two looks at the clock. A person may set the clock, and the machine may sleep.
+/// The longest time between two reads of the clock. The host reads it often, because a person may set the
+/// clock, and the machine may sleep.
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
 
 /// A component and the schedule on which it is called.
@@ -30,7 +31,8 @@ pub(crate) struct Job {
 pub(crate) fn parse(expression: &str) -> Result<Schedule> {
     Schedule::from_str(expression).map_err(|e| {
         let why = e.to_string();
-        // The text of a syntax error marks the place over several lines. The expression itself suffices.
+        // The text of a syntax error has several lines, which mark the place of the error. The expression
+        // alone is enough.
         let why = if why.contains('\n') { "it cannot be parsed" } else { &why };
         anyhow!(
             "`[[trigger.cron]]` cron_expression {expression:?}: {why}; write six or seven fields, seconds first, such \
@@ -60,8 +62,8 @@ pub(crate) async fn run(job: Arc<Job>) -> Infallible {
     }
 }
 
-/// The first time of the schedule after both now and the last tick. Late ticks are skipped, and none starts
-/// twice.
+/// The first time of the schedule after both now and the last tick. Late ticks are skipped, and no tick
+/// starts twice.
 fn next(schedule: &Schedule, last: DateTime<Utc>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     schedule.after(&last.max(now)).next()
 }
@@ -93,9 +95,9 @@ mod tests {
         let schedule = parse("*/2 * * * * *").unwrap();
         for (last, now, expected) in [
             ("10:00:00", "10:00:00.001", "10:00:02"),
-            // Woken a little early.
+            // The host woke a little early.
             ("10:00:02", "10:00:01.999", "10:00:04"),
-            // Stalled for an hour.
+            // The host did not run for an hour.
             ("10:00:00", "11:00:00.5", "11:00:02"),
         ] {
             assert_eq!(next(&schedule, at(last), at(now)), Some(at(expected)), "{last} {now}");

@@ -19,8 +19,9 @@ pub(crate) struct Summer {
     pub(crate) end: Change,
 }
 
-/// A change: on the given weekday (0 is Sunday) of the given week of the month, where week 5 is the last one.
-/// `seconds` after the begin of the day; they may be negative, or more than a day.
+/// A change of the offset. Its day is the given weekday (0 is Sunday) of the given week of the month, where
+/// week 5 is the last one. The change happens `seconds` after the beginning of that day. `seconds` may be
+/// negative, or more than a day.
 #[derive(Debug)]
 pub(crate) struct Change {
     pub(crate) month: u32,
@@ -56,7 +57,7 @@ impl Rule {
         if is_summer { summer.offset } else { self.standard }
     }
 
-    /// The changes of the offset from one year before a moment until one year after it.
+    /// The changes of the offset in the year of a moment, and in the years before and after it.
     pub(crate) fn changes_near(&self, moment: DateTime<Utc>) -> impl Iterator<Item = DateTime<Utc>> {
         let summer = self.summer.iter();
         let years = move |summer| (-1..=1).map(move |more| self.changes(summer, moment.year() + more));

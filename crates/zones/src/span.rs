@@ -34,14 +34,16 @@ impl ClockSpan {
         (self.from, self.to)
     }
 
-    /// If a clock in `zone` shows a time of the span at `moment`: the next moment at which it shows none.
+    /// Returns the end of the span that contains `moment`: the next moment at which a clock in `zone` shows
+    /// no time of the span. `None` if the clock shows no time of the span at `moment`.
     pub fn end_after(&self, moment: DateTime<Utc>, zone: &Zone) -> Option<DateTime<Utc>> {
         if !self.contains(moment, zone) {
             return None;
         }
         let clock = zone.clock_at(moment);
         let to = NaiveTime::from_hms_opt(u32::from(self.to / 60), u32::from(self.to % 60), 0)?;
-        // In the night of a change, the clock may leave the span by the change, or may show its end twice.
+        // When the offset changes, the clock may jump out of the span, or may show the end of the span twice.
+        // So the changes are possible ends, too.
         let days = (0..=2).filter_map(|days| clock.date().checked_add_days(Days::new(days)));
         let ends = days.flat_map(|day| zone.moments_of(day.and_time(to)).collect::<Vec<_>>());
         ends.chain(zone.changes_near(moment)).filter(|end| *end > moment && !self.contains(*end, zone)).min()
@@ -108,9 +110,9 @@ mod tests {
     }
 
     #[test]
-    fn end_of_the_night_is_at_the_clocks_time_in_the_nights_of_ten_zones() {
-        // For each zone: the evening before a change at 22:30 or 23:30, and the hours until the clock shows
-        // 07:00 after it.
+    fn night_before_a_change_of_the_offset_ends_when_the_clock_shows_its_end() {
+        // For each zone: 22:30 on the evening before a change of the offset, and the hours from then until
+        // the clock shows 07:00. Tokyo has no changes.
         for (zone, evening, hours) in [
             ("Europe/Berlin", "2027-03-27T22:30:00", 7.5),
             ("Europe/Berlin", "2027-10-30T22:30:00", 9.5),

@@ -1,5 +1,5 @@
-//! Jobs of the poller that send no alert: an answer that has to reach the sender's back end and the card, and
-//! a person's message that has to reach the back end.
+//! Jobs of the poller that send no alert. One kind brings an answer to the sender's back end and into the
+//! card. The other kind brings a person's message to the back end.
 
 use bot_framework::json::{FieldError, Fields, put};
 use bot_framework::{ChannelAccount, ConversationReference};
@@ -93,13 +93,14 @@ impl Answer {
 }
 
 impl Answer {
-    /// Encrypts the answer for a row of the ledger: that of the answer itself, or with an empty `row` that of
-    /// the alert.
+    /// Encrypts the answer for one row of the ledger. `row` names the row of the answer. An empty `row` means
+    /// the row of the alert.
     pub fn seal(&self, host: &impl Randomness, keys: &QuestionKeys, alert: &str, row: &str) -> String {
         keys.seal(host, &place(alert, row), &self.to_json().into()).unwrap_or_default()
     }
 
-    /// Decrypts an answer; `None` if it is of another row, changed, or of another key.
+    /// Decrypts an answer; `None` if the text belongs to another row, was changed, or was encrypted with
+    /// another key.
     pub fn open(keys: &QuestionKeys, alert: &str, row: &str, sealed: &str) -> Option<Self> {
         let Value::Object(object) = keys.open(&place(alert, row), sealed)? else { return None };
         Self::of(Fields::new(object, "")).ok()
@@ -117,7 +118,7 @@ pub struct Steps {
     pub recorded: bool,
     /// The queue of replies has the answer.
     pub queued: bool,
-    /// The card shows the answer, or never will.
+    /// The card shows the answer, or the poller has stopped trying to change the card.
     pub shown: bool,
     /// How often the poller has tried to change the card.
     pub tries: u8,
@@ -132,7 +133,7 @@ pub enum AnswerJob {
         alert: String,
         /// Which answer of the alert it is: the end of its row's key in the ledger.
         row: String,
-        /// The id of the press, by which the row tells whose press counts.
+        /// The id of the press. The row stores the id of the press that counts.
         press: String,
         /// The answer.
         answer: Box<Answer>,

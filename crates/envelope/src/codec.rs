@@ -55,9 +55,9 @@ pub enum DecodeError {
 }
 
 impl Envelope {
-    /// Returns the text of the queue message, sealed if there is a key. If the text fits, it also fits with
-    /// `once`. The text is without `traceparent` if it would not fit with it, because a header must not make
-    /// an alert fail.
+    /// Returns the text of the queue message, sealed if there is a key. A text that fits has room for the
+    /// mark `once`. If the text is too long with `traceparent`, the function leaves `traceparent` out,
+    /// because a header must not make an alert fail.
     pub fn encode(&self, key: Option<&SealKey>) -> Result<String, TooLarge> {
         self.encode_with(key, None)
     }

@@ -44,8 +44,8 @@ impl CreationOf {
         }
     }
 
-    /// How many calls of the Connector the alert takes at least, all of which count against the rate limit of
-    /// the tenant.
+    /// The smallest number of calls of the Connector that the alert takes. All of them count against the rate
+    /// limit of the tenant.
     pub fn calls(&self) -> u32 {
         match self {
             Self::Thread => 1,
@@ -56,7 +56,7 @@ impl CreationOf {
 }
 
 impl Creation {
-    /// A conversation that the Connector was not asked for yet.
+    /// A conversation for which the poller has not asked the Connector yet.
     pub fn new(of: CreationOf) -> Self {
         Self { of, asked_at: None }
     }

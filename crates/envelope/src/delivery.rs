@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 pub struct Delivery {
     /// Attempts that failed and count towards the limit.
     pub tries: u32,
-    /// Attempts that failed while the Connector's host may have had an outage. They count towards a limit of
-    /// their own, or towards none; see the poller.
+    /// Attempts that failed while the Connector's host may have had an outage. The poller counts them against
+    /// a separate limit, or against none; see the poller.
     pub outages: u32,
     /// Attempts that were throttled. They count towards no limit.
     pub throttled: u32,
@@ -68,8 +68,8 @@ impl Delivery {
         counts.into_iter().fold(0, u32::saturating_add)
     }
 
-    /// Raises each count to its value in `json`, the form that [`Delivery::to_json`] writes, if that is
-    /// higher. No count goes down.
+    /// Raises each count to its value in `json`, if that value is higher. `json` has the form that
+    /// [`Delivery::to_json`] writes. No count goes down.
     pub fn raise_to(&mut self, json: &Value) {
         for (name, count) in [
             ("tries", &mut self.tries),

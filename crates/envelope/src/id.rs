@@ -16,9 +16,9 @@ impl EnvelopeId {
         Self(name_of(&[channel_id, conversation_id, activity_id]))
     }
 
-    /// The id of a message that has none of its own. It is the same each time the queue hands out the
-    /// message, because a message never changes its MessageId. The text has no part in it: if two people
-    /// write "ping", that is two alerts.
+    /// The id of a message that contains no id. It is the same each time the queue hands out the message,
+    /// because a message never changes its MessageId. The id does not depend on the text: if two people write
+    /// "ping", that is two alerts.
     pub fn of_queue_message(message_id: &str) -> Self {
         Self(name_of(&["queue message", message_id]))
     }

@@ -14,9 +14,9 @@ pub struct Keyed {
     /// `key`: a hash of the sender's name and the sender's key. A change of an alert has the key of that
     /// alert. `None` for the change of an alert without a key.
     pub key: Option<String>,
-    /// `at`: the alert's place in the order of the alerts with its key, in milliseconds since 1970: when the
-    /// alert was accepted, or when it is due, if that is later. A change of an alert has the place of that
-    /// alert.
+    /// `at`: the time that orders the alerts with the same key, in milliseconds since 1970. It is the time at
+    /// which the alert was accepted, or the time at which the alert is due, if that is later. A change of an
+    /// alert has the `at` of that alert.
     pub at: i64,
     /// `state`: whether the alert ends its key.
     pub state: KeyState,
@@ -30,7 +30,7 @@ pub struct Keyed {
     pub takes_back: Option<String>,
 }
 
-/// The state of what an alert reports.
+/// The state of the problem that an alert reports.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum KeyState {
     /// The problem lasts. The next alert with the key changes the message. The default.
@@ -105,7 +105,8 @@ impl Again {
 }
 
 impl Keyed {
-    /// The id in the order of the alerts with the key. `own` is the id of the envelope.
+    /// The id of the alert that this envelope is about: the alert that it changes or takes back, or otherwise
+    /// `own`, the id of the envelope. It orders the alerts that have the same `at`.
     pub fn subject<'a>(&'a self, own: &'a str) -> &'a str {
         self.edits.as_deref().or(self.takes_back.as_deref()).unwrap_or(own)
     }
@@ -116,7 +117,7 @@ impl Keyed {
         Value::Object(note.to_json()).to_string()
     }
 
-    /// Reads the text of [`Keyed::to_note`]. An unreadable text is like none.
+    /// Reads the text of [`Keyed::to_note`]. `None` if the text cannot be read.
     pub fn from_note(note: &str) -> Option<Self> {
         Self::read(Fields::parse(note.as_bytes()).ok()?).ok()
     }
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn alert_that_makes_a_message_of_its_own_replaces_no_waiting_alert() {
+    fn alert_that_makes_a_separate_message_replaces_no_waiting_alert() {
         let replacing = |word| Again::from_word(word).unwrap().replaces();
         assert_eq!(["update", "skip", "reply", "new"].map(replacing), [true, true, false, false]);
     }

@@ -86,7 +86,8 @@ pub struct Envelope {
     pub expires: Option<DateTime<Utc>>,
     /// `cancellable`: the alert may have been cancelled, so the poller reads its record in the ledger.
     pub cancellable: bool,
-    /// `stoppable`: the person's `stop` holds for the alert, because another sender wants it delivered.
+    /// `stoppable`: the person's `stop` also stops this alert, because the alert comes from another sender
+    /// than the person.
     pub stoppable: bool,
     /// `once`: the queue may hold several messages with this id, of which only one may be delivered.
     pub once: bool,
@@ -129,7 +130,7 @@ pub fn end_of_question(
 
 impl Envelope {
     /// The text of the alert and the further members of its activity, as the channel gets them. `keys` make
-    /// the buttons of a question; without them there are none.
+    /// the buttons of a question. Without `keys`, the question has no buttons.
     pub fn shown(&self, keys: Option<&QuestionKeys>) -> (String, Cow<'_, Map<String, Value>>) {
         let address = &self.address;
         let words = words::Words::of(address);

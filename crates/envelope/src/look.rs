@@ -48,7 +48,7 @@ impl Envelope {
         message.in_trace(self.traceparent.as_ref())
     }
 
-    /// Whether the sender marks the alert as important: quiet hours do not hold for it.
+    /// Whether the sender marks the alert as important. Quiet hours do not delay an important alert.
     pub fn is_important(&self) -> bool {
         self.activity.get("importance").is_some_and(|importance| importance == "high")
     }

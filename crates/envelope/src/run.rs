@@ -8,7 +8,8 @@ use std::time::Duration;
 use platform::{Clock, Host, value_of};
 use serde_json::Value;
 
-/// The longest time that a hint is believed. A longer time means that the clock of its writer was ahead.
+/// The longest time that a hint may last. A hint that lasts longer is ignored, because the clock of its
+/// writer was ahead.
 const LONGEST_HINT: Duration = Duration::from_secs(30);
 
 /// The key of a queue's record in the key-value store.
@@ -25,8 +26,9 @@ fn end_of_hint(record: &Value, clock: &impl Clock) -> i64 {
     if is_plausible { until } else { 0 }
 }
 
-/// Whether a run is at work on the queue, or no run may be because the bot's credentials were refused.
-/// `false` if the store does not answer. It costs one read.
+/// Whether a call of the poller would be in vain. That is so if a run is at work on the queue, or if the
+/// bot's credentials were refused, so that no run may work now. The result is `false` if the store does not
+/// answer. The function reads the store once.
 pub async fn is_run_at_work(host: &impl Host, queue: &str) -> bool {
     let record = host.get(&run_record_key(queue)).await.ok().flatten();
     let record = record.and_then(|bytes| value_of(&bytes)).unwrap_or_default();

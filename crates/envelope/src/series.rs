@@ -98,7 +98,7 @@ impl Series {
 }
 
 impl Envelope {
-    /// The alert of the series that follows this one, with an id of its own. It counts as accepted at `now`.
+    /// The alert of the series that follows this one, with this id. The alert counts as accepted at `now`.
     /// `None` if the envelope is no alert of a series.
     pub fn following(
         &self,
@@ -116,8 +116,8 @@ impl Envelope {
         Some(Self { id, series, keyed, not_before, enqueued_at, delivery, once: true, ..self.clone() })
     }
 
-    /// An alert of the series whose text is as long as that of any other one. `None` if the envelope is no
-    /// alert of a series.
+    /// An alert of the series whose envelope is at least as long as that of every other alert of the series.
+    /// `None` if the envelope is no alert of a series.
     pub fn longest_of_series(&self) -> Option<Self> {
         let until = self.series.as_ref()?.until;
         self.following(self.id.clone(), u32::MAX, until, until)
@@ -154,7 +154,8 @@ mod tests {
         let nightly = series("2027-03-27T01:30:00Z", 86_400, Some("Europe/Berlin"));
         assert_eq!(nightly.due(1), Some(at("2027-03-28T01:30:00Z")));
         assert_eq!(nightly.due(2), Some(at("2027-03-29T00:30:00Z")));
-        // Without a zone, and for other distances, the alerts are as far apart as asked for.
+        // Without a zone, and if `every` is not a number of whole days, the time between two alerts is
+        // exactly `every`.
         let exact = series("2027-03-26T08:00:00Z", 86_400, None);
         assert_eq!(exact.due(2), Some(at("2027-03-28T08:00:00Z")));
         let hourly = series("2027-03-28T00:00:00Z", 3600, Some("Europe/Berlin"));

@@ -1,4 +1,4 @@
-//! For tests: what producers put around the JSON of a message.
+//! For tests: the encodings that producers put around the JSON of a message.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};

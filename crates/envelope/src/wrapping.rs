@@ -1,4 +1,4 @@
-//! Finds the JSON in the text of a queue message, below the encodings that producers put around it.
+//! Finds the JSON in the text of a queue message, inside the encodings that producers put around it.
 //!
 //! The readers of 2017 accepted more than base64 in one line. .NET's `Convert.FromBase64String`, which the
 //! queue trigger of Azure Functions calls, skips blanks and line ends
@@ -31,10 +31,10 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Returns the JSON object in the text of a queue message, unparsed. The text may be plain JSON, or base64
-/// of it, once or twice, with blanks and line ends, in the alphabet of URLs, or without padding. The JSON
-/// may be UTF-8 or UTF-16, with a byte order mark. The function removes quotes around either, as JSON and
-/// Python write them.
+/// Returns the JSON object in the text of a queue message, unparsed. The text may be plain JSON, or base64 of
+/// it, once or twice, with blanks and line ends, in the alphabet of URLs, or without padding. The JSON may be
+/// UTF-8 or UTF-16, with a byte order mark. The function removes quotes around the JSON or around the base64,
+/// as JSON and Python write them.
 ///
 /// Every reader of messages calls this function, so that no two readers disagree about a message.
 pub fn json_of(text: &str) -> Result<Cow<'_, str>, DecodeError> {

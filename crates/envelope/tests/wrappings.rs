@@ -1,4 +1,5 @@
-//! Encodings around the JSON of a message: each is decoded, and none helps a forger.
+//! Encodings around the JSON of a message. Each encoding is decoded, and no encoding makes a broken seal
+//! valid.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use base64::Engine;
@@ -50,7 +51,7 @@ fn message_is_read_in_every_wrapping() {
 }
 
 #[test]
-fn trigger_brings_every_wrapping_as_plain_json() {
+fn trigger_value_has_plain_json_for_every_wrapping() {
     let envelope = read(GOLDEN[1]).unwrap().0;
     let json = sealed(&envelope);
     for (name, wrap) in WRAPPINGS {
@@ -135,7 +136,7 @@ prop_compose! {
 }
 
 proptest! {
-    // Each envelope in every wrapping.
+    // Fewer cases than the default, because each case reads the envelope in every wrapping.
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
@@ -149,7 +150,7 @@ proptest! {
 
 proptest! {
     #[test]
-    fn garbage_never_panics_and_opens_no_seal(
+    fn garbage_never_panics_and_never_has_a_valid_seal(
         text in any::<String>(), bytes in any::<Vec<u8>>(), (_, wrap) in select(&WRAPPINGS[..]),
     ) {
         let once = STANDARD.encode(&bytes);
@@ -159,7 +160,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_cut_anywhere_never_panics(
+    fn message_that_is_cut_anywhere_never_panics(
         json in select(&GOLDEN[..]), (_, wrap) in select(&WRAPPINGS[..]), from in 0..200_usize, length in 0..2000_usize,
     ) {
         let cut: String = wrap(json).chars().skip(from).take(length).collect();

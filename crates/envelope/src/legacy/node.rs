@@ -15,8 +15,8 @@ const TEAMS: &str = "https://smba.trafficmanager.net/teams/";
 
 pub(super) fn read(fields: &mut Fields) -> Result<Content, DecodeError> {
     let mut address = fields.required_object("address")?;
-    // It says whether a token is sent. This bot decides that by the host of the address, and not by the
-    // message.
+    // `useAuth` says whether the bot sends a token. This bot decides that by the host of the address, and not
+    // by the message.
     address.take("useAuth");
     let mut address = ConversationReference::from_fields(address)?;
     if has_lost_its_path(&address) {

@@ -7,7 +7,7 @@ use zones::ClockSpan;
 
 use super::time;
 
-/// A command. The bot does something else with it than with other messages, which it puts on the queue.
+/// A message that the bot carries out as a command. The bot puts every other message on the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Subscribes the conversation to a tag.

@@ -2,8 +2,8 @@
 
 use super::TABLES;
 
-/// So many characters of a text decide, without white space: enough that no person begins with them by
-/// chance, and few enough that they are on the first line of a quotation.
+/// The most characters of a text that are compared, without white space. No person begins a message with
+/// these characters by chance, and the first line of a quotation contains all of them.
 const DECISIVE_CHARACTERS: usize = 24;
 
 /// Whether a text begins as one of the bot's texts does, in any language. Only the beginning of the bot's
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_text_of_each_language_is_the_bots_however_it_is_quoted() {
+    fn each_text_of_each_language_is_recognised_in_every_form_of_quotation() {
         let day = Duration::from_secs(86_400);
         for words in TABLES {
             let filled = [
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn opening_of_each_text_is_long_enough_for_the_bot_alone() {
+    fn opening_of_each_text_has_20_characters_or_is_queued_or_alert() {
         for words in TABLES {
             for text in words.texts() {
                 let opening: String = opening(text).collect();
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn text_of_a_person_is_not_the_bots() {
+    fn text_of_a_person_is_not_recognised_as_the_bots() {
         for text in [
             "",
             "> ",

@@ -19,7 +19,7 @@ const UNITS: [(u64, &[&str]); 5] = [
 /// Words for the number one.
 const ONE: [&str; 3] = ["a", "an", "one"];
 
-/// May be between two parts.
+/// The word that may be between two parts.
 const AND: &str = "and";
 
 /// Takes a time from the beginning of `text`: as many pairs of number and unit as there are, at least one.

@@ -64,8 +64,8 @@ impl ChannelAccount {
         self
     }
 
-    /// Reads an account of an activity. `None` without an id: some channels send such an object in place of
-    /// no account.
+    /// Reads an account of an activity. `None` if the object has no id, because some channels send such an
+    /// object when there is no account.
     pub(crate) fn of_activity(mut fields: Fields) -> Result<Option<Self>, FieldError> {
         let id = fields.string("id")?.filter(|id| !id.is_empty());
         Ok(id.map(|id| Self { id, rest: fields.rest() }))
@@ -112,7 +112,7 @@ impl ConversationAccount {
         self.text("conversationType")
     }
 
-    /// Whether the channel marks the conversation as one of several people.
+    /// Whether the channel marks the conversation as a conversation of several people.
     pub fn is_group(&self) -> bool {
         match self.conversation_type() {
             Some(kind) => kind != "personal",

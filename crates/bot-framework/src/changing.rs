@@ -1,5 +1,5 @@
-//! Changes and deletions of messages that were sent before: the channels that make none, and the class of an
-//! answer.
+//! Changes and deletions of messages that were sent before: the channels that do not support them, and the
+//! class of an answer.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -13,7 +13,7 @@ use crate::verdict::{Class, Verdict, classify, error_code};
 const WITHOUT_CHANGES: [&str; 5] = ["webchat", "directline", "directlinespeech", "email", "sms"];
 
 /// Whether a channel may be able to change and to delete a message that was sent. For a channel that is not
-/// known, the Connector's answer shows it.
+/// listed here, only the Connector's answer shows this.
 pub fn can_change_messages(channel_id: &str) -> bool {
     !WITHOUT_CHANGES.contains(&channel_id)
 }
@@ -43,8 +43,9 @@ pub(crate) fn classify_change(
         (Some(405 | 501), ..) => Class::NotChangeable,
         _ if verdict.class == Class::DestinationGone => Class::DestinationGone,
         (Some(404 | 410), Some("ActivityNotFoundInConversation"), _) => Class::MessageGone,
-        // After a wrong guess, the message is sent anew, and the answer to that counts. A deletion that did
-        // not happen must not count as done.
+        // Such an answer may also have another cause. If it answers a change, the poller sends the message
+        // anew, and the Connector's answer to the new message counts. If it answers a deletion, the message
+        // does not count as missing, because a deletion that did not happen must not count as done.
         (Some(404 | 410), _, Changing::Content)
         | (Some(400), Some("BadArgument"), Changing::Content)
         | (Some(403), Some("ServiceError"), Changing::Content) => Class::MessageGone,

@@ -1,7 +1,8 @@
 //! The id of a channel, always in lower case.
 //!
 //! The id is part of a conversation's key, of the index of persons and of the trust rules. So the whole
-//! project needs one spelling. This module makes it when the id is read; no other code changes the case.
+//! project needs one spelling. This module changes an id to lower case when it reads the id. No other code
+//! changes the case.
 
 use crate::json::{FieldError, Fields};
 

@@ -23,13 +23,13 @@ const MAX_TEAMS_CARDS: usize = 10;
 /// The latest version of Adaptive Cards that Teams shows.
 const TEAMS_CARD_VERSION: (u32, u32) = (1, 5);
 
-/// The most levels of a card that are searched. The body of a call has at most 32.
+/// The most levels of a card that are searched. The body of a call has at most 32 levels.
 const MAX_LEVELS: usize = 40;
 
-/// The parts of a message on which the guard decides.
+/// The parts of a message that [`shows`] checks.
 #[derive(Debug, Clone, Copy)]
 pub struct Content<'a> {
-    /// The text, before words of the bot are put in front.
+    /// The text, before the bot puts its own words in front of it.
     pub text: &'a str,
     /// The format of the text.
     pub format: TextFormat,
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn markdown_cards_and_mentions_are_named_where_no_one_sees_them() {
+    fn warnings_name_markdown_cards_and_mentions_that_the_channel_does_not_show() {
         let kim = Mention { id: "29:kim".into(), name: "Kim".into() };
         let lee = Mention { id: "e5e0".into(), name: "Lee".into() };
         let (none, card) = (json!({}), card(json!({})));

@@ -110,8 +110,9 @@ impl Cloud {
         }
     }
 
-    /// The Connector of Teams for a conversation that has not named one yet. `None` if this cloud's is not
-    /// known. Source: <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/send-proactive-messages>.
+    /// The Connector of Teams for a conversation that has not named one yet. `None` if the Connector of this
+    /// cloud is not known. Source:
+    /// <https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/send-proactive-messages>.
     pub fn teams_connector(self) -> Option<&'static str> {
         match self {
             Self::Public => Some("https://smba.trafficmanager.net/teams/"),

@@ -65,8 +65,8 @@ impl<'a, H: Host> Connector<'a, H> {
         }
     }
 
-    /// Sends like [`Connector::send`]. If the Connector reports that the conversation is in another cloud, it
-    /// sends once more, to GCC's Connector.
+    /// Sends like [`Connector::send`]. If the Connector reports that the conversation is in another cloud,
+    /// the client sends once more, to GCC's Connector.
     pub async fn send_in_any_cloud(
         &self,
         trust: &TrustPolicy,
@@ -94,9 +94,10 @@ impl<'a, H: Host> Connector<'a, H> {
         }
     }
 
-    /// Replies in the thread of a message. In a channel of Teams, the thread is a conversation of its own,
-    /// whose id has the id of the message. Everywhere else this is [`Connector::reply`]. The clouds are
-    /// those of [`Connector::send_in_any_cloud`].
+    /// Replies in the thread of a message. In a channel of Teams, the thread is a separate conversation,
+    /// whose id contains the id of the message. Everywhere else, the client replies as [`Connector::reply`]
+    /// does. If the conversation is in another cloud, the client sends once more, as in
+    /// [`Connector::send_in_any_cloud`].
     pub async fn reply_in_thread(
         &self,
         trust: &TrustPolicy,
@@ -122,8 +123,9 @@ impl<'a, H: Host> Connector<'a, H> {
 
     /// Changes a message: `PUT /v3/conversations/{id}/activities/{activity}`. The verdict has the class
     /// [`Class::MessageGone`] if the conversation no longer shows the message, and [`Class::NotChangeable`]
-    /// if the channel changes no messages. A change can be repeated, so it is never possibly delivered. The
-    /// clouds are those of [`Connector::send_in_any_cloud`].
+    /// if the channel changes no messages. A change can be repeated without harm, so the class is never
+    /// [`Class::PossiblyDelivered`]. If the conversation is in another cloud, the client sends once more, as
+    /// in [`Connector::send_in_any_cloud`].
     pub async fn update(
         &self,
         trust: &TrustPolicy,
@@ -173,8 +175,8 @@ impl<'a, H: Host> Connector<'a, H> {
         if answer.verdict.class != Class::Unauthorized {
             return answer;
         }
-        // The token may have been revoked, or a wrong clock stored it. So the client tries once more with a
-        // fresh token.
+        // The token may have been revoked, or the clock may have been wrong when the token was stored. So the
+        // client tries once more with a fresh token.
         match tokens.replace(&current, self.deadline).await {
             Ok(Some(fresh)) => self.call_once(call, Some(&fresh.token)).await.token_ruled_out(),
             Ok(None) => answer.token_ruled_out(),
@@ -183,7 +185,7 @@ impl<'a, H: Host> Connector<'a, H> {
     }
 
     async fn call_once(&self, call: &Call<'_>, token: Option<&AccessToken>) -> Answer {
-        // Waiting for the token may have used all the time. Then nothing is sent, so that the message loses
+        // Waiting for the token may have used all the time. Then nothing is sent, so that the message uses up
         // no try.
         if token.is_some() && self.deadline.has_passed(self.host) {
             return TokenError::too_late().into();

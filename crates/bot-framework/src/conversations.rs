@@ -17,7 +17,7 @@ use crate::verdict::{Answer, Class, Verdict};
 /// A page of members may be long: a member has about 400 bytes.
 const MAX_ANSWER_BYTES: usize = 512 * 1024;
 
-/// The members of a page. Teams allows 50 to 500.
+/// How many members the client requests for one page. Teams allows 50 to 500.
 const PAGE_SIZE: usize = 100;
 
 /// The codes with which Teams refuses to create a chat although the bot may be installed for the person.
@@ -41,7 +41,8 @@ pub enum Created {
 pub struct NewConversation {
     /// The id of the conversation. For a personal chat it is the same each time.
     pub id: String,
-    /// The Connector of the conversation, if it is another one. It is trusted.
+    /// The Connector of the conversation, if the answer names a trusted one, or if GCC's Connector created
+    /// the conversation.
     pub service_url: Option<String>,
     /// The verdict. It has the id of the first message of a thread.
     pub verdict: Verdict,

@@ -192,7 +192,7 @@ fn trigger_verdict(verdict: Verdict) -> Verdict {
         (Some(404 | 410), _) => Class::Unavailable,
         (_, class) => class,
     };
-    // All messages use the same Direct Line secret, so a refused secret never concerns one message. The
+    // All messages use the same Direct Line secret, so a refused secret always concerns all messages. The
     // verdict therefore has no status, like the login host's refusals.
     let status = verdict.status.filter(|_| class != Class::Unauthorized);
     Verdict { class, status, ..verdict }

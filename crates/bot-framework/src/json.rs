@@ -35,7 +35,8 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// The fields of `object`. `path` is its place in the whole JSON, and empty for the whole itself.
+    /// The fields of `object`. `path` is the place of `object` in the whole JSON. It is empty if `object` is
+    /// the whole JSON.
     pub fn new(object: Map<String, Value>, path: impl Into<String>) -> Self {
         Self { object, path: path.into() }
     }
@@ -158,7 +159,8 @@ pub(crate) const NOT_ONLY_DOTS: &str = "an id that is not only dots";
 /// Whether JSON has more than this many levels of objects and arrays. The function counts brackets outside
 /// strings, so the check needs no parser. For text that is not JSON, the result has no meaning.
 fn has_more_levels(json: &[u8], levels: usize) -> bool {
-    // Most bodies have so few brackets that these cannot be nested too deeply, and counting them is cheaper.
+    // Most bodies have at most `levels` opening brackets, which cannot be nested too deeply. Counting them is
+    // cheaper than the loop below.
     if json.iter().filter(|byte| matches!(byte, b'{' | b'[')).count() <= levels {
         return false;
     }

@@ -58,7 +58,7 @@ impl Mention {
     }
 }
 
-/// The contents of the elements `<at>` in a text, in order. An element that is not closed is none.
+/// The contents of the elements `<at>` in a text, in order. An element that is not closed does not count.
 pub fn mentioned_names(text: &str) -> impl Iterator<Item = &str> {
     let parts = text.split("<at>").skip(1);
     parts.filter_map(|part| part.split_once("</at>").map(|(name, _)| name))
@@ -85,7 +85,7 @@ fn is_adaptive_card(attachment: &Value) -> bool {
     kind.is_some_and(|kind| kind.eq_ignore_ascii_case(ADAPTIVE_CARD))
 }
 
-/// Whether a card mentions this name.
+/// Whether a string of the card contains this element.
 fn has(card: &Value, element: &str) -> bool {
     let mut is_found = false;
     each_string(card, &mut |text| is_found |= text.contains(element));
@@ -102,7 +102,7 @@ impl OutgoingMessage {
         self
     }
 
-    /// Makes mentions of the elements `<at>name</at>` in the text and in Adaptive Cards. Only Teams knows
+    /// Turns the elements `<at>name</at>` in the text and in Adaptive Cards into mentions. Only Teams knows
     /// mentions, so on other channels the names replace the elements.
     #[must_use]
     pub fn mentioning(mut self, mentions: &[Mention]) -> Self {
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn mention_in_a_card_keeps_what_the_card_has_for_teams() {
+    fn mention_in_a_card_keeps_the_other_members_for_teams() {
         let mut own = card("<at>Kim</at> <at>Own</at>");
         own["attachments"][0]["content"]["msteams"] =
             json!({"width": "Full", "entities": [{"type": "mention"}]});

@@ -48,8 +48,8 @@ impl OutgoingMessage {
                 self.members.entry(name).or_insert_with(|| value.clone());
             }
         }
-        // A channel accepts a message with only a card. With an empty text, it would show an empty message
-        // beside it.
+        // A channel accepts a message with only a card. With an empty text, the channel would show an empty
+        // message in addition to the card.
         if self.members.get("text").is_some_and(|text| text == "") && self.members.contains_key("attachments")
         {
             self.members.retain(|name, _| !matches!(name.as_str(), "text" | "textFormat"));
@@ -77,8 +77,8 @@ impl OutgoingMessage {
         self
     }
 
-    /// Sets the trace of the request that made the message. The Connector gets its id in the header
-    /// `traceparent`.
+    /// Sets the trace of the request that made the message. The Connector gets the id of the trace in the
+    /// header `traceparent`.
     #[must_use]
     pub fn in_trace(mut self, trace: Option<&Traceparent>) -> Self {
         self.trace = trace.cloned();

@@ -57,7 +57,7 @@ impl ConversationReference {
         })
     }
 
-    /// The reference of a conversation of Teams that no activity came from.
+    /// The reference of a conversation of Teams, if the bot has no activity from it.
     pub fn of_teams(
         service_url: impl Into<String>,
         bot: ChannelAccount,

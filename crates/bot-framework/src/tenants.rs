@@ -24,7 +24,7 @@ pub enum Tenants {
 /// The activity comes from a tenant that the bot does not serve.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TenantRefused {
-    /// The activity names this tenant, of which an excerpt is shown.
+    /// The activity names this tenant. The value is an excerpt of its id.
     #[error(
         "tenant {0}: not in `tenants`; add the id there (if `tenants` is empty, only the id in \
          `microsoftapptenantid` is served)"

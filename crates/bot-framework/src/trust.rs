@@ -29,15 +29,15 @@ impl ServiceUrl {
         &self.base
     }
 
-    /// The part of the URL that can fail by itself: scheme, host, and the first segment of the path. On Teams
-    /// this segment is the region (`https://smba.trafficmanager.net/amer`).
+    /// The part of the URL by which outages are recorded: scheme, host, and the first segment of the path. On
+    /// Teams this segment is the region (`https://smba.trafficmanager.net/amer`).
     pub fn region(&self) -> &str {
         let host = self.base.find("://").map_or(0, |scheme| scheme + 3);
         let mut slashes = self.base.match_indices('/').map(|(index, _)| index).filter(|index| *index > host);
         &self.base[..slashes.nth(1).unwrap_or(self.base.len())]
     }
 
-    /// Whether the bot's token may be sent there. Never, if anonymous mode checked the address.
+    /// Whether the bot's token may be sent there. The result is false if anonymous mode checked the address.
     pub(crate) fn takes_token(&self) -> bool {
         self.takes_token
     }

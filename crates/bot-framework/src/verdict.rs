@@ -94,9 +94,9 @@ impl Verdict {
         }
     }
 
-    /// The verdict once a bad token is ruled out. A 403 without an error code then concerns this message or
-    /// this conversation: a gateway's filter may have refused it. Such a verdict must not stop the run, or
-    /// one message could block all messages for ever.
+    /// The verdict for a call whose token cannot be the cause of a refusal. A 403 without an error code then
+    /// concerns this message or this conversation: a gateway's filter may have refused the message. Such a
+    /// verdict must not stop the run, or one message could block all messages for ever.
     pub(crate) fn token_ruled_out(mut self) -> Self {
         if self.class == Class::Unauthorized && self.status == Some(403) {
             self.class = Class::Permanent;

@@ -277,7 +277,7 @@ fn refused_token_is_renewed_once_for_all_sends() {
         let sends = (0..16).map(|_| send(&host, &tokens, "https://smba.trafficmanager.net/amer/"));
         let verdicts = run(join_all(sends));
         assert!(verdicts.iter().all(|verdict| verdict.class == expected_class), "{verdicts:?}");
-        // The result of the renewal holds for later sends of the run.
+        // Later sends of the run use the result of the renewal.
         assert_eq!(run(send(&host, &tokens, "https://smba.trafficmanager.net/")).class, expected_class);
         assert_eq!(logins.get(), expected_logins, "{:?}", trace(&host));
     }

@@ -94,9 +94,9 @@ impl<H: Host> KeyCache<'_, H> {
                 Miss::UnknownKey | Miss::Stale => Ok(stale),
             };
         }
-        // The time is stored before the attempt, so that other requests do not fetch meanwhile. Without keys
-        // they must fetch, because they cannot be checked otherwise, and the first messages of a channel
-        // arrive together.
+        // The time is stored before the attempt, so that other requests do not fetch meanwhile. If the cache
+        // has no keys, the other requests must fetch too: otherwise the bot could not check them, and the
+        // first messages of a channel arrive together.
         if miss != Miss::NoKeys {
             cached.tried_at = now;
             self.store(&cached).await;

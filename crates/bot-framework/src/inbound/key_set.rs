@@ -71,7 +71,8 @@ impl SigningKey {
             Value::Array(entries) => {
                 entries.iter().map(|entry| entry.as_str().unwrap_or_default().to_owned()).collect()
             }
-            // It restricts the key, whatever it means: it must not look like no restriction.
+            // A value of another type restricts the key in an unknown way, so it must not count as no
+            // restriction.
             _ => vec![String::new()],
         };
         Some(Self {

@@ -212,8 +212,8 @@ impl VerifiedToken {
         Ok(self.caller)
     }
 
-    /// The bot's own token, sealed, that an earlier [`VerifiedToken::remember`] stored with this token. It is
-    /// for [`Tokens::with_sealed`](crate::Tokens::with_sealed).
+    /// Returns the bot's own token, sealed, as an earlier call of [`VerifiedToken::remember`] stored it with
+    /// this inbound token. The caller passes it to [`Tokens::with_sealed`](crate::Tokens::with_sealed).
     pub fn sealed_token(&self) -> Option<&[u8]> {
         self.checked.sealed_token.as_deref()
     }

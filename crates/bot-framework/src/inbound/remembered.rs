@@ -1,9 +1,9 @@
 //! Records of tokens whose signature was checked. A channel uses one token for many activities, and the
 //! signature is the most expensive part of the check.
 //!
-//! Each token has one record, so that an activity with a known token costs one read. The record holds that
-//! the signature was checked, the endorsements of the key, and the bot's own token that was used last,
-//! sealed. All rules for the claims, including the times, are applied at each use.
+//! Each token has one record, so that an activity with a known token costs one read. A record means that the
+//! signature of the token was checked. It contains the endorsements of the key, and the bot's own token that
+//! was used last, sealed. All rules for the claims, including the times, are applied at each use.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -79,7 +79,7 @@ impl Remembered {
 /// Deletes all records, because the issuer has withdrawn a key that signed some of the tokens.
 pub(super) async fn forget_all(host: &impl Host) {
     for slot in 0..SLOTS {
-        // A record that stays ends when its token expires, or a day after its keys were fetched.
+        // A record that is not deleted ends when its token expires, or a day after its keys were fetched.
         if let Err(error) = host.delete(&name_of_slot(slot)).await {
             host.event(Level::Warn, "auth.tokens.not.forgotten", json!({"reason": error.to_string()}));
             return;

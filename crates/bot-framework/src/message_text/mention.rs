@@ -59,7 +59,8 @@ pub(super) fn name_of(markup: &str) -> String {
     visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The name that an entity's `text` mentions: the content of its element, or the text itself without one.
+/// The name that an entity's `text` mentions: the content of its element, or the whole text if it has no
+/// element.
 pub(super) fn name_in_words(words: &str) -> String {
     name_of(Element::find(words).map_or(words, |element| element.inner))
 }

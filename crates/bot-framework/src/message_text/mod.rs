@@ -60,9 +60,9 @@ impl Activity {
         self.mentions_of_the_bot().next().is_some() || self.is_named_in_text()
     }
 
-    /// Whether the message is meant for the bot. It is if no other person is in the conversation, if it
-    /// mentions the bot, if it comes from a card of the bot, or if it is an email. Other messages of a group
-    /// are meant for other people.
+    /// Whether the message is meant for the bot. A message is meant for the bot if no other person is in the
+    /// conversation, if the message mentions the bot, if it comes from a card of the bot, or if it is an
+    /// email. Other messages of a group are meant for other people.
     pub fn is_for_the_bot(&self) -> bool {
         let has_value = || self.rest.get("value").is_some_and(|value| !value.is_null());
         let is_mail = || self.channel_id.as_deref() == Some("email");
@@ -80,7 +80,8 @@ impl Activity {
         })
     }
 
-    /// The text as the channel sent it, or else the text of the copy in HTML.
+    /// The text as the channel sent it. If that text is blank and there is a copy in HTML, the text of the
+    /// copy.
     fn raw_text(&self) -> Cow<'_, str> {
         let text = self.text.as_deref().unwrap_or_default();
         if blank::trim(text).is_empty()

@@ -10,8 +10,9 @@ use super::seal_keys::{given_keys, lasting_keys_or_storage};
 /// checks them.
 ///
 /// The keys come from the variable `hookkey`, which may hold two keys during a change. If it is empty, the
-/// secrets are the same as for the codes of tags ([`super::tag_code_keys`]). Then a change of `sealkey`, or
-/// of the bot's password without `sealkey`, ends every address.
+/// secrets are the same as for the codes of tags ([`super::tag_code_keys`]). In that case, a change of
+/// `sealkey` ends every address. If `sealkey` is empty too, a change of the bot's password or certificate
+/// does.
 pub fn hook_keys(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn hook_key_that_is_short_or_one_of_three_is_refused_without_its_value() {
+    fn hook_key_that_is_short_or_one_of_three_is_refused_and_not_repeated() {
         for text in ["hunter2", "a long hook key 1,a long hook key 2,a long hook key 3"] {
             let error = of(AuthMode::Required, &[("hookkey", text), PASSWORD]).expect_err(text);
             assert!(error.name == "hookkey" && !error.to_string().contains("hunter2"), "{error}");

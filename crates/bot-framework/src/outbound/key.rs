@@ -26,7 +26,7 @@ pub(super) enum KeyPurpose {
     TagCode,
     /// Proves that the bot made a button.
     Button,
-    /// Encrypts what the ledger keeps of a question and its answers.
+    /// Encrypts the questions and the answers that the ledger stores.
     StoredQuestion,
     /// Makes webhook addresses.
     Hook,

@@ -38,9 +38,9 @@ pub fn tag_code_keys(
     lasting_keys_or_storage(settings, bot, derive)
 }
 
-/// Derives the keys of questions: each pair has a key for buttons, and a key for what the ledger keeps. The
-/// secrets are the same as for [`tag_code_keys`]. The first pair makes, and every pair opens. They are for
-/// one bot and one queue.
+/// Derives the keys of questions. Each pair has a key for buttons, and a key for the data that the ledger
+/// stores. The secrets are the same as for [`tag_code_keys`]. The first pair makes buttons and encrypts, and
+/// every pair checks and decrypts. The keys are for one bot and one queue.
 pub fn question_keys(
     settings: &impl Settings,
     bot: Option<&BotCredentials>,
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn seal_key_that_is_short_or_one_of_three_is_refused_without_its_value() {
+    fn seal_key_that_is_short_or_one_of_three_is_refused_and_not_repeated() {
         let long = "hunter2-hunter2-";
         for text in [
             "hunter2".to_owned(),

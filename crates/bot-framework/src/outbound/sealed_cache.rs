@@ -69,7 +69,7 @@ impl SealedCache {
         self.open_with_end(clock, entry).map(|(token, _)| token)
     }
 
-    /// Returns until when an entry opens. `None` if it does not open now.
+    /// Returns the time until which an entry opens. `None` if the entry does not open now.
     pub(super) fn valid_until(&self, clock: &impl Clock, entry: &[u8]) -> Option<DateTime<Utc>> {
         self.open_with_end(clock, entry).and_then(|(_, until)| DateTime::from_timestamp(until, 0))
     }

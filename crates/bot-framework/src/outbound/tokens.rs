@@ -25,8 +25,9 @@ const TIMEOUTS: Timeouts = Timeouts {
 
 /// The tokens of one bot during one run, for one scope.
 ///
-/// Sends that run at the same time and find no token wait for one request. All of them get its result, token
-/// or error. The result holds for the rest of the run.
+/// If several sends run at the same time and there is no token, all of them wait for one request. Each of
+/// them gets the result of this request, a token or an error. The run uses this result until it ends, or
+/// until it renews the token.
 pub struct Tokens<'a, H> {
     host: &'a H,
     bot: &'a BotCredentials,
@@ -86,8 +87,8 @@ impl<'a, H: Host> Tokens<'a, H> {
         self.state.lock().await.entry.clone()
     }
 
-    /// Returns until when the platform's store keeps a valid token for requests to come. `None` if the store
-    /// has none. No request is sent.
+    /// Returns the time until which the platform's store has a valid token for later requests. `None` if the
+    /// store has none. No request is sent.
     pub async fn kept_until(&self) -> Option<DateTime<Utc>> {
         let entry = self.cache.load(self.host).await?;
         self.cache.valid_until(self.host, &entry)

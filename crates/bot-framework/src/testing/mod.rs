@@ -35,7 +35,7 @@ impl TestKey {
         KEY.get_or_init(|| Self::read("issuer-key", include_str!("test-only-issuer.pem")))
     }
 
-    /// A key that no issuer publishes, unless a test does.
+    /// A key that no issuer publishes, unless a test publishes it.
     pub fn stranger() -> &'static Self {
         static KEY: OnceLock<TestKey> = OnceLock::new();
         KEY.get_or_init(|| Self::read("stranger-key", include_str!("test-only-stranger.pem")))

@@ -107,7 +107,7 @@ fn service_url_missing_in_body_and_token_is_refused() {
     }
 }
 
-/// The outcomes of proper calls of these channels, by a key whose JWK is this.
+/// The outcomes of valid calls from these channels, if the issuers publish only this JWK.
 fn outcomes_by_key<const N: usize>(jwk: &Value, channels: [&str; N]) -> [String; N] {
     let host = bot();
     publish(&host, vec![jwk.clone()]);
@@ -143,7 +143,8 @@ fn key_without_endorsements_signs_for_channels_of_clients_only() {
     for jwk in [TestKey::issuer().jwk(), TestKey::issuer().endorsed_jwk(&[]), null] {
         let let_in = outcomes_by_key(&jwk, ["webchat", "directline", "directlinespeech", "WebChat"]);
         assert_eq!(let_in, ["channel"; 4], "{jwk}");
-        // Teams vouches for tenant and object id. On the other channels a person's id is a fact.
+        // Teams vouches for tenant and object id. On the other channels, the channel sets a person's id, not
+        // the client.
         let refused = outcomes_by_key(
             &jwk,
             ["msteams", "telegram", "email", "slack", "emulator", "AseChannel", "x", ""],

@@ -1,5 +1,5 @@
-//! Tests of Entra's tokens. The bot's own (Emulator, Playground with credentials) can be accepted; those of
-//! other bots never.
+//! Tests of Entra's tokens. The bot can accept its own tokens (Emulator, Playground with credentials), and
+//! never accepts tokens of other bots.
 
 use super::*;
 

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn variable_with_a_wrong_value_is_refused_without_its_value() {
+fn variable_with_a_wrong_value_is_refused_and_the_value_is_not_repeated() {
     for (settings, name) in [
         (&[("microsoftappid", "")][..], "microsoftappid"),
         (&[("emulatortokens", "yes")], "emulatortokens"),

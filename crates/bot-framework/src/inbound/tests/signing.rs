@@ -149,7 +149,7 @@ fn token_with_a_wrong_signature_is_refused() {
     let none = |algorithm: &str| {
         format!("{}.{payload}.", encode(json!({"alg": algorithm, "kid": "issuer-key"}).to_string()))
     };
-    // A known attack: the checker takes the public key, which is not secret, for a shared secret.
+    // A known attack: the checker uses the public key, which is not secret, as if it were a shared secret.
     let hs = |algorithm: &str, key: &[u8]| {
         let signed =
             format!("{}.{payload}", encode(json!({"alg": algorithm, "kid": "issuer-key"}).to_string()));

@@ -89,7 +89,7 @@ impl Activity {
     /// Reads an activity from the body of a request.
     pub fn parse(body: &[u8]) -> Result<Self, FieldError> {
         let mut fields = Fields::of_request(body)?;
-        // A caller could invent the value, so it is never trusted from the wire (A2251).
+        // A caller could invent the value, so the bot ignores the value in a request (A2251).
         fields.take("callerId");
         let account = |fields: &mut Fields, name: &str| match fields.object(name)? {
             Some(object) => ChannelAccount::of_activity(object),

@@ -43,7 +43,7 @@ impl AuthMode {
     /// Checks `Host`: in anonymous mode the header must name this machine.
     ///
     /// The check stops DNS rebinding. An attacker's web page runs in the browser of the tester, and the
-    /// attacker lets the name of the page's host resolve to loopback. The page can then call the bot, but it
+    /// attacker makes the host name of that page resolve to loopback. The page can then call the bot, but it
     /// cannot change `Host`.
     pub fn check_host(self, headers: &HeaderMap) -> Result<(), ForeignHost> {
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();

@@ -6,8 +6,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_e
 /// and `=`, and may have `/`.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Whether an id can be a segment of a path. A segment of only dots leads up the path, even if it is encoded.
-/// An empty segment may lead to another route of the server.
+/// Whether an id can be a segment of a path. A segment of only dots can lead to a parent path, even if the
+/// segment is encoded. An empty segment may lead to another route of the server.
 pub(crate) fn is_segment(id: &str) -> bool {
     id.bytes().any(|byte| byte != b'.')
 }

@@ -17,10 +17,9 @@ use crate::outbound::TokenError;
 use crate::retry_after;
 
 /// The Connector's error codes for a person, conversation or installation that can no longer be reached.
-/// Sources:
-/// <https://learn.microsoft.com/microsoftteams/platform/bots/build-conversational-capability>
-/// and the service's own `ErrorCode` list. Any other code may be an incident of the service, and pauses no
-/// conversation.
+/// Sources: <https://learn.microsoft.com/microsoftteams/platform/bots/build-conversational-capability> and
+/// the service's own `ErrorCode` list. Any other code may come from an incident of the service, so it does
+/// not pause the conversation.
 const DESTINATION_GONE_CODES: [&str; 7] = [
     "BotDisabledByAdmin",
     "BotNotInConversationRoster",
@@ -39,15 +38,18 @@ pub enum Class {
     /// The service limits the rate (429). The message can be sent later; neither the message nor the
     /// conversation is at fault.
     Throttled,
-    /// Certainly not delivered, and a later try may succeed (412, 503, or the request was not sent).
+    /// The message was certainly not delivered, and a later try may succeed (412, 503, or the request was not
+    /// sent).
     Unavailable,
     /// A gateway answered for a service that may have accepted the message (408, 502, 504). The Connector's
     /// guidance allows a repeat, which may deliver the message twice.
     GatewayFailed,
-    /// Unknown whether delivered (500, or the answer was lost). A repeat may deliver the message twice.
+    /// It is unknown whether the message was delivered (500, or the answer was lost). A repeat may deliver
+    /// the message twice.
     PossiblyDelivered,
-    /// The Connector refused the bot's token, or the login host refused to issue one. A refused token is a
-    /// 401, or a 403 without an error code before a fresh token has been tried.
+    /// The Connector refused the bot's token, or the login host refused to issue one. An answer means a
+    /// refused token if it is a 401, or a 403 without an error code before the client has tried a fresh
+    /// token.
     Unauthorized,
     /// At present there is no token or no Direct Line conversation. Nothing was sent, and no message is the
     /// cause.

@@ -1,5 +1,4 @@
-//! Tests from the variables to the `Authorization` header, through the public interface. All services are
-//! fakes.
+//! Tests of the public interface, from the variables to the `Authorization` header. All services are fakes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::cell::Cell;

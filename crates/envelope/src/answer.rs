@@ -131,7 +131,7 @@ pub enum AnswerJob {
     Answer {
         /// The id of the alert.
         alert: String,
-        /// Which answer of the alert it is: the end of its row's key in the ledger.
+        /// The name of the answer's row: the end of the row's key in the ledger.
         row: String,
         /// The id of the press. The row stores the id of the press that counts.
         press: String,

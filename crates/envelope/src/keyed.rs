@@ -97,8 +97,8 @@ impl Again {
         }
     }
 
-    /// Whether such an alert takes the place of an earlier alert with the same key that still waits. The
-    /// other rules make a message of each alert.
+    /// Whether such an alert takes the place of an earlier alert with the same key that still waits. With the
+    /// other rules, each alert becomes a separate message.
     pub fn replaces(self) -> bool {
         matches!(self, Self::Update | Self::Skip)
     }

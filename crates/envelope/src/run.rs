@@ -1,4 +1,4 @@
-//! The poller's hint to the bot that a run is at work, so that the bot does not call the poller in vain.
+//! The poller's hint to the bot that a run is at work, so that the bot does not make a useless call.
 //!
 //! The hint is a record in the key-value store. It may be missing or wrong; the run lock in the table
 //! decides which run works.
@@ -26,7 +26,7 @@ fn end_of_hint(record: &Value, clock: &impl Clock) -> i64 {
     if is_plausible { until } else { 0 }
 }
 
-/// Whether a call of the poller would be in vain. That is so if a run is at work on the queue, or if the
+/// Whether the bot can leave out its call of the poller. It can if a run is at work on the queue, or if the
 /// bot's credentials were refused, so that no run may work now. The result is `false` if the store does not
 /// answer. The function reads the store once.
 pub async fn is_run_at_work(host: &impl Host, queue: &str) -> bool {

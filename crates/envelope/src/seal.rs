@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::Sha256;
 
-/// The key that seals envelopes. While the operator changes the key, also the key before it.
+/// The key that seals envelopes, and during a change of the key also the earlier key.
 #[derive(Clone)]
 pub struct SealKey {
     current: Hmac<Sha256>,

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 /// A name, and the text of a queue message that holds this JSON.
 pub type Wrapping = (&'static str, fn(&str) -> String);
 
-/// Every form that a reader of 2017 took, and some that producers write by mistake.
+/// Every form that the readers of 2017 accepted, and some forms that producers write by mistake.
 pub const WRAPPINGS: [Wrapping; 18] = [
     ("JSON", str::to_owned),
     ("JSON with a mark and blanks", |json| format!(" \u{FEFF}{json}\r\n")),

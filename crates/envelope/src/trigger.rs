@@ -14,7 +14,7 @@ impl Envelope {
     /// again, which can break the seal: .NET reads a string that looks like a time as a time, and drops the
     /// zeros at its end. `id` is for a message that contains no id.
     pub fn trigger_value(&self, text: &str) -> Value {
-        // The text was decoded before, because there is an envelope.
+        // There is an envelope, so the text was decoded before, and this call does not fail.
         let message = json_of(text).unwrap_or_default();
         json!({
             "Source": "proactive-bot",

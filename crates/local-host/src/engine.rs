@@ -16,7 +16,7 @@ use crate::{meter, output};
 /// How long a guest computes before it yields its thread to other guests.
 const TIME_SLICE: Duration = Duration::from_millis(10);
 
-/// Converts a `wasmtime::Error`, which is not a `std` error, and keeps its whole chain.
+/// Converts a `wasmtime::Error`, which is not a `std` error, and keeps the whole chain of its causes.
 pub(crate) fn explain(error: wasmtime::Error) -> anyhow::Error {
     anyhow!("{error:?}")
 }

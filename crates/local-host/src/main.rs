@@ -112,7 +112,7 @@ fn main() -> ExitCode {
     let outcome =
         tokio::runtime::Runtime::new().context("cannot start the async runtime").and_then(|runtime| {
             let outcome = runtime.block_on(up(options));
-            // Running guests are cut off, as with Spin.
+            // This call ends running guests, as Spin does.
             runtime.shutdown_background();
             outcome
         });

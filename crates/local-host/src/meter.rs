@@ -44,7 +44,7 @@ pub(crate) struct Calls {
     pub(crate) key_value_lists: u64,
 }
 
-/// Starts the meter. To be called before the instance is created.
+/// Starts the meter. Call this function before the instance is created.
 pub(crate) fn start(store: &mut Store<State>) {
     if store.data().component().settings.meter {
         store.limiter(|state| &mut state.memory);
@@ -53,7 +53,7 @@ pub(crate) fn start(store: &mut Store<State>) {
     }
 }
 
-/// Prints the report. To be called after the work of the instance.
+/// Prints the report. Call this function after the instance has ended its work.
 pub(crate) fn report(store: &Store<State>) {
     let (state, component) = (store.data(), store.data().component());
     if let (true, Ok(left)) = (component.settings.meter, store.get_fuel()) {

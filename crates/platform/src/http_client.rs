@@ -21,9 +21,9 @@ pub trait HttpClient {
 
 /// How long a request may take, by phase and in total, and how large its answer may be.
 ///
-/// The phases alone do not end every call: a server that sends one byte now and then stays within each phase
-/// for days. So `total` ends the call in any case. Set it to at least `connect` plus `first_byte`, with a few
-/// more seconds for the body. A smaller value cuts off answers that the phases allow.
+/// The phases alone do not end every call: a server that keeps sending single bytes can stay within each
+/// phase for days. So `total` ends the call in any case. Set it to at least `connect` plus `first_byte`, with
+/// a few more seconds for the body. A smaller value cuts off answers that the phases allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
     /// From the beginning until the connection is made. Whether this includes TLS depends on the host (Spin

@@ -11,7 +11,7 @@ pub trait Settings {
     fn setting(&self, name: &str) -> Result<String, SettingsError>;
 
     /// Returns the meaning of a variable whose value is one of the words in `choices`. An empty value means
-    /// the first.
+    /// the first choice.
     fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<T, SettingsError> {
         let value = self.setting(name)?;
         let chosen = match value.trim() {

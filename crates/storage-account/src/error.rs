@@ -83,9 +83,9 @@ impl Failure {
         }
     }
 
-    /// Whether the attempt may or may not have taken effect. A service that refuses a call for now (429, 503)
-    /// has done nothing. After a time-out (408, 500 `OperationTimedOut`) or a gateway's failure the effect is
-    /// unknown.
+    /// Whether it is unknown if the attempt has taken effect. A service that refuses a call for now (429,
+    /// 503) has done nothing. After a time-out (408, 500 `OperationTimedOut`) or a gateway's failure the
+    /// effect is unknown.
     pub(crate) fn is_doubtful(&self) -> bool {
         match self {
             Self::Answered(answer) => matches!(answer.status().as_u16(), 408 | 500 | 502 | 504),

@@ -16,7 +16,7 @@ use crate::error::TableError;
 pub struct Page {
     /// The entities, sorted by partition key and row key.
     pub entities: Vec<Entity>,
-    /// Where the next page begins. Without it, the query has ended.
+    /// Where the next page begins. `None` if this is the last page.
     pub next: Option<Continuation>,
 }
 

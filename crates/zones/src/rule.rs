@@ -15,7 +15,7 @@ pub(crate) struct Summer {
     pub(crate) offset: i32,
     /// The change to summer time. Its time of the day is in standard time.
     pub(crate) begin: Change,
-    /// The change back. Its time of the day is in summer time.
+    /// The change back to standard time. Its time of the day is in summer time.
     pub(crate) end: Change,
 }
 

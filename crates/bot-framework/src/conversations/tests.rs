@@ -82,7 +82,7 @@ fn refusals_of_a_creation_are_told_apart() {
         (403, coded("InvalidBotApiHost"), "WrongCloud"),
         (401, String::new(), "Unauthorized"),
         (429, String::new(), "Throttled"),
-        // A creation sends nothing, so no answer leaves a doubt.
+        // A creation sends no message, so no answer means that a message may have been delivered.
         (500, coded("ServiceError"), "Unavailable"),
         (502, String::new(), "Unavailable"),
         (504, String::new(), "Unavailable"),

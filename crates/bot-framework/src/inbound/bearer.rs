@@ -9,8 +9,8 @@ use super::error::BrokenRule;
 /// The longest token that is accepted. Tokens of channels have about 1 KiB, Entra's about 2 KiB.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// Whether a token may have each byte: letters, digits, `-`, `_` and `.`. A token has about a thousand bytes,
-/// so the check is a look-up.
+/// For each byte, whether a token may contain it. The allowed bytes are letters, digits, `-`, `_` and `.`. A
+/// token has about a thousand bytes, so the check is a look-up.
 static TOKEN_BYTES: [bool; 256] = {
     let mut allowed = [false; 256];
     let mut byte = 0;

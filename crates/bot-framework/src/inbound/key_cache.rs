@@ -16,8 +16,8 @@ use super::remembered;
 /// The age at which keys are fetched again (botbuilder-js: `openIdMetadata.ts`).
 const FRESH_SECONDS: i64 = 24 * 60 * 60;
 
-/// Why the cache could not answer. The reason decides how long after the last attempt the next one may
-/// follow.
+/// Why the bot may have to fetch the keys. The reason decides how soon after the last attempt the bot may
+/// fetch them again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Miss {
     /// There are no keys at all, so every call fails meanwhile.
@@ -172,7 +172,8 @@ impl Cached {
     }
 }
 
-/// Whether an age is below the limit. A negative age, from a clock that was ahead, is not.
+/// Whether an age is below the limit. A negative age comes from a clock that was ahead, and counts as too
+/// old.
 fn is_within(age_seconds: i64, limit_seconds: i64) -> bool {
     (0..limit_seconds).contains(&age_seconds)
 }

@@ -36,9 +36,9 @@ pub(super) struct Checked {
 }
 
 impl Remembered {
-    /// The key of the record of `token`. The digest covers the bot and the URL of the issuer's keys. So
-    /// another bot with the same store does not find the record, and neither does the same token with other
-    /// keys. Only a hash of the token is stored.
+    /// The key of the record of `token`. The digest covers the bot and the URL of the issuer's keys. So the
+    /// record is not found for another bot with the same store, and not for the same token with other keys.
+    /// Only a hash of the token is stored.
     pub(super) fn of(app_id: &str, keys_from: &str, token: &UnverifiedToken<'_>) -> Self {
         let mut hash = Sha256::new();
         let [header, claims] = &token.json;

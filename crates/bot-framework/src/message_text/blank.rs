@@ -48,8 +48,9 @@ fn trim_start(mut text: &str, is_removed: impl Fn(char) -> bool) -> &str {
     text
 }
 
-/// The text after a removed piece that followed `before`. If there are blanks on both sides, those before the
-/// piece stay and those after it are removed. Line breaks stay.
+/// Returns the text `after` a removed piece. `before` is the text in front of the piece. If a blank or the
+/// beginning of the text is in front of the piece, the function removes the blanks after the piece, except
+/// line breaks.
 pub(super) fn after_gap<'a>(before: &str, after: &'a str) -> &'a str {
     let is_gap = last(before).is_none_or(|(c, _)| is_blank(c));
     if is_gap { trim_start(after, |c| is_blank(c) && !matches!(c, '\r' | '\n')) } else { after }

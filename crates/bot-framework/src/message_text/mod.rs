@@ -135,7 +135,7 @@ impl Activity {
         self.recipient.as_ref()?.name()
     }
 
-    /// The names of the bot after an `@`: its id, as on Telegram, and its name.
+    /// The names that mention the bot after an `@`: its id, as on Telegram, and its name.
     fn at_names(&self) -> impl Iterator<Item = &str> {
         let id = self.recipient.as_ref().map(|bot| bot.id.as_str());
         [id, self.bot_name()].into_iter().flatten()

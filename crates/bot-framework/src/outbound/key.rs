@@ -8,8 +8,8 @@ use sha2::Sha256;
 
 use super::credential::BotCredentials;
 
-/// HKDF's first step without a salt, before it reads the secret. This state is the same for every key, so it
-/// is computed once.
+/// The state of HKDF's first step without a salt, before it reads the secret. This state is the same for
+/// every key, so it is computed once.
 static EXTRACT: LazyLock<HkdfExtract<Sha256>> = LazyLock::new(|| HkdfExtract::new(None));
 
 /// The purpose of a key. Each purpose has its own key, so that data made for one purpose is useless for

@@ -113,8 +113,8 @@ pub(crate) fn read(object: Map<String, Value>, arrival: Arrival) -> Result<Envel
     Ok(Envelope { shape, ..Envelope::new(arrival.id, content.address, content.text, arrival.at) })
 }
 
-/// Changes the keys at each level to the spelling in [`KEYS`]. If a key is there in several spellings, the
-/// one of [`KEYS`] wins.
+/// Changes the keys at each level to the spelling in [`KEYS`]. If an object has a key in several spellings,
+/// the value under the spelling in [`KEYS`] wins.
 fn with_known_spelling(object: Map<String, Value>) -> Map<String, Value> {
     let mut spelt = Map::new();
     let mut others = Vec::new();

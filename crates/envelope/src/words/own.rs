@@ -25,8 +25,8 @@ fn opening(own: &str) -> impl Iterator<Item = char> {
     folded(own).take_while(|c| *c != '{').take(DECISIVE_CHARACTERS)
 }
 
-/// The characters in lower case, without white space: quotations break lines elsewhere, and in French a
-/// no-break space can be in front of a colon.
+/// The characters in lower case, without white space: a quotation can break lines at other places, and in
+/// French a no-break space can be in front of a colon.
 fn folded(text: &str) -> impl Iterator<Item = char> {
     text.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase)
 }

@@ -18,8 +18,8 @@ use crate::{
 
 pub use inbound::{SpinBody, serve};
 
-/// The platform of a component that runs on Spin. Each request has its own, because a fresh instance serves
-/// each request.
+/// The platform of a component that runs on Spin. Each request has its own `SpinHost`, because a fresh
+/// instance serves each request.
 pub struct SpinHost {
     joined: JoinedSettings,
     store: OnceCell<Store>,

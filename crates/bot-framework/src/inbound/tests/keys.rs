@@ -71,7 +71,7 @@ fn flood_of_unknown_keys_delays_a_roll_over_by_a_minute_at_most() {
             }
         }
         assert!(found_after.is_some_and(|seconds| seconds <= 60), "{published_after}: {found_after:?}");
-        // Each fetch is two calls. There is the first fetch, three at once, and one every minute.
+        // Each fetch is two calls. The fetches are the first one, three at once, and one every minute.
         assert_eq!(host.sent.borrow().len(), 2 * (1 + 3 + 9), "{published_after}");
     }
 }

@@ -1,7 +1,7 @@
 //! Tables of tokens and bodies, each with the rule that it breaks.
 //!
 //! Every row is a valid call with one change, and names the outcome: the accepted caller, or the code of the
-//! broken rule. So if a rule gets lost, a row fails, because the caller is accepted.
+//! broken rule. So if a rule is missing in the code, a row fails, because the bot accepts the caller.
 
 mod app_token;
 mod body;

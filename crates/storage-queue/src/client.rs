@@ -147,8 +147,8 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         self.call(&self.put_call(text, options)).await.map(drop)
     }
 
-    /// Puts a message like [`QueueClient::put_creating_queue_if_missing`], and marks possible copies. After
-    /// the first attempt has failed, the next attempts put the text that `marked` returns, if it returns one.
+    /// Does the same as [`QueueClient::put_creating_queue_if_missing`], and marks possible copies. After the
+    /// first attempt has failed, the next attempts put the text that `marked` returns, if it returns one.
     pub async fn put_marking_copies(
         &self,
         text: &str,
@@ -262,7 +262,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         self.delete_noting_trouble(id, receipt, async || {}).await
     }
 
-    /// Deletes a message like [`QueueClient::delete`], and runs `on_trouble` as soon as the first attempt has
+    /// Does the same as [`QueueClient::delete`], and also runs `on_trouble` as soon as the first attempt has
     /// failed. That is before the next attempt, and before the method returns the failure.
     pub async fn delete_noting_trouble(
         &self,

@@ -63,6 +63,9 @@ pub enum QueueError {
     /// The answer cannot be read.
     #[error("the queue service's answer cannot be read: {0}")]
     Unreadable(String),
+    /// The variable `storageconnection` cannot be used for queues.
+    #[error(transparent)]
+    Unusable(Unusable),
 }
 
 impl QueueError {
@@ -118,7 +121,7 @@ impl From<Failure> for QueueError {
                 detail: "storageconnection has neither AccountKey nor SharedAccessSignature, and the bot has no usable \
                          token of Entra ID; add a key or a SAS, or check the bot's credential",
             },
-            Failure::Unusable(problem) => Self::Unreadable(problem.to_string()),
+            Failure::Unusable(problem) => Self::Unusable(problem),
         }
     }
 }
@@ -207,7 +210,9 @@ mod tests {
                 QueueError::Busy { .. } => Kind::Busy,
                 QueueError::NotAuthorized { .. } => Kind::Auth,
                 QueueError::Refused { .. } => Kind::Refused,
-                QueueError::Transport(_) | QueueError::Unreadable(_) => unreachable!(),
+                QueueError::Transport(_) | QueueError::Unreadable(_) | QueueError::Unusable(_) => {
+                    unreachable!()
+                }
             };
             assert_eq!(kind, expected, "{status} {code}");
             assert_eq!(error.is_retryable(), expected == Kind::Busy, "{status} {code}");
@@ -244,6 +249,15 @@ mod tests {
             answer.headers_mut().insert(RETRY_AFTER, value.parse().unwrap());
             assert_eq!(QueueError::from_answer(&answer).retry_after_seconds(), expected, "{status} {value}");
         }
+    }
+
+    #[test]
+    fn connection_string_without_the_queues_endpoint_is_no_answer_of_the_service() {
+        let error = QueueError::from(Failure::Unusable(Unusable::NoEndpoint { setting: "QueueEndpoint" }));
+        assert!(
+            !error.is_retryable() && error.to_string().starts_with("QueueEndpoint is missing"),
+            "{error}"
+        );
     }
 
     #[test]

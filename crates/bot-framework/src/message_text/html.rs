@@ -190,7 +190,7 @@ impl Output {
             }
             "script" | "style" | "title" => {
                 let end = format!("</{}", tag.name);
-                return after.find(&end).unwrap_or(after.len());
+                return after.to_ascii_lowercase().find(&end).unwrap_or(after.len());
             }
             "img" | "emoji" => {
                 let words = tag.attribute("alt").unwrap_or_default();
@@ -259,6 +259,7 @@ mod tests {
             ("1 < 2 and 3 <4> & 5", "1 < 2 and 3 <4> & 5"),
             (r#"<a href="x>y" title='a>b'>link</a>"#, "link"),
             (r#"<img src="x" alt="😀"> <style>p { }</style>ok"#, "😀 ok"),
+            ("a <STYLE>p { }</Style>b<Script>1</SCRIPT> c", "a b c"),
             (
                 r#"<span itemscope="" itemtype="http://schema.skype.com/Mention" itemid="0">R&amp;D</span>&nbsp;stop"#,
                 "<at>R&D</at>\u{a0}stop",

@@ -17,7 +17,8 @@ const PANELS = {
   timeseries: "composable/timeseries/panelcfg/x/types.gen",
 };
 
-// TypeScript lets no text stand for a member of an enum, and JSON has only texts.
+// TypeScript does not accept a text in place of a member of an enum, and JSON has only texts. So each enum
+// becomes the union of its texts.
 const PRELUDE = `
 import type { Dashboard, Panel } from "${types}/dashboard/x/types.gen";
 type Plain<T> = T extends string ? \`\${T}\` : T extends (infer U)[] ? Plain<U>[]

@@ -9,8 +9,8 @@ const isLoopback = (host) =>
 
 const listen = net.Server.prototype.listen;
 net.Server.prototype.listen = function (...args) {
-  // listen(options), listen(port, host?, backlog?, callback?), listen(path): only the forms with a port
-  // change.
+  // The forms are listen(options), listen(port, host?, backlog?, callback?) and listen(path). Only the forms
+  // with a port are changed.
   if (args[0] !== null && typeof args[0] === "object" && "port" in args[0]) {
     args[0] = { ...args[0], host: "127.0.0.1" };
   } else if (typeof args[0] === "number" || /^\d+$/.test(String(args[0]))) {

@@ -1,5 +1,5 @@
-// Takes every message from a queue as a program of a user's does, with Microsoft's own client, and prints the
-// JSON of each one as a list. The connection string is in the environment, as QUEUE_CONNECTION.
+// Takes every message from a queue with Microsoft's own client, as a program of a sender does. Prints the
+// JSON of all messages as one list. The environment variable QUEUE_CONNECTION has the connection string.
 //
 //   node replies.cjs QUEUE
 "use strict";

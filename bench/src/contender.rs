@@ -60,8 +60,8 @@ impl Contender {
         Self::application(workload, manifest, variant)
     }
 
-    /// Starts the guest that makes the host calls which a request names. It has the application's variables
-    /// and store.
+    /// Starts the guest that makes the host calls which a request names. The guest has the application's
+    /// variables and its own store.
     pub fn floor(workload: &Workload, host: HostKind) -> anyhow::Result<Self> {
         let manifest = Manifest::local().without_cron().with_source(GUEST);
         Self::application(workload, manifest, Variant { host, ..Variant::default() })

@@ -80,8 +80,8 @@ pub struct PerApiAlert {
     pub hundred_targets: f64,
 }
 
-/// The number of alerts over which calls are counted. With so many alerts, one more Get or one more fetch of
-/// a token hardly changes the calls per alert.
+/// The number of alerts over which calls are counted. With a thousand alerts, one more Get or one more fetch
+/// of a token hardly changes the calls per alert.
 pub const ALERTS: usize = 1_000;
 const ACTIVITIES: usize = 41;
 /// The number of alerts in the run that delivers.

@@ -79,7 +79,7 @@ struct Stat {
     used: Duration,
 }
 
-/// proc(5): fields 4, 14 and 15, the latter in ticks of 10 ms; the second field may hold spaces.
+/// Reads fields 4, 14 and 15 of proc(5). Fields 14 and 15 are in ticks of 10 ms. Field 2 may contain spaces.
 fn stat_of(process: &str) -> Option<Stat> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let (_, rest) = stat.rsplit_once(") ")?;

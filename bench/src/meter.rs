@@ -41,7 +41,7 @@ pub struct Meter<'c> {
 }
 
 impl<'c> Meter<'c> {
-    /// Begins behind the reports that exist now.
+    /// Skips the reports that exist now.
     pub fn of(contender: &'c Contender) -> Self {
         Self { contender, seen: reports(contender).len() }
     }

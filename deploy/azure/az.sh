@@ -1,7 +1,8 @@
 # shellcheck shell=sh disable=SC2154
 # Functions of deploy.sh that call az. deploy.sh assigns the variables; its folder $scratch has az's errors.
 
-# Runs az: the first argument says what for. If az fails, one sentence names the remedy.
+# Runs az with the arguments behind the first one, which names the purpose for messages. If az fails, prints
+# one sentence with the remedy.
 azure() {
     if ! answer=$(az_with_retries "$@"); then
         explain "$1"

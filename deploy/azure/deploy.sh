@@ -171,7 +171,7 @@ random_key() {
     od -An -N32 -tx1 /dev/urandom | tr -d ' \n'
 }
 
-# A day so many days from now, for GNU and for BSD.
+# The day that is $1 days from now. The first form is for the date of GNU, the second for the one of BSD.
 days_ahead() {
     date -u -d "+$1 days" +%Y-%m-%d 2>/dev/null || date -u -v "+$1d" +%Y-%m-%d
 }
@@ -231,7 +231,7 @@ if [ -n "$app_id" ]; then
     [ -n "$found" ] ||
         die "the tenant $tenant has no app registration $app_id; run az login with its tenant, or remove the id from $env_file"
 else
-    # An interrupted run may have made it.
+    # An interrupted run may have made the registration.
     app_id=$(azure "the look at the app" ad app list --filter "displayName eq '$bot'" --query '[].appId' -o tsv)
     [ "$(printf '%s\n' "$app_id" | wc -l)" -eq 1 ] ||
         die "the tenant has more than one app registration with the name $bot; choose one with --app-id"
@@ -334,7 +334,7 @@ sas() {
         --permissions "$3" --expiry "$(days_ahead 365)T00:00Z" --https-only -o tsv
 }
 
-# Whether a name has a SAS of this account, which this run keeps.
+# Succeeds if the variable $1 has a SAS of this account, and if this run keeps the SAS.
 keeps_sas() {
     ! $renew && case $(value_of "$1") in
         "$queue_endpoint"*SharedAccessSignature=*) true ;;
@@ -354,7 +354,7 @@ if $keda && ! keeps_sas KEDA_STORAGECONNECTION && change "make a SAS with which 
     put KEDA_STORAGECONNECTION "$queue_endpoint;SharedAccessSignature=$token"
 fi
 
-# Says so if the day is less than a month away.
+# Prints a note about $1 if it ends on the day $2 and that day is less than a month away.
 warn_of_end() {
     soon=$(days_ahead 30)
     if [ -n "$2" ] && [ "$(printf '%s\n%s\n' "$2" "$soon" | sort | head -n 1)" = "$2" ]; then

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Pushes the built application to a registry, signs it, and attaches the lists of its crates (SBOM). The
-# workflow release.yml runs it; both tools are logged in to the registry before.
+# workflow release.yml runs this script, after it has logged both tools in to the registry.
 #
 #   deploy/release/publish.sh ghcr.io/owner/proactive-bot:0.1.0 bot.cdx.json poller.cdx.json
 #

@@ -56,7 +56,7 @@ impl PersonalChat {
         &self.conversation
     }
 
-    /// The conversation's reference, as a back end has it that stores references itself.
+    /// The conversation's reference, in the form in which a back end stores it.
     pub fn reference(&self) -> &Value {
         &self.reference
     }

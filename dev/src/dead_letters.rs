@@ -10,7 +10,8 @@ use crate::back_end::BackEnd;
 
 /// The most ids of one call.
 const MAX_IDS: usize = 100;
-/// The most calls of one replay or drop, so that it ends if the bot never finishes.
+/// The most calls of one replay or drop. The limit ends the command if the bot always answers that there is
+/// more.
 const MAX_CALLS: usize = 500;
 /// A replay or drop ends after this many calls without a result.
 const MAX_IDLE_CALLS: usize = 5;
@@ -21,7 +22,7 @@ pub struct DeadLetters(BackEnd);
 /// One page of the list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
-    /// How many messages the poison queue holds, about.
+    /// The approximate number of messages on the poison queue.
     pub messages: u64,
     /// The dead letters, as `GET /api/dead` returns them.
     pub letters: Vec<Value>,
@@ -32,7 +33,7 @@ pub struct Page {
 /// The dead letters to replay or drop.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// These, if there are any. The other members are then ignored.
+    /// The ids of the dead letters. If there are any, the other members are ignored.
     pub ids: Vec<String>,
     /// Only dead letters with this outcome.
     pub outcome: Option<String>,

@@ -26,7 +26,7 @@ pub struct HostOptions {
     pub kind: HostKind,
     /// The manifest.
     pub manifest: PathBuf,
-    /// `address:port`; port 0 is a free one.
+    /// `address:port`. With port 0, the host gets a free port.
     pub listen: String,
     /// Values of the application's variables.
     pub variables: Vec<(String, String)>,

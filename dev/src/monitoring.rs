@@ -97,7 +97,7 @@ mod tests {
         shown
     }
 
-    /// Every metric of the bot that a text names, with the labels behind it in braces.
+    /// Every metric of the bot that a text names, with the labels in the braces after the name.
     fn selectors(text: &str) -> Vec<(String, Vec<(String, String)>)> {
         let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let found = text.match_indices("proactivebot_").map(|(at, _)| {
@@ -114,7 +114,7 @@ mod tests {
         found.collect()
     }
 
-    /// The names and labels in a text that the bot does not show.
+    /// The names and labels that occur in a text, and that the bot does not show.
     fn unknown(text: &str) -> Vec<String> {
         let shown = shown_metrics();
         let mut unknown = Vec::new();
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn every_metric_of_the_dashboard_is_shown_by_the_bot_and_the_other_way_round() {
+    fn dashboard_and_bot_have_the_same_metrics() {
         let dashboard = read("dashboard.json").unwrap();
         let expressions = expressions_of(&dashboard).unwrap();
         let query: Value = serde_json::from_str(&dashboard).unwrap();
@@ -170,7 +170,7 @@ mod tests {
         let by_itself = |name: &str| ["_created", "_sum", "_count"].iter().any(|end| name.ends_with(end));
         let unused: Vec<_> =
             shown_metrics().into_keys().filter(|name| !used.contains(name) && !by_itself(name)).collect();
-        assert_eq!(unused, Vec::<String>::new(), "expected a panel for each metric");
+        assert_eq!(unused, Vec::<String>::new(), "expected each metric of the bot in a panel");
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub fn check_workflows(actionlint: &Path, shellcheck: Option<&Path>, zizmor: &Pa
 }
 
 /// Verifies the service with systemd's own program, in a folder with the files that the service names. If
-/// this machine cannot do that, nothing is checked, and the reason is returned.
+/// this machine cannot do that, checks nothing, and returns the reason.
 pub fn check_service() -> anyhow::Result<Option<String>> {
     let Some(version) = systemd_version() else {
         return Ok(Some(

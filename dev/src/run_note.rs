@@ -1,8 +1,8 @@
 //! The run note: a file under `target/` by which other commands find a running application.
 //!
-//! It holds the bot's address, the key of the alert routes, the secret that signs callbacks, and the
-//! connection string of the queue. Each chat
-//! page has its own file. Only its user can read it, and it is deleted when the run ends.
+//! The file holds the bot's address, the key of the alert routes, the secret that signs callbacks, and the
+//! connection string of the storage account. Each chat page has its own file. Only the user of the run can
+//! read the file. The run deletes it at its end.
 
 use std::fs::OpenOptions;
 use std::io::Write;

@@ -42,7 +42,8 @@ fn expand() -> TempDir {
     for file in files(&content) {
         let source = read(&content.join(&file));
         let parsed = parser.parse(&source);
-        // Spin copies a file that is no template without a change, and says nothing.
+        // If a file cannot be parsed as a template, Spin copies it unchanged, without an error. Here it is an
+        // error.
         let parsed = parsed.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let rendered = parsed.render(&values).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let is_template = file.extension().is_some_and(|extension| extension == "tmpl");
@@ -147,7 +148,7 @@ fn expanded_files_have_the_answers_and_no_template_text() {
         assert_eq!(components["dependencies"][component].as_table(), Some(&expected));
     }
     assert!(read(&project.path().join("README.md")).starts_with("# my-bot\n"));
-    // The tags that CI and the README of the project name.
+    // The README names the npm packages with the versions of `dev/package.json`.
     let readme = read(&project.path().join("README.md"));
     let packages = read(&root().join("dev/package.json"));
     for package in ["azurite", "@microsoft/m365agentsplayground"] {
@@ -157,8 +158,8 @@ fn expanded_files_have_the_answers_and_no_template_text() {
     }
 }
 
-/// Checks the components with the commands of the expanded manifest, but with this folder in place of the
-/// repository, and `cargo check` in place of `cargo build`: a build would take minutes.
+/// Checks the components with the commands of the expanded manifest, with two changes: this folder takes the
+/// place of the repository, and `cargo check` takes the place of `cargo build`, which would take minutes.
 #[test]
 fn components_of_the_expanded_project_compile() {
     let project = expand();

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-/// The clock and the random numbers of this machine, for programs that run on it natively. How a program
-/// waits and calls is its own.
+/// The clock and the random numbers of this machine, for native programs. Each program has its own way to
+/// wait and to make calls.
 #[derive(Debug)]
 pub struct LocalPorts {
     started: Instant,

@@ -24,9 +24,9 @@ const AT_ONCE: usize = 16;
 struct Calls {
     /// `x-variables`: the names of the variables to read, separated by commas.
     variables: Vec<String>,
-    /// `x-reads`: reads of key-value, for a run with each Get.
+    /// `x-reads`: the number of key-value reads. A run makes them after each Get.
     reads: u32,
-    /// `x-writes`: writes of key-value, for a run with each Get.
+    /// `x-writes`: the number of key-value writes. A run makes them after each Get.
     writes: u32,
     /// `x-queue`: the address of the queue's messages.
     queue: String,

@@ -47,7 +47,7 @@ pub fn inbound(bench: &mut Bench) -> anyhow::Result<()> {
             bench.workload.floor_of(activities, "inbound,outbound", &bench.host_calls.activity)
         }
     };
-    // This fills caches, makes conversations known, and runs every path once.
+    // This load fills caches, makes conversations known, and runs every path once.
     for (_, status, load, contender) in contenders {
         driver::load(contender.url(), 1, requests(bench, load, KNOWN), status)?;
     }

@@ -69,8 +69,8 @@ impl Stubs {
     }
 }
 
-/// A server that plays one service, with the state behind its answers. It counts the calls. If a call comes
-/// that it does not expect, it keeps the first such call for the report.
+/// A server that plays one service, and the state from which it makes its answers. The stub counts the calls,
+/// and keeps the first call that it does not expect, for the report.
 #[derive(Debug)]
 struct Stub<S> {
     server: LoopbackServer,

@@ -97,8 +97,8 @@ impl Scope<'_> {
     }
 
     fn call(&self, function: &str, arguments: &[Expression], at: At) -> Result<Value, EvaluationError> {
-        // `if` evaluates only the chosen branch, so the other one may read a resource that does not exist.
-        // Its names are checked all the same.
+        // `if` evaluates only the chosen branch, so the other branch may read a resource that does not exist.
+        // The names in both branches are checked all the same.
         if function == "if"
             && let [condition, yes, no] = arguments
         {
@@ -214,8 +214,8 @@ fn wrong_arguments(function: &str, values: &[Value]) -> EvaluationError {
     EvaluationError::Arguments { function: function.to_owned(), arguments }
 }
 
-/// The id of a resource below `base`: types and names alternate. There is a name for each type behind the
-/// namespace.
+/// The id of a resource below `base`, in which types and names alternate. `arguments` are the type, with its
+/// namespace, and one name for each part of the type after the namespace.
 fn resource_id(base: &str, arguments: &[&str]) -> Option<Value> {
     let (kind, names) = arguments.split_first()?;
     let (namespace, types) = kind.split_once('/')?;
@@ -227,7 +227,7 @@ fn resource_id(base: &str, arguments: &[&str]) -> Option<Value> {
     (types.len() == names.len()).then(|| id.into())
 }
 
-/// 13 characters of a hash, as Azure's function makes them. Its hash is another one, which is not published.
+/// 13 characters of a hash, as Azure's function makes them. Azure uses another hash, which is not published.
 fn unique_string(texts: &[&str]) -> String {
     let hash = Sha256::digest(texts.join("-"));
     hash.iter()
@@ -236,7 +236,7 @@ fn unique_string(texts: &[&str]) -> String {
         .collect()
 }
 
-/// A name-based UUID, as Azure's function makes it, of another hash.
+/// A name-based UUID, as Azure's function makes it, but from another hash.
 fn guid(texts: &[&str]) -> String {
     let hex: String = Sha256::digest(texts.join("-")).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{}-{}-5{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32])

@@ -2,8 +2,8 @@
 //!
 //! `expression.rs` parses the template's expressions, `evaluate.rs` and `template.rs` evaluate them for each
 //! type of app, and the tests compare the result with golden files. `types.rs` compares the evaluated
-//! resources with Azure's own descriptions. These are data of others, which the project does not contain:
-//! without them the summary of `cargo dev test` lists the check as skipped.
+//! resources with Azure's own descriptions. The project does not contain these descriptions. If they are
+//! missing, the summary of `cargo dev test` lists the check as skipped.
 
 mod evaluate;
 mod expression;
@@ -63,8 +63,8 @@ pub fn outputs(parameters: &Value) -> anyhow::Result<Map<String, Value>> {
     Ok(template::deploy(&template()?, parameters)?.outputs)
 }
 
-/// Compares the template's resources with Azure's types. Without the descriptions nothing is checked, and the
-/// reason is returned.
+/// Compares the template's resources with Azure's types. If the descriptions are missing, checks nothing, and
+/// returns the reason.
 pub fn check_types() -> anyhow::Result<Option<String>> {
     check_types_by(&data())
 }

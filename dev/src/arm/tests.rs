@@ -1,4 +1,5 @@
-//! Tests of the template, and of the checks: each mistake that is made in the template is found.
+//! Tests of the template, and of the checks. The tests of the checks put mistakes into the template, and the
+//! checks have to find each of them.
 
 use std::collections::BTreeSet;
 
@@ -190,7 +191,7 @@ fn missing_descriptions_are_reported_and_not_passed_over() {
     assert!(why.contains("are NOT checked, because /no/such/folder does not exist; put files of"), "{why}");
 }
 
-/// Runs only where the descriptions are. `cargo dev test` lists them as skipped where they are missing.
+/// Checks nothing on a machine without the descriptions. `cargo dev test` then lists the check as skipped.
 #[test]
 fn difference_from_azures_types_is_found() {
     if !data().is_dir() {

@@ -35,7 +35,8 @@ pub(super) fn check(data: &Path, resource: &Value) -> Result<(), TypeError> {
     let version = resource["apiVersion"].as_str().unwrap_or_default();
     let description = Description::find(data, kind, version)?;
     let mut body = resource.as_object().cloned().unwrap_or_default();
-    // These members are the template's. `scope` names the resource to which an extension belongs.
+    // These members are not properties of the resource. `scope` names the resource to which an extension
+    // belongs.
     body.retain(|name, _| !["type", "apiVersion", "name", "scope"].contains(&name.as_str()));
     description.check(kind, &description.body, &body.into())
 }
@@ -79,7 +80,8 @@ impl Description {
             "StringLiteralType" => expect(*value == entry["value"], &entry["value"].to_string()),
             "UnionType" => {
                 let elements = entry["elements"].as_array().map_or(&[][..], Vec::as_slice);
-                // The list of most unions is open. A value outside the list is a mistake here all the same.
+                // Most unions also take strings that are not in their list. This check refuses such strings
+                // all the same.
                 let literals: Vec<_> = elements
                     .iter()
                     .map(|element| self.entry(element)["value"].clone())

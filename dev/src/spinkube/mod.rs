@@ -3,7 +3,7 @@
 //! - Kubernetes' own kinds, by the schemas of `kubernetes-validate`, a program from PyPI;
 //! - custom resources, by the schemas of their CRDs, which are not part of the project (`schema.rs`);
 //! - the names that the resources, the manifest and the scripts share (`references.rs`);
-//! - whether the NetworkPolicies allow and refuse connections as the README's table says (`reach.rs`);
+//! - whether the NetworkPolicies allow and refuse the connections of the README's table (`reach.rs`);
 //! - the last three checks for the bots' folders too, as kustomize renders them, if there is a kubectl.
 //!
 //! A real cluster checks more: admission, images, the operator's Deployment, and the network plug-in.

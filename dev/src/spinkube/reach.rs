@@ -1,8 +1,9 @@
 //! Computes from NetworkPolicies who reaches whom.
 //!
-//! The rules are those of <https://kubernetes.io/docs/concepts/services-networking/network-policies/>: a pod
-//! that no policy of a direction selects is open in that direction; otherwise the policies' rules add up. A
-//! connection needs the egress side of the caller and the ingress side of the callee.
+//! The rules are those of <https://kubernetes.io/docs/concepts/services-networking/network-policies/>: if no
+//! policy of a direction selects a pod, the pod is open in that direction. Otherwise, each rule of each
+//! policy that selects the pod allows connections. A connection has to be allowed by the egress side of the
+//! caller and by the ingress side of the callee.
 
 use std::net::IpAddr;
 
@@ -184,7 +185,8 @@ fn selects(selector: &Value, labels: &[(&str, &str)]) -> bool {
         .is_none_or(|wanted| wanted.iter().all(|(key, wanted)| value(key) == wanted.as_str()));
     let by_expression = list(selector, "/matchExpressions").iter().all(|expression| {
         let found = value(text(expression, "/key"));
-        // Another operator than `In` selects nothing, so that its use shows in the table.
+        // Only the operator `In` is implemented. Any other operator selects nothing, so the comparison with
+        // the table finds its use.
         text(expression, "/operator") == "In"
             && list(expression, "/values").iter().any(|wanted| wanted.as_str() == found)
     });

@@ -243,7 +243,7 @@ fn check_polls(context: &Context, app: &Resource, resources: &[Resource], findin
         };
         let job = job.unwrap_or(&Value::Null);
         let pod = &job["template"]["spec"];
-        // Kubernetes refuses a Job without it, and the schema does not say so.
+        // Kubernetes refuses a Job without a `restartPolicy`, but the schema does not require one.
         if !["Never", "OnFailure"].contains(&text(pod, "/restartPolicy")) {
             findings.push(resource.finding("restartPolicy: expected Never or OnFailure; add it"));
         }

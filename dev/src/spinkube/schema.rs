@@ -2,8 +2,8 @@
 //!
 //! The schemas are *structural*: a subset of JSON Schema, which Kubernetes requires of a CRD
 //! (<https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/>). This
-//! module reads the keywords of that subset, except `pattern` and `format`. Unlike an API server, which drops
-//! them, the check refuses properties that the schema does not have.
+//! module reads the keywords of that subset, except `pattern` and `format`. An API server drops properties
+//! that the schema does not have. This check refuses them.
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,4 @@
-//! Each check is shown one mistake at a time.
+//! Tests of the checks. Each test gives a check one mistake at a time.
 
 use serde_json::{Value, json};
 
@@ -189,7 +189,7 @@ fn table_of_the_readme_without_a_line_is_found() {
     assert_eq!(missing_lines("").len(), reach::TABLE.len());
 }
 
-/// CRDs as small as possible, so that the check is tested without those of the operators.
+/// Uses a small CRD, so that this test does not need the CRDs of the operators.
 #[test]
 fn value_that_the_schema_of_a_crd_does_not_allow_is_found() {
     let crd = r"

@@ -13,7 +13,7 @@ use super::{App, COLOR, OUTLINE};
 const VERSION: &str = "1.19";
 
 /// The commands that Teams suggests: title, description, and whether the bot obeys the command in a group.
-/// A person types the rest after the title, e.g. the tag.
+/// The person types the rest of the command after the title, e.g. the tag.
 const COMMANDS: [(&str, &str, bool); 7] = [
     ("help", "Lists what the bot understands", true),
     ("remind me in", "Reminds you later, e.g. remind me in 10 minutes tea", true),

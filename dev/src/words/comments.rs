@@ -152,7 +152,7 @@ fn string_length(text: &[u8], quote: u8) -> usize {
     text.len()
 }
 
-/// The length of `'x'` or `'\n'`; a lifetime is passed over.
+/// The length of `'x'` or `'\n'`. It is 1 for a lifetime, so that only the apostrophe is passed over.
 fn char_length(text: &str) -> usize {
     let mut characters = text.chars();
     characters.next();

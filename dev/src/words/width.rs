@@ -1,5 +1,5 @@
-//! The width of lines with a comment. rustfmt keeps the code to it (`rustfmt.toml`), and leaves comments as
-//! they are.
+//! The width of lines with a comment. rustfmt keeps the code to this width (`rustfmt.toml`), and does not
+//! change comments.
 
 use std::path::Path;
 

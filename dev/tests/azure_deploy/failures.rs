@@ -1,4 +1,5 @@
-//! Runs that fail: each prints one sentence with the remedy, and changes nothing that a later run cannot use.
+//! Runs that fail. Each prints one sentence with the remedy, and leaves a state from which a later run can go
+//! on.
 
 use std::fs;
 
@@ -150,7 +151,7 @@ fn refusal_of_azure_has_its_remedy() {
 }
 
 #[test]
-fn name_of_a_bot_that_is_taken_can_be_changed_in_the_next_run() {
+fn taken_name_of_a_bot_can_be_changed_in_the_next_run() {
     let stage = Stage::new();
     let message = "ERROR: Errors: The bot name is already registered to another bot application..";
     stage.set("fail-before", &format!("deployment group create\n{message}\n"));
@@ -185,7 +186,7 @@ fn env_file_of_another_bot_is_refused() {
 }
 
 #[test]
-fn app_that_is_missing_or_that_cannot_be_the_bots_is_refused() {
+fn app_that_is_missing_or_is_not_the_app_of_the_bot_is_refused() {
     let other = "00000000-0000-0000-0000-000000000007";
     let stage = Stage::new();
     let found = sentence(&stage, &["--app-id", other]);

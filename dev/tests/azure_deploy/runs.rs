@@ -152,7 +152,7 @@ fn run_that_was_interrupted_at_every_step_is_continued_by_the_next() {
     let (stage, expected) = (Stage::new(), Stage::new());
     expected.succeed(&arguments);
     for step in STEPS {
-        // The call has its effect, and the script does not learn of it.
+        // The call has its effect, but the script sees only the error.
         stage.set("fail-after", &format!("{step}\nERROR: the connection was closed\n"));
         let run = stage.run(&arguments);
         assert!(!run.is_success, "{step}: {run:?}");
@@ -167,7 +167,7 @@ fn run_that_was_interrupted_at_every_step_is_continued_by_the_next() {
 }
 
 #[test]
-fn call_that_azure_does_not_understand_yet_is_repeated() {
+fn call_for_an_app_that_azure_does_not_know_yet_is_repeated() {
     let stage = Stage::new();
     let message = "ERROR: The appId 'x' does not reference a valid application object.";
     stage.set("fail-before", &format!("ad sp create\n{message}\n"));
@@ -214,7 +214,7 @@ fn what_if_changes_nothing() {
 }
 
 #[test]
-fn sas_has_the_letters_of_its_user() {
+fn sas_has_the_services_and_permissions_that_its_user_needs() {
     let stage = Stage::new();
     stage.succeed(&["--access", "sas", "--keda"]);
     let env = stage.env();
@@ -274,7 +274,7 @@ fn certificate_takes_the_place_of_the_secret() {
     let certificate = stage.state("certificate.pem");
     assert!(
         pem.starts_with("-----BEGIN PRIVATE KEY-----\n") && pem.ends_with(&certificate),
-        "another form of PEM"
+        "expected the private key and then the certificate, as PEM"
     );
     assert!(certificate.starts_with("-----BEGIN CERTIFICATE-----\n"), "{certificate}");
     stage.changes();
@@ -320,7 +320,7 @@ fn no_secret_is_on_a_command_line() {
 }
 
 #[test]
-fn lines_of_the_person_are_kept() {
+fn lines_that_a_person_has_added_are_kept() {
     let stage = Stage::new();
     let text = "# mine\n\nSPIN_VARIABLE_TENANTS='any'\nSPIN_VARIABLE_QUEUENAME=own-queue\nSPIN_VARIABLE_ALERTKEY=\"my key of 16 characters\"\n";
     fs::write(stage.env_file(), text).unwrap();

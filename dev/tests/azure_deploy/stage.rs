@@ -100,7 +100,7 @@ impl Stage {
         assert_eq!(
             files("tmp").count(),
             0,
-            "the private key or an answer of az may be among them: {arguments:?}"
+            "the script left temporary files, perhaps with the private key: {arguments:?}"
         );
         assert!(files("work").all(|file| file == ".env"), "{arguments:?}");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();

@@ -1,4 +1,5 @@
-//! How the scripts read `.env`: equal to dotenvy, which Spin uses, or a sentence with what to do.
+//! How the scripts read `.env`. Spin reads the file with dotenvy: a script reads the same values, or refuses
+//! the file with a sentence that says what to do.
 
 use std::process::{Command, Stdio};
 

@@ -1,5 +1,6 @@
-//! Runs the scripts of `deploy/` for Akamai Functions, Fermyon Cloud, systemd and releases between programs
-//! that record their arguments. No script reaches a network here.
+//! Runs the scripts of `deploy/` for Akamai Functions, Fermyon Cloud, systemd and releases. Stubs, which
+//! record their arguments, take the place of the programs that the scripts call, so no script reaches a
+//! network here.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -136,7 +136,7 @@ impl Ran {
         self
     }
 
-    /// Expects a failure whose last line on stderr contains `text`, and says what to do.
+    /// Expects a failure whose last line on stderr contains `text`. The stubs must have expected every call.
     #[track_caller]
     pub(crate) fn expect_failure(self, text: &str) -> Self {
         assert!(!self.is_success, "expected a failure: {}", self.stdout);

@@ -11,7 +11,7 @@ fn stage() -> Stage {
         "--version) echo 'spin 4.0.2 (abcdef0 2026-06-23)';;\n\
          'plugins install trigger-cron --yes') mkdir -p \"$SPIN_DATA_DIR/plugins/trigger-cron\";;",
     );
-    // A real run calls these; one with DESTDIR must not.
+    // A run without DESTDIR calls these programs. A run with DESTDIR must not call them.
     stage.stub("systemctl", "never) ;;");
     stage.stub("curl", "never) ;;");
     stage
@@ -95,7 +95,7 @@ fn failure_names_the_remedy_and_writes_nothing() {
 #[test]
 fn installation_needs_root_and_a_spin_that_the_service_can_read() {
     let stage = stage();
-    // A run that came further than these checks would stop at this file, and write nothing.
+    // If a run passed these checks by mistake, it would stop at this file, and would write nothing.
     stage.write_env("SPIN_VARIABLE_PACE=1 \n");
     stage.stub("id", "-u) echo 1000;;");
     stage

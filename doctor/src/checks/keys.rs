@@ -39,8 +39,8 @@ pub(super) async fn check<H: Host>(host: &H, report: &mut Report) {
     }
 }
 
-/// A token that passes every rule up to the look-up of its key, which no issuer has. The bot's own code
-/// therefore fetches the keys, and then refuses the token.
+/// A token that passes every rule up to the look-up of its key. No issuer has this key, so the bot's own code
+/// fetches the keys, and then refuses the token.
 fn unsigned_token(issuer: &str, app_id: &str, now: i64) -> HeaderMap {
     let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let header = part(json!({"alg": "RS256", "typ": "JWT", "kid": "cargo-dev-doctor"}));

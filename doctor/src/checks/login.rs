@@ -11,7 +11,7 @@ use crate::report::Report;
 /// How long the login host may take.
 const WITHIN: Duration = Duration::from_secs(20);
 
-/// Fetches a token. Returns the bot's credentials if there is one.
+/// Fetches a token. Returns the bot's credentials if the login host gives a token.
 pub(super) async fn check<H: Host>(host: &H, report: &mut Report) -> Option<BotCredentials> {
     let bot = match AuthMode::read(host).and_then(|mode| BotCredentials::read(mode, host)) {
         Ok(Some(bot)) => bot,

@@ -29,7 +29,7 @@ pub(super) const RIGHTS: [Right; 5] = [
     right('p', "process", "the poller gets messages from the queue"),
 ];
 
-/// A SAS ends soon if it ends in less than this.
+/// A SAS that ends in less than this time ends soon.
 const SOON: TimeDelta = TimeDelta::days(14);
 
 /// The parts of a SAS.
@@ -66,7 +66,7 @@ impl Sas {
         })
     }
 
-    /// Whether the SAS gives a right. Without the permissions in the text, nothing is known.
+    /// Whether the permissions of the SAS (`sp`) contain a right. Without `sp`, no right is contained.
     pub(super) fn has(&self, letter: char) -> bool {
         self.permissions.contains(letter)
     }
@@ -76,7 +76,8 @@ impl Sas {
         self.services.contains(service)
     }
 
-    /// Whether calls of messages or entities can be permitted at all. If not, the report has the reason.
+    /// Whether the SAS can permit calls of messages or entities at all (`o` in `srt`). If not, the report has
+    /// the reason.
     pub(super) fn is_for_objects(&self) -> bool {
         self.resource_types.contains('o')
     }

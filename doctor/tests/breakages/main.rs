@@ -1,4 +1,5 @@
-//! Ways to break a deployment. Each is named in one run of the doctor, against fakes, and nothing else is.
+//! Breaks a deployment in many ways, against fakes. One run of the doctor has to name each fault, and nothing
+//! else.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod world;

@@ -28,7 +28,7 @@ pub(crate) const SAS: &str =
     "sv=2021-12-02&ss=qt&srt=co&sp=rdacup&se=2027-11-29T00%3A00%3A00Z&spr=https&sig=c2lnbmF0dXJl";
 pub(crate) const URL: &str = "https://bot.example.com";
 
-/// The services, and the facts that they know.
+/// The services, and the facts on which their answers depend.
 #[derive(Clone)]
 pub(crate) struct World {
     /// The rights that the account's SAS has, whatever its text says: letters of queues and of tables.
@@ -207,7 +207,7 @@ impl World {
             _ => return None,
         };
         let name = name.strip_prefix('/')?;
-        // Only a call that changes nothing may name what exists.
+        // Only a call that changes nothing may name a queue or table that exists.
         if letter != 'r' && self.there.contains(&name) {
             return None;
         }

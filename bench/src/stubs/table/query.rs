@@ -14,7 +14,7 @@ use super::json_answer;
 /// The most rows of a page.
 const PAGE: usize = 1_000;
 
-/// A query, as far as the components ask: a filter of key conditions that are joined by `and`.
+/// A query of the form that the components use: a filter of key conditions that are joined by `and`.
 #[derive(Debug)]
 pub(super) struct Query {
     conditions: Vec<Condition>,

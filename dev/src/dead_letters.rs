@@ -15,6 +15,7 @@ const MAX_IDS: usize = 100;
 const MAX_CALLS: usize = 500;
 /// A replay or drop ends after this many calls without a result.
 const MAX_IDLE_CALLS: usize = 5;
+
 /// The dead letters of one bot.
 #[derive(Debug)]
 pub struct DeadLetters(BackEnd);

@@ -14,7 +14,7 @@ const VERSION: &str = "1.19";
 
 /// The commands that Teams suggests: title, description, and whether the bot obeys the command in a group.
 /// The person types the rest of the command after the title, e.g. the tag.
-const COMMANDS: [(&str, &str, bool); 7] = [
+const COMMANDS: [(&str, &str, bool); 8] = [
     ("help", "Lists what the bot understands", true),
     ("remind me in", "Reminds you later, e.g. remind me in 10 minutes tea", true),
     ("subscribe", "Brings the alerts of a tag into this conversation, e.g. subscribe orders-42", true),
@@ -22,6 +22,7 @@ const COMMANDS: [(&str, &str, bool); 7] = [
     ("stop", "Ends all alerts from others in this chat", false),
     ("start", "Brings the alerts back", false),
     ("quiet", "Keeps alerts from others waiting in these hours, e.g. quiet 22:00-07:00", false),
+    ("webhook", "Shows an address; other programs can post alerts to it", true),
 ];
 
 /// The manifest of an app whose options are valid.
@@ -130,7 +131,7 @@ mod tests {
             };
             command_lists(&scopes).into_iter().map(titles).collect()
         };
-        let (personal, group) = (7, 4);
+        let (personal, group) = (8, 5);
         for (scopes, expected) in [
             (&["personal", "team", "groupChat"][..], &[personal, group][..]),
             (&["personal"], &[personal]),

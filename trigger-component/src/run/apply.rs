@@ -13,7 +13,7 @@ use state::ledger::{NOT_INSTALLED, Status, Transition};
 
 use super::context::RunContext;
 use super::report::Count;
-use crate::attempt::{Hidden, Outcome, PoisonReason, Stop, hide_for};
+use crate::attempt::{Hidden, Outcome, PoisonReason, Stop, hide_for, thread_to_record};
 use crate::limits::POISON_RETRY_AFTER;
 use crate::queue::Poisoned;
 use crate::runs::write_line;
@@ -38,8 +38,8 @@ impl<H: Host> RunContext<'_, H> {
         let until = leased.kept_until();
         let conversation = leased.sent_to.as_ref().map(|to| ConversationKey::of(to).as_str().to_owned());
         let to = |status| {
-            let conversation = conversation.clone();
-            Transition { until, conversation, ..Transition::to(leased.record.clone(), status) }
+            let (conversation, thread) = (conversation.clone(), thread_to_record(leased));
+            Transition { until, conversation, thread, ..Transition::to(leased.record.clone(), status) }
         };
         match outcome {
             Outcome::Delivered(verdict) => {

@@ -202,7 +202,7 @@ impl<H: Host> Attempts<'_, H> {
             return Ok(way_back(leased, record, activity_id));
         }
         if let Some(standing) = standing
-            && self.is_newer_coming(standing, mine).await?
+            && self.is_newer_coming(standing, mine, standing.is_firing).await?
         {
             return replaced(NEWER_WAITS);
         }
@@ -245,7 +245,9 @@ impl<H: Host> Attempts<'_, H> {
         let conversation = ConversationKey::of(&leased.envelope.address);
         let is_newer_coming = async {
             let noted = self.ledger.standing(&conversation, key).await?;
-            self.is_newer_coming(&noted, (keyed.at, keyed.subject(leased.envelope.id.as_str()))).await
+            let mine = (keyed.at, keyed.subject(leased.envelope.id.as_str()));
+            // Only the record of the chat says whether the key is firing.
+            self.is_newer_coming(&noted, mine, true).await
         };
         match is_newer_coming.await {
             Ok(true) => Err(Outcome::Replaced(NEWER_WAITS.to_owned())),
@@ -256,12 +258,21 @@ impl<H: Host> Attempts<'_, H> {
 
     /// Whether a run will send a newer alert with the key now, or has sent it. An alert that was cancelled,
     /// or has ended in another way, does not take the place of another one. Neither does an alert that waits
-    /// for the end of quiet hours.
-    async fn is_newer_coming(&self, standing: &Standing, mine: KeyOrder<'_>) -> Result<bool, TableError> {
+    /// for the end of quiet hours, or one that is skipped because the key is firing.
+    async fn is_newer_coming(
+        &self,
+        standing: &Standing,
+        mine: KeyOrder<'_>,
+        is_firing: bool,
+    ) -> Result<bool, TableError> {
         let latest = Some(standing.latest()).filter(|latest| *latest > mine);
         let Some(id) = latest.and_then(|(_, alert)| AlertId::parse(alert)) else { return Ok(false) };
         let (record, now) = (self.ledger.find(&id).await?, self.host.now());
-        let record = record.filter(|record| record.due_at.is_none_or(|due| due <= now));
+        let record = record.filter(|record| {
+            let keyed = record.keyed.as_deref().and_then(Keyed::from_note).unwrap_or_default();
+            let is_skipped = is_firing && keyed.again == Again::Skip && keyed.state == KeyState::Firing;
+            record.due_at.is_none_or(|due| due <= now) && !is_skipped
+        });
         Ok(record.is_some_and(|record| match record.shown(now) {
             Shown::Status(status) => matches!(
                 status,

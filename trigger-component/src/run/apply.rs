@@ -19,6 +19,9 @@ use crate::queue::Poisoned;
 use crate::runs::write_line;
 use crate::schedule::{Leased, Line};
 
+/// The reason of an alert that was delivered after an attempt without an answer.
+const SENT_TWICE: &str = "delivery: an attempt before had no answer, so the person may have the alert twice";
+
 /// The result of [`RunContext::apply`], and its consequence for the conversation.
 #[derive(Debug)]
 pub(crate) enum Applied {
@@ -47,8 +50,11 @@ impl<H: Host> RunContext<'_, H> {
                     Some(change) if change.takes_back => (Status::Withdrawn, Count::Withdrawn),
                     _ => (Status::Delivered, Count::Delivered),
                 };
-                let reason = leased.change.as_ref().and_then(|change| change.note).map(str::to_owned);
-                let end = Transition { activity_id: verdict.activity_id.clone(), reason, ..to(status) };
+                let note = leased.change.as_ref().and_then(|change| change.note);
+                let uncertain = leased.envelope.delivery.uncertain > 0;
+                let reason = note.or(uncertain.then_some(SENT_TWICE)).map(str::to_owned);
+                let activity_id = verdict.activity_id.clone();
+                let end = Transition { activity_id, reason, uncertain, ..to(status) };
                 // The Delete does not wait for the records, because a run that is killed before the Delete
                 // would send the alert again.
                 let (applied, ()) =

@@ -160,6 +160,20 @@ fn rule_for_a_key_that_is_firing_decides_what_the_next_alert_is() {
 }
 
 #[test]
+fn alert_that_is_skipped_takes_the_place_of_no_waiting_alert() {
+    let sim = Sim::new(20);
+    let skip = json!({"again": "skip"});
+    accept(&sim, &keyed(&sim, 1, 1, &json!({})), true);
+    accept(&sim, &keyed(&sim, 2, 2, &skip), true);
+    sim.run();
+    assert_eq!(texts(&sim), ["2 text"], "the key was not firing, so the alert is not skipped");
+    accept(&sim, &keyed(&sim, 3, 3, &json!({})), true);
+    accept(&sim, &keyed(&sim, 4, 4, &skip), true);
+    sim.run();
+    assert_eq!((texts(&sim), status(&sim, 4)), (vec!["3 text".to_owned()], "replaced"));
+}
+
+#[test]
 fn alert_with_the_content_that_is_shown_makes_no_call() {
     let sim = Sim::new(5);
     let said = |number, at, more: &Value| {
@@ -243,6 +257,18 @@ fn first_alert_whose_answer_was_lost_leaves_no_message_to_change() {
     sim.run();
     assert_eq!(texts(&sim), ["1 text", "2 text"]);
     assert_eq!(methods(&sim), [Method::POST, Method::POST]);
+    // With `onUncertain: retry`, the alert is sent once more, and the ledger says that the person may have it
+    // twice.
+    let sim = Sim::new(9);
+    let mut is_lost = true;
+    sim.connector(move |_, _| if std::mem::take(&mut is_lost) { Reply::cut() } else { Reply::status(201) });
+    accept(&sim, &keyed(&sim, 1, 1, &json!({})), true);
+    sim.run();
+    sim.pass(seconds(30));
+    sim.run();
+    let first = record(&sim, &id_of(&sim, 1));
+    assert_eq!((first.status.as_str(), first.uncertain), ("delivered", true));
+    assert!(first.reason.is_some_and(|reason| reason.starts_with("delivery: ")));
 }
 
 #[test]

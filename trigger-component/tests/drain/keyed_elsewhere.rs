@@ -192,6 +192,26 @@ proptest! {
         run_in(&sim, trouble);
         expect_newest(&sim, &texts(&sim, CHAT))?;
     }
+
+    /// The same troubles for a channel. The newest alert is in one of the threads.
+    #[test]
+    fn older_alert_never_replaces_a_newer_one_in_a_thread(
+        order in Just((0..6_u32).collect::<Vec<_>>()).prop_shuffle(),
+        rules in prop::collection::vec(prop::sample::select(vec!["update", "update", "new", "reply"]), 6),
+        noted in prop::collection::vec(any::<bool>(), 6),
+        trouble in any_trouble(),
+        seed in 1_u64..1000,
+    ) {
+        let sim = Rc::new(Sim::new(seed));
+        let threads = count_threads(&sim);
+        for number in order {
+            let index = number as usize;
+            accept(&sim, &to_channel(&sim, number, &json!({"again": rules[index]})), noted[index]);
+        }
+        run_in(&sim, trouble);
+        let all: Vec<String> = (1..=threads.get()).flat_map(|number| texts(&sim, &thread(number))).collect();
+        expect_newest(&sim, &all)?;
+    }
 }
 
 #[test]

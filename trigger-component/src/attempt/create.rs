@@ -14,7 +14,7 @@ use serde_json::json;
 use state::{ConversationKey, Sign, StateError};
 
 use super::delivery_path::{DeliveryPath, message_of};
-use super::standing::{Elsewhere, Plan};
+use super::standing::Plan;
 use super::{Attempts, Outcome, PoisonReason, Wanted};
 use crate::schedule::Leased;
 
@@ -65,8 +65,7 @@ impl<H: Host> Attempts<'_, H> {
             };
         }
         let known = self.known_chat(leased, &address, &tenant_id).await?;
-        let noted = ConversationKey::of(&leased.envelope.address);
-        let elsewhere = Elsewhere { noted, is_new: known.is_none() };
+        let is_new = known.is_none();
         let address = match known {
             Some(known) => known,
             None => {
@@ -83,9 +82,9 @@ impl<H: Host> Attempts<'_, H> {
                 return Err(Outcome::poison(PoisonReason::UntrustedHost, reason.to_string()).into());
             }
         };
-        match elsewhere.is_new {
-            false => self.send_to(leased, address, &service_url, &elsewhere, Self::send).await,
-            true => self.send_to(leased, address, &service_url, &elsewhere, Self::send_once).await,
+        match is_new {
+            false => self.send_to(leased, address, &service_url, is_new, Self::send).await,
+            true => self.send_to(leased, address, &service_url, is_new, Self::send_once).await,
         }
     }
 
@@ -97,11 +96,11 @@ impl<H: Host> Attempts<'_, H> {
         leased: &mut Leased,
         address: ConversationReference,
         service_url: &ServiceUrl,
-        elsewhere: &Elsewhere,
+        is_new: bool,
         send: impl AsyncFnOnce(&Self, &mut Leased, Option<Plan>, &ServiceUrl) -> Result<Verdict, NotReached>,
     ) -> Result<Verdict, NotReached> {
         let own = mem::replace(&mut leased.envelope.address, address);
-        let sent = match self.plan(leased, Some(elsewhere)).await {
+        let sent = match self.plan(leased, is_new).await {
             Ok(plan) => send(self, leased, plan, service_url).await,
             Err(outcome) => Err(outcome.into()),
         };
@@ -190,8 +189,7 @@ impl<H: Host> Attempts<'_, H> {
         }
         self.expect_wanted(leased, &address).await?;
         let Ok(service_url) = self.trust.check(&address.service_url) else { return Ok(missing) };
-        let elsewhere = Elsewhere { noted: old, is_new: true };
-        self.send_to(leased, address, &service_url, &elsewhere, Self::send_once).await
+        self.send_to(leased, address, &service_url, true, Self::send_once).await
     }
 
     /// Starts a thread with the alert as its first message.

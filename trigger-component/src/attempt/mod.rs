@@ -108,7 +108,7 @@ impl<H: Host> Attempts<'_, H> {
         let creation = leased.envelope.creation.clone().filter(|creation| creation.of != CreationOf::Thread);
         let plan = match creation {
             Some(_) => None,
-            None => match self.plan(leased, None).await {
+            None => match self.plan(leased, false).await {
                 Ok(plan) => plan,
                 Err(outcome) => return outcome,
             },

@@ -17,7 +17,7 @@ use std::time::Duration;
 use bot_framework::json::Fields;
 use bot_framework::{Class, ConversationReference, Verdict, can_change_messages};
 use envelope::{Again, CreationOf, Envelope, KeyState, Keyed, QuestionKeys};
-use futures_util::future::try_join3;
+use futures_util::future::try_join;
 use platform::{Host, name_of};
 use state::ConversationKey;
 use state::ledger::{AlertId, KeyOrder, Record, Shown, Standing, Status};
@@ -57,15 +57,6 @@ enum Way {
     Delete(String),
 }
 
-/// The conversation of an alert, if it is another one than that of the message's address.
-#[derive(Debug)]
-pub(super) struct Elsewhere {
-    /// The conversation for which the bot has noted the newest alert with a key.
-    pub(super) noted: ConversationKey,
-    /// The run has created the conversation, so it shows no message of the bot yet.
-    pub(super) is_new: bool,
-}
-
 /// The plan for an alert.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -93,12 +84,9 @@ enum Decision {
 
 impl<H: Host> Attempts<'_, H> {
     /// Plans an alert with a key, a change of an alert, or a job that takes an alert back. `None` is the plan
-    /// for every other alert, and costs no call. The error is the outcome if nothing has to be sent.
-    pub(super) async fn plan(
-        &self,
-        leased: &mut Leased,
-        elsewhere: Option<&Elsewhere>,
-    ) -> Result<Option<Plan>, Outcome> {
+    /// for every other alert, and costs no call. The error is the outcome if nothing has to be sent. `is_new`:
+    /// the run has just created the conversation, so it shows no message of the bot.
+    pub(super) async fn plan(&self, leased: &mut Leased, is_new: bool) -> Result<Option<Plan>, Outcome> {
         let Some(keyed) = leased.envelope.keyed.clone() else { return Ok(None) };
         if !self.is_ours(leased) {
             let reason = "keyed: the message has no valid seal, so it must not change another one; seal it";
@@ -118,15 +106,11 @@ impl<H: Host> Attempts<'_, H> {
             leased.turn = None;
             leased.turn = Some(self.turns.take(format!("{}.{key}", conversation.as_str())).await);
         }
-        let known = self.known(&keyed, &conversation, elsewhere).await;
-        let (mut record, standing, noted) = known.map_err(|error| self.state_unknown(leased, &error))?;
+        let known = self.known(&keyed, &conversation).await;
+        let (mut record, standing) = known.map_err(|error| self.state_unknown(leased, &error))?;
         let mine = (keyed.at, keyed.subject(leased.envelope.id.as_str()));
         let is_noted = standing.as_ref().is_none_or(|standing| standing.latest() >= mine);
-        let standing = standing.map(|mut standing| {
-            noted.into_iter().for_each(|noted| standing.heed(noted));
-            standing
-        });
-        if let Some(record) = record.as_mut().filter(|_| elsewhere.is_some_and(|it| it.is_new)) {
+        if let Some(record) = record.as_mut().filter(|_| is_new) {
             // The message was in the conversation that is missing now.
             record.activity_id = None;
         }
@@ -160,25 +144,25 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// Reads the record of the alert that this one changes or takes back, and what the conversation shows
-    /// under the key; then the record that the bot noted for another conversation.
+    /// under the key.
     async fn known(
         &self,
         keyed: &Keyed,
         conversation: &ConversationKey,
-        elsewhere: Option<&Elsewhere>,
-    ) -> Result<(Option<Record>, Option<Standing>, Option<Standing>), TableError> {
+    ) -> Result<(Option<Record>, Option<Standing>), TableError> {
         let record = async {
             match keyed.edits.as_deref().or(keyed.takes_back.as_deref()).and_then(AlertId::parse) {
                 Some(id) => self.ledger.find(&id).await,
                 None => Ok(None),
             }
         };
-        let standing = async |conversation: Option<&ConversationKey>| match (conversation, &keyed.key) {
-            (Some(conversation), Some(key)) => self.ledger.standing(conversation, key).await.map(Some),
-            _ => Ok(None),
+        let standing = async {
+            match &keyed.key {
+                Some(key) => self.ledger.standing(conversation, key).await.map(Some),
+                None => Ok(None),
+            }
         };
-        let noted = elsewhere.map(|elsewhere| &elsewhere.noted);
-        try_join3(record, standing(Some(conversation)), standing(noted)).await
+        try_join(record, standing).await
     }
 
     async fn decide_way(

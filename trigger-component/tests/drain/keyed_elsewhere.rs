@@ -107,6 +107,23 @@ fn burst_of_alerts_with_a_key_to_a_new_person_is_one_message() {
 }
 
 #[test]
+fn equal_content_makes_no_call_by_each_way_to_the_person() {
+    let sim = Sim::new(13);
+    count_creations(&sim, |_| CHAT.into());
+    for number in 1..=3 {
+        let mut message = match number {
+            2 => to_chat(&sim, CHAT, number, &json!({})),
+            _ => to_person(&sim, number, &json!({})),
+        };
+        message["text"] = "disk full".into();
+        accept(&sim, &message, true);
+        sim.run();
+        assert_eq!(status(&sim, number), "delivered");
+    }
+    assert_eq!(methods(&sim), [Method::POST]);
+}
+
+#[test]
 fn older_alerts_that_wait_for_an_installation_make_no_call_if_a_newer_one_waits_too() {
     let sim = Sim::new(2);
     let asked = Rc::new(Cell::new(0));
@@ -266,28 +283,30 @@ fn chat_that_is_purged_each_time_is_not_created_in_a_loop_for_an_alert_with_a_ke
 
 #[test]
 fn message_of_a_purged_chat_is_changed_anew_and_taken_back_without_a_new_chat() {
-    let sim = Sim::new(6);
-    let creations = count_creations(&sim, |_| "a:new".into());
-    accept(&sim, &to_chat(&sim, "a:old", 1, &json!({})), true);
-    sim.run();
-    sim.connector(|conversation, _| match conversation {
-        "a:old" => Reply::coded(404, "ConversationNotFound"),
-        _ => Reply::status(201),
-    });
     let of = json!({"key": key(), "at": START_SECONDS * 1000 + 1});
-    let to_old = |mut job: Value| {
+    for takes_back in [false, true] {
+        let sim = Sim::new(6);
+        let creations = count_creations(&sim, |_| "a:new".into());
+        accept(&sim, &to_chat(&sim, "a:old", 1, &json!({})), true);
+        sim.run();
+        sim.connector(|conversation, _| match conversation {
+            "a:old" => Reply::coded(404, "ConversationNotFound"),
+            _ => Reply::status(201),
+        });
+        let mut job = if takes_back { taking_back(&sim, 2, 1, &of) } else { change(&sim, 2, 1, 900, &of) };
         job["address"] = to_chat(&sim, "a:old", 0, &json!({}))["address"].clone();
-        job
-    };
-    accept(&sim, &to_old(taking_back(&sim, 2, 1, &of)), false);
-    sim.run();
-    assert_eq!((status(&sim, 1), status(&sim, 2), creations.get()), ("withdrawn", "withdrawn", 0));
-    accept(&sim, &to_chat(&sim, "a:old", 3, &json!({})), true);
-    sim.run();
-    let of = json!({"key": key(), "at": START_SECONDS * 1000 + 3});
-    accept(&sim, &to_old(change(&sim, 4, 3, 900, &of)), false);
-    sim.run();
-    assert_eq!((texts(&sim, "a:new"), status(&sim, 4)), (vec!["4 change".to_owned()], "delivered"));
+        accept(&sim, &job, false);
+        sim.run();
+        if takes_back {
+            assert_eq!((status(&sim, 1), status(&sim, 2), creations.get()), ("withdrawn", "withdrawn", 0));
+            continue;
+        }
+        assert_eq!((texts(&sim, "a:new"), status(&sim, 2)), (vec!["2 change".to_owned()], "delivered"));
+        accept(&sim, &to_chat(&sim, "a:new", 3, &json!({})), true);
+        sim.run();
+        assert_eq!(texts(&sim, "a:new"), ["3 text"], "the key is still firing");
+        assert_eq!(methods(&sim), [Method::POST, Method::PUT, Method::POST, Method::PUT]);
+    }
 }
 
 #[test]

@@ -63,12 +63,6 @@ impl Standing {
         (self.latest.0, &self.latest.1)
     }
 
-    /// Takes over what the bot has noted for another conversation: alerts that were accepted for that one,
-    /// and are sent to this one.
-    pub fn heed(&mut self, other: Self) {
-        self.latest = other.latest.max(std::mem::take(&mut self.latest));
-    }
-
     fn read(entity: &Entity, etag: ETag) -> Self {
         let text = |name: &str| entity.str(name).unwrap_or_default().to_owned();
         let number = |name: &str| entity.int(name).unwrap_or_default();

@@ -14,8 +14,10 @@ end_to_end::cases!(
     importance_raises_a_notification_on_teams,
     card_that_teams_would_refuse_is_refused_before_anything_is_queued,
     part_that_a_channel_does_not_show_is_a_warning,
+    change_is_checked_like_the_alert_itself,
     recurring_alert_comes_again_until_it_is_cancelled,
     quiet_hours_hold_alerts_back_except_important_ones,
+    change_of_an_alert_that_waits_heeds_quiet_hours,
 );
 
 const KIM: &str = "0c5a7d86-6a0f-4a1e-93f7-d3f6a1a5b2c4";
@@ -124,6 +126,29 @@ fn part_that_a_channel_does_not_show_is_a_warning(world: &World) {
     assert_eq!(answer.json()["alerts"][0].get("warnings"), None);
 }
 
+fn change_is_checked_like_the_alert_itself(world: &World) {
+    let stage = alerts::stage(world);
+    let teams = known(&stage, "a:looks", "hello");
+    let web = stage.connector.host(&fixture("webchat.json"));
+    stage.post(&web).expect_status(202);
+    stage.queue.take_all();
+    let web = alerts::key_of("webchat", web["conversation"]["id"].as_str().expect("an id"));
+    let change = |conversation: &str, change: &Value| {
+        let id = queued(&stage, &to_conversation(conversation, "one"));
+        call(&stage, "PATCH", &format!("/api/alerts/{id}"), change)
+    };
+    let large = json!({"activity": card(&"x".repeat(29_000))});
+    let refused = change(&teams, &large).expect_error(422, "NotShown").json();
+    let message = refused["error"]["message"].as_str().unwrap_or_default();
+    assert!(message.starts_with("id: activity.attachments[0]: the card has"), "{message}");
+    assert_eq!(stage.queue.count(), 1, "the alert alone is on the queue");
+    let changed = change(&web, &json!({"activity": card("x")})).expect_status(202).json();
+    let warning = changed["warnings"][0].as_str().unwrap_or_default();
+    assert!(warning.contains("Action.Execute does nothing in Web Chat"), "{changed}");
+    let changed = change(&teams, &json!({"activity": card("x")})).expect_status(202).json();
+    assert_eq!(changed.get("warnings"), None, "{changed}");
+}
+
 fn recurring_alert_comes_again_until_it_is_cancelled(world: &World) {
     let stage = alerts::stage(world);
     let key = known(&stage, "a:looks", "hello");
@@ -166,6 +191,22 @@ fn say(stage: &Stage, id: &str, text: &str, zone: &str) -> String {
     activity["entities"] = json!([{"type": "clientInfo", "locale": "en-US", "timezone": zone}]);
     stage.say(&activity);
     stage.connector.wait_for(seen + 1).remove(seen).text().to_owned()
+}
+
+fn change_of_an_alert_that_waits_heeds_quiet_hours(world: &World) {
+    let stage = alerts::stage(world);
+    let key = known(&stage, "a:looks", "hello");
+    let id = queued(&stage, &to_conversation(&key, "one"));
+    let clock = Utc::now() + TimeDelta::minutes(330);
+    let hour = |hours: i64| (clock + TimeDelta::hours(hours)).format("%H:00").to_string();
+    say(&stage, "q1", &format!("quiet {}-{}", hour(0), hour(2)), "Asia/Kolkata");
+    let change = call(&stage, "PATCH", &format!("/api/alerts/{id}"), &json!({"text": "two"}));
+    let change = change.expect_status(202).json()["id"].as_str().expect("an id").to_owned();
+    let change =
+        call(&stage, "GET", &format!("/api/alerts/{change}"), &Value::Null).expect_status(200).json();
+    let due = change["dueAt"].as_str().unwrap_or_else(|| panic!("the end of the quiet hours: {change}"));
+    let wait = (due.parse::<DateTime<Utc>>().expect("a time") - Utc::now()).num_minutes();
+    assert!((55..=125).contains(&wait), "{change}");
 }
 
 fn quiet_hours_hold_alerts_back_except_important_ones(world: &World) {

@@ -29,6 +29,7 @@ mod host_spans;
 mod inbound;
 mod joining;
 mod keyed;
+mod keyed_elsewhere;
 mod kick;
 mod killed_replay;
 mod legacy;
@@ -118,6 +119,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("inbound", inbound::CASES),
     ("joining", joining::CASES),
     ("keyed", keyed::CASES),
+    ("keyed_elsewhere", keyed_elsewhere::CASES),
     ("kick", kick::CASES),
     ("killed_replay", killed_replay::CASES),
     ("legacy", legacy::CASES),

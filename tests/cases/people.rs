@@ -18,15 +18,15 @@ end_to_end::cases!(
     repeated_call_to_a_person_queues_nothing_and_gets_the_same_answer,
 );
 
-const KIM: &str = "0f3b8a52-8b0e-4b6e-9f0a-111111111111";
+pub(crate) const KIM: &str = "0f3b8a52-8b0e-4b6e-9f0a-111111111111";
 const LEE: &str = "0f3b8a52-8b0e-4b6e-9f0a-222222222222";
 /// The person of `fixtures/teams-personal.json`.
 const MEGAN: &str = "e5e0a3b6-5f2c-4f1c-8a9e-3a1f3f2c9d10";
 /// The channel of `fixtures/teams-channel.json`.
-const CHANNEL: &str = "19:3b5c0d1e2f3a4b5c6d7e8f9a0b1c2d3e@thread.tacv2";
+pub(crate) const CHANNEL: &str = "19:3b5c0d1e2f3a4b5c6d7e8f9a0b1c2d3e@thread.tacv2";
 
 /// A stage whose bot knows a chat and a channel of the tenant.
-fn stage(world: &World) -> Stage {
+pub(crate) fn stage(world: &World) -> Stage {
     let stage = alerts::stage(world);
     stage.connector.teams(|teams| {
         teams
@@ -51,13 +51,13 @@ fn entries(stage: &Stage, to: &Value, text: &str) -> Vec<Value> {
 
 /// Sends an alert to one conversation that has to be created, and returns its id.
 #[track_caller]
-fn creating(stage: &Stage, to: &Value, text: &str) -> String {
+pub(crate) fn creating(stage: &Stage, to: &Value, text: &str) -> String {
     let entries = entries(stage, to, text);
     assert!(entries.len() == 1 && entries[0]["status"] == "creating", "{to}: {entries:?}");
     entries[0]["id"].as_str().unwrap().to_owned()
 }
 
-fn status(stage: &Stage, id: &str) -> Value {
+pub(crate) fn status(stage: &Stage, id: &str) -> Value {
     call(stage, "GET", &format!("/api/alerts/{id}"), &Value::Null).expect_status(200).json()
 }
 

@@ -135,8 +135,7 @@ impl AlertCall {
         if let Some(asking) = &asking {
             asking.expect_before(expires, due.unwrap_or(now))?;
             if series.is_some() {
-                let expected =
-                    "no `every` beside `actions`, `reply` or `acknowledge`; send each question by itself";
+                let expected = "no value beside `actions`, `reply` or `acknowledge`; leave it out, and send each question by a call of its own";
                 return Err(FieldError { path: "every".into(), expected }.into());
             }
         }

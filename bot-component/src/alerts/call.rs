@@ -10,7 +10,6 @@ use platform::{Deadline, Host, Level, RequestBody};
 use serde_json::{Map, json};
 use state::ledger::{Accepted as InLedger, AlertId, CallId, Ledger, NewAlert, Period, Status};
 use state::{ConversationKey, of_key};
-use storage_queue::PutOptions;
 
 use super::body::{AlertCall, Identity};
 use super::caller::Caller;
@@ -302,7 +301,7 @@ impl<H: Host> Sender<'_, H> {
             let Some(message) = &alert.message else { return true };
             let put = outbox.put(message).await;
             let Err(error) = put.result else {
-                self.note_latest(&message.envelope, message.options).await;
+                self.note_latest(&message.envelope).await;
                 (alert.status, alert.message) = (Status::Queued, None);
                 return true;
             };
@@ -319,11 +318,13 @@ impl<H: Host> Sender<'_, H> {
     }
 
     /// Notes an alert with a key as the newest one on the queue, so that it takes the place of earlier ones
-    /// that still wait. If the note fails, the poller sends those too.
-    async fn note_latest(&self, envelope: &Envelope, options: PutOptions) {
+    /// that still wait. An alert that its sender delays does not. If the note fails, the poller sends the
+    /// earlier ones too.
+    async fn note_latest(&self, envelope: &Envelope) {
         let replacing = envelope.keyed.as_ref().filter(|keyed| keyed.again.replaces());
         let key = replacing.and_then(|keyed| Some((keyed.key.as_deref()?, keyed.at)));
-        let Some((key, at)) = key.filter(|_| options.visibility_timeout_seconds == 0) else { return };
+        let is_delayed = self.call.as_ref().is_ok_and(|call| call.due.is_some());
+        let Some((key, at)) = key.filter(|_| !is_delayed) else { return };
         let conversation = ConversationKey::of(&envelope.address);
         let noted = self.ledger.note_latest(&conversation, key, (at, envelope.id.as_str())).await;
         if let Err(error) = noted {

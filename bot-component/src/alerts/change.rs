@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use bot_framework::ConversationReference;
 use bot_framework::json::Fields;
 use chrono::{DateTime, Utc};
 use envelope::{Envelope, Keyed};
@@ -12,7 +13,7 @@ use platform::{Deadline, Host, Level, RequestBody, answer};
 use serde_json::json;
 use state::ledger::{AlertId, CallId, Ledger, NewAlert, Period, Record, Shown, Status};
 use state::runs::Withdrawal;
-use state::{ConversationKey, of_key};
+use state::{ConversationKey, of_key, without_thread};
 
 use super::body::{AlertCall, take_content};
 use super::caller::Caller;
@@ -21,7 +22,7 @@ use super::grant::Scope;
 use super::keyed::place;
 use super::looks;
 use super::status::is_alert;
-use super::target::Target;
+use super::target::{Target, held_by_settings};
 use crate::answered::Answered;
 use crate::limits::MAX_BODY_BYTES;
 use crate::outbox::{Outbox, log_failed_put};
@@ -159,7 +160,7 @@ impl<'a, H: Host> Jobs<'a, H> {
         keyed: Keyed,
         replaces: bool,
     ) -> Result<Answered, Rejection> {
-        let target = self.target(subject).await?;
+        let target = self.target(subject, replaces).await?;
         let conversation = target.key.as_str();
         if let Some(held) = target.held {
             let shown = json!({
@@ -181,13 +182,19 @@ impl<'a, H: Host> Jobs<'a, H> {
             next: None,
             asks: None,
         };
-        let recipient = Recipient { address: &target.address, creation: None, zone: None, due: call.due };
+        let warnings = draft.warnings(&target)?;
+        // A change that takes the place of an alert is a new message, so quiet hours hold for it.
+        let due = if replaces { draft.due(&target) } else { call.due };
+        let recipient = Recipient::of(&target, due);
         let envelope = draft.envelope(&id, &recipient, self.now);
-        let message = message_of(self.settings, Envelope { keyed: Some(keyed), ..envelope }, self.now)?;
+        let (keyed, creation) = (Some(keyed), target.creation.clone());
+        let message = message_of(self.settings, Envelope { keyed, creation, ..envelope }, self.now)?;
         let record = NewAlert {
+            due,
             tag: subject.record.tag.clone(),
             keyed: subject.record.keyed.clone(),
             changes: Some(subject.id.clone()),
+            thread: target.thread(),
             ..draft.record(id.clone(), conversation)
         };
         self.ledger.accept(&record).await.map_err(AlertRejection::from)?;
@@ -211,10 +218,13 @@ impl<'a, H: Host> Jobs<'a, H> {
         }
         let fields = json!({"envelope": id.as_str(), "changes": subject.id.as_str()});
         self.caller.event(self.host, Level::Info, "alert.changing", fields);
-        let shown = json!({
+        let mut shown = json!({
             "id": id.as_str(), "changes": subject.id.as_str(), "conversation": conversation,
             "status": Status::Queued.as_str(),
         });
+        if !warnings.is_empty() {
+            shown["warnings"] = warnings.into();
+        }
         let kick = self.settings.kick.clone().filter(|_| outbox.has_due());
         Ok(Answered::with_kick(answer::json(StatusCode::ACCEPTED, &shown), kick))
     }
@@ -227,16 +237,40 @@ impl<'a, H: Host> Jobs<'a, H> {
         Ok(self.settings.withdrawals(self.host, self.deadline).record(&withdrawal).await?)
     }
 
-    /// The conversation of an alert.
-    async fn target(&self, subject: &Subject) -> Result<Target, AlertRejection> {
-        let key = ConversationKey::parse(&subject.record.conversation).ok_or(AlertRejection::NoSuchAlert)?;
+    /// The conversation of an alert. For an alert that starts a thread, it is the channel.
+    async fn target(&self, subject: &Subject, waits: bool) -> Result<Target, AlertRejection> {
+        let Subject { record, .. } = subject;
+        let channel = record.thread.as_deref().and_then(channel_of);
+        let key = match &channel {
+            Some(channel) => ConversationKey::of(channel),
+            None => ConversationKey::parse(&record.conversation).ok_or(AlertRejection::NoSuchAlert)?,
+        };
         let book = self.settings.conversations(self.host, self.deadline);
         let known = book.get_all([key.clone()]).await?;
-        let conversation = of_key(&known, &key).and_then(|known| known.conversation.clone());
-        let conversation = conversation.filter(|known| self.caller.grant.reaches(&known.address));
-        match conversation {
-            Some(conversation) => Ok(Target::known(key, conversation, self.settings)),
-            None => Err(AlertRejection::UnknownTarget { path: "id".to_owned() }),
+        let known = of_key(&known, &key);
+        let target = match channel {
+            Some(channel) => {
+                let untrusted = held_by_settings(&channel, self.settings);
+                let target = Target::thread_in(channel, known);
+                Some(Target { held: target.held.or(untrusted), ..target })
+            }
+            None => {
+                let conversation = known.and_then(|known| known.conversation.clone());
+                conversation.map(|conversation| Target::known(key, conversation, self.settings))
+            }
+        };
+        let path = "id".to_owned();
+        match target.filter(|target| self.caller.grant.reaches(&target.address)) {
+            Some(target) => Ok(Target { path: Some(path), ..target }),
+            None if waits => Err(AlertRejection::ConversationNotThere),
+            None => Err(AlertRejection::UnknownTarget { path }),
         }
     }
+}
+
+/// The address of the channel from that of a thread (JSON).
+fn channel_of(thread: &str) -> Option<ConversationReference> {
+    let mut address = ConversationReference::from_fields(Fields::parse(thread.as_bytes()).ok()?).ok()?;
+    address.conversation.id = without_thread(&address.conversation.id).to_owned();
+    Some(address)
 }

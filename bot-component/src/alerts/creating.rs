@@ -13,7 +13,7 @@ use state::{Conversation, ConversationKey, Conversations, without_thread};
 
 use super::caller::Caller;
 use super::grant::Scope;
-use super::target::{Target, held_by_person};
+use super::target::Target;
 use crate::limits::MAX_TARGETS;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::settings::BotSettings;
@@ -104,12 +104,10 @@ impl<H: Host> Creating<'_, H> {
     ) -> Result<Target, AlertRejection> {
         let tenant_id = self.tenant(path, tenant_id)?;
         let conversation = ConversationAccount::of_teams(id, "channel", tenant_id);
-        let standing = known.map(|known| known.standing).unwrap_or_default();
         let neighbour =
             known.and_then(|known| known.conversation.as_ref()).map(|known| known.address.clone());
         let address = self.address(path, tenant_id, None, conversation, neighbour).await?;
-        let held = held_by_person(standing.stopped, standing.paused);
-        Ok(Target { held, ..Target::to_create(address, CreationOf::Thread) })
+        Ok(Target::thread_in(address, known))
     }
 
     /// Each member of a team or chat, in the chat of their own.

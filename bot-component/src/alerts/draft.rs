@@ -95,6 +95,7 @@ impl Draft<'_> {
                     .map(|identity| identity.note(self.targets.len(), self.next.as_ref())),
                 series: self.call.series.as_ref().map(|_| id.as_str().to_owned()),
                 keyed: self.keyed(self.now).as_ref().map(Keyed::to_note),
+                thread: target.thread(),
                 ..self.record(id, target.key.as_str())
             };
             let question = self.question(host, &alert.id, alert.due, escalations.clone())?;
@@ -140,7 +141,7 @@ impl Draft<'_> {
     }
 
     /// The parts that the target's channel does not show. An error if the channel refuses the whole alert.
-    fn warnings(&self, target: &Target) -> Result<Vec<String>, AlertRejection> {
+    pub(super) fn warnings(&self, target: &Target) -> Result<Vec<String>, AlertRejection> {
         let AlertCall { text, look, activity, .. } = self.call;
         let content = channels::Content { text, format: look.format, mentions: &look.mentions, activity };
         let address = &target.address;
@@ -155,7 +156,7 @@ impl Draft<'_> {
     /// When the alert is due. If the person's quiet hours include that time, the alert is due at their end.
     /// For an alert that is due later, the poller asks for the quiet hours at that time, because they may
     /// change until then.
-    fn due(&self, target: &Target) -> Option<DateTime<Utc>> {
+    pub(super) fn due(&self, target: &Target) -> Option<DateTime<Utc>> {
         let due = self.call.due;
         let moment = due.unwrap_or(self.now);
         let is_soon = (moment - self.now).to_std().unwrap_or_default() < RECENTLY;

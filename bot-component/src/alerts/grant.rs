@@ -128,7 +128,7 @@ impl Grant {
         self.tenant == other.tenant && self.tag_prefix == other.tag_prefix
     }
 
-    /// Whether the caller has this scope, or one that includes it.
+    /// Whether the caller has this scope. `operate` includes `watch`.
     pub(super) fn allows(&self, scope: Scope) -> bool {
         self.scopes.has(scope) || scope == Scope::Watch && self.scopes.has(Scope::Operate)
     }

@@ -1,6 +1,7 @@
 //! Tests of calls to tags with many subscribers.
 
 mod lookups;
+mod noted;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;

@@ -19,7 +19,7 @@ const SHORTEST: Duration = Duration::from_secs(60);
 pub(super) struct Recurrence {
     every_seconds: u32,
     until: DateTime<Utc>,
-    /// The zone that the caller names.
+    /// The time zone in the caller's request; `None` if the request has none.
     zone: Option<Zone>,
 }
 

@@ -135,9 +135,7 @@ impl Target {
     /// A conversation that the bot knows.
     pub(super) fn known(key: ConversationKey, conversation: Conversation, settings: &BotSettings) -> Self {
         let Conversation { address, stopped, paused, zone, quiet, .. } = conversation;
-        let untrusted =
-            settings.trust.check(&address.service_url).is_err() || !settings.tenants.allow(&address);
-        let held = held_by_person(stopped, paused).or(untrusted.then_some(Held::Untrusted));
+        let held = held_by_person(stopped, paused).or(held_by_settings(&address, settings));
         Self { key, address, held, tag: None, creation: None, path: None, zone, quiet }
     }
 
@@ -145,6 +143,20 @@ impl Target {
     pub(super) fn to_create(address: ConversationReference, of: CreationOf) -> Self {
         let (key, creation) = (ConversationKey::of(&address), Some(Creation::new(of)));
         Self { key, address, held: None, tag: None, creation, path: None, zone: None, quiet: None }
+    }
+
+    /// A channel in which the alert starts a thread, or has started one. `known`: the channel, if the bot has
+    /// a record of it.
+    pub(super) fn thread_in(address: ConversationReference, known: Option<&Known>) -> Self {
+        let standing = known.map(|known| known.standing).unwrap_or_default();
+        let held = held_by_person(standing.stopped, standing.paused);
+        Self { held, ..Self::to_create(address, CreationOf::Thread) }
+    }
+
+    /// The address of the channel (JSON) for the record of the alert, if the alert starts a thread.
+    pub(super) fn thread(&self) -> Option<String> {
+        let creation = self.creation.as_ref().filter(|creation| creation.of == CreationOf::Thread);
+        creation.map(|_| self.address.to_json().to_string())
     }
 
     /// Whether an alert to this conversation or person may have been recorded for the conversation with
@@ -431,7 +443,13 @@ fn from_the_bot(
     }
 }
 
-pub(super) fn held_by_person(stopped: bool, paused: bool) -> Option<Held> {
+/// Whether the variables of the bot exclude the conversation with this address.
+pub(super) fn held_by_settings(address: &ConversationReference, settings: &BotSettings) -> Option<Held> {
+    let untrusted = settings.trust.check(&address.service_url).is_err() || !settings.tenants.allow(address);
+    untrusted.then_some(Held::Untrusted)
+}
+
+fn held_by_person(stopped: bool, paused: bool) -> Option<Held> {
     if stopped { Some(Held::Stopped) } else { paused.then_some(Held::Paused) }
 }
 

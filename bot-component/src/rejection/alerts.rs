@@ -61,6 +61,10 @@ pub(crate) enum AlertRejection {
     AlertIsOver(Status),
     #[error("id: the alert is {}; only an alert that waits or was delivered can be changed", .0.as_str())]
     AlertNotChangeable(Status),
+    #[error(
+        "id: the alert waits for a conversation that the bot does not know yet; cancel it with DELETE, and send another alert"
+    )]
+    ConversationNotThere,
     #[error("queue: did not confirm the change; send the same call again")]
     ChangeNotQueued,
     #[error(
@@ -124,6 +128,7 @@ impl AlertRejection {
             Self::TooManyTags => (StatusCode::CONFLICT, "TooManyTags"),
             Self::AlertIsOver(_) => (StatusCode::CONFLICT, "AlertIsOver"),
             Self::AlertNotChangeable(_) => (StatusCode::CONFLICT, "AlertIsOver"),
+            Self::ConversationNotThere => (StatusCode::CONFLICT, "ConversationNotThere"),
             Self::ChangeNotQueued => (StatusCode::SERVICE_UNAVAILABLE, "QueueUnavailable"),
             Self::NoSuchAlert => (StatusCode::NOT_FOUND, "AlertNotFound"),
             Self::NotShown { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "NotShown"),

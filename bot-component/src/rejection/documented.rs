@@ -291,6 +291,11 @@ fn alert_rejections() -> Vec<Advised<AlertRejection>> {
             Refusal::AlertNotChangeable(Status::Expired),
             "Send a new alert by `POST /api/alerts`."
         )],
+        Refusal::ConversationNotThere => [(
+            Refusal::ConversationNotThere,
+            "Cancel the alert and send another one, or change the alert after its delivery. With a `key`, another \
+             alert takes its place without the cancellation."
+        )],
         Refusal::ChangeNotQueued => [(
             Refusal::ChangeNotQueued,
             "Send the same call again. A change that the queue has after all is then made twice, which does no \

@@ -85,6 +85,15 @@ impl OutgoingMessage {
         self
     }
 
+    /// Returns the JSON of the content: the message without the members that only address it. The same
+    /// content has the same JSON in every conversation.
+    pub fn content(mut self) -> Vec<u8> {
+        const OF_THE_ADDRESS: [&str; 7] =
+            ["from", "recipient", "conversation", "channelId", "serviceUrl", "locale", "replyToId"];
+        self.members.retain(|name, _| !OF_THE_ADDRESS.contains(&name.as_str()));
+        self.to_bytes()
+    }
+
     /// Returns the message as a JSON value.
     pub fn into_json(self) -> Value {
         self.members.into()

@@ -61,7 +61,7 @@
 //! | PartitionKey | RowKey | properties | who writes it |
 //! |---|---|---|---|
 //! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `dueAt`, `conversation`, `key`, `tag`; in the first alert of a call with an idempotency key: `fingerprint`, `alerts` (0: the page has no alert), `next` | the bot, once, when it accepts the alert |
-//! | | | `version`, `status`, `changedAt`, `reason`, `conversation` (if the poller created or found it), `activityId`, `uncertain`, `tried`, `message`, `endsAt` | the poller, when the alert's status changes |
+//! | | | `version`, `status`, `changedAt`, `reason`, `conversation` (if the poller created or found it), `thread`, `activityId`, `uncertain`, `tried`, `message`, `endsAt` | the poller, when the alert's status changes |
 //! | | | `missedAt`, `missingFrom` | the poller, if a killed run had the alert in hand and the queue refuses the message's pop receipt |
 //! | | | `cancelledAt`, `putAt`, `failedAt`, `unconfirmedAt` | the bot, when the sender cancels the alert, when a call is repeated, when a Put fails, when a Put has no clear answer |
 //! | | | `series`; in the first alert of a series: `seriesNext`, `seriesEndedAt` | `series`: who inserts the record. The poller writes `seriesNext` before it sends an alert of the series, and inserts the record of the alert that follows. The bot writes `seriesEndedAt` when the sender ends the series |
@@ -72,12 +72,13 @@
 //! | | | `doneAt` | the poller, when the answer has reached the sender's program and the card |
 //! | | | `replayedAt`, `status` (`queued`), `reason`, `endsAt` | the bot, when an operator replays the alert; with the ETag, before the message is put on the queue. The poller records `dead` only if `replayedAt` has not changed since it moved the message |
 //! | | | `keyed`, `changes` | the bot, when it accepts an alert with a key, or a change of an alert |
+//! | | | `thread` (JSON) | the bot, when it accepts an alert that starts a thread: the address of the channel; the poller, when it has started the thread: the address of the thread |
 //! | | | `replacedBy` | the bot, when a change takes the place of an alert that was not sent yet; together with `cancelledAt` |
-//! | | | `editedAt`, `editedBy`, `activityId` | the poller, after it has changed the alert's message; with the ETag |
+//! | | | `editedAt`, `editedBy`, `activityId`, `thread` | the poller, after it has changed the alert's message; with the ETag |
 //! | `<period>.<shard>` | `answer.<key>.<minute>.<row>` | `endsAt`, `silent` | the bot, for each answer to a conversation, together with the alert's record if there is one; with `silent`, for each row of the next minute that may not be used for an answer |
 //! | `<period>.<shard>` | `at.<countdown>.<name>` | `endsAt`, `key`, `tags`, `alerts` | the bot, together with the records of a page or of a message, or with a record that a replay makes anew: an index by time |
 //! | `<period>.<shard>` | `once.<hash>` | `endsAt` | the bot, when it answers an activity that makes no alert and is answered only once |
-//! | `key.<digit>` | `<key>.<hash>` | `version`, `activityId`, `at`, `alert`, `state`, `digest`, `endsAt` | the poller, after it has sent an alert with a key; with the ETag |
+//! | `key.<digit>` | `<key>.<hash>` | `version`, `activityId`, `at`, `alert`, `state`, `digest`, `thread`, `endsAt` | the poller, after it has sent an alert with a key; with the ETag |
 //! | | | `latestAt`, `latestAlert`, `endsAt` | the bot, after it has put an alert with a key on the queue |
 //!
 //! `key.<digit>` has the messages that conversations show under a key. `<digit>` is the first digit of

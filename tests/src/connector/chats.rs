@@ -57,6 +57,12 @@ impl Chats {
         }
     }
 
+    /// Starts a thread with its first message.
+    pub(super) fn start_thread(&mut self, conversation: &str, id: &str, activity: &Value) {
+        let (conversation, id) = (conversation.to_owned(), id.to_owned());
+        self.0.push(Shown { conversation, id, activity: activity.clone() });
+    }
+
     fn position(&self, received: &Received) -> Option<usize> {
         let (conversation, id) = (received.conversation()?, received.reply_to()?);
         self.0.iter().position(|shown| shown.conversation == conversation && shown.id == id)

@@ -118,7 +118,11 @@ impl Shared {
         };
         if (200..300).contains(&reply.status) && reply.cut != Some(Cut::Unseen) {
             let body: Value = serde_json::from_str(&reply.body).unwrap_or_default();
-            self.chats.lock().unwrap().apply(&received, body["id"].as_str());
+            let mut chats = self.chats.lock().unwrap();
+            chats.apply(&received, body["id"].as_str());
+            if let (Some(thread), Some(id)) = (body["id"].as_str(), body["activityId"].as_str()) {
+                chats.start_thread(thread, id, &received.body["activity"]);
+            }
         }
         if reply.cut != Some(Cut::Unseen) {
             all.push(received);

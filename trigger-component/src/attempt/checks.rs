@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use envelope::SealState;
+use envelope::{Envelope, SealState};
 use platform::{Host, Level, value_of};
 use serde_json::json;
 use state::ledger::{AlertId, Record, Status};
@@ -70,8 +70,7 @@ impl<H: Host> Attempts<'_, H> {
             return Some(self.wait_until_due(leased, wait, Outcome::NotDue));
         }
         if let Wanted::Quiet { until } = wanted {
-            let wait = (until - now).to_std().unwrap_or_default();
-            return Some(self.wait_until_due(leased, wait, Outcome::Quiet));
+            return Some(self.wait_for_quiet(leased, until));
         }
         match self.continue_series(leased).await {
             Ok(Continued::Send) => {}
@@ -103,6 +102,12 @@ impl<H: Host> Attempts<'_, H> {
             return Some(Outcome::poison(PoisonReason::Abandoned, reason));
         }
         None
+    }
+
+    /// Hides a message until the person's quiet hours end.
+    pub(super) fn wait_for_quiet(&self, leased: &Leased, until: DateTime<Utc>) -> Outcome {
+        let wait = (until - self.host.now()).to_std().unwrap_or_default();
+        self.wait_until_due(leased, wait, Outcome::Quiet)
     }
 
     /// Hides a message until its alert is due.
@@ -167,32 +172,39 @@ impl<H: Host> Attempts<'_, H> {
     ) -> Result<Wanted, StateError> {
         let envelope = &leased.envelope;
         let is_cancellable = envelope.cancellable && self.is_ours(leased);
-        let accepted_at = self.accepted_at(leased);
         if is_covered && withdrawn.is_empty() {
             return Ok(Wanted::Yes);
         }
         let conversation = ConversationKey::of(&envelope.address);
-        // A change of a message notifies no person.
-        let is_change =
-            envelope.keyed.as_ref().is_some_and(|keyed| keyed.edits.is_some() || keyed.takes_back.is_some());
-        let heeds_quiet = envelope.stoppable && !envelope.is_important() && !is_change;
         if is_covered {
             let id = Some(envelope.id.as_str()).filter(|_| is_cancellable);
+            let accepted_at = self.accepted_at(leased);
             let wanted = withdrawn.look_up(id, conversation.as_str(), accepted_at, envelope.stoppable);
-            if wanted != Wanted::Yes || !heeds_quiet || !withdrawn.is_quieted(conversation.as_str()) {
+            if wanted != Wanted::Yes || !heeds_quiet(envelope) || !withdrawn.is_quieted(conversation.as_str())
+            {
                 return Ok(wanted);
             }
         }
         if is_cancellable && record.is_some_and(|record| record.cancelled_at.is_some()) {
             return Ok(Wanted::Cancelled);
         }
-        let standing = self.conversations.delivery_state(&conversation).await?;
-        Ok(if standing.forgotten_at.is_some_and(|at| accepted_at <= at) {
+        self.wanted_in(leased, &conversation).await
+    }
+
+    /// Returns whether the person of a conversation wants the alert now, as the address book says.
+    pub(super) async fn wanted_in(
+        &self,
+        leased: &Leased,
+        conversation: &ConversationKey,
+    ) -> Result<Wanted, StateError> {
+        let envelope = &leased.envelope;
+        let standing = self.conversations.delivery_state(conversation).await?;
+        Ok(if standing.forgotten_at.is_some_and(|at| self.accepted_at(leased) <= at) {
             Wanted::Forgotten
         } else if standing.stopped && envelope.stoppable {
             Wanted::Stopped
         } else {
-            let quiet = standing.quiet.filter(|_| heeds_quiet);
+            let quiet = standing.quiet.filter(|_| heeds_quiet(envelope));
             let until = quiet.and_then(|quiet| quiet.end_after(self.host.now()));
             until.map_or(Wanted::Yes, |until| Wanted::Quiet { until })
         })
@@ -224,6 +236,14 @@ impl<H: Host> Attempts<'_, H> {
             self.host.event(Level::Warn, "conversation.not-paused", leased.traced(fields));
         }
     }
+}
+
+/// Whether an alert waits for the end of the person's quiet hours.
+fn heeds_quiet(envelope: &Envelope) -> bool {
+    // A change of a message notifies no person.
+    let is_change =
+        envelope.keyed.as_ref().is_some_and(|keyed| keyed.edits.is_some() || keyed.takes_back.is_some());
+    envelope.stoppable && !envelope.is_important() && !is_change
 }
 
 /// Returns the outcome for an alert whose record in the ledger has a final status.

@@ -14,7 +14,8 @@ use serde_json::json;
 use state::{ConversationKey, Sign, StateError};
 
 use super::delivery_path::{DeliveryPath, message_of};
-use super::{Attempts, Outcome, PoisonReason};
+use super::standing::Plan;
+use super::{Attempts, Outcome, PoisonReason, Wanted};
 use crate::schedule::Leased;
 
 /// The most teams and chats that are asked for an e-mail address, those that were active last.
@@ -39,26 +40,23 @@ impl From<Outcome> for NotReached {
     }
 }
 
+/// A message that cannot be sent, because its address or a variable is wrong.
+fn permanent(reason: &str) -> Outcome {
+    Outcome::poison(PoisonReason::Permanent, reason)
+}
+
 impl<H: Host> Attempts<'_, H> {
-    /// Sends an alert whose conversation has to be created or found first. The verdict is that of the send,
-    /// or of the call that failed before it.
+    /// Sends an alert to a person whose chat has to be created or found first. The verdict is that of the
+    /// send, or of the call that failed before it.
     pub(super) async fn send_creating(
         &self,
         leased: &mut Leased,
         creation: &Creation,
         service_url: &ServiceUrl,
     ) -> Result<Verdict, NotReached> {
-        let DeliveryPath::Connector(connector) = &self.delivery_path else {
-            let reason = "creation: delivery=directline creates no conversation; use delivery=connector";
-            return Err(Outcome::poison(PoisonReason::Permanent, reason).into());
-        };
-        let Some(tenant_id) = leased.envelope.address.vouched_tenant().map(str::to_owned) else {
-            let reason = "creation: the address names no tenant of Teams; name one";
-            return Err(Outcome::poison(PoisonReason::Permanent, reason).into());
-        };
-        if creation.of == CreationOf::Thread {
-            return self.send_thread(connector, leased, &tenant_id, service_url).await;
-        }
+        let connector = self.creating_connector()?;
+        let tenant_id = tenant_of(&leased.envelope.address)?;
+        self.expect_newest(leased).await?;
         let mut address = leased.envelope.address.clone();
         if let CreationOf::Member { email } = &creation.of {
             address.user = match self.member(connector, leased, &tenant_id, email).await? {
@@ -67,7 +65,7 @@ impl<H: Host> Attempts<'_, H> {
             };
         }
         let known = self.known_chat(leased, &address, &tenant_id).await?;
-        let is_known = known.is_some();
+        let is_new = known.is_none();
         let address = match known {
             Some(known) => known,
             None => {
@@ -84,52 +82,60 @@ impl<H: Host> Attempts<'_, H> {
                 return Err(Outcome::poison(PoisonReason::UntrustedHost, reason.to_string()).into());
             }
         };
-        // The calls above can take seconds.
-        if self.host.monotonic() >= self.may_send_until.get() {
-            return Err(Outcome::TooLate.into());
+        match is_new {
+            false => self.send_to(leased, address, &service_url, is_new, Self::send).await,
+            true => self.send_to(leased, address, &service_url, is_new, Self::send_once).await,
         }
-        let verdict = match is_known {
-            true => self.send_to(leased, address, &service_url, Self::send_planned).await?,
-            false => self.send_to(leased, address, &service_url, Self::send_first).await?,
-        };
-        Ok(verdict)
     }
 
     /// Sends an alert to another address than its own. The message on the queue keeps its own address, so
-    /// that its lane stays the same. The outcome is recorded for the other conversation.
+    /// that its lane stays the same. The outcome is recorded for the other conversation. Only here can the
+    /// run plan an alert with a key, which may change a message of that conversation.
     async fn send_to(
         &self,
         leased: &mut Leased,
         address: ConversationReference,
         service_url: &ServiceUrl,
-        send: impl AsyncFnOnce(&Self, &mut Leased, &ServiceUrl) -> Result<Verdict, Outcome>,
-    ) -> Result<Verdict, Outcome> {
+        is_new: bool,
+        send: impl AsyncFnOnce(&Self, &mut Leased, Option<Plan>, &ServiceUrl) -> Result<Verdict, NotReached>,
+    ) -> Result<Verdict, NotReached> {
         let own = mem::replace(&mut leased.envelope.address, address);
-        let sent = send(self, leased, service_url).await;
+        let sent = match self.plan(leased, is_new).await {
+            Ok(plan) => send(self, leased, plan, service_url).await,
+            Err(outcome) => Err(outcome.into()),
+        };
         let other = mem::replace(&mut leased.envelope.address, own);
         leased.sent_to.get_or_insert(other);
         sent
     }
 
-    /// Sends an alert to a conversation that was found. An alert with a key may change a message there, which
-    /// the run could not plan before.
-    async fn send_planned(&self, leased: &mut Leased, service_url: &ServiceUrl) -> Result<Verdict, Outcome> {
-        match self.plan(leased).await? {
-            None => self.send(leased, service_url).await,
+    /// Makes the call of a plan. Without a plan, the alert is a new message.
+    async fn send_once(
+        &self,
+        leased: &mut Leased,
+        plan: Option<Plan>,
+        service_url: &ServiceUrl,
+    ) -> Result<Verdict, NotReached> {
+        // The reads before can take seconds.
+        if self.host.monotonic() >= self.may_send_until.get() {
+            return Err(Outcome::TooLate.into());
+        }
+        match plan {
             Some(plan) => self.carry_out(leased, plan, service_url).await,
+            None => self.send_new(leased, service_url).await,
         }
     }
 
-    /// Sends an alert to a conversation that was created, and is not created again.
-    async fn send_first(&self, leased: &mut Leased, service_url: &ServiceUrl) -> Result<Verdict, Outcome> {
-        match self.plan(leased).await? {
-            None => self.send_once(leased, service_url).await,
-            Some(plan) => self.carry_out(leased, plan, service_url).await,
+    /// Sends an alert as a new message, or as the first message of a thread.
+    pub(super) async fn send_new(
+        &self,
+        leased: &mut Leased,
+        service_url: &ServiceUrl,
+    ) -> Result<Verdict, NotReached> {
+        match leased.envelope.creation.as_ref().map(|creation| &creation.of) {
+            Some(CreationOf::Thread) => self.send_thread(leased, service_url).await,
+            _ => Ok(self.delivery_path.deliver(leased, service_url, self.trust, self.keys_of(leased)).await),
         }
-    }
-
-    async fn send_once(&self, leased: &mut Leased, service_url: &ServiceUrl) -> Result<Verdict, Outcome> {
-        Ok(self.delivery_path.deliver(leased, service_url, self.trust, self.keys_of(leased)).await)
     }
 
     /// Sends an alert. If Teams has purged the personal chat, the chat is created anew, once, and the alert
@@ -137,9 +143,10 @@ impl<H: Host> Attempts<'_, H> {
     pub(super) async fn send(
         &self,
         leased: &mut Leased,
+        plan: Option<Plan>,
         service_url: &ServiceUrl,
-    ) -> Result<Verdict, Outcome> {
-        let verdict = self.delivery_path.deliver(leased, service_url, self.trust, self.keys_of(leased)).await;
+    ) -> Result<Verdict, NotReached> {
+        let verdict = self.send_once(leased, plan, service_url).await?;
         let is_missing = verdict.class == Class::DestinationGone && verdict.status == Some(404);
         match &self.delivery_path {
             DeliveryPath::Connector(connector) if is_missing => {
@@ -157,7 +164,7 @@ impl<H: Host> Attempts<'_, H> {
         leased: &mut Leased,
         service_url: &ServiceUrl,
         missing: Verdict,
-    ) -> Result<Verdict, Outcome> {
+    ) -> Result<Verdict, NotReached> {
         let old = &leased.envelope.address;
         let is_personal = old.conversation.conversation_type() == Some("personal");
         let (Some(user), Some(tenant_id), true) = (&old.user, old.vouched_tenant(), is_personal) else {
@@ -181,37 +188,42 @@ impl<H: Host> Attempts<'_, H> {
             self.log_not_stored(leased, &error);
         }
         self.expect_wanted(leased, &address).await?;
-        let service_url = match self.trust.check(&address.service_url) {
-            Ok(service_url) => service_url,
-            Err(_) => return Ok(missing),
-        };
-        if self.host.monotonic() >= self.may_send_until.get() {
-            return Err(Outcome::TooLate);
-        }
-        self.send_to(leased, address, &service_url, Self::send_once).await
+        let Ok(service_url) = self.trust.check(&address.service_url) else { return Ok(missing) };
+        self.send_to(leased, address, &service_url, true, Self::send_once).await
     }
 
     /// Starts a thread with the alert as its first message.
     async fn send_thread(
         &self,
-        connector: &Connector<'_, H>,
         leased: &mut Leased,
-        tenant_id: &str,
         service_url: &ServiceUrl,
     ) -> Result<Verdict, NotReached> {
+        let connector = self.creating_connector()?;
         let address = &leased.envelope.address;
-        let channel = address.conversation.id.clone();
+        let tenant_id = tenant_of(address)?;
+        let channel = &address.conversation.id;
         let message = message_of(&leased.envelope, self.keys_of(leased));
-        let created = connector.create_thread(self.trust, service_url, &channel, tenant_id, message).await;
-        match created {
+        match connector.create_thread(self.trust, service_url, channel, &tenant_id, message).await {
             Created::Conversation(created) => {
                 let mut thread = address.clone();
-                thread.conversation = ConversationAccount::of_teams(created.id, "channel", tenant_id);
+                thread.conversation = ConversationAccount::of_teams(created.id, "channel", &tenant_id);
+                if let Some(service_url) = created.service_url {
+                    thread.service_url = service_url;
+                }
                 leased.sent_to = Some(thread);
                 Ok(created.verdict)
             }
             Created::NotInstalled(verdict) => Err(NotReached::NotInstalled(verdict)),
             Created::UnknownPerson(verdict) | Created::Failed(verdict) => Ok(verdict),
+        }
+    }
+
+    fn creating_connector(&self) -> Result<&Connector<'_, H>, Outcome> {
+        match &self.delivery_path {
+            DeliveryPath::Connector(connector) => Ok(connector),
+            DeliveryPath::DirectLine(_) => Err(permanent(
+                "creation: delivery=directline creates no conversation; use delivery=connector",
+            )),
         }
     }
 
@@ -254,8 +266,7 @@ impl<H: Host> Attempts<'_, H> {
             (Some(id), _) => self.conversations.of_aad_object(id).await,
             (None, Some(user)) => self.conversations.of_user(&address.channel_id, &user.id).await,
             (None, None) => {
-                let reason = "creation: the address names no person; name one";
-                return Err(Outcome::poison(PoisonReason::Permanent, reason).into());
+                return Err(permanent("creation: the address names no person; name one").into());
             }
         };
         let found = found.map_err(|error| self.state_unknown(leased, &error))?;
@@ -317,15 +328,14 @@ impl<H: Host> Attempts<'_, H> {
     /// Checks that the person wants alerts in the conversation that was created or found. The checks before
     /// the attempt could not know it.
     async fn expect_wanted(&self, leased: &Leased, address: &ConversationReference) -> Result<(), Outcome> {
-        let standing = self.conversations.delivery_state(&ConversationKey::of(address)).await;
-        let standing = standing.map_err(|error| self.state_unknown(leased, &error))?;
-        if standing.forgotten_at.is_some_and(|at| self.accepted_at(leased) <= at) {
-            return Err(Outcome::Forgotten);
+        match self.wanted_in(leased, &ConversationKey::of(address)).await {
+            Ok(Wanted::Yes) => Ok(()),
+            Ok(Wanted::Cancelled) => Err(Outcome::Cancelled),
+            Ok(Wanted::Stopped) => Err(Outcome::Stopped),
+            Ok(Wanted::Forgotten) => Err(Outcome::Forgotten),
+            Ok(Wanted::Quiet { until }) => Err(self.wait_for_quiet(leased, until)),
+            Err(error) => Err(self.state_unknown(leased, &error)),
         }
-        if standing.stopped && leased.envelope.stoppable {
-            return Err(Outcome::Stopped);
-        }
-        Ok(())
     }
 
     fn log_created(&self, leased: &Leased, address: &ConversationReference, event: &str) {
@@ -342,6 +352,12 @@ impl<H: Host> Attempts<'_, H> {
         });
         self.host.event(Level::Warn, "conversation.not-stored", leased.traced(fields));
     }
+}
+
+/// The tenant of an address of Teams.
+fn tenant_of(address: &ConversationReference) -> Result<String, Outcome> {
+    let tenant_id = address.vouched_tenant().map(str::to_owned);
+    tenant_id.ok_or_else(|| permanent("creation: the address names no tenant of Teams; name one"))
 }
 
 /// The account of a member, as an activity of the person has it.

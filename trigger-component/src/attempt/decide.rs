@@ -242,7 +242,7 @@ fn backoff(first: Duration, attempt: u32, jitter: impl FnOnce(u64) -> u64) -> Du
     Duration::from_millis(jitter(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX)))
 }
 
-/// Returns the pause before a job is tried again: at least the one that was asked for.
+/// Returns the pause before a job is tried again. It is at least as long as `retry_after`, up to an hour.
 pub(crate) fn answer_pause(
     limits: &Limits,
     attempt: u32,

@@ -11,6 +11,7 @@ mod outcome;
 mod series;
 mod standing;
 mod token_use;
+mod turns;
 mod withdrawn;
 
 use std::cell::Cell;
@@ -30,8 +31,9 @@ pub(crate) use decide::{Hidden, PoisonReason, Stop, hide_for, stops_the_run};
 pub(crate) use delivery_path::DeliveryPath;
 pub(crate) use hosts::Hosts;
 pub(crate) use outcome::Outcome;
-pub(crate) use standing::Change as KeyedChange;
+pub(crate) use standing::{Change as KeyedChange, thread_to_record};
 pub(crate) use token_use::TokenUse;
+pub(crate) use turns::{Turn, Turns};
 pub(crate) use withdrawn::{Wanted, Withdrawn};
 
 use crate::limits::Limits;
@@ -61,6 +63,8 @@ pub(crate) struct Attempts<'a, H> {
     pub(crate) hosts: Hosts,
     /// The tools for answers of people.
     pub(crate) answers: AnswerTools<'a, H>,
+    /// The turns of alerts with a key.
+    pub(crate) turns: Turns,
     /// After this moment, on the monotonic clock, nothing is sent, because another run may hold the lock.
     pub(crate) may_send_until: Cell<Duration>,
 }
@@ -68,6 +72,15 @@ pub(crate) struct Attempts<'a, H> {
 impl<H: Host> Attempts<'_, H> {
     /// Checks a message, sends it if all checks pass, and returns the outcome.
     pub(crate) async fn attempt(&self, leased: &mut Leased, withdrawn: &Withdrawn) -> Outcome {
+        let outcome = self.attempt_in_turn(leased, withdrawn).await;
+        // After a delivery, the turn lasts until the records are written.
+        if !matches!(outcome, Outcome::Delivered(_)) {
+            leased.turn = None;
+        }
+        outcome
+    }
+
+    async fn attempt_in_turn(&self, leased: &mut Leased, withdrawn: &Withdrawn) -> Outcome {
         if leased.envelope.answer.is_some() {
             return self.do_job(leased).await;
         }
@@ -92,10 +105,10 @@ impl<H: Host> Attempts<'_, H> {
             );
         }
         // The plan for a person's chat needs the chat, which has to be found first.
-        let is_unknown = leased.envelope.creation.as_ref().is_some_and(|it| it.of != CreationOf::Thread);
-        let plan = match is_unknown {
-            true => None,
-            false => match self.plan(leased).await {
+        let creation = leased.envelope.creation.clone().filter(|creation| creation.of != CreationOf::Thread);
+        let plan = match creation {
+            Some(_) => None,
+            None => match self.plan(leased, false).await {
                 Ok(plan) => plan,
                 Err(outcome) => return outcome,
             },
@@ -109,10 +122,9 @@ impl<H: Host> Attempts<'_, H> {
             let action = wait_for_host(wait, &self.situation(leased), |max| self.host.up_to(max));
             return outcome_of(action, host_out(region));
         }
-        let sent = match (plan, leased.envelope.creation.clone()) {
-            (Some(plan), _) => self.carry_out(leased, plan, &service_url).await.map_err(NotReached::Ended),
-            (None, None) => self.send(leased, &service_url).await.map_err(NotReached::Ended),
-            (None, Some(creation)) => self.send_creating(leased, &creation, &service_url).await,
+        let sent = match creation {
+            None => self.send(leased, plan, &service_url).await,
+            Some(creation) => self.send_creating(leased, &creation, &service_url).await,
         };
         let verdict = match sent {
             Ok(verdict) => verdict,

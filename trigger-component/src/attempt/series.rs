@@ -88,6 +88,7 @@ impl<H: Host> Attempts<'_, H> {
             key: record.and_then(|record| record.key.clone()),
             series: Some(first.as_str().to_owned()),
             keyed: record.and_then(|record| record.keyed.clone()),
+            thread: record.and_then(|record| record.thread.clone()),
             ..NewAlert::queued(id.clone(), ConversationKey::of(&leased.envelope.address).as_str())
         };
         let accepted = self.ledger.accept(&alert).await?;

@@ -2,20 +2,25 @@
 //! new message, changes the message that the conversation shows, or needs no call at all.
 //!
 //! An older alert never replaces a newer one. The order is that of the acceptance, or of the due times. Only
-//! one run works at a time, and a run sends nothing after its lock may have ended. So the record that this
-//! module reads before a call says what the conversation shows.
+//! one run works at a time, and a run sends nothing after its lock may have ended. In a run, alerts with one
+//! key are sent in turns. So the record that this module reads before a call says what the conversation
+//! shows.
+//!
+//! The key of an alert to a channel belongs to the channel, and its message is in a thread. The record says
+//! in which one.
 
 mod records;
 mod sending;
 
 use std::time::Duration;
 
-use bot_framework::{Class, Verdict, can_change_messages};
-use envelope::{Again, Envelope, KeyState, Keyed, QuestionKeys};
+use bot_framework::json::Fields;
+use bot_framework::{Class, ConversationReference, Verdict, can_change_messages};
+use envelope::{Again, CreationOf, Envelope, KeyState, Keyed, QuestionKeys};
 use futures_util::future::try_join;
 use platform::{Host, name_of};
 use state::ConversationKey;
-use state::ledger::{AlertId, Record, Shown, Standing, Status};
+use state::ledger::{AlertId, KeyOrder, Record, Shown, Standing, Status};
 use storage_table::TableError;
 
 use super::delivery_path::{DeliveryPath, message_of};
@@ -23,6 +28,7 @@ use super::{Attempts, Outcome, PoisonReason};
 use crate::schedule::Leased;
 pub(crate) use records::Change;
 use records::edit_of;
+pub(crate) use records::thread_to_record;
 
 /// A change of an alert waits this long for the result of the alert that it changes, if that alert was
 /// cancelled. A run records a result within a second, unless it is killed.
@@ -56,8 +62,14 @@ enum Way {
 pub(super) struct Plan {
     keyed: Keyed,
     way: Way,
+    /// The conversation to which the key belongs.
+    conversation: ConversationKey,
+    /// The thread that has the message, if an alert to the channel started the thread.
+    thread: Option<ConversationReference>,
     /// The message that the conversation shows under the key so far.
     standing: Option<Standing>,
+    /// Whether the record of the key names this alert, or a newer one, as the newest alert.
+    is_noted: bool,
     /// The digest of the alert's content.
     digest: String,
 }
@@ -72,8 +84,9 @@ enum Decision {
 
 impl<H: Host> Attempts<'_, H> {
     /// Plans an alert with a key, a change of an alert, or a job that takes an alert back. `None` is the plan
-    /// for every other alert, and costs no call. The error is the outcome if nothing has to be sent.
-    pub(super) async fn plan(&self, leased: &mut Leased) -> Result<Option<Plan>, Outcome> {
+    /// for every other alert, and costs no call. The error is the outcome if nothing has to be sent. `is_new`:
+    /// the run has just created the conversation, so it shows no message of the bot.
+    pub(super) async fn plan(&self, leased: &mut Leased, is_new: bool) -> Result<Option<Plan>, Outcome> {
         let Some(keyed) = leased.envelope.keyed.clone() else { return Ok(None) };
         if !self.is_ours(leased) {
             let reason = "keyed: the message has no valid seal, so it must not change another one; seal it";
@@ -87,12 +100,33 @@ impl<H: Host> Attempts<'_, H> {
                 }
             };
         }
-        let (record, standing) =
-            self.known(leased, &keyed).await.map_err(|error| self.state_unknown(leased, &error))?;
+        let conversation = ConversationKey::of(&leased.envelope.address);
+        if let Some(key) = &keyed.key {
+            // A turn of an earlier plan is about another conversation, in which nothing is sent any more.
+            leased.turn = None;
+            leased.turn = Some(self.turns.take(format!("{}.{key}", conversation.as_str())).await);
+        }
+        let known = self.known(&keyed, &conversation).await;
+        let (mut record, standing) = known.map_err(|error| self.state_unknown(leased, &error))?;
+        let mine = (keyed.at, keyed.subject(leased.envelope.id.as_str()));
+        let is_noted = standing.as_ref().is_none_or(|standing| standing.latest() >= mine);
+        if let Some(record) = record.as_mut().filter(|_| is_new) {
+            // The message was in the conversation that is missing now.
+            record.activity_id = None;
+        }
         let standing = standing.filter(|standing| concerns(record.as_ref(), standing));
         let digest = digest_of(&leased.envelope, &keyed, self.keys_of(leased));
         let decided = self.decide_way(leased, &keyed, record.as_ref(), standing.as_ref(), &digest).await;
-        let plan = |way| Plan { keyed: keyed.clone(), way, standing: standing.clone(), digest };
+        let thread = thread_of(leased, record.as_ref(), standing.as_ref());
+        let plan = |way| Plan {
+            keyed: keyed.clone(),
+            way,
+            conversation,
+            thread,
+            standing: standing.clone(),
+            is_noted,
+            digest,
+        };
         match decided.map_err(|error| self.state_unknown(leased, &error))? {
             Decision::Send(way) => Ok(Some(plan(way))),
             Decision::Not(outcome) => Err(outcome),
@@ -101,7 +135,9 @@ impl<H: Host> Attempts<'_, H> {
                 let reason = note.unwrap_or("the conversation shows it already").to_owned();
                 let verdict =
                     Verdict { class: Class::Accepted, status: None, reason, retry_after: None, activity_id };
-                self.set_change(leased, &plan(shown), &verdict, note);
+                let plan = plan(shown);
+                leased.sent_to.clone_from(&plan.thread);
+                self.set_change(leased, &plan, &verdict, note);
                 Err(Outcome::Delivered(verdict))
             }
         }
@@ -111,8 +147,8 @@ impl<H: Host> Attempts<'_, H> {
     /// under the key.
     async fn known(
         &self,
-        leased: &Leased,
         keyed: &Keyed,
+        conversation: &ConversationKey,
     ) -> Result<(Option<Record>, Option<Standing>), TableError> {
         let record = async {
             match keyed.edits.as_deref().or(keyed.takes_back.as_deref()).and_then(AlertId::parse) {
@@ -122,10 +158,7 @@ impl<H: Host> Attempts<'_, H> {
         };
         let standing = async {
             match &keyed.key {
-                Some(key) => {
-                    let conversation = ConversationKey::of(&leased.envelope.address);
-                    self.ledger.standing(&conversation, key).await.map(Some)
-                }
+                Some(key) => self.ledger.standing(conversation, key).await.map(Some),
                 None => Ok(None),
             }
         };
@@ -152,8 +185,8 @@ impl<H: Host> Attempts<'_, H> {
             let activity_id = shown_id.or(record.and_then(|record| record.activity_id.clone()));
             return Ok(way_back(leased, record, activity_id));
         }
-        if let Some(standing) = standing.filter(|standing| standing.latest() > mine)
-            && self.is_coming(standing.latest().1).await?
+        if let Some(standing) = standing
+            && self.is_newer_coming(standing, mine, standing.is_firing).await?
         {
             return replaced(NEWER_WAITS);
         }
@@ -186,12 +219,45 @@ impl<H: Host> Attempts<'_, H> {
         })
     }
 
-    /// Whether a run will send an alert, or has sent it. An alert that was cancelled, or has ended in another
-    /// way, does not take the place of another one.
-    async fn is_coming(&self, alert: &str) -> Result<bool, TableError> {
-        let Some(id) = AlertId::parse(alert) else { return Ok(false) };
-        let record = self.ledger.find(&id).await?;
-        Ok(record.is_some_and(|record| match record.shown(self.host.now()) {
+    /// Ends an alert whose chat has to be created or found, if a newer one with its key waits for the same
+    /// chat. So only the newest one makes calls.
+    pub(super) async fn expect_newest(&self, leased: &Leased) -> Result<(), Outcome> {
+        let Some(keyed) = leased.envelope.keyed.as_ref().filter(|_| self.is_ours(leased)) else {
+            return Ok(());
+        };
+        let Some(key) = keyed.key.as_ref().filter(|_| keyed.takes_back.is_none()) else { return Ok(()) };
+        let conversation = ConversationKey::of(&leased.envelope.address);
+        let is_newer_coming = async {
+            let noted = self.ledger.standing(&conversation, key).await?;
+            let mine = (keyed.at, keyed.subject(leased.envelope.id.as_str()));
+            // Only the record of the chat says whether the key is firing.
+            self.is_newer_coming(&noted, mine, true).await
+        };
+        match is_newer_coming.await {
+            Ok(true) => Err(Outcome::Replaced(NEWER_WAITS.to_owned())),
+            Ok(false) => Ok(()),
+            Err(error) => Err(self.state_unknown(leased, &error)),
+        }
+    }
+
+    /// Whether a run will send a newer alert with the key now, or has sent it. An alert that was cancelled,
+    /// or has ended in another way, does not take the place of another one. Neither does an alert that waits
+    /// for the end of quiet hours, or one that is skipped because the key is firing.
+    async fn is_newer_coming(
+        &self,
+        standing: &Standing,
+        mine: KeyOrder<'_>,
+        is_firing: bool,
+    ) -> Result<bool, TableError> {
+        let latest = Some(standing.latest()).filter(|latest| *latest > mine);
+        let Some(id) = latest.and_then(|(_, alert)| AlertId::parse(alert)) else { return Ok(false) };
+        let (record, now) = (self.ledger.find(&id).await?, self.host.now());
+        let record = record.filter(|record| {
+            let keyed = record.keyed.as_deref().and_then(Keyed::from_note).unwrap_or_default();
+            let is_skipped = is_firing && keyed.again == Again::Skip && keyed.state == KeyState::Firing;
+            record.due_at.is_none_or(|due| due <= now) && !is_skipped
+        });
+        Ok(record.is_some_and(|record| match record.shown(now) {
             Shown::Status(status) => matches!(
                 status,
                 Status::Queued | Status::Waiting | Status::Unconfirmed | Status::Delivered | Status::Replaced
@@ -216,6 +282,18 @@ impl<H: Host> Attempts<'_, H> {
 fn concerns(record: Option<&Record>, standing: &Standing) -> bool {
     let changed = record.and_then(|record| record.activity_id.as_deref());
     changed.is_none_or(|id| standing.activity_id.as_deref() == Some(id))
+}
+
+/// The thread that has the message of an alert to a channel.
+fn thread_of(
+    leased: &Leased,
+    record: Option<&Record>,
+    standing: Option<&Standing>,
+) -> Option<ConversationReference> {
+    leased.envelope.creation.as_ref().filter(|creation| creation.of == CreationOf::Thread)?;
+    let of_record = record.and_then(|record| record.thread.as_deref());
+    let thread = of_record.or(standing.and_then(|standing| standing.thread.as_deref()))?;
+    ConversationReference::from_fields(Fields::parse(thread.as_bytes()).ok()?).ok()
 }
 
 /// Decides about a job that takes an alert back. `activity_id` is the id of the message.
@@ -256,7 +334,7 @@ fn fresh(keyed: &Keyed, standing: Option<&Standing>, digest: &str) -> Decision {
 /// The digest of an alert's content, with the state. Without the state, a second problem with the same words
 /// would not be sent.
 fn digest_of(envelope: &Envelope, keyed: &Keyed, keys: Option<&QuestionKeys>) -> String {
-    let message = message_of(envelope, keys).to_bytes();
+    let message = message_of(envelope, keys).content();
     name_of(&[keyed.state.as_str(), &String::from_utf8_lossy(&message)])
 }
 

@@ -13,11 +13,14 @@ use state::ledger::{NOT_INSTALLED, Status, Transition};
 
 use super::context::RunContext;
 use super::report::Count;
-use crate::attempt::{Hidden, Outcome, PoisonReason, Stop, hide_for};
+use crate::attempt::{Hidden, Outcome, PoisonReason, Stop, hide_for, thread_to_record};
 use crate::limits::POISON_RETRY_AFTER;
 use crate::queue::Poisoned;
 use crate::runs::write_line;
 use crate::schedule::{Leased, Line};
+
+/// The reason of an alert that was delivered after an attempt without an answer.
+const SENT_TWICE: &str = "delivery: an attempt before had no answer, so the person may have the alert twice";
 
 /// The result of [`RunContext::apply`], and its consequence for the conversation.
 #[derive(Debug)]
@@ -38,8 +41,8 @@ impl<H: Host> RunContext<'_, H> {
         let until = leased.kept_until();
         let conversation = leased.sent_to.as_ref().map(|to| ConversationKey::of(to).as_str().to_owned());
         let to = |status| {
-            let conversation = conversation.clone();
-            Transition { until, conversation, ..Transition::to(leased.record.clone(), status) }
+            let (conversation, thread) = (conversation.clone(), thread_to_record(leased));
+            Transition { until, conversation, thread, ..Transition::to(leased.record.clone(), status) }
         };
         match outcome {
             Outcome::Delivered(verdict) => {
@@ -47,8 +50,11 @@ impl<H: Host> RunContext<'_, H> {
                     Some(change) if change.takes_back => (Status::Withdrawn, Count::Withdrawn),
                     _ => (Status::Delivered, Count::Delivered),
                 };
-                let reason = leased.change.as_ref().and_then(|change| change.note).map(str::to_owned);
-                let end = Transition { activity_id: verdict.activity_id.clone(), reason, ..to(status) };
+                let note = leased.change.as_ref().and_then(|change| change.note);
+                let uncertain = leased.envelope.delivery.uncertain > 0;
+                let reason = note.or(uncertain.then_some(SENT_TWICE)).map(str::to_owned);
+                let activity_id = verdict.activity_id.clone();
+                let end = Transition { activity_id, reason, uncertain, ..to(status) };
                 // The Delete does not wait for the records, because a run that is killed before the Delete
                 // would send the alert again.
                 let (applied, ()) =

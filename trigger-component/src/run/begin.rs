@@ -19,7 +19,7 @@ use thiserror::Error;
 use super::figures::Counting;
 use super::report::{Report, SkipReason};
 use super::{Ended, Run, RunContext};
-use crate::attempt::{AnswerTools, Attempts, DeliveryPath, Hosts, TokenUse};
+use crate::attempt::{AnswerTools, Attempts, DeliveryPath, Hosts, TokenUse, Turns};
 use crate::limits::{AFTER_LAST_RESPONSE, Limits};
 use crate::queue::{Queues, Warnings};
 use crate::runs::{ExclusiveRun, Hint, record_idle};
@@ -309,6 +309,7 @@ async fn drain<H: Host>(
         seal_key: settings.seal_key.as_ref(),
         unsealed: settings.unsealed,
         token_use: TokenUse::default(),
+        turns: Turns::default(),
         hosts: Hosts::read(&taken.1.hosts),
         answers: AnswerTools {
             bot: settings.bot.as_ref(),

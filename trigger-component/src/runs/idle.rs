@@ -1,5 +1,5 @@
-//! Records that runs find nothing to do. So an operator can distinguish an idle poller from one that no
-//! longer runs.
+//! Records when a run found no message on the queue. So an operator can distinguish a poller without work
+//! from a poller that no longer runs.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Host, Level};

@@ -13,7 +13,7 @@ use state::runs::InHand;
 use storage_queue::QueueMessage;
 
 use super::line::{Age, Place};
-use crate::attempt::KeyedChange;
+use crate::attempt::{KeyedChange, Turn};
 use crate::limits::MAX_HIDE;
 
 /// The key of a lane: one conversation at its Connector, whose messages keep their order. It is a hash. If
@@ -78,6 +78,8 @@ pub(crate) struct Leased {
     pub(crate) sent_to: Option<ConversationReference>,
     /// After an alert with a key was sent: the records that follow.
     pub(crate) change: Option<Box<KeyedChange>>,
+    /// The turn of an alert with a key. It ends when the message is done, so after the records were written.
+    pub(crate) turn: Option<Turn>,
 }
 
 impl Leased {
@@ -97,7 +99,8 @@ impl Leased {
         let tenant = TenantKey::of(&envelope.address);
         let is_ours = seal == SealState::Valid || !has_seal_key;
         let record = RecordKey::of_message(envelope.id.as_str(), is_ours, message.insertion_time);
-        Self { message, envelope, seal, lane, tenant, leased_at, record, sent_to: None, change: None }
+        let (sent_to, change, turn) = (None, None, None);
+        Self { message, envelope, seal, lane, tenant, leased_at, record, sent_to, change, turn }
     }
 
     pub(crate) fn id(&self) -> &str {

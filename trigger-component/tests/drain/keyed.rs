@@ -17,7 +17,7 @@ use crate::{counts, envelope, milliseconds, seconds};
 
 const CONVERSATION: &str = "a";
 
-fn key() -> String {
+pub(crate) fn key() -> String {
     platform::name_of(&["key", "ci", "disk"])
 }
 
@@ -26,12 +26,12 @@ fn conversation() -> ConversationKey {
 }
 
 /// The id of an alert, by its number.
-fn id_of(sim: &Sim, number: u32) -> AlertId {
+pub(crate) fn id_of(sim: &Sim, number: u32) -> AlertId {
     AlertId::of_activity(wall(sim), &conversation(), &number.to_string())
 }
 
 /// An alert with the key, as the bot puts it on the queue. Its place in the order is `at`.
-fn keyed(sim: &Sim, number: u32, at: i64, more: &Value) -> Value {
+pub(crate) fn keyed(sim: &Sim, number: u32, at: i64, more: &Value) -> Value {
     let mut message = envelope(CONVERSATION, &format!("{number} text"));
     message["id"] = id_of(sim, number).as_str().into();
     message["keyed"] = json!({"key": key(), "at": START_SECONDS * 1000 + at});
@@ -40,35 +40,40 @@ fn keyed(sim: &Sim, number: u32, at: i64, more: &Value) -> Value {
 }
 
 /// Accepts an alert in the ledger, puts it on the queue, and notes it as the newest one.
-fn accept(sim: &Sim, message: &Value, notes_latest: bool) {
+pub(crate) fn accept(sim: &Sim, message: &Value, notes_latest: bool) {
     let id = AlertId::parse(message["id"].as_str().unwrap()).unwrap();
-    let keyed = &message["keyed"];
+    let (keyed, address) = (&message["keyed"], &message["address"]);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let conversation =
+        ConversationKey::of_ids(&text(&address["channelId"]), &text(&address["conversation"]["id"]));
+    let due = message["notBefore"].as_str().map(|due| due.parse().unwrap());
     let alert = NewAlert {
+        due,
         keyed: keyed["key"].as_str().map(|_| {
             let mut note = keyed.clone();
             note.as_object_mut().unwrap().retain(|name, _| name != "at");
             note.to_string()
         }),
-        ..NewAlert::queued(id.clone(), conversation().as_str())
+        ..NewAlert::queued(id.clone(), conversation.as_str())
     };
     with_tables(sim, async |host, account, tables: &Tables, deadline| {
         let ledger = Ledger::new(host, account, tables, deadline);
         ledger.accept(&alert).await.unwrap();
         if let Some(key) = keyed["key"].as_str().filter(|_| notes_latest) {
             let order = (keyed["at"].as_i64().unwrap(), id.as_str());
-            ledger.note_latest(&conversation(), key, order).await.unwrap();
+            ledger.note_latest(&conversation, key, order).await.unwrap();
         }
     });
     sim.put(message);
 }
 
-fn record(sim: &Sim, id: &AlertId) -> Record {
+pub(crate) fn record(sim: &Sim, id: &AlertId) -> Record {
     with_tables(sim, async |host, account, tables, deadline| {
         Ledger::new(host, account, tables, deadline).find(id).await.unwrap().expect("a record")
     })
 }
 
-fn status(sim: &Sim, number: u32) -> &'static str {
+pub(crate) fn status(sim: &Sim, number: u32) -> &'static str {
     record(sim, &id_of(sim, number)).status.as_str()
 }
 
@@ -76,7 +81,7 @@ fn texts(sim: &Sim) -> Vec<String> {
     sim.chats.borrow().texts(CONVERSATION).into_iter().map(str::to_owned).collect()
 }
 
-fn methods(sim: &Sim) -> Vec<Method> {
+pub(crate) fn methods(sim: &Sim) -> Vec<Method> {
     sim.attempts.borrow().iter().map(|attempt| attempt.method.clone()).collect()
 }
 
@@ -152,6 +157,20 @@ fn rule_for_a_key_that_is_firing_decides_what_the_next_alert_is() {
         let reason = record(&sim, &id_of(&sim, 2)).reason;
         assert_eq!(reason.is_some(), again == "skip", "{again}: {reason:?}");
     }
+}
+
+#[test]
+fn alert_that_is_skipped_takes_the_place_of_no_waiting_alert() {
+    let sim = Sim::new(20);
+    let skip = json!({"again": "skip"});
+    accept(&sim, &keyed(&sim, 1, 1, &json!({})), true);
+    accept(&sim, &keyed(&sim, 2, 2, &skip), true);
+    sim.run();
+    assert_eq!(texts(&sim), ["2 text"], "the key was not firing, so the alert is not skipped");
+    accept(&sim, &keyed(&sim, 3, 3, &json!({})), true);
+    accept(&sim, &keyed(&sim, 4, 4, &skip), true);
+    sim.run();
+    assert_eq!((texts(&sim), status(&sim, 4)), (vec!["3 text".to_owned()], "replaced"));
 }
 
 #[test]
@@ -238,6 +257,18 @@ fn first_alert_whose_answer_was_lost_leaves_no_message_to_change() {
     sim.run();
     assert_eq!(texts(&sim), ["1 text", "2 text"]);
     assert_eq!(methods(&sim), [Method::POST, Method::POST]);
+    // With `onUncertain: retry`, the alert is sent once more, and the ledger says that the person may have it
+    // twice.
+    let sim = Sim::new(9);
+    let mut is_lost = true;
+    sim.connector(move |_, _| if std::mem::take(&mut is_lost) { Reply::cut() } else { Reply::status(201) });
+    accept(&sim, &keyed(&sim, 1, 1, &json!({})), true);
+    sim.run();
+    sim.pass(seconds(30));
+    sim.run();
+    let first = record(&sim, &id_of(&sim, 1));
+    assert_eq!((first.status.as_str(), first.uncertain), ("delivered", true));
+    assert!(first.reason.is_some_and(|reason| reason.starts_with("delivery: ")));
 }
 
 #[test]
@@ -263,7 +294,7 @@ fn unsealed_message_with_a_key_changes_nothing() {
 }
 
 /// A change of the alert with this number.
-fn change(sim: &Sim, number: u32, of: u32, accepted_at: u32, more: &Value) -> Value {
+pub(crate) fn change(sim: &Sim, number: u32, of: u32, accepted_at: u32, more: &Value) -> Value {
     let mut message = envelope(CONVERSATION, &format!("{number} change"));
     message["id"] = id_of(sim, number).as_str().into();
     message["enqueuedAt"] = format!("2026-11-23T22:00:00.{accepted_at:03}Z").into();
@@ -375,7 +406,7 @@ fn change_waits_for_the_alert_that_it_replaces() {
 }
 
 /// A job that takes the alert with this number back.
-fn taking_back(sim: &Sim, number: u32, of: u32, more: &Value) -> Value {
+pub(crate) fn taking_back(sim: &Sim, number: u32, of: u32, more: &Value) -> Value {
     let mut message = change(sim, number, of, 900, more);
     message["text"] = "".into();
     message["keyed"]["takesBack"] = message["keyed"].as_object_mut().unwrap().remove("edits").unwrap();
@@ -462,7 +493,7 @@ fn alert_without_a_key_costs_no_call_of_the_tables() {
 
 /// A fault of the world while runs work.
 #[derive(Debug, Clone, Copy)]
-struct Trouble {
+pub(crate) struct Trouble {
     /// The second run begins so many milliseconds after the first one.
     second_after: u64,
     /// The first run is killed so many milliseconds after its start.
@@ -475,7 +506,7 @@ struct Trouble {
     fail_each: usize,
 }
 
-fn any_trouble() -> impl Strategy<Value = Trouble> {
+pub(crate) fn any_trouble() -> impl Strategy<Value = Trouble> {
     (0..12_000_u64, prop::option::of(0..9_000_u64), 0..1_500_u64, 2..9_usize, 5..60_usize).prop_map(
         |(second_after, kill_after, delay, lose_each, fail_each)| Trouble {
             second_after,
@@ -505,42 +536,53 @@ proptest! {
             let rule = rules[number as usize];
             accept(&sim, &keyed(&sim, number, number.into(), &json!({"again": rule})), noted[number as usize]);
         }
-        let (mut calls, mut reads) = (0, 0);
-        sim.connector(move |_, _| {
-            calls += 1;
-            let reply = if calls % trouble.lose_each == 0 { Reply::cut() } else { Reply::status(200) };
-            reply.after(milliseconds(trouble.delay))
-        });
-        sim.table_faults(move |_| {
-            reads += 1;
-            (reads % trouble.fail_each == 0).then_some(Fault::Status(503))
-        });
-        let start = sim.now();
-        let limits = Limits { backoff: milliseconds(10), uncertain_pause: seconds(1), ..Limits::default() };
-        let kill = trouble.kill_after.map(|after| start + milliseconds(after));
-        sim.run_all(vec![
-            Planned { start, kill, limits: limits.clone() },
-            Planned { start: start + milliseconds(trouble.second_after), kill: None, limits: limits.clone() },
-        ]);
-        sim.table_faults(|_| None);
-        sim.connector(|_, _| Reply::status(200));
-        for _ in 0..40 {
-            sim.pass(seconds(61));
-            let planned = Planned { start: sim.now(), kill: None, limits: limits.clone() };
-            sim.run_all(vec![planned]);
-        }
-        prop_assert_eq!(sim.storage.borrow().messages(QUEUE).len(), 0, "every alert has ended");
-        let mut shown: BTreeMap<String, u32> = BTreeMap::new();
-        for attempt in sim.attempts.borrow().iter().filter(|attempt| attempt.shown) {
-            let number: u32 = attempt.text.split(' ').next().unwrap().parse().unwrap();
-            let before = shown.entry(attempt.activity.clone()).or_default();
-            prop_assert!(*before <= number, "{number} replaced {before}: {:#?}", sim.attempts.borrow());
-            *before = number;
-        }
-        // The last alert that was sent is the newest alert without a message of its own.
-        let newest = texts(&sim).iter().filter_map(|text| text.split(' ').next()?.parse::<u32>().ok()).max();
-        prop_assert_eq!(newest, Some(5), "{:#?}", sim.attempts.borrow());
+        run_in(&sim, trouble);
+        expect_newest(&sim, &texts(&sim))?;
     }
+}
+
+/// Two runs in trouble, and then runs without trouble until every alert has ended.
+pub(crate) fn run_in(sim: &Sim, trouble: Trouble) {
+    let (mut calls, mut reads) = (0, 0);
+    sim.connector(move |_, _| {
+        calls += 1;
+        let reply = if calls % trouble.lose_each == 0 { Reply::cut() } else { Reply::status(200) };
+        reply.after(milliseconds(trouble.delay))
+    });
+    sim.table_faults(move |_| {
+        reads += 1;
+        (reads % trouble.fail_each == 0).then_some(Fault::Status(503))
+    });
+    let start = sim.now();
+    let limits = Limits { backoff: milliseconds(10), uncertain_pause: seconds(1), ..Limits::default() };
+    let kill = trouble.kill_after.map(|after| start + milliseconds(after));
+    sim.run_all(vec![
+        Planned { start, kill, limits: limits.clone() },
+        Planned { start: start + milliseconds(trouble.second_after), kill: None, limits: limits.clone() },
+    ]);
+    sim.table_faults(|_| None);
+    sim.connector(|_, _| Reply::status(200));
+    for _ in 0..40 {
+        sim.pass(seconds(61));
+        let planned = Planned { start: sim.now(), kill: None, limits: limits.clone() };
+        sim.run_all(vec![planned]);
+    }
+}
+
+/// Every alert has ended, no message went back to an older alert, and the newest of six alerts is shown.
+pub(crate) fn expect_newest(sim: &Sim, texts: &[String]) -> Result<(), TestCaseError> {
+    prop_assert_eq!(sim.storage.borrow().messages(QUEUE).len(), 0, "every alert has ended");
+    let mut shown: BTreeMap<String, u32> = BTreeMap::new();
+    for attempt in sim.attempts.borrow().iter().filter(|attempt| attempt.shown) {
+        let number: u32 = attempt.text.split(' ').next().unwrap().parse().unwrap();
+        let before = shown.entry(attempt.activity.clone()).or_default();
+        prop_assert!(*before <= number, "{number} replaced {before}: {:#?}", sim.attempts.borrow());
+        *before = number;
+    }
+    // The last alert that was sent is the newest alert without a message of its own.
+    let newest = texts.iter().filter_map(|text| text.split(' ').next()?.parse::<u32>().ok()).max();
+    prop_assert_eq!(newest, Some(5), "{:#?}", sim.attempts.borrow());
+    Ok(())
 }
 
 #[test]

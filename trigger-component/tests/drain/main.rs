@@ -9,6 +9,7 @@ mod faults;
 mod gateways;
 mod isolation;
 mod keyed;
+mod keyed_elsewhere;
 mod killed;
 mod order;
 mod outage;

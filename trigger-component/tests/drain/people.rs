@@ -16,7 +16,7 @@ use storage_queue::QueueSettings;
 use crate::sim::{POISON, QUEUE, Reply, Sim};
 use crate::{counts, envelope, seconds};
 
-const PERSON: &str = "e5e0a3b6-5f2c-4f1c-8a9e-3a1f3f2c9d10";
+pub(crate) const PERSON: &str = "e5e0a3b6-5f2c-4f1c-8a9e-3a1f3f2c9d10";
 
 /// An alert to a person whom the bot does not know.
 fn to_person(text: &str) -> Value {
@@ -42,16 +42,16 @@ fn to_chat(chat: &str, text: &str) -> Value {
     alert
 }
 
-fn created(id: &str) -> (u16, Value) {
+pub(crate) fn created(id: &str) -> (u16, Value) {
     (201, json!({ "id": id }))
 }
 
-fn refused(status: u16, code: &str) -> (u16, Value) {
+pub(crate) fn refused(status: u16, code: &str) -> (u16, Value) {
     (status, json!({"error": {"code": code, "message": "words"}}))
 }
 
 /// Does `work` with the address book of the simulation, as the bot does when an activity arrives.
-fn with_book(sim: &Sim, work: impl AsyncFnOnce(&Conversations<'_, FakeHost>)) {
+pub(crate) fn with_book(sim: &Sim, work: impl AsyncFnOnce(&Conversations<'_, FakeHost>)) {
     let host = FakeHost::with_settings([("storageconnection", "UseDevelopmentStorage=true")]);
     host.settings.borrow_mut().insert("queuename".into(), QUEUE.into());
     let tables = Rc::new(RefCell::new(sim.tables.take()));
@@ -63,12 +63,12 @@ fn with_book(sim: &Sim, work: impl AsyncFnOnce(&Conversations<'_, FakeHost>)) {
     sim.tables.replace(tables.take());
 }
 
-fn reference(json: &Value) -> ConversationReference {
+pub(crate) fn reference(json: &Value) -> ConversationReference {
     ConversationReference::from_fields(Fields::parse(json.to_string().as_bytes()).unwrap()).unwrap()
 }
 
 /// Records the person's first activity in this chat, as the bot does.
-fn record_first_activity(sim: &Sim, chat: &str) {
+pub(crate) fn record_first_activity(sim: &Sim, chat: &str) {
     let mut address = to_chat(chat, "x")["address"].clone();
     address["user"] = json!({"id": "29:kim", "aadObjectId": PERSON});
     with_book(sim, async |book| {

@@ -23,7 +23,8 @@ pub(super) struct Origin<'a> {
     pub(super) caller: &'a Caller,
     /// Names the targets. The same id of a sender for other targets is another alert.
     pub(super) targets: &'a str,
-    /// Where the post continues, if it repeats one that reached only a part of a tag.
+    /// If an earlier post reached only some of a tag's subscribers, this post repeats it, and begins with the
+    /// next one.
     pub(super) at: Option<&'a Cursor>,
 }
 

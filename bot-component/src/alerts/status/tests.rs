@@ -47,6 +47,7 @@ fn record() -> Record {
         changes: None,
         edited: None,
         replaced_by: None,
+        thread: None,
         is_newer: false,
     }
 }

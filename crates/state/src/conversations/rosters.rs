@@ -95,8 +95,8 @@ impl<H: Host> Conversations<'_, H> {
     pub async fn neighbour(&self, tenant_id: &str) -> Result<Option<ConversationReference>, StateError> {
         const MOST_TRIED: usize = 3;
         let index = Index::of_tenant(tenant_id);
-        // Any conversation of the tenant will do. The first page of the index has enough of them to choose
-        // one that was active lately.
+        // Any conversation of the tenant will do. The first page of the index has enough of them. The most
+        // recently active ones come first.
         let query = Query { top: 100, ..index.query() };
         let mut rows = self.table.query(&query, None).await?.entities;
         rows.sort_by_key(|entity| Reverse(entity.int(SEEN_AT)));

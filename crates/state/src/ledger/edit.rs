@@ -15,6 +15,8 @@ pub struct Edit {
     pub by: String,
     /// The id of the message that has the new content, if it is known.
     pub activity_id: Option<String>,
+    /// The address of the thread (JSON) that has the message, if an alert to a channel started the thread.
+    pub thread: Option<String>,
 }
 
 impl Edit {
@@ -23,6 +25,9 @@ impl Edit {
         entity.int64("editedAt", self.at);
         if let Some(id) = &self.activity_id {
             entity.properties.insert("activityId".into(), shortened(id).into());
+        }
+        if let Some(thread) = &self.thread {
+            entity.properties.insert("thread".into(), thread.as_str().into());
         }
         entity
     }

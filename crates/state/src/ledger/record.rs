@@ -137,6 +137,8 @@ pub struct NewAlert {
     pub keyed: Option<String>,
     /// The alert that this one changes or takes back.
     pub changes: Option<AlertId>,
+    /// The address of the channel (JSON), if the alert starts a thread there.
+    pub thread: Option<String>,
     /// The question of the alert, encrypted, if people can answer the alert.
     pub question: Option<String>,
 }
@@ -220,6 +222,9 @@ pub struct Record {
     pub edited: Option<(i64, String)>,
     /// The id of the alert that took the place of this one before it was sent.
     pub replaced_by: Option<String>,
+    /// If the alert starts a thread in a channel: the address of the channel, and after the delivery that of
+    /// the thread (JSON).
+    pub thread: Option<String>,
     /// The question of the alert, encrypted, if people can answer the alert.
     pub question: Option<String>,
     /// When a person answered the alert; the last time, if it takes several answers.
@@ -277,6 +282,7 @@ impl Record {
             changes: text("changes"),
             edited: entity.int("editedAt").zip(text("editedBy")),
             replaced_by: text("replacedBy"),
+            thread: text("thread"),
             question: text("question"),
             answered_at: time("answeredAt"),
             answer: text("answer"),
@@ -323,6 +329,8 @@ pub struct Transition {
     pub reason: Option<String>,
     /// The key of the conversation, if the poller created or found it. Otherwise the record keeps its own.
     pub conversation: Option<String>,
+    /// The address of the thread (JSON) that the alert started, or whose message it changed.
+    pub thread: Option<String>,
     /// The id of the activity that the Connector returned.
     pub activity_id: Option<String>,
     /// Whether it is unknown if the alert was delivered.
@@ -355,6 +363,7 @@ impl Transition {
             status,
             reason: None,
             conversation: None,
+            thread: None,
             activity_id: None,
             uncertain: false,
             tried: None,
@@ -376,6 +385,7 @@ impl Transition {
         set("status", Some(self.status.as_str().into()));
         set("reason", self.reason.as_deref().map(|reason| shortened(reason).into()));
         set("conversation", self.conversation.as_deref().map(Value::from));
+        set("thread", self.thread.as_deref().map(Value::from));
         set("activityId", self.activity_id.as_deref().map(|id| shortened(id).into()));
         set("uncertain", self.uncertain.then_some(true.into()));
         set("tried", self.tried.clone().map(Value::from));
@@ -403,6 +413,7 @@ impl NewAlert {
             series: None,
             keyed: None,
             changes: None,
+            thread: None,
             question: None,
         }
     }
@@ -431,6 +442,9 @@ impl NewAlert {
         }
         if let Some(changes) = &self.changes {
             properties.insert("changes".into(), changes.as_str().into());
+        }
+        if let Some(thread) = &self.thread {
+            properties.insert("thread".into(), thread.as_str().into());
         }
         if let Some(tag) = &self.tag {
             properties.insert("tag".into(), tag.as_str().into());

@@ -36,6 +36,8 @@ pub struct Standing {
     pub is_firing: bool,
     /// The digest of the message's content.
     pub digest: String,
+    /// The address of the thread (JSON) that has the message, if an alert to the channel started the thread.
+    pub thread: Option<String>,
     /// The newest alert with the key that the bot has put on the queue, as far as the bot could note that.
     latest: (i64, String),
     etag: Option<ETag>,
@@ -66,6 +68,7 @@ impl Standing {
         let number = |name: &str| entity.int(name).unwrap_or_default();
         Self {
             activity_id: Some(text("activityId")).filter(|id| !id.is_empty()),
+            thread: Some(text("thread")).filter(|thread| !thread.is_empty()),
             at: number("at"),
             alert: text("alert"),
             is_firing: entity.str("state") == Some(FIRING),
@@ -83,6 +86,7 @@ impl Standing {
             .with("alert", self.alert.as_str())
             .with("state", if self.is_firing { FIRING } else { "resolved" })
             .with("digest", self.digest.as_str())
+            .with("thread", self.thread.as_deref().unwrap_or_default())
             .with_int64("at", self.at);
         entity.int64("endsAt", ends_at(now));
         entity

@@ -2,7 +2,7 @@
 //! last change of an alert, and the status of an alert that was taken back.
 
 use bot_framework::Verdict;
-use envelope::{Envelope, KeyState};
+use envelope::{CreationOf, Envelope, KeyState};
 use platform::{Host, Level};
 use serde_json::json;
 use state::ConversationKey;
@@ -20,7 +20,8 @@ pub(crate) struct Change {
     pub(crate) note: Option<&'static str>,
     /// Whether the alert was a job that took another alert back.
     pub(crate) takes_back: bool,
-    standing: Option<(String, Standing)>,
+    /// The message that a conversation shows under a key.
+    standing: Option<(ConversationKey, String, Standing)>,
     edit: Option<(RecordKey, Edit)>,
     taken_back: Option<RecordKey>,
 }
@@ -34,8 +35,9 @@ impl<H: Host> Attempts<'_, H> {
         verdict: &Verdict,
         note: Option<&'static str>,
     ) {
-        let Plan { keyed, way, standing, digest } = plan;
+        let Plan { keyed, way, conversation, standing, digest, .. } = plan;
         let envelope = &leased.envelope;
+        let thread = thread_to_record(leased);
         let record_of =
             |id: &Option<String>| RecordKey::of(&AlertId::parse(id.as_deref()?)?, self.host.now());
         let standing = standing.clone().map(|mut standing| {
@@ -43,6 +45,7 @@ impl<H: Host> Attempts<'_, H> {
                 Way::New | Way::Change(_) => {
                     standing.activity_id.clone_from(&verdict.activity_id);
                     standing.digest.clone_from(digest);
+                    standing.thread.clone_from(&thread);
                 }
                 Way::Reply(_) => {}
                 Way::Delete(_) => (standing.activity_id, standing.digest) = (None, String::new()),
@@ -52,11 +55,12 @@ impl<H: Host> Attempts<'_, H> {
             standing.is_firing = keyed.state == KeyState::Firing && keyed.takes_back.is_none();
             standing
         });
+        let edit = Edit { thread, ..edit_of(envelope, verdict.activity_id.clone()) };
         leased.change = Some(Box::new(Change {
             note,
             takes_back: keyed.takes_back.is_some(),
-            standing: keyed.key.clone().zip(standing),
-            edit: record_of(&keyed.edits).map(|key| (key, edit_of(envelope, verdict.activity_id.clone()))),
+            standing: keyed.key.clone().zip(standing).map(|(key, it)| (conversation.clone(), key, it)),
+            edit: record_of(&keyed.edits).map(|key| (key, edit)),
             taken_back: record_of(&keyed.takes_back),
         }));
     }
@@ -69,9 +73,8 @@ impl<H: Host> Attempts<'_, H> {
             let fields = json!({"run": self.run, "envelope": leased.envelope.id.excerpt(), "reason": reason});
             self.host.event(Level::Warn, event, leased.traced(fields));
         };
-        if let Some((key, standing)) = &change.standing {
-            let conversation = ConversationKey::of(&leased.envelope.address);
-            match self.ledger.record_standing(&conversation, key, standing).await {
+        if let Some((conversation, key, standing)) = &change.standing {
+            match self.ledger.record_standing(conversation, key, standing).await {
                 Ok(Stood::Recorded) => {}
                 Ok(Stood::Overtaken) => {
                     warn("key.overtaken", "another run has sent a newer alert with the key".into());
@@ -95,5 +98,13 @@ impl<H: Host> Attempts<'_, H> {
 
 /// The change that an envelope makes, as the ledger records it.
 pub(super) fn edit_of(envelope: &Envelope, activity_id: Option<String>) -> Edit {
-    Edit { at: envelope.enqueued_at.timestamp_millis(), by: envelope.id.as_str().to_owned(), activity_id }
+    let (at, by) = (envelope.enqueued_at.timestamp_millis(), envelope.id.as_str().to_owned());
+    Edit { at, by, activity_id, thread: None }
+}
+
+/// The thread to which an alert to a channel was sent, as the ledger records it.
+pub(crate) fn thread_to_record(leased: &Leased) -> Option<String> {
+    let creation = leased.envelope.creation.as_ref();
+    let is_in_thread = creation.is_some_and(|creation| creation.of == CreationOf::Thread);
+    leased.sent_to.as_ref().filter(|_| is_in_thread).map(|thread| thread.to_json().to_string())
 }

@@ -1,14 +1,17 @@
 //! Makes the calls of a plan: a new message, a reply, a change, or a deletion; and the reply about a change.
 
+use std::mem;
+
 use bot_framework::{Class, Connector, OutgoingMessage, ServiceUrl, Verdict, can_change_messages};
+use envelope::KeyState;
 use envelope::words::Words;
-use envelope::{KeyState, Keyed};
 use platform::{Host, Level};
 use serde_json::{Value, json};
 
 use super::{Plan, Way};
+use crate::attempt::create::NotReached;
 use crate::attempt::delivery_path::{DeliveryPath, message_of};
-use crate::attempt::{Attempts, Outcome};
+use crate::attempt::{Attempts, Outcome, PoisonReason};
 use crate::schedule::Leased;
 
 const DELETED: &str = "key: the message was deleted, so the alert is a new message";
@@ -22,31 +25,34 @@ impl<H: Host> Attempts<'_, H> {
         leased: &mut Leased,
         plan: Plan,
         service_url: &ServiceUrl,
-    ) -> Result<Verdict, Outcome> {
+    ) -> Result<Verdict, NotReached> {
         let DeliveryPath::Connector(connector) = &self.delivery_path else {
-            let keys = self.keys_of(leased);
-            return Ok(self.delivery_path.deliver(leased, service_url, self.trust, keys).await);
+            return self.send_new(leased, service_url).await;
         };
         let (mut plan, mut note) = (plan, None);
         let can_change = can_change_messages(&leased.envelope.address.channel_id);
         if matches!(plan.way, Way::Change(_)) && !can_change {
             (plan.way, note) = (Way::New, Some(NO_CHANGES));
         }
-        let mut verdict = self.call(connector, leased, &plan.way, service_url).await;
+        self.note_change(leased, &plan).await?;
+        let mut verdict = self.call(connector, leased, &plan, service_url).await?;
         match (&plan.way, verdict.class) {
             (Way::Change(_), Class::MessageGone | Class::NotChangeable) => {
                 if self.host.monotonic() >= self.may_send_until.get() {
-                    return Err(Outcome::TooLate);
+                    return Err(Outcome::TooLate.into());
                 }
                 note = Some(match verdict.class {
                     Class::MessageGone => DELETED,
                     _ => NO_CHANGES,
                 });
                 plan.way = Way::New;
-                verdict = self.call(connector, leased, &plan.way, service_url).await;
+                verdict = self.call(connector, leased, &plan, service_url).await?;
             }
-            // The message is deleted already.
+            // The message is deleted already, or Teams has purged the whole chat.
             (Way::Delete(_), Class::MessageGone) => verdict.class = Class::Accepted,
+            (Way::Delete(_), Class::DestinationGone) if verdict.status == Some(404) => {
+                verdict.class = Class::Accepted;
+            }
             _ => {}
         }
         if verdict.class == Class::Accepted {
@@ -54,28 +60,60 @@ impl<H: Host> Attempts<'_, H> {
                 verdict.activity_id = Some(id.clone());
             }
             if let (Way::Change(id), true) = (&plan.way, plan.keyed.notify) {
-                note = note.or(self.notify(connector, leased, &plan.keyed, id, service_url).await);
+                note = note.or(self.notify(connector, leased, &plan, id, service_url).await);
             }
             self.set_change(leased, &plan, &verdict, note);
         }
         Ok(verdict)
     }
 
+    /// Notes an alert as the newest one with its key before it changes a message, unless the bot has done so.
+    /// If the answer to the change is lost, no older alert changes the message in the meantime.
+    async fn note_change(&self, leased: &Leased, plan: &Plan) -> Result<(), Outcome> {
+        let Plan { keyed, conversation, .. } = plan;
+        let Some(key) = keyed.key.as_ref().filter(|_| !plan.is_noted && matches!(plan.way, Way::Change(_)))
+        else {
+            return Ok(());
+        };
+        let mine = (keyed.at, keyed.subject(leased.envelope.id.as_str()));
+        let noted = self.ledger.note_latest(conversation, key, mine).await;
+        noted.map_err(|error| self.state_unknown(leased, &error))
+    }
+
+    /// Makes the call of a plan. A message in a thread is changed there, and a new message of an alert to a
+    /// channel starts another thread.
     async fn call(
         &self,
         connector: &Connector<'_, H>,
-        leased: &Leased,
+        leased: &mut Leased,
+        plan: &Plan,
+        service_url: &ServiceUrl,
+    ) -> Result<Verdict, NotReached> {
+        let Some(thread) = plan.thread.as_ref().filter(|_| plan.way != Way::New) else {
+            return self.call_here(connector, leased, &plan.way, service_url).await;
+        };
+        let service_url = self.trust.check(&thread.service_url);
+        let service_url =
+            service_url.map_err(|reason| Outcome::poison(PoisonReason::UntrustedHost, reason.to_string()))?;
+        let channel = mem::replace(&mut leased.envelope.address, thread.clone());
+        let called = self.call_here(connector, leased, &plan.way, &service_url).await;
+        leased.sent_to = Some(mem::replace(&mut leased.envelope.address, channel));
+        called
+    }
+
+    /// Makes the call of a plan in the conversation of the message's address.
+    async fn call_here(
+        &self,
+        connector: &Connector<'_, H>,
+        leased: &mut Leased,
         way: &Way,
         service_url: &ServiceUrl,
-    ) -> Verdict {
+    ) -> Result<Verdict, NotReached> {
         let envelope = &leased.envelope;
         let keys = self.keys_of(leased);
         let (trust, conversation) = (self.trust, envelope.address.conversation.id.as_str());
-        match way {
-            Way::New => {
-                let message = message_of(envelope, keys);
-                connector.send_in_any_cloud(trust, service_url, conversation, &message).await
-            }
+        Ok(match way {
+            Way::New => return self.send_new(leased, service_url).await,
             Way::Reply(id) => {
                 connector
                     .reply_in_thread(trust, service_url, &envelope.address, id, message_of(envelope, keys))
@@ -88,7 +126,7 @@ impl<H: Host> Attempts<'_, H> {
                 let trace = envelope.traceparent.as_ref();
                 connector.delete(trust, service_url, conversation, id, trace).await
             }
-        }
+        })
     }
 
     /// Tells the people of the conversation in the thread that the message has changed, because a channel
@@ -98,7 +136,7 @@ impl<H: Host> Attempts<'_, H> {
         &self,
         connector: &Connector<'_, H>,
         leased: &Leased,
-        keyed: &Keyed,
+        plan: &Plan,
         activity_id: &str,
         service_url: &ServiceUrl,
     ) -> Option<&'static str> {
@@ -111,13 +149,13 @@ impl<H: Host> Attempts<'_, H> {
         let words = Words::of(&envelope.address);
         let summary = envelope.activity.get("summary").and_then(Value::as_str).unwrap_or_default();
         let text = if envelope.text.is_empty() { summary } else { &envelope.text };
-        let text = match keyed.state {
+        let text = match plan.keyed.state {
             KeyState::Firing => words.changed(text),
             KeyState::Resolved => words.resolved(text),
         };
-        let reply = OutgoingMessage::new(&envelope.address, &text).in_trace(envelope.traceparent.as_ref());
-        let verdict =
-            connector.reply_in_thread(self.trust, service_url, &envelope.address, activity_id, reply).await;
+        let address = plan.thread.as_ref().unwrap_or(&envelope.address);
+        let reply = OutgoingMessage::new(address, &text).in_trace(envelope.traceparent.as_ref());
+        let verdict = connector.reply_in_thread(self.trust, service_url, address, activity_id, reply).await;
         if verdict.class == Class::Accepted {
             return None;
         }

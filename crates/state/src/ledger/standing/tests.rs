@@ -22,10 +22,11 @@ fn record_of_a_key_keeps_what_was_sent_and_what_the_bot_noted() {
     assert_eq!(before, Standing::default());
     // The bot notes the next alert between the poller's read and its write.
     run(ledger.note_latest(&conversation(), HASH, (7, "b"))).unwrap();
-    let first = sent(&before, 5, "a");
+    let first = Standing { thread: Some("{}".into()), ..sent(&before, 5, "a") };
     assert_eq!(run(ledger.record_standing(&conversation(), HASH, &first)), Ok(Stood::Recorded));
     let found = run(ledger.standing(&conversation(), HASH)).unwrap();
     assert_eq!((found.order(), found.latest()), ((5, "a"), (7, "b")));
+    assert_eq!(found.thread.as_deref(), Some("{}"));
     assert_eq!(
         (found.activity_id.as_deref(), found.digest.as_str(), found.is_firing),
         (Some("m5"), "d5", true)
@@ -83,7 +84,8 @@ fn later_change_of_an_alert_is_not_overwritten_by_an_earlier_one() {
     let key = super::super::RecordKey::of(&id, now).unwrap();
     run(ledger.accept(&super::super::NewAlert::queued(id.clone(), "c"))).unwrap();
     for (at, by, activity) in [(2, "b", Some("m1")), (1, "c", Some("m2")), (3, "a", None)] {
-        let edit = super::super::Edit { at, by: by.into(), activity_id: activity.map(str::to_owned) };
+        let activity_id = activity.map(str::to_owned);
+        let edit = super::super::Edit { at, by: by.into(), activity_id, thread: None };
         run(ledger.record_edit(&key, &edit)).unwrap();
     }
     let record = run(ledger.find(&id)).unwrap().unwrap();

@@ -1,0 +1,70 @@
+//! Turns: two alerts with the same key in the same conversation are sent one after the other, even if their
+//! messages are in different lanes. That happens if the bot accepted one of them before it knew the
+//! conversation, and the other one after that.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+type Waiting = Rc<RefCell<BTreeMap<String, Vec<Waker>>>>;
+
+/// The turns of a run, by name. Each turn that is taken has the attempts that wait for it.
+#[derive(Debug, Default)]
+pub(crate) struct Turns(Waiting);
+
+/// A turn. It ends when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    name: String,
+    waiting: Waiting,
+}
+
+impl Turns {
+    /// Takes a turn. If another attempt has it, this waits until that one ends.
+    pub(super) async fn take(&self, name: String) -> Turn {
+        poll_fn(|context| {
+            let mut turns = self.0.borrow_mut();
+            match turns.get_mut(&name) {
+                Some(waiting) => {
+                    waiting.push(context.waker().clone());
+                    Poll::Pending
+                }
+                None => {
+                    turns.insert(name.clone(), Vec::new());
+                    Poll::Ready(())
+                }
+            }
+        })
+        .await;
+        Turn { name, waiting: Rc::clone(&self.0) }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let waiting = self.waiting.borrow_mut().remove(&self.name);
+        waiting.into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Context;
+
+    use super::*;
+
+    #[test]
+    fn turn_is_given_to_one_attempt_at_a_time() {
+        let turns = Turns::default();
+        let context = &mut Context::from_waker(Waker::noop());
+        let take = |name: &str| Box::pin(turns.take(name.to_owned()));
+        let (mut first, mut second, mut other) = (take("a"), take("a"), take("b"));
+        let Poll::Ready(turn) = first.as_mut().poll(context) else { panic!("the turn is free") };
+        assert!(second.as_mut().poll(context).is_pending(), "the first attempt has the turn");
+        assert!(other.as_mut().poll(context).is_ready(), "another name is another turn");
+        drop(turn);
+        assert!(second.as_mut().poll(context).is_ready());
+    }
+}

@@ -78,6 +78,8 @@ pub(crate) struct Leased {
     pub(crate) sent_to: Option<ConversationReference>,
     /// After an alert with a key was sent: the records that follow.
     pub(crate) change: Option<Box<KeyedChange>>,
+    /// The report counts the message already.
+    pub(crate) is_counted: bool,
 }
 
 impl Leased {
@@ -97,7 +99,8 @@ impl Leased {
         let tenant = TenantKey::of(&envelope.address);
         let is_ours = seal == SealState::Valid || !has_seal_key;
         let record = RecordKey::of_message(envelope.id.as_str(), is_ours, message.insertion_time);
-        Self { message, envelope, seal, lane, tenant, leased_at, record, sent_to: None, change: None }
+        let (sent_to, change, is_counted) = (None, None, false);
+        Self { message, envelope, seal, lane, tenant, leased_at, record, sent_to, change, is_counted }
     }
 
     pub(crate) fn id(&self) -> &str {

@@ -1,7 +1,5 @@
 //! Posts to webhook addresses, and the messages that come of them.
 
-use std::time::{Duration, Instant};
-
 use end_to_end::alerts::{self, ALERT_KEY, call, known};
 use end_to_end::closed_port::ClosedPort;
 use end_to_end::connector::Received;
@@ -23,7 +21,6 @@ end_to_end::cases!(
     handshakes_are_answered_and_nothing_is_said,
     foreign_payload_with_a_key_reaches_every_subscriber_of_a_tag,
     post_costs_at_most_four_calls,
-    thousand_posts_at_once_are_all_said_in_order,
 );
 
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -305,65 +302,4 @@ fn post_costs_at_most_four_calls(world: &World) {
             "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "", "fingerprint": "a"}],
     });
     assert_eq!(least_of(&group), Some(4), "also the note of the key's newest alert");
-}
-
-/// One post, with the times of its begin and of its answer.
-#[derive(Debug)]
-struct Posted {
-    begun: Instant,
-    answered: Instant,
-}
-
-/// A hundred senders post at the same time, each ten times. The queue does not exist yet, and the runs begin
-/// meanwhile.
-fn thousand_posts_at_once_are_all_said_in_order(world: &World) {
-    const SENDERS: usize = 100;
-    const EACH: usize = 10;
-    // One conversation gets its alerts one after the other.
-    const PATIENCE: Duration = Duration::from_secs(300);
-    let stage = alerts::script(world).variable("pace", "0").variable("kick", "on").start();
-    let hook = &hook(&stage);
-    let post = |sender: usize, number: usize| {
-        let begun = Instant::now();
-        let answer = hook.post(&json!({"text": format!("{sender} {number}")}));
-        assert_eq!(answer.status, 202, "{}", answer.describe());
-        Posted { begun, answered: Instant::now() }
-    };
-    let posted: Vec<Posted> = std::thread::scope(|scope| {
-        let post = &post;
-        let send = |sender| scope.spawn(move || (0..EACH).map(|number| post(sender, number)).collect());
-        let senders: Vec<_> = (0..SENDERS).map(send).collect();
-        senders.into_iter().flat_map(|sender| -> Vec<Posted> { sender.join().unwrap() }).collect()
-    });
-    let mut released = 0;
-    let end = Instant::now() + PATIENCE;
-    while stage.connector.received().len() < SENDERS * EACH {
-        assert!(Instant::now() < end, "{} alerts at the Connector", stage.connector.received().len());
-        released += stage.poll()["released"].as_u64().unwrap_or_default();
-    }
-    stage.poll();
-    let said: Vec<usize> = stage.connector.received().iter().map(index_of).collect();
-    let mut sorted = said.clone();
-    sorted.sort_unstable();
-    assert_eq!(sorted, (0..SENDERS * EACH).collect::<Vec<_>>(), "each alert is said once");
-    // A post that was answered before another one began is said before that one.
-    let mut last_begun = posted[said[0]].begun;
-    for (place, index) in said.iter().enumerate() {
-        let Posted { begun, answered } = &posted[*index];
-        let earlier = &said[..place];
-        assert!(
-            *answered >= last_begun,
-            "{index} is said after {:?}, which began after its answer",
-            earlier.iter().filter(|earlier| posted[**earlier].begun > *answered).collect::<Vec<_>>()
-        );
-        last_begun = last_begun.max(*begun);
-    }
-    println!("hook: the runs put back {released} alerts");
-    assert_eq!(stage.queue.count() + stage.queue.poison().count(), 0);
-
-    fn index_of(received: &Received) -> usize {
-        let (sender, number) =
-            received.body["summary"].as_str().and_then(|summary| summary.split_once(' ')).unwrap();
-        sender.parse::<usize>().unwrap() * EACH + number.parse::<usize>().unwrap()
-    }
 }

@@ -27,6 +27,8 @@ pub(crate) enum Intent {
     Queue { text: String, after: Option<Duration> },
     /// The message was a command, and the bot has executed it. This is the reply.
     Reply(String),
+    /// The same with a reply in Markdown.
+    ReplyInMarkdown(String),
     /// The message was a command, and the reply is for the person alone.
     ReplyInPrivate(Box<PrivateReply>),
 }
@@ -75,6 +77,7 @@ pub(crate) async fn execute<H: Host>(
             let wanted = if command == Command::Webhook { Wanted::Any } else { Wanted::New };
             match show_hook(wanted).await {
                 Ok(HookReply::InPrivate(reply)) => return Intent::ReplyInPrivate(reply),
+                Ok(HookReply::InMarkdown(reply)) => return Intent::ReplyInMarkdown(reply),
                 Ok(HookReply::Here(reply)) => Ok(reply),
                 Err(error) => Err(error),
             }
@@ -208,7 +211,7 @@ mod tests {
         let stage = known();
         let working = || run(stage.conversations().known(&ConversationKey::of(&address()))).unwrap().hook;
         let shown = |text: &str| match say(&stage, text) {
-            Intent::Reply(reply) => reply,
+            Intent::Reply(reply) | Intent::ReplyInMarkdown(reply) => reply,
             other => panic!("expected a reply, found {other:?}"),
         };
         let first = shown("webhook");

@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use bot_framework::{Activity, Class, Connector, ConversationReference, OutgoingMessage, ServiceUrl, Tokens};
+use bot_framework::{
+    Activity, Class, Connector, ConversationReference, OutgoingMessage, ServiceUrl, TextFormat, Tokens,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use envelope::words::Words;
 use envelope::{AnswerJob, By, Envelope, EnvelopeId};
@@ -83,7 +85,7 @@ impl<H: Host> Turn<'_, H> {
             let answering = Answering::new(self.host, self.settings, &addressed, self.trace.as_ref())?;
             let recorded = answering.press(activity, data).await;
             if let Some(reply) = answering.submit_answer(&recorded) {
-                self.say_if_allowed(&addressed.address, &reply, Answers::TheActivity).await;
+                self.say_if_allowed(&addressed.address, &reply, TextFormat::Plain).await;
             }
             return Ok(Answered::with_kick(accepted, self.kick(answering.has_due())));
         }
@@ -91,7 +93,7 @@ impl<H: Host> Turn<'_, H> {
         if text.is_empty() {
             let word =
                 if invoke::is_press(activity) { words.nothing_behind_button } else { words.nothing_to_queue };
-            self.say_if_allowed(&addressed.address, word, Answers::TheActivity).await;
+            self.say_if_allowed(&addressed.address, word, TextFormat::Plain).await;
             return Ok(accepted.into());
         }
         let executed = commands::execute(self.host, self.settings, text, &addressed.address, self.headers);
@@ -99,7 +101,11 @@ impl<H: Host> Turn<'_, H> {
             Intent::Queue { text, after } => (text, after),
             // The command is executed in any case: `stop` also holds if the conversation has no answers left.
             Intent::Reply(reply) => {
-                self.say_if_allowed(&addressed.address, &reply, Answers::TheActivity).await;
+                self.say_if_allowed(&addressed.address, &reply, TextFormat::Plain).await;
+                return Ok(accepted.into());
+            }
+            Intent::ReplyInMarkdown(reply) => {
+                self.say_if_allowed(&addressed.address, &reply, TextFormat::Markdown).await;
                 return Ok(accepted.into());
             }
             Intent::ReplyInPrivate(reply) => {
@@ -111,7 +117,7 @@ impl<H: Host> Turn<'_, H> {
             let answering = Answering::new(self.host, self.settings, &addressed, self.trace.as_ref())?;
             if let Some(recorded) = answering.text(activity, alert, &text).await {
                 let reply = answering.text_of(&recorded);
-                self.say_if_allowed(&addressed.address, &reply, Answers::TheActivity).await;
+                self.say_if_allowed(&addressed.address, &reply, TextFormat::Plain).await;
                 return Ok(Answered::with_kick(accepted, self.kick(answering.has_due())));
             }
         }
@@ -128,7 +134,7 @@ impl<H: Host> Turn<'_, H> {
         let seal_key = self.settings.seal_key.as_ref();
         let Ok(text) = envelope.encode(seal_key) else {
             // The person can correct this, but the channel cannot. So the channel's call succeeds.
-            self.say_if_allowed(&envelope.address, words.too_long, Answers::TheActivity).await;
+            self.say_if_allowed(&envelope.address, words.too_long, TextFormat::Plain).await;
             return Ok(accepted.into());
         };
         let deadline = Deadline::after(self.host, STORE_WITHIN);
@@ -149,7 +155,13 @@ impl<H: Host> Turn<'_, H> {
             Err(error) => {
                 self.log_failure("ledger.accept.failed", &envelope, &error);
                 if self.may_say_without_ledger(&conversation).await {
-                    self.say(&envelope.address, words.ledger_unavailable, Answers::TheActivity).await;
+                    self.say(
+                        &envelope.address,
+                        words.ledger_unavailable,
+                        TextFormat::Plain,
+                        Answers::TheActivity,
+                    )
+                    .await;
                 }
                 return Err(Rejection::StateUnavailable);
             }
@@ -192,7 +204,7 @@ impl<H: Host> Turn<'_, H> {
                 (true, None) => words.perhaps_queued,
                 (true, Some(_)) => words.reminder_perhaps_queued,
             };
-            self.say(&envelope.address, reply, Answers::TheActivity).await;
+            self.say(&envelope.address, reply, TextFormat::Plain, Answers::TheActivity).await;
             return Err(Rejection::QueueUnavailable);
         }
         self.log(Level::Info, "message.queued", json!({"envelope": envelope.id.as_str()}));
@@ -206,7 +218,7 @@ impl<H: Host> Turn<'_, H> {
                 None => words.queued(&envelope.text),
                 Some(after) => words.reminder_queued(&envelope.text, after),
             };
-            let was_told = self.say(&envelope.address, &reply, Answers::TheActivity).await;
+            let was_told = self.say(&envelope.address, &reply, TextFormat::Plain, Answers::TheActivity).await;
             if !noted_before_telling && (self.is_late() || !was_told) {
                 self.record_put(&ledger, &alert.id).await;
             }
@@ -276,11 +288,16 @@ impl<H: Host> Turn<'_, H> {
 
     /// Sends a reply to a message that the bot does not queue, unless the conversation has had all its
     /// answers of this minute. If the ledger cannot count the answers, this host counts them.
-    pub(crate) async fn say_if_allowed(&self, address: &ConversationReference, text: &str, answers: Answers) {
+    pub(crate) async fn say_if_allowed(
+        &self,
+        address: &ConversationReference,
+        text: &str,
+        format: TextFormat,
+    ) {
         let conversation = ConversationKey::of(address);
         let counted = self.ledger().count_answer(&conversation, self.settings.allowance).await;
         if self.may_say(&conversation, counted, |()| true).await {
-            self.say(address, text, answers).await;
+            self.say(address, text, format, Answers::TheActivity).await;
         }
     }
 
@@ -293,7 +310,8 @@ impl<H: Host> Turn<'_, H> {
         if !self.may_say(&conversation, counted, |()| true).await {
             return;
         }
-        let message = OutgoingMessage::new(to, text).in_trace(self.trace.as_ref());
+        let message = OutgoingMessage::new(to, text).in_format(TextFormat::Markdown);
+        let message = message.in_trace(self.trace.as_ref());
         let was_told = match self.settings.trust.check(&to.service_url) {
             Ok(service_url) => {
                 let sent = self.connector().send(&service_url, &to.conversation.id, &message).await;
@@ -301,8 +319,8 @@ impl<H: Host> Turn<'_, H> {
             }
             Err(_) => false,
         };
-        let here = if was_told { note } else { text };
-        self.say(address, here, Answers::TheActivity).await;
+        let (here, format) = if was_told { (note, TextFormat::Plain) } else { (text, TextFormat::Markdown) };
+        self.say(address, here, format, Answers::TheActivity).await;
     }
 
     /// Sends the greeting once for each time that the bot is added, because a channel may send the activity
@@ -317,7 +335,7 @@ impl<H: Host> Turn<'_, H> {
         let ledger = self.ledger();
         let counted = ledger.count_answer_once(key, &what, self.settings.allowance).await;
         if self.may_say(key, counted, |is_new| is_new).await {
-            self.say(address, Words::of(address).greeting, Answers::Nothing).await;
+            self.say(address, Words::of(address).greeting, TextFormat::Plain, Answers::Nothing).await;
         }
         Ok(())
     }
@@ -368,8 +386,14 @@ impl<H: Host> Turn<'_, H> {
 
     /// Sends a message to the person, and returns whether the Connector accepted it. A failure is only
     /// logged, because the message on the queue matters more.
-    pub(crate) async fn say(&self, address: &ConversationReference, text: &str, answers: Answers) -> bool {
-        let message = OutgoingMessage::new(address, text).in_trace(self.trace.as_ref());
+    pub(crate) async fn say(
+        &self,
+        address: &ConversationReference,
+        text: &str,
+        format: TextFormat,
+        answers: Answers,
+    ) -> bool {
+        let message = OutgoingMessage::new(address, text).in_format(format).in_trace(self.trace.as_ref());
         let activity = address.activity_id.as_ref().filter(|_| answers == Answers::TheActivity);
         let message = if activity.is_some() { message.in_reply_to(address) } else { message };
         if let Some(replies) = &self.replies {

@@ -1,6 +1,6 @@
 //! The commands `webhook`, `webhook new` and `webhook off`: the webhook address of a conversation.
 
-use bot_framework::{ConversationReference, vouches_for_identity};
+use bot_framework::{ConversationReference, channels, vouches_for_identity};
 use envelope::words::Words;
 use http::HeaderMap;
 use platform::{Host, Level, SettingsError};
@@ -45,7 +45,7 @@ pub(crate) enum NoAddress {
 pub(crate) struct PrivateReply {
     /// The person's own conversation.
     pub(crate) to: ConversationReference,
-    /// The reply with the address.
+    /// The reply with the address, in Markdown.
     pub(crate) text: String,
     /// The reply in the group.
     pub(crate) note: String,
@@ -55,6 +55,7 @@ pub(crate) struct PrivateReply {
 #[derive(Debug, PartialEq)]
 pub(crate) enum HookReply {
     Here(String),
+    InMarkdown(String),
     InPrivate(Box<PrivateReply>),
 }
 
@@ -120,13 +121,16 @@ pub(crate) async fn show<H: Host>(
     };
     host.event(Level::Info, "hook.issued", json!({"conversation": key.as_str(), "hook": made.shown}));
     let text = words.hook(&made.url, &made.secret);
+    if !channels::shows_markdown(&address.channel_id) {
+        return Ok(HookReply::Here(text.replace('`', "")));
+    }
     let own = match address.conversation.is_group() {
         true => own_chat(settings, conversations, address).await,
         false => None,
     };
     Ok(match own {
         Some(to) => HookReply::InPrivate(Box::new(PrivateReply { to, text, note: words.hook_sent.into() })),
-        None => HookReply::Here(text),
+        None => HookReply::InMarkdown(text),
     })
 }
 
@@ -188,7 +192,7 @@ mod tests {
 
     fn here(reply: HookReply) -> String {
         match reply {
-            HookReply::Here(text) => text,
+            HookReply::Here(text) | HookReply::InMarkdown(text) => text,
             HookReply::InPrivate(reply) => panic!("expected a reply here, found {reply:?}"),
         }
     }
@@ -242,6 +246,25 @@ mod tests {
         run(stage.conversations().record_activity(&on_webchat(personal("29:kim")), Sign::Message, None))
             .unwrap();
         here(say(&stage, &on_webchat(group()), Wanted::Any));
+    }
+
+    #[test]
+    fn reply_has_the_signs_of_markdown_only_where_the_channel_knows_markdown() {
+        let stage = Stage::new();
+        for (channel, is_markdown) in
+            [("msteams", true), ("webchat", true), ("sms", false), ("custom", false)]
+        {
+            let mut address = personal("29:kim");
+            address.channel_id = channel.into();
+            let reply = say(&stage, &address, Wanted::Any);
+            assert_eq!(matches!(reply, HookReply::InMarkdown(_)), is_markdown, "{channel}");
+            let text = here(reply);
+            assert_eq!(text.contains('`'), is_markdown, "{channel}: {text}");
+            for begin in ["https://bot.example.com", "curl -X POST https://bot.example.com"] {
+                let begins = |line: &str| line.trim_matches('`').starts_with(begin);
+                assert!(text.lines().any(begins), "{channel}: {text}");
+            }
+        }
     }
 
     #[test]

@@ -1,16 +1,21 @@
 //! The application of `cargo dev up` as a person sees it, in the chat page in a real browser.
 
+use std::process::Command;
+
 use dev::browser::{Browser, Card, Visit};
 use dev::workspace;
 use end_to_end::chat_page::{self, ChatPage};
+use end_to_end::hooks::Hook;
 use end_to_end::program::Program;
 use end_to_end::suite::World;
+use end_to_end::waiting::eventually;
 use serde_json::{Value, json};
 
 end_to_end::cases!(
     chat_page_shows_the_answer_the_alert_and_a_card,
     pressed_button_changes_the_card_and_a_program_gets_one_signed_call,
-    alert_with_a_key_is_one_bubble_that_turns_from_red_to_green
+    alert_with_a_key_is_one_bubble_that_turns_from_red_to_green,
+    webhook_address_is_readable_and_its_command_works_as_it_stands,
 );
 
 fn chat_page_shows_the_answer_the_alert_and_a_card(world: &World) {
@@ -118,4 +123,31 @@ fn alert_with_a_key_is_one_bubble_that_turns_from_red_to_green(world: &World) {
     assert_eq!(seen.cards, [Card { texts: vec![green.into()], buttons: Vec::new() }], "{seen:?}");
     assert!(!seen.bubbles.iter().any(|bubble| bubble.contains(red)), "{seen:?}");
     assert!(seen.colors.len() == 2 && seen.colors[0] != seen.colors[1], "red, then green: {seen:?}");
+}
+
+/// A new user writes `webhook` in the chat page, copies the command, and runs it.
+fn webhook_address_is_readable_and_its_command_works_as_it_stands(world: &World) {
+    let browser = Browser::find().expect(dev::browser::MISSING);
+    let folder = workspace::target().join("browser");
+    std::fs::create_dir_all(&folder).unwrap();
+    let page = ChatPage::start(world, "msteams");
+    let answers = ["Webhook address of this conversation"];
+    let visit = Visit { say: "webhook", answers: &answers, card: "It works", press: None, then: None };
+    let (seen, hook) = std::thread::scope(|scope| {
+        let seen = scope.spawn(|| browser.chat(&page.url(), &visit, &folder.join("webhook.png")));
+        let said = eventually("a reply with a webhook address", || {
+            page.said_by_the_bot().into_iter().find(|said| Hook::in_reply(said.text()).is_some())
+        });
+        let mut lines = said.text().lines().map(|line| line.trim_matches('`'));
+        let command = lines.find(|line| line.starts_with("curl ")).unwrap().to_owned();
+        let output = Command::new("sh").args(["-c", &command]).env("NO_PROXY", "127.0.0.1").output().unwrap();
+        let answer = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && answer.contains(r#""status":"queued""#), "{command}: {answer}");
+        (seen.join().unwrap(), (Hook::in_reply(said.text()).unwrap(), command))
+    });
+    let seen = seen.unwrap_or_else(|error| panic!("{error:#}"));
+    let ((hook, command), is_reply) = (hook, |bubble: &&String| bubble.starts_with(answers[0]));
+    let reply: Vec<_> = seen.bubbles.iter().find(is_reply).unwrap().lines().map(str::trim).collect();
+    assert!(reply.contains(&hook.url.as_str()) && reply.contains(&command.as_str()), "{reply:#?}");
+    assert!(!reply.iter().any(|line| line.contains('`')), "{reply:#?}");
 }

@@ -1,8 +1,5 @@
 //! Posts to webhook addresses, and the messages that come of them.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
-
 use end_to_end::alerts::{self, ALERT_KEY, call, known};
 use end_to_end::closed_port::ClosedPort;
 use end_to_end::connector::Received;
@@ -24,7 +21,6 @@ end_to_end::cases!(
     handshakes_are_answered_and_nothing_is_said,
     foreign_payload_with_a_key_reaches_every_subscriber_of_a_tag,
     post_costs_at_most_four_calls,
-    thousand_posts_at_once_are_all_said_in_order,
 );
 
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -306,55 +302,4 @@ fn post_costs_at_most_four_calls(world: &World) {
             "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "", "fingerprint": "a"}],
     });
     assert_eq!(least_of(&group), Some(4), "also the note of the key's newest alert");
-}
-
-/// A hundred senders post at the same time, each ten times.
-fn thousand_posts_at_once_are_all_said_in_order(world: &World) {
-    const SENDERS: usize = 100;
-    const EACH: usize = 10;
-    // One conversation gets its alerts one after the other.
-    const PATIENCE: Duration = Duration::from_secs(300);
-    let stage = alerts::script(world).variable("pace", "0").start();
-    let hook = &hook(&stage);
-    // The queue exists from now on.
-    hook.post(&json!({"text": "first"})).expect_status(202);
-    said(&stage);
-    std::thread::scope(|scope| {
-        let senders: Vec<_> = (0..SENDERS)
-            .map(|sender| {
-                scope.spawn(move || {
-                    let post = |number| hook.post(&json!({"text": format!("{sender} {number}")}));
-                    for number in 0..EACH {
-                        let answer = post(number);
-                        assert_eq!(answer.status, 202, "{}", answer.describe());
-                    }
-                })
-            })
-            .collect();
-        for sender in senders {
-            sender.join().unwrap();
-        }
-    });
-    let mut released = 0;
-    let end = Instant::now() + PATIENCE;
-    while stage.connector.received().len() < SENDERS * EACH {
-        assert!(Instant::now() < end, "{} alerts at the Connector", stage.connector.received().len());
-        released += stage.poll()["released"].as_u64().unwrap_or_default();
-    }
-    stage.poll();
-    let mut said: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for received in stage.connector.received() {
-        let summary = received.body["summary"].as_str().unwrap().to_owned();
-        let (sender, number) = summary.split_once(' ').unwrap();
-        said.entry(sender.parse().unwrap()).or_default().push(number.parse().unwrap());
-    }
-    assert_eq!(said.len(), SENDERS);
-    for (sender, mut numbers) in said {
-        // A run that has no time for its messages puts them at the end of the queue (docs/delivery.md).
-        let is_in_order = numbers.is_sorted();
-        assert!(is_in_order || released > 0, "of sender {sender}: {numbers:?}, {released} without time");
-        numbers.sort_unstable();
-        assert_eq!(numbers, (0..EACH).collect::<Vec<_>>(), "of sender {sender}");
-    }
-    assert_eq!(stage.queue.count() + stage.queue.poison().count(), 0);
 }

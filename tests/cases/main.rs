@@ -22,6 +22,7 @@ mod faulty_tables;
 mod field_in;
 mod field_out;
 mod figures;
+mod hook_load;
 mod hook_page;
 mod hook_posts;
 mod hooks;
@@ -113,6 +114,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("field_out", field_out::CASES),
     ("figures", figures::CASES),
     ("hook_page", hook_page::CASES),
+    ("hook_load", hook_load::CASES),
     ("hook_posts", hook_posts::CASES),
     ("hooks", hooks::CASES),
     ("host_spans", host_spans::CASES),

@@ -19,9 +19,10 @@ pub struct Hook {
 impl Hook {
     /// Reads the address and the secret in a reply of the bot. `None` if the text has no address.
     pub fn in_reply(text: &str) -> Option<Self> {
-        let url = text.lines().find(|line| line.starts_with("http") && line.contains("/api/hooks/"))?;
-        let secret = text.lines().find_map(|line| line.split_once("The secret for that: "))?.1;
-        Some(Self { url: url.to_owned(), secret: secret.to_owned() })
+        let mut lines = text.lines().map(|line| line.trim_matches('`'));
+        let url = lines.find(|line| line.starts_with("http") && line.contains("/api/hooks/"))?;
+        let secret = lines.find_map(|line| line.split_once("The secret for that: "))?.1;
+        Some(Self { url: url.to_owned(), secret: secret.trim_matches('`').to_owned() })
     }
 
     /// The token, which is the last part of the address.

@@ -30,6 +30,9 @@ use crate::settings::{BotSettings, CallerSettings};
 /// The longest time for the calls to the storage account, because hosted platforms end a request after 30 s.
 const STORE_WITHIN: Duration = Duration::from_secs(20);
 
+/// The bot answers within this time, also if it began late to store the alerts.
+const ANSWER_WITHIN: Duration = Duration::from_secs(27);
+
 /// No page begins after this time, so that each page that begins also ends in time.
 const PAGES_WITHIN: Duration = Duration::from_secs(10);
 
@@ -69,7 +72,8 @@ pub(super) async fn send<H: Host>(
     mut at: Option<Cursor>,
     begin: Duration,
 ) -> Result<Sending, Rejection> {
-    let deadline = Deadline::after(host, STORE_WITHIN);
+    let left = ANSWER_WITHIN.saturating_sub(host.monotonic().saturating_sub(begin));
+    let deadline = Deadline::after(host, STORE_WITHIN.min(left));
     let sender = Sender {
         host,
         settings,

@@ -142,17 +142,27 @@ enum Cards {
     None,
 }
 
-/// Returns the parts of a message that a channel does not show. `is_group`: whether the conversation has
-/// several people.
-pub fn shows(channel_id: &str, is_group: bool, content: &Content<'_>) -> Vec<NotShown> {
-    let channel = || channel_id.to_owned();
-    let (cards, markdown) = match channel_id {
+/// Whether a channel is known to show Markdown.
+pub fn shows_markdown(channel_id: &str) -> bool {
+    matches!(abilities(channel_id), Some((_, true)))
+}
+
+/// How a channel shows cards, and whether it shows Markdown; `None` if nothing is known about it.
+fn abilities(channel_id: &str) -> Option<(Cards, bool)> {
+    Some(match channel_id {
         "msteams" | "webchat" | "directline" | "emulator" => (Cards::Shown, true),
         "slack" | "telegram" | "email" => (Cards::Picture, true),
         "facebook" | "line" | "groupme" | "kik" => (Cards::Picture, false),
         "sms" | "twilio-sms" => (Cards::None, false),
-        _ => return Vec::new(),
-    };
+        _ => return None,
+    })
+}
+
+/// Returns the parts of a message that a channel does not show. `is_group`: whether the conversation has
+/// several people.
+pub fn shows(channel_id: &str, is_group: bool, content: &Content<'_>) -> Vec<NotShown> {
+    let channel = || channel_id.to_owned();
+    let Some((cards, markdown)) = abilities(channel_id) else { return Vec::new() };
     let mut not_shown = Vec::new();
     if content.format == TextFormat::Markdown && !content.text.is_empty() && !markdown {
         not_shown.push(NotShown::NoMarkdown { channel: channel() });

@@ -31,7 +31,7 @@ pub(crate) enum Applied {
     Recorded { count: Count, end: Transition },
     /// Nothing was done yet. The caller has to hide the message for `after`, and the younger ones behind it.
     Wait { count: Count, after: Duration, delivery: Delivery, transition: Option<Transition> },
-    /// The run has to stop.
+    /// The run has to stop, and the message has to be put back.
     StopRun { count: Count, stop: Stop, reason: String },
 }
 
@@ -151,7 +151,6 @@ impl<H: Host> RunContext<'_, H> {
                 Applied::Done { count: Count::Released, transition: None }
             }
             Outcome::StopRun(stop, reason) => {
-                self.queues.hide(leased, Duration::ZERO, None).await;
                 let count = match stop {
                     Stop::CredentialsRefused => Count::Credentials,
                     Stop::NoToken { .. } => Count::NoToken,

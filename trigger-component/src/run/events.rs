@@ -23,12 +23,10 @@ pub(crate) enum Event {
     LockWritten(Box<LockWriteDone>),
     /// The attempt for a message has ended, and its outcome was carried out.
     Worked { leased: Box<Leased>, applied: Applied },
-    /// Messages of a conversation are hidden.
+    /// Messages of a conversation are hidden, or visible again.
     PutBack(Box<PutBackDone>),
     /// A message that is no envelope was moved to the poison queue, or that failed.
     Poisoned(Count),
-    /// These messages are visible on the queue again.
-    Released { ids: Vec<String> },
     /// A write of the ledger has ended.
     LedgerWritten(LedgerWritten),
     /// The delivery path is ready, or has failed to get ready.

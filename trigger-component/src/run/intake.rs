@@ -29,17 +29,18 @@ impl<'a, H: Host> Run<'a, '_, H> {
     /// Fetches more messages, if the run has room and time for them.
     pub(super) fn fetch_more(&mut self) {
         let limits = self.context.limits;
-        let in_hand = self.lanes.waiting() + self.opened.len() + self.poisoning;
+        let coming = self.opened.len() + self.naming;
+        let in_hand = self.lanes.waiting() + coming + self.poisoning;
         let is_early = self.empty && self.context.host.monotonic() < self.next_get_at;
         if self.fetching || is_early || in_hand >= limits.fetch_below {
             return;
         }
-        // The run fetches only as many as it has time for, because a message that it puts back becomes
-        // visible behind all messages that came meanwhile.
-        let left = self.budget.remaining(self.context.host).saturating_sub(self.lanes.time_needed(limits));
-        let gap = limits.conversation_gap.as_millis().max(1);
-        let room = u8::try_from(left.as_millis() / gap).unwrap_or(u8::MAX).min(limits.batch);
-        if room >= limits.batch.div_ceil(4) {
+        // The run fetches only as many as it has time for, because the younger messages have to wait for a
+        // message that it puts back. They may take twice as long as those before.
+        let left = self.budget.remaining(self.context.host) / 2;
+        let room = self.lanes.room(left, limits).saturating_sub(coming);
+        let room = u8::try_from(room).unwrap_or(u8::MAX).min(limits.batch);
+        if room >= limits.batch.div_ceil(8) {
             self.fetch(room);
         }
     }
@@ -62,8 +63,11 @@ impl<'a, H: Host> Run<'a, '_, H> {
             // The first Put creates the queue, so a missing queue is empty.
             Ok(_) | Err(QueueError::QueueMissing) => {
                 self.empty = true;
-                self.awaits_more = std::mem::take(&mut self.received_since_wait) >= MANY && self.is_kicked;
-                self.next_get_at = self.context.host.monotonic() + NEXT_GET_AFTER;
+                let now = self.context.host.monotonic();
+                let has_many = std::mem::take(&mut self.received_since_wait) >= MANY && self.is_kicked;
+                let awaits_hidden = self.awaited_until.is_some_and(|until| now < until + NEXT_GET_AFTER);
+                self.awaits_more = has_many || awaits_hidden;
+                self.next_get_at = now + NEXT_GET_AFTER;
             }
             Err(error) => self.fail(RunError::Queue(error)),
         }
@@ -156,6 +160,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
         }
         let write = self.exclusive.start_write(self.counting.figures());
         let opened = std::mem::take(&mut self.opened);
+        self.naming = opened.len();
         let now = context.host.now();
         let read_from = self.withdrawn.read_from(&opened, now);
         let unknown: Vec<LaneKey> = if self.knows_all_lines {
@@ -181,6 +186,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
     pub(super) fn lock_written(&mut self, done: LockWriteDone) {
         let host = self.context.host;
         let LockWriteDone { result, opened, withdrawn, lines } = done;
+        self.naming = 0;
         if let Some((answer, asked_at)) = withdrawn {
             let known = Rc::make_mut(&mut self.withdrawn);
             match answer {

@@ -17,7 +17,6 @@ mod recent;
 mod report;
 mod timer;
 
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -76,6 +75,8 @@ struct Run<'a, 'r, H> {
     fetching: bool,
     /// The messages that the record of the run lock does not name yet.
     opened: Vec<Leased>,
+    /// How many messages the write of the run lock names that is under way.
+    naming: usize,
     withdrawn: Rc<Withdrawn>,
     readiness: Readiness,
     /// The number of messages that are no envelopes and are being moved to the poison queue.
@@ -88,6 +89,8 @@ struct Run<'a, 'r, H> {
     received_since_wait: usize,
     /// The run waits for more messages, even if it has no work.
     awaits_more: bool,
+    /// Until when messages become visible that the run has hidden behind messages of an earlier run.
+    awaited_until: Option<Duration>,
     /// The moment of the next Get after an empty response, if the run still works then.
     next_get_at: Duration,
     /// The run starts nothing more.
@@ -125,6 +128,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             busy: 0,
             fetching: false,
             opened: Vec::new(),
+            naming: 0,
             withdrawn: Rc::default(),
             readiness: Readiness::Unknown,
             poisoning: 0,
@@ -132,6 +136,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             is_kicked,
             received_since_wait: 0,
             awaits_more: false,
+            awaited_until: None,
             next_get_at: Duration::ZERO,
             stopping: false,
             stopped: None,
@@ -162,7 +167,6 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                     self.report.add(count);
                     self.counting.counted(count);
                 }
-                Event::Released { ids } => self.released(&ids),
                 Event::LedgerWritten(written) => self.ledger_written(written),
                 Event::Ready(outcome) => self.ready(outcome),
                 Event::TimerFired => {}
@@ -250,37 +254,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             self.report.add(count);
             self.counting.counted(count);
         }
+        self.awaited_until = self.awaited_until.max(done.visible_soon);
         self.lanes.put_back_done(&done.key, done.line, self.context.host.monotonic());
-    }
-
-    /// Puts back all messages on which no job works.
-    fn release_everything(&mut self) {
-        let opened = std::mem::take(&mut self.opened);
-        if !opened.is_empty() {
-            self.release(opened.into());
-        }
-        while let Some(messages) = self.lanes.take_idle() {
-            self.release(messages);
-        }
-    }
-
-    fn release(&mut self, messages: VecDeque<Leased>) {
-        let context = self.context;
-        self.jobs.push(Box::pin(async move {
-            let mut ids = Vec::new();
-            for leased in &messages {
-                // A message that could not be put back stays in hand, so the next run recovers it.
-                if context.queues.hide(leased, Duration::ZERO, None).await.is_zero() {
-                    ids.push(leased.id().to_owned());
-                }
-            }
-            Event::Released { ids }
-        }));
-    }
-
-    fn released(&mut self, ids: &[String]) {
-        self.report.add_many(Count::Released, ids.len());
-        ids.iter().for_each(|id| self.exclusive.remove(id));
     }
 
     /// Starts the messages that are due; returns when the next one is due.
@@ -365,8 +340,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             Applied::StopRun { count, stop, reason } => {
                 self.report.add(count);
                 self.stop(stop, &reason);
-                self.exclusive.remove(leased.id());
-                self.lanes.done(&leased.lane, leased.id(), now);
+                let is_counted = true;
+                self.lanes.give_back(Leased { is_counted, ..*leased });
             }
         }
     }

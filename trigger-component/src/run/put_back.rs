@@ -1,10 +1,14 @@
-//! Hides messages of a conversation for a while, in order.
+//! Hides messages of a conversation for a while, or puts them back at the end of the run. Both keep the
+//! order.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use platform::Host;
 
+use super::Run;
 use super::context::RunContext;
+use super::events::Event;
 use super::report::Count;
 use crate::attempt::{PoisonReason, hide_for};
 use crate::limits::LONGEST_PUSH;
@@ -12,7 +16,10 @@ use crate::queue::Poisoned;
 use crate::runs::write_line;
 use crate::schedule::{LaneKey, Leased, Line, PutBack};
 
-/// The result of hiding messages of a conversation.
+/// The run waits so long for messages that it has hidden behind messages of an earlier run.
+const VISIBLE_SOON: Duration = Duration::from_secs(3);
+
+/// The result of hiding messages of a conversation, or of putting them back.
 #[derive(Debug)]
 pub(crate) struct PutBackDone {
     pub(crate) key: LaneKey,
@@ -20,6 +27,36 @@ pub(crate) struct PutBackDone {
     pub(crate) line: Line,
     pub(crate) ids: Vec<String>,
     pub(crate) counts: Vec<Count>,
+    /// Until when the hidden messages become visible, if the run can wait for them.
+    pub(crate) visible_soon: Option<Duration>,
+}
+
+impl<H: Host> Run<'_, '_, H> {
+    /// Puts back all messages on which no job works.
+    pub(super) fn release_everything(&mut self) {
+        let context = self.context;
+        // Only the run that holds the lock changes a line.
+        let holds_lock = !self.exclusive.is_lost(context.host);
+        for leased in std::mem::take(&mut self.opened) {
+            if holds_lock && (self.knows_all_lines || self.lanes.knows(&leased.lane)) {
+                self.lanes.push(leased);
+                continue;
+            }
+            // The run has not read the line, so it must not replace it.
+            let (key, behind) = (leased.lane, VecDeque::from([leased]));
+            self.release(PutBack { key, front: None, behind, line: Line::default() }, false);
+        }
+        while let Some(put_back) = self.lanes.take_idle() {
+            self.release(put_back, holds_lock);
+        }
+    }
+
+    fn release(&mut self, put_back: PutBack, keeps_order: bool) {
+        let context = self.context;
+        self.jobs.push(Box::pin(async move {
+            Event::PutBack(Box::new(context.release(put_back, keeps_order).await))
+        }));
+    }
 }
 
 impl<H: Host> RunContext<'_, H> {
@@ -49,9 +86,9 @@ impl<H: Host> RunContext<'_, H> {
         }
         // The messages are hidden one after the other, because they become visible in the order of these
         // calls.
-        for (leased, pause) in behind.iter().zip(pauses) {
+        for (leased, pause) in behind.iter().zip(&pauses) {
             ids.push(leased.id().to_owned());
-            let Some(pause) = pause else {
+            let Some(pause) = *pause else {
                 counts.push(self.out_of_time(leased, &mut line).await);
                 continue;
             };
@@ -64,7 +101,33 @@ impl<H: Host> RunContext<'_, H> {
         if line != written {
             write_line(self.queues, self.runs, &key, &line).await;
         }
-        PutBackDone { key, line, ids, counts }
+        // The calls take time, and messages that are hidden after this must not become visible before these.
+        if let Some(pause) = pauses.into_iter().flatten().last() {
+            line.tail = line.tail.max(self.host.monotonic() + pause);
+        }
+        let is_soon = !line.has_front() && line.tail < self.host.monotonic() + VISIBLE_SOON;
+        let visible_soon = is_soon.then_some(line.tail);
+        PutBackDone { key, line, ids, counts, visible_soon }
+    }
+
+    /// Makes messages visible again that the run has not begun. They become visible behind all younger ones
+    /// that came meanwhile. So they get places in the line first, and the younger ones wait for them.
+    async fn release(&self, put_back: PutBack, keeps_order: bool) -> PutBackDone {
+        let PutBack { key, behind, mut line, .. } = put_back;
+        if keeps_order {
+            let now = self.host.monotonic();
+            behind.iter().for_each(|leased| line.set_hidden(&leased.place(), now));
+            write_line(self.queues, self.runs, &key, &line).await;
+        }
+        let (mut ids, mut counts) = (Vec::new(), Vec::new());
+        for leased in &behind {
+            // A message that could not be put back stays in hand, so the next run recovers it.
+            if self.queues.hide(leased, Duration::ZERO, None).await.is_zero() {
+                ids.push(leased.id().to_owned());
+                counts.extend((!leased.is_counted).then_some(Count::Released));
+            }
+        }
+        PutBackDone { key, line, ids, counts, visible_soon: None }
     }
 
     async fn out_of_time(&self, leased: &Leased, line: &mut Line) -> Count {

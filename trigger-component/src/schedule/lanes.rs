@@ -11,6 +11,10 @@ use super::line::{Line, Place};
 use super::pace::NotBefore;
 use crate::limits::Limits;
 
+/// A run expects that a conversation is so many times slower than the pace until its first message has
+/// finished. So the run does not fetch a second batch for a conversation that may be slow.
+const SLOW: u32 = 4;
+
 #[derive(Debug)]
 struct Lane {
     key: LaneKey,
@@ -20,10 +24,22 @@ struct Lane {
     busy: bool,
     /// The next message starts no earlier than this, because of the pace.
     next_start: Duration,
+    /// When the last message started.
+    began_at: Duration,
+    /// How long a message takes, by the messages that this run has finished in the lane; `None` before the
+    /// first one.
+    took: Option<Duration>,
     line: Line,
 }
 
 impl Lane {
+    /// How long the lane needs for each message. Before the first one has finished, the guess is `unknown`
+    /// times the gap.
+    fn pace(&self, limits: &Limits, unknown: u32) -> Duration {
+        let gap = limits.conversation_gap;
+        self.took.map_or(gap * unknown, |took| took.max(gap))
+    }
+
     /// Takes out the messages that have to wait for a message that is missing.
     fn take_blocked(&mut self, now: Duration) -> VecDeque<Leased> {
         let mut blocked = VecDeque::new();
@@ -84,6 +100,8 @@ pub(crate) struct Lanes {
     tenant_starts: NotBefore<TenantKey>,
     /// The lines of lanes that have no messages now.
     lines: BTreeMap<LaneKey, Line>,
+    /// How long a message took in the lane that became empty last.
+    last_took: Duration,
 }
 
 impl Lanes {
@@ -114,7 +132,9 @@ impl Lanes {
         if self.lane(&key).is_none() {
             let line = self.lines.remove(&key).unwrap_or_default();
             let next_start = self.lane_starts.until(&key);
-            self.lanes.push(Lane { key, waiting: VecDeque::new(), busy: false, next_start, line });
+            let (began_at, took) = (Duration::ZERO, None);
+            let (waiting, busy) = (VecDeque::new(), false);
+            self.lanes.push(Lane { key, waiting, busy, next_start, began_at, took, line });
         }
         let Some(lane) = self.lane(&key) else { return };
         let age = leased.age();
@@ -129,7 +149,8 @@ impl Lanes {
     fn remove_if_idle(&mut self, key: &LaneKey, now: Duration) {
         let is_idle = |lane: &Lane| lane.key == *key && !lane.busy && lane.waiting.is_empty();
         let Some(index) = self.lanes.iter().position(is_idle) else { return };
-        let Lane { key, next_start, line, .. } = self.lanes.remove(index);
+        let Lane { key, next_start, line, took, .. } = self.lanes.remove(index);
+        self.last_took = took.unwrap_or(self.last_took);
         if line.is_live(now) {
             self.lines.insert(key, line);
         }
@@ -170,6 +191,7 @@ impl Lanes {
         let lane = &mut self.lanes[index];
         let Some(leased) = lane.waiting.pop_front() else { return Err(None) };
         lane.busy = true;
+        lane.began_at = now;
         lane.next_start = now + limits.conversation_gap;
         if !limits.tenant_gap.is_zero() {
             self.tenant_starts.set(leased.tenant, now + limits.tenant_gap * leased.calls(), now);
@@ -187,8 +209,20 @@ impl Lanes {
         if let Some(lane) = self.lane(key) {
             lane.busy = false;
             lane.line.remove(message);
+            // One slow message counts at once, and one fast message only a little.
+            let last = now.saturating_sub(lane.began_at);
+            lane.took = Some(lane.took.map_or(last, |took| last.max((took * 3 + last) / 4)));
         }
         self.remove_if_idle(key, now);
+    }
+
+    /// Takes back a message that was started and not sent, because the run stops.
+    pub(crate) fn give_back(&mut self, leased: Leased) {
+        let key = leased.lane;
+        self.push(leased);
+        if let Some(lane) = self.lane(&key) {
+            lane.busy = false;
+        }
     }
 
     /// Records that the lane's message has to wait, and takes out the lane's messages to be hidden behind it.
@@ -217,28 +251,47 @@ impl Lanes {
 
     /// Takes out the waiting messages of one lane that is not busy. In a busy lane, the outcome of its
     /// current message decides whether the others have to be hidden behind it.
-    pub(crate) fn take_idle(&mut self) -> Option<VecDeque<Leased>> {
+    pub(crate) fn take_idle(&mut self) -> Option<PutBack> {
         let lane = self.lanes.iter_mut().find(|lane| !lane.busy && !lane.waiting.is_empty())?;
-        Some(std::mem::take(&mut lane.waiting))
+        lane.busy = true;
+        let behind = std::mem::take(&mut lane.waiting);
+        Some(PutBack { key: lane.key, front: None, behind, line: lane.line.clone() })
     }
 
-    /// Returns how long the waiting messages take at least, because of the pace.
-    pub(crate) fn time_needed(&self, limits: &Limits) -> Duration {
-        let mut tenants: Vec<(TenantKey, u32)> = Vec::new();
-        let mut longest = 0;
+    /// Returns for how many more messages there is time, if `left` is left.
+    pub(crate) fn room(&self, left: Duration, limits: &Limits) -> usize {
+        let (mut total, mut messages) = (Duration::ZERO, 0);
         for lane in &self.lanes {
-            longest = longest.max(lane.waiting.len());
+            let here = count(lane) + u32::from(lane.busy);
+            total += lane.pace(limits, 1) * here;
+            messages += here;
+        }
+        // Further messages will probably take as long as those in hand do on average.
+        let each = total.checked_div(messages).unwrap_or(limits.conversation_gap.max(self.last_took));
+        let room = left.saturating_sub(self.time_needed(limits)).as_millis() / each.as_millis().max(1);
+        usize::try_from(room).unwrap_or(usize::MAX)
+    }
+
+    /// Returns how long the waiting messages take at least: because of the pace, and because each waits for
+    /// the one before.
+    fn time_needed(&self, limits: &Limits) -> Duration {
+        let mut tenants: Vec<(TenantKey, u32)> = Vec::new();
+        let mut longest = Duration::ZERO;
+        for lane in &self.lanes {
+            longest = longest.max(lane.pace(limits, SLOW) * count(lane));
             // All messages of a conversation are of one tenant.
             let Some(first) = lane.waiting.front() else { continue };
-            let waiting = u32::try_from(lane.waiting.len()).unwrap_or(u32::MAX);
             match tenants.iter_mut().find(|(tenant, _)| *tenant == first.tenant) {
-                Some((_, count)) => *count = count.saturating_add(waiting),
-                None => tenants.push((first.tenant, waiting)),
+                Some((_, messages)) => *messages = messages.saturating_add(count(lane)),
+                None => tenants.push((first.tenant, count(lane))),
             }
         }
-        let by_lane = limits.conversation_gap * u32::try_from(longest).unwrap_or(u32::MAX);
-        let by_tenant =
-            limits.tenant_gap * tenants.into_iter().map(|(_, count)| count).max().unwrap_or_default();
-        by_lane.max(by_tenant)
+        let most = tenants.into_iter().map(|(_, messages)| messages).max().unwrap_or_default();
+        longest.max(limits.tenant_gap * most)
     }
+}
+
+/// How many messages wait in a lane.
+fn count(lane: &Lane) -> u32 {
+    u32::try_from(lane.waiting.len()).unwrap_or(u32::MAX)
 }

@@ -80,6 +80,8 @@ pub(crate) struct Leased {
     pub(crate) change: Option<Box<KeyedChange>>,
     /// The turn of an alert with a key. It ends when the message is done, so after the records were written.
     pub(crate) turn: Option<Turn>,
+    /// The report counts the message already.
+    pub(crate) is_counted: bool,
 }
 
 impl Leased {
@@ -99,8 +101,8 @@ impl Leased {
         let tenant = TenantKey::of(&envelope.address);
         let is_ours = seal == SealState::Valid || !has_seal_key;
         let record = RecordKey::of_message(envelope.id.as_str(), is_ours, message.insertion_time);
-        let (sent_to, change, turn) = (None, None, None);
-        Self { message, envelope, seal, lane, tenant, leased_at, record, sent_to, change, turn }
+        let (sent_to, change, turn, is_counted) = (None, None, None, false);
+        Self { message, envelope, seal, lane, tenant, leased_at, record, sent_to, change, turn, is_counted }
     }
 
     pub(crate) fn id(&self) -> &str {

@@ -79,9 +79,17 @@ impl Line {
         self.is_live(now) && (is_before_front || self.places[..self.position(place)].iter().any(is_missing))
     }
 
-    /// Returns for how long the front message has been overdue.
+    /// Whether the others wait for one message that is hidden. Otherwise they wait for messages that an
+    /// earlier run has made visible again.
+    pub(crate) const fn has_front(&self) -> bool {
+        !self.front.is_empty()
+    }
+
+    /// Returns for how long the front message has been overdue. Without a front message, it is the time since
+    /// this run has known that the messages are visible.
     pub(crate) fn overdue(&self, now: Duration) -> Duration {
-        now.saturating_sub(self.until) + self.overdue
+        let visible = if self.has_front() { self.until } else { self.until.max(self.tail) };
+        now.saturating_sub(visible) + self.overdue
     }
 
     /// Records that `front` is hidden up to the moment `until`, and that the conversation waits for it. The
@@ -181,13 +189,13 @@ impl Line {
             let is_possible = ahead(ends) > 0 && duration(ahead(ends)) <= MAX_HIDE + GRACE;
             is_possible.then(|| Place { id, age, ends: moment(ends) })
         };
-        Self {
-            places: written.line.into_iter().filter_map(place).collect(),
-            front: written.front,
-            until: moment(written.until),
-            tail: moment(written.tail),
-            overdue: past(ahead(written.until)).saturating_sub(monotonic),
+        let places = written.line.into_iter().filter_map(place).collect();
+        let (front, tail) = (written.front, moment(written.tail));
+        if front.is_empty() {
+            return Self { places, front, until: monotonic, tail, overdue: Duration::ZERO };
         }
+        let overdue = past(ahead(written.until)).saturating_sub(monotonic);
+        Self { places, front, until: moment(written.until), tail, overdue }
     }
 }
 

@@ -122,6 +122,44 @@ fn message_that_fails_after_the_budget_keeps_its_place() {
     assert_eq!(sim.shown("a"), ["1", "2", "3"]);
 }
 
+/// The messages that the run has not begun become visible behind all that it has not dequeued.
+#[test]
+fn messages_for_which_a_run_had_no_time_stay_before_the_younger_ones() {
+    let sim = Sim::new(7);
+    sim.connector(|_, _| Reply::status(201).after(seconds(7)));
+    let texts: Vec<String> = (0..150).map(|text| text.to_string()).collect();
+    texts.iter().for_each(|text| sim.put(&envelope("a", text)));
+    assert_eq!(counts(&sim.run(), ["delivered", "released"]), [3, 29]);
+    sim.connector(|_, _| Reply::status(201));
+    sim.pass(seconds(40));
+    sim.put(&envelope("b", "other"));
+    let report = sim.run();
+    assert!(counts(&report, ["delivered"])[0] > 100, "the run waits for what it has hidden: {report:?}");
+    poll_until_empty(&sim);
+    assert_eq!(sim.shown("a"), texts);
+    assert!(sim.lines_left().is_empty(), "no message waits any more");
+}
+
+#[test]
+fn messages_of_a_run_that_credentials_stopped_stay_before_the_younger_ones() {
+    let sim = Sim::new(9);
+    sim.connector(|_, _| Reply::status(401));
+    for text in 0..20 {
+        for conversation in ["a", "b", "c"] {
+            sim.put(&envelope(conversation, &text.to_string()));
+        }
+    }
+    let [delivered, credentials, released] = counts(&sim.run(), ["delivered", "credentials", "released"]);
+    assert!(delivered == 0 && credentials > 0, "{credentials} refused, {released} released");
+    sim.connector(|_, _| Reply::status(201));
+    sim.pass(seconds(31));
+    poll_until_empty(&sim);
+    let texts: Vec<String> = (0..20).map(|text| text.to_string()).collect();
+    for conversation in ["a", "b", "c"] {
+        assert_eq!(sim.shown(conversation), texts, "{conversation}");
+    }
+}
+
 #[test]
 fn run_without_key_value_delivers_in_order() {
     let sim = Sim::new(6);

@@ -34,8 +34,9 @@ pub(crate) const PATH: &str = "/api/hooks/";
 
 const ALLOWED: &str = "OPTIONS, POST, PUT";
 
-/// The longest time for reading the conversation.
-const FOUND_WITHIN: Duration = Duration::from_secs(8);
+/// The longest time for reading the conversation: three attempts. Most senders do not post again, so the bot
+/// rather answers late than 503.
+const FOUND_WITHIN: Duration = Duration::from_secs(15);
 
 /// Answers a request for a webhook address. Log lines have only the beginning of the token.
 pub(crate) async fn handle<H: Host>(

@@ -123,19 +123,7 @@ pub(super) const ELEMENTS: &[Type] = &[
         required: &["inlines"],
     },
     Type { name: "FactSet", members: &[("facts", Children(Family::Fact))], required: &["facts"] },
-    Type {
-        name: "Container",
-        members: &[
-            ("style", STYLES),
-            ("verticalContentAlignment", ENDS),
-            ("bleed", Bool),
-            ("minHeight", Pixels(&[])),
-            ("backgroundImage", Background),
-            ("selectAction", Action),
-            ("items", Children(Family::Element)),
-        ],
-        required: &["items"],
-    },
+    Type { name: "Container", members: OF_CONTAINER, required: &["items"] },
     Type {
         name: "ColumnSet",
         members: &[
@@ -245,19 +233,18 @@ const TABLE_ROW: Type = Type {
     required: &["cells"],
 };
 
-const TABLE_CELL: Type = Type {
-    name: "TableCell",
-    members: &[
-        ("style", STYLES),
-        ("verticalContentAlignment", ENDS),
-        ("bleed", Bool),
-        ("minHeight", Pixels(&[])),
-        ("backgroundImage", Background),
-        ("selectAction", Action),
-        ("items", Children(Family::Element)),
-    ],
-    required: &["items"],
-};
+/// The members of a container. A cell of a table has the same.
+const OF_CONTAINER: &[(&str, Kind)] = &[
+    ("style", STYLES),
+    ("verticalContentAlignment", ENDS),
+    ("bleed", Bool),
+    ("minHeight", Pixels(&[])),
+    ("backgroundImage", Background),
+    ("selectAction", Action),
+    ("items", Children(Family::Element)),
+];
+
+const TABLE_CELL: Type = Type { name: "TableCell", members: OF_CONTAINER, required: &["items"] };
 
 pub(super) const ACTIONS: &[Type] = &[
     Type { name: "Action.OpenUrl", members: &[("url", Address)], required: &["url"] },

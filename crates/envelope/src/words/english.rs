@@ -42,12 +42,12 @@ pub(super) static WORDS: Words = Words {
     too_many_tags: "Not done: this conversation has too many subscriptions. Please end one of them first: \
         write unsubscribe and its name.",
     hook: "Webhook address of this conversation. Everything that a program posts to it comes here. Keep it \
-        secret: anyone who has it can post here.\n\
-        {address}\n\
-        To try it, run:\n\
-        {try}\n\
-        GitHub and Grafana can sign what they post. The secret for that: {secret}\n\
-        To replace the address, write: webhook new. To end it, write: webhook off",
+        secret: anyone who has it can post here.\n\n\
+        `{address}`\n\n\
+        To try it, run:\n\n\
+        `{try}`\n\n\
+        GitHub and Grafana can sign what they post. The secret for that: `{secret}`\n\n\
+        To replace the address, write: `webhook new`. To end it, write: `webhook off`",
     hook_sent: "Webhook address sent: you find it in your own chat with me, because it is a secret.",
     hook_ended: "Webhook address ended: programs can no longer post here. For a new address, write: webhook",
     no_hook_address: "Not done: I do not know the address at which programs can reach me. Please ask the \

@@ -48,12 +48,12 @@ pub(super) static WORDS: Words = Words {
     too_many_tags: "Non effectué : cette conversation a trop d'abonnements. Mettez d'abord fin à l'un \
         d'eux : écrivez unsubscribe et son nom.",
     hook: "Adresse de webhook de cette conversation. Tout ce qu'un programme y envoie arrive ici. Gardez-la \
-        secrète : quiconque la connaît peut écrire ici.\n\
-        {address}\n\
-        Pour l'essayer, exécutez :\n\
-        {try}\n\
-        GitHub et Grafana peuvent signer ce qu'ils envoient. Le secret pour cela : {secret}\n\
-        Pour remplacer l'adresse, écrivez : webhook new. Pour y mettre fin, écrivez : webhook off",
+        secrète : quiconque la connaît peut écrire ici.\n\n\
+        `{address}`\n\n\
+        Pour l'essayer, exécutez :\n\n\
+        `{try}`\n\n\
+        GitHub et Grafana peuvent signer ce qu'ils envoient. Le secret pour cela : `{secret}`\n\n\
+        Pour remplacer l'adresse, écrivez : `webhook new`. Pour y mettre fin, écrivez : `webhook off`",
     hook_sent: "Adresse de webhook envoyée : vous la trouvez dans votre propre conversation avec moi, car \
         elle est secrète.",
     hook_ended: "Adresse de webhook terminée : les programmes ne peuvent plus écrire ici. Pour une nouvelle \

@@ -48,12 +48,12 @@ pub(super) static WORDS: Words = Words {
     too_many_tags: "Nicht erledigt: Diese Unterhaltung hat zu viele Abonnements. Bitte beenden Sie zuerst \
         eines davon: Schreiben Sie unsubscribe und seinen Namen.",
     hook: "Webhook-Adresse dieser Unterhaltung. Alles, was ein Programm dorthin schickt, kommt hier an. \
-        Halten Sie die Adresse geheim: Wer sie hat, kann hierher schreiben.\n\
-        {address}\n\
-        Zum Ausprobieren führen Sie diese Zeile aus:\n\
-        {try}\n\
-        GitHub und Grafana können unterschreiben, was sie schicken. Der geheime Schlüssel dafür: {secret}\n\
-        Um die Adresse zu ersetzen, schreiben Sie: webhook new. Um sie zu beenden, schreiben Sie: webhook off",
+        Halten Sie die Adresse geheim: Wer sie hat, kann hierher schreiben.\n\n\
+        `{address}`\n\n\
+        Zum Ausprobieren führen Sie diese Zeile aus:\n\n\
+        `{try}`\n\n\
+        GitHub und Grafana können unterschreiben, was sie schicken. Der geheime Schlüssel dafür: `{secret}`\n\n\
+        Um die Adresse zu ersetzen, schreiben Sie: `webhook new`. Um sie zu beenden, schreiben Sie: `webhook off`",
     hook_sent: "Webhook-Adresse geschickt: Sie finden sie in Ihrer eigenen Unterhaltung mit mir, weil sie \
         geheim ist.",
     hook_ended: "Webhook-Adresse beendet: Programme können nicht mehr hierher schreiben. Für eine neue \

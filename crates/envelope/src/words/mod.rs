@@ -222,7 +222,8 @@ impl Words {
         &english::WORDS
     }
 
-    /// Answers `webhook`, with the address, a command line that tries it, and the secret that signs.
+    /// Answers `webhook`, with the address, a command line that tries it, and the secret that signs. The text
+    /// is Markdown, in which people can copy each of them.
     pub fn hook(&self, address: &str, secret: &str) -> String {
         let line = format!(
             "curl -X POST {address} -H 'Content-Type: application/json' -d '{{\"text\": \"It works\"}}'"

@@ -1,0 +1,122 @@
+//! Many posts at once to one webhook address.
+
+use std::time::{Duration, Instant};
+
+use dev::host::HostKind;
+use end_to_end::alerts;
+use end_to_end::connector::Received;
+use end_to_end::hooks::{Hook, hook};
+use end_to_end::stage::Stage;
+use end_to_end::suite::World;
+use end_to_end::waiting::eventually;
+use serde_json::{Value, json};
+
+end_to_end::cases!(
+    thousand_posts_at_once_are_all_said_in_order,
+    post_at_load_costs_at_most_four_calls_on_average,
+);
+
+/// One post, with the times of its begin and of its answer.
+#[derive(Debug)]
+struct Posted {
+    begun: Instant,
+    answered: Instant,
+}
+
+/// A hundred senders post at the same time, each ten times. The queue does not exist yet, and the runs begin
+/// meanwhile.
+fn thousand_posts_at_once_are_all_said_in_order(world: &World) {
+    const SENDERS: usize = 100;
+    const EACH: usize = 10;
+    // One conversation gets its alerts one after the other.
+    const PATIENCE: Duration = Duration::from_secs(300);
+    let stage = alerts::script(world).variable("pace", "0").variable("kick", "on").start();
+    let hook = &hook(&stage);
+    let post = |sender: usize, number: usize| {
+        let begun = Instant::now();
+        let answer = hook.post(&json!({"text": format!("{sender} {number}")}));
+        assert_eq!(answer.status, 202, "{}", answer.describe());
+        Posted { begun, answered: Instant::now() }
+    };
+    let posted: Vec<Posted> = std::thread::scope(|scope| {
+        let post = &post;
+        let send = |sender| scope.spawn(move || (0..EACH).map(|number| post(sender, number)).collect());
+        let senders: Vec<_> = (0..SENDERS).map(send).collect();
+        senders.into_iter().flat_map(|sender| -> Vec<Posted> { sender.join().unwrap() }).collect()
+    });
+    let mut released = 0;
+    let end = Instant::now() + PATIENCE;
+    while stage.connector.received().len() < SENDERS * EACH {
+        assert!(Instant::now() < end, "{} alerts at the Connector", stage.connector.received().len());
+        released += stage.poll()["released"].as_u64().unwrap_or_default();
+    }
+    stage.poll();
+    let said: Vec<usize> = stage.connector.received().iter().map(index_of).collect();
+    let mut sorted = said.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, (0..SENDERS * EACH).collect::<Vec<_>>(), "each alert is said once");
+    // A post that was answered before another one began is said before that one.
+    let mut last_begun = posted[said[0]].begun;
+    for (place, index) in said.iter().enumerate() {
+        let Posted { begun, answered } = &posted[*index];
+        let earlier = &said[..place];
+        assert!(
+            *answered >= last_begun,
+            "{index} is said after {:?}, which began after its answer",
+            earlier.iter().filter(|earlier| posted[**earlier].begun > *answered).collect::<Vec<_>>()
+        );
+        last_begun = last_begun.max(*begun);
+    }
+    println!("hook: the runs put back {released} alerts");
+    assert_eq!(stage.queue.count() + stage.queue.poison().count(), 0);
+
+    fn index_of(received: &Received) -> usize {
+        let (sender, number) =
+            received.body["summary"].as_str().and_then(|summary| summary.split_once(' ')).unwrap();
+        sender.parse::<usize>().unwrap() * EACH + number.parse::<usize>().unwrap()
+    }
+}
+
+/// Posts from several senders at once: half of the posts are texts, and half are alerts of one group.
+fn post_at_load_costs_at_most_four_calls_on_average(world: &World) {
+    const SENDERS: usize = 20;
+    const EACH: usize = 10;
+    const POSTS: usize = SENDERS * EACH;
+    if world.host() != HostKind::Embedded {
+        return;
+    }
+    let stage = alerts::script(world).variable("kick", "on").metered().start();
+    let hook = &hook(&stage);
+    let before = reports_of_the_bot(&stage).len();
+    std::thread::scope(|scope| {
+        for sender in 0..SENDERS {
+            scope.spawn(move || (0..EACH).for_each(|number| post(hook, sender, number)));
+        }
+    });
+    // The host reports an instance when it ends, which is after the kick.
+    let reports = eventually("a report on each post", || {
+        let reports = reports_of_the_bot(&stage).split_off(before);
+        (reports.len() >= POSTS).then_some(reports)
+    });
+    let calls: u64 = reports.iter().filter_map(|report| report["outboundCalls"].as_u64()).sum();
+    println!("hook: {calls} outbound calls for {POSTS} posts at once, kicks included");
+    assert!(calls <= 4 * POSTS as u64, "{calls} calls for {POSTS} posts");
+
+    fn post(hook: &Hook, sender: usize, number: usize) {
+        let text = json!({"text": format!("{sender} {number}")});
+        let group = json!({
+            "version": "4", "groupKey": "{}:{}", "status": "firing", "receiver": "bot", "truncatedAlerts": 0,
+            "externalURL": "", "groupLabels": {}, "commonLabels": {"alertname": "Down"}, "commonAnnotations": {},
+            "alerts": [{"status": "firing", "labels": {"alertname": "Down", "sender": sender.to_string()},
+                "annotations": {}, "startsAt": "2026-11-29T20:00:00Z", "endsAt": "0001-01-01T00:00:00Z",
+                "generatorURL": "", "fingerprint": "a"}],
+        });
+        hook.post(if number % 2 == 0 { &text } else { &group }).expect_status(202);
+    }
+
+    fn reports_of_the_bot(stage: &Stage) -> Vec<Value> {
+        let lines = stage.lines();
+        let read = |line: &String| serde_json::from_str(line.strip_prefix("Meter ")?).ok();
+        lines.iter().filter_map(read).filter(|report: &Value| report["component"] == "bot").collect()
+    }
+}

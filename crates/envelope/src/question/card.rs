@@ -4,6 +4,7 @@
 //! <https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/universal-actions-for-adaptive-cards/work-with-universal-actions-for-adaptive-cards>.
 
 use bot_framework::can_change_messages;
+use bot_framework::channels::{self, Cards};
 use serde_json::{Map, Value, json};
 
 use super::{Action, Question};
@@ -34,13 +35,12 @@ pub enum Looks {
 }
 
 impl Looks {
-    /// How a channel shows buttons. Web Chat and Direct Line do nothing at an `Action.Execute`. Channels that
-    /// are not listed show an Adaptive Card as an image, or not at all.
+    /// How a channel shows buttons. A channel about which nothing is known gets the buttons as text.
     pub fn of(channel_id: &str) -> Self {
-        match channel_id {
-            "msteams" => Self::Execute,
-            "webchat" | "directline" | "emulator" | "test" => Self::Submit,
-            _ => Self::Text,
+        match channels::cards(channel_id) {
+            Some(Cards::WithExecute) => Self::Execute,
+            Some(Cards::WithSubmit) => Self::Submit,
+            Some(Cards::Picture | Cards::None) | None => Self::Text,
         }
     }
 }

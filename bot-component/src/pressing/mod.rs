@@ -22,11 +22,12 @@ use envelope::{
     Answer, AnswerJob, Answers, Asked, By, Envelope, EnvelopeId, Press, QuestionKeys, Steps, TooLarge,
     filled_in,
 };
-use futures_util::future::join3;
+use futures_util::future::{join, join3};
 use platform::{Deadline, Host, Level, Settings, SettingsError, Traceparent, hex, name_of};
 use serde_json::{Value, json};
 use state::ConversationKey;
-use state::ledger::{AlertId, Ledger, Record, Status};
+use state::ledger::{AlertId, Ledger, Record, Reply, Status};
+use storage_queue::{Put, PutOptions};
 use storage_table::TableError;
 
 use crate::conversation::Addressed;
@@ -207,7 +208,8 @@ impl<'a, H: Host> Answering<'a, H> {
         key.as_str() == conversation || of_channel().is_some_and(|key| key.as_str() == conversation)
     }
 
-    /// Reads the record, inserts the row, and puts the job on the queue, all at once.
+    /// Reads the record, inserts the row, and puts the job on the queue, all at once. If the record shows
+    /// that the alert was cancelled, the row and the job are deleted again.
     async fn store(
         &self,
         candidate: &Candidate,
@@ -220,11 +222,19 @@ impl<'a, H: Host> Answering<'a, H> {
         let sealed = answer.seal(self.host, &self.keys, alert.as_str(), &row);
         let insert = self.ledger.insert_reply(alert, &row, (&press, &sealed), *until);
         let (record, inserted, put) = join3(record, insert, self.outbox.put(&message)).await;
-        let is_put = self.is_put(&message, put);
+        let is_put = self.is_put(&message, &put);
+        let is_anothers = |inserted: &Result<Option<Reply>, _>| {
+            inserted.as_ref().is_ok_and(|known| known.as_ref().is_some_and(|known| known.press != press))
+        };
         let record = match record {
-            Ok(Some(record)) if is_ended(&record) => return Recorded::Over,
-            Ok(Some(record)) => Some(record),
-            Ok(None) => return Recorded::Over,
+            Ok(found) if found.as_ref().is_none_or(is_ended) && !is_anothers(&inserted) => {
+                let delete = self.ledger.delete_reply(alert, &row);
+                if let (Err(error), ()) = join(delete, self.outbox.take_back(&put)).await {
+                    self.log_error("answer.not-taken-back", &error);
+                }
+                return Recorded::Over;
+            }
+            Ok(found) => found,
             Err(error) => {
                 self.log_error("answer.question-not-read", &error);
                 None
@@ -257,18 +267,18 @@ impl<'a, H: Host> Answering<'a, H> {
                     && let Ok(message) = self.job(candidate, &row, &known.press, first)
                 {
                     let put = self.outbox.put(&message).await;
-                    self.is_put(&message, put);
+                    self.is_put(&message, &put);
                 }
                 Recorded::Before(first.map(stored))
             }
         }
     }
 
-    fn is_put(&self, message: &Message, put: storage_queue::Put) -> bool {
-        match put.result {
+    fn is_put(&self, message: &Message, put: &Put) -> bool {
+        match &put.result {
             Ok(()) => true,
             Err(error) => {
-                log_failed_put(self.host, &message.envelope, &error, put.is_doubtful);
+                log_failed_put(self.host, &message.envelope, error, put.is_doubtful);
                 false
             }
         }
@@ -313,7 +323,7 @@ impl<'a, H: Host> Answering<'a, H> {
         });
         envelope.traceparent = self.trace.cloned();
         let text = envelope.encode(self.settings.seal_key.as_ref())?;
-        let options = put_options(&envelope, now);
+        let options = PutOptions { can_be_taken_back: true, ..put_options(&envelope, now) };
         Ok(Message { envelope, text, options })
     }
 
@@ -335,7 +345,7 @@ fn press_id(alert: &AlertId, row: &str, answer: &Answer) -> String {
     name_of(&["press", alert.as_str(), row, person, &answer.action, input, &data])
 }
 
-/// Whether the alert was withdrawn. Its buttons may still be on a screen.
+/// Whether the alert was cancelled or taken back. Its buttons may still be on a screen.
 fn is_ended(record: &Record) -> bool {
-    record.shown_status() == Status::Cancelled
+    matches!(record.shown_status(), Status::Cancelled | Status::Withdrawn)
 }

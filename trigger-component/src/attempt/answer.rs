@@ -127,7 +127,9 @@ impl<H: Host> Attempts<'_, H> {
     ) -> Result<Option<InWork>, TableError> {
         let (record, known) =
             futures_util::future::try_join(self.ledger.find(&alert), self.ledger.reply(&alert, &row)).await?;
-        let Some(record) = record.filter(|record| record.shown_status() != Status::Cancelled) else {
+        let is_ended =
+            |record: &Record| matches!(record.shown_status(), Status::Cancelled | Status::Withdrawn);
+        let Some(record) = record.filter(|record| !is_ended(record)) else {
             return Ok(None);
         };
         let Some(keys) = self.question_keys() else { return Ok(None) };

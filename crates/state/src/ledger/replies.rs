@@ -63,6 +63,11 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         }
     }
 
+    /// Deletes an answer that does not count.
+    pub async fn delete_reply(&self, alert: &AlertId, row: &str) -> Result<(), TableError> {
+        self.table.delete(&self.reply_key(alert, row)?, None).await.map(drop)
+    }
+
     /// Reads an answer.
     pub async fn reply(&self, alert: &AlertId, row: &str) -> Result<Option<Reply>, TableError> {
         let found = self.table.get(&self.reply_key(alert, row)?).await?;

@@ -7,6 +7,7 @@ mod alertmanager;
 mod alerts;
 mod answers;
 mod asking;
+mod asking_shared;
 mod broken_answers;
 mod browser;
 mod components;
@@ -96,6 +97,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("alertmanager", alertmanager::CASES),
     ("answers", answers::CASES),
     ("asking", asking::CASES),
+    ("asking_shared", asking_shared::CASES),
     ("broken_answers", broken_answers::CASES),
     ("browser", browser::CASES),
     ("components", components::CASES),

@@ -75,6 +75,7 @@
 //! | | | `replacedBy` | the bot, when a change takes the place of an alert that was not sent yet; together with `cancelledAt` |
 //! | | | `editedAt`, `editedBy`, `activityId` | the poller, after it has changed the alert's message; with the ETag |
 //! | `<period>.<shard>` | `answer.<key>.<minute>.<row>` | `endsAt`, `silent` | the bot, for each answer to a conversation, together with the alert's record if there is one; with `silent`, for each row of the next minute that may not be used for an answer |
+//! | `<period>.<shard>` | `unasked.<key>` | `endsAt` | the bot, with each message of a conversation that no open question waits for; the poller deletes it when it delivers such a question |
 //! | `<period>.<shard>` | `at.<countdown>.<name>` | `endsAt`, `key`, `tags`, `alerts` | the bot, together with the records of a page or of a message, or with a record that a replay makes anew: an index by time |
 //! | `<period>.<shard>` | `once.<hash>` | `endsAt` | the bot, when it answers an activity that makes no alert and is answered only once |
 //! | `key.<digit>` | `<key>.<hash>` | `version`, `activityId`, `at`, `alert`, `state`, `digest`, `endsAt` | the poller, after it has sent an alert with a key; with the ETag |

@@ -69,8 +69,8 @@ pub(crate) enum Answers {
 }
 
 impl<H: Host> Turn<'_, H> {
-    /// Queues a person's message, unless it is a command or an answer. `asked`: whether a question waits for a
-    /// text.
+    /// Queues a person's message, unless it is a command or an answer. `asked`: whether a question waits for
+    /// a text.
     pub(crate) async fn queue_message(
         &self,
         activity: &Activity,

@@ -1,5 +1,5 @@
-//! Questions at two hosts of one bot. The hosts share the queue and the tables, and each has its own key-value
-//! store.
+//! Questions at two hosts of one bot. The hosts share the queue and the tables, and each has its own
+//! key-value store.
 
 use std::collections::BTreeSet;
 

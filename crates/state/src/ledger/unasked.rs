@@ -26,7 +26,7 @@ use crate::ConversationKey;
 /// the period of that time.
 const MAX_AWAY: TimeDelta = TimeDelta::days(2);
 
-/// What the bot knows about a question that the next text in a conversation answers.
+/// The bot's knowledge about a question that the next text in a conversation answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unasked {
     /// A fingerprint says that no question is open, but it may be old. The mark is a condition.

@@ -105,6 +105,8 @@ pub(crate) struct Answering<'a, H> {
 /// An answer, before it is stored.
 struct Candidate {
     alert: AlertId,
+    /// The alert that has the row of the answer.
+    lead: AlertId,
     answers: Answers,
     until: DateTime<Utc>,
     answer: Answer,
@@ -146,8 +148,12 @@ impl<'a, H: Host> Answering<'a, H> {
     pub(crate) async fn press(&self, activity: &Activity, data: &Value) -> Recorded {
         let now = self.host.now();
         let genuine = Press::of(data, &self.keys).filter(|press| self.is_here(&press.conversation));
-        let genuine = genuine.and_then(|press| Some((AlertId::parse(&press.alert)?, press)));
-        let Some((alert, press)) = genuine else {
+        let genuine = genuine.and_then(|press| {
+            let alert = AlertId::parse(&press.alert)?;
+            let lead = press.lead.as_deref().map_or(Some(alert.clone()), AlertId::parse)?;
+            Some((alert, lead, press))
+        });
+        let Some((alert, lead, press)) = genuine else {
             self.log(Level::Warn, "answer.refused", json!({"reason": "not a button of this conversation"}));
             return Recorded::Unknown;
         };
@@ -159,6 +165,7 @@ impl<'a, H: Host> Answering<'a, H> {
             Answer { action: press.action, input, data: fields, at: now, by: By::of(self.address()) };
         let candidate = Candidate {
             alert,
+            lead,
             answers: press.answers,
             until: press.until,
             answer,
@@ -191,7 +198,8 @@ impl<'a, H: Host> Answering<'a, H> {
         let (by, data) = (By::of(self.address()), serde_json::Map::new());
         let answer = Answer { action, input, data, at: now, by };
         let (answers, activity) = (asked.question.answers, activity.id.clone());
-        let candidate = Candidate { alert, answers, until, answer, card: None, activity };
+        let lead = AlertId::parse(asked.lead(alert.as_str()))?;
+        let candidate = Candidate { alert, lead, answers, until, answer, card: None, activity };
         Some(self.store(&candidate, async { Ok(Some(record)) }).await)
     }
 
@@ -215,12 +223,12 @@ impl<'a, H: Host> Answering<'a, H> {
         candidate: &Candidate,
         record: impl Future<Output = Result<Option<Record>, TableError>>,
     ) -> Recorded {
-        let Candidate { alert, answers, until, answer, .. } = candidate;
+        let Candidate { alert, lead, answers, until, answer, .. } = candidate;
         let row = self.row_of(candidate);
         let press = press_id(alert, &row, answer);
         let Ok(message) = self.job(candidate, &row, &press, answer) else { return Recorded::TooLong };
-        let sealed = answer.seal(self.host, &self.keys, alert.as_str(), &row);
-        let insert = self.ledger.insert_reply(alert, &row, (&press, &sealed), *until);
+        let sealed = answer.seal(self.host, &self.keys, lead.as_str(), &row);
+        let insert = self.ledger.insert_reply(lead, &row, (&press, &sealed), *until);
         let (record, inserted, put) = join3(record, insert, self.outbox.put(&message)).await;
         let is_put = self.is_put(&message, &put);
         let is_anothers = |inserted: &Result<Option<Reply>, _>| {
@@ -228,7 +236,7 @@ impl<'a, H: Host> Answering<'a, H> {
         };
         let record = match record {
             Ok(found) if found.as_ref().is_none_or(is_ended) && !is_anothers(&inserted) => {
-                let delete = self.ledger.delete_reply(alert, &row);
+                let delete = self.ledger.delete_reply(lead, &row);
                 if let (Err(error), ()) = join(delete, self.outbox.take_back(&put)).await {
                     self.log_error("answer.not-taken-back", &error);
                 }
@@ -260,7 +268,7 @@ impl<'a, H: Host> Answering<'a, H> {
             }
             Ok(None) => Recorded::Doubtful,
             Ok(Some(known)) => {
-                let first = Answer::open(&self.keys, alert.as_str(), &row, &known.answer);
+                let first = Answer::open(&self.keys, lead.as_str(), &row, &known.answer);
                 // The person's first press may have stored the row without its job.
                 let is_own = first.as_ref().is_some_and(|first| first.by.id == answer.by.id);
                 if let Some(first) = first.as_ref().filter(|_| is_own && !known.is_done)
@@ -315,6 +323,8 @@ impl<'a, H: Host> Answering<'a, H> {
         let mut envelope = Envelope::new(id, self.address().clone(), "", now);
         envelope.answer = Some(AnswerJob::Answer {
             alert: candidate.alert.as_str().to_owned(),
+            lead: Some(candidate.lead.as_str().to_owned()).filter(|lead| lead != candidate.alert.as_str()),
+            shows: false,
             row: row.to_owned(),
             press: press.to_owned(),
             answer: Box::new(answer.clone()),

@@ -27,13 +27,19 @@ fn by(person: &str) -> Value {
 fn ask(stage: &Stage, answers: Answers) -> AlertId {
     let id = state::ledger::CallId::random(Period::of(stage.host.now()), [7; 16]).alert(0);
     let asked = Asked {
-        question: Question { actions: vec![Action::acknowledge()], answers, reply: true },
+        question: Question {
+            actions: vec![Action::acknowledge()],
+            answers,
+            reply: true,
+            ..Question::default()
+        },
         until: stage.host.now() + chrono::TimeDelta::hours(1),
         text: "Deploy?".into(),
         activity: Map::new(),
         callback: None,
         key: None,
         escalations: Vec::new(),
+        shared: false,
     };
     let keys = keys(&stage.host, &stage.settings).unwrap();
     let alert = NewAlert {
@@ -57,6 +63,7 @@ fn button(stage: &Stage, alert: &AlertId, conversation: &str, answers: Answers) 
         action: "acknowledge".into(),
         answers,
         until: stage.host.now() + chrono::TimeDelta::hours(1),
+        lead: None,
     };
     Value::Object(press.data(&keys(&stage.host, &stage.settings).unwrap()))
 }

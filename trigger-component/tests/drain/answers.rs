@@ -42,6 +42,7 @@ fn ask(sim: &Sim, conversation: &str) -> AlertId {
         callback: Some("http://127.0.0.1:9400/bot".into()),
         key: None,
         escalations: Vec::new(),
+        shared: false,
     };
     let host = platform::testing::FakeHost::default();
     let alert = NewAlert {
@@ -66,6 +67,8 @@ fn job(conversation: &str, alert: &AlertId, person: &str, at: DateTime<Utc>) -> 
     let mut envelope = Envelope::new(EnvelopeId::from_text(press.clone()), address.unwrap(), "", at);
     envelope.answer = Some(AnswerJob::Answer {
         alert: alert.as_str().to_owned(),
+        lead: None,
+        shows: false,
         row: "one".into(),
         press,
         answer: Box::new(answer),

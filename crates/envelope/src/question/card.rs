@@ -155,12 +155,8 @@ impl Question {
         });
         let buttons = match keeps_buttons {
             Some(data) => self.buttons(looks, words, data),
-            None => {
-                // A page that an action opens stays of use after the answer.
-                let pages = self.actions.iter().filter(|action| action.id().is_none()).cloned().collect();
-                let pages = Self { actions: pages, ..Self::default() };
-                pages.buttons(looks, words, |_| Map::new())
-            }
+            // A page that an action opens stays of use after the answer.
+            None => self.ended().buttons(looks, words, |_| Map::new()),
         };
         with_card(text, activity, vec![line], buttons)
     }
@@ -259,7 +255,7 @@ fn append(card: &mut Value, name: &str, values: Vec<Value>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Answers, Style};
+    use super::super::Style;
     use super::*;
 
     fn question() -> Question {
@@ -272,8 +268,7 @@ mod tests {
         let page = Action::Open { url: "https://ci.example.com/1".into(), title: "Open".into() };
         Question {
             actions: vec![answer("yes", "Yes", None), answer("no", "No", Some("Why?")), page],
-            answers: Answers::One,
-            reply: false,
+            ..Question::default()
         }
     }
 

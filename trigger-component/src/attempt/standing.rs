@@ -11,7 +11,7 @@ mod sending;
 use std::time::Duration;
 
 use bot_framework::{Class, Verdict, can_change_messages};
-use envelope::{Again, Envelope, KeyState, Keyed, QuestionKeys};
+use envelope::{Again, Answer, Answers, Envelope, KeyState, Keyed, QuestionKeys};
 use futures_util::future::try_join;
 use platform::{Host, name_of};
 use state::ConversationKey;
@@ -90,6 +90,7 @@ impl<H: Host> Attempts<'_, H> {
         let (record, standing) =
             self.known(leased, &keyed).await.map_err(|error| self.state_unknown(leased, &error))?;
         let standing = standing.filter(|standing| concerns(record.as_ref(), standing));
+        leased.envelope.answered = self.answer_of(leased, record.as_ref());
         let digest = digest_of(&leased.envelope, &keyed, self.keys_of(leased));
         let decided = self.decide_way(leased, &keyed, record.as_ref(), standing.as_ref(), &digest).await;
         let plan = |way| Plan { keyed: keyed.clone(), way, standing: standing.clone(), digest };
@@ -105,6 +106,15 @@ impl<H: Host> Attempts<'_, H> {
                 Err(Outcome::Delivered(verdict))
             }
         }
+    }
+
+    /// The answer that a change of a question has to show: the alert that it changes was answered.
+    fn answer_of(&self, leased: &Leased, record: Option<&Record>) -> Option<Box<Answer>> {
+        let keys = self.keys_of(leased)?;
+        let record = record.filter(|record| record.id == leased.envelope.question_alert())?;
+        let question = leased.envelope.question.as_ref().filter(|it| it.answers == Answers::One)?;
+        question.alert.as_ref()?;
+        Answer::open(keys, &record.id, "", record.answer.as_deref()?).map(Box::new)
     }
 
     /// Reads the record of the alert that this one changes or takes back, and what the conversation shows

@@ -46,8 +46,8 @@ pub(super) struct Step {
 }
 
 impl Asking {
-    /// The question of an alert. If it takes one answer, the alerts of a call share the answer. Its row is that
-    /// of `lead`, or of the first alert of the call.
+    /// The question of an alert. If it takes one answer, the alerts of a call share the answer. Its row is
+    /// that of `lead`, or of the first alert of the call.
     pub(super) fn question_of(&self, id: &AlertId, lead: Option<&AlertId>) -> Question {
         let lead = lead.cloned().unwrap_or_else(|| id.first_of_call());
         let is_shared = self.question.answers == Answers::One && lead != *id;

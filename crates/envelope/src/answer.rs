@@ -132,7 +132,7 @@ pub enum AnswerJob {
         alert: String,
         /// The id of the alert that has the answer's row, if it is another one.
         lead: Option<String>,
-        /// The person answered another alert of the call. The alert gets the answer, and nothing else is done.
+        /// The person answered another alert of the call. The alert shows the answer, and no program gets it.
         shows: bool,
         /// Which answer of the alert it is: the end of its row's key in the ledger.
         row: String,

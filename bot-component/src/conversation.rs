@@ -34,46 +34,58 @@ impl Addressed {
     }
 }
 
+/// A question that waits for a text in a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// A question of this alert waits.
+    By(String),
+    /// The record of the conversation says whether a question waits. The bot has not read it.
+    Unknown,
+    /// No question waits.
+    No,
+}
+
 /// Records what an activity shows about its conversation.
 ///
 /// A failure is only logged, because the person's message matters more. The exception is `deleteUserData`:
-/// its failure is an error, so that the channel sends the activity again. Returns the id of the alert whose
-/// question waits for a text in this conversation.
+/// its failure is an error, so that the channel sends the activity again. Returns whether a question waits
+/// for a text in this conversation.
 pub(crate) async fn note<H: Host>(
     host: &H,
     settings: &BotSettings,
     activity: &Activity,
     conversation: &Addressed,
-) -> Result<Option<String>, Rejection> {
+) -> Result<Asked, Rejection> {
     let Addressed { address, key } = conversation;
     let conversations = settings.conversations(host, Deadline::after(host, RECORD_WITHIN));
     let conversations = conversations.in_zone(clock::zone_of(activity));
     let effect = effect_of(activity);
     let result = match effect {
         Effect::Active(sign) => record_activity(host, &conversations, conversation, sign).await,
-        Effect::Ended => conversations.forget(key).await.map(|()| None),
-        Effect::ForgetPerson => forget_person(host, settings, &conversations, address).await.map(|()| None),
-        Effect::None => return Ok(None),
+        Effect::Ended => conversations.forget(key).await.map(|()| Asked::No),
+        Effect::ForgetPerson => {
+            forget_person(host, settings, &conversations, address).await.map(|()| Asked::No)
+        }
+        Effect::None => return Ok(Asked::No),
     };
     match result {
         Ok(asked) => Ok(asked),
         Err(error) => {
             log(host, Err(error));
-            if effect == Effect::ForgetPerson { Err(Rejection::StateUnavailable) } else { Ok(None) }
+            if effect == Effect::ForgetPerson { Err(Rejection::StateUnavailable) } else { Ok(Asked::Unknown) }
         }
     }
 }
 
-/// Records that the conversation was active, and returns the alert whose question waits for a text. Key-value
-/// holds a fingerprint of the conversation's record, so
-/// an activity without news costs one read of key-value, and no call of the table service. If key-value
-/// fails, the bot calls the table service.
+/// Records that the conversation was active, and returns whether a question waits for a text. Key-value holds
+/// a fingerprint of the conversation's record, so an activity without news costs one read of key-value, and
+/// no call of the table service. If key-value fails, the bot calls the table service.
 async fn record_activity<H: Host>(
     host: &H,
     conversations: &Conversations<'_, H>,
     Addressed { address, key }: &Addressed,
     sign: Sign,
-) -> Result<Option<String>, StateError> {
+) -> Result<Asked, StateError> {
     let name = fingerprint_key(key);
     let known = host.get(&name).await.ok().flatten();
     let known = known.as_deref().and_then(Fingerprint::read);
@@ -82,10 +94,11 @@ async fn record_activity<H: Host>(
         // The poller has paused the conversation, but could not delete the fingerprint in the store of the
         // bot.
         Recorded::Paused if known.is_some() => conversations.delete_fingerprint(key).await,
-        Recorded::Asked { alert } => return Ok(Some(alert)),
-        Recorded::Known | Recorded::Paused | Recorded::Newer => {}
+        Recorded::Asked { alert } => return Ok(Asked::By(alert)),
+        Recorded::Known | Recorded::Newer => return Ok(Asked::Unknown),
+        Recorded::Paused => {}
     }
-    Ok(None)
+    Ok(Asked::No)
 }
 
 /// Deletes the person's own conversations.
@@ -191,7 +204,7 @@ mod tests {
         ConversationKey::of(&ConversationReference::of(&activity(&json!({}))).unwrap())
     }
 
-    async fn note_activity(stage: &Stage, activity: &Activity) -> Result<Option<String>, Rejection> {
+    async fn note_activity(stage: &Stage, activity: &Activity) -> Result<Asked, Rejection> {
         note(&stage.host, &stage.settings, activity, &Addressed::of(activity, true)?).await
     }
 

@@ -11,7 +11,7 @@ use platform::{Deadline, Host, Level, RequestBody, Traceparent, answer};
 use serde_json::json;
 
 use crate::answered::Answered;
-use crate::conversation::{self, Addressed};
+use crate::conversation::{self, Addressed, Asked};
 use crate::feedback;
 use crate::invoke;
 use crate::limits::MAX_BODY_BYTES;
@@ -86,16 +86,18 @@ async fn answer_caller<H: Host>(
     }
     let conversation = Addressed::of(&activity, service_url_verified);
     // Without an address the bot can neither answer nor alert the conversation.
-    let mut asked = None;
+    let mut asked = Asked::No;
     if let Ok(conversation) = &conversation {
         asked = conversation::note(host, settings, &activity, conversation).await?;
-        asked = feedback::note(host, settings, &activity, conversation).await.or(asked);
+        if let Some(alert) = feedback::note(host, settings, &activity, conversation).await {
+            asked = Asked::By(alert);
+        }
     }
     let replies = activity.expects_replies().then(RefCell::default);
     let trace = Traceparent::of(&head.headers);
     let headers = &head.headers;
     let turn = Turn { host, settings, tokens, service_url, begin, trace, replies, headers };
-    let answered = answer_activity(&turn, &activity, text, conversation, asked.as_deref()).await?;
+    let answered = answer_activity(&turn, &activity, text, conversation, asked).await?;
     // The answer to an invoke already holds the reply.
     match turn.replies {
         Some(replies) if activity.kind != ActivityKind::Invoke => {
@@ -105,14 +107,14 @@ async fn answer_caller<H: Host>(
     }
 }
 
-/// Acts on an activity, by its type. `text` is [`Activity::text_to_the_bot`]. `asked` is the id of the alert
-/// whose question a text answers.
+/// Acts on an activity, by its type. `text` is [`Activity::text_to_the_bot`]. `asked`: whether a question
+/// waits for a text.
 async fn answer_activity<H: Host>(
     turn: &Turn<'_, H>,
     activity: &Activity,
     text: String,
     conversation: Result<Addressed, FieldError>,
-    asked: Option<&str>,
+    asked: Asked,
 ) -> Result<Answered, Rejection> {
     let (host, settings) = (turn.host, turn.settings);
     match activity.kind {

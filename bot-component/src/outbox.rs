@@ -77,6 +77,15 @@ impl<'a, H: Host> Outbox<'a, H> {
         put
     }
 
+    /// Deletes a message again that this call has put on the queue. A run may have it in hand already.
+    pub(crate) async fn take_back(&self, put: &Put) {
+        if let Some((id, receipt)) = &put.stored
+            && self.client.delete(id, receipt).await.is_ok()
+        {
+            self.has_due.set(false);
+        }
+    }
+
     /// Records for the runs that the queue may hold an alert twice. The message of the first attempt has no
     /// mark, and may arrive after the others if the queue is slow.
     async fn note_copy(&self, envelope: &Envelope) {
@@ -128,6 +137,7 @@ pub(crate) fn put_options(envelope: &Envelope, now: DateTime<Utc>) -> PutOptions
     PutOptions {
         visibility_timeout_seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
         time_to_live: TimeToLive::Never,
+        ..PutOptions::default()
     }
 }
 

@@ -12,6 +12,10 @@ use storage_table::testing::FakeTables;
 
 use crate::settings::{BotSettings, CallerSettings};
 
+/// The answer to Put Message, as far as the bot reads it.
+const STORED: &str = "<QueueMessagesList><QueueMessage><MessageId>m</MessageId><PopReceipt>r</PopReceipt>\
+                      </QueueMessage></QueueMessagesList>";
+
 /// A fake host, and the settings of a bot in anonymous mode.
 pub(crate) struct Stage {
     pub(crate) host: FakeHost,
@@ -38,7 +42,12 @@ impl Stage {
         let (refusing, full, now) = (is_refusing.clone(), is_queue_full.clone(), host.now());
         host.answers(move |request| {
             if request.uri().port_u16() == Some(10_001) {
-                return Some(Ok(response(if full.get() { 403 } else { 201 }, "")));
+                let is_delete = request.method() == http::Method::DELETE;
+                return Some(Ok(match full.get() {
+                    true => response(403, ""),
+                    false if is_delete => response(204, ""),
+                    false => response(201, STORED),
+                }));
             }
             if refusing.get() {
                 return Some(Ok(response(403, "")));

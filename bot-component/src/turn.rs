@@ -13,11 +13,11 @@ use http::{HeaderMap, StatusCode};
 use platform::{Deadline, Host, Level, Traceparent, answer, hex};
 use serde_json::{Value, json};
 use state::ConversationKey;
-use state::ledger::{Accepted, AlertId, Allowed, Ledger, NewAlert, Status};
+use state::ledger::{Accepted, AlertId, Allowed, Ledger, NewAlert, Status, Unasked};
 
 use crate::answered::Answered;
 use crate::commands::{self, Intent};
-use crate::conversation::Addressed;
+use crate::conversation::{Addressed, Asked};
 use crate::invoke;
 use crate::kick::Kick;
 use crate::outbox::{Message, Outbox, log_failed_put, put_options};
@@ -71,14 +71,14 @@ pub(crate) enum Answers {
 }
 
 impl<H: Host> Turn<'_, H> {
-    /// Queues a person's message, unless it is a command or an answer. `asked` is the id of the alert whose
-    /// question a text answers.
+    /// Queues a person's message, unless it is a command or an answer. `asked`: whether a question waits for
+    /// a text.
     pub(crate) async fn queue_message(
         &self,
         activity: &Activity,
         text: String,
         addressed: Addressed,
-        asked: Option<&str>,
+        mut asked: Asked,
     ) -> Result<Answered, Rejection> {
         let accepted = answer::json(StatusCode::ACCEPTED, &json!({}));
         if let Some(data) = pressing::data_of(activity) {
@@ -113,18 +113,11 @@ impl<H: Host> Turn<'_, H> {
                 return Ok(accepted.into());
             }
         };
-        if let Some(alert) = asked.filter(|_| after.is_none()) {
-            let answering = Answering::new(self.host, self.settings, &addressed, self.trace.as_ref())?;
-            if let Some(recorded) = answering.text(activity, alert, &text).await {
-                let reply = answering.text_of(&recorded);
-                self.say_if_allowed(&addressed.address, &reply, TextFormat::Plain).await;
-                return Ok(Answered::with_kick(accepted, self.kick(answering.has_due())));
-            }
-        }
-        let Addressed { address, key: conversation } = addressed;
         let now = self.host.now();
-        let id = self.alert_id(activity, &conversation);
-        let mut envelope = Envelope::new(EnvelopeId::from_text(id.as_str()), address, text, now);
+        let conversation = &addressed.key;
+        let id = self.alert_id(activity, conversation);
+        let mut envelope =
+            Envelope::new(EnvelopeId::from_text(id.as_str()), addressed.address.clone(), text, now);
         envelope.not_before = after.map(|after| now + after);
         envelope.cancellable = after.is_some();
         if self.settings.replies == Replies::Queue && after.is_none() {
@@ -145,16 +138,46 @@ impl<H: Host> Turn<'_, H> {
             until: envelope.not_before,
             ..NewAlert::queued(id, conversation.as_str())
         };
-        let known = match ledger.accept_message(&alert, self.settings.allowance).await {
+        // No question in a group waits for a message outside of a thread, and a reminder is no answer.
+        let is_group = addressed.address.conversation.is_group();
+        let accepted_message = loop {
+            let unasked = match &asked {
+                _ if after.is_some() => Unasked::Ignored,
+                Asked::By(alert) => {
+                    let answered = self.answer_question(activity, &addressed, alert, &envelope.text);
+                    if let Some(answered) = answered.await? {
+                        return Ok(answered);
+                    }
+                    Unasked::Ignored
+                }
+                Asked::Unknown | Asked::No if is_group => Unasked::Ignored,
+                Asked::Unknown => Unasked::Perhaps,
+                Asked::No => Unasked::Surely,
+            };
+            match ledger.accept_message(&alert, self.settings.allowance, unasked).await {
+                Ok(Some(accepted)) => break Ok(accepted),
+                Err(error) => break Err(error),
+                Ok(None) => {}
+            }
+            asked = match self.settings.conversations(self.host, deadline).asked(conversation).await {
+                Ok(alert) => alert.map_or(Asked::No, Asked::By),
+                Err(error) => {
+                    // The channel sends the activity again. As an ordinary message, an answer would be lost.
+                    self.log_failure("answer.question-not-read", &envelope, &error);
+                    return Err(Rejection::StateUnavailable);
+                }
+            };
+        };
+        let known = match accepted_message {
             Ok(Allowed::Yes(Accepted::New)) => None,
             Ok(Allowed::Yes(Accepted::Known(record))) => Some(record),
             Ok(Allowed::No { begins }) => {
-                self.log_silence(&conversation, begins);
+                self.log_silence(conversation, begins);
                 return Ok(accepted.into());
             }
             Err(error) => {
                 self.log_failure("ledger.accept.failed", &envelope, &error);
-                if self.may_say_without_ledger(&conversation).await {
+                if self.may_say_without_ledger(conversation).await {
                     self.say(
                         &envelope.address,
                         words.ledger_unavailable,
@@ -224,6 +247,22 @@ impl<H: Host> Turn<'_, H> {
             }
         }
         Ok(Answered::with_kick(accepted, self.kick(outbox.has_due())))
+    }
+
+    /// Stores a text as the answer to a question, and replies; `None` if the text is no answer to it.
+    async fn answer_question(
+        &self,
+        activity: &Activity,
+        addressed: &Addressed,
+        alert: &str,
+        text: &str,
+    ) -> Result<Option<Answered>, Rejection> {
+        let answering = Answering::new(self.host, self.settings, addressed, self.trace.as_ref())?;
+        let Some(recorded) = answering.text(activity, alert, text).await else { return Ok(None) };
+        let reply = answering.text_of(&recorded);
+        self.say_if_allowed(&addressed.address, &reply, TextFormat::Plain).await;
+        let accepted = answer::json(StatusCode::ACCEPTED, &json!({}));
+        Ok(Some(Answered::with_kick(accepted, self.kick(answering.has_due()))))
     }
 
     /// The kick, if the queue has a new message that is due.

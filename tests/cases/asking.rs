@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use end_to_end::activity::message;
-use end_to_end::alerts::{alert, call, known, queued, script};
+use end_to_end::alerts::{alert, known, queued, script};
 use end_to_end::program::{Program, take_replies};
-use end_to_end::queue::decode;
-use end_to_end::stage::Stage;
+use end_to_end::questions::{SECRET, ask, data, invoke, press, question, replies, replies_of, stage, status};
 use end_to_end::suite::World;
 use end_to_end::waiting::eventually;
 use serde_json::{Value, json};
@@ -24,72 +23,6 @@ end_to_end::cases!(
     callback_to_another_host_is_refused_at_the_call,
     text_of_a_person_goes_to_the_queue_of_replies
 );
-
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-
-fn stage(world: &World) -> Stage {
-    script(world).variable("callbacksecret", SECRET).start()
-}
-
-fn question(to: &str) -> Value {
-    json!({
-        "to": {"conversation": to}, "text": "Deploy 1.4.2?",
-        "actions": [
-            {"id": "approve", "title": "Approve"}, {"id": "reject", "title": "Reject", "input": "Why?"},
-            {"url": "https://ci.example.com/1423", "title": "Open"},
-        ],
-    })
-}
-
-/// Asks, and delivers the question. Returns the alert's id and the card that the Connector got.
-#[track_caller]
-fn ask(stage: &Stage, body: &Value) -> (String, Value) {
-    let before = stage.connector.received().len();
-    let id = queued(stage, body);
-    stage.poll();
-    let sent = stage.connector.received();
-    assert_eq!(sent.len(), before + 1, "one message for one question");
-    (id, sent[before].body["attachments"][0]["content"].clone())
-}
-
-/// The data of a button of a card, by the id of its action.
-#[track_caller]
-fn data(card: &Value, id: &str) -> Value {
-    let actions = card["actions"].as_array().expect("buttons");
-    let inner = actions.iter().map(|action| action.pointer("/card/actions/0").unwrap_or(action));
-    let found = inner.map(|action| &action["data"]).find(|data| data["proactivebot"]["i"] == id);
-    found.unwrap_or_else(|| panic!("no button {id}: {card}")).clone()
-}
-
-/// The invoke that Teams sends when a person presses a button.
-fn press(conversation: &str, person: &str, id: &str, data: Value) -> Value {
-    let mut activity = message(conversation, id, "");
-    (activity["type"], activity["name"]) = ("invoke".into(), "adaptiveCard/action".into());
-    activity["replyToId"] = "sent-1".into();
-    activity["from"] =
-        json!({"id": format!("29:{person}"), "name": person, "aadObjectId": format!("object-{person}")});
-    activity["value"] =
-        json!({"action": {"type": "Action.Execute", "verb": "x", "data": data}, "trigger": "manual"});
-    activity
-}
-
-#[track_caller]
-fn invoke(stage: &Stage, activity: &Value) -> Value {
-    stage.post(&stage.connector.host(activity)).expect_status(200).json()
-}
-
-#[track_caller]
-fn status(stage: &Stage, id: &str) -> Value {
-    call(stage, "GET", &format!("/api/alerts/{id}"), &Value::Null).expect_status(200).json()
-}
-
-fn replies_of(stage: &Stage) -> String {
-    format!("{}-replies", stage.queue.name())
-}
-
-fn replies(stage: &Stage) -> Vec<Value> {
-    stage.queue.named(&replies_of(stage)).take_all().iter().map(|text| decode(text)).collect()
-}
 
 fn pressed_button_changes_the_card_and_reaches_the_program_once(world: &World) {
     let (stage, program) = (stage(world), Program::start());
@@ -433,5 +366,5 @@ fn text_of_a_person_goes_to_the_queue_of_replies(world: &World) {
         stage.poll();
         stage.connector.received().iter().any(|sent| sent.text() == "Alert: tea").then_some(())
     });
-    assert_eq!(self::replies(&stage), Vec::<Value>::new());
+    assert_eq!(end_to_end::questions::replies(&stage), Vec::<Value>::new());
 }

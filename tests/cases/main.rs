@@ -7,6 +7,9 @@ mod alertmanager;
 mod alerts;
 mod answers;
 mod asking;
+mod asking_changes;
+mod asking_people;
+mod asking_shared;
 mod broken_answers;
 mod browser;
 mod components;
@@ -98,6 +101,9 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("alertmanager", alertmanager::CASES),
     ("answers", answers::CASES),
     ("asking", asking::CASES),
+    ("asking_changes", asking_changes::CASES),
+    ("asking_people", asking_people::CASES),
+    ("asking_shared", asking_shared::CASES),
     ("broken_answers", broken_answers::CASES),
     ("browser", browser::CASES),
     ("components", components::CASES),

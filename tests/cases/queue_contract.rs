@@ -16,7 +16,11 @@ fn queue(world: &World, name: &str) -> Queue {
 }
 
 fn message_is_put_leased_updated_and_deleted(world: &World) {
-    let options = PutOptions { visibility_timeout_seconds: 0, time_to_live: TimeToLive::Seconds(600) };
+    let options = PutOptions {
+        visibility_timeout_seconds: 0,
+        time_to_live: TimeToLive::Seconds(600),
+        ..PutOptions::default()
+    };
     queue(world, "contract-life").with(async |client| {
         assert_eq!(client.get(1, 30).await, Err(QueueError::QueueMissing));
         assert_eq!(client.put("x", options).await, Err(QueueError::QueueMissing));

@@ -29,6 +29,7 @@ pub mod operated;
 pub mod ports;
 pub mod program;
 pub mod put_only_queue;
+pub mod questions;
 pub mod queue;
 pub mod recorder;
 mod runtime;

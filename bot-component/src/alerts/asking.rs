@@ -6,6 +6,7 @@ use std::time::Duration;
 use bot_framework::json::{FieldError, Fields};
 use chrono::{DateTime, TimeDelta, Utc};
 use envelope::{Action, Answers, Question, Style};
+use state::ledger::AlertId;
 
 use super::duration;
 use super::target::{self, To};
@@ -45,6 +46,14 @@ pub(super) struct Step {
 }
 
 impl Asking {
+    /// The question of an alert. If it takes one answer, the alerts of a call share the answer. Its row is
+    /// that of `lead`, or of the first alert of the call.
+    pub(super) fn question_of(&self, id: &AlertId, lead: Option<&AlertId>) -> Question {
+        let lead = lead.cloned().unwrap_or_else(|| id.first_of_call());
+        let is_shared = self.question.answers == Answers::One && lead != *id;
+        Question { lead: is_shared.then(|| lead.as_str().to_owned()), ..self.question.clone() }
+    }
+
     /// Refuses a step that begins when the question has ended.
     pub(super) fn expect_before(
         &self,
@@ -109,7 +118,8 @@ pub(super) fn read(fields: &mut Fields) -> Result<Option<Asking>, AlertRejection
             Answers::from_word(&word).ok_or_else(|| fields.error("answers", "`one`, `each` or `many`"))?
         }
     };
-    Ok(Some(Asking { question: Question { actions, answers, reply }, callback, key, escalate }))
+    let question = Question { actions, answers, reply, ..Question::default() };
+    Ok(Some(Asking { question, callback, key, escalate }))
 }
 
 fn read_actions(fields: &mut Fields) -> Result<Vec<Action>, FieldError> {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use bot_framework::ConversationReference;
 use bot_framework::json::Fields;
 use chrono::{DateTime, Utc};
-use envelope::{Envelope, Keyed};
+use envelope::{Answers, Asked, Envelope, Keyed, QuestionKeys};
 use http::{Request, StatusCode};
-use platform::{Deadline, Host, Level, RequestBody, answer};
+use platform::{Deadline, Host, Level, RequestBody, SettingsError, answer};
 use serde_json::json;
 use state::ledger::{AlertId, CallId, Ledger, NewAlert, Period, Record, Shown, Status};
 use state::runs::Withdrawal;
@@ -26,6 +26,7 @@ use super::target::{Target, held_by_settings};
 use crate::answered::Answered;
 use crate::limits::MAX_BODY_BYTES;
 use crate::outbox::{Outbox, log_failed_put};
+use crate::pressing;
 use crate::rejection::{AlertRejection, Rejection};
 use crate::request::expect_json;
 use crate::settings::{BotSettings, CallerSettings};
@@ -63,7 +64,8 @@ impl Subject {
 
     /// Whether a run has sent the alert, as far as the ledger knows.
     pub(super) fn was_sent(&self, now: DateTime<Utc>) -> bool {
-        matches!(self.record.shown(now), Shown::Status(Status::Delivered) | Shown::DeliveredUnseen)
+        let shown = self.record.shown(now);
+        matches!(shown, Shown::Status(Status::Delivered | Status::Answered) | Shown::DeliveredUnseen)
             || (self.record.replaced_by.is_some() && self.record.activity_id.is_some())
     }
 
@@ -119,7 +121,8 @@ pub(super) async fn patch<H: Host>(
     // A change of an alert that is not due yet has to wait as long.
     call.due = subject.record.due_at.filter(|due| *due > jobs.now);
     let keyed = Keyed { notify, edits: Some(subject.id.as_str().to_owned()), ..subject.keyed() };
-    jobs.queue(&subject, &call, keyed, waits).await
+    let asked = jobs.asked(&subject, &call)?;
+    jobs.queue(&subject, &call, keyed, waits, asked).await
 }
 
 /// Puts a job on the queue that takes back an alert.
@@ -131,7 +134,7 @@ pub(super) async fn take_back<H: Host>(
 ) -> Result<Answered, Rejection> {
     let jobs = Jobs::new(host, settings, caller);
     let keyed = Keyed { takes_back: Some(subject.id.as_str().to_owned()), ..subject.keyed() };
-    jobs.queue(subject, &AlertCall::new(Vec::new(), ""), keyed, false).await
+    jobs.queue(subject, &AlertCall::new(Vec::new(), ""), keyed, false, None).await
 }
 
 /// The work on a change, or on a job that takes an alert back.
@@ -159,6 +162,7 @@ impl<'a, H: Host> Jobs<'a, H> {
         call: &AlertCall,
         keyed: Keyed,
         replaces: bool,
+        asked: Option<(QuestionKeys, Asked)>,
     ) -> Result<Answered, Rejection> {
         let target = self.target(subject, replaces).await?;
         let conversation = target.key.as_str();
@@ -187,10 +191,32 @@ impl<'a, H: Host> Jobs<'a, H> {
         let due = if replaces { draft.due(&target) } else { call.due };
         let recipient = Recipient::of(&target, due);
         let envelope = draft.envelope(&id, &recipient, self.now);
+        let subject_id = subject.id.as_str();
+        let (mut question, mut of_record, mut of_subject) = (None, None, None);
+        if let Some((keys, mut asked)) = asked {
+            let seal = |asked: &Asked, id: &AlertId| {
+                let sealed = asked.seal(self.host, &keys, id.as_str());
+                sealed.map_err(|json_bytes| AlertRejection::QuestionTooLarge { json_bytes })
+            };
+            if replaces {
+                // The answer keeps its row, because other alerts may share it.
+                let lead = asked.lead(subject_id).to_owned();
+                asked.question.lead = Some(lead).filter(|_| asked.question.answers == Answers::One);
+                of_record = Some(seal(&asked, &id)?);
+            } else {
+                of_subject = Some(seal(&asked, &subject.id)?);
+                asked.question.alert = Some(subject_id.to_owned());
+            }
+            asked.question.until = Some(asked.until);
+            let has_ended = asked.until <= self.now;
+            question = Some(if has_ended { asked.question.ended() } else { asked.question });
+        }
         let (keyed, creation) = (Some(keyed), target.creation.clone());
-        let message = message_of(self.settings, Envelope { keyed, creation, ..envelope }, self.now)?;
+        let envelope = Envelope { keyed, creation, question, ..envelope };
+        let message = message_of(self.settings, envelope, self.now)?;
         let record = NewAlert {
             due,
+            question: of_record,
             tag: subject.record.tag.clone(),
             keyed: subject.record.keyed.clone(),
             changes: Some(subject.id.clone()),
@@ -198,6 +224,9 @@ impl<'a, H: Host> Jobs<'a, H> {
             ..draft.record(id.clone(), conversation)
         };
         self.ledger.accept(&record).await.map_err(AlertRejection::from)?;
+        if let Some(sealed) = of_subject {
+            self.ledger.change_question(&subject.id, &sealed).await.map_err(AlertRejection::from)?;
+        }
         let outbox = Outbox::new(self.host, self.settings, self.deadline);
         let put = outbox.put(&message).await;
         if let Err(error) = put.result {
@@ -227,6 +256,19 @@ impl<'a, H: Host> Jobs<'a, H> {
         }
         let kick = self.settings.kick.clone().filter(|_| outbox.has_due());
         Ok(Answered::with_kick(answer::json(StatusCode::ACCEPTED, &shown), kick))
+    }
+
+    /// The question of an alert with its new content; `None` if people cannot answer the alert.
+    fn asked(
+        &self,
+        subject: &Subject,
+        call: &AlertCall,
+    ) -> Result<Option<(QuestionKeys, Asked)>, SettingsError> {
+        let Some(sealed) = &subject.record.question else { return Ok(None) };
+        let keys = pressing::keys(self.host, self.settings)?;
+        let asked = Asked::open(&keys, subject.id.as_str(), sealed);
+        let (text, activity) = (call.text.clone(), call.activity.clone());
+        Ok(asked.map(|asked| (keys, Asked { text, activity, ..asked })))
     }
 
     /// Cancels an alert whose place a change takes. The change waits until a run has met the alert, and

@@ -46,10 +46,10 @@ impl Draft<'_> {
         id: &CallId,
         identity: Option<&Identity>,
     ) -> Result<Vec<Alert>, AlertRejection> {
-        let escalations = self.asks.as_ref().map(|asks| asks.ids_from(id, 0)).unwrap_or_default();
         let mut alerts = Vec::with_capacity(self.targets.len());
         let mut too_large = None;
         for (index, target) in (0..).zip(&self.targets) {
+            let call = id;
             let id = id.alert(index);
             let mut held = target.held.map(target::Held::status);
             let mut warnings = Vec::new();
@@ -98,7 +98,7 @@ impl Draft<'_> {
                 thread: target.thread(),
                 ..self.record(id, target.key.as_str())
             };
-            let question = self.question(host, &alert.id, alert.due, escalations.clone())?;
+            let question = self.question(host, &alert.id, alert.due, call)?;
             let (alert, is_creating) = (NewAlert { question, ..alert }, target.creation.is_some());
             let quiet_until = due.filter(|_| due != self.call.due);
             alerts.push(Alert { warnings, quiet_until, ..Alert::new(alert, message, is_creating) });
@@ -164,16 +164,17 @@ impl Draft<'_> {
         quiet.and_then(|quiet| quiet.end_after(moment)).or(due)
     }
 
-    /// The question of an alert for the ledger. `escalations` are the alerts that an answer cancels.
+    /// The question of an alert of `call`, or of its escalation, for the ledger.
     pub(super) fn question(
         &self,
         host: &impl Randomness,
         id: &AlertId,
         due: Option<DateTime<Utc>>,
-        escalations: Vec<String>,
+        call: &CallId,
     ) -> Result<Option<String>, AlertRejection> {
         let until = end_of_question(self.now, due, self.call.expires);
-        self.asks.as_ref().map(|asks| asks.sealed(host, self.call, id, until, escalations)).transpose()
+        let has_others = self.targets.len() > 1;
+        self.asks.as_ref().map(|asks| asks.sealed(host, self.call, id, until, call, has_others)).transpose()
     }
 
     /// Makes the message of one alert. It holds the time at which the alert was accepted, because a later
@@ -199,6 +200,7 @@ impl Draft<'_> {
         recipient: &Recipient<'_>,
         accepted_at: DateTime<Utc>,
     ) -> Envelope {
+        let question = self.call.asking.as_ref().map(|asking| asking.question_of(id, None));
         let id = EnvelopeId::from_text(id.as_str());
         let Recipient { address, zone, due, .. } = *recipient;
         let start = self.call.due.unwrap_or(accepted_at);
@@ -207,7 +209,7 @@ impl Draft<'_> {
         envelope.activity = self.call.activity.clone();
         envelope.look = self.call.look.clone();
         envelope.series = series;
-        envelope.question = self.call.asking.as_ref().map(|asking| asking.question.clone());
+        envelope.question = question;
         (envelope.not_before, envelope.expires) = (due, self.call.expires);
         envelope.on_uncertain = self.call.on_uncertain;
         (envelope.cancellable, envelope.stoppable) = (true, true);

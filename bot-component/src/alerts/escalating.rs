@@ -5,7 +5,7 @@ use bot_framework::AuthMode;
 use bot_framework::json::FieldError;
 use callbacks::{CallbackHosts, CallbackSecrets};
 use chrono::{DateTime, Utc};
-use envelope::{Asked, QuestionKeys};
+use envelope::{Answers, Asked, QuestionKeys};
 use platform::{Host, Randomness};
 use state::ledger::{AlertId, CallId, NewAlert, Status};
 
@@ -51,24 +51,28 @@ impl Asks {
         Ok(Some(Self { keys: pressing::keys(host, settings)?, steps }))
     }
 
-    /// The ids of the alerts of the steps from `first` on.
-    pub(super) fn ids_from(&self, call: &CallId, first: usize) -> Vec<String> {
-        let steps = self.steps.iter().enumerate().skip(first);
+    /// The ids of the alerts of all steps.
+    fn ids(&self, call: &CallId) -> Vec<String> {
+        let steps = self.steps.iter().enumerate();
         steps.flat_map(|(step, targets)| ids_of(&call.step(step), targets)).collect()
     }
 
-    /// The question of an alert, encrypted.
+    /// The question of an alert, encrypted. `call` is the call itself, also for the alert of a step.
     pub(super) fn sealed(
         &self,
         host: &impl Randomness,
         call: &AlertCall,
         id: &AlertId,
         until: DateTime<Utc>,
-        escalations: Vec<String>,
+        of_call: &CallId,
+        has_others: bool,
     ) -> Result<String, AlertRejection> {
         let Some(asking) = &call.asking else { return Ok(String::new()) };
+        let escalations = self.ids(of_call);
+        let question = asking.question_of(id, Some(&of_call.alert(0)));
         let asked = Asked {
-            question: asking.question.clone(),
+            shared: question.answers == Answers::One && (has_others || !escalations.is_empty()),
+            question,
             until,
             text: call.text.clone(),
             activity: call.activity.clone(),
@@ -129,10 +133,11 @@ impl Draft<'_> {
                         envelope.unless_answered.clone_from(&before);
                         // The step is a message of its own.
                         (envelope.keyed, envelope.series) = (None, None);
+                        envelope.question = Some(asking.question_of(&id, Some(&call.alert(0))));
                         Some(message_of(settings, envelope, self.now)?)
                     }
                 };
-                let question = self.question(host, &id, due, asks.ids_from(call, number + 1))?;
+                let question = self.question(host, &id, due, call)?;
                 let alert = NewAlert {
                     status: held.unwrap_or(Status::Queued),
                     due,

@@ -22,11 +22,12 @@ use envelope::{
     Answer, AnswerJob, Answers, Asked, By, Envelope, EnvelopeId, Press, QuestionKeys, Steps, TooLarge,
     filled_in,
 };
-use futures_util::future::join3;
+use futures_util::future::{join, join3};
 use platform::{Deadline, Host, Level, Settings, SettingsError, Traceparent, hex, name_of};
 use serde_json::{Value, json};
 use state::ConversationKey;
-use state::ledger::{AlertId, Ledger, Record, Status};
+use state::ledger::{AlertId, Ledger, Record, Reply, Status};
+use storage_queue::{Put, PutOptions};
 use storage_table::TableError;
 
 use crate::conversation::Addressed;
@@ -104,6 +105,8 @@ pub(crate) struct Answering<'a, H> {
 /// An answer, before it is stored.
 struct Candidate {
     alert: AlertId,
+    /// The alert that has the row of the answer.
+    lead: AlertId,
     answers: Answers,
     until: DateTime<Utc>,
     answer: Answer,
@@ -145,8 +148,12 @@ impl<'a, H: Host> Answering<'a, H> {
     pub(crate) async fn press(&self, activity: &Activity, data: &Value) -> Recorded {
         let now = self.host.now();
         let genuine = Press::of(data, &self.keys).filter(|press| self.is_here(&press.conversation));
-        let genuine = genuine.and_then(|press| Some((AlertId::parse(&press.alert)?, press)));
-        let Some((alert, press)) = genuine else {
+        let genuine = genuine.and_then(|press| {
+            let alert = AlertId::parse(&press.alert)?;
+            let lead = press.lead.as_deref().map_or(Some(alert.clone()), AlertId::parse)?;
+            Some((alert, lead, press))
+        });
+        let Some((alert, lead, press)) = genuine else {
             self.log(Level::Warn, "answer.refused", json!({"reason": "not a button of this conversation"}));
             return Recorded::Unknown;
         };
@@ -158,6 +165,7 @@ impl<'a, H: Host> Answering<'a, H> {
             Answer { action: press.action, input, data: fields, at: now, by: By::of(self.address()) };
         let candidate = Candidate {
             alert,
+            lead,
             answers: press.answers,
             until: press.until,
             answer,
@@ -190,7 +198,8 @@ impl<'a, H: Host> Answering<'a, H> {
         let (by, data) = (By::of(self.address()), serde_json::Map::new());
         let answer = Answer { action, input, data, at: now, by };
         let (answers, activity) = (asked.question.answers, activity.id.clone());
-        let candidate = Candidate { alert, answers, until, answer, card: None, activity };
+        let lead = AlertId::parse(asked.lead(alert.as_str()))?;
+        let candidate = Candidate { alert, lead, answers, until, answer, card: None, activity };
         Some(self.store(&candidate, async { Ok(Some(record)) }).await)
     }
 
@@ -207,24 +216,33 @@ impl<'a, H: Host> Answering<'a, H> {
         key.as_str() == conversation || of_channel().is_some_and(|key| key.as_str() == conversation)
     }
 
-    /// Reads the record, inserts the row, and puts the job on the queue, all at once.
+    /// Reads the record, inserts the row, and puts the job on the queue, all at once. If the record shows
+    /// that the alert was cancelled, the row and the job are deleted again.
     async fn store(
         &self,
         candidate: &Candidate,
         record: impl Future<Output = Result<Option<Record>, TableError>>,
     ) -> Recorded {
-        let Candidate { alert, answers, until, answer, .. } = candidate;
+        let Candidate { alert, lead, answers, until, answer, .. } = candidate;
         let row = self.row_of(candidate);
         let press = press_id(alert, &row, answer);
         let Ok(message) = self.job(candidate, &row, &press, answer) else { return Recorded::TooLong };
-        let sealed = answer.seal(self.host, &self.keys, alert.as_str(), &row);
-        let insert = self.ledger.insert_reply(alert, &row, (&press, &sealed), *until);
+        let sealed = answer.seal(self.host, &self.keys, lead.as_str(), &row);
+        let insert = self.ledger.insert_reply(lead, &row, (&press, &sealed), *until);
         let (record, inserted, put) = join3(record, insert, self.outbox.put(&message)).await;
-        let is_put = self.is_put(&message, put);
+        let is_put = self.is_put(&message, &put);
+        let is_anothers = |inserted: &Result<Option<Reply>, _>| {
+            inserted.as_ref().is_ok_and(|known| known.as_ref().is_some_and(|known| known.press != press))
+        };
         let record = match record {
-            Ok(Some(record)) if is_ended(&record) => return Recorded::Over,
-            Ok(Some(record)) => Some(record),
-            Ok(None) => return Recorded::Over,
+            Ok(found) if found.as_ref().is_none_or(is_ended) && !is_anothers(&inserted) => {
+                let delete = self.ledger.delete_reply(lead, &row);
+                if let (Err(error), ()) = join(delete, self.outbox.take_back(&put)).await {
+                    self.log_error("answer.not-taken-back", &error);
+                }
+                return Recorded::Over;
+            }
+            Ok(found) => found,
             Err(error) => {
                 self.log_error("answer.question-not-read", &error);
                 None
@@ -250,25 +268,25 @@ impl<'a, H: Host> Answering<'a, H> {
             }
             Ok(None) => Recorded::Doubtful,
             Ok(Some(known)) => {
-                let first = Answer::open(&self.keys, alert.as_str(), &row, &known.answer);
+                let first = Answer::open(&self.keys, lead.as_str(), &row, &known.answer);
                 // The person's first press may have stored the row without its job.
                 let is_own = first.as_ref().is_some_and(|first| first.by.id == answer.by.id);
                 if let Some(first) = first.as_ref().filter(|_| is_own && !known.is_done)
                     && let Ok(message) = self.job(candidate, &row, &known.press, first)
                 {
                     let put = self.outbox.put(&message).await;
-                    self.is_put(&message, put);
+                    self.is_put(&message, &put);
                 }
                 Recorded::Before(first.map(stored))
             }
         }
     }
 
-    fn is_put(&self, message: &Message, put: storage_queue::Put) -> bool {
-        match put.result {
+    fn is_put(&self, message: &Message, put: &Put) -> bool {
+        match &put.result {
             Ok(()) => true,
             Err(error) => {
-                log_failed_put(self.host, &message.envelope, &error, put.is_doubtful);
+                log_failed_put(self.host, &message.envelope, error, put.is_doubtful);
                 false
             }
         }
@@ -305,6 +323,8 @@ impl<'a, H: Host> Answering<'a, H> {
         let mut envelope = Envelope::new(id, self.address().clone(), "", now);
         envelope.answer = Some(AnswerJob::Answer {
             alert: candidate.alert.as_str().to_owned(),
+            lead: Some(candidate.lead.as_str().to_owned()).filter(|lead| lead != candidate.alert.as_str()),
+            shows: false,
             row: row.to_owned(),
             press: press.to_owned(),
             answer: Box::new(answer.clone()),
@@ -313,7 +333,7 @@ impl<'a, H: Host> Answering<'a, H> {
         });
         envelope.traceparent = self.trace.cloned();
         let text = envelope.encode(self.settings.seal_key.as_ref())?;
-        let options = put_options(&envelope, now);
+        let options = PutOptions { can_be_taken_back: true, ..put_options(&envelope, now) };
         Ok(Message { envelope, text, options })
     }
 
@@ -335,7 +355,7 @@ fn press_id(alert: &AlertId, row: &str, answer: &Answer) -> String {
     name_of(&["press", alert.as_str(), row, person, &answer.action, input, &data])
 }
 
-/// Whether the alert was withdrawn. Its buttons may still be on a screen.
+/// Whether the alert was cancelled or taken back. Its buttons may still be on a screen.
 fn is_ended(record: &Record) -> bool {
-    record.shown_status() == Status::Cancelled
+    matches!(record.shown_status(), Status::Cancelled | Status::Withdrawn)
 }

@@ -28,7 +28,7 @@ const ERROR: &str = "application/vnd.microsoft.error";
 impl Stored {
     /// The answer as text: the title of the action, what the person wrote, and who it was.
     fn line(&self, words: &'static Words) -> String {
-        line(self.asked.as_ref(), &self.answer, words)
+        line(self.asked.as_ref().map(|asked| &asked.question), &self.answer, words)
     }
 }
 
@@ -89,6 +89,7 @@ impl<H: Host> Answering<'_, H> {
                 action: action.to_owned(),
                 answers: asked.question.answers,
                 until: *until,
+                lead: asked.question.lead.clone(),
             };
             press.data(&self.keys)
         };

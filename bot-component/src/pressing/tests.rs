@@ -27,23 +27,32 @@ fn by(person: &str) -> Value {
 fn ask(stage: &Stage, answers: Answers) -> AlertId {
     let id = state::ledger::CallId::random(Period::of(stage.host.now()), [7; 16]).alert(0);
     let asked = Asked {
-        question: Question { actions: vec![Action::acknowledge()], answers, reply: true },
+        question: Question {
+            actions: vec![Action::acknowledge()],
+            answers,
+            reply: true,
+            ..Question::default()
+        },
         until: stage.host.now() + chrono::TimeDelta::hours(1),
         text: "Deploy?".into(),
         activity: Map::new(),
         callback: None,
         key: None,
         escalations: Vec::new(),
+        shared: false,
     };
     let keys = keys(&stage.host, &stage.settings).unwrap();
     let alert = NewAlert {
         question: Some(asked.seal(&stage.host, &keys, id.as_str()).unwrap()),
         ..NewAlert::queued(id.clone(), "")
     };
-    let deadline = Deadline::after(&stage.host, STORE_WITHIN);
-    let ledger = Ledger::new(&stage.host, &stage.settings.queue.account, &stage.settings.tables, deadline);
-    assert_eq!(run(ledger.accept(&alert)), Ok(Accepted::New));
+    assert_eq!(run(ledger(stage).accept(&alert)), Ok(Accepted::New));
     id
+}
+
+fn ledger(stage: &Stage) -> Ledger<'_, FakeHost> {
+    let deadline = Deadline::after(&stage.host, STORE_WITHIN);
+    Ledger::new(&stage.host, &stage.settings.queue.account, &stage.settings.tables, deadline)
 }
 
 /// The data of the button, for a conversation.
@@ -54,6 +63,7 @@ fn button(stage: &Stage, alert: &AlertId, conversation: &str, answers: Answers) 
         action: "acknowledge".into(),
         answers,
         until: stage.host.now() + chrono::TimeDelta::hours(1),
+        lead: None,
     };
     Value::Object(press.data(&keys(&stage.host, &stage.settings).unwrap()))
 }
@@ -93,6 +103,24 @@ fn press_costs_three_calls_and_a_refused_one_none() {
     stage.host.elapsed.set(Duration::from_secs(3600));
     let (recorded, calls) = press(&stage, &json!({}), &data);
     assert!(matches!(recorded, Recorded::Over) && calls == 0, "{recorded:?} {calls}");
+}
+
+#[test]
+fn press_on_a_cancelled_alert_is_refused_and_leaves_nothing() {
+    let stage = Stage::new();
+    let id = ask(&stage, Answers::One);
+    let data = button(&stage, &id, "a:1", Answers::One);
+    run(ledger(&stage).withdraw(&id, None)).unwrap();
+    for _ in 0..2 {
+        let (recorded, calls) = press(&stage, &json!({}), &data);
+        assert!(matches!(recorded, Recorded::Over) && calls == 5, "{recorded:?} {calls}");
+        assert_eq!(run(ledger(&stage).reply(&id, "one")), Ok(None));
+        let sent = stage.host.sent.borrow();
+        let deletes = sent.iter().filter(|request| request.method() == http::Method::DELETE);
+        let deletes: Vec<_> = deletes.map(|request| request.uri().path()).collect();
+        let last = deletes.last().unwrap();
+        assert!(last.ends_with("/bot-queue/messages/m"), "the job is deleted again: {deletes:?}");
+    }
 }
 
 #[test]

@@ -135,10 +135,15 @@ impl NotShown {
 }
 
 /// How a channel shows cards.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Cards {
-    Shown,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cards {
+    /// With buttons. A press of `Action.Execute` is an invoke.
+    WithExecute,
+    /// With buttons. Nothing happens at a press of `Action.Execute`; a press of `Action.Submit` is a message.
+    WithSubmit,
+    /// As a picture without buttons.
     Picture,
+    /// Not at all.
     None,
 }
 
@@ -150,12 +155,18 @@ pub fn shows_markdown(channel_id: &str) -> bool {
 /// How a channel shows cards, and whether it shows Markdown; `None` if nothing is known about it.
 fn abilities(channel_id: &str) -> Option<(Cards, bool)> {
     Some(match channel_id {
-        "msteams" | "webchat" | "directline" | "emulator" => (Cards::Shown, true),
+        "msteams" => (Cards::WithExecute, true),
+        "webchat" | "directline" | "emulator" | "test" => (Cards::WithSubmit, true),
         "slack" | "telegram" | "email" => (Cards::Picture, true),
         "facebook" | "line" | "groupme" | "kik" => (Cards::Picture, false),
         "sms" | "twilio-sms" => (Cards::None, false),
         _ => return None,
     })
+}
+
+/// How a channel shows cards; `None` if nothing is known about the channel.
+pub fn cards(channel_id: &str) -> Option<Cards> {
+    abilities(channel_id).map(|(cards, _)| cards)
 }
 
 /// Returns the parts of a message that a channel does not show. `is_group`: whether the conversation has
@@ -174,13 +185,13 @@ pub fn shows(channel_id: &str, is_group: bool, content: &Content<'_>) -> Vec<Not
         Cards::Picture if attachments.iter().any(is_card) => {
             not_shown.push(NotShown::PictureOfCard { channel: channel() });
         }
-        Cards::Shown | Cards::Picture | Cards::None => {}
+        Cards::WithExecute | Cards::WithSubmit | Cards::Picture | Cards::None => {}
     }
     if channel_id != "msteams" {
         if !content.mentions.is_empty() {
             not_shown.push(NotShown::NoMentions { channel: channel() });
         }
-        if matches!(channel_id, "webchat" | "directline") {
+        if cards == Cards::WithSubmit {
             let executing = attachments.iter().enumerate().filter(|(_, card)| executes(card, 0));
             not_shown.extend(executing.map(|(index, _)| NotShown::ExecuteWithoutFallback { index }));
         }
@@ -308,7 +319,7 @@ mod tests {
         let falls_back = card(json!({"actions": [
             {"type": "Action.Execute", "fallback": {"type": "Action.Submit"}}, {"type": "Action.OpenUrl"}]}));
         let expected = "activity.attachments[0]: a button with Action.Execute does nothing in Web Chat";
-        for channel in ["webchat", "directline"] {
+        for channel in ["webchat", "directline", "emulator"] {
             expect(&found(channel, false, "", &execute, &[]), &[expected]);
             expect(&found(channel, false, "", &nested, &[]), &[expected]);
             expect(&found(channel, false, "", &falls_back, &[]), &[]);

@@ -131,6 +131,10 @@ pub enum AnswerJob {
     Answer {
         /// The id of the alert.
         alert: String,
+        /// The id of the alert that has the answer's row, if it is another one.
+        lead: Option<String>,
+        /// The person answered another alert of the call. The alert shows the answer, and no program gets it.
+        shows: bool,
         /// The name of the answer's row: the end of the row's key in the ledger.
         row: String,
         /// The id of the press. The row stores the id of the press that counts.
@@ -158,6 +162,8 @@ impl AnswerJob {
         let tries = fields.take("tries").and_then(|tries| tries.as_u64()).unwrap_or_default();
         Ok(Some(Self::Answer {
             alert,
+            lead: fields.string("lead")?,
+            shows: fields.boolean("shows")?,
             row: fields.required_string("row")?,
             press: fields.required_string("press")?,
             card: fields.string("card")?,
@@ -174,9 +180,11 @@ impl AnswerJob {
     pub(crate) fn put(&self, object: &mut Map<String, Value>) {
         let json = match self {
             Self::Message { by } => Map::from_iter([("by".to_owned(), by.to_json())]),
-            Self::Answer { alert, row, press, answer, card, done } => {
+            Self::Answer { alert, lead, shows, row, press, answer, card, done } => {
                 let mut json = answer.to_json();
                 put(&mut json, "alert", Some(alert.as_str()));
+                put(&mut json, "lead", lead.as_deref());
+                put(&mut json, "shows", shows.then_some(true));
                 put(&mut json, "row", Some(row.as_str()));
                 put(&mut json, "press", Some(press.as_str()));
                 put(&mut json, "card", card.as_deref());
@@ -210,6 +218,8 @@ mod tests {
         };
         let job = AnswerJob::Answer {
             alert: "0a26".into(),
+            lead: Some("0a25".into()),
+            shows: true,
             row: "one".into(),
             press: "p".into(),
             answer: Box::new(answer),

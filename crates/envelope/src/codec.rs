@@ -171,6 +171,7 @@ fn version_1(mut fields: Fields, key: Option<&SealKey>) -> Result<(Envelope, Sea
         keyed: Keyed::take(&mut fields)?,
         traceparent: take_traceparent(&mut fields),
         question: Question::take(&mut fields)?,
+        answered: None,
         answer: AnswerJob::take(&mut fields)?,
         unless_answered: question::take_unless_answered(&mut fields)?,
         creation: Creation::take(&mut fields)?,

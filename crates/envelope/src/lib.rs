@@ -100,6 +100,9 @@ pub struct Envelope {
     pub traceparent: Option<Traceparent>,
     /// `question`: the buttons of the alert, and how it is answered.
     pub question: Option<Question>,
+    /// The answer to the question, if the run knows that a person has answered. It is not a part of the
+    /// message.
+    pub answered: Option<Box<Answer>>,
     /// `answer`: the message is no alert, but a job of the poller.
     pub answer: Option<AnswerJob>,
     /// `unlessAnswered`: the ids of alerts. If one of them has been answered, this alert is not sent.
@@ -138,11 +141,21 @@ impl Envelope {
         let (Some(question), Some(keys)) = (&self.question, keys) else {
             return (text, Cow::Borrowed(&self.activity));
         };
+        let looks = Looks::of(&address.channel_id);
+        if let Some(answer) = &self.answered {
+            if looks == Looks::Text {
+                return (text, Cow::Borrowed(&self.activity));
+            }
+            let line = question.line(answer, words);
+            let (text, activity) = question.show_answered(looks, &text, &self.activity, words, &line, None);
+            return (text, Cow::Owned(activity));
+        }
         let conversation = name_of(&[&address.channel_id, &address.conversation.id]);
         let until = self.question_until();
         let data = |action: &str| {
             let press = Press {
-                alert: self.id.as_str().to_owned(),
+                alert: self.question_alert().to_owned(),
+                lead: question.lead.clone(),
                 conversation: conversation.clone(),
                 action: action.to_owned(),
                 answers: question.answers,
@@ -150,7 +163,6 @@ impl Envelope {
             };
             press.data(keys)
         };
-        let looks = Looks::of(&address.channel_id);
         let (text, activity) = question.show(looks, &text, &self.activity, words, data);
         (text, Cow::Owned(activity))
     }
@@ -160,8 +172,19 @@ impl Envelope {
         time::to_text(self.enqueued_at)
     }
 
+    /// The alert that an answer to the question answers.
+    pub fn question_alert(&self) -> &str {
+        let of_question = self.question.as_ref().and_then(|question| question.alert.as_deref());
+        of_question.unwrap_or(self.id.as_str())
+    }
+
     /// When the question of the alert ends.
     pub fn question_until(&self) -> DateTime<Utc> {
+        let of_question = self.question.as_ref().and_then(|question| question.until);
+        of_question.unwrap_or_else(|| self.question_end())
+    }
+
+    fn question_end(&self) -> DateTime<Utc> {
         end_of_question(self.enqueued_at, self.not_before, self.expires)
     }
 
@@ -189,6 +212,7 @@ impl Envelope {
             keyed: None,
             traceparent: None,
             question: None,
+            answered: None,
             answer: None,
             unless_answered: Vec::new(),
             creation: None,

@@ -66,8 +66,8 @@
 //! | | | `cancelledAt`, `putAt`, `failedAt`, `unconfirmedAt` | the bot, when the sender cancels the alert, when a call is repeated, when a Put fails, when a Put has no clear answer |
 //! | | | `series`; in the first alert of a series: `seriesNext`, `seriesEndedAt` | `series`: who inserts the record. The poller writes `seriesNext` before it sends an alert of the series, and inserts the record of the alert that follows. The bot writes `seriesEndedAt` when the sender ends the series |
 //! | | | `takenAt` | the bot, before it sends an alert that a trigger activity brought; zero after a failure that certainly delivered nothing |
-//! | | | `question` (encrypted) | the bot, with the record of an alert that people can answer |
-//! | | | `answeredAt`, `answer` (encrypted) | the poller, when a person has answered the alert |
+//! | | | `question` (encrypted) | the bot, with the record of an alert that people can answer, and when the sender changes its content |
+//! | | | `answeredAt`, `answer` (encrypted) | the poller, when a person has answered the alert, or another alert that shares the answer |
 //! | `<period>.<shard>` | `reply.<alert id>.<row>` | `press`, `answer` (encrypted), `endsAt` | the bot, when a person answers; the poller, if the bot was killed before |
 //! | | | `doneAt` | the poller, when the answer has reached the sender's program and the card |
 //! | | | `replayedAt`, `status` (`queued`), `reason`, `endsAt` | the bot, when an operator replays the alert; with the ETag, before the message is put on the queue. The poller records `dead` only if `replayedAt` has not changed since it moved the message |
@@ -76,6 +76,7 @@
 //! | | | `replacedBy` | the bot, when a change takes the place of an alert that was not sent yet; together with `cancelledAt` |
 //! | | | `editedAt`, `editedBy`, `activityId`, `thread` | the poller, after it has changed the alert's message; with the ETag |
 //! | `<period>.<shard>` | `answer.<key>.<minute>.<row>` | `endsAt`, `silent` | the bot, for each answer to a conversation, together with the alert's record if there is one; with `silent`, for each row of the next minute that may not be used for an answer |
+//! | `<period>.<shard>` | `unasked.<key>` | `endsAt` | the bot, with each message of a conversation that no open question waits for; the poller deletes it when it delivers such a question |
 //! | `<period>.<shard>` | `at.<countdown>.<name>` | `endsAt`, `key`, `tags`, `alerts` | the bot, together with the records of a page or of a message, or with a record that a replay makes anew: an index by time |
 //! | `<period>.<shard>` | `once.<hash>` | `endsAt` | the bot, when it answers an activity that makes no alert and is answered only once |
 //! | `key.<digit>` | `<key>.<hash>` | `version`, `activityId`, `at`, `alert`, `state`, `digest`, `thread`, `endsAt` | the poller, after it has sent an alert with a key; with the ETag |
@@ -92,8 +93,9 @@
 //! `acceptedAt` is the row's time, because a repeated call finds the records of the first one. The row
 //! of a record that a replay makes anew has the `tags` `*`, which means any tag.
 //!
-//! `<row>` is `one` for an alert that takes one answer: of two people, only one inserts the row. For other
-//! alerts it is a hash of the person, or of the press. The encrypted properties open only with a key that is
+//! `<row>` is `one` for an alert that takes one answer: of two people, only one inserts the row. The alerts
+//! of a call and of its escalation then share the row of the call's first alert. For other alerts, `<row>` is
+//! a hash of the person, or of the press. The encrypted properties open only with a key that is
 //! derived from `sealkey` or the bot's credential, and only for their alert.
 //!
 //! A period is eight days. Expired records are found by their period and deleted page by page. The shard is

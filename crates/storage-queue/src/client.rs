@@ -54,6 +54,8 @@ pub struct PutOptions {
     pub visibility_timeout_seconds: u32,
     /// When the message expires.
     pub time_to_live: TimeToLive,
+    /// Whether [`Put::stored`] is read, so that the caller can delete the message again.
+    pub can_be_taken_back: bool,
 }
 
 /// When a message expires.
@@ -75,6 +77,8 @@ pub struct Put {
     pub result: Result<(), QueueError>,
     /// Whether an attempt has an unknown result: the queue may hold one copy more than `result` says.
     pub is_doubtful: bool,
+    /// The message, if the caller wanted to know it and the answer names it.
+    pub stored: Option<(MessageId, PopReceipt)>,
 }
 
 /// The answer to Update Message.
@@ -157,11 +161,14 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
     ) -> Put {
         let (call, mark) = (self.put_call(text, options), || Some(self.put_call(&marked()?, options)));
         let mut is_doubtful = false;
-        let mut may_create = true;
+        let (mut may_create, mut stored) = (true, None);
         loop {
             let result = match self.sender.send_noting_trouble(&call, async || mark()).await {
                 Ok(sent) => {
                     is_doubtful |= sent.is_doubtful;
+                    if options.can_be_taken_back {
+                        stored = xml::read_receipt(sent.answer.body());
+                    }
                     Ok(())
                 }
                 Err(failed) => {
@@ -173,10 +180,10 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
                 may_create = false;
                 match self.create().await {
                     Ok(_) => continue,
-                    Err(error) => return Put { result: Err(error), is_doubtful },
+                    Err(error) => return Put { result: Err(error), is_doubtful, stored },
                 }
             }
-            return Put { result, is_doubtful };
+            return Put { result, is_doubtful, stored };
         }
     }
 
@@ -184,6 +191,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         let call = Call::new(Method::POST, self.path(&["messages"]))
             .query("visibilitytimeout", options.visibility_timeout_seconds)
             .body(XML, xml::write_message(text));
+        let call = if options.can_be_taken_back { call.reading_the_answer() } else { call };
         match options.time_to_live {
             TimeToLive::Default => call,
             TimeToLive::Seconds(seconds) => call.query("messagettl", seconds),

@@ -118,6 +118,12 @@ pub(crate) fn into_readable(all: Vec<Fields>) -> Result<Vec<QueueMessage>, Queue
     }
 }
 
+/// Reads the answer to Put Message; `None` if it does not name the message.
+pub(crate) fn read_receipt(body: &[u8]) -> Option<(MessageId, PopReceipt)> {
+    let mut fields = read_messages(body).ok()?.pop()?;
+    Some((MessageId(fields.take("MessageId").ok()?), PopReceipt(fields.take("PopReceipt").ok()?)))
+}
+
 /// Every element that is read.
 const ELEMENTS: [&str; 9] = [
     "QueueMessagesList",

@@ -16,13 +16,13 @@ use bytes::Bytes;
 use callbacks::{Callback, CallbackHosts, CallbackSecrets, Called, call};
 use envelope::words::Words;
 use envelope::{
-    Answer, AnswerJob, Answers, Asked, Envelope, Looks, QuestionKeys, SealState, Steps, can_change,
+    Answer, AnswerJob, Answers, Asked, Envelope, Keyed, Looks, QuestionKeys, SealState, Steps, can_change,
 };
 use platform::{Deadline, Host, Level};
 use serde_json::{Value, json};
 use state::ConversationKey;
 use state::ledger::{AlertId, Record, Status};
-use state::runs::{Withdrawal, Withdrawals};
+use state::runs::Withdrawals;
 use storage_queue::{PutOptions, QueueClient, QueueError, TimeToLive};
 use storage_table::TableError;
 
@@ -32,7 +32,7 @@ use crate::limits::LONGEST_OUTAGE;
 use crate::schedule::Leased;
 
 /// After this many failures the poller changes the card no more. The ledger and the program have the answer.
-const MAX_CARD_TRIES: u8 = 5;
+pub(super) const MAX_CARD_TRIES: u8 = 5;
 
 /// The data and clients that jobs need in addition to [`Attempts`].
 #[derive(Debug)]
@@ -51,14 +51,14 @@ pub(crate) struct AnswerTools<'a, H> {
 }
 
 /// An answer in hand.
-struct InWork {
-    alert: AlertId,
-    row: String,
-    press: String,
-    answer: Answer,
-    card: Option<String>,
-    record: Record,
-    asked: Asked,
+pub(super) struct InWork {
+    pub(super) alert: AlertId,
+    pub(super) row: String,
+    pub(super) press: String,
+    pub(super) answer: Answer,
+    pub(super) card: Option<String>,
+    pub(super) record: Record,
+    pub(super) asked: Asked,
 }
 
 impl<H: Host> Attempts<'_, H> {
@@ -103,12 +103,16 @@ impl<H: Host> Attempts<'_, H> {
                     Err(error) => self.state_unknown(leased, &error),
                 }
             }
-            Some(AnswerJob::Answer { alert, row, press, answer, card, done }) => {
+            Some(AnswerJob::Answer { alert, lead, shows, row, press, answer, card, done }) => {
                 let Some(alert) = AlertId::parse(&alert) else {
                     return Outcome::poison(PoisonReason::Permanent, "answer: names no alert; drop it");
                 };
-                match self.look_up(alert, row, press, *answer, card).await {
-                    Ok(Some(work)) => self.do_steps(leased, &work, done).await,
+                if shows {
+                    return self.show_answer(leased, alert, *answer, done).await;
+                }
+                let lead = lead.as_deref().and_then(AlertId::parse).unwrap_or_else(|| alert.clone());
+                match self.look_up(alert, &lead, row, press, *answer, card).await {
+                    Ok(Some(work)) => self.do_steps(leased, &work, &lead, done).await,
                     Ok(None) => Outcome::AlreadySent,
                     Err(error) => self.state_unknown(leased, &error),
                 }
@@ -120,14 +124,17 @@ impl<H: Host> Attempts<'_, H> {
     async fn look_up(
         &self,
         alert: AlertId,
+        lead: &AlertId,
         row: String,
         press: String,
         answer: Answer,
         card: Option<String>,
     ) -> Result<Option<InWork>, TableError> {
         let (record, known) =
-            futures_util::future::try_join(self.ledger.find(&alert), self.ledger.reply(&alert, &row)).await?;
-        let Some(record) = record.filter(|record| record.shown_status() != Status::Cancelled) else {
+            futures_util::future::try_join(self.ledger.find(&alert), self.ledger.reply(lead, &row)).await?;
+        let is_ended =
+            |record: &Record| matches!(record.shown_status(), Status::Cancelled | Status::Withdrawn);
+        let Some(record) = record.filter(|record| !is_ended(record)) else {
             return Ok(None);
         };
         let Some(keys) = self.question_keys() else { return Ok(None) };
@@ -141,8 +148,8 @@ impl<H: Host> Attempts<'_, H> {
         let known = match known {
             // The bot was killed before it had inserted the row.
             None => {
-                let sealed = answer.seal(self.host, keys, alert.as_str(), &row);
-                self.ledger.insert_reply(&alert, &row, (&press, &sealed), asked.until).await?
+                let sealed = answer.seal(self.host, keys, lead.as_str(), &row);
+                self.ledger.insert_reply(lead, &row, (&press, &sealed), asked.until).await?
             }
             known => known,
         };
@@ -150,10 +157,13 @@ impl<H: Host> Attempts<'_, H> {
         Ok(counts.then_some(InWork { alert, row, press, answer, card, record, asked }))
     }
 
-    async fn do_steps(&self, leased: &mut Leased, work: &InWork, mut done: Steps) -> Outcome {
+    async fn do_steps(&self, leased: &mut Leased, work: &InWork, lead: &AlertId, mut done: Steps) -> Outcome {
         if !done.recorded {
             if let Err(error) = self.record_answer(leased, work).await {
                 return self.state_unknown(leased, &error);
+            }
+            if let Err(outcome) = self.tell_others(leased, work).await {
+                return outcome;
             }
             done.recorded = true;
         }
@@ -184,32 +194,32 @@ impl<H: Host> Attempts<'_, H> {
         if let Some(verdict) = failed {
             return self.again(leased, &verdict.reason, verdict.retry_after);
         }
-        match self.ledger.finish_reply(&work.alert, &work.row).await {
+        match self.ledger.finish_reply(lead, &work.row).await {
             Ok(()) => Outcome::Answered,
             Err(error) => self.state_unknown(leased, &error),
         }
     }
 
-    /// Records the answer in the ledger, and cancels what it makes superfluous.
+    /// Records the answer in the ledger.
     async fn record_answer(&self, leased: &Leased, work: &InWork) -> Result<(), TableError> {
         let InWork { alert, answer, asked, .. } = work;
         let Some(keys) = self.question_keys() else { return Ok(()) };
         let sealed = answer.seal(self.host, keys, alert.as_str(), "");
         self.ledger.record_answer(alert, &sealed, answer.at).await?;
-        for id in asked.escalations.iter().filter_map(|id| AlertId::parse(id)) {
-            self.ledger.withdraw(&id, None).await?;
-            // A run that has the alert in hand reads the recent withdrawals.
-            self.answers.withdrawals.record(&Withdrawal::Cancelled(id.as_str().to_owned())).await?;
-        }
         if asked.question.answers == Answers::One {
-            let conversation = ConversationKey::of(&leased.envelope.address);
-            if let Err(error) = self.conversations.close_question(&conversation, alert.as_str()).await {
-                // The bot finds in the ledger that the question is answered.
-                let fields = json!({"run": self.run, "reason": error.to_string()});
-                self.host.event(Level::Warn, "question.not-closed", leased.traced(fields));
-            }
+            self.close_question(leased, alert).await;
         }
         Ok(())
+    }
+
+    /// Ends the wait for a text in the conversation of a job. A failure is only logged, because the bot finds
+    /// in the ledger that the question is answered.
+    pub(super) async fn close_question(&self, leased: &Leased, alert: &AlertId) {
+        let conversation = ConversationKey::of(&leased.envelope.address);
+        if let Err(error) = self.conversations.close_question(&conversation, alert.as_str()).await {
+            let fields = json!({"run": self.run, "reason": error.to_string()});
+            self.host.event(Level::Warn, "question.not-closed", leased.traced(fields));
+        }
     }
 
     /// Puts a JSON body on the queue of replies, in base64 as Azure Functions reads it.
@@ -220,7 +230,7 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// Changes the card for all people. `Some` with the verdict if a later try may succeed.
-    async fn change_card(&self, leased: &Leased, work: &InWork) -> Option<Verdict> {
+    pub(super) async fn change_card(&self, leased: &Leased, work: &InWork) -> Option<Verdict> {
         let InWork { answer, asked, record, card, .. } = work;
         let address = &leased.envelope.address;
         let DeliveryPath::Connector(connector) = &self.delivery_path else { return None };
@@ -228,9 +238,12 @@ impl<H: Host> Attempts<'_, H> {
             return None;
         }
         let message = record.activity_id.as_ref().or(card.as_ref())?;
+        if self.is_overtaken(leased, record).await {
+            return None;
+        }
         let service_url = self.trust.check(&address.service_url).ok()?;
         let words = Words::of(address);
-        let line = asked.line(answer, words);
+        let line = asked.question.line(answer, words);
         let text = words.alert(&asked.text);
         let looks = Looks::of(&address.channel_id);
         let (text, activity) =
@@ -256,6 +269,16 @@ impl<H: Host> Attempts<'_, H> {
                 | Class::NoToken
         )
         .then_some(verdict)
+    }
+
+    /// Whether the message shows a newer alert with the same key by now.
+    async fn is_overtaken(&self, leased: &Leased, record: &Record) -> bool {
+        let keyed = record.keyed.as_deref().and_then(Keyed::from_note).and_then(|keyed| keyed.key);
+        let Some(key) = keyed else { return false };
+        let conversation = ConversationKey::of(&leased.envelope.address);
+        let standing = self.ledger.standing(&conversation, &key).await;
+        standing
+            .is_ok_and(|standing| standing.activity_id == record.activity_id && standing.alert != record.id)
     }
 
     /// Calls the sender's program. `None` if it has the answer.
@@ -309,7 +332,7 @@ impl<H: Host> Attempts<'_, H> {
     }
 
     /// Tries a job again later, for a day.
-    fn again(&self, leased: &Leased, reason: &str, retry_after: Option<Duration>) -> Outcome {
+    pub(super) fn again(&self, leased: &Leased, reason: &str, retry_after: Option<Duration>) -> Outcome {
         if self.due_for(leased) > LONGEST_OUTAGE {
             return Outcome::poison(PoisonReason::RetriesExhausted, reason);
         }
@@ -322,7 +345,7 @@ impl<H: Host> Attempts<'_, H> {
 }
 
 /// Stores the finished steps in the message, for the next try.
-fn keep(leased: &mut Leased, steps: Steps) {
+pub(super) fn keep(leased: &mut Leased, steps: Steps) {
     if let Some(AnswerJob::Answer { done, .. }) = &mut leased.envelope.answer {
         *done = steps;
     }

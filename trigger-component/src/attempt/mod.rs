@@ -9,6 +9,7 @@ mod delivery_path;
 mod hosts;
 mod outcome;
 mod series;
+mod sharing;
 mod standing;
 mod token_use;
 mod turns;
@@ -166,17 +167,27 @@ impl<H: Host> Attempts<'_, H> {
     /// Records that the person's next text, or a reply in the thread, answers the alert, if that is so. A
     /// failure is only logged, because the buttons still work.
     async fn open_question(&self, leased: &Leased, verdict: &Verdict) {
-        let Envelope { id, address, question, .. } = &leased.envelope;
+        let Envelope { id, question, .. } = &leased.envelope;
+        let alert = leased.envelope.question_alert();
+        // The conversation may have been created.
+        let address = leased.destination();
         let Some(question) = question.as_ref().filter(|_| self.is_ours(leased)) else { return };
+        if leased.envelope.answered.is_some() {
+            return;
+        }
         if !question.reply && Looks::of(&address.channel_id) != Looks::Text {
             return;
         }
         let until = leased.envelope.question_until();
         let opened = if !address.conversation.is_group() {
-            self.conversations.open_question(address, id.as_str(), until).await
+            match self.conversations.open_question(address, alert, until).await {
+                Ok(()) => self.ledger.expect_answer(&ConversationKey::of(address)).await.map_err(Into::into),
+                error => error,
+            }
         } else if let Some(message) = verdict.activity_id.as_deref().and_then(MessageNumber::parse) {
-            let channel = ConversationKey::of(address);
-            self.conversations.open_question_in_thread(&channel, message, id.as_str(), until).await
+            // Replies in a thread are counted for its channel.
+            let channel = ConversationKey::of(&leased.envelope.address);
+            self.conversations.open_question_in_thread(&channel, message, alert, until).await
         } else {
             Ok(())
         };

@@ -116,7 +116,11 @@ impl<H: Host> Attempts<'_, H> {
         // Rounded up, so that the queue hands out no message before it is due.
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         let visibility_timeout_seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
-        let options = PutOptions { visibility_timeout_seconds, time_to_live: TimeToLive::Never };
+        let options = PutOptions {
+            visibility_timeout_seconds,
+            time_to_live: TimeToLive::Never,
+            ..PutOptions::default()
+        };
         Ok(self.queue.put(&text, options).await?)
     }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bot_framework::json::Fields;
 use bot_framework::{Class, ConversationReference, Verdict, can_change_messages};
-use envelope::{Again, CreationOf, Envelope, KeyState, Keyed, QuestionKeys};
+use envelope::{Again, Answer, Answers, CreationOf, Envelope, KeyState, Keyed, QuestionKeys};
 use futures_util::future::try_join;
 use platform::{Host, name_of};
 use state::ConversationKey;
@@ -115,6 +115,7 @@ impl<H: Host> Attempts<'_, H> {
             record.activity_id = None;
         }
         let standing = standing.filter(|standing| concerns(record.as_ref(), standing));
+        leased.envelope.answered = self.answer_of(leased, record.as_ref());
         let digest = digest_of(&leased.envelope, &keyed, self.keys_of(leased));
         let decided = self.decide_way(leased, &keyed, record.as_ref(), standing.as_ref(), &digest).await;
         let thread = thread_of(leased, record.as_ref(), standing.as_ref());
@@ -141,6 +142,15 @@ impl<H: Host> Attempts<'_, H> {
                 Err(Outcome::Delivered(verdict))
             }
         }
+    }
+
+    /// The answer that a change of a question has to show: the alert that it changes was answered.
+    fn answer_of(&self, leased: &Leased, record: Option<&Record>) -> Option<Box<Answer>> {
+        let keys = self.keys_of(leased)?;
+        let record = record.filter(|record| record.id == leased.envelope.question_alert())?;
+        let question = leased.envelope.question.as_ref().filter(|it| it.answers == Answers::One)?;
+        question.alert.as_ref()?;
+        Answer::open(keys, &record.id, "", record.answer.as_deref()?).map(Box::new)
     }
 
     /// Reads the record of the alert that this one changes or takes back, and what the conversation shows

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use envelope::{Action, Answer, AnswerJob, Asked, By, Envelope, EnvelopeId, Question, QuestionKeys, Steps};
 use serde_json::{Map, Value, json};
 use state::ConversationKey;
-use state::ledger::{AlertId, Ledger, NewAlert};
+use state::ledger::{AlertId, CallId, Ledger, NewAlert, Period};
 
 use crate::settled::{wall, with_tables};
 use crate::sim::{POISON, Planned, QUEUE, Sim};
@@ -42,6 +42,7 @@ fn ask(sim: &Sim, conversation: &str) -> AlertId {
         callback: Some("http://127.0.0.1:9400/bot".into()),
         key: None,
         escalations: Vec::new(),
+        shared: false,
     };
     let host = platform::testing::FakeHost::default();
     let alert = NewAlert {
@@ -56,6 +57,17 @@ fn ask(sim: &Sim, conversation: &str) -> AlertId {
 
 /// The job that the bot puts on the queue when a person answers.
 fn job(conversation: &str, alert: &AlertId, person: &str, at: DateTime<Utc>) -> Value {
+    shared_job(conversation, alert, None, person, at)
+}
+
+/// [`job`] of an alert that shares the answer of `lead`.
+fn shared_job(
+    conversation: &str,
+    alert: &AlertId,
+    lead: Option<&AlertId>,
+    person: &str,
+    at: DateTime<Utc>,
+) -> Value {
     let address = envelope(conversation, "1")["address"].take();
     let Value::Object(address) = address else { unreachable!() };
     let address =
@@ -66,6 +78,8 @@ fn job(conversation: &str, alert: &AlertId, person: &str, at: DateTime<Utc>) -> 
     let mut envelope = Envelope::new(EnvelopeId::from_text(press.clone()), address.unwrap(), "", at);
     envelope.answer = Some(AnswerJob::Answer {
         alert: alert.as_str().to_owned(),
+        lead: lead.map(|lead| lead.as_str().to_owned()),
+        shows: false,
         row: "one".into(),
         press,
         answer: Box::new(answer),
@@ -180,6 +194,84 @@ fn answer_of_a_killed_run_is_passed_on() {
         assert_eq!(accepted.borrow().len(), 1, "{kill:?}: one id");
         assert_eq!(sim.storage.borrow().messages(QUEUE).len(), 0, "{kill:?}");
     }
+}
+
+/// Delivers a question to several people, whose answer the alerts share. Returns the ids.
+fn ask_all(sim: &Sim, conversations: &[&str]) -> Vec<AlertId> {
+    let call = CallId::random(Period::of(wall(sim)), [7; 16]);
+    let ids: Vec<AlertId> = (0..).zip(conversations).map(|(index, _)| call.alert(index)).collect();
+    let host = platform::testing::FakeHost::default();
+    let mut alerts = Vec::new();
+    for (id, conversation) in ids.iter().zip(conversations) {
+        let lead = Some(&ids[0]).filter(|lead| *lead != id).map(|lead| lead.as_str().to_owned());
+        let question = Question { actions: vec![Action::acknowledge()], lead, ..Question::default() };
+        let mut message = envelope(conversation, "Deploy?");
+        message["id"] = id.as_str().into();
+        message["question"] = question.to_json();
+        let asked = Asked {
+            question,
+            until: wall(sim) + chrono::TimeDelta::days(7),
+            text: "Deploy?".into(),
+            activity: Map::new(),
+            callback: Some("http://127.0.0.1:9400/bot".into()),
+            key: None,
+            escalations: Vec::new(),
+            shared: true,
+        };
+        let key = platform::name_of(&["msteams", conversation]);
+        let question = Some(asked.seal(&host, &keys(), id.as_str()).unwrap());
+        alerts.push(NewAlert { question, ..NewAlert::queued(id.clone(), key) });
+        let Value::Object(address) = message["address"].clone() else { unreachable!() };
+        let address =
+            bot_framework::ConversationReference::from_fields(bot_framework::json::Fields::new(address, ""));
+        with_tables(sim, async |host, account, tables, deadline| {
+            let book = state::Conversations::new(host, account, tables, deadline);
+            book.record_activity(&address.unwrap(), state::Sign::Message, None).await.unwrap();
+        });
+        sim.put(&message);
+    }
+    with_tables(sim, async |host, account, tables, deadline| {
+        Ledger::new(host, account, tables, deadline).accept_call(&alerts).await.unwrap();
+    });
+    sim.run();
+    ids
+}
+
+#[test]
+fn shared_answer_of_a_killed_run_reaches_every_card() {
+    for kill in [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 120, 140, 160, 200, 240, 280, 320, 400] {
+        let sim = sim(1000 + kill);
+        let accepted = program(&sim, || true);
+        let people = ["a", "b", "c", "d"];
+        let ids = ask_all(&sim, &people);
+        for (index, person) in [(1, "29:u"), (2, "29:later")] {
+            sim.put(&shared_job(people[index], &ids[index], Some(&ids[0]), person, wall(&sim)));
+        }
+        let (start, limits) = (sim.now(), trigger_component::Limits::default());
+        let kill = Some(start + milliseconds(kill)).filter(|_| kill > 0);
+        sim.run_all(vec![Planned { start, kill, limits }]);
+        for _ in 0..8 {
+            sim.pass(seconds(30));
+            sim.run();
+        }
+        assert_eq!(sim.storage.borrow().messages(QUEUE).len(), 0, "{kill:?}");
+        assert_eq!(accepted.borrow().len(), 1, "{kill:?}: one answer counts");
+        for (id, conversation) in ids.iter().zip(people) {
+            let record = crate::settled::record(&sim, id);
+            let answer = Answer::open(&keys(), id.as_str(), "", record.answer.as_deref().unwrap()).unwrap();
+            let first = Answer::open(&keys(), ids[1].as_str(), "", &answer_of(&sim, &ids[1])).unwrap();
+            assert_eq!(answer.by, first.by, "{kill:?} {conversation}");
+            let attempts = sim.attempts.borrow();
+            let of_card = |attempt: &&crate::sim::Attempt| {
+                attempt.conversation == conversation && attempt.method == http::Method::PUT
+            };
+            assert!(attempts.iter().any(|attempt| of_card(&attempt)), "{kill:?} {conversation}");
+        }
+    }
+}
+
+fn answer_of(sim: &Sim, id: &AlertId) -> String {
+    crate::settled::record(sim, id).answer.unwrap()
 }
 
 #[test]

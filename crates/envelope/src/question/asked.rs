@@ -31,6 +31,8 @@ pub struct Asked {
     pub key: Option<String>,
     /// The alerts that an answer cancels.
     pub escalations: Vec<String>,
+    /// Whether other alerts share the answer: those of the same call, and the escalations.
+    pub shared: bool,
 }
 
 impl Asked {
@@ -44,6 +46,7 @@ impl Asked {
         put(&mut object, "callback", self.callback.as_deref());
         put(&mut object, "key", self.key.as_deref());
         put(&mut object, "escalations", (!self.escalations.is_empty()).then(|| json!(self.escalations)));
+        put(&mut object, "shared", self.shared.then_some(true));
         object.into()
     }
 
@@ -61,12 +64,13 @@ impl Asked {
             callback: fields.string("callback")?,
             key: fields.string("key")?,
             escalations,
+            shared: fields.boolean("shared")?,
         })
     }
 
-    /// The answer as text: the title of the action, what the person wrote, and who it was.
-    pub fn line(&self, answer: &Answer, words: &'static Words) -> String {
-        line(Some(self), answer, words)
+    /// The alert that has the row of the answer. `alert` is the alert of this question.
+    pub fn lead<'a>(&'a self, alert: &'a str) -> &'a str {
+        self.question.lead.as_deref().unwrap_or(alert)
     }
 
     /// Encrypts the question of an alert. `Err` with the number of bytes if it is longer than
@@ -89,10 +93,10 @@ impl Asked {
 }
 
 /// The text of an answer, whose question may be unknown.
-pub fn line(asked: Option<&Asked>, answer: &Answer, words: &'static Words) -> String {
+pub fn line(question: Option<&Question>, answer: &Answer, words: &'static Words) -> String {
     let Answer { action, input, by, .. } = answer;
     let name = by.name.as_deref();
-    match (asked.and_then(|asked| asked.question.action(action)), input) {
+    match (question.and_then(|question| question.action(action)), input) {
         (Some(title), _) => Words::answer(title.title(words), input.as_deref(), name),
         (None, Some(input)) => Words::answer("", Some(input), name),
         (None, None) => Words::answer(action, None, name),
@@ -122,6 +126,7 @@ mod tests {
             callback: Some("https://ci.example.com/".into()),
             key: Some("deploy/1".into()),
             escalations: vec!["0a26".into()],
+            shared: true,
         };
         let sealed = asked.seal(&host, &keys, "a").unwrap();
         assert_eq!(Asked::open(&keys, "a", &sealed), Some(asked.clone()));

@@ -4,6 +4,7 @@
 //! <https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/universal-actions-for-adaptive-cards/work-with-universal-actions-for-adaptive-cards>.
 
 use bot_framework::can_change_messages;
+use bot_framework::channels::{self, Cards};
 use serde_json::{Map, Value, json};
 
 use super::{Action, Question};
@@ -34,13 +35,12 @@ pub enum Looks {
 }
 
 impl Looks {
-    /// How a channel shows buttons. Web Chat and Direct Line do nothing at an `Action.Execute`. Channels that
-    /// are not listed show an Adaptive Card as an image, or not at all.
+    /// How a channel shows buttons. A channel about which nothing is known gets the buttons as text.
     pub fn of(channel_id: &str) -> Self {
-        match channel_id {
-            "msteams" => Self::Execute,
-            "webchat" | "directline" | "emulator" | "test" => Self::Submit,
-            _ => Self::Text,
+        match channels::cards(channel_id) {
+            Some(Cards::WithExecute) => Self::Execute,
+            Some(Cards::WithSubmit) => Self::Submit,
+            Some(Cards::Picture | Cards::None) | None => Self::Text,
         }
     }
 }
@@ -155,12 +155,8 @@ impl Question {
         });
         let buttons = match keeps_buttons {
             Some(data) => self.buttons(looks, words, data),
-            None => {
-                // A page that an action opens stays of use after the answer.
-                let pages = self.actions.iter().filter(|action| action.id().is_none()).cloned().collect();
-                let pages = Self { actions: pages, ..Self::default() };
-                pages.buttons(looks, words, |_| Map::new())
-            }
+            // A page that an action opens stays of use after the answer.
+            None => self.ended().buttons(looks, words, |_| Map::new()),
         };
         with_card(text, activity, vec![line], buttons)
     }
@@ -259,7 +255,7 @@ fn append(card: &mut Value, name: &str, values: Vec<Value>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Answers, Style};
+    use super::super::Style;
     use super::*;
 
     fn question() -> Question {
@@ -272,8 +268,7 @@ mod tests {
         let page = Action::Open { url: "https://ci.example.com/1".into(), title: "Open".into() };
         Question {
             actions: vec![answer("yes", "Yes", None), answer("no", "No", Some("Why?")), page],
-            answers: Answers::One,
-            reply: false,
+            ..Question::default()
         }
     }
 

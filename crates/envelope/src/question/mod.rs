@@ -13,6 +13,7 @@ mod keys;
 mod press;
 
 use bot_framework::json::{FieldError, Fields, put};
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 pub use asked::{Asked, MAX_ASKED_BYTES, line};
@@ -20,6 +21,8 @@ pub use card::{ButtonData, Looks, can_change, card_of, filled_in};
 pub use keys::QuestionKeys;
 pub use press::Press;
 
+use crate::Answer;
+use crate::time;
 use crate::words::Words;
 
 /// The id of the action that `acknowledge` makes.
@@ -163,6 +166,13 @@ pub struct Question {
     pub answers: Answers,
     /// Whether a text is an answer too: the next message in a personal chat, or a reply in the thread.
     pub reply: bool,
+    /// The alert that has the row of the answer, if several alerts share one answer and it is not this one.
+    pub lead: Option<String>,
+    /// The alert that the buttons answer, if it is not the one of the envelope: the alert that a change
+    /// changes.
+    pub alert: Option<String>,
+    /// When the question ends, if that does not follow from the times of the envelope.
+    pub until: Option<DateTime<Utc>>,
 }
 
 impl Question {
@@ -197,13 +207,28 @@ impl Question {
         (self.reply && !is_listed && !text.is_empty()).then(|| (REPLY.to_owned(), Some(text.to_owned())))
     }
 
-    /// The JSON form: `{actions?, answers?, reply?}`.
+    /// An answer as text: the title of the action, the person's own text, and the person's name.
+    pub fn line(&self, answer: &Answer, words: &'static Words) -> String {
+        line(Some(self), answer, words)
+    }
+
+    /// The question without the buttons that are answers, for a question that has ended.
+    #[must_use]
+    pub fn ended(&self) -> Self {
+        let pages = self.actions.iter().filter(|action| action.id().is_none()).cloned().collect();
+        Self { actions: pages, reply: false, ..self.clone() }
+    }
+
+    /// The JSON form: `{actions?, answers?, reply?, lead?, alert?, until?}`.
     pub fn to_json(&self) -> Value {
         let mut object = Map::new();
         let actions: Vec<Value> = self.actions.iter().map(Action::to_json).collect();
         put(&mut object, "actions", Some(actions).filter(|actions| !actions.is_empty()));
         put(&mut object, "answers", (self.answers != Answers::One).then(|| self.answers.as_str()));
         put(&mut object, "reply", self.reply.then_some(true));
+        put(&mut object, "lead", self.lead.as_deref());
+        put(&mut object, "alert", self.alert.as_deref());
+        put(&mut object, "until", self.until.map(time::to_text));
         object.into()
     }
 
@@ -216,7 +241,9 @@ impl Question {
                 Answers::from_word(&word).ok_or_else(|| fields.error("answers", "`one`, `each` or `many`"))?
             }
         };
-        Ok(Self { actions, answers, reply: fields.boolean("reply")? })
+        let (reply, lead, alert) =
+            (fields.boolean("reply")?, fields.string("lead")?, fields.string("alert")?);
+        Ok(Self { actions, answers, reply, lead, alert, until: time::take(&mut fields, "until")? })
     }
 
     pub(crate) fn take(fields: &mut Fields) -> Result<Option<Self>, FieldError> {
@@ -253,7 +280,7 @@ mod tests {
                 {"url": "https://ci.example.com/1", "title": "Open"},
                 {"id": "acknowledge"},
             ],
-            "answers": "each", "reply": true,
+            "answers": "each", "reply": true, "lead": "0a26", "alert": "0a27", "until": "2026-11-27T09:12:44.000Z",
         });
         Question::of(Fields::parse(json.to_string().as_bytes()).unwrap()).unwrap()
     }
@@ -265,6 +292,8 @@ mod tests {
         let again = Question::of(Fields::parse(json.to_string().as_bytes()).unwrap()).unwrap();
         assert_eq!(again, question);
         assert_eq!(Question::default().to_json(), json!({}));
+        let ended = question.ended();
+        assert_eq!((ended.actions.as_slice(), ended.reply), (&question.actions[2..3], false));
         assert_eq!(question.action("reject").unwrap().id(), Some("reject"));
         assert_eq!(question.action("Open"), None);
     }

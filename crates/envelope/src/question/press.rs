@@ -30,6 +30,8 @@ pub struct Press {
     pub answers: Answers,
     /// When the question ends.
     pub until: DateTime<Utc>,
+    /// The alert that has the row of the answer, if it is another one.
+    pub lead: Option<String>,
 }
 
 impl Press {
@@ -37,7 +39,7 @@ impl Press {
         let until = self.until.timestamp().to_string();
         let parts = [&self.alert, &self.conversation, &self.action, self.answers.as_str(), until.as_str()];
         let mut bytes = Vec::new();
-        for part in parts {
+        for part in parts.into_iter().chain(self.lead.as_deref()) {
             // The length makes ("ab", "c") and ("a", "bc") differ.
             bytes.extend((part.len() as u64).to_le_bytes());
             bytes.extend(part.as_bytes());
@@ -45,14 +47,17 @@ impl Press {
         bytes
     }
 
-    /// The data of the button: `{"proactivebot": {a, c, i, m, x, s}}`.
+    /// The data of the button: `{"proactivebot": {a, c, i, m, x, l?, s}}`.
     pub fn data(&self, keys: &QuestionKeys) -> Map<String, Value> {
         let mac = keys.mac(&self.bytes()).map(|mac| mac.finalize().into_bytes()).unwrap_or_default();
         let mac = URL_SAFE_NO_PAD.encode(&mac[..MAC_BYTES]);
-        let data = json!({
+        let mut data = json!({
             "a": self.alert, "c": self.conversation, "i": self.action, "m": self.answers.as_str(),
             "x": self.until.timestamp(), "s": mac,
         });
+        if let Some(lead) = &self.lead {
+            data["l"] = lead.as_str().into();
+        }
         Map::from_iter([(MEMBER.to_owned(), data)])
     }
 
@@ -71,6 +76,7 @@ impl Press {
             action: text("i")?.to_owned(),
             answers: Answers::from_word(text("m")?)?,
             until: DateTime::from_timestamp(data.get("x")?.as_i64()?, 0)?,
+            lead: text("l").map(str::to_owned),
         };
         let mac = URL_SAFE_NO_PAD.decode(text("s")?).ok().filter(|mac| mac.len() == MAC_BYTES)?;
         keys.is_made(&press.bytes(), &mac).then_some(press)
@@ -88,6 +94,7 @@ mod tests {
             action: "approve".into(),
             answers: Answers::One,
             until: DateTime::from_timestamp(1_795_471_200, 0).unwrap(),
+            lead: None,
         }
     }
 
@@ -101,7 +108,13 @@ mod tests {
         assert_eq!(Press::of(&data, &QuestionKeys::new(&[new])), None);
         assert_eq!(Press::of(&data, &QuestionKeys::new(&[])), None);
         assert!(Press::is_in(&data));
+        let shared = Press { lead: Some("0a25".into()), ..press() };
+        let mut of_shared = Value::Object(shared.data(&keys));
+        assert_eq!(Press::of(&of_shared, &keys), Some(shared));
+        of_shared[MEMBER].as_object_mut().unwrap().remove("l");
+        assert_eq!(Press::of(&of_shared, &keys), None, "a button of a shared question stays one");
         for (name, value) in [
+            ("l", json!("0a25")),
             ("a", json!("0a27")),
             ("c", json!("625b")),
             ("i", json!("reject")),

@@ -1,9 +1,10 @@
 //! The open question of a conversation: the alert that the person's next text answers.
 //!
-//! In a personal chat, two properties of the record name the alert. They are written as a pause is: the
-//! fingerprint is deleted, so that the person's next message reads the record. In a channel of Teams, the row
-//! of the responses to the question names the alert, because a reply in the thread reads that row anyway.
-//! So no message of a conversation without an open question costs a call for this.
+//! In a personal chat, two properties of the record name the alert. The fingerprint is deleted, so that the
+//! person's next message reads the record. Other replicas may have the fingerprint in stores of their own.
+//! They find in the ledger that a question may be open ([`Unasked`](crate::ledger::Unasked)). In a channel
+//! of Teams, the row of the responses to the question names the alert, because a reply in the thread reads
+//! that row anyway. So no message of a conversation without an open question costs a call for this.
 
 use bot_framework::ConversationReference;
 use chrono::{DateTime, Utc};
@@ -69,6 +70,17 @@ impl<H: Host> Conversations<'_, H> {
         Err(StateError::Contended { attempts: ATTEMPTS })
     }
 
+    /// The alert whose question is open in a personal chat, from its record. If there is one, the fingerprint
+    /// is deleted, so that the next messages read the record, too.
+    pub async fn asked(&self, key: &ConversationKey) -> Result<Option<String>, StateError> {
+        let (Stored::Record(record), _) = self.record_of(key).await? else { return Ok(None) };
+        let asked = record.asked.as_ref().and_then(|asked| asked.open(self.host.now()));
+        if asked.is_some() {
+            self.delete_fingerprint(key).await;
+        }
+        Ok(asked.map(str::to_owned))
+    }
+
     /// Records that a reply in the thread that a message began answers an alert.
     pub async fn open_question_in_thread(
         &self,
@@ -123,6 +135,10 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(stage.record_activity(&with(|_| {}), Sign::Message), asked("a"));
         }
+        // Another replica has a fingerprint of its own.
+        run(stage.host.set(&fingerprint_key(&key()), b"x")).unwrap();
+        assert_eq!(run(stage.conversations().asked(&key())), Ok(Some("a".into())));
+        assert_eq!(run(stage.host.get(&fingerprint_key(&key()))), Ok(None));
         // A newer question takes the place of an older one, and only its own alert closes it.
         run(stage.conversations().open_question(&with(|_| {}), "b", until)).unwrap();
         run(stage.conversations().close_question(&key(), "a")).unwrap();
@@ -130,6 +146,7 @@ mod tests {
         run(stage.conversations().close_question(&key(), "b")).unwrap();
         let heard = stage.record_activity(&with(|_| {}), Sign::Message);
         assert!(matches!(heard, Recorded::Stored(_)), "{heard:?}");
+        assert_eq!(run(stage.conversations().asked(&key())), Ok(None));
         run(stage.conversations().open_question(&with(|_| {}), "c", until)).unwrap();
         stage.at(60);
         let heard = stage.record_activity(&with(|_| {}), Sign::Message);

@@ -16,6 +16,7 @@ use platform::{Clock, HttpClient, Randomness, Settings, SettingsError, name_of};
 use storage_table::{Batch, Entity, Filter, Inserted, Key, Operation, Query, TableError};
 
 use super::key::partition;
+use super::unasked::{Unasked, mark_of};
 use super::{Accepted, Ledger, NewAlert, Period, done, index};
 use crate::ConversationKey;
 
@@ -98,6 +99,8 @@ enum Counted {
     Yes,
     /// The record exists already, and nothing was written.
     RecordExists,
+    /// The conversation has no mark, and nothing was written.
+    NoMark,
     No {
         begins: bool,
     },
@@ -105,24 +108,28 @@ enum Counted {
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
     /// Accepts a person's message, unless it was accepted before or the conversation has reached its limit.
+    /// `None` if nothing was written, because a question may be open that the message answers. That is so
+    /// only with [`Unasked::Perhaps`].
     pub async fn accept_message(
         &self,
         alert: &NewAlert,
         allowance: Allowance,
-    ) -> Result<Allowed<Accepted>, TableError> {
-        if allowance.0 == 0 {
-            return self.accept(alert).await.map(Allowed::Yes);
-        }
+        unasked: Unasked,
+    ) -> Result<Option<Allowed<Accepted>>, TableError> {
         let key = self.key_of(&alert.id)?;
         let now = self.host.now();
         let record = alert.entity(&key, now);
         let row = index::row_for(std::slice::from_ref(alert), &key, now);
-        let with = [Some(&record), row.as_ref()];
-        match self.count(with, key.partition(), &alert.conversation, allowance).await? {
-            Counted::Yes => Ok(Allowed::Yes(Accepted::New)),
-            Counted::RecordExists => self.accepted_before(&key).await.map(Allowed::Yes),
-            Counted::No { begins } => Ok(Allowed::No { begins }),
-        }
+        let mark = mark_of(key.partition(), &alert.conversation, now);
+        let mut with = vec![Operation::Insert(&record)];
+        with.extend(row.as_ref().map(Operation::Insert));
+        with.extend(unasked.operation(&mark));
+        Ok(Some(match self.count(&with, key.partition(), &alert.conversation, allowance).await? {
+            Counted::Yes => Allowed::Yes(Accepted::New),
+            Counted::RecordExists => Allowed::Yes(self.accepted_before(&key).await?),
+            Counted::NoMark => return Ok(None),
+            Counted::No { begins } => Allowed::No { begins },
+        }))
     }
 
     /// Counts an answer to an activity that makes no alert.
@@ -135,8 +142,8 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             return Ok(Allowed::Yes(()));
         }
         let partition = partition(Period::of(self.host.now()), conversation.digit());
-        match self.count([None; 2], &partition, conversation.as_str(), allowance).await? {
-            Counted::Yes | Counted::RecordExists => Ok(Allowed::Yes(())),
+        match self.count(&[], &partition, conversation.as_str(), allowance).await? {
+            Counted::Yes | Counted::RecordExists | Counted::NoMark => Ok(Allowed::Yes(())),
             Counted::No { begins } => Ok(Allowed::No { begins }),
         }
     }
@@ -154,21 +161,19 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         let partition = partition(Period::of(now), conversation.digit());
         let mark = Key::new(&partition, format!("once.{}", name_of(&[conversation.as_str(), what])));
         let mark = Entity::new(mark).with_int64("endsAt", (now + ONCE_KEPT).timestamp_millis());
-        if allowance.0 == 0 {
-            let is_new = matches!(self.table.insert(&mark).await?, Inserted::New(_));
-            return Ok(Allowed::Yes(is_new));
-        }
-        Ok(match self.count([Some(&mark), None], &partition, conversation.as_str(), allowance).await? {
+        let with = [Operation::Insert(&mark)];
+        Ok(match self.count(&with, &partition, conversation.as_str(), allowance).await? {
             Counted::Yes => Allowed::Yes(true),
-            Counted::RecordExists => Allowed::Yes(false),
+            Counted::RecordExists | Counted::NoMark => Allowed::Yes(false),
             Counted::No { begins } => Allowed::No { begins },
         })
     }
 
-    /// Inserts a row of the current minute, together with the record and its row in the index by time.
+    /// Inserts a row of the current minute, in one transaction with the operations `with`. The first of them
+    /// inserts the record.
     async fn count(
         &self,
-        [record, by_time]: [Option<&Entity>; 2],
+        with: &[Operation<'_>],
         partition: &str,
         conversation: &str,
         Allowance(rows): Allowance,
@@ -178,14 +183,17 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         let mut index = self.random_below(rows);
         for _ in 0..ATTEMPTS {
             let row = minute.row(index);
-            let row_exists = match record {
-                None => self.table.insert(&row).await? == Inserted::Exists,
-                Some(record) => {
-                    let entities = [Some(record), Some(&row), by_time];
-                    let operations: Vec<_> = entities.into_iter().flatten().map(Operation::Insert).collect();
+            let row_exists = match with {
+                [] => self.table.insert(&row).await? == Inserted::Exists,
+                with => {
+                    let mut operations = with.to_vec();
+                    if rows > 0 {
+                        operations.push(Operation::Insert(&row));
+                    }
                     match self.table.batch(&operations).await? {
                         Batch::Refused { index: 0, status: 409, .. } => return Ok(Counted::RecordExists),
                         Batch::Refused { status: 409, .. } => true,
+                        Batch::Refused { index: 1.., status: 404, .. } => return Ok(Counted::NoMark),
                         batch => {
                             done(batch)?;
                             false

@@ -106,6 +106,17 @@ impl AlertId {
         &self.0
     }
 
+    /// The first alert of the call that made this alert.
+    #[must_use]
+    pub fn first_of_call(&self) -> Self {
+        Self(format!("{}00", self.call()))
+    }
+
+    /// The part of the id that all alerts of the call share.
+    pub(super) fn call(&self) -> &str {
+        &self.0[..CALL_DIGITS]
+    }
+
     /// The period in which the alert was accepted, if it is near the current period.
     pub(super) fn period(&self, now: DateTime<Utc>) -> Option<Period> {
         let period = Period(u32::from_str_radix(self.0.get(..4)?, 16).ok()?);

@@ -19,6 +19,7 @@ mod replies;
 mod series;
 mod shown;
 mod standing;
+mod unasked;
 
 use std::collections::BTreeMap;
 
@@ -41,6 +42,7 @@ pub use replies::Reply;
 pub use series::Following;
 pub use shown::{DEQUEUED_WITHIN, SETTLED_WITHIN, Shown};
 pub use standing::{KeyOrder, Standing, Stood};
+pub use unasked::Unasked;
 
 use crate::Tables;
 

@@ -3,12 +3,13 @@
 //! The row decides whose answer counts. Two presses insert the same row, and the service lets one insert
 //! succeed.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use platform::{Clock, HttpClient, Randomness};
 use storage_table::{Conditional, Continuation, Entity, Filter, Inserted, Key, Query, TableError};
 
-use super::key::CALL_DIGITS;
 use super::record::{KEPT, Record};
 use super::{AlertId, Ledger};
 
@@ -63,6 +64,11 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         }
     }
 
+    /// Deletes an answer that does not count.
+    pub async fn delete_reply(&self, alert: &AlertId, row: &str) -> Result<(), TableError> {
+        self.table.delete(&self.reply_key(alert, row)?, None).await.map(drop)
+    }
+
     /// Reads an answer.
     pub async fn reply(&self, alert: &AlertId, row: &str) -> Result<Option<Reply>, TableError> {
         let found = self.table.get(&self.reply_key(alert, row)?).await?;
@@ -89,34 +95,64 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         Ok(matches!(self.table.merge(&entity, None).await?, Conditional::Done(_)))
     }
 
+    /// Replaces the question of an alert, after a change of its content.
+    pub async fn change_question(&self, alert: &AlertId, question: &str) -> Result<(), TableError> {
+        let entity = Entity::new(self.key_of(alert)?.to_key()).with("question", question);
+        self.table.merge(&entity, None).await.map(drop)
+    }
+
     /// Whether one of these alerts was answered. It costs one query for the alerts of each call.
     pub async fn is_one_answered(&self, alerts: &[AlertId]) -> Result<bool, TableError> {
-        let is_same_call = |a: &AlertId, b: &AlertId| a.as_str()[..CALL_DIGITS] == b.as_str()[..CALL_DIGITS];
-        let read = async |call: &[AlertId]| {
-            let (Some(first), Some(last)) = (call.iter().min(), call.iter().max()) else { return Ok(false) };
-            // The character after `!` is `"`. No id contains either.
-            let filter =
-                Filter::partition(self.key_of(first)?.partition()).rows(first.as_str(), &format!("{last}!"));
-            let query = Query { filter, top: 1000, select: vec![ANSWERED_AT, "status"] };
-            let mut from: Option<Continuation> = None;
+        let records = self.of_calls(alerts, vec![ANSWERED_AT, "status"]).await?;
+        Ok(records.iter().any(|record| {
+            record.answered_at.is_some() && alerts.iter().any(|alert| alert.as_str() == record.id)
+        }))
+    }
+
+    /// The records of all alerts of the calls that made these alerts, without what only the sender needs. It
+    /// costs one query for the alerts of each call, and one read for each alert that a change has replaced.
+    pub async fn alerts_of_calls(&self, alerts: &[AlertId]) -> Result<Vec<Record>, TableError> {
+        let select = vec![
+            "status",
+            "conversation",
+            "acceptedAt",
+            "dueAt",
+            "changedAt",
+            "cancelledAt",
+            "replacedBy",
+            ANSWERED_AT,
+        ];
+        let mut records = self.of_calls(alerts, select).await?;
+        for index in 0..records.len() {
+            let replaced_by = records[index].replaced_by.as_deref().and_then(AlertId::parse);
+            if let Some(id) = replaced_by {
+                records.extend(self.find(&id).await?);
+            }
+        }
+        Ok(records)
+    }
+
+    async fn of_calls(
+        &self,
+        alerts: &[AlertId],
+        select: Vec<&'static str>,
+    ) -> Result<Vec<Record>, TableError> {
+        let calls: BTreeMap<&str, &AlertId> = alerts.iter().map(|alert| (alert.call(), alert)).collect();
+        let select = &select;
+        let read = async |(call, alert): (&str, &AlertId)| {
+            let filter = Filter::partition(self.key_of(alert)?.partition()).rows_starting_with(call);
+            let query = Query { filter, top: 1000, select: select.clone() };
+            let (mut records, mut from): (Vec<Record>, Option<Continuation>) = (Vec::new(), None);
             loop {
                 let page = self.table.query(&query, from.as_ref()).await?;
-                let mut records = page.entities.iter().map(Record::read);
-                if records.any(|record| record.answered_at.is_some()) {
-                    return Ok(true);
-                }
+                records.extend(page.entities.iter().map(Record::read));
                 match page.next {
                     Some(next) => from = Some(next),
-                    None => return Ok::<_, TableError>(false),
+                    None => return Ok::<_, TableError>(records),
                 }
             }
         };
-        let mut answers = stream::iter(alerts.chunk_by(is_same_call)).map(read).buffered(AT_ONCE);
-        while let Some(is_answered) = answers.try_next().await? {
-            if is_answered {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let records: Vec<Vec<Record>> = stream::iter(calls).map(read).buffered(AT_ONCE).try_collect().await?;
+        Ok(records.concat())
     }
 }

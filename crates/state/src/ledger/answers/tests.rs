@@ -25,7 +25,8 @@ impl World {
         activity: &str,
         allowance: Allowance,
     ) -> Allowed<Accepted> {
-        run(self.ledger().accept_message(&self.message(conversation, activity), allowance)).unwrap()
+        let message = self.message(conversation, activity);
+        run(self.ledger().accept_message(&message, allowance, Unasked::Ignored)).unwrap().unwrap()
     }
 
     fn command(&self, conversation: &ConversationKey) -> Allowed<()> {

@@ -9,7 +9,7 @@ use crate::ConversationKey;
 use crate::ledger::answers::Allowance;
 use crate::ledger::key::AlertId;
 use crate::ledger::record::{NewAlert, Status};
-use crate::ledger::{CallId, CallNote, Origin, RecordKey, Reopened, Replay};
+use crate::ledger::{CallId, CallNote, Origin, RecordKey, Reopened, Replay, Unasked};
 use crate::world::World;
 
 const TABLE: &str = "proactivebotledger";
@@ -64,7 +64,7 @@ impl World {
         let id = AlertId::of_activity(self.host.now(), &key, activity);
         let message = NewAlert { conversation: key.as_str().into(), ..alert(id.clone()) };
         let allowance = Allowance::read(&*self.host).unwrap();
-        run(self.ledger().accept_message(&message, allowance)).unwrap();
+        run(self.ledger().accept_message(&message, allowance, Unasked::Ignored)).unwrap();
         id.to_string()
     }
 

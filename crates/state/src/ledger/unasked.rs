@@ -1,0 +1,136 @@
+//! The marks of conversations without an open question.
+//!
+//! The bot has a fingerprint of a conversation in key-value, and each replica may have a key-value store of
+//! its own. So a fingerprint does not show a question that another replica has delivered. The mark shows it,
+//! and costs no call: the transaction that accepts a message writes the mark on the condition that it
+//! exists. The poller deletes the mark when it delivers a question that a text answers. The transaction then
+//! fails, and the bot reads the conversation's record.
+//!
+//! The bot makes the mark when it has read that no question is open, at least once a day. If the poller
+//! delivers a question between that read and the transaction, which takes milliseconds, the question is found
+//! with the first message of the next day. No person can have answered in these milliseconds.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::try_join_all;
+use platform::{Clock, HttpClient, Randomness};
+use storage_table::{Entity, Key, Operation, TableError};
+
+use super::key::partition;
+use super::record::KEPT;
+use super::{Ledger, Period};
+use crate::ConversationKey;
+
+/// The bot ignores the time of an activity if it differs from its own clock by more. A message is accepted in
+/// the period of that time.
+const MAX_AWAY: TimeDelta = TimeDelta::days(2);
+
+/// The bot's knowledge about a question that the next text in a conversation answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unasked {
+    /// A fingerprint says that no question is open, but it may be old. The mark is a condition.
+    Perhaps,
+    /// The record says that no question is open. The mark is made.
+    Surely,
+    /// The mark does not matter.
+    Ignored,
+}
+
+/// The mark of a conversation in a partition.
+pub(super) fn mark_of(partition: &str, conversation: &str, now: DateTime<Utc>) -> Entity {
+    let entity = Entity::new(Key::new(partition, format!("unasked.{conversation}")));
+    entity.with_int64("endsAt", (now + KEPT).timestamp_millis())
+}
+
+impl Unasked {
+    /// The operation of the transaction that accepts a message.
+    pub(super) fn operation(self, mark: &Entity) -> Option<Operation<'_>> {
+        match self {
+            Self::Perhaps => Some(Operation::Merge(mark, None)),
+            Self::Surely => Some(Operation::Put(mark)),
+            Self::Ignored => None,
+        }
+    }
+}
+
+impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
+    /// Makes every replica read the record of a conversation when the next message arrives.
+    pub async fn expect_answer(&self, conversation: &ConversationKey) -> Result<(), TableError> {
+        let now = self.host.now();
+        let periods: BTreeSet<_> = [now - MAX_AWAY, now + MAX_AWAY].map(Period::of).into();
+        let delete = async |period: Period| {
+            let partition = partition(period, conversation.digit());
+            let mark = mark_of(&partition, conversation.as_str(), now);
+            self.table.delete(&mark.key, None).await
+        };
+        try_join_all(periods.into_iter().map(delete)).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use platform::testing::run;
+    use platform::{Clock, name_of};
+
+    use super::super::{Accepted, AlertId, Allowance, Allowed, NewAlert};
+    use super::*;
+    use crate::world::World;
+
+    const NEW: Option<Allowed<Accepted>> = Some(Allowed::Yes(Accepted::New));
+
+    fn key() -> ConversationKey {
+        ConversationKey::parse(&name_of(&["msteams", "a:1"])).unwrap()
+    }
+
+    fn message(sent_at: DateTime<Utc>, activity: &str) -> NewAlert {
+        NewAlert::queued(AlertId::of_activity(sent_at, &key(), activity), key().as_str())
+    }
+
+    #[test]
+    fn mark_is_a_condition_of_a_message_until_a_question_is_delivered() {
+        for allowance in ["", "0"] {
+            let world = World::new();
+            world.host.settings.borrow_mut().insert("answersperminute".into(), allowance.into());
+            let allowance = Allowance::read(&*world.host).unwrap();
+            let message = |activity: &str| message(world.host.now(), activity);
+            let accept = |activity: &str, unasked| {
+                run(world.ledger().accept_message(&message(activity), allowance, unasked)).unwrap()
+            };
+            assert_eq!(accept("1", Unasked::Perhaps), None, "there is no mark yet");
+            assert_eq!(accept("1", Unasked::Surely), NEW, "the refused transaction wrote nothing");
+            let calls = world.host.sent.borrow().len();
+            assert_eq!(accept("2", Unasked::Perhaps), NEW);
+            assert_eq!(world.host.sent.borrow().len(), calls + 1, "the mark costs no call");
+            run(world.ledger().expect_answer(&key())).unwrap();
+            run(world.ledger().expect_answer(&key())).unwrap();
+            assert_eq!(accept("3", Unasked::Perhaps), None);
+            assert_eq!(accept("3", Unasked::Ignored), NEW);
+            assert_eq!(accept("4", Unasked::Perhaps), None);
+        }
+    }
+
+    #[test]
+    fn mark_is_deleted_in_each_period_in_which_a_message_may_be_accepted() {
+        let world = World::new();
+        let allowance = Allowance::read(&*world.host).unwrap();
+        let (begin, day) = (world.host.now(), TimeDelta::days(1));
+        for days in 0..9 {
+            world.host.elapsed.set((day * days).to_std().unwrap());
+            let times = [-2, -1, 0, 1, 2].map(|away| begin + day * (days + away));
+            for time in times {
+                let message = message(time, &format!("{days}"));
+                run(world.ledger().accept_message(&message, allowance, Unasked::Surely)).unwrap();
+            }
+            run(world.ledger().expect_answer(&key())).unwrap();
+            for time in times {
+                let message = message(time, &format!("later {days}"));
+                assert_eq!(
+                    run(world.ledger().accept_message(&message, allowance, Unasked::Perhaps)),
+                    Ok(None),
+                    "{time}"
+                );
+            }
+        }
+    }
+}

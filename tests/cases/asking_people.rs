@@ -1,0 +1,231 @@
+//! Questions to people who never wrote, and to several people.
+
+use end_to_end::activity::{fixture, message};
+use end_to_end::alerts::{alert, key_of, known};
+use end_to_end::program::Program;
+use end_to_end::questions::{self, data, invoke, press, replies, status};
+use end_to_end::stage::{Stage, TENANT};
+use end_to_end::suite::World;
+use end_to_end::waiting::eventually;
+use serde_json::{Value, json};
+
+end_to_end::cases!(
+    question_to_a_person_who_never_wrote_is_answered_by_a_button_or_a_text,
+    escalation_reaches_a_person_who_never_wrote,
+    first_answer_of_several_people_counts_and_all_cards_show_it,
+    answer_cancels_the_alerts_of_the_call_that_were_not_sent,
+    each_and_many_count_in_each_conversation
+);
+
+const KIM: &str = "0f3b8a52-8b0e-4b6e-9f0a-111111111111";
+const LEE: &str = "0f3b8a52-8b0e-4b6e-9f0a-222222222222";
+/// A person for whom the bot is not installed.
+const ABSENT: &str = "0f3b8a52-8b0e-4b6e-9f0a-333333333333";
+/// The channel of `fixtures/teams-channel.json`.
+const CHANNEL: &str = "19:3b5c0d1e2f3a4b5c6d7e8f9a0b1c2d3e@thread.tacv2";
+
+/// A stage whose bot is installed for two people whom it does not know.
+fn stage(world: &World) -> Stage {
+    let stage = questions::stage(world);
+    stage.connector.teams(|teams| {
+        teams.person(KIM, "kim@contoso.com").person(LEE, "lee@contoso.com");
+        teams.team(CHANNEL, &[KIM]);
+        teams.install(KIM).install(LEE);
+    });
+    stage.say(&fixture("teams-channel.json"));
+    stage.queue.take_all();
+    stage.connector.forget();
+    stage
+}
+
+fn chat_of(person: &str) -> String {
+    format!("a:{person}-0")
+}
+
+/// The card that a conversation got last.
+#[track_caller]
+fn card_in(stage: &Stage, conversation: &str) -> Value {
+    let sent = stage.connector.received();
+    let last = sent.iter().rfind(|sent| sent.conversation().as_deref() == Some(conversation));
+    last.unwrap_or_else(|| panic!("no message in {conversation}")).body["attachments"][0]["content"].clone()
+}
+
+fn id_of(alert: &Value) -> String {
+    alert["id"].as_str().expect("an id").to_owned()
+}
+
+fn question_to_a_person_who_never_wrote_is_answered_by_a_button_or_a_text(world: &World) {
+    let stage = stage(world);
+    let ask = |person: &str| {
+        let body = json!({
+            "to": {"user": person, "tenant": TENANT}, "text": "Deploy?", "reply": true,
+            "actions": [{"id": "approve", "title": "Approve"}],
+        });
+        let answer = alert(&stage, &body).expect_status(202).json();
+        assert_eq!(answer["alerts"][0]["status"], "creating", "{answer}");
+        assert_eq!(stage.poll()["delivered"], 1);
+        id_of(&answer["alerts"][0])
+    };
+    let by_button = ask(KIM);
+    let data = data(&card_in(&stage, &chat_of(KIM)), "approve");
+    let answered = invoke(&stage, &press(&chat_of(KIM), "Kim", "p1", data));
+    assert_eq!(answered["value"]["body"][1]["text"], "Approve (Kim)", "{answered}");
+    stage.poll();
+    assert_eq!(status(&stage, &by_button)["answer"]["action"], "approve");
+    let changed = stage.connector.received().pop().unwrap();
+    assert_eq!((changed.method.as_str(), changed.conversation()), ("PUT", Some(chat_of(KIM))));
+
+    let by_text = ask(LEE);
+    let mut text = message(&chat_of(LEE), "l1", "after lunch");
+    text["from"] = json!({"id": format!("29:{LEE}"), "aadObjectId": LEE, "name": "Lee"});
+    stage.say(&text);
+    let said = stage.connector.received().pop().unwrap();
+    assert_eq!(said.text(), "Your answer is recorded: after lunch (Lee)");
+    stage.poll();
+    assert_eq!(status(&stage, &by_text)["answer"]["input"], "after lunch");
+    assert_eq!(replies(&stage).len(), 2);
+}
+
+fn escalation_reaches_a_person_who_never_wrote(world: &World) {
+    let stage = stage(world);
+    let to = known(&stage, "a:1", "hello");
+    let body = json!({
+        "to": {"conversation": to}, "text": "Disk full", "acknowledge": true,
+        "escalate": [
+            {"after": "PT1S", "to": {"user": KIM, "tenant": TENANT}},
+            {"after": "PT1H", "to": {"user": LEE, "tenant": TENANT}},
+        ],
+    });
+    let answer = alert(&stage, &body).expect_status(202).json();
+    let steps = answer["escalations"].as_array().unwrap();
+    assert_eq!((steps.len(), &steps[0]["status"]), (2, &"creating".into()), "{answer}");
+    eventually("the first step", || {
+        stage.poll();
+        (status(&stage, &id_of(&steps[0]))["status"] == "delivered").then_some(())
+    });
+    let data = data(&card_in(&stage, &chat_of(KIM)), "acknowledge");
+    let answered = invoke(&stage, &press(&chat_of(KIM), "Kim", "p1", data));
+    assert_eq!(answered["value"]["body"][1]["text"], "Acknowledge (Kim)", "{answered}");
+    stage.poll();
+    assert_eq!(status(&stage, &id_of(&steps[0]))["status"], "answered");
+    assert_eq!(status(&stage, &id_of(&steps[1]))["status"], "cancelling");
+    assert_eq!(stage.connector.other_calls().len(), 1, "no chat is made for the second step");
+}
+
+/// Asks several people. Returns the ids of the alerts, and their cards.
+#[track_caller]
+fn ask_all(stage: &Stage, body: &Value, conversations: &[&str]) -> Vec<(String, Value)> {
+    let answer = alert(stage, body).expect_status(202).json();
+    assert_eq!(stage.poll()["delivered"], conversations.len());
+    let alerts = answer["alerts"].as_array().unwrap().iter();
+    alerts
+        .zip(conversations)
+        .map(|(alert, conversation)| (id_of(alert), card_in(stage, conversation)))
+        .collect()
+}
+
+fn approvers(stage: &Stage) -> Vec<&'static str> {
+    let conversations = vec!["a:1", "a:2", "a:3", "a:4", "a:5"];
+    for conversation in &conversations {
+        known(stage, conversation, "hello");
+    }
+    conversations
+}
+
+fn to_all(conversations: &[&str]) -> Value {
+    conversations.iter().map(|id| json!({"conversation": key_of("msteams", id)})).collect()
+}
+
+/// The text under the question, after the last message that a conversation got, or the last change.
+fn line_in(stage: &Stage, conversation: &str) -> Value {
+    card_in(stage, conversation)["body"][1]["text"].clone()
+}
+
+fn first_answer_of_several_people_counts_and_all_cards_show_it(world: &World) {
+    let stage = stage(world);
+    let program = Program::start();
+    let people = approvers(&stage);
+    let body = json!({
+        "to": to_all(&people), "text": "Deploy?", "callback": program.url(), "reply": true,
+        "actions": [{"id": "approve", "title": "Approve"}, {"id": "reject", "title": "Reject"}],
+    });
+    let asked = ask_all(&stage, &body, &people);
+    let answers: Vec<Value> = std::thread::scope(|scope| {
+        let presses: Vec<_> = (0..20)
+            .map(|number| {
+                let (index, stage) = (number % people.len(), &stage);
+                let action = ["approve", "reject"][number % 2];
+                let data = data(&asked[index].1, action);
+                let activity = press(people[index], &format!("p-{number}"), &format!("a{number}"), data);
+                scope.spawn(move || invoke(stage, &activity))
+            })
+            .collect();
+        presses.into_iter().map(|press| press.join().unwrap()).collect()
+    });
+    let line = &answers[0]["value"]["body"][1]["text"];
+    assert!(
+        line.is_string() && answers.iter().all(|answer| answer["value"]["body"][1]["text"] == *line),
+        "{answers:?}"
+    );
+    eventually("an empty queue", || {
+        stage.poll();
+        (stage.queue.count() == 0).then_some(())
+    });
+    for ((id, _), conversation) in asked.iter().zip(&people) {
+        let shown = status(&stage, id);
+        assert_eq!(shown["status"], "answered", "{conversation}: {shown}");
+        let by = shown["answer"]["by"]["name"].as_str().unwrap();
+        assert!(line.as_str().unwrap().contains(&format!("({by})")), "{line} {shown}");
+        assert_eq!(line_in(&stage, conversation), *line, "{conversation}");
+    }
+    assert_eq!((program.wait_for(1).len(), replies(&stage).len()), (1, 1));
+    // A text is no answer any more, in any conversation.
+    stage.connector.forget();
+    stage.say(&message("a:3", "later", "me too"));
+    assert_eq!(stage.connector.wait_for(1)[0].text(), "Queued: me too");
+}
+
+fn answer_cancels_the_alerts_of_the_call_that_were_not_sent(world: &World) {
+    let stage = stage(world);
+    let to = known(&stage, "a:1", "hello");
+    stage.connector.teams(|teams| _ = teams.person(ABSENT, "absent@contoso.com"));
+    let body = json!({
+        "to": [{"conversation": to}, {"user": ABSENT, "tenant": TENANT}], "text": "Disk full", "acknowledge": true,
+        "escalate": [{"after": "PT1S", "to": {"user": KIM, "tenant": TENANT}}],
+    });
+    let answer = alert(&stage, &body).expect_status(202).json();
+    let first = id_of(&answer["alerts"][0]);
+    let step = id_of(&answer["escalations"][0]);
+    eventually("the step", || {
+        stage.poll();
+        (status(&stage, &step)["status"] == "delivered").then_some(())
+    });
+    let absent = id_of(&answer["alerts"][1]);
+    assert_eq!(status(&stage, &absent)["status"], "waiting");
+    // The person of the step answers, so the card of the first alert changes.
+    let data = data(&card_in(&stage, &chat_of(KIM)), "acknowledge");
+    invoke(&stage, &press(&chat_of(KIM), "Kim", "p1", data));
+    eventually("the answered card", || {
+        stage.poll();
+        (line_in(&stage, "a:1") == "Acknowledge (Kim)").then_some(())
+    });
+    assert_eq!(status(&stage, &first)["answer"]["by"]["name"], "Kim");
+    assert_eq!(status(&stage, &absent)["status"], "cancelling");
+}
+
+fn each_and_many_count_in_each_conversation(world: &World) {
+    for answers in ["each", "many"] {
+        let stage = stage(world);
+        let people = approvers(&stage);
+        let body = json!({
+            "to": to_all(&people), "text": "Lunch?", "answers": answers, "actions": [{"id": "yes", "title": "Yes"}],
+        });
+        let asked = ask_all(&stage, &body, &people);
+        for ((_, card), conversation) in asked.iter().zip(&people).take(3) {
+            invoke(&stage, &press(conversation, &format!("of {conversation}"), "p1", data(card, "yes")));
+        }
+        stage.poll();
+        let answered = asked.iter().filter(|(id, _)| status(&stage, id)["status"] == "answered").count();
+        assert_eq!((answered, replies(&stage).len()), (3, 3), "{answers}");
+    }
+}

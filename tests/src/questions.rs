@@ -1,0 +1,83 @@
+//! Questions: their calls, their buttons, and the presses of people.
+
+use serde_json::{Value, json};
+
+use crate::activity::message;
+use crate::alerts::{call, queued, script};
+use crate::queue::decode;
+use crate::stage::Stage;
+use crate::suite::World;
+
+/// The secret that signs callbacks.
+pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// Starts a stage whose poller can call programs.
+#[track_caller]
+pub fn stage(world: &World) -> Stage {
+    script(world).variable("callbacksecret", SECRET).start()
+}
+
+/// The call of a question to a conversation.
+pub fn question(to: &str) -> Value {
+    json!({
+        "to": {"conversation": to}, "text": "Deploy 1.4.2?",
+        "actions": [
+            {"id": "approve", "title": "Approve"}, {"id": "reject", "title": "Reject", "input": "Why?"},
+            {"url": "https://ci.example.com/1423", "title": "Open"},
+        ],
+    })
+}
+
+/// Asks, and delivers the question. Returns the alert's id and the card that the Connector got.
+#[track_caller]
+pub fn ask(stage: &Stage, body: &Value) -> (String, Value) {
+    let before = stage.connector.received().len();
+    let id = queued(stage, body);
+    stage.poll();
+    let sent = stage.connector.received();
+    assert_eq!(sent.len(), before + 1, "one message for one question");
+    (id, sent[before].body["attachments"][0]["content"].clone())
+}
+
+/// The data of a button of a card, by the id of its action.
+#[track_caller]
+pub fn data(card: &Value, id: &str) -> Value {
+    let actions = card["actions"].as_array().expect("buttons");
+    let inner = actions.iter().map(|action| action.pointer("/card/actions/0").unwrap_or(action));
+    let found = inner.map(|action| &action["data"]).find(|data| data["proactivebot"]["i"] == id);
+    found.unwrap_or_else(|| panic!("no button {id}: {card}")).clone()
+}
+
+/// The invoke that Teams sends when a person presses a button.
+pub fn press(conversation: &str, person: &str, id: &str, data: Value) -> Value {
+    let mut activity = message(conversation, id, "");
+    (activity["type"], activity["name"]) = ("invoke".into(), "adaptiveCard/action".into());
+    activity["replyToId"] = "sent-1".into();
+    activity["from"] =
+        json!({"id": format!("29:{person}"), "name": person, "aadObjectId": format!("object-{person}")});
+    activity["value"] =
+        json!({"action": {"type": "Action.Execute", "verb": "x", "data": data}, "trigger": "manual"});
+    activity
+}
+
+/// Sends the invoke, and returns the answer that the person sees.
+#[track_caller]
+pub fn invoke(stage: &Stage, activity: &Value) -> Value {
+    stage.post(&stage.connector.host(activity)).expect_status(200).json()
+}
+
+/// The JSON of an alert.
+#[track_caller]
+pub fn status(stage: &Stage, id: &str) -> Value {
+    call(stage, "GET", &format!("/api/alerts/{id}"), &Value::Null).expect_status(200).json()
+}
+
+/// The name of the queue of replies.
+pub fn replies_of(stage: &Stage) -> String {
+    format!("{}-replies", stage.queue.name())
+}
+
+/// Takes the answers from the queue of replies.
+pub fn replies(stage: &Stage) -> Vec<Value> {
+    stage.queue.named(&replies_of(stage)).take_all().iter().map(|text| decode(text)).collect()
+}

@@ -1,0 +1,141 @@
+//! An answer that several alerts share: those of one call, and those of its escalation. The alerts that were
+//! not sent yet are cancelled. Each of the others gets a job of its own, which records the answer for this
+//! alert and changes its card.
+
+use bot_framework::ConversationReference;
+use envelope::{Answer, AnswerJob, Asked, Envelope, EnvelopeId, Steps};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use platform::{Host, name_of};
+use state::ledger::{AlertId, Record, Shown, Status};
+use state::runs::Withdrawal;
+use state::{ConversationKey, of_key};
+use storage_queue::{PutOptions, QueueError, TimeToLive};
+
+use super::answer::{InWork, MAX_CARD_TRIES, keep};
+use super::{Attempts, Outcome};
+use crate::schedule::Leased;
+
+/// How many jobs are put on the queue at the same time.
+const PUTS_AT_ONCE: usize = 8;
+
+impl<H: Host> Attempts<'_, H> {
+    /// Cancels the alerts that an answer makes superfluous, and puts a job on the queue for each alert that
+    /// has to show the answer. The error is the outcome if the job has to be tried again.
+    pub(super) async fn tell_others(&self, leased: &Leased, work: &InWork) -> Result<(), Outcome> {
+        let InWork { alert, asked, .. } = work;
+        let mut ids: Vec<AlertId> = asked.escalations.iter().filter_map(|id| AlertId::parse(id)).collect();
+        ids.extend(AlertId::parse(asked.lead(alert.as_str())).filter(|_| asked.shared));
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let unknown = |error: &dyn std::error::Error| self.state_unknown(leased, error);
+        let records = self.ledger.alerts_of_calls(&ids).await.map_err(|error| unknown(&error))?;
+        let now = self.host.now();
+        let mut showing = Vec::new();
+        for record in records {
+            let Some(id) = AlertId::parse(&record.id).filter(|id| id != alert) else { continue };
+            let may_be_sent = match record.shown(now) {
+                Shown::Status(Status::Queued | Status::Waiting | Status::Unconfirmed) | Shown::Overdue => {
+                    self.ledger.withdraw(&id, None).await.map_err(|error| unknown(&error))?;
+                    // A run that has the alert in hand reads the recent withdrawals.
+                    let withdrawal = Withdrawal::Cancelled(id.as_str().to_owned());
+                    self.answers.withdrawals.record(&withdrawal).await.map_err(|error| unknown(&error))?;
+                    record.due_at.is_none_or(|due| due <= now)
+                }
+                Shown::Cancelling => record.due_at.is_none_or(|due| due <= now),
+                Shown::Status(Status::Delivered | Status::Dropped | Status::Answered)
+                | Shown::DeliveredUnseen => true,
+                _ => false,
+            };
+            if may_be_sent && asked.shared {
+                showing.extend(ConversationKey::parse(&record.conversation).map(|key| (id, key)));
+            }
+        }
+        let known = self.conversations.get_all(showing.iter().map(|(_, key)| key.clone())).await;
+        let known = known.map_err(|error| unknown(&error))?;
+        let put = async |(id, key): (AlertId, ConversationKey)| {
+            let conversation = of_key(&known, &key).and_then(|known| known.conversation.as_ref());
+            match conversation {
+                Some(conversation) => self.put_job(leased, work, &id, &conversation.address).await,
+                None => Ok(()),
+            }
+        };
+        let put = &put;
+        let all = stream::iter(showing).map(Ok).try_for_each_concurrent(PUTS_AT_ONCE, put).await;
+        all.map_err(|error| unknown(&error))
+    }
+
+    async fn put_job(
+        &self,
+        leased: &Leased,
+        InWork { row, press, answer, .. }: &InWork,
+        alert: &AlertId,
+        address: &ConversationReference,
+    ) -> Result<(), QueueError> {
+        let id = EnvelopeId::from_text(name_of(&["show", alert.as_str(), press]));
+        let mut job = Envelope::new(id, address.clone(), "", self.host.now());
+        job.answer = Some(AnswerJob::Answer {
+            alert: alert.as_str().to_owned(),
+            lead: None,
+            shows: true,
+            row: row.clone(),
+            press: press.clone(),
+            answer: Box::new(answer.clone()),
+            card: None,
+            done: Steps::default(),
+        });
+        job.traceparent.clone_from(&leased.envelope.traceparent);
+        // The job of the answer itself has fitted into a message.
+        let Ok(text) = job.encode(self.seal_key) else { return Ok(()) };
+        let options = PutOptions { time_to_live: TimeToLive::Never, ..PutOptions::default() };
+        self.queue.put_marking_copies(&text, options, || None).await.result
+    }
+
+    /// Records an answer that a person gave to another alert of the call, and changes the card.
+    pub(super) async fn show_answer(
+        &self,
+        leased: &mut Leased,
+        alert: AlertId,
+        answer: Answer,
+        done: Steps,
+    ) -> Outcome {
+        let record = match self.ledger.find(&alert).await {
+            Ok(Some(record)) => record,
+            Ok(None) => return Outcome::AlreadySent,
+            Err(error) => return self.state_unknown(leased, &error),
+        };
+        let may_try_again = done.tries + 1 < MAX_CARD_TRIES;
+        let again = Steps { tries: done.tries + 1, ..done };
+        if !was_sent(&record) {
+            if record.status.is_final() || !may_try_again {
+                return Outcome::AlreadySent;
+            }
+            keep(leased, again);
+            return self.again(leased, "alert: no run has recorded yet whether it was sent", None);
+        }
+        let Some(keys) = self.question_keys() else { return Outcome::AlreadySent };
+        let sealed = record.question.as_deref().unwrap_or_default();
+        let Some(asked) = Asked::open(keys, alert.as_str(), sealed) else { return Outcome::AlreadySent };
+        if record.answered_at.is_none() {
+            let sealed = answer.seal(self.host, keys, alert.as_str(), "");
+            if let Err(error) = self.ledger.record_answer(&alert, &sealed, answer.at).await {
+                return self.state_unknown(leased, &error);
+            }
+        }
+        self.close_question(leased, &alert).await;
+        let (row, press) = (String::new(), String::new());
+        let work = InWork { alert, row, press, answer, card: None, record, asked };
+        match self.change_card(leased, &work).await {
+            Some(verdict) if may_try_again => {
+                keep(leased, again);
+                self.again(leased, &verdict.reason, verdict.retry_after)
+            }
+            _ => Outcome::Answered,
+        }
+    }
+}
+
+/// Whether the conversation may show the alert.
+fn was_sent(record: &Record) -> bool {
+    matches!(record.status, Status::Delivered | Status::Dropped | Status::Answered)
+}

@@ -14,6 +14,7 @@ end_to_end::cases!(
     members_of_a_team_are_alerted_each_in_their_own_chat,
     team_that_is_too_large_or_not_readable_is_refused_and_nothing_is_queued,
     alert_to_a_person_without_the_bot_waits_and_says_why,
+    installation_leads_the_alert_to_the_person,
     purged_chat_is_created_anew_and_the_alert_arrives,
     repeated_call_to_a_person_queues_nothing_and_gets_the_same_answer,
 );
@@ -211,6 +212,26 @@ fn alert_to_a_person_without_the_bot_waits_and_says_why(world: &World) {
     // A cancellation reaches an alert that waits.
     call(&stage, "DELETE", &format!("/api/alerts/{id}"), &Value::Null).expect_status(202);
     stage.connector.expect_silence();
+}
+
+fn installation_leads_the_alert_to_the_person(world: &World) {
+    let stage = stage(world);
+    let alerts = ["one", "two"].map(|text| creating(&stage, &json!({"user": KIM, "tenant": TENANT}), text));
+    // Teams reports the installation in the person's chat. The fake would refuse to create this chat.
+    let mut installed = message("a:kim-and-the-bot", "i1", "");
+    installed["from"] = json!({"id": format!("29:{KIM}"), "aadObjectId": KIM});
+    (installed["type"], installed["action"]) = ("installationUpdate".into(), "add".into());
+    stage.post(&stage.connector.host(&installed)).expect_status(200);
+    stage.connector.forget();
+    assert_eq!(stage.poll()["delivered"], 2);
+    let chat = "a:kim-and-the-bot".to_owned();
+    assert_eq!(texts(&stage), ["Alert: one", "Alert: two"].map(|text| (chat.clone(), text.to_owned())));
+    assert!(stage.connector.other_calls().is_empty(), "the address book has the chat");
+    let conversation = key_of("msteams", &chat);
+    assert_eq!(
+        alerts.map(|id| status(&stage, &id)["conversation"].clone()),
+        [&*conversation, &*conversation]
+    );
 }
 
 fn purged_chat_is_created_anew_and_the_alert_arrives(world: &World) {

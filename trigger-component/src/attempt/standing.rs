@@ -84,8 +84,8 @@ enum Decision {
 
 impl<H: Host> Attempts<'_, H> {
     /// Plans an alert with a key, a change of an alert, or a job that takes an alert back. `None` is the plan
-    /// for every other alert, and costs no call. The error is the outcome if nothing has to be sent. `is_new`:
-    /// the run has just created the conversation, so it shows no message of the bot.
+    /// for every other alert, and costs no call. The error is the outcome if nothing has to be sent.
+    /// `is_new`: the run has just created the conversation, so it shows no message of the bot.
     pub(super) async fn plan(&self, leased: &mut Leased, is_new: bool) -> Result<Option<Plan>, Outcome> {
         let Some(keyed) = leased.envelope.keyed.clone() else { return Ok(None) };
         if !self.is_ours(leased) {

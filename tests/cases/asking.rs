@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use end_to_end::activity::message;
-use end_to_end::alerts::{alert, known, queued, script};
+use end_to_end::alerts::{alert, call, known, queued, script};
 use end_to_end::program::{Program, take_replies};
 use end_to_end::questions::{SECRET, ask, data, invoke, press, question, replies, replies_of, stage, status};
 use end_to_end::suite::World;
@@ -18,6 +18,7 @@ end_to_end::cases!(
     text_of_web_chat_and_submit_answer_a_question,
     text_in_a_personal_chat_answers_a_question_that_takes_replies,
     answer_waits_for_a_program_that_is_down,
+    answer_that_a_program_refused_is_a_dead_letter_and_can_be_replayed,
     answer_cancels_the_steps_of_an_escalation,
     escalation_alerts_the_others_if_nobody_answers,
     callback_to_another_host_is_refused_at_the_call,
@@ -262,6 +263,31 @@ fn answer_waits_for_a_program_that_is_down(world: &World) {
     assert_eq!(replies(&stage).len(), 1, "a retry does not repeat the finished steps");
     let changes = stage.connector.received().iter().filter(|sent| sent.method == http::Method::PUT).count();
     assert_eq!(changes, 1);
+}
+
+fn answer_that_a_program_refused_is_a_dead_letter_and_can_be_replayed(world: &World) {
+    let (stage, program) = (stage(world), Program::start());
+    let to = known(&stage, "a:1", "hello");
+    let mut body = question(&to);
+    body["callback"] = program.url().into();
+    let (id, card) = ask(&stage, &body);
+    program.answer(410);
+    invoke(&stage, &press("a:1", "Kim", "p1", data(&card, "approve")));
+    let run = stage.poll();
+    assert_eq!(run["poisoned"], 1, "{run}");
+    assert_eq!(status(&stage, &id)["status"], "answered");
+    let dead = call(&stage, "GET", "/api/dead", &Value::Null).expect_status(200).json();
+    assert_eq!(dead["dead"][0]["status"], 410, "{dead}");
+    program.answer(200);
+    let ids = json!({"ids": [dead["dead"][0]["id"]]});
+    call(&stage, "POST", "/api/dead/replay", &ids).expect_status(200);
+    eventually("the callback", || {
+        stage.poll();
+        (program.received().len() == 2 && stage.queue.count() == 0).then_some(())
+    });
+    let callbacks = program.received();
+    assert_eq!(callbacks[0].header("webhook-id"), callbacks[1].header("webhook-id"));
+    assert_eq!(replies(&stage).len(), 1, "the queue of replies has the answer already");
 }
 
 fn answer_cancels_the_steps_of_an_escalation(world: &World) {

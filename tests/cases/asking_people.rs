@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 end_to_end::cases!(
     question_to_a_person_who_never_wrote_is_answered_by_a_button_or_a_text,
     escalation_reaches_a_person_who_never_wrote,
+    reply_in_the_thread_that_a_question_began_answers_it,
     first_answer_of_several_people_counts_and_all_cards_show_it,
     answer_cancels_the_alerts_of_the_call_that_were_not_sent,
     each_and_many_count_in_each_conversation
@@ -110,6 +111,32 @@ fn escalation_reaches_a_person_who_never_wrote(world: &World) {
     assert_eq!(status(&stage, &id_of(&steps[0]))["status"], "answered");
     assert_eq!(status(&stage, &id_of(&steps[1]))["status"], "cancelling");
     assert_eq!(stage.connector.other_calls().len(), 1, "no chat is made for the second step");
+}
+
+fn reply_in_the_thread_that_a_question_began_answers_it(world: &World) {
+    let stage = stage(world);
+    stage.connector.teams(|teams| {
+        teams.install(CHANNEL);
+        teams.threads_of_today();
+    });
+    let body =
+        json!({"to": {"channel": CHANNEL, "tenant": TENANT}, "text": "When do we deploy?", "reply": true});
+    let id = id_of(&alert(&stage, &body).expect_status(202).json()["alerts"][0]);
+    assert_eq!(stage.poll()["delivered"], 1);
+    let first = status(&stage, &id)["activityId"].as_str().unwrap().to_owned();
+    let mut reply = fixture("teams-channel.json");
+    reply["conversation"]["id"] = format!("{CHANNEL};messageid={first}").into();
+    (reply["id"], reply["replyToId"]) = ("r1".into(), first.into());
+    (reply["text"], reply["attachments"]) = ("<at>Proactive Bot</at> after lunch".into(), json!([]));
+    stage.say(&reply);
+    let said = stage.connector.received().pop().unwrap();
+    assert_eq!(said.text(), "Ihre Antwort ist gespeichert: after lunch (Adele Vance)");
+    stage.poll();
+    assert_eq!(status(&stage, &id)["answer"]["input"], "after lunch");
+    // The question is answered, so the next message in the thread is an ordinary one.
+    (reply["id"], reply["text"]) = ("r2".into(), "<at>Proactive Bot</at> thanks".into());
+    stage.say(&reply);
+    assert!(stage.connector.received().pop().unwrap().text().starts_with("Queued: thanks"));
 }
 
 /// Asks several people. Returns the ids of the alerts, and their cards.

@@ -68,6 +68,12 @@ impl Teams {
         self
     }
 
+    /// The ids of new threads are times, as those of Teams: the bot counts replies to recent messages only.
+    pub fn threads_of_today(&mut self) {
+        let now = chrono::Utc::now().timestamp_millis() - 1_700_000_000_000;
+        self.threads = now.try_into().expect("a time after 2023");
+    }
+
     /// Puts people into a team or chat that the bot is in.
     pub fn team(&mut self, conversation_id: &str, members: &[&str]) -> &mut Self {
         self.rosters.insert(conversation_id.into(), members.iter().map(|id| (*id).to_owned()).collect());

@@ -24,7 +24,8 @@ fuzz_target!(|data: &[u8]| {
         (3, "ce-source") => Some("%3Cat%3Ea%3C/at%3E"),
         _ => None,
     };
-    let incoming = Incoming { content_type: TYPES[usize::from(*kind % 16) % TYPES.len()], header: &header, body };
+    let content_type = TYPES[usize::from(*kind % 16) % TYPES.len()];
+    let incoming = Incoming { content_type, header: &header, body, json: platform::json_of };
     let source = Shape::ALL.get(usize::from(*source) % 32).copied();
     let Ok(Reading::Alerts(alerts)) = read(&incoming, source) else { return };
     assert!(!alerts.is_empty());

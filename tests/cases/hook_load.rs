@@ -111,7 +111,7 @@ fn post_at_load_costs_at_most_four_calls_on_average(world: &World) {
                 "annotations": {}, "startsAt": "2026-11-29T20:00:00Z", "endsAt": "0001-01-01T00:00:00Z",
                 "generatorURL": "", "fingerprint": "a"}],
         });
-        hook.post(if number % 2 == 0 { &text } else { &group }).expect_status(202);
+        hook.post(if number.is_multiple_of(2) { &text } else { &group }).expect_status(202);
     }
 
     fn reports_of_the_bot(stage: &Stage) -> Vec<Value> {

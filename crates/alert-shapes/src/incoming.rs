@@ -20,6 +20,8 @@ pub struct Incoming<'a> {
     pub header: &'a dyn Fn(&str) -> Option<&'a str>,
     /// The body. The caller limits its size.
     pub body: &'a [u8],
+    /// Parses JSON. The caller passes its own parser, so that a guest has one copy of this large code.
+    pub json: fn(&[u8]) -> serde_json::Result<Value>,
 }
 
 impl fmt::Debug for Incoming<'_> {
@@ -75,48 +77,47 @@ impl Incoming<'_> {
         let is_form = media_type == "application/x-www-form-urlencoded";
         let is_text = media_type.starts_with("text/") && media_type != "text/json";
         if text.starts_with(['{', '[']) {
-            return match parse(text) {
+            return match self.parse(text) {
                 Err(_) if is_text => Ok(Content::Text(text.to_owned())),
                 parsed => parsed,
             };
         }
         if is_form {
-            return form(text);
+            return self.form(text);
         }
         if media_type.ends_with("json") && !text.is_empty() {
             // A text in quotes is JSON, too.
-            return match parse(text)? {
+            return match self.parse(text)? {
                 Content::Json(Value::String(text)) => Ok(Content::Text(text)),
                 content => Ok(content),
             };
         }
         Ok(Content::Text(text.to_owned()))
     }
-}
 
-/// Reads JSON. The other crates read it from bytes, too, so a guest has one reader.
-fn parse(text: &str) -> Result<Content, ShapeError> {
-    let parsed = serde_json::from_slice(text.as_bytes()).map(Content::Json);
-    parsed.map_err(|error| ShapeError::NotJson { line: error.line(), column: error.column() })
-}
-
-/// Reads a form. The field `payload` holds JSON, as in Slack's and GitHub's old form. A form of one word
-/// without `=` is a text, because `curl -d 'done'` sends it.
-fn form(text: &str) -> Result<Content, ShapeError> {
-    let mut fields = Map::new();
-    for pair in text.split('&').take(MAX_FIELDS) {
-        let Some((name, value)) = pair.split_once('=') else { continue };
-        let name = decoded(name).into_owned();
-        let value = decoded(value).into_owned();
-        if name == "payload" && value.trim_start().starts_with(['{', '[']) {
-            return parse(value.trim());
-        }
-        fields.entry(name).or_insert(Value::String(value));
+    fn parse(&self, text: &str) -> Result<Content, ShapeError> {
+        let parsed = (self.json)(text.as_bytes()).map(Content::Json);
+        parsed.map_err(|error| ShapeError::NotJson { line: error.line(), column: error.column() })
     }
-    let is_plain = ["text", "message", "title", "body"].iter().any(|name| fields.contains_key(*name));
-    match is_plain {
-        true => Ok(Content::Json(Value::Object(fields))),
-        false => Ok(Content::Text(decoded(text).into_owned())),
+
+    /// Reads a form. The field `payload` holds JSON, as in Slack's and GitHub's old form. A form of one word
+    /// without `=` is a text, because `curl -d 'done'` sends it.
+    fn form(&self, text: &str) -> Result<Content, ShapeError> {
+        let mut fields = Map::new();
+        for pair in text.split('&').take(MAX_FIELDS) {
+            let Some((name, value)) = pair.split_once('=') else { continue };
+            let name = decoded(name).into_owned();
+            let value = decoded(value).into_owned();
+            if name == "payload" && value.trim_start().starts_with(['{', '[']) {
+                return self.parse(value.trim());
+            }
+            fields.entry(name).or_insert(Value::String(value));
+        }
+        let is_plain = ["text", "message", "title", "body"].iter().any(|name| fields.contains_key(*name));
+        match is_plain {
+            true => Ok(Content::Json(Value::Object(fields))),
+            false => Ok(Content::Text(decoded(text).into_owned())),
+        }
     }
 }
 

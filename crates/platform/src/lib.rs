@@ -39,7 +39,7 @@ pub use clock::{Clock, Deadline};
 pub use excerpt::excerpt;
 pub use http_client::{HttpClient, Timeouts};
 pub use joined::{Joined, JoinedSettings};
-pub use json::value_of;
+pub use json::{json_of, value_of};
 pub use key_value::{KeyValue, KeyValueError};
 pub use log::{Level, Log};
 pub use name::{hex, name_of};

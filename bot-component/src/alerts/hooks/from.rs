@@ -5,7 +5,7 @@ use alert_shapes::{Incoming, Shape};
 use bot_framework::json::{FieldError, Fields};
 use http::Request;
 use http::header::CONTENT_TYPE;
-use platform::{Host, RequestBody};
+use platform::{Host, RequestBody, json_of};
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
@@ -41,7 +41,8 @@ pub(in super::super) async fn post<H: Host>(
     let (head, body) = request.into_parts();
     let body = body.read(MAX_BODY_BYTES).await?;
     let header = |name: &str| header_of(&head.headers, name);
-    let incoming = Incoming { content_type: header(CONTENT_TYPE.as_str()), header: &header, body: &body };
+    let content_type = header(CONTENT_TYPE.as_str());
+    let incoming = Incoming { content_type, header: &header, body: &body, json: json_of };
     let reading = alert_shapes::read(&incoming, shape).map_err(HookRejection::from)?;
     let origin = Origin { caller, targets: &targets, at: at.as_ref() };
     send::send(host, &settings, origin, reading, || to().into_iter().collect(), begin).await

@@ -16,7 +16,7 @@ use alert_shapes::{Incoming, cloud_events_options};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use platform::{Deadline, Host, RequestBody, answer};
+use platform::{Deadline, Host, RequestBody, answer, json_of};
 
 use super::caller::Caller;
 use super::request_id::RequestId;
@@ -75,7 +75,8 @@ async fn answer<H: Host>(
     let settings = settings.with_storage_token(host).await?;
     let target = target_of(host, &settings, &hook).await?;
     let header = |name: &str| header_of(&head.headers, name);
-    let incoming = Incoming { content_type: header(CONTENT_TYPE.as_str()), header: &header, body: &body };
+    let content_type = header(CONTENT_TYPE.as_str());
+    let incoming = Incoming { content_type, header: &header, body: &body, json: json_of };
     signed::check(&incoming, &hook.secret, host.now())?;
     let reading = alert_shapes::read(&incoming, None).map_err(HookRejection::from)?;
     let caller = Caller::of_hook(&hook.conversation, request_id);

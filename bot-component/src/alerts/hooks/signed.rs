@@ -47,7 +47,7 @@ fn is_near(time: &str, now: DateTime<Utc>) -> bool {
 #[cfg(test)]
 mod tests {
     use hmac::{Hmac, KeyInit, Mac};
-    use platform::hex;
+    use platform::{hex, json_of};
     use sha2::Sha256;
 
     use super::*;
@@ -68,7 +68,7 @@ mod tests {
     fn check_headers(headers: &[(&str, String)]) -> Result<(), &'static str> {
         let header =
             |name: &str| headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
-        let incoming = Incoming { content_type: None, header: &header, body: BODY };
+        let incoming = Incoming { content_type: None, header: &header, body: BODY, json: json_of };
         check(&incoming, SECRET, now()).map_err(|error| match error {
             HookRejection::SignatureMissing { .. } => "missing",
             _ => "wrong",

@@ -59,7 +59,7 @@ pub(crate) fn read(content: &Content) -> Result<ShapedAlert, ShapeError> {
     let summary = summary.ok_or(ShapeError::Empty { shape })?;
     let missing = cleaner.missing();
     let left_out = draft::cleaned_names(cleaner.into_left_out());
-    let mut body = match members.remove("body") {
+    let mut body = match members.get_mut("body").map(Value::take) {
         Some(Value::Array(body)) => body,
         _ => vec![json!({"type": "TextBlock", "text": summary, "wrap": true})],
     };

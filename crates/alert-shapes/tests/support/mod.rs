@@ -39,7 +39,8 @@ pub(crate) fn read_request(
     source: Option<Shape>,
 ) -> Result<Reading, ShapeError> {
     let header = |name: &str| headers.get(name).map(String::as_str);
-    read(&Incoming { content_type: header("content-type"), header: &header, body }, source)
+    let json = |bytes: &[u8]| serde_json::from_slice(bytes);
+    read(&Incoming { content_type: header("content-type"), header: &header, body, json }, source)
 }
 
 pub(crate) fn folder() -> PathBuf {

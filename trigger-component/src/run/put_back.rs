@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use platform::Host;
 
+use super::apply::Ended;
 use super::context::RunContext;
 use super::report::Count;
 use crate::attempt::{PoisonReason, hide_for};
 use crate::limits::LONGEST_PUSH;
-use crate::queue::Poisoned;
 use crate::runs::write_line;
 use crate::schedule::{LaneKey, Leased, Line, PutBack};
 
@@ -18,8 +18,11 @@ pub(crate) struct PutBackDone {
     pub(crate) key: LaneKey,
     /// The conversation's line now.
     pub(crate) line: Line,
+    /// The messages that are on the queue again.
     pub(crate) ids: Vec<String>,
     pub(crate) counts: Vec<Count>,
+    /// The ends of the other messages, by their ids.
+    pub(crate) ended: Vec<(String, Ended)>,
 }
 
 impl<H: Host> RunContext<'_, H> {
@@ -39,7 +42,7 @@ impl<H: Host> RunContext<'_, H> {
             .collect();
         write_line(self.queues, self.runs, &key, &line).await;
         let written = line.clone();
-        let (mut ids, mut counts) = (Vec::new(), Vec::new());
+        let (mut ids, mut counts, mut ended) = (Vec::new(), Vec::new(), Vec::new());
         if let Some(front) = front {
             let hidden_for = self.queues.hide(&front.leased, front.after, Some(front.delivery)).await;
             if hidden_for > front.after {
@@ -50,11 +53,17 @@ impl<H: Host> RunContext<'_, H> {
         // The messages are hidden one after the other, because they become visible in the order of these
         // calls.
         for (leased, pause) in behind.iter().zip(pauses) {
-            ids.push(leased.id().to_owned());
             let Some(pause) = pause else {
-                counts.push(self.out_of_time(leased, &mut line).await);
+                match self.out_of_time(leased, &mut line).await {
+                    Some(end) => ended.push((leased.id().to_owned(), end)),
+                    None => {
+                        ids.push(leased.id().to_owned());
+                        counts.push(Count::StorageTrouble);
+                    }
+                }
                 continue;
             };
+            ids.push(leased.id().to_owned());
             counts.push(Count::HiddenBehind);
             let hidden_for = self.queues.hide(leased, pause, None).await;
             if hidden_for > pause {
@@ -64,22 +73,22 @@ impl<H: Host> RunContext<'_, H> {
         if line != written {
             write_line(self.queues, self.runs, &key, &line).await;
         }
-        PutBackDone { key, line, ids, counts }
+        PutBackDone { key, line, ids, counts, ended }
     }
 
-    async fn out_of_time(&self, leased: &Leased, line: &mut Line) -> Count {
+    /// Moves a message to the poison queue; `None` if that failed.
+    async fn out_of_time(&self, leased: &Leased, line: &mut Line) -> Option<Ended> {
         let reason =
             "message: the queue deletes it before the older ones are finished; use a longer time to live";
-        match self.queues.move_to_poison_queue(leased, PoisonReason::OutOfTime, reason, None).await {
-            Poisoned::Recorded(_) | Poisoned::Yes(_) => {
-                line.remove(leased.id());
-                Count::Poisoned(PoisonReason::OutOfTime)
-            }
-            Poisoned::No => {
-                line.set_hidden(&leased.place(), leased.leased_at + self.limits.lease);
-                Count::StorageTrouble
-            }
+        let why = PoisonReason::OutOfTime;
+        let poisoned = self.queues.move_to_poison_queue(leased, why, reason, None).await;
+        let ended = Ended::of_poisoned(poisoned, why);
+        if ended.is_some() {
+            line.remove(leased.id());
+        } else {
+            line.set_hidden(&leased.place(), leased.leased_at + self.limits.lease);
         }
+        ended
     }
 
     /// Returns for how long to hide a message, so that it becomes visible after the front message and not

@@ -44,8 +44,12 @@ impl ExclusiveRun {
 
     /// Adds dequeued messages. The run works on a message only after the record names it.
     pub(crate) fn add(&mut self, messages: impl Iterator<Item = InHand>) {
-        self.in_hand.extend(messages);
-        self.has_unwritten = true;
+        for message in messages {
+            // The run may have dequeued the message before. Then its older receipt is no longer valid.
+            self.remove(&message.message);
+            self.in_hand.push(message);
+            self.has_unwritten = true;
+        }
     }
 
     /// The alerts that a run has finished, and whose final status the ledger may not have recorded.
@@ -53,10 +57,9 @@ impl ExclusiveRun {
         &self.ended
     }
 
-    /// Removes a finished message. Its alert stays in the record until the ledger has recorded the final
-    /// status. If the run is killed before that, the next run records the status.
-    pub(crate) fn finish(&mut self, message: &str, end: &Transition) {
-        self.remove(message);
+    /// Adds the end of an alert. It stays in the record until the ledger has recorded the final status. If
+    /// the run is killed before that, the next run records the status.
+    pub(crate) fn add_end(&mut self, end: &Transition) {
         if self.ended.len() >= MAX_ENDED {
             self.ended.remove(0);
         }

@@ -176,9 +176,8 @@ impl<H: Host> Queues<'_, H> {
         }
         let before = self.ledger.read_before_death(&copy.record).await;
         Some(before.unwrap_or_else(|error| {
-            // A record that cannot be read counts as a record without a replay.
             self.warn_once("ledger.not-read", &error);
-            BeforeDeath::default()
+            BeforeDeath::unknown()
         }))
     }
 

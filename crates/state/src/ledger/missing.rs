@@ -48,6 +48,11 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             let Some(found) = self.table.get(&key.to_key()).await? else { return Ok(Missed::Unknown) };
             let record = Record::read(&found.entity);
             let is_copy = record.message.as_deref().is_some_and(|other| other != message);
+            // The killed run had moved the message to the poison queue, and an operator has replayed it.
+            if record.replayed_from.as_deref() == Some(message) && record.message.as_deref() != Some(message)
+            {
+                return Ok(Missed::Ended { status: Status::Dead, is_copy: false });
+            }
             if record.status.is_final() {
                 return Ok(Missed::Ended { status: record.status, is_copy });
             }

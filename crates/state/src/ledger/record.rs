@@ -203,6 +203,8 @@ pub struct Record {
     /// If the status is final and a run recorded it: the id of the message with which the alert ended.
     /// Another message of the alert is a copy.
     pub message: Option<String>,
+    /// The id of the message whose death the last replay undid.
+    pub replayed_from: Option<String>,
     /// The call that made the alert, if this is the first alert of the call.
     pub call: Option<CallNote>,
     /// The name of the key with which the sender called, if the bot accepted the alert from a program.
@@ -269,6 +271,7 @@ impl Record {
             replayed_at: time("replayedAt"),
             tried: text("tried"),
             message: text("message"),
+            replayed_from: text("replayedFrom"),
             call,
             key: text("key"),
             series: text("series"),

@@ -26,7 +26,7 @@ pub(crate) enum Event {
     /// Messages of a conversation are hidden.
     PutBack(Box<PutBackDone>),
     /// The message with this id, which is no envelope, was moved to the poison queue; `None` if that failed.
-    Poisoned { message: String, ended: Option<Ended> },
+    Poisoned { message: String, ended: Option<Box<Ended>> },
     /// These messages are visible on the queue again.
     Released { ids: Vec<String> },
     /// A write of the ledger has ended.

@@ -105,6 +105,10 @@ impl<'a, H: Host> Run<'a, '_, H> {
         for message in messages {
             self.report.received += 1;
             let was_missed = self.counting.received(&message);
+            if message.dequeue_count > 1 {
+                // The message may still be in hand, with a receipt that is no longer valid.
+                self.exclusive.remove(message.id.as_str());
+            }
             self.report.saw((wall - message.insertion_time).to_std().unwrap_or_default());
             let arrival =
                 Arrival { id: EnvelopeId::of_queue_message(message.id.as_str()), at: message.insertion_time };
@@ -155,8 +159,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
             if known.is_some_and(|record| record.message.as_deref() == Some(message.id.as_str())) {
                 let left = context.queues.delete_poisoned(&message).await;
                 let (count, figure) = (Count::AlreadyPoisoned, Figure::Dead(why.as_str()));
-                let ended = Some(Ended { count, figure, left, end: None, is_recorded: false });
-                return Event::Poisoned { message: id, ended };
+                let ended = Ended { count, figure, left, end: None, is_recorded: false };
+                return Event::Poisoned { message: id, ended: Some(Box::new(ended)) };
             }
             let copy = PoisonCopy {
                 message: &message,
@@ -168,7 +172,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
                 status: None,
             };
             let poisoned = context.queues.put_poison_copy(copy, &message.text).await;
-            Event::Poisoned { message: id, ended: Ended::of_poisoned(poisoned, why) }
+            Event::Poisoned { message: id, ended: Ended::of_poisoned(poisoned, why).map(Box::new) }
         }));
     }
 

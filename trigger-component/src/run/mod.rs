@@ -165,7 +165,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                 Event::Poisoned { message, ended } => {
                     self.poisoning -= 1;
                     match ended {
-                        Some(ended) => self.ended(&message, ended),
+                        Some(ended) => self.ended(&message, *ended),
                         None => {
                             self.report.add(Count::StorageTrouble);
                             self.exclusive.remove(&message);
@@ -391,14 +391,16 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         if left != Left::Unknown {
             self.exclusive.remove(message);
         }
-        let end = match end {
-            Some(end) if is_recorded => self.ledger_writes.recorded(end, now),
-            end => {
-                self.ledger_writes.add(end.clone(), now);
-                end
+        match end {
+            Some(end) if is_recorded => {
+                self.ledger_writes.recorded(end, now).iter().for_each(|end| self.exclusive.add_end(end));
             }
-        };
-        end.iter().for_each(|end| self.exclusive.add_end(end));
+            Some(end) => {
+                self.exclusive.add_end(&end);
+                self.ledger_writes.add(Some(end), now);
+            }
+            None => {}
+        }
     }
 
     /// Stops the run, and logs the reason. It is logged once, although many messages may have the same

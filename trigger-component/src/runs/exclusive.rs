@@ -44,12 +44,8 @@ impl ExclusiveRun {
 
     /// Adds dequeued messages. The run works on a message only after the record names it.
     pub(crate) fn add(&mut self, messages: impl Iterator<Item = InHand>) {
-        for message in messages {
-            // The run may have dequeued the message before. Then its older receipt is no longer valid.
-            self.remove(&message.message);
-            self.in_hand.push(message);
-            self.has_unwritten = true;
-        }
+        self.in_hand.extend(messages);
+        self.has_unwritten = true;
     }
 
     /// The alerts that a run has finished, and whose final status the ledger may not have recorded.

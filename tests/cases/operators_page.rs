@@ -22,6 +22,7 @@ end_to_end::cases!(
     hostile_text_in_every_field_is_shown_as_text,
     ten_thousand_dead_letters_are_replayed_and_dropped_with_progress_and_a_stop,
     key_is_forgotten_with_the_tab_by_a_reload_and_by_the_button,
+    forgotten_key_stops_the_job_and_empties_the_page,
     failed_call_is_shown_as_a_sentence_with_a_remedy,
     fake_complains_about_a_call_that_the_page_must_not_make,
     operator_finds_replays_and_drops_with_the_page_alone,
@@ -316,6 +317,35 @@ fn key_is_forgotten_with_the_tab_by_a_reload_and_by_the_button(world: &World) {
     assert_eq!(states, [true, false, false, false]);
     let text = seen["text"].as_str().unwrap();
     assert!(!text.contains(&samples::id(1)) && !text.contains("Ada"), "the page keeps no data: {text}");
+}
+
+/// The person forgets the key while a replay of all dead letters is at work.
+fn forgotten_key_stops_the_job_and_empties_the_page(world: &World) {
+    let bot = operated(world);
+    samples::fill(&bot, 10_000);
+    let walk = opened(&bot, 1280).expect("100 dead letters shown. There are more.");
+    let walk = walk.tab_to("textbox", "Id").write("abc").click("checkbox", "Select all shown");
+    let walk =
+        walk.click("button", "Replay all").expect("Replay all dead letters?").tab_to("button", "Replay all");
+    let walk = walk.press("Enter").expect("of about 10,000 replayed");
+    let walk = walk.click("button", "Forget the key").expect("A key with the scope");
+    // The job ends with the call that is under way.
+    let end =
+        "new Promise((end) => { const look = () => (job ? setTimeout(look, 10) : end(true)); look(); })";
+    let left = "document.querySelectorAll('#dead-list li, #alerts-list li, #facts div, #problems li, \
+                #totals div, #test-target option + option, input:checked').length";
+    let typed = "[...document.querySelectorAll('input')].filter((field) => field.type !== 'checkbox' && field.value !== field.defaultValue)";
+    let walk = walk.evaluate("ended", end).evaluate("left", left).evaluate("key", "key");
+    let walk = walk.evaluate("typed", &format!("{typed}.map(({{ id }}) => id)"));
+    let walk = walk.evaluate("focus", "document.activeElement.id").read("said", "#key-said");
+    let seen = take(&walk, "forgotten");
+    assert_eq!(seen["focus"], "key");
+    assert_eq!((&seen["ended"], &seen["left"], &seen["key"]), (&json!(true), &json!(0), &json!("")));
+    assert_eq!(seen["typed"], json!([]));
+    // The job must not call the bot without a key: the answer would tell the next person that the key is
+    // wrong.
+    assert_eq!(texts(&seen, "said"), [""]);
+    assert!(bot.hold().dead.len() > 1, "the job was not stopped");
 }
 
 fn failed_call_is_shown_as_a_sentence_with_a_remedy(world: &World) {

@@ -43,12 +43,18 @@ fn message_is_put_leased_updated_and_deleted(world: &World) {
 
         // An update makes the earlier pop receipt invalid.
         let updated = client.update(&first.id, &first.pop_receipt, 0, Some("changed")).await.unwrap();
-        assert_eq!(client.delete(&first.id, &first.pop_receipt).await, Err(QueueError::LeaseLost));
+        assert_eq!(
+            client.delete(&first.id, &first.pop_receipt).await,
+            Err(QueueError::LeaseLost { is_on_queue: true })
+        );
         let again = client.get(1, 30).await.unwrap().remove(0);
         assert_eq!((again.text.as_str(), again.dequeue_count), ("changed", 2));
         assert_ne!(again.pop_receipt, updated.pop_receipt);
         client.delete(&again.id, &again.pop_receipt).await.unwrap();
-        assert_eq!(client.delete(&again.id, &again.pop_receipt).await, Err(QueueError::LeaseLost));
+        assert_eq!(
+            client.delete(&again.id, &again.pop_receipt).await,
+            Err(QueueError::LeaseLost { is_on_queue: false })
+        );
         client.delete(&second.id, &second.pop_receipt).await.unwrap();
         assert_eq!(client.approximate_count().await, Ok(0));
         let too_long = "x".repeat(64 * 1024 + 1);

@@ -21,6 +21,8 @@ function refusal(response, answer) {
 }
 
 async function call(method, path, body) {
+  // A job that was at work when the key was forgotten must not go on without a key.
+  if (!key) throw new Problem("The key is forgotten.", -1);
   const headers = { authorization: `Bearer ${key}` };
   if (body) headers["content-type"] = "application/json";
   const signal = AbortSignal.any([leaving.signal, AbortSignal.timeout(40_000)]);

@@ -58,6 +58,15 @@ pub struct PutOptions {
     pub can_be_taken_back: bool,
 }
 
+/// A Delete without success.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotDeleted {
+    /// The failure of the last attempt.
+    pub error: QueueError,
+    /// Whether an attempt has an unknown result: the message may have left the queue.
+    pub is_doubtful: bool,
+}
+
 /// When a message expires.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TimeToLive {
@@ -267,7 +276,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
 
     /// Delete Message. If an earlier attempt may have taken effect, a missing message counts as deleted.
     pub async fn delete(&self, id: &MessageId, receipt: &PopReceipt) -> Result<(), QueueError> {
-        self.delete_noting_trouble(id, receipt, async || {}).await
+        self.delete_noting_trouble(id, receipt, async || {}).await.map_err(|failed| failed.error)
     }
 
     /// Does the same as [`QueueClient::delete`], and also runs `on_trouble` as soon as the first attempt has
@@ -277,7 +286,7 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
         id: &MessageId,
         receipt: &PopReceipt,
         on_trouble: impl AsyncFnOnce(),
-    ) -> Result<(), QueueError> {
+    ) -> Result<(), NotDeleted> {
         let call = Call::new(Method::DELETE, self.path(&["messages", id.as_str()]))
             .query("popreceipt", receipt.as_str());
         let note = async || {
@@ -285,13 +294,11 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
             None
         };
         let Err(failed) = self.sender.send_noting_trouble(&call, note).await else { return Ok(()) };
-        let Failed { may_be_done, .. } = failed;
-        let status = failed.status();
-        match QueueError::from(failed.failure) {
-            // A 404 means that an earlier attempt deleted the message. A 400 means that the message still
-            // exists, with another receipt.
-            QueueError::LeaseLost if may_be_done && status == Some(404) => Ok(()),
-            error => Err(error),
+        let Failed { failure, may_be_done, is_doubtful } = failed;
+        match QueueError::from(failure) {
+            // An earlier attempt deleted the message. If it is still on the queue, it has another receipt.
+            QueueError::LeaseLost { is_on_queue: false } if may_be_done => Ok(()),
+            error => Err(NotDeleted { error, is_doubtful }),
         }
     }
 
@@ -333,10 +340,10 @@ impl<'a, H: HttpClient + Clock + Randomness> QueueClient<'a, H> {
     ) -> Result<Hidden, QueueError> {
         let call = self.update_call(id, receipt, visibility_timeout_seconds, text);
         let Err(failed) = self.sender.send(&call).await else { return Ok(Hidden::Surely) };
-        let (status, may_be_done) = (failed.status(), failed.may_be_done);
-        match QueueError::from(failed.failure) {
-            QueueError::LeaseLost if may_be_done && status == Some(404) => Ok(Hidden::Gone),
-            QueueError::LeaseLost if may_be_done => Ok(Hidden::Perhaps),
+        let Failed { failure, may_be_done, .. } = failed;
+        match QueueError::from(failure) {
+            QueueError::LeaseLost { is_on_queue: true } if may_be_done => Ok(Hidden::Perhaps),
+            QueueError::LeaseLost { .. } if may_be_done => Ok(Hidden::Gone),
             error => Err(error),
         }
     }

@@ -21,7 +21,11 @@ pub enum QueueError {
     /// The receipt of the message is no longer valid: the message was deleted, or handed out again. This is
     /// an ordinary outcome.
     #[error("the lease on the message is lost")]
-    LeaseLost,
+    LeaseLost {
+        /// The queue certainly holds the message, with another receipt. If not, the queue may still hold it:
+        /// Azure's answer is the same in both cases.
+        is_on_queue: bool,
+    },
     /// The message is too large. Sending it again fails in the same way.
     #[error("the message is too large for the queue; shorten it")]
     MessageTooLarge,
@@ -97,7 +101,8 @@ impl QueueError {
         match (status, code) {
             (404, "QueueNotFound") => Self::QueueMissing,
             // The service answers with 404, Azurite with 400.
-            (404, "MessageNotFound") | (400, "PopReceiptMismatch") => Self::LeaseLost,
+            (404, "MessageNotFound") => Self::LeaseLost { is_on_queue: false },
+            (400, "PopReceiptMismatch") => Self::LeaseLost { is_on_queue: true },
             (413, _) | (400, "MessageTooLarge" | "RequestBodyTooLarge") => Self::MessageTooLarge,
             (409, "QueueBeingDeleted") => Self::QueueBeingDeleted,
             (401 | 403, _) | (400, "InvalidAuthenticationInfo") => {
@@ -204,7 +209,7 @@ mod tests {
             );
             let kind = match &error {
                 QueueError::QueueMissing => Kind::Missing,
-                QueueError::LeaseLost => Kind::Lost,
+                QueueError::LeaseLost { .. } => Kind::Lost,
                 QueueError::MessageTooLarge => Kind::TooLarge,
                 QueueError::QueueBeingDeleted => Kind::Deleting,
                 QueueError::Busy { .. } => Kind::Busy,

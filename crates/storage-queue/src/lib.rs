@@ -19,7 +19,7 @@ mod names;
 mod settings;
 mod xml;
 
-pub use client::{Created, Hidden, Put, PutOptions, QueueClient, TimeToLive, Updated};
+pub use client::{Created, Hidden, NotDeleted, Put, PutOptions, QueueClient, TimeToLive, Updated};
 pub use error::QueueError;
 pub use names::{InvalidQueueName, MessageId, PopReceipt, QueueName};
 pub use settings::QueueSettings;

@@ -75,17 +75,50 @@ pub(super) fn states(
     (counts, violations)
 }
 
-/// How many alerts the figures of the bot count as ended, without copies, and the figures as text.
-pub(super) fn ended(stage: &Stage) -> (u64, String) {
+/// The figures of the bot.
+#[derive(Debug)]
+pub(super) struct Figures {
+    /// The messages that have left the queue.
+    pub(super) gone: u64,
+    /// Of these, the messages whose alert had ended before, with another message.
+    pub(super) copies: u64,
+    pub(super) accepted: u64,
+    pub(super) text: String,
+}
+
+/// Reads the figures of the bot, after the last run has stored them.
+pub(super) fn figures(stage: &Stage) -> Figures {
+    // A run that could not release the lock leaves its messages to the next run.
+    for _ in 0..2 {
+        waiting::eventually("a run that finds no message", || {
+            let answer = stage.try_poll();
+            let is_idle = || answer.json()["received"] == 0 && answer.json()["skipped"].is_null();
+            Some(()).filter(|()| answer.status == 200 && is_idle())
+        });
+    }
     let totals = waiting::eventually("the figures", || {
         let answer = call(stage, "GET", "/api/status", &Value::Null);
         // The tables fail on purpose.
         Some(answer.json()["totals"].clone()).filter(|totals| answer.status == 200 && totals.is_object())
     });
     let of = |value: &Value| value.as_u64().unwrap_or_default();
-    let ends =
-        ["delivered", "cancelled", "expired", "stopped", "dropped", "replaced", "withdrawn", "unrecorded"];
+    let ends = [
+        "delivered",
+        "cancelled",
+        "expired",
+        "stopped",
+        "dropped",
+        "replaced",
+        "withdrawn",
+        "unrecorded",
+        "copy",
+    ];
     let dead: u64 = totals["dead"].as_object().map_or(0, |dead| dead.values().map(of).sum());
-    let ended = ends.iter().map(|end| of(&totals[*end])).sum::<u64>() - of(&totals["foundAgain"]);
-    (ended + dead, totals.to_string())
+    let ended: u64 = ends.iter().map(|end| of(&totals[*end])).sum();
+    Figures {
+        gone: ended + dead - of(&totals["foundAgain"]),
+        copies: of(&totals["copy"]),
+        accepted: of(&totals["accepted"]),
+        text: totals.to_string(),
+    }
 }

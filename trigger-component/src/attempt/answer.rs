@@ -95,7 +95,7 @@ impl<H: Host> Attempts<'_, H> {
             return Outcome::TooLate;
         }
         match leased.envelope.answer.clone() {
-            None => Outcome::AlreadySent,
+            None => Outcome::AlreadySent(None),
             Some(AnswerJob::Message { by }) => {
                 let body = message_body(&leased.envelope, &by.to_json());
                 match self.put_reply(&body).await {
@@ -113,7 +113,7 @@ impl<H: Host> Attempts<'_, H> {
                 let lead = lead.as_deref().and_then(AlertId::parse).unwrap_or_else(|| alert.clone());
                 match self.look_up(alert, &lead, row, press, *answer, card).await {
                     Ok(Some(work)) => self.do_steps(leased, &work, &lead, done).await,
-                    Ok(None) => Outcome::AlreadySent,
+                    Ok(None) => Outcome::AlreadySent(None),
                     Err(error) => self.state_unknown(leased, &error),
                 }
             }

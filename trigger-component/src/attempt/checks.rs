@@ -248,15 +248,23 @@ fn heeds_quiet(envelope: &Envelope) -> bool {
 
 /// Returns the outcome for an alert whose record in the ledger has a final status.
 fn ended(leased: &Leased, record: &Record) -> Option<Outcome> {
+    let is_copy = record.message.as_deref().is_some_and(|message| message != leased.id());
     match record.status {
         // An answer shows that the alert was delivered, although no run has recorded that.
-        _ if record.answered_at.is_some() => Some(Outcome::AlreadySent),
-        Status::Delivered | Status::Dropped | Status::Replaced | Status::Withdrawn | Status::Answered => {
-            Some(Outcome::AlreadySent)
+        _ if record.answered_at.is_some() => {
+            Some(Outcome::AlreadySent((!is_copy).then_some(Status::Delivered)))
         }
         // With another message id, an operator has put the alert back from the poison queue: it is sent
         // again.
-        Status::Dead => (record.message.as_deref() == Some(leased.id())).then_some(Outcome::AlreadyPoisoned),
+        Status::Dead => {
+            let reason = record.reason.as_deref().unwrap_or_default();
+            let is_this = record.message.is_some() && !is_copy;
+            is_this.then(|| Outcome::AlreadyPoisoned(PoisonReason::word_in(reason)))
+        }
+        status if is_copy && status.is_final() => Some(Outcome::AlreadySent(None)),
+        Status::Delivered | Status::Dropped | Status::Replaced | Status::Withdrawn | Status::Answered => {
+            Some(Outcome::AlreadySent(Some(record.status)))
+        }
         Status::Cancelled => Some(Outcome::Cancelled),
         Status::Expired => Some(Outcome::Expired),
         Status::Stopped => Some(Outcome::Stopped),

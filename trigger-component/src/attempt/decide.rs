@@ -52,6 +52,9 @@ pub(crate) enum Hidden {
     StateUnknown,
 }
 
+/// The word for messages that a killed run had finished, if nothing shows how they ended.
+pub(crate) const UNRECORDED: &str = "unrecorded";
+
 /// The reason for which a message is moved to the poison queue: the `outcome` in the `failure` of its
 /// envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +80,28 @@ pub(crate) enum PoisonReason {
 }
 
 impl PoisonReason {
+    const ALL: [Self; 13] = [
+        Self::DestinationGone,
+        Self::Permanent,
+        Self::PossiblyDelivered,
+        Self::RetriesExhausted,
+        Self::Abandoned,
+        Self::OutOfTime,
+        Self::Unreadable,
+        Self::SealBroken,
+        Self::Unsealed,
+        Self::UntrustedHost,
+        Self::TenantNotAllowed,
+        Self::NotInstalled,
+        Self::UnknownPerson,
+    ];
+
+    /// Returns the word with which the reason in an alert's record begins; `unrecorded` if it is unknown.
+    pub(crate) fn word_in(reason: &str) -> &'static str {
+        let word = reason.split(':').next().unwrap_or_default();
+        Self::ALL.into_iter().map(Self::as_str).find(|known| *known == word).unwrap_or(UNRECORDED)
+    }
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::DestinationGone => "destinationGone",

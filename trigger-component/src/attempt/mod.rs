@@ -28,7 +28,7 @@ use storage_queue::QueueClient;
 
 pub(crate) use answer::AnswerTools;
 pub(crate) use checks::PAUSE;
-pub(crate) use decide::{Hidden, PoisonReason, Stop, hide_for, stops_the_run};
+pub(crate) use decide::{Hidden, PoisonReason, Stop, UNRECORDED, hide_for, stops_the_run};
 pub(crate) use delivery_path::DeliveryPath;
 pub(crate) use hosts::Hosts;
 pub(crate) use outcome::Outcome;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bot_framework::Verdict;
 use envelope::Delivery;
+use state::ledger::Status;
 
 use super::decide::{Hidden, PoisonReason, Stop};
 
@@ -14,10 +15,11 @@ pub(crate) enum Outcome {
     Delivered(Verdict),
     /// The alert may have been delivered, and its sender wants no second try.
     Dropped(Verdict),
-    /// According to the ledger, an earlier run delivered or dropped the alert.
-    AlreadySent,
-    /// According to the ledger, this message is in the poison queue.
-    AlreadyPoisoned,
+    /// According to the ledger, the alert has ended: with this status and this message, or with another
+    /// message, of which this one is a copy.
+    AlreadySent(Option<Status>),
+    /// According to the ledger, this message is in the poison queue, for the reason with this word.
+    AlreadyPoisoned(&'static str),
     /// The alert has expired.
     Expired,
     /// The sender has cancelled the alert.

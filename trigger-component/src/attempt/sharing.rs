@@ -101,21 +101,23 @@ impl<H: Host> Attempts<'_, H> {
     ) -> Outcome {
         let record = match self.ledger.find(&alert).await {
             Ok(Some(record)) => record,
-            Ok(None) => return Outcome::AlreadySent,
+            Ok(None) => return Outcome::AlreadySent(None),
             Err(error) => return self.state_unknown(leased, &error),
         };
         let may_try_again = done.tries + 1 < MAX_CARD_TRIES;
         let again = Steps { tries: done.tries + 1, ..done };
         if !was_sent(&record) {
             if record.status.is_final() || !may_try_again {
-                return Outcome::AlreadySent;
+                return Outcome::AlreadySent(None);
             }
             keep(leased, again);
             return self.again(leased, "alert: no run has recorded yet whether it was sent", None);
         }
-        let Some(keys) = self.question_keys() else { return Outcome::AlreadySent };
+        let Some(keys) = self.question_keys() else { return Outcome::AlreadySent(None) };
         let sealed = record.question.as_deref().unwrap_or_default();
-        let Some(asked) = Asked::open(keys, alert.as_str(), sealed) else { return Outcome::AlreadySent };
+        let Some(asked) = Asked::open(keys, alert.as_str(), sealed) else {
+            return Outcome::AlreadySent(None);
+        };
         if record.answered_at.is_none() {
             let sealed = answer.seal(self.host, keys, alert.as_str(), "");
             if let Err(error) = self.ledger.record_answer(&alert, &sealed, answer.at).await {

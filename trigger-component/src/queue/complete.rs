@@ -6,7 +6,7 @@ use platform::{Host, Level};
 use serde_json::json;
 use state::ledger::Transition;
 
-use super::Queues;
+use super::{Left, Queues};
 use crate::schedule::Leased;
 
 impl<H: Host> Queues<'_, H> {
@@ -16,25 +16,28 @@ impl<H: Host> Queues<'_, H> {
     /// again. If the Delete fails, the run records `end` in the ledger before it repeats the Delete. A run
     /// that dequeues the message again then finds that record. If the queue may hold the message twice
     /// (`once`), the run records `end` first.
-    pub(crate) async fn complete(&self, leased: &Leased, end: &Transition) {
+    pub(crate) async fn complete(&self, leased: &Leased, end: &Transition) -> Left {
         let is_recorded = Cell::new(leased.envelope.once && self.record_transition(leased, end).await);
         let note = async || {
             if !is_recorded.get() {
                 is_recorded.set(self.record_transition(leased, end).await);
             }
         };
-        let message = &leased.message;
-        let deleted = self.main.delete_noting_trouble(&message.id, &message.pop_receipt, note).await;
-        if let Err(error) = &deleted {
-            self.log_trouble("delete", leased, error);
-        }
+        self.remove(leased, note).await
     }
 
     /// Deletes a message whose final state is already in the ledger.
-    pub(crate) async fn delete(&self, leased: &Leased) {
-        if let Err(error) = self.main.delete(&leased.message.id, &leased.message.pop_receipt).await {
-            self.log_trouble("delete", leased, &error);
+    pub(crate) async fn delete(&self, leased: &Leased) -> Left {
+        self.remove(leased, async || {}).await
+    }
+
+    async fn remove(&self, leased: &Leased, on_trouble: impl AsyncFnOnce()) -> Left {
+        let message = &leased.message;
+        let deleted = self.main.delete_noting_trouble(&message.id, &message.pop_receipt, on_trouble).await;
+        if let Err(failed) = &deleted {
+            self.log_trouble("delete", leased, &failed.error);
         }
+        Left::of(&deleted)
     }
 
     /// Writes a transition to the ledger at once, and returns whether that succeeded. A failure is logged,

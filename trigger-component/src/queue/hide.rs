@@ -48,7 +48,7 @@ impl<H: Host> Queues<'_, H> {
                 // If only the response was lost, the message is hidden as asked. Otherwise it becomes visible
                 // when its lease ends. If another run has dequeued it, it is hidden for that run's lease.
                 let lease = match error {
-                    QueueError::LeaseLost => self.limits.lease,
+                    QueueError::LeaseLost { .. } => self.limits.lease,
                     _ => (leased.leased_at + self.limits.lease).saturating_sub(self.host.monotonic()),
                 };
                 after.max(lease)

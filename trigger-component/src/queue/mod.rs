@@ -10,7 +10,7 @@ use platform::{Host, Level};
 use serde_json::json;
 use state::ledger::Ledger;
 use state::runs::DeadLetters;
-use storage_queue::{QueueClient, QueueError};
+use storage_queue::{NotDeleted, QueueClient, QueueError};
 
 pub(crate) use poison::{PoisonCopy, Poisoned};
 pub(crate) use warnings::Warnings;
@@ -31,6 +31,33 @@ pub(crate) struct Queues<'a, H> {
     pub(crate) dead: DeadLetters<'a, H>,
     pub(crate) seal_key: Option<&'a SealKey>,
     pub(crate) warnings: Warnings,
+}
+
+/// Whether a message has left the queue, after its Delete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    Yes,
+    /// A run dequeues the message again.
+    No,
+    /// The message stays in hand. So the next run finds out.
+    Unknown,
+}
+
+impl Left {
+    fn of(deleted: &Result<(), NotDeleted>) -> Self {
+        match deleted {
+            Ok(()) | Err(NotDeleted { error: QueueError::QueueMissing, .. }) => Self::Yes,
+            Err(NotDeleted { error: QueueError::LeaseLost { is_on_queue }, .. }) => {
+                if *is_on_queue {
+                    Self::No
+                } else {
+                    Self::Unknown
+                }
+            }
+            Err(failed) if failed.is_doubtful => Self::Unknown,
+            Err(_) => Self::No,
+        }
+    }
 }
 
 impl<H: Host> Queues<'_, H> {

@@ -7,9 +7,9 @@ use serde_json::json;
 use state::ConversationKey;
 use state::ledger::{BeforeDeath, RecordKey, Status, Transition};
 use state::runs::{DeadLetter, DeadLetterId, digest_of};
-use storage_queue::{PutOptions, QueueMessage, TimeToLive};
+use storage_queue::{NotDeleted, PutOptions, QueueMessage, TimeToLive};
 
-use super::Queues;
+use super::{Left, Queues};
 use crate::attempt::PoisonReason;
 use crate::schedule::Leased;
 
@@ -60,10 +60,15 @@ fn id_of(message: &QueueMessage) -> DeadLetterId {
 /// Whether the message is in the poison queue now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Poisoned {
-    /// The message is in the poison queue, and the ledger has recorded this transition.
-    Recorded(Box<Transition>),
-    /// The message is in the poison queue. The ledger still has to record this transition.
-    Yes(Box<Transition>),
+    /// The message is in the poison queue.
+    Yes {
+        /// The alert's end.
+        end: Box<Transition>,
+        /// Whether the ledger has recorded the end.
+        is_recorded: bool,
+        /// Whether the message has left its own queue.
+        left: Left,
+    },
     /// The Put failed. The message stays on the queue, and is dequeued again.
     No,
 }
@@ -158,9 +163,8 @@ impl<H: Host> Queues<'_, H> {
         if let Err(error) = &recorded {
             log(Level::Warn, "ledger.not-noted", error.to_string());
         }
-        self.delete_poisoned(message).await;
-        let dead = Box::new(dead);
-        if recorded.is_ok() { Poisoned::Recorded(dead) } else { Poisoned::Yes(dead) }
+        let left = self.delete_poisoned(message).await;
+        Poisoned::Yes { end: Box::new(dead), is_recorded: recorded.is_ok(), left }
     }
 
     /// Reads the alert's record for its sender, and for its last replay. An operator can replay the alert as
@@ -172,18 +176,19 @@ impl<H: Host> Queues<'_, H> {
         }
         let before = self.ledger.read_before_death(&copy.record).await;
         Some(before.unwrap_or_else(|error| {
-            // A record that cannot be read counts as a record without a replay.
             self.warn_once("ledger.not-read", &error);
-            BeforeDeath::default()
+            BeforeDeath::unknown()
         }))
     }
 
     /// Deletes a message whose copy is in the poison queue.
-    pub(crate) async fn delete_poisoned(&self, message: &QueueMessage) {
-        if let Err(error) = self.main.delete(&message.id, &message.pop_receipt).await {
+    pub(crate) async fn delete_poisoned(&self, message: &QueueMessage) -> Left {
+        let deleted = self.main.delete_noting_trouble(&message.id, &message.pop_receipt, async || {}).await;
+        if let Err(NotDeleted { error, .. }) = &deleted {
             let fields =
                 json!({"run": self.run, "message": message.id.as_str(), "reason": error.to_string()});
             self.host.event(Level::Warn, "poison.copied-but-not-deleted", fields);
         }
+        Left::of(&deleted)
     }
 }

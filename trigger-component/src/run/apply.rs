@@ -12,10 +12,11 @@ use state::ConversationKey;
 use state::ledger::{NOT_INSTALLED, Status, Transition};
 
 use super::context::RunContext;
+use super::figures::Figure;
 use super::report::Count;
 use crate::attempt::{Hidden, Outcome, PoisonReason, Stop, hide_for, thread_to_record};
 use crate::limits::POISON_RETRY_AFTER;
-use crate::queue::Poisoned;
+use crate::queue::{Left, Poisoned};
 use crate::runs::write_line;
 use crate::schedule::{Leased, Line};
 
@@ -26,13 +27,40 @@ const SENT_TWICE: &str = "delivery: an attempt before had no answer, so the pers
 #[derive(Debug)]
 pub(crate) enum Applied {
     /// The message is finished, so the next one of its conversation may start.
+    Ended(Ended),
+    /// The message is back on the queue, and the next one of its conversation may start.
     Done { count: Count, transition: Option<Transition> },
-    /// The message is finished, and the ledger has recorded its end.
-    Recorded { count: Count, end: Transition },
     /// Nothing was done yet. The caller has to hide the message for `after`, and the younger ones behind it.
     Wait { count: Count, after: Duration, delivery: Delivery, transition: Option<Transition> },
     /// The run has to stop, and the message has to be put back.
     StopRun { count: Count, stop: Stop, reason: String },
+}
+
+/// The end of a message.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) count: Count,
+    /// The figure in which the message counts as soon as it has left the queue.
+    pub(crate) figure: Figure,
+    pub(crate) left: Left,
+    /// The alert's end, if this run brought it about.
+    pub(crate) end: Option<Transition>,
+    /// Whether the ledger has recorded the end, so that older transitions of the alert no longer count.
+    pub(crate) is_recorded: bool,
+}
+
+impl Ended {
+    /// The end of a message that is in the poison queue; `None` if it is not.
+    pub(super) fn of_poisoned(poisoned: Poisoned, why: PoisonReason) -> Option<Self> {
+        let Poisoned::Yes { end, is_recorded, left } = poisoned else { return None };
+        let figure = Figure::Dead(why.as_str());
+        Some(Self { count: Count::Poisoned(why), figure, left, end: Some(*end), is_recorded })
+    }
+
+    /// The end of a message of an alert that had ended before.
+    fn again(count: Count, figure: Figure, left: Left) -> Applied {
+        Applied::Ended(Self { count, figure, left, end: None, is_recorded: false })
+    }
 }
 
 impl<H: Host> RunContext<'_, H> {
@@ -40,9 +68,16 @@ impl<H: Host> RunContext<'_, H> {
     pub(super) async fn apply(&self, leased: &Leased, outcome: Outcome, line_after: Option<Line>) -> Applied {
         let until = leased.kept_until();
         let conversation = leased.sent_to.as_ref().map(|to| ConversationKey::of(to).as_str().to_owned());
-        let to = |status| {
+        let to = |status: Status| {
             let (conversation, thread) = (conversation.clone(), thread_to_record(leased));
-            Transition { until, conversation, thread, ..Transition::to(leased.record.clone(), status) }
+            let message = status.is_final().then(|| leased.id().to_owned());
+            Transition {
+                until,
+                conversation,
+                thread,
+                message,
+                ..Transition::to(leased.record.clone(), status)
+            }
         };
         match outcome {
             Outcome::Delivered(verdict) => {
@@ -73,27 +108,27 @@ impl<H: Host> RunContext<'_, H> {
             }
             // The line is stored before the Delete. If the run is killed in between, no message waits for one
             // that was deleted.
-            Outcome::AlreadySent => {
+            Outcome::AlreadySent(end) => {
                 self.leave_line(leased, line_after).await;
-                self.queues.delete(leased).await;
-                Applied::Done { count: Count::AlreadySent, transition: None }
+                let figure = end.map_or(Figure::Copy, Figure::Ended);
+                Ended::again(Count::AlreadySent, figure, self.queues.delete(leased).await)
             }
             Outcome::Answered => {
                 self.leave_line(leased, line_after).await;
-                self.queues.delete(leased).await;
+                let left = self.queues.delete(leased).await;
                 let fields = json!({"run": self.run, "envelope": leased.envelope.id.excerpt()});
                 self.host.event(Level::Info, "answer.passed-on", leased.traced(fields));
-                Applied::Done { count: Count::Answered, transition: None }
+                Ended::again(Count::Answered, Figure::Ended(Status::Answered), left)
             }
             Outcome::AnsweredBefore => {
                 let reason = Some("a person has answered".into());
                 self.end(leased, Transition { reason, ..to(Status::Cancelled) }, Count::Cancelled, line_after)
                     .await
             }
-            Outcome::AlreadyPoisoned => {
+            Outcome::AlreadyPoisoned(word) => {
                 self.leave_line(leased, line_after).await;
-                self.queues.delete_poisoned(&leased.message).await;
-                Applied::Done { count: Count::AlreadyPoisoned, transition: None }
+                let left = self.queues.delete_poisoned(&leased.message).await;
+                Ended::again(Count::AlreadyPoisoned, Figure::Dead(word), left)
             }
             Outcome::Expired => self.end(leased, to(Status::Expired), Count::Expired, line_after).await,
             Outcome::Cancelled => self.end(leased, to(Status::Cancelled), Count::Cancelled, line_after).await,
@@ -138,12 +173,10 @@ impl<H: Host> RunContext<'_, H> {
             }
             Outcome::Poison { why, reason, status } => {
                 self.leave_line(leased, line_after).await;
-                match self.queues.move_to_poison_queue(leased, why, &reason, status).await {
-                    Poisoned::Recorded(dead) => Applied::Recorded { count: Count::Poisoned(why), end: *dead },
-                    Poisoned::Yes(dead) => {
-                        Applied::Done { count: Count::Poisoned(why), transition: Some(*dead) }
-                    }
-                    Poisoned::No => self.poison_put_failed(leased, why),
+                let poisoned = self.queues.move_to_poison_queue(leased, why, &reason, status).await;
+                match Ended::of_poisoned(poisoned, why) {
+                    Some(ended) => Applied::Ended(ended),
+                    None => self.poison_put_failed(leased, why),
                 }
             }
             Outcome::TooLate => {
@@ -195,10 +228,11 @@ impl<H: Host> RunContext<'_, H> {
     }
 
     async fn complete(&self, leased: &Leased, end: Transition, count: Count) -> Applied {
-        self.queues.complete(leased, &end).await;
+        let left = self.queues.complete(leased, &end).await;
         // The ledger gets `end` once more, because an older transition of the alert may still be under way,
         // and the last write counts.
-        Applied::Done { count, transition: Some(end) }
+        let figure = Figure::Ended(end.status);
+        Applied::Ended(Ended { count, figure, left, end: Some(end), is_recorded: false })
     }
 
     async fn leave_line(&self, leased: &Leased, line_after: Option<Line>) {

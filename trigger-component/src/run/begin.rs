@@ -18,7 +18,7 @@ use thiserror::Error;
 
 use super::figures::Counting;
 use super::report::{Report, SkipReason};
-use super::{Ended, Run, RunContext};
+use super::{Run, RunContext, RunEnd};
 use crate::attempt::{AnswerTools, Attempts, DeliveryPath, Hosts, TokenUse, Turns};
 use crate::limits::{AFTER_LAST_RESPONSE, Limits};
 use crate::queue::{Queues, Warnings};
@@ -345,7 +345,7 @@ async fn drain<H: Host>(
         let ended = Run::new(&context, exclusive, &mut hint, &mut log.report, budget, is_kicked, counting)
             .drive()
             .await;
-        if !matches!(ended, Ok(Ended::QueueEmpty)) || budget.has_passed(host) {
+        if !matches!(ended, Ok(RunEnd::QueueEmpty)) || budget.has_passed(host) {
             break ended.map(drop);
         }
         // A kick that came after the last Get and before the lock was released was skipped. Its message would

@@ -9,10 +9,10 @@ use state::runs::{StoredLine, Withdrawal, Written};
 use storage_queue::{QueueError, QueueMessage};
 use storage_table::TableError;
 
-use super::apply::Applied;
+use super::apply::{Applied, Ended};
+use super::intake::Unreadable;
 use super::ledger_writes::LedgerWritten;
 use super::put_back::PutBackDone;
-use super::report::Count;
 use crate::schedule::Leased;
 
 /// The result of a job.
@@ -25,8 +25,8 @@ pub(crate) enum Event {
     Worked { leased: Box<Leased>, applied: Applied },
     /// Messages of a conversation are hidden, or visible again.
     PutBack(Box<PutBackDone>),
-    /// A message that is no envelope was moved to the poison queue, or that failed.
-    Poisoned(Count),
+    /// The message with this id, which is no envelope, was moved to the poison queue; `None` if that failed.
+    Poisoned { message: String, ended: Option<Box<Ended>> },
     /// A write of the ledger has ended.
     LedgerWritten(LedgerWritten),
     /// The delivery path is ready, or has failed to get ready.
@@ -44,6 +44,8 @@ pub(crate) struct LockWriteDone {
     pub(crate) result: Result<Option<Written>, TableError>,
     /// The messages that this write named for the first time.
     pub(crate) opened: Vec<Leased>,
+    /// The messages that this write named for the first time, and that are no envelopes.
+    pub(crate) unreadable: Vec<Unreadable>,
     /// The withdrawals and the time of their read, if they were read.
     pub(crate) withdrawn: Option<(ReadWithdrawals, DateTime<Utc>)>,
     /// The lines that were read, of conversations whose line the run had not read before.

@@ -1,7 +1,8 @@
 //! Counts for the figures of the queue, which the record of the run lock stores.
 //!
-//! A message is counted at the moment at which it leaves the list of messages in hand. One write stores the
-//! counts and the list. So if the run is killed, the next run knows which messages are counted.
+//! A message is counted when it has left the queue, and leaves the list of messages in hand at that moment.
+//! One write stores the counts and the list. So if the run is killed, the next run knows which messages are
+//! counted. A message whose Delete failed is not counted: the next run finds it on the queue or in hand.
 
 use chrono::{DateTime, Utc};
 use envelope::Envelope;
@@ -11,13 +12,21 @@ use state::runs::{Figures, LastRun};
 use storage_queue::QueueMessage;
 
 use super::report::{Count, Report};
-use crate::attempt::{PAUSE, PoisonReason};
+use crate::attempt::{PAUSE, PoisonReason, UNRECORDED};
 use crate::schedule::Leased;
 
 /// The word for copies of a message whose alert has ended before.
 const COPY: &str = "copy";
-/// The word for alerts that a killed run had finished, with an unknown status.
-const UNRECORDED: &str = "unrecorded";
+/// The figure in which a message counts that has left the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Figure {
+    /// Its alert ended with this status.
+    Ended(Status),
+    /// Its alert had ended before, with another message.
+    Copy,
+    /// It was moved to the poison queue, for the reason with this word.
+    Dead(&'static str),
+}
 
 /// The figures of the queue, while a run counts.
 #[derive(Debug)]
@@ -46,7 +55,8 @@ impl Counting {
     }
 
     /// The figures, to be stored.
-    pub(super) fn figures(&self) -> &Figures {
+    pub(super) fn figures(&mut self) -> &Figures {
+        self.figures.settle();
         &self.figures
     }
 
@@ -55,8 +65,8 @@ impl Counting {
         if message.dequeue_count <= 1 {
             self.figures.accepted += 1;
         } else if self.figures.remove_missing(message.id.as_str()) {
-            // The killed run had only hidden the message, so the message has not ended. Counters of
-            // Prometheus must not go down, so this has a counter of its own.
+            // The message is on the queue after all. Counters of Prometheus must not go down, so this has a
+            // counter of its own.
             self.figures.found_again += 1;
             return true;
         }
@@ -75,53 +85,34 @@ impl Counting {
         } else if count == Count::Delivered && !self.figures.paused.is_empty() {
             self.figures.remove_paused(conversation().as_str());
         }
-        self.counted(count);
+        if count.is_wait() {
+            *self.figures.waits.entry(count.field().into()).or_default() += 1;
+        }
     }
 
-    /// Counts a result without an attempt.
-    pub(super) fn counted(&mut self, count: Count) {
-        let figures = &mut self.figures;
-        let counter = match count {
-            Count::Delivered => figures.ended.entry(Status::Delivered.as_str().into()),
-            Count::Answered => figures.ended.entry(Status::Answered.as_str().into()),
-            Count::Expired => figures.ended.entry(Status::Expired.as_str().into()),
-            Count::Cancelled => figures.ended.entry(Status::Cancelled.as_str().into()),
-            Count::Stopped => figures.ended.entry(Status::Stopped.as_str().into()),
-            Count::Replaced => figures.ended.entry(Status::Replaced.as_str().into()),
-            Count::Withdrawn => figures.ended.entry(Status::Withdrawn.as_str().into()),
-            Count::DroppedUncertain => figures.ended.entry(Status::Dropped.as_str().into()),
-            Count::AlreadySent | Count::AlreadyPoisoned => figures.ended.entry(COPY.into()),
-            Count::Poisoned(reason) => figures.dead.entry(reason.as_str().into()),
-            Count::NotDue
-            | Count::Throttled
-            | Count::Retried
-            | Count::HostOut
-            | Count::NotInstalled
-            | Count::PossiblyDelivered => figures.waits.entry(count.field().into()),
-            Count::Credentials
-            | Count::NoToken
-            | Count::HiddenBehind
-            | Count::Released
-            | Count::Recovered
-            | Count::LeaseLost
-            | Count::StorageTrouble => return,
+    /// Counts a message that has left the queue.
+    pub(super) fn gone(&mut self, figure: Figure) {
+        let Figures { ended, dead, .. } = &mut self.figures;
+        let counter = match figure {
+            Figure::Ended(Status::Dead) => dead.entry(UNRECORDED.into()),
+            Figure::Ended(status) => ended.entry(status.as_str().into()),
+            Figure::Copy => ended.entry(COPY.into()),
+            Figure::Dead(word) => dead.entry(word.into()),
         };
         *counter.or_default() += 1;
     }
 
-    /// Counts an alert that a killed run had finished without counting it.
+    /// Counts a message that is missing, because a killed run had deleted it. If a run meets it, it counts as
+    /// found again.
     pub(super) fn missed(&mut self, message: &str, missed: Missed) {
-        let word = match missed {
-            Missed::Ended(Status::Dead) => {
-                return *self.figures.dead.entry(UNRECORDED.into()).or_default() += 1;
-            }
-            Missed::Ended(status) => status.as_str(),
+        match missed {
+            Missed::Ended { is_copy: true, .. } => self.gone(Figure::Copy),
+            Missed::Ended { status, .. } => self.gone(Figure::Ended(status)),
             Missed::Recorded | Missed::Unknown => {
-                self.figures.add_missing(message);
-                UNRECORDED
+                *self.figures.ended.entry(UNRECORDED.into()).or_default() += 1;
             }
-        };
-        *self.figures.ended.entry(word.into()).or_default() += 1;
+        }
+        self.figures.add_missing(message);
     }
 
     /// Ends the run.

@@ -9,14 +9,16 @@ use futures_util::future::join3;
 use platform::{Host, Level};
 use serde_json::json;
 use state::ledger::{RecordKey, Status, Transition};
-use state::runs::StoredLine;
+use state::runs::{InHand, StoredLine};
 use storage_queue::{QueueError, QueueMessage};
 
+use super::apply::Ended;
 use super::events::{Event, LockWriteDone};
+use super::figures::Figure;
 use super::report::Count;
 use super::{Run, RunContext, RunError};
 use crate::attempt::PoisonReason;
-use crate::queue::{PoisonCopy, Poisoned};
+use crate::queue::PoisonCopy;
 use crate::schedule::{LaneKey, Leased, Line};
 
 /// How long a working run waits after an empty response before its next Get.
@@ -25,12 +27,36 @@ const NEXT_GET_AFTER: Duration = Duration::from_millis(200);
 /// Otherwise the kick of each further message would begin a run.
 const MANY: usize = 8;
 
+/// A leased message that is no envelope.
+#[derive(Debug)]
+pub(crate) struct Unreadable {
+    message: QueueMessage,
+    reason: String,
+}
+
+impl Unreadable {
+    fn record(&self) -> RecordKey {
+        RecordKey::of_message(self.message.id.as_str(), false, self.message.insertion_time)
+    }
+
+    fn in_hand(&self) -> InHand {
+        let Self { message, .. } = self;
+        InHand {
+            message: message.id.as_str().to_owned(),
+            receipt: message.pop_receipt.as_str().to_owned(),
+            lane: LaneKey::of_unreadable(message.id.as_str()).name(),
+            age: (message.insertion_time.timestamp(), message.insertion_time.timestamp_millis()),
+            record: Some(self.record()),
+        }
+    }
+}
+
 impl<'a, H: Host> Run<'a, '_, H> {
     /// Fetches more messages, if the run has room and time for them.
     pub(super) fn fetch_more(&mut self) {
         let limits = self.context.limits;
         let coming = self.opened.len() + self.naming;
-        let in_hand = self.lanes.waiting() + coming + self.poisoning;
+        let in_hand = self.lanes.waiting() + coming + self.unreadable.len() + self.poisoning;
         let is_early = self.empty && self.context.host.monotonic() < self.next_get_at;
         if self.fetching || is_early || in_hand >= limits.fetch_below {
             return;
@@ -79,10 +105,14 @@ impl<'a, H: Host> Run<'a, '_, H> {
         self.received_since_wait += messages.len();
         let wall = context.host.now();
         let seal_key = context.attempts.seal_key;
-        let before = self.opened.len();
+        let before = (self.opened.len(), self.unreadable.len());
         for message in messages {
             self.report.received += 1;
             let was_missed = self.counting.received(&message);
+            if message.dequeue_count > 1 {
+                // The message may still be in hand, with a receipt that is no longer valid.
+                self.exclusive.remove(message.id.as_str());
+            }
             self.report.saw((wall - message.insertion_time).to_std().unwrap_or_default());
             let arrival =
                 Arrival { id: EnvelopeId::of_queue_message(message.id.as_str()), at: message.insertion_time };
@@ -104,18 +134,21 @@ impl<'a, H: Host> Run<'a, '_, H> {
                     }
                     self.opened.push(leased);
                 }
-                Err(reason) => self.poison_unreadable(message, reason.to_string()),
+                Err(reason) => self.unreadable.push(Unreadable { message, reason: reason.to_string() }),
             }
         }
-        self.exclusive.add(self.opened[before..].iter().map(Leased::in_hand));
+        self.exclusive.add(self.opened[before.0..].iter().map(Leased::in_hand));
+        self.exclusive.add(self.unreadable[before.1..].iter().map(Unreadable::in_hand));
     }
 
     /// Moves a message that is no envelope to the poison queue, byte for byte.
-    fn poison_unreadable(&mut self, message: QueueMessage, reason: String) {
+    fn poison_unreadable(&mut self, unreadable: Unreadable) {
         let context = self.context;
         self.poisoning += 1;
         self.jobs.push(Box::pin(async move {
-            let record = RecordKey::of_message(message.id.as_str(), false, message.insertion_time);
+            let (record, Unreadable { message, reason }) = (unreadable.record(), unreadable);
+            let id = message.id.as_str().to_owned();
+            let why = PoisonReason::Unreadable;
             let known = match message.dequeue_count {
                 0 | 1 => None,
                 _ => match context.ledger.read(&record).await {
@@ -128,10 +161,11 @@ impl<'a, H: Host> Run<'a, '_, H> {
                 },
             };
             if known.is_some_and(|record| record.message.as_deref() == Some(message.id.as_str())) {
-                context.queues.delete_poisoned(&message).await;
-                return Event::Poisoned(Count::AlreadyPoisoned);
+                let left = context.queues.delete_poisoned(&message).await;
+                let (count, figure) = (Count::AlreadyPoisoned, Figure::Dead(why.as_str()));
+                let ended = Ended { count, figure, left, end: None, is_recorded: false };
+                return Event::Poisoned { message: id, ended: Some(Box::new(ended)) };
             }
-            let why = PoisonReason::Unreadable;
             let copy = PoisonCopy {
                 message: &message,
                 record,
@@ -141,10 +175,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
                 reason: &reason,
                 status: None,
             };
-            Event::Poisoned(match context.queues.put_poison_copy(copy, &message.text).await {
-                Poisoned::Recorded(_) | Poisoned::Yes(_) => Count::Poisoned(why),
-                Poisoned::No => Count::StorageTrouble,
-            })
+            let poisoned = context.queues.put_poison_copy(copy, &message.text).await;
+            Event::Poisoned { message: id, ended: Ended::of_poisoned(poisoned, why).map(Box::new) }
         }));
     }
 
@@ -152,14 +184,14 @@ impl<'a, H: Host> Run<'a, '_, H> {
     /// Withdrawals and lines that the run needs are read at the same time.
     pub(super) fn write_lock(&mut self) {
         let context = self.context;
-        let has_work =
-            !self.jobs.is_empty() || self.awaits_more || self.lanes.waiting() + self.opened.len() > 0;
+        let waiting = self.lanes.waiting() + self.opened.len() + self.unreadable.len();
+        let has_work = !self.jobs.is_empty() || self.awaits_more || waiting > 0;
         let due = self.exclusive.write_due().filter(|due| *due <= context.host.monotonic());
         if due.is_none() || !has_work {
             return;
         }
         let write = self.exclusive.start_write(self.counting.figures());
-        let opened = std::mem::take(&mut self.opened);
+        let (opened, unreadable) = (std::mem::take(&mut self.opened), std::mem::take(&mut self.unreadable));
         self.naming = opened.len();
         let now = context.host.now();
         let read_from = self.withdrawn.read_from(&opened, now);
@@ -178,14 +210,14 @@ impl<'a, H: Host> Run<'a, '_, H> {
             };
             let (result, withdrawn, lines) =
                 join3(context.runs.write(write), read_withdrawals, context.read_lines(&unknown)).await;
-            Event::LockWritten(Box::new(LockWriteDone { result, opened, withdrawn, lines }))
+            Event::LockWritten(Box::new(LockWriteDone { result, opened, unreadable, withdrawn, lines }))
         }));
     }
 
     /// Handles the end of a write of the run lock. Messages that the record names go into their lanes.
     pub(super) fn lock_written(&mut self, done: LockWriteDone) {
         let host = self.context.host;
-        let LockWriteDone { result, opened, withdrawn, lines } = done;
+        let LockWriteDone { result, opened, unreadable, withdrawn, lines } = done;
         self.naming = 0;
         if let Some((answer, asked_at)) = withdrawn {
             let known = Rc::make_mut(&mut self.withdrawn);
@@ -207,8 +239,10 @@ impl<'a, H: Host> Run<'a, '_, H> {
                 true => {
                     self.context.attempts.may_send_until.set(self.exclusive.valid_until());
                     self.push(opened);
+                    unreadable.into_iter().for_each(|one| self.poison_unreadable(one));
                 }
-                // Another run holds the lock, so these messages go back to the queue.
+                // Another run holds the lock, so these messages go back to the queue. The other run recovers
+                // those that are no envelopes, or their leases end.
                 false => self.opened.extend(opened),
             },
             Err(error) => {
@@ -216,6 +250,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
                 host.event(Level::Warn, "run.not-told", fields);
                 self.exclusive.write_failed(host);
                 self.opened.splice(0..0, opened);
+                self.unreadable.splice(0..0, unreadable);
                 if self.exclusive.is_lost(host) {
                     self.fail(RunError::State(error));
                 }

@@ -8,6 +8,7 @@
 mod apply;
 mod begin;
 mod context;
+mod ends;
 mod events;
 mod figures;
 mod intake;
@@ -34,12 +35,12 @@ pub use report::Report;
 use crate::attempt::{Outcome, Stop, Withdrawn, stops_the_run};
 use crate::runs::{ExclusiveRun, Hint, recover};
 use crate::schedule::{Front, LaneKey, Lanes, Leased, Line, PutBack};
-use apply::Applied;
 use events::{Event, Job, Readiness};
 use figures::Counting;
+use intake::Unreadable;
 use ledger_writes::LedgerWrites;
 use put_back::PutBackDone;
-use recent::Recent;
+use recent::{Recent, RecentEnd};
 use report::Count;
 
 /// The pause of all runs after credentials were refused, because a try every second would only fill the log.
@@ -51,7 +52,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// The end of a run that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ended {
+enum RunEnd {
     /// The last Get returned no message.
     QueueEmpty,
     /// Messages may be left: the budget was used, no alert could be sent, or another run has taken the lock.
@@ -77,6 +78,8 @@ struct Run<'a, 'r, H> {
     opened: Vec<Leased>,
     /// How many messages the write of the run lock names that is under way.
     naming: usize,
+    /// The messages that the record does not name yet, and that are no envelopes.
+    unreadable: Vec<Unreadable>,
     withdrawn: Rc<Withdrawn>,
     readiness: Readiness,
     /// The number of messages that are no envelopes and are being moved to the poison queue.
@@ -129,6 +132,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
             fetching: false,
             opened: Vec::new(),
             naming: 0,
+            unreadable: Vec::new(),
             withdrawn: Rc::default(),
             readiness: Readiness::Unknown,
             poisoning: 0,
@@ -148,7 +152,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
     }
 
     /// Does the whole run, until it has released the lock.
-    async fn drive(mut self) -> Result<Ended, RunError> {
+    async fn drive(mut self) -> Result<RunEnd, RunError> {
         self.context.attempts.may_send_until.set(self.exclusive.valid_until());
         match self.prepare().await {
             Err(error) => self.fail(error),
@@ -162,10 +166,15 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                 Event::LockWritten(done) => self.lock_written(*done),
                 Event::Worked { leased, applied } => self.worked(leased, applied),
                 Event::PutBack(done) => self.put_back_done(*done),
-                Event::Poisoned(count) => {
+                Event::Poisoned { message, ended } => {
                     self.poisoning -= 1;
-                    self.report.add(count);
-                    self.counting.counted(count);
+                    match ended {
+                        Some(ended) => self.ended(&message, *ended),
+                        None => {
+                            self.report.add(Count::StorageTrouble);
+                            self.exclusive.remove(&message);
+                        }
+                    }
                 }
                 Event::LedgerWritten(written) => self.ledger_written(written),
                 Event::Ready(outcome) => self.ready(outcome),
@@ -194,14 +203,16 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         let now = context.host.monotonic();
         for end in self.exclusive.ended().iter().filter_map(EndedAlert::transition) {
             if matches!(end.status, Status::Delivered | Status::Dropped) {
-                self.delivered.insert(end.key.clone());
+                let known = RecentEnd { message: end.message.clone(), status: end.status };
+                self.delivered.insert(end.key.clone(), known);
             }
             self.ledger_writes.add(Some(end), now);
         }
         let left: Vec<InHand> = self.exclusive.in_hand().to_vec();
         if !left.is_empty() {
             let until = self.exclusive.valid_until();
-            let recovered = recover(context.queues, context.runs, &mut self.lanes, &left, until).await;
+            let ended = self.exclusive.ended();
+            let recovered = recover(context.queues, context.runs, &mut self.lanes, &left, ended, until).await;
             self.report.add_many(Count::Recovered, recovered.put_back);
             recovered.missed.iter().for_each(|(message, missed)| self.counting.missed(message, *missed));
             recovered.done.iter().for_each(|id| self.exclusive.remove(id));
@@ -250,10 +261,8 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
 
     fn put_back_done(&mut self, done: PutBackDone) {
         done.ids.iter().for_each(|id| self.exclusive.remove(id));
-        for count in done.counts {
-            self.report.add(count);
-            self.counting.counted(count);
-        }
+        done.counts.into_iter().for_each(|count| self.report.add(count));
+        done.ended.into_iter().for_each(|(id, ended)| self.ended(&id, ended));
         self.awaited_until = self.awaited_until.max(done.visible_soon);
         self.lanes.put_back_done(&done.key, done.line, self.context.host.monotonic());
     }
@@ -289,61 +298,22 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
                 self.put_back(put_back);
                 continue;
             }
-            let is_copy = self.delivered.contains(&leased.record);
+            // If the Delete of an earlier run failed, this is not a copy but the same message.
+            let sent = self.delivered.find(&leased.record).map(|sent| {
+                let is_copy = sent.message.as_deref().is_some_and(|message| message != leased.id());
+                (!is_copy).then_some(sent.status)
+            });
             let withdrawn = Rc::clone(&self.withdrawn);
             self.jobs.push(Box::pin(async move {
-                let outcome = if is_copy {
-                    Outcome::AlreadySent
-                } else {
-                    context.attempts.attempt(&mut leased, &withdrawn).await
+                let outcome = match sent {
+                    Some(end) => Outcome::AlreadySent(end),
+                    None => context.attempts.attempt(&mut leased, &withdrawn).await,
                 };
                 let applied = context.apply(&leased, outcome, line_after).await;
                 Event::Worked { leased: Box::new(leased), applied }
             }));
         }
         None
-    }
-
-    fn worked(&mut self, leased: Box<Leased>, applied: Applied) {
-        self.busy -= 1;
-        let now = self.context.host.monotonic();
-        match applied {
-            Applied::Done { count, transition } => {
-                if matches!(count, Count::Delivered | Count::Withdrawn) {
-                    self.delivered.insert(leased.record.clone());
-                }
-                self.report.add(count);
-                self.counting.worked(&leased, count, self.context.host.now());
-                match transition.as_ref().filter(|transition| transition.status.is_final()) {
-                    Some(end) => self.exclusive.finish(leased.id(), end),
-                    None => self.exclusive.remove(leased.id()),
-                }
-                self.ledger_writes.add(transition, now);
-                self.lanes.done(&leased.lane, leased.id(), now);
-            }
-            Applied::Recorded { count, end } => {
-                self.report.add(count);
-                self.counting.worked(&leased, count, self.context.host.now());
-                match self.ledger_writes.recorded(end, now) {
-                    Some(end) => self.exclusive.finish(leased.id(), &end),
-                    None => self.exclusive.remove(leased.id()),
-                }
-                self.lanes.done(&leased.lane, leased.id(), now);
-            }
-            Applied::Wait { count, after, delivery, transition } => {
-                self.report.add(count);
-                self.counting.worked(&leased, count, self.context.host.now());
-                self.ledger_writes.add(transition, now);
-                let put_back = self.lanes.wait(Front { leased, after, delivery }, now);
-                self.put_back(put_back);
-            }
-            Applied::StopRun { count, stop, reason } => {
-                self.report.add(count);
-                self.stop(stop, &reason);
-                let is_counted = true;
-                self.lanes.give_back(Leased { is_counted, ..*leased });
-            }
-        }
     }
 
     /// Stops the run, and logs the reason. It is logged once, although many messages may have the same
@@ -383,13 +353,13 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
     }
 
     /// Writes the remaining transitions to the ledger, and releases the lock.
-    async fn end(mut self) -> Result<Ended, RunError> {
+    async fn end(mut self) -> Result<RunEnd, RunError> {
         let context = self.context;
         let left = self.flush_ledger().await;
         if left > 0 {
             context.host.event(Level::Warn, "ledger.not-noted", json!({"run": context.run, "alerts": left}));
         }
-        let ended = if self.empty && !self.stopping { Ended::QueueEmpty } else { Ended::Early };
+        let ended = if self.empty && !self.stopping { RunEnd::QueueEmpty } else { RunEnd::Early };
         self.hint.delete(context.host).await;
         let stop_reason = self.stopped.as_ref().map(|(.., reason)| reason.clone());
         let failure = self.failure.as_ref().map(ToString::to_string).or(stop_reason).unwrap_or_default();
@@ -399,7 +369,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         self.exclusive.set_results(hosts.stored(), self.counting.figures());
         let Some((lock, left)) = self.exclusive.into_lock() else {
             context.host.event(Level::Warn, "run.taken-over", json!({"run": context.run}));
-            return self.failure.map_or(Ok(Ended::Early), Err);
+            return self.failure.map_or(Ok(RunEnd::Early), Err);
         };
         let write = match self.stopped {
             None => lock.release(&left),

@@ -7,12 +7,12 @@ use std::time::Duration;
 use platform::Host;
 
 use super::Run;
+use super::apply::Ended;
 use super::context::RunContext;
 use super::events::Event;
 use super::report::Count;
 use crate::attempt::{PoisonReason, hide_for};
 use crate::limits::LONGEST_PUSH;
-use crate::queue::Poisoned;
 use crate::runs::write_line;
 use crate::schedule::{LaneKey, Leased, Line, PutBack};
 
@@ -25,8 +25,11 @@ pub(crate) struct PutBackDone {
     pub(crate) key: LaneKey,
     /// The conversation's line now.
     pub(crate) line: Line,
+    /// The messages that are on the queue again.
     pub(crate) ids: Vec<String>,
     pub(crate) counts: Vec<Count>,
+    /// The ends of the other messages, by their ids.
+    pub(crate) ended: Vec<(String, Ended)>,
     /// Until when the hidden messages become visible, if the run can wait for them.
     pub(crate) visible_soon: Option<Duration>,
 }
@@ -35,6 +38,8 @@ impl<H: Host> Run<'_, '_, H> {
     /// Puts back all messages on which no job works.
     pub(super) fn release_everything(&mut self) {
         let context = self.context;
+        // The next run recovers the messages that are no envelopes.
+        self.unreadable.clear();
         // Only the run that holds the lock changes a line.
         let holds_lock = !self.exclusive.is_lost(context.host);
         for leased in std::mem::take(&mut self.opened) {
@@ -76,7 +81,7 @@ impl<H: Host> RunContext<'_, H> {
             .collect();
         write_line(self.queues, self.runs, &key, &line).await;
         let written = line.clone();
-        let (mut ids, mut counts) = (Vec::new(), Vec::new());
+        let (mut ids, mut counts, mut ended) = (Vec::new(), Vec::new(), Vec::new());
         if let Some(front) = front {
             let hidden_for = self.queues.hide(&front.leased, front.after, Some(front.delivery)).await;
             if hidden_for > front.after {
@@ -87,11 +92,17 @@ impl<H: Host> RunContext<'_, H> {
         // The messages are hidden one after the other, because they become visible in the order of these
         // calls.
         for (leased, pause) in behind.iter().zip(&pauses) {
-            ids.push(leased.id().to_owned());
             let Some(pause) = *pause else {
-                counts.push(self.out_of_time(leased, &mut line).await);
+                match self.out_of_time(leased, &mut line).await {
+                    Some(end) => ended.push((leased.id().to_owned(), end)),
+                    None => {
+                        ids.push(leased.id().to_owned());
+                        counts.push(Count::StorageTrouble);
+                    }
+                }
                 continue;
             };
+            ids.push(leased.id().to_owned());
             counts.push(Count::HiddenBehind);
             let hidden_for = self.queues.hide(leased, pause, None).await;
             if hidden_for > pause {
@@ -107,7 +118,7 @@ impl<H: Host> RunContext<'_, H> {
         }
         let is_soon = !line.has_front() && line.tail < self.host.monotonic() + VISIBLE_SOON;
         let visible_soon = is_soon.then_some(line.tail);
-        PutBackDone { key, line, ids, counts, visible_soon }
+        PutBackDone { key, line, ids, counts, ended, visible_soon }
     }
 
     /// Makes messages visible again that the run has not begun. They become visible behind all younger ones
@@ -127,22 +138,22 @@ impl<H: Host> RunContext<'_, H> {
                 counts.extend((!leased.is_counted).then_some(Count::Released));
             }
         }
-        PutBackDone { key, line, ids, counts, visible_soon: None }
+        PutBackDone { key, line, ids, counts, ended: Vec::new(), visible_soon: None }
     }
 
-    async fn out_of_time(&self, leased: &Leased, line: &mut Line) -> Count {
+    /// Moves a message to the poison queue; `None` if that failed.
+    async fn out_of_time(&self, leased: &Leased, line: &mut Line) -> Option<Ended> {
         let reason =
             "message: the queue deletes it before the older ones are finished; use a longer time to live";
-        match self.queues.move_to_poison_queue(leased, PoisonReason::OutOfTime, reason, None).await {
-            Poisoned::Recorded(_) | Poisoned::Yes(_) => {
-                line.remove(leased.id());
-                Count::Poisoned(PoisonReason::OutOfTime)
-            }
-            Poisoned::No => {
-                line.set_hidden(&leased.place(), leased.leased_at + self.limits.lease);
-                Count::StorageTrouble
-            }
+        let why = PoisonReason::OutOfTime;
+        let poisoned = self.queues.move_to_poison_queue(leased, why, reason, None).await;
+        let ended = Ended::of_poisoned(poisoned, why);
+        if ended.is_some() {
+            line.remove(leased.id());
+        } else {
+            line.set_hidden(&leased.place(), leased.leased_at + self.limits.lease);
         }
+        ended
     }
 
     /// Returns for how long to hide a message, so that it becomes visible after the front message and not

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use state::ledger::RecordKey;
+use state::ledger::{RecordKey, Status};
 
 /// The most alerts that are kept. A producer repeats a Put whose response was lost within seconds, so the two
 /// copies are close together on the queue.
@@ -12,19 +12,27 @@ const CAPACITY: usize = 512;
 /// The alerts that a run has delivered last, by their records. Each key is stored with its hash, because
 /// comparing hundreds of keys that begin alike costs more.
 #[derive(Debug, Default)]
-pub(super) struct Recent(VecDeque<(u64, RecordKey)>);
+pub(super) struct Recent(VecDeque<(u64, RecordKey, RecentEnd)>);
+
+/// How such an alert has ended.
+#[derive(Debug)]
+pub(super) struct RecentEnd {
+    /// The id of the message with which it ended, if it is known.
+    pub(super) message: Option<String>,
+    pub(super) status: Status,
+}
 
 impl Recent {
-    pub(super) fn insert(&mut self, record: RecordKey) {
+    pub(super) fn insert(&mut self, record: RecordKey, end: RecentEnd) {
         if self.0.len() == CAPACITY {
             self.0.pop_front();
         }
-        self.0.push_back((hash_of(&record), record));
+        self.0.push_back((hash_of(&record), record, end));
     }
 
-    pub(super) fn contains(&self, record: &RecordKey) -> bool {
+    pub(super) fn find(&self, record: &RecordKey) -> Option<&RecentEnd> {
         let hash = hash_of(record);
-        self.0.iter().any(|other| other.0 == hash && other.1 == *record)
+        self.0.iter().find(|other| other.0 == hash && other.1 == *record).map(|(.., end)| end)
     }
 }
 
@@ -44,10 +52,9 @@ mod tests {
             |index: usize| RecordKey::of_message(&index.to_string(), true, chrono::DateTime::UNIX_EPOCH);
         let mut recent = Recent::default();
         for index in 0..=CAPACITY {
-            recent.insert(record(index));
+            recent.insert(record(index), RecentEnd { message: None, status: Status::Delivered });
         }
-        assert!(
-            !recent.contains(&record(0)) && recent.contains(&record(1)) && recent.contains(&record(CAPACITY))
-        );
+        let has = |index| recent.find(&record(index)).is_some();
+        assert!(!has(0) && has(1) && has(CAPACITY));
     }
 }

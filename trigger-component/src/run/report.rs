@@ -83,6 +83,19 @@ pub(crate) enum Count {
 }
 
 impl Count {
+    /// Whether an alert has to wait after this result.
+    pub(super) fn is_wait(self) -> bool {
+        matches!(
+            self,
+            Self::NotDue
+                | Self::Throttled
+                | Self::Retried
+                | Self::HostOut
+                | Self::NotInstalled
+                | Self::PossiblyDelivered
+        )
+    }
+
     /// The field of the report, and the word in the figures.
     pub(super) fn field(self) -> &'static str {
         match self {

@@ -53,10 +53,9 @@ impl ExclusiveRun {
         &self.ended
     }
 
-    /// Removes a finished message. Its alert stays in the record until the ledger has recorded the final
-    /// status. If the run is killed before that, the next run records the status.
-    pub(crate) fn finish(&mut self, message: &str, end: &Transition) {
-        self.remove(message);
+    /// Adds the end of an alert. It stays in the record until the ledger has recorded the final status. If
+    /// the run is killed before that, the next run records the status.
+    pub(crate) fn add_end(&mut self, end: &Transition) {
         if self.ended.len() >= MAX_ENDED {
             self.ended.remove(0);
         }

@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use platform::Host;
 use state::ledger::Missed;
-use state::runs::{InHand, Runs};
+use state::runs::{EndedAlert, InHand, Runs};
 use storage_queue::{Hidden, QueueError};
 use storage_table::TableError;
 
@@ -34,17 +34,20 @@ pub(crate) struct Recovered {
     pub(crate) put_back: usize,
     /// The ids of the messages that this run no longer has in hand.
     pub(crate) done: Vec<String>,
-    /// The ids of the messages that are missing, with the ledger's knowledge of their alerts.
+    /// The ids of the messages that are missing, with the ledger's knowledge of their alerts. A run may still
+    /// meet such a message, if a killed run had only hidden it.
     pub(crate) missed: Vec<(String, Missed)>,
 }
 
 /// Puts back the messages `left` of the last run, in each conversation the oldest first. After `until`
-/// another run may hold the lock, so this run begins no further conversation. Its messages stay in hand.
+/// another run may hold the lock, so this run begins no further conversation. Its messages stay in hand. The
+/// last run had finished the alerts `ended`.
 pub(crate) async fn recover<H: Host>(
     queues: &Queues<'_, H>,
     runs: &Runs<'_, H>,
     lanes: &mut Lanes,
     left: &[InHand],
+    ended: &[EndedAlert],
     until: Duration,
 ) -> Recovered {
     let mut all = Recovered::default();
@@ -66,7 +69,7 @@ pub(crate) async fn recover<H: Host>(
             if queues.host.monotonic() >= until {
                 return (key, line, Recovered::default());
             }
-            put_back(queues, runs, key, line, messages, until).await
+            put_back(queues, runs, (key, line), messages, ended, until).await
         })
         .buffer_unordered(CONVERSATIONS_AT_ONCE)
         .collect()
@@ -81,24 +84,30 @@ pub(crate) async fn recover<H: Host>(
 }
 
 /// Notes in the ledger that the message of an alert is missing: the killed run had deleted it, or hidden it
-/// until `visible_at` at the latest.
+/// until `visible_at` at the latest. The ledger may not have recorded yet that the alert has ended.
 async fn miss<H: Host>(
     queues: &Queues<'_, H>,
     one: &InHand,
+    ended: &[EndedAlert],
     visible_at: Duration,
 ) -> Result<Missed, TableError> {
     let Some(record) = &one.record else { return Ok(Missed::Unknown) };
+    let end = ended.iter().find(|end| end.record == *record);
+    if let Some((end, status)) = end.and_then(|end| Some((end, end.status()?))) {
+        let is_copy = end.message.as_ref().is_some_and(|message| *message != one.message);
+        return Ok(Missed::Ended { status, is_copy });
+    }
     let wait = visible_at.saturating_sub(queues.host.monotonic());
     let visible_at = queues.host.now() + TimeDelta::from_std(wait).unwrap_or_default();
-    queues.ledger.record_missing(record, visible_at).await
+    queues.ledger.record_missing(record, &one.message, visible_at).await
 }
 
 async fn put_back<H: Host>(
     queues: &Queues<'_, H>,
     runs: &Runs<'_, H>,
-    key: LaneKey,
-    mut line: Line,
+    (key, mut line): (LaneKey, Line),
     messages: Vec<&InHand>,
+    ended: &[EndedAlert],
     until: Duration,
 ) -> (LaneKey, Line, Recovered) {
     let mut recovered = Recovered::default();
@@ -131,11 +140,12 @@ async fn put_back<H: Host>(
                 is_missing = true;
             }
             // The killed run had deleted or hidden the message. If it was hidden, the stored line had its
-            // place.
-            Err(QueueError::LeaseLost) => {
+            // place, and a run meets the message again.
+            Err(QueueError::LeaseLost { is_on_queue }) => {
                 line.restore(&one.message, &known);
-                is_missing = true;
+                is_missing = !is_on_queue;
             }
+            Err(QueueError::QueueMissing) => is_missing = true,
             Err(error) => {
                 queues.warn_once("recovery.failed", &error);
                 line.expect_until(&place(one), now + queues.limits.lease);
@@ -147,7 +157,7 @@ async fn put_back<H: Host>(
             }
         }
         if is_missing {
-            match miss(queues, one, known.ends(&one.message).unwrap_or_default()).await {
+            match miss(queues, one, ended, known.ends(&one.message).unwrap_or_default()).await {
                 Ok(missed) => recovered.missed.push((one.message.clone(), missed)),
                 Err(error) => {
                     queues.warn_once("ledger.not-noted", &error);

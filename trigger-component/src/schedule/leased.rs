@@ -32,6 +32,11 @@ impl LaneKey {
         Self(fnv_1a(&["answers", alert]))
     }
 
+    /// The lane of a message that is no envelope. No other message has to wait for it.
+    pub(crate) fn of_unreadable(message: &str) -> Self {
+        Self(fnv_1a(&["unreadable", message]))
+    }
+
     /// Reads a lane's name in the table; `None` if the text is no such name.
     pub(crate) fn named(name: &str) -> Option<Self> {
         u64::from_str_radix(name, 16).ok().map(Self)

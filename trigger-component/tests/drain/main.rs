@@ -3,6 +3,7 @@
 
 mod answers;
 mod chat;
+mod counted;
 mod duplicates;
 mod ends;
 mod faults;

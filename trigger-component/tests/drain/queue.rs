@@ -39,6 +39,9 @@ pub(crate) struct Storage {
     pub(crate) queues: BTreeMap<String, Vec<Message>>,
     pub(crate) calls: Vec<Call>,
     counter: u64,
+    /// For an outdated receipt, the service answers that the message is missing, as Azure does. Azurite tells
+    /// the two apart.
+    pub(crate) is_like_azure: bool,
     /// The Deletes and Updates under way, each by its run and its message.
     in_flight: Rc<RefCell<Vec<(usize, String)>>>,
 }
@@ -147,7 +150,7 @@ impl Storage {
                 let matches =
                     |message: &Message| message.id == id && query.get("popreceipt") == Some(&message.receipt);
                 let Some(index) = messages.iter().position(matches) else {
-                    return match messages.iter().any(|message| message.id == id) {
+                    return match !self.is_like_azure && messages.iter().any(|message| message.id == id) {
                         true => status(400, "PopReceiptMismatch"),
                         false => status(404, "MessageNotFound"),
                     };

@@ -1,5 +1,8 @@
 //! Alerts that an operator replays while a run still works on their first death.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use http::Method;
 use serde_json::json;
 use state::ledger::{AlertId, Ledger, RecordKey, Reopened, Replay, Status};
@@ -8,10 +11,17 @@ use crate::settled::{accept, killed_after, overview, poll_for, record, wall, wit
 use crate::sim::{Fault, POISON, QUEUE, Reply, Sim};
 use crate::{envelope, milliseconds, seconds};
 
-/// Gives the alert the status `queued`, as the bot does before it puts the message on the queue.
-fn reopen(sim: &Sim, id: &AlertId) {
+/// Gives the alert the status `queued`, as the bot does before it puts the message on the queue. `message` is
+/// the message that died.
+fn reopen(sim: &Sim, id: &AlertId, message: &str) {
     let key = RecordKey::of(id, wall(sim)).unwrap();
-    let replay = Replay { conversation: "a", accepted_at: wall(sim), until: None, by: "operator" };
+    let replay = Replay {
+        conversation: "a",
+        accepted_at: wall(sim),
+        until: None,
+        by: "operator",
+        message: Some(message),
+    };
     let reopened = with_tables(sim, async |host, account, tables, deadline| {
         Ledger::new(host, account, tables, deadline).reopen(&key, &replay).await.unwrap()
     });
@@ -30,6 +40,7 @@ fn death_that_the_next_run_records_does_not_undo_a_replay() {
     for is_replayed in [true, false] {
         let sim = Sim::new(1);
         let id = accept(&sim, "a", "1");
+        let died = sim.storage.borrow().messages(QUEUE)[0].id.clone();
         sim.connector(|_, _| Reply::status(400));
         sim.table_faults(|request| {
             let is_write = request.method() != Method::GET;
@@ -42,7 +53,7 @@ fn death_that_the_next_run_records_does_not_undo_a_replay() {
         );
         sim.table_faults(|_| None);
         if is_replayed {
-            reopen(&sim, &id);
+            reopen(&sim, &id, &died);
         }
         sim.run();
         let expected = if is_replayed { Status::Queued } else { Status::Dead };
@@ -96,7 +107,7 @@ fn old_copy_of_a_replayed_alert_is_recorded_as_delivered_before_it_is_deleted() 
         sim.connector(|_, _| Reply::status(201));
         // The old copy is sent first.
         sim.pass(seconds(2));
-        reopen(&sim, &id);
+        reopen(&sim, &id, &old);
         put_again(&sim, &id);
         sim.pass(seconds(300));
         let has_ended = killed_after(&sim, after);
@@ -116,4 +127,65 @@ fn old_copy_of_a_replayed_alert_is_recorded_as_delivered_before_it_is_deleted() 
         }
     }
     assert!(deleted > 0, "expected a run that is killed after the Delete");
+}
+
+/// The run is killed after it has deleted the message, and the operator is faster than the next run.
+#[test]
+fn replay_before_the_next_run_of_an_alert_whose_run_was_killed_does_not_make_the_alert_missing() {
+    let mut deleted = 0;
+    for after in 20..90 {
+        let sim = Sim::new(4);
+        let id = accept(&sim, "a", "1");
+        let died = sim.storage.borrow().messages(QUEUE)[0].id.clone();
+        sim.connector(|_, _| Reply::status(400));
+        let has_ended = killed_after(&sim, milliseconds(after));
+        let is_dead = record(&sim, &id).status == Status::Dead;
+        if has_ended || !is_dead || !sim.storage.borrow().messages(QUEUE).is_empty() {
+            continue;
+        }
+        deleted += 1;
+        reopen(&sim, &id, &died);
+        sim.pass(seconds(10));
+        sim.run();
+        let found = record(&sim, &id);
+        assert_eq!((found.status, found.missed_at), (Status::Queued, None), "killed after {after} ms");
+        sim.connector(|_, _| Reply::status(201));
+        put_again(&sim, &id);
+        sim.run();
+        assert_eq!(record(&sim, &id).status, Status::Delivered, "killed after {after} ms");
+        let figures = overview(&sim).figures;
+        let deaths: u64 = figures.dead.values().sum();
+        assert_eq!((deaths, figures.ended["delivered"]), (1, 1), "killed after {after} ms: {figures:?}");
+    }
+    assert!(deleted > 0, "expected a run that is killed after the Delete");
+}
+
+/// The run does not know the earlier replay, because it cannot read the record.
+#[test]
+fn second_death_is_recorded_although_the_record_cannot_be_read_before_it() {
+    let sim = Sim::new(5);
+    let id = accept(&sim, "a", "1");
+    let died = sim.storage.borrow().messages(QUEUE)[0].id.clone();
+    let refused = Rc::new(Cell::new(0));
+    let seen = refused.clone();
+    sim.connector(move |_, _| {
+        seen.set(seen.get() + 1);
+        Reply::status(400)
+    });
+    sim.run();
+    assert_eq!(record(&sim, &id).status, Status::Dead);
+    sim.pass(seconds(2));
+    reopen(&sim, &id, &died);
+    put_again(&sim, &id);
+    // The three attempts of the read after the second refusal.
+    let mut failures = 3;
+    sim.table_faults(move |request| {
+        let is_read = request.method() == Method::GET && request.uri().path().contains("proactivebotledger");
+        let fails = is_read && refused.get() == 2 && failures > 0;
+        failures -= usize::from(fails);
+        fails.then_some(Fault::Status(503))
+    });
+    sim.run();
+    assert!(sim.lines.borrow().iter().any(|line| line.contains("ledger.not-read")));
+    assert_eq!(record(&sim, &id).status, Status::Dead);
 }

@@ -104,14 +104,14 @@ fn add_counters(text: &mut Exposition, figures: &Figures) {
     );
     counters(
         "proactivebot_alerts_ended",
-        "Messages that have ended, by the final status of their alert. copy: the alert had ended before. \
-         unrecorded: a killed run had the message in hand.",
+        "Messages that have left the queue, by the final status of their alert. copy: the alert had ended \
+         before. unrecorded: a killed run had the message in hand.",
         "status",
         &ended,
     );
     counters(
         "proactivebot_alerts_found_again",
-        "Messages that count as unrecorded, and that a later run met.",
+        "Messages that counted as gone after a run was killed, and that a later run met.",
         "",
         &BTreeMap::from([("", figures.found_again)]),
     );

@@ -35,6 +35,7 @@ fn record() -> Record {
         taken_at: None,
         tried: None,
         message: None,
+        replayed_from: None,
         call: None,
         key: Some("ci".into()),
         series: None,

@@ -20,8 +20,13 @@ const MET_WITHIN: TimeDelta = TimeDelta::minutes(2);
 /// The ledger's knowledge of an alert whose message is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missed {
-    /// The alert has ended with this status.
-    Ended(Status),
+    /// The alert has ended.
+    Ended {
+        /// The final status.
+        status: Status,
+        /// Whether the alert ended with another message, so that the missing one was a copy.
+        is_copy: bool,
+    },
     /// The alert had not ended. The record now says that its message is missing.
     Recorded,
     /// The ledger has no record of the alert.
@@ -29,11 +34,12 @@ pub enum Missed {
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Records that the message of an alert is missing. `visible_at` is when the message becomes visible if a
-    /// run had hidden it, as far as the caller knows.
+    /// Records that a message of an alert is missing. `message` is its id. `visible_at` is when the message
+    /// becomes visible if a run had hidden it, as far as the caller knows.
     pub async fn record_missing(
         &self,
         key: &RecordKey,
+        message: &str,
         visible_at: DateTime<Utc>,
     ) -> Result<Missed, TableError> {
         let now = self.host.now();
@@ -41,8 +47,14 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         for _ in 0..3 {
             let Some(found) = self.table.get(&key.to_key()).await? else { return Ok(Missed::Unknown) };
             let record = Record::read(&found.entity);
+            let is_copy = record.message.as_deref().is_some_and(|other| other != message);
+            // The killed run had moved the message to the poison queue, and an operator has replayed it.
+            if record.replayed_from.as_deref() == Some(message) && record.message.as_deref() != Some(message)
+            {
+                return Ok(Missed::Ended { status: Status::Dead, is_copy: false });
+            }
             if record.status.is_final() {
-                return Ok(Missed::Ended(record.status));
+                return Ok(Missed::Ended { status: record.status, is_copy });
             }
             // An alert that is not due yet is hidden until it is due.
             let missing_from = later(visible_at.max(record.due()).max(now), MET_WITHIN);

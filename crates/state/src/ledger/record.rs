@@ -202,8 +202,11 @@ pub struct Record {
     pub replayed_at: Option<DateTime<Utc>>,
     /// The attempts so far, in a form that only the poller reads.
     pub tried: Option<String>,
-    /// If the alert is in the poison queue: the id that its message had on the queue.
+    /// If the status is final and a run recorded it: the id of the message with which the alert ended.
+    /// Another message of the alert is a copy.
     pub message: Option<String>,
+    /// The id of the message whose death the last replay undid.
+    pub replayed_from: Option<String>,
     /// The call that made the alert, if this is the first alert of the call.
     pub call: Option<CallNote>,
     /// The name of the key with which the sender called, if the bot accepted the alert from a program.
@@ -273,6 +276,7 @@ impl Record {
             replayed_at: time("replayedAt"),
             tried: text("tried"),
             message: text("message"),
+            replayed_from: text("replayedFrom"),
             call,
             key: text("key"),
             series: text("series"),
@@ -337,7 +341,7 @@ pub struct Transition {
     pub uncertain: bool,
     /// The attempts so far, in a form that only the poller reads.
     pub tried: Option<String>,
-    /// If the alert is in the poison queue: the id that its message had on the queue.
+    /// If the status is final: the id of the message with which the alert ended.
     pub message: Option<String>,
     /// When the alert is due. A copy of the message is valid until some days after that. The record has to be
     /// kept as long, because it may show that the alert was cancelled.

@@ -24,6 +24,8 @@ pub struct Replay<'a> {
     pub until: Option<DateTime<Utc>>,
     /// The name of the operator's key.
     pub by: &'a str,
+    /// The id that the dead letter had as a message on the queue, if it is known.
+    pub message: Option<&'a str>,
 }
 
 /// The sender of an alert, and the tag by which the sender's call found the conversation.
@@ -42,6 +44,9 @@ pub struct Origin {
 pub struct LastReplay(i64);
 
 impl LastReplay {
+    /// The record could not be read. Then a transition is void if the last replay was of its own message.
+    const UNKNOWN: Self = Self(-1);
+
     fn of(record: &Record) -> Self {
         Self(record.replayed_at.map_or(0, |at| at.timestamp_millis()))
     }
@@ -70,6 +75,21 @@ pub enum Reopened {
     /// The record has been deleted, because its time has ended. The caller finds out the alert's origin, and
     /// calls [`Ledger::remake`].
     Missing,
+}
+
+impl BeforeDeath {
+    /// The record if it cannot be read.
+    pub fn unknown() -> Self {
+        Self { last_replay: LastReplay::UNKNOWN, ..Self::default() }
+    }
+}
+
+/// Whether an operator has replayed the alert since, so that the transition no longer counts.
+fn is_void(transition: &Transition, record: &Record, last: LastReplay) -> bool {
+    match last {
+        LastReplay::UNKNOWN => record.replayed_from.is_some() && record.replayed_from == transition.message,
+        last => LastReplay::of(record) != last,
+    }
 }
 
 impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
@@ -102,7 +122,7 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         for _ in 0..ATTEMPTS {
             let is_done = match self.table.get(&change.key).await? {
                 None => matches!(self.table.insert(&change).await?, Inserted::New(_)),
-                Some(found) if LastReplay::of(&Record::read(&found.entity)) != last => true,
+                Some(found) if is_void(transition, &Record::read(&found.entity), last) => true,
                 Some(found) => {
                     matches!(self.table.merge(&change, Some(&found.etag)).await?, Conditional::Done(_))
                 }
@@ -226,6 +246,10 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
             if is_set {
                 entity.properties.insert(name.to_owned(), "".into());
             }
+        }
+        // A run that was killed during the death, or repeats it, must not take the replayed alert for dead.
+        if let Some(message) = replay.message {
+            entity.properties.insert("replayedFrom".into(), message.into());
         }
         // The queue had taken the message, so an earlier doubt about the Put has ended.
         for (name, is_set) in [

@@ -305,7 +305,13 @@ fn death_that_is_recorded_after_a_replay_does_not_change_its_status() {
     let (one, ledger) = (alert(world.call(1).alert(0)), world.ledger());
     run(ledger.accept(&one)).unwrap();
     let key = key(&world, &one.id);
-    let replay = Replay { conversation: "c", accepted_at: world.host.now(), until: None, by: "operator" };
+    let replay = Replay {
+        conversation: "c",
+        accepted_at: world.host.now(),
+        until: None,
+        by: "operator",
+        message: None,
+    };
     let status = || run(ledger.find(&one.id)).unwrap().unwrap().status;
     // The clock does not move, so only the replays themselves tell the deaths apart.
     for death in 0..3 {

@@ -1,8 +1,11 @@
 //! The figures of a queue: what its runs have counted since the bot was deployed.
 //!
 //! A run counts in memory and stores the sums in the queue's record, with each write that the run lock needs
-//! anyway. So the figures cost no call. The same write removes a finished message from the messages in hand.
-//! So a run that is killed loses no figure: the next run finds the message in hand, and counts it.
+//! anyway. So the figures cost no call.
+//!
+//! A message is counted once, when it has left the queue: the write with the count removes the message from
+//! the messages in hand. So a run that is killed loses no figure. The next run finds the message in hand, and
+//! counts it if the queue no longer holds it. If a Delete fails, the run that deletes the message counts it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,7 +18,7 @@ pub const DELAY_BOUNDS_MILLISECONDS: [u64; 12] =
     [100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000, 900_000, 3_600_000];
 
 /// The most messages in `Figures::missing`.
-const MAX_MISSING: usize = 100;
+const MAX_MISSING: usize = 200;
 
 /// The most conversations in [`Figures::paused`].
 pub const MAX_PAUSED: usize = 20;
@@ -26,8 +29,8 @@ pub const MAX_PAUSED: usize = 20;
 pub struct Figures {
     /// When counting began.
     pub since: i64,
-    /// Messages that a run has dequeued for the first time. Messages of a Get are missing here if the run was
-    /// killed before it could record the Get.
+    /// Messages that a run has dequeued for the first time. If a run is killed before it can record its Get,
+    /// the messages of that Get are added at the latest when the queue is empty.
     pub accepted: u64,
     /// Messages that ended, by the word of the alert's final status. The dead ones are in `dead`. `copy` are
     /// copies of a message whose alert had ended before. `unrecorded` are messages that a killed run had
@@ -40,7 +43,7 @@ pub struct Figures {
     pub waits: BTreeMap<String, u64>,
     /// The delays of delivered alerts.
     pub delays: Delays,
-    /// How often a message that counts as `unrecorded` turned out not to have ended.
+    /// How often a run has met a message that counted as one that had left the queue.
     pub found_again: u64,
     /// When the Connector accepted an alert for the last time.
     pub delivered_at: i64,
@@ -52,8 +55,9 @@ pub struct Figures {
     pub hosts_out: Vec<String>,
     /// The conversations that runs have paused, the newest last.
     pub paused: Vec<PausedConversation>,
-    /// The ids of messages that are counted as `unrecorded`, the newest last. If a run meets one of them, it
-    /// had not ended, and counts as found again.
+    /// The ids of messages that count as gone, because a killed run had them in hand and the queue no longer
+    /// knew their receipts, the newest last. Azure gives that answer for a hidden message, too. If a run
+    /// meets one of them, the message counts as found again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
 }
@@ -130,12 +134,24 @@ impl Figures {
         serde_json::to_string(self).unwrap_or_default()
     }
 
+    /// The messages that have left the queue.
+    pub fn gone(&self) -> u64 {
+        let counted: u64 = self.ended.values().chain(self.dead.values()).sum();
+        counted.saturating_sub(self.found_again)
+    }
+
+    /// Adds the messages of Gets that no run could record: no fewer messages were accepted than have left the
+    /// queue.
+    pub fn settle(&mut self) {
+        self.accepted = self.accepted.max(self.gone());
+    }
+
     /// Removes a conversation to which an alert was delivered.
     pub fn remove_paused(&mut self, conversation: &str) {
         self.paused.retain(|paused| paused.conversation != conversation);
     }
 
-    /// Adds a message that is counted as `unrecorded`.
+    /// Adds a message that is missing.
     pub fn add_missing(&mut self, message: &str) {
         if self.missing.len() >= MAX_MISSING {
             self.missing.remove(0);
@@ -143,7 +159,7 @@ impl Figures {
         self.missing.push(message.to_owned());
     }
 
-    /// Removes a message that a run has met again. Returns whether it was counted as `unrecorded`.
+    /// Removes a message that a run has met again. Returns whether it was missing.
     pub fn remove_missing(&mut self, message: &str) -> bool {
         let before = self.missing.len();
         self.missing.retain(|missing| missing != message);
@@ -190,6 +206,17 @@ mod tests {
             assert_eq!((read.accepted, read.since), (0, now.timestamp_millis()), "{text:?}");
         }
         assert_eq!(Figures::read(Some(&read.stored()), now), read);
+    }
+
+    #[test]
+    fn messages_that_left_the_queue_unaccepted_are_accepted_at_the_latest_when_it_is_empty() {
+        for (accepted, found_again, settled) in [(2, 0, 5), (2, 1, 4), (5, 0, 5), (9, 0, 9)] {
+            let mut figures = Figures { accepted, found_again, ..Figures::default() };
+            figures.ended = [("delivered".to_owned(), 3), ("copy".to_owned(), 1)].into();
+            figures.dead = [("permanent".to_owned(), 1)].into();
+            figures.settle();
+            assert_eq!(figures.accepted, settled, "{accepted} accepted, {found_again} found again");
+        }
     }
 
     #[test]

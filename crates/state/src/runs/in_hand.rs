@@ -45,6 +45,9 @@ pub struct EndedAlert {
     /// The alert's record in the ledger.
     #[serde(rename = "k")]
     pub record: RecordKey,
+    /// The id of the message with which the alert ended.
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
     /// The word of the final status.
     #[serde(rename = "s")]
     status: String,
@@ -70,6 +73,7 @@ impl EndedAlert {
     pub fn of(transition: &Transition) -> Self {
         Self {
             record: transition.key.clone(),
+            message: transition.message.clone(),
             status: transition.status.as_str().to_owned(),
             conversation: transition.conversation.clone(),
             activity_id: transition.activity_id.clone(),
@@ -79,15 +83,21 @@ impl EndedAlert {
         }
     }
 
+    /// The final status; `None` if only a newer version knows the status.
+    pub fn status(&self) -> Option<Status> {
+        Status::from_word(&self.status)
+    }
+
     /// The transition; `None` if only a newer version knows the status.
     pub fn transition(&self) -> Option<Transition> {
         Some(Transition {
             conversation: self.conversation.clone(),
+            message: self.message.clone(),
             activity_id: self.activity_id.clone(),
             uncertain: self.uncertain,
             until: self.until.and_then(DateTime::from_timestamp_millis),
             known_replay: self.known_replay,
-            ..Transition::to(self.record.clone(), Status::from_word(&self.status)?)
+            ..Transition::to(self.record.clone(), self.status()?)
         })
     }
 }
@@ -169,6 +179,7 @@ mod tests {
                 .enumerate()
                 .filter_map(|(index, one)| {
                     Some(Transition {
+                        message: Some(one.message),
                         activity_id: (index % 2 == 0).then(|| "1764436801730".into()),
                         uncertain: index % 3 == 0,
                         until: (index % 5 == 0).then_some(DateTime::UNIX_EPOCH),

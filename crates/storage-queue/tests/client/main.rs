@@ -95,11 +95,14 @@ fn requests_with_an_encoded_receipt_have_the_signatures_of_the_vectors() {
     host.then(error(404, "MessageNotFound")).then(error(404, "MessageNotFound"));
     with(&host, EMULATOR, async |queue| {
         let message = queue.get(1, 60).await.unwrap().remove(0);
-        assert_eq!(queue.delete(&message.id, &message.pop_receipt).await, Err(QueueError::LeaseLost));
+        assert_eq!(
+            queue.delete(&message.id, &message.pop_receipt).await,
+            Err(QueueError::LeaseLost { is_on_queue: false })
+        );
         let uri = format!("{BASE}/messages/{id}?popreceipt=AgAAAAMAAAAAAAAA%2Bb%2FcZ1nS2gE%3D");
         sent(&host, "DELETE", &uri, "XecewO2kVjZ7kIlHR+Td4uQk9jwC1YUNuL8pLLQGu7M=");
         let updated = queue.update(&message.id, &message.pop_receipt, 30, None).await;
-        assert_eq!(updated, Err(QueueError::LeaseLost));
+        assert_eq!(updated, Err(QueueError::LeaseLost { is_on_queue: false }));
         sent(
             &host,
             "PUT",

@@ -273,7 +273,10 @@ fn delete_repeated_after_a_lost_answer_counts_a_missing_message_as_deleted() {
     with(&host, EMULATOR, async |queue| {
         let message = queue.get(1, 60).await.unwrap().remove(0);
         assert_eq!(queue.delete(&message.id, &message.pop_receipt).await, Ok(()));
-        assert_eq!(queue.delete(&message.id, &message.pop_receipt).await, Err(QueueError::LeaseLost));
+        assert_eq!(
+            queue.delete(&message.id, &message.pop_receipt).await,
+            Err(QueueError::LeaseLost { is_on_queue: false })
+        );
     });
 }
 
@@ -286,9 +289,9 @@ fn delete_of_a_missing_message_is_a_lost_lease_unless_an_attempt_may_have_arrive
         (vec![lost(), missing()], Ok(())),
         (vec![error(500, "OperationTimedOut"), missing()], Ok(())),
         (vec![lost(), not_sent(), missing()], Ok(())),
-        (vec![not_sent(), missing()], Err(QueueError::LeaseLost)),
-        (vec![not_sent(), not_sent(), missing()], Err(QueueError::LeaseLost)),
-        (vec![lost(), error(400, "PopReceiptMismatch")], Err(QueueError::LeaseLost)),
+        (vec![not_sent(), missing()], Err(QueueError::LeaseLost { is_on_queue: false })),
+        (vec![not_sent(), not_sent(), missing()], Err(QueueError::LeaseLost { is_on_queue: false })),
+        (vec![lost(), error(400, "PopReceiptMismatch")], Err(QueueError::LeaseLost { is_on_queue: true })),
         (vec![lost(), error(404, "QueueNotFound")], Err(QueueError::QueueMissing)),
     ] {
         let host = FakeHost::default();
@@ -305,6 +308,31 @@ fn delete_of_a_missing_message_is_a_lost_lease_unless_an_attempt_may_have_arrive
     }
 }
 
+#[test]
+fn delete_without_success_is_doubtful_only_if_an_attempt_has_an_unknown_result() {
+    let lost = || Err(TransportError::AnswerLost("cut".into()));
+    let busy = || error(503, "ServerBusy");
+    for (answers, is_doubtful) in [
+        (vec![busy(), busy(), busy()], false),
+        (vec![error(404, "MessageNotFound")], false),
+        (vec![lost(), busy(), busy()], true),
+        (vec![busy(), busy(), lost()], true),
+        (vec![error(500, "OperationTimedOut"), busy(), busy()], true),
+    ] {
+        let host = FakeHost::default();
+        host.then_status(200, &message("m", "r"));
+        let shown = format!("{answers:?}");
+        for answer in answers {
+            host.then(answer);
+        }
+        let deleted = with(&host, EMULATOR, async |queue| {
+            let message = queue.get(1, 60).await.unwrap().remove(0);
+            queue.delete_noting_trouble(&message.id, &message.pop_receipt, async || {}).await
+        });
+        assert_eq!(deleted.unwrap_err().is_doubtful, is_doubtful, "{shown}");
+    }
+}
+
 /// The caller does not need the receipt that was lost with the answer.
 #[test]
 fn hide_that_an_earlier_attempt_may_have_done_is_a_success() {
@@ -314,8 +342,8 @@ fn hide_that_an_earlier_attempt_may_have_done_is_a_success() {
         (vec![lost(), error(404, "MessageNotFound")], Ok(Hidden::Gone)),
         (vec![lost(), error(400, "PopReceiptMismatch")], Ok(Hidden::Perhaps)),
         (vec![error(500, "OperationTimedOut"), error(404, "MessageNotFound")], Ok(Hidden::Gone)),
-        (vec![not_sent(), error(404, "MessageNotFound")], Err(QueueError::LeaseLost)),
-        (vec![error(404, "MessageNotFound")], Err(QueueError::LeaseLost)),
+        (vec![not_sent(), error(404, "MessageNotFound")], Err(QueueError::LeaseLost { is_on_queue: false })),
+        (vec![error(404, "MessageNotFound")], Err(QueueError::LeaseLost { is_on_queue: false })),
         (vec![lost(), Ok(response(204, ""))], Ok(Hidden::Surely)),
     ] {
         let host = FakeHost::default();
@@ -351,5 +379,5 @@ fn lost_lease_of_a_delete_beside_a_repeated_get_is_an_error() {
     let (deleted, got) = run_both(client.delete(&leased.id, &leased.pop_receipt), client.get(1, 60));
     assert_eq!(got, Ok(vec![]));
     assert_eq!(client.retries(), 1, "the Get is repeated once");
-    assert_eq!(deleted, Err(QueueError::LeaseLost));
+    assert_eq!(deleted, Err(QueueError::LeaseLost { is_on_queue: false }));
 }

@@ -313,3 +313,13 @@ proptest! {
         prop_assert!(backoff(first, attempt, |max| max) >= backoff(first, attempt.saturating_sub(1), |max| max));
     }
 }
+
+#[test]
+fn reason_in_a_record_names_the_reason_of_the_death() {
+    for reason in PoisonReason::ALL {
+        assert_eq!(PoisonReason::word_in(&format!("{}: {}", reason.as_str(), "no: such")), reason.as_str());
+    }
+    for other in ["", "newer: x", "dropped by ops; permanent: x"] {
+        assert_eq!(PoisonReason::word_in(other), UNRECORDED, "{other}");
+    }
+}

@@ -225,7 +225,7 @@ fn record_that_a_replay_makes_anew_is_listed_once_for_its_sender() {
             .entities_mut(TABLE)
             .retain(|(_, row), _| row != id.as_str() && (passed == 0 || row.is_empty()));
         drop(tables);
-        let replay = Replay { conversation: "c", accepted_at, until: None, by: "operator" };
+        let replay = Replay { conversation: "c", accepted_at, until: None, by: "operator", message: None };
         let origin = Origin { sender: Some("ci".into()), tag: Some("orders".into()) };
         let ledger = world.ledger();
         assert_eq!(run(ledger.reopen(&key, &replay)), Ok(Reopened::Missing));

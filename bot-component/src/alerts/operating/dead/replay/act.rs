@@ -135,6 +135,7 @@ impl<H: Host> Replayer<'_, H> {
             accepted_at: envelope.enqueued_at,
             until: envelope.not_before.max(envelope.expires),
             by: &self.caller.key,
+            message: job.row.as_ref().map(DeadLetterId::message_id),
         };
         match self.reopen(job, &record, &replay).await? {
             Reopened::Yes | Reopened::Missing => {}

@@ -36,7 +36,7 @@ fn bot_with_unreadable(letters: i64) -> Bot {
 
 #[test]
 fn drop_of_thousands_costs_a_fixed_number_of_calls_for_each() {
-    const LETTERS: usize = 10_000;
+    const LETTERS: usize = 2_100;
     let bot = Bot::new();
     let (now, seal_key) = (bot.host.now(), bot.settings.seal_key.as_ref());
     let first = bot.die("0", |_| ());

@@ -304,7 +304,12 @@ fn record_of_a_newer_version_is_not_changed(world: &World) {
         assert_eq!(texts.iter().filter(|seen| *seen == text).count(), 1, "{text}: {texts:?}");
     }
     assert_eq!(conversations.get(&shard, &newer), before);
-    assert_eq!(ledger.get(&record.key.partition, &id).unwrap().str("form"), Some("new"));
+    let record = ledger.get(&record.key.partition, &id).unwrap();
+    assert_eq!(
+        (record.int("version"), record.str("status"), record.str("form")),
+        (Some(99), Some("delivered"), Some("new")),
+        "the record has the new status, and keeps its version and the properties of that version"
+    );
     assert_eq!(stage.queue.count(), 0);
 }
 

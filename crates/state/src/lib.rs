@@ -13,7 +13,11 @@
 //!
 //! `<prefix>` is the variable `tableprefix`. Text that comes from outside is escaped before it becomes part
 //! of a key ([`storage_table::escape`]). Times are Int64, in milliseconds since 1970, in properties that end
-//! in `At` or `Until`. The bot and the poller do not change a record whose `version` is greater than theirs.
+//! in `At` or `Until`. `version` is the version of the program that inserted a record. If it is greater than
+//! a program's own, the program does not change a record of a conversation, does not take the run lock, and
+//! does not replay or drop an alert. The program writes other changes of the ledger all the same, because
+//! they record an event that has happened. Such a write is a merge: it keeps `version` and the properties
+//! that the program does not know.
 //!
 //! ## `<prefix>conversations`: the conversations that can be alerted
 //!

@@ -70,6 +70,10 @@ const CLEAN_ONE_IN: u64 = 60;
 /// The most pages of the ledger that one cleaning reads.
 const PAGES_AT_ONCE: u32 = 8;
 
+/// The note for operators if a newer version of this program wrote the record of the run lock.
+const NEWER_LOCK: &str = "the record `run` in the table of runs: a newer version wrote it, so this version sends \
+     nothing; deploy the newer version again, or delete the record";
+
 /// Runs once, and logs one line in any case. `called_at` is when the host called the component, on the
 /// monotonic clock. The limits count from this moment, because reading the variables can take seconds.
 pub async fn run<H: Host>(
@@ -208,7 +212,14 @@ async fn take_lock<H: Host>(
     };
     let free = match state? {
         LockState::Free(free) => free,
-        LockState::Held => {
+        state @ (LockState::Held | LockState::Newer) => {
+            if state == LockState::Newer {
+                host.event(
+                    Level::Error,
+                    "run.lock-newer",
+                    json!({"run": log.report.run, "note": NEWER_LOCK}),
+                );
+            }
             log.report.skip(SkipReason::AnotherRun);
             return Ok(None);
         }

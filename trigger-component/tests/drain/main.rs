@@ -25,6 +25,7 @@ mod settled;
 mod sim;
 mod token;
 mod tried;
+mod upkeep;
 
 use std::time::Duration;
 

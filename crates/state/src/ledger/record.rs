@@ -385,7 +385,7 @@ impl Transition {
                 entity.properties.insert(name.to_owned(), value);
             }
         };
-        set("version", Some(VERSION.into()));
+        // The record keeps its `version`, because a newer version may have written it.
         set("status", Some(self.status.as_str().into()));
         set("reason", self.reason.as_deref().map(|reason| shortened(reason).into()));
         set("conversation", self.conversation.as_deref().map(Value::from));

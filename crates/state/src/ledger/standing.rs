@@ -81,7 +81,6 @@ impl Standing {
     fn entity(&self, key: Key, now: DateTime<Utc>) -> Entity {
         let activity_id = self.activity_id.as_deref().unwrap_or_default();
         let mut entity = Entity::new(key)
-            .with("version", VERSION)
             .with("activityId", activity_id)
             .with("alert", self.alert.as_str())
             .with("state", if self.is_firing { FIRING } else { "resolved" })
@@ -115,7 +114,10 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         let mut etag = standing.etag.clone();
         for _ in 0..4 {
             let is_written = match &etag {
-                None => matches!(self.table.insert(&entity).await?, Inserted::New(_)),
+                None => {
+                    let new = entity.clone().with("version", VERSION);
+                    matches!(self.table.insert(&new).await?, Inserted::New(_))
+                }
                 Some(etag) => matches!(self.table.merge(&entity, Some(etag)).await?, Conditional::Done(_)),
             };
             if is_written {

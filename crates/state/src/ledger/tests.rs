@@ -195,6 +195,29 @@ fn record_with_unreadable_properties_does_not_end_its_alert() {
     assert_eq!(record.newer_status.as_deref(), Some("of the future"));
 }
 
+#[test]
+fn status_of_a_record_of_a_newer_version_is_recorded_and_its_version_and_properties_are_kept() {
+    let world = World::new();
+    let one = alert(world.call(1).alert(0));
+    run(world.ledger().accept(&one)).unwrap();
+    let key = key(&world, &one.id);
+    let place = (key.to_key().partition, key.to_key().row);
+    for (name, value) in [("version", serde_json::json!(2)), ("form", "new".into())] {
+        let mut tables = world.tables.borrow_mut();
+        tables.entities_mut("proactivebotledger").get_mut(&place).unwrap().insert(name.into(), value);
+    }
+    let waiting = Transition::to(key.clone(), Status::Waiting);
+    let met = Transition { unless_ended: true, ..waiting.clone() };
+    let before = run(world.ledger().read_before_death(&key)).unwrap();
+    run(world.ledger().record(&waiting)).unwrap();
+    run(world.ledger().record(&met)).unwrap();
+    run(world.ledger().record_death(&dead(&world, &one.id, &before), &before)).unwrap();
+    run(world.ledger().withdraw(&one.id, None)).unwrap();
+    let record = world.tables.borrow().entities("proactivebotledger")[&place].clone();
+    let shown = ["status", "version", "form"].map(|name| record[name].clone());
+    assert_eq!(shown, ["dead".into(), serde_json::json!(2), "new".into()]);
+}
+
 /// The service may have done a Put although every response was lost. Then the poller may deliver the alert
 /// before the bot records the failure.
 #[test]

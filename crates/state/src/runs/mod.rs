@@ -70,6 +70,9 @@ pub enum LockState {
     Free(Box<FreeLock>),
     /// Another run holds the lock.
     Held,
+    /// A newer version of this program wrote the record. This version cannot know whether a run holds the
+    /// lock, so it counts as held.
+    Newer,
     /// No run may work, until the pause ends.
     Paused(PauseReason),
 }
@@ -258,6 +261,9 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
             return Ok(LockState::Free(Box::default()));
         };
         let entity = &found.entity;
+        if entity.int("version").is_some_and(|version| version > VERSION) {
+            return Ok(LockState::Newer);
+        }
         let fence = entity.int("fence").unwrap_or_default();
         if !entity.str("run").unwrap_or_default().is_empty() && age(&found) < TERM + SLACK {
             return Ok(LockState::Held);

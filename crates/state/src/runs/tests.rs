@@ -98,6 +98,23 @@ fn record_with_unreadable_properties_does_not_keep_a_run_from_beginning() {
 }
 
 #[test]
+fn lock_of_a_newer_version_is_not_taken_even_if_no_run_holds_it() {
+    let world = World::new();
+    let lock = world.take("a");
+    run(world.runs().write(lock.release(&[]))).unwrap();
+    let set_version = |version: i64| {
+        let mut tables = world.tables.borrow_mut();
+        let record = tables.entities_mut("proactivebotruns").get_mut(&("q".into(), "run".into())).unwrap();
+        record.insert("version".into(), version.into());
+    };
+    set_version(2);
+    world.pass(60);
+    assert_eq!(run(world.runs().read_lock()), Ok(LockState::Newer));
+    set_version(1);
+    world.take("b");
+}
+
+#[test]
 fn lines_on_several_pages_are_all_read_and_expired_lines_are_deleted() {
     let world = World::new();
     let line = |index: u32, ends_in: u64| StoredLine {

@@ -56,6 +56,25 @@ fn record_of_a_newer_alert_is_not_overwritten() {
 }
 
 #[test]
+fn record_of_a_key_that_a_newer_version_wrote_keeps_its_version() {
+    let world = World::new();
+    let ledger = world.ledger();
+    let record = |change: &dyn Fn(&Standing) -> Standing| {
+        let found = run(ledger.standing(&conversation(), HASH)).unwrap();
+        run(ledger.record_standing(&conversation(), HASH, &change(&found))).unwrap();
+    };
+    let place = (key_of(&conversation(), HASH).partition, key_of(&conversation(), HASH).row);
+    record(&|found| sent(found, 5, "a"));
+    let version = || world.tables.borrow().entities("proactivebotledger")[&place]["version"].clone();
+    assert_eq!(version(), 1);
+    let mut tables = world.tables.borrow_mut();
+    tables.entities_mut("proactivebotledger").get_mut(&place).unwrap().insert("version".into(), 2.into());
+    drop(tables);
+    record(&|found| sent(found, 6, "b"));
+    assert_eq!(version(), 2);
+}
+
+#[test]
 fn record_of_a_key_is_deleted_thirty_days_after_its_last_alert() {
     const DAY: u64 = 24 * 60 * 60;
     let world = World::new();

@@ -82,6 +82,7 @@
 //! | `<period>.<shard>` | `answer.<key>.<minute>.<row>` | `endsAt`, `silent` | the bot, for each answer to a conversation, together with the alert's record if there is one; with `silent`, for each row of the next minute that may not be used for an answer |
 //! | `<period>.<shard>` | `unasked.<key>` | `endsAt` | the bot, with each message of a conversation that no open question waits for; the poller deletes it when it delivers such a question |
 //! | `<period>.<shard>` | `at.<countdown>.<name>` | `endsAt`, `key`, `tags`, `alerts` | the bot, together with the records of a page or of a message, or with a record that a replay makes anew: an index by time |
+//! | `clean` | `place` | `at`, `next` | the poller, if the last cleaning did not come to the end: when its search began, and where it stopped |
 //! | `<period>.<shard>` | `once.<hash>` | `endsAt` | the bot, when it answers an activity that makes no alert and is answered only once |
 //! | `key.<digit>` | `<key>.<hash>` | `version`, `activityId`, `at`, `alert`, `state`, `digest`, `thread`, `endsAt` | the poller, after it has sent an alert with a key; with the ETag |
 //! | | | `latestAt`, `latestAlert`, `endsAt` | the bot, after it has put an alert with a key on the queue |

@@ -16,6 +16,7 @@ use storage_queue::{QueueClient, QueueError};
 use storage_table::TableError;
 use thiserror::Error;
 
+use super::clean;
 use super::figures::Counting;
 use super::report::{Report, SkipReason};
 use super::{Run, RunContext, RunEnd};
@@ -64,11 +65,6 @@ pub enum RunError {
     #[error("the tables cannot be used, so nothing is sent: {0}")]
     State(#[from] TableError),
 }
-
-/// Of the runs that find no message, one in this many deletes expired rows from the tables, on average.
-const CLEAN_ONE_IN: u64 = 60;
-/// The most pages of the ledger that one cleaning reads.
-const PAGES_AT_ONCE: u32 = 8;
 
 /// The note for operators if a newer version of this program wrote the record of the run lock.
 const NEWER_LOCK: &str = "the record `run` in the table of runs: a newer version wrote it, so this version sends \
@@ -236,9 +232,8 @@ async fn take_lock<H: Host>(
     }
     if is_empty && free.left.is_empty() && free.ended.is_empty() {
         record_idle(host, &runs, queue.name.as_str()).await;
-        if host.up_to(CLEAN_ONE_IN - 1) == 0 {
-            let ledger = Ledger::new(host, &queue.account, tables, log.deadline(host, limits.budget));
-            clean(host, &runs, &ledger).await;
+        if clean::is_due_without_messages(host) {
+            clean::clean(host, settings, log.deadline(host, limits.budget)).await;
         }
         return Ok(None);
     }
@@ -247,17 +242,6 @@ async fn take_lock<H: Host>(
         log.report.skip(SkipReason::AnotherRun);
     }
     Ok(lock.map(|lock| (lock, *free)))
-}
-
-/// Deletes expired rows from the tables. A run without messages has the time for it.
-async fn clean<H: Host>(host: &H, runs: &Runs<'_, H>, ledger: &Ledger<'_, H>) {
-    let (records, rest) = join(ledger.clean(PAGES_AT_ONCE), runs.clean()).await;
-    let fields = match (records, rest) {
-        (Ok(0), Ok(0)) => return,
-        (Ok(records), Ok(rest)) => json!({"records": records, "rest": rest}),
-        (Err(error), _) | (_, Err(error)) => json!({"reason": error.to_string()}),
-    };
-    host.event(Level::Info, "tables.cleaned", fields);
 }
 
 impl Begun {
@@ -347,8 +331,10 @@ async fn drain<H: Host>(
     };
     let mut hint = Hint::new(host, queue.name.as_str());
     let is_kicked = log.entry_point == EntryPoint::Kick;
+    let mut cleans = false;
     let result = loop {
         let (lock, free) = taken;
+        cleans |= clean::is_due_after(lock.number());
         let figures = free.figures(host.now());
         let pauses = matches!(context.attempts.delivery_path, DeliveryPath::Connector(_));
         let counting = Counting::new(figures, &run, log.entry_point.as_str(), pauses, host.now());
@@ -366,6 +352,10 @@ async fn drain<H: Host>(
             None => break Ok(()),
         }
     };
+    // A bot whose queue is never empty at a tick, or that is only kicked, has to be cleaned too.
+    if cleans && result.is_ok() && !budget.has_passed(host) {
+        clean::clean(host, settings, budget).await;
+    }
     if log.report.received > 0 && trust.trusts_loopback() {
         let fields = json!({"run": run, "note": "servicehosts: names this machine; use that for tests only"});
         host.event(Level::Warn, "trust.loopback", fields);

@@ -7,6 +7,7 @@
 
 mod apply;
 mod begin;
+mod clean;
 mod context;
 mod ends;
 mod events;

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::sim::{QUEUE, Sim};
+use crate::sim::{Fault, QUEUE, Sim};
 use crate::{envelope, seconds};
 
 /// The lines of the log with this event.
@@ -34,4 +34,52 @@ fn run_that_finds_a_lock_of_a_newer_version_sends_nothing_and_says_so() {
     set_in_lock(&sim, "version", 1);
     sim.run();
     assert_eq!(sim.shown("a"), ["1", "2"]);
+}
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// A world with one alert whose record has expired.
+fn world_with_an_expired_record() -> Sim {
+    let sim = Sim::new(7);
+    sim.put(&envelope("a", "1"));
+    sim.run();
+    assert_eq!(sim.status("a-1").as_deref(), Some("delivered"));
+    sim.pass(seconds(30 * DAY));
+    sim
+}
+
+#[test]
+fn expired_record_is_deleted_by_runs_that_find_no_message() {
+    let sim = world_with_an_expired_record();
+    for _ in 0..600 {
+        sim.pass(seconds(60));
+        sim.run();
+    }
+    assert_eq!(sim.status("a-1"), None);
+    let lines = events(&sim, "tables.cleaned");
+    assert_eq!(lines.iter().map(|line| line["records"].as_u64().unwrap()).sum::<u64>(), 1, "{lines:?}");
+}
+
+#[test]
+fn expired_record_is_deleted_although_every_run_finds_a_message() {
+    let sim = world_with_an_expired_record();
+    for number in 0..60 {
+        sim.pass(seconds(60));
+        sim.put(&envelope("b", &number.to_string()));
+        sim.run();
+    }
+    assert_eq!(sim.status("a-1"), None);
+    assert_eq!(sim.shown("b").len(), 60);
+}
+
+#[test]
+fn cleaning_that_fails_is_a_warning_and_loses_nothing() {
+    let sim = world_with_an_expired_record();
+    set_in_lock(&sim, "fence", 59.to_string());
+    sim.table_faults(|request| request.uri().query()?.contains("endsAt").then_some(Fault::Status(403)));
+    sim.put(&envelope("b", "1"));
+    sim.run();
+    assert_eq!(sim.shown("b"), ["1"]);
+    let lines = events(&sim, "tables.not-cleaned");
+    assert!(lines.len() == 1 && lines[0]["level"] == "warn", "{lines:?}");
 }

@@ -1,40 +1,93 @@
 //! Deletes expired records.
+//!
+//! One query finds the expired records of all earlier periods. Records of alerts that are due far ahead stay
+//! in these periods for up to a year, so the query may have more pages than a cleaning reads. Each cleaning
+//! therefore stores where it stopped, and the next one goes on there.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Clock, HttpClient, Randomness};
-use storage_table::{Batch, Filter, Key, Operation, Query, TableError};
+use storage_table::{Batch, Continuation, Entity, Filter, Key, Operation, Query, TableError};
 
 use super::{KEY_TERM, Ledger, MAX_OPERATIONS, Period};
 
-impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
-    /// Deletes expired records of earlier periods. Reads at most `pages` pages, and returns how many records
-    /// it deleted.
-    pub async fn clean(&self, pages: u32) -> Result<usize, TableError> {
-        let now = self.host.now();
+/// The row of the ledger with the place at which the last cleaning stopped. Its partition sorts after those
+/// of all periods.
+const PLACE: (&str, &str) = ("clean", "place");
+
+/// The query of expired records, begun at a moment. A continuation is valid for its own query only.
+struct Search {
+    begun_at: DateTime<Utc>,
+    from: Option<Continuation>,
+}
+
+impl Search {
+    /// Reads the place at which the last cleaning stopped; `None` if it came to the end. A time in the future
+    /// comes from a wrong clock, and would select records that have not expired.
+    fn read(place: &Entity, now: DateTime<Utc>) -> Option<Self> {
+        let begun_at = DateTime::from_timestamp_millis(place.int("at")?).filter(|at| *at <= now)?;
+        let from = Continuation::from_text(place.str("next")?).ok()?;
+        Some(Self { begun_at, from: Some(from) })
+    }
+
+    fn place(&self) -> Entity {
+        let next = self.from.as_ref().map(Continuation::to_text).unwrap_or_default();
+        Entity::new(Key::new(PLACE.0, PLACE.1))
+            .with("next", next)
+            .with_int64("at", self.begun_at.timestamp_millis())
+    }
+
+    fn query(&self) -> Query {
         // The search for an idempotency key that was used again after its term begins at the record of the
         // first use. So no record of a period is deleted before all its keys are past their term.
-        let filter = Filter::partitions("", &Period::of(now - KEY_TERM - TimeDelta::hours(1)).prefix())
-            .and(Filter::before("endsAt", now.timestamp_millis()));
-        let query = Query { filter, top: 1000, select: vec!["endsAt"] };
-        let (mut deleted, mut from) = (0, None);
+        let last = Period::of(self.begun_at - KEY_TERM - TimeDelta::hours(1));
+        let filter = Filter::partitions("", &last.prefix())
+            .and(Filter::before("endsAt", self.begun_at.timestamp_millis()));
+        Query { filter, top: 1000, select: vec!["endsAt"] }
+    }
+}
+
+impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
+    /// Deletes expired records of earlier periods, from the place at which the last cleaning stopped. Reads
+    /// at most `pages` pages, and returns how many records it deleted.
+    pub async fn clean(&self, pages: u32) -> Result<usize, TableError> {
+        let now = self.host.now();
+        let place = self.table.get(&Key::new(PLACE.0, PLACE.1)).await?;
+        let stopped = place.and_then(|found| Search::read(&found.entity, now));
+        let went_on = stopped.is_some();
+        let mut search = stopped.unwrap_or(Search { begun_at: now, from: None });
+        let deleted = self.clean_from(&mut search, pages).await;
+        // A service that refuses the continuation gets the query from its beginning next time.
+        if matches!(deleted, Err(TableError::Refused { .. })) {
+            search.from = None;
+        }
+        if went_on || search.from.is_some() {
+            self.table.put(&search.place()).await?;
+        }
+        Ok(deleted? + self.clean_keys(pages).await?)
+    }
+
+    /// Reads pages of a search and deletes their records. Moves the search on with each page.
+    async fn clean_from(&self, search: &mut Search, pages: u32) -> Result<usize, TableError> {
+        let query = search.query();
+        let mut deleted = 0;
         for _ in 0..pages {
-            let page = self.table.query(&query, from.as_ref()).await?;
+            let page = self.table.query(&query, search.from.as_ref()).await?;
             let keys: Vec<Key> = page.entities.into_iter().map(|entity| entity.key).collect();
             for partition in keys.chunk_by(|a, b| a.partition == b.partition) {
                 for chunk in partition.chunks(MAX_OPERATIONS) {
                     let operations: Vec<_> = chunk.iter().map(|key| Operation::Delete(key, None)).collect();
-                    // The batch is refused if another run has deleted one of its records. The next cleaning
+                    // The batch is refused if another run has deleted one of its records. A later search
                     // deletes the rest.
                     if self.table.batch(&operations).await? == Batch::Done {
                         deleted += chunk.len();
                     }
                 }
             }
-            match page.next {
-                Some(next) => from = Some(next),
-                None => break,
+            search.from = page.next;
+            if search.from.is_none() {
+                break;
             }
         }
-        Ok(deleted + self.clean_keys(pages).await?)
+        Ok(deleted)
     }
 }

@@ -180,6 +180,60 @@ fn expired_records_are_deleted_and_no_others() {
 }
 
 #[test]
+fn expired_records_behind_many_partitions_of_scheduled_alerts_are_deleted_by_a_later_cleaning() {
+    let world = World::new();
+    let days = |days: u64| Duration::from_secs(days * 24 * 60 * 60);
+    world.tables.borrow_mut().end_pages_with_their_partitions();
+    // Ten periods have alerts that are due a year ahead, each in all four partitions.
+    for period in 0..10 {
+        for number in 0..64 {
+            let mut far = alert(CallId::random(Period::of(world.host.now()), [number; 16]).alert(period));
+            far.until = Some(world.host.now() + days(360));
+            run(world.ledger().accept(&far)).unwrap();
+        }
+        world.host.elapsed.set(world.host.elapsed.get() + days(8));
+    }
+    let short = alert(world.call(200).alert(0));
+    run(world.ledger().accept(&short)).unwrap();
+    world.host.elapsed.set(world.host.elapsed.get() + days(20));
+    let partitions = 41;
+    let has_expired = || run(world.ledger().find(&short.id)).unwrap().is_some();
+    let (mut cleanings, mut deleted, mut most_calls) = (0, 0, 0);
+    while has_expired() && cleanings < 2 * partitions {
+        let before = world.host.sent.borrow().len();
+        deleted += run(world.ledger().clean(8)).unwrap();
+        most_calls = most_calls.max(world.host.sent.borrow().len() - before);
+        cleanings += 1;
+    }
+    assert_eq!((has_expired(), cleanings, deleted), (false, 6, 2), "the record and its row by time");
+    assert!(most_calls <= 8 + 5, "{most_calls} calls in one cleaning");
+    // The next search begins at the front.
+    world.host.elapsed.set(world.host.elapsed.get() + days(360));
+    let all = (0..6).map(|_| run(world.ledger().clean(8)).unwrap()).sum::<usize>();
+    assert_eq!((all, world.records()), (2 * 640, 1), "only the place of the cleaning is left");
+}
+
+#[test]
+fn cleaning_after_a_run_with_a_wrong_clock_deletes_no_record_that_has_not_expired() {
+    let world = World::new();
+    let day = 24 * 60 * 60;
+    world.tables.borrow_mut().end_pages_with_their_partitions();
+    for number in 0..64 {
+        let mut far = alert(world.call(number).alert(0));
+        far.until = Some(world.host.now() + Duration::from_secs(300 * day));
+        run(world.ledger().accept(&far)).unwrap();
+    }
+    world.pass(20 * day);
+    assert_eq!(run(world.ledger().clean(1)), Ok(0));
+    let in_ten_years = world.host.now() + Duration::from_secs(3650 * day);
+    let mut tables = world.tables.borrow_mut();
+    let place = tables.entities_mut("proactivebotledger").get_mut(&("clean".into(), "place".into())).unwrap();
+    place.insert("at".into(), in_ten_years.timestamp_millis().to_string().into());
+    drop(tables);
+    assert_eq!(run(world.ledger().clean(8)), Ok(0));
+}
+
+#[test]
 fn record_with_unreadable_properties_does_not_end_its_alert() {
     let world = World::new();
     let one = alert(world.call(1).alert(0));

@@ -145,6 +145,11 @@ impl RunLock {
         self.confirmed_at + RENEW_AFTER
     }
 
+    /// The number of this run: each run that takes the lock has a greater one than the run before.
+    pub fn number(&self) -> i64 {
+        self.fence
+    }
+
     /// Sets the text that every later write stores for the next run: which Connector hosts fail. At most 32
     /// KiB.
     pub fn set_hosts(&mut self, hosts: String) {

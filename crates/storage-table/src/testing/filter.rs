@@ -52,6 +52,12 @@ impl Condition {
     pub(super) fn matches(&self, key: &(String, String), properties: &Map<String, Value>) -> bool {
         self.terms.iter().all(|term| term.matches(key, properties))
     }
+
+    /// Whether the terms on the partition key allow the partition of a key.
+    pub(super) fn allows_partition(&self, key: &(String, String)) -> bool {
+        let mut terms = self.terms.iter().filter(|term| term.name == "PartitionKey");
+        terms.all(|term| term.matches(key, &Map::new()))
+    }
 }
 
 /// Splits a text after the literal that it begins with.

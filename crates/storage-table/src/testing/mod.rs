@@ -38,6 +38,8 @@ pub struct FakeTables {
     version: u64,
     /// How many of the next pages are empty.
     empty_pages: usize,
+    /// Whether each page ends with its partition.
+    one_partition_a_page: bool,
 }
 
 impl FakeTables {
@@ -94,5 +96,11 @@ impl FakeTables {
     /// Makes the next `pages` pages empty. Each has a continuation.
     pub fn answer_empty_pages(&mut self, pages: usize) {
         self.empty_pages = pages;
+    }
+
+    /// Ends each page with its partition. Such a page is empty if no entity of the partition matches. The
+    /// real service may do so.
+    pub fn end_pages_with_their_partitions(&mut self) {
+        self.one_partition_a_page = true;
     }
 }

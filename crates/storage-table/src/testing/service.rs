@@ -130,15 +130,26 @@ impl FakeTables {
             )
         };
         let from = (token("NextPartitionKey").unwrap_or_default(), token("NextRowKey").unwrap_or_default());
-        let mut keys = table
-            .entities
-            .range(from.clone()..)
-            .map(|(key, _)| key)
-            .filter(|key| condition.matches(key, &table.entities[*key]));
         let empty = self.empty_pages > 0;
         self.empty_pages = self.empty_pages.saturating_sub(1);
-        let page: Vec<_> = keys.by_ref().take(if empty { 0 } else { top }).collect();
-        let next = if empty { Some(&from) } else { keys.next() };
+        let mut scanned = table
+            .entities
+            .range(from.clone()..)
+            .filter(|(key, _)| condition.allows_partition(key))
+            .peekable();
+        let partition = scanned.peek().map(|((partition, _), _)| partition);
+        let (mut page, mut next) = (Vec::new(), empty.then_some(&from));
+        for (key, properties) in scanned.take_while(|_| !empty) {
+            let matches = condition.matches(key, properties);
+            let is_other_partition = Some(&key.0) != partition;
+            if (self.one_partition_a_page && is_other_partition) || (matches && page.len() == top) {
+                next = Some(key);
+                break;
+            }
+            if matches {
+                page.push(key);
+            }
+        }
         let rows: Vec<_> = page.iter().map(|key| table.plain(key, parsed.parameter("$select"))).collect();
         let mut answer = json_answer(&json!({"value": rows}));
         if let Some((partition, row)) = next {

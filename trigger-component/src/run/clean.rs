@@ -1,0 +1,41 @@
+//! Deletes expired rows from the tables.
+
+use futures_util::future::join;
+use platform::{Deadline, Host, Level};
+use serde_json::json;
+use state::ledger::Ledger;
+use state::runs::Runs;
+
+use crate::settings::DrainSettings;
+
+/// Of the runs that find no message, one in this many deletes expired rows, on average. Of the runs that find
+/// messages, each one with such a number does so, at its end.
+const ONE_IN: u8 = 60;
+/// The most pages of the ledger that one cleaning reads.
+const PAGES_AT_ONCE: u32 = 8;
+
+/// Whether a run that finds no message has to clean the tables. Such a run has no number.
+pub(super) fn is_due_without_messages<H: Host>(host: &H) -> bool {
+    host.up_to(u64::from(ONE_IN) - 1) == 0
+}
+
+/// Whether the run with this number has to clean the tables at its end.
+pub(super) fn is_due_after(number: i64) -> bool {
+    number % i64::from(ONE_IN) == 0
+}
+
+/// Deletes expired rows from the tables, until a deadline.
+pub(super) async fn clean<H: Host>(host: &H, settings: &DrainSettings, deadline: Deadline) {
+    let DrainSettings { queue, tables, .. } = settings;
+    let ledger = Ledger::new(host, &queue.account, tables, deadline);
+    let runs = Runs::new(host, &queue.account, tables, queue.name.as_str(), deadline);
+    let (records, rest) = join(ledger.clean(PAGES_AT_ONCE), runs.clean()).await;
+    let (level, event, fields) = match (records, rest) {
+        (Ok(0), Ok(0)) => return,
+        (Ok(records), Ok(rest)) => (Level::Info, "tables.cleaned", json!({"records": records, "rest": rest})),
+        (Err(error), _) | (_, Err(error)) => {
+            (Level::Warn, "tables.not-cleaned", json!({"reason": error.to_string()}))
+        }
+    };
+    host.event(level, event, fields);
+}

@@ -6,11 +6,12 @@ use platform::{Host, Level};
 use serde_json::json;
 use state::runs::Runs;
 
-/// Runs record it this often. Key-value holds when a run did so last, because a call to the table in each run
-/// would double the calls of an idle bot.
-const EVERY: TimeDelta = TimeDelta::minutes(1);
+/// Runs record it this often: in every third run, if a scheduler starts one each minute. An operator is
+/// alarmed after five minutes without a sign of life. Key-value holds when a run did so last, because a call
+/// to the table in each run would add half to the calls of an idle bot.
+const EVERY: TimeDelta = TimeDelta::seconds(150);
 
-/// Records that this run found nothing to do, unless a run has recorded that within the last minute.
+/// Records that this run found nothing to do, unless a run has recorded that shortly before.
 pub(crate) async fn record_idle<H: Host>(host: &H, runs: &Runs<'_, H>, queue: &str) {
     let key = format!("idle:{queue}");
     let now = host.now();

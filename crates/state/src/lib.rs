@@ -17,7 +17,8 @@
 //! a program's own, the program does not change a record of a conversation, does not take the run lock, and
 //! does not replay or drop an alert. The program writes other changes of the ledger all the same, because
 //! they record an event that has happened. Such a write is a merge: it keeps `version` and the properties
-//! that the program does not know.
+//! that the program does not know. Every entity also has `op`, a text of its last write, by which a client
+//! recognises its own write after a lost answer.
 //!
 //! ## `<prefix>conversations`: the conversations that can be alerted
 //!
@@ -26,8 +27,8 @@
 //! | `c<shard>` | `<key>` | `version`, `address` (JSON), `seenAt`, `zone` (the person's time zone), `pausedUntil` | the bot, when an activity changes the record; the poller, when it creates a chat; `pausedUntil` alone: the poller |
 //! | | | `readId`, `readAt` | the bot, when Teams reports which message the person has read last |
 //! | | | `asked`, `askedUntil` | the poller, when it has sent a question that a text can answer, and when it was answered |
-//! | `c<shard>` | `<key>.s` | `at` | only the commands `stop` (inserts the row) and `start` (deletes the row) |
-//! | `c<shard>` | `<key>.w` | `from`, `to` (minutes of the day), `at` | only the commands `quiet` (writes the row) and `quiet off` (deletes it), and the bot when it forgets the conversation |
+//! | `c<shard>` | `<key>.s` | `at` | only the commands `stop` (inserts the row) and `start` (deletes the row); the poller inserts it when it moves a conversation |
+//! | `c<shard>` | `<key>.w` | `from`, `to` (minutes of the day), `at` | only the commands `quiet` (writes the row) and `quiet off` (deletes it), and the bot when it forgets the conversation; the poller, when it moves a conversation |
 //! | `c<shard>` | `<key>.f` | `at` | `deleteUserData`: a tombstone. Alerts that were accepted until `at` are not delivered. The row is never deleted |
 //! | `c<shard>` | `<key>.h` | `generation`, `off` | the bot, with the ETag: the commands `webhook`, `webhook new` and `webhook off`, the route `POST` and `DELETE` of a hook, and `deleteUserData` (sets `off`). The row is never deleted, so that an ended webhook address never works again |
 //! | `c<shard>` | `<key>.r.<message id>` | `reactions`, `replies`, `cause`, `endsAt` | the bot, when people react or reply to a message on Teams |
@@ -42,15 +43,17 @@
 //! `<key>` is the [`ConversationKey`]. Its first digit is the shard. One query of a shard reads a
 //! conversation with all its rows. In a chat that the poller created, the person's id is the object id until
 //! the person writes. If Teams has purged a chat and the poller creates another one, the poller moves the
-//! tags and the `stop` there, and deletes the rows of the old one. `t..<tag>` lists the subscribers that are
-//! in no tenant. An index row is stale if the conversation's own rows no longer match it. A reader that finds
-//! a stale row ignores and deletes it. The indexes of a person have `seenAt`, because a query returns no time
-//! of writing, and a person may have many conversations.
+//! conversation: it writes the `stop`, the quiet hours and the tags for the new chat, and deletes the rows of
+//! the old one, except `.s`, `.f` and `.h`. If the poller is killed in between, the next alert repeats the
+//! move. If the person has sent `start` in the new chat meanwhile, the `stop` is there again. `t..<tag>`
+//! lists the subscribers that are in no tenant. An index row is stale if the conversation's own rows no
+//! longer match it. A reader that finds a stale row ignores and deletes it. The indexes of a person have
+//! `seenAt`, because a query returns no time of writing, and a person may have many conversations.
 //!
 //! A conversation has at most 20 rows `<key>.r.<message id>`. Such a row ends seven days after its last
-//! change, so it lasts as long as the ledger's record of the alert. Readers ignore a row that has ended. The
-//! bot deletes such rows when it inserts another one, and all of them when it forgets the conversation.
-//! `cause` is a hash of the activity that was counted last.
+//! change, so it lasts as long as the ledger's record of the alert. Readers ignore a row that has ended. No
+//! cleaning deletes such rows: the bot deletes them when it inserts another one for the conversation, and all
+//! of them when it forgets the conversation. `cause` is a hash of the activity that was counted last.
 //!
 //! Parts of a partition key that come from outside are escaped so that they contain no dot. Parts that are
 //! longer than 200 characters are hashed. Only the bot and the poller write this table. If another program
@@ -65,20 +68,20 @@
 //! | PartitionKey | RowKey | properties | who writes it |
 //! |---|---|---|---|
 //! | `<period>.<shard>` | `<alert id>` | `version`, `status`, `acceptedAt`, `endsAt`, `dueAt`, `conversation`, `key`, `tag`; in the first alert of a call with an idempotency key: `fingerprint`, `alerts` (0: the page has no alert), `next` | the bot, once, when it accepts the alert |
-//! | | | `version`, `status`, `changedAt`, `reason`, `conversation` (if the poller created or found it), `thread`, `activityId`, `uncertain`, `tried`, `message`, `endsAt` | the poller, when the alert's status changes |
+//! | | | `status`, `changedAt`, `reason`, `conversation` (if the poller created or found it), `thread`, `activityId`, `uncertain`, `tried`, `message`, `endsAt` | the poller, when the alert's status changes |
 //! | | | `missedAt`, `missingFrom` | the poller, if a killed run had the alert in hand and the queue refuses the message's pop receipt |
-//! | | | `cancelledAt`, `putAt`, `failedAt`, `unconfirmedAt` | the bot, when the sender cancels the alert, when a call is repeated, when a Put fails, when a Put has no clear answer |
+//! | | | `cancelledAt`, `putAt`, `failedAt`, `unconfirmedAt` | the bot, when the sender cancels the alert, when a call is repeated, when a Put fails, when a Put has no clear answer; `cancelledAt` also the poller, when a person has answered the alert to whose escalation this one belongs |
 //! | | | `series`; in the first alert of a series: `seriesNext`, `seriesEndedAt` | `series`: who inserts the record. The poller writes `seriesNext` before it sends an alert of the series, and inserts the record of the alert that follows. The bot writes `seriesEndedAt` when the sender ends the series |
 //! | | | `takenAt` | the bot, before it sends an alert that a trigger activity brought; zero after a failure that certainly delivered nothing |
 //! | | | `question` (encrypted) | the bot, with the record of an alert that people can answer, and when the sender changes its content |
 //! | | | `answeredAt`, `answer` (encrypted) | the poller, when a person has answered the alert, or another alert that shares the answer |
-//! | `<period>.<shard>` | `reply.<alert id>.<row>` | `press`, `answer` (encrypted), `endsAt` | the bot, when a person answers; the poller, if the bot was killed before |
-//! | | | `doneAt` | the poller, when the answer has reached the sender's program and the card |
 //! | | | `replayedAt`, `status` (`queued`), `reason`, `endsAt` | the bot, when an operator replays the alert; with the ETag, before the message is put on the queue. The poller records `dead` only if `replayedAt` has not changed since it moved the message |
 //! | | | `keyed`, `changes` | the bot, when it accepts an alert with a key, or a change of an alert |
 //! | | | `thread` (JSON) | the bot, when it accepts an alert that starts a thread: the address of the channel; the poller, when it has started the thread: the address of the thread |
 //! | | | `replacedBy` | the bot, when a change takes the place of an alert that was not sent yet; together with `cancelledAt` |
 //! | | | `editedAt`, `editedBy`, `activityId`, `thread` | the poller, after it has changed the alert's message; with the ETag |
+//! | `<period>.<shard>` | `reply.<alert id>.<row>` | `press`, `answer` (encrypted), `endsAt` | the bot, when a person answers; the poller, if the bot was killed before |
+//! | | | `doneAt` | the poller, when the answer has reached the sender's program and the card |
 //! | `<period>.<shard>` | `answer.<key>.<minute>.<row>` | `endsAt`, `silent` | the bot, for each answer to a conversation, together with the alert's record if there is one; with `silent`, for each row of the next minute that may not be used for an answer |
 //! | `<period>.<shard>` | `unasked.<key>` | `endsAt` | the bot, with each message of a conversation that no open question waits for; the poller deletes it when it delivers such a question |
 //! | `<period>.<shard>` | `at.<countdown>.<name>` | `endsAt`, `key`, `tags`, `alerts` | the bot, together with the records of a page or of a message, or with a record that a replay makes anew: an index by time |
@@ -115,7 +118,7 @@
 //! | `<queue>` | `idle` | `at` | a run that finds nothing to do, every 150 seconds at the most |
 //! | `<queue>` | `line.<lane>` | `line` (JSON), `endsAt` | the same run |
 //! | `<queue>.dead` | `<inverted milliseconds>.<message id>` | `version`, `alert`, `conversation`, `outcome`, `reason`, `status`, `diedAt`, `enqueuedAt`, `expiresAt`, `attempts`, `genuine`, `digest`, `key`, `tag` | a run, before it puts a message on the poison queue; the bot deletes the row when an operator replays or drops the message |
-//! | `<queue>` | `since.<milliseconds>.<random>` | `kind`, `subject`, `at` | the bot, for each recent withdrawal, and for each alert that the queue may hold twice |
+//! | `<queue>` | `since.<milliseconds>.<random>` | `kind`, `subject`, `at` | the bot, for each recent withdrawal, and for each alert that the queue may hold twice; the poller, when it cancels an alert of an escalation |
 //!
 //! The time in the key of a dead letter is the insertion time of the message on the queue, subtracted from
 //! 99 999 999 999 999, so that the newest row comes first.

@@ -119,7 +119,7 @@ fn replies_are_limited_and_truthful_while_the_tables_fail(world: &World) {
 }
 
 fn sas_without_table_rights_is_logged_with_the_needed_rights(world: &World) {
-    const NEEDS: &str = "ss=qt, srt=co, sp=rdacup";
+    const NEEDS: &str = "lacks `t` in ss; make a SAS with ss=qt, srt=co, sp=rdacup";
     let azurite = world.azurite();
     let sas = account_sas("q", "sco", "rwdlacup");
     let connection = sas::connection_string(&azurite.queue_authority(), &azurite.table_authority(), &sas);

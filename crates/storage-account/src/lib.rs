@@ -16,6 +16,7 @@ mod call;
 mod connection_string;
 mod date;
 mod error;
+mod sas;
 mod sender;
 mod xml;
 
@@ -26,5 +27,6 @@ pub use date::{parse_rfc_1123, rfc_1123};
 pub use error::{
     Failed, Failure, Unusable, denial, header, is_busy, is_retryable, retry_after_seconds, word,
 };
+pub use sas::SasRights;
 pub use sender::{Sender, Sent};
 pub use xml::{ErrorBody, Malformed, read_error, walk};

@@ -299,7 +299,7 @@ impl<'a, H: HttpClient + Clock + Randomness> TableClient<'a, H> {
         self.sender.send(call).await.map_err(|failed| {
             let status = failed.status();
             let Failed { failure, may_be_done, .. } = failed;
-            let error = TableError::from_failure(failure, self.sender.account().needs_token());
+            let error = TableError::from_failure(failure, self.sender.account());
             Refusal { status, error, may_be_done }
         })
     }

@@ -1,10 +1,13 @@
 //! Errors of the table service, sorted by what a caller can do about them.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use platform::{TransportError, value_of};
 use storage_account::{
-    Failure, Unusable, denial, header, is_busy, is_retryable, read_error, retry_after_seconds, word,
+    Account, Failure, Service, Unusable, denial, header, is_busy, is_retryable, read_error,
+    retry_after_seconds, word,
 };
 use thiserror::Error;
 
@@ -36,7 +39,7 @@ pub enum TableError {
         code: String,
         /// The problem and the remedy. The text is the bot's own, because the service's text may quote the
         /// signature.
-        detail: &'static str,
+        detail: Cow<'static, str>,
     },
     /// An entity or a transaction is too large. Sending it again fails in the same way.
     #[error("the entity or the transaction is too large for the table service; shorten it")]
@@ -67,6 +70,8 @@ pub enum TableError {
 /// The detail of [`TableError::NotAuthorized`] if the SAS or the role does not allow the call.
 const SAS_MISMATCH: &str =
     "the SAS in storageconnection lacks rights for tables; make a SAS with ss=qt, srt=co, sp=rdacup";
+/// The words of [`SAS_MISMATCH`] that the missing letters replace.
+const RIGHTS: &str = "rights for tables";
 const ROLE_MISMATCH: &str = "the identity of this app lacks the role Storage Table Data Contributor on the storage \
      account; assign the role, which takes effect after some minutes";
 
@@ -80,12 +85,27 @@ impl TableError {
         }
     }
 
-    pub(crate) fn from_failure(failure: Failure, with_token: bool) -> Self {
+    pub(crate) fn from_failure(failure: Failure, account: &Account) -> Self {
         match failure {
-            Failure::Answered(answer) => Self::from_answer(&answer, with_token),
+            Failure::Answered(answer) => {
+                Self::from_answer(&answer, account.needs_token()).naming_missing_rights(account)
+            }
             Failure::Transport(error) => Self::Transport(error),
             Failure::Unusable(problem) => Self::Unusable(problem),
         }
+    }
+
+    /// Names the letters that the SAS lacks, as far as its text shows them.
+    fn naming_missing_rights(mut self, account: &Account) -> Self {
+        if let Self::NotAuthorized { detail, .. } = &mut self
+            && *detail == SAS_MISMATCH
+        {
+            let missing = account.missing_in_sas(Service::Table);
+            if !missing.is_empty() {
+                *detail = SAS_MISMATCH.replace(RIGHTS, &missing).into();
+            }
+        }
+        self
     }
 
     /// Returns the meaning of an answer that is not a success. `with_token` is true if the account uses Entra
@@ -109,7 +129,7 @@ impl TableError {
             }
             (401 | 403, _) | (400, "InvalidAuthenticationInfo") => {
                 let mismatch = if with_token { ROLE_MISMATCH } else { SAS_MISMATCH };
-                Self::NotAuthorized { status, code: code_text(), detail: denial(code, &xml, mismatch) }
+                Self::NotAuthorized { status, code: code_text(), detail: denial(code, &xml, mismatch).into() }
             }
             _ if is_busy(status) => {
                 Self::Busy { status, code: code_text(), retry_after_seconds: retry_after_seconds(headers) }
@@ -169,7 +189,26 @@ mod tests {
     }
 
     #[test]
-    fn error_of_a_mismatch_names_the_missing_rights() {
+    fn error_of_a_mismatch_names_the_letters_that_the_sas_lacks() {
+        for (sas, expected) in [
+            ("ss=q&srt=co&sp=rdacup", "lacks `t` in ss; make a SAS with ss=qt"),
+            ("ss=qt&srt=c&sp=rcup", "lacks `o` in srt, `a` in sp, `d` in sp; make"),
+            ("sv=1", "lacks `t` in ss, `o` in srt, `r` in sp, `a` in sp, `u` in sp, `d` in sp; make"),
+            // The text shows every right, so the service knows more.
+            ("ss=qt&srt=co&sp=rdacup", "lacks rights for tables; make"),
+        ] {
+            let connection = format!("AccountName=contoso;SharedAccessSignature=?{sas}&sig=hunter2");
+            let body = "<Error><Code>AuthorizationServiceMismatch</Code></Error>";
+            let mut answer = Response::new(Bytes::from(body));
+            *answer.status_mut() = http::StatusCode::FORBIDDEN;
+            let account = Account::parse(&connection).unwrap();
+            let shown = TableError::from_failure(Failure::Answered(answer), &account).to_string();
+            assert!(shown.contains(expected) && !shown.contains("hunter2"), "{sas}: {shown}");
+        }
+    }
+
+    #[test]
+    fn error_of_a_mismatch_without_the_sas_names_the_needed_rights() {
         for code in [
             "AuthorizationServiceMismatch",
             "AuthorizationResourceTypeMismatch",

@@ -5,6 +5,8 @@
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 use percent_encoding::percent_decode_str;
 
+use storage_account::{SasRights, Service};
+
 use crate::report::Report;
 
 /// A right of an account SAS.
@@ -35,9 +37,7 @@ const SOON: TimeDelta = TimeDelta::days(14);
 /// The parts of a SAS.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Sas {
-    services: String,
-    resource_types: String,
-    permissions: String,
+    pub(super) rights: SasRights,
     start: String,
     expiry: String,
     addresses: String,
@@ -56,35 +56,12 @@ impl Sas {
             percent_decode_str(value.unwrap_or_default()).decode_utf8_lossy().into_owned()
         };
         Some(Self {
-            services: value("ss"),
-            resource_types: value("srt"),
-            permissions: value("sp"),
+            rights: SasRights::of_query(query),
             start: value("st"),
             expiry: value("se"),
             addresses: value("sip"),
             protocol: value("spr"),
         })
-    }
-
-    /// Whether the permissions of the SAS (`sp`) contain a right. Without `sp`, no right is contained.
-    pub(super) fn has(&self, letter: char) -> bool {
-        self.permissions.contains(letter)
-    }
-
-    /// Whether the SAS is for a service, by its letter.
-    pub(super) fn is_for(&self, service: char) -> bool {
-        self.services.contains(service)
-    }
-
-    /// Whether the SAS can permit calls of messages or entities at all (`o` in `srt`). If not, the report has
-    /// the reason.
-    pub(super) fn is_for_objects(&self) -> bool {
-        self.resource_types.contains('o')
-    }
-
-    /// Whether a missing queue or table can be created.
-    pub(super) fn may_create(&self) -> bool {
-        self.has('c') && self.resource_types.contains('c')
     }
 
     /// Whether the time of the SAS has ended or has not begun.
@@ -96,23 +73,25 @@ impl Sas {
     /// Reports every part that is wrong.
     pub(super) fn check(&self, now: DateTime<Utc>, report: &mut Report) {
         const REMEDY: &str = "make a new account SAS with ss=qt, srt=co, sp=rdacup";
-        if self.services.is_empty() && self.resource_types.is_empty() {
+        let rights = &self.rights;
+        if rights.services.is_empty() && rights.resource_types.is_empty() {
             report.problem(format!("SAS: is for one queue or table only (no ss and srt); {REMEDY}"));
             return;
         }
-        for (letter, name) in [('q', "queues"), ('t', "tables")] {
-            if !self.is_for(letter) {
+        for (service, name) in [(Service::Queue, "queues"), (Service::Table, "tables")] {
+            if !rights.is_for(service) {
+                let letter = service.sas_letter();
                 report
                     .problem(format!("SAS: `{letter}` is missing in ss, so it is not for {name}; {REMEDY}"));
             }
         }
-        if !self.resource_types.contains('o') {
+        if !rights.is_for_objects() {
             report.problem(format!(
                 "SAS: `o` is missing in srt, so it is not for messages and entities; {REMEDY}"
             ));
         }
         for Right { letter, name, purpose } in RIGHTS {
-            if !self.has(letter) {
+            if !rights.has(letter) {
                 report.problem(format!("SAS: `{letter}` ({name}) is missing in sp; {purpose}; {REMEDY}"));
             }
         }
@@ -161,6 +140,13 @@ mod tests {
         let now = "2026-11-29T12:00:00Z".parse().unwrap();
         Sas::of_connection_string(&connection).unwrap().check(now, &mut report);
         report.with(status).map(|line| line.text.clone()).collect()
+    }
+
+    #[test]
+    fn rights_are_those_that_the_services_need() {
+        let letters: String = RIGHTS.iter().map(|right| right.letter).collect();
+        assert_eq!(letters, Service::Queue.sas_rights());
+        assert_eq!(letters.trim_end_matches('p'), Service::Table.sas_rights());
     }
 
     #[test]

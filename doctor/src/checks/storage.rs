@@ -116,7 +116,7 @@ impl<H: Host> Examined<'_, H> {
     }
 
     fn missing(&mut self, words: &Words, name: &str) {
-        let may_create = self.sas.is_none_or(Sas::may_create);
+        let may_create = self.sas.is_none_or(|sas| sas.rights.may_create());
         if may_create {
             self.report.fine(format!("{} {name}: does not exist yet; the bot creates it", words.one));
         } else {
@@ -136,7 +136,8 @@ impl<H: Host> Examined<'_, H> {
         let mut missing = Vec::new();
         for right in RIGHTS {
             let is_reported = self.sas.is_some_and(|sas| {
-                !sas.has(right.letter) || !sas.is_for(words.letter) || !sas.is_for_objects()
+                let rights = &sas.rights;
+                !rights.has(right.letter) || !rights.is_for(service) || !rights.is_for_objects()
             });
             if is_reported {
                 continue;
@@ -186,19 +187,14 @@ impl<H: Host> Examined<'_, H> {
 struct Words {
     one: &'static str,
     many: &'static str,
-    letter: char,
     role: &'static str,
 }
 
 impl Words {
     fn of(service: Service) -> Self {
         match service {
-            Service::Queue => {
-                Self { one: "queue", many: "queues", letter: 'q', role: "Storage Queue Data Contributor" }
-            }
-            Service::Table => {
-                Self { one: "table", many: "tables", letter: 't', role: "Storage Table Data Contributor" }
-            }
+            Service::Queue => Self { one: "queue", many: "queues", role: "Storage Queue Data Contributor" },
+            Service::Table => Self { one: "table", many: "tables", role: "Storage Table Data Contributor" },
         }
     }
 }

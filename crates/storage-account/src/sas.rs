@@ -1,0 +1,118 @@
+//! The rights of an account SAS, as far as its text shows them. Only the signature of a SAS is secret.
+//!
+//! Source: <https://learn.microsoft.com/rest/api/storageservices/create-account-sas>.
+
+use crate::account::{Account, Credential, Service};
+
+impl Service {
+    /// The letter of the service in the parameter `ss`.
+    pub fn sas_letter(self) -> char {
+        match self {
+            Self::Queue => 'q',
+            Self::Table => 't',
+        }
+    }
+
+    /// The letters of the rights that the bot needs in the parameter `sp`, besides `c`, which it needs only
+    /// to create queues and tables.
+    pub fn sas_rights(self) -> &'static str {
+        match self {
+            Self::Queue => "raudp",
+            Self::Table => "raud",
+        }
+    }
+}
+
+/// The parameters of an account SAS that limit what a call may do. They are empty in a SAS for one queue or
+/// table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SasRights {
+    /// `ss`: the services.
+    pub services: String,
+    /// `srt`: the types of resources.
+    pub resource_types: String,
+    /// `sp`: the rights.
+    pub permissions: String,
+}
+
+impl SasRights {
+    /// Reads the query of a SAS URL. The parameters consist of letters, so they are not decoded.
+    pub fn of_query(query: &str) -> Self {
+        let value = |name: &str| {
+            let mut pairs = query.trim_start_matches('?').split('&').filter_map(|pair| pair.split_once('='));
+            pairs.find(|(other, _)| *other == name).map(|(_, value)| value.to_owned()).unwrap_or_default()
+        };
+        Self { services: value("ss"), resource_types: value("srt"), permissions: value("sp") }
+    }
+
+    /// Whether the SAS gives a right.
+    pub fn has(&self, letter: char) -> bool {
+        self.permissions.contains(letter)
+    }
+
+    /// Whether the SAS is for a service.
+    pub fn is_for(&self, service: Service) -> bool {
+        self.services.contains(service.sas_letter())
+    }
+
+    /// Whether the SAS is for messages and entities.
+    pub fn is_for_objects(&self) -> bool {
+        self.resource_types.contains('o')
+    }
+
+    /// Whether the SAS may create a missing queue or table.
+    pub fn may_create(&self) -> bool {
+        self.has('c') && self.resource_types.contains('c')
+    }
+
+    /// Names the letters that calls of a service need and that are missing. The text is empty if there are
+    /// none.
+    pub fn missing(&self, service: Service) -> String {
+        let letter = |letter, parameter| format!("`{letter}` in {parameter}");
+        let rights = service.sas_rights().chars().filter(|right| !self.has(*right));
+        let missing: Vec<String> = (!self.is_for(service))
+            .then(|| letter(service.sas_letter(), "ss"))
+            .into_iter()
+            .chain((!self.is_for_objects()).then(|| letter('o', "srt")))
+            .chain(rights.map(|right| letter(right, "sp")))
+            .collect();
+        missing.join(", ")
+    }
+}
+
+impl Account {
+    /// Names the letters that calls of a service need and that the account's SAS lacks. The text is empty if
+    /// there are none, or if the account has no SAS.
+    pub fn missing_in_sas(&self, service: Service) -> String {
+        match &self.credential {
+            Credential::Sas(query) => SasRights::of_query(query).missing(service),
+            Credential::SharedKey { .. } | Credential::Entra(_) => String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_that_a_sas_lacks_are_named_for_each_service() {
+        for (query, queue, table) in [
+            ("?sv=1&ss=qt&srt=co&sp=rdacup&sig=x", "", ""),
+            ("ss=qt&srt=o&sp=raud&sig=x", "`p` in sp", ""),
+            ("ss=q&srt=co&sp=rdacup&sig=x", "", "`t` in ss"),
+            (
+                "ss=t&srt=c&sp=acup&sig=x",
+                "`q` in ss, `o` in srt, `r` in sp, `d` in sp",
+                "`o` in srt, `r` in sp, `d` in sp",
+            ),
+        ] {
+            let account =
+                Account::parse(&format!("AccountName=contoso;SharedAccessSignature={query}")).unwrap();
+            let missing = [Service::Queue, Service::Table].map(|service| account.missing_in_sas(service));
+            assert_eq!(missing, [queue, table], "{query}");
+        }
+        let with_key = Account::parse("UseDevelopmentStorage=true").unwrap();
+        assert_eq!(with_key.missing_in_sas(Service::Table), "");
+    }
+}

@@ -56,8 +56,10 @@
 //! of them when it forgets the conversation. `cause` is a hash of the activity that was counted last.
 //!
 //! Parts of a partition key that come from outside are escaped so that they contain no dot. Parts that are
-//! longer than 200 characters are hashed. Only the bot and the poller write this table. If another program
-//! adds an entity, or writes a property of another type, the reader logs that and continues.
+//! longer than 200 characters are hashed. Only the bot and the poller write these tables. If another program
+//! adds an entity, or writes a property of another type, readers take it as missing and continue. The log has
+//! a line for each such entity of this table, and one in each run for the first one of the ledger and of the
+//! table of runs.
 //!
 //! Records are written by merges with their ETag, so that properties of later versions are kept. After a
 //! pause, `pausedUntil` is zero. `asked` is the id of the alert that the person's next text answers, until
@@ -128,6 +130,7 @@ mod conversations;
 mod error;
 pub mod ledger;
 pub mod runs;
+mod skipped;
 mod tables;
 #[cfg(test)]
 mod world;

@@ -7,13 +7,13 @@ use bot_framework::outbound::TokenError;
 use bot_framework::{Connector, DirectLine, Tokens};
 use envelope::EnvelopeId;
 use futures_util::future::join;
-use platform::{Deadline, Host, Level, SettingsError};
+use platform::{Deadline, Host, Level, SettingsError, excerpt};
 use serde_json::json;
 use state::Conversations;
 use state::ledger::Ledger;
 use state::runs::{DeadLetters, FreeLock, LockState, PauseReason, RunLock, Runs, Withdrawals};
 use storage_queue::{QueueClient, QueueError};
-use storage_table::TableError;
+use storage_table::{Key, TableError};
 use thiserror::Error;
 
 use super::clean;
@@ -119,6 +119,8 @@ struct RunLog {
     report: Report,
     entry_point: EntryPoint,
     start: Duration,
+    /// The record of the run lock, if another program wrote it.
+    skipped: Option<Key>,
 }
 
 impl RunLog {
@@ -144,7 +146,7 @@ pub async fn begin<H: Host>(
     let mut random = [0; 16];
     host.fill(&mut random);
     let report = Report::of_run(EnvelopeId::random(random).to_string());
-    let mut log = RunLog { report, entry_point, start: called_at };
+    let mut log = RunLog { report, entry_point, start: called_at, skipped: None };
     let begun = match DrainSettings::read(host) {
         Err(error) => Err(error.into()),
         Ok(mut settings) => match prepare(host, &mut settings, &limits, &mut log).await {
@@ -206,6 +208,7 @@ async fn take_lock<H: Host>(
             (state, is_empty)
         }
     };
+    log.skipped = runs.skipped();
     let free = match state? {
         LockState::Free(free) => free,
         state @ (LockState::Held | LockState::Newer) => {
@@ -352,6 +355,16 @@ async fn drain<H: Host>(
             None => break Ok(()),
         }
     };
+    let of_runs = log.skipped.take().or(runs.skipped()).or(context.withdrawals.skipped());
+    for (table, key) in [(&tables.ledger, ledger.skipped()), (&tables.runs, of_runs)] {
+        if let Some(key) = key {
+            let fields = json!({
+                "run": run, "table": table.as_str(), "partition": excerpt(&key.partition), "row": excerpt(&key.row),
+                "note": "another program wrote the entity, or a newer version; what cannot be read is ignored",
+            });
+            host.event(Level::Warn, "table.entity-skipped", fields);
+        }
+    }
     // A bot whose queue is never empty at a tick, or that is only kicked, has to be cleaned too.
     if cleans && result.is_ok() && !budget.has_passed(host) {
         clean::clean(host, settings, budget).await;

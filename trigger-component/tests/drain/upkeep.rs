@@ -36,6 +36,39 @@ fn run_that_finds_a_lock_of_a_newer_version_sends_nothing_and_says_so() {
     assert_eq!(sim.shown("a"), ["1", "2"]);
 }
 
+/// Other programs have written into both tables: a line, a withdrawal, the lock, and an alert's record.
+#[test]
+fn foreign_entities_are_logged_once_for_each_table_and_stop_nothing() {
+    let sim = Sim::new(3);
+    sim.put(&envelope("a", "1"));
+    sim.run();
+    set_in_lock(&sim, "fence", "many");
+    let foreign =
+        || [("line".to_owned(), Value::from(7)), ("kind".to_owned(), true.into())].into_iter().collect();
+    for row in ["line.0123456789abcdef", "since.99999999999999.x"] {
+        sim.tables
+            .borrow_mut()
+            .entities_mut("proactivebotruns")
+            .insert((QUEUE.into(), row.into()), foreign());
+    }
+    let mut again = envelope("a", "1");
+    again["once"] = true.into();
+    for ((_, row), record) in sim.tables.borrow_mut().entities_mut("proactivebotledger") {
+        assert_eq!(row, "other.a-1");
+        record.insert("status".into(), 7.into());
+    }
+    sim.put(&again);
+    sim.run();
+    assert_eq!(sim.shown("a").len(), 2);
+    let lines = events(&sim, "table.entity-skipped");
+    let tables: Vec<_> = lines.iter().map(|line| line["table"].as_str().unwrap()).collect();
+    assert_eq!(tables, ["proactivebotledger", "proactivebotruns"], "{lines:?}");
+    sim.put(&envelope("b", "1"));
+    sim.tables.borrow_mut().entities_mut("proactivebotruns").retain(|(_, row), _| row == "run");
+    sim.run();
+    assert_eq!(events(&sim, "table.entity-skipped").len(), 2, "nothing foreign is left that the run reads");
+}
+
 const DAY: u64 = 24 * 60 * 60;
 
 /// A world with one alert whose record has expired.

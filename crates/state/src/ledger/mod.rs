@@ -27,7 +27,8 @@ use chrono::{DateTime, Utc};
 use platform::{Clock, Deadline, HttpClient, Randomness};
 use storage_account::Account;
 use storage_table::{
-    Batch, Conditional, Continuation, Entity, Filter, Inserted, Operation, Query, TableClient, TableError,
+    Batch, Conditional, Continuation, Entity, Filter, Inserted, Key, Operation, Query, TableClient,
+    TableError,
 };
 
 pub use answers::{Allowance, Allowed};
@@ -45,6 +46,7 @@ pub use standing::{KeyOrder, Standing, Stood};
 pub use unasked::Unasked;
 
 use crate::Tables;
+use crate::skipped::Skipped;
 
 /// The most operations of one batch.
 const MAX_OPERATIONS: usize = 100;
@@ -54,6 +56,7 @@ const MAX_OPERATIONS: usize = 100;
 pub struct Ledger<'a, H> {
     host: &'a H,
     table: TableClient<'a, H>,
+    skipped: Skipped,
 }
 
 /// The result of accepting an alert.
@@ -87,7 +90,8 @@ pub enum Withdrawn {
 impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
     /// Opens the ledger in these tables.
     pub fn new(host: &'a H, account: &'a Account, tables: &'a Tables, deadline: Deadline) -> Self {
-        Self { host, table: TableClient::new(host, account, &tables.ledger, deadline) }
+        let table = TableClient::new(host, account, &tables.ledger, deadline);
+        Self { host, table, skipped: Skipped::default() }
     }
 
     /// How many calls the client has repeated so far.
@@ -196,7 +200,14 @@ impl<'a, H: HttpClient + Clock + Randomness> Ledger<'a, H> {
 
     /// Reads the record with this key.
     pub async fn read(&self, key: &RecordKey) -> Result<Option<Record>, TableError> {
-        Ok(self.table.get(&key.to_key()).await?.map(|found| Record::read(&found.entity)))
+        let Some(found) = self.table.get(&key.to_key()).await? else { return Ok(None) };
+        self.skipped.look(&found.entity, &Record::TEXTS, &Record::NUMBERS);
+        Ok(Some(Record::read(&found.entity)))
+    }
+
+    /// The first record that was read and has a property of another type.
+    pub fn skipped(&self) -> Option<Key> {
+        self.skipped.key()
     }
 
     /// Records that the sender cancels an alert. For `sender`, the alerts of other senders are unknown.

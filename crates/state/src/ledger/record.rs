@@ -239,6 +239,10 @@ pub struct Record {
 }
 
 impl Record {
+    /// Properties that are texts, and properties that are numbers, if the bot or the poller wrote them.
+    pub(super) const TEXTS: [&str; 4] = ["status", "conversation", "reason", "activityId"];
+    pub(super) const NUMBERS: [&str; 5] = ["version", "acceptedAt", "endsAt", "changedAt", "cancelledAt"];
+
     /// Reads a record. A property that cannot be read counts as missing. An unknown status is read as
     /// [`Status::Queued`], so that the alert is not dropped because of it.
     pub(super) fn read(entity: &Entity) -> Self {

@@ -44,7 +44,12 @@ impl<H: HttpClient + Clock + Randomness> Runs<'_, H> {
         let (mut lines, mut from) = (Vec::new(), None);
         for _ in 0..MAX_PAGES {
             let page = self.table.query(&query, from.as_ref()).await?;
-            lines.extend(page.entities.iter().filter_map(StoredLine::read));
+            for entity in &page.entities {
+                match StoredLine::read(entity) {
+                    Some(line) => lines.push(line),
+                    None => self.skipped.add(&entity.key),
+                }
+            }
             from = page.next;
             if from.is_none() {
                 return Ok((lines, true));

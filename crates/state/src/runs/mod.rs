@@ -29,6 +29,7 @@ pub use overview::Overview;
 pub use withdrawals::{RECENTLY, Withdrawal, Withdrawals};
 
 use crate::Tables;
+use crate::skipped::Skipped;
 
 /// A run that has not renewed its lock for this long starts nothing more.
 const TERM: Duration = Duration::from_secs(7);
@@ -231,6 +232,7 @@ pub struct Runs<'a, H> {
     host: &'a H,
     table: TableClient<'a, H>,
     queue: String,
+    skipped: Skipped,
 }
 
 impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
@@ -242,7 +244,13 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
         queue: &str,
         deadline: Deadline,
     ) -> Self {
-        Self { host, table: TableClient::new(host, account, &tables.runs, deadline), queue: escape(queue) }
+        let table = TableClient::new(host, account, &tables.runs, deadline);
+        Self { host, table, queue: escape(queue), skipped: Skipped::default() }
+    }
+
+    /// The first entity that was read and is not as a run writes it.
+    pub fn skipped(&self) -> Option<Key> {
+        self.skipped.key()
     }
 
     /// Sends each call at most this many times.
@@ -266,6 +274,7 @@ impl<'a, H: HttpClient + Clock + Randomness> Runs<'a, H> {
             return Ok(LockState::Free(Box::default()));
         };
         let entity = &found.entity;
+        self.skipped.look(entity, &["run", "why", "hosts", "figures"], &["version", "fence", "pausedUntil"]);
         if entity.int("version").is_some_and(|version| version > VERSION) {
             return Ok(LockState::Newer);
         }

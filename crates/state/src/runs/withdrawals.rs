@@ -13,6 +13,7 @@ use storage_account::Account;
 use storage_table::{Entity, Filter, Inserted, Key, Query, TableClient, TableError, escape};
 
 use crate::Tables;
+use crate::skipped::Skipped;
 
 /// How long a withdrawal counts as recent.
 pub const RECENTLY: Duration = Duration::from_secs(10 * 60);
@@ -85,6 +86,7 @@ pub struct Withdrawals<'a, H> {
     host: &'a H,
     table: TableClient<'a, H>,
     queue: String,
+    skipped: Skipped,
 }
 
 impl<'a, H: HttpClient + Clock + Randomness> Withdrawals<'a, H> {
@@ -96,7 +98,13 @@ impl<'a, H: HttpClient + Clock + Randomness> Withdrawals<'a, H> {
         queue: &str,
         deadline: Deadline,
     ) -> Self {
-        Self { host, table: TableClient::new(host, account, &tables.runs, deadline), queue: escape(queue) }
+        let table = TableClient::new(host, account, &tables.runs, deadline);
+        Self { host, table, queue: escape(queue), skipped: Skipped::default() }
+    }
+
+    /// The first entity that was read and is no withdrawal.
+    pub fn skipped(&self) -> Option<Key> {
+        self.skipped.key()
     }
 
     /// Records a withdrawal, so that runs find it.
@@ -124,7 +132,12 @@ impl<'a, H: HttpClient + Clock + Randomness> Withdrawals<'a, H> {
         let (mut all, mut from) = (Vec::new(), None);
         for _ in 0..MAX_PAGES {
             let page = self.table.query(&query, from.as_ref()).await?;
-            all.extend(page.entities.iter().filter_map(Withdrawal::read));
+            for entity in &page.entities {
+                match Withdrawal::read(entity) {
+                    Some(withdrawal) => all.push(withdrawal),
+                    None => self.skipped.add(&entity.key),
+                }
+            }
             from = page.next;
             if from.is_none() {
                 return Ok((all, true));

@@ -1,0 +1,31 @@
+//! Remembers that a table has an entity that this program did not write.
+
+use std::cell::RefCell;
+
+use storage_table::{Entity, Key};
+
+/// The first entity of a table that could not be read, or not completely. Readers take its properties of
+/// another type as missing, and go on. The caller logs it.
+#[derive(Debug, Default)]
+pub(crate) struct Skipped(RefCell<Option<Key>>);
+
+impl Skipped {
+    /// Remembers the entity, unless there is one already.
+    pub(crate) fn add(&self, key: &Key) {
+        self.0.borrow_mut().get_or_insert_with(|| key.clone());
+    }
+
+    /// Remembers the entity if one of these texts or numbers has another type.
+    pub(crate) fn look(&self, entity: &Entity, texts: &[&str], numbers: &[&str]) {
+        let has = |name: &&&str| entity.properties.contains_key(**name);
+        if texts.iter().filter(has).any(|name| entity.str(name).is_none())
+            || numbers.iter().filter(has).any(|name| entity.int(name).is_none())
+        {
+            self.add(&entity.key);
+        }
+    }
+
+    pub(crate) fn key(&self) -> Option<Key> {
+        self.0.borrow().clone()
+    }
+}

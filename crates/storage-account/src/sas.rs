@@ -68,15 +68,19 @@ impl SasRights {
     /// Names the letters that calls of a service need and that are missing. The text is empty if there are
     /// none.
     pub fn missing(&self, service: Service) -> String {
-        let letter = |letter, parameter| format!("`{letter}` in {parameter}");
-        let rights = service.sas_rights().chars().filter(|right| !self.has(*right));
-        let missing: Vec<String> = (!self.is_for(service))
-            .then(|| letter(service.sas_letter(), "ss"))
-            .into_iter()
-            .chain((!self.is_for_objects()).then(|| letter('o', "srt")))
-            .chain(rights.map(|right| letter(right, "sp")))
-            .collect();
-        missing.join(", ")
+        let mut missing = String::new();
+        let mut expect = |letter: char, parameter: &str, value: &str| {
+            if !value.contains(letter) {
+                missing.push_str(if missing.is_empty() { "`" } else { ", `" });
+                missing.push(letter);
+                missing.push_str("` in ");
+                missing.push_str(parameter);
+            }
+        };
+        expect(service.sas_letter(), "ss", &self.services);
+        expect('o', "srt", &self.resource_types);
+        service.sas_rights().chars().for_each(|right| expect(right, "sp", &self.permissions));
+        missing
     }
 }
 

@@ -1,7 +1,5 @@
 //! Errors of the table service, sorted by what a caller can do about them.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use platform::{TransportError, value_of};
@@ -39,7 +37,7 @@ pub enum TableError {
         code: String,
         /// The problem and the remedy. The text is the bot's own, because the service's text may quote the
         /// signature.
-        detail: Cow<'static, str>,
+        detail: Box<str>,
     },
     /// An entity or a transaction is too large. Sending it again fails in the same way.
     #[error("the entity or the transaction is too large for the table service; shorten it")]
@@ -70,8 +68,6 @@ pub enum TableError {
 /// The detail of [`TableError::NotAuthorized`] if the SAS or the role does not allow the call.
 const SAS_MISMATCH: &str =
     "the SAS in storageconnection lacks rights for tables; make a SAS with ss=qt, srt=co, sp=rdacup";
-/// The words of [`SAS_MISMATCH`] that the missing letters replace.
-const RIGHTS: &str = "rights for tables";
 const ROLE_MISMATCH: &str = "the identity of this app lacks the role Storage Table Data Contributor on the storage \
      account; assign the role, which takes effect after some minutes";
 
@@ -98,11 +94,12 @@ impl TableError {
     /// Names the letters that the SAS lacks, as far as its text shows them.
     fn naming_missing_rights(mut self, account: &Account) -> Self {
         if let Self::NotAuthorized { detail, .. } = &mut self
-            && *detail == SAS_MISMATCH
+            && **detail == *SAS_MISMATCH
         {
             let missing = account.missing_in_sas(Service::Table);
             if !missing.is_empty() {
-                *detail = SAS_MISMATCH.replace(RIGHTS, &missing).into();
+                let remedy = "make a SAS with ss=qt, srt=co, sp=rdacup";
+                *detail = ["the SAS in storageconnection lacks ", &missing, "; ", remedy].concat().into();
             }
         }
         self

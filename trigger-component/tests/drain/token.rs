@@ -1,8 +1,11 @@
 //! The bot's token: the run fetches it while its other work goes on.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use trigger_component::Limits;
+use trigger_component::run::RunError;
 
 use crate::sim::{POISON, Planned, QUEUE, Reply, Sim};
 use crate::{counts, envelope, milliseconds, seconds};
@@ -145,4 +148,49 @@ fn two_refusals_wait_for_a_conversation_that_accepts_the_token() {
     }
     assert_eq!(counts(&sim.run(), ["delivered", "retried", "credentials"]), [0, 0, 2]);
     assert_eq!(sim.run().to_json()["skipped"], "credentialsRefused");
+}
+
+/// A world whose storage account has neither key nor SAS.
+fn world_without_a_storage_key(seed: u64) -> Sim {
+    let sim = Sim::with_login(seed);
+    let connection = "QueueEndpoint=http://127.0.0.1:10001/devstoreaccount1;\
+                      TableEndpoint=http://127.0.0.1:10002/devstoreaccount1";
+    sim.settings.borrow_mut().insert("storageconnection".into(), connection.into());
+    sim.put(&envelope("a", "1"));
+    sim
+}
+
+#[test]
+fn storage_account_without_a_key_is_opened_with_a_token_in_every_call() {
+    let sim = world_without_a_storage_key(11);
+    let seen: Rc<RefCell<BTreeMap<(u16, String), usize>>> = Rc::default();
+    for (is_table, port) in [(false, 10001), (true, 10002)] {
+        let seen = Rc::clone(&seen);
+        let note = move |request: &http::Request<bytes::Bytes>| {
+            let header = request.headers()["authorization"].to_str().unwrap().to_owned();
+            *seen.borrow_mut().entry((port, header)).or_default() += 1;
+            None
+        };
+        if is_table { sim.table_faults(note) } else { sim.faults(note) }
+    }
+    assert_eq!(counts(&sim.run(), ["delivered"]), [1]);
+    let headers: Vec<_> = seen.borrow().keys().cloned().collect();
+    assert_eq!(headers, [10001, 10002].map(|port| (port, "Bearer t.o.k".to_owned())));
+}
+
+#[test]
+fn run_without_a_token_for_the_storage_account_fails_and_loses_nothing() {
+    let sim = world_without_a_storage_key(12);
+    sim.most_tokens.set(0);
+    let error = sim.run_with(Limits::default()).unwrap_err();
+    assert!(matches!(error, RunError::NoStorageToken(_)), "{error}");
+    let last = sim.lines.borrow().last().cloned().unwrap();
+    assert!(
+        last.contains("the storage account cannot be opened") && last.contains("AADSTS7000222"),
+        "{last}"
+    );
+    assert_eq!(sim.storage.borrow().messages(QUEUE).len(), 1);
+    sim.most_tokens.set(usize::MAX);
+    sim.pass(seconds(60));
+    assert_eq!(counts(&sim.run(), ["delivered"]), [1]);
 }

@@ -50,6 +50,25 @@ pub(crate) struct AnswerTools<'a, H> {
     pub(crate) deadline: Deadline,
 }
 
+/// The reason for operators if the poller cannot open the question that a person has answered.
+const UNREADABLE: &str = "question: the poller cannot open it, because sealkey or the bot's secret has changed; set the old \
+     one as the second sealkey, and replay";
+
+/// The reason why the poller cannot work off an answer now.
+#[derive(Debug)]
+enum NotOpened {
+    /// The tables do not answer.
+    Unknown(TableError),
+    /// The poller has no key that opens the question.
+    Unreadable,
+}
+
+impl From<TableError> for NotOpened {
+    fn from(error: TableError) -> Self {
+        Self::Unknown(error)
+    }
+}
+
 /// An answer in hand.
 pub(super) struct InWork {
     pub(super) alert: AlertId,
@@ -114,7 +133,8 @@ impl<H: Host> Attempts<'_, H> {
                 match self.look_up(alert, &lead, row, press, *answer, card).await {
                     Ok(Some(work)) => self.do_steps(leased, &work, &lead, done).await,
                     Ok(None) => Outcome::AlreadySent(None),
-                    Err(error) => self.state_unknown(leased, &error),
+                    Err(NotOpened::Unknown(error)) => self.state_unknown(leased, &error),
+                    Err(NotOpened::Unreadable) => Outcome::poison(PoisonReason::SealBroken, UNREADABLE),
                 }
             }
         }
@@ -129,7 +149,7 @@ impl<H: Host> Attempts<'_, H> {
         press: String,
         answer: Answer,
         card: Option<String>,
-    ) -> Result<Option<InWork>, TableError> {
+    ) -> Result<Option<InWork>, NotOpened> {
         let (record, known) =
             futures_util::future::try_join(self.ledger.find(&alert), self.ledger.reply(lead, &row)).await?;
         let is_ended =
@@ -137,13 +157,12 @@ impl<H: Host> Attempts<'_, H> {
         let Some(record) = record.filter(|record| !is_ended(record)) else {
             return Ok(None);
         };
-        let Some(keys) = self.question_keys() else { return Ok(None) };
+        let keys = self.question_keys().ok_or(NotOpened::Unreadable)?;
         let sealed = record.question.as_deref().unwrap_or_default();
         let Some(asked) = Asked::open(keys, alert.as_str(), sealed) else {
-            let fields =
-                json!({"run": self.run, "envelope": alert.as_str(), "reason": "sealkey has changed"});
+            let fields = json!({"run": self.run, "envelope": alert.as_str(), "reason": UNREADABLE});
             self.host.event(Level::Error, "answer.question-unreadable", fields);
-            return Ok(None);
+            return Err(NotOpened::Unreadable);
         };
         let known = match known {
             // The bot was killed before it had inserted the row.

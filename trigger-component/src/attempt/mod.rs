@@ -147,10 +147,7 @@ impl<H: Host> Attempts<'_, H> {
         }
         let action = decide(&verdict, &situation, self.limits, |max| self.host.up_to(max));
         match &action {
-            Action::Delete => {
-                self.token_use.delivered();
-                self.open_question(leased, &verdict).await;
-            }
+            Action::Delete => self.token_use.delivered(),
             Action::Hide { .. } => self.log_retry(leased, &verdict),
             Action::Poison(PoisonReason::DestinationGone) => self.pause_conversation(leased).await,
             Action::Drop | Action::Poison(_) | Action::StopRun(_) => {}
@@ -166,7 +163,7 @@ impl<H: Host> Attempts<'_, H> {
 
     /// Records that the person's next text, or a reply in the thread, answers the alert, if that is so. A
     /// failure is only logged, because the buttons still work.
-    async fn open_question(&self, leased: &Leased, verdict: &Verdict) {
+    pub(crate) async fn open_question(&self, leased: &Leased, verdict: &Verdict) {
         let Envelope { id, question, .. } = &leased.envelope;
         let alert = leased.envelope.question_alert();
         // The conversation may have been created.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bot_framework::Verdict;
 use envelope::Delivery;
-use futures_util::future::join;
+use futures_util::future::join3;
 use platform::{Host, Level};
 use serde_json::json;
 use state::ConversationKey;
@@ -92,8 +92,12 @@ impl<H: Host> RunContext<'_, H> {
                 let end = Transition { activity_id, reason, uncertain, ..to(status) };
                 // The Delete does not wait for the records, because a run that is killed before the Delete
                 // would send the alert again.
-                let (applied, ()) =
-                    join(self.complete(leased, end, count), self.attempts.record_change(leased)).await;
+                let (applied, (), ()) = join3(
+                    self.complete(leased, end, count),
+                    self.attempts.record_change(leased),
+                    self.attempts.open_question(leased, &verdict),
+                )
+                .await;
                 self.leave_line(leased, line_after).await;
                 self.log(Level::Info, "alert.delivered", leased, &verdict);
                 applied

@@ -285,3 +285,29 @@ fn job_of_another_producer_is_refused() {
     assert_eq!(run["poisonedBy"], json!({"unsealed": 1}), "{run}");
     assert!(accepted.borrow().is_empty());
 }
+
+/// Sets the encrypted question of the only alert in the ledger, and returns the text before.
+fn set_question(sim: &Sim, text: Value) -> Value {
+    let mut tables = sim.tables.borrow_mut();
+    let records = tables.entities_mut("proactivebotledger").values_mut();
+    let mut questions = records.filter_map(|record| record.get_mut("question"));
+    std::mem::replace(questions.next().expect("a question"), text)
+}
+
+#[test]
+fn answer_to_a_question_that_the_poller_cannot_open_waits_in_the_poison_queue() {
+    let sim = sim(8);
+    let accepted = program(&sim, || true);
+    let id = ask(&sim, "a");
+    sim.put(&job("a", &id, "29:u", wall(&sim)));
+    let sealed = set_question(&sim, "sealed with another key".into());
+    let run = sim.run().to_json();
+    assert_eq!(run["poisonedBy"], json!({"sealBroken": 1}), "{run}");
+    assert!(accepted.borrow().is_empty());
+    // The operator corrects the key and puts the message back.
+    set_question(&sim, sealed);
+    let text = sim.storage.borrow().messages(POISON)[0].text.clone();
+    sim.storage.borrow_mut().put(QUEUE, &text, sim.now(), None);
+    assert_eq!(counts(&sim.run(), ["answered"]), [1]);
+    assert_eq!(accepted.borrow().len(), 1);
+}

@@ -12,6 +12,7 @@ mod isolation;
 mod keyed;
 mod keyed_elsewhere;
 mod killed;
+mod killed_sends;
 mod order;
 mod outage;
 mod pace;

@@ -13,7 +13,7 @@ use state::{ConversationKey, Tables};
 use storage_account::Account;
 use storage_table::testing::FakeTables;
 
-use crate::sim::{Fault, Planned, QUEUE, Reply, START_SECONDS, Sim};
+use crate::sim::{Fault, POISON, Planned, QUEUE, Reply, START_SECONDS, Sim};
 use crate::{envelope, milliseconds, seconds};
 use trigger_component::Limits;
 
@@ -283,4 +283,30 @@ fn figures_of_a_run_name_the_run_and_why_it_stopped() {
     assert!(figures.last_run.failure.contains("AADSTS7000222"), "{figures:?}");
     assert!(pause.is_some() && !is_running);
     assert_eq!((figures.accepted, figures.last_run.received, figures.last_run.delivered), (1, 1, 0));
+}
+
+/// Two messages are moved to the poison queue without an attempt: one is no envelope, and the queue would
+/// delete the other one before the older message of its conversation is finished.
+#[test]
+fn death_without_an_attempt_that_the_ledger_did_not_record_is_recorded_by_the_next_run() {
+    let sim = Sim::new(9);
+    sim.connector(|_, _| Reply::retry_after(3000));
+    sim.storage.borrow_mut().put(QUEUE, "no envelope", sim.now(), None);
+    sim.put(&envelope("a", "1"));
+    let younger = envelope("a", "2").to_string();
+    sim.storage.borrow_mut().put(QUEUE, &younger, sim.now(), Some(sim.now() + seconds(60)));
+    sim.table_faults(|request| {
+        let is_write = request.method() != http::Method::GET;
+        (is_write && request.uri().path().contains("proactivebotledger")).then_some(Fault::Status(503))
+    });
+    sim.run();
+    assert_eq!(sim.storage.borrow().messages(POISON).len(), 2);
+    sim.table_faults(|_| None);
+    sim.put(&envelope("b", "1"));
+    sim.run();
+    let rows = sim.tables.borrow().entities("proactivebotledger").clone();
+    let dead = rows.iter().filter(|(_, row)| row.get("status").is_some_and(|status| status == "dead"));
+    let mut dead: Vec<&str> = dead.map(|((_, row), _)| row.as_str()).collect();
+    dead.sort_unstable();
+    assert_eq!(dead, ["other.a-2", "unsealed.00000000-0000-0000-0000-000000000001"]);
 }

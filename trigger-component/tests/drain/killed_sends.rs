@@ -1,0 +1,104 @@
+//! Runs that are killed at each moment of an alert that takes more than one call: a question that a text can
+//! answer, and an alert with a key that changes a message and tells the people.
+
+use envelope::{Envelope, EnvelopeId, Question};
+use serde_json::{Value, json};
+use state::ledger::{AlertId, Ledger, NewAlert};
+use state::{ConversationKey, Conversations, Sign};
+use trigger_component::Limits;
+
+use crate::settled::{wall, with_tables};
+use crate::sim::{Planned, QUEUE, START_SECONDS, Sim};
+use crate::{envelope, milliseconds, seconds};
+
+/// Kills the first run after this time, unless it has ended, and polls until nothing can wait any more.
+fn kill_after_and_poll(sim: &Sim, after: u64) {
+    let (start, limits) = (sim.now(), Limits::default());
+    sim.run_all(vec![Planned { start, kill: Some(start + milliseconds(after)), limits }]);
+    for _ in 0..20 {
+        sim.pass(seconds(5));
+        sim.run();
+    }
+    assert!(sim.storage.borrow().messages(QUEUE).is_empty(), "killed after {after} ms");
+}
+
+/// Kills the run of a question, or of an alert without one. Returns how often the person saw the alert, and
+/// whether the person's next text answers it.
+fn killed_question(asks: bool, after: u64) -> (usize, bool) {
+    let sim = Sim::new(after);
+    let Value::Object(address) = envelope("a", "1")["address"].take() else { unreachable!() };
+    let address =
+        bot_framework::ConversationReference::from_fields(bot_framework::json::Fields::new(address, ""));
+    let address = address.unwrap();
+    with_tables(&sim, async |host, account, tables, deadline| {
+        let conversations = Conversations::new(host, account, tables, deadline);
+        conversations.record_activity(&address, Sign::Update, None).await.unwrap();
+    });
+    let mut alert = Envelope::new(EnvelopeId::from_text("question".to_owned()), address, "1", wall(&sim));
+    alert.question = asks.then(|| Question { reply: true, ..Question::default() });
+    let text = alert.encode(None).unwrap();
+    sim.put(&serde_json::from_str(&envelope::json_of(&text).unwrap()).unwrap());
+    kill_after_and_poll(&sim, after);
+    let rows = sim.tables.borrow().entities("proactivebotconversations").clone();
+    let is_open = rows.values().any(|row| row.get("asked").is_some_and(|asked| asked == "question"));
+    (sim.shown("a").len(), is_open)
+}
+
+#[test]
+fn question_of_a_killed_run_is_shown_twice_only_if_every_other_alert_would_be() {
+    let mut not_opened = 0;
+    for after in 1..80 {
+        let (plain, _) = killed_question(false, after);
+        let (shown, is_open) = killed_question(true, after);
+        assert_eq!(shown, plain, "killed after {after} ms");
+        assert!(is_open || shown == 1, "killed after {after} ms");
+        not_opened += usize::from(!is_open);
+    }
+    // The question is opened by two calls of four milliseconds each, which begin together with the Delete.
+    assert!(not_opened <= 8, "a text cannot answer the question after {not_opened} of the kills");
+}
+
+/// Accepts an alert with the key in the ledger, and puts it on the queue.
+fn accept(sim: &Sim, number: i64, more: &Value) {
+    let conversation = ConversationKey::parse(&platform::name_of(&["msteams", "a"])).unwrap();
+    let id = AlertId::of_activity(wall(sim), &conversation, &number.to_string());
+    let mut message = envelope("a", &format!("{number} text"));
+    message["id"] = id.as_str().into();
+    let key = platform::name_of(&["key", "ci", "disk"]);
+    message["keyed"] = json!({"key": key, "at": START_SECONDS * 1000 + number});
+    message["keyed"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    with_tables(sim, async |host, account, tables, deadline| {
+        let ledger = Ledger::new(host, account, tables, deadline);
+        ledger.accept(&NewAlert::queued(id.clone(), conversation.as_str())).await.unwrap();
+    });
+    sim.put(&message);
+}
+
+#[test]
+fn change_with_a_reply_of_a_killed_run_shows_the_change_once_and_the_reply_at_least_once() {
+    const REPLY: &str = "The problem above has ended: 2 text";
+    let mut replied_twice = Vec::new();
+    for after in 1..240 {
+        let sim = Sim::new(after);
+        accept(&sim, 1, &json!({}));
+        sim.run();
+        accept(&sim, 2, &json!({"notify": true, "state": "resolved"}));
+        kill_after_and_poll(&sim, after);
+        let texts: Vec<String> = sim.chats.borrow().texts("a").into_iter().map(str::to_owned).collect();
+        match texts.as_slice() {
+            [changed, reply] => assert_eq!((changed.as_str(), reply.as_str()), ("2 text", REPLY)),
+            [changed, one, other] => {
+                assert_eq!([changed, one, other], ["2 text", REPLY, REPLY]);
+                replied_twice.push(after);
+            }
+            other => panic!("killed after {after} ms: {other:?}"),
+        }
+    }
+    // The Delete follows the reply as closely as it follows any other alert.
+    let plain_twice = (1..80).filter(|after| killed_question(false, *after).0 == 2).count();
+    assert_eq!(
+        replied_twice.len(),
+        plain_twice,
+        "the reply is there twice after kills at {replied_twice:?} ms"
+    );
+}

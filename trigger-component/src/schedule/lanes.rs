@@ -258,8 +258,8 @@ impl Lanes {
         Some(PutBack { key: lane.key, front: None, behind, line: lane.line.clone() })
     }
 
-    /// Returns for how many more messages there is time, if `left` is left. `coming`: how many messages of one
-    /// conversation are not in its lane yet, at most.
+    /// Returns for how many more messages there is time, if `left` is left. `coming`: how many messages of
+    /// one conversation are not in its lane yet, at most.
     pub(crate) fn room(&self, left: Duration, coming: u32, limits: &Limits) -> usize {
         let (mut total, mut messages) = (Duration::ZERO, 0);
         for lane in &self.lanes {

@@ -55,8 +55,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
     /// Fetches more messages, if the run has room and time for them.
     pub(super) fn fetch_more(&mut self) {
         let limits = self.context.limits;
-        let coming = self.opened.len() + self.naming;
-        let in_hand = self.lanes.waiting() + coming + self.unreadable.len() + self.poisoning;
+        let in_hand = self.lanes.waiting() + self.opened.len() + self.unreadable.len() + self.poisoning;
         let is_early = self.empty && self.context.host.monotonic() < self.next_get_at;
         if self.fetching || is_early || in_hand >= limits.fetch_below {
             return;
@@ -64,7 +63,8 @@ impl<'a, H: Host> Run<'a, '_, H> {
         // The run fetches only as many as it has time for, because the younger messages have to wait for a
         // message that it puts back. They may take twice as long as those before.
         let left = self.budget.remaining(self.context.host) / 2;
-        let room = self.lanes.room(left, limits).saturating_sub(coming);
+        let coming = self.naming + most_of_one(&self.opened);
+        let room = self.lanes.room(left, coming, limits);
         let room = u8::try_from(room).unwrap_or(u8::MAX).min(limits.batch);
         if room >= limits.batch.div_ceil(8) {
             self.fetch(room);
@@ -192,7 +192,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
         }
         let write = self.exclusive.start_write(self.counting.figures());
         let (opened, unreadable) = (std::mem::take(&mut self.opened), std::mem::take(&mut self.unreadable));
-        self.naming = opened.len();
+        self.naming = most_of_one(&opened);
         let now = context.host.now();
         let read_from = self.withdrawn.read_from(&opened, now);
         let unknown: Vec<LaneKey> = if self.knows_all_lines {
@@ -282,4 +282,11 @@ impl<H: Host> RunContext<'_, H> {
         }
         lines
     }
+}
+
+/// How many of these messages are of one conversation at most.
+fn most_of_one(messages: &[Leased]) -> u32 {
+    let of = |lane| messages.iter().filter(|leased| leased.lane == lane).count();
+    let most = messages.iter().map(|leased| of(leased.lane)).max().unwrap_or_default();
+    u32::try_from(most).unwrap_or(u32::MAX)
 }

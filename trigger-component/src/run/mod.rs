@@ -77,8 +77,8 @@ struct Run<'a, 'r, H> {
     fetching: bool,
     /// The messages that the record of the run lock does not name yet.
     opened: Vec<Leased>,
-    /// How many messages the write of the run lock names that is under way.
-    naming: usize,
+    /// How many messages of one conversation the write of the run lock names that is under way, at most.
+    naming: u32,
     /// The messages that the record does not name yet, and that are no envelopes.
     unreadable: Vec<Unreadable>,
     withdrawn: Rc<Withdrawn>,

@@ -258,8 +258,9 @@ impl Lanes {
         Some(PutBack { key: lane.key, front: None, behind, line: lane.line.clone() })
     }
 
-    /// Returns for how many more messages there is time, if `left` is left.
-    pub(crate) fn room(&self, left: Duration, limits: &Limits) -> usize {
+    /// Returns for how many more messages there is time, if `left` is left. `coming`: how many messages of
+    /// one conversation are not in its lane yet, at most.
+    pub(crate) fn room(&self, left: Duration, coming: u32, limits: &Limits) -> usize {
         let (mut total, mut messages) = (Duration::ZERO, 0);
         for lane in &self.lanes {
             let here = count(lane) + u32::from(lane.busy);
@@ -268,7 +269,8 @@ impl Lanes {
         }
         // Further messages will probably take as long as those in hand do on average.
         let each = total.checked_div(messages).unwrap_or(limits.conversation_gap.max(self.last_took));
-        let room = left.saturating_sub(self.time_needed(limits)).as_millis() / each.as_millis().max(1);
+        let needed = self.time_needed(limits) + limits.conversation_gap * SLOW * coming;
+        let room = left.saturating_sub(needed).as_millis() / each.as_millis().max(1);
         usize::try_from(room).unwrap_or(usize::MAX)
     }
 

@@ -144,7 +144,7 @@ fn messages_for_which_a_run_had_no_time_stay_before_the_younger_ones() {
 fn messages_of_a_run_that_credentials_stopped_stay_before_the_younger_ones() {
     let sim = Sim::new(9);
     sim.connector(|_, _| Reply::status(401));
-    for text in 0..20 {
+    for text in 0..60 {
         for conversation in ["a", "b", "c"] {
             sim.put(&envelope(conversation, &text.to_string()));
         }
@@ -154,7 +154,7 @@ fn messages_of_a_run_that_credentials_stopped_stay_before_the_younger_ones() {
     sim.connector(|_, _| Reply::status(201));
     sim.pass(seconds(31));
     poll_until_empty(&sim);
-    let texts: Vec<String> = (0..20).map(|text| text.to_string()).collect();
+    let texts: Vec<String> = (0..60).map(|text| text.to_string()).collect();
     for conversation in ["a", "b", "c"] {
         assert_eq!(sim.shown(conversation), texts, "{conversation}");
     }

@@ -54,13 +54,14 @@ pub(super) struct Creating<'a, H> {
     pub(super) book: &'a Conversations<'a, H>,
     pub(super) settings: &'a BotSettings,
     pub(super) caller: &'a Caller,
-    /// The calls of the Connector end here.
+    /// The deadline of the calls to the Connector.
     pub(super) deadline: Deadline,
 }
 
 impl<H: Host> Creating<'_, H> {
-    /// A person whom the bot does not know, by the object id in Entra. The person is unknown for good if no
-    /// tenant is named and the bot has none of its own.
+    /// A person whom the bot does not know, by the object id in Entra. The call is refused (`UnknownTarget`)
+    /// if neither the call, nor the key, nor the bot has a tenant. Without a tenant in the call, the id must
+    /// be a GUID.
     pub(super) async fn person(
         &self,
         path: &str,
@@ -198,8 +199,9 @@ impl<H: Host> Creating<'_, H> {
         Ok(Target::to_create(address, CreationOf::Person))
     }
 
-    /// Makes the address of a conversation that does not exist yet. Its Connector and its bot are those of a
-    /// neighbour, which is a conversation of the same tenant, or else those of the cloud.
+    /// Makes the address of a conversation that does not exist yet. The Connector and the bot's account are
+    /// those of a neighbour, which is a conversation of the same tenant. Without a trusted neighbour, the
+    /// Connector is the cloud's, and the bot's account is made from the app id.
     async fn address(
         &self,
         path: &str,
@@ -253,9 +255,10 @@ impl<H: Host> Creating<'_, H> {
         bot.identity.tenant_id.as_deref().filter(|id| is_guid(id))
     }
 
-    /// Refuses a tenant in which the key may create no conversation. A key with `send` may do so in its own
-    /// tenant, or else in the bot's own. Another tenant needs `address`, because the conversations there are
-    /// unknown to the bot. In anonymous mode every tenant is a test's.
+    /// Refuses a tenant in which the key may not create conversations. A key with a tenant may create them
+    /// there, and nowhere else. Every other key may create them in the bot's own tenant. For a further tenant
+    /// it needs `address`, because the bot does not know the conversations there. In anonymous mode every
+    /// tenant is a test's.
     fn expect_tenant(&self, path: &str, tenant_id: &str) -> Result<(), AlertRejection> {
         self.caller.require_tenant(path, tenant_id)?;
         let is_own = self.own_tenant().is_some_and(|own| own.eq_ignore_ascii_case(tenant_id));

@@ -131,7 +131,7 @@ impl Draft<'_> {
                         envelope.creation.clone_from(&target.creation);
                         envelope.once = once;
                         envelope.unless_answered.clone_from(&before);
-                        // The step is a message of its own.
+                        // The alert of a step changes no earlier message, and does not recur.
                         (envelope.keyed, envelope.series) = (None, None);
                         envelope.question = Some(asking.question_of(&id, Some(&call.alert(0))));
                         Some(message_of(settings, envelope, self.now)?)

@@ -1,9 +1,10 @@
-//! `POST`, `PUT` and `OPTIONS /api/hooks/{token}`: whatever a program posts to the webhook address of a
-//! conversation is said there. The address is the proof, so the caller needs no key.
+//! `POST`, `PUT` and `OPTIONS /api/hooks/{token}`: the bot sends each post to a webhook address to the
+//! conversation of this address. A caller that knows the address needs no key.
 //!
-//! A forged token costs no call. A post reads the conversation, inserts the alert in the ledger and puts it
-//! on the queue. 202 means that the alert is on the queue, and 503 that it is not. The bot never answers 429,
-//! because most senders do not repeat a post after it.
+//! The bot refuses a forged token without a call to the storage account. A post reads the conversation,
+//! inserts the alert in the ledger and puts it on the queue. 202 means that every alert of the post is on the
+//! queue. 503 means that the post failed before that, or that the queue did not confirm an alert. The bot
+//! never answers 429, because most senders do not repeat a post after it.
 
 mod alert;
 pub(super) mod from;

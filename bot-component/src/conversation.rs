@@ -90,7 +90,11 @@ async fn record_activity<H: Host>(
     let known = host.get(&name).await.ok().flatten();
     let known = known.as_deref().and_then(Fingerprint::read);
     match conversations.record_activity(address, sign, known.as_ref()).await? {
-        Recorded::Stored(fingerprint) => _ = host.set(&name, &fingerprint.to_bytes()).await,
+        Recorded::Stored(fingerprint) => {
+            _ = host.set(&name, &fingerprint.to_bytes()).await;
+            // The write takes time, and a question can be delivered meanwhile.
+            return Ok(Asked::Unknown);
+        }
         // The poller has paused the conversation, but could not delete the fingerprint in the store of the
         // bot.
         Recorded::Paused if known.is_some() => conversations.delete_fingerprint(key).await,

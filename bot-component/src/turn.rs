@@ -162,8 +162,13 @@ impl<H: Host> Turn<'_, H> {
             asked = match self.settings.conversations(self.host, deadline).asked(conversation).await {
                 Ok(alert) => alert.map_or(Asked::No, Asked::By),
                 Err(error) => {
-                    // The channel sends the activity again. As an ordinary message, an answer would be lost.
+                    // The channel sends the activity again. If the bot queued the text now, and the text is an
+                    // answer, the question would not get this answer.
                     self.log_failure("answer.question-not-read", &envelope, &error);
+                    if self.may_say_without_ledger(conversation).await {
+                        let (word, format) = (words.ledger_unavailable, TextFormat::Plain);
+                        self.say(&envelope.address, word, format, Answers::TheActivity).await;
+                    }
                     return Err(Rejection::StateUnavailable);
                 }
             };
@@ -258,7 +263,11 @@ impl<H: Host> Turn<'_, H> {
         text: &str,
     ) -> Result<Option<Answered>, Rejection> {
         let answering = Answering::new(self.host, self.settings, addressed, self.trace.as_ref())?;
-        let Some(recorded) = answering.text(activity, alert, text).await else { return Ok(None) };
+        // The channel sends the activity again after this error. As an ordinary message, an answer would be
+        // lost.
+        let recorded =
+            answering.text(activity, alert, text).await.map_err(|_| Rejection::StateUnavailable)?;
+        let Some(recorded) = recorded else { return Ok(None) };
         let reply = answering.text_of(&recorded);
         self.say_if_allowed(&addressed.address, &reply, TextFormat::Plain).await;
         let accepted = answer::json(StatusCode::ACCEPTED, &json!({}));

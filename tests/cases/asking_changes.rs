@@ -85,10 +85,18 @@ fn change_of_a_question_that_waits_keeps_its_buttons(world: &World) {
     });
     let card = last_card(&stage, "POST");
     assert_eq!(card["body"][0]["text"], "Alert: Deploy 1.4.3?");
+    // A further change shows buttons for the same question.
+    patch(&stage, &id, "Deploy 1.4.4?");
+    stage.poll();
+    let card = last_card(&stage, "PUT");
+    assert_eq!(card["body"][0]["text"], "Alert: Deploy 1.4.4?");
     let answered = invoke(&stage, &press("a:1", "Kim", "p1", data(&card, "approve")));
     assert_eq!(answered["value"]["body"][1]["text"], "Approve (Kim)", "{answered}");
     stage.poll();
     assert_eq!(status(&stage, &change)["answer"]["action"], "approve");
+    patch(&stage, &id, "Deployed");
+    stage.poll();
+    assert_eq!(last_card(&stage, "PUT")["body"][1]["text"], "Approve (Kim)", "the answer is shown");
     let old = status(&stage, &id);
     assert_eq!((&old["status"], &old["replacedBy"]), (&"cancelled".into(), &change.into()), "{old}");
 }

@@ -9,7 +9,7 @@ use bot_framework::json::Fields;
 use chrono::{DateTime, Utc};
 use envelope::{Answers, Asked, Envelope, Keyed, QuestionKeys};
 use http::{Request, StatusCode};
-use platform::{Deadline, Host, Level, RequestBody, SettingsError, answer};
+use platform::{Deadline, Host, Level, RequestBody, answer};
 use serde_json::json;
 use state::ledger::{AlertId, CallId, Ledger, NewAlert, Period, Record, Shown, Status};
 use state::runs::Withdrawal;
@@ -121,7 +121,7 @@ pub(super) async fn patch<H: Host>(
     // A change of an alert that is not due yet has to wait as long.
     call.due = subject.record.due_at.filter(|due| *due > jobs.now);
     let keyed = Keyed { notify, edits: Some(subject.id.as_str().to_owned()), ..subject.keyed() };
-    let asked = jobs.asked(&subject, &call)?;
+    let asked = jobs.asked(&subject, &call).await?;
     jobs.queue(&subject, &call, keyed, waits, asked).await
 }
 
@@ -147,6 +147,14 @@ struct Jobs<'a, H> {
     now: DateTime<Utc>,
 }
 
+/// The question of an alert that a change shows.
+struct Question {
+    keys: QuestionKeys,
+    asked: Asked,
+    /// The alert that people answer.
+    holder: AlertId,
+}
+
 impl<'a, H: Host> Jobs<'a, H> {
     fn new(host: &'a H, settings: &'a BotSettings, caller: &'a Caller) -> Self {
         let deadline = Deadline::after(host, WITHIN);
@@ -162,7 +170,7 @@ impl<'a, H: Host> Jobs<'a, H> {
         call: &AlertCall,
         keyed: Keyed,
         replaces: bool,
-        asked: Option<(QuestionKeys, Asked)>,
+        asked: Option<Question>,
     ) -> Result<Answered, Rejection> {
         let target = self.target(subject, replaces).await?;
         let conversation = target.key.as_str();
@@ -191,21 +199,20 @@ impl<'a, H: Host> Jobs<'a, H> {
         let due = if replaces { draft.due(&target) } else { call.due };
         let recipient = Recipient::of(&target, due);
         let envelope = draft.envelope(&id, &recipient, self.now);
-        let subject_id = subject.id.as_str();
-        let (mut question, mut of_record, mut of_subject) = (None, None, None);
-        if let Some((keys, mut asked)) = asked {
+        let (mut question, mut of_record, mut of_holder) = (None, None, None);
+        if let Some(Question { keys, mut asked, holder }) = asked {
             let seal = |asked: &Asked, id: &AlertId| {
                 let sealed = asked.seal(self.host, &keys, id.as_str());
                 sealed.map_err(|json_bytes| AlertRejection::QuestionTooLarge { json_bytes })
             };
             if replaces {
                 // The answer keeps its row, because other alerts may share it.
-                let lead = asked.lead(subject_id).to_owned();
+                let lead = asked.lead(holder.as_str()).to_owned();
                 asked.question.lead = Some(lead).filter(|_| asked.question.answers == Answers::One);
                 of_record = Some(seal(&asked, &id)?);
             } else {
-                of_subject = Some(seal(&asked, &subject.id)?);
-                asked.question.alert = Some(subject_id.to_owned());
+                asked.question.alert = Some(holder.as_str().to_owned());
+                of_holder = Some((seal(&asked, &holder)?, holder));
             }
             asked.question.until = Some(asked.until);
             let has_ended = asked.until <= self.now;
@@ -224,8 +231,8 @@ impl<'a, H: Host> Jobs<'a, H> {
             ..draft.record(id.clone(), conversation)
         };
         self.ledger.accept(&record).await.map_err(AlertRejection::from)?;
-        if let Some(sealed) = of_subject {
-            self.ledger.change_question(&subject.id, &sealed).await.map_err(AlertRejection::from)?;
+        if let Some((sealed, holder)) = of_holder {
+            self.ledger.change_question(&holder, &sealed).await.map_err(AlertRejection::from)?;
         }
         let outbox = Outbox::new(self.host, self.settings, self.deadline);
         let put = outbox.put(&message).await;
@@ -258,17 +265,20 @@ impl<'a, H: Host> Jobs<'a, H> {
         Ok(Answered::with_kick(answer::json(StatusCode::ACCEPTED, &shown), kick))
     }
 
-    /// The question of an alert with its new content; `None` if people cannot answer the alert.
-    fn asked(
-        &self,
-        subject: &Subject,
-        call: &AlertCall,
-    ) -> Result<Option<(QuestionKeys, Asked)>, SettingsError> {
-        let Some(sealed) = &subject.record.question else { return Ok(None) };
+    /// The question of an alert with its new content; `None` if people cannot answer the alert. If a change
+    /// took the alert's place, people answer this change.
+    async fn asked(&self, subject: &Subject, call: &AlertCall) -> Result<Option<Question>, Rejection> {
+        let mut holder = subject.id.clone();
+        let mut sealed = subject.record.question.clone();
+        if let Some(id) = subject.record.replaced_by.as_deref().and_then(AlertId::parse) {
+            let found = self.ledger.find(&id).await.map_err(AlertRejection::from)?;
+            (holder, sealed) = (id, found.and_then(|record| record.question));
+        }
+        let Some(sealed) = sealed else { return Ok(None) };
         let keys = pressing::keys(self.host, self.settings)?;
-        let asked = Asked::open(&keys, subject.id.as_str(), sealed);
+        let asked = Asked::open(&keys, holder.as_str(), &sealed);
         let (text, activity) = (call.text.clone(), call.activity.clone());
-        Ok(asked.map(|asked| (keys, Asked { text, activity, ..asked })))
+        Ok(asked.map(|asked| Question { keys, asked: Asked { text, activity, ..asked }, holder }))
     }
 
     /// Cancels an alert whose place a change takes. The change waits until a run has met the alert, and

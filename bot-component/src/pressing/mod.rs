@@ -176,21 +176,37 @@ impl<'a, H: Host> Answering<'a, H> {
         self.store(&candidate, record).await
     }
 
-    /// Stores a person's text as the answer to an open question; `None` if the text is no answer to it.
-    pub(crate) async fn text(&self, activity: &Activity, alert: &str, text: &str) -> Option<Recorded> {
-        let alert = AlertId::parse(alert)?;
-        let record = match self.ledger.find(&alert).await {
-            Ok(record) => record?,
-            Err(error) => {
-                self.log_error("answer.question-not-read", &error);
-                return None;
-            }
+    /// Stores a person's text as the answer to an open question; `None` if the text is no answer to it. The
+    /// error says that the question cannot be read.
+    pub(crate) async fn text(
+        &self,
+        activity: &Activity,
+        alert: &str,
+        text: &str,
+    ) -> Result<Option<Recorded>, TableError> {
+        let Some(alert) = AlertId::parse(alert) else { return Ok(None) };
+        let found = self.ledger.find(&alert).await;
+        let Some(record) = found.inspect_err(|error| self.log_error("answer.question-not-read", error))?
+        else {
+            return Ok(None);
         };
+        let Some(candidate) = self.text_candidate(activity, alert, &record, text) else { return Ok(None) };
+        Ok(Some(self.store(&candidate, async { Ok(Some(record)) }).await))
+    }
+
+    /// A text as the answer to an alert; `None` if it is no answer to it.
+    fn text_candidate(
+        &self,
+        activity: &Activity,
+        alert: AlertId,
+        record: &Record,
+        text: &str,
+    ) -> Option<Candidate> {
         let asked = Asked::open(&self.keys, alert.as_str(), record.question.as_deref()?)?;
         let now = self.host.now();
         let until = asked.until;
         let is_answered = record.answered_at.is_some() && asked.question.answers == Answers::One;
-        if is_answered || is_ended(&record) || until <= now {
+        if is_answered || is_ended(record) || until <= now {
             return None;
         }
         let words = envelope::words::Words::of(self.address());
@@ -199,8 +215,7 @@ impl<'a, H: Host> Answering<'a, H> {
         let answer = Answer { action, input, data, at: now, by };
         let (answers, activity) = (asked.question.answers, activity.id.clone());
         let lead = AlertId::parse(asked.lead(alert.as_str()))?;
-        let candidate = Candidate { alert, lead, answers, until, answer, card: None, activity };
-        Some(self.store(&candidate, async { Ok(Some(record)) }).await)
+        Some(Candidate { alert, lead, answers, until, answer, card: None, activity })
     }
 
     /// Whether a button belongs to this conversation. A press in a thread that an alert to the channel began
@@ -236,7 +251,14 @@ impl<'a, H: Host> Answering<'a, H> {
         };
         let record = match record {
             Ok(found) if found.as_ref().is_none_or(is_ended) && !is_anothers(&inserted) => {
-                let delete = self.ledger.delete_reply(lead, &row);
+                // An answer that counts keeps its row, because other alerts may share the row.
+                let was_answered = found.is_some_and(|record| record.answered_at.is_some());
+                let delete = async {
+                    match was_answered {
+                        true => Ok(()),
+                        false => self.ledger.delete_reply(lead, &row, &press).await,
+                    }
+                };
                 if let (Err(error), ()) = join(delete, self.outbox.take_back(&put)).await {
                     self.log_error("answer.not-taken-back", &error);
                 }

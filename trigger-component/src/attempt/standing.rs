@@ -115,7 +115,8 @@ impl<H: Host> Attempts<'_, H> {
             record.activity_id = None;
         }
         let standing = standing.filter(|standing| concerns(record.as_ref(), standing));
-        leased.envelope.answered = self.answer_of(leased, record.as_ref());
+        let answered = self.answer_of(leased, record.as_ref()).await;
+        leased.envelope.answered = answered.map_err(|error| self.state_unknown(leased, &error))?;
         let digest = digest_of(&leased.envelope, &keyed, self.keys_of(leased));
         let decided = self.decide_way(leased, &keyed, record.as_ref(), standing.as_ref(), &digest).await;
         let thread = thread_of(leased, record.as_ref(), standing.as_ref());
@@ -144,13 +145,26 @@ impl<H: Host> Attempts<'_, H> {
         }
     }
 
-    /// The answer that a change of a question has to show: the alert that it changes was answered.
-    fn answer_of(&self, leased: &Leased, record: Option<&Record>) -> Option<Box<Answer>> {
-        let keys = self.keys_of(leased)?;
-        let record = record.filter(|record| record.id == leased.envelope.question_alert())?;
-        let question = leased.envelope.question.as_ref().filter(|it| it.answers == Answers::One)?;
-        question.alert.as_ref()?;
-        Answer::open(keys, &record.id, "", record.answer.as_deref()?).map(Box::new)
+    /// The answer that a change of a question has to show: people have answered the alert that it changes, or
+    /// the change that took the place of this alert. `record` is the record of the alert.
+    async fn answer_of(
+        &self,
+        leased: &Leased,
+        record: Option<&Record>,
+    ) -> Result<Option<Box<Answer>>, TableError> {
+        let question = leased.envelope.question.as_ref().filter(|it| it.answers == Answers::One);
+        let alert = question.and_then(|question| question.alert.as_deref()).and_then(AlertId::parse);
+        let (Some(keys), Some(alert)) = (self.keys_of(leased), alert) else { return Ok(None) };
+        let other;
+        let record = match record {
+            Some(record) if record.id == alert.as_str() => Some(record),
+            _ => {
+                other = self.ledger.find(&alert).await?;
+                other.as_ref()
+            }
+        };
+        let sealed = record.and_then(|record| record.answer.as_deref());
+        Ok(sealed.and_then(|sealed| Answer::open(keys, alert.as_str(), "", sealed)).map(Box::new))
     }
 
     /// Reads the record of the alert that this one changes or takes back, and what the conversation shows

@@ -32,6 +32,9 @@ pub(crate) enum Applied {
     Done { count: Count, transition: Option<Transition> },
     /// Nothing was done yet. The caller has to hide the message for `after`, and the younger ones behind it.
     Wait { count: Count, after: Duration, delivery: Delivery, transition: Option<Transition> },
+    /// The run may not send now, because it could not renew the lock. The message is the next one of its
+    /// conversation, as before.
+    NotSent,
     /// The run has to stop, and the message has to be put back.
     StopRun { count: Count, stop: Stop, reason: String },
 }
@@ -183,10 +186,7 @@ impl<H: Host> RunContext<'_, H> {
                     None => self.poison_put_failed(leased, why),
                 }
             }
-            Outcome::TooLate => {
-                self.queues.hide(leased, Duration::ZERO, None).await;
-                Applied::Done { count: Count::Released, transition: None }
-            }
+            Outcome::TooLate => Applied::NotSent,
             Outcome::StopRun(stop, reason) => {
                 let count = match stop {
                     Stop::CredentialsRefused => Count::Credentials,

@@ -39,6 +39,7 @@ impl<H: Host> Run<'_, '_, H> {
                 let put_back = self.lanes.wait(Front { leased, after, delivery }, now);
                 self.put_back(put_back);
             }
+            Applied::NotSent => self.lanes.give_back(*leased),
             Applied::StopRun { count, stop, reason } => {
                 self.report.add(count);
                 self.stop(stop, &reason);

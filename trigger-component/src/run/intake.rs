@@ -55,9 +55,12 @@ impl<'a, H: Host> Run<'a, '_, H> {
     /// Fetches more messages, if the run has room and time for them.
     pub(super) fn fetch_more(&mut self) {
         let limits = self.context.limits;
-        let in_hand = self.lanes.waiting() + self.opened.len() + self.unreadable.len() + self.poisoning;
-        let is_early = self.empty && self.context.host.monotonic() < self.next_get_at;
-        if self.fetching || is_early || in_hand >= limits.fetch_below {
+        let now = self.context.host.monotonic();
+        if self.fetching || self.empty && now < self.next_get_at {
+            return;
+        }
+        if self.waiting() + self.poisoning >= limits.fetch_below {
+            self.next_get_at = now + NEXT_GET_AFTER;
             return;
         }
         // The run fetches only as many as it has time for, because the younger messages have to wait for a
@@ -68,7 +71,16 @@ impl<'a, H: Host> Run<'a, '_, H> {
         let room = u8::try_from(room).unwrap_or(u8::MAX).min(limits.batch);
         if room >= limits.batch.div_ceil(8) {
             self.fetch(room);
+        } else {
+            // The run cannot fetch now, so it does not wait for messages either.
+            self.awaits_more = false;
+            self.next_get_at = now + NEXT_GET_AFTER;
         }
+    }
+
+    /// The number of messages that the run has got and not started.
+    pub(super) fn waiting(&self) -> usize {
+        self.lanes.waiting() + self.opened.len() + self.unreadable.len()
     }
 
     pub(super) fn fetch(&mut self, count: u8) {
@@ -184,8 +196,7 @@ impl<'a, H: Host> Run<'a, '_, H> {
     /// Withdrawals and lines that the run needs are read at the same time.
     pub(super) fn write_lock(&mut self) {
         let context = self.context;
-        let waiting = self.lanes.waiting() + self.opened.len() + self.unreadable.len();
-        let has_work = !self.jobs.is_empty() || self.awaits_more || waiting > 0;
+        let has_work = !self.jobs.is_empty() || self.awaits_more || self.waiting() > 0;
         let due = self.exclusive.write_due().filter(|due| *due <= context.host.monotonic());
         if due.is_none() || !has_work {
             return;

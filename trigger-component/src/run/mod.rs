@@ -226,7 +226,7 @@ impl<'a, 'r, H: Host> Run<'a, 'r, H> {
         let context = self.context;
         if self.budget.has_passed(context.host) && !self.stopping {
             self.stopping = true;
-            self.report.out_of_budget = !self.empty || self.lanes.waiting() + self.opened.len() > 0;
+            self.report.out_of_budget = !self.empty || self.waiting() > 0;
         }
         if self.exclusive.is_lost(context.host) {
             self.stopping = true;

@@ -20,9 +20,10 @@ impl<H: Host> Run<'_, '_, H> {
     /// Waits for the next event. Returns `None` if no job is under way, no message waits, and the run does
     /// not wait for more.
     pub(super) async fn next_event(&mut self) -> Option<Event> {
+        let has_work = self.waiting() > 0 || self.awaits_more;
         let Some((_, timer)) = &mut self.timer.0 else { return self.jobs.next().await };
         let fired = if self.jobs.is_empty() {
-            if self.lanes.waiting() + self.opened.len() == 0 && !self.awaits_more {
+            if !has_work {
                 return None;
             }
             timer.next().await

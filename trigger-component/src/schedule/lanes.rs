@@ -216,13 +216,13 @@ impl Lanes {
         self.remove_if_idle(key, now);
     }
 
-    /// Takes back a message that was started and not sent, because the run stops.
+    /// Takes back a message that was started and not sent.
     pub(crate) fn give_back(&mut self, leased: Leased) {
-        let key = leased.lane;
-        self.push(leased);
-        if let Some(lane) = self.lane(&key) {
-            lane.busy = false;
-        }
+        let Some(lane) = self.lane(&leased.lane) else { return self.push(leased) };
+        lane.busy = false;
+        // The message was the first one, so it comes before messages of the same age.
+        let at = lane.waiting.partition_point(|other| other.age() < leased.age());
+        lane.waiting.insert(at, leased);
     }
 
     /// Records that the lane's message has to wait, and takes out the lane's messages to be hidden behind it.

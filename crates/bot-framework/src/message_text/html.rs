@@ -189,8 +189,10 @@ impl Output {
                 self.text.push('\n');
             }
             "script" | "style" | "title" => {
-                let end = format!("</{}", tag.name);
-                return after.to_ascii_lowercase().find(&end).unwrap_or(after.len());
+                let (end, bytes) = (format!("</{}", tag.name), after.as_bytes());
+                let mut places = bytes.windows(end.len());
+                let found = places.position(|place| place.eq_ignore_ascii_case(end.as_bytes()));
+                return found.unwrap_or(after.len());
             }
             "img" | "emoji" => {
                 let words = tag.attribute("alt").unwrap_or_default();

@@ -64,9 +64,15 @@ impl<H: HttpClient + Clock + Randomness> Ledger<'_, H> {
         }
     }
 
-    /// Deletes an answer that does not count.
-    pub async fn delete_reply(&self, alert: &AlertId, row: &str) -> Result<(), TableError> {
-        self.table.delete(&self.reply_key(alert, row)?, None).await.map(drop)
+    /// Deletes the answer of one press, unless the poller has finished its work on it.
+    pub async fn delete_reply(&self, alert: &AlertId, row: &str, press: &str) -> Result<(), TableError> {
+        let key = self.reply_key(alert, row)?;
+        let Some(found) = self.table.get(&key).await? else { return Ok(()) };
+        let known = Reply::read(&found.entity);
+        if known.press != press || known.is_done {
+            return Ok(());
+        }
+        self.table.delete(&key, Some(&found.etag)).await.map(drop)
     }
 
     /// Reads an answer.

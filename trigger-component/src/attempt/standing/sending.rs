@@ -60,7 +60,7 @@ impl<H: Host> Attempts<'_, H> {
                 verdict.activity_id = Some(id.clone());
             }
             if let (Way::Change(id), true) = (&plan.way, plan.keyed.notify) {
-                note = note.or(self.notify(connector, leased, &plan, id, service_url).await);
+                note = note.or(self.notify(connector, leased, &plan, id).await);
             }
             self.set_change(leased, &plan, &verdict, note);
         }
@@ -138,7 +138,6 @@ impl<H: Host> Attempts<'_, H> {
         leased: &Leased,
         plan: &Plan,
         activity_id: &str,
-        service_url: &ServiceUrl,
     ) -> Option<&'static str> {
         const FAILED: &str = "key: the message was changed, but the reply about it was not sent";
         self.host.sleep(self.limits.conversation_gap).await;
@@ -154,8 +153,9 @@ impl<H: Host> Attempts<'_, H> {
             KeyState::Resolved => words.resolved(text),
         };
         let address = plan.thread.as_ref().unwrap_or(&envelope.address);
+        let Ok(service_url) = self.trust.check(&address.service_url) else { return Some(FAILED) };
         let reply = OutgoingMessage::new(address, &text).in_trace(envelope.traceparent.as_ref());
-        let verdict = connector.reply_in_thread(self.trust, service_url, address, activity_id, reply).await;
+        let verdict = connector.reply_in_thread(self.trust, &service_url, address, activity_id, reply).await;
         if verdict.class == Class::Accepted {
             return None;
         }
